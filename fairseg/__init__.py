@@ -1,0 +1,40 @@
+"""fairseg: fairness in medical image segmentation, from the audit of a model to its training.
+
+The blocks stand alone: `fairseg.groups` (who belongs to which group), `fairseg.cohort` (the table of
+cases), `fairseg.metrics` (scores and fairness measures), `fairseg.report` (tables, plots, HTML).
+Importing the package costs nothing: what is named below loads when it is first touched.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fairseg import cohort, datasets, groups, metrics, report
+    from fairseg.cohort import read_cohort
+    from fairseg.groups import Groups
+
+__version__ = "0.1.0"
+__all__ = [
+    "Groups",
+    "__version__",
+    "cohort",
+    "datasets",
+    "groups",
+    "metrics",
+    "read_cohort",
+    "report",
+]
+
+_HOME = {"Groups": "fairseg.groups", "read_cohort": "fairseg.cohort"}
+
+
+def __getattr__(name: str) -> object:
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    if name in __all__:
+        return import_module(f"fairseg.{name}")
+    raise AttributeError(f"module 'fairseg' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

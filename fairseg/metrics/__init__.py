@@ -1,0 +1,40 @@
+"""Overlap, surface distance, the scores table and fairness measures. No torch needed.
+
+One pair of masks: `dice`, `hausdorff`, `hd95`, `assd`, `nsd`, `volumes`, or `score_case` for several
+at once. Folders of masks: `evaluate`. One value a subject: `by_group`, `fairness_gap`,
+`skewed_error_ratio`, `equity_scaled`, `worst_group`, `mann_whitney_u`.
+"""
+
+from fairseg.metrics.distance import assd, hausdorff, hd95, nsd
+from fairseg.metrics.evaluate import evaluate
+from fairseg.metrics.fairness import (
+    by_group,
+    equity_scaled,
+    fairness_gap,
+    iqr,
+    mann_whitney_u,
+    skewed_error_ratio,
+    split_by_group,
+    worst_group,
+)
+from fairseg.metrics.overlap import dice, volumes
+from fairseg.metrics.score import score_case
+
+__all__ = [
+    "assd",
+    "by_group",
+    "dice",
+    "equity_scaled",
+    "evaluate",
+    "fairness_gap",
+    "hausdorff",
+    "hd95",
+    "iqr",
+    "mann_whitney_u",
+    "nsd",
+    "score_case",
+    "skewed_error_ratio",
+    "split_by_group",
+    "volumes",
+    "worst_group",
+]

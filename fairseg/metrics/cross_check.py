@@ -1,0 +1,64 @@
+"""Compute some scores again with medpy, from the files on: a check that users can run on their data.
+
+Nothing is shared with the code that made the scores: medpy reads the files, finds the spacing and the
+axes' order, and measures.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+TOLERANCE = 1e-9
+
+
+def cross_check_scores(
+    scores: pd.DataFrame,
+    predictions: Mapping[str, Path],
+    references: Mapping[str, Path],
+    labels: Mapping[str | int, int],
+    number: int,
+    seed: int = 0,
+) -> None:
+    """Compare `number` rows of the scores, drawn at random, with medpy's `dc`, `hd`, `hd95`, `assd`.
+
+    Rows where a mask lacks the label are compared by their voxel counts only: medpy raises there.
+
+    Raises:
+        ValueError: `number` is negative.
+        RuntimeError: a value differs by more than 1e-9; it names the case, label and both values.
+    """
+    if number < 0:
+        raise ValueError(f"cross_check must be at least 0, got {number}")
+    from medpy import io  # noqa: PLC0415  (costs start-up time, and only this needs it)
+    from medpy.metric import binary  # noqa: PLC0415
+
+    measures: dict[str, Callable[..., float]] = {
+        "dice": lambda p, r, _: binary.dc(p, r),
+        "hd": binary.hd,
+        "hd95": binary.hd95,
+        "assd": binary.assd,
+    }
+    draw = np.random.default_rng(seed).choice(len(scores), size=min(number, len(scores)), replace=False)
+    for _, row in scores.iloc[np.sort(draw)].iterrows():
+        prediction, _ = _load(io, predictions[row["case"]])
+        reference, spacing = _load(io, references[row["case"]])
+        value = labels[row["label"]]
+        predicted, true = prediction == value, reference == value
+        expected = {"prediction_voxels": predicted.sum(), "reference_voxels": true.sum()}
+        if predicted.any() and true.any():
+            asked = [name for name in measures if name in scores]
+            expected |= {name: measures[name](predicted, true, spacing) for name in asked}
+        for name, theirs in expected.items():
+            if not abs(row[name] - theirs) <= TOLERANCE:
+                raise RuntimeError(
+                    f"cross-check failed: case {row['case']}, label {row['label']}: {name} is "
+                    f"{row[name]!r} here and {float(theirs)!r} by medpy"
+                )
+
+
+def _load(io: Any, path: Path) -> tuple[np.ndarray[Any, Any], tuple[float, ...]]:
+    voxels, header = io.load(str(path))
+    return voxels, header.get_voxel_spacing()

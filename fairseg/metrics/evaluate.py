@@ -1,0 +1,326 @@
+"""From folders of masks and a cohort to the scores table: one row per case and label."""
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from tqdm.auto import tqdm
+
+from fairseg.metrics.cross_check import cross_check_scores
+from fairseg.metrics.distance import Empty
+from fairseg.metrics.images import check_same_grid, find_masks, read_dataset_labels, read_mask
+from fairseg.metrics.masks import Labels, Pair, check_pair, label_values
+from fairseg.metrics.overlap import Counts
+from fairseg.metrics.score import METRICS, check_metrics, score_pair
+
+logger = logging.getLogger(__name__)
+
+VOXELS = ("prediction_voxels", "reference_voxels")
+_SFORM = "has unexpected scales in sform"
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What a worker needs to score one case."""
+
+    case: str
+    prediction: Path
+    reference: Path
+    labels: tuple[int, ...] | None
+    metrics: tuple[str, ...]
+    empty: Empty
+    tolerance: float | None
+
+
+@dataclass(frozen=True)
+class _Result:
+    """What comes back: scores by label value, or the error; and what there is to tell."""
+
+    case: str
+    scores: dict[int, dict[str, float]] = field(default_factory=dict)
+    strays: dict[str, list[int]] = field(default_factory=dict)
+    messages: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    error: str | None = None
+
+
+def evaluate(
+    predictions: str | Path,
+    references: str | Path,
+    cohort: pd.DataFrame | Mapping[str, Sequence[Any]],
+    *,
+    labels: Labels | None = None,
+    metrics: Sequence[str] = ("dice", "hd"),
+    empty: Empty = "nan",
+    tolerance: float | None = None,
+    num_workers: int = 1,
+    on_error: Literal["stop", "skip"] = "stop",
+    cross_check: int = 0,
+    seed: int = 0,
+    progress: bool = False,
+) -> pd.DataFrame:
+    """Score a folder of predicted masks against a folder of reference masks.
+
+    Files belong together if their names without extension are equal. A case that both folders have
+    but the cohort lacks is scored with unknown attributes; files of one folder only, and rows of the
+    cohort without files, are left out; each is logged by name. A case of the cohort with only one of
+    its two files is an error.
+
+    Args:
+        predictions: folder of the model's label masks, in any format that SimpleITK reads.
+        references: folder of the ground-truth masks.
+        cohort: table of cases with the columns `case`, `subject` (if absent, the case is the
+            subject) and the attributes, as from `read_cohort`.
+        labels: label values, or name -> value. `None`: nnU-Net's dataset.json in or above
+            `references` says; if there is none, every value found in a reference is a label.
+        metrics: any of "dice", "hd", "hd95", "assd", "nsd"; distances in mm, spacing from the files.
+        empty: distance of a label that only one mask has: "nan" or "diagonal" (see `hausdorff`).
+        tolerance: for "nsd", mm.
+        num_workers: processes; the result does not depend on it.
+        on_error: "stop" raises at the first case that cannot be scored; "skip" leaves it out.
+        cross_check: this many case-label pairs, drawn at random, are computed again with medpy.
+        seed: for that draw.
+        progress: show a bar on stderr if it is a terminal.
+
+    Returns:
+        The scores: columns case, subject, the attributes, label (its name where names are given, else
+        its value), the metrics, prediction_voxels and reference_voxels; one row per case and label,
+        in the order of the cohort. A label that neither mask of a case has is NaN, with 0 voxels.
+        `scores.attrs["notes"]` lists what was left out and why, `scores.attrs["skipped"]` maps each
+        skipped case to its error.
+
+    Raises:
+        ValueError: an input is not usable; the message names the argument, file, case or row.
+        RuntimeError: the cross-check found a difference.
+    """
+    check_metrics(metrics, empty, tolerance)
+    if on_error not in ("stop", "skip"):
+        raise ValueError(f'on_error must be "stop" or "skip", got {on_error!r}')
+    if num_workers < 1:
+        raise ValueError(f"num_workers must be at least 1, got {num_workers}")
+    table = _checked(cohort)
+    predicted = find_masks(Path(predictions), "predictions")
+    true = find_masks(Path(references), "references")
+    if labels is None:
+        labels = read_dataset_labels(Path(references))
+    named = None if labels is None else label_values(labels)
+
+    skipped: dict[str, str] = {}
+    cases, notes = _match(table, predicted, true, skipped)
+    if skipped and on_error == "stop":
+        raise ValueError(_one_line(skipped))
+    values = None if named is None else tuple(named.values())
+    jobs = [
+        _Job(case, predicted[case], true[case], values, tuple(metrics), empty, tolerance)
+        for case in cases
+    ]
+    results = []
+    for result in tqdm(
+        _run(jobs, num_workers), total=len(jobs), desc="scoring", unit="case", disable=None if progress else True
+    ):
+        if result.error is None:
+            results.append(result)
+        elif on_error == "stop":
+            raise ValueError(f"case {result.case}: {result.error}")
+        else:
+            skipped[result.case] = result.error
+    if not results:
+        raise ValueError(f"no case could be scored: {_one_line(skipped)}")
+
+    notes += _notes(results)
+    if named is None:
+        named = _labels_found(results, notes)
+    _check_labels_occur(results, named)
+    scores = _assemble(results, table, named, metrics)
+    if cross_check:
+        cross_check_scores(scores, predicted, true, named, cross_check, seed)
+    notes += [f"skipped case {case}: {error}" for case, error in skipped.items()]
+    for note in notes:
+        logger.warning("%s", note)
+    scores.attrs = {"notes": notes, "skipped": skipped}
+    return scores
+
+
+def _checked(cohort: pd.DataFrame | Mapping[str, Sequence[Any]]) -> pd.DataFrame:
+    """Return the cohort indexed by case, with the column subject first."""
+    table = pd.DataFrame(cohort)
+    if "case" not in table:
+        raise ValueError(f"cohort must have a column 'case', got {', '.join(map(str, table.columns))}")
+    taken = [name for name in ("label", *METRICS, *VOXELS) if name in table]
+    if taken:
+        raise ValueError(f"cohort must not use the names of scores for attributes, got {taken}")
+    table = table.assign(case=table["case"].astype(str))
+    twice = table["case"][table["case"].duplicated()]
+    if len(twice):
+        raise ValueError(f"cohort must have one row a case, got several of {_names(twice)}")
+    subject = table["subject"].where(table["subject"].notna(), table["case"]) if "subject" in table else table["case"]
+    table = table.assign(subject=subject.astype(str)).set_index("case")
+    return table[["subject", *(name for name in table.columns if name != "subject")]]
+
+
+def _match(
+    table: pd.DataFrame, predicted: Mapping[str, Path], true: Mapping[str, Path], skipped: dict[str, str]
+) -> tuple[list[str], list[str]]:
+    """Return the cases to score, in order, and notes on all others; fill in the incomplete ones."""
+    cases = []
+    for case in table.index:
+        if (case in predicted) != (case in true):
+            skipped[case] = f"no {'reference' if case in predicted else 'prediction'} in the folder"
+        elif case in predicted:
+            cases.append(case)
+    unknown = sorted((predicted.keys() & true.keys()) - set(table.index))
+    neither = [case for case in table.index if case not in predicted and case not in true]
+    only = {
+        "prediction": sorted(predicted.keys() - true.keys() - set(table.index)),
+        "reference": sorted(true.keys() - predicted.keys() - set(table.index)),
+    }
+    if not cases and not skipped:
+        raise ValueError(
+            f"cohort and folders must share cases, got {_names(table.index)} in the cohort "
+            f"and {_names(sorted(true))} in the folder of references"
+        )
+    notes = []
+    if unknown:
+        notes.append(f"{_cases(unknown)} not in the cohort, so of unknown group: {_names(unknown)}")
+    if neither:
+        notes.append(f"{_cases(neither)} of the cohort without files, left out: {_names(neither)}")
+    for kind, names in only.items():
+        if names:
+            notes.append(
+                f"{_cases(names)} not in the cohort and with a {kind} only, left out: {_names(names)}"
+            )
+    return cases + unknown, notes
+
+
+def _run(jobs: Sequence[_Job], num_workers: int) -> Iterator[_Result]:
+    """Yield the results in the order of the jobs."""
+    if num_workers == 1 or len(jobs) < 2:
+        yield from map(_score_files, jobs)
+        return
+    from joblib import Parallel, delayed  # noqa: PLC0415  (costs start-up time that most runs save)
+
+    parallel = Parallel(n_jobs=min(num_workers, len(jobs)), return_as="generator")
+    yield from parallel(delayed(_score_files)(job) for job in jobs)
+
+
+def _score_files(job: _Job) -> _Result:
+    """Read and score one case; what is wrong with its files becomes part of the result."""
+    try:
+        prediction, reference = read_mask(job.prediction), read_mask(job.reference)
+        check_same_grid(prediction, reference)
+        pair = check_pair(prediction.voxels, reference.voxels, job.labels or (1,), reference.spacing)
+    except (ValueError, OSError) as error:
+        return _Result(job.case, error=str(error))
+    if job.labels is None:
+        found = np.union1d(_values(pair.prediction), _values(pair.reference))
+        pair = replace(pair, labels=found.astype(np.int64))
+    scores, counts = score_pair(pair, job.metrics, job.empty, job.tolerance)
+    columns = {**scores, VOXELS[0]: counts.prediction, VOXELS[1]: counts.reference}
+    by_label = {
+        int(value): {name: column[position].item() for name, column in columns.items()}
+        for position, value in enumerate(pair.labels)
+    }
+    messages = {"prediction": prediction.messages, "reference": reference.messages}
+    return _Result(job.case, by_label, _strays(pair, counts), messages)
+
+
+def _values(mask: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return the labels of a mask, without background."""
+    if mask.dtype.itemsize <= 2:  # a histogram beats the sort of np.unique many times
+        return np.flatnonzero(np.bincount(mask.ravel())[1:]) + 1 if mask.size else np.zeros(0, np.int64)
+    found = np.unique(mask)
+    return found[found > 0]
+
+
+def _strays(pair: Pair, counts: Counts) -> dict[str, list[int]]:
+    """Return the values in each mask that are no labels; found by counting, so nearly free."""
+    strays = {}
+    for name, mask, counted in (
+        ("prediction", pair.prediction, counts.prediction),
+        ("reference", pair.reference, counts.reference),
+    ):
+        if np.count_nonzero(mask) != counted.sum():
+            strays[name] = np.setdiff1d(_values(mask), pair.labels).tolist()
+    return strays
+
+
+def _notes(results: Iterable[_Result]) -> list[str]:
+    """Sum up what was seen in the files: one line for each kind of thing."""
+    heard: dict[str, list[str]] = {}
+    for result in results:
+        for kind, values in result.strays.items():
+            listed = ", ".join(map(str, values[:10]))
+            heard.setdefault(f"values in a {kind} that are no label, not scored: {listed}", []).append(result.case)
+        for kind, messages in result.messages.items():
+            for message in messages:
+                said = (
+                    "the sform has another scale than the voxel sizes (pixdim), which were used"
+                    if message == _SFORM
+                    else message
+                )
+                heard.setdefault(f"image reader on a {kind}: {said}", []).append(result.case)
+    return [f"{said} ({_cases(cases)}: {_names(cases)})" for said, cases in heard.items()]
+
+
+def _labels_found(results: Iterable[_Result], notes: list[str]) -> dict[str | int, int]:
+    """Return every value that occurs in a reference as a label, and note those only predicted."""
+    seen: dict[str, set[int]] = {name: set() for name in VOXELS}
+    for result in results:
+        for value, row in result.scores.items():
+            for name in VOXELS:
+                if row[name]:
+                    seen[name].add(value)
+    only = sorted(seen[VOXELS[0]] - seen[VOXELS[1]])
+    if only:
+        notes.append(f"values in predictions that no reference has, not scored: {_names(only)}")
+    if not seen[VOXELS[1]]:
+        raise ValueError("references must hold at least one label, got only background")
+    return {value: value for value in sorted(seen[VOXELS[1]])}
+
+
+def _check_labels_occur(results: Iterable[_Result], named: Mapping[str | int, int]) -> None:
+    for name, value in named.items():
+        rows = (result.scores.get(value, {}) for result in results)
+        if not any(row.get(count) for row in rows for count in VOXELS):
+            what = str(value) if name == value else f"{name} ({value})"
+            raise ValueError(f"labels must occur in the masks, got {what}, which is in none of them")
+
+
+def _assemble(
+    results: Iterable[_Result],
+    table: pd.DataFrame,
+    named: Mapping[str | int, int],
+    metrics: Sequence[str],
+) -> pd.DataFrame:
+    absent = {**dict.fromkeys(metrics, np.nan), **dict.fromkeys(VOXELS, 0)}
+    scores = pd.DataFrame(
+        [
+            {"case": result.case, "label": name, **result.scores.get(value, absent)}
+            for result in results
+            for name, value in named.items()
+        ]
+    )
+    joined = table.reindex(scores["case"]).reset_index(drop=True)
+    joined["subject"] = joined["subject"].fillna(scores["case"])
+    front = pd.concat([scores[["case"]], joined], axis=1)
+    return pd.concat([front, scores[["label", *metrics, *VOXELS]]], axis=1)
+
+
+def _one_line(skipped: Mapping[str, str]) -> str:
+    by_error: dict[str, list[str]] = {}
+    for case, error in skipped.items():
+        by_error.setdefault(error, []).append(case)
+    return "; ".join(f"{error}: {_cases(cases)} ({_names(cases)})" for error, cases in by_error.items())
+
+
+def _cases(names: Sequence[str]) -> str:
+    return f"{len(names)} case{'s' if len(names) != 1 else ''}"
+
+
+def _names(names: Iterable[object], most: int = 5) -> str:
+    listed = [str(name) for name in names]
+    return ", ".join(listed[:most]) + (f" and {len(listed) - most} more" if len(listed) > most else "")

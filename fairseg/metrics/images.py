@@ -1,0 +1,224 @@
+"""Find and read label masks on disk: SimpleITK underneath, its silences and its noise both mended.
+
+ITK fills the missing part of a truncated NIfTI file with whatever lies in memory and says nothing, so
+the size is checked here. It also prints the same warning for every file of many a data set; messages
+are collected instead and handed to the caller, none printed and none lost.
+"""
+
+import gzip
+import json
+import re
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import SimpleITK as sitk
+
+EXTENSIONS = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd", ".png", ".tif", ".tiff", ".bmp")
+
+# Grids may differ by rounding (NIfTI stores float32), by no more.
+_SPACING_RTOL = 1e-4
+_ORIGIN_ATOL = 1e-3  # of a voxel
+_DIRECTION_ATOL = 1e-4
+
+
+@dataclass(frozen=True)
+class Mask:
+    """A mask as read from a file.
+
+    Attributes:
+        voxels: (*S), the axes as SimpleITK gives them to NumPy: z, y, x.
+        spacing: voxel size in mm along the axes of `voxels`.
+        grid: size, spacing, origin and direction in ITK's order (x, y, z).
+        messages: what ITK had to say about the file.
+    """
+
+    voxels: npt.NDArray[Any]
+    spacing: tuple[float, ...]
+    grid: dict[str, tuple[float, ...]]
+    messages: tuple[str, ...]
+
+
+def find_masks(folder: Path, argument: str) -> dict[str, Path]:
+    """Return case name -> file for the images of a folder; the name is the file's without extension.
+
+    Raises:
+        ValueError: it is no folder, holds no image, or has two files of one case.
+    """
+    if not folder.is_dir():
+        raise ValueError(f"{argument} must be a folder of masks, got {folder}")
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        extension = next((end for end in EXTENSIONS if path.name.lower().endswith(end)), None)
+        if extension is None or path.name.startswith(".") or not path.is_file():
+            continue
+        case = path.name[: -len(extension)]
+        if case in found:
+            raise ValueError(f"case {case} has two files: {found[case]} and {path}")
+        found[case] = path
+    if not found:
+        raise ValueError(f"{argument} has no image ({', '.join(EXTENSIONS)}): {folder}")
+    return found
+
+
+def read_mask(path: Path) -> Mask:
+    """Read one mask.
+
+    Raises:
+        ValueError: the file is no image, is truncated, or has several channels; it names the file.
+    """
+    with _messages() as messages:
+        try:
+            image = sitk.ReadImage(str(path))
+        except RuntimeError as error:
+            raise ValueError(f"{path} cannot be read as an image: {_reason(error, path)}") from None
+    if path.name.lower().endswith((".nii", ".nii.gz")):
+        _check_nifti_is_whole(path, image)
+    if image.GetNumberOfComponentsPerPixel() != 1:
+        raise ValueError(
+            f"{path} must have one channel, got {image.GetNumberOfComponentsPerPixel()} "
+            "(a colour image? save the labels as grey values)"
+        )
+    grid = {
+        "size": image.GetSize(),
+        "spacing": image.GetSpacing(),
+        "origin": image.GetOrigin(),
+        "direction": image.GetDirection(),
+    }
+    heard = dict.fromkeys(_tidy(message, path) for message in messages)
+    return Mask(sitk.GetArrayFromImage(image), image.GetSpacing()[::-1], grid, tuple(heard))
+
+
+def check_same_grid(prediction: Mask, reference: Mask) -> None:
+    """Raise a ValueError that says what differs unless both masks lie on one grid."""
+    for name, true in reference.grid.items():
+        got = prediction.grid[name]
+        if len(got) != len(true) or not _close(name, got, true, reference):
+            raise ValueError(
+                f"the prediction lies on another grid than the reference: {name} "
+                f"{_short(got)} instead of {_short(true)}"
+            )
+
+
+def read_dataset_labels(references: Path) -> dict[str, int] | None:
+    """Return name -> value from nnU-Net's dataset.json in `references` or its parent, if there is one.
+
+    Raises:
+        ValueError: the file is not as nnU-Net writes it, or has regions or an ignore label.
+    """
+    for path in (references / "dataset.json", references.resolve().parent / "dataset.json"):
+        if path.is_file():
+            break
+    else:
+        return None
+    try:
+        entries = dict(json.loads(path.read_text(encoding="utf-8"))["labels"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f'{path} must hold "labels" as nnU-Net writes them: {error!r}') from None
+    labels: dict[str, int] = {}
+    for key, value in entries.items():
+        # nnU-Net v1 and the Decathlon wrote value -> name, v2 writes name -> value.
+        name, number = (value, key) if isinstance(value, str) and key.isdigit() else (key, value)
+        if isinstance(number, list) or name == "ignore":
+            raise ValueError(
+                f"{path}: {name!r} is a region or the ignore label, which are not supported; "
+                "name the labels to score yourself"
+            )
+        try:
+            labels[name] = int(number)
+        except (TypeError, ValueError):
+            raise ValueError(f"{path}: label {name!r} must be an integer, got {number!r}") from None
+    return {name: number for name, number in labels.items() if number != 0}
+
+
+def _close(
+    name: str, got: tuple[float, ...], true: tuple[float, ...], reference: Mask
+) -> bool:
+    if name == "size":
+        return got == true
+    if name == "spacing":
+        return np.allclose(got, true, rtol=_SPACING_RTOL, atol=0.0)
+    if name == "origin":
+        tolerance = _ORIGIN_ATOL * min(reference.spacing)
+        return np.allclose(got, true, rtol=0.0, atol=tolerance)
+    return np.allclose(got, true, rtol=0.0, atol=_DIRECTION_ATOL)
+
+
+def _short(numbers: tuple[float, ...]) -> str:
+    return "(" + ", ".join(f"{number:g}" for number in numbers) + ")"
+
+
+def _check_nifti_is_whole(path: Path, image: sitk.Image) -> None:
+    axes = int(image.GetMetaData("dim[0]"))
+    voxels = 1
+    for axis in range(1, axes + 1):
+        voxels *= max(1, int(image.GetMetaData(f"dim[{axis}]")))
+    needed = int(float(image.GetMetaData("vox_offset"))) + voxels * int(image.GetMetaData("bitpix")) // 8
+    found = _size_unpacked(path, needed)
+    if found < needed:
+        raise ValueError(f"{path} is truncated: it has {found} bytes unpacked and needs {needed}")
+
+
+def _size_unpacked(path: Path, needed: int) -> int:
+    """Return how many bytes a NIfTI file has unpacked (0 if it can not be unpacked to its end)."""
+    with path.open("rb") as file:
+        if file.read(2) != b"\x1f\x8b":
+            return path.stat().st_size
+        # gzip ends with its unpacked size. A cut file ends with other bytes; only then, or where
+        # something follows the image, does it have to be unpacked to know.
+        file.seek(-4, 2)
+        if struct.unpack("<I", file.read(4))[0] == needed % 2**32:
+            return needed
+    size = 0
+    try:
+        with gzip.open(path) as unpacked:
+            while part := unpacked.read(1 << 20):
+                size += len(part)
+    except (EOFError, OSError, zlib.error):
+        return 0
+    return size
+
+
+class _Collector(sitk.LoggerBase):  # type: ignore[misc]
+    """Takes ITK's messages instead of the terminal."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.messages: list[str] = []
+
+    def DisplayText(self, t: str) -> None:  # noqa: N802
+        self.messages.append(t)
+
+    DisplayErrorText = DisplayWarningText = DisplayGenericOutputText = DisplayText
+
+    def DisplayDebugText(self, t: str) -> None:  # noqa: N802
+        """Leave ITK's debugging out."""
+
+
+@contextmanager
+def _messages() -> Iterator[list[str]]:
+    collector = _Collector()
+    before = collector.SetAsGlobalITKLogger()
+    try:
+        yield collector.messages
+    finally:
+        before.SetAsGlobalITKLogger()
+
+
+def _tidy(message: str, path: Path) -> str:
+    """Return what an ITK message says, without the source line, the address and the file's name."""
+    said = " ".join(line for line in message.splitlines() if not line.startswith("WARNING: In "))
+    said = re.sub(r"\w+ \(0x[0-9a-f]+\):\s*", "", said)
+    return said.replace(str(path), "").strip()
+
+
+def _reason(error: RuntimeError, path: Path) -> str:
+    said = str(error).strip().splitlines()[-1]
+    said = re.sub(r"^(sitk::|ITK )?ERROR: |\w+\(0x[0-9a-f]+\): ", "", said)
+    return re.sub(r"\w+\(0x[0-9a-f]+\): ", "", said).replace(f'"{path}"', "it").replace(str(path), "it")

@@ -1,0 +1,87 @@
+"""All metrics of one pair of masks from one look at it."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from fairseg.metrics.distance import (
+    Empty,
+    check_empty,
+    check_tolerance,
+    distance_percentile,
+    mean_distance,
+    share_within,
+)
+from fairseg.metrics.masks import Labels, Pair, check_pair
+from fairseg.metrics.overlap import Counts, count
+from fairseg.metrics.surface import surface_distances
+
+METRICS = ("dice", "hd", "hd95", "assd", "nsd")
+DISTANCES = ("hd", "hd95", "assd")  # in mm, lower is better; the others are shares, higher is better
+
+
+def score_case(
+    prediction: object,
+    reference: object,
+    *,
+    labels: Labels,
+    spacing: Sequence[float] | None = None,
+    metrics: Sequence[str] = ("dice", "hd"),
+    empty: Empty = "nan",
+    tolerance: float | None = None,
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Score one prediction against its reference: each metric of each label.
+
+    Args:
+        prediction: label mask (*S), integers, bool, or whole-number floats; NumPy or torch.
+        reference: the ground-truth mask (*S), the same shape.
+        labels: label values, or a mapping name -> value.
+        spacing: voxel size along each axis of the arrays, mm; `None` means 1 mm.
+        metrics: any of "dice", "hd", "hd95", "assd", "nsd".
+        empty: distance of a label that only one mask has: "nan", or "diagonal" (see `hausdorff`).
+        tolerance: for "nsd", mm.
+
+    Returns:
+        metric -> float64 (L,), in the order asked for. Where neither mask has the label all are NaN;
+        where one lacks it Dice and NSD are 0 and distances follow `empty`.
+
+    Raises:
+        ValueError: an input is not usable; the message names it.
+
+    >>> scores = score_case([[1, 1, 0]], [[0, 1, 0]], labels={"heart": 1}, spacing=(1.5, 1.5))
+    >>> {metric: values.round(3).tolist() for metric, values in scores.items()}
+    {'dice': [0.667], 'hd': [1.5]}
+    """
+    check_metrics(metrics, empty, tolerance)
+    return score_pair(check_pair(prediction, reference, labels, spacing), metrics, empty, tolerance)[0]
+
+
+def check_metrics(metrics: Sequence[str], empty: str, tolerance: float | None) -> None:
+    """Raise a ValueError unless the metrics are known and have what they need."""
+    unknown = [metric for metric in metrics if metric not in METRICS]
+    if unknown or isinstance(metrics, str) or not metrics:
+        raise ValueError(f"metrics must be some of {', '.join(METRICS)}, got {metrics!r}")
+    check_empty(empty)
+    if "nsd" in metrics:
+        check_tolerance(tolerance)
+
+
+def score_pair(
+    pair: Pair, metrics: Sequence[str], empty: Empty, tolerance: float | None
+) -> tuple[dict[str, npt.NDArray[np.float64]], Counts]:
+    """Score checked masks; return the metrics and the voxel counts."""
+    counts = count(pair)
+    scores = {"dice": counts.dice}
+    asked = set(metrics) - {"dice"}
+    if asked:
+        distances = surface_distances(pair, only_largest=asked == {"hd"})
+        if "hd" in asked:
+            scores["hd"] = distance_percentile(pair, distances, 100.0, empty)
+        if "hd95" in asked:
+            scores["hd95"] = distance_percentile(pair, distances, 95.0, empty)
+        if "assd" in asked:
+            scores["assd"] = mean_distance(pair, distances, empty)
+        if tolerance is not None and "nsd" in asked:
+            scores["nsd"] = share_within(distances, tolerance)
+    return {metric: scores[metric] for metric in metrics}, counts

@@ -1,0 +1,270 @@
+"""Surface voxels of two masks and the exact distances between them: the costly step, done once.
+
+A voxel of a label is on its surface if one of its 2 * S face neighbours is not of that label or lies
+outside the image (medpy's definition, connectivity 1). Each surface voxel of one mask has a distance
+to the nearest surface voxel of the same label in the other mask; `distance` sums these up.
+
+How it is fast, and still exact:
+
+1. Both masks are cropped to their common foreground and all labels are handled at once: a surface
+   voxel is one that differs from a neighbour, whatever its label.
+2. A surface voxel that both masks share has distance 0 and is only counted.
+3. Most others have a partner a few voxels away: the offsets around a voxel are looked up in the order
+   of their length in mm, and the first hit is the nearest neighbour.
+4. The few that are farther away go to a k-d tree. If only the largest distance is asked for, most of
+   them are ruled out first, because the distance of a voxel's neighbour bounds its own.
+
+All distances come out of integer offsets times the spacing, as in SciPy's distance transform, so they
+equal medpy's to rounding. Replacing `_Search.nearest` replaces the kernel.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial import cKDTree
+
+from fairseg.metrics.masks import Pair
+
+Ints = npt.NDArray[np.intp]
+Floats = npt.NDArray[np.float64]
+
+_REACH = 10  # offsets are looked up to this many voxels along the finest axis ...
+_OFFSETS = {1: 20, 2: 250}  # ... but not more of them than this (2D: nearly a full disc) ...
+_OFFSETS_3D = 400  # ... or this
+_FIRST = 32  # offsets tried before it pays to rule voxels out
+_MANY = 2000  # voxels left after that from which on it pays
+_CHUNK = 1 << 14  # voxels looked up at a time, to stay in the processor's cache
+_CELL = 4  # side of the cells that share a bound, in voxels of the finest axis
+
+
+@dataclass(frozen=True)
+class SurfaceDistances:
+    """Distances in mm between the surfaces of two masks, both directions pooled, by label.
+
+    Attributes:
+        distance: of every surface voxel that only one of the masks has, float64 (K,), > 0. Labels
+            that one mask lacks have none.
+        label: position of that voxel's label in the list of labels, int (K,).
+        count: surface voxels of each label in the prediction and in the reference, int64 (2, L).
+            Those of a label in both masks that are not in `distance` are shared: their distance is 0.
+    """
+
+    distance: Floats
+    label: Ints
+    count: npt.NDArray[np.int64]
+
+    def of(self, position: int) -> Floats:
+        """Return the non-zero distances of one label, in mm."""
+        return self.distance[self.label == position]
+
+
+def surface_distances(pair: Pair, *, only_largest: bool = False) -> SurfaceDistances:
+    """Measure the distance of every surface voxel of each mask to the other mask's surface.
+
+    Args:
+        pair: checked masks.
+        only_largest: the caller needs only the largest distance of each label. Distances that can
+            not be the largest are then reported as 0, which saves most of the time.
+    """
+    number = len(pair.labels)
+    if not pair.reference.size:
+        none = np.zeros((2, number), dtype=np.int64)
+        return SurfaceDistances(np.zeros(0), np.zeros(0, dtype=np.intp), none)
+    search = _Search(pair)
+    distance = search.largest() if only_largest else search.nearest(np.arange(search.query.size))
+    return SurfaceDistances(distance, search.label.astype(np.intp) - 1, search.count)
+
+
+class _Search:
+    """The surfaces of both masks in one flat array, and the voxels whose distance is asked for.
+
+    The masks lie behind each other, each padded at the end of every axis by as much as an offset can
+    reach. A flat index plus a flat offset that leaves the image then always lands in padding.
+    """
+
+    def __init__(self, pair: Pair) -> None:
+        ids, number = _compact(pair), len(pair.labels)
+        self.spacing = pair.spacing
+        offsets, self.length = _ball(tuple(pair.spacing))
+        reach = np.abs(offsets).max(axis=0, initial=1)
+        self.shape = tuple(int(n) for n in np.array(pair.reference.shape) + reach)
+        self.size = int(np.prod(self.shape))
+        steps = np.array([int(np.prod(self.shape[axis + 1 :])) for axis in range(len(self.shape))])
+        self.offset: Ints = offsets @ steps
+
+        self.surface = np.zeros(2 * self.size, dtype=ids[0].dtype)
+        inside = tuple(slice(0, n) for n in pair.reference.shape)
+        spare = np.empty((2, self.size), dtype=bool)
+        for mask, half in zip(ids, self._halves(), strict=True):
+            half.reshape(self.shape)[inside] = mask
+            _keep_surface(half, steps, spare)
+        del ids
+
+        first, second = self._halves()
+        index = np.flatnonzero(np.not_equal(first, second, out=spare[0]))
+        sides = [mask[index] for mask in (first, second)]
+        shared = np.flatnonzero(np.logical_not(spare[0], out=spare[0]) & (first > 0))
+        self.count = np.array([_tally(side, number) for side in sides]) + _tally(first[shared], number)
+        lacking = np.concatenate(([True], (self.count == 0).any(axis=0)))
+        # A voxel of the first mask looks for its partner in the second half, and the reverse.
+        first_asks, second_asks = (~lacking[side] for side in sides)
+        self.query = np.concatenate((index[first_asks] + self.size, index[second_asks]))
+        self.label = np.concatenate((sides[0][first_asks], sides[1][second_asks]))
+        self._trees: dict[tuple[bool, int], tuple[cKDTree, npt.NDArray[np.int64]]] = {}
+
+    def _halves(self) -> tuple[npt.NDArray[np.unsignedinteger], npt.NDArray[np.unsignedinteger]]:
+        return self.surface[: self.size], self.surface[self.size :]
+
+    def nearest(self, which: Ints) -> Floats:
+        """Return the distance in mm of the queries `which`, float64, same shape."""
+        distance = self._look_around(which, 0, len(self.offset))
+        far = np.flatnonzero(np.isinf(distance))
+        if far.size:
+            distance[far] = self._look_far(which[far])
+        return distance
+
+    def largest(self) -> Floats:
+        """Return distances as `nearest` does, but 0 for voxels that can not have the largest."""
+        everything = np.arange(self.query.size)
+        distance = self._look_around(everything, 0, _FIRST)
+        left = np.flatnonzero(np.isinf(distance))
+        if left.size > _MANY:
+            left = self._rule_out(left, distance)
+        distance[left] = self.nearest(left)
+        return distance
+
+    def _rule_out(self, left: Ints, distance: Floats) -> Ints:
+        """Set to 0 the distances that are surely not the largest; return the queries still open.
+
+        One voxel in each small cell is measured. A distance changes by no more than the way walked,
+        so the others of the cell have at most its distance plus the way from it.
+        """
+        place = self._position(self.query[left])
+        edge = np.maximum(1, _CELL * self.spacing.min() / self.spacing).astype(np.int64)
+        cells = -(-np.array(self.shape) // edge)
+        cell = np.ravel_multi_index(tuple((place // edge).T), tuple(cells))
+        cell += int(cells.prod()) * (2 * self.label[left].astype(np.int64) + (self.query[left] >= self.size))
+        _, chosen, member = np.unique(cell, return_index=True, return_inverse=True)
+        known = self.nearest(left[chosen])
+        distance[left[chosen]] = known
+        floor = np.zeros(int(self.label.max()) + 1)
+        np.maximum.at(floor, self.label[left[chosen]], known)
+        way = np.linalg.norm((place - place[chosen][member]) * self.spacing, axis=1)
+        # The slack keeps a tie, which rounding could hide, among the open ones.
+        open_ = known[member] + way > floor[self.label[left]] * (1 - 1e-9)
+        distance[left[~open_ & np.isinf(distance[left])]] = 0.0
+        open_[chosen] = False
+        return left[open_]
+
+    def _look_around(self, which: Ints, start: int, stop: int) -> Floats:
+        """Try the offsets `start` to `stop` in the order of their length; inf where none hits."""
+        distance = np.full(which.size, np.inf)
+        for begin in range(0, which.size, _CHUNK):
+            open_ = np.arange(begin, min(begin + _CHUNK, which.size))
+            first, width = start, 4
+            while first < stop and open_.size:
+                index, label = self.query[which[open_]], self.label[which[open_]]
+                block = self.offset[first : min(first + width, stop)]
+                hit = self.surface.take(index[:, None] + block) == label[:, None]
+                nearest = hit.argmax(axis=1)
+                found = hit[np.arange(open_.size), nearest]
+                distance[open_[found]] = self.length[first + nearest[found]]
+                open_ = open_[~found]
+                first, width = first + width, min(2 * width, 128)
+        return distance
+
+    def _look_far(self, which: Ints) -> Floats:
+        """Ask a k-d tree of each mask and label among the queries."""
+        distance = np.empty(which.size)
+        second, label = self.query[which] >= self.size, self.label[which]
+        for half in (False, True):
+            for value in np.unique(label[second == half]):
+                mine = np.flatnonzero((second == half) & (label == value))
+                tree, target = self._tree(half, int(value))
+                place = self._position(self.query[which[mine]])
+                _, partner = tree.query(place * self.spacing)
+                distance[mine] = _length(place - target[partner], self.spacing)
+        return distance
+
+    def _tree(self, second: bool, value: int) -> tuple[cKDTree, npt.NDArray[np.int64]]:
+        if (second, value) not in self._trees:
+            target = self._position(np.flatnonzero(self._halves()[second] == value))
+            # Built on a grid, the tree needs no balancing, which would cost more than it saves.
+            tree = cKDTree(target * self.spacing, balanced_tree=False, compact_nodes=False)
+            self._trees[second, value] = tree, target
+        return self._trees[second, value]
+
+    def _position(self, index: Ints) -> npt.NDArray[np.int64]:
+        """Return the voxel coordinates (K, S) of flat indices into either half."""
+        return np.stack(np.unravel_index(index % self.size, self.shape), axis=1)
+
+
+def _tally(label: npt.NDArray[np.unsignedinteger], number: int) -> npt.NDArray[np.int64]:
+    """Count how often each of the labels 1..number occurs, int64 (number,)."""
+    return np.bincount(label, minlength=number + 1)[1:]
+
+
+def _compact(pair: Pair) -> list[npt.NDArray[np.unsignedinteger]]:
+    """Return both masks with the labels renumbered 1..L in their order, and 0 for all else."""
+    number = len(pair.labels)
+    masks = [pair.prediction, pair.reference]
+    if (pair.labels == np.arange(1, number + 1)).all() and all(
+        mask.dtype == np.uint8 and mask.max() <= number for mask in masks
+    ):
+        return masks
+    order = np.argsort(pair.labels)
+    values = pair.labels[order]
+    small = np.min_scalar_type(number)
+    compacted = []
+    for mask in masks:
+        top = int(mask.max())
+        if top <= np.iinfo(np.uint16).max:
+            table = np.zeros(top + 1, dtype=small)
+            known = pair.labels <= top
+            table[pair.labels[known]] = np.flatnonzero(known) + 1
+            compacted.append(table[mask])
+        else:
+            place = np.minimum(np.searchsorted(values, mask), number - 1)
+            compacted.append(np.where(values[place] == mask, order[place] + 1, 0).astype(small))
+    return compacted
+
+
+def _keep_surface(
+    mask: npt.NDArray[np.unsignedinteger], steps: Ints, spare: npt.NDArray[np.bool_]
+) -> None:
+    """Set to 0, in place, every voxel of a flat padded label mask that is not on a surface."""
+    inner, same = spare
+    inner.fill(True)
+    for step in steps:
+        np.equal(mask[step:], mask[:-step], out=same[step:])
+        inner[step:] &= same[step:]
+        inner[:-step] &= same[step:]
+        inner[:step] = False
+        inner[-step:] = False
+    np.logical_not(inner, out=inner)
+    np.multiply(mask, inner, out=mask)
+
+
+@lru_cache(maxsize=64)
+def _ball(spacing: tuple[float, ...]) -> tuple[Ints, Floats]:
+    """Return voxel offsets (K, S) sorted by their length, and that length in mm (K,).
+
+    Every offset that is shorter than the last one is in the list.
+    """
+    size = np.array(spacing)
+    limit = (_REACH + 1) * size.min()  # the shortest offset that the grid below could lack
+    reach = np.minimum(_REACH, limit // size).astype(np.int64)
+    axes = np.meshgrid(*(np.arange(-n, n + 1) for n in reach), indexing="ij")
+    offsets = np.stack(axes, axis=-1).reshape(-1, len(size)).astype(np.intp)
+    length = _length(offsets, size)
+    order = np.argsort(length, kind="stable")
+    order = order[(length[order] > 0) & (length[order] < limit)]
+    order = order[: _OFFSETS.get(len(size), _OFFSETS_3D)]
+    return offsets[order], length[order]
+
+
+def _length(offset: npt.NDArray[np.int64], spacing: Floats) -> Floats:
+    """Return the length in mm of voxel offsets (K, S), summed as SciPy's distance transform does."""
+    return np.sqrt(((offset * spacing) ** 2).sum(axis=1))
