@@ -262,7 +262,7 @@ def _text(value: object) -> str:
         return str(bool(value))
     if isinstance(value, Real) and float(value).is_integer():
         return str(int(value))
-    return str(value).strip()
+    return " ".join(str(value).split())
 
 
 def _texts(name: str, values: list[Any], edges: tuple[float, ...] | None) -> list[str | None]:

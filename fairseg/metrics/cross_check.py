@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from fairseg.metrics.images import itk_messages
+
 TOLERANCE = 1e-9
 
 
@@ -60,5 +62,6 @@ def cross_check_scores(
 
 
 def _load(io: Any, path: Path) -> tuple[np.ndarray[Any, Any], tuple[float, ...]]:
-    voxels, header = io.load(str(path))
+    with itk_messages():  # heard before, when the file was scored
+        voxels, header = io.load(str(path))
     return voxels, header.get_voxel_spacing()

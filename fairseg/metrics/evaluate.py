@@ -21,7 +21,10 @@ from fairseg.metrics.score import METRICS, check_metrics, score_pair
 logger = logging.getLogger(__name__)
 
 VOXELS = ("prediction_voxels", "reference_voxels")
-_SFORM = "has unexpected scales in sform"
+_MEANING = {
+    "has unexpected scales in sform": "the affine (sform) has another scale than the voxel sizes "
+    "(pixdim); the voxel sizes were used as spacing",
+}
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class _Result:
     case: str
     scores: dict[int, dict[str, float]] = field(default_factory=dict)
     strays: dict[str, list[int]] = field(default_factory=dict)
-    messages: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    messages: tuple[str, ...] = ()
     error: str | None = None
 
 
@@ -224,7 +227,7 @@ def _score_files(job: _Job) -> _Result:
         int(value): {name: column[position].item() for name, column in columns.items()}
         for position, value in enumerate(pair.labels)
     }
-    messages = {"prediction": prediction.messages, "reference": reference.messages}
+    messages = prediction.messages + reference.messages
     return _Result(job.case, by_label, _strays(pair, counts), messages)
 
 
@@ -250,20 +253,18 @@ def _strays(pair: Pair, counts: Counts) -> dict[str, list[int]]:
 
 def _notes(results: Iterable[_Result]) -> list[str]:
     """Sum up what was seen in the files: one line for each kind of thing."""
+    strays: dict[str, list[str]] = {}
     heard: dict[str, list[str]] = {}
     for result in results:
         for kind, values in result.strays.items():
-            listed = ", ".join(map(str, values[:10]))
-            heard.setdefault(f"values in a {kind} that are no label, not scored: {listed}", []).append(result.case)
-        for kind, messages in result.messages.items():
-            for message in messages:
-                said = (
-                    "the sform has another scale than the voxel sizes (pixdim), which were used"
-                    if message == _SFORM
-                    else message
-                )
-                heard.setdefault(f"image reader on a {kind}: {said}", []).append(result.case)
-    return [f"{said} ({_cases(cases)}: {_names(cases)})" for said, cases in heard.items()]
+            said = f"values in a {kind} that are no label, not scored: {_names(values, 10)}"
+            strays.setdefault(said, []).append(result.case)
+        for message in result.messages:
+            heard.setdefault(_MEANING.get(message, message), []).append(result.case)
+    notes = [f"{said} ({_cases(cases)}: {_names(cases)})" for said, cases in strays.items()]
+    for said, cases in heard.items():
+        notes.append(f"image reader: {said} ({len(cases)} files, first of case {cases[0]})")
+    return notes
 
 
 def _labels_found(results: Iterable[_Result], notes: list[str]) -> dict[str | int, int]:

@@ -9,7 +9,6 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 Floats = npt.NDArray[np.float64]
 Statistic = Literal["median", "mean", "iqr"]
@@ -217,6 +216,8 @@ def mann_whitney_u(first: Sequence[float] | Floats, second: Sequence[float] | Fl
     >>> round(mann_whitney_u([0.9, 0.91, 0.92, 0.93], [0.8, 0.81, 0.82, 0.83]), 4)
     0.0286
     """
+    from scipy import stats  # noqa: PLC0415  (slow to import, and only this needs it)
+
     samples = [np.asarray(values, dtype=np.float64) for values in (first, second)]
     known = [values[~np.isnan(values)] for values in samples]
     if min(values.size for values in known) < 2:

@@ -45,6 +45,33 @@ class Mask:
     messages: tuple[str, ...]
 
 
+class _Collector(sitk.LoggerBase):  # type: ignore[misc]
+    """Takes ITK's messages instead of the terminal."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.messages: list[str] = []
+
+    def DisplayText(self, t: str) -> None:  # noqa: N802
+        self.messages.append(t)
+
+    DisplayErrorText = DisplayWarningText = DisplayGenericOutputText = DisplayText
+
+    def DisplayDebugText(self, t: str) -> None:  # noqa: N802
+        """Leave ITK's debugging out."""
+
+
+@contextmanager
+def itk_messages() -> Iterator[list[str]]:
+    """Collect what ITK says meanwhile, in place of printing it."""
+    collector = _Collector()
+    before = collector.SetAsGlobalITKLogger()
+    try:
+        yield collector.messages
+    finally:
+        before.SetAsGlobalITKLogger()
+
+
 def find_masks(folder: Path, argument: str) -> dict[str, Path]:
     """Return case name -> file for the images of a folder; the name is the file's without extension.
 
@@ -73,7 +100,7 @@ def read_mask(path: Path) -> Mask:
     Raises:
         ValueError: the file is no image, is truncated, or has several channels; it names the file.
     """
-    with _messages() as messages:
+    with itk_messages() as messages:
         try:
             image = sitk.ReadImage(str(path))
         except RuntimeError as error:
@@ -99,7 +126,7 @@ def check_same_grid(prediction: Mask, reference: Mask) -> None:
     """Raise a ValueError that says what differs unless both masks lie on one grid."""
     for name, true in reference.grid.items():
         got = prediction.grid[name]
-        if len(got) != len(true) or not _close(name, got, true, reference):
+        if got != true and (len(got) != len(true) or not _close(name, got, true, reference)):
             raise ValueError(
                 f"the prediction lies on another grid than the reference: {name} "
                 f"{_short(got)} instead of {_short(true)}"
@@ -183,32 +210,6 @@ def _size_unpacked(path: Path, needed: int) -> int:
     except (EOFError, OSError, zlib.error):
         return 0
     return size
-
-
-class _Collector(sitk.LoggerBase):  # type: ignore[misc]
-    """Takes ITK's messages instead of the terminal."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.messages: list[str] = []
-
-    def DisplayText(self, t: str) -> None:  # noqa: N802
-        self.messages.append(t)
-
-    DisplayErrorText = DisplayWarningText = DisplayGenericOutputText = DisplayText
-
-    def DisplayDebugText(self, t: str) -> None:  # noqa: N802
-        """Leave ITK's debugging out."""
-
-
-@contextmanager
-def _messages() -> Iterator[list[str]]:
-    collector = _Collector()
-    before = collector.SetAsGlobalITKLogger()
-    try:
-        yield collector.messages
-    finally:
-        before.SetAsGlobalITKLogger()
 
 
 def _tidy(message: str, path: Path) -> str:

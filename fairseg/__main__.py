@@ -1,0 +1,7 @@
+"""`python -m fairseg` is the command `fairseg`."""
+
+import sys
+
+from fairseg.cli import main
+
+sys.exit(main())

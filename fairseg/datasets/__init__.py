@@ -1,0 +1,1 @@
+"""Data that fairseg makes itself: the masks of `fairseg demo`."""

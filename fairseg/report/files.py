@@ -1,0 +1,45 @@
+"""Write files whole or not at all."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+
+def check_writable(folder: Path) -> None:
+    """Raise a ValueError unless files can be put into `folder`, which need not exist yet.
+
+    Asked before the work starts, so that nobody waits for a result that cannot be kept.
+    """
+    place = folder.absolute()
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    if not place.is_dir():
+        raise ValueError(f"{folder} cannot be written: {place} is no folder")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise ValueError(f"{folder} cannot be written: no permission in {place}")
+
+
+def write_files(folder: Path, files: Mapping[str, str | bytes]) -> None:
+    """Write files into a folder, made if needed, and replace those of the same names.
+
+    All are first written under other names, then put in place one after the other; if anything fails
+    before that, none is there.
+
+    Raises:
+        ValueError: the folder cannot be written; the message says why.
+    """
+    check_writable(folder)
+    waiting: list[tuple[Path, Path]] = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            temporary = folder / f".{name}.{os.getpid()}.part"
+            waiting.append((temporary, folder / name))
+            temporary.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8"))
+        for temporary, final in waiting:
+            temporary.replace(final)
+    except OSError as error:
+        raise ValueError(f"{folder} cannot be written: {error.strerror}") from None
+    finally:
+        for temporary, _ in waiting:
+            temporary.unlink(missing_ok=True)

@@ -1,0 +1,112 @@
+"""Everything a report consists of, in one folder: tables, plots and the page that shows them."""
+
+import base64
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from matplotlib.figure import Figure
+
+from fairseg import __version__
+from fairseg.groups import Groups
+from fairseg.metrics.scores import defused
+from fairseg.report import render
+from fairseg.report.files import write_files
+from fairseg.report.plots import plot_labels, plot_metrics, to_svg
+from fairseg.report.summary import TITLES, Summary, summarize
+
+PAGE = "report.html"
+
+
+def write_report(
+    scores: pd.DataFrame,
+    groups: Groups,
+    out: str | Path,
+    *,
+    reference: str | None = None,
+    also: dict[str, str] | None = None,
+) -> list[Summary]:
+    """Summarise scores by group and write the report into a folder.
+
+    Written are `report.html` (self-contained), `summary.csv` (unrounded), `summary.md`, `summary.tex`,
+    `subjects.csv` (the values that are summarised), `overall.svg` and `labels.svg`. Either all files
+    are written or none; files of those names are replaced.
+
+    Args:
+        scores: as from `evaluate` or `read_scores`; notes and skipped cases are taken from its attrs.
+        groups: made with `Groups.from_table`.
+        out: the folder; made if needed.
+        reference: name of the reference group.
+        also: more files to write with them, name -> text.
+
+    Returns:
+        The summaries, as from `summarize`.
+
+    Raises:
+        ValueError: as `summarize`, or the folder cannot be written.
+    """
+    summaries = summarize(scores, groups, reference=reference)
+    figures = {"overall.svg": to_svg(plot_metrics(summaries[0]))}
+    metric = next(name for name in TITLES if name in scores)
+    if len(summaries) > 2:  # with a single label both figures would be the same
+        figures["labels.svg"] = to_svg(plot_labels(summaries[1:], metric))
+    files: dict[str, str | bytes] = {
+        PAGE: _page(scores, summaries, figures, metric),
+        "summary.csv": render.to_csv(summaries),
+        "summary.md": render.to_markdown(summaries),
+        "summary.tex": render.to_latex(summaries),
+        "subjects.csv": defused(_subjects(summaries)).to_csv(index=False),
+        **figures,
+        **(also or {}),
+    }
+    write_files(Path(out), files)
+    return summaries
+
+
+def _subjects(summaries: Sequence[Summary]) -> pd.DataFrame:
+    parts = []
+    for summary in summaries:
+        part = summary.subjects.assign(group=[summary.groups.name(number) for number in summary.subjects["group"]])
+        part.insert(0, "structure", summary.structure)
+        parts.append(part)
+    return pd.concat(parts, ignore_index=True)
+
+
+def _page(
+    scores: pd.DataFrame, summaries: Sequence[Summary], figures: dict[str, bytes], metric: str
+) -> str:
+    environment = Environment(
+        loader=PackageLoader("fairseg", "report"), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )
+    overall = summaries[0]
+    tables = [
+        {
+            "name": summary.structure,
+            "caption": render.caption(summary),
+            "footnote": render.footnote(summary),
+            "columns": list(frame.columns),
+            "rows": [(name, list(row)) for name, row in zip(frame.index, frame.to_numpy(), strict=True)],
+        }
+        for summary in summaries
+        for frame in [render.cells(summary)]
+    ]
+    return environment.get_template("report.html.j2").render(
+        version=__version__,
+        by=" and ".join(overall.groups.attributes),
+        reference=None if overall.reference is None else overall.groups.name(overall.reference),
+        counts=list(zip(overall.groups.names, overall.counts.tolist(), strict=True)),
+        cases=scores["case"].nunique(),
+        subjects=scores["subject"].nunique(),
+        labels=[summary.structure for summary in summaries[1:]],
+        tables=tables,
+        figures={name.removesuffix(".svg"): base64.b64encode(svg).decode() for name, svg in figures.items()},
+        metric=TITLES[metric],
+        metrics=[TITLES[name] for name in TITLES if name in scores],
+        notes=scores.attrs.get("notes", []),
+        skipped=scores.attrs.get("skipped", {}),
+    )
+
+
+__all__ = ["PAGE", "Figure", "write_report"]

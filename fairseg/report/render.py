@@ -1,0 +1,160 @@
+"""Summary tables as text: for the terminal, Markdown, LaTeX and CSV, with names made safe for each."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas as pd
+from tabulate import tabulate
+
+from fairseg.metrics.scores import defused
+from fairseg.report.summary import ALL, P_VALUE, Summary
+
+NONE = "\N{EN DASH}"  # what stands where there is no value
+_COUNTS = ("Subjects", "Structures")  # rows of whole numbers begin so
+_SIGNIFICANT = 0.05
+
+
+def cells(summary: Summary) -> pd.DataFrame:
+    """Return the table as rounded text, its columns headed by group and number of subjects."""
+    text = [[_cell(measure, value) for value in row] for measure, row in _rows(summary)]
+    return pd.DataFrame(text, index=summary.table.index, columns=headers(summary))
+
+
+def headers(summary: Summary) -> list[str]:
+    """Return the column headings: group names with n."""
+    counts = [*summary.counts, summary.counts.sum()]
+    return [f"{name} (n={count})" for name, count in zip(summary.table.columns, counts, strict=True)]
+
+
+def caption(summary: Summary) -> str:
+    """Return what the table shows, in one line."""
+    by = " and ".join(summary.groups.attributes)
+    against = "" if summary.reference is None else f", reference: {summary.groups.name(summary.reference)}"
+    return f"{summary.structure}, by {by}{against}"
+
+
+def to_terminal(summaries: Sequence[Summary]) -> str:
+    """Return the tables in plain characters, for a terminal."""
+    return _stacked(summaries, "simple", lambda title: f"{title}\n{'=' * len(title)}", _printable)
+
+
+def to_markdown(summaries: Sequence[Summary]) -> str:
+    """Return the tables in GitHub's Markdown."""
+    return _stacked(summaries, "github", lambda title: f"## {title}", _markdown)
+
+
+def to_latex(summaries: Sequence[Summary]) -> str:
+    r"""Return the tables in LaTeX, each in a `table` float, for `\usepackage{booktabs}`."""
+    parts = []
+    for summary in summaries:
+        frame = cells(summary)
+        body = tabulate(
+            [[_latex(str(name)), *map(_latex, row)] for name, row in zip(frame.index, frame.to_numpy(), strict=True)],
+            headers=["", *map(_latex, frame.columns)],
+            tablefmt="latex_raw",
+            colalign=["left", *["right"] * frame.shape[1]],
+        )
+        rules = iter((r"\toprule", r"\midrule", r"\bottomrule"))
+        body = "\n".join(next(rules) if line == r"\hline" else line for line in body.split("\n"))
+        parts.append(
+            "\\begin{table}\n\\centering\n"
+            f"\\caption{{{_latex(caption(summary))}. {_latex(footnote(summary))}}}\n{body}\n\\end{{table}}\n"
+        )
+    return "\n".join(parts)
+
+
+def to_csv(summaries: Sequence[Summary]) -> str:
+    """Return all tables below each other, unrounded, for a spreadsheet or pandas."""
+    frames = []
+    for summary in summaries:
+        frame = summary.table.set_axis(headers(summary), axis="columns")
+        frame.insert(0, "measure", frame.index)
+        frame.insert(0, "structure", summary.structure)
+        frames.append(frame)
+    # Groups have one n overall and by label: the tables share their columns.
+    return defused(pd.concat(frames, ignore_index=True)).to_csv(index=False)
+
+
+def footnote(summary: Summary) -> str:
+    """Return what a reader must know to read the table."""
+    notes = []
+    if "Fairness gap" in summary.table.index:
+        gap = (
+            "Fairness gap: median DSC of the best group minus that of the worst."
+            if summary.reference is None
+            else "Fairness gap: median DSC of the reference group minus that of the group; "
+            "in the last column that of the group farthest away."
+        )
+        notes += [gap, "SER: largest median error (1 - DSC) over the smallest."]
+        notes.append(_about_p(summary))
+    return " ".join(notes)
+
+
+def _about_p(summary: Summary) -> str:
+    shared = summary.subjects.loc[summary.subjects["group"] >= 0, "subject"].duplicated().sum()
+    if shared:
+        return f"p: not given, {shared} subjects are in more than one group."
+    if summary.reference is None and len(summary.groups) > 2:
+        return "p: not given; with more than two groups name a reference group to compare with."
+    several = ", each group against the reference, not corrected for several groups"
+    tested = several if len(summary.groups) > 2 else ""
+    return f"p: two-sided Mann-Whitney U test on the DSC of the subjects{tested}; * p < {_SIGNIFICANT}."
+
+
+def _rows(summary: Summary) -> list[tuple[str, list[float]]]:
+    return [(str(name), list(row)) for name, row in zip(summary.table.index, summary.table.to_numpy(), strict=True)]
+
+
+def _cell(measure: str, value: float) -> str:
+    if np.isnan(value):
+        return NONE
+    if measure.startswith(_COUNTS):
+        return f"{value:.0f}"
+    if measure == P_VALUE:
+        shown = "<0.001" if value < 0.001 else f"{value:.2g}" if value < 0.1 else f"{value:.2f}"
+        return shown + ("*" if value < _SIGNIFICANT else "")
+    return f"{value:.3f}"
+
+
+def _stacked(
+    summaries: Sequence[Summary],
+    style: str,
+    heading: Callable[[str], str],
+    safe: Callable[[str], str],
+) -> str:
+    parts = []
+    for summary in summaries:
+        frame = cells(summary)
+        body = tabulate(
+            [[safe(str(name)), *map(safe, row)] for name, row in zip(frame.index, frame.to_numpy(), strict=True)],
+            headers=["", *map(safe, frame.columns)],
+            tablefmt=style,
+            colalign=["left", *["right"] * frame.shape[1]],
+            disable_numparse=True,
+        )
+        parts.append(f"{heading(safe(caption(summary)))}\n\n{body}\n\n{safe(footnote(summary))}\n")
+    return "\n".join(parts)
+
+
+def _printable(text: str) -> str:
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+
+
+def _markdown(text: str) -> str:
+    for letter, code in (("\\", "\\\\"), ("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("|", "\\|"), ("*", "\\*"), ("_", "\\_"), ("`", "\\`"), ("[", "\\[")):
+        text = text.replace(letter, code)
+    return text
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{",
+    "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}",
+    ">": r"\textgreater{}", "\N{EN DASH}": "--",
+}
+
+
+def _latex(text: str) -> str:
+    return "".join(_LATEX.get(letter, letter) for letter in text)
+
+
+__all__ = ["ALL", "NONE", "caption", "cells", "footnote", "headers", "to_csv", "to_latex", "to_markdown", "to_terminal"]

@@ -1,0 +1,197 @@
+"""The summary tables of the paper: groups side by side, overall and for each label.
+
+The unit is the subject. As in section 4.8 of Lee et al. 2025 a case's overall score is the mean over its
+labels, a subject's the mean over its cases, a group's the median over its subjects.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from fairseg.groups import Groups
+from fairseg.metrics import (
+    by_group,
+    fairness_gap,
+    iqr,
+    mann_whitney_u,
+    skewed_error_ratio,
+    split_by_group,
+)
+from fairseg.metrics.evaluate import VOXELS
+from fairseg.metrics.score import DISTANCES, METRICS
+
+OVERALL = "Overall"
+ALL = "All"
+P_VALUE = "p (Mann-Whitney U)"
+TITLES = {"dice": "DSC", "hd": "HD (mm)", "hd95": "HD95 (mm)", "assd": "ASSD (mm)", "nsd": "NSD"}
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How the groups fare on one structure, or on all labels together.
+
+    Attributes:
+        structure: "Overall" or the label's name.
+        groups: the groups, whose ids `subjects` holds.
+        reference: id of the reference group, or None.
+        table: float64, one row a measure, one column a group and a last one, "All", over the subjects
+            of all known groups. NaN where a measure has no value: the gap and the p-value of the
+            reference group with itself, or what would need more groups or subjects.
+        subjects: one row a subject and group, with columns subject, group (id, -1 unknown) and the
+            metrics: the values that the table sums up.
+    """
+
+    structure: str
+    groups: Groups
+    reference: int | None
+    table: pd.DataFrame
+    subjects: pd.DataFrame
+
+    @property
+    def counts(self) -> npt.NDArray[np.int64]:
+        """Subjects in each group, int64 (G,)."""
+        return self.groups.counts(self.subjects["group"].to_numpy())
+
+
+def summarize(
+    scores: pd.DataFrame, groups: Groups, *, reference: str | None = None
+) -> list[Summary]:
+    """Summarise a scores table by group: first over all labels, then for each label.
+
+    What is left out is counted in the table, by group. A label in neither mask of a case has no score
+    and is left out of that case's mean. A distance that is undefined because one mask lacks the label
+    would make the mean look better if it were left out, so the subject then has no overall distance.
+
+    The fairness gap of a group is the median Dice of the reference group minus its own; in the column
+    "All" stands `fairness_gap` of all. The p-value is that of the two-sided Mann-Whitney U test on the
+    subjects' Dice, of each group against the reference group (not corrected for several groups), or of
+    the two groups if there is no reference.
+
+    Args:
+        scores: as from `evaluate` or `read_scores`.
+        groups: made with `Groups.from_table` from the same attributes.
+        reference: name of the reference group.
+
+    Returns:
+        The summary "Overall", then one for each label in the order of the scores.
+
+    Raises:
+        ValueError: fewer than two groups, no case of a known group, or an unknown reference.
+    """
+    if len(groups) < 2:
+        raise ValueError(
+            f"by {' and '.join(groups.attributes)}: at least two groups are needed to compare, "
+            f"got only {', '.join(groups.names)}"
+        )
+    try:
+        chosen = None if reference is None else groups.index(reference)
+    except ValueError as error:
+        raise ValueError(f"reference: {error}") from None
+    ids = groups.encode(scores)
+    if (ids < 0).all():
+        raise ValueError(f"by {' and '.join(groups.attributes)}: no case has a known group")
+    if not (ids == chosen).any() and chosen is not None:
+        raise ValueError(f"reference: group {reference!r} has no scored case")
+    metrics = [name for name in METRICS if name in scores]
+    rows = scores.assign(group=ids)
+    parts = [(OVERALL, rows), *((str(name), part) for name, part in rows.groupby("label", sort=False))]
+    return [_summary(name, part, metrics, groups, chosen) for name, part in parts]
+
+
+def _summary(
+    structure: str,
+    rows: pd.DataFrame,
+    metrics: Sequence[str],
+    groups: Groups,
+    reference: int | None,
+) -> Summary:
+    subjects = _subject_scores(rows, metrics)
+    columns = [*groups.names, ALL]
+    table: dict[str, list[float]] = {}
+    group = subjects["group"].to_numpy()
+    known = group >= 0
+    for metric in metrics:
+        values = subjects[metric].to_numpy()
+        everyone = values[known & ~np.isnan(values)]
+        median, count = by_group(values, group, len(groups))
+        spread, _ = by_group(values, group, len(groups), "iqr")
+        spread[count < 2] = np.nan  # one subject has no spread
+        table[f"Median {TITLES[metric]}"] = [*median, np.median(everyone) if everyone.size else np.nan]
+        table[f"IQR {TITLES[metric]}"] = [*spread, iqr(everyone) if everyone.size > 1 else np.nan]
+    if "dice" in metrics:
+        table |= _fairness(subjects, len(groups), reference)
+    table |= _left_out(rows, subjects, metrics, len(groups))
+    frame = pd.DataFrame.from_dict(table, orient="index", columns=columns, dtype=float)
+    return Summary(structure, groups, reference, frame, subjects)
+
+
+def _subject_scores(rows: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
+    """Return one row a subject and group: the mean over labels per case, then over cases."""
+    missed = pd.Series(False, index=rows.index)
+    if set(VOXELS) <= set(rows.columns):
+        missed = (rows[VOXELS[0]] == 0) != (rows[VOXELS[1]] == 0)
+    keys = ["subject", "group"]
+    scores = rows[[*keys, "case", *metrics]].copy()
+    for metric in metrics:
+        # Infinity marks a miss while means are taken: it survives them, where NaN would drop out.
+        scores.loc[missed & scores[metric].isna(), metric] = np.inf
+    with np.errstate(invalid="ignore"):
+        by_case = scores.groupby([*keys, "case"], sort=False)[list(metrics)].mean()
+        by_subject = by_case.groupby(level=keys, sort=False).mean()
+    return by_subject.replace(np.inf, np.nan).reset_index()
+
+
+def _fairness(
+    subjects: pd.DataFrame, num_groups: int, reference: int | None
+) -> dict[str, list[float]]:
+    group = subjects["group"].to_numpy()
+    dice = subjects["dice"].to_numpy()
+    median, _ = by_group(dice, group, num_groups)
+    values = split_by_group(dice, group, num_groups)
+    empty = [np.nan] * num_groups
+    gaps, p_values, p_all = list(empty), list(empty), np.nan
+    # The test asks for independent samples; a subject in two groups breaks that.
+    independent = not subjects.loc[subjects["group"] >= 0, "subject"].duplicated().any()
+    if reference is not None:
+        others = [number for number in range(num_groups) if number != reference]
+        for number in others:
+            gaps[number] = median[reference] - median[number]
+            if independent:
+                p_values[number] = mann_whitney_u(values[reference], values[number])
+        if num_groups == 2:
+            p_all = p_values[others[0]]
+    elif num_groups == 2 and independent:
+        p_all = mann_whitney_u(*values)
+    return {
+        "SER": [*empty, skewed_error_ratio(median)],
+        "Fairness gap": [*gaps, fairness_gap(median, reference)],
+        P_VALUE: [*p_values, p_all],
+    }
+
+
+def _left_out(
+    rows: pd.DataFrame, subjects: pd.DataFrame, metrics: Sequence[str], num_groups: int
+) -> dict[str, list[float]]:
+    """Count what has no score, by group: subjects, then pairs of case and label by their masks."""
+
+    def by_id(ids: "pd.Series[int]") -> list[float]:
+        counted = [float((ids == number).sum()) for number in range(num_groups)]
+        return [*counted, sum(counted)]
+
+    counts = {}
+    distances = [metric for metric in metrics if metric in DISTANCES]
+    for title, names in (("Subjects without DSC", ["dice"]), ("Subjects without HD", distances[:1])):
+        for name in set(names) & set(metrics):
+            label = title if name in ("dice", "hd") else f"Subjects without {name.upper()}"
+            counts[label] = by_id(subjects.loc[subjects[name].isna(), "group"])
+    if set(VOXELS) <= set(rows.columns):
+        predicted, true = (rows[name] > 0 for name in VOXELS)
+        counts["Structures missed (prediction empty)"] = by_id(rows.loc[~predicted & true, "group"])
+        counts["Structures invented (reference empty)"] = by_id(rows.loc[predicted & ~true, "group"])
+        counts["Structures in neither mask"] = by_id(rows.loc[~predicted & ~true, "group"])
+    unknown = float(subjects.loc[subjects["group"] < 0, "subject"].nunique())
+    counts["Subjects of unknown group"] = [*[np.nan] * num_groups, unknown]
+    return counts
