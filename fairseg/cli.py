@@ -58,7 +58,7 @@ def _one_line(text: str) -> str:
     return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
-class _LabelList(click.ParamType):
+class _LabelList(click.ParamType[Any]):
     """`1,2,3` or `RVBP=1,LVM=2`."""
 
     name = "labels"
@@ -78,7 +78,7 @@ class _LabelList(click.ParamType):
         return self.fail(f"{value!r} is neither like 1,2,3 nor like RVBP=1,LVM=2", param, ctx)
 
 
-class _Bins(click.ParamType):
+class _Bins(click.ParamType[Any]):
     """`age=50,65`."""
 
     name = "bins"
@@ -91,7 +91,7 @@ class _Bins(click.ParamType):
             return self.fail(f"{value!r} is not like age=50,65", param, ctx)
 
 
-class _MetricList(click.ParamType):
+class _MetricList(click.ParamType[Any]):
     name = "metrics"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, ...]:
@@ -113,19 +113,75 @@ def _options(*options: Callable[..., Any]) -> Callable[..., Any]:
 _scoring = _options(
     click.argument("predictions", type=_FOLDER),
     click.argument("references", type=_FOLDER),
-    click.option("--groups", "table", type=_FOLDER, required=True, help="Table of cases: columns case, subject, and the attributes."),
-    click.option("--labels", type=_LabelList(), help="1,2,3 or RVBP=1,LVM=2. Default: dataset.json in or above REFERENCES, else every value in a reference."),
-    click.option("--metrics", type=_MetricList(), default="dice,hd", show_default=True, help=f"Some of {','.join(METRICS)}."),
-    click.option("--empty", type=click.Choice(["nan", "diagonal"]), default="nan", show_default=True, help="Distance of a structure that only one mask has: left out and counted, or the image's diagonal."),
+    click.option(
+        "--groups",
+        "table",
+        type=_FOLDER,
+        required=True,
+        help="Table of cases: columns case, subject, and the attributes.",
+    ),
+    click.option(
+        "--labels",
+        type=_LabelList(),
+        help="1,2,3 or RVBP=1,LVM=2. Default: dataset.json in or above REFERENCES, else every value in a reference.",
+    ),
+    click.option(
+        "--metrics",
+        type=_MetricList(),
+        default="dice,hd",
+        show_default=True,
+        help=f"Some of {','.join(METRICS)}.",
+    ),
+    click.option(
+        "--empty",
+        type=click.Choice(["nan", "diagonal"]),
+        default="nan",
+        show_default=True,
+        help="Distance of a structure that only one mask has: left out and counted, or the image's diagonal.",
+    ),
     click.option("--tolerance", type=float, help="Tolerance of nsd, mm."),
-    click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes that score cases."),
-    click.option("--on-error", type=click.Choice(["stop", "skip"]), default="stop", show_default=True, help="A case that cannot be scored: stop, or finish without it and exit with 1."),
-    click.option("--cross-check", type=click.IntRange(min=0), default=0, metavar="N", help="Compute N random case-label pairs again with medpy; fail on a difference."),
+    click.option(
+        "--workers",
+        type=click.IntRange(min=1),
+        default=1,
+        show_default=True,
+        help="Processes that score cases.",
+    ),
+    click.option(
+        "--on-error",
+        type=click.Choice(["stop", "skip"]),
+        default="stop",
+        show_default=True,
+        help="A case that cannot be scored: stop, or finish without it and exit with 1.",
+    ),
+    click.option(
+        "--cross-check",
+        type=click.IntRange(min=0),
+        default=0,
+        metavar="N",
+        help="Compute N random case-label pairs again with medpy; fail on a difference.",
+    ),
 )
 _grouping = _options(
-    click.option("--by", multiple=True, required=True, metavar="ATTRIBUTE", help="Attribute to group by; several: their intersection."),
-    click.option("--reference", metavar="LEVEL", help="Reference group, such as White; of an intersection: 'sex=F, site=A'."),
-    click.option("--bins", type=_Bins(), multiple=True, metavar="NAME=EDGES", help="Cut a numeric attribute into bins: age=50,65."),
+    click.option(
+        "--by",
+        multiple=True,
+        required=True,
+        metavar="ATTRIBUTE",
+        help="Attribute to group by; several: their intersection.",
+    ),
+    click.option(
+        "--reference",
+        metavar="LEVEL",
+        help="Reference group, such as White; of an intersection: 'sex=F, site=A'.",
+    ),
+    click.option(
+        "--bins",
+        type=_Bins(),
+        multiple=True,
+        metavar="NAME=EDGES",
+        help="Cut a numeric attribute into bins: age=50,65.",
+    ),
 )
 _debug = click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 
@@ -160,7 +216,12 @@ def evaluate(table: Path, out: Path, on_error: str, debug: bool, **scoring: Any)
 @click.option("--out", type=_FOLDER, required=True, help="Folder to write the report into.")
 @_debug
 def report(
-    scores: Path, by: Sequence[str], reference: str | None, bins: Sequence[Any], out: Path, debug: bool
+    scores: Path,
+    by: Sequence[str],
+    reference: str | None,
+    bins: Sequence[Any],
+    out: Path,
+    debug: bool,
 ) -> int:
     """Summarise a table of SCORES by group: tables, plots, and a page."""
     from fairseg.groups import Groups  # noqa: PLC0415
@@ -211,7 +272,13 @@ def audit(
 
 
 @cli.command()
-@click.option("--out", type=_FOLDER, default=Path("fairseg-demo"), show_default=True, help="Folder to write the demo into.")
+@click.option(
+    "--out",
+    type=_FOLDER,
+    default=Path("fairseg-demo"),
+    show_default=True,
+    help="Folder to write the demo into.",
+)
 def demo(out: Path) -> int:
     """Make a small cohort with a biased model and audit it."""
     from fairseg.datasets.demo import write_demo  # noqa: PLC0415
@@ -222,13 +289,18 @@ def demo(out: Path) -> int:
     return main(["audit", *masks, "--by", "sex", "--reference", "M", "--out", str(out / "report")])
 
 
-def _scores(table: Path, *, on_error: str, workers: int, **options: Any) -> Any:
+def _scores(table: Path, *, on_error: Any, workers: int, **options: Any) -> Any:
     from fairseg.cohort import read_cohort  # noqa: PLC0415
     from fairseg.metrics import evaluate as score  # noqa: PLC0415
 
     folders = options.pop("predictions"), options.pop("references")
     return score(
-        *folders, read_cohort(table), num_workers=workers, on_error=on_error, progress=True, **options
+        *folders,
+        read_cohort(table),
+        num_workers=workers,
+        on_error=on_error,
+        progress=True,
+        **options,
     )
 
 

@@ -44,10 +44,20 @@ def read_cohort(path: str | Path) -> pd.DataFrame:
         raise ValueError(f"{file} must name each column once, got {', '.join(map(repr, twice))} twice")
     try:
         table = pd.read_csv(
-            file, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig",
-            skip_blank_lines=False, index_col=False,
+            file,
+            sep=separator,
+            dtype=str,
+            keep_default_na=False,
+            encoding="utf-8-sig",
+            skip_blank_lines=False,
+            index_col=False,
         )
-    except (ValueError, pd.errors.ParserError, pd.errors.EmptyDataError, pd.errors.ParserWarning) as error:
+    except (
+        ValueError,
+        pd.errors.ParserError,
+        pd.errors.EmptyDataError,
+        pd.errors.ParserWarning,
+    ) as error:
         raise ValueError(f"{file} cannot be read as a table: {str(error).strip()}") from None
     table.columns = pd.Index([str(name).strip() for name in table.columns])
     table = table.apply(lambda column: column.str.strip())

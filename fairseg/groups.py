@@ -79,7 +79,9 @@ class Groups:
             raise ValueError(f"bins must be for attributes in by, got {', '.join(sorted(strange))}")
         columns = [_column(table, name) for name in attributes]
         _check_lengths(attributes, columns)
-        texts = [_texts(name, values, edges.get(name)) for name, values in zip(attributes, columns, strict=True)]
+        texts = [
+            _texts(name, values, edges.get(name)) for name, values in zip(attributes, columns, strict=True)
+        ]
         ranks = []
         for name, values, text in zip(attributes, columns, texts, strict=True):
             levels = {level for level in text if level is not None}
@@ -91,9 +93,7 @@ class Groups:
         cells = {cell for cell in zip(*texts, strict=True) if None not in cell}
         if not cells:
             raise ValueError(f"{' and '.join(attributes)} must both be known in some row, got none")
-        order = sorted(
-            cells, key=lambda cell: [rank[level] for rank, level in zip(ranks, cell, strict=True)]
-        )
+        order = sorted(cells, key=lambda cell: [rank[level] for rank, level in zip(ranks, cell, strict=True)])
         return cls(attributes, tuple(order), edges)
 
     @property
@@ -159,7 +159,9 @@ class Groups:
         if given.size and given.dtype.kind not in "iu":
             raise ValueError(f"ids must be integers, got dtype {given.dtype}")
         if given.size and not UNKNOWN <= given.min() <= given.max() < len(self):
-            raise ValueError(f"ids must lie between -1 and {len(self) - 1}, got {given.min()} to {given.max()}")
+            raise ValueError(
+                f"ids must lie between -1 and {len(self) - 1}, got {given.min()} to {given.max()}"
+            )
         return np.bincount(given.astype(np.int64) + 1, minlength=len(self) + 1)[1:].astype(np.int64)
 
     def to_dict(self) -> dict[str, Any]:
@@ -211,10 +213,7 @@ def bin_numeric(values: Sequence[Any], edges: Sequence[float], name: str) -> lis
     labels = _bin_names(name, cuts)
     numbers = [None if _missing(value) else _number(name, row, value) for row, value in enumerate(values)]
     places = np.searchsorted(cuts, [number or 0.0 for number in numbers], side="right")
-    return [
-        None if number is None else labels[place]
-        for number, place in zip(numbers, places, strict=True)
-    ]
+    return [None if number is None else labels[place] for number, place in zip(numbers, places, strict=True)]
 
 
 def _edges(name: str, values: Sequence[float]) -> tuple[float, ...]:
@@ -236,7 +235,9 @@ def _number(name: str, row: int, value: object) -> float:
     except ValueError:
         number = float("nan")
     if not isfinite(number):
-        raise ValueError(f"attribute {name!r} must be a number to be cut into bins, got {value!r} in row {row}")
+        raise ValueError(
+            f"attribute {name!r} must be a number to be cut into bins, got {value!r} in row {row}"
+        )
     return number
 
 
@@ -248,7 +249,9 @@ def _column(table: Table, name: str) -> list[Any]:
 
 def _check_lengths(attributes: Sequence[str], columns: Sequence[list[Any]]) -> None:
     if len({len(column) for column in columns}) > 1:
-        lengths = ", ".join(f"{name}: {len(column)}" for name, column in zip(attributes, columns, strict=True))
+        lengths = ", ".join(
+            f"{name}: {len(column)}" for name, column in zip(attributes, columns, strict=True)
+        )
         raise ValueError(f"columns must have one length, got {lengths}")
 
 
@@ -261,7 +264,7 @@ def _text(value: object) -> str:
     if isinstance(value, bool | np.bool_):
         return str(bool(value))
     if isinstance(value, Real) and float(value).is_integer():
-        return str(int(value))
+        return str(int(float(value)))
     return " ".join(str(value).split())
 
 

@@ -71,9 +71,7 @@ def hd95(
     >>> hd95([[1, 1, 0, 0]], [[0, 0, 0, 1]], [1], spacing=(5.0, 2.0))
     array([5.8])
     """
-    return hausdorff(
-        prediction, reference, labels, spacing=spacing, percentile=95.0, empty=empty
-    )
+    return hausdorff(prediction, reference, labels, spacing=spacing, percentile=95.0, empty=empty)
 
 
 def assd(
@@ -130,9 +128,7 @@ def nsd(
     return share_within(surface_distances(pair), tolerance)
 
 
-def distance_percentile(
-    pair: Pair, distances: SurfaceDistances, percentile: float, empty: Empty
-) -> Floats:
+def distance_percentile(pair: Pair, distances: SurfaceDistances, percentile: float, empty: Empty) -> Floats:
     """Percentile of all surface distances of each label, mm (L,)."""
     result = _without_surface(pair, distances, empty)
     for position in _measured(distances):

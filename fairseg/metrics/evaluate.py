@@ -118,12 +118,15 @@ def evaluate(
         raise ValueError(_one_line(skipped))
     values = None if named is None else tuple(named.values())
     jobs = [
-        _Job(case, predicted[case], true[case], values, tuple(metrics), empty, tolerance)
-        for case in cases
+        _Job(case, predicted[case], true[case], values, tuple(metrics), empty, tolerance) for case in cases
     ]
     results = []
     for result in tqdm(
-        _run(jobs, num_workers), total=len(jobs), desc="scoring", unit="case", disable=None if progress else True
+        _run(jobs, num_workers),
+        total=len(jobs),
+        desc="scoring",
+        unit="case",
+        disable=None if progress else True,
     ):
         if result.error is None:
             results.append(result)
@@ -160,13 +163,20 @@ def _checked(cohort: pd.DataFrame | Mapping[str, Sequence[Any]]) -> pd.DataFrame
     twice = table["case"][table["case"].duplicated()]
     if len(twice):
         raise ValueError(f"cohort must have one row a case, got several of {_names(twice)}")
-    subject = table["subject"].where(table["subject"].notna(), table["case"]) if "subject" in table else table["case"]
+    subject = (
+        table["subject"].where(table["subject"].notna(), table["case"])
+        if "subject" in table
+        else table["case"]
+    )
     table = table.assign(subject=subject.astype(str)).set_index("case")
     return table[["subject", *(name for name in table.columns if name != "subject")]]
 
 
 def _match(
-    table: pd.DataFrame, predicted: Mapping[str, Path], true: Mapping[str, Path], skipped: dict[str, str]
+    table: pd.DataFrame,
+    predicted: Mapping[str, Path],
+    true: Mapping[str, Path],
+    skipped: dict[str, str],
 ) -> tuple[list[str], list[str]]:
     """Return the cases to score, in order, and notes on all others; fill in the incomplete ones."""
     cases = []

@@ -24,7 +24,11 @@ def iqr(values: Sequence[float] | Floats) -> float:
     return float(high - low)
 
 
-_STATISTICS: dict[str, Callable[[Floats], float]] = {"median": np.median, "mean": np.mean, "iqr": iqr}
+_STATISTICS: dict[str, Callable[[Floats], float]] = {
+    "median": np.median,
+    "mean": np.mean,
+    "iqr": iqr,
+}
 
 
 def by_group(
@@ -59,9 +63,7 @@ def by_group(
     return np.array(summary, dtype=np.float64), np.array([part.size for part in parts], dtype=np.int64)
 
 
-def split_by_group(
-    values: Sequence[float] | Floats, groups: npt.ArrayLike, num_groups: int
-) -> list[Floats]:
+def split_by_group(values: Sequence[float] | Floats, groups: npt.ArrayLike, num_groups: int) -> list[Floats]:
     """Return the values of each group, without NaN and without unknown ids; as `by_group`.
 
     >>> split_by_group([0.9, 0.8, 0.7, 0.6], [0, 0, 1, -1], num_groups=2)

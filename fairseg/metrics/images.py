@@ -45,11 +45,11 @@ class Mask:
     messages: tuple[str, ...]
 
 
-class _Collector(sitk.LoggerBase):  # type: ignore[misc]
+class _Collector(sitk.LoggerBase):
     """Takes ITK's messages instead of the terminal."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.messages: list[str] = []
 
     def DisplayText(self, t: str) -> None:  # noqa: N802
@@ -65,7 +65,7 @@ class _Collector(sitk.LoggerBase):  # type: ignore[misc]
 def itk_messages() -> Iterator[list[str]]:
     """Collect what ITK says meanwhile, in place of printing it."""
     collector = _Collector()
-    before = collector.SetAsGlobalITKLogger()
+    before = collector.SetAsGlobalITKLogger()  # type: ignore[no-untyped-call]
     try:
         yield collector.messages
     finally:
@@ -164,9 +164,7 @@ def read_dataset_labels(references: Path) -> dict[str, int] | None:
     return {name: number for name, number in labels.items() if number != 0}
 
 
-def _close(
-    name: str, got: tuple[float, ...], true: tuple[float, ...], reference: Mask
-) -> bool:
+def _close(name: str, got: tuple[float, ...], true: tuple[float, ...], reference: Mask) -> bool:
     if name == "size":
         return got == true
     if name == "spacing":

@@ -52,8 +52,7 @@ def check_pair(
     truth = as_mask(reference, "reference")
     if predicted.shape != truth.shape:
         raise ValueError(
-            f"prediction and reference must have the same shape, "
-            f"got {predicted.shape} and {truth.shape}"
+            f"prediction and reference must have the same shape, got {predicted.shape} and {truth.shape}"
         )
     values = np.array(list(label_values(labels).values()), dtype=np.int64)
     size = check_spacing(spacing, predicted.ndim)
@@ -94,9 +93,7 @@ def as_mask(array: object, name: str) -> npt.NDArray[Any]:
     whole = mask.astype(np.min_scalar_type(int(high)))
     if mask.dtype.kind == "f" and not np.array_equal(whole, mask):
         wrong = mask[whole != mask].flat[0]
-        raise ValueError(
-            f"{name} must hold integer labels, got {wrong} (a probability map? take its argmax)"
-        )
+        raise ValueError(f"{name} must hold integer labels, got {wrong} (a probability map? take its argmax)")
     return whole
 
 

@@ -25,7 +25,9 @@ class Counts:
     def dice(self) -> npt.NDArray[np.float64]:
         """2 |P and R| / (|P| + |R|), float64 (L,); NaN where both are empty."""
         size = self.prediction + self.reference
-        return np.divide(2.0 * self.both, size, out=np.full(size.shape, np.nan), where=size > 0)
+        dice = np.full(size.shape, np.nan)
+        np.divide(2.0 * self.both, size, out=dice, where=size > 0)
+        return dice
 
 
 def count(pair: Pair) -> Counts:
@@ -84,7 +86,8 @@ def volumes(mask: object, labels: Labels, *, spacing: Sequence[float]) -> npt.ND
         raise ValueError(f"mask must have 3 axes to have a volume, got shape {voxels.shape}")
     size = check_spacing(spacing, 3)
     values = np.array(list(label_values(labels).values()))
-    return np.array([np.count_nonzero(voxels == value) for value in values]) * size.prod() / 1000.0
+    found = np.array([np.count_nonzero(voxels == value) for value in values])
+    return np.asarray(found * size.prod() / 1000.0)
 
 
 def _compare(

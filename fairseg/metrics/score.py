@@ -18,7 +18,11 @@ from fairseg.metrics.overlap import Counts, count
 from fairseg.metrics.surface import surface_distances
 
 METRICS = ("dice", "hd", "hd95", "assd", "nsd")
-DISTANCES = ("hd", "hd95", "assd")  # in mm, lower is better; the others are shares, higher is better
+DISTANCES = (
+    "hd",
+    "hd95",
+    "assd",
+)  # in mm, lower is better; the others are shares, higher is better
 
 
 def score_case(

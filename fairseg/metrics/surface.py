@@ -57,7 +57,8 @@ class SurfaceDistances:
 
     def of(self, position: int) -> Floats:
         """Return the non-zero distances of one label, in mm."""
-        return self.distance[self.label == position]
+        found: Floats = self.distance[self.label == position]
+        return found
 
 
 def surface_distances(pair: Pair, *, only_largest: bool = False) -> SurfaceDistances:
@@ -156,7 +157,8 @@ class _Search:
         open_ = known[member] + way > floor[self.label[left]] * (1 - 1e-9)
         distance[left[~open_ & np.isinf(distance[left])]] = 0.0
         open_[chosen] = False
-        return left[open_]
+        still_open: Ints = left[open_]
+        return still_open
 
     def _look_around(self, which: Ints, start: int, stop: int) -> Floats:
         """Try the offsets `start` to `stop` in the order of their length; inf where none hits."""
@@ -231,9 +233,7 @@ def _compact(pair: Pair) -> list[npt.NDArray[np.unsignedinteger]]:
     return compacted
 
 
-def _keep_surface(
-    mask: npt.NDArray[np.unsignedinteger], steps: Ints, spare: npt.NDArray[np.bool_]
-) -> None:
+def _keep_surface(mask: npt.NDArray[np.unsignedinteger], steps: Ints, spare: npt.NDArray[np.bool_]) -> None:
     """Set to 0, in place, every voxel of a flat padded label mask that is not on a surface."""
     inner, same = spare
     inner.fill(True)
@@ -267,4 +267,4 @@ def _ball(spacing: tuple[float, ...]) -> tuple[Ints, Floats]:
 
 def _length(offset: npt.NDArray[np.int64], spacing: Floats) -> Floats:
     """Return the length in mm of voxel offsets (K, S), summed as SciPy's distance transform does."""
-    return np.sqrt(((offset * spacing) ** 2).sum(axis=1))
+    return np.asarray(np.sqrt(((offset * spacing) ** 2).sum(axis=1)))

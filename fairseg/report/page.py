@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from matplotlib.figure import Figure
 
 from fairseg import __version__
 from fairseg.groups import Groups
@@ -67,18 +66,21 @@ def write_report(
 def _subjects(summaries: Sequence[Summary]) -> pd.DataFrame:
     parts = []
     for summary in summaries:
-        part = summary.subjects.assign(group=[summary.groups.name(number) for number in summary.subjects["group"]])
+        part = summary.subjects.assign(
+            group=[summary.groups.name(number) for number in summary.subjects["group"]]
+        )
         part.insert(0, "structure", summary.structure)
         parts.append(part)
     return pd.concat(parts, ignore_index=True)
 
 
-def _page(
-    scores: pd.DataFrame, summaries: Sequence[Summary], figures: dict[str, bytes], metric: str
-) -> str:
+def _page(scores: pd.DataFrame, summaries: Sequence[Summary], figures: dict[str, bytes], metric: str) -> str:
     environment = Environment(
-        loader=PackageLoader("fairseg", "report"), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
+        loader=PackageLoader("fairseg", "report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     overall = summaries[0]
     tables = [
@@ -107,6 +109,3 @@ def _page(
         notes=scores.attrs.get("notes", []),
         skipped=scores.attrs.get("skipped", {}),
     )
-
-
-__all__ = ["PAGE", "Figure", "write_report"]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 from matplotlib import rc_context
@@ -12,11 +13,11 @@ from fairseg.metrics import split_by_group
 from fairseg.report.summary import TITLES, Summary
 
 _BOX = "#9ecae1"
-_REFERENCE_BOX = "#3182bd"
+_REFERENCE_BOX = "#d5dbe1"
 _INK = "#22313f"
 _MOST_POINTS = 300  # subjects a group, above which single points say nothing
 _UPRIGHT = 6  # groups, above which names stand at an angle
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "font.size": 10,
     "axes.edgecolor": _INK,
     "axes.labelcolor": _INK,
@@ -55,8 +56,8 @@ def _panels(panels: Sequence[tuple[str, Summary, str]], like: Summary) -> Figure
     names = [name.split(", ") for name in like.groups.names]
     # Margins in inches, from the text they hold: matplotlib's own layout draws everything twice.
     many = len(names) > _UPRIGHT
-    below = 0.075 * max(map(len, sum(names, []))) + 0.5 if many else 0.17 * max(map(len, names)) + 0.4
-    longest = max(map(len, sum(names, [])))
+    longest = max(len(line) for lines in names for line in lines)
+    below = 0.075 * longest + 0.5 if many else 0.17 * max(map(len, names)) + 0.4
     left, gap, above, height = 0.75, 0.85, 0.15, 3.0
     width = len(names) * (0.5 if many else max(0.8, 0.085 * longest)) + 0.3
     size = (left + columns * width + (columns - 1) * gap + 0.1, rows * (height + below) + above)
@@ -64,8 +65,12 @@ def _panels(panels: Sequence[tuple[str, Summary, str]], like: Summary) -> Figure
         figure = Figure(figsize=size)
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
         figure.subplots_adjust(
-            left=left / size[0], right=1 - 0.1 / size[0], wspace=gap / width,
-            bottom=below / size[1], top=1 - above / size[1], hspace=below / height,
+            left=left / size[0],
+            right=1 - 0.1 / size[0],
+            wspace=gap / width,
+            bottom=below / size[1],
+            top=1 - above / size[1],
+            hspace=below / height,
         )
         for ax, (title, summary, metric) in zip(axes, panels, strict=False):
             _box_plot(ax, summary, metric)

@@ -7,11 +7,12 @@ import pandas as pd
 from tabulate import tabulate
 
 from fairseg.metrics.scores import defused
-from fairseg.report.summary import ALL, P_VALUE, Summary
+from fairseg.report.summary import P_VALUE, Summary
 
 NONE = "\N{EN DASH}"  # what stands where there is no value
 _COUNTS = ("Subjects", "Structures")  # rows of whole numbers begin so
 _SIGNIFICANT = 0.05
+_WIDEST = 5  # groups that fit side by side into a terminal
 
 
 def cells(summary: Summary) -> pd.DataFrame:
@@ -34,8 +35,8 @@ def caption(summary: Summary) -> str:
 
 
 def to_terminal(summaries: Sequence[Summary]) -> str:
-    """Return the tables in plain characters, for a terminal."""
-    return _stacked(summaries, "simple", lambda title: f"{title}\n{'=' * len(title)}", _printable)
+    """Return the tables in plain characters, for a terminal; many groups become rows, to fit its width."""
+    return _stacked(summaries, "simple", lambda title: f"{title}\n{'=' * len(title)}", _printable, _WIDEST)
 
 
 def to_markdown(summaries: Sequence[Summary]) -> str:
@@ -49,7 +50,10 @@ def to_latex(summaries: Sequence[Summary]) -> str:
     for summary in summaries:
         frame = cells(summary)
         body = tabulate(
-            [[_latex(str(name)), *map(_latex, row)] for name, row in zip(frame.index, frame.to_numpy(), strict=True)],
+            [
+                [_latex(str(name)), *map(_latex, row)]
+                for name, row in zip(frame.index, frame.to_numpy(), strict=True)
+            ],
             headers=["", *map(_latex, frame.columns)],
             tablefmt="latex_raw",
             colalign=["left", *["right"] * frame.shape[1]],
@@ -102,7 +106,10 @@ def _about_p(summary: Summary) -> str:
 
 
 def _rows(summary: Summary) -> list[tuple[str, list[float]]]:
-    return [(str(name), list(row)) for name, row in zip(summary.table.index, summary.table.to_numpy(), strict=True)]
+    return [
+        (str(name), list(row))
+        for name, row in zip(summary.table.index, summary.table.to_numpy(), strict=True)
+    ]
 
 
 def _cell(measure: str, value: float) -> str:
@@ -121,12 +128,18 @@ def _stacked(
     style: str,
     heading: Callable[[str], str],
     safe: Callable[[str], str],
+    widest: float = float("inf"),
 ) -> str:
     parts = []
     for summary in summaries:
         frame = cells(summary)
+        if len(summary.groups) > widest:
+            frame = frame.T
         body = tabulate(
-            [[safe(str(name)), *map(safe, row)] for name, row in zip(frame.index, frame.to_numpy(), strict=True)],
+            [
+                [safe(str(name)), *map(safe, row)]
+                for name, row in zip(frame.index, frame.to_numpy(), strict=True)
+            ],
             headers=["", *map(safe, frame.columns)],
             tablefmt=style,
             colalign=["left", *["right"] * frame.shape[1]],
@@ -141,20 +154,37 @@ def _printable(text: str) -> str:
 
 
 def _markdown(text: str) -> str:
-    for letter, code in (("\\", "\\\\"), ("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("|", "\\|"), ("*", "\\*"), ("_", "\\_"), ("`", "\\`"), ("[", "\\[")):
+    for letter, code in (
+        ("\\", "\\\\"),
+        ("&", "&amp;"),
+        ("<", "&lt;"),
+        (">", "&gt;"),
+        ("|", "\\|"),
+        ("*", "\\*"),
+        ("_", "\\_"),
+        ("`", "\\`"),
+        ("[", "\\["),
+    ):
         text = text.replace(letter, code)
     return text
 
 
 _LATEX = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{",
-    "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}",
-    ">": r"\textgreater{}", "\N{EN DASH}": "--",
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "\N{EN DASH}": "--",
 }
 
 
 def _latex(text: str) -> str:
     return "".join(_LATEX.get(letter, letter) for letter in text)
-
-
-__all__ = ["ALL", "NONE", "caption", "cells", "footnote", "headers", "to_csv", "to_latex", "to_markdown", "to_terminal"]

@@ -56,9 +56,7 @@ class Summary:
         return self.groups.counts(self.subjects["group"].to_numpy())
 
 
-def summarize(
-    scores: pd.DataFrame, groups: Groups, *, reference: str | None = None
-) -> list[Summary]:
+def summarize(scores: pd.DataFrame, groups: Groups, *, reference: str | None = None) -> list[Summary]:
     """Summarise a scores table by group: first over all labels, then for each label.
 
     What is left out is counted in the table, by group. A label in neither mask of a case has no score
@@ -97,7 +95,10 @@ def summarize(
         raise ValueError(f"reference: group {reference!r} has no scored case")
     metrics = [name for name in METRICS if name in scores]
     rows = scores.assign(group=ids)
-    parts = [(OVERALL, rows), *((str(name), part) for name, part in rows.groupby("label", sort=False))]
+    parts = [
+        (OVERALL, rows),
+        *((str(name), part) for name, part in rows.groupby("label", sort=False)),
+    ]
     return [_summary(name, part, metrics, groups, chosen) for name, part in parts]
 
 
@@ -119,7 +120,10 @@ def _summary(
         median, count = by_group(values, group, len(groups))
         spread, _ = by_group(values, group, len(groups), "iqr")
         spread[count < 2] = np.nan  # one subject has no spread
-        table[f"Median {TITLES[metric]}"] = [*median, np.median(everyone) if everyone.size else np.nan]
+        table[f"Median {TITLES[metric]}"] = [
+            *median,
+            np.median(everyone) if everyone.size else np.nan,
+        ]
         table[f"IQR {TITLES[metric]}"] = [*spread, iqr(everyone) if everyone.size > 1 else np.nan]
     if "dice" in metrics:
         table |= _fairness(subjects, len(groups), reference)
@@ -144,9 +148,7 @@ def _subject_scores(rows: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
     return by_subject.replace(np.inf, np.nan).reset_index()
 
 
-def _fairness(
-    subjects: pd.DataFrame, num_groups: int, reference: int | None
-) -> dict[str, list[float]]:
+def _fairness(subjects: pd.DataFrame, num_groups: int, reference: int | None) -> dict[str, list[float]]:
     group = subjects["group"].to_numpy()
     dice = subjects["dice"].to_numpy()
     median, _ = by_group(dice, group, num_groups)
@@ -183,7 +185,10 @@ def _left_out(
 
     counts = {}
     distances = [metric for metric in metrics if metric in DISTANCES]
-    for title, names in (("Subjects without DSC", ["dice"]), ("Subjects without HD", distances[:1])):
+    for title, names in (
+        ("Subjects without DSC", ["dice"]),
+        ("Subjects without HD", distances[:1]),
+    ):
         for name in set(names) & set(metrics):
             label = title if name in ("dice", "hd") else f"Subjects without {name.upper()}"
             counts[label] = by_id(subjects.loc[subjects[name].isna(), "group"])
