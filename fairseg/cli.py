@@ -123,7 +123,8 @@ _scoring = _options(
     click.option(
         "--labels",
         type=_LabelList(),
-        help="1,2,3 or RVBP=1,LVM=2. Default: dataset.json in or above REFERENCES, else every value in a reference.",
+        help="1,2,3 or RVBP=1,LVM=2. Default: dataset.json in or above REFERENCES, "
+        "else every value in a reference.",
     ),
     click.option(
         "--metrics",

@@ -9,7 +9,7 @@ MISSING = ("", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NULL", "null")
 
 
 def read_cohort(path: str | Path) -> pd.DataFrame:
-    """Read `groups.csv`: one row a case, with the columns `case`, `subject` and the attributes.
+    r"""Read `groups.csv`: one row a case, with the columns `case`, `subject` and the attributes.
 
     Every value stays text, so that "01" stays "01"; spaces around it go. A value that says "not known"
     (empty, NA, N/A, n/a, #N/A, <NA>, NaN, nan, NULL, null) becomes missing; `None` is kept as a level.
@@ -23,7 +23,7 @@ def read_cohort(path: str | Path) -> pd.DataFrame:
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
     ...     path = Path(folder, "groups.csv")
-    ...     _ = path.write_text("case,subject,sex\\np01_ED,p01,F\\np01_ES,p01,F\\np02_ED,p02,NA\\n")
+    ...     _ = path.write_text("case,subject,sex\np01_ED,p01,F\np01_ES,p01,F\np02_ED,p02,NA\n")
     ...     read_cohort(path)
          case subject  sex
     0  p01_ED     p01    F

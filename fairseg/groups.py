@@ -7,6 +7,7 @@ import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from math import isfinite
 from numbers import Integral, Real
 from typing import Any
@@ -224,8 +225,8 @@ def _edges(name: str, values: Sequence[float]) -> tuple[float, ...]:
 
 
 def _bin_names(name: str, edges: tuple[float, ...]) -> list[str]:
-    cuts = [f"{edge:g}" for edge in edges]
-    middle = [f"{low}<={name}<{high}" for low, high in zip(cuts, cuts[1:], strict=False)]
+    cuts = [f"{edge:.15g}" for edge in edges]
+    middle = [f"{low}<={name}<{high}" for low, high in pairwise(cuts)]
     return [f"{name}<{cuts[0]}", *middle, f"{name}>={cuts[-1]}"]
 
 

@@ -185,7 +185,7 @@ def equity_scaled(
         ValueError: an unknown variant, or a `ddof` that is missing or out of place.
 
     >>> round(equity_scaled(0.89, [0.896, 0.846], "sum"), 4)
-    0.8466
+    0.8476
     >>> round(equity_scaled(0.89, [0.896, 0.846], "std", ddof=1), 4)
     0.8596
     """

@@ -52,8 +52,8 @@ def dice(prediction: object, reference: object, labels: Labels) -> npt.NDArray[n
         labels: label values, or a mapping name -> value.
 
     Returns:
-        float64 (L,), between 0 and 1. NaN where the label is in neither mask (medpy's `dc` gives
-        0 there), 0 where it is in only one.
+        float64 (L,), between 0 and 1. NaN where the label is in neither mask (medpy's `dc` has
+        1 or NaN there, depending on the version of NumPy), 0 where it is in only one.
 
     Raises:
         ValueError: shapes differ, a mask is not made of integers >= 0, or labels are not usable.

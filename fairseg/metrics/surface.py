@@ -120,7 +120,7 @@ class _Search:
 
     def nearest(self, which: Ints) -> Floats:
         """Return the distance in mm of the queries `which`, float64, same shape."""
-        distance = self._look_around(which, 0, len(self.offset))
+        distance = self._look_around(which, len(self.offset))
         far = np.flatnonzero(np.isinf(distance))
         if far.size:
             distance[far] = self._look_far(which[far])
@@ -129,7 +129,7 @@ class _Search:
     def largest(self) -> Floats:
         """Return distances as `nearest` does, but 0 for voxels that can not have the largest."""
         everything = np.arange(self.query.size)
-        distance = self._look_around(everything, 0, _FIRST)
+        distance = self._look_around(everything, _FIRST)
         left = np.flatnonzero(np.isinf(distance))
         if left.size > _MANY:
             left = self._rule_out(left, distance)
@@ -160,12 +160,13 @@ class _Search:
         still_open: Ints = left[open_]
         return still_open
 
-    def _look_around(self, which: Ints, start: int, stop: int) -> Floats:
-        """Try the offsets `start` to `stop` in the order of their length; inf where none hits."""
+    def _look_around(self, which: Ints, most: int) -> Floats:
+        """Try at most so many offsets, in the order of their length; inf where none hits."""
         distance = np.full(which.size, np.inf)
+        stop = min(most, len(self.offset))
         for begin in range(0, which.size, _CHUNK):
             open_ = np.arange(begin, min(begin + _CHUNK, which.size))
-            first, width = start, 4
+            first, width = 0, 4
             while first < stop and open_.size:
                 index, label = self.query[which[open_]], self.label[which[open_]]
                 block = self.offset[first : min(first + width, stop)]

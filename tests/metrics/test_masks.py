@@ -1,0 +1,120 @@
+"""What masks, labels and spacings may look like, and what is said about those that may not."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from fairseg.metrics import dice, hausdorff, score_case
+
+MASK = np.array([[0, 1], [2, 1]])
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.int64, np.uint32, np.float16, np.float64, ">i2"])
+def test_every_integer_type_and_whole_floats(dtype: Any) -> None:
+    assert dice(MASK.astype(dtype), MASK, [1, 2]).tolist() == [1.0, 1.0]
+
+
+def test_bool_lists_and_torch_tensors() -> None:
+    assert dice(MASK == 1, MASK, [1]).tolist() == [1.0]
+    assert dice(MASK.tolist(), MASK, [1, 2]).tolist() == [1.0, 1.0]
+    for dtype in (torch.int64, torch.uint8, torch.float32, torch.bfloat16, torch.bool):
+        tensor = torch.tensor(MASK == 1).to(dtype)
+        assert dice(tensor, MASK == 1, [1]).tolist() == [1.0]
+    graph = torch.tensor(MASK == 1, dtype=torch.float32, requires_grad=True)
+    assert dice(graph * 1, MASK == 1, torch.tensor([1]).tolist()).tolist() == [1.0]
+
+
+@pytest.mark.parametrize(
+    ("prediction", "message"),
+    [
+        (np.zeros((2, 3)), r"prediction and reference must have the same shape, got \(2, 3\) and \(2, 2\)"),
+        (np.zeros((1, 2)), "same shape"),  # NumPy would broadcast these
+        (np.zeros((2, 2, 1)), "same shape"),
+        (np.zeros((1,)), "same shape"),
+        (np.array([[0, 0.5], [1, 2]]), r"prediction must hold integer labels, got 0\.5"),
+        (np.array([[0, np.nan], [1, 2]]), "prediction must hold integer labels, got NaN or infinity"),
+        (np.array([[0, np.inf], [1, 2]]), "prediction must hold integer labels, got NaN or infinity"),
+        (np.array([[0, -1], [1, 2]]), "prediction must hold labels >= 0, got -1"),
+        (np.array([[0, 1j], [1, 2]]), "prediction must hold integer labels, got dtype complex"),
+        (np.array([["0", "1"], ["1", "2"]]), "prediction must hold integer labels, got dtype"),
+        (np.array(3), r"prediction must have at least one voxel, got shape \(\)"),
+        (np.zeros((0, 2)), r"prediction must have at least one voxel, got shape \(0, 2\)"),
+        (None, "prediction must"),
+    ],
+)
+def test_bad_masks(prediction: Any, message: str) -> None:
+    for call in (
+        lambda: dice(prediction, MASK, [1]),
+        lambda: hausdorff(prediction, MASK, [1]),
+        lambda: score_case(prediction, MASK, labels=[1]),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()
+
+
+def test_a_bad_reference_is_called_so() -> None:
+    with pytest.raises(ValueError, match=r"reference must hold integer labels, got 0\.5"):
+        dice(MASK, MASK * 0.5, [1])
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([], "at least one label"),
+        ({}, "at least one label"),
+        ([0], r"labels must be positive \(0 is background\), got 0"),
+        ([-1], "labels must be positive"),
+        ([1.0], "labels must be integers, got 1.0"),
+        (["1"], "labels must be integers, got '1'"),
+        ([True], "labels must be integers, got True"),
+        ([1, 1], "labels must differ, got 1 twice"),
+        ({"a": 1, "b": 1}, "labels must differ, got 1 twice"),
+        ("12", "labels must be a sequence of ints or a mapping"),
+        (3, "labels must be a sequence of ints or a mapping"),
+    ],
+)
+def test_bad_labels(labels: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        dice(MASK, MASK, labels)
+
+
+@pytest.mark.parametrize(
+    "spacing",
+    [(1.0,), (1.0, 1.0, 1.0), (0.0, 1.0), (-1.0, 1.0), (np.nan, 1.0), (np.inf, 1.0), 1.0, "ab", [[1.0, 1.0]]],
+)
+def test_bad_spacing(spacing: Any) -> None:
+    with pytest.raises(ValueError, match="spacing must have 2 positive numbers, got"):
+        hausdorff(MASK, MASK, [1], spacing=spacing)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"metrics": ("dice", "hausdorff")}, "metrics must be some of dice, hd, hd95, assd, nsd"),
+        ({"metrics": "dice"}, "metrics must be some of"),
+        ({"metrics": ()}, "metrics must be some of"),
+        ({"metrics": ("nsd",)}, "tolerance must be a number of mm >= 0, got None"),
+        ({"metrics": ("nsd",), "tolerance": -1.0}, "tolerance must be a number"),
+        ({"metrics": ("nsd",), "tolerance": np.nan}, "tolerance must be a number"),
+        ({"empty": "zero"}, 'empty must be "nan" or "diagonal"'),
+    ],
+)
+def test_bad_options(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        score_case(MASK, MASK, labels=[1], **options)
+
+
+@pytest.mark.parametrize("percentile", [-1, 101, np.nan])
+def test_bad_percentile(percentile: float) -> None:
+    with pytest.raises(ValueError, match="percentile must lie between 0 and 100"):
+        hausdorff(MASK, MASK, [1], percentile=percentile)
+
+
+def test_masks_are_left_as_they_were() -> None:
+    prediction, reference = MASK.astype(np.uint8), MASK[::-1].astype(np.uint8)
+    before = prediction.copy(), reference.copy()
+    score_case(prediction, reference, labels=[1, 2], metrics=("dice", "hd", "hd95"))
+    np.testing.assert_array_equal(prediction, before[0])
+    np.testing.assert_array_equal(reference, before[1])
