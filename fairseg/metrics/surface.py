@@ -118,9 +118,12 @@ class _Search:
     def _halves(self) -> tuple[npt.NDArray[np.unsignedinteger], npt.NDArray[np.unsignedinteger]]:
         return self.surface[: self.size], self.surface[self.size :]
 
-    def nearest(self, which: Ints) -> Floats:
-        """Return the distance in mm of the queries `which`, float64, same shape."""
-        distance = self._look_around(which, len(self.offset))
+    def nearest(self, which: Ints, start: int = 0) -> Floats:
+        """Return the distance in mm of the queries `which`, float64, same shape.
+
+        `start` says how many of the offsets around them are known to hit nothing.
+        """
+        distance = self._look_around(which, start, len(self.offset))
         far = np.flatnonzero(np.isinf(distance))
         if far.size:
             distance[far] = self._look_far(which[far])
@@ -129,11 +132,11 @@ class _Search:
     def largest(self) -> Floats:
         """Return distances as `nearest` does, but 0 for voxels that can not have the largest."""
         everything = np.arange(self.query.size)
-        distance = self._look_around(everything, _FIRST)
+        distance = self._look_around(everything, 0, _FIRST)
         left = np.flatnonzero(np.isinf(distance))
         if left.size > _MANY:
             left = self._rule_out(left, distance)
-        distance[left] = self.nearest(left)
+        distance[left] = self.nearest(left, _FIRST)
         return distance
 
     def _rule_out(self, left: Ints, distance: Floats) -> Ints:
@@ -148,7 +151,7 @@ class _Search:
         cell = np.ravel_multi_index(tuple((place // edge).T), tuple(cells))
         cell += int(cells.prod()) * (2 * self.label[left].astype(np.int64) + (self.query[left] >= self.size))
         _, chosen, member = np.unique(cell, return_index=True, return_inverse=True)
-        known = self.nearest(left[chosen])
+        known = self.nearest(left[chosen], _FIRST)
         distance[left[chosen]] = known
         floor = np.zeros(int(self.label.max()) + 1)
         np.maximum.at(floor, self.label[left[chosen]], known)
@@ -160,13 +163,13 @@ class _Search:
         still_open: Ints = left[open_]
         return still_open
 
-    def _look_around(self, which: Ints, most: int) -> Floats:
-        """Try at most so many offsets, in the order of their length; inf where none hits."""
+    def _look_around(self, which: Ints, start: int, stop: int) -> Floats:
+        """Try the offsets from `start` to `stop`, in the order of their length; inf where none hits."""
         distance = np.full(which.size, np.inf)
-        stop = min(most, len(self.offset))
+        stop = min(stop, len(self.offset))
         for begin in range(0, which.size, _CHUNK):
             open_ = np.arange(begin, min(begin + _CHUNK, which.size))
-            first, width = 0, 4
+            first, width = start, max(4, start)
             while first < stop and open_.size:
                 index, label = self.query[which[open_]], self.label[which[open_]]
                 block = self.offset[first : min(first + width, stop)]

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from fairseg.metrics import split_by_group
 from fairseg.report.summary import TITLES, Summary
@@ -121,6 +122,7 @@ def _box_plot(ax: Axes, summary: Summary, metric: str) -> None:
         fontsize=8 if many else 9,
         parse_math=False,
     )
+    ax.yaxis.set_major_locator(MaxNLocator(5))
     ax.set_xlim(-0.6, number - 0.4)
     ax.grid(axis="y", color="#dfe4e8", lw=0.7)
     ax.set_axisbelow(True)

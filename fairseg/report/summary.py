@@ -95,6 +95,7 @@ def summarize(scores: pd.DataFrame, groups: Groups, *, reference: str | None = N
         raise ValueError(f"reference: group {reference!r} has no scored case")
     metrics = [name for name in METRICS if name in scores]
     rows = scores.assign(group=ids)
+    rows.attrs = {}  # pandas copies them deeply at every step
     parts = [
         (OVERALL, rows),
         *((str(name), part) for name, part in rows.groupby("label", sort=False)),
