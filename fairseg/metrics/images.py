@@ -22,6 +22,8 @@ import SimpleITK as sitk
 
 EXTENSIONS = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd", ".png", ".tif", ".tiff", ".bmp")
 
+_READERS = {".nii": "NiftiImageIO", ".gz": "NiftiImageIO"}  # named, ITK need not try all it has
+
 # Grids may differ by rounding (NIfTI stores float32), by no more.
 _SPACING_RTOL = 1e-4
 _ORIGIN_ATOL = 1e-3  # of a voxel
@@ -102,7 +104,7 @@ def read_mask(path: Path) -> Mask:
     """
     with itk_messages() as messages:
         try:
-            image = sitk.ReadImage(str(path))
+            image = sitk.ReadImage(str(path), imageIO=_READERS.get(path.suffix.lower(), ""))
         except RuntimeError as error:
             raise ValueError(f"{path} cannot be read as an image: {_reason(error, path)}") from None
     if path.name.lower().endswith((".nii", ".nii.gz")):

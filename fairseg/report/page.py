@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
@@ -12,7 +13,7 @@ from fairseg.groups import Groups
 from fairseg.metrics.scores import defused
 from fairseg.report import render
 from fairseg.report.files import write_files
-from fairseg.report.plots import plot_labels, plot_metrics, to_svg
+from fairseg.report.plots import plot_labels, plot_overall, to_svg
 from fairseg.report.summary import TITLES, Summary, summarize
 
 PAGE = "report.html"
@@ -46,7 +47,7 @@ def write_report(
         ValueError: as `summarize`, or the folder cannot be written.
     """
     summaries = summarize(scores, groups, reference=reference)
-    figures = {"overall.svg": to_svg(plot_metrics(summaries[0]))}
+    figures = {"overall.svg": to_svg(plot_overall(summaries[0]))}
     metric = next(name for name in TITLES if name in scores)
     if len(summaries) > 2:  # with a single label both figures would be the same
         figures["labels.svg"] = to_svg(plot_labels(summaries[1:], metric))
@@ -74,14 +75,18 @@ def _subjects(summaries: Sequence[Summary]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def _page(scores: pd.DataFrame, summaries: Sequence[Summary], figures: dict[str, bytes], metric: str) -> str:
-    environment = Environment(
+@cache
+def _environment() -> Environment:
+    return Environment(
         loader=PackageLoader("fairseg", "report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+def _page(scores: pd.DataFrame, summaries: Sequence[Summary], figures: dict[str, bytes], metric: str) -> str:
     overall = summaries[0]
     tables = [
         {
@@ -94,18 +99,24 @@ def _page(scores: pd.DataFrame, summaries: Sequence[Summary], figures: dict[str,
         for summary in summaries
         for frame in [render.cells(summary)]
     ]
-    return environment.get_template("report.html.j2").render(
-        version=__version__,
-        by=" and ".join(overall.groups.attributes),
-        reference=None if overall.reference is None else overall.groups.name(overall.reference),
-        counts=list(zip(overall.groups.names, overall.counts.tolist(), strict=True)),
-        cases=scores["case"].nunique(),
-        subjects=scores["subject"].nunique(),
-        labels=[summary.structure for summary in summaries[1:]],
-        tables=tables,
-        figures={name.removesuffix(".svg"): base64.b64encode(svg).decode() for name, svg in figures.items()},
-        metric=TITLES[metric],
-        metrics=[TITLES[name] for name in TITLES if name in scores],
-        notes=scores.attrs.get("notes", []),
-        skipped=scores.attrs.get("skipped", {}),
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            version=__version__,
+            by=" and ".join(overall.groups.attributes),
+            reference=None if overall.reference is None else overall.groups.name(overall.reference),
+            counts=list(zip(overall.groups.names, overall.counts.tolist(), strict=True)),
+            cases=scores["case"].nunique(),
+            subjects=scores["subject"].nunique(),
+            labels=[summary.structure for summary in summaries[1:]],
+            tables=tables,
+            figures={
+                name.removesuffix(".svg"): base64.b64encode(svg).decode() for name, svg in figures.items()
+            },
+            metric=TITLES[metric],
+            metrics=[TITLES[name] for name in TITLES if name in scores],
+            notes=scores.attrs.get("notes", []),
+            skipped=scores.attrs.get("skipped", {}),
+        )
     )

@@ -1,6 +1,7 @@
 """Summary tables as text: for the terminal, Markdown, LaTeX and CSV, with names made safe for each."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -35,7 +36,7 @@ def caption(summary: Summary) -> str:
 
 
 def to_terminal(summaries: Sequence[Summary]) -> str:
-    """Return the tables in plain characters, for a terminal; many groups become rows, to fit its width."""
+    """Return the tables in plain characters; many groups become rows, and counts of nothing go, to fit a terminal."""
     return _stacked(summaries, "simple", lambda title: f"{title}\n{'=' * len(title)}", _printable, _WIDEST)
 
 
@@ -118,7 +119,9 @@ def _cell(measure: str, value: float) -> str:
     if measure.startswith(_COUNTS):
         return f"{value:.0f}"
     if measure == P_VALUE:
-        shown = "<0.001" if value < 0.001 else f"{value:.2g}" if value < 0.1 else f"{value:.2f}"
+        # Near the limit a digit more, so that 0.0497* does not look like 0.05*.
+        digits = 3 if abs(value - _SIGNIFICANT) < 0.005 else 2
+        shown = "<0.001" if value < 0.001 else f"{value:.{digits}g}"
         return shown + ("*" if value < _SIGNIFICANT else "")
     return f"{value:.3f}"
 
@@ -133,8 +136,13 @@ def _stacked(
     parts = []
     for summary in summaries:
         frame = cells(summary)
+        narrow: dict[str, Any] = {}
         if len(summary.groups) > widest:
-            frame = frame.T
+            nothing = [
+                str(name).startswith(_COUNTS) and set(row) <= {"0", NONE} for name, row in frame.iterrows()
+            ]
+            frame = frame[~np.array(nothing)].T
+            narrow = {"maxheadercolwidths": 12, "maxcolwidths": [28, *[None] * frame.shape[1]]}
         body = tabulate(
             [
                 [safe(str(name)), *map(safe, row)]
@@ -144,6 +152,7 @@ def _stacked(
             tablefmt=style,
             colalign=["left", *["right"] * frame.shape[1]],
             disable_numparse=True,
+            **narrow,
         )
         parts.append(f"{heading(safe(caption(summary)))}\n\n{body}\n\n{safe(footnote(summary))}\n")
     return "\n".join(parts)

@@ -1,0 +1,84 @@
+"""The report in a real browser: it renders, its pictures load, and no name in it runs as code."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fairseg import Groups
+from fairseg.report import write_report
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH")
+
+EVIL = "<script>document.title='pwned'</script>"
+IMAGE = "<img src=x onerror=\"document.title='pwned'\">"
+
+
+def browse(page: Path, profile: Path, *arguments: str) -> str:
+    """Run headless Chromium on a page and return what it prints."""
+    command = [
+        str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-quic",
+        "--disable-background-networking", "--disable-component-update", "--disable-sync",
+        f"--user-data-dir={profile}", "--virtual-time-budget=4000", *arguments, page.as_uri(),
+    ]  # fmt: skip
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
+
+
+def make_report(folder: Path) -> Path:
+    """Write a report whose group, label, note and skipped case have names that attack."""
+    rng = np.random.default_rng(0)
+    rows = [
+        {"case": f"{place}", "subject": f"{place}", "sex": EVIL if place % 2 else IMAGE, "label": label}
+        for place in range(20)
+        for label in (EVIL, "$\\frac{", "LV")
+    ]
+    scores = pd.DataFrame(rows).assign(dice=rng.uniform(0.7, 1, 60), hd=rng.uniform(1, 9, 60))
+    scores.attrs = {"notes": [EVIL], "skipped": {EVIL: IMAGE}}
+    write_report(scores, Groups.from_table(scores, by="sex"), folder)
+    return folder / "report.html"
+
+
+def test_names_are_text_and_pictures_load(tmp_path: Path) -> None:
+    page = make_report(tmp_path / "report")
+    # A second page takes the first one into a frame and says what a browser made of it.
+    probe = tmp_path / "probe.html"
+    probe.write_text(
+        f"""<iframe id=f src="{page.as_uri()}"></iframe><pre id=out></pre><script>
+        onload = () => {{ const d = document.getElementById('f').contentDocument;
+          const images = [...d.images].map(i => i.complete && i.naturalWidth > 100);
+          document.getElementById('out').textContent = JSON.stringify({{ title: d.title, images,
+            tables: d.querySelectorAll('table').length, scripts: d.scripts.length,
+            text: d.body.innerText.includes("<script>document.title='pwned'") }}); }}</script>"""
+    )
+    said = browse(probe, tmp_path / "profile", "--allow-file-access-from-files", "--dump-dom")
+    assert '"title":"Group fairness of a segmentation model, by sex"' in said
+    assert '"images":[true,true]' in said
+    assert '"tables":4' in said
+    assert '"scripts":0' in said
+    assert '"text":true' in said
+
+
+def test_the_page_asks_for_nothing_from_outside(tmp_path: Path) -> None:
+    text = make_report(tmp_path).read_text(encoding="utf-8")
+    assert "http://" not in text
+    assert "https://" not in text
+    assert EVIL not in text
+    assert IMAGE not in text
+
+
+def test_a_screenshot_is_not_blank(tmp_path: Path) -> None:
+    picture = tmp_path / "page.png"
+    browse(
+        make_report(tmp_path / "r"),
+        tmp_path / "profile",
+        f"--screenshot={picture}",
+        "--window-size=1100,1400",
+    )
+    import SimpleITK as sitk  # noqa: PLC0415
+
+    pixels = sitk.GetArrayFromImage(sitk.ReadImage(str(picture)))
+    assert pixels.std() > 20

@@ -1,0 +1,119 @@
+"""The audit of 80 real cases: ACDC masks in nnU-Net's layout and the predictions of a small U-Net.
+
+The files are under a licence that keeps them out of this repository; FAIRSEG_ACDC names their folder.
+"""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from medpy import io
+from medpy.metric import binary
+
+from fairseg import Groups, read_cohort
+from fairseg.cli import main
+from fairseg.metrics import evaluate
+from fairseg.metrics.images import itk_messages
+
+ACDC = Path(os.environ.get("FAIRSEG_ACDC", "../shared/data/Dataset027_ACDC"))
+pytestmark = pytest.mark.skipif(not ACDC.is_dir(), reason=f"FAIRSEG_ACDC: no real data in {ACDC}")
+AUDIT = ["audit", str(ACDC / "predictions"), str(ACDC / "labelsTr"), "--groups", str(ACDC / "groups.csv")]
+
+
+@pytest.fixture(scope="module")
+def scores() -> pd.DataFrame:
+    return evaluate(ACDC / "predictions", ACDC / "labelsTr", read_cohort(ACDC / "groups.csv"))
+
+
+def test_every_score_equals_medpy_on_its_own_reading_of_the_files(scores: pd.DataFrame) -> None:
+    labels = {"RVBP": 1, "LVM": 2, "LVBP": 3}
+    cases = sorted(scores["case"].unique())
+    assert len(cases) == 80
+    for case in cases[::8]:  # ten cases: medpy needs a quarter of a second for each
+        with itk_messages():
+            p, _ = io.load(str(ACDC / "predictions" / f"{case}.nii.gz"))
+            r, header = io.load(str(ACDC / "labelsTr" / f"{case}.nii.gz"))
+        spacing = header.get_voxel_spacing()
+        assert max(spacing) == 10.0 or max(spacing) == 5.0  # pixdim, not the sform's 1 mm
+        rows = scores[scores["case"] == case].set_index("label")
+        for name, value in labels.items():
+            a, b = p == value, r == value
+            assert rows.loc[name, "dice"] == pytest.approx(binary.dc(a, b), abs=1e-12)
+            assert rows.loc[name, "hd"] == pytest.approx(binary.hd(a, b, spacing), abs=1e-9)
+            assert rows.loc[name, "prediction_voxels"] == a.sum()
+            assert rows.loc[name, "reference_voxels"] == b.sum()
+
+
+def test_the_figures_that_are_known_of_the_data(scores: pd.DataFrame) -> None:
+    assert len(scores) == 240
+    assert scores["dice"].median() == pytest.approx(0.894, abs=5e-4)
+    assert scores["dice"].min() == pytest.approx(0.408, abs=5e-4)
+    assert scores["hd"].median() == pytest.approx(13.3, abs=0.05)
+    assert scores["hd"].max() == pytest.approx(107, abs=0.5)
+    assert list(scores["label"].unique()) == ["RVBP", "LVM", "LVBP"]
+
+
+def test_audit_by_bmi_group(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    done = main(
+        [
+            *AUDIT,
+            "--by",
+            "bmi_group",
+            "--reference",
+            "non-obese",
+            "--cross-check",
+            "6",
+            "--out",
+            str(tmp_path),
+        ]
+    )
+    said = capfd.readouterr()
+    assert done == 0
+    assert "WARNING" not in said.err  # ITK's two lines for each of 160 files
+    (note,) = said.err.strip().splitlines()
+    assert "sform" in note
+    assert "160 files" in note
+    summary = pd.read_csv(tmp_path / "summary.csv").set_index(["structure", "measure"])
+    median = summary.loc[("Overall", "Median DSC")]
+    assert median["obese (n=10)"] == pytest.approx(0.909, abs=5e-4)
+    assert median["non-obese (n=30)"] == pytest.approx(0.877, abs=5e-4)
+    assert summary.loc[("Overall", "Fairness gap"), "All (n=40)"] == pytest.approx(-0.032, abs=5e-4)
+    assert f"Report: {tmp_path / 'report.html'}" in said.out
+
+
+def test_audit_by_pathology_with_five_groups(tmp_path: Path) -> None:
+    assert main([*AUDIT, "--by", "pathology", "--workers", "2", "--out", str(tmp_path)]) == 0
+    summary = pd.read_csv(tmp_path / "summary.csv")
+    assert list(summary.columns[2:]) == [
+        *(f"{name} (n=8)" for name in ("DCM", "HCM", "MINF", "NOR", "RV")),
+        "All (n=40)",
+    ]
+
+
+def test_audit_by_an_intersection(tmp_path: Path) -> None:
+    by = ["--by", "bmi_group", "--by", "pathology"]
+    assert (
+        main([*AUDIT, *by, "--reference", "pathology=NOR, bmi_group=non-obese", "--out", str(tmp_path)]) == 0
+    )
+    summary = pd.read_csv(tmp_path / "summary.csv").set_index(["structure", "measure"])
+    assert summary.columns[0] == "bmi_group=non-obese, pathology=DCM (n=6)"
+    assert summary.shape[1] == 11
+    one = summary["bmi_group=obese, pathology=RV (n=1)"].loc["Overall"]
+    assert np.isfinite(one["Median DSC"])
+    assert np.isnan(one["IQR DSC"])  # one subject has no spread ...
+    assert np.isnan(one["p (Mann-Whitney U)"])  # ... and proves nothing
+
+
+def test_scores_do_not_depend_on_the_number_of_workers(scores: pd.DataFrame) -> None:
+    again = evaluate(ACDC / "predictions", ACDC / "labelsTr", read_cohort(ACDC / "groups.csv"), num_workers=2)
+    pd.testing.assert_frame_equal(scores, again)
+
+
+def test_groups_of_the_cohort() -> None:
+    cohort = read_cohort(ACDC / "groups.csv")
+    groups = Groups.from_table(cohort, by="bmi", bins={"bmi": [30]})
+    by_bins = groups.encode(cohort)
+    as_given = Groups.from_table(cohort, by="bmi_group").encode(cohort)
+    np.testing.assert_array_equal(by_bins, as_given)
