@@ -7,7 +7,7 @@ import logging
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,42 +15,69 @@ from fairseg import __version__
 
 logger = logging.getLogger("fairseg")
 
+if TYPE_CHECKING:
+    _ParamType = click.ParamType[Any]
+else:
+    _ParamType = click.ParamType  # not generic in older releases
+
 METRICS = ("dice", "hd", "hd95", "assd", "nsd")
 _FOLDER = click.Path(path_type=Path)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
-    handler = _Notes(sys.stderr)
-    logger.addHandler(handler)
+    notes = _Notes()
+    logger.addHandler(notes)
     try:
-        return int(cli.main(args=arguments, prog_name="fairseg", standalone_mode=False) or 0)
+        code = int(cli.main(args=arguments, prog_name="fairseg", standalone_mode=False) or 0)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
         return 2
     except click.ClickException as error:
-        return _fail(error.format_message(), 2)
+        return _fail(f"error: {error.format_message()}", 2)
     except ValueError as error:
         if "--debug" in (sys.argv if arguments is None else arguments):
             raise
-        return _fail(str(error), 2)
-    except RuntimeError as error:
-        return _fail(str(error), 1)
-    except (KeyboardInterrupt, click.Abort):
+        return _fail(f"error: {error}", 2)
+    except (_InterruptedError, click.Abort):
         return _fail("interrupted, nothing was written", 1)
+    except RuntimeError as error:
+        return _fail(f"error: {error}", 1)
     finally:
-        logger.removeHandler(handler)
+        logger.removeHandler(notes)
+    notes.show()
+    return code
 
 
-class _Notes(logging.StreamHandler):  # type: ignore[type-arg]
-    """Shows what the library has to say, one line each."""
+class _InterruptedError(Exception):
+    """Ctrl-C, before click makes its own of it."""
+
+
+class _Commands(click.Group):
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise _InterruptedError from None
+
+
+class _Notes(logging.Handler):
+    """Keeps what the library has to say until the work is done, then shows it, one line each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        click.echo(f"fairseg: note: {_one_line(record.getMessage())}", err=True)
+        self.lines.append(_one_line(record.getMessage()))
+
+    def show(self) -> None:
+        for line in self.lines:
+            click.echo(f"fairseg: note: {line}", err=True)
 
 
 def _fail(message: str, code: int) -> int:
-    click.echo(f"fairseg: {'error: ' if code == 2 else ''}{_one_line(message)}", err=True)
+    click.echo(f"fairseg: {_one_line(message)}", err=True)
     return code
 
 
@@ -58,7 +85,7 @@ def _one_line(text: str) -> str:
     return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
-class _LabelList(click.ParamType[Any]):
+class _LabelList(_ParamType):
     """`1,2,3` or `RVBP=1,LVM=2`."""
 
     name = "labels"
@@ -78,7 +105,7 @@ class _LabelList(click.ParamType[Any]):
         return self.fail(f"{value!r} is neither like 1,2,3 nor like RVBP=1,LVM=2", param, ctx)
 
 
-class _Bins(click.ParamType[Any]):
+class _Bins(_ParamType):
     """`age=50,65`."""
 
     name = "bins"
@@ -91,7 +118,7 @@ class _Bins(click.ParamType[Any]):
             return self.fail(f"{value!r} is not like age=50,65", param, ctx)
 
 
-class _MetricList(click.ParamType[Any]):
+class _MetricList(_ParamType):
     name = "metrics"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, ...]:
@@ -187,7 +214,7 @@ _grouping = _options(
 _debug = click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def cli() -> None:
     """Audit a segmentation model for group fairness."""
@@ -264,7 +291,10 @@ def audit(
     everyone = Groups.from_table(cohort, by=by, bins=dict(bins))
     _check_group_number(everyone)
     if reference is not None:
-        everyone.index(reference)
+        try:
+            everyone.index(reference)
+        except ValueError as error:
+            raise ValueError(f"--reference: {error}") from None
     scores = _scores(table, on_error=on_error, **scoring)
     attempted = cohort[cohort["case"].isin([*scores["case"], *scores.attrs["skipped"]])]
     groups = Groups.from_table(attempted, by=by, bins=dict(bins))

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from fairseg.metrics.csv_files import read_csv
+
 # What people's tools write for "not known". R writes NA, pandas nothing, spreadsheets N/A or #N/A.
 MISSING = ("", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NULL", "null")
 
@@ -31,53 +33,18 @@ def read_cohort(path: str | Path) -> pd.DataFrame:
     2  p02_ED     p02  NaN
     """
     file = Path(path)
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise ValueError(f"{file} must be text in UTF-8") from None
-    except OSError as error:
-        raise ValueError(f"{file} cannot be read: {error.strerror}") from None
-    header = text.split("\n", 1)[0]
-    separator = max(",;\t", key=header.count)
-    names = [name.strip().strip('"') for name in header.strip("\r").split(separator)]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ValueError(f"{file} must name each column once, got {', '.join(map(repr, twice))} twice")
-    try:
-        table = pd.read_csv(
-            file,
-            sep=separator,
-            dtype=str,
-            keep_default_na=False,
-            encoding="utf-8-sig",
-            skip_blank_lines=False,
-            index_col=False,
-        )
-    except (
-        ValueError,
-        pd.errors.ParserError,
-        pd.errors.EmptyDataError,
-        pd.errors.ParserWarning,
-    ) as error:
-        raise ValueError(f"{file} cannot be read as a table: {str(error).strip()}") from None
-    table.columns = pd.Index([str(name).strip() for name in table.columns])
-    table = table.apply(lambda column: column.str.strip())
-    table = table[table.ne("").any(axis=1)]  # blank lines, wherever they stand
-    table = table.mask(table.isin(MISSING))
-    return _checked(table, file)
-
-
-def _checked(table: pd.DataFrame, file: Path) -> pd.DataFrame:
+    table = read_csv(file)
     if "case" not in table:
         raise ValueError(f"{file} must have a column 'case', got {', '.join(table.columns)}")
     if table.empty:
         raise ValueError(f"{file} must have at least one row below the header")
-    without = table.index[table["case"].isna()]
-    if len(without):
-        raise ValueError(f"{file}: row {without[0] + 2} has no case")
-    again = table.index[table["case"].duplicated()]
-    if len(again):
+    table = table.apply(lambda column: column.str.strip())
+    table = table.mask(table.isin(MISSING))
+    if (without := table.index[table["case"].isna()]).size:
+        raise ValueError(f"{file}: row {without[0]} has no case")
+    if (again := table.index[table["case"].duplicated()]).size:
         case = table.loc[again[0], "case"]
-        rows = ", ".join(str(row + 2) for row in table.index[table["case"] == case])
+        rows = ", ".join(str(row) for row in table.index[table["case"] == case])
         raise ValueError(f"{file}: case {case} must have one row, got rows {rows}")
     subject = table["subject"].fillna(table["case"]) if "subject" in table else table["case"]
     table = table.assign(subject=subject).reset_index(drop=True)

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from math import isfinite
+from math import isfinite, isnan
 from numbers import Integral, Real
 from typing import Any
 
@@ -84,12 +84,12 @@ class Groups:
             _texts(name, values, edges.get(name)) for name, values in zip(attributes, columns, strict=True)
         ]
         ranks = []
-        for name, values, text in zip(attributes, columns, texts, strict=True):
+        for name, text in zip(attributes, texts, strict=True):
             levels = {level for level in text if level is not None}
             if not levels:
                 raise ValueError(f"attribute {name!r} must have a value in some row, got none")
             if name not in edges:
-                _check_is_no_measurement(name, values)
+                _check_is_no_measurement(name, levels)
             ranks.append(_ranks(name, levels, table, edges.get(name)))
         cells = {cell for cell in zip(*texts, strict=True) if None not in cell}
         if not cells:
@@ -145,6 +145,8 @@ class Groups:
         >>> Groups.from_table(cohort, by=("sex", "scanner")).index("sex=M, scanner=A")
         1
         """
+        if name in self.names:
+            return self.names.index(name)
         names = [sorted(known.split(", ")) for known in self.names]
         if sorted(str(name).split(", ")) not in names:
             raise ValueError(f"group must be one of {'; '.join(self.names)}, got {name!r}")
@@ -257,7 +259,9 @@ def _check_lengths(attributes: Sequence[str], columns: Sequence[list[Any]]) -> N
 
 
 def _missing(value: object) -> bool:
-    return value is None or value != value or str(value).strip() in ("", "<NA>", "NaT")  # noqa: PLR0124
+    if isinstance(value, Real) and not isinstance(value, Integral):
+        return isnan(float(value))
+    return value is None or str(value).strip() in ("", "<NA>", "NaT")
 
 
 def _text(value: object) -> str:
@@ -275,14 +279,18 @@ def _texts(name: str, values: list[Any], edges: tuple[float, ...] | None) -> lis
     return [None if _missing(value) else _text(value) for value in values]
 
 
-def _check_is_no_measurement(name: str, values: list[Any]) -> None:
-    """Refuse to make a group of every height or weight."""
-    numbers = [value for value in values if isinstance(value, Real) and not _missing(value)]
-    fractional = [value for value in numbers if not isinstance(value, Integral) and float(value) % 1]
-    if fractional and len(fractional) == len({float(value) for value in fractional}) > 1:
+def _check_is_no_measurement(name: str, levels: set[str]) -> None:
+    """Refuse to make a group of every height or weight; field strengths of 1.5 and 3 may pass."""
+    try:
+        numbers = sorted(float(level) for level in levels)
+    except ValueError:
+        return
+    fractional = [number for number in numbers if isfinite(number) and number % 1]
+    if len(fractional) > 2:
+        middle = f"{float(np.median(numbers)):.4g}"
         raise ValueError(
-            f"attribute {name!r} is a measurement (such as {fractional[0]}); give its bins, "
-            f"for example bins={{{name!r}: [{round(float(np.median([float(n) for n in numbers])), 1)}]}}"
+            f"attribute {name!r} has {len(levels)} numeric levels (such as {fractional[0]:g}): if it is a "
+            f"measurement, give its bins, for example bins={{{name!r}: [{middle}]}}"
         )
 
 

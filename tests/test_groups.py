@@ -99,11 +99,12 @@ def test_numbers_sort_by_value_and_text_as_text() -> None:
     assert Groups.from_table({"stage": ["10", "9", "b"]}, by="stage").names == ("10", "9", "b")
 
 
-@pytest.mark.parametrize("odd", ["nan", "inf", "-infinity"])
-def test_a_text_that_reads_as_no_finite_number_leaves_the_other_levels_in_order(odd: str) -> None:
-    levels = ["4", "8", "1", odd, "9", "3", "6", "2", "7", "5"]
+def test_text_that_reads_as_no_finite_number_leaves_the_other_levels_in_order() -> None:
+    odd = ["nan", "NaN", "NAN", "-nan", "inf"]
+    numbers = [str(number) for number in range(10, 40)]  # in one order as text and as numbers
+    levels = [*numbers[20:], "nan", "NaN", *numbers[:10][::-1], "NAN", "-nan", "inf", *numbers[10:20]]
     names = Groups.from_table({"stage": levels}, by="stage").names
-    assert [name for name in names if name != odd] == [*"123456789"]
+    assert [name for name in names if name not in odd] == numbers
 
 
 def test_an_ordered_categorical_keeps_its_order_and_its_levels_that_do_not_occur_are_no_groups() -> None:
@@ -180,6 +181,7 @@ def test_bins_are_named_by_their_edges_and_an_edge_belongs_above() -> None:
 
 def test_zero_is_a_number_like_others_in_bins() -> None:
     assert bin_numeric([0, -0.5, None, 0.5], [0], "z") == ["z>=0", "z<0", None, "z>=0"]
+    assert bin_numeric([0, 1], [0.5], "z") == ["z<0.5", "z>=0.5"]
 
 
 def test_bins_that_do_not_occur_are_no_groups_and_later_become_unknown(
@@ -344,16 +346,9 @@ def test_the_own_table_is_unknown_exactly_where_a_value_is_missing_and_counts_su
     assert counts.sum() == len(rows) - sum(missing)
 
 
-@given(
-    st.lists(st.text(max_size=6), min_size=1, max_size=8).filter(lambda levels: any(map(str.strip, levels)))
-)
+@given(st.lists(st.text(max_size=6), max_size=8).map(lambda levels: ["one", *levels]))
 def test_any_text_survives_json_and_is_found_by_its_name(levels: list[str]) -> None:
-    table = {"level": levels}
-    try:
-        groups = Groups.from_table(table, by="level")
-    except ValueError as error:  # "<NA>" and "NaT" alone are missing
-        assert "must have a value" in str(error)  # noqa: PT017
-        return
+    groups = Groups.from_table({"level": levels}, by="level")
     again = Groups.from_dict(json.loads(json.dumps(groups.to_dict())))
     assert again == groups
     assert [again.index(name) for name in again.names] == list(range(len(groups)))

@@ -1,7 +1,11 @@
 """From folders of masks and a cohort to the scores table: one row per case and label."""
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import signal
+import threading
+import warnings
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -121,19 +125,16 @@ def evaluate(
         _Job(case, predicted[case], true[case], values, tuple(metrics), empty, tolerance) for case in cases
     ]
     results = []
-    for result in tqdm(
-        _run(jobs, num_workers),
-        total=len(jobs),
-        desc="scoring",
-        unit="case",
-        disable=None if progress else True,
-    ):
-        if result.error is None:
-            results.append(result)
-        elif on_error == "stop":
-            raise ValueError(f"case {result.case}: {result.error}")
-        else:
-            skipped[result.case] = result.error
+    bar = tqdm(total=len(jobs), desc="scoring", unit="case", disable=None if progress else True)
+    with bar, closing(_run(jobs, num_workers)) as stream:
+        for result in stream:
+            bar.update()
+            if result.error is None:
+                results.append(result)
+            elif on_error == "stop":
+                raise ValueError(f"case {result.case}: {result.error}")
+            else:
+                skipped[result.case] = result.error
     if not results:
         raise ValueError(f"no case could be scored: {_one_line(skipped)}")
 
@@ -153,12 +154,19 @@ def evaluate(
 
 def _checked(cohort: pd.DataFrame | Mapping[str, Sequence[Any]]) -> pd.DataFrame:
     """Return the cohort indexed by case, with the column subject first."""
-    table = pd.DataFrame(cohort)
+    try:
+        table = pd.DataFrame(cohort)
+    except ValueError as error:
+        raise ValueError(f"cohort must be a table: {error}") from None
     if "case" not in table:
         raise ValueError(f"cohort must have a column 'case', got {', '.join(map(str, table.columns))}")
     taken = [name for name in ("label", *METRICS, *VOXELS) if name in table]
     if taken:
         raise ValueError(f"cohort must not use the names of scores for attributes, got {taken}")
+    if table["case"].isna().any():
+        raise ValueError(
+            f"cohort must name the case of every row, got none in row {table['case'].isna().argmax()}"
+        )
     table = table.assign(case=table["case"].astype(str))
     twice = table["case"][table["case"].duplicated()]
     if len(twice):
@@ -209,7 +217,7 @@ def _match(
     return cases + unknown, notes
 
 
-def _run(jobs: Sequence[_Job], num_workers: int) -> Iterator[_Result]:
+def _run(jobs: Sequence[_Job], num_workers: int) -> Generator[_Result]:
     """Yield the results in the order of the jobs."""
     if num_workers == 1 or len(jobs) < 2:
         yield from map(_score_files, jobs)
@@ -217,7 +225,26 @@ def _run(jobs: Sequence[_Job], num_workers: int) -> Iterator[_Result]:
     from joblib import Parallel, delayed  # noqa: PLC0415  (costs start-up time that most runs save)
 
     parallel = Parallel(n_jobs=min(num_workers, len(jobs)), return_as="generator")
-    yield from parallel(delayed(_score_files)(job) for job in jobs)
+    with _ignoring_interrupts():  # so that workers, born now, leave Ctrl-C to this process
+        results = parallel(delayed(_score_files)(job) for job in jobs)
+    try:
+        yield from results
+    finally:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # joblib on results that nobody waits for any more
+            results.close()
+
+
+@contextmanager
+def _ignoring_interrupts() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread has a say in signals
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _score_files(job: _Job) -> _Result:

@@ -1,24 +1,26 @@
-"""Find and read label masks on disk: SimpleITK underneath, its silences and its noise both mended.
+"""Find and read label masks on disk with SimpleITK.
 
-ITK fills the missing part of a truncated NIfTI file with whatever lies in memory and says nothing, so
-the size is checked here. It also prints the same warning for every file of many a data set; messages
-are collected instead and handed to the caller, none printed and none lost.
+ITK prints the same warning for every file of many a data set. Messages are collected instead and handed
+to the caller: none floods the terminal and none is lost.
 """
 
-import gzip
 import json
+import os
 import re
-import struct
-import zlib
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
+
+from fairseg.metrics.masks import label_values
+from fairseg.metrics.nifti import check_nifti
 
 EXTENSIONS = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd", ".png", ".tif", ".tiff", ".bmp")
 
@@ -74,16 +76,35 @@ def itk_messages() -> Iterator[list[str]]:
         before.SetAsGlobalITKLogger()
 
 
+@contextmanager
+def _native_messages() -> Iterator[list[str]]:
+    """Collect what the C libraries below ITK (libtiff, libpng, MetaIO) write to the terminal themselves."""
+    said: list[str] = []
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    with TemporaryFile() as file:
+        os.dup2(file.fileno(), 2)
+        try:
+            yield said
+        finally:
+            os.dup2(terminal, 2)
+            os.close(terminal)
+            file.seek(0)
+            said += file.read().decode(errors="replace").splitlines()
+
+
 def find_masks(folder: Path, argument: str) -> dict[str, Path]:
     """Return case name -> file for the images of a folder; the name is the file's without extension.
 
     Raises:
         ValueError: it is no folder, holds no image, or has two files of one case.
     """
-    if not folder.is_dir():
-        raise ValueError(f"{argument} must be a folder of masks, got {folder}")
+    try:
+        paths = sorted(folder.iterdir())
+    except OSError as error:
+        raise ValueError(f"{argument} must be a folder of masks, got {folder}: {error.strerror}") from None
     found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
+    for path in paths:
         extension = next((end for end in EXTENSIONS if path.name.lower().endswith(end)), None)
         if extension is None or path.name.startswith(".") or not path.is_file():
             continue
@@ -102,13 +123,15 @@ def read_mask(path: Path) -> Mask:
     Raises:
         ValueError: the file is no image, is truncated, or has several channels; it names the file.
     """
-    with itk_messages() as messages:
+    reader = _READERS.get(path.suffix.lower(), "")
+    with itk_messages() as messages, nullcontext([]) if reader else _native_messages() as native:
         try:
-            image = sitk.ReadImage(str(path), imageIO=_READERS.get(path.suffix.lower(), ""))
+            image = sitk.ReadImage(str(path), imageIO=reader)
         except RuntimeError as error:
             raise ValueError(f"{path} cannot be read as an image: {_reason(error, path)}") from None
+    messages += native
     if path.name.lower().endswith((".nii", ".nii.gz")):
-        _check_nifti_is_whole(path, image)
+        check_nifti(path, image)
     if image.GetNumberOfComponentsPerPixel() != 1:
         raise ValueError(
             f"{path} must have one channel, got {image.GetNumberOfComponentsPerPixel()} "
@@ -163,7 +186,11 @@ def read_dataset_labels(references: Path) -> dict[str, int] | None:
             labels[name] = int(number)
         except (TypeError, ValueError):
             raise ValueError(f"{path}: label {name!r} must be an integer, got {number!r}") from None
-    return {name: number for name, number in labels.items() if number != 0}
+    try:
+        label_values(foreground := {name: number for name, number in labels.items() if number != 0})
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    return foreground
 
 
 def _close(name: str, got: tuple[float, ...], true: tuple[float, ...], reference: Mask) -> bool:
@@ -179,37 +206,6 @@ def _close(name: str, got: tuple[float, ...], true: tuple[float, ...], reference
 
 def _short(numbers: tuple[float, ...]) -> str:
     return "(" + ", ".join(f"{number:g}" for number in numbers) + ")"
-
-
-def _check_nifti_is_whole(path: Path, image: sitk.Image) -> None:
-    axes = int(image.GetMetaData("dim[0]"))
-    voxels = 1
-    for axis in range(1, axes + 1):
-        voxels *= max(1, int(image.GetMetaData(f"dim[{axis}]")))
-    needed = int(float(image.GetMetaData("vox_offset"))) + voxels * int(image.GetMetaData("bitpix")) // 8
-    found = _size_unpacked(path, needed)
-    if found < needed:
-        raise ValueError(f"{path} is truncated: it has {found} bytes unpacked and needs {needed}")
-
-
-def _size_unpacked(path: Path, needed: int) -> int:
-    """Return how many bytes a NIfTI file has unpacked (0 if it can not be unpacked to its end)."""
-    with path.open("rb") as file:
-        if file.read(2) != b"\x1f\x8b":
-            return path.stat().st_size
-        # gzip ends with its unpacked size. A cut file ends with other bytes; only then, or where
-        # something follows the image, does it have to be unpacked to know.
-        file.seek(-4, 2)
-        if struct.unpack("<I", file.read(4))[0] == needed % 2**32:
-            return needed
-    size = 0
-    try:
-        with gzip.open(path) as unpacked:
-            while part := unpacked.read(1 << 20):
-                size += len(part)
-    except (EOFError, OSError, zlib.error):
-        return 0
-    return size
 
 
 def _tidy(message: str, path: Path) -> str:

@@ -4,6 +4,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+_LONGEST = 255  # letters in a file name, on the file systems in use
+
 
 def check_writable(folder: Path) -> None:
     """Raise a ValueError unless files can be put into `folder`, which need not exist yet.
@@ -11,8 +13,11 @@ def check_writable(folder: Path) -> None:
     Asked before the work starts, so that nobody waits for a result that cannot be kept.
     """
     place = folder.absolute()
-    while not place.exists() and place != place.parent:
-        place = place.parent
+    try:
+        while not place.exists() and place != place.parent:
+            place = place.parent
+    except OSError as error:
+        raise ValueError(f"{folder} cannot be written: {error.strerror}") from None
     if not place.is_dir():
         raise ValueError(f"{folder} cannot be written: {place} is no folder")
     if not os.access(place, os.W_OK | os.X_OK):
@@ -29,11 +34,15 @@ def write_files(folder: Path, files: Mapping[str, str | bytes]) -> None:
         ValueError: the folder cannot be written; the message says why.
     """
     check_writable(folder)
+    if taken := [name for name in files if (folder / name).is_dir()]:
+        raise ValueError(f"{folder} cannot be written: {', '.join(taken)} in it is a folder")
     waiting: list[tuple[Path, Path]] = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
             temporary = folder / f".{name}.{os.getpid()}.part"
+            if len(temporary.name) > _LONGEST:
+                raise ValueError(f"{folder} cannot be written: the file name {name} is too long")
             waiting.append((temporary, folder / name))
             temporary.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8"))
         for temporary, final in waiting:

@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from fairseg import __version__
 from fairseg.groups import Groups
-from fairseg.metrics.scores import defused
+from fairseg.metrics import csv_files
 from fairseg.report import render
 from fairseg.report.files import write_files
 from fairseg.report.plots import plot_labels, plot_overall, to_svg
@@ -56,7 +56,7 @@ def write_report(
         "summary.csv": render.to_csv(summaries),
         "summary.md": render.to_markdown(summaries),
         "summary.tex": render.to_latex(summaries),
-        "subjects.csv": defused(_subjects(summaries)).to_csv(index=False),
+        "subjects.csv": csv_files.to_csv(_subjects(summaries)),
         **figures,
         **(also or {}),
     }

@@ -4,6 +4,7 @@ Margins are computed in inches from the text that they hold: matplotlib's own la
 everything twice.
 """
 
+import warnings
 from collections.abc import Sequence
 from io import BytesIO
 from typing import Any
@@ -16,6 +17,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from fairseg.metrics import split_by_group
+from fairseg.report.render import plain
 from fairseg.report.summary import TITLES, Summary
 
 _INK = "#22313f"
@@ -46,6 +48,7 @@ _STYLE: dict[Any, Any] = {
     "xtick.color": _INK,
     "ytick.color": _INK,
     "text.color": _INK,
+    "svg.fonttype": "none",  # text stays text: any script, to be found and read aloud
     "svg.hashsalt": "fairseg",  # the same scores give the same file
 }
 
@@ -53,7 +56,7 @@ _STYLE: dict[Any, Any] = {
 def plot_overall(summary: Summary) -> Figure:
     """Plot every metric of one summary, one panel each, one box a group."""
     metrics = [name for name in TITLES if name in summary.subjects]
-    names = [name.split(", ") for name in summary.groups.names]
+    names = [plain(name).split(", ") for name in summary.groups.names]
     longest = max(len(line) for lines in names for line in lines)
     many = len(names) > _UPRIGHT
     below = 0.075 * longest + 0.5 if many else 0.17 * max(map(len, names)) + 0.4
@@ -97,23 +100,27 @@ def plot_labels(summaries: Sequence[Summary], metric: str) -> Figure:
             if reference is not None and values[reference].size:
                 line = [float(np.median(values[reference]))] * 2
                 ax.plot(line, [row - 0.46, row + 0.46], ls="--", lw=1.1, color=_LINE, zorder=1)
-        ax.set_yticks(range(len(summaries)), [part.structure for part in summaries], parse_math=False)
+        ax.set_yticks(range(len(summaries)), [plain(part.structure) for part in summaries], parse_math=False)
         ax.set_ylim(len(summaries) - 0.5, -0.5)
         ax.set_xlabel(TITLES[metric])
         ax.xaxis.set_major_locator(MaxNLocator(6))
         ax.grid(axis="x", color="#dfe4e8", lw=0.7)
         ax.tick_params(axis="y", length=0)
         keys = [Patch(facecolor=color, edgecolor=_INK) for color in _colors(number, reference)]
-        legend = figure.legend(keys, groups.names, loc="upper left", frameon=False, borderaxespad=0.2)
+        legend = figure.legend(
+            keys, list(map(plain, groups.names)), loc="upper left", frameon=False, borderaxespad=0.2
+        )
         for text in legend.get_texts():
             text.set_parse_math(False)
     return figure
 
 
 def to_svg(figure: Figure) -> bytes:
-    """Return a figure as an SVG file that does not depend on the fonts of its viewer."""
+    """Return a figure as an SVG file, its text as text."""
     file = BytesIO()
-    with rc_context(_STYLE):
+    with rc_context(_STYLE), warnings.catch_warnings():
+        # Matplotlib measures with its own font; the viewer's has the letters that this one lacks.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure.savefig(file, format="svg", metadata={"Date": None})
     return file.getvalue()
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from tabulate import tabulate
 
-from fairseg.metrics.scores import defused
+from fairseg.metrics import csv_files
 from fairseg.report.summary import P_VALUE, Summary
 
 NONE = "\N{EN DASH}"  # what stands where there is no value
@@ -36,8 +36,8 @@ def caption(summary: Summary) -> str:
 
 
 def to_terminal(summaries: Sequence[Summary]) -> str:
-    """Return the tables in plain characters; many groups become rows, and counts of nothing go, to fit a terminal."""
-    return _stacked(summaries, "simple", lambda title: f"{title}\n{'=' * len(title)}", _printable, _WIDEST)
+    """Return the tables in plain characters; to fit a terminal, many groups become rows."""
+    return _stacked(summaries, "simple", lambda title: f"{title}\n{'=' * len(title)}", plain, _WIDEST)
 
 
 def to_markdown(summaries: Sequence[Summary]) -> str:
@@ -57,6 +57,7 @@ def to_latex(summaries: Sequence[Summary]) -> str:
             ],
             headers=["", *map(_latex, frame.columns)],
             tablefmt="latex_raw",
+            disable_numparse=True,
             colalign=["left", *["right"] * frame.shape[1]],
         )
         rules = iter((r"\toprule", r"\midrule", r"\bottomrule"))
@@ -72,12 +73,12 @@ def to_csv(summaries: Sequence[Summary]) -> str:
     """Return all tables below each other, unrounded, for a spreadsheet or pandas."""
     frames = []
     for summary in summaries:
-        frame = summary.table.set_axis(headers(summary), axis="columns")
+        number = pd.DataFrame([[*summary.counts, summary.counts.sum()]], ["Subjects"], summary.table.columns)
+        frame = pd.concat([number, summary.table]).set_axis(headers(summaries[0]), axis="columns")
         frame.insert(0, "measure", frame.index)
         frame.insert(0, "structure", summary.structure)
         frames.append(frame)
-    # Groups have one n overall and by label: the tables share their columns.
-    return defused(pd.concat(frames, ignore_index=True)).to_csv(index=False)
+    return csv_files.to_csv(pd.concat(frames, ignore_index=True))
 
 
 def footnote(summary: Summary) -> str:
@@ -121,7 +122,8 @@ def _cell(measure: str, value: float) -> str:
     if measure == P_VALUE:
         # Near the limit a digit more, so that 0.0497* does not look like 0.05*.
         digits = 3 if abs(value - _SIGNIFICANT) < 0.005 else 2
-        shown = "<0.001" if value < 0.001 else f"{value:.{digits}g}"
+        shown = f"{value:.{digits}g}" if value < 0.0995 else f"{value:.2f}"
+        shown = "<0.001" if value < 0.001 else shown
         return shown + ("*" if value < _SIGNIFICANT else "")
     return f"{value:.3f}"
 
@@ -158,8 +160,12 @@ def _stacked(
     return "\n".join(parts)
 
 
-def _printable(text: str) -> str:
-    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+def plain(text: str) -> str:
+    """Return text on one line, with a mark in place of every letter that is not for the eye."""
+    shown = (
+        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in " ".join(text.split())
+    )
+    return "".join(shown)
 
 
 def _markdown(text: str) -> str:
@@ -173,9 +179,10 @@ def _markdown(text: str) -> str:
         ("_", "\\_"),
         ("`", "\\`"),
         ("[", "\\["),
+        ("$", "\\$"),
     ):
         text = text.replace(letter, code)
-    return text
+    return plain(text)
 
 
 _LATEX = {
@@ -191,9 +198,10 @@ _LATEX = {
     "^": r"\textasciicircum{}",
     "<": r"\textless{}",
     ">": r"\textgreater{}",
+    "|": r"\textbar{}",
     "\N{EN DASH}": "--",
 }
 
 
 def _latex(text: str) -> str:
-    return "".join(_LATEX.get(letter, letter) for letter in text)
+    return "".join(_LATEX.get(letter, letter) for letter in plain(text))

@@ -135,9 +135,10 @@ def _summary(
 
 def _subject_scores(rows: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
     """Return one row a subject and group: the mean over labels per case, then over cases."""
-    missed = pd.Series(False, index=rows.index)
     if set(VOXELS) <= set(rows.columns):
         missed = (rows[VOXELS[0]] == 0) != (rows[VOXELS[1]] == 0)
+    else:  # a table made elsewhere: Dice 0 without a distance means that one mask was empty
+        missed = rows["dice"] == 0 if "dice" in rows else pd.Series(False, index=rows.index)
     keys = ["subject", "group"]
     scores = rows[[*keys, "case", *metrics]].copy()
     for metric in metrics:

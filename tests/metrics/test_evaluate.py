@@ -84,7 +84,7 @@ def test_attributes_are_those_of_the_case(cohort: Path) -> None:
 def test_a_mapping_gives_the_same_as_a_data_frame(cohort: Path) -> None:
     table = read_cohort(cohort / "groups.csv")
     mapping = {name: list(table[name]) for name in table}
-    pd.testing.assert_frame_equal(score(cohort, mapping), score(cohort, table))
+    pd.testing.assert_frame_equal(score(cohort, mapping), score(cohort, table), check_dtype=False)
 
 
 def test_without_a_column_subject_the_case_is_the_subject(cohort: Path) -> None:
@@ -334,10 +334,7 @@ def test_skipping_leaves_out_the_case_keeps_the_others_and_says_why(cohort: Path
     cut(cohort / "predictions" / "s3_ED.nii.gz")
     (cohort / "references" / "s4_ED.nii.gz").unlink()
     scores = score(cohort, on_error="skip")
-    assert list(scores.attrs["skipped"]) == ["s4_ED", "s3_ED"] or set(scores.attrs["skipped"]) == {
-        "s3_ED",
-        "s4_ED",
-    }
+    assert set(scores.attrs["skipped"]) == {"s3_ED", "s4_ED"}
     assert "s3_ED.nii.gz" in scores.attrs["skipped"]["s3_ED"]
     assert "reference" in scores.attrs["skipped"]["s4_ED"]
     assert "s3_ED" in notes_of(scores)
@@ -406,7 +403,7 @@ def test_an_image_of_another_format_under_this_name_costs_only_its_case(
 def test_a_png_prediction_of_a_3d_reference_is_a_grid_error(cohort: Path, save_mask: Save) -> None:
     (cohort / "predictions" / "s3_ED.nii.gz").unlink()
     save_mask(cohort / "predictions" / "s3_ED.png", np.ones((16, 18), np.uint8), spacing=(1.0, 1.0))
-    with pytest.raises(ValueError, match="s3_ED.*grid"):
+    with pytest.raises(ValueError, match=r"s3_ED.*grid"):
         score(cohort)
 
 
@@ -429,7 +426,7 @@ def test_two_rows_of_one_case_are_an_error_that_names_it(cohort: Path) -> None:
 
 
 def test_a_number_and_its_text_are_the_same_case_twice(cohort: Path) -> None:
-    with pytest.raises(ValueError, match="cohort.*7"):
+    with pytest.raises(ValueError, match=r"cohort.*7"):
         score(cohort, {"case": [7, "7"], "sex": ["F", "M"]})
 
 

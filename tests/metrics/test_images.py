@@ -156,6 +156,16 @@ def test_spacing_comes_from_pixdim_where_the_sform_has_unit_scale(
 # --- read_mask: what is wrong
 
 
+def read_or_refused(path: Path) -> npt.NDArray[Any] | None:
+    """Return the voxels, or None where the file was refused with an error that names it."""
+    try:
+        return read_mask(path).voxels
+    except ValueError as error:
+        if str(path) not in str(error):
+            raise
+        return None
+
+
 def cuts(size: int) -> list[int]:
     return sorted({*range(0, size, max(1, size // 60)), *range(max(0, size - 24), size)})
 
@@ -193,13 +203,9 @@ def test_any_other_cut_file_is_an_error_or_has_lost_nothing(
     silently_wrong = []
     for size in cuts(len(whole)):
         path.write_bytes(whole[:size])
-        try:
-            read = read_mask(path).voxels
-        except ValueError as error:
-            assert str(path) in str(error)
-        else:
-            if not np.array_equal(read, saved):
-                silently_wrong.append(size)
+        read = read_or_refused(path)
+        if read is not None and not np.array_equal(read, saved):
+            silently_wrong.append(size)
     assert not silently_wrong, f"of {len(whole)} bytes"
 
 
@@ -211,13 +217,9 @@ def test_a_damaged_gzip_file_is_an_error_or_has_lost_nothing(
     silently_wrong = []
     for place in range(10, len(whole) - 8, 5):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
-        try:
-            read = read_mask(path).voxels
-        except ValueError as error:
-            assert str(path) in str(error)
-        else:
-            if not np.array_equal(read, voxels):
-                silently_wrong.append(place)
+        read = read_or_refused(path)
+        if read is not None and not np.array_equal(read, voxels):
+            silently_wrong.append(place)
     assert not silently_wrong, f"of {len(whole)} bytes"
 
 
@@ -257,12 +259,8 @@ def test_an_image_under_the_extension_of_another_format_is_read_or_an_error_that
     content = save_mask(tmp_path / f"whole.{true}", voxels[2]).read_bytes()
     path = tmp_path / f"a.{name}"
     path.write_bytes(content)
-    try:
-        read = read_mask(path).voxels
-    except ValueError as error:
-        assert str(path) in str(error)
-    else:
-        assert np.array_equal(read, voxels[2])
+    read = read_or_refused(path)
+    assert read is None or np.array_equal(read, voxels[2])
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA"])
@@ -284,12 +282,8 @@ def test_a_palette_image_is_read_by_its_indices_or_an_error_that_names_it(
     image.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0])
     path = tmp_path / f"palette{extension}"
     image.save(path)
-    try:
-        read = read_mask(path).voxels
-    except ValueError as error:
-        assert str(path) in str(error)
-    else:
-        assert np.array_equal(read, labels)
+    read = read_or_refused(path)
+    assert read is None or np.array_equal(read, labels)
 
 
 @pytest.mark.parametrize("value", [0.0, float("nan"), float("inf")])
@@ -309,10 +303,8 @@ def test_a_negative_nifti_spacing_is_never_used_as_such(
 ) -> None:
     path = save_mask(tmp_path / "spacing.nii", voxels, spacing=SPACING)
     patch(path, PIXDIM + 4, "<f", -1.5)
-    try:
+    if read_or_refused(path) is not None:
         assert read_mask(path).spacing == pytest.approx(SPACING)
-    except ValueError as error:
-        assert str(path) in str(error)
 
 
 @pytest.mark.parametrize("value", ["0", "nan", "inf"])
@@ -391,10 +383,7 @@ def test_a_cut_file_makes_no_noise_in_the_terminal(
     saved = voxels[2] if extension in FLAT else voxels
     path = save_mask(tmp_path / f"cut{extension}", saved)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    try:
-        read_mask(path)
-    except ValueError as error:
-        assert str(path) in str(error)
+    read_or_refused(path)
     assert capfd.readouterr() == ("", "")
 
 
@@ -433,7 +422,11 @@ def test_another_grid_is_an_error_that_says_what_differs(
 def test_one_grid_stored_in_float32_and_in_float64_is_the_same(tmp_path: Path, save_mask: Save) -> None:
     angle = 0.3
     turned = (np.cos(angle), -np.sin(angle), 0.0, np.sin(angle), np.cos(angle), 0.0, 0.0, 0.0, 1.0)
-    grid = {"spacing": (10 / 3, 1 / 3, 0.7), "origin": (-123.456789, 98.7654321, 1.0 / 7), "direction": turned}
+    grid = {
+        "spacing": (10 / 3, 1 / 3, 0.7),
+        "origin": (-123.456789, 98.7654321, 1.0 / 7),
+        "direction": turned,
+    }
     read = [
         read_mask(save_mask(tmp_path / f"a{extension}", np.ones((3, 4, 5), np.uint8), **grid))
         for extension in (".nii.gz", ".nrrd", ".mha")
