@@ -4,24 +4,18 @@ Exit codes: 0 done; 2 bad input, with one line on stderr that says what and wher
 """
 
 import logging
+import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from fairseg import __version__
+from fairseg import cli_options as options
 
 logger = logging.getLogger("fairseg")
-
-if TYPE_CHECKING:
-    _ParamType = click.ParamType[Any]
-else:
-    _ParamType = click.ParamType  # not generic in older releases
-
-METRICS = ("dice", "hd", "hd95", "assd", "nsd")
-_FOLDER = click.Path(path_type=Path)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -85,135 +79,6 @@ def _one_line(text: str) -> str:
     return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
-class _LabelList(_ParamType):
-    """`1,2,3` or `RVBP=1,LVM=2`."""
-
-    name = "labels"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> dict[str, int] | list[int]:
-        parts = [part.strip() for part in str(value).split(",")]
-        try:
-            if "=" in value:
-                pairs = [part.rsplit("=", 1) for part in parts]
-                named = {name.strip(): int(number) for name, number in pairs}
-                if len(named) == len(parts) and all(named):
-                    return named
-            else:
-                return [int(part) for part in parts]
-        except ValueError:
-            pass
-        return self.fail(f"{value!r} is neither like 1,2,3 nor like RVBP=1,LVM=2", param, ctx)
-
-
-class _Bins(_ParamType):
-    """`age=50,65`."""
-
-    name = "bins"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, list[float]]:
-        name, _, edges = str(value).partition("=")
-        try:
-            return name.strip(), [float(edge) for edge in edges.split(",")]
-        except ValueError:
-            return self.fail(f"{value!r} is not like age=50,65", param, ctx)
-
-
-class _MetricList(_ParamType):
-    name = "metrics"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, ...]:
-        asked = tuple(part.strip() for part in str(value).split(","))
-        if not set(asked) <= set(METRICS):
-            self.fail(f"{value!r} must be some of {','.join(METRICS)}", param, ctx)
-        return asked
-
-
-def _options(*options: Callable[..., Any]) -> Callable[..., Any]:
-    def add(command: Callable[..., Any]) -> Callable[..., Any]:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return add
-
-
-_scoring = _options(
-    click.argument("predictions", type=_FOLDER),
-    click.argument("references", type=_FOLDER),
-    click.option(
-        "--groups",
-        "table",
-        type=_FOLDER,
-        required=True,
-        help="Table of cases: columns case, subject, and the attributes.",
-    ),
-    click.option(
-        "--labels",
-        type=_LabelList(),
-        help="1,2,3 or RVBP=1,LVM=2. Default: dataset.json in or above REFERENCES, "
-        "else every value in a reference.",
-    ),
-    click.option(
-        "--metrics",
-        type=_MetricList(),
-        default="dice,hd",
-        show_default=True,
-        help=f"Some of {','.join(METRICS)}.",
-    ),
-    click.option(
-        "--empty",
-        type=click.Choice(["nan", "diagonal"]),
-        default="nan",
-        show_default=True,
-        help="Distance of a structure that only one mask has: left out and counted, or the image's diagonal.",
-    ),
-    click.option("--tolerance", type=float, help="Tolerance of nsd, mm."),
-    click.option(
-        "--workers",
-        type=click.IntRange(min=1),
-        default=1,
-        show_default=True,
-        help="Processes that score cases.",
-    ),
-    click.option(
-        "--on-error",
-        type=click.Choice(["stop", "skip"]),
-        default="stop",
-        show_default=True,
-        help="A case that cannot be scored: stop, or finish without it and exit with 1.",
-    ),
-    click.option(
-        "--cross-check",
-        type=click.IntRange(min=0),
-        default=0,
-        metavar="N",
-        help="Compute N random case-label pairs again with medpy; fail on a difference.",
-    ),
-)
-_grouping = _options(
-    click.option(
-        "--by",
-        multiple=True,
-        required=True,
-        metavar="ATTRIBUTE",
-        help="Attribute to group by; several: their intersection.",
-    ),
-    click.option(
-        "--reference",
-        metavar="LEVEL",
-        help="Reference group, such as White; of an intersection: 'sex=F, site=A'.",
-    ),
-    click.option(
-        "--bins",
-        type=_Bins(),
-        multiple=True,
-        metavar="NAME=EDGES",
-        help="Cut a numeric attribute into bins: age=50,65.",
-    ),
-)
-_debug = click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-
-
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def cli() -> None:
@@ -221,15 +86,15 @@ def cli() -> None:
 
 
 @cli.command()
-@_scoring
-@click.option("--out", type=_FOLDER, required=True, help="The scores table to write, such as scores.csv.")
-@_debug
+@options.scoring
+@click.option("--out", type=options.PATH, required=True, help="The scores table to write: scores.csv.")
+@options.debug
 def evaluate(table: Path, out: Path, on_error: str, debug: bool, **scoring: Any) -> int:
     """Score PREDICTIONS against REFERENCES: one row per case and label."""
     from fairseg.metrics.scores import scores_to_files  # noqa: PLC0415  (keep --help quick)
     from fairseg.report.files import check_writable, write_files  # noqa: PLC0415
 
-    if out.is_dir():
+    if os.path.isdir(out):  # noqa: PTH112  (unlike Path.is_dir, it takes any name)
         raise ValueError(f"--out must be a file, got the folder {out}")
     check_writable(out.parent)
     scores = _scores(table, on_error=on_error, **scoring)
@@ -239,10 +104,10 @@ def evaluate(table: Path, out: Path, on_error: str, debug: bool, **scoring: Any)
 
 
 @cli.command()
-@click.argument("scores", type=_FOLDER)
-@_grouping
-@click.option("--out", type=_FOLDER, required=True, help="Folder to write the report into.")
-@_debug
+@click.argument("scores", type=options.PATH)
+@options.grouping
+@click.option("--out", type=options.PATH, required=True, help="Folder to write the report into.")
+@options.debug
 def report(
     scores: Path,
     by: Sequence[str],
@@ -258,17 +123,17 @@ def report(
 
     check_writable(out)
     table = read_scores(scores)
-    groups = Groups.from_table(table, by=by, bins=dict(bins))
+    groups = Groups.from_table(table, by=by, bins=_one_each(bins))
     _check_group_number(groups)
     _write(table, groups, out, reference, {})
     return 0
 
 
 @cli.command()
-@_scoring
-@_grouping
-@click.option("--out", type=_FOLDER, required=True, help="Folder to write the report into.")
-@_debug
+@options.scoring
+@options.grouping
+@click.option("--out", type=options.PATH, required=True, help="Folder to write the report into.")
+@options.debug
 def audit(
     table: Path,
     by: Sequence[str],
@@ -283,12 +148,12 @@ def audit(
     from fairseg.cohort import read_cohort  # noqa: PLC0415
     from fairseg.groups import Groups  # noqa: PLC0415
     from fairseg.metrics.scores import scores_to_files  # noqa: PLC0415
-    from fairseg.report.files import check_writable  # noqa: PLC0415
+    from fairseg.report.files import check_writable, write_files  # noqa: PLC0415
 
     check_writable(out)
     # What the table alone can tell to be wrong must not come out only after an hour of scoring.
     cohort = read_cohort(table)
-    everyone = Groups.from_table(cohort, by=by, bins=dict(bins))
+    everyone = Groups.from_table(cohort, by=by, bins=_one_each(bins))
     _check_group_number(everyone)
     if reference is not None:
         try:
@@ -297,15 +162,23 @@ def audit(
             raise ValueError(f"--reference: {error}") from None
     scores = _scores(table, on_error=on_error, **scoring)
     attempted = cohort[cohort["case"].isin([*scores["case"], *scores.attrs["skipped"]])]
-    groups = Groups.from_table(attempted, by=by, bins=dict(bins))
-    _write(scores, groups, out, reference, scores_to_files(scores))
+    groups = Groups.from_table(attempted, by=by, bins=_one_each(bins))
+    files = scores_to_files(scores)
+    try:
+        _write(scores, groups, out, reference, files)
+    except ValueError as error:
+        if not scores.attrs["skipped"]:
+            raise
+        # What was skipped can leave nothing to compare; the scores of the others are kept all the same.
+        write_files(out, files)
+        raise ValueError(f"{error} (the scores are in {out / 'scores.csv'})") from None
     return _skipped(scores)
 
 
 @cli.command()
 @click.option(
     "--out",
-    type=_FOLDER,
+    type=options.PATH,
     default=Path("fairseg-demo"),
     show_default=True,
     help="Folder to write the demo into.",
@@ -317,7 +190,8 @@ def demo(out: Path) -> int:
     write_demo(out)
     click.echo(f"Masks of a made-up cohort and a model that serves women worse: {out}\n")
     masks = [str(out / "predictions"), str(out / "references"), "--groups", str(out / "groups.csv")]
-    return main(["audit", *masks, "--by", "sex", "--reference", "M", "--out", str(out / "report")])
+    arguments = [*masks, "--by", "sex", "--reference", "M", "--out", str(out / "report")]
+    return int(audit.main(arguments, "fairseg audit", standalone_mode=False))
 
 
 def _scores(table: Path, *, on_error: Any, workers: int, **options: Any) -> Any:
@@ -333,6 +207,13 @@ def _scores(table: Path, *, on_error: Any, workers: int, **options: Any) -> Any:
         progress=True,
         **options,
     )
+
+
+def _one_each(bins: Sequence[tuple[str, list[float]]]) -> dict[str, list[float]]:
+    names = [name for name, _ in bins]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise ValueError(f"--bins: {', '.join(sorted(twice))} must have all its edges in one option")
+    return dict(bins)
 
 
 def _check_group_number(groups: Any) -> None:

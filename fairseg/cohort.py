@@ -48,4 +48,5 @@ def read_cohort(path: str | Path) -> pd.DataFrame:
         raise ValueError(f"{file}: case {case} must have one row, got rows {rows}")
     subject = table["subject"].fillna(table["case"]) if "subject" in table else table["case"]
     table = table.assign(subject=subject).reset_index(drop=True)
-    return table[["case", "subject", *(name for name in table if name not in ("case", "subject"))]]
+    attributes = [name for name in table.columns if name not in ("case", "subject")]
+    return pd.DataFrame(table[["case", "subject", *attributes]])

@@ -281,17 +281,27 @@ def _texts(name: str, values: list[Any], edges: tuple[float, ...] | None) -> lis
 
 def _check_is_no_measurement(name: str, levels: set[str]) -> None:
     """Refuse to make a group of every height or weight; field strengths of 1.5 and 3 may pass."""
-    try:
-        numbers = sorted(float(level) for level in levels)
-    except ValueError:
+    if not all(map(_is_number, levels)):
         return
-    fractional = [number for number in numbers if isfinite(number) and number % 1]
+    numbers = sorted(map(float, levels))
+    fractional = [number for number in numbers if number % 1]
     if len(fractional) > 2:
         middle = f"{float(np.median(numbers)):.4g}"
         raise ValueError(
             f"attribute {name!r} has {len(levels)} numeric levels (such as {fractional[0]:g}): if it is a "
-            f"measurement, give its bins, for example bins={{{name!r}: [{middle}]}}"
+            f"measurement, give its bins, such as bins={{{name!r}: [{middle}]}} or --bins {name}={middle}"
         )
+
+
+def _is_number(level: str) -> bool:
+    try:
+        return isfinite(float(level))
+    except ValueError:
+        return False
+
+
+def _by_number(level: str) -> tuple[float, str]:
+    return float(level), level
 
 
 def _ranks(name: str, levels: set[str], table: Table, edges: tuple[float, ...] | None) -> dict[str, int]:
@@ -301,8 +311,5 @@ def _ranks(name: str, levels: set[str], table: Table, edges: tuple[float, ...] |
     elif getattr(getattr(table[name], "dtype", None), "ordered", False):
         ordered = [_text(level) for level in table[name].dtype.categories]
     else:
-        try:
-            ordered = sorted(levels, key=lambda level: (float(level), level))
-        except ValueError:
-            ordered = sorted(levels)
+        ordered = sorted(levels, key=_by_number if all(map(_is_number, levels)) else None)
     return {level: place for place, level in enumerate(ordered)}

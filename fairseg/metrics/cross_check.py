@@ -55,12 +55,12 @@ def cross_check_scores(
             expected |= {name: measures[name](predicted, true, spacing) for name in asked}
         else:
             # medpy has no value here: Dice is 0 with one empty mask, all else is missing or the diagonal.
-            expected |= {name: np.nan for name in asked}
+            expected |= dict.fromkeys(asked, np.nan)
             if predicted.any() or true.any():
                 expected["dice"] = 0.0
                 diagonal = np.linalg.norm(np.array(true.shape) * spacing)
                 charged = [name for name in asked if name != "dice" and not np.isnan(row[name])]
-                expected |= {name: diagonal for name in charged}
+                expected |= dict.fromkeys(charged, diagonal)
         for name, theirs in expected.items():
             if name in scores and not np.isclose(row[name], theirs, rtol=0, atol=TOLERANCE, equal_nan=True):
                 raise RuntimeError(

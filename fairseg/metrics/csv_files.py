@@ -27,10 +27,11 @@ def read_csv(path: str | Path) -> pd.DataFrame:
         raise ValueError(f"{file} must be text in UTF-8") from None
     except OSError as error:
         raise ValueError(f"{file} cannot be read: {error.strerror}") from None
-    first = text.split("\n", 1)[0]
+    first = text.lstrip().split("\n", 1)[0]
     separator = max(",;\t", key=first.count)
     try:
-        header, *rows = csv.reader(StringIO(text, newline=""), delimiter=separator, strict=True)
+        lines = csv.reader(StringIO(text, newline=""), delimiter=separator, strict=True)
+        (_, header), *rows = [(number, row) for number, row in enumerate(lines, 1) if "".join(row).strip()]
     except (csv.Error, ValueError) as error:
         reason = "it is empty" if not text.strip() else str(error)
         raise ValueError(f"{file} cannot be read as a table: {reason}") from None
@@ -38,15 +39,14 @@ def read_csv(path: str | Path) -> pd.DataFrame:
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(f"{file} must name each column once, got {', '.join(map(repr, twice))} twice")
     kept = {}
-    for number, row in enumerate(rows, start=2):
+    for number, row in rows:
         if len(row) > len(names) and any(field.strip() for field in row[len(names) :]):
             raise ValueError(
                 f"{file} cannot be read as a table: "
                 f"row {number} has {len(row)} fields, the header {len(names)}"
             )
-        if any(field.strip() for field in row):
-            kept[number] = (row + [""] * len(names))[: len(names)]
-    return pd.DataFrame.from_dict(kept, orient="index", columns=names, dtype=object)
+        kept[number] = (row + [""] * len(names))[: len(names)]
+    return pd.DataFrame.from_dict(kept, orient="index", columns=names)
 
 
 def to_csv(table: pd.DataFrame) -> str:
@@ -54,10 +54,10 @@ def to_csv(table: pd.DataFrame) -> str:
     safe = table.map(_defused).rename(columns=_defused)
     # A lone carriage return ends a row unless it is quoted, which pandas does not see to.
     strings = safe.select_dtypes(include=["object", "string"])
-    quoting = csv.QUOTE_MINIMAL
-    if any(column.astype(str).str.contains("\r").any() for _, column in strings.items()):
-        quoting = csv.QUOTE_NONNUMERIC
-    return safe.to_csv(index=False, quoting=quoting)
+    quote_all = any(column.astype(str).str.contains("\r").any() for _, column in strings.items())
+    file = StringIO()
+    safe.to_csv(file, index=False, quoting=csv.QUOTE_NONNUMERIC if quote_all else csv.QUOTE_MINIMAL)
+    return file.getvalue()
 
 
 def fused(value: str) -> str:

@@ -1,58 +1,28 @@
 """From folders of masks and a cohort to the scores table: one row per case and label."""
 
 import logging
-import signal
-import threading
-import warnings
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from tqdm.auto import tqdm
 
 from fairseg.metrics.cross_check import cross_check_scores
 from fairseg.metrics.distance import Empty
-from fairseg.metrics.images import check_same_grid, find_masks, read_dataset_labels, read_mask
-from fairseg.metrics.masks import Labels, Pair, check_pair, label_values
-from fairseg.metrics.overlap import Counts
-from fairseg.metrics.score import METRICS, check_metrics, score_pair
+from fairseg.metrics.images import find_masks, read_dataset_labels
+from fairseg.metrics.masks import Labels, label_values
+from fairseg.metrics.score import METRICS, check_metrics
+from fairseg.metrics.work import VOXELS, Job, Result, run
 
 logger = logging.getLogger(__name__)
 
-VOXELS = ("prediction_voxels", "reference_voxels")
 _MEANING = {
     "has unexpected scales in sform": "the affine (sform) has another scale than the voxel sizes "
     "(pixdim); the voxel sizes were used as spacing",
 }
-
-
-@dataclass(frozen=True)
-class _Job:
-    """What a worker needs to score one case."""
-
-    case: str
-    prediction: Path
-    reference: Path
-    labels: tuple[int, ...] | None
-    metrics: tuple[str, ...]
-    empty: Empty
-    tolerance: float | None
-
-
-@dataclass(frozen=True)
-class _Result:
-    """What comes back: scores by label value, or the error; and what there is to tell."""
-
-    case: str
-    scores: dict[int, dict[str, float]] = field(default_factory=dict)
-    strays: dict[str, list[int]] = field(default_factory=dict)
-    messages: tuple[str, ...] = ()
-    error: str | None = None
 
 
 def evaluate(
@@ -122,11 +92,11 @@ def evaluate(
         raise ValueError(_one_line(skipped))
     values = None if named is None else tuple(named.values())
     jobs = [
-        _Job(case, predicted[case], true[case], values, tuple(metrics), empty, tolerance) for case in cases
+        Job(case, predicted[case], true[case], values, tuple(metrics), empty, tolerance) for case in cases
     ]
     results = []
     bar = tqdm(total=len(jobs), desc="scoring", unit="case", disable=None if progress else True)
-    with bar, closing(_run(jobs, num_workers)) as stream:
+    with bar, closing(run(jobs, num_workers)) as stream:
         for result in stream:
             bar.update()
             if result.error is None:
@@ -217,78 +187,7 @@ def _match(
     return cases + unknown, notes
 
 
-def _run(jobs: Sequence[_Job], num_workers: int) -> Generator[_Result]:
-    """Yield the results in the order of the jobs."""
-    if num_workers == 1 or len(jobs) < 2:
-        yield from map(_score_files, jobs)
-        return
-    from joblib import Parallel, delayed  # noqa: PLC0415  (costs start-up time that most runs save)
-
-    parallel = Parallel(n_jobs=min(num_workers, len(jobs)), return_as="generator")
-    with _ignoring_interrupts():  # so that workers, born now, leave Ctrl-C to this process
-        results = parallel(delayed(_score_files)(job) for job in jobs)
-    try:
-        yield from results
-    finally:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # joblib on results that nobody waits for any more
-            results.close()
-
-
-@contextmanager
-def _ignoring_interrupts() -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread has a say in signals
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _score_files(job: _Job) -> _Result:
-    """Read and score one case; what is wrong with its files becomes part of the result."""
-    try:
-        prediction, reference = read_mask(job.prediction), read_mask(job.reference)
-        check_same_grid(prediction, reference)
-        pair = check_pair(prediction.voxels, reference.voxels, job.labels or (1,), reference.spacing)
-    except (ValueError, OSError) as error:
-        return _Result(job.case, error=str(error))
-    if job.labels is None:
-        found = np.union1d(_values(pair.prediction), _values(pair.reference))
-        pair = replace(pair, labels=found.astype(np.int64))
-    scores, counts = score_pair(pair, job.metrics, job.empty, job.tolerance)
-    columns = {**scores, VOXELS[0]: counts.prediction, VOXELS[1]: counts.reference}
-    by_label = {
-        int(value): {name: column[position].item() for name, column in columns.items()}
-        for position, value in enumerate(pair.labels)
-    }
-    messages = prediction.messages + reference.messages
-    return _Result(job.case, by_label, _strays(pair, counts), messages)
-
-
-def _values(mask: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return the labels of a mask, without background."""
-    if mask.dtype.itemsize <= 2:  # a histogram beats the sort of np.unique many times
-        return np.flatnonzero(np.bincount(mask.ravel())[1:]) + 1 if mask.size else np.zeros(0, np.int64)
-    found = np.unique(mask)
-    return found[found > 0]
-
-
-def _strays(pair: Pair, counts: Counts) -> dict[str, list[int]]:
-    """Return the values in each mask that are no labels; found by counting, so nearly free."""
-    strays = {}
-    for name, mask, counted in (
-        ("prediction", pair.prediction, counts.prediction),
-        ("reference", pair.reference, counts.reference),
-    ):
-        if np.count_nonzero(mask) != counted.sum():
-            strays[name] = np.setdiff1d(_values(mask), pair.labels).tolist()
-    return strays
-
-
-def _notes(results: Iterable[_Result]) -> list[str]:
+def _notes(results: Iterable[Result]) -> list[str]:
     """Sum up what was seen in the files: one line for each kind of thing."""
     strays: dict[str, list[str]] = {}
     heard: dict[str, list[str]] = {}
@@ -304,7 +203,7 @@ def _notes(results: Iterable[_Result]) -> list[str]:
     return notes
 
 
-def _labels_found(results: Iterable[_Result], notes: list[str]) -> dict[str | int, int]:
+def _labels_found(results: Iterable[Result], notes: list[str]) -> dict[str | int, int]:
     """Return every value that occurs in a reference as a label, and note those only predicted."""
     seen: dict[str, set[int]] = {name: set() for name in VOXELS}
     for result in results:
@@ -320,7 +219,7 @@ def _labels_found(results: Iterable[_Result], notes: list[str]) -> dict[str | in
     return {value: value for value in sorted(seen[VOXELS[1]])}
 
 
-def _check_labels_occur(results: Iterable[_Result], named: Mapping[str | int, int]) -> None:
+def _check_labels_occur(results: Iterable[Result], named: Mapping[str | int, int]) -> None:
     for name, value in named.items():
         rows = (result.scores.get(value, {}) for result in results)
         if not any(row.get(count) for row in rows for count in VOXELS):
@@ -329,7 +228,7 @@ def _check_labels_occur(results: Iterable[_Result], named: Mapping[str | int, in
 
 
 def _assemble(
-    results: Iterable[_Result],
+    results: Iterable[Result],
     table: pd.DataFrame,
     named: Mapping[str | int, int],
     metrics: Sequence[str],

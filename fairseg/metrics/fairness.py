@@ -115,7 +115,8 @@ def fairness_gap(group_values: Sequence[float] | Floats, reference: int | None =
     gaps = gaps[~np.isnan(gaps)]
     if not gaps.size:
         return float("nan")
-    return float(gaps.max() if gaps.max() >= -gaps.min() else gaps.min())
+    tie = 1e-12  # which rounding must not decide
+    return float(gaps.max() if gaps.max() >= -gaps.min() - tie else gaps.min())
 
 
 def skewed_error_ratio(group_values: Sequence[float] | Floats) -> float:

@@ -9,7 +9,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -22,7 +22,7 @@ import SimpleITK as sitk
 from fairseg.metrics.masks import label_values
 from fairseg.metrics.nifti import check_nifti
 
-EXTENSIONS = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd", ".png", ".tif", ".tiff", ".bmp")
+EXTENSIONS = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd", ".png")
 
 _READERS = {".nii": "NiftiImageIO", ".gz": "NiftiImageIO"}  # named, ITK need not try all it has
 
@@ -77,9 +77,12 @@ def itk_messages() -> Iterator[list[str]]:
 
 
 @contextmanager
-def _native_messages() -> Iterator[list[str]]:
-    """Collect what the C libraries below ITK (libtiff, libpng, MetaIO) write to the terminal themselves."""
+def _native_messages(listen: bool) -> Iterator[list[str]]:
+    """Collect what the C libraries below ITK (libpng, MetaIO) write to the terminal themselves."""
     said: list[str] = []
+    if not listen:
+        yield said
+        return
     sys.stderr.flush()
     terminal = os.dup(2)
     with TemporaryFile() as file:
@@ -124,14 +127,14 @@ def read_mask(path: Path) -> Mask:
         ValueError: the file is no image, is truncated, or has several channels; it names the file.
     """
     reader = _READERS.get(path.suffix.lower(), "")
-    with itk_messages() as messages, nullcontext([]) if reader else _native_messages() as native:
+    with itk_messages() as messages, _native_messages(listen=not reader) as native:
         try:
-            image = sitk.ReadImage(str(path), imageIO=reader)
+            image, reason = sitk.ReadImage(str(path), imageIO=reader), ""
         except RuntimeError as error:
-            raise ValueError(f"{path} cannot be read as an image: {_reason(error, path)}") from None
+            image, reason = None, _reason(error, path)
+    if image is None:
+        raise ValueError(f"{path} cannot be read as an image: {'; '.join([*native, reason])}")
     messages += native
-    if path.name.lower().endswith((".nii", ".nii.gz")):
-        check_nifti(path, image)
     if image.GetNumberOfComponentsPerPixel() != 1:
         raise ValueError(
             f"{path} must have one channel, got {image.GetNumberOfComponentsPerPixel()} "
@@ -143,8 +146,11 @@ def read_mask(path: Path) -> Mask:
         "origin": image.GetOrigin(),
         "direction": image.GetDirection(),
     }
+    voxels = sitk.GetArrayFromImage(image)
+    if reader:
+        check_nifti(path, voxels)
     heard = dict.fromkeys(_tidy(message, path) for message in messages)
-    return Mask(sitk.GetArrayFromImage(image), image.GetSpacing()[::-1], grid, tuple(heard))
+    return Mask(voxels, image.GetSpacing()[::-1], grid, tuple(heard))
 
 
 def check_same_grid(prediction: Mask, reference: Mask) -> None:
@@ -182,10 +188,14 @@ def read_dataset_labels(references: Path) -> dict[str, int] | None:
                 f"{path}: {name!r} is a region or the ignore label, which are not supported; "
                 "name the labels to score yourself"
             )
+        if name in labels:
+            raise ValueError(f"{path}: label {name!r} must have one value, got {labels[name]} and {number}")
         try:
             labels[name] = int(number)
         except (TypeError, ValueError):
-            raise ValueError(f"{path}: label {name!r} must be an integer, got {number!r}") from None
+            labels[name] = -1
+        if str(labels[name]) != str(number):
+            raise ValueError(f"{path}: label {name!r} must be an integer, got {number!r}")
     try:
         label_values(foreground := {name: number for name, number in labels.items() if number != 0})
     except ValueError as error:

@@ -1,7 +1,7 @@
-"""What ITK keeps to itself about a NIfTI file: that it is cut short, or holds what is no number.
+"""What ITK keeps to itself about a NIfTI file: that it is cut short, damaged, or holds what is no number.
 
 ITK fills the missing part of a truncated file with whatever lies in memory, takes voxel sizes of 0 or
-NaN for 1 mm, and turns NaN and infinity among the voxels into 0. All without a word.
+NaN for 1 mm, turns NaN and infinity among the voxels into 0, and asks no checksum. All without a word.
 """
 
 import gzip
@@ -9,61 +9,106 @@ import math
 import struct
 import zlib
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
-import SimpleITK as sitk
+import numpy.typing as npt
 
-_FLOATS = {"16": "f4", "64": "f8"}  # NIfTI's codes of the types that can hold NaN
+_GZIP = b"\x1f\x8b"
+_FLOATS = {16: "f4", 64: "f8"}  # NIfTI's codes of the types that can hold NaN
+_START = 4096  # bytes of a file that are read to find its header
 
 
-def check_nifti(path: Path, image: sitk.Image) -> None:
-    """Compare a NIfTI file with what its header promises.
+class _Header(NamedTuple):
+    order: str
+    kind: int
+    voxels: int
+    bits: int
+    sizes: tuple[float, ...]
+    start: int
+
+    @property
+    def needed(self) -> int:
+        """Bytes that the file must have, unpacked."""
+        return self.start + self.voxels * self.bits // 8
+
+
+def check_nifti(path: Path, voxels: npt.NDArray[Any]) -> None:
+    """Compare a NIfTI file with what its header and its checksum promise.
 
     Args:
         path: the file, gzipped or not.
-        image: the same file as ITK read it; its metadata is the header.
+        voxels: the array that ITK read from it.
 
     Raises:
-        ValueError: the file is truncated, a voxel size is not positive, or a voxel is NaN or infinite.
+        ValueError: the file is truncated or damaged, a voxel size is not positive, or a voxel is NaN or
+            infinite; the message names the file.
     """
-    sizes = [float(image.GetMetaData(f"pixdim[{axis}]")) for axis in range(1, image.GetDimension() + 1)]
-    if not all(math.isfinite(size) and size > 0 for size in sizes):
-        raise ValueError(f"{path} must have positive voxel sizes, got pixdim {tuple(sizes)}")
-    axes = range(1, int(image.GetMetaData("dim[0]")) + 1)
-    voxels = math.prod(max(1, int(image.GetMetaData(f"dim[{axis}]"))) for axis in axes)
-    start = int(float(image.GetMetaData("vox_offset")))
-    needed = start + voxels * int(image.GetMetaData("bitpix")) // 8
-    found = _size_unpacked(path, needed)
-    if found < needed:
-        raise ValueError(f"{path} is truncated: it has {found} bytes unpacked and needs {needed}")
-    kind = _FLOATS.get(image.GetMetaData("datatype"))
-    if kind is not None and not _all_finite(path, kind, voxels, start):
-        raise ValueError(f"{path} must hold integer labels, got NaN or infinity")
-
-
-def _size_unpacked(path: Path, needed: int) -> int:
-    """Return how many bytes a file has unpacked (0 if it can not be unpacked to its end)."""
     with path.open("rb") as file:
-        if file.read(2) != b"\x1f\x8b":
-            return path.stat().st_size
-        # gzip ends with its unpacked size. A cut file ends with other bytes; only then, or where
-        # something follows the image, does it have to be unpacked to know.
-        file.seek(-4, 2)
-        if struct.unpack("<I", file.read(4))[0] == needed % 2**32:
-            return needed
-    size = 0
+        begin = file.read(_START)
+        size = file.seek(0, 2)
+        file.seek(max(0, size - 8))
+        trailer = file.read(8)
+    packed = begin.startswith(_GZIP)
     try:
-        with gzip.open(path) as unpacked:
-            while part := unpacked.read(1 << 20):
-                size += len(part)
-    except (EOFError, OSError, zlib.error):
-        return 0
-    return size
+        unpacked = zlib.decompressobj(31).decompress(begin, _START) if packed else begin
+        header = _parse(unpacked)
+    except (zlib.error, struct.error):
+        raise ValueError(f"{path} is truncated or damaged: it has no whole header") from None
+    if not all(math.isfinite(size) and size > 0 for size in header.sizes):
+        raise ValueError(f"{path} must have a spacing of positive numbers, got pixdim {header.sizes}")
+    if packed and header.kind not in _FLOATS and _checksum_fits(header, unpacked, voxels, trailer):
+        return
+    if packed or header.kind in _FLOATS:
+        content = _unpack(path)
+        size = len(content)
+    if size < header.needed:
+        raise ValueError(f"{path} is truncated: it has {size} bytes unpacked and needs {header.needed}")
+    if header.kind in _FLOATS:
+        kind = header.order + _FLOATS[header.kind]
+        if not np.isfinite(np.frombuffer(content, kind, header.voxels, header.start)).all():
+            raise ValueError(f"{path} must hold integer labels, got NaN or infinity")
 
 
-def _all_finite(path: Path, kind: str, voxels: int, start: int) -> bool:
+def _parse(begin: bytes) -> _Header:
+    """Read the fields that matter; NIfTI-1 has a header of 348 bytes, NIfTI-2 of 540, either order."""
+    for order in "<>":
+        (length,) = struct.unpack_from(order + "i", begin)
+        if length == 348:
+            dim = struct.unpack_from(order + "8h", begin, 40)
+            kind, bits = struct.unpack_from(order + "2h", begin, 70)
+            pixdim = struct.unpack_from(order + "8f", begin, 76)
+            start = int(struct.unpack_from(order + "f", begin, 108)[0])
+        elif length == 540:
+            dim = struct.unpack_from(order + "8q", begin, 16)
+            kind, bits = struct.unpack_from(order + "2h", begin, 12)
+            pixdim = struct.unpack_from(order + "8d", begin, 104)
+            (start,) = struct.unpack_from(order + "q", begin, 168)
+        else:
+            continue
+        # ITK drops axes of length 1 at the end, and what is said about their size.
+        axes = max(1, *(axis for axis in range(1, dim[0] + 1) if dim[axis] > 1 or axis <= 3), 1)
+        voxels = math.prod(max(1, length) for length in dim[1 : dim[0] + 1])
+        return _Header(order, kind, voxels, bits, pixdim[1 : min(axes, dim[0]) + 1], start)
+    raise struct.error
+
+
+def _checksum_fits(header: _Header, unpacked: bytes, voxels: npt.NDArray[Any], trailer: bytes) -> bool:
+    """Say whether header and voxels are all that was packed, bit by bit; False may also mean "unsure".
+
+    gzip ends with the checksum and the size of what it packed. The voxels need not be unpacked again to
+    compare: ITK has done it. Only what it had to convert, or what follows the image, makes unsure.
+    """
+    if header.start > len(unpacked):
+        return False
+    checksum = zlib.crc32(np.ascontiguousarray(voxels).data, zlib.crc32(unpacked[: header.start]))
+    return struct.unpack("<2I", trailer) == (checksum, header.needed % 2**32)
+
+
+def _unpack(path: Path) -> bytes:
+    """Return the whole content of a file."""
     content = path.read_bytes()
-    if content.startswith(b"\x1f\x8b"):
-        content = gzip.decompress(content)
-    order = "<" if struct.unpack("<i", content[:4])[0] in (348, 540) else ">"  # the header's own size
-    return bool(np.isfinite(np.frombuffer(content, order + kind, voxels, start)).all())
+    try:
+        return gzip.decompress(content) if content.startswith(_GZIP) else content
+    except (EOFError, OSError, zlib.error) as error:
+        raise ValueError(f"{path} is truncated or damaged: {error}") from None

@@ -5,6 +5,7 @@ out, and the cases that were skipped.
 """
 
 import json
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from fairseg.metrics.csv_files import fused, read_csv, to_csv
-from fairseg.metrics.evaluate import VOXELS
 from fairseg.metrics.score import METRICS
+from fairseg.metrics.work import VOXELS
 
 
 def scores_to_files(scores: pd.DataFrame, name: str = "scores.csv") -> dict[str, str]:
@@ -55,7 +56,7 @@ def read_scores(path: str | Path) -> pd.DataFrame:
         raise ValueError(f"{file}: row {again[0]} has case {row['case']}, label {row['label']} again")
     table["subject"] = table["subject"].fillna(table["case"]) if "subject" in table else table["case"]
     table = table.reset_index(drop=True)
-    table.attrs = _read_about(_about(file))
+    table.attrs = {**_read_about(_about(file))}
     return table
 
 
@@ -64,7 +65,7 @@ def _about(file: Path) -> Path:
     return file.with_suffix(".notes.json" if file.suffix == ".json" else ".json")
 
 
-def _read_about(file: Path) -> dict[str, Any]:
+def _read_about(file: Path) -> dict[Hashable | None, Any]:
     try:
         saved = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
         notes, skipped = list(saved.get("notes", [])), dict(saved.get("skipped", {}))

@@ -2,9 +2,8 @@
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-
-_LONGEST = 255  # letters in a file name, on the file systems in use
 
 
 def check_writable(folder: Path) -> None:
@@ -34,21 +33,25 @@ def write_files(folder: Path, files: Mapping[str, str | bytes]) -> None:
         ValueError: the folder cannot be written; the message says why.
     """
     check_writable(folder)
-    if taken := [name for name in files if (folder / name).is_dir()]:
-        raise ValueError(f"{folder} cannot be written: {', '.join(taken)} in it is a folder")
+    new = [place for place in (folder, *folder.parents) if not place.exists()]
     waiting: list[tuple[Path, Path]] = []
     try:
+        if taken := [name for name in files if (folder / name).is_dir()]:
+            raise ValueError(f"{folder} cannot be written: {', '.join(taken)} in it is a folder")
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
             temporary = folder / f".{name}.{os.getpid()}.part"
-            if len(temporary.name) > _LONGEST:
-                raise ValueError(f"{folder} cannot be written: the file name {name} is too long")
             waiting.append((temporary, folder / name))
             temporary.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8"))
         for temporary, final in waiting:
             temporary.replace(final)
+        new = []
     except OSError as error:
         raise ValueError(f"{folder} cannot be written: {error.strerror}") from None
     finally:
         for temporary, _ in waiting:
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):
+                temporary.unlink()
+        for place in new:
+            with suppress(OSError):
+                place.rmdir()

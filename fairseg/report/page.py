@@ -17,6 +17,7 @@ from fairseg.report.plots import plot_labels, plot_overall, to_svg
 from fairseg.report.summary import TITLES, Summary, summarize
 
 PAGE = "report.html"
+FIGURES = {"overall.svg", "labels.svg"}
 
 
 def write_report(
@@ -61,6 +62,8 @@ def write_report(
         **(also or {}),
     }
     write_files(Path(out), files)
+    for name in FIGURES - figures.keys():
+        (Path(out) / name).unlink(missing_ok=True)  # of an earlier report, which this one replaces
     return summaries
 
 

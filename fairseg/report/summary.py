@@ -20,8 +20,8 @@ from fairseg.metrics import (
     skewed_error_ratio,
     split_by_group,
 )
-from fairseg.metrics.evaluate import VOXELS
 from fairseg.metrics.score import DISTANCES, METRICS
+from fairseg.metrics.work import VOXELS
 
 OVERALL = "Overall"
 ALL = "All"

@@ -117,7 +117,6 @@ def test_spacing_follows_the_axes_of_the_array(
     [
         (".png", np.uint8, 255),
         (".png", np.uint16, 65535),
-        (".tif", np.uint16, 65535),
         (".nii.gz", np.int8, 127),
         (".nii.gz", np.int16, 32767),
         (".nii.gz", np.uint16, 65535),
@@ -190,8 +189,6 @@ def test_a_nifti_file_cut_anywhere_is_an_error_that_names_it(
         (".mha", False),
         (".mha", True),
         (".png", True),
-        (".tif", False),
-        (".tif", True),
     ],
 )
 def test_any_other_cut_file_is_an_error_or_has_lost_nothing(
@@ -271,7 +268,7 @@ def test_a_colour_image_is_an_error_that_names_it(tmp_path: Path, mode: str) -> 
         read_mask(path)
 
 
-@pytest.mark.parametrize("extension", [".png", ".tif"])
+@pytest.mark.parametrize("extension", [".png"])
 def test_a_palette_image_is_read_by_its_indices_or_an_error_that_names_it(
     tmp_path: Path, extension: str
 ) -> None:
@@ -371,7 +368,7 @@ def test_messages_inside_messages_go_to_the_inner_collector(
         assert outer
 
 
-@pytest.mark.parametrize("extension", [".nii", ".nii.gz", ".nrrd", ".mha", ".png", ".tif"])
+@pytest.mark.parametrize("extension", [".nii", ".nii.gz", ".nrrd", ".mha", ".png"])
 def test_a_cut_file_makes_no_noise_in_the_terminal(
     tmp_path: Path,
     voxels: npt.NDArray[np.uint8],

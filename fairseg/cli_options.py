@@ -1,0 +1,144 @@
+"""The options of the command `fairseg`, and how their values are read."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    _ParamType = click.ParamType[Any]
+else:
+    _ParamType = click.ParamType  # not generic in older releases
+
+METRICS = ("dice", "hd", "hd95", "assd", "nsd")
+PATH = click.Path(path_type=Path)
+
+
+class _LabelList(_ParamType):
+    """`1,2,3` or `RVBP=1,LVM=2`."""
+
+    name = "labels"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> dict[str, int] | list[int]:
+        parts = [part.strip() for part in str(value).split(",")]
+        try:
+            if "=" in value:
+                pairs = [part.rsplit("=", 1) for part in parts]
+                named = {name.strip(): int(number) for name, number in pairs}
+                if len(named) == len(parts) and all(named):
+                    return named
+            else:
+                return [int(part) for part in parts]
+        except ValueError:
+            pass
+        return self.fail(f"{value!r} is neither like 1,2,3 nor like RVBP=1,LVM=2", param, ctx)
+
+
+class _Bins(_ParamType):
+    """`age=50,65`."""
+
+    name = "bins"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, list[float]]:
+        name, _, edges = str(value).partition("=")
+        try:
+            return name.strip(), [float(edge) for edge in edges.split(",")]
+        except ValueError:
+            return self.fail(f"{value!r} is not like age=50,65", param, ctx)
+
+
+class _MetricList(_ParamType):
+    name = "metrics"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, ...]:
+        asked = tuple(part.strip() for part in str(value).split(","))
+        if not set(asked) <= set(METRICS):
+            self.fail(f"{value!r} must be some of {','.join(METRICS)}", param, ctx)
+        return asked
+
+
+def _options(*options: Callable[..., Any]) -> Callable[..., Any]:
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+scoring = _options(
+    click.argument("predictions", type=PATH),
+    click.argument("references", type=PATH),
+    click.option(
+        "--groups",
+        "table",
+        type=PATH,
+        required=True,
+        help="Table of cases: columns case, subject, and the attributes.",
+    ),
+    click.option(
+        "--labels",
+        type=_LabelList(),
+        help="1,2,3 or RVBP=1,LVM=2. Default: dataset.json in or above REFERENCES, "
+        "else every value in a reference.",
+    ),
+    click.option(
+        "--metrics",
+        type=_MetricList(),
+        default="dice,hd",
+        show_default=True,
+        help=f"Some of {','.join(METRICS)}.",
+    ),
+    click.option(
+        "--empty",
+        type=click.Choice(["nan", "diagonal"]),
+        default="nan",
+        show_default=True,
+        help="Distance of a structure that only one mask has: left out and counted, or the image's diagonal.",
+    ),
+    click.option("--tolerance", type=float, help="Tolerance of nsd, mm."),
+    click.option(
+        "--workers",
+        type=click.IntRange(min=1),
+        default=1,
+        show_default=True,
+        help="Processes that score cases.",
+    ),
+    click.option(
+        "--on-error",
+        type=click.Choice(["stop", "skip"]),
+        default="stop",
+        show_default=True,
+        help="A case that cannot be scored: stop, or finish without it and exit with 1.",
+    ),
+    click.option(
+        "--cross-check",
+        type=click.IntRange(min=0),
+        default=0,
+        metavar="N",
+        help="Compute N random case-label pairs again with medpy; fail on a difference.",
+    ),
+)
+grouping = _options(
+    click.option(
+        "--by",
+        multiple=True,
+        required=True,
+        metavar="ATTRIBUTE",
+        help="Attribute to group by; several: their intersection.",
+    ),
+    click.option(
+        "--reference",
+        metavar="LEVEL",
+        help="Reference group, such as White; of an intersection: 'sex=F, site=A'.",
+    ),
+    click.option(
+        "--bins",
+        type=_Bins(),
+        multiple=True,
+        metavar="NAME=EDGES",
+        help="Cut a numeric attribute into bins: age=50,65.",
+    ),
+)
+debug = click.option("--debug", is_flag=True, help="Show the traceback of an error.")

@@ -1,0 +1,117 @@
+"""Score the files of one case, in this process or in several."""
+
+import signal
+import threading
+import warnings
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fairseg.metrics.distance import Empty
+from fairseg.metrics.images import check_same_grid, read_mask
+from fairseg.metrics.masks import Pair, check_pair
+from fairseg.metrics.overlap import Counts
+from fairseg.metrics.score import score_pair
+
+VOXELS = ("prediction_voxels", "reference_voxels")
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker needs to score one case."""
+
+    case: str
+    prediction: Path
+    reference: Path
+    labels: tuple[int, ...] | None
+    metrics: tuple[str, ...]
+    empty: Empty
+    tolerance: float | None
+
+
+@dataclass(frozen=True)
+class Result:
+    """What comes back: scores by label value, or the error; and what there is to tell."""
+
+    case: str
+    scores: dict[int, dict[str, float]] = field(default_factory=dict)
+    strays: dict[str, list[int]] = field(default_factory=dict)
+    messages: tuple[str, ...] = ()
+    error: str | None = None
+
+
+def run(jobs: Sequence[Job], num_workers: int) -> Generator[Result]:
+    """Yield the results in the order of the jobs."""
+    if num_workers == 1 or len(jobs) < 2:
+        yield from map(_score_files, jobs)
+        return
+    from joblib import Parallel, delayed  # noqa: PLC0415  (costs start-up time that most runs save)
+
+    parallel = Parallel(n_jobs=min(num_workers, len(jobs)), return_as="generator")
+    with _ignoring_interrupts():  # so that workers, born now, leave Ctrl-C to this process
+        results = parallel(delayed(_score_files)(job) for job in jobs)
+    try:
+        for result in results:  # noqa: UP028  (`yield from` would close the results before we can)
+            yield result
+    finally:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # joblib on results that nobody waits for any more
+            results.close()
+
+
+@contextmanager
+def _ignoring_interrupts() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread has a say in signals
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _score_files(job: Job) -> Result:
+    """Read and score one case; what is wrong with its files becomes part of the result."""
+    try:
+        prediction, reference = read_mask(job.prediction), read_mask(job.reference)
+        check_same_grid(prediction, reference)
+        pair = check_pair(prediction.voxels, reference.voxels, job.labels or (1,), reference.spacing)
+    except (ValueError, OSError) as error:
+        return Result(job.case, error=str(error))
+    if job.labels is None:
+        found = np.union1d(_values(pair.prediction), _values(pair.reference))
+        pair = replace(pair, labels=found.astype(np.int64))
+    scores, counts = score_pair(pair, job.metrics, job.empty, job.tolerance)
+    columns = {**scores, VOXELS[0]: counts.prediction, VOXELS[1]: counts.reference}
+    by_label = {
+        int(value): {name: column[position].item() for name, column in columns.items()}
+        for position, value in enumerate(pair.labels)
+    }
+    messages = prediction.messages + reference.messages
+    return Result(job.case, by_label, _strays(pair, counts), messages)
+
+
+def _values(mask: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return the labels of a mask, without background."""
+    if mask.dtype.itemsize <= 2:  # a histogram beats the sort of np.unique many times
+        return np.flatnonzero(np.bincount(mask.ravel())[1:]) + 1 if mask.size else np.zeros(0, np.int64)
+    found = np.unique(mask)
+    return found[found > 0]
+
+
+def _strays(pair: Pair, counts: Counts) -> dict[str, list[int]]:
+    """Return the values in each mask that are no labels; found by counting, so nearly free."""
+    strays = {}
+    for name, mask, counted in (
+        ("prediction", pair.prediction, counts.prediction),
+        ("reference", pair.reference, counts.reference),
+    ):
+        if np.count_nonzero(mask) != counted.sum():
+            strays[name] = np.setdiff1d(_values(mask), pair.labels).tolist()
+    return strays
