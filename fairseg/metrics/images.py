@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
@@ -220,9 +221,15 @@ def _short(numbers: tuple[float, ...]) -> str:
 
 def _tidy(message: str, path: Path) -> str:
     """Return what an ITK message says, without the source line, the address and the file's name."""
+    said = message.replace(str(path), "")
+    return _without_addresses(said)
+
+
+@cache
+def _without_addresses(message: str) -> str:
     said = " ".join(line for line in message.splitlines() if not line.startswith("WARNING: In "))
     said = re.sub(r"\w+ \(0x[0-9a-f]+\):\s*", "", said)
-    return said.replace(str(path), "").strip()
+    return said.strip()
 
 
 def _reason(error: RuntimeError, path: Path) -> str:

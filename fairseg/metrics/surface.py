@@ -113,6 +113,9 @@ class _Search:
         first_asks, second_asks = (~lacking[side] for side in sides)
         self.query = np.concatenate((index[first_asks] + self.size, index[second_asks]))
         self.label = np.concatenate((sides[0][first_asks], sides[1][second_asks]))
+        # The surface of each half, as a tree may need it: what is its own, then what both share.
+        self._places = tuple(np.concatenate((index[side > 0], shared)) for side in sides)
+        self._labels = tuple(np.concatenate((side[side > 0], first[shared])) for side in sides)
         self._trees: dict[tuple[bool, int], tuple[cKDTree, npt.NDArray[np.int64]]] = {}
 
     def _halves(self) -> tuple[npt.NDArray[np.unsignedinteger], npt.NDArray[np.unsignedinteger]]:
@@ -196,9 +199,9 @@ class _Search:
 
     def _tree(self, second: bool, value: int) -> tuple[cKDTree, npt.NDArray[np.int64]]:
         if (second, value) not in self._trees:
-            target = self._position(np.flatnonzero(self._halves()[second] == value))
+            target = self._position(self._places[second][self._labels[second] == value])
             # Built on a grid, the tree needs no balancing, which would cost more than it saves.
-            tree = cKDTree(target * self.spacing, balanced_tree=False, compact_nodes=False)
+            tree = cKDTree(target * self.spacing, leafsize=32, balanced_tree=False, compact_nodes=False)
             self._trees[second, value] = tree, target
         return self._trees[second, value]
 
