@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
@@ -225,7 +225,7 @@ def _tidy(message: str, path: Path) -> str:
     return _without_addresses(said)
 
 
-@cache
+@lru_cache(maxsize=256)
 def _without_addresses(message: str) -> str:
     said = " ".join(line for line in message.splitlines() if not line.startswith("WARNING: In "))
     said = re.sub(r"\w+ \(0x[0-9a-f]+\):\s*", "", said)
