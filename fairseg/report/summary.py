@@ -181,24 +181,22 @@ def _left_out(
 ) -> dict[str, list[float]]:
     """Count what has no score, by group: subjects, then pairs of case and label by their masks."""
 
-    def by_id(ids: "pd.Series[int]") -> list[float]:
-        counted = [float((ids == number).sum()) for number in range(num_groups)]
-        return [*counted, sum(counted)]
+    def by_id(ids: npt.NDArray[np.int64]) -> list[float]:
+        counted = np.bincount(ids[ids >= 0], minlength=num_groups)
+        return [*counted.astype(float), float(counted.sum())]
 
     counts = {}
-    distances = [metric for metric in metrics if metric in DISTANCES]
-    for title, names in (
-        ("Subjects without DSC", ["dice"]),
-        ("Subjects without HD", distances[:1]),
-    ):
-        for name in set(names) & set(metrics):
-            label = title if name in ("dice", "hd") else f"Subjects without {name.upper()}"
-            counts[label] = by_id(subjects.loc[subjects[name].isna(), "group"])
+    distances = [name for name in metrics if name in DISTANCES]  # all are missing for the same subjects
+    group = subjects["group"].to_numpy()
+    for name in [*(name for name in metrics if name == "dice"), *distances[:1]]:
+        title = TITLES[name].removesuffix(" (mm)")
+        counts[f"Subjects without {title}"] = by_id(group[subjects[name].isna().to_numpy()])
     if set(VOXELS) <= set(rows.columns):
-        predicted, true = (rows[name] > 0 for name in VOXELS)
-        counts["Structures missed (prediction empty)"] = by_id(rows.loc[~predicted & true, "group"])
-        counts["Structures invented (reference empty)"] = by_id(rows.loc[predicted & ~true, "group"])
-        counts["Structures in neither mask"] = by_id(rows.loc[~predicted & ~true, "group"])
+        group = rows["group"].to_numpy()
+        predicted, true = (rows[name].to_numpy() > 0 for name in VOXELS)
+        counts["Structures missed (prediction empty)"] = by_id(group[~predicted & true])
+        counts["Structures invented (reference empty)"] = by_id(group[predicted & ~true])
+        counts["Structures in neither mask"] = by_id(group[~predicted & ~true])
     unknown = float(subjects.loc[subjects["group"] < 0, "subject"].nunique())
     counts["Subjects of unknown group"] = [*[np.nan] * num_groups, unknown]
     return counts
