@@ -73,7 +73,7 @@ def plot_overall(summary: Summary) -> Figure:
             )
             ax.set_xticks(range(len(names)), ticks, fontsize=8 if many else 9, parse_math=False, **turned)
             ax.set_ylabel(TITLES[metric])
-            ax.yaxis.set_major_locator(MaxNLocator(5))
+            ax.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
             ax.grid(axis="y", color="#dfe4e8", lw=0.7)
     return figure
 
@@ -103,7 +103,7 @@ def plot_labels(summaries: Sequence[Summary], metric: str) -> Figure:
         ax.set_yticks(range(len(summaries)), [plain(part.structure) for part in summaries], parse_math=False)
         ax.set_ylim(len(summaries) - 0.5, -0.5)
         ax.set_xlabel(TITLES[metric])
-        ax.xaxis.set_major_locator(MaxNLocator(6))
+        ax.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
         ax.grid(axis="x", color="#dfe4e8", lw=0.7)
         ax.tick_params(axis="y", length=0)
         keys = [Patch(facecolor=color, edgecolor=_INK) for color in _colors(number, reference)]
