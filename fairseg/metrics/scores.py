@@ -77,10 +77,18 @@ def _read_about(file: Path) -> dict[Hashable | None, Any]:
 
 
 def _numbers(column: "pd.Series[Any]", file: Path) -> "pd.Series[Any]":
-    numbers = pd.to_numeric(column, errors="coerce").astype(float)
+    # Python reads a float to the last bit; pandas does so only in its newer releases.
+    numbers = column.map(_float, na_action="ignore").astype(float)
     wrong = column.index[(numbers.isna() & column.notna()) | np.isinf(numbers)]
     if wrong.size:
         raise ValueError(
             f"{file}: row {wrong[0]}, column {column.name}: must be a number, got {column[wrong[0]]!r}"
         )
     return numbers
+
+
+def _float(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")
