@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         return _fail(f"error: {error}", 2)
     except (_InterruptedError, click.Abort):
-        return _fail("interrupted, nothing was written", 1)
+        return _fail("interrupted, no result was written", 1)
     except RuntimeError as error:
         return _fail(f"error: {error}", 1)
     finally:
@@ -96,6 +96,8 @@ def evaluate(table: Path, out: Path, on_error: str, debug: bool, **scoring: Any)
 
     if os.path.isdir(out):  # noqa: PTH112  (unlike Path.is_dir, it takes any name)
         raise ValueError(f"--out must be a file, got the folder {out}")
+    if os.path.realpath(out) == os.path.realpath(table):
+        raise ValueError(f"--out must not be the table of --groups, got {out}")
     check_writable(out.parent)
     scores = _scores(table, on_error=on_error, **scoring)
     write_files(out.parent, scores_to_files(scores, out.name))

@@ -12,7 +12,18 @@ else:
     _ParamType = click.ParamType  # not generic in older releases
 
 METRICS = ("dice", "hd", "hd95", "assd", "nsd")
-PATH = click.Path(path_type=Path)
+
+
+class _Path(_ParamType):
+    """A file or folder; an empty name, as of an unset shell variable, is none."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Path:
+        return Path(value) if str(value) else self.fail("must not be empty", param, ctx)
+
+
+PATH = _Path()
 
 
 class _LabelList(_ParamType):

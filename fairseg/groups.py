@@ -4,6 +4,7 @@ Everything else in fairseg works on the ids; names appear only where people read
 """
 
 import logging
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ logger = logging.getLogger(__name__)
 
 Table = Any  # a pandas DataFrame or a mapping of columns; pandas is not imported for the type
 UNKNOWN = -1
+_WHOLE = re.compile(r"-?(0|[1-9][0-9]*)\.0+")  # a whole number as pandas writes it beside a missing value
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Groups:
 
     attributes: tuple[str, ...]
     cells: tuple[tuple[str, ...], ...]
-    bins: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    bins: Mapping[str, tuple[float, ...]] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         if len(set(self.names)) != len(self.cells):
@@ -81,7 +83,8 @@ class Groups:
         columns = [_column(table, name) for name in attributes]
         _check_lengths(attributes, columns)
         texts = [
-            _texts(name, values, edges.get(name)) for name, values in zip(attributes, columns, strict=True)
+            _texts(table, name, values, edges.get(name))
+            for name, values in zip(attributes, columns, strict=True)
         ]
         ranks = []
         for name, text in zip(attributes, texts, strict=True):
@@ -117,7 +120,7 @@ class Groups:
         columns = [_column(table, name) for name in self.attributes]
         _check_lengths(self.attributes, columns)
         texts = [
-            _texts(name, values, self.bins.get(name))
+            _texts(table, name, values, self.bins.get(name))
             for name, values in zip(self.attributes, columns, strict=True)
         ]
         number = {cell: position for position, cell in enumerate(self.cells)}
@@ -214,15 +217,20 @@ def bin_numeric(values: Sequence[Any], edges: Sequence[float], name: str) -> lis
     """
     cuts = _edges(name, edges)
     labels = _bin_names(name, cuts)
-    numbers = [None if _missing(value) else _number(name, row, value) for row, value in enumerate(values)]
+    numbers = [None if _missing(value) else _number(name, value) for value in values]
     places = np.searchsorted(cuts, [number or 0.0 for number in numbers], side="right")
     return [None if number is None else labels[place] for number, place in zip(numbers, places, strict=True)]
 
 
 def _edges(name: str, values: Sequence[float]) -> tuple[float, ...]:
-    edges = tuple(float(value) for value in values)
+    try:
+        edges = tuple(float(value) for value in values)
+    except (TypeError, ValueError):
+        edges = ()
     if not edges or not all(map(isfinite, edges)) or list(edges) != sorted(set(edges)):
-        raise ValueError(f"bins of {name!r} must be increasing numbers, got {list(values)}")
+        raise ValueError(f"bins of {name!r} must be increasing numbers, got {values!r}")
+    if len({f"{edge:.15g}" for edge in edges}) < len(edges):
+        raise ValueError(f"bins of {name!r} must differ in their first 15 digits, got {values!r}")
     return edges
 
 
@@ -232,22 +240,27 @@ def _bin_names(name: str, edges: tuple[float, ...]) -> list[str]:
     return [f"{name}<{cuts[0]}", *middle, f"{name}>={cuts[-1]}"]
 
 
-def _number(name: str, row: int, value: object) -> float:
-    try:
-        number = float(str(value))
-    except ValueError:
-        number = float("nan")
+def _number(name: str, value: object) -> float:
+    number = _float(value)
     if not isfinite(number):
-        raise ValueError(
-            f"attribute {name!r} must be a number to be cut into bins, got {value!r} in row {row}"
-        )
+        raise ValueError(f"attribute {name!r} must be a number to be cut into bins, got {value!r}")
     return number
+
+
+def _float(value: object) -> float:
+    try:
+        return float(str(value))
+    except ValueError:
+        return float("nan")
 
 
 def _column(table: Table, name: str) -> list[Any]:
     if name not in table:
         raise ValueError(f"attribute {name!r} is not in the table, which has {', '.join(map(str, table))}")
-    return list(table[name])
+    column = table[name]
+    if getattr(column, "ndim", 1) != 1:
+        raise ValueError(f"attribute {name!r} must be one column of the table, got {column.shape[1]}")
+    return list(column)
 
 
 def _check_lengths(attributes: Sequence[str], columns: Sequence[list[Any]]) -> None:
@@ -270,11 +283,19 @@ def _text(value: object) -> str:
         return str(bool(value))
     if isinstance(value, Real) and float(value).is_integer():
         return str(int(float(value)))
+    if isinstance(value, str) and _WHOLE.fullmatch(value.strip()):
+        return value.strip().split(".")[0]
     return " ".join(str(value).split())
 
 
-def _texts(name: str, values: list[Any], edges: tuple[float, ...] | None) -> list[str | None]:
+def _texts(table: Table, name: str, values: list[Any], edges: tuple[float, ...] | None) -> list[str | None]:
     if edges is not None:
+        for row, value in enumerate(values):
+            if "case" in table and not _missing(value) and not isfinite(_float(value)):
+                raise ValueError(
+                    f"attribute {name!r} must be a number to be cut into bins,"
+                    f" got {value!r} (case {list(table['case'])[row]})"
+                )
         return bin_numeric(values, edges, name)
     return [None if _missing(value) else _text(value) for value in values]
 

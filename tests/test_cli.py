@@ -616,7 +616,7 @@ def test_an_audit_that_fails_leaves_the_report_of_an_earlier_one_as_it_was(
     assert {path: path.read_bytes() for path in (cohort / "out").iterdir()} == before
 
 
-@pytest.mark.parametrize("name", ["scores.json", "scores", "scores.tsv", "a.b.csv"])
+@pytest.mark.parametrize("name", ["scores.json", "scores.notes.json", "scores", "scores.tsv", "a.b.csv"])
 def test_the_scores_are_not_lost_whatever_their_file_is_called(cohort: Path, name: str) -> None:
     # Beside the table stands a .json of the same name; the table must not be it.
     out = cohort / "new" / name
@@ -628,7 +628,7 @@ def test_the_scores_are_not_lost_whatever_their_file_is_called(cohort: Path, nam
 
 @pytest.fixture
 def scored(cohort: Path) -> Path:
-    """The cohort, with its scores.csv and scores.json."""
+    """The cohort, with its scores.csv and scores.notes.json."""
     assert main(["evaluate", *scoring(cohort), "--out", str(cohort / "scores.csv")]) == 0
     return cohort
 
@@ -644,8 +644,13 @@ BAD_SCORES: dict[str, tuple[str, str, tuple[str, ...]]] = {
         ("scores.csv", "3", "dice", "high"),
     ),
     "row twice": ("scores.csv", "case,label,dice,sex\na,1,0.5,F\na,1,0.6,F\n", ("scores.csv", "3", "a")),
-    "broken notes": ("scores.json", "{broken", ("scores.json",)),
-    "other notes": ("scores.json", "[1]", ("scores.json",)),
+    "dice in percent": (
+        "scores.csv",
+        "case,label,dice,sex\na,1,0.5,F\nb,1,91,M\n",
+        ("scores.csv", "3", "dice", "from 0 to 1", "91"),
+    ),
+    "broken notes": ("scores.notes.json", "{broken", ("scores.notes.json",)),
+    "other notes": ("scores.notes.json", "[1]", ("scores.notes.json",)),
 }
 
 
@@ -887,3 +892,31 @@ def wait_until_it_scores(running: "subprocess.Popen[str]", mark: str, workers: i
         time.sleep(0.02)
     time.sleep(1.2)
     assert running.poll() is None, "it was over before it could be interrupted"
+
+
+def test_a_cohort_table_is_not_overwritten_by_the_scores(
+    cohort: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    table = cohort / "groups.csv"
+    before = table.read_bytes()
+    bad(cohort, ["evaluate", *scoring(cohort), "--out", str(table)], capfd, "--out", str(table))
+    assert table.read_bytes() == before
+
+
+def test_an_empty_output_name_is_refused(cohort: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    bad(cohort, ["audit", *scoring(cohort), "--by", "sex", "--out", ""], capfd, "--out", "empty")
+
+
+def test_a_file_name_that_is_not_utf8_is_named(cohort: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (cohort / "predictions" / os.fsdecode(b"c\xe93.nii.gz")).write_bytes(b"")
+    bad(cohort, audit(cohort), capfd, "UTF-8", r"c\udce93.nii.gz")
+
+
+def test_one_voxel_of_1e30_costs_no_other_case(cohort: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = cohort / "predictions" / NIFTI
+    image = sitk.Cast(sitk.ReadImage(str(path)), sitk.sitkFloat64)
+    image[1, 1, 1] = 1e30
+    sitk.WriteImage(image, str(path))
+    bad(cohort, audit(cohort), capfd, "s3_ED", "2**63")
+    assert main([*audit(cohort), "--on-error", "skip"]) == 1
+    assert (cohort / "out" / "report.html").exists()

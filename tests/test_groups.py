@@ -216,9 +216,30 @@ def test_edges_that_do_not_increase_are_refused_by_attribute(edges: list[float])
 
 
 @pytest.mark.parametrize("value", ["old", float("inf"), True, date(1960, 1, 1)], ids=repr)
-def test_a_value_that_cannot_be_binned_is_named_with_its_row(value: object) -> None:
-    with pytest.raises(ValueError, match=r"'age' must be a number.*row 1"):
+def test_a_value_that_cannot_be_binned_is_named(value: object) -> None:
+    with pytest.raises(ValueError, match=r"'age' must be a number") as error:
         Groups.from_table({"age": [40, value]}, by="age", bins={"age": [50]})
+    assert repr(value) in str(error.value)
+    with pytest.raises(ValueError, match=r"'age' must be a number.*case c2"):
+        Groups.from_table({"age": [40, value], "case": ["c1", "c2"]}, by="age", bins={"age": [50]})
+
+
+def test_whole_numbers_as_text_are_one_level_with_the_numbers() -> None:
+    groups = Groups.from_table({"site": ["1.0", "1", 1, 1.0, "01", None]}, by="site")
+    assert set(groups.names) == {"01", "1"}
+    assert groups.encode({"site": ["1.0", 1]}).tolist() == [groups.index("1")] * 2
+
+
+def test_a_column_that_is_there_twice_is_refused() -> None:
+    table = pd.DataFrame([["F", "A"], ["M", "B"]], columns=["sex", "sex"])
+    with pytest.raises(ValueError, match="'sex' must be one column"):
+        Groups.from_table(table, by="sex")
+
+
+def test_bins_that_would_be_named_alike_or_are_no_list_are_refused() -> None:
+    for bins in ([0.3, 0.1 + 0.2], 50):
+        with pytest.raises(ValueError, match="bins of 'age'"):
+            Groups.from_table({"age": [1.0]}, by="age", bins={"age": bins})  # type: ignore[dict-item]
 
 
 def test_bins_for_an_attribute_that_was_not_asked_for_are_refused() -> None:

@@ -7,7 +7,9 @@ has no sex on record; one man's right ventricle was not found.
 """
 
 import json
+import shutil
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import numpy.typing as npt
@@ -33,9 +35,18 @@ def write_demo(folder: str | Path, *, seed: int = 0) -> None:
     """
     out = Path(folder)
     check_writable(out)
+    with TemporaryDirectory() as scratch:
+        _write_all(Path(scratch), seed)
+        for file in sorted(Path(scratch).rglob("*.*")):
+            place = out / file.relative_to(scratch)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.move(file, place)
+
+
+def _write_all(out: Path, seed: int) -> None:
     rng = np.random.default_rng(seed)
     for name in ("predictions", "references"):
-        (out / name).mkdir(parents=True, exist_ok=True)
+        (out / name).mkdir()
     rows = ["case,subject,frame,sex,age"]
     sexes = [str(sex) for sex in rng.permutation(_SEXES)]
     for number, sex in enumerate(sexes):

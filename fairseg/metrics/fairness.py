@@ -109,8 +109,8 @@ def fairness_gap(group_values: Sequence[float] | Floats, reference: int | None =
     present = values[~np.isnan(values)]
     if reference is None:
         return float(present.max() - present.min()) if present.size > 1 else float("nan")
-    if not 0 <= reference < values.size:
-        raise ValueError(f"reference must be a group index below {values.size}, got {reference}")
+    if isinstance(reference, str | float | bool) or not 0 <= reference < values.size:
+        raise ValueError(f"reference must be a group index below {values.size}, got {reference!r}")
     gaps = values[reference] - np.delete(values, reference)
     gaps = gaps[~np.isnan(gaps)]
     if not gaps.size:

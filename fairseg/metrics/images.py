@@ -109,6 +109,10 @@ def find_masks(folder: Path, argument: str) -> dict[str, Path]:
         raise ValueError(f"{argument} must be a folder of masks, got {folder}: {error.strerror}") from None
     found: dict[str, Path] = {}
     for path in paths:
+        try:
+            str(path).encode("utf-8")
+        except UnicodeEncodeError:
+            raise ValueError(f"{argument} has a file whose name is not UTF-8: {str(path)!a}") from None
         extension = next((end for end in EXTENSIONS if path.name.lower().endswith(end)), None)
         if extension is None or path.name.startswith(".") or not path.is_file():
             continue

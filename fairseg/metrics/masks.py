@@ -76,20 +76,27 @@ def as_mask(array: object, name: str) -> npt.NDArray[Any]:
     if hasattr(array, "detach"):  # a torch tensor, without importing torch
         tensor: Any = array.detach().cpu()
         array = (tensor.double() if tensor.is_floating_point() else tensor).numpy()
-    mask = np.asarray(array)
+    try:
+        mask = np.asarray(array)
+    except ValueError as error:
+        raise ValueError(f"{name} must be an array: {error}") from None
     if mask.ndim == 0 or mask.size == 0:
         raise ValueError(f"{name} must have at least one voxel, got shape {mask.shape}")
     if mask.dtype.kind == "b":
         return mask.view(np.uint8)
-    if mask.dtype.kind == "u":
+    if mask.dtype.kind == "u" and mask.dtype.itemsize < 8:
         return mask
-    if mask.dtype.kind not in "if":
+    if mask.dtype.kind not in "iuf":
         raise ValueError(f"{name} must hold integer labels, got dtype {mask.dtype}")
     low, high = mask.min(), mask.max()  # NaN, if there is one, comes out of both
     if not (np.isfinite(low) and np.isfinite(high)):
         raise ValueError(f"{name} must hold integer labels, got NaN or infinity")
     if low < 0:
         raise ValueError(f"{name} must hold labels >= 0, got {low}")
+    if float(high) >= 2.0**63:
+        raise ValueError(f"{name} must hold labels below 2**63, got {high}")
+    if mask.dtype.kind == "u":
+        return mask
     whole = mask.astype(np.min_scalar_type(int(high)))
     if mask.dtype.kind == "f" and not np.array_equal(whole, mask):
         wrong = mask[whole != mask].flat[0]
@@ -117,6 +124,8 @@ def label_values(labels: Labels) -> dict[str | int, int]:
             raise ValueError(f"labels must be integers, got {value!r}") from None
         if number <= 0:
             raise ValueError(f"labels must be positive (0 is background), got {number}")
+        if number >= 2**63:
+            raise ValueError(f"labels must be below 2**63, got {number}")
         if number in named.values():
             raise ValueError(f"labels must differ, got {number} twice")
         named[name if isinstance(name, str) else number] = number

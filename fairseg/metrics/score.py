@@ -66,6 +66,8 @@ def check_metrics(metrics: Sequence[str], empty: str, tolerance: float | None) -
     unknown = [metric for metric in metrics if metric not in METRICS]
     if unknown or isinstance(metrics, str) or not metrics:
         raise ValueError(f"metrics must be some of {', '.join(METRICS)}, got {metrics!r}")
+    if len(set(metrics)) < len(metrics):
+        raise ValueError(f"metrics must differ, got {metrics!r}")
     check_empty(empty)
     if "nsd" in metrics:
         check_tolerance(tolerance)

@@ -1,7 +1,7 @@
 """The scores table as a file: written whole, safe to open in a spreadsheet, and read back the same.
 
-Beside `scores.csv` lies `scores.json` with what the table itself cannot hold: the notes on what was left
-out, and the cases that were skipped.
+Beside `scores.csv` lies `scores.notes.json` with what the table itself cannot hold: the notes on what was
+left out, and the cases that were skipped.
 """
 
 import json
@@ -61,8 +61,8 @@ def read_scores(path: str | Path) -> pd.DataFrame:
 
 
 def _about(file: Path) -> Path:
-    """Return the file that lies beside a scores table; never the table itself."""
-    return file.with_suffix(".notes.json" if file.suffix == ".json" else ".json")
+    """Return the file of notes that lies beside a scores table."""
+    return file.with_suffix(".notes.json")
 
 
 def _read_about(file: Path) -> dict[Hashable | None, Any]:
@@ -83,6 +83,13 @@ def _numbers(column: "pd.Series[Any]", file: Path) -> "pd.Series[Any]":
     if wrong.size:
         raise ValueError(
             f"{file}: row {wrong[0]}, column {column.name}: must be a number, got {column[wrong[0]]!r}"
+        )
+    high = 1.0 if column.name in ("dice", "nsd") else np.inf
+    outside = column.index[(numbers < 0) | (numbers > high)]
+    if outside.size:
+        span = "from 0 to 1" if high == 1.0 else "0 or more"
+        raise ValueError(
+            f"{file}: row {outside[0]}, column {column.name}: must be {span}, got {column[outside[0]]!r}"
         )
     return numbers
 

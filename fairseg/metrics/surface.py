@@ -87,35 +87,41 @@ class _Search:
 
     def __init__(self, pair: Pair) -> None:
         ids, number = _compact(pair), len(pair.labels)
-        self.spacing = pair.spacing
-        offsets, self.length = _ball(tuple(pair.spacing))
+        # Along an axis of one voxel every voxel has two outsides: all are surface, and none is a way to go.
+        long = [axis for axis, n in enumerate(pair.reference.shape) if n > 1] or [0]
+        flat = len(long) < pair.reference.ndim
+        extent = tuple(pair.reference.shape[axis] for axis in long)
+        self.spacing = pair.spacing[long]
+        offsets, self.length = _ball(tuple(self.spacing))
+        inside_reach = (np.abs(offsets) < extent).all(axis=1)
+        offsets, self.length = offsets[inside_reach], self.length[inside_reach]
         reach = np.abs(offsets).max(axis=0, initial=1)
-        self.shape = tuple(int(n) for n in np.array(pair.reference.shape) + reach)
+        self.shape = tuple(int(n) for n in np.array(extent) + reach)
         self.size = int(np.prod(self.shape))
         steps = np.array([int(np.prod(self.shape[axis + 1 :])) for axis in range(len(self.shape))])
         self.offset: Ints = offsets @ steps
 
         self.surface = np.zeros(2 * self.size, dtype=ids[0].dtype)
-        inside = tuple(slice(0, n) for n in pair.reference.shape)
+        inside = tuple(slice(0, n) for n in extent)
         spare = np.empty((2, self.size), dtype=bool)
         for mask, half in zip(ids, self._halves(), strict=True):
-            half.reshape(self.shape)[inside] = mask
-            _keep_surface(half, steps, spare)
+            half.reshape(self.shape)[inside] = mask.reshape(extent)
+            if not flat:
+                _keep_surface(half, steps, spare)
         del ids
 
         first, second = self._halves()
         index = np.flatnonzero(np.not_equal(first, second, out=spare[0]))
         sides = [mask[index] for mask in (first, second)]
-        shared = np.flatnonzero(np.logical_not(spare[0], out=spare[0]) & (first > 0))
-        self.count = np.array([_tally(side, number) for side in sides]) + _tally(first[shared], number)
+        np.logical_not(spare[0], out=spare[0])
+        shared = first[np.logical_and(spare[0], first, out=spare[0])]
+        self.count = np.array([_tally(side, number) for side in sides]) + _tally(shared, number)
+        del shared, spare
         lacking = np.concatenate(([True], (self.count == 0).any(axis=0)))
         # A voxel of the first mask looks for its partner in the second half, and the reverse.
         first_asks, second_asks = (~lacking[side] for side in sides)
         self.query = np.concatenate((index[first_asks] + self.size, index[second_asks]))
         self.label = np.concatenate((sides[0][first_asks], sides[1][second_asks]))
-        # The surface of each half, as a tree may need it: what is its own, then what both share.
-        self._places = tuple(np.concatenate((index[side > 0], shared)) for side in sides)
-        self._labels = tuple(np.concatenate((side[side > 0], first[shared])) for side in sides)
         self._trees: dict[tuple[bool, int], tuple[cKDTree, npt.NDArray[np.int64]]] = {}
 
     def _halves(self) -> tuple[npt.NDArray[np.unsignedinteger], npt.NDArray[np.unsignedinteger]]:
@@ -199,7 +205,7 @@ class _Search:
 
     def _tree(self, second: bool, value: int) -> tuple[cKDTree, npt.NDArray[np.int64]]:
         if (second, value) not in self._trees:
-            target = self._position(self._places[second][self._labels[second] == value])
+            target = self._position(np.flatnonzero(self._halves()[second] == value))
             # Built on a grid, the tree needs no balancing, which would cost more than it saves.
             tree = cKDTree(target * self.spacing, leafsize=32, balanced_tree=False, compact_nodes=False)
             self._trees[second, value] = tree, target

@@ -1,8 +1,10 @@
 """Write files whole or not at all."""
 
 import os
-from collections.abc import Mapping
-from contextlib import suppress
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -23,11 +25,27 @@ def check_writable(folder: Path) -> None:
         raise ValueError(f"{folder} cannot be written: no permission in {place}")
 
 
+@contextmanager
+def _interrupts_wait() -> Iterator[None]:
+    """Hold Ctrl-C back meanwhile; only the main thread has a say in signals."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    pressed: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if pressed:
+        raise KeyboardInterrupt
+
+
 def write_files(folder: Path, files: Mapping[str, str | bytes]) -> None:
     """Write files into a folder, made if needed, and replace those of the same names.
 
     All are first written under other names, then put in place one after the other; if anything fails
-    before that, none is there.
+    before that, none is there. Ctrl-C waits until all are in place.
 
     Raises:
         ValueError: the folder cannot be written; the message says why.
@@ -43,9 +61,10 @@ def write_files(folder: Path, files: Mapping[str, str | bytes]) -> None:
             temporary = folder / f".{name}.{os.getpid()}.part"
             waiting.append((temporary, folder / name))
             temporary.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8"))
-        for temporary, final in waiting:
-            temporary.replace(final)
-        new = []
+        with _interrupts_wait():
+            for temporary, final in waiting:
+                temporary.replace(final)
+            new = []
     except OSError as error:
         raise ValueError(f"{folder} cannot be written: {error.strerror}") from None
     finally:

@@ -118,3 +118,14 @@ def test_masks_are_left_as_they_were() -> None:
     score_case(prediction, reference, labels=[1, 2], metrics=("dice", "hd", "hd95"))
     np.testing.assert_array_equal(prediction, before[0])
     np.testing.assert_array_equal(reference, before[1])
+
+
+def test_labels_that_no_int64_holds_are_refused() -> None:
+    huge = MASK.astype(float)
+    huge[1, 1] = 1e30
+    with pytest.raises(ValueError, match=r"prediction must hold labels below 2\*\*63"):
+        dice(huge, MASK, [1])
+    with pytest.raises(ValueError, match=r"labels must be below 2\*\*63"):
+        dice(MASK, MASK, [2**63])
+    with pytest.raises(ValueError, match="prediction must be an array"):
+        dice([[1], [1, 2]], MASK, [1])

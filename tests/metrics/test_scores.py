@@ -131,16 +131,16 @@ def test_no_cell_of_the_file_is_a_formula() -> None:
 
 def test_the_files_are_named_after_the_table() -> None:
     files = scores_to_files(table(["a"]), "run 1.csv")
-    assert list(files) == ["run 1.csv", "run 1.json"]
-    assert json.loads(files["run 1.json"]) == {"notes": [], "skipped": {}}
+    assert list(files) == ["run 1.csv", "run 1.notes.json"]
+    assert json.loads(files["run 1.notes.json"]) == {"notes": [], "skipped": {}}
 
 
 def test_a_table_named_json_is_not_overwritten_by_its_notes() -> None:
     try:
-        files = scores_to_files(table(["a"]), "scores.json")
+        files = scores_to_files(table(["a"]), "scores.notes.json")
     except ValueError:  # to refuse the name is as good
         return
-    assert files["scores.json"].startswith("case,")
+    assert files["scores.notes.json"].startswith("case,")
 
 
 # --- tables made by other means ---------------------------------------------------------------------
@@ -206,11 +206,11 @@ def test_rows_longer_than_the_header_do_not_shift_the_columns(tmp_path: Path) ->
 
 @pytest.mark.parametrize("text", ["{", "[1, 2]", '"x"'])
 def test_a_json_beside_the_table_that_is_not_its_own_breaks_nothing(tmp_path: Path, text: str) -> None:
-    (tmp_path / "scores.json").write_text(text)
+    (tmp_path / "scores.notes.json").write_text(text)
     try:
         scores: Any = read(tmp_path, "case,label,dice\na,1,0.5\n")
     except ValueError as error:
-        assert "scores.json" in str(error)  # noqa: PT017
+        assert "scores.notes.json" in str(error)  # noqa: PT017
     else:
         assert scores["dice"].tolist() == [0.5]
 
