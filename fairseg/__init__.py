@@ -1,7 +1,8 @@
 """fairseg: fairness in medical image segmentation, from the audit of a model to its training.
 
 The blocks stand alone: `fairseg.groups` (who belongs to which group), `fairseg.cohort` (the table of
-cases), `fairseg.metrics` (scores and fairness measures), `fairseg.report` (tables, plots, HTML).
+cases), `fairseg.metrics` (scores and fairness measures), `fairseg.report` (tables, plots, HTML),
+`fairseg.samplers` (balanced batches), `fairseg.losses` (losses of groups).
 Importing the package costs nothing: what is named below loads when it is first touched.
 """
 
@@ -9,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fairseg import cohort, datasets, groups, metrics, report
+    from fairseg import cohort, datasets, groups, losses, metrics, report, samplers
     from fairseg.cohort import read_cohort
     from fairseg.groups import Groups
 
@@ -20,9 +21,11 @@ __all__ = [
     "cohort",
     "datasets",
     "groups",
+    "losses",
     "metrics",
     "read_cohort",
     "report",
+    "samplers",
 ]
 
 _HOME = {"Groups": "fairseg.groups", "read_cohort": "fairseg.cohort"}

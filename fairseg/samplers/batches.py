@@ -1,0 +1,80 @@
+"""GroupBatchSampler: batches with a set share of every group."""
+
+import numpy.typing as npt
+
+from fairseg.samplers.draws import Indices
+from fairseg.samplers.sampler import GroupSampler, check_count
+
+
+class GroupBatchSampler(GroupSampler[list[int]]):
+    """Batches in which every group has its share: the paper's oversampling, for any number of groups.
+
+    For `torch.utils.data.DataLoader(dataset, batch_sampler=...)`. The share of group g is `balance / G +
+    (1 - balance) * n_g / N`, with G the number of groups that have samples and N the number of samples
+    with a known group. Shares are kept by exact quotas that carry over from batch to batch: after any
+    number of batches of an epoch no group is one whole sample off its share, whatever the number of
+    groups and the batch size. In each group all samples are drawn before any is drawn again, in a new
+    order each time. A sample's place in the batch says nothing about its group.
+
+    Each epoch is a function of (seed, epoch): the same on every machine and with any number of workers.
+    With several processes, their batches together are one balanced batch, no two draw the same sample
+    before a group is used up, and each has its part of every group to within one sample.
+
+    Source: section 4.3 of Lee et al. (2025), and Fig. S2 for `balance`; Tijdeman (1980) for the quotas.
+
+    Args:
+        groups: group ids, integer (N,); -1 is unknown: never drawn, counted in `num_unknown`.
+        batch_size: samples of a batch, on each rank.
+        balance: 1 for equal shares of all groups, 0 for the shares that they have in the cohort
+            (stratified batches), or anything between.
+        subjects: ids or names of subjects, (N,). If given, subjects of a group are drawn evenly, and then
+            a sample of the subject, so that one with more slices does not weigh more.
+        num_batches: batches of an epoch; by default enough to draw as many samples as are known.
+        seed: 0 or more.
+        num_replicas: number of processes; by default that of torch.distributed, or 1.
+        rank: which of them this is.
+
+    Raises:
+        ValueError: an argument is not as said above; the message names it.
+
+    >>> groups = [0, 0, 0, 0, 0, 0, 1, 1, -1]
+    >>> sampler = GroupBatchSampler(groups, batch_size=4)
+    >>> len(sampler), sampler.num_unknown, sampler.shares
+    (2, 1, array([0.5, 0.5]))
+    >>> for batch in sampler:
+    ...     print(sorted(groups[index] for index in batch))
+    [0, 0, 1, 1]
+    [0, 0, 1, 1]
+    """
+
+    def __init__(
+        self,
+        groups: npt.ArrayLike,
+        batch_size: int,
+        *,
+        balance: float = 1.0,
+        subjects: npt.ArrayLike | None = None,
+        num_batches: int | None = None,
+        seed: int = 0,
+        num_replicas: int | None = None,
+        rank: int | None = None,
+    ) -> None:
+        self.batch_size = check_count(batch_size, "batch_size", least=1)
+        super().__init__(
+            groups,
+            self.batch_size,
+            balance=balance,
+            subjects=subjects,
+            seed=seed,
+            num_replicas=num_replicas,
+            rank=rank,
+        )
+        enough = -(-int(self.counts.sum()) // (self.batch_size * self.num_replicas))
+        self.num_batches = enough if num_batches is None else check_count(num_batches, "num_batches", least=1)
+
+    def __len__(self) -> int:
+        return self.num_batches
+
+    def _rows(self, block: Indices) -> list[list[int]]:
+        rows: list[list[int]] = block.tolist()
+        return rows

@@ -1,0 +1,179 @@
+"""Which sample of a group comes next: every sample once before any comes again.
+
+A group's samples are drawn in cycles; each cycle is a fresh shuffle. Cycle c of a group is a function of
+(seed, epoch, group, c) alone, so any position of the stream can be reached without walking there.
+With subjects, a cycle draws every subject once, and a subject gives its samples in such cycles of its own.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Indices = npt.NDArray[np.integer]
+
+_DECK = 1024  # draws that are shuffled at once, at least
+_CHUNK = 1 << 20  # samples sorted at once, to save memory
+
+
+def generator(seed: int, *key: int) -> np.random.Generator:
+    """Return a random generator of its own for each seed and key."""
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=key)))
+
+
+@dataclass(frozen=True)
+class Members:
+    """The samples of each group, and of each subject in it.
+
+    A subject whose samples fall into several groups counts in each of them as one of its own.
+
+    Attributes:
+        ids: ids of the groups that have samples, increasing, int64 (G,).
+        samples: sample indices by group, and by subject in it, int32 or int64 (N known,).
+        start: where each group begins in `samples`, int64 (G + 1,).
+        subject_start: where each subject begins in `samples`, int64 (number of subjects + 1,); `None`
+            if samples are drawn without regard to subjects.
+    """
+
+    ids: npt.NDArray[np.int64]
+    samples: Indices
+    start: npt.NDArray[np.int64]
+    subject_start: npt.NDArray[np.int64] | None
+
+    @classmethod
+    def of(cls, groups: npt.NDArray[np.integer], subjects: npt.NDArray[np.integer] | None) -> "Members":
+        """Sort the samples by group; `subjects` are ids >= 0."""
+        counts = np.bincount(groups[groups >= 0]) if groups.size < _CHUNK else _count(groups)
+        ids = np.flatnonzero(counts)
+        start = np.concatenate(([0], np.cumsum(counts[ids])))
+        small = np.int32 if groups.size <= np.iinfo(np.int32).max else np.int64
+        if subjects is None:
+            return cls(ids, _sort(groups, ids, start, small), start, None)
+        order = np.lexsort((subjects, groups))
+        order = order[groups[order] >= 0]
+        change = np.flatnonzero(np.diff(groups[order]) | np.diff(subjects[order])) + 1
+        edges = np.concatenate(([0], change, [order.size]))
+        return cls(ids, order.astype(small), start, edges)
+
+    @property
+    def counts(self) -> npt.NDArray[np.int64]:
+        """Samples of each group, (G,)."""
+        return np.diff(self.start)
+
+
+def _count(groups: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
+    top = int(groups.max()) + 1
+    counts = np.zeros(max(top, 1), dtype=np.int64)
+    for begin in range(0, groups.size, _CHUNK):
+        chunk = groups[begin : begin + _CHUNK]
+        counts += np.bincount(chunk[chunk >= 0], minlength=counts.size)
+    return counts
+
+
+def _sort(
+    groups: npt.NDArray[np.integer], ids: npt.NDArray[np.int64], start: npt.NDArray[np.int64], small: type
+) -> Indices:
+    """Return the samples in the order of their groups, without ever holding more than a chunk beside."""
+    samples: Indices = np.empty(int(start[-1]), dtype=small)
+    place = np.zeros(int(ids[-1]) + 2, dtype=np.uint16 if ids.size < 2**16 else np.int64)
+    place[ids + 1] = np.arange(1, ids.size + 1)  # the first, for -1, is that of unknown samples: 0
+    free = start[:-1].copy()
+    for begin in range(0, groups.size, _CHUNK):
+        chunk = place[groups[begin : begin + _CHUNK] + 1]
+        order = np.argsort(chunk, kind="stable")
+        count = np.bincount(chunk, minlength=ids.size + 1)
+        first = np.cumsum(count)[:-1]
+        order = order[first[0] :]
+        samples[np.arange(first[0], chunk.size) + np.repeat(free - first, count[1:])] = order + begin
+        free += count[1:]
+    return samples
+
+
+class Draws:
+    """An endless stream of samples for each group, that can be entered anywhere."""
+
+    def __init__(self, members: Members, seed: int) -> None:
+        self.members, self._seed = members, seed
+        self._decks: dict[int, tuple[tuple[int, int], Indices]] = {}
+
+    def take(self, epoch: int, group: int, start: int, number: int) -> Indices:
+        """Return `number` samples of a group from position `start` of its stream in an epoch."""
+        parts = []
+        while number > 0:
+            size = self._deck_size(group)
+            deck = self._deck(epoch, group, start // size)
+            part = deck[start % size : start % size + number]
+            parts.append(part.copy() if number > part.size else part)
+            start, number = start + part.size, number - part.size
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _deck_size(self, group: int) -> int:
+        units, cycles = self._cycles(group)
+        return units * cycles
+
+    def _cycles(self, group: int) -> tuple[int, int]:
+        """Return what a group draws in a cycle, samples or subjects, and how many cycles make a deck."""
+        members = self.members
+        number = int(members.start[group + 1] - members.start[group])
+        units = number
+        if members.subject_start is not None:
+            first, last = np.searchsorted(members.subject_start, members.start[group : group + 2])
+            units = int(last - first)
+        return units, max(-(-_DECK // units), -(-number // units))
+
+    def _deck(self, epoch: int, group: int, number: int) -> Indices:
+        kept = self._decks.get(group)
+        if kept is not None and kept[0] == (epoch, number):
+            return kept[1]
+        del kept
+        self._decks.pop(group, None)  # before the next is made: two of them would cost twice the memory
+        members = self.members
+        _, cycles = self._cycles(group)
+        random = generator(self._seed, epoch, 0, group, number)
+        begin, end = members.start[group : group + 2]
+        if members.subject_start is None:
+            deck = np.tile(members.samples[begin:end], (cycles, 1))
+        else:
+            deck = self._of_subjects(epoch, group, number * cycles, cycles)
+        if cycles == 1:
+            random.shuffle(deck[0])
+        else:
+            random.permuted(deck, axis=1, out=deck)
+        self._decks[group] = (epoch, number), deck.ravel()
+        return self._decks[group][1]
+
+    def _of_subjects(self, epoch: int, group: int, cycle: int, cycles: int) -> Indices:
+        """Return the sample that each subject gives in each of some cycles, (cycles, subjects).
+
+        In its p-th round a subject with m samples gives them in the order of their random keys, which
+        depend on the sample and on p; cycle c falls into round c // m.
+        """
+        members = self.members
+        assert members.subject_start is not None
+        low, high = np.searchsorted(members.subject_start, members.start[group : group + 2])
+        start = members.subject_start[low:high]
+        size = np.diff(members.subject_start[low : high + 1])
+        first = cycle // size
+        rounds = (cycle + cycles - 1) // size - first + 1
+        length = rounds * size
+        offset = np.concatenate(([0], np.cumsum(length)))
+        subject = np.repeat(np.arange(size.size), length)
+        position = np.arange(offset[-1]) - offset[subject]
+        turn = first[subject] + position // size[subject]
+        sample = members.samples[start[subject] + position % size[subject]]
+        key = int(generator(self._seed, epoch, 1, group).integers(2**63))
+        order = np.lexsort((_hash(sample, turn, key), turn, subject))
+        shuffled = sample[order]
+        column = np.arange(cycle, cycle + cycles)[:, None] - first * size
+        return np.asarray(shuffled[offset[:-1] + column])
+
+
+def _hash(sample: Indices, turn: npt.NDArray[np.int64], key: int) -> npt.NDArray[np.uint64]:
+    """Return random 64-bit numbers, one for each sample and turn (splitmix64, Steele et al. 2014)."""
+    mixed = np.full(sample.shape, key, dtype=np.uint64)
+    for value in (sample, turn):
+        mixed += value.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
+        mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        mixed ^= mixed >> np.uint64(31)
+    return mixed

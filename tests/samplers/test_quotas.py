@@ -1,0 +1,79 @@
+"""The promise of the quotas: no group is ever one whole sample off its share."""
+
+from fractions import Fraction
+from random import Random
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fairseg.samplers.quotas import Quotas, share_weights
+
+COUNTS = st.lists(st.one_of(st.integers(1, 5), st.integers(1, 10**7)), min_size=1, max_size=12)
+BALANCE = st.one_of(st.sampled_from([0.0, 0.25, 0.3, 1.0]), st.floats(0, 1))
+
+
+def test_shares_by_hand() -> None:
+    # equal: 1/2, 1/2. natural: 3/4, 1/4. between, at 0.3: 0.15 + 0.7 * 3/4 = 0.675 and 0.325.
+    assert share_weights([300, 100], 1.0) == [1, 1]
+    assert share_weights([300, 100], 0.0) == [3, 1]
+    assert share_weights([300, 100], 0.3) == [27, 13]
+
+
+def test_a_batch_of_four_for_three_groups_by_hand() -> None:
+    quotas, debts = Quotas([1, 1, 1], 4).deal(np.zeros(3, dtype=np.int64), 3)
+    assert quotas.tolist() == [[2, 1, 1], [1, 2, 1], [1, 1, 2]]
+    assert debts.tolist() == [0, 0, 0]
+
+
+@given(COUNTS, BALANCE, st.integers(1, 70), st.randoms(use_true_random=False))
+def test_every_prefix_is_within_one_sample_of_the_share(
+    counts: list[int], balance: float, batch_size: int, random: Random
+) -> None:
+    weights = share_weights(counts, balance)
+    assert min(weights) > 0 or balance == 0
+    quotas = Quotas(weights, batch_size)
+    order = np.array(random.sample(range(len(counts)), len(counts)))
+    dealt, _ = quotas.deal(quotas.no_debts(), 40, order)
+    assert (dealt >= 0).all()
+    assert (dealt.sum(axis=1) == batch_size).all()
+    for step, had in enumerate(dealt.cumsum(axis=0).tolist(), start=1):
+        for weight, count in zip(weights, had, strict=True):
+            assert abs(count - Fraction(weight, sum(weights)) * step * batch_size) < 1
+
+
+@given(COUNTS, BALANCE, st.integers(1, 30), st.integers(0, 30))
+def test_debts_are_the_whole_state(counts: list[int], balance: float, batch_size: int, step: int) -> None:
+    quotas = Quotas(share_weights(counts, balance), batch_size)
+    whole, _ = quotas.deal(quotas.no_debts(), 31)
+    first, debts = quotas.deal(quotas.no_debts(), step)
+    again = quotas.as_debts([int(debt) for debt in debts])
+    second, _ = quotas.deal(again, 31 - step)
+    np.testing.assert_array_equal(np.concatenate((first, second)), whole)
+
+
+def test_weights_that_no_int64_holds_are_still_exact() -> None:
+    weights = [10**30 + 1, 10**30, 3]
+    dealt, _ = Quotas(weights, 7).deal(Quotas(weights, 7).no_debts(), 50)
+    for step, had in enumerate(dealt.cumsum(axis=0).tolist(), start=1):
+        for weight, count in zip(weights, had, strict=True):
+            assert abs(count - Fraction(weight, sum(weights)) * step * 7) < 1
+
+
+def test_largest_remainders_alone_would_break_the_promise() -> None:
+    """The rule that looks natural: keep the remainders, give what is left to the largest of them."""
+    weights, total = np.array([60, 30, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]), 100
+    owed, worst = np.zeros(12), 0.0
+    for _ in range(300):
+        owed += weights / total
+        quota = np.zeros(12)
+        quota[owed.argmax()] = 1
+        owed -= quota
+        worst = max(worst, np.abs(owed).max())
+    quotas = Quotas(weights.tolist(), 1)
+    dealt, _ = quotas.deal(quotas.no_debts(), 300)
+    steps = np.arange(1, 301)[:, None]
+    ours = np.abs(dealt.cumsum(axis=0) - steps * weights / total).max()
+    assert ours < 1
+    assert worst >= 1 or pytest.fail(f"remainders stay at {worst}: choose a harder case")
