@@ -1,0 +1,68 @@
+"""Deep supervision: one group loss on the outputs of several resolutions."""
+
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fairseg.losses.group_loss import GroupLoss
+
+
+class DeepSupervision(nn.Module):
+    """A group loss of a list of outputs, from full resolution down, as nnU-Net's networks return them.
+
+    A group's loss is the weighted sum of its losses at all scales, and the group objective is formed once
+    of that. So group weights move once a step, and by what is really minimised.
+
+    Args:
+        loss: any group loss of this package.
+        weights: weight of each output, in the order of the list. Outputs of weight 0 are left out.
+            nnU-Net takes 1, 1/2, 1/4, ... with 0 for the lowest resolution, divided by their sum.
+
+    Raises:
+        ValueError: weights are negative or all 0, or there are not as many outputs or targets.
+    """
+
+    def __init__(self, loss: GroupLoss, weights: Sequence[float]) -> None:
+        super().__init__()
+        if not isinstance(loss, GroupLoss):
+            raise ValueError(f"loss must be a group loss, got {type(loss).__name__}")
+        self.weights = tuple(float(weight) for weight in weights)
+        if not any(self.weights) or not all(0 <= weight < float("inf") for weight in self.weights):
+            raise ValueError(f"weights must be 0 or more, and one of them positive, got {list(self.weights)}")
+        self.loss = loss
+
+    def forward(
+        self, outputs: Sequence[Tensor], targets: Tensor | Sequence[Tensor], groups: Tensor
+    ) -> Tensor:
+        """Return the loss.
+
+        Args:
+            outputs: logits (B, C, *S_i) at each scale.
+            targets: one for each output; or a single one, which is resized to each by nearest neighbour.
+            groups: group ids, (B,).
+        """
+        if isinstance(targets, Tensor):
+            targets = [_resize(targets, output) for output in outputs]
+        if not len(outputs) == len(targets) == len(self.weights):
+            raise ValueError(
+                f"outputs and targets must be as many as the weights, {len(self.weights)},"
+                f" got {len(outputs)} and {len(targets)}"
+            )
+        used = [scale for scale, weight in enumerate(self.weights) if weight > 0]
+        return self.loss.forward_scales(
+            [outputs[scale] for scale in used],
+            [targets[scale] for scale in used],
+            groups,
+            [self.weights[scale] for scale in used],
+        )
+
+
+def _resize(target: Tensor, output: Tensor) -> Tensor:
+    size = output.shape[2:]
+    if target.shape[-len(size) :] == size:
+        return target
+    image = target if target.ndim == output.ndim else target.unsqueeze(1)
+    # Through float64: exact for every label, on every device that interpolates.
+    small = F.interpolate(image.double(), size=size, mode="nearest-exact").to(target.dtype)
+    return small if target.ndim == output.ndim else small.squeeze(1)

@@ -1,0 +1,108 @@
+"""Fair error-bound scaling (Tian et al., FairSeg, ICLR 2024)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fairseg.losses.group_loss import Base, GroupLoss
+from fairseg.losses.per_sample import CrossEntropyLoss, class_sums, fit
+
+
+class FairErrorBoundLoss(GroupLoss):
+    """Dice with predictions scaled by group, plus a per-sample loss.
+
+    Groups with a larger Dice loss D_g get smaller scales `w_g = tanh((min_h D_h / D_g)^gamma)`. Each
+    sample's probabilities are multiplied by its group's scale before the Dice over the batch, so an error
+    in a group that is served badly costs more:
+
+        loss = dice_weight * (1 - mean over classes of (2 sum w p y + s) / (sum (w p)^2 + sum y^2 + s))
+               + (1 - dice_weight) * mean over samples of base
+
+    D_g is the same Dice without scales inside group g; scales are not differentiated. All as in the
+    authors' code (background included, squares in the denominator), but for its fault with absent
+    groups: there a group that a batch lacks has D = 0, which makes the minimum 0, every scale 0, and the
+    loss blind to the prediction. Here the minimum is over the groups present.
+
+    Args:
+        num_groups, **options: as in `GroupLoss`; without `group_weights`.
+        base: the per-sample loss; default `CrossEntropyLoss()`.
+        gamma: how strongly the scales differ, 0 or more; 1 in the paper's experiments.
+        dice_weight: share of the Dice, 0 to 1; 0.5 in the authors' code.
+        smooth: added to numerator and denominator.
+
+    Attributes:
+        group_weight: the scales w of the last batch, (G,); 0 for groups absent.
+        group_loss: D of the last batch, (G,).
+    """
+
+    def __init__(
+        self,
+        num_groups: int,
+        base: Base | None = None,
+        *,
+        gamma: float = 1.0,
+        dice_weight: float = 0.5,
+        smooth: float = 1e-5,
+        **options: Any,
+    ) -> None:
+        super().__init__(num_groups, base, **options)
+        if self.group_factor is not None or getattr(self.base, "pool", "sample") == "group":
+            raise ValueError("FairErrorBoundLoss takes no group_weights, and a base of samples only")
+        if not 0 <= gamma < float("inf"):
+            raise ValueError(f"gamma must be 0 or more, got {gamma}")
+        if not 0 <= dice_weight <= 1:
+            raise ValueError(f"dice_weight must lie between 0 and 1, got {dice_weight}")
+        if not smooth > 0:
+            raise ValueError(f"smooth must be positive, got {smooth}")
+        self.gamma, self.dice_weight, self.smooth = float(gamma), float(dice_weight), float(smooth)
+
+    def forward(self, logits: Tensor, target: Tensor, groups: Tensor) -> Tensor:
+        """Return the loss of a batch; arguments as in `GroupLoss.forward`."""
+        scores, labels = fit(logits, target)
+        log_probability = F.log_softmax(scores, dim=1)
+        log_chosen = log_probability.gather(1, labels.unsqueeze(1)).squeeze(1)
+        probability, chosen = log_probability.exp(), log_chosen.exp()
+        classes = probability.shape[1]
+        terms = torch.stack(
+            [
+                class_sums(chosen, labels, classes),
+                probability.square().reshape(*probability.shape[:2], -1).sum(dim=2),
+                class_sums(torch.ones_like(chosen), labels, classes),
+            ],
+            dim=1,
+        )
+        plain = isinstance(self.base, CrossEntropyLoss) and self.base.is_plain  # then it is there already
+        each = -log_chosen.reshape(len(logits), -1).mean(dim=1) if plain else self._each(logits, target)
+        self._check_groups(groups, logits)
+        sums, count = self.sum_by_group(torch.cat([terms.flatten(1), each.unsqueeze(1)], dim=1), groups)
+        product, squares, mask = sums[:, :-1].chunk(3, dim=1)
+        present = count > 0
+        with torch.no_grad():
+            dice_loss = torch.where(present, self._dice_loss(product, squares, mask), 0.0)
+            self._note(dice_loss, count)
+            least = torch.where(present, dice_loss, torch.inf).amin()
+            scale = torch.tanh((least / dice_loss.clamp(min=self.smooth)) ** self.gamma)
+            scale = torch.where(present, scale, 0.0)
+            self.group_weight.copy_(scale)
+        weight = scale.unsqueeze(1)
+        dice = self._dice_loss((weight * product).sum(0), (weight**2 * squares).sum(0), mask.sum(0))
+        mean = sums[:, -1].sum() / count.sum().clamp(min=1.0)
+        value = self.dice_weight * dice + (1.0 - self.dice_weight) * mean
+        return torch.where(present.any(), value, value * 0.0)
+
+    def forward_scales(
+        self, outputs: Sequence[Tensor], targets: Sequence[Tensor], groups: Tensor, weights: Sequence[float]
+    ) -> Tensor:
+        """Return the weighted sum of the losses of outputs at several scales."""
+        values = [
+            weight * self(output, target, groups)
+            for output, target, weight in zip(outputs, targets, weights, strict=True)
+        ]
+        return torch.stack(values).sum()
+
+    def _dice_loss(self, product: Tensor, squares: Tensor, mask: Tensor) -> Tensor:
+        dice = (2.0 * product + self.smooth) / (squares + mask + self.smooth)
+        return 1.0 - dice.mean(dim=-1)

@@ -1,0 +1,137 @@
+"""From one value a sample to one value a group: on this process, or over all of torch.distributed."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+
+class NonAdditiveLossError(ValueError):
+    """The base loss can not be split by group: its value is not made of one value for each sample.
+
+    The mean over a group's samples is then not the group's loss, and group weights would act on numbers
+    that mix the groups (section 4.5 of Lee et al. 2025). Use a base that returns one value for each
+    sample (`reduction="none"`), or Dice pooled inside each group: `DiceCELoss(pool="group")`.
+    """
+
+
+def group_weights(counts: Sequence[float] | Tensor, *, eps: float = 1e-6, normalize: str = "sum") -> Tensor:
+    """Weight groups inversely to their size (Eq. 1-2 of Lee et al. 2025).
+
+    `w_g = N / (n_g + eps)`, with N the number of samples in all groups, then divided by their sum.
+
+    Args:
+        counts: samples of each group in the training cohort, (G,), all positive.
+        eps: as in Eq. 1.
+        normalize: "sum" makes the weights sum to 1 (Eq. 2); "mean" makes their mean 1, which keeps the
+            size of the loss, and so the learning rate, what it was.
+
+    Returns:
+        Weights (G,), of torch's default type.
+
+    Raises:
+        ValueError: a group has no samples (its number is named), or `normalize` is unknown.
+
+    >>> group_weights([300, 100])
+    tensor([0.2500, 0.7500])
+    >>> group_weights([300, 100], normalize="mean")
+    tensor([0.5000, 1.5000])
+    """
+    if normalize not in ("sum", "mean"):
+        raise ValueError(f'normalize must be "sum" or "mean", got {normalize!r}')
+    number = check_counts(counts)
+    weight = number.sum() / (number + eps)
+    weight = weight / (weight.sum() if normalize == "sum" else weight.mean())
+    return weight.to(torch.get_default_dtype())
+
+
+def group_mean(values: Tensor, groups: Tensor, num_groups: int) -> tuple[Tensor, Tensor]:
+    """Average values within each group; differentiable.
+
+    Args:
+        values: one value a sample, (B,).
+        groups: group ids, integer (B,); -1 is left out.
+        num_groups: groups of the cohort, G.
+
+    Returns:
+        The means (G,), 0 for a group that is absent, and the counts (G,), of the type of the means, which
+        is float32 at least. Mask with `counts > 0`: the 0 of an absent group is no loss of 0.
+
+    Raises:
+        ValueError: shapes, types or (on the CPU) ids are not as said.
+
+    >>> group_mean(torch.tensor([1.0, 3.0, 5.0, 9.0]), torch.tensor([0, 0, 2, -1]), 3)
+    (tensor([2., 0., 5.]), tensor([2., 0., 1.]))
+    """
+    check_group_ids(groups, values.shape[0] if values.ndim else 0, num_groups, values.device)
+    if values.ndim != 1:
+        raise ValueError(f"values must be a vector, one a sample, got shape {tuple(values.shape)}")
+    sums, counts = group_sums(values.unsqueeze(1), groups, num_groups)
+    return sums.squeeze(1) / counts.clamp(min=1.0), counts
+
+
+def group_sums(values: Tensor, groups: Tensor, num_groups: int) -> tuple[Tensor, Tensor]:
+    """Sum values (B, K) within each group, (G, K), and count samples (G,); in float32 at least.
+
+    A fixed number of groups and a mask: no size depends on the data, so nothing waits for a GPU. `where`
+    rather than a product, so that a NaN stays in its group.
+    """
+    if values.dtype in (torch.float16, torch.bfloat16):
+        values = values.float()
+    member = groups.unsqueeze(0) == torch.arange(num_groups, device=groups.device).unsqueeze(1)
+    sums = torch.where(member.unsqueeze(2), values.unsqueeze(0), values.new_zeros(())).sum(dim=1)
+    return sums, member.sum(dim=1).to(values.dtype)
+
+
+def sum_over_ranks(values: Tensor, process_group: dist.ProcessGroup | None = None) -> Tensor:
+    """Sum a tensor over the ranks; the gradient is that of the sum under DistributedDataParallel.
+
+    DDP averages gradients over ranks, so each rank's part is multiplied by the number of ranks. All
+    ranks make the same scalar from the result, hence the same gradient: none has to be sent.
+    """
+    if not (dist.is_available() and dist.is_initialized()):
+        return values
+    world = dist.get_world_size(process_group)
+    total = values.detach().clone()
+    dist.all_reduce(total, group=process_group)
+    return total + world * (values - values.detach())
+
+
+def precise(values: Tensor) -> Tensor:
+    """Return float64, or float32 where a device has no more (Apple's MPS)."""
+    return values.float() if values.device.type == "mps" else values.double()
+
+
+def check_counts(counts: Sequence[float] | Tensor, name: str = "counts") -> Tensor:
+    """Return group counts as float64 (G,) on the CPU, or raise a ValueError that names the group."""
+    number = torch.as_tensor(counts, dtype=torch.float64).detach().cpu()
+    if number.ndim != 1 or not number.numel():
+        raise ValueError(f"{name} must be a vector, one number a group, got {counts!r}")
+    for group, count in enumerate(number.tolist()):
+        if not 0 < count < float("inf"):
+            raise ValueError(f"{name} must be positive, got {count:g} for group {group}")
+    return number
+
+
+def check_group_ids(groups: Tensor, batch_size: int, num_groups: int, device: torch.device) -> None:
+    """Raise a ValueError unless `groups` are ids of a batch; their range is looked at on the CPU only."""
+    if not isinstance(groups, Tensor):
+        raise ValueError(f"groups must be a tensor of group ids, got {type(groups).__name__}")
+    if groups.is_floating_point() or groups.is_complex() or groups.dtype == torch.bool:
+        raise ValueError(f"groups must be integer ids, got {groups.dtype}")
+    if groups.shape != (batch_size,):
+        raise ValueError(
+            f"groups must have one id a sample, shape ({batch_size},), got {tuple(groups.shape)}"
+        )
+    if groups.device != device:
+        raise ValueError(f"groups must be on the device of the logits, {device}, got {groups.device}")
+    if groups.device.type == "cpu" and not torch.compiler.is_compiling():
+        check_range(groups, num_groups)
+
+
+def check_range(groups: Tensor, num_groups: int) -> None:
+    """Raise a ValueError unless all ids lie between -1 and G - 1; waits for a GPU."""
+    wrong = groups[(groups < -1) | (groups >= num_groups)]
+    if wrong.numel():
+        raise ValueError(f"groups must lie between -1 and {num_groups - 1}, got {int(wrong[0])}")

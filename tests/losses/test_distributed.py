@@ -1,0 +1,133 @@
+"""Real processes with uneven batches give what one process with all samples gives."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from fairseg.losses import (
+    ChiSquareGroupLoss,
+    CVaRGroupLoss,
+    DiceCELoss,
+    FairErrorBoundLoss,
+    GroupDROLoss,
+    GroupLoss,
+    ReweightedLoss,
+    VRExLoss,
+    WorstGroupLoss,
+)
+from fairseg.samplers import GroupBatchSampler
+
+# Ranks' batches differ in size; rank 0 lacks group 2, the last rank knows no group at all.
+GROUPS = {
+    2: [[0, 0, 1, 0, 1], [2, -1, 0]],
+    4: [[0, 0, 1, 0, 1], [2, -1, 0], [1], [-1, -1]],
+}
+STEPS = 3
+
+
+def make_losses() -> dict[str, GroupLoss]:
+    return {
+        "dro": GroupDROLoss(3, step_size=0.5),
+        "dro ema": GroupDROLoss(3, step_size=0.5, absent="ema"),
+        "dro dice": GroupDROLoss(3, DiceCELoss(pool="group"), step_size=0.5),
+        "reweighted": ReweightedLoss([5, 3, 1]),
+        "worst": WorstGroupLoss(3),
+        "cvar": CVaRGroupLoss(3, alpha=0.6),
+        "chi-square": ChiSquareGroupLoss(3, radius=0.5),
+        "v-rex": VRExLoss(3),
+        "fair error bound": FairErrorBoundLoss(3),
+    }
+
+
+def make_model() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 3, 1)).double()
+
+
+def samples(world: int, step: int) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+    """Return images, targets and groups of each rank."""
+    generator = torch.Generator().manual_seed(step)
+    sizes = [len(groups) for groups in GROUPS[world]]
+    images = [torch.randn(size, 1, 6, 6, generator=generator, dtype=torch.float64) for size in sizes]
+    targets = [torch.randint(0, 3, (size, 6, 6), generator=generator) for size in sizes]
+    groups = [torch.tensor(ids).roll(step) for ids in GROUPS[world]]
+    return images, targets, groups
+
+
+def train(
+    model: nn.Module, loss: GroupLoss, batches: list[tuple[Tensor, Tensor, Tensor]]
+) -> dict[str, Tensor]:
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    seen = {}
+    for step, (images, targets, groups) in enumerate(batches):
+        optimizer.zero_grad()
+        value = loss(model(images), targets, groups)
+        value.backward()
+        seen[f"value {step}"] = value.detach()
+        for name, parameter in model.named_parameters():
+            assert parameter.grad is not None
+            seen[f"{name.removeprefix('module.')} {step}"] = parameter.grad.clone()
+        optimizer.step()
+        seen[f"weights {step}"] = loss.group_weight.clone()
+        seen[f"counts {step}"] = loss.group_count.double().clone()
+    return seen
+
+
+def run_rank(rank: int, world: int, folder: Path) -> None:
+    """What each process does; called by this file when it is run as a script."""
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=world)
+    batches = [tuple(part[rank] for part in samples(world, step)) for step in range(STEPS)]
+    results = {
+        name: train(DistributedDataParallel(make_model()), loss, batches)  # type: ignore[arg-type]
+        for name, loss in make_losses().items()
+    }
+    sampler = GroupBatchSampler([0] * 40 + [1] * 8, 4)
+    torch.save({"results": results, "drawn": list(sampler)}, folder / f"{rank}.pt")
+    # In eval mode a rank may be alone with its validation data: nobody is waited for.
+    if rank == 0:
+        loss = GroupDROLoss(3).eval()
+        images, targets, groups = batches[0]
+        assert loss(make_model()(images), targets, groups).isfinite()
+        assert loss.group_count.sum() == 5
+    dist.barrier()
+    dist.destroy_process_group()
+
+
+@pytest.mark.parametrize("world", [2, 4])
+def test_ranks_together_are_one_process_with_all_samples(world: int, tmp_path: Path) -> None:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    ranks = [
+        subprocess.Popen(
+            [sys.executable, "-W", "ignore", __file__, str(rank), str(world), str(tmp_path)],
+            stderr=subprocess.PIPE,
+            env=environment,
+        )
+        for rank in range(world)
+    ]
+    for process in ranks:
+        _, said = process.communicate(timeout=240)
+        assert process.returncode == 0, said.decode()[-3000:]
+    batches = [tuple(torch.cat(part) for part in samples(world, step)) for step in range(STEPS)]
+    for name, loss in make_losses().items():
+        expected = train(make_model(), loss, batches)  # type: ignore[arg-type]
+        for rank in range(world):
+            got = torch.load(tmp_path / f"{rank}.pt")["results"][name]
+            for key, value in expected.items():
+                where = f"{name}, {key}, rank {rank}"
+                assert torch.allclose(got[key], value, rtol=1e-6, atol=1e-9), where
+    drawn = [torch.load(tmp_path / f"{rank}.pt")["drawn"] for rank in range(world)]
+    first = 16 // (4 * world)  # batches until 16 are drawn
+    flat = [index for of_rank in drawn for batch in of_rank[:first] for index in batch]
+    assert len(flat) == len(set(flat)) == 16  # the sampler found its rank by itself; no draw is shared
+
+
+if __name__ == "__main__":
+    run_rank(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))
