@@ -23,6 +23,8 @@ lint: $(VENV)/.installed-lint
 bench: $(VENV)/.installed-bench
 	$(BIN)/python benchmarks/metrics.py
 	$(BIN)/python benchmarks/audit.py
+	$(BIN)/python benchmarks/losses.py
+	$(BIN)/python benchmarks/samplers.py
 
 clean:
 	rm -rf $(VENV) demo

@@ -11,9 +11,10 @@ from fairseg.losses.group_loss import GroupLoss
 def check_group_loss(make: Callable[[int], GroupLoss]) -> None:
     """Raise an AssertionError unless a group loss keeps the promises that `GroupLoss` gives.
 
-    Checked on made-up batches: value and gradient are finite whichever groups are present, unknown samples
-    have no part in either, a batch of unknown samples gives 0 with a gradient of 0, the order of samples
-    does not matter, eval mode and `no_grad` change no state, and a saved state goes on as the original.
+    Checked on made-up batches: value and gradient are finite whichever groups are present, absent groups
+    have no weight (unless weights are kept in the state), unknown samples have no part in either, a batch of
+    unknown samples gives 0 with a gradient of 0, the order of samples does not matter, eval mode and
+    `no_grad` change no state, and a saved state goes on as the original.
 
     Args:
         make: returns a fresh loss for a number of groups; cross-entropy as its base is assumed to take
@@ -33,12 +34,16 @@ def check_group_loss(make: Callable[[int], GroupLoss]) -> None:
 def _check_batch(make: Callable[[int], GroupLoss], groups: Tensor) -> None:
     logits, target = _batch(len(groups))
     said = f"with groups {groups.tolist()}"
-    value, gradient = _run(make(3), logits, target, groups)
+    loss = make(3)
+    value, gradient = _run(loss, logits, target, groups)
     assert bool(value.isfinite()), f"the value is {value} {said}"
     assert value.ndim == 0, f"the value has shape {tuple(value.shape)}, it must be a scalar"
     assert bool(gradient.isfinite().all()), f"the gradient is not finite {said}"
     assert bool((gradient != 0).any()), f"the gradient is 0 {said}"
     assert bool((gradient[groups == -1] == 0).all()), f"unknown samples have a gradient {said}"
+    weight, absent = loss.group_weight, loss.group_count == 0
+    if "group_weight" not in loss.state_dict():  # what is kept for later batches may have weight
+        assert bool((weight[absent] == 0).all()), f"{said} absent groups have weight: {weight}"
     known = groups >= 0
     alone, _ = _run(make(3), logits[known], target[known], groups[known])
     assert torch.isclose(alone, value), f"unknown samples change the value from {alone} to {value} {said}"
