@@ -13,6 +13,7 @@ from fairseg.groups import Groups
 from fairseg.metrics import csv_files
 from fairseg.report import render
 from fairseg.report.files import write_files
+from fairseg.report.page_table import page_table
 from fairseg.report.plots import plot_labels, plot_overall, to_svg
 from fairseg.report.summary import TITLES, Summary, summarize
 
@@ -91,17 +92,6 @@ def _environment() -> Environment:
 
 def _page(scores: pd.DataFrame, summaries: Sequence[Summary], figures: dict[str, bytes], metric: str) -> str:
     overall = summaries[0]
-    tables = [
-        {
-            "name": summary.structure,
-            "caption": render.caption(summary),
-            "footnote": render.footnote(summary),
-            "columns": list(frame.columns),
-            "rows": [(name, list(row)) for name, row in zip(frame.index, frame.to_numpy(), strict=True)],
-        }
-        for summary in summaries
-        for frame in [render.cells(summary)]
-    ]
     return (
         _environment()
         .get_template("report.html.j2")
@@ -113,7 +103,7 @@ def _page(scores: pd.DataFrame, summaries: Sequence[Summary], figures: dict[str,
             cases=scores["case"].nunique(),
             subjects=scores["subject"].nunique(),
             labels=[summary.structure for summary in summaries[1:]],
-            tables=tables,
+            tables=[page_table(summary) for summary in summaries],
             figures={
                 name.removesuffix(".svg"): base64.b64encode(svg).decode() for name, svg in figures.items()
             },

@@ -11,6 +11,7 @@ from fairseg.metrics import csv_files
 from fairseg.report.summary import P_VALUE, Summary
 
 NONE = "\N{EN DASH}"  # what stands where there is no value
+FAIRNESS = ("SER", "Fairness gap", P_VALUE)
 _COUNTS = ("Subjects", "Structures")  # rows of whole numbers begin so
 _SIGNIFICANT = 0.05
 _WIDEST = 5  # groups that fit side by side into a terminal
@@ -33,6 +34,11 @@ def caption(summary: Summary) -> str:
     by = " and ".join(summary.groups.attributes)
     against = "" if summary.reference is None else f", reference: {summary.groups.name(summary.reference)}"
     return f"{summary.structure}, by {by}{against}"
+
+
+def is_count(measure: str) -> bool:
+    """Say whether a measure counts what was left out."""
+    return measure.startswith(_COUNTS)
 
 
 def to_terminal(summaries: Sequence[Summary]) -> str:
@@ -89,7 +95,7 @@ def footnote(summary: Summary) -> str:
             "Fairness gap: median DSC of the best group minus that of the worst."
             if summary.reference is None
             else "Fairness gap: median DSC of the reference group minus that of the group; "
-            "in the last column that of the group farthest away."
+            "under All that of the group farthest away."
         )
         notes += [gap, "SER: largest median error (1 - DSC) over the smallest."]
         notes.append(_about_p(summary))
@@ -117,7 +123,7 @@ def _rows(summary: Summary) -> list[tuple[str, list[float]]]:
 def _cell(measure: str, value: float) -> str:
     if np.isnan(value):
         return NONE
-    if measure.startswith(_COUNTS):
+    if is_count(measure):
         return f"{value:.0f}"
     if measure == P_VALUE:
         # Near the limit a digit more, so that 0.0497* does not look like 0.05*.
@@ -141,9 +147,7 @@ def _stacked(
         frame = cells(summary)
         narrow: dict[str, Any] = {}
         if len(summary.groups) > widest:
-            nothing = [
-                str(name).startswith(_COUNTS) and set(row) <= {"0", NONE} for name, row in frame.iterrows()
-            ]
+            nothing = [is_count(str(name)) and set(row) <= {"0", NONE} for name, row in frame.iterrows()]
             frame = frame[~np.array(nothing)].T
             narrow = {"maxheadercolwidths": 12, "maxcolwidths": [28, *[None] * frame.shape[1]]}
         body = tabulate(
