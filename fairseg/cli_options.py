@@ -108,7 +108,7 @@ scoring = _options(
         show_default=True,
         help="Distance of a structure that only one mask has: left out and counted, or the image's diagonal.",
     ),
-    click.option("--tolerance", type=float, help="Tolerance of nsd, mm."),
+    click.option("--tolerance", type=float, help="Tolerance of nsd: mm, or pixels where masks are PNG."),
     click.option(
         "--workers",
         type=click.IntRange(min=1),

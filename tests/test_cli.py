@@ -140,8 +140,18 @@ def test_png_masks_with_sex_as_the_group_and_no_dataset_json(tmp_path: Path, sav
         *("--cross-check", "24"),
         cwd=tmp_path,
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0
+    assert done.stderr == "fairseg: note: distances are in pixels: PNG files state no voxel size\n"
     assert "female (n=4)" in done.stdout
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "distances are in pixels: PNG files state no voxel size" in page
+    report = ["report", str(tmp_path / "out" / "scores.csv"), "--by", "sex", "--out", str(tmp_path / "again")]
+    assert main(report) == 0
+    for folder in ("out", "again"):
+        for path in (tmp_path / folder).iterdir():
+            text = path.read_text()
+            assert "(mm)" not in text, path
+            assert path.name not in (*TABLES[:3], "report.html", "overall.svg") or "HD (px)" in text, path
     scores = read_scores(tmp_path / "out" / "scores.csv")
     assert sorted(set(scores["label"])) == ["1", "2", "3"]
     assert len(scores) == 24

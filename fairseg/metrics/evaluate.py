@@ -54,9 +54,10 @@ def evaluate(
             subject) and the attributes, as from `read_cohort`.
         labels: label values, or name -> value. `None`: nnU-Net's dataset.json in or above
             `references` says; if there is none, every value found in a reference is a label.
-        metrics: any of "dice", "hd", "hd95", "assd", "nsd"; distances in mm, spacing from the files.
+        metrics: any of "dice", "hd", "hd95", "assd", "nsd"; distances in mm, spacing from the files
+            (in pixels where the files are PNG, which states none; a note says so).
         empty: distance of a label that only one mask has: "nan" or "diagonal" (see `hausdorff`).
-        tolerance: for "nsd", mm.
+        tolerance: for "nsd", in the unit of the distances.
         num_workers: processes; the result does not depend on it.
         on_error: "stop" raises at the first case that cannot be scored; "skip" leaves it out.
         cross_check: this many case-label pairs, drawn at random, are computed again with medpy.
@@ -68,7 +69,7 @@ def evaluate(
         its value), the metrics, prediction_voxels and reference_voxels; one row per case and label,
         in the order of the cohort. A label that neither mask of a case has is NaN, with 0 voxels.
         `scores.attrs["notes"]` lists what was left out and why, `scores.attrs["skipped"]` maps each
-        skipped case to its error.
+        skipped case to its error; `scores.attrs["unit"]` is "px" if all distances are in pixels.
 
     Raises:
         ValueError: an input is not usable; the message names the argument, file, case or row.
@@ -109,6 +110,7 @@ def evaluate(
         raise ValueError(f"no case could be scored: {_one_line(skipped)}")
 
     notes += _notes(results)
+    pixels = _are_pixels(results, metrics, notes)
     if named is None:
         named = _labels_found(results, notes)
     _check_labels_occur(results, named)
@@ -118,7 +120,7 @@ def evaluate(
     notes += [f"skipped case {case}: {error}" for case, error in skipped.items()]
     for note in notes:
         logger.warning("%s", note)
-    scores.attrs = {"notes": notes, "skipped": skipped}
+    scores.attrs = {"notes": notes, "skipped": skipped, **({"unit": "px"} if pixels else {})}
     return scores
 
 
@@ -201,6 +203,19 @@ def _notes(results: Iterable[Result]) -> list[str]:
     for said, cases in heard.items():
         notes.append(f"image reader: {said} ({len(cases)} files, first of case {cases[0]})")
     return notes
+
+
+def _are_pixels(results: Sequence[Result], metrics: Sequence[str], notes: list[str]) -> bool:
+    """Say whether all distances are in pixels, and note those that are."""
+    cases = [result.case for result in results if result.unit == "px"]
+    measured = [name for name in metrics if name != "dice"]
+    if not cases or not measured:
+        return False
+    everywhere = len(cases) == len(results)
+    what = "the tolerance of nsd is" if measured == ["nsd"] else "distances are"
+    where = "" if everywhere else f" in {_cases(cases)} ({_names(cases)})"
+    notes.append(f"{what} in pixels{where}: PNG files state no voxel size")
+    return everywhere
 
 
 def _labels_found(results: Iterable[Result], notes: list[str]) -> dict[str | int, int]:

@@ -1,7 +1,7 @@
 """The scores table as a file: written whole, safe to open in a spreadsheet, and read back the same.
 
 Beside `scores.csv` lies `scores.notes.json` with what the table itself cannot hold: the notes on what was
-left out, and the cases that were skipped.
+left out, the cases that were skipped, and the unit of the distances if it is not mm.
 """
 
 import json
@@ -20,6 +20,8 @@ from fairseg.metrics.work import VOXELS
 def scores_to_files(scores: pd.DataFrame, name: str = "scores.csv") -> dict[str, str]:
     """Return the files of a scores table as name -> text: the CSV and its JSON."""
     about = {"notes": scores.attrs.get("notes", []), "skipped": scores.attrs.get("skipped", {})}
+    if scores.attrs.get("unit") == "px":
+        about["unit"] = "px"
     text = json.dumps(about, indent=1, ensure_ascii=False) + "\n"
     return {name: to_csv(scores), _about(Path(name)).name: text}
 
@@ -69,11 +71,14 @@ def _read_about(file: Path) -> dict[Hashable | None, Any]:
     try:
         saved = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
         notes, skipped = list(saved.get("notes", [])), dict(saved.get("skipped", {}))
+        about: dict[Hashable | None, Any] = {"notes": notes, "skipped": skipped}
+        if saved.get("unit") == "px":
+            about["unit"] = "px"
     except (OSError, ValueError, AttributeError, TypeError):
         raise ValueError(
             f"{file} must hold the notes of a scores table; if it is something else, move it"
         ) from None
-    return {"notes": notes, "skipped": skipped}
+    return about
 
 
 def _numbers(column: "pd.Series[Any]", file: Path) -> "pd.Series[Any]":

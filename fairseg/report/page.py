@@ -107,8 +107,8 @@ def _page(scores: pd.DataFrame, summaries: Sequence[Summary], figures: dict[str,
             figures={
                 name.removesuffix(".svg"): base64.b64encode(svg).decode() for name, svg in figures.items()
             },
-            metric=TITLES[metric],
-            metrics=[TITLES[name] for name in TITLES if name in scores],
+            metric=overall.title(metric),
+            metrics=[overall.title(name) for name in TITLES if name in scores],
             notes=scores.attrs.get("notes", []),
             skipped=scores.attrs.get("skipped", {}),
         )

@@ -72,7 +72,7 @@ def plot_overall(summary: Summary) -> Figure:
                 {"rotation": 60, "ha": "right", "rotation_mode": "anchor"} if many else {}
             )
             ax.set_xticks(range(len(names)), ticks, fontsize=8 if many else 9, parse_math=False, **turned)
-            ax.set_ylabel(TITLES[metric])
+            ax.set_ylabel(summary.title(metric))
             ax.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
             ax.grid(axis="y", color="#dfe4e8", lw=0.7)
     return figure
@@ -102,7 +102,7 @@ def plot_labels(summaries: Sequence[Summary], metric: str) -> Figure:
                 ax.plot(line, [row - 0.46, row + 0.46], ls="--", lw=1.1, color=_LINE, zorder=1)
         ax.set_yticks(range(len(summaries)), [plain(part.structure) for part in summaries], parse_math=False)
         ax.set_ylim(len(summaries) - 0.5, -0.5)
-        ax.set_xlabel(TITLES[metric])
+        ax.set_xlabel(summaries[0].title(metric))
         ax.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
         ax.grid(axis="x", color="#dfe4e8", lw=0.7)
         ax.tick_params(axis="y", length=0)

@@ -99,6 +99,8 @@ def footnote(summary: Summary) -> str:
         )
         notes += [gap, "SER: largest median error (1 - DSC) over the smallest."]
         notes.append(_about_p(summary))
+    if summary.unit == "px":
+        notes.append("Distances in pixels: the files state no voxel size.")
     return " ".join(notes)
 
 

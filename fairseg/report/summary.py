@@ -42,6 +42,7 @@ class Summary:
             reference group with itself, or what would need more groups or subjects.
         subjects: one row a subject and group, with columns subject, group (id, -1 unknown) and the
             metrics: the values that the table sums up.
+        unit: of the distances, "mm" or "px".
     """
 
     structure: str
@@ -49,11 +50,21 @@ class Summary:
     reference: int | None
     table: pd.DataFrame
     subjects: pd.DataFrame
+    unit: str = "mm"
 
     @property
     def counts(self) -> npt.NDArray[np.int64]:
         """Subjects in each group, int64 (G,)."""
         return self.groups.counts(self.subjects["group"].to_numpy())
+
+    def title(self, metric: str) -> str:
+        """Return what a metric is called, with its unit."""
+        return title(metric, self.unit)
+
+
+def title(metric: str, unit: str) -> str:
+    """Return what a metric is called, with its unit."""
+    return TITLES[metric].replace("(mm)", f"({unit})")
 
 
 def summarize(scores: pd.DataFrame, groups: Groups, *, reference: str | None = None) -> list[Summary]:
@@ -100,7 +111,8 @@ def summarize(scores: pd.DataFrame, groups: Groups, *, reference: str | None = N
         (OVERALL, rows),
         *((str(name), part) for name, part in rows.groupby("label", sort=False)),
     ]
-    return [_summary(name, part, metrics, groups, chosen) for name, part in parts]
+    unit = "px" if scores.attrs.get("unit") == "px" else "mm"
+    return [_summary(name, part, metrics, groups, chosen, unit) for name, part in parts]
 
 
 def _summary(
@@ -109,6 +121,7 @@ def _summary(
     metrics: Sequence[str],
     groups: Groups,
     reference: int | None,
+    unit: str,
 ) -> Summary:
     subjects = _subject_scores(rows, metrics)
     columns = [*groups.names, ALL]
@@ -121,16 +134,17 @@ def _summary(
         median, count = by_group(values, group, len(groups))
         spread, _ = by_group(values, group, len(groups), "iqr")
         spread[count < 2] = np.nan  # one subject has no spread
-        table[f"Median {TITLES[metric]}"] = [
+        name = title(metric, unit)
+        table[f"Median {name}"] = [
             *median,
             np.median(everyone) if everyone.size else np.nan,
         ]
-        table[f"IQR {TITLES[metric]}"] = [*spread, iqr(everyone) if everyone.size > 1 else np.nan]
+        table[f"IQR {name}"] = [*spread, iqr(everyone) if everyone.size > 1 else np.nan]
     if "dice" in metrics:
         table |= _fairness(subjects, len(groups), reference)
     table |= _left_out(rows, subjects, metrics, len(groups))
     frame = pd.DataFrame.from_dict(table, orient="index", columns=columns, dtype=float)
-    return Summary(structure, groups, reference, frame, subjects)
+    return Summary(structure, groups, reference, frame, subjects, unit)
 
 
 def _subject_scores(rows: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
@@ -189,8 +203,8 @@ def _left_out(
     distances = [name for name in metrics if name in DISTANCES]  # all are missing for the same subjects
     group = subjects["group"].to_numpy()
     for name in [*(name for name in metrics if name == "dice"), *distances[:1]]:
-        title = TITLES[name].removesuffix(" (mm)")
-        counts[f"Subjects without {title}"] = by_id(group[subjects[name].isna().to_numpy()])
+        plain = TITLES[name].removesuffix(" (mm)")
+        counts[f"Subjects without {plain}"] = by_id(group[subjects[name].isna().to_numpy()])
     if set(VOXELS) <= set(rows.columns):
         group = rows["group"].to_numpy()
         predicted, true = (rows[name].to_numpy() > 0 for name in VOXELS)

@@ -44,6 +44,63 @@ def cut(path: Path, keep: float = 0.5) -> None:
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * keep)])
 
 
+@pytest.fixture
+def flat(tmp_path: Path, save_mask: Save) -> Path:
+    """Return folders of two cases as PNG, a voxel in each mask; PNG states no size."""
+    for folder in ("predictions", "references"):
+        (tmp_path / folder).mkdir()
+        for case in ("a", "b"):
+            voxels = np.zeros((6, 6), np.uint8)
+            voxels[1, 1 if folder == "references" else 4] = 1
+            save_mask(tmp_path / folder / f"{case}.png", voxels, spacing=(1.0, 1.0))
+    return tmp_path
+
+
+PNG_TABLE = {"case": ["a", "b"], "sex": ["F", "M"]}
+
+
+# --- the unit
+
+
+def test_distances_between_png_masks_are_in_pixels_and_a_note_says_so(flat: Path) -> None:
+    scores = score(flat, PNG_TABLE)
+    assert list(scores["hd"]) == [3.0, 3.0]
+    assert scores.attrs["notes"] == ["distances are in pixels: PNG files state no voxel size"]
+    assert scores.attrs["unit"] == "px"
+
+
+def test_the_tolerance_is_in_pixels_too(flat: Path) -> None:
+    scores = score(flat, PNG_TABLE, metrics=("dice", "nsd"), tolerance=3.0)
+    assert list(scores["nsd"]) == [1.0, 1.0]
+    assert notes_of(scores) == "the tolerance of nsd is in pixels: PNG files state no voxel size"
+
+
+def test_dice_has_no_unit(flat: Path) -> None:
+    assert score(flat, PNG_TABLE, metrics=("dice",)).attrs == {"notes": [], "skipped": {}}
+
+
+def test_a_png_with_a_voxel_size_of_its_own_is_in_mm(flat: Path, save_mask: Save) -> None:
+    for path in flat.glob("*/*.png"):
+        voxels = sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
+        save_mask(path, voxels, spacing=(2.0, 2.0))
+    scores = score(flat, PNG_TABLE)
+    assert list(scores["hd"]) == [6.0, 6.0]
+    assert scores.attrs == {"notes": [], "skipped": {}}
+
+
+def test_a_png_among_other_files_is_named(flat: Path, save_mask: Save) -> None:
+    for folder in ("predictions", "references"):
+        path = flat / folder / "b.png"
+        save_mask(
+            path.with_name("b.nii"), sitk.GetArrayFromImage(sitk.ReadImage(str(path))), spacing=(2.0, 2.0)
+        )
+        path.unlink()
+    scores = score(flat, PNG_TABLE)
+    assert list(scores["hd"]) == [3.0, 6.0]
+    assert notes_of(scores) == "distances are in pixels in 1 case (a): PNG files state no voxel size"
+    assert "unit" not in scores.attrs
+
+
 # --- the table
 
 

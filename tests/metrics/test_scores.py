@@ -119,6 +119,8 @@ def test_notes_and_skipped_cases_come_back() -> None:
     scores.attrs = {"notes": ["1 case … left out", "=x"], "skipped": {"c9": "no prediction\nin the folder"}}
     assert again(scores).attrs == scores.attrs
     assert again(table(["a"])).attrs == {"notes": [], "skipped": {}}
+    scores.attrs["unit"] = "px"
+    assert again(scores).attrs["unit"] == "px"
 
 
 def test_no_cell_of_the_file_is_a_formula() -> None:
