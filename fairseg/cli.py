@@ -153,18 +153,16 @@ def audit(
     from fairseg.report.files import check_writable, write_files  # noqa: PLC0415
 
     check_writable(out)
-    # What the table alone can tell to be wrong must not come out only after an hour of scoring.
-    cohort = read_cohort(table)
-    everyone = Groups.from_table(cohort, by=by, bins=_one_each(bins))
-    _check_group_number(everyone)
+    # What the table and the names of files can tell to be wrong must not come out after an hour of scoring.
+    cohort = _with_files(read_cohort(table), scoring["predictions"], scoring["references"])
+    groups = Groups.from_table(cohort, by=by, bins=_one_each(bins))
+    _check_group_number(groups)
     if reference is not None:
         try:
-            everyone.index(reference)
+            groups.index(reference)
         except ValueError as error:
             raise ValueError(f"--reference: {error}") from None
     scores = _scores(table, on_error=on_error, **scoring)
-    attempted = cohort[cohort["case"].isin([*scores["case"], *scores.attrs["skipped"]])]
-    groups = Groups.from_table(attempted, by=by, bins=_one_each(bins))
     files = scores_to_files(scores)
     try:
         _write(scores, groups, out, reference, files)
@@ -209,6 +207,15 @@ def _scores(table: Path, *, on_error: Any, workers: int, **options: Any) -> Any:
         progress=True,
         **options,
     )
+
+
+def _with_files(cohort: Any, predictions: Path, references: Path) -> Any:
+    """Return the rows of the cases that have a file, if there are any: the others form no groups."""
+    from fairseg.metrics.images import find_masks  # noqa: PLC0415
+
+    there = find_masks(predictions, "predictions").keys() | find_masks(references, "references").keys()
+    found = cohort[cohort["case"].isin(there)]
+    return cohort if found.empty else found
 
 
 def _one_each(bins: Sequence[tuple[str, list[float]]]) -> dict[str, list[float]]:

@@ -534,6 +534,37 @@ def test_an_option_that_is_not_usable_is_named(
     bad(cohort, audit(cohort, *options), capfd, *fragments)
 
 
+def test_an_age_for_each_subject_is_refused_before_anything_is_scored(
+    cohort: Path, capfd: pytest.CaptureFixture[str], save_mask: Save
+) -> None:
+    rows = "".join(f"s{number}_ED,{40 + number}\n" for number in range(1, 29))
+    (cohort / "groups.csv").write_text(f"case,age\n{rows}")
+    for kind in ("predictions", "references"):
+        for number in range(9, 29):
+            (cohort / kind / f"s{number}_ED.nii.gz").write_bytes(b"")  # to be scored, it would be an error
+    bad(cohort, audit(cohort, by="age"), capfd, "28 numeric levels", "--bins age=")
+
+
+def test_groups_are_those_that_have_files_whatever_else_the_table_holds(cohort: Path) -> None:
+    # 28 training subjects without files: too many ages for groups, but none of them is here.
+    table = cohort / "groups.csv"
+    rows = table.read_text() + "".join(f"train{age},train{age},F,A,{age}\n" for age in range(18, 46))
+    table.write_text(rows)
+    assert main(audit(cohort, by="age")) == 0
+    assert (
+        main(["report", str(cohort / "out" / "scores.csv"), "--by", "age", "--out", str(cohort / "b")]) == 0
+    )
+    for name in TABLES:
+        assert (cohort / "out" / name).read_bytes() == (cohort / "b" / name).read_bytes()
+
+
+def test_groups_of_one_subject_each_are_noted(cohort: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(audit(cohort, by="case")) == 0
+    note = "by case: 10 of 10 groups have one subject only, whose score is their median"
+    assert capfd.readouterr().err == f"fairseg: note: {note}\n"
+    assert note in (cohort / "out" / "report.html").read_text()
+
+
 @pytest.mark.parametrize("missing", ["--groups", "--by", "--out"])
 def test_an_option_that_is_missing_is_named(
     cohort: Path, capfd: pytest.CaptureFixture[str], missing: str

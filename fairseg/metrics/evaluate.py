@@ -15,6 +15,7 @@ from fairseg.metrics.distance import Empty
 from fairseg.metrics.images import find_masks, read_dataset_labels
 from fairseg.metrics.masks import Labels, label_values
 from fairseg.metrics.score import METRICS, check_metrics
+from fairseg.metrics.wording import counted, listed
 from fairseg.metrics.work import VOXELS, Job, Result, run
 
 logger = logging.getLogger(__name__)
@@ -142,7 +143,7 @@ def _checked(cohort: pd.DataFrame | Mapping[str, Sequence[Any]]) -> pd.DataFrame
     table = table.assign(case=table["case"].astype(str))
     twice = table["case"][table["case"].duplicated()]
     if len(twice):
-        raise ValueError(f"cohort must have one row a case, got several of {_names(twice)}")
+        raise ValueError(f"cohort must have one row a case, got several of {listed(twice)}")
     subject = (
         table["subject"].where(table["subject"].notna(), table["case"])
         if "subject" in table
@@ -173,19 +174,22 @@ def _match(
     }
     if not cases and not skipped:
         raise ValueError(
-            f"cohort and folders must share cases, got {_names(table.index)} in the cohort "
-            f"and {_names(sorted(true))} in the folder of references"
+            f"cohort and folders must share cases, got {listed(table.index)} in the cohort "
+            f"and {listed(sorted(true))} in the folder of references"
         )
     notes = []
     if unknown:
-        notes.append(f"{_cases(unknown)} not in the cohort, so of unknown group: {_names(unknown)}")
+        notes.append(
+            f"{counted(len(unknown), 'case')} not in the cohort, so of unknown group: {listed(unknown)}"
+        )
     if neither:
-        notes.append(f"{_cases(neither)} of the cohort without files, left out: {_names(neither)}")
+        notes.append(
+            f"{counted(len(neither), 'case')} of the cohort without files, left out: {listed(neither)}"
+        )
     for kind, names in only.items():
         if names:
-            notes.append(
-                f"{_cases(names)} not in the cohort and with a {kind} only, left out: {_names(names)}"
-            )
+            cases_only = counted(len(names), "case")
+            notes.append(f"{cases_only} not in the cohort and with a {kind} only, left out: {listed(names)}")
     return cases + unknown, notes
 
 
@@ -195,11 +199,11 @@ def _notes(results: Iterable[Result]) -> list[str]:
     heard: dict[str, list[str]] = {}
     for result in results:
         for kind, values in result.strays.items():
-            said = f"values in a {kind} that are no label, not scored: {_names(values, 10)}"
+            said = f"values in a {kind} that are no label, not scored: {listed(values, 10)}"
             strays.setdefault(said, []).append(result.case)
         for message in result.messages:
             heard.setdefault(_MEANING.get(message, message), []).append(result.case)
-    notes = [f"{said} ({_cases(cases)}: {_names(cases)})" for said, cases in strays.items()]
+    notes = [f"{said} ({counted(len(cases), 'case')}: {listed(cases)})" for said, cases in strays.items()]
     for said, cases in heard.items():
         notes.append(f"image reader: {said} ({len(cases)} files, first of case {cases[0]})")
     return notes
@@ -213,7 +217,7 @@ def _are_pixels(results: Sequence[Result], metrics: Sequence[str], notes: list[s
         return False
     everywhere = len(cases) == len(results)
     what = "the tolerance of nsd is" if measured == ["nsd"] else "distances are"
-    where = "" if everywhere else f" in {_cases(cases)} ({_names(cases)})"
+    where = "" if everywhere else f" in {counted(len(cases), 'case')} ({listed(cases)})"
     notes.append(f"{what} in pixels{where}: PNG files state no voxel size")
     return everywhere
 
@@ -228,7 +232,7 @@ def _labels_found(results: Iterable[Result], notes: list[str]) -> dict[str | int
                     seen[name].add(value)
     only = sorted(seen[VOXELS[0]] - seen[VOXELS[1]])
     if only:
-        notes.append(f"values in predictions that no reference has, not scored: {_names(only)}")
+        notes.append(f"values in predictions that no reference has, not scored: {listed(only)}")
     if not seen[VOXELS[1]]:
         raise ValueError("references must hold at least one label, got only background")
     return {value: value for value in sorted(seen[VOXELS[1]])}
@@ -266,13 +270,6 @@ def _one_line(skipped: Mapping[str, str]) -> str:
     by_error: dict[str, list[str]] = {}
     for case, error in skipped.items():
         by_error.setdefault(error, []).append(case)
-    return "; ".join(f"{error}: {_cases(cases)} ({_names(cases)})" for error, cases in by_error.items())
-
-
-def _cases(names: Sequence[str]) -> str:
-    return f"{len(names)} case{'s' if len(names) != 1 else ''}"
-
-
-def _names(names: Iterable[object], most: int = 5) -> str:
-    listed = [str(name) for name in names]
-    return ", ".join(listed[:most]) + (f" and {len(listed) - most} more" if len(listed) > most else "")
+    return "; ".join(
+        f"{error}: {counted(len(cases), 'case')} ({listed(cases)})" for error, cases in by_error.items()
+    )

@@ -1,6 +1,7 @@
 """Everything a report consists of, in one folder: tables, plots and the page that shows them."""
 
 import base64
+import logging
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -13,9 +14,12 @@ from fairseg.groups import Groups
 from fairseg.metrics import csv_files
 from fairseg.report import render
 from fairseg.report.files import write_files
+from fairseg.report.notes import notes_on
 from fairseg.report.page_table import page_table
 from fairseg.report.plots import plot_labels, plot_overall, to_svg
 from fairseg.report.summary import TITLES, Summary, summarize
+
+logger = logging.getLogger(__name__)
 
 PAGE = "report.html"
 FIGURES = {"overall.svg", "labels.svg"}
@@ -33,7 +37,8 @@ def write_report(
 
     Written are `report.html` (self-contained), `summary.csv` (unrounded), `summary.md`, `summary.tex`,
     `subjects.csv` (the values that are summarised), `overall.svg` and `labels.svg`. Either all files
-    are written or none; files of those names are replaced.
+    are written or none; files of those names are replaced. What the table and its groups give reason to
+    note (see `notes_on`) stands on the page and is logged.
 
     Args:
         scores: as from `evaluate` or `read_scores`; notes and skipped cases are taken from its attrs.
@@ -49,12 +54,13 @@ def write_report(
         ValueError: as `summarize`, or the folder cannot be written.
     """
     summaries = summarize(scores, groups, reference=reference)
+    notes = notes_on(scores, summaries[0])
     figures = {"overall.svg": to_svg(plot_overall(summaries[0]))}
     metric = next(name for name in TITLES if name in scores)
     if len(summaries) > 2:  # with a single label both figures would be the same
         figures["labels.svg"] = to_svg(plot_labels(summaries[1:], metric))
     files: dict[str, str | bytes] = {
-        PAGE: _page(scores, summaries, figures, metric),
+        PAGE: _page(scores, summaries, figures, metric, [*scores.attrs.get("notes", []), *notes]),
         "summary.csv": render.to_csv(summaries),
         "summary.md": render.to_markdown(summaries),
         "summary.tex": render.to_latex(summaries),
@@ -65,6 +71,8 @@ def write_report(
     write_files(Path(out), files)
     for name in FIGURES - figures.keys():
         (Path(out) / name).unlink(missing_ok=True)  # of an earlier report, which this one replaces
+    for note in notes:
+        logger.warning("%s", note)
     return summaries
 
 
@@ -90,7 +98,13 @@ def _environment() -> Environment:
     )
 
 
-def _page(scores: pd.DataFrame, summaries: Sequence[Summary], figures: dict[str, bytes], metric: str) -> str:
+def _page(
+    scores: pd.DataFrame,
+    summaries: Sequence[Summary],
+    figures: dict[str, bytes],
+    metric: str,
+    notes: Sequence[str],
+) -> str:
     overall = summaries[0]
     return (
         _environment()
@@ -109,7 +123,7 @@ def _page(scores: pd.DataFrame, summaries: Sequence[Summary], figures: dict[str,
             },
             metric=overall.title(metric),
             metrics=[overall.title(name) for name in TITLES if name in scores],
-            notes=scores.attrs.get("notes", []),
+            notes=notes,
             skipped=scores.attrs.get("skipped", {}),
         )
     )

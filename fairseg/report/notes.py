@@ -1,0 +1,28 @@
+"""What a scores table and its groups give reason to note, beside what was left out when it was made."""
+
+import pandas as pd
+
+from fairseg.metrics.wording import counted
+from fairseg.report.summary import Summary
+
+
+def notes_on(scores: pd.DataFrame, overall: Summary) -> list[str]:
+    """Return what a reader of the report must know of this table, one line each.
+
+    Args:
+        scores: the scores table.
+        overall: its summary over all labels.
+    """
+    found = (_single(overall),)
+    return [note for note in found if note]
+
+
+def _single(overall: Summary) -> str:
+    """Note groups of one subject if most are."""
+    single, number = int((overall.counts == 1).sum()), len(overall.groups)
+    if 2 * single <= number:
+        return ""
+    by = " and ".join(overall.groups.attributes)
+    return (
+        f"by {by}: {single} of {counted(number, 'group')} have one subject only, whose score is their median"
+    )
