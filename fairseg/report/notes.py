@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from fairseg.metrics.wording import counted
+from fairseg.metrics.wording import counted, listed
 from fairseg.report.summary import Summary
 
 
@@ -13,8 +13,24 @@ def notes_on(scores: pd.DataFrame, overall: Summary) -> list[str]:
         scores: the scores table.
         overall: its summary over all labels.
     """
-    found = (_single(overall),)
+    found = (_lacking(scores), _single(overall))
     return [note for note in found if note]
+
+
+def _lacking(scores: pd.DataFrame) -> str:
+    """Note cases that have no row of a label that other cases have."""
+    labels = dict.fromkeys(scores["label"])
+    lacking = {}
+    for case, found in scores.groupby("case", sort=False)["label"]:
+        if missing := labels.keys() - set(found):
+            lacking[case] = [label for label in labels if label in missing]
+    if not lacking:
+        return ""
+    cases = listed(f"{case} ({listed(missing)})" for case, missing in lacking.items())
+    return (
+        f"{counted(len(lacking), 'case')} without a row of a label that other cases have, "
+        f"so averaged over fewer labels: {cases}"
+    )
 
 
 def _single(overall: Summary) -> str:
