@@ -13,7 +13,8 @@ def notes_on(scores: pd.DataFrame, overall: Summary) -> list[str]:
         scores: the scores table.
         overall: its summary over all labels.
     """
-    found = (_lacking(scores), _single(overall))
+    dice = "" if "dice" in scores else "without Dice there is no SER, no fairness gap and no p: all need it"
+    found = (dice, _lacking(scores), _single(overall))
     return [note for note in found if note]
 
 

@@ -68,10 +68,8 @@ def to_latex(summaries: Sequence[Summary]) -> str:
         )
         rules = iter((r"\toprule", r"\midrule", r"\bottomrule"))
         body = "\n".join(next(rules) if line == r"\hline" else line for line in body.split("\n"))
-        parts.append(
-            "\\begin{table}\n\\centering\n"
-            f"\\caption{{{_latex(caption(summary))}. {_latex(footnote(summary))}}}\n{body}\n\\end{{table}}\n"
-        )
+        about = _latex(f"{caption(summary)}. {footnote(summary)}".rstrip())
+        parts.append(f"\\begin{{table}}\n\\centering\n\\caption{{{about}}}\n{body}\n\\end{{table}}\n")
     return "\n".join(parts)
 
 
@@ -163,7 +161,8 @@ def _stacked(
             disable_numparse=True,
             **narrow,
         )
-        parts.append(f"{heading(safe(caption(summary)))}\n\n{body}\n\n{safe(footnote(summary))}\n")
+        below = f"\n{safe(footnote(summary))}\n" if footnote(summary) else ""
+        parts.append(f"{heading(safe(caption(summary)))}\n\n{body}\n{below}")
     return "\n".join(parts)
 
 

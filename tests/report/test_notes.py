@@ -9,6 +9,7 @@ import pytest
 from fairseg import Groups
 from fairseg.report import summarize, write_report
 from fairseg.report.notes import notes_on
+from fairseg.report.render import to_terminal
 
 
 def table(cases: int = 8, labels: tuple[str, ...] = ("LV", "RV")) -> pd.DataFrame:
@@ -23,6 +24,19 @@ def notes(scores: pd.DataFrame, by: str = "sex") -> list[str]:
 
 def test_a_whole_table_gives_nothing_to_note() -> None:
     assert notes(table()) == []
+
+
+def test_without_dice_the_missing_measures_are_noted_and_no_footnote_is_left_blank(tmp_path: Path) -> None:
+    scores = table().drop(columns="dice")
+    assert notes(scores) == ["without Dice there is no SER, no fairness gap and no p: all need it"]
+    summaries = write_report(scores, Groups.from_table(scores, by="sex"), tmp_path)
+    assert len(summaries) == 3
+    assert '<p class="note">' not in (tmp_path / "report.html").read_text()
+    assert ". }" not in (tmp_path / "summary.tex").read_text()
+    for text in ((tmp_path / "summary.md").read_text(), to_terminal(summaries)):
+        assert "\n\n\n" not in text
+        assert text.endswith("\n")
+        assert not text.endswith("\n\n")
 
 
 def test_a_case_that_lacks_the_row_of_a_label_is_named_with_the_label() -> None:
