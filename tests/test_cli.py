@@ -298,6 +298,11 @@ def _as(extension: str) -> Spoil:
     return spoil
 
 
+def _four_axes(cohort: Path, save: Save) -> None:
+    for kind in ("predictions", "references"):
+        sitk.WriteImage(sitk.Image([5, 4, 3, 2], sitk.sitkUInt8), str(cohort / kind / NIFTI))
+
+
 def _pixdim(value: float) -> Spoil:
     """Put a number into the headers of both masks as the size of a voxel along x."""
 
@@ -333,6 +338,7 @@ BAD_CASES: dict[str, Spoil] = {
     "empty": _content(lambda _: b""),
     "text": _content(lambda _: b"not an image\n"),
     "text as PNG": _content(lambda _: b"not an image\n", "s3_ED.png"),
+    "4D": _four_axes,
     "truncated NRRD": _as(".nrrd"),
     "truncated MetaImage": _as(".mha"),
     "spacing 0": _pixdim(0.0),

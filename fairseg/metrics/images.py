@@ -131,7 +131,8 @@ def read_mask(path: Path) -> Mask:
     """Read one mask.
 
     Raises:
-        ValueError: the file is no image, is truncated, or has several channels; it names the file.
+        ValueError: the file is no image, is truncated, has several channels, or is not 2D or 3D; it names
+            the file.
     """
     reader = _READERS.get(path.suffix.lower(), "")
     with itk_messages() as messages, _native_messages(listen=not reader) as native:
@@ -146,6 +147,11 @@ def read_mask(path: Path) -> Mask:
         raise ValueError(
             f"{path} must have one channel, got {image.GetNumberOfComponentsPerPixel()} "
             "(a colour image? save the labels as grey values)"
+        )
+    if image.GetDimension() not in (2, 3):
+        size = _short(image.GetSize())
+        raise ValueError(
+            f"{path} must be 2D or 3D, got {image.GetDimension()}D of size {size} (a time series?)"
         )
     grid = {
         "size": image.GetSize(),
