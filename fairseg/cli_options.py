@@ -36,9 +36,11 @@ class _LabelList(_ParamType):
         try:
             if "=" in value:
                 pairs = [part.rsplit("=", 1) for part in parts]
-                named = {name.strip(): int(number) for name, number in pairs}
-                if len(named) == len(parts) and all(named):
-                    return named
+                names, numbers = [name.strip() for name, _ in pairs], [int(number) for _, number in pairs]
+                if twice := [name for name in names if names.count(name) > 1]:
+                    self.fail(f"{value!r} repeats the name {twice[0]!r}", param, ctx)
+                if all(names):
+                    return dict(zip(names, numbers, strict=True))
             else:
                 return [int(part) for part in parts]
         except ValueError:

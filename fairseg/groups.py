@@ -130,7 +130,8 @@ class Groups:
         rows = list(zip(*texts, strict=True))
         unseen = Counter(cell for cell in rows if None not in cell and cell not in number)
         for cell, count in unseen.items():
-            logger.warning("group %s is not among the known groups: %d rows unknown", self._name(cell), count)
+            unknown = f"{count} row{'s' if count != 1 else ''} unknown"
+            logger.warning("group %s is not among the known groups: %s", self._name(cell), unknown)
         return np.array([number.get(cell, UNKNOWN) for cell in rows], dtype=np.int64)
 
     def name(self, group: int) -> str:

@@ -421,6 +421,37 @@ def test_skipping_finishes_lists_the_case_and_exits_with_1(
     assert after == [line for line in before if not line.startswith("s3_ED,")]
 
 
+def test_a_missing_mask_is_missed_in_its_folder(cohort: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (cohort / "predictions" / NIFTI).unlink()
+    bad(cohort, audit(cohort), capfd, f"no prediction in {cohort / 'predictions'}: 1 case (s3_ED)")
+
+
+def test_of_many_skipped_cases_five_are_told_on_stderr_and_all_on_the_page(
+    cohort: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    cases = sorted(path.name.split(".")[0] for path in (cohort / "predictions").iterdir())
+    spoilt = cases[2:9]
+    for case in spoilt:
+        (cohort / "predictions" / f"{case}.nii.gz").write_bytes(b"")
+    assert main(audit(cohort, "--on-error", "skip")) == 1
+    lines = capfd.readouterr().err.splitlines()
+    told = [line for line in lines if line.startswith("fairseg: note: skipped case")]
+    assert len(told) == 5
+    assert "fairseg: note: skipped 2 more cases" in lines
+    assert lines[0] == f"fairseg: 7 cases were skipped: {', '.join(spoilt[:5])} and 2 more"
+    page = (cohort / "out" / "report.html").read_text()
+    notes = json.loads((cohort / "out" / "scores.notes.json").read_text())
+    for case in spoilt:
+        assert f"<li>{case}: " in page
+        assert case in notes["skipped"]
+
+
+def test_one_is_no_plural(cohort: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (cohort / "predictions" / NIFTI).write_bytes(b"")
+    assert main(["evaluate", *scoring(cohort), "--out", str(cohort / "s.csv"), "--on-error", "skip"]) == 1
+    assert "1 case was skipped: s3_ED" in capfd.readouterr().err
+
+
 def test_skipping_a_whole_group_keeps_the_results_of_the_others(
     cohort: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -506,11 +537,11 @@ BAD_OPTIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "negative label": (("--labels", "1,-1"), ("label", "-1")),
     "background": (("--labels", "0,1"), ("label", "0")),
     "label twice": (("--labels", "1,1"), ("label", "1")),
-    "name twice": (("--labels", "a=1,a=2"), ("--labels", "a=1,a=2")),
+    "name twice": (("--labels", "a=1,b=3,a=2"), ("--labels", "a=1,b=3,a=2", "repeats the name 'a'")),
     "words as labels": (("--labels", "one,two"), ("--labels", "one,two")),
     "no labels": (("--labels", ""), ("--labels",)),
     "reference": (("--reference", "X"), ("reference", "X", "F", "M")),
-    "attribute": (("--by", "colour"), ("colour",)),
+    "attribute": (("--by", "colour"), ("--by colour", "groups.csv", "which has sex, site, age")),
     "bins of words": (("--bins", "age=old"), ("--bins", "age=old")),
     "bins of nothing": (("--bins", "age"), ("--bins",)),
     "bins not asked for": (("--bins", "age=50"), ("bins", "age")),
@@ -716,7 +747,7 @@ def test_scores_that_are_not_usable_are_named(
 @pytest.mark.parametrize(
     ("options", "fragments"),
     [
-        (("--by", "colour"), ("colour",)),
+        (("--by", "colour"), ("--by colour", "scores.csv", "which has sex, site, age")),
         (("--by", "sex", "--reference", "X"), ("reference", "X")),
     ],
 )

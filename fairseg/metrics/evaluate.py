@@ -20,6 +20,7 @@ from fairseg.metrics.work import VOXELS, Job, Result, run
 
 logger = logging.getLogger(__name__)
 
+_MOST_ERRORS = 5  # of skipped cases that are told; all of them stand in the result
 _MEANING = {
     "has unexpected scales in sform": "the affine (sform) has another scale than the voxel sizes "
     "(pixdim); the voxel sizes were used as spacing",
@@ -118,9 +119,9 @@ def evaluate(
     scores = _assemble(results, table, named, metrics)
     if cross_check:
         cross_check_scores(scores, predicted, true, named, cross_check, seed)
-    notes += [f"skipped case {case}: {error}" for case, error in skipped.items()]
-    for note in notes:
-        logger.warning("%s", note)
+    left_out = [f"skipped case {case}: {error}" for case, error in skipped.items()]
+    _tell(notes, left_out)
+    notes += left_out
     scores.attrs = {"notes": notes, "skipped": skipped, **({"unit": "px"} if pixels else {})}
     return scores
 
@@ -163,7 +164,8 @@ def _match(
     cases = []
     for case in table.index:
         if (case in predicted) != (case in true):
-            skipped[case] = f"no {'reference' if case in predicted else 'prediction'} in the folder"
+            kind, others = ("reference", true) if case in predicted else ("prediction", predicted)
+            skipped[case] = f"no {kind} in {_folder(others)}"
         elif case in predicted:
             cases.append(case)
     unknown = sorted((predicted.keys() & true.keys()) - set(table.index))
@@ -175,7 +177,7 @@ def _match(
     if not cases and not skipped:
         raise ValueError(
             f"cohort and folders must share cases, got {listed(table.index)} in the cohort "
-            f"and {listed(sorted(true))} in the folder of references"
+            f"and {listed(sorted(true))} in {_folder(true)}"
         )
     notes = []
     if unknown:
@@ -205,7 +207,7 @@ def _notes(results: Iterable[Result]) -> list[str]:
             heard.setdefault(_MEANING.get(message, message), []).append(result.case)
     notes = [f"{said} ({counted(len(cases), 'case')}: {listed(cases)})" for said, cases in strays.items()]
     for said, cases in heard.items():
-        notes.append(f"image reader: {said} ({len(cases)} files, first of case {cases[0]})")
+        notes.append(f"image reader: {said} ({counted(len(cases), 'file')}, first of case {cases[0]})")
     return notes
 
 
@@ -266,10 +268,23 @@ def _assemble(
     return pd.concat([front, scores[["label", *metrics, *VOXELS]]], axis=1)
 
 
+def _tell(notes: Iterable[str], left_out: Sequence[str]) -> None:
+    for note in (*notes, *left_out[:_MOST_ERRORS]):
+        logger.warning("%s", note)
+    if len(left_out) > _MOST_ERRORS:
+        logger.warning("skipped %s", counted(len(left_out) - _MOST_ERRORS, "more case"))
+
+
+def _folder(files: Mapping[str, Path]) -> Path:
+    return next(iter(files.values())).parent
+
+
 def _one_line(skipped: Mapping[str, str]) -> str:
     by_error: dict[str, list[str]] = {}
     for case, error in skipped.items():
         by_error.setdefault(error, []).append(case)
-    return "; ".join(
+    reasons = [
         f"{error}: {counted(len(cases), 'case')} ({listed(cases)})" for error, cases in by_error.items()
-    )
+    ]
+    more = len(reasons) - _MOST_ERRORS
+    return "; ".join(reasons[:_MOST_ERRORS]) + (f"; and {counted(more, 'more error')}" if more > 0 else "")

@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from fairseg import __version__
 from fairseg.groups import Groups
 from fairseg.metrics import csv_files
+from fairseg.metrics.wording import counted
 from fairseg.report import render
 from fairseg.report.files import write_files
 from fairseg.report.notes import notes_on
@@ -87,6 +88,11 @@ def _subjects(summaries: Sequence[Summary]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
+def _size(scores: pd.DataFrame, labels: int) -> str:
+    subjects, cases = scores["subject"].nunique(), scores["case"].nunique()
+    return f"{counted(subjects, 'subject')}, {counted(cases, 'case')}; {counted(labels, 'label')}"
+
+
 @cache
 def _environment() -> Environment:
     return Environment(
@@ -114,8 +120,7 @@ def _page(
             by=" and ".join(overall.groups.attributes),
             reference=None if overall.reference is None else overall.groups.name(overall.reference),
             counts=list(zip(overall.groups.names, overall.counts.tolist(), strict=True)),
-            cases=scores["case"].nunique(),
-            subjects=scores["subject"].nunique(),
+            size=_size(scores, len(summaries) - 1),
             labels=[summary.structure for summary in summaries[1:]],
             tables=[page_table(summary) for summary in summaries],
             figures={

@@ -386,6 +386,14 @@ def test_a_message_of_the_image_reader_is_noted_once_for_all_files(tmp_path: Pat
 # --- errors and skipping
 
 
+def test_of_many_reasons_why_nothing_could_be_scored_five_are_told(cohort: Path) -> None:
+    for path in (cohort / "predictions").iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(ValueError, match=r"and 5 more errors$") as raised:
+        score(cohort, on_error="skip")
+    assert str(raised.value).count("cannot be read") + str(raised.value).count("truncated") == 5
+
+
 def test_skipping_leaves_out_the_case_keeps_the_others_and_says_why(cohort: Path) -> None:
     whole = score(cohort)
     cut(cohort / "predictions" / "s3_ED.nii.gz")
