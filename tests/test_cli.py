@@ -79,7 +79,11 @@ def test_an_audit_writes_the_whole_report_and_shows_the_table(
 ) -> None:
     assert main(audit(cohort, "--reference", "M", "--cross-check", "20")) == 0
     out, err = capfd.readouterr()
-    assert err == ""
+    (line,) = err.splitlines()
+    assert re.fullmatch(
+        r"fairseg: note: cross-check: 40 scores recomputed with medpy, largest difference \S+", line
+    )
+    assert line.partition("note: ")[2] in (cohort / "out" / "report.html").read_text()
     assert "Median DSC" in out
     assert "F (n=4)" in out
     assert str(cohort / "out" / "report.html") in out
@@ -141,7 +145,9 @@ def test_png_masks_with_sex_as_the_group_and_no_dataset_json(tmp_path: Path, sav
         cwd=tmp_path,
     )
     assert done.returncode == 0
-    assert done.stderr == "fairseg: note: distances are in pixels: PNG files state no voxel size\n"
+    pixels, checked = done.stderr.splitlines()
+    assert pixels == "fairseg: note: distances are in pixels: PNG files state no voxel size"
+    assert checked.startswith("fairseg: note: cross-check: 48 scores recomputed with medpy")
     assert "female (n=4)" in done.stdout
     page = (tmp_path / "out" / "report.html").read_text()
     assert "distances are in pixels: PNG files state no voxel size" in page

@@ -118,7 +118,9 @@ def evaluate(
     _check_labels_occur(results, named)
     scores = _assemble(results, table, named, metrics)
     if cross_check:
-        cross_check_scores(scores, predicted, true, named, cross_check, seed)
+        compared, largest = cross_check_scores(scores, predicted, true, named, cross_check, seed)
+        again = f"{counted(compared, 'score')} recomputed with medpy"
+        notes.append(f"cross-check: {again}, largest difference {largest:.2g}")
     left_out = [f"skipped case {case}: {error}" for case, error in skipped.items()]
     _tell(notes, left_out)
     notes += left_out

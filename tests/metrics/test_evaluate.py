@@ -591,6 +591,22 @@ def test_the_cross_check_finds_a_missed_structure_that_was_given_a_score(with_a_
         check(with_a_miss, scores)
 
 
+def test_the_cross_check_says_what_it_compared(with_a_miss: Path) -> None:
+    scores = score(with_a_miss, metrics=ALL_METRICS, tolerance=2.0, cross_check=1000)
+    (note,) = [note for note in scores.attrs["notes"] if "medpy" in note]
+    said = re.fullmatch(
+        r"cross-check: 120 scores recomputed with medpy, largest difference (\d\S*)",  # 30 rows; nsd has none
+        note,
+    )
+    assert said
+    assert float(said[1]) <= 1e-9
+    scores.loc[0, "hd"] += 5e-10
+    predictions, references = (find_masks(with_a_miss / kind, kind) for kind in ("predictions", "references"))
+    compared, largest = cross_check_scores(scores, predictions, references, LABELS, 1000)
+    assert compared == 120
+    assert largest == pytest.approx(5e-10, rel=0.01)
+
+
 def test_the_cross_check_draws_as_many_rows_as_asked(cohort: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scores = score(cohort)
     measured = []
