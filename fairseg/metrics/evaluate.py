@@ -228,18 +228,21 @@ def _are_pixels(results: Sequence[Result], metrics: Sequence[str], notes: list[s
 
 def _labels_found(results: Iterable[Result], notes: list[str]) -> dict[str | int, int]:
     """Return every value that occurs in a reference as a label, and note those only predicted."""
-    seen: dict[str, set[int]] = {name: set() for name in VOXELS}
+    predicted: dict[int, list[str]] = {}  # value -> cases
+    true: set[int] = set()
     for result in results:
         for value, row in result.scores.items():
-            for name in VOXELS:
-                if row[name]:
-                    seen[name].add(value)
-    only = sorted(seen[VOXELS[0]] - seen[VOXELS[1]])
-    if only:
-        notes.append(f"values in predictions that no reference has, not scored: {listed(only)}")
-    if not seen[VOXELS[1]]:
+            if row[VOXELS[0]]:
+                predicted.setdefault(value, []).append(result.case)
+            if row[VOXELS[1]]:
+                true.add(value)
+    if only := sorted(predicted.keys() - true):
+        cases = list(dict.fromkeys(case for value in only for case in predicted[value]))
+        said = f"values in predictions that no reference has, not scored: {listed(only, 10)}"
+        notes.append(f"{said} ({counted(len(cases), 'case')}: {listed(cases)})")
+    if not true:
         raise ValueError("references must hold at least one label, got only background")
-    return {value: value for value in sorted(seen[VOXELS[1]])}
+    return {value: value for value in sorted(true)}
 
 
 def _check_labels_occur(results: Iterable[Result], named: Mapping[str | int, int]) -> None:
