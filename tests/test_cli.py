@@ -604,8 +604,22 @@ def test_groups_are_those_that_have_files_whatever_else_the_table_holds(cohort: 
 def test_groups_of_one_subject_each_are_noted(cohort: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(audit(cohort, by="case")) == 0
     note = "by case: 10 of 10 groups have one subject only, whose score is their median"
-    assert capfd.readouterr().err == f"fairseg: note: {note}\n"
+    shared = "2 subjects are in more than one group and counted in each: s1, s2"
+    assert capfd.readouterr().err == f"fairseg: note: {shared}\nfairseg: note: {note}\n"
     assert note in (cohort / "out" / "report.html").read_text()
+
+
+def test_cases_without_a_subject_are_named_once(cohort: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    blank = ("s1_ED", "s3_ED")
+    replace_column(cohort, "subject", lambda row: "" if row["case"] in blank else row["subject"])
+    with (cohort / "groups.csv").open("a") as file:
+        file.write("training,,F,A,50\n")
+    assert main(audit(cohort)) == 0
+    said = "2 cases without a subject, taken as subjects of their own: s1_ED, s3_ED"
+    err = capfd.readouterr().err
+    assert err.count("without a subject") == 1
+    assert f"fairseg: note: {said}\n" in err
+    assert (cohort / "out" / "report.html").read_text().count(said) == 1
 
 
 @pytest.mark.parametrize("missing", ["--groups", "--by", "--out"])

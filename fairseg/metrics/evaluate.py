@@ -15,7 +15,7 @@ from fairseg.metrics.distance import Empty
 from fairseg.metrics.images import find_masks, read_dataset_labels
 from fairseg.metrics.masks import Labels, label_values
 from fairseg.metrics.score import METRICS, check_metrics
-from fairseg.metrics.wording import counted, listed
+from fairseg.metrics.wording import counted, listed, without_subject
 from fairseg.metrics.work import VOXELS, Job, Result, run
 
 logger = logging.getLogger(__name__)
@@ -111,6 +111,7 @@ def evaluate(
     if not results:
         raise ValueError(f"no case could be scored: {_one_line(skipped)}")
 
+    notes += without_subject(_subjects_missing(cohort, cases))
     notes += _notes(results)
     pixels = _are_pixels(results, metrics, notes)
     if named is None:
@@ -154,6 +155,15 @@ def _checked(cohort: pd.DataFrame | Mapping[str, Sequence[Any]]) -> pd.DataFrame
     )
     table = table.assign(subject=subject.astype(str)).set_index("case")
     return table[["subject", *(name for name in table.columns if name != "subject")]]
+
+
+def _subjects_missing(cohort: pd.DataFrame | Mapping[str, Sequence[Any]], cases: Sequence[str]) -> list[str]:
+    """Return those of the cases whose subject the cohort leaves empty; `read_cohort` lists what it filled."""
+    missing = set(getattr(cohort, "attrs", {}).get("without_subject", ()))
+    if "subject" in cohort:
+        pairs = zip(cohort["case"], cohort["subject"], strict=True)
+        missing |= {str(case) for case, subject in pairs if pd.isna(subject)}
+    return [case for case in cases if case in missing]
 
 
 def _match(

@@ -5,6 +5,7 @@ left out, the cases that were skipped, and the unit of the distances if it is no
 """
 
 import json
+import logging
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,10 @@ import pandas as pd
 
 from fairseg.metrics.csv_files import fused, read_csv, to_csv
 from fairseg.metrics.score import METRICS
+from fairseg.metrics.wording import without_subject
 from fairseg.metrics.work import VOXELS
+
+logger = logging.getLogger(__name__)
 
 
 def scores_to_files(scores: pd.DataFrame, name: str = "scores.csv") -> dict[str, str]:
@@ -30,7 +34,8 @@ def read_scores(path: str | Path) -> pd.DataFrame:
     """Read a scores table that `fairseg evaluate` wrote, or one made by other means in its form.
 
     Case, subject, label and attributes are text, metrics numbers; an empty cell is missing. Needed are
-    the columns case, label and at least one metric; without `subject` the case is the subject.
+    the columns case, label and at least one metric; without `subject` the case is the subject (where only
+    some cells are empty, a note names the cases).
 
     Raises:
         ValueError: the file is no such table; the message names the file, the column and the row.
@@ -56,9 +61,14 @@ def read_scores(path: str | Path) -> pd.DataFrame:
     if again.size:
         row = table.loc[again[0]]
         raise ValueError(f"{file}: row {again[0]} has case {row['case']}, label {row['label']} again")
+    blank = table["case"][table["subject"].isna()].unique().tolist() if "subject" in table else []
     table["subject"] = table["subject"].fillna(table["case"]) if "subject" in table else table["case"]
     table = table.reset_index(drop=True)
-    table.attrs = {**_read_about(_about(file))}
+    about = _read_about(_about(file))
+    for note in without_subject(blank):
+        logger.warning("%s", note)
+        about["notes"].append(note)
+    table.attrs = about
     return table
 
 

@@ -14,7 +14,7 @@ def notes_on(scores: pd.DataFrame, overall: Summary) -> list[str]:
         overall: its summary over all labels.
     """
     dice = "" if "dice" in scores else "without Dice there is no SER, no fairness gap and no p: all need it"
-    found = (dice, _lacking(scores), _single(overall))
+    found = (dice, _lacking(scores), _shared(overall), _single(overall))
     return [note for note in found if note]
 
 
@@ -32,6 +32,15 @@ def _lacking(scores: pd.DataFrame) -> str:
         f"{counted(len(lacking), 'case')} without a row of a label that other cases have, "
         f"so averaged over fewer labels: {cases}"
     )
+
+
+def _shared(overall: Summary) -> str:
+    """Note subjects with cases in several groups."""
+    shared = overall.shared
+    if not shared:
+        return ""
+    who = f"{counted(len(shared), 'subject')} {'is' if len(shared) == 1 else 'are'}"
+    return f"{who} in more than one group and counted in each: {listed(shared)}"
 
 
 def _single(overall: Summary) -> str:

@@ -8,6 +8,7 @@ import pandas as pd
 from tabulate import tabulate
 
 from fairseg.metrics import csv_files
+from fairseg.metrics.wording import counted
 from fairseg.report.summary import P_VALUE, Summary
 
 NONE = "\N{EN DASH}"  # what stands where there is no value
@@ -103,9 +104,9 @@ def footnote(summary: Summary) -> str:
 
 
 def _about_p(summary: Summary) -> str:
-    shared = summary.subjects.loc[summary.subjects["group"] >= 0, "subject"].duplicated().sum()
-    if shared:
-        return f"p: not given, {shared} subjects are in more than one group."
+    if shared := len(summary.shared):
+        are = "is" if shared == 1 else "are"
+        return f"p: not given, {counted(shared, 'subject')} {are} in more than one group."
     if summary.reference is None and len(summary.groups) > 2:
         return "p: not given; with more than two groups name a reference group to compare with."
     several = ", each group against the reference, not corrected for several groups"

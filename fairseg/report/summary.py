@@ -57,6 +57,12 @@ class Summary:
         """Subjects in each group, int64 (G,)."""
         return self.groups.counts(self.subjects["group"].to_numpy())
 
+    @property
+    def shared(self) -> list[str]:
+        """Subjects in more than one group."""
+        known = self.subjects.loc[self.subjects["group"] >= 0, "subject"]
+        return [str(subject) for subject in known[known.duplicated()].unique()]
+
     def title(self, metric: str) -> str:
         """Return what a metric is called, with its unit."""
         return title(metric, self.unit)

@@ -150,6 +150,12 @@ def test_without_a_column_subject_the_case_is_the_subject(cohort: Path) -> None:
     assert list(known["subject"]) == list(known["case"])
 
 
+def test_a_case_without_a_subject_among_others_is_noted(cohort: Path) -> None:
+    table = {"case": ["s1_ED", "s1_ES", "gone"], "subject": ["s1", None, None], "sex": ["F", "F", "M"]}
+    scores = score(cohort, table)
+    assert "1 case without a subject, taken as a subject of its own: s1_ES" in scores.attrs["notes"]
+
+
 def test_numbers_as_case_names_match_the_files(tmp_path: Path, save_mask: Save) -> None:
     for folder in ("predictions", "references"):
         (tmp_path / folder).mkdir()

@@ -9,7 +9,7 @@ import pytest
 from fairseg import Groups
 from fairseg.report import summarize, write_report
 from fairseg.report.notes import notes_on
-from fairseg.report.render import to_terminal
+from fairseg.report.render import footnote, to_terminal
 
 
 def table(cases: int = 8, labels: tuple[str, ...] = ("LV", "RV")) -> pd.DataFrame:
@@ -37,6 +37,21 @@ def test_without_dice_the_missing_measures_are_noted_and_no_footnote_is_left_bla
         assert "\n\n\n" not in text
         assert text.endswith("\n")
         assert not text.endswith("\n\n")
+
+
+def test_a_subject_in_two_groups_is_named() -> None:
+    scores = table()
+    scores.loc[scores["case"].isin(["c0", "c1"]), "subject"] = "p7"
+    assert notes(scores) == ["1 subject is in more than one group and counted in each: p7"]
+    summary = summarize(scores, Groups.from_table(scores, by="sex"))[0]
+    assert "p: not given, 1 subject is in more than one group." in footnote(summary)
+
+
+def test_of_many_subjects_in_several_groups_five_are_named_and_each_is_counted_once() -> None:
+    scores = table(24).assign(site=[f"site {place // 2 % 3}" for place in range(48)])
+    scores["subject"] = [f"p{place // 6}" for place in range(48)]  # each in all three
+    (note,) = notes(scores, by="site")
+    assert note == "8 subjects are in more than one group and counted in each: p0, p1, p2, p3, p4 and 3 more"
 
 
 def test_a_case_that_lacks_the_row_of_a_label_is_named_with_the_label() -> None:
