@@ -131,6 +131,8 @@ def evaluate(
 
 def _checked(cohort: pd.DataFrame | Mapping[str, Sequence[Any]]) -> pd.DataFrame:
     """Return the cohort indexed by case, with the column subject first."""
+    if isinstance(cohort, str | Path):
+        raise ValueError(f"cohort must be a table: read it with fairseg.read_cohort({str(cohort)!r})")
     try:
         table = pd.DataFrame(cohort)
     except ValueError as error:

@@ -94,8 +94,19 @@ def summarize(scores: pd.DataFrame, groups: Groups, *, reference: str | None = N
         The summary "Overall", then one for each label in the order of the scores.
 
     Raises:
-        ValueError: fewer than two groups, no case of a known group, or an unknown reference.
+        ValueError: scores or groups are of another type, fewer than two groups, no case of a known group,
+            or an unknown reference.
     """
+    if not isinstance(scores, pd.DataFrame):
+        raise ValueError(
+            f"scores must be a table, as from evaluate or fairseg.metrics.read_scores(path), got {scores!r}"
+        )
+    if not isinstance(groups, Groups):
+        raise ValueError(
+            f"groups must be Groups, such as Groups.from_table(scores, by={groups!r}), got {groups!r}"
+            if isinstance(groups, str)
+            else f"groups must be Groups, as from Groups.from_table, got {type(groups).__name__}"
+        )
     if len(groups) < 2:
         raise ValueError(
             f"by {' and '.join(groups.attributes)}: at least two groups are needed to compare, "

@@ -393,6 +393,12 @@ def test_a_message_of_the_image_reader_is_noted_once_for_all_files(tmp_path: Pat
 # --- errors and skipping
 
 
+@pytest.mark.parametrize("kind", [str, Path])
+def test_a_path_in_place_of_the_cohort_says_how_to_read_it(cohort: Path, kind: type) -> None:
+    with pytest.raises(ValueError, match=r"cohort must be a table.*fairseg\.read_cohort\('groups\.csv'\)"):
+        score(cohort, kind("groups.csv"))
+
+
 def test_of_many_reasons_why_nothing_could_be_scored_five_are_told(cohort: Path) -> None:
     for path in (cohort / "predictions").iterdir():
         path.write_bytes(b"")
