@@ -79,7 +79,10 @@ def _one_line(text: str) -> str:
     return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+_HELP: dict[str, Any] = {"help_option_names": ["-h", "--help"]}  # click keeps that of a command's first run
+
+
+@click.group(cls=_Commands, context_settings=_HELP)
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def cli() -> None:
     """Audit a segmentation model for group fairness."""
@@ -188,7 +191,7 @@ def demo(out: Path) -> int:
     click.echo(f"Masks of a made-up cohort and a model that serves women worse: {out}\n")
     masks = [str(out / "predictions"), str(out / "references"), "--groups", str(out / "groups.csv")]
     arguments = [*masks, "--by", "sex", "--reference", "M", "--out", str(out / "report")]
-    return int(audit.main(arguments, "fairseg audit", standalone_mode=False))
+    return int(audit.main(arguments, "fairseg audit", standalone_mode=False, **_HELP))
 
 
 def _scores(table: Path, *, on_error: Any, workers: int, **options: Any) -> Any:

@@ -213,6 +213,15 @@ def test_every_command_has_help(
     assert err == ""
 
 
+def test_a_demo_leaves_the_help_of_audit_as_it_was(tmp_path: Path) -> None:
+    demo = ["demo", "--out", str(tmp_path)]
+    code = f"from fairseg.cli import main; main({demo}); exit(main(['audit', '-h']))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_help_and_version_are_there_from_the_shell() -> None:
     for arguments in (["--help"], ["audit", "--help"], ["--version"]):
         done = process(*arguments)
