@@ -33,20 +33,25 @@ class PageTable:
         footnote: what a reader must know.
         tall: whether groups are rows.
         parts: one table, or two where measures and counts do not fit side by side.
+        nothing: the line that stands for all counts of nothing but zeros; empty if there are none.
     """
 
     name: str
     footnote: str
     tall: bool
     parts: list[Part]
+    nothing: str
 
 
 def page_table(summary: Summary) -> PageTable:
     """Lay a summary out so that no column leaves the page: more than four groups become rows."""
-    frame = render.cells(summary)
+    whole = render.cells(summary)
+    frame = render.without_zeros(whole)
+    besides = " besides" if any(map(render.is_count, frame.index)) else ""
+    nothing = f"Left out{besides}: none." if len(frame) < len(whole) else ""
     tall = len(summary.groups) > _WIDEST
     parts = _tall(frame) if tall else [_wide(frame)]
-    return PageTable(summary.structure, render.footnote(summary), tall, parts)
+    return PageTable(summary.structure, render.footnote(summary), tall, parts, nothing)
 
 
 def _wide(frame: pd.DataFrame) -> Part:

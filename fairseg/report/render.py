@@ -42,6 +42,12 @@ def is_count(measure: str) -> bool:
     return measure.startswith(_COUNTS)
 
 
+def without_zeros(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the table without the counts that are zero in every group."""
+    zero = [is_count(str(name)) and set(row) <= {"0", NONE} for name, row in frame.iterrows()]
+    return frame[~np.array(zero)]
+
+
 def to_terminal(summaries: Sequence[Summary]) -> str:
     """Return the tables in plain characters; to fit a terminal, many groups become rows."""
     return _stacked(summaries, "simple", lambda title: f"{title}\n{'=' * len(title)}", plain, _WIDEST)
@@ -148,8 +154,7 @@ def _stacked(
         frame = cells(summary)
         narrow: dict[str, Any] = {}
         if len(summary.groups) > widest:
-            nothing = [is_count(str(name)) and set(row) <= {"0", NONE} for name, row in frame.iterrows()]
-            frame = frame[~np.array(nothing)].T
+            frame = without_zeros(frame).T
             narrow = {"maxheadercolwidths": 12, "maxcolwidths": [28, *[None] * frame.shape[1]]}
         body = tabulate(
             [

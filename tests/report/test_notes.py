@@ -31,7 +31,7 @@ def test_without_dice_the_missing_measures_are_noted_and_no_footnote_is_left_bla
     assert notes(scores) == ["without Dice there is no SER, no fairness gap and no p: all need it"]
     summaries = write_report(scores, Groups.from_table(scores, by="sex"), tmp_path)
     assert len(summaries) == 3
-    assert '<p class="note">' not in (tmp_path / "report.html").read_text()
+    assert '<p class="note"></p>' not in (tmp_path / "report.html").read_text()
     assert ". }" not in (tmp_path / "summary.tex").read_text()
     for text in ((tmp_path / "summary.md").read_text(), to_terminal(summaries)):
         assert "\n\n\n" not in text

@@ -10,7 +10,7 @@ import pytest
 from fairseg import Groups
 from fairseg.report import Summary, summarize, write_report
 from fairseg.report.page_table import page_table
-from fairseg.report.render import cells
+from fairseg.report.render import NONE, cells
 
 
 def make_scores(number: int, metrics: tuple[str, ...] = ("dice", "hd"), missed: bool = False) -> pd.DataFrame:
@@ -46,6 +46,9 @@ def test_many_groups_stand_below_each_other_and_no_number_is_lost(number: int) -
     table = page_table(summary)
     assert table.tall
     expected = cells(summary)
+    kept = [name for name in expected.index if not set(expected.loc[name]) <= {"0", NONE}]
+    assert "Subjects without HD" in kept
+    expected = expected.loc[kept]
     shown: dict[tuple[str, str], str] = {}
     for part in table.parts:
         assert [name for name, *_ in part.rows] == list(expected.columns)
@@ -69,6 +72,30 @@ def test_fairness_and_counts_are_set_off() -> None:
     assert kinds["Median DSC"] == ""
     assert kinds["SER"] == kinds["Fairness gap"] == "fairness"
     assert next(kind for kind in kinds.values() if kind.startswith("count")) == "count rule"
+
+
+def test_counts_of_nothing_are_one_line() -> None:
+    table = page_table(overall(make_scores(2)))
+    assert table.nothing == "Left out: none."
+    assert [name for name, *_ in table.parts[0].rows][-1] == "p (Mann-Whitney U)"
+
+
+@pytest.mark.parametrize("number", [2, 6])
+def test_counts_of_something_stay_and_the_line_speaks_of_the_others(number: int) -> None:
+    table = page_table(overall(make_scores(number, missed=True)))
+    assert table.nothing == "Left out besides: none."
+    part = table.parts[-1]
+    names = [name for name, *_ in (part.columns if table.tall else part.rows)]
+    assert names[-2:] == ["Subjects without HD", "Structures missed (prediction empty)"]
+
+
+def test_the_footnote_stands_once_unless_it_differs(tmp_path: Path) -> None:
+    scores = make_scores(2)
+    scores = pd.concat([scores, scores.assign(label="RV"), scores.assign(label="LA")])
+    write_report(scores, Groups.from_table(scores, by="site"), tmp_path)
+    page = (tmp_path / "report.html").read_text()
+    assert page.count("SER: largest median error") == 1
+    assert page.count("Left out: none.") == 4
 
 
 def test_in_print_no_column_is_cut_off(tmp_path: Path) -> None:
