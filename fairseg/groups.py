@@ -325,7 +325,8 @@ def _check_is_no_measurement(name: str, levels: set[str], members: int) -> None:
 def _members(table: Table, text: Sequence[str | None]) -> int:
     """Count the pairs of level and subject; without a column of subjects the case is one, or the row."""
     names = next((list(table[column]) for column in ("subject", "case") if column in table), range(len(text)))
-    return len({(level, str(who)) for level, who in zip(text, names, strict=True) if level is not None})
+    who = [row if _missing(name) else str(name) for row, name in enumerate(names)]
+    return len({pair for pair in zip(text, who, strict=True) if pair[0] is not None})
 
 
 def _is_number(level: str) -> bool:
