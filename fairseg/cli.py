@@ -79,7 +79,10 @@ def _one_line(text: str) -> str:
     return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+_HELP: dict[str, Any] = {"help_option_names": ["-h", "--help"]}  # click keeps that of a command's first run
+
+
+@click.group(cls=_Commands, context_settings=_HELP)
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def cli() -> None:
     """Audit a segmentation model for group fairness."""
@@ -92,6 +95,7 @@ def cli() -> None:
 def evaluate(table: Path, out: Path, on_error: str, debug: bool, **scoring: Any) -> int:
     """Score PREDICTIONS against REFERENCES: one row per case and label."""
     from fairseg.metrics.scores import scores_to_files  # noqa: PLC0415  (keep --help quick)
+    from fairseg.metrics.wording import counted  # noqa: PLC0415
     from fairseg.report.files import check_writable, write_files  # noqa: PLC0415
 
     if os.path.isdir(out):  # noqa: PTH112  (unlike Path.is_dir, it takes any name)
@@ -101,7 +105,7 @@ def evaluate(table: Path, out: Path, on_error: str, debug: bool, **scoring: Any)
     check_writable(out.parent)
     scores = _scores(table, on_error=on_error, **scoring)
     write_files(out.parent, scores_to_files(scores, out.name))
-    click.echo(f"{scores['case'].nunique()} cases scored: {out}")
+    click.echo(f"{counted(scores['case'].nunique(), 'case')} scored: {out}")
     return _skipped(scores)
 
 
@@ -119,14 +123,12 @@ def report(
     debug: bool,
 ) -> int:
     """Summarise a table of SCORES by group: tables, plots, and a page."""
-    from fairseg.groups import Groups  # noqa: PLC0415
     from fairseg.metrics.scores import read_scores  # noqa: PLC0415
     from fairseg.report.files import check_writable  # noqa: PLC0415
 
     check_writable(out)
     table = read_scores(scores)
-    groups = Groups.from_table(table, by=by, bins=_one_each(bins))
-    _check_group_number(groups)
+    groups = _groups(table, scores, by, bins)
     _write(table, groups, out, reference, {})
     return 0
 
@@ -148,23 +150,19 @@ def audit(
 ) -> int:
     """Score PREDICTIONS against REFERENCES and report by group, in one go."""
     from fairseg.cohort import read_cohort  # noqa: PLC0415
-    from fairseg.groups import Groups  # noqa: PLC0415
     from fairseg.metrics.scores import scores_to_files  # noqa: PLC0415
     from fairseg.report.files import check_writable, write_files  # noqa: PLC0415
 
     check_writable(out)
-    # What the table alone can tell to be wrong must not come out only after an hour of scoring.
-    cohort = read_cohort(table)
-    everyone = Groups.from_table(cohort, by=by, bins=_one_each(bins))
-    _check_group_number(everyone)
+    # What the table and the names of files can tell to be wrong must not come out after an hour of scoring.
+    cohort = _with_files(read_cohort(table), scoring["predictions"], scoring["references"])
+    groups = _groups(cohort, table, by, bins)
     if reference is not None:
         try:
-            everyone.index(reference)
+            groups.index(reference)
         except ValueError as error:
             raise ValueError(f"--reference: {error}") from None
     scores = _scores(table, on_error=on_error, **scoring)
-    attempted = cohort[cohort["case"].isin([*scores["case"], *scores.attrs["skipped"]])]
-    groups = Groups.from_table(attempted, by=by, bins=_one_each(bins))
     files = scores_to_files(scores)
     try:
         _write(scores, groups, out, reference, files)
@@ -193,7 +191,7 @@ def demo(out: Path) -> int:
     click.echo(f"Masks of a made-up cohort and a model that serves women worse: {out}\n")
     masks = [str(out / "predictions"), str(out / "references"), "--groups", str(out / "groups.csv")]
     arguments = [*masks, "--by", "sex", "--reference", "M", "--out", str(out / "report")]
-    return int(audit.main(arguments, "fairseg audit", standalone_mode=False))
+    return int(audit.main(arguments, "fairseg audit", standalone_mode=False, **_HELP))
 
 
 def _scores(table: Path, *, on_error: Any, workers: int, **options: Any) -> Any:
@@ -209,6 +207,30 @@ def _scores(table: Path, *, on_error: Any, workers: int, **options: Any) -> Any:
         progress=True,
         **options,
     )
+
+
+def _with_files(cohort: Any, predictions: Path, references: Path) -> Any:
+    """Return the rows of the cases that have a file, if there are any: the others form no groups."""
+    from fairseg.metrics.images import find_masks  # noqa: PLC0415
+
+    there = find_masks(predictions, "predictions").keys() | find_masks(references, "references").keys()
+    found = cohort[cohort["case"].isin(there)]
+    return cohort if found.empty else found
+
+
+def _groups(table: Any, file: Path, by: Sequence[str], bins: Sequence[Any]) -> Any:
+    """Make the groups of a table that was read from a file, which errors can then name."""
+    from fairseg.groups import Groups  # noqa: PLC0415
+    from fairseg.metrics.score import METRICS  # noqa: PLC0415
+    from fairseg.metrics.work import VOXELS  # noqa: PLC0415
+
+    if absent := [name for name in by if name not in table]:
+        others = {"case", "subject", "label", *METRICS, *VOXELS}
+        there = ", ".join(name for name in table if name not in others) or "none"
+        raise ValueError(f"--by {absent[0]}: no such attribute in {file}, which has {there}")
+    groups = Groups.from_table(table, by=by, bins=_one_each(bins))
+    _check_group_number(groups)
+    return groups
 
 
 def _one_each(bins: Sequence[tuple[str, list[float]]]) -> dict[str, list[float]]:
@@ -243,9 +265,11 @@ def _write(scores: Any, groups: Any, out: Path, reference: str | None, also: dic
 
 
 def _skipped(scores: Any) -> int:
-    skipped = scores.attrs["skipped"]
-    if skipped:
-        click.echo(f"fairseg: {len(skipped)} cases were skipped: {', '.join(skipped)}", err=True)
+    from fairseg.metrics.wording import counted, listed  # noqa: PLC0415
+
+    if skipped := scores.attrs["skipped"]:
+        were = "was" if len(skipped) == 1 else "were"
+        click.echo(f"fairseg: {counted(len(skipped), 'case')} {were} skipped: {listed(skipped)}", err=True)
     return 1 if skipped else 0
 
 

@@ -36,9 +36,11 @@ class _LabelList(_ParamType):
         try:
             if "=" in value:
                 pairs = [part.rsplit("=", 1) for part in parts]
-                named = {name.strip(): int(number) for name, number in pairs}
-                if len(named) == len(parts) and all(named):
-                    return named
+                names, numbers = [name.strip() for name, _ in pairs], [int(number) for _, number in pairs]
+                if twice := [name for name in names if names.count(name) > 1]:
+                    self.fail(f"{value!r} repeats the name {twice[0]!r}", param, ctx)
+                if all(names):
+                    return dict(zip(names, numbers, strict=True))
             else:
                 return [int(part) for part in parts]
         except ValueError:
@@ -108,7 +110,7 @@ scoring = _options(
         show_default=True,
         help="Distance of a structure that only one mask has: left out and counted, or the image's diagonal.",
     ),
-    click.option("--tolerance", type=float, help="Tolerance of nsd, mm."),
+    click.option("--tolerance", type=float, help="Tolerance of nsd: mm, or pixels where masks are PNG."),
     click.option(
         "--workers",
         type=click.IntRange(min=1),

@@ -15,7 +15,8 @@ def read_cohort(path: str | Path) -> pd.DataFrame:
 
     Every value stays text, so that "01" stays "01"; spaces around it go. A value that says "not known"
     (empty, NA, N/A, n/a, #N/A, <NA>, NaN, nan, NULL, null) becomes missing; `None` is kept as a level.
-    Without a column `subject` the case is the subject. Comma, semicolon and tab separate columns.
+    Without a column `subject` the case is the subject, and so it is where that cell is empty:
+    `table.attrs["without_subject"]` lists those cases. Comma, semicolon and tab separate columns.
 
     Raises:
         ValueError: the file cannot be read as a table, has no column `case` or two columns of one
@@ -46,7 +47,10 @@ def read_cohort(path: str | Path) -> pd.DataFrame:
         case = table.loc[again[0], "case"]
         rows = ", ".join(str(row) for row in table.index[table["case"] == case])
         raise ValueError(f"{file}: case {case} must have one row, got rows {rows}")
+    without = table["case"][table["subject"].isna()].tolist() if "subject" in table else []
     subject = table["subject"].fillna(table["case"]) if "subject" in table else table["case"]
     table = table.assign(subject=subject).reset_index(drop=True)
     attributes = [name for name in table.columns if name not in ("case", "subject")]
-    return pd.DataFrame(table[["case", "subject", *attributes]])
+    table = pd.DataFrame(table[["case", "subject", *attributes]])
+    table.attrs = {"without_subject": without}
+    return table

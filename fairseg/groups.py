@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 Table = Any  # a pandas DataFrame or a mapping of columns; pandas is not imported for the type
 UNKNOWN = -1
+_MOST_NUMBERS = 10  # numeric levels, above which each must have enough subjects
+_FEWEST_EACH = 3
 _WHOLE = re.compile(r"-?(0|[1-9][0-9]*)\.0+")  # a whole number as pandas writes it beside a missing value
 
 
@@ -71,8 +73,9 @@ class Groups:
                 `age>=65`. There are no other bins: nothing is cut by quantiles behind your back.
 
         Raises:
-            ValueError: an attribute is not in the table, has only missing values, or is made of
-                fractional numbers without bins; bins do not increase or name no attribute.
+            ValueError: an attribute is not in the table, has only missing values, or is a measurement
+                without bins: more than 2 fractional numbers, or more than 10 numbers of fewer than 3
+                subjects each, on average; bins do not increase or name no attribute.
         """
         attributes = tuple(sorted({by} if isinstance(by, str) else set(by)))
         if not attributes:
@@ -92,7 +95,7 @@ class Groups:
             if not levels:
                 raise ValueError(f"attribute {name!r} must have a value in some row, got none")
             if name not in edges:
-                _check_is_no_measurement(name, levels)
+                _check_is_no_measurement(name, levels, _members(table, text))
             ranks.append(_ranks(name, levels, table, edges.get(name)))
         cells = {cell for cell in zip(*texts, strict=True) if None not in cell}
         if not cells:
@@ -127,7 +130,8 @@ class Groups:
         rows = list(zip(*texts, strict=True))
         unseen = Counter(cell for cell in rows if None not in cell and cell not in number)
         for cell, count in unseen.items():
-            logger.warning("group %s is not among the known groups: %d rows unknown", self._name(cell), count)
+            unknown = f"{count} row{'s' if count != 1 else ''} unknown"
+            logger.warning("group %s is not among the known groups: %s", self._name(cell), unknown)
         return np.array([number.get(cell, UNKNOWN) for cell in rows], dtype=np.int64)
 
     def name(self, group: int) -> str:
@@ -300,18 +304,29 @@ def _texts(table: Table, name: str, values: list[Any], edges: tuple[float, ...] 
     return [None if _missing(value) else _text(value) for value in values]
 
 
-def _check_is_no_measurement(name: str, levels: set[str]) -> None:
-    """Refuse to make a group of every height or weight; field strengths of 1.5 and 3 may pass."""
+def _check_is_no_measurement(name: str, levels: set[str], members: int) -> None:
+    """Refuse to make a group of every height or age, `members` in all; field strengths of 1.5 and 3 pass."""
     if not all(map(_is_number, levels)):
         return
     numbers = sorted(map(float, levels))
     fractional = [number for number in numbers if number % 1]
-    if len(fractional) > 2:
+    scattered = len(levels) > _MOST_NUMBERS and members < _FEWEST_EACH * len(levels)
+    if len(fractional) > 2 or scattered:
         middle = f"{float(np.median(numbers)):.4g}"
+        example = (fractional or numbers)[0]
+        few = f" of {members / len(levels):.2g} subjects each, on average" if scattered else ""
         raise ValueError(
-            f"attribute {name!r} has {len(levels)} numeric levels (such as {fractional[0]:g}): if it is a "
-            f"measurement, give its bins, such as bins={{{name!r}: [{middle}]}} or --bins {name}={middle}"
+            f"attribute {name!r} has {len(levels)} numeric levels (such as {example:g}){few}: if it is a "
+            f"measurement, give its bins, such as bins={{{name!r}: [{middle}]}} or --bins {name}={middle}; "
+            f"if it is a code, write it as text, such as {name}-{example:g}"
         )
+
+
+def _members(table: Table, text: Sequence[str | None]) -> int:
+    """Count the pairs of level and subject; without a column of subjects the case is one, or the row."""
+    names = next((list(table[column]) for column in ("subject", "case") if column in table), range(len(text)))
+    who = [row if _missing(name) else str(name) for row, name in enumerate(names)]
+    return len({pair for pair in zip(text, who, strict=True) if pair[0] is not None})
 
 
 def _is_number(level: str) -> bool:

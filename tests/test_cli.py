@@ -79,7 +79,11 @@ def test_an_audit_writes_the_whole_report_and_shows_the_table(
 ) -> None:
     assert main(audit(cohort, "--reference", "M", "--cross-check", "20")) == 0
     out, err = capfd.readouterr()
-    assert err == ""
+    (line,) = err.splitlines()
+    assert re.fullmatch(
+        r"fairseg: note: cross-check: 40 scores recomputed with medpy, largest difference \S+", line
+    )
+    assert line.partition("note: ")[2] in (cohort / "out" / "report.html").read_text()
     assert "Median DSC" in out
     assert "F (n=4)" in out
     assert str(cohort / "out" / "report.html") in out
@@ -140,8 +144,20 @@ def test_png_masks_with_sex_as_the_group_and_no_dataset_json(tmp_path: Path, sav
         *("--cross-check", "24"),
         cwd=tmp_path,
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0
+    pixels, checked = done.stderr.splitlines()
+    assert pixels == "fairseg: note: distances are in pixels: PNG files state no voxel size"
+    assert checked.startswith("fairseg: note: cross-check: 48 scores recomputed with medpy")
     assert "female (n=4)" in done.stdout
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "distances are in pixels: PNG files state no voxel size" in page
+    report = ["report", str(tmp_path / "out" / "scores.csv"), "--by", "sex", "--out", str(tmp_path / "again")]
+    assert main(report) == 0
+    for folder in ("out", "again"):
+        for path in (tmp_path / folder).iterdir():
+            text = path.read_text()
+            assert "(mm)" not in text, path
+            assert path.name not in (*TABLES[:3], "report.html", "overall.svg") or "HD (px)" in text, path
     scores = read_scores(tmp_path / "out" / "scores.csv")
     assert sorted(set(scores["label"])) == ["1", "2", "3"]
     assert len(scores) == 24
@@ -195,6 +211,15 @@ def test_every_command_has_help(
     out, err = capsys.readouterr()
     assert "Usage: fairseg" in out
     assert err == ""
+
+
+def test_a_demo_leaves_the_help_of_audit_as_it_was(tmp_path: Path) -> None:
+    demo = ["demo", "--out", str(tmp_path)]
+    code = f"from fairseg.cli import main; main({demo}); exit(main(['audit', '-h']))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_help_and_version_are_there_from_the_shell() -> None:
@@ -288,6 +313,11 @@ def _as(extension: str) -> Spoil:
     return spoil
 
 
+def _four_axes(cohort: Path, save: Save) -> None:
+    for kind in ("predictions", "references"):
+        sitk.WriteImage(sitk.Image([5, 4, 3, 2], sitk.sitkUInt8), str(cohort / kind / NIFTI))
+
+
 def _pixdim(value: float) -> Spoil:
     """Put a number into the headers of both masks as the size of a voxel along x."""
 
@@ -323,6 +353,7 @@ BAD_CASES: dict[str, Spoil] = {
     "empty": _content(lambda _: b""),
     "text": _content(lambda _: b"not an image\n"),
     "text as PNG": _content(lambda _: b"not an image\n", "s3_ED.png"),
+    "4D": _four_axes,
     "truncated NRRD": _as(".nrrd"),
     "truncated MetaImage": _as(".mha"),
     "spacing 0": _pixdim(0.0),
@@ -403,6 +434,37 @@ def test_skipping_finishes_lists_the_case_and_exits_with_1(
     before = (cohort / "whole.csv").read_text().splitlines()
     after = (cohort / "out" / "scores.csv").read_text().splitlines()
     assert after == [line for line in before if not line.startswith("s3_ED,")]
+
+
+def test_a_missing_mask_is_missed_in_its_folder(cohort: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (cohort / "predictions" / NIFTI).unlink()
+    bad(cohort, audit(cohort), capfd, f"no prediction in {cohort / 'predictions'}: 1 case (s3_ED)")
+
+
+def test_of_many_skipped_cases_five_are_told_on_stderr_and_all_on_the_page(
+    cohort: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    cases = sorted(path.name.split(".")[0] for path in (cohort / "predictions").iterdir())
+    spoilt = cases[2:9]
+    for case in spoilt:
+        (cohort / "predictions" / f"{case}.nii.gz").write_bytes(b"")
+    assert main(audit(cohort, "--on-error", "skip")) == 1
+    lines = capfd.readouterr().err.splitlines()
+    told = [line for line in lines if line.startswith("fairseg: note: skipped case")]
+    assert len(told) == 5
+    assert "fairseg: note: skipped 2 more cases" in lines
+    assert lines[0] == f"fairseg: 7 cases were skipped: {', '.join(spoilt[:5])} and 2 more"
+    page = (cohort / "out" / "report.html").read_text()
+    notes = json.loads((cohort / "out" / "scores.notes.json").read_text())
+    for case in spoilt:
+        assert f"<li>{case}: " in page
+        assert case in notes["skipped"]
+
+
+def test_one_is_no_plural(cohort: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (cohort / "predictions" / NIFTI).write_bytes(b"")
+    assert main(["evaluate", *scoring(cohort), "--out", str(cohort / "s.csv"), "--on-error", "skip"]) == 1
+    assert "1 case was skipped: s3_ED" in capfd.readouterr().err
 
 
 def test_skipping_a_whole_group_keeps_the_results_of_the_others(
@@ -490,11 +552,11 @@ BAD_OPTIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "negative label": (("--labels", "1,-1"), ("label", "-1")),
     "background": (("--labels", "0,1"), ("label", "0")),
     "label twice": (("--labels", "1,1"), ("label", "1")),
-    "name twice": (("--labels", "a=1,a=2"), ("--labels", "a=1,a=2")),
+    "name twice": (("--labels", "a=1,b=3,a=2"), ("--labels", "a=1,b=3,a=2", "repeats the name 'a'")),
     "words as labels": (("--labels", "one,two"), ("--labels", "one,two")),
     "no labels": (("--labels", ""), ("--labels",)),
     "reference": (("--reference", "X"), ("reference", "X", "F", "M")),
-    "attribute": (("--by", "colour"), ("colour",)),
+    "attribute": (("--by", "colour"), ("--by colour", "groups.csv", "which has sex, site, age")),
     "bins of words": (("--bins", "age=old"), ("--bins", "age=old")),
     "bins of nothing": (("--bins", "age"), ("--bins",)),
     "bins not asked for": (("--bins", "age=50"), ("bins", "age")),
@@ -522,6 +584,51 @@ def test_an_option_that_is_not_usable_is_named(
     fragments: tuple[str, ...],
 ) -> None:
     bad(cohort, audit(cohort, *options), capfd, *fragments)
+
+
+def test_an_age_for_each_subject_is_refused_before_anything_is_scored(
+    cohort: Path, capfd: pytest.CaptureFixture[str], save_mask: Save
+) -> None:
+    rows = "".join(f"s{number}_ED,{40 + number}\n" for number in range(1, 29))
+    (cohort / "groups.csv").write_text(f"case,age\n{rows}")
+    for kind in ("predictions", "references"):
+        for number in range(9, 29):
+            (cohort / kind / f"s{number}_ED.nii.gz").write_bytes(b"")  # to be scored, it would be an error
+    bad(cohort, audit(cohort, by="age"), capfd, "28 numeric levels", "--bins age=")
+
+
+def test_groups_are_those_that_have_files_whatever_else_the_table_holds(cohort: Path) -> None:
+    # 28 training subjects without files: too many ages for groups, but none of them is here.
+    table = cohort / "groups.csv"
+    rows = table.read_text() + "".join(f"train{age},train{age},F,A,{age}\n" for age in range(18, 46))
+    table.write_text(rows)
+    assert main(audit(cohort, by="age")) == 0
+    assert (
+        main(["report", str(cohort / "out" / "scores.csv"), "--by", "age", "--out", str(cohort / "b")]) == 0
+    )
+    for name in TABLES:
+        assert (cohort / "out" / name).read_bytes() == (cohort / "b" / name).read_bytes()
+
+
+def test_groups_of_one_subject_each_are_noted(cohort: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(audit(cohort, by="case")) == 0
+    note = "by case: 10 of 10 groups have one subject only, whose score is their median"
+    shared = "2 subjects are in more than one group and counted in each: s1, s2"
+    assert capfd.readouterr().err == f"fairseg: note: {shared}\nfairseg: note: {note}\n"
+    assert note in (cohort / "out" / "report.html").read_text()
+
+
+def test_cases_without_a_subject_are_named_once(cohort: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    blank = ("s1_ED", "s3_ED")
+    replace_column(cohort, "subject", lambda row: "" if row["case"] in blank else row["subject"])
+    with (cohort / "groups.csv").open("a") as file:
+        file.write("training,,F,A,50\n")
+    assert main(audit(cohort)) == 0
+    said = "2 cases without a subject, taken as subjects of their own: s1_ED, s3_ED"
+    err = capfd.readouterr().err
+    assert err.count("without a subject") == 1
+    assert f"fairseg: note: {said}\n" in err
+    assert (cohort / "out" / "report.html").read_text().count(said) == 1
 
 
 @pytest.mark.parametrize("missing", ["--groups", "--by", "--out"])
@@ -669,7 +776,7 @@ def test_scores_that_are_not_usable_are_named(
 @pytest.mark.parametrize(
     ("options", "fragments"),
     [
-        (("--by", "colour"), ("colour",)),
+        (("--by", "colour"), ("--by colour", "scores.csv", "which has sex, site, age")),
         (("--by", "sex", "--reference", "X"), ("reference", "X")),
     ],
 )

@@ -258,6 +258,43 @@ def test_a_measurement_without_bins_is_refused_when_subjects_have_several_cases(
         Groups.from_table({"height": heights + heights}, by="height")
 
 
+AGES = list(range(30, 58))
+
+
+@pytest.mark.parametrize("each", [1, 2])
+@pytest.mark.parametrize("who", ["subject", "case", "row"])
+def test_ages_of_few_subjects_each_are_refused_with_a_way_out(each: int, who: str) -> None:
+    table = {"age": AGES * each, who: list(range(28 * each))}
+    with pytest.raises(ValueError, match=r"28 numeric levels.*--bins age=43\.5.*text, such as age-30"):
+        Groups.from_table(table, by="age")
+    assert len(Groups.from_table(table, by="age", bins={"age": [50]})) == 2
+
+
+def test_codes_pass_if_they_are_few_or_of_enough_subjects_or_text() -> None:
+    assert len(Groups.from_table({"site": range(10)}, by="site")) == 10
+    assert len(Groups.from_table({"site": [*range(11)] * 3}, by="site")) == 11
+    assert len(Groups.from_table({"site": [f"s{site}" for site in range(28)]}, by="site")) == 28
+
+
+def test_rows_without_a_subject_count_as_subjects_of_their_own() -> None:
+    table = {"site": [*range(11)] * 3, "subject": [None] * 33}
+    assert len(Groups.from_table(table, by="site")) == 11
+
+
+def test_frames_and_labels_of_one_subject_do_not_make_an_age_a_group() -> None:
+    # 28 subjects, each with 2 cases of 3 labels: 6 rows a level, but still one subject.
+    ages = [age for age in AGES for _ in range(6)]
+    table = {"age": ages, "case": [f"c{place // 3}" for place in range(168)], "subject": ages}
+    with pytest.raises(ValueError, match="28 numeric levels"):
+        Groups.from_table(table, by="age")
+
+
+def test_an_intersection_may_have_small_cells() -> None:
+    table = {"sex": ["F", "M"] * 11, "site": [place // 2 for place in range(22)], "row": range(22)}
+    table["site"] = [f"s{site}" for site in table["site"]]
+    assert len(Groups.from_table(table, by=("sex", "site"))) == 22
+
+
 def test_a_measurement_without_bins_is_refused_when_it_is_text_as_read_cohort_gives_it() -> None:
     heights = [f"{160.5 + step / 10:.1f}" for step in range(30)]
     with pytest.raises(ValueError, match=r"'height'.*bins"):

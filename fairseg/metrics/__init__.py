@@ -1,8 +1,8 @@
 """Overlap, surface distance, the scores table and fairness measures. No torch needed.
 
 One pair of masks: `dice`, `hausdorff`, `hd95`, `assd`, `nsd`, `volumes`, or `score_case` for several
-at once. Folders of masks: `evaluate`. One value a subject: `by_group`, `fairness_gap`,
-`skewed_error_ratio`, `equity_scaled`, `worst_group`, `mann_whitney_u`.
+at once. Folders of masks: `evaluate`; its table from a file: `read_scores`. One value a subject:
+`by_group`, `fairness_gap`, `skewed_error_ratio`, `equity_scaled`, `worst_group`, `mann_whitney_u`.
 """
 
 from fairseg.metrics.distance import assd, hausdorff, hd95, nsd
@@ -19,6 +19,7 @@ from fairseg.metrics.fairness import (
 )
 from fairseg.metrics.overlap import dice, volumes
 from fairseg.metrics.score import score_case
+from fairseg.metrics.scores import read_scores
 
 __all__ = [
     "assd",
@@ -32,6 +33,7 @@ __all__ = [
     "iqr",
     "mann_whitney_u",
     "nsd",
+    "read_scores",
     "score_case",
     "skewed_error_ratio",
     "split_by_group",

@@ -23,10 +23,13 @@ def cross_check_scores(
     labels: Mapping[str | int, int],
     number: int,
     seed: int = 0,
-) -> None:
+) -> tuple[int, float]:
     """Compare `number` rows of the scores, drawn at random, with medpy's `dc`, `hd`, `hd95`, `assd`.
 
     Where a mask lacks the label medpy raises: those rows are compared with what the documentation says.
+
+    Returns:
+        How many scores were compared, and the largest difference; without the voxel counts, which are equal.
 
     Raises:
         ValueError: `number` is negative.
@@ -43,6 +46,7 @@ def cross_check_scores(
         "hd95": binary.hd95,
         "assd": binary.assd,
     }
+    compared, largest = 0, 0.0
     draw = np.random.default_rng(seed).choice(len(scores), size=min(number, len(scores)), replace=False)
     for _, row in scores.iloc[np.sort(draw)].iterrows():
         prediction, _ = _load(io, predictions[row["case"]])
@@ -67,6 +71,10 @@ def cross_check_scores(
                     f"cross-check failed: case {row['case']}, label {row['label']}: {name} is "
                     f"{row[name]!r} here and {float(theirs)!r} by medpy"
                 )
+            if name in asked:
+                compared += 1
+                largest = max(largest, float(np.nan_to_num(abs(row[name] - theirs))))
+    return compared, largest
 
 
 def _load(io: Any, path: Path) -> tuple[np.ndarray[Any, Any], tuple[float, ...]]:

@@ -15,10 +15,12 @@ from fairseg.metrics.distance import Empty
 from fairseg.metrics.images import find_masks, read_dataset_labels
 from fairseg.metrics.masks import Labels, label_values
 from fairseg.metrics.score import METRICS, check_metrics
+from fairseg.metrics.wording import counted, listed, without_subject
 from fairseg.metrics.work import VOXELS, Job, Result, run
 
 logger = logging.getLogger(__name__)
 
+_MOST_ERRORS = 5  # of skipped cases that are told; all of them stand in the result
 _MEANING = {
     "has unexpected scales in sform": "the affine (sform) has another scale than the voxel sizes "
     "(pixdim); the voxel sizes were used as spacing",
@@ -54,9 +56,10 @@ def evaluate(
             subject) and the attributes, as from `read_cohort`.
         labels: label values, or name -> value. `None`: nnU-Net's dataset.json in or above
             `references` says; if there is none, every value found in a reference is a label.
-        metrics: any of "dice", "hd", "hd95", "assd", "nsd"; distances in mm, spacing from the files.
+        metrics: any of "dice", "hd", "hd95", "assd", "nsd"; distances in mm, spacing from the files
+            (in pixels where the files are PNG, which states none; a note says so).
         empty: distance of a label that only one mask has: "nan" or "diagonal" (see `hausdorff`).
-        tolerance: for "nsd", mm.
+        tolerance: for "nsd", in the unit of the distances.
         num_workers: processes; the result does not depend on it.
         on_error: "stop" raises at the first case that cannot be scored; "skip" leaves it out.
         cross_check: this many case-label pairs, drawn at random, are computed again with medpy.
@@ -68,7 +71,7 @@ def evaluate(
         its value), the metrics, prediction_voxels and reference_voxels; one row per case and label,
         in the order of the cohort. A label that neither mask of a case has is NaN, with 0 voxels.
         `scores.attrs["notes"]` lists what was left out and why, `scores.attrs["skipped"]` maps each
-        skipped case to its error.
+        skipped case to its error; `scores.attrs["unit"]` is "px" if all distances are in pixels.
 
     Raises:
         ValueError: an input is not usable; the message names the argument, file, case or row.
@@ -108,22 +111,28 @@ def evaluate(
     if not results:
         raise ValueError(f"no case could be scored: {_one_line(skipped)}")
 
+    notes += without_subject(_subjects_missing(cohort, cases))
     notes += _notes(results)
+    pixels = _are_pixels(results, metrics, notes)
     if named is None:
         named = _labels_found(results, notes)
     _check_labels_occur(results, named)
     scores = _assemble(results, table, named, metrics)
     if cross_check:
-        cross_check_scores(scores, predicted, true, named, cross_check, seed)
-    notes += [f"skipped case {case}: {error}" for case, error in skipped.items()]
-    for note in notes:
-        logger.warning("%s", note)
-    scores.attrs = {"notes": notes, "skipped": skipped}
+        compared, largest = cross_check_scores(scores, predicted, true, named, cross_check, seed)
+        again = f"{counted(compared, 'score')} recomputed with medpy"
+        notes.append(f"cross-check: {again}, largest difference {largest:.2g}")
+    left_out = [f"skipped case {case}: {error}" for case, error in skipped.items()]
+    _tell(notes, left_out)
+    notes += left_out
+    scores.attrs = {"notes": notes, "skipped": skipped, **({"unit": "px"} if pixels else {})}
     return scores
 
 
 def _checked(cohort: pd.DataFrame | Mapping[str, Sequence[Any]]) -> pd.DataFrame:
     """Return the cohort indexed by case, with the column subject first."""
+    if isinstance(cohort, str | Path):
+        raise ValueError(f"cohort must be a table: read it with fairseg.read_cohort({str(cohort)!r})")
     try:
         table = pd.DataFrame(cohort)
     except ValueError as error:
@@ -140,7 +149,7 @@ def _checked(cohort: pd.DataFrame | Mapping[str, Sequence[Any]]) -> pd.DataFrame
     table = table.assign(case=table["case"].astype(str))
     twice = table["case"][table["case"].duplicated()]
     if len(twice):
-        raise ValueError(f"cohort must have one row a case, got several of {_names(twice)}")
+        raise ValueError(f"cohort must have one row a case, got several of {listed(twice)}")
     subject = (
         table["subject"].where(table["subject"].notna(), table["case"])
         if "subject" in table
@@ -148,6 +157,15 @@ def _checked(cohort: pd.DataFrame | Mapping[str, Sequence[Any]]) -> pd.DataFrame
     )
     table = table.assign(subject=subject.astype(str)).set_index("case")
     return table[["subject", *(name for name in table.columns if name != "subject")]]
+
+
+def _subjects_missing(cohort: pd.DataFrame | Mapping[str, Sequence[Any]], cases: Sequence[str]) -> list[str]:
+    """Return those of the cases whose subject the cohort leaves empty; `read_cohort` lists what it filled."""
+    missing = set(getattr(cohort, "attrs", {}).get("without_subject", ()))
+    if "subject" in cohort:
+        pairs = zip(cohort["case"], cohort["subject"], strict=True)
+        missing |= {str(case) for case, subject in pairs if pd.isna(subject)}
+    return [case for case in cases if case in missing]
 
 
 def _match(
@@ -160,7 +178,8 @@ def _match(
     cases = []
     for case in table.index:
         if (case in predicted) != (case in true):
-            skipped[case] = f"no {'reference' if case in predicted else 'prediction'} in the folder"
+            kind, others = ("reference", true) if case in predicted else ("prediction", predicted)
+            skipped[case] = f"no {kind} in {_folder(others)}"
         elif case in predicted:
             cases.append(case)
     unknown = sorted((predicted.keys() & true.keys()) - set(table.index))
@@ -171,19 +190,22 @@ def _match(
     }
     if not cases and not skipped:
         raise ValueError(
-            f"cohort and folders must share cases, got {_names(table.index)} in the cohort "
-            f"and {_names(sorted(true))} in the folder of references"
+            f"cohort and folders must share cases, got {listed(table.index)} in the cohort "
+            f"and {listed(sorted(true))} in {_folder(true)}"
         )
     notes = []
     if unknown:
-        notes.append(f"{_cases(unknown)} not in the cohort, so of unknown group: {_names(unknown)}")
+        notes.append(
+            f"{counted(len(unknown), 'case')} not in the cohort, so of unknown group: {listed(unknown)}"
+        )
     if neither:
-        notes.append(f"{_cases(neither)} of the cohort without files, left out: {_names(neither)}")
+        notes.append(
+            f"{counted(len(neither), 'case')} of the cohort without files, left out: {listed(neither)}"
+        )
     for kind, names in only.items():
         if names:
-            notes.append(
-                f"{_cases(names)} not in the cohort and with a {kind} only, left out: {_names(names)}"
-            )
+            cases_only = counted(len(names), "case")
+            notes.append(f"{cases_only} not in the cohort and with a {kind} only, left out: {listed(names)}")
     return cases + unknown, notes
 
 
@@ -193,30 +215,46 @@ def _notes(results: Iterable[Result]) -> list[str]:
     heard: dict[str, list[str]] = {}
     for result in results:
         for kind, values in result.strays.items():
-            said = f"values in a {kind} that are no label, not scored: {_names(values, 10)}"
+            said = f"values in a {kind} that are no label, not scored: {listed(values, 10)}"
             strays.setdefault(said, []).append(result.case)
         for message in result.messages:
             heard.setdefault(_MEANING.get(message, message), []).append(result.case)
-    notes = [f"{said} ({_cases(cases)}: {_names(cases)})" for said, cases in strays.items()]
+    notes = [f"{said} ({counted(len(cases), 'case')}: {listed(cases)})" for said, cases in strays.items()]
     for said, cases in heard.items():
-        notes.append(f"image reader: {said} ({len(cases)} files, first of case {cases[0]})")
+        notes.append(f"image reader: {said} ({counted(len(cases), 'file')}, first of case {cases[0]})")
     return notes
+
+
+def _are_pixels(results: Sequence[Result], metrics: Sequence[str], notes: list[str]) -> bool:
+    """Say whether all distances are in pixels, and note those that are."""
+    cases = [result.case for result in results if result.unit == "px"]
+    measured = [name for name in metrics if name != "dice"]
+    if not cases or not measured:
+        return False
+    everywhere = len(cases) == len(results)
+    what = "the tolerance of nsd is" if measured == ["nsd"] else "distances are"
+    where = "" if everywhere else f" in {counted(len(cases), 'case')} ({listed(cases)})"
+    notes.append(f"{what} in pixels{where}: PNG files state no voxel size")
+    return everywhere
 
 
 def _labels_found(results: Iterable[Result], notes: list[str]) -> dict[str | int, int]:
     """Return every value that occurs in a reference as a label, and note those only predicted."""
-    seen: dict[str, set[int]] = {name: set() for name in VOXELS}
+    predicted: dict[int, list[str]] = {}  # value -> cases
+    true: set[int] = set()
     for result in results:
         for value, row in result.scores.items():
-            for name in VOXELS:
-                if row[name]:
-                    seen[name].add(value)
-    only = sorted(seen[VOXELS[0]] - seen[VOXELS[1]])
-    if only:
-        notes.append(f"values in predictions that no reference has, not scored: {_names(only)}")
-    if not seen[VOXELS[1]]:
+            if row[VOXELS[0]]:
+                predicted.setdefault(value, []).append(result.case)
+            if row[VOXELS[1]]:
+                true.add(value)
+    if only := sorted(predicted.keys() - true):
+        cases = list(dict.fromkeys(case for value in only for case in predicted[value]))
+        said = f"values in predictions that no reference has, not scored: {listed(only, 10)}"
+        notes.append(f"{said} ({counted(len(cases), 'case')}: {listed(cases)})")
+    if not true:
         raise ValueError("references must hold at least one label, got only background")
-    return {value: value for value in sorted(seen[VOXELS[1]])}
+    return {value: value for value in sorted(true)}
 
 
 def _check_labels_occur(results: Iterable[Result], named: Mapping[str | int, int]) -> None:
@@ -247,17 +285,23 @@ def _assemble(
     return pd.concat([front, scores[["label", *metrics, *VOXELS]]], axis=1)
 
 
+def _tell(notes: Iterable[str], left_out: Sequence[str]) -> None:
+    for note in (*notes, *left_out[:_MOST_ERRORS]):
+        logger.warning("%s", note)
+    if len(left_out) > _MOST_ERRORS:
+        logger.warning("skipped %s", counted(len(left_out) - _MOST_ERRORS, "more case"))
+
+
+def _folder(files: Mapping[str, Path]) -> Path:
+    return next(iter(files.values())).parent
+
+
 def _one_line(skipped: Mapping[str, str]) -> str:
     by_error: dict[str, list[str]] = {}
     for case, error in skipped.items():
         by_error.setdefault(error, []).append(case)
-    return "; ".join(f"{error}: {_cases(cases)} ({_names(cases)})" for error, cases in by_error.items())
-
-
-def _cases(names: Sequence[str]) -> str:
-    return f"{len(names)} case{'s' if len(names) != 1 else ''}"
-
-
-def _names(names: Iterable[object], most: int = 5) -> str:
-    listed = [str(name) for name in names]
-    return ", ".join(listed[:most]) + (f" and {len(listed) - most} more" if len(listed) > most else "")
+    reasons = [
+        f"{error}: {counted(len(cases), 'case')} ({listed(cases)})" for error, cases in by_error.items()
+    ]
+    more = len(reasons) - _MOST_ERRORS
+    return "; ".join(reasons[:_MOST_ERRORS]) + (f"; and {counted(more, 'more error')}" if more > 0 else "")

@@ -42,12 +42,14 @@ class Mask:
         spacing: voxel size in mm along the axes of `voxels`.
         grid: size, spacing, origin and direction in ITK's order (x, y, z).
         messages: what ITK had to say about the file.
+        unit: of `spacing`: "mm", or "px" where the file states no size and a voxel counts as 1.
     """
 
     voxels: npt.NDArray[Any]
     spacing: tuple[float, ...]
     grid: dict[str, tuple[float, ...]]
     messages: tuple[str, ...]
+    unit: str = "mm"
 
 
 class _Collector(sitk.LoggerBase):
@@ -129,7 +131,8 @@ def read_mask(path: Path) -> Mask:
     """Read one mask.
 
     Raises:
-        ValueError: the file is no image, is truncated, or has several channels; it names the file.
+        ValueError: the file is no image, is truncated, has several channels, or is not 2D or 3D; it names
+            the file.
     """
     reader = _READERS.get(path.suffix.lower(), "")
     with itk_messages() as messages, _native_messages(listen=not reader) as native:
@@ -145,6 +148,11 @@ def read_mask(path: Path) -> Mask:
             f"{path} must have one channel, got {image.GetNumberOfComponentsPerPixel()} "
             "(a colour image? save the labels as grey values)"
         )
+    if image.GetDimension() not in (2, 3):
+        size = _short(image.GetSize())
+        raise ValueError(
+            f"{path} must be 2D or 3D, got {image.GetDimension()}D of size {size} (a time series?)"
+        )
     grid = {
         "size": image.GetSize(),
         "spacing": image.GetSpacing(),
@@ -155,7 +163,9 @@ def read_mask(path: Path) -> Mask:
     if reader:
         check_nifti(path, voxels)
     heard = dict.fromkeys(_tidy(message, path) for message in messages)
-    return Mask(voxels, image.GetSpacing()[::-1], grid, tuple(heard))
+    # A PNG has a size only where ITK itself wrote one into it.
+    unit = "px" if path.suffix.lower() == ".png" and set(image.GetSpacing()) == {1.0} else "mm"
+    return Mask(voxels, image.GetSpacing()[::-1], grid, tuple(heard), unit)
 
 
 def check_same_grid(prediction: Mask, reference: Mask) -> None:

@@ -63,8 +63,11 @@ def score_case(
 
 def check_metrics(metrics: Sequence[str], empty: str, tolerance: float | None) -> None:
     """Raise a ValueError unless the metrics are known and have what they need."""
+    if isinstance(metrics, str):
+        among = ", ".join(METRICS)
+        raise ValueError(f"metrics must be some of {among}, as a sequence such as ('dice',), got {metrics!r}")
     unknown = [metric for metric in metrics if metric not in METRICS]
-    if unknown or isinstance(metrics, str) or not metrics:
+    if unknown or not metrics:
         raise ValueError(f"metrics must be some of {', '.join(METRICS)}, got {metrics!r}")
     if len(set(metrics)) < len(metrics):
         raise ValueError(f"metrics must differ, got {metrics!r}")

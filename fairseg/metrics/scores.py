@@ -1,10 +1,11 @@
 """The scores table as a file: written whole, safe to open in a spreadsheet, and read back the same.
 
 Beside `scores.csv` lies `scores.notes.json` with what the table itself cannot hold: the notes on what was
-left out, and the cases that were skipped.
+left out, the cases that were skipped, and the unit of the distances if it is not mm.
 """
 
 import json
+import logging
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,17 @@ import pandas as pd
 
 from fairseg.metrics.csv_files import fused, read_csv, to_csv
 from fairseg.metrics.score import METRICS
+from fairseg.metrics.wording import without_subject
 from fairseg.metrics.work import VOXELS
+
+logger = logging.getLogger(__name__)
 
 
 def scores_to_files(scores: pd.DataFrame, name: str = "scores.csv") -> dict[str, str]:
     """Return the files of a scores table as name -> text: the CSV and its JSON."""
     about = {"notes": scores.attrs.get("notes", []), "skipped": scores.attrs.get("skipped", {})}
+    if scores.attrs.get("unit") == "px":
+        about["unit"] = "px"
     text = json.dumps(about, indent=1, ensure_ascii=False) + "\n"
     return {name: to_csv(scores), _about(Path(name)).name: text}
 
@@ -28,7 +34,8 @@ def read_scores(path: str | Path) -> pd.DataFrame:
     """Read a scores table that `fairseg evaluate` wrote, or one made by other means in its form.
 
     Case, subject, label and attributes are text, metrics numbers; an empty cell is missing. Needed are
-    the columns case, label and at least one metric; without `subject` the case is the subject.
+    the columns case, label and at least one metric; without `subject` the case is the subject (where only
+    some cells are empty, a note names the cases).
 
     Raises:
         ValueError: the file is no such table; the message names the file, the column and the row.
@@ -54,9 +61,14 @@ def read_scores(path: str | Path) -> pd.DataFrame:
     if again.size:
         row = table.loc[again[0]]
         raise ValueError(f"{file}: row {again[0]} has case {row['case']}, label {row['label']} again")
+    blank = table["case"][table["subject"].isna()].unique().tolist() if "subject" in table else []
     table["subject"] = table["subject"].fillna(table["case"]) if "subject" in table else table["case"]
     table = table.reset_index(drop=True)
-    table.attrs = {**_read_about(_about(file))}
+    about = _read_about(_about(file))
+    for note in without_subject(blank):
+        logger.warning("%s", note)
+        about["notes"].append(note)
+    table.attrs = about
     return table
 
 
@@ -69,11 +81,14 @@ def _read_about(file: Path) -> dict[Hashable | None, Any]:
     try:
         saved = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
         notes, skipped = list(saved.get("notes", [])), dict(saved.get("skipped", {}))
+        about: dict[Hashable | None, Any] = {"notes": notes, "skipped": skipped}
+        if saved.get("unit") == "px":
+            about["unit"] = "px"
     except (OSError, ValueError, AttributeError, TypeError):
         raise ValueError(
             f"{file} must hold the notes of a scores table; if it is something else, move it"
         ) from None
-    return {"notes": notes, "skipped": skipped}
+    return about
 
 
 def _numbers(column: "pd.Series[Any]", file: Path) -> "pd.Series[Any]":

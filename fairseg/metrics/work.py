@@ -43,6 +43,7 @@ class Result:
     strays: dict[str, list[int]] = field(default_factory=dict)
     messages: tuple[str, ...] = ()
     error: str | None = None
+    unit: str = "mm"
 
 
 def run(jobs: Sequence[Job], num_workers: int) -> Generator[Result]:
@@ -94,7 +95,7 @@ def _score_files(job: Job) -> Result:
         for position, value in enumerate(pair.labels)
     }
     messages = prediction.messages + reference.messages
-    return Result(job.case, by_label, _strays(pair, counts), messages)
+    return Result(job.case, by_label, _strays(pair, counts), messages, unit=reference.unit)
 
 
 def _values(mask: npt.NDArray[Any]) -> npt.NDArray[Any]:

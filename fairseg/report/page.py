@@ -1,6 +1,7 @@
 """Everything a report consists of, in one folder: tables, plots and the page that shows them."""
 
 import base64
+import logging
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -11,10 +12,15 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from fairseg import __version__
 from fairseg.groups import Groups
 from fairseg.metrics import csv_files
+from fairseg.metrics.wording import counted
 from fairseg.report import render
 from fairseg.report.files import write_files
+from fairseg.report.notes import notes_on
+from fairseg.report.page_table import page_table
 from fairseg.report.plots import plot_labels, plot_overall, to_svg
 from fairseg.report.summary import TITLES, Summary, summarize
+
+logger = logging.getLogger(__name__)
 
 PAGE = "report.html"
 FIGURES = {"overall.svg", "labels.svg"}
@@ -32,7 +38,8 @@ def write_report(
 
     Written are `report.html` (self-contained), `summary.csv` (unrounded), `summary.md`, `summary.tex`,
     `subjects.csv` (the values that are summarised), `overall.svg` and `labels.svg`. Either all files
-    are written or none; files of those names are replaced.
+    are written or none; files of those names are replaced. What the table and its groups give reason to
+    note (see `notes_on`) stands on the page and is logged.
 
     Args:
         scores: as from `evaluate` or `read_scores`; notes and skipped cases are taken from its attrs.
@@ -48,12 +55,13 @@ def write_report(
         ValueError: as `summarize`, or the folder cannot be written.
     """
     summaries = summarize(scores, groups, reference=reference)
+    notes = notes_on(scores, summaries[0])
     figures = {"overall.svg": to_svg(plot_overall(summaries[0]))}
     metric = next(name for name in TITLES if name in scores)
     if len(summaries) > 2:  # with a single label both figures would be the same
         figures["labels.svg"] = to_svg(plot_labels(summaries[1:], metric))
     files: dict[str, str | bytes] = {
-        PAGE: _page(scores, summaries, figures, metric),
+        PAGE: _page(scores, summaries, figures, metric, [*scores.attrs.get("notes", []), *notes]),
         "summary.csv": render.to_csv(summaries),
         "summary.md": render.to_markdown(summaries),
         "summary.tex": render.to_latex(summaries),
@@ -64,6 +72,8 @@ def write_report(
     write_files(Path(out), files)
     for name in FIGURES - figures.keys():
         (Path(out) / name).unlink(missing_ok=True)  # of an earlier report, which this one replaces
+    for note in notes:
+        logger.warning("%s", note)
     return summaries
 
 
@@ -78,6 +88,11 @@ def _subjects(summaries: Sequence[Summary]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
+def _size(scores: pd.DataFrame, labels: int) -> str:
+    subjects, cases = scores["subject"].nunique(), scores["case"].nunique()
+    return f"{counted(subjects, 'subject')}, {counted(cases, 'case')}; {counted(labels, 'label')}"
+
+
 @cache
 def _environment() -> Environment:
     return Environment(
@@ -89,19 +104,14 @@ def _environment() -> Environment:
     )
 
 
-def _page(scores: pd.DataFrame, summaries: Sequence[Summary], figures: dict[str, bytes], metric: str) -> str:
+def _page(
+    scores: pd.DataFrame,
+    summaries: Sequence[Summary],
+    figures: dict[str, bytes],
+    metric: str,
+    notes: Sequence[str],
+) -> str:
     overall = summaries[0]
-    tables = [
-        {
-            "name": summary.structure,
-            "caption": render.caption(summary),
-            "footnote": render.footnote(summary),
-            "columns": list(frame.columns),
-            "rows": [(name, list(row)) for name, row in zip(frame.index, frame.to_numpy(), strict=True)],
-        }
-        for summary in summaries
-        for frame in [render.cells(summary)]
-    ]
     return (
         _environment()
         .get_template("report.html.j2")
@@ -110,16 +120,15 @@ def _page(scores: pd.DataFrame, summaries: Sequence[Summary], figures: dict[str,
             by=" and ".join(overall.groups.attributes),
             reference=None if overall.reference is None else overall.groups.name(overall.reference),
             counts=list(zip(overall.groups.names, overall.counts.tolist(), strict=True)),
-            cases=scores["case"].nunique(),
-            subjects=scores["subject"].nunique(),
+            size=_size(scores, len(summaries) - 1),
             labels=[summary.structure for summary in summaries[1:]],
-            tables=tables,
+            tables=[page_table(summary) for summary in summaries],
             figures={
                 name.removesuffix(".svg"): base64.b64encode(svg).decode() for name, svg in figures.items()
             },
-            metric=TITLES[metric],
-            metrics=[TITLES[name] for name in TITLES if name in scores],
-            notes=scores.attrs.get("notes", []),
+            metric=overall.title(metric),
+            metrics=[overall.title(name) for name in TITLES if name in scores],
+            notes=notes,
             skipped=scores.attrs.get("skipped", {}),
         )
     )

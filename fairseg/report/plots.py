@@ -4,6 +4,8 @@ Margins are computed in inches from the text that they hold: matplotlib's own la
 everything twice.
 """
 
+import math
+import textwrap
 import warnings
 from collections.abc import Sequence
 from io import BytesIO
@@ -38,7 +40,11 @@ _BOXES = (
     "#8c96c6",
 )
 _MOST_POINTS = 300  # subjects a group, above which single points say nothing
-_UPRIGHT = 6  # groups, above which names stand at an angle
+_FEWEST = 5  # subjects a group, below which a box would make much of little: points only
+_WIDEST = 9.8  # inches of a figure, which the page then need not shrink, nor its letters
+_LABELS = 7.0  # inches for the boxes of each label
+_PANEL = 8.6  # inches for the boxes of a panel; names that need more stand at an angle
+_LINE_LENGTH = 16  # letters of a name, after which it is broken
 _STYLE: dict[Any, Any] = {
     "font.size": 10,
     "axes.edgecolor": _INK,
@@ -54,25 +60,33 @@ _STYLE: dict[Any, Any] = {
 
 
 def plot_overall(summary: Summary) -> Figure:
-    """Plot every metric of one summary, one panel each, one box a group."""
+    """Plot every metric of one summary, one panel each, one box a group; no wider than a page."""
     metrics = [name for name in TITLES if name in summary.subjects]
-    names = [plain(name).split(", ") for name in summary.groups.names]
-    longest = max(len(line) for lines in names for line in lines)
-    many = len(names) > _UPRIGHT
-    below = 0.075 * longest + 0.5 if many else 0.17 * max(map(len, names)) + 0.4
-    width = len(names) * (0.5 if many else max(0.8, 0.085 * longest)) + 0.3
+    names = [_wrapped(name) for name in summary.groups.names]
+    slot = max(0.8, 0.095 * max(len(line) for lines in names for line in lines) + 0.1)
+    turned = len(names) * slot > _PANEL
+    turn: dict[str, Any] = {}
+    left, below = 0.75, 0.17 * max(map(len, names)) + 0.4
+    if turned:
+        names = [[plain(name)] for name in summary.groups.names]
+        longest = max(len(name) for (name,) in names) + 8  # and n
+        slot = min(0.5, _PANEL / len(names))
+        angle = 60 if slot > 0.25 else 90
+        turn = {"rotation": angle, "ha": "right", "va": "center", "rotation_mode": "anchor"}
+        below = 0.075 * longest * math.sin(math.radians(angle)) + 0.3
+        left = max(left, 0.075 * longest * math.cos(math.radians(angle)) - slot / 2)
+        slot = min(slot, (_PANEL + 0.75 - left) / len(names))
     with rc_context(_STYLE):
-        figure, axes = _figure(len(metrics), width=width, height=3.0, left=0.75, below=below)
+        figure, axes = _figure(
+            len(metrics), width=len(names) * slot + 0.3, height=3.0, left=left, below=below
+        )
         for ax, metric in zip(axes, metrics, strict=True):
             _panel(ax, summary, metric)
-            ticks = [
-                "\n".join([*lines, f"n={n}"]) for lines, n in zip(names, _sizes(summary, metric), strict=True)
-            ]
-            turned: dict[str, Any] = (
-                {"rotation": 60, "ha": "right", "rotation_mode": "anchor"} if many else {}
-            )
-            ax.set_xticks(range(len(names)), ticks, fontsize=8 if many else 9, parse_math=False, **turned)
-            ax.set_ylabel(TITLES[metric])
+            form = "{} (n={})" if turned else "{}\nn={}"
+            sizes = [part.size for part in _values(summary, metric)]
+            ticks = [form.format("\n".join(lines), n) for lines, n in zip(names, sizes, strict=True)]
+            ax.set_xticks(range(len(names)), ticks, fontsize=9, parse_math=False, **turn)
+            ax.set_ylabel(summary.title(metric))
             ax.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
             ax.grid(axis="y", color="#dfe4e8", lw=0.7)
     return figure
@@ -83,15 +97,17 @@ def plot_labels(summaries: Sequence[Summary], metric: str) -> Figure:
     groups, reference = summaries[0].groups, summaries[0].reference
     number = len(groups)
     step = 1.0 / (number + 1)
-    longest = max(len(summary.structure) for summary in summaries)
+    left = 0.3 + 0.085 * max(len(summary.structure) for summary in summaries)
+    keys_wide = 0.085 * max(map(len, groups.names)) + 0.75
+    columns = max(1, min(number, int((left + _LABELS) / keys_wide)))
     with rc_context(_STYLE):
         figure, (ax,) = _figure(
             1,
-            width=6.0,
+            width=_LABELS,
             height=max(1.2, 0.24 * (number + 1) * len(summaries)),
-            left=0.3 + 0.085 * longest,
+            left=left,
             below=0.5,
-            above=0.24 * number + 0.15,
+            above=0.24 * math.ceil(number / columns) + 0.15,
         )
         for row, summary in enumerate(summaries):
             places = [row + step * (place - (number - 1) / 2) for place in range(number)]
@@ -102,13 +118,18 @@ def plot_labels(summaries: Sequence[Summary], metric: str) -> Figure:
                 ax.plot(line, [row - 0.46, row + 0.46], ls="--", lw=1.1, color=_LINE, zorder=1)
         ax.set_yticks(range(len(summaries)), [plain(part.structure) for part in summaries], parse_math=False)
         ax.set_ylim(len(summaries) - 0.5, -0.5)
-        ax.set_xlabel(TITLES[metric])
+        ax.set_xlabel(summaries[0].title(metric))
         ax.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
         ax.grid(axis="x", color="#dfe4e8", lw=0.7)
         ax.tick_params(axis="y", length=0)
         keys = [Patch(facecolor=color, edgecolor=_INK) for color in _colors(number, reference)]
         legend = figure.legend(
-            keys, list(map(plain, groups.names)), loc="upper left", frameon=False, borderaxespad=0.2
+            keys,
+            list(map(plain, groups.names)),
+            loc="upper left",
+            frameon=False,
+            borderaxespad=0.2,
+            ncols=columns,
         )
         for text in legend.get_texts():
             text.set_parse_math(False)
@@ -126,21 +147,27 @@ def to_svg(figure: Figure) -> bytes:
 
 
 def _figure(
-    columns: int, *, width: float, height: float, left: float, below: float, above: float = 0.15
+    number: int, *, width: float, height: float, left: float, below: float, above: float = 0.15
 ) -> tuple[Figure, list[Axes]]:
-    """Return panels side by side, each of this size in inches, with this much room around them."""
+    """Return panels, each of this size in inches, with this much room around them; as many a row as fit."""
     right, gap = 0.15, left + 0.1
-    size = (left + columns * width + (columns - 1) * gap + right, above + height + below)
+    most = max(1, int((_WIDEST - left - right + gap) / (width + gap)))
+    rows = math.ceil(number / most)
+    columns = math.ceil(number / rows)
+    size = (left + columns * width + (columns - 1) * gap + right, rows * (above + height + below))
     figure = Figure(figsize=size)
-    axes = figure.subplots(1, columns, squeeze=False).ravel()
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
     figure.subplots_adjust(
         left=left / size[0],
         right=1 - right / size[0],
         wspace=gap / width,
+        hspace=(above + below) / height,
         bottom=below / size[1],
         top=1 - above / size[1],
     )
-    return figure, list(axes)
+    for spare in axes[number:]:
+        spare.remove()
+    return figure, list(axes[:number])
 
 
 def _panel(ax: Axes, summary: Summary, metric: str) -> None:
@@ -151,7 +178,10 @@ def _panel(ax: Axes, summary: Summary, metric: str) -> None:
     for place, part in enumerate(values):
         if part.size <= _MOST_POINTS:
             jitter = (np.arange(part.size) * 0.6180339887 % 1 - 0.5) * 0.34
-            ax.plot(place + jitter, part, "o", ms=3, color=_INK, alpha=0.45, mew=0, zorder=3)
+            large: dict[str, Any] = (
+                {"ms": 4.5, "alpha": 0.8} if part.size < _FEWEST else {"ms": 3, "alpha": 0.45}
+            )
+            ax.plot(place + jitter, part, "o", color=_INK, mew=0, zorder=3, **large)
     if summary.reference is not None and values[summary.reference].size:
         ax.axhline(float(np.median(values[summary.reference])), ls="--", lw=1.1, color=_LINE, zorder=1)
     ax.set_xlim(-0.6, len(values) - 0.4)
@@ -161,9 +191,14 @@ def _boxes(
     ax: Axes, summary: Summary, metric: str, places: Sequence[float], width: float, orientation: Any
 ) -> None:
     values = _values(summary, metric)
-    shown = [number for number, part in enumerate(values) if part.size]
+    shown = [number for number, part in enumerate(values) if part.size >= _FEWEST]
     points = orientation == "vertical" and max(map(len, values)) <= _MOST_POINTS
+    colors = _colors(len(values), summary.reference)
     ax.set_axisbelow(True)
+    if orientation == "horizontal":
+        for place, part, color in zip(places, values, colors, strict=True):
+            if 0 < part.size < _FEWEST:
+                ax.plot(part, [place] * part.size, "o", ms=5, mfc=color, mec=_INK, mew=0.8, zorder=3)
     if not shown:
         return
     boxes = ax.boxplot(
@@ -180,7 +215,6 @@ def _boxes(
         boxprops={"edgecolor": _INK},
         flierprops={"marker": "o", "markersize": 2.5, "markeredgecolor": _INK, "alpha": 0.5},
     )
-    colors = _colors(len(values), summary.reference)
     for number, box in zip(shown, boxes["boxes"], strict=True):
         box.set_facecolor(colors[number])
 
@@ -196,5 +230,9 @@ def _values(summary: Summary, metric: str) -> list[Any]:
     )
 
 
-def _sizes(summary: Summary, metric: str) -> list[int]:
-    return [part.size for part in _values(summary, metric)]
+def _wrapped(name: str) -> list[str]:
+    """Return a group's name in short lines: each attribute of its own, long ones broken between words."""
+    parts = plain(name).split(", ")
+    return [
+        line for part in parts for line in textwrap.wrap(part, _LINE_LENGTH, break_long_words=False) or [""]
+    ]

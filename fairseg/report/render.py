@@ -8,9 +8,11 @@ import pandas as pd
 from tabulate import tabulate
 
 from fairseg.metrics import csv_files
+from fairseg.metrics.wording import counted
 from fairseg.report.summary import P_VALUE, Summary
 
 NONE = "\N{EN DASH}"  # what stands where there is no value
+FAIRNESS = ("SER", "Fairness gap", P_VALUE)
 _COUNTS = ("Subjects", "Structures")  # rows of whole numbers begin so
 _SIGNIFICANT = 0.05
 _WIDEST = 5  # groups that fit side by side into a terminal
@@ -33,6 +35,17 @@ def caption(summary: Summary) -> str:
     by = " and ".join(summary.groups.attributes)
     against = "" if summary.reference is None else f", reference: {summary.groups.name(summary.reference)}"
     return f"{summary.structure}, by {by}{against}"
+
+
+def is_count(measure: str) -> bool:
+    """Say whether a measure counts what was left out."""
+    return measure.startswith(_COUNTS)
+
+
+def without_zeros(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the table without the counts that are zero in every group."""
+    zero = [is_count(str(name)) and set(row) <= {"0", NONE} for name, row in frame.iterrows()]
+    return frame[~np.array(zero)]
 
 
 def to_terminal(summaries: Sequence[Summary]) -> str:
@@ -62,10 +75,8 @@ def to_latex(summaries: Sequence[Summary]) -> str:
         )
         rules = iter((r"\toprule", r"\midrule", r"\bottomrule"))
         body = "\n".join(next(rules) if line == r"\hline" else line for line in body.split("\n"))
-        parts.append(
-            "\\begin{table}\n\\centering\n"
-            f"\\caption{{{_latex(caption(summary))}. {_latex(footnote(summary))}}}\n{body}\n\\end{{table}}\n"
-        )
+        about = _latex(f"{caption(summary)}. {footnote(summary)}".rstrip())
+        parts.append(f"\\begin{{table}}\n\\centering\n\\caption{{{about}}}\n{body}\n\\end{{table}}\n")
     return "\n".join(parts)
 
 
@@ -89,17 +100,19 @@ def footnote(summary: Summary) -> str:
             "Fairness gap: median DSC of the best group minus that of the worst."
             if summary.reference is None
             else "Fairness gap: median DSC of the reference group minus that of the group; "
-            "in the last column that of the group farthest away."
+            "under All that of the group farthest away."
         )
         notes += [gap, "SER: largest median error (1 - DSC) over the smallest."]
         notes.append(_about_p(summary))
+    if summary.unit == "px":
+        notes.append("Distances in pixels: the files state no voxel size.")
     return " ".join(notes)
 
 
 def _about_p(summary: Summary) -> str:
-    shared = summary.subjects.loc[summary.subjects["group"] >= 0, "subject"].duplicated().sum()
-    if shared:
-        return f"p: not given, {shared} subjects are in more than one group."
+    if shared := len(summary.shared):
+        are = "is" if shared == 1 else "are"
+        return f"p: not given, {counted(shared, 'subject')} {are} in more than one group."
     if summary.reference is None and len(summary.groups) > 2:
         return "p: not given; with more than two groups name a reference group to compare with."
     several = ", each group against the reference, not corrected for several groups"
@@ -117,7 +130,7 @@ def _rows(summary: Summary) -> list[tuple[str, list[float]]]:
 def _cell(measure: str, value: float) -> str:
     if np.isnan(value):
         return NONE
-    if measure.startswith(_COUNTS):
+    if is_count(measure):
         return f"{value:.0f}"
     if measure == P_VALUE:
         # Near the limit a digit more, so that 0.0497* does not look like 0.05*.
@@ -141,10 +154,7 @@ def _stacked(
         frame = cells(summary)
         narrow: dict[str, Any] = {}
         if len(summary.groups) > widest:
-            nothing = [
-                str(name).startswith(_COUNTS) and set(row) <= {"0", NONE} for name, row in frame.iterrows()
-            ]
-            frame = frame[~np.array(nothing)].T
+            frame = without_zeros(frame).T
             narrow = {"maxheadercolwidths": 12, "maxcolwidths": [28, *[None] * frame.shape[1]]}
         body = tabulate(
             [
@@ -157,7 +167,8 @@ def _stacked(
             disable_numparse=True,
             **narrow,
         )
-        parts.append(f"{heading(safe(caption(summary)))}\n\n{body}\n\n{safe(footnote(summary))}\n")
+        below = f"\n{safe(footnote(summary))}\n" if footnote(summary) else ""
+        parts.append(f"{heading(safe(caption(summary)))}\n\n{body}\n{below}")
     return "\n".join(parts)
 
 

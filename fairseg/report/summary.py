@@ -42,6 +42,7 @@ class Summary:
             reference group with itself, or what would need more groups or subjects.
         subjects: one row a subject and group, with columns subject, group (id, -1 unknown) and the
             metrics: the values that the table sums up.
+        unit: of the distances, "mm" or "px".
     """
 
     structure: str
@@ -49,11 +50,27 @@ class Summary:
     reference: int | None
     table: pd.DataFrame
     subjects: pd.DataFrame
+    unit: str = "mm"
 
     @property
     def counts(self) -> npt.NDArray[np.int64]:
         """Subjects in each group, int64 (G,)."""
         return self.groups.counts(self.subjects["group"].to_numpy())
+
+    @property
+    def shared(self) -> list[str]:
+        """Subjects in more than one group."""
+        known = self.subjects.loc[self.subjects["group"] >= 0, "subject"]
+        return [str(subject) for subject in known[known.duplicated()].unique()]
+
+    def title(self, metric: str) -> str:
+        """Return what a metric is called, with its unit."""
+        return title(metric, self.unit)
+
+
+def title(metric: str, unit: str) -> str:
+    """Return what a metric is called, with its unit."""
+    return TITLES[metric].replace("(mm)", f"({unit})")
 
 
 def summarize(scores: pd.DataFrame, groups: Groups, *, reference: str | None = None) -> list[Summary]:
@@ -77,8 +94,19 @@ def summarize(scores: pd.DataFrame, groups: Groups, *, reference: str | None = N
         The summary "Overall", then one for each label in the order of the scores.
 
     Raises:
-        ValueError: fewer than two groups, no case of a known group, or an unknown reference.
+        ValueError: scores or groups are of another type, fewer than two groups, no case of a known group,
+            or an unknown reference.
     """
+    if not isinstance(scores, pd.DataFrame):
+        raise ValueError(
+            f"scores must be a table, as from evaluate or fairseg.metrics.read_scores(path), got {scores!r}"
+        )
+    if not isinstance(groups, Groups):
+        raise ValueError(
+            f"groups must be Groups, such as Groups.from_table(scores, by={groups!r}), got {groups!r}"
+            if isinstance(groups, str)
+            else f"groups must be Groups, as from Groups.from_table, got {type(groups).__name__}"
+        )
     if len(groups) < 2:
         raise ValueError(
             f"by {' and '.join(groups.attributes)}: at least two groups are needed to compare, "
@@ -100,7 +128,8 @@ def summarize(scores: pd.DataFrame, groups: Groups, *, reference: str | None = N
         (OVERALL, rows),
         *((str(name), part) for name, part in rows.groupby("label", sort=False)),
     ]
-    return [_summary(name, part, metrics, groups, chosen) for name, part in parts]
+    unit = "px" if scores.attrs.get("unit") == "px" else "mm"
+    return [_summary(name, part, metrics, groups, chosen, unit) for name, part in parts]
 
 
 def _summary(
@@ -109,6 +138,7 @@ def _summary(
     metrics: Sequence[str],
     groups: Groups,
     reference: int | None,
+    unit: str,
 ) -> Summary:
     subjects = _subject_scores(rows, metrics)
     columns = [*groups.names, ALL]
@@ -121,16 +151,17 @@ def _summary(
         median, count = by_group(values, group, len(groups))
         spread, _ = by_group(values, group, len(groups), "iqr")
         spread[count < 2] = np.nan  # one subject has no spread
-        table[f"Median {TITLES[metric]}"] = [
+        name = title(metric, unit)
+        table[f"Median {name}"] = [
             *median,
             np.median(everyone) if everyone.size else np.nan,
         ]
-        table[f"IQR {TITLES[metric]}"] = [*spread, iqr(everyone) if everyone.size > 1 else np.nan]
+        table[f"IQR {name}"] = [*spread, iqr(everyone) if everyone.size > 1 else np.nan]
     if "dice" in metrics:
         table |= _fairness(subjects, len(groups), reference)
     table |= _left_out(rows, subjects, metrics, len(groups))
     frame = pd.DataFrame.from_dict(table, orient="index", columns=columns, dtype=float)
-    return Summary(structure, groups, reference, frame, subjects)
+    return Summary(structure, groups, reference, frame, subjects, unit)
 
 
 def _subject_scores(rows: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
@@ -189,8 +220,8 @@ def _left_out(
     distances = [name for name in metrics if name in DISTANCES]  # all are missing for the same subjects
     group = subjects["group"].to_numpy()
     for name in [*(name for name in metrics if name == "dice"), *distances[:1]]:
-        title = TITLES[name].removesuffix(" (mm)")
-        counts[f"Subjects without {title}"] = by_id(group[subjects[name].isna().to_numpy()])
+        plain = TITLES[name].removesuffix(" (mm)")
+        counts[f"Subjects without {plain}"] = by_id(group[subjects[name].isna().to_numpy()])
     if set(VOXELS) <= set(rows.columns):
         group = rows["group"].to_numpy()
         predicted, true = (rows[name].to_numpy() > 0 for name in VOXELS)

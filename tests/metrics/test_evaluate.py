@@ -44,6 +44,63 @@ def cut(path: Path, keep: float = 0.5) -> None:
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * keep)])
 
 
+@pytest.fixture
+def flat(tmp_path: Path, save_mask: Save) -> Path:
+    """Return folders of two cases as PNG, a voxel in each mask; PNG states no size."""
+    for folder in ("predictions", "references"):
+        (tmp_path / folder).mkdir()
+        for case in ("a", "b"):
+            voxels = np.zeros((6, 6), np.uint8)
+            voxels[1, 1 if folder == "references" else 4] = 1
+            save_mask(tmp_path / folder / f"{case}.png", voxels, spacing=(1.0, 1.0))
+    return tmp_path
+
+
+PNG_TABLE = {"case": ["a", "b"], "sex": ["F", "M"]}
+
+
+# --- the unit
+
+
+def test_distances_between_png_masks_are_in_pixels_and_a_note_says_so(flat: Path) -> None:
+    scores = score(flat, PNG_TABLE)
+    assert list(scores["hd"]) == [3.0, 3.0]
+    assert scores.attrs["notes"] == ["distances are in pixels: PNG files state no voxel size"]
+    assert scores.attrs["unit"] == "px"
+
+
+def test_the_tolerance_is_in_pixels_too(flat: Path) -> None:
+    scores = score(flat, PNG_TABLE, metrics=("dice", "nsd"), tolerance=3.0)
+    assert list(scores["nsd"]) == [1.0, 1.0]
+    assert notes_of(scores) == "the tolerance of nsd is in pixels: PNG files state no voxel size"
+
+
+def test_dice_has_no_unit(flat: Path) -> None:
+    assert score(flat, PNG_TABLE, metrics=("dice",)).attrs == {"notes": [], "skipped": {}}
+
+
+def test_a_png_with_a_voxel_size_of_its_own_is_in_mm(flat: Path, save_mask: Save) -> None:
+    for path in flat.glob("*/*.png"):
+        voxels = sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
+        save_mask(path, voxels, spacing=(2.0, 2.0))
+    scores = score(flat, PNG_TABLE)
+    assert list(scores["hd"]) == [6.0, 6.0]
+    assert scores.attrs == {"notes": [], "skipped": {}}
+
+
+def test_a_png_among_other_files_is_named(flat: Path, save_mask: Save) -> None:
+    for folder in ("predictions", "references"):
+        path = flat / folder / "b.png"
+        save_mask(
+            path.with_name("b.nii"), sitk.GetArrayFromImage(sitk.ReadImage(str(path))), spacing=(2.0, 2.0)
+        )
+        path.unlink()
+    scores = score(flat, PNG_TABLE)
+    assert list(scores["hd"]) == [3.0, 6.0]
+    assert notes_of(scores) == "distances are in pixels in 1 case (a): PNG files state no voxel size"
+    assert "unit" not in scores.attrs
+
+
 # --- the table
 
 
@@ -91,6 +148,12 @@ def test_without_a_column_subject_the_case_is_the_subject(cohort: Path) -> None:
     scores = score(cohort, {"case": ["s1_ED", "s1_ES"], "sex": ["F", "F"]})
     known = scores[scores["sex"].notna()]
     assert list(known["subject"]) == list(known["case"])
+
+
+def test_a_case_without_a_subject_among_others_is_noted(cohort: Path) -> None:
+    table = {"case": ["s1_ED", "s1_ES", "gone"], "subject": ["s1", None, None], "sex": ["F", "F", "M"]}
+    scores = score(cohort, table)
+    assert "1 case without a subject, taken as a subject of its own: s1_ES" in scores.attrs["notes"]
 
 
 def test_numbers_as_case_names_match_the_files(tmp_path: Path, save_mask: Save) -> None:
@@ -163,7 +226,8 @@ def test_a_value_that_only_a_prediction_has_is_no_label_and_is_noted(cohort: Pat
     save_mask(cohort / "predictions" / "s4_ED.nii.gz", voxels)
     scores = score(cohort)
     assert set(scores["label"]) == {1, 2, 3}
-    assert re.search(r"\b9\b", notes_of(scores))
+    said = "values in predictions that no reference has, not scored: 9 (1 case: s4_ED)"
+    assert scores.attrs["notes"] == [said]
 
 
 def test_values_that_are_no_label_are_noted_with_value_and_case(cohort: Path, save_mask: Save) -> None:
@@ -327,6 +391,20 @@ def test_a_message_of_the_image_reader_is_noted_once_for_all_files(tmp_path: Pat
 
 
 # --- errors and skipping
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_a_path_in_place_of_the_cohort_says_how_to_read_it(cohort: Path, kind: type) -> None:
+    with pytest.raises(ValueError, match=r"cohort must be a table.*fairseg\.read_cohort\('groups\.csv'\)"):
+        score(cohort, kind("groups.csv"))
+
+
+def test_of_many_reasons_why_nothing_could_be_scored_five_are_told(cohort: Path) -> None:
+    for path in (cohort / "predictions").iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(ValueError, match=r"and 5 more errors$") as raised:
+        score(cohort, on_error="skip")
+    assert str(raised.value).count("cannot be read") + str(raised.value).count("truncated") == 5
 
 
 def test_skipping_leaves_out_the_case_keeps_the_others_and_says_why(cohort: Path) -> None:
@@ -524,6 +602,22 @@ def test_the_cross_check_finds_a_missed_structure_that_was_given_a_score(with_a_
     scores.loc[row, "dice"] = 0.9
     with pytest.raises(RuntimeError, match=r"s4_ED.*LVBP"):
         check(with_a_miss, scores)
+
+
+def test_the_cross_check_says_what_it_compared(with_a_miss: Path) -> None:
+    scores = score(with_a_miss, metrics=ALL_METRICS, tolerance=2.0, cross_check=1000)
+    (note,) = [note for note in scores.attrs["notes"] if "medpy" in note]
+    said = re.fullmatch(
+        r"cross-check: 120 scores recomputed with medpy, largest difference (\d\S*)",  # 30 rows; nsd has none
+        note,
+    )
+    assert said
+    assert float(said[1]) <= 1e-9
+    scores.loc[0, "hd"] += 5e-10
+    predictions, references = (find_masks(with_a_miss / kind, kind) for kind in ("predictions", "references"))
+    compared, largest = cross_check_scores(scores, predictions, references, LABELS, 1000)
+    assert compared == 120
+    assert largest == pytest.approx(5e-10, rel=0.01)
 
 
 def test_the_cross_check_draws_as_many_rows_as_asked(cohort: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -268,6 +268,16 @@ def test_a_colour_image_is_an_error_that_names_it(tmp_path: Path, mode: str) -> 
         read_mask(path)
 
 
+@pytest.mark.parametrize("extension", [".nii.gz", ".nrrd"])
+def test_a_4d_image_is_an_error_that_names_it(tmp_path: Path, extension: str) -> None:
+    path = tmp_path / f"series{extension}"
+    sitk.WriteImage(sitk.Image([5, 4, 3, 2], sitk.sitkUInt8), str(path))
+    with pytest.raises(
+        ValueError, match=rf"{re.escape(str(path))} must be 2D or 3D, got 4D .*\(5, 4, 3, 2\)"
+    ):
+        read_mask(path)
+
+
 @pytest.mark.parametrize("extension", [".png"])
 def test_a_palette_image_is_read_by_its_indices_or_an_error_that_names_it(
     tmp_path: Path, extension: str

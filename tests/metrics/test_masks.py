@@ -93,7 +93,7 @@ def test_bad_spacing(spacing: Any) -> None:
     ("options", "message"),
     [
         ({"metrics": ("dice", "hausdorff")}, "metrics must be some of dice, hd, hd95, assd, nsd"),
-        ({"metrics": "dice"}, "metrics must be some of"),
+        ({"metrics": "dice"}, r"metrics must be some of .* as a sequence such as \('dice',\), got 'dice'"),
         ({"metrics": ()}, "metrics must be some of"),
         ({"metrics": ("nsd",)}, "tolerance must be a number of mm >= 0, got None"),
         ({"metrics": ("nsd",), "tolerance": -1.0}, "tolerance must be a number"),

@@ -119,6 +119,8 @@ def test_notes_and_skipped_cases_come_back() -> None:
     scores.attrs = {"notes": ["1 case … left out", "=x"], "skipped": {"c9": "no prediction\nin the folder"}}
     assert again(scores).attrs == scores.attrs
     assert again(table(["a"])).attrs == {"notes": [], "skipped": {}}
+    scores.attrs["unit"] = "px"
+    assert again(scores).attrs["unit"] == "px"
 
 
 def test_no_cell_of_the_file_is_a_formula() -> None:
@@ -158,6 +160,8 @@ def test_a_table_made_by_hand_needs_only_case_label_and_one_metric(tmp_path: Pat
 def test_where_a_row_lacks_its_subject_the_case_is_the_subject(tmp_path: Path) -> None:
     scores = read(tmp_path, "case,subject,label,hd\n1,p,1,2\n2,,1,2\n")
     assert scores["subject"].tolist() == ["p", "2"]
+    assert scores.attrs["notes"] == ["1 case without a subject, taken as a subject of its own: 2"]
+    assert again(scores).attrs == scores.attrs  # said once
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,29 @@ def test_the_page_asks_for_nothing_from_outside(tmp_path: Path) -> None:
     assert IMAGE not in text
 
 
+def test_no_table_is_wider_than_the_page(tmp_path: Path) -> None:
+    names = ["Asian", "Black", "Chinese", "Mixed, of several backgrounds", "Other", "White"]
+    rows = [(f"{place}", names[place % 6], label) for place in range(36) for label in ("LV", "RV")]
+    scores = pd.DataFrame(rows, columns=["case", "ethnicity", "label"])
+    scores["subject"] = scores["case"]
+    rng = np.random.default_rng(0)
+    for metric in ("dice", "hd", "hd95", "assd", "nsd"):
+        scores[metric] = rng.uniform(0.5, 0.9, len(scores))
+    write_report(scores, Groups.from_table(scores, by="ethnicity"), tmp_path / "report", reference="White")
+    page = tmp_path / "report" / "report.html"
+    probe = tmp_path / "probe.html"
+    probe.write_text(
+        f"""<iframe id=f width=1160 height=900 src="{page.as_uri()}"></iframe>
+        <pre id=out></pre><script>
+        onload = () => {{ const d = document.getElementById('f').contentDocument;
+          const cut = [...d.querySelectorAll('.scroll')].map(e => e.scrollWidth > e.clientWidth);
+          document.getElementById('out').textContent = JSON.stringify({{ cut }}); }}</script>"""
+    )
+    said = browse(probe, tmp_path / "profile", "--allow-file-access-from-files", "--dump-dom")
+    assert '"cut":[false,' in said
+    assert "true" not in said.partition('"cut"')[2].partition("]")[0]
+
+
 def test_a_screenshot_is_not_blank(tmp_path: Path) -> None:
     picture = tmp_path / "page.png"
     browse(

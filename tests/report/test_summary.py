@@ -107,6 +107,15 @@ def test_what_was_left_out_is_counted_by_group(scores: pd.DataFrame) -> None:
     assert_row(overall, "Subjects without HD", [0, 1, 1])
 
 
+def test_groups_that_are_an_attribute_only_are_refused_with_what_to_write(scores: pd.DataFrame) -> None:
+    with pytest.raises(ValueError, match=r"groups must be Groups, such as .*from_table\(scores, by='sex'\)"):
+        summarize(scores, "sex")
+    with pytest.raises(ValueError, match=r"groups must be Groups, as from .* got list"):
+        summarize(scores, ["sex"])
+    with pytest.raises(ValueError, match=r"scores must be a table.*read_scores"):
+        summarize("scores.csv", Groups.from_table(scores, by="sex"))
+
+
 def test_the_order_of_rows_changes_nothing(scores: pd.DataFrame) -> None:
     expected = {summary.structure: summary.table for summary in summary_of(scores)}
     for summary in summary_of(scores.iloc[::-1]):

@@ -1,0 +1,30 @@
+"""How notes and errors count and list: `1 case`, `2 cases`; `a, b, c, d, e and 3 more`."""
+
+from collections.abc import Collection, Iterable
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number and its noun, in the plural unless the number is 1.
+
+    >>> counted(1, "case"), counted(3, "subject")
+    ('1 case', '3 subjects')
+    """
+    return f"{number} {noun}{'s' if number != 1 else ''}"
+
+
+def without_subject(cases: Collection[str]) -> list[str]:
+    """Return the note on cases whose subject is not known, if there are any."""
+    if not cases:
+        return []
+    their = "a subject of its own" if len(cases) == 1 else "subjects of their own"
+    return [f"{counted(len(cases), 'case')} without a subject, taken as {their}: {listed(cases)}"]
+
+
+def listed(things: Iterable[object], most: int = 5) -> str:
+    """Return things in a row, of many only the first.
+
+    >>> listed("abcdefg")
+    'a, b, c, d, e and 2 more'
+    """
+    names = [str(thing) for thing in things]
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -1,0 +1,103 @@
+"""Box plots: names stay apart, letters keep their size, and a box is drawn of enough subjects only."""
+
+from itertools import pairwise
+
+import pandas as pd
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import PathPatch
+from matplotlib.text import Text
+
+from fairseg import Groups
+from fairseg.report import Summary, summarize
+from fairseg.report.plots import plot_labels, plot_overall
+
+PAGE = 9.9  # inches of the page's content: 62rem less its padding
+
+
+def summaries(sizes: dict[str, int], metrics: tuple[str, ...] = ("dice", "hd")) -> list[Summary]:
+    """Return summaries of two labels, of groups with so many subjects."""
+    rows = [
+        (f"{name}{place}", name, label, 0.5 + place / 1000)
+        for name, number in sizes.items()
+        for place in range(number)
+        for label in ("LV", "RV")
+    ]
+    scores = pd.DataFrame(rows, columns=["case", "site", "label", "dice"])
+    scores = scores.assign(subject=scores["case"], **dict.fromkeys(metrics, scores["dice"]))
+    return summarize(scores, Groups.from_table(scores, by="site"))
+
+
+def boxes(figure: Figure) -> list[int]:
+    return [sum(isinstance(patch, PathPatch) for patch in ax.patches) for ax in figure.axes]
+
+
+def names(figure: Figure) -> list[Text]:
+    FigureCanvasAgg(figure).draw()
+    return list(figure.axes[0].get_xticklabels())
+
+
+AGES = ["age<50", "50<=age<65", "65<=age<75", "age>=75"]
+HOSPITALS = ["University Hospital of the North", "General Hospital, East wing", "St Mary's", "Clinic 4"]
+
+
+@pytest.mark.parametrize(
+    "groups",
+    [
+        AGES,
+        HOSPITALS,
+        [f"{age}, sex={sex}" for age in AGES for sex in "FM"],
+        [f"site {number}" for number in range(12)],
+        [f"{name} {number}" for name in HOSPITALS for number in range(3)],
+        [f"site {number}" for number in range(60)],
+    ],
+    ids=["ages", "hospitals", "ages by sex", "12 sites", "12 long names", "60 sites"],
+)
+@pytest.mark.parametrize("metrics", [("dice",), ("dice", "hd", "hd95", "assd", "nsd")])
+def test_names_stay_apart_on_a_figure_no_wider_than_the_page(
+    groups: list[str], metrics: tuple[str, ...]
+) -> None:
+    figure = plot_overall(summaries(dict.fromkeys(groups, 5), metrics)[0])
+    assert figure.get_figwidth() <= PAGE
+    assert len(figure.axes) == len(metrics)
+    texts = names(figure)
+    assert len(texts) == len(groups)
+    assert {text.get_fontsize() for text in texts} == {9.0}
+    for text in texts:
+        extent = text.get_window_extent()
+        assert extent.x0 >= 0
+        assert extent.y0 >= 0
+    for before, after in pairwise(texts):
+        if before.get_rotation():  # lines at an angle: as far apart as their letters are high
+            gap = after.get_window_extent().x1 - before.get_window_extent().x1
+            assert gap > 9.0
+        else:
+            assert before.get_window_extent().x1 < after.get_window_extent().x0
+
+
+def test_few_subjects_have_points_and_no_box() -> None:
+    parts = summaries({"a": 4, "b": 5, "c": 1})
+    overall = plot_overall(parts[0])
+    assert boxes(overall) == [1, 1]
+    each = plot_labels(parts[1:], "dice")
+    assert boxes(each) == [2]
+    shown = [line.get_xdata() for line in each.axes[0].lines if line.get_marker() == "o"]
+    assert sorted(len(line) for line in shown if len(line)) == [1, 1, 4, 4]  # two labels
+
+
+def test_groups_that_are_all_small_still_make_a_figure() -> None:
+    parts = summaries({"a": 1, "b": 2})
+    assert boxes(plot_overall(parts[0])) == [0, 0]
+    assert boxes(plot_labels(parts[1:], "dice")) == [0]
+
+
+@pytest.mark.parametrize("number", [2, 6, 24])
+def test_the_legend_stands_in_columns_above_the_boxes(number: int) -> None:
+    figure = plot_labels(summaries({f"site {place}": 5 for place in range(number)})[1:], "dice")
+    FigureCanvasAgg(figure).draw()
+    (legend,) = figure.legends
+    extent = legend.get_window_extent()
+    assert extent.y0 > figure.axes[0].get_window_extent().y1
+    assert extent.x1 <= figure.bbox.x1
+    assert extent.y0 > figure.bbox.y1 - 130  # 24 groups below each other would take 400
