@@ -3,8 +3,8 @@
     make bench        (or: python benchmarks/losses.py)
 
 All take turns in one process on one thread. Times are the median CPU time of the rounds, ratios the median
-over the rounds of one time over the peer's in the same round. Memory is the peak of what is allocated on top of
-the inputs. nnU-Net is compared with if it can be imported; `pip install --no-deps nnunetv2` will do here.
+over the rounds of one time over the peer's in the same round. Memory is the peak of what is allocated on top
+of the inputs. nnU-Net is compared with if it can be imported; `pip install --no-deps nnunetv2` will do here.
 """
 
 import os
