@@ -276,6 +276,11 @@ def test_codes_pass_if_they_are_few_or_of_enough_subjects_or_text() -> None:
     assert len(Groups.from_table({"site": [f"s{site}" for site in range(28)]}, by="site")) == 28
 
 
+def test_rows_without_a_subject_count_as_subjects_of_their_own() -> None:
+    table = {"site": [*range(11)] * 3, "subject": [None] * 33}
+    assert len(Groups.from_table(table, by="site")) == 11
+
+
 def test_frames_and_labels_of_one_subject_do_not_make_an_age_a_group() -> None:
     # 28 subjects, each with 2 cases of 3 labels: 6 rows a level, but still one subject.
     ages = [age for age in AGES for _ in range(6)]
