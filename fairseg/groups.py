@@ -312,9 +312,8 @@ def _check_is_no_measurement(name: str, levels: set[str], members: int) -> None:
     fractional = [number for number in numbers if number % 1]
     scattered = len(levels) > _MOST_NUMBERS and members < _FEWEST_EACH * len(levels)
     if len(fractional) > 2 or scattered:
-        middle = f"{float(np.median(numbers)):.4g}"
-        example = (fractional or numbers)[0]
-        few = f" of {members / len(levels):.2g} subjects each, on average" if scattered else ""
+        middle, example = f"{float(np.median(numbers)):.4g}", (fractional or numbers)[0]
+        few = f", of {members} subjects in all" if scattered else ""
         raise ValueError(
             f"attribute {name!r} has {len(levels)} numeric levels (such as {example:g}){few}: if it is a "
             f"measurement, give its bins, such as bins={{{name!r}: [{middle}]}} or --bins {name}={middle}; "
@@ -325,8 +324,8 @@ def _check_is_no_measurement(name: str, levels: set[str], members: int) -> None:
 def _members(table: Table, text: Sequence[str | None]) -> int:
     """Count the pairs of level and subject; without a column of subjects the case is one, or the row."""
     names = next((list(table[column]) for column in ("subject", "case") if column in table), range(len(text)))
-    who = [row if _missing(name) else str(name) for row, name in enumerate(names)]
-    return len({pair for pair in zip(text, who, strict=True) if pair[0] is not None})
+    who = (row if _missing(name) else str(name) for row, name in enumerate(names))
+    return len({(level, one) for level, one in zip(text, who, strict=True) if level is not None})
 
 
 def _is_number(level: str) -> bool:

@@ -72,7 +72,8 @@ def test_audit_by_bmi_group(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -
     said = capfd.readouterr()
     assert done == 0
     assert "WARNING" not in said.err  # ITK's two lines for each of 160 files
-    (note,) = said.err.strip().splitlines()
+    note, checked = said.err.strip().splitlines()
+    assert "12 scores recomputed with medpy" in checked
     assert "sform" in note
     assert "160 files" in note
     summary = pd.read_csv(tmp_path / "summary.csv").set_index(["structure", "measure"])
