@@ -4,17 +4,25 @@ Everything else in fairseg works on the ids; names appear only where people read
 """
 
 import logging
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
-from math import isfinite, isnan
-from numbers import Integral, Real
+from math import isfinite
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from fairseg.levels import (
+    as_float,
+    bin_names,
+    bin_numeric,
+    by_number,
+    check_edges,
+    is_missing,
+    is_number,
+    level_text,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -22,7 +30,6 @@ Table = Any  # a pandas DataFrame or a mapping of columns; pandas is not importe
 UNKNOWN = -1
 _MOST_NUMBERS = 10  # numeric levels, above which each must have enough subjects
 _FEWEST_EACH = 3
-_WHOLE = re.compile(r"-?(0|[1-9][0-9]*)\.0+")  # a whole number as pandas writes it beside a missing value
 
 
 @dataclass(frozen=True)
@@ -80,7 +87,7 @@ class Groups:
         attributes = tuple(sorted({by} if isinstance(by, str) else set(by)))
         if not attributes:
             raise ValueError("by must name at least one attribute, got none")
-        edges = {name: _edges(name, values) for name, values in (bins or {}).items()}
+        edges = {name: check_edges(name, values) for name, values in (bins or {}).items()}
         if strange := edges.keys() - set(attributes):
             raise ValueError(f"bins must be for attributes in by, got {', '.join(sorted(strange))}")
         columns = [_column(table, name) for name in attributes]
@@ -205,59 +212,6 @@ class Groups:
         )
 
 
-def bin_numeric(values: Sequence[Any], edges: Sequence[float], name: str) -> list[str | None]:
-    """Cut numbers into named bins at explicit edges; an edge belongs to the bin above it.
-
-    Args:
-        values: numbers, or text that reads as numbers; missing values stay missing.
-        edges: increasing cut points.
-        name: the attribute, for the names of the bins.
-
-    Raises:
-        ValueError: edges do not increase, or a value is no finite number.
-
-    >>> bin_numeric([41, 50, None, 72.5], [50, 65], "age")
-    ['age<50', '50<=age<65', None, 'age>=65']
-    """
-    cuts = _edges(name, edges)
-    labels = _bin_names(name, cuts)
-    numbers = [None if _missing(value) else _number(name, value) for value in values]
-    places = np.searchsorted(cuts, [number or 0.0 for number in numbers], side="right")
-    return [None if number is None else labels[place] for number, place in zip(numbers, places, strict=True)]
-
-
-def _edges(name: str, values: Sequence[float]) -> tuple[float, ...]:
-    try:
-        edges = tuple(float(value) for value in values)
-    except (TypeError, ValueError):
-        edges = ()
-    if not edges or not all(map(isfinite, edges)) or list(edges) != sorted(set(edges)):
-        raise ValueError(f"bins of {name!r} must be increasing numbers, got {values!r}")
-    if len({f"{edge:.15g}" for edge in edges}) < len(edges):
-        raise ValueError(f"bins of {name!r} must differ in their first 15 digits, got {values!r}")
-    return edges
-
-
-def _bin_names(name: str, edges: tuple[float, ...]) -> list[str]:
-    cuts = [f"{edge:.15g}" for edge in edges]
-    middle = [f"{low}<={name}<{high}" for low, high in pairwise(cuts)]
-    return [f"{name}<{cuts[0]}", *middle, f"{name}>={cuts[-1]}"]
-
-
-def _number(name: str, value: object) -> float:
-    number = _float(value)
-    if not isfinite(number):
-        raise ValueError(f"attribute {name!r} must be a number to be cut into bins, got {value!r}")
-    return number
-
-
-def _float(value: object) -> float:
-    try:
-        return float(str(value))
-    except ValueError:
-        return float("nan")
-
-
 def _column(table: Table, name: str) -> list[Any]:
     if name not in table:
         raise ValueError(f"attribute {name!r} is not in the table, which has {', '.join(map(str, table))}")
@@ -275,38 +229,21 @@ def _check_lengths(attributes: Sequence[str], columns: Sequence[list[Any]]) -> N
         raise ValueError(f"columns must have one length, got {lengths}")
 
 
-def _missing(value: object) -> bool:
-    if isinstance(value, Real) and not isinstance(value, Integral):
-        return isnan(float(value))
-    return value is None or str(value).strip() in ("", "<NA>", "NaT")
-
-
-def _text(value: object) -> str:
-    """Return a level as text; 1, 1.0 and "1" are one level, because a missing value makes floats."""
-    if isinstance(value, bool | np.bool_):
-        return str(bool(value))
-    if isinstance(value, Real) and float(value).is_integer():
-        return str(int(float(value)))
-    if isinstance(value, str) and _WHOLE.fullmatch(value.strip()):
-        return value.strip().split(".")[0]
-    return " ".join(str(value).split())
-
-
 def _texts(table: Table, name: str, values: list[Any], edges: tuple[float, ...] | None) -> list[str | None]:
     if edges is not None:
         for row, value in enumerate(values):
-            if "case" in table and not _missing(value) and not isfinite(_float(value)):
+            if "case" in table and not is_missing(value) and not isfinite(as_float(value)):
                 raise ValueError(
                     f"attribute {name!r} must be a number to be cut into bins,"
                     f" got {value!r} (case {list(table['case'])[row]})"
                 )
         return bin_numeric(values, edges, name)
-    return [None if _missing(value) else _text(value) for value in values]
+    return [None if is_missing(value) else level_text(value) for value in values]
 
 
 def _check_is_no_measurement(name: str, levels: set[str], members: int) -> None:
     """Refuse to make a group of every height or age, `members` in all; field strengths of 1.5 and 3 pass."""
-    if not all(map(_is_number, levels)):
+    if not all(map(is_number, levels)):
         return
     numbers = sorted(map(float, levels))
     fractional = [number for number in numbers if number % 1]
@@ -324,27 +261,16 @@ def _check_is_no_measurement(name: str, levels: set[str], members: int) -> None:
 def _members(table: Table, text: Sequence[str | None]) -> int:
     """Count the pairs of level and subject; without a column of subjects the case is one, or the row."""
     names = next((list(table[column]) for column in ("subject", "case") if column in table), range(len(text)))
-    who = (row if _missing(name) else str(name) for row, name in enumerate(names))
+    who = (row if is_missing(name) else str(name) for row, name in enumerate(names))
     return len({(level, one) for level, one in zip(text, who, strict=True) if level is not None})
-
-
-def _is_number(level: str) -> bool:
-    try:
-        return isfinite(float(level))
-    except ValueError:
-        return False
-
-
-def _by_number(level: str) -> tuple[float, str]:
-    return float(level), level
 
 
 def _ranks(name: str, levels: set[str], table: Table, edges: tuple[float, ...] | None) -> dict[str, int]:
     """Return the place of each level in the order of its attribute."""
     if edges is not None:
-        ordered = _bin_names(name, edges)
+        ordered = bin_names(name, edges)
     elif getattr(getattr(table[name], "dtype", None), "ordered", False):
-        ordered = [_text(level) for level in table[name].dtype.categories]
+        ordered = [level_text(level) for level in table[name].dtype.categories]
     else:
-        ordered = sorted(levels, key=_by_number if all(map(_is_number, levels)) else None)
+        ordered = sorted(levels, key=by_number if all(map(is_number, levels)) else None)
     return {level: place for place, level in enumerate(ordered)}

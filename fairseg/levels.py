@@ -1,0 +1,99 @@
+"""Levels: what a cell of the cohort table says. Missing or known, number or text, and in which bin."""
+
+import re
+from collections.abc import Sequence
+from itertools import pairwise
+from math import isfinite, isnan
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+
+_WHOLE = re.compile(r"-?(0|[1-9][0-9]*)\.0+")  # a whole number as pandas writes it beside a missing value
+
+
+def bin_numeric(values: Sequence[Any], edges: Sequence[float], name: str) -> list[str | None]:
+    """Cut numbers into named bins at explicit edges; an edge belongs to the bin above it.
+
+    Args:
+        values: numbers, or text that reads as numbers; missing values stay missing.
+        edges: increasing cut points.
+        name: the attribute, for the names of the bins.
+
+    Raises:
+        ValueError: edges do not increase, or a value is no finite number.
+
+    >>> bin_numeric([41, 50, None, 72.5], [50, 65], "age")
+    ['age<50', '50<=age<65', None, 'age>=65']
+    """
+    cuts = check_edges(name, edges)
+    labels = bin_names(name, cuts)
+    numbers = [None if is_missing(value) else _number(name, value) for value in values]
+    places = np.searchsorted(cuts, [number or 0.0 for number in numbers], side="right")
+    return [None if number is None else labels[place] for number, place in zip(numbers, places, strict=True)]
+
+
+def check_edges(name: str, values: Sequence[float]) -> tuple[float, ...]:
+    """Return the edges of bins as numbers, or raise a ValueError that names the attribute."""
+    try:
+        edges = tuple(float(value) for value in values)
+    except (TypeError, ValueError):
+        edges = ()
+    if not edges or not all(map(isfinite, edges)) or list(edges) != sorted(set(edges)):
+        raise ValueError(f"bins of {name!r} must be increasing numbers, got {values!r}")
+    if len({f"{edge:.15g}" for edge in edges}) < len(edges):
+        raise ValueError(f"bins of {name!r} must differ in their first 15 digits, got {values!r}")
+    return edges
+
+
+def bin_names(name: str, edges: tuple[float, ...]) -> list[str]:
+    """Return the names of the bins that the edges make, from low to high."""
+    cuts = [f"{edge:.15g}" for edge in edges]
+    middle = [f"{low}<={name}<{high}" for low, high in pairwise(cuts)]
+    return [f"{name}<{cuts[0]}", *middle, f"{name}>={cuts[-1]}"]
+
+
+def _number(name: str, value: object) -> float:
+    number = as_float(value)
+    if not isfinite(number):
+        raise ValueError(f"attribute {name!r} must be a number to be cut into bins, got {value!r}")
+    return number
+
+
+def as_float(value: object) -> float:
+    """Return a number, or one that reads as such; NaN for anything else."""
+    try:
+        return float(str(value))
+    except ValueError:
+        return float("nan")
+
+
+def is_missing(value: object) -> bool:
+    """Whether a cell says nothing: None, NaN, NaT, or blank."""
+    if isinstance(value, Real) and not isinstance(value, Integral):
+        return isnan(float(value))
+    return value is None or str(value).strip() in ("", "<NA>", "NaT")
+
+
+def level_text(value: object) -> str:
+    """Return a level as text; 1, 1.0 and "1" are one level, because a missing value makes floats."""
+    if isinstance(value, bool | np.bool_):
+        return str(bool(value))
+    if isinstance(value, Real) and float(value).is_integer():
+        return str(int(float(value)))
+    if isinstance(value, str) and _WHOLE.fullmatch(value.strip()):
+        return value.strip().split(".")[0]
+    return " ".join(str(value).split())
+
+
+def is_number(level: str) -> bool:
+    """Whether a level reads as a finite number."""
+    try:
+        return isfinite(float(level))
+    except ValueError:
+        return False
+
+
+def by_number(level: str) -> tuple[float, str]:
+    """Order levels by their numbers."""
+    return float(level), level
