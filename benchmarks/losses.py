@@ -2,9 +2,9 @@
 
     make bench        (or: python benchmarks/losses.py)
 
-All take turns in one process on one thread. Times are the median CPU time of the rounds, ratios the median
-over the rounds of one time over the peer's in the same round. Memory is the peak of what is allocated on top
-of the inputs. nnU-Net is compared with if it can be imported; `pip install --no-deps nnunetv2` will do here.
+Each takes turns with its peer in one process on one thread: CPU time, and the median ratio of the rounds.
+Memory is the peak of what is allocated on top of the inputs. nnU-Net is compared with if it can be imported;
+`pip install --no-deps nnunetv2` will do here.
 """
 
 import os
@@ -28,7 +28,7 @@ from torch.profiler import ProfilerActivity, profile
 from fairseg import losses
 from fairseg.losses import CrossEntropyLoss, DiceCELoss, GroupLoss
 
-SHAPE, GROUPS, REPEATS = (12, 4, 256, 256), 3, 31
+SHAPE, GROUPS, REPEATS = (12, 4, 256, 256), 3, 101
 Step = Callable[[], Tensor]
 
 
@@ -79,22 +79,24 @@ def nnunet_loss() -> Callable[[Tensor, Tensor], Tensor] | None:
     return DC_and_CE_loss(dice, {}, dice_class=MemoryEfficientSoftDiceLoss)
 
 
-def cpu_times(fns: dict[str, Step], logits: Tensor) -> dict[str, list[float]]:
-    """Return the CPU seconds of forward + backward of each in each round; they take turns."""
-    taken: dict[str, list[float]] = {name: [] for name in fns}
-    for repeat in range(REPEATS + 3):
-        for name, fn in fns.items():
+def side_by_side(step: Step, peer: Step, logits: Tensor) -> tuple[float, float]:
+    """Return the median CPU seconds of forward + backward, and the median ratio to the peer's.
+
+    Each round times both, in turns of who is first, and gives one ratio: what slows the machine for a
+    while slows both.
+    """
+    times, ratios = [], []
+    for turn in range(REPEATS + 4):
+        taken = {}
+        for fn in (step, peer) if turn % 2 else (peer, step):
             logits.grad = None
             start = time.process_time()
             fn().backward()
-            if repeat >= 3:
-                taken[name].append(time.process_time() - start)
-    return taken
-
-
-def ratio(taken: list[float], peer: list[float]) -> float:
-    """Return the median over the rounds of one time over the other."""
-    return statistics.median(mine / theirs for mine, theirs in zip(taken, peer, strict=True))
+            taken[fn] = time.process_time() - start
+        if turn >= 4:
+            times.append(taken[step])
+            ratios.append(taken[step] / taken[peer])
+    return statistics.median(times), statistics.median(ratios)
 
 
 def peak_bytes(fn: Step, logits: Tensor) -> int:
@@ -125,14 +127,13 @@ def main() -> None:
             peers.append(f"without {name}")
     print(f"{platform.machine()}, Python {platform.python_version()}, {', '.join(peers)}, one thread\n")
     for kind, fns in steps(logits, target, groups).items():
-        seconds = cpu_times(fns, logits)
-        memory = {name: peak_bytes(fn, logits) for name, fn in fns.items()}
         references = [name for name in fns if name.startswith(("F.", "MONAI", "nnU-Net"))]
-        rows = [
-            [name, f"{1e3 * statistics.median(seconds[name]):.1f} ms", f"{memory[name] / 2**20:.1f} MiB"]
-            + [f"{ratio(seconds[name], seconds[peer]):.2f}" for peer in references]
-            for name in fns
-        ]
+        rows = []
+        for name, fn in fns.items():
+            pairs = [side_by_side(fn, fns[peer], logits) for peer in references]
+            memory = peak_bytes(fn, logits) / 2**20
+            ratios = [f"{ratio:.2f}" for _, ratio in pairs]
+            rows.append([name, f"{1e3 * pairs[0][0]:.1f} ms", f"{memory:.1f} MiB", *ratios])
         print(tabulate(rows, [kind, "CPU time", "peak", *(f"over {p}" for p in references)]), end="\n\n")
 
 

@@ -69,7 +69,7 @@ class FairErrorBoundLoss(GroupLoss):
         terms = torch.stack(
             [
                 class_sums(chosen, labels, classes),
-                probability.square().reshape(*probability.shape[:2], -1).sum(dim=2),
+                torch.linalg.vector_norm(probability.flatten(2), dim=2).square(),
                 class_sums(torch.ones_like(chosen), labels, classes),
             ],
             dim=1,
