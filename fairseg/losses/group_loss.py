@@ -13,6 +13,7 @@ from fairseg.losses.grouping import (
     check_group_ids,
     check_range,
     group_sums,
+    is_distributed,
     sum_over_ranks,
 )
 from fairseg.losses.per_sample import CrossEntropyLoss
@@ -134,7 +135,7 @@ class GroupLoss(nn.Module):
     def sum_by_group(self, values: Tensor, groups: Tensor) -> tuple[Tensor, Tensor]:
         """Sum values (B, K) within each group, over all ranks in training mode: (G, K), and counts (G,)."""
         sums, count = group_sums(values, groups, self.num_groups)
-        if not self.training:
+        if not (self.training and is_distributed()):
             return sums, count
         joint = sum_over_ranks(torch.cat([sums, count.unsqueeze(1)], dim=1), self.process_group)
         return joint[:, :-1], joint[:, -1].detach()

@@ -79,9 +79,14 @@ def group_sums(values: Tensor, groups: Tensor, num_groups: int) -> tuple[Tensor,
     """
     if values.dtype in (torch.float16, torch.bfloat16):
         values = values.float()
-    member = groups.unsqueeze(0) == torch.arange(num_groups, device=groups.device).unsqueeze(1)
-    sums = torch.where(member.unsqueeze(2), values.unsqueeze(0), values.new_zeros(())).sum(dim=1)
-    return sums, member.sum(dim=1).to(values.dtype)
+    member = groups == torch.arange(num_groups, device=groups.device).unsqueeze(1)  # (G, B)
+    sums = torch.where(member.unsqueeze(2), values, 0.0).sum(dim=1)
+    return sums, member.sum(dim=1, dtype=values.dtype)
+
+
+def is_distributed() -> bool:
+    """Whether there are other ranks to ask."""
+    return dist.is_available() and dist.is_initialized()
 
 
 def sum_over_ranks(values: Tensor, process_group: dist.ProcessGroup | None = None) -> Tensor:
@@ -90,8 +95,6 @@ def sum_over_ranks(values: Tensor, process_group: dist.ProcessGroup | None = Non
     DDP averages gradients over ranks, so each rank's part is multiplied by the number of ranks. All
     ranks make the same scalar from the result, hence the same gradient: none has to be sent.
     """
-    if not (dist.is_available() and dist.is_initialized()):
-        return values
     world = dist.get_world_size(process_group)
     total = values.detach().clone()
     dist.all_reduce(total, group=process_group)
@@ -132,6 +135,9 @@ def check_group_ids(groups: Tensor, batch_size: int, num_groups: int, device: to
 
 def check_range(groups: Tensor, num_groups: int) -> None:
     """Raise a ValueError unless all ids lie between -1 and G - 1; waits for a GPU."""
-    wrong = groups[(groups < -1) | (groups >= num_groups)]
-    if wrong.numel():
-        raise ValueError(f"groups must lie between -1 and {num_groups - 1}, got {int(wrong[0])}")
+    if not groups.numel():
+        return
+    low, high = (int(end) for end in groups.aminmax())
+    if low < -1 or high >= num_groups:
+        wrong = low if low < -1 else high
+        raise ValueError(f"groups must lie between -1 and {num_groups - 1}, got {wrong}")

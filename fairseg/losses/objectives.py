@@ -159,20 +159,19 @@ class ChiSquareGroupLoss(GroupLoss):
     def weights(self, loss: Tensor, count: Tensor) -> Tensor:
         """Return the worst weights in the ball."""
         share, order = _worst_first(loss, count, self.group_counts)
-        p, present = share[order], (share > 0)[order]
-        high = torch.where(count > 0, loss, -torch.inf).amax()
-        x = torch.where(present, loss[order].to(p.dtype) - high, 0.0)  # 0 and below; no cancellation
-        mass = p.cumsum(0)
+        p = share[order]
+        present = p > 0
+        worst = loss[order[:1]].to(p.dtype)
+        x = torch.where(present, loss[order] - worst, 0.0)  # 0 and below: nothing cancels
+        mass = p.cumsum(0)  # of the k worst groups, for every k; and so on
         mean = (p * x).cumsum(0) / mass.clamp(min=_TINY)
-        # Second moments of each leading set about its own mean.
-        spread = ((p * (x - mean.unsqueeze(1)) ** 2).tril().sum(1) / mass.clamp(min=_TINY)).clamp(min=0.0)
+        spread = (p * (x - mean.unsqueeze(1)) ** 2).tril().sum(1) / mass.clamp(min=_TINY)
         room = mass * (1.0 + self.radius) - 1.0
-        slope = torch.where(spread > 0, (room.clamp(min=0.0) / spread.clamp(min=_TINY)).sqrt(), 0.0)
+        slope = torch.where(spread > 0, (room.clamp(min=0.0) / spread).sqrt(), 0.0)
         feasible = present & (room >= -1e-12) & (1.0 + slope * (x - mean) >= -1e-9)
         best = torch.where(feasible, mean + slope * spread, -torch.inf).argmax().reshape(1)
-        tilt = 1.0 + slope.gather(0, best) * (x - mean.gather(0, best))
-        inside = torch.arange(self.num_groups, device=x.device) <= best
-        weight = torch.where(inside & present, p * tilt.clamp(min=0.0), 0.0)
+        tilt = (1.0 + slope[best] * (x - mean[best])).clamp(min=0.0)
+        weight = torch.where(mass <= mass[best], p * tilt, 0.0)
         weight = weight / weight.sum().clamp(min=_TINY)
         return torch.zeros_like(weight).scatter(0, order, weight)
 
