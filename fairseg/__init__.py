@@ -2,7 +2,8 @@
 
 The blocks stand alone: `fairseg.groups` (who belongs to which group), `fairseg.cohort` (the table of
 cases), `fairseg.metrics` (scores and fairness measures), `fairseg.report` (tables, plots, HTML),
-`fairseg.samplers` (balanced batches), `fairseg.losses` (losses of groups).
+`fairseg.samplers` (balanced batches), `fairseg.losses` (losses of groups), `fairseg.crop`
+(boxes, cascades).
 Importing the package costs nothing: what is named below loads when it is first touched.
 """
 
@@ -10,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fairseg import cohort, datasets, groups, losses, metrics, report, samplers
+    from fairseg import cohort, crop, datasets, groups, losses, metrics, report, samplers
     from fairseg.cohort import read_cohort
     from fairseg.groups import Groups
 
@@ -19,6 +20,7 @@ __all__ = [
     "Groups",
     "__version__",
     "cohort",
+    "crop",
     "datasets",
     "groups",
     "losses",

@@ -45,6 +45,7 @@ def test_groups_stand_on_nothing() -> None:
         ("import fairseg", ("numpy", "pandas", "torch", "SimpleITK")),
         ("import fairseg.cli", ("numpy", "pandas", "torch", "SimpleITK", "matplotlib")),
         ("import fairseg.samplers", ("pandas", "scipy", "torch")),
+        ("import fairseg.crop", ("pandas", "scipy", "skimage", "torch")),
         ("import fairseg.groups", ("pandas", "torch")),
         ("import fairseg.metrics, fairseg.report", ("torch", "medpy", "scipy.stats", "matplotlib.pyplot")),
     ],

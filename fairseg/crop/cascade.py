@@ -1,0 +1,131 @@
+"""Cascade: find the object on the whole image, then segment it again on a crop (Fig. 1 of the paper)."""
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from skimage.measure import label
+from torch import Tensor, nn
+
+from fairseg.crop.box import Box, crop, uncrop
+
+Network = Callable[[Tensor], Tensor]
+Fallback = Box | Literal["center", "error"]
+
+# Log-odds of a label outside the crop: a probability of 0 in every floating point type.
+_NEVER = -1e4
+
+
+class Cascade(nn.Module):
+    """Two networks as one: the first says where the object is, the second segments the crop around it.
+
+    `segment full image -> box of the largest component -> crop -> segment -> put back`, section 4.7 and
+    Fig. 1 of Lee et al. (2025), where most of the shift between groups lay outside the heart, and a
+    network that does not see the outside can not be misled by it.
+
+    Args:
+        locate: network for whole images, (B, C, *S) -> logits (B, K, *S).
+        segment: network for crops, (B, C, *size) -> logits (B, K, *size).
+        size: size of the crops, as the second network was trained; see `crop_size`.
+        margin: if an object plus this many voxels on each side does not fit into the crop, it is counted
+            in `num_cut`; the crop stays of its size.
+        fallback: where to look if the first network finds nothing: a box (its center is used), "center"
+            of the image, or "error". It is counted in `num_fallbacks`.
+        shared: the images of a batch are slices of one case and share one crop, around what is found in
+            any of them.
+
+    Attributes:
+        boxes: the crops of the last batch, one an image.
+        num_images, num_fallbacks, num_cut: counts since the start; see `reset`.
+
+    >>> def bright(image):  # (B, 1, *S) -> logits of background and object
+    ...     return torch.cat([0.5 - image, image - 0.5], dim=1)
+    >>> image = torch.zeros(1, 1, 12, 12)
+    >>> image[..., 6:9, 5:8] = 1.0  # the object
+    >>> image[..., 0, 0] = 1.0  # something else
+    >>> cascade = Cascade(bright, bright, size=(6, 6))
+    >>> logits = cascade(image)
+    >>> cascade.boxes, int(logits.argmax(1).sum())
+    ([Box(start=(4, 3), stop=(10, 9))], 9)
+    """
+
+    def __init__(
+        self,
+        locate: Network,
+        segment: Network,
+        size: Sequence[int],
+        margin: int = 0,
+        fallback: Fallback = "center",
+        *,
+        shared: bool = False,
+    ) -> None:
+        super().__init__()
+        self.locate, self.segment = locate, segment
+        self.size = Box((0,) * len(size), tuple(size)).shape  # checked by the way
+        if not isinstance(fallback, Box) and fallback not in ("center", "error"):
+            raise ValueError(f'fallback must be a Box, "center" or "error", got {fallback!r}')
+        if isinstance(fallback, Box) and fallback.ndim != len(self.size):
+            raise ValueError(f"fallback must have the crop's {len(self.size)} axes, got {fallback.ndim}")
+        if margin < 0:
+            raise ValueError(f"margin must be 0 or more, got {margin}")
+        self.margin, self.fallback, self.shared = margin, fallback, shared
+        self.boxes: list[Box] = []
+        self.reset()
+
+    def reset(self) -> None:
+        """Set the counts to 0."""
+        self.num_images = self.num_fallbacks = self.num_cut = 0
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return logits (B, K, *S) of the whole image; outside the crop it is background for sure."""
+        shape = tuple(image.shape[2:])
+        if len(shape) != len(self.size):
+            raise ValueError(
+                f"image must be (B, C, *S) with {len(self.size)} spatial axes, got shape {tuple(image.shape)}"
+            )
+        self.boxes = self.find(image)
+        logits = self.segment(torch.cat([crop(image[[n]], box) for n, box in enumerate(self.boxes)]))
+        background = [uncrop(logits[n, :1], box, shape, fill=0.0) for n, box in enumerate(self.boxes)]
+        objects = [uncrop(logits[n, 1:], box, shape, fill=_NEVER) for n, box in enumerate(self.boxes)]
+        return torch.cat([torch.stack(background), torch.stack(objects)], dim=1)
+
+    @torch.no_grad()
+    def find(self, image: Tensor) -> list[Box]:
+        """Return the crop of each image of a batch (B, C, *S)."""
+        masks: npt.NDArray[np.bool_] = self.locate(image).argmax(dim=1).cpu().numpy() > 0
+        if self.shared:
+            return [self._box(np.asarray(masks.any(axis=0)))] * len(masks)
+        return [self._box(mask) for mask in masks]
+
+    def _box(self, mask: npt.NDArray[np.bool_]) -> Box:
+        self.num_images += 1
+        if mask.any():
+            box = Box.around(largest_component(mask))
+            self.num_cut += any(
+                extent + 2 * self.margin > most for extent, most in zip(box.shape, self.size, strict=True)
+            )
+            return box.resized(self.size)
+        if self.fallback == "error":
+            raise ValueError(f"the first network found nothing on image {self.num_images - 1}")
+        self.num_fallbacks += 1
+        box = self.fallback if isinstance(self.fallback, Box) else Box((0,) * mask.ndim, mask.shape)
+        return box.resized(self.size)
+
+
+def largest_component(mask: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+    """Return the largest connected component of the foreground; of equal ones, the first.
+
+    Voxels that touch at a face, an edge or a corner are connected. Empty masks stay empty.
+
+    >>> largest_component([[1, 0, 0], [0, 0, 1], [0, 0, 1]]).astype(int)
+    array([[0, 0, 0],
+           [0, 0, 1],
+           [0, 0, 1]])
+    """
+    foreground = np.asarray(mask) != 0
+    parts = label(foreground, connectivity=foreground.ndim)  # type: ignore[no-untyped-call]
+    if parts.max() <= 1:
+        return np.asarray(foreground)
+    return np.asarray(parts == np.bincount(parts.ravel())[1:].argmax() + 1)
