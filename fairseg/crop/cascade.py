@@ -63,7 +63,7 @@ class Cascade(nn.Module):
     ) -> None:
         super().__init__()
         self.locate, self.segment = locate, segment
-        self.size = Box((0,) * len(size), tuple(size)).shape  # checked by the way
+        self.size = Box((0,) * len(size), tuple(size)).shape  # a box checks it
         if not isinstance(fallback, Box) and fallback not in ("center", "error"):
             raise ValueError(f'fallback must be a Box, "center" or "error", got {fallback!r}')
         if isinstance(fallback, Box) and fallback.ndim != len(self.size):

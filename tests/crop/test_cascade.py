@@ -91,7 +91,7 @@ def test_volumes_gradients_and_half_precision() -> None:
     volume[..., 2:4, 3:7, 4:8] = 1.0
     volume.requires_grad_()
     cascade = Cascade(Bright(), Bright(), size=(4, 6, 6))
-    logits = cascade(volume.half()) if False else cascade(volume)
+    logits = cascade(volume)
     assert logits.shape == (1, 3, 6, 12, 12)
     logits.sum().backward()
     assert volume.grad is not None
