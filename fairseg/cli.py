@@ -176,6 +176,33 @@ def audit(
 
 
 @cli.command()
+@options.phantom
+@options.debug
+def phantom(
+    folder: Path,
+    subjects: Sequence[tuple[str, int]],
+    strength: float,
+    without: Sequence[str],
+    size: int,
+    debug: bool,
+    **more: Any,
+) -> int:
+    """Write a made-up cohort of cardiac MR to FOLDER, in nnU-Net's raw layout."""
+    from fairseg.datasets.phantom import SHIFT, write_phantom  # noqa: PLC0415
+
+    counts = dict(subjects)
+    if len(counts) < len(subjects):
+        raise ValueError(
+            f"--subjects must name each group once, got {', '.join(name for name, _ in subjects)}"
+        )
+    shift = SHIFT.scaled(strength).without(without)
+    write_phantom(folder, subjects=counts, shift=shift, shape=(size, size), **more)
+    members = ", ".join(f"{name} {count}" for name, count in counts.items())
+    click.echo(f"Training subjects: {members}; test subjects of each: {more['test_subjects']}. {folder}")
+    return 0
+
+
+@cli.command()
 @click.option(
     "--out",
     type=options.PATH,

@@ -61,6 +61,18 @@ class _Bins(_ParamType):
             return self.fail(f"{value!r} is not like age=50,65", param, ctx)
 
 
+class _GroupSize(_ParamType):
+    """`Black=15`."""
+
+    name = "group size"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, int]:
+        name, _, number = str(value).rpartition("=")
+        if not name.strip() or not number.strip().isdecimal():
+            self.fail(f"{value!r} is not like Black=15", param, ctx)
+        return name.strip(), int(number)
+
+
 class _MetricList(_ParamType):
     name = "metrics"
 
@@ -155,3 +167,35 @@ grouping = _options(
     ),
 )
 debug = click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+phantom = _options(
+    click.argument("folder", type=PATH),
+    click.option(
+        "--subjects",
+        type=_GroupSize(),
+        multiple=True,
+        metavar="GROUP=N",
+        default=["White=120", "Black=6"],
+        show_default=True,
+        help="Training subjects of a group, repeated for each; the last looks most different from the first.",
+    ),
+    click.option(
+        "--test-subjects", type=click.IntRange(min=0), default=30, show_default=True, help="Of each group."
+    ),
+    click.option(
+        "--strength",
+        type=click.FloatRange(min=0.0),
+        default=1.0,
+        show_default=True,
+        help="How different the last group looks; 0 for not at all.",
+    ),
+    click.option(
+        "--without",
+        multiple=True,
+        metavar="PART",
+        help="Turn a part of the difference off: fat, vessels, chest, brightness, heart.",
+    ),
+    click.option("--size", type=click.IntRange(min=1), default=80, show_default=True, help="Pixels a side."),
+    click.option("--spacing", type=float, default=3.0, show_default=True, help="Size of a pixel, mm."),
+    click.option("--slices", type=click.IntRange(min=1), default=4, show_default=True, help="Of a stack."),
+    click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True),
+)

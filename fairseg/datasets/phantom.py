@@ -1,0 +1,217 @@
+"""The phantom cohort: made-up cardiac MR of groups that differ mostly outside the heart.
+
+Bias is not put in. People of one group are drawn more often than those of another, and the groups look a
+little different, as Lee et al. (2025a) found for cine cardiac MR: in the fat under the skin, the shape of
+the chest, the vessels around the heart, the brightness, and hardly in the heart itself. A network that is
+trained on such a cohort serves the smaller group worse by itself.
+"""
+
+import csv
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import SimpleITK as sitk
+
+from fairseg.datasets.anatomy import LABELS, Body, Scan, draw_slice
+from fairseg.report.files import check_writable
+
+SLICE_DISTANCE = 10.0  # mm
+
+
+@dataclass(frozen=True)
+class Shift:
+    """How a group looks different from the first one; each is one number and can be set to 0.
+
+    Attributes:
+        fat: more fat under the skin, mm.
+        vessels: more bright vessels 72 to 110 mm from the heart, how many on average.
+        chest: chest deeper and narrower by this fraction.
+        brightness: blood and all that is as bright is brighter by this fraction.
+        heart: the heart is larger by this fraction: the little that differs inside.
+    """
+
+    fat: float = 0.0
+    vessels: float = 0.0
+    chest: float = 0.0
+    brightness: float = 0.0
+    heart: float = 0.0
+
+    def scaled(self, strength: float) -> "Shift":
+        """Return every shift times a strength."""
+        return Shift(**{part.name: strength * getattr(self, part.name) for part in fields(self)})
+
+    def without(self, names: Sequence[str]) -> "Shift":
+        """Return the shift with some of its parts turned off.
+
+        Raises:
+            ValueError: there is no such part.
+        """
+        known = [part.name for part in fields(self)]
+        if wrong := [name for name in names if name not in known]:
+            raise ValueError(f"a shift has the parts {', '.join(known)}, not {', '.join(wrong)}")
+        return replace(self, **dict.fromkeys(names, 0.0))
+
+
+SHIFT = Shift(fat=17.0, vessels=3.0, chest=0.06, brightness=0.08, heart=0.03)
+
+
+def write_phantom(
+    folder: str | Path,
+    *,
+    subjects: Mapping[str, int] | None = None,
+    test_subjects: int = 30,
+    shift: Shift = SHIFT,
+    shape: tuple[int, int] = (80, 80),
+    spacing: float = 3.0,
+    slices: int = 4,
+    seed: int = 0,
+) -> None:
+    """Write a cohort in nnU-Net's raw layout.
+
+    `imagesTr/CASE_0000.nii.gz` and `labelsTr/CASE.nii.gz` hold the training cohort, `imagesTs` and
+    `labelsTs` one of equally many subjects of each group to test on; two cases a subject, end-diastole and
+    end-systole. `dataset.json` names the labels, `groups.csv` has case, subject, split, group, sex, age,
+    height (cm) and weight (kg) of all of them. The same arguments give the same files.
+
+    The first group looks as it looks; the last has the whole shift, those between part of it, evenly.
+
+    Args:
+        folder: where to write; files of the same names are replaced.
+        subjects: group -> training subjects; default 120 White and 6 Black.
+        test_subjects: test subjects of each group.
+        shift: how the last group differs from the first.
+        shape: pixels of a slice (y, x).
+        spacing: size of a pixel, mm.
+        slices: slices of a stack, base to apex, 10 mm apart.
+        seed: 0 or more.
+
+    Raises:
+        ValueError: an argument is not as said, or the folder cannot be written.
+    """
+    counts = dict(subjects) if subjects is not None else {"White": 120, "Black": 6}
+    if not counts or any(isinstance(n, bool) or not isinstance(n, int) or n < 0 for n in counts.values()):
+        raise ValueError(f"subjects must be group -> number of subjects, got {subjects}")
+    if wrong := [name for name in counts if not isinstance(name, str) or not name.strip()]:
+        raise ValueError(f"groups must have names, got {wrong[0]!r}")
+    for name, value in (("test_subjects", test_subjects), ("slices", slices), ("seed", seed)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < (name == "slices"):
+            raise ValueError(f"{name} must be an integer of at least {int(name == 'slices')}, got {value!r}")
+    if min(shape) * spacing < 150.0:
+        raise ValueError(f"shape times spacing must cover 150 mm and more, got {shape} times {spacing} mm")
+    out = Path(folder)
+    check_writable(out)
+    with TemporaryDirectory() as scratch:
+        _write_all(Path(scratch), counts, test_subjects, shift, (shape, spacing, slices), seed)
+        for file in sorted(Path(scratch).rglob("*.*")):
+            place = out / file.relative_to(scratch)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.move(file, place)
+
+
+def _write_all(
+    out: Path,
+    counts: Mapping[str, int],
+    test_subjects: int,
+    shift: Shift,
+    grid: tuple[tuple[int, int], float, int],
+    seed: int,
+) -> None:
+    for name in ("imagesTr", "labelsTr", "imagesTs", "labelsTs"):
+        (out / name).mkdir()
+    rows = [["case", "subject", "split", "group", "sex", "age", "height", "weight"]]
+    for place, (group, number) in enumerate(counts.items()):
+        mine = shift.scaled(place / max(len(counts) - 1, 1))
+        for split, folder, several in (("train", "Tr", number), ("test", "Ts", test_subjects)):
+            for person in range(several):
+                # One generator a person: a larger cohort keeps the people of a smaller one.
+                random = np.random.default_rng((seed, place, split == "test", person))
+                subject = f"{split}_{place}_{person:04d}"
+                body, scan, about = _person(mine, random)
+                for frame in ("ED", "ES"):
+                    case = f"{subject}_{frame}"
+                    rows.append([case, subject, split, group, *about])
+                    _write_case(out, folder, case, body, scan, frame == "ES", grid, random)
+    with (out / "groups.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows(rows)
+    dataset = {
+        "channel_names": {"0": "cine MRI"},
+        "labels": {"background": 0, **LABELS},
+        "numTraining": 2 * sum(counts.values()),
+        "file_ending": ".nii.gz",
+    }
+    (out / "dataset.json").write_text(json.dumps(dataset, indent=1) + "\n", encoding="utf-8")
+
+
+def _person(shift: Shift, random: np.random.Generator) -> tuple[Body, Scan, list[str]]:
+    """Draw a person, their examination, and their row of the table."""
+    sex = "F" if random.random() < 0.5 else "M"
+    age = float(np.clip(random.normal(62.0, 8.0), 45.0, 82.0))
+    tall = random.normal(175.0, 7.0) if sex == "M" else random.normal(162.0, 6.5)
+    usual = 26.0 + 0.12 * shift.fat
+    bmi = float(np.clip(random.normal(usual, 3.0), 18.0, 40.0))
+    size = (tall / 168.0) ** 0.7 * (1.04 if sex == "M" else 0.97)
+    heart = size * (1.0 + shift.heart) * float(np.exp(random.normal(0.0, 0.07)))
+    vessels = [
+        (random.uniform(72.0, 110.0), random.uniform(0.0, 2.0 * np.pi), random.uniform(7.0, 13.0))
+        for _ in range(random.poisson(0.5 + shift.vessels))
+    ]
+    body = Body(
+        lv_radius=25.0 * heart,
+        wall=float(np.clip(random.normal(9.0, 1.3), 6.0, 14.0)) * size,
+        rv_width=float(np.clip(random.normal(29.0, 4.5), 18.0, 42.0)) * heart,
+        rotation=float(random.normal(0.25, 0.25)),
+        squeeze=float(random.uniform(0.93, 1.07)),
+        ejection=float(np.clip(random.normal(0.33, 0.06), 0.15, 0.5)),
+        center=(float(random.normal(0.0, 7.0)), float(random.normal(0.0, 7.0))),
+        chest=(
+            90.0 * size * (1.0 + shift.chest) + float(random.normal(0.0, 4.0)),
+            127.0 * size * (1.0 - shift.chest) + float(random.normal(0.0, 5.0)),
+        ),
+        chest_center=(float(random.normal(18.0, 4.0)), float(random.normal(-5.0, 4.0))),
+        fat=max(
+            2.0, 8.0 + shift.fat + 0.8 * (bmi - 26.0 - 0.12 * shift.fat) + float(random.normal(0.0, 2.0))
+        ),
+        heart_fat=float(random.uniform(1.0, 4.0)),
+        vessels=tuple((float(a), float(b), float(c)) for a, b, c in vessels),
+        liver=float(random.normal(32.0, 12.0)),
+        blood=(1.0 + shift.brightness) * float(np.exp(random.normal(0.0, 0.1))),
+        myocardium=float(np.clip(random.normal(0.38, 0.06), 0.22, 0.6)),
+    )
+    scan = Scan(
+        noise=float(random.gamma(6.0, 0.012)),
+        blur=float(random.uniform(0.8, 3.5)),
+        bias=float(random.uniform(0.05, 0.35)),
+        jitter=float(random.gamma(5.0, 0.18)),
+    )
+    weight = bmi * (tall / 100.0) ** 2
+    return body, scan, [sex, f"{age:.0f}", f"{tall:.0f}", f"{weight:.0f}"]
+
+
+def _write_case(
+    out: Path,
+    folder: str,
+    case: str,
+    body: Body,
+    scan: Scan,
+    systole: bool,
+    grid: tuple[tuple[int, int], float, int],
+    random: np.random.Generator,
+) -> None:
+    shape, spacing, slices = grid
+    heights = (np.arange(slices) + 0.5) / slices * 0.95
+    drawn = [draw_slice(body, scan, float(height), systole, shape, spacing, random) for height in heights]
+    gain = float(np.exp(random.normal(0.0, 0.2))) * 400.0  # scanners have no unit of brightness
+    image = np.stack([np.round(gain * slice_) for slice_, _ in drawn]).clip(0, 32767).astype(np.int16)
+    mask = np.stack([outline for _, outline in drawn])
+    for array, path in (
+        (image, out / f"images{folder}" / f"{case}_0000.nii.gz"),
+        (mask, out / f"labels{folder}" / f"{case}.nii.gz"),
+    ):
+        file = sitk.GetImageFromArray(array)
+        file.SetSpacing((spacing, spacing, SLICE_DISTANCE))
+        sitk.WriteImage(file, str(path), useCompression=True)
