@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fairseg.losses.group_loss import Base, GroupLoss
-from fairseg.losses.per_sample import CrossEntropyLoss, class_sums, fit
+from fairseg.losses.per_sample import CrossEntropyLoss, class_sums, each_mean, fit
 
 
 class FairErrorBoundLoss(GroupLoss):
@@ -75,7 +75,7 @@ class FairErrorBoundLoss(GroupLoss):
             dim=1,
         )
         plain = isinstance(self.base, CrossEntropyLoss) and self.base.is_plain  # then it is there already
-        each = -log_chosen.reshape(len(logits), -1).mean(dim=1) if plain else self._each(logits, target)
+        each = -each_mean(log_chosen) if plain else self._each(logits, target)
         self._check_groups(groups, logits)
         sums, count = self.sum_by_group(torch.cat([terms.flatten(1), each.unsqueeze(1)], dim=1), groups)
         product, squares, mask = sums[:, :-1].chunk(3, dim=1)

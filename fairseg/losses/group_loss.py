@@ -16,7 +16,7 @@ from fairseg.losses.grouping import (
     is_distributed,
     sum_over_ranks,
 )
-from fairseg.losses.per_sample import CrossEntropyLoss
+from fairseg.losses.per_sample import CrossEntropyLoss, each_mean
 
 Base = Callable[[Tensor, Tensor], Tensor]
 
@@ -171,7 +171,7 @@ class GroupLoss(nn.Module):
             )
         if value.dtype in (torch.float16, torch.bfloat16):
             value = value.float()
-        value = value.reshape(batch_size, -1).mean(dim=1)
+        value = each_mean(value)
         if not self._trusted and batch_size > 1 and self._checks(value):
             self._check_additive(logits, target, value)
         return value

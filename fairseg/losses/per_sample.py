@@ -65,7 +65,7 @@ class CrossEntropyLoss(nn.Module):
             pixels = F.cross_entropy(
                 logits, target, ignore_index=_NEVER, reduction="none", label_smoothing=self.label_smoothing
             )
-            return pixels.reshape(pixels.shape[0], -1).mean(dim=1)
+            return each_mean(pixels)
         return ratio(*self.sums(logits, target).unbind(1))
 
     def sums(self, logits: Tensor, target: Tensor) -> Tensor:
@@ -145,7 +145,7 @@ class SoftDiceLoss(nn.Module):
         else:
             mask = class_sums(torch.ones_like(hit), inside, classes)
         product = class_sums(hit, inside, classes)
-        predicted = probability.reshape(*probability.shape[:2], -1).sum(dim=2)
+        predicted = probability.flatten(2).sum(dim=2) if probability.ndim > 2 else probability
         first = 0 if self.include_background else 1
         return torch.cat([product[:, first:], predicted[:, first:], mask[:, first:]], dim=1)
 
@@ -254,7 +254,11 @@ def class_sums(values: Tensor, target: Tensor, classes: int) -> Tensor:
     Rows of pixels are summed first: a float32 that takes in millions of small numbers one by one would
     lose them.
     """
-    values, target = (part.reshape(part.shape[0], -1, part.shape[-1]) for part in (values, target))
+    if values.ndim < 2:
+        values, target = values.unsqueeze(1), target.unsqueeze(1)
+    values, target = (
+        part.flatten(1, -2) if part.ndim > 2 else part.unsqueeze(1) for part in (values, target)
+    )
     if values.device.type == "cpu":
         rows = values.new_zeros(*values.shape[:2], classes).scatter_add(2, target, values)
         return rows.sum(dim=1)
@@ -267,7 +271,7 @@ def pixel_weights(
 ) -> Tensor:
     """Return the sum of the weights of the valid pixels, (B,), in the type of `like`."""
     if class_weight is None and ignore_index is None:
-        return like.new_full((target.shape[0],), float(target[0:1].numel()))
+        return like.new_full((target.shape[0],), float(target.shape[1:].numel()))
     if class_weight is None:
         assert ignore_index is not None
         return _total(target.ne(ignore_index).to(like.dtype))
@@ -287,8 +291,13 @@ def _inside(target: Tensor, ignore_index: int | None) -> Tensor:
     return target if ignore_index is None else torch.where(target == ignore_index, 0, target)
 
 
+def each_mean(values: Tensor) -> Tensor:
+    """Average everything but the first axis, (B, ...) -> (B,)."""
+    return values.flatten(1).mean(dim=1) if values.ndim > 1 else values
+
+
 def _total(pixels: Tensor) -> Tensor:
-    return pixels.reshape(pixels.shape[0], -1).sum(dim=1)
+    return pixels.flatten(1).sum(dim=1) if pixels.ndim > 1 else pixels
 
 
 def _class_weight(class_weight: Sequence[float] | Tensor | None) -> Tensor | None:

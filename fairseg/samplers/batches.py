@@ -11,10 +11,11 @@ class GroupBatchSampler(GroupSampler[list[int]]):
 
     For `torch.utils.data.DataLoader(dataset, batch_sampler=...)`. The share of group g is `balance / G +
     (1 - balance) * n_g / N`, with G the number of groups that have samples and N the number of samples
-    with a known group. Shares are kept by exact quotas that carry over from batch to batch: after any
-    number of batches of an epoch no group is one whole sample off its share, whatever the number of
-    groups and the batch size. In each group all samples are drawn before any is drawn again, in a new
-    order each time. A sample's place in the batch says nothing about its group.
+    with a known group. Shares are kept by exact quotas that carry over from batch to batch and from epoch
+    to epoch: after any number of batches no group is one whole sample off its share, whatever the number
+    of groups and the batch size (books are closed every 32,768 batches, at the end of an epoch). In each
+    group all samples are drawn before any is drawn again, in a new order each time: in each epoch if it is
+    long enough for that, else over several. A sample's place in the batch says nothing about its group.
 
     Each epoch is a function of (seed, epoch): the same on every machine and with any number of workers.
     With several processes, their batches together are one balanced batch, no two draw the same sample
@@ -63,14 +64,14 @@ class GroupBatchSampler(GroupSampler[list[int]]):
         super().__init__(
             groups,
             self.batch_size,
+            None if num_batches is None else check_count(num_batches, "num_batches", least=1),
             balance=balance,
             subjects=subjects,
             seed=seed,
             num_replicas=num_replicas,
             rank=rank,
         )
-        enough = -(-int(self.counts.sum()) // (self.batch_size * self.num_replicas))
-        self.num_batches = enough if num_batches is None else check_count(num_batches, "num_batches", least=1)
+        self.num_batches = self._stream.num_batches
 
     def __len__(self) -> int:
         return self.num_batches

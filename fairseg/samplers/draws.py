@@ -1,7 +1,7 @@
 """Which sample of a group comes next: every sample once before any comes again.
 
-A group's samples are drawn in cycles; each cycle is a fresh shuffle. Cycle c of a group is a function of
-(seed, epoch, group, c) alone, so any position of the stream can be reached without walking there.
+A group's samples are drawn in cycles; each cycle is a new order. Cycle c of a group is a function of (seed,
+the name of the shuffle, group, c) alone, so any position can be reached without walking there.
 With subjects, a cycle draws every subject once, and a subject gives its samples in such cycles of its own.
 """
 
@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 Indices = npt.NDArray[np.integer]
+Shuffle = tuple[int, int]  # its kind and number: of an epoch, or of an era
 
 _DECK = 1024  # draws that are shuffled at once, at least
 _CHUNK = 1 << 20  # samples sorted at once, to save memory
@@ -94,14 +95,14 @@ class Draws:
 
     def __init__(self, members: Members, seed: int) -> None:
         self.members, self._seed = members, seed
-        self._decks: dict[int, tuple[tuple[int, int], Indices]] = {}
+        self._decks: dict[int, tuple[tuple[Shuffle, int], Indices]] = {}
 
-    def take(self, epoch: int, group: int, start: int, number: int) -> Indices:
-        """Return `number` samples of a group from position `start` of its stream in an epoch."""
+    def take(self, shuffle: Shuffle, group: int, start: int, number: int) -> Indices:
+        """Return `number` samples of a group from position `start` of one of its shuffled streams."""
         parts = []
         while number > 0:
             size = self._deck_size(group)
-            deck = self._deck(epoch, group, start // size)
+            deck = self._deck(shuffle, group, start // size)
             part = deck[start % size : start % size + number]
             parts.append(part.copy() if number > part.size else part)
             start, number = start + part.size, number - part.size
@@ -121,28 +122,28 @@ class Draws:
             units = int(last - first)
         return units, max(-(-_DECK // units), -(-number // units))
 
-    def _deck(self, epoch: int, group: int, number: int) -> Indices:
+    def _deck(self, shuffle: Shuffle, group: int, number: int) -> Indices:
         kept = self._decks.get(group)
-        if kept is not None and kept[0] == (epoch, number):
+        if kept is not None and kept[0] == (shuffle, number):
             return kept[1]
         del kept
         self._decks.pop(group, None)  # before the next is made: two of them would cost twice the memory
         members = self.members
         _, cycles = self._cycles(group)
-        random = generator(self._seed, epoch, 0, group, number)
+        random = generator(self._seed, 0, *shuffle, group, number)
         begin, end = members.start[group : group + 2]
         if members.subject_start is None:
             deck = np.tile(members.samples[begin:end], (cycles, 1))
         else:
-            deck = self._of_subjects(epoch, group, number * cycles, cycles)
+            deck = self._of_subjects(shuffle, group, number * cycles, cycles)
         if cycles == 1:
             random.shuffle(deck[0])
         else:
             random.permuted(deck, axis=1, out=deck)
-        self._decks[group] = (epoch, number), deck.ravel()
+        self._decks[group] = (shuffle, number), deck.ravel()
         return self._decks[group][1]
 
-    def _of_subjects(self, epoch: int, group: int, cycle: int, cycles: int) -> Indices:
+    def _of_subjects(self, shuffle: Shuffle, group: int, cycle: int, cycles: int) -> Indices:
         """Return the sample that each subject gives in each of some cycles, (cycles, subjects).
 
         In its p-th round a subject with m samples gives them in the order of their random keys, which
@@ -161,7 +162,7 @@ class Draws:
         position = np.arange(offset[-1]) - offset[subject]
         turn = first[subject] + position // size[subject]
         sample = members.samples[start[subject] + position % size[subject]]
-        key = int(generator(self._seed, epoch, 1, group).integers(2**63))
+        key = int(generator(self._seed, 1, *shuffle, group).integers(2**63))
         order = np.lexsort((_hash(sample, turn, key), turn, subject))
         shuffled = sample[order]
         column = np.arange(cycle, cycle + cycles)[:, None] - first * size

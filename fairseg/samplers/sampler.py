@@ -34,6 +34,7 @@ class GroupSampler(ABC, Generic[Item]):
         self,
         groups: npt.ArrayLike,
         batch_size: int,
+        num_batches: int | None,
         *,
         balance: float,
         subjects: npt.ArrayLike | None,
@@ -54,10 +55,20 @@ class GroupSampler(ABC, Generic[Item]):
             logger.warning(
                 "%d of %d samples have no known group and are never drawn", self.num_unknown, ids.size
             )
-        self._stream = Stream(members, batch_size, self.balance, self.seed, self.num_replicas, self.rank)
+        if num_batches is None:
+            num_batches = -(-int(self.counts.sum()) // (batch_size * self.num_replicas))
+        self._stream = Stream(
+            members,
+            batch_size,
+            num_batches,
+            balance=self.balance,
+            seed=self.seed,
+            num_replicas=self.num_replicas,
+            rank=self.rank,
+        )
         self.shares = np.zeros(self.counts.size)
         self.shares[members.ids] = np.array(self._stream.weights, dtype=float) / sum(self._stream.weights)
-        self._position = _Position(0, 0, self._stream.begin())
+        self._position = _Position(0, 0, None)
         self._items: _Items[Item] | None = None
 
     @abstractmethod
@@ -91,7 +102,7 @@ class GroupSampler(ABC, Generic[Item]):
         if self._items is None and epoch == self._position.epoch:
             return
         self._items = None
-        self._position = _Position(epoch, 0, self._stream.begin())
+        self._position = _Position(epoch, 0, None)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the position in plain numbers: the same on every rank, and safe to save anywhere.
@@ -101,11 +112,12 @@ class GroupSampler(ABC, Generic[Item]):
         an epoch.
         """
         now = self._now()
+        mark = now.mark or self._stream.begin(now.epoch)
         return {
             "epoch": now.epoch,
             "step": now.step,
-            "owed": [int(debt) for debt in now.mark.owed],
-            "drawn": now.mark.drawn.tolist(),
+            "owed": [int(debt) for debt in mark.owed],
+            "drawn": mark.drawn.tolist(),
             **self._identity(),
         }
 
@@ -132,6 +144,8 @@ class GroupSampler(ABC, Generic[Item]):
             raise ValueError(f"state is at step {step} of an epoch that has {len(self)}")
         block = step // self._items_a_block
         mark = self._stream.mark(block, state["owed"], state["drawn"])
+        if mark.owed.shape != mark.drawn.shape or mark.owed.size != len(self._stream.weights):
+            raise ValueError(f"state must have owed and drawn of {len(self._stream.weights)} groups")
         self._items = None
         self._position = _Position(epoch, step, mark)
 
@@ -152,14 +166,14 @@ class GroupSampler(ABC, Generic[Item]):
     def _start(self, items: "_Items[Item]") -> "_Position":
         """Give the position at which an iteration starts, now that it does."""
         start = self._position
-        self._items, self._position = items, _Position(start.epoch + 1, 0, self._stream.begin())
-        return _Position(start.epoch, start.step, start.mark)
+        self._items, self._position = items, _Position(start.epoch + 1, 0, None)
+        return _Position(start.epoch, start.step, start.mark or self._stream.begin(start.epoch))
 
 
 class _Position:
-    """A position: the epoch, the items handed out in it, and the mark of the block it lies in."""
+    """A position: the epoch, the items handed out in it, the mark of its block; none for an epoch's start."""
 
-    def __init__(self, epoch: int, step: int, mark: Mark) -> None:
+    def __init__(self, epoch: int, step: int, mark: Mark | None) -> None:
         self.epoch, self.step, self.mark = epoch, step, mark
 
 
@@ -184,7 +198,7 @@ class _Items(Iterator[Item]):
         if now is None or now.step >= self._length:
             self._rows, self.position = [], None
             raise StopIteration
-        if not self._rows:
+        if not self._rows and now.mark is not None:
             block, self._next = self._sampler._stream.block(now.epoch, now.mark)
             self._rows = self._sampler._rows(block)
         item = self._rows[now.step % self._size]
@@ -227,13 +241,17 @@ def _group_ids(groups: npt.ArrayLike) -> npt.NDArray[np.integer]:
 
 
 def _subject_ids(subjects: npt.ArrayLike, number: int) -> npt.NDArray[np.integer]:
-    persons = np.asarray(subjects)
+    # As objects, if it is no array: NumPy would make the text "nan" of a NaN among names.
+    persons = np.asarray(subjects, dtype=None if hasattr(subjects, "dtype") else object)
     if persons.shape != (number,):
         raise ValueError(
             f"subjects must be a vector of the length of groups, ({number},), got shape {persons.shape}"
         )
-    missing = [value for value in persons if value is None] if persons.dtype.kind == "O" else []
-    if missing or (persons.dtype.kind == "f" and np.isnan(persons).any()):
+    if persons.dtype.kind in "OU":
+        missing = any(who is None or who != who or who == "" for who in persons.tolist())
+    else:
+        missing = persons.dtype.kind in "fM" and bool((persons != persons).any())
+    if missing:
         raise ValueError("subjects must be known for every sample, got a missing value")
     try:
         inverse: npt.NDArray[np.integer] = np.unique(persons, return_inverse=True)[1]

@@ -49,6 +49,7 @@ class GroupWeightedSampler(GroupSampler[int]):
         super().__init__(
             groups,
             min(self.num_samples, _WINDOW),
+            -(-self.num_samples // _WINDOW),
             balance=balance,
             subjects=subjects,
             seed=seed,

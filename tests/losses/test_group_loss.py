@@ -228,6 +228,18 @@ def test_a_nan_is_an_error_that_names_the_group(make: Any) -> None:
 
 
 @pytest.mark.parametrize("make", LOSSES.values(), ids=LOSSES)
+def test_an_empty_batch_is_one_of_no_group(make: Any) -> None:
+    logits, target = (part.detach()[:0] for part in batch())
+    logits.requires_grad_()
+    value = make(3)(logits, target, GROUPS[:0])
+    assert value == 0
+    assert torch.autograd.grad(value, logits)[0].shape == logits.shape
+    if make is not FairErrorBoundLoss:
+        for base in (DiceCELoss(), DiceCELoss(pool="group")):
+            assert make(3, base)(logits, target, GROUPS[:0]) == 0
+
+
+@pytest.mark.parametrize("make", LOSSES.values(), ids=LOSSES)
 def test_autocast_reduces_in_float32(make: Any) -> None:
     logits, target = batch()
     layer = nn.Conv2d(3, 3, 1)

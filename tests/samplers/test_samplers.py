@@ -158,6 +158,61 @@ def test_epochs_differ_advance_and_can_be_chosen() -> None:
     assert list(GroupBatchSampler(COHORT, 5, num_batches=4, seed=3)) != first
 
 
+@settings(deadline=None, max_examples=50)
+@given(GROUPS, st.integers(1, 7), BALANCE, st.integers(1, 3), st.integers(1, 6))
+def test_shares_are_carried_from_epoch_to_epoch(
+    groups: list[int], batch_size: int, balance: float, replicas: int, num_batches: int
+) -> None:
+    ranks = [
+        GroupBatchSampler(
+            groups, batch_size, balance=balance, num_batches=num_batches, num_replicas=replicas, rank=rank
+        )
+        for rank in range(replicas)
+    ]
+    had, ids = np.zeros(5), np.array(groups)
+    for epoch in range(30):
+        for step, hands in enumerate(zip(*ranks, strict=True), start=1):
+            had += np.bincount(ids[list(chain.from_iterable(hands))], minlength=5)
+            due = (epoch * num_batches + step) * batch_size * replicas * ranks[0].shares
+            assert np.abs(had[: due.size] - due).max() < 1 + 1e-9
+    fresh = GroupBatchSampler(
+        groups, batch_size, balance=balance, num_batches=num_batches, num_replicas=replicas, rank=0
+    )
+    fresh.set_epoch(30)
+    assert list(fresh) == list(ranks[0])
+
+
+def test_a_group_with_less_than_a_sample_an_epoch_is_not_starved() -> None:
+    groups = np.repeat([0, 1, 2], [60_000, 39_980, 20])
+    sampler = GroupBatchSampler(groups, 12, balance=0.0, num_batches=250)
+    had = sum(np.bincount(groups[list(chain.from_iterable(sampler))], minlength=3) for _ in range(100))
+    np.testing.assert_allclose(had, np.array([0.6, 0.3998, 0.0002]) * 300_000, atol=1)
+
+
+def test_short_epochs_cover_a_large_group_together() -> None:
+    groups = np.repeat([0, 1], [1000, 10])
+    sampler = GroupBatchSampler(groups, 4, num_batches=50)  # 100 draws of each group an epoch
+    drawn = np.bincount(list(chain.from_iterable(chain.from_iterable(sampler for _ in range(10)))))
+    assert (drawn[:1000] == 1).all()
+    assert (drawn[1000:] == 100).all()
+    sampler = GroupBatchSampler(np.zeros(75, dtype=int), 12)  # 84 draws: all, in every epoch
+    for _ in range(3):
+        drawn = np.bincount(list(chain.from_iterable(sampler)), minlength=75)
+        assert set(drawn) == {1, 2}
+
+
+def test_the_books_are_closed_after_an_era() -> None:
+    sampler = GroupBatchSampler([0, 0, 1], 1, balance=0.0, num_batches=10_000)  # three epochs an era
+    shares = []
+    for _ in range(4):
+        drawn = np.array(list(chain.from_iterable(sampler)))
+        shares.append(int((drawn == 2).sum()))
+    assert sum(shares[:3]) == 10_000
+    fresh = GroupBatchSampler([0, 0, 1], 1, balance=0.0, num_batches=10_000)
+    fresh.set_epoch(3)
+    assert np.array(list(chain.from_iterable(fresh))).tolist() == drawn.tolist()
+
+
 def test_an_epoch_that_was_left_is_not_begun_again_unless_asked_for() -> None:
     sampler = GroupBatchSampler(COHORT, 5, num_batches=4)
     epochs = [list(sampler), list(sampler)]
@@ -300,6 +355,9 @@ def test_a_sampler_survives_pickling_with_its_position() -> None:
         ),
         ([0, 1], {"subjects": [1, None]}, "subjects must be known"),
         ([0, 1], {"subjects": [1, float("nan")]}, "subjects must be known"),
+        ([0, 1], {"subjects": ["a", float("nan")]}, "subjects must be known"),
+        ([0, 1], {"subjects": ["a", ""]}, "subjects must be known"),
+        ([0, 1], {"subjects": np.array(["2020-01-01", "NaT"], dtype="M8[D]")}, "subjects must be known"),
         ([0, 1], {"subjects": np.array([1, "a"], dtype=object)}, "subjects must be ids"),
         ([0, 1], {"num_batches": 0}, "num_batches"),
         ([0, 1], {"seed": -1}, "seed"),
@@ -331,6 +389,8 @@ def test_states_of_other_samplers_are_refused_and_change_nothing() -> None:
             sampler.load_state_dict(other.state_dict())
     with pytest.raises(ValueError, match="no epoch, step, owed"):
         sampler.load_state_dict({})
+    with pytest.raises(ValueError, match="owed and drawn of 3 groups"):
+        sampler.load_state_dict({**sampler.state_dict(), "drawn": [1]})
     with pytest.raises(ValueError, match="step 9 of an epoch that has 4"):
         sampler.load_state_dict({**sampler.state_dict(), "step": 9})
     assert list(sampler) == expected
