@@ -63,7 +63,7 @@ def resumed(groups: np.ndarray[Any, Any], state: dict[str, Any]) -> float:
     return time.perf_counter() - start
 
 
-def main() -> None:
+def main() -> None:  # noqa: PLR0915  (a row is a statement or two)
     """Print the table."""
     torch.set_num_threads(1)
     groups = cohort()
@@ -94,12 +94,26 @@ def main() -> None:
     row("batches of 12 a second, balance 0.3", f"{between:,.0f}")
     single = rate(iter(GroupWeightedSampler(groups, 2_000_000)), 1_900_000)
     row("GroupWeightedSampler, indices a second", f"{single / 1e6:.1f} million")
+    people = np.random.default_rng(1).integers(SAMPLES // 20, size=SAMPLES)
+    tracemalloc.start()
+    by_person = GroupBatchSampler(groups, 12, subjects=people)
+    next(iter(by_person))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    took = seconds(lambda: GroupBatchSampler(groups, 12, subjects=people))
+    row("with 500,000 subjects: construct", f"{took:.2f} s")
+    row("with subjects: memory at its peak, a sample", f"{peak / SAMPLES:.1f} bytes")
+    by_person = GroupBatchSampler(groups, 12, subjects=people)
+    start = time.perf_counter()
+    next(iter(by_person))
+    row("with subjects: first batch", f"{time.perf_counter() - start:.2f} s")
+    row("with subjects: batches of 12 a second", f"{rate(iter(by_person), 50_000):,.0f}")
     state = sampler.state_dict()
-    early = {**state, "step": 1, "owed": [0] * GROUPS, "drawn": [0] * GROUPS}
+    early = {**state, "step": 0, "owed": [0] * GROUPS, "drawn": [0] * GROUPS}
     size = sampler._items_a_block
     late = {**state, "step": 10_000_000 // size * size, "drawn": [2_400_000] * GROUPS, "owed": [0] * GROUPS}
-    row("resume at step 1", f"{resumed(groups, early):.2f} s")
-    row("resume at step 10 million", f"{resumed(groups, late):.2f} s", "as at step 1")
+    row("resume at the first step", f"{resumed(groups, early):.2f} s")
+    row("resume at step 10 million", f"{resumed(groups, late):.2f} s", "as at the first")
 
     weight = torch.from_numpy(1.0 / sampler.counts)[torch.from_numpy(groups)]
     start = time.perf_counter()

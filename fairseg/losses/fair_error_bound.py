@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fairseg.losses.group_loss import Base, GroupLoss
-from fairseg.losses.per_sample import CrossEntropyLoss, class_sums, each_mean, fit
+from fairseg.losses.per_sample import CrossEntropyLoss, class_sums, each_mean, fit, of_target
 
 
 class FairErrorBoundLoss(GroupLoss):
@@ -24,7 +24,8 @@ class FairErrorBoundLoss(GroupLoss):
     D_g is the same Dice without scales inside group g; scales are not differentiated. All as in the
     authors' code (background included, squares in the denominator), but for its fault with absent
     groups: there a group that a batch lacks has D = 0, which makes the minimum 0, every scale 0, and the
-    loss blind to the prediction. Here the minimum is over the groups present.
+    loss blind to the prediction. Here the minimum is over the groups present, and no D counts as less
+    than `floor`.
 
     Args:
         num_groups, **options: as in `GroupLoss`; without `group_weights`.
@@ -32,6 +33,8 @@ class FairErrorBoundLoss(GroupLoss):
         gamma: how strongly the scales differ, 0 or more; 1 in the paper's experiments.
         dice_weight: share of the Dice, 0 to 1; 0.5 in the authors' code.
         smooth: added to numerator and denominator.
+        floor: what D_g counts as at least, above 0. Without it, a group that is served perfectly in one
+            batch makes all other scales 0, and the loss blind again.
 
     Attributes:
         group_weight: the scales w of the last batch, (G,); 0 for groups absent.
@@ -46,6 +49,7 @@ class FairErrorBoundLoss(GroupLoss):
         gamma: float = 1.0,
         dice_weight: float = 0.5,
         smooth: float = 1e-5,
+        floor: float = 0.05,
         **options: Any,
     ) -> None:
         super().__init__(num_groups, base, **options)
@@ -57,13 +61,19 @@ class FairErrorBoundLoss(GroupLoss):
             raise ValueError(f"dice_weight must lie between 0 and 1, got {dice_weight}")
         if not smooth > 0:
             raise ValueError(f"smooth must be positive, got {smooth}")
+        if not floor > 0:
+            raise ValueError(f"floor must be positive, got {floor}")
+        if getattr(self.base, "ignore_index", None) is not None and type(self.base) is CrossEntropyLoss:
+            raise ValueError("FairErrorBoundLoss counts every pixel: its base can have no ignore_index")
+        self.floor = float(floor)
         self.gamma, self.dice_weight, self.smooth = float(gamma), float(dice_weight), float(smooth)
 
     def forward(self, logits: Tensor, target: Tensor, groups: Tensor) -> Tensor:
         """Return the loss of a batch; arguments as in `GroupLoss.forward`."""
+        logits = self._known(logits, groups)
         scores, labels = fit(logits, target)
         log_probability = F.log_softmax(scores, dim=1)
-        log_chosen = log_probability.gather(1, labels.unsqueeze(1)).squeeze(1)
+        log_chosen = of_target(log_probability, labels)
         probability, chosen = log_probability.exp(), log_chosen.exp()
         classes = probability.shape[1]
         terms = torch.stack(
@@ -76,15 +86,15 @@ class FairErrorBoundLoss(GroupLoss):
         )
         plain = isinstance(self.base, CrossEntropyLoss) and self.base.is_plain  # then it is there already
         each = -each_mean(log_chosen) if plain else self._each(logits, target)
-        self._check_groups(groups, logits)
         sums, count = self.sum_by_group(torch.cat([terms.flatten(1), each.unsqueeze(1)], dim=1), groups)
         product, squares, mask = sums[:, :-1].chunk(3, dim=1)
         present = count > 0
         with torch.no_grad():
             dice_loss = torch.where(present, self._dice_loss(product, squares, mask), 0.0)
             self._note(dice_loss, count)
-            least = torch.where(present, dice_loss, torch.inf).amin()
-            scale = torch.tanh((least / dice_loss.clamp(min=self.smooth)) ** self.gamma)
+            bound = dice_loss.clamp(min=self.floor)
+            least = torch.where(present, bound, torch.inf).amin()
+            scale = torch.tanh((least / bound) ** self.gamma)
             scale = torch.where(present, scale, 0.0)
             self.group_weight.copy_(scale)
         weight = scale.unsqueeze(1)

@@ -26,7 +26,8 @@ class GroupDROLoss(GroupLoss):
 
     Weights are updated by a forward pass in training mode with gradients on, and by nothing else: not in
     eval mode, not under `torch.no_grad`, not if any group's loss is NaN or infinite. With gradient
-    accumulation they are updated by every forward pass. They are part of `state_dict`.
+    accumulation they are updated by every forward pass, so keep the loss out of regions that activation
+    checkpointing runs twice. They are part of `state_dict`.
 
     Args:
         num_groups: groups of the cohort, G.
@@ -36,7 +37,7 @@ class GroupDROLoss(GroupLoss):
             weights; the value is made of the losses themselves.
         group_counts: samples of each group in the training cohort, n_g, (G,).
         normalize_loss: divide the adjusted losses by their sum first (over the groups that are updated),
-            which makes `step_size` independent of the size of the loss.
+            which makes `step_size` independent of the size of the loss. For losses of 0 and more.
         absent: "freeze" leaves the weight of an absent group as it is; "ema" updates it with the running
             mean of its loss, if it was ever there.
         ema_decay: of that running mean: `ema <- decay * ema + (1 - decay) * loss`.

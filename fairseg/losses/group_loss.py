@@ -1,6 +1,7 @@
 """GroupLoss: what every group loss shares. An objective is a few lines on top of it; see docs/extend.md."""
 
 from collections.abc import Callable, Sequence
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -21,6 +22,30 @@ from fairseg.losses.per_sample import CrossEntropyLoss, each_mean
 Base = Callable[[Tensor, Tensor], Tensor]
 
 
+class _Shield(torch.autograd.Function):
+    """Passes on its input, and of the gradient what belongs to samples of known group."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, groups: Tensor) -> Tensor:
+        ctx.save_for_backward(groups)
+        return logits.view_as(logits)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        (groups,) = ctx.saved_tensors
+        return torch.where(_as_rows(groups >= 0, gradient), gradient, 0.0), None
+
+
+def _as_rows(vector: Tensor, like: Tensor) -> Tensor:
+    """Return (B,) as (B, 1, ...), with as many axes as `like`."""
+    return vector.reshape(-1, *[1] * (like.ndim - 1))
+
+
+def _shield(logits: Tensor, groups: Tensor) -> Tensor:
+    shielded: Tensor = _Shield.apply(logits, groups)  # type: ignore[no-untyped-call]
+    return shielded
+
+
 class GroupLoss(nn.Module):
     """A scalar made of the losses of the groups in a batch: `loss(logits, target, groups)`.
 
@@ -30,9 +55,9 @@ class GroupLoss(nn.Module):
     What holds for all of them: samples of group -1 are left out; absent groups have no part in value or
     gradient; a batch of unknown samples only gives 0 with a gradient of 0; reductions are in float32 at
     least; nothing depends on the data but numbers, so nothing waits for a GPU, and `torch.compile`
-    makes one graph. In training mode under torch.distributed, sums and counts run over all ranks: with
-    DistributedDataParallel, the gradient is that of one process with all samples. In eval mode each rank
-    stands alone.
+    makes one graph. In a training step under torch.distributed, sums and counts run over all ranks: with
+    DistributedDataParallel, the gradient is that of one process with all samples. In eval mode, and without
+    gradients, each rank stands alone.
 
     Args:
         num_groups: groups of the cohort, G; not of the batch.
@@ -46,7 +71,8 @@ class GroupLoss(nn.Module):
     Attributes:
         group_loss: loss of each group in the last batch, float (G,); NaN for those absent. Detached.
         group_count: how many samples of each group it had, (G,).
-        group_weight: weight of each group in the last loss (its derivative by that group's loss), (G,).
+        group_weight: weight of each group in the last loss, (G,): its derivative by that group's loss
+            (times `group_weights`, if there are any).
 
     Raises:
         NonAdditiveLossError: the base reduces over the batch.
@@ -68,9 +94,8 @@ class GroupLoss(nn.Module):
         process_group: dist.ProcessGroup | None = None,
     ) -> None:
         super().__init__()
-        if isinstance(num_groups, bool) or not isinstance(num_groups, int) or num_groups < 1:
-            raise ValueError(f"num_groups must be an integer of at least 1, got {num_groups!r}")
-        self.num_groups, self.check, self.process_group = num_groups, check, process_group
+        self.num_groups = num_groups = _check_number(num_groups)
+        self.check, self.process_group = check, process_group
         self.base: Base = CrossEntropyLoss() if base is None else base
         _check_base(self.base)
         self._trusted = type(self.base).__module__.startswith("fairseg.losses.")
@@ -99,7 +124,10 @@ class GroupLoss(nn.Module):
         raise NotImplementedError(f"{type(self).__name__} must define weights or objective")
 
     def objective(self, loss: Tensor, count: Tensor) -> Tensor:
-        """Return a scalar made of the groups' losses (G,), which are 0 where `count` (G,) is 0."""
+        """Return a scalar made of the groups' losses (G,), which are 0 where `count` (G,) is 0.
+
+        One that keeps state updates it here, if `self.training and torch.is_grad_enabled()`.
+        """
         with torch.no_grad():
             weight = self.weights(loss.detach(), count).to(loss.dtype)
             self.group_weight.copy_(weight)
@@ -107,7 +135,7 @@ class GroupLoss(nn.Module):
 
     def group_losses(self, logits: Tensor, target: Tensor, groups: Tensor) -> tuple[Tensor, Tensor]:
         """Return the loss and the number of samples of each group, (G,) and (G,), over all ranks."""
-        self._check_groups(groups, logits)
+        logits = self._known(logits, groups)
         if getattr(self.base, "pool", "sample") == "group":
             sums, count = self.sum_by_group(self.base.statistics(logits, target), groups)  # type: ignore[attr-defined]
             loss: Tensor = self.base.from_statistics(sums)  # type: ignore[attr-defined]
@@ -133,9 +161,9 @@ class GroupLoss(nn.Module):
         return self.combine(total, pairs[0][1])
 
     def sum_by_group(self, values: Tensor, groups: Tensor) -> tuple[Tensor, Tensor]:
-        """Sum values (B, K) within each group, over all ranks in training mode: (G, K), and counts (G,)."""
+        """Sum values (B, K) within each group, over all ranks in a training step: (G, K); and counts (G,)."""
         sums, count = group_sums(values, groups, self.num_groups)
-        if not (self.training and is_distributed()):
+        if not (self.training and torch.is_grad_enabled() and is_distributed()):
             return sums, count
         joint = sum_over_ranks(torch.cat([sums, count.unsqueeze(1)], dim=1), self.process_group)
         return joint[:, :-1], joint[:, -1].detach()
@@ -144,10 +172,16 @@ class GroupLoss(nn.Module):
         """Show the number of groups."""
         return f"num_groups={self.num_groups}"
 
-    def _check_groups(self, groups: Tensor, logits: Tensor) -> None:
+    def _known(self, logits: Tensor, groups: Tensor) -> Tensor:
+        """Check the groups; return logits through which no gradient reaches unknown samples, not even NaN."""
         check_group_ids(groups, logits.shape[0], self.num_groups, logits.device)
-        if self.check and logits.device.type != "cpu" and not torch.compiler.is_compiling():
+        if torch.compiler.is_compiling():  # there, what this copies is fused away
+            return torch.where(_as_rows(groups >= 0, logits), logits, 0.0)
+        if self.check and logits.device.type != "cpu":
             check_range(groups, self.num_groups)
+        if logits.device.type == "cpu" and bool((groups >= 0).all()):
+            return logits
+        return _shield(logits, groups)
 
     @torch.no_grad()
     def _note(self, loss: Tensor, count: Tensor) -> None:
@@ -179,8 +213,9 @@ class GroupLoss(nn.Module):
     @torch.no_grad()
     def _check_additive(self, logits: Tensor, target: Tensor, value: Tensor) -> None:
         """Compare, once, a sample's loss with the loss that it has in a batch of its own."""
-        alone = self.base(logits[:1], target[:1]).float().mean()
-        if not torch.isclose(alone, value[0].float(), rtol=1e-2, atol=1e-4, equal_nan=True):
+        alone, again = (self.base(logits[:1], target[:1]).float().mean() for _ in range(2))
+        steady = torch.equal(alone, again)  # else the base is random, and nothing can be told
+        if steady and not torch.isclose(alone, value[0].float(), rtol=1e-2, atol=1e-4, equal_nan=True):
             raise NonAdditiveLossError(
                 f"the base loss gives the first sample {float(value[0]):g} in this batch and {float(alone):g}"
                 f" alone: it mixes samples, and can not be split by group. {_WAY_OUT}"
@@ -218,6 +253,9 @@ class GroupLoss(nn.Module):
         return self
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        weight = state_dict.get(prefix + "group_weight")
+        if weight is not None and not bool(weight.isfinite().all()):
+            raise ValueError(f"the state has group weights that are not finite: {weight.tolist()}")
         for name in ("group_counts", "group_factor"):
             mine, theirs = getattr(self, name, None), state_dict.get(prefix + name)
             if mine is not None and theirs is not None and not _same(mine, theirs):
@@ -234,13 +272,19 @@ _WAY_OUT = (
 )
 
 
+def _check_number(num_groups: object) -> int:
+    if isinstance(num_groups, bool) or not isinstance(num_groups, Integral) or int(num_groups) < 1:
+        raise ValueError(f"num_groups must be an integer of at least 1, got {num_groups!r}")
+    return int(num_groups)
+
+
 def _same(mine: Tensor, theirs: Tensor) -> bool:
     return mine.shape == theirs.shape and bool(torch.allclose(mine.cpu().double(), theirs.cpu().double()))
 
 
 def _check_base(base: Base) -> None:
     """Refuse what is known to reduce over the batch; the rest shows when it is called."""
-    if not callable(base):
+    if not callable(base) or isinstance(base, type):
         raise ValueError(f"base must be a loss, called with logits and target, got {base!r}")
     if isinstance(base, GroupLoss):
         raise ValueError("base must be a loss of samples, got a group loss")

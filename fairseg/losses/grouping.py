@@ -40,6 +40,8 @@ def group_weights(counts: Sequence[float] | Tensor, *, eps: float = 1e-6, normal
     """
     if normalize not in ("sum", "mean"):
         raise ValueError(f'normalize must be "sum" or "mean", got {normalize!r}')
+    if not 0 <= eps < float("inf"):
+        raise ValueError(f"eps must be 0 or more, got {eps}")
     number = check_counts(counts)
     weight = number.sum() / (number + eps)
     weight = weight / (weight.sum() if normalize == "sum" else weight.mean())
@@ -67,6 +69,7 @@ def group_mean(values: Tensor, groups: Tensor, num_groups: int) -> tuple[Tensor,
     check_group_ids(groups, values.shape[0] if values.ndim else 0, num_groups, values.device)
     if values.ndim != 1:
         raise ValueError(f"values must be a vector, one a sample, got shape {tuple(values.shape)}")
+    values = values if values.is_floating_point() else values.to(torch.get_default_dtype())
     sums, counts = group_sums(values.unsqueeze(1), groups, num_groups)
     return sums.squeeze(1) / counts.clamp(min=1.0), counts
 
@@ -137,7 +140,7 @@ def check_range(groups: Tensor, num_groups: int) -> None:
     """Raise a ValueError unless all ids lie between -1 and G - 1; waits for a GPU."""
     if not groups.numel():
         return
-    low, high = (int(end) for end in groups.aminmax())
+    low, high = (int(end) for end in groups.long().aminmax())
     if low < -1 or high >= num_groups:
         wrong = low if low < -1 else high
         raise ValueError(f"groups must lie between -1 and {num_groups - 1}, got {wrong}")

@@ -21,7 +21,8 @@ class CrossEntropyLoss(nn.Module):
     """Cross-entropy of each sample, averaged over its pixels.
 
     The value of a sample is what `torch.nn.functional.cross_entropy(..., reduction="mean")` gives for a
-    batch of this sample alone. A sample without any valid pixel has loss 0, where torch gives NaN.
+    batch of this sample alone. A sample without any valid pixel has loss 0, where torch gives NaN; it still
+    counts in its group's mean, so give it group -1 if that can happen.
 
     Args:
         ignore_index: label of pixels that do not count.
@@ -127,7 +128,7 @@ class SoftDiceLoss(nn.Module):
         """Return what is summed over the samples of a group: I, P and R of each class, (B, 3 * L)."""
         logits, target = fit(logits, target)
         log_probability = F.log_softmax(logits, dim=1)
-        chosen = log_probability.gather(1, _inside(target, self.ignore_index).unsqueeze(1)).squeeze(1)
+        chosen = of_target(log_probability, target, self.ignore_index)
         return self.dice_statistics(log_probability, chosen, target)
 
     def dice_statistics(self, log_probability: Tensor, chosen: Tensor, target: Tensor) -> Tensor:
@@ -201,8 +202,7 @@ class DiceCELoss(nn.Module):
         """Return what is summed over the samples of a group: Dice's and cross-entropy's, (B, 3 * L + 2)."""
         logits, target = fit(logits, target)
         log_probability = F.log_softmax(logits, dim=1)
-        inside = _inside(target, self.ce.ignore_index)
-        chosen = log_probability.gather(1, inside.unsqueeze(1)).squeeze(1)
+        chosen = of_target(log_probability, target, self.ce.ignore_index)
         dice = self.dice.dice_statistics(log_probability, chosen, target)
         if self.ce.class_weight is not None or self.ce.label_smoothing:
             ce = self.ce.sums(logits, target)
@@ -241,6 +241,28 @@ def fit(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     if logits.dtype in (torch.float16, torch.bfloat16):
         logits = logits.float()
     return logits, target.long()
+
+
+def of_target(values: Tensor, target: Tensor, ignore_index: int | None = None) -> Tensor:
+    """Return the values (B, C, *S) of the target's labels (B, *S); of ignored pixels, those of class 0.
+
+    Raises:
+        ValueError: a label is no class. (On a GPU, CUDA says so in its own way.)
+    """
+    inside = _inside(target, ignore_index)
+    if torch.compiler.is_compiling():
+        return values.gather(1, inside.unsqueeze(1)).squeeze(1)
+    try:
+        return values.gather(1, inside.unsqueeze(1)).squeeze(1)
+    except RuntimeError:
+        if inside.numel():
+            low, high = (int(end) for end in inside.aminmax())
+            if low < 0 or high >= values.shape[1]:
+                wrong = low if low < 0 else high
+                raise ValueError(
+                    f"target must hold labels from 0 to {values.shape[1] - 1}, got {wrong}"
+                ) from None
+        raise
 
 
 def ratio(numerator: Tensor, denominator: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ With subjects, a cycle draws every subject once, and a subject gives its samples
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -50,11 +51,13 @@ class Members:
         small = np.int32 if groups.size <= np.iinfo(np.int32).max else np.int64
         if subjects is None:
             return cls(ids, _sort(groups, ids, start, small), start, None)
-        order = np.lexsort((subjects, groups))
-        order = order[groups[order] >= 0]
-        change = np.flatnonzero(np.diff(groups[order]) | np.diff(subjects[order])) + 1
-        edges = np.concatenate(([0], change, [order.size]))
-        return cls(ids, order.astype(small), start, edges)
+        samples, edges = _sort(groups, ids, start, small), [np.zeros(1, dtype=np.int64)]
+        for begin, end in pairwise(start.tolist()):
+            mine = samples[begin:end]
+            mine[:] = mine[np.argsort(subjects[mine], kind="stable")]
+            edges.append(begin + 1 + np.flatnonzero(np.diff(subjects[mine])))
+            edges.append(np.array([end]))
+        return cls(ids, samples, start, np.concatenate(edges))
 
     @property
     def counts(self) -> npt.NDArray[np.int64]:
@@ -120,7 +123,7 @@ class Draws:
         if members.subject_start is not None:
             first, last = np.searchsorted(members.subject_start, members.start[group : group + 2])
             units = int(last - first)
-        return units, max(-(-_DECK // units), -(-number // units))
+        return units, max(-(-_DECK // units), -(-number // (2 * units)))
 
     def _deck(self, shuffle: Shuffle, group: int, number: int) -> Indices:
         kept = self._decks.get(group)
@@ -156,14 +159,17 @@ class Draws:
         size = np.diff(members.subject_start[low : high + 1])
         first = cycle // size
         rounds = (cycle + cycles - 1) // size - first + 1
-        length = rounds * size
-        offset = np.concatenate(([0], np.cumsum(length)))
-        subject = np.repeat(np.arange(size.size), length)
-        position = np.arange(offset[-1]) - offset[subject]
-        turn = first[subject] + position // size[subject]
-        sample = members.samples[start[subject] + position % size[subject]]
+        offset = np.concatenate(([0], np.cumsum(rounds * size)))
+        # One entry for each sample in each round; sorted by their keys within each round of a subject.
+        subject = np.repeat(np.arange(size.size, dtype=np.int32), rounds * size)
+        position = (np.arange(offset[-1]) - offset[subject]).astype(np.int32)
+        turn = position // size.astype(np.int32)[subject]
+        sample = members.samples[start[subject] + position - turn * size[subject]]
         key = int(generator(self._seed, 1, *shuffle, group).integers(2**63))
-        order = np.lexsort((_hash(sample, turn, key), turn, subject))
+        random = _hash(sample, first[subject] + turn, key)
+        block = np.concatenate(([0], np.cumsum(rounds)))[subject] + turn
+        low_bits = np.uint64(64 - int(rounds.sum()).bit_length())
+        order = np.argsort((block.astype(np.uint64) << low_bits) | (random >> (np.uint64(64) - low_bits)))
         shuffled = sample[order]
         column = np.arange(cycle, cycle + cycles)[:, None] - first * size
         return np.asarray(shuffled[offset[:-1] + column])

@@ -43,7 +43,7 @@ class GroupSampler(ABC, Generic[Item]):
         rank: int | None,
     ) -> None:
         ids = _group_ids(groups)
-        persons = None if subjects is None else _subject_ids(subjects, ids.size)
+        persons = None if subjects is None else _subject_ids(subjects, ids)
         self.balance = _check_balance(balance)
         self.seed = check_count(seed, "seed", least=0)
         self.num_replicas, self.rank = _world(num_replicas, rank)
@@ -131,8 +131,10 @@ class GroupSampler(ABC, Generic[Item]):
                 sampler stays as it was.
         """
         identity = self._identity()
-        if missing := [name for name in ("epoch", "step", "owed", "drawn", *identity) if name not in state]:
-            raise ValueError(f"state must be one of state_dict(), this one has no {', '.join(missing)}")
+        needed = ("epoch", "step", "owed", "drawn", *identity)
+        if not isinstance(state, dict) or (missing := [name for name in needed if name not in state]):
+            lacks = f"has no {', '.join(missing)}" if isinstance(state, dict) else f"is {state!r}"
+            raise ValueError(f"state must be one of state_dict(), this one {lacks}")
         for name, here in identity.items():
             if state[name] != here:
                 raise ValueError(
@@ -142,16 +144,14 @@ class GroupSampler(ABC, Generic[Item]):
         epoch = check_count(state["epoch"], "epoch of the state", least=0)
         if step > len(self):
             raise ValueError(f"state is at step {step} of an epoch that has {len(self)}")
-        block = step // self._items_a_block
-        mark = self._stream.mark(block, state["owed"], state["drawn"])
-        if mark.owed.shape != mark.drawn.shape or mark.owed.size != len(self._stream.weights):
-            raise ValueError(f"state must have owed and drawn of {len(self._stream.weights)} groups")
+        mark = self._stream.mark(step // self._items_a_block, state["owed"], state["drawn"])
         self._items = None
         self._position = _Position(epoch, step, mark)
 
     def _identity(self) -> dict[str, Any]:
         """Return what must be the same for a state to fit."""
         return {
+            "sampler": type(self).__name__,
             "global_batch_size": self._stream.batch_size * self.num_replicas,
             "balance": self.balance,
             "seed": self.seed,
@@ -240,24 +240,29 @@ def _group_ids(groups: npt.ArrayLike) -> npt.NDArray[np.integer]:
     return ids if ids.dtype.kind == "i" else ids.astype(np.int64)
 
 
-def _subject_ids(subjects: npt.ArrayLike, number: int) -> npt.NDArray[np.integer]:
+def _subject_ids(subjects: npt.ArrayLike, ids: npt.NDArray[np.integer]) -> npt.NDArray[np.integer]:
     # As objects, if it is no array: NumPy would make the text "nan" of a NaN among names.
     persons = np.asarray(subjects, dtype=None if hasattr(subjects, "dtype") else object)
-    if persons.shape != (number,):
+    if persons.shape != ids.shape:
         raise ValueError(
-            f"subjects must be a vector of the length of groups, ({number},), got shape {persons.shape}"
+            f"subjects must be a vector of the length of groups, {ids.shape}, got shape {persons.shape}"
         )
-    if persons.dtype.kind in "OU":
-        missing = any(who is None or who != who or who == "" for who in persons.tolist())
+    if persons.dtype.kind in "iu" and persons.size and persons.min() >= 0 and persons.max() < 2**31:
+        return persons  # numbers as they are: nothing to sort
+    known = ids >= 0
+    persons = persons[known]
+    if persons.dtype.kind in "OUT":
+        missing = any(str(who).strip() in ("", "nan", "None", "<NA>", "NaT") for who in persons.tolist())
     else:
-        missing = persons.dtype.kind in "fM" and bool((persons != persons).any())
+        missing = persons.dtype.kind in "fM" and bool(np.isnan(persons).any())
     if missing:
-        raise ValueError("subjects must be known for every sample, got a missing value")
+        raise ValueError("subjects must be known for every sample of a known group, got a missing value")
+    numbers = np.zeros(ids.shape, dtype=np.int64)
     try:
-        inverse: npt.NDArray[np.integer] = np.unique(persons, return_inverse=True)[1]
+        numbers[known] = np.unique(persons, return_inverse=True)[1]
     except TypeError:
         raise ValueError("subjects must be ids or names of one kind, got several kinds") from None
-    return inverse
+    return numbers
 
 
 def _world(num_replicas: int | None, rank: int | None) -> tuple[int, int]:

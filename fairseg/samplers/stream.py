@@ -92,7 +92,13 @@ class Stream:
         return np.asarray(generator(self.seed, 2, era).permutation(len(self.weights)))
 
     def mark(self, block: int, owed: list[int], drawn: list[int]) -> Mark:
-        """Return a mark that was saved as plain numbers."""
+        """Return a mark that was saved as plain numbers, or raise a ValueError if it can be none."""
+        number, total = len(self.weights), self._quotas.total
+        for name, values in (("owed", owed), ("drawn", drawn)):
+            if not isinstance(values, list) or len(values) != number or {type(v) for v in values} != {int}:
+                raise ValueError(f"state must have {name} as a list of {number} integers, got {values!r}")
+        if sum(owed) or max(map(abs, owed)) >= total or min(drawn) < 0:
+            raise ValueError("state must have owed and drawn as they were saved, these are none")
         return Mark(block, self._quotas.as_debts(owed), np.array(drawn, dtype=np.int64))
 
     def block(self, epoch: int, mark: Mark) -> tuple[Indices, Mark]:

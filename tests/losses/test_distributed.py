@@ -91,12 +91,22 @@ def run_rank(rank: int, world: int, folder: Path) -> None:
     }
     sampler = GroupBatchSampler([0] * 40 + [1] * 8, 4)
     torch.save({"results": results, "drawn": list(sampler)}, folder / f"{rank}.pt")
-    # In eval mode a rank may be alone with its validation data: nobody is waited for.
+    # A rank may be alone with its validation data: nobody is waited for.
+    images, targets, groups = batches[0]
     if rank == 0:
         loss = GroupDROLoss(3).eval()
-        images, targets, groups = batches[0]
         assert loss(make_model()(images), targets, groups).isfinite()
         assert loss.group_count.sum() == 5
+        with torch.no_grad():
+            assert loss.train()(make_model()(images), targets, groups).isfinite()
+        assert loss.group_count.sum() == 5
+    # The ranks of one process group sum among themselves; a rank may have no sample at all.
+    halves = [dist.new_group(list(range(first, first + 2))) for first in range(0, world, 2)]
+    loss = GroupDROLoss(3, process_group=halves[rank // 2])
+    few = slice(0, 0) if rank % 2 else slice(None)
+    loss(make_model()(images[few]), targets[few], groups[few])
+    known = [sum(g >= 0 for g in GROUPS[world][first]) for first in range(0, world, 2)]
+    assert loss.group_count.sum() == known[rank // 2], (loss.group_count, known)
     dist.barrier()
     dist.destroy_process_group()
 

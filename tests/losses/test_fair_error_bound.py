@@ -68,6 +68,10 @@ def test_a_group_that_is_segmented_perfectly_gives_no_nan() -> None:
     perfect = logits.detach().clone()
     perfect[:4] = 200.0 * F.one_hot(target[:4], 3).movedim(-1, 1)
     perfect.requires_grad_()
-    value = FairErrorBoundLoss(2)(perfect, target, torch.tensor([0] * 4 + [1] * 4))
-    assert value.isfinite()
-    assert torch.autograd.grad(value, perfect)[0].isfinite().all()
+    for gamma in (0.5, 1.0):
+        loss = FairErrorBoundLoss(2, gamma=gamma, dice_weight=1.0)
+        value = loss(perfect, target, torch.tensor([0] * 4 + [1] * 4))
+        assert value.isfinite()
+        (gradient,) = torch.autograd.grad(value, perfect)
+        assert gradient.isfinite().all()
+        assert gradient[4:].abs().max() > 1e-5  # the other group still learns

@@ -139,7 +139,10 @@ def test_it_converges_to_the_minimax_point_of_a_convex_problem() -> None:
 
 
 def test_ema_updates_absent_groups_with_their_running_loss() -> None:
-    loss = GroupDROLoss(3, Given(), step_size=0.5, absent="ema", ema_decay=0.8)
+    counts = [1.0, 4.0, 16.0]
+    loss = GroupDROLoss(
+        3, Given(), step_size=0.5, absent="ema", ema_decay=0.8, adjustment=2.0, group_counts=counts
+    )
     q, ema = [1 / 3] * 3, [None, None, None]
     for losses, groups in (
         ([1.0, 2.0], [0, 1]),  # group 2 was never seen: its weight stays
@@ -154,7 +157,7 @@ def test_ema_updates_absent_groups_with_their_running_loss() -> None:
         use = {g: current.get(g, ema[g]) for g in range(3) if ema[g] is not None}
         before = sum(q[g] for g in use)
         for g, value in use.items():
-            q[g] *= math.exp(0.5 * value)  # type: ignore[operator]
+            q[g] *= math.exp(0.5 * (value + 2.0 / math.sqrt(counts[g])))  # type: ignore[operator]
         after = sum(q[g] for g in use)
         for g in use:
             q[g] *= before / after
@@ -189,6 +192,12 @@ def test_huge_losses_and_step_sizes_do_not_overflow_and_weights_come_back() -> N
     for _ in range(50):
         loss(torch.tensor([0.0, 1e4], requires_grad=True), NOTHING, torch.tensor([0, 1]))
     assert loss.group_weight[1] > 0.999
+
+
+def test_losses_of_nothing_can_be_normalised() -> None:
+    loss = GroupDROLoss(2, Given(), normalize_loss=True)
+    loss(torch.zeros(2, requires_grad=True), NOTHING, torch.tensor([0, 1]))
+    assert loss.group_weight.tolist() == [0.5, 0.5]
 
 
 def test_casting_the_module_keeps_the_weights_precise() -> None:

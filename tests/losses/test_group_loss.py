@@ -149,6 +149,26 @@ def test_third_party_bases(make: Any) -> None:
     assert torch.autograd.grad(focal(logits, target.unsqueeze(1), GROUPS), logits)[0].isfinite().all()
 
 
+def test_a_random_base_is_no_base_that_mixes_samples() -> None:
+    logits, target = batch()
+    noisy = nn.Sequential(nn.Dropout(0.5))
+    loss = BalancedGroupLoss(3, lambda x, y: CrossEntropyLoss()(noisy(x), y))
+    assert loss(logits, target, GROUPS).isfinite()
+
+
+def test_factors_weigh_the_groups_losses_and_the_log_has_them_without() -> None:
+    logits, target = batch()
+    plain, weighted = BalancedGroupLoss(3), BalancedGroupLoss(3, group_weights=[1.0, 2.0, 4.0])
+    plain(logits, target, GROUPS)
+    value = weighted(logits, target, GROUPS)
+    torch.testing.assert_close(weighted.group_loss, plain.group_loss)
+    torch.testing.assert_close(value, (plain.group_loss * torch.tensor([1.0, 2.0, 4.0])).mean())
+    with pytest.raises(ValueError, match="another cohort: its group_factor"):
+        weighted.load_state_dict(BalancedGroupLoss(3, group_weights=[1.0, 2.0, 3.0]).state_dict())
+    with pytest.raises(ValueError, match="not finite"):
+        GroupDROLoss(2).load_state_dict({"group_weight": torch.tensor([math.nan, 1.0])})
+
+
 def test_a_function_is_a_base() -> None:
     logits, target = batch()
     loss = WorstGroupLoss(3, lambda x, y: (x.argmax(1) != y).float() + 0 * x.sum(1))
@@ -223,8 +243,14 @@ def test_a_nan_is_an_error_that_names_the_group(make: Any) -> None:
         make(3)(broken.requires_grad_(), target, GROUPS)
     assert make(3, check=False)(broken, target, GROUPS).isnan()
     broken = logits.detach().clone()
-    broken[3] = math.nan  # unknown
-    assert make(3)(broken, target, GROUPS).isfinite()
+    broken[3] = math.nan  # unknown: left out of the value, and of the gradient
+    broken.requires_grad_()
+    value = make(3)(broken, target, GROUPS)
+    assert value.isfinite()
+    (gradient,) = torch.autograd.grad(value, broken)
+    assert (gradient[3] == 0).all()
+    healthy = make(3)(logits, target, GROUPS)
+    torch.testing.assert_close(gradient, torch.autograd.grad(healthy, logits)[0])
 
 
 @pytest.mark.parametrize("make", LOSSES.values(), ids=LOSSES)
@@ -307,6 +333,10 @@ def test_nothing_waits_for_the_gpu_and_a_cuda_graph_can_be_captured(make: Any) -
     [
         (lambda: BalancedGroupLoss(0), "num_groups must be an integer of at least 1, got 0"),
         (lambda: BalancedGroupLoss(2.0), "num_groups"),  # type: ignore[arg-type]
+        (lambda: BalancedGroupLoss(2, CrossEntropyLoss), "base must be a loss"),  # type: ignore[arg-type]
+        (lambda: FairErrorBoundLoss(2, CrossEntropyLoss(ignore_index=9)), "counts every pixel"),
+        (lambda: FairErrorBoundLoss(2, floor=0), "floor"),
+        (lambda: ReweightedLoss([3, 1], eps=-1), "eps must be 0 or more"),
         (lambda: BalancedGroupLoss(2, 3), "base must be a loss"),  # type: ignore[arg-type]
         (lambda: BalancedGroupLoss(2, BalancedGroupLoss(2)), "got a group loss"),
         (lambda: BalancedGroupLoss(2, group_weights=[1.0]), "group_weights must have one entry a group, 2"),

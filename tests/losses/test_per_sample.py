@@ -122,6 +122,18 @@ def test_dice_is_nnunets_plus_one_of_samples_and_of_the_batch(
     )
 
 
+@pytest.mark.parametrize("background", [False, True])
+def test_ignored_pixels_have_no_part_in_dice(background: bool) -> None:
+    """The same as if they were not there."""
+    logits, target = batch((60,), size=2)
+    ignored = target.clone()
+    ignored[:, 40:] = 9
+    loss = SoftDiceLoss(include_background=background, ignore_index=9)
+    torch.testing.assert_close(
+        loss(logits, ignored), SoftDiceLoss(include_background=background)(logits[..., :40], target[:, :40])
+    )
+
+
 def test_gradients_equal_those_of_the_plain_formula() -> None:
     logits, target = batch((6, 7), seed=3)
     logits = logits.double().requires_grad_()
@@ -201,8 +213,9 @@ def test_labels_that_are_no_class_are_an_error() -> None:
     for label in (3, -1, -100):
         with pytest.raises((IndexError, RuntimeError)):
             CrossEntropyLoss()(logits, torch.full((2, 4, 4), label))
-        with pytest.raises((IndexError, RuntimeError)):
-            DiceCELoss()(logits, torch.full((2, 4, 4), label))
+        for loss in (DiceCELoss(), SoftDiceLoss(pool="group"), DiceCELoss(ignore_index=9)):
+            with pytest.raises(ValueError, match=f"target must hold labels from 0 to 2, got {label}"):
+                loss(logits, torch.full((2, 4, 4), label))
 
 
 @pytest.mark.parametrize(

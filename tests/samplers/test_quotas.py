@@ -61,19 +61,44 @@ def test_weights_that_no_int64_holds_are_still_exact() -> None:
             assert abs(count - Fraction(weight, sum(weights)) * step * 7) < 1
 
 
-def test_largest_remainders_alone_would_break_the_promise() -> None:
-    """The rule that looks natural: keep the remainders, give what is left to the largest of them."""
-    weights, total = np.array([60, 30, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]), 100
-    owed, worst = np.zeros(12), 0.0
-    for _ in range(300):
-        owed += weights / total
-        quota = np.zeros(12)
-        quota[owed.argmax()] = 1
-        owed -= quota
-        worst = max(worst, np.abs(owed).max())
-    quotas = Quotas(weights.tolist(), 1)
-    dealt, _ = quotas.deal(quotas.no_debts(), 300)
-    steps = np.arange(1, 301)[:, None]
-    ours = np.abs(dealt.cumsum(axis=0) - steps * weights / total).max()
-    assert ours < 1
-    assert worst >= 1 or pytest.fail(f"remainders stay at {worst}: choose a harder case")
+@pytest.mark.parametrize(
+    ("weights", "rule"),
+    [([1, 1, 1, 9, 9], "largest remainder"), ([1, 1, 4, 3], "any order"), ([4, 9, 5, 4], "largest share")],
+)
+def test_other_rules_break_the_promise_where_ours_keeps_it(weights: list[int], rule: str) -> None:
+    """One sample a batch. Rules that look natural leave nobody to serve, or somebody too late."""
+    total = sum(weights)
+    quotas = Quotas(weights, 1)
+    dealt, debts = quotas.deal(quotas.no_debts(), total)
+    steps = np.arange(1, total + 1)[:, None]
+    assert (dealt.sum(axis=1) == 1).all()
+    assert np.abs(dealt.cumsum(axis=0) * total - steps * np.array(weights)).max() < total
+    assert not debts.any()
+    due, kept = np.zeros(len(weights), dtype=int), True
+    for _ in range(total):
+        due += weights
+        must, may = np.flatnonzero(due >= total), np.flatnonzero(due > 0)
+        kept &= must.size <= 1
+        by = {
+            "largest remainder": -due,
+            "any order": np.arange(due.size),
+            "largest share": -np.array(weights),
+        }
+        chosen = must[0] if must.size else may[np.argsort(by[rule][may], kind="stable")[0]]
+        due[chosen] -= total
+    assert not kept, f"{rule} keeps the promise: choose a harder case"
+
+
+def test_shares_between_are_exact() -> None:
+    weights = share_weights([3, 1], 0.1234567)
+    mix = Fraction("0.1234567")
+    assert Fraction(weights[0], sum(weights)) == mix / 2 + (1 - mix) * Fraction(3, 4)
+
+
+def test_weights_near_the_limit_of_int64_are_exact() -> None:
+    weights = [2**58 + 1, 2**57, 3]
+    quotas = Quotas(weights, 1000)
+    dealt, _ = quotas.deal(quotas.no_debts(), 20)
+    for step, had in enumerate(dealt.cumsum(axis=0).tolist(), start=1):
+        for weight, count in zip(weights, had, strict=True):
+            assert abs(count - Fraction(weight, sum(weights)) * step * 1000) < 1

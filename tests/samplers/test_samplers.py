@@ -182,6 +182,61 @@ def test_shares_are_carried_from_epoch_to_epoch(
     assert list(fresh) == list(ranks[0])
 
 
+def test_the_weighted_sampler_carries_too() -> None:
+    sampler = GroupWeightedSampler(np.repeat([0, 1, 2], [900, 90, 10]), 30, balance=0.0)
+    groups = np.repeat([0, 1, 2], [900, 90, 10])
+    had = np.bincount(groups[[index for _ in range(100) for index in sampler]])
+    np.testing.assert_allclose(had, [2700, 270, 30], atol=1)
+
+
+def test_every_epoch_has_an_order_of_its_own() -> None:
+    """One group in batches of one: the order is that of the draws alone."""
+    for subjects in (None, [index // 5 for index in range(50)]):
+        sampler = GroupBatchSampler([0] * 50, 1, subjects=subjects)
+        epochs = [[index for (index,) in sampler] for _ in range(20)]
+        assert all(sorted(epoch) == list(range(50)) for epoch in epochs)
+        assert len({tuple(epoch) for epoch in epochs}) == 20
+        assert len({tuple(epoch[:10]) for epoch in epochs}) == 20
+
+
+def test_ties_fall_differently_for_each_seed() -> None:
+    firsts = {
+        tuple(np.bincount(COHORT[next(iter(GroupBatchSampler(COHORT, 4, seed=seed)))], minlength=3))
+        for seed in range(20)
+    }
+    assert firsts == {(2, 1, 1), (1, 2, 1), (1, 1, 2)}
+
+
+def test_no_rank_is_favoured_and_ranks_are_shuffled_on_their_own() -> None:
+    groups = np.repeat([0, 1, 2], 400)
+    hands = global_batches(groups, 2, 2, num_batches=3000)  # one of three groups has 2 of 4 slots
+    per_rank = np.array(
+        [np.bincount(groups[list(chain.from_iterable(rank))]) for rank in zip(*hands, strict=True)]
+    )
+    assert abs(per_rank / 2000 - 1).max() < 0.1
+    groups = np.repeat([0, 1], 400)
+    hands = global_batches(groups, 4, 2, num_batches=3000)
+    same = np.mean([(groups[first] == groups[second]).all() for first, second in hands])
+    assert 0.1 < same < 0.25  # 1/6 of the orders of two and two
+    first_slot = [ranks[0][0] for ranks in global_batches(np.zeros(8, dtype=int), 4, 2, num_batches=4000)]
+    assert chi2_contingency(np.stack([np.bincount(first_slot, minlength=8), np.full(8, 500)])).pvalue > 1e-3
+
+
+def test_setting_the_epoch_shows_at_once() -> None:
+    sampler = GroupBatchSampler(COHORT, 5, num_batches=4)
+    list(islice(sampler, 2))
+    assert sampler.state_dict()["step"] == 2
+    sampler.set_epoch(0)
+    assert sampler.state_dict()["step"] == 0
+    sampler.set_epoch(7)
+    assert sampler.epoch == sampler.state_dict()["epoch"] == 7
+
+
+def test_a_missing_subject_of_an_unknown_sample_does_not_matter() -> None:
+    sampler = GroupBatchSampler([0, 1, -1], 2, subjects=["a", "b", None])
+    assert sorted(next(iter(sampler))) == [0, 1]
+
+
 def test_a_group_with_less_than_a_sample_an_epoch_is_not_starved() -> None:
     groups = np.repeat([0, 1, 2], [60_000, 39_980, 20])
     sampler = GroupBatchSampler(groups, 12, balance=0.0, num_batches=250)
@@ -387,9 +442,25 @@ def test_states_of_other_samplers_are_refused_and_change_nothing() -> None:
     ):
         with pytest.raises(ValueError, match=f"another sampler: its {what}"):
             sampler.load_state_dict(other.state_dict())
+    weighted = GroupWeightedSampler(COHORT, 5)
+    with pytest.raises(ValueError, match="its sampler is GroupWeightedSampler"):
+        sampler.load_state_dict(weighted.state_dict())
+    shifted = GroupBatchSampler(np.where(COHORT == 2, 3, COHORT), 5)
+    with pytest.raises(ValueError, match="its cohort"):
+        sampler.load_state_dict(shifted.state_dict())
     with pytest.raises(ValueError, match="no epoch, step, owed"):
         sampler.load_state_dict({})
-    with pytest.raises(ValueError, match="owed and drawn of 3 groups"):
+    with pytest.raises(ValueError, match="this one is None"):
+        sampler.load_state_dict(None)  # type: ignore[arg-type]
+    for broken in (
+        {"owed": [10**9, -(10**9), 0]},
+        {"owed": [1, 1, 1]},
+        {"drawn": [-5, 0, 0]},
+        {"drawn": [1.5] * 3},
+    ):
+        with pytest.raises(ValueError, match="state must have"):
+            sampler.load_state_dict({**sampler.state_dict(), **broken})
+    with pytest.raises(ValueError, match="drawn as a list of 3 integers"):
         sampler.load_state_dict({**sampler.state_dict(), "drawn": [1]})
     with pytest.raises(ValueError, match="step 9 of an epoch that has 4"):
         sampler.load_state_dict({**sampler.state_dict(), "step": 9})
