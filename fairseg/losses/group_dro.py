@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from fairseg.losses.group_loss import Base, GroupLoss
-from fairseg.losses.grouping import check_counts, precise
+from fairseg.losses.grouping import check_counts, keep_for_backward, precise
 
 
 class GroupDROLoss(GroupLoss):
@@ -105,7 +105,7 @@ class GroupDROLoss(GroupLoss):
         with torch.no_grad():
             if is_step:
                 self._update(precise(loss.detach()), present)
-            weight = torch.where(present, self.group_weight, 0.0).to(loss.dtype)
+            weight = keep_for_backward(torch.where(present, self.group_weight, 0.0).to(loss.dtype))
         return (weight * loss).sum()
 
     def _update(self, loss: Tensor, present: Tensor) -> None:

@@ -104,6 +104,25 @@ def sum_over_ranks(values: Tensor, process_group: dist.ProcessGroup | None = Non
     return total + world * (values - values.detach())
 
 
+@torch.library.custom_op("fairseg::keep", mutates_args=())
+def _keep(values: Tensor) -> Tensor:
+    return values.clone()
+
+
+@_keep.register_fake
+def _(values: Tensor) -> Tensor:
+    return torch.empty_like(values)
+
+
+def keep_for_backward(values: Tensor) -> Tensor:
+    """Return values that torch.compile keeps for the backward pass.
+
+    It may otherwise compute them again there, from buffers that the forward pass has moved on by then, and
+    give a wrong gradient without a word (seen with torch 2.13). What it does not know, it keeps.
+    """
+    return _keep(values) if torch.compiler.is_compiling() else values
+
+
 def precise(values: Tensor) -> Tensor:
     """Return float64, or float32 where a device has no more (Apple's MPS)."""
     return values.float() if values.device.type == "mps" else values.double()
