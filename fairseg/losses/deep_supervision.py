@@ -12,7 +12,8 @@ class DeepSupervision(nn.Module):
     """A group loss of a list of outputs, from full resolution down, as nnU-Net's networks return them.
 
     A group's loss is the weighted sum of its losses at all scales, and the group objective is formed once
-    of that. So group weights move once a step, and by what is really minimised.
+    of that. So group weights move once a step, and by what is really minimised. (`FairErrorBoundLoss` is no
+    objective of the groups' losses: of it, the weighted sum over the scales is taken.)
 
     Args:
         loss: any group loss of this package.
@@ -42,6 +43,8 @@ class DeepSupervision(nn.Module):
             targets: one for each output; or a single one, which is resized to each by nearest neighbour.
             groups: group ids, (B,).
         """
+        if hasattr(outputs, "shape"):
+            raise ValueError("outputs must be a list, one tensor a scale, got a tensor")
         if isinstance(targets, Tensor):
             targets = [_resize(targets, output) for output in outputs]
         if not len(outputs) == len(targets) == len(self.weights):

@@ -130,6 +130,9 @@ class GroupLoss(nn.Module):
         """
         with torch.no_grad():
             weight = self.weights(loss.detach(), count).to(loss.dtype)
+            if weight.shape != loss.shape:
+                shapes = f"{tuple(loss.shape)}, got {tuple(weight.shape)}"
+                raise ValueError(f"weights must return one weight a group, {shapes}")
             self.group_weight.copy_(weight)
         return (weight * loss).sum()
 
@@ -169,8 +172,10 @@ class GroupLoss(nn.Module):
         return joint[:, :-1], joint[:, -1].detach()
 
     def extra_repr(self) -> str:
-        """Show the number of groups."""
-        return f"num_groups={self.num_groups}"
+        """Show the options."""
+        shown = {name: value for name, value in vars(self).items() if not name.startswith("_")}
+        kinds = (int, float, str)
+        return ", ".join(f"{n}={v}" for n, v in shown.items() if isinstance(v, kinds) and n != "training")
 
     def _known(self, logits: Tensor, groups: Tensor) -> Tensor:
         """Check the groups; return logits through which no gradient reaches unknown samples, not even NaN."""
@@ -207,17 +212,21 @@ class GroupLoss(nn.Module):
             value = value.float()
         value = each_mean(value)
         if not self._trusted and batch_size > 1 and self._checks(value):
-            self._check_additive(logits, target, value)
+            self._check_additive(logits, target)
         return value
 
     @torch.no_grad()
-    def _check_additive(self, logits: Tensor, target: Tensor, value: Tensor) -> None:
-        """Compare, once, a sample's loss with the loss that it has in a batch of its own."""
-        alone, again = (self.base(logits[:1], target[:1]).float().mean() for _ in range(2))
-        steady = torch.equal(alone, again)  # else the base is random, and nothing can be told
-        if steady and not torch.isclose(alone, value[0].float(), rtol=1e-2, atol=1e-4, equal_nan=True):
+    def _check_additive(self, logits: Tensor, target: Tensor) -> None:
+        """Compare, once, a sample's loss in a batch with the loss that it has alone."""
+        generator = torch.Generator(logits.device).manual_seed(0)
+        noise = torch.randn(logits.shape, generator=generator, device=logits.device)
+        logits = logits + 2.0 * noise.to(logits.dtype)  # samples that are alike would hide it
+        batch, again = (each_mean(self.base(logits, target).float()) for _ in range(2))
+        alone = self.base(logits[:1], target[:1]).float().mean()
+        steady = torch.equal(batch, again)  # else the base is random, and nothing can be told
+        if steady and not torch.isclose(alone, batch[0], rtol=1e-2, atol=1e-4, equal_nan=True):
             raise NonAdditiveLossError(
-                f"the base loss gives the first sample {float(value[0]):g} in this batch and {float(alone):g}"
+                f"the base loss gives a sample {float(batch[0]):g} in a batch and {float(alone):g}"
                 f" alone: it mixes samples, and can not be split by group. {_WAY_OUT}"
             )
         self._trusted = True

@@ -134,8 +134,6 @@ class SoftDiceLoss(nn.Module):
     def dice_statistics(self, log_probability: Tensor, chosen: Tensor, target: Tensor) -> Tensor:
         """Do the same from log-probabilities (B, C, *S) and those of the target's labels (B, *S)."""
         classes = log_probability.shape[1]
-        if classes < 2:
-            raise ValueError(f"logits must have at least 2 classes, background among them, got {classes}")
         probability, hit = log_probability.exp(), chosen.exp()
         inside = _inside(target, self.ignore_index)
         if self.ignore_index is not None:
@@ -237,6 +235,11 @@ def fit(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         raise ValueError(
             "logits and target must have shapes (B, C, *S) and (B, *S) or (B, 1, *S),"
             f" got {tuple(logits.shape)} and {tuple(target.shape)}"
+        )
+    if logits.shape[1] < 2:
+        raise ValueError(
+            f"logits must have at least 2 classes, background among them, got {logits.shape[1]};"
+            " for a sigmoid over one channel take another base, such as MONAI's DiceLoss(sigmoid=True)"
         )
     if logits.dtype in (torch.float16, torch.bfloat16):
         logits = logits.float()

@@ -1,5 +1,6 @@
 """The test that a group loss must pass; for ours, and for yours."""
 
+import sys
 from collections.abc import Callable
 
 import torch
@@ -14,7 +15,8 @@ def check_group_loss(make: Callable[[int], GroupLoss]) -> None:
     Checked on made-up batches: value and gradient are finite whichever groups are present, absent groups
     have no weight (unless weights are kept in the state), unknown samples have no part in either, a batch of
     unknown samples gives 0 with a gradient of 0, the order of samples does not matter, eval mode and
-    `no_grad` change no state, and a saved state goes on as the original.
+    `no_grad` change no state, no loss of NaN reaches it, a saved state goes on as the original, and
+    torch.compile makes a single graph of it, whatever groups are there.
 
     Args:
         make: returns a fresh loss for a number of groups; cross-entropy as its base is assumed to take
@@ -29,6 +31,7 @@ def check_group_loss(make: Callable[[int], GroupLoss]) -> None:
     assert value == 0, f"a batch of unknown samples gives {value}, not 0"
     assert bool((gradient == 0).all()), "a batch of unknown samples gives a gradient that is not 0"
     _check_state(make)
+    _check_graph(make)
 
 
 def _check_batch(make: Callable[[int], GroupLoss], groups: Tensor) -> None:
@@ -67,10 +70,31 @@ def _check_state(make: Callable[[int], GroupLoss]) -> None:
     loss.train()
     for name, state in loss.state_dict().items():
         assert torch.equal(state, before[name]), f"eval mode or no_grad changes {name}"
+    loss.check = False
+    loss(torch.full_like(logits, torch.nan).requires_grad_(), target, groups)
+    for name, state in loss.state_dict().items():
+        assert torch.equal(state, before[name]), f"a loss of NaN changes {name}"
     copy = make(3)
     copy.load_state_dict(before)
     ours, theirs = _run(loss, logits, target, groups)[0], _run(copy, logits, target, groups)[0]
     assert torch.equal(ours, theirs), f"a loaded state gives {theirs}, the original {ours}"
+
+
+def _check_graph(make: Callable[[int], GroupLoss]) -> None:
+    kind = type(make(3))
+    if kind.__module__ == "__main__" and not hasattr(sys.modules["__main__"], kind.__name__):
+        return  # from a doctest: torch.compile looks its globals up in a module that has none of them
+    logits, target = _batch(6)
+    torch.compiler.reset()
+    compiled = torch.compile(make(3), fullgraph=True, backend="eager")
+    for groups in ([0, 1, 2, 1, 0, 2], [0, 0, -1, 2, 2, 0]):
+        try:
+            value = compiled(logits, target, torch.tensor(groups))
+        except Exception as error:
+            said = str(error).strip().splitlines()[0]
+            raise AssertionError(f"torch.compile makes no single graph of it: {said}") from error
+        expected = make(3)(logits, target, torch.tensor(groups)) if groups[1] else value
+        assert torch.allclose(value, expected), f"compiled it gives {value}, else {expected}"
 
 
 def _batch(size: int) -> tuple[Tensor, Tensor]:

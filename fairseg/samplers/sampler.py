@@ -47,6 +47,7 @@ class GroupSampler(ABC, Generic[Item]):
         self.balance = _check_balance(balance)
         self.seed = check_count(seed, "seed", least=0)
         self.num_replicas, self.rank = _world(num_replicas, rank)
+        self._asked = num_replicas is None  # for torch.distributed
         members = Members.of(ids, persons)
         self.counts = np.zeros(int(members.ids[-1]) + 1, dtype=np.int64)
         self.counts[members.ids] = members.counts
@@ -165,6 +166,11 @@ class GroupSampler(ABC, Generic[Item]):
 
     def _start(self, items: "_Items[Item]") -> "_Position":
         """Give the position at which an iteration starts, now that it does."""
+        if self._asked and _world(None, None) != (self.num_replicas, self.rank):
+            raise ValueError(
+                "the sampler was made before torch.distributed was initialised, so every rank would draw the"
+                " same; make it afterwards, or give num_replicas and rank"
+            )
         start = self._position
         self._items, self._position = items, _Position(start.epoch + 1, 0, None)
         return _Position(start.epoch, start.step, start.mark or self._stream.begin(start.epoch))

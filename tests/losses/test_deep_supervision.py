@@ -88,6 +88,8 @@ def test_bad_input_is_named() -> None:
         deep(outputs[:2], targets, GROUPS)
     with pytest.raises(ValueError, match="got 3 and 2"):
         deep(outputs, targets[:2], GROUPS)
+    with pytest.raises(ValueError, match="outputs must be a list, one tensor a scale, got a tensor"):
+        deep(outputs[0], targets[0], GROUPS)
     for weights in ((), (0.0, 0.0), (1.0, -1.0), (float("nan"), 1.0)):
         with pytest.raises(ValueError, match="weights must be 0 or more"):
             DeepSupervision(BalancedGroupLoss(3), weights)

@@ -1,6 +1,7 @@
 """What holds for every group loss, and for any base."""
 
 import math
+import shutil
 from collections.abc import Callable
 from typing import Any
 
@@ -175,6 +176,16 @@ def test_a_function_is_a_base() -> None:
     assert 0 < loss(logits, target, GROUPS) < 1
 
 
+def test_a_base_that_mixes_samples_is_found_though_the_first_batch_hides_it() -> None:
+    logits, target = torch.zeros(8, 3, 6, 5, requires_grad=True), batch()[1][:1].expand(8, 6, 5)
+
+    def spread(x: Tensor, y: Tensor) -> Tensor:
+        return SoftDiceLoss(pool="group")(x, y).expand(len(x))
+
+    with pytest.raises(NonAdditiveLossError, match="it mixes samples"):
+        GroupDROLoss(3, spread)(logits, target, GROUPS)
+
+
 class BatchDice(nn.Module):
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         return SoftDiceLoss(pool="group")(logits, target)
@@ -300,6 +311,22 @@ def test_one_graph_under_compile_whatever_groups_are_there(make: Any, base: str 
     torch.testing.assert_close(loss.group_weight, plain.group_weight)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on the CPU")
+@pytest.mark.parametrize("base", [None, DiceCELoss(pool="group"), SoftDiceLoss(pool="group")], ids=type)
+@pytest.mark.parametrize("options", [{}, {"absent": "ema"}, {"group_weights": [1.0, 2.0, 4.0]}], ids=repr)
+def test_compiled_gradients_use_the_weights_of_their_own_step(base: Any, options: dict[str, Any]) -> None:
+    """Inductor would compute the weights again in backward, from a buffer that has moved on."""
+    torch._dynamo.reset()
+    plain, loss = (GroupDROLoss(3, base, step_size=1.0, **options) for _ in range(2))
+    compiled = torch.compile(loss, fullgraph=True)
+    logits, target = batch()
+    for _ in range(3):
+        expected, value = plain(logits, target, GROUPS) ** 2, compiled(logits, target, GROUPS) ** 2
+        torch.testing.assert_close(*(torch.autograd.grad(v, logits)[0] for v in (value, expected)))
+        torch.testing.assert_close(loss.group_weight, plain.group_weight)
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("make", LOSSES.values(), ids=LOSSES)
 def test_nothing_waits_for_the_gpu_and_a_cuda_graph_can_be_captured(make: Any) -> None:
@@ -357,6 +384,50 @@ def test_nothing_waits_for_the_gpu_and_a_cuda_graph_can_be_captured(make: Any) -
 def test_bad_options_are_named(make: Callable[[], Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_weights_of_another_shape_are_refused() -> None:
+    class Short(GroupLoss):
+        def weights(self, loss: Tensor, count: Tensor) -> Tensor:
+            return loss[:1]
+
+    with pytest.raises(ValueError, match=r"weights must return one weight a group, \(3,\), got \(1,\)"):
+        Short(3)(*batch(), GROUPS)
+
+
+class Squares(GroupLoss):
+    def objective(self, loss: Tensor, count: Tensor) -> Tensor:
+        return (loss**2).sum()
+
+
+class Waits(GroupLoss):
+    def weights(self, loss: Tensor, count: Tensor) -> Tensor:
+        return (count > 0) / (count > 0).sum() if float(loss.sum()) > 0 else torch.zeros_like(loss)
+
+
+class Poisoned(GroupLoss):
+    def __init__(self, num_groups: int) -> None:
+        super().__init__(num_groups)
+        self.register_buffer("running", torch.zeros(num_groups))
+
+    def objective(self, loss: Tensor, count: Tensor) -> Tensor:
+        if self.training and torch.is_grad_enabled():
+            self.running.add_(loss.detach())  # type: ignore[operator]
+        return loss.sum()
+
+
+def test_the_check_finds_what_the_rules_forbid() -> None:
+    check_group_loss(Squares)
+    with pytest.raises(AssertionError, match="no single graph"):
+        check_group_loss(Waits)
+    with pytest.raises(AssertionError, match="a loss of NaN changes running"):
+        check_group_loss(Poisoned)
+
+
+def test_it_shows_its_options() -> None:
+    shown = repr(GroupDROLoss(3, step_size=0.3))
+    assert "num_groups=3" in shown
+    assert "step_size=0.3" in shown
 
 
 def test_without_weights_or_objective_there_is_no_loss() -> None:

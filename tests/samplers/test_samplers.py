@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.testing._internal.distributed.fake_pg  # a world without processes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chi2_contingency
@@ -230,6 +231,22 @@ def test_setting_the_epoch_shows_at_once() -> None:
     assert sampler.state_dict()["step"] == 0
     sampler.set_epoch(7)
     assert sampler.epoch == sampler.state_dict()["epoch"] == 7
+
+
+def test_a_sampler_from_before_torch_distributed_says_so() -> None:
+    early = GroupBatchSampler(COHORT, 5)
+    stated = GroupBatchSampler(COHORT, 5, num_replicas=1, rank=0)
+    store = torch.testing._internal.distributed.fake_pg.FakeStore()
+    torch.distributed.init_process_group("fake", store=store, rank=1, world_size=3)
+    try:
+        with pytest.raises(ValueError, match=r"made before torch\.distributed was initialised"):
+            next(iter(early))
+        assert len(next(iter(stated))) == 5
+        late = GroupBatchSampler(COHORT, 5)
+        assert (late.num_replicas, late.rank) == (3, 1)
+        assert list(late) == list(GroupBatchSampler(COHORT, 5, num_replicas=3, rank=1))
+    finally:
+        torch.distributed.destroy_process_group()
 
 
 def test_a_missing_subject_of_an_unknown_sample_does_not_matter() -> None:
