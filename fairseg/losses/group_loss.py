@@ -200,6 +200,8 @@ class GroupLoss(nn.Module):
 
     def _each(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the base's loss of each sample, (B,)."""
+        if not self._trusted:
+            _check_declared(self.base)
         value = self.base(logits, target)
         batch_size = logits.shape[0]
         if value.ndim == 0 or value.shape[0] != batch_size:
@@ -292,11 +294,15 @@ def _same(mine: Tensor, theirs: Tensor) -> bool:
 
 
 def _check_base(base: Base) -> None:
-    """Refuse what is known to reduce over the batch; the rest shows when it is called."""
+    """Refuse what is no loss of samples at all."""
     if not callable(base) or isinstance(base, type):
         raise ValueError(f"base must be a loss, called with logits and target, got {base!r}")
     if isinstance(base, GroupLoss):
         raise ValueError("base must be a loss of samples, got a group loss")
+
+
+def _check_declared(base: Base) -> None:
+    """Refuse what says of itself that it reduces over the batch; the rest shows in what it returns."""
     name, reduction = type(base).__name__, getattr(base, "reduction", "none")
     # Of torch's losses only: MONAI's DiceFocalLoss says "mean" whatever it does.
     if type(base).__module__.startswith("torch.nn.") and reduction != "none":
