@@ -231,8 +231,13 @@ def _check_balance(balance: object) -> float:
     return share
 
 
+def _on_cpu(values: Any) -> Any:
+    """Return a torch tensor as an array, wherever it lies, and anything else as it is."""
+    return values.detach().cpu().numpy() if hasattr(values, "detach") else values
+
+
 def _group_ids(groups: npt.ArrayLike) -> npt.NDArray[np.integer]:
-    ids = np.asarray(groups)
+    ids = np.asarray(_on_cpu(groups))
     if ids.ndim != 1 or not ids.size:
         raise ValueError(f"groups must be a vector of group ids, one a sample, got shape {ids.shape}")
     if ids.dtype.kind not in "iu":
@@ -247,6 +252,7 @@ def _group_ids(groups: npt.ArrayLike) -> npt.NDArray[np.integer]:
 
 
 def _subject_ids(subjects: npt.ArrayLike, ids: npt.NDArray[np.integer]) -> npt.NDArray[np.integer]:
+    subjects = _on_cpu(subjects)
     # As objects, if it is no array: NumPy would make the text "nan" of a NaN among names.
     persons = np.asarray(subjects, dtype=None if hasattr(subjects, "dtype") else object)
     if persons.shape != ids.shape:
