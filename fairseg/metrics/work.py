@@ -1,5 +1,6 @@
 """Score the files of one case, in this process or in several."""
 
+import os
 import signal
 import threading
 import warnings
@@ -54,7 +55,8 @@ def run(jobs: Sequence[Job], num_workers: int) -> Generator[Result]:
     from joblib import Parallel, delayed  # noqa: PLC0415  (costs start-up time that most runs save)
 
     parallel = Parallel(n_jobs=min(num_workers, len(jobs)), return_as="generator")
-    with _ignoring_interrupts():  # so that workers, born now, leave Ctrl-C to this process
+    # Workers, born now, leave Ctrl-C to this process; loky's tracker of files says nothing of those gone.
+    with _ignoring_interrupts(), _warnings_of_children("ignore:resource_tracker"):
         results = parallel(delayed(_score_files)(job) for job in jobs)
     try:
         for result in results:  # noqa: UP028  (`yield from` would close the results before we can)
@@ -63,6 +65,20 @@ def run(jobs: Sequence[Job], num_workers: int) -> Generator[Result]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # joblib on results that nobody waits for any more
             results.close()
+
+
+@contextmanager
+def _warnings_of_children(choice: str) -> Iterator[None]:
+    """Set what processes born meanwhile do with warnings, on top of what is set."""
+    before = os.environ.get("PYTHONWARNINGS")
+    os.environ["PYTHONWARNINGS"] = ",".join(filter(None, (before, choice)))
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONWARNINGS"]
+        else:
+            os.environ["PYTHONWARNINGS"] = before
 
 
 @contextmanager
