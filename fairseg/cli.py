@@ -94,7 +94,8 @@ def cli() -> None:
 @options.debug
 def evaluate(table: Path, out: Path, on_error: str, debug: bool, **scoring: Any) -> int:
     """Score PREDICTIONS against REFERENCES: one row per case and label."""
-    from fairseg.metrics.scores import scores_to_files  # noqa: PLC0415  (keep --help quick)
+    from fairseg.cohort import read_cohort  # noqa: PLC0415  (keep --help quick)
+    from fairseg.metrics.scores import scores_to_files  # noqa: PLC0415
     from fairseg.metrics.wording import counted  # noqa: PLC0415
     from fairseg.report.files import check_writable, write_files  # noqa: PLC0415
 
@@ -103,7 +104,7 @@ def evaluate(table: Path, out: Path, on_error: str, debug: bool, **scoring: Any)
     if os.path.realpath(out) == os.path.realpath(table):
         raise ValueError(f"--out must not be the table of --groups, got {out}")
     check_writable(out.parent)
-    scores = _scores(table, on_error=on_error, **scoring)
+    scores = _scores(read_cohort(table), on_error=on_error, **scoring)
     write_files(out.parent, scores_to_files(scores, out.name))
     click.echo(f"{counted(scores['case'].nunique(), 'case')} scored: {out}")
     return _skipped(scores)
@@ -155,14 +156,14 @@ def audit(
 
     check_writable(out)
     # What the table and the names of files can tell to be wrong must not come out after an hour of scoring.
-    cohort = _with_files(read_cohort(table), scoring["predictions"], scoring["references"])
-    groups = _groups(cohort, table, by, bins)
+    cohort = read_cohort(table)
+    groups = _groups(_with_files(cohort, scoring["predictions"], scoring["references"]), table, by, bins)
     if reference is not None:
         try:
             groups.index(reference)
         except ValueError as error:
             raise ValueError(f"--reference: {error}") from None
-    scores = _scores(table, on_error=on_error, **scoring)
+    scores = _scores(cohort, on_error=on_error, **scoring)
     files = scores_to_files(scores)
     try:
         _write(scores, groups, out, reference, files)
@@ -221,14 +222,13 @@ def demo(out: Path) -> int:
     return int(audit.main(arguments, "fairseg audit", standalone_mode=False, **_HELP))
 
 
-def _scores(table: Path, *, on_error: Any, workers: int, **options: Any) -> Any:
-    from fairseg.cohort import read_cohort  # noqa: PLC0415
+def _scores(cohort: Any, *, on_error: Any, workers: int, **options: Any) -> Any:
     from fairseg.metrics import evaluate as score  # noqa: PLC0415
 
     folders = options.pop("predictions"), options.pop("references")
     return score(
         *folders,
-        read_cohort(table),
+        cohort,
         num_workers=workers,
         on_error=on_error,
         progress=True,

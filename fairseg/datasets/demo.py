@@ -7,16 +7,14 @@ has no sex on record; one man's right ventricle was not found.
 """
 
 import json
-import shutil
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 from scipy.ndimage import gaussian_filter
 
-from fairseg.report.files import check_writable
+from fairseg.report.files import filled_folder
 
 LABELS = {"RVBP": 1, "LVM": 2, "LVBP": 3}
 SPACING = (10.0, 1.8, 1.8)  # mm; z, y, x
@@ -33,14 +31,8 @@ def write_demo(folder: str | Path, *, seed: int = 0) -> None:
     Raises:
         ValueError: the folder cannot be written.
     """
-    out = Path(folder)
-    check_writable(out)
-    with TemporaryDirectory() as scratch:
-        _write_all(Path(scratch), seed)
-        for file in sorted(Path(scratch).rglob("*.*")):
-            place = out / file.relative_to(scratch)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.move(file, place)
+    with filled_folder(Path(folder)) as scratch:
+        _write_all(scratch, seed)
 
 
 def _write_all(out: Path, seed: int) -> None:

@@ -8,17 +8,15 @@ trained on such a cohort serves the smaller group worse by itself.
 
 import csv
 import json
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import SimpleITK as sitk
 
 from fairseg.datasets.anatomy import LABELS, Body, Scan, draw_slice
-from fairseg.report.files import check_writable
+from fairseg.report.files import filled_folder
 
 SLICE_DISTANCE = 10.0  # mm
 
@@ -103,14 +101,8 @@ def write_phantom(
             raise ValueError(f"{name} must be an integer of at least {int(name == 'slices')}, got {value!r}")
     if min(shape) * spacing < 150.0:
         raise ValueError(f"shape times spacing must cover 150 mm and more, got {shape} times {spacing} mm")
-    out = Path(folder)
-    check_writable(out)
-    with TemporaryDirectory() as scratch:
-        _write_all(Path(scratch), counts, test_subjects, shift, (shape, spacing, slices), seed)
-        for file in sorted(Path(scratch).rglob("*.*")):
-            place = out / file.relative_to(scratch)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.move(file, place)
+    with filled_folder(Path(folder)) as scratch:
+        _write_all(scratch, counts, test_subjects, shift, (shape, spacing, slices), seed)
 
 
 def _write_all(
@@ -173,9 +165,7 @@ def _person(shift: Shift, random: np.random.Generator) -> tuple[Body, Scan, list
             127.0 * size * (1.0 - shift.chest) + float(random.normal(0.0, 5.0)),
         ),
         chest_center=(float(random.normal(18.0, 4.0)), float(random.normal(-5.0, 4.0))),
-        fat=max(
-            2.0, 8.0 + shift.fat + 0.8 * (bmi - 26.0 - 0.12 * shift.fat) + float(random.normal(0.0, 2.0))
-        ),
+        fat=max(2.0, 8.0 + shift.fat + 0.8 * (bmi - usual) + float(random.normal(0.0, 2.0))),
         heart_fat=float(random.uniform(1.0, 4.0)),
         vessels=tuple((float(a), float(b), float(c)) for a, b, c in vessels),
         liver=float(random.normal(32.0, 12.0)),

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from fairseg.losses.group_loss import Base, GroupLoss
-from fairseg.losses.grouping import check_counts, keep_for_backward, precise
+from fairseg.losses.grouping import keep_for_backward, precise
 
 
 class GroupDROLoss(GroupLoss):
@@ -92,8 +92,7 @@ class GroupDROLoss(GroupLoss):
             float(ema_decay),
         )
         self.normalize_loss, self.absent = bool(normalize_loss), absent
-        counts = None if group_counts is None else check_counts(group_counts, "group_counts")
-        self._keep("group_counts", None if counts is None else self._one_a_group(counts, "group_counts"))
+        self._keep_positive("group_counts", group_counts, "group_counts")
         self._keep("group_weight", self.group_weight)
         self._keep("group_loss_ema", torch.zeros(num_groups) if absent == "ema" else None)
         self._keep("group_seen", torch.zeros(num_groups) if absent == "ema" else None)

@@ -99,8 +99,7 @@ class GroupLoss(nn.Module):
         self.base: Base = CrossEntropyLoss() if base is None else base
         _check_base(self.base)
         self._trusted = type(self.base).__module__.startswith("fairseg.losses.")
-        factor = None if group_weights is None else check_counts(group_weights, "group_weights")
-        self._keep("group_factor", None if factor is None else self._one_a_group(factor, "group_weights"))
+        self._keep_positive("group_factor", group_weights, "group_weights")
         self._log("group_loss", torch.full((num_groups,), torch.nan))
         self._log("group_count", torch.zeros(num_groups))
         self._log("group_weight", torch.full((num_groups,), 1.0 / num_groups, dtype=torch.float64))
@@ -238,10 +237,13 @@ class GroupLoss(nn.Module):
             return False
         return on.device.type == "cpu" if self.check is None else self.check
 
-    def _one_a_group(self, values: Tensor, name: str) -> Tensor:
-        if values.shape != (self.num_groups,):
-            raise ValueError(f"{name} must have one entry a group, {self.num_groups}, got {values.numel()}")
-        return values
+    def _keep_positive(self, name: str, values: Sequence[float] | Tensor | None, argument: str) -> None:
+        """Register an optional argument that is a positive number for each group."""
+        checked = None if values is None else check_counts(values, argument)
+        if checked is not None and checked.shape != (self.num_groups,):
+            said = f"{self.num_groups}, got {checked.numel()}"
+            raise ValueError(f"{argument} must have one entry a group, {said}")
+        self._keep(name, checked)
 
     def _keep(self, name: str, value: Tensor | None) -> None:
         """Register state that goes into state_dict and must keep its precision."""

@@ -111,7 +111,7 @@ class CVaRGroupLoss(GroupLoss):
         if not 0 < alpha <= 1:
             raise ValueError(f"alpha must lie above 0 and be at most 1, got {alpha}")
         self.alpha = float(alpha)
-        _keep_counts(self, group_counts)
+        self._keep_positive("group_counts", group_counts, "group_counts")
 
     def weights(self, loss: Tensor, count: Tensor) -> Tensor:
         """Fill the worst groups up to what they may weigh until the weights sum to 1."""
@@ -154,7 +154,7 @@ class ChiSquareGroupLoss(GroupLoss):
         if not 0 <= radius < float("inf"):
             raise ValueError(f"radius must be 0 or more, got {radius}")
         self.radius = float(radius)
-        _keep_counts(self, group_counts)
+        self._keep_positive("group_counts", group_counts, "group_counts")
 
     def weights(self, loss: Tensor, count: Tensor) -> Tensor:
         """Return the worst weights in the ball."""
@@ -216,8 +216,3 @@ def _worst_first(loss: Tensor, count: Tensor, group_counts: Tensor | None) -> tu
     size = precise(present) if group_counts is None else group_counts * present
     share = size / size.sum().clamp(min=_TINY)
     return share, torch.where(present, loss, -torch.inf).argsort(descending=True, stable=True)
-
-
-def _keep_counts(loss: GroupLoss, group_counts: Sequence[float] | Tensor | None) -> None:
-    counts = None if group_counts is None else check_counts(group_counts, "group_counts")
-    loss._keep("group_counts", None if counts is None else loss._one_a_group(counts, "group_counts"))

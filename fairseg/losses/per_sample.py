@@ -63,25 +63,24 @@ class CrossEntropyLoss(nn.Module):
         """Return the loss of each sample, (B,)."""
         logits, target = fit(logits, target)
         if self.class_weight is None and self.ignore_index is None:
-            pixels = F.cross_entropy(
-                logits, target, ignore_index=_NEVER, reduction="none", label_smoothing=self.label_smoothing
-            )
-            return each_mean(pixels)
+            return each_mean(self._pixels(logits, target, None))
         return ratio(*self.sums(logits, target).unbind(1))
 
     def sums(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the weighted sum of the pixels' losses and the sum of their weights, (B, 2)."""
-        ignored = _NEVER if self.ignore_index is None else self.ignore_index
         weight = None if self.class_weight is None else self.class_weight.to(logits.dtype)
-        pixels = F.cross_entropy(
+        pixels = self._pixels(logits, target, weight)
+        return torch.stack([_total(pixels), pixel_weights(target, weight, self.ignore_index, pixels)], dim=1)
+
+    def _pixels(self, logits: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
+        return F.cross_entropy(
             logits,
             target,
             weight=weight,
-            ignore_index=ignored,
+            ignore_index=_NEVER if self.ignore_index is None else self.ignore_index,
             reduction="none",
             label_smoothing=self.label_smoothing,
         )
-        return torch.stack([_total(pixels), pixel_weights(target, weight, self.ignore_index, pixels)], dim=1)
 
 
 class SoftDiceLoss(nn.Module):

@@ -1,11 +1,13 @@
 """Write files whole or not at all."""
 
 import os
+import shutil
 import signal
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 
 def check_writable(folder: Path) -> None:
@@ -23,6 +25,24 @@ def check_writable(folder: Path) -> None:
         raise ValueError(f"{folder} cannot be written: {place} is no folder")
     if not os.access(place, os.W_OK | os.X_OK):
         raise ValueError(f"{folder} cannot be written: no permission in {place}")
+
+
+@contextmanager
+def filled_folder(folder: Path) -> Iterator[Path]:
+    """Give an empty folder to fill; at the end its files move to `folder`, and none if that fails.
+
+    For what libraries write themselves; those of the same names are replaced.
+
+    Raises:
+        ValueError: `folder` cannot be written; the message says why.
+    """
+    check_writable(folder)
+    with TemporaryDirectory() as scratch:
+        yield Path(scratch)
+        for file in sorted(Path(scratch).rglob("*.*")):
+            place = folder / file.relative_to(scratch)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.move(file, place)
 
 
 @contextmanager

@@ -45,13 +45,13 @@ class Members:
     @classmethod
     def of(cls, groups: npt.NDArray[np.integer], subjects: npt.NDArray[np.integer] | None) -> "Members":
         """Sort the samples by group; `subjects` are ids >= 0."""
-        counts = np.bincount(groups[groups >= 0]) if groups.size < _CHUNK else _count(groups)
+        counts = _count(groups)
         ids = np.flatnonzero(counts)
         start = np.concatenate(([0], np.cumsum(counts[ids])))
         small = np.int32 if groups.size <= np.iinfo(np.int32).max else np.int64
-        if subjects is None:
-            return cls(ids, _sort(groups, ids, start, small), start, None)
         samples, edges = _sort(groups, ids, start, small), [np.zeros(1, dtype=np.int64)]
+        if subjects is None:
+            return cls(ids, samples, start, None)
         for begin, end in pairwise(start.tolist()):
             mine = samples[begin:end]
             mine[:] = mine[np.argsort(subjects[mine], kind="stable")]
@@ -66,8 +66,7 @@ class Members:
 
 
 def _count(groups: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
-    top = int(groups.max()) + 1
-    counts = np.zeros(max(top, 1), dtype=np.int64)
+    counts = np.zeros(int(groups.max()) + 1, dtype=np.int64)
     for begin in range(0, groups.size, _CHUNK):
         chunk = groups[begin : begin + _CHUNK]
         counts += np.bincount(chunk[chunk >= 0], minlength=counts.size)
@@ -104,16 +103,13 @@ class Draws:
         """Return `number` samples of a group from position `start` of one of its shuffled streams."""
         parts = []
         while number > 0:
-            size = self._deck_size(group)
+            units, cycles = self._cycles(group)
+            size = units * cycles
             deck = self._deck(shuffle, group, start // size)
             part = deck[start % size : start % size + number]
             parts.append(part.copy() if number > part.size else part)
             start, number = start + part.size, number - part.size
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
-
-    def _deck_size(self, group: int) -> int:
-        units, cycles = self._cycles(group)
-        return units * cycles
 
     def _cycles(self, group: int) -> tuple[int, int]:
         """Return what a group draws in a cycle, samples or subjects, and how many cycles make a deck."""
