@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from fairseg import __version__
+from fairseg import __version__, cli_training
 from fairseg import cli_options as options
 
 logger = logging.getLogger("fairseg")
@@ -85,7 +85,7 @@ _HELP: dict[str, Any] = {"help_option_names": ["-h", "--help"]}  # click keeps t
 @click.group(cls=_Commands, context_settings=_HELP)
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def cli() -> None:
-    """Audit a segmentation model for group fairness."""
+    """Audit a segmentation model for group fairness, and train a fairer one."""
 
 
 @cli.command()
@@ -203,23 +203,8 @@ def phantom(
     return 0
 
 
-@cli.command()
-@click.option(
-    "--out",
-    type=options.PATH,
-    default=Path("fairseg-demo"),
-    show_default=True,
-    help="Folder to write the demo into.",
-)
-def demo(out: Path) -> int:
-    """Make a small cohort with a biased model and audit it."""
-    from fairseg.datasets.demo import write_demo  # noqa: PLC0415
-
-    write_demo(out)
-    click.echo(f"Masks of a made-up cohort and a model that serves women worse: {out}\n")
-    masks = [str(out / "predictions"), str(out / "references"), "--groups", str(out / "groups.csv")]
-    arguments = [*masks, "--by", "sex", "--reference", "M", "--out", str(out / "report")]
-    return int(audit.main(arguments, "fairseg audit", standalone_mode=False, **_HELP))
+for command in (cli_training.train, cli_training.predict, cli_training.demo):
+    cli.add_command(command)
 
 
 def _scores(cohort: Any, *, on_error: Any, workers: int, **options: Any) -> Any:

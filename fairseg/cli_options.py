@@ -174,7 +174,7 @@ phantom = _options(
         type=_GroupSize(),
         multiple=True,
         metavar="GROUP=N",
-        default=["White=120", "Black=6"],
+        default=["White=120", "Black=8"],
         show_default=True,
         help="Training subjects of a group, repeated for each; the last looks most different from the first.",
     ),
@@ -198,4 +198,118 @@ phantom = _options(
     click.option("--spacing", type=float, default=3.0, show_default=True, help="Size of a pixel, mm."),
     click.option("--slices", type=click.IntRange(min=1), default=4, show_default=True, help="Of a stack."),
     click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True),
+)
+
+
+class _Pair(_ParamType):
+    """`80,80`."""
+
+    name = "pair"
+
+    def __init__(self, kind: Callable[[str], Any]) -> None:
+        self.kind = kind
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[Any, Any]:
+        try:
+            first, second = (self.kind(part) for part in str(value).split(","))
+        except ValueError:
+            return self.fail(f"{value!r} is not like 80,80", param, ctx)
+        return first, second
+
+
+LOSSES = (
+    "erm",
+    "balanced",
+    "group_dro",
+    "worst_group",
+    "cvar",
+    "chi_square",
+    "vrex",
+    "fair_error_bound",
+    "pareto",
+)
+BASES = ("dice_ce", "ce", "dice", "dice_ce_sample")
+_RUN = click.option("--out", type=PATH, required=True, help="Folder of the run.")
+_DEVICE = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+
+
+def _number(name: str, kind: Any, default: Any, text: str) -> Any:
+    return click.option(name, type=kind, default=default, show_default=True, help=text)
+
+
+training = _options(
+    click.option(
+        "--by",
+        multiple=True,
+        required=True,
+        metavar="ATTRIBUTE",
+        help="Attribute whose levels are the groups; several: their intersection.",
+    ),
+    click.option(
+        "--bins", type=_Bins(), multiple=True, metavar="NAME=EDGES", help="Cut a numeric attribute."
+    ),
+    click.option("--groups", "table", type=PATH, help="Table of cases. Default: groups.csv in DATASET."),
+    _RUN,
+    click.option("--resume", is_flag=True, help="Go on with the run in --out, if there is one."),
+    click.option("--prepared", type=PATH, help="Folder for prepared images, to share among runs."),
+    click.option(
+        "--sampler",
+        type=click.Choice(["natural", "oversampling"]),
+        default="natural",
+        show_default=True,
+        help="How batches are drawn.",
+    ),
+    _number("--balance", click.FloatRange(0.0, 1.0), 1.0, "Of oversampling: 1 equal shares, 0 natural."),
+    click.option(
+        "--loss", type=click.Choice(LOSSES), default="erm", show_default=True, help="Objective of the groups."
+    ),
+    click.option(
+        "--base", type=click.Choice(BASES), help="Loss of a sample. Default: dice_ce for erm, else ce."
+    ),
+    click.option(
+        "--reweight",
+        type=click.Choice(["none", "sum", "mean"]),
+        default="none",
+        show_default=True,
+        help="Inverse-frequency weights that sum to 1 (Eq. 2), or have mean 1.",
+    ),
+    click.option(
+        "--crop",
+        type=click.Choice(["none", "reference"]),
+        default="none",
+        show_default=True,
+        help="Train on crops around the reference masks, all of one size.",
+    ),
+    _number("--epochs", click.IntRange(min=1), 1000, "Epochs; validation and a checkpoint after each."),
+    _number("--steps", click.IntRange(min=1), 250, "Steps of an epoch."),
+    _number("--batch-size", click.IntRange(min=1), 12, "Patches of a batch."),
+    click.option("--patch-size", type=_Pair(int), metavar="Y,X", help="Pixels. Default: the median slice's."),
+    click.option("--spacing", type=_Pair(float), metavar="Y,X", help="mm in plane. Default: the median."),
+    _number("--features", click.IntRange(min=1), 32, "Channels of the network at full resolution."),
+    _number("--most-features", click.IntRange(min=1), 512, "Channels of the network at most."),
+    _number("--learning-rate", float, 0.01, "At the start."),
+    _number("--momentum", float, 0.99, "Nesterov's; 0.9 with a higher learning rate suits short runs."),
+    click.option("--augment/--no-augment", default=True, show_default=True, help="nnU-Net's augmentations."),
+    click.option("--elastic", is_flag=True, help="Elastic deformation too."),
+    _number("--validation", click.FloatRange(0.0, 0.9), 0.2, "Share of each group's subjects held out."),
+    _number("--split-seed", click.IntRange(min=0), 0, "Of who is held out."),
+    _number("--seed", click.IntRange(min=0), 0, "Of all else that is random."),
+    _number("--workers", click.IntRange(min=0), 0, "Processes that prepare, load and augment."),
+    _DEVICE,
+    click.option(
+        "--precision",
+        type=click.Choice(["auto", "float32", "float16", "bfloat16"]),
+        default="auto",
+        show_default=True,
+        help="Of the network; auto: float32 on the CPU, half on a GPU.",
+    ),
+    click.option("--compile", is_flag=True, help="Compile the network with torch.compile."),
+)
+predicting = _options(
+    click.option("--out", type=PATH, required=True, help="Folder to write masks into: CASE.nii.gz."),
+    click.option("--cascade", type=PATH, metavar="RUN", help="Crop around what this run finds."),
+    click.option("--references", type=PATH, help="Crop around these masks, to compare with --cascade."),
+    click.option("--mirror/--no-mirror", default=True, show_default=True, help="Average over mirrorings."),
+    click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes."),
+    _DEVICE,
 )

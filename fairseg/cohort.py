@@ -1,7 +1,11 @@
 """The cohort: read the table of cases and check it, with the row in every complaint."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from fairseg.metrics.csv_files import read_csv
@@ -54,3 +58,42 @@ def read_cohort(path: str | Path) -> pd.DataFrame:
     table = pd.DataFrame(table[["case", "subject", *attributes]])
     table.attrs = {"without_subject": without}
     return table
+
+
+def split_subjects(
+    subjects: Sequence[Any], groups: npt.ArrayLike, share: float, *, seed: int = 0
+) -> npt.NDArray[np.bool_]:
+    """Set a share of each group's subjects aside, all cases of a subject together.
+
+    The number is rounded, but every group keeps at least one subject, and gives at least one if it has two
+    and the share is above 0. Subjects of unknown group are split among themselves. A subject in several
+    groups counts in that of its first case.
+
+    Args:
+        subjects: the subject of each case, (N,).
+        groups: group id of each case, (N,); -1 is unknown.
+        share: of the subjects, 0 to below 1.
+        seed: the same seed gives the same split, whatever the order of the rows.
+
+    Returns:
+        Whether each case is set aside, bool (N,).
+
+    >>> split_subjects(["a", "a", "b", "c", "d", "e"], [0, 0, 0, 1, 1, 1], share=0.3).sum()
+    2
+    """
+    if not 0 <= share < 1:
+        raise ValueError(f"share must be 0 or more and below 1, got {share}")
+    names, ids = [str(subject) for subject in subjects], np.asarray(groups)
+    if ids.shape != (len(names),):
+        raise ValueError(f"groups must have one id a case, {len(names)}, got shape {ids.shape}")
+    home: dict[str, int] = {}
+    for name, group in zip(names, ids.tolist(), strict=True):
+        home.setdefault(name, group)
+    aside: set[str] = set()
+    for group in sorted(set(home.values())):
+        members = sorted(name for name, where in home.items() if where == group)
+        number = min(max(round(share * len(members)), int(share > 0)), len(members) - 1)
+        # One generator a group: a group that grows does not move the split of the others.
+        order = np.random.default_rng((seed, group + 1)).permutation(len(members))
+        aside |= {members[place] for place in order[:number]}
+    return np.array([name in aside for name in names], dtype=bool)

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING
 from fairseg.crop.box import Box, box_error, crop, crop_size, uncrop
 
 if TYPE_CHECKING:
-    from fairseg.crop.cascade import Cascade, largest_component
+    from fairseg.crop.cascade import Cascade, largest_component, segment_crops
 
-__all__ = ["Box", "Cascade", "box_error", "crop", "crop_size", "largest_component", "uncrop"]
+__all__ = ["Box", "Cascade", "box_error", "crop", "crop_size", "largest_component", "segment_crops", "uncrop"]
 
 
 def __getattr__(name: str) -> object:
-    if name in ("Cascade", "largest_component"):
+    if name in ("Cascade", "largest_component", "segment_crops"):
         from fairseg.crop import cascade  # noqa: PLC0415
 
         return getattr(cascade, name)

@@ -86,10 +86,7 @@ class Cascade(nn.Module):
                 f"image must be (B, C, *S) with {len(self.size)} spatial axes, got shape {tuple(image.shape)}"
             )
         self.boxes = self.find(image)
-        logits = self.segment(torch.cat([crop(image[[n]], box) for n, box in enumerate(self.boxes)]))
-        background = [uncrop(logits[n, :1], box, shape, fill=0.0) for n, box in enumerate(self.boxes)]
-        objects = [uncrop(logits[n, 1:], box, shape, fill=_NEVER) for n, box in enumerate(self.boxes)]
-        return torch.cat([torch.stack(background), torch.stack(objects)], dim=1)
+        return segment_crops(self.segment, image, self.boxes)
 
     @torch.no_grad()
     def find(self, image: Tensor) -> list[Box]:
@@ -112,6 +109,24 @@ class Cascade(nn.Module):
         self.num_fallbacks += 1
         box = self.fallback if isinstance(self.fallback, Box) else Box((0,) * mask.ndim, mask.shape)
         return box.resized(self.size)
+
+
+def segment_crops(segment: Network, image: Tensor, boxes: Sequence[Box]) -> Tensor:
+    """Segment one crop of each image, and put the logits back in their places.
+
+    Args:
+        segment: network for crops, (B, C, *size) -> logits (B, K, *size).
+        image: (B, C, *S).
+        boxes: one an image, all of one size.
+
+    Returns:
+        Logits (B, K, *S); outside the crop it is background for sure.
+    """
+    shape = tuple(image.shape[2:])
+    logits = segment(torch.cat([crop(image[[n]], box) for n, box in enumerate(boxes)]))
+    background = [uncrop(logits[n, :1], box, shape, fill=0.0) for n, box in enumerate(boxes)]
+    objects = [uncrop(logits[n, 1:], box, shape, fill=_NEVER) for n, box in enumerate(boxes)]
+    return torch.cat([torch.stack(background), torch.stack(objects)], dim=1)
 
 
 def largest_component(mask: npt.ArrayLike) -> npt.NDArray[np.bool_]:

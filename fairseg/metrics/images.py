@@ -168,13 +168,15 @@ def read_mask(path: Path) -> Mask:
     return Mask(voxels, image.GetSpacing()[::-1], grid, tuple(heard), unit)
 
 
-def check_same_grid(prediction: Mask, reference: Mask) -> None:
-    """Raise a ValueError that says what differs unless both masks lie on one grid."""
+def check_same_grid(
+    prediction: Mask, reference: Mask, names: tuple[str, str] = ("the prediction", "the reference")
+) -> None:
+    """Raise a ValueError that says what differs unless both lie on one grid."""
     for name, true in reference.grid.items():
         got = prediction.grid[name]
         if got != true and (len(got) != len(true) or not _close(name, got, true, reference)):
             raise ValueError(
-                f"the prediction lies on another grid than the reference: {name} "
+                f"{names[0]} lies on another grid than {names[1]}: {name} "
                 f"{_short(got)} instead of {_short(true)}"
             )
 

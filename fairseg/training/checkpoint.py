@@ -1,0 +1,77 @@
+"""Checkpoints: written whole or not at all, read without running any code of theirs."""
+
+import os
+import random
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+FORMAT = 1
+
+
+def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Write a checkpoint in place of the one before; whatever happens meanwhile, one of the two is whole.
+
+    Raises:
+        RuntimeError: it cannot be written, as on a full disk; the one before is still there.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with temporary.open("wb") as file:
+            torch.save({"format": FORMAT, **state}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except (OSError, RuntimeError) as error:
+        kept = "the one before is kept" if path.exists() else "there is none before"
+        why = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise RuntimeError(f"checkpoint {path} could not be written, {kept}: {why}") from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint onto the CPU, tensors and plain values only (`weights_only=True`).
+
+    Raises:
+        ValueError: there is none, it is damaged, or it is of another format.
+    """
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise ValueError(f"{path} is not there: no checkpoint was written yet") from None
+    except Exception as error:  # torch raises many kinds for a damaged file
+        raise ValueError(f"{path} is no whole checkpoint: {str(error).splitlines()[0]}") from error
+    if not isinstance(state, dict) or state.get("format") != FORMAT:
+        raise ValueError(f"{path} is no checkpoint of this version of fairseg")
+    return state
+
+
+def random_state() -> dict[str, Any]:
+    """Return the states of the global generators; networks with dropout draw from them."""
+    version, internal, gauss = random.getstate()
+    numpy_state = np.random.get_state(legacy=False)  # noqa: NPY002  (saved for code that uses it)
+    key = np.asarray(numpy_state["state"]["key"]).tolist()
+    return {
+        "python": [version, list(internal), gauss],
+        "numpy": [key, int(numpy_state["state"]["pos"]), numpy_state["has_gauss"], numpy_state["gauss"]],
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+
+
+def restore_random_state(state: dict[str, Any]) -> None:
+    """Put the global generators where they were."""
+    version, internal, gauss = state["python"]
+    random.setstate((version, tuple(internal), gauss))
+    key, position, has_gauss, cached = state["numpy"]
+    np.random.set_state(  # noqa: NPY002
+        ("MT19937", np.array(key, dtype=np.uint32), position, has_gauss, cached)
+    )
+    torch.set_rng_state(state["torch"])
+    if state["cuda"] and len(state["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all(state["cuda"])

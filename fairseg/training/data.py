@@ -1,0 +1,146 @@
+"""What a training runs on: the cases of a dataset, their groups, and who is held out for validation."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from fairseg.cohort import read_cohort, split_subjects
+from fairseg.groups import Groups
+from fairseg.metrics.wording import counted, listed
+from fairseg.training.network import divisor
+from fairseg.training.prepare import Case, Plan, make_plan, prepare
+from fairseg.training.raw import RawDataset, read_raw
+from fairseg.training.settings import Settings
+from fairseg.training.slices import View
+
+logger = logging.getLogger(__name__)
+
+_LARGEST_PATCH = 256  # pixels, where none is asked for
+
+
+@dataclass(frozen=True)
+class Part:
+    """Cases to train on, or to validate on.
+
+    Attributes:
+        cases: prepared.
+        subjects: of each case.
+        groups: id of each case, int64 (N,); -1 is unknown.
+    """
+
+    cases: list[Case]
+    subjects: list[str]
+    groups: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Data:
+    """All that a training needs to know of its dataset.
+
+    Attributes:
+        raw: the dataset on disk.
+        plan: how its cases were prepared.
+        groups: those with a training subject.
+        train, validation: no subject is in both.
+        view: whole slices, or crops.
+        patch_size: (y, x).
+    """
+
+    raw: RawDataset
+    plan: Plan
+    groups: Groups
+    train: Part
+    validation: Part
+    view: View
+    patch_size: tuple[int, int]
+
+    @property
+    def counts(self) -> list[int]:
+        """Training slices of each group, (G,)."""
+        depth = np.array([case.shape[0] for case in self.train.cases])
+        return [int(depth[self.train.groups == group].sum()) for group in range(len(self.groups))]
+
+
+def load_data(
+    dataset: str | Path,
+    settings: Settings,
+    prepared: Path,
+    *,
+    table: str | Path | None = None,
+    progress: bool = False,
+) -> Data:
+    """Read, prepare and split a dataset.
+
+    Cases without a row in the table are of unknown group. Groups are those that occur among the
+    dataset's training images; rows of other cases, such as those to test on, are left out.
+
+    Args:
+        dataset: folder in nnU-Net's raw layout.
+        settings: what to train.
+        prepared: folder for the prepared arrays.
+        table: of the cases; default `groups.csv` in the dataset.
+        progress: show bars.
+
+    Raises:
+        ValueError: as `read_raw`, `read_cohort` and `prepare`; an attribute is not in the table; or no
+            training case has a known group.
+    """
+    raw = read_raw(dataset)
+    file = raw.folder / "groups.csv" if table is None else Path(table)
+    cohort = read_cohort(file).set_index("case", drop=False)
+    if absent := [name for name in settings.by if name not in cohort]:
+        raise ValueError(f"{file} has no attribute {absent[0]!r}, it has {', '.join(cohort.columns[2:])}")
+    names = sorted(raw.images)
+    rows = cohort.reindex(names)
+    if without := [name for name in names if name not in cohort.index]:
+        logger.warning(
+            "%s not in %s, so of unknown group: %s", counted(len(without), "case"), file, listed(without)
+        )
+        rows.loc[without, "case"] = rows.loc[without, "subject"] = without
+    groups = Groups.from_table(rows, by=settings.by, bins=settings.bins)
+    ids, subjects = groups.encode(rows), rows["subject"].astype(str).tolist()
+    aside = split_subjects(subjects, ids, settings.validation, seed=settings.split_seed)
+    for group, name in enumerate(groups.names):
+        if not (ids[aside] == group).any() and settings.validation > 0:
+            logger.warning("group %s has a single subject, so none to validate on", name)
+    plan = make_plan(raw, settings.spacing)
+    cases = prepare(raw, plan, prepared, workers=settings.workers, progress=progress)
+    parts = [
+        Part(
+            [cases[name] for name, one in zip(names, keep, strict=True) if one],
+            [subject for subject, one in zip(subjects, keep, strict=True) if one],
+            ids[keep],
+        )
+        for keep in (~aside, aside)
+    ]
+    view = _view(parts[0].cases, settings)
+    return Data(raw, plan, groups, parts[0], parts[1], view, _patch_size(settings, view.size or plan.shape))
+
+
+def _view(cases: list[Case], settings: Settings) -> View:
+    """Return whole slices, or crops of the size of the largest object among the training cases (4.7)."""
+    if settings.crop == "none":
+        return View()
+    boxes = [case.box for case in cases if case.box is not None]
+    if not boxes:
+        raise ValueError("crop: no training case has foreground to crop to")
+    if without := [case.name for case in cases if case.box is None]:
+        logger.warning("no foreground in %s: cropped to the middle of the image", listed(without))
+    height, width = np.max([box.shape for box in boxes], axis=0) + 2 * settings.crop_margin
+    return View((int(height), int(width)))
+
+
+def _patch_size(settings: Settings, shape: tuple[int, int]) -> tuple[int, int]:
+    """Return the patch size that was asked for, or else that of a slice, fit for the network."""
+    if settings.patch_size is not None:
+        by = divisor(settings.patch_size)
+        if any(length % step for length, step in zip(settings.patch_size, by, strict=True)):
+            raise ValueError(f"patch_size must be divisible by {by} here, got {settings.patch_size}")
+        return settings.patch_size
+    size = tuple(max(min(length, _LARGEST_PATCH), 16) for length in shape)
+    while any(length % step for length, step in zip(size, divisor(size), strict=True)):
+        size = tuple(-(-length // step) * step for length, step in zip(size, divisor(size), strict=True))
+    return size[0], size[1]

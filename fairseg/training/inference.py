@@ -1,0 +1,116 @@
+"""A trained network on whole cases: tiles, mirrored test-time inference, Dice by group."""
+
+from collections.abc import Callable, Sequence
+from itertools import combinations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from monai.inferers.utils import sliding_window_inference
+from torch import Tensor, nn
+
+from fairseg.metrics import by_group, dice
+from fairseg.training.prepare import Case
+from fairseg.training.slices import View
+
+Predict = Callable[[Tensor], Tensor]
+
+
+class Predictor:
+    """Logits of slices of any size from a network for patches.
+
+    Slices larger than a patch are taken in tiles that overlap by half, weighted towards their middles, as
+    in nnU-Net; smaller ones are padded with 0, their mean.
+
+    Args:
+        network: (B, C, *patch_size) -> logits (B, K, *patch_size), or a list whose first they are.
+        patch_size: (y, x).
+        mirror: average over all mirrorings in plane, test-time augmentation as in nnU-Net.
+        device: where the network is.
+        autocast: type of the forward pass, if it is not float32.
+        batch_size: tiles at a time.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        patch_size: Sequence[int],
+        *,
+        mirror: bool,
+        device: torch.device,
+        autocast: torch.dtype | None = None,
+        batch_size: int = 16,
+    ) -> None:
+        self.network, self.patch_size, self.device = network, tuple(patch_size), device
+        self.autocast, self.batch_size = autocast, batch_size
+        axes = range(2, 2 + len(self.patch_size)) if mirror else ()
+        self.mirrored = [turn for n in range(len(axes) + 1) for turn in combinations(axes, n)]
+
+    @torch.no_grad()
+    def __call__(self, slices: Tensor) -> Tensor:
+        """Return logits (Z, K, y, x) of slices (Z, C, y, x), float32, on the device."""
+        was_training = self.network.training
+        self.network.eval()
+        slices = slices.to(self.device)
+        logits: Tensor = sliding_window_inference(  # type: ignore[assignment]
+            slices, self.patch_size, self.batch_size, self._tiles, overlap=0.5, mode="gaussian"
+        )
+        self.network.train(was_training)
+        return logits
+
+    def _tiles(self, tiles: Tensor) -> Tensor:
+        with torch.autocast(self.device.type, self.autocast, enabled=self.autocast is not None):
+            parts = [torch.flip(self._once(torch.flip(tiles, turn)), turn) for turn in self.mirrored]
+        return torch.stack(parts).mean(dim=0)
+
+    def _once(self, tiles: Tensor) -> Tensor:
+        logits = self.network(tiles)
+        first: Tensor = logits if isinstance(logits, Tensor) else logits[0]
+        return first.float()
+
+
+def validate(
+    predictor: Predictor, cases: Sequence[Case], view: View, labels: Sequence[int]
+) -> npt.NDArray[np.float64]:
+    """Return the Dice of each case and label, float64 (N, L), in the form that training sees.
+
+    NaN where neither mask has the label.
+    """
+    scores = np.full((len(cases), len(labels)), np.nan)
+    for position, case in enumerate(cases):
+        image = torch.from_numpy(np.array(view.image(case).swapaxes(0, 1)))
+        mask = predictor(image).argmax(dim=1).cpu().numpy()
+        scores[position] = dice(mask, np.asarray(view.mask(case)), labels)
+    return scores
+
+
+def dice_by_group(
+    scores: npt.NDArray[np.float64], subjects: Sequence[str], groups: npt.NDArray[np.int64], num_groups: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Sum up the Dice of cases: the mean over cases of a subject, the median over subjects of a group.
+
+    Args:
+        scores: (N, L), NaN where there is none.
+        subjects: of each case.
+        groups: id of each case; of a subject, that of its first case counts.
+        num_groups: G.
+
+    Returns:
+        The overall median Dice of each group (G,), NaN for a group without subjects, and the same for
+        each label (G, L).
+    """
+    names, first, member = np.unique(list(subjects), return_index=True, return_inverse=True)
+    each = np.array([_mean(scores[member == one], axis=0) for one in range(len(names))])
+    overall = np.array([_mean(_mean(scores[member == one], axis=1), axis=0) for one in range(len(names))])
+    ids = np.asarray(groups)[first]
+    return by_group(overall, ids, num_groups)[0], np.stack(
+        [by_group(each[:, label], ids, num_groups)[0] for label in range(scores.shape[1])], axis=1
+    )
+
+
+def _mean(values: npt.NDArray[np.float64], axis: int) -> npt.NDArray[np.float64]:
+    """Return the mean of what is there; NaN of nothing."""
+    there = ~np.isnan(values)
+    number = there.sum(axis=axis)
+    total = np.where(there, values, 0.0).sum(axis=axis)
+    return np.asarray(np.where(number > 0, total / np.maximum(number, 1), np.nan))

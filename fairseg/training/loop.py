@@ -1,0 +1,306 @@
+"""The training loop, from top to bottom: data, network, loss, then epochs of steps, validation by group.
+
+Everything before the loop is made by functions that say what they make; the loop itself is all here.
+"""
+
+import json
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from fairseg import __version__
+from fairseg.losses import DeepSupervision, ParetoMinimaxLoss
+from fairseg.losses.group_loss import GroupLoss
+from fairseg.metrics import fairness_gap
+from fairseg.report.files import check_writable, write_files
+from fairseg.training.checkpoint import load_checkpoint, random_state, restore_random_state, save_checkpoint
+from fairseg.training.data import Data, load_data
+from fairseg.training.inference import Predictor, dice_by_group, validate
+from fairseg.training.methods import make_loss, make_sampler
+from fairseg.training.network import make_network, scale_weights
+from fairseg.training.prepare import plan_to_dict
+from fairseg.training.record import Record
+from fairseg.training.settings import Settings
+from fairseg.training.slices import Draws, Slices
+
+logger = logging.getLogger(__name__)
+
+CHECKPOINT = "checkpoint.pt"
+_CHECK_EVERY = 25  # steps, on a GPU, which would have to wait for a look at each loss
+_MAY_CHANGE = {"workers", "device", "compile"}  # between the start of a run and its resumption
+
+
+def train(
+    dataset: str | Path,
+    out: str | Path,
+    settings: Settings,
+    *,
+    table: str | Path | None = None,
+    network: nn.Module | None = None,
+    prepared: str | Path | None = None,
+    resume: bool = False,
+    progress: bool = False,
+) -> list[dict[str, Any]]:
+    """Train a network on a dataset in nnU-Net's raw layout, and validate it by group every epoch.
+
+    The run's folder holds `run.json` (settings, groups, split, plan), `checkpoint.pt`, `log.jsonl` with a
+    line an epoch, and at the end `curves.png`. A run that was stopped goes on from its last checkpoint; on
+    the CPU its weights are then those of a run that was not, bit for bit.
+
+    Args:
+        dataset: folder with dataset.json, imagesTr, labelsTr and groups.csv.
+        out: folder of the run.
+        settings: what to train and how.
+        table: of the cases; default: groups.csv in the dataset.
+        network: any network from (B, C, y, x) to logits (B, K, y, x), or to a list of them from full
+            resolution down, in training mode; default: the reference U-Net.
+        prepared: folder for the prepared arrays, which several runs can share; default: in `out`.
+        resume: go on with the run in `out`, if there is one.
+        progress: show bars on stderr if it is a terminal.
+
+    Returns:
+        The lines of the log.
+
+    Raises:
+        ValueError: the dataset or a setting is not usable, `out` holds a run and `resume` is False, or
+            the run there is another one.
+        RuntimeError: the loss is not finite, with the step, the cases and their groups; or a checkpoint
+            could not be written.
+    """
+    out = Path(out)
+    check_writable(out)
+    saved = load_checkpoint(out / CHECKPOINT) if (out / CHECKPOINT).exists() else None
+    if saved is not None:
+        _check_same_run(saved, settings, out, resume=resume)
+
+    # The data: who is there, which groups, who is held out.
+    data = load_data(dataset, settings, Path(prepared or out / "prepared"), table=table, progress=progress)
+    labels = list(data.raw.labels.values())
+    device = pick_device(settings.device)
+    slices = Slices(
+        data.train.cases,
+        data.train.groups,
+        data.view,
+        data.patch_size,
+        seed=settings.seed,
+        augment=settings.augment,
+        elastic=settings.elastic,
+    )
+    sampler = make_sampler(settings, slices.group, [data.train.subjects[case] for case in slices.case])
+    loader = DataLoader(
+        slices,
+        batch_sampler=Draws(sampler, settings.foreground),
+        num_workers=settings.workers,
+        persistent_workers=settings.workers > 0,
+        pin_memory=device.type == "cuda",
+        generator=torch.Generator(),  # so that it leaves the global one alone
+    )
+
+    # The network, the loss of its outputs, the optimiser.
+    torch.manual_seed(settings.seed)
+    if network is None:
+        network = make_network(
+            len(data.raw.channels),
+            len(labels) + 1,
+            data.patch_size,
+            features=settings.features,
+            most_features=settings.most_features,
+            deep_supervision=settings.deep_supervision,
+        )
+    network = network.to(device)
+    forward = torch.compile(network) if settings.compile else network
+    loss = make_loss(settings, data.counts).to(device)
+    loss.check = False  # looked at below, where cases have names
+    optimizer = torch.optim.SGD(
+        network.parameters(),
+        lr=settings.learning_rate,
+        momentum=settings.momentum,
+        nesterov=settings.momentum > 0,
+        weight_decay=settings.weight_decay,
+    )
+    autocast = pick_precision(settings.precision, device)
+    scaler = torch.amp.GradScaler(device.type, enabled=autocast == torch.float16)
+    predictor = Predictor(network, data.patch_size, mirror=False, device=device, autocast=autocast)
+
+    # Where to begin.
+    first = 0
+    if saved is not None:
+        network.load_state_dict(saved["network"])
+        loss.load_state_dict(saved["loss"])
+        optimizer.load_state_dict(saved["optimizer"])
+        scaler.load_state_dict(saved["scaler"])
+        sampler.load_state_dict(saved["sampler"])
+        restore_random_state(saved["random"])
+        first = saved["epoch"]
+    about = describe(settings, data)
+    write_files(out, {"run.json": json.dumps(about, indent=1) + "\n"})
+    total = settings.epochs * settings.steps
+    record = Record(out, epochs=first, total=total, done=first * settings.steps, progress=progress)
+
+    for epoch in range(first, settings.epochs):
+        began = time.perf_counter()
+        network.train()
+        losses: list[Tensor] = []
+        unseen: list[tuple[int, Tensor]] = []  # steps whose loss was not yet looked at, and their cases
+        for step, (*batch, case) in enumerate(loader, start=epoch * settings.steps):
+            rate = settings.learning_rate * (1.0 - step / total) ** settings.poly_power
+            for parameters in optimizer.param_groups:
+                parameters["lr"] = rate
+            image, target, group = (part.to(device, non_blocking=True) for part in batch)
+            with torch.autocast(device.type, autocast, enabled=autocast is not None):
+                outputs = forward(image)
+            value = loss_of(loss, outputs, target, group)
+            optimizer.zero_grad(set_to_none=True)
+            scaler.scale(value).backward()  # type: ignore[no-untyped-call]
+            scaler.unscale_(optimizer)
+            nn.utils.clip_grad_norm_(network.parameters(), settings.clip)
+            scaler.step(optimizer)
+            scaler.update()
+
+            losses.append(value.detach())
+            unseen.append((step, case))
+            if device.type != "cuda" or len(unseen) == _CHECK_EVERY:
+                _check_finite(losses, unseen, data)
+            record.step()
+        _check_finite(losses, unseen, data)
+
+        # Validation by group, on whole cases of held-out subjects.
+        scores = validate(predictor, data.validation.cases, data.view, labels)
+        line = {
+            "epoch": epoch,
+            "step": (epoch + 1) * settings.steps,
+            "learning_rate": rate,
+            "loss": float(torch.stack(losses).mean()),
+            **_summary(scores, data),
+            "seconds": round(time.perf_counter() - began, 3),
+        }
+        if isinstance(loss, ParetoMinimaxLoss):
+            _update_pareto(loss, line["dice"], data)
+        record.epoch(line)  # before the checkpoint: a resumed run drops lines beyond it
+        save_checkpoint(
+            out / CHECKPOINT,
+            {
+                "epoch": epoch + 1,
+                "run": about,
+                "network": network.state_dict(),
+                "loss": loss.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "scaler": scaler.state_dict(),
+                "sampler": sampler.state_dict(),
+                "random": random_state(),
+            },
+        )
+
+    record.close(data.groups.names)
+    return record.lines
+
+
+def loss_of(loss: GroupLoss, outputs: Any, target: Tensor, groups: Tensor) -> Tensor:
+    """Return the loss of a network's output, or of its outputs at several scales, in float32."""
+    if isinstance(outputs, Tensor):
+        value: Tensor = loss(outputs.float(), target, groups)
+        return value
+    deep = DeepSupervision(loss, scale_weights(len(outputs)))
+    value = deep([output.float() for output in outputs], target, groups)
+    return value
+
+
+def pick_device(name: str) -> torch.device:
+    """Return the device of a name; "auto" is a GPU if there is one."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ValueError(f"device must be auto, cpu, cuda or cuda:N, got {name!r}") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"device {name} is not there: torch finds no GPU")
+    return device
+
+
+def pick_precision(name: str, device: torch.device) -> torch.dtype | None:
+    """Return the type of the forward pass, `None` for float32: what it is without autocast."""
+    if name == "auto":
+        if device.type != "cuda":
+            return None
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    return None if name == "float32" else {"float16": torch.float16, "bfloat16": torch.bfloat16}[name]
+
+
+def describe(settings: Settings, data: Data) -> dict[str, Any]:
+    """Return what a run is, in plain values: enough to predict with it, and to tell it from another."""
+    return {
+        "fairseg": __version__,
+        "settings": settings.to_dict(),
+        "groups": data.groups.to_dict(),
+        "group_slices": dict(zip(data.groups.names, data.counts, strict=True)),
+        "channels": list(data.raw.channels),
+        "labels": dict(data.raw.labels),
+        "plan": plan_to_dict(data.plan),
+        "patch_size": list(data.patch_size),
+        "crop_size": None if data.view.size is None else list(data.view.size),
+        "train": [case.name for case in data.train.cases],
+        "validation": [case.name for case in data.validation.cases],
+    }
+
+
+def _check_same_run(saved: dict[str, Any], settings: Settings, out: Path, *, resume: bool) -> None:
+    if not resume:
+        raise ValueError(f"{out} holds a run already: resume it, or choose another folder")
+    before, now = saved["run"]["settings"], settings.to_dict()
+    for name in now.keys() - _MAY_CHANGE:
+        if before.get(name) != now[name]:
+            raise ValueError(
+                f"the run in {out} has {name} {before.get(name)}, not {now[name]}: "
+                "resume it with its own settings, or choose another folder"
+            )
+
+
+def _check_finite(losses: list[Tensor], unseen: list[tuple[int, Tensor]], data: Data) -> None:
+    """Stop at the first step whose loss is not finite, and say who was in the batch."""
+    recent = torch.stack(losses[-len(unseen) :]) if unseen else torch.zeros(0)
+    for value, (step, cases) in zip(recent.tolist(), unseen, strict=True):
+        if not np.isfinite(value):
+            batch = sorted(set(cases.tolist()))
+            who = ", ".join(
+                f"{data.train.cases[case].name} ({data.groups.name(int(data.train.groups[case]))})"
+                for case in batch
+            )
+            raise RuntimeError(f"step {step}: the loss is {value}; the batch held {who}")
+    unseen.clear()
+
+
+def _summary(scores: Any, data: Data) -> dict[str, Any]:
+    """Return the Dice of each group, its labels, and the gap, `None` where there is none."""
+    number = len(data.groups)
+    if not len(scores):
+        empty = dict.fromkeys(data.groups.names)
+        return {"dice": empty, "dice_by_label": {}, "gap": None}
+    overall, by_label = dice_by_group(scores, data.validation.subjects, data.validation.groups, number)
+    known = overall[~np.isnan(overall)]
+    return {
+        "dice": dict(zip(data.groups.names, map(_plain, overall), strict=True)),
+        "dice_by_label": {
+            name: dict(zip(data.groups.names, map(_plain, by_label[:, place]), strict=True))
+            for place, name in enumerate(data.raw.labels)
+        },
+        "gap": _plain(fairness_gap(known)) if known.size > 1 else None,
+    }
+
+
+def _plain(value: float) -> float | None:
+    return None if np.isnan(value) else round(float(value), 6)
+
+
+def _update_pareto(loss: ParetoMinimaxLoss, dice: dict[str, float | None], data: Data) -> None:
+    risks = [1.0 - value for value in dice.values() if value is not None]
+    if len(risks) == len(data.groups):
+        loss.update(risks)
+    else:
+        logger.warning("the weights stay: not every group has a validation subject")

@@ -1,0 +1,131 @@
+"""The methods: which objectives there are, on which losses of a sample, with which sampler.
+
+Explicit tables in one place. A sampler and a loss are chosen independently, and every objective takes every
+base, so a difference between two methods can be told from one between two losses.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from fairseg.losses import (
+    BalancedGroupLoss,
+    ChiSquareGroupLoss,
+    CrossEntropyLoss,
+    CVaRGroupLoss,
+    DiceCELoss,
+    FairErrorBoundLoss,
+    GroupDROLoss,
+    ParetoMinimaxLoss,
+    ReweightedLoss,
+    SoftDiceLoss,
+    VRExLoss,
+    WorstGroupLoss,
+    group_weights,
+)
+from fairseg.losses.group_loss import GroupLoss
+from fairseg.samplers import GroupBatchSampler
+from fairseg.training.settings import Settings
+
+
+class ERMLoss(BalancedGroupLoss):
+    """The loss over the whole batch, whatever the groups; samples of unknown group count too."""
+
+    def __init__(self, base: nn.Module) -> None:
+        super().__init__(1, base)
+
+    def forward(self, logits: Tensor, target: Tensor, groups: Tensor) -> Tensor:
+        """Return the loss of a batch; arguments as in `GroupLoss.forward`."""
+        return super().forward(logits, target, torch.zeros_like(groups))
+
+    def forward_scales(
+        self,
+        outputs: Sequence[Tensor],
+        targets: Sequence[Tensor],
+        groups: Tensor,
+        scale_weights: Sequence[float],
+    ) -> Tensor:
+        """Return the loss of outputs at several scales."""
+        return super().forward_scales(outputs, targets, torch.zeros_like(groups), scale_weights)
+
+
+# Losses of a sample. Dice is pooled inside each group, which over one group is nnU-Net's batch Dice;
+# in parentheses what stands in for it where an objective needs one value a sample.
+BASES: dict[str, Callable[[], nn.Module]] = {
+    "dice_ce": lambda: DiceCELoss(pool="group"),
+    "ce": CrossEntropyLoss,
+    "dice": lambda: SoftDiceLoss(pool="group"),
+    "dice_ce_sample": DiceCELoss,
+}
+
+# Objectives of the groups: (number of groups, base, options) -> loss.
+LOSSES: dict[str, Callable[..., GroupLoss]] = {
+    "balanced": BalancedGroupLoss,
+    "group_dro": GroupDROLoss,
+    "worst_group": WorstGroupLoss,
+    "cvar": CVaRGroupLoss,
+    "chi_square": ChiSquareGroupLoss,
+    "vrex": VRExLoss,
+    "fair_error_bound": FairErrorBoundLoss,
+    "pareto": ParetoMinimaxLoss,
+}
+
+LOSS_NAMES = ("erm", *LOSSES)
+
+# The methods of sections 4.3 to 4.6 of Lee et al. (2025).
+METHODS: dict[str, dict[str, Any]] = {
+    "baseline": {},
+    "oversampling": {"sampler": "oversampling"},
+    "reweighting": {"reweight": "sum"},
+    "group_dro": {"loss": "group_dro"},
+    "oversampling+reweighting": {"sampler": "oversampling", "reweight": "sum"},
+    "oversampling+group_dro": {"sampler": "oversampling", "loss": "group_dro"},
+    "reweighting+group_dro": {"loss": "group_dro", "reweight": "sum"},
+}
+
+
+def make_loss(settings: Settings, counts: Sequence[int]) -> GroupLoss:
+    """Return the loss that the settings ask for.
+
+    Args:
+        settings: their loss, base and reweight count.
+        counts: training samples of each group, (G,), all positive.
+
+    Raises:
+        ValueError: no such loss or base, or the two do not go together.
+    """
+    name, base_name = settings.loss, settings.base
+    if name not in LOSS_NAMES:
+        raise ValueError(f"loss must be one of {', '.join(LOSS_NAMES)}, got {name!r}")
+    if base_name is None:
+        base_name = "dice_ce" if name == "erm" else "ce"  # as in the paper
+    if base_name not in BASES:
+        raise ValueError(f"base must be one of {', '.join(BASES)}, got {base_name!r}")
+    base = BASES[base_name]()
+    if name == "erm":
+        if settings.reweight == "none":
+            return ERMLoss(base)
+        return ReweightedLoss(counts, base, normalize=settings.reweight)
+    options: dict[str, Any] = {}
+    if settings.reweight != "none":
+        options["group_weights"] = group_weights(counts, normalize=settings.reweight)
+    return LOSSES[name](len(counts), base, **options)
+
+
+def make_sampler(settings: Settings, groups: npt.ArrayLike, subjects: npt.ArrayLike) -> GroupBatchSampler:
+    """Return the sampler that the settings ask for; both draw subjects evenly, and then a sample.
+
+    The natural sampler knows no groups: it draws everybody alike, those of unknown group too.
+    """
+    everyone = [0] * len(list(subjects)) if settings.sampler == "natural" else groups  # type: ignore[arg-type]
+    return GroupBatchSampler(
+        everyone,
+        settings.batch_size,
+        balance=settings.balance,
+        subjects=subjects,
+        num_batches=settings.steps,
+        seed=settings.seed,
+    )

@@ -1,0 +1,95 @@
+"""The reference network: nnU-Net's 2D U-Net, from MONAI's DynUNet."""
+
+from collections.abc import Sequence
+
+from monai.networks.nets.dynunet import DynUNet
+from torch import Tensor
+
+_SMALLEST_EDGE = 4  # pixels of the lowest resolution
+_LEAST_STAGES = 3
+
+
+class UNet(DynUNet):
+    """A U-Net with instance norm, leaky ReLU and deep supervision.
+
+    MONAI's own enlarges the outputs of all stages to full resolution before the loss. This one returns
+    them as they are, as nnU-Net does, from full resolution down, in training mode; in eval mode the first.
+    """
+
+    def forward(self, image: Tensor) -> Tensor | list[Tensor]:
+        """Return logits (B, K, *S); in training mode with deep supervision a list of them."""
+        out: Tensor = self.output_block(self.skip_layers(image))
+        return [out, *self.heads] if self.training and self.deep_supervision else out
+
+
+def strides_for(patch_size: Sequence[int]) -> list[tuple[int, ...]]:
+    """Return the stride of each stage: halve each axis while at least 4 pixels remain, as nnU-Net plans.
+
+    >>> strides_for((80, 20))
+    [(1, 1), (2, 2), (2, 2), (2, 1), (2, 1)]
+    """
+    size, strides = list(patch_size), [(1,) * len(patch_size)]
+    while any(length >= 2 * _SMALLEST_EDGE for length in size):
+        step = tuple(2 if length >= 2 * _SMALLEST_EDGE else 1 for length in size)
+        size = [length // by for length, by in zip(size, step, strict=True)]
+        strides.append(step)
+    while len(strides) < _LEAST_STAGES:
+        strides.append((1,) * len(size))
+    return strides
+
+
+def make_network(
+    channels: int,
+    classes: int,
+    patch_size: Sequence[int],
+    *,
+    features: int = 32,
+    most_features: int = 512,
+    deep_supervision: bool = True,
+) -> UNet:
+    """Return the network for patches of a size; its parameters come from torch's generator.
+
+    Args:
+        channels: of the image.
+        classes: with background.
+        patch_size: pixels along each axis, divisible by `divisor(patch_size)`.
+        features: channels at full resolution; each stage has twice as many.
+        most_features: but no more than these.
+        deep_supervision: outputs at every resolution but the two lowest.
+    """
+    strides = strides_for(patch_size)
+    heads = len(strides) - 3
+    return UNet(
+        spatial_dims=len(patch_size),
+        in_channels=channels,
+        out_channels=classes,
+        kernel_size=[3] * len(strides),
+        strides=strides,
+        upsample_kernel_size=strides[1:],
+        filters=[min(features * 2**stage, most_features) for stage in range(len(strides))],
+        norm_name=("INSTANCE", {"affine": True}),
+        deep_supervision=deep_supervision and heads > 0,
+        deep_supr_num=max(heads, 1),
+    )
+
+
+def divisor(patch_size: Sequence[int]) -> tuple[int, ...]:
+    """Return what the size of an image must be a multiple of, along each axis.
+
+    >>> divisor((80, 20))
+    (16, 4)
+    """
+    total = [1] * len(patch_size)
+    for step in strides_for(patch_size):
+        total = [length * by for length, by in zip(total, step, strict=True)]
+    return tuple(total)
+
+
+def scale_weights(number: int) -> list[float]:
+    """Return the weight of each output: 1, 1/2, 1/4, ... divided by their sum.
+
+    >>> scale_weights(2)
+    [0.6666666666666666, 0.3333333333333333]
+    """
+    weights = [0.5**scale for scale in range(number)]
+    return [weight / sum(weights) for weight in weights]

@@ -1,0 +1,261 @@
+"""Predict with a trained run: images to masks on the images' own grid, whole, cropped or cascaded."""
+
+import json
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from fairseg.crop import Box, Cascade, segment_crops
+from fairseg.metrics.images import find_masks, read_mask
+from fairseg.metrics.wording import counted, listed
+from fairseg.report.files import check_writable, write_files
+from fairseg.training.checkpoint import load_checkpoint
+from fairseg.training.inference import Predictor
+from fairseg.training.loop import CHECKPOINT, pick_device, pick_precision
+from fairseg.training.network import make_network
+from fairseg.training.prepare import (
+    Plan,
+    mask_in_plan,
+    plan_from_dict,
+    read_case,
+    run_all,
+    write_prediction,
+)
+from fairseg.training.raw import find_images
+from fairseg.training.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+BOXES = "boxes.json"
+
+
+@dataclass
+class Run:
+    """A trained network with what is needed to use it.
+
+    Attributes:
+        about: as in run.json.
+        plan: the form that its images have.
+        predictor: slices (Z, C, y, x) to logits.
+        crop_size: of a network that was trained on crops, or `None`.
+    """
+
+    about: dict[str, Any]
+    plan: Plan
+    predictor: Predictor
+    crop_size: tuple[int, int] | None
+
+
+def load_run(
+    folder: str | Path, *, mirror: bool = True, device: str = "auto", network: nn.Module | None = None
+) -> Run:
+    """Load a run from its checkpoint.
+
+    Args:
+        folder: of the run.
+        mirror: average over mirrorings.
+        device: where to predict.
+        network: the network that was trained, if it was not the reference U-Net.
+
+    Raises:
+        ValueError: there is no whole checkpoint, or it is of another network.
+    """
+    saved = load_checkpoint(Path(folder) / CHECKPOINT)
+    about = saved["run"]
+    settings = Settings.from_dict(about["settings"])
+    where = pick_device(device)
+    if network is None:
+        network = make_network(
+            len(about["channels"]),
+            len(about["labels"]) + 1,
+            about["patch_size"],
+            features=settings.features,
+            most_features=settings.most_features,
+            deep_supervision=settings.deep_supervision,
+        )
+    try:
+        network.load_state_dict(saved["network"])
+    except RuntimeError as error:
+        why = str(error).splitlines()[0]
+        raise ValueError(f"{folder} was trained with another network, give it as network=: {why}") from None
+    predictor = Predictor(
+        network.to(where),
+        about["patch_size"],
+        mirror=mirror,
+        device=where,
+        autocast=pick_precision(settings.precision, where),
+    )
+    crop_size = about["crop_size"]
+    return Run(about, plan_from_dict(about["plan"]), predictor, crop_size and (crop_size[0], crop_size[1]))
+
+
+def predict(
+    run: str | Path,
+    images: str | Path,
+    out: str | Path,
+    *,
+    cascade: str | Path | None = None,
+    references: str | Path | None = None,
+    mirror: bool = True,
+    device: str = "auto",
+    workers: int = 1,
+    network: nn.Module | None = None,
+    progress: bool = False,
+) -> dict[str, Any]:
+    """Segment a folder of images; masks lie on the exact grids of the images, and are written one by one.
+
+    A run that was trained on crops needs to know where to look: from another run (`cascade`, Fig. 1 of Lee
+    et al. 2025), or from the reference masks (`references`, which is for comparison only: nobody has them
+    for new images). All slices of a case share one crop, around the largest connected component of what the
+    first run finds, or if it finds nothing around the middle of the image, which is counted and logged.
+
+    Args:
+        run: folder of a run.
+        images: folder with CASE_0000.nii.gz and so on.
+        out: folder for CASE.nii.gz; where there were crops, `boxes.json` says where (pixels in plane, in the
+            spacing of the run).
+        cascade: folder of the run that says where to look.
+        references: folder of masks that say where to look.
+        mirror: average over mirrorings.
+        device: where to predict.
+        workers: processes, on the CPU.
+        network: the network that was trained, if it was not the reference U-Net.
+        progress: show a bar on stderr if it is a terminal.
+
+    Returns:
+        `cases`, their number; of a cascade also `fallbacks`, in how many nothing was found, and `cut`, in
+        how many what was found did not fit into the crop.
+
+    Raises:
+        ValueError: a run, an image or an argument is not usable; the message says which.
+    """
+    about = load_checkpoint(Path(run) / CHECKPOINT)["run"]
+    cropped = about["crop_size"] is not None
+    if cropped != (cascade is not None or references is not None) or None not in (cascade, references):
+        needs = "needs cascade or references, one of them" if cropped else "sees whole images: no cascade"
+        raise ValueError(f"{run} was trained on {about['settings']['crop']} crops, so it {needs}")
+    files = find_images(Path(images), len(about["channels"]))
+    masks = find_masks(Path(references), "references") if references is not None else {}
+    if references is not None and (without := sorted(files.keys() - masks.keys())):
+        raise ValueError(f"references has no mask for {listed(without)}")
+    if workers > 1 and network is not None:
+        raise ValueError("workers must be 1 with a network of your own")
+    place = Path(out)
+    check_writable(place)
+    place.mkdir(parents=True, exist_ok=True)
+    names = sorted(files)
+    share = -(-len(names) // max(workers, 1))
+    parts = [names[start : start + share] for start in range(0, len(names), share)]
+    jobs = [
+        (
+            str(run),
+            [(name, files[name], masks.get(name)) for name in part],
+            place,
+            None if cascade is None else str(cascade),
+            mirror,
+            device,
+            network,
+            progress and len(parts) == 1,
+            len(parts) > 1,
+        )
+        for part in parts
+    ]
+    results = list(run_all(_predict_part, jobs, workers))
+    total: dict[str, Any] = {"cases": len(names)}
+    if cropped:
+        boxes = {name: box for result in results for name, box in result["boxes"].items()}
+        write_files(place, {BOXES: json.dumps(boxes, indent=1) + "\n"})
+    if cascade is not None:
+        total |= {name: sum(result[name] for result in results) for name in ("fallbacks", "cut")}
+        if total["fallbacks"]:
+            logger.warning(
+                "%d cases: the first run found nothing, the middle was cropped", total["fallbacks"]
+            )
+        if total["cut"]:
+            logger.warning("in %s more was found than fits into the crop", counted(total["cut"], "case"))
+    return total
+
+
+def _predict_part(
+    folder: str,
+    cases: Sequence[tuple[str, Sequence[Path], Path | None]],
+    out: Path,
+    cascade: str | None,
+    mirror: bool,
+    device: str,
+    network: nn.Module | None,
+    progress: bool,
+    one_thread: bool,
+) -> dict[str, Any]:
+    if one_thread:
+        torch.set_num_threads(1)  # a process of several
+    run = load_run(folder, mirror=mirror, device=device, network=network)
+    first = None if cascade is None else load_run(cascade, mirror=mirror, device=device)
+    both = None if first is None else _cascade(first, run)
+    boxes: dict[str, Any] = {}
+    bar = tqdm(total=len(cases), desc="predicting", unit="case", disable=None if progress else True)
+    with bar:
+        for name, files, mask in cases:
+            try:
+                image, like = read_case(files, run.plan)
+                slices = torch.from_numpy(image).transpose(0, 1).contiguous()
+                if both is not None:
+                    logits, box = both(slices), both.boxes[0]
+                elif mask is not None:
+                    box = _reference_box(mask, run)
+                    logits = segment_crops(_on_crops(run), slices, [box] * len(slices))
+                else:
+                    logits, box = run.predictor(slices), None
+            except ValueError as error:
+                raise ValueError(f"case {name}: {error}") from None
+            if box is not None:
+                boxes[name] = [list(box.start), list(box.stop)]
+            write_prediction(logits.transpose(0, 1), like, run.plan, out / f"{name}.nii.gz")
+            bar.update()
+    counts = (0, 0) if both is None else (both.num_fallbacks, both.num_cut)
+    return {"boxes": boxes, "fallbacks": counts[0], "cut": counts[1]}
+
+
+def _on_crops(run: Run) -> Callable[[Tensor], Tensor]:
+    """Return the run's network for crops (Z, C, *crop_size) of a case, standardised by themselves."""
+
+    def segment(crops: Tensor) -> Tensor:
+        mean = crops.mean(dim=(0, 2, 3), keepdim=True)
+        spread = crops.std(dim=(0, 2, 3), keepdim=True, correction=0).clamp(min=1e-8)
+        return run.predictor((crops - mean) / spread)
+
+    return segment
+
+
+def _cascade(first: Run, second: Run) -> Cascade:
+    """Return both networks as one, for all slices of a case at a time."""
+    if len(first.about["channels"]) != len(second.about["channels"]) or first.plan.axis != second.plan.axis:
+        raise ValueError("cascade: both runs must be of images with the same channels and slice axis")
+    if first.crop_size is not None:
+        raise ValueError("cascade: the first run must see whole images, this one was trained on crops")
+    assert second.crop_size is not None
+    zoom = [theirs / ours for theirs, ours in zip(second.plan.spacing, first.plan.spacing, strict=True)]
+
+    def locate(slices: Tensor) -> Tensor:
+        size = [round(length * factor) for length, factor in zip(slices.shape[2:], zoom, strict=True)]
+        if size == list(slices.shape[2:]):
+            return first.predictor(slices)
+        logits = first.predictor(F.interpolate(slices, size=size, mode="bilinear"))
+        return F.interpolate(logits, size=slices.shape[2:], mode="bilinear")
+
+    return Cascade(locate, _on_crops(second), second.crop_size, shared=True)
+
+
+def _reference_box(mask: Path, run: Run) -> Box:
+    """Return the crop around a reference mask, as in training."""
+    assert run.crop_size is not None
+    found = mask_in_plan(read_mask(mask), run.plan)
+    box = Box.around(found, ndim=2) if found.any() else Box((0, 0), found.shape[1:])
+    return box.resized(run.crop_size)

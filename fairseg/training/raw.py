@@ -1,0 +1,87 @@
+"""nnU-Net's raw layout: which cases there are, which files each has, what the labels are called."""
+
+import json
+import logging
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+from fairseg.metrics.images import find_masks, read_dataset_labels
+from fairseg.metrics.wording import counted, listed
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RawDataset:
+    """The training part of a dataset on disk.
+
+    Attributes:
+        folder: with dataset.json, imagesTr and labelsTr.
+        channels: names of the channels, such as ("cine MRI",).
+        labels: name -> value, 1 to L, without background.
+        images: case -> one file a channel.
+        masks: case -> file.
+    """
+
+    folder: Path
+    channels: tuple[str, ...]
+    labels: dict[str, int]
+    images: dict[str, tuple[Path, ...]]
+    masks: dict[str, Path]
+
+
+def read_raw(folder: str | Path) -> RawDataset:
+    """Find the files of a dataset in nnU-Net v2's raw layout.
+
+    Raises:
+        ValueError: a file or folder is not there, labels are not 1 to L, an image has no mask or a mask
+            no image; the message names them.
+    """
+    place = Path(folder)
+    try:
+        about = json.loads((place / "dataset.json").read_text(encoding="utf-8"))
+        channels = tuple(str(name) for name in about["channel_names"].values())
+    except OSError as error:
+        raise ValueError(f"{place / 'dataset.json'} cannot be read: {error.strerror}") from None
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise ValueError(
+            f'{place / "dataset.json"} must hold "channel_names" as nnU-Net writes them: {error!r}'
+        ) from None
+    labels = read_dataset_labels(place) or {}
+    if sorted(labels.values()) != list(range(1, len(labels) + 1)) or not labels:
+        raise ValueError(f"{place / 'dataset.json'}: labels must be 1, 2, 3, ..., got {labels}")
+    images = find_images(place / "imagesTr", len(channels))
+    masks = find_masks(place / "labelsTr", "labelsTr")
+    if without := sorted(images.keys() - masks.keys()):
+        raise ValueError(f"{place / 'labelsTr'} has no mask for {listed(without)}")
+    if without := sorted(masks.keys() - images.keys()):
+        raise ValueError(f"{place / 'imagesTr'} has no image for {listed(without)}")
+    labels = dict(sorted(labels.items(), key=lambda item: item[1]))
+    return RawDataset(place, channels, labels, images, masks)
+
+
+def find_images(folder: Path, num_channels: int) -> dict[str, tuple[Path, ...]]:
+    """Return case -> its files, one a channel, of a folder with CASE_0000, CASE_0001, ...
+
+    Raises:
+        ValueError: the folder is none, or a case has another number of channels.
+    """
+    found: dict[str, dict[int, Path]] = defaultdict(dict)
+    others = []
+    for name, path in find_masks(folder, "images").items():
+        case, _, channel = name.rpartition("_")
+        if case and len(channel) == 4 and channel.isdecimal():
+            found[case][int(channel)] = path
+        else:
+            others.append(path.name)
+    if others:
+        raise ValueError(
+            f"{folder}: images must be named CASE_0000 and so on by channel, got {listed(others)}"
+        )
+    for case, files in found.items():
+        if sorted(files) != list(range(num_channels)):
+            asked = f"{counted(num_channels, 'channel')}, 0000 to {num_channels - 1:04d}"
+            got = ", ".join(f"{channel:04d}" for channel in sorted(files))
+            raise ValueError(f"{folder}: case {case} must have {asked}, got {got}")
+    return {case: tuple(files[n] for n in range(num_channels)) for case, files in sorted(found.items())}

@@ -1,0 +1,109 @@
+"""What a training leaves to read: a bar, a line an epoch, TensorBoard if it is there, curves at the end."""
+
+import json
+import os
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+from tqdm.auto import tqdm
+
+from fairseg.report.files import write_files
+
+LOG = "log.jsonl"
+CURVES = "curves.png"
+
+
+class Record:
+    """The log of a run: one JSON line an epoch in `log.jsonl`, and TensorBoard's events beside it.
+
+    Args:
+        folder: of the run.
+        epochs: how many are already done; what an interrupted run wrote beyond them is dropped.
+        total: steps of the whole run.
+        done: steps done.
+        progress: show a bar on stderr if it is a terminal.
+    """
+
+    def __init__(self, folder: Path, *, epochs: int, total: int, done: int, progress: bool) -> None:
+        self.folder = folder
+        self.lines = read_log(folder)[:epochs]
+        text = "".join(json.dumps(line) + "\n" for line in self.lines)
+        write_files(folder, {LOG: text})
+        self.file = (folder / LOG).open("a", encoding="utf-8")
+        hidden = None if progress else True
+        self.bar = tqdm(total=total, initial=done, desc="training", unit="step", disable=hidden)
+        self.board: Any = None
+        try:
+            from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415  (only if it is installed)
+
+            self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=epochs)
+        except ImportError:
+            pass
+
+    def step(self) -> None:
+        """Count a step on the bar."""
+        self.bar.update()
+
+    def epoch(self, line: dict[str, Any]) -> None:
+        """Keep what an epoch has shown."""
+        self.lines.append(line)
+        self.file.write(json.dumps(line) + "\n")
+        self.file.flush()
+        os.fsync(self.file.fileno())
+        dice = {name: value for name, value in line["dice"].items() if value is not None}
+        shown = {name: f"{value:.3f}" for name, value in dice.items()}
+        self.bar.set_postfix({"loss": f"{line['loss']:.3f}", **shown})
+        if self.board is not None:
+            self.board.add_scalar("loss", line["loss"], line["epoch"])
+            self.board.add_scalars("dice", dice, line["epoch"])
+
+    def close(self, names: Sequence[str]) -> None:
+        """End the bar, and draw the curves of what was logged."""
+        self.bar.close()
+        self.file.close()
+        if self.board is not None:
+            self.board.close()
+        if self.lines:
+            write_files(self.folder, {CURVES: draw_curves(self.lines, names)})
+
+
+def read_log(folder: Path) -> list[dict[str, Any]]:
+    """Return the lines of a run's log, in the order of the epochs; a line cut short is left out."""
+    lines = []
+    try:
+        text = (folder / LOG).read_text(encoding="utf-8")
+    except OSError:
+        return []
+    for line in text.splitlines():
+        try:
+            lines.append(json.loads(line))
+        except ValueError:
+            break
+    return lines
+
+
+def draw_curves(lines: Sequence[dict[str, Any]], names: Sequence[str]) -> bytes:
+    """Return a PNG of the training loss and of the validation Dice by group, over the epochs."""
+    figure = Figure(figsize=(9.0, 3.6), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    epochs = [line["epoch"] + 1 for line in lines]
+    style: dict[str, Any] = {"marker": "o", "ms": 3} if len(lines) <= 30 else {}
+    left.plot(epochs, [line["loss"] for line in lines], color="#22313f", **style)
+    left.set(xlabel="epoch", ylabel="training loss")
+    for name in names:
+        values = [line["dice"].get(name) for line in lines]
+        if any(value is not None for value in values):
+            shown = [float("nan") if value is None else value for value in values]
+            right.plot(epochs, shown, label=name, **style)
+    right.set(xlabel="epoch", ylabel="validation DSC, median", ylim=(0.0, 1.0))
+    if right.lines:
+        right.legend(frameon=False, loc="lower right")
+    for ax in (left, right):
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.grid(color="#dfe4e8", lw=0.7)
+    file = BytesIO()
+    figure.savefig(file, format="png", dpi=120)
+    return file.getvalue()

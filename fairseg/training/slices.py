@@ -1,0 +1,184 @@
+"""What the network trains on: patches of slices, a third of them forced onto foreground.
+
+A sample is one slice of a case. Everything random about a sample follows from the seed and the number of its
+draw alone, so neither the number of worker processes nor an interruption changes what is drawn.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from fairseg.crop import Box, crop
+from fairseg.samplers import GroupBatchSampler
+from fairseg.training.augment import MARGIN, make_augmentation, seeded
+from fairseg.training.prepare import Case, Floats, Labels, zscore
+
+Draw = tuple[int, int, bool]  # index of the slice, number of the draw, whether it is forced onto foreground
+
+
+@dataclass(frozen=True)
+class View:
+    """How much of a case is seen: all of it, or a crop of one size around its reference mask.
+
+    A crop is standardised by itself, so that nothing outside it has a say in its brightness.
+
+    Attributes:
+        size: of the crop in plane, or `None` for whole slices.
+    """
+
+    size: tuple[int, int] | None = None
+
+    def box(self, case: Case) -> Box:
+        """Return what is seen of a case, in plane; without foreground, the middle of the image."""
+        whole = Box((0, 0), case.shape[1:])
+        if self.size is None:
+            return whole
+        return (case.box or whole).resized(self.size)
+
+    def image(self, case: Case) -> Floats:
+        """Return the image (C, Z, y, x) as it is seen."""
+        if self.size is None:
+            return case.image()
+        seen = crop(np.asarray(case.image()), self.box(case))
+        return np.stack([zscore(channel) for channel in seen])
+
+    def mask(self, case: Case) -> Labels:
+        """Return the mask (Z, y, x) as it is seen."""
+        return case.mask() if self.size is None else crop(np.asarray(case.mask()), self.box(case))
+
+
+class Slices(Dataset[tuple[Tensor, Tensor, int, int]]):
+    """Patches of the slices of some cases; index it with what `draws` yields.
+
+    Args:
+        cases: prepared cases.
+        groups: group id of each case, -1 for unknown.
+        view: whole slices or crops.
+        patch_size: (y, x) pixels; where a slice is smaller, 0, its mean, lies around it.
+        seed: with the number of a draw it decides about all that is random.
+        augment: whether patches are augmented.
+        elastic: with elastic deformation.
+
+    Attributes:
+        case: position of each sample's case, (N,).
+        slice: number of each sample's slice, (N,).
+        group: group id of each sample, (N,).
+    """
+
+    def __init__(
+        self,
+        cases: Sequence[Case],
+        groups: npt.NDArray[np.int64],
+        view: View,
+        patch_size: tuple[int, int],
+        *,
+        seed: int,
+        augment: bool = True,
+        elastic: bool = False,
+    ) -> None:
+        self.cases, self.view, self.patch_size, self.seed = list(cases), view, patch_size, seed
+        depth = [case.shape[0] for case in self.cases]
+        self.case = np.repeat(np.arange(len(depth)), depth)
+        self.slice = np.concatenate([np.arange(number) for number in depth])
+        self.group = np.asarray(groups)[self.case]
+        self.augmentation = make_augmentation(patch_size, elastic=elastic) if augment else None
+        self.reach = tuple(int(length * MARGIN) if augment else length for length in patch_size)
+        self.scale = None if view.size is None else [_mean_and_spread(view, case) for case in self.cases]
+
+    def __len__(self) -> int:
+        return len(self.case)
+
+    def __getitem__(self, draw: Draw) -> tuple[Tensor, Tensor, int, int]:
+        """Return image (C, y, x), target (y, x), group id, and position of the case."""
+        index, number, forced = draw
+        random = np.random.default_rng((self.seed, number))
+        position, z = int(self.case[index]), int(self.slice[index])
+        case = self.cases[position]
+        label = 0
+        if forced and case.slices:  # another slice of the case, if this one lacks the label
+            label = int(random.choice(list(case.slices)))
+            z = z if z in case.slices[label] else int(random.choice(case.slices[label]))
+        image, mask = self._slice(position, z)
+        start = self._start(mask, label, random)
+        box = Box(start, tuple(low + length for low, length in zip(start, self.patch_size, strict=True)))
+        box = _centred(box, self.reach)
+        part, target = torch.from_numpy(crop(image, box)), torch.from_numpy(crop(mask, box).astype(np.int16))
+        if self.augmentation is not None:
+            with seeded(int(random.integers(2**63))):
+                seen = self.augmentation(image=part, segmentation=target[None])
+            part, target = seen["image"], seen["segmentation"][0]
+        return part.contiguous(), target.long(), int(self.group[index]), position
+
+    def _slice(self, position: int, z: int) -> tuple[Floats, Labels]:
+        """Return one slice as it is seen: image (C, y, x) and mask (y, x)."""
+        case = self.cases[position]
+        image, mask = case.image()[:, z], case.mask()[z]
+        if self.scale is None:
+            return np.array(image), np.array(mask)
+        box, (mean, spread) = self.view.box(case), self.scale[position]
+        return (crop(np.array(image), box) - mean) / spread, crop(np.array(mask), box)
+
+    def _start(self, mask: Labels, label: int, random: np.random.Generator) -> tuple[int, ...]:
+        """Return where the patch begins: around a pixel of a label, or anywhere for label 0."""
+        pixel = None
+        if label:
+            places = np.flatnonzero(mask == label)
+            if places.size:
+                pixel = np.unravel_index(int(random.choice(places)), mask.shape)
+        start = []
+        for axis, (size, length) in enumerate(zip(mask.shape, self.patch_size, strict=True)):
+            most = size - length
+            if most <= 0:
+                start.append(most // 2)  # the slice lies in the middle of the patch
+            elif pixel is None:
+                start.append(int(random.integers(most + 1)))
+            else:
+                start.append(int(np.clip(pixel[axis] - length // 2, 0, most)))
+        return tuple(start)
+
+
+class Draws:
+    """A sampler's batches as draws: numbered, and the last share of each batch forced onto foreground.
+
+    A sample's place in a batch says nothing about its group, so forcing does not either.
+
+    Args:
+        sampler: yields batches of indices.
+        foreground: share of the batch, rounded.
+    """
+
+    def __init__(self, sampler: GroupBatchSampler, foreground: float) -> None:
+        self.sampler = sampler
+        self.forced = round(sampler.batch_size * foreground)
+
+    def __len__(self) -> int:
+        return len(self.sampler)
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        """Yield the batches of an epoch."""
+        size = self.sampler.batch_size
+        before = self.sampler.epoch * len(self.sampler) * size
+        for step, batch in enumerate(self.sampler):
+            first = before + step * size
+            yield [(index, first + n, n >= size - self.forced) for n, index in enumerate(batch)]
+
+
+def _centred(box: Box, size: Sequence[int]) -> Box:
+    """Return a box of another size whose middle is the same pixel that the augmentation takes as middle."""
+    start = tuple(
+        low + (high - low) // 2 - length // 2
+        for low, high, length in zip(box.start, box.stop, size, strict=True)
+    )
+    return Box(start, tuple(low + length for low, length in zip(start, size, strict=True)))
+
+
+def _mean_and_spread(view: View, case: Case) -> tuple[Floats, Floats]:
+    """Return mean and standard deviation of each channel of a crop, (C, 1, 1)."""
+    seen = crop(np.asarray(case.image()), view.box(case)).astype(np.float64)
+    mean, spread = seen.mean(axis=(1, 2, 3)), np.maximum(seen.std(axis=(1, 2, 3)), 1e-8)
+    return tuple(value.astype(np.float32)[:, None, None] for value in (mean, spread))
