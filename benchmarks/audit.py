@@ -27,7 +27,7 @@ import SimpleITK as sitk
 from tabulate import tabulate
 
 from fairseg.cohort import read_cohort
-from fairseg.datasets.demo import write_demo
+from fairseg.datasets.example import write_example
 from fairseg.groups import Groups
 from fairseg.metrics import evaluate
 from fairseg.report import write_report
@@ -51,7 +51,7 @@ def main() -> None:
         true = "labelsTr"
         if not data.is_dir():
             data, by, reference, true = Path(folder, "demo"), "sex", "M", "references"
-            write_demo(data)
+            write_example(data)
         folders = data / "predictions", data / true
         files = [str(path) for place in folders for path in sorted(place.glob("*.nii.gz"))]
         out = Path(folder, "report")

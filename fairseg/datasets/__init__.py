@@ -1,1 +1,1 @@
-"""Data that fairseg makes itself: the phantom cohort, and the masks of `fairseg demo`."""
+"""Data that fairseg makes itself: the phantom cohort, and an example of masks to audit."""

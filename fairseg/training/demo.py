@@ -5,7 +5,7 @@ are trained with and without mitigation, and all are scored on the same test sub
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,29 +47,38 @@ FIRST = "Oversampling"  # the arm that says where to crop
 
 
 def run_demo(
-    out: Path, *, seed: int = 0, tell: Callable[[str], None] = lambda _: None
+    out: Path,
+    *,
+    seed: int = 0,
+    settings: Settings = SETTINGS,
+    subjects: Mapping[str, int] | None = None,
+    test_subjects: int = 30,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> dict[str, pd.DataFrame]:
     """Make the cohort, train and predict with every arm, and score them on the test subjects.
 
     Args:
         out: folder; `phantom` in it is the cohort, `runs` and `predictions` hold the arms.
         seed: of the cohort and of the trainings.
+        settings: what all arms share.
+        subjects: training subjects of each group; default: those of `write_phantom`.
+        test_subjects: test subjects of each group.
         tell: called with a line before each stage.
 
     Returns:
         The scores of each arm.
     """
     cohort = out / "phantom"
-    tell("1/4 Making a cohort of cardiac MR, 120 White and 8 Black subjects to train on ...")
-    write_phantom(cohort, seed=seed)
+    tell("1/4 Making a cohort of cardiac MR, with few people of one group to train on")
+    write_phantom(cohort, subjects=subjects, test_subjects=test_subjects, seed=seed)
     workers = min(os.cpu_count() or 1, len(ARMS))
-    tell(f"2/4 Training {len(ARMS)} networks for {SETTINGS.epochs * SETTINGS.steps} steps each ...")
-    load_data(cohort, SETTINGS.with_(workers=workers), out / "prepared")  # which all of them share
-    jobs = [(cohort, out, name, seed) for name in ARMS]
+    tell(f"2/4 Training {len(ARMS)} networks for {settings.epochs * settings.steps} steps each: minutes")
+    load_data(cohort, settings.with_(workers=workers), out / "prepared")  # which all of them share
+    jobs = [(cohort, out, name, settings.with_(seed=seed, **ARMS[name])) for name in ARMS]
     list(run_all(_train, jobs, workers))
-    tell("3/4 Segmenting the test subjects ...")
+    tell("3/4 Segmenting the test subjects")
     list(run_all(_predict, [(cohort, out, name) for name in ARMS], workers))
-    tell("4/4 Scoring and comparing ...")
+    tell("4/4 Scoring and comparing")
     table = read_cohort(cohort / "groups.csv")
     tested = table[table["split"] == "test"]
     return {
@@ -92,9 +101,8 @@ def folder(arm: str) -> str:
     return "-".join(arm.lower().replace("+", " ").split())
 
 
-def _train(cohort: Path, out: Path, arm: str, seed: int) -> None:
+def _train(cohort: Path, out: Path, arm: str, settings: Settings) -> None:
     torch.set_num_threads(1)
-    settings = SETTINGS.with_(seed=seed, **ARMS[arm])
     train(cohort, out / "runs" / folder(arm), settings, prepared=out / "prepared")
 
 

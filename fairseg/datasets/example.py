@@ -23,7 +23,7 @@ _SEXES = ["M"] * 18 + ["F"] * 9 + [""]
 _ERROR = {"M": 5.0, "F": 9.0, "": 5.0}  # the most that a boundary moves, mm
 
 
-def write_demo(folder: str | Path, *, seed: int = 0) -> None:
+def write_example(folder: str | Path, *, seed: int = 0) -> None:
     """Write 28 subjects, two frames each: `predictions/`, `references/`, dataset.json, groups.csv.
 
     The same seed gives the same masks. Files of the same names are replaced.
