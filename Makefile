@@ -1,4 +1,4 @@
-# make demo   install, make a small cohort, audit it
+# make demo   install, make a cohort, train with and without mitigation, compare
 # make test   install, run the tests
 # make lint   install, check style and types
 # make bench  install, measure speed and memory beside other libraries
@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 
 .PHONY: demo test lint bench clean
 
-demo: $(VENV)/.installed
+demo: $(VENV)/.installed-train
 	$(BIN)/fairseg demo --out demo
 
 test: $(VENV)/.installed-test
