@@ -21,10 +21,6 @@ from fairseg.metrics.work import VOXELS, Job, Result, run
 logger = logging.getLogger(__name__)
 
 _MOST_ERRORS = 5  # of skipped cases that are told; all of them stand in the result
-_MEANING = {
-    "has unexpected scales in sform": "the affine (sform) has another scale than the voxel sizes "
-    "(pixdim); the voxel sizes were used as spacing",
-}
 
 
 def evaluate(
@@ -218,7 +214,7 @@ def _notes(results: Iterable[Result]) -> list[str]:
             said = f"values in a {kind} that are no label, not scored: {listed(values, 10)}"
             strays.setdefault(said, []).append(result.case)
         for message in result.messages:
-            heard.setdefault(_MEANING.get(message, message), []).append(result.case)
+            heard.setdefault(message, []).append(result.case)
     notes = [f"{said} ({counted(len(cases), 'case')}: {listed(cases)})" for said, cases in strays.items()]
     for said, cases in heard.items():
         notes.append(f"image reader: {said} ({counted(len(cases), 'file')}, first of case {cases[0]})")

@@ -27,6 +27,12 @@ EXTENSIONS = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd", ".png")
 
 _READERS = {".nii": "NiftiImageIO", ".gz": "NiftiImageIO"}  # named, ITK need not try all it has
 
+# What ITK means, where it does not say it.
+_MEANING = {
+    "has unexpected scales in sform": "the affine (sform) has another scale than the voxel sizes "
+    "(pixdim); the voxel sizes were used as spacing",
+}
+
 # Grids may differ by rounding (NIfTI stores float32), by no more.
 _SPACING_RTOL = 1e-4
 _ORIGIN_ATOL = 1e-3  # of a voxel
@@ -237,8 +243,8 @@ def _short(numbers: tuple[float, ...]) -> str:
 
 def _tidy(message: str, path: Path) -> str:
     """Return what an ITK message says, without the source line, the address and the file's name."""
-    said = message.replace(str(path), "")
-    return _without_addresses(said)
+    said = _without_addresses(message.replace(str(path), ""))
+    return _MEANING.get(said, said)
 
 
 @lru_cache(maxsize=256)

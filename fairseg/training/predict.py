@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ from fairseg.training.prepare import (
     plan_from_dict,
     read_case,
     run_all,
+    tell_messages,
     write_prediction,
 )
 from fairseg.training.raw import find_images
@@ -168,6 +170,7 @@ def predict(
         for part in parts
     ]
     results = list(run_all(_predict_part, jobs, workers))
+    tell_messages(Counter(message for result in results for message in result["messages"]))
     total: dict[str, Any] = {"cases": len(names)}
     if cropped:
         boxes = {name: box for result in results for name, box in result["boxes"].items()}
@@ -200,6 +203,7 @@ def _predict_part(
     first = None if cascade is None else load_run(cascade, mirror=mirror, device=device)
     both = None if first is None else _cascade(first, run)
     boxes: dict[str, Any] = {}
+    messages: list[str] = []
     bar = tqdm(total=len(cases), desc="predicting", unit="case", disable=None if progress else True)
     with bar:
         for name, files, mask in cases:
@@ -217,10 +221,11 @@ def _predict_part(
                 raise ValueError(f"case {name}: {error}") from None
             if box is not None:
                 boxes[name] = [list(box.start), list(box.stop)]
+            messages += like.messages
             write_prediction(logits.transpose(0, 1), like, run.plan, out / f"{name}.nii.gz")
             bar.update()
     counts = (0, 0) if both is None else (both.num_fallbacks, both.num_cut)
-    return {"boxes": boxes, "fallbacks": counts[0], "cut": counts[1]}
+    return {"boxes": boxes, "messages": messages, "fallbacks": counts[0], "cut": counts[1]}
 
 
 def _on_crops(run: Run) -> Callable[[Tensor], Tensor]:

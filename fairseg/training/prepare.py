@@ -24,6 +24,7 @@ from tqdm.auto import tqdm
 
 from fairseg.crop import Box
 from fairseg.metrics.images import Mask, check_same_grid, itk_messages, read_mask
+from fairseg.metrics.wording import counted
 from fairseg.report.files import check_writable, write_files
 from fairseg.training.raw import RawDataset
 
@@ -126,9 +127,14 @@ def prepare(
             write_files(folder, {f"{name}.json": json.dumps(about)})
             said.update(messages)
             bar.update()
-    for message, number in said.items():
-        logger.warning("%s (%d of %d files)", message, number, 2 * len(jobs))
+    tell_messages(said)
     return {name: _case(folder, name, _record(folder, name)) for name in records}
+
+
+def tell_messages(said: Counter[str]) -> None:
+    """Log what the image reader had to say, each message once."""
+    for message, number in said.items():
+        logger.warning("image reader: %s (%s)", message, counted(number, "file"))
 
 
 def run_all(function: Any, jobs: Sequence[tuple[Any, ...]], workers: int) -> Any:
