@@ -174,7 +174,7 @@ phantom = _options(
         type=_GroupSize(),
         multiple=True,
         metavar="GROUP=N",
-        default=["White=120", "Black=8"],
+        default=["White=240", "Black=8"],
         show_default=True,
         help="Training subjects of a group, repeated for each; the last looks most different from the first.",
     ),

@@ -55,7 +55,7 @@ class Shift:
         return replace(self, **dict.fromkeys(names, 0.0))
 
 
-SHIFT = Shift(fat=17.0, vessels=3.0, chest=0.06, brightness=0.08, heart=0.03)
+SHIFT = Shift(fat=24.0, vessels=5.0, chest=0.06, brightness=0.08, heart=0.03)
 
 
 def write_phantom(
@@ -80,7 +80,7 @@ def write_phantom(
 
     Args:
         folder: where to write; files of the same names are replaced.
-        subjects: group -> training subjects; default 120 White and 8 Black.
+        subjects: group -> training subjects; default 240 White and 8 Black.
         test_subjects: test subjects of each group.
         shift: how the last group differs from the first.
         shape: pixels of a slice (y, x).
@@ -91,7 +91,7 @@ def write_phantom(
     Raises:
         ValueError: an argument is not as said, or the folder cannot be written.
     """
-    counts = dict(subjects) if subjects is not None else {"White": 120, "Black": 8}
+    counts = dict(subjects) if subjects is not None else {"White": 240, "Black": 8}
     if not counts or any(isinstance(n, bool) or not isinstance(n, int) or n < 0 for n in counts.values()):
         raise ValueError(f"subjects must be group -> number of subjects, got {subjects}")
     if wrong := [name for name in counts if not isinstance(name, str) or not name.strip()]:
@@ -176,7 +176,7 @@ def _person(shift: Shift, random: np.random.Generator) -> tuple[Body, Scan, list
         noise=float(random.gamma(6.0, 0.012)),
         blur=float(random.uniform(0.8, 3.5)),
         bias=float(random.uniform(0.05, 0.35)),
-        jitter=float(random.gamma(5.0, 0.12)),
+        jitter=float(random.gamma(5.0, 0.1)),
     )
     weight = bmi * (tall / 100.0) ** 2
     return body, scan, [sex, f"{age:.0f}", f"{tall:.0f}", f"{weight:.0f}"]
