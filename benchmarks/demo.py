@@ -28,7 +28,12 @@ def measure(seed: int, folder: Path) -> dict[str, tuple[float, float, float, flo
         table = summarize(scores, Groups.from_table(scores, by="group"), reference=REFERENCE)[0].table
         (other,) = (name for name in table.columns if name not in (REFERENCE, "All"))
         dice = table.loc["Median DSC"]
-        found[arm] = (dice[REFERENCE], dice[other], table.loc["Fairness gap", other], table.loc[P_VALUE, other])
+        found[arm] = (
+            dice[REFERENCE],
+            dice[other],
+            table.loc["Fairness gap", other],
+            table.loc[P_VALUE, other],
+        )
     return found
 
 

@@ -55,7 +55,7 @@ class Shift:
         return replace(self, **dict.fromkeys(names, 0.0))
 
 
-SHIFT = Shift(fat=24.0, vessels=5.0, chest=0.06, brightness=0.08, heart=0.03)
+SHIFT = Shift(fat=30.0, vessels=6.0, chest=0.06, brightness=0.08, heart=0.03)
 
 
 def write_phantom(

@@ -1,9 +1,24 @@
 """From the scores table to what people read: summary tables, plots, an HTML page.
 
-`summarize` gives the tables as pandas DataFrames; `write_report` writes everything into a folder.
+`summarize` gives the tables as pandas DataFrames; `write_report` writes everything into a folder;
+`write_comparison` does so for several models side by side.
 """
 
+from fairseg.report.comparison import (
+    Comparison,
+    compare_models,
+    comparison_to_terminal,
+    write_comparison,
+)
 from fairseg.report.page import write_report
 from fairseg.report.summary import Summary, summarize
 
-__all__ = ["Summary", "summarize", "write_report"]
+__all__ = [
+    "Comparison",
+    "Summary",
+    "compare_models",
+    "comparison_to_terminal",
+    "summarize",
+    "write_comparison",
+    "write_report",
+]

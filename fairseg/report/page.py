@@ -94,7 +94,8 @@ def _size(scores: pd.DataFrame, labels: int) -> str:
 
 
 @cache
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Return the templates, in which every name is escaped."""
     return Environment(
         loader=PackageLoader("fairseg", "report"),
         autoescape=True,
@@ -113,7 +114,7 @@ def _page(
 ) -> str:
     overall = summaries[0]
     return (
-        _environment()
+        environment()
         .get_template("report.html.j2")
         .render(
             version=__version__,

@@ -22,7 +22,7 @@ from fairseg.metrics import split_by_group
 from fairseg.report.render import plain
 from fairseg.report.summary import TITLES, Summary
 
-_INK = "#22313f"
+INK = "#22313f"
 _LINE = "#c0392b"
 _REFERENCE = "#d5dbe1"
 _BOXES = (
@@ -45,15 +45,15 @@ _WIDEST = 9.8  # inches of a figure, which the page then need not shrink, nor it
 _LABELS = 7.0  # inches for the boxes of each label
 _PANEL = 8.6  # inches for the boxes of a panel; names that need more stand at an angle
 _LINE_LENGTH = 16  # letters of a name, after which it is broken
-_STYLE: dict[Any, Any] = {
+STYLE: dict[Any, Any] = {
     "font.size": 10,
-    "axes.edgecolor": _INK,
-    "axes.labelcolor": _INK,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
-    "text.color": _INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "text.color": INK,
     "svg.fonttype": "none",  # text stays text: any script, to be found and read aloud
     "svg.hashsalt": "fairseg",  # the same scores give the same file
 }
@@ -62,7 +62,7 @@ _STYLE: dict[Any, Any] = {
 def plot_overall(summary: Summary) -> Figure:
     """Plot every metric of one summary, one panel each, one box a group; no wider than a page."""
     metrics = [name for name in TITLES if name in summary.subjects]
-    names = [_wrapped(name) for name in summary.groups.names]
+    names = [wrapped(name) for name in summary.groups.names]
     slot = max(0.8, 0.095 * max(len(line) for lines in names for line in lines) + 0.1)
     turned = len(names) * slot > _PANEL
     turn: dict[str, Any] = {}
@@ -76,7 +76,7 @@ def plot_overall(summary: Summary) -> Figure:
         below = 0.075 * longest * math.sin(math.radians(angle)) + 0.3
         left = max(left, 0.075 * longest * math.cos(math.radians(angle)) - slot / 2)
         slot = min(slot, (_PANEL + 0.75 - left) / len(names))
-    with rc_context(_STYLE):
+    with rc_context(STYLE):
         figure, axes = _figure(
             len(metrics), width=len(names) * slot + 0.3, height=3.0, left=left, below=below
         )
@@ -100,7 +100,7 @@ def plot_labels(summaries: Sequence[Summary], metric: str) -> Figure:
     left = 0.3 + 0.085 * max(len(summary.structure) for summary in summaries)
     keys_wide = 0.085 * max(map(len, groups.names)) + 0.75
     columns = max(1, min(number, int((left + _LABELS) / keys_wide)))
-    with rc_context(_STYLE):
+    with rc_context(STYLE):
         figure, (ax,) = _figure(
             1,
             width=_LABELS,
@@ -111,7 +111,7 @@ def plot_labels(summaries: Sequence[Summary], metric: str) -> Figure:
         )
         for row, summary in enumerate(summaries):
             places = [row + step * (place - (number - 1) / 2) for place in range(number)]
-            _boxes(ax, summary, metric, places, 0.75 * step, "horizontal")
+            draw_boxes(ax, summary, metric, places, 0.75 * step, "horizontal")
             values = _values(summary, metric)
             if reference is not None and values[reference].size:
                 line = [float(np.median(values[reference]))] * 2
@@ -122,7 +122,7 @@ def plot_labels(summaries: Sequence[Summary], metric: str) -> Figure:
         ax.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
         ax.grid(axis="x", color="#dfe4e8", lw=0.7)
         ax.tick_params(axis="y", length=0)
-        keys = [Patch(facecolor=color, edgecolor=_INK) for color in _colors(number, reference)]
+        keys = [Patch(facecolor=color, edgecolor=INK) for color in colors(number, reference)]
         legend = figure.legend(
             keys,
             list(map(plain, groups.names)),
@@ -139,7 +139,7 @@ def plot_labels(summaries: Sequence[Summary], metric: str) -> Figure:
 def to_svg(figure: Figure) -> bytes:
     """Return a figure as an SVG file, its text as text."""
     file = BytesIO()
-    with rc_context(_STYLE), warnings.catch_warnings():
+    with rc_context(STYLE), warnings.catch_warnings():
         # Matplotlib measures with its own font; the viewer's has the letters that this one lacks.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure.savefig(file, format="svg", metadata={"Date": None})
@@ -173,7 +173,7 @@ def _figure(
 def _panel(ax: Axes, summary: Summary, metric: str) -> None:
     """Draw one box and the points of each group, and the line of the reference group's median."""
     values = _values(summary, metric)
-    _boxes(ax, summary, metric, list(range(len(values))), 0.55, "vertical")
+    draw_boxes(ax, summary, metric, list(range(len(values))), 0.55, "vertical")
     # The same jitter every time, drawn from no generator: golden-ratio steps fill the width evenly.
     for place, part in enumerate(values):
         if part.size <= _MOST_POINTS:
@@ -181,24 +181,25 @@ def _panel(ax: Axes, summary: Summary, metric: str) -> None:
             large: dict[str, Any] = (
                 {"ms": 4.5, "alpha": 0.8} if part.size < _FEWEST else {"ms": 3, "alpha": 0.45}
             )
-            ax.plot(place + jitter, part, "o", color=_INK, mew=0, zorder=3, **large)
+            ax.plot(place + jitter, part, "o", color=INK, mew=0, zorder=3, **large)
     if summary.reference is not None and values[summary.reference].size:
         ax.axhline(float(np.median(values[summary.reference])), ls="--", lw=1.1, color=_LINE, zorder=1)
     ax.set_xlim(-0.6, len(values) - 0.4)
 
 
-def _boxes(
+def draw_boxes(
     ax: Axes, summary: Summary, metric: str, places: Sequence[float], width: float, orientation: Any
 ) -> None:
+    """Draw a box for each group with subjects enough."""
     values = _values(summary, metric)
     shown = [number for number, part in enumerate(values) if part.size >= _FEWEST]
     points = orientation == "vertical" and max(map(len, values)) <= _MOST_POINTS
-    colors = _colors(len(values), summary.reference)
+    fills = colors(len(values), summary.reference)
     ax.set_axisbelow(True)
     if orientation == "horizontal":
-        for place, part, color in zip(places, values, colors, strict=True):
+        for place, part, color in zip(places, values, fills, strict=True):
             if 0 < part.size < _FEWEST:
-                ax.plot(part, [place] * part.size, "o", ms=5, mfc=color, mec=_INK, mew=0.8, zorder=3)
+                ax.plot(part, [place] * part.size, "o", ms=5, mfc=color, mec=INK, mew=0.8, zorder=3)
     if not shown:
         return
     boxes = ax.boxplot(
@@ -209,17 +210,17 @@ def _boxes(
         manage_ticks=False,
         patch_artist=True,
         showfliers=not points,  # where every subject is a point, they are there already
-        medianprops={"color": _INK, "linewidth": 1.6},
-        whiskerprops={"color": _INK},
-        capprops={"color": _INK},
-        boxprops={"edgecolor": _INK},
-        flierprops={"marker": "o", "markersize": 2.5, "markeredgecolor": _INK, "alpha": 0.5},
+        medianprops={"color": INK, "linewidth": 1.6},
+        whiskerprops={"color": INK},
+        capprops={"color": INK},
+        boxprops={"edgecolor": INK},
+        flierprops={"marker": "o", "markersize": 2.5, "markeredgecolor": INK, "alpha": 0.5},
     )
     for number, box in zip(shown, boxes["boxes"], strict=True):
-        box.set_facecolor(colors[number])
+        box.set_facecolor(fills[number])
 
 
-def _colors(number: int, reference: int | None) -> list[str]:
+def colors(number: int, reference: int | None) -> list[str]:
     """Return one colour a group, grey for the reference."""
     return [_REFERENCE if group == reference else _BOXES[group % len(_BOXES)] for group in range(number)]
 
@@ -230,7 +231,7 @@ def _values(summary: Summary, metric: str) -> list[Any]:
     )
 
 
-def _wrapped(name: str) -> list[str]:
+def wrapped(name: str) -> list[str]:
     """Return a group's name in short lines: each attribute of its own, long ones broken between words."""
     parts = plain(name).split(", ")
     return [

@@ -20,7 +20,7 @@ _WIDEST = 5  # groups that fit side by side into a terminal
 
 def cells(summary: Summary) -> pd.DataFrame:
     """Return the table as rounded text, its columns headed by group and number of subjects."""
-    text = [[_cell(measure, value) for value in row] for measure, row in _rows(summary)]
+    text = [[cell(measure, value) for value in row] for measure, row in _rows(summary)]
     return pd.DataFrame(text, index=summary.table.index, columns=headers(summary))
 
 
@@ -55,7 +55,7 @@ def to_terminal(summaries: Sequence[Summary]) -> str:
 
 def to_markdown(summaries: Sequence[Summary]) -> str:
     """Return the tables in GitHub's Markdown."""
-    return _stacked(summaries, "github", lambda title: f"## {title}", _markdown)
+    return _stacked(summaries, "github", lambda title: f"## {title}", markdown)
 
 
 def to_latex(summaries: Sequence[Summary]) -> str:
@@ -127,7 +127,8 @@ def _rows(summary: Summary) -> list[tuple[str, list[float]]]:
     ]
 
 
-def _cell(measure: str, value: float) -> str:
+def cell(measure: str, value: float) -> str:
+    """Return a value of a measure as rounded text, with a star where p is small."""
     if np.isnan(value):
         return NONE
     if is_count(measure):
@@ -180,7 +181,8 @@ def plain(text: str) -> str:
     return "".join(shown)
 
 
-def _markdown(text: str) -> str:
+def markdown(text: str) -> str:
+    """Return text with what Markdown would take for marks made safe."""
     for letter, code in (
         ("\\", "\\\\"),
         ("&", "&amp;"),

@@ -36,11 +36,12 @@ SETTINGS = Settings(
     device="cpu",
 )
 
-# Group DRO with the same loss of a sample as the others: else one would compare losses, not methods.
+# Group DRO on balanced batches, for which it is meant, and with the same loss of a sample as the others: else
+# one would compare losses, not methods.
 ARMS: dict[str, dict[str, Any]] = {
     "Baseline": {},
     "Oversampling": {"sampler": "oversampling"},
-    "Group DRO": {"loss": "group_dro", "base": "dice_ce"},
+    "Group DRO": {"sampler": "oversampling", "loss": "group_dro", "base": "dice_ce"},
     "Cascaded crop + oversampling": {"sampler": "oversampling", "crop": "reference"},
 }
 FIRST = "Oversampling"  # the arm that says where to crop

@@ -1,0 +1,74 @@
+"""Several models side by side: hand-worked medians and gaps, files, names that must be made safe."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from fairseg import Groups
+from fairseg.report import compare_models, comparison_to_terminal, write_comparison
+
+MEN, WOMEN = [0.90, 0.92, 0.94], [0.80, 0.84, 0.88]
+
+
+def scores(women: list[float], label: str = "LV") -> pd.DataFrame:
+    rows = [("M", value) for value in MEN] + [("F", value) for value in women]
+    return pd.DataFrame(
+        {"case": f"c{n}", "subject": f"s{n}", "sex": sex, "label": label, "dice": value, "hd": 10 - value}
+        for n, (sex, value) in enumerate(rows)
+    )
+
+
+def groups(table: pd.DataFrame) -> Groups:
+    return Groups.from_table(table, by="sex")
+
+
+def test_medians_and_gaps_are_those_worked_by_hand() -> None:
+    before, after = scores(WOMEN), scores([0.89, 0.91, 0.93])
+    found = compare_models({"before": before, "after": after}, groups(before), reference="M")
+    table = found.tables["Overall"]
+    assert list(table.index) == ["before", "after"]
+    assert table["Median DSC", "F"].tolist() == pytest.approx([0.84, 0.91])
+    assert table["Median DSC", "M"].tolist() == pytest.approx([0.92, 0.92])
+    assert table["IQR DSC", "M"].tolist() == pytest.approx([0.02, 0.02])
+    assert table["Fairness gap", ""].tolist() == pytest.approx([0.08, 0.01])
+    assert table["SER", ""].tolist() == pytest.approx([2.0, 0.09 / 0.08])
+    assert list(found.tables) == ["Overall", "LV"]
+
+
+def test_every_gap_stands_beside_the_dice_of_every_group() -> None:
+    table = scores(WOMEN)
+    text = comparison_to_terminal(compare_models({"one": table}, groups(table), reference="M"))
+    for shown in ("0.840", "0.920", "0.080", "Fairness gap", "DSC, F", "DSC, M"):
+        assert shown in text
+    assert "0.080 (" not in text  # only medians have a spread
+
+
+def test_the_folder_holds_page_table_and_figure(tmp_path: Path) -> None:
+    names = ["<b>a|b</b>", 'c, "d" & $e$']
+    tables = {name: scores(WOMEN) for name in names}
+    found = write_comparison(tables, groups(tables[names[0]]), tmp_path / "out")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        f"comparison.{kind}" for kind in ("html", "csv", "md", "svg")
+    }
+    page = (tmp_path / "out" / "comparison.html").read_text()
+    assert "<b>a" not in page
+    assert "&lt;b&gt;a|b&lt;/b&gt;" in page
+    assert "http://" not in page.replace("http://www.w3.org", "")
+    long = pd.read_csv(tmp_path / "out" / "comparison.csv")
+    assert set(long["model"]) == set(names)
+    gap = long[(long["measure"] == "Fairness gap") & (long["structure"] == "Overall")]["value"]
+    assert gap.tolist() == pytest.approx(found.tables["Overall"]["Fairness gap", ""].tolist())
+
+
+@pytest.mark.parametrize(
+    ("tables", "said"),
+    [
+        ({}, "at least one model"),
+        ({"a": scores(WOMEN), "b": scores(WOMEN[:2])}, "b and a were not scored on the same cases: c5"),
+        ({"a": scores(WOMEN), "b": scores(WOMEN, "RV")}, "b was scored on the labels RV, a on LV"),
+    ],
+)
+def test_models_that_cannot_be_compared_are_refused(tables: dict[str, pd.DataFrame], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        compare_models(tables, groups(scores(WOMEN)))
