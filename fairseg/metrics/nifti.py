@@ -67,7 +67,7 @@ def check_nifti(path: Path, voxels: npt.NDArray[Any]) -> None:
     if header.kind in _FLOATS:
         kind = header.order + _FLOATS[header.kind]
         if not np.isfinite(np.frombuffer(content, kind, header.voxels, header.start)).all():
-            raise ValueError(f"{path} must hold integer labels, got NaN or infinity")
+            raise ValueError(f"{path} must be finite everywhere, got NaN or infinity")
 
 
 def _parse(begin: bytes) -> _Header:

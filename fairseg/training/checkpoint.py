@@ -27,7 +27,7 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
         temporary.replace(path)
     except (OSError, RuntimeError) as error:
         kept = "the one before is kept" if path.exists() else "there is none before"
-        why = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        why = getattr(error, "strerror", None) or _first_line(error)
         raise RuntimeError(f"checkpoint {path} could not be written, {kept}: {why}") from error
     finally:
         with suppress(OSError):
@@ -45,10 +45,17 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise ValueError(f"{path} is not there: no checkpoint was written yet") from None
     except Exception as error:  # torch raises many kinds for a damaged file
-        raise ValueError(f"{path} is no whole checkpoint: {str(error).splitlines()[0]}") from error
+        raise ValueError(f"{path} is no whole checkpoint: {_first_line(error)}") from error
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise ValueError(f"{path} is no checkpoint of this version of fairseg")
     return state
+
+
+def seed_generators(seed: int) -> None:
+    """Seed the global generators: initial weights and networks with dropout draw from them."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002
+    torch.manual_seed(seed)
 
 
 def random_state() -> dict[str, Any]:
@@ -75,3 +82,7 @@ def restore_random_state(state: dict[str, Any]) -> None:
     torch.set_rng_state(state["torch"])
     if state["cuda"] and len(state["cuda"]) == torch.cuda.device_count():
         torch.cuda.set_rng_state_all(state["cuda"])
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -19,7 +19,13 @@ from fairseg.losses import DeepSupervision, ParetoMinimaxLoss
 from fairseg.losses.group_loss import GroupLoss
 from fairseg.metrics import fairness_gap
 from fairseg.report.files import check_writable, write_files
-from fairseg.training.checkpoint import load_checkpoint, random_state, restore_random_state, save_checkpoint
+from fairseg.training.checkpoint import (
+    load_checkpoint,
+    random_state,
+    restore_random_state,
+    save_checkpoint,
+    seed_generators,
+)
 from fairseg.training.data import Data, load_data
 from fairseg.training.inference import Predictor, dice_by_group, validate
 from fairseg.training.methods import make_loss, make_sampler
@@ -103,7 +109,7 @@ def train(
     )
 
     # The network, the loss of its outputs, the optimiser.
-    torch.manual_seed(settings.seed)
+    seed_generators(settings.seed)
     if network is None:
         network = make_network(
             len(data.raw.channels),
@@ -141,63 +147,61 @@ def train(
     about = describe(settings, data)
     write_files(out, {"run.json": json.dumps(about, indent=1) + "\n"})
     total = settings.epochs * settings.steps
-    record = Record(out, epochs=first, total=total, done=first * settings.steps, progress=progress)
+    with Record(out, epochs=first, total=total, done=first * settings.steps, progress=progress) as record:
+        for epoch in range(first, settings.epochs):
+            began = time.perf_counter()
+            network.train()
+            losses: list[Tensor] = []
+            unseen: list[tuple[int, Tensor]] = []  # steps whose loss was not yet looked at, and their cases
+            for step, (*batch, case) in enumerate(loader, start=epoch * settings.steps):
+                rate = settings.learning_rate * (1.0 - step / total) ** settings.poly_power
+                for parameters in optimizer.param_groups:
+                    parameters["lr"] = rate
+                image, target, group = (part.to(device, non_blocking=True) for part in batch)
+                with torch.autocast(device.type, autocast, enabled=autocast is not None):
+                    outputs = forward(image)
+                value = loss_of(loss, outputs, target, group)
+                optimizer.zero_grad(set_to_none=True)
+                scaler.scale(value).backward()  # type: ignore[no-untyped-call]
+                scaler.unscale_(optimizer)
+                nn.utils.clip_grad_norm_(network.parameters(), settings.clip)
+                scaler.step(optimizer)
+                scaler.update()
 
-    for epoch in range(first, settings.epochs):
-        began = time.perf_counter()
-        network.train()
-        losses: list[Tensor] = []
-        unseen: list[tuple[int, Tensor]] = []  # steps whose loss was not yet looked at, and their cases
-        for step, (*batch, case) in enumerate(loader, start=epoch * settings.steps):
-            rate = settings.learning_rate * (1.0 - step / total) ** settings.poly_power
-            for parameters in optimizer.param_groups:
-                parameters["lr"] = rate
-            image, target, group = (part.to(device, non_blocking=True) for part in batch)
-            with torch.autocast(device.type, autocast, enabled=autocast is not None):
-                outputs = forward(image)
-            value = loss_of(loss, outputs, target, group)
-            optimizer.zero_grad(set_to_none=True)
-            scaler.scale(value).backward()  # type: ignore[no-untyped-call]
-            scaler.unscale_(optimizer)
-            nn.utils.clip_grad_norm_(network.parameters(), settings.clip)
-            scaler.step(optimizer)
-            scaler.update()
+                losses.append(value.detach())
+                unseen.append((step, case))
+                if device.type != "cuda" or len(unseen) == _CHECK_EVERY:
+                    _check_finite(losses, unseen, data)
+                record.step()
+            _check_finite(losses, unseen, data)
 
-            losses.append(value.detach())
-            unseen.append((step, case))
-            if device.type != "cuda" or len(unseen) == _CHECK_EVERY:
-                _check_finite(losses, unseen, data)
-            record.step()
-        _check_finite(losses, unseen, data)
-
-        # Validation by group, on whole cases of held-out subjects.
-        scores = validate(predictor, data.validation.cases, data.view, labels)
-        line = {
-            "epoch": epoch,
-            "step": (epoch + 1) * settings.steps,
-            "learning_rate": rate,
-            "loss": float(torch.stack(losses).mean()),
-            **_summary(scores, data),
-            "seconds": round(time.perf_counter() - began, 3),
-        }
-        if isinstance(loss, ParetoMinimaxLoss):
-            _update_pareto(loss, line["dice"], data)
-        record.epoch(line)  # before the checkpoint: a resumed run drops lines beyond it
-        save_checkpoint(
-            out / CHECKPOINT,
-            {
-                "epoch": epoch + 1,
-                "run": about,
-                "network": network.state_dict(),
-                "loss": loss.state_dict(),
-                "optimizer": optimizer.state_dict(),
-                "scaler": scaler.state_dict(),
-                "sampler": sampler.state_dict(),
-                "random": random_state(),
-            },
-        )
-
-    record.close(data.groups.names)
+            # Validation by group, on whole cases of held-out subjects.
+            scores = validate(predictor, data.validation.cases, data.view, labels)
+            line = {
+                "epoch": epoch,
+                "step": (epoch + 1) * settings.steps,
+                "learning_rate": rate,
+                "loss": float(torch.stack(losses).mean()),
+                **_summary(scores, data),
+                "seconds": round(time.perf_counter() - began, 3),
+            }
+            if isinstance(loss, ParetoMinimaxLoss):
+                _update_pareto(loss, line["dice"], data)
+            record.epoch(line)  # before the checkpoint: a resumed run drops lines beyond it
+            save_checkpoint(
+                out / CHECKPOINT,
+                {
+                    "epoch": epoch + 1,
+                    "run": about,
+                    "network": network.state_dict(),
+                    "loss": loss.state_dict(),
+                    "optimizer": optimizer.state_dict(),
+                    "scaler": scaler.state_dict(),
+                    "sampler": sampler.state_dict(),
+                    "random": random_state(),
+                },
+            )
+        record.draw(data.groups.names)
     return record.lines
 
 

@@ -1,7 +1,6 @@
 """What a training leaves to read: a bar, a line an epoch, TensorBoard if it is there, curves at the end."""
 
 import json
-import os
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
@@ -32,7 +31,6 @@ class Record:
         self.lines = read_log(folder)[:epochs]
         text = "".join(json.dumps(line) + "\n" for line in self.lines)
         write_files(folder, {LOG: text})
-        self.file = (folder / LOG).open("a", encoding="utf-8")
         hidden = None if progress else True
         self.bar = tqdm(total=total, initial=done, desc="training", unit="step", disable=hidden)
         self.board: Any = None
@@ -50,9 +48,8 @@ class Record:
     def epoch(self, line: dict[str, Any]) -> None:
         """Keep what an epoch has shown."""
         self.lines.append(line)
-        self.file.write(json.dumps(line) + "\n")
-        self.file.flush()
-        os.fsync(self.file.fileno())
+        with (self.folder / LOG).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
         dice = {name: value for name, value in line["dice"].items() if value is not None}
         shown = {name: f"{value:.3f}" for name, value in dice.items()}
         self.bar.set_postfix({"loss": f"{line['loss']:.3f}", **shown})
@@ -60,14 +57,19 @@ class Record:
             self.board.add_scalar("loss", line["loss"], line["epoch"])
             self.board.add_scalars("dice", dice, line["epoch"])
 
-    def close(self, names: Sequence[str]) -> None:
-        """End the bar, and draw the curves of what was logged."""
-        self.bar.close()
-        self.file.close()
-        if self.board is not None:
-            self.board.close()
+    def draw(self, names: Sequence[str]) -> None:
+        """Draw the curves of what was logged, a line for each of these groups."""
         if self.lines:
             write_files(self.folder, {CURVES: draw_curves(self.lines, names)})
+
+    def __enter__(self) -> "Record":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Close the bar and TensorBoard's file, whatever happened."""
+        self.bar.close()
+        if self.board is not None:
+            self.board.close()
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:

@@ -1,0 +1,182 @@
+"""The loop: it learns, resumes bit for bit after any kill, and stops with names when something is wrong."""
+
+import json
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from fairseg.training import Settings, train
+from fairseg.training.checkpoint import load_checkpoint, save_checkpoint
+
+RUN = """
+import sys
+import torch
+from pathlib import Path
+torch.set_num_threads(1)
+from fairseg.training import Settings, train
+import json
+dataset, out, prepared, settings = sys.argv[1:]
+train(dataset, out, Settings.from_dict(json.loads(settings)), prepared=prepared, resume=True)
+"""
+
+
+class Plain(nn.Module):
+    """A network of somebody else: one tensor, no deep supervision."""
+
+    def __init__(self, fail_at: int | None = None) -> None:
+        super().__init__()
+        self.layer = nn.Conv2d(1, 4, 3, padding=1)
+        self.fail_at, self.calls = fail_at, 0
+
+    def forward(self, image: Tensor) -> Tensor:
+        self.calls += 1
+        out: Tensor = self.layer(image)
+        return out * float("nan") if self.calls - 1 == self.fail_at else out
+
+
+def equal(first: Any, second: Any) -> bool:
+    """Say whether two states are equal to the last bit."""
+    if isinstance(first, Tensor):
+        return bool(torch.equal(first, second))
+    if isinstance(first, dict):
+        return first.keys() == second.keys() and all(equal(first[key], second[key]) for key in first)
+    if isinstance(first, list | tuple):
+        return len(first) == len(second) and all(map(equal, first, second))
+    return bool(first == second)
+
+
+def test_a_run_leaves_its_log_curves_and_a_checkpoint_of_plain_values(
+    dataset: Path, prepared: Path, tiny: Settings, tmp_path: Path
+) -> None:
+    lines = train(dataset, tmp_path / "run", tiny, prepared=prepared)
+    logged = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert logged == lines
+    assert [line["step"] for line in lines] == [3, 6]
+    assert set(lines[0]["dice"]) == {"White", "Black"}
+    assert set(lines[0]["dice_by_label"]) == {"RVBP", "LVM", "LVBP"}
+    assert (tmp_path / "run" / "curves.png").read_bytes().startswith(b"\x89PNG")
+    state = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)
+    assert {"network", "loss", "optimizer", "sampler", "random", "run", "epoch"} <= state.keys()
+    about = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert not set(about["train"]) & set(about["validation"])
+    assert about["group_slices"] == {"Black": 4, "White": 20}  # of 1 and 5 subjects, 2 cases of 2 slices
+
+
+def test_it_learns(dataset: Path, prepared: Path, tiny: Settings, tmp_path: Path) -> None:
+    settings = tiny.with_(features=8, most_features=16, epochs=1, steps=60, augment=False, batch_size=8)
+    line = train(dataset, tmp_path / "run", settings, prepared=prepared)[-1]
+    assert min(line["dice"].values()) > 0.4, line
+
+
+def test_workers_change_nothing(dataset: Path, prepared: Path, tiny: Settings, tmp_path: Path) -> None:
+    states = []
+    for workers in (0, 2):
+        train(dataset, tmp_path / str(workers), tiny.with_(workers=workers, epochs=1), prepared=prepared)
+        states.append(load_checkpoint(tmp_path / str(workers) / "checkpoint.pt")["network"])
+    assert equal(*states)
+
+
+def test_a_run_killed_at_random_moments_ends_as_one_that_was_not(
+    dataset: Path, prepared: Path, tiny: Settings, tmp_path: Path
+) -> None:
+    settings = tiny.with_(sampler="oversampling", loss="group_dro", reweight="mean", epochs=10, steps=6)
+    arguments = [str(prepared), json.dumps(settings.to_dict())]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+    def start(out: Path) -> "subprocess.Popen[bytes]":
+        command = [sys.executable, "-W", "ignore", "-c", RUN, str(dataset), str(out), *arguments]
+        quiet = subprocess.DEVNULL
+        return subprocess.Popen(command, env=environment, stdout=quiet, stderr=quiet)
+
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    begun = time.monotonic()
+    assert start(whole).wait(timeout=300) == 0
+    took = time.monotonic() - begun
+    wait, kills = random.Random(4), 0
+    while kills < 3:
+        process = start(killed)
+        try:
+            process.wait(timeout=wait.uniform(0.5 * took, 0.9 * took))
+            break
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            kills += 1
+    assert kills
+    assert start(killed).wait(timeout=300) == 0
+    first, second = (load_checkpoint(folder / "checkpoint.pt") for folder in (whole, killed))
+    for part in ("network", "loss", "optimizer", "sampler", "random", "epoch"):
+        assert equal(first[part], second[part]), part
+    logs = [
+        [{**json.loads(line), "seconds": 0} for line in (folder / "log.jsonl").read_text().splitlines()]
+        for folder in (whole, killed)
+    ]
+    assert logs[0] == logs[1]
+    assert not list(killed.glob("*.part"))
+
+
+def test_a_run_is_resumed_only_with_its_own_settings(
+    dataset: Path, prepared: Path, tiny: Settings, tmp_path: Path
+) -> None:
+    train(dataset, tmp_path, tiny.with_(epochs=1), prepared=prepared)
+    with pytest.raises(ValueError, match="holds a run already"):
+        train(dataset, tmp_path, tiny.with_(epochs=1), prepared=prepared)
+    with pytest.raises(ValueError, match=r"has batch_size 4, not 5"):
+        train(dataset, tmp_path, tiny.with_(epochs=1, batch_size=5), prepared=prepared, resume=True)
+
+
+def test_a_loss_that_is_not_finite_stops_with_step_cases_and_groups(
+    dataset: Path, prepared: Path, tiny: Settings, tmp_path: Path
+) -> None:
+    said = r"step 2: the loss is nan; the batch held train_\d_\d+_E[DS] \((White|Black)\)"
+    with pytest.raises(RuntimeError, match=said):
+        train(dataset, tmp_path, tiny, network=Plain(fail_at=2), prepared=prepared)
+    assert not (tmp_path / "checkpoint.pt").exists()
+
+
+def test_any_network_can_take_the_place_of_the_reference(
+    dataset: Path, prepared: Path, tiny: Settings, tmp_path: Path
+) -> None:
+    network = Plain()
+    before = network.layer.weight.detach().clone()
+    train(dataset, tmp_path, tiny.with_(epochs=1), network=network, prepared=prepared)
+    assert not torch.equal(before, network.layer.weight)
+
+
+def _full(path: Path) -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        save_checkpoint(path, {"epoch": 2, "weights": torch.zeros(100_000)})
+    except RuntimeError as error:
+        print(error)  # noqa: T201  (read by the test)
+
+
+def test_a_full_disk_leaves_the_checkpoint_before(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pt"
+    save_checkpoint(path, {"epoch": 1})
+    code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import test_loop; "
+    code += f"from pathlib import Path; test_loop._full(Path({str(path)!r}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "could not be written, the one before is kept" in done.stdout, done.stderr
+    assert load_checkpoint(path)["epoch"] == 1
+    assert [file.name for file in tmp_path.iterdir()] == ["checkpoint.pt"]
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", None])
+def test_a_damaged_checkpoint_is_named(content: bytes | None, tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pt"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"checkpoint\.pt is (no whole checkpoint|not there)"):
+        load_checkpoint(path)

@@ -1,0 +1,355 @@
+"""The parts of training: draws, preparation, methods, inference, prediction; and what is refused."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import torch
+from torch import Tensor, nn
+
+from fairseg.cli import main
+from fairseg.cohort import split_subjects
+from fairseg.losses import DiceCELoss
+from fairseg.training import Settings, predict, train
+from fairseg.training.data import load_data
+from fairseg.training.inference import Predictor, dice_by_group
+from fairseg.training.methods import BASES, LOSSES, METHODS, ERMLoss, make_loss
+from fairseg.training.network import make_network
+from fairseg.training.prepare import Plan, make_plan, mask_in_plan, prepare, read_case, write_prediction
+from fairseg.training.raw import read_raw
+from fairseg.training.slices import Draws, Slices, View
+
+
+def write(
+    path: Path, voxels: np.ndarray, spacing: tuple[float, ...], direction: tuple[float, ...] = ()
+) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = sitk.GetImageFromArray(voxels)
+    image.SetSpacing(spacing)
+    if direction:
+        image.SetDirection(direction)
+    sitk.WriteImage(image, str(path))
+
+
+# --- who is held out
+
+
+def test_a_split_keeps_subjects_together_and_every_group_in_training() -> None:
+    subjects = [f"s{n // 2}" for n in range(40)]
+    groups = [0] * 30 + [1] * 8 + [2] * 2
+    aside = split_subjects(subjects, groups, 0.2, seed=3)
+    by_subject = {
+        name: {bool(one) for one, who in zip(aside, subjects, strict=True) if who == name}
+        for name in subjects
+    }
+    assert all(len(sides) == 1 for sides in by_subject.values())
+    per_group = [sum(aside[np.array(groups) == group]) / 2 for group in range(3)]
+    assert per_group == [3, 1, 0]  # of 15, 4 and 1 subjects
+    order = np.random.default_rng(0).permutation(40)
+    moved = split_subjects([subjects[n] for n in order], [groups[n] for n in order], 0.2, seed=3)
+    assert (moved == aside[order]).all()
+
+
+# --- draws
+
+
+def test_a_draw_depends_on_its_number_alone(dataset: Path, prepared: Path, tiny: Settings) -> None:
+    data = load_data(dataset, tiny, prepared)
+    slices = Slices(data.train.cases, data.train.groups, data.view, data.patch_size, seed=5, elastic=True)
+    before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    first = slices[3, 17, True]
+    _ = slices[1, 4, False]
+    again = slices[3, 17, True]
+    assert torch.equal(first[0], again[0])
+    assert torch.equal(first[1], again[1])
+    assert not torch.equal(first[0], slices[3, 18, True][0])
+    assert torch.equal(before[0], torch.get_rng_state())
+    assert (before[1] == np.random.get_state()[1]).all()  # noqa: NPY002
+
+
+def test_forced_draws_hold_foreground_whatever_the_slice(
+    dataset: Path, prepared: Path, tiny: Settings
+) -> None:
+    data = load_data(dataset, tiny, prepared)
+    slices = Slices(data.train.cases, data.train.groups, data.view, (16, 16), seed=0, augment=False)
+    for case in slices.cases:
+        case.slices.pop(1, None)
+        for label in case.slices:
+            case.slices[label][:] = case.slices[label][:1]  # as if the other slices were empty
+    forced = [slices[index, number, True][1] for number, index in enumerate(range(len(slices)))]
+    assert all((target > 0).any() for target in forced)
+
+
+def test_a_third_of_each_batch_is_forced_and_draws_are_numbered_on(
+    dataset: Path, prepared: Path, tiny: Settings
+) -> None:
+    from fairseg.training.methods import make_sampler  # noqa: PLC0415
+
+    data = load_data(dataset, tiny, prepared)
+    slices = Slices(data.train.cases, data.train.groups, data.view, data.patch_size, seed=0)
+    settings = tiny.with_(sampler="oversampling", batch_size=6, steps=50)
+    draws = Draws(make_sampler(settings, slices.group, slices.case), 1 / 3)
+    batches = [*draws, *draws]
+    assert [number for batch in batches for _, number, _ in batch] == list(range(600))
+    assert all(sum(forced for _, _, forced in batch) == 2 for batch in batches)
+    share = [slices.group[index] for batch in batches for index, _, forced in batch if forced]
+    assert 0.4 < np.mean(share) < 0.6  # both groups alike
+
+
+def test_a_crop_is_standardised_by_itself(dataset: Path, prepared: Path, tiny: Settings) -> None:
+    data = load_data(dataset, tiny.with_(crop="reference", patch_size=None), prepared)
+    assert data.view.size is not None
+    largest = np.max([case.box.shape for case in data.train.cases if case.box], axis=0)
+    assert data.view.size == tuple(largest + 10)
+    case = data.train.cases[0]
+    image = data.view.image(case)
+    assert image.mean() == pytest.approx(0, abs=1e-5)
+    assert image.std() == pytest.approx(1, abs=1e-4)
+    assert (data.view.mask(case) > 0).sum() == (case.mask() > 0).sum()
+    slices = Slices([case], np.array([0]), data.view, data.view.size, seed=0, augment=False)
+    np.testing.assert_allclose(slices[1, 0, False][0], image[:, 1], atol=1e-4)
+    assert View().image(case).shape[1:] == case.shape
+
+
+# --- preparation
+
+
+def test_images_are_standardised_and_resampled_across_the_coarsest_axis(tmp_path: Path) -> None:
+    y, z, x = np.meshgrid(np.arange(20), np.arange(3), np.arange(16), indexing="ij")
+    voxels = (2.0 * y + x + 10 * z).astype(np.float32)  # slices across the second axis
+    write(tmp_path / "a_0000.nii.gz", voxels, (2.0, 9.0, 1.0))  # x, y, z as ITK counts
+    plan = Plan(axis=1, spacing=(2.0, 1.0), shape=(10, 32))
+    image, _ = read_case([tmp_path / "a_0000.nii.gz"], plan)
+    assert image.shape == (1, 3, 10, 32)
+    assert image.mean() == pytest.approx(0, abs=0.01)
+    step = np.diff(image[0, 1, 3:7, 16]) * voxels.std()
+    np.testing.assert_allclose(step, 4.0, rtol=0.02)  # two pixels of slope 2
+
+
+def test_predictions_lie_on_the_exact_grid_of_their_images(tmp_path: Path) -> None:
+    voxels = np.zeros((20, 3, 16), dtype=np.float32)
+    voxels[4:14, :, 4:12] = 1.0
+    turned = (0.0, 1.0, 0.0, -1.0, 0.0, 0.0, 0.0, 0.0, 1.0)
+    file = tmp_path / "a_0000.nii.gz"
+    write(file, voxels, (2.0, 9.0, 1.0), turned)
+    plan = Plan(axis=1, spacing=(2.0, 1.0), shape=(10, 32))
+    _, like = read_case([file], plan)
+    inside = torch.from_numpy(mask_in_plan(like, plan)).float()
+    write_prediction(torch.stack([0.5 - inside, inside - 0.5]), like, plan, tmp_path / "a.nii.gz")
+    image, mask = sitk.ReadImage(str(file)), sitk.ReadImage(str(tmp_path / "a.nii.gz"))
+    for ask in ("GetSize", "GetSpacing", "GetOrigin", "GetDirection"):
+        assert getattr(mask, ask)() == pytest.approx(getattr(image, ask)())
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(mask), voxels.astype(np.uint8))
+
+
+def test_what_is_prepared_is_prepared_once(dataset: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "data"
+    shutil.copytree(dataset, copy)
+    raw = read_raw(copy)
+    plan = make_plan(raw)
+    prepare(raw, plan, tmp_path / "arrays")
+    times = {path: path.stat().st_mtime_ns for path in (tmp_path / "arrays").glob("*.npy")}
+    name, mask = next(iter(raw.masks.items()))
+    sitk.WriteImage(sitk.ReadImage(str(mask)) * 0, str(mask))
+    cases = prepare(raw, plan, tmp_path / "arrays")
+    changed = {path.name.split(".")[0] for path, before in times.items() if path.stat().st_mtime_ns != before}
+    assert changed == {name}
+    assert cases[name].box is None
+
+
+def _no_mask(data: Path) -> str:
+    next((data / "labelsTr").iterdir()).unlink()
+    return "has no mask for train_"
+
+
+def _no_image(data: Path) -> str:
+    next((data / "imagesTr").iterdir()).unlink()
+    return "has no image for train_"
+
+
+def _strange_label(data: Path) -> str:
+    path = next((data / "labelsTr").iterdir())
+    mask = sitk.ReadImage(str(path))
+    mask[0, 0, 0] = 7
+    sitk.WriteImage(mask, str(path))
+    return r"case train_\S+: the mask may hold 0 and the labels of dataset.json, .*; got 7"
+
+
+def _other_grid(data: Path) -> str:
+    path = next((data / "labelsTr").iterdir())
+    mask = sitk.ReadImage(str(path))
+    mask.SetSpacing((1.0, 1.0, 1.0))
+    sitk.WriteImage(mask, str(path))
+    return r"case train_\S+: the mask lies on another grid than the image: spacing"
+
+
+def _not_finite(data: Path) -> str:
+    path = next((data / "imagesTr").iterdir())
+    image = sitk.Cast(sitk.ReadImage(str(path)), sitk.sitkFloat32)
+    image[0, 0, 0] = float("nan")
+    sitk.WriteImage(image, str(path))
+    return r"must be finite everywhere"
+
+
+def _no_attribute(data: Path) -> str:
+    (data / "groups.csv").write_text("case,subject,sex\ntrain_0_0000_ED,train_0_0000,F\n")
+    return "has no attribute 'group', it has sex"
+
+
+@pytest.mark.parametrize(
+    "spoil", [_no_mask, _no_image, _strange_label, _other_grid, _not_finite, _no_attribute]
+)
+def test_bad_data_is_refused_by_name(
+    spoil: Callable[[Path], str], dataset: Path, tiny: Settings, tmp_path: Path
+) -> None:
+    copy = tmp_path / "data"
+    shutil.copytree(dataset, copy)
+    said = spoil(copy)
+    with pytest.raises(ValueError, match=said):
+        train(copy, tmp_path / "run", tiny)
+
+
+def test_unknown_single_and_empty_cases_are_trained_on(
+    dataset: Path, tiny: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    copy = tmp_path / "data"
+    shutil.copytree(dataset, copy)
+    rows = (copy / "groups.csv").read_text().splitlines()
+    kept = [row for row in rows if not row.startswith(("train_0_0000", "train_1_0001"))]
+    (copy / "groups.csv").write_text("\n".join(kept) + "\n")
+    mask = copy / "labelsTr" / "train_0_0001_ED.nii.gz"
+    sitk.WriteImage(sitk.ReadImage(str(mask)) * 0, str(mask))
+    lines = train(copy, tmp_path / "run", tiny.with_(epochs=1, loss="group_dro", crop="reference"))
+    assert lines[0]["dice"]["Black"] is None  # the one subject trains
+    said = caplog.text
+    assert "4 cases not in" in said
+    assert "group Black has a single subject" in said
+
+
+# --- methods
+
+
+@pytest.mark.parametrize("name", [None, *BASES])
+@pytest.mark.parametrize("loss", ["erm", *LOSSES])
+def test_every_loss_goes_with_every_base_or_says_why_not(loss: str, name: str | None) -> None:
+    settings = Settings(by=("group",), loss=loss, base=name)
+    if loss == "fair_error_bound" and name in ("dice_ce", "dice"):
+        with pytest.raises(ValueError, match="base of samples only"):
+            make_loss(settings, [6, 2])
+        return
+    logits = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    target = torch.randint(0, 3, (4, 8, 8), generator=torch.Generator().manual_seed(1))
+    value = make_loss(settings, [6, 2])(logits, target, torch.tensor([0, 1, 0, 1]))
+    value.backward()  # type: ignore[no-untyped-call]
+    assert value.isfinite()
+    assert logits.grad is not None
+    assert logits.grad.isfinite().all()
+    assert logits.grad.abs().sum() > 0
+
+
+def test_the_methods_of_the_paper_are_there() -> None:
+    for name, choices in METHODS.items():
+        assert make_loss(Settings(by=("group",), **choices), [6, 2]) is not None, name
+
+
+def test_the_plain_loss_is_that_of_the_batch_whatever_the_groups() -> None:
+    logits, target = torch.randn(4, 3, 8, 8), torch.randint(0, 3, (4, 8, 8))
+    base = DiceCELoss(pool="group")
+    expected = base.from_statistics(base.statistics(logits, target).sum(dim=0))
+    found = ERMLoss(base)(logits, target, torch.tensor([0, 1, -1, 0]))
+    torch.testing.assert_close(found, expected.to(found.dtype).reshape(()))
+
+
+# --- network and inference
+
+
+def test_outputs_keep_their_own_resolutions() -> None:
+    network = make_network(2, 4, (64, 32), features=4, most_features=8)
+    outputs = network(torch.zeros(2, 2, 64, 32))
+    assert [tuple(output.shape) for output in outputs] == [(2, 4, 64, 32), (2, 4, 32, 16), (2, 4, 16, 8)]
+    assert network.eval()(torch.zeros(2, 2, 64, 32)).shape == (2, 4, 64, 32)
+
+
+class Sideways(nn.Module):
+    """A network that is not symmetric: mirroring changes what it says."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        ramp = torch.arange(image.shape[-1], dtype=image.dtype)
+        return torch.cat([image * ramp, image], dim=1)
+
+
+def test_mirrored_prediction_is_the_mean_over_flips() -> None:
+    image = torch.randn(3, 1, 8, 8)
+    found = Predictor(Sideways(), (8, 8), mirror=True, device=torch.device("cpu"))(image)
+    flips = [(), (2,), (3,), (2, 3)]
+    expected = torch.stack([Sideways()(image.flip(turn)).flip(turn) for turn in flips]).mean(dim=0)
+    torch.testing.assert_close(found, expected)
+
+
+def test_tiles_of_a_pointwise_network_are_seamless() -> None:
+    network = nn.Conv2d(1, 2, 1)
+    image = torch.randn(2, 1, 21, 30)
+    found = Predictor(network, (8, 16), mirror=False, device=torch.device("cpu"))(image)
+    torch.testing.assert_close(found, network(image).detach())
+
+
+def test_the_dice_of_groups_is_the_median_over_subjects() -> None:
+    scores = np.array([[0.8, np.nan], [0.6, 0.4], [0.9, 0.7], [np.nan, np.nan]])
+    overall, by_label = dice_by_group(scores, ["a", "a", "b", "c"], np.array([0, 0, 1, 1]), 3)
+    np.testing.assert_allclose(overall, [(0.8 + 0.5) / 2, 0.8, np.nan])
+    np.testing.assert_allclose(by_label, [[0.7, 0.4], [0.9, 0.7], [np.nan, np.nan]])
+
+
+# --- prediction, by function and by command
+
+
+def test_a_run_predicts_whole_cropped_and_cascaded(
+    dataset: Path, prepared: Path, tiny: Settings, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    whole, cropped = tmp_path / "whole", tmp_path / "cropped"
+    common = ["--by", "group", "--epochs", "1", "--steps", "2", "--features", "4", "--batch-size", "2"]
+    common += ["--device", "cpu", "--prepared", str(prepared)]
+    assert main(["train", str(dataset), "--out", str(whole), *common]) == 0
+    assert main(["train", str(dataset), "--out", str(cropped), "--crop", "reference", *common]) == 0
+    images, out = str(dataset / "imagesTs"), str(tmp_path / "masks")
+    assert main(["predict", str(whole), images, "--out", out, "--workers", "2"]) == 0
+    assert main(["predict", str(whole), images, "--out", out + "1"]) == 0
+    for path in Path(out).iterdir():
+        assert path.read_bytes() == (Path(out + "1") / path.name).read_bytes()
+    assert main(["predict", str(cropped), images, "--out", out + "2", "--cascade", str(whole)]) == 0
+    labels = str(dataset / "labelsTs")
+    assert main(["predict", str(cropped), images, "--out", out + "3", "--references", labels]) == 0
+    assert len(list(Path(out + "3").glob("*.nii.gz"))) == 4
+    assert (Path(out + "3") / "boxes.json").is_file()
+    capfd.readouterr()
+    assert main(["predict", str(cropped), images, "--out", out + "4"]) == 2
+    assert "needs cascade or references" in capfd.readouterr().err
+    assert main(["predict", str(whole), images, "--out", out + "4", "--cascade", str(whole)]) == 2
+    assert "sees whole images" in capfd.readouterr().err
+    assert not Path(out + "4").exists()
+
+
+class Blind(nn.Module):
+    """A network that finds nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(1))
+
+    def forward(self, image: Tensor) -> Tensor:
+        nothing = torch.zeros_like(image) * self.scale
+        return torch.cat([nothing + 1, nothing, nothing, nothing], dim=1)
+
+
+def test_a_network_of_ones_own_predicts(
+    dataset: Path, prepared: Path, tiny: Settings, tmp_path: Path
+) -> None:
+    settings = tiny.with_(epochs=1)
+    train(dataset, tmp_path / "run", settings, network=Blind(), prepared=prepared)
+    done = predict(tmp_path / "run", dataset / "imagesTs", tmp_path / "out", network=Blind(), device="cpu")
+    assert done == {"cases": 4}
+    with pytest.raises(ValueError, match="trained with another network"):
+        predict(tmp_path / "run", dataset / "imagesTs", tmp_path / "out", device="cpu")
