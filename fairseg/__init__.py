@@ -3,7 +3,7 @@
 The blocks stand alone: `fairseg.groups` (who belongs to which group), `fairseg.cohort` (the table of
 cases), `fairseg.metrics` (scores and fairness measures), `fairseg.report` (tables, plots, HTML),
 `fairseg.samplers` (balanced batches), `fairseg.losses` (losses of groups), `fairseg.crop`
-(boxes, cascades).
+(boxes, cascades), `fairseg.training` (the reference loop, with the extra `train`).
 Importing the package costs nothing: what is named below loads when it is first touched.
 """
 
@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fairseg import cohort, crop, datasets, groups, losses, metrics, report, samplers
+    from fairseg import cohort, crop, datasets, groups, losses, metrics, report, samplers, training
     from fairseg.cohort import read_cohort
     from fairseg.groups import Groups
 
@@ -28,6 +28,7 @@ __all__ = [
     "read_cohort",
     "report",
     "samplers",
+    "training",
 ]
 
 _HOME = {"Groups": "fairseg.groups", "read_cohort": "fairseg.cohort"}
