@@ -52,7 +52,7 @@ class Predictor:
         was_training = self.network.training
         self.network.eval()
         slices = slices.to(self.device)
-        logits: Tensor = sliding_window_inference(  # type: ignore[assignment]
+        logits: Tensor = sliding_window_inference(  # type: ignore[assignment, unused-ignore]
             slices, self.patch_size, self.batch_size, self._tiles, overlap=0.5, mode="gaussian"
         )
         self.network.train(was_training)

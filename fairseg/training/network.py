@@ -9,7 +9,7 @@ _SMALLEST_EDGE = 4  # pixels of the lowest resolution
 _LEAST_STAGES = 3
 
 
-class UNet(DynUNet):
+class UNet(DynUNet):  # type: ignore[misc, unused-ignore]
     """A U-Net with instance norm, leaky ReLU and deep supervision.
 
     MONAI's own enlarges the outputs of all stages to full resolution before the loss. This one returns
