@@ -69,6 +69,7 @@ def run_demo(
     Returns:
         The scores of each arm.
     """
+    out = out.absolute()  # worker processes may live elsewhere
     cohort = out / "phantom"
     tell("1/4 Making a cohort of cardiac MR, with few people of one group to train on")
     write_phantom(cohort, subjects=subjects, test_subjects=test_subjects, seed=seed)

@@ -115,6 +115,7 @@ def prepare(
             image or holds a value that dataset.json does not name; the message names the case.
     """
     check_writable(folder)
+    folder = folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
     records = {name: _fingerprint(plan, files, raw.masks[name]) for name, files in raw.images.items()}
     todo = [name for name, record in records.items() if _record(folder, name).get("source") != record]
