@@ -78,7 +78,8 @@ def split_subjects(
     Returns:
         Whether each case is set aside, bool (N,).
 
-    >>> split_subjects(["a", "b", "c", "d", "e", "f"], [0, 0, 0, 1, 1, 1], share=0.3).reshape(2, 3).sum(axis=1)
+    >>> aside = split_subjects(["a", "b", "c", "d", "e", "f"], [0, 0, 0, 1, 1, 1], share=0.3)
+    >>> aside.reshape(2, 3).sum(axis=1)
     array([1, 1])
     """
     if not 0 <= share < 1:
