@@ -7,24 +7,23 @@ import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pandas as pd
-from matplotlib import rc_context
-from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 from tabulate import tabulate
 
 from fairseg import __version__
 from fairseg.groups import Groups
-from fairseg.metrics import csv_files, split_by_group
+from fairseg.metrics import csv_files
 from fairseg.metrics.wording import listed
-from fairseg.report import plots, render
+from fairseg.report import render
 from fairseg.report.files import write_files
 from fairseg.report.page import environment
-from fairseg.report.summary import P_VALUE, Summary, summarize
+from fairseg.report.plots import plot_rows, to_svg
+from fairseg.report.summary import ALL, OVERALL, P_VALUE, TITLES, Summary, summarize
 
-_PLAIN = ("SER", "Fairness gap", P_VALUE)
+GAP = "Fairness gap"
+_LARGEST = "largest"  # heads the gap of the group farthest from the reference
 
 
 @dataclass(frozen=True)
@@ -34,11 +33,17 @@ class Comparison:
     Attributes:
         summaries: model -> "Overall" and each label.
         tables: structure -> float64, one row a model; columns are (measure, group) for medians and IQR of
-            each group, and (measure, "") for SER, the fairness gap and the p-value of the test.
+            each group, and (measure, "") for the fairness gap, the p-value of the test and SER over all
+            groups. With more than two groups and a reference, gap and p-value also of each group.
     """
 
     summaries: dict[str, list[Summary]]
     tables: dict[str, pd.DataFrame]
+
+    def named(self, structure: str) -> dict[str, Summary]:
+        """Return model -> summary of one structure."""
+        place = list(self.tables).index(structure)
+        return {model: parts[place] for model, parts in self.summaries.items()}
 
 
 def compare_models(
@@ -88,7 +93,9 @@ def write_comparison(
         reference: as in `compare_models`.
     """
     comparison = compare_models(scores, groups, reference=reference)
-    figure = plots.to_svg(_plot(comparison))
+    overall = comparison.named(OVERALL)
+    metric = next(name for name in TITLES if name in next(iter(scores.values())))
+    figure = to_svg(plot_rows(overall, metric))
     long = pd.DataFrame(
         [
             (structure, model, column[0], column[1], table.loc[model, column])
@@ -114,90 +121,85 @@ def comparison_to_terminal(comparison: Comparison) -> str:
 
 
 def _row(summary: Summary) -> dict[tuple[str, str], float]:
-    table, names = summary.table, summary.groups.names
+    """Return a model's figures, Dice and fairness first: what is read first must not be out of sight."""
+    table: Mapping[Any, Mapping[Any, float]] = summary.table.to_dict("index")
+    names = summary.groups.names
+    medians = [measure for measure in table if measure.startswith("Median")]
     row: dict[tuple[str, str], float] = {}
-    for measure in table.index:
-        if str(measure).startswith(("Median", "IQR")):
-            row |= {(str(measure), name): float(table.loc[measure, name]) for name in names}
-        elif measure in _PLAIN:
-            row[str(measure), ""] = float(table.loc[measure, "All"])
+    for median in medians:
+        for measure in (median, median.replace("Median", "IQR")):
+            row |= {(measure, name): table[measure][name] for name in names}
+        if median == "Median DSC":
+            several = summary.reference is not None and len(names) > 2
+            others = [name for number, name in enumerate(names) if several and number != summary.reference]
+            for measure in (GAP, P_VALUE):
+                row |= {(measure, name): table[measure][name] for name in others}
+                row[measure, ""] = table[measure][ALL]
+            row["SER", ""] = table["SER"][ALL]
     return row
 
 
-def _cells(table: pd.DataFrame) -> pd.DataFrame:
-    """Return rounded text, the IQR in brackets behind its median."""
-    cells = pd.DataFrame(index=table.index)
+def _cells(table: pd.DataFrame) -> dict[tuple[str, str], list[str]]:
+    """Return (measure, group) -> rounded text of each model, the IQR in brackets behind its median."""
+    cells = {}
     for column in table.columns:
         measure, group = str(column[0]), str(column[1])
-        if measure.startswith("IQR"):
+        values = table[column]
+        if measure.startswith("IQR") or (measure == P_VALUE and not group and values.isna().all()):
             continue
-        text = [render.cell(measure, value) for value in table[column]]
-        if group:
+        text = [render.cell(measure, value) for value in values]
+        if measure.startswith("Median"):
             spread = table[measure.replace("Median", "IQR"), group]
             wide = [render.cell("IQR", value) for value in spread]
             text = [f"{middle} ({around})" for middle, around in zip(text, wide, strict=True)]
-        title = measure.removeprefix("Median ")
-        cells[f"{title}, {group}" if group else title] = text
+        elif measure == GAP and not group and _several(table):
+            group = _LARGEST
+        # The note below a table says which test it is.
+        title = "p" if measure == P_VALUE else measure.removeprefix("Median ")
+        cells[title, group] = text
     return cells
 
 
 def _text(comparison: Comparison, structure: str, style: str) -> str:
     safe = render.markdown if style == "github" else render.plain
-    cells = _cells(comparison.tables[structure])
-    summary = next(iter(comparison.summaries.values()))[0]
-    if style == "simple":  # models side by side fit a terminal better than measures do
-        cells = cells.T
-    body = tabulate(
-        [[safe(str(name)), *map(safe, row)] for name, row in zip(cells.index, cells.to_numpy(), strict=True)],
-        headers=["", *map(safe, cells.columns)],
-        tablefmt=style,
-        disable_numparse=True,
+    table = comparison.tables[structure]
+    summary = comparison.named(structure)[table.index[0]]
+    frame = pd.DataFrame(
+        {", ".join(filter(None, key)): text for key, text in _cells(table).items()}, index=table.index
     )
-    title = f"{structure}, by {' and '.join(summary.groups.attributes)}; median (IQR) of the subjects"
+    if style == "simple":  # models side by side fit a terminal better than measures do
+        frame = frame.T
+    body = tabulate(
+        [[safe(str(name)), *map(safe, row)] for name, row in zip(frame.index, frame.to_numpy(), strict=True)],
+        headers=["", *map(safe, frame.columns)],
+        tablefmt=style,
+        colalign=["left", *["right"] * frame.shape[1]],
+        disable_numparse=True,
+        maxheadercolwidths=16 if style == "simple" else None,
+    )
+    title = f"{render.caption(summary)}; median (IQR) of the subjects"
     heading = f"## {safe(title)}" if style == "github" else safe(title)
-    return f"{heading}\n\n{body}\n\n{safe(render.footnote(summary))}\n"
+    return f"{heading}\n\n{body}\n\n{safe(_footnote(comparison))}\n"
 
 
-def _plot(comparison: Comparison) -> Figure:
-    """Plot the overall Dice: a cluster of boxes a model, a box a group."""
-    overall = {name: parts[0] for name, parts in comparison.summaries.items()}
-    first = next(iter(overall.values()))
-    number, names = len(first.groups), [render.plain(name) for name in overall]
-    metric = "dice" if "dice" in first.subjects else first.subjects.columns[2]
-    with rc_context(plots.STYLE):
-        figure = Figure(figsize=(9.0, 4.2), layout="constrained")
-        ax = figure.subplots()
-        step = 0.8 / number
-        for place, summary in enumerate(overall.values()):
-            places = [place + step * (group - (number - 1) / 2) for group in range(number)]
-            plots.draw_boxes(ax, summary, metric, places, 0.85 * step, "vertical")
-            values = split_by_group(
-                summary.subjects[metric].to_numpy(), summary.subjects["group"].to_numpy(), number
-            )
-            for where, part in zip(places, values, strict=True):
-                jitter = (np.arange(part.size) * 0.6180339887 % 1 - 0.5) * 0.4 * step
-                ax.plot(where + jitter, part, "o", color=plots.INK, ms=2.5, mew=0, alpha=0.45, zorder=3)
-        wrapped = ["\n".join(plots.wrapped(name)) for name in names]
-        ax.set_xticks(range(len(names)), wrapped, parse_math=False)
-        ax.set_xlim(-0.6, len(names) - 0.4)
-        ax.set_ylabel(first.title(metric))
-        ax.grid(axis="y", color="#dfe4e8", lw=0.7)
-        keys = [
-            Patch(facecolor=color, edgecolor=plots.INK) for color in plots.colors(number, first.reference)
-        ]
-        legend = figure.legend(
-            keys,
-            list(map(render.plain, first.groups.names)),
-            loc="outside upper left",
-            ncols=6,
-            frameon=False,
-        )
-        for text in legend.get_texts():
-            text.set_parse_math(False)
-    return figure
+def _footnote(comparison: Comparison) -> str:
+    table, summary = comparison.tables[OVERALL], next(iter(comparison.summaries.values()))[0]
+    return render.footnote(summary, _LARGEST if GAP in table and _several(table) else None)
+
+
+def _several(table: pd.DataFrame) -> bool:
+    """Say whether the table holds a gap of each group."""
+    return len(table[[GAP]].columns) > 1
 
 
 def _page(comparison: Comparison, figure: bytes) -> str:
+    tables = {}
+    for structure, table in comparison.tables.items():
+        cells = _cells(table)
+        heads: dict[str, list[str]] = {}
+        for measure, group in cells:
+            heads.setdefault(measure, []).append(group)
+        tables[structure] = (heads, dict(zip(table.index, zip(*cells.values(), strict=True), strict=True)))
     summary = next(iter(comparison.summaries.values()))[0]
     return (
         environment()
@@ -205,10 +207,11 @@ def _page(comparison: Comparison, figure: bytes) -> str:
         .render(
             version=__version__,
             by=" and ".join(summary.groups.attributes),
+            reference=None if summary.reference is None else summary.groups.name(summary.reference),
             models=list(comparison.summaries),
             counts=list(zip(summary.groups.names, summary.counts.tolist(), strict=True)),
-            tables={structure: _cells(table) for structure, table in comparison.tables.items()},
+            tables=tables,
             figure=base64.b64encode(figure).decode(),
-            footnote=render.footnote(summary),
+            footnote=_footnote(comparison),
         )
     )

@@ -17,7 +17,7 @@ from fairseg.report import render
 from fairseg.report.files import write_files
 from fairseg.report.notes import notes_on
 from fairseg.report.page_table import page_table
-from fairseg.report.plots import plot_labels, plot_overall, to_svg
+from fairseg.report.plots import plot_overall, plot_rows, to_svg
 from fairseg.report.summary import TITLES, Summary, summarize
 
 logger = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ def write_report(
     figures = {"overall.svg": to_svg(plot_overall(summaries[0]))}
     metric = next(name for name in TITLES if name in scores)
     if len(summaries) > 2:  # with a single label both figures would be the same
-        figures["labels.svg"] = to_svg(plot_labels(summaries[1:], metric))
+        figures["labels.svg"] = to_svg(plot_rows({part.structure: part for part in summaries[1:]}, metric))
     files: dict[str, str | bytes] = {
         PAGE: _page(scores, summaries, figures, metric, [*scores.attrs.get("notes", []), *notes]),
         "summary.csv": render.to_csv(summaries),

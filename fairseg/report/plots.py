@@ -7,7 +7,7 @@ everything twice.
 import math
 import textwrap
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 from typing import Any
 
@@ -22,7 +22,7 @@ from fairseg.metrics import split_by_group
 from fairseg.report.render import plain
 from fairseg.report.summary import TITLES, Summary
 
-INK = "#22313f"
+_INK = "#22313f"
 _LINE = "#c0392b"
 _REFERENCE = "#d5dbe1"
 _BOXES = (
@@ -42,18 +42,19 @@ _BOXES = (
 _MOST_POINTS = 300  # subjects a group, above which single points say nothing
 _FEWEST = 5  # subjects a group, below which a box would make much of little: points only
 _WIDEST = 9.8  # inches of a figure, which the page then need not shrink, nor its letters
-_LABELS = 7.0  # inches for the boxes of each label
+_LABELS = 7.0  # inches for the boxes of each row
 _PANEL = 8.6  # inches for the boxes of a panel; names that need more stand at an angle
+_ROW_NAME = 32  # letters of a row's name, after which it is broken
 _LINE_LENGTH = 16  # letters of a name, after which it is broken
-STYLE: dict[Any, Any] = {
+_STYLE: dict[Any, Any] = {
     "font.size": 10,
-    "axes.edgecolor": INK,
-    "axes.labelcolor": INK,
+    "axes.edgecolor": _INK,
+    "axes.labelcolor": _INK,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "text.color": INK,
+    "xtick.color": _INK,
+    "ytick.color": _INK,
+    "text.color": _INK,
     "svg.fonttype": "none",  # text stays text: any script, to be found and read aloud
     "svg.hashsalt": "fairseg",  # the same scores give the same file
 }
@@ -62,7 +63,7 @@ STYLE: dict[Any, Any] = {
 def plot_overall(summary: Summary) -> Figure:
     """Plot every metric of one summary, one panel each, one box a group; no wider than a page."""
     metrics = [name for name in TITLES if name in summary.subjects]
-    names = [wrapped(name) for name in summary.groups.names]
+    names = [_wrapped(name) for name in summary.groups.names]
     slot = max(0.8, 0.095 * max(len(line) for lines in names for line in lines) + 0.1)
     turned = len(names) * slot > _PANEL
     turn: dict[str, Any] = {}
@@ -76,7 +77,7 @@ def plot_overall(summary: Summary) -> Figure:
         below = 0.075 * longest * math.sin(math.radians(angle)) + 0.3
         left = max(left, 0.075 * longest * math.cos(math.radians(angle)) - slot / 2)
         slot = min(slot, (_PANEL + 0.75 - left) / len(names))
-    with rc_context(STYLE):
+    with rc_context(_STYLE):
         figure, axes = _figure(
             len(metrics), width=len(names) * slot + 0.3, height=3.0, left=left, below=below
         )
@@ -92,37 +93,40 @@ def plot_overall(summary: Summary) -> Figure:
     return figure
 
 
-def plot_labels(summaries: Sequence[Summary], metric: str) -> Figure:
-    """Plot one metric of several summaries in one panel: a row a label, in it one box a group."""
-    groups, reference = summaries[0].groups, summaries[0].reference
+def plot_rows(rows: Mapping[str, Summary], metric: str) -> Figure:
+    """Plot one metric of several summaries of the same groups: a named row each, in it one box a group."""
+    first = next(iter(rows.values()))
+    groups, reference = first.groups, first.reference
     number = len(groups)
     step = 1.0 / (number + 1)
-    left = 0.3 + 0.085 * max(len(summary.structure) for summary in summaries)
+    names = [textwrap.wrap(plain(name), _ROW_NAME) or [""] for name in rows]
+    left = 0.3 + 0.085 * max(len(line) for lines in names for line in lines)
     keys_wide = 0.085 * max(map(len, groups.names)) + 0.75
     columns = max(1, min(number, int((left + _LABELS) / keys_wide)))
-    with rc_context(STYLE):
+    most_lines = max(map(len, names))
+    with rc_context(_STYLE):
         figure, (ax,) = _figure(
             1,
-            width=_LABELS,
-            height=max(1.2, 0.24 * (number + 1) * len(summaries)),
+            width=min(_LABELS, _WIDEST - left),
+            height=max(1.2, max(0.24 * (number + 1), 0.2 * most_lines) * len(rows)),
             left=left,
             below=0.5,
             above=0.24 * math.ceil(number / columns) + 0.15,
         )
-        for row, summary in enumerate(summaries):
+        for row, summary in enumerate(rows.values()):
             places = [row + step * (place - (number - 1) / 2) for place in range(number)]
-            draw_boxes(ax, summary, metric, places, 0.75 * step, "horizontal")
+            _draw_boxes(ax, summary, metric, places, 0.75 * step, "horizontal")
             values = _values(summary, metric)
             if reference is not None and values[reference].size:
                 line = [float(np.median(values[reference]))] * 2
                 ax.plot(line, [row - 0.46, row + 0.46], ls="--", lw=1.1, color=_LINE, zorder=1)
-        ax.set_yticks(range(len(summaries)), [plain(part.structure) for part in summaries], parse_math=False)
-        ax.set_ylim(len(summaries) - 0.5, -0.5)
-        ax.set_xlabel(summaries[0].title(metric))
+        ax.set_yticks(range(len(rows)), ["\n".join(lines) for lines in names], parse_math=False)
+        ax.set_ylim(len(rows) - 0.5, -0.5)
+        ax.set_xlabel(first.title(metric))
         ax.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
         ax.grid(axis="x", color="#dfe4e8", lw=0.7)
         ax.tick_params(axis="y", length=0)
-        keys = [Patch(facecolor=color, edgecolor=INK) for color in colors(number, reference)]
+        keys = [Patch(facecolor=color, edgecolor=_INK) for color in _colors(number, reference)]
         legend = figure.legend(
             keys,
             list(map(plain, groups.names)),
@@ -139,7 +143,7 @@ def plot_labels(summaries: Sequence[Summary], metric: str) -> Figure:
 def to_svg(figure: Figure) -> bytes:
     """Return a figure as an SVG file, its text as text."""
     file = BytesIO()
-    with rc_context(STYLE), warnings.catch_warnings():
+    with rc_context(_STYLE), warnings.catch_warnings():
         # Matplotlib measures with its own font; the viewer's has the letters that this one lacks.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure.savefig(file, format="svg", metadata={"Date": None})
@@ -173,7 +177,7 @@ def _figure(
 def _panel(ax: Axes, summary: Summary, metric: str) -> None:
     """Draw one box and the points of each group, and the line of the reference group's median."""
     values = _values(summary, metric)
-    draw_boxes(ax, summary, metric, list(range(len(values))), 0.55, "vertical")
+    _draw_boxes(ax, summary, metric, list(range(len(values))), 0.55, "vertical")
     # The same jitter every time, drawn from no generator: golden-ratio steps fill the width evenly.
     for place, part in enumerate(values):
         if part.size <= _MOST_POINTS:
@@ -181,25 +185,25 @@ def _panel(ax: Axes, summary: Summary, metric: str) -> None:
             large: dict[str, Any] = (
                 {"ms": 4.5, "alpha": 0.8} if part.size < _FEWEST else {"ms": 3, "alpha": 0.45}
             )
-            ax.plot(place + jitter, part, "o", color=INK, mew=0, zorder=3, **large)
+            ax.plot(place + jitter, part, "o", color=_INK, mew=0, zorder=3, **large)
     if summary.reference is not None and values[summary.reference].size:
         ax.axhline(float(np.median(values[summary.reference])), ls="--", lw=1.1, color=_LINE, zorder=1)
     ax.set_xlim(-0.6, len(values) - 0.4)
 
 
-def draw_boxes(
+def _draw_boxes(
     ax: Axes, summary: Summary, metric: str, places: Sequence[float], width: float, orientation: Any
 ) -> None:
     """Draw a box for each group with subjects enough."""
     values = _values(summary, metric)
     shown = [number for number, part in enumerate(values) if part.size >= _FEWEST]
     points = orientation == "vertical" and max(map(len, values)) <= _MOST_POINTS
-    fills = colors(len(values), summary.reference)
+    fills = _colors(len(values), summary.reference)
     ax.set_axisbelow(True)
     if orientation == "horizontal":
         for place, part, color in zip(places, values, fills, strict=True):
             if 0 < part.size < _FEWEST:
-                ax.plot(part, [place] * part.size, "o", ms=5, mfc=color, mec=INK, mew=0.8, zorder=3)
+                ax.plot(part, [place] * part.size, "o", ms=5, mfc=color, mec=_INK, mew=0.8, zorder=3)
     if not shown:
         return
     boxes = ax.boxplot(
@@ -210,17 +214,17 @@ def draw_boxes(
         manage_ticks=False,
         patch_artist=True,
         showfliers=not points,  # where every subject is a point, they are there already
-        medianprops={"color": INK, "linewidth": 1.6},
-        whiskerprops={"color": INK},
-        capprops={"color": INK},
-        boxprops={"edgecolor": INK},
-        flierprops={"marker": "o", "markersize": 2.5, "markeredgecolor": INK, "alpha": 0.5},
+        medianprops={"color": _INK, "linewidth": 1.6},
+        whiskerprops={"color": _INK},
+        capprops={"color": _INK},
+        boxprops={"edgecolor": _INK},
+        flierprops={"marker": "o", "markersize": 2.5, "markeredgecolor": _INK, "alpha": 0.5},
     )
     for number, box in zip(shown, boxes["boxes"], strict=True):
         box.set_facecolor(fills[number])
 
 
-def colors(number: int, reference: int | None) -> list[str]:
+def _colors(number: int, reference: int | None) -> list[str]:
     """Return one colour a group, grey for the reference."""
     return [_REFERENCE if group == reference else _BOXES[group % len(_BOXES)] for group in range(number)]
 
@@ -231,7 +235,7 @@ def _values(summary: Summary, metric: str) -> list[Any]:
     )
 
 
-def wrapped(name: str) -> list[str]:
+def _wrapped(name: str) -> list[str]:
     """Return a group's name in short lines: each attribute of its own, long ones broken between words."""
     parts = plain(name).split(", ")
     return [

@@ -92,17 +92,15 @@ def to_csv(summaries: Sequence[Summary]) -> str:
     return csv_files.to_csv(pd.concat(frames, ignore_index=True))
 
 
-def footnote(summary: Summary) -> str:
-    """Return what a reader must know to read the table."""
+def footnote(summary: Summary, overall: str | None = "All") -> str:
+    """Return what a reader must know to read a table, in which this heads the gap over all groups."""
     notes = []
     if "Fairness gap" in summary.table.index:
-        gap = (
-            "Fairness gap: median DSC of the best group minus that of the worst."
-            if summary.reference is None
-            else "Fairness gap: median DSC of the reference group minus that of the group; "
-            "under All that of the group farthest away."
-        )
-        notes += [gap, "SER: largest median error (1 - DSC) over the smallest."]
+        gap = "median DSC of the best group minus that of the worst."
+        if summary.reference is not None:
+            farthest = f"; under {overall} that of the group farthest away" if overall else ""
+            gap = f"median DSC of the reference group minus that of the group{farthest}."
+        notes += [f"Fairness gap: {gap}", "SER: largest median error (1 - DSC) over the smallest."]
         notes.append(_about_p(summary))
     if summary.unit == "px":
         notes.append("Distances in pixels: the files state no voxel size.")

@@ -44,6 +44,34 @@ def test_every_gap_stands_beside_the_dice_of_every_group() -> None:
     assert "0.080 (" not in text  # only medians have a spread
 
 
+def test_three_groups_have_a_gap_and_a_p_value_each() -> None:
+    table = scores(WOMEN)
+    third = pd.DataFrame(
+        {"case": f"x{n}", "subject": f"x{n}", "sex": "X", "label": "LV", "dice": value, "hd": 1.0}
+        for n, value in enumerate([0.5, 0.6, 0.7])
+    )
+    table = pd.concat([table, third], ignore_index=True)
+    found = compare_models({"one": table}, groups(table), reference="M")
+    row = found.tables["Overall"].loc["one"]
+    assert row["Fairness gap", "F"] == pytest.approx(0.08)
+    assert row["Fairness gap", "X"] == row["Fairness gap", ""] == pytest.approx(0.32)
+    assert row["p (Mann-Whitney U)", "X"] == pytest.approx(0.1)  # 2 of the 20 ways to draw 3 of 6
+    text = comparison_to_terminal(found)
+    assert "reference: M" in text
+    for shown in ("Fairness gap, X", "Fairness gap, largest", "p, F", "p, X", "under largest that of"):
+        assert shown in text
+    unreferenced = comparison_to_terminal(compare_models({"one": table}, groups(table)))
+    assert "\np " not in unreferenced  # no test, no empty row for it
+    assert "largest that of" not in unreferenced
+
+
+def test_a_two_group_table_names_no_column_that_it_lacks() -> None:
+    table = scores(WOMEN)
+    text = comparison_to_terminal(compare_models({"one": table}, groups(table), reference="M"))
+    assert "under" not in text
+    assert "\np " in text
+
+
 def test_the_folder_holds_page_table_and_figure(tmp_path: Path) -> None:
     names = ["<b>a|b</b>", 'c, "d" & $e$']
     tables = {name: scores(WOMEN) for name in names}

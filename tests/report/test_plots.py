@@ -11,7 +11,7 @@ from matplotlib.text import Text
 
 from fairseg import Groups
 from fairseg.report import Summary, summarize
-from fairseg.report.plots import plot_labels, plot_overall
+from fairseg.report.plots import plot_overall, plot_rows
 
 PAGE = 9.9  # inches of the page's content: 62rem less its padding
 
@@ -31,6 +31,10 @@ def summaries(sizes: dict[str, int], metrics: tuple[str, ...] = ("dice", "hd")) 
 
 def boxes(figure: Figure) -> list[int]:
     return [sum(isinstance(patch, PathPatch) for patch in ax.patches) for ax in figure.axes]
+
+
+def rows(parts: list[Summary]) -> dict[str, Summary]:
+    return {part.structure: part for part in parts}
 
 
 def names(figure: Figure) -> list[Text]:
@@ -80,7 +84,7 @@ def test_few_subjects_have_points_and_no_box() -> None:
     parts = summaries({"a": 4, "b": 5, "c": 1})
     overall = plot_overall(parts[0])
     assert boxes(overall) == [1, 1]
-    each = plot_labels(parts[1:], "dice")
+    each = plot_rows(rows(parts[1:]), "dice")
     assert boxes(each) == [2]
     shown = [line.get_xdata() for line in each.axes[0].lines if line.get_marker() == "o"]
     assert sorted(len(line) for line in shown if len(line)) == [1, 1, 4, 4]  # two labels
@@ -89,12 +93,12 @@ def test_few_subjects_have_points_and_no_box() -> None:
 def test_groups_that_are_all_small_still_make_a_figure() -> None:
     parts = summaries({"a": 1, "b": 2})
     assert boxes(plot_overall(parts[0])) == [0, 0]
-    assert boxes(plot_labels(parts[1:], "dice")) == [0]
+    assert boxes(plot_rows(rows(parts[1:]), "dice")) == [0]
 
 
 @pytest.mark.parametrize("number", [2, 6, 24])
 def test_the_legend_stands_in_columns_above_the_boxes(number: int) -> None:
-    figure = plot_labels(summaries({f"site {place}": 5 for place in range(number)})[1:], "dice")
+    figure = plot_rows(rows(summaries({f"site {place}": 5 for place in range(number)})[1:]), "dice")
     FigureCanvasAgg(figure).draw()
     (legend,) = figure.legends
     extent = legend.get_window_extent()
