@@ -25,6 +25,7 @@ bench: $(VENV)/.installed-bench
 	$(BIN)/python benchmarks/audit.py
 	$(BIN)/python benchmarks/losses.py
 	$(BIN)/python benchmarks/samplers.py
+	$(BIN)/python benchmarks/training.py
 
 clean:
 	rm -rf $(VENV) demo
