@@ -72,6 +72,13 @@ def test_a_two_group_table_names_no_column_that_it_lacks() -> None:
     assert "\np " in text
 
 
+def test_scores_without_dice_are_compared_by_what_they_have(tmp_path: Path) -> None:
+    table = scores(WOMEN).drop(columns="dice")
+    found = write_comparison({"one": table, "two": table}, groups(table), tmp_path, reference="M")
+    assert {measure for measure, _ in found.tables["Overall"].columns} == {"Median HD (mm)", "IQR HD (mm)"}
+    assert "HD (mm)" in (tmp_path / "comparison.svg").read_text()
+
+
 def test_the_folder_holds_page_table_and_figure(tmp_path: Path) -> None:
     names = ["<b>a|b</b>", 'c, "d" & $e$']
     tables = {name: scores(WOMEN) for name in names}
