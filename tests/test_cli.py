@@ -947,6 +947,11 @@ def marked(mark: str) -> list[int]:
     return found
 
 
+def _heed_interrupts() -> None:
+    """Undo what a shell does to commands behind a &: they ignore interrupts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds processes in /proc")
 @pytest.mark.parametrize(
     ("command", "workers", "everyone"),
@@ -969,6 +974,7 @@ def test_an_interrupt_ends_at_once_with_one_line_and_nothing_left(
         text=True,
         env={**os.environ, name: value},
         start_new_session=True,
+        preexec_fn=_heed_interrupts,  # noqa: PLW1509  (no threads here)
     ) as running:
         try:
             wait_until_it_scores(running, mark, workers)
