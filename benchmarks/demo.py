@@ -17,7 +17,7 @@ from tabulate import tabulate
 
 from fairseg.groups import Groups
 from fairseg.report import summarize
-from fairseg.report.summary import P_VALUE
+from fairseg.report.summary import GAP, P_VALUE
 from fairseg.training.demo import ARMS, REFERENCE, run_demo
 
 
@@ -31,7 +31,7 @@ def measure(seed: int, folder: Path) -> dict[str, tuple[float, float, float, flo
         found[arm] = (
             dice[REFERENCE],
             dice[other],
-            table.loc["Fairness gap", other],
+            table.loc[GAP, other],
             table.loc[P_VALUE, other],
         )
     return found

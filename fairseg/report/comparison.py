@@ -12,17 +12,15 @@ from typing import Any
 import pandas as pd
 from tabulate import tabulate
 
-from fairseg import __version__
 from fairseg.groups import Groups
 from fairseg.metrics import csv_files
 from fairseg.metrics.wording import listed
 from fairseg.report import render
 from fairseg.report.files import write_files
-from fairseg.report.page import environment
+from fairseg.report.page import render_page
 from fairseg.report.plots import plot_rows, to_svg
-from fairseg.report.summary import ALL, OVERALL, P_VALUE, TITLES, Summary, summarize
+from fairseg.report.summary import ALL, GAP, OVERALL, P_VALUE, TITLES, Summary, summarize
 
-GAP = "Fairness gap"
 _LARGEST = "largest"  # heads the gap of the group farthest from the reference
 
 
@@ -184,12 +182,12 @@ def _text(comparison: Comparison, structure: str, style: str) -> str:
 
 def _footnote(comparison: Comparison) -> str:
     table, summary = comparison.tables[OVERALL], next(iter(comparison.summaries.values()))[0]
-    return render.footnote(summary, _LARGEST if GAP in table and _several(table) else None)
+    return render.footnote(summary, _LARGEST if _several(table) else None)
 
 
 def _several(table: pd.DataFrame) -> bool:
     """Say whether the table holds a gap of each group."""
-    return len(table[[GAP]].columns) > 1
+    return table.columns.get_level_values(0).tolist().count(GAP) > 1
 
 
 def _page(comparison: Comparison, figure: bytes) -> str:
@@ -201,17 +199,11 @@ def _page(comparison: Comparison, figure: bytes) -> str:
             heads.setdefault(measure, []).append(group)
         tables[structure] = (heads, dict(zip(table.index, zip(*cells.values(), strict=True), strict=True)))
     summary = next(iter(comparison.summaries.values()))[0]
-    return (
-        environment()
-        .get_template("comparison.html.j2")
-        .render(
-            version=__version__,
-            by=" and ".join(summary.groups.attributes),
-            reference=None if summary.reference is None else summary.groups.name(summary.reference),
-            models=list(comparison.summaries),
-            counts=list(zip(summary.groups.names, summary.counts.tolist(), strict=True)),
-            tables=tables,
-            figure=base64.b64encode(figure).decode(),
-            footnote=_footnote(comparison),
-        )
+    return render_page(
+        "comparison.html.j2",
+        summary,
+        models=list(comparison.summaries),
+        tables=tables,
+        figure=base64.b64encode(figure).decode(),
+        footnote=_footnote(comparison),
     )

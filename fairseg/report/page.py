@@ -94,7 +94,7 @@ def _size(scores: pd.DataFrame, labels: int) -> str:
 
 
 @cache
-def environment() -> Environment:
+def _environment() -> Environment:
     """Return the templates, in which every name is escaped."""
     return Environment(
         loader=PackageLoader("fairseg", "report"),
@@ -102,6 +102,27 @@ def environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+    )
+
+
+def render_page(template: str, overall: Summary, **more: object) -> str:
+    """Fill in a page: what all pages tell of a cohort and its groups, and more.
+
+    Args:
+        template: name of the file.
+        overall: summary of the cohort.
+        more: what this template needs besides.
+    """
+    return (
+        _environment()
+        .get_template(template)
+        .render(
+            version=__version__,
+            by=" and ".join(overall.groups.attributes),
+            reference=None if overall.reference is None else overall.groups.name(overall.reference),
+            counts=list(zip(overall.groups.names, overall.counts.tolist(), strict=True)),
+            **more,
+        )
     )
 
 
@@ -113,23 +134,15 @@ def _page(
     notes: Sequence[str],
 ) -> str:
     overall = summaries[0]
-    return (
-        environment()
-        .get_template("report.html.j2")
-        .render(
-            version=__version__,
-            by=" and ".join(overall.groups.attributes),
-            reference=None if overall.reference is None else overall.groups.name(overall.reference),
-            counts=list(zip(overall.groups.names, overall.counts.tolist(), strict=True)),
-            size=_size(scores, len(summaries) - 1),
-            labels=[summary.structure for summary in summaries[1:]],
-            tables=[page_table(summary) for summary in summaries],
-            figures={
-                name.removesuffix(".svg"): base64.b64encode(svg).decode() for name, svg in figures.items()
-            },
-            metric=overall.title(metric),
-            metrics=[overall.title(name) for name in TITLES if name in scores],
-            notes=notes,
-            skipped=scores.attrs.get("skipped", {}),
-        )
+    return render_page(
+        "report.html.j2",
+        overall,
+        size=_size(scores, len(summaries) - 1),
+        labels=[summary.structure for summary in summaries[1:]],
+        tables=[page_table(summary) for summary in summaries],
+        figures={name.removesuffix(".svg"): base64.b64encode(svg).decode() for name, svg in figures.items()},
+        metric=overall.title(metric),
+        metrics=[overall.title(name) for name in TITLES if name in scores],
+        notes=notes,
+        skipped=scores.attrs.get("skipped", {}),
     )

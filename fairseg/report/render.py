@@ -9,10 +9,10 @@ from tabulate import tabulate
 
 from fairseg.metrics import csv_files
 from fairseg.metrics.wording import counted
-from fairseg.report.summary import P_VALUE, Summary
+from fairseg.report.summary import GAP, P_VALUE, Summary
 
 NONE = "\N{EN DASH}"  # what stands where there is no value
-FAIRNESS = ("SER", "Fairness gap", P_VALUE)
+FAIRNESS = ("SER", GAP, P_VALUE)
 _COUNTS = ("Subjects", "Structures")  # rows of whole numbers begin so
 _SIGNIFICANT = 0.05
 _WIDEST = 5  # groups that fit side by side into a terminal
@@ -95,12 +95,12 @@ def to_csv(summaries: Sequence[Summary]) -> str:
 def footnote(summary: Summary, overall: str | None = "All") -> str:
     """Return what a reader must know to read a table, in which this heads the gap over all groups."""
     notes = []
-    if "Fairness gap" in summary.table.index:
+    if GAP in summary.table.index:
         gap = "median DSC of the best group minus that of the worst."
         if summary.reference is not None:
             farthest = f"; under {overall} that of the group farthest away" if overall else ""
             gap = f"median DSC of the reference group minus that of the group{farthest}."
-        notes += [f"Fairness gap: {gap}", "SER: largest median error (1 - DSC) over the smallest."]
+        notes += [f"{GAP}: {gap}", "SER: largest median error (1 - DSC) over the smallest."]
         notes.append(_about_p(summary))
     if summary.unit == "px":
         notes.append("Distances in pixels: the files state no voxel size.")

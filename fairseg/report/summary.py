@@ -25,6 +25,7 @@ from fairseg.metrics.work import VOXELS
 
 OVERALL = "Overall"
 ALL = "All"
+GAP = "Fairness gap"
 P_VALUE = "p (Mann-Whitney U)"
 TITLES = {"dice": "DSC", "hd": "HD (mm)", "hd95": "HD95 (mm)", "assd": "ASSD (mm)", "nsd": "NSD"}
 
@@ -202,7 +203,7 @@ def _fairness(subjects: pd.DataFrame, num_groups: int, reference: int | None) ->
         p_all = mann_whitney_u(*values)
     return {
         "SER": [*empty, skewed_error_ratio(median)],
-        "Fairness gap": [*gaps, fairness_gap(median, reference)],
+        GAP: [*gaps, fairness_gap(median, reference)],
         P_VALUE: [*p_values, p_all],
     }
 
