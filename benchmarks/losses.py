@@ -12,14 +12,13 @@ import os
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_name] = "1"
 
-import platform
 import statistics
 import time
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 
 import torch
 import torch.nn.functional as F
+from machine import describe
 from monai.losses import DiceCELoss as MonaiDiceCE
 from tabulate import tabulate
 from torch import Tensor
@@ -119,13 +118,7 @@ def main() -> None:
     logits = torch.randn(SHAPE, requires_grad=True)
     target = torch.randint(0, SHAPE[1], (SHAPE[0], *SHAPE[2:]))
     groups = torch.arange(SHAPE[0]) % GROUPS
-    peers = []
-    for name in ("torch", "monai", "nnunetv2"):
-        try:
-            peers.append(f"{name} {version(name)}")
-        except PackageNotFoundError:
-            peers.append(f"without {name}")
-    print(f"{platform.machine()}, Python {platform.python_version()}, {', '.join(peers)}, one thread\n")
+    print(describe("torch", "monai", "nnunetv2"), end="\n\n")
     for kind, fns in steps(logits, target, groups).items():
         references = [name for name in fns if name.startswith(("F.", "MONAI", "nnU-Net"))]
         rows = []

@@ -12,19 +12,18 @@ import os
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_name] = "1"
 
-import platform
 import statistics
 import time
 import tracemalloc
 import warnings
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import surface_distance
 import torch
+from machine import describe
 from medpy.metric import binary
 from monai.metrics import compute_dice, compute_hausdorff_distance
 from scipy.ndimage import gaussian_filter, zoom
@@ -150,9 +149,7 @@ def main() -> None:
     """Print the tables."""
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
-    libraries = ("medpy", "monai", "surface-distance", "numpy", "scipy")
-    print(f"{platform.machine()}, {os.cpu_count()} cores, one used; Python {platform.python_version()},")
-    print(", ".join(f"{name} {version(name)}" for name in libraries), "\n")
+    print(describe("medpy", "monai", "surface-distance", "numpy", "scipy"), end="\n\n")
     plane, stack, volume = (208, 210), (10, 208, 210), (160, 512, 512)
     kinds = [
         ("2D 208x210", plane, (1.8, 1.8), (60, 15)),

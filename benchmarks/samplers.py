@@ -13,7 +13,6 @@ import os
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_name] = "1"
 
-import platform
 import time
 import tracemalloc
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from machine import describe
 from tabulate import tabulate
 from torch.utils.data import BatchSampler, WeightedRandomSampler
 
@@ -67,8 +67,8 @@ def main() -> None:  # noqa: PLR0915  (a row is a statement or two)
     """Print the table."""
     torch.set_num_threads(1)
     groups = cohort()
-    print(f"{platform.machine()}, Python {platform.python_version()}, numpy {np.__version__},", end=" ")
-    print(f"torch {torch.__version__}; {SAMPLES:,} samples, {GROUPS} groups\n")
+    print(describe("numpy", "torch"))
+    print(f"{SAMPLES:,} samples, {GROUPS} groups\n")
     rows: list[list[str]] = []
 
     def row(what: str, value: str, target: str = "") -> None:

@@ -22,19 +22,18 @@ import contextlib
 import copy
 import json
 import logging
-import platform
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 from unittest.mock import patch
 
 import torch
+from machine import describe
 from tabulate import tabulate
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -231,20 +230,27 @@ def workers_table(root: Path, raw: Path) -> str:
             predict(root / "run", raw / "imagesTs", out, workers=workers)
             preparing, predicting = middle - start, time.perf_counter() - middle
             rows.append([str(workers), f"{preparing:.1f} s", f"{predicting:.1f} s"])
-    return tabulate(sorted(rows), ["processes", "preparing 200 cases", "predicting 24 cases"])
+    return tabulate(
+        sorted(rows),
+        [
+            "processes",
+            f"preparing {len(dataset.images)} cases",
+            f"predicting {len(list(out.iterdir()))} cases",
+        ],
+    )
 
 
 def memory_table() -> str:
     """Measure the peak memory of preparing, training and predicting, with few and many cases."""
     rows = []
     for subjects in (10, 100):
-        code = f"import benchmarks.training as b; b.run_small({subjects})"
+        code = f"import training; training.run_small({subjects})"
         done = subprocess.run(
             [sys.executable, "-c", code],
             capture_output=True,
             text=True,
             check=True,
-            cwd=Path(__file__).parents[1],
+            cwd=Path(__file__).parent,
         )
         rows.append([2 * subjects, *done.stdout.split()[-1].split(",")])
     return tabulate(rows, ["cases", "peak memory, MiB", "prepared arrays, MiB"])
@@ -291,13 +297,7 @@ def main() -> None:
             by=("group",), features=FEATURES, batch_size=BATCH, epochs=1, steps=rounds + WARM_UP, device="cpu"
         )
         trainer = nnunet_trainer(root)
-        peers = []
-        for name in ("torch", "monai", "nnunetv2"):
-            try:
-                peers.append(f"{name} {version(name)}")
-            except PackageNotFoundError:
-                peers.append(f"without {name}")
-        print(f"{platform.machine()}, Python {platform.python_version()}, {', '.join(peers)}, one thread")
+        print(describe("torch", "monai", "nnunetv2"))
         print(f"batches of {BATCH} patches {PATCH}x{PATCH}, {FEATURES} features at full resolution\n")
         table, whole = steps_table(raw, root, settings, trainer)
         print(table, losses_table(settings, whole, 60), workers_table(root, raw), sep="\n\n", end="\n\n")
