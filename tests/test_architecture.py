@@ -11,6 +11,7 @@ import fairseg
 
 PACKAGE = Path(fairseg.__file__).parent
 BLOCKS = ("samplers", "losses", "metrics", "crop")
+SHARED = ("groups", "parallel")
 
 
 def imported(file: Path) -> set[str]:
@@ -27,14 +28,15 @@ def imported(file: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("block", [name for name in BLOCKS if (PACKAGE / name).is_dir()])
-def test_blocks_import_groups_at_most_and_never_each_other(block: str) -> None:
+def test_blocks_import_shared_rooms_at_most_and_never_each_other(block: str) -> None:
     files = list((PACKAGE / block).rglob("*.py"))
     assert files
     for file in files:
-        assert imported(file) <= {block, "groups"}, file
+        assert imported(file) <= {block, *SHARED}, file
 
 
-def test_groups_stand_on_nothing() -> None:
+def test_shared_rooms_stand_on_nothing() -> None:
+    assert imported(PACKAGE / "parallel.py") == set()
     assert imported(PACKAGE / "groups.py") == {"levels"}
     assert imported(PACKAGE / "levels.py") == set()
 

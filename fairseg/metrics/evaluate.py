@@ -16,7 +16,8 @@ from fairseg.metrics.images import find_masks, read_dataset_labels
 from fairseg.metrics.masks import Labels, label_values
 from fairseg.metrics.score import METRICS, check_metrics
 from fairseg.metrics.wording import counted, listed, without_subject
-from fairseg.metrics.work import VOXELS, Job, Result, run
+from fairseg.metrics.work import VOXELS, Job, Result, score_files
+from fairseg.parallel import run_all
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +96,7 @@ def evaluate(
     ]
     results = []
     bar = tqdm(total=len(jobs), desc="scoring", unit="case", disable=None if progress else True)
-    with bar, closing(run(jobs, num_workers)) as stream:
+    with bar, closing(run_all(score_files, [(job,) for job in jobs], num_workers)) as stream:
         for result in stream:
             bar.update()
             if result.error is None:

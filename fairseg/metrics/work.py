@@ -1,11 +1,5 @@
-"""Score the files of one case, in this process or in several."""
+"""Score the files of one case."""
 
-import os
-import signal
-import threading
-import warnings
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -47,53 +41,7 @@ class Result:
     unit: str = "mm"
 
 
-def run(jobs: Sequence[Job], num_workers: int) -> Generator[Result]:
-    """Yield the results in the order of the jobs."""
-    if num_workers == 1 or len(jobs) < 2:
-        yield from map(_score_files, jobs)
-        return
-    from joblib import Parallel, delayed  # noqa: PLC0415  (costs start-up time that most runs save)
-
-    parallel = Parallel(n_jobs=min(num_workers, len(jobs)), return_as="generator")
-    # Workers, born now, leave Ctrl-C to this process; loky's tracker of files says nothing of those gone.
-    with _ignoring_interrupts(), _warnings_of_children("ignore:resource_tracker"):
-        results = parallel(delayed(_score_files)(job) for job in jobs)
-    try:
-        for result in results:  # noqa: UP028  (`yield from` would close the results before we can)
-            yield result
-    finally:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # joblib on results that nobody waits for any more
-            results.close()
-
-
-@contextmanager
-def _warnings_of_children(choice: str) -> Iterator[None]:
-    """Set what processes born meanwhile do with warnings, on top of what is set."""
-    before = os.environ.get("PYTHONWARNINGS")
-    os.environ["PYTHONWARNINGS"] = ",".join(filter(None, (before, choice)))
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["PYTHONWARNINGS"]
-        else:
-            os.environ["PYTHONWARNINGS"] = before
-
-
-@contextmanager
-def _ignoring_interrupts() -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread has a say in signals
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _score_files(job: Job) -> Result:
+def score_files(job: Job) -> Result:
     """Read and score one case; what is wrong with its files becomes part of the result."""
     try:
         prediction, reference = read_mask(job.prediction), read_mask(job.reference)

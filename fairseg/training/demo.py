@@ -15,10 +15,10 @@ import torch
 from fairseg.cohort import read_cohort
 from fairseg.datasets.phantom import write_phantom
 from fairseg.metrics import evaluate
+from fairseg.parallel import run_all
 from fairseg.training.data import load_data
 from fairseg.training.loop import train
 from fairseg.training.predict import predict
-from fairseg.training.prepare import run_all
 from fairseg.training.settings import Settings
 
 REFERENCE = "White"
@@ -69,7 +69,6 @@ def run_demo(
     Returns:
         The scores of each arm.
     """
-    out = out.absolute()  # worker processes may live elsewhere
     cohort = out / "phantom"
     tell("1/4 Making a cohort of cardiac MR, with few people of one group to train on")
     write_phantom(cohort, subjects=subjects, test_subjects=test_subjects, seed=seed)

@@ -16,6 +16,7 @@ from tqdm.auto import tqdm
 from fairseg.crop import Box, Cascade, segment_crops
 from fairseg.metrics.images import find_masks, read_mask
 from fairseg.metrics.wording import counted, listed
+from fairseg.parallel import run_all
 from fairseg.report.files import check_writable, write_files
 from fairseg.training.checkpoint import load_checkpoint
 from fairseg.training.inference import Predictor
@@ -26,7 +27,6 @@ from fairseg.training.prepare import (
     mask_in_plan,
     plan_from_dict,
     read_case,
-    run_all,
     tell_messages,
     write_prediction,
 )
@@ -143,13 +143,13 @@ def predict(
     if cropped != (cascade is not None or references is not None) or None not in (cascade, references):
         needs = "needs cascade or references, one of them" if cropped else "sees whole images: no cascade"
         raise ValueError(f"{run} was trained on {about['settings']['crop']} crops, so it {needs}")
-    files = find_images(Path(images).absolute(), len(about["channels"]))
-    masks = find_masks(Path(references).absolute(), "references") if references is not None else {}
+    files = find_images(Path(images), len(about["channels"]))
+    masks = find_masks(Path(references), "references") if references is not None else {}
     if references is not None and (without := sorted(files.keys() - masks.keys())):
         raise ValueError(f"references has no mask for {listed(without)}")
     if workers > 1 and network is not None:
         raise ValueError("workers must be 1 with a network of your own")
-    place = Path(out).absolute()
+    place = Path(out)
     check_writable(place)
     place.mkdir(parents=True, exist_ok=True)
     names = sorted(files)
@@ -157,10 +157,10 @@ def predict(
     parts = [names[start : start + share] for start in range(0, len(names), share)]
     jobs = [
         (
-            str(Path(run).absolute()),
+            str(run),
             [(name, files[name], masks.get(name)) for name in part],
             place,
-            None if cascade is None else str(Path(cascade).absolute()),
+            None if cascade is None else str(cascade),
             mirror,
             device,
             network,

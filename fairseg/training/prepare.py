@@ -10,6 +10,7 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from tqdm.auto import tqdm
 from fairseg.crop import Box
 from fairseg.metrics.images import Mask, check_same_grid, itk_messages, read_mask
 from fairseg.metrics.wording import counted
+from fairseg.parallel import run_all
 from fairseg.report.files import check_writable, write_files
 from fairseg.training.raw import RawDataset
 
@@ -115,15 +117,14 @@ def prepare(
             image or holds a value that dataset.json does not name; the message names the case.
     """
     check_writable(folder)
-    folder = folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
     records = {name: _fingerprint(plan, files, raw.masks[name]) for name, files in raw.images.items()}
     todo = [name for name, record in records.items() if _record(folder, name).get("source") != record]
     jobs = [(name, raw.images[name], raw.masks[name], plan, raw.labels, folder) for name in todo]
     said: Counter[str] = Counter()
     bar = tqdm(total=len(jobs), desc="preparing", unit="case", disable=None if progress else True)
-    with bar:
-        for name, (about, messages) in zip(todo, run_all(_prepare_files, jobs, workers), strict=True):
+    with bar, closing(run_all(_prepare_files, jobs, workers)) as results:
+        for name, (about, messages) in zip(todo, results, strict=True):
             about["source"] = records[name]
             write_files(folder, {f"{name}.json": json.dumps(about)})
             said.update(messages)
@@ -136,16 +137,6 @@ def tell_messages(said: Counter[str]) -> None:
     """Log what the image reader had to say, each message once."""
     for message, number in said.items():
         logger.warning("image reader: %s (%s)", message, counted(number, "file"))
-
-
-def run_all(function: Any, jobs: Sequence[tuple[Any, ...]], workers: int) -> Any:
-    """Yield the results of a function in the order of the jobs, from this process or from several."""
-    if workers <= 1 or len(jobs) < 2:
-        return (function(*job) for job in jobs)
-    from joblib import Parallel, delayed  # noqa: PLC0415  (costs start-up time that most runs save)
-
-    parallel = Parallel(n_jobs=min(workers, len(jobs)), return_as="generator")
-    return parallel(delayed(function)(*job) for job in jobs)
 
 
 def read_case(files: Sequence[Path], plan: Plan) -> tuple[Floats, Mask]:

@@ -38,7 +38,7 @@ def read_raw(folder: str | Path) -> RawDataset:
         ValueError: a file or folder is not there, labels are not 1 to L, an image has no mask or a mask
             no image; the message names them.
     """
-    place = Path(folder).absolute()  # worker processes may live elsewhere
+    place = Path(folder)
     try:
         about = json.loads((place / "dataset.json").read_text(encoding="utf-8"))
         channels = tuple(str(name) for name in about["channel_names"].values())

@@ -1,0 +1,73 @@
+"""Call a function on many jobs, in this process or in several."""
+
+import os
+import signal
+import threading
+import warnings
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+def run_all(function: Callable[..., T], jobs: Sequence[tuple[Any, ...]], workers: int) -> Generator[T]:
+    """Yield the results of a function in the order of the jobs.
+
+    Close the generator (`contextlib.closing`) to stop the workers when not all results are wanted.
+
+    Args:
+        function: can be pickled, like the jobs, if there are several workers.
+        jobs: the arguments of each call.
+        workers: processes; with one, or one job, all runs in this process.
+    """
+    if workers <= 1 or len(jobs) < 2:
+        for job in jobs:
+            yield function(*job)
+        return
+    from joblib import Parallel, delayed  # noqa: PLC0415  (costs start-up time that most runs save)
+
+    parallel = Parallel(n_jobs=min(workers, len(jobs)), return_as="generator")
+    here = Path.cwd()
+    # Workers, born now, leave Ctrl-C to this process; loky's tracker of files says nothing of those gone.
+    with _ignoring_interrupts(), _warnings_of_children("ignore:resource_tracker"):
+        results = parallel(delayed(_call)(here, function, job) for job in jobs)
+    try:
+        for result in results:  # noqa: UP028  (`yield from` would close the results before we can)
+            yield result
+    finally:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # joblib on results that nobody waits for any more
+            results.close()
+
+
+def _call(here: Path, function: Callable[..., T], job: tuple[Any, ...]) -> T:
+    os.chdir(here)  # workers are used again, and may have been born elsewhere
+    return function(*job)
+
+
+@contextmanager
+def _warnings_of_children(choice: str) -> Iterator[None]:
+    """Set what processes born meanwhile do with warnings, on top of what is set."""
+    before = os.environ.get("PYTHONWARNINGS")
+    os.environ["PYTHONWARNINGS"] = ",".join(filter(None, (before, choice)))
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONWARNINGS"]
+        else:
+            os.environ["PYTHONWARNINGS"] = before
+
+
+@contextmanager
+def _ignoring_interrupts() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread has a say in signals
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

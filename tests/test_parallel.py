@@ -1,0 +1,38 @@
+import os
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from fairseg.parallel import run_all
+
+
+def where(number: int, offset: int) -> tuple[int, Path, int]:
+    return number + offset, Path.cwd(), os.getpid()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_results_come_in_the_order_of_the_jobs(workers: int) -> None:
+    results = list(run_all(where, [(number, 10) for number in range(20)], workers))
+    assert [number for number, _, _ in results] == list(range(10, 30))
+    assert (os.getpid() in {pid for _, _, pid in results}) == (workers == 1)
+
+
+def test_workers_that_are_used_again_follow_this_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        assert {place.name for _, place, _ in run_all(where, [(1, 1), (2, 2)], 2)} == {name}
+
+
+def test_the_error_of_a_worker_arrives_as_it_is() -> None:
+    with closing(run_all(divmod, [(4, 2), (1, 0), (6, 3)], 2)) as results:
+        assert next(results) == (2, 0)
+        with pytest.raises(ZeroDivisionError):
+            next(results)
+
+
+def test_no_jobs() -> None:
+    assert list(run_all(where, [], 2)) == []
