@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import traceback
 import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ T = TypeVar("T")
 
 
 def run_all(function: Callable[..., T], jobs: Sequence[tuple[Any, ...]], workers: int) -> Generator[T]:
-    """Yield the results of a function in the order of the jobs.
+    """Yield the results of a function in the order of the jobs; the error of a job comes in its turn too.
 
     Close the generator (`contextlib.closing`) to stop the workers when not all results are wanted.
 
@@ -34,7 +35,9 @@ def run_all(function: Callable[..., T], jobs: Sequence[tuple[Any, ...]], workers
     with _ignoring_interrupts(), _warnings_of_children("ignore:resource_tracker"):
         results = parallel(delayed(_call)(here, function, job) for job in jobs)
     try:
-        for result in results:  # noqa: UP028  (`yield from` would close the results before we can)
+        for result, error in results:
+            if error is not None:
+                raise error
             yield result
     finally:
         with warnings.catch_warnings():
@@ -42,9 +45,16 @@ def run_all(function: Callable[..., T], jobs: Sequence[tuple[Any, ...]], workers
             results.close()
 
 
-def _call(here: Path, function: Callable[..., T], job: tuple[Any, ...]) -> T:
+def _call(
+    here: Path, function: Callable[..., T], job: tuple[Any, ...]
+) -> tuple[T, None] | tuple[None, Exception]:
+    """Return the result of a job, or its error: joblib would let an error overtake earlier results."""
     os.chdir(here)  # workers are used again, and may have been born elsewhere
-    return function(*job)
+    try:
+        return function(*job), None
+    except Exception as error:
+        error.add_note(traceback.format_exc())  # the worker's own traceback does not travel
+        return None, error
 
 
 @contextmanager

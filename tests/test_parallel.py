@@ -1,4 +1,5 @@
 import os
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -27,11 +28,17 @@ def test_workers_that_are_used_again_follow_this_process(
         assert {place.name for _, place, _ in run_all(where, [(1, 1), (2, 2)], 2)} == {name}
 
 
-def test_the_error_of_a_worker_arrives_as_it_is() -> None:
-    with closing(run_all(divmod, [(4, 2), (1, 0), (6, 3)], 2)) as results:
-        assert next(results) == (2, 0)
-        with pytest.raises(ZeroDivisionError):
+def late(seconds: float, divisor: int) -> float:
+    time.sleep(seconds)
+    return 1 / divisor
+
+
+def test_the_error_of_a_worker_arrives_as_it_is_and_in_its_turn() -> None:
+    with closing(run_all(late, [(0.5, 1), (0.0, 0), (0.0, 2)], 2)) as results:
+        assert next(results) == 1.0
+        with pytest.raises(ZeroDivisionError) as caught:
             next(results)
+    assert "return 1 / divisor" in "".join(caught.value.__notes__)
 
 
 def test_no_jobs() -> None:
