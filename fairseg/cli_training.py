@@ -18,10 +18,13 @@ def train(dataset: Path, out: Path, bins: Sequence[Any], resume: bool, debug: bo
     _need_extra()
     from fairseg.training import Settings  # noqa: PLC0415  (keep --help quick)
     from fairseg.training import train as run  # noqa: PLC0415
+    from fairseg.training.ranks import find_ranks  # noqa: PLC0415
 
     prepared, table = more.pop("prepared"), more.pop("table")
     settings = Settings(bins={name: tuple(edges) for name, edges in bins}, **more)
     lines = run(dataset, out, settings, table=table, prepared=prepared, resume=resume, progress=True)
+    if not find_ranks().is_first:
+        return 0  # one of several processes tells
     last = lines[-1]
     click.echo(f"{last['step']} steps, training loss {last['loss']:.3f}. Median validation Dice by group:")
     for name, value in last["dice"].items():

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from fairseg.metrics import by_group, dice
 from fairseg.training.prepare import Case
+from fairseg.training.ranks import Ranks
 from fairseg.training.slices import View
 
 Predict = Callable[[Tensor], Tensor]
@@ -70,17 +71,21 @@ class Predictor:
 
 
 def validate(
-    predictor: Predictor, cases: Sequence[Case], view: View, labels: Sequence[int]
+    predictor: Predictor, cases: Sequence[Case], view: View, labels: Sequence[int], ranks: Ranks
 ) -> npt.NDArray[np.float64]:
     """Return the Dice of each case and label, float64 (N, L), in the form that training sees.
 
-    NaN where neither mask has the label.
+    NaN where neither mask has the label. Each process looks at its part of the cases, and all get all scores.
     """
-    scores = np.full((len(cases), len(labels)), np.nan)
-    for position, case in enumerate(cases):
-        image = torch.from_numpy(np.array(view.image(case).swapaxes(0, 1)))
+    found = {}
+    for position in ranks.mine(list(range(len(cases)))):
+        image = torch.from_numpy(np.array(view.image(cases[position]).swapaxes(0, 1)))
         mask = predictor(image).argmax(dim=1).cpu().numpy()
-        scores[position] = dice(mask, np.asarray(view.mask(case)), labels)
+        found[position] = dice(mask, np.asarray(view.mask(cases[position])), labels)
+    scores = np.full((len(cases), len(labels)), np.nan)
+    for part in ranks.gather(found):
+        for position, values in part.items():
+            scores[position] = values
     return scores
 
 

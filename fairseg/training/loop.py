@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
 from fairseg import __version__
@@ -31,6 +32,7 @@ from fairseg.training.inference import Predictor, dice_by_group, validate
 from fairseg.training.methods import make_loss, make_sampler
 from fairseg.training.network import make_network, scale_weights
 from fairseg.training.prepare import plan_to_dict
+from fairseg.training.ranks import Ranks, find_ranks, local_gpu
 from fairseg.training.record import Record
 from fairseg.training.settings import Settings
 from fairseg.training.slices import Draws, Slices
@@ -59,6 +61,9 @@ def train(
     line an epoch, and at the end `curves.png`. A run that was stopped goes on from its last checkpoint; on
     the CPU its weights are then those of a run that was not, bit for bit.
 
+    Where torch.distributed is initialised (`torchrun -m fairseg.training`), all processes call this
+    together, and share each batch: the weights are those of one process, up to rounding.
+
     Args:
         dataset: folder with dataset.json, imagesTr, labelsTr and groups.csv.
         out: folder of the run.
@@ -79,14 +84,17 @@ def train(
         RuntimeError: the loss is not finite, with the step, the cases and their groups; or a checkpoint
             could not be written.
     """
-    out = Path(out)
+    out, ranks = Path(out), find_ranks()
+    if settings.batch_size < ranks.world:
+        raise ValueError(f"batch_size must be at least the {ranks.world} processes, got {settings.batch_size}")
     check_writable(out)
     saved = load_checkpoint(out / CHECKPOINT) if (out / CHECKPOINT).exists() else None
     if saved is not None:
         _check_same_run(saved, settings, out, resume=resume)
 
     # The data: who is there, which groups, who is held out.
-    data = load_data(dataset, settings, Path(prepared or out / "prepared"), table=table, progress=progress)
+    with ranks.first_alone():  # it prepares what the others then find
+        data = load_data(dataset, settings, Path(prepared or out / "prepared"), table=table, progress=progress)
     labels = list(data.raw.labels.values())
     device = pick_device(settings.device)
     slices = Slices(
@@ -101,7 +109,7 @@ def train(
     sampler = make_sampler(settings, slices.group, [data.train.subjects[case] for case in slices.case])
     loader = DataLoader(
         slices,
-        batch_sampler=Draws(sampler, settings.foreground),
+        batch_sampler=Draws(sampler, settings.foreground, ranks),
         num_workers=settings.workers,
         persistent_workers=settings.workers > 0,
         pin_memory=device.type == "cuda",
@@ -120,7 +128,9 @@ def train(
             deep_supervision=settings.deep_supervision,
         )
     network = network.to(device)
-    forward = torch.compile(network) if settings.compile else network
+    seed_generators(settings.seed + ranks.rank)  # dropout, if there is any, is another on each rank
+    forward = network if ranks.world == 1 else DistributedDataParallel(network)
+    forward = torch.compile(forward) if settings.compile else forward
     loss = make_loss(settings, data.counts).to(device)
     loss.check = False  # looked at below, where cases have names
     optimizer = torch.optim.SGD(
@@ -142,12 +152,13 @@ def train(
         optimizer.load_state_dict(saved["optimizer"])
         scaler.load_state_dict(saved["scaler"])
         sampler.load_state_dict(saved["sampler"])
-        restore_random_state(saved["random"])
+        if len(saved["random"]) == ranks.world:
+            restore_random_state(saved["random"][ranks.rank])
         first = saved["epoch"]
     about = describe(settings, data)
-    write_files(out, {"run.json": json.dumps(about, indent=1) + "\n"})
     total = settings.epochs * settings.steps
-    with Record(out, epochs=first, total=total, done=first * settings.steps, progress=progress) as record:
+    with Record(out if ranks.is_first else None, epochs=first, total=total, progress=progress) as record:
+        record.about(about)
         for epoch in range(first, settings.epochs):
             began = time.perf_counter()
             network.train()
@@ -171,12 +182,12 @@ def train(
                 losses.append(value.detach())
                 unseen.append((step, case))
                 if device.type != "cuda" or len(unseen) == _CHECK_EVERY:
-                    _check_finite(losses, unseen, data)
+                    _check_finite(losses, unseen, data, ranks)
                 record.step()
-            _check_finite(losses, unseen, data)
+            _check_finite(losses, unseen, data, ranks)
 
             # Validation by group, on whole cases of held-out subjects.
-            scores = validate(predictor, data.validation.cases, data.view, labels)
+            scores = validate(predictor, data.validation.cases, data.view, labels, ranks)
             line = {
                 "epoch": epoch,
                 "step": (epoch + 1) * settings.steps,
@@ -188,44 +199,47 @@ def train(
             if isinstance(loss, ParetoMinimaxLoss):
                 _update_pareto(loss, line["dice"], data)
             record.epoch(line)  # before the checkpoint: a resumed run drops lines beyond it
-            save_checkpoint(
-                out / CHECKPOINT,
-                {
-                    "epoch": epoch + 1,
-                    "run": about,
-                    "network": network.state_dict(),
-                    "loss": loss.state_dict(),
-                    "optimizer": optimizer.state_dict(),
-                    "scaler": scaler.state_dict(),
-                    "sampler": sampler.state_dict(),
-                    "random": random_state(),
-                },
-            )
+            state = {
+                "epoch": epoch + 1,
+                "run": about,
+                "network": network.state_dict(),
+                "loss": loss.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "scaler": scaler.state_dict(),
+                "sampler": sampler.state_dict(),
+                "random": ranks.gather(random_state()),
+            }
+            if ranks.is_first:
+                save_checkpoint(out / CHECKPOINT, state)
         record.draw(data.groups.names)
     return record.lines
 
 
 def loss_of(loss: GroupLoss, outputs: Any, target: Tensor, groups: Tensor) -> Tensor:
-    """Return the loss of a network's output, or of its outputs at several scales, in float32."""
+    """Return the loss of a network's output, or of its outputs at several scales, in float32 at least."""
     if isinstance(outputs, Tensor):
-        value: Tensor = loss(outputs.float(), target, groups)
+        value: Tensor = loss(_precise(outputs), target, groups)
         return value
     deep = DeepSupervision(loss, scale_weights(len(outputs)))
-    value = deep([output.float() for output in outputs], target, groups)
+    value = deep([_precise(output) for output in outputs], target, groups)
     return value
 
 
+def _precise(output: Tensor) -> Tensor:
+    return output.float() if output.dtype in (torch.float16, torch.bfloat16) else output
+
+
 def pick_device(name: str) -> torch.device:
-    """Return the device of a name; "auto" is a GPU if there is one."""
+    """Return the device of a name; "auto" is a GPU if there is one, of several processes each its own."""
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return local_gpu() if torch.cuda.is_available() else torch.device("cpu")
     try:
         device = torch.device(name)
     except RuntimeError:
         raise ValueError(f"device must be auto, cpu, cuda or cuda:N, got {name!r}") from None
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"device {name} is not there: torch finds no GPU")
-    return device
+    return local_gpu() if name == "cuda" else device
 
 
 def pick_precision(name: str, device: torch.device) -> torch.dtype | None:
@@ -266,12 +280,17 @@ def _check_same_run(saved: dict[str, Any], settings: Settings, out: Path, *, res
             )
 
 
-def _check_finite(losses: list[Tensor], unseen: list[tuple[int, Tensor]], data: Data) -> None:
-    """Stop at the first step whose loss is not finite, and say who was in the batch."""
+def _check_finite(
+    losses: list[Tensor], unseen: list[tuple[int, Tensor]], data: Data, ranks: Ranks
+) -> None:
+    """Stop at the first step whose loss is not finite, and say who was in the batch.
+
+    The loss is that of the joint batch, so all ranks stop at the same step.
+    """
     recent = torch.stack(losses[-len(unseen) :]) if unseen else torch.zeros(0)
     for value, (step, cases) in zip(recent.tolist(), unseen, strict=True):
         if not np.isfinite(value):
-            batch = sorted(set(cases.tolist()))
+            batch = sorted({case for part in ranks.gather(cases.tolist()) for case in part})
             who = ", ".join(
                 f"{data.train.cases[case].name} ({data.groups.name(int(data.train.groups[case]))})"
                 for case in batch

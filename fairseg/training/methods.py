@@ -118,7 +118,8 @@ def make_loss(settings: Settings, counts: Sequence[int]) -> GroupLoss:
 def make_sampler(settings: Settings, groups: npt.ArrayLike, subjects: npt.ArrayLike) -> GroupBatchSampler:
     """Return the sampler that the settings ask for; both draw subjects evenly, and then a sample.
 
-    The natural sampler knows no groups: it draws everybody alike, those of unknown group too.
+    The natural sampler knows no groups: it draws everybody alike, those of unknown group too. It makes
+    the joint batches of all processes; each then takes its part (`Draws`).
     """
     everyone = [0] * len(list(subjects)) if settings.sampler == "natural" else groups  # type: ignore[arg-type]
     return GroupBatchSampler(
@@ -128,4 +129,6 @@ def make_sampler(settings: Settings, groups: npt.ArrayLike, subjects: npt.ArrayL
         subjects=subjects,
         num_batches=settings.steps,
         seed=settings.seed,
+        num_replicas=1,
+        rank=0,
     )

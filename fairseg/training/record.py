@@ -11,6 +11,7 @@ from tqdm.auto import tqdm
 
 from fairseg.report.files import write_files
 
+RUN = "run.json"
 LOG = "log.jsonl"
 CURVES = "curves.png"
 
@@ -19,27 +20,33 @@ class Record:
     """The log of a run: one JSON line an epoch in `log.jsonl`, and TensorBoard's events beside it.
 
     Args:
-        folder: of the run.
+        folder: of the run; `None` for a process of several that is not the first: it writes nothing.
         epochs: how many are already done; what an interrupted run wrote beyond them is dropped.
         total: steps of the whole run.
-        done: steps done.
         progress: show a bar on stderr if it is a terminal.
     """
 
-    def __init__(self, folder: Path, *, epochs: int, total: int, done: int, progress: bool) -> None:
+    def __init__(self, folder: Path | None, *, epochs: int, total: int, progress: bool) -> None:
         self.folder = folder
-        self.lines = read_log(folder)[:epochs]
-        text = "".join(json.dumps(line) + "\n" for line in self.lines)
-        write_files(folder, {LOG: text})
-        hidden = None if progress else True
+        self.lines = read_log(folder)[:epochs] if folder else []
+        done = sum(line["step"] for line in self.lines[-1:])
+        hidden = None if progress and folder else True
         self.bar = tqdm(total=total, initial=done, desc="training", unit="step", disable=hidden)
         self.board: Any = None
+        if folder is None:
+            return
+        write_files(folder, {LOG: "".join(json.dumps(line) + "\n" for line in self.lines)})
         try:
             from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415  (only if it is installed)
 
             self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=epochs)
         except ImportError:
             pass
+
+    def about(self, run: dict[str, Any]) -> None:
+        """Write down what the run is."""
+        if self.folder is not None:
+            write_files(self.folder, {RUN: json.dumps(run, indent=1) + "\n"})
 
     def step(self) -> None:
         """Count a step on the bar."""
@@ -48,6 +55,8 @@ class Record:
     def epoch(self, line: dict[str, Any]) -> None:
         """Keep what an epoch has shown."""
         self.lines.append(line)
+        if self.folder is None:
+            return
         with (self.folder / LOG).open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         dice = {name: value for name, value in line["dice"].items() if value is not None}
@@ -59,7 +68,7 @@ class Record:
 
     def draw(self, names: Sequence[str]) -> None:
         """Draw the curves of what was logged, a line for each of these groups."""
-        if self.lines:
+        if self.lines and self.folder is not None:
             write_files(self.folder, {CURVES: draw_curves(self.lines, names)})
 
     def __enter__(self) -> "Record":

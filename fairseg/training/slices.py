@@ -17,6 +17,7 @@ from fairseg.crop import Box, crop
 from fairseg.samplers import GroupBatchSampler
 from fairseg.training.augment import MARGIN, make_augmentation, seeded
 from fairseg.training.prepare import Case, Floats, Labels, zscore
+from fairseg.training.ranks import Ranks
 
 Draw = tuple[int, int, bool]  # index of the slice, number of the draw, whether it is forced onto foreground
 
@@ -148,12 +149,13 @@ class Draws:
     A sample's place in a batch says nothing about its group, so forcing does not either.
 
     Args:
-        sampler: yields batches of indices.
+        sampler: yields batches of indices, the joint ones of all processes.
         foreground: share of the batch, rounded.
+        ranks: of which this one takes its part of each batch.
     """
 
-    def __init__(self, sampler: GroupBatchSampler, foreground: float) -> None:
-        self.sampler = sampler
+    def __init__(self, sampler: GroupBatchSampler, foreground: float, ranks: Ranks = Ranks()) -> None:  # noqa: B008
+        self.sampler, self.ranks = sampler, ranks
         self.forced = round(sampler.batch_size * foreground)
 
     def __len__(self) -> int:
@@ -165,7 +167,8 @@ class Draws:
         before = self.sampler.epoch * len(self.sampler) * size
         for step, batch in enumerate(self.sampler):
             first = before + step * size
-            yield [(index, first + n, n >= size - self.forced) for n, index in enumerate(batch)]
+            joint = [(index, first + n, n >= size - self.forced) for n, index in enumerate(batch)]
+            yield self.ranks.mine(joint)
 
 
 def _centred(box: Box, size: Sequence[int]) -> Box:

@@ -1,0 +1,83 @@
+"""Several processes that train one network: which of them this is, and how they tell each other things.
+
+Every process makes the same joint batches and takes its part of each, so that the draws, and with them the
+result, do not depend on how many there are.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+
+from fairseg.losses.grouping import is_distributed
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """The processes of a training.
+
+    Attributes:
+        rank: number of this one.
+        world: how many there are.
+    """
+
+    rank: int = 0
+    world: int = 1
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this is the process that writes files."""
+        return self.rank == 0
+
+    def mine(self, items: list[T]) -> list[T]:
+        """Return this process's part, dealt round and round."""
+        return items[self.rank :: self.world]
+
+    def gather(self, value: T) -> list[T]:
+        """Return the values that all processes have, the same list on each."""
+        if self.world == 1:
+            return [value]
+        values: list[Any] = [None] * self.world
+        dist.all_gather_object(values, value)
+        return values
+
+    @contextmanager
+    def first_alone(self) -> Iterator[None]:
+        """Let the first process go through a block before the others begin it."""
+        if not self.is_first:
+            dist.barrier()
+        yield
+        if self.is_first and self.world > 1:
+            dist.barrier()
+
+
+def find_ranks() -> Ranks:
+    """Return this process's place in torch.distributed, or that of a process alone."""
+    return Ranks(dist.get_rank(), dist.get_world_size()) if is_distributed() else Ranks()
+
+
+def local_gpu() -> torch.device:
+    """Return the GPU of this process: the one of its number on this machine, as torchrun counts."""
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) if is_distributed() else 0)
+
+
+@contextmanager
+def joined_by_torchrun() -> Iterator[Ranks]:
+    """Join the processes that torchrun has started, NCCL on GPUs and gloo otherwise, and leave at the end."""
+    if "RANK" not in os.environ:  # started without torchrun
+        yield Ranks()
+        return
+    on_gpu = torch.cuda.is_available()
+    if on_gpu:
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    dist.init_process_group("nccl" if on_gpu else "gloo")
+    try:
+        yield find_ranks()
+    finally:
+        dist.destroy_process_group()

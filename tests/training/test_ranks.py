@@ -1,0 +1,101 @@
+"""Several processes train as one: real ones, joined by torchrun over gloo."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from fairseg.training import Settings, train
+from fairseg.training.checkpoint import load_checkpoint
+from fairseg.training.methods import METHODS
+from fairseg.training.network import make_network
+from fairseg.training.ranks import Ranks
+
+TWO = [sys.executable, "-W", "ignore", "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+ALL_METHODS = """
+import json, sys
+import torch
+from fairseg.training import Settings, train
+from fairseg.training.ranks import joined_by_torchrun
+here, dataset, prepared, out, settings = sys.argv[1:]
+sys.path.insert(0, here)
+from test_ranks import Double
+torch.set_num_threads(1)
+with joined_by_torchrun():
+    for name, one in json.loads(settings).items():
+        train(dataset, f"{out}/{name}", Settings.from_dict(one), network=Double(), prepared=prepared)
+"""
+
+
+class Double(nn.Module):
+    """The reference network in float64: in float32, ten steps make 1e-4 of a rounding of 1e-8."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.network = make_network(1, 4, (32, 32), features=4, most_features=8).double()
+
+    def forward(self, image: Tensor) -> Any:
+        return self.network(image.double())
+
+
+@pytest.fixture
+def methods(tiny: Settings) -> dict[str, Settings]:
+    """Ten steps of each method, with a validation in between."""
+    short = tiny.with_(epochs=2, steps=5, batch_size=5, deep_supervision=True)  # 3 and 2 samples a rank
+    return {name: short.with_(**choices) for name, choices in METHODS.items()}
+
+
+def test_two_processes_train_as_one_with_the_joint_batch(
+    dataset: Path, prepared: Path, methods: dict[str, Settings], tmp_path: Path
+) -> None:
+    script = tmp_path / "train.py"
+    script.write_text(ALL_METHODS)
+    settings = json.dumps({name: one.to_dict() for name, one in methods.items()})
+    here = str(Path(__file__).parent)
+    two = [*TWO, str(script), here, str(dataset), str(prepared), str(tmp_path / "two"), settings]
+    done = subprocess.run(two, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    for name, one in methods.items():
+        lines = train(dataset, tmp_path / "one" / name, one, network=Double(), prepared=prepared)
+        alone, joint = (
+            load_checkpoint(tmp_path / number / name / "checkpoint.pt") for number in ("one", "two")
+        )
+        for part in ("network", "loss"):
+            for key, value in alone[part].items():
+                torch.testing.assert_close(joint[part][key], value, atol=1e-9, rtol=0, msg=f"{name}: {key}")
+        assert alone["sampler"] == joint["sampler"]
+        assert len(joint["random"]) == 2
+        logged = (tmp_path / "two" / name / "log.jsonl").read_text().splitlines()
+        for line, text in zip(lines, logged, strict=True):
+            assert json.loads(text)["loss"] == pytest.approx(line["loss"], abs=1e-9)
+            assert json.loads(text)["dice"] == line["dice"]
+
+
+def test_the_command_runs_under_torchrun_and_goes_on_in_one_process(
+    dataset: Path, prepared: Path, tmp_path: Path
+) -> None:
+    options = [str(dataset), "--by", "group", "--features", "4", "--batch-size", "4", "--steps", "2"]
+    options += ["--device", "cpu", "--prepared", str(prepared), "--out", str(tmp_path / "run")]
+    done = subprocess.run(
+        [*TWO, "-m", "fairseg.training", *options, "--epochs", "1"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.count("Median validation Dice by group") == 1  # said by one of them
+    again = [sys.executable, "-m", "fairseg.training", *options, "--epochs", "1", "--resume"]
+    done = subprocess.run(again, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    too_many = [*TWO, "-m", "fairseg.training", *options, "--epochs", "1", "--batch-size", "1"]
+    done = subprocess.run(too_many, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "batch_size must be at least the 2 processes, got 1" in done.stderr
+
+
+def test_parts_are_dealt_round_and_round() -> None:
+    assert [Ranks(rank, 3).mine([0, 1, 2, 3, 4]) for rank in range(3)] == [[0, 3], [1, 4], [2]]
+    assert Ranks().gather("alone") == ["alone"]
