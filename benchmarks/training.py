@@ -269,7 +269,7 @@ def run_small(subjects: int) -> None:
         )
         train(root / "raw", root / "run", settings)
         predict(root / "run", root / "raw" / "imagesTs", root / "out", mirror=False)
-        arrays = sum(file.stat().st_size for file in (root / "run" / "prepared").glob("*.npy"))
+        arrays = sum(file.stat().st_size for file in (root / "run" / "prepared").rglob("*.npy"))
         status = Path("/proc/self/status").read_text()  # getrusage counts the parent before exec
         peak = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
         print(f"{peak / 2**10:.0f},{arrays / 2**20:.0f}")

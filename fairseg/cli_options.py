@@ -249,6 +249,11 @@ training = _options(
         "--bins", type=_Bins(), multiple=True, metavar="NAME=EDGES", help="Cut a numeric attribute."
     ),
     click.option("--groups", "table", type=PATH, help="Table of cases. Default: groups.csv in DATASET."),
+    click.option(
+        "--split",
+        type=PATH,
+        help="Table with columns subject, part: train or validation, others are left out.",
+    ),
     _RUN,
     click.option("--resume", is_flag=True, help="Go on with the run in --out, if there is one."),
     click.option("--prepared", type=PATH, help="Folder for prepared images, to share among runs."),

@@ -20,9 +20,9 @@ def train(dataset: Path, out: Path, bins: Sequence[Any], resume: bool, debug: bo
     from fairseg.training import train as run  # noqa: PLC0415
     from fairseg.training.ranks import find_ranks  # noqa: PLC0415
 
-    prepared, table = more.pop("prepared"), more.pop("table")
+    paths = {name: more.pop(name) for name in ("prepared", "table", "split")}
     settings = Settings(bins={name: tuple(edges) for name, edges in bins}, **more)
-    lines = run(dataset, out, settings, table=table, prepared=prepared, resume=resume, progress=True)
+    lines = run(dataset, out, settings, resume=resume, progress=True, **paths)
     if not find_ranks().is_first:
         return 0  # one of several processes tells
     last = lines[-1]

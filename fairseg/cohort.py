@@ -60,6 +60,26 @@ def read_cohort(path: str | Path) -> pd.DataFrame:
     return table
 
 
+def read_split(path: str | Path) -> dict[str, str]:
+    """Read who trains and who does not: a table with the columns `subject` and `part`.
+
+    Returns:
+        Subject -> part, such as "train", "validation" or "test".
+
+    Raises:
+        ValueError: the file cannot be read as a table, lacks a column, or gives a subject two parts.
+    """
+    file = Path(path)
+    table = read_csv(file)
+    if absent := [name for name in ("subject", "part") if name not in table]:
+        raise ValueError(f"{file} must have a column {absent[0]!r}, got {', '.join(table.columns)}")
+    parts: dict[str, str] = {}
+    for subject, part in zip(table["subject"].str.strip(), table["part"].str.strip(), strict=True):
+        if parts.setdefault(subject, part) != part:
+            raise ValueError(f"{file}: subject {subject} must have one part, got {parts[subject]} and {part}")
+    return parts
+
+
 def split_subjects(
     subjects: Sequence[Any], groups: npt.ArrayLike, share: float, *, seed: int = 0
 ) -> npt.NDArray[np.bool_]:

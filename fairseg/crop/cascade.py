@@ -38,6 +38,7 @@ class Cascade(nn.Module):
 
     Attributes:
         boxes: the crops of the last batch, one an image.
+        found: what the first network found there, tightly, one an image; `None` where it was nothing.
         num_images, num_fallbacks, num_cut: counts since the start; see `reset`.
 
     >>> def bright(image):  # (B, 1, *S) -> logits of background and object
@@ -72,6 +73,7 @@ class Cascade(nn.Module):
             raise ValueError(f"margin must be 0 or more, got {margin}")
         self.margin, self.fallback, self.shared = margin, fallback, shared
         self.boxes: list[Box] = []
+        self.found: list[Box | None] = []
         self.reset()
 
     def reset(self) -> None:
@@ -92,14 +94,16 @@ class Cascade(nn.Module):
     def find(self, image: Tensor) -> list[Box]:
         """Return the crop of each image of a batch (B, C, *S)."""
         masks: npt.NDArray[np.bool_] = self.locate(image).argmax(dim=1).cpu().numpy() > 0
-        if self.shared:
-            return [self._box(np.asarray(masks.any(axis=0)))] * len(masks)
-        return [self._box(mask) for mask in masks]
+        cases = [np.asarray(masks.any(axis=0))] if self.shared else list(masks)
+        found = [Box.around(largest_component(mask)) if mask.any() else None for mask in cases]
+        boxes = [self._crop(box, image.shape[2:]) for box in found]
+        times = len(masks) if self.shared else 1
+        self.found = found * times
+        return boxes * times
 
-    def _box(self, mask: npt.NDArray[np.bool_]) -> Box:
+    def _crop(self, box: Box | None, shape: Sequence[int]) -> Box:
         self.num_images += 1
-        if mask.any():
-            box = Box.around(largest_component(mask))
+        if box is not None:
             self.num_cut += any(
                 extent + 2 * self.margin > most for extent, most in zip(box.shape, self.size, strict=True)
             )
@@ -107,8 +111,8 @@ class Cascade(nn.Module):
         if self.fallback == "error":
             raise ValueError(f"the first network found nothing on image {self.num_images - 1}")
         self.num_fallbacks += 1
-        box = self.fallback if isinstance(self.fallback, Box) else Box((0,) * mask.ndim, mask.shape)
-        return box.resized(self.size)
+        center = Box((0,) * len(shape), tuple(shape))
+        return (self.fallback if isinstance(self.fallback, Box) else center).resized(self.size)
 
 
 def segment_crops(segment: Network, image: Tensor, boxes: Sequence[Box]) -> Tensor:

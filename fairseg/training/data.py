@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from fairseg.cohort import read_cohort, split_subjects
+from fairseg.cohort import read_cohort, read_split, split_subjects
 from fairseg.groups import Groups
 from fairseg.metrics.wording import counted, listed
 from fairseg.training.network import divisor
@@ -70,23 +70,26 @@ def load_data(
     prepared: Path,
     *,
     table: str | Path | None = None,
+    split: str | Path | None = None,
     progress: bool = False,
 ) -> Data:
     """Read, prepare and split a dataset.
 
-    Cases without a row in the table are of unknown group. Groups are those that occur among the
-    dataset's training images; rows of other cases, such as those to test on, are left out.
+    Cases without a row in the table are of unknown group. Groups are those that have a subject
+    to train on; rows of other cases, such as those to test on, are left out.
 
     Args:
         dataset: folder in nnU-Net's raw layout.
         settings: what to train.
         prepared: folder for the prepared arrays.
         table: of the cases; default `groups.csv` in the dataset.
+        split: table of subjects whose part is "train" or "validation"; others are left out. By default
+            a share of each group's subjects, as the settings say, is held out for validation.
         progress: show bars.
 
     Raises:
         ValueError: as `read_raw`, `read_cohort` and `prepare`; an attribute is not in the table; or no
-            training case has a known group.
+            training case has a known group, or no subject is to train.
     """
     raw = read_raw(dataset)
     file = raw.folder / "groups.csv" if table is None else Path(table)
@@ -100,12 +103,23 @@ def load_data(
             "%s not in %s, so of unknown group: %s", counted(len(without), "case"), file, listed(without)
         )
         rows.loc[without, "case"] = rows.loc[without, "subject"] = without
-    groups = Groups.from_table(rows, by=settings.by, bins=settings.bins)
+    if split is not None:
+        rows["part"] = rows["subject"].map(read_split(split))
+        rows = rows[rows["part"].isin(("train", "validation"))]
+        if not (rows["part"] == "train").any():
+            raise ValueError(f"{split}: no subject of {raw.folder} has the part train")
+        names = rows["case"].tolist()
+        raw = raw.only(names)
+    trained = rows if split is None else rows[rows["part"] == "train"]
+    groups = Groups.from_table(trained, by=settings.by, bins=settings.bins)
     ids, subjects = groups.encode(rows), rows["subject"].astype(str).tolist()
-    aside = split_subjects(subjects, ids, settings.validation, seed=settings.split_seed)
+    if split is None:
+        aside = split_subjects(subjects, ids, settings.validation, seed=settings.split_seed)
+    else:
+        aside = (rows["part"] == "validation").to_numpy()
     for group, name in enumerate(groups.names):
-        if not (ids[aside] == group).any() and settings.validation > 0:
-            logger.warning("group %s has a single subject, so none to validate on", name)
+        if not (ids[aside] == group).any() and aside.any():
+            logger.warning("group %s has no subject to validate on", name)
     plan = make_plan(raw, settings.spacing)
     cases = prepare(raw, plan, prepared, workers=settings.workers, progress=progress)
     parts = [

@@ -50,6 +50,7 @@ def train(
     settings: Settings,
     *,
     table: str | Path | None = None,
+    split: str | Path | None = None,
     network: nn.Module | None = None,
     prepared: str | Path | None = None,
     resume: bool = False,
@@ -69,6 +70,8 @@ def train(
         out: folder of the run.
         settings: what to train and how.
         table: of the cases; default: groups.csv in the dataset.
+        split: table of subjects, with columns subject and part: train or validation, others are left out;
+            default: a share of each group's subjects is held out, as the settings say.
         network: any network from (B, C, y, x) to logits (B, K, y, x), or to a list of them from full
             resolution down, in training mode; default: the reference U-Net.
         prepared: folder for the prepared arrays, which several runs can share; default: in `out`.
@@ -86,7 +89,9 @@ def train(
     """
     out, ranks = Path(out), find_ranks()
     if settings.batch_size < ranks.world:
-        raise ValueError(f"batch_size must be at least the {ranks.world} processes, got {settings.batch_size}")
+        raise ValueError(
+            f"batch_size must be at least the {ranks.world} processes, got {settings.batch_size}"
+        )
     check_writable(out)
     saved = load_checkpoint(out / CHECKPOINT) if (out / CHECKPOINT).exists() else None
     if saved is not None:
@@ -94,7 +99,11 @@ def train(
 
     # The data: who is there, which groups, who is held out.
     with ranks.first_alone():  # it prepares what the others then find
-        data = load_data(dataset, settings, Path(prepared or out / "prepared"), table=table, progress=progress)
+        folder = Path(prepared or out / "prepared")
+        data = load_data(dataset, settings, folder, table=table, split=split, progress=progress)
+    about = describe(settings, data)
+    if saved is not None:
+        _check_same_data(saved, about, out)
     labels = list(data.raw.labels.values())
     device = pick_device(settings.device)
     slices = Slices(
@@ -155,7 +164,6 @@ def train(
         if len(saved["random"]) == ranks.world:
             restore_random_state(saved["random"][ranks.rank])
         first = saved["epoch"]
-    about = describe(settings, data)
     total = settings.epochs * settings.steps
     with Record(out if ranks.is_first else None, epochs=first, total=total, progress=progress) as record:
         record.about(about)
@@ -280,9 +288,21 @@ def _check_same_run(saved: dict[str, Any], settings: Settings, out: Path, *, res
             )
 
 
-def _check_finite(
-    losses: list[Tensor], unseen: list[tuple[int, Tensor]], data: Data, ranks: Ranks
-) -> None:
+def _check_same_data(saved: dict[str, Any], about: dict[str, Any], out: Path) -> None:
+    for name in ("train", "validation", "group_slices", "labels", "channels", "plan", "patch_size"):
+        if saved["run"][name] != about[name]:
+            raise ValueError(
+                f"the run in {out} was of other data, its {name} was {_short(saved['run'][name])}, "
+                f"now it is {_short(about[name])}: train in another folder"
+            )
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:50]}... ({len(value)})"
+
+
+def _check_finite(losses: list[Tensor], unseen: list[tuple[int, Tensor]], data: Data, ranks: Ranks) -> None:
     """Stop at the first step whose loss is not finite, and say who was in the batch.
 
     The loss is that of the joint batch, so all ranks stop at the same step.

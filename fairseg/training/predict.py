@@ -3,7 +3,7 @@
 import json
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -103,6 +103,7 @@ def predict(
     images: str | Path,
     out: str | Path,
     *,
+    cases: Collection[str] | None = None,
     cascade: str | Path | None = None,
     references: str | Path | None = None,
     mirror: bool = True,
@@ -121,8 +122,9 @@ def predict(
     Args:
         run: folder of a run.
         images: folder with CASE_0000.nii.gz and so on.
-        out: folder for CASE.nii.gz; where there were crops, `boxes.json` says where (pixels in plane, in the
-            spacing of the run).
+        out: folder for CASE.nii.gz; where there were crops, `boxes.json` says where each was, and what was
+            found there (pixels in plane, in the spacing of the run).
+        cases: names of those to segment; default: all of the folder.
         cascade: folder of the run that says where to look.
         references: folder of masks that say where to look.
         mirror: average over mirrorings.
@@ -144,6 +146,10 @@ def predict(
         needs = "needs cascade or references, one of them" if cropped else "sees whole images: no cascade"
         raise ValueError(f"{run} was trained on {about['settings']['crop']} crops, so it {needs}")
     files = find_images(Path(images), len(about["channels"]))
+    if cases is not None:
+        if absent := sorted(set(cases) - files.keys()):
+            raise ValueError(f"{images} has no image of {listed(absent)}")
+        files = {name: files[name] for name in sorted(cases)}
     masks = find_masks(Path(references), "references") if references is not None else {}
     if references is not None and (without := sorted(files.keys() - masks.keys())):
         raise ValueError(f"references has no mask for {listed(without)}")
@@ -211,16 +217,16 @@ def _predict_part(
                 image, like = read_case(files, run.plan)
                 slices = torch.from_numpy(image).transpose(0, 1).contiguous()
                 if both is not None:
-                    logits, box = both(slices), both.boxes[0]
+                    logits, box, found = both(slices), both.boxes[0], both.found[0]
                 elif mask is not None:
-                    box = _reference_box(mask, run)
+                    box, found = _reference_box(mask, run)
                     logits = segment_crops(_on_crops(run), slices, [box] * len(slices))
                 else:
-                    logits, box = run.predictor(slices), None
+                    logits, box, found = run.predictor(slices), None, None
             except ValueError as error:
                 raise ValueError(f"case {name}: {error}") from None
             if box is not None:
-                boxes[name] = [list(box.start), list(box.stop)]
+                boxes[name] = {"crop": _edges(box), "found": found and _edges(found)}
             messages += like.messages
             write_prediction(logits.transpose(0, 1), like, run.plan, out / f"{name}.nii.gz")
             bar.update()
@@ -258,9 +264,13 @@ def _cascade(first: Run, second: Run) -> Cascade:
     return Cascade(locate, _on_crops(second), second.crop_size, shared=True)
 
 
-def _reference_box(mask: Path, run: Run) -> Box:
-    """Return the crop around a reference mask, as in training."""
+def _reference_box(mask: Path, run: Run) -> tuple[Box, Box | None]:
+    """Return the crop around a reference mask, as in training, and the box of what it holds."""
     assert run.crop_size is not None
-    found = mask_in_plan(read_mask(mask), run.plan)
-    box = Box.around(found, ndim=2) if found.any() else Box((0, 0), found.shape[1:])
-    return box.resized(run.crop_size)
+    voxels = mask_in_plan(read_mask(mask), run.plan)
+    found = Box.around(voxels, ndim=2) if voxels.any() else None
+    return (found or Box((0, 0), voxels.shape[1:])).resized(run.crop_size), found
+
+
+def _edges(box: Box) -> list[list[int]]:
+    return [list(box.start), list(box.stop)]

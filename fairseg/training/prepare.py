@@ -105,7 +105,7 @@ def prepare(
     Args:
         raw: the dataset.
         plan: as from `make_plan`.
-        folder: for the arrays; several trainings can share it.
+        folder: for the arrays, in it one for each form of them; several trainings can share it.
         workers: processes.
         progress: show a bar on stderr if it is a terminal.
 
@@ -117,8 +117,10 @@ def prepare(
             image or holds a value that dataset.json does not name; the message names the case.
     """
     check_writable(folder)
+    folder = folder / f"axis{plan.axis}-{plan.spacing[0]!r}x{plan.spacing[1]!r}"
     folder.mkdir(parents=True, exist_ok=True)
-    records = {name: _fingerprint(plan, files, raw.masks[name]) for name, files in raw.images.items()}
+    values = list(raw.labels.values())
+    records = {name: _fingerprint([*files, raw.masks[name]], values) for name, files in raw.images.items()}
     todo = [name for name, record in records.items() if _record(folder, name).get("source") != record]
     jobs = [(name, raw.images[name], raw.masks[name], plan, raw.labels, folder) for name in todo]
     said: Counter[str] = Counter()
@@ -249,9 +251,9 @@ def _record(folder: Path, name: str) -> dict[str, Any]:
     return saved
 
 
-def _fingerprint(plan: Plan, files: Sequence[Path], mask: Path) -> dict[str, Any]:
-    stats = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in (*files, mask)]
-    return {"files": [list(entry) for entry in stats], "axis": plan.axis, "spacing": list(plan.spacing)}
+def _fingerprint(files: Sequence[Path], labels: list[int]) -> dict[str, Any]:
+    stats = [[str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns] for file in files]
+    return {"files": stats, "labels": labels}
 
 
 def _check_labels(voxels: npt.NDArray[Any], labels: dict[str, int]) -> None:

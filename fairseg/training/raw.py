@@ -3,7 +3,8 @@
 import json
 import logging
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fairseg.metrics.images import find_masks, read_dataset_labels
@@ -29,6 +30,15 @@ class RawDataset:
     labels: dict[str, int]
     images: dict[str, tuple[Path, ...]]
     masks: dict[str, Path]
+
+    def only(self, cases: Collection[str]) -> "RawDataset":
+        """Return the dataset with these cases alone."""
+        kept = [name for name in self.images if name in set(cases)]
+        return replace(
+            self,
+            images={name: self.images[name] for name in kept},
+            masks={name: self.masks[name] for name in kept},
+        )
 
 
 def read_raw(folder: str | Path) -> RawDataset:

@@ -151,7 +151,7 @@ def test_what_is_prepared_is_prepared_once(dataset: Path, tmp_path: Path) -> Non
     raw = read_raw(copy)
     plan = make_plan(raw)
     prepare(raw, plan, tmp_path / "arrays")
-    times = {path: path.stat().st_mtime_ns for path in (tmp_path / "arrays").glob("*.npy")}
+    times = {path: path.stat().st_mtime_ns for path in (tmp_path / "arrays").rglob("*.npy")}
     name, mask = next(iter(raw.masks.items()))
     sitk.WriteImage(sitk.ReadImage(str(mask)) * 0, str(mask))
     cases = prepare(raw, plan, tmp_path / "arrays")
@@ -226,7 +226,32 @@ def test_unknown_single_and_empty_cases_are_trained_on(
     assert lines[0]["dice"]["Black"] is None  # the one subject trains
     said = caplog.text
     assert "4 cases not in" in said
-    assert "group Black has a single subject" in said
+    assert "group Black has no subject to validate on" in said
+
+
+def test_a_split_says_who_trains_who_validates_and_who_is_left_out(
+    dataset: Path, prepared: Path, tiny: Settings, tmp_path: Path
+) -> None:
+    split = tmp_path / "split.csv"
+    rows = ["0_0000,train", "0_0001,train", "0_0002,validation", "1_0000,validation", "1_0001,test"]
+    split.write_text("\n".join(["subject,part", *(f"train_{row}" for row in rows)]) + "\n")
+    data = load_data(dataset, tiny, prepared, split=split)
+    assert data.train.subjects == [f"train_0_{n:04d}" for n in (0, 0, 1, 1)]
+    assert data.validation.subjects == ["train_0_0002"] * 2 + ["train_1_0000"] * 2
+    assert data.groups.names == ("White",)  # nobody of the other group trains
+    assert data.validation.groups.tolist() == [0, 0, -1, -1]
+    assert data.counts == [8]
+    line = train(dataset, tmp_path / "run", tiny.with_(epochs=1), split=split, prepared=prepared)[-1]
+    assert set(line["dice"]) == {"White"}
+    split.write_text("subject,part\ntrain_0_0000,train\n")
+    with pytest.raises(ValueError, match="was of other data, its train was"):
+        train(dataset, tmp_path / "run", tiny.with_(epochs=1), split=split, prepared=prepared, resume=True)
+    split.write_text("subject,part\ntrain_0_0000,train\ntrain_0_0000,test\n")
+    with pytest.raises(ValueError, match="train_0_0000 must have one part, got train and test"):
+        load_data(dataset, tiny, prepared, split=split)
+    split.write_text("subject,part\ntrain_0_0000,test\n")
+    with pytest.raises(ValueError, match="no subject of .* has the part train"):
+        load_data(dataset, tiny, prepared, split=split)
 
 
 # --- methods

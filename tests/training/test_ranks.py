@@ -83,7 +83,10 @@ def test_the_command_runs_under_torchrun_and_goes_on_in_one_process(
     options = [str(dataset), "--by", "group", "--features", "4", "--batch-size", "4", "--steps", "2"]
     options += ["--device", "cpu", "--prepared", str(prepared), "--out", str(tmp_path / "run")]
     done = subprocess.run(
-        [*TWO, "-m", "fairseg.training", *options, "--epochs", "1"], capture_output=True, text=True, check=False
+        [*TWO, "-m", "fairseg.training", *options, "--epochs", "1"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.count("Median validation Dice by group") == 1  # said by one of them
