@@ -3,7 +3,6 @@
 Everything before the loop is made by functions that say what they make; the loop itself is all here.
 """
 
-import json
 import logging
 import time
 from pathlib import Path
@@ -19,7 +18,7 @@ from fairseg import __version__
 from fairseg.losses import DeepSupervision, ParetoMinimaxLoss
 from fairseg.losses.group_loss import GroupLoss
 from fairseg.metrics import fairness_gap
-from fairseg.report.files import check_writable, write_files
+from fairseg.report.files import check_writable
 from fairseg.training.checkpoint import (
     load_checkpoint,
     random_state,
@@ -138,8 +137,9 @@ def train(
         )
     network = network.to(device)
     seed_generators(settings.seed + ranks.rank)  # dropout, if there is any, is another on each rank
-    forward = network if ranks.world == 1 else DistributedDataParallel(network)
-    forward = torch.compile(forward) if settings.compile else forward
+    forward: Any = network if ranks.world == 1 else DistributedDataParallel(network)
+    if settings.compile:
+        forward = torch.compile(forward)
     loss = make_loss(settings, data.counts).to(device)
     loss.check = False  # looked at below, where cases have names
     optimizer = torch.optim.SGD(

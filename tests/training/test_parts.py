@@ -250,7 +250,7 @@ def test_a_split_says_who_trains_who_validates_and_who_is_left_out(
     with pytest.raises(ValueError, match="train_0_0000 must have one part, got train and test"):
         load_data(dataset, tiny, prepared, split=split)
     split.write_text("subject,part\ntrain_0_0000,test\n")
-    with pytest.raises(ValueError, match="no subject of .* has the part train"):
+    with pytest.raises(ValueError, match=r"no subject of .* has the part train"):
         load_data(dataset, tiny, prepared, split=split)
 
 
