@@ -137,9 +137,8 @@ def train(
         )
     network = network.to(device)
     seed_generators(settings.seed + ranks.rank)  # dropout, if there is any, is another on each rank
-    forward: Any = network if ranks.world == 1 else DistributedDataParallel(network)
-    if settings.compile:
-        forward = torch.compile(forward)
+    joint: Any = network if ranks.world == 1 else DistributedDataParallel(network)
+    forward: Any = torch.compile(joint) if settings.compile else joint
     loss = make_loss(settings, data.counts).to(device)
     loss.check = False  # looked at below, where cases have names
     optimizer = torch.optim.SGD(
