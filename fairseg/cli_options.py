@@ -61,6 +61,18 @@ class _Bins(_ParamType):
             return self.fail(f"{value!r} is not like age=50,65", param, ctx)
 
 
+class _Setting(_ParamType):
+    """`steps=100`."""
+
+    name = "setting"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, str]:
+        name, equals, text = str(value).partition("=")
+        if not name.strip() or not equals or not text.strip():
+            self.fail(f"{value!r} is not like steps=100", param, ctx)
+        return name.strip().replace("-", "_"), text.strip()
+
+
 class _GroupSize(_ParamType):
     """`Black=15`."""
 
@@ -317,4 +329,73 @@ predicting = _options(
     click.option("--mirror/--no-mirror", default=True, show_default=True, help="Average over mirrorings."),
     click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes."),
     _DEVICE,
+)
+
+experiment = _options(
+    click.option(
+        "--out", type=PATH, required=True, help="Folder of the experiment; it goes on where it was."
+    ),
+    click.option(
+        "--by",
+        multiple=True,
+        metavar="ATTRIBUTE",
+        help="Attribute whose levels are the groups; several: their intersection. "
+        "Default: group, or the only one.",
+    ),
+    click.option(
+        "--bins", type=_Bins(), multiple=True, metavar="NAME=EDGES", help="Cut a numeric attribute."
+    ),
+    click.option("--reference", metavar="LEVEL", help="Reference group. Default: the largest that trains."),
+    click.option("--also", multiple=True, metavar="ATTRIBUTE", help="One more attribute to report at test."),
+    click.option("--external", type=PATH, metavar="DATASET", help="A second dataset, to test on only."),
+    click.option(
+        "--arms",
+        multiple=True,
+        metavar="PATTERN",
+        help="Arms to run, such as 'full/*' or cascade/oversampling; sweeps are minority/*, balance/*, "
+        "balance_cascade/*. Default: all.",
+    ),
+    click.option(
+        "--seeds", type=click.IntRange(min=1), help="Trainings of each arm. Default: the preset's, 3."
+    ),
+    click.option(
+        "--preset",
+        type=click.Choice(["quick", "paper"]),
+        default="quick",
+        show_default=True,
+        help="quick: 200 steps of a small network; paper: nnU-Net's 1000 epochs.",
+    ),
+    click.option(
+        "--set",
+        "settings",
+        type=_Setting(),
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="Change a setting of all arms, such as steps=100 or features=32.",
+    ),
+    click.option(
+        "--train-group",
+        "train_groups",
+        multiple=True,
+        metavar="GROUP",
+        help="A group to train on; the others are only tested. Default: all.",
+    ),
+    _number("--test-share", click.FloatRange(0.0, 0.9), 0.25, "Of each group's subjects, without labelsTs."),
+    _number("--split-seed", click.IntRange(min=0), 0, "Of who is tested."),
+    click.option("--mirror/--no-mirror", default=True, show_default=True, help="Average over mirrorings."),
+    click.option("--keep-predictions", is_flag=True, help="Leave the masks of all arms in the folder."),
+    click.option("--mix", is_flag=True, help="Go on although code or data have changed; the report says so."),
+    click.option("--jobs", type=click.IntRange(min=1), help="At a time. Default: the GPUs, or the cores."),
+    _number("--threads", click.IntRange(min=1), 1, "Of each job on the CPU."),
+    _number("--workers", click.IntRange(min=0), 0, "Processes of each job that load and augment."),
+    _DEVICE,
+    click.option("--cluster", type=click.Choice(["slurm", "local"]), help="Submit jobs, by submitit."),
+    click.option(
+        "--cluster-option",
+        "parameters",
+        type=_Setting(),
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="For submitit: slurm_partition=gpu, gpus_per_node=1, timeout_min=600, ...",
+    ),
 )

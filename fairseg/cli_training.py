@@ -15,7 +15,7 @@ from fairseg import cli_options as options
 @options.debug
 def train(dataset: Path, out: Path, bins: Sequence[Any], resume: bool, debug: bool, **more: Any) -> int:
     """Train a 2D U-Net on DATASET, in nnU-Net's raw layout with groups.csv, and validate it by group."""
-    _need_extra()
+    need_extra()
     from fairseg.training import Settings  # noqa: PLC0415  (keep --help quick)
     from fairseg.training import train as run  # noqa: PLC0415
     from fairseg.training.ranks import find_ranks  # noqa: PLC0415
@@ -40,7 +40,7 @@ def train(dataset: Path, out: Path, bins: Sequence[Any], resume: bool, debug: bo
 @options.debug
 def predict(run: Path, images: Path, out: Path, debug: bool, **more: Any) -> int:
     """Segment IMAGES (CASE_0000.nii.gz and so on) with a trained RUN."""
-    _need_extra()
+    need_extra()
     from fairseg.metrics.wording import counted  # noqa: PLC0415
     from fairseg.training import predict as segment  # noqa: PLC0415
 
@@ -60,7 +60,7 @@ def predict(run: Path, images: Path, out: Path, debug: bool, **more: Any) -> int
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 def demo(out: Path, seed: int) -> int:
     """Train on a made-up cohort with and without mitigation, and compare: a few minutes, no data needed."""
-    _need_extra()
+    need_extra()
     from fairseg.groups import Groups  # noqa: PLC0415
     from fairseg.metrics.scores import scores_to_files  # noqa: PLC0415
     from fairseg.report import comparison_to_terminal, write_comparison, write_report  # noqa: PLC0415
@@ -81,7 +81,7 @@ def demo(out: Path, seed: int) -> int:
     return 0
 
 
-def _need_extra() -> None:
+def need_extra() -> None:
     """Raise a ValueError that says what to install unless the libraries for training are there."""
     from importlib.util import find_spec  # noqa: PLC0415
 

@@ -105,6 +105,11 @@ def _environment() -> Environment:
     )
 
 
+def render_template(template: str, **values: object) -> str:
+    """Fill in a page."""
+    return _environment().get_template(template).render(version=__version__, **values)
+
+
 def render_page(template: str, overall: Summary, **more: object) -> str:
     """Fill in a page: what all pages tell of a cohort and its groups, and more.
 
@@ -113,16 +118,12 @@ def render_page(template: str, overall: Summary, **more: object) -> str:
         overall: summary of the cohort.
         more: what this template needs besides.
     """
-    return (
-        _environment()
-        .get_template(template)
-        .render(
-            version=__version__,
-            by=" and ".join(overall.groups.attributes),
-            reference=None if overall.reference is None else overall.groups.name(overall.reference),
-            counts=list(zip(overall.groups.names, overall.counts.tolist(), strict=True)),
-            **more,
-        )
+    return render_template(
+        template,
+        by=" and ".join(overall.groups.attributes),
+        reference=None if overall.reference is None else overall.groups.name(overall.reference),
+        counts=list(zip(overall.groups.names, overall.counts.tolist(), strict=True)),
+        **more,
     )
 
 

@@ -46,7 +46,7 @@ _LABELS = 7.0  # inches for the boxes of each row
 _PANEL = 8.6  # inches for the boxes of a panel; names that need more stand at an angle
 _ROW_NAME = 32  # letters of a row's name, after which it is broken
 _LINE_LENGTH = 16  # letters of a name, after which it is broken
-_STYLE: dict[Any, Any] = {
+STYLE: dict[Any, Any] = {
     "font.size": 10,
     "axes.edgecolor": _INK,
     "axes.labelcolor": _INK,
@@ -77,7 +77,7 @@ def plot_overall(summary: Summary) -> Figure:
         below = 0.075 * longest * math.sin(math.radians(angle)) + 0.3
         left = max(left, 0.075 * longest * math.cos(math.radians(angle)) - slot / 2)
         slot = min(slot, (_PANEL + 0.75 - left) / len(names))
-    with rc_context(_STYLE):
+    with rc_context(STYLE):
         figure, axes = _figure(
             len(metrics), width=len(names) * slot + 0.3, height=3.0, left=left, below=below
         )
@@ -104,7 +104,7 @@ def plot_rows(rows: Mapping[str, Summary], metric: str) -> Figure:
     keys_wide = 0.085 * max(map(len, groups.names)) + 0.75
     columns = max(1, min(number, int((left + _LABELS) / keys_wide)))
     most_lines = max(map(len, names))
-    with rc_context(_STYLE):
+    with rc_context(STYLE):
         figure, (ax,) = _figure(
             1,
             width=min(_LABELS, _WIDEST - left),
@@ -126,7 +126,7 @@ def plot_rows(rows: Mapping[str, Summary], metric: str) -> Figure:
         ax.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
         ax.grid(axis="x", color="#dfe4e8", lw=0.7)
         ax.tick_params(axis="y", length=0)
-        keys = [Patch(facecolor=color, edgecolor=_INK) for color in _colors(number, reference)]
+        keys = [Patch(facecolor=color, edgecolor=_INK) for color in group_colors(number, reference)]
         legend = figure.legend(
             keys,
             list(map(plain, groups.names)),
@@ -143,7 +143,7 @@ def plot_rows(rows: Mapping[str, Summary], metric: str) -> Figure:
 def to_svg(figure: Figure) -> bytes:
     """Return a figure as an SVG file, its text as text."""
     file = BytesIO()
-    with rc_context(_STYLE), warnings.catch_warnings():
+    with rc_context(STYLE), warnings.catch_warnings():
         # Matplotlib measures with its own font; the viewer's has the letters that this one lacks.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure.savefig(file, format="svg", metadata={"Date": None})
@@ -198,7 +198,7 @@ def _draw_boxes(
     values = _values(summary, metric)
     shown = [number for number, part in enumerate(values) if part.size >= _FEWEST]
     points = orientation == "vertical" and max(map(len, values)) <= _MOST_POINTS
-    fills = _colors(len(values), summary.reference)
+    fills = group_colors(len(values), summary.reference)
     ax.set_axisbelow(True)
     if orientation == "horizontal":
         for place, part, color in zip(places, values, fills, strict=True):
@@ -224,7 +224,7 @@ def _draw_boxes(
         box.set_facecolor(fills[number])
 
 
-def _colors(number: int, reference: int | None) -> list[str]:
+def group_colors(number: int, reference: int | None) -> list[str]:
     """Return one colour a group, grey for the reference."""
     return [_REFERENCE if group == reference else _BOXES[group % len(_BOXES)] for group in range(number)]
 

@@ -1,0 +1,144 @@
+"""The grid of Lee et al. (2025): which methods, on which images, and the sweeps of Figs. S1 to S3."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+from fairseg.training.methods import METHODS
+from fairseg.training.settings import Settings
+
+# Group DRO runs on cross-entropy alone, so what it does can only be told beside the same on cross-entropy
+# (section 6.3 leaves open how much of the difference is the loss).
+CONTROLS: dict[str, dict[str, Any]] = {
+    "baseline_ce": {"base": "ce"},
+    "oversampling_ce": {"sampler": "oversampling", "base": "ce"},
+    "reweighting_ce": {"reweight": "sum", "base": "ce"},
+}
+CHOICES = {**METHODS, **CONTROLS}
+
+TITLES = {
+    "baseline": "Baseline",
+    "oversampling": "Oversampling",
+    "reweighting": "Reweighting",
+    "group_dro": "Group DRO",
+    "oversampling+group_dro": "Oversampling + Group DRO",
+    "reweighting+group_dro": "Group DRO + Reweighting",
+    "oversampling+reweighting": "Oversampling + Reweighting",
+    "baseline_ce": "Baseline, CE",
+    "oversampling_ce": "Oversampling, CE",
+    "reweighting_ce": "Reweighting, CE",
+}
+SINGLE = ("baseline", "oversampling", "reweighting", "group_dro")
+PAIRS = ("oversampling+group_dro", "reweighting+group_dro", "oversampling+reweighting")
+
+# What a network sees: all of an image, the crop around the reference mask, or around what another network,
+# trained with the same method on whole images, has found.
+IMAGES = {"full": "full images", "crop": "crops by the reference", "cascade": "cascaded crops"}
+
+# Images -> methods: Tables 4 and 5; 6; 7; and the controls.
+GRID: dict[str, tuple[str, ...]] = {
+    "full": (*SINGLE, *PAIRS, *CONTROLS),
+    "crop": (*SINGLE, "baseline_ce"),
+    "cascade": (*SINGLE, "baseline_ce"),
+}
+
+# Sweep -> what it changes: Fig. S1; and Fig. S2, on full images and cascaded.
+SWEEPS = {
+    "minority": "number of minority subjects, baseline",
+    "balance": "level of oversampling, full images",
+    "balance_cascade": "level of oversampling, cascaded crops",
+}
+BALANCES = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+PRESETS: dict[str, dict[str, Any]] = {
+    # Two cores and three quarters of an hour on the phantom. The gap shrinks as training goes on, so the
+    # number of steps belongs to every result.
+    "quick": {
+        "features": 16,
+        "most_features": 128,
+        "epochs": 2,
+        "steps": 100,
+        "learning_rate": 0.1,
+        "momentum": 0.9,
+    },
+    # nnU-Net's recipe, as in the paper: 1000 epochs of 250 steps.
+    "paper": {},
+}
+SEEDS = {"quick": 3, "paper": 3}
+SWEEP_SEEDS = {"quick": 1, "paper": 3}
+
+
+@dataclass(frozen=True, order=True)
+class Arm:
+    """One cell of the grid: a method on some kind of images, with a seed; or one point of a sweep.
+
+    Attributes:
+        seed: of all that is random in the training.
+        images: key of `IMAGES`.
+        method: key of `TITLES`.
+        sweep: key of `SWEEPS`, or "" in the grid.
+        level: of the sweep.
+    """
+
+    seed: int
+    images: str
+    method: str
+    sweep: str = ""
+    level: float = 0.0
+
+    @property
+    def key(self) -> str:
+        """What the arm is called on the command line and in tables, whatever the seed.
+
+        >>> Arm(0, "full", "baseline").key, Arm(0, "full", "oversampling", "balance", 0.25).key
+        ('full/baseline', 'balance/0.25')
+        """
+        return f"{self.sweep}/{self.level:g}" if self.sweep else f"{self.images}/{self.method}"
+
+    @property
+    def title(self) -> str:
+        """What the method is called."""
+        return TITLES[self.method]
+
+    def settings(self, recipe: Settings) -> Settings:
+        """Return the settings of the arm's training."""
+        choices = dict(CHOICES[self.method])
+        if self.sweep.startswith("balance"):
+            choices["balance"] = self.level
+        crop = "none" if self.images == "full" else "reference"
+        return recipe.with_(seed=self.seed, crop=crop, **choices)
+
+
+def plan_arms(only: Sequence[str], *, seeds: int, sweep_seeds: int, minority: Sequence[int]) -> list[Arm]:
+    """Return the arms of an experiment, seed by seed, so that an early stop leaves whole tables.
+
+    Args:
+        only: patterns of their keys, such as "full/*" and "minority/*"; none for all.
+        seeds: how many, of the grid.
+        sweep_seeds: how many, of the sweeps.
+        minority: numbers of minority subjects to train with.
+
+    Raises:
+        ValueError: a pattern fits no arm.
+
+    >>> arms = plan_arms(["full/baseline", "balance/*"], seeds=1, sweep_seeds=1, minority=[2, 8])
+    >>> [arm.key for arm in arms]
+    ['full/baseline', 'balance/0', 'balance/0.25', 'balance/0.5', 'balance/0.75', 'balance/1']
+    """
+    arms = [
+        Arm(seed, images, method)
+        for seed in range(seeds)
+        for images, methods in GRID.items()
+        for method in methods
+    ]
+    for seed in range(sweep_seeds):
+        arms += [Arm(seed, "full", "baseline", "minority", float(number)) for number in minority]
+        arms += [Arm(seed, "full", "oversampling", "balance", level) for level in BALANCES]
+        arms += [Arm(seed, "cascade", "oversampling", "balance_cascade", level) for level in BALANCES]
+    keys = {arm.key: None for arm in arms}
+    for pattern in only:
+        if not any(fnmatchcase(key, pattern) for key in keys):
+            raise ValueError(f"arms: {pattern!r} fits none of {', '.join(keys)}")
+    chosen = [arm for arm in arms if not only or any(fnmatchcase(arm.key, pattern) for pattern in only)]
+    return sorted(chosen, key=lambda arm: (arm.sweep != "", arm.seed))

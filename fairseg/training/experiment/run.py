@@ -1,0 +1,193 @@
+"""`fairseg experiment`: the paper's whole grid on one dataset, resumed where it was stopped."""
+
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import contextmanager
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from fairseg.cohort import read_cohort
+from fairseg.metrics.wording import counted
+from fairseg.report.files import check_writable, write_files
+from fairseg.report.summary import ALL, GAP
+from fairseg.training.experiment.arms import PRESETS, Arm
+from fairseg.training.experiment.engines import Engine, Processes
+from fairseg.training.experiment.page import write_experiment
+from fairseg.training.experiment.provenance import check_same_origin
+from fairseg.training.experiment.results import Results, collect
+from fairseg.training.experiment.schedule import run_tasks
+from fairseg.training.experiment.study import SPLIT, Plan, Study, data_files, make_study
+from fairseg.training.experiment.tasks import Task
+from fairseg.training.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+
+def make_recipe(by: tuple[str, ...], preset: str = "quick", **changes: Any) -> Settings:
+    """Return the settings that the arms of an experiment share.
+
+    Args:
+        by: attributes whose cells are the groups.
+        preset: "quick" or "paper".
+        changes: of single settings.
+    """
+    if preset not in PRESETS:
+        raise ValueError(f"preset must be {' or '.join(PRESETS)}, got {preset!r}")
+    return Settings(by=by, **{**PRESETS[preset], **changes})
+
+
+def default_attribute(dataset: Path) -> tuple[str, ...]:
+    """Return the attribute to group by when none is named: `group`, or the only one that there is."""
+    names = list(read_cohort(dataset / "groups.csv").columns[2:])
+    if "group" in names or len(names) == 1:
+        return ("group",) if "group" in names else (names[0],)
+    raise ValueError(
+        f"by must name an attribute of {dataset / 'groups.csv'}: {', '.join(names) or 'it has none'}"
+    )
+
+
+def run_experiment(
+    plan: Plan,
+    out: str | Path,
+    *,
+    engine: Engine | None = None,
+    mix: bool = False,
+    progress: bool = False,
+) -> Results:
+    """Train and test all arms that are not done yet, and write the report.
+
+    Every arm is a folder named by its whole configuration, so none is trained twice, a run that was stopped
+    goes on where it was, and more seeds or arms can be asked for later. A failed arm stops no other; it is
+    tried again at the next run.
+
+    Args:
+        plan: what is asked.
+        out: folder of the experiment.
+        engine: where the work is done; default: as many processes as fill this machine.
+        mix: go on although code or data have changed since the experiment was begun; the report says so.
+        progress: show the overview on stderr.
+
+    Raises:
+        ValueError: data or plan are not usable, or `out` was begun with other code or data.
+    """
+    root = Path(out)
+    check_writable(root)
+    study = make_study(plan)
+    with _alone(root):
+        mixed = check_same_origin(root, data_files(plan), _asked(plan), mix=mix)
+        _keep_split(root, study)
+        run_tasks(
+            root,
+            study.tasks,
+            engine or Processes.filling(plan.recipe.device),
+            tell=_teller(root, study),
+            progress=progress,
+        )
+        results = collect(root, study)
+        write_experiment(root, results, [*_notes(study), *(f"Mixed: {line}." for line in mixed)])
+    return results
+
+
+def _keep_split(root: Path, study: Study) -> None:
+    """Write who trains and who is tested, or see that it is as it was."""
+    if (root / SPLIT).exists() and (root / SPLIT).read_text(encoding="utf-8") != study.splits[SPLIT]:
+        raise ValueError(
+            f"{root / SPLIT} is another split than this dataset and these shares and groups make: "
+            "choose another folder"
+        )
+    for name, text in study.splits.items():
+        place = root / name
+        write_files(place.parent, {place.name: text})
+
+
+def _teller(root: Path, study: Study) -> Callable[[Task], str]:
+    """Return a function that says in a line what a test has shown."""
+    arms = {test: arm for arm, (_, test) in reversed(study.arms.items())}
+
+    def tell(task: Task) -> str:
+        if task.name not in arms:
+            return ""
+        arm = arms[task.name]
+        part = Study(**{**vars(study), "arms": {arm: study.arms[arm]}})
+        results = collect(root, part)
+        said = [
+            f"{group} {results.spread(arm.key, 'Median DSC', group).mean:.3f}"
+            for group in results.groups("internal")
+        ]
+        gap = results.spread(arm.key, GAP, ALL).mean
+        return f"{arm.key}, seed {arm.seed}: Dice {', '.join(said)}; gap {gap:+.3f}"
+
+    return tell
+
+
+def _notes(study: Study) -> list[str]:
+    untrained = sorted(set(study.split["group"]) - set(study.counts) - {""})
+    notes = []
+    if untrained:
+        notes.append(f"Not trained on, only tested: {', '.join(untrained)}.")
+    if unknown := int((study.split["group"] == "").sum()):
+        notes.append(f"{counted(unknown, 'subject')} of unknown group: in no group's figures.")
+    return notes
+
+
+def _asked(plan: Plan) -> dict[str, Any]:
+    asked = {one.name: getattr(plan, one.name) for one in fields(plan)}
+    return {
+        name: value.to_dict()
+        if isinstance(value, Settings)
+        else str(value)
+        if isinstance(value, Path)
+        else list(value)
+        if isinstance(value, tuple)
+        else value
+        for name, value in asked.items()
+    }
+
+
+@contextmanager
+def _alone(root: Path) -> Any:
+    """Keep a second `fairseg experiment` away from the folder."""
+    root.mkdir(parents=True, exist_ok=True)
+    try:
+        import fcntl  # noqa: PLC0415  (not on Windows)
+    except ImportError:
+        yield
+        return
+    with (root / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ValueError(f"{root}: another experiment is running in this folder") from None
+        yield
+
+
+def parse_changes(pairs: Mapping[str, str]) -> dict[str, Any]:
+    """Return settings from text, each of the type that it has in `Settings`.
+
+    >>> parse_changes({"steps": "20", "augment": "no", "patch_size": "80,64", "learning_rate": "0.05"})
+    {'steps': 20, 'augment': False, 'patch_size': (80, 64), 'learning_rate': 0.05}
+    """
+    kinds = {one.name: one for one in fields(Settings)}
+    changes: dict[str, Any] = {}
+    for name, text in pairs.items():
+        if name not in kinds or name in ("by", "bins", "sampler", "loss", "base", "reweight", "crop", "seed"):
+            raise ValueError(f"set: {name!r} is no setting that arms share")
+        changes[name] = _parsed(name, str(kinds[name].type), kinds[name].default, text)
+    return changes
+
+
+def _parsed(name: str, kind: str, default: Any, text: str) -> Any:
+    try:
+        if isinstance(default, bool):
+            return {"yes": True, "true": True, "no": False, "false": False}[text.lower()]
+        if "tuple" in kind:
+            number = float if "float" in kind else int
+            first, second = (number(part) for part in text.split(","))
+            return first, second
+        return type(default)(text)
+    except (ValueError, KeyError):
+        raise ValueError(f"set: {name} cannot be {text!r}") from None
+
+
+__all__ = ["Arm", "default_attribute", "make_recipe", "parse_changes", "run_experiment"]
