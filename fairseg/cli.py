@@ -33,8 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if "--debug" in (sys.argv if arguments is None else arguments):
             raise
         return _fail(f"error: {error}", 2)
-    except (_InterruptedError, click.Abort):
-        return _fail("interrupted, no result was written", 1)
+    except (_InterruptedError, click.Abort) as error:
+        return _fail(f"interrupted, {_LEFT.get(str(error), 'no result was written')}", 1)
     except RuntimeError as error:
         return _fail(f"error: {error}", 1)
     finally:
@@ -43,8 +43,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
+# What an interrupted command leaves.
+_LEFT = {
+    "train": "the epochs that were done are kept: --resume goes on",
+    "predict": "the masks that were done are kept",
+    "demo": "what was done is kept: the same command goes on",
+    "experiment": "what was done is kept: the same command goes on",
+}
+
+
 class _InterruptedError(Exception):
-    """Ctrl-C, before click makes its own of it."""
+    """Ctrl-C, before click makes its own of it; its text is the name of the command."""
 
 
 class _Commands(click.Group):
@@ -52,7 +61,7 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            raise _InterruptedError from None
+            raise _InterruptedError(ctx.invoked_subcommand) from None
 
 
 class _Notes(logging.Handler):

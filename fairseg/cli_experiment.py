@@ -25,6 +25,7 @@ def experiment(
     also: Sequence[str],
     arms: Sequence[str],
     train_groups: Sequence[str],
+    mirror: bool | None,
     mix: bool,
     debug: bool,
     **more: Any,
@@ -32,7 +33,7 @@ def experiment(
     """Train and test every method of the paper on DATASET, and report it as the paper does."""
     need_extra()
     from fairseg.training.experiment import Plan, run_experiment  # noqa: PLC0415  (keep --help quick)
-    from fairseg.training.experiment.arms import SEEDS, SWEEP_SEEDS  # noqa: PLC0415
+    from fairseg.training.experiment.arms import MIRROR, SEEDS, SWEEP_SEEDS  # noqa: PLC0415
     from fairseg.training.experiment.page import PAGE, REPORT, to_markdown  # noqa: PLC0415
     from fairseg.training.experiment.run import (  # noqa: PLC0415
         default_attribute,
@@ -58,6 +59,7 @@ def experiment(
         seeds=number,
         sweep_seeds=min(number, SWEEP_SEEDS[preset]),
         train_groups=tuple(train_groups),
+        mirror=MIRROR[preset] if mirror is None else mirror,
         **more,
     )
     results = run_experiment(plan, out, engine=_engine(out, recipe.device, **machine), mix=mix, progress=True)
@@ -75,7 +77,7 @@ def _engine(
     *,
     jobs: int | None,
     threads: int,
-    workers: int,
+    workers: int | None,
     cluster: str | None,
     parameters: Sequence[tuple[str, str]],
 ) -> Any:

@@ -311,7 +311,11 @@ training = _options(
     _number("--validation", click.FloatRange(0.0, 0.9), 0.2, "Share of each group's subjects held out."),
     _number("--split-seed", click.IntRange(min=0), 0, "Of who is held out."),
     _number("--seed", click.IntRange(min=0), 0, "Of all else that is random."),
-    _number("--workers", click.IntRange(min=0), 0, "Processes that prepare, load and augment."),
+    click.option(
+        "--workers",
+        type=click.IntRange(min=0),
+        help="Processes that prepare, load and augment. Default: none on the CPU, up to 8 on a GPU.",
+    ),
     _DEVICE,
     click.option(
         "--precision",
@@ -382,12 +386,18 @@ experiment = _options(
     ),
     _number("--test-share", click.FloatRange(0.0, 0.9), 0.25, "Of each group's subjects, without labelsTs."),
     _number("--split-seed", click.IntRange(min=0), 0, "Of who is tested."),
-    click.option("--mirror/--no-mirror", default=True, show_default=True, help="Average over mirrorings."),
+    click.option(
+        "--mirror/--no-mirror", default=None, help="Average over mirrorings. Default: with the preset paper."
+    ),
     click.option("--keep-predictions", is_flag=True, help="Leave the masks of all arms in the folder."),
     click.option("--mix", is_flag=True, help="Go on although code or data have changed; the report says so."),
     click.option("--jobs", type=click.IntRange(min=1), help="At a time. Default: the GPUs, or the cores."),
     _number("--threads", click.IntRange(min=1), 1, "Of each job on the CPU."),
-    _number("--workers", click.IntRange(min=0), 0, "Processes of each job that load and augment."),
+    click.option(
+        "--workers",
+        type=click.IntRange(min=0),
+        help="Processes of each job that load and augment. Default: none on the CPU, up to 8 on a GPU.",
+    ),
     _DEVICE,
     click.option("--cluster", type=click.Choice(["slurm", "local"]), help="Submit jobs, by submitit."),
     click.option(

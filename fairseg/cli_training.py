@@ -1,5 +1,6 @@
 """The commands that train: `fairseg train`, `predict` and `demo`."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -27,8 +28,10 @@ def train(dataset: Path, out: Path, bins: Sequence[Any], resume: bool, debug: bo
         return 0  # one of several processes tells
     last = lines[-1]
     click.echo(f"{last['step']} steps, training loss {last['loss']:.3f}. Median validation Dice by group:")
+    number = json.loads((out / "run.json").read_text(encoding="utf-8"))["validation_subjects"]
     for name, value in last["dice"].items():
-        click.echo(f"  {name}: {'none to validate on' if value is None else f'{value:.3f}'}")
+        said = "nobody to validate on" if value is None else f"{value:.3f} (n={number[name]})"
+        click.echo(f"  {name}: {said}")
     click.echo(f"Run: {out}")
     return 0
 
@@ -58,7 +61,8 @@ def predict(run: Path, images: Path, out: Path, debug: bool, **more: Any) -> int
     help="Folder to write the demo into.",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-def demo(out: Path, seed: int) -> int:
+@options.debug
+def demo(out: Path, seed: int, debug: bool) -> int:
     """Train on a made-up cohort with and without mitigation, and compare: a few minutes, no data needed."""
     need_extra()
     from fairseg.groups import Groups  # noqa: PLC0415

@@ -13,6 +13,11 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def run_all(function: Callable[..., T], jobs: Sequence[tuple[Any, ...]], workers: int) -> Generator[T]:
     """Yield the results of a function in the order of the jobs; the error of a job comes in its turn too.
 

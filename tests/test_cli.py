@@ -29,7 +29,7 @@ from fairseg.training import demo as training_demo
 
 Save = Callable[..., Path]
 
-COMMANDS = ("evaluate", "report", "audit", "phantom", "train", "predict", "demo")
+COMMANDS = ("evaluate", "report", "audit", "phantom", "train", "predict", "experiment", "demo")
 TABLES = ("summary.csv", "summary.md", "summary.tex", "subjects.csv")
 
 
@@ -212,6 +212,12 @@ def test_the_demo_compares_its_arms_and_ends_by_saying_where_the_reports_lie(
     assert str(comparison) in out.rstrip().splitlines()[-1]
     assert comparison.is_file()
     assert [path.name for path in tmp_path.iterdir()] == ["fairseg-demo"]
+    checkpoints = {path: path.stat().st_mtime_ns for path in Path("fairseg-demo", "runs").rglob("*.pt")}
+    assert len(checkpoints) == len(training_demo.ARMS)
+    assert main(["demo", "--seed", "1"]) == 0  # nothing is trained again
+    assert {path: path.stat().st_mtime_ns for path in checkpoints} == checkpoints
+    assert main(["demo", "--seed", "2"]) == 2
+    assert "fairseg-demo holds a demo of another seed" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS)])

@@ -26,7 +26,7 @@ class Cascade(nn.Module):
     network that does not see the outside can not be misled by it.
 
     Args:
-        locate: network for whole images, (B, C, *S) -> logits (B, K, *S).
+        locate: network for whole images, (B, C, *S) -> logits (B, K, *S), or a list whose first they are.
         segment: network for crops, (B, C, *size) -> logits (B, K, *size).
         size: size of the crops, as the second network was trained; see `crop_size`.
         margin: if an object plus this many voxels on each side does not fit into the crop, it is counted
@@ -93,7 +93,9 @@ class Cascade(nn.Module):
     @torch.no_grad()
     def find(self, image: Tensor) -> list[Box]:
         """Return the crop of each image of a batch (B, C, *S)."""
-        masks: npt.NDArray[np.bool_] = self.locate(image).argmax(dim=1).cpu().numpy() > 0
+        logits = self.locate(image)
+        logits = logits if isinstance(logits, Tensor) else logits[0]  # deep supervision, in training mode
+        masks: npt.NDArray[np.bool_] = logits.argmax(dim=1).cpu().numpy() > 0
         cases = [np.asarray(masks.any(axis=0))] if self.shared else list(masks)
         found = [Box.around(largest_component(mask)) if mask.any() else None for mask in cases]
         boxes = [self._crop(box, image.shape[2:]) for box in found]
@@ -128,6 +130,7 @@ def segment_crops(segment: Network, image: Tensor, boxes: Sequence[Box]) -> Tens
     """
     shape = tuple(image.shape[2:])
     logits = segment(torch.cat([crop(image[[n]], box) for n, box in enumerate(boxes)]))
+    logits = logits if isinstance(logits, Tensor) else logits[0]
     background = [uncrop(logits[n, :1], box, shape, fill=0.0) for n, box in enumerate(boxes)]
     objects = [uncrop(logits[n, 1:], box, shape, fill=_NEVER) for n, box in enumerate(boxes)]
     return torch.cat([torch.stack(background), torch.stack(objects)], dim=1)

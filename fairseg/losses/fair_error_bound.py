@@ -19,7 +19,7 @@ class FairErrorBoundLoss(GroupLoss):
     in a group that is served badly costs more:
 
         loss = dice_weight * (1 - mean over classes of (2 sum w p y + s) / (sum (w p)^2 + sum y^2 + s))
-               + (1 - dice_weight) * mean over samples of base
+               + (1 - dice_weight) * mean over samples of base (of a pooled base: its loss of the batch)
 
     D_g is the same Dice without scales inside group g; scales are not differentiated. All as in the
     authors' code (background included, squares in the denominator), but for its fault with absent
@@ -29,7 +29,7 @@ class FairErrorBoundLoss(GroupLoss):
 
     Args:
         num_groups, **options: as in `GroupLoss`; without `group_weights`.
-        base: the per-sample loss; default `CrossEntropyLoss()`.
+        base: the per-sample loss, or a pooled one; default `CrossEntropyLoss()`.
         gamma: how strongly the scales differ, 0 or more; 1 in the paper's experiments.
         dice_weight: share of the Dice, 0 to 1; 0.5 in the authors' code.
         smooth: added to numerator and denominator.
@@ -53,8 +53,9 @@ class FairErrorBoundLoss(GroupLoss):
         **options: Any,
     ) -> None:
         super().__init__(num_groups, base, **options)
-        if self.group_factor is not None or getattr(self.base, "pool", "sample") == "group":
-            raise ValueError("FairErrorBoundLoss takes no group_weights, and a base of samples only")
+        if self.group_factor is not None:
+            raise ValueError("FairErrorBoundLoss makes its own weights, and takes no group_weights")
+        self._pooled = getattr(self.base, "pool", "sample") == "group"
         if not 0 <= gamma < float("inf"):
             raise ValueError(f"gamma must be 0 or more, got {gamma}")
         if not 0 <= dice_weight <= 1:
@@ -85,9 +86,12 @@ class FairErrorBoundLoss(GroupLoss):
             dim=1,
         )
         plain = isinstance(self.base, CrossEntropyLoss) and self.base.is_plain  # then it is there already
-        each = -each_mean(log_chosen) if plain else self._each(logits, target)
-        sums, count = self.sum_by_group(torch.cat([terms.flatten(1), each.unsqueeze(1)], dim=1), groups)
-        product, squares, mask = sums[:, :-1].chunk(3, dim=1)
+        if self._pooled:
+            each: Tensor = self.base.statistics(logits, target)  # type: ignore[attr-defined]
+        else:
+            each = (-each_mean(log_chosen) if plain else self._each(logits, target)).unsqueeze(1)
+        sums, count = self.sum_by_group(torch.cat([terms.flatten(1), each.to(terms.dtype)], dim=1), groups)
+        product, squares, mask = sums[:, : 3 * classes].chunk(3, dim=1)
         present = count > 0
         with torch.no_grad():
             dice_loss = torch.where(present, self._dice_loss(product, squares, mask), 0.0)
@@ -99,7 +103,11 @@ class FairErrorBoundLoss(GroupLoss):
             self.group_weight.copy_(scale)
         weight = scale.unsqueeze(1)
         dice = self._dice_loss((weight * product).sum(0), (weight**2 * squares).sum(0), mask.sum(0))
-        mean = sums[:, -1].sum() / count.sum().clamp(min=1.0)
+        rest = sums[:, 3 * classes :].sum(dim=0, keepdim=True)
+        if self._pooled:
+            mean = self.base.from_statistics(rest).squeeze(0)  # type: ignore[attr-defined]
+        else:
+            mean = rest.squeeze() / count.sum().clamp(min=1.0)
         value = self.dice_weight * dice + (1.0 - self.dice_weight) * mean
         return torch.where(present.any(), value, value * 0.0)
 

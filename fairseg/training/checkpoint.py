@@ -27,7 +27,7 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
         temporary.replace(path)
     except (OSError, RuntimeError) as error:
         kept = "the one before is kept" if path.exists() else "there is none before"
-        why = getattr(error, "strerror", None) or _first_line(error)
+        why = _why(error)
         raise RuntimeError(f"checkpoint {path} could not be written, {kept}: {why}") from error
     finally:
         with suppress(OSError):
@@ -84,5 +84,15 @@ def restore_random_state(state: dict[str, Any]) -> None:
         torch.cuda.set_rng_state_all(state["cuda"])
 
 
-def _first_line(error: Exception) -> str:
+def _why(error: BaseException) -> str:
+    """Return what the operating system said: torch's own errors on a full disk tell of positions."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
+        cause = cause.__cause__ or cause.__context__
+    return _first_line(error)
+
+
+def _first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]

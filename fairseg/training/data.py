@@ -1,5 +1,6 @@
 """What a training runs on: the cases of a dataset, their groups, and who is held out for validation."""
 
+import hashlib
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +57,21 @@ class Data:
     validation: Part
     view: View
     patch_size: tuple[int, int]
+
+    @property
+    def digest(self) -> str:
+        """What the prepared cases hold, as a short text."""
+        cases = [*self.train.cases, *self.validation.cases]
+        text = " ".join(f"{case.name}:{case.digest}" for case in cases)
+        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+    @property
+    def validation_subjects(self) -> dict[str, int]:
+        """Subjects to validate on, by group."""
+        pairs = set(zip(self.validation.subjects, self.validation.groups.tolist(), strict=True))
+        return {
+            name: sum(group == number for _, group in pairs) for number, name in enumerate(self.groups.names)
+        }
 
     @property
     def counts(self) -> list[int]:
@@ -117,11 +133,16 @@ def load_data(
         aside = split_subjects(subjects, ids, settings.validation, seed=settings.split_seed)
     else:
         aside = (rows["part"] == "validation").to_numpy()
+    if lost := [name for group, name in enumerate(groups.names) if not (ids[~aside] == group).any()]:
+        # Of subjects in several groups, the first case says where they are held out.
+        logger.warning("%s: all subjects are held out, so the network knows no such group", ", ".join(lost))
+        groups = Groups.from_table(rows[~aside], by=settings.by, bins=settings.bins)
+        ids = groups.encode(rows)
     for group, name in enumerate(groups.names):
         if not (ids[aside] == group).any() and aside.any():
             logger.warning("group %s has no subject to validate on", name)
     plan = make_plan(raw, settings.spacing)
-    cases = prepare(raw, plan, prepared, workers=settings.workers, progress=progress)
+    cases = prepare(raw, plan, prepared, workers=settings.workers or 1, progress=progress)
     parts = [
         Part(
             [cases[name] for name, one in zip(names, keep, strict=True) if one],

@@ -4,7 +4,7 @@ Nothing here says how large a gap should be. People of one group are rare in the
 are trained with and without mitigation, and all are scored on the same test subjects.
 """
 
-import os
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ import torch
 from fairseg.cohort import read_cohort
 from fairseg.datasets.phantom import write_phantom
 from fairseg.metrics import evaluate
-from fairseg.parallel import run_all
+from fairseg.parallel import cores, run_all
+from fairseg.report.files import write_files
 from fairseg.training.data import load_data
 from fairseg.training.loop import train
 from fairseg.training.predict import predict
@@ -41,9 +42,10 @@ SETTINGS = Settings(
 ARMS: dict[str, dict[str, Any]] = {
     "Baseline": {},
     "Oversampling": {"sampler": "oversampling"},
-    "Group DRO": {"sampler": "oversampling", "loss": "group_dro", "base": "dice_ce"},
+    "Oversampling + Group DRO": {"sampler": "oversampling", "loss": "group_dro", "base": "dice_ce"},
     "Cascaded crop + oversampling": {"sampler": "oversampling", "crop": "reference"},
 }
+ASKED = "demo.json"
 FIRST = "Oversampling"  # the arm that says where to crop
 
 
@@ -58,6 +60,8 @@ def run_demo(
 ) -> dict[str, pd.DataFrame]:
     """Make the cohort, train and predict with every arm, and score them on the test subjects.
 
+    One that was stopped goes on where it was.
+
     Args:
         out: folder; `phantom` in it is the cohort, `runs` and `predictions` hold the arms.
         seed: of the cohort and of the trainings.
@@ -68,15 +72,22 @@ def run_demo(
 
     Returns:
         The scores of each arm.
+
+    Raises:
+        ValueError: `out` holds another demo.
     """
     cohort = out / "phantom"
     tell("1/4 Making a cohort of cardiac MR, with few people of one group to train on")
-    write_phantom(cohort, subjects=subjects, test_subjects=test_subjects, seed=seed)
-    workers = min(os.cpu_count() or 1, len(ARMS))
+    asked = {"seed": seed, "subjects": subjects, "test": test_subjects, "settings": settings.to_dict()}
+    if not _is_begun(out, asked):
+        write_phantom(cohort, subjects=subjects, test_subjects=test_subjects, seed=seed)
+        write_files(out, {ASKED: json.dumps(asked, indent=1) + "\n"})
+    workers = min(cores(), len(ARMS))
     tell(f"2/4 Training {len(ARMS)} networks for {settings.epochs * settings.steps} steps each: minutes")
     load_data(cohort, settings.with_(workers=workers), out / "prepared")  # which all of them share
     jobs = [(cohort, out, name, settings.with_(seed=seed, **ARMS[name])) for name in ARMS]
-    list(run_all(_train, jobs, workers))
+    for name in run_all(_train, jobs, workers):
+        tell(f"    trained: {name}")
     tell("3/4 Segmenting the test subjects")
     list(run_all(_predict, [(cohort, out, name) for name in ARMS], workers))
     tell("4/4 Scoring and comparing")
@@ -102,9 +113,21 @@ def folder(arm: str) -> str:
     return "-".join(arm.lower().replace("+", " ").split())
 
 
-def _train(cohort: Path, out: Path, arm: str, settings: Settings) -> None:
+def _is_begun(out: Path, asked: dict[str, Any]) -> bool:
+    """Say whether the folder holds the same demo, to go on with; refuse one that holds something else."""
+    if (out / ASKED).exists():
+        if json.loads((out / ASKED).read_text(encoding="utf-8")) == json.loads(json.dumps(asked)):
+            return True
+        raise ValueError(f"{out} holds a demo of another seed: choose another folder, or delete it")
+    if (out / "runs").exists():
+        raise ValueError(f"{out} holds runs that no demo of this version has made: choose another folder")
+    return False
+
+
+def _train(cohort: Path, out: Path, arm: str, settings: Settings) -> str:
     torch.set_num_threads(1)
-    train(cohort, out / "runs" / folder(arm), settings, prepared=out / "prepared")
+    train(cohort, out / "runs" / folder(arm), settings, prepared=out / "prepared", resume=True)
+    return arm
 
 
 def _predict(cohort: Path, out: Path, arm: str) -> None:

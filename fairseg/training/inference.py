@@ -97,17 +97,20 @@ def dice_by_group(
     Args:
         scores: (N, L), NaN where there is none.
         subjects: of each case.
-        groups: id of each case; of a subject, that of its first case counts.
+        groups: id of each case; a subject with cases in several groups counts in each, as in an audit.
         num_groups: G.
 
     Returns:
         The overall median Dice of each group (G,), NaN for a group without subjects, and the same for
         each label (G, L).
     """
-    names, first, member = np.unique(list(subjects), return_index=True, return_inverse=True)
-    each = np.array([_mean(scores[member == one], axis=0) for one in range(len(names))])
-    overall = np.array([_mean(_mean(scores[member == one], axis=1), axis=0) for one in range(len(names))])
-    ids = np.asarray(groups)[first]
+    pairs = list(zip(subjects, np.asarray(groups).tolist(), strict=True))
+    members = {
+        pair: [place for place, one in enumerate(pairs) if one == pair] for pair in dict.fromkeys(pairs)
+    }
+    ids = np.array([group for _, group in members], dtype=np.int64)
+    each = np.array([_mean(scores[places], axis=0) for places in members.values()])
+    overall = np.array([_mean(_mean(scores[places], axis=1), axis=0) for places in members.values()])
     return by_group(overall, ids, num_groups)[0], np.stack(
         [by_group(each[:, label], ids, num_groups)[0] for label in range(scores.shape[1])], axis=1
     )

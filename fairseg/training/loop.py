@@ -18,6 +18,7 @@ from fairseg import __version__
 from fairseg.losses import DeepSupervision, ParetoMinimaxLoss
 from fairseg.losses.group_loss import GroupLoss
 from fairseg.metrics import fairness_gap
+from fairseg.parallel import cores
 from fairseg.report.files import check_writable
 from fairseg.training.checkpoint import (
     load_checkpoint,
@@ -31,15 +32,15 @@ from fairseg.training.inference import Predictor, dice_by_group, validate
 from fairseg.training.methods import make_loss, make_sampler
 from fairseg.training.network import make_network, scale_weights
 from fairseg.training.prepare import plan_to_dict
-from fairseg.training.ranks import Ranks, find_ranks, local_gpu
+from fairseg.training.ranks import find_ranks, local_gpu
 from fairseg.training.record import Record
 from fairseg.training.settings import Settings
 from fairseg.training.slices import Draws, Slices
+from fairseg.training.watch import Watch
 
 logger = logging.getLogger(__name__)
 
 CHECKPOINT = "checkpoint.pt"
-_CHECK_EVERY = 25  # steps, on a GPU, which would have to wait for a look at each loss
 _MAY_CHANGE = {"workers", "device", "compile"}  # between the start of a run and its resumption
 
 
@@ -83,8 +84,8 @@ def train(
     Raises:
         ValueError: the dataset or a setting is not usable, `out` holds a run and `resume` is False, or
             the run there is another one.
-        RuntimeError: the loss is not finite, with the step, the cases and their groups; or a checkpoint
-            could not be written.
+        RuntimeError: the loss, its gradient or a weight is not finite, with the step, the cases and their
+            groups; or a checkpoint could not be written.
     """
     out, ranks = Path(out), find_ranks()
     if settings.batch_size < ranks.world:
@@ -105,6 +106,7 @@ def train(
         _check_same_data(saved, about, out)
     labels = list(data.raw.labels.values())
     device = pick_device(settings.device)
+    torch.backends.cudnn.benchmark = device.type == "cuda"  # all batches are of one size
     slices = Slices(
         data.train.cases,
         data.train.groups,
@@ -115,11 +117,12 @@ def train(
         elastic=settings.elastic,
     )
     sampler = make_sampler(settings, slices.group, [data.train.subjects[case] for case in slices.case])
+    workers = pick_workers(settings.workers, device)
     loader = DataLoader(
         slices,
         batch_sampler=Draws(sampler, settings.foreground, ranks),
-        num_workers=settings.workers,
-        persistent_workers=settings.workers > 0,
+        num_workers=workers,
+        persistent_workers=workers > 0,
         pin_memory=device.type == "cuda",
         generator=torch.Generator(),  # so that it leaves the global one alone
     )
@@ -155,7 +158,7 @@ def train(
     # Where to begin.
     first = 0
     if saved is not None:
-        network.load_state_dict(saved["network"])
+        load_weights(network, saved["network"], f"the run in {out}")
         loss.load_state_dict(saved["loss"])
         optimizer.load_state_dict(saved["optimizer"])
         scaler.load_state_dict(saved["scaler"])
@@ -164,13 +167,13 @@ def train(
             restore_random_state(saved["random"][ranks.rank])
         first = saved["epoch"]
     total = settings.epochs * settings.steps
-    with Record(out if ranks.is_first else None, epochs=first, total=total, progress=progress) as record:
+    lines = [] if saved is None else saved["log"]
+    watch = Watch(data, ranks, device, scaled=scaler.is_enabled())
+    with Record(out if ranks.is_first else None, lines, total=total, progress=progress) as record:
         record.about(about)
         for epoch in range(first, settings.epochs):
             began = time.perf_counter()
             network.train()
-            losses: list[Tensor] = []
-            unseen: list[tuple[int, Tensor]] = []  # steps whose loss was not yet looked at, and their cases
             for step, (*batch, case) in enumerate(loader, start=epoch * settings.steps):
                 rate = settings.learning_rate * (1.0 - step / total) ** settings.poly_power
                 for parameters in optimizer.param_groups:
@@ -182,24 +185,21 @@ def train(
                 optimizer.zero_grad(set_to_none=True)
                 scaler.scale(value).backward()  # type: ignore[no-untyped-call]
                 scaler.unscale_(optimizer)
-                nn.utils.clip_grad_norm_(network.parameters(), settings.clip)
+                norm = nn.utils.clip_grad_norm_(network.parameters(), settings.clip)
                 scaler.step(optimizer)
                 scaler.update()
 
-                losses.append(value.detach())
-                unseen.append((step, case))
-                if device.type != "cuda" or len(unseen) == _CHECK_EVERY:
-                    _check_finite(losses, unseen, data, ranks)
+                watch.step(step, value, norm, case)
                 record.step()
-            _check_finite(losses, unseen, data, ranks)
+            mean = watch.finish(network)
 
             # Validation by group, on whole cases of held-out subjects.
             scores = validate(predictor, data.validation.cases, data.view, labels, ranks)
             line = {
-                "epoch": epoch,
+                "epoch": epoch + 1,
                 "step": (epoch + 1) * settings.steps,
                 "learning_rate": rate,
-                "loss": float(torch.stack(losses).mean()),
+                "loss": mean,
                 **_summary(scores, data),
                 "seconds": round(time.perf_counter() - began, 3),
             }
@@ -215,6 +215,7 @@ def train(
                 "scaler": scaler.state_dict(),
                 "sampler": sampler.state_dict(),
                 "random": ranks.gather(random_state()),
+                "log": record.lines,
             }
             if ranks.is_first:
                 save_checkpoint(out / CHECKPOINT, state)
@@ -236,12 +237,32 @@ def _precise(output: Tensor) -> Tensor:
     return output.float() if output.dtype in (torch.float16, torch.bfloat16) else output
 
 
+def pick_workers(asked: int | None, device: torch.device) -> int:
+    """Return how many processes load and augment: if none were asked for, none beside a CPU that trains."""
+    if asked is not None:
+        return asked
+    return min(8, max(1, cores() - 1)) if device.type == "cuda" else 0
+
+
+def load_weights(network: nn.Module, weights: dict[str, Tensor], whose: str) -> None:
+    """Load weights, or raise a ValueError that says that they are of another network."""
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        why = " ".join(str(error).split("\n", 1)[-1].split())
+        raise ValueError(
+            f"{whose} was trained with another network, give it as network=: {why:.200}"
+        ) from None
+
+
 def pick_device(name: str) -> torch.device:
     """Return the device of a name; "auto" is a GPU if there is one, of several processes each its own."""
     if name == "auto":
         return local_gpu() if torch.cuda.is_available() else torch.device("cpu")
     try:
         device = torch.device(name)
+        if device.type not in ("cpu", "cuda"):
+            raise RuntimeError
     except RuntimeError:
         raise ValueError(f"device must be auto, cpu, cuda or cuda:N, got {name!r}") from None
     if device.type == "cuda" and not torch.cuda.is_available():
@@ -272,6 +293,8 @@ def describe(settings: Settings, data: Data) -> dict[str, Any]:
         "crop_size": None if data.view.size is None else list(data.view.size),
         "train": [case.name for case in data.train.cases],
         "validation": [case.name for case in data.validation.cases],
+        "validation_subjects": data.validation_subjects,
+        "data": data.digest,
     }
 
 
@@ -288,7 +311,7 @@ def _check_same_run(saved: dict[str, Any], settings: Settings, out: Path, *, res
 
 
 def _check_same_data(saved: dict[str, Any], about: dict[str, Any], out: Path) -> None:
-    for name in ("train", "validation", "group_slices", "labels", "channels", "plan", "patch_size"):
+    for name in ("train", "validation", "group_slices", "labels", "channels", "plan", "patch_size", "data"):
         if saved["run"][name] != about[name]:
             raise ValueError(
                 f"the run in {out} was of other data, its {name} was {_short(saved['run'][name])}, "
@@ -299,23 +322,6 @@ def _check_same_data(saved: dict[str, Any], about: dict[str, Any], out: Path) ->
 def _short(value: Any) -> str:
     text = str(value)
     return text if len(text) <= 60 else f"{text[:50]}... ({len(value)})"
-
-
-def _check_finite(losses: list[Tensor], unseen: list[tuple[int, Tensor]], data: Data, ranks: Ranks) -> None:
-    """Stop at the first step whose loss is not finite, and say who was in the batch.
-
-    The loss is that of the joint batch, so all ranks stop at the same step.
-    """
-    recent = torch.stack(losses[-len(unseen) :]) if unseen else torch.zeros(0)
-    for value, (step, cases) in zip(recent.tolist(), unseen, strict=True):
-        if not np.isfinite(value):
-            batch = sorted({case for part in ranks.gather(cases.tolist()) for case in part})
-            who = ", ".join(
-                f"{data.train.cases[case].name} ({data.groups.name(int(data.train.groups[case]))})"
-                for case in batch
-            )
-            raise RuntimeError(f"step {step}: the loss is {value}; the batch held {who}")
-    unseen.clear()
 
 
 def _summary(scores: Any, data: Data) -> dict[str, Any]:

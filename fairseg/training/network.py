@@ -19,18 +19,27 @@ class UNet(DynUNet):  # type: ignore[misc, unused-ignore]
     def forward(self, image: Tensor) -> Tensor | list[Tensor]:
         """Return logits (B, K, *S); in training mode with deep supervision a list of them."""
         out: Tensor = self.output_block(self.skip_layers(image))
-        return [out, *self.heads] if self.training and self.deep_supervision else out
+        heads = list(self.heads)
+        self.heads[:] = [
+            head.detach() for head in heads
+        ]  # kept with their graph, nobody could copy the network
+        return [out, *heads] if self.training and self.deep_supervision else out
 
 
 def strides_for(patch_size: Sequence[int]) -> list[tuple[int, ...]]:
-    """Return the stride of each stage: halve each axis while at least 4 pixels remain, as nnU-Net plans.
+    """Return the stride of each stage, as nnU-Net plans.
+
+    Each axis is halved while at least 4 pixels remain; the last that can be, while at least 6 remain.
 
     >>> strides_for((80, 20))
-    [(1, 1), (2, 2), (2, 2), (2, 1), (2, 1)]
+    [(1, 1), (2, 2), (2, 2), (2, 1)]
     """
     size, strides = list(patch_size), [(1,) * len(patch_size)]
-    while any(length >= 2 * _SMALLEST_EDGE for length in size):
+    while True:
         step = tuple(2 if length >= 2 * _SMALLEST_EDGE else 1 for length in size)
+        lone = step.count(2) == 1 and len(step) > 1
+        if 2 not in step or (lone and max(size) < 3 * _SMALLEST_EDGE):
+            break
         size = [length // by for length, by in zip(size, step, strict=True)]
         strides.append(step)
     while len(strides) < _LEAST_STAGES:
@@ -77,7 +86,7 @@ def divisor(patch_size: Sequence[int]) -> tuple[int, ...]:
     """Return what the size of an image must be a multiple of, along each axis.
 
     >>> divisor((80, 20))
-    (16, 4)
+    (8, 4)
     """
     total = [1] * len(patch_size)
     for step in strides_for(patch_size):

@@ -15,12 +15,12 @@ from tqdm.auto import tqdm
 
 from fairseg.crop import Box, Cascade, segment_crops
 from fairseg.metrics.images import find_masks, read_mask
-from fairseg.metrics.wording import counted, listed
+from fairseg.metrics.wording import listed
 from fairseg.parallel import run_all
 from fairseg.report.files import check_writable, write_files
 from fairseg.training.checkpoint import load_checkpoint
 from fairseg.training.inference import Predictor
-from fairseg.training.loop import CHECKPOINT, pick_device, pick_precision
+from fairseg.training.loop import CHECKPOINT, load_weights, pick_device, pick_precision
 from fairseg.training.network import make_network
 from fairseg.training.prepare import (
     Plan,
@@ -82,11 +82,7 @@ def load_run(
             most_features=settings.most_features,
             deep_supervision=settings.deep_supervision,
         )
-    try:
-        network.load_state_dict(saved["network"])
-    except RuntimeError as error:
-        why = str(error).splitlines()[0]
-        raise ValueError(f"{folder} was trained with another network, give it as network=: {why}") from None
+    load_weights(network, saved["network"], str(folder))
     predictor = Predictor(
         network.to(where),
         about["patch_size"],
@@ -110,6 +106,7 @@ def predict(
     device: str = "auto",
     workers: int = 1,
     network: nn.Module | None = None,
+    first_network: nn.Module | None = None,
     progress: bool = False,
 ) -> dict[str, Any]:
     """Segment a folder of images; masks lie on the exact grids of the images, and are written one by one.
@@ -131,10 +128,11 @@ def predict(
         device: where to predict.
         workers: processes, on the CPU.
         network: the network that was trained, if it was not the reference U-Net.
+        first_network: the same for the run that says where to look.
         progress: show a bar on stderr if it is a terminal.
 
     Returns:
-        `cases`, their number; of a cascade also `fallbacks`, in how many nothing was found, and `cut`, in
+        `cases`, their number; of crops also `fallbacks`, in how many nothing was found, and `cut`, in
         how many what was found did not fit into the crop.
 
     Raises:
@@ -153,7 +151,7 @@ def predict(
     masks = find_masks(Path(references), "references") if references is not None else {}
     if references is not None and (without := sorted(files.keys() - masks.keys())):
         raise ValueError(f"references has no mask for {listed(without)}")
-    if workers > 1 and network is not None:
+    if workers > 1 and (network is not None or first_network is not None):
         raise ValueError("workers must be 1 with a network of your own")
     place = Path(out)
     check_writable(place)
@@ -169,7 +167,7 @@ def predict(
             None if cascade is None else str(cascade),
             mirror,
             device,
-            network,
+            (network, first_network),
             progress and len(parts) == 1,
             len(parts) > 1,
         )
@@ -181,15 +179,20 @@ def predict(
     if cropped:
         boxes = {name: box for result in results for name, box in result["boxes"].items()}
         write_files(place, {BOXES: json.dumps(boxes, indent=1) + "\n"})
-    if cascade is not None:
-        total |= {name: sum(result[name] for result in results) for name in ("fallbacks", "cut")}
-        if total["fallbacks"]:
-            logger.warning(
-                "%d cases: the first run found nothing, the middle was cropped", total["fallbacks"]
-            )
-        if total["cut"]:
-            logger.warning("in %s more was found than fits into the crop", counted(total["cut"], "case"))
+        nothing = [name for name, box in boxes.items() if box["found"] is None]
+        cut = [name for name, box in boxes.items() if box["found"] and not _fits(**box)]
+        total |= {"fallbacks": len(nothing), "cut": len(cut)}
+        if nothing:
+            logger.warning("nothing was found, so the middle was cropped, in %s", listed(nothing))
+        if cut:
+            logger.warning("more was found than fits into the crop in %s", listed(cut))
     return total
+
+
+def _fits(crop: list[list[int]], found: list[list[int]]) -> bool:
+    """Say whether a box is no larger than the crop around it."""
+    sizes = zip(*(Box(*map(tuple, edges)).shape for edges in (crop, found)), strict=True)
+    return all(size >= extent for size, extent in sizes)
 
 
 def _predict_part(
@@ -199,14 +202,14 @@ def _predict_part(
     cascade: str | None,
     mirror: bool,
     device: str,
-    network: nn.Module | None,
+    networks: tuple[nn.Module | None, nn.Module | None],
     progress: bool,
     one_thread: bool,
 ) -> dict[str, Any]:
     if one_thread:
         torch.set_num_threads(1)  # a process of several
-    run = load_run(folder, mirror=mirror, device=device, network=network)
-    first = None if cascade is None else load_run(cascade, mirror=mirror, device=device)
+    run = load_run(folder, mirror=mirror, device=device, network=networks[0])
+    first = None if cascade is None else load_run(cascade, mirror=mirror, device=device, network=networks[1])
     both = None if first is None else _cascade(first, run)
     boxes: dict[str, Any] = {}
     messages: list[str] = []
@@ -230,8 +233,7 @@ def _predict_part(
             messages += like.messages
             write_prediction(logits.transpose(0, 1), like, run.plan, out / f"{name}.nii.gz")
             bar.update()
-    counts = (0, 0) if both is None else (both.num_fallbacks, both.num_cut)
-    return {"boxes": boxes, "messages": messages, "fallbacks": counts[0], "cut": counts[1]}
+    return {"boxes": boxes, "messages": messages}
 
 
 def _on_crops(run: Run) -> Callable[[Tensor], Tensor]:

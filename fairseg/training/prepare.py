@@ -5,6 +5,7 @@ plane. Arrays lie in a folder as plain .npy files that training maps into memory
 does not grow with the number of cases.
 """
 
+import hashlib
 import json
 import logging
 import os
@@ -64,6 +65,7 @@ class Case:
         shape: slices, y, x.
         box: around all foreground, in plane; `None` if there is none.
         slices: label value -> numbers of the slices that show it.
+        digest: of both arrays, to tell them from others of the same name.
     """
 
     name: str
@@ -71,16 +73,26 @@ class Case:
     shape: tuple[int, int, int]
     box: Box | None
     slices: dict[int, list[int]]
+    digest: str
 
     def image(self) -> Floats:
         """Return the image (C, Z, Y, X), float32, mapped into memory."""
-        array: Floats = np.load(self.folder / f"{self.name}.image.npy", mmap_mode="r")
+        array: Floats = self._load("image")
         return array
 
     def mask(self) -> Labels:
         """Return the mask (Z, Y, X), uint8, mapped into memory."""
-        array: Labels = np.load(self.folder / f"{self.name}.mask.npy", mmap_mode="r")
+        array: Labels = self._load("mask")
         return array
+
+    def _load(self, kind: str) -> Any:
+        file = self.folder / f"{self.name}.{kind}.npy"
+        try:
+            return np.load(file, mmap_mode="r")
+        except (OSError, ValueError) as error:
+            raise ValueError(
+                f"{file} is gone or damaged, delete {self.folder} to make it again: {error}"
+            ) from None
 
 
 def make_plan(raw: RawDataset, spacing: tuple[float, float] | None = None) -> Plan:
@@ -105,7 +117,7 @@ def prepare(
     Args:
         raw: the dataset.
         plan: as from `make_plan`.
-        folder: for the arrays, in it one for each form of them; several trainings can share it.
+        folder: for the arrays, in it one for each dataset and plan; several trainings can share it.
         workers: processes.
         progress: show a bar on stderr if it is a terminal.
 
@@ -115,13 +127,15 @@ def prepare(
     Raises:
         ValueError: a file cannot be read, an image is not finite, a mask lies on another grid than its
             image or holds a value that dataset.json does not name; the message names the case.
+        RuntimeError: an array cannot be written, as on a full disk.
     """
     check_writable(folder)
-    folder = folder / f"axis{plan.axis}-{plan.spacing[0]!r}x{plan.spacing[1]!r}"
+    form = json.dumps([str(raw.folder.resolve()), plan.axis, plan.spacing])
+    folder = folder / hashlib.blake2b(form.encode(), digest_size=6).hexdigest()
     folder.mkdir(parents=True, exist_ok=True)
     values = list(raw.labels.values())
     records = {name: _fingerprint([*files, raw.masks[name]], values) for name, files in raw.images.items()}
-    todo = [name for name, record in records.items() if _record(folder, name).get("source") != record]
+    todo = [name for name, record in records.items() if not _is_prepared(folder, name, record)]
     jobs = [(name, raw.images[name], raw.masks[name], plan, raw.labels, folder) for name in todo]
     said: Counter[str] = Counter()
     bar = tqdm(total=len(jobs), desc="preparing", unit="case", disable=None if progress else True)
@@ -224,11 +238,19 @@ def _prepare_files(
     target = mask_in_plan(mask, plan)
     for array, kind in ((image, "image"), (target, "mask")):
         temporary = folder / f".{name}.{kind}.{os.getpid()}.npy"  # another training may prepare the same
-        np.save(temporary, array)
-        temporary.replace(folder / f"{name}.{kind}.npy")
+        try:
+            np.save(temporary, array)
+            temporary.replace(folder / f"{name}.{kind}.npy")
+        except OSError as error:
+            raise RuntimeError(f"{folder / name} could not be prepared: {error.strerror or error}") from None
+        finally:
+            temporary.unlink(missing_ok=True)
+    digest = hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=8)
+    digest.update(np.ascontiguousarray(target).data)
     box = Box.around(target, ndim=2) if target.any() else None
     slices = {value: np.flatnonzero((target == value).any(axis=(1, 2))).tolist() for value in labels.values()}
     about = {
+        "digest": digest.hexdigest(),
         "shape": list(target.shape),
         "box": None if box is None else [list(box.start), list(box.stop)],
         "slices": {str(value): numbers for value, numbers in slices.items() if numbers},
@@ -240,7 +262,12 @@ def _case(folder: Path, name: str, about: dict[str, Any]) -> Case:
     depth, height, width = about["shape"]
     box = None if about["box"] is None else Box(*(tuple(edge) for edge in about["box"]))
     slices = {int(value): list(numbers) for value, numbers in about["slices"].items()}
-    return Case(name, folder, (depth, height, width), box, slices)
+    return Case(name, folder, (depth, height, width), box, slices, about["digest"])
+
+
+def _is_prepared(folder: Path, name: str, source: dict[str, Any]) -> bool:
+    there = all((folder / f"{name}.{kind}.npy").exists() for kind in ("image", "mask"))
+    return there and _record(folder, name).get("source") == source
 
 
 def _record(folder: Path, name: str) -> dict[str, Any]:
@@ -248,7 +275,7 @@ def _record(folder: Path, name: str) -> dict[str, Any]:
         saved: dict[str, Any] = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return saved
+    return saved if isinstance(saved, dict) else {}
 
 
 def _fingerprint(files: Sequence[Path], labels: list[int]) -> dict[str, Any]:

@@ -1,15 +1,19 @@
 """What a training leaves to read: a bar, a line an epoch, TensorBoard if it is there, curves at the end."""
 
 import json
+import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from tqdm.auto import tqdm
 
 from fairseg.report.files import write_files
+from fairseg.training.lock import alone_in
 
 RUN = "run.json"
 LOG = "log.jsonl"
@@ -21,25 +25,34 @@ class Record:
 
     Args:
         folder: of the run; `None` for a process of several that is not the first: it writes nothing.
-        epochs: how many are already done; what an interrupted run wrote beyond them is dropped.
+        lines: of the epochs that are done; what an interrupted run wrote beyond them is dropped.
         total: steps of the whole run.
-        progress: show a bar on stderr if it is a terminal.
+        progress: show a bar on stderr, or a line an epoch if that is no terminal.
+
+    Raises:
+        ValueError: another process is at work in the folder.
     """
 
-    def __init__(self, folder: Path | None, *, epochs: int, total: int, progress: bool) -> None:
-        self.folder = folder
-        self.lines = read_log(folder)[:epochs] if folder else []
+    def __init__(
+        self, folder: Path | None, lines: Sequence[dict[str, Any]], *, total: int, progress: bool
+    ) -> None:
+        self.folder, self.lines = folder, list(lines)
+        self.shown = progress and folder is not None
         done = sum(line["step"] for line in self.lines[-1:])
-        hidden = None if progress and folder else True
+        hidden = None if self.shown else True
         self.bar = tqdm(total=total, initial=done, desc="training", unit="step", disable=hidden)
         self.board: Any = None
         if folder is None:
             return
+        self._lock = ExitStack()
+        self._lock.enter_context(alone_in(folder))
+        for left in folder.glob(".checkpoint.pt.*.part"):  # by a run that was killed
+            left.unlink()
         write_files(folder, {LOG: "".join(json.dumps(line) + "\n" for line in self.lines)})
         try:
             from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415  (only if it is installed)
 
-            self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=epochs)
+            self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=len(self.lines) + 1)
         except ImportError:
             pass
 
@@ -62,9 +75,19 @@ class Record:
         dice = {name: value for name, value in line["dice"].items() if value is not None}
         shown = {name: f"{value:.3f}" for name, value in dice.items()}
         self.bar.set_postfix({"loss": f"{line['loss']:.3f}", **shown})
+        if self.shown and self.bar.disable:
+            said = ", ".join(f"{name} {value}" for name, value in shown.items())
+            begin = f"epoch {line['epoch']}, step {line['step']}: loss {line['loss']:.3f}"
+            tqdm.write(
+                f"{begin}; validation Dice {said or 'of nobody'} ({line['seconds']:.0f} s)", sys.stderr
+            )
         if self.board is not None:
             self.board.add_scalar("loss", line["loss"], line["epoch"])
-            self.board.add_scalars("dice", dice, line["epoch"])
+            for (
+                name,
+                value,
+            ) in dice.items():  # a folder for each group, as add_scalars makes, may not be a name
+                self.board.add_scalar(f"dice/{name}", value, line["epoch"])
 
     def draw(self, names: Sequence[str]) -> None:
         """Draw the curves of what was logged, a line for each of these groups."""
@@ -79,6 +102,8 @@ class Record:
         self.bar.close()
         if self.board is not None:
             self.board.close()
+        if self.folder is not None:
+            self._lock.close()
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:
@@ -100,7 +125,7 @@ def draw_curves(lines: Sequence[dict[str, Any]], names: Sequence[str]) -> bytes:
     """Return a PNG of the training loss and of the validation Dice by group, over the epochs."""
     figure = Figure(figsize=(9.0, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2)
-    epochs = [line["epoch"] + 1 for line in lines]
+    epochs = [line["epoch"] for line in lines]
     style: dict[str, Any] = {"marker": "o", "ms": 3} if len(lines) <= 30 else {}
     left.plot(epochs, [line["loss"] for line in lines], color="#22313f", **style)
     left.set(xlabel="epoch", ylabel="training loss")
@@ -113,6 +138,7 @@ def draw_curves(lines: Sequence[dict[str, Any]], names: Sequence[str]) -> bytes:
     if right.lines:
         right.legend(frameon=False, loc="lower right")
     for ax in (left, right):
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         ax.spines[["top", "right"]].set_visible(False)
         ax.grid(color="#dfe4e8", lw=0.7)
     file = BytesIO()

@@ -57,7 +57,9 @@ class Settings:
 
     # The machine.
     seed: int = 0
-    workers: int = 0  # processes that load and augment; the result does not depend on it
+    workers: int | None = (
+        None  # processes that load and augment; default: on a GPU up to 8; no result depends on it
+    )
     device: str = "auto"  # "cpu", "cuda", "cuda:1"
     precision: Literal["auto", "float32", "float16", "bfloat16"] = "auto"  # of the network's forward pass
     compile: bool = False  # torch.compile
@@ -66,19 +68,27 @@ class Settings:
         for name, kinds in _CHOICES.items():
             if getattr(self, name) not in kinds:
                 raise ValueError(f"{name} must be {' or '.join(kinds)}, got {getattr(self, name)!r}")
-        if not self.by:
-            raise ValueError("by must name at least one attribute")
+        by: object = self.by  # callers without a type checker name one attribute as text
+        if isinstance(by, str) or not by:
+            raise ValueError(f"by must be the names of attributes, such as ('sex',), got {by!r}")
+        for name in ("augment", "elastic", "deep_supervision", "compile"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"{name} must be True or False, got {getattr(self, name)!r}")
         for name, least in _WHOLE.items():
             value = getattr(self, name)
+            if name == "workers" and value is None:
+                continue
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
         for name, low, high in _RANGES:
             if not low <= getattr(self, name) <= high:
                 raise ValueError(f"{name} must lie between {low:g} and {high:g}, got {getattr(self, name)!r}")
-        if self.patch_size is not None and (len(self.patch_size) != 2 or min(self.patch_size) < 8):
-            raise ValueError(f"patch_size must be two numbers of at least 8, got {self.patch_size}")
-        if self.spacing is not None and (len(self.spacing) != 2 or not min(self.spacing) > 0):
-            raise ValueError(f"spacing must be two positive numbers, got {self.spacing}")
+        patch = self.patch_size
+        if patch is not None and not (len(patch) == 2 and all(type(n) is int and n >= 8 for n in patch)):
+            raise ValueError(f"patch_size must be two integers of at least 8, got {patch}")
+        spacing = self.spacing
+        if spacing is not None and not (len(spacing) == 2 and all(0 < mm < float("inf") for mm in spacing)):
+            raise ValueError(f"spacing must be two positive numbers, got {spacing}")
 
     def with_(self, **changes: Any) -> "Settings":
         """Return the settings with some of them changed."""

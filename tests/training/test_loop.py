@@ -122,7 +122,7 @@ def test_a_run_killed_at_random_moments_ends_as_one_that_was_not(
         for folder in (whole, killed)
     ]
     assert logs[0] == logs[1]
-    assert not list(killed.glob("*.part"))
+    assert not list(killed.glob(".*.part"))
 
 
 def test_a_run_is_resumed_only_with_its_own_settings(

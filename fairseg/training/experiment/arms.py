@@ -66,6 +66,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "paper": {},
 }
 SEEDS = {"quick": 3, "paper": 3}
+MIRROR = {"quick": False, "paper": True}  # test-time mirroring takes four times as long
 SWEEP_SEEDS = {"quick": 1, "paper": 3}
 
 

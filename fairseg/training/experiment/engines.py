@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 import torch
 
+from fairseg.parallel import cores
 from fairseg.training.experiment.tasks import Machine, run_task
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -89,14 +90,14 @@ class Processes:
 
     @classmethod
     def filling(
-        cls, device: str = "auto", *, jobs: int | None = None, threads: int = 1, workers: int = 0
+        cls, device: str = "auto", *, jobs: int | None = None, threads: int = 1, workers: int | None = None
     ) -> "Processes":
         """Return an engine that fills this machine: a task a GPU, else a task for every `threads` cores."""
         gpus = torch.cuda.device_count() if device in ("auto", "cuda") else 0
         if gpus:
             devices = [f"cuda:{number % gpus}" for number in range(jobs or gpus)]
         else:
-            number = jobs or max(1, len(os.sched_getaffinity(0)) // threads)
+            number = jobs or max(1, cores() // threads)
             devices = [device if device.startswith("cuda") else "cpu"] * number
         return cls([Machine(one, threads, workers) for one in devices])
 

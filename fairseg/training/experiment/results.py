@@ -87,8 +87,9 @@ class Results:
         return [float(value) for value in rows.loc[mask].sort_values("seed")["value"]]
 
     def groups(self, test: str) -> tuple[str, ...]:
-        """Return the groups of a test set."""
-        return next(one.groups.names for (_, name), one in self.summaries.items() if name == test)
+        """Return the groups of a test set, the reference group first."""
+        names = next(one.groups.names for (_, name), one in self.summaries.items() if name == test)
+        return tuple(sorted(names, key=lambda name: name != self.study.reference))
 
 
 def collect(root: Path, study: Study) -> Results:

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable, Mapping
-from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from fairseg.training.experiment.results import Results, collect
 from fairseg.training.experiment.schedule import run_tasks
 from fairseg.training.experiment.study import SPLIT, Plan, Study, data_files, make_study
 from fairseg.training.experiment.tasks import Task
+from fairseg.training.lock import alone_in
 from fairseg.training.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ def run_experiment(
     root = Path(out)
     check_writable(root)
     study = make_study(plan)
-    with _alone(root):
+    with alone_in(root):
         mixed = check_same_origin(root, data_files(plan), _asked(plan), mix=mix)
         _keep_split(root, study)
         run_tasks(
@@ -143,23 +143,6 @@ def _asked(plan: Plan) -> dict[str, Any]:
         else value
         for name, value in asked.items()
     }
-
-
-@contextmanager
-def _alone(root: Path) -> Any:
-    """Keep a second `fairseg experiment` away from the folder."""
-    root.mkdir(parents=True, exist_ok=True)
-    try:
-        import fcntl  # noqa: PLC0415  (not on Windows)
-    except ImportError:
-        yield
-        return
-    with (root / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise ValueError(f"{root}: another experiment is running in this folder") from None
-        yield
 
 
 def parse_changes(pairs: Mapping[str, str]) -> dict[str, Any]:

@@ -156,4 +156,4 @@ def _progress(root: Path, name: str) -> str:
     dice = ", ".join(
         f"{group} {value:.3f}" for group, value in lines[-1]["dice"].items() if value is not None
     )
-    return f"  {name}: epoch {lines[-1]['epoch'] + 1}, step {lines[-1]['step']}; validation {dice}"
+    return f"  {name}: epoch {lines[-1]['epoch']}, step {lines[-1]['step']}; validation {dice}"

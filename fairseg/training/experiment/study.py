@@ -254,7 +254,7 @@ def _external(plan: Plan, labels: Mapping[str, int], num_channels: int) -> dict[
 
 
 def _training(study: Study, settings: Settings, split: str) -> Task:
-    asked = settings.with_(device="auto", workers=0, compile=False)
+    asked = settings.with_(device="auto", workers=None, compile=False)
     spec = {
         "kind": "train",
         "dataset": str(study.plan.dataset.resolve()),

@@ -10,8 +10,6 @@ import logging
 import shutil
 import time
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -26,6 +24,7 @@ from fairseg.metrics import csv_files, evaluate
 from fairseg.metrics.images import find_masks, read_mask
 from fairseg.metrics.scores import scores_to_files
 from fairseg.report.files import write_files
+from fairseg.training.lock import alone_in
 from fairseg.training.loop import train
 from fairseg.training.predict import BOXES, load_run, predict
 from fairseg.training.prepare import mask_in_plan
@@ -72,7 +71,7 @@ class Machine:
 
     device: str = "cpu"
     threads: int = 1
-    workers: int = 0
+    workers: int | None = None
 
 
 def state_of(folder: Path) -> State:
@@ -103,7 +102,7 @@ def run_task(root: Path, name: str, machine: Machine) -> None:
     It never raises but for interrupts: what went wrong stands in `failed.json`.
     """
     folder = root / name
-    with _alone(folder):
+    with alone_in(folder, wait=True):
         if state_of(folder).status != "open":
             return
         torch.set_num_threads(machine.threads)
@@ -186,23 +185,6 @@ def _boxes(run: Path, out: Path, labels: str, test: str) -> list[dict[str, Any]]
             row |= {f"{name}_y": y, f"{name}_x": x}
         rows.append(row)
     return rows
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Wait until no other process is at the task of a folder, and keep others away meanwhile.
-
-    A lock of the operating system: it ends with the process, however that ends.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        import fcntl  # noqa: PLC0415  (not on Windows, where nothing keeps others away)
-    except ImportError:
-        yield
-        return
-    with (folder / ".lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _one_line(error: Exception) -> str:
