@@ -6,13 +6,14 @@ from pathlib import Path
 
 
 @contextmanager
-def alone_in(folder: Path, *, wait: bool = False) -> Iterator[None]:
+def alone_in(folder: Path, *, lock: str = ".lock", wait: bool = False) -> Iterator[None]:
     """Keep other processes away from a folder, which is made if needed.
 
     On systems without such locks (Windows) nobody is kept away.
 
     Args:
         folder: the folder.
+        lock: name of the file that is locked; those of another name do not count.
         wait: for a process that is there already.
 
     Raises:
@@ -24,7 +25,7 @@ def alone_in(folder: Path, *, wait: bool = False) -> Iterator[None]:
     except ImportError:
         yield
         return
-    with (folder / ".lock").open("w") as file:
+    with (folder / lock).open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:

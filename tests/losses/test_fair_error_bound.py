@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fairseg.losses import CrossEntropyLoss, FairErrorBoundLoss
+from fairseg.losses import CrossEntropyLoss, DiceCELoss, FairErrorBoundLoss, SoftDiceLoss
 
 
 def dice_loss(score: Tensor, mask: Tensor) -> Tensor:
@@ -75,3 +75,12 @@ def test_a_group_that_is_segmented_perfectly_gives_no_nan() -> None:
         (gradient,) = torch.autograd.grad(value, perfect)
         assert gradient.isfinite().all()
         assert gradient[4:].abs().max() > 1e-5  # the other group still learns
+
+
+def test_a_pooled_base_counts_with_its_loss_of_the_batch() -> None:
+    logits, target = batch()
+    groups = torch.tensor([0] * 4 + [1] * 4)
+    for base in (DiceCELoss(pool="group"), SoftDiceLoss(pool="group")):
+        found = FairErrorBoundLoss(2, base, dice_weight=0.25)(logits, target, groups)
+        scaled = FairErrorBoundLoss(2, dice_weight=1.0)(logits, target, groups)
+        torch.testing.assert_close(found, 0.25 * scaled + 0.75 * base(logits, target))

@@ -32,7 +32,8 @@ from fairseg.training.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-TASK, DONE, FAILED, PREPARED, BOX_TABLE = "task.json", "done.json", "failed.json", "prepared", "boxes.csv"
+TASK, DONE, FAILED, LOCK = "task.json", "done.json", "failed.json", ".task"
+PREPARED, BOX_TABLE = "prepared", "boxes.csv"
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def run_task(root: Path, name: str, machine: Machine) -> None:
     It never raises but for interrupts: what went wrong stands in `failed.json`.
     """
     folder = root / name
-    with alone_in(folder, wait=True):
+    with alone_in(folder, lock=LOCK, wait=True):  # the training in it has a lock of its own
         if state_of(folder).status != "open":
             return
         torch.set_num_threads(machine.threads)
