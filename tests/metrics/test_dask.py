@@ -1,0 +1,21 @@
+"""Scoring in the workers of a Dask cluster, as docs/experiment.md shows."""
+
+from pathlib import Path
+
+import pandas as pd
+from dask.distributed import Client, LocalCluster
+from joblib import parallel_config
+
+from fairseg import read_cohort
+from fairseg.metrics import evaluate
+
+
+def test_scores_from_the_workers_of_a_cluster_are_those_of_one_process(cohort: Path) -> None:
+    arguments = cohort / "predictions", cohort / "references", read_cohort(cohort / "groups.csv")
+    alone = evaluate(*arguments)
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        Client(cluster),
+        parallel_config(backend="dask"),
+    ):
+        pd.testing.assert_frame_equal(evaluate(*arguments, num_workers=4), alone)
