@@ -33,7 +33,7 @@ def experiment(
     """Train and test every method of the paper on DATASET, and report it as the paper does."""
     need_extra()
     from fairseg.training.experiment import Plan, run_experiment  # noqa: PLC0415  (keep --help quick)
-    from fairseg.training.experiment.arms import MIRROR, SEEDS, SWEEP_SEEDS  # noqa: PLC0415
+    from fairseg.training.experiment.arms import CE_FACTOR, MIRROR, SEEDS, SWEEP_SEEDS  # noqa: PLC0415
     from fairseg.training.experiment.page import PAGE, REPORT, to_markdown  # noqa: PLC0415
     from fairseg.training.experiment.run import (  # noqa: PLC0415
         default_attribute,
@@ -59,6 +59,7 @@ def experiment(
         seeds=number,
         sweep_seeds=min(number, SWEEP_SEEDS[preset]),
         train_groups=tuple(train_groups),
+        ce_factor=CE_FACTOR[preset],
         mirror=MIRROR[preset] if mirror is None else mirror,
         **more,
     )

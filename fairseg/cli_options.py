@@ -367,7 +367,7 @@ experiment = _options(
         type=click.Choice(["quick", "paper"]),
         default="quick",
         show_default=True,
-        help="quick: 200 steps of a small network; paper: nnU-Net's 1000 epochs.",
+        help="quick: 400 steps of a small network, 800 on cross-entropy alone; paper: nnU-Net's 1000 epochs.",
     ),
     click.option(
         "--set",

@@ -108,6 +108,7 @@ def write_experiment(root: Path, results: Results, notes: Sequence[str]) -> Path
         by=" and ".join(sorted(results.study.plan.recipe.by)),
         numbers=_numbers(results),
         steps=results.study.plan.recipe.epochs * results.study.plan.recipe.steps,
+        ce_factor=results.study.plan.ce_factor,
         headline=headline(results),
         findings=findings(results),
         tables=tables,

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,6 +42,7 @@ class Plan:
         train_groups: groups that train; none for all. Subjects of the others are tested.
         test_share: of each group's subjects, where the dataset has no labelsTs.
         split_seed: of who is tested.
+        ce_factor: arms on cross-entropy alone train for so many times the epochs.
         mirror: average predictions over mirrorings.
         keep_predictions: leave the masks in the folder.
     """
@@ -58,6 +58,7 @@ class Plan:
     train_groups: tuple[str, ...] = ()
     test_share: float = 0.25
     split_seed: int = 0
+    ce_factor: int = 1
     mirror: bool = True
     keep_predictions: bool = False
 
@@ -122,7 +123,7 @@ def make_study(plan: Plan) -> Study:
     tasks: dict[str, Task] = {}
     for arm in arms:
         file = _minority_split(int(arm.level)) if arm.sweep == "minority" else SPLIT
-        settings = arm.settings(plan.recipe)
+        settings = arm.settings(plan.recipe, plan.ce_factor)
         train = _training(study, settings, file)
         first = None
         if arm.images == "cascade":
@@ -144,6 +145,10 @@ def data_files(plan: Plan) -> list[Path]:
         for part in ("imagesTr", "labelsTr", "imagesTs", "labelsTs"):
             files += sorted(path for path in (folder / part).glob("*") if path.is_file())
     return files
+
+
+def _has_files(folder: Path) -> bool:
+    return folder.is_dir() and any(folder.iterdir())
 
 
 def _check_attributes(cohort: pd.DataFrame, file: Path, plan: Plan) -> None:
@@ -171,7 +176,7 @@ def _split(cohort: pd.DataFrame, groups: Groups, plan: Plan) -> tuple[pd.DataFra
     subjects = pool["subject"].astype(str).tolist()
     own_test = plan.dataset / "labelsTs"
     tested: dict[str, list[str]] = {}
-    if own_test.is_dir():
+    if _has_files(own_test):
         tested["Ts"] = sorted(find_masks(own_test, "labelsTs"))
         part[~may_train] = LEFT_OUT
     else:
@@ -246,7 +251,7 @@ def _external(plan: Plan, labels: Mapping[str, int], num_channels: int) -> dict[
     if len(raw.channels) != num_channels:
         raise ValueError(f"{plan.external} must have {num_channels} channels, has {len(raw.channels)}")
     cases = {"Tr": sorted(raw.masks)}
-    if (plan.external / "labelsTs").is_dir():
+    if _has_files(plan.external / "labelsTs"):
         cases["Ts"] = sorted(find_masks(plan.external / "labelsTs", "labelsTs"))
     table = raw.folder / "groups.csv"
     _check_attributes(read_cohort(table), table, plan)
@@ -300,9 +305,3 @@ def _method(settings: Settings) -> str:
 def _digest(values: Any) -> str:
     text = json.dumps(values, sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=5).hexdigest()
-
-
-def test_counts(study: Study) -> Counter[str]:
-    """Return the number of test subjects of each group."""
-    tested = study.split[study.split["part"] == TEST]
-    return Counter(tested["group"][tested["group"] != ""].tolist())
