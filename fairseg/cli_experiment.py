@@ -9,10 +9,89 @@ import click
 from fairseg import cli_options as options
 from fairseg.cli_training import need_extra
 
+_experiment = options.group(
+    click.option(
+        "--out", type=options.PATH, required=True, help="Folder of the experiment; it goes on where it was."
+    ),
+    click.option(
+        "--by",
+        multiple=True,
+        metavar="ATTRIBUTE",
+        help="Attribute whose levels are the groups; several: their intersection. "
+        "Default: group, or the only one.",
+    ),
+    click.option(
+        "--bins", type=options.Bins(), multiple=True, metavar="NAME=EDGES", help="Cut a numeric attribute."
+    ),
+    click.option("--reference", metavar="LEVEL", help="Reference group. Default: the largest that trains."),
+    click.option("--also", multiple=True, metavar="ATTRIBUTE", help="One more attribute to report at test."),
+    click.option(
+        "--external", type=options.PATH, metavar="DATASET", help="A second dataset, to test on only."
+    ),
+    click.option(
+        "--arms",
+        multiple=True,
+        metavar="PATTERN",
+        help="Arms to run, such as 'full/*' or cascade/oversampling; sweeps are minority/*, balance/*, "
+        "balance_cascade/*. Default: all.",
+    ),
+    click.option(
+        "--seeds", type=click.IntRange(min=1), help="Trainings of each arm. Default: the preset's, 3."
+    ),
+    click.option(
+        "--preset",
+        type=click.Choice(["quick", "paper"]),
+        default="quick",
+        show_default=True,
+        help="quick: 400 steps of a small network, 800 on cross-entropy alone; paper: nnU-Net's 1000 epochs.",
+    ),
+    click.option(
+        "--set",
+        "settings",
+        type=options.Setting(),
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="Change a setting of all arms, such as steps=100 or features=32.",
+    ),
+    click.option(
+        "--train-group",
+        "train_groups",
+        multiple=True,
+        metavar="GROUP",
+        help="A group to train on; the others are only tested. Default: all.",
+    ),
+    options.number(
+        "--test-share", click.FloatRange(0.0, 0.9), 0.25, "Of each group's subjects, without labelsTs."
+    ),
+    options.number("--split-seed", click.IntRange(min=0), 0, "Of who is tested."),
+    click.option(
+        "--mirror/--no-mirror", default=None, help="Average over mirrorings. Default: with the preset paper."
+    ),
+    click.option("--keep-predictions", is_flag=True, help="Leave the masks of all arms in the folder."),
+    click.option("--mix", is_flag=True, help="Go on although code or data have changed; the report says so."),
+    click.option("--jobs", type=click.IntRange(min=1), help="At a time. Default: the GPUs, or the cores."),
+    options.number("--threads", click.IntRange(min=1), 1, "Of each job on the CPU."),
+    click.option(
+        "--workers",
+        type=click.IntRange(min=0),
+        help="Processes of each job that load and augment. Default: none on the CPU, up to 8 on a GPU.",
+    ),
+    options.DEVICE,
+    click.option("--cluster", type=click.Choice(["slurm", "local"]), help="Submit jobs, by submitit."),
+    click.option(
+        "--cluster-option",
+        "parameters",
+        type=options.Setting(),
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="For submitit: slurm_partition=gpu, gpus_per_node=1, timeout_min=600, ...",
+    ),
+)
+
 
 @click.command()
 @click.argument("dataset", type=options.PATH)
-@options.experiment
+@_experiment
 @options.debug
 def experiment(
     dataset: Path,

@@ -48,12 +48,13 @@ class _LabelList(_ParamType):
         return self.fail(f"{value!r} is neither like 1,2,3 nor like RVBP=1,LVM=2", param, ctx)
 
 
-class _Bins(_ParamType):
+class Bins(_ParamType):
     """`age=50,65`."""
 
     name = "bins"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, list[float]]:
+        """Return the name and the edges."""
         name, _, edges = str(value).partition("=")
         try:
             return name.strip(), [float(edge) for edge in edges.split(",")]
@@ -61,12 +62,13 @@ class _Bins(_ParamType):
             return self.fail(f"{value!r} is not like age=50,65", param, ctx)
 
 
-class _Setting(_ParamType):
+class Setting(_ParamType):
     """`steps=100`."""
 
     name = "setting"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, str]:
+        """Return the name and the text."""
         name, equals, text = str(value).partition("=")
         if not name.strip() or not equals or not text.strip():
             self.fail(f"{value!r} is not like steps=100", param, ctx)
@@ -95,7 +97,9 @@ class _MetricList(_ParamType):
         return asked
 
 
-def _options(*options: Callable[..., Any]) -> Callable[..., Any]:
+def group(*options: Callable[..., Any]) -> Callable[..., Any]:
+    """Return options as one decorator."""
+
     def add(command: Callable[..., Any]) -> Callable[..., Any]:
         for option in reversed(options):
             command = option(command)
@@ -104,7 +108,7 @@ def _options(*options: Callable[..., Any]) -> Callable[..., Any]:
     return add
 
 
-scoring = _options(
+scoring = group(
     click.argument("predictions", type=PATH),
     click.argument("references", type=PATH),
     click.option(
@@ -157,7 +161,7 @@ scoring = _options(
         help="Compute N random case-label pairs again with medpy; fail on a difference.",
     ),
 )
-grouping = _options(
+grouping = group(
     click.option(
         "--by",
         multiple=True,
@@ -172,14 +176,14 @@ grouping = _options(
     ),
     click.option(
         "--bins",
-        type=_Bins(),
+        type=Bins(),
         multiple=True,
         metavar="NAME=EDGES",
         help="Cut a numeric attribute into bins: age=50,65.",
     ),
 )
 debug = click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-phantom = _options(
+phantom = group(
     click.argument("folder", type=PATH),
     click.option(
         "--subjects",
@@ -242,14 +246,15 @@ LOSSES = (
 )
 BASES = ("dice_ce", "ce", "dice", "dice_ce_sample")
 _RUN = click.option("--out", type=PATH, required=True, help="Folder of the run.")
-_DEVICE = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+DEVICE = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 
 
-def _number(name: str, kind: Any, default: Any, text: str) -> Any:
+def number(name: str, kind: Any, default: Any, text: str) -> Any:
+    """Return an option that shows its default."""
     return click.option(name, type=kind, default=default, show_default=True, help=text)
 
 
-training = _options(
+training = group(
     click.option(
         "--by",
         multiple=True,
@@ -257,9 +262,7 @@ training = _options(
         metavar="ATTRIBUTE",
         help="Attribute whose levels are the groups; several: their intersection.",
     ),
-    click.option(
-        "--bins", type=_Bins(), multiple=True, metavar="NAME=EDGES", help="Cut a numeric attribute."
-    ),
+    click.option("--bins", type=Bins(), multiple=True, metavar="NAME=EDGES", help="Cut a numeric attribute."),
     click.option("--groups", "table", type=PATH, help="Table of cases. Default: groups.csv in DATASET."),
     click.option(
         "--split",
@@ -276,7 +279,7 @@ training = _options(
         show_default=True,
         help="How batches are drawn.",
     ),
-    _number("--balance", click.FloatRange(0.0, 1.0), 1.0, "Of oversampling: 1 equal shares, 0 natural."),
+    number("--balance", click.FloatRange(0.0, 1.0), 1.0, "Of oversampling: 1 equal shares, 0 natural."),
     click.option(
         "--loss", type=click.Choice(LOSSES), default="erm", show_default=True, help="Objective of the groups."
     ),
@@ -297,26 +300,26 @@ training = _options(
         show_default=True,
         help="Train on crops around the reference masks, all of one size.",
     ),
-    _number("--epochs", click.IntRange(min=1), 1000, "Epochs; validation and a checkpoint after each."),
-    _number("--steps", click.IntRange(min=1), 250, "Steps of an epoch."),
-    _number("--batch-size", click.IntRange(min=1), 12, "Patches of a batch."),
+    number("--epochs", click.IntRange(min=1), 1000, "Epochs; validation and a checkpoint after each."),
+    number("--steps", click.IntRange(min=1), 250, "Steps of an epoch."),
+    number("--batch-size", click.IntRange(min=1), 12, "Patches of a batch."),
     click.option("--patch-size", type=_Pair(int), metavar="Y,X", help="Pixels. Default: the median slice's."),
     click.option("--spacing", type=_Pair(float), metavar="Y,X", help="mm in plane. Default: the median."),
-    _number("--features", click.IntRange(min=1), 32, "Channels of the network at full resolution."),
-    _number("--most-features", click.IntRange(min=1), 512, "Channels of the network at most."),
-    _number("--learning-rate", float, 0.01, "At the start."),
-    _number("--momentum", float, 0.99, "Nesterov's; 0.9 with a higher learning rate suits short runs."),
+    number("--features", click.IntRange(min=1), 32, "Channels of the network at full resolution."),
+    number("--most-features", click.IntRange(min=1), 512, "Channels of the network at most."),
+    number("--learning-rate", float, 0.01, "At the start."),
+    number("--momentum", float, 0.99, "Nesterov's; 0.9 with a higher learning rate suits short runs."),
     click.option("--augment/--no-augment", default=True, show_default=True, help="nnU-Net's augmentations."),
     click.option("--elastic", is_flag=True, help="Elastic deformation too."),
-    _number("--validation", click.FloatRange(0.0, 0.9), 0.2, "Share of each group's subjects held out."),
-    _number("--split-seed", click.IntRange(min=0), 0, "Of who is held out."),
-    _number("--seed", click.IntRange(min=0), 0, "Of all else that is random."),
+    number("--validation", click.FloatRange(0.0, 0.9), 0.2, "Share of each group's subjects held out."),
+    number("--split-seed", click.IntRange(min=0), 0, "Of who is held out."),
+    number("--seed", click.IntRange(min=0), 0, "Of all else that is random."),
     click.option(
         "--workers",
         type=click.IntRange(min=0),
         help="Processes that prepare, load and augment. Default: none on the CPU, up to 8 on a GPU.",
     ),
-    _DEVICE,
+    DEVICE,
     click.option(
         "--precision",
         type=click.Choice(["auto", "float32", "float16", "bfloat16"]),
@@ -326,86 +329,11 @@ training = _options(
     ),
     click.option("--compile", is_flag=True, help="Compile the network with torch.compile."),
 )
-predicting = _options(
+predicting = group(
     click.option("--out", type=PATH, required=True, help="Folder to write masks into: CASE.nii.gz."),
     click.option("--cascade", type=PATH, metavar="RUN", help="Crop around what this run finds."),
     click.option("--references", type=PATH, help="Crop around these masks, to compare with --cascade."),
     click.option("--mirror/--no-mirror", default=True, show_default=True, help="Average over mirrorings."),
     click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes."),
-    _DEVICE,
-)
-
-experiment = _options(
-    click.option(
-        "--out", type=PATH, required=True, help="Folder of the experiment; it goes on where it was."
-    ),
-    click.option(
-        "--by",
-        multiple=True,
-        metavar="ATTRIBUTE",
-        help="Attribute whose levels are the groups; several: their intersection. "
-        "Default: group, or the only one.",
-    ),
-    click.option(
-        "--bins", type=_Bins(), multiple=True, metavar="NAME=EDGES", help="Cut a numeric attribute."
-    ),
-    click.option("--reference", metavar="LEVEL", help="Reference group. Default: the largest that trains."),
-    click.option("--also", multiple=True, metavar="ATTRIBUTE", help="One more attribute to report at test."),
-    click.option("--external", type=PATH, metavar="DATASET", help="A second dataset, to test on only."),
-    click.option(
-        "--arms",
-        multiple=True,
-        metavar="PATTERN",
-        help="Arms to run, such as 'full/*' or cascade/oversampling; sweeps are minority/*, balance/*, "
-        "balance_cascade/*. Default: all.",
-    ),
-    click.option(
-        "--seeds", type=click.IntRange(min=1), help="Trainings of each arm. Default: the preset's, 3."
-    ),
-    click.option(
-        "--preset",
-        type=click.Choice(["quick", "paper"]),
-        default="quick",
-        show_default=True,
-        help="quick: 400 steps of a small network, 800 on cross-entropy alone; paper: nnU-Net's 1000 epochs.",
-    ),
-    click.option(
-        "--set",
-        "settings",
-        type=_Setting(),
-        multiple=True,
-        metavar="NAME=VALUE",
-        help="Change a setting of all arms, such as steps=100 or features=32.",
-    ),
-    click.option(
-        "--train-group",
-        "train_groups",
-        multiple=True,
-        metavar="GROUP",
-        help="A group to train on; the others are only tested. Default: all.",
-    ),
-    _number("--test-share", click.FloatRange(0.0, 0.9), 0.25, "Of each group's subjects, without labelsTs."),
-    _number("--split-seed", click.IntRange(min=0), 0, "Of who is tested."),
-    click.option(
-        "--mirror/--no-mirror", default=None, help="Average over mirrorings. Default: with the preset paper."
-    ),
-    click.option("--keep-predictions", is_flag=True, help="Leave the masks of all arms in the folder."),
-    click.option("--mix", is_flag=True, help="Go on although code or data have changed; the report says so."),
-    click.option("--jobs", type=click.IntRange(min=1), help="At a time. Default: the GPUs, or the cores."),
-    _number("--threads", click.IntRange(min=1), 1, "Of each job on the CPU."),
-    click.option(
-        "--workers",
-        type=click.IntRange(min=0),
-        help="Processes of each job that load and augment. Default: none on the CPU, up to 8 on a GPU.",
-    ),
-    _DEVICE,
-    click.option("--cluster", type=click.Choice(["slurm", "local"]), help="Submit jobs, by submitit."),
-    click.option(
-        "--cluster-option",
-        "parameters",
-        type=_Setting(),
-        multiple=True,
-        metavar="NAME=VALUE",
-        help="For submitit: slurm_partition=gpu, gpus_per_node=1, timeout_min=600, ...",
-    ),
+    DEVICE,
 )

@@ -18,7 +18,6 @@ from fairseg import __version__
 from fairseg.losses import DeepSupervision, ParetoMinimaxLoss
 from fairseg.losses.group_loss import GroupLoss
 from fairseg.metrics import fairness_gap
-from fairseg.parallel import cores
 from fairseg.report.files import check_writable
 from fairseg.training.checkpoint import (
     load_checkpoint,
@@ -29,10 +28,11 @@ from fairseg.training.checkpoint import (
 )
 from fairseg.training.data import Data, load_data
 from fairseg.training.inference import Predictor, dice_by_group, validate
+from fairseg.training.machine import pick_device, pick_precision, pick_workers
 from fairseg.training.methods import make_loss, make_sampler
 from fairseg.training.network import make_network, scale_weights
 from fairseg.training.prepare import plan_to_dict
-from fairseg.training.ranks import find_ranks, local_gpu
+from fairseg.training.ranks import find_ranks
 from fairseg.training.record import Record
 from fairseg.training.settings import Settings
 from fairseg.training.slices import Draws, Slices
@@ -237,13 +237,6 @@ def _precise(output: Tensor) -> Tensor:
     return output.float() if output.dtype in (torch.float16, torch.bfloat16) else output
 
 
-def pick_workers(asked: int | None, device: torch.device) -> int:
-    """Return how many processes load and augment: if none were asked for, none beside a CPU that trains."""
-    if asked is not None:
-        return asked
-    return min(8, max(1, cores() - 1)) if device.type == "cuda" else 0
-
-
 def load_weights(network: nn.Module, weights: dict[str, Tensor], whose: str) -> None:
     """Load weights, or raise a ValueError that says that they are of another network."""
     try:
@@ -253,30 +246,6 @@ def load_weights(network: nn.Module, weights: dict[str, Tensor], whose: str) -> 
         raise ValueError(
             f"{whose} was trained with another network, give it as network=: {why:.200}"
         ) from None
-
-
-def pick_device(name: str) -> torch.device:
-    """Return the device of a name; "auto" is a GPU if there is one, of several processes each its own."""
-    if name == "auto":
-        return local_gpu() if torch.cuda.is_available() else torch.device("cpu")
-    try:
-        device = torch.device(name)
-        if device.type not in ("cpu", "cuda"):
-            raise RuntimeError
-    except RuntimeError:
-        raise ValueError(f"device must be auto, cpu, cuda or cuda:N, got {name!r}") from None
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"device {name} is not there: torch finds no GPU")
-    return local_gpu() if name == "cuda" else device
-
-
-def pick_precision(name: str, device: torch.device) -> torch.dtype | None:
-    """Return the type of the forward pass, `None` for float32: what it is without autocast."""
-    if name == "auto":
-        if device.type != "cuda":
-            return None
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    return None if name == "float32" else {"float16": torch.float16, "bfloat16": torch.bfloat16}[name]
 
 
 def describe(settings: Settings, data: Data) -> dict[str, Any]:

@@ -20,7 +20,8 @@ from fairseg.parallel import run_all
 from fairseg.report.files import check_writable, write_files
 from fairseg.training.checkpoint import load_checkpoint
 from fairseg.training.inference import Predictor
-from fairseg.training.loop import CHECKPOINT, load_weights, pick_device, pick_precision
+from fairseg.training.loop import CHECKPOINT, load_weights
+from fairseg.training.machine import pick_device, pick_precision
 from fairseg.training.network import make_network
 from fairseg.training.prepare import (
     Plan,

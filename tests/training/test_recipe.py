@@ -20,6 +20,7 @@ from fairseg.training import Settings, loop, predict, train
 from fairseg.training.checkpoint import load_checkpoint
 from fairseg.training.data import load_data
 from fairseg.training.inference import dice_by_group
+from fairseg.training.machine import pick_device
 from fairseg.training.methods import BASES, LOSS_NAMES, METHODS, ERMLoss, make_loss, make_sampler
 from fairseg.training.network import make_network
 from fairseg.training.settings import Settings as AllSettings
@@ -395,4 +396,4 @@ def test_settings_are_checked_where_they_are_made(changes: dict[str, Any], said:
 def test_a_device_that_is_none_is_named() -> None:
     for name in ("mps", "meta", "gpu"):
         with pytest.raises(ValueError, match="device must be auto, cpu, cuda or cuda:N"):
-            loop.pick_device(name)
+            pick_device(name)

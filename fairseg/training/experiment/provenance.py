@@ -63,7 +63,9 @@ def _code() -> dict[str, str]:
     files = [package / name for name in _FILES]
     files += [file for part in _CODE for file in sorted((package / part).rglob("*.py"))]
     own = package / "training" / "experiment"
-    shown = {own / name for name in ("page.py", "results.py", "figures.py", "paper.py", "schedule.py")}
+    shown = {
+        own / name for name in ("page.py", "tables.py", "results.py", "figures.py", "paper.py", "schedule.py")
+    }
     return {str(file.relative_to(package)): _digest(file) for file in files if file not in shown}
 
 

@@ -1,0 +1,37 @@
+"""What a training runs on: the device, the precision, the processes that load."""
+
+import torch
+
+from fairseg.parallel import cores
+from fairseg.training.ranks import local_gpu
+
+
+def pick_device(name: str) -> torch.device:
+    """Return the device of a name; "auto" is a GPU if there is one, of several processes each its own."""
+    if name == "auto":
+        return local_gpu() if torch.cuda.is_available() else torch.device("cpu")
+    try:
+        device = torch.device(name)
+        if device.type not in ("cpu", "cuda"):
+            raise RuntimeError
+    except RuntimeError:
+        raise ValueError(f"device must be auto, cpu, cuda or cuda:N, got {name!r}") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"device {name} is not there: torch finds no GPU")
+    return local_gpu() if name == "cuda" else device
+
+
+def pick_precision(name: str, device: torch.device) -> torch.dtype | None:
+    """Return the type of the forward pass, `None` for float32: what it is without autocast."""
+    if name == "auto":
+        if device.type != "cuda":
+            return None
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    return None if name == "float32" else {"float16": torch.float16, "bfloat16": torch.bfloat16}[name]
+
+
+def pick_workers(asked: int | None, device: torch.device) -> int:
+    """Return how many processes load and augment: if none were asked for, none beside a CPU that trains."""
+    if asked is not None:
+        return asked
+    return min(8, max(1, cores() - 1)) if device.type == "cuda" else 0
