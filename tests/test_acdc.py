@@ -150,3 +150,29 @@ def test_a_short_training_learns_real_hearts_and_its_predictions_can_be_audited(
     err = capfd.readouterr().err
     assert "Traceback" not in err
     assert err.count("another scale") <= 3  # once a command, however many files say it
+
+
+def test_a_small_experiment_by_bmi_with_pathology_reported_at_test(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    arms = [
+        f"--arms={images}/{method}" for images in ("full", "crop") for method in ("baseline", "oversampling")
+    ]
+    recipe = ["features=4", "most_features=32", "epochs=1", "steps=15", "spacing=3,3", "batch_size=4"]
+    options = [*arms, *(f"--set={one}" for one in recipe), "--seeds=1", "--device=cpu", "--jobs=2"]
+    asked = ["--by=bmi_group", "--also=pathology", *options]
+    assert main(["experiment", str(ACDC), "--out", str(out), *asked]) == 0
+    arms_table = pd.read_csv(out / "report" / "arms.csv")
+    assert sorted(arms_table["status"]) == ["done"] * 4
+    split = pd.read_csv(out / "split.csv")
+    tested = set(split[split["part"] == "test"]["subject"])
+    assert split[split["part"] == "test"].groupby("group").size().to_dict() == {"non-obese": 8, "obese": 2}
+    scores = pd.read_csv(out / "report" / "scores.csv")
+    assert set(scores["subject"]) == tested
+    assert len(scores) == 4 * 10 * 2 * 3  # arms, subjects, frames, labels
+    assert scores["dice"].notna().all()
+    page = (out / "report" / "experiment.html").read_text()
+    for text in ("Table 4", "Table 6", "by pathology", "HCM", "non-obese"):
+        assert text in page, text
+    assert "Traceback" not in capfd.readouterr().err
