@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from fairseg.training import Settings, train
 from fairseg.training.checkpoint import load_checkpoint
-from fairseg.training.methods import METHODS
+from fairseg.training.methods import LOSSES, METHODS
 from fairseg.training.network import make_network
 from fairseg.training.ranks import Ranks
 
@@ -48,7 +48,8 @@ class Double(nn.Module):
 def methods(tiny: Settings) -> dict[str, Settings]:
     """Ten steps of each method, with a validation in between."""
     short = tiny.with_(epochs=2, steps=5, batch_size=5, deep_supervision=True)  # 3 and 2 samples a rank
-    return {name: short.with_(**choices) for name, choices in METHODS.items()}
+    others = {loss: {"loss": loss, "sampler": "oversampling"} for loss in LOSSES if loss != "group_dro"}
+    return {name: short.with_(**choices) for name, choices in {**METHODS, **others}.items()}
 
 
 def test_two_processes_train_as_one_with_the_joint_batch(
