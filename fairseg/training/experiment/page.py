@@ -28,6 +28,7 @@ from fairseg.training.experiment.study import TEST, TRAIN, VALIDATION
 from fairseg.training.experiment.tables import TABLES, Cell, cell_of, make_table, printed_table, title_of
 
 REPORT = "report"
+_LEARNED = 0.5  # median Dice of the reference group, below which an arm has learned nothing to judge
 PAGE = "experiment.html"
 
 
@@ -60,7 +61,7 @@ def write_experiment(root: Path, results: Results, notes: Sequence[str]) -> Path
         missing=sum(state.status == "open" for state in results.states.values()),
         number=len(results.states),
         sweeps=SWEEPS,
-        notes=notes,
+        notes=[*notes, *_collapsed(results)],
         paper_groups=PAPER_GROUPS,
     )
     files: dict[str, str | bytes] = {
@@ -100,9 +101,10 @@ def headline(results: Results) -> str:
     ]
     if fair:
         best = min(fair, key=lambda key: abs(_gap(results, key)))
+        images, method = best.split("/")
         said += (
             f" The smallest gap at no more than 0.01 lost by {study.reference}, of what can be used where "
-            f"there is no reference mask: {title_of(best)} on {IMAGES[best.split('/')[0]]}, {tell(best)}."
+            f"there is no reference mask: {TITLES[method]} on {IMAGES[images]}, {tell(best)}."
         )
     return said
 
@@ -195,6 +197,17 @@ def _box_rows(results: Results) -> list[tuple[str, list[Cell], tuple[str, str]]]
             ]
             rows.append((TITLES[method], cells, BOX_ERRORS[method]))
     return rows
+
+
+def _collapsed(results: Results) -> list[str]:
+    """Return a note that names the arms that have not learned, whose gaps mean nothing."""
+    keys = dict.fromkeys(arm.key for arm in results.states)
+    reference = results.study.reference
+    low = [key for key in keys if results.spread(key, "Median DSC", reference).mean < _LEARNED]
+    if not low:
+        return []
+    said = f"median Dice of {reference} below {_LEARNED:g}"
+    return [f"Not learned in this time ({said}), so they say nothing of fairness: {', '.join(low)}."]
 
 
 def _numbers(results: Results) -> list[tuple[str, int, int, int]]:

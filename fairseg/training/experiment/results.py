@@ -1,7 +1,7 @@
 """What an experiment has shown: the scores of all arms, their figures, and tables in the paper's form."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import pandas as pd
 from fairseg.crop import Box, box_error
 from fairseg.groups import Groups
 from fairseg.metrics.scores import read_scores
-from fairseg.report.summary import ALL, GAP, OVERALL, P_VALUE, Summary, summarize
+from fairseg.report.summary import ALL, OVERALL, P_VALUE, Summary, summarize
 from fairseg.training.experiment.arms import Arm
 from fairseg.training.experiment.study import Study
 from fairseg.training.experiment.tasks import BOX_TABLE, State, state_of
@@ -72,19 +72,20 @@ class Results:
         self, key: str, measure: str, group: str, *, test: str = "internal", attribute: str | None = None
     ) -> Spread:
         """Return a figure of an arm over its seeds, overall; by the main attribute if none is named."""
-        return Spread.of(self.values(key, measure, group, test=test, attribute=attribute))
+        return Spread.of(list(self.by_seed(key, measure, group, test=test, attribute=attribute).values()))
 
-    def values(
+    def by_seed(
         self, key: str, measure: str, group: str, *, test: str = "internal", attribute: str | None = None
-    ) -> list[float]:
-        """Return a figure of an arm for each of its seeds, in their order."""
+    ) -> dict[int, float]:
+        """Return seed -> a figure of an arm, for the seeds that there are results of."""
         rows = self.figures
         if rows.empty:
-            return []
+            return {}
         by = attribute or " and ".join(sorted(self.study.plan.recipe.by))
         mask = (rows["key"] == key) & (rows["measure"] == measure) & (rows["group"] == group)
         mask &= (rows["test"] == test) & (rows["attribute"] == by) & (rows["structure"] == OVERALL)
-        return [float(value) for value in rows.loc[mask].sort_values("seed")["value"]]
+        found = rows.loc[mask].sort_values("seed")
+        return dict(zip(found["seed"].astype(int), found["value"].astype(float), strict=True))
 
     def groups(self, test: str) -> tuple[str, ...]:
         """Return the groups of a test set, the reference group first."""
@@ -178,78 +179,70 @@ def _joined(tables: list[pd.DataFrame]) -> pd.DataFrame:
 
 
 def findings(results: Results, test: str = "internal") -> list[tuple[str, str, str]]:
-    """Return the paper's findings, each with whether it shows here and the figures, seed by seed.
+    """Return the paper's findings, each with whether it shows here, seed by seed, and the means.
 
-    A finding shows in a seed or it does not; "2 of 3" means in two seeds of three.
+    "in 2 of 3 seeds" means that it shows in two of the three in which all of its arms have a result.
     """
     minority, reference = results.study.minority, results.study.reference
 
-    def dice(key: str, group: str) -> list[float]:
-        return results.values(key, "Median DSC", group, test=test)
+    def dice(key: str, group: str) -> dict[int, float]:
+        return results.by_seed(key, "Median DSC", group, test=test)
 
-    def gaps(key: str) -> list[float]:
-        return [r - m for r, m in zip(dice(key, reference), dice(key, minority), strict=True)]
+    def gaps(key: str) -> dict[int, float]:
+        return {seed: value - dice(key, minority)[seed] for seed, value in dice(key, reference).items()}
 
-    found = []
+    def finding(
+        title: str, first: dict[int, float], second: dict[int, float], holds: Callable[[float, float], bool]
+    ) -> None:
+        if seeds := sorted(first.keys() & second.keys()):
+            times = sum(holds(first[seed], second[seed]) for seed in seeds)
+            means = [np.mean([values[seed] for seed in seeds]) for values in (first, second)]
+            shown = f"gap {means[0]:+.3f}, then {means[1]:+.3f}"
+            found.append((title, f"in {times} of {len(seeds)} seeds", shown))
 
-    def add(title: str, keys: Sequence[str], holds: Any, shown: str) -> None:
-        columns = [gaps(key) for key in keys]
-        if any(not column for column in columns):
-            return
-        number = min(map(len, columns))
-        times = sum(bool(holds(*(column[seed] for column in columns))) for seed in range(number))
-        found.append((title, f"in {times} of {number} seeds", shown))
+    def smaller(before: float, after: float) -> bool:
+        return abs(after) < abs(before)
 
-    def means(*keys: str) -> str:
-        parts = [np.mean(gaps(key)) if gaps(key) else np.nan for key in keys]
-        return "gap " + ", then ".join(f"{value:+.3f}" for value in parts)
-
-    base, balanced = "full/baseline", "full/oversampling"
-    add(
+    found: list[tuple[str, str, str]] = []
+    base = gaps("full/baseline")
+    finding(
         "Oversampling closes the gap (to half or less)",
-        [base, balanced],
+        base,
+        gaps("full/oversampling"),
         lambda before, after: abs(after) <= abs(before) / 2,
-        means(base, balanced),
     )
-    for images, name in (("crop", "Crops by the reference"), ("cascade", "Cascaded crops")):
-        add(
-            f"{name} shrink the baseline's gap",
-            [base, f"{images}/baseline"],
-            lambda before, after: abs(after) < abs(before),
-            means(base, f"{images}/baseline"),
-        )
-    add(
-        "Cascaded crops with oversampling have a smaller gap than cascaded crops alone",
-        ["cascade/baseline", "cascade/oversampling"],
-        lambda before, after: abs(after) < abs(before),
-        means("cascade/baseline", "cascade/oversampling"),
+    finding("Crops by the reference shrink the baseline's gap", base, gaps("crop/baseline"), smaller)
+    finding("Cascaded crops shrink the baseline's gap", base, gaps("cascade/baseline"), smaller)
+    finding(
+        "Oversampling shrinks the gap on cascaded crops further",
+        gaps("cascade/baseline"),
+        gaps("cascade/oversampling"),
+        smaller,
     )
-    add(
+    finding(
         "Group DRO shrinks the gap, beside the baseline with its loss (cross-entropy)",
-        ["full/baseline_ce", "full/group_dro"],
-        lambda before, after: abs(after) < abs(before),
-        means("full/baseline_ce", "full/group_dro"),
+        gaps("full/baseline_ce"),
+        gaps("full/group_dro"),
+        smaller,
     )
-    change = [
-        [after - before for before, after in zip(dice(base, one), dice("full/reweighting", one), strict=True)]
-        for one in (reference, minority)
-        if dice(base, one) and dice("full/reweighting", one)
-    ]
-    if len(change) == 2:
-        times = sum(first < 0 and second < 0 for first, second in zip(*change, strict=True))
-        shown = f"Dice of {reference} {np.mean(change[0]):+.3f}, of {minority} {np.mean(change[1]):+.3f}"
+    changes = {
+        group: [
+            dice("full/reweighting", group)[seed] - before
+            for seed, before in dice("full/baseline", group).items()
+            if seed in dice("full/reweighting", group)
+        ]
+        for group in (reference, minority)
+    }
+    if changes[reference]:
+        times = sum(a < 0 and b < 0 for a, b in zip(*changes.values(), strict=True))
+        shown = ", ".join(f"Dice of {group} {np.mean(values):+.3f}" for group, values in changes.items())
         title = "Reweighting (weights that sum to 1) lowers the Dice of both groups"
-        found.append((title, f"in {times} of {len(change[0])} seeds", shown))
+        found.append((title, f"in {times} of {len(changes[reference])} seeds", shown))
     return found
 
 
 def significant(results: Results, key: str, test: str) -> str:
     """Say in how many seeds the groups' Dice differ by p < 0.05."""
     others = [ALL] if len(results.groups(test)) == 2 else [results.study.minority]
-    values = results.values(key, P_VALUE, others[0], test=test)
+    values = list(results.by_seed(key, P_VALUE, others[0], test=test).values())
     return f"{sum(value < 0.05 for value in values)} of {len(values)}" if values else ""
-
-
-def gap_of(summary: Summary) -> float:
-    """Return the fairness gap over all groups."""
-    return float(summary.table.to_dict("index")[GAP][ALL])

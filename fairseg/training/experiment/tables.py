@@ -78,7 +78,7 @@ def make_table(results: Results, title: str, test: str, keys: Sequence[str]) -> 
     if test not in results.tests:
         return None
     groups = results.groups(test)
-    there = [key for key in keys if any(results.values(key, "Subjects", ALL, test=test))]
+    there = [key for key in keys if results.by_seed(key, "Subjects", ALL, test=test)]
     if not there:
         return None
     rows: dict[str, list[list[Cell]]] = {}

@@ -1,0 +1,122 @@
+"""Figures over seeds and the paper's findings, by hand; what the paper prints, against itself."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fairseg.report.summary import ALL, OVERALL, P_VALUE
+from fairseg.training.experiment.arms import BALANCES, GRID, Arm, plan_arms
+from fairseg.training.experiment.page import headline
+from fairseg.training.experiment.paper import BOX_ERRORS, PRINTED
+from fairseg.training.experiment.results import Results, Spread, box_errors, findings
+from fairseg.training.experiment.study import Plan, Study
+from fairseg.training.experiment.tables import TABLES
+from fairseg.training.settings import Settings
+
+# key -> seed -> (White, Black)
+DICE = {
+    "full/baseline": {0: (0.92, 0.86), 1: (0.91, 0.87), 2: (0.93, 0.90)},
+    "full/oversampling": {
+        0: (0.92, 0.90),
+        1: (0.91, 0.88),
+        2: (0.92, 0.91),
+    },  # gaps .02 of .06, .03 of .04, .01
+    "full/reweighting": {0: (0.90, 0.80), 2: (0.94, 0.80)},  # one seed failed
+    "cascade/baseline": {1: (0.92, 0.915)},
+    "cascade/oversampling": {1: (0.93, 0.925), 2: (0.93, 0.92)},
+}
+
+
+@pytest.fixture
+def results() -> Results:
+    recipe = Settings(by=("group",))
+    plan = Plan(Path("data"), recipe)
+    study = Study(plan, "White", "Black", {"White": 9, "Black": 3}, pd.DataFrame(), {})
+    about = {"test": "internal", "attribute": "group", "structure": OVERALL, "measure": "Median DSC"}
+    figures = [
+        {"key": key, "seed": seed, **about, "group": group, "value": value}
+        for key, seeds in DICE.items()
+        for seed, pair in seeds.items()
+        for group, value in zip(("White", "Black"), pair, strict=True)
+    ]
+    boxes = pd.DataFrame(
+        {
+            "key": "cascade/baseline",
+            "seed": [0, 0, 1],
+            "test": "internal",
+            "found_y": [30.0, np.nan, 20.0],
+            "found_x": [20.0, np.nan, 30.0],
+            "reference_y": [40.0, 90.0, 30.0],
+            "reference_x": [30.0, 90.0, 30.0],
+        }
+    )
+    return Results(study, {}, pd.DataFrame(), pd.DataFrame(figures), boxes, {})
+
+
+def test_findings_are_judged_seed_by_seed_where_both_arms_have_a_result(results: Results) -> None:
+    found = {title: (shows, figures) for title, shows, figures in findings(results)}
+    assert found["Oversampling closes the gap (to half or less)"] == (
+        "in 2 of 3 seeds",
+        "gap +0.043, then +0.020",
+    )
+    assert found["Cascaded crops shrink the baseline's gap"][0] == "in 1 of 1 seeds"
+    assert found["Oversampling shrinks the gap on cascaded crops further"][0] == "in 0 of 1 seeds"
+    reweighting = found["Reweighting (weights that sum to 1) lowers the Dice of both groups"]
+    assert reweighting == ("in 1 of 2 seeds", "Dice of White -0.005, Dice of Black -0.080")
+    assert not any("Group DRO" in title or "reference shrink" in title for title in found)
+
+
+def test_figures_over_seeds(results: Results) -> None:
+    spread = results.spread("full/baseline", "Median DSC", "Black")
+    assert (spread.mean, spread.low, spread.high, spread.number) == (
+        pytest.approx(0.8767, abs=1e-4),
+        0.86,
+        0.9,
+        3,
+    )
+    assert results.spread("full/magic", "Median DSC", "Black").number == 0
+    assert Spread.of([np.nan, 1.0]) == Spread(1.0, 1.0, 1.0, 1)
+    assert results.by_seed("full/reweighting", "Median DSC", "White") == {0: 0.90, 2: 0.94}
+    assert results.by_seed("full/baseline", P_VALUE, ALL) == {}
+    assert "White 0.920, Black 0.877 (gap +0.043)" in headline(results)
+    assert "Baseline on cascaded crops, White 0.920, Black 0.915 (gap +0.005)" in headline(results)
+
+
+def test_table_s4_is_the_error_of_the_crops_that_the_boxes_call_for(results: Results) -> None:
+    errors = box_errors(results, "baseline")
+    assert errors is not None
+    x, y = errors
+    # With 5 pixels a side: 30 against 40 and 40 against 50; 40 against 40 and 30 against 40.
+    assert (x.low, x.high) == (0.0, 25.0)
+    assert (y.low, y.high) == (20.0, 25.0)
+    assert box_errors(results, "oversampling") is None
+
+
+def test_what_the_paper_prints_fits_together() -> None:
+    keys = {f"{images}/{method}" for images, methods in GRID.items() for method in methods}
+    for test, printed in PRINTED.items():
+        assert set(printed) <= keys
+        for key, one in printed.items():
+            white, black = map(float, one.medians["Median DSC"])
+            odd = (test, key) == ("internal", "full/oversampling")  # its SER fits unrounded medians only
+            assert abs(float(one.gap) - (white - black)) <= 0.0015, key
+            ratio = max(1 - white, 1 - black) / min(1 - white, 1 - black)
+            assert odd or abs(float(one.ser) - ratio) < 0.04, key
+    assert set(BOX_ERRORS) == {"baseline", "oversampling", "reweighting", "group_dro"}
+    for _, test, shown in TABLES:
+        assert test in PRINTED
+        assert set(shown) <= keys
+
+
+def test_arms_are_planned_seed_by_seed_and_sweeps_last() -> None:
+    arms = plan_arms([], seeds=2, sweep_seeds=1, minority=[1, 4])
+    grid = sum(map(len, GRID.values()))
+    assert len(arms) == 2 * grid + 2 + 2 * len(BALANCES)
+    assert [arm.seed for arm in arms[: 2 * grid]] == [0] * grid + [1] * grid
+    recipe = Settings(by=("group",), epochs=10)
+    dro = Arm(3, "crop", "group_dro").settings(recipe, ce_factor=2)
+    assert (dro.seed, dro.crop, dro.loss, dro.epochs) == (3, "reference", "group_dro", 20)
+    half = Arm(0, "cascade", "oversampling", "balance_cascade", 0.5).settings(recipe, ce_factor=2)
+    assert (half.balance, half.sampler, half.epochs) == (0.5, "oversampling", 10)
