@@ -18,7 +18,7 @@ from fairseg.metrics.images import find_masks
 from fairseg.metrics.wording import listed
 from fairseg.training.experiment.arms import CHOICES, Arm, plan_arms
 from fairseg.training.experiment.tasks import Task
-from fairseg.training.raw import find_images, read_raw
+from fairseg.training.raw import read_raw
 from fairseg.training.settings import Settings
 
 TRAIN, VALIDATION, TEST, LEFT_OUT = "train", "validation", "test", "left out"
@@ -101,7 +101,7 @@ def make_study(plan: Plan) -> Study:
     groups = Groups.from_table(cohort, by=plan.recipe.by, bins=plan.recipe.bins)
     if strange := [name for name in plan.train_groups if name not in groups.names]:
         raise ValueError(f"train_groups: {strange[0]!r} is none of {', '.join(groups.names)}")
-    split, tests = _split(cohort, groups, plan)
+    split, tests = _split(cohort, list(raw.images), groups, plan)
     training = split[split["part"] == TRAIN]
     counts = {name: int((training["group"] == name).sum()) for name in groups.names}
     counts = {name: number for name, number in counts.items() if number}
@@ -165,10 +165,11 @@ def _with_rows(cohort: pd.DataFrame, cases: Sequence[str]) -> pd.DataFrame:
     return pd.concat([cohort, extra], ignore_index=True) if without else cohort
 
 
-def _split(cohort: pd.DataFrame, groups: Groups, plan: Plan) -> tuple[pd.DataFrame, dict[str, list[str]]]:
+def _split(
+    cohort: pd.DataFrame, cases: Sequence[str], groups: Groups, plan: Plan
+) -> tuple[pd.DataFrame, dict[str, list[str]]]:
     """Return who is in which part, and the cases to test on by folder of images."""
-    there = set(find_images(plan.dataset / "imagesTr", len(read_raw(plan.dataset).channels)))
-    pool = cohort[cohort["case"].isin(there)].reset_index(drop=True)
+    pool = cohort[cohort["case"].isin(cases)].reset_index(drop=True)
     ids = groups.encode(pool)
     names = np.array([groups.name(number) if number >= 0 else "" for number in ids], dtype=object)
     part = np.full(len(pool), TRAIN, dtype=object)
@@ -178,10 +179,10 @@ def _split(cohort: pd.DataFrame, groups: Groups, plan: Plan) -> tuple[pd.DataFra
     tested: dict[str, list[str]] = {}
     if _has_files(own_test):
         tested["Ts"] = sorted(find_masks(own_test, "labelsTs"))
-        part[~may_train] = LEFT_OUT
+        part[_whole(subjects, ~may_train)] = LEFT_OUT
     else:
         aside = split_subjects(subjects, ids, plan.test_share, seed=plan.split_seed)
-        part[aside | ~may_train] = TEST
+        part[_whole(subjects, aside | ~may_train)] = TEST
         tested["Tr"] = sorted(pool["case"][part == TEST])
     if not any(tested.values()):
         raise ValueError(f"{plan.dataset}: nobody to test on; test_share is {plan.test_share:g}")
@@ -198,6 +199,12 @@ def _split(cohort: pd.DataFrame, groups: Groups, plan: Plan) -> tuple[pd.DataFra
         rows.append(others.assign(group=known, part=TEST))
     table = pd.concat(rows)[["subject", "group", "part"]].drop_duplicates("subject")
     return table.sort_values("subject", ignore_index=True), tested
+
+
+def _whole(subjects: Sequence[str], chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Choose all cases of the subjects of whom some are chosen: nobody is in two parts."""
+    names = np.asarray(subjects, dtype=object)
+    return np.isin(names, names[chosen])
 
 
 def _hold_out(

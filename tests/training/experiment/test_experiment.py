@@ -318,3 +318,21 @@ def _locked(out: Path) -> bool:
             except OSError:
                 return True
     return False
+
+
+def test_nobody_is_in_two_parts_even_with_cases_in_several_groups(
+    data: Path, recipe: Settings, tmp_path: Path
+) -> None:
+    copy = tmp_path / "data"
+    shutil.copytree(data, copy)
+    table = pd.read_csv(copy / "groups.csv", dtype=str)
+    table["kind"] = ["abc"[number % 3] for number in range(len(table))]  # two cases, two kinds
+    table.to_csv(copy / "groups.csv", index=False)
+    plan = Plan(copy, recipe.with_(by=("kind",)), train_groups=("a", "b"), only=("full/baseline",))
+    study = make_study(plan)
+    assert study.split["subject"].is_unique
+    (test,) = (task for task in study.tasks if task.spec["kind"] == "test" and "seed0" in task.name)
+    tested = {
+        case.rsplit("_", 1)[0] for part in test.spec["tests"]["internal"]["parts"] for case in part["cases"]
+    }
+    assert tested == set(study.split[study.split["part"] == "test"]["subject"])
