@@ -326,7 +326,7 @@ def test_nobody_is_in_two_parts_even_with_cases_in_several_groups(
     copy = tmp_path / "data"
     shutil.copytree(data, copy)
     table = pd.read_csv(copy / "groups.csv", dtype=str)
-    table["kind"] = ["abc"[number % 3] for number in range(len(table))]  # two cases, two kinds
+    table["kind"] = ["abbacab"[number % 7] for number in range(len(table))]  # two cases, often two kinds
     table.to_csv(copy / "groups.csv", index=False)
     plan = Plan(copy, recipe.with_(by=("kind",)), train_groups=("a", "b"), only=("full/baseline",))
     study = make_study(plan)
