@@ -13,6 +13,7 @@ from fairseg.report.summary import ALL
 from fairseg.training.experiment.arms import GRID, IMAGES, TITLES
 from fairseg.training.experiment.results import Results
 
+_REFERENCE = "#5d6d7e"
 _SERIES = {"balance": ("full images", "#3182bd", "o"), "balance_cascade": ("cascaded crops", "#e6550d", "s")}
 
 
@@ -70,7 +71,8 @@ def _lines(
     with rc_context(STYLE):
         figure = Figure(figsize=(5.6, 3.4), layout="constrained")
         ax = figure.subplots()
-        for group, color in zip(groups, group_colors(len(groups), None), strict=True):
+        for group in groups:
+            color = _line_color(results, group)
             spreads = [results.spread(f"{sweep}/{level:g}", "Median DSC", group) for level in levels]
             middle = [spread.mean for spread in spreads]
             ax.plot(levels, middle, "o-", color=color, mec="#22313f", label=plain(group))
@@ -87,6 +89,14 @@ def _lines(
         ax.minorticks_off()
         _finish(ax, label, "median DSC")
     return figure
+
+
+def _line_color(results: Results, group: str) -> str:
+    """Return the colour that a group's boxes have; the reference group's is darker, for a thin line."""
+    names = next(iter(results.summaries.values())).groups.names
+    return (
+        _REFERENCE if group == results.study.reference else group_colors(len(names), None)[names.index(group)]
+    )
 
 
 def _scatter(results: Results) -> Figure:
