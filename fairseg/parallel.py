@@ -34,6 +34,9 @@ def run_all(function: Callable[..., T], jobs: Sequence[tuple[Any, ...]], workers
         return
     from joblib import Parallel, delayed  # noqa: PLC0415  (costs start-up time that most runs save)
 
+    # A worker that has grown, as by loading torch, is replaced while the others go on. It is no fault, and
+    # where warnings are errors it would end the thread that hands out the jobs, but not the wait for them.
+    warnings.filterwarnings("ignore", message="A worker stopped while some jobs", category=UserWarning)
     parallel = Parallel(n_jobs=min(workers, len(jobs)), return_as="generator")
     here = Path.cwd()
     # Workers, born now, leave Ctrl-C to this process; loky's tracker of files says nothing of those gone.

@@ -43,3 +43,18 @@ def test_the_error_of_a_worker_arrives_as_it_is_and_in_its_turn() -> None:
 
 def test_no_jobs() -> None:
     assert list(run_all(where, [], 2)) == []
+
+
+def grow(number: int) -> int:
+    kept.append(
+        bytearray(200_000_000)
+    )  # loky replaces a worker that grows by 300 MB, which it looks at each second
+    time.sleep(1.1)
+    return number
+
+
+kept: list[bytearray] = []
+
+
+def test_a_worker_that_has_grown_is_replaced_without_a_word() -> None:
+    assert list(run_all(grow, [(number,) for number in range(8)], 2)) == list(range(8))
