@@ -49,7 +49,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def plan(data: Path, recipe: Settings) -> Plan:
-    return Plan(data, recipe, only=ARMS, seeds=2, sweep_seeds=1, also=("sex",), mirror=False)
+    return Plan(data, recipe, only=ARMS, seeds=2, sweep_seeds=1, also=("sex",), ce_factor=2, mirror=False)
 
 
 @pytest.fixture(scope="module")
