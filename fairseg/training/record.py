@@ -83,10 +83,7 @@ class Record:
             )
         if self.board is not None:
             self.board.add_scalar("loss", line["loss"], line["epoch"])
-            for (
-                name,
-                value,
-            ) in dice.items():  # a folder for each group, as add_scalars makes, may not be a name
+            for name, value in dice.items():  # add_scalars would make a folder of each group's name
                 self.board.add_scalar(f"dice/{name}", value, line["epoch"])
 
     def draw(self, names: Sequence[str]) -> None:

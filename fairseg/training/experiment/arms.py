@@ -68,10 +68,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     "paper": {},
 }
 SEEDS = {"quick": 3, "paper": 3}
-CE_FACTOR = {
-    "quick": 2,
-    "paper": 1,
-}  # cross-entropy alone learns more slowly: its arms take so many times the steps
+# Cross-entropy alone learns more slowly: its arms take so many times the steps.
+CE_FACTOR = {"quick": 2, "paper": 1}
 MIRROR = {"quick": False, "paper": True}  # test-time mirroring takes four times as long
 SWEEP_SEEDS = {"quick": 1, "paper": 3}
 

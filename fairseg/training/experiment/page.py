@@ -14,7 +14,7 @@ from fairseg.report.files import write_files
 from fairseg.report.page import render_template
 from fairseg.report.summary import ALL, GAP
 from fairseg.training.experiment import figures
-from fairseg.training.experiment.arms import GRID, IMAGES, SINGLE, SWEEPS, TITLES
+from fairseg.training.experiment.arms import GRID, IMAGES, SINGLE, TITLES
 from fairseg.training.experiment.paper import BOX_ERRORS, PRINTED
 from fairseg.training.experiment.paper import GROUPS as PAPER_GROUPS
 from fairseg.training.experiment.results import (
@@ -28,8 +28,8 @@ from fairseg.training.experiment.study import TEST, TRAIN, VALIDATION
 from fairseg.training.experiment.tables import TABLES, Cell, cell_of, make_table, printed_table, title_of
 
 REPORT = "report"
-_LEARNED = 0.5  # median Dice of the reference group, below which an arm has learned nothing to judge
 PAGE = "experiment.html"
+_LEARNED = 0.5  # median Dice of the reference group, below which an arm has learned nothing to judge
 
 
 def write_experiment(root: Path, results: Results, notes: Sequence[str]) -> Path:
@@ -60,7 +60,6 @@ def write_experiment(root: Path, results: Results, notes: Sequence[str]) -> Path
         failed=[(arm.key, arm.seed, state.error) for arm, state in results.failed.items()],
         missing=sum(state.status == "open" for state in results.states.values()),
         number=len(results.states),
-        sweeps=SWEEPS,
         notes=[*notes, *_collapsed(results)],
         paper_groups=PAPER_GROUPS,
     )

@@ -1,6 +1,5 @@
 """`fairseg experiment`: the paper's whole grid on one dataset, resumed where it was stopped."""
 
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -10,7 +9,7 @@ from fairseg.cohort import read_cohort
 from fairseg.metrics.wording import counted
 from fairseg.report.files import check_writable, write_files
 from fairseg.report.summary import ALL, GAP
-from fairseg.training.experiment.arms import PRESETS, Arm
+from fairseg.training.experiment.arms import PRESETS
 from fairseg.training.experiment.engines import Engine, Processes
 from fairseg.training.experiment.page import write_experiment
 from fairseg.training.experiment.provenance import check_same_origin
@@ -20,8 +19,6 @@ from fairseg.training.experiment.study import SPLIT, Plan, Study, data_files, ma
 from fairseg.training.experiment.tasks import Task
 from fairseg.training.lock import alone_in
 from fairseg.training.settings import Settings
-
-logger = logging.getLogger(__name__)
 
 
 def make_recipe(by: tuple[str, ...], preset: str = "quick", **changes: Any) -> Settings:
@@ -171,6 +168,3 @@ def _parsed(name: str, kind: str, default: Any, text: str) -> Any:
         return type(default)(text)
     except (ValueError, KeyError):
         raise ValueError(f"set: {name} cannot be {text!r}") from None
-
-
-__all__ = ["Arm", "default_attribute", "make_recipe", "parse_changes", "run_experiment"]
