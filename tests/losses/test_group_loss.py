@@ -376,7 +376,6 @@ def test_nothing_waits_for_the_gpu_and_a_cuda_graph_can_be_captured(make: Any) -
         (lambda: VRExLoss(2, penalty=-1), "penalty must be 0 or more"),
         (lambda: FairErrorBoundLoss(2, gamma=-1), "gamma"),
         (lambda: FairErrorBoundLoss(2, dice_weight=2), "dice_weight"),
-        (lambda: FairErrorBoundLoss(2, DiceCELoss(pool="group")), "base of samples only"),
         (lambda: ParetoMinimaxLoss(2, alpha=1.0), "alpha"),
         (lambda: ParetoMinimaxLoss(2, k_min=0), "k_min"),
     ],
