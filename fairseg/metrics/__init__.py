@@ -2,7 +2,8 @@
 
 One pair of masks: `dice`, `hausdorff`, `hd95`, `assd`, `nsd`, `volumes`, or `score_case` for several
 at once. Folders of masks: `evaluate`; its table from a file: `read_scores`. One value a subject:
-`by_group`, `fairness_gap`, `skewed_error_ratio`, `equity_scaled`, `worst_group`, `mann_whitney_u`.
+`by_group`, `fairness_gap`, `skewed_error_ratio`, `equity_scaled`, `worst_group`, `mann_whitney_u`; how
+sure they are: `bootstrap_interval`, and all of `fairseg.metrics.statistics`.
 """
 
 from fairseg.metrics.distance import assd, hausdorff, hd95, nsd
@@ -20,9 +21,13 @@ from fairseg.metrics.fairness import (
 from fairseg.metrics.overlap import dice, volumes
 from fairseg.metrics.score import score_case
 from fairseg.metrics.scores import read_scores
+from fairseg.metrics.statistics.intervals import bootstrap_interval
+from fairseg.metrics.statistics.limits import Interval
 
 __all__ = [
+    "Interval",
     "assd",
+    "bootstrap_interval",
     "by_group",
     "dice",
     "equity_scaled",

@@ -1,0 +1,72 @@
+"""The interval of equity-scaled scores, which take the score over all subjects beside those of the groups."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from fairseg.metrics.fairness import Floats, equity_scaled
+from fairseg.metrics.statistics.differences import sorted_parts
+from fairseg.metrics.statistics.limits import Interval
+
+_CHUNK = 4_000_000  # numbers resampled at once
+
+
+def equity_interval(
+    values: Sequence[float] | Floats,
+    groups: npt.ArrayLike,
+    num_groups: int,
+    variant: Literal["sum", "std"],
+    ddof: int | None = None,
+    *,
+    level: float = 0.95,
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> Interval:
+    """Interval of `equity_scaled` of the median over all known subjects and the medians of the groups.
+
+    Percentiles of a bootstrap over subjects inside their groups. Differences between the groups are larger
+    in a resample than in the cohort, so where groups are nearly equal the interval lies low: the estimate
+    itself is biased that way.
+
+    Args:
+        values: one value a subject, (N,); NaN is left out.
+        groups: group ids, integer (N,); -1 is left out.
+        num_groups: number of groups in the cohort, G.
+        variant: as in `equity_scaled`.
+        ddof: as in `equity_scaled`.
+        level: of the interval.
+        resamples: of the subjects.
+        seed: of the resamples.
+
+    Returns:
+        The estimate and its limits; limits are NaN where a group has a single subject.
+
+    >>> rng = np.random.default_rng(0)
+    >>> dice = np.r_[rng.normal(0.90, 0.03, 200), rng.normal(0.86, 0.03, 20)]
+    >>> [round(number, 3) for number in equity_interval(dice, np.repeat([0, 1], [200, 20]), 2, "sum")]
+    [0.86, 0.848, 0.878]
+    """
+    parts = [part for part in sorted_parts(values, groups, num_groups) if part.size]
+    if not parts:
+        return Interval(np.nan, np.nan, np.nan)
+    pooled = np.concatenate(parts)
+
+    def scaled(overall: float, medians: Floats) -> float:
+        return equity_scaled(overall, medians, variant, ddof)
+
+    estimate = scaled(float(np.median(pooled)), np.array([np.median(part) for part in parts]))
+    if np.isnan(estimate) or min(part.size for part in parts) < 2:
+        return Interval(estimate, np.nan, np.nan)
+    rng = np.random.default_rng(seed)
+    drawn = np.empty(resamples)
+    step = max(1, _CHUNK // pooled.size)
+    for start in range(0, resamples, step):
+        number = min(step, resamples - start)
+        taken = [part[rng.integers(0, part.size, (number, part.size), dtype=np.int32)] for part in parts]
+        everyone = np.median(np.concatenate(taken, axis=1), axis=1, overwrite_input=True)
+        medians = np.stack([np.median(part, axis=1, overwrite_input=True) for part in taken], axis=1)
+        drawn[start : start + number] = [scaled(*pair) for pair in zip(everyone, medians, strict=True)]
+    low, high = np.quantile(drawn, ((1 - level) / 2, (1 + level) / 2))
+    return Interval(estimate, float(low), float(high))

@@ -1,0 +1,199 @@
+"""Is one model fairer than another? Both on the same subjects, so that resamples keep each subject's pair."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+import numpy.typing as npt
+
+from fairseg.metrics.fairness import Floats, split_by_group
+from fairseg.metrics.statistics.differences import pairs_of
+from fairseg.metrics.statistics.evidence import MIN_SIZE
+from fairseg.metrics.statistics.intervals import bootstrap_interval
+from fairseg.metrics.statistics.limits import Interval
+from fairseg.metrics.statistics.significance import wilcoxon_signed_rank
+
+_CHUNK = 2_000_000  # numbers resampled at once
+_PLAUSIBLE = 0.025  # of the draws in which a pair of groups lies farthest apart
+
+
+@dataclass(frozen=True)
+class FairnessChange:
+    """How the second of two models treats the groups, compared with the first.
+
+    Attributes:
+        judged: ids of the groups with subjects enough; gaps and narrowing are over them.
+        gaps: `fairness_gap` of each model, over the same subjects.
+        narrowing: size of the first model's gap minus that of the second's: above 0, the second is fairer.
+        changes: of each group, its median with the second model minus that with the first.
+        p: of each group, Wilcoxon signed-rank test of its subjects.
+        p_all: the same over the subjects of all groups.
+        best: the group that the first model serves best, of the pair that makes its gap; None without a gap.
+        worst: the other of that pair.
+    """
+
+    judged: list[int]
+    gaps: tuple[Interval, Interval]
+    narrowing: Interval
+    changes: list[Interval]
+    p: list[float]
+    p_all: float
+    best: int | None
+    worst: int | None
+
+    @property
+    def fairer(self) -> bool:
+        """Whether the second model's gap is shown to be the smaller."""
+        return self.narrowing.low > 0
+
+    @property
+    def share_lost(self) -> float:
+        """Share of the narrowing that is a loss of the better-served group; NaN if nothing narrowed."""
+        if self.best is None or not self.narrowing.estimate > 0:
+            return float("nan")
+        return max(0.0, -self.changes[self.best].estimate) / self.narrowing.estimate
+
+    @property
+    def levels_down(self) -> bool:
+        """Whether at least half of the narrowing is a loss of the better-served group."""
+        return self.share_lost >= 0.5
+
+
+def compare_fairness(
+    first: Sequence[float] | Floats,
+    second: Sequence[float] | Floats,
+    groups: npt.ArrayLike,
+    num_groups: int,
+    *,
+    reference: int | None = None,
+    level: float = 0.95,
+    min_size: int = MIN_SIZE,
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> FairnessChange:
+    """Compare two models on the same subjects: whose gap is smaller, and who gained or lost.
+
+    Subjects are resampled inside their group, each with both of its scores. The size of a gap is no smooth
+    quantity where groups lie close together, so the interval of the narrowing is taken over every pair of
+    groups, in either order, that could be the farthest apart (it is in 2.5% of the resamples or more); its
+    coverage is then the level or more.
+
+    Args:
+        first: one value a subject, (N,), higher is better.
+        second: the other model's, for the same subjects in the same order. Subjects without a value of
+            either model are left out of everything.
+        groups: group ids, integer (N,); -1 is left out.
+        num_groups: number of groups in the cohort, G.
+        reference: as in `fairness_gap`.
+        level: of the intervals, percentiles of the resamples; those of the gaps are binomial.
+        min_size: subjects that a group needs for gaps and narrowing.
+        resamples: of the subjects.
+        seed: of the resamples.
+
+    Raises:
+        ValueError: lengths differ, or as `by_group`.
+
+    >>> rng = np.random.default_rng(0)
+    >>> groups = np.repeat([0, 1], [60, 20])
+    >>> first = rng.normal(np.where(groups == 0, 0.92, 0.86), 0.02)
+    >>> second = first - np.where(groups == 0, 0.05, 0.0) + rng.normal(0, 0.005, 80)
+    >>> change = compare_fairness(first, second, groups, 2)
+    >>> change.fairer, change.levels_down, round(change.share_lost, 1)
+    (True, True, 1.0)
+    """
+    one, two = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    if one.shape != two.shape or one.ndim != 1:
+        raise ValueError(f"first and second must be vectors of one length, got {one.shape} and {two.shape}")
+    missing = np.isnan(one) | np.isnan(two)
+    one, two = np.where(missing, np.nan, one), np.where(missing, np.nan, two)
+    both = (split_by_group(scores, groups, num_groups) for scores in (one, two))
+    parts = [np.stack(pair) for pair in zip(*both, strict=True)]  # (2, n) each
+    judged = [number for number, part in enumerate(parts) if part.shape[1] >= min_size]
+    kept = np.where(np.isin(groups, judged), groups, -1)
+    medians = np.array([np.median(part, axis=1) if part.size else [np.nan] * 2 for part in parts])
+    rng = np.random.default_rng(seed)
+    drawn = [_resampled_medians(part, resamples, rng) for part in parts]  # (2, R) each
+    tail = (1.0 - level) / 2
+    pairs = pairs_of(
+        [part[0] if number in judged else part[0, :0] for number, part in enumerate(parts)], reference
+    )
+    gaps = [
+        bootstrap_interval(
+            scores,
+            kept,
+            num_groups,
+            "fairness_gap",
+            level=level,
+            resamples=resamples,
+            method="binomial",
+            reference=reference,
+            seed=seed,
+        )
+        for scores in (one, two)
+    ]
+    best, worst = _farthest(medians[:, 0], pairs)
+    return FairnessChange(
+        judged=judged,
+        gaps=(gaps[0], gaps[1]),
+        narrowing=_narrowing(drawn, medians, pairs, tail),
+        changes=[
+            Interval(float(now - before), *_percentiles(draws[1] - draws[0], tail))
+            for (before, now), draws in zip(medians, drawn, strict=True)
+        ],
+        p=[wilcoxon_signed_rank(part[1], part[0]) for part in parts],
+        p_all=wilcoxon_signed_rank(*(np.concatenate([part[row] for part in parts]) for row in (1, 0))),
+        best=best,
+        worst=worst,
+    )
+
+
+def _resampled_medians(part: Floats, resamples: int, rng: np.random.Generator) -> Floats:
+    """Return the medians of both models over the same resamples of the subjects, (2, R)."""
+    size = part.shape[1]
+    drawn = np.full((2, resamples), np.nan)
+    if size < 2:
+        return drawn
+    step = max(1, _CHUNK // size)
+    for start in range(0, resamples, step):
+        places = rng.integers(0, size, (min(step, resamples - start), size), dtype=np.int32)
+        for model in (0, 1):
+            drawn[model, start : start + step] = np.median(part[model][places], axis=1, overwrite_input=True)
+    return drawn
+
+
+def _farthest(medians: Floats, pairs: Sequence[tuple[int, int]]) -> tuple[int | None, int | None]:
+    """Return the better- and the worse-served group of the pair that makes the gap."""
+    if not pairs:
+        return None, None
+    one, two = max(pairs, key=lambda pair: abs(medians[pair[0]] - medians[pair[1]]))
+    return (one, two) if medians[one] >= medians[two] else (two, one)
+
+
+def _narrowing(
+    drawn: Sequence[Floats], medians: Floats, pairs: Sequence[tuple[int, int]], tail: float
+) -> Interval:
+    if not pairs:
+        return Interval(np.nan, np.nan, np.nan)
+    signed = [(one, two) for pair in pairs for one, two in (pair, pair[::-1])]
+    differences = [
+        np.stack([drawn[one][model] - drawn[two][model] for one, two in signed]) for model in (0, 1)
+    ]
+    sizes = [max(abs(medians[one, model] - medians[two, model]) for one, two in pairs) for model in (0, 1)]
+    candidates = []
+    for of_model in differences:
+        share = np.bincount(of_model.argmax(axis=0), minlength=len(signed)) / of_model.shape[1]
+        candidates.append(np.flatnonzero(share >= min(_PLAUSIBLE, share.max())))
+    limits = [
+        _percentiles(differences[0][before] - differences[1][after], tail)
+        for before, after in product(*candidates)
+    ]
+    low, high = np.array(limits).T
+    return Interval(float(sizes[0] - sizes[1]), float(low.min()), float(high.max()))
+
+
+def _percentiles(drawn: Floats, tail: float) -> tuple[float, float]:
+    if np.isnan(drawn).any():
+        return float("nan"), float("nan")
+    low, high = np.quantile(drawn, (tail, 1.0 - tail))
+    return float(low), float(high)
