@@ -86,6 +86,11 @@ def test_workers_change_nothing(dataset: Path, prepared: Path, tiny: Settings, t
     assert equal(*states)
 
 
+def _epochs(run: Path) -> int:
+    log = run / "log.jsonl"
+    return len(log.read_text().splitlines()) if log.exists() else 0
+
+
 def test_a_run_killed_at_random_moments_ends_as_one_that_was_not(
     dataset: Path, prepared: Path, tiny: Settings, tmp_path: Path
 ) -> None:
@@ -99,19 +104,19 @@ def test_a_run_killed_at_random_moments_ends_as_one_that_was_not(
         return subprocess.Popen(command, env=environment, stdout=quiet, stderr=quiet)
 
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    begun = time.monotonic()
     assert start(whole).wait(timeout=300) == 0
-    took = time.monotonic() - begun
-    wait, kills = random.Random(4), 0
+    # Killed after so many epochs and a moment more, whatever the speed of the machine.
+    moment, kills = random.Random(4), 0
     while kills < 3:
         process = start(killed)
-        try:
-            process.wait(timeout=wait.uniform(0.5 * took, 0.9 * took))
+        while process.poll() is None and _epochs(killed) < 2 * kills + 2:
+            time.sleep(0.01)
+        time.sleep(moment.uniform(0, 0.2))
+        if process.poll() is not None:
             break
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-            kills += 1
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        kills += 1
     assert kills
     assert start(killed).wait(timeout=300) == 0
     first, second = (load_checkpoint(folder / "checkpoint.pt") for folder in (whole, killed))

@@ -17,7 +17,7 @@ from fairseg.metrics.statistics.differences import (
     sorted_parts,
 )
 from fairseg.metrics.statistics.effects import cliffs_delta, hodges_lehmann
-from fairseg.metrics.statistics.intervals import bootstrap_interval, group_intervals
+from fairseg.metrics.statistics.intervals import bootstrap_interval, check_options, group_intervals
 from fairseg.metrics.statistics.limits import Interval
 from fairseg.metrics.statistics.power import detectable_gaps
 from fairseg.metrics.statistics.significance import holm, kruskal_wallis
@@ -63,7 +63,7 @@ class Evidence:
     Attributes:
         medians: of each group.
         judged: ids of the groups of `min_size` subjects or more; the figures below are over them.
-        gap: `fairness_gap`.
+        gap: `fairness_gap`; with several groups and a reference the limits are those of its size.
         ratio: `skewed_error_ratio`; NaN if values are no shares of 1.
         worst: `worst_group`.
         verdict: on the gap.
@@ -142,6 +142,7 @@ def judge(
         raise ValueError(f"margin must be above 0, got {margin}")
     if min_size < 2:
         raise ValueError(f"min_size must be at least 2, got {min_size}")
+    check_options(level, resamples, "binomial")
     parts = sorted_parts(values, groups, num_groups)
     judged = [number for number, part in enumerate(parts) if part.size >= min_size]
     large = [part if part.size >= min_size else part[:0] for part in parts]
@@ -151,7 +152,7 @@ def judge(
     rng = np.random.default_rng(seed)
     found = differences(large, pairs, level=level, resamples=resamples, method="binomial", rng=rng)
     detectable = detectable_gaps(large, pairs, tail=found.tail, simulations=simulations, seed=seed)
-    gap = Interval(fairness_gap(_medians(large), reference), *gap_limits(found, signed=reference is not None))
+    gap = _gap(fairness_gap(_medians(large), reference), found, reference)
     farthest = int(np.argmax(np.abs(found.estimate))) if pairs else None
     return Evidence(
         medians=group_intervals(values, groups, num_groups, **options),
@@ -215,6 +216,18 @@ def _verdict(gap: Interval, margin: float | None) -> str:
     if margin is not None and max(-gap.low, gap.high) <= margin:
         return IRRELEVANT
     return SHOWN if gap.low > 0 or gap.high < 0 else OPEN
+
+
+def _gap(estimate: float, found: Differences, reference: int | None) -> Interval:
+    """Return the gap with its limits; of several groups limits of its size, with the sign of the estimate.
+
+    Groups above and groups below the reference may both be the farthest: limits of either sign would then
+    hold 0, though a gap is shown.
+    """
+    if len(found.pairs) == 1:
+        return Interval(estimate, *gap_limits(found, signed=reference is not None))
+    low, high = gap_limits(found, signed=False)
+    return Interval(estimate, low, high) if not estimate < 0 else Interval(estimate, -high, -low)
 
 
 def _medians(parts: Sequence[Floats]) -> Floats:

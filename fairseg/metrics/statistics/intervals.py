@@ -67,7 +67,7 @@ def bootstrap_interval(
     >>> print(f"{gap.estimate:.3f} ({gap.low:.3f} to {gap.high:.3f})")
     0.044 (0.023 to 0.061)
     """
-    _check(level, resamples, method)
+    check_options(level, resamples, method)
     parts = sorted_parts(values, groups, num_groups)
     medians = np.array([np.median(part) if part.size else np.nan for part in parts])
     rng = np.random.default_rng(seed)
@@ -123,7 +123,7 @@ def group_intervals(
     >>> [round(float(limit), 2) for limit in interval]  # between the 2nd and 3rd, and the 8th and 9th
     [5.5, 2.66, 8.34]
     """
-    _check(level, resamples, method)
+    check_options(level, resamples, method)
     if statistic not in ("median", "iqr"):
         raise ValueError(f'statistic must be "median" or "iqr", got {statistic!r}')
     rng = np.random.default_rng(seed)
@@ -225,7 +225,8 @@ def _of_function(
     return Interval(estimate, *limits_of(values, estimate, (1.0 - level) / 2, method, loo))
 
 
-def _check(level: float, resamples: int, method: str) -> None:
+def check_options(level: float, resamples: int, method: str) -> None:
+    """Raise a ValueError for an option that is out of range."""
     if not 0.0 < level < 1.0:
         raise ValueError(f"level must lie between 0 and 1, got {level}")
     if isinstance(resamples, bool) or not isinstance(resamples, int | np.integer) or resamples < 100:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from fairseg.metrics.fairness import Floats, split_by_group
 from fairseg.metrics.statistics.differences import pairs_of
 from fairseg.metrics.statistics.evidence import MIN_SIZE
-from fairseg.metrics.statistics.intervals import bootstrap_interval
+from fairseg.metrics.statistics.intervals import bootstrap_interval, check_options
 from fairseg.metrics.statistics.limits import Interval
 from fairseg.metrics.statistics.significance import wilcoxon_signed_rank
 
@@ -105,6 +105,7 @@ def compare_fairness(
     one, two = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
     if one.shape != two.shape or one.ndim != 1:
         raise ValueError(f"first and second must be vectors of one length, got {one.shape} and {two.shape}")
+    check_options(level, resamples, "percentile")
     missing = np.isnan(one) | np.isnan(two)
     one, two = np.where(missing, np.nan, one), np.where(missing, np.nan, two)
     both = (split_by_group(scores, groups, num_groups) for scores in (one, two))

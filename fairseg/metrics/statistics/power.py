@@ -36,7 +36,7 @@ def detectable_gaps(
         seed: of the cohorts.
 
     Returns:
-        (P,) in the unit of the values.
+        (P,) in the unit of the values; the power is the mean over both directions of the gap.
 
     >>> rng = np.random.default_rng(0)
     >>> parts = [np.sort(rng.normal(0.9, 0.03, size)) for size in (200, 200, 12)]
