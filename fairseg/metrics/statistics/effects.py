@@ -7,6 +7,8 @@ import numpy as np
 from fairseg.metrics.fairness import Floats
 from fairseg.metrics.statistics.limits import Interval
 
+_MOST_LISTED = 200_000  # pairs of subjects, above which counting beats sorting
+
 
 def cliffs_delta(
     first: Sequence[float] | Floats, second: Sequence[float] | Floats, *, level: float = 0.95
@@ -82,8 +84,13 @@ def hodges_lehmann(
     spread = np.sqrt(pairs * (one.size + two.size + 1) / 12.0)
     rank = int(np.floor(pairs / 2.0 - float(ndtri(0.5 + level / 2)) * spread - 0.5))  # 0-based
     rank = max(rank, 0)
-    middle = (_difference(one, two, (pairs - 1) // 2) + _difference(one, two, pairs // 2)) / 2
-    return Interval(middle, _difference(one, two, rank), _difference(one, two, pairs - 1 - rank))
+    ranks = [(pairs - 1) // 2, pairs // 2, rank, pairs - 1 - rank]
+    below, above, low, high = (
+        np.sort(np.subtract.outer(one, two), axis=None)[ranks].tolist()
+        if pairs <= _MOST_LISTED
+        else [_difference(one, two, number) for number in ranks]
+    )
+    return Interval((below + above) / 2, low, high)
 
 
 def _difference(one: Floats, two: Floats, rank: int) -> float:

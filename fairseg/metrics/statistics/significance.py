@@ -153,7 +153,14 @@ def holm(p_values: Sequence[float] | Floats) -> Floats:
     >>> holm([0.01, 0.04, float("nan"), 0.03])
     array([0.03, 0.06,  nan, 0.06])
     """
-    return _corrected(p_values, "holm")
+    given = np.asarray(p_values, dtype=np.float64)
+    known = np.flatnonzero(~np.isnan(given))
+    ordered = known[np.argsort(given[known], kind="stable")]
+    corrected = np.full(given.shape, np.nan)
+    # The smallest counts for all, the next for all but one, and so on; none falls below the one before.
+    raised = given[ordered] * np.arange(ordered.size, 0, -1)
+    corrected[ordered] = np.minimum(1.0, np.maximum.accumulate(raised))
+    return corrected
 
 
 def benjamini_hochberg(p_values: Sequence[float] | Floats) -> Floats:
@@ -165,15 +172,11 @@ def benjamini_hochberg(p_values: Sequence[float] | Floats) -> Floats:
     >>> benjamini_hochberg([0.01, 0.04, float("nan"), 0.03])
     array([0.03, 0.04,  nan, 0.04])
     """
-    return _corrected(p_values, "fdr_bh")
-
-
-def _corrected(p_values: Sequence[float] | Floats, method: str) -> Floats:
-    from statsmodels.stats.multitest import multipletests  # noqa: PLC0415
+    from scipy import stats  # noqa: PLC0415
 
     given = np.asarray(p_values, dtype=np.float64)
     known = ~np.isnan(given)
     corrected = np.full(given.shape, np.nan)
     if known.any():
-        corrected[known] = multipletests(given[known], method=method)[1]
+        corrected[known] = stats.false_discovery_control(given[known])
     return corrected

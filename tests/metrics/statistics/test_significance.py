@@ -12,6 +12,7 @@ from statsmodels.stats.multitest import multipletests
 from fairseg.metrics.statistics import (
     benjamini_hochberg,
     cliffs_delta,
+    effects,
     hodges_lehmann,
     holm,
     kruskal_wallis,
@@ -56,6 +57,9 @@ def test_corrections_by_hand() -> None:
     np.testing.assert_allclose(holm([0.04, NAN, 0.01, 0.03]), [0.06, NAN, 0.03, 0.06])
     # Benjamini-Hochberg: 0.04 x 3/3, 0.03 x 3/2 but no larger than the one after, 0.01 x 3/1.
     np.testing.assert_allclose(benjamini_hochberg([0.04, NAN, 0.01, 0.03]), [0.04, NAN, 0.03, 0.04])
+    drawn = np.random.default_rng(0).random(30) ** 4
+    np.testing.assert_allclose(holm(drawn), multipletests(drawn, method="holm")[1])
+    np.testing.assert_allclose(benjamini_hochberg(drawn), multipletests(drawn, method="fdr_bh")[1])
     assert holm([]).size == 0
     assert np.isnan(holm([NAN])).all()
 
@@ -161,6 +165,14 @@ def test_intervals_of_effects_cover_the_truth(sizes: tuple[int, int], shift: flo
         delta, moved = cliffs_delta(one, two), hodges_lehmann(one, two)
         held += delta.low <= truth <= delta.high, moved.low <= shift <= moved.high
     assert (np.abs(held / 600 - 0.95) < 0.02 + 3 * 0.009).all()
+
+
+def test_counting_pairs_gives_what_sorting_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    one, two = rng.integers(0, 9, 40) / 8, rng.random(31)
+    listed = hodges_lehmann(one, two)
+    monkeypatch.setattr(effects, "_MOST_LISTED", 0)
+    np.testing.assert_allclose(hodges_lehmann(one, two), listed, atol=1e-12)
 
 
 def test_large_groups_need_no_list_of_pairs() -> None:
