@@ -126,12 +126,10 @@ def test_only_the_group_that_is_determined_goes_without() -> None:
     scanner = np.where(group == 2, "B", "A")
     found = adjusted_gap(dice, group, 3, covariates.assign(scanner=scanner), reference=0).set_index("group")
     assert found.loc[2, ADJUSTED].isna().all()
-    others = covariates[group != 2]
     pair = adjusted_gap(dice, group, 3, covariates, reference=0).set_index("group")
     assert found.loc[1, "adjusted"] == pytest.approx(pair.loc[1, "adjusted"])
     reference = adjusted_gap(dice, group, 3, covariates.assign(scanner=scanner), reference=2)
     assert reference[ADJUSTED].isna().all(axis=None)
-    assert len(others) < 120
 
 
 def test_covariates_that_determine_the_group_together_only() -> None:
@@ -193,7 +191,7 @@ def test_a_group_of_one_has_no_gap(alone: int) -> None:
     found = adjusted_gap(dice, group, 3, covariates, reference=0)
     assert found[[*UNADJUSTED, *ADJUSTED]].isna().all(axis=None)
     assert found["group"].tolist() == [1, 2]
-    assert found["n_group"].tolist() == [(1 - alone) * 0 + alone * 0 if alone else 79, 0]
+    assert found["n_group"].tolist() == [0 if alone else 79, 0]
 
 
 def test_everything_missing() -> None:
@@ -213,13 +211,11 @@ def test_values_that_do_not_vary_have_a_gap_of_zero_and_no_p(value: float) -> No
 
 
 def test_an_interval_covers_as_often_as_it_says() -> None:
-    inside = sum(
-        found["adjusted_low"] <= 0 <= found["adjusted_high"]
-        for seed in range(120)
-        for found in [
-            adjusted_gap(*confounded(40, seed)[:2], 2, confounded(40, seed)[2], reference=0).iloc[0]
-        ]
-    )
+    inside = 0
+    for seed in range(120):
+        dice, group, covariates = confounded(40, seed)
+        found = adjusted_gap(dice, group, 2, covariates, reference=0).iloc[0]
+        inside += found["adjusted_low"] <= 0 <= found["adjusted_high"]
     assert 107 <= inside <= 120  # 95%: 114 expected, standard deviation 2.4
 
 

@@ -118,6 +118,16 @@ def test_what_is_spread_evenly_is_not_said() -> None:
     assert missingness_sentences(found_in(SMALL), ["F", "M"]) == []
 
 
+def test_holm_by_hand() -> None:
+    scores = uneven({"F": (6, 30), "M": (0, 30)})
+    unknown = scores["prediction_voxels"].eq(0)
+    scores = scores.assign(**{f"x{number}": np.where(unknown, None, "A") for number in range(3)})
+    found = found_in(scores)
+    tested = found[found["p"].notna()]
+    assert len(set(tested["p"])) == 1
+    np.testing.assert_allclose(tested["p_holm"], 4 * tested["p"])  # four equal p-values
+
+
 def test_correction_can_silence_a_finding() -> None:
     scores = uneven({"F": (6, 30), "M": (0, 30)})
     alone = found_in(scores)
