@@ -60,24 +60,18 @@ def to_markdown(summaries: Sequence[Summary]) -> str:
 
 def to_latex(summaries: Sequence[Summary]) -> str:
     r"""Return the tables in LaTeX, each in a `table` float, for `\usepackage{booktabs}`."""
-    parts = []
-    for summary in summaries:
-        frame = cells(summary)
-        body = tabulate(
-            [
-                [_latex(str(name)), *map(_latex, row)]
-                for name, row in zip(frame.index, frame.to_numpy(), strict=True)
-            ],
-            headers=["", *map(_latex, frame.columns)],
-            tablefmt="latex_raw",
-            disable_numparse=True,
-            colalign=["left", *["right"] * frame.shape[1]],
-        )
-        rules = iter((r"\toprule", r"\midrule", r"\bottomrule"))
-        body = "\n".join(next(rules) if line == r"\hline" else line for line in body.split("\n"))
-        about = _latex(f"{caption(summary)}. {footnote(summary)}".rstrip())
-        parts.append(f"\\begin{{table}}\n\\centering\n\\caption{{{about}}}\n{body}\n\\end{{table}}\n")
-    return "\n".join(parts)
+    return "\n".join(
+        latex_float(cells(summary), f"{caption(summary)}. {footnote(summary)}".rstrip())
+        for summary in summaries
+    )
+
+
+def latex_float(frame: pd.DataFrame, about: str) -> str:
+    r"""Return a table of text in a LaTeX `table` float, with a caption, for `\usepackage{booktabs}`."""
+    body = grid(frame, "latex_raw", _latex)
+    rules = iter((r"\toprule", r"\midrule", r"\bottomrule"))
+    body = "\n".join(next(rules) if line == r"\hline" else line for line in body.split("\n"))
+    return f"\\begin{{table}}\n\\centering\n\\caption{{{_latex(about)}}}\n{body}\n\\end{{table}}\n"
 
 
 def to_csv(summaries: Sequence[Summary]) -> str:
@@ -155,20 +149,22 @@ def _stacked(
         if len(summary.groups) > widest:
             frame = without_zeros(frame).T
             narrow = {"maxheadercolwidths": 12, "maxcolwidths": [28, *[None] * frame.shape[1]]}
-        body = tabulate(
-            [
-                [safe(str(name)), *map(safe, row)]
-                for name, row in zip(frame.index, frame.to_numpy(), strict=True)
-            ],
-            headers=["", *map(safe, frame.columns)],
-            tablefmt=style,
-            colalign=["left", *["right"] * frame.shape[1]],
-            disable_numparse=True,
-            **narrow,
-        )
+        body = grid(frame, style, safe, **narrow)
         below = f"\n{safe(footnote(summary))}\n" if footnote(summary) else ""
         parts.append(f"{heading(safe(caption(summary)))}\n\n{body}\n{below}")
     return "\n".join(parts)
+
+
+def grid(frame: pd.DataFrame, style: str, safe: Callable[[str], str], **narrow: Any) -> str:
+    """Return a table of text in a style of tabulate, every name and cell made safe for it."""
+    return tabulate(
+        [[safe(str(name)), *map(safe, row)] for name, row in zip(frame.index, frame.to_numpy(), strict=True)],
+        headers=["", *map(safe, frame.columns)],
+        tablefmt=style,
+        colalign=["left", *["right"] * frame.shape[1]],
+        disable_numparse=True,
+        **narrow,
+    )
 
 
 def plain(text: str) -> str:

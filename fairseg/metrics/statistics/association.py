@@ -1,0 +1,108 @@
+"""Does a characteristic differ between groups? One rule for counts and one for means.
+
+Both return the p-value and the name of the test that made it, or NaN and "" where there is nothing to test.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+WELCH_T = "Welch's t-test"
+WELCH_ANOVA = "Welch's ANOVA"
+CHI_SQUARED = "chi-squared test"
+FISHER = "Fisher's exact test"
+MONTE_CARLO = "Monte Carlo exact test"
+
+_FEWEST_EXPECTED = 5  # below which the chi-squared distribution is no good approximation
+_TABLES = 20_000
+_CHUNK = 1_000  # tables in memory at once
+_SEED = 0
+
+
+def count_test(counts: npt.ArrayLike) -> tuple[float, str]:
+    """Test whether the rows of a table of counts are spread alike over its columns.
+
+    Pearson's chi-squared test, without a correction for continuity. Where any count expected under
+    independence is below 5, Fisher's exact test of a 2 x 2 table; of a larger one the Fisher-Freeman-Halton
+    test by Monte Carlo: of 20,000 tables drawn with the margins fixed (Patefield 1981, SciPy's
+    `random_table`), b are at most as probable as the one observed, and p = (b + 1) / 20,001. The seed is
+    fixed, so that the same counts have the same p.
+
+    Args:
+        counts: whole numbers >= 0, (R, C); columns are groups. Rows and columns of zeros are left out.
+
+    Returns:
+        The two-sided p-value and the name of the test; NaN and "" with fewer than two rows or columns.
+
+    Raises:
+        ValueError: `counts` is no table of whole numbers >= 0.
+
+    >>> p, test = count_test([[3, 1], [1, 3]])
+    >>> round(p, 4), test  # (1 + 16 + 16 + 1) / 70
+    (0.4857, "Fisher's exact test")
+    """
+    from scipy import stats  # noqa: PLC0415  (slow to import, and only this needs it)
+
+    table = np.asarray(counts)
+    if table.ndim != 2 or table.dtype.kind not in "iu" or (table < 0).any():
+        raise ValueError(
+            f"counts must be a table (R, C) of whole numbers >= 0, got {table.dtype} of shape {table.shape}"
+        )
+    table = table[table.any(axis=1)][:, table.any(axis=0)].astype(np.int64)
+    if min(table.shape) < 2:
+        return float("nan"), ""
+    expected = np.outer(table.sum(axis=1), table.sum(axis=0)) / table.sum()
+    if expected.min() >= _FEWEST_EXPECTED:
+        return float(stats.chi2_contingency(table, correction=False).pvalue), CHI_SQUARED
+    if table.shape == (2, 2):
+        return float(stats.fisher_exact(table).pvalue), FISHER
+    return _monte_carlo(table), MONTE_CARLO
+
+
+def _monte_carlo(table: npt.NDArray[np.int64]) -> float:
+    from scipy.special import gammaln  # noqa: PLC0415  (as slow as scipy.stats)
+    from scipy.stats import random_table  # noqa: PLC0415  (slow to import, and only this needs it)
+
+    # With its margins fixed, a table's probability is a constant over the product of its counts' factorials.
+    rarity = gammaln(np.arange(table.sum() + 1) + 1.0)
+    draw = random_table(table.sum(axis=1), table.sum(axis=0))
+    rng = np.random.default_rng(_SEED)
+    observed = rarity[table].sum()
+    limit = observed - 1e-9 * max(1.0, observed)  # equally probable tables differ by rounding
+    extreme = 0
+    for _ in range(_TABLES // _CHUNK):
+        drawn = draw.rvs(size=_CHUNK, random_state=rng)
+        extreme += int((rarity[drawn.astype(np.int64)].sum(axis=(1, 2)) >= limit).sum())
+    return (extreme + 1) / (_TABLES + 1)
+
+
+def mean_test(samples: Sequence[npt.NDArray[np.float64]]) -> tuple[float, str]:
+    """Test whether groups have the same mean, without assuming that they have the same spread.
+
+    Two groups: Welch's t-test. More: Welch's ANOVA (statsmodels' `anova_oneway(use_var="unequal")`).
+
+    Args:
+        samples: the values of each group, without NaN. Groups of fewer than 2 values take no part: they have
+            no spread.
+
+    Returns:
+        The two-sided p-value and the name of the test; NaN and "" with fewer than two groups to compare or
+        without the spread that the test needs: of one of two groups, or of each of several.
+
+    >>> p, test = mean_test([np.array([1.0, 2.0, 3.0]), np.array([3.0, 4.0, 5.0])])
+    >>> round(p, 4), test
+    (0.0705, "Welch's t-test")
+    """
+    tested = [np.asarray(values, dtype=np.float64) for values in samples if len(values) > 1]
+    spread = [bool(np.ptp(values) > 0) for values in tested]
+    if len(tested) == 2 and any(spread):
+        from scipy import stats  # noqa: PLC0415  (slow to import, and only this needs it)
+
+        moments = [moment for part in tested for moment in (part.mean(), part.std(ddof=1), part.size)]
+        return float(stats.ttest_ind_from_stats(*moments, equal_var=False).pvalue), WELCH_T
+    if len(tested) > 2 and all(spread):
+        from statsmodels.stats.oneway import anova_oneway  # noqa: PLC0415  (takes seconds to import)
+
+        return float(anova_oneway(tested, use_var="unequal").pvalue), WELCH_ANOVA
+    return float("nan"), ""

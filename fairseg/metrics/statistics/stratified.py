@@ -1,0 +1,176 @@
+"""The gap between groups among subjects of the same stratum, and pooled over strata.
+
+Beside `adjusted_gap` it assumes no straight lines, and it compares medians as the report does; but every
+stratum must hold subjects of both groups. What neither can say: docs/confounders.md.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from fairseg.metrics.statistics.attributes import Attribute, read_attribute
+from fairseg.metrics.statistics.confounders import check_values
+from fairseg.metrics.statistics.medians import resampled_medians
+from fairseg.metrics.wording import counted, listed
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class StratifiedGap:
+    """The gap of medians within strata, and over all of them.
+
+    Attributes:
+        strata: one row for each other group and stratum: group (id), stratum, n_reference, n_group, weight,
+            gap, low, high. A stratum that lacks one of the two groups has weight 0 and no gap; one with a
+            single subject of a group has a gap without interval.
+        pooled: one row for each other group: group, strata (that take part), n_reference, n_group (in
+            these), crude (the gap of medians of these subjects without strata), gap, low, high.
+        notes: what takes no part.
+    """
+
+    strata: pd.DataFrame
+    pooled: pd.DataFrame
+    notes: list[str]
+
+
+def stratified_gap(
+    values: Sequence[float] | Floats,
+    groups: npt.ArrayLike,
+    num_groups: int,
+    strata: "Sequence[Any] | pd.Series[Any] | pd.Categorical",
+    *,
+    reference: int,
+    level: float = 0.95,
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> StratifiedGap:
+    """Gap of group medians among subjects of the same stratum, such as of one sex or one scanner.
+
+    In each stratum s the median of the reference group minus that of the other; pooled over strata with
+    Mantel-Haenszel weights w_s = n_rs n_gs / (n_rs + n_gs), which are largest where both groups are well
+    represented. Intervals are percentiles of bootstrap resamples of each group within each stratum, whose
+    medians are drawn as order statistics (`resampled_medians`). A group with a single subject in a stratum
+    adds no spread, so with many of these the pooled interval is too narrow; a note counts them.
+
+    Args:
+        values: one value a subject, such as the Dice, (N,); NaN is left out.
+        groups: group ids, integer (N,); -1 is left out.
+        num_groups: number of groups in the cohort.
+        strata: the stratum of each subject, text (N,); `None`, NaN and blanks are missing and left out.
+            Numbers are never cut into strata here: make bins with `Groups.from_table(table, by="age",
+            bins={"age": [50, 65]})` and pass their names, which an ordered pandas Categorical keeps in order.
+        reference: id of the reference group.
+        level: of the confidence intervals.
+        resamples: of the bootstrap.
+        seed: for these.
+
+    Raises:
+        ValueError: lengths differ, ids or the reference are no ids of groups, or strata are numeric.
+
+    >>> dice = [0.90, 0.92, 0.80, 0.82, 0.88, 0.86, 0.79, 0.81]
+    >>> group = [0, 0, 0, 1, 0, 1, 1, 1]
+    >>> site = ["A", "A", "B", "B", "A", "A", "B", "B"]
+    >>> found = stratified_gap(dice, group, 2, site, reference=0)
+    >>> found.strata[["stratum", "n_reference", "n_group", "weight", "gap"]].round(3)
+      stratum  n_reference  n_group  weight   gap
+    0       A            3        1    0.75  0.04
+    1       B            1        3    0.75 -0.01
+    >>> found.pooled[["crude", "gap"]].round(3).to_dict("records")
+    [{'crude': 0.075, 'gap': 0.015}]
+    """
+    value, group = check_values(values, groups, num_groups, reference, level)
+    if len(strata) != value.size:
+        raise ValueError(f"strata must be one a value, ({value.size},), got {len(strata)}")
+    if resamples < 1:
+        raise ValueError(f"resamples must be at least 1, got {resamples}")
+    column = _strata(strata)
+    used = np.isfinite(value) & (group >= 0)
+    notes = []
+    if absent := int((used & ~column.known).sum()):
+        notes.append(f"{counted(absent, 'subject')} of unknown stratum left out")
+    rng = np.random.default_rng(seed)
+    cells = [
+        [
+            _cell(value[used & (column.codes == code) & (group == number)], resamples, rng)
+            for code in range(len(column.levels))
+        ]
+        for number in range(num_groups)
+    ]
+    within: list[tuple[Any, ...]] = []
+    pooled: list[tuple[Any, ...]] = []
+    for number in (number for number in range(num_groups) if number != reference):
+        rows, total = _compared(cells[reference], cells[number], level)
+        within += [(number, name, *row) for name, row in zip(column.levels, rows, strict=True)]
+        pooled.append((number, *total))
+        lacking = [name for name, row in zip(column.levels, rows, strict=True) if not min(row[:2])]
+        single = [name for name, row in zip(column.levels, rows, strict=True) if min(row[:2]) == 1]
+        if lacking:
+            notes.append(f"group {number}: strata without one of both groups left out: {listed(lacking)}")
+        if single:
+            notes.append(f"group {number}: one subject of a group adds no spread in strata {listed(single)}")
+    interval = ["gap", "low", "high"]
+    return StratifiedGap(
+        pd.DataFrame(within, columns=["group", "stratum", "n_reference", "n_group", "weight", *interval]),
+        pd.DataFrame(pooled, columns=["group", "strata", "n_reference", "n_group", "crude", *interval]),
+        notes,
+    )
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """The scores of one group in one stratum, and the medians of their resamples (none without scores)."""
+
+    scores: Floats
+    medians: Floats
+
+
+def _cell(values: Floats, resamples: int, rng: np.random.Generator) -> _Cell:
+    return _Cell(values, resampled_medians(values, resamples, rng) if values.size else np.empty(0))
+
+
+def _compared(
+    first: Sequence[_Cell], second: Sequence[_Cell], level: float
+) -> tuple[list[tuple[float, ...]], tuple[float, ...]]:
+    """Compare two groups: n, n, weight, gap, low and high of each stratum; and the pooled row."""
+    percentiles = (50 * (1 - level), 50 * (1 + level))
+    rows: list[tuple[float, ...]] = []
+    both: list[tuple[_Cell, _Cell]] = []
+    for one, other in zip(first, second, strict=True):
+        n = one.scores.size, other.scores.size
+        low, high = np.nan, np.nan
+        if not min(n):
+            rows.append((*n, 0.0, np.nan, low, high))
+            continue
+        both.append((one, other))
+        if min(n) > 1:
+            low, high = map(float, np.percentile(one.medians - other.medians, percentiles))
+        rows.append(
+            (*n, n[0] * n[1] / sum(n), float(np.median(one.scores) - np.median(other.scores)), low, high)
+        )
+    if not both:
+        return rows, (0, 0, 0, np.nan, np.nan, np.nan, np.nan)
+    weights, gaps = np.array([row[2:4] for row in rows if row[2]]).T
+    draws = weights @ np.stack([one.medians - other.medians for one, other in both]) / weights.sum()
+    spread = any(max(one.scores.size, other.scores.size) > 1 for one, other in both)
+    low, high = map(float, np.percentile(draws, percentiles)) if spread else (np.nan, np.nan)
+    merged = [np.concatenate([pair[side].scores for pair in both]) for side in (0, 1)]
+    crude = float(np.median(merged[0]) - np.median(merged[1]))
+    pooled = float(weights @ gaps / weights.sum())
+    return rows, (len(both), merged[0].size, merged[1].size, crude, pooled, low, high)
+
+
+def _strata(strata: "Sequence[Any] | pd.Series[Any] | pd.Categorical") -> Attribute:
+    column = pd.Series(strata)
+    how = 'make bins with Groups.from_table(table, by="age", bins={"age": [50]}) and pass their names'
+    if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
+        raise ValueError(f"strata must be text, got numbers ({column.dtype}): {how}")
+    attribute = read_attribute("strata", column)
+    if attribute.numbers is not None:
+        number = np.unique(attribute.numbers[attribute.known]).size
+        raise ValueError(f"strata must be levels, got {number} different numbers: {how}")
+    return attribute

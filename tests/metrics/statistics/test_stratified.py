@@ -1,0 +1,189 @@
+"""The gap within strata and over them, by hand and against brute-force resampling."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fairseg import Groups
+from fairseg.metrics.statistics.stratified import StratifiedGap, stratified_gap
+
+NAN = float("nan")
+
+
+def simpson(n: int = 200, seed: int = 0) -> tuple[Any, Any, Any]:
+    """Return scores without any gap within a site, of groups that are unevenly spread over the sites."""
+    rng = np.random.default_rng(seed)
+    group = rng.integers(0, 2, n)
+    site = np.where(rng.random(n) < np.where(group == 0, 0.8, 0.3), "A", "B")
+    dice = np.where(site == "A", 0.9, 0.8) + rng.normal(0, 0.01, n)
+    return dice, group, site
+
+
+def by_hand(**options: Any) -> StratifiedGap:
+    # A: medians 0.9 of 3 and 0.8 of 2; B: 0.7 of 1 and 0.6 of 4; C lacks the reference.
+    dice = [0.89, 0.9, 0.95, 0.79, 0.81, 0.7, 0.5, 0.59, 0.61, 0.99, 0.3, NAN, 0.1, 0.2]
+    group = [0, 0, 0, 1, 1, 0, 1, 1, 1, 1, 1, 0, -1, 0]
+    site = list("AAAAABBBBBCCAA")
+    site[-1] = ""
+    return stratified_gap(dice, group, 2, site, reference=0, **options)
+
+
+def test_by_hand() -> None:
+    found = by_hand()
+    expected = pd.DataFrame(
+        {
+            "group": [1, 1, 1],
+            "stratum": ["A", "B", "C"],
+            "n_reference": [3, 1, 0],
+            "n_group": [2, 4, 1],
+            "weight": [6 / 5, 4 / 5, 0.0],
+            "gap": [0.1, 0.1, NAN],
+        }
+    )
+    pd.testing.assert_frame_equal(found.strata[list(expected)], expected)
+    pooled = found.pooled.iloc[0]
+    assert pooled[["group", "strata", "n_reference", "n_group"]].tolist() == [1, 2, 4, 6]
+    assert pooled["gap"] == pytest.approx(0.1)
+    assert pooled["crude"] == pytest.approx(0.895 - 0.7)
+    assert found.notes == [
+        "1 subject of unknown stratum left out",
+        "group 1: strata without one of both groups left out: C",
+        "group 1: one subject of a group adds no spread in strata B",
+    ]
+    assert found.strata["low"].isna().tolist() == [False, True, True]
+
+
+def test_weights_are_those_of_mantel_and_haenszel() -> None:
+    rng = np.random.default_rng(1)
+    site = rng.choice(["A", "B", "C"], 300, p=[0.6, 0.3, 0.1])
+    group = rng.integers(0, 3, 300)
+    dice = rng.random(300)
+    found = stratified_gap(dice, group, 3, site, reference=2)
+    for other in (0, 1):
+        gaps, weights = [], []
+        for name in ("A", "B", "C"):
+            first, second = (dice[(site == name) & (group == number)] for number in (2, other))
+            gaps.append(np.median(first) - np.median(second))
+            weights.append(1 / (1 / len(first) + 1 / len(second)))
+        pooled = found.pooled.set_index("group").loc[other, "gap"]
+        assert pooled == pytest.approx(np.average(gaps, weights=weights))
+
+
+def test_the_interval_is_that_of_brute_force_resampling() -> None:
+    dice, group, site = simpson(90)
+    found = stratified_gap(dice, group, 2, site, reference=0, resamples=20_000)
+    rng = np.random.default_rng(5)
+    draws, total = np.zeros(20_000), 0.0
+    for name in ("A", "B"):
+        parts = [dice[(site == name) & (group == number)] for number in (0, 1)]
+        first, second = (
+            np.median(part[rng.integers(0, part.size, (20_000, part.size))], axis=1) for part in parts
+        )
+        weight = 1 / (1 / parts[0].size + 1 / parts[1].size)
+        draws += weight * (first - second)
+        total += weight
+        row = found.strata.set_index("stratum").loc[name]
+        np.testing.assert_allclose(
+            row[["low", "high"]].tolist(), np.percentile(first - second, [2.5, 97.5]), atol=8e-4
+        )
+    low, high = np.percentile(draws / total, [2.5, 97.5])
+    np.testing.assert_allclose(found.pooled[["low", "high"]].to_numpy()[0], [low, high], atol=4e-4)
+
+
+def test_a_gap_that_the_strata_explain_goes() -> None:
+    pooled = stratified_gap(*simpson()[:2], 2, simpson()[2], reference=0).pooled.iloc[0]
+    assert pooled["crude"] > 0.05
+    assert abs(pooled["gap"]) < 0.01
+    assert pooled["low"] < 0 < pooled["high"]
+
+
+def test_the_interval_covers() -> None:
+    inside = 0
+    for seed in range(60):
+        dice, group, site = simpson(120, seed)
+        pooled = stratified_gap(dice, group, 2, site, reference=0, resamples=500, seed=seed).pooled.iloc[0]
+        inside += pooled["low"] <= 0 <= pooled["high"]
+    assert 50 <= inside <= 60  # 95%, within what 60 trials can tell
+
+
+def test_changing_sides_changes_the_sign() -> None:
+    dice, group, site = simpson()
+    one = stratified_gap(dice, group, 2, site, reference=0).pooled.iloc[0]
+    other = stratified_gap(dice, 1 - group, 2, site, reference=1).pooled.iloc[0]
+    assert other["gap"] == pytest.approx(one["gap"])
+    back = stratified_gap(dice, group, 2, site, reference=1).pooled.iloc[0]
+    assert back["gap"] == pytest.approx(-one["gap"])
+    assert back["low"] == pytest.approx(-one["high"], abs=1e-3)
+
+
+def test_one_stratum_is_the_plain_gap() -> None:
+    dice, group, _ = simpson()
+    found = stratified_gap(dice, group, 2, ["x"] * 200, reference=0)
+    assert found.pooled["gap"].iloc[0] == pytest.approx(found.pooled["crude"].iloc[0])
+    assert found.pooled["gap"].iloc[0] == pytest.approx(
+        np.median(dice[group == 0]) - np.median(dice[group == 1])
+    )
+
+
+def test_seeds_and_levels_are_explicit() -> None:
+    pd.testing.assert_frame_equal(by_hand(seed=4).pooled, by_hand(seed=4).pooled)
+    wide, narrow = by_hand(level=0.99).pooled.iloc[0], by_hand(level=0.5).pooled.iloc[0]
+    assert wide["low"] <= narrow["low"] <= narrow["high"] <= wide["high"]
+
+
+@pytest.mark.parametrize(
+    ("group", "site"), [([0, 0, 0], "AAA"), ([0, 0, 1], "AAB"), ([0, 0, 1], [None] * 3), ([-1] * 3, "AAA")]
+)
+def test_nothing_to_compare_is_nan(group: list[int], site: Any) -> None:
+    found = stratified_gap([0.1, 0.2, 0.3], group, 2, list(site), reference=0)
+    assert found.pooled[["strata", "n_reference", "n_group"]].to_numpy().tolist() == [[0, 0, 0]]
+    assert found.pooled[["crude", "gap", "low", "high"]].isna().all(axis=None)
+
+
+def test_single_subjects_everywhere_give_a_gap_without_interval() -> None:
+    pooled = stratified_gap([0.9, 0.8, 0.7, 0.6], [0, 1, 0, 1], 2, list("AABB"), reference=0).pooled.iloc[0]
+    assert pooled["gap"] == pytest.approx(0.1)
+    assert np.isnan(pooled["low"])
+    assert np.isnan(pooled["high"])
+
+
+def test_bins_come_from_groups() -> None:
+    table = {"age": [41, 45, 58, 62, 75, 70, None]}
+    bins = Groups.from_table(table, by="age", bins={"age": [50, 65]})
+    strata = pd.Categorical.from_codes(bins.encode(table), list(bins.names), ordered=True)
+    found = stratified_gap([0.9] * 7, [0, 1] * 3 + [0], 2, strata, reference=0)
+    assert found.strata["stratum"].tolist() == ["age<50", "50<=age<65", "age>=65"]
+    assert found.notes[0] == "1 subject of unknown stratum left out"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"strata": [1, 2]}, r"strata must be text, got numbers \(int64\): make bins"),
+        ({"strata": pd.Series([1.5, None])}, r"strata must be text, got numbers \(float64\)"),
+        ({"strata": ["a"]}, r"strata must be one a value, \(2,\), got 1"),
+        ({"reference": 2}, "reference must be a group id below 2, got 2"),
+        ({"reference": "White"}, "reference must be a group id below 2, got 'White'"),
+        ({"level": 95}, "level must lie between 0 and 1, got 95"),
+        ({"resamples": 0}, "resamples must be at least 1, got 0"),
+        ({"groups": [0, 2]}, "groups must lie between -1 and 1, got 2"),
+        ({"values": [0.1, float("inf")]}, "values must be finite or NaN"),
+    ],
+)
+def test_bad_input_is_named(change: dict[str, Any], message: str) -> None:
+    given: dict[str, Any] = {
+        "values": [0.1, 0.2],
+        "groups": [0, 1],
+        "num_groups": 2,
+        "strata": ["a", "a"],
+        "reference": 0,
+    }
+    with pytest.raises(ValueError, match=message):
+        stratified_gap(**{**given, **change})
+
+
+def test_numbers_as_text_are_not_cut_either() -> None:
+    with pytest.raises(ValueError, match="strata must be levels, got 8 different numbers: make bins"):
+        stratified_gap([0.5] * 8, [0, 1] * 4, 2, [str(40 + number) for number in range(8)], reference=0)

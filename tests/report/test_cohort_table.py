@@ -1,0 +1,178 @@
+"""The cohort table as text: the form of the paper's tables, rounding, and names that can do no harm."""
+
+import re
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fairseg import Groups
+from fairseg.metrics.statistics.cohort import cohort_table
+from fairseg.report.cohort_table import (
+    cohort_cells,
+    cohort_footnote,
+    cohort_part,
+    cohort_to_latex,
+    cohort_to_markdown,
+)
+from fairseg.report.render import NONE
+
+NASTY = ["<b>x</b>", "a|b", "50%_&", "$x$", "two\nlines", "{#~^}", "\x1b[31m"]
+
+
+def table_of(cases: Any, by: Any, **options: Any) -> pd.DataFrame:
+    return cohort_table(cases, Groups.from_table(cases, by=by), **options)
+
+
+def with_moments(n: int, mean: float, sd: float, seed: int) -> list[float]:
+    """Return n values with exactly this mean and standard deviation."""
+    values = np.random.default_rng(seed).normal(size=n)
+    return list(mean + sd * (values - values.mean()) / values.std(ddof=1))
+
+
+# Table 3 of Lee et al. 2025: the external validation set.
+TABLE_3 = {
+    "Age (years)": [(40.5, 14.1), (49.1, 11.0)],
+    "Weight (kg)": [(92.6, 19.3), (95.1, 20.2)],
+    "Height (cm)": [(176.9, 7.33), (172.9, 9.48)],
+    "Body Mass Index": [(29.6, 6.13), (31.8, 6.23)],
+}
+
+
+def test_the_form_of_table_3() -> None:
+    cases = pd.DataFrame(
+        {
+            "case": [f"c{number}" for number in range(84)],
+            "ethnicity": ["White"] * 30 + ["Black"] * 54,
+            **{
+                name: with_moments(30, *white, seed) + with_moments(54, *black, seed + 50)
+                for seed, (name, (white, black)) in enumerate(TABLE_3.items())
+            },
+        }
+    )
+    cells = cohort_cells(table_of(cases, "ethnicity", columns=list(TABLE_3)))
+    assert list(cells.columns) == ["Black", "White", "All", "p"]
+    assert list(cells.index) == ["n subjects", *TABLE_3]
+    assert cells.loc["n subjects"].tolist() == ["54", "30", "84", NONE]
+    for name, moments in TABLE_3.items():
+        for group, (mean, sd) in zip(("White", "Black"), moments, strict=True):
+            assert cells.loc[name, group] == f"{mean:.1f} ({sd:.1f})"
+    # The paper's averages over both groups, from the moments of each.
+    assert cells.loc["Age (years)", "All"] == "46.0 (12.8)"
+    assert cells.loc["Height (cm)", "All"].startswith("174.3 (8.9")  # printed 8.96
+    # The paper stars nothing; by these moments age and height differ (Welch's t is 2.89 and 2.15).
+    assert [bool(re.search(r"\*$", shown)) for shown in cells["p"][1:]] == [True, False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("mean", "sd", "shown"),
+    [
+        (64.6, 7.7, "64.6 (7.7)"),
+        (1234567.0, 2345.6, "1234567.0 (2345.6)"),
+        (1.7312, 0.0934, "1.731 (0.093)"),
+        (0.9, 0.55, "0.90 (0.55)"),
+        (0.0123, 0.00045, "0.01230 (0.00045)"),
+        (-3.0, 1.0, "-3.0 (1.0)"),
+    ],
+)
+def test_decimals_show_two_digits_of_the_spread(mean: float, sd: float, shown: str) -> None:
+    values = with_moments(20, mean, sd, 1)
+    cells = cohort_cells(
+        table_of({"case": list(range(40)), "x": values * 2, "sex": ["F"] * 20 + ["M"] * 20}, "sex")
+    )
+    assert cells.loc["x", ["F", "M"]].tolist() == [shown] * 2
+
+
+def test_counts_stand_with_their_percentage_and_p_once() -> None:
+    cases = {
+        "case": list(range(8)),
+        "group": list("xxxxyyyy"),
+        "sex": ["F", "F", "F", "M", "F", "M", "M", None],
+    }
+    cells = cohort_cells(table_of(cases, "group", columns=["sex"]))
+    assert cells.loc["sex=F"].tolist() == ["3 (75.0%)", "1 (33.3%)", "4 (57.1%)", "0.49"]
+    assert cells.loc["sex=M"].tolist() == ["1 (25.0%)", "2 (66.7%)", "3 (42.9%)", NONE]
+    assert cells.loc["sex: missing"].tolist() == ["0 (0.0%)", "1 (25.0%)", "1 (12.5%)", NONE]
+
+
+def test_a_small_share_does_not_look_like_none() -> None:
+    cases = {"case": list(range(4000)), "sex": ["F", "M"] * 2000, "rare": ["yes", *["no"] * 3999]}
+    assert cohort_cells(table_of(cases, "sex", columns=["rare"])).loc["rare=yes"].tolist() == [
+        "1 (0.1%)",  # of 2000: 0.05%
+        "0 (0.0%)",
+        "1 (<0.1%)",
+        NONE,
+    ]
+
+
+def test_small_p_is_starred_and_bounded() -> None:
+    cases = {
+        "case": list(range(80)),
+        "sex": ["F"] * 40 + ["M"] * 40,
+        "kg": [*np.arange(40.0), *np.arange(100.0, 140.0)],
+    }
+    table = table_of(cases, "sex", columns=["kg"])
+    assert cohort_cells(table).loc["kg", "p"] == "<0.001*"
+    assert cohort_footnote(table) == (
+        "Mean (standard deviation). p: Welch's t-test, not corrected for several attributes; * p < 0.05."
+    )
+
+
+def test_one_subject_no_subject_and_the_unknown() -> None:
+    cases = {"case": list("abcde"), "sex": ["F", "M", "M", "", "M"], "kg": [60.1, 70.2, 80.3, 90.4, 75.5]}
+    groups = Groups.from_table({"sex": ["F", "M", "X"]}, by="sex")
+    cells = cohort_cells(cohort_table(cases, groups, ["kg", "sex"]))
+    assert list(cells.columns) == ["F", "M", "X", "All", "unknown", "p"]
+    assert cells.loc["kg"].tolist() == [
+        f"60.1 ({NONE})",
+        "75.3 (5.1)",
+        NONE,
+        "71.5 (8.7)",
+        f"90.4 ({NONE})",
+        NONE,
+    ]
+    assert cells.loc["sex=F"].tolist() == ["1 (100.0%)", "0 (0.0%)", NONE, "1 (25.0%)", NONE, NONE]
+
+
+def test_notes_stand_below() -> None:
+    cases = {"case": list("abc"), "subject": list("aab"), "sex": list("FFM"), "frame": ["ED", "ES", "ED"]}
+    table = table_of(cases, "sex")
+    assert "Frame: left out, it differs between the cases of 1 of 2 subjects (a)." in cohort_to_markdown(
+        table
+    )
+    assert "Frame: left out" in cohort_to_latex(table)
+
+
+@pytest.mark.parametrize("name", NASTY)
+def test_names_are_made_safe(name: str) -> None:
+    cases = {"case": list("abcd"), name: ["x", name, "x", name], "sex": [name, name, "z", "z"]}
+    table = table_of(cases, "sex")
+    markdown, latex = cohort_to_markdown(table), cohort_to_latex(table)
+    lines = [line for line in markdown.splitlines() if line.startswith("|")]
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines} == {6}  # four columns and the labels
+    assert "<b>" not in markdown
+    body = [line for line in latex.splitlines() if line.endswith(r"\\")]
+    assert {len(re.findall(r"(?<!\\)&", line)) for line in body} == {4}
+    assert "\x1b" not in markdown + latex
+    assert latex.count(r"\toprule") == latex.count(r"\bottomrule") == 1
+
+
+def test_the_page_gets_plain_rows_with_a_rule_between_attributes() -> None:
+    cases = {
+        "case": list("abcd"),
+        "sex": list("FFMM"),
+        "site": ["A", "B", "A", None],
+        "<i>": ["1", "2", "1", "2"],
+    }
+    part = cohort_part(table_of(cases, "sex", columns=["site", "<i>"]))
+    assert [heading for heading, _ in part.columns] == ["F", "M", "All", "p"]
+    assert [(heading, kind) for heading, kind, _ in part.rows] == [
+        ("n subjects", "rule"),
+        ("site=A", "rule"),
+        ("site=B", ""),
+        ("site: missing", "count"),
+        ("<i>=1", "rule"),
+        ("<i>=2", ""),
+    ]
+    assert {len(cells) for *_, cells in part.rows} == {4}
