@@ -4,6 +4,7 @@ import json
 import logging
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,9 @@ import SimpleITK as sitk
 from medpy.metric import binary
 
 from fairseg.cohort import read_cohort
-from fairseg.metrics import evaluate, volumes
+from fairseg.metrics import evaluate, volumes, work
 from fairseg.metrics.cross_check import cross_check_scores
-from fairseg.metrics.images import find_masks
+from fairseg.metrics.images import find_masks, read_mask
 from fairseg.metrics.work import VOLUMES, VOXELS
 
 Save = Callable[..., Path]
@@ -141,6 +142,14 @@ def test_flat_masks_have_no_volume_and_the_table_no_such_columns(
             path.unlink()
     scores = score(flat, PNG_TABLE)
     assert list(scores.columns[-2:]) == list(VOXELS)
+
+
+def test_voxels_without_a_size_have_no_volume(cohort: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # No format that is read today has three axes and no size; one that comes must not be taken for mm.
+    monkeypatch.setattr(work, "read_mask", lambda path: replace(read_mask(path), unit="px"))
+    scores = score(cohort)
+    assert list(scores.columns[-2:]) == list(VOXELS)
+    assert scores.attrs["unit"] == "px"
 
 
 def test_among_volumes_a_flat_mask_has_none(cohort: Path, save_mask: Save) -> None:
