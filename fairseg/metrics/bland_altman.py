@@ -15,6 +15,7 @@ from fairseg.metrics.fairness import Floats, split_by_group
 from fairseg.metrics.wording import counted, listed
 
 _WITHIN = 1.96  # SD on each side of the mean that hold 95% of normal differences
+_ROUNDING = 1e-12  # of a measure: differences that spread by less do not spread
 _COLUMNS = ("subject", "measure", "unit", "prediction", "reference")
 
 
@@ -59,9 +60,10 @@ def agreement(
     rows = []
     for measure in measures["measure"].unique():
         part = (measures["measure"] == measure).to_numpy()
-        difference = (measures["prediction"] - measures["reference"]).to_numpy(np.float64)[part]
-        samples = split_by_group(difference, ids[part], num_groups)
-        p_value = _p_of_equal_means([sample for sample in samples if sample.size > 1])
+        predicted, true = measures.loc[part, ["prediction", "reference"]].to_numpy(np.float64).T
+        samples = split_by_group(predicted - true, ids[part], num_groups)
+        least = _ROUNDING * np.nan_to_num(np.abs([predicted, true])).max()
+        p_value = _p_of_equal_means([sample for sample in samples if sample.size > 1], least)
         for group, sample in enumerate(samples):
             about = {
                 "measure": measure,
@@ -130,10 +132,10 @@ def _limits(sample: Floats) -> dict[str, float]:
     return {**row, "mean_absolute_error": error}
 
 
-def _p_of_equal_means(samples: Sequence[Floats]) -> float:
-    """Return the p of Welch's test that means are equal; NaN if there is nothing to test or no spread."""
+def _p_of_equal_means(samples: Sequence[Floats], least: float) -> float:
+    """Return the p of Welch's test that means are equal; NaN without two samples, or without spread."""
     spread = [sample.std(ddof=1) for sample in samples]
-    if len(samples) < 2 or (min if len(samples) > 2 else max)(spread) == 0:
+    if len(samples) < 2 or (min if len(samples) > 2 else max)(spread) <= least:
         return float("nan")
     if len(samples) == 2:
         from scipy import stats  # noqa: PLC0415
