@@ -243,10 +243,10 @@ def _groups(table: Any, file: Path, by: Sequence[str], bins: Sequence[Any]) -> A
     """Make the groups of a table that was read from a file, which errors can then name."""
     from fairseg.groups import Groups  # noqa: PLC0415
     from fairseg.metrics.score import METRICS  # noqa: PLC0415
-    from fairseg.metrics.work import VOXELS  # noqa: PLC0415
+    from fairseg.metrics.work import SIZES  # noqa: PLC0415
 
     if absent := [name for name in by if name not in table]:
-        others = {"case", "subject", "label", *METRICS, *VOXELS}
+        others = {"case", "subject", "label", *METRICS, *SIZES}
         there = ", ".join(name for name in table if name not in others) or "none"
         raise ValueError(f"--by {absent[0]}: no such attribute in {file}, which has {there}")
     groups = Groups.from_table(table, by=by, bins=_one_each(bins))

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fairseg.cli_clinical import Phase, Roles
+
 if TYPE_CHECKING:
     _ParamType = click.ParamType[Any]
 else:
@@ -181,6 +183,10 @@ grouping = group(
         metavar="NAME=EDGES",
         help="Cut a numeric attribute into bins: age=50,65.",
     ),
+)
+clinical = group(
+    click.option("--roles", type=Roles(), metavar="ROLE=LABEL,...", help="Labels of lv, myocardium, rv."),
+    click.option("--phase", type=Phase(), metavar="NAME=ED,ES", help="Attribute that tells ED from ES."),
 )
 debug = click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 phantom = group(

@@ -3,9 +3,12 @@
 One pair of masks: `dice`, `hausdorff`, `hd95`, `assd`, `nsd`, `volumes`, or `score_case` for several
 at once. Folders of masks: `evaluate`; its table from a file: `read_scores`. One value a subject:
 `by_group`, `fairness_gap`, `skewed_error_ratio`, `equity_scaled`, `worst_group`, `mann_whitney_u`; how
-sure they are: `bootstrap_interval`, and all of `fairseg.metrics.statistics`.
+sure they are: `bootstrap_interval`, and all of `fairseg.metrics.statistics`. What clinicians measure:
+`clinical_measures`, and by group `agreement` and `bland_altman_points`.
 """
 
+from fairseg.metrics.bland_altman import agreement, bland_altman_points
+from fairseg.metrics.clinical import clinical_measures
 from fairseg.metrics.distance import assd, hausdorff, hd95, nsd
 from fairseg.metrics.evaluate import evaluate
 from fairseg.metrics.fairness import (
@@ -26,9 +29,12 @@ from fairseg.metrics.statistics.limits import Interval
 
 __all__ = [
     "Interval",
+    "agreement",
     "assd",
+    "bland_altman_points",
     "bootstrap_interval",
     "by_group",
+    "clinical_measures",
     "dice",
     "equity_scaled",
     "evaluate",

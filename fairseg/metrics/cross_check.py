@@ -29,7 +29,8 @@ def cross_check_scores(
     Where a mask lacks the label medpy raises: those rows are compared with what the documentation says.
 
     Returns:
-        How many scores were compared, and the largest difference; without the voxel counts, which are equal.
+        How many scores were compared, and the largest difference; without voxel counts and volumes, which
+        are equal.
 
     Raises:
         ValueError: `number` is negative.
@@ -54,6 +55,11 @@ def cross_check_scores(
         value = labels[row["label"]]
         predicted, true = prediction == value, reference == value
         expected = {"prediction_voxels": predicted.sum(), "reference_voxels": true.sum()}
+        if true.ndim == 3:
+            expected |= {
+                "prediction_ml": predicted.sum() * np.prod(spacing) / 1000.0,
+                "reference_ml": true.sum() * np.prod(spacing) / 1000.0,
+            }
         asked = [name for name in measures if name in scores]
         if predicted.any() and true.any():
             expected |= {name: measures[name](predicted, true, spacing) for name in asked}

@@ -16,7 +16,7 @@ from fairseg.metrics.images import find_masks, read_dataset_labels
 from fairseg.metrics.masks import Labels, label_values
 from fairseg.metrics.score import METRICS, check_metrics
 from fairseg.metrics.wording import counted, listed, without_subject
-from fairseg.metrics.work import VOXELS, Job, Result, score_files
+from fairseg.metrics.work import SIZES, VOLUMES, VOXELS, Job, Result, score_files
 from fairseg.parallel import run_all
 
 logger = logging.getLogger(__name__)
@@ -136,7 +136,7 @@ def _checked(cohort: pd.DataFrame | Mapping[str, Sequence[Any]]) -> pd.DataFrame
         raise ValueError(f"cohort must be a table: {error}") from None
     if "case" not in table:
         raise ValueError(f"cohort must have a column 'case', got {', '.join(map(str, table.columns))}")
-    taken = [name for name in ("label", *METRICS, *VOXELS) if name in table]
+    taken = [name for name in ("label", *METRICS, *SIZES) if name in table]
     if taken:
         raise ValueError(f"cohort must not use the names of scores for attributes, got {taken}")
     if table["case"].isna().any():
@@ -271,15 +271,20 @@ def _assemble(
     absent = {**dict.fromkeys(metrics, np.nan), **dict.fromkeys(VOXELS, 0)}
     scores = pd.DataFrame(
         [
-            {"case": result.case, "label": name, **result.scores.get(value, absent)}
+            {"case": result.case, "label": name, **result.scores.get(value, absent), "voxel": result.voxel}
             for result in results
             for name, value in named.items()
         ]
     )
+    sizes = list(VOXELS)
+    if scores["voxel"].notna().any():
+        for volume, voxels in zip(VOLUMES, VOXELS, strict=True):
+            scores[volume] = scores[voxels] * scores["voxel"] / 1000.0  # mm^3 to ml
+        sizes += VOLUMES
     joined = table.reindex(scores["case"]).reset_index(drop=True)
     joined["subject"] = joined["subject"].fillna(scores["case"])
     front = pd.concat([scores[["case"]], joined], axis=1)
-    return pd.concat([front, scores[["label", *metrics, *VOXELS]]], axis=1)
+    return pd.concat([front, scores[["label", *metrics, *sizes]]], axis=1)
 
 
 def _tell(notes: Iterable[str], left_out: Sequence[str]) -> None:

@@ -16,7 +16,7 @@ import pandas as pd
 from fairseg.metrics.csv_files import fused, read_csv, to_csv
 from fairseg.metrics.score import METRICS
 from fairseg.metrics.wording import without_subject
-from fairseg.metrics.work import VOXELS
+from fairseg.metrics.work import SIZES
 
 logger = logging.getLogger(__name__)
 
@@ -33,9 +33,9 @@ def scores_to_files(scores: pd.DataFrame, name: str = "scores.csv") -> dict[str,
 def read_scores(path: str | Path) -> pd.DataFrame:
     """Read a scores table that `fairseg evaluate` wrote, or one made by other means in its form.
 
-    Case, subject, label and attributes are text, metrics numbers; an empty cell is missing. Needed are
-    the columns case, label and at least one metric; without `subject` the case is the subject (where only
-    some cells are empty, a note names the cases).
+    Case, subject, label and attributes are text, metrics and sizes numbers; an empty cell is missing.
+    Needed are the columns case, label and at least one metric; without `subject` the case is the subject
+    (where only some cells are empty, a note names the cases).
 
     Raises:
         ValueError: the file is no such table; the message names the file, the column and the row.
@@ -50,7 +50,7 @@ def read_scores(path: str | Path) -> pd.DataFrame:
         raise ValueError(f"{file} must have at least one row below the header")
     table = table.mask(table == "")
     for name in table.columns:
-        if name in (*METRICS, *VOXELS):
+        if name in (*METRICS, *SIZES):
             table[name] = _numbers(table[name], file)
         else:
             table[name] = table[name].map(fused, na_action="ignore")

@@ -14,6 +14,8 @@ from fairseg.metrics.overlap import Counts
 from fairseg.metrics.score import score_pair
 
 VOXELS = ("prediction_voxels", "reference_voxels")
+VOLUMES = ("prediction_ml", "reference_ml")
+SIZES = (*VOXELS, *VOLUMES)  # columns of the scores table that are neither scores nor attributes
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,10 @@ class Job:
 
 @dataclass(frozen=True)
 class Result:
-    """What comes back: scores by label value, or the error; and what there is to tell."""
+    """What comes back: scores by label value, or the error; and what there is to tell.
+
+    `voxel` is the volume of a voxel in mm^3: NaN where the mask has not three axes, or no size in mm.
+    """
 
     case: str
     scores: dict[int, dict[str, float]] = field(default_factory=dict)
@@ -39,6 +44,7 @@ class Result:
     messages: tuple[str, ...] = ()
     error: str | None = None
     unit: str = "mm"
+    voxel: float = float("nan")
 
 
 def score_files(job: Job) -> Result:
@@ -59,7 +65,9 @@ def score_files(job: Job) -> Result:
         for position, value in enumerate(pair.labels)
     }
     messages = prediction.messages + reference.messages
-    return Result(job.case, by_label, _strays(pair, counts), messages, unit=reference.unit)
+    has_volume = len(reference.spacing) == 3 and reference.unit == "mm"
+    voxel = float(np.prod(reference.spacing)) if has_volume else float("nan")
+    return Result(job.case, by_label, _strays(pair, counts), messages, unit=reference.unit, voxel=voxel)
 
 
 def _values(mask: npt.NDArray[Any]) -> npt.NDArray[Any]:

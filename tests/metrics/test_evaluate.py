@@ -4,6 +4,7 @@ import json
 import logging
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ import SimpleITK as sitk
 from medpy.metric import binary
 
 from fairseg.cohort import read_cohort
-from fairseg.metrics import evaluate
+from fairseg.metrics import evaluate, volumes, work
 from fairseg.metrics.cross_check import cross_check_scores
-from fairseg.metrics.images import find_masks
+from fairseg.metrics.images import find_masks, read_mask
+from fairseg.metrics.work import VOLUMES, VOXELS
 
 Save = Callable[..., Path]
 
@@ -101,6 +103,67 @@ def test_a_png_among_other_files_is_named(flat: Path, save_mask: Save) -> None:
     assert "unit" not in scores.attrs
 
 
+# --- volumes
+
+
+def test_volumes_are_voxels_times_the_size_of_a_voxel(cohort: Path) -> None:
+    for row in score(cohort).itertuples():
+        for kind in ("prediction", "reference"):
+            mask = mask_of(cohort, f"{kind}s", row.case)
+            expected = volumes(mask, [LABELS[row.label]], spacing=SPACING).item()
+            assert expected > 0
+            assert getattr(row, f"{kind}_ml") == expected  # to the last bit
+
+
+def test_a_label_that_a_mask_lacks_has_a_volume_of_nothing_not_a_missing_one(with_a_miss: Path) -> None:
+    scores = score(with_a_miss)
+    for voxels, volume in zip(VOXELS, VOLUMES, strict=True):
+        empty = scores[voxels] == 0
+        assert empty.any()
+        assert (scores.loc[empty, volume] == 0).all()
+        assert (scores.loc[~empty, volume] > 0).all()
+
+
+def test_without_named_labels_an_absent_one_has_a_volume_of_nothing_too(with_a_miss: Path) -> None:
+    (with_a_miss / "dataset.json").unlink()
+    pd.testing.assert_frame_equal(
+        score(with_a_miss)[list(VOLUMES)], score(with_a_miss, labels=LABELS)[list(VOLUMES)]
+    )
+
+
+@pytest.mark.parametrize("kind", ["png", "nii.gz"])
+def test_flat_masks_have_no_volume_and_the_table_no_such_columns(
+    flat: Path, save_mask: Save, kind: str
+) -> None:
+    for path in list(flat.glob("*/*.png")):
+        if kind != "png":
+            voxels = sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
+            save_mask(path.with_name(f"{path.stem}.{kind}"), voxels, spacing=(2.0, 2.0))
+            path.unlink()
+    scores = score(flat, PNG_TABLE)
+    assert list(scores.columns[-2:]) == list(VOXELS)
+
+
+def test_voxels_without_a_size_have_no_volume(cohort: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # No format that is read today has three axes and no size; one that comes must not be taken for mm.
+    monkeypatch.setattr(work, "read_mask", lambda path: replace(read_mask(path), unit="px"))
+    scores = score(cohort)
+    assert list(scores.columns[-2:]) == list(VOXELS)
+    assert scores.attrs["unit"] == "px"
+
+
+def test_among_volumes_a_flat_mask_has_none(cohort: Path, save_mask: Save) -> None:
+    for folder in ("predictions", "references"):
+        middle = mask_of(cohort, folder, "s3_ED")[1]
+        (cohort / folder / "s3_ED.nii.gz").unlink()
+        save_mask(cohort / folder / "s3_ED.png", middle, spacing=(1.0, 1.0))
+    scores = score(cohort, cross_check=100)
+    flat_one = scores["case"] == "s3_ED"
+    assert (scores.loc[flat_one, "reference_voxels"] > 0).any()
+    assert scores.loc[flat_one, list(VOLUMES)].isna().all(axis=None)
+    assert scores.loc[~flat_one, list(VOLUMES)].notna().all(axis=None)
+
+
 # --- the table
 
 
@@ -109,7 +172,7 @@ def test_columns_and_rows_stand_in_the_order_of_cohort_labels_and_metrics(cohort
     scores = score(cohort, table, metrics=("hd", "dice"), labels={"LVBP": 3, "RVBP": 1})
     assert list(scores.columns) == [
         *("case", "subject", "sex", "site", "age"),
-        *("label", "hd", "dice", "prediction_voxels", "reference_voxels"),
+        *("label", "hd", "dice", "prediction_voxels", "reference_voxels", "prediction_ml", "reference_ml"),
     ]
     assert list(scores["case"]) == [case for case in table["case"] for _ in range(2)]
     assert list(scores["label"]) == ["LVBP", "RVBP"] * len(table)
@@ -508,7 +571,10 @@ def test_a_number_and_its_text_are_the_same_case_twice(cohort: Path) -> None:
         score(cohort, {"case": [7, "7"], "sex": ["F", "M"]})
 
 
-@pytest.mark.parametrize("name", ["label", "dice", "hd95", "prediction_voxels", "reference_voxels"])
+@pytest.mark.parametrize(
+    "name",
+    ["label", "dice", "hd95", "prediction_voxels", "reference_voxels", "prediction_ml", "reference_ml"],
+)
 def test_an_attribute_with_the_name_of_a_score_is_an_error_that_names_it(cohort: Path, name: str) -> None:
     with pytest.raises(ValueError, match=f"cohort.*{name}"):
         score(cohort, {"case": ["s1_ED"], name: ["x"]})
@@ -587,10 +653,10 @@ def test_the_cross_check_finds_one_wrong_value_and_says_where(
         check(cohort, scores)
 
 
-@pytest.mark.parametrize("column", ["prediction_voxels", "reference_voxels"])
-def test_the_cross_check_finds_one_wrong_voxel_count(cohort: Path, column: str) -> None:
+@pytest.mark.parametrize("column", ["prediction_voxels", "reference_voxels", "prediction_ml", "reference_ml"])
+def test_the_cross_check_finds_one_wrong_size(cohort: Path, column: str) -> None:
     scores = score(cohort)
-    scores.loc[16, column] += 1
+    scores.loc[16, column] += 1e-3 if column.endswith("ml") else 1
     with pytest.raises(RuntimeError, match=column):
         check(cohort, scores)
 

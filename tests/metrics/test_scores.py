@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairseg.metrics.scores import read_scores, scores_to_files
@@ -53,6 +53,8 @@ def table(levels: list[str]) -> pd.DataFrame:
             "hd": [float("nan") if place % 2 else place + 0.1 for place in range(len(levels))],
             "prediction_voxels": list(range(len(levels))),
             "reference_voxels": [7] * len(levels),
+            "prediction_ml": [0.1 * place for place in range(len(levels))],
+            "reference_ml": [float("nan") if place % 2 else 7.7 for place in range(len(levels))],
         }
     )
 
@@ -92,11 +94,13 @@ def test_a_nasty_level_comes_back_as_it_was(level: str) -> None:
     assert_same(again(table([level])), table([level]))
 
 
+@settings(deadline=None)
 @given(st.lists(TEXT, min_size=1, max_size=4))
 def test_any_text_comes_back_as_it_was(levels: list[str]) -> None:
     assert_same(again(table(levels)), table(levels))
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 1e6) | st.just(float("nan")), min_size=1, max_size=8))
 def test_scores_come_back_to_the_last_bit(values: list[float]) -> None:
     scores = table([str(place) for place in range(len(values))]).assign(hd=values)
@@ -157,6 +161,12 @@ def test_a_table_made_by_hand_needs_only_case_label_and_one_metric(tmp_path: Pat
     assert scores.attrs.get("skipped", {}) == {}
 
 
+def test_a_table_from_before_volumes_still_reads(tmp_path: Path) -> None:
+    scores = read(tmp_path, "case,label,dice,prediction_voxels,reference_voxels\na,1,0.5,3,4\n")
+    assert list(scores["reference_voxels"]) == [4.0]
+    assert not {"prediction_ml", "reference_ml"} & set(scores)
+
+
 def test_where_a_row_lacks_its_subject_the_case_is_the_subject(tmp_path: Path) -> None:
     scores = read(tmp_path, "case,subject,label,hd\n1,p,1,2\n2,,1,2\n")
     assert scores["subject"].tolist() == ["p", "2"]
@@ -169,6 +179,8 @@ def test_where_a_row_lacks_its_subject_the_case_is_the_subject(tmp_path: Path) -
     [
         ("case,label,dice\na,1,0.5\nb,1,x\n", "row 3, column dice: must be a number, got 'x'"),
         ("case,label,hd,reference_voxels\na,1,2,many\n", "row 2, column reference_voxels"),
+        ("case,label,hd,reference_ml\na,1,2,-0.1\n", "column reference_ml: must be 0 or more, got '-0.1'"),
+        ("case,label,hd,prediction_ml\na,1,2,full\n", "column prediction_ml: must be a number, got 'full'"),
         ('case,label,dice\na,1,"0,5"\n', "row 2, column dice: must be a number, got '0,5'"),
         ("case,label,dice\na,1,0.5\nb,1,0.5\na,1,0.6\n", "row 4 has case a, label 1 again"),
         ("case,dice\na,0.5\n", "no label"),

@@ -13,6 +13,7 @@ import pandas as pd
 
 from fairseg.metrics.statistics.association import count_test
 from fairseg.metrics.statistics.attributes import Subjects, attribute_names, read_subjects
+from fairseg.metrics.statistics.significance import holm
 from fairseg.metrics.wording import counted, listed
 from fairseg.metrics.work import VOXELS
 
@@ -74,7 +75,7 @@ def missingness(scores: pd.DataFrame, ids: npt.ArrayLike, num_groups: int) -> pd
     tests = [
         (np.nan, "") if subjects.shared else count_test(np.stack([count, n - count])) for count in counts
     ]
-    corrected = _holm([p for p, _ in tests])
+    corrected = holm([p for p, _ in tests])
     rows: list[tuple[Any, ...]] = []
     for (kind, name, _), count, (p, test), p_holm in zip(found, counts, tests, corrected, strict=True):
         rows += [
@@ -123,17 +124,6 @@ def missingness_sentences(table: pd.DataFrame, names: Sequence[str]) -> list[str
 def _some_row(subjects: Subjects, concerned: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     """Return for each subject whether any of its rows is concerned."""
     return np.bincount(subjects.rows[concerned], minlength=len(subjects.names)) > 0
-
-
-def _holm(p_values: Sequence[float]) -> npt.NDArray[np.float64]:
-    """Correct those that are not NaN."""
-    corrected = np.array(p_values, dtype=np.float64)
-    tested = ~np.isnan(corrected)
-    if tested.any():
-        from statsmodels.stats.multitest import multipletests  # noqa: PLC0415  (takes seconds to import)
-
-        corrected[tested] = multipletests(corrected[tested], method="holm")[1]
-    return corrected
 
 
 def _share(count: int, n: int) -> float:

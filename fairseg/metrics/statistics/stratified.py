@@ -14,7 +14,7 @@ import pandas as pd
 
 from fairseg.metrics.statistics.attributes import Attribute, read_attribute
 from fairseg.metrics.statistics.confounders import check_values
-from fairseg.metrics.statistics.medians import resampled_medians
+from fairseg.metrics.statistics.order_statistics import resampled_medians
 from fairseg.metrics.wording import counted, listed
 
 Floats = npt.NDArray[np.float64]
@@ -130,7 +130,9 @@ class _Cell:
 
 
 def _cell(values: Floats, resamples: int, rng: np.random.Generator) -> _Cell:
-    return _Cell(values, resampled_medians(values, resamples, rng) if values.size else np.empty(0))
+    if not values.size:
+        return _Cell(values, values)
+    return _Cell(values, resampled_medians(values.size, resamples, rng).of(np.sort(values)))
 
 
 def _compared(
