@@ -109,12 +109,12 @@ def _panel(
     if limits is not None:
         low, bias, up = (number(value, digits) for value in limits)
         said += [f"bias {bias}", f"limits {low} to {up}"]
-    top += 38
+    top += 42
     high = Scale(flat.low, flat.high, top + _HEIGHT, top, flat.ticks)
     radius = radius_for(len(who))
     parts = [
         heading,
-        tag("text", ", ".join(said), x=0, y=px(top - 26), class_="tick"),
+        tag("text", ", ".join(said), x=0, y=px(top - 32), class_="tick"),
         frame.y_axis(high, left, _WIDTH - 2, "Prediction minus reference"),
         frame.x_axis(wide, top, top + _HEIGHT, quantity),
         frame.rule(left, high.at(0), _WIDTH - 2, high.at(0), "axis"),

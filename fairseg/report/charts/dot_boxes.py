@@ -84,6 +84,7 @@ def _panel(
     title, top = frame.heading(row)
     parts: list[Markup] = []
     told: list[str] = []
+    bands: list[tuple[float, float]] = []
     y = top
     for group, members in enumerate(who):
         part = values[members]
@@ -95,6 +96,7 @@ def _panel(
         parts.append(tag("text", said, x=px(_RIGHT), y=px(y + 14), class_="tick end"))
         told.append(f"{plain(names[group])}: {said}")
         y += 14 * len(lines) + 6
+        bands.append((y - 2, y + cloud + 11 + rain))
         ground = y + cloud
         css = color(group, reference)
         if part.size >= _CLOUD:
@@ -119,7 +121,8 @@ def _panel(
     back = [frame.x_axis(scale, top, y, axis)]
     if reference is not None and who[reference].size:
         at = scale.at(float(np.median(values[who[reference]])))
-        back.append(frame.rule(at, top, at, y, "dashed"))
+        line = "".join(f"M{px(at)} {px(first)}V{px(last)}" for first, last in bands)  # not through the text
+        back.append(tag("path", d=line, class_="dashed"))
     about = f"{axis} of the subjects by group. {'; '.join(told)}."
     return frame.chart(name, f"{row}: {axis} by group", about, [title, *back, *parts], y + 38)
 

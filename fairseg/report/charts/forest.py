@@ -151,6 +151,15 @@ def _row(row: ForestRow, scale: Scale, margin: float | None, digits: int) -> Mar
             *(tag("svg", tag("path", d="M0-4V4", class_="whisker"), x=end, y="50%") for end in (low, high)),
             tag("svg", tag("path", d=outline, class_=f"verdict {css}"), x=middle, y="50%"),
         ]
+    elif math.isfinite(row.estimate):
+        marks = [
+            tag(
+                "svg",
+                tag("path", d=outline, class_=f"verdict {css}"),
+                x=f"{scale.at(row.estimate):.2f}%",
+                y="50%",
+            )
+        ]
     estimate = number(row.estimate, digits) if math.isfinite(row.estimate) else "\N{EN DASH}"
     told = f"{estimate} [{number(row.low, digits)}, {number(row.high, digits)}]" if row.judged else estimate
     return tag(

@@ -112,7 +112,7 @@ def y_axis(scale: Scale, left: float, right: float, title: str) -> Markup:
     return join(
         grid(f"M{px(left)} {px(scale.at(tick))}H{px(right)}" for tick in scale.ticks),
         *labels,
-        tag("text", wrapped(title, int(right / LETTER), 1)[0], x=0, y=px(scale.stop - 9), class_="tick"),
+        tag("text", wrapped(title, int(right / LETTER), 1)[0], x=0, y=px(scale.stop - 14), class_="tick"),
     )
 
 

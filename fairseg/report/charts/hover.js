@@ -34,12 +34,9 @@
     return title + ": " + (values[who] / 10 ** digits).toFixed(digits);
   })];
 
-  // One ring a chart at most for the dot that is told, and for the subject that is marked.
+  // A ring around the dot that is told, and around the subject that is marked.
   const ring = (dot, css) => {
     const mark = dot.path.cloneNode(false);
-    for (const name of [...mark.getAttributeNames()]) {
-      if (name !== "transform") mark.removeAttribute(name);
-    }
     mark.setAttribute("class", css);
     mark.setAttribute("d", `M${dot.x} ${dot.y}m-55 0a55 55 0 1 0 110 0a55 55 0 1 0-110 0`);
     dot.path.parentNode.append(mark);
@@ -96,7 +93,7 @@
     name.textContent = title.textContent;
     title.remove();
     chart.setAttribute("role", "application");
-    chart.setAttribute("aria-description", "Arrow keys step through the subjects, Enter marks one in all charts.");
+    chart.ariaLabel += ". Arrow keys step through the subjects, Enter marks one in all charts.";
     chart.addEventListener("mousemove", (event) => tell(nearest(event)));
     chart.addEventListener("mouseleave", hide);
     chart.addEventListener("blur", hide);
@@ -110,15 +107,11 @@
       if (event.key === "Enter" && now) mark(now.who);
       if (!sideways && !across) return;
       event.preventDefault();
-      const rows = all.map((path) => [...read(path)].sort((a, b) => a.x - b.x || a.y - b.y));
-      let row = now ? all.indexOf(now.path) : 0;
-      let place = now ? rows[row].indexOf(now) + (sideways || 0) : 0;
-      if (now && across) {
-        row = (row + across + rows.length) % rows.length;
-        place = rows[row].findIndex((dot) => dot.x >= now.x);
-      }
-      place = place < 0 && across ? rows[row].length - 1 : Math.min(Math.max(place, 0), rows[row].length - 1);
-      tell(rows[row][place]);
+      const row = now ? (all.indexOf(now.path) + (across || 0) + all.length) % all.length : 0;
+      const dots = [...read(all[row])].sort((a, b) => a.x - b.x || a.y - b.y);
+      // Along a group one dot on; into another group to the dot that is as far right.
+      const place = !now ? 0 : across ? dots.filter((dot) => dot.x < now.x).length : dots.indexOf(now) + sideways;
+      tell(dots[Math.min(Math.max(place, 0), dots.length - 1)]);
       live.textContent = lines(now).join(", ");
     });
   }

@@ -66,7 +66,7 @@ def make_scale(
     log: bool = False,
     include: Iterable[float] = (),
 ) -> Scale:
-    """Return an axis that holds all values, from one tick to another.
+    """Return an axis that holds all values, with a little room at its ends.
 
     Args:
         values: arrays; what is not finite is passed over, on a logarithmic axis also what is not positive.
@@ -90,16 +90,11 @@ def make_scale(
     if high - low <= 1e-9 * max(1.0, abs(high)):
         low, high = low - 0.05 * max(1.0, abs(low)), high + 0.05 * max(1.0, abs(high))
     ticks = [float(tick) for tick in MaxNLocator(most, steps=[1, 2, 5, 10]).tick_values(low, high)]
-    step = ticks[1] - ticks[0]
-    # An end tick beyond the values only costs room, unless they come close to it.
-    keep = [tick for tick in ticks if low - step < tick < high + step]
-    return Scale(
-        min(low, keep[0]),
-        max(high, keep[-1]),
-        start,
-        stop,
-        tuple(float(f"{tick:.10g}") + 0.0 for tick in keep),
-    )
+    # Up to the next tick, but no further than a little room: empty ends only make the rest small.
+    room = 0.05 * (high - low)
+    low, high = max(low - room, ticks[0]), min(high + room, ticks[-1])
+    shown = tuple(float(f"{tick:.10g}") + 0.0 for tick in ticks if low <= tick <= high)
+    return Scale(low, high, start, stop, shown)
 
 
 def _log_ticks(low: float, high: float) -> tuple[float, ...]:

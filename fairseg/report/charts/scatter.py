@@ -64,7 +64,7 @@ def scatter(
     known &= (across > 0) | (not log_x)
     series = [subjects.series(x_axis, across), subjects.series(y_axis, up)]
     heading, top = frame.heading(title)
-    top += 22
+    top += 26
     bottom = top + _HEIGHT
     high = make_scale([up[known]], bottom - 4, top + 4, most=5)
     left = frame.left_for(high)
@@ -99,7 +99,7 @@ def scatter(
     left_out = f" {number(lost, 0)} without a positive {x_axis} left out." if lost else ""
     about = f"{y_axis} against {x_axis}, one dot a subject. {counts}.{left_out}"
     picture = [
-        frame.markers(name, len(names), reference, radius / 0.1, opacity),
+        frame.markers(name, len(names), reference, radius, opacity),
         heading,
         frame.y_axis(high, left, frame.WIDTH - 4, y_axis),
         frame.x_axis(wide, top, bottom, x_axis),
