@@ -46,8 +46,11 @@ def ask(browse: Callable[..., str], tmp_path: Path) -> Callable[..., object]:
         policy = re.compile(r'<meta http-equiv="Content-Security-Policy"[^>]*>')
         assert policy.search(text), "the page has no policy"
         probe = f"""<script>{library}</script><script>addEventListener("load", async () => {{
-            let said; try {{ said = await (async () => {{ {code} }})(); }} catch (error) {{ said = String(error); }}
-            const out = document.createElement("pre"); out.id = "probe"; out.textContent = JSON.stringify(said);
+            const ask = async () => {{ {code} }};
+            const said = await ask().catch((error) => String(error));
+            const out = document.createElement("pre");
+            out.id = "probe";
+            out.textContent = JSON.stringify(said);
             document.body.append(out); }});</script></body>"""
         copy = tmp_path / "probe.html"
         before, _, after = policy.sub("", text).rpartition("</body>")
@@ -66,7 +69,8 @@ def violations(ask: Callable[..., object]) -> Callable[..., object]:
 
     def check(page: Path, *flags: str) -> object:
         code = """const found = await axe.run({ resultTypes: ["violations"] });
-            return Object.fromEntries(found.violations.map((one) => [one.id, one.nodes.map((n) => n.html.slice(0, 200))]));"""
+            const where = (one) => one.nodes.map((node) => node.html.slice(0, 200));
+            return Object.fromEntries(found.violations.map((one) => [one.id, where(one)]));"""
         return ask(page, code, *flags, library=axe)
 
     return check

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from fairseg import Groups
-from fairseg.report import compare_models, write_comparison, write_report
+from fairseg.report import write_comparison, write_report
 from tests.report.conftest import DARK, LIGHT
 from tests.report.example_page import make_page
 
@@ -41,7 +41,7 @@ def test_the_report(scheme: str, tmp_path: Path, violations: Check) -> None:
 
 def test_the_comparison(tmp_path: Path, violations: Check) -> None:
     groups = Groups.from_table(scores(), by="site")
-    write_comparison(compare_models({"a": scores(0), "b": scores(1)}, groups), tmp_path / "out")
+    write_comparison({"a": scores(0), "b": scores(1)}, groups, tmp_path / "out")
     assert violations(next((tmp_path / "out").glob("*.html")), DARK) == {}
 
 

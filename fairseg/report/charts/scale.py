@@ -45,7 +45,7 @@ class Scale:
     def labels(self) -> list[str]:
         """Return the ticks as text, all with as many decimals as one of them needs."""
         if self.log:
-            return [number(tick, 0) if tick >= 1 else f"{tick:g}" for tick in self.ticks]
+            return [number(tick, 0) if tick == round(tick) else f"{tick:g}" for tick in self.ticks]
         digits = next(
             (
                 digits
@@ -105,4 +105,7 @@ def _log_ticks(low: float, high: float) -> tuple[float, ...]:
         shown = tuple(tick for tick in ticks if low <= tick <= high)
         if len(shown) <= 8:
             break
-    return shown if len(shown) >= 2 else (float(f"{low:.2g}"), float(f"{high:.2g}"))
+    if len(shown) < 2:  # less than a decade
+        even = [float(f"{tick:.10g}") for tick in MaxNLocator(5).tick_values(low, high)]
+        shown = tuple(tick for tick in even if low <= tick <= high)
+    return shown
