@@ -146,7 +146,8 @@ def make_page(
         ),
         scatter(
             size, first, groups, names, subjects=subjects, name="sc2",
-            title=f"{structures[0]}: size and DSC", x_axis="Voxels of the reference", y_axis="DSC", reference=0,
+            title=f"{structures[0]}: size and DSC", x_axis="Voxels of the reference", y_axis="DSC",
+            reference=0,
             log_x=True, trend=True,
         ),
     )  # fmt: skip

@@ -75,6 +75,7 @@ def scatter(
         for most, look in ((40, (4.2, 0.9)), (300, (3.2, 0.7)), (1500, (2.6, 0.5)), (10**9, (2.2, 0.35)))
         if total <= most
     )
+    opacity *= 0.6 if trend and total > 300 else 1  # the lines are what one is to see
     parts: list[Markup] = []
     lines: list[Markup] = []
     who = [np.flatnonzero(known & (ids == group)) for group in range(len(names))]
@@ -99,7 +100,7 @@ def scatter(
     left_out = f" {number(lost, 0)} without a positive {x_axis} left out." if lost else ""
     about = f"{y_axis} against {x_axis}, one dot a subject. {counts}.{left_out}"
     picture = [
-        frame.markers(name, len(names), reference, radius, opacity),
+        frame.markers(name, len(names), reference, radius, round(opacity, 2)),
         heading,
         frame.y_axis(high, left, frame.WIDTH - 4, y_axis),
         frame.x_axis(wide, top, bottom, x_axis),
