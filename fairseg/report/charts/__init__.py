@@ -1,0 +1,31 @@
+"""Charts for the page: pictures as text, in its colours, light and dark, every subject in them by name.
+
+Make one `Subjects` for the page, then charts of arrays with one entry a subject, then put
+`Subjects.markup()` and `script()` at the end of the page.
+"""
+
+from fairseg.report.charts.bland_altman import bland_altman
+from fairseg.report.charts.dot_boxes import dot_boxes
+from fairseg.report.charts.forest import NO_GAP, NOT_JUDGED, SHOWN, UNSURE, ForestRow, badge, forest
+from fairseg.report.charts.frame import charts, legend
+from fairseg.report.charts.scatter import scatter
+from fairseg.report.charts.script import script, script_policy
+from fairseg.report.charts.subjects import Subjects
+
+__all__ = [
+    "NOT_JUDGED",
+    "NO_GAP",
+    "SHOWN",
+    "UNSURE",
+    "ForestRow",
+    "Subjects",
+    "badge",
+    "bland_altman",
+    "charts",
+    "dot_boxes",
+    "forest",
+    "legend",
+    "scatter",
+    "script",
+    "script_policy",
+]

@@ -1,0 +1,150 @@
+"""Every subject as a dot, with a box and a cloud, by group: a panel for each structure."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from markupsafe import Markup
+
+from fairseg.report.charts import frame
+from fairseg.report.charts.jitter import density, swarm
+from fairseg.report.charts.scale import Scale, make_scale
+from fairseg.report.charts.subjects import Subjects, check_groups, color, dots, opacity_for, radius_for
+from fairseg.report.charts.svg import decimals, join, number, px, tag, wrapped
+from fairseg.report.render import plain
+
+Floats = npt.NDArray[np.float64]
+
+_FEWEST = 5  # subjects, below which a box would make much of little: dots only
+_CLOUD = 20  # subjects that a density takes
+_MANY = 6  # groups, above which rows are lower
+_LEFT, _RIGHT = 8.0, frame.WIDTH - 8.0
+
+
+def dot_boxes(
+    rows: Mapping[str, npt.ArrayLike],
+    groups: npt.ArrayLike,
+    names: Sequence[str],
+    *,
+    subjects: Subjects,
+    name: str,
+    axis: str,
+    reference: int | None = None,
+) -> Markup:
+    """Return one panel a structure, all on one axis; in each the groups below each other.
+
+    A group of at least 5 subjects has a box (quartiles and median; whiskers to the farthest value within
+    1.5 IQR), one of at least 20 the density above it, and every group its subjects as dots.
+
+    Args:
+        rows: structure -> values (N,), one a subject, NaN where there is none.
+        groups: ids (N,), -1 for unknown: left out.
+        names: of the groups, (G,).
+        subjects: the subjects of the page.
+        name: id that no other chart of the page begins with.
+        axis: what the values are, such as "DSC" or "HD (mm)".
+        reference: id of the group whose median is drawn through all others.
+
+    Raises:
+        ValueError: arrays that do not fit the subjects.
+
+    >>> chart = dot_boxes({"LV": [0.9, 0.8]}, np.array([0, 1]), ["F", "M"],
+    ...                   subjects=Subjects(["ann", "bob"]), name="sex", axis="DSC")
+    >>> chart.count("<svg"), chart.count('data-g="M"')
+    (1, 1)
+    """
+    ids = check_groups(subjects, groups, names)
+    values = {row: subjects.check(array, row) for row, array in rows.items()}
+    scale = make_scale([array[ids >= 0] for array in values.values()], _LEFT + 4, _RIGHT - 4)
+    panels = [
+        _panel(row, array, ids, names, subjects, f"{name}-{place}", axis, reference, scale)
+        for place, (row, array) in enumerate(values.items())
+    ]
+    return frame.charts(*panels)
+
+
+def _panel(
+    row: str,
+    values: Floats,
+    ids: npt.NDArray[np.int64],
+    names: Sequence[str],
+    subjects: Subjects,
+    name: str,
+    axis: str,
+    reference: int | None,
+    scale: Scale,
+) -> Markup:
+    """Return the picture of one structure."""
+    who = [np.flatnonzero((ids == group) & np.isfinite(values)) for group in range(len(names))]
+    series = subjects.series(f"{axis}, {row}", values)
+    most = max(map(len, who), default=0)
+    cloud = 0.0 if most < _CLOUD else 14.0 if len(names) > _MANY else 20.0
+    rain = 14.0 if len(names) > _MANY else 22.0
+    digits = decimals(scale.low, scale.high)
+    title, top = frame.heading(row)
+    parts: list[Markup] = []
+    told: list[str] = []
+    bands: list[tuple[float, float]] = []
+    y = top
+    for group, members in enumerate(who):
+        part = values[members]
+        middle = f", median {number(float(np.median(part)), digits)}" if part.size else ""
+        said = f"n = {part.size:,}{middle}"
+        room = int((frame.WIDTH - 20) / frame.LETTER - len(said))
+        lines = wrapped(names[group] + (" (reference)" if group == reference else ""), room)
+        parts.append(frame.text_lines(lines, _LEFT, y + 14, 14, class_="group"))
+        parts.append(tag("text", said, x=px(_RIGHT), y=px(y + 14), class_="tick end"))
+        told.append(f"{plain(names[group])}: {said}")
+        y += 14 * len(lines) + 6
+        bands.append((y - 2, y + cloud + 11 + rain))
+        ground = y + cloud
+        css = color(group, reference)
+        if part.size >= _CLOUD:
+            parts.append(_cloud(part, scale, ground - 1, cloud, css))
+        if part.size >= _FEWEST:
+            parts.append(_box(part, scale, ground + 5, css))
+        radius = radius_for(most)
+        down = swarm(scale(part), radius, rain - 2 * radius)
+        parts.append(
+            dots(
+                scale(part),
+                ground + 11 + rain / 2 + down,
+                members,
+                group=names[group],
+                series=[series],
+                radius=radius,
+                css=css,
+                opacity=opacity_for(most),
+            )
+        )
+        y = ground + 11 + rain + 5
+    back = [frame.x_axis(scale, top, y, axis)]
+    if reference is not None and who[reference].size:
+        at = scale.at(float(np.median(values[who[reference]])))
+        line = "".join(f"M{px(at)} {px(first)}V{px(last)}" for first, last in bands)  # not through the text
+        back.append(tag("path", d=line, class_="dashed"))
+    about = f"{axis} of the subjects by group. {'; '.join(told)}."
+    return frame.chart(name, f"{row}: {axis} by group", about, [title, *back, *parts], y + 38)
+
+
+def _cloud(part: Floats, scale: Scale, ground: float, height: float, css: str) -> Markup:
+    """Return the density above a line, from the lowest value to the highest."""
+    at = np.linspace(part.min(), part.max(), 60)
+    tops = ground - height * density(part, at)
+    line = "L".join(f"{px(x)} {px(y)}" for x, y in zip(scale(at), tops, strict=True))
+    start, stop = px(scale.at(float(at[0]))), px(scale.at(float(at[-1])))
+    return tag("path", d=f"M{start} {px(ground)}L{line}L{stop} {px(ground)}z", class_=f"cloud {css}")
+
+
+def _box(part: Floats, scale: Scale, middle: float, css: str) -> Markup:
+    """Return a box of quartiles with its median and whiskers."""
+    low, median, high = np.quantile(part, [0.25, 0.5, 0.75])
+    reach = 1.5 * (high - low)
+    ends = part[(part >= low - reach) & (part <= high + reach)]
+    first, left, center, right, last = (px(x) for x in scale([ends.min(), low, median, high, ends.max()]))
+    top, bottom = px(middle - 4), px(middle + 4)
+    return join(
+        tag("path", d=f"M{first} {px(middle)}H{left}M{right} {px(middle)}H{last}", class_="whisker"),
+        tag("path", d=f"M{left} {top}H{right}V{bottom}H{left}z", class_=f"box {css}"),
+        tag("path", d=f"M{center} {px(middle - 6)}V{px(middle + 6)}", class_="median"),
+    )

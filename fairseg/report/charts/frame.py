@@ -1,0 +1,190 @@
+"""What all charts share: the picture with its name and description, grid, axes, legend and markers."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from markupsafe import Markup
+
+from fairseg.report.charts.scale import Scale
+from fairseg.report.charts.subjects import color
+from fairseg.report.charts.svg import join, px, tag, wrapped
+from fairseg.report.render import plain
+
+WIDTH = 460  # pixels of a chart: two stand side by side on a page, one on a telephone
+LETTER = 6.6  # pixels that a letter takes on average
+
+# Outlines of about equal area around 0, 0 in a circle of radius 1: groups differ by shape and by colour.
+SHAPES = (
+    "M-1 0a1 1 0 1 0 2 0a1 1 0 1 0-2 0z",
+    "M0-1.25L1.15 .85L-1.15 .85z",
+    "M-.9-.9H.9V.9H-.9z",
+    "M0-1.3L1.1 0L0 1.3L-1.1 0z",
+    "M0 1.25L1.15-.85L-1.15-.85z",
+    "M-.4-1.2H.4V-.4H1.2V.4H.4V1.2H-.4V.4H-1.2V-.4H-.4z",
+    "M0-1.3L.4-.4L1.25-.4L.6 .2L.85 1.1L0 .6L-.85 1.1L-.6 .2L-1.25-.4L-.4-.4z",
+    "M-.7-1.1L0-.45L.7-1.1L1.1-.7L.45 0L1.1 .7L.7 1.1L0 .45L-.7 1.1L-1.1 .7L-.45 0L-1.1-.7z",
+    "M-1-.6H1V.6H-1z",
+    "M-.6-1H.6V1H-.6z",
+    "M-.5-1.1H.5L1.1 0L.5 1.1H-.5L-1.1 0z",
+)
+
+
+def shape(group: int) -> str:
+    """Return the outline of a group's dots; with the colour, 88 groups look different."""
+    return SHAPES[group % len(SHAPES)]
+
+
+def chart(
+    name: str, title: str, about: str, parts: Sequence[object], height: float, width: float = WIDTH
+) -> Markup:
+    """Return a chart that has a name and a description and can be reached by keyboard.
+
+    Args:
+        name: id that no other chart of the page has.
+        title: what is shown; stands above the picture.
+        about: what a reader learns who does not see the picture.
+        parts: elements of SVG.
+        height: pixels.
+        width: pixels.
+    """
+    picture = tag(
+        "svg",
+        tag("title", plain(title), id=f"{name}-t"),
+        tag("desc", plain(about), id=f"{name}-d"),
+        *parts,
+        id=name,
+        role="img",
+        aria_labelledby=f"{name}-t {name}-d",
+        viewBox=f"0 0 {px(width)} {px(height)}",
+        width=px(width),
+        height=px(height),
+    )
+    return tag("div", picture, class_="chart", tabindex=0, role="group", aria_label=plain(title))
+
+
+def charts(*parts: Markup) -> Markup:
+    """Return charts side by side, as many as fit."""
+    return tag("div", *parts, class_="charts")
+
+
+def heading(title: str, width: float = WIDTH) -> tuple[Markup, float]:
+    """Return the title at the top of a picture and the pixels that it takes."""
+    lines = wrapped(title, int(width / (LETTER + 0.6)), 2)
+    return text_lines(lines, 0, 14, 16, class_="name"), 8 + 16 * len(lines)
+
+
+def text_lines(lines: Sequence[str], x: float, y: float, step: float, **attributes: object) -> Markup:
+    """Return lines of text below each other."""
+    return join(
+        *(
+            tag("text", line, x=px(x), y=px(y + step * place), **attributes)
+            for place, line in enumerate(lines)
+        )
+    )
+
+
+def rule(x1: float, y1: float, x2: float, y2: float, css: str) -> Markup:
+    """Return a line."""
+    return tag("path", d=f"M{px(x1)} {px(y1)}L{px(x2)} {px(y2)}", class_=css)
+
+
+def x_axis(scale: Scale, top: float, bottom: float, title: str) -> Markup:
+    """Return grid lines from top to bottom, the numbers below them and the axis title: 34 pixels."""
+    labels = [
+        tag("text", label, x=px(scale.at(tick)), y=px(bottom + 15), class_="tick mid")
+        for tick, label in zip(scale.ticks, _sparse(scale), strict=True)
+    ]
+    name = wrapped(title, int((scale.stop - scale.start) / LETTER), 1)[0]
+    middle = (scale.start + scale.stop) / 2
+    return join(
+        grid(f"M{px(scale.at(tick))} {px(top)}V{px(bottom)}" for tick in scale.ticks),
+        rule(scale.start, bottom, scale.stop, bottom, "axis"),
+        *labels,
+        tag("text", name, x=px(middle), y=px(bottom + 31), class_="tick mid"),
+    )
+
+
+def y_axis(scale: Scale, left: float, right: float, title: str) -> Markup:
+    """Return grid lines from left to right, the numbers beside them and the axis title on top."""
+    labels = [
+        tag("text", label, x=px(left - 6), y=px(scale.at(tick) + 4), class_="tick end")
+        for tick, label in zip(scale.ticks, scale.labels(), strict=True)
+    ]
+    return join(
+        grid(f"M{px(left)} {px(scale.at(tick))}H{px(right)}" for tick in scale.ticks),
+        *labels,
+        tag("text", wrapped(title, int(right / LETTER), 1)[0], x=0, y=px(scale.stop - 14), class_="tick"),
+    )
+
+
+def grid(lines: Iterable[str]) -> Markup:
+    """Return grid lines as one path."""
+    return tag("path", d="".join(lines), class_="grid")
+
+
+def left_for(scale: Scale) -> float:
+    """Return the pixels that the numbers of an axis take at its left."""
+    return 10 + LETTER * max(map(len, scale.labels()), default=1)
+
+
+def markers(name: str, number: int, reference: int | None, radius: float, opacity: float) -> Markup:
+    """Return the markers of a chart's groups: `NAME-m0`, `NAME-m1`, ..."""
+    return tag(
+        "defs",
+        *(
+            tag(
+                "marker",
+                tag(
+                    "path",
+                    d=shape(group),
+                    class_=f"fill {color(group, reference)}",
+                    fill_opacity=opacity,
+                    transform=f"scale({radius})",
+                ),
+                id=f"{name}-m{group}",
+                markerUnits="userSpaceOnUse",
+                markerWidth=40,
+                markerHeight=40,
+                viewBox="-2 -2 4 4",
+                overflow="visible",
+            )
+            for group in range(number)
+        ),
+    )
+
+
+def legend(
+    names: Sequence[str], reference: int | None = None, counts: Mapping[int, int] | None = None
+) -> Markup:
+    """Return which shape and colour stands for which group.
+
+    Args:
+        names: of the groups.
+        reference: id of the reference group.
+        counts: group id -> subjects.
+    """
+    keys = []
+    for group, name in enumerate(names):
+        key = tag(
+            "svg",
+            tag("path", d=shape(group), class_=f"fill {color(group, reference)}"),
+            viewBox="-1.5 -1.5 3 3",
+            width=14,
+            height=14,
+            aria_hidden="true",
+        )
+        more = [f"n = {counts[group]:,}"] if counts else []
+        more += ["reference"] if group == reference else []
+        keys.append(tag("li", key, f"{plain(name)}{' (' + ', '.join(more) + ')' if more else ''}"))
+    return tag("ul", *keys, class_="legend")
+
+
+def _sparse(scale: Scale) -> list[str]:
+    """Return the tick labels, without those that would touch the one before."""
+    shown: list[str] = []
+    free = -1e9
+    for tick, label in zip(scale.ticks, scale.labels(), strict=True):
+        half = LETTER * len(label) / 2
+        clear = scale.at(tick) - half >= free
+        shown.append(label if clear else "")
+        free = scale.at(tick) + half + 6 if clear else free
+    return shown

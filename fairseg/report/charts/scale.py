@@ -1,0 +1,111 @@
+"""Axes: from values to pixels, and the ticks between."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.ticker import MaxNLocator
+
+from fairseg.report.charts.svg import number
+
+
+@dataclass(frozen=True)
+class Scale:
+    """An axis.
+
+    Attributes:
+        low: value at `start`.
+        high: value at `stop`.
+        start: pixel.
+        stop: pixel; less than `start` where the axis points up.
+        ticks: values that get a mark.
+        log: whether equal steps are equal ratios.
+    """
+
+    low: float
+    high: float
+    start: float
+    stop: float
+    ticks: tuple[float, ...]
+    log: bool = False
+
+    def __call__(self, values: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Return the pixels of values."""
+        at, low, high = np.asarray(values, float), self.low, self.high
+        if self.log:
+            at, low, high = np.log(at), np.log(low), np.log(high)
+        share = (at - low) / (high - low)
+        return np.asarray(self.start + share * (self.stop - self.start))
+
+    def at(self, value: float) -> float:
+        """Return the pixel of one value."""
+        return float(self(value))
+
+    def labels(self) -> list[str]:
+        """Return the ticks as text, all with as many decimals as one of them needs."""
+        if self.log:
+            return [number(tick, 0) if tick == round(tick) else f"{tick:g}" for tick in self.ticks]
+        digits = next(
+            (
+                digits
+                for digits in range(7)
+                if all(abs(round(tick, digits) - tick) < 1e-9 for tick in self.ticks)
+            ),
+            7,
+        )
+        return [number(tick, digits) for tick in self.ticks]
+
+
+def make_scale(
+    values: Iterable[npt.ArrayLike],
+    start: float,
+    stop: float,
+    *,
+    most: int = 6,
+    log: bool = False,
+    include: Iterable[float] = (),
+) -> Scale:
+    """Return an axis that holds all values, with a little room at its ends.
+
+    Args:
+        values: arrays; what is not finite is passed over, on a logarithmic axis also what is not positive.
+        start: pixel of the lowest value.
+        stop: pixel of the highest.
+        most: steps between ticks.
+        log: make it logarithmic.
+        include: more values to have room for.
+
+    >>> make_scale([[0.71, 0.94]], 0, 100).ticks
+    (0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
+    >>> make_scale([[300, 70_000]], 0, 100, log=True).labels()
+    ['500', '1,000', '2,000', '5,000', '10,000', '20,000', '50,000']
+    """
+    every = np.concatenate([np.ravel(np.asarray(part, float)) for part in [*values, list(include)]])
+    every = every[np.isfinite(every) & ((every > 0) | (not log))]
+    low, high = (float(every.min()), float(every.max())) if every.size else (1.0, 10.0) if log else (0.0, 1.0)
+    if log:
+        low, high = low / 1.15, high * 1.15
+        return Scale(low, high, start, stop, _log_ticks(low, high), log=True)
+    if high - low <= 1e-9 * max(1.0, abs(high)):
+        low, high = low - 0.05 * max(1.0, abs(low)), high + 0.05 * max(1.0, abs(high))
+    ticks = [float(tick) for tick in MaxNLocator(most, steps=[1, 2, 5, 10]).tick_values(low, high)]
+    # Up to the next tick, but no further than a little room: empty ends only make the rest small.
+    room = 0.05 * (high - low)
+    low, high = max(low - room, ticks[0]), min(high + room, ticks[-1])
+    shown = tuple(float(f"{tick:.10g}") + 0.0 for tick in ticks if low <= tick <= high)
+    return Scale(low, high, start, stop, shown)
+
+
+def _log_ticks(low: float, high: float) -> tuple[float, ...]:
+    """Return 1, 2 and 5 of each decade, or the decades alone where there are many."""
+    decades = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
+    for steps in ((1, 2, 5), (1, 3), (1,)):
+        ticks = [step * 10.0**decade for decade in decades for step in steps]
+        shown = tuple(tick for tick in ticks if low <= tick <= high)
+        if len(shown) <= 8:
+            break
+    if len(shown) < 2:  # less than a decade
+        even = [float(f"{tick:.10g}") for tick in MaxNLocator(5).tick_values(low, high)]
+        shown = tuple(tick for tick in even if low <= tick <= high)
+    return shown

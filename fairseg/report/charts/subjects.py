@@ -1,0 +1,167 @@
+"""The dots of the charts and who they are: one list of subjects for the whole page.
+
+A dot costs about 12 bytes: all dots of a group are one path, and names and exact values stand on the page
+once, however many charts show them.
+"""
+
+import json
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from markupsafe import Markup
+
+from fairseg.report.charts.svg import decimals, tag
+from fairseg.report.render import plain
+
+UNIT = 0.1  # pixels of the whole numbers that a path of dots is written in
+
+
+class Subjects:
+    """The subjects of a page, and the values that its charts show of them.
+
+    Every chart takes arrays with one entry a subject, in the order of the names given here.
+
+    Args:
+        names: of the subjects, each once.
+
+    >>> subjects = Subjects(["ann", "bob"])
+    >>> subjects.series("DSC", [0.912, float("nan")])
+    0
+    >>> print(subjects.markup())  # doctest: +ELLIPSIS
+    <script type="application/json" id="chart-data">{"names":["ann","bob"],"series":[["DSC",3,[912,null]]]}...
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = [plain(str(name)) for name in names]
+        self._series: dict[tuple[str, bytes], int] = {}
+        self._data: list[tuple[str, int, list[int | None]]] = []
+
+    def series(self, title: str, values: npt.ArrayLike) -> int:
+        """Take values that a tooltip is to tell, and return their number; the same values are kept once.
+
+        Raises:
+            ValueError: not one value a subject.
+        """
+        array = self.check(values, title)
+        key = (title, array.tobytes())
+        if key not in self._series:
+            finite = array[np.isfinite(array)]
+            low, high = (finite.min(), finite.max()) if finite.size else (0.0, 1.0)
+            digits = decimals(float(low), float(high))
+            told = [round(value * 10**digits) if np.isfinite(value) else None for value in array.tolist()]
+            self._series[key] = len(self._data)
+            self._data.append((plain(title), digits, told))
+        return self._series[key]
+
+    def check(self, values: npt.ArrayLike, name: str) -> npt.NDArray[np.float64]:
+        """Return values as an array of one number a subject.
+
+        Raises:
+            ValueError: they are of another shape.
+        """
+        array = np.asarray(values, dtype=np.float64)
+        if array.shape != (len(self.names),):
+            raise ValueError(
+                f"{name} must have one value for each of {len(self.names)} subjects, got shape {array.shape}"
+            )
+        return array
+
+    def markup(self) -> Markup:
+        """Return the list for the page, once, after all charts are made."""
+        text = json.dumps(
+            {"names": self.names, "series": self._data}, ensure_ascii=False, separators=(",", ":")
+        )
+        # Within a script element only these could end it or begin another.
+        text = text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+        return tag("script", Markup(text), type="application/json", id="chart-data")
+
+
+def check_groups(subjects: Subjects, groups: npt.ArrayLike, names: Sequence[str]) -> npt.NDArray[np.int64]:
+    """Return the group ids of the subjects, checked.
+
+    Raises:
+        ValueError: not one id a subject, or an id without a name.
+    """
+    ids = np.asarray(groups)
+    if ids.shape != (len(subjects.names),) or ids.dtype.kind not in "iu":
+        raise ValueError(
+            f"groups must be {len(subjects.names)} integers, one for each subject, "
+            f"got {ids.dtype} of shape {ids.shape}"
+        )
+    if ids.size and (ids.min() < -1 or ids.max() >= len(names)):
+        raise ValueError(
+            f"groups must be -1 to {len(names) - 1} for {len(names)} names, got {ids.min()} to {ids.max()}"
+        )
+    return ids.astype(np.int64)
+
+
+def color(group: int, reference: int | None) -> str:
+    """Return the CSS class of a group's colour; the reference group is grey.
+
+    >>> color(0, reference=0), color(1, reference=0), color(9, reference=None)
+    ('cr', 'c0', 'c1')
+    """
+    if group == reference:
+        return "cr"
+    return f"c{(group - (reference is not None and group > reference)) % 8}"
+
+
+def dots(
+    x: npt.NDArray[np.float64],
+    y: npt.NDArray[np.float64],
+    who: npt.NDArray[np.int64],
+    *,
+    group: str,
+    series: Sequence[int],
+    radius: float,
+    css: str,
+    opacity: float,
+    marker: str | None = None,
+) -> Markup:
+    """Return the dots of a group as one path.
+
+    Args:
+        x: (N,), pixels.
+        y: (N,), pixels.
+        who: (N,), indices of the subjects, ascending.
+        group: name of the group.
+        series: what a tooltip tells of these dots, numbers from `Subjects.series`.
+        radius: of a dot, pixels.
+        css: class of its colour.
+        opacity: 0 to 1.
+        marker: id of the marker that stands for a dot; None for a round one.
+    """
+    if len(x) == 0:
+        return Markup("")
+    pairs = zip(np.rint(x / UNIT).astype(int).tolist(), np.rint(y / UNIT).astype(int).tolist(), strict=True)
+    if marker is None:  # pieces of no length with round caps
+        line = "".join([f"M{a} {b}h0" for a, b in pairs])
+        look: dict[str, object] = {"stroke_width": round(2 * radius / UNIT), "stroke_opacity": opacity}
+    else:
+        line = "M" + " ".join([f"{a} {b}" for a, b in pairs])
+        look = {f"marker_{place}": f"url(#{marker})" for place in ("start", "mid", "end")}
+    return tag(
+        "path",
+        d=line,
+        class_=f"dots {'marked' if marker else ''} {css}".replace("  ", " "),
+        transform=f"scale({UNIT})",
+        data_s=" ".join(map(str, np.diff(who, prepend=0).tolist())),
+        data_g=plain(group),
+        data_k=" ".join(map(str, series)),
+        **look,
+    )
+
+
+def radius_for(number: int) -> float:
+    """Return the radius of a dot where there are so many of them."""
+    return next(
+        radius
+        for most, radius in ((30, 3.0), (120, 2.4), (600, 1.7), (2500, 1.2), (10**9, 0.9))
+        if number <= most
+    )
+
+
+def opacity_for(number: int) -> float:
+    """Return the opacity of a dot where there are so many of them."""
+    return next(opacity for most, opacity in ((30, 0.85), (600, 0.65), (10**9, 0.5)) if number <= most)

@@ -1,0 +1,91 @@
+"""Elements of HTML and SVG as safe strings: everything that is not `Markup` already is escaped."""
+
+import textwrap
+import unicodedata
+
+from markupsafe import Markup, escape
+
+from fairseg.report.render import plain
+
+
+def tag(name: str, *children: object, **attributes: object) -> Markup:
+    """Return an element.
+
+    Args:
+        name: of the element.
+        children: `Markup`, or text, which is escaped.
+        attributes: `stroke_width=2` becomes `stroke-width="2"`, `class_` becomes `class`; None leaves an
+            attribute out.
+
+    >>> tag("text", "a < b", class_="soft", x=1.5, y=None)
+    Markup('<text class="soft" x="1.5">a &lt; b</text>')
+    """
+    given = "".join(
+        f' {key.strip("_").replace("_", "-")}="{escape(value)}"'
+        for key, value in attributes.items()
+        if value is not None
+    )
+    return Markup("<{0}{1}>{2}</{0}>").format(name, Markup(given), join(*children))
+
+
+def join(*parts: object) -> Markup:
+    """Return parts behind each other.
+
+    >>> join(Markup("<b>"), "&")
+    Markup('<b>&amp;')
+    """
+    return Markup("").join(map(escape, parts))
+
+
+def px(value: float) -> str:
+    """Return a length with one decimal, without those that say nothing.
+
+    >>> px(12.34), px(12.0), px(-0.01)
+    ('12.3', '12', '0')
+    """
+    return f"{round(float(value), 1) + 0.0:.1f}".removesuffix(".0")
+
+
+def number(value: float, digits: int = 3) -> str:
+    """Return a number for people: a true minus sign, thousands set apart.
+
+    >>> number(-0.0312), number(12345.6, 0)
+    ('\N{MINUS SIGN}0.031', '12,346')
+    """
+    text = f"{value:,.{digits}f}"
+    if text.startswith("-"):
+        text = "\N{MINUS SIGN}" + text[1:] if float(text.replace(",", "")) else text[1:]
+    return text
+
+
+def decimals(low: float, high: float) -> int:
+    """Return how many decimals values of such a range are told with.
+
+    >>> decimals(0.6, 0.95), decimals(1, 40), decimals(0, 900), decimals(0, 250000)
+    (3, 1, 1, 0)
+    """
+    span = max(abs(low), abs(high))
+    return 3 if span <= 2 else 2 if span <= 10 and high - low < 2 else 1 if span < 1000 else 0
+
+
+def wide(text: str) -> int:
+    """Return how many Latin letters are about as wide as a text.
+
+    >>> wide("abc"), wide("心臓")
+    (3, 4)
+    """
+    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
+
+
+def wrapped(text: str, letters: int, most: int = 3) -> list[str]:
+    """Return text in lines of at most so many letters, the last one cut where more would follow.
+
+    >>> wrapped("Mixed, of several backgrounds", 12)
+    ['Mixed, of', 'several', 'backgrounds']
+    >>> wrapped("Mixed, of several backgrounds", 12, most=1)
+    ['Mixed, of…']
+    """
+    text = plain(text)
+    letters = max(4, letters * len(text) // max(1, wide(text)))
+    lines = textwrap.wrap(text, letters) or [""]
+    return lines if len(lines) <= most else [*lines[: most - 1], lines[most - 1][: letters - 1] + "…"]

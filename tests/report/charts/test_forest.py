@@ -1,0 +1,79 @@
+"""The table of gaps: what each row shows and says."""
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from fairseg.report.charts import NO_GAP, NOT_JUDGED, SHOWN, UNSURE, ForestRow, badge, forest
+
+ROW = ForestRow("sex", "LV", 0.03, 0.01, 0.05, SHOWN, "15 / 12")
+NAN = float("nan")
+
+
+def show(*rows: ForestRow, margin: float | None = 0.02) -> str:
+    return forest(rows, label="Gaps", axis="Gap", margin=margin)
+
+
+def test_numbers_counts_and_verdict_are_in_the_row() -> None:
+    text = re.sub(r"<[^>]+>", "|", show(ROW))
+    for words in ("0.030 [0.010, 0.050]", "15 / 12", "Shown", "LV", "sex"):
+        assert words in text
+
+
+def test_verdicts_differ_by_shape_and_words() -> None:
+    rows = [replace(ROW, verdict=verdict) for verdict in (SHOWN, NO_GAP, UNSURE)]
+    marks = re.findall(r'<path d="([^"]*)" class="verdict', show(*rows))
+    assert len(set(marks)) == 3
+    assert len({badge(row.verdict) for row in rows}) == 3
+
+
+@pytest.mark.parametrize("low", [NAN, -float("inf")])
+def test_a_row_without_interval_is_not_judged(low: float) -> None:
+    page = show(replace(ROW, low=low))
+    assert "Not judged" in page
+    assert "0.030</td>" in page
+    assert "Shown" not in page
+
+
+def test_a_row_without_anything_is_a_dash() -> None:
+    page = show(ForestRow("", "LV", NAN, NAN, NAN, NOT_JUDGED, "0 / 3"))
+    assert "<td>\N{EN DASH}</td>" in page
+    assert "nan" not in page
+
+
+def test_the_marker_stands_between_the_ends_and_the_band_around_zero() -> None:
+    page = show(ROW)
+    low, high = map(float, re.findall(r'<line x1="([\d.]+)%" x2="([\d.]+)%" y1="50%"', page)[0])
+    middle = float(re.findall(r'<svg x="([\d.]+)%" y="50%"><path d="[^"]*" class="verdict', page)[0])
+    assert middle == pytest.approx((low + high) / 2, abs=0.02)
+    left, width = map(float, re.findall(r'<rect x="([\d.]+)%" width="([\d.]+)%"', page)[0])
+    zero = float(re.findall(r'<line x1="([\d.]+)%"[^>]*class="axis"', page)[0])
+    assert left + width / 2 == pytest.approx(zero, abs=0.02)
+    assert 'class="band"' not in show(ROW, margin=None)
+
+
+def test_blocks_have_one_heading_each() -> None:
+    page = show(ROW, replace(ROW, name="RV"), replace(ROW, block="site"))
+    assert page.count("<tbody>") == page.count('scope="rowgroup"') == 2
+
+
+def test_names_are_escaped() -> None:
+    assert "<b>" not in show(ForestRow("<b>", "<b>", 0.1, 0, 0.2, SHOWN, "<b>"))
+    assert "<b>" not in badge(SHOWN, "<b>")
+
+
+@pytest.mark.parametrize(
+    ("row", "margin", "message"),
+    [
+        (replace(ROW, verdict="maybe"), None, "verdict must be one of shown, no relevant gap"),
+        (replace(ROW, low=0.06), None, "row 'LV' must have low <= high, got 0.06 and 0.05"),
+        (ROW, -0.1, "margin must be a number of at least 0, got -0.1"),
+        (ROW, NAN, "margin must be"),
+    ],
+)
+def test_wrong_rows_are_refused(row: ForestRow, margin: float | None, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        show(row, margin=margin)
+    with pytest.raises(ValueError, match="rows must have at least one gap"):
+        forest([], label="", axis="")
