@@ -8,20 +8,53 @@ import pandas as pd
 from tabulate import tabulate
 
 from fairseg.metrics import csv_files
-from fairseg.metrics.wording import counted
+from fairseg.metrics.statistics import Evidence
+from fairseg.metrics.wording import counted, listed
+from fairseg.report.certainty import CORRECTED, DETECTABLE, EQUITY, GAP_OF_LARGE, WORST
 from fairseg.report.summary import GAP, P_VALUE, Summary
 
 NONE = "\N{EN DASH}"  # what stands where there is no value
-FAIRNESS = ("SER", GAP, P_VALUE)
+VERDICT = "Verdict"
+FAIRNESS = ("SER", GAP, GAP_OF_LARGE, DETECTABLE, VERDICT, WORST, EQUITY, P_VALUE, CORRECTED)
 _COUNTS = ("Subjects", "Structures")  # rows of whole numbers begin so
 _SIGNIFICANT = 0.05
 _WIDEST = 5  # groups that fit side by side into a terminal
 
 
 def cells(summary: Summary) -> pd.DataFrame:
-    """Return the table as rounded text, its columns headed by group and number of subjects."""
+    """Return the table as rounded text, its columns headed by group and number of subjects.
+
+    An interval stands on a second line below its figure; the verdicts are a row of their own.
+    """
     text = [[cell(measure, value) for value in row] for measure, row in _rows(summary)]
-    return pd.DataFrame(text, index=summary.table.index, columns=headers(summary))
+    if summary.low is not None and summary.high is not None:
+        limits = np.stack([summary.low.to_numpy(), summary.high.to_numpy()], axis=-1)
+        for measure, row, pairs in zip(summary.table.index, text, limits, strict=True):
+            for place, (low, high) in enumerate(pairs.tolist()):
+                if row[place] != NONE and not np.isnan(low + high):
+                    row[place] += f"\n{interval(str(measure), low, high)}"
+    frame = pd.DataFrame(text, index=summary.table.index, columns=headers(summary))
+    return frame if summary.evidence is None else _with_verdicts(frame, summary, summary.evidence)
+
+
+def _with_verdicts(frame: pd.DataFrame, summary: Summary, evidence: Evidence) -> pd.DataFrame:
+    verdicts = [NONE] * frame.shape[1]
+    verdicts[-1] = evidence.verdict
+    if summary.reference is not None:
+        for one in evidence.comparisons:
+            verdicts[one.second] = one.verdict
+    row = pd.DataFrame([verdicts], [VERDICT], frame.columns)
+    place = list(frame.index).index(DETECTABLE) + 1
+    return pd.concat([frame.iloc[:place], row, frame.iloc[place:]])
+
+
+def interval(measure: str, low: float, high: float) -> str:
+    """Return limits as rounded text.
+
+    >>> interval("Fairness gap", 0.012, 0.0504)
+    '(0.012 to 0.050)'
+    """
+    return f"({cell(measure, low)} to {cell(measure, high)})"
 
 
 def headers(summary: Summary) -> list[str]:
@@ -75,15 +108,30 @@ def latex_float(frame: pd.DataFrame, about: str) -> str:
 
 
 def to_csv(summaries: Sequence[Summary]) -> str:
-    """Return all tables below each other, unrounded, for a spreadsheet or pandas."""
+    """Return all tables below each other, unrounded, for a spreadsheet or pandas.
+
+    Limits of intervals stand below their figure as "Fairness gap: low" and "Fairness gap: high".
+    """
     frames = []
     for summary in summaries:
         number = pd.DataFrame([[*summary.counts, summary.counts.sum()]], ["Subjects"], summary.table.columns)
-        frame = pd.concat([number, summary.table]).set_axis(headers(summaries[0]), axis="columns")
+        frame = pd.concat([number, _with_limits(summary)]).set_axis(headers(summaries[0]), axis="columns")
         frame.insert(0, "measure", frame.index)
         frame.insert(0, "structure", summary.structure)
         frames.append(frame)
     return csv_files.to_csv(pd.concat(frames, ignore_index=True))
+
+
+def _with_limits(summary: Summary) -> pd.DataFrame:
+    if summary.low is None or summary.high is None:
+        return summary.table
+    rows = {}
+    for measure in summary.table.index:
+        rows[measure] = summary.table.loc[measure]
+        for limit, frame in (("low", summary.low), ("high", summary.high)):
+            if frame.loc[measure].notna().any():
+                rows[f"{measure}: {limit}"] = frame.loc[measure]
+    return pd.DataFrame(rows).T[summary.table.columns]
 
 
 def footnote(summary: Summary, overall: str | None = "All") -> str:
@@ -96,6 +144,8 @@ def footnote(summary: Summary, overall: str | None = "All") -> str:
             gap = f"median DSC of the reference group minus that of the group{farthest}."
         notes += [f"{GAP}: {gap}", "SER: largest median error (1 - DSC) over the smallest."]
         notes.append(_about_p(summary))
+    if summary.evidence is not None:
+        notes += _about_evidence(summary, summary.evidence)
     if summary.unit == "px":
         notes.append("Distances in pixels: the files state no voxel size.")
     return " ".join(notes)
@@ -105,11 +155,39 @@ def _about_p(summary: Summary) -> str:
     if shared := len(summary.shared):
         are = "is" if shared == 1 else "are"
         return f"p: not given, {counted(shared, 'subject')} {are} in more than one group."
-    if summary.reference is None and len(summary.groups) > 2:
+    star = f"* p < {_SIGNIFICANT}."
+    if len(summary.groups) == 2:
+        return f"p: two-sided Mann-Whitney U test on the DSC of the subjects; {star}"
+    overall = f"under All, Kruskal-Wallis test of all groups; {star}"
+    if summary.evidence is None:
+        overall = f"not corrected for several groups; {star}"
+    if summary.reference is not None:
+        each = "two-sided Mann-Whitney U test on the DSC of the subjects, each group against the reference"
+        return f"p: {each}{', ' if summary.evidence is None else '; '}{overall}"
+    if summary.evidence is None:
         return "p: not given; with more than two groups name a reference group to compare with."
-    several = ", each group against the reference, not corrected for several groups"
-    tested = several if len(summary.groups) > 2 else ""
-    return f"p: two-sided Mann-Whitney U test on the DSC of the subjects{tested}; * p < {_SIGNIFICANT}."
+    return f"p: {overall}"
+
+
+def _about_evidence(summary: Summary, evidence: Evidence) -> list[str]:
+    percent = f"{100 * evidence.level:g}%"
+    together = " that hold for all groups together" if len(evidence.comparisons) > 1 else ""
+    notes = [
+        f"In brackets: {percent} intervals{together}.",
+        f"{DETECTABLE}: the smallest gap that groups of these sizes would show in four of five cohorts.",
+        f"{EQUITY}: median DSC over 1 + the sum of the groups' distances from it.",
+    ]
+    small = [
+        f"{name} (n={count})"
+        for number, (name, count) in enumerate(zip(summary.groups.names, summary.counts, strict=True))
+        if number not in evidence.judged
+    ]
+    if small:
+        least = f"fewer than {evidence.min_size} subjects"
+        notes.append(
+            f"Not judged, and in no interval of a gap, worst group or test: {least}: {listed(small)}."
+        )
+    return notes
 
 
 def _rows(summary: Summary) -> list[tuple[str, list[float]]]:
@@ -125,7 +203,7 @@ def cell(measure: str, value: float) -> str:
         return NONE
     if is_count(measure):
         return f"{value:.0f}"
-    if measure == P_VALUE:
+    if measure in (P_VALUE, CORRECTED):
         # Near the limit a digit more, so that 0.0497* does not look like 0.05*.
         digits = 3 if abs(value - _SIGNIFICANT) < 0.005 else 2
         shown = f"{value:.{digits}g}" if value < 0.0995 else f"{value:.2f}"
@@ -156,9 +234,14 @@ def _stacked(
 
 
 def grid(frame: pd.DataFrame, style: str, safe: Callable[[str], str], **narrow: Any) -> str:
-    """Return a table of text in a style of tabulate, every name and cell made safe for it."""
+    """Return a table of text in a style of tabulate, every name and cell made safe for it.
+
+    In the terminal's style "simple" a cell may have several lines.
+    """
+    inside = _lines if style == "simple" else safe
+    rows = zip(frame.index, frame.to_numpy(), strict=True)
     return tabulate(
-        [[safe(str(name)), *map(safe, row)] for name, row in zip(frame.index, frame.to_numpy(), strict=True)],
+        [[safe(str(name)), *map(inside, row)] for name, row in rows],
         headers=["", *map(safe, frame.columns)],
         tablefmt=style,
         colalign=["left", *["right"] * frame.shape[1]],
@@ -173,6 +256,10 @@ def plain(text: str) -> str:
         letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in " ".join(text.split())
     )
     return "".join(shown)
+
+
+def _lines(text: str) -> str:
+    return "\n".join(map(plain, text.split("\n")))
 
 
 def markdown(text: str) -> str:

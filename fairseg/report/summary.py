@@ -21,6 +21,7 @@ from fairseg.metrics import (
     split_by_group,
 )
 from fairseg.metrics.score import DISTANCES, METRICS
+from fairseg.metrics.statistics import Evidence
 from fairseg.metrics.work import VOXELS
 
 OVERALL = "Overall"
@@ -44,6 +45,10 @@ class Summary:
         subjects: one row a subject and group, with columns subject, group (id, -1 unknown) and the
             metrics: the values that the table sums up.
         unit: of the distances, "mm" or "px".
+        low: lower limits of the figures in the table, in its form; None where they were not asked for or
+            cannot be given. NaN where a figure has none.
+        high: upper limits.
+        evidence: the verdicts on the gaps; None as the limits.
     """
 
     structure: str
@@ -52,6 +57,9 @@ class Summary:
     table: pd.DataFrame
     subjects: pd.DataFrame
     unit: str = "mm"
+    low: pd.DataFrame | None = None
+    high: pd.DataFrame | None = None
+    evidence: Evidence | None = None
 
     @property
     def counts(self) -> npt.NDArray[np.int64]:

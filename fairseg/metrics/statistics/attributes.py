@@ -12,9 +12,9 @@ import pandas as pd
 
 from fairseg.groups import Groups
 from fairseg.metrics.score import METRICS
-from fairseg.metrics.work import VOXELS
+from fairseg.metrics.work import SIZES
 
-NO_ATTRIBUTES = ("case", "subject", "label", *METRICS, *VOXELS)
+NO_ATTRIBUTES = ("case", "subject", "label", *METRICS, *SIZES)
 FEW_LEVELS = 6  # numbers of at most so many values may be codes; text of at most so many names nobody
 _MOST_FRACTIONS = 2  # as in Groups: field strengths of 1.5 and 3 are levels
 

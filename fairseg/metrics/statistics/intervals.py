@@ -12,7 +12,12 @@ import numpy.typing as npt
 from fairseg.metrics.fairness import Floats, fairness_gap, iqr, skewed_error_ratio, worst_group
 from fairseg.metrics.statistics.differences import differences, gap_limits, pairs_of, sorted_parts
 from fairseg.metrics.statistics.limits import Interval, draw_medians, left_out_iqrs, limits_of
-from fairseg.metrics.statistics.order_statistics import Method, left_out_medians, resampled_quantiles
+from fairseg.metrics.statistics.order_statistics import (
+    Method,
+    binomial_ranks,
+    left_out_medians,
+    resampled_quantiles,
+)
 
 Measure = Callable[[Floats], float]
 METHODS = ("bca", "percentile", "binomial")
@@ -132,6 +137,10 @@ def group_intervals(
         estimate = np.nan if not part.size else np.median(part) if statistic == "median" else iqr(part)
         if part.size < 2:
             found.append(Interval(float(estimate), np.nan, np.nan))
+            continue
+        if statistic == "median" and method == "binomial":  # known without a draw
+            tails = np.array([(1 - level) / 2, (1 + level) / 2])
+            found.append(Interval(float(estimate), *binomial_ranks(part.size, tails).of(part).tolist()))
             continue
         if statistic == "median":
             drawn = draw_medians([part], resamples, method, rng)[0]

@@ -114,10 +114,8 @@ def forest(
     for block, members in groupby(rows, key=lambda row: row.block):
         lines = [_row(row, scale, margin, digits) for row in members]
         if block:
-            head = tag("th", plain(block), scope="rowgroup", class_="block")
-            lines.insert(
-                0, tag("tr", head, tag("td"), _cell(scale, margin), tag("td"), tag("td"), class_="blocks")
-            )
+            head = tag("th", plain(block), scope="rowgroup", class_="block", colspan=2)
+            lines.insert(0, tag("tr", head, _cell(scale, margin), tag("td"), tag("td"), class_="blocks"))
         body.append(tag("tbody", *lines))
     columns = [tag("th", head, scope="col") for head in heads]
     columns.insert(2, tag("th", plain(axis), scope="col", class_="plot"))

@@ -15,7 +15,7 @@ from fairseg.report.render import plain
 Floats = npt.NDArray[np.float64]
 
 _HEIGHT = 260.0  # pixels of the area within the axes
-_FEWEST = 20  # subjects that a trend takes
+_FEWEST = 30  # subjects of a group, below which a trend is noise
 
 
 def scatter(

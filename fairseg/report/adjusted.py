@@ -1,0 +1,170 @@
+"""Whether a gap is still there among subjects who are alike: the report's section on confounders."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from fairseg.groups import Groups
+from fairseg.metrics.statistics import Interval
+from fairseg.metrics.statistics.attributes import read_attribute
+from fairseg.metrics.statistics.confounders import adjusted_gap
+from fairseg.metrics.statistics.stratified import stratified_gap
+from fairseg.report import render
+from fairseg.report.page_table import Part
+from fairseg.report.pictures import sizes
+from fairseg.report.summary import GAP, P_VALUE, Summary
+
+SIZE = "structure size"
+
+
+@dataclass(frozen=True)
+class Adjusted:
+    """Gaps with confounders held fixed.
+
+    Attributes:
+        by: the confounders.
+        reference: name of the group that the others are compared with.
+        regression: gaps of mean Dice before and after adjustment for all confounders, one row a group.
+        strata: for each confounder with levels, gaps of median Dice within them and pooled.
+        notes: what was left out, and why.
+    """
+
+    by: list[str]
+    reference: str
+    regression: Part
+    strata: dict[str, Part]
+    notes: list[str]
+
+
+def adjust(
+    scores: pd.DataFrame,
+    overall: Summary,
+    by: Sequence[str],
+    bins: Mapping[str, Sequence[float]],
+    *,
+    resamples: int = 10_000,
+) -> Adjusted | None:
+    """Compare groups among subjects of equal sex, age, scanner or whatever `by` names.
+
+    Args:
+        scores: the scores table.
+        overall: its summary over all labels.
+        by: attributes; "structure size" is the size of the reference masks.
+        bins: edges of numeric attributes, for the strata; in the regression numbers stay numbers.
+        resamples: of the intervals within strata.
+
+    Returns:
+        The section; None where nothing was asked for, or there is no Dice, or subjects are in several groups.
+
+    Raises:
+        ValueError: an attribute is not in the table, or makes the groups itself.
+    """
+    if not by or "dice" not in overall.subjects or overall.shared:
+        return None
+    for name in by:
+        if name in overall.groups.attributes:
+            raise ValueError(f"adjust: {name!r} makes the groups, so a gap cannot be adjusted for it")
+        if name != SIZE and name not in scores:
+            there = [str(column) for column in scores if column not in ("case", "subject", "label")]
+            raise ValueError(f"adjust: attribute {name!r} is not in the table, which has {', '.join(there)}")
+        if (
+            name != SIZE
+            and scores[["subject", name]].dropna().drop_duplicates()["subject"].duplicated().any()
+        ):
+            raise ValueError(f"adjust: {name!r} differs between cases of one subject, so it is no confounder")
+    subjects = overall.subjects["subject"]
+    cases = scores.drop_duplicates("subject").set_index("subject").reindex(subjects)
+    covariates = pd.DataFrame(index=range(len(subjects)))
+    for name in by:
+        if name != SIZE:
+            covariates[name] = cases[name].to_numpy()
+            continue
+        size = sizes(scores, overall)
+        if size is None:
+            raise ValueError(f"adjust: {SIZE!r} needs the voxel counts or volumes of the reference masks")
+        covariates[name] = size[0]
+    dice, ids = overall.subjects["dice"].to_numpy(), overall.subjects["group"].to_numpy()
+    number = len(overall.groups)
+    reference = overall.reference if overall.reference is not None else int(np.argmax(overall.counts))
+    found = adjusted_gap(dice, ids, number, covariates, reference=reference)
+    notes = [f"Regression: {note}" for note in found.attrs.get("notes", [])]
+    strata = {}
+    for name in by:
+        column = _strata(covariates, name, bins)
+        if column is None:
+            notes.append(
+                f"{name} has numbers: give bins (--bins {name}=...) to see gaps within its strata"
+                if name != SIZE
+                else f"{name} is in the regression only"
+            )
+            continue
+        stratified = stratified_gap(dice, ids, number, column, reference=reference, resamples=resamples)
+        strata[name] = _strata_part(stratified.strata, stratified.pooled, overall)
+        notes += [f"{name}: {note}" for note in stratified.notes]
+    return Adjusted(
+        by=list(by),
+        reference=overall.groups.name(reference),
+        regression=_regression_part(found, overall),
+        strata=strata,
+        notes=[_named(note, overall) for note in notes],
+    )
+
+
+def _strata(covariates: pd.DataFrame, name: str, bins: Mapping[str, Sequence[float]]) -> Any:
+    """Return the stratum of each subject in the order of its levels; None where numbers have no bins."""
+    column = covariates[name]
+    if name == SIZE:
+        return None
+    if name in bins:
+        groups = Groups.from_table({name: column}, by=name, bins={name: bins[name]})
+        levels, codes = list(groups.names), groups.encode({name: column})
+    else:
+        attribute = read_attribute(name, column)
+        if attribute.numbers is not None:
+            return None
+        levels, codes = list(attribute.levels), np.where(attribute.known, attribute.codes, -1)
+    names = [levels[code] if code >= 0 else None for code in codes.tolist()]
+    return pd.Categorical(names, categories=levels, ordered=True)
+
+
+def _regression_part(found: pd.DataFrame, overall: Summary) -> Part:
+    rows = []
+    for row in found.to_dict("records"):
+        cells = [f"{row['n_reference']}, {row['n_group']}"]
+        for kind in ("unadjusted", "adjusted"):
+            cells.append(_gap(Interval(row[kind], row[f"{kind}_low"], row[f"{kind}_high"])))
+            cells.append(render.cell(P_VALUE, row[f"{kind}_p"]))
+        rows.append((overall.groups.name(int(row["group"])), "", cells))
+    heads = ("Subjects (reference, group)", "Gap of means", "p", "Adjusted gap of means", "p")
+    return Part([(head, "") for head in heads], rows)
+
+
+def _strata_part(strata: pd.DataFrame, pooled: pd.DataFrame, overall: Summary) -> Part:
+    rows = []
+    for total in pooled.to_dict("records"):
+        name = overall.groups.name(int(total["group"]))
+        for row in strata[strata["group"] == total["group"]].to_dict("records"):
+            gap = _gap(Interval(row["gap"], row["low"], row["high"]))
+            rows.append((f"{name}, {row['stratum']}", "", [f"{row['n_reference']}, {row['n_group']}", gap]))
+        counts = f"{total['n_reference']}, {total['n_group']}"
+        rows.append((f"{name}, without strata", "rule", [counts, render.cell(GAP, total["crude"])]))
+        gap = _gap(Interval(total["gap"], total["low"], total["high"]))
+        rows.append((f"{name}, pooled over strata", "fairness", [counts, gap]))
+    return Part([("Subjects (reference, group)", ""), ("Gap of medians", "")], rows)
+
+
+def _gap(interval: Interval) -> str:
+    text = render.cell(GAP, interval.estimate)
+    if np.isnan(interval.low) or text == render.NONE:
+        return text
+    return f"{text}\n{render.interval(GAP, interval.low, interval.high)}"
+
+
+def _named(note: str, overall: Summary) -> str:
+    """Put names in place of the ids that the statistics know."""
+    for number, name in reversed(list(enumerate(overall.groups.names))):
+        note = note.replace(f"group {number}", f"group {name}")
+    return note

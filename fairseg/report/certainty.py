@@ -1,0 +1,155 @@
+"""How sure the figures of a summary are: intervals beside them, and a verdict on every gap."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from fairseg.metrics.statistics import Interval, equity_interval, group_intervals, judge
+from fairseg.metrics.statistics.evidence import MIN_SIZE
+from fairseg.report.summary import ALL, GAP, P_VALUE, Summary
+
+DETECTABLE = "Detectable gap"
+WORST = "Worst group DSC"
+EQUITY = "Equity-scaled DSC"
+CORRECTED = "p, corrected (Holm)"
+GAP_OF_LARGE = "Fairness gap of the groups judged"
+
+
+@dataclass(frozen=True)
+class Judging:
+    """How gaps are judged.
+
+    Attributes:
+        margin: largest gap in median Dice that does not matter; None: not stated.
+        min_size: subjects that a group needs to be judged.
+        level: of all intervals.
+        resamples: draws for the intervals.
+        seed: of all draws.
+    """
+
+    margin: float | None = None
+    min_size: int = MIN_SIZE
+    level: float = 0.95
+    resamples: int = 10_000
+    seed: int = 0
+
+
+def with_evidence(summary: Summary, judging: Judging) -> Summary:
+    """Return a summary with intervals, verdicts and the rows that they bring.
+
+    Medians get the binomial interval, inter-quartile ranges that of the bootstrap; gap, error ratio and
+    worst group what `judge` says, over the groups that are large enough; the equity-scaled score ("sum", of
+    medians) its bootstrap interval. New rows: the smallest detectable gap, the worst group, the equity-scaled
+    score, p-values corrected for several comparisons (Holm), and, where some group is too small to be
+    judged, the gap of the others. A subject in several groups breaks every interval here: then there are
+    none, and no verdict.
+
+    Args:
+        summary: as from `summarize`.
+        judging: how.
+    """
+    if summary.shared:
+        return summary
+    columns = summary.table.columns
+    low = pd.DataFrame(np.nan, index=summary.table.index, columns=columns)
+    high = low.copy()
+    group = summary.subjects["group"].to_numpy()
+    number = len(summary.groups)
+    known = np.where(group >= 0, 0, -1)
+    for metric in (name for name in summary.subjects if name not in ("subject", "group")):
+        values = summary.subjects[metric].to_numpy()
+        for statistic, row in (("median", "Median"), ("iqr", "IQR")):
+            found: list[Interval] = []
+            for ids, count in ((group, number), (known, 1)):
+                found += group_intervals(
+                    values,
+                    ids,
+                    count,
+                    "median" if statistic == "median" else "iqr",
+                    level=judging.level,
+                    resamples=judging.resamples,
+                    method="binomial" if statistic == "median" else "percentile",
+                    seed=judging.seed,
+                )
+            name = f"{row} {summary.title(str(metric))}"
+            low.loc[name], high.loc[name] = _limits(found)
+    if "dice" not in summary.subjects:
+        return replace(summary, low=low, high=high)
+    return _with_verdicts(replace(summary, low=low, high=high), judging)
+
+
+def _with_verdicts(summary: Summary, judging: Judging) -> Summary:
+    assert summary.low is not None
+    assert summary.high is not None
+    table, low, high = summary.table.copy(), summary.low, summary.high
+    dice, group = summary.subjects["dice"].to_numpy(), summary.subjects["group"].to_numpy()
+    number = len(summary.groups)
+    evidence = judge(
+        dice,
+        group,
+        number,
+        reference=summary.reference,
+        margin=judging.margin,
+        level=judging.level,
+        min_size=judging.min_size,
+        resamples=judging.resamples,
+        seed=judging.seed,
+    )
+    equity = equity_interval(
+        dice, group, number, "sum", level=judging.level, resamples=judging.resamples, seed=judging.seed
+    )
+    all_judged = len(evidence.judged) == int((summary.counts > 0).sum())
+    several = number > 2 and summary.reference is not None
+    rows: dict[str, dict[str, Interval]] = {
+        "SER": {ALL: evidence.ratio} if all_judged else {},
+        # A gap to a group of three says little; then the interval is that of the groups which are judged.
+        GAP: {ALL: evidence.gap} if all_judged else {},
+        GAP_OF_LARGE: {ALL: evidence.gap},
+        DETECTABLE: {ALL: _alone(evidence.detectable)},
+        WORST: {ALL: evidence.worst},
+        EQUITY: {ALL: equity},
+        CORRECTED: {},
+    }
+    if summary.reference is not None:
+        for one in evidence.comparisons:
+            name = summary.groups.name(one.second)
+            rows[GAP][name] = one.gap
+            rows[DETECTABLE][name] = _alone(one.detectable)
+            rows[CORRECTED][name] = _alone(one.corrected)
+    if all_judged or len(evidence.judged) < 2:
+        del rows[GAP_OF_LARGE]
+    if not several:
+        del rows[CORRECTED]
+    if number > 2:
+        table.loc[P_VALUE, ALL] = evidence.p
+    for frame in (table, low, high):
+        for row in rows.keys() - set(frame.index):
+            frame.loc[row] = np.nan
+    for row, cells in rows.items():
+        for column, interval in cells.items():
+            if row not in ("SER", GAP):  # these stand there already
+                table.loc[row, column] = interval.estimate
+            low.loc[row, column], high.loc[row, column] = interval.low, interval.high
+    order = _order(table.index, [row for row in rows if row not in ("SER", GAP)])
+    return replace(
+        summary, table=table.loc[order], low=low.loc[order], high=high.loc[order], evidence=evidence
+    )
+
+
+def _alone(value: float) -> Interval:
+    return Interval(value, np.nan, np.nan)
+
+
+def _order(index: "pd.Index[str]", new: Sequence[str]) -> list[str]:
+    """Return the rows, the new ones between the gap and the p-value, corrected p-values after it."""
+    before = [name for name in index if name not in new]
+    place = before.index(P_VALUE)
+    first = [name for name in (GAP_OF_LARGE, DETECTABLE, WORST, EQUITY) if name in new]
+    last = [name for name in new if name == CORRECTED]
+    return [*before[:place], *first, P_VALUE, *last, *before[place + 1 :]]
+
+
+def _limits(intervals: Sequence[Interval]) -> tuple[list[float], list[float]]:
+    return [interval.low for interval in intervals], [interval.high for interval in intervals]

@@ -1,0 +1,111 @@
+"""What the errors mean at the bedside: volumes, ejection fraction and mass by group."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+
+from fairseg.metrics.bland_altman import agreement
+from fairseg.metrics.clinical import clinical_measures
+from fairseg.report import render
+from fairseg.report.page_table import Part
+from fairseg.report.pictures import Pictures
+from fairseg.report.summary import P_VALUE, Summary
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Which labels are which part of the heart, and which cases are of which phase.
+
+    Attributes:
+        labels: role ("lv", "myocardium", "rv") -> name of its label.
+        phase: attribute that tells end-diastole from end-systole; None: volumes only.
+        phases: its levels.
+    """
+
+    labels: Mapping[str, str] = field(default_factory=dict)
+    phase: str | None = None
+    phases: tuple[str, str] = ("ED", "ES")
+
+
+@dataclass(frozen=True)
+class Clinical:
+    """The section on clinical measures.
+
+    Attributes:
+        table: agreement by measure and group, as `agreement` gives it.
+        part: the same as text.
+        charts: Bland-Altman plots, measure -> picture.
+        notes: what is missing.
+    """
+
+    table: pd.DataFrame
+    part: Part
+    charts: dict[str, Markup]
+    notes: list[str]
+
+
+def clinical_section(
+    scores: pd.DataFrame, overall: Summary, roles: Roles, pictures: Pictures, number: int = 0
+) -> Clinical | None:
+    """Compare predicted with true clinical measures by group; None if a subject is in several groups.
+
+    Args:
+        scores: the scores table, with volumes in ml.
+        overall: its summary, for the groups.
+        roles: of labels and cases.
+        pictures: the charts of the page.
+        number: of the grouping among those of the page.
+
+    Raises:
+        ValueError: as `clinical_measures`.
+    """
+    measures = clinical_measures(scores, roles.labels, phase=roles.phase, phases=roles.phases)
+    if overall.shared:
+        return None
+    subjects = overall.subjects
+    ids = dict(zip(subjects["subject"].astype(str), subjects["group"].tolist(), strict=True))
+    found = agreement(measures, ids, len(overall.groups))
+    units = dict(zip(found["measure"], found["unit"], strict=True))
+    return Clinical(
+        table=found.assign(group=[overall.groups.name(group) for group in found["group"]]),
+        part=_part(found, overall),
+        charts={
+            measure: pictures.agreement(number, measures, measure, unit) for measure, unit in units.items()
+        },
+        notes=[*measures.attrs.get("notes", []), *found.attrs.get("notes", [])],
+    )
+
+
+def _part(found: pd.DataFrame, overall: Summary) -> Part:
+    heads = ("n", "Bias", "Limits of agreement", "Mean absolute error", "p (biases differ)")
+    rows = []
+    told = ""
+    for row in found.to_dict("records"):
+        measure = f"{row['measure']} ({row['unit']})"
+        name = f"{measure}, {overall.groups.name(int(row['group']))}"
+        p = render.cell(P_VALUE, row["p_bias_differs"]) if measure != told else ""
+        cells = [
+            f"{row['n']:.0f}",
+            _with_limits(row["bias"], row["bias_low"], row["bias_high"]),
+            _pair(row["lower_limit"], row["upper_limit"]),
+            _number(row["mean_absolute_error"]),
+            p,
+        ]
+        rows.append((name, "rule" if told and measure != told else "", cells))
+        told = measure
+    return Part([(head, "") for head in heads], rows)
+
+
+def _number(value: float) -> str:
+    return render.NONE if np.isnan(value) else f"{value:.1f}"
+
+
+def _pair(low: float, high: float) -> str:
+    return render.NONE if np.isnan(low) else f"{_number(low)} to {_number(high)}"
+
+
+def _with_limits(value: float, low: float, high: float) -> str:
+    return _number(value) if np.isnan(low) else f"{_number(value)}\n({_pair(low, high)})"
