@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from fairseg import __version__, cli_experiment, cli_training
+from fairseg import __version__, cli_experiment, cli_report, cli_training
 from fairseg import cli_options as options
 
 logger = logging.getLogger("fairseg")
@@ -122,63 +122,52 @@ def evaluate(table: Path, out: Path, on_error: str, debug: bool, **scoring: Any)
 @cli.command()
 @click.argument("scores", type=options.PATH)
 @options.grouping
+@cli_report.judging
+@cli_report.masks
 @click.option("--out", type=options.PATH, required=True, help="Folder to write the report into.")
 @options.debug
-def report(
-    scores: Path,
-    by: Sequence[str],
-    reference: str | None,
-    bins: Sequence[Any],
-    out: Path,
-    debug: bool,
-) -> int:
+def report(scores: Path, out: Path, debug: bool, **reporting: Any) -> int:
     """Summarise a table of SCORES by group: tables, plots, and a page."""
     from fairseg.metrics.scores import read_scores  # noqa: PLC0415
     from fairseg.report.files import check_writable  # noqa: PLC0415
 
     check_writable(out)
     table = read_scores(scores)
-    groups = _groups(table, scores, by, bins)
-    _write(table, groups, out, reference, {})
+    groups = _all_groups(table, scores, reporting)
+    _write(table, groups, out, {}, {**reporting, "labels": None})
     return 0
 
 
 @cli.command()
 @options.scoring
 @options.grouping
+@cli_report.judging
 @click.option("--out", type=options.PATH, required=True, help="Folder to write the report into.")
 @options.debug
-def audit(
-    table: Path,
-    by: Sequence[str],
-    reference: str | None,
-    bins: Sequence[Any],
-    out: Path,
-    on_error: str,
-    debug: bool,
-    **scoring: Any,
-) -> int:
+def audit(table: Path, out: Path, on_error: str, debug: bool, **given: Any) -> int:
     """Score PREDICTIONS against REFERENCES and report by group, in one go."""
     from fairseg.cohort import read_cohort  # noqa: PLC0415
     from fairseg.metrics.scores import scores_to_files  # noqa: PLC0415
     from fairseg.report.files import check_writable, write_files  # noqa: PLC0415
 
     check_writable(out)
+    reporting = {name: given.pop(name) for name in cli_report.NAMES}
+    scoring, reference = given, reporting["reference"]
+    reporting |= {name: scoring[name] for name in ("predictions", "references", "labels")}
     # What the table and the names of files can tell to be wrong must not come out after an hour of scoring.
     cohort = read_cohort(table)
-    groups = _groups(_with_files(cohort, scoring["predictions"], scoring["references"]), table, by, bins)
+    there = _with_files(cohort, scoring["predictions"], scoring["references"])
+    groups = _all_groups(there, table, reporting)
     if reference is not None:
         try:
-            groups.index(reference)
+            groups[0].index(reference)
         except ValueError as error:
             raise ValueError(f"--reference: {error}") from None
     scores = _scores(cohort, on_error=on_error, **scoring)
     files = scores_to_files(scores)
     try:
-        _write(scores, groups, out, reference, files)
+        _write(scores, groups, out, files, reporting)
     except ValueError as error:
-        if not scores.attrs["skipped"]:
-            raise
         # What was skipped can leave nothing to compare; the scores of the others are kept all the same.
         write_files(out, files)
         raise ValueError(f"{error} (the scores are in {out / 'scores.csv'})") from None
@@ -239,7 +228,19 @@ def _with_files(cohort: Any, predictions: Path, references: Path) -> Any:
     return cohort if found.empty else found
 
 
-def _groups(table: Any, file: Path, by: Sequence[str], bins: Sequence[Any]) -> Any:
+def _all_groups(table: Any, file: Path, reporting: dict[str, Any]) -> list[Any]:
+    """Make the groups of --by and of each --also of a table that was read from a file."""
+    bins = reporting["bins"] = _one_each(reporting["bins"])
+    _extras([], reporting)  # whatever is wrong with these options is told before the work
+
+    def make(by: Sequence[str], edges: dict[str, list[float]]) -> Any:
+        return _groups(table, file, by, edges)
+
+    also, adjust = reporting["also"], reporting["adjust"]
+    return cli_report.make_groups(table, reporting["by"], also, adjust, bins, make)
+
+
+def _groups(table: Any, file: Path, by: Sequence[str], bins: dict[str, list[float]]) -> Any:
     """Make the groups of a table that was read from a file, which errors can then name."""
     from fairseg.groups import Groups  # noqa: PLC0415
     from fairseg.metrics.score import METRICS  # noqa: PLC0415
@@ -249,7 +250,7 @@ def _groups(table: Any, file: Path, by: Sequence[str], bins: Sequence[Any]) -> A
         others = {"case", "subject", "label", *METRICS, *SIZES}
         there = ", ".join(name for name in table if name not in others) or "none"
         raise ValueError(f"--by {absent[0]}: no such attribute in {file}, which has {there}")
-    groups = Groups.from_table(table, by=by, bins=_one_each(bins))
+    groups = Groups.from_table(table, by=by, bins=bins)
     _check_group_number(groups)
     return groups
 
@@ -275,13 +276,39 @@ def _check_group_number(groups: Any) -> None:
         )
 
 
-def _write(scores: Any, groups: Any, out: Path, reference: str | None, also: dict[str, str]) -> None:
+def _extras(others: Sequence[Any], reporting: dict[str, Any]) -> Any:
+    folders = {name: reporting.get(name) for name in ("predictions", "references", "images", "labels")}
+    return cli_report.extras(
+        others,
+        adjust=reporting["adjust"],
+        bins=reporting["bins"],
+        roles=reporting["roles"],
+        phase=reporting["phase"],
+        files=folders,
+    )
+
+
+def _write(
+    scores: Any, groups: Sequence[Any], out: Path, also: dict[str, str], reporting: dict[str, Any]
+) -> None:
     from fairseg.report import write_report  # noqa: PLC0415
+    from fairseg.report.certainty import Judging  # noqa: PLC0415
     from fairseg.report.page import PAGE  # noqa: PLC0415
     from fairseg.report.render import to_terminal  # noqa: PLC0415
+    from fairseg.report.words import lines  # noqa: PLC0415
 
-    summaries = write_report(scores, groups, out, reference=reference, also=also)
+    judging = Judging(**{name: reporting[name] for name in ("margin", "min_size", "resamples", "seed")})
+    summaries = write_report(
+        scores,
+        groups[0],
+        out,
+        reference=reporting["reference"],
+        judging=judging,
+        extras=_extras(groups[1:], reporting),
+        also=also,
+    )
     click.echo(to_terminal(summaries[:1]))
+    click.echo("\n".join(lines(summaries)))
     click.echo(f"Report: {out / PAGE}")
 
 

@@ -216,9 +216,7 @@ def _page(
         "margin": judging.margin,
         "boxes": {overall.title(name): pictures.boxes(0, name) for name in metrics},
         "left_out": len(summaries) - len(with_largest_gaps(summaries)),
-        "legend": charts.legend(
-            overall.groups.names, overall.reference, dict(enumerate(overall.counts.tolist()))
-        ),
+        "legend": charts.legend(overall.groups.names, overall.reference, counts),
         "scatters": pictures.scatters(0, scores) if dice else Markup(""),
         "comparisons": comparisons_part(comparisons),
         "worst": [] if extras.files is None or not dice else worst_cases(scores, overall, extras.files),
@@ -263,7 +261,7 @@ def _hero(overall: Summary) -> dict[str, Any]:
         found = "this cohort would show"
         interval = f"gap in median DSC, {limits}; {found} {words.number(evidence.detectable)} or more"
     title = next(f"Median {overall.title(name)}" for name in TITLES if name in overall.subjects)
-    rows: list[str] = render.cells(overall).loc[title].tolist()
+    rows = [str(text) for text in render.cells(overall).T[title]]
     groups = [*overall.groups.names, "All"]
     counts = [*overall.counts.tolist(), int(overall.counts.sum())]
     medians = [text.replace("\n", " ") for text in rows]

@@ -196,6 +196,8 @@ def _gap_rows(summary: Summary, evidence: Evidence) -> list[charts.ForestRow]:
 
     def row(block: str, name: str, gap: Interval, verdict: str, members: Sequence[int]) -> charts.ForestRow:
         told = ", ".join(f"{counts[group]}" for group in members)
+        if len(members) > 3:
+            told = f"{counts.sum()} in {len(members)} groups"
         return charts.ForestRow(block, name, gap.estimate, gap.low, gap.high, VERDICTS[verdict], told)
 
     if reference is None or len(evidence.comparisons) > _MOST_PAIRS:

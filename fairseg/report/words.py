@@ -43,7 +43,7 @@ def answer(summary: Summary) -> str:
             shows = "shows" if len(shown) == 1 else "show"
             text += f" {len(shown)} of {len(evidence.comparisons)} comparisons {shows} a gap."
         return text
-    names = listed([summary.groups.name(group) for group in evidence.judged], most=3)
+    names = _joined([summary.groups.name(group) for group in evidence.judged])
     if evidence.verdict == IRRELEVANT:
         return (
             f"No relevant gap between {names}: the whole interval lies within "
@@ -89,6 +89,10 @@ def hint(summary: Summary) -> str:
     return (
         "State the largest gap that does not matter (--margin) to learn whether one that does is ruled out."
     )
+
+
+def _joined(names: Sequence[str]) -> str:
+    return f"{names[0]} and {names[1]}" if len(names) == 2 else listed(names, most=3)
 
 
 def _worse(one: Judgement, summary: Summary) -> str:

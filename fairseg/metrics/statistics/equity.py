@@ -9,6 +9,7 @@ import numpy.typing as npt
 from fairseg.metrics.fairness import Floats, equity_scaled
 from fairseg.metrics.statistics.differences import sorted_parts
 from fairseg.metrics.statistics.limits import Interval
+from fairseg.metrics.statistics.order_statistics import medians_of_ranks
 
 _CHUNK = 4_000_000  # numbers resampled at once
 
@@ -61,12 +62,16 @@ def equity_interval(
         return Interval(estimate, np.nan, np.nan)
     rng = np.random.default_rng(seed)
     drawn = np.empty(resamples)
+    ordered = np.sort(pooled)
+    place = np.argsort(np.argsort(pooled, kind="stable"), kind="stable").astype(np.int32)
+    places = np.split(place, np.cumsum([part.size for part in parts])[:-1])  # of each group among all
     step = max(1, _CHUNK // pooled.size)
     for start in range(0, resamples, step):
         number = min(step, resamples - start)
-        taken = [part[rng.integers(0, part.size, (number, part.size), dtype=np.int32)] for part in parts]
-        everyone = np.median(np.concatenate(taken, axis=1), axis=1, overwrite_input=True)
-        medians = np.stack([np.median(part, axis=1, overwrite_input=True) for part in taken], axis=1)
+        taken = [rng.integers(0, part.size, (number, part.size), dtype=np.int32) for part in parts]
+        all_taken = [among[one] for among, one in zip(places, taken, strict=True)]
+        everyone = medians_of_ranks(np.concatenate(all_taken, axis=1), ordered)
+        medians = np.stack([medians_of_ranks(*pair) for pair in zip(taken, parts, strict=True)], axis=1)
         drawn[start : start + number] = [scaled(*pair) for pair in zip(everyone, medians, strict=True)]
     low, high = np.quantile(drawn, ((1 - level) / 2, (1 + level) / 2))
     return Interval(estimate, float(low), float(high))

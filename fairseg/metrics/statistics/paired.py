@@ -12,6 +12,7 @@ from fairseg.metrics.statistics.differences import pairs_of
 from fairseg.metrics.statistics.evidence import MIN_SIZE
 from fairseg.metrics.statistics.intervals import bootstrap_interval, check_options
 from fairseg.metrics.statistics.limits import Interval
+from fairseg.metrics.statistics.order_statistics import medians_of_ranks
 from fairseg.metrics.statistics.significance import wilcoxon_signed_rank
 
 _CHUNK = 2_000_000  # numbers resampled at once
@@ -156,10 +157,12 @@ def _resampled_medians(part: Floats, resamples: int, rng: np.random.Generator) -
     if size < 2:
         return drawn
     step = max(1, _CHUNK // size)
+    ordered = np.sort(part, axis=1)
+    ranks = np.argsort(np.argsort(part, axis=1, kind="stable"), axis=1, kind="stable").astype(np.int32)
     for start in range(0, resamples, step):
         places = rng.integers(0, size, (min(step, resamples - start), size), dtype=np.int32)
         for model in (0, 1):
-            drawn[model, start : start + step] = np.median(part[model][places], axis=1, overwrite_input=True)
+            drawn[model, start : start + step] = medians_of_ranks(ranks[model][places], ordered[model])
     return drawn
 
 
