@@ -4,21 +4,29 @@
 `write_comparison` does so for several models side by side.
 """
 
+from fairseg.report.certainty import Judging, with_evidence
+from fairseg.report.clinical import Roles
 from fairseg.report.comparison import (
     Comparison,
     compare_models,
     comparison_to_terminal,
     write_comparison,
 )
-from fairseg.report.page import write_report
+from fairseg.report.page import Extras, write_report
 from fairseg.report.summary import Summary, summarize
+from fairseg.report.worst import Files
 
 __all__ = [
     "Comparison",
+    "Extras",
+    "Files",
+    "Judging",
+    "Roles",
     "Summary",
     "compare_models",
     "comparison_to_terminal",
     "summarize",
+    "with_evidence",
     "write_comparison",
     "write_report",
 ]

@@ -1,0 +1,192 @@
+"""Intervals and verdicts in the tables, the sentences that answer, and the table of every comparison."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fairseg import Groups
+from fairseg.metrics.statistics import Interval, bootstrap_interval, group_intervals, judge
+from fairseg.report import render, summarize, words
+from fairseg.report.certainty import (
+    CORRECTED,
+    DETECTABLE,
+    EQUITY,
+    GAP_OF_LARGE,
+    WORST,
+    Judging,
+    with_evidence,
+)
+from fairseg.report.comparisons import comparisons_part, comparisons_table
+from fairseg.report.summary import ALL, GAP, P_VALUE, Summary
+
+QUICK = Judging(resamples=500)
+
+
+def make_scores(
+    sizes: dict[str, int], medians: dict[str, float], labels: tuple[str, ...] = ("LV", "RV")
+) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    rows = [
+        {
+            "case": f"{group}{number}_{frame}",
+            "subject": f"{group}{number}",
+            "group": group,
+            "label": label,
+            "dice": float(np.clip(medians[group] + rng.normal(0, 0.02) - 0.02 * place, 0, 1)),
+            "hd": float(rng.uniform(2, 9)),
+        }
+        for group, size in sizes.items()
+        for number in range(size)
+        for frame in ("ED", "ES")
+        for place, label in enumerate(("LV", "RV"))
+    ]
+    return pd.DataFrame(rows)
+
+
+def judged(
+    sizes: dict[str, int], medians: dict[str, float], reference: str | None = None, judging: Judging = QUICK
+) -> list[Summary]:
+    scores = make_scores(sizes, medians)
+    groups = Groups.from_table(scores, by="group")
+    return [with_evidence(summary, judging) for summary in summarize(scores, groups, reference=reference)]
+
+
+def test_limits_are_those_of_the_statistics() -> None:
+    overall, label, _ = judged({"A": 60, "B": 25}, {"A": 0.90, "B": 0.85}, "A")
+    assert overall.low is not None
+    assert overall.high is not None
+    dice, ids = overall.subjects["dice"].to_numpy(), overall.subjects["group"].to_numpy()
+    evidence = judge(dice, ids, 2, reference=0, resamples=500)
+    assert overall.evidence == evidence
+    for row, column, expected in (
+        (GAP, ALL, evidence.gap),
+        (GAP, "B", evidence.comparisons[0].gap),
+        ("SER", ALL, evidence.ratio),
+        (WORST, ALL, evidence.worst),
+        ("Median DSC", "B", group_intervals(dice, ids, 2, method="binomial")[1]),
+        ("IQR DSC", "A", group_intervals(dice, ids, 2, "iqr", method="percentile", resamples=500)[0]),
+        ("Median DSC", ALL, group_intervals(dice, np.zeros_like(ids), 1, method="binomial")[0]),
+    ):
+        assert overall.table.loc[row, column] == pytest.approx(expected.estimate)
+        found = overall.low.loc[row, column], overall.high.loc[row, column]
+        assert found == pytest.approx((expected.low, expected.high))
+    same = bootstrap_interval(dice, ids, 2, "fairness_gap", reference=0, method="binomial", resamples=500)
+    assert evidence.gap == same
+    assert overall.table.loc[DETECTABLE, "B"] == evidence.detectable
+    assert overall.table.index.tolist() == overall.low.index.tolist() == overall.high.index.tolist()
+    assert label.evidence is not None
+
+
+def test_tables_show_limits_and_verdicts_in_every_form() -> None:
+    summaries = judged({"A": 60, "B": 25}, {"A": 0.90, "B": 0.85}, "A")
+    overall = summaries[0]
+    cells = render.cells(overall)
+    assert cells.loc["Verdict"].tolist() == [render.NONE, "gap shown", "gap shown"]
+    low, high = (frame.loc[GAP, ALL] for frame in (overall.low, overall.high))  # type: ignore[union-attr]
+    text = f"{overall.table.loc[GAP, ALL]:.3f}\n({low:.3f} to {high:.3f})"
+    assert cells.loc[GAP].tolist() == [render.NONE, text, text]
+    assert text.replace("\n", " ") in render.to_markdown(summaries)
+    assert text.replace("\n", " ") in render.to_latex(summaries)
+    assert f"({low:.3f} to {high:.3f})" in render.to_terminal(summaries)
+    csv = render.to_csv(summaries).splitlines()
+    assert any(line.startswith("Overall,Fairness gap: low,") for line in csv)
+    assert "In brackets: 95% intervals." in render.footnote(overall)
+
+
+def test_several_groups_are_corrected_for_and_small_ones_not_judged() -> None:
+    overall = judged({"A": 60, "B": 25, "C": 30, "D": 3}, {"A": 0.9, "B": 0.85, "C": 0.9, "D": 0.5}, "A")[0]
+    table, evidence = overall.table, overall.evidence
+    assert evidence is not None
+    assert overall.low is not None
+    assert table.loc[GAP, ALL] > 0.3  # of all groups, as ever
+    assert np.isnan(overall.low.loc[GAP, ALL])
+    assert table.loc[GAP_OF_LARGE, ALL] == pytest.approx(table.loc[GAP, "B"])
+    assert overall.low.loc[GAP_OF_LARGE, ALL] > 0
+    assert np.isnan(table.loc[CORRECTED, "D"])
+    assert table.loc[CORRECTED, "B"] >= table.loc[P_VALUE, "B"]
+    assert table.loc[P_VALUE, ALL] == evidence.p
+    assert render.cells(overall).loc["Verdict", "D (n=3)"] == "not judged"
+    footnote = render.footnote(overall)
+    assert "fewer than 10 subjects: D (n=3)." in footnote
+    assert "Kruskal-Wallis" in footnote
+    assert "hold for all groups together" in footnote
+    # Without a reference no group has a column of its own for gaps.
+    alone = judged({"A": 60, "B": 25, "C": 30}, {"A": 0.9, "B": 0.85, "C": 0.9})[0]
+    assert CORRECTED not in alone.table.index
+    assert GAP_OF_LARGE not in alone.table.index
+    assert alone.table.loc[EQUITY, ALL] < alone.table.loc["Median DSC", ALL]
+
+
+def test_a_subject_in_two_groups_and_a_table_without_dice_have_no_verdicts() -> None:
+    scores = make_scores({"A": 20, "B": 20}, {"A": 0.9, "B": 0.8})
+    scores["frame"] = scores["case"].str[-2:]
+    shared = with_evidence(summarize(scores, Groups.from_table(scores, by="frame"))[0], QUICK)
+    assert shared.evidence is None
+    assert shared.low is None
+    assert words.answer(shared).startswith("No gap can be judged: 40 subjects with cases in several groups")
+    plain = scores.drop(columns=["dice", "frame"])
+    without = with_evidence(summarize(plain, Groups.from_table(plain, by="group"))[0], QUICK)
+    assert without.evidence is None
+    assert without.low is not None
+    assert without.low.loc["Median HD (mm)"].notna().all()
+    assert "Without Dice" in words.answer(without)
+    assert "to" in render.cells(without).loc["Median HD (mm)"].iloc[0]
+
+
+def test_answers() -> None:
+    sizes, equal = {"A": 60, "B": 40}, {"A": 0.9, "B": 0.9}
+    shown = judged(sizes, {"A": 0.9, "B": 0.84}, "A")[0]
+    medians = [shown.table.loc["Median DSC", name] for name in ("B", "A")]
+    assert words.answer(shown) == (
+        f"The model serves B worse than A: median DSC {medians[0]:.3f} against {medians[1]:.3f}."
+    )
+    other_way = judged(sizes, {"A": 0.84, "B": 0.9}, "A")[0]
+    assert "serves A worse than B" in words.answer(other_way)
+    unsure = judged(sizes, equal)[0]
+    assert words.answer(unsure).startswith(
+        "Not enough evidence for a gap between A and B, nor for its absence"
+    )
+    assert "--margin" in words.hint(unsure)
+    none = judged(sizes, equal, judging=Judging(margin=0.05, resamples=500))[0]
+    assert words.answer(none).startswith(
+        "No relevant gap between A and B: the whole interval lies within 0.050"
+    )
+    assert words.hint(none) == ""
+    small = judged({"A": 60, "B": 4}, equal)[0]
+    assert words.answer(small) == (
+        "No gap can be judged: fewer than two groups have 10 subjects or more (A 60, B 4)."
+    )
+    lost = judged({"A": 4, "B": 30, "C": 30}, {"A": 0.9, "B": 0.8, "C": 0.9}, "A")[0]
+    assert words.answer(lost).startswith(
+        "No gap can be judged: the reference group has fewer than 10 subjects"
+    )
+    several = judged({"A": 60, "B": 40, "C": 40}, {"A": 0.9, "B": 0.8, "C": 0.9}, "A")
+    assert words.answer(several[0]).endswith("1 of 2 comparisons shows a gap.")
+    lines = words.lines(several)
+    assert lines[1].startswith("  gap shown: A 0.")
+    assert lines[2].startswith("  not enough evidence: A 0.")
+    assert [line.split(":")[0] for line in lines[3:]] == ["  LV", "  RV"]
+    assert words.between(Interval(0.05, 0.012, 0.0871), 0.9) == "90% interval 0.012 to 0.087"
+
+
+def test_every_comparison_is_in_one_table() -> None:
+    first = judged({"A": 60, "B": 25, "C": 30}, {"A": 0.90, "B": 0.85, "C": 0.9}, "A")
+    second = judged({"X": 60, "Y": 5}, {"X": 0.90, "Y": 0.85})
+    table = comparisons_table([first, second])
+    assert len(table) == 3 * 2 + 0  # a pair with a group too small is none
+    one = table[(table["structure"] == "Overall") & (table["second"] == "B")].iloc[0]
+    evidence = first[0].evidence
+    assert evidence is not None
+    assert (one["gap"], one["gap_low"], one["gap_high"]) == evidence.comparisons[0].gap
+    assert one["median_first"] - one["median_second"] == pytest.approx(one["gap"])
+    assert one["cliffs_delta"] > 0.5
+    assert (one["n_first"], one["n_second"]) == (60, 25)
+    assert (table["q"] >= table["p"]).all()
+    part = comparisons_part(table)
+    assert len(part.rows) == 6
+    assert part.rows[0][0] == "Overall: A, B"
+    assert "\n(" in part.rows[0][2][1]
+    many = pd.concat([table] * 20, ignore_index=True)
+    assert len(comparisons_part(many).rows) == 60
+    assert comparisons_table([second]).empty
+    assert comparisons_part(comparisons_table([second])).rows == []

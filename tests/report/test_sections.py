@@ -1,0 +1,222 @@
+"""The sections of the page: worst cases, confounders, clinical measures, charts of gaps and of subjects."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fairseg import Groups, read_cohort
+from fairseg.datasets.example import write_example
+from fairseg.metrics import agreement, clinical_measures, evaluate
+from fairseg.metrics.statistics.confounders import adjusted_gap
+from fairseg.report import summarize, write_report
+from fairseg.report.adjusted import SIZE, adjust
+from fairseg.report.certainty import Judging, with_evidence
+from fairseg.report.clinical import Roles, clinical_section
+from fairseg.report.page import Extras
+from fairseg.report.pictures import Pictures, gaps, sizes, with_largest_gaps
+from fairseg.report.summary import Summary
+from fairseg.report.worst import Files, worst_cases
+
+QUICK = Judging(resamples=300)
+
+
+def make_scores(number: int = 40, labels: tuple[str, ...] = ("LVBP", "LVM")) -> pd.DataFrame:
+    """Return scores of a cohort in which group B has small hearts, and small hearts low Dice."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for place in range(number):
+        group = "B" if place % 4 == 0 else "A"
+        volume = rng.normal(60 if group == "B" else 120, 12)
+        for frame, share in (("ED", 1.0), ("ES", 0.45)):
+            for label in labels:
+                true = volume * share
+                rows.append(
+                    {
+                        "case": f"s{place:02d}_{frame}", "subject": f"s{place:02d}", "group": group,
+                        "frame": frame, "sex": "F" if place % 3 else "M", "age": str(40 + place % 31),
+                        "label": label,
+                        "dice": float(np.clip(0.7 + volume / 800 + rng.normal(0, 0.01), 0, 1)),
+                        "hd": float(rng.uniform(2, 9)),
+                        "prediction_voxels": int(true * 70), "reference_voxels": int(true * 80),
+                        "prediction_ml": true * 0.9, "reference_ml": true,
+                    }
+                )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def summaries_of(scores: pd.DataFrame, by: str = "group", reference: str | None = "A") -> list[Summary]:
+    groups = Groups.from_table(scores, by=by)
+    return [with_evidence(summary, QUICK) for summary in summarize(scores, groups, reference=reference)]
+
+
+def test_a_gap_of_small_hearts_goes_when_size_is_held_fixed() -> None:
+    scores = make_scores()
+    overall = summaries_of(scores)[0]
+    found = adjust(scores, overall, [SIZE, "sex", "age"], {"age": [50]}, resamples=300)
+    assert found is not None
+    assert found.reference == "A"
+    [(name, _, cells)] = found.regression.rows
+    size = sizes(scores, overall)
+    assert size is not None
+    covariates = pd.DataFrame({SIZE: size[0]})
+    cases = scores.drop_duplicates("subject").set_index("subject").loc[overall.subjects["subject"]]
+    covariates["sex"], covariates["age"] = cases["sex"].to_numpy(), cases["age"].to_numpy()
+    expected = adjusted_gap(
+        overall.subjects["dice"], overall.subjects["group"], 2, covariates, reference=0
+    ).iloc[0]
+    assert name == "B"
+    assert cells[1].startswith(f"{expected['unadjusted']:.3f}\n(")
+    assert cells[3].startswith(f"{expected['adjusted']:.3f}\n(")
+    assert expected["unadjusted"] > 0.05
+    assert abs(expected["adjusted"]) < 0.03
+    assert list(found.strata) == ["sex", "age"]
+    assert [row[0] for row in found.strata["age"].rows] == [
+        "B, age<50", "B, age>=50", "B, without strata", "B, pooled over strata",
+    ]  # fmt: skip
+    assert "structure size is in the regression only" in found.notes
+
+
+def test_what_cannot_be_adjusted_for_is_named() -> None:
+    scores = make_scores()
+    overall = summaries_of(scores)[0]
+    assert adjust(scores, overall, [], {}) is None
+    for by, message in (
+        ("group", "adjust: 'group' makes the groups"),
+        ("height", "adjust: attribute 'height' is not in the table, which has group, frame"),
+        ("frame", "adjust: 'frame' differs between cases of one subject"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            adjust(scores, overall, [by], {})
+    bare = scores.drop(columns=[name for name in scores if name.endswith(("_voxels", "_ml"))])
+    with pytest.raises(ValueError, match="needs the voxel counts"):
+        adjust(bare, overall, [SIZE], {})
+    without_bins = adjust(scores, overall, ["age"], {}, resamples=300)
+    assert without_bins is not None
+    assert without_bins.strata == {}
+    assert "give bins (--bins age=...)" in without_bins.notes[0]
+    assert adjust(scores, summaries_of(scores, "frame", None)[0], ["sex"], {}) is None
+
+
+def test_clinical_measures_stand_by_group() -> None:
+    scores = make_scores()
+    overall = summaries_of(scores)[0]
+    roles = Roles({"lv": "LVBP", "myocardium": "LVM"}, "frame")
+    section = clinical_section(scores, overall, roles, Pictures([[overall]]))
+    assert section is not None
+    measures = clinical_measures(scores, roles.labels, phase="frame")
+    ids = dict(zip(overall.subjects["subject"], overall.subjects["group"], strict=True))
+    expected = agreement(measures, ids, 2)
+    assert section.table["bias"].tolist() == expected["bias"].tolist()
+    assert section.part.rows[0][0] == "LVEDV (ml), A"
+    assert section.part.rows[0][2][:2] == [
+        "30", f"{expected['bias'][0]:.1f}\n({expected['bias_low'][0]:.1f} to {expected['bias_high'][0]:.1f})"
+    ]  # fmt: skip
+    assert set(section.charts) == set(expected["measure"])
+    assert section.charts["LVEDV"].count('class="dots') == 2
+    assert (
+        clinical_section(scores, summaries_of(scores, "frame", None)[0], roles, Pictures([[overall]])) is None
+    )
+
+
+def test_every_subject_is_a_dot_in_every_grouping() -> None:
+    scores = make_scores()
+    analyses = [summaries_of(scores), summaries_of(scores, "sex", None), summaries_of(scores, "frame", None)]
+    pictures = Pictures(analyses)
+    # Subjects with an ED and an ES have a dot in each of these two groups.
+    assert len(pictures.subjects.names) == 80
+    for number, dots in ((0, 40), (1, 40), (2, 80)):
+        drawn = str(pictures.boxes(number, "dice"))
+        panels = re.findall(r"<svg.*?</svg>", drawn, flags=re.DOTALL)
+        counts = [sum(len(who.split()) for who in re.findall(r'data-s="([^"]*)"', panel)) for panel in panels]
+        assert counts == [dots, dots, dots]
+    # A subject of unknown group is in no group's dots.
+    unknown = scores.assign(group=scores["group"].where(scores["subject"] != "s01"))
+    drawn = str(Pictures([summaries_of(unknown)]).boxes(0, "dice"))
+    panel = re.findall(r"<svg.*?</svg>", drawn, flags=re.DOTALL)[0]
+    assert sum(len(who.split()) for who in re.findall(r'data-s="([^"]*)"', panel)) == 39
+    marks = str(pictures.scatters(0, scores))
+    assert marks.count("<svg") == 3
+    assert "Size of the reference (ml)" in marks
+    bare = scores.drop(columns=[name for name in scores if name.endswith(("_voxels", "_ml"))])
+    assert str(pictures.scatters(0, bare)).count("<svg") == 1
+
+
+def test_sizes_are_means_over_cases() -> None:
+    scores = make_scores(8)
+    overall, label, _ = summaries_of(scores)
+    size = sizes(scores, label)
+    assert size is not None
+    own = scores[(scores["subject"] == "s03") & (scores["label"] == "LVBP")]["reference_ml"]
+    place = label.subjects["subject"].tolist().index("s03")
+    assert (size[0][place], size[1]) == (pytest.approx(own.mean()), "ml")
+    whole = sizes(scores.drop(columns=["prediction_ml", "reference_ml"]), overall)
+    assert whole is not None
+    assert whole[1] == "voxels"
+    voxels = scores[scores["subject"] == "s03"].groupby("case")["reference_voxels"].sum()
+    assert whole[0][place] == pytest.approx(voxels.mean())
+
+
+def test_of_many_labels_those_with_the_largest_gaps_are_drawn() -> None:
+    labels = tuple(f"L{number:02d}" for number in range(20))
+    scores = make_scores(40, labels)
+    worse = (scores["label"] == "L17") & (scores["group"] == "B")
+    scores.loc[worse, "dice"] -= 0.3
+    summaries = summaries_of(scores)
+    kept = [summary.structure for summary in with_largest_gaps(summaries)]
+    assert len(kept) == 12
+    assert kept[0] == "Overall"
+    assert "L17" in kept
+    assert str(gaps([summaries], 0.02)).count('<th scope="row"') == 12
+    assert gaps([summaries_of(scores, "frame", None)], None) == ""
+
+
+def example(folder: Path) -> tuple[pd.DataFrame, Summary]:
+    write_example(folder)
+    scores = evaluate(folder / "predictions", folder / "references", read_cohort(folder / "groups.csv"))
+    return scores, summaries_of(scores, "sex", "M")[0]
+
+
+def test_the_worst_cases_are_shown_by_group(tmp_path: Path) -> None:
+    scores, overall = example(tmp_path)
+    files = Files(tmp_path / "predictions", tmp_path / "references")
+    shown = worst_cases(scores, overall, files)
+    assert [name for name, _ in shown] == ["F", "M"]
+    for group, pictures in shown:
+        cases = scores[scores["sex"] == group].groupby("case")["dice"].mean().sort_values()
+        assert len(pictures) == 3
+        for case, picture in zip(cases.index, pictures, strict=False):
+            assert f"Case {case}," in picture.text
+            assert picture.dice == pytest.approx(cases[case], abs=1e-9)
+    next((tmp_path / "references").glob(f"{cases.index[0]}.*")).write_bytes(b"broken")
+    assert len(worst_cases(scores, overall, files)[1][1]) == 2
+
+
+def test_a_whole_report_has_every_section(tmp_path: Path) -> None:
+    scores = make_scores()
+    bins = {"age": [50.0]}
+    extras = Extras(
+        others=[Groups.from_table(scores, by="sex"), Groups.from_table(scores, by="age", bins=bins)],
+        adjust=["sex", "age", SIZE],
+        bins=bins,
+        roles=Roles({"lv": "LVBP"}, "frame"),
+    )
+    groups = Groups.from_table(scores, by="group")
+    judging = Judging(margin=0.02, resamples=300)
+    write_report(scores, groups, tmp_path, reference="A", judging=judging, extras=extras)
+    page = (tmp_path / "report.html").read_text()
+    for heading in (
+        "Gaps, and how sure they are", "Every subject", "Overall", "Distance and size", "By sex", "By age",
+        "Who the subjects are", "Among subjects who are alike", "Within sex", "Clinical measures",
+    ):  # fmt: skip
+        assert re.search(rf"<h[23]>{heading}</h[23]>", page), heading
+    assert "The model serves B worse than A" in page
+    assert "nan" not in re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL).lower().replace(
+        "finance", ""
+    )
+    for name in ("comparisons.csv", "clinical.csv", "cohort.csv", "cohort.md", "cohort.tex"):
+        assert (tmp_path / name).stat().st_size
+    write_report(scores, groups, tmp_path, judging=judging)
+    assert not (tmp_path / "clinical.csv").exists()  # of the report before
