@@ -115,10 +115,11 @@ def _joint_tail(drawn: Sequence[Floats], pairs: list[tuple[int, int]], level: fl
     """
     extreme = np.ones(drawn[0].size)
     for one in _pair_draws(drawn, pairs):
-        order = np.sort(one)
-        ranks = (np.searchsorted(order, one, "left") + np.searchsorted(order, one, "right")) / 2
+        order = np.argsort(one)
+        ordered = one[order]  # among sorted numbers a sorted one is found at once
+        ranks = (np.searchsorted(ordered, ordered, "left") + np.searchsorted(ordered, ordered, "right")) / 2
         share = ranks / one.size
-        np.minimum(extreme, np.minimum(share, 1.0 - share), out=extreme)
+        extreme[order] = np.minimum(extreme[order], np.minimum(share, 1.0 - share))
     joint = float(np.quantile(extreme, 1.0 - level))
     return float(np.clip(joint, (1.0 - level) / 2 / len(pairs), (1.0 - level) / 2))
 

@@ -64,11 +64,11 @@ def binomial_ranks(size: int, probability: Floats) -> Ranks:
     >>> binomial_ranks(10, np.array([11 / 1024, 0.5, 1 - 11 / 1024])).of(ten)
     array([2. , 5.5, 9. ])
     """
-    from scipy import stats  # noqa: PLC0415  (slow to import)
+    from scipy.special import bdtr  # noqa: PLC0415  (slow to import)
 
     half = size // 2
     tail = np.minimum(probability, 1.0 - probability)
-    known = stats.binom.cdf(np.arange(half + 1), size, 0.5)  # of at most 0, 1, ... values below the median
+    known = bdtr(np.arange(half + 1), size, 0.5)  # of at most 0, 1, ... values below the median
     known[half] = 0.5 if size % 2 == 0 else known[half]
     place = np.clip(np.searchsorted(known, tail, side="right"), 1, max(half, 1))
     if size == 1:
