@@ -7,7 +7,12 @@ import numpy as np
 import numpy.typing as npt
 
 from fairseg.metrics.fairness import Floats, iqr
-from fairseg.metrics.statistics.order_statistics import Method, binomial_medians, resampled_medians
+from fairseg.metrics.statistics.order_statistics import (
+    Method,
+    binomial_medians,
+    enclosed,
+    resampled_medians,
+)
 
 LeftOut = tuple[Floats, npt.NDArray[np.int64]]  # estimates with one value left out, and how many give each
 
@@ -18,6 +23,12 @@ class Interval(NamedTuple):
     estimate: float
     low: float
     high: float
+
+
+def too_few(parts: Sequence[Floats], method: Method, level: float) -> bool:
+    """Return whether the groups are too small for any limits: one of a single value, or not `enclosed`."""
+    sizes = [part.size for part in parts if part.size]
+    return min(sizes, default=0) < 2 or (method == "binomial" and not enclosed(sizes, level))
 
 
 def draw_medians(

@@ -47,7 +47,7 @@ def test_verdicts() -> None:
 
 
 def test_small_groups_are_reported_and_never_judged() -> None:
-    values, groups = cohort((60, 30, 5, 0), (0.9, 0.9, 0.2, 0.9))
+    values, groups = cohort((60, 30, 6, 0), (0.9, 0.9, 0.2, 0.9))
     evidence = judge(values, groups, 4, reference=0, **QUICK)
     assert evidence.judged == [0, 1]
     assert evidence.medians[2].estimate < 0.3
@@ -58,6 +58,11 @@ def test_small_groups_are_reported_and_never_judged() -> None:
     assert np.isnan([two.gap.low, two.p, two.corrected, two.detectable]).all()
     assert evidence.of(2) is two
     assert judge(values, groups, 4, reference=0, min_size=5, **QUICK).verdict == SHOWN
+    # Five subjects lie on one side of their median too often for 95%, and so does one of two groups of six.
+    for sizes in ((60, 30, 5), (60, 6, 6)):
+        tiny = judge(*cohort(sizes, (0.9, 0.2, 0.2)), 3, reference=0, min_size=2, **QUICK)
+        assert (tiny.judged, tiny.min_size) == ([0, 1] if 30 in sizes else [0], 6 if 30 in sizes else 7)
+        assert tiny.comparisons[1].verdict == NOT_JUDGED
     # Nothing to judge: a reference that is too small, one group only, nobody.
     for chosen, given in ((2, groups), (None, np.zeros_like(groups)), (None, np.full_like(groups, -1))):
         nothing = judge(values, given, 4, reference=chosen, **QUICK)
@@ -100,6 +105,20 @@ def test_no_gap_is_seldom_shown(sizes: tuple[int, ...], kind: str) -> None:
         false += evidence.verdict == SHOWN
         assert (evidence.verdict == SHOWN) == any(one.verdict == SHOWN for one in evidence.comparisons)
     assert false / number <= 0.05 + 3 * 0.02
+
+
+@pytest.mark.parametrize("size", [5, 6, 7, 8])
+@pytest.mark.parametrize("number", [1, 5, 11])
+def test_no_gap_to_tiny_groups_is_seldom_shown(size: int, number: int) -> None:
+    rng = np.random.default_rng(size)
+    sizes = (100, *[size] * number)
+    groups = np.repeat(np.arange(len(sizes)), sizes)
+    false = 0
+    for seed in range(80):
+        values = rng.normal(0.9, 0.03, groups.size)
+        evidence = judge(values, groups, len(sizes), reference=0, min_size=2, **FAST, seed=seed)
+        false += evidence.verdict == SHOWN
+    assert false / 80 <= 0.05 + 2 * 0.025
 
 
 @pytest.mark.parametrize("sizes", [(200, 12), (54, 30)])
