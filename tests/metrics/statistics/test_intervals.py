@@ -184,13 +184,13 @@ def test_groups_that_cannot_say_anything() -> None:
 def test_binomial_limits_need_values_enough(measure: object) -> None:
     # Five values all lie on one side of the median in 1 of 16 samples: more than 5%.
     values = np.random.default_rng(0).normal(0.8, 0.02, 30)
-    for small, level, given in ((5, 0.95, False), (6, 0.95, True), (5, 0.9, True), (7, 0.99, False)):
+    for small, level, enough in ((5, 0.95, False), (6, 0.95, True), (5, 0.9, True), (7, 0.99, False)):
         groups = np.where(np.arange(30) < small, 1, 0)
         options = {"level": level, "method": "binomial", "resamples": 500}
         found = bootstrap_interval(values, groups, 2, measure, **options)  # type: ignore[arg-type]
         assert np.isfinite(found.estimate)
-        assert np.isfinite(found[1:]).all() == given
-        assert np.isfinite(group_intervals(values, groups, 2, **options)[1].low) == given  # type: ignore[arg-type]
+        assert np.isfinite(found[1:]).all() == enough
+        assert np.isfinite(group_intervals(values, groups, 2, **options)[1].low) == enough  # type: ignore[arg-type]
         assert np.isfinite(group_intervals(values, groups, 2, "iqr", **options)[1].low)  # type: ignore[arg-type]
 
 
