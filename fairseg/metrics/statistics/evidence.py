@@ -28,6 +28,7 @@ IRRELEVANT = "no relevant gap shown"
 OPEN = "not enough evidence"
 NOT_JUDGED = "not judged"
 MIN_SIZE = 10
+_ROUNDING = 1e-12  # which shows nothing
 
 
 @dataclass(frozen=True)
@@ -219,7 +220,7 @@ def _verdict(gap: Interval, margin: float | None) -> str:
         return NOT_JUDGED
     if margin is not None and max(-gap.low, gap.high) <= margin:
         return IRRELEVANT
-    return SHOWN if gap.low > 0 or gap.high < 0 else OPEN
+    return SHOWN if gap.low > _ROUNDING or gap.high < -_ROUNDING else OPEN
 
 
 def _gap(estimate: float, found: Differences, reference: int | None) -> Interval:

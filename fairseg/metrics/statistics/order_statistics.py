@@ -28,7 +28,8 @@ class Ranks(NamedTuple):
 
     def of(self, ordered: Floats) -> Floats:
         """Return the medians, (..., R), of samples sorted along the last axis, (..., N)."""
-        return ordered[..., self.lower] * (1.0 - self.share) + ordered[..., self.upper] * self.share
+        lower = ordered[..., self.lower]
+        return lower + (ordered[..., self.upper] - lower) * self.share  # between equal values exactly these
 
 
 def resampled_medians(size: int, resamples: int, rng: np.random.Generator) -> Ranks:

@@ -14,6 +14,7 @@ from fairseg.metrics.statistics import (
     wilcoxon_signed_rank,
 )
 from fairseg.metrics.statistics.evidence import IRRELEVANT, NOT_JUDGED, OPEN, SHOWN
+from fairseg.metrics.statistics.order_statistics import binomial_medians
 
 DRAW = {
     "normal": lambda rng, size: rng.normal(0.9, 0.03, size),
@@ -134,6 +135,27 @@ def test_detectable_gaps_are_shown_in_four_of_five_cohorts(sizes: tuple[int, int
         values = rng.choice(pool, sum(sizes)) + np.where(groups, gap * (-1) ** seed, 0.0)
         shown += judge(values, groups, 2, reference=0, **FAST, seed=seed).verdict == SHOWN
     assert shown / 200 == pytest.approx(0.8, abs=3 * 0.028)
+
+
+def test_detectable_gaps_of_tied_scores_are_steps() -> None:
+    # With 2000 rounded scores a group the limits are 0 and 0: the smallest gap there can be is shown, 0 not.
+    rng = np.random.default_rng(0)
+    parts = [np.sort(rng.normal(0.9, 0.03, 2000).round(2)) for _ in range(2)]
+    [gap] = detectable_gaps(parts, [(0, 1)], tail=0.025)
+    assert gap == pytest.approx(0.01)
+    moved = np.concatenate([parts[0], (parts[1] - gap).round(2)])
+    assert judge(moved, np.repeat([0, 1], 2000), 2, **QUICK).verdict == SHOWN
+    assert detectable_gaps([np.full(20, 0.9)] * 2, [(0, 1)], tail=0.025) == [0.0]
+
+
+def test_rounding_shows_no_gap() -> None:
+    assert 0.1 + 0.2 > 0.3
+    values = np.repeat([0.1 + 0.2, 0.3], 20)
+    assert judge(values, np.repeat([0, 1], 20), 2, reference=0, **QUICK).verdict == OPEN
+    # Draws between equal scores are these scores, whatever the share.
+    rng = np.random.default_rng(0)
+    for score in (0.9, 0.7, 0.93):
+        assert set(binomial_medians(11, 1000, rng).of(np.full(11, score))) == {score}
 
 
 def test_larger_cohorts_detect_more() -> None:
