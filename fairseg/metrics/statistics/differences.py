@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fairseg.metrics.fairness import Floats, split_by_group
-from fairseg.metrics.statistics.limits import draw_medians, limits_of
+from fairseg.metrics.statistics.limits import draw_medians, limits_of, too_few
 from fairseg.metrics.statistics.order_statistics import Method, left_out_medians
 
 
@@ -68,14 +68,19 @@ def differences(
         method: as in `bootstrap_interval`.
         rng: of the draws.
         scale: applied to medians before they are subtracted.
+
+    Limits are NaN for a pair with a group of one value; with "binomial" for all if the groups are so small
+    that no limits can hold together (see `enclosed`).
     """
     drawn = [scale(medians) for medians in draw_medians(parts, resamples, method, rng)]
     point = [scale(np.median(part, keepdims=True))[0] if part.size else np.nan for part in parts]
     tail = (1.0 - level) / 2 if len(pairs) < 2 else _joint_tail(drawn, pairs, level)
+    compared = {group for pair in pairs for group in pair}
+    too_small = method == "binomial" and too_few([parts[group] for group in compared], method, level)
     estimate, low, high = (np.full(len(pairs), np.nan) for _ in range(3))
     for place, (first, second) in enumerate(pairs):
         estimate[place] = point[first] - point[second]
-        if min(parts[first].size, parts[second].size) < 2:
+        if too_small or min(parts[first].size, parts[second].size) < 2:
             continue
         loo = []
         if method == "bca":
@@ -115,10 +120,11 @@ def _joint_tail(drawn: Sequence[Floats], pairs: list[tuple[int, int]], level: fl
     """
     extreme = np.ones(drawn[0].size)
     for one in _pair_draws(drawn, pairs):
-        order = np.sort(one)
-        ranks = (np.searchsorted(order, one, "left") + np.searchsorted(order, one, "right")) / 2
+        order = np.argsort(one)
+        ordered = one[order]  # among sorted numbers a sorted one is found at once
+        ranks = (np.searchsorted(ordered, ordered, "left") + np.searchsorted(ordered, ordered, "right")) / 2
         share = ranks / one.size
-        np.minimum(extreme, np.minimum(share, 1.0 - share), out=extreme)
+        extreme[order] = np.minimum(extreme[order], np.minimum(share, 1.0 - share))
     joint = float(np.quantile(extreme, 1.0 - level))
     return float(np.clip(joint, (1.0 - level) / 2 / len(pairs), (1.0 - level) / 2))
 

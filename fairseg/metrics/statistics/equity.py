@@ -54,10 +54,8 @@ def equity_interval(
         return Interval(np.nan, np.nan, np.nan)
     pooled = np.concatenate(parts)
 
-    def scaled(overall: float, medians: Floats) -> float:
-        return equity_scaled(overall, medians, variant, ddof)
-
-    estimate = scaled(float(np.median(pooled)), np.array([np.median(part) for part in parts]))
+    point = np.array([np.median(part) for part in parts])
+    estimate = equity_scaled(float(np.median(pooled)), point, variant, ddof)
     if np.isnan(estimate) or min(part.size for part in parts) < 2:
         return Interval(estimate, np.nan, np.nan)
     rng = np.random.default_rng(seed)
@@ -72,6 +70,13 @@ def equity_interval(
         all_taken = [among[one] for among, one in zip(places, taken, strict=True)]
         everyone = medians_of_ranks(np.concatenate(all_taken, axis=1), ordered)
         medians = np.stack([medians_of_ranks(*pair) for pair in zip(taken, parts, strict=True)], axis=1)
-        drawn[start : start + number] = [scaled(*pair) for pair in zip(everyone, medians, strict=True)]
+        drawn[start : start + number] = everyone / (1.0 + _inequality(everyone, medians, ddof))
     low, high = np.quantile(drawn, ((1 - level) / 2, (1 + level) / 2))
     return Interval(estimate, float(low), float(high))
+
+
+def _inequality(overall: Floats, medians: Floats, ddof: int | None) -> Floats:
+    """Return what `equity_scaled` divides by, less 1, of many resamples: (R,) from (R,) and (R, G)."""
+    if ddof is None:
+        return np.asarray(np.abs(overall[:, None] - medians).sum(axis=1))
+    return np.asarray(medians.std(axis=1, ddof=ddof))

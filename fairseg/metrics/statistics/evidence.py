@@ -19,6 +19,7 @@ from fairseg.metrics.statistics.differences import (
 from fairseg.metrics.statistics.effects import cliffs_delta, hodges_lehmann
 from fairseg.metrics.statistics.intervals import bootstrap_interval, check_options, group_intervals
 from fairseg.metrics.statistics.limits import Interval
+from fairseg.metrics.statistics.order_statistics import size_to_judge
 from fairseg.metrics.statistics.power import detectable_gaps
 from fairseg.metrics.statistics.significance import holm, kruskal_wallis
 
@@ -27,6 +28,7 @@ IRRELEVANT = "no relevant gap shown"
 OPEN = "not enough evidence"
 NOT_JUDGED = "not judged"
 MIN_SIZE = 10
+_ROUNDING = 1e-12  # which shows nothing
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,9 @@ def judge(
         reference: id of the group that the others are compared with; `None`: all pairs.
         margin: the largest gap, in the unit of the values, that does not matter to you.
         level: of the intervals.
-        min_size: subjects that a group needs to be judged; smaller ones are reported only.
+        min_size: subjects that a group needs to be judged; smaller ones are reported only. It is raised where
+            the level could not be held (see `size_to_judge`): 95% takes six subjects in one small group,
+            seven in each of two or three, eight in each of six.
         resamples: draws of the medians.
         simulations: cohorts that the power is found from.
         seed: of the draws and simulations.
@@ -144,8 +148,9 @@ def judge(
         raise ValueError(f"min_size must be at least 2, got {min_size}")
     check_options(level, resamples, "binomial")
     parts = sorted_parts(values, groups, num_groups)
-    judged = [number for number, part in enumerate(parts) if part.size >= min_size]
-    large = [part if part.size >= min_size else part[:0] for part in parts]
+    least = size_to_judge([part.size for part in parts], min_size, level)
+    judged = [number for number, part in enumerate(parts) if part.size >= least]
+    large = [part if part.size >= least else part[:0] for part in parts]
     options: dict[str, Any] = {"level": level, "resamples": resamples, "method": "binomial", "seed": seed}
     shares = not any(part.size and (part[0] < 0 or part[-1] > 1) for part in large)
     pairs = pairs_of(large, reference)
@@ -164,7 +169,7 @@ def judge(
         detectable=float("nan") if farthest is None else float(detectable[farthest]),
         p=_overall_p(large, judged),
         comparisons=_comparisons(parts, large, reference, found, detectable, margin, level),
-        min_size=min_size,
+        min_size=least,
         margin=margin,
         level=level,
     )
@@ -215,7 +220,7 @@ def _verdict(gap: Interval, margin: float | None) -> str:
         return NOT_JUDGED
     if margin is not None and max(-gap.low, gap.high) <= margin:
         return IRRELEVANT
-    return SHOWN if gap.low > 0 or gap.high < 0 else OPEN
+    return SHOWN if gap.low > _ROUNDING or gap.high < -_ROUNDING else OPEN
 
 
 def _gap(estimate: float, found: Differences, reference: int | None) -> Interval:

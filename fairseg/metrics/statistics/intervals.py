@@ -11,7 +11,13 @@ import numpy.typing as npt
 
 from fairseg.metrics.fairness import Floats, fairness_gap, iqr, skewed_error_ratio, worst_group
 from fairseg.metrics.statistics.differences import differences, gap_limits, pairs_of, sorted_parts
-from fairseg.metrics.statistics.limits import Interval, draw_medians, left_out_iqrs, limits_of
+from fairseg.metrics.statistics.limits import (
+    Interval,
+    draw_medians,
+    left_out_iqrs,
+    limits_of,
+    too_few,
+)
 from fairseg.metrics.statistics.order_statistics import (
     Method,
     binomial_ranks,
@@ -60,7 +66,9 @@ def bootstrap_interval(
 
     Returns:
         The estimate and its limits. The limits are NaN where the estimate is, or where a group that takes
-        part has a single subject, whose median tells nothing of its spread.
+        part has a single subject, whose median tells nothing of its spread; with "binomial" also where the
+        groups are too small for the level: one of fewer than six subjects at 95%, several of six (see
+        `order_statistics.enclosed`).
 
     Raises:
         ValueError: as `by_group`; or an option is out of range, or the measure is no number.
@@ -122,7 +130,8 @@ def group_intervals(
         seed: as in `bootstrap_interval`.
 
     Returns:
-        One interval a group; limits are NaN for a group of fewer than two subjects.
+        One interval a group; limits are NaN for a group of fewer than two subjects, with "binomial" for one
+        too small for the level: fewer than six at 95%.
 
     >>> [interval] = group_intervals(np.arange(1.0, 11.0), np.zeros(10, int), 1, method="binomial")
     >>> [round(float(limit), 2) for limit in interval]  # between the 2nd and 3rd, and the 8th and 9th
@@ -135,7 +144,7 @@ def group_intervals(
     found = []
     for part in sorted_parts(values, groups, num_groups):
         estimate = np.nan if not part.size else np.median(part) if statistic == "median" else iqr(part)
-        if part.size < 2:
+        if too_few([part], method if statistic == "median" else "percentile", level):
             found.append(Interval(float(estimate), np.nan, np.nan))
             continue
         if statistic == "median" and method == "binomial":  # known without a draw
@@ -189,7 +198,7 @@ def _worst_limits(
     truly worst group does; its upper limit must hold for every group (Sidak).
     """
     there = [part for part in parts if part.size]
-    if not there or min(part.size for part in there) < 2:
+    if too_few(there, method, level):
         return float("nan"), float("nan")
     alone = (1.0 - level) / 2
     together = 1.0 - (1.0 - alone) ** (1.0 / len(there))
@@ -219,7 +228,7 @@ def _of_function(
             raise ValueError(f"measure must give a number, got {measure(of)!r}") from None
 
     estimate = value(medians.copy())
-    if np.isnan(estimate) or min((part.size for part in parts if part.size), default=0) < 2:
+    if np.isnan(estimate) or too_few(parts, method, level):
         return Interval(estimate, np.nan, np.nan)
     drawn = np.column_stack(list(draw_medians(parts, resamples, method, rng)))
     values = np.array([value(row) for row in drawn])

@@ -6,8 +6,13 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fairseg.metrics.fairness import Floats, iqr
-from fairseg.metrics.statistics.order_statistics import Method, binomial_medians, resampled_medians
+from fairseg.metrics.fairness import Floats
+from fairseg.metrics.statistics.order_statistics import (
+    Method,
+    binomial_medians,
+    enclosed,
+    resampled_medians,
+)
 
 LeftOut = tuple[Floats, npt.NDArray[np.int64]]  # estimates with one value left out, and how many give each
 
@@ -18,6 +23,12 @@ class Interval(NamedTuple):
     estimate: float
     low: float
     high: float
+
+
+def too_few(parts: Sequence[Floats], method: Method, level: float) -> bool:
+    """Return whether the groups are too small for any limits: one of a single value, or not `enclosed`."""
+    sizes = [part.size for part in parts if part.size]
+    return min(sizes, default=0) < 2 or (method == "binomial" and not enclosed(sizes, level))
 
 
 def draw_medians(
@@ -78,6 +89,13 @@ def _bca(
 
 
 def left_out_iqrs(ordered: Floats) -> LeftOut:
-    """Return the inter-quartile ranges of a sample with one value left out, (N,)."""
-    values = np.array([iqr(np.delete(ordered, place)) for place in range(ordered.size)])
-    return values, np.ones(ordered.size, dtype=np.int64)
+    """Return the inter-quartile ranges of a sorted sample with one value left out, (N,)."""
+    left = ordered.size - 1
+    place = np.arange(ordered.size)
+
+    def quantile(share: float) -> Floats:
+        rank = share * (left - 1)
+        below, above = (ordered[one + (place <= one)] for one in (int(rank), min(int(rank) + 1, left - 1)))
+        return below + (above - below) * (rank % 1)
+
+    return quantile(0.75) - quantile(0.25), np.ones(ordered.size, dtype=np.int64)

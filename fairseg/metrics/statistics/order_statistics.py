@@ -9,7 +9,7 @@ the probability of as many heads in n throws. Draws from that distribution, inte
 Hettmansperger and Sheather (1986) do, give intervals that hold for a dozen subjects of any distribution.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -28,7 +28,8 @@ class Ranks(NamedTuple):
 
     def of(self, ordered: Floats) -> Floats:
         """Return the medians, (..., R), of samples sorted along the last axis, (..., N)."""
-        return ordered[..., self.lower] * (1.0 - self.share) + ordered[..., self.upper] * self.share
+        lower = ordered[..., self.lower]
+        return lower + (ordered[..., self.upper] - lower) * self.share  # between equal values exactly these
 
 
 def resampled_medians(size: int, resamples: int, rng: np.random.Generator) -> Ranks:
@@ -50,8 +51,8 @@ def resampled_medians(size: int, resamples: int, rng: np.random.Generator) -> Ra
 def binomial_medians(size: int, resamples: int, rng: np.random.Generator) -> Ranks:
     """Draw places of the population's median, as likely as a sample of `size` values says.
 
-    The draws are spread evenly over the distribution and shuffled, so that few are enough. Fewer than six
-    values cannot bound a median with 95% confidence: draws end at the smallest and largest value.
+    The draws are spread evenly over the distribution and shuffled, so that few are enough. They end at the
+    smallest and the largest value, so whether that is far enough must be asked before: `enclosed`.
     """
     even = (np.arange(resamples) + rng.random(resamples)) / resamples
     return binomial_ranks(size, rng.permutation(even))
@@ -64,11 +65,11 @@ def binomial_ranks(size: int, probability: Floats) -> Ranks:
     >>> binomial_ranks(10, np.array([11 / 1024, 0.5, 1 - 11 / 1024])).of(ten)
     array([2. , 5.5, 9. ])
     """
-    from scipy import stats  # noqa: PLC0415  (slow to import)
+    from scipy.special import bdtr  # noqa: PLC0415  (slow to import)
 
     half = size // 2
     tail = np.minimum(probability, 1.0 - probability)
-    known = stats.binom.cdf(np.arange(half + 1), size, 0.5)  # of at most 0, 1, ... values below the median
+    known = bdtr(np.arange(half + 1), size, 0.5)  # of at most 0, 1, ... values below the median
     known[half] = 0.5 if size % 2 == 0 else known[half]
     place = np.clip(np.searchsorted(known, tail, side="right"), 1, max(half, 1))
     if size == 1:
@@ -81,6 +82,28 @@ def binomial_ranks(size: int, probability: Floats) -> Ranks:
     below = probability <= 0.5
     lower = np.where(below, place - 1, size - 1 - place)
     return Ranks(lower, lower + 1, np.where(below, share, 1.0 - share))
+
+
+def enclosed(sizes: Iterable[int], level: float) -> bool:
+    """Return whether samples of these sizes can say so surely where the medians of all populations lie.
+
+    All n values lie on one side of the median in 2 of 2^n samples, and then no limit within the sample holds.
+
+    >>> [enclosed([size], 0.95) for size in (5, 6)], enclosed([400, 6, 6], 0.95), enclosed([400, 7, 7], 0.95)
+    ([False, True], False, True)
+    """
+    return sum(2.0 ** (1 - size) for size in sizes) <= 1.0 - level + 1e-12
+
+
+def size_to_judge(sizes: Sequence[int], min_size: int, level: float) -> int:
+    """Return the smallest size, `min_size` or more, for which all groups that have it are `enclosed`.
+
+    >>> size_to_judge([400, 12, 10], 10, 0.95), size_to_judge([400, 6, 6], 5, 0.95)
+    (10, 7)
+    """
+    while not enclosed((size for size in sizes if size >= min_size), level):
+        min_size += 1
+    return min_size
 
 
 def resampled_quantiles(

@@ -12,7 +12,7 @@ from fairseg.metrics.statistics.differences import pairs_of
 from fairseg.metrics.statistics.evidence import MIN_SIZE
 from fairseg.metrics.statistics.intervals import bootstrap_interval, check_options
 from fairseg.metrics.statistics.limits import Interval
-from fairseg.metrics.statistics.order_statistics import medians_of_ranks
+from fairseg.metrics.statistics.order_statistics import medians_of_ranks, size_to_judge
 from fairseg.metrics.statistics.significance import wilcoxon_signed_rank
 
 _CHUNK = 2_000_000  # numbers resampled at once
@@ -88,7 +88,7 @@ def compare_fairness(
         num_groups: number of groups in the cohort, G.
         reference: as in `fairness_gap`.
         level: of the intervals, percentiles of the resamples; those of the gaps are binomial.
-        min_size: subjects that a group needs for gaps and narrowing.
+        min_size: subjects that a group needs for gaps and narrowing; raised as in `judge`.
         resamples: of the subjects.
         seed: of the resamples.
 
@@ -111,7 +111,8 @@ def compare_fairness(
     one, two = np.where(missing, np.nan, one), np.where(missing, np.nan, two)
     both = (split_by_group(scores, groups, num_groups) for scores in (one, two))
     parts = [np.stack(pair) for pair in zip(*both, strict=True)]  # (2, n) each
-    judged = [number for number, part in enumerate(parts) if part.shape[1] >= min_size]
+    least = size_to_judge([part.shape[1] for part in parts], min_size, level)
+    judged = [number for number, part in enumerate(parts) if part.shape[1] >= least]
     kept = np.where(np.isin(groups, judged), groups, -1)
     medians = np.array([np.median(part, axis=1) if part.size else [np.nan] * 2 for part in parts])
     rng = np.random.default_rng(seed)

@@ -36,7 +36,8 @@ def detectable_gaps(
         seed: of the cohorts.
 
     Returns:
-        (P,) in the unit of the values; the power is the mean over both directions of the gap.
+        (P,) in the unit of the values; the power is the mean over both directions of the gap. Where scores
+        are tied, as if rounded, a gap is a multiple of their step.
 
     >>> rng = np.random.default_rng(0)
     >>> parts = [np.sort(rng.normal(0.9, 0.03, size)) for size in (200, 200, 12)]
@@ -54,8 +55,16 @@ def detectable_gaps(
     for place, (first, second) in enumerate(pairs):
         low, high = np.quantile(drawn[first] - drawn[second], (tail, 1.0 - tail), axis=1)
         # A gap d is shown where low + d > 0 (or, for d below zero, where high + d < 0): take both sides.
-        found[place] = np.quantile(np.concatenate([-low, high]), power)
+        needed = np.concatenate([-low, high])
+        found[place] = np.quantile(needed, power)
+        if (needed < found[place] - 1e-12).mean() < power - 1 / needed.size:  # tied: more than these need
+            found[place] += _step(np.concatenate([parts[first], parts[second]]))
     return found
+
+
+def _step(values: Floats) -> float:
+    """Return the smallest difference between values, 0 if all are equal: of tied scores the resolution."""
+    return float(np.diff(np.unique(values.round(9))).min()) if np.ptp(values) > 1e-9 else 0.0
 
 
 def _simulated(pooled: Floats, size: int, simulations: int, rng: np.random.Generator) -> Floats:

@@ -14,6 +14,7 @@ from fairseg.metrics.statistics import (
     wilcoxon_signed_rank,
 )
 from fairseg.metrics.statistics.evidence import IRRELEVANT, NOT_JUDGED, OPEN, SHOWN
+from fairseg.metrics.statistics.order_statistics import binomial_medians
 
 DRAW = {
     "normal": lambda rng, size: rng.normal(0.9, 0.03, size),
@@ -47,7 +48,7 @@ def test_verdicts() -> None:
 
 
 def test_small_groups_are_reported_and_never_judged() -> None:
-    values, groups = cohort((60, 30, 5, 0), (0.9, 0.9, 0.2, 0.9))
+    values, groups = cohort((60, 30, 6, 0), (0.9, 0.9, 0.2, 0.9))
     evidence = judge(values, groups, 4, reference=0, **QUICK)
     assert evidence.judged == [0, 1]
     assert evidence.medians[2].estimate < 0.3
@@ -58,6 +59,11 @@ def test_small_groups_are_reported_and_never_judged() -> None:
     assert np.isnan([two.gap.low, two.p, two.corrected, two.detectable]).all()
     assert evidence.of(2) is two
     assert judge(values, groups, 4, reference=0, min_size=5, **QUICK).verdict == SHOWN
+    # Five subjects lie on one side of their median too often for 95%, and so does one of two groups of six.
+    for sizes in ((60, 30, 5), (60, 6, 6)):
+        tiny = judge(*cohort(sizes, (0.9, 0.2, 0.2)), 3, reference=0, min_size=2, **QUICK)
+        assert (tiny.judged, tiny.min_size) == ([0, 1] if 30 in sizes else [0], 6 if 30 in sizes else 7)
+        assert tiny.comparisons[1].verdict == NOT_JUDGED
     # Nothing to judge: a reference that is too small, one group only, nobody.
     for chosen, given in ((2, groups), (None, np.zeros_like(groups)), (None, np.full_like(groups, -1))):
         nothing = judge(values, given, 4, reference=chosen, **QUICK)
@@ -102,6 +108,20 @@ def test_no_gap_is_seldom_shown(sizes: tuple[int, ...], kind: str) -> None:
     assert false / number <= 0.05 + 3 * 0.02
 
 
+@pytest.mark.parametrize("size", [5, 6, 7, 8])
+@pytest.mark.parametrize("number", [1, 5, 11])
+def test_no_gap_to_tiny_groups_is_seldom_shown(size: int, number: int) -> None:
+    rng = np.random.default_rng(size)
+    sizes = (100, *[size] * number)
+    groups = np.repeat(np.arange(len(sizes)), sizes)
+    false = 0
+    for seed in range(80):
+        values = rng.normal(0.9, 0.03, groups.size)
+        evidence = judge(values, groups, len(sizes), reference=0, min_size=2, **FAST, seed=seed)
+        false += evidence.verdict == SHOWN
+    assert false / 80 <= 0.05 + 2 * 0.025
+
+
 @pytest.mark.parametrize("sizes", [(200, 12), (54, 30)])
 def test_detectable_gaps_are_shown_in_four_of_five_cohorts(sizes: tuple[int, int]) -> None:
     rng = np.random.default_rng(5)
@@ -115,6 +135,27 @@ def test_detectable_gaps_are_shown_in_four_of_five_cohorts(sizes: tuple[int, int
         values = rng.choice(pool, sum(sizes)) + np.where(groups, gap * (-1) ** seed, 0.0)
         shown += judge(values, groups, 2, reference=0, **FAST, seed=seed).verdict == SHOWN
     assert shown / 200 == pytest.approx(0.8, abs=3 * 0.028)
+
+
+def test_detectable_gaps_of_tied_scores_are_steps() -> None:
+    # With 2000 rounded scores a group the limits are 0 and 0: the smallest gap there can be is shown, 0 not.
+    rng = np.random.default_rng(0)
+    parts = [np.sort(rng.normal(0.9, 0.03, 2000).round(2)) for _ in range(2)]
+    [gap] = detectable_gaps(parts, [(0, 1)], tail=0.025)
+    assert gap == pytest.approx(0.01)
+    moved = np.concatenate([parts[0], (parts[1] - gap).round(2)])
+    assert judge(moved, np.repeat([0, 1], 2000), 2, **QUICK).verdict == SHOWN
+    assert detectable_gaps([np.full(20, 0.9)] * 2, [(0, 1)], tail=0.025) == [0.0]
+
+
+def test_rounding_shows_no_gap() -> None:
+    assert 0.1 + 0.2 > 0.3
+    values = np.repeat([0.1 + 0.2, 0.3], 20)
+    assert judge(values, np.repeat([0, 1], 20), 2, reference=0, **QUICK).verdict == OPEN
+    # Draws between equal scores are these scores, whatever the share.
+    rng = np.random.default_rng(0)
+    for score in (0.9, 0.7, 0.93):
+        assert set(binomial_medians(11, 1000, rng).of(np.full(11, score))) == {score}
 
 
 def test_larger_cohorts_detect_more() -> None:

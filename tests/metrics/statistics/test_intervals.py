@@ -82,7 +82,9 @@ def test_left_out_medians_are_those_of_the_samples_left(values: list[float]) -> 
     np.testing.assert_allclose(np.sort(np.repeat(medians, counts)), np.sort(brute))
     spread, ones = left_out_iqrs(ordered)
     assert ones.sum() == len(ordered)
-    assert spread[0] == pytest.approx(iqr(ordered[1:]))
+    np.testing.assert_allclose(
+        spread, [iqr(np.delete(ordered, place)) for place in range(len(ordered))], atol=1e-15
+    )
 
 
 @pytest.mark.parametrize("sizes", [(30, 13), (12, 40)])
@@ -178,6 +180,20 @@ def test_groups_that_cannot_say_anything() -> None:
     single = group_intervals(values, groups, 3)
     assert single[1] == Interval(0.7, pytest.approx(np.nan, nan_ok=True), pytest.approx(np.nan, nan_ok=True))
     assert np.isnan(single[2]).all()
+
+
+@pytest.mark.parametrize("measure", ["fairness_gap", "skewed_error_ratio", "worst_group", np.nanmax])
+def test_binomial_limits_need_values_enough(measure: object) -> None:
+    # Five values all lie on one side of the median in 1 of 16 samples: more than 5%.
+    values = np.random.default_rng(0).normal(0.8, 0.02, 30)
+    for small, level, enough in ((5, 0.95, False), (6, 0.95, True), (5, 0.9, True), (7, 0.99, False)):
+        groups = np.where(np.arange(30) < small, 1, 0)
+        options = {"level": level, "method": "binomial", "resamples": 500}
+        found = bootstrap_interval(values, groups, 2, measure, **options)  # type: ignore[arg-type]
+        assert np.isfinite(found.estimate)
+        assert np.isfinite(found[1:]).all() == enough
+        assert np.isfinite(group_intervals(values, groups, 2, **options)[1].low) == enough  # type: ignore[arg-type]
+        assert np.isfinite(group_intervals(values, groups, 2, "iqr", **options)[1].low)  # type: ignore[arg-type]
 
 
 def test_equal_values_have_an_interval_of_no_width() -> None:

@@ -79,6 +79,23 @@ def test_signed_ranks_are_scipys() -> None:
         wilcoxon_signed_rank(one, two[:5])
 
 
+@pytest.mark.parametrize("size", [2, 3, 8, 10, 14])
+@pytest.mark.parametrize("decimals", [1, 9])
+def test_signed_ranks_are_scipys_with_and_without_ties(size: int, decimals: int) -> None:
+    for seed in range(4):
+        change = np.random.default_rng(seed).normal(0.3, 1, size).round(decimals)
+        expected = stats.wilcoxon(change).pvalue
+        assert wilcoxon_signed_rank(change, np.zeros(size)) == pytest.approx(expected)
+
+
+def test_rounding_does_not_rank_equal_changes() -> None:
+    one = np.array([0.92, 0.95, 0.81, 0.77, 0.60])
+    two = np.array([0.90, 0.93, 0.83, 0.75, 0.58])
+    assert len(set(np.abs(one - two))) > 1  # all changed by 0.02, as far as floats can say
+    assert wilcoxon_signed_rank(one, two) == pytest.approx(2 * 6 / 32)  # one of five signs, or none
+    assert wilcoxon_signed_rank(one + 300, two + 300) == pytest.approx(2 * 6 / 32)
+
+
 def test_permutations_are_scipys() -> None:
     rng = np.random.default_rng(0)
     parts = rng.normal(0, 1, 25), rng.normal(0.6, 1, 14)
