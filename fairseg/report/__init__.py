@@ -4,12 +4,10 @@
 `write_comparison` does so for several models side by side.
 """
 
-from fairseg.report.comparison import (
-    Comparison,
-    compare_models,
-    comparison_to_terminal,
-    write_comparison,
-)
+from fairseg.report.comparison import Comparison, compare_models
+from fairseg.report.comparison_page import write_comparison
+from fairseg.report.comparison_table import paper_table
+from fairseg.report.comparison_text import comparison_to_terminal
 from fairseg.report.page import write_report
 from fairseg.report.summary import Summary, summarize
 
@@ -18,6 +16,7 @@ __all__ = [
     "Summary",
     "compare_models",
     "comparison_to_terminal",
+    "paper_table",
     "summarize",
     "write_comparison",
     "write_report",
