@@ -27,11 +27,12 @@ from fairseg.report.charts import (
     script_policy,
 )
 from fairseg.report.comparison import Comparison, compare_models
+from fairseg.report.comparison_answer import Answer, answer
 from fairseg.report.comparison_evidence import NOT_JUDGED as NOT_COMPARED
 from fairseg.report.comparison_evidence import ModelChange
 from fairseg.report.comparison_table import blocks, head_text, note_on
 from fairseg.report.comparison_text import comparison_to_csv, comparison_to_latex, comparison_to_markdown
-from fairseg.report.comparison_words import Answer, answer, figure, kind_of, sentences, span, verdict_words
+from fairseg.report.comparison_words import figure, kind_of, sentences, span, verdict_words
 from fairseg.report.files import write_files
 from fairseg.report.page import render_page
 from fairseg.report.plots import plot_rows, to_svg
@@ -206,10 +207,17 @@ def _told(comparison: Comparison, structure: str) -> list[_Told]:
             model,
             badge(_LOOKS[kind_of(changes[model])][0], verdict_words(changes[model])),
             some,
-            render.cell(P_VALUE, changes[model].p_all),
+            _p_text(changes[model].p_all),
         )
         for model, some in lines.items()
     ]
+
+
+def _p_text(p: float) -> str:
+    if np.isnan(p):
+        return "no p, fewer than two subjects"
+    text = render.cell(P_VALUE, p).removesuffix("*")
+    return f"p {text.replace('<', '< ')}" if text.startswith("<") else f"p = {text}"
 
 
 def _gap_forest(comparison: Comparison, structures: list[str]) -> Markup | None:
@@ -226,6 +234,7 @@ def _gap_forest(comparison: Comparison, structures: list[str]) -> Markup | None:
             found.gap.high,
             _FOREST.get(found.verdict, NOT_JUDGED),
             _medians([one.estimate for one in found.medians], names, found),
+            "Gap shown" if found.verdict == "gap shown" else None,
         )
         for structure in structures
         for model, found in comparison.evidence[structure].items()
@@ -237,7 +246,7 @@ def _gap_forest(comparison: Comparison, structures: list[str]) -> Markup | None:
         label="Fairness gap of each model",
         axis=f"Gap in median DSC, {against}",
         margin=comparison.margin,
-        heads=("Model", "Median DSC", "Gap [interval]", "Verdict"),
+        heads=("Model", "Median DSC; detectable gap", "Gap [interval]", "Verdict"),
     )
 
 
@@ -249,7 +258,7 @@ def _medians(medians: list[float], names: tuple[str, ...], found: Evidence | Non
         known = [ordered[0], ordered[-1]]
     said = ", ".join(f"{names[group]} {figure(medians[group])}" for group in known)
     if found is not None and not np.isnan(found.detectable):
-        said += f"; detectable gap {figure(found.detectable)}"
+        said += f"; detectable {figure(found.detectable)}"
     return said
 
 

@@ -12,9 +12,10 @@ from fairseg.metrics import csv_files
 from fairseg.metrics.statistics import Evidence, Interval
 from fairseg.report import render
 from fairseg.report.comparison import Comparison
+from fairseg.report.comparison_answer import answer
 from fairseg.report.comparison_evidence import ModelChange
 from fairseg.report.comparison_table import note_on, paper_to_latex, paper_to_markdown, small_groups
-from fairseg.report.comparison_words import answer, sentences
+from fairseg.report.comparison_words import sentences
 from fairseg.report.summary import GAP, P_VALUE
 
 NARROWING = "Narrowing of the gap"

@@ -1,11 +1,10 @@
-"""Which model is fairer, and at whose expense, in sentences: a gap never without the Dice beside it."""
+"""How a model compares with the baseline, in sentences: who gained, who lost, and what is shown of it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from fairseg.metrics.statistics import Evidence, Interval
+from fairseg.metrics.statistics import Interval
 from fairseg.metrics.statistics.evidence import MIN_SIZE
 from fairseg.metrics.wording import listed
 from fairseg.report.charts.svg import number
@@ -20,30 +19,13 @@ from fairseg.report.comparison_evidence import (
 )
 from fairseg.report.render import NONE, plain
 
-_MOST = 4  # groups of a kind that a sentence names
-_VERDICTS = {
+MOST = 4  # groups of a kind that a sentence names
+VERDICTS = {
     FAIRER: "Fairer",
     LESS_FAIR: "Less fair",
     OPEN: "Not enough evidence",
     NOT_JUDGED: "Not judged",
 }
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a comparison comes to.
-
-    Attributes:
-        kind: "good", "bad" or "open".
-        badge: the answer in two or three words.
-        text: the answer in one or two sentences.
-        model: the model that it is about, None if it is about none.
-    """
-
-    kind: str
-    badge: str
-    text: str
-    model: str | None
 
 
 def figure(value: float, *, sign: bool = False) -> str:
@@ -71,7 +53,7 @@ def verdict_words(change: ModelChange) -> str:
     """Return the verdict on a model in two or three words."""
     if change.levels_down == SHOWN:
         return "Levelling down"
-    return _VERDICTS[change.verdict]
+    return VERDICTS[change.verdict]
 
 
 def kind_of(change: ModelChange) -> str:
@@ -127,7 +109,7 @@ def levelling_sentence(change: ModelChange, names: Sequence[str]) -> str:
     told = f"({medians}; 95% interval of the loss {span(turned)}{open_})"
     said = "Levelling down" if change.levels_down == SHOWN else "This may be levelling down"
     lost = figure(-loss.estimate)
-    theirs = f"{other} {_moved(gain)}"
+    theirs = f"{other} {moved(gain)}"
     if found.share_lost > 1.0005:
         said += (
             f": the better-served group {better} lost {lost} {told}, more than the whole narrowing of "
@@ -186,9 +168,9 @@ def group_sentences(change: ModelChange, names: Sequence[str], *, without: int |
         ("No change shown", same),
     ):
         if members:
-            said.append(f"{title}: {listed(map(told, sorted(members, key=rank)), _MOST)}.")
+            said.append(f"{title}: {listed(map(told, sorted(members, key=rank)), MOST)}.")
     if small:
-        who = listed((told(group, limits=False) for group in sorted(small, key=rank)), _MOST)
+        who = listed((told(group, limits=False) for group in sorted(small, key=rank)), MOST)
         said.append(f"Not judged, fewer than {MIN_SIZE} subjects: {who}.")
     return said
 
@@ -207,114 +189,12 @@ def sentences(
     return said
 
 
-def answer(
-    changes: Mapping[str, ModelChange],
-    evidence: Mapping[str, Evidence],
-    names: Sequence[str],
-    baseline: str,
-    reason: str,
-) -> Answer:
-    """Return which model is the fairest and at what cost: what a reader sees first.
+def moved(change: Interval) -> str:
+    """Say what a group gained or lost.
 
-    Args:
-        changes: of each model against the baseline, on all labels together.
-        evidence: of each model.
-        names: of the groups.
-        baseline: the model that the others are compared with.
-        reason: why nothing can be judged, or "".
+    >>> moved(Interval(-0.03, -0.04, -0.02)), moved(Interval(0.0, -0.01, 0.01))
+    ('lost 0.030', 'gained nothing')
     """
-    if reason:
-        return Answer("open", "Not judged", f"Nothing is judged: {reason}.", None)
-    if not changes:
-        return _of_one(baseline, evidence[baseline], names)
-    fairer = [model for model, change in changes.items() if change.verdict == FAIRER]
-    if fairer:
-        return _fairest(changes, names, baseline, fairer)
-    compared = [model for model, change in changes.items() if change.verdict != NOT_JUDGED]
-    if not compared:
-        model = next(iter(changes))
-        return Answer("open", "Not judged", verdict_sentence(model, baseline, changes[model]), None)
-    return _no_fairer(changes, names, baseline, compared)
-
-
-def _no_fairer(
-    changes: Mapping[str, ModelChange], names: Sequence[str], baseline: str, compared: Sequence[str]
-) -> Answer:
-    """Speak of the model whose gap is the smallest where none is shown to be fairer than the baseline."""
-    model = max(compared, key=lambda model: changes[model].found.narrowing.estimate)
-    change = changes[model]
-    kind, badge = kind_of(change), _VERDICTS[change.verdict]
-    said = verdict_sentence(model, baseline, change)
-    if len(changes) == 1:
-        return Answer(kind, badge, f"{said} {levelling_sentence(change, names)}".strip(), model)
-    less = [other for other in compared if changes[other].verdict == LESS_FAIR]
-    if len(less) == len(changes):
-        first = f"{plain(baseline)} is the fairest: every other model is shown to be less fair"
-    else:
-        are = "is" if len(less) == 1 else "are"
-        worse = f", and {listed(map(plain, less), _MOST)} {are} less fair" if less else ""
-        first = f"No model is shown to be fairer than {plain(baseline)}{worse}"
-    return Answer(kind, badge, f"{first}. The one that comes closest: {said}", model)
-
-
-def _fairest(
-    changes: Mapping[str, ModelChange], names: Sequence[str], baseline: str, fairer: Sequence[str]
-) -> Answer:
-    """Speak of the model with the smallest gap, and of one without levelling down if that has it."""
-
-    def narrowed(model: str) -> float:
-        return changes[model].found.narrowing.estimate
-
-    model = max(fairer, key=narrowed)
-    change = changes[model]
-    said = verdict_sentence(model, baseline, change)
-    if len(changes) > 1:
-        said = f"Of {len(changes) + 1} models, {plain(model)} has the smallest gap. {said}"
-    if change.levels_down:
-        said += f" {levelling_sentence(change, names)}"
-        clean = [other for other in fairer if not changes[other].levels_down]
-        if clean:
-            best = max(clean, key=narrowed)
-            said += f" Without levelling down: {verdict_sentence(best, baseline, changes[best])}"
-    else:
-        said += f" {_cost(change, names)}"
-    return Answer(kind_of(change), verdict_words(change), said, model)
-
-
-def _cost(change: ModelChange, names: Sequence[str]) -> str:
-    found = change.found
-    if change.lost:
-        lost = [
-            f"{plain(names[group])} lost {figure(-found.changes[group].estimate)} "
-            f"({figure(change.before[group])} to {figure(change.after[group])})"
-            for group in sorted(change.lost, key=lambda group: found.changes[group].estimate)
-        ]
-        return f"At a cost: {listed(lost, _MOST)}."
-    gained = [
-        f"{plain(names[group])} gained {figure(found.changes[group].estimate)} "
-        f"({figure(change.before[group])} to {figure(change.after[group])})"
-        for group in sorted(change.gained, key=lambda group: -found.changes[group].estimate)
-    ]
-    gains = f"{listed(gained, _MOST)}; no" if gained else "No"
-    return f"{gains} group is shown to have lost."
-
-
-def _moved(change: Interval) -> str:
     if round(abs(change.estimate), 4) == 0:
         return "gained nothing"
     return f"{'gained' if change.estimate > 0 else 'lost'} {figure(abs(change.estimate))}"
-
-
-def _of_one(model: str, evidence: Evidence, names: Sequence[str]) -> Answer:
-    """Speak of a model that there is no other beside."""
-    medians = listed(
-        (
-            f"{plain(name)} {figure(interval.estimate)}"
-            for name, interval in zip(names, evidence.medians, strict=True)
-        ),
-        _MOST,
-    )
-    kind = {"gap shown": "bad", "no relevant gap shown": "good"}.get(evidence.verdict, "open")
-    limits = "" if np.isnan(evidence.gap.low) else f" (95% interval {span(evidence.gap)})"
-    said = f"{plain(model)}: gap {figure(evidence.gap.estimate)}{limits}, median DSC {medians}."
-    return Answer(kind, evidence.verdict.capitalize(), said, model)
