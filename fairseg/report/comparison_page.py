@@ -158,7 +158,8 @@ def _main_figure(comparison: Comparison, found: Answer) -> tuple[str, str]:
     change = comparison.changes[OVERALL].get(found.model)
     if change is None:
         gap = comparison.evidence[OVERALL][found.model].gap
-        return figure(gap.estimate), f"fairness gap, 95% interval {span(gap)}"
+        limits = "not judged" if np.isnan(gap.low) else f"95% interval {span(gap)}"
+        return figure(gap.estimate), f"fairness gap, {limits}"
     narrowing = change.found.narrowing
     smaller = not narrowing.estimate < 0
     limits = narrowing if smaller else narrowing._replace(low=-narrowing.high, high=-narrowing.low)

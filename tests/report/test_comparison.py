@@ -84,7 +84,7 @@ def test_the_folder_holds_page_table_and_figure(tmp_path: Path) -> None:
     tables = {name: scores(WOMEN) for name in names}
     found = write_comparison(tables, groups(tables[names[0]]), tmp_path / "out")
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
-        f"comparison.{kind}" for kind in ("html", "csv", "md", "svg")
+        f"comparison.{kind}" for kind in ("html", "csv", "md", "svg", "tex")
     }
     page = (tmp_path / "out" / "comparison.html").read_text()
     assert "<b>a" not in page
