@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from fairseg.groups import Groups
 from fairseg.metrics.statistics import Evidence
+from fairseg.metrics.wording import listed
 from fairseg.report import render
 from fairseg.report.charts import (
     NO_GAP,
@@ -29,7 +30,7 @@ from fairseg.report.charts import (
 from fairseg.report.comparison import Comparison, compare_models
 from fairseg.report.comparison_answer import Answer, answer
 from fairseg.report.comparison_evidence import NOT_JUDGED as NOT_COMPARED
-from fairseg.report.comparison_evidence import ModelChange
+from fairseg.report.comparison_evidence import ModelChange, farthest
 from fairseg.report.comparison_table import blocks, head_text, note_on
 from fairseg.report.comparison_text import comparison_to_csv, comparison_to_latex, comparison_to_markdown
 from fairseg.report.comparison_words import figure, kind_of, sentences, span, verdict_words
@@ -158,8 +159,8 @@ def _main_figure(comparison: Comparison, found: Answer) -> tuple[str, str]:
     change = comparison.changes[OVERALL].get(found.model)
     if change is None:
         gap = comparison.evidence[OVERALL][found.model].gap
-        limits = "not judged" if np.isnan(gap.low) else f"95% interval {span(gap)}"
-        return figure(gap.estimate), f"fairness gap, {limits}"
+        said = "not judged" if np.isnan(gap.low) else f"95% interval {span(gap)}"
+        return figure(gap.estimate), f"fairness gap, {said}"
     narrowing = change.found.narrowing
     smaller = not narrowing.estimate < 0
     limits = narrowing if smaller else narrowing._replace(low=-narrowing.high, high=-narrowing.low)
@@ -234,7 +235,7 @@ def _gap_forest(comparison: Comparison, structures: list[str]) -> Markup | None:
             found.gap.low,
             found.gap.high,
             _FOREST.get(found.verdict, NOT_JUDGED),
-            _medians([one.estimate for one in found.medians], names, found),
+            _medians(found, names, comparison.overall.reference),
             "Gap shown" if found.verdict == "gap shown" else None,
         )
         for structure in structures
@@ -251,16 +252,13 @@ def _gap_forest(comparison: Comparison, structures: list[str]) -> Markup | None:
     )
 
 
-def _medians(medians: list[float], names: tuple[str, ...], found: Evidence | None = None) -> str:
-    """Return medians as text, of many groups the highest and the lowest."""
-    known = [group for group in range(len(names)) if not np.isnan(medians[group])]
-    if len(known) > 2:
-        ordered = sorted(known, key=lambda group: -medians[group])
-        known = [ordered[0], ordered[-1]]
-    said = ", ".join(f"{names[group]} {figure(medians[group])}" for group in known)
-    if found is not None and not np.isnan(found.detectable):
-        said += f"; detectable {figure(found.detectable)}"
-    return said
+def _medians(found: Evidence, names: tuple[str, ...], reference: int | None) -> str:
+    """Return the medians of the pair of groups that makes the gap, and the gap that could be detected."""
+    medians = np.array([interval.estimate for interval in found.medians])
+    pair = farthest(medians, found.judged, reference)
+    shown = [group for group in pair or range(len(names)) if not np.isnan(medians[group])]
+    said = listed((f"{names[group]} {figure(medians[group])}" for group in shown), _FEW)
+    return said if np.isnan(found.detectable) else f"{said}; detectable {figure(found.detectable)}"
 
 
 def _narrowing_forest(comparison: Comparison, structures: list[str]) -> Markup | None:

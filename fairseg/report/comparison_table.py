@@ -80,7 +80,10 @@ def paper_table(comparison: Comparison, structure: str) -> pd.DataFrame:
 def _fairness(comparison: Comparison, structure: str, model: str, summary: Summary) -> dict[str, list[float]]:
     frame: Any = summary.table
     empty = [np.nan] * len(summary.groups)
-    found = comparison.evidence.get(structure, {}).get(model)
+    evidence = comparison.evidence.get(structure, {})
+    found = evidence.get(model)
+    # The limits are of the groups that are judged; the same rows for all models.
+    partly = any(0 < len(one.judged) < len(summary.groups) for one in evidence.values())
     p = frame.loc[P_VALUE].tolist()
     table: dict[str, list[float]] = {}
     for row, judged, interval in (
@@ -89,8 +92,8 @@ def _fairness(comparison: Comparison, structure: str, model: str, summary: Summa
     ):
         table[row] = frame.loc[row].tolist()
         if interval is not None:
-            head = row if _same(interval, table[row][-1]) else judged
-            table |= {} if head == row else {head: [*empty, interval.estimate]}
+            head = judged if partly else row
+            table |= {head: [*empty, interval.estimate]} if partly else {}
             table |= {
                 head + end: [*empty, limit]
                 for end, limit in zip(LIMITS, (interval.low, interval.high), strict=True)
@@ -102,11 +105,6 @@ def _fairness(comparison: Comparison, structure: str, model: str, summary: Summa
             p[:-1] = [np.nan if one is None else one.corrected for one in against]
     table["p"] = p
     return table
-
-
-def _same(interval: Interval, value: float) -> bool:
-    """Say whether an interval is that of a value, which is over all groups, those of few subjects too."""
-    return bool(np.isnan(interval.estimate) or np.isclose(interval.estimate, value, rtol=0, atol=1e-12))
 
 
 def blocks(comparison: Comparison, structure: str, widest: int = _WIDEST) -> list[Block]:
