@@ -85,12 +85,10 @@ def _no_fairer(
         worse = f", and {listed(map(plain, less), MOST)} {are} less fair" if less else ""
         said = f"No model is shown to be fairer than {plain(baseline)}{worse}."
     closest = "" if len(changes) == 1 else f" with {plain(model)}, which comes closest"
-    return Answer(
-        kind_of(change),
-        VERDICTS[change.verdict],
-        f"{said} {_gaps(change)}{closest}. {_cost(change, names)}",
-        model,
-    )
+    said += f" {_gaps(change)}{closest}."
+    if change.levels_down:
+        said += " This may be levelling down."
+    return Answer(kind_of(change), VERDICTS[change.verdict], f"{said} {_cost(change, names)}", model)
 
 
 def _fairest(

@@ -62,6 +62,19 @@ def test_a_loss_that_is_not_shown_may_be_levelling_down() -> None:
     assert ", which includes 0)" in said
 
 
+def test_a_narrowing_that_is_not_shown_may_be_levelling_down() -> None:
+    first = values(BEFORE, 15)
+    groups = ids(BEFORE, 15)
+    noise = np.where(groups == 0, 0.0, np.random.default_rng(0).normal(0, 0.06, 30))
+    second = first + np.where(groups == 0, -0.02, 0.0) + noise
+    change = compare_with_baseline({"A": first, "B": second}, groups, 2, baseline="A", reference=0)["B"]
+    assert change.verdict == "not shown"
+    assert change.lost == [0]
+    assert change.levels_down == "perhaps"
+    said = answer({"B": change}, {}, NAMES, "A", "").text
+    assert "This may be levelling down. White lost 0.020 (0.920 to 0.900)" in said
+
+
 def test_a_gain_is_no_levelling_down() -> None:
     change = compared({"A": BEFORE, "B": UP})["B"]
     assert (change.verdict, change.levels_down) == ("fairer", "")
