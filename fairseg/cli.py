@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from fairseg import __version__, cli_experiment, cli_report, cli_training
+from fairseg import __version__, cli_compare, cli_experiment, cli_report, cli_training
 from fairseg import cli_options as options
 
 logger = logging.getLogger("fairseg")
@@ -201,6 +201,7 @@ def phantom(
     return 0
 
 
+cli.add_command(cli_compare.compare)
 for command in (cli_training.train, cli_training.predict, cli_experiment.experiment, cli_training.demo):
     cli.add_command(command)
 

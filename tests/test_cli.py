@@ -29,7 +29,7 @@ from fairseg.training import demo as training_demo
 
 Save = Callable[..., Path]
 
-COMMANDS = ("evaluate", "report", "audit", "phantom", "train", "predict", "experiment", "demo")
+COMMANDS = ("evaluate", "report", "audit", "compare", "phantom", "train", "predict", "experiment", "demo")
 TABLES = ("summary.csv", "summary.md", "summary.tex", "subjects.csv")
 
 

@@ -101,10 +101,10 @@ def to_latex(summaries: Sequence[Summary]) -> str:
 
 def latex_float(frame: pd.DataFrame, about: str) -> str:
     r"""Return a table of text in a LaTeX `table` float, with a caption, for `\usepackage{booktabs}`."""
-    body = grid(frame, "latex_raw", _latex)
+    body = grid(frame, "latex_raw", latex)
     rules = iter((r"\toprule", r"\midrule", r"\bottomrule"))
     body = "\n".join(next(rules) if line == r"\hline" else line for line in body.split("\n"))
-    return f"\\begin{{table}}\n\\centering\n\\caption{{{_latex(about)}}}\n{body}\n\\end{{table}}\n"
+    return f"\\begin{{table}}\n\\centering\n\\caption{{{latex(about)}}}\n{body}\n\\end{{table}}\n"
 
 
 def to_csv(summaries: Sequence[Summary]) -> str:
@@ -295,8 +295,10 @@ _LATEX = {
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
     "\N{EN DASH}": "--",
+    "\N{MINUS SIGN}": "$-$",
 }
 
 
-def _latex(text: str) -> str:
+def latex(text: str) -> str:
+    """Return text with what LaTeX would take for commands made safe."""
     return "".join(_LATEX.get(letter, letter) for letter in plain(text))

@@ -84,7 +84,7 @@ def test_the_folder_holds_page_table_and_figure(tmp_path: Path) -> None:
     tables = {name: scores(WOMEN) for name in names}
     found = write_comparison(tables, groups(tables[names[0]]), tmp_path / "out")
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
-        f"comparison.{kind}" for kind in ("html", "csv", "md", "svg")
+        f"comparison.{kind}" for kind in ("html", "csv", "md", "svg", "tex")
     }
     page = (tmp_path / "out" / "comparison.html").read_text()
     assert "<b>a" not in page
@@ -107,3 +107,48 @@ def test_the_folder_holds_page_table_and_figure(tmp_path: Path) -> None:
 def test_models_that_cannot_be_compared_are_refused(tables: dict[str, pd.DataFrame], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         compare_models(tables, groups(scores(WOMEN)))
+
+
+def test_another_subject_group_or_unit_is_refused() -> None:
+    table = scores(WOMEN)
+    person, sex, unit = table.copy(), table.copy(), table.copy()
+    person.loc[0, "subject"] = "s9"
+    sex.loc[5, "sex"] = "M"
+    unit.attrs["unit"] = "px"
+    for other, said in (
+        (person, "b and a name different subjects for the cases c0"),
+        (sex, "b and a put cases into different groups by sex: c5"),
+        (unit, "the distances of b are in px, those of a in mm"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            compare_models({"a": table, "b": other}, groups(table))
+    with pytest.raises(ValueError, match="baseline must be one of the models a, b, got 'c'"):
+        compare_models({"a": table, "b": table}, groups(table), baseline="c")
+
+
+def test_a_metric_that_not_all_models_have_is_left_out_with_a_note() -> None:
+    table = scores(WOMEN)
+    found = compare_models({"a": table, "b": table.drop(columns="hd")}, groups(table))
+    assert found.notes == ["hd is left out: only a of 2 models has it"]
+    assert ("Median HD (mm)", "M") not in found.tables["Overall"].columns
+    assert "hd" in table
+    with pytest.raises(ValueError, match="a metric in common: a has dice; b has hd"):
+        compare_models({"a": table.drop(columns="hd"), "b": table.drop(columns="dice")}, groups(table))
+
+
+def test_labels_may_stand_in_another_order() -> None:
+    left, right = scores(WOMEN, "LV"), scores([0.7, 0.7, 0.7], "RV")
+    found = compare_models(
+        {"a": pd.concat([left, right]), "b": pd.concat([right, left])}, groups(left), reference="M"
+    )
+    assert list(found.tables) == ["Overall", "LV", "RV"]
+    for structure, table in found.tables.items():
+        assert table.loc["a"].tolist() == pytest.approx(table.loc["b"].tolist(), nan_ok=True), structure
+
+
+def test_the_rows_of_the_tables_may_stand_in_another_order() -> None:
+    table = scores(WOMEN)
+    found = compare_models({"a": table, "b": table.sample(frac=1, random_state=0)}, groups(table))
+    change = found.changes["Overall"]["b"].found.changes
+    assert [interval.estimate for interval in change] == [0.0, 0.0]
+    assert found.values("Overall")["a"].tolist() == found.values("Overall")["b"].tolist()

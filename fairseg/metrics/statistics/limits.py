@@ -96,6 +96,6 @@ def left_out_iqrs(ordered: Floats) -> LeftOut:
     def quantile(share: float) -> Floats:
         rank = share * (left - 1)
         below, above = (ordered[one + (place <= one)] for one in (int(rank), min(int(rank) + 1, left - 1)))
-        return below + (above - below) * (rank % 1)
+        return np.asarray(below + (above - below) * (rank % 1))
 
     return quantile(0.75) - quantile(0.25), np.ones(ordered.size, dtype=np.int64)

@@ -41,6 +41,7 @@ class ForestRow:
         high: of its interval.
         verdict: one of `VERDICTS`.
         counts: subjects, as text: "15 / 12", "White 15, Black 12".
+        words: of the badge; those of the verdict if not given.
     """
 
     block: str
@@ -50,6 +51,7 @@ class ForestRow:
     high: float
     verdict: str
     counts: str
+    words: str | None = None
 
     @property
     def judged(self) -> bool:
@@ -166,7 +168,7 @@ def _row(row: ForestRow, scale: Scale, margin: float | None, digits: int) -> Mar
         tag("td", plain(row.counts)),
         _cell(scale, margin, *marks),
         tag("td", told),
-        tag("td", badge(verdict)),
+        tag("td", badge(verdict, row.words)),
     )
 
 
