@@ -231,50 +231,14 @@ def _with_files(cohort: Any, predictions: Path, references: Path) -> Any:
 
 def _all_groups(table: Any, file: Path, reporting: dict[str, Any]) -> list[Any]:
     """Make the groups of --by and of each --also of a table that was read from a file."""
-    bins = reporting["bins"] = _one_each(reporting["bins"])
+    bins = reporting["bins"] = cli_report.one_each(reporting["bins"])
     _extras([], reporting)  # whatever is wrong with these options is told before the work
 
     def make(by: Sequence[str], edges: dict[str, list[float]]) -> Any:
-        return _groups(table, file, by, edges)
+        return cli_report.groups_of_file(table, file, by, edges)
 
     also, adjust = reporting["also"], reporting["adjust"]
     return cli_report.make_groups(table, reporting["by"], also, adjust, bins, make)
-
-
-def _groups(table: Any, file: Path, by: Sequence[str], bins: dict[str, list[float]]) -> Any:
-    """Make the groups of a table that was read from a file, which errors can then name."""
-    from fairseg.groups import Groups  # noqa: PLC0415
-    from fairseg.metrics.score import METRICS  # noqa: PLC0415
-    from fairseg.metrics.work import SIZES  # noqa: PLC0415
-
-    if absent := [name for name in by if name not in table]:
-        others = {"case", "subject", "label", *METRICS, *SIZES}
-        there = ", ".join(name for name in table if name not in others) or "none"
-        raise ValueError(f"--by {absent[0]}: no such attribute in {file}, which has {there}")
-    groups = Groups.from_table(table, by=by, bins=bins)
-    _check_group_number(groups)
-    return groups
-
-
-def _one_each(bins: Sequence[tuple[str, list[float]]]) -> dict[str, list[float]]:
-    names = [name for name, _ in bins]
-    if twice := {name for name in names if names.count(name) > 1}:
-        raise ValueError(f"--bins: {', '.join(sorted(twice))} must have all its edges in one option")
-    return dict(bins)
-
-
-def _check_group_number(groups: Any) -> None:
-    most = 60
-    if len(groups) < 2:
-        raise ValueError(
-            f"--by {' --by '.join(groups.attributes)}: at least two groups are needed to compare, "
-            f"got only {', '.join(groups.names)}"
-        )
-    if len(groups) > most:
-        raise ValueError(
-            f"--by {' --by '.join(groups.attributes)}: {len(groups)} groups are more than the {most} that a "
-            f"table can show, such as {', '.join(groups.names[:3])}; cut a numeric attribute with --bins"
-        )
 
 
 def _extras(others: Sequence[Any], reporting: dict[str, Any]) -> Any:

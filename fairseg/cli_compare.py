@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from fairseg import cli_options as options
+from fairseg.cli_report import groups_of_file, one_each
 
 
 @click.command()
@@ -43,7 +44,6 @@ def compare(
     Says of each model how large its fairness gap is, whether it is fairer than the baseline, and which groups
     gained or lost.
     """
-    from fairseg import cli  # noqa: PLC0415  (which has this command)
     from fairseg.metrics.scores import read_scores  # noqa: PLC0415  (keep --help quick)
     from fairseg.report import comparison_to_terminal, write_comparison  # noqa: PLC0415
     from fairseg.report.comparison_page import PAGE  # noqa: PLC0415
@@ -54,8 +54,9 @@ def compare(
     if baseline is not None and baseline not in models:
         raise ValueError(f"--baseline must be one of {', '.join(models)}, got {baseline}")
     tables = [read_scores(file) for file in scores]
+    edges = one_each(bins)
     # Made of each table, so that an error names its file; all must put the cases into the same groups.
-    groups = [cli._groups(table, file, by, bins) for table, file in zip(tables, scores, strict=True)]
+    groups = [groups_of_file(table, file, by, edges) for table, file in zip(tables, scores, strict=True)]
     comparison = write_comparison(
         dict(zip(models, tables, strict=True)),
         groups[0],
