@@ -8,21 +8,14 @@ import click
 
 from fairseg import cli_options as options
 from fairseg.cli_training import need_extra
+from fairseg.cli_types import Setting
 
 _experiment = options.group(
     click.option(
         "--out", type=options.PATH, required=True, help="Folder of the experiment; it goes on where it was."
     ),
-    click.option(
-        "--by",
-        multiple=True,
-        metavar="ATTRIBUTE",
-        help="Attribute whose levels are the groups; several: their intersection. "
-        "Default: group, or the only one.",
-    ),
-    click.option(
-        "--bins", type=options.Bins(), multiple=True, metavar="NAME=EDGES", help="Cut a numeric attribute."
-    ),
+    options.by(required=False, default="Default: group, or the only one."),
+    options.BINS,
     click.option("--reference", metavar="LEVEL", help="Reference group. Default: the largest that trains."),
     click.option("--also", multiple=True, metavar="ATTRIBUTE", help="One more attribute to report at test."),
     click.option(
@@ -48,7 +41,7 @@ _experiment = options.group(
     click.option(
         "--set",
         "settings",
-        type=options.Setting(),
+        type=Setting(),
         multiple=True,
         metavar="NAME=VALUE",
         help="Change a setting of all arms, such as steps=100 or features=32.",
@@ -71,17 +64,13 @@ _experiment = options.group(
     click.option("--mix", is_flag=True, help="Go on although code or data have changed; the report says so."),
     click.option("--jobs", type=click.IntRange(min=1), help="At a time. Default: the GPUs, or the cores."),
     options.number("--threads", click.IntRange(min=1), 1, "Of each job on the CPU."),
-    click.option(
-        "--workers",
-        type=click.IntRange(min=0),
-        help="Processes of each job that load and augment. Default: none on the CPU, up to 8 on a GPU.",
-    ),
+    options.LOADERS,
     options.DEVICE,
     click.option("--cluster", type=click.Choice(["slurm", "local"]), help="Submit jobs, by submitit."),
     click.option(
         "--cluster-option",
         "parameters",
-        type=options.Setting(),
+        type=Setting(),
         multiple=True,
         metavar="NAME=VALUE",
         help="For submitit: slurm_partition=gpu, gpus_per_node=1, timeout_min=600, ...",
