@@ -120,7 +120,11 @@ def test_table_s4_counts_where_the_first_network_found_nothing(
 
 
 def test_a_minority_that_nobody_is_left_of_to_test_is_told_and_breaks_nothing(
-    copy: Path, recipe: Settings, tmp_path: Path, instant: Callable[[str], None]
+    copy: Path,
+    recipe: Settings,
+    tmp_path: Path,
+    instant: Callable[[str], None],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     def one_only(table: pd.DataFrame) -> pd.DataFrame:
         last = table.loc[table["group"] == "Black", "subject"].iloc[-1]
@@ -136,6 +140,9 @@ def test_a_minority_that_nobody_is_left_of_to_test_is_told_and_breaks_nothing(
     assert "There is no Dice of White and Black by the baseline on full images." in page
     assert "nan" not in text
     assert results.gaps("full/baseline") == {}
+    said = capsys.readouterr().err
+    assert "[1 of 9 arms] full/baseline, seed 0: Dice " in said
+    assert "[9 of 9 arms] " in said  # balance 1 is oversampling, and is tested once
 
 
 def test_a_test_set_that_has_not_two_groups_or_not_the_reference_is_told(
