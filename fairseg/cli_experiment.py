@@ -8,21 +8,15 @@ import click
 
 from fairseg import cli_options as options
 from fairseg.cli_training import need_extra
+from fairseg.cli_types import Setting
+from fairseg.parallel import cores
 
 _experiment = options.group(
     click.option(
         "--out", type=options.PATH, required=True, help="Folder of the experiment; it goes on where it was."
     ),
-    click.option(
-        "--by",
-        multiple=True,
-        metavar="ATTRIBUTE",
-        help="Attribute whose levels are the groups; several: their intersection. "
-        "Default: group, or the only one.",
-    ),
-    click.option(
-        "--bins", type=options.Bins(), multiple=True, metavar="NAME=EDGES", help="Cut a numeric attribute."
-    ),
+    options.by(required=False, default="Default: group, or the only one."),
+    options.BINS,
     click.option("--reference", metavar="LEVEL", help="Reference group. Default: the largest that trains."),
     click.option("--also", multiple=True, metavar="ATTRIBUTE", help="One more attribute to report at test."),
     click.option(
@@ -48,7 +42,7 @@ _experiment = options.group(
     click.option(
         "--set",
         "settings",
-        type=options.Setting(),
+        type=Setting(),
         multiple=True,
         metavar="NAME=VALUE",
         help="Change a setting of all arms, such as steps=100 or features=32.",
@@ -71,17 +65,13 @@ _experiment = options.group(
     click.option("--mix", is_flag=True, help="Go on although code or data have changed; the report says so."),
     click.option("--jobs", type=click.IntRange(min=1), help="At a time. Default: the GPUs, or the cores."),
     options.number("--threads", click.IntRange(min=1), 1, "Of each job on the CPU."),
-    click.option(
-        "--workers",
-        type=click.IntRange(min=0),
-        help="Processes of each job that load and augment. Default: none on the CPU, up to 8 on a GPU.",
-    ),
+    options.LOADERS,
     options.DEVICE,
     click.option("--cluster", type=click.Choice(["slurm", "local"]), help="Submit jobs, by submitit."),
     click.option(
         "--cluster-option",
         "parameters",
-        type=options.Setting(),
+        type=Setting(),
         multiple=True,
         metavar="NAME=VALUE",
         help="For submitit: slurm_partition=gpu, gpus_per_node=1, timeout_min=600, ...",
@@ -113,7 +103,7 @@ def experiment(
     need_extra()
     from fairseg.training.experiment import Plan, run_experiment  # noqa: PLC0415  (keep --help quick)
     from fairseg.training.experiment.arms import CE_FACTOR, MIRROR, SEEDS, SWEEP_SEEDS  # noqa: PLC0415
-    from fairseg.training.experiment.page import PAGE, REPORT, to_markdown  # noqa: PLC0415
+    from fairseg.training.experiment.page import PAGE, REPORT, TABLES_FILE  # noqa: PLC0415
     from fairseg.training.experiment.run import (  # noqa: PLC0415
         default_attribute,
         make_recipe,
@@ -122,10 +112,14 @@ def experiment(
 
     changes = parse_changes(dict(settings))
     machine = {name: more.pop(name) for name in ("jobs", "threads", "workers", "cluster", "parameters")}
+    attributes = tuple(by) or default_attribute(dataset)
+    edges = {name: tuple(values) for name, values in bins}
+    if strange := [name for name in edges if name not in (*attributes, *also)]:
+        raise ValueError(f"--bins {strange[0]}: it is neither in --by nor in --also")
     recipe = make_recipe(
-        tuple(by) or default_attribute(dataset),
+        attributes,
         preset,
-        bins={name: tuple(edges) for name, edges in bins},
+        bins={name: values for name, values in edges.items() if name in attributes},
         device=more.pop("device"),
         **changes,
     )
@@ -134,6 +128,7 @@ def experiment(
         dataset,
         recipe,
         also=tuple(also),
+        also_bins={name: values for name, values in edges.items() if name not in attributes},
         only=tuple(arms),
         seeds=number,
         sweep_seeds=min(number, SWEEP_SEEDS[preset]),
@@ -143,7 +138,7 @@ def experiment(
         **more,
     )
     results = run_experiment(plan, out, engine=_engine(out, recipe.device, **machine), mix=mix, progress=True)
-    click.echo(to_markdown(results))
+    click.echo((out / REPORT / TABLES_FILE).read_text(encoding="utf-8"))
     failed = results.failed
     for arm, state in failed.items():
         click.echo(f"fairseg: {arm.key}, seed {arm.seed} failed: {state.error}", err=True)
@@ -170,7 +165,7 @@ def _engine(
         return Processes.filling(device, jobs=jobs, threads=threads, workers=workers)
     return Cluster(
         out / "cluster",
-        jobs=jobs or 100,
+        jobs=jobs or (100 if cluster == "slurm" else max(1, cores() // threads)),
         machine=Machine(device, threads, workers),
         cluster=cluster,
         parameters={name: int(text) if text.isdecimal() else text for name, text in parameters},

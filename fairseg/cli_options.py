@@ -1,102 +1,13 @@
-"""The options of the command `fairseg`, and how their values are read."""
+"""The options of the command `fairseg`."""
 
 from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from fairseg.cli_clinical import Phase, Roles
-
-if TYPE_CHECKING:
-    _ParamType = click.ParamType[Any]
-else:
-    _ParamType = click.ParamType  # not generic in older releases
-
-METRICS = ("dice", "hd", "hd95", "assd", "nsd")
-
-
-class _Path(_ParamType):
-    """A file or folder; an empty name, as of an unset shell variable, is none."""
-
-    name = "path"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> Path:
-        return Path(value) if str(value) else self.fail("must not be empty", param, ctx)
-
-
-PATH = _Path()
-
-
-class _LabelList(_ParamType):
-    """`1,2,3` or `RVBP=1,LVM=2`."""
-
-    name = "labels"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> dict[str, int] | list[int]:
-        parts = [part.strip() for part in str(value).split(",")]
-        try:
-            if "=" in value:
-                pairs = [part.rsplit("=", 1) for part in parts]
-                names, numbers = [name.strip() for name, _ in pairs], [int(number) for _, number in pairs]
-                if twice := [name for name in names if names.count(name) > 1]:
-                    self.fail(f"{value!r} repeats the name {twice[0]!r}", param, ctx)
-                if all(names):
-                    return dict(zip(names, numbers, strict=True))
-            else:
-                return [int(part) for part in parts]
-        except ValueError:
-            pass
-        return self.fail(f"{value!r} is neither like 1,2,3 nor like RVBP=1,LVM=2", param, ctx)
-
-
-class Bins(_ParamType):
-    """`age=50,65`."""
-
-    name = "bins"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, list[float]]:
-        """Return the name and the edges."""
-        name, _, edges = str(value).partition("=")
-        try:
-            return name.strip(), [float(edge) for edge in edges.split(",")]
-        except ValueError:
-            return self.fail(f"{value!r} is not like age=50,65", param, ctx)
-
-
-class Setting(_ParamType):
-    """`steps=100`."""
-
-    name = "setting"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, str]:
-        """Return the name and the text."""
-        name, equals, text = str(value).partition("=")
-        if not name.strip() or not equals or not text.strip():
-            self.fail(f"{value!r} is not like steps=100", param, ctx)
-        return name.strip().replace("-", "_"), text.strip()
-
-
-class _GroupSize(_ParamType):
-    """`Black=15`."""
-
-    name = "group size"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, int]:
-        name, _, number = str(value).rpartition("=")
-        if not name.strip() or not number.strip().isdecimal():
-            self.fail(f"{value!r} is not like Black=15", param, ctx)
-        return name.strip(), int(number)
-
-
-class _MetricList(_ParamType):
-    name = "metrics"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, ...]:
-        asked = tuple(part.strip() for part in str(value).split(","))
-        if not set(asked) <= set(METRICS):
-            self.fail(f"{value!r} must be some of {','.join(METRICS)}", param, ctx)
-        return asked
+from fairseg.cli_types import METRICS, Bins, GroupSize, LabelList, MetricList, Pair
+from fairseg.cli_types import PATH as PATH  # noqa: PLC0414  (the commands say options.PATH)
 
 
 def group(*options: Callable[..., Any]) -> Callable[..., Any]:
@@ -108,6 +19,34 @@ def group(*options: Callable[..., Any]) -> Callable[..., Any]:
         return command
 
     return add
+
+
+def number(name: str, kind: Any, default: Any, text: str) -> Any:
+    """Return an option that shows its default."""
+    return click.option(name, type=kind, default=default, show_default=True, help=text)
+
+
+def by(*, required: bool = True, default: str = "") -> Any:
+    """Return the option that names the attributes whose cells are the groups."""
+    text = f"Attribute whose levels are the groups; several: their intersection. {default}"
+    return click.option("--by", multiple=True, required=required, metavar="ATTRIBUTE", help=text.strip())
+
+
+# Options of several commands.
+BINS = click.option(
+    "--bins",
+    type=Bins(),
+    multiple=True,
+    metavar="NAME=EDGES",
+    help="Cut a numeric attribute into bins: age=50,65.",
+)
+DEVICE = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+LOADERS = click.option(
+    "--workers",
+    type=click.IntRange(min=0),
+    help="Processes that prepare, load and augment. Default: none on the CPU, up to 8 on a GPU.",
+)
+debug = click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 
 
 scoring = group(
@@ -122,13 +61,13 @@ scoring = group(
     ),
     click.option(
         "--labels",
-        type=_LabelList(),
+        type=LabelList(),
         help="1,2,3 or RVBP=1,LVM=2. Default: dataset.json in or above REFERENCES, "
         "else every value in a reference.",
     ),
     click.option(
         "--metrics",
-        type=_MetricList(),
+        type=MetricList(),
         default="dice,hd",
         show_default=True,
         help=f"Some of {','.join(METRICS)}.",
@@ -141,13 +80,7 @@ scoring = group(
         help="Distance of a structure that only one mask has: left out and counted, or the image's diagonal.",
     ),
     click.option("--tolerance", type=float, help="Tolerance of nsd: mm, or pixels where masks are PNG."),
-    click.option(
-        "--workers",
-        type=click.IntRange(min=1),
-        default=1,
-        show_default=True,
-        help="Processes that score cases.",
-    ),
+    number("--workers", click.IntRange(min=1), 1, "Processes that score cases."),
     click.option(
         "--on-error",
         type=click.Choice(["stop", "skip"]),
@@ -164,36 +97,23 @@ scoring = group(
     ),
 )
 grouping = group(
-    click.option(
-        "--by",
-        multiple=True,
-        required=True,
-        metavar="ATTRIBUTE",
-        help="Attribute to group by; several: their intersection.",
-    ),
+    by(),
     click.option(
         "--reference",
         metavar="LEVEL",
         help="Reference group, such as White; of an intersection: 'sex=F, site=A'.",
     ),
-    click.option(
-        "--bins",
-        type=Bins(),
-        multiple=True,
-        metavar="NAME=EDGES",
-        help="Cut a numeric attribute into bins: age=50,65.",
-    ),
+    BINS,
 )
 clinical = group(
     click.option("--roles", type=Roles(), metavar="ROLE=LABEL,...", help="Labels of lv, myocardium, rv."),
     click.option("--phase", type=Phase(), metavar="NAME=ED,ES", help="Attribute that tells ED from ES."),
 )
-debug = click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 phantom = group(
     click.argument("folder", type=PATH),
     click.option(
         "--subjects",
-        type=_GroupSize(),
+        type=GroupSize(),
         multiple=True,
         metavar="GROUP=N",
         default=["White=240", "Black=8"],
@@ -223,22 +143,6 @@ phantom = group(
 )
 
 
-class _Pair(_ParamType):
-    """`80,80`."""
-
-    name = "pair"
-
-    def __init__(self, kind: Callable[[str], Any]) -> None:
-        self.kind = kind
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[Any, Any]:
-        try:
-            first, second = (self.kind(part) for part in str(value).split(","))
-        except ValueError:
-            return self.fail(f"{value!r} is not like 80,80", param, ctx)
-        return first, second
-
-
 LOSSES = (
     "erm",
     "balanced",
@@ -252,23 +156,11 @@ LOSSES = (
 )
 BASES = ("dice_ce", "ce", "dice", "dice_ce_sample")
 _RUN = click.option("--out", type=PATH, required=True, help="Folder of the run.")
-DEVICE = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
-
-
-def number(name: str, kind: Any, default: Any, text: str) -> Any:
-    """Return an option that shows its default."""
-    return click.option(name, type=kind, default=default, show_default=True, help=text)
 
 
 training = group(
-    click.option(
-        "--by",
-        multiple=True,
-        required=True,
-        metavar="ATTRIBUTE",
-        help="Attribute whose levels are the groups; several: their intersection.",
-    ),
-    click.option("--bins", type=Bins(), multiple=True, metavar="NAME=EDGES", help="Cut a numeric attribute."),
+    by(),
+    BINS,
     click.option("--groups", "table", type=PATH, help="Table of cases. Default: groups.csv in DATASET."),
     click.option(
         "--split",
@@ -309,8 +201,8 @@ training = group(
     number("--epochs", click.IntRange(min=1), 1000, "Epochs; validation and a checkpoint after each."),
     number("--steps", click.IntRange(min=1), 250, "Steps of an epoch."),
     number("--batch-size", click.IntRange(min=1), 12, "Patches of a batch."),
-    click.option("--patch-size", type=_Pair(int), metavar="Y,X", help="Pixels. Default: the median slice's."),
-    click.option("--spacing", type=_Pair(float), metavar="Y,X", help="mm in plane. Default: the median."),
+    click.option("--patch-size", type=Pair(int), metavar="Y,X", help="Pixels. Default: the median slice's."),
+    click.option("--spacing", type=Pair(float), metavar="Y,X", help="mm in plane. Default: the median."),
     number("--features", click.IntRange(min=1), 32, "Channels of the network at full resolution."),
     number("--most-features", click.IntRange(min=1), 512, "Channels of the network at most."),
     number("--learning-rate", float, 0.01, "At the start."),
@@ -320,11 +212,7 @@ training = group(
     number("--validation", click.FloatRange(0.0, 0.9), 0.2, "Share of each group's subjects held out."),
     number("--split-seed", click.IntRange(min=0), 0, "Of who is held out."),
     number("--seed", click.IntRange(min=0), 0, "Of all else that is random."),
-    click.option(
-        "--workers",
-        type=click.IntRange(min=0),
-        help="Processes that prepare, load and augment. Default: none on the CPU, up to 8 on a GPU.",
-    ),
+    LOADERS,
     DEVICE,
     click.option(
         "--precision",
@@ -340,6 +228,6 @@ predicting = group(
     click.option("--cascade", type=PATH, metavar="RUN", help="Crop around what this run finds."),
     click.option("--references", type=PATH, help="Crop around these masks, to compare with --cascade."),
     click.option("--mirror/--no-mirror", default=True, show_default=True, help="Average over mirrorings."),
-    click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes."),
+    number("--workers", click.IntRange(min=1), 1, "Processes that segment."),
     DEVICE,
 )

@@ -19,12 +19,13 @@ def train(dataset: Path, out: Path, bins: Sequence[Any], resume: bool, debug: bo
     need_extra()
     from fairseg.training import Settings  # noqa: PLC0415  (keep --help quick)
     from fairseg.training import train as run  # noqa: PLC0415
-    from fairseg.training.ranks import find_ranks  # noqa: PLC0415
+    from fairseg.training.ranks import joined_by_torchrun  # noqa: PLC0415
 
     paths = {name: more.pop(name) for name in ("prepared", "table", "split")}
     settings = Settings(bins={name: tuple(edges) for name, edges in bins}, **more)
-    lines = run(dataset, out, settings, resume=resume, progress=True, **paths)
-    if not find_ranks().is_first:
+    with joined_by_torchrun(settings.device) as ranks:
+        lines = run(dataset, out, settings, resume=resume, progress=True, **paths)
+    if not ranks.is_first:
         return 0  # one of several processes tells
     last = lines[-1]
     click.echo(f"{last['step']} steps, training loss {last['loss']:.3f}. Median validation Dice by group:")

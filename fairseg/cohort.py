@@ -1,6 +1,6 @@
 """The cohort: read the table of cases and check it, with the row in every complaint."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from fairseg.metrics.csv_files import read_csv
+from fairseg.metrics.csv_files import fused, read_csv
 
 # What people's tools write for "not known". R writes NA, pandas nothing, spreadsheets N/A or #N/A.
 MISSING = ("", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NULL", "null")
@@ -60,6 +60,26 @@ def read_cohort(path: str | Path) -> pd.DataFrame:
     return table
 
 
+def rows_of(cohort: pd.DataFrame, cases: Iterable[str]) -> pd.DataFrame:
+    """Return the rows of these cases, in their order; of one that the cohort lacks, a row of unknown group.
+
+    Args:
+        cohort: as from `read_cohort`.
+        cases: names; each once.
+
+    >>> cohort = pd.DataFrame({"case": ["a", "b"], "subject": ["A", "B"], "sex": ["F", "M"]})
+    >>> rows_of(cohort, ["b", "c"])
+      case subject  sex
+    0    b       B    M
+    1    c       c  NaN
+    """
+    names = list(cases)
+    rows = cohort.set_index("case").reindex(names).rename_axis("case").reset_index()
+    absent = ~rows["case"].isin(cohort["case"])
+    rows.loc[absent, "subject"] = rows.loc[absent, "case"]
+    return rows[list(cohort.columns)]
+
+
 def read_split(path: str | Path) -> dict[str, str]:
     """Read who trains and who does not: a table with the columns `subject` and `part`.
 
@@ -74,7 +94,8 @@ def read_split(path: str | Path) -> dict[str, str]:
     if absent := [name for name in ("subject", "part") if name not in table]:
         raise ValueError(f"{file} must have a column {absent[0]!r}, got {', '.join(table.columns)}")
     parts: dict[str, str] = {}
-    for subject, part in zip(table["subject"].str.strip(), table["part"].str.strip(), strict=True):
+    subjects = table["subject"].str.strip().map(fused)  # as `to_csv` writes it
+    for subject, part in zip(subjects, table["part"].str.strip(), strict=True):
         if parts.setdefault(subject, part) != part:
             raise ValueError(f"{file}: subject {subject} must have one part, got {parts[subject]} and {part}")
     return parts

@@ -1,6 +1,7 @@
 """A small cohort of real files, which the tests of folders and of the command line share."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import SimpleITK as sitk
+
+# Of torch, here and in processes that tests start: for networks as small as these, more threads only wait for
+# each other, ten times as long on cores that are busy.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 SPACING = (8.0, 1.5, 1.25)  # mm; z, y, x
 SHAPE = (4, 16, 18)

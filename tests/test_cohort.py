@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from fairseg import read_cohort
-from fairseg.cohort import MISSING
+from fairseg.cohort import MISSING, read_split, rows_of
+from fairseg.metrics.csv_files import to_csv
 
 EXPECTED = pd.DataFrame({"case": ["p1_ED", "p1_ES"], "subject": ["p1", "p1"], "sex": ["F", "M"]}, dtype=str)
 
@@ -146,3 +147,18 @@ def test_no_such_file_and_a_folder_are_refused_by_name(tmp_path: Path) -> None:
 def test_the_path_may_be_text(tmp_path: Path) -> None:
     read(tmp_path, "case\n1\n")
     assert len(read_cohort(str(tmp_path / "groups.csv"))) == 1
+
+
+def test_rows_of_cases_come_in_their_order_and_unknown_where_there_is_none(tmp_path: Path) -> None:
+    (tmp_path / "groups.csv").write_text("case,subject,sex\na,A,F\nb,,M\nc,C,F\n")
+    rows = rows_of(read_cohort(tmp_path / "groups.csv"), ["c", "x", "b"])
+    assert list(rows.columns) == ["case", "subject", "sex"]
+    assert rows[["case", "subject"]].to_numpy().tolist() == [["c", "C"], ["x", "x"], ["b", "b"]]
+    assert rows["sex"].isna().tolist() == [False, True, False]
+
+
+def test_a_split_is_read_as_it_was_written_safe_for_spreadsheets(tmp_path: Path) -> None:
+    table = pd.DataFrame({"subject": ["=s1", "-s2", "s3"], "part": ["train", "validation", "test"]})
+    (tmp_path / "split.csv").write_text(to_csv(table))
+    assert "'=s1" in (tmp_path / "split.csv").read_text()
+    assert read_split(tmp_path / "split.csv") == {"=s1": "train", "-s2": "validation", "s3": "test"}

@@ -4,13 +4,11 @@ import sys
 from collections.abc import Sequence
 
 from fairseg.cli import main
-from fairseg.training.ranks import joined_by_torchrun
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run `fairseg train` with these arguments, in this process of several; return the exit code."""
-    with joined_by_torchrun():
-        return main(["train", *arguments])
+    return main(["train", *arguments])
 
 
 if __name__ == "__main__":

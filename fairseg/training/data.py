@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from fairseg.cohort import read_cohort, read_split, split_subjects
+from fairseg.cohort import read_cohort, read_split, rows_of, split_subjects
 from fairseg.groups import Groups
 from fairseg.metrics.wording import counted, listed
 from fairseg.training.network import divisor
@@ -109,16 +109,15 @@ def load_data(
     """
     raw = read_raw(dataset)
     file = raw.folder / "groups.csv" if table is None else Path(table)
-    cohort = read_cohort(file).set_index("case", drop=False)
+    cohort = read_cohort(file)
     if absent := [name for name in settings.by if name not in cohort]:
         raise ValueError(f"{file} has no attribute {absent[0]!r}, it has {', '.join(cohort.columns[2:])}")
     names = sorted(raw.images)
-    rows = cohort.reindex(names)
-    if without := [name for name in names if name not in cohort.index]:
+    rows = rows_of(cohort, names)
+    if without := sorted(set(names) - set(cohort["case"])):
         logger.warning(
             "%s not in %s, so of unknown group: %s", counted(len(without), "case"), file, listed(without)
         )
-        rows.loc[without, "case"] = rows.loc[without, "subject"] = without
     if split is not None:
         rows["part"] = rows["subject"].map(read_split(split))
         rows = rows[rows["part"].isin(("train", "validation"))]

@@ -18,6 +18,8 @@ def pick_device(name: str) -> torch.device:
         raise ValueError(f"device must be auto, cpu, cuda or cuda:N, got {name!r}") from None
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"device {name} is not there: torch finds no GPU")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ValueError(f"device {name} is not there: torch finds {torch.cuda.device_count()} GPUs")
     return local_gpu() if name == "cuda" else device
 
 

@@ -68,14 +68,30 @@ def local_gpu() -> torch.device:
 
 
 @contextmanager
-def joined_by_torchrun() -> Iterator[Ranks]:
-    """Join the processes that torchrun has started, NCCL on GPUs and gloo otherwise, and leave at the end."""
+def joined_by_torchrun(device: str = "auto") -> Iterator[Ranks]:
+    """Join the processes that torchrun has started, and leave at the end; a process alone stays alone.
+
+    Args:
+        device: where they train: "cpu" (gloo), or "auto" and "cuda" for a GPU each (NCCL), if there are any.
+
+    Raises:
+        ValueError: the device is one for all, or there are fewer GPUs than processes.
+    """
     if "RANK" not in os.environ:  # started without torchrun
         yield Ranks()
         return
-    on_gpu = torch.cuda.is_available()
+    on_gpu = device != "cpu" and torch.cuda.is_available()
     if on_gpu:
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        local, number = int(os.environ["LOCAL_RANK"]), int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+        if number > 1 and device not in ("auto", "cuda"):
+            raise ValueError(f"device must be auto, cuda or cpu in {number} processes, got {device}")
+        if number > torch.cuda.device_count():
+            raise ValueError(
+                f"{number} processes must have a GPU each, torch finds {torch.cuda.device_count()}: "
+                "start fewer, or train on device cpu"
+            )
+        if number > 1 or device in ("auto", "cuda"):
+            torch.cuda.set_device(local)
     dist.init_process_group("nccl" if on_gpu else "gloo")
     try:
         yield find_ranks()

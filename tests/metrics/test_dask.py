@@ -15,7 +15,10 @@ def test_scores_from_the_workers_of_a_cluster_are_those_of_one_process(cohort: P
     alone = evaluate(*arguments)
     with (
         LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
-        Client(cluster),
+        Client(cluster) as client,
         parallel_config(backend="dask"),
     ):
+        before = client.run_on_scheduler(lambda dask_scheduler: dask_scheduler.transition_counter)
         pd.testing.assert_frame_equal(evaluate(*arguments, num_workers=4), alone)
+        after = client.run_on_scheduler(lambda dask_scheduler: dask_scheduler.transition_counter)
+        assert after >= before + 2 * len(alone["case"].unique())  # it was they who did it

@@ -35,3 +35,12 @@ def tiny() -> Settings:
         momentum=0.9,
         device="cpu",
     )
+
+
+@pytest.fixture(scope="session")
+def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A second cohort of the same two groups, other hearts."""
+    folder = tmp_path_factory.mktemp("other")
+    counts = {"White": 2, "Black": 2}
+    write_phantom(folder, subjects=counts, test_subjects=1, shape=(32, 32), spacing=6.0, slices=2, seed=9)
+    return folder

@@ -8,19 +8,22 @@ from typing import Any
 
 import pytest
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 
 from fairseg.training import Settings, train
+from fairseg.training.__main__ import run
 from fairseg.training.checkpoint import load_checkpoint
 from fairseg.training.methods import LOSSES, METHODS
 from fairseg.training.network import make_network
-from fairseg.training.ranks import Ranks
+from fairseg.training.ranks import Ranks, joined_by_torchrun
 
 TWO = [sys.executable, "-W", "ignore", "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 ALL_METHODS = """
 import json, sys
 import torch
 from fairseg.training import Settings, train
+from fairseg.training.__main__ import run
 from fairseg.training.ranks import joined_by_torchrun
 here, dataset, prepared, out, settings = sys.argv[1:]
 sys.path.insert(0, here)
@@ -91,13 +94,49 @@ def test_the_command_runs_under_torchrun_and_goes_on_in_one_process(
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.count("Median validation Dice by group") == 1  # said by one of them
-    again = [sys.executable, "-m", "fairseg.training", *options, "--epochs", "1", "--resume"]
-    done = subprocess.run(again, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    too_many = [*TWO, "-m", "fairseg.training", *options, "--epochs", "1", "--batch-size", "1"]
-    done = subprocess.run(too_many, capture_output=True, text=True, check=False)
-    assert done.returncode != 0
-    assert "batch_size must be at least the 2 processes, got 1" in done.stderr
+    assert run([*options, "--epochs", "1", "--resume"]) == 0
+
+
+def test_a_batch_of_fewer_patches_than_processes_is_refused(
+    dataset: Path, tiny: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fairseg.training.loop.find_ranks", lambda: Ranks(0, 2))
+    with pytest.raises(ValueError, match="batch_size must be at least the 2 processes, got 1"):
+        train(dataset, tmp_path, tiny.with_(batch_size=1))
+
+
+@pytest.mark.parametrize(
+    ("device", "gpus", "backend"),
+    [("cpu", 2, "gloo"), ("auto", 2, "nccl"), ("cuda", 2, "nccl"), ("auto", 0, "gloo")],
+)
+def test_processes_talk_by_nccl_only_where_each_has_a_gpu(
+    device: str, gpus: int, backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    joined: list[Any] = []
+    for name, value in (("RANK", "1"), ("LOCAL_RANK", "1"), ("LOCAL_WORLD_SIZE", "2")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    monkeypatch.setattr(torch.cuda, "set_device", joined.append)
+    monkeypatch.setattr(dist, "init_process_group", joined.append)
+    monkeypatch.setattr(dist, "destroy_process_group", lambda: None)
+    with joined_by_torchrun(device):
+        pass
+    assert joined == ([1, "nccl"] if backend == "nccl" else ["gloo"])
+
+
+@pytest.mark.parametrize(
+    ("device", "said"), [("cuda:0", "must be auto, cuda or cpu in 2"), ("auto", "finds 1:")]
+)
+def test_processes_that_would_share_a_gpu_are_refused(
+    device: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("RANK", "1"), ("LOCAL_RANK", "1"), ("LOCAL_WORLD_SIZE", "2")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(ValueError, match=said), joined_by_torchrun(device):
+        pass
 
 
 def test_parts_are_dealt_round_and_round() -> None:

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from fairseg import cli_options
 from fairseg.crop import Cascade
-from fairseg.datasets.phantom import write_phantom
 from fairseg.losses import CrossEntropyLoss
 from fairseg.training import Settings, loop, predict, train
 from fairseg.training.checkpoint import load_checkpoint
@@ -297,18 +296,8 @@ def test_a_gradient_that_is_not_finite_stops_before_it_reaches_a_checkpoint(
 
 
 def test_a_run_is_resumed_only_on_its_own_data_and_network_and_by_one_process(
-    dataset: Path, tiny: Settings, tmp_path: Path
+    dataset: Path, other: Path, tiny: Settings, tmp_path: Path
 ) -> None:
-    other = tmp_path / "other"
-    write_phantom(
-        other,
-        subjects={"White": 6, "Black": 2},
-        test_subjects=1,
-        shape=(32, 32),
-        spacing=6.0,
-        slices=2,
-        seed=9,
-    )
     run = tmp_path / "run"
     train(dataset, run, tiny.with_(epochs=1))
     with pytest.raises(ValueError, match=r"was of other data, its data was \w+, now it is \w+"):

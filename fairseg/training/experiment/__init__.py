@@ -4,7 +4,7 @@
 """
 
 from fairseg.training.experiment.engines import Cluster, InProcess, Processes
+from fairseg.training.experiment.plan import Plan
 from fairseg.training.experiment.run import make_recipe, run_experiment
-from fairseg.training.experiment.study import Plan
 
 __all__ = ["Cluster", "InProcess", "Plan", "Processes", "make_recipe", "run_experiment"]

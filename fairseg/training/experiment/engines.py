@@ -18,6 +18,7 @@ import torch
 
 from fairseg.parallel import cores
 from fairseg.training.experiment.tasks import Machine, run_task
+from fairseg.training.machine import pick_device
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 OUTPUT = "output.txt"
@@ -92,13 +93,25 @@ class Processes:
     def filling(
         cls, device: str = "auto", *, jobs: int | None = None, threads: int = 1, workers: int | None = None
     ) -> "Processes":
-        """Return an engine that fills this machine: a task a GPU, else a task for every `threads` cores."""
-        gpus = torch.cuda.device_count() if device in ("auto", "cuda") else 0
-        if gpus:
-            devices = [f"cuda:{number % gpus}" for number in range(jobs or gpus)]
-        else:
-            number = jobs or max(1, cores() // threads)
-            devices = [device if device.startswith("cuda") else "cpu"] * number
+        """Return an engine that fills this machine: a task a GPU, else a task for every `threads` cores.
+
+        Args:
+            device: "auto", "cpu", "cuda" for all GPUs that are visible, or "cuda:1" for one of them.
+            jobs: tasks at a time; more than there are GPUs share them, round and round.
+            threads: of each task on the CPU.
+            workers: processes of each task that load; by default the cores are dealt among tasks on GPUs.
+
+        Raises:
+            ValueError: there is no such device.
+        """
+        if pick_device(device).type == "cpu":
+            devices = ["cpu"] * (jobs or max(1, cores() // threads))
+            return cls([Machine(one, threads, workers) for one in devices])
+        gpus = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+        gpus = gpus if device in ("auto", "cuda") else [device]
+        devices = [gpus[number % len(gpus)] for number in range(jobs or len(gpus))]
+        if workers is None:
+            workers = max(1, min(8, cores() // len(devices) - 1))
         return cls([Machine(one, threads, workers) for one in devices])
 
     def start(self, root: Path, name: str) -> Running:
@@ -115,7 +128,9 @@ class Processes:
 
         def why() -> str:
             code = process.exitcode
-            return f"its process was killed by signal {-code}" if code and code < 0 else f"exit code {code}"
+            if code and code < 0:
+                return f"its process was killed by signal {-code}"
+            return f"its process ended with exit code {code} and left no word; see {Path(name) / OUTPUT}"
 
         return Running(lambda: not process.is_alive(), why, process.kill)
 
@@ -175,6 +190,8 @@ def _child(root: Path, name: str, machine: Machine) -> None:
     file = (root / name / OUTPUT).open("ab", buffering=0)
     os.dup2(file.fileno(), sys.stdout.fileno())
     os.dup2(file.fileno(), sys.stderr.fileno())
+    if machine.device.startswith("cuda:"):
+        torch.cuda.set_device(machine.device)  # else pinned memory takes room on the first GPU
     with suppress(KeyboardInterrupt):  # the parent says so
         run_task(root, name, machine)
 

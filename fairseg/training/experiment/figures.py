@@ -110,11 +110,7 @@ def _scatter(results: Results) -> Figure:
             points = []
             for level in levels:
                 key = f"{sweep}/{level:g}"
-                first, second = (
-                    results.spread(key, "Median DSC", group).mean
-                    for group in (study.reference, study.minority)
-                )
-                points.append((first - second, results.spread(key, "Median DSC", ALL).mean))
+                points.append((results.gap(key).mean, results.spread(key, "Median DSC", ALL).mean))
             if points:
                 ax.plot(*zip(*points, strict=True), marker, color=color, mec="#22313f", ms=7, label=name)
                 for (x, y), level in zip(points, levels, strict=True):

@@ -4,7 +4,6 @@ import base64
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from tabulate import tabulate
 
@@ -21,14 +20,23 @@ from fairseg.training.experiment.results import (
     Results,
     Spread,
     box_errors,
+    fallbacks,
     findings,
     significant,
 )
-from fairseg.training.experiment.study import TEST, TRAIN, VALIDATION
-from fairseg.training.experiment.tables import TABLES, Cell, cell_of, make_table, printed_table, title_of
+from fairseg.training.experiment.split import TEST, TRAIN, VALIDATION
+from fairseg.training.experiment.tables import (
+    Cell,
+    cell_of,
+    head_of,
+    make_table,
+    printed_table,
+    scored_tables,
+    title_of,
+)
 
 REPORT = "report"
-PAGE = "experiment.html"
+PAGE, TABLES_FILE = "experiment.html", "tables.md"
 _LEARNED = 0.5  # median Dice of the reference group, below which an arm has learned nothing to judge
 
 
@@ -41,18 +49,24 @@ def write_experiment(root: Path, results: Results, notes: Sequence[str]) -> Path
         notes: what a reader must know, one line each.
     """
     drawn = figures.draw(results)
-    tables = [(table, printed_table(*about)) for about in TABLES if (table := make_table(results, *about))]
+    tables = [(make_table(results, *about), printed_table(*about)) for about in scored_tables(results)]
     page = render_template(
         "experiment.html.j2",
         study=results.study,
-        by=" and ".join(sorted(results.study.plan.recipe.by)),
+        by=results.study.plan.by,
         numbers=_numbers(results),
+        parts=[TRAIN, VALIDATION, TEST, *(["external test"] if "external" in results.tests else [])],
         steps=results.study.plan.recipe.epochs * results.study.plan.recipe.steps,
         ce_factor=results.study.plan.ce_factor,
         headline=headline(results),
         findings=findings(results),
         tables=tables,
-        others=[_other(results, name) for name in results.study.plan.also if results.tests],
+        others=[
+            _other(results, name, test)
+            for name in results.study.plan.attributes
+            for test in results.tests
+            if name != results.study.plan.by and (test, name) in results.study.tested
+        ],
         boxes=_box_rows(results),
         figures=[
             (name, figures.caption(name), base64.b64encode(svg).decode()) for name, svg in drawn.items()
@@ -65,7 +79,7 @@ def write_experiment(root: Path, results: Results, notes: Sequence[str]) -> Path
     )
     files: dict[str, str | bytes] = {
         PAGE: page,
-        "tables.md": to_markdown(results),
+        TABLES_FILE: to_markdown(results),
         "arms.csv": csv_files.to_csv(_arms(results)),
         "figures.csv": csv_files.to_csv(results.figures),
         "scores.csv": csv_files.to_csv(results.scores),
@@ -86,20 +100,22 @@ def headline(results: Results) -> str:
             f"{group} {results.spread(key, 'Median DSC', group).mean:.3f}"
             for group in (study.reference, study.minority)
         )
-        return f"{dice} (gap {_gap(results, key):+.3f})"
+        return f"{dice} (gap {results.gap(key).mean:+.3f})"
 
-    if np.isnan(_gap(results, "full/baseline")):
-        return "The baseline has no result yet."
+    if not results.gap("full/baseline").number:
+        return f"There is no Dice of {study.reference} and {study.minority} by the baseline on full images."
     said = f"Median Dice of the baseline on full images: {tell('full/baseline')}."
     floor = results.spread("full/baseline", "Median DSC", study.reference).mean - 0.01
     keys = [f"{images}/{method}" for images in ("full", "cascade") for method in GRID[images]]
     fair = [
         key
         for key in keys
-        if results.spread(key, "Median DSC", study.reference).mean >= floor and key != "full/baseline"
+        if results.spread(key, "Median DSC", study.reference).mean >= floor
+        and results.gap(key).number
+        and key != "full/baseline"
     ]
     if fair:
-        best = min(fair, key=lambda key: abs(_gap(results, key)))
+        best = min(fair, key=lambda key: abs(results.gap(key).mean))
         images, method = best.split("/")
         said += (
             f" The smallest gap at no more than 0.01 lost by {study.reference}, of what can be used where "
@@ -111,16 +127,14 @@ def headline(results: Results) -> str:
 def to_markdown(results: Results) -> str:
     """Return all tables with a row an arm: mean over seeds (lowest to highest), and the paper's medians."""
     parts = []
-    for title, test, keys in TABLES:
-        if make_table(results, title, test, keys) is None:
-            continue
+    for title, test, keys in scored_tables(results):
         groups = results.groups(test)
         rows = []
         for key in keys:
             printed = PRINTED[test].get(key)
             rows.append(
                 [
-                    title_of(key),
+                    render.markdown(head_of(results, key, test)),
                     *(_span(results.spread(key, "Median DSC", group, test=test)) for group in groups),
                     _span(results.spread(key, GAP, ALL, test=test), sign=True),
                     _span(results.spread(key, "SER", ALL, test=test)),
@@ -139,20 +153,15 @@ def to_markdown(results: Results) -> str:
         parts.append(f"## {title}\n\n{tabulate(rows, heads, tablefmt='github', disable_numparse=True)}\n")
     shown = findings(results)
     if shown:
-        parts.append(
-            "## The paper's findings here\n\n"
-            + tabulate(shown, ["finding", "shows", "figures (means)"], tablefmt="github")
-            + "\n"
-        )
+        rows = [[render.markdown(text) for text in row] for row in shown]
+        heads = ["finding", "shows", "figures (means)"]
+        parts.append(f"## The paper's findings here\n\n{tabulate(rows, heads, tablefmt='github')}\n")
+    if failed := results.failed:
+        lines = [
+            f"- {arm.key}, seed {arm.seed}: {render.markdown(state.error)}" for arm, state in failed.items()
+        ]
+        parts.append("## Failed, and in no table\n\n" + "\n".join(lines) + "\n")
     return "\n".join(parts)
-
-
-def _gap(results: Results, key: str) -> float:
-    first, second = (
-        results.spread(key, "Median DSC", group).mean
-        for group in (results.study.reference, results.study.minority)
-    )
-    return first - second
 
 
 def _span(spread: Spread, *, sign: bool = False) -> str:
@@ -163,30 +172,25 @@ def _span(spread: Spread, *, sign: bool = False) -> str:
     return form.format(spread.mean) + ends
 
 
-def _other(results: Results, attribute: str) -> tuple[str, tuple[str, ...], list[tuple[str, list[Cell]]]]:
+def _other(
+    results: Results, attribute: str, test: str
+) -> tuple[str, str, tuple[str, ...], list[tuple[str, list[Cell]]]]:
     """Return the median Dice by another attribute: its groups, and a row an arm of the grid."""
-    rows = results.figures
-    rows = rows[(rows["attribute"] == attribute) & (rows["test"] == "internal") & (rows["sweep"] == "")]
-    groups = tuple(dict.fromkeys(rows["group"][rows["group"] != ALL]))
-    keys = [f"{images}/{method}" for images, methods in GRID.items() for method in methods]
-    return (
-        attribute,
-        groups,
-        [
-            (
-                title_of(key),
-                [
-                    cell_of(measure, results.spread(key, measure, group, attribute=attribute))
-                    for measure, group in [*(("Median DSC", group) for group in groups), (GAP, ALL)]
-                ],
-            )
-            for key in keys
-            if key in set(rows["key"])
-        ],
-    )
+    groups = results.study.tested[test, attribute].names
+    measures = [*(("Median DSC", group) for group in groups), (GAP, ALL)]
+    rows = []
+    for key in [f"{images}/{method}" for images, methods in GRID.items() for method in methods]:
+        found = [
+            results.spread(key, measure, group, test=test, attribute=attribute) for measure, group in measures
+        ]
+        if any(one.number for one in found):
+            cells = [cell_of(measure, one) for (measure, _), one in zip(measures, found, strict=True)]
+            rows.append((title_of(key), cells))
+    return attribute, test, groups, rows
 
 
-def _box_rows(results: Results) -> list[tuple[str, list[Cell], tuple[str, str]]]:
+def _box_rows(results: Results) -> list[tuple[str, list[Cell], str, tuple[str, str]]]:
+    """Return a row a method: the errors along x and y, in how many cases nothing was found, the paper's."""
     rows = []
     for method in SINGLE:
         if (errors := box_errors(results, method)) is not None:
@@ -194,7 +198,8 @@ def _box_rows(results: Results) -> list[tuple[str, list[Cell], tuple[str, str]]]
                 Cell(f"{one.mean:.2f}", f"{one.low:.2f} to {one.high:.2f}" if one.number > 1 else "")
                 for one in errors
             ]
-            rows.append((TITLES[method], cells, BOX_ERRORS[method]))
+            empty, number = fallbacks(results, method)
+            rows.append((TITLES[method], cells, f"{empty} of {number}", BOX_ERRORS[method]))
     return rows
 
 
@@ -209,20 +214,17 @@ def _collapsed(results: Results) -> list[str]:
     return [f"Not learned in this time ({said}), so they say nothing of fairness: {', '.join(low)}."]
 
 
-def _numbers(results: Results) -> list[tuple[str, int, int, int]]:
-    """Return group, and its subjects in training, validation and test."""
+def _numbers(results: Results) -> list[tuple[str, list[int]]]:
+    """Return group, and its subjects in training, validation, test, and the external test if there is one."""
     split = results.study.split
-    groups = sorted(set(split["group"]) - {""})
-    return [
-        (
-            group,
-            *(
-                int(((split["group"] == group) & (split["part"] == part)).sum())
-                for part in (TRAIN, VALIDATION, TEST)
-            ),
-        )
-        for group in groups
-    ]
+    external = next((one for (_, test), one in results.summaries.items() if test == "external"), None)
+    counts = {} if external is None else dict(zip(external.groups.names, external.counts, strict=True))
+    rows = []
+    for group in sorted({*split["group"], *counts} - {""}):
+        mine = split["part"][split["group"] == group]
+        numbers = [int((mine == part).sum()) for part in (TRAIN, VALIDATION, TEST)]
+        rows.append((group, numbers if external is None else [*numbers, int(counts.get(group, 0))]))
+    return rows
 
 
 def _arms(results: Results) -> pd.DataFrame:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,16 @@ _CODE = ("training", "losses", "samplers", "crop", "metrics")  # what results co
 _FILES = ("groups.py", "levels.py", "cohort.py")
 
 
-def check_same_origin(root: Path, files: Sequence[Path], asked: dict[str, Any], *, mix: bool) -> list[str]:
+def check_same_origin(
+    root: Path, files: Mapping[str, Mapping[str, Path]], asked: dict[str, Any], *, mix: bool
+) -> list[str]:
     """Write down code and data of an experiment, or compare them with those that it was begun with.
+
+    A dataset that comes later, such as an external one, is compared from then on.
 
     Args:
         root: folder of the experiment.
-        files: of the data.
+        files: kind of dataset -> what its files are called, wherever they lie -> the files.
         asked: what was asked, to be written down.
         mix: go on although they differ.
 
@@ -35,11 +39,11 @@ def check_same_origin(root: Path, files: Sequence[Path], asked: dict[str, Any], 
         "fairseg": fairseg.__version__,
         "packages": _packages(),
         "code": _code(),
-        "data": _data(root, files),
+        **_data(root, files),
     }
     before = _read(root / EXPERIMENT)
     mixed: list[str] = list(before.get("mixed", []))
-    for kind in ("packages", "code", "data"):
+    for kind in ("packages", "code", *files):
         old, new = before.get(kind, now[kind]), now[kind]
         if differ := sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name)):
             shown = ", ".join(differ[:3]) + (f" and {len(differ) - 3} more" if len(differ) > 3 else "")
@@ -49,7 +53,7 @@ def check_same_origin(root: Path, files: Sequence[Path], asked: dict[str, Any], 
             f"{root} was begun with other {mixed[-1].replace(' changed', '')}; its results would not be "
             "comparable: choose another folder, or say --mix"
         )
-    about = {**now, "mixed": mixed, "asked": asked}
+    about = {**before, **now, "mixed": mixed, "asked": asked}
     write_files(root, {EXPERIMENT: json.dumps(about, indent=1) + "\n"})
     return mixed
 
@@ -69,29 +73,21 @@ def _code() -> dict[str, str]:
     return {str(file.relative_to(package)): _digest(file) for file in files if file not in shown}
 
 
-def _data(root: Path, files: Sequence[Path]) -> dict[str, str]:
+def _data(root: Path, datasets: Mapping[str, Mapping[str, Path]]) -> dict[str, dict[str, str]]:
     """Return a digest of each file; what has kept its size and time is not read again."""
     known = _read(root / DATA)
     now: dict[str, list[Any]] = {}
-    for file in files:
-        status = file.stat()
-        stamp = [status.st_size, status.st_mtime_ns]
-        old = known.get(str(file.resolve()))
-        now[str(file.resolve())] = old if old and old[:2] == stamp else [*stamp, _digest(file)]
+    digests: dict[str, dict[str, str]] = {}
+    for kind, files in datasets.items():
+        digests[kind] = {}
+        for name, file in files.items():
+            status = file.stat()
+            stamp, place = [status.st_size, status.st_mtime_ns], str(file.resolve())
+            old = known.get(place)
+            now[place] = old if old and old[:2] == stamp else [*stamp, _digest(file)]
+            digests[kind][name] = now[place][2]
     write_files(root, {DATA: json.dumps(now) + "\n"})
-    common = Path(*_common(files)) if files else Path()
-    return {str(file.relative_to(common)): now[str(file.resolve())][2] for file in files}
-
-
-def _common(files: Sequence[Path]) -> tuple[str, ...]:
-    """Return the leading folders that all files share, so that a dataset may be moved."""
-    parts = [file.parent.parts for file in files]
-    shared = []
-    for level in zip(*parts, strict=False):
-        if len(set(level)) > 1:
-            break
-        shared.append(level[0])
-    return tuple(shared)
+    return digests
 
 
 def _digest(file: Path) -> str:

@@ -1,8 +1,10 @@
 """What an experiment has shown: the scores of all arms, their figures, and tables in the paper's form."""
 
 import json
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,6 @@ import numpy as np
 import pandas as pd
 
 from fairseg.crop import Box, box_error
-from fairseg.groups import Groups
 from fairseg.metrics.scores import read_scores
 from fairseg.report.summary import ALL, OVERALL, P_VALUE, Summary, summarize
 from fairseg.training.experiment.arms import Arm
@@ -78,25 +79,44 @@ class Results:
         self, key: str, measure: str, group: str, *, test: str = "internal", attribute: str | None = None
     ) -> dict[int, float]:
         """Return seed -> a figure of an arm, for the seeds that there are results of."""
-        rows = self.figures
-        if rows.empty:
-            return {}
-        by = attribute or " and ".join(sorted(self.study.plan.recipe.by))
-        mask = (rows["key"] == key) & (rows["measure"] == measure) & (rows["group"] == group)
-        mask &= (rows["test"] == test) & (rows["attribute"] == by) & (rows["structure"] == OVERALL)
-        found = rows.loc[mask].sort_values("seed")
-        return dict(zip(found["seed"].astype(int), found["value"].astype(float), strict=True))
+        return self._by_seed.get((key, measure, group, test, attribute or self.study.plan.by), {})
+
+    def gap(self, key: str, *, test: str = "internal") -> Spread:
+        """Return the gap of `gaps`, over the seeds."""
+        return Spread.of(list(self.gaps(key, test=test).values()))
+
+    def gaps(self, key: str, *, test: str = "internal") -> dict[int, float]:
+        """Return seed -> median Dice of the reference group minus that of the minority, where both have one.
+
+        Where there are more groups, that in the tables is of the group farthest from the reference.
+        """
+        first, second = (
+            self.by_seed(key, "Median DSC", group, test=test)
+            for group in (self.study.reference, self.study.minority)
+        )
+        return {seed: value - second[seed] for seed, value in first.items() if seed in second}
+
+    @cached_property
+    def _by_seed(self) -> dict[tuple[str, ...], dict[int, float]]:
+        """The overall figures: (key, measure, group, test, attribute) -> seed -> value."""
+        found: dict[tuple[str, ...], dict[int, float]] = defaultdict(dict)
+        if not self.figures.empty:
+            rows = self.figures[self.figures["structure"] == OVERALL].sort_values("seed", kind="stable")
+            names = rows[["key", "measure", "group", "test", "attribute"]].itertuples(index=False, name=None)
+            for name, seed, value in zip(names, rows["seed"], rows["value"], strict=True):
+                found[name][int(seed)] = float(value)
+        return dict(found)
 
     def groups(self, test: str) -> tuple[str, ...]:
-        """Return the groups of a test set, the reference group first."""
-        names = next(one.groups.names for (_, name), one in self.summaries.items() if name == test)
+        """Return the groups of a test set, the reference group first; none if it has not two."""
+        groups = self.study.tested.get((test, self.study.plan.by))
+        names = () if groups is None else groups.names
         return tuple(sorted(names, key=lambda name: name != self.study.reference))
 
 
 def collect(root: Path, study: Study) -> Results:
     """Read what the arms of an experiment have left."""
     states, scores, figures, boxes, summaries = {}, [], [], [], {}
-    made: dict[tuple[str, str], Groups] = {}
     for arm, (training, test_task) in study.arms.items():
         trained, tested = state_of(root / training), state_of(root / test_task)
         states[arm] = trained if trained.status == "failed" else tested
@@ -106,19 +126,16 @@ def collect(root: Path, study: Study) -> Results:
         for test in json.loads((root / test_task / "task.json").read_text(encoding="utf-8"))["tests"]:
             table = read_scores(root / test_task / f"{test}.csv")
             scores.append(_labelled(table, {**about, "test": test}))
-            for name, by in _attributes(study).items():
-                bins = study.plan.recipe.bins if by == study.plan.recipe.by else None
-                if (test, name) not in made:
-                    made[test, name] = Groups.from_table(table, by=by, bins=bins)
-                groups = made[test, name]
-                if len(groups) < 2:
+            for name in study.plan.attributes:
+                if (groups := study.tested.get((test, name))) is None:
                     continue
-                reference = study.reference if study.reference in groups.names else None
+                main = name == study.plan.by
+                reference = study.reference if main and study.reference in groups.names else None
                 parts = summarize(table, groups, reference=reference)
                 figures += [
                     {**about, "test": test, "attribute": name, **row} for part in parts for row in _rows(part)
                 ]
-                if by == study.plan.recipe.by:
+                if main:
                     summaries[arm, test] = parts[0]
         if (root / test_task / BOX_TABLE).exists():
             boxes.append(_labelled(pd.read_csv(root / test_task / BOX_TABLE), about))
@@ -130,8 +147,7 @@ def box_errors(results: Results, method: str) -> tuple[Spread, Spread] | None:
     if results.boxes.empty:
         return None
     margin = 2 * results.study.plan.recipe.crop_margin
-    rows = results.boxes
-    rows = rows[(rows["key"] == f"cascade/{method}") & (rows["test"] == "internal")].dropna()
+    rows = _internal_boxes(results, method).dropna()
     found = []
     for _, part in rows.groupby("seed"):
         sizes = [
@@ -145,10 +161,15 @@ def box_errors(results: Results, method: str) -> tuple[Spread, Spread] | None:
     return Spread.of(list(x)), Spread.of(list(y))
 
 
-def _attributes(study: Study) -> dict[str, tuple[str, ...]]:
-    """Return name -> attributes whose cells are the groups to report."""
-    main = study.plan.recipe.by
-    return {" and ".join(sorted(main)): main, **{name: (name,) for name in study.plan.also}}
+def fallbacks(results: Results, method: str) -> tuple[int, int]:
+    """Return in how many cases, of how many, the first network of a cascade found nothing; over all seeds."""
+    rows = _internal_boxes(results, method)
+    return int(rows["found_y"].isna().sum()), len(rows)
+
+
+def _internal_boxes(results: Results, method: str) -> pd.DataFrame:
+    rows = results.boxes
+    return rows[(rows["key"] == f"cascade/{method}") & (rows["test"] == "internal")]
 
 
 def _rows(summary: Summary) -> list[dict[str, Any]]:
@@ -189,7 +210,7 @@ def findings(results: Results, test: str = "internal") -> list[tuple[str, str, s
         return results.by_seed(key, "Median DSC", group, test=test)
 
     def gaps(key: str) -> dict[int, float]:
-        return {seed: value - dice(key, minority)[seed] for seed, value in dice(key, reference).items()}
+        return results.gaps(key, test=test)
 
     def finding(
         title: str, first: dict[int, float], second: dict[int, float], holds: Callable[[float, float], bool]
@@ -225,19 +246,18 @@ def findings(results: Results, test: str = "internal") -> list[tuple[str, str, s
         gaps("full/group_dro"),
         smaller,
     )
-    changes = {
-        group: [
-            dice("full/reweighting", group)[seed] - before
-            for seed, before in dice("full/baseline", group).items()
-            if seed in dice("full/reweighting", group)
-        ]
+    pairs = {
+        group: (dice("full/baseline", group), dice("full/reweighting", group))
         for group in (reference, minority)
     }
-    if changes[reference]:
+    if seeds := sorted(set.intersection(*(set(one) for pair in pairs.values() for one in pair))):
+        changes = {
+            group: [after[seed] - before[seed] for seed in seeds] for group, (before, after) in pairs.items()
+        }
         times = sum(a < 0 and b < 0 for a, b in zip(*changes.values(), strict=True))
         shown = ", ".join(f"Dice of {group} {np.mean(values):+.3f}" for group, values in changes.items())
         title = "Reweighting (weights that sum to 1) lowers the Dice of both groups"
-        found.append((title, f"in {times} of {len(changes[reference])} seeds", shown))
+        found.append((title, f"in {times} of {len(seeds)} seeds", shown))
     return found
 
 

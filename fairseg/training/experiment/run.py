@@ -1,24 +1,31 @@
 """`fairseg experiment`: the paper's whole grid on one dataset, resumed where it was stopped."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from fairseg.cohort import read_cohort
 from fairseg.metrics.wording import counted
 from fairseg.report.files import check_writable, write_files
-from fairseg.report.summary import ALL, GAP
 from fairseg.training.experiment.arms import PRESETS
 from fairseg.training.experiment.engines import Engine, Processes
 from fairseg.training.experiment.page import write_experiment
+from fairseg.training.experiment.plan import Plan
 from fairseg.training.experiment.provenance import check_same_origin
 from fairseg.training.experiment.results import Results, collect
 from fairseg.training.experiment.schedule import run_tasks
-from fairseg.training.experiment.study import SPLIT, Plan, Study, data_files, make_study
+from fairseg.training.experiment.split import TEST
+from fairseg.training.experiment.study import SPLIT, Study, data_files, make_study
 from fairseg.training.experiment.tasks import Task
 from fairseg.training.lock import alone_in
 from fairseg.training.settings import Settings
+
+# Settings that an experiment gives to its arms itself, or has options of its own for.
+_NOT_SHARED = (
+    *("by", "bins", "sampler", "loss", "base", "reweight", "crop", "seed"),
+    *("split_seed", "device", "workers"),
+)
 
 
 def make_recipe(by: tuple[str, ...], preset: str = "quick", **changes: Any) -> Settings:
@@ -79,6 +86,7 @@ def run_experiment(
             study.tasks,
             engine or Processes.filling(plan.recipe.device),
             tell=_teller(root, study),
+            arms=[test for _, test in study.arms.values()],
             progress=progress,
         )
         results = collect(root, study)
@@ -106,25 +114,37 @@ def _teller(root: Path, study: Study) -> Callable[[Task], str]:
         if task.name not in arms:
             return ""
         arm = arms[task.name]
-        part = Study(**{**vars(study), "arms": {arm: study.arms[arm]}})
-        results = collect(root, part)
+        results = collect(root, replace(study, arms={arm: study.arms[arm]}))
         said = [
             f"{group} {results.spread(arm.key, 'Median DSC', group).mean:.3f}"
             for group in results.groups("internal")
         ]
-        gap = results.spread(arm.key, GAP, ALL).mean
+        gap = results.gap(arm.key).mean
         return f"{arm.key}, seed {arm.seed}: Dice {', '.join(said)}; gap {gap:+.3f}"
 
     return tell
 
 
 def _notes(study: Study) -> list[str]:
-    untrained = sorted(set(study.split["group"]) - set(study.counts) - {""})
+    """Return what a reader must know of the groups, a line each."""
+    by, split = study.plan.by, study.split
+    tested = {test: groups.names for (test, name), groups in study.tested.items() if name == by}
     notes = []
-    if untrained:
+    if untrained := sorted(set(split["group"][split["part"] == TEST]) - set(study.counts) - {""}):
         notes.append(f"Not trained on, only tested: {', '.join(untrained)}.")
-    if unknown := int((study.split["group"] == "").sum()):
+    if untested := [name for name in study.counts if name not in tested["internal"]]:
+        notes.append(f"Trained on, but nobody to test: {', '.join(untested)}.")
+    if unknown := int((split["group"] == "").sum()):
         notes.append(f"{counted(unknown, 'subject')} of unknown group: in no group's figures.")
+    for test in ("internal", *(["external"] if study.plan.external else [])):
+        for name in study.plan.attributes:
+            if (test, name) not in study.tested:
+                notes.append(
+                    f"Fewer than two groups by {name} in the {test} test, so no table compares them."
+                )
+        if study.reference not in tested.get(test, (study.reference,)):
+            gap = "fairness gaps there are of the best group minus the worst"
+            notes.append(f"Nobody of {study.reference} in the {test} test: {gap}.")
     return notes
 
 
@@ -137,6 +157,8 @@ def _asked(plan: Plan) -> dict[str, Any]:
         if isinstance(value, Path)
         else list(value)
         if isinstance(value, tuple)
+        else dict(value)
+        if isinstance(value, Mapping)
         else value
         for name, value in asked.items()
     }
@@ -151,7 +173,7 @@ def parse_changes(pairs: Mapping[str, str]) -> dict[str, Any]:
     kinds = {one.name: one for one in fields(Settings)}
     changes: dict[str, Any] = {}
     for name, text in pairs.items():
-        if name not in kinds or name in ("by", "bins", "sampler", "loss", "base", "reweight", "crop", "seed"):
+        if name not in kinds or name in _NOT_SHARED:
             raise ValueError(f"set: {name!r} is no setting that arms share")
         changes[name] = _parsed(name, str(kinds[name].type), kinds[name].default, text)
     return changes

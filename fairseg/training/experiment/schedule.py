@@ -23,6 +23,7 @@ def run_tasks(
     engine: Engine,
     *,
     tell: Callable[[Task], str] = lambda task: task.name,
+    arms: Sequence[str] = (),
     progress: bool = False,
 ) -> dict[str, State]:
     """Do all tasks that are not done yet, and return how each has ended.
@@ -35,6 +36,7 @@ def run_tasks(
         tasks: in the order to do them; what one needs stands before it.
         engine: where they run.
         tell: says in a line what a task that is done has shown.
+        arms: for each arm the task that ends it, for the overview.
         progress: show the overview on stderr.
     """
     states = {task.name: open_task(root, task) for task in tasks}
@@ -42,7 +44,7 @@ def run_tasks(
     waiting = [task for task in tasks if states[task.name].status == "open"]
     waiting.sort(key=lambda task: not task.needs)  # stable: tests first, otherwise as they came
     named = {task.name: task for task in tasks}
-    with Overview(tasks, states, engine.slots, shown=progress) as overview:
+    with Overview(tasks, states, engine.slots, arms, shown=progress) as overview:
         try:
             while waiting or running:
                 for name, started in list(running.items()):
@@ -89,13 +91,14 @@ class Overview:
     tasks: Sequence[Task]
     states: dict[str, State]
     slots: int
+    arms: Sequence[str]
     shown: bool
     _spent: dict[bool, list[float]] = field(default_factory=lambda: defaultdict(list))
 
     def __enter__(self) -> "Overview":
         hidden = None if self.shown else True
         before = sum(state.status != "open" for state in self.states.values())
-        form = "{desc} {percentage:3.0f}%|{bar:24}| {n_fmt} of {total_fmt} done{postfix}"
+        form = "{desc} {percentage:3.0f}%|{bar:24}| {n_fmt} of {total_fmt} tasks{postfix}"
         self.bar = tqdm(
             total=len(self.tasks), initial=before, desc="experiment", disable=hidden, bar_format=form
         )
@@ -119,7 +122,7 @@ class Overview:
         if self.shown:
             said = tell(task) if state.status == "done" else f"FAILED {task.name}: {state.error}"
             if said:
-                tqdm.write(said, file=sys.stderr)
+                tqdm.write(f"[{self._arms_done()}] {said}", file=sys.stderr)
 
     def look(self, root: Path, running: Sequence[str]) -> None:
         """Show what is running and how much is left."""
@@ -129,23 +132,30 @@ class Overview:
         failed = f", {number['failed']} failed" if number["failed"] else ""
         left = number["open"] - len(running)
         self.bar.set_postfix_str(
-            f"{len(running)} running{failed}, {left} left{self._time_left()}", refresh=False
+            f"{self._arms_done()}; {len(running)} running{failed}, {left} left{self._time_left()}",
+            refresh=False,
         )
         for place, row in enumerate(self.rows):
             row.set_description_str(_progress(root, running[place]) if place < len(running) else "")
         self.bar.refresh()
 
+    def _arms_done(self) -> str:
+        done = sum(self.states[name].status == "done" for name in self.arms)
+        return f"{done} of {len(self.arms)} arms"
+
     def _time_left(self) -> str:
         seconds = 0.0
+        left = 0
         for kind in (False, True):
             open_tasks = sum(
                 self.states[task.name].status == "open" for task in self.tasks if bool(task.needs) == kind
             )
             if open_tasks and not self._spent[kind]:
                 return ""
+            left += open_tasks
             if open_tasks:
                 seconds += open_tasks * sum(self._spent[kind]) / len(self._spent[kind])
-        return f", about {seconds / self.slots / 60:.0f} min"
+        return f", about {seconds / max(1, min(self.slots, left)) / 60:.0f} min"
 
 
 def _progress(root: Path, name: str) -> str:

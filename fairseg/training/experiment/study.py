@@ -1,66 +1,29 @@
-"""What an experiment consists of: who trains and who is tested, which arms, and the tasks that they need."""
+"""What an experiment consists of: a plan on its data, which arms, and the tasks that they need."""
 
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from fairseg.cohort import read_cohort, split_subjects
+from fairseg.cohort import read_cohort, rows_of
 from fairseg.groups import Groups
 from fairseg.metrics import csv_files
 from fairseg.metrics.images import find_masks
-from fairseg.metrics.wording import listed
 from fairseg.training.experiment.arms import CHOICES, Arm, plan_arms
+from fairseg.training.experiment.plan import Plan
+from fairseg.training.experiment.split import TRAIN, fewer, has_files, split_cohort
 from fairseg.training.experiment.tasks import Task
 from fairseg.training.raw import read_raw
 from fairseg.training.settings import Settings
 
-TRAIN, VALIDATION, TEST, LEFT_OUT = "train", "validation", "test", "left out"
 SPLIT = "split.csv"
 _MACHINE = ("workers", "device", "compile")  # what a result does not depend on
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What is asked of an experiment.
-
-    Attributes:
-        dataset: folder in nnU-Net's raw layout. If it has labelsTs, those are the test set.
-        recipe: settings that all arms share; its `by` and `bins` make the groups, its `validation` is the
-            share of each group's training subjects that is held out.
-        external: a second dataset, to test on only.
-        reference: group against which gaps are taken; default: the one with most training subjects.
-        also: more attributes to report at test.
-        only: patterns of arms; none for all.
-        seeds, sweep_seeds: how many.
-        train_groups: groups that train; none for all. Subjects of the others are tested.
-        test_share: of each group's subjects, where the dataset has no labelsTs.
-        split_seed: of who is tested.
-        ce_factor: arms on cross-entropy alone train for so many times the epochs.
-        mirror: average predictions over mirrorings.
-        keep_predictions: leave the masks in the folder.
-    """
-
-    dataset: Path
-    recipe: Settings
-    external: Path | None = None
-    reference: str | None = None
-    also: tuple[str, ...] = ()
-    only: tuple[str, ...] = ()
-    seeds: int = 3
-    sweep_seeds: int = 1
-    train_groups: tuple[str, ...] = ()
-    test_share: float = 0.25
-    split_seed: int = 0
-    ce_factor: int = 1
-    mirror: bool = True
-    keep_predictions: bool = False
+_MOST_GROUPS = 60  # that a table can show
 
 
 @dataclass(frozen=True)
@@ -74,6 +37,7 @@ class Study:
         counts: training subjects of each group.
         split: columns subject, group, part.
         splits: file -> text, to write into the folder.
+        tested: (test set, name of attributes) -> groups that have a case there, two at least.
         arms: each with the names of its training and of its test.
         tasks: of all arms, each once, in the order to do them.
     """
@@ -84,6 +48,7 @@ class Study:
     counts: dict[str, int]
     split: pd.DataFrame
     splits: dict[str, str]
+    tested: dict[tuple[str, str], Groups] = field(default_factory=dict)
     arms: dict[Arm, tuple[str, str]] = field(default_factory=dict)
     tasks: list[Task] = field(default_factory=list)
 
@@ -96,29 +61,38 @@ def make_study(plan: Plan) -> Study:
     """
     raw = read_raw(plan.dataset)
     table_file = raw.folder / "groups.csv"
-    cohort = _with_rows(read_cohort(table_file), list(raw.images))
+    cohort = read_cohort(table_file)
     _check_attributes(cohort, table_file, plan)
     groups = Groups.from_table(cohort, by=plan.recipe.by, bins=plan.recipe.bins)
-    if strange := [name for name in plan.train_groups if name not in groups.names]:
-        raise ValueError(f"train_groups: {strange[0]!r} is none of {', '.join(groups.names)}")
-    split, tests = _split(cohort, list(raw.images), groups, plan)
+    try:
+        asked = [groups.name(groups.index(name)) for name in plan.train_groups]
+    except ValueError as error:
+        raise ValueError(f"train_groups: {error}") from None
+    split, tests = split_cohort(cohort, sorted(raw.images), groups, asked, plan)
     training = split[split["part"] == TRAIN]
     counts = {name: int((training["group"] == name).sum()) for name in groups.names}
     counts = {name: number for name, number in counts.items() if number}
     if len(counts) < 2:
         raise ValueError(f"at least two groups must train, got {', '.join(counts) or 'none'}")
     reference = plan.reference or max(counts, key=lambda name: counts[name])
+    with suppress(ValueError):
+        reference = groups.name(groups.index(reference))  # attributes in any order
     if reference not in counts:
         raise ValueError(f"reference: {reference!r} is none of those that train, {', '.join(counts)}")
     minority = min((name for name in counts if name != reference), key=lambda name: counts[name])
     splits = {SPLIT: csv_files.to_csv(split)}
     levels = sorted({max(1, counts[minority] // 2**step) for step in range(4)})
     for number in levels:
-        splits[_minority_split(number)] = csv_files.to_csv(_fewer(split, minority, number, plan.split_seed))
+        splits[_minority_split(number)] = csv_files.to_csv(fewer(split, minority, number, plan.split_seed))
     sets = {"internal": _test_set(raw.folder, table_file, raw.labels, tests)}
     if plan.external is not None:
         sets["external"] = _external(plan, raw.labels, len(raw.channels))
-    study = Study(plan, reference, minority, counts, split, splits)
+    tested = {
+        (test, name): found for test, one in sets.items() for name, found in _groups_tested(one, plan).items()
+    }
+    if ("internal", plan.by) not in tested:
+        raise ValueError(f"{plan.dataset}: at least two groups by {plan.by} must be tested, to compare them")
+    study = Study(plan, reference, minority, counts, split, splits, tested)
     arms = plan_arms(plan.only, seeds=plan.seeds, sweep_seeds=plan.sweep_seeds, minority=levels)
     tasks: dict[str, Task] = {}
     for arm in arms:
@@ -137,18 +111,16 @@ def make_study(plan: Plan) -> Study:
     return study
 
 
-def data_files(plan: Plan) -> list[Path]:
-    """Return all files that an experiment reads, in a steady order."""
-    files = []
-    for folder in filter(None, (plan.dataset, plan.external)):
-        files += [folder / "dataset.json", folder / "groups.csv"]
-        for part in ("imagesTr", "labelsTr", "imagesTs", "labelsTs"):
-            files += sorted(path for path in (folder / part).glob("*") if path.is_file())
-    return files
-
-
-def _has_files(folder: Path) -> bool:
-    return folder.is_dir() and any(folder.iterdir())
+def data_files(plan: Plan) -> dict[str, dict[str, Path]]:
+    """Return the files that an experiment reads: kind of dataset -> name in its folder -> file."""
+    found: dict[str, dict[str, Path]] = {}
+    for kind, folder in (("data", plan.dataset), ("external data", plan.external)):
+        if folder is not None:
+            files = [folder / "dataset.json", folder / "groups.csv"]
+            for part in ("imagesTr", "labelsTr", "imagesTs", "labelsTs"):
+                files += sorted(path for path in (folder / part).glob("*") if path.is_file())
+            found[kind] = {file.relative_to(folder).as_posix(): file for file in files}
+    return found
 
 
 def _check_attributes(cohort: pd.DataFrame, file: Path, plan: Plan) -> None:
@@ -158,76 +130,26 @@ def _check_attributes(cohort: pd.DataFrame, file: Path, plan: Plan) -> None:
             raise ValueError(f"{file} has no attribute {name!r}, it has {there}")
 
 
-def _with_rows(cohort: pd.DataFrame, cases: Sequence[str]) -> pd.DataFrame:
-    """Return the table with a row of unknown attributes for each case that it lacks."""
-    without = sorted(set(cases) - set(cohort["case"]))
-    extra = pd.DataFrame({"case": without, "subject": without})
-    return pd.concat([cohort, extra], ignore_index=True) if without else cohort
+def _groups_tested(about: Mapping[str, Any], plan: Plan) -> dict[str, Groups]:
+    """Return name of attributes -> the groups of a test set, where there are two at least to compare.
 
-
-def _split(
-    cohort: pd.DataFrame, cases: Sequence[str], groups: Groups, plan: Plan
-) -> tuple[pd.DataFrame, dict[str, list[str]]]:
-    """Return who is in which part, and the cases to test on by folder of images."""
-    pool = cohort[cohort["case"].isin(cases)].reset_index(drop=True)
-    ids = groups.encode(pool)
-    names = np.array([groups.name(number) if number >= 0 else "" for number in ids], dtype=object)
-    part = np.full(len(pool), TRAIN, dtype=object)
-    may_train = np.isin(names, plan.train_groups) if plan.train_groups else np.ones(len(pool), dtype=bool)
-    subjects = pool["subject"].astype(str).tolist()
-    own_test = plan.dataset / "labelsTs"
-    tested: dict[str, list[str]] = {}
-    if _has_files(own_test):
-        tested["Ts"] = sorted(find_masks(own_test, "labelsTs"))
-        part[_whole(subjects, ~may_train)] = LEFT_OUT
-    else:
-        aside = split_subjects(subjects, ids, plan.test_share, seed=plan.split_seed)
-        part[_whole(subjects, aside | ~may_train)] = TEST
-        tested["Tr"] = sorted(pool["case"][part == TEST])
-    if not any(tested.values()):
-        raise ValueError(f"{plan.dataset}: nobody to test on; test_share is {plan.test_share:g}")
-    _hold_out(part, subjects, ids, plan)
-    rows = [pool.assign(group=names, part=part)]
-    if "Ts" in tested:
-        others = _with_rows(cohort, tested["Ts"])
-        others = others[others["case"].isin(tested["Ts"])]
-        if both := sorted(set(others["subject"]) & set(pool["subject"])):
-            raise ValueError(
-                f"{plan.dataset}: subjects must train or be tested, {listed(both)} would do both"
-            )
-        known = [groups.name(number) if number >= 0 else "" for number in groups.encode(others)]
-        rows.append(others.assign(group=known, part=TEST))
-    table = pd.concat(rows)[["subject", "group", "part"]].drop_duplicates("subject")
-    return table.sort_values("subject", ignore_index=True), tested
-
-
-def _whole(subjects: Sequence[str], chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Choose all cases of the subjects of whom some are chosen: nobody is in two parts."""
-    names = np.asarray(subjects, dtype=object)
-    return np.isin(names, names[chosen])
-
-
-def _hold_out(
-    part: npt.NDArray[Any], subjects: Sequence[str], ids: npt.NDArray[np.int64], plan: Plan
-) -> None:
-    """Make a share of each group's training subjects those to validate on."""
-    rest = np.flatnonzero(part == TRAIN)
-    aside = split_subjects(
-        [subjects[place] for place in rest.tolist()],
-        ids[rest],
-        plan.recipe.validation,
-        seed=plan.split_seed + 1,
-    )
-    part[rest[aside]] = VALIDATION
-
-
-def _fewer(split: pd.DataFrame, group: str, number: int, seed: int) -> pd.DataFrame:
-    """Return the split with this many training subjects of a group; fewer are some of those of more."""
-    members = split.index[(split["group"] == group) & (split["part"] == TRAIN)].to_numpy()
-    order = np.random.default_rng((seed, 7)).permutation(len(members))
-    fewer = split.copy()
-    fewer.loc[members[order[number:]], "part"] = LEFT_OUT
-    return fewer
+    Raises:
+        ValueError: an attribute makes no groups, such as an age without bins.
+    """
+    cohort = read_cohort(about["table"])
+    rows = rows_of(cohort, [case for part in about["parts"] for case in part["cases"]])
+    tested = {}
+    for name, (by, bins) in plan.attributes.items():
+        if not cohort[list(by)].notna().all(axis="columns").any():
+            continue
+        groups = Groups.from_table(cohort, by=by, bins=bins)
+        there = set(groups.encode(rows).tolist())
+        cells = tuple(cell for number, cell in enumerate(groups.cells) if number in there)
+        if len(cells) > _MOST_GROUPS:
+            raise ValueError(f"{name}: {len(cells)} groups are more than the {_MOST_GROUPS} of a table")
+        if len(cells) > 1:
+            tested[name] = Groups(groups.attributes, cells, groups.bins)
+    return tested
 
 
 def _minority_split(number: int) -> str:
@@ -258,7 +180,7 @@ def _external(plan: Plan, labels: Mapping[str, int], num_channels: int) -> dict[
     if len(raw.channels) != num_channels:
         raise ValueError(f"{plan.external} must have {num_channels} channels, has {len(raw.channels)}")
     cases = {"Tr": sorted(raw.masks)}
-    if _has_files(plan.external / "labelsTs"):
+    if has_files(plan.external / "labelsTs"):
         cases["Ts"] = sorted(find_masks(plan.external / "labelsTs", "labelsTs"))
     table = raw.folder / "groups.csv"
     _check_attributes(read_cohort(table), table, plan)
@@ -266,7 +188,7 @@ def _external(plan: Plan, labels: Mapping[str, int], num_channels: int) -> dict[
 
 
 def _training(study: Study, settings: Settings, split: str) -> Task:
-    asked = settings.with_(device="auto", workers=None, compile=False)
+    asked = settings.with_(device="auto", workers=None)
     spec = {
         "kind": "train",
         "dataset": str(study.plan.dataset.resolve()),

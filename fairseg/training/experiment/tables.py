@@ -73,30 +73,35 @@ class Table:
     rows: dict[str, list[list[Cell]]]
 
 
-def make_table(results: Results, title: str, test: str, keys: Sequence[str]) -> Table | None:
-    """Return a table of the arms that were scored, `None` if there is none."""
-    if test not in results.tests:
-        return None
+def scored_tables(results: Results) -> list[tuple[str, str, tuple[str, ...]]]:
+    """Return those of `TABLES` that have an arm that was scored, each with these arms."""
+    found = []
+    for title, test, keys in TABLES:
+        if there := tuple(key for key in keys if results.by_seed(key, "Subjects", ALL, test=test)):
+            found.append((title, test, there))
+    return found
+
+
+def make_table(results: Results, title: str, test: str, keys: Sequence[str]) -> Table:
+    """Return a table of arms that were scored."""
     groups = results.groups(test)
-    there = [key for key in keys if results.by_seed(key, "Subjects", ALL, test=test)]
-    if not there:
-        return None
     rows: dict[str, list[list[Cell]]] = {}
-    for measure in _measures(results):
-        spreads = [[results.spread(key, measure, group, test=test) for group in groups] for key in there]
+    for measure in _measures(results, test):
+        spreads = [[results.spread(key, measure, group, test=test) for group in groups] for key in keys]
         best = _best(spreads) if measure == "Median DSC" else set()
         rows[measure] = [
             [cell_of(measure, spread, best=(row, column) in best) for column, spread in enumerate(part)]
             for row, part in enumerate(spreads)
         ]
     for measure in ("SER", GAP):
-        rows[measure] = [[cell_of(measure, results.spread(key, measure, ALL, test=test))] for key in there]
-    rows["p < 0.05, seeds"] = [[Cell(significant(results, key, test))] for key in there]
-    return Table(title, [title_of(key) for key in there], groups, rows)
+        rows[measure] = [[cell_of(measure, results.spread(key, measure, ALL, test=test))] for key in keys]
+    pair = f" ({results.study.reference}, {results.study.minority})" if len(groups) > 2 else ""
+    rows[f"p < 0.05, seeds{pair}"] = [[Cell(significant(results, key, test))] for key in keys]
+    return Table(title, [head_of(results, key, test) for key in keys], groups, rows)
 
 
 def printed_table(title: str, test: str, keys: Sequence[str]) -> Table | None:
-    """Return what the paper prints of the same arms, `None` where it prints nothing."""
+    """Return what the paper prints of the same arms, `None` where it prints nothing, and of the controls."""
     printed = {key: PRINTED[test][key] for key in keys if key in PRINTED[test]}
     if not printed or title.startswith("Controls"):
         return None
@@ -110,8 +115,8 @@ def printed_table(title: str, test: str, keys: Sequence[str]) -> Table | None:
     return Table(title, [title_of(key) for key in printed], GROUPS, rows)
 
 
-def _measures(results: Results) -> list[str]:
-    summary = next(iter(results.summaries.values()))
+def _measures(results: Results, test: str) -> list[str]:
+    summary = next(one for (_, name), one in results.summaries.items() if name == test)
     return [str(name) for name in summary.table.index if str(name).startswith(("Median", "IQR"))]
 
 
@@ -119,6 +124,13 @@ def title_of(key: str) -> str:
     """Return what the arm of a key is called."""
     images, method = key.split("/")
     return TITLES[method] if images == "full" else f"{TITLES[method]} ({images})"
+
+
+def head_of(results: Results, key: str, test: str) -> str:
+    """Return what the arm of a key is called, and of how many seeds its figures are if some are missing."""
+    there = len(results.by_seed(key, "Subjects", ALL, test=test))
+    asked = sum(arm.key == key for arm in results.states)
+    return title_of(key) if there >= asked else f"{title_of(key)}, {there} of {asked} seeds"
 
 
 def cell_of(measure: str, spread: Spread, *, best: bool = False) -> Cell:

@@ -18,16 +18,17 @@ import numpy as np
 import pandas as pd
 import torch
 
-from fairseg.cohort import read_cohort
+from fairseg.cohort import read_cohort, rows_of
 from fairseg.crop import Box
 from fairseg.metrics import csv_files, evaluate
 from fairseg.metrics.images import find_masks, read_mask
 from fairseg.metrics.scores import scores_to_files
 from fairseg.report.files import write_files
+from fairseg.training.checkpoint import load_checkpoint
 from fairseg.training.lock import alone_in
-from fairseg.training.loop import train
-from fairseg.training.predict import BOXES, load_run, predict
-from fairseg.training.prepare import mask_in_plan
+from fairseg.training.loop import CHECKPOINT, train
+from fairseg.training.predict import BOXES, predict
+from fairseg.training.prepare import mask_in_plan, plan_from_dict
 from fairseg.training.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -157,7 +158,7 @@ def _test(root: Path, folder: Path, spec: dict[str, Any], machine: Machine) -> N
                 mirror=spec["mirror"],
                 device=machine.device,
             )
-            tested = table[table["case"].isin(part["cases"])]
+            tested = rows_of(table, part["cases"])  # without a row: of unknown group, and scored all the same
             scores.append(evaluate(out, part["labels"], tested, labels=about["labels"]))
             if spec["images"] == "cascade":
                 boxes += _boxes(root / spec["training"], out, part["labels"], test)
@@ -173,7 +174,7 @@ def _test(root: Path, folder: Path, spec: dict[str, Any], machine: Machine) -> N
 
 def _boxes(run: Path, out: Path, labels: str, test: str) -> list[dict[str, Any]]:
     """Return the size of what the first network of a cascade has found, and of what is there, in pixels."""
-    plan = load_run(run, device="cpu").plan
+    plan = plan_from_dict(load_checkpoint(run / CHECKPOINT)["run"]["plan"])
     masks = find_masks(Path(labels), "labels")
     rows = []
     for case, box in json.loads((out / BOXES).read_text(encoding="utf-8")).items():

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,6 @@ import pytest
 import torch
 
 from fairseg.cli import main
-from fairseg.datasets.phantom import write_phantom
 from fairseg.training import loop
 from fairseg.training.experiment import Cluster, InProcess, Plan, Processes, run_experiment
 from fairseg.training.experiment.page import REPORT
@@ -27,24 +26,6 @@ from fairseg.training.experiment.tasks import state_of
 from fairseg.training.settings import Settings
 
 ARMS = ("full/baseline", "cascade/oversampling", "full/group_dro")
-SET = {"features": 4, "most_features": 8, "epochs": 3, "steps": 4, "batch_size": 4, "validation": 0.3}
-
-
-@pytest.fixture(scope="module")
-def recipe() -> Settings:
-    return Settings(by=("group",), device="cpu", learning_rate=0.1, momentum=0.9, **SET)  # type: ignore[arg-type]
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four groups, of which one has three subjects; no test set of its own."""
-    folder = tmp_path_factory.mktemp("four") / "data"
-    counts = {"White": 6, "Asian": 4, "Mixed": 4, "Black": 3}
-    write_phantom(folder, subjects=counts, test_subjects=0, shape=(32, 32), spacing=6.0, slices=2)
-    for part in ("imagesTs", "labelsTs"):
-        if (folder / part).is_dir():
-            (folder / part).rmdir()
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -65,11 +46,18 @@ def tables(out: Path) -> dict[str, bytes]:
     return {str(file.relative_to(out)): file.read_bytes() for file in files}
 
 
-def command(data: Path, out: Path, *more: str) -> list[str]:
-    options = [f"--arms={name}" for name in ARMS]
-    options += [f"--set={name}={value}" for name, value in SET.items()]
-    options += ["--also=sex", "--seeds=2", "--device=cpu"]
-    return ["experiment", str(data), "--out", str(out), *options, *more]
+@pytest.fixture
+def command(data: Path, recipe: Settings) -> Callable[..., list[str]]:
+    """Return a function that gives the command line of the plan, into a folder."""
+
+    def arguments(out: Path, *more: str, dataset: Path = data, arms: Sequence[str] = ARMS) -> list[str]:
+        settings = ("features", "most_features", "epochs", "steps", "batch_size", "validation")
+        options = [f"--set={name}={getattr(recipe, name)}" for name in settings]
+        options += [f"--arms={name}" for name in arms]
+        options += ["--also=sex", "--seeds=2", "--device=cpu"]
+        return ["experiment", str(dataset), "--out", str(out), *options, *more]
+
+    return arguments
 
 
 def test_the_report_has_all_groups_arms_and_figures(whole: tuple[Path, Results]) -> None:
@@ -95,9 +83,9 @@ def test_the_report_has_all_groups_arms_and_figures(whole: tuple[Path, Results])
 
 
 def test_an_experiment_killed_at_random_moments_ends_as_one_that_was_not(
-    data: Path, whole: tuple[Path, Results], tmp_path: Path
+    command: Callable[..., list[str]], whole: tuple[Path, Results], tmp_path: Path
 ) -> None:
-    arguments = [sys.executable, "-m", "fairseg", *command(data, tmp_path, "--jobs=2")]
+    arguments = [sys.executable, "-m", "fairseg", *command(tmp_path, "--jobs=2")]
     wait, kills = random.Random(2), 0
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     while kills < 3:
@@ -124,10 +112,15 @@ def test_an_experiment_killed_at_random_moments_ends_as_one_that_was_not(
 def test_jobs_of_a_cluster_give_the_same_tables(
     plan: Plan, whole: tuple[Path, Results], tmp_path: Path
 ) -> None:
+    once = Plan(**{**vars(plan), "seeds": 1})
     engine = Cluster(tmp_path / "cluster", jobs=2, cluster="local")
     engine.machine = InProcess().machine
-    run_experiment(plan, tmp_path, engine=engine)
-    assert tables(tmp_path) == tables(whole[0])
+    run_experiment(once, tmp_path / "jobs", engine=engine)
+    shutil.copytree(whole[0], tmp_path / "here")
+    run_experiment(once, tmp_path / "here", engine=InProcess())  # all is done; the report of one seed
+    ours, theirs = tables(tmp_path / "here"), tables(tmp_path / "jobs")
+    assert len(theirs) > 3 + len(ARMS)
+    assert theirs == {name: text for name, text in ours.items() if "-seed1-" not in name}
 
 
 def test_what_is_done_is_not_done_again_and_more_can_be_asked_for(
@@ -195,14 +188,10 @@ def test_a_failing_arm_stops_no_other_and_stands_in_the_report(
 
 
 def test_the_command_says_by_its_exit_code_that_an_arm_has_failed(
-    data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    copy: Path, command: Callable[..., list[str]], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    copy = tmp_path / "data"
-    shutil.copytree(data, copy)
-    out = tmp_path / "out"
-    options = command(copy, out, "--jobs=1")
-    options = [one for one in options if not one.startswith(("--arms", "--seeds"))]
-    options += ["--seeds=1", "--arms=full/baseline", "--arms=full/oversampling"]
+    arms = ("full/baseline", "full/oversampling")
+    options = command(tmp_path / "out", "--jobs=1", "--seeds=1", dataset=copy, arms=arms)
     study_split = make_study(Plan(copy, Settings(by=("group",), validation=0.3))).split
     tested = study_split.query("part == 'test'")["subject"].iloc[0]
     (copy / "labelsTr" / f"{tested}_ED.nii.gz").write_bytes(b"broken")
@@ -211,8 +200,13 @@ def test_the_command_says_by_its_exit_code_that_an_arm_has_failed(
     assert "full/baseline, seed 0 failed: " in said.err
     assert f"{tested}_ED" in said.err
     assert "Report: " in said.out
-    assert main([*options, "--set=nothing=3"]) == 2
-    assert "'nothing' is no setting" in capfd.readouterr().err
+    for name in ("nothing", "workers", "device", "split_seed", "sampler"):
+        assert main([*options, f"--set={name}=3"]) == 2
+        assert f"'{name}' is no setting" in capfd.readouterr().err
+    assert main([*options, "--set=steps=many"]) == 2
+    assert "steps cannot be 'many'" in capfd.readouterr().err
+    assert main([*options, "--bins=height=170"]) == 2
+    assert "--bins height: it is neither in --by nor in --also" in capfd.readouterr().err
 
 
 def test_a_process_that_dies_is_a_failed_task(plan: Plan, tmp_path: Path) -> None:
@@ -231,18 +225,8 @@ def test_a_process_that_dies_is_a_failed_task(plan: Plan, tmp_path: Path) -> Non
 
 
 def test_external_data_groups_that_only_test_and_bad_requests(
-    recipe: Settings, data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    recipe: Settings, data: Path, other: Path, tmp_path: Path
 ) -> None:
-    other = tmp_path / "other"
-    write_phantom(
-        other,
-        subjects={"White": 2, "Black": 2},
-        test_subjects=1,
-        shape=(32, 32),
-        spacing=6.0,
-        slices=2,
-        seed=9,
-    )
     asked: dict[str, Any] = {
         "external": other,
         "train_groups": ("White", "Black"),
@@ -262,7 +246,7 @@ def test_external_data_groups_that_only_test_and_bad_requests(
     assert "Table 8" in page
     assert results.study.minority == "Black"
     for changes, said in (
-        ({"train_groups": ("Green",)}, "'Green' is none of"),
+        ({"train_groups": ("Green",)}, "train_groups: group must be one of .*, got 'Green'"),
         ({"train_groups": ("White",)}, "at least two groups must train"),
         ({"only": ("full/magic",)}, "'full/magic' fits none of"),
         ({"reference": "Green"}, "'Green' is none of those that train"),
@@ -297,8 +281,10 @@ def wait_until(true: Callable[[], bool], seconds: float = 120.0) -> None:
         time.sleep(0.1)
 
 
-def test_orphans_end_with_the_process_that_started_them(data: Path, tmp_path: Path) -> None:
-    arguments = [sys.executable, "-m", "fairseg", *command(data, tmp_path, "--jobs=2", "--set=steps=2000")]
+def test_orphans_end_with_the_process_that_started_them(
+    command: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    arguments = [sys.executable, "-m", "fairseg", *command(tmp_path, "--jobs=2", "--set=steps=2000")]
     process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     wait_until(lambda: len(list(tmp_path.glob("trainings/*/log.jsonl"))) == 2)
@@ -320,11 +306,7 @@ def _locked(out: Path) -> bool:
     return False
 
 
-def test_nobody_is_in_two_parts_even_with_cases_in_several_groups(
-    data: Path, recipe: Settings, tmp_path: Path
-) -> None:
-    copy = tmp_path / "data"
-    shutil.copytree(data, copy)
+def test_nobody_is_in_two_parts_even_with_cases_in_several_groups(copy: Path, recipe: Settings) -> None:
     table = pd.read_csv(copy / "groups.csv", dtype=str)
     table["kind"] = ["abbacab"[number % 7] for number in range(len(table))]  # two cases, often two kinds
     table.to_csv(copy / "groups.csv", index=False)

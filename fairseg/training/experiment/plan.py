@@ -1,0 +1,61 @@
+"""What is asked of an experiment."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fairseg.training.settings import Settings
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is asked of an experiment.
+
+    Attributes:
+        dataset: folder in nnU-Net's raw layout. If it has labelsTs, those are the test set.
+        recipe: settings that all arms share; its `by` and `bins` make the groups, its `validation` is the
+            share of each group's training subjects that is held out.
+        external: a second dataset, to test on only.
+        reference: group against which gaps are taken; default: the one with most training subjects.
+        also: more attributes to report at test.
+        also_bins: edges of those of them that are numbers.
+        only: patterns of arms; none for all.
+        seeds, sweep_seeds: how many.
+        train_groups: groups that train; none for all. Subjects of the others are tested.
+        test_share: of each group's subjects, where the dataset has no labelsTs.
+        split_seed: of who is tested.
+        ce_factor: arms on cross-entropy alone train for so many times the epochs.
+        mirror: average predictions over mirrorings.
+        keep_predictions: leave the masks in the folder.
+    """
+
+    dataset: Path
+    recipe: Settings
+    external: Path | None = None
+    reference: str | None = None
+    also: tuple[str, ...] = ()
+    also_bins: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    only: tuple[str, ...] = ()
+    seeds: int = 3
+    sweep_seeds: int = 1
+    train_groups: tuple[str, ...] = ()
+    test_share: float = 0.25
+    split_seed: int = 0
+    ce_factor: int = 1
+    mirror: bool = True
+    keep_predictions: bool = False
+
+    @property
+    def by(self) -> str:
+        """What the groups are made by."""
+        return " and ".join(sorted(self.recipe.by))
+
+    @property
+    def attributes(self) -> dict[str, tuple[tuple[str, ...], dict[str, tuple[float, ...]]]]:
+        """Name -> attributes whose cells are groups to report, and their bins; the main one first."""
+        edges = {**self.recipe.bins, **self.also_bins}
+        return {self.by: (self.recipe.by, dict(self.recipe.bins))} | {
+            name: ((name,), {name: edges[name]} if name in edges else {})
+            for name in self.also
+            if name != self.by
+        }
