@@ -148,7 +148,7 @@ def audit(table: Path, out: Path, on_error: str, debug: bool, **given: Any) -> i
     """Score PREDICTIONS against REFERENCES and report by group, in one go."""
     from fairseg.cohort import read_cohort  # noqa: PLC0415
     from fairseg.metrics.scores import scores_to_files  # noqa: PLC0415
-    from fairseg.report.files import check_writable, write_files  # noqa: PLC0415
+    from fairseg.report.files import NotWritableError, check_writable, write_files  # noqa: PLC0415
 
     check_writable(out)
     reporting = {name: given.pop(name) for name in cli_report.NAMES}
@@ -167,8 +167,10 @@ def audit(table: Path, out: Path, on_error: str, debug: bool, **given: Any) -> i
     files = scores_to_files(scores)
     try:
         _write(scores, groups, out, files, reporting)
+    except NotWritableError:
+        raise
     except ValueError as error:
-        # What was skipped can leave nothing to compare; the scores of the others are kept all the same.
+        # What was skipped can leave nothing to compare, or an option can be wrong: the scores are kept.
         write_files(out, files)
         raise ValueError(f"{error} (the scores are in {out / 'scores.csv'})") from None
     return _skipped(scores)

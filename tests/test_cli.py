@@ -25,6 +25,7 @@ import SimpleITK as sitk
 
 from fairseg.cli import main
 from fairseg.metrics.scores import read_scores
+from fairseg.report.charts import script
 from fairseg.training import demo as training_demo
 
 Save = Callable[..., Path]
@@ -847,6 +848,8 @@ def check_is_harmless(out: Path) -> None:
         elif path.suffix == ".tex":
             assert "\\input{" not in text
         elif path.suffix in (".html", ".md"):
+            text = text.replace(str(script()), "")  # ours; and the names of the dots, which hold no bracket:
+            text = re.sub(r'<script type="application/json" id="chart-data">[^<>]*</script>', "", text)
             assert not re.search(r"<script|<img src=x", text, re.IGNORECASE), path.name
         if path.suffix == ".html":
             for figure in re.findall(r"data:image/svg\+xml;base64,([^\"]+)", text):

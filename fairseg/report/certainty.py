@@ -8,7 +8,7 @@ import pandas as pd
 
 from fairseg.metrics.statistics import Interval, equity_interval, group_intervals, judge
 from fairseg.metrics.statistics.evidence import MIN_SIZE
-from fairseg.report.summary import ALL, GAP, P_VALUE, Summary
+from fairseg.report.summary import GAP, P_VALUE, Summary
 
 DETECTABLE = "Detectable gap"
 WORST = "Worst group DSC"
@@ -83,7 +83,11 @@ def with_evidence(summary: Summary, judging: Judging) -> Summary:
 def _with_verdicts(summary: Summary, judging: Judging) -> Summary:
     assert summary.low is not None
     assert summary.high is not None
-    table, low, high = summary.table.copy(), summary.low, summary.high
+    # By place, since a group may have the name of the last column.
+    table, low, high = (
+        frame.set_axis(range(frame.shape[1]), axis="columns")
+        for frame in (summary.table, summary.low, summary.high)
+    )
     dice, group = summary.subjects["dice"].to_numpy(), summary.subjects["group"].to_numpy()
     number = len(summary.groups)
     evidence = judge(
@@ -102,28 +106,27 @@ def _with_verdicts(summary: Summary, judging: Judging) -> Summary:
     )
     all_judged = len(evidence.judged) == int((summary.counts > 0).sum())
     several = number > 2 and summary.reference is not None
-    rows: dict[str, dict[str, Interval]] = {
-        "SER": {ALL: evidence.ratio} if all_judged else {},
+    rows: dict[str, dict[int, Interval]] = {
+        "SER": {number: evidence.ratio} if all_judged else {},
         # A gap to a group of three says little; then the interval is that of the groups which are judged.
-        GAP: {ALL: evidence.gap} if all_judged else {},
-        GAP_OF_LARGE: {ALL: evidence.gap},
-        DETECTABLE: {ALL: _alone(evidence.detectable)},
-        WORST: {ALL: evidence.worst},
-        EQUITY: {ALL: equity},
+        GAP: {number: evidence.gap} if all_judged else {},
+        GAP_OF_LARGE: {number: evidence.gap},
+        DETECTABLE: {number: _alone(evidence.detectable)},
+        WORST: {number: evidence.worst},
+        EQUITY: {number: equity},
         CORRECTED: {},
     }
     if summary.reference is not None:
         for one in evidence.comparisons:
-            name = summary.groups.name(one.second)
-            rows[GAP][name] = one.gap
-            rows[DETECTABLE][name] = _alone(one.detectable)
-            rows[CORRECTED][name] = _alone(one.corrected)
+            rows[GAP][one.second] = one.gap
+            rows[DETECTABLE][one.second] = _alone(one.detectable)
+            rows[CORRECTED][one.second] = _alone(one.corrected)
     if all_judged or len(evidence.judged) < 2:
         del rows[GAP_OF_LARGE]
     if not several:
         del rows[CORRECTED]
     if number > 2:
-        table.loc[P_VALUE, ALL] = evidence.p
+        table.loc[P_VALUE, number] = evidence.p
     for frame in (table, low, high):
         for row in rows.keys() - set(frame.index):
             frame.loc[row] = np.nan
@@ -133,9 +136,10 @@ def _with_verdicts(summary: Summary, judging: Judging) -> Summary:
                 table.loc[row, column] = interval.estimate
             low.loc[row, column], high.loc[row, column] = interval.low, interval.high
     order = _order(table.index, [row for row in rows if row not in ("SER", GAP)])
-    return replace(
-        summary, table=table.loc[order], low=low.loc[order], high=high.loc[order], evidence=evidence
+    table, low, high = (
+        frame.loc[order].set_axis(summary.table.columns, axis="columns") for frame in (table, low, high)
     )
+    return replace(summary, table=table, low=low, high=high, evidence=evidence)
 
 
 def _alone(value: float) -> Interval:

@@ -10,6 +10,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 
+class NotWritableError(ValueError):
+    """Files cannot be put where they were asked for."""
+
+
 def check_writable(folder: Path) -> None:
     """Raise a ValueError unless files can be put into `folder`, which need not exist yet.
 
@@ -20,11 +24,11 @@ def check_writable(folder: Path) -> None:
         while not place.exists() and place != place.parent:
             place = place.parent
     except OSError as error:
-        raise ValueError(f"{folder} cannot be written: {error.strerror}") from None
+        raise NotWritableError(f"{folder} cannot be written: {error.strerror}") from None
     if not place.is_dir():
-        raise ValueError(f"{folder} cannot be written: {place} is no folder")
+        raise NotWritableError(f"{folder} cannot be written: {place} is no folder")
     if not os.access(place, os.W_OK | os.X_OK):
-        raise ValueError(f"{folder} cannot be written: no permission in {place}")
+        raise NotWritableError(f"{folder} cannot be written: no permission in {place}")
 
 
 @contextmanager
@@ -75,7 +79,7 @@ def write_files(folder: Path, files: Mapping[str, str | bytes]) -> None:
     waiting: list[tuple[Path, Path]] = []
     try:
         if taken := [name for name in files if (folder / name).is_dir()]:
-            raise ValueError(f"{folder} cannot be written: {', '.join(taken)} in it is a folder")
+            raise NotWritableError(f"{folder} cannot be written: {', '.join(taken)} in it is a folder")
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
             temporary = folder / f".{name}.{os.getpid()}.part"
@@ -86,7 +90,7 @@ def write_files(folder: Path, files: Mapping[str, str | bytes]) -> None:
                 temporary.replace(final)
             new = []
     except OSError as error:
-        raise ValueError(f"{folder} cannot be written: {error.strerror}") from None
+        raise NotWritableError(f"{folder} cannot be written: {error.strerror}") from None
     finally:
         for temporary, _ in waiting:
             with suppress(OSError):

@@ -1,5 +1,6 @@
 """How a summary is laid out on the page: groups side by side, or below each other where they are many."""
 
+import math
 from dataclasses import dataclass
 
 import pandas as pd
@@ -9,6 +10,7 @@ from fairseg.report.summary import Summary
 
 _WIDEST = 4  # groups that fit side by side onto a page, with "All" and the measures
 _MOST_COLUMNS = 10  # measures that fit side by side
+_MOST_WITH_LIMITS = 6  # with intervals below them
 
 
 @dataclass(frozen=True)
@@ -50,12 +52,28 @@ def page_table(summary: Summary) -> PageTable:
     besides = " besides" if any(map(render.is_count, frame.index)) else ""
     nothing = f"Left out{besides}: none." if len(frame) < len(whole) else ""
     tall = len(summary.groups) > _WIDEST
-    parts = _tall(frame) if tall else [_wide(frame)]
+    parts = [_wide(frame)] if not tall else _tall(frame) if summary.low is None else _tall_by_kind(frame)
     return PageTable(summary.structure, render.footnote(summary), tall, parts, nothing)
 
 
 def _wide(frame: pd.DataFrame) -> Part:
     return Part([(str(name), "") for name in frame.columns], _rows(frame, _classes(frame.index)))
+
+
+def _tall_by_kind(frame: pd.DataFrame) -> list[Part]:
+    """Return scores, fairness and counts as tables of their own, none with more columns than fit."""
+    kinds = ["score" if not kind else kind.split()[0] for kind in _classes(frame.index)]
+    last = [""] * (frame.shape[1] - 1) + ["rule"]  # "All"
+    parts = []
+    for kind in dict.fromkeys(kinds):
+        part = frame[[one == kind for one in kinds]]
+        pieces = math.ceil(len(part) / _MOST_WITH_LIMITS)
+        step = math.ceil(len(part) / pieces)
+        for start in range(0, len(part), step):
+            piece = part.iloc[start : start + step]
+            heads = [(str(name), "") for name in piece.index]
+            parts.append(Part(heads, _rows(piece.T, last)))
+    return parts
 
 
 def _tall(frame: pd.DataFrame) -> list[Part]:

@@ -125,13 +125,16 @@ def to_csv(summaries: Sequence[Summary]) -> str:
 def _with_limits(summary: Summary) -> pd.DataFrame:
     if summary.low is None or summary.high is None:
         return summary.table
-    rows = {}
-    for measure in summary.table.index:
-        rows[measure] = summary.table.loc[measure]
-        for limit, frame in (("low", summary.low), ("high", summary.high)):
-            if frame.loc[measure].notna().any():
-                rows[f"{measure}: {limit}"] = frame.loc[measure]
-    return pd.DataFrame(rows).T[summary.table.columns]
+    names, rows = [], []
+    limits = (("low", summary.low.to_numpy()), ("high", summary.high.to_numpy()))
+    for place, (measure, row) in enumerate(_rows(summary)):
+        names.append(measure)
+        rows.append(row)
+        for limit, values in limits:
+            if not np.isnan(values[place]).all():
+                names.append(f"{measure}: {limit}")
+                rows.append(list(values[place]))
+    return pd.DataFrame(rows, names, summary.table.columns)
 
 
 def footnote(summary: Summary, overall: str | None = "All") -> str:

@@ -78,7 +78,8 @@ def lines(summaries: Sequence[Summary]) -> list[str]:
             evidence = summary.evidence
             gap = f"gap {number(evidence.gap.estimate)} ({between(evidence.gap, evidence.level)})"
             found.append(f"  {summary.structure}: {evidence.verdict}, {gap}")
-    return found
+    # Names may hold what a terminal would obey.
+    return [" " * (len(line) - len(line.lstrip())) + render.plain(line) for line in found]
 
 
 def hint(summary: Summary) -> str:

@@ -49,16 +49,18 @@ def test_names_are_text_and_pictures_load(tmp_path: Path) -> None:
     probe.write_text(
         f"""<iframe id=f src="{page.as_uri()}"></iframe><pre id=out></pre><script>
         onload = () => {{ const d = document.getElementById('f').contentDocument;
-          const images = [...d.images].map(i => i.complete && i.naturalWidth > 100);
-          document.getElementById('out').textContent = JSON.stringify({{ title: d.title, images,
+          const wide = [...d.querySelectorAll('.chart svg')].filter(i => i.clientWidth > 100);
+          document.getElementById('out').textContent = JSON.stringify({{ title: d.title,
+            images: d.images.length, charts: wide.length,
             tables: d.querySelectorAll('table').length, scripts: d.scripts.length,
             text: d.body.innerText.includes("<script>document.title='pwned'") }}); }}</script>"""
     )
     said = browse(probe, tmp_path / "profile", "--allow-file-access-from-files", "--dump-dom")
     assert '"title":"Group fairness of a segmentation model, by sex"' in said
-    assert '"images":[true,true]' in said
-    assert '"tables":4' in said
-    assert '"scripts":0' in said
+    assert '"images":0' in said
+    assert '"charts":9' in said  # DSC and HD of four structures; one against the other
+    assert '"tables":8' in said  # the answer, gaps, four structures, comparisons, the cohort
+    assert '"scripts":2' in said  # the dots' names, and ours
     assert '"text":true' in said
 
 
