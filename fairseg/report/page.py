@@ -30,7 +30,7 @@ from fairseg.report.overlays import overlay_legend
 from fairseg.report.page_table import page_table
 from fairseg.report.pictures import VERDICTS, Pictures, gaps, with_largest_gaps
 from fairseg.report.plots import plot_overall, plot_rows, to_svg
-from fairseg.report.summary import TITLES, Summary, summarize
+from fairseg.report.summary import GAP, TITLES, Summary, summarize
 from fairseg.report.worst import Files, worst_cases
 
 logger = logging.getLogger(__name__)
@@ -255,11 +255,15 @@ def _hero(overall: Summary) -> dict[str, Any]:
     """Return what the first screen shows: the answer, the gap and who was compared."""
     evidence = overall.evidence
     kinds = {charts.SHOWN: "shown", charts.NO_GAP: "nogap"}
-    interval = "fairness gap"
+    gap, interval = float("nan"), "fairness gap"
+    if evidence is not None:
+        gap = float(overall.table.loc[[GAP]].to_numpy()[0, -1])
+        interval = "gap in median DSC, not judged"
     if evidence is not None and evidence.gap.low == evidence.gap.low:  # not NaN
+        gap = evidence.gap.estimate
         limits = words.between(evidence.gap, evidence.level)
-        found = "this cohort would show"
-        interval = f"gap in median DSC, {limits}; {found} {words.number(evidence.detectable)} or more"
+        shows = f"this cohort would show {words.number(evidence.detectable)} or more"
+        interval = f"gap in median DSC, {limits}; {shows}"
     title = next(f"Median {overall.title(name)}" for name in TITLES if name in overall.subjects)
     rows = [str(text) for text in render.cells(overall).T[title]]
     groups = [*overall.groups.names, "All"]
@@ -269,7 +273,7 @@ def _hero(overall: Summary) -> dict[str, Any]:
         "kind": kinds.get(VERDICTS[evidence.verdict], "unsure") if evidence is not None else "unsure",
         "badge": _badge(overall),
         "answer": words.answer(overall),
-        "gap": words.number(float("nan") if evidence is None else evidence.gap.estimate),
+        "gap": words.number(gap),
         "interval": interval,
         "heads": ["Group", "Subjects", title],
         "rows": [(name, [n, text]) for name, n, text in zip(groups, counts, medians, strict=True)],

@@ -24,6 +24,7 @@ MOST_STRUCTURES = 12  # with charts of their own; of more, those with the larges
 _MOST_SCATTERS = 6
 _MOST_TRENDS = 6  # groups, above which trends hide each other
 _MOST_PAIRS = 12  # comparisons with a row of their own in the chart of gaps
+_MOST_PAIRS_OF_A_LABEL = 4
 
 Floats = npt.NDArray[np.float64]
 
@@ -200,7 +201,8 @@ def _gap_rows(summary: Summary, evidence: Evidence) -> list[charts.ForestRow]:
             told = f"{counts.sum()} in {len(members)} groups"
         return charts.ForestRow(block, name, gap.estimate, gap.low, gap.high, VERDICTS[verdict], told)
 
-    if reference is None or len(evidence.comparisons) > _MOST_PAIRS:
+    most = _MOST_PAIRS if summary.structure == OVERALL else _MOST_PAIRS_OF_A_LABEL
+    if reference is None or len(evidence.comparisons) > most:
         few = ": " + ", ".join(names) if len(names) <= 6 else ""
         return [row(by + few, summary.structure, evidence.gap, evidence.verdict, range(len(names)))]
     against = f"{by}, {names[reference]} against"
