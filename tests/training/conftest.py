@@ -39,8 +39,8 @@ def tiny() -> Settings:
 
 @pytest.fixture(scope="session")
 def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A second cohort of the same two groups, other hearts."""
+    """A second cohort with the same number of the same two groups, other hearts."""
     folder = tmp_path_factory.mktemp("other")
-    counts = {"White": 2, "Black": 2}
+    counts = {"White": 6, "Black": 2}
     write_phantom(folder, subjects=counts, test_subjects=1, shape=(32, 32), spacing=6.0, slices=2, seed=9)
     return folder

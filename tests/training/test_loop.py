@@ -1,7 +1,7 @@
 """The loop: it learns, resumes bit for bit after any kill, and stops with names when something is wrong."""
 
 import json
-import os
+import multiprocessing
 import random
 import resource
 import signal
@@ -17,17 +17,6 @@ from torch import Tensor, nn
 
 from fairseg.training import Settings, train
 from fairseg.training.checkpoint import load_checkpoint, save_checkpoint
-
-RUN = """
-import sys
-import torch
-from pathlib import Path
-torch.set_num_threads(1)
-from fairseg.training import Settings, train
-import json
-dataset, out, prepared, settings = sys.argv[1:]
-train(dataset, out, Settings.from_dict(json.loads(settings)), prepared=prepared, resume=True)
-"""
 
 
 class Plain(nn.Module):
@@ -95,30 +84,37 @@ def test_a_run_killed_at_random_moments_ends_as_one_that_was_not(
     dataset: Path, prepared: Path, tiny: Settings, tmp_path: Path
 ) -> None:
     settings = tiny.with_(sampler="oversampling", loss="group_dro", reweight="mean", epochs=10, steps=6)
-    arguments = [str(prepared), json.dumps(settings.to_dict())]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    # Children of a server that has imported torch once, with one thread each, as tests/conftest.py asks.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["fairseg.training.experiment.tasks"])
 
-    def start(out: Path) -> "subprocess.Popen[bytes]":
-        command = [sys.executable, "-W", "ignore", "-c", RUN, str(dataset), str(out), *arguments]
-        quiet = subprocess.DEVNULL
-        return subprocess.Popen(command, env=environment, stdout=quiet, stderr=quiet)
+    def start(out: Path) -> Any:
+        more = {"prepared": prepared, "resume": True}
+        process = context.Process(target=train, args=(dataset, out, settings), kwargs=more)
+        process.start()
+        return process
+
+    def finish(out: Path) -> None:
+        process = start(out)
+        process.join(300)
+        assert process.exitcode == 0
 
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    assert start(whole).wait(timeout=300) == 0
+    finish(whole)
     # Killed after so many epochs and a moment more, whatever the speed of the machine.
     moment, kills = random.Random(4), 0
     while kills < 3:
         process = start(killed)
-        while process.poll() is None and _epochs(killed) < 2 * kills + 2:
+        while process.is_alive() and _epochs(killed) < 2 * kills + 2:
             time.sleep(0.01)
         time.sleep(moment.uniform(0, 0.2))
-        if process.poll() is not None:
+        if not process.is_alive():
             break
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.kill()
+        process.join()
         kills += 1
     assert kills
-    assert start(killed).wait(timeout=300) == 0
+    finish(killed)
     first, second = (load_checkpoint(folder / "checkpoint.pt") for folder in (whole, killed))
     for part in ("network", "loss", "optimizer", "sampler", "random", "epoch"):
         assert equal(first[part], second[part]), part

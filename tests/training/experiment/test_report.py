@@ -101,7 +101,7 @@ def test_every_figure_is_that_of_a_direct_computation_from_the_scores(
     assert "White minus Black, the smallest group that trains" in page
     assert "The same arms by sex: median Dice, external test" in page
     (counts,) = re.findall(r'<th scope="row">White</th>((?:<td>\d+</td>)+)</tr>', page)
-    assert re.findall(r"\d+", counts) == ["3", "1", "2", "3"]  # training, validation, test, external
+    assert re.findall(r"\d+", counts) == ["3", "1", "2", "7"]  # training, validation, test, external
 
 
 def test_table_s4_counts_where_the_first_network_found_nothing(
@@ -207,6 +207,23 @@ def test_cases_without_a_row_are_scored_as_of_unknown_group(
     assert scored == set(split.index[split["part"] == "test"])
     assert scored & set(unknown)
     assert not results.failed
+
+
+def test_a_folder_of_which_no_case_has_a_row_is_scored_as_of_unknown_group(
+    data: Path, other: Path, recipe: Settings, tmp_path: Path, instant: Callable[[str], None]
+) -> None:
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    for file in other.iterdir():
+        if file.name != "groups.csv":
+            (bare / file.name).symlink_to(file)
+    table = pd.read_csv(other / "groups.csv", dtype=str)
+    table[table["case"].str.startswith("train")].to_csv(bare / "groups.csv", index=False)
+    results, _, _ = run(Plan(data, recipe, only=ARMS[:1], seeds=1, external=bare), tmp_path / "out")
+    assert not results.failed
+    external = results.scores[results.scores["test"] == "external"]
+    assert set(external["case"]) == set(table["case"])
+    assert external["group"].isna().sum() == 3 * (~table["case"].str.startswith("train")).sum()
 
 
 def test_figures_of_fewer_seeds_than_were_asked_say_so_and_failures_stand_in_the_tables(
