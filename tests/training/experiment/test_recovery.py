@@ -1,0 +1,27 @@
+"""Experiments that are gone on with: after a file was damaged, with other settings, with fewer arms."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from fairseg.training.experiment import InProcess, Plan, run_experiment
+from fairseg.training.experiment.tasks import DAMAGED
+from fairseg.training.settings import Settings
+
+
+def test_a_training_whose_checkpoint_is_damaged_is_named_and_done_again(
+    data: Path, recipe: Settings, tmp_path: Path, instant: Callable[[str], None]
+) -> None:
+    plan = Plan(data, recipe, only=("full/baseline",), seeds=1)
+    run_experiment(plan, tmp_path, engine=InProcess())
+    (checkpoint,) = tmp_path.glob("trainings/*/checkpoint.pt")
+    checkpoint.write_bytes(checkpoint.read_bytes()[:100])
+    more = replace(plan, mirror=not plan.mirror)  # tested anew, not trained
+    (state,) = run_experiment(more, tmp_path, engine=InProcess()).failed.values()
+    assert state.error == (
+        f"{checkpoint} is no whole checkpoint: the file is damaged; the next run trains this network again"
+    )
+    assert checkpoint.with_name(DAMAGED).stat().st_size == 100
+    assert not run_experiment(more, tmp_path, engine=InProcess()).failed
+    checkpoint.unlink()
+    assert run_experiment(plan, tmp_path, engine=InProcess()).failed == {}  # it was tested before
