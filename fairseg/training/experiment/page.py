@@ -28,6 +28,7 @@ from fairseg.training.experiment.split import TEST, TRAIN, VALIDATION
 from fairseg.training.experiment.tables import (
     Cell,
     cell_of,
+    gap_rows,
     head_of,
     make_table,
     printed_table,
@@ -37,6 +38,7 @@ from fairseg.training.experiment.tables import (
 
 REPORT = "report"
 PAGE, TABLES_FILE = "experiment.html", "tables.md"
+_DRAWN = ("fig2-*.svg", "s[123].svg", "s2-*.svg", "boxes.csv")  # what not every report has
 _LEARNED = 0.5  # median Dice of the reference group, below which an arm has learned nothing to judge
 
 
@@ -88,6 +90,10 @@ def write_experiment(root: Path, results: Results, notes: Sequence[str]) -> Path
     if not results.boxes.empty:
         files["boxes.csv"] = csv_files.to_csv(results.boxes)
     write_files(root / REPORT, files)
+    for pattern in _DRAWN:  # of an earlier call for more arms
+        for file in (root / REPORT).glob(pattern):
+            if file.name not in files:
+                file.unlink()
     return root / REPORT / PAGE
 
 
@@ -127,8 +133,10 @@ def headline(results: Results) -> str:
 def to_markdown(results: Results) -> str:
     """Return all tables with a row an arm: mean over seeds (lowest to highest), and the paper's medians."""
     parts = []
+    pair = render.markdown(f"{results.study.reference}, {results.study.minority}")
     for title, test, keys in scored_tables(results):
         groups = results.groups(test)
+        gaps = gap_rows(results, test)
         rows = []
         for key in keys:
             printed = PRINTED[test].get(key)
@@ -136,7 +144,7 @@ def to_markdown(results: Results) -> str:
                 [
                     render.markdown(head_of(results, key, test)),
                     *(_span(results.spread(key, "Median DSC", group, test=test)) for group in groups),
-                    _span(results.spread(key, GAP, ALL, test=test), sign=True),
+                    *(_span(spread_of(key), sign=name.startswith(GAP)) for name, spread_of in gaps.items()),
                     _span(results.spread(key, "SER", ALL, test=test)),
                     significant(results, key, test),
                     "" if printed is None else f"{' / '.join(printed.medians['Median DSC'])} / {printed.gap}",
@@ -145,9 +153,9 @@ def to_markdown(results: Results) -> str:
         heads = [
             "",
             *map(render.markdown, groups),
-            "gap",
+            *(render.markdown(name.replace(GAP, "gap")) for name in gaps),
             "SER",
-            "p < 0.05",
+            "p < 0.05" if len(gaps) == 1 else f"p < 0.05 ({pair})",
             "the paper: White / Black / gap",
         ]
         parts.append(f"## {title}\n\n{tabulate(rows, heads, tablefmt='github', disable_numparse=True)}\n")

@@ -88,7 +88,7 @@ class Results:
     def gaps(self, key: str, *, test: str = "internal") -> dict[int, float]:
         """Return seed -> median Dice of the reference group minus that of the minority, where both have one.
 
-        Where there are more groups, that in the tables is of the group farthest from the reference.
+        The figure "Fairness gap" is, of more groups, that of the group farthest from the reference.
         """
         first, second = (
             self.by_seed(key, "Median DSC", group, test=test)

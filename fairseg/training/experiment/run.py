@@ -145,6 +145,11 @@ def _notes(study: Study) -> list[str]:
         if study.reference not in tested.get(test, (study.reference,)):
             gap = "fairness gaps there are of the best group minus the worst"
             notes.append(f"Nobody of {study.reference} in the {test} test: {gap}.")
+        if study.minority not in tested.get(test, (study.minority,)):
+            notes.append(
+                f"Nobody of {study.minority} in the {test} test: no gap and no p of {study.reference} and "
+                f"{study.minority} there."
+            )
     return notes
 
 

@@ -25,3 +25,18 @@ def test_a_training_whose_checkpoint_is_damaged_is_named_and_done_again(
     assert not run_experiment(more, tmp_path, engine=InProcess()).failed
     checkpoint.unlink()
     assert run_experiment(plan, tmp_path, engine=InProcess()).failed == {}  # it was tested before
+
+
+def test_a_report_of_fewer_arms_leaves_no_file_of_more(
+    data: Path, recipe: Settings, tmp_path: Path, instant: Callable[[str], None]
+) -> None:
+    plan = Plan(data, recipe, only=("full/baseline", "cascade/baseline", "minority/*"), seeds=1)
+    run_experiment(plan, tmp_path, engine=InProcess())
+    report = tmp_path / "report"
+    more = {"boxes.csv", "fig2-cascade-internal.svg", "s1.svg"}
+    assert more <= {file.name for file in report.iterdir()}
+    (report / "mine.svg").write_text("")
+    run_experiment(replace(plan, only=("full/baseline",)), tmp_path, engine=InProcess())
+    left = {file.name for file in report.iterdir()}
+    assert not more & left
+    assert {"mine.svg", "fig2-full-internal.svg", "arms.csv"} <= left
