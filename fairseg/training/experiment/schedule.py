@@ -45,6 +45,7 @@ def run_tasks(
     waiting.sort(key=lambda task: not task.needs)  # stable: tests first, otherwise as they came
     named = {task.name: task for task in tasks}
     with Overview(tasks, states, engine.slots, arms, shown=progress) as overview:
+        overview.begins(root)
         try:
             while waiting or running:
                 for name, started in list(running.items()):
@@ -59,6 +60,7 @@ def run_tasks(
                         states[task.name] = state_of(root / task.name)
                         overview.ended(task, states[task.name], tell)
                     elif len(running) < engine.slots and all(end.status == "done" for end in ends.values()):
+                        overview.starts(task)
                         running[task.name] = engine.start(root, task.name)
                     else:
                         continue
@@ -85,7 +87,7 @@ def _ending(folder: Path, started: Running) -> State:
 class Overview:
     """The live overview: a line a result, and below them what is done, running and left.
 
-    Where stderr is no terminal, the lines alone.
+    Where stderr is no terminal, the lines alone: what there is to do, and what begins and ends.
     """
 
     tasks: Sequence[Task]
@@ -114,6 +116,26 @@ class Overview:
         for row in (*self.rows, self.bar):
             row.close()
 
+    def begins(self, root: Path) -> None:
+        """Say what there is to do, without a terminal."""
+        if not self._plain:
+            return
+        kinds = [bool(task.needs) for task in self.tasks if self.states[task.name].status == "open"]
+        tqdm.write(
+            f"{len(self.arms)} arms: {kinds.count(False)} trainings and {kinds.count(True)} tests to do, "
+            f"{len(self.tasks) - len(kinds)} done before; {self.slots} at a time, in {root}",
+            file=sys.stderr,
+        )
+
+    def starts(self, task: Task) -> None:
+        """Say which task begins, without a terminal."""
+        if self._plain:
+            tqdm.write(f"[{self._arms_done()}] started {task.name}", file=sys.stderr)
+
+    @property
+    def _plain(self) -> bool:
+        return self.shown and not sys.stderr.isatty()
+
     def ended(self, task: Task, state: State, tell: Callable[[Task], str]) -> None:
         """Show what a task has come to."""
         self.bar.update()
@@ -121,6 +143,8 @@ class Overview:
             self._spent[bool(task.needs)].append(state.seconds)
         if self.shown:
             said = tell(task) if state.status == "done" else f"FAILED {task.name}: {state.error}"
+            if not said and self._plain:
+                said = f"done {task.name} in {state.seconds:.0f} s"
             if said:
                 tqdm.write(f"[{self._arms_done()}] {said}", file=sys.stderr)
 

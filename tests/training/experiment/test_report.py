@@ -157,6 +157,9 @@ def test_a_minority_that_nobody_is_left_of_to_test_is_told_and_breaks_nothing(
     assert "nan" not in text
     assert results.gaps("full/baseline") == {}
     said = capsys.readouterr().err
+    assert said.startswith("9 arms: 8 trainings and 8 tests to do, 0 done before; 1 at a time, in ")
+    assert "[0 of 9 arms] started trainings/full-baseline-seed0-" in said
+    assert "[0 of 9 arms] done trainings/full-baseline-seed0-" in said
     assert "[1 of 9 arms] full/baseline, seed 0: Dice " in said
     assert "[9 of 9 arms] " in said  # balance 1 is oversampling, and is tested once
 
