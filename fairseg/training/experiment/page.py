@@ -17,6 +17,7 @@ from fairseg.training.experiment.arms import GRID, IMAGES, SINGLE, TITLES
 from fairseg.training.experiment.paper import BOX_ERRORS, PRINTED
 from fairseg.training.experiment.paper import GROUPS as PAPER_GROUPS
 from fairseg.training.experiment.results import (
+    LEARNED,
     Results,
     Spread,
     box_errors,
@@ -39,7 +40,6 @@ from fairseg.training.experiment.tables import (
 REPORT = "report"
 PAGE, TABLES_FILE = "experiment.html", "tables.md"
 _DRAWN = ("fig2-*.svg", "s[123].svg", "s2-*.svg", "boxes.csv")  # what not every report has
-_LEARNED = 0.5  # median Dice of the reference group, below which an arm has learned nothing to judge
 
 
 def write_experiment(root: Path, results: Results, notes: Sequence[str]) -> Path:
@@ -111,6 +111,8 @@ def headline(results: Results) -> str:
     if not results.gap("full/baseline").number:
         return f"There is no Dice of {study.reference} and {study.minority} by the baseline on full images."
     said = f"Median Dice of the baseline on full images: {tell('full/baseline')}."
+    if not results.learned("full/baseline"):
+        return f"{said} It has not learned in this time, so no gap is compared with its."
     floor = results.spread("full/baseline", "Median DSC", study.reference).mean - 0.01
     keys = [f"{images}/{method}" for images in ("full", "cascade") for method in GRID[images]]
     fair = [
@@ -215,10 +217,10 @@ def _collapsed(results: Results) -> list[str]:
     """Return a note that names the arms that have not learned, whose gaps mean nothing."""
     keys = dict.fromkeys(arm.key for arm in results.states)
     reference = results.study.reference
-    low = [key for key in keys if results.spread(key, "Median DSC", reference).mean < _LEARNED]
+    low = [key for key in keys if not results.learned(key)]
     if not low:
         return []
-    said = f"median Dice of {reference} below {_LEARNED:g}"
+    said = f"median Dice of {reference} below {LEARNED:g}"
     return [f"Not learned in this time ({said}), so they say nothing of fairness: {', '.join(low)}."]
 
 

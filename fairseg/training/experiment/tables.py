@@ -179,7 +179,8 @@ def head_of(results: Results, key: str, test: str) -> str:
     """Return what the arm of a key is called, and of how many seeds its figures are if some are missing."""
     there = len(results.by_seed(key, "Subjects", ALL, test=test))
     asked = sum(arm.key == key for arm in results.states)
-    return title_of(key) if there >= asked else f"{title_of(key)}, {there} of {asked} seeds"
+    seeds = "" if there >= asked else f", {there} of {asked} seeds"
+    return title_of(key) + seeds + ("" if results.learned(key, test=test) else ", not learned")
 
 
 def cell_of(measure: str, spread: Spread, *, best: bool = False) -> Cell:
