@@ -179,7 +179,8 @@ def parse_changes(pairs: Mapping[str, str]) -> dict[str, Any]:
     changes: dict[str, Any] = {}
     for name, text in pairs.items():
         if name not in kinds or name in _NOT_SHARED:
-            raise ValueError(f"set: {name!r} is no setting that arms share")
+            shared = ", ".join(one for one in kinds if one not in _NOT_SHARED)
+            raise ValueError(f"set must name a setting that arms share, {shared}; got {name!r}")
         changes[name] = _parsed(name, str(kinds[name].type), kinds[name].default, text)
     return changes
 
