@@ -89,7 +89,7 @@ def make_table(results: Results, title: str, test: str, keys: Sequence[str]) -> 
     rows: dict[str, list[list[Cell]]] = {}
     for measure in _measures(results, test):
         spreads = [[results.spread(key, measure, group, test=test) for group in groups] for key in keys]
-        best = _best(spreads) if measure == "Median DSC" else set()
+        best = _best(spreads) if measure == "Median DSC" and len(keys) > 1 else set()
         rows[measure] = [
             [
                 _of_seeds(cell_of(measure, spread, best=(row, column) in best), spread, number)

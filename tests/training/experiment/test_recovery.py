@@ -40,3 +40,15 @@ def test_a_report_of_fewer_arms_leaves_no_file_of_more(
     left = {file.name for file in report.iterdir()}
     assert not more & left
     assert {"mine.svg", "fig2-full-internal.svg", "arms.csv"} <= left
+
+
+def test_finished_trainings_of_other_settings_are_told(
+    data: Path, recipe: Settings, tmp_path: Path, instant: Callable[[str], None]
+) -> None:
+    plan = Plan(data, recipe, only=("full/baseline", "full/group_dro"), seeds=1, ce_factor=2)
+    run_experiment(plan, tmp_path, engine=InProcess())
+    run_experiment(replace(plan, only=("full/baseline",)), tmp_path, engine=InProcess())
+    page = tmp_path / "report" / "experiment.html"
+    assert "of other settings" not in page.read_text()
+    run_experiment(replace(plan, recipe=recipe.with_(steps=5)), tmp_path, engine=InProcess())
+    assert "2 finished trainings in this folder are of other settings" in page.read_text()
