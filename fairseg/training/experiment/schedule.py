@@ -1,5 +1,6 @@
 """Do the tasks of an experiment: each when what it needs is done, as many at a time as the engine takes."""
 
+import json
 import sys
 import time
 from collections import Counter, defaultdict
@@ -11,10 +12,11 @@ from types import TracebackType
 from tqdm.auto import tqdm
 
 from fairseg.training.experiment.engines import Engine, Running
-from fairseg.training.experiment.tasks import State, Task, fail, open_task, state_of
+from fairseg.training.experiment.tasks import TASK, State, Task, fail, open_task, state_of
 from fairseg.training.record import read_log
 
 _LOOK_EVERY = 0.2  # seconds
+_LONGEST = 12  # characters of a group's name in a line of the overview
 
 
 def run_tasks(
@@ -156,7 +158,7 @@ class Overview:
         failed = f", {number['failed']} failed" if number["failed"] else ""
         left = number["open"] - len(running)
         self.bar.set_postfix_str(
-            f"{self._arms_done()}; {len(running)} running{failed}, {left} left{self._time_left()}",
+            f"{self._arms_done()}{self._time_left()}; {len(running)} running{failed}, {left} left",
             refresh=False,
         )
         for place, row in enumerate(self.rows):
@@ -188,6 +190,8 @@ def _progress(root: Path, name: str) -> str:
     if not lines:
         return f"  {name}"
     dice = ", ".join(
-        f"{group} {value:.3f}" for group, value in lines[-1]["dice"].items() if value is not None
+        f"{group[:_LONGEST]} {value:.3f}" for group, value in lines[-1]["dice"].items() if value is not None
     )
-    return f"  {name}: epoch {lines[-1]['epoch']}, step {lines[-1]['step']}; validation {dice}"
+    settings = json.loads((root / name / TASK).read_text(encoding="utf-8"))["settings"]
+    short = name.removeprefix("trainings/").rsplit("-", 1)[0]
+    return f"  {short}: epoch {lines[-1]['epoch']} of {settings['epochs']}; validation {dice}"

@@ -1,10 +1,12 @@
 """Experiments that are gone on with: after a file was damaged, with other settings, with fewer arms."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from fairseg.training.experiment import InProcess, Plan, run_experiment
+from fairseg.training.experiment.schedule import _progress
 from fairseg.training.experiment.tasks import DAMAGED
 from fairseg.training.settings import Settings
 
@@ -52,3 +54,12 @@ def test_finished_trainings_of_other_settings_are_told(
     assert "of other settings" not in page.read_text()
     run_experiment(replace(plan, recipe=recipe.with_(steps=5)), tmp_path, engine=InProcess())
     assert "2 finished trainings in this folder are of other settings" in page.read_text()
+
+
+def test_a_line_of_the_overview_is_short_and_says_of_how_many_epochs(tmp_path: Path) -> None:
+    name = "trainings/full-baseline-seed0-0123456789"
+    (tmp_path / name).mkdir(parents=True)
+    (tmp_path / name / "task.json").write_text(json.dumps({"settings": {"epochs": 3}}))
+    line = {"epoch": 2, "step": 60, "dice": {"a group of a long name": 0.5, "B": None}}
+    (tmp_path / name / "log.jsonl").write_text(json.dumps(line) + "\n")
+    assert _progress(tmp_path, name) == "  full-baseline-seed0: epoch 2 of 3; validation a group of a 0.500"
