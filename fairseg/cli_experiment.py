@@ -45,7 +45,7 @@ _experiment = options.group(
         type=Setting(),
         multiple=True,
         metavar="NAME=VALUE",
-        help="Change a setting of all arms, such as steps=100 or features=32.",
+        help="Change a setting of all arms, such as features=32, or steps=100 of an epoch.",
     ),
     click.option(
         "--train-group",

@@ -19,6 +19,7 @@ from fairseg.datasets.anatomy import LABELS, Body, Scan, draw_slice
 from fairseg.report.files import filled_folder
 
 SLICE_DISTANCE = 10.0  # mm
+FOLDERS = ("imagesTr", "labelsTr", "imagesTs", "labelsTs")
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ def write_phantom(
     spacing: float = 3.0,
     slices: int = 4,
     seed: int = 0,
+    replace_files: bool = False,
 ) -> None:
     """Write a cohort in nnU-Net's raw layout.
 
@@ -79,7 +81,7 @@ def write_phantom(
     The first group looks as it looks; the last has the whole shift, those between part of it, evenly.
 
     Args:
-        folder: where to write; files of the same names are replaced.
+        folder: where to write.
         subjects: group -> training subjects; default 240 White and 8 Black.
         test_subjects: test subjects of each group.
         shift: how the last group differs from the first.
@@ -87,9 +89,10 @@ def write_phantom(
         spacing: size of a pixel, mm.
         slices: slices of a stack, base to apex, 10 mm apart.
         seed: 0 or more.
+        replace_files: write although the folder holds a dataset; files of the same names are replaced.
 
     Raises:
-        ValueError: an argument is not as said, or the folder cannot be written.
+        ValueError: an argument is not as said, or the folder holds a dataset or cannot be written.
     """
     counts = dict(subjects) if subjects is not None else {"White": 240, "Black": 8}
     if not counts or any(isinstance(n, bool) or not isinstance(n, int) or n < 0 for n in counts.values()):
@@ -101,6 +104,12 @@ def write_phantom(
             raise ValueError(f"{name} must be an integer of at least {int(name == 'slices')}, got {value!r}")
     if min(shape) * spacing < 150.0:
         raise ValueError(f"shape times spacing must cover 150 mm and more, got {shape} times {spacing} mm")
+    names = ("dataset.json", "groups.csv", *FOLDERS)
+    if not replace_files and (there := [name for name in names if (Path(folder) / name).exists()]):
+        raise ValueError(
+            f"folder must hold no dataset, {folder} has {', '.join(there)}: the old images would stay among "
+            "the new ones; choose another folder"
+        )
     with filled_folder(Path(folder)) as scratch:
         _write_all(scratch, counts, test_subjects, shift, (shape, spacing, slices), seed)
 
@@ -113,7 +122,7 @@ def _write_all(
     grid: tuple[tuple[int, int], float, int],
     seed: int,
 ) -> None:
-    for name in ("imagesTr", "labelsTr", "imagesTs", "labelsTs"):
+    for name in FOLDERS:
         (out / name).mkdir()
     rows = [["case", "subject", "split", "group", "sex", "age", "height", "weight"]]
     for place, (group, number) in enumerate(counts.items()):

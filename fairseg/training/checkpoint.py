@@ -12,6 +12,10 @@ import torch
 FORMAT = 2
 
 
+class DamagedError(ValueError):
+    """There is no whole checkpoint where one should be."""
+
+
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Write a checkpoint in place of the one before; whatever happens meanwhile, one of the two is whole.
 
@@ -38,14 +42,19 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     """Read a checkpoint onto the CPU, tensors and plain values only (`weights_only=True`).
 
     Raises:
-        ValueError: there is none, it is damaged, or it is of another format.
+        DamagedError: there is none, or it is damaged.
+        ValueError: it cannot be read, or it is of another format.
     """
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
-        raise ValueError(f"{path} is not there: no checkpoint was written yet") from None
-    except Exception as error:  # torch raises many kinds for a damaged file
-        raise ValueError(f"{path} is no whole checkpoint: {_first_line(error)}") from error
+        raise DamagedError(f"{path} is not there: no checkpoint was written yet") from None
+    except OSError as error:
+        raise ValueError(f"{path} could not be read: {_why(error)}") from error
+    except (
+        Exception
+    ) as error:  # torch raises many kinds for a damaged file, and tells of ways to run its code
+        raise DamagedError(f"{path} is no whole checkpoint: the file is damaged") from error
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise ValueError(f"{path} is no checkpoint of this version of fairseg")
     return state

@@ -80,7 +80,8 @@ def run_demo(
     tell("1/4 Making a cohort of cardiac MR, with few people of one group to train on")
     asked = {"seed": seed, "subjects": subjects, "test": test_subjects, "settings": settings.to_dict()}
     if not _is_begun(out, asked):
-        write_phantom(cohort, subjects=subjects, test_subjects=test_subjects, seed=seed)
+        # One that was stopped while it was written is written again.
+        write_phantom(cohort, subjects=subjects, test_subjects=test_subjects, seed=seed, replace_files=True)
         write_files(out, {ASKED: json.dumps(asked, indent=1) + "\n"})
     workers = min(cores(), len(ARMS))
     tell(f"2/4 Training {len(ARMS)} networks for {settings.epochs * settings.steps} steps each: minutes")

@@ -167,6 +167,15 @@ def test_bad_options_are_named_and_nothing_is_written(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_folder_that_holds_a_dataset_is_refused(cohort: Path) -> None:
+    before = digest(cohort)
+    with pytest.raises(
+        ValueError, match=r"must hold no dataset, .* has dataset\.json, groups\.csv, imagesTr"
+    ):
+        write_phantom(cohort, subjects={"White": 1}, test_subjects=0)
+    assert digest(cohort) == before
+
+
 def test_the_command(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "cohort"
     arguments = ["--subjects", "F=2", "--subjects", "M=1", "--test-subjects", "1", "--without", "vessels"]

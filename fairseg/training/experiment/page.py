@@ -17,6 +17,7 @@ from fairseg.training.experiment.arms import GRID, IMAGES, SINGLE, TITLES
 from fairseg.training.experiment.paper import BOX_ERRORS, PRINTED
 from fairseg.training.experiment.paper import GROUPS as PAPER_GROUPS
 from fairseg.training.experiment.results import (
+    LEARNED,
     Results,
     Spread,
     box_errors,
@@ -28,6 +29,7 @@ from fairseg.training.experiment.split import TEST, TRAIN, VALIDATION
 from fairseg.training.experiment.tables import (
     Cell,
     cell_of,
+    gap_rows,
     head_of,
     make_table,
     printed_table,
@@ -37,7 +39,7 @@ from fairseg.training.experiment.tables import (
 
 REPORT = "report"
 PAGE, TABLES_FILE = "experiment.html", "tables.md"
-_LEARNED = 0.5  # median Dice of the reference group, below which an arm has learned nothing to judge
+_DRAWN = ("fig2-*.svg", "s[123].svg", "s2-*.svg", "boxes.csv")  # what not every report has
 
 
 def write_experiment(root: Path, results: Results, notes: Sequence[str]) -> Path:
@@ -88,6 +90,10 @@ def write_experiment(root: Path, results: Results, notes: Sequence[str]) -> Path
     if not results.boxes.empty:
         files["boxes.csv"] = csv_files.to_csv(results.boxes)
     write_files(root / REPORT, files)
+    for pattern in _DRAWN:  # of an earlier call for more arms
+        for file in (root / REPORT).glob(pattern):
+            if file.name not in files:
+                file.unlink()
     return root / REPORT / PAGE
 
 
@@ -105,6 +111,8 @@ def headline(results: Results) -> str:
     if not results.gap("full/baseline").number:
         return f"There is no Dice of {study.reference} and {study.minority} by the baseline on full images."
     said = f"Median Dice of the baseline on full images: {tell('full/baseline')}."
+    if not results.learned("full/baseline"):
+        return f"{said} It has not learned in this time, so no gap is compared with its."
     floor = results.spread("full/baseline", "Median DSC", study.reference).mean - 0.01
     keys = [f"{images}/{method}" for images in ("full", "cascade") for method in GRID[images]]
     fair = [
@@ -127,8 +135,10 @@ def headline(results: Results) -> str:
 def to_markdown(results: Results) -> str:
     """Return all tables with a row an arm: mean over seeds (lowest to highest), and the paper's medians."""
     parts = []
+    pair = render.markdown(f"{results.study.reference}, {results.study.minority}")
     for title, test, keys in scored_tables(results):
         groups = results.groups(test)
+        gaps = gap_rows(results, test)
         rows = []
         for key in keys:
             printed = PRINTED[test].get(key)
@@ -136,7 +146,7 @@ def to_markdown(results: Results) -> str:
                 [
                     render.markdown(head_of(results, key, test)),
                     *(_span(results.spread(key, "Median DSC", group, test=test)) for group in groups),
-                    _span(results.spread(key, GAP, ALL, test=test), sign=True),
+                    *(_span(spread_of(key), sign=name.startswith(GAP)) for name, spread_of in gaps.items()),
                     _span(results.spread(key, "SER", ALL, test=test)),
                     significant(results, key, test),
                     "" if printed is None else f"{' / '.join(printed.medians['Median DSC'])} / {printed.gap}",
@@ -145,9 +155,9 @@ def to_markdown(results: Results) -> str:
         heads = [
             "",
             *map(render.markdown, groups),
-            "gap",
+            *(render.markdown(name.replace(GAP, "gap")) for name in gaps),
             "SER",
-            "p < 0.05",
+            "p < 0.05" if len(gaps) == 1 else f"p < 0.05 ({pair})",
             "the paper: White / Black / gap",
         ]
         parts.append(f"## {title}\n\n{tabulate(rows, heads, tablefmt='github', disable_numparse=True)}\n")
@@ -207,10 +217,10 @@ def _collapsed(results: Results) -> list[str]:
     """Return a note that names the arms that have not learned, whose gaps mean nothing."""
     keys = dict.fromkeys(arm.key for arm in results.states)
     reference = results.study.reference
-    low = [key for key in keys if results.spread(key, "Median DSC", reference).mean < _LEARNED]
+    low = [key for key in keys if not results.learned(key)]
     if not low:
         return []
-    said = f"median Dice of {reference} below {_LEARNED:g}"
+    said = f"median Dice of {reference} below {LEARNED:g}"
     return [f"Not learned in this time ({said}), so they say nothing of fairness: {', '.join(low)}."]
 
 

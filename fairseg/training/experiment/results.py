@@ -20,6 +20,8 @@ from fairseg.training.experiment.tasks import BOX_TABLE, State, state_of
 
 _ARM = ("key", "images", "method", "seed", "sweep", "level")
 
+LEARNED = 0.5  # median Dice of the reference group, below which an arm has learned nothing to judge
+
 
 @dataclass(frozen=True)
 class Spread:
@@ -88,7 +90,7 @@ class Results:
     def gaps(self, key: str, *, test: str = "internal") -> dict[int, float]:
         """Return seed -> median Dice of the reference group minus that of the minority, where both have one.
 
-        Where there are more groups, that in the tables is of the group farthest from the reference.
+        The figure "Fairness gap" is, of more groups, that of the group farthest from the reference.
         """
         first, second = (
             self.by_seed(key, "Median DSC", group, test=test)
@@ -106,6 +108,10 @@ class Results:
             for name, seed, value in zip(names, rows["seed"], rows["value"], strict=True):
                 found[name][int(seed)] = float(value)
         return dict(found)
+
+    def learned(self, key: str, *, test: str = "internal") -> bool:
+        """Say whether an arm that was scored has learned enough for its gap to mean something."""
+        return not self.spread(key, "Median DSC", self.study.reference, test=test).mean < LEARNED
 
     def groups(self, test: str) -> tuple[str, ...]:
         """Return the groups of a test set, the reference group first; none if it has not two."""
@@ -202,6 +208,7 @@ def _joined(tables: list[pd.DataFrame]) -> pd.DataFrame:
 def findings(results: Results, test: str = "internal") -> list[tuple[str, str, str]]:
     """Return the paper's findings, each with whether it shows here, seed by seed, and the means.
 
+    Gaps of arms that have not learned are not judged.
     "in 2 of 3 seeds" means that it shows in two of the three in which all of its arms have a result.
     """
     minority, reference = results.study.minority, results.study.reference
@@ -210,7 +217,7 @@ def findings(results: Results, test: str = "internal") -> list[tuple[str, str, s
         return results.by_seed(key, "Median DSC", group, test=test)
 
     def gaps(key: str) -> dict[int, float]:
-        return results.gaps(key, test=test)
+        return results.gaps(key, test=test) if results.learned(key, test=test) else {}
 
     def finding(
         title: str, first: dict[int, float], second: dict[int, float], holds: Callable[[float, float], bool]

@@ -1,14 +1,17 @@
 """`fairseg experiment`: the paper's whole grid on one dataset, resumed where it was stopped."""
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+import click
+
 from fairseg.cohort import read_cohort
 from fairseg.metrics.wording import counted
 from fairseg.report.files import check_writable, write_files
-from fairseg.training.experiment.arms import PRESETS
+from fairseg.training.experiment.arms import CHOICES, PRESETS
 from fairseg.training.experiment.engines import Engine, Processes
 from fairseg.training.experiment.page import write_experiment
 from fairseg.training.experiment.plan import Plan
@@ -17,7 +20,7 @@ from fairseg.training.experiment.results import Results, collect
 from fairseg.training.experiment.schedule import run_tasks
 from fairseg.training.experiment.split import TEST
 from fairseg.training.experiment.study import SPLIT, Study, data_files, make_study
-from fairseg.training.experiment.tasks import Task
+from fairseg.training.experiment.tasks import DONE, TASK, Task
 from fairseg.training.lock import alone_in
 from fairseg.training.settings import Settings
 
@@ -81,6 +84,9 @@ def run_experiment(
     with alone_in(root):
         mixed = check_same_origin(root, data_files(plan), _asked(plan), mix=mix)
         _keep_split(root, study)
+        others = _others(root, study)
+        if progress and others:
+            click.echo(f"fairseg: {others[0]}", err=True)
         run_tasks(
             root,
             study.tasks,
@@ -90,7 +96,7 @@ def run_experiment(
             progress=progress,
         )
         results = collect(root, study)
-        write_experiment(root, results, [*_notes(study), *(f"Mixed: {line}." for line in mixed)])
+        write_experiment(root, results, [*_notes(study), *others, *(f"Mixed: {line}." for line in mixed)])
     return results
 
 
@@ -104,6 +110,25 @@ def _keep_split(root: Path, study: Study) -> None:
     for name, text in study.splits.items():
         place = root / name
         write_files(place.parent, {place.name: text})
+
+
+def _others(root: Path, study: Study) -> list[str]:
+    """Return a note of finished trainings in the folder that have other settings, if there are any."""
+    by_arm = {*_NOT_SHARED, "balance", "compile", *(name for one in CHOICES.values() for name in one)}
+    recipe = study.plan.recipe.to_dict()
+    epochs = {recipe["epochs"], recipe["epochs"] * study.plan.ce_factor}
+    names = {task.name for task in study.tasks}
+    number = 0
+    for file in root.glob(f"trainings/*/{DONE}"):
+        if file.parent.relative_to(root).as_posix() in names:
+            continue
+        saved = json.loads((file.parent / TASK).read_text(encoding="utf-8"))["settings"]
+        shared = recipe.keys() - by_arm - {"epochs"}
+        number += saved["epochs"] not in epochs or any(saved.get(name) != recipe[name] for name in shared)
+    if not number:
+        return []
+    are = "is of other settings and does" if number == 1 else "are of other settings and do"
+    return [f"{counted(number, 'finished training')} in this folder {are} not count here."]
 
 
 def _teller(root: Path, study: Study) -> Callable[[Task], str]:
@@ -145,6 +170,11 @@ def _notes(study: Study) -> list[str]:
         if study.reference not in tested.get(test, (study.reference,)):
             gap = "fairness gaps there are of the best group minus the worst"
             notes.append(f"Nobody of {study.reference} in the {test} test: {gap}.")
+        if study.minority not in tested.get(test, (study.minority,)):
+            notes.append(
+                f"Nobody of {study.minority} in the {test} test: no gap and no p of {study.reference} and "
+                f"{study.minority} there."
+            )
     return notes
 
 
@@ -174,7 +204,8 @@ def parse_changes(pairs: Mapping[str, str]) -> dict[str, Any]:
     changes: dict[str, Any] = {}
     for name, text in pairs.items():
         if name not in kinds or name in _NOT_SHARED:
-            raise ValueError(f"set: {name!r} is no setting that arms share")
+            shared = ", ".join(one for one in kinds if one not in _NOT_SHARED)
+            raise ValueError(f"set must name a setting that arms share, {shared}; got {name!r}")
         changes[name] = _parsed(name, str(kinds[name].type), kinds[name].default, text)
     return changes
 

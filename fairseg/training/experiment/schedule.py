@@ -1,5 +1,6 @@
 """Do the tasks of an experiment: each when what it needs is done, as many at a time as the engine takes."""
 
+import json
 import sys
 import time
 from collections import Counter, defaultdict
@@ -11,10 +12,11 @@ from types import TracebackType
 from tqdm.auto import tqdm
 
 from fairseg.training.experiment.engines import Engine, Running
-from fairseg.training.experiment.tasks import State, Task, fail, open_task, state_of
+from fairseg.training.experiment.tasks import TASK, State, Task, fail, open_task, state_of
 from fairseg.training.record import read_log
 
 _LOOK_EVERY = 0.2  # seconds
+_LONGEST = 12  # characters of a group's name in a line of the overview
 
 
 def run_tasks(
@@ -45,6 +47,7 @@ def run_tasks(
     waiting.sort(key=lambda task: not task.needs)  # stable: tests first, otherwise as they came
     named = {task.name: task for task in tasks}
     with Overview(tasks, states, engine.slots, arms, shown=progress) as overview:
+        overview.begins(root)
         try:
             while waiting or running:
                 for name, started in list(running.items()):
@@ -59,6 +62,7 @@ def run_tasks(
                         states[task.name] = state_of(root / task.name)
                         overview.ended(task, states[task.name], tell)
                     elif len(running) < engine.slots and all(end.status == "done" for end in ends.values()):
+                        overview.starts(task)
                         running[task.name] = engine.start(root, task.name)
                     else:
                         continue
@@ -85,7 +89,7 @@ def _ending(folder: Path, started: Running) -> State:
 class Overview:
     """The live overview: a line a result, and below them what is done, running and left.
 
-    Where stderr is no terminal, the lines alone.
+    Where stderr is no terminal, the lines alone: what there is to do, and what begins and ends.
     """
 
     tasks: Sequence[Task]
@@ -114,6 +118,26 @@ class Overview:
         for row in (*self.rows, self.bar):
             row.close()
 
+    def begins(self, root: Path) -> None:
+        """Say what there is to do, without a terminal."""
+        if not self._plain:
+            return
+        kinds = [bool(task.needs) for task in self.tasks if self.states[task.name].status == "open"]
+        tqdm.write(
+            f"{len(self.arms)} arms: {kinds.count(False)} trainings and {kinds.count(True)} tests to do, "
+            f"{len(self.tasks) - len(kinds)} done before; {self.slots} at a time, in {root}",
+            file=sys.stderr,
+        )
+
+    def starts(self, task: Task) -> None:
+        """Say which task begins, without a terminal."""
+        if self._plain:
+            tqdm.write(f"[{self._arms_done()}] started {task.name}", file=sys.stderr)
+
+    @property
+    def _plain(self) -> bool:
+        return self.shown and not sys.stderr.isatty()
+
     def ended(self, task: Task, state: State, tell: Callable[[Task], str]) -> None:
         """Show what a task has come to."""
         self.bar.update()
@@ -121,6 +145,8 @@ class Overview:
             self._spent[bool(task.needs)].append(state.seconds)
         if self.shown:
             said = tell(task) if state.status == "done" else f"FAILED {task.name}: {state.error}"
+            if not said and self._plain:
+                said = f"done {task.name} in {state.seconds:.0f} s"
             if said:
                 tqdm.write(f"[{self._arms_done()}] {said}", file=sys.stderr)
 
@@ -132,7 +158,7 @@ class Overview:
         failed = f", {number['failed']} failed" if number["failed"] else ""
         left = number["open"] - len(running)
         self.bar.set_postfix_str(
-            f"{self._arms_done()}; {len(running)} running{failed}, {left} left{self._time_left()}",
+            f"{self._arms_done()}{self._time_left()}; {len(running)} running{failed}, {left} left",
             refresh=False,
         )
         for place, row in enumerate(self.rows):
@@ -164,6 +190,8 @@ def _progress(root: Path, name: str) -> str:
     if not lines:
         return f"  {name}"
     dice = ", ".join(
-        f"{group} {value:.3f}" for group, value in lines[-1]["dice"].items() if value is not None
+        f"{group[:_LONGEST]} {value:.3f}" for group, value in lines[-1]["dice"].items() if value is not None
     )
-    return f"  {name}: epoch {lines[-1]['epoch']}, step {lines[-1]['step']}; validation {dice}"
+    settings = json.loads((root / name / TASK).read_text(encoding="utf-8"))["settings"]
+    short = name.removeprefix("trainings/").rsplit("-", 1)[0]
+    return f"  {short}: epoch {lines[-1]['epoch']} of {settings['epochs']}; validation {dice}"

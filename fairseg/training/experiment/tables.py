@@ -1,7 +1,7 @@
 """Tables in the paper's form: of an experiment, and of what the paper prints."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -85,18 +85,24 @@ def scored_tables(results: Results) -> list[tuple[str, str, tuple[str, ...]]]:
 def make_table(results: Results, title: str, test: str, keys: Sequence[str]) -> Table:
     """Return a table of arms that were scored."""
     groups = results.groups(test)
+    seeds = [len(results.by_seed(key, "Subjects", ALL, test=test)) for key in keys]
     rows: dict[str, list[list[Cell]]] = {}
     for measure in _measures(results, test):
         spreads = [[results.spread(key, measure, group, test=test) for group in groups] for key in keys]
-        best = _best(spreads) if measure == "Median DSC" else set()
+        best = _best(spreads) if measure == "Median DSC" and len(keys) > 1 else set()
         rows[measure] = [
-            [cell_of(measure, spread, best=(row, column) in best) for column, spread in enumerate(part)]
-            for row, part in enumerate(spreads)
+            [
+                _of_seeds(cell_of(measure, spread, best=(row, column) in best), spread, number)
+                for column, spread in enumerate(part)
+            ]
+            for row, (part, number) in enumerate(zip(spreads, seeds, strict=True))
         ]
-    for measure in ("SER", GAP):
-        rows[measure] = [[cell_of(measure, results.spread(key, measure, ALL, test=test))] for key in keys]
+    rows["SER"] = [[cell_of("SER", results.spread(key, "SER", ALL, test=test))] for key in keys]
+    for measure, spreads_of in gap_rows(results, test).items():
+        rows[measure] = [[cell_of(GAP, spreads_of(key))] for key in keys]
     pair = f" ({results.study.reference}, {results.study.minority})" if len(groups) > 2 else ""
     rows[f"p < 0.05, seeds{pair}"] = [[Cell(significant(results, key, test))] for key in keys]
+    rows |= _left_out(results, test, keys)
     return Table(title, [head_of(results, key, test) for key in keys], groups, rows)
 
 
@@ -115,9 +121,52 @@ def printed_table(title: str, test: str, keys: Sequence[str]) -> Table | None:
     return Table(title, [title_of(key) for key in printed], GROUPS, rows)
 
 
+def gap_rows(results: Results, test: str) -> dict[str, Callable[[str], Spread]]:
+    """Return the gaps that a table shows: what each is called, and it over the seeds by key of an arm.
+
+    Of more than two groups, the gap of the same two in every seed, and the largest of any, without its sign:
+    which group is farthest differs by seed, and signs would cancel.
+    """
+    if len(results.groups(test)) <= 2:
+        return {GAP: lambda key: results.spread(key, GAP, ALL, test=test)}
+    return {
+        f"{GAP} ({results.study.reference} - {results.study.minority})": lambda key: results.gap(
+            key, test=test
+        ),
+        "Largest gap of any group": lambda key: Spread.of(
+            [abs(value) for value in results.by_seed(key, GAP, ALL, test=test).values()]
+        ),
+    }
+
+
+def _of_seeds(cell: Cell, spread: Spread, number: int) -> Cell:
+    """Say of how many seeds a figure is, where some have none, such as a distance to what was missed."""
+    if not 0 < spread.number < number:
+        return cell
+    return replace(cell, range=f"{cell.range}, {spread.number} of {number} seeds".removeprefix(", "))
+
+
+def _left_out(results: Results, test: str, keys: Sequence[str]) -> dict[str, list[list[Cell]]]:
+    """Return the counts of what has no score, over all seeds; none that is zero throughout."""
+    rows = {}
+    for measure in (name for name in _index(results, test) if render.is_count(name)):
+        sums = [
+            [sum(results.by_seed(key, measure, group, test=test).values()) for group in results.groups(test)]
+            for key in keys
+        ]
+        if any(map(any, sums)):
+            rows[f"{measure}, all seeds"] = [[Cell(f"{value:.0f}") for value in part] for part in sums]
+    return rows
+
+
 def _measures(results: Results, test: str) -> list[str]:
-    summary = next(one for (_, name), one in results.summaries.items() if name == test)
-    return [str(name) for name in summary.table.index if str(name).startswith(("Median", "IQR"))]
+    return [name for name in _index(results, test) if name.startswith(("Median", "IQR"))]
+
+
+def _index(results: Results, test: str) -> list[str]:
+    """Return all that a summary of a test set measures."""
+    summaries = [one for (_, name), one in results.summaries.items() if name == test]
+    return list(dict.fromkeys(str(name) for one in summaries for name in one.table.index))
 
 
 def title_of(key: str) -> str:
@@ -130,7 +179,8 @@ def head_of(results: Results, key: str, test: str) -> str:
     """Return what the arm of a key is called, and of how many seeds its figures are if some are missing."""
     there = len(results.by_seed(key, "Subjects", ALL, test=test))
     asked = sum(arm.key == key for arm in results.states)
-    return title_of(key) if there >= asked else f"{title_of(key)}, {there} of {asked} seeds"
+    seeds = "" if there >= asked else f", {there} of {asked} seeds"
+    return title_of(key) + seeds + ("" if results.learned(key, test=test) else ", not learned")
 
 
 def cell_of(measure: str, spread: Spread, *, best: bool = False) -> Cell:

@@ -24,7 +24,7 @@ from fairseg.metrics import csv_files, evaluate
 from fairseg.metrics.images import find_masks, read_mask
 from fairseg.metrics.scores import scores_to_files
 from fairseg.report.files import write_files
-from fairseg.training.checkpoint import load_checkpoint
+from fairseg.training.checkpoint import DamagedError, load_checkpoint
 from fairseg.training.lock import alone_in
 from fairseg.training.loop import CHECKPOINT, train
 from fairseg.training.predict import BOXES, predict
@@ -35,6 +35,7 @@ logger = logging.getLogger(__name__)
 
 TASK, DONE, FAILED, LOCK = "task.json", "done.json", "failed.json", ".task"
 PREPARED, BOX_TABLE = "prepared", "boxes.csv"
+DAMAGED = "checkpoint.damaged.pt"
 
 
 @dataclass(frozen=True)
@@ -126,6 +127,8 @@ def fail(folder: Path, error: str, seconds: float = 0.0, details: str = "") -> N
 
 
 def _train(root: Path, folder: Path, spec: dict[str, Any], machine: Machine) -> None:
+    if (folder / CHECKPOINT).exists():
+        _check_whole(folder)
     settings = Settings.from_dict(spec["settings"])
     train(
         spec["dataset"],
@@ -138,8 +141,26 @@ def _train(root: Path, folder: Path, spec: dict[str, Any], machine: Machine) -> 
     )
 
 
+def _check_whole(training: Path) -> None:
+    """See that a training's checkpoint is whole; else set it aside, so that the next run trains again.
+
+    Raises:
+        ValueError: it is not.
+    """
+    try:
+        load_checkpoint(training / CHECKPOINT)
+    except DamagedError as error:
+        if (training / CHECKPOINT).exists():
+            (training / CHECKPOINT).replace(training / DAMAGED)
+        (training / DONE).unlink(missing_ok=True)
+        raise ValueError(f"{error}; the next run trains this network again") from None
+
+
 def _test(root: Path, folder: Path, spec: dict[str, Any], machine: Machine) -> None:
     """Segment and score the test sets; write a table of scores of each, and one of the boxes of crops."""
+    for name in (spec["training"], spec["first"]):
+        if name is not None:
+            _check_whole(root / name)
     files: dict[str, str] = {}
     boxes: list[dict[str, Any]] = []
     for test, about in spec["tests"].items():

@@ -40,6 +40,12 @@ def row_of(text: str, name: str) -> list[str]:
     return [cell.strip() for cell in line.strip("|").split("|")]
 
 
+def heads_of(text: str) -> list[str]:
+    """Return the heads of the first table in Markdown."""
+    line = next(line for line in text.splitlines() if line.startswith("|"))
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
 def test_every_figure_is_that_of_a_direct_computation_from_the_scores(
     data: Path, other: Path, recipe: Settings, tmp_path: Path, instant: Callable[[str], None]
 ) -> None:
@@ -94,11 +100,20 @@ def test_every_figure_is_that_of_a_direct_computation_from_the_scores(
         white_black = [one["White"] - one["Black"] for one in several]
         assert results.gap(key).mean == pytest.approx(np.mean(white_black), abs=1e-12)
         assert results.gaps(key) == pytest.approx(dict(enumerate(white_black)), abs=1e-12)
+        (cell,) = (
+            cell for head, cell in zip(heads_of(text), cells, strict=True) if head == "gap (White - Black)"
+        )
+        assert cell[:6] == f"{np.mean(white_black):+.3f}"
+        farthest = [max(abs(one["White"] - one)) for one in several]
+        (cell,) = (
+            cell for head, cell in zip(heads_of(text), cells, strict=True) if head.startswith("Largest")
+        )
+        assert cell[:5] == f"{np.mean(farthest):.3f}"
     external = text.split("Table 8")[1]
     pair = [medians["full/baseline", seed, "external"] for seed in (0, 1)]
     assert row_of(external, "Baseline")[1][:5] == f"{np.mean([one['White'] for one in pair]):.3f}"
     assert "0.886 / 0.879 / 0.007" in external
-    assert "White minus Black, the smallest group that trains" in page
+    assert "that of Black, the smallest group that trains, in all tables" in page
     assert "The same arms by sex: median Dice, external test" in page
     (counts,) = re.findall(r'<th scope="row">White</th>((?:<td>\d+</td>)+)</tr>', page)
     assert re.findall(r"\d+", counts) == ["3", "1", "2", "7"]  # training, validation, test, external
@@ -137,10 +152,14 @@ def test_a_minority_that_nobody_is_left_of_to_test_is_told_and_breaks_nothing(
     assert results.study.minority == "Black"
     assert not results.failed
     assert "Trained on, but nobody to test: Black." in page
+    assert "Nobody of Black in the internal test: no gap and no p of White and Black there." in page
     assert "There is no Dice of White and Black by the baseline on full images." in page
     assert "nan" not in text
     assert results.gaps("full/baseline") == {}
     said = capsys.readouterr().err
+    assert said.startswith("9 arms: 8 trainings and 8 tests to do, 0 done before; 1 at a time, in ")
+    assert "[0 of 9 arms] started trainings/full-baseline-seed0-" in said
+    assert "[0 of 9 arms] done trainings/full-baseline-seed0-" in said
     assert "[1 of 9 arms] full/baseline, seed 0: Dice " in said
     assert "[9 of 9 arms] " in said  # balance 1 is oversampling, and is tested once
 

@@ -1,5 +1,6 @@
 """Figures over seeds and the paper's findings, by hand; what the paper prints, against itself."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from fairseg.training.experiment.paper import BOX_ERRORS, MEASURES, PRINTED
 from fairseg.training.experiment.plan import Plan
 from fairseg.training.experiment.results import Results, Spread, box_errors, findings
 from fairseg.training.experiment.study import Study
-from fairseg.training.experiment.tables import TABLES
+from fairseg.training.experiment.tables import TABLES, head_of
 from fairseg.training.settings import Settings
 
 # key -> seed -> (White, Black)
@@ -88,6 +89,17 @@ def test_figures_over_seeds(results: Results) -> None:
     )
     assert "White 0.920, Black 0.877 (gap +0.043)" in headline(results)
     assert "Baseline on cascaded crops, White 0.920, Black 0.915 (gap +0.005)" in headline(results)
+
+
+def test_arms_that_have_not_learned_are_not_judged(results: Results) -> None:
+    low = results.figures["value"].where(~results.figures["key"].str.startswith("full"), 0.1)
+    poor = replace(results, figures=results.figures.assign(value=low))
+    assert not poor.learned("full/baseline")
+    assert poor.learned("cascade/baseline")
+    assert "Oversampling closes the gap (to half or less)" not in {title for title, _, _ in findings(poor)}
+    assert headline(poor).endswith("It has not learned in this time, so no gap is compared with its.")
+    assert head_of(poor, "full/baseline", "internal") == "Baseline, not learned"
+    assert head_of(poor, "cascade/baseline", "internal") == "Baseline (cascade)"
 
 
 def test_table_s4_is_the_error_of_the_crops_that_the_boxes_call_for(results: Results) -> None:
