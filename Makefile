@@ -26,6 +26,7 @@ bench: $(VENV)/.installed-bench
 	$(BIN)/python benchmarks/losses.py
 	$(BIN)/python benchmarks/samplers.py
 	$(BIN)/python benchmarks/training.py
+	$(BIN)/python benchmarks/simulations.py
 
 clean:
 	rm -rf $(VENV) demo

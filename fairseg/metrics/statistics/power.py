@@ -58,7 +58,8 @@ def detectable_gaps(
         needed = np.concatenate([-low, high])
         found[place] = np.quantile(needed, power)
         if (needed < found[place] - 1e-12).mean() < power - 1 / needed.size:  # tied: more than these need
-            found[place] += _step(np.concatenate([parts[first], parts[second]]))
+            step = _step(np.concatenate([parts[first], parts[second]]))
+            found[place] = step * np.floor(found[place] / step + 1 + 1e-9) if step else found[place]
     return found
 
 

@@ -146,6 +146,16 @@ def test_detectable_gaps_of_tied_scores_are_steps() -> None:
     moved = np.concatenate([parts[0], (parts[1] - gap).round(2)])
     assert judge(moved, np.repeat([0, 1], 2000), 2, **QUICK).verdict == SHOWN
     assert detectable_gaps([np.full(20, 0.9)] * 2, [(0, 1)], tail=0.025) == [0.0]
+    # Limits of a dozen lie between scores, where no gap can lie: the next step is named.
+    few = [np.sort(np.round(rng.normal(0.9, 0.03, size) / 0.02) * 0.02) for size in (400, 12)]
+    assert detectable_gaps(few, [(0, 1)], tail=0.025) == pytest.approx([0.04])
+
+
+def test_missing_scores_take_no_part_in_verdicts() -> None:
+    values, groups = cohort((60, 30, 12), (0.9, 0.88, 0.93))
+    many = np.full(300, np.nan)
+    padded = np.r_[many, values], np.r_[np.repeat([0, 1, 2], 100), groups]
+    assert judge(*padded, 3, **QUICK) == judge(values, groups, 3, **QUICK)
 
 
 def test_rounding_shows_no_gap() -> None:

@@ -260,7 +260,7 @@ DRAW = {
 @pytest.mark.parametrize("kind", DRAW)
 @pytest.mark.parametrize("sizes", [(400, 12), (54, 30), (200, 200)])
 def test_intervals_cover_the_truth(sizes: tuple[int, int], kind: str, method: str) -> None:
-    # The full study, with its table, is benchmarks/statistics.py; 250 cohorts leave a standard error of 1.4%.
+    # The full study is benchmarks/simulations.py; 250 cohorts leave a standard error of 1.4%.
     rng = np.random.default_rng(sum(sizes))
     groups = np.repeat([0, 1], sizes)
     held = {"gap": 0, "ratio": 0}
