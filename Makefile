@@ -23,6 +23,7 @@ lint: $(VENV)/.installed-lint
 bench: $(VENV)/.installed-bench
 	$(BIN)/python benchmarks/metrics.py
 	$(BIN)/python benchmarks/audit.py
+	$(BIN)/python benchmarks/report.py
 	$(BIN)/python benchmarks/losses.py
 	$(BIN)/python benchmarks/samplers.py
 	$(BIN)/python benchmarks/training.py
