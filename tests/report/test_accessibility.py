@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from fairseg import Groups
-from fairseg.report import write_comparison, write_report
+from fairseg.report import Extras, Judging, Roles, write_comparison, write_report
 from tests.report.conftest import DARK, LIGHT
 from tests.report.example_page import make_page
 
@@ -37,6 +37,17 @@ def test_the_report(scheme: str, tmp_path: Path, violations: Check) -> None:
     table = scores()
     write_report(table, Groups.from_table(table, by="site"), tmp_path / "report", reference="A")
     assert violations(tmp_path / "report" / "report.html", scheme) == {}
+
+
+def test_a_report_with_every_section(tmp_path: Path, violations: Check) -> None:
+    table = scores()
+    table["sex"] = np.where(table["subject"].astype(int) % 4 < 2, "F", "M")
+    table["prediction_ml"], table["reference_ml"] = 90.0 + table["hd"], 100.0 + table["dice"]
+    extras = Extras(others=[Groups.from_table(table, by="sex")], adjust=["sex"], roles=Roles({"lv": "LV"}))
+    groups = Groups.from_table(table, by="site")
+    judging = Judging(margin=0.02, min_size=6, resamples=300)
+    write_report(table, groups, tmp_path / "out", reference="A", judging=judging, extras=extras)
+    assert violations(tmp_path / "out" / "report.html", LIGHT) == {}
 
 
 def test_the_comparison(tmp_path: Path, violations: Check) -> None:
