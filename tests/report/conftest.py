@@ -35,6 +35,23 @@ def browse(tmp_path: Path) -> Callable[..., str]:
 
 
 @pytest.fixture
+def overhang(browse: Callable[..., str], tmp_path: Path) -> Callable[[Path, int], str]:
+    """Return a function that says by how many pixels a page is wider than a window of this width."""
+
+    def measure(page: Path, width: int) -> str:
+        probe = tmp_path / "frame.html"
+        probe.write_text(
+            f"""<iframe id=f width={width} height=900 src="{page.name}"></iframe><pre id=out></pre><script>
+            onload = () => {{ const d = document.getElementById("f").contentDocument;
+              const {{ scrollWidth: wide, clientWidth }} = d.documentElement;
+              document.getElementById("out").textContent = `wide ${{wide - clientWidth}}`; }}</script>"""
+        )
+        return browse(probe, "--allow-file-access-from-files", "--dump-dom")
+
+    return measure
+
+
+@pytest.fixture
 def ask(browse: Callable[..., str], tmp_path: Path) -> Callable[..., object]:
     """Return a function that runs a script in a copy of a page and returns what it makes of it.
 

@@ -1,31 +1,16 @@
 """The report in a real browser: it renders, its pictures load, and no name in it runs as code."""
 
-import shutil
-import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pytest
 
 from fairseg import Groups
 from fairseg.report import write_report
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH")
-
 EVIL = "<script>document.title='pwned'</script>"
 IMAGE = "<img src=x onerror=\"document.title='pwned'\">"
-
-
-def browse(page: Path, profile: Path, *arguments: str) -> str:
-    """Run headless Chromium on a page and return what it prints."""
-    command = [
-        str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-quic",
-        "--disable-background-networking", "--disable-component-update", "--disable-sync",
-        f"--user-data-dir={profile}", "--virtual-time-budget=4000", *arguments, page.as_uri(),
-    ]  # fmt: skip
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
 
 
 def make_report(folder: Path) -> Path:
@@ -42,7 +27,7 @@ def make_report(folder: Path) -> Path:
     return folder / "report.html"
 
 
-def test_names_are_text_and_pictures_load(tmp_path: Path) -> None:
+def test_names_are_text_and_pictures_load(tmp_path: Path, browse: Callable[..., str]) -> None:
     page = make_report(tmp_path / "report")
     # A second page takes the first one into a frame and says what a browser made of it.
     probe = tmp_path / "probe.html"
@@ -55,7 +40,7 @@ def test_names_are_text_and_pictures_load(tmp_path: Path) -> None:
             tables: d.querySelectorAll('table').length, scripts: d.scripts.length,
             text: d.body.innerText.includes("<script>document.title='pwned'") }}); }}</script>"""
     )
-    said = browse(probe, tmp_path / "profile", "--allow-file-access-from-files", "--dump-dom")
+    said = browse(probe, "--allow-file-access-from-files", "--dump-dom")
     assert '"title":"Group fairness of a segmentation model, by sex"' in said
     assert '"images":0' in said
     assert '"charts":9' in said  # DSC and HD of four structures; one against the other
@@ -72,7 +57,7 @@ def test_the_page_asks_for_nothing_from_outside(tmp_path: Path) -> None:
     assert IMAGE not in text
 
 
-def test_no_table_is_wider_than_the_page(tmp_path: Path) -> None:
+def test_no_table_is_wider_than_the_page(tmp_path: Path, browse: Callable[..., str]) -> None:
     names = ["Asian", "Black", "Chinese", "Mixed, of several backgrounds", "Other", "White"]
     rows = [(f"{place}", names[place % 6], label) for place in range(36) for label in ("LV", "RV")]
     scores = pd.DataFrame(rows, columns=["case", "ethnicity", "label"])
@@ -90,16 +75,15 @@ def test_no_table_is_wider_than_the_page(tmp_path: Path) -> None:
           const cut = [...d.querySelectorAll('.scroll')].map(e => e.scrollWidth > e.clientWidth);
           document.getElementById('out').textContent = JSON.stringify({{ cut }}); }}</script>"""
     )
-    said = browse(probe, tmp_path / "profile", "--allow-file-access-from-files", "--dump-dom")
+    said = browse(probe, "--allow-file-access-from-files", "--dump-dom")
     assert '"cut":[false,' in said
     assert "true" not in said.partition('"cut"')[2].partition("]")[0]
 
 
-def test_a_screenshot_is_not_blank(tmp_path: Path) -> None:
+def test_a_screenshot_is_not_blank(tmp_path: Path, browse: Callable[..., str]) -> None:
     picture = tmp_path / "page.png"
     browse(
         make_report(tmp_path / "r"),
-        tmp_path / "profile",
         f"--screenshot={picture}",
         "--window-size=1100,1400",
     )
