@@ -76,12 +76,14 @@ def make_groups(
         bins: edges of numeric attributes, for all of them.
         make: makes groups by some attributes with the bins of these.
     """
+    from fairseg.report.adjusted import SIZE  # noqa: PLC0415  (keep --help quick)
+
     if stray := [name for name in bins if name not in (*by, *also, *adjust)]:
         raise ValueError(f"--bins {stray[0]}: the attribute is not in --by, --also or --adjust")
     for name in also:
         if tuple(by) == (name,) or also.count(name) > 1:
             raise ValueError(f"--also {name}: the report is by {name} already")
-    if absent := [name for name in adjust if name not in table and name != "structure size"]:
+    if absent := [name for name in adjust if name not in table and name != SIZE]:
         there = ", ".join(str(name) for name in table)
         raise ValueError(f"--adjust {absent[0]}: no such attribute in the table, which has {there}")
     return [

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from fairseg.metrics.statistics import Interval, equity_interval, group_intervals, judge
 from fairseg.metrics.statistics.evidence import MIN_SIZE
+from fairseg.metrics.statistics.order_statistics import Method
 from fairseg.report.summary import GAP, P_VALUE, Summary
 
 DETECTABLE = "Detectable gap"
@@ -15,6 +17,10 @@ WORST = "Worst group DSC"
 EQUITY = "Equity-scaled DSC"
 CORRECTED = "p, corrected (Holm)"
 GAP_OF_LARGE = "Fairness gap of the groups judged"
+_STATISTICS: tuple[tuple[Literal["median", "iqr"], Method, str], ...] = (
+    ("median", "binomial", "Median"),
+    ("iqr", "percentile", "IQR"),
+)
 
 
 @dataclass(frozen=True)
@@ -60,17 +66,17 @@ def with_evidence(summary: Summary, judging: Judging) -> Summary:
     known = np.where(group >= 0, 0, -1)
     for metric in (name for name in summary.subjects if name not in ("subject", "group")):
         values = summary.subjects[metric].to_numpy()
-        for statistic, row in (("median", "Median"), ("iqr", "IQR")):
+        for statistic, method, row in _STATISTICS:
             found: list[Interval] = []
             for ids, count in ((group, number), (known, 1)):
                 found += group_intervals(
                     values,
                     ids,
                     count,
-                    "median" if statistic == "median" else "iqr",
+                    statistic,
                     level=judging.level,
                     resamples=judging.resamples,
-                    method="binomial" if statistic == "median" else "percentile",
+                    method=method,
                     seed=judging.seed,
                 )
             name = f"{row} {summary.title(str(metric))}"

@@ -36,6 +36,7 @@ from fairseg.report.comparison_text import comparison_to_csv, comparison_to_late
 from fairseg.report.comparison_words import figure, kind_of, sentences, span, verdict_words
 from fairseg.report.files import write_files
 from fairseg.report.page import render_page
+from fairseg.report.pictures import VERDICTS
 from fairseg.report.plots import plot_rows, to_svg
 from fairseg.report.render import NONE
 from fairseg.report.summary import ALL, GAP, OVERALL, P_VALUE, TITLES, title
@@ -49,7 +50,6 @@ _LOOKS = {
     "open": (UNSURE, "unsure"),
     "": (NOT_JUDGED, ""),
 }
-_FOREST = {"gap shown": SHOWN, "no relevant gap shown": NO_GAP, "not enough evidence": UNSURE}
 _FEW = 4  # groups whose medians fit beside a gap
 
 
@@ -234,7 +234,7 @@ def _gap_forest(comparison: Comparison, structures: list[str]) -> Markup | None:
             found.gap.estimate,
             found.gap.low,
             found.gap.high,
-            _FOREST.get(found.verdict, NOT_JUDGED),
+            VERDICTS[found.verdict],
             _medians(found, names, comparison.overall.reference),
             "Gap shown" if found.verdict == "gap shown" else None,
         )

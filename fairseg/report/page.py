@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -259,7 +260,7 @@ def _hero(overall: Summary) -> dict[str, Any]:
     if evidence is not None:
         gap = float(overall.table.loc[[GAP]].to_numpy()[0, -1])
         interval = "gap in median DSC, not judged"
-    if evidence is not None and evidence.gap.low == evidence.gap.low:  # not NaN
+    if evidence is not None and not isnan(evidence.gap.low):
         gap = evidence.gap.estimate
         limits = words.between(evidence.gap, evidence.level)
         shows = f"this cohort would show {words.number(evidence.detectable)} or more"

@@ -8,6 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 from markupsafe import Markup
 
+from fairseg.metrics.fairness import Floats
 from fairseg.metrics.statistics import Interval
 from fairseg.metrics.statistics.evidence import IRRELEVANT, NOT_JUDGED, OPEN, SHOWN, Evidence
 from fairseg.metrics.work import VOLUMES, VOXELS
@@ -25,8 +26,6 @@ _MOST_SCATTERS = 6
 _MOST_TRENDS = 6  # groups, above which trends hide each other
 _MOST_PAIRS = 12  # comparisons with a row of their own in the chart of gaps
 _MOST_PAIRS_OF_A_LABEL = 4
-
-Floats = npt.NDArray[np.float64]
 
 
 class Pictures:

@@ -11,11 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from fairseg.metrics.fairness import split_by_group
+from fairseg.metrics.fairness import Floats, split_by_group
 from fairseg.metrics.statistics.attributes import read_attribute
 from fairseg.metrics.wording import counted, listed
 
-Floats = npt.NDArray[np.float64]
 Ids = npt.NDArray[np.int64]
 
 _ESTIMATES = ("", "_low", "_high", "_p")

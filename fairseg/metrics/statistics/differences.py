@@ -5,7 +5,7 @@ too large on average, and resampling adds to that. So the differences of all pai
 interval of the gap is what those allow.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
@@ -119,7 +119,8 @@ def _joint_tail(drawn: Sequence[Floats], pairs: list[tuple[int, int]], level: fl
     extreme pair, by rank.
     """
     extreme = np.ones(drawn[0].size)
-    for one in _pair_draws(drawn, pairs):
+    for first, second in pairs:
+        one = drawn[first] - drawn[second]
         order = np.argsort(one)
         ordered = one[order]  # among sorted numbers a sorted one is found at once
         ranks = (np.searchsorted(ordered, ordered, "left") + np.searchsorted(ordered, ordered, "right")) / 2
@@ -127,7 +128,3 @@ def _joint_tail(drawn: Sequence[Floats], pairs: list[tuple[int, int]], level: fl
         extreme[order] = np.minimum(extreme[order], np.minimum(share, 1.0 - share))
     joint = float(np.quantile(extreme, 1.0 - level))
     return float(np.clip(joint, (1.0 - level) / 2 / len(pairs), (1.0 - level) / 2))
-
-
-def _pair_draws(drawn: Sequence[Floats], pairs: list[tuple[int, int]]) -> Iterator[Floats]:
-    return (drawn[first] - drawn[second] for first, second in pairs)

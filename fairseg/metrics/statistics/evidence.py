@@ -21,7 +21,7 @@ from fairseg.metrics.statistics.intervals import bootstrap_interval, check_optio
 from fairseg.metrics.statistics.limits import Interval
 from fairseg.metrics.statistics.order_statistics import size_to_judge
 from fairseg.metrics.statistics.power import detectable_gaps
-from fairseg.metrics.statistics.significance import holm, kruskal_wallis
+from fairseg.metrics.statistics.significance import kruskal_wallis, pairwise_mann_whitney
 
 SHOWN = "gap shown"
 IRRELEVANT = "no relevant gap shown"
@@ -187,18 +187,18 @@ def _comparisons(
     place = {pair: number for number, pair in enumerate(found.pairs)}
     # Without a reference a group too small to judge stands in the table of groups, not in every pair.
     pairs = found.pairs if reference is None else pairs_of(parts, reference)
-    p_values = {pair: mann_whitney_u(large[pair[0]], large[pair[1]]) for pair in found.pairs}
-    corrected = dict(zip(p_values, holm(list(p_values.values())), strict=True))
+    # The same pairs in the same order as those that were found.
+    _, p_values, corrected = pairwise_mann_whitney(*_flat(large), len(large), reference)
     nothing = float("nan")
     comparisons = []
     for first, second in pairs:
         number = place.get((first, second))
         if number is None:
             estimate = float(np.median(parts[first]) - np.median(parts[second]))
-            gap, least = Interval(estimate, nothing, nothing), nothing
+            gap, least, p, together = Interval(estimate, nothing, nothing), nothing, nothing, nothing
         else:
             gap = Interval(float(found.estimate[number]), float(found.low[number]), float(found.high[number]))
-            least = float(detectable[number])
+            least, p, together = (float(of[number]) for of in (detectable, p_values, corrected))
         comparisons.append(
             Judgement(
                 first=first,
@@ -206,8 +206,8 @@ def _comparisons(
                 gap=gap,
                 detectable=least,
                 verdict=_verdict(gap, margin),
-                p=p_values.get((first, second), nothing),
-                corrected=float(corrected.get((first, second), nothing)),
+                p=p,
+                corrected=together,
                 delta=cliffs_delta(parts[first], parts[second], level=level),
                 shift=hodges_lehmann(parts[first], parts[second], level=level),
             )

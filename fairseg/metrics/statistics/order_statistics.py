@@ -15,7 +15,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from fairseg.metrics.fairness import Floats
+
 Method = Literal["bca", "percentile", "binomial"]
 
 

@@ -12,12 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from fairseg.metrics.fairness import Floats
 from fairseg.metrics.statistics.attributes import Attribute, read_attribute
 from fairseg.metrics.statistics.confounders import check_values
 from fairseg.metrics.statistics.order_statistics import resampled_medians
 from fairseg.metrics.wording import counted, listed
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
