@@ -2,9 +2,9 @@
 
 One pair of masks: `dice`, `hausdorff`, `hd95`, `assd`, `nsd`, `volumes`, or `score_case` for several
 at once. Folders of masks: `evaluate`; its table from a file: `read_scores`. One value a subject:
-`by_group`, `fairness_gap`, `skewed_error_ratio`, `equity_scaled`, `worst_group`, `mann_whitney_u`; how
-sure they are: `bootstrap_interval`, and all of `fairseg.metrics.statistics`. What clinicians measure:
-`clinical_measures`, and by group `agreement` and `bland_altman_points`.
+`by_group`, `fairness_gap`, `gap_pair`, `skewed_error_ratio`, `equity_scaled`, `worst_group`,
+`mann_whitney_u`; how sure they are: `bootstrap_interval`, and all of `fairseg.metrics.statistics`. What
+clinicians measure: `clinical_measures`, and by group `agreement` and `bland_altman_points`.
 """
 
 from fairseg.metrics.bland_altman import agreement, bland_altman_points
@@ -15,6 +15,7 @@ from fairseg.metrics.fairness import (
     by_group,
     equity_scaled,
     fairness_gap,
+    gap_pair,
     iqr,
     mann_whitney_u,
     skewed_error_ratio,
@@ -39,6 +40,7 @@ __all__ = [
     "equity_scaled",
     "evaluate",
     "fairness_gap",
+    "gap_pair",
     "hausdorff",
     "hd95",
     "iqr",

@@ -119,6 +119,32 @@ def fairness_gap(group_values: Sequence[float] | Floats, reference: int | None =
     return float(gaps.max() if gaps.max() >= -gaps.min() - tie else gaps.min())
 
 
+def gap_pair(group_values: Sequence[float] | Floats, reference: int | None = None) -> tuple[int, int] | None:
+    """Return the two groups that make the `fairness_gap`: the better- and the worse-served, as indices.
+
+    Args:
+        group_values: as in `fairness_gap`, (G,), higher is better; NaN for a group that takes no part.
+        reference: as in `fairness_gap`; then it is one of the two.
+
+    Returns:
+        (better, worse), of equal values in the order of the groups; None without a gap.
+
+    >>> gap_pair([0.90, 0.85, 0.93]), gap_pair([0.90, 0.85, 0.93], reference=0), gap_pair([0.9])
+    ((2, 1), (0, 1), None)
+    """
+    values = _group_values(group_values)
+    present = [group for group in range(values.size) if not np.isnan(values[group])]
+    if reference is not None:
+        gap = fairness_gap(values, reference)
+        if np.isnan(gap):
+            return None
+        others = [group for group in present if group != reference]
+        other = min(others, key=lambda group: abs(values[reference] - values[group] - gap))
+        present = sorted((reference, other))
+    ordered = sorted(present, key=lambda group: -values[group])
+    return (ordered[0], ordered[-1]) if len(ordered) > 1 else None
+
+
 def skewed_error_ratio(group_values: Sequence[float] | Floats) -> float:
     """Skewed error ratio (SER): the largest group error over the smallest, max(1-D) / min(1-D).
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fairseg.metrics import by_group
-from fairseg.metrics.fairness import Floats
+from fairseg.metrics.fairness import Floats, gap_pair
 from fairseg.metrics.statistics import Evidence, FairnessChange, compare_fairness, holm, judge
 from fairseg.metrics.wording import counted, listed
 
@@ -159,32 +159,23 @@ def compare_with_baseline(
             p=corrected[place].tolist(),
             p_all=float(of_all[place]),
             unpaired=int((missing & (groups >= 0)).sum()),
-            pair=farthest(after, found[model].judged, reference),
+            pair=judged_pair(after, found[model].judged, reference),
         )
     return changes
 
 
-def farthest(medians: Floats, judged: Sequence[int], reference: int | None) -> Pair | None:
-    """Return the better- and the worse-served group of the pair that makes the gap.
+def judged_pair(medians: Floats, judged: Sequence[int], reference: int | None) -> Pair | None:
+    """Return the better- and the worse-served group of the pair that makes the gap of the judged groups.
 
     Args:
         medians: of the groups, (G,).
         judged: ids of those that take part.
         reference: id of the group that takes part in every pair.
 
-    >>> farthest(np.array([0.90, 0.85, 0.93]), [0, 1, 2], None), farthest(np.array([0.9, 0.8]), [0, 1], 1)
-    ((2, 1), (0, 1))
+    >>> judged_pair(np.array([0.90, 0.85, 0.93]), [0, 1], None)
+    (0, 1)
     """
-    ordered = sorted(judged, key=lambda group: -medians[group])
-    if reference is None:
-        pairs = [(ordered[0], ordered[-1])] if len(ordered) > 1 else []
-    else:
-        others = [group for group in ordered if group != reference] if reference in judged else []
-        pairs = [
-            (reference, other) if medians[reference] >= medians[other] else (other, reference)
-            for other in others
-        ]
-    return max(pairs, key=lambda pair: float(medians[pair[0]] - medians[pair[1]]), default=None)
+    return gap_pair(np.where(np.isin(np.arange(len(medians)), judged), medians, np.nan), reference)
 
 
 def obstacle(shared: Sequence[str], has_dice: bool) -> str:

@@ -30,7 +30,7 @@ from fairseg.report.charts import (
 from fairseg.report.comparison import Comparison, compare_models
 from fairseg.report.comparison_answer import Answer, answer
 from fairseg.report.comparison_evidence import NOT_JUDGED as NOT_COMPARED
-from fairseg.report.comparison_evidence import ModelChange, farthest
+from fairseg.report.comparison_evidence import ModelChange, judged_pair
 from fairseg.report.comparison_table import blocks, head_text, note_on
 from fairseg.report.comparison_text import comparison_to_csv, comparison_to_latex, comparison_to_markdown
 from fairseg.report.comparison_words import figure, kind_of, sentences, span, verdict_words
@@ -255,7 +255,7 @@ def _gap_forest(comparison: Comparison, structures: list[str]) -> Markup | None:
 def _medians(found: Evidence, names: tuple[str, ...], reference: int | None) -> str:
     """Return the medians of the pair of groups that makes the gap, and the gap that could be detected."""
     medians = np.array([interval.estimate for interval in found.medians])
-    pair = farthest(medians, found.judged, reference)
+    pair = judged_pair(medians, found.judged, reference)
     shown = [group for group in pair or range(len(names)) if not np.isnan(medians[group])]
     said = listed((f"{names[group]} {figure(medians[group])}" for group in shown), _FEW)
     return said if np.isnan(found.detectable) else f"{said}; detectable {figure(found.detectable)}"

@@ -14,6 +14,7 @@ from fairseg.metrics import (
     by_group,
     equity_scaled,
     fairness_gap,
+    gap_pair,
     iqr,
     mann_whitney_u,
     skewed_error_ratio,
@@ -302,3 +303,24 @@ def test_groups_that_are_all_alike_give_p_1() -> None:
 )
 def test_fewer_than_two_values_give_no_p_value(first: list[float], second: list[float]) -> None:
     assert np.isnan(mann_whitney_u(first, second))
+
+
+@pytest.mark.parametrize(
+    ("values", "reference", "pair"),
+    [
+        ([0.9, 0.8, 0.85], None, (0, 1)),
+        ([0.9, 0.8, 0.85], 2, (2, 1)),  # as far from both: the gap is the positive one, as in fairness_gap
+        ([0.8, 0.9, 0.85], 2, (2, 0)),
+        ([0.8, 0.95, 0.85], 2, (1, 2)),  # the farthest is served better than the reference
+        ([0.7, 0.7, float("nan")], None, (0, 1)),
+        ([0.7, 0.7, float("nan")], 1, (0, 1)),
+        ([0.7, 0.8, float("nan")], 2, None),
+        ([0.7], None, None),
+    ],
+)
+def test_the_pair_is_the_one_whose_difference_is_the_gap(
+    values: list[float], reference: int | None, pair: tuple[int, int] | None
+) -> None:
+    assert gap_pair(values, reference) == pair
+    if pair:
+        assert values[pair[0]] - values[pair[1]] == pytest.approx(abs(fairness_gap(values, reference)))

@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 
-from fairseg.metrics.fairness import Floats, split_by_group
+from fairseg.metrics.fairness import Floats, gap_pair, split_by_group
 from fairseg.metrics.statistics.differences import pairs_of
 from fairseg.metrics.statistics.evidence import MIN_SIZE
 from fairseg.metrics.statistics.intervals import bootstrap_interval, check_options
@@ -135,7 +135,8 @@ def compare_fairness(
         )
         for scores in (one, two)
     ]
-    best, worst = _farthest(medians[:, 0], pairs)
+    pair = gap_pair(np.where(np.isin(np.arange(num_groups), judged), medians[:, 0], np.nan), reference)
+    best, worst = pair or (None, None)
     return FairnessChange(
         judged=judged,
         gaps=(gaps[0], gaps[1]),
@@ -165,14 +166,6 @@ def _resampled_medians(part: Floats, resamples: int, rng: np.random.Generator) -
         for model in (0, 1):
             drawn[model, start : start + step] = medians_of_ranks(ranks[model][places], ordered[model])
     return drawn
-
-
-def _farthest(medians: Floats, pairs: Sequence[tuple[int, int]]) -> tuple[int | None, int | None]:
-    """Return the better- and the worse-served group of the pair that makes the gap."""
-    if not pairs:
-        return None, None
-    one, two = max(pairs, key=lambda pair: abs(medians[pair[0]] - medians[pair[1]]))
-    return (one, two) if medians[one] >= medians[two] else (two, one)
 
 
 def _narrowing(
