@@ -1,6 +1,7 @@
 """`fairseg experiment`: the paper's whole grid on one dataset, resumed where it was stopped."""
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
@@ -144,8 +145,10 @@ def _teller(root: Path, study: Study) -> Callable[[Task], str]:
             f"{group} {results.spread(arm.key, 'Median DSC', group).mean:.3f}"
             for group in results.groups("internal")
         ]
-        gap = results.gap(arm.key).mean
-        return f"{arm.key}, seed {arm.seed}: Dice {', '.join(said)}; gap {gap:+.3f}"
+        size = results.gap(arm.key).mean
+        gap = "no gap" if math.isnan(size) else f"gap {size:+.3f}"
+        gap = gap if results.learned(arm.key) else "not learned"
+        return f"{arm.key}, seed {arm.seed}: Dice {', '.join(said)}; {gap}"
 
     return tell
 

@@ -161,6 +161,8 @@ def test_a_minority_that_nobody_is_left_of_to_test_is_told_and_breaks_nothing(
     assert "[0 of 9 arms] started trainings/full-baseline-seed0-" in said
     assert "[0 of 9 arms] done trainings/full-baseline-seed0-" in said
     assert "[1 of 9 arms] full/baseline, seed 0: Dice " in said
+    assert "; no gap\n" in said
+    assert "nan" not in said
     assert "[9 of 9 arms] " in said  # balance 1 is oversampling, and is tested once
 
 
@@ -326,3 +328,19 @@ def test_a_group_of_two_attributes_may_be_named_in_any_order(data: Path, recipe:
     study = make_study(replace(plan, reference=swapped[-1], train_groups=tuple(swapped)))
     assert study.reference == names[-1]
     assert list(study.counts) == names
+
+
+def test_no_gap_is_told_of_an_arm_that_has_not_learned(
+    data: Path,
+    recipe: Settings,
+    tmp_path: Path,
+    instant: Callable[[str], None],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("fairseg.training.experiment.results.LEARNED", 0.999)
+    run(Plan(data, recipe, only=("full/baseline",), seeds=1), tmp_path, progress=True)
+    line = next(
+        line for line in capsys.readouterr().err.splitlines() if "full/baseline, seed 0: Dice " in line
+    )
+    assert line.endswith("; not learned")
