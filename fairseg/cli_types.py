@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.shell_completion import CompletionItem
 
 if TYPE_CHECKING:
     _ParamType = click.ParamType[Any]
@@ -21,6 +22,10 @@ class _Path(_ParamType):
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Path:
         return Path(value) if str(value) else self.fail("must not be empty", param, ctx)
+
+    def shell_complete(self, ctx: Any, param: Any, incomplete: str) -> list[CompletionItem]:
+        """Let the shell complete names of files, as it does everywhere."""
+        return [CompletionItem(incomplete, type="file")]
 
 
 PATH = _Path()

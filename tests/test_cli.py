@@ -30,7 +30,10 @@ from fairseg.training import demo as training_demo
 
 Save = Callable[..., Path]
 
-COMMANDS = ("evaluate", "report", "audit", "compare", "phantom", "train", "predict", "experiment", "demo")
+COMMANDS = (
+    *("evaluate", "report", "audit", "compare", "phantom", "train", "predict", "experiment", "demo"),
+    *("doctor", "completion"),
+)
 TABLES = ("summary.csv", "summary.md", "summary.tex", "subjects.csv")
 
 
