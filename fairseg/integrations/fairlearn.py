@@ -1,0 +1,154 @@
+"""The scores table as a `fairlearn.metrics.MetricFrame`, and the frame's groups back as fairseg's vectors.
+
+Needs the extra `fairlearn`.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from fairlearn.metrics import MetricFrame
+
+from fairseg.groups import Groups
+from fairseg.metrics.fairness import Statistic, by_group
+from fairseg.metrics.score import METRICS
+from fairseg.report.summary import summarize
+
+__all__ = ["group_values", "metric_frame"]
+
+SUBJECTS = "subjects"  # the frame's column of counts
+
+
+def metric_frame(
+    scores: pd.DataFrame,
+    by: str | Sequence[str] | Groups,
+    *,
+    metric: str = "dice",
+    label: str | None = None,
+    statistic: Statistic = "median",
+    bins: Mapping[str, Sequence[float]] | None = None,
+    **options: Any,
+) -> MetricFrame:
+    """Disaggregate a scores table with fairlearn: one value a subject, as in fairseg's own tables.
+
+    A subject without the metric has no part in the statistic or the count; a subject of unknown group is
+    left out of the frame, so its `overall` is over the known groups, as the report's column "All".
+
+    Args:
+        scores: as from `fairseg.metrics.evaluate` or `read_scores`.
+        by: an attribute, several for their intersection, or groups made of them; the frame's sensitive
+            features, with fairseg's names of levels.
+        metric: a column of scores: "dice", "hd", "hd95", "assd" or "nsd".
+        label: the label's name; None: a case's mean over its labels.
+        statistic: of the subjects of a group: "median", "mean" or "iqr".
+        bins: for numeric attributes, as in `Groups.from_table`.
+        options: `n_boot`, `ci_quantiles` and `random_state` of `MetricFrame`. Its bootstrap resamples
+            all subjects together; `fairseg.metrics.bootstrap_interval` resamples each group.
+
+    Returns:
+        A frame of two metrics: the one that was asked for, by its name, and "subjects", how many values
+        it is of. Of an intersection, fairlearn also lists cells that do not occur, as NaN.
+
+    Raises:
+        ValueError: the table has no such metric or label, the statistic is unknown, bins are given with
+            finished groups, or as from `Groups.from_table` and `summarize`.
+
+    >>> scores = pd.DataFrame({"case": ["a", "b", "c"], "subject": ["a", "b", "c"], "sex": ["F", "F", "M"],
+    ...                        "label": ["LV"] * 3, "dice": [0.75, 0.875, 0.9375]})
+    >>> frame = metric_frame(scores, by="sex")
+    >>> frame.by_group["dice"].to_dict(), float(frame.difference()["dice"])
+    ({'F': 0.8125, 'M': 0.9375}, 0.125)
+    """
+    if isinstance(by, Groups):
+        if bins is not None:
+            raise ValueError(f"bins must be None where by holds finished groups, got {bins!r}")
+        groups = by
+    else:
+        groups = Groups.from_table(scores, by=by, bins=bins)
+    present = [name for name in METRICS if name in scores]
+    if metric not in present:
+        raise ValueError(f"metric must be one of {', '.join(present)}, got {metric!r}")
+    overall, *of_labels = summarize(scores, groups)
+    tables = {summary.structure: summary.subjects for summary in of_labels}
+    if label is not None and str(label) not in tables:
+        raise ValueError(f"label must be one of {', '.join(tables)}, got {label!r}")
+    subjects = overall.subjects if label is None else tables[str(label)]
+    subjects = subjects[subjects["group"] >= 0]
+    values = subjects[metric].to_numpy(dtype=np.float64)
+    cells = [groups.cells[group] for group in subjects["group"]]
+
+    def summarise(_: Any, part: Any) -> float:
+        return float(_all_in_one(part, statistic)[0])
+
+    def count(_: Any, part: Any) -> int:
+        return int(_all_in_one(part, "median")[1])
+
+    return MetricFrame(
+        metrics={metric: summarise, SUBJECTS: count},
+        y_true=values,  # fairlearn wants one; a score has its reference in it already
+        y_pred=values,
+        sensitive_features=pd.DataFrame(cells, columns=list(groups.attributes)),
+        **options,
+    )
+
+
+def group_values(
+    frame: MetricFrame, groups: Groups, *, metric: str = "dice", counts: str = SUBJECTS
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """Return what a frame says of each group, for `fairness_gap`, `skewed_error_ratio` and the like.
+
+    The frame may be one of `metric_frame`, or any other with a dictionary of metrics and fairseg's names of
+    levels; `fairlearn.metrics.count` makes counts.
+
+    Args:
+        frame: a frame without control features.
+        groups: in whose order the values are wanted.
+        metric: which of the frame's metrics.
+        counts: which of them counts the values.
+
+    Returns:
+        Values, float64 (G,), NaN for a group that the frame has not; and counts, int64 (G,), then 0.
+
+    Raises:
+        ValueError: the frame's metrics or features are others.
+
+    >>> table = {"sex": ["F", "F", "M"]}
+    >>> metrics = {"dice": lambda _, part: part.mean(), "subjects": lambda _, part: len(part)}
+    >>> values, sex = [0.75, 0.875, 0.9375], pd.Series(table["sex"], name="sex")
+    >>> frame = MetricFrame(metrics=metrics, y_true=values, y_pred=values, sensitive_features=sex)
+    >>> group_values(frame, Groups.from_table(table, by="sex"))
+    (array([0.8125, 0.9375]), array([2, 1]))
+    """
+    table = frame.by_group
+    names = list(table.columns) if isinstance(table, pd.DataFrame) else []
+    for argument, name in (("metric", metric), ("counts", counts)):
+        if name not in names:
+            raise ValueError(
+                f"{argument} must be one of the frame's metrics ({', '.join(names) or 'a dictionary'}), "
+                f"got {name!r}"
+            )
+    features = list(table.index.names)
+    if sorted(map(str, features)) != list(groups.attributes):
+        raise ValueError(
+            f"frame must have the sensitive features {', '.join(groups.attributes)} alone, "
+            f"got {', '.join(map(str, features))}"
+        )
+    place = [features.index(attribute) for attribute in groups.attributes]
+    rows = {}
+    for key, value, number in zip(table.index, table[metric], table[counts], strict=True):
+        cell = key if isinstance(key, tuple) else (key,)
+        rows[tuple(str(cell[position]) for position in place)] = (value, number)
+    found = [rows.get(cell, (np.nan, np.nan)) for cell in groups.cells]
+    values = np.array([value for value, _ in found], dtype=np.float64)
+    sizes = np.array([number for _, number in found], dtype=np.float64)
+    return values, np.nan_to_num(sizes).astype(np.int64)
+
+
+def _all_in_one(values: Any, statistic: Statistic) -> tuple[float, int]:
+    """Return statistic and count of one part, by the function that fairseg's tables are made with."""
+    value, count = by_group(
+        np.asarray(values, dtype=np.float64), np.zeros(len(values), dtype=int), 1, statistic
+    )
+    return float(value[0]), int(count[0])

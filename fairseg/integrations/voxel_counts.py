@@ -1,0 +1,132 @@
+"""Batches of masks to voxel counts, and those to one Dice a subject: what metrics in a loop need."""
+
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+Floats = npt.NDArray[np.float64]
+Ids = npt.NDArray[np.int64]
+ALONE = -1  # subject of a sample that came without one: it counts as a subject of its own
+
+
+def count_voxels(prediction: Tensor, reference: Tensor, labels: list[int]) -> Tensor:
+    """Count the voxels of every label in each sample: in the prediction, in the reference, in both.
+
+    Args:
+        prediction: label masks, integer (B, *S) or (B, 1, *S); or logits, floating (B, C, *S), whose
+            largest channel is the label.
+        reference: label masks, integer (B, *S) or (B, 1, *S).
+        labels: the values to count.
+
+    Returns:
+        int64 (B, 3, L).
+
+    Raises:
+        ValueError: shapes or dtypes do not fit, or NaN among the logits.
+
+    >>> count_voxels(torch.tensor([[0, 1, 1]]), torch.tensor([[2, 0, 1]]), labels=[1, 2]).tolist()
+    [[[2, 0], [1, 1], [1, 0]]]
+    """
+    truth = _mask(reference, "reference", None)
+    predicted = _mask(prediction, "prediction", truth)
+    counts = [
+        torch.stack([part.flatten(1).sum(1) for part in (found, there, found & there)], dim=1)
+        for found, there in ((predicted == value, truth == value) for value in labels)
+    ]
+    return torch.stack(counts, dim=2)
+
+
+def subject_dice(
+    voxels: Floats, groups: npt.ArrayLike, subjects: npt.ArrayLike, samples: Literal["cases", "slices"]
+) -> tuple[Floats, Ids]:
+    """Return one Dice a subject, the mean over labels.
+
+    Args:
+        voxels: as from `count_voxels`, (N, 3, L).
+        groups: ids (N,).
+        subjects: numbers (N,); `ALONE` for a sample that is a subject of its own.
+        samples: "cases": the mean over a subject's samples of their Dice; "slices": the Dice of all its
+            samples' voxels together.
+
+    Returns:
+        Dice, float64, NaN for a subject with no label in any mask; and groups, int64. A subject in two
+        groups is one of each, as in the audit.
+
+    >>> voxels = np.array([[[4.0], [4.0], [4.0]], [[2.0], [0.0], [0.0]]])
+    >>> subject_dice(voxels, [0, 0], [7, 7], "cases"), subject_dice(voxels, [0, 0], [7, 7], "slices")
+    ((array([0.5]), array([0])), (array([0.8]), array([0])))
+    """
+    owner = np.asarray(subjects, dtype=np.float64)
+    owner = np.where(owner == ALONE, -1.0 - np.arange(len(owner)), owner)
+    pairs, index = np.unique(np.stack([owner, np.asarray(groups)], axis=1), axis=0, return_inverse=True)
+    index = index.ravel()
+    if samples == "slices":
+        dice = _mean_dice(_sum(voxels, index, len(pairs)))
+    else:
+        of_case = _mean_dice(voxels)
+        known = ~np.isnan(of_case)
+        total = _sum(np.where(known, of_case, 0.0), index, len(pairs))
+        dice = _ratio(total, _sum(known.astype(float), index, len(pairs)))
+    return dice, pairs[:, 1].astype(np.int64)
+
+
+def check_ids(ids: Tensor, name: str, size: int, low: int, high: int | None = None) -> Tensor:
+    """Return ids, an integer tensor (size,) with values from `low` to `high`, or raise a ValueError."""
+    given = torch.as_tensor(ids)
+    if given.shape != (size,) or given.is_floating_point() or given.dtype == torch.bool:
+        raise ValueError(
+            f"{name} must be {size} integer ids, got {given.dtype} of shape {tuple(given.shape)}"
+        )
+    if given.min() < low or (high is not None and given.max() > high):
+        wrong = int(given.min()) if given.min() < low else int(given.max())
+        span = f"{low} or more" if high is None else f"between {low} and {high}"
+        raise ValueError(f"{name} must be {span}, got {wrong}")
+    return given
+
+
+def _mask(array: Tensor, name: str, like: Tensor | None) -> Tensor:
+    """Return label masks (B, *S)."""
+    if not isinstance(array, Tensor) or array.ndim < 2 or array.numel() == 0:
+        came = tuple(array.shape) if isinstance(array, Tensor) else type(array).__name__
+        raise ValueError(f"{name} must be a tensor (B, *S) with at least one voxel, got {came}")
+    if like is not None and array.is_floating_point():
+        if array.ndim != like.ndim + 1 or array.shape[1] < 2:
+            raise ValueError(
+                f"{name} must be integer masks, or logits (B, C, *S) of 2 or more classes, got {array.dtype} "
+                f"of shape {tuple(array.shape)} for masks {tuple(like.shape)}"
+            )
+        if array.isnan().any():
+            raise ValueError(f"{name} must hold numbers, got NaN")
+        array = array.argmax(1)
+    elif array.is_floating_point() or array.is_complex():
+        raise ValueError(f"{name} must be integer label masks, got {array.dtype}")
+    if array.ndim > 2 and array.shape[1] == 1 and (like is None or array.ndim == like.ndim + 1):
+        array = array.squeeze(1)
+    if like is not None and array.shape != like.shape:
+        raise ValueError(
+            f"prediction and reference must have the same shape, got {tuple(array.shape)} "
+            f"and {tuple(like.shape)}"
+        )
+    return array
+
+
+def _sum(values: Floats, index: Ids, size: int) -> Floats:
+    total = np.zeros((size, *values.shape[1:]))
+    np.add.at(total, index, values)
+    return total
+
+
+def _mean_dice(counts: Floats) -> Floats:
+    """Return the mean over labels of the Dice of voxel counts (N, 3, L): (N,), NaN where no label is."""
+    size = counts[:, 0] + counts[:, 1]
+    dice = _ratio(2.0 * counts[:, 2], size)
+    return _ratio(np.where(size > 0, dice, 0.0).sum(1), (size > 0).sum(1).astype(float))
+
+
+def _ratio(part: Floats, whole: Floats) -> Floats:
+    result = np.full(part.shape, np.nan)
+    np.divide(part, whole, out=result, where=whole > 0)
+    return result
