@@ -5,63 +5,23 @@ They are built here by the project's own build backend, and the wheel is run fro
 """
 
 import os
-import shutil
 import subprocess
 import sys
-import tarfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
-
-import pytest
 
 import fairseg
 
-ROOT = Path(__file__).parent.parent
+Build = Callable[[str, Path, Path], Path]
+ROOT = Path(__file__).parent.parent.parent
 NAME = f"fairseg-{fairseg.__version__}"
 SOURCES = ("fairseg", "tests", "docs", "benchmarks", ".ci", ".github")
-JUNK = shutil.ignore_patterns("__pycache__", "*.py[cod]")
-
-
-def build(kind: str, source: Path, out: Path) -> Path:
-    out.mkdir()
-    call = f"from setuptools import build_meta; build_meta.build_{kind}({str(out)!r})"
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", call], cwd=source, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    (made,) = out.iterdir()
-    return made
 
 
 def contents(wheel: Path) -> dict[str, bytes]:
     with zipfile.ZipFile(wheel) as archive:
         return {name: archive.read(name) for name in archive.namelist() if not name.endswith("RECORD")}
-
-
-@pytest.fixture(scope="module")
-def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return an sdist, unpacked; built from a copy, so that no earlier build is in the way."""
-    folder = tmp_path_factory.mktemp("sdist")
-    copy = folder / "copy"
-    for name in SOURCES:
-        shutil.copytree(ROOT / name, copy / name, ignore=JUNK)
-    for file in ROOT.iterdir():
-        if file.is_file():
-            shutil.copy(file, copy)
-    with tarfile.open(build("sdist", copy, folder / "dist")) as archive:
-        archive.extractall(folder, filter="data")
-    return folder / NAME
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a wheel, built from a copy of what it needs and no more."""
-    folder = tmp_path_factory.mktemp("wheel")
-    copy = folder / "copy"
-    shutil.copytree(ROOT / "fairseg", copy / "fairseg", ignore=JUNK)
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, copy)
-    return build("wheel", copy, folder / "dist")
 
 
 def files_of(folder: Path) -> set[str]:
@@ -80,7 +40,7 @@ def test_the_wheel_holds_every_file_of_the_package_and_nothing_else(wheel: Path)
 
 
 def test_the_sdist_has_tests_and_documents_and_makes_the_same_wheel(
-    sdist: Path, wheel: Path, tmp_path: Path
+    sdist: Path, wheel: Path, build: Build, tmp_path: Path
 ) -> None:
     for name in SOURCES:
         assert {f"{NAME}/{file}" for file in files_of(ROOT / name)} <= files_of(sdist), name
