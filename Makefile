@@ -13,7 +13,7 @@ demo: $(VENV)/.installed-train
 	$(BIN)/fairseg demo --out demo
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 lint: $(VENV)/.installed-lint
 	$(BIN)/ruff check .
