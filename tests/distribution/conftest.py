@@ -6,6 +6,7 @@ import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,7 +35,9 @@ def sdist(build: Build, tmp_path_factory: pytest.TempPathFactory) -> Path:
         if file.is_file():
             shutil.copy(file, copy)
     with tarfile.open(build("sdist", copy, folder / "dist")) as archive:
-        archive.extractall(folder, filter="data")
+        # Python before 3.11.4 knows no filters.
+        safely: Any = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+        archive.extractall(folder, **safely)
     return folder / f"fairseg-{fairseg.__version__}"
 
 
