@@ -14,14 +14,12 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
-from fairseg.integrations.voxel_counts import ALONE, check_ids, count_voxels, subject_dice
+from fairseg.integrations.voxel_counts import ALONE, Ids, check_ids, count_voxels, subject_dice
 from fairseg.metrics import by_group, fairness_gap, skewed_error_ratio, worst_group
+from fairseg.metrics.fairness import Floats
 from fairseg.metrics.masks import Labels, label_values
 
 __all__ = ["FairnessGap", "GroupCounts", "GroupDice", "SkewedErrorRatio", "WorstGroupDice"]
-
-Floats = npt.NDArray[np.float64]
-Ids = npt.NDArray[np.int64]
 
 
 class _GroupMetric(Metric):
@@ -169,9 +167,7 @@ class FairnessGap(_GroupMetric):
         self, num_groups: int, labels: Labels, *, reference: int | None = None, **kwargs: Any
     ) -> None:
         super().__init__(num_groups, labels, **kwargs)
-        fairness_gap(
-            np.zeros(num_groups), reference
-        )  # an index that is none must not come out after an epoch
+        fairness_gap(np.zeros(num_groups), reference)  # a wrong index must not come out after an epoch
         self.reference = reference
 
     def compute(self) -> Tensor:

@@ -7,7 +7,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-Floats = npt.NDArray[np.float64]
+from fairseg.metrics.fairness import Floats
+from fairseg.metrics.overlap import Counts
+
 Ids = npt.NDArray[np.int64]
 ALONE = -1  # subject of a sample that came without one: it counts as a subject of its own
 
@@ -121,9 +123,8 @@ def _sum(values: Floats, index: Ids, size: int) -> Floats:
 
 def _mean_dice(counts: Floats) -> Floats:
     """Return the mean over labels of the Dice of voxel counts (N, 3, L): (N,), NaN where no label is."""
-    size = counts[:, 0] + counts[:, 1]
-    dice = _ratio(2.0 * counts[:, 2], size)
-    return _ratio(np.where(size > 0, dice, 0.0).sum(1), (size > 0).sum(1).astype(float))
+    dice = Counts(*np.moveaxis(counts, 1, 0).astype(np.int64)).dice
+    return _ratio(np.nansum(dice, axis=1), (~np.isnan(dice)).sum(axis=1).astype(float))
 
 
 def _ratio(part: Floats, whole: Floats) -> Floats:

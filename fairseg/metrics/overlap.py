@@ -15,7 +15,7 @@ _FEW = 16  # up to here, comparing with each label beats a histogram
 
 @dataclass(frozen=True)
 class Counts:
-    """Voxels of each label, int64 (L,): in the prediction, in the reference, and in both."""
+    """Voxels of each label, int64 (L,) or (..., L): in the prediction, in the reference, and in both."""
 
     prediction: npt.NDArray[np.int64]
     reference: npt.NDArray[np.int64]
@@ -23,7 +23,7 @@ class Counts:
 
     @property
     def dice(self) -> npt.NDArray[np.float64]:
-        """2 |P and R| / (|P| + |R|), float64 (L,); NaN where both are empty."""
+        """2 |P and R| / (|P| + |R|), float64 of the same shape; NaN where both are empty."""
         size = self.prediction + self.reference
         dice = np.full(size.shape, np.nan)
         np.divide(2.0 * self.both, size, out=dice, where=size > 0)
