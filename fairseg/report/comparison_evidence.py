@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fairseg.metrics import by_group
-from fairseg.metrics.fairness import Floats, gap_pair
+from fairseg.metrics.fairness import Floats
 from fairseg.metrics.statistics import Evidence, FairnessChange, compare_fairness, holm, judge
+from fairseg.metrics.statistics.paired import Pair, judged_pair
 from fairseg.metrics.wording import counted, listed
 
 LEVEL = 0.95
@@ -23,7 +24,6 @@ NOT_JUDGED = "not judged"
 SHOWN, PERHAPS, NO = "shown", "perhaps", ""  # of levelling down
 
 Ids = npt.NDArray[np.int64]
-Pair = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -162,20 +162,6 @@ def compare_with_baseline(
             pair=judged_pair(after, found[model].judged, reference),
         )
     return changes
-
-
-def judged_pair(medians: Floats, judged: Sequence[int], reference: int | None) -> Pair | None:
-    """Return the better- and the worse-served group of the pair that makes the gap of the judged groups.
-
-    Args:
-        medians: of the groups, (G,).
-        judged: ids of those that take part.
-        reference: id of the group that takes part in every pair.
-
-    >>> judged_pair(np.array([0.90, 0.85, 0.93]), [0, 1], None)
-    (0, 1)
-    """
-    return gap_pair(np.where(np.isin(np.arange(len(medians)), judged), medians, np.nan), reference)
 
 
 def obstacle(shared: Sequence[str], has_dice: bool) -> str:

@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from fairseg.groups import Groups
 from fairseg.metrics.statistics import Evidence
+from fairseg.metrics.statistics.paired import judged_pair
 from fairseg.metrics.wording import listed
 from fairseg.report import render
 from fairseg.report.charts import (
@@ -30,7 +31,7 @@ from fairseg.report.charts import (
 from fairseg.report.comparison import Comparison, compare_models
 from fairseg.report.comparison_answer import Answer, answer
 from fairseg.report.comparison_evidence import NOT_JUDGED as NOT_COMPARED
-from fairseg.report.comparison_evidence import ModelChange, judged_pair
+from fairseg.report.comparison_evidence import ModelChange
 from fairseg.report.comparison_table import blocks, head_text, note_on
 from fairseg.report.comparison_text import comparison_to_csv, comparison_to_latex, comparison_to_markdown
 from fairseg.report.comparison_words import figure, kind_of, sentences, span, verdict_words

@@ -15,6 +15,8 @@ from fairseg.metrics.statistics.limits import Interval
 from fairseg.metrics.statistics.order_statistics import medians_of_ranks, size_to_judge
 from fairseg.metrics.statistics.significance import wilcoxon_signed_rank
 
+Pair = tuple[int, int]
+
 _CHUNK = 2_000_000  # numbers resampled at once
 _PLAUSIBLE = 0.025  # of the draws in which a pair of groups lies farthest apart
 
@@ -135,8 +137,7 @@ def compare_fairness(
         )
         for scores in (one, two)
     ]
-    pair = gap_pair(np.where(np.isin(np.arange(num_groups), judged), medians[:, 0], np.nan), reference)
-    best, worst = pair or (None, None)
+    best, worst = judged_pair(medians[:, 0], judged, reference) or (None, None)
     return FairnessChange(
         judged=judged,
         gaps=(gaps[0], gaps[1]),
@@ -150,6 +151,20 @@ def compare_fairness(
         best=best,
         worst=worst,
     )
+
+
+def judged_pair(medians: Floats, judged: Sequence[int], reference: int | None) -> Pair | None:
+    """Return the better- and the worse-served group of the pair that makes the gap of the judged groups.
+
+    Args:
+        medians: of the groups, (G,).
+        judged: ids of those that take part.
+        reference: id of the group that takes part in every pair.
+
+    >>> judged_pair(np.array([0.90, 0.85, 0.93]), [0, 1], None)
+    (0, 1)
+    """
+    return gap_pair(np.where(np.isin(np.arange(len(medians)), judged), medians, np.nan), reference)
 
 
 def _resampled_medians(part: Floats, resamples: int, rng: np.random.Generator) -> Floats:
