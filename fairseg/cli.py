@@ -204,9 +204,10 @@ def phantom(
 
 
 cli.add_command(cli_compare.compare)
-for command in (cli_training.train, cli_training.predict, cli_experiment.experiment, cli_training.demo):
-    cli.add_command(command)
-for command in (cli_doctor.doctor, cli_doctor.completion):
+for command in (
+    *(cli_training.train, cli_training.predict, cli_experiment.experiment, cli_training.demo),
+    *(cli_doctor.doctor, cli_doctor.completion),
+):
     cli.add_command(command)
 
 

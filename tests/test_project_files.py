@@ -21,8 +21,8 @@ FILE_KEYS = {
     "license",
     "authors",
     "keywords",
+    "references",
 }
-FILE_KEYS |= {"references"}
 ARTICLE_KEYS = {"type", "title", "authors", "journal", "volume", "year", "date-published", "doi", "license"}
 
 

@@ -8,15 +8,12 @@ import os
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import fairseg
+from tests.distribution.conftest import ROOT, SOURCES, Build
 
-Build = Callable[[str, Path, Path], Path]
-ROOT = Path(__file__).parent.parent.parent
 NAME = f"fairseg-{fairseg.__version__}"
-SOURCES = ("fairseg", "tests", "docs", "benchmarks", ".ci", ".github")
 
 
 def contents(wheel: Path) -> dict[str, bytes]:

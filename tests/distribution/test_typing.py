@@ -13,11 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.test_public_names import MODULES
+
 CACHE = Path(__file__).parent.parent.parent / ".mypy_cache" / "of_a_user"
-MODULES = (
-    *("fairseg", "fairseg.samplers", "fairseg.losses", "fairseg.crop", "fairseg.metrics"),
-    *("fairseg.metrics.statistics", "fairseg.report", "fairseg.training", "fairseg.datasets"),
-)
 PROGRAM = """
 import numpy as np
 import torch

@@ -146,8 +146,10 @@ def _teller(root: Path, study: Study) -> Callable[[Task], str]:
             for group in results.groups("internal")
         ]
         size = results.gap(arm.key).mean
-        gap = "no gap" if math.isnan(size) else f"gap {size:+.3f}"
-        gap = gap if results.learned(arm.key) else "not learned"
+        if not results.learned(arm.key):
+            gap = "not learned"
+        else:
+            gap = "no gap" if math.isnan(size) else f"gap {size:+.3f}"
         return f"{arm.key}, seed {arm.seed}: Dice {', '.join(said)}; {gap}"
 
     return tell
