@@ -12,14 +12,18 @@ import shutil
 import sys
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import jupytext
 from nbclient.exceptions import CellControlSignal, CellExecutionError, CellTimeoutError, DeadKernelError
 from nbconvert import MarkdownExporter
 from nbconvert.preprocessors import ExecutePreprocessor
+from traitlets.config import Config
 
 OUT = Path(__file__).parent.parent / "build" / "notebooks"
 FAILURES = (CellExecutionError, CellTimeoutError, CellControlSignal, DeadKernelError, RuntimeError)
+NO_WIDGETS = "IProgress not found"  # tqdm, without the widgets of Jupyter
 TIMEOUT = 300  # seconds for a cell
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -33,9 +37,16 @@ def execute(source: Path, out: Path = OUT) -> Path:
     work.mkdir(parents=True)
     notebook = jupytext.read(source)
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    ExecutePreprocessor(timeout=TIMEOUT, kernel_name="python3").preprocess(
-        notebook, {"metadata": {"path": str(work)}}
-    )
+    with TemporaryDirectory() as sockets:  # files, and not ports, which anybody could listen to
+        manager = {"transport": "ipc", "ip": f"{sockets}/kernel"}
+        runner = ExecutePreprocessor(
+            timeout=TIMEOUT, kernel_name="python3", config=Config({"KernelManager": manager})
+        )
+        runner.preprocess(notebook, {"metadata": {"path": str(work)}})
+    for cell in notebook.cells:
+        cell["outputs"] = [each for each in cell.get("outputs", ()) if NO_WIDGETS not in each.get("text", "")]
+        if cell.cell_type != "code":
+            del cell["outputs"]
     jupytext.write(notebook, out / f"{name}.ipynb")
     text, resources = MarkdownExporter().from_notebook_node(
         notebook, {"output_files_dir": f"{name}_files", "unique_key": name}
@@ -44,8 +55,20 @@ def execute(source: Path, out: Path = OUT) -> Path:
         (out / path).parent.mkdir(exist_ok=True)
         (out / path).write_bytes(data)
     page = out / f"{name}.md"
-    page.write_text(_tidy(text, name), encoding="utf-8")
+    page.write_text(_described(_tidy(text, name), notebook), encoding="utf-8")
     return page
+
+
+def _described(text: str, notebook: Any) -> str:
+    """Give each picture the description that its cell has: `# %% alt="Box plots of ..."`."""
+
+    def described(match: re.Match[str]) -> str:
+        alt = notebook.cells[int(match[2])].metadata.get("alt")
+        if not alt:
+            raise RuntimeError(f"{match[1]} has no description: start its cell with # %% alt=...")
+        return f"![{alt}]({match[1]})"
+
+    return re.sub(r"!\[(?:png|svg)\]\(([\w/]+_(\d+)_\d+\.\w+)\)", described, text)
 
 
 def _tidy(text: str, name: str) -> str:
@@ -66,7 +89,8 @@ def main(sources: list[Path]) -> int:
         try:
             execute(source)
         except FAILURES as error:
-            print(f"the notebook {source} failed: {type(error).__name__}\n{error}", file=sys.stderr)
+            text = re.sub(r"\x1b\[[\d;]*m", "", str(error))  # colours of a terminal
+            print(f"{text}\n\nthe notebook {source} failed: {type(error).__name__}", file=sys.stderr)
             return 1
         print(f"{source}: {time.monotonic() - start:.0f} s")
     return 0
