@@ -1,9 +1,9 @@
 # %% [markdown]
 # # Audit a model
 #
-# Two folders of masks and a table of who is who: that is all an audit needs. Here they are made up, so that this runs anywhere;
-# put your own in their place. As one command it is `fairseg audit predictions references --groups groups.csv --by sex
-# --reference M --out report`.
+# Two folders of masks and a table of who is who: that is all an audit needs. Here they are made up, so that
+# this runs anywhere; put your own in their place. As one command it is `fairseg audit predictions
+# references --groups groups.csv --by sex --reference M --out report`.
 
 # %%
 from pathlib import Path
@@ -33,8 +33,8 @@ scores.round(3).head()
 # %% [markdown]
 # ## 2. By group
 #
-# The score of a subject is the mean over labels and cases, that of a group the median over its subjects. One subject has no sex on
-# record: nobody is guessed into a group, and the count says so.
+# The score of a subject is the mean over labels and cases, that of a group the median over its subjects.
+# One subject has no sex on record: nobody is guessed into a group, and the count says so.
 
 # %%
 groups = Groups.from_table(cohort, by="sex")
@@ -44,9 +44,9 @@ overall.table.round(3)
 # %% [markdown]
 # ## 3. Is it shown?
 #
-# State the largest gap that would not matter to you **before you look**; here 0.01. The report judges every gap, with an interval
-# and with what a cohort of this size could have shown at all. By default a group needs ten subjects to be judged; there are nine
-# women, so we say beforehand that eight will do.
+# State the largest gap that would not matter to you **before you look**; here 0.01. The report judges every
+# gap, with an interval and with what a cohort of this size could have shown at all. By default a group
+# needs ten subjects to be judged; there are nine women, so we say beforehand that eight will do.
 
 # %% alt="Box plots of Dice and Hausdorff distance of women and men"
 files = Files(Path("predictions"), Path("references"))
@@ -67,8 +67,8 @@ SVG("report/overall.svg")
 # %% [markdown]
 # ## 4. Look at the worst
 #
-# Numbers say that a group fares worse, pictures may say why. The woman with the lowest Dice, on the slice where the masks differ
-# most; the page has such pictures of every group.
+# Numbers say that a group fares worse, pictures may say why. The woman with the lowest Dice, on the slice
+# where the masks differ most; the page has such pictures of every group.
 
 # %% alt="The reference mask and the predicted mask of one slice, side by side"
 case = scores[scores["sex"] == "F"].groupby("case")["dice"].mean().idxmin()
@@ -86,8 +86,9 @@ for ax, mask, title in zip(axes, masks, ("Reference", "Prediction"), strict=True
 # %% [markdown]
 # ## To keep
 #
-# `report/report.html` is one file that opens anywhere, and holds all of the above; `report/summary.tex` is the table for a paper;
-# `scores.csv` lets you group by something else without scoring again (`fairseg report scores.csv --by age --bins age=60`).
+# `report/report.html` is one file that opens anywhere, and holds all of the above; `report/summary.tex` is
+# the table for a paper; `scores.csv` lets you group by something else without scoring again (`fairseg
+# report scores.csv --by age --bins age=60`).
 
 # %%
 scores.to_csv("scores.csv", index=False)

@@ -1,9 +1,9 @@
 # %% [markdown]
 # # A cascade of crops
 #
-# Where groups differ mostly outside the organ, a network that does not see the outside cannot be misled by it (Lee et al. 2025,
-# section 4.7). One network finds the heart on the whole image, another segments the crop around it; `Cascade` makes them
-# one network, from whole images to whole masks.
+# Where groups differ mostly outside the organ, a network that does not see the outside cannot be misled by
+# it (Lee et al. 2025, section 4.7). One network finds the heart on the whole image, another segments the
+# crop around it; `Cascade` makes them one network, from whole images to whole masks.
 
 # %%
 from pathlib import Path
@@ -38,15 +38,16 @@ test_images, test_masks = stacks("imagesTs").astype(np.float32), stacks("labelsT
 # %% [markdown]
 # ## How large must a crop be?
 #
-# The largest heart of the training set, plus five pixels on every side; here rounded up to a multiple of 4, since the network
-# halves it twice. All slices of a case share one crop.
+# The largest heart of the training set, plus five pixels on every side; here rounded up to a multiple of 4,
+# since the network halves it twice. All slices of a case share one crop.
 
 # %%
 size = tuple(-(-length // 4) * 4 for length in crop_size(list(masks), margin=5, ndim=2))
 boxes = [Box.around(mask, ndim=2).resized(size) for mask in masks]
 crops = np.stack([crop(image, box, fill=image.mean()) for image, box in zip(images, boxes, strict=True)])
 crop_masks = np.stack([crop(mask, box) for mask, box in zip(masks, boxes, strict=True)])
-print(f"{images.shape[2:]} -> {size}: {1 - np.prod(size) / np.prod(images.shape[2:]):.0%} of the pixels are gone")
+gone = 1 - np.prod(size) / np.prod(images.shape[2:])
+print(f"{images.shape[2:]} -> {size}: {gone:.0%} of the pixels are gone")
 
 # %% [markdown]
 # ## Two networks
@@ -82,8 +83,8 @@ cascade = Cascade(whole, segment, size, shared=True)
 # %% [markdown]
 # ## On new images
 #
-# The slices of a case are one batch and share one crop. Where the first network finds nothing, the crop lies in the middle of the
-# image, and that is counted.
+# The slices of a case are one batch and share one crop. Where the first network finds nothing, the crop
+# lies in the middle of the image, and that is counted.
 
 # %% alt="An image with the crop, the cascade's mask, and the reference"
 rows, found, true = [], [], []
@@ -114,8 +115,8 @@ for ax, shown, title in zip(axes, (None, guesses[1], mask), ("Crop", "Cascade", 
 # %% [markdown]
 # ## To keep
 #
-# The size and both networks are the cascade. With fairseg's loop it is `fairseg train --crop reference` and `fairseg predict
-# --cascade RUN`; see [crops and the cascade](../crop.md).
+# The size and both networks are the cascade. With fairseg's loop it is `fairseg train --crop reference` and
+# `fairseg predict --cascade RUN`; see [crops and the cascade](../crop.md).
 
 # %%
 torch.save({"whole": whole.state_dict(), "close": close.state_dict(), "size": size}, "cascade.pt")

@@ -1,8 +1,9 @@
 # %% [markdown]
 # # Fix a biased model
 #
-# A made-up cohort on which bias arises by itself, a network trained on it, an audit that finds the gap, and a second training
-# that closes most of it. Everything is fairseg's own loop, so each step is one call; the trainings are as short as can be.
+# A made-up cohort on which bias arises by itself, a network trained on it, an audit that finds the gap, and
+# a second training that closes most of it. Everything is fairseg's own loop, so each step is one call; the
+# trainings are as short as can be.
 
 # %%
 from IPython.display import SVG, Image
@@ -18,8 +19,8 @@ cohort = read_cohort("data/groups.csv")
 cohort.groupby(["split", "group"])["subject"].nunique().unstack()
 
 # %% [markdown]
-# No label is wrong and no image is worse for anybody: people of one group are 3 of 63, and look different outside the heart (more
-# fat under the skin, more vessels).
+# No label is wrong and no image is worse for anybody: people of one group are 3 of 63, and look different
+# outside the heart (more fat under the skin, more vessels).
 #
 # ## Two trainings that differ in one choice
 
@@ -46,8 +47,8 @@ for name, chosen in arms.items():
 Image("runs/Oversampling/curves.png", width=640)
 
 # %% [markdown]
-# The validation curve of a group rests on the one subject that could be spared, so it is jumpy. The verdict comes from the test
-# subjects.
+# The validation curve of a group rests on the one subject that could be spared, so it is jumpy. The verdict
+# comes from the test subjects.
 #
 # ## Audit both
 
@@ -64,17 +65,19 @@ paper_table(comparison, "Overall").round(3)
 # %% [markdown]
 # ## What may be said
 #
-# The same subjects are scored by both models, so the change of the gap has an interval of its own. Whether the fairer model took
-# from one group to be fair is said as well.
+# The same subjects are scored by both models, so the change of the gap has an interval of its own. Whether
+# the fairer model took from one group to be fair is said as well.
 
 # %%
 print("\n".join(comparison_to_terminal(comparison).splitlines()[:12]))
 
 # %% [markdown]
-# Networks this small, trained for 120 steps, are far from what 1000 epochs give, and the gap shrinks as training goes on: compare
-# only what was trained equally long. Then use several seeds (`fairseg experiment`), since one training is one draw.
+# Networks this small, trained for 120 steps, are far from what 1000 epochs give, and the gap shrinks as
+# training goes on: compare only what was trained equally long. Then use several seeds (`fairseg
+# experiment`), since one training is one draw.
 #
 # ## To keep
 #
-# `comparison/comparison.html` opens anywhere; `runs/Oversampling/checkpoint.pt` is the model, and holds its settings and
-# groups. With your own data in nnU-Net's layout and a `groups.csv`, only `"data"` and `by` change.
+# `comparison/comparison.html` opens anywhere; `runs/Oversampling/checkpoint.pt` is the model, and holds its
+# settings and groups. With your own data in nnU-Net's layout and a `groups.csv`, only `"data"` and `by`
+# change.

@@ -1,9 +1,10 @@
 # %% [markdown]
 # # The paper's tables, from the paper's figures
 #
-# Lee et al. (2025) print medians of two groups for every method, and two measures made of them: skewed error ratio (SER) and
-# fairness gap. Here both are computed again from the medians alone, and the paper's findings are drawn. No data are needed:
-# fairseg keeps the printed figures to set them beside an experiment of your own.
+# Lee et al. (2025) print medians of two groups for every method, and two measures made of them: skewed
+# error ratio (SER) and fairness gap. Here both are computed again from the medians alone, and the paper's
+# findings are drawn. No data are needed: fairseg keeps the printed figures to set them beside an experiment
+# of your own.
 
 # %%
 from pathlib import Path
@@ -37,8 +38,8 @@ table[table["test set"] == "internal"].drop(columns="test set").round(3)
 # %% [markdown]
 # ## Do they agree?
 #
-# Medians are printed to three decimals, so each may be off by 0.0005: a gap by up to 0.001, a ratio of errors by more the smaller
-# the errors are. What rounding cannot explain would be a contradiction.
+# Medians are printed to three decimals, so each may be off by 0.0005: a gap by up to 0.001, a ratio of
+# errors by more the smaller the errors are. What rounding cannot explain would be a contradiction.
 
 # %%
 HALF = 0.0005
@@ -52,14 +53,16 @@ def ratio_range(row):
 gap_off = (table["gap"] - table["gap printed"]).abs() > 2 * HALF + HALF + 1e-9
 low, high = zip(*table.apply(ratio_range, axis=1), strict=True)
 ser_off = (table["SER printed"] < pd.Series(low) - HALF) | (table["SER printed"] > pd.Series(high) + HALF)
-print(f"{(~gap_off).sum()} of {len(table)} gaps and {(~ser_off).sum()} of {len(table)} ratios within rounding")
+print(
+    f"{(~gap_off).sum()} of {len(table)} gaps and {(~ser_off).sum()} of {len(table)} ratios within rounding"
+)
 table[gap_off | ser_off]
 
 # %% [markdown]
 # ## What the paper found
 #
-# Each arrow is a group's median Dice from the baseline to a method, on the internal test set. On full images only oversampling
-# brings Black subjects up to White ones; crops lift both.
+# Each arrow is a group's median Dice from the baseline to a method, on the internal test set. On full
+# images only oversampling brings Black subjects up to White ones; crops lift both.
 
 # %% alt="Median Dice of White and Black subjects for each method, on full images, crops and cascades"
 internal = table[table["test set"] == "internal"].set_index("arm")
@@ -79,8 +82,8 @@ axes[0].legend()
 figure.tight_layout()
 
 # %% [markdown]
-# A gap of medians says nothing of how sure it is: the paper tests it (p, where * is below 0.05), and prints no interval. With
-# the subjects' own scores, `fairseg compare` gives both; from medians alone nobody can.
+# A gap of medians says nothing of how sure it is: the paper tests it (p, where * is below 0.05), and prints
+# no interval. With the subjects' own scores, `fairseg compare` gives both; from medians alone nobody can.
 #
 # ## To keep
 #
