@@ -19,7 +19,7 @@ from fairseg.losses import DiceCELoss, GroupDROLoss
 from fairseg.metrics import by_group, dice, fairness_gap
 from fairseg.samplers import GroupBatchSampler
 
-write_phantom("phantom", subjects={"White": 100, "Black": 3}, test_subjects=16, shift=SHIFT.scaled(2.0))
+write_phantom("phantom", subjects={"White": 80, "Black": 3}, test_subjects=16, shift=SHIFT.scaled(2.0))
 cohort = read_cohort("phantom/groups.csv")
 groups = Groups.from_table(cohort, by="group")
 cohort.groupby(["split", "group"])["subject"].nunique().unstack()
