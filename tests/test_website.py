@@ -90,3 +90,16 @@ def test_links_that_leave_the_documents_lead_into_the_site(page: str, link: str,
     target, source = load("hooks", needs="mkdocs").in_site(link, page)
     assert target == leads_to
     assert source == ("fairseg/cli.py" if "source/" in leads_to else None)
+
+
+def test_what_a_page_loads_from_elsewhere_is_found() -> None:
+    foreign = load("hooks", needs="mkdocs").foreign
+    assert foreign('<script src="assets/a.js"></script><a href="https://example.org">link</a>') == []
+    page = (
+        '<script src="https://example.org/a.js"></script><link rel="stylesheet" href="//example.org/b.css">'
+    )
+    assert foreign(page + '<img alt="c" src=https://example.org/c.png>') == [
+        "https://example.org/a.js",
+        "//example.org/b.css",
+        "https://example.org/c.png",
+    ]

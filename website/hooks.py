@@ -47,6 +47,22 @@ def on_page_markdown(markdown: str, *, page: Any, config: Any, files: Files) -> 
     return LINK.sub(target, markdown)
 
 
+def on_post_page(output: str, *, page: Any, config: Any) -> str:
+    """Warn of what a page would load from elsewhere."""
+    for resource in foreign(output):
+        log.warning("%s loads %s, but the site must be complete in itself", page.file.src_uri, resource)
+    return output
+
+
+def foreign(page: str) -> list[str]:
+    """Return what a page loads from other sites: scripts, styles, pictures, frames; links are not loaded."""
+    tags = re.findall(r"<(?:script|img|iframe|source|link)\b[^>]*>", page)
+    loaded = [tag for tag in tags if not re.search(r'rel="?(?:canonical|next|prev)', tag)]
+    return [
+        url for tag in loaded for url in re.findall(r"""(?:src|href)=["']?((?:https?:)?//[^"'\s>]+)""", tag)
+    ]
+
+
 def in_site(link: str, page: str) -> tuple[str, str | None]:
     """Return where a link of a page leads in the site, and the file of the repository that it needs there."""
     in_root = page in ROOT_PAGES
