@@ -39,7 +39,9 @@ table[table["test set"] == "internal"].drop(columns="test set").round(3)
 # ## Do they agree?
 #
 # Medians are printed to three decimals, so each may be off by 0.0005: a gap by up to 0.001, a ratio of
-# errors by more the smaller the errors are. What rounding cannot explain would be a contradiction.
+# errors by more the smaller the errors are. What rounding cannot explain would be a contradiction; there
+# are three such figures, all in the supplement
+# ([where](../paper.md#where-printed-figures-contradict-themselves)).
 
 # %%
 HALF = 0.0005
@@ -61,7 +63,7 @@ table[gap_off | ser_off]
 # %% [markdown]
 # ## What the paper found
 #
-# Each arrow is a group's median Dice from the baseline to a method, on the internal test set. On full
+# Each line joins the medians of the two groups, on the internal test set; the shorter, the fairer. On full
 # images only oversampling brings Black subjects up to White ones; crops lift both.
 
 # %% alt="Median Dice of White and Black subjects for each method, on full images, crops and cascades"
@@ -69,7 +71,7 @@ internal = table[table["test set"] == "internal"].set_index("arm")
 figure, axes = plt.subplots(1, 3, figsize=(11, 3.6), sharex=True)
 for ax, region in zip(axes, ("full", "crop", "cascade"), strict=True):
     part = internal[internal.index.str.startswith(region)]
-    names = [name.split("/")[1].replace("+", " +\n").replace("_", " ") for name in part.index]
+    names = [name.split("/")[1].replace("group_dro", "Group DRO").replace("+", " +\n") for name in part.index]
     places = range(len(part))
     ax.hlines(places, part["Black"], part["White"], color="#999")
     ax.plot(part["White"], places, "o", color="#444", label="White")
