@@ -4,6 +4,8 @@ That the site builds without a warning is what `make docs` checks.
 """
 
 import re
+import subprocess
+import sys
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -103,3 +105,51 @@ def test_what_a_page_loads_from_elsewhere_is_found() -> None:
         "//example.org/b.css",
         "https://example.org/c.png",
     ]
+
+
+@pytest.fixture
+def execute(tmp_path: Path) -> Any:
+    """Return a function that executes a notebook of the given text in a process of its own."""
+    for needed in ("nbconvert", "jupytext", "ipykernel"):
+        pytest.importorskip(needed)
+
+    def run(text: str) -> subprocess.CompletedProcess[str]:
+        (tmp_path / "small.py").write_text(text, encoding="utf-8")
+        call = f"import execute, pathlib, sys; out = pathlib.Path({str(tmp_path / 'out')!r}); "
+        call += f"sys.exit(execute.main([pathlib.Path({str(tmp_path / 'small.py')!r})], out))"
+        command = [sys.executable, "-W", "ignore", "-c", call]
+        return subprocess.run(
+            command, cwd=ROOT / "website", capture_output=True, text=True, check=False, timeout=300
+        )
+
+    return run
+
+
+def test_a_notebook_becomes_a_page_with_pictures_and_a_notebook_to_take_away(
+    execute: Any, tmp_path: Path
+) -> None:
+    cells = '# %% [markdown]\n# # A title\n#\n# Words.\n\n# %% alt="A rising line"\n'
+    done = execute(f"{cells}import matplotlib.pyplot as plt\nprint(6 * 7)\nplt.plot([0, 1]);\n")
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "out" / "small.md").read_text(encoding="utf-8")
+    assert page.startswith("# A title\n")
+    assert "    42\n" in page
+    assert "[notebook](small.ipynb), [script](small.py)" in page
+    (picture,) = re.findall(r"!\[A rising line\]\((small_files/[\w.]+)\)", page)
+    assert (tmp_path / "out" / picture).read_bytes().startswith(b"\x89PNG")
+    assert "A rising line" in (tmp_path / "out" / "small.ipynb").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("cell", "told"),
+    [
+        ("# %%\nraise LookupError('no such data')", "LookupError: no such data"),
+        ("# %%\nimport matplotlib.pyplot as plt\nplt.plot([0, 1]);", "has no description"),
+        ("# %%\nimport os\nos._exit(1)", "DeadKernelError"),
+    ],
+)
+def test_a_notebook_that_fails_is_named(execute: Any, cell: str, told: str) -> None:
+    done = execute(f"# %% [markdown]\n# # A title\n#\n# Words.\n\n{cell}\n")
+    assert done.returncode == 1
+    assert told in done.stderr
+    assert "small.py failed" in done.stderr

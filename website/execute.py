@@ -28,7 +28,7 @@ TIMEOUT = 300  # seconds for a cell
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
-def execute(source: Path, out: Path = OUT) -> Path:
+def execute(source: Path, out: Path) -> Path:
     """Execute one notebook and write its page; return the page's path."""
     name = source.stem
     work = out / "work" / name
@@ -81,13 +81,13 @@ def _tidy(text: str, name: str) -> str:
     return f"{title}\n\n*Executed as it stands when this page was built. Take it with you: {files}.*\n{rest}"
 
 
-def main(sources: list[Path]) -> int:
+def main(sources: list[Path], out: Path = OUT) -> int:
     """Execute the notebooks one after another; return the exit code."""
     os.environ.update(dict.fromkeys(THREADS, "1"))
     for source in sources:
         start = time.monotonic()
         try:
-            execute(source)
+            execute(source, out)
         except FAILURES as error:
             text = re.sub(r"\x1b\[[\d;]*m", "", str(error))  # colours of a terminal
             print(f"{text}\n\nthe notebook {source} failed: {type(error).__name__}", file=sys.stderr)
