@@ -1,5 +1,6 @@
 """Whether a gap is still there among subjects who are alike: the report's section on confounders."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -106,7 +107,8 @@ def adjust(
         notes += [f"{name}: {note}" for note in stratified.notes]
     return Adjusted(
         by=list(by),
-        reference=overall.groups.name(reference),
+        reference=overall.groups.name(reference)
+        + ("" if overall.reference is not None else ", the largest group"),
         regression=_regression_part(found, overall),
         strata=strata,
         notes=[_named(note, overall) for note in notes],
@@ -165,6 +167,4 @@ def _gap(interval: Interval) -> str:
 
 def _named(note: str, overall: Summary) -> str:
     """Put names in place of the ids that the statistics know."""
-    for number, name in reversed(list(enumerate(overall.groups.names))):
-        note = note.replace(f"group {number}", f"group {name}")
-    return note
+    return re.sub(r"\bgroup (\d+)\b", lambda found: f"group {overall.groups.name(int(found[1]))}", note)

@@ -1,6 +1,6 @@
 """What the errors mean at the bedside: volumes, ejection fraction and mass by group."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -9,10 +9,13 @@ from markupsafe import Markup
 
 from fairseg.metrics.bland_altman import agreement
 from fairseg.metrics.clinical import clinical_measures
+from fairseg.metrics.statistics import holm
 from fairseg.report import render
 from fairseg.report.page_table import Part
 from fairseg.report.pictures import Pictures
 from fairseg.report.summary import P_VALUE, Summary
+
+_SIGNIFICANT = 0.05
 
 
 @dataclass(frozen=True)
@@ -38,12 +41,14 @@ class Clinical:
         table: agreement by measure and group, as `agreement` gives it.
         part: the same as text.
         charts: Bland-Altman plots, measure -> picture.
+        sentences: what a reader must know first.
         notes: what is missing.
     """
 
     table: pd.DataFrame
     part: Part
     charts: dict[str, Markup]
+    sentences: list[str]
     notes: list[str]
 
 
@@ -75,8 +80,49 @@ def clinical_section(
         charts={
             measure: pictures.agreement(number, measures, measure, unit) for measure, unit in units.items()
         },
+        sentences=bias_sentences(found, overall.groups.names),
         notes=[*measures.attrs.get("notes", []), *found.attrs.get("notes", [])],
     )
+
+
+def bias_sentences(found: pd.DataFrame, names: Sequence[str]) -> list[str]:
+    """Say which measures are biased to a group's disadvantage, one sentence each.
+
+    Spoken of are ejection fractions that are biased in some group (its 95% interval excludes 0), since
+    treatment hangs on them; and every measure whose biases differ between the groups (p < 0.05, corrected
+    after Holm for all measures).
+
+    Args:
+        found: from `agreement`.
+        names: of the groups, in the order of their ids.
+
+    >>> row = {"measure": "LVEF", "unit": "%", "p_bias_differs": 0.004}
+    >>> found = pd.DataFrame([
+    ...     {**row, "group": 0, "bias": -0.4, "bias_low": -1.1, "bias_high": 0.3},
+    ...     {**row, "group": 1, "bias": -6.1, "bias_low": -8.0, "bias_high": -4.2},
+    ... ])
+    >>> bias_sentences(found, ["White", "Black"])
+    ['Bias of LVEF (%): Black -6.1 (95% interval -8.0 to -4.2); White -0.4 (95% interval -1.1 to 0.3). The
+    biases differ between the groups (p = 0.004).']
+    """
+    said = []
+    measures = [rows for _, rows in found.groupby("measure", sort=False)]
+    corrected = holm([float(rows["p_bias_differs"].iloc[0]) for rows in measures])
+    for rows, p in zip(measures, corrected, strict=True):
+        known = rows.dropna(subset=["bias_low"])
+        measure, differ = str(rows["measure"].iloc[0]), p < _SIGNIFICANT
+        biased = ((known["bias_low"] > 0) | (known["bias_high"] < 0)).any()
+        if not differ and not (biased and measure.endswith("EF")):
+            continue
+        each = [
+            f"{names[row['group']]} {_number(row['bias'])} "
+            f"(95% interval {_pair(row['bias_low'], row['bias_high'])})"
+            for row in known.sort_values("bias", key=abs, ascending=False, kind="stable").to_dict("records")
+        ]
+        shown = "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+        end = f" The biases differ between the groups ({shown})." if differ else ""
+        said.append(f"Bias of {measure} ({rows['unit'].iloc[0]}): {'; '.join(each)}.{end}")
+    return said
 
 
 def _part(found: pd.DataFrame, overall: Summary) -> Part:

@@ -20,6 +20,8 @@ from fairseg.report.comparison_words import (
 )
 from fairseg.report.render import plain
 
+_NAMED_LOSS = 0.005  # of a median, that is named though it is not shown
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -75,6 +77,14 @@ def _no_fairer(
     model = max(compared, key=lambda model: changes[model].found.narrowing.estimate)
     change = changes[model]
     less = [other for other in compared if changes[other].verdict == LESS_FAIR]
+    levelled = [other for other in less if changes[other].turned().levels_down == SHOWN]
+    if levelled:
+        model = levelled[0]
+        said = (
+            f"{plain(baseline)} has a smaller gap than {listed(map(plain, levelled), MOST)}, but by levelling"
+        )
+        said += f" down. {_gaps(changes[model])} with {plain(model)}. {_cost(changes[model], names)}"
+        return Answer("bad", "Levelling down", said, model)
     if len(less) == len(changes):
         who = f"{plain(model)} is" if len(less) == 1 else "every other model is shown to be"
         said = f"{plain(baseline)} is the fairest: {who} less fair."
@@ -139,15 +149,28 @@ def _cost(change: ModelChange, names: Sequence[str]) -> str:
             for group in pair
         )
         return f"No group is shown to have gained or lost ({', '.join(medians)})."
-    if not lost:
-        return f"{gained}; no group is shown to have lost."
-    return f"{lost}; {gained or 'no group is shown to have gained'}."
+    said = f"{lost or gained}; {(gained if lost else '') or 'no group is shown to have lost'}."
+    if lost and not gained:
+        said = f"{lost}; no group is shown to have gained."
+    return said + _lost_most(change, names)
+
+
+def _lost_most(change: ModelChange, names: Sequence[str]) -> str:
+    """Speak of the group that lost most by its median, where that is not shown."""
+    found = change.found
+    losses = {group: -moved.estimate for group, moved in enumerate(found.changes) if moved.estimate < 0}
+    group = max(losses, key=lambda one: losses[one], default=None)
+    if group is None or group in found.lost or losses[group] < _NAMED_LOSS:
+        return ""
+    why = "which is not shown" if group in found.judged else "too few to judge"
+    return f" By its median {_with_medians(group, change, names)} most, {why}."
 
 
 def _moved_all(change: ModelChange, names: Sequence[str], *, lost: bool) -> str:
     """List the groups that are shown to have lost, or gained, the most changed first."""
     groups = sorted(
-        change.lost if lost else change.gained, key=lambda group: -abs(change.found.changes[group].estimate)
+        change.found.lost if lost else change.found.gained,
+        key=lambda group: -abs(change.found.changes[group].estimate),
     )
     return listed((_with_medians(group, change, names) for group in groups), MOST)
 

@@ -235,7 +235,7 @@ def note_on(comparison: Comparison, *, bold: bool = True) -> str:
 def small_groups(comparison: Comparison) -> list[str]:
     """Return the names of the groups with too few subjects to be judged."""
     summary = comparison.overall
-    pairs = zip(summary.groups.names, summary.counts, strict=True)
+    pairs = zip(summary.groups.names, summary.scored, strict=True)
     return [name for name, count in pairs if count < MIN_SIZE]
 
 

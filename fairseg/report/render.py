@@ -177,16 +177,17 @@ def _about_evidence(summary: Summary, evidence: Evidence) -> list[str]:
     together = " that hold for all groups together" if len(evidence.comparisons) > 1 else ""
     notes = [
         f"In brackets: {percent} intervals{together}.",
-        f"{DETECTABLE}: the smallest gap that groups of these sizes would show in four of five cohorts.",
+        f"{DETECTABLE}: the smallest gap that groups of these sizes would show in four of five "
+        "cohorts if scores are spread alike in all.",
         f"{EQUITY}: median DSC over 1 + the sum of the groups' distances from it.",
     ]
     small = [
         f"{name} (n={count})"
-        for number, (name, count) in enumerate(zip(summary.groups.names, summary.counts, strict=True))
+        for number, (name, count) in enumerate(zip(summary.groups.names, summary.scored, strict=True))
         if number not in evidence.judged
     ]
     if small:
-        least = f"fewer than {evidence.min_size} subjects"
+        least = f"fewer than {evidence.min_size} subjects with a score"
         notes.append(
             f"Not judged, and in no interval of a gap, worst group or test: {least}: {listed(small)}."
         )

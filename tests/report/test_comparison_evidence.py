@@ -69,7 +69,7 @@ def test_a_narrowing_that_is_not_shown_may_be_levelling_down() -> None:
     second = first + np.where(groups == 0, -0.02, 0.0) + noise
     change = compare_with_baseline({"A": first, "B": second}, groups, 2, baseline="A", reference=0)["B"]
     assert change.verdict == "not shown"
-    assert change.lost == [0]
+    assert change.found.lost == [0]
     assert change.levels_down == "perhaps"
     said = answer({"B": change}, {}, NAMES, "A", "").text
     assert "This may be levelling down. White lost 0.020 (0.920 to 0.900)" in said
@@ -79,8 +79,8 @@ def test_a_gain_is_no_levelling_down() -> None:
     change = compared({"A": BEFORE, "B": UP})["B"]
     assert (change.verdict, change.levels_down) == ("fairer", "")
     assert levelling_sentence(change, NAMES) == ""
-    assert change.gained == [1]
-    assert change.lost == []
+    assert change.found.gained == [1]
+    assert change.found.lost == []
     assert group_sentences(change, NAMES) == [
         "Gained: Black +0.030 (0.870 to 0.900; interval 0.030 to 0.030).",
         "No change shown: White 0.000 (0.920 to 0.920; interval 0.000 to 0.000).",
@@ -98,7 +98,7 @@ def test_more_may_be_lost_than_the_gap_narrows() -> None:
 def test_the_gap_may_move_to_another_pair() -> None:
     before = {"White": 0.92, "Black": 0.86, "Asian": 0.90}
     change = compared({"A": before, "B": {"White": 0.90, "Black": 0.89, "Asian": 0.87}})["B"]
-    assert change.pair == (0, 2)
+    assert change.found.pair == (0, 2)
     said = levelling_sentence(change, ("White", "Black", "Asian"))
     assert said.endswith("Black gained 0.030, and the gap is now between White and Asian.")
 
@@ -134,7 +134,7 @@ def test_groups_of_few_subjects_are_reported_and_not_judged() -> None:
     change = compared({"A": BEFORE, "B": UP}, number=9)["B"]
     assert change.verdict == "not judged"
     assert change.levels_down == ""
-    assert change.gained == change.lost == []
+    assert change.found.gained == change.found.lost == []
     assert verdict_sentence("B", "A", change).startswith("B cannot be compared with A: fewer than two groups")
     assert group_sentences(change, NAMES) == [
         "Not judged, fewer than 10 subjects: Black (0.870 to 0.900), White (0.920 to 0.920)."

@@ -18,7 +18,7 @@ from fairseg.metrics.statistics.differences import (
 )
 from fairseg.metrics.statistics.effects import cliffs_delta, hodges_lehmann
 from fairseg.metrics.statistics.intervals import bootstrap_interval, check_options, group_intervals
-from fairseg.metrics.statistics.limits import Interval
+from fairseg.metrics.statistics.limits import ROUNDING, Interval
 from fairseg.metrics.statistics.order_statistics import size_to_judge
 from fairseg.metrics.statistics.power import detectable_gaps
 from fairseg.metrics.statistics.significance import kruskal_wallis, pairwise_mann_whitney
@@ -28,7 +28,6 @@ IRRELEVANT = "no relevant gap shown"
 OPEN = "not enough evidence"
 NOT_JUDGED = "not judged"
 MIN_SIZE = 10
-_ROUNDING = 1e-12  # which shows nothing
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,8 @@ class Judgement:
         first: id of the reference group, or of the first of the pair.
         second: id of the other.
         gap: median of the first minus that of the second; limits hold for all comparisons together.
-        detectable: the smallest gap that these group sizes would show in 80 of 100 cohorts.
+        detectable: the smallest gap that these group sizes would show in 80 of 100 cohorts, if the scores of
+            all groups are spread alike.
         verdict: "gap shown", "no relevant gap shown", "not enough evidence" or "not judged".
         p: two-sided Mann-Whitney U test.
         corrected: the same, corrected for all comparisons (Holm).
@@ -220,7 +220,7 @@ def _verdict(gap: Interval, margin: float | None) -> str:
         return NOT_JUDGED
     if margin is not None and max(-gap.low, gap.high) <= margin:
         return IRRELEVANT
-    return SHOWN if gap.low > _ROUNDING or gap.high < -_ROUNDING else OPEN
+    return SHOWN if gap.low > ROUNDING or gap.high < -ROUNDING else OPEN
 
 
 def _gap(estimate: float, found: Differences, reference: int | None) -> Interval:
