@@ -213,8 +213,10 @@ def cell(measure: str, value: float) -> str:
         shown = f"{value:.{digits}g}" if value < 0.0995 else f"{value:.2f}"
         shown = "<0.001" if value < 0.001 else shown
         return shown + ("*" if value < _SIGNIFICANT else "")
+    if round(value, 4) == 0:  # and never -0
+        return "0.000"
     # A digit more where three would show nothing but a sign, as the paper does.
-    return f"{value:.3f}" if value == 0 or abs(value) >= 0.0005 else f"{value:.4f}"
+    return f"{value:.3f}" if abs(value) >= 0.0005 else f"{value:.4f}"
 
 
 def _stacked(

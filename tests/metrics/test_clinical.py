@@ -579,3 +579,12 @@ def test_agreement_on_real_hearts_by_group(acdc: pd.DataFrame, tmp_path: Path) -
     assert (found["bias"].abs() <= found["mean_absolute_error"] + 1e-12).all()
     assert found["p_bias_differs"].between(0, 1).all()
     assert found.loc["LVEF", "mean_absolute_error"].max() < 15  # a small network, but not a useless one
+
+
+def test_swapped_phases_are_noted() -> None:
+    scores = table(HEART)
+    plain = clinical_measures(scores, ROLES, phase="frame")
+    assert not any("end-systole" in note for note in plain.attrs["notes"])
+    turned = clinical_measures(scores, ROLES, phase="frame", phases=("ES", "ED"))
+    larger = "1 subject of 1 with a reference larger at end-systole"
+    assert f"clinical measures: {larger}: are ES and ED of frame swapped? p1" in turned.attrs["notes"]

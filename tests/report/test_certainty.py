@@ -107,7 +107,7 @@ def test_several_groups_are_corrected_for_and_small_ones_not_judged() -> None:
     assert table.loc[P_VALUE, ALL] == evidence.p
     assert render.cells(overall).loc["Verdict", "D (n=3)"] == "not judged"
     footnote = render.footnote(overall)
-    assert "fewer than 10 subjects: D (n=3)." in footnote
+    assert "fewer than 10 subjects with a score: D (n=3)." in footnote
     assert "Kruskal-Wallis" in footnote
     assert "hold for all groups together" in footnote
     # Without a reference no group has a column of its own for gaps.
@@ -190,3 +190,48 @@ def test_every_comparison_is_in_one_table() -> None:
     assert len(comparisons_part(many).rows) == 60
     assert comparisons_table([second]).empty
     assert comparisons_part(comparisons_table([second])).rows == []
+
+
+def test_a_group_that_is_not_judged_has_no_p_and_can_be_the_worst() -> None:
+    overall = judged({"A": 60, "B": 25, "C": 4}, {"A": 0.90, "B": 0.88, "C": 0.70}, "A")[0]
+    assert overall.low is not None
+    assert np.isfinite(overall.table.loc[P_VALUE, "B"])
+    assert np.isnan(overall.table.loc[P_VALUE, "C"])
+    assert overall.table.loc[WORST, ALL] == overall.table.loc["Median DSC", "C"]
+    assert np.isnan(overall.low.loc[WORST, ALL])
+    two = judged({"A": 60, "C": 4}, {"A": 0.90, "C": 0.70}, "A")[0]
+    assert two.table.loc[P_VALUE].isna().all()
+
+
+def test_the_headline_is_of_the_pair_that_the_answer_speaks_of() -> None:
+    # C lies farthest from A, but its twelve scores are spread too widely to show it.
+    scores = make_scores({"A": 60, "B": 60, "C": 12}, {"A": 0.92, "B": 0.86, "C": 0.85})
+    wide = scores["group"] == "C"
+    scores.loc[wide, "dice"] = 0.84 + np.tile(np.linspace(-0.3, 0.16, 12).repeat(4), 1)
+    groups = Groups.from_table(scores, by="group")
+    overall = with_evidence(summarize(scores, groups)[0], QUICK)
+    assert overall.evidence is not None
+    farthest = max(overall.evidence.comparisons, key=lambda one: abs(one.gap.estimate))
+    assert (farthest.first, farthest.second, farthest.verdict) == (0, 2, "not enough evidence")
+    shown = words.farthest_shown(overall.evidence)
+    assert shown is not None
+    gap, what = words.headline(overall)
+    assert words.answer(overall).startswith("The model serves B worse than A: ")
+    assert gap == shown.gap.estimate
+    assert what.startswith(f"gap in median DSC, A minus B, {words.between(shown.gap, 0.95)}; this cohort")
+
+
+def test_small_groups_are_counted_by_their_scores() -> None:
+    scores = make_scores({"A": 40, "B": 14}, {"A": 0.90, "B": 0.88})
+    scores.loc[scores["subject"].isin([f"B{number}" for number in range(5)]), "dice"] = np.nan
+    overall = with_evidence(summarize(scores, Groups.from_table(scores, by="group"))[0], QUICK)
+    assert overall.counts.tolist() == [40, 14]
+    assert overall.scored.tolist() == [40, 9]
+    assert words.answer(overall).endswith("(A 40, B 9).")
+
+
+def test_equal_scores_speak_of_no_detectable_gap() -> None:
+    scores = make_scores({"A": 40, "B": 14}, {"A": 0.90, "B": 0.88}).assign(dice=0.9)
+    overall = with_evidence(summarize(scores, Groups.from_table(scores, by="group"))[0], QUICK)
+    assert words.answer(overall) == "Not enough evidence for a gap between A and B, nor for its absence."
+    assert words.headline(overall) == (0.0, "gap in median DSC, 95% interval 0.000 to 0.000")

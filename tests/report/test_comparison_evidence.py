@@ -75,6 +75,71 @@ def test_a_narrowing_that_is_not_shown_may_be_levelling_down() -> None:
     assert "This may be levelling down. White lost 0.020 (0.920 to 0.900)" in said
 
 
+def test_levelling_down_is_named_in_either_order_of_the_models() -> None:
+    change = compared({"A": DOWN, "B": BEFORE})["B"]
+    assert (change.verdict, change.levels_down, change.turned().levels_down) == ("less fair", "", "shown")
+    assert levelling_sentence(change.turned(), NAMES, "Next to B, A") == (
+        "Next to B, A is levelling down: of the narrowing of 0.031, 0.025 (81%) is a loss of the better-"
+        "served group White (0.920 to 0.895; 95% interval of the loss 0.025 to 0.025), only 0.006 a gain "
+        "of Black."
+    )
+    assert told({"A": DOWN, "B": BEFORE}).startswith(
+        "A has a smaller gap than B, but by levelling down. The gap goes from 0.019 to 0.050 with B. "
+    )
+    up = compared({"A": UP, "B": BEFORE})["B"]  # A's gap is smaller because Black gained
+    assert (up.verdict, up.turned().levels_down) == ("less fair", "")
+
+
+def test_turning_twice_changes_nothing() -> None:
+    change = compared({"A": BEFORE, "B": DOWN})["B"]
+    assert change.turned().found.gaps == change.found.gaps[::-1]
+    assert change.turned().turned().found == change.found
+    turned, other = change.turned().found, compared({"A": DOWN, "B": BEFORE})["B"].found
+    assert turned.narrowing == pytest.approx(other.narrowing, abs=1e-12)
+    assert (turned.best, turned.worst, turned.pair) == (other.best, other.worst, other.pair)
+
+
+def test_rounding_is_no_difference() -> None:
+    first = values(BEFORE)
+    second = first + np.where(ids(BEFORE) == 0, 0.0, 1e-16)
+    second[ids(BEFORE) == 0] -= 1e-16
+    change = compare_with_baseline({"A": first, "B": second}, ids(BEFORE), 2, baseline="A", reference=0)["B"]
+    assert change.verdict == "not shown"
+    assert change.found.lost == change.found.gained == []
+    assert change.levels_down == ""
+
+
+def test_levelling_down_is_seldom_spoken_of_where_models_are_equal() -> None:
+    groups, said = np.repeat([0, 1], [60, 30]), 0
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        subject = rng.normal(0.9, 0.02, 90) - 0.03 * groups
+        models = {name: subject + rng.normal(0, 0.01, 90) for name in "AB"}
+        change = compare_with_baseline(models, groups, 2, baseline="A", reference=0)["B"]
+        said += change.levels_down != "" or change.turned().levels_down != ""
+    assert said <= 6  # 5% of 60, and three standard errors
+
+
+def test_a_group_that_lost_most_is_named_though_it_is_not_judged() -> None:
+    sizes = {"White": 30, "Black": 30, "Asian": 4}
+    before = values({"White": 0.92, "Black": 0.87, "Asian": 0.90}, sizes)
+    after = values({"White": 0.91, "Black": 0.89, "Asian": 0.80}, sizes)
+    models, groups = {"A": before, "B": after}, ids({"White": 0, "Black": 0, "Asian": 0}, sizes)
+    changes = compare_with_baseline(models, groups, 3, baseline="A", reference=0)
+    said = answer(changes, judge_models(models, groups, 3, reference=0), (*NAMES, "Asian"), "A", "").text
+    assert said.endswith("By its median Asian lost 0.100 (0.900 to 0.800) most, too few to judge.")
+
+
+def test_changes_hold_for_all_judged_groups_together() -> None:
+    groups, held = np.repeat([0, 1, 2, 3], 25), 0
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        first = rng.normal(0.9, 0.02, 100)
+        change = compare_fairness(first, first + rng.normal(0, 0.02, 100), groups, 4, resamples=1000)
+        held += all(abs(moved.estimate) < 1 and moved.low <= 0 <= moved.high for moved in change.changes)
+    assert held >= 89  # 95 expected; with limits of each group alone 81
+
+
 def test_a_gain_is_no_levelling_down() -> None:
     change = compared({"A": BEFORE, "B": UP})["B"]
     assert (change.verdict, change.levels_down) == ("fairer", "")

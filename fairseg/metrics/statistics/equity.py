@@ -33,7 +33,7 @@ def equity_interval(
     >>> rng = np.random.default_rng(0)
     >>> dice = np.r_[rng.normal(0.90, 0.03, 200), rng.normal(0.86, 0.03, 20)]
     >>> [round(number, 3) for number in equity_interval(dice, np.repeat([0, 1], [200, 20]), 2)]
-    [0.86, 0.831, 0.892]
+    [0.86, 0.835, 0.883]
     """
     parts = [part for part in sorted_parts(values, groups, num_groups) if part.size]
     if not parts:

@@ -193,7 +193,14 @@ def test_binomial_limits_need_values_enough(measure: object) -> None:
         assert np.isfinite(found.estimate)
         assert np.isfinite(found[1:]).all() == enough
         assert np.isfinite(group_intervals(values, groups, 2, **options)[1].low) == enough  # type: ignore[arg-type]
-        assert np.isfinite(group_intervals(values, groups, 2, "iqr", **options)[1].low)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("size", "enough"), [(11, False), (12, True)])
+def test_a_spread_needs_a_dozen_subjects(size: int, enough: bool) -> None:
+    values = np.random.default_rng(0).random(size)
+    [found] = group_intervals(values, np.zeros(size, int), 1, "iqr", method="percentile")
+    assert np.isfinite(found.estimate)
+    assert np.isfinite(found[1:]).all() == enough
 
 
 def test_equal_values_have_an_interval_of_no_width() -> None:

@@ -50,9 +50,10 @@ def test_by_hand() -> None:
     assert found.notes == [
         "1 subject of unknown stratum left out",
         "group 1: strata without one of both groups left out: C",
-        "group 1: one subject of a group adds no spread in strata B",
+        "group 1: no interval within strata of fewer than 6 subjects of a group: A, B",
     ]
-    assert found.strata["low"].isna().tolist() == [False, True, True]
+    assert found.strata["low"].isna().tolist() == [True, True, True]
+    assert np.isnan(pooled["low"])
 
 
 def test_weights_are_those_of_mantel_and_haenszel() -> None:
@@ -92,6 +93,18 @@ def test_the_interval_is_that_of_brute_force_resampling() -> None:
     np.testing.assert_allclose(found.pooled[["low", "high"]].to_numpy()[0], [low, high], atol=4e-4)
 
 
+def test_strata_of_fewer_than_six_must_not_outweigh_the_others() -> None:
+    rng = np.random.default_rng(0)
+    for small, known in ((3, True), (20, False)):  # strata of 4 and 4, beside one of 30 and 8
+        site = ["A"] * 38 + [f"B{number}" for number in range(small) for _ in range(8)]
+        group = np.r_[np.repeat([0, 1], [30, 8]), np.tile(np.repeat([0, 1], 4), small)]
+        found = stratified_gap(rng.random(len(site)), group, 2, site, reference=0, resamples=500)
+        weights = found.strata.set_index("stratum")["weight"]
+        assert (weights["A"] >= weights.sum() / 2) == known
+        assert np.isfinite(found.pooled["low"].iloc[0]) == known
+        assert np.isfinite(found.strata["low"]).sum() == 1
+
+
 def test_a_gap_that_the_strata_explain_goes() -> None:
     pooled = stratified_gap(*simpson()[:2], 2, simpson()[2], reference=0).pooled.iloc[0]
     assert pooled["crude"] > 0.05
@@ -128,9 +141,13 @@ def test_one_stratum_is_the_plain_gap() -> None:
 
 
 def test_seeds_and_levels_are_explicit() -> None:
-    pd.testing.assert_frame_equal(by_hand(seed=4).pooled, by_hand(seed=4).pooled)
-    wide, narrow = by_hand(level=0.99).pooled.iloc[0], by_hand(level=0.5).pooled.iloc[0]
-    assert wide["low"] <= narrow["low"] <= narrow["high"] <= wide["high"]
+    def pooled(**options: Any) -> pd.DataFrame:
+        dice, group, site = simpson()
+        return stratified_gap(dice, group, 2, site, reference=0, **options).pooled
+
+    pd.testing.assert_frame_equal(pooled(seed=4), pooled(seed=4))
+    wide, narrow = pooled(level=0.99).iloc[0], pooled(level=0.5).iloc[0]
+    assert wide["low"] < narrow["low"] < narrow["high"] < wide["high"]
 
 
 @pytest.mark.parametrize(
