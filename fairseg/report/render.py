@@ -177,8 +177,7 @@ def _about_evidence(summary: Summary, evidence: Evidence) -> list[str]:
     together = " that hold for all groups together" if len(evidence.comparisons) > 1 else ""
     notes = [
         f"In brackets: {percent} intervals{together}.",
-        f"{DETECTABLE}: the smallest gap that groups of these sizes would show in four of five "
-        "cohorts if scores are spread alike in all.",
+        f"{DETECTABLE}: the smallest gap that groups of these sizes would show in four of five cohorts.",
         f"{EQUITY}: median DSC over 1 + the sum of the groups' distances from it.",
     ]
     small = [

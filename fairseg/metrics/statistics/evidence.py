@@ -38,8 +38,7 @@ class Judgement:
         first: id of the reference group, or of the first of the pair.
         second: id of the other.
         gap: median of the first minus that of the second; limits hold for all comparisons together.
-        detectable: the smallest gap that these group sizes would show in 80 of 100 cohorts, if the scores of
-            all groups are spread alike.
+        detectable: the smallest gap that these group sizes would show in 80 of 100 cohorts.
         verdict: "gap shown", "no relevant gap shown", "not enough evidence" or "not judged".
         p: two-sided Mann-Whitney U test.
         corrected: the same, corrected for all comparisons (Holm).
