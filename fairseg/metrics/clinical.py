@@ -147,16 +147,18 @@ def _phases(
 def _swapped(reference: _Columns, phase: str, phases: tuple[str, str]) -> list[str]:
     """Note subjects whose reference ventricle is larger at end-systole: the phases may be swapped."""
     smaller: dict[str, None] = {}
-    known = 0
+    known: dict[str, None] = {}
     for name in ("LV", "RV"):
         if (f"{name}SV", "ml") in reference:
             stroke = reference[f"{name}SV", "ml"]
-            known = max(known, int(stroke.notna().sum()))
+            known |= dict.fromkeys(map(str, stroke.index[stroke.notna()]))
             smaller |= dict.fromkeys(map(str, stroke.index[stroke < 0]))
     if not smaller:
         return []
-    asked = f": are {phases[0]} and {phases[1]} of {phase} swapped?" if 2 * len(smaller) > known else ": "
-    who = f"{counted(len(smaller), 'subject')} of {known} with a reference larger at end-systole"
+    asked = (
+        f": are {phases[0]} and {phases[1]} of {phase} swapped?" if 2 * len(smaller) > len(known) else ": "
+    )
+    who = f"{counted(len(smaller), 'subject')} of {len(known)} with a reference larger at end-systole"
     return [f"{who}{asked}{' ' if asked[-1] == '?' else ''}{listed(smaller)}"]
 
 

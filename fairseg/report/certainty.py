@@ -9,7 +9,7 @@ import pandas as pd
 
 from fairseg.metrics import worst_group
 from fairseg.metrics.statistics import Interval, equity_interval, group_intervals, judge
-from fairseg.metrics.statistics.evidence import MIN_SIZE
+from fairseg.metrics.statistics.evidence import MIN_SIZE, NOT_JUDGED
 from fairseg.metrics.statistics.order_statistics import Method
 from fairseg.report.summary import GAP, P_VALUE, Summary
 
@@ -121,7 +121,7 @@ def _with_verdicts(summary: Summary, judging: Judging) -> Summary:
         DETECTABLE: {number: _alone(evidence.detectable)},
         WORST: {number: evidence.worst if all_judged else _alone(lowest)},
         EQUITY: {number: equity},
-        P_VALUE: {number: _alone(evidence.p)},
+        P_VALUE: {number: _alone(np.nan if evidence.verdict == NOT_JUDGED else evidence.p)},
         CORRECTED: {},
     }
     if summary.reference is not None:

@@ -32,12 +32,14 @@ class Answer:
         badge: the answer in two or three words.
         text: the answer in one or two sentences.
         model: the model that it is about, None if it is about none.
+        turned: it is about the baseline beside that model.
     """
 
     kind: str
     badge: str
     text: str
     model: str | None
+    turned: bool = False
 
 
 def answer(
@@ -79,12 +81,7 @@ def _no_fairer(
     less = [other for other in compared if changes[other].verdict == LESS_FAIR]
     levelled = [other for other in less if changes[other].turned().levels_down == SHOWN]
     if levelled:
-        model = levelled[0]
-        said = (
-            f"{plain(baseline)} has a smaller gap than {listed(map(plain, levelled), MOST)}, but by levelling"
-        )
-        said += f" down. {_gaps(changes[model])} with {plain(model)}. {_cost(changes[model], names)}"
-        return Answer("bad", "Levelling down", said, model)
+        return _baseline_levels_down(changes, names, baseline, levelled)
     if len(less) == len(changes):
         who = f"{plain(model)} is" if len(less) == 1 else "every other model is shown to be"
         said = f"{plain(baseline)} is the fairest: {who} less fair."
@@ -96,9 +93,22 @@ def _no_fairer(
         said = f"No model is shown to be fairer than {plain(baseline)}{worse}."
     closest = "" if len(changes) == 1 else f" with {plain(model)}, which comes closest"
     said += f" {_gaps(change)}{closest}."
-    if change.levels_down:
-        said += " This may be levelling down."
     return Answer(kind_of(change), VERDICTS[change.verdict], f"{said} {_cost(change, names)}", model)
+
+
+def _baseline_levels_down(
+    changes: Mapping[str, ModelChange], names: Sequence[str], baseline: str, levelled: Sequence[str]
+) -> Answer:
+    """Speak of the model beside which the baseline's smaller gap is the better-served group's loss."""
+    model = min(levelled, key=lambda model: changes[model].found.narrowing.estimate)
+    change = changes[model].turned()
+    best = change.found.best
+    loss = "" if best is None else f": {_with_medians(best, change, names)}"
+    said = f"Next to {plain(model)}, {plain(baseline)} has the smaller gap, but by levelling down{loss}. "
+    said += f"{_gaps(change)} with {plain(baseline)}."
+    if others := [other for other in changes if other != model]:
+        said += f" How it compares with {listed(map(plain, others), MOST)} stands below."
+    return Answer("bad", "Levelling down", said, model, turned=True)
 
 
 def _fairest(
@@ -136,7 +146,9 @@ def _smaller_still(model: str, change: ModelChange, names: Sequence[str]) -> str
 
 def _gaps(change: ModelChange) -> str:
     first, second = (figure(abs(gap.estimate)) for gap in change.found.gaps)
-    return f"The gap goes from {first} to {second}"
+    present = int((~np.isnan(change.before)).sum())
+    of = "" if len(change.found.judged) in (0, present) else " of the groups judged"
+    return f"The gap{of} goes from {first} to {second}"
 
 
 def _cost(change: ModelChange, names: Sequence[str]) -> str:
@@ -148,7 +160,8 @@ def _cost(change: ModelChange, names: Sequence[str]) -> str:
             f"{plain(names[group])} {figure(change.before[group])} to {figure(change.after[group])}"
             for group in pair
         )
-        return f"No group is shown to have gained or lost ({', '.join(medians)})."
+        said = f"No group is shown to have gained or lost ({', '.join(medians)})."
+        return said + _lost_most(change, names)
     said = f"{lost or gained}; {(gained if lost else '') or 'no group is shown to have lost'}."
     if lost and not gained:
         said = f"{lost}; no group is shown to have gained."

@@ -57,14 +57,13 @@ class ModelChange:
     def levels_down(self) -> str:
         """Whether the gap narrowed at the better-served group's expense: "shown", "perhaps", or "".
 
-        It is shown where both the narrowing and the loss are, and perhaps so where one of them is. Where
-        neither is, estimates alone would say so of every second pair of equal models.
+        It is shown where both the narrowing and the loss are, and perhaps so where the loss is not. Without a
+        narrowing that is shown there is none to explain: a loss of all groups alike would else be called so.
         """
         best = self.found.best
-        if best is None or self.verdict == NOT_JUDGED or not self.found.levels_down:
+        if best is None or not self.found.fairer or not self.found.levels_down:
             return NO
-        shown = self.found.fairer, best in self.found.lost
-        return SHOWN if all(shown) else PERHAPS if any(shown) else NO
+        return SHOWN if best in self.found.lost else PERHAPS
 
     def turned(self) -> "ModelChange":
         """Return how the baseline fares compared with the model."""

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from fairseg.metrics.statistics import Interval
-from fairseg.metrics.statistics.evidence import MIN_SIZE
 from fairseg.metrics.wording import listed
 from fairseg.report.charts.svg import number
 from fairseg.report.comparison_evidence import (
@@ -71,7 +70,7 @@ def verdict_sentence(model: str, baseline: str, change: ModelChange) -> str:
     if change.verdict == NOT_JUDGED:
         return (
             f"{model} cannot be compared with {baseline}: fewer than two groups to compare have "
-            f"{MIN_SIZE} subjects with a score of both."
+            f"{change.found.min_size} subjects with a score of both."
         )
     if change.verdict == FAIRER:
         return (
@@ -96,7 +95,7 @@ def verdict_sentence(model: str, baseline: str, change: ModelChange) -> str:
 def levelling_sentence(change: ModelChange, names: Sequence[str], who: str = "") -> str:
     """Say that a gap narrowed at the better-served group's expense, with the interval of that loss.
 
-    Empty where it did not. "May be" where the interval of the narrowing or of the loss includes 0.
+    Empty where it did not. "May be" where the interval of the loss includes 0.
 
     Args:
         change: of the model with the smaller gap, compared with the other.
@@ -179,7 +178,7 @@ def group_sentences(change: ModelChange, names: Sequence[str], *, without: int |
             said.append(f"{title}: {listed(map(told, sorted(members, key=rank)), MOST)}.")
     if small:
         who = listed((told(group, limits=False) for group in sorted(small, key=rank)), MOST)
-        said.append(f"Not judged, fewer than {MIN_SIZE} subjects: {who}.")
+        said.append(f"Not judged, fewer than {found.min_size} subjects: {who}.")
     return said
 
 

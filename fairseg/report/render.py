@@ -161,7 +161,11 @@ def _about_p(summary: Summary) -> str:
     star = f"* p < {_SIGNIFICANT}."
     if len(summary.groups) == 2:
         return f"p: two-sided Mann-Whitney U test on the DSC of the subjects; {star}"
-    overall = f"under All, Kruskal-Wallis test of all groups; {star}"
+    test = "Kruskal-Wallis test of all groups"
+    if summary.evidence is not None and len(summary.evidence.judged) < len(summary.groups):
+        two = len(summary.evidence.judged) == 2
+        test = f"{'Mann-Whitney U' if two else 'Kruskal-Wallis'} test of the groups that are judged"
+    overall = f"under All, {test}; {star}"
     if summary.evidence is None:
         overall = f"not corrected for several groups; {star}"
     if summary.reference is not None:

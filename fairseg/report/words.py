@@ -45,18 +45,29 @@ def answer(summary: Summary) -> str:
             f"{number(evidence.margin or 0)}, the largest gap that was said not to matter."
         )
     text = f"Not enough evidence for a gap between {names}, nor for its absence"
-    if evidence.detectable >= _LEAST:  # else all scores are equal
-        least = number(evidence.detectable)
-        text += f": groups of these sizes show a gap of {least} or more in four of five cohorts"
-    return f"{text}."
+    return f"{text}{_could_show(summary, evidence)}."
+
+
+def _could_show(summary: Summary, evidence: Evidence) -> str:
+    """Say what gap would have been shown: of several pairs, by the most and the least sensitive."""
+    judged = sorted(
+        (one for one in evidence.comparisons if not isnan(one.detectable)), key=lambda one: one.detectable
+    )
+    if not judged or judged[-1].detectable < _LEAST:  # all scores are equal
+        return ""
+    start = ": groups of these sizes show a gap of"
+    if len(judged) == 1:
+        return f"{start} {number(judged[0].detectable)} or more in four of five cohorts"
+    told = []
+    for one in (judged[0], judged[-1]):
+        pair = (summary.groups.name(group) for group in (one.first, one.second))
+        told.append(f"{number(one.detectable)} or more between {' and '.join(pair)}")
+    return f"{start} {told[0]}, but only of {told[1]}, in four of five cohorts"
 
 
 def _shown(summary: Summary, evidence: Evidence) -> str:
     far = farthest_shown(evidence)
-    if far is None:  # every gap that is shown lies within the margin, and another may be larger
-        margin = number(evidence.margin or 0)
-        within = f"A gap is shown, of at most {margin}, which was said not to matter"
-        return f"{within}; a larger one between other groups is not ruled out."
+    assert far is not None
     text = f"The model serves {_worse(far, summary)}."
     if len(evidence.comparisons) > 1:
         shown = sum(one.verdict == SHOWN for one in evidence.comparisons)
@@ -79,8 +90,9 @@ def headline(summary: Summary) -> tuple[float, str]:
     if isnan(evidence.gap.low):
         return float(summary.table.loc[[GAP]].to_numpy()[0, -1]), "gap in median DSC, not judged"
     gap, detectable, between_whom = evidence.gap, evidence.detectable, ""
-    far = farthest_shown(evidence)
-    if far is not None and len(evidence.comparisons) > 1:
+    judged = [one for one in evidence.comparisons if one.verdict != NOT_JUDGED]
+    if len(judged) > 1:
+        far = farthest_shown(evidence) or max(judged, key=lambda one: abs(one.gap.estimate))
         first, second = (summary.groups.name(group) for group in (far.first, far.second))
         gap, detectable = far.gap, far.detectable
         if summary.reference is None and gap.estimate < 0:

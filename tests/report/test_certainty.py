@@ -235,3 +235,40 @@ def test_equal_scores_speak_of_no_detectable_gap() -> None:
     overall = with_evidence(summarize(scores, Groups.from_table(scores, by="group"))[0], QUICK)
     assert words.answer(overall) == "Not enough evidence for a gap between A and B, nor for its absence."
     assert words.headline(overall) == (0.0, "gap in median DSC, 95% interval 0.000 to 0.000")
+
+
+def test_a_gap_within_the_margin_is_not_the_verdict_of_another_pair() -> None:
+    # A to B is shown and within the margin; A to C may be larger, and is not shown.
+    rng = np.random.default_rng(1)
+    sizes = {"A": 200, "B": 200, "C": 12}
+    scores = make_scores(sizes, dict.fromkeys(sizes, 0.9)).query("label == 'LV' and case.str.endswith('ED')")
+    spread = scores["group"].map({"A": 0.01, "B": 0.01, "C": 0.04})
+    lower = scores["group"].map({"A": 0.0, "B": 0.01, "C": 0.0})
+    scores = scores.assign(dice=0.9 - lower + spread * rng.standard_normal(len(scores)))
+    groups = Groups.from_table(scores, by="group")
+    overall = with_evidence(summarize(scores, groups, reference="A")[0], Judging(margin=0.02, resamples=500))
+    assert overall.evidence is not None
+    assert [one.verdict for one in overall.evidence.comparisons] == [
+        "no relevant gap shown",
+        "not enough evidence",
+    ]
+    assert overall.evidence.gap.low > 0
+    assert overall.evidence.verdict == "not enough evidence"
+    assert words.answer(overall).startswith("Not enough evidence for a gap between A, B, C, nor")
+
+
+def test_what_could_be_shown_is_said_of_the_pairs_that_it_is_of() -> None:
+    sizes = {"A": 150, "B": 150, "C": 12}
+    overall = judged(sizes, dict.fromkeys(sizes, 0.9))[0]
+    assert overall.evidence is not None
+    small, *_, large = sorted(one.detectable for one in overall.evidence.comparisons)
+    said = f"of {small:.3f} or more between A and B, but only of {large:.3f} or more between"
+    assert said in words.answer(overall)
+    assert large > 2 * small
+
+
+def test_the_test_under_all_is_named_as_it_was_made() -> None:
+    three = judged({"A": 60, "B": 25, "C": 4}, {"A": 0.90, "B": 0.88, "C": 0.70})[0]
+    assert "under All, Mann-Whitney U test of the groups that are judged" in render.footnote(three)
+    none = judged({"A": 4, "B": 25, "C": 40}, {"A": 0.90, "B": 0.85, "C": 0.70}, "A")[0]
+    assert none.table.loc[P_VALUE].isna().all()

@@ -30,12 +30,13 @@ class FairnessChange:
         gaps: `fairness_gap` of each model, over the same subjects.
         narrowing: size of the first model's gap minus that of the second's: above 0, the second is fairer.
         changes: of each group, its median with the second model minus that with the first; the limits hold
-            for all judged groups together.
+            for all judged groups together, the others have none.
         p: of each group, Wilcoxon signed-rank test of its subjects.
         p_all: the same over the subjects of all groups.
         best: the group that the first model serves best, of the pair that makes its gap; None without a gap.
         worst: the other of that pair.
         pair: the better- and the worse-served group that make the second model's gap; None without a gap.
+        min_size: subjects that a group needs to be judged.
     """
 
     judged: list[int]
@@ -47,6 +48,7 @@ class FairnessChange:
     best: int | None
     worst: int | None
     pair: Pair | None
+    min_size: int
 
     @property
     def fairer(self) -> bool:
@@ -174,14 +176,17 @@ def compare_fairness(
         gaps=(gaps[0], gaps[1]),
         narrowing=_narrowing(drawn, medians, pairs, tail),
         changes=[
-            Interval(float(now - before), *_percentiles(draws[1] - draws[0], tail / max(1, len(judged))))
-            for (before, now), draws in zip(medians, drawn, strict=True)
+            Interval(float(now - before), *_percentiles(draws[1] - draws[0], tail / len(judged)))
+            if number in judged
+            else Interval(float(now - before), np.nan, np.nan)
+            for number, ((before, now), draws) in enumerate(zip(medians, drawn, strict=True))
         ],
         p=[wilcoxon_signed_rank(part[1], part[0]) for part in parts],
         p_all=wilcoxon_signed_rank(*(np.concatenate([part[row] for part in parts]) for row in (1, 0))),
         best=best,
         worst=worst,
         pair=judged_pair(medians[:, 1], judged, reference),
+        min_size=least,
     )
 
 
