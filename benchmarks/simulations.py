@@ -51,6 +51,7 @@ METHODS = ("bca", "percentile", "binomial")
 SIZES = ((400, 12), (54, 30), (200, 200))
 GAPS = (0.0, 0.02, 0.05)
 SEVERAL = ((100, 40, 12), (200, 100, 50, 30, 20, 12), (400, 200, 100, 60, 40, 30, 20, 15, 12, 12, 10, 10))
+STRATA = (((200, 6), (200, 12)), ((200, 8), (30, 8), (9, 1)), ((27, 15),) * 2, ((100, 100),) * 2)
 Row = list[str]
 
 
@@ -454,12 +455,7 @@ def jobs(cohorts: int) -> dict[str, list[tuple[Any, ...]]]:
             (equity, kind, sizes, lower, cohorts)
             for sizes, lower, kind in product((*SIZES, SEVERAL[1]), (0.0, 0.05), three)
         ],
-        [
-            (strata, kind, cells, cohorts)
-            for cells, kind in product(
-                (((200, 6), (200, 12)), ((27, 15), (27, 15)), ((100, 100),) * 2), three
-            )
-        ],
+        [(strata, kind, cells, cohorts) for cells, kind in product(STRATA, three)],
         [(power, kind, sizes, cohorts) for sizes, kind in product(SIZES, three)],
     ]
     return dict(zip(TABLES, calls, strict=True))
