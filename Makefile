@@ -1,13 +1,16 @@
 # make demo   install, make a cohort, train with and without mitigation, compare
 # make test   install, run the tests
 # make lint   install, check style and types
+# make docs   install, execute the notebooks, build the site into build/site; make notebooks: only the former
 # make bench  install, measure speed and memory beside other libraries
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint docs notebooks bench clean
+# One after another: two networks that train on two cores take each other's time.
+.NOTPARALLEL:
 
 demo: $(VENV)/.installed-train
 	$(BIN)/fairseg demo --out demo
@@ -20,6 +23,17 @@ lint: $(VENV)/.installed-lint
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+NOTEBOOKS := $(patsubst docs/notebooks/%.py,build/notebooks/%.md,$(wildcard docs/notebooks/*.py))
+
+docs: notebooks
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "The site is in build/site/index.html"
+
+notebooks: $(NOTEBOOKS)
+
+build/notebooks/%.md: docs/notebooks/%.py website/execute.py $(shell find fairseg -name '*.py') | $(VENV)/.installed-docs
+	$(BIN)/python website/execute.py $<
+
 bench: $(VENV)/.installed-bench
 	$(BIN)/python benchmarks/metrics.py
 	$(BIN)/python benchmarks/audit.py
@@ -30,7 +44,7 @@ bench: $(VENV)/.installed-bench
 	$(BIN)/python benchmarks/simulations.py
 
 clean:
-	rm -rf $(VENV) demo
+	rm -rf $(VENV) build demo
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "fairseg needs Python 3.11 or newer: make PYTHON=python3.12 ...")'

@@ -14,7 +14,7 @@ import fairseg
 
 Build = Callable[[str, Path, Path], Path]
 ROOT = Path(__file__).parent.parent.parent
-SOURCES = ("fairseg", "tests", "docs", "benchmarks", ".ci", ".github")
+SOURCES = ("fairseg", "tests", "docs", "benchmarks", "website", ".ci", ".github")
 JUNK = shutil.ignore_patterns("__pycache__", "*.py[cod]")
 
 

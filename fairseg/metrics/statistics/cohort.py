@@ -69,7 +69,7 @@ def cohort_table(
         groups, then "All" of them together, and if there are any, the subjects of unknown group. Columns:
 
         - attribute ("" for the number of subjects); kind: "subjects", "mean", "level" or "missing" (only
-          where a value is missing); level
+            where a value is missing); level
         - group: its id, Int64, -1 unknown, NA for all; name
         - n: subjects, of "mean" and "level" those with a known value
         - count: of n, Int64; share: count / n, NaN if n is 0 (both of "level" and "missing")
