@@ -275,3 +275,17 @@ def test_numbers_are_cut_into_bins(dataset: Dataset, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("FAIRSEG_BINS", "age=old")
     with pytest.raises(ValueError, match="FAIRSEG_BINS must be like"):
         dataset.trainer(trainers.nnUNetTrainerFairGroupDRO)
+
+
+@pytest.mark.parametrize("configuration", list(PATCH))
+def test_an_epoch_is_trained_as_nnunet_does_it(dataset: Dataset, configuration: str) -> None:
+    trainer = dataset.trainer(trainers.nnUNetTrainerFairGroupDRO_Oversampling, configuration)
+    trainer.num_epochs, trainer.num_iterations_per_epoch, trainer.num_val_iterations_per_epoch = 2, 3, 1
+    trainer.run_training()
+    final = torch.load(Path(trainer.output_folder) / "checkpoint_final.pth", weights_only=False)
+    assert final["trainer_name"] == "nnUNetTrainerFairGroupDRO_Oversampling"
+    losses = final["logging"]["group_losses"]
+    assert [set(entry) for entry in losses] == [{"F", "M"}] * 2
+    assert all(0 < value < 10 for entry in losses for value in entry.values())
+    log = next(Path(trainer.output_folder).glob("training_log_*.txt")).read_text()
+    assert log.count("training loss by group: F ") == 2
