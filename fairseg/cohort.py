@@ -122,7 +122,7 @@ def fold_subjects(
         ValueError: groups are not one a case, or there are fewer subjects than folds.
 
     >>> fold_subjects(["a", "a", "b", "c", "d"], [0, 0, 0, 1, 1], folds=2).tolist()
-    [1, 1, 0, 0, 1]
+    [0, 0, 1, 0, 1]
     """
     home = _homes(subjects, groups)
     if not 2 <= folds <= len(home):
