@@ -39,7 +39,8 @@ def sampler_for(
         groups, batch_size, **options, num_replicas=trainer.world_size, rank=trainer.global_rank
     )
     loop = trainer.fit_loop
-    epochs, batches = loop.epoch_progress.current, loop.epoch_loop.batch_progress
+    epochs: Any = loop.epoch_progress.current
+    batches = loop.epoch_loop.batch_progress
     epoch, step = epochs.processed, batches.current.processed
     if epochs.ready <= epoch:  # between two epochs
         step = 0

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from ignite.engine import Engine, Events
 from ignite.metrics.metric import reinit__is_reduced
-from monai.handlers import IgniteMetricHandler
+from monai.handlers.ignite_metric import IgniteMetricHandler
 from torch import Tensor
 
 from fairseg.integrations.monai.batches import ids_of
@@ -92,7 +92,7 @@ class LogGroupLoss:
 
     def __init__(self, loss_function: GroupLossFunction, names: Sequence[str]) -> None:
         loss = getattr(loss_function, "loss", None)
-        self._loss = getattr(loss, "loss", loss)  # that of a DeepSupervision
+        self._loss: Any = getattr(loss, "loss", loss)  # that of a DeepSupervision
         if not hasattr(self._loss, "group_loss"):
             raise ValueError(f"loss_function must hold a group loss of fairseg, got {type(loss).__name__}")
         number = self._loss.num_groups

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from monai.metrics import CumulativeIterationMetric
+from monai.metrics.metric import CumulativeIterationMetric
 from torch import Tensor
 
 from fairseg.integrations.monai.batches import integer_labels, plain

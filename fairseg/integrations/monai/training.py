@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from monai.engines import PrepareBatch, PrepareBatchDefault
+from monai.engines.utils import PrepareBatch, PrepareBatchDefault
 from torch import Tensor, nn
 
 from fairseg.integrations.monai.batches import ids_of, integer_labels, plain
