@@ -11,9 +11,9 @@ from monai.data.utils import list_data_collate
 from monai.engines import SupervisedEvaluator, SupervisedTrainer
 from monai.handlers import CheckpointLoader, CheckpointSaver, from_engine
 from monai.metrics import DiceMetric
-from monai.networks.nets import BasicUNet
+from monai.networks.nets import UNet
 from monai.transforms import AsDiscreted, Compose, EnsureTyped, RandCropByPosNegLabeld
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional
 
 from fairseg.integrations.monai import (
@@ -40,10 +40,10 @@ NAMES = ("A", "B", "C")
 GROUPS = np.repeat([0, 1, 2], [9, 4, 2])
 
 
-def make_data(size: int = 24) -> list[dict[str, Any]]:
+def make_data() -> list[dict[str, Any]]:
     """Return images with a disc, whose second channel says the group, and masks as MONAI reads them."""
     random = np.random.default_rng(0)
-    grid = np.indices((size, size))
+    size, grid = 24, np.indices((24, 24))
     data = []
     for number, group in enumerate(GROUPS):
         centre, radius = random.integers(8, size - 8, 2), random.integers(3, 7)
@@ -65,7 +65,7 @@ def make_loader(sampler: GroupBatchSampler, *, patches: int = 2, num_workers: in
 
 def make_network() -> nn.Module:
     torch.manual_seed(0)
-    return BasicUNet(spatial_dims=2, in_channels=2, out_channels=2, features=(4, 4, 8, 8, 8, 4))
+    return UNet(2, in_channels=2, out_channels=2, channels=(4, 8, 16), strides=(2, 2), num_res_units=1)
 
 
 def make_trainer(
@@ -104,11 +104,12 @@ class Watch:
         self.steps.append({**output, **state})
 
 
-def test_a_training_on_patches_gives_each_patch_the_group_of_its_image() -> None:
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_a_training_on_patches_gives_each_patch_the_group_of_its_image(num_workers: int) -> None:
     loss = GroupDROLoss(3, step_size=0.05)
     loss_function = GroupLossFunction(loss)
     watch, log = Watch(loss), LogGroupLoss(loss_function, NAMES)
-    loader = make_loader(GroupBatchSampler(GROUPS, 6, num_batches=5))
+    loader = make_loader(GroupBatchSampler(GROUPS, 6, num_batches=5), num_workers=num_workers)
     trainer = make_trainer(loader, make_network(), loss_function, max_epochs=6, handlers=[log, watch])
     trainer.run()
     assert len(watch.steps) == 30
@@ -117,7 +118,7 @@ def test_a_training_on_patches_gives_each_patch_the_group_of_its_image() -> None
         assert of_patch.bincount().tolist() == [4, 4, 4]  # 2 images of each group, 2 patches of each
         assert step["group_count"].tolist() == [4, 4, 4]
         each = functional.cross_entropy(
-            step["pred"].as_tensor(), step["label"].as_tensor()[:, 0].long(), reduction="none"
+            step["pred"].as_tensor().detach(), step["label"].as_tensor()[:, 0].long(), reduction="none"
         ).mean((1, 2))
         means = torch.stack([each[of_patch == group].mean() for group in range(3)])
         assert torch.allclose(step["group_loss"], means, rtol=1e-4)
@@ -134,23 +135,20 @@ def test_a_training_on_patches_gives_each_patch_the_group_of_its_image() -> None
         assert logged[f"samples_{name}"] == 20
 
 
-@pytest.mark.parametrize("num_workers", [0, 2])
-def test_the_engine_trains_as_a_plain_loop(num_workers: int) -> None:
+def test_the_engine_trains_as_a_plain_loop() -> None:
     network = make_network()
-    loader = make_loader(GroupBatchSampler(GROUPS, 6), patches=1, num_workers=num_workers)
+    loader = make_loader(GroupBatchSampler(GROUPS, 6), patches=1)
     make_trainer(loader, network, BalancedGroupLoss(3)).run()
     plain, loss = make_network(), BalancedGroupLoss(3)
     optimizer = torch.optim.Adam(plain.parameters(), lr=0.01)
-    loader = make_loader(GroupBatchSampler(GROUPS, 6), patches=1, num_workers=num_workers)
+    loader = make_loader(GroupBatchSampler(GROUPS, 6), patches=1)
     for batch in loader:
         optimizer.zero_grad()
         logits = plain(batch["image"].as_tensor())
         loss(logits, batch["label"].as_tensor().long(), batch["group"]).backward()
         optimizer.step()
-    if num_workers == 0:  # else crops come from workers' own random states
-        for got, expected in zip(network.parameters(), plain.parameters(), strict=True):
-            assert torch.allclose(got, expected, atol=1e-6)
-    assert loss.group_count.sum() == 6
+    for got, expected in zip(network.parameters(), plain.parameters(), strict=True):
+        assert torch.allclose(got, expected, atol=1e-6)
 
 
 def test_deep_supervision_takes_a_list() -> None:
@@ -165,7 +163,7 @@ def test_a_run_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
     def make(max_epochs: int, *handlers: Any, load: Path | None = None) -> tuple[Any, dict[str, Any]]:
         loss, network = GroupLossFunction(GroupDROLoss(3, step_size=0.1)), make_network()
         sampler = GroupBatchSampler(GROUPS, 4, num_batches=4)
-        dataset = CacheDataset(make_data(16), EnsureTyped(("image", "label")), progress=False)
+        dataset = CacheDataset(make_data(), EnsureTyped(("image", "label")), progress=False)
         loader = DataLoader(dataset, batch_sampler=sampler)
         trainer = make_trainer(loader, network, loss, max_epochs=max_epochs, handlers=handlers)
         parts = {"network": network, "loss": loss, "sampler": sampler, "optimizer": trainer.optimizer}
@@ -183,7 +181,7 @@ def test_a_run_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
     for name in ("network", "loss"):
         for key, value in expected[name].state_dict().items():
             assert torch.allclose(parts[name].state_dict()[key], value, atol=1e-6), (name, key)
-    assert not torch.allclose(expected["loss"].loss.group_weight, torch.full((3,), 1 / 3).double(), atol=1e-3)
+    assert not torch.allclose(expected["loss"].loss.group_weight, torch.full((3,), 1 / 3).double(), atol=1e-4)
 
 
 def test_an_evaluator_reports_the_dice_of_the_audit() -> None:
@@ -278,13 +276,13 @@ def test_lists_batches_and_one_hot_masks_are_the_same() -> None:
     [
         (torch.ones(2, 3, 4), torch.zeros(2, 1, 4), {}, "groups must be the ids of the samples, got none"),
         (
-            torch.ones(2, 3, 4),
+            torch.full((2, 3, 4), 0.5),
             torch.zeros(2, 1, 4),
             {"groups": torch.tensor([0])},
             "groups must be 2 integer",
         ),
         (
-            torch.ones(2, 3, 4),
+            torch.full((2, 3, 4), 0.5),
             torch.zeros(2, 1, 4),
             {"groups": torch.tensor([0, 2])},
             "between -1 and 1, got 2",
@@ -339,7 +337,7 @@ def test_groups_that_got_lost_are_named() -> None:
 
     loader.collate_fn = keep_one_group_an_image
     trainer = make_trainer(loader, network, loss_function)
-    with pytest.raises(ValueError, match="each of the 12 samples of the batch, got .* list_data_collate"):
+    with pytest.raises(ValueError, match=r"each of the 12 samples of the batch, got .*list_data_collate"):
         trainer.run()
 
 

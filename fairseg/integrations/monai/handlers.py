@@ -5,7 +5,6 @@ from typing import Any
 
 import torch
 from ignite.engine import Engine, Events
-from ignite.metrics.metric import reinit__is_reduced
 from monai.handlers.ignite_metric import IgniteMetricHandler
 from torch import Tensor
 
@@ -50,15 +49,14 @@ class GroupMetricHandler(IgniteMetricHandler):
         self.group_key, self.subject_key, self.names = group_key, subject_key, names
         super().__init__(metric_fn=metric_fn, output_transform=output_transform, save_details=False)
 
-    @reinit__is_reduced
-    def update(self, output: Sequence[Any]) -> None:
-        """Count a batch; `output` is prediction and reference."""
-        if len(output) != 2:
-            raise ValueError(f"output_transform must give prediction and reference, got {len(output)} things")
+    @torch.no_grad()
+    def iteration_completed(self, engine: Engine) -> None:
+        """Count the batch that the engine is at; ignite's own would take a list apart, without its batch."""
+        output = self._output_transform(engine.state.output)
+        if not isinstance(output, tuple | list) or len(output) != 2:
+            raise ValueError("output_transform must give two things, prediction and reference")
         prediction, reference = output
-        if self._engine is None:
-            raise ValueError("the handler must be attached to an engine, whose batch has the groups")
-        batch, size = self._engine.state.batch, len(prediction)
+        batch, size = engine.state.batch, len(prediction)
         ids = {"groups": ids_of(batch, self.group_key, size, what="groups")}
         if self.subject_key is not None:
             ids["subjects"] = ids_of(batch, self.subject_key, size, what="subjects")
