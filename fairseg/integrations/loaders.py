@@ -12,6 +12,8 @@ from torch.utils.data import DistributedSampler
 
 from fairseg.samplers.sampler import GroupSampler
 
+__all__ = ["check_loader", "go_to"]
+
 _INSIDE = ("batch_sampler", "sampler", "_batch_sampler", "_sampler")  # where wrappers keep what they wrap
 
 

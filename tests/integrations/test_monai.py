@@ -362,6 +362,8 @@ def test_wrong_arguments_are_named() -> None:
         PrepareGroupBatch(BalancedGroupLoss(2))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="names must be the names of 2 groups"):
         LogGroupLoss(GroupLossFunction(BalancedGroupLoss(2)), NAMES)
+    with pytest.raises(ValueError, match="must hold a group loss of fairseg, got CrossEntropyLoss"):
+        LogGroupLoss(GroupLossFunction(nn.CrossEntropyLoss()), NAMES)
     with pytest.raises(ValueError, match="names must be the names of 2 groups"):
         GroupMetricHandler(GroupDiceMetric(2, [1]), from_engine(["pred", "label"]), names=NAMES)
     with pytest.raises(ValueError, match="must be a group metric of fairseg, got DiceMetric"):

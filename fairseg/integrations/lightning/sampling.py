@@ -40,7 +40,7 @@ def sampler_for(
     )
     loop = trainer.fit_loop
     epochs: Any = loop.epoch_progress.current
-    batches = loop.epoch_loop.batch_progress
+    batches: Any = loop.epoch_loop.batch_progress
     epoch, step = epochs.processed, batches.current.processed
     if epochs.ready <= epoch:  # between two epochs
         step = 0

@@ -11,6 +11,7 @@ from torch import Tensor
 from fairseg.integrations.monai.batches import ids_of
 from fairseg.integrations.monai.metrics import GroupDiceMetric, check_metric, named
 from fairseg.integrations.monai.training import GroupLossFunction
+from fairseg.losses import DeepSupervision, GroupLoss
 
 
 class GroupMetricHandler(IgniteMetricHandler):
@@ -90,10 +91,10 @@ class LogGroupLoss:
 
     def __init__(self, loss_function: GroupLossFunction, names: Sequence[str]) -> None:
         loss = getattr(loss_function, "loss", None)
-        self._loss: Any = getattr(loss, "loss", loss)  # that of a DeepSupervision
-        if not hasattr(self._loss, "group_loss"):
+        inner = loss.loss if isinstance(loss, DeepSupervision) else loss
+        if not isinstance(inner, GroupLoss):
             raise ValueError(f"loss_function must hold a group loss of fairseg, got {type(loss).__name__}")
-        number = self._loss.num_groups
+        self._loss, number = inner, inner.num_groups
         if isinstance(names, str) or len(names) != number:
             raise ValueError(f"names must be the names of {number} groups, got {names!r}")
         self.names = tuple(names)

@@ -90,7 +90,7 @@ class GroupDiceMetric(CumulativeIterationMetric):
         return by_group(*self._subjects(), self.num_groups, self.statistic)[0]
 
     def _subjects(self) -> tuple[Floats, Ids]:
-        rows = self.get_buffer()
+        rows = self.get_buffer()  # type: ignore[no-untyped-call]
         if rows is None:
             return np.empty(0), np.empty(0, dtype=np.int64)
         table = rows.double().cpu().numpy()
