@@ -1,6 +1,5 @@
 """What each process of the test with two does; started by torchrun with a folder for its results."""
 
-import importlib.util
 import logging
 import os
 import sys
@@ -13,25 +12,20 @@ from torch.utils.data import DataLoader, Subset
 
 from fairseg.integrations.lightning import KeepGroupSampler, LogGroupMetrics
 from fairseg.samplers import GroupBatchSampler, GroupWeightedSampler
-
-spec = importlib.util.spec_from_file_location("shared", Path(__file__).with_name("test_lightning.py"))
-assert spec is not None
-assert spec.loader is not None
-shared = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(shared)
+from tests.integrations.test_lightning import GROUPS, NAMES, Segmenter, make_data, make_trainer
 
 
-class OfRank(shared.Segmenter):
+class OfRank(Segmenter):
     """Validates on its own part of the data, none of it twice; the parts differ in size."""
 
     def val_dataloader(self) -> Any:
         mine = range(self.trainer.global_rank, 30, self.trainer.world_size)
-        return DataLoader(Subset(shared.make_data(1), mine), batch_size=8 if self.trainer.global_rank else 3)
+        return DataLoader(Subset(make_data(1), mine), batch_size=8 if self.trainer.global_rank else 3)
 
 
 def fit(folder: Path, loader: Callable[[], Any] | None, distributed_sampler: bool) -> Any:
-    log, model = LogGroupMetrics(shared.NAMES, [1]), OfRank()
-    trainer = shared.make_trainer(
+    log, model = LogGroupMetrics(NAMES, [1]), OfRank()
+    trainer = make_trainer(
         folder,
         KeepGroupSampler(),
         log,
@@ -48,7 +42,7 @@ def fit(folder: Path, loader: Callable[[], Any] | None, distributed_sampler: boo
 
 def main(folder: Path) -> None:
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    data, groups = shared.make_data(), shared.GROUPS
+    data, groups = make_data(), GROUPS
     early = DataLoader(data, batch_sampler=GroupBatchSampler(groups, 3))
     attempts: dict[str, tuple[Callable[[], Any] | None, bool]] = {
         "made too early": (lambda: early, False),

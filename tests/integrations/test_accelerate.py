@@ -1,10 +1,5 @@
 """accelerate deals a loader's batches to two processes: the groups' shares stay exact. Thirty seconds."""
 
-import importlib.util
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,61 +8,41 @@ import torch
 
 from fairseg.losses import GroupDROLoss
 from fairseg.samplers import GroupBatchSampler
+from tests.integrations.accelerate_ranks import BATCH, GROUPS, make_data, make_model
+from tests.integrations.processes import run_ranks
 
-SCRIPT = Path(__file__).with_name("accelerate_ranks.py")
 WAY_OUT = "give it num_replicas=1, rank=0"
 
 
 @pytest.fixture(scope="module")
-def script() -> Any:
-    spec = importlib.util.spec_from_file_location("accelerate_ranks", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="module")
 def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    folder = tmp_path_factory.mktemp("ranks")
-    launch = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
-    done = subprocess.run(
-        [*launch, str(SCRIPT), str(folder)],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"},
-        timeout=240,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return [torch.load(folder / f"{rank}.pt") for rank in range(2)]
+    return run_ranks("accelerate_ranks", tmp_path_factory.mktemp("ranks"))
 
 
-def epochs(script: Any, number: int) -> list[list[list[int]]]:
+def epochs(number: int) -> list[list[list[int]]]:
     """Return what one process alone would draw."""
-    sampler = GroupBatchSampler(script.GROUPS, script.BATCH)
+    sampler = GroupBatchSampler(GROUPS, BATCH)
     return [list(sampler) for _ in range(number)]
 
 
 @pytest.mark.parametrize("way", ["dealt", "dispatched"])
-def test_processes_take_turns_at_one_stream_of_batches(way: str, ranks: Any, script: Any) -> None:
-    for epoch, whole in enumerate(epochs(script, 2)):
+def test_processes_take_turns_at_one_stream_of_batches(way: str, ranks: Any) -> None:
+    for epoch, whole in enumerate(epochs(2)):
         assert [ranks[0]["drawn"][way][epoch], ranks[1]["drawn"][way][epoch]] == [whole[0::2], whole[1::2]]
         for batch in ranks[0]["drawn"][way][epoch]:
-            assert np.bincount(script.GROUPS[batch]).tolist() == [2, 2, 2]
+            assert np.bincount(GROUPS[batch]).tolist() == [2, 2, 2]
 
 
 @pytest.mark.parametrize("way", ["split", "dispatched and split"])
-def test_processes_share_each_batch(way: str, ranks: Any, script: Any) -> None:
-    for epoch, whole in enumerate(epochs(script, 2)):
+def test_processes_share_each_batch(way: str, ranks: Any) -> None:
+    for epoch, whole in enumerate(epochs(2)):
         parts = zip(ranks[0]["drawn"][way][epoch], ranks[1]["drawn"][way][epoch], strict=True)
         assert [first + second for first, second in parts] == whole
 
 
-def test_a_sampler_of_single_indices_is_dealt_out_too(ranks: Any, script: Any) -> None:
+def test_a_sampler_of_single_indices_is_dealt_out_too(ranks: Any) -> None:
     flat = [index for rank in ranks for batch in rank["drawn"]["weighted"][0] for index in batch]
-    assert np.bincount(script.GROUPS[flat]).tolist() == [12, 12, 12]
+    assert np.bincount(GROUPS[flat]).tolist() == [12, 12, 12]
 
 
 def test_draws_that_would_be_dealt_out_twice_or_never_are_named(ranks: Any) -> None:
@@ -80,12 +55,12 @@ def test_draws_that_would_be_dealt_out_twice_or_never_are_named(ranks: Any) -> N
         assert errors["right without accelerate"] == "none"
 
 
-def test_a_training_is_that_of_one_process_with_both_batches(ranks: Any, script: Any) -> None:
-    model, loss = script.make_model(), GroupDROLoss(3, step_size=0.1)
+def test_a_training_is_that_of_one_process_with_both_batches(ranks: Any) -> None:
+    model, loss = make_model(), GroupDROLoss(3, step_size=0.1)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
-    (batches,) = epochs(script, 1)
+    (batches,) = epochs(1)
     for first, second in zip(batches[0::2], batches[1::2], strict=True):
-        image, mask, group, _ = script.make_data()[first + second]
+        image, mask, group, _ = make_data()[first + second]
         optimizer.zero_grad()
         loss(model(image), mask, group).backward()
         optimizer.step()
@@ -95,8 +70,8 @@ def test_a_training_is_that_of_one_process_with_both_batches(ranks: Any, script:
 
 
 @pytest.mark.parametrize("way", ["rest", "rest of stateful"])
-def test_a_restart_in_the_middle_of_an_epoch(way: str, ranks: Any, script: Any) -> None:
-    second = epochs(script, 2)[1]
+def test_a_restart_in_the_middle_of_an_epoch(way: str, ranks: Any) -> None:
+    second = epochs(2)[1]
     for rank, results in enumerate(ranks):
         assert results[way] == second[rank::2][1:]
         assert len(results[way]) == 2

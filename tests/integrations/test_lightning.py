@@ -1,8 +1,5 @@
 """Groups in Lightning: where a restart goes on, what it logs, and two real processes. Forty seconds."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +15,7 @@ from fairseg.integrations.lightning import KeepGroupSampler, LogGroupMetrics, sa
 from fairseg.losses import GroupDROLoss
 from fairseg.metrics import by_group, dice, fairness_gap, skewed_error_ratio
 from fairseg.samplers import GroupBatchSampler, GroupWeightedSampler
+from tests.integrations.processes import run_ranks
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:'set_vital' is deprecated:UserWarning"),  # torchdata
@@ -30,7 +28,6 @@ pytestmark = [
 
 NAMES = ("A", "B", "C")
 GROUPS = np.repeat([0, 1, 2], [20, 8, 2])
-SCRIPT = Path(__file__).with_name("lightning_ranks.py")
 
 
 def make_data(seed: int = 0) -> TensorDataset:
@@ -202,20 +199,7 @@ def test_a_replaced_sampler_stops_the_training(tmp_path: Path) -> None:
 
 def test_two_processes(tmp_path: Path) -> None:
     """Two ranks together draw one balanced batch, and every other way of setting it up says what is wrong."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"),
-            *(str(SCRIPT), str(tmp_path)),
-        ],
-        capture_output=True,
-        text=True,
-        env=environment,
-        timeout=240,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    ranks = [torch.load(tmp_path / f"{rank}.pt") for rank in range(2)]
+    ranks = run_ranks("lightning_ranks", tmp_path)
     drawn = [batch for _, _, batch in ranks[0]["seen"]], [batch for _, _, batch in ranks[1]["seen"]]
     together = [first + second for first, second in zip(*drawn, strict=True)]
     assert len(together) == 2 * 5  # two epochs of 30 samples, 6 in each global batch

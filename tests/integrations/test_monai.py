@@ -30,6 +30,8 @@ from fairseg.integrations.monai import (
 from fairseg.losses import BalancedGroupLoss, DeepSupervision, GroupDROLoss
 from fairseg.metrics import by_group, dice, fairness_gap, skewed_error_ratio
 from fairseg.samplers import GroupBatchSampler
+from tests.integrations.monai_ranks import make_masks, make_metric
+from tests.integrations.processes import run_ranks
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*monai.*:FutureWarning"),
@@ -240,6 +242,16 @@ def test_a_missed_structure_counts_as_nothing_found() -> None:
         "empty_masks": 1,
     }
     assert GroupDiceMetric(2, [1]).aggregate().isnan().all()
+
+
+def test_two_processes_have_the_metric_of_one(tmp_path: Path) -> None:
+    """The samples of subjects 0 and 1 lie in both."""
+    metric, (prediction, reference, groups, subjects) = make_metric(), make_masks()
+    metric(prediction, reference, groups=groups, subjects=subjects)
+    for rank in run_ranks("monai_ranks", tmp_path):
+        assert torch.equal(rank["dice"], metric.aggregate())
+        assert rank["subjects"].tolist() == [2, 2]
+        assert rank["unknown_group"].item() == 1
 
 
 def test_lists_batches_and_one_hot_masks_are_the_same() -> None:
