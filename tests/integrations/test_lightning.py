@@ -143,8 +143,14 @@ def test_a_stateful_loader_restarts_mid_epoch(tmp_path: Path) -> None:
 
 def test_logged_metrics_are_those_of_the_audit(tmp_path: Path) -> None:
     model, data = Segmenter(), make_data(1)
+    after_sanity_check = []
+
+    class Look(pl.Callback):
+        def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+            after_sanity_check.append(dict(trainer.callback_metrics))
+
     log = LogGroupMetrics(NAMES, {"LV": 1}, reference=0)
-    trainer = make_trainer(tmp_path, log, max_epochs=1, num_sanity_val_steps=1)
+    trainer = make_trainer(tmp_path, log, Look(), max_epochs=1, num_sanity_val_steps=1)
     trainer.fit(model)
     got = {name: float(value) for name, value in trainer.callback_metrics.items()}
     images, masks, groups, subjects, _ = data.tensors
@@ -154,6 +160,7 @@ def test_logged_metrics_are_those_of_the_audit(tmp_path: Path) -> None:
     of_subject = [np.nanmean([scores[i] for i in range(30) if subjects[i] == s]) for s in range(15)]
     medians, counts = by_group(of_subject, groups[::2].numpy(), 3)
     assert counts.tolist() == [10, 4, 0]
+    assert after_sanity_check == [{}]
     assert [got["val_dice_A"], got["val_dice_B"]] == pytest.approx(medians[:2].tolist(), rel=1e-6)
     assert np.isnan(got["val_dice_C"])
     assert [got[f"val_subjects_{name}"] for name in NAMES] == [10, 4, 0]

@@ -23,7 +23,7 @@ class LogGroupMetrics(Callback):
 
     `validation_step` (and `test_step`) must return a dictionary with what
     `fairseg.integrations.torchmetrics` takes: `prediction` (integer masks, or logits), `reference`, `groups`,
-    and `subjects` if there are any. Nothing is logged in the sanity check.
+    and `subjects` if there are any. Lightning drops what the sanity check logs.
 
     Logged, each behind `val_` or `test_`: `dice_NAME` and `subjects_NAME` for each group, `worst_group_dice`,
     `fairness_gap`, `skewed_error_ratio`, `unknown_group`, `empty_masks`. A group without a Dice is NaN. So
@@ -85,7 +85,7 @@ class LogGroupMetrics(Callback):
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log the values over all batches and processes."""
-        self._log(trainer, pl_module, "val")
+        self._log(pl_module, "val")
 
     def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Forget what was counted before."""
@@ -105,7 +105,7 @@ class LogGroupMetrics(Callback):
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log the values over all batches and processes."""
-        self._log(trainer, pl_module, "test")
+        self._log(pl_module, "test")
 
     def _count(self, pl_module: LightningModule, outputs: Any, step: str) -> None:
         if not isinstance(outputs, dict) or any(name not in outputs for name in _NEEDED):
@@ -116,9 +116,7 @@ class LogGroupMetrics(Callback):
         self._metrics.to(pl_module.device)
         self._metrics.update(*(outputs[name] for name in _NEEDED), outputs.get("subjects"))
 
-    def _log(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        if trainer.sanity_checking:
-            return
+    def _log(self, pl_module: LightningModule, stage: str) -> None:
         values = self._metrics.compute()  # over all processes: the same on each
         logged = {name: value for name, value in values.items() if value.ndim == 0}
         for name in ("dice", "subjects"):
