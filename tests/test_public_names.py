@@ -13,9 +13,13 @@ MODULES = (
     *("fairseg.metrics.statistics", "fairseg.report", "fairseg.training", "fairseg.datasets"),
 )
 INTEGRATIONS = (
+    # each needs its own library
     "fairseg.integrations.fairlearn",
     "fairseg.integrations.nnunet",
     "fairseg.integrations.torchmetrics",
+    "fairseg.integrations.loaders",
+    "fairseg.integrations.monai",
+    "fairseg.integrations.lightning",
 )
 NAMES = [
     (module, name)
