@@ -54,6 +54,13 @@ $(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
 	touch $@
 
+# nnU-Net without timm, which would bring a torchvision that not every build of torch has one for: the tests
+# have a stub of it, and all else that nnU-Net needs is in the extra.
+$(VENV)/.installed-test: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .[test]
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps nnunetv2 dynamic-network-architectures
+	touch $@
+
 $(VENV)/.installed-%: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .[$*]
 	touch $@

@@ -27,18 +27,23 @@ from populations import MEDIANS, SCORES, Floats, delta, draw, spread_of_quartile
 from scipy import stats
 from tabulate import tabulate
 
+from fairseg.metrics import equity_scaled
 from fairseg.metrics.statistics import (
     bootstrap_interval,
     cliffs_delta,
     compare_fairness,
     detectable_gaps,
+    equity_interval,
     group_intervals,
     hodges_lehmann,
     judge,
 )
 from fairseg.metrics.statistics.differences import differences, gap_limits, pairs_of
 from fairseg.metrics.statistics.evidence import SHOWN
+from fairseg.metrics.statistics.stratified import stratified_gap
 from fairseg.parallel import run_all
+from fairseg.report.comparison_evidence import SHOWN as LEVELLED
+from fairseg.report.comparison_evidence import compare_with_baseline
 
 DRAWS = 1000  # of the medians, for two groups
 JOINT = 2000  # the same where limits lie far out, for many pairs; twice as many for 12 groups
@@ -46,6 +51,7 @@ METHODS = ("bca", "percentile", "binomial")
 SIZES = ((400, 12), (54, 30), (200, 200))
 GAPS = (0.0, 0.02, 0.05)
 SEVERAL = ((100, 40, 12), (200, 100, 50, 30, 20, 12), (400, 200, 100, 60, 40, 30, 20, 15, 12, 12, 10, 10))
+STRATA = (((200, 6), (200, 12)), ((200, 8), (30, 8), (9, 1)), ((27, 15),) * 2, ((100, 100),) * 2)
 Row = list[str]
 
 
@@ -233,26 +239,64 @@ def verdicts(kind: str, sizes: Sequence[int], reference: int | None, wide: str, 
 
 
 def narrowing(step: float, sizes: Sequence[int], cohorts: int) -> list[Row]:
-    """Return the coverage of the narrowing of the gap by a second model, and of the groups' changes."""
+    """Return the coverage of the narrowing of the gap by a second model, and of the groups' changes together.
+
+    Also how often levelling down is spoken of, in either order of the models: for certain, and at all.
+    """
     groups = np.repeat([0, 1], sizes)
     rows = []
     for before, after in ((0.0, 0.0), (0.04, 0.04), (0.04, 0.0), (0.04, -0.02)):
         rng = np.random.default_rng(sum(sizes))
-        found = np.empty((3, 2, cohorts))
+        found, levelled = np.empty((3, 2, cohorts)), np.empty((2, cohorts), bool)
         for seed in range(cohorts):
             shared = rng.normal(0.9, 0.02, groups.size)  # what both models find hard
             one, two = (shared + rng.normal(0, 0.02, groups.size) for _ in range(2))
             if step:
                 one, two = (np.round(one / step) * step, np.round(two / step) * step)
             models = ((scores - gap * groups).round(9) for scores, gap in ((one, before), (two, after)))
-            change = compare_fairness(*models, groups, 2, resamples=500, seed=seed)
-            found[:, :, seed] = change.narrowing[1:], change.changes[0][1:], change.changes[1][1:]
-        truths = (before - abs(after), 0.0, before - after)
-        held = [coverage(low, true, high) for (low, high), true in zip(found, truths, strict=True)]
+            kept = dict(zip("AB", models, strict=True))
+            change = compare_with_baseline(kept, groups, 2, baseline="A")["B"]
+            found[:, :, seed] = [part[1:] for part in (change.found.narrowing, *change.found.changes)]
+            said = {change.levels_down, change.turned().levels_down}
+            levelled[:, seed] = LEVELLED in said, said != {""}
+        low, high = found.transpose(1, 0, 2)
+        truths = np.array([before - abs(after), 0.0, before - after])[:, None]
+        both = ((low <= truths + 1e-9) & (high >= truths - 1e-9))[1:].all(axis=0)
+        held = [coverage(low[0], truths[0], high[0]), f"{100 * both.mean():.1f}"]
+        held.append(", ".join(f"{100 * one:.1f}" for one in levelled.mean(axis=1)))
         fairer = f"{100 * np.mean(found[0, 0] > 1e-12):.1f}"
         kind = f"tied {step:g}" if step else "normal"
         rows.append([named(sizes), kind, f"{before:g} to {after:g}", fairer, *held])
     return rows
+
+
+def equity(kind: str, sizes: Sequence[int], lower: float, cohorts: int) -> list[Row]:
+    """Return the coverage of the equity-scaled score, the last group's median being lower."""
+    groups, last = np.repeat(np.arange(len(sizes)), sizes), len(sizes) - 1
+
+    def cohort(rng: np.random.Generator, size: Sequence[int]) -> Floats:
+        low = np.where(np.arange(len(size)) == last, lower, 0.0)
+        return np.concatenate([draw(kind, rng, n, lower=down) for n, down in zip(size, low, strict=True)])
+
+    rng = np.random.default_rng(sum(sizes))
+    everyone = np.median(cohort(rng, np.multiply(sizes, 2_000_000 // sum(sizes))))
+    truth = equity_scaled(everyone, MEDIANS[kind] - np.where(np.arange(len(sizes)) == last, lower, 0), "sum")
+    found = np.array([equity_interval(cohort(rng, sizes), groups, len(sizes)) for _ in range(cohorts)])
+    width = f"{(found[:, 2] - found[:, 1]).mean():.3f}"
+    return [[named(sizes), kind, f"{lower:g}", coverage(found[:, 1], truth, found[:, 2]), width]]
+
+
+def strata(kind: str, cells: Sequence[tuple[int, int]], cohorts: int) -> list[Row]:
+    """Return the coverage of the gap pooled over strata that differ by 0.05, without a gap within them."""
+    group = np.concatenate([np.repeat([0, 1], cell) for cell in cells])
+    site = np.repeat([f"site {number}" for number in range(len(cells))], [sum(cell) for cell in cells])
+    lower, rng = 0.05 * np.unique(site, return_inverse=True)[1], np.random.default_rng(group.size)
+    limits = np.empty((2, cohorts))
+    for seed in range(cohorts):
+        values = draw(kind, rng, group.size) - lower
+        found = stratified_gap(values, group, 2, site, reference=0, resamples=DRAWS, seed=seed).pooled
+        limits[:, seed] = found[["low", "high"]].to_numpy()[0]
+    return [["; ".join(map(named, cells)), kind, coverage(limits[0], 0.0, limits[1])]]
 
 
 def power(kind: str, sizes: Sequence[int], cohorts: int) -> list[Row]:
@@ -350,8 +394,18 @@ TABLES: dict[str, list[str]] = {
         *("joint limits hold all", "size of a gap of 0.05 held"),
     ],
     "Narrowing of the gap by a second model, on half of the cohorts": [
-        *("n", "scores", "gap", "claimed fairer, %", "narrowing", "change of group 1", "change of group 2"),
+        *(
+            "n",
+            "scores",
+            "gap",
+            "claimed fairer, %",
+            "narrowing",
+            "changes of both groups",
+            "levelling down: said, or perhaps",
+        ),
     ],
+    "Equity-scaled score": ["n", "scores", "last group lower by", MISSES, "width"],
+    "Gap pooled over strata": ["n of each stratum", "scores", MISSES],
     "Power of 80%": [
         *(
             "n",
@@ -397,6 +451,11 @@ def jobs(cohorts: int) -> dict[str, list[tuple[Any, ...]]]:
         ],
         [(verdicts, *one) for one in (*alike, *apart, *several, *tiny)],
         [(narrowing, step, sizes, cohorts // 2) for sizes, step in product(SIZES[:2], (0.0, 0.02))],
+        [
+            (equity, kind, sizes, lower, cohorts)
+            for sizes, lower, kind in product((*SIZES, SEVERAL[1]), (0.0, 0.05), three)
+        ],
+        [(strata, kind, cells, cohorts) for cells, kind in product(STRATA, three)],
         [(power, kind, sizes, cohorts) for sizes, kind in product(SIZES, three)],
     ]
     return dict(zip(TABLES, calls, strict=True))

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from fairseg import __version__, cli_compare, cli_doctor, cli_experiment, cli_report, cli_training
+from fairseg import __version__, cli_compare, cli_doctor, cli_experiment, cli_nnunet, cli_report, cli_training
 from fairseg import cli_options as options
 
 logger = logging.getLogger("fairseg")
@@ -206,7 +206,7 @@ def phantom(
 cli.add_command(cli_compare.compare)
 for command in (
     *(cli_training.train, cli_training.predict, cli_experiment.experiment, cli_training.demo),
-    *(cli_doctor.doctor, cli_doctor.completion),
+    *(cli_nnunet.nnunet, cli_doctor.doctor, cli_doctor.completion),
 ):
     cli.add_command(command)
 

@@ -17,7 +17,7 @@ judging = options.group(
     ),
     click.option(
         "--margin",
-        type=click.FloatRange(min=0.0, min_open=True),
+        type=click.FloatRange(0.0, 1.0, min_open=True),
         help="Largest gap in median Dice that does not matter: the report says if larger ones are ruled out.",
     ),
     click.option(

@@ -101,6 +101,42 @@ def read_split(path: str | Path) -> dict[str, str]:
     return parts
 
 
+def fold_subjects(
+    subjects: Sequence[Any], groups: npt.ArrayLike, folds: int, *, seed: int = 0
+) -> npt.NDArray[np.int64]:
+    """Deal each group's subjects out to folds of cross-validation, all cases of a subject together.
+
+    Folds differ by one subject at most, of each group and in all. Subjects of unknown group are dealt out
+    among themselves. A subject in several groups counts in that of its first case.
+
+    Args:
+        subjects: the subject of each case, (N,).
+        groups: group id of each case, (N,); -1 is unknown.
+        folds: how many, 2 or more.
+        seed: the same seed gives the same folds, whatever the order of the rows.
+
+    Returns:
+        The fold of each case, from 0 on, int64 (N,).
+
+    Raises:
+        ValueError: groups are not one a case, or there are fewer subjects than folds.
+
+    >>> fold_subjects(["a", "a", "b", "c", "d"], [0, 0, 0, 1, 1], folds=2).tolist()
+    [0, 0, 1, 0, 1]
+    """
+    home = _homes(subjects, groups)
+    if not 2 <= folds <= len(home):
+        raise ValueError(f"folds must be from 2 to the number of subjects, {len(home)}, got {folds}")
+    fold: dict[str, int] = {}
+    for group in sorted(set(home.values())):
+        members = sorted(name for name, where in home.items() if where == group)
+        order = np.random.default_rng((seed, group + 1)).permutation(len(members))
+        # Each group goes on where the one before it stopped, so that the folds stay alike in size.
+        for place in order:
+            fold[members[place]] = len(fold) % folds
+    return np.array([fold[str(subject)] for subject in subjects], dtype=np.int64)
+
+
 def split_subjects(
     subjects: Sequence[Any], groups: npt.ArrayLike, share: float, *, seed: int = 0
 ) -> npt.NDArray[np.bool_]:
@@ -125,12 +161,7 @@ def split_subjects(
     """
     if not 0 <= share < 1:
         raise ValueError(f"share must be 0 or more and below 1, got {share}")
-    names, ids = [str(subject) for subject in subjects], np.asarray(groups)
-    if ids.shape != (len(names),):
-        raise ValueError(f"groups must have one id a case, {len(names)}, got shape {ids.shape}")
-    home: dict[str, int] = {}
-    for name, group in zip(names, ids.tolist(), strict=True):
-        home.setdefault(name, group)
+    home = _homes(subjects, groups)
     aside: set[str] = set()
     for group in sorted(set(home.values())):
         members = sorted(name for name, where in home.items() if where == group)
@@ -138,4 +169,15 @@ def split_subjects(
         # One generator a group: a group that grows does not move the split of the others.
         order = np.random.default_rng((seed, group + 1)).permutation(len(members))
         aside |= {members[place] for place in order[:number]}
-    return np.array([name in aside for name in names], dtype=bool)
+    return np.array([str(subject) in aside for subject in subjects], dtype=bool)
+
+
+def _homes(subjects: Sequence[Any], groups: npt.ArrayLike) -> dict[str, int]:
+    """Return the group of each subject: that of its first case."""
+    names, ids = [str(subject) for subject in subjects], np.asarray(groups)
+    if ids.shape != (len(names),):
+        raise ValueError(f"groups must have one id a case, {len(names)}, got shape {ids.shape}")
+    home: dict[str, int] = {}
+    for name, group in zip(names, ids.tolist(), strict=True):
+        home.setdefault(name, group)
+    return home

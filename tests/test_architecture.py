@@ -46,6 +46,8 @@ def test_shared_rooms_stand_on_nothing() -> None:
     [
         ("import fairseg", ("numpy", "pandas", "torch", "SimpleITK")),
         ("import fairseg.cli", ("numpy", "pandas", "torch", "SimpleITK", "matplotlib")),
+        ("import fairseg.losses, fairseg.samplers", ("monai", "ignite", "lightning", "accelerate")),
+        ("import fairseg.integrations.loaders", ("monai", "lightning", "accelerate", "torchdata")),
         ("import fairseg.samplers", ("pandas", "scipy", "torch")),
         ("import fairseg.crop", ("pandas", "scipy", "skimage", "torch")),
         ("import fairseg.groups", ("pandas", "torch")),

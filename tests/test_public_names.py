@@ -12,7 +12,15 @@ MODULES = (
     *("fairseg", "fairseg.samplers", "fairseg.losses", "fairseg.crop", "fairseg.metrics"),
     *("fairseg.metrics.statistics", "fairseg.report", "fairseg.training", "fairseg.datasets"),
 )
-INTEGRATIONS = ("fairseg.integrations.fairlearn", "fairseg.integrations.torchmetrics")
+INTEGRATIONS = (
+    # each needs its own library
+    "fairseg.integrations.fairlearn",
+    "fairseg.integrations.nnunet",
+    "fairseg.integrations.torchmetrics",
+    "fairseg.integrations.loaders",
+    "fairseg.integrations.monai",
+    "fairseg.integrations.lightning",
+)
 NAMES = [
     (module, name)
     for module in (*MODULES, *INTEGRATIONS)

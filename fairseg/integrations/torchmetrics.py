@@ -14,7 +14,15 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
-from fairseg.integrations.voxel_counts import ALONE, Ids, check_ids, count_voxels, subject_dice
+from fairseg.integrations.voxel_counts import (
+    ALONE,
+    Ids,
+    check_ids,
+    check_options,
+    count_subjects,
+    count_voxels,
+    subject_dice,
+)
 from fairseg.metrics import by_group, fairness_gap, skewed_error_ratio, worst_group
 from fairseg.metrics.fairness import Floats
 from fairseg.metrics.masks import Labels, label_values
@@ -54,12 +62,7 @@ class _GroupMetric(Metric):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if isinstance(num_groups, bool) or not isinstance(num_groups, int) or num_groups < 1:
-            raise ValueError(f"num_groups must be a positive integer, got {num_groups!r}")
-        if samples not in ("cases", "slices"):
-            raise ValueError(f'samples must be "cases" or "slices", got {samples!r}')
-        if statistic not in ("median", "mean"):
-            raise ValueError(f'statistic must be "median" or "mean", got {statistic!r}')
+        check_options(num_groups, samples, statistic)
         self.num_groups = num_groups
         self.samples = samples
         self.statistic: Literal["median", "mean"] = statistic
@@ -207,10 +210,5 @@ class GroupCounts(_GroupMetric):
         `subjects` (G,): those with a Dice; `unknown_group`: subjects without a group; `empty_masks`: subjects
         of a group with no label in either mask, which have no Dice.
         """
-        value, group = self._subjects()
-        counts = {
-            "subjects": by_group(value, group, self.num_groups)[1],
-            "unknown_group": int((group < 0).sum()),
-            "empty_masks": int((np.isnan(value) & (group >= 0)).sum()),
-        }
+        counts = count_subjects(*self._subjects(), self.num_groups)
         return {name: torch.as_tensor(count, device=self.device) for name, count in counts.items()}

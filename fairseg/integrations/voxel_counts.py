@@ -7,7 +7,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from fairseg.metrics.fairness import Floats
+from fairseg.metrics.fairness import Floats, by_group
 from fairseg.metrics.overlap import Counts
 
 Ids = npt.NDArray[np.int64]
@@ -73,6 +73,38 @@ def subject_dice(
         total = _sum(np.where(known, of_case, 0.0), index, len(pairs))
         dice = _ratio(total, _sum(known.astype(float), index, len(pairs)))
     return dice, pairs[:, 1].astype(np.int64)
+
+
+def count_subjects(dice: Floats, groups: Ids, num_groups: int) -> dict[str, Ids | int]:
+    """Return on how many subjects values by group rest, and how many they leave out.
+
+    Args:
+        dice: one a subject, as from `subject_dice`.
+        groups: theirs.
+        num_groups: number of groups in the cohort, G.
+
+    Returns:
+        `subjects` (G,): those with a Dice; `unknown_group`: subjects without a group; `empty_masks`:
+        subjects of a group with no label in either mask, which have no Dice.
+
+    >>> count_subjects(np.array([0.5, np.nan, 0.7]), np.array([0, 0, -1]), num_groups=2)
+    {'subjects': array([1, 0]), 'unknown_group': 1, 'empty_masks': 1}
+    """
+    return {
+        "subjects": by_group(dice, groups, num_groups)[1],
+        "unknown_group": int((groups < 0).sum()),
+        "empty_masks": int((np.isnan(dice) & (groups >= 0)).sum()),
+    }
+
+
+def check_options(num_groups: object, samples: object, statistic: object) -> None:
+    """Raise a ValueError unless these are usable options of a group metric."""
+    if isinstance(num_groups, bool) or not isinstance(num_groups, int) or num_groups < 1:
+        raise ValueError(f"num_groups must be a positive integer, got {num_groups!r}")
+    if samples not in ("cases", "slices"):
+        raise ValueError(f'samples must be "cases" or "slices", got {samples!r}')
+    if statistic not in ("median", "mean"):
+        raise ValueError(f'statistic must be "median" or "mean", got {statistic!r}')
 
 
 def check_ids(ids: Tensor, name: str, size: int, low: int, high: int | None = None) -> Tensor:

@@ -80,6 +80,7 @@ def clinical_measures(
     for part in volumes:
         diastole, systole = (part.loc[of.index].set_axis(of).reindex(subjects) for of in found)
         values.append(_heart(diastole, systole, roles))
+    notes += _swapped(values[1], phase, phases)
     used = [*found[0].index, *found[1].index]
     return _long(values, notes + _gaps([part.loc[used] for part in volumes], list(roles.values())))
 
@@ -141,6 +142,24 @@ def _phases(
             who = f"{counted(len(without), 'subject')} without a case of {phase} {name}"
             notes.append(f"{who}, so without what needs it: {listed(without)}")
     return found, notes
+
+
+def _swapped(reference: _Columns, phase: str, phases: tuple[str, str]) -> list[str]:
+    """Note subjects whose reference ventricle is larger at end-systole: the phases may be swapped."""
+    smaller: dict[str, None] = {}
+    known: dict[str, None] = {}
+    for name in ("LV", "RV"):
+        if (f"{name}SV", "ml") in reference:
+            stroke = reference[f"{name}SV", "ml"]
+            known |= dict.fromkeys(map(str, stroke.index[stroke.notna()]))
+            smaller |= dict.fromkeys(map(str, stroke.index[stroke < 0]))
+    if not smaller:
+        return []
+    asked = (
+        f": are {phases[0]} and {phases[1]} of {phase} swapped?" if 2 * len(smaller) > len(known) else ": "
+    )
+    who = f"{counted(len(smaller), 'subject')} of {len(known)} with a reference larger at end-systole"
+    return [f"{who}{asked}{' ' if asked[-1] == '?' else ''}{listed(smaller)}"]
 
 
 def _gaps(volumes: Sequence[pd.DataFrame], labels: Sequence[str]) -> list[str]:

@@ -1,5 +1,6 @@
 """Whether a gap is still there among subjects who are alike: the report's section on confounders."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -90,7 +91,7 @@ def adjust(
     number = len(overall.groups)
     reference = overall.reference if overall.reference is not None else int(np.argmax(overall.counts))
     found = adjusted_gap(dice, ids, number, covariates, reference=reference)
-    notes = [f"Regression: {note}" for note in found.attrs.get("notes", [])]
+    notes = [f"Regression: {_named(note, overall)}" for note in found.attrs.get("notes", [])]
     strata = {}
     for name in by:
         column = _strata(covariates, name, bins)
@@ -103,13 +104,14 @@ def adjust(
             continue
         stratified = stratified_gap(dice, ids, number, column, reference=reference, resamples=resamples)
         strata[name] = _strata_part(stratified.strata, stratified.pooled, overall)
-        notes += [f"{name}: {note}" for note in stratified.notes]
+        notes += [f"{name}: {_named(note, overall)}" for note in stratified.notes]
     return Adjusted(
         by=list(by),
-        reference=overall.groups.name(reference),
+        reference=overall.groups.name(reference)
+        + ("" if overall.reference is not None else ", the largest group"),
         regression=_regression_part(found, overall),
         strata=strata,
-        notes=[_named(note, overall) for note in notes],
+        notes=notes,
     )
 
 
@@ -164,7 +166,5 @@ def _gap(interval: Interval) -> str:
 
 
 def _named(note: str, overall: Summary) -> str:
-    """Put names in place of the ids that the statistics know."""
-    for number, name in reversed(list(enumerate(overall.groups.names))):
-        note = note.replace(f"group {number}", f"group {name}")
-    return note
+    """Put a name in place of the id that begins what the statistics note of a group."""
+    return re.sub(r"^group (\d+)(?=:)", lambda found: f"group {overall.groups.name(int(found[1]))}", note)

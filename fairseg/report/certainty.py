@@ -7,8 +7,9 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from fairseg.metrics import worst_group
 from fairseg.metrics.statistics import Interval, equity_interval, group_intervals, judge
-from fairseg.metrics.statistics.evidence import MIN_SIZE
+from fairseg.metrics.statistics.evidence import MIN_SIZE, NOT_JUDGED
 from fairseg.metrics.statistics.order_statistics import Method
 from fairseg.report.summary import GAP, P_VALUE, Summary
 
@@ -47,10 +48,11 @@ def with_evidence(summary: Summary, judging: Judging) -> Summary:
 
     Medians get the binomial interval, inter-quartile ranges that of the bootstrap; gap, error ratio and
     worst group what `judge` says, over the groups that are large enough; the equity-scaled score ("sum", of
-    medians) its bootstrap interval. New rows: the smallest detectable gap, the worst group, the equity-scaled
-    score, p-values corrected for several comparisons (Holm), and, where some group is too small to be
-    judged, the gap of the others. A subject in several groups breaks every interval here: then there are
-    none, and no verdict.
+    medians) that of `equity_interval`. New rows: the smallest detectable gap, the worst group of all (without
+    an interval where some group is too small to be judged), the equity-scaled score, p-values corrected for
+    several comparisons (Holm), and, where some group is too small to be judged, the gap of the others. A
+    group that is not judged gets no p-value. A subject in several groups breaks every interval here: then
+    there are none, and no verdict.
 
     Args:
         summary: as from `summarize`.
@@ -107,10 +109,9 @@ def _with_verdicts(summary: Summary, judging: Judging) -> Summary:
         resamples=judging.resamples,
         seed=judging.seed,
     )
-    equity = equity_interval(
-        dice, group, number, "sum", level=judging.level, resamples=judging.resamples, seed=judging.seed
-    )
+    equity = equity_interval(dice, group, number, level=judging.level)
     all_judged = len(evidence.judged) == int((summary.counts > 0).sum())
+    lowest = worst_group([median.estimate for median in evidence.medians])
     several = number > 2 and summary.reference is not None
     rows: dict[str, dict[int, Interval]] = {
         "SER": {number: evidence.ratio} if all_judged else {},
@@ -118,21 +119,21 @@ def _with_verdicts(summary: Summary, judging: Judging) -> Summary:
         GAP: {number: evidence.gap} if all_judged else {},
         GAP_OF_LARGE: {number: evidence.gap},
         DETECTABLE: {number: _alone(evidence.detectable)},
-        WORST: {number: evidence.worst},
+        WORST: {number: evidence.worst if all_judged else _alone(lowest)},
         EQUITY: {number: equity},
+        P_VALUE: {number: _alone(np.nan if evidence.verdict == NOT_JUDGED else evidence.p)},
         CORRECTED: {},
     }
     if summary.reference is not None:
         for one in evidence.comparisons:
             rows[GAP][one.second] = one.gap
             rows[DETECTABLE][one.second] = _alone(one.detectable)
+            rows[P_VALUE][one.second] = _alone(one.p)
             rows[CORRECTED][one.second] = _alone(one.corrected)
     if all_judged or len(evidence.judged) < 2:
         del rows[GAP_OF_LARGE]
     if not several:
         del rows[CORRECTED]
-    if number > 2:
-        table.loc[P_VALUE, number] = evidence.p
     for frame in (table, low, high):
         for row in rows.keys() - set(frame.index):
             frame.loc[row] = np.nan
@@ -141,7 +142,7 @@ def _with_verdicts(summary: Summary, judging: Judging) -> Summary:
             if row not in ("SER", GAP):  # these stand there already
                 table.loc[row, column] = interval.estimate
             low.loc[row, column], high.loc[row, column] = interval.low, interval.high
-    order = _order(table.index, [row for row in rows if row not in ("SER", GAP)])
+    order = _order(table.index, [row for row in rows if row not in ("SER", GAP, P_VALUE)])
     table, low, high = (
         frame.loc[order].set_axis(summary.table.columns, axis="columns") for frame in (table, low, high)
     )

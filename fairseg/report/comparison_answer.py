@@ -20,6 +20,8 @@ from fairseg.report.comparison_words import (
 )
 from fairseg.report.render import plain
 
+_NAMED_LOSS = 0.005  # of a median, that is named though it is not shown
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -30,12 +32,14 @@ class Answer:
         badge: the answer in two or three words.
         text: the answer in one or two sentences.
         model: the model that it is about, None if it is about none.
+        turned: it is about the baseline beside that model.
     """
 
     kind: str
     badge: str
     text: str
     model: str | None
+    turned: bool = False
 
 
 def answer(
@@ -75,6 +79,9 @@ def _no_fairer(
     model = max(compared, key=lambda model: changes[model].found.narrowing.estimate)
     change = changes[model]
     less = [other for other in compared if changes[other].verdict == LESS_FAIR]
+    levelled = [other for other in less if changes[other].turned().levels_down == SHOWN]
+    if levelled:
+        return _baseline_levels_down(changes, names, baseline, levelled)
     if len(less) == len(changes):
         who = f"{plain(model)} is" if len(less) == 1 else "every other model is shown to be"
         said = f"{plain(baseline)} is the fairest: {who} less fair."
@@ -86,9 +93,22 @@ def _no_fairer(
         said = f"No model is shown to be fairer than {plain(baseline)}{worse}."
     closest = "" if len(changes) == 1 else f" with {plain(model)}, which comes closest"
     said += f" {_gaps(change)}{closest}."
-    if change.levels_down:
-        said += " This may be levelling down."
     return Answer(kind_of(change), VERDICTS[change.verdict], f"{said} {_cost(change, names)}", model)
+
+
+def _baseline_levels_down(
+    changes: Mapping[str, ModelChange], names: Sequence[str], baseline: str, levelled: Sequence[str]
+) -> Answer:
+    """Speak of the model beside which the baseline's smaller gap is the better-served group's loss."""
+    model = min(levelled, key=lambda model: changes[model].found.narrowing.estimate)
+    change = changes[model].turned()
+    best = change.found.best
+    loss = "" if best is None else f": {_with_medians(best, change, names)}"
+    said = f"Next to {plain(model)}, {plain(baseline)} has the smaller gap, but by levelling down{loss}. "
+    said += f"{_gaps(change)} with {plain(baseline)}."
+    if others := [other for other in changes if other != model]:
+        said += f" How it compares with {listed(map(plain, others), MOST)} stands below."
+    return Answer("bad", "Levelling down", said, model, turned=True)
 
 
 def _fairest(
@@ -126,7 +146,9 @@ def _smaller_still(model: str, change: ModelChange, names: Sequence[str]) -> str
 
 def _gaps(change: ModelChange) -> str:
     first, second = (figure(abs(gap.estimate)) for gap in change.found.gaps)
-    return f"The gap goes from {first} to {second}"
+    present = int((~np.isnan(change.before)).sum())
+    of = "" if len(change.found.judged) in (0, present) else " of the groups judged"
+    return f"The gap{of} goes from {first} to {second}"
 
 
 def _cost(change: ModelChange, names: Sequence[str]) -> str:
@@ -138,16 +160,30 @@ def _cost(change: ModelChange, names: Sequence[str]) -> str:
             f"{plain(names[group])} {figure(change.before[group])} to {figure(change.after[group])}"
             for group in pair
         )
-        return f"No group is shown to have gained or lost ({', '.join(medians)})."
-    if not lost:
-        return f"{gained}; no group is shown to have lost."
-    return f"{lost}; {gained or 'no group is shown to have gained'}."
+        said = f"No group is shown to have gained or lost ({', '.join(medians)})."
+        return said + _lost_most(change, names)
+    said = f"{lost or gained}; {(gained if lost else '') or 'no group is shown to have lost'}."
+    if lost and not gained:
+        said = f"{lost}; no group is shown to have gained."
+    return said + _lost_most(change, names)
+
+
+def _lost_most(change: ModelChange, names: Sequence[str]) -> str:
+    """Speak of the group that lost most by its median, where that is not shown."""
+    found = change.found
+    losses = {group: -moved.estimate for group, moved in enumerate(found.changes) if moved.estimate < 0}
+    group = max(losses, key=lambda one: losses[one], default=None)
+    if group is None or group in found.lost or losses[group] < _NAMED_LOSS:
+        return ""
+    why = "which is not shown" if group in found.judged else "too few to judge"
+    return f" By its median {_with_medians(group, change, names)} most, {why}."
 
 
 def _moved_all(change: ModelChange, names: Sequence[str], *, lost: bool) -> str:
     """List the groups that are shown to have lost, or gained, the most changed first."""
     groups = sorted(
-        change.lost if lost else change.gained, key=lambda group: -abs(change.found.changes[group].estimate)
+        change.found.lost if lost else change.found.gained,
+        key=lambda group: -abs(change.found.changes[group].estimate),
     )
     return listed((_with_medians(group, change, names) for group in groups), MOST)
 

@@ -5,7 +5,7 @@ subjects, so that what one subject gains or loses counts, not who happens to be 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,6 @@ import numpy.typing as npt
 from fairseg.metrics import by_group
 from fairseg.metrics.fairness import Floats
 from fairseg.metrics.statistics import Evidence, FairnessChange, compare_fairness, holm, judge
-from fairseg.metrics.statistics.paired import Pair, judged_pair
 from fairseg.metrics.wording import counted, listed
 
 LEVEL = 0.95
@@ -37,7 +36,6 @@ class ModelChange:
         p: of each group, Wilcoxon signed-rank test, corrected for the number of models (Holm), (G,).
         p_all: the same over the subjects of all groups.
         unpaired: subjects without a score of one of the two, who are left out.
-        pair: the better- and the worse-served group that make the model's own gap; None without a gap.
     """
 
     found: FairnessChange
@@ -46,7 +44,6 @@ class ModelChange:
     p: list[float]
     p_all: float
     unpaired: int
-    pair: Pair | None
 
     @property
     def verdict(self) -> str:
@@ -54,28 +51,23 @@ class ModelChange:
         narrowing = self.found.narrowing
         if np.isnan(narrowing.low):
             return NOT_JUDGED
-        return FAIRER if narrowing.low > 0 else LESS_FAIR if narrowing.high < 0 else OPEN
+        return FAIRER if self.found.fairer else LESS_FAIR if self.found.less_fair else OPEN
 
     @property
     def levels_down(self) -> str:
         """Whether the gap narrowed at the better-served group's expense: "shown", "perhaps", or "".
 
-        It is shown where both the narrowing and the loss are.
+        It is shown where both the narrowing and the loss are, and perhaps so where the loss is not. Without a
+        narrowing that is shown there is none to explain: a loss of all groups alike would else be called so.
         """
         best = self.found.best
-        if best is None or self.verdict == NOT_JUDGED or not self.found.levels_down:
+        if best is None or not self.found.fairer or not self.found.levels_down:
             return NO
-        return SHOWN if self.found.fairer and self.found.changes[best].high < 0 else PERHAPS
+        return SHOWN if best in self.found.lost else PERHAPS
 
-    @property
-    def lost(self) -> list[int]:
-        """Judged groups that are shown to have lost."""
-        return [group for group in self.found.judged if self.found.changes[group].high < 0]
-
-    @property
-    def gained(self) -> list[int]:
-        """Judged groups that are shown to have gained."""
-        return [group for group in self.found.judged if self.found.changes[group].low > 0]
+    def turned(self) -> "ModelChange":
+        """Return how the baseline fares compared with the model."""
+        return replace(self, found=self.found.turned(), before=self.after, after=self.before)
 
 
 def judge_models(
@@ -132,7 +124,7 @@ def compare_with_baseline(
     >>> first = rng.normal(np.where(groups == 0, 0.92, 0.86), 0.02)
     >>> second = first - np.where(groups == 0, 0.05, 0.0) + rng.normal(0, 0.005, 80)
     >>> change = compare_with_baseline({"A": first, "B": second}, groups, 2, baseline="A")["B"]
-    >>> change.verdict, change.levels_down, change.lost, change.gained
+    >>> change.verdict, change.levels_down, change.found.lost, change.found.gained
     ('fairer', 'shown', [0], [])
     """
     others = [model for model in values if model != baseline]
@@ -159,7 +151,6 @@ def compare_with_baseline(
             p=corrected[place].tolist(),
             p_all=float(of_all[place]),
             unpaired=int((missing & (groups >= 0)).sum()),
-            pair=judged_pair(after, found[model].judged, reference),
         )
     return changes
 

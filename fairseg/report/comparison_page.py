@@ -162,6 +162,10 @@ def _main_figure(comparison: Comparison, found: Answer) -> tuple[str, str]:
         gap = comparison.evidence[OVERALL][found.model].gap
         said = "not judged" if np.isnan(gap.low) else f"95% interval {span(gap)}"
         return figure(gap.estimate), f"fairness gap, {said}"
+    if found.turned:
+        narrowing = change.turned().found.narrowing
+        said = f"smaller gap of {comparison.baseline} than of {found.model}, 95% interval {span(narrowing)}"
+        return figure(narrowing.estimate), said
     narrowing = change.found.narrowing
     smaller = not narrowing.estimate < 0
     limits = narrowing if smaller else narrowing._replace(low=-narrowing.high, high=-narrowing.low)

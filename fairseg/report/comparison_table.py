@@ -235,8 +235,9 @@ def note_on(comparison: Comparison, *, bold: bool = True) -> str:
 def small_groups(comparison: Comparison) -> list[str]:
     """Return the names of the groups with too few subjects to be judged."""
     summary = comparison.overall
-    pairs = zip(summary.groups.names, summary.counts, strict=True)
-    return [name for name, count in pairs if count < MIN_SIZE]
+    least = {found.min_size for found in comparison.evidence.get(summary.structure, {}).values()}
+    pairs = zip(summary.groups.names, summary.scored, strict=True)
+    return [name for name, count in pairs if count < max(least, default=MIN_SIZE)]
 
 
 def paper_to_markdown(comparison: Comparison, structure: str) -> str:

@@ -15,7 +15,7 @@ from fairseg.report.comparison import Comparison
 from fairseg.report.comparison_answer import answer
 from fairseg.report.comparison_evidence import ModelChange
 from fairseg.report.comparison_table import note_on, paper_to_latex, paper_to_markdown, small_groups
-from fairseg.report.comparison_words import sentences
+from fairseg.report.comparison_words import figure, sentences, span
 from fairseg.report.summary import GAP, P_VALUE
 
 NARROWING = "Narrowing of the gap"
@@ -33,6 +33,11 @@ def comparison_to_terminal(comparison: Comparison) -> str:
     said = [comparison.reason[:1].upper() + comparison.reason[1:] + "."] if comparison.reason else []
     for lines in _sentences(comparison, structure).values():
         said.append(" ".join(lines))
+    if comparison.margin is not None:
+        for model, found in comparison.evidence.get(structure, {}).items():
+            limits = "" if np.isnan(found.gap.low) else f" (95% interval {span(found.gap)})"
+            gap = f"gap {figure(found.gap.estimate)}{limits}"
+            said.append(f"{model}, margin {figure(comparison.margin)}: {found.verdict}, {gap}.")
     if small := small_groups(comparison):
         said.append(f"Too few subjects to be judged: {', '.join(small)}.")
     told = "\n\n".join(textwrap.fill(render.plain(line), _LETTERS) for line in said)
@@ -129,7 +134,9 @@ def _against(change: ModelChange, names: tuple[str, ...]) -> Iterator[tuple[str,
 
 
 def _levels_down(change: ModelChange) -> str:
-    return {"shown": "levelling down", "perhaps": "may be levelling down"}.get(change.levels_down, "")
+    said = {"shown": "levelling down", "perhaps": "may be levelling down"}
+    turned = said.get(change.turned().levels_down, "")
+    return said.get(change.levels_down, turned and f"baseline {turned}")
 
 
 def _table(comparison: Comparison, structure: str) -> str:

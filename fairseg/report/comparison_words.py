@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from fairseg.metrics.statistics import Interval
-from fairseg.metrics.statistics.evidence import MIN_SIZE
 from fairseg.metrics.wording import listed
 from fairseg.report.charts.svg import number
 from fairseg.report.comparison_evidence import (
@@ -71,7 +70,7 @@ def verdict_sentence(model: str, baseline: str, change: ModelChange) -> str:
     if change.verdict == NOT_JUDGED:
         return (
             f"{model} cannot be compared with {baseline}: fewer than two groups to compare have "
-            f"{MIN_SIZE} subjects with a score of both."
+            f"{change.found.min_size} subjects with a score of both."
         )
     if change.verdict == FAIRER:
         return (
@@ -93,10 +92,15 @@ def verdict_sentence(model: str, baseline: str, change: ModelChange) -> str:
     )
 
 
-def levelling_sentence(change: ModelChange, names: Sequence[str]) -> str:
+def levelling_sentence(change: ModelChange, names: Sequence[str], who: str = "") -> str:
     """Say that a gap narrowed at the better-served group's expense, with the interval of that loss.
 
-    Empty where it did not. "May be" where the interval of the narrowing or of the loss includes 0.
+    Empty where it did not. "May be" where the interval of the loss includes 0.
+
+    Args:
+        change: of the model with the smaller gap, compared with the other.
+        names: of the groups.
+        who: what begins the sentence, such as the model; nothing: "This".
     """
     found, best, worst = change.found, change.found.best, change.found.worst
     if not change.levels_down or best is None or worst is None:
@@ -107,7 +111,10 @@ def levelling_sentence(change: ModelChange, names: Sequence[str]) -> str:
     open_ = ", which includes 0" if change.levels_down == PERHAPS and loss.high >= 0 else ""
     turned = Interval(-loss.estimate, -loss.high, -loss.low)
     told = f"({medians}; 95% interval of the loss {span(turned)}{open_})"
-    said = "Levelling down" if change.levels_down == SHOWN else "This may be levelling down"
+    is_ = "is" if change.levels_down == SHOWN else "may be"
+    said = f"{who or 'This'} {is_} levelling down"
+    if not who and change.levels_down == SHOWN:
+        said = "Levelling down"
     lost = figure(-loss.estimate)
     theirs = f"{other} {moved(gain)}"
     if found.share_lost > 1.0005:
@@ -120,13 +127,13 @@ def levelling_sentence(change: ModelChange, names: Sequence[str]) -> str:
             f": of the narrowing of {figure(narrowing)}, {lost} ({found.share_lost:.0%}) is a loss of the "
             f"better-served group {better} {told}"
         )
-        if change.pair == (best, worst):
+        if change.found.pair == (best, worst):
             gained = round(gain.estimate, 4) > 0
             said += f", only {figure(gain.estimate)} a gain of {other}" if gained else f"; {theirs}"
         else:
             said += f"; {theirs}"
-    if change.pair and change.pair != (best, worst):
-        first, second = (plain(names[group]) for group in change.pair)
+    if change.found.pair and change.found.pair != (best, worst):
+        first, second = (plain(names[group]) for group in change.found.pair)
         said += f", and the gap is now between {first} and {second}"
     return f"{said}."
 
@@ -140,7 +147,7 @@ def group_sentences(change: ModelChange, names: Sequence[str], *, without: int |
         without: a group that has been spoken of.
     """
     found = change.found
-    first = [group for group in (found.best, found.worst, *(change.pair or ())) if group is not None]
+    first = [group for group in (found.best, found.worst, *(change.found.pair or ())) if group is not None]
 
     def rank(group: int) -> tuple[bool, float]:
         return group not in first, -abs(found.changes[group].estimate)
@@ -155,7 +162,7 @@ def group_sentences(change: ModelChange, names: Sequence[str], *, without: int |
         )
 
     judged = [group for group in found.judged if group != without]
-    same = [group for group in judged if group not in change.lost and group not in change.gained]
+    same = [group for group in judged if group not in change.found.lost and group not in change.found.gained]
     small = [
         group
         for group in range(len(names))
@@ -163,15 +170,15 @@ def group_sentences(change: ModelChange, names: Sequence[str], *, without: int |
     ]
     said = []
     for title, members in (
-        ("Gained", [group for group in judged if group in change.gained]),
-        ("Lost", [group for group in judged if group in change.lost]),
+        ("Gained", [group for group in judged if group in change.found.gained]),
+        ("Lost", [group for group in judged if group in change.found.lost]),
         ("No change shown", same),
     ):
         if members:
             said.append(f"{title}: {listed(map(told, sorted(members, key=rank)), MOST)}.")
     if small:
         who = listed((told(group, limits=False) for group in sorted(small, key=rank)), MOST)
-        said.append(f"Not judged, fewer than {MIN_SIZE} subjects: {who}.")
+        said.append(f"Not judged, fewer than {found.min_size} subjects: {who}.")
     return said
 
 
@@ -184,6 +191,8 @@ def sentences(
         lines = [verdict_sentence(model, baseline, change)]
         if change.levels_down:
             lines.append(levelling_sentence(change, names))
+        elif (turned := change.turned()).levels_down:
+            lines.append(levelling_sentence(turned, names, f"Next to {plain(model)}, {plain(baseline)}"))
         lines += group_sentences(change, names, without=change.found.best if change.levels_down else None)
         said[model] = lines
     return said

@@ -4,7 +4,6 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,7 @@ from fairseg.report.overlays import overlay_legend
 from fairseg.report.page_table import page_table
 from fairseg.report.pictures import VERDICTS, Pictures, gaps, with_largest_gaps
 from fairseg.report.plots import plot_overall, plot_rows, to_svg
-from fairseg.report.summary import GAP, TITLES, Summary, summarize
+from fairseg.report.summary import TITLES, Summary, summarize
 from fairseg.report.worst import Files, worst_cases
 
 logger = logging.getLogger(__name__)
@@ -211,7 +210,10 @@ def _page(
         "labels": [summary.structure for summary in summaries[1:]],
         "hero": _hero(overall),
         "hint": words.hint(overall),
-        "missing": missingness_sentences(missing, overall.groups.names),
+        "missing": [
+            *missingness_sentences(missing, overall.groups.names),
+            *([] if clinical is None else clinical.sentences),
+        ],
         "tables": [page_table(summary) for summary in summaries],
         "gaps": gaps(analyses, judging.margin),
         "margin": judging.margin,
@@ -256,18 +258,14 @@ def _hero(overall: Summary) -> dict[str, Any]:
     """Return what the first screen shows: the answer, the gap and who was compared."""
     evidence = overall.evidence
     kinds = {charts.SHOWN: "shown", charts.NO_GAP: "nogap"}
-    gap, interval = float("nan"), "fairness gap"
-    if evidence is not None:
-        gap = float(overall.table.loc[[GAP]].to_numpy()[0, -1])
-        interval = "gap in median DSC, not judged"
-    if evidence is not None and not isnan(evidence.gap.low):
-        gap = evidence.gap.estimate
-        limits = words.between(evidence.gap, evidence.level)
-        shows = f"this cohort would show {words.number(evidence.detectable)} or more"
-        interval = f"gap in median DSC, {limits}; {shows}"
+    gap, interval = words.headline(overall)
     title = next(f"Median {overall.title(name)}" for name in TITLES if name in overall.subjects)
     rows = [str(text) for text in render.cells(overall).T[title]]
-    groups = [*overall.groups.names, "All"]
+    unjudged = set() if evidence is None else set(range(len(overall.groups))) - set(evidence.judged)
+    names = [
+        f"{name} (too few to judge)" if n in unjudged else name for n, name in enumerate(overall.groups.names)
+    ]
+    groups = [*names, "All"]
     counts = [*overall.counts.tolist(), int(overall.counts.sum())]
     medians = [text.replace("\n", " ") for text in rows]
     return {

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from fairseg.report import render
-from fairseg.report.summary import Summary
+from fairseg.report.summary import P_VALUE, Summary
 
 _WIDEST = 4  # groups that fit side by side onto a page, with "All" and the measures
 _MOST_COLUMNS = 10  # measures that fit side by side
@@ -71,9 +71,17 @@ def _tall_by_kind(frame: pd.DataFrame) -> list[Part]:
         step = math.ceil(len(part) / pieces)
         for start in range(0, len(part), step):
             piece = part.iloc[start : start + step]
-            heads = [(str(name), "") for name in piece.index]
-            parts.append(Part(heads, _rows(piece.T, last)))
+            heads = [(_head(str(name)), "") for name in piece.index]
+            rows = _rows(piece.T, last)
+            known = [row for row in rows if any(cell != render.NONE for cell in row[2])]
+            # Without a reference there are such figures of all groups together only.
+            parts.append(Part(heads, known if kind == "fairness" and known else rows))
     return parts
+
+
+def _head(measure: str) -> str:
+    """Return a measure's heading; which test gives p under "All" says the footnote."""
+    return "p" if measure == P_VALUE else measure
 
 
 def _tall(frame: pd.DataFrame) -> list[Part]:

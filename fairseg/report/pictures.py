@@ -177,7 +177,11 @@ def sizes(scores: pd.DataFrame, summary: Summary) -> tuple[Floats, str] | None:
     The mean over cases, in ml where files state a voxel size; None where the table tells neither.
     """
     column, unit = next(
-        ((name, unit) for name, unit in ((VOLUMES[1], "ml"), (VOXELS[1], "voxels")) if name in scores),
+        (
+            (name, unit)
+            for name, unit in ((VOLUMES[1], "ml"), (VOXELS[1], "px" if summary.unit == "px" else "voxels"))
+            if name in scores
+        ),
         (None, ""),
     )
     if column is None:

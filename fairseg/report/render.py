@@ -161,7 +161,11 @@ def _about_p(summary: Summary) -> str:
     star = f"* p < {_SIGNIFICANT}."
     if len(summary.groups) == 2:
         return f"p: two-sided Mann-Whitney U test on the DSC of the subjects; {star}"
-    overall = f"under All, Kruskal-Wallis test of all groups; {star}"
+    test = "Kruskal-Wallis test of all groups"
+    if summary.evidence is not None and len(summary.evidence.judged) < len(summary.groups):
+        two = len(summary.evidence.judged) == 2
+        test = f"{'Mann-Whitney U' if two else 'Kruskal-Wallis'} test of the groups that are judged"
+    overall = f"under All, {test}; {star}"
     if summary.evidence is None:
         overall = f"not corrected for several groups; {star}"
     if summary.reference is not None:
@@ -182,11 +186,11 @@ def _about_evidence(summary: Summary, evidence: Evidence) -> list[str]:
     ]
     small = [
         f"{name} (n={count})"
-        for number, (name, count) in enumerate(zip(summary.groups.names, summary.counts, strict=True))
+        for number, (name, count) in enumerate(zip(summary.groups.names, summary.scored, strict=True))
         if number not in evidence.judged
     ]
     if small:
-        least = f"fewer than {evidence.min_size} subjects"
+        least = f"fewer than {evidence.min_size} subjects with a score"
         notes.append(
             f"Not judged, and in no interval of a gap, worst group or test: {least}: {listed(small)}."
         )
@@ -212,8 +216,10 @@ def cell(measure: str, value: float) -> str:
         shown = f"{value:.{digits}g}" if value < 0.0995 else f"{value:.2f}"
         shown = "<0.001" if value < 0.001 else shown
         return shown + ("*" if value < _SIGNIFICANT else "")
+    if round(value, 4) == 0:  # and never -0
+        return "0.000"
     # A digit more where three would show nothing but a sign, as the paper does.
-    return f"{value:.3f}" if value == 0 or abs(value) >= 0.0005 else f"{value:.4f}"
+    return f"{value:.3f}" if abs(value) >= 0.0005 else f"{value:.4f}"
 
 
 def _stacked(

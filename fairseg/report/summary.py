@@ -67,6 +67,12 @@ class Summary:
         return self.groups.counts(self.subjects["group"].to_numpy())
 
     @property
+    def scored(self) -> npt.NDArray[np.int64]:
+        """Subjects with a Dice in each group, int64 (G,): those that gaps are judged from."""
+        there = self.subjects["dice"].notna().to_numpy() if "dice" in self.subjects else False
+        return self.groups.counts(np.where(there, self.subjects["group"].to_numpy(), -1))
+
+    @property
     def shared(self) -> list[str]:
         """Subjects in more than one group."""
         known = self.subjects.loc[self.subjects["group"] >= 0, "subject"]

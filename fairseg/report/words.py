@@ -9,6 +9,8 @@ from fairseg.metrics.wording import counted, listed
 from fairseg.report import render
 from fairseg.report.summary import GAP, OVERALL, Summary
 
+_LEAST = 0.0005  # what a table does not show as zero
+
 
 def number(value: float) -> str:
     """Return a score or a difference of scores as the tables show it."""
@@ -34,25 +36,71 @@ def answer(summary: Summary) -> str:
     evidence = summary.evidence
     if evidence.verdict == NOT_JUDGED:
         return _nothing_judged(summary, evidence)
-    several = len(evidence.comparisons) > 1
     if evidence.verdict == SHOWN:
-        shown = [one for one in evidence.comparisons if one.verdict == SHOWN]
-        far = max(shown, key=lambda one: abs(one.gap.estimate))
-        text = f"The model serves {_worse(far, summary)}."
-        if several:
-            shows = "shows" if len(shown) == 1 else "show"
-            text += f" {len(shown)} of {len(evidence.comparisons)} comparisons {shows} a gap."
-        return text
+        return _shown(summary, evidence)
     names = _joined([summary.groups.name(group) for group in evidence.judged])
     if evidence.verdict == IRRELEVANT:
         return (
             f"No relevant gap between {names}: the whole interval lies within "
             f"{number(evidence.margin or 0)}, the largest gap that was said not to matter."
         )
-    return (
-        f"Not enough evidence for a gap between {names}, nor for its absence: groups of these sizes show a "
-        f"gap of {number(evidence.detectable)} or more in four of five cohorts."
+    text = f"Not enough evidence for a gap between {names}, nor for its absence"
+    return f"{text}{_could_show(summary, evidence)}."
+
+
+def _could_show(summary: Summary, evidence: Evidence) -> str:
+    """Say what gap would have been shown: of several pairs, by the most and the least sensitive."""
+    judged = sorted(
+        (one for one in evidence.comparisons if not isnan(one.detectable)), key=lambda one: one.detectable
     )
+    if not judged or judged[-1].detectable < _LEAST:  # all scores are equal
+        return ""
+    start = ": groups of these sizes show a gap of"
+    if len(judged) == 1:
+        return f"{start} {number(judged[0].detectable)} or more in four of five cohorts"
+    told = []
+    for one in (judged[0], judged[-1]):
+        pair = (summary.groups.name(group) for group in (one.first, one.second))
+        told.append(f"{number(one.detectable)} or more between {' and '.join(pair)}")
+    return f"{start} {told[0]}, but only of {told[1]}, in four of five cohorts"
+
+
+def _shown(summary: Summary, evidence: Evidence) -> str:
+    far = farthest_shown(evidence)
+    assert far is not None
+    text = f"The model serves {_worse(far, summary)}."
+    if len(evidence.comparisons) > 1:
+        shown = sum(one.verdict == SHOWN for one in evidence.comparisons)
+        shows = "shows" if shown == 1 else "show"
+        text += f" {shown} of {len(evidence.comparisons)} comparisons {shows} a gap."
+    return text
+
+
+def farthest_shown(evidence: Evidence) -> Judgement | None:
+    """Return the largest gap that is shown; a gap of a small group can be larger and not shown."""
+    shown = [one for one in evidence.comparisons if one.verdict == SHOWN]
+    return max(shown, key=lambda one: abs(one.gap.estimate), default=None)
+
+
+def headline(summary: Summary) -> tuple[float, str]:
+    """Return the gap that `answer` speaks of, and what it is, with its limits and what could be shown."""
+    evidence = summary.evidence
+    if evidence is None:
+        return float("nan"), "fairness gap"
+    if isnan(evidence.gap.low):
+        return float(summary.table.loc[[GAP]].to_numpy()[0, -1]), "gap in median DSC, not judged"
+    gap, detectable, between_whom = evidence.gap, evidence.detectable, ""
+    judged = [one for one in evidence.comparisons if one.verdict != NOT_JUDGED]
+    if len(judged) > 1:
+        far = farthest_shown(evidence) or max(judged, key=lambda one: abs(one.gap.estimate))
+        first, second = (summary.groups.name(group) for group in (far.first, far.second))
+        gap, detectable = far.gap, far.detectable
+        if summary.reference is None and gap.estimate < 0:
+            first, second = second, first
+            gap = Interval(-gap.estimate, -gap.high, -gap.low)
+        between_whom = f", {first} minus {second}"
+    shows = "" if detectable < _LEAST else f"; this cohort would show {number(detectable)} or more"
+    return gap.estimate, f"gap in median DSC{between_whom}, {between(gap, evidence.level)}{shows}"
 
 
 def compared(one: Judgement, summary: Summary, evidence: Evidence) -> str:
@@ -88,7 +136,8 @@ def hint(summary: Summary) -> str:
     if evidence is None or evidence.verdict != OPEN or evidence.margin is not None:
         return ""
     return (
-        "State the largest gap that does not matter (--margin) to learn whether one that does is ruled out."
+        "No largest gap that does not matter was stated (option --margin). With one, the report says whether "
+        "a gap that matters is ruled out."
     )
 
 
@@ -106,7 +155,7 @@ def _worse(one: Judgement, summary: Summary) -> str:
 
 
 def _nothing_judged(summary: Summary, evidence: Evidence) -> str:
-    sizes = [f"{name} {count}" for name, count in zip(summary.groups.names, summary.counts, strict=True)]
+    sizes = [f"{name} {count}" for name, count in zip(summary.groups.names, summary.scored, strict=True)]
     least = counted(evidence.min_size, "subject")
     if summary.reference is not None and summary.reference not in evidence.judged and evidence.judged:
         return f"No gap can be judged: the reference group has fewer than {least} ({listed(sizes)})."

@@ -8,8 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy.typing as npt
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from fairseg.losses import (
     BalancedGroupLoss,
@@ -26,31 +25,10 @@ from fairseg.losses import (
     WorstGroupLoss,
     group_weights,
 )
+from fairseg.losses.erm import ERMLoss
 from fairseg.losses.group_loss import GroupLoss
 from fairseg.samplers import GroupBatchSampler
 from fairseg.training.settings import Settings
-
-
-class ERMLoss(BalancedGroupLoss):
-    """The loss over the whole batch, whatever the groups; samples of unknown group count too."""
-
-    def __init__(self, base: nn.Module) -> None:
-        super().__init__(1, base)
-
-    def forward(self, logits: Tensor, target: Tensor, groups: Tensor) -> Tensor:
-        """Return the loss of a batch; arguments as in `GroupLoss.forward`."""
-        return super().forward(logits, target, torch.zeros_like(groups))
-
-    def forward_scales(
-        self,
-        outputs: Sequence[Tensor],
-        targets: Sequence[Tensor],
-        groups: Tensor,
-        scale_weights: Sequence[float],
-    ) -> Tensor:
-        """Return the loss of outputs at several scales."""
-        return super().forward_scales(outputs, targets, torch.zeros_like(groups), scale_weights)
-
 
 # Losses of a sample. Dice is pooled inside each group, which over one group is nnU-Net's batch Dice;
 # in parentheses what stands in for it where an objective needs one value a sample.

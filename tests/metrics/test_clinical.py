@@ -579,3 +579,27 @@ def test_agreement_on_real_hearts_by_group(acdc: pd.DataFrame, tmp_path: Path) -
     assert (found["bias"].abs() <= found["mean_absolute_error"] + 1e-12).all()
     assert found["p_bias_differs"].between(0, 1).all()
     assert found.loc["LVEF", "mean_absolute_error"].max() < 15  # a small network, but not a useless one
+
+
+def test_swapped_phases_are_noted() -> None:
+    scores = table(HEART)
+    plain = clinical_measures(scores, ROLES, phase="frame")
+    assert not any("end-systole" in note for note in plain.attrs["notes"])
+    turned = clinical_measures(scores, ROLES, phase="frame", phases=("ES", "ED"))
+    larger = "1 subject of 1 with a reference larger at end-systole"
+    assert f"clinical measures: {larger}: are ES and ED of frame swapped? p1" in turned.attrs["notes"]
+
+
+def test_subjects_with_either_ventricle_are_counted_once() -> None:
+    left = {
+        name: {"LVBP": (20.0, 20.0 + 10 * name.endswith("ES"))} for name in ("a_ED", "a_ES", "b_ED", "b_ES")
+    }
+    right = {
+        name: {"RVBP": (20.0, 20.0 + 10 * name.endswith("ES"))} for name in ("c_ED", "c_ES", "d_ED", "d_ES")
+    }
+    notes = clinical_measures(table({**left, **right}), {"lv": "LVBP", "rv": "RVBP"}, phase="frame").attrs[
+        "notes"
+    ]
+    assert any(
+        "4 subjects of 4 with a reference larger at end-systole: are ED and ES" in note for note in notes
+    )

@@ -107,7 +107,7 @@ def test_several_groups_are_corrected_for_and_small_ones_not_judged() -> None:
     assert table.loc[P_VALUE, ALL] == evidence.p
     assert render.cells(overall).loc["Verdict", "D (n=3)"] == "not judged"
     footnote = render.footnote(overall)
-    assert "fewer than 10 subjects: D (n=3)." in footnote
+    assert "fewer than 10 subjects with a score: D (n=3)." in footnote
     assert "Kruskal-Wallis" in footnote
     assert "hold for all groups together" in footnote
     # Without a reference no group has a column of its own for gaps.
@@ -190,3 +190,85 @@ def test_every_comparison_is_in_one_table() -> None:
     assert len(comparisons_part(many).rows) == 60
     assert comparisons_table([second]).empty
     assert comparisons_part(comparisons_table([second])).rows == []
+
+
+def test_a_group_that_is_not_judged_has_no_p_and_can_be_the_worst() -> None:
+    overall = judged({"A": 60, "B": 25, "C": 4}, {"A": 0.90, "B": 0.88, "C": 0.70}, "A")[0]
+    assert overall.low is not None
+    assert np.isfinite(overall.table.loc[P_VALUE, "B"])
+    assert np.isnan(overall.table.loc[P_VALUE, "C"])
+    assert overall.table.loc[WORST, ALL] == overall.table.loc["Median DSC", "C"]
+    assert np.isnan(overall.low.loc[WORST, ALL])
+    two = judged({"A": 60, "C": 4}, {"A": 0.90, "C": 0.70}, "A")[0]
+    assert two.table.loc[P_VALUE].isna().all()
+
+
+def test_the_headline_is_of_the_pair_that_the_answer_speaks_of() -> None:
+    # C lies farthest from A, but its twelve scores are spread too widely to show it.
+    scores = make_scores({"A": 60, "B": 60, "C": 12}, {"A": 0.92, "B": 0.86, "C": 0.85})
+    wide = scores["group"] == "C"
+    scores.loc[wide, "dice"] = 0.84 + np.tile(np.linspace(-0.3, 0.16, 12).repeat(4), 1)
+    groups = Groups.from_table(scores, by="group")
+    overall = with_evidence(summarize(scores, groups)[0], QUICK)
+    assert overall.evidence is not None
+    farthest = max(overall.evidence.comparisons, key=lambda one: abs(one.gap.estimate))
+    assert (farthest.first, farthest.second, farthest.verdict) == (0, 2, "not enough evidence")
+    shown = words.farthest_shown(overall.evidence)
+    assert shown is not None
+    gap, what = words.headline(overall)
+    assert words.answer(overall).startswith("The model serves B worse than A: ")
+    assert gap == shown.gap.estimate
+    assert what.startswith(f"gap in median DSC, A minus B, {words.between(shown.gap, 0.95)}; this cohort")
+
+
+def test_small_groups_are_counted_by_their_scores() -> None:
+    scores = make_scores({"A": 40, "B": 14}, {"A": 0.90, "B": 0.88})
+    scores.loc[scores["subject"].isin([f"B{number}" for number in range(5)]), "dice"] = np.nan
+    overall = with_evidence(summarize(scores, Groups.from_table(scores, by="group"))[0], QUICK)
+    assert overall.counts.tolist() == [40, 14]
+    assert overall.scored.tolist() == [40, 9]
+    assert words.answer(overall).endswith("(A 40, B 9).")
+
+
+def test_equal_scores_speak_of_no_detectable_gap() -> None:
+    scores = make_scores({"A": 40, "B": 14}, {"A": 0.90, "B": 0.88}).assign(dice=0.9)
+    overall = with_evidence(summarize(scores, Groups.from_table(scores, by="group"))[0], QUICK)
+    assert words.answer(overall) == "Not enough evidence for a gap between A and B, nor for its absence."
+    assert words.headline(overall) == (0.0, "gap in median DSC, 95% interval 0.000 to 0.000")
+
+
+def test_a_gap_within_the_margin_is_not_the_verdict_of_another_pair() -> None:
+    # A to B is shown and within the margin; A to C may be larger, and is not shown.
+    rng = np.random.default_rng(1)
+    sizes = {"A": 200, "B": 200, "C": 12}
+    scores = make_scores(sizes, dict.fromkeys(sizes, 0.9)).query("label == 'LV' and case.str.endswith('ED')")
+    spread = scores["group"].map({"A": 0.01, "B": 0.01, "C": 0.04})
+    lower = scores["group"].map({"A": 0.0, "B": 0.01, "C": 0.0})
+    scores = scores.assign(dice=0.9 - lower + spread * rng.standard_normal(len(scores)))
+    groups = Groups.from_table(scores, by="group")
+    overall = with_evidence(summarize(scores, groups, reference="A")[0], Judging(margin=0.02, resamples=500))
+    assert overall.evidence is not None
+    assert [one.verdict for one in overall.evidence.comparisons] == [
+        "no relevant gap shown",
+        "not enough evidence",
+    ]
+    assert overall.evidence.gap.low > 0
+    assert overall.evidence.verdict == "not enough evidence"
+    assert words.answer(overall).startswith("Not enough evidence for a gap between A, B, C, nor")
+
+
+def test_what_could_be_shown_is_said_of_the_pairs_that_it_is_of() -> None:
+    sizes = {"A": 150, "B": 150, "C": 12}
+    overall = judged(sizes, dict.fromkeys(sizes, 0.9))[0]
+    assert overall.evidence is not None
+    small, *_, large = sorted(one.detectable for one in overall.evidence.comparisons)
+    said = f"of {small:.3f} or more between A and B, but only of {large:.3f} or more between"
+    assert said in words.answer(overall)
+    assert large > 2 * small
+
+
+def test_the_test_under_all_is_named_as_it_was_made() -> None:
+    three = judged({"A": 60, "B": 25, "C": 4}, {"A": 0.90, "B": 0.88, "C": 0.70})[0]
+    assert "under All, Mann-Whitney U test of the groups that are judged" in render.footnote(three)
+    none = judged({"A": 4, "B": 25, "C": 40}, {"A": 0.90, "B": 0.85, "C": 0.70}, "A")[0]
+    assert none.table.loc[P_VALUE].isna().all()

@@ -220,3 +220,53 @@ def test_a_whole_report_has_every_section(tmp_path: Path) -> None:
         assert (tmp_path / name).stat().st_size
     write_report(scores, groups, tmp_path, judging=judging)
     assert not (tmp_path / "clinical.csv").exists()  # of the report before
+
+
+def test_a_stratum_may_be_called_like_a_group_of_the_statistics() -> None:
+    scores = make_scores(60).assign(site=lambda table: np.where(table["sex"] == "F", "group 1", "group 7"))
+    overall = with_evidence(summarize(scores, Groups.from_table(scores, by="group"))[0], QUICK)
+    few = scores["subject"].isin(["s00", "s04", "s08", "s12"]) & (scores["group"] == "B")
+    found = adjust(
+        scores.assign(site=scores["site"].where(~few, "group 9")), overall, ["site"], {}, resamples=200
+    )
+    assert found is not None
+    assert any(note.startswith("site: group B: strata without one of both groups") for note in found.notes)
+    assert any("group 9" in note for note in found.notes)
+
+
+def biases(bias: dict[str, float], seed: int = 0) -> list[str]:
+    """Return what is said of ejection fractions of 40 subjects of A, 20 of B and 4 of C."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for group, size in (("A", 40), ("B", 20), ("C", 4)):
+        for place in range(size):
+            for frame, true in (("ED", 150.0), ("ES", 60.0)):
+                more = bias.get(group, 0.0) if frame == "ES" else 0.0
+                rows.append(
+                    {
+                        "case": f"{group}{place}_{frame}", "subject": f"{group}{place}", "group": group,
+                        "frame": frame, "label": "LVBP", "dice": rng.normal(0.9, 0.01),
+                        "prediction_ml": true + more + rng.normal(0, 4), "reference_ml": true,
+                    }
+                )  # fmt: skip
+    scores = pd.DataFrame(rows)
+    overall = with_evidence(summarize(scores, Groups.from_table(scores, by="group"))[0], QUICK)
+    roles = Roles({"lv": "LVBP"}, "frame")
+    found = clinical_section(scores, overall, roles, Pictures([[overall]]))
+    assert found is not None
+    return found.sentences
+
+
+def test_a_biased_ejection_fraction_is_on_the_first_screen() -> None:
+    [fraction] = [line for line in biases({"B": 9.0}) if line.startswith("LVEF")]  # 9 ml of 150 are 6%
+    assert re.match(r"LVEF, prediction minus reference \(%\): B -\d\.\d \(-\d\.\d to -\d\.\d\); A ", fraction)
+    assert fraction.endswith("The biases differ between the groups (p < 0.001 after Holm).")
+
+
+def test_groups_too_few_to_judge_make_no_bias_and_hide_none() -> None:
+    assert not any("C " in line for line in biases({"C": 60.0}))
+    assert any(line.startswith("LVEF") for line in biases({"B": 9.0, "C": -60.0}))
+
+
+def test_without_bias_nothing_is_said_of_it() -> None:
+    assert sum(bool(biases({}, seed)) for seed in range(30)) <= 6  # of two families of 5% each

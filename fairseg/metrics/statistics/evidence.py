@@ -18,7 +18,7 @@ from fairseg.metrics.statistics.differences import (
 )
 from fairseg.metrics.statistics.effects import cliffs_delta, hodges_lehmann
 from fairseg.metrics.statistics.intervals import bootstrap_interval, check_options, group_intervals
-from fairseg.metrics.statistics.limits import Interval
+from fairseg.metrics.statistics.limits import ROUNDING, Interval
 from fairseg.metrics.statistics.order_statistics import size_to_judge
 from fairseg.metrics.statistics.power import detectable_gaps
 from fairseg.metrics.statistics.significance import kruskal_wallis, pairwise_mann_whitney
@@ -28,7 +28,6 @@ IRRELEVANT = "no relevant gap shown"
 OPEN = "not enough evidence"
 NOT_JUDGED = "not judged"
 MIN_SIZE = 10
-_ROUNDING = 1e-12  # which shows nothing
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,8 @@ class Evidence:
         gap: `fairness_gap`; with several groups and a reference the limits are those of its size.
         ratio: `skewed_error_ratio`; NaN if values are no shares of 1.
         worst: `worst_group`.
-        verdict: on the gap.
+        verdict: on the gap: "gap shown" if any comparison shows one, "no relevant gap shown" if none shows a
+            relevant one.
         detectable: of the pair that makes the gap.
         p: Mann-Whitney U test of two groups, Kruskal-Wallis test of more.
         comparisons: each group against the reference, or all pairs.
@@ -159,16 +159,17 @@ def judge(
     detectable = detectable_gaps(large, pairs, tail=found.tail, simulations=simulations, seed=seed)
     gap = _gap(fairness_gap(_medians(large), reference), found, reference)
     farthest = int(np.argmax(np.abs(found.estimate))) if pairs else None
+    compared = _comparisons(parts, large, reference, found, detectable, margin, level)
     return Evidence(
         medians=group_intervals(values, groups, num_groups, **options),
         judged=judged,
         gap=gap,
         ratio=_interval(large, "skewed_error_ratio", options) if shares else Interval(*[np.nan] * 3),
         worst=_interval(large, "worst_group", options),
-        verdict=_verdict(gap, margin),
+        verdict=_together(compared),
         detectable=float("nan") if farthest is None else float(detectable[farthest]),
         p=_overall_p(large, judged),
-        comparisons=_comparisons(parts, large, reference, found, detectable, margin, level),
+        comparisons=compared,
         min_size=least,
         margin=margin,
         level=level,
@@ -215,12 +216,18 @@ def _comparisons(
     return comparisons
 
 
+def _together(comparisons: Sequence[Judgement]) -> str:
+    """Return the verdict on all comparisons: a gap is shown if one is, and no relevant one if none may be."""
+    verdicts = {one.verdict for one in comparisons} - {NOT_JUDGED}
+    return next((one for one in (SHOWN, OPEN, IRRELEVANT) if one in verdicts), NOT_JUDGED)
+
+
 def _verdict(gap: Interval, margin: float | None) -> str:
     if isnan(gap.low) or isnan(gap.high):
         return NOT_JUDGED
     if margin is not None and max(-gap.low, gap.high) <= margin:
         return IRRELEVANT
-    return SHOWN if gap.low > _ROUNDING or gap.high < -_ROUNDING else OPEN
+    return SHOWN if gap.low > ROUNDING or gap.high < -ROUNDING else OPEN
 
 
 def _gap(estimate: float, found: Differences, reference: int | None) -> Interval:

@@ -27,6 +27,7 @@ from fairseg.metrics.statistics.order_statistics import (
 
 Measure = Callable[[Floats], float]
 METHODS = ("bca", "percentile", "binomial")
+_LEAST_FOR_IQR = 12  # subjects: of 6 skewed ones an interval holds the truth in 82 of 100 cohorts only
 _LEAST_ERROR = 1e-300  # whose logarithm exists
 
 
@@ -130,8 +131,9 @@ def group_intervals(
         seed: as in `bootstrap_interval`.
 
     Returns:
-        One interval a group; limits are NaN for a group of fewer than two subjects, with "binomial" for one
-        too small for the level: fewer than six at 95%.
+        One interval a group; limits of a median are NaN for a group of fewer than two subjects, with
+        "binomial" for one too small for the level: fewer than six at 95%. Those of an IQR are NaN for fewer
+        than 12 subjects, of whom no bootstrap tells the spread.
 
     >>> [interval] = group_intervals(np.arange(1.0, 11.0), np.zeros(10, int), 1, method="binomial")
     >>> [round(float(limit), 2) for limit in interval]  # between the 2nd and 3rd, and the 8th and 9th
@@ -144,7 +146,8 @@ def group_intervals(
     found = []
     for part in sorted_parts(values, groups, num_groups):
         estimate = np.nan if not part.size else np.median(part) if statistic == "median" else iqr(part)
-        if too_few([part], method if statistic == "median" else "percentile", level):
+        small = too_few([part], method, level) if statistic == "median" else part.size < _LEAST_FOR_IQR
+        if small:
             found.append(Interval(float(estimate), np.nan, np.nan))
             continue
         if statistic == "median" and method == "binomial":  # known without a draw

@@ -14,6 +14,8 @@ from fairseg.metrics.statistics.order_statistics import (
     resampled_medians,
 )
 
+ROUNDING = 1e-12  # a difference of this size shows nothing
+
 LeftOut = tuple[Floats, npt.NDArray[np.int64]]  # estimates with one value left out, and how many give each
 
 

@@ -19,9 +19,10 @@ from fairseg.metrics.work import VOXELS
 
 MISSED = "structure missed"
 INVENTED = "structure invented"
+ZERO = "Dice of 0"
 ATTRIBUTE = "attribute unknown"
 GROUP = "group unknown"
-_PLAIN = {MISSED: "Missed structures", INVENTED: "Invented structures"}
+_PLAIN = {MISSED: "Missed structures", INVENTED: "Invented structures", ZERO: "Structures with a Dice of 0"}
 _SIGNIFICANT = 0.05
 
 
@@ -29,9 +30,10 @@ def missingness(scores: pd.DataFrame, ids: npt.ArrayLike, num_groups: int) -> pd
     """Count the subjects of each group for whom something is missing.
 
     A structure is missed in a subject if in some case the reference has a label that the prediction lacks,
-    and invented if the prediction has one that the reference lacks; a table without the columns
-    prediction_voxels and reference_voxels cannot tell, and these kinds are left out. An attribute is unknown
-    if none of the subject's cases has a value.
+    and invented if the prediction has one that the reference lacks. A table without the columns
+    prediction_voxels and reference_voxels cannot tell these apart, nor from a prediction beside the
+    structure: subjects with a Dice of 0 are counted instead. An attribute is unknown if none of the subject's
+    cases has a value.
 
     Args:
         scores: as from `evaluate` or `read_scores`; of a cohort, the attributes alone are counted.
@@ -40,8 +42,8 @@ def missingness(scores: pd.DataFrame, ids: npt.ArrayLike, num_groups: int) -> pd
 
     Returns:
         One row for each kind (and attribute) and group: kind ("structure missed", "structure invented",
-        "attribute unknown"), attribute ("" but for the last), group (id), count, n (subjects of the group),
-        share (count / n, NaN for an absent group), p and test of the kind (`count_test`, as in
+        "Dice of 0", "attribute unknown"), attribute ("" but for the last), group (id), count, n (subjects of
+        the group), share (count / n, NaN for an absent group), p and test of the kind (`count_test`, as in
         `cohort_table`; NaN and "" where there is nothing to compare), and p_holm, corrected for all kinds
         tested (Holm 1979). Last comes one row of kind "group unknown" and group -1: these subjects, out of
         all. A subject with cases in several groups counts in each, and then nothing is tested.
@@ -66,6 +68,8 @@ def missingness(scores: pd.DataFrame, ids: npt.ArrayLike, num_groups: int) -> pd
         predicted, true = (scores[name].to_numpy(dtype=np.float64, na_value=np.nan) for name in VOXELS)
         found.append((MISSED, "", _some_row(subjects, (predicted == 0) & (true > 0))))
         found.append((INVENTED, "", _some_row(subjects, (predicted > 0) & (true == 0))))
+    elif "dice" in scores:
+        found.append((ZERO, "", _some_row(subjects, scores["dice"].to_numpy(dtype=np.float64) == 0)))
     for name in attribute_names(scores):
         attribute, _ = subjects.attribute(scores, name)
         found.append((ATTRIBUTE, str(name), ~attribute.known))

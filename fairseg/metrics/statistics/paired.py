@@ -1,7 +1,7 @@
 """Is one model fairer than another? Both on the same subjects, so that resamples keep each subject's pair."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
@@ -11,7 +11,7 @@ from fairseg.metrics.fairness import Floats, gap_pair, split_by_group
 from fairseg.metrics.statistics.differences import pairs_of
 from fairseg.metrics.statistics.evidence import MIN_SIZE
 from fairseg.metrics.statistics.intervals import bootstrap_interval, check_options
-from fairseg.metrics.statistics.limits import Interval
+from fairseg.metrics.statistics.limits import ROUNDING, Interval
 from fairseg.metrics.statistics.order_statistics import medians_of_ranks, size_to_judge
 from fairseg.metrics.statistics.significance import wilcoxon_signed_rank
 
@@ -29,11 +29,14 @@ class FairnessChange:
         judged: ids of the groups with subjects enough; gaps and narrowing are over them.
         gaps: `fairness_gap` of each model, over the same subjects.
         narrowing: size of the first model's gap minus that of the second's: above 0, the second is fairer.
-        changes: of each group, its median with the second model minus that with the first.
+        changes: of each group, its median with the second model minus that with the first; the limits hold
+            for all judged groups together, the others have none.
         p: of each group, Wilcoxon signed-rank test of its subjects.
         p_all: the same over the subjects of all groups.
         best: the group that the first model serves best, of the pair that makes its gap; None without a gap.
         worst: the other of that pair.
+        pair: the better- and the worse-served group that make the second model's gap; None without a gap.
+        min_size: subjects that a group needs to be judged.
     """
 
     judged: list[int]
@@ -44,16 +47,33 @@ class FairnessChange:
     p_all: float
     best: int | None
     worst: int | None
+    pair: Pair | None
+    min_size: int
 
     @property
     def fairer(self) -> bool:
         """Whether the second model's gap is shown to be the smaller."""
-        return self.narrowing.low > 0
+        return self.narrowing.low > ROUNDING
+
+    @property
+    def less_fair(self) -> bool:
+        """Whether the second model's gap is shown to be the larger."""
+        return self.narrowing.high < -ROUNDING
+
+    @property
+    def lost(self) -> list[int]:
+        """Judged groups that are shown to have lost."""
+        return [group for group in self.judged if self.changes[group].high < -ROUNDING]
+
+    @property
+    def gained(self) -> list[int]:
+        """Judged groups that are shown to have gained."""
+        return [group for group in self.judged if self.changes[group].low > ROUNDING]
 
     @property
     def share_lost(self) -> float:
         """Share of the narrowing that is a loss of the better-served group; NaN if nothing narrowed."""
-        if self.best is None or not self.narrowing.estimate > 0:
+        if self.best is None or not self.narrowing.estimate > ROUNDING:
             return float("nan")
         return max(0.0, -self.changes[self.best].estimate) / self.narrowing.estimate
 
@@ -61,6 +81,19 @@ class FairnessChange:
     def levels_down(self) -> bool:
         """Whether at least half of the narrowing is a loss of the better-served group."""
         return self.share_lost >= 0.5
+
+    def turned(self) -> "FairnessChange":
+        """Return the same comparison with the two models in the other order."""
+        best, worst = self.pair or (None, None)
+        return replace(
+            self,
+            gaps=self.gaps[::-1],
+            narrowing=_negative(self.narrowing),
+            changes=[_negative(change) for change in self.changes],
+            best=best,
+            worst=worst,
+            pair=None if self.best is None or self.worst is None else (self.best, self.worst),
+        )
 
 
 def compare_fairness(
@@ -143,13 +176,17 @@ def compare_fairness(
         gaps=(gaps[0], gaps[1]),
         narrowing=_narrowing(drawn, medians, pairs, tail),
         changes=[
-            Interval(float(now - before), *_percentiles(draws[1] - draws[0], tail))
-            for (before, now), draws in zip(medians, drawn, strict=True)
+            Interval(float(now - before), *_percentiles(draws[1] - draws[0], tail / len(judged)))
+            if number in judged
+            else Interval(float(now - before), np.nan, np.nan)
+            for number, ((before, now), draws) in enumerate(zip(medians, drawn, strict=True))
         ],
         p=[wilcoxon_signed_rank(part[1], part[0]) for part in parts],
         p_all=wilcoxon_signed_rank(*(np.concatenate([part[row] for part in parts]) for row in (1, 0))),
         best=best,
         worst=worst,
+        pair=judged_pair(medians[:, 1], judged, reference),
+        min_size=least,
     )
 
 
@@ -203,6 +240,10 @@ def _narrowing(
     ]
     low, high = np.array(limits).T
     return Interval(float(sizes[0] - sizes[1]), float(low.min()), float(high.max()))
+
+
+def _negative(interval: Interval) -> Interval:
+    return Interval(-interval.estimate, -interval.high, -interval.low)
 
 
 def _percentiles(drawn: Floats, tail: float) -> tuple[float, float]:

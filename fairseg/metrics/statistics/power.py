@@ -1,8 +1,9 @@
 """What a cohort of this size could show: power by simulation from the pooled scores.
 
-Cohorts without a gap are drawn from the scores of all groups, each group's moved to one median. An interval
-moves with its data, so a gap d would have been shown in the cohorts whose limits d carries past zero, and one
-set of simulations gives the power of every d.
+Cohorts without a gap are drawn from the scores of all groups, each group's moved to one median; a group that
+is spread differently from the others is drawn from its own scores, moved likewise. An interval moves with its
+data, so a gap d would have been shown in the cohorts whose limits d carries past zero, and one set of
+simulations gives the power of every d.
 """
 
 from collections.abc import Sequence
@@ -10,10 +11,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from fairseg.metrics.fairness import Floats
+from fairseg.metrics.statistics.limits import ROUNDING
 from fairseg.metrics.statistics.order_statistics import Ranks, binomial_medians
 
 _DRAWS = 1000  # of the medians in each simulated cohort
 _MOST = 30_000_000  # numbers held at once
+_DIFFERENT = 0.01  # p below which a group's spread differs from that of the others
 
 
 def detectable_gaps(
@@ -48,10 +51,12 @@ def detectable_gaps(
     if not pairs:
         return found
     there = [number for number, part in enumerate(parts) if part.size]
-    pooled = np.sort(np.concatenate([parts[number] - np.median(parts[number]) for number in there]))
+    pools = dict(
+        zip(there, _pools([parts[number] - np.median(parts[number]) for number in there]), strict=True)
+    )
     rng = np.random.default_rng(seed)
     number = max(100, min(simulations, _MOST // (_DRAWS * len(there))))
-    drawn = {group: _simulated(pooled, parts[group].size, number, rng) for group in there}
+    drawn = {group: _simulated(pools[group], parts[group].size, number, rng) for group in there}
     for place, (first, second) in enumerate(pairs):
         low, high = np.quantile(drawn[first] - drawn[second], (tail, 1.0 - tail), axis=1)
         # A gap d is shown where low + d > 0 (or, for d below zero, where high + d < 0): take both sides.
@@ -61,6 +66,23 @@ def detectable_gaps(
             step = _step(np.concatenate([parts[first], parts[second]]))
             found[place] = step * np.floor(found[place] / step + 1 + 1e-9) if step else found[place]
     return found
+
+
+def _pools(centred: Sequence[Floats]) -> list[Floats]:
+    """Return what each group is drawn from, sorted: those of all, or its own if these spread differently.
+
+    Whether they do says the test of Fligner and Killeen, which no outlier moves.
+    """
+    from scipy.stats import fligner  # noqa: PLC0415  (slow to import)
+
+    alike = []
+    for place, part in enumerate(centred):
+        others = np.concatenate([*centred[:place], *centred[place + 1 :]])
+        varied = np.ptp(part) > ROUNDING or np.ptp(others) > ROUNDING
+        alike.append(not varied or not fligner(part.round(9), others.round(9)).pvalue < _DIFFERENT)
+    same = [part for part, one in zip(centred, alike, strict=True) if one]
+    pooled = np.sort(np.concatenate(same)) if same else np.empty(0)
+    return [pooled if one else np.sort(part) for part, one in zip(centred, alike, strict=True)]
 
 
 def _step(values: Floats) -> float:

@@ -15,8 +15,11 @@ import pandas as pd
 from fairseg.metrics.fairness import Floats
 from fairseg.metrics.statistics.attributes import Attribute, read_attribute
 from fairseg.metrics.statistics.confounders import check_values
-from fairseg.metrics.statistics.order_statistics import resampled_medians
+from fairseg.metrics.statistics.order_statistics import binomial_medians
 from fairseg.metrics.wording import counted, listed
+
+_LEAST = 6  # subjects whose median has an interval
+_MOST_WEIGHT = 0.9  # that strata with so many must have: the others add no spread of their own
 
 
 @dataclass(frozen=True)
@@ -25,10 +28,11 @@ class StratifiedGap:
 
     Attributes:
         strata: one row for each other group and stratum: group (id), stratum, n_reference, n_group, weight,
-            gap, low, high. A stratum that lacks one of the two groups has weight 0 and no gap; one with a
-            single subject of a group has a gap without interval.
+            gap, low, high. A stratum that lacks one of the two groups has weight 0 and no gap; one with fewer
+            than 6 subjects of a group has a gap without interval.
         pooled: one row for each other group: group, strata (that take part), n_reference, n_group (in
-            these), crude (the gap of medians of these subjects without strata), gap, low, high.
+            these), crude (the gap of medians of these subjects without strata), gap, low, high; limits only
+            where strata with 6 subjects of each group or more have 90% of the weight.
         notes: what takes no part.
     """
 
@@ -52,9 +56,10 @@ def stratified_gap(
 
     In each stratum s the median of the reference group minus that of the other; pooled over strata with
     Mantel-Haenszel weights w_s = n_rs n_gs / (n_rs + n_gs), which are largest where both groups are well
-    represented. Intervals are percentiles of bootstrap resamples of each group within each stratum, whose
-    medians are drawn as order statistics (`resampled_medians`). A group with a single subject in a stratum
-    adds no spread, so with many of these the pooled interval is too narrow; a note counts them.
+    represented. Intervals are binomial, as those of `judge`, from draws of each group's median within each
+    stratum. Fewer than 6 subjects do not tell how far their median lies from the truth, so such strata have
+    no interval, and a note names them; nor has the pooled gap if these strata have more than a tenth of the
+    weight.
 
     Args:
         values: one value a subject, such as the Dice, (N,); NaN is left out.
@@ -107,11 +112,14 @@ def stratified_gap(
         within += [(number, name, *row) for name, row in zip(column.levels, rows, strict=True)]
         pooled.append((number, *total))
         lacking = [name for name, row in zip(column.levels, rows, strict=True) if not min(row[:2])]
-        single = [name for name, row in zip(column.levels, rows, strict=True) if min(row[:2]) == 1]
+        small = [name for name, row in zip(column.levels, rows, strict=True) if 0 < min(row[:2]) < _LEAST]
         if lacking:
             notes.append(f"group {number}: strata without one of both groups left out: {listed(lacking)}")
-        if single:
-            notes.append(f"group {number}: one subject of a group adds no spread in strata {listed(single)}")
+        if small:
+            notes.append(
+                f"group {number}: no interval within strata of fewer than {_LEAST} subjects of a group: "
+                f"{listed(small)}"
+            )
     interval = ["gap", "low", "high"]
     return StratifiedGap(
         pd.DataFrame(within, columns=["group", "stratum", "n_reference", "n_group", "weight", *interval]),
@@ -131,7 +139,7 @@ class _Cell:
 def _cell(values: Floats, resamples: int, rng: np.random.Generator) -> _Cell:
     if not values.size:
         return _Cell(values, values)
-    return _Cell(values, resampled_medians(values.size, resamples, rng).of(np.sort(values)))
+    return _Cell(values, binomial_medians(values.size, resamples, rng).of(np.sort(values)))
 
 
 def _compared(
@@ -148,7 +156,7 @@ def _compared(
             rows.append((*n, 0.0, np.nan, low, high))
             continue
         both.append((one, other))
-        if min(n) > 1:
+        if min(n) >= _LEAST:
             low, high = map(float, np.percentile(one.medians - other.medians, percentiles))
         rows.append(
             (*n, n[0] * n[1] / sum(n), float(np.median(one.scores) - np.median(other.scores)), low, high)
@@ -157,8 +165,9 @@ def _compared(
         return rows, (0, 0, 0, np.nan, np.nan, np.nan, np.nan)
     weights, gaps = np.array([row[2:4] for row in rows if row[2]]).T
     draws = weights @ np.stack([one.medians - other.medians for one, other in both]) / weights.sum()
-    spread = any(max(one.scores.size, other.scores.size) > 1 for one, other in both)
-    low, high = map(float, np.percentile(draws, percentiles)) if spread else (np.nan, np.nan)
+    large = np.array([min(one.scores.size, other.scores.size) >= _LEAST for one, other in both])
+    known = weights[large].sum() >= _MOST_WEIGHT * weights.sum()
+    low, high = map(float, np.percentile(draws, percentiles)) if known else (np.nan, np.nan)
     merged = [np.concatenate([pair[side].scores for pair in both]) for side in (0, 1)]
     crude = float(np.median(merged[0]) - np.median(merged[1]))
     pooled = float(weights @ gaps / weights.sum())

@@ -110,13 +110,14 @@ def _panel(
         low, bias, up = (number(value, digits) for value in limits)
         said += [f"bias {bias}", f"limits {low} to {up}"]
     top += 42
+    unit = f" {quantity[quantity.rfind('(') :]}" if quantity.endswith(")") else ""
     high = Scale(flat.low, flat.high, top + _HEIGHT, top, flat.ticks)
     radius = radius_for(len(who))
     parts = [
         heading,
         tag("text", ", ".join(said), x=0, y=px(top - 32), class_="tick"),
-        frame.y_axis(high, left, _WIDTH - 2, "Prediction minus reference"),
-        frame.x_axis(wide, top, top + _HEIGHT, quantity),
+        frame.y_axis(high, left, _WIDTH - 2, f"Prediction minus reference{unit}"),
+        frame.x_axis(wide, top, top + _HEIGHT, f"Mean of both, {quantity}"),
         frame.rule(left, high.at(0), _WIDTH - 2, high.at(0), "axis"),
         dots(
             wide(mean), high(difference), who, group=group, series=series, radius=radius, css=css,

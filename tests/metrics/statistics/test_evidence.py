@@ -13,6 +13,7 @@ from fairseg.metrics.statistics import (
     judge,
     wilcoxon_signed_rank,
 )
+from fairseg.metrics.statistics.differences import sorted_parts
 from fairseg.metrics.statistics.evidence import IRRELEVANT, NOT_JUDGED, OPEN, SHOWN
 from fairseg.metrics.statistics.order_statistics import binomial_medians
 
@@ -239,7 +240,9 @@ def test_changes_are_those_of_resampled_pairs() -> None:
             places = rng.choice(np.flatnonzero(groups == group), (groups == group).sum())
             row[group] = np.median(first[places]), np.median(second[places])
     for group in (0, 1):
-        limits = np.quantile(drawn[:, group, 1] - drawn[:, group, 0], (0.025, 0.975))
+        limits = np.quantile(
+            drawn[:, group, 1] - drawn[:, group, 0], (0.0125, 0.9875)
+        )  # of two groups together
         np.testing.assert_allclose(found.changes[group][1:], limits, atol=1.5e-3)
         assert found.p[group] == wilcoxon_signed_rank(second[groups == group], first[groups == group])
     # The gaps are far from zero, so that only one order of the groups is plausible: plain percentiles.
@@ -286,3 +289,28 @@ def test_false_discoveries_among_many_labels_are_few() -> None:
     found = benjamini_hochberg(p_values) < 0.05
     assert found[90:].all()
     assert found[:90].mean() < 0.05
+
+
+@pytest.mark.parametrize(("sizes", "spread"), [((400, 12), 4.0), ((54, 30), 2.0), ((400, 30), 0.3)])
+def test_a_group_that_is_spread_differently_shows_its_detectable_gap(
+    sizes: tuple[int, int], spread: float
+) -> None:
+    groups, scale = np.repeat([0, 1], sizes), np.repeat([0.03, 0.03 * spread], sizes)
+    rng = np.random.default_rng(0)
+    pairs = [(0, 1)]
+    cohorts = [sorted_parts(rng.normal(0.9, scale), groups, 2) for _ in range(30)]
+    gap = np.median([detectable_gaps(parts, pairs, tail=0.025, simulations=200)[0] for parts in cohorts])
+    shown = 0
+    for seed in range(100):
+        values = rng.normal(0.9 - gap * groups, scale)
+        found = judge(values, groups, 2, reference=0, resamples=500, simulations=100, seed=seed)
+        shown += found.verdict == "gap shown"
+    assert 65 <= shown <= 96  # drawn from the scores of all: 10 of the first, 36 of the second, 100
+
+
+def test_groups_that_spread_alike_are_drawn_from_the_scores_of_all() -> None:
+    rng = np.random.default_rng(0)
+    parts = [np.sort(rng.normal(0.9, 0.03, size)) for size in (200, 200, 12)]
+    before = detectable_gaps(parts, [(0, 2)], tail=0.025)
+    parts[2] = np.sort(parts[2] + 0.1)  # a gap is no spread
+    assert detectable_gaps(parts, [(0, 2)], tail=0.025) == pytest.approx(before)

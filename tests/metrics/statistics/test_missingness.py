@@ -140,7 +140,7 @@ def test_correction_can_silence_a_finding() -> None:
 
 
 def test_a_table_without_voxels_cannot_tell_what_was_missed() -> None:
-    foreign = SMALL.drop(columns=["prediction_voxels"])
+    foreign = SMALL.drop(columns=["prediction_voxels", "dice"])
     assert set(found_in(foreign)["kind"]) == {"attribute unknown", "group unknown"}
 
 
@@ -199,3 +199,11 @@ def test_odd_names(name: str) -> None:
     found = found_in(uneven({name: (8, 10), "z": (0, 10)}))
     (sentence,) = missingness_sentences(found, sorted([name, "z"]))
     assert f"8 of 10 subjects of {name} (80%)" in sentence
+
+
+def test_without_voxels_a_dice_of_zero_is_counted() -> None:
+    plain = SMALL.drop(columns=["prediction_voxels", "reference_voxels"])
+    plain["dice"] = np.where(plain["subject"] == "a", 0.0, 0.5)
+    found = missingness(plain, Groups.from_table(plain, by="sex").encode(plain), 2)
+    assert set(found["kind"]) == {"Dice of 0", "attribute unknown", "group unknown"}
+    assert found.loc[found["kind"] == "Dice of 0", "count"].tolist() == [1, 0]

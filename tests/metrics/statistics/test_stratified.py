@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from fairseg import Groups
+from fairseg.metrics.statistics import bootstrap_interval
 from fairseg.metrics.statistics.stratified import StratifiedGap, stratified_gap
 
 NAN = float("nan")
@@ -50,9 +51,10 @@ def test_by_hand() -> None:
     assert found.notes == [
         "1 subject of unknown stratum left out",
         "group 1: strata without one of both groups left out: C",
-        "group 1: one subject of a group adds no spread in strata B",
+        "group 1: no interval within strata of fewer than 6 subjects of a group: A, B",
     ]
-    assert found.strata["low"].isna().tolist() == [False, True, True]
+    assert found.strata["low"].isna().tolist() == [True, True, True]
+    assert np.isnan(pooled["low"])
 
 
 def test_weights_are_those_of_mantel_and_haenszel() -> None:
@@ -71,25 +73,60 @@ def test_weights_are_those_of_mantel_and_haenszel() -> None:
         assert pooled == pytest.approx(np.average(gaps, weights=weights))
 
 
-def test_the_interval_is_that_of_brute_force_resampling() -> None:
+def test_within_a_stratum_the_interval_is_that_of_the_gap() -> None:
     dice, group, site = simpson(90)
     found = stratified_gap(dice, group, 2, site, reference=0, resamples=20_000)
+    for row in found.strata.to_dict("records"):
+        there = site == row["stratum"]
+        gap = bootstrap_interval(
+            dice[there], group[there], 2, "fairness_gap", reference=0, method="binomial", resamples=20_000
+        )
+        assert (row["gap"], row["low"], row["high"]) == pytest.approx(gap, abs=8e-4)
+
+
+def test_the_pooled_interval_is_that_of_weighted_draws() -> None:
+    dice, group, site = simpson(200)
+    found = stratified_gap(dice, group, 2, site, reference=0, resamples=20_000).pooled.iloc[0]
     rng = np.random.default_rng(5)
     draws, total = np.zeros(20_000), 0.0
     for name in ("A", "B"):
-        parts = [dice[(site == name) & (group == number)] for number in (0, 1)]
+        parts = [np.sort(dice[(site == name) & (group == number)]) for number in (0, 1)]
+        # Large groups: the number of scores below the median is that of heads, give or take half a rank.
         first, second = (
-            np.median(part[rng.integers(0, part.size, (20_000, part.size))], axis=1) for part in parts
+            np.interp(rng.binomial(part.size, 0.5, 20_000) + rng.random(20_000) - 1, range(part.size), part)
+            for part in parts
         )
         weight = 1 / (1 / parts[0].size + 1 / parts[1].size)
         draws += weight * (first - second)
         total += weight
-        row = found.strata.set_index("stratum").loc[name]
-        np.testing.assert_allclose(
-            row[["low", "high"]].tolist(), np.percentile(first - second, [2.5, 97.5]), atol=8e-4
-        )
-    low, high = np.percentile(draws / total, [2.5, 97.5])
-    np.testing.assert_allclose(found.pooled[["low", "high"]].to_numpy()[0], [low, high], atol=4e-4)
+    np.testing.assert_allclose(
+        found[["low", "high"]].tolist(), np.percentile(draws / total, [2.5, 97.5]), atol=6e-4
+    )
+
+
+def test_strata_of_fewer_than_six_must_not_have_more_than_a_tenth_of_the_weight() -> None:
+    rng = np.random.default_rng(0)
+    for small, known in ((1, True), (5, False)):  # strata of 4 and 1, beside one of 60 and 12
+        site = ["A"] * 72 + [f"B{number}" for number in range(small) for _ in range(5)]
+        group = np.r_[np.repeat([0, 1], [60, 12]), np.tile(np.repeat([0, 1], [4, 1]), small)]
+        found = stratified_gap(rng.random(len(site)), group, 2, site, reference=0, resamples=500)
+        weights = found.strata.set_index("stratum")["weight"]
+        assert (weights["A"] >= 0.9 * weights.sum()) == known
+        assert np.isfinite(found.pooled["low"].iloc[0]) == known
+        assert np.isfinite(found.strata["low"]).sum() == 1
+
+
+@pytest.mark.parametrize("cells", [[(12, 6)], [(200, 8), (30, 8), (9, 1)], [(200, 6), (200, 12), (9, 1)]])
+def test_the_interval_covers_with_small_strata(cells: list[tuple[int, int]]) -> None:
+    group = np.concatenate([np.repeat([0, 1], cell) for cell in cells])
+    site = np.repeat([f"site {number}" for number in range(len(cells))], [sum(cell) for cell in cells])
+    rng, inside = np.random.default_rng(0), 0
+    for seed in range(200):
+        dice = 1 - rng.gamma(2.0, 0.04, group.size)  # skewed
+        options = {"reference": 0, "resamples": 500, "seed": seed}
+        pooled = stratified_gap(dice, group, 2, site, **options).pooled.iloc[0]  # type: ignore[arg-type]
+        inside += pooled["low"] <= 0 <= pooled["high"]
+    assert inside >= 181  # 190 expected, three standard errors
 
 
 def test_a_gap_that_the_strata_explain_goes() -> None:
@@ -128,9 +165,13 @@ def test_one_stratum_is_the_plain_gap() -> None:
 
 
 def test_seeds_and_levels_are_explicit() -> None:
-    pd.testing.assert_frame_equal(by_hand(seed=4).pooled, by_hand(seed=4).pooled)
-    wide, narrow = by_hand(level=0.99).pooled.iloc[0], by_hand(level=0.5).pooled.iloc[0]
-    assert wide["low"] <= narrow["low"] <= narrow["high"] <= wide["high"]
+    def pooled(**options: Any) -> pd.DataFrame:
+        dice, group, site = simpson()
+        return stratified_gap(dice, group, 2, site, reference=0, **options).pooled
+
+    pd.testing.assert_frame_equal(pooled(seed=4), pooled(seed=4))
+    wide, narrow = pooled(level=0.99).iloc[0], pooled(level=0.5).iloc[0]
+    assert wide["low"] < narrow["low"] < narrow["high"] < wide["high"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,129 @@
+"""LogGroupMetrics: the group metrics of each validation and test epoch in Lightning's log."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torchmetrics import MetricCollection
+
+from fairseg.integrations.torchmetrics import (
+    FairnessGap,
+    GroupCounts,
+    GroupDice,
+    SkewedErrorRatio,
+    WorstGroupDice,
+)
+from fairseg.metrics.masks import Labels
+
+_NEEDED = ("prediction", "reference", "groups")
+
+
+class LogGroupMetrics(Callback):
+    """Logs Dice by group, worst group, fairness gap and skewed error ratio, over all processes.
+
+    `validation_step` (and `test_step`) must return a dictionary with what
+    `fairseg.integrations.torchmetrics` takes: `prediction` (integer masks, or logits), `reference`, `groups`,
+    and `subjects` if there are any. Lightning drops what the sanity check logs.
+
+    Logged, each behind `val_` or `test_`: `dice_NAME` and `subjects_NAME` for each group, `worst_group_dice`,
+    `fairness_gap`, `skewed_error_ratio`, `unknown_group`, `empty_masks`. A group without a Dice is NaN. So
+    `ModelCheckpoint(monitor="val_worst_group_dice", mode="max")` keeps the best for the worst served.
+
+    Args:
+        names: the groups' names, `Groups.names`, in the order of their ids.
+        labels: label values, or a mapping name -> value; a subject's Dice is the mean over them.
+        samples: "cases" if a sample is a whole image, "slices" if it is a part of one.
+        statistic: "median" or "mean" of the subjects of a group.
+        reference: index of the reference group, which makes the gap signed; None: best minus worst.
+
+    Raises:
+        ValueError: an argument is not usable; or, in training, what a step returned.
+
+    >>> callback = LogGroupMetrics(["Black", "White"], labels={"LV": 1}, samples="slices")
+    >>> trainer = Trainer(callbacks=[callback], logger=False, enable_checkpointing=False)
+    """
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        labels: Labels,
+        *,
+        samples: Literal["cases", "slices"] = "cases",
+        statistic: Literal["median", "mean"] = "median",
+        reference: int | None = None,
+    ) -> None:
+        if isinstance(names, str) or not len(names):
+            raise ValueError(f"names must be the names of the groups, got {names!r}")
+        self.names = tuple(names)
+        rest: dict[str, Any] = {"labels": labels, "samples": samples, "statistic": statistic}
+        number = len(self.names)
+        self._metrics = MetricCollection(
+            {
+                "dice": GroupDice(number, **rest),
+                "worst_group_dice": WorstGroupDice(number, **rest),
+                "fairness_gap": FairnessGap(number, reference=reference, **rest),
+                "skewed_error_ratio": SkewedErrorRatio(number, **rest),
+                "counts": GroupCounts(number, **rest),
+            }
+        )
+
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Forget what was counted before."""
+        self._metrics.reset()
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Count a batch."""
+        self._count(pl_module, outputs, "validation_step")
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log the values over all batches and processes."""
+        self._log(pl_module, "val")
+
+    def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Forget what was counted before."""
+        self._metrics.reset()
+
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Count a batch."""
+        self._count(pl_module, outputs, "test_step")
+
+    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log the values over all batches and processes."""
+        self._log(pl_module, "test")
+
+    def _count(self, pl_module: LightningModule, outputs: Any, step: str) -> None:
+        if not isinstance(outputs, dict) or any(name not in outputs for name in _NEEDED):
+            came = sorted(outputs) if isinstance(outputs, dict) else type(outputs).__name__
+            raise ValueError(
+                f"{step} must return a dictionary with prediction, reference and groups, got {came}"
+            )
+        self._metrics.to(pl_module.device)
+        self._metrics.update(*(outputs[name] for name in _NEEDED), outputs.get("subjects"))
+
+    def _log(self, pl_module: LightningModule, stage: str) -> None:
+        values = self._metrics.compute()  # over all processes: the same on each
+        logged = {name: value for name, value in values.items() if value.ndim == 0}
+        for name in ("dice", "subjects"):
+            logged |= {
+                f"{name}_{group}": value for group, value in zip(self.names, values[name], strict=True)
+            }
+        pl_module.log_dict(
+            {f"{stage}_{name}": value.float() for name, value in logged.items()}, sync_dist=True
+        )
+        self._metrics.reset()

@@ -1,0 +1,146 @@
+"""What frameworks made of the sampler of a loader: left alone, replaced, or dealt out a second time.
+
+Frameworks that train in several processes take a data loader apart and build another, with a sampler of their
+own or one around that of the user. Batches then still come, but no longer in the shares that were asked for.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch.distributed as dist
+from torch.utils.data import DistributedSampler
+
+from fairseg.samplers.sampler import GroupSampler
+
+__all__ = ["check_loader", "go_to"]
+
+_INSIDE = ("batch_sampler", "sampler", "_batch_sampler", "_sampler")  # where wrappers keep what they wrap
+
+
+def check_loader(loader: Any) -> GroupSampler[Any]:
+    """Return the group sampler that a loader draws by, or raise if its groups would not come as asked.
+
+    Call it on the loader that you iterate, after the framework has prepared it, on every process. It draws
+    nothing.
+
+    Args:
+        loader: a `torch.utils.data.DataLoader`, torchdata's `StatefulDataLoader`, or what Lightning or
+            accelerate made of one.
+
+    Returns:
+        The `GroupBatchSampler` or `GroupWeightedSampler`, to save its state, say.
+
+    Raises:
+        ValueError: there is none, so it was replaced; the draws are dealt out to the processes twice; or
+            they are not dealt out at all, so that all processes draw the same. The message says what to set.
+
+    >>> import torch
+    >>> from torch.utils.data import DataLoader, TensorDataset
+    >>> from fairseg.samplers import GroupBatchSampler
+    >>> dataset = TensorDataset(torch.arange(4.0))
+    >>> check_loader(DataLoader(dataset, batch_sampler=GroupBatchSampler([0, 0, 0, 1], batch_size=2))).shares
+    array([0.5, 0.5])
+    >>> check_loader(DataLoader(dataset, batch_size=2))
+    Traceback (most recent call last):
+        ...
+    ValueError: the loader draws by SequentialSampler, not by a sampler of fairseg: none was given, or a
+    framework has put its own in its place
+    """
+    around: list[Any] = []
+    sampler = _find(loader, around)
+    if sampler is None:
+        raise ValueError(
+            f"the loader draws by {_names(loader)}, not by a sampler of fairseg: none was given, or a"
+            " framework has put its own in its place"
+        )
+    if any(isinstance(part, DistributedSampler) for part in around):
+        raise ValueError(
+            f"the draws of {type(sampler).__name__} are dealt out a second time, by"
+            f" {_names(loader)}: with Lightning, set Trainer(use_distributed_sampler=False)"
+        )
+    world = dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+    if world > 1 and _accelerate_deals([loader, *around]):
+        if sampler.num_replicas > 1 or sampler._asked:
+            raise ValueError(
+                f"accelerate deals batches out to {world} processes itself, so {type(sampler).__name__} must"
+                " not: give it num_replicas=1, rank=0"
+            )
+    elif sampler.num_replicas != world:
+        raise ValueError(
+            f"there are {world} processes, and {type(sampler).__name__} deals its draws to"
+            f" {sampler.num_replicas}: make it after torch.distributed is initialised, or give"
+            f" num_replicas={world} and rank"
+        )
+    return sampler
+
+
+def go_to(sampler: GroupSampler[Any], epoch: int, step: int = 0) -> None:
+    """Let a sampler's next iteration begin at an item of an epoch, as if those before had been drawn.
+
+    Draws what comes before in the epoch and throws it away, which takes some microseconds a batch. Where a
+    saved state is at hand, `load_state_dict` does without.
+
+    Args:
+        sampler: one of fairseg's.
+        epoch: 0 or more.
+        step: items (batches, or indices of a `GroupWeightedSampler`) of the epoch that are done.
+
+    Raises:
+        ValueError: the epoch has fewer items.
+
+    >>> from fairseg.samplers import GroupBatchSampler
+    >>> sampler, other = (GroupBatchSampler([0, 0, 0, 0, 1, 1], batch_size=2) for _ in range(2))
+    >>> first, second = list(sampler), list(sampler)
+    >>> go_to(other, epoch=1, step=2)
+    >>> list(other) == second[2:]
+    True
+    """
+    if not 0 <= step <= len(sampler):
+        raise ValueError(f"step must lie between 0 and {len(sampler)}, the length of an epoch, got {step}")
+    sampler.set_epoch(epoch)
+    if step:
+        items = iter(sampler)
+        for _ in range(step):
+            next(items)
+        sampler.load_state_dict(sampler.state_dict())
+
+
+def _find(holder: Any, around: list[Any]) -> GroupSampler[Any] | None:
+    """Return the group sampler somewhere inside `holder`, and note what lies around it, outermost first."""
+    for part in _inside(holder):
+        if isinstance(part, GroupSampler):
+            return part
+        around.append(part)
+        found = _find(part, around)
+        if found is not None:
+            return found
+        around.pop()
+    return None
+
+
+def _inside(holder: Any) -> Iterator[Any]:
+    names = (*_INSIDE, "dataset") if isinstance(holder, DistributedSampler) else _INSIDE
+    for name in names:
+        part = getattr(holder, name, None)
+        if part is not None and part is not holder:
+            yield part
+
+
+def _names(loader: Any) -> str:
+    """Say what a loader draws by, for an error: its batch sampler, unless that is torch's plain one."""
+    batch_sampler, sampler = getattr(loader, "batch_sampler", None), getattr(loader, "sampler", None)
+    if batch_sampler is not None and type(batch_sampler).__name__ != "BatchSampler":
+        return type(batch_sampler).__name__
+    return f"no sampler at all ({type(loader).__name__})" if sampler is None else type(sampler).__name__
+
+
+def _accelerate_deals(parts: list[Any]) -> bool:
+    """Whether accelerate gives each process its own of the batches; by name, so as not to import it."""
+    for part in parts:
+        kind = type(part)  # isinstance would be told a lie: these loaders pretend to be torch's
+        if kind.__module__ == "accelerate.data_loader" and kind.__name__ in (
+            "BatchSamplerShard",
+            "DataLoaderDispatcher",
+        ):
+            return True
+    return False

@@ -1,0 +1,67 @@
+"""A trained model that stock nnU-Net predicts with, without fairseg."""
+
+from pathlib import Path
+from shutil import copyfile
+from typing import Any
+
+from fairseg.report.files import filled_folder
+
+STOCK = "nnUNetTrainer"
+OWN = "nnUNetTrainerFair"
+GROUP_LOGS = ("group_losses", "group_weights", "group_loss_state")  # what the trainers add to the logger
+_FILES = ("plans.json", "dataset.json", "dataset_fingerprint.json")
+
+
+def export_model(
+    model: str | Path, out: str | Path, *, checkpoint: str = "checkpoint_final.pth"
+) -> list[Path]:
+    """Write a trained model under the name of nnU-Net's own trainer.
+
+    nnU-Net looks for the class of the trainer that a checkpoint names, even to predict. The networks of
+    fairseg's trainers are nnU-Net's, so the checkpoint only needs another name, and loses what was logged by
+    group.
+
+    Args:
+        model: folder of the trained model, such as `nnUNetTrainerFairGroupDRO__nnUNetPlans__2d`.
+        out: folder to write, new or empty, for `nnUNetv2_predict_from_modelfolder -m`.
+        checkpoint: which of each fold's checkpoints.
+
+    Returns:
+        The checkpoints that were written.
+
+    Raises:
+        ValueError: the folder is no trained model, a fold's trainer is none of fairseg's (their names begin
+            with nnUNetTrainerFair), or `out` has files in it.
+    """
+    source, target = Path(model), Path(out)
+    if lacking := [name for name in _FILES[:2] if not (source / name).is_file()]:
+        raise ValueError(f"{source} must be the folder of a trained model, has no {' and no '.join(lacking)}")
+    found = sorted(source.glob(f"fold_*/{checkpoint}"))
+    if not found:
+        raise ValueError(f"{source} has no fold_*/{checkpoint}")
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise ValueError(f"out must be a new or empty folder, got {target}")
+    with filled_folder(target) as scratch:
+        for name in _FILES:
+            if (source / name).is_file():
+                copyfile(source / name, scratch / name)
+        for file in found:
+            place = scratch / file.relative_to(source)
+            place.parent.mkdir()
+            _export(file, place)
+    return [target / file.relative_to(source) for file in found]
+
+
+def _export(file: Path, place: Path) -> None:
+    import torch  # noqa: PLC0415  (nothing else here needs it)
+
+    try:
+        # As nnU-Net loads it: its own checkpoints hold more than tensors.
+        content: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=False)
+        name = content["trainer_name"]
+    except Exception as error:  # whatever unpickling raises
+        raise ValueError(f"{file} cannot be read as a checkpoint of nnU-Net: {error!r}") from None
+    if not str(name).startswith(OWN):
+        raise ValueError(f"{file} must be of a trainer of fairseg ({OWN}...), is of {name}")
+    logged = {key: value for key, value in content["logging"].items() if key not in GROUP_LOGS}
+    torch.save({**content, "trainer_name": STOCK, "logging": logged}, place)

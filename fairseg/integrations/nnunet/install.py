@@ -1,0 +1,50 @@
+"""The folder in which nnU-Net finds the trainers: one small file that imports them."""
+
+from pathlib import Path
+
+from fairseg.report.files import write_files
+
+VARIABLE = "nnUNet_extTrainer"
+FILE = "fairseg_trainers.py"
+TRAINERS = (
+    "nnUNetTrainerFairERM",
+    "nnUNetTrainerFairOversampling",
+    "nnUNetTrainerFairReweighting",
+    "nnUNetTrainerFairGroupDRO",
+    "nnUNetTrainerFairGroupDRO_Oversampling",
+)
+_PACKAGES = ("site-packages", "dist-packages")
+
+
+def write_trainers(folder: str | Path) -> Path:
+    """Write the file in which nnU-Net finds the trainers; the variable nnUNet_extTrainer names its folder.
+
+    nnU-Net imports every module of that folder and forgets them all again, so it must never be the one that
+    packages are installed in; the trainers themselves stay in this package.
+
+    Args:
+        folder: made if needed; other files in it are left alone.
+
+    Returns:
+        The folder, absolute.
+
+    Raises:
+        ValueError: packages are installed there, or it cannot be written.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     sorted(file.name for file in write_trainers(folder).iterdir())
+    ['fairseg_trainers.py']
+    """
+    place = Path(folder).absolute()
+    if place.name in _PACKAGES:
+        raise ValueError(
+            f"folder must be one for trainers alone, since nnU-Net imports all that is in it, got {place}"
+        )
+    names = "".join(f"    {name},\n" for name in TRAINERS)
+    text = (
+        '"""Written by `fairseg nnunet install`; the trainers themselves are in fairseg."""\n\n'
+        f"from fairseg.integrations.nnunet.trainers import (  # noqa: F401\n{names})\n"
+    )
+    write_files(place, {FILE: text})
+    return place

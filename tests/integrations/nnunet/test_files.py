@@ -1,0 +1,206 @@
+"""Folders, splits, scores and checkpoints for nnU-Net, which need no nnU-Net. Twenty seconds."""
+
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+
+from fairseg.cli import main
+from fairseg.cohort import fold_subjects
+from fairseg.integrations.nnunet import TRAINERS, export_model, read_summaries, write_splits, write_trainers
+from fairseg.metrics.scores import read_scores
+
+SUMMARY = {
+    "metric_per_case": [
+        {
+            "metrics": {
+                "1": {"Dice": 0.8, "n_pred": 12, "n_ref": 8, "TP": 8, "FP": 4, "FN": 0, "TN": 0, "IoU": 0.67},
+                "2": {"Dice": float("nan"), "n_pred": 0, "n_ref": 0},
+            },
+            "prediction_file": "/somewhere/validation/a_ED.nii.gz",
+            "reference_file": "/elsewhere/gt_segmentations/a_ED.nii.gz",
+        }
+    ]
+}
+
+
+@pytest.fixture
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder with a raw and a preprocessed dataset of 12 men, 5 women, all of two cases."""
+    for name in ("raw", "preprocessed"):
+        monkeypatch.setenv(f"nnUNet_{name}", str(tmp_path / name))
+        (tmp_path / name / "Dataset902_Split").mkdir(parents=True)
+    for variable in ("FAIRSEG_BY", "FAIRSEG_BINS", "FAIRSEG_GROUPS"):
+        monkeypatch.delenv(variable, raising=False)
+    labels = tmp_path / "raw" / "Dataset902_Split" / "labelsTr"
+    labels.mkdir()
+    rows = ["case,subject,sex,site"]
+    for number in range(17):
+        for frame in ("ED", "ES"):
+            (labels / f"s{number:02d}_{frame}.nii.gz").touch()
+            rows.append(
+                f"s{number:02d}_{frame},s{number:02d},{'F' if number % 3 == 0 and number < 15 else 'M'},A"
+            )
+    (labels.parent / "groups.csv").write_text("\n".join(rows) + "\n")
+    return tmp_path
+
+
+def model(folder: Path, name: str = "nnUNetTrainerFairERM") -> Path:
+    """Write what a folder of a trained model has, with a tiny checkpoint."""
+    place = folder / f"{name}__nnUNetPlans__2d"
+    (place / "fold_0" / "validation").mkdir(parents=True)
+    (place / "dataset.json").write_text(json.dumps({"labels": {"background": 0, "LVM": 1, "LVBP": 2}}))
+    (place / "plans.json").write_text("{}")
+    (place / "fold_0" / "validation" / "summary.json").write_text(json.dumps(SUMMARY))
+    logging = {
+        "train_losses": [1.0],
+        "group_weights": [{"F": 0.5}],
+        "group_losses": [{}],
+        "group_loss_state": [{}],
+    }
+    checkpoint = {"trainer_name": name, "logging": logging, "network_weights": {"w": torch.arange(3.0)}}
+    torch.save(checkpoint, place / "fold_0" / "checkpoint_final.pth")
+    return place
+
+
+def test_install_writes_one_file_and_tells_the_variable(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("nnUNet_extTrainer", raising=False)
+    place = tmp_path / "my trainers"
+    assert main(["nnunet", "install", str(place)]) == 0
+    assert capsys.readouterr().out == f"export nnUNet_extTrainer='{place}'\n"
+    text = (place / "fairseg_trainers.py").read_text()
+    assert all(f"    {name},\n" in text for name in TRAINERS)
+    monkeypatch.setenv("nnUNet_extTrainer", os.pathsep.join(["/others", str(place)]))
+    assert main(["nnunet", "install", str(place)]) == 0
+    assert capsys.readouterr().out == f"export nnUNet_extTrainer='/others:{place}'\n"
+    with pytest.raises(ValueError, match="folder must be one for trainers alone"):
+        write_trainers(tmp_path / "site-packages")
+
+
+def test_splits_have_every_group_in_every_fold_and_a_subject_in_one(
+    folders: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["nnunet", "splits", "902", "--by", "sex"]) == 0
+    assert capsys.readouterr().out.splitlines()[1:] == ["  F: 1, 1, 1, 1, 1", "  M: 3, 3, 2, 2, 2"]
+    file = folders / "preprocessed" / "Dataset902_Split" / "splits_final.json"
+    splits = json.loads(file.read_text())
+    everyone = {f"s{number:02d}_{frame}" for number in range(17) for frame in ("ED", "ES")}
+    for split in splits:
+        assert set(split["train"]) | set(split["val"]) == everyone
+        assert {case[:3] for case in split["train"]}.isdisjoint(case[:3] for case in split["val"])
+    assert sorted(case for split in splits for case in split["val"]) == sorted(everyone)
+    assert main(["nnunet", "splits", "Dataset902_Split", "--by", "sex", "--seed", "1"]) == 2
+    assert "splits_final.json is there; networks may have been trained by it" in capsys.readouterr().err
+    assert json.loads(file.read_text()) == splits
+    assert main(["nnunet", "splits", "902", "--by", "sex", "--seed", "1", "--replace"]) == 0
+    assert json.loads(file.read_text()) != splits
+    assert main(["nnunet", "splits", "902", "--by", "sex", "--folds", "6", "--replace"]) == 0
+    assert "group F has no subject to validate on in some fold" in capsys.readouterr().err
+
+
+def test_folds_do_not_depend_on_the_order_of_rows() -> None:
+    subjects = [f"s{number}" for number in range(11)]
+    groups = [0, 0, 0, 1, 1, 1, 1, 1, -1, -1, 0]
+    folds = fold_subjects(subjects, groups, 3, seed=4)
+    back = fold_subjects(subjects[::-1], groups[::-1], 3, seed=4)[::-1]
+    assert folds.tolist() == back.tolist()
+    table = pd.crosstab(groups, folds)
+    assert ((table.max(axis=1) - table.min(axis=1)) <= 1).all()
+    assert pd.Series(folds).value_counts().max() == 4
+    with pytest.raises(ValueError, match="folds must be from 2 to the number of subjects, 11, got 12"):
+        fold_subjects(subjects, groups, 12)
+
+
+def test_splits_say_what_is_wrong(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match=r"has 2 attributes \(sex, site\): say which"):
+        write_splits("902")
+    with pytest.raises(ValueError, match=r"groups\.csv has no attribute 'age'"):
+        write_splits("902", by=["age"])
+    with pytest.raises(ValueError, match="must have one dataset 903, has none"):
+        write_splits("903", by=["sex"])
+    (folders / "raw" / "Dataset902_Split" / "labelsTr" / "new.nii.gz").touch()
+    with pytest.raises(ValueError, match=r"groups\.csv has no row for 1 case of 35: new"):
+        write_splits("902", by=["sex"])
+    (folders / "preprocessed" / "Dataset902_Split").rmdir()
+    with pytest.raises(ValueError, match="run nnUNetv2_plan_and_preprocess first"):
+        write_splits("902", by=["sex"])
+    monkeypatch.delenv("nnUNet_raw")
+    with pytest.raises(ValueError, match="variable nnUNet_raw is not set"):
+        write_splits("902", by=["sex"])
+
+
+@pytest.mark.parametrize("what", ["", "fold_0", "fold_0/validation", "fold_0/validation/summary.json"])
+def test_a_summary_becomes_a_scores_table(tmp_path: Path, what: str) -> None:
+    (tmp_path / "groups.csv").write_text("case,subject,sex\na_ED,a,F\nb_ED,b,M\n")
+    place, out = model(tmp_path) / what, tmp_path / "scores.csv"
+    assert (
+        main(["nnunet", "scores", str(place), "--groups", f"{tmp_path}/groups.csv", "--out", str(out)]) == 0
+    )
+    scores = read_scores(out)
+    columns = ["case", "subject", "sex", "label", "dice", "prediction_voxels", "reference_voxels"]
+    assert list(scores.columns) == columns
+    assert scores.iloc[0].tolist() == ["a_ED", "a", "F", "LVM", 0.8, 12, 8]
+    assert scores.iloc[1, 3] == "LVBP"
+    assert math.isnan(scores.iloc[1, 4])
+
+
+def test_summaries_say_what_is_wrong(tmp_path: Path) -> None:
+    table = tmp_path / "groups.csv"
+    table.write_text("case,subject,sex\nb_ED,b,M\n")
+    place = model(tmp_path)
+    assert (
+        read_summaries([place], table).attrs["notes"][1]
+        == "1 case not in the cohort, so of unknown group: a_ED"
+    )
+    with pytest.raises(ValueError, match="case a_ED must be in one summary"):
+        read_summaries([place, model(tmp_path, "nnUNetTrainerFairGroupDRO")], table)
+    with pytest.raises(ValueError, match=r"fold_7 has no summary\.json"):
+        read_summaries([place / "fold_7"], table)
+    file = place / "fold_0" / "validation" / "summary.json"
+    regions: Any = json.loads(json.dumps(SUMMARY))
+    regions["metric_per_case"][0]["metrics"] = {"(1, 2)": SUMMARY["metric_per_case"][0]["metrics"]["1"]}
+    file.write_text(json.dumps(regions))
+    with pytest.raises(NotImplementedError, match=r"is of regions \(\(1, 2\)\)"):
+        read_summaries([place], table)
+    file.write_text("[]")
+    with pytest.raises(ValueError, match=r"must be a summary\.json as nnU-Net writes it"):
+        read_summaries([place], table)
+    file.write_text('{"metric_per_case": []}')
+    with pytest.raises(ValueError, match="results must have a case"):
+        read_summaries([place], table)
+
+
+def test_an_exported_checkpoint_bears_nnunets_name_and_the_same_weights(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place, out = model(tmp_path), tmp_path / "plain"
+    assert main(["nnunet", "export", str(place), "--out", str(out)]) == 0
+    assert f"1 fold: nnUNetv2_predict_from_modelfolder -m {out}" in capsys.readouterr().out
+    content = torch.load(out / "fold_0" / "checkpoint_final.pth", weights_only=True)
+    assert content["trainer_name"] == "nnUNetTrainer"
+    assert content["logging"] == {"train_losses": [1.0]}
+    assert content["network_weights"]["w"].tolist() == [0, 1, 2]
+    assert (out / "plans.json").read_text() == "{}"
+    with pytest.raises(ValueError, match="out must be a new or empty folder"):
+        export_model(place, out)
+
+
+def test_exports_say_what_is_wrong(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"is of nnUNetTrainer$"):
+        export_model(model(tmp_path, "nnUNetTrainer"), tmp_path / "out")
+    place = model(tmp_path)
+    with pytest.raises(ValueError, match=r"has no fold_\*/checkpoint_best\.pth"):
+        export_model(place, tmp_path / "out", checkpoint="checkpoint_best.pth")
+    with pytest.raises(ValueError, match=r"has no plans\.json and no dataset\.json"):
+        export_model(tmp_path, tmp_path / "out")
+    (place / "fold_0" / "checkpoint_final.pth").write_bytes(b"nothing")
+    with pytest.raises(ValueError, match="cannot be read as a checkpoint of nnU-Net"):
+        export_model(place, tmp_path / "out")
+    assert not (tmp_path / "out").exists()

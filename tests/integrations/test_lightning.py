@@ -1,0 +1,226 @@
+"""Groups in Lightning: where a restart goes on, what it logs, and two real processes. Forty seconds."""
+
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+import pytest
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+from torch.utils.data import DataLoader, TensorDataset
+from torchdata.stateful_dataloader import StatefulDataLoader
+
+from fairseg.integrations.lightning import KeepGroupSampler, LogGroupMetrics, sampler_for
+from fairseg.losses import GroupDROLoss
+from fairseg.metrics import by_group, dice, fairness_gap, skewed_error_ratio
+from fairseg.samplers import GroupBatchSampler, GroupWeightedSampler
+from tests.integrations.processes import run_ranks
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:'set_vital' is deprecated:UserWarning"),  # torchdata
+    pytest.mark.filterwarnings("ignore:.*does not have many workers:UserWarning"),
+    pytest.mark.filterwarnings("ignore:You're resuming from a checkpoint that ended before:UserWarning"),
+    pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists:UserWarning"),
+    pytest.mark.filterwarnings("ignore:Be aware that when using `ckpt_path`:UserWarning"),
+    pytest.mark.filterwarnings("ignore:You requested to overfit but enabled:UserWarning"),
+]
+
+NAMES = ("A", "B", "C")
+GROUPS = np.repeat([0, 1, 2], [20, 8, 2])
+
+
+def make_data(seed: int = 0) -> TensorDataset:
+    """Return images, masks, groups, subjects and numbers of 30 samples; the last subject's group is -1."""
+    generator = torch.Generator().manual_seed(seed)
+    masks = (torch.rand(30, 4, 4, generator=generator) < 0.4).long()
+    masks[4] = 0  # one that may be empty in both
+    images = masks.unsqueeze(1) + 0.5 * torch.randn(30, 1, 4, 4, generator=generator)
+    groups = torch.from_numpy(GROUPS.copy())
+    groups[28:] = -1
+    return TensorDataset(images, masks, groups, torch.arange(30) // 2, torch.arange(30))
+
+
+class Segmenter(pl.LightningModule):
+    """A convolution with a group loss, as a user writes it."""
+
+    def __init__(self, num_workers: int = 0) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.network = torch.nn.Conv2d(1, 2, 3, padding=1)
+        self.loss = GroupDROLoss(3, step_size=0.1)
+        self.num_workers = num_workers
+        self.seen: list[tuple[int, int, list[int]]] = []
+
+    def training_step(self, batch: Any, batch_idx: int) -> Any:
+        image, mask, group, _, number = batch
+        self.seen.append((self.current_epoch, batch_idx, number.tolist()))
+        return self.loss(self.network(image), mask, group)
+
+    def validation_step(self, batch: Any, batch_idx: int) -> dict[str, Any]:
+        image, mask, group, subject, _ = batch
+        self.log("steps", float(self.global_step))
+        return {
+            "prediction": self.network(image),
+            "reference": mask,
+            "groups": group,
+            "subjects": subject,
+        }
+
+    test_step = validation_step
+
+    def configure_optimizers(self) -> Any:
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+    def train_dataloader(self) -> Any:
+        sampler = sampler_for(self.trainer, GROUPS, batch_size=3)
+        return DataLoader(make_data(), batch_sampler=sampler, num_workers=self.num_workers)
+
+    def val_dataloader(self) -> Any:
+        return DataLoader(make_data(1), batch_size=8)
+
+
+def make_trainer(folder: Path, *callbacks: pl.Callback, **options: Any) -> pl.Trainer:
+    options = {"max_epochs": 3, "logger": False, "num_sanity_val_steps": 0, **options}
+    quiet = {"enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}
+    checkpointing = any(isinstance(callback, ModelCheckpoint) for callback in callbacks)
+    return pl.Trainer(
+        default_root_dir=folder,
+        callbacks=list(callbacks),
+        enable_checkpointing=checkpointing,
+        **quiet,
+        **options,
+    )
+
+
+def test_epochs_are_those_of_the_sampler(tmp_path: Path) -> None:
+    model = Segmenter()
+    make_trainer(tmp_path, KeepGroupSampler()).fit(model)
+    sampler = GroupBatchSampler(GROUPS, 3)
+    assert model.seen == [(epoch, i, batch) for epoch in range(3) for i, batch in enumerate(list(sampler))]
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_a_restart_goes_on_where_the_checkpoint_was_saved(num_workers: int, tmp_path: Path) -> None:
+    """Checkpoints in the middle of an epoch, after its last batch, at its end, and after validation."""
+
+    def saver(name: str, **options: Any) -> ModelCheckpoint:
+        return ModelCheckpoint(tmp_path / "saved", name + "-{step}", save_top_k=-1, **options)
+
+    whole = Segmenter(num_workers)
+    savers = (
+        saver("batch", every_n_train_steps=5),
+        saver("epoch", every_n_epochs=1, save_on_train_epoch_end=True),
+        saver("validation", every_n_epochs=1, save_on_train_epoch_end=False, monitor="steps", mode="max"),
+    )
+    make_trainer(tmp_path, KeepGroupSampler(), *savers).fit(whole)
+    saved = sorted((tmp_path / "saved").iterdir())
+    assert len(saved) == 6 + 3 + 3
+    chosen = [p for p in saved if p.stem.split("=")[1] in ("10", "15", "20")] if num_workers else saved
+    for path in chosen:
+        done = int(path.stem.split("=")[1])
+        model = Segmenter(num_workers)
+        make_trainer(tmp_path, KeepGroupSampler()).fit(model, ckpt_path=path)
+        assert model.seen == whole.seen[done:], path.stem
+        for name, value in whole.state_dict().items():
+            if name not in ("loss.group_loss", "loss.group_count"):
+                assert torch.equal(model.state_dict()[name], value), (path.stem, name)
+
+
+def test_a_stateful_loader_restarts_mid_epoch(tmp_path: Path) -> None:
+    class Stateful(Segmenter):
+        def train_dataloader(self) -> Any:
+            return StatefulDataLoader(make_data(), batch_sampler=GroupBatchSampler(GROUPS, 3))
+
+    whole = Stateful()
+    saver = ModelCheckpoint(tmp_path, "{step}", every_n_train_steps=14)
+    make_trainer(tmp_path, KeepGroupSampler(), saver).fit(whole)
+    model = Stateful()
+    make_trainer(tmp_path, KeepGroupSampler()).fit(model, ckpt_path=saver.best_model_path)
+    assert model.seen == whole.seen[28:]
+    assert len(model.seen) == 2
+
+
+def test_logged_metrics_are_those_of_the_audit(tmp_path: Path) -> None:
+    model, data = Segmenter(), make_data(1)
+    after_sanity_check = []
+
+    class Look(pl.Callback):
+        def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+            after_sanity_check.append(dict(trainer.callback_metrics))
+
+    log = LogGroupMetrics(NAMES, {"LV": 1}, reference=0)
+    trainer = make_trainer(tmp_path, log, Look(), max_epochs=1, num_sanity_val_steps=1)
+    trainer.fit(model)
+    got = {name: float(value) for name, value in trainer.callback_metrics.items()}
+    images, masks, groups, subjects, _ = data.tensors
+    with torch.no_grad():
+        predicted = model.network(images).argmax(1)
+    scores = [float(dice(predicted[i], masks[i], [1])[0]) for i in range(30)]
+    of_subject = [np.nanmean([scores[i] for i in range(30) if subjects[i] == s]) for s in range(15)]
+    medians, counts = by_group(of_subject, groups[::2].numpy(), 3)
+    assert counts.tolist() == [10, 4, 0]
+    assert after_sanity_check == [{}]
+    assert [got["val_dice_A"], got["val_dice_B"]] == pytest.approx(medians[:2].tolist(), rel=1e-6)
+    assert np.isnan(got["val_dice_C"])
+    assert [got[f"val_subjects_{name}"] for name in NAMES] == [10, 4, 0]
+    assert got["val_unknown_group"] == 1
+    assert got["val_fairness_gap"] == pytest.approx(fairness_gap(medians, 0), rel=1e-6)
+    assert got["val_skewed_error_ratio"] == pytest.approx(skewed_error_ratio(medians), rel=1e-6)
+    assert got["val_worst_group_dice"] == pytest.approx(np.nanmin(medians), rel=1e-6)
+    (tested,) = trainer.test(model, model.val_dataloader(), verbose=False)
+    assert tested["test_dice_A"] == got["val_dice_A"]
+
+
+def test_a_step_that_returns_no_groups_is_named(tmp_path: Path) -> None:
+    class Forgetful(Segmenter):
+        def validation_step(self, batch: Any, batch_idx: int) -> Any:
+            return {"prediction": self.network(batch[0])}
+
+    trainer = make_trainer(tmp_path, LogGroupMetrics(NAMES, [1]))
+    with pytest.raises(ValueError, match=r"validation_step must return .* got \['prediction'\]"):
+        trainer.fit(Forgetful())
+
+
+@pytest.mark.parametrize("names", ["AB", []])
+def test_names_are_checked(names: Any) -> None:
+    with pytest.raises(ValueError, match="names must be the names of the groups"):
+        LogGroupMetrics(names, [1])
+
+
+def test_a_replaced_sampler_stops_the_training(tmp_path: Path) -> None:
+    def fit(loader: Any, **options: Any) -> Segmenter:
+        model = Segmenter()
+        make_trainer(tmp_path, KeepGroupSampler(), max_epochs=1, **options).fit(model, loader)
+        return model
+
+    weighted = GroupWeightedSampler(GROUPS, 30)
+    assert len(fit(DataLoader(make_data(), batch_size=3, sampler=weighted)).seen) == 10
+    with pytest.raises(ValueError, match="draws by SequentialSampler, not by a sampler of fairseg"):
+        fit(
+            DataLoader(make_data(), batch_size=3, sampler=GroupWeightedSampler(GROUPS, 30)), overfit_batches=2
+        )
+    with pytest.raises(ValueError, match="draws by RandomSampler"):
+        fit(DataLoader(make_data(), batch_size=3, shuffle=True))
+
+
+def test_two_processes(tmp_path: Path) -> None:
+    """Two ranks together draw one balanced batch, and every other way of setting it up says what is wrong."""
+    ranks = run_ranks("lightning_ranks", tmp_path)
+    drawn = [batch for _, _, batch in ranks[0]["seen"]], [batch for _, _, batch in ranks[1]["seen"]]
+    together = [first + second for first, second in zip(*drawn, strict=True)]
+    assert len(together) == 2 * 5  # two epochs of 30 samples, 6 in each global batch
+    for batch in together:
+        assert np.bincount(GROUPS[batch]).tolist() == [2, 2, 2]
+    flat = [index for batch in together[:5] for index in batch if GROUPS[index] == 0]
+    assert len(flat) == len(set(flat)) == 10  # no draw is shared before a group is used up
+    assert torch.equal(ranks[0]["weight"], ranks[1]["weight"])
+    assert ranks[0]["logged"] == ranks[1]["logged"]
+    assert [ranks[0]["logged"][f"val_subjects_{name}"] for name in NAMES] == [10, 4, 0]
+    assert ranks[0]["logged"]["val_unknown_group"] == 1
+    for rank in ranks:
+        errors = rank["errors"]
+        assert "Trainer(use_distributed_sampler=False)" in errors["batch sampler, Lightning's default"]
+        assert "Trainer(use_distributed_sampler=False)" in errors["sampler, Lightning's default"]
+        for name in ("made too early", "not dealt"):
+            assert "there are 2 processes, and GroupBatchSampler deals its draws to 1" in errors[name]
