@@ -150,7 +150,8 @@ def test_every_situation_is_on_the_page() -> None:
     assert {situation for situation, *_ in rows()} == masks().keys()
 
 
-@pytest.mark.filterwarnings("ignore:.*scipy.ndimage.filters:DeprecationWarning")  # of surface-distance
+# surface-distance imports from old places
+@pytest.mark.filterwarnings("ignore:.*from the `scipy.ndimage` namespace:DeprecationWarning")
 def test_surface_distance_does_not_know_numpy_2() -> None:
     empty, square, spacing = masks()["prediction empty"]
     with pytest.raises(AttributeError, match="Inf"):
