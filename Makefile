@@ -11,6 +11,8 @@ BIN := $(VENV)/bin
 .PHONY: demo test lint docs notebooks bench clean
 # One after another: two networks that train on two cores take each other's time.
 .NOTPARALLEL:
+# Or make deletes it after use, as a step between.
+.PRECIOUS: $(VENV)/.installed-%
 
 demo: $(VENV)/.installed-train
 	$(BIN)/fairseg demo --out demo
