@@ -1,4 +1,4 @@
-"""The commands of nnU-Net, really run: plan, preprocess, train, resume, validate, predict. Two minutes.
+"""The commands of nnU-Net, really run: plan, preprocess, train, resume, validate, predict. Minutes.
 
 nnU-Net is the real one. Only timm is a stub, which no network here is made of; see the folder `stubs`.
 """
