@@ -12,8 +12,10 @@ import pandas as pd
 from fairlearn.metrics import MetricFrame
 
 from fairseg.groups import Groups
+from fairseg.levels import level_text
 from fairseg.metrics.fairness import Statistic, by_group
 from fairseg.metrics.score import METRICS
+from fairseg.metrics.wording import listed
 from fairseg.report.summary import summarize
 
 __all__ = ["group_values", "metric_frame"]
@@ -112,7 +114,7 @@ def group_values(
         Values, float64 (G,), NaN for a group that the frame has not; and counts, int64 (G,), then 0.
 
     Raises:
-        ValueError: the frame's metrics or features are others.
+        ValueError: the frame's metrics, features or levels are others.
 
     >>> table = {"sex": ["F", "F", "M"]}
     >>> metrics = {"dice": lambda _, part: part.mean(), "subjects": lambda _, part: len(part)}
@@ -136,10 +138,16 @@ def group_values(
             f"got {', '.join(map(str, features))}"
         )
     place = [features.index(attribute) for attribute in groups.attributes]
-    rows = {}
+    rows: dict[tuple[str, ...], tuple[Any, Any]] = {}
     for key, value, number in zip(table.index, table[metric], table[counts], strict=True):
         cell = key if isinstance(key, tuple) else (key,)
-        rows[tuple(str(cell[position]) for position in place)] = (value, number)
+        levels = tuple(level_text(cell[position]) for position in place)
+        if levels not in groups.cells and number > 0:
+            raise ValueError(
+                f"frame must have the levels of the groups ({listed(groups.names)}), got "
+                f"{' and '.join(levels)}, of {number:g} values: no group takes them"
+            )
+        rows[levels] = (value, number)
     found = [rows.get(cell, (np.nan, np.nan)) for cell in groups.cells]
     values = np.array([value for value, _ in found], dtype=np.float64)
     sizes = np.array([number for _, number in found], dtype=np.float64)

@@ -238,7 +238,8 @@ def fit(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     if logits.shape[1] < 2:
         raise ValueError(
             f"logits must have at least 2 classes, background among them, got {logits.shape[1]};"
-            " for a sigmoid over one channel take another base, such as MONAI's DiceLoss(sigmoid=True)"
+            " for a sigmoid over one channel take another base, such as MONAI's"
+            ' DiceLoss(sigmoid=True, reduction="none")'
         )
     if logits.dtype in (torch.float16, torch.bfloat16):
         logits = logits.float()

@@ -12,7 +12,7 @@ from tqdm.auto import tqdm
 
 from fairseg.metrics.cross_check import cross_check_scores
 from fairseg.metrics.distance import Empty
-from fairseg.metrics.images import find_masks, read_dataset_labels
+from fairseg.metrics.images import EXTENSIONS, find_masks, read_dataset_labels
 from fairseg.metrics.masks import Labels, label_values
 from fairseg.metrics.score import METRICS, check_metrics
 from fairseg.metrics.wording import counted, listed, without_subject
@@ -186,9 +186,11 @@ def _match(
         "reference": sorted(true.keys() - predicted.keys() - set(table.index)),
     }
     if not cases and not skipped:
+        named = any(str(case).lower().endswith(EXTENSIONS) for case in table.index)
+        slip = "; the column case holds names without the files' extension" if named else ""
         raise ValueError(
             f"cohort and folders must share cases, got {listed(table.index)} in the cohort "
-            f"and {listed(sorted(true))} in {_folder(true)}"
+            f"and {listed(sorted(true))} in {_folder(true)}{slip}"
         )
     notes = []
     if unknown:

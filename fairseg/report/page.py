@@ -211,6 +211,7 @@ def _page(
         "hero": _hero(overall),
         "hint": words.hint(overall),
         "missing": [
+            *filter(None, [words.not_judged(overall)]),
             *missingness_sentences(missing, overall.groups.names),
             *([] if clinical is None else clinical.sentences),
         ],

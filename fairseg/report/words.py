@@ -9,6 +9,7 @@ from fairseg.metrics.wording import counted, listed
 from fairseg.report import render
 from fairseg.report.summary import GAP, OVERALL, Summary
 
+_LIMIT = "The limit is --min-size, to be set before the results are looked at."
 _LEAST = 0.0005  # what a table does not show as zero
 
 
@@ -130,14 +131,27 @@ def lines(summaries: Sequence[Summary]) -> list[str]:
     return [" " * (len(line) - len(line.lstrip())) + render.plain(line) for line in found]
 
 
+def not_judged(summary: Summary) -> str:
+    """Name the groups that are too small to be judged, with their medians; empty if there are none."""
+    evidence = summary.evidence
+    if evidence is None or evidence.verdict == NOT_JUDGED:
+        return ""
+    told = [
+        f"{name} (n={summary.scored[group]}, median DSC {number(evidence.medians[group].estimate)})"
+        for group, name in enumerate(summary.groups.names)
+        if group not in evidence.judged and summary.scored[group]
+    ]
+    return f"Not judged, too few subjects: {listed(told)}." if told else ""
+
+
 def hint(summary: Summary) -> str:
     """Say what would let the report conclude more; empty if nothing would."""
     evidence = summary.evidence
     if evidence is None or evidence.verdict != OPEN or evidence.margin is not None:
         return ""
     return (
-        "No largest gap that does not matter was stated (option --margin). With one, the report says whether "
-        "a gap that matters is ruled out."
+        "How large a gap may be before it matters was not said (option --margin). With it, the report can "
+        "also say that no relevant gap is there."
     )
 
 
@@ -158,5 +172,5 @@ def _nothing_judged(summary: Summary, evidence: Evidence) -> str:
     sizes = [f"{name} {count}" for name, count in zip(summary.groups.names, summary.scored, strict=True)]
     least = counted(evidence.min_size, "subject")
     if summary.reference is not None and summary.reference not in evidence.judged and evidence.judged:
-        return f"No gap can be judged: the reference group has fewer than {least} ({listed(sizes)})."
-    return f"No gap can be judged: fewer than two groups have {least} or more ({listed(sizes)})."
+        return f"No gap can be judged: the reference group has fewer than {least} ({listed(sizes)}). {_LIMIT}"
+    return f"No gap can be judged: fewer than two groups have {least} or more ({listed(sizes)}). {_LIMIT}"

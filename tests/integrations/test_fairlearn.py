@@ -125,3 +125,19 @@ def test_a_frame_of_other_features_or_metrics_is_refused(scores: pd.DataFrame) -
         group_values(frame, groups, metric="hd")
     with pytest.raises(ValueError, match="bins must be None"):
         metric_frame(scores, groups, bins={"age": [50]})
+
+
+def test_levels_of_other_names_are_refused() -> None:
+    values, sex = [0.75, 0.875], pd.Series(["female", "male"], name="sex")
+    metrics = {"dice": lambda _, part: part.mean(), "subjects": lambda _, part: len(part)}
+    frame = MetricFrame(metrics=metrics, y_true=values, y_pred=values, sensitive_features=sex)
+    with pytest.raises(ValueError, match=r"levels of the groups \(F, M\), got female, of 1 values"):
+        group_values(frame, Groups.from_table({"sex": ["F", "M"]}, by="sex"))
+
+
+def test_numbers_are_one_level_however_they_are_written() -> None:
+    values, site = [0.75, 0.875], pd.Series([1.0, 2.0], name="site")
+    metrics = {"dice": lambda _, part: part.mean(), "subjects": lambda _, part: len(part)}
+    frame = MetricFrame(metrics=metrics, y_true=values, y_pred=values, sensitive_features=site)
+    found, counts = group_values(frame, Groups.from_table({"site": [1, 2]}, by="site"))
+    assert (found.tolist(), counts.tolist()) == ([0.75, 0.875], [1, 1])

@@ -154,7 +154,8 @@ def test_answers() -> None:
     assert words.hint(none) == ""
     small = judged({"A": 60, "B": 4}, equal)[0]
     assert words.answer(small) == (
-        "No gap can be judged: fewer than two groups have 10 subjects or more (A 60, B 4)."
+        "No gap can be judged: fewer than two groups have 10 subjects or more (A 60, B 4). The limit is "
+        "--min-size, to be set before the results are looked at."
     )
     lost = judged({"A": 4, "B": 30, "C": 30}, {"A": 0.9, "B": 0.8, "C": 0.9}, "A")[0]
     assert words.answer(lost).startswith(
@@ -227,7 +228,7 @@ def test_small_groups_are_counted_by_their_scores() -> None:
     overall = with_evidence(summarize(scores, Groups.from_table(scores, by="group"))[0], QUICK)
     assert overall.counts.tolist() == [40, 14]
     assert overall.scored.tolist() == [40, 9]
-    assert words.answer(overall).endswith("(A 40, B 9).")
+    assert "(A 40, B 9). The limit is --min-size" in words.answer(overall)
 
 
 def test_equal_scores_speak_of_no_detectable_gap() -> None:
@@ -272,3 +273,10 @@ def test_the_test_under_all_is_named_as_it_was_made() -> None:
     assert "under All, Mann-Whitney U test of the groups that are judged" in render.footnote(three)
     none = judged({"A": 4, "B": 25, "C": 40}, {"A": 0.90, "B": 0.85, "C": 0.70}, "A")[0]
     assert none.table.loc[P_VALUE].isna().all()
+
+
+def test_a_group_too_small_to_judge_is_named_with_its_median() -> None:
+    overall = judged({"A": 60, "B": 25, "C": 4}, {"A": 0.90, "B": 0.88, "C": 0.24})[0]
+    median = overall.table.loc["Median DSC", "C"]
+    assert words.not_judged(overall) == f"Not judged, too few subjects: C (n=4, median DSC {median:.3f})."
+    assert words.not_judged(judged({"A": 60, "B": 25}, {"A": 0.90, "B": 0.88})[0]) == ""
