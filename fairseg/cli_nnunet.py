@@ -76,6 +76,8 @@ def splits(
         seed=seed,
         replace_file=replace,
     )
+    for note in counts.attrs["notes"]:
+        click.echo(f"fairseg: note: {note}", err=True)
     click.echo("Validation subjects of each group, by fold:")
     for name, row in counts.iterrows():
         click.echo(f"  {name}: {', '.join(str(count) for count in row)}")
@@ -127,5 +129,9 @@ def export(model: Path, out: Path, checkpoint: str, debug: bool) -> int:
     from fairseg.metrics.wording import counted  # noqa: PLC0415
 
     written = export_model(model, out, checkpoint=checkpoint)
-    click.echo(f"{counted(len(written), 'fold')}: nnUNetv2_predict_from_modelfolder -m {out}")
+    folds = sorted((file.parent.name.removeprefix("fold_") for file in written), key=lambda f: (len(f), f))
+    arguments = shlex.join(["-m", str(out), "-f", *folds, "-chk", checkpoint])
+    click.echo(
+        f"{counted(len(written), 'fold')}: nnUNetv2_predict_from_modelfolder {arguments} -i IMAGES -o MASKS"
+    )
     return 0

@@ -1,8 +1,10 @@
 """Which group each of nnU-Net's cases belongs to: groups.csv, checked against the cases of the dataset."""
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +33,12 @@ class CaseGroups:
     def counts(self) -> tuple[int, ...]:
         """Training cases of each group, (G,)."""
         return tuple(int(count) for count in self.groups.counts(np.array(list(self.ids.values()))))
+
+    @property
+    def fingerprint(self) -> dict[str, str]:
+        """SHA-256 of the training cases, by name, and of the group of each."""
+        parts = {"cases": sorted(self.ids), "groups": sorted(self.ids.items())}
+        return {name: sha256(json.dumps(part).encode()).hexdigest() for name, part in parts.items()}
 
     def __str__(self) -> str:
         cases = ", ".join(

@@ -1,10 +1,12 @@
 """What is kept of the groups in nnU-Net's logger, whose dictionary its checkpoints carry.
 
-Three entries an epoch, as the logger wants of all its entries: `group_losses`, the mean training loss of each
-group by name; `group_weights`, what each weighs; and `group_loss_state`, the groups with the state of the
-objective in plain numbers, from which training goes on.
+One of each an epoch, as the logger wants of all its entries. `group_loss_state` is that from which training
+goes on: the groups, which training cases are of them, and the state of the objective in plain numbers. Where
+the loss knows groups: `group_losses`, the mean training loss of each by name, and `group_weights`, what each
+weighs.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,65 +15,109 @@ import numpy.typing as npt
 import torch
 
 from fairseg.groups import Groups
+from fairseg.integrations.nnunet.cases import CaseGroups
 from fairseg.losses.group_loss import GroupLoss
+from fairseg.metrics.wording import counted
 
 LOSSES, WEIGHTS, STATE = "group_losses", "group_weights", "group_loss_state"
 
 
+def keep(logger: Any, epoch: int, loss: GroupLoss, cases: CaseGroups) -> None:
+    """Keep what `restore` needs: the state of the objective after an epoch, and the groups of the cases."""
+    state = {name: value.tolist() for name, value in loss.state_dict().items()}
+    entry = {
+        "groups": cases.groups.to_dict(),
+        "counts": list(cases.counts),
+        "fingerprint": cases.fingerprint,
+        "state": state,
+    }
+    logger.local_logger.my_fantastic_logging.setdefault(STATE, [])
+    logger.local_logger.log(STATE, entry, epoch)
+
+
 def write(
-    logger: Any, epoch: int, loss: GroupLoss, groups: Groups, losses: Sequence[npt.NDArray[np.floating]]
+    logger: Any,
+    epoch: int,
+    loss: GroupLoss,
+    groups: Groups,
+    losses: Sequence[npt.NDArray[np.floating]],
+    counts: Sequence[npt.NDArray[np.floating]],
 ) -> str:
     """Keep the figures of an epoch and return them as a line for the log.
+
+    A group's mean is that of the steps in which its loss was finite; None if it was in no step, NaN if its
+    loss was finite in none.
 
     Args:
         logger: nnU-Net's.
         epoch: its number.
         loss: the objective, after the epoch's last step.
         groups: their names.
-        losses: loss of each group in each step, (steps, G); NaN where it was absent.
+        losses: loss of each group in each step, (steps, G).
+        counts: samples of each group in each step, (steps, G).
     """
-    table = np.stack(losses)
-    means = {
-        name: float(column[np.isfinite(column)].mean()) if np.isfinite(column).any() else None
-        for name, column in zip(groups.names, table.T, strict=True)
-    }
+    table, present = np.stack(losses), np.stack(counts) > 0
+    finite = np.isfinite(table) & present
     weights = dict(zip(groups.names, loss.group_weight.tolist(), strict=True))
-    state = {name: value.tolist() for name, value in loss.state_dict().items()}
+    means: dict[str, float | None] = {}
+    said = []
+    for number, name in enumerate(groups.names):
+        steps, sound = int(present[:, number].sum()), int(finite[:, number].sum())
+        mean = float(table[finite[:, number], number].mean()) if sound else math.nan
+        means[name] = mean if steps else None
+        figure = format(mean, ".4f") if sound else "not finite" if steps else "none"
+        lost = f"; not finite in {steps - sound} of {counted(steps, 'step')}" if sound < steps else ""
+        said.append(f"{name} {figure} (weight {weights[name]:.4f}{lost})")
     entries = logger.local_logger.my_fantastic_logging
-    for name in (LOSSES, WEIGHTS, STATE):
-        entries.setdefault(name, [])
-    logger.log(LOSSES, means, epoch)
-    logger.log(WEIGHTS, weights, epoch)
-    logger.local_logger.log(STATE, {"groups": groups.to_dict(), "state": state}, epoch)
-    said = (
-        f"{name} {'none' if mean is None else format(mean, '.4f')} (weight {weights[name]:.4f})"
-        for name, mean in means.items()
-    )
+    for key, entry in ((LOSSES, means), (WEIGHTS, weights)):
+        entries.setdefault(key, [])
+        logger.log(key, entry, epoch)
     return f"training loss by group: {', '.join(said)}"
 
 
-def restore(logger: Any, loss: GroupLoss, groups: Groups) -> None:
+def restore(logger: Any, loss: GroupLoss, cases: CaseGroups) -> None:
     """Set the objective to the state that the logger holds of the last epoch.
 
     Raises:
-        ValueError: it holds none, or that of other groups or of another cohort.
+        ValueError: it holds none, or that of other groups or of another cohort; the message says what is not
+            as it was.
     """
     entries = logger.local_logger.my_fantastic_logging
-    if not entries.get(STATE):
+    if not entries.get(STATE) or "fingerprint" not in entries[STATE][-1]:
         raise ValueError(
-            "the checkpoint has no state of groups, so a trainer without them wrote it; start anew,"
-            " without --c"
+            "the checkpoint has no state of groups and of the cases in them, so a trainer without groups or"
+            " an earlier fairseg wrote it; start anew, without --c"
         )
     saved = entries[STATE][-1]
-    before = Groups.from_dict(saved["groups"])
-    if before != groups:
-        raise ValueError(
-            f"the checkpoint was trained on the groups {'; '.join(before.names)} (by"
-            f" {' and '.join(before.attributes)}), now they are {'; '.join(groups.names)} (by"
-            f" {' and '.join(groups.attributes)}): set FAIRSEG_BY, FAIRSEG_BINS and groups.csv as they were"
-        )
+    if changed := _changed(saved, cases):
+        raise ValueError(f"{changed}; to go on, they must be as they were")
     loss.load_state_dict(
         {name: torch.tensor(value, dtype=torch.float64) for name, value in saved["state"].items()}
+    )
+
+
+def _changed(saved: dict[str, Any], now: CaseGroups) -> str:
+    """Say what is not as it was when the checkpoint was trained; nothing if all is."""
+    before, groups = Groups.from_dict(saved["groups"]), now.groups
+    if before != groups:
+        return (
+            f"the checkpoint was trained on the groups {'; '.join(before.names)} (by"
+            f" {' and '.join(before.attributes)}), now they are {'; '.join(groups.names)} (by"
+            f" {' and '.join(groups.attributes)}): look at FAIRSEG_BY, FAIRSEG_BINS and groups.csv"
+        )
+    if saved["fingerprint"]["cases"] != now.fingerprint["cases"]:
+        what, where = "other training cases", "splits_final.json"
+    elif saved["fingerprint"] != now.fingerprint:
+        what, where = "the same training cases, but of other groups", "groups.csv"
+    else:
+        return ""
+    was, are = (
+        ", ".join(f"{name} {count}" for name, count in zip(groups.names, counts, strict=True))
+        for counts in (saved["counts"], now.counts)
+    )
+    return (
+        f"the checkpoint is of another cohort, {what} (by group they were {was}, now they are {are}): look at"
+        f" {where}"
     )
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import pandas as pd
 
 from fairseg.cohort import read_cohort, rows_of
-from fairseg.metrics.images import EXTENSIONS, read_dataset_labels
+from fairseg.integrations.nnunet.files import ABOUT, case_of, file_ending
+from fairseg.metrics.images import read_dataset_labels
 from fairseg.metrics.wording import counted, listed
 
 SUMMARY = "summary.json"
@@ -25,21 +26,29 @@ def read_summaries(results: Sequence[str | Path], table: str | Path) -> pd.DataF
 
     Returns:
         One row per case and label: case, subject, the attributes, label, dice, prediction_voxels and
-        reference_voxels. Labels have their names where the model's dataset.json is found. Dice is NaN
-        where both masks lack the label, as in `fairseg.metrics.dice`. nnU-Net computes no distances: for
-        those, score its masks with `fairseg evaluate`. Cases without a row in the table are of unknown
-        group; `scores.attrs["notes"]` says which.
+        reference_voxels. The model's dataset.json, where it is found, says the names of the labels and the
+        ending of the files, which the names of cases do not have. Dice is NaN where both masks lack the
+        label, as in `fairseg.metrics.dice`. nnU-Net computes no distances: for those, score its masks with
+        `fairseg evaluate`. Cases without a row in the table are of unknown group; `scores.attrs["notes"]`
+        says which.
 
     Raises:
-        ValueError: there is no summary.json, or it is not as nnU-Net writes it; a case is in two of them; or
-            the table is not as `read_cohort` wants it.
+        ValueError: there is no summary.json, or it is not as nnU-Net writes it; a case is in two of them;
+            no case of one of them is in the table; or the table is not as `read_cohort` wants it.
         NotImplementedError: the model was trained on regions, not labels.
     """
     cohort = read_cohort(table)
     found: list[dict[str, Any]] = []
     places: dict[str, Path] = {}
+    known = set(cohort["case"])
     for file in (file for path in results for file in _summaries(Path(path))):
-        for case, rows in _cases(file):
+        here = list(_cases(file))
+        if here and known.isdisjoint(case for case, _ in here):
+            raise ValueError(
+                f"no case of {file} has a row in {table}: its cases are {listed(case for case, _ in here)};"
+                f" the table has {listed(cohort['case'].tolist())}"
+            )
+        for case, rows in here:
             if case in places:
                 raise ValueError(f"case {case} must be in one {SUMMARY}, is in {places[case]} and {file}")
             places[case] = file
@@ -49,7 +58,7 @@ def read_summaries(results: Sequence[str | Path], table: str | Path) -> pd.DataF
     about = rows_of(cohort, list(places))
     scores = about.merge(pd.DataFrame(found), on="case")
     scores.attrs = {"notes": ["Dice as nnU-Net's own validation found it"], "skipped": {}}
-    if absent := sorted(set(places) - set(cohort["case"])):
+    if absent := sorted(set(places) - known):
         note = f"{counted(len(absent), 'case')} not in the cohort, so of unknown group: {listed(absent)}"
         scores.attrs["notes"].append(note)
     return scores
@@ -72,10 +81,10 @@ def _cases(file: Path) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """Yield each case with its rows."""
     try:
         cases = json.loads(file.read_text(encoding="utf-8"))["metric_per_case"]
-        names = _label_names(file)
+        about = _about(file)
+        names, ending = ({}, "") if about is None else (_label_names(about), file_ending(about))
         for entry in cases:
-            case = Path(entry["reference_file"]).name
-            case = next((case[: -len(end)] for end in EXTENSIONS if case.endswith(end)), case)
+            case = case_of(Path(entry["reference_file"]).name, ending)
             rows = []
             for key, values in entry["metrics"].items():
                 if isinstance(ast.literal_eval(key), tuple):
@@ -89,12 +98,14 @@ def _cases(file: Path) -> Iterator[tuple[str, list[dict[str, Any]]]]:
         raise ValueError(f"{file} must be a {SUMMARY} as nnU-Net writes it: {error!r}") from None
 
 
-def _label_names(file: Path) -> dict[int, str]:
-    """Return value -> name from the dataset.json of the trained model that a summary lies in, if it does."""
-    for place in file.resolve().parents[:3]:
-        if (place / "dataset.json").is_file():
-            labels = json.loads((place / "dataset.json").read_text(encoding="utf-8")).get("labels", {})
-            if "ignore" in labels:
-                return {value: name for name, value in labels.items() if isinstance(value, int)}
-            return {value: name for name, value in (read_dataset_labels(place) or {}).items()}
-    return {}
+def _about(file: Path) -> Path | None:
+    """Return the folder of the trained model that a summary lies in: the one with its dataset.json."""
+    return next((place for place in file.resolve().parents[:3] if (place / ABOUT).is_file()), None)
+
+
+def _label_names(place: Path) -> dict[int, str]:
+    """Return value -> name from the dataset.json in a folder."""
+    labels = json.loads((place / ABOUT).read_text(encoding="utf-8")).get("labels", {})
+    if "ignore" in labels:
+        return {value: name for name, value in labels.items() if isinstance(value, int)}
+    return {value: name for name, value in (read_dataset_labels(place) or {}).items()}

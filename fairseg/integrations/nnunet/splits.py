@@ -10,10 +10,12 @@ import pandas as pd
 from fairseg.cohort import fold_subjects
 from fairseg.groups import Groups
 from fairseg.integrations.nnunet.cases import attributes_of, read_rows, table_of
-from fairseg.metrics.images import find_masks
+from fairseg.integrations.nnunet.files import cases_in, file_ending
+from fairseg.metrics.wording import counted, listed
 from fairseg.report.files import write_files
 
 FILE = "splits_final.json"
+PREPROCESSED = "gt_segmentations"
 
 
 def write_splits(
@@ -29,6 +31,8 @@ def write_splits(
     """Write splits_final.json, stratified by group, with all cases of a subject in one fold.
 
     Without it nnU-Net makes a split of its own, at random over cases: it knows neither subjects nor groups.
+    The cases are those that were preprocessed, whose segmentations nnU-Net keeps in gt_segmentations; where
+    that folder is not there, those of labelsTr.
 
     Args:
         dataset: its name or number, as nnU-Net takes it: `Dataset027_ACDC` or 27.
@@ -41,7 +45,8 @@ def write_splits(
             be validated on cases that they know.
 
     Returns:
-        Validation subjects of each group (rows, "unknown" among them) in each fold (columns).
+        Validation subjects of each group (rows, "unknown" among them) in each fold (columns);
+        `attrs["notes"]` says which cases are preprocessed and not in labelsTr, or the other way round.
 
     Raises:
         ValueError: nnUNet_raw or nnUNet_preprocessed is not set, the dataset is not there or not
@@ -54,7 +59,7 @@ def write_splits(
         raise ValueError(f"{target.parent} is not there: run nnUNetv2_plan_and_preprocess first")
     if target.exists() and not replace_file:
         raise ValueError(f"{target} is there; networks may have been trained by it")
-    cases = sorted(find_masks(raw / name / "labelsTr", "labelsTr"))
+    cases, notes = _cases(raw / name, target.parent)
     file = table_of(name) if table is None else Path(table)
     rows = read_rows(file, cases)
     asked = attributes_of(file, rows, by)
@@ -77,7 +82,9 @@ def write_splits(
     ).drop_duplicates("subject")
     counts = pd.crosstab(about["group"], about["fold"])
     order = [known for known in (*groups.names, "unknown") if known in counts.index]
-    return counts.reindex(index=order, columns=range(folds), fill_value=0)
+    counts = counts.reindex(index=order, columns=range(folds), fill_value=0)
+    counts.attrs["notes"] = notes
+    return counts
 
 
 def dataset_name(dataset: str, raw: Path) -> str:
@@ -93,6 +100,28 @@ def dataset_name(dataset: str, raw: Path) -> str:
     if len(found) != 1:
         raise ValueError(f"{raw} must have one dataset {dataset}, has {' and '.join(found) or 'none'}")
     return found[0]
+
+
+def _cases(raw: Path, preprocessed: Path) -> tuple[list[str], list[str]]:
+    """Return the cases to split, and notes on how they differ from those of the raw dataset."""
+    ending = file_ending(preprocessed, raw)
+    labels, kept = raw / "labelsTr", preprocessed / PREPROCESSED
+    if not kept.is_dir():
+        return cases_in(labels, ending), []
+    cases = cases_in(kept, ending)
+    if not labels.is_dir():  # the dataset.json may name files that lie elsewhere
+        return cases, []
+    there = set(cases_in(labels, ending))
+    new, gone = sorted(there - set(cases)), sorted(set(cases) - there)
+    notes = []
+    if new:
+        notes.append(
+            f"{counted(len(new), 'case')} in labelsTr not preprocessed, so in no fold: {listed(new)}; run"
+            " nnUNetv2_plan_and_preprocess for them"
+        )
+    if gone:
+        notes.append(f"{counted(len(gone), 'case')} preprocessed, but not in labelsTr: {listed(gone)}")
+    return cases, notes
 
 
 def _folder(variable: str) -> Path:

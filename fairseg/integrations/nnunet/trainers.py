@@ -6,6 +6,7 @@ validation.
 
 from typing import Any
 
+import numpy as np
 import torch
 import torch.distributed as dist
 from nnunetv2.training.loss.deep_supervision import DeepSupervisionWrapper
@@ -20,6 +21,7 @@ from fairseg.integrations.nnunet.settings import settings_of
 from fairseg.losses import DeepSupervision, DiceCELoss, GroupDROLoss, ReweightedLoss
 from fairseg.losses.erm import ERMLoss
 from fairseg.losses.group_loss import GroupLoss
+from fairseg.metrics.wording import counted
 
 _CUDA = torch.device("cuda")
 
@@ -110,13 +112,16 @@ class FairTrainer(nnUNetTrainer):  # type: ignore[misc]
             return super().get_dataloaders()  # type: ignore[no-any-return]
 
     def train_step(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Take nnU-Net's step; the result also has the loss of each group, (G,), NaN for those absent."""
+        """Take nnU-Net's step; the result also has the loss and the samples of each group, (G,) and (G,).
+
+        The control's loss has one group. The loss of an absent group is NaN.
+        """
         self.loss.train()
         self.loss.groups = self._ids(batch)
         outputs: dict[str, Any] = super().train_step(batch)
-        if self._logs_groups:
-            assert self.group_loss is not None
-            outputs["group_loss"] = self.group_loss.group_loss.cpu().numpy().copy()
+        assert self.group_loss is not None
+        outputs["group_loss"] = self.group_loss.group_loss.cpu().numpy().copy()
+        outputs["group_count"] = self.group_loss.group_count.cpu().numpy().copy()
         return outputs
 
     def validation_step(self, batch: dict[str, Any]) -> dict[str, Any]:
@@ -127,24 +132,39 @@ class FairTrainer(nnUNetTrainer):  # type: ignore[misc]
         return outputs
 
     def on_train_epoch_end(self, train_outputs: list[dict[str, Any]]) -> None:
-        """Log the mean loss and the weight of each group besides nnU-Net's figures."""
-        super().on_train_epoch_end(train_outputs)
-        if self._logs_groups:
-            assert self.group_loss is not None
-            assert self.case_groups is not None
-            losses = [output["group_loss"] for output in train_outputs]
-            line = group_log.write(
-                self.logger, self.current_epoch, self.group_loss, self.case_groups.groups, losses
+        """Log the mean loss and the weight of each group besides nnU-Net's figures.
+
+        A step whose samples are all of unknown group has no loss, so the mean leaves it out. NaN if all are.
+        """
+        known = [output for output in train_outputs if output["group_count"].sum() > 0]
+        super().on_train_epoch_end(known or [{**train_outputs[0], "loss": np.array(np.nan)}])
+        if len(known) < len(train_outputs):
+            self.print_to_log_file(
+                f"fairseg: {len(train_outputs) - len(known)} of {counted(len(train_outputs), 'step')} had no"
+                " sample of known group; the training loss leaves them out"
             )
+        if self.case_groups is None:
+            return
+        assert self.group_loss is not None
+        group_log.keep(self.logger, self.current_epoch, self.group_loss, self.case_groups)
+        if self._logs_groups:
+            losses, counts = ([o[key] for o in train_outputs] for key in ("group_loss", "group_count"))
+            groups = self.case_groups.groups
+            line = group_log.write(self.logger, self.current_epoch, self.group_loss, groups, losses, counts)
             self.print_to_log_file(line)
 
     def load_checkpoint(self, filename_or_checkpoint: dict[str, Any] | str) -> None:
-        """Load what nnU-Net loads and, to go on with training, the state of the objective."""
+        """Load what nnU-Net loads and, to go on with training, the state of the objective.
+
+        Raises:
+            ValueError: to go on, when the groups or the training cases are not those of the checkpoint.
+        """
         super().load_checkpoint(filename_or_checkpoint)
-        if self.logger.resume and self._logs_groups:
-            assert self.group_loss is not None
-            assert self.case_groups is not None
-            group_log.restore(self.logger, self.group_loss, self.case_groups.groups)
+        if not self.logger.resume or self.case_groups is None:
+            return
+        assert self.group_loss is not None
+        group_log.restore(self.logger, self.group_loss, self.case_groups)
+        if self._logs_groups:
             self.print_to_log_file(f"fairseg: resumed with {group_log.weights_text(self.logger)}")
 
     @property
@@ -152,9 +172,18 @@ class FairTrainer(nnUNetTrainer):  # type: ignore[misc]
         return self.case_groups is not None and not isinstance(self.group_loss, ERMLoss)
 
     def _ids(self, batch: dict[str, Any]) -> torch.Tensor:
-        """Return the group of each sample, (B,); without groups, all are of one."""
+        """Return the group of each sample, (B,); without groups, all are of one.
+
+        A sample without a voxel to learn from, all under the ignore label, is -1: it would count as solved.
+        """
         known = {} if self.case_groups is None else self.case_groups.ids
         ids = [known[str(case)] if known else 0 for case in batch["keys"]]
+        ignored = self.label_manager.ignore_label
+        if ignored is not None:
+            target = batch["target"]
+            first = target[0] if isinstance(target, list) else target
+            valid = (first != ignored).flatten(1).any(1).tolist()
+            ids = [number if counts else -1 for number, counts in zip(ids, valid, strict=True)]
         return torch.tensor(ids, dtype=torch.int64, device=self.device)
 
 

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,55 @@ def test_splits_have_every_group_in_every_fold_and_a_subject_in_one(
     assert "group F has no subject to validate on in some fold" in capsys.readouterr().err
 
 
+def test_splits_are_of_the_cases_that_were_preprocessed(
+    folders: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = folders / "raw" / "Dataset902_Split" / "labelsTr"
+    kept = folders / "preprocessed" / "Dataset902_Split" / "gt_segmentations"
+    shutil.copytree(labels, kept)
+    (kept / "s00_ED.nii.gz").unlink()
+    (labels / "s01_ES.nii.gz").unlink()
+    (labels / "new.nii.gz").touch()  # without a row in the table, which it needs no more than a fold
+    assert main(["nnunet", "splits", "902", "--by", "sex"]) == 0
+    said = capsys.readouterr().err.splitlines()
+    assert said[0].startswith(
+        "fairseg: note: 2 cases in labelsTr not preprocessed, so in no fold: new, s00_ED;"
+    )
+    assert said[1:] == ["fairseg: note: 1 case preprocessed, but not in labelsTr: s01_ES"]
+    splits = json.loads((kept.parent / "splits_final.json").read_text())
+    cases = {path.name.removesuffix(".nii.gz") for path in kept.iterdir()}
+    assert all({*split["train"], *split["val"]} == cases for split in splits)
+    shutil.rmtree(labels)  # dataset.json may name files that lie elsewhere
+    assert write_splits("902", by=["sex"], replace_file=True).attrs["notes"] == []
+
+
+def test_the_ending_of_files_is_that_of_dataset_json(folders: Path, tmp_path: Path) -> None:
+    raw = folders / "raw" / "Dataset902_Split"
+    for file in (raw / "labelsTr").iterdir():
+        file.rename(file.with_name(file.name.replace(".nii.gz", ".tif")))
+    (raw / "dataset.json").write_text('{"file_ending": ".tif"}')
+    write_splits("902", by=["sex"])
+    split = json.loads((folders / "preprocessed" / raw.name / "splits_final.json").read_text())[0]
+    assert len(split["train"] + split["val"]) == 34
+    assert "s00_ED" in split["train"] + split["val"]
+    (raw / "dataset.json").write_text('{"file_ending": ".bmp"}')
+    with pytest.raises(ValueError, match=r"labelsTr has no file that ends in \.bmp, the file_ending of"):
+        write_splits("902", by=["sex"], replace_file=True)
+    (raw / "dataset.json").write_text('{"file_ending": 1}')
+    with pytest.raises(ValueError, match=r'dataset\.json must have a file_ending such as "\.nii\.gz", got 1'):
+        write_splits("902", by=["sex"], replace_file=True)
+    (raw / "dataset.json").write_text("{")
+    with pytest.raises(ValueError, match=r"dataset\.json cannot be read as a dataset\.json of nnU-Net"):
+        write_splits("902", by=["sex"], replace_file=True)
+    place = model(tmp_path)
+    (place / "dataset.json").write_text('{"labels": {"background": 0, "LVM": 1}, "file_ending": ".tif"}')
+    file = place / "fold_0" / "validation" / "summary.json"
+    file.write_text(file.read_text().replace(".nii.gz", ".tif"))
+    table = tmp_path / "groups.csv"
+    table.write_text("case,subject,sex\na_ED,a,F\n")
+    assert read_summaries([place], table)[["case", "sex"]].to_numpy().tolist() == [["a_ED", "F"]] * 2
+
+
 def test_folds_do_not_depend_on_the_order_of_rows() -> None:
     subjects = [f"s{number}" for number in range(11)]
     groups = [0, 0, 0, 1, 1, 1, 1, 1, -1, -1, 0]
@@ -154,11 +204,19 @@ def test_a_summary_becomes_a_scores_table(tmp_path: Path, what: str) -> None:
 def test_summaries_say_what_is_wrong(tmp_path: Path) -> None:
     table = tmp_path / "groups.csv"
     table.write_text("case,subject,sex\nb_ED,b,M\n")
-    place = model(tmp_path)
+    place, out = model(tmp_path), tmp_path / "scores.csv"
+    with pytest.raises(ValueError, match=r"no case of .* has a row in .*groups\.csv: .* a_ED; .* b_ED$"):
+        read_summaries([place], table)
+    assert main(["nnunet", "scores", str(place), "--groups", str(table), "--out", str(out)]) == 2
+    assert not out.exists()
+    two: Any = json.loads(json.dumps(SUMMARY))
+    two["metric_per_case"].append({**SUMMARY["metric_per_case"][0], "reference_file": "/labels/b_ED.nii.gz"})
+    (place / "fold_0" / "validation" / "summary.json").write_text(json.dumps(two))
     assert (
         read_summaries([place], table).attrs["notes"][1]
         == "1 case not in the cohort, so of unknown group: a_ED"
     )
+    table.write_text("case,subject,sex\na_ED,a,F\n")
     with pytest.raises(ValueError, match="case a_ED must be in one summary"):
         read_summaries([place, model(tmp_path, "nnUNetTrainerFairGroupDRO")], table)
     with pytest.raises(ValueError, match=r"fold_7 has no summary\.json"):
@@ -182,7 +240,8 @@ def test_an_exported_checkpoint_bears_nnunets_name_and_the_same_weights(
 ) -> None:
     place, out = model(tmp_path), tmp_path / "plain"
     assert main(["nnunet", "export", str(place), "--out", str(out)]) == 0
-    assert f"1 fold: nnUNetv2_predict_from_modelfolder -m {out}" in capsys.readouterr().out
+    said = f"nnUNetv2_predict_from_modelfolder -m {out} -f 0 -chk checkpoint_final.pth -i IMAGES -o MASKS"
+    assert capsys.readouterr().out.strip() == f"1 fold: {said}"
     content = torch.load(out / "fold_0" / "checkpoint_final.pth", weights_only=True)
     assert content["trainer_name"] == "nnUNetTrainer"
     assert content["logging"] == {"train_losses": [1.0]}
@@ -190,6 +249,21 @@ def test_an_exported_checkpoint_bears_nnunets_name_and_the_same_weights(
     assert (out / "plans.json").read_text() == "{}"
     with pytest.raises(ValueError, match="out must be a new or empty folder"):
         export_model(place, out)
+
+
+def test_export_prints_the_command_for_its_folds_and_checkpoint(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place, out = model(tmp_path), tmp_path / "my plain one"
+    for fold in ("0", "2", "10", "all"):
+        (place / f"fold_{fold}").mkdir(exist_ok=True)
+        shutil.copy(place / "fold_0" / "checkpoint_final.pth", place / f"fold_{fold}" / "checkpoint_best.pth")
+    (place / "fold_0" / "checkpoint_final.pth").unlink()
+    best = ("--checkpoint", "checkpoint_best.pth")
+    assert main(["nnunet", "export", str(place), "--out", str(out), *best]) == 0
+    said = capsys.readouterr().out
+    assert f"predict_from_modelfolder -m '{out}' -f 0 2 10 all -chk checkpoint_best.pth -i" in said
+    assert (out / "fold_10" / "checkpoint_best.pth").is_file()
 
 
 def test_exports_say_what_is_wrong(tmp_path: Path) -> None:
