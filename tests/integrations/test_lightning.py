@@ -279,6 +279,24 @@ def test_a_step_that_returns_no_groups_is_named(tmp_path: Path) -> None:
         trainer.fit(Forgetful())
 
 
+def test_several_loaders_are_never_pooled_into_one_number(tmp_path: Path) -> None:
+    class Two(Segmenter):
+        def validation_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Any]:
+            return super().validation_step(batch, batch_idx)
+
+        test_step = validation_step
+
+    loaders = [DataLoader(make_data(seed), batch_size=8) for seed in (1, 2)]
+    trainer = make_trainer(tmp_path, LogGroupMetrics(NAMES, [1]))
+    with pytest.raises(
+        ValueError, match="of one loader, and validation_step had a batch of dataloader_idx 1"
+    ):
+        trainer.validate(Two(), loaders, verbose=False)
+    with pytest.raises(ValueError, match="of one loader, and test_step had a batch of dataloader_idx 1"):
+        trainer.test(Two(), loaders, verbose=False)
+    assert trainer.validate(Two(), loaders[:1], verbose=False)
+
+
 @pytest.mark.parametrize("names", ["AB", []])
 def test_names_are_checked(names: Any) -> None:
     with pytest.raises(ValueError, match="names must be the names of the groups"):
