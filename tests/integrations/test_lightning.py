@@ -191,7 +191,13 @@ def test_a_place_that_cannot_be_found_again_is_named(tmp_path: Path) -> None:
         samplers = [GroupBatchSampler(GROUPS, 3, num_batches=number) for number in (10, 3)]
         return [DataLoader(make_data(), batch_sampler=sampler) for sampler in samplers]
 
+    def beside_a_stateful() -> Any:
+        samplers = [GroupBatchSampler(GROUPS, 3) for _ in range(2)]
+        with_workers = DataLoader(make_data(), batch_sampler=samplers[1], num_workers=1)
+        return [StatefulDataLoader(make_data(), batch_sampler=samplers[0]), with_workers]
+
     for make, kind, message in (
+        (beside_a_stateful, Short, "keeps its own state beside one with workers that keeps none"),
         (unsaid, Segmenter, "batch 4 of an epoch: Batches has no batch_size"),
         (beside_a_longer, Short, "batch 4 of an epoch: GroupBatchSampler has only 3 draws"),
     ):
