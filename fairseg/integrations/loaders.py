@@ -97,7 +97,8 @@ def go_to(sampler: GroupSampler[Any], epoch: int, step: int = 0) -> None:
     """
     if not 0 <= step <= len(sampler):
         raise ValueError(f"step must lie between 0 and {len(sampler)}, the length of an epoch, got {step}")
-    sampler.set_epoch(epoch)
+    sampler.set_epoch(epoch + 1)
+    sampler.set_epoch(epoch)  # a change of epoch: a position that was loaded in it is let go
     if step:
         items = iter(sampler)
         for _ in range(step):

@@ -15,10 +15,10 @@ from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
 from fairseg.integrations.voxel_counts import (
-    ALONE,
     Ids,
     check_ids,
     check_options,
+    check_subjects,
     count_subjects,
     count_voxels,
     subject_dice,
@@ -85,8 +85,8 @@ class _GroupMetric(Metric):
                 largest channel is the label.
             reference: label masks, integer (B, *S) or (B, 1, *S).
             groups: ids, integer (B,); a sample with -1 is counted as unknown and has no other part.
-            subjects: numbers of the subjects, integer (B,), >= 0, the same on all processes; None: every
-                sample is a subject of its own.
+            subjects: numbers of the subjects, integer (B,), from 0 to 2**53 - 1, the same on all processes;
+                None: every sample is a subject of its own.
 
         Raises:
             ValueError: shapes or dtypes do not fit, NaN among the logits, or an id is out of range.
@@ -95,7 +95,7 @@ class _GroupMetric(Metric):
         voxels = count_voxels(prediction, reference, [int(value) for value in self.label_values.tolist()])
         size = len(voxels)
         ids = check_ids(groups, "groups", size, -1, self.num_groups - 1)
-        owner = torch.full((size,), ALONE) if subjects is None else check_ids(subjects, "subjects", size, 0)
+        owner = check_subjects(subjects, size)
         for name, state in (("voxels", voxels.flatten()), ("groups", ids), ("subjects", owner)):
             getattr(self, name).append(state.to(self.device, self.dtype))
 

@@ -12,6 +12,7 @@ from fairseg.metrics.overlap import Counts
 
 Ids = npt.NDArray[np.int64]
 ALONE = -1  # subject of a sample that came without one: it counts as a subject of its own
+_LARGEST_SUBJECT = 2**53 - 1
 
 
 def count_voxels(prediction: Tensor, reference: Tensor, labels: list[int]) -> Tensor:
@@ -107,18 +108,28 @@ def check_options(num_groups: object, samples: object, statistic: object) -> Non
         raise ValueError(f'statistic must be "median" or "mean", got {statistic!r}')
 
 
-def check_ids(ids: Tensor, name: str, size: int, low: int, high: int | None = None) -> Tensor:
+def check_ids(ids: Tensor, name: str, size: int, low: int, high: int) -> Tensor:
     """Return ids, an integer tensor (size,) with values from `low` to `high`, or raise a ValueError."""
     given = torch.as_tensor(ids)
     if given.shape != (size,) or given.is_floating_point() or given.dtype == torch.bool:
         raise ValueError(
             f"{name} must be {size} integer ids, got {given.dtype} of shape {tuple(given.shape)}"
         )
-    if given.min() < low or (high is not None and given.max() > high):
-        wrong = int(given.min()) if given.min() < low else int(given.max())
-        span = f"{low} or more" if high is None else f"between {low} and {high}"
-        raise ValueError(f"{name} must be {span}, got {wrong}")
+    least, most = int(given.min()), int(given.max())  # as Python's: a narrow dtype may not hold `high`
+    if least < low or most > high:
+        wrong = least if least < low else most
+        raise ValueError(f"{name} must be between {low} and {high}, got {wrong}")
     return given
+
+
+def check_subjects(subjects: Tensor | None, size: int) -> Tensor:
+    """Return the numbers of subjects (size,), `ALONE` for each if there are none, or raise a ValueError.
+
+    They are kept in float64, which tells apart all numbers below 2**53 and would merge subjects above it.
+    """
+    if subjects is None:
+        return torch.full((size,), ALONE)
+    return check_ids(subjects, "subjects", size, 0, _LARGEST_SUBJECT)
 
 
 def _mask(array: Tensor, name: str, like: Tensor | None) -> Tensor:

@@ -127,6 +127,109 @@ def test_a_restart_goes_on_where_the_checkpoint_was_saved(num_workers: int, tmp_
                 assert torch.equal(model.state_dict()[name], value), (path.stem, name)
 
 
+@pytest.mark.parametrize(("num_workers", "weighted"), [(0, False), (0, True), (1, False), (1, True)])
+def test_a_sampler_made_by_hand_restarts_too(num_workers: int, weighted: bool, tmp_path: Path) -> None:
+    class ByHand(Segmenter):
+        def train_dataloader(self) -> Any:
+            if weighted:  # 29 draws: the last batch is smaller
+                sampler = GroupWeightedSampler(GROUPS, 29)
+                return DataLoader(make_data(), 3, sampler=sampler, num_workers=self.num_workers)
+            sampler_of_batches = GroupBatchSampler(GROUPS, 3)
+            return DataLoader(make_data(), batch_sampler=sampler_of_batches, num_workers=self.num_workers)
+
+    savers = (
+        ModelCheckpoint(tmp_path / "saved", "batch-{step}", save_top_k=-1, every_n_train_steps=7),
+        ModelCheckpoint(tmp_path / "saved", "last-{step}", save_top_k=-1, every_n_train_steps=10),
+        ModelCheckpoint(tmp_path / "saved", "end-{step}", save_top_k=-1, save_on_train_epoch_end=True),
+    )
+    whole = ByHand(num_workers)
+    make_trainer(tmp_path, KeepGroupSampler(), *savers).fit(whole)
+    steps = {path.stem: int(path.stem.split("=")[1]) for path in sorted((tmp_path / "saved").iterdir())}
+    assert [steps[f"batch-step={step}"] for step in (7, 14, 21, 28)] == [7, 14, 21, 28]
+    for name in ("batch-step=14", "end-step=20") if num_workers else steps:
+        model = ByHand(num_workers)
+        make_trainer(tmp_path, KeepGroupSampler()).fit(model, ckpt_path=tmp_path / "saved" / f"{name}.ckpt")
+        assert model.seen == whole.seen[steps[name] :], name
+
+
+def test_a_restart_after_an_epoch_that_workers_have_fetched_whole(tmp_path: Path) -> None:
+    def loader() -> Any:
+        sampler = GroupBatchSampler(GROUPS, 3, num_batches=2)
+        return DataLoader(make_data(), batch_sampler=sampler, num_workers=1)
+
+    whole, model = Segmenter(), Segmenter()
+    saver = ModelCheckpoint(tmp_path, "{epoch}", save_top_k=-1, save_on_train_epoch_end=True)
+    make_trainer(tmp_path, KeepGroupSampler(), saver, max_epochs=2).fit(whole, loader())
+    path = tmp_path / "epoch=0.ckpt"
+    make_trainer(tmp_path, KeepGroupSampler(), max_epochs=2).fit(model, loader(), ckpt_path=path)
+    assert model.seen == whole.seen[2:]
+
+
+def test_a_place_that_cannot_be_found_again_is_named(tmp_path: Path) -> None:
+    class Batches(torch.utils.data.BatchSampler):
+        """One of a user's, that does not say how large its batches are."""
+
+        def __init__(self, sampler: Any) -> None:
+            super().__init__(sampler, 3, drop_last=False)
+            self.size = self.__dict__.pop("batch_size")
+
+        def __iter__(self) -> Any:
+            numbers = list(self.sampler)
+            return (numbers[i : i + self.size] for i in range(0, len(numbers), self.size))
+
+        def __len__(self) -> int:
+            return 10
+
+    class Short(Segmenter):
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            return super().training_step(batch[0], batch_idx)
+
+    def unsaid() -> Any:
+        return DataLoader(make_data(), batch_sampler=Batches(GroupWeightedSampler(GROUPS, 30)))
+
+    def beside_a_longer() -> Any:
+        samplers = [GroupBatchSampler(GROUPS, 3, num_batches=number) for number in (10, 3)]
+        return [DataLoader(make_data(), batch_sampler=sampler) for sampler in samplers]
+
+    def beside_a_stateful() -> Any:
+        samplers = [GroupBatchSampler(GROUPS, 3) for _ in range(2)]
+        with_workers = DataLoader(make_data(), batch_sampler=samplers[1], num_workers=1)
+        return [StatefulDataLoader(make_data(), batch_sampler=samplers[0]), with_workers]
+
+    for make, kind, message in (
+        (beside_a_stateful, Short, "keeps its own state beside one with workers that keeps none"),
+        (unsaid, Segmenter, "batch 4 of an epoch: Batches has no batch_size"),
+        (beside_a_longer, Short, "batch 4 of an epoch: GroupBatchSampler has only 3 draws"),
+    ):
+        saver = ModelCheckpoint(tmp_path / make.__name__, "{step}", every_n_train_steps=4)
+        make_trainer(tmp_path, KeepGroupSampler(), saver, max_epochs=1, limit_train_batches=7).fit(
+            kind(), make()
+        )
+        with pytest.raises(ValueError, match=message):
+            make_trainer(tmp_path, KeepGroupSampler()).fit(kind(), make(), ckpt_path=saver.best_model_path)
+
+
+def test_a_restart_with_another_sampler_is_refused(tmp_path: Path) -> None:
+    def loader(groups: Any = GROUPS, batch_size: int = 3) -> Any:
+        return DataLoader(make_data(), batch_sampler=GroupBatchSampler(groups, batch_size))
+
+    saver, keep = ModelCheckpoint(tmp_path, "{step}", every_n_train_steps=4), KeepGroupSampler()
+    assert keep.state_dict() == {}
+    make_trainer(tmp_path, keep, saver, max_epochs=1).fit(Segmenter(), loader())
+
+    def restart(loaders: Any, callback: KeepGroupSampler) -> None:
+        make_trainer(tmp_path, callback).fit(Segmenter(), loaders, ckpt_path=saver.best_model_path)
+
+    with pytest.raises(ValueError, match="checkpoint is of another sampler: its cohort is"):
+        restart(loader(GROUPS[::-1].copy()), keep)
+    with pytest.raises(ValueError, match="its global_batch_size is 3, here it is 5"):
+        restart(loader(batch_size=5), KeepGroupSampler())
+    with pytest.raises(ValueError, match="is of 1 loaders with a group sampler, here are 2"):
+        restart([loader(), loader()], KeepGroupSampler())
+    make_trainer(tmp_path, keep, max_epochs=1).fit(Segmenter(), loader(batch_size=5))  # another training
+    restart(loader(), keep)
+
+
 def test_a_stateful_loader_restarts_mid_epoch(tmp_path: Path) -> None:
     class Stateful(Segmenter):
         def train_dataloader(self) -> Any:
@@ -180,6 +283,24 @@ def test_a_step_that_returns_no_groups_is_named(tmp_path: Path) -> None:
     trainer = make_trainer(tmp_path, LogGroupMetrics(NAMES, [1]))
     with pytest.raises(ValueError, match=r"validation_step must return .* got \['prediction'\]"):
         trainer.fit(Forgetful())
+
+
+def test_several_loaders_are_never_pooled_into_one_number(tmp_path: Path) -> None:
+    class Two(Segmenter):
+        def validation_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Any]:
+            return super().validation_step(batch, batch_idx)
+
+        test_step = validation_step
+
+    loaders = [DataLoader(make_data(seed), batch_size=8) for seed in (1, 2)]
+    trainer = make_trainer(tmp_path, LogGroupMetrics(NAMES, [1]))
+    with pytest.raises(
+        ValueError, match="of one loader, and validation_step had a batch of dataloader_idx 1"
+    ):
+        trainer.validate(Two(), loaders, verbose=False)
+    with pytest.raises(ValueError, match="of one loader, and test_step had a batch of dataloader_idx 1"):
+        trainer.test(Two(), loaders, verbose=False)
+    assert trainer.validate(Two(), loaders[:1], verbose=False)
 
 
 @pytest.mark.parametrize("names", ["AB", []])

@@ -93,5 +93,8 @@ def test_any_place_can_be_gone_to(kind: Any, step: int) -> None:
     go_to(other, 2, step)
     assert list(other) == epochs[2][step:]
     assert list(other) == epochs[3]
+    for _ in range(2):  # from wherever it stands, there too
+        go_to(other, 2, step)
+    assert list(other) == epochs[2][step:]
     with pytest.raises(ValueError, match="step must lie between 0 and 10, the length of an epoch, got 11"):
         go_to(other, 0, 11)

@@ -299,6 +299,12 @@ def test_lists_batches_and_one_hot_masks_are_the_same() -> None:
             {"groups": torch.tensor([0, 2])},
             "between -1 and 1, got 2",
         ),
+        (
+            torch.ones(2, 1, 4),
+            torch.ones(2, 1, 4),
+            {"groups": torch.tensor([0, 1]), "subjects": torch.tensor([2**60, 2**60 + 1])},
+            f"subjects must be between 0 and {2**53 - 1}, got {2**60 + 1}",
+        ),
         (torch.ones(2, 3, 4), torch.zeros(2, 1, 4), {"groups": torch.tensor([0, 1])}, "y_pred of 3 channels"),
         (
             torch.ones(2, 1, 4),

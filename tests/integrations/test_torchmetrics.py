@@ -129,6 +129,18 @@ def test_without_subjects_every_sample_is_one() -> None:
     assert torch.equal(metric.compute(), numbered.compute())
 
 
+def test_large_numbers_of_subjects_stay_apart() -> None:
+    metric, masks = GroupDice(2, [1], samples="slices"), torch.ones(2, 3, 3, dtype=torch.long)
+    masks[1, 0] = 0
+    subjects = torch.tensor([2**53 - 2, 2**53 - 1])
+    metric.update(masks, torch.ones_like(masks), torch.tensor([0, 0]), subjects)
+    assert metric.compute()[0] == pytest.approx((1 + 0.8) / 2)
+    metric.update(
+        masks, torch.ones_like(masks), torch.tensor([0, 0]), torch.tensor([1, 2], dtype=torch.uint8)
+    )
+    assert metric.compute()[0] == pytest.approx((1 + 0.8) / 2)
+
+
 def test_reset_clone_pickle_and_state_dict() -> None:
     data = batches()
     metric = GroupDice(G, LABELS, samples="slices")
@@ -207,7 +219,9 @@ IDS = torch.tensor([0, 1])
         ((MASK, MASK, torch.tensor([-2, 0])), "groups must be between -1 and 2, got -2"),
         ((MASK, MASK, torch.tensor([0.0, 1.0])), "groups must be 2 integer ids, got torch.float32"),
         ((MASK, MASK, IDS[:1]), r"groups must be 2 integer ids, got torch.int64 of shape \(1,\)"),
-        ((MASK, MASK, IDS, torch.tensor([-1, 0])), "subjects must be 0 or more, got -1"),
+        ((MASK, MASK, IDS, torch.tensor([-1, 0])), "subjects must be between 0 and 9007199254740991, got -1"),
+        ((MASK, MASK, IDS, torch.tensor([0, 2**53])), "subjects must be .*, got 9007199254740992"),
+        ((MASK, MASK, IDS, 2**60 + IDS), f"subjects must be between 0 and .*, got {2**60 + 1}"),
     ],
 )
 def test_what_cannot_be_counted_is_named(arguments: tuple[Any, ...], message: str) -> None:

@@ -23,7 +23,8 @@ class LogGroupMetrics(Callback):
 
     `validation_step` (and `test_step`) must return a dictionary with what
     `fairseg.integrations.torchmetrics` takes: `prediction` (integer masks, or logits), `reference`, `groups`,
-    and `subjects` if there are any. Lightning drops what the sanity check logs.
+    and `subjects` if there are any. Lightning drops what the sanity check logs. There must be one validation
+    loader, and one for the test.
 
     Logged, each behind `val_` or `test_`: `dice_NAME` and `subjects_NAME` for each group, `worst_group_dice`,
     `fairness_gap`, `skewed_error_ratio`, `unknown_group`, `empty_masks`. A group without a Dice is NaN. So
@@ -37,7 +38,7 @@ class LogGroupMetrics(Callback):
         reference: index of the reference group, which makes the gap signed; None: best minus worst.
 
     Raises:
-        ValueError: an argument is not usable; or, in training, what a step returned.
+        ValueError: an argument is not usable; or, in training, what a step returned, or a second loader.
 
     >>> callback = LogGroupMetrics(["Black", "White"], labels={"LV": 1}, samples="slices")
     >>> trainer = Trainer(callbacks=[callback], logger=False, enable_checkpointing=False)
@@ -81,7 +82,7 @@ class LogGroupMetrics(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Count a batch."""
-        self._count(pl_module, outputs, "validation_step")
+        self._count(pl_module, outputs, "validation_step", dataloader_idx)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log the values over all batches and processes."""
@@ -101,13 +102,19 @@ class LogGroupMetrics(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Count a batch."""
-        self._count(pl_module, outputs, "test_step")
+        self._count(pl_module, outputs, "test_step", dataloader_idx)
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log the values over all batches and processes."""
         self._log(pl_module, "test")
 
-    def _count(self, pl_module: LightningModule, outputs: Any, step: str) -> None:
+    def _count(self, pl_module: LightningModule, outputs: Any, step: str, loader: int) -> None:
+        if loader:
+            raise ValueError(
+                f"LogGroupMetrics counts the samples of one loader, and {step} had a batch of dataloader_idx"
+                f" {loader}: several loaders would be pooled into one number. Give one, or log each with the"
+                " metrics of fairseg.integrations.torchmetrics"
+            )
         if not isinstance(outputs, dict) or any(name not in outputs for name in _NEEDED):
             came = sorted(outputs) if isinstance(outputs, dict) else type(outputs).__name__
             raise ValueError(

@@ -7,6 +7,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from fairseg.integrations.loaders import check_loader, go_to
 from fairseg.samplers import GroupBatchSampler
+from fairseg.samplers.sampler import GroupSampler
 
 
 def sampler_for(
@@ -38,14 +39,7 @@ def sampler_for(
     sampler = GroupBatchSampler(
         groups, batch_size, **options, num_replicas=trainer.world_size, rank=trainer.global_rank
     )
-    loop = trainer.fit_loop
-    epochs: Any = loop.epoch_progress.current
-    batches: Any = loop.epoch_loop.batch_progress
-    epoch, step = epochs.processed, batches.current.processed
-    if epochs.ready <= epoch:  # between two epochs
-        step = 0
-    elif batches.is_last_batch or step >= len(sampler):  # saved in an epoch, but after all of its batches
-        epoch, step = epoch + 1, 0
+    epoch, step = _place(trainer, len(sampler))
     go_to(sampler, epoch, step)
     return sampler
 
@@ -57,7 +51,10 @@ class KeepGroupSampler(Callback):
     `GroupWeightedSampler` in several processes, `overfit_batches` puts a sequential one in its place. The
     training would go on without a word, or with a warning. With this callback it raises a ValueError when it
     starts. It also gives the sampler the number of each epoch, as Lightning does only for samplers of single
-    indices, so that an epoch has the same draws whether there was a restart or not.
+    indices, so that an epoch has the same draws whether there was a restart or not. After a restart from a
+    checkpoint, in the middle of an epoch too, it sets a sampler that was made by hand to where the checkpoint
+    was saved, as `sampler_for` does. What the sampler draws from is saved with the checkpoint: a restart with
+    another cohort, batch size, balance or seed is a ValueError.
 
     Of several training loaders, each must draw by a group sampler. One that keeps its own state (torchdata's)
     is checked and left alone.
@@ -65,23 +62,113 @@ class KeepGroupSampler(Callback):
     >>> trainer = Trainer(callbacks=[KeepGroupSampler()], logger=False, enable_checkpointing=False)
     """
 
+    def __init__(self) -> None:
+        self._identities: list[dict[str, Any]] = []
+        self._saved: list[dict[str, Any]] | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what the samplers draw from, in plain numbers and text; nothing before a training."""
+        return {"samplers": self._identities} if self._identities else {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Keep what the samplers of the checkpoint drew from, to be compared when the training starts."""
+        self._saved = state_dict.get("samplers")
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Forget what another checkpoint held."""
+        self._saved = None
+
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Check the loaders.
+        """Check the loaders, and set their samplers to where the training starts.
 
         Raises:
-            ValueError: see `fairseg.integrations.loaders.check_loader`.
+            ValueError: see `fairseg.integrations.loaders.check_loader`; or, after a restart, a sampler is
+                not that of the checkpoint, or it can not be set to where the checkpoint was saved.
         """
-        for loader in _loaders(trainer):
-            check_loader(loader)
+        loaders = _loaders(trainer)
+        samplers = [check_loader(loader) for loader in loaders]
+        self._identities = [sampler._identity() for sampler in samplers]
+        _compare(self._saved, self._identities)
+        place = _place(trainer, trainer.num_training_batches)
+        moved = [
+            loader
+            for loader, sampler in zip(loaders, samplers, strict=True)
+            if not _keeps_state(loader) and _move(loader, sampler, *place)
+        ]
+        if any(getattr(loader, "num_workers", 0) for loader in moved):  # they have fetched ahead already
+            if any(map(_keeps_state, loaders)):
+                raise ValueError(
+                    "a restart with a loader that keeps its own state beside one with workers that keeps none"
+                    " would lose the place of the first: give both the same kind, or the second num_workers=0"
+                )
+            iter(trainer.fit_loop._data_fetcher)  # type: ignore[arg-type]
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Give the samplers the number of the epoch."""
+        """Give the samplers the number of the epoch; Lightning leaves this out within a restarted epoch."""
         for loader in _loaders(trainer):
             sampler = check_loader(loader)
-            if not hasattr(loader, "state_dict"):
+            if not _keeps_state(loader):
                 sampler.set_epoch(trainer.current_epoch)
 
 
 def _loaders(trainer: Trainer) -> list[Any]:
     combined = trainer.fit_loop._combined_loader  # what it iterates; its public view unpacks nothing
     return [] if combined is None else list(combined.flattened)
+
+
+def _keeps_state(loader: Any) -> bool:
+    return hasattr(loader, "state_dict")
+
+
+def _place(trainer: Trainer, length: float) -> tuple[int, int]:
+    """Return the epoch in which a trainer stands, and its batches that are done, of `length`."""
+    loop = trainer.fit_loop
+    epochs: Any = loop.epoch_progress.current
+    batches: Any = loop.epoch_loop.batch_progress
+    epoch, step = epochs.processed, batches.current.processed
+    if epochs.ready <= epoch:  # between two epochs
+        return epoch, 0
+    if batches.is_last_batch or step >= length:  # saved in an epoch, but after all of its batches
+        return epoch + 1, 0
+    return epoch, step
+
+
+def _move(loader: Any, sampler: GroupSampler[Any], epoch: int, batches: int) -> bool:
+    """Set the sampler of a loader to a place, and return whether it may have stood elsewhere."""
+    ahead = epoch and getattr(loader, "num_workers", 0)  # it has fetched, maybe a whole short epoch
+    if not batches and sampler.epoch == epoch and not ahead:
+        return False
+    size: Any = 1
+    if not isinstance(sampler, GroupBatchSampler) and getattr(loader, "batch_sampler", None) is not None:
+        size = getattr(loader.batch_sampler, "batch_size", None)
+        if batches and not isinstance(size, int):
+            raise ValueError(
+                f"a restart at batch {batches} of an epoch: {type(loader.batch_sampler).__name__} has no"
+                f" batch_size, so how many draws of {type(sampler).__name__} are done is not known; restart"
+                " from a checkpoint of an epoch's end"
+            )
+    if batches and batches > -(-len(sampler) // size):
+        raise ValueError(
+            f"a restart at batch {batches} of an epoch: {type(sampler).__name__} has only {len(sampler)}"
+            f" draws of it, {size} a batch, and began again beside a longer loader; restart from a checkpoint"
+            " of an epoch's end"
+        )
+    go_to(sampler, epoch, min(batches * size, len(sampler)) if batches else 0)
+    return True
+
+
+def _compare(saved: list[dict[str, Any]] | None, here: list[dict[str, Any]]) -> None:
+    """Raise a ValueError unless the samplers of a checkpoint, if it has any, are those of the training."""
+    if saved is None:
+        return
+    if len(saved) != len(here):
+        raise ValueError(
+            f"the checkpoint is of {len(saved)} loaders with a group sampler, here are {len(here)}"
+        )
+    for before, now in zip(saved, here, strict=True):
+        for name, value in now.items():
+            if before.get(name) != value:
+                raise ValueError(
+                    f"the checkpoint is of another sampler: its {name} is {before.get(name)}, here it is"
+                    f" {value}; make it as it was, or load the weights alone and fit without ckpt_path"
+                )

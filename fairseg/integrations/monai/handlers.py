@@ -22,8 +22,8 @@ class GroupMetricHandler(IgniteMetricHandler):
         output_transform: picks prediction and reference from the engine's output, such as
             `monai.handlers.from_engine(["pred", "label"])`.
         group_key: where the groups are in the batch.
-        subject_key: where numbers of subjects are, integer, >= 0, the same on all processes; None: every
-            sample is a subject of its own.
+        subject_key: where numbers of subjects are, integer, from 0 to 2**53 - 1, the same on all processes;
+            None: every sample is a subject of its own.
         names: the groups' names, `Groups.names`. With them, the value of a `GroupDiceMetric` becomes one
             scalar a group in `engine.state.metrics`, NAME_GROUP.
 
@@ -76,7 +76,8 @@ class LogGroupLoss:
 
     At the end of an epoch `engine.state.metrics` has `loss_NAME`, `weight_NAME` and `samples_NAME` for each
     group, for `StatsHandler`, `TensorBoardStatsHandler` and the like, if they come after this in the list of
-    handlers. A group that was in no batch has a loss of NaN. Steps count alike.
+    handlers. A group that was in no batch has a loss of NaN, and one whose loss was NaN or infinite in any
+    batch has that. Steps count alike.
 
     Args:
         loss_function: that of the trainer; its loss must be one of `fairseg.losses`.
@@ -115,9 +116,9 @@ class LogGroupLoss:
         loss, count, weight = (
             getattr(self._loss, name).double() for name in ("group_loss", "group_count", "group_weight")
         )
-        now = torch.stack(
-            [torch.nan_to_num(loss), count, weight, (count > 0).double(), torch.ones_like(count)]
-        )
+        present = count > 0  # the loss of an absent group is NaN; that of one that diverged must stay
+        loss = torch.where(present, loss, torch.zeros_like(loss))
+        now = torch.stack([loss, count, weight, present.double(), torch.ones_like(count)])
         self._sums = now if self._sums is None else self._sums + now
 
     def _write(self, engine: Engine) -> None:

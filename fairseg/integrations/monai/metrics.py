@@ -13,10 +13,10 @@ from torch import Tensor
 
 from fairseg.integrations.monai.batches import integer_labels, plain
 from fairseg.integrations.voxel_counts import (
-    ALONE,
     Ids,
     check_ids,
     check_options,
+    check_subjects,
     count_subjects,
     count_voxels,
     subject_dice,
@@ -108,7 +108,7 @@ class GroupDiceMetric(CumulativeIterationMetric):
         voxels = count_voxels(_label_mask(y_pred, "y_pred"), _label_mask(y, "y"), self.labels)
         size = len(voxels)
         ids = check_ids(groups, "groups", size, -1, self.num_groups - 1)
-        owner = torch.full((size,), ALONE) if subjects is None else check_ids(subjects, "subjects", size, 0)
+        owner = check_subjects(subjects, size)
         row = (ids.unsqueeze(1), owner.unsqueeze(1), voxels.flatten(1))
         return torch.cat([part.to(voxels.device, torch.float64) for part in row], dim=1)
 
