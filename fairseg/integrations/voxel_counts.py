@@ -110,7 +110,12 @@ def check_options(num_groups: object, samples: object, statistic: object) -> Non
 
 def check_ids(ids: Tensor, name: str, size: int, low: int, high: int) -> Tensor:
     """Return ids, an integer tensor (size,) with values from `low` to `high`, or raise a ValueError."""
-    given = torch.as_tensor(ids)
+    try:
+        given = torch.as_tensor(ids)
+    except (TypeError, ValueError):  # names
+        raise ValueError(
+            f"{name} must be integers, got {ids!r:.60}; of names make them by pandas.factorize(names)[0]"
+        ) from None
     if given.shape != (size,) or given.is_floating_point() or given.dtype == torch.bool:
         raise ValueError(
             f"{name} must be {size} integer ids, got {given.dtype} of shape {tuple(given.shape)}"

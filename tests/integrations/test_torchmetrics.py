@@ -288,3 +288,11 @@ def test_two_processes_give_the_joint_value(tmp_path: Path) -> None:
 
 if __name__ == "__main__":
     run_rank(int(sys.argv[1]), Path(sys.argv[2]))
+
+
+def test_names_of_subjects_are_refused_with_the_remedy() -> None:
+    masks = torch.zeros(2, 4, 4, dtype=torch.long)
+    with pytest.raises(
+        ValueError, match=r"subjects must be integers, got \['p01', 'p02'\]; .*pandas.factorize"
+    ):
+        GroupDice(2, [1]).update(masks, masks, groups=torch.tensor([0, 1]), subjects=["p01", "p02"])  # type: ignore[arg-type]

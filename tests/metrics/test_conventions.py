@@ -152,7 +152,9 @@ def test_every_situation_is_on_the_page() -> None:
 
 # surface-distance imports from old places
 @pytest.mark.filterwarnings("ignore:.*from the `scipy.ndimage` namespace:DeprecationWarning")
-def test_surface_distance_does_not_know_numpy_2() -> None:
+def test_surface_distance_does_not_know_numpy_2(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("Inf", "NaN"):  # which other libraries may have put back
+        monkeypatch.delattr(np, name, raising=False)
     empty, square, spacing = masks()["prediction empty"]
     with pytest.raises(AttributeError, match="Inf"):
         surface_distances("HD", empty, square, spacing)

@@ -60,7 +60,9 @@ def ids_of(batch: Any, key: str, size: int, *, what: str) -> Tensor:
     try:
         ids = _as_tensor(values)
     except (TypeError, ValueError, RuntimeError):
-        raise ValueError(f"{what} under {key!r} must be integer ids, got {values!r}") from None
+        raise ValueError(
+            f"{what} under {key!r} must be integers, got {values!r}; names become integers by pandas.factorize"
+        ) from None
     if ids.is_floating_point() or ids.dtype == torch.bool or ids.shape != (size,):
         raise ValueError(
             f"{what} under {key!r} must be one integer id for each of the {size} samples of the batch, got"
