@@ -61,7 +61,7 @@ def ids_of(batch: Any, key: str, size: int, *, what: str) -> Tensor:
         ids = _as_tensor(values)
     except (TypeError, ValueError, RuntimeError):
         raise ValueError(
-            f"{what} under {key!r} must be integers, got {values!r}; names become integers by pandas.factorize"
+            f"{what} under {key!r} must be integers, got {values!r}; pandas.factorize makes them of names"
         ) from None
     if ids.is_floating_point() or ids.dtype == torch.bool or ids.shape != (size,):
         raise ValueError(
