@@ -12,6 +12,15 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'s' if number != 1 else ''}"
 
 
+def p_text(p: float) -> str:
+    """Return a p-value as a sentence tells it.
+
+    >>> p_text(0.00042), p_text(0.0312)
+    ('p < 0.001', 'p = 0.031')
+    """
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+
+
 def without_subject(cases: Collection[str]) -> list[str]:
     """Return the note on cases whose subject is not known, if there are any."""
     if not cases:

@@ -11,6 +11,7 @@ from fairseg.metrics.bland_altman import agreement
 from fairseg.metrics.clinical import clinical_measures
 from fairseg.metrics.statistics import holm
 from fairseg.metrics.statistics.evidence import MIN_SIZE
+from fairseg.metrics.wording import p_text
 from fairseg.report import render
 from fairseg.report.page_table import Part
 from fairseg.report.pictures import Pictures
@@ -132,8 +133,7 @@ def bias_sentences(found: pd.DataFrame, names: Sequence[str]) -> list[str]:
             f"{names[row['group']]} {_number(row['bias'])} ({_pair(row['low'], row['high'])})"
             for row in limits.sort_values("bias", key=abs, ascending=False, kind="stable").to_dict("records")
         ]
-        shown = "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
-        end = f" The biases differ between the groups ({shown} after Holm)." if differ else ""
+        end = f" The biases differ between the groups ({p_text(p)} after Holm)." if differ else ""
         said.append(
             f"{measure}, prediction minus reference ({rows['unit'].iloc[0]}): {'; '.join(each)}.{end}"
         )

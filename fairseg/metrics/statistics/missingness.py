@@ -14,7 +14,7 @@ import pandas as pd
 from fairseg.metrics.statistics.association import count_test
 from fairseg.metrics.statistics.attributes import Subjects, attribute_names, read_subjects
 from fairseg.metrics.statistics.significance import holm
-from fairseg.metrics.wording import counted, listed
+from fairseg.metrics.wording import counted, listed, p_text
 from fairseg.metrics.work import VOXELS
 
 MISSED = "structure missed"
@@ -120,8 +120,7 @@ def missingness_sentences(table: pd.DataFrame, names: Sequence[str]) -> list[str
         present = rows[rows["n"] > 0].sort_values("share", ascending=False, kind="stable")
         parts = [_part(row, names, place == 0) for place, row in enumerate(present.to_dict("records"))]
         against = f"{parts[0]} against {listed(parts[1:])}"
-        shown = "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
-        sentences.append(f"{what} are not spread evenly: {against}, {shown}.")
+        sentences.append(f"{what} are not spread evenly: {against}, {p_text(p)}.")
     return sentences
 
 
