@@ -77,7 +77,7 @@ def verdict_sentence(model: str, baseline: str, change: ModelChange) -> str:
             f"{model} is fairer than {baseline}: its gap is {size} smaller (95% interval {span(narrowing)})."
         )
     if change.verdict == LESS_FAIR:
-        turned = Interval(-narrowing.estimate, -narrowing.high, -narrowing.low)
+        turned = narrowing.negated()
         return (
             f"{model} is less fair than {baseline}: its gap is {size} larger (95% interval {span(turned)})."
         )
@@ -85,7 +85,7 @@ def verdict_sentence(model: str, baseline: str, change: ModelChange) -> str:
         said = f"The gap of {model} is as large as that of {baseline}"
         return f"{said} (95% interval of the difference {span(narrowing)})."
     smaller = narrowing.estimate > 0
-    limits = narrowing if smaller else Interval(-narrowing.estimate, -narrowing.high, -narrowing.low)
+    limits = narrowing if smaller else narrowing.negated()
     return (
         f"The gap of {model} is {size} {'smaller' if smaller else 'larger'} than that of {baseline}, but "
         f"that is not shown (95% interval {span(limits)}, which includes 0)."
@@ -109,7 +109,7 @@ def levelling_sentence(change: ModelChange, names: Sequence[str], who: str = "")
     better, other = plain(names[best]), plain(names[worst])
     medians = f"{figure(change.before[best])} to {figure(change.after[best])}"
     open_ = ", which includes 0" if change.levels_down == PERHAPS and loss.high >= 0 else ""
-    turned = Interval(-loss.estimate, -loss.high, -loss.low)
+    turned = loss.negated()
     told = f"({medians}; 95% interval of the loss {span(turned)}{open_})"
     is_ = "is" if change.levels_down == SHOWN else "may be"
     said = f"{who or 'This'} {is_} levelling down"

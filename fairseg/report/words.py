@@ -98,7 +98,7 @@ def headline(summary: Summary) -> tuple[float, str]:
         gap, detectable = far.gap, far.detectable
         if summary.reference is None and gap.estimate < 0:
             first, second = second, first
-            gap = Interval(-gap.estimate, -gap.high, -gap.low)
+            gap = gap.negated()
         between_whom = f", {first} minus {second}"
     shows = "" if detectable < _LEAST else f"; this cohort would show {number(detectable)} or more"
     return gap.estimate, f"gap in median DSC{between_whom}, {between(gap, evidence.level)}{shows}"

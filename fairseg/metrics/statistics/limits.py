@@ -26,6 +26,10 @@ class Interval(NamedTuple):
     low: float
     high: float
 
+    def negated(self) -> "Interval":
+        """Return the interval of the negative."""
+        return Interval(-self.estimate, -self.high, -self.low)
+
 
 def too_few(parts: Sequence[Floats], method: Method, level: float) -> bool:
     """Return whether the groups are too small for any limits: one of a single value, or not `enclosed`."""

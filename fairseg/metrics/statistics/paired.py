@@ -88,8 +88,8 @@ class FairnessChange:
         return replace(
             self,
             gaps=self.gaps[::-1],
-            narrowing=_negative(self.narrowing),
-            changes=[_negative(change) for change in self.changes],
+            narrowing=self.narrowing.negated(),
+            changes=[change.negated() for change in self.changes],
             best=best,
             worst=worst,
             pair=None if self.best is None or self.worst is None else (self.best, self.worst),
@@ -240,10 +240,6 @@ def _narrowing(
     ]
     low, high = np.array(limits).T
     return Interval(float(sizes[0] - sizes[1]), float(low.min()), float(high.max()))
-
-
-def _negative(interval: Interval) -> Interval:
-    return Interval(-interval.estimate, -interval.high, -interval.low)
 
 
 def _percentiles(drawn: Floats, tail: float) -> tuple[float, float]:
