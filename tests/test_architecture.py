@@ -45,7 +45,7 @@ def test_shared_rooms_stand_on_nothing() -> None:
     ("statement", "absent"),
     [
         ("import fairseg", ("numpy", "pandas", "torch", "SimpleITK")),
-        ("import fairseg.cli", ("numpy", "pandas", "torch", "SimpleITK", "matplotlib")),
+        ("import fairseg.cli.command", ("numpy", "pandas", "torch", "SimpleITK", "matplotlib")),
         ("import fairseg.losses, fairseg.samplers", ("monai", "ignite", "lightning", "accelerate")),
         ("import fairseg.integrations.loaders", ("monai", "lightning", "accelerate", "torchdata")),
         ("import fairseg.samplers", ("pandas", "scipy", "torch")),

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import fairseg
-from fairseg import installation
+from fairseg.cli import installation
 from fairseg.cli import main
 
 

@@ -17,7 +17,9 @@ from hypothesis.extra import numpy as arrays
 from scipy import stats
 from statsmodels.stats.oneway import anova_oneway
 
-from fairseg import Groups, cli_clinical, cli_options, read_cohort
+from fairseg import Groups, read_cohort
+from fairseg.cli import clinical as cli_clinical
+from fairseg.cli import options as cli_options
 from fairseg.metrics import agreement, bland_altman_points, clinical, clinical_measures, evaluate, read_scores
 from fairseg.metrics.images import itk_messages
 from fairseg.metrics.scores import scores_to_files

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from fairseg.cli_experiment import _engine
+from fairseg.cli.experiment import _engine
 from fairseg.training.experiment import Processes, engines
 
 
@@ -86,7 +86,7 @@ def test_tasks_that_run_at_the_same_time_have_a_machine_each(two_gpus: None, tmp
 def test_jobs_of_a_local_cluster_are_no_more_than_the_cores(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("fairseg.cli_experiment.cores", lambda: 6)
+    monkeypatch.setattr("fairseg.cli.experiment.cores", lambda: 6)
     asked: dict[str, Any] = {"jobs": None, "threads": 2, "workers": None, "parameters": ()}
     assert _engine(tmp_path, "cpu", cluster="local", **asked).slots == 3
     assert _engine(tmp_path, "cpu", cluster="local", **{**asked, "jobs": 7}).slots == 7

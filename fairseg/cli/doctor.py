@@ -14,7 +14,7 @@ SHELLS = ("bash", "zsh", "fish")
 @click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
 def doctor(as_json: bool) -> int:
     """Show what is installed, what is missing, and what there is to compute on."""
-    from fairseg.installation import describe  # noqa: PLC0415  (keep --help quick)
+    from fairseg.cli.installation import describe  # noqa: PLC0415  (keep --help quick)
 
     about = describe()
     click.echo(json.dumps(about, indent=1) if as_json else "\n".join(_lines(about)))

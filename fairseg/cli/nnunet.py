@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from fairseg import cli_options as options
+from fairseg.cli import options
 
 
 @click.group()
@@ -62,7 +62,7 @@ def splits(
 
     DATASET is a name or number, as for nnU-Net; preprocess it first.
     """
-    from fairseg.cli_report import one_each  # noqa: PLC0415
+    from fairseg.cli.report import one_each  # noqa: PLC0415
     from fairseg.integrations.nnunet.settings import settings_of  # noqa: PLC0415
     from fairseg.integrations.nnunet.splits import write_splits  # noqa: PLC0415
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import click
 
-from fairseg.cli_clinical import Phase, Roles
-from fairseg.cli_types import METRICS, Bins, GroupSize, LabelList, MetricList, Pair
-from fairseg.cli_types import PATH as PATH  # noqa: PLC0414  (the commands say options.PATH)
+from fairseg.cli.clinical import Phase, Roles
+from fairseg.cli.types import METRICS, Bins, GroupSize, LabelList, MetricList, Pair
+from fairseg.cli.types import PATH as PATH  # noqa: PLC0414  (the commands say options.PATH)
 
 
 def group(*options: Callable[..., Any]) -> Callable[..., Any]:

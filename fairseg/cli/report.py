@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from fairseg import cli_options as options
+from fairseg.cli import options
 
 judging = options.group(
     click.option(

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from fairseg import cli_options as options
+from fairseg.cli import options
 
 
 @click.command()

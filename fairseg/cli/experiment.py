@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
-from fairseg import cli_options as options
-from fairseg.cli_training import need_extra
-from fairseg.cli_types import Setting
+from fairseg.cli import options
+from fairseg.cli.training import need_extra
+from fairseg.cli.types import Setting
 from fairseg.parallel import cores
 
 _experiment = options.group(

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from fairseg import cli_options as options
-from fairseg.cli_report import groups_of_file, one_each
+from fairseg.cli import options
+from fairseg.cli.report import groups_of_file, one_each
 
 
 @click.command()

@@ -12,8 +12,14 @@ from typing import Any
 
 import click
 
-from fairseg import __version__, cli_compare, cli_doctor, cli_experiment, cli_nnunet, cli_report, cli_training
-from fairseg import cli_options as options
+from fairseg import __version__
+from fairseg.cli import compare as cli_compare
+from fairseg.cli import doctor as cli_doctor
+from fairseg.cli import experiment as cli_experiment
+from fairseg.cli import nnunet as cli_nnunet
+from fairseg.cli import report as cli_report
+from fairseg.cli import training as cli_training
+from fairseg.cli import options
 
 logger = logging.getLogger("fairseg")
 
