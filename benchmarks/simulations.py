@@ -41,7 +41,7 @@ from fairseg.metrics.statistics import (
 from fairseg.metrics.statistics.differences import differences, gap_limits, pairs_of
 from fairseg.metrics.statistics.evidence import SHOWN
 from fairseg.metrics.statistics.stratified import stratified_gap
-from fairseg.parallel import run_all
+from fairseg.io.parallel import run_all
 from fairseg.report.comparison_evidence import SHOWN as LEVELLED
 from fairseg.report.comparison_evidence import compare_with_baseline
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from fairseg.metrics.csv_files import fused, read_csv
+from fairseg.io.csv_files import fused, read_csv
 
 # What people's tools write for "not known". R writes NA, pandas nothing, spreadsheets N/A or #N/A.
 MISSING = ("", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NULL", "null")

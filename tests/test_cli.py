@@ -24,7 +24,7 @@ import pytest
 import SimpleITK as sitk
 
 from fairseg.cli import main
-from fairseg.metrics.scores import read_scores
+from fairseg.io.scores import read_scores
 from fairseg.report.charts import script
 from fairseg.training import demo as training_demo
 

@@ -9,7 +9,7 @@ import pytest
 
 from fairseg import read_cohort
 from fairseg.cohort import MISSING, read_split, rows_of
-from fairseg.metrics.csv_files import to_csv
+from fairseg.io.csv_files import to_csv
 
 EXPECTED = pd.DataFrame({"case": ["p1_ED", "p1_ES"], "subject": ["p1", "p1"], "sex": ["F", "M"]}, dtype=str)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fairseg.parallel import run_all
+from fairseg.io.parallel import run_all
 
 
 def where(number: int, offset: int) -> tuple[int, Path, int]:

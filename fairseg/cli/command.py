@@ -110,9 +110,9 @@ def cli() -> None:
 def evaluate(table: Path, out: Path, on_error: str, debug: bool, **scoring: Any) -> int:
     """Score PREDICTIONS against REFERENCES: one row per case and label."""
     from fairseg.cohort import read_cohort  # noqa: PLC0415  (keep --help quick)
-    from fairseg.metrics.scores import scores_to_files  # noqa: PLC0415
-    from fairseg.metrics.wording import counted  # noqa: PLC0415
-    from fairseg.report.files import check_writable, write_files  # noqa: PLC0415
+    from fairseg.io.scores import scores_to_files  # noqa: PLC0415
+    from fairseg.io.sentences import counted  # noqa: PLC0415
+    from fairseg.io.files import check_writable, write_files  # noqa: PLC0415
 
     if os.path.isdir(out):  # noqa: PTH112  (unlike Path.is_dir, it takes any name)
         raise ValueError(f"--out must be a file, got the folder {out}")
@@ -134,8 +134,8 @@ def evaluate(table: Path, out: Path, on_error: str, debug: bool, **scoring: Any)
 @options.debug
 def report(scores: Path, out: Path, debug: bool, **reporting: Any) -> int:
     """Summarise a table of SCORES by group: tables, plots, and a page."""
-    from fairseg.metrics.scores import read_scores  # noqa: PLC0415
-    from fairseg.report.files import check_writable  # noqa: PLC0415
+    from fairseg.io.scores import read_scores  # noqa: PLC0415
+    from fairseg.io.files import check_writable  # noqa: PLC0415
 
     check_writable(out)
     table = read_scores(scores)
@@ -153,8 +153,8 @@ def report(scores: Path, out: Path, debug: bool, **reporting: Any) -> int:
 def audit(table: Path, out: Path, on_error: str, debug: bool, **given: Any) -> int:
     """Score PREDICTIONS against REFERENCES and report by group, in one go."""
     from fairseg.cohort import read_cohort  # noqa: PLC0415
-    from fairseg.metrics.scores import scores_to_files  # noqa: PLC0415
-    from fairseg.report.files import NotWritableError, check_writable, write_files  # noqa: PLC0415
+    from fairseg.io.scores import scores_to_files  # noqa: PLC0415
+    from fairseg.io.files import NotWritableError, check_writable, write_files  # noqa: PLC0415
 
     check_writable(out)
     reporting = {name: given.pop(name) for name in cli_report.NAMES}
@@ -233,7 +233,7 @@ def _scores(cohort: Any, *, on_error: Any, workers: int, **options: Any) -> Any:
 
 def _with_files(cohort: Any, predictions: Path, references: Path) -> Any:
     """Return the rows of the cases that have a file, if there are any: the others form no groups."""
-    from fairseg.metrics.images import find_masks  # noqa: PLC0415
+    from fairseg.io.images import find_masks  # noqa: PLC0415
 
     there = find_masks(predictions, "predictions").keys() | find_masks(references, "references").keys()
     found = cohort[cohort["case"].isin(there)]
@@ -289,7 +289,7 @@ def _write(
 
 
 def _skipped(scores: Any) -> int:
-    from fairseg.metrics.wording import counted, listed  # noqa: PLC0415
+    from fairseg.io.sentences import counted, listed  # noqa: PLC0415
 
     if skipped := scores.attrs["skipped"]:
         were = "was" if len(skipped) == 1 else "were"

@@ -9,7 +9,7 @@ import click
 from fairseg.cli import options
 from fairseg.cli.training import need_extra
 from fairseg.cli.types import Setting
-from fairseg.parallel import cores
+from fairseg.io.parallel import cores
 
 _experiment = options.group(
     click.option(

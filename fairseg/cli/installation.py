@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import fairseg
-from fairseg.parallel import cores
+from fairseg.io.parallel import cores
 
 NNUNET_VARIABLES = ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results", "nnUNet_extTrainer")
 _OF_DEVELOPERS = {"test", "lint", "bench", "docs", "notebooks"}  # extras that no user misses

@@ -97,9 +97,9 @@ def scores(results: Sequence[Path], table: Path, out: Path, debug: bool) -> int:
     RESULTS are folders of trained models (all their validated folds), of folds, or files summary.json.
     """
     from fairseg.integrations.nnunet.scores import read_summaries  # noqa: PLC0415
-    from fairseg.metrics.scores import scores_to_files  # noqa: PLC0415
-    from fairseg.metrics.wording import counted  # noqa: PLC0415
-    from fairseg.report.files import check_writable, write_files  # noqa: PLC0415
+    from fairseg.io.scores import scores_to_files  # noqa: PLC0415
+    from fairseg.io.sentences import counted  # noqa: PLC0415
+    from fairseg.io.files import check_writable, write_files  # noqa: PLC0415
 
     check_writable(out.parent)
     if os.path.realpath(out) == os.path.realpath(table):
@@ -126,7 +126,7 @@ def export(model: Path, out: Path, checkpoint: str, debug: bool) -> int:
     loaded as nnU-Net loads them, which can run code in them: export only those that you trust.
     """
     from fairseg.integrations.nnunet.export import export_model  # noqa: PLC0415
-    from fairseg.metrics.wording import counted  # noqa: PLC0415
+    from fairseg.io.sentences import counted  # noqa: PLC0415
 
     written = export_model(model, out, checkpoint=checkpoint)
     folds = sorted((file.parent.name.removeprefix("fold_") for file in written), key=lambda f: (len(f), f))

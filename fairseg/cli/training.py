@@ -45,7 +45,7 @@ def train(dataset: Path, out: Path, bins: Sequence[Any], resume: bool, debug: bo
 def predict(run: Path, images: Path, out: Path, debug: bool, **more: Any) -> int:
     """Segment IMAGES (CASE_0000.nii.gz and so on) with a trained RUN."""
     need_extra()
-    from fairseg.metrics.wording import counted  # noqa: PLC0415
+    from fairseg.io.sentences import counted  # noqa: PLC0415
     from fairseg.training import predict as segment  # noqa: PLC0415
 
     done = segment(run, images, out, progress=True, **more)
@@ -67,9 +67,9 @@ def demo(out: Path, seed: int, debug: bool) -> int:
     """Train on a made-up cohort with and without mitigation, and compare: a few minutes, no data needed."""
     need_extra()
     from fairseg.groups import Groups  # noqa: PLC0415
-    from fairseg.metrics.scores import scores_to_files  # noqa: PLC0415
+    from fairseg.io.scores import scores_to_files  # noqa: PLC0415
     from fairseg.report import comparison_to_terminal, write_comparison, write_report  # noqa: PLC0415
-    from fairseg.report.files import check_writable  # noqa: PLC0415
+    from fairseg.io.files import check_writable  # noqa: PLC0415
     from fairseg.training.demo import REFERENCE, folder, run_demo  # noqa: PLC0415
 
     check_writable(out)

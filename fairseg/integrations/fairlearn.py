@@ -15,7 +15,7 @@ from fairseg.groups import Groups
 from fairseg.levels import level_text
 from fairseg.metrics.fairness import Statistic, by_group
 from fairseg.metrics.score import METRICS
-from fairseg.metrics.wording import listed
+from fairseg.io.sentences import listed
 from fairseg.report.summary import summarize
 
 __all__ = ["group_values", "metric_frame"]

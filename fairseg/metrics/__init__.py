@@ -24,7 +24,7 @@ from fairseg.metrics.fairness import (
 )
 from fairseg.metrics.overlap import dice, volumes
 from fairseg.metrics.score import score_case
-from fairseg.metrics.scores import read_scores
+from fairseg.io.scores import read_scores
 from fairseg.metrics.statistics.intervals import bootstrap_interval
 from fairseg.metrics.statistics.limits import Interval
 

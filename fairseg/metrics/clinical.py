@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from fairseg.metrics.score import METRICS
-from fairseg.metrics.wording import counted, listed
+from fairseg.io.sentences import counted, listed
 from fairseg.metrics.work import SIZES, VOLUMES
 
 ROLES = ("lv", "myocardium", "rv")

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fairseg.metrics.images import itk_messages
+from fairseg.io.images import itk_messages
 
 TOLERANCE = 1e-9
 

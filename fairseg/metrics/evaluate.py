@@ -12,12 +12,12 @@ from tqdm.auto import tqdm
 
 from fairseg.metrics.cross_check import cross_check_scores
 from fairseg.metrics.distance import Empty
-from fairseg.metrics.images import EXTENSIONS, find_masks, read_dataset_labels
+from fairseg.io.images import EXTENSIONS, find_masks, read_dataset_labels
 from fairseg.metrics.masks import Labels, label_values
 from fairseg.metrics.score import METRICS, check_metrics
-from fairseg.metrics.wording import counted, listed, without_subject
+from fairseg.io.sentences import counted, listed, without_subject
 from fairseg.metrics.work import SIZES, VOLUMES, VOXELS, Job, Result, score_files
-from fairseg.parallel import run_all
+from fairseg.io.parallel import run_all
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fairseg.metrics.distance import Empty
-from fairseg.metrics.images import check_same_grid, read_mask
+from fairseg.io.images import check_same_grid, read_mask
 from fairseg.metrics.masks import Pair, check_pair
 from fairseg.metrics.overlap import Counts
 from fairseg.metrics.score import score_pair

@@ -11,7 +11,7 @@ from fairseg.metrics.bland_altman import agreement
 from fairseg.metrics.clinical import clinical_measures
 from fairseg.metrics.statistics import holm
 from fairseg.metrics.statistics.evidence import MIN_SIZE
-from fairseg.metrics.wording import p_text
+from fairseg.io.sentences import p_text
 from fairseg.report import render
 from fairseg.report.page_table import Part
 from fairseg.report.pictures import Pictures

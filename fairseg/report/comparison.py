@@ -13,7 +13,7 @@ from fairseg.groups import Groups
 from fairseg.metrics.fairness import Floats
 from fairseg.metrics.score import METRICS
 from fairseg.metrics.statistics import Evidence
-from fairseg.metrics.wording import listed
+from fairseg.io.sentences import listed
 from fairseg.report.comparison_evidence import (
     Ids,
     ModelChange,

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from fairseg.groups import Groups
 from fairseg.metrics.statistics import Evidence
 from fairseg.metrics.statistics.paired import judged_pair
-from fairseg.metrics.wording import listed
+from fairseg.io.sentences import listed
 from fairseg.report import render
 from fairseg.report.charts import (
     NO_GAP,
@@ -35,7 +35,7 @@ from fairseg.report.comparison_evidence import ModelChange
 from fairseg.report.comparison_table import blocks, head_text, note_on
 from fairseg.report.comparison_text import comparison_to_csv, comparison_to_latex, comparison_to_markdown
 from fairseg.report.comparison_words import figure, kind_of, sentences, span, verdict_words
-from fairseg.report.files import write_files
+from fairseg.io.files import write_files
 from fairseg.report.page import render_page
 from fairseg.report.pictures import VERDICTS
 from fairseg.report.plots import plot_rows, to_svg

@@ -13,7 +13,7 @@ import pandas as pd
 
 from fairseg.metrics.statistics import Interval
 from fairseg.metrics.statistics.evidence import MIN_SIZE
-from fairseg.metrics.wording import listed
+from fairseg.io.sentences import listed
 from fairseg.report import render
 from fairseg.report.comparison import Comparison
 from fairseg.report.comparison_words import span

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from tabulate import tabulate
 
-from fairseg.metrics import csv_files
+from fairseg.io import csv_files
 from fairseg.metrics.statistics import Evidence, Interval
 from fairseg.report import render
 from fairseg.report.comparison import Comparison

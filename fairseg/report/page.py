@@ -13,18 +13,18 @@ from markupsafe import Markup
 
 from fairseg import __version__
 from fairseg.groups import Groups
-from fairseg.metrics import csv_files
+from fairseg.io import csv_files
 from fairseg.metrics.statistics.attributes import attribute_names
 from fairseg.metrics.statistics.cohort import cohort_table
 from fairseg.metrics.statistics.missingness import missingness, missingness_sentences
-from fairseg.metrics.wording import counted
+from fairseg.io.sentences import counted
 from fairseg.report import charts, render, words
 from fairseg.report import cohort_table as cohort
 from fairseg.report.adjusted import adjust
 from fairseg.report.certainty import Judging, with_evidence
 from fairseg.report.clinical import Roles, clinical_section
 from fairseg.report.comparisons import comparisons_part, comparisons_table
-from fairseg.report.files import write_files
+from fairseg.io.files import write_files
 from fairseg.report.notes import notes_on
 from fairseg.report.overlays import overlay_legend
 from fairseg.report.page_table import page_table

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 from tabulate import tabulate
 
-from fairseg.metrics import csv_files
+from fairseg.io import csv_files
 from fairseg.metrics.statistics import Evidence
-from fairseg.metrics.wording import counted, listed
+from fairseg.io.sentences import counted, listed
 from fairseg.report.certainty import CORRECTED, DETECTABLE, EQUITY, GAP_OF_LARGE, WORST
 from fairseg.report.summary import GAP, P_VALUE, Summary
 

@@ -5,7 +5,7 @@ from math import isnan
 
 from fairseg.metrics.statistics import Evidence, Interval, Judgement
 from fairseg.metrics.statistics.evidence import IRRELEVANT, NOT_JUDGED, OPEN, SHOWN
-from fairseg.metrics.wording import counted, listed
+from fairseg.io.sentences import counted, listed
 from fairseg.report import render
 from fairseg.report.summary import GAP, OVERALL, Summary
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fairseg.metrics.images import find_masks, read_dataset_labels, read_mask
+from fairseg.io.images import find_masks, read_dataset_labels, read_mask
 from fairseg.metrics.masks import Labels, label_values
 from fairseg.report.overlays import Overlay, find_image, overlay
 from fairseg.report.summary import Summary

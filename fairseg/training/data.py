@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from fairseg.cohort import read_cohort, read_split, rows_of, split_subjects
 from fairseg.groups import Groups
-from fairseg.metrics.wording import counted, listed
+from fairseg.io.sentences import counted, listed
 from fairseg.training.network import divisor
 from fairseg.training.prepare import Case, Plan, make_plan, prepare
 from fairseg.training.raw import RawDataset, read_raw

@@ -15,8 +15,8 @@ import torch
 from fairseg.cohort import read_cohort
 from fairseg.datasets.phantom import write_phantom
 from fairseg.metrics import evaluate
-from fairseg.parallel import cores, run_all
-from fairseg.report.files import write_files
+from fairseg.io.parallel import cores, run_all
+from fairseg.io.files import write_files
 from fairseg.training.data import load_data
 from fairseg.training.loop import train
 from fairseg.training.predict import predict

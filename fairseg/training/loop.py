@@ -18,7 +18,7 @@ from fairseg import __version__
 from fairseg.losses import DeepSupervision, ParetoMinimaxLoss
 from fairseg.losses.group_loss import GroupLoss
 from fairseg.metrics import fairness_gap
-from fairseg.report.files import check_writable
+from fairseg.io.files import check_writable
 from fairseg.training.checkpoint import (
     load_checkpoint,
     random_state,

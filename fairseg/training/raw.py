@@ -7,8 +7,8 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from fairseg.metrics.images import find_masks, read_dataset_labels
-from fairseg.metrics.wording import counted, listed
+from fairseg.io.images import find_masks, read_dataset_labels
+from fairseg.io.sentences import counted, listed
 
 logger = logging.getLogger(__name__)
 

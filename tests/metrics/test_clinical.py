@@ -21,8 +21,8 @@ from fairseg import Groups, read_cohort
 from fairseg.cli import clinical as cli_clinical
 from fairseg.cli import options as cli_options
 from fairseg.metrics import agreement, bland_altman_points, clinical, clinical_measures, evaluate, read_scores
-from fairseg.metrics.images import itk_messages
-from fairseg.metrics.scores import scores_to_files
+from fairseg.io.images import itk_messages
+from fairseg.io.scores import scores_to_files
 
 ACDC = Path(os.environ.get("FAIRSEG_ACDC", "../shared/data/Dataset027_ACDC"))
 ROLES = {"lv": "LVBP", "myocardium": "LVM", "rv": "RVBP"}

@@ -18,7 +18,7 @@ from medpy.metric import binary
 from fairseg.cohort import read_cohort
 from fairseg.metrics import evaluate, volumes, work
 from fairseg.metrics.cross_check import cross_check_scores
-from fairseg.metrics.images import find_masks, read_mask
+from fairseg.io.images import find_masks, read_mask
 from fairseg.metrics.work import VOLUMES, VOXELS
 
 Save = Callable[..., Path]

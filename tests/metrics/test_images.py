@@ -14,7 +14,7 @@ import pytest
 import SimpleITK as sitk
 from PIL import Image
 
-from fairseg.metrics.images import (
+from fairseg.io.images import (
     EXTENSIONS,
     check_same_grid,
     find_masks,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fairseg.report.files import check_writable, write_files
+from fairseg.io.files import check_writable, write_files
 
 TOO_LONG = "x" * 300  # no file system takes a name of 300 characters: a real failure, in the middle
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from fairseg.cohort import read_cohort, rows_of
 from fairseg.groups import Groups
-from fairseg.metrics.wording import counted, listed
+from fairseg.io.sentences import counted, listed
 
 
 @dataclass(frozen=True)

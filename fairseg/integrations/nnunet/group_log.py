@@ -17,7 +17,7 @@ import torch
 from fairseg.groups import Groups
 from fairseg.integrations.nnunet.cases import CaseGroups
 from fairseg.losses.group_loss import GroupLoss
-from fairseg.metrics.wording import counted
+from fairseg.io.sentences import counted
 
 LOSSES, WEIGHTS, STATE = "group_losses", "group_weights", "group_loss_state"
 

@@ -21,7 +21,7 @@ from fairseg.integrations.nnunet.settings import settings_of
 from fairseg.losses import DeepSupervision, DiceCELoss, GroupDROLoss, ReweightedLoss
 from fairseg.losses.erm import ERMLoss
 from fairseg.losses.group_loss import GroupLoss
-from fairseg.metrics.wording import counted
+from fairseg.io.sentences import counted
 
 _CUDA = torch.device("cuda")
 

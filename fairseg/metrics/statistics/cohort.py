@@ -20,7 +20,7 @@ from fairseg.metrics.statistics.attributes import (
     attribute_names,
     read_subjects,
 )
-from fairseg.metrics.wording import counted, listed
+from fairseg.io.sentences import counted, listed
 
 ALL = "All"
 UNKNOWN = "unknown"

@@ -13,7 +13,7 @@ import pandas as pd
 
 from fairseg.metrics.fairness import Floats, split_by_group
 from fairseg.metrics.statistics.attributes import read_attribute
-from fairseg.metrics.wording import counted, listed
+from fairseg.io.sentences import counted, listed
 
 Ids = npt.NDArray[np.int64]
 

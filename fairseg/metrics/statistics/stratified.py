@@ -16,7 +16,7 @@ from fairseg.metrics.fairness import Floats
 from fairseg.metrics.statistics.attributes import Attribute, read_attribute
 from fairseg.metrics.statistics.confounders import check_values
 from fairseg.metrics.statistics.order_statistics import binomial_medians
-from fairseg.metrics.wording import counted, listed
+from fairseg.io.sentences import counted, listed
 
 _LEAST = 6  # subjects whose median has an interval
 _MOST_WEIGHT = 0.9  # that strata with so many must have: the others add no spread of their own

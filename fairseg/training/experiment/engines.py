@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 import torch
 
-from fairseg.parallel import cores
+from fairseg.io.parallel import cores
 from fairseg.training.experiment.tasks import Machine, run_task
 from fairseg.training.machine import pick_device
 

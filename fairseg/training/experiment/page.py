@@ -7,9 +7,9 @@ from pathlib import Path
 import pandas as pd
 from tabulate import tabulate
 
-from fairseg.metrics import csv_files
+from fairseg.io import csv_files
 from fairseg.report import render
-from fairseg.report.files import write_files
+from fairseg.io.files import write_files
 from fairseg.report.page import render_template
 from fairseg.report.summary import ALL, GAP
 from fairseg.training.experiment import figures

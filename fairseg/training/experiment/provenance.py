@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import fairseg
-from fairseg.report.files import write_files
+from fairseg.io.files import write_files
 
 EXPERIMENT, DATA = "experiment.json", "data.json"
 _PACKAGES = ("torch", "numpy", "scipy", "scikit-image", "SimpleITK", "monai", "batchgeneratorsv2")

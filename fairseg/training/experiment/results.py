@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from fairseg.crop import Box, box_error
-from fairseg.metrics.scores import read_scores
+from fairseg.io.scores import read_scores
 from fairseg.report.summary import ALL, OVERALL, P_VALUE, Summary, summarize
 from fairseg.training.experiment.arms import Arm
 from fairseg.training.experiment.study import Study

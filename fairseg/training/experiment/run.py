@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 from fairseg.cohort import read_cohort
-from fairseg.metrics.wording import counted
-from fairseg.report.files import check_writable, write_files
+from fairseg.io.sentences import counted
+from fairseg.io.files import check_writable, write_files
 from fairseg.training.experiment.arms import CHOICES, PRESETS
 from fairseg.training.experiment.engines import Engine, Processes
 from fairseg.training.experiment.page import write_experiment
@@ -22,7 +22,7 @@ from fairseg.training.experiment.schedule import run_tasks
 from fairseg.training.experiment.split import TEST
 from fairseg.training.experiment.study import SPLIT, Study, data_files, make_study
 from fairseg.training.experiment.tasks import DONE, TASK, Task
-from fairseg.training.lock import alone_in
+from fairseg.io.lock import alone_in
 from fairseg.training.settings import Settings
 
 # Settings that an experiment gives to its arms itself, or has options of its own for.

@@ -10,8 +10,8 @@ import pandas as pd
 
 from fairseg.cohort import rows_of, split_subjects
 from fairseg.groups import Groups
-from fairseg.metrics.images import find_masks
-from fairseg.metrics.wording import listed
+from fairseg.io.images import find_masks
+from fairseg.io.sentences import listed
 from fairseg.training.experiment.plan import Plan
 
 TRAIN, VALIDATION, TEST, LEFT_OUT = "train", "validation", "test", "left out"

@@ -12,8 +12,8 @@ import pandas as pd
 
 from fairseg.cohort import read_cohort, rows_of
 from fairseg.groups import Groups
-from fairseg.metrics import csv_files
-from fairseg.metrics.images import find_masks
+from fairseg.io import csv_files
+from fairseg.io.images import find_masks
 from fairseg.training.experiment.arms import CHOICES, Arm, plan_arms
 from fairseg.training.experiment.plan import Plan
 from fairseg.training.experiment.split import TRAIN, fewer, has_files, split_cohort

@@ -21,7 +21,7 @@ import numpy.typing as npt
 import SimpleITK as sitk
 
 from fairseg.metrics.masks import label_values
-from fairseg.metrics.nifti import check_nifti
+from fairseg.io.nifti import check_nifti
 
 EXTENSIONS = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd", ".png")
 

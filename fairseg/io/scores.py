@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fairseg.metrics.csv_files import fused, read_csv, to_csv
+from fairseg.io.csv_files import fused, read_csv, to_csv
 from fairseg.metrics.score import METRICS
-from fairseg.metrics.wording import without_subject
+from fairseg.io.sentences import without_subject
 from fairseg.metrics.work import SIZES
 
 logger = logging.getLogger(__name__)
