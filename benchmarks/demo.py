@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 
 from tabulate import tabulate
 
-from fairseg.groups import Groups
+from fairseg.cohort.groups import Groups
 from fairseg.report import summarize
 from fairseg.report.summary import GAP, P_VALUE
 from fairseg.training.demo import ARMS, REFERENCE, run_demo

@@ -1,6 +1,6 @@
 """fairseg: fairness in medical image segmentation, from the audit of a model to its training.
 
-The blocks stand alone: `fairseg.groups` (who belongs to which group), `fairseg.cohort` (the table of
+The blocks stand alone: `fairseg.cohort.groups` (who belongs to which group), `fairseg.cohort.table` (the table of
 cases), `fairseg.metrics` (scores and fairness measures), `fairseg.report` (tables, plots, HTML),
 `fairseg.samplers` (balanced batches), `fairseg.losses` (losses of groups), `fairseg.crop`
 (boxes, cascades), `fairseg.training` (the reference loop, with the extra `train`).
@@ -11,9 +11,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fairseg import cohort, crop, datasets, groups, losses, metrics, report, samplers, training
-    from fairseg.cohort import read_cohort
-    from fairseg.groups import Groups
+    from fairseg import crop, datasets, losses, metrics, report, samplers, training
+    from fairseg.cohort import table as cohort
+    from fairseg.cohort import groups
+    from fairseg.cohort.table import read_cohort
+    from fairseg.cohort.groups import Groups
 
 __version__ = "0.1.0"
 __all__ = [
@@ -31,7 +33,7 @@ __all__ = [
     "training",
 ]
 
-_HOME = {"Groups": "fairseg.groups", "read_cohort": "fairseg.cohort"}
+_HOME = {"Groups": "fairseg.cohort.groups", "read_cohort": "fairseg.cohort.table"}
 
 
 def __getattr__(name: str) -> object:

@@ -50,7 +50,7 @@ def test_shared_rooms_stand_on_nothing() -> None:
         ("import fairseg.integrations.loaders", ("monai", "lightning", "accelerate", "torchdata")),
         ("import fairseg.samplers", ("pandas", "scipy", "torch")),
         ("import fairseg.crop", ("pandas", "scipy", "skimage", "torch")),
-        ("import fairseg.groups", ("pandas", "torch")),
+        ("import fairseg.cohort.groups", ("pandas", "torch")),
         ("import fairseg.metrics, fairseg.report", ("torch", "medpy", "scipy.stats", "matplotlib.pyplot")),
     ],
 )

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from fairseg import read_cohort
-from fairseg.cohort import MISSING, read_split, rows_of
+from fairseg.cohort.table import MISSING, read_split, rows_of
 from fairseg.io.csv_files import to_csv
 
 EXPECTED = pd.DataFrame({"case": ["p1_ED", "p1_ES"], "subject": ["p1", "p1"], "sex": ["F", "M"]}, dtype=str)

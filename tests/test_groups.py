@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fairseg import Groups
-from fairseg.levels import bin_numeric
+from fairseg.cohort.levels import bin_numeric
 
 MISSING = [None, float("nan"), np.nan, "", "  ", pd.NA, pd.NaT]
 SEX = st.sampled_from(["F", "M", "x, y", "", None])

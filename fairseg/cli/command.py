@@ -109,7 +109,7 @@ def cli() -> None:
 @options.debug
 def evaluate(table: Path, out: Path, on_error: str, debug: bool, **scoring: Any) -> int:
     """Score PREDICTIONS against REFERENCES: one row per case and label."""
-    from fairseg.cohort import read_cohort  # noqa: PLC0415  (keep --help quick)
+    from fairseg.cohort.table import read_cohort  # noqa: PLC0415  (keep --help quick)
     from fairseg.io.scores import scores_to_files  # noqa: PLC0415
     from fairseg.io.sentences import counted  # noqa: PLC0415
     from fairseg.io.files import check_writable, write_files  # noqa: PLC0415
@@ -152,7 +152,7 @@ def report(scores: Path, out: Path, debug: bool, **reporting: Any) -> int:
 @options.debug
 def audit(table: Path, out: Path, on_error: str, debug: bool, **given: Any) -> int:
     """Score PREDICTIONS against REFERENCES and report by group, in one go."""
-    from fairseg.cohort import read_cohort  # noqa: PLC0415
+    from fairseg.cohort.table import read_cohort  # noqa: PLC0415
     from fairseg.io.scores import scores_to_files  # noqa: PLC0415
     from fairseg.io.files import NotWritableError, check_writable, write_files  # noqa: PLC0415
 

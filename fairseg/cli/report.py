@@ -140,7 +140,7 @@ def extras(
 
 def groups_of_file(table: Any, file: Path, by: Sequence[str], bins: dict[str, list[float]]) -> Any:
     """Make the groups of a table that was read from a file, which errors can then name."""
-    from fairseg.groups import Groups  # noqa: PLC0415
+    from fairseg.cohort.groups import Groups  # noqa: PLC0415
     from fairseg.metrics.score import METRICS  # noqa: PLC0415
     from fairseg.metrics.work import SIZES  # noqa: PLC0415
 

@@ -66,7 +66,7 @@ def predict(run: Path, images: Path, out: Path, debug: bool, **more: Any) -> int
 def demo(out: Path, seed: int, debug: bool) -> int:
     """Train on a made-up cohort with and without mitigation, and compare: a few minutes, no data needed."""
     need_extra()
-    from fairseg.groups import Groups  # noqa: PLC0415
+    from fairseg.cohort.groups import Groups  # noqa: PLC0415
     from fairseg.io.scores import scores_to_files  # noqa: PLC0415
     from fairseg.report import comparison_to_terminal, write_comparison, write_report  # noqa: PLC0415
     from fairseg.io.files import check_writable  # noqa: PLC0415

@@ -11,8 +11,8 @@ import numpy.typing as npt
 import pandas as pd
 from fairlearn.metrics import MetricFrame
 
-from fairseg.groups import Groups
-from fairseg.levels import level_text
+from fairseg.cohort.groups import Groups
+from fairseg.cohort.levels import level_text
 from fairseg.metrics.fairness import Statistic, by_group
 from fairseg.metrics.score import METRICS
 from fairseg.io.sentences import listed

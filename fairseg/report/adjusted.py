@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fairseg.groups import Groups
+from fairseg.cohort.groups import Groups
 from fairseg.metrics.statistics import Interval
-from fairseg.metrics.statistics.attributes import read_attribute
+from fairseg.cohort.attributes import read_attribute
 from fairseg.metrics.statistics.confounders import adjusted_gap
 from fairseg.metrics.statistics.stratified import stratified_gap
 from fairseg.report import render

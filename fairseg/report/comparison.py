@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from fairseg.groups import Groups
+from fairseg.cohort.groups import Groups
 from fairseg.metrics.fairness import Floats
 from fairseg.metrics.score import METRICS
 from fairseg.metrics.statistics import Evidence

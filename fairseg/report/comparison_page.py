@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from fairseg.groups import Groups
+from fairseg.cohort.groups import Groups
 from fairseg.metrics.statistics import Evidence
 from fairseg.metrics.statistics.paired import judged_pair
 from fairseg.io.sentences import listed

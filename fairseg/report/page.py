@@ -12,9 +12,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from fairseg import __version__
-from fairseg.groups import Groups
+from fairseg.cohort.groups import Groups
 from fairseg.io import csv_files
-from fairseg.metrics.statistics.attributes import attribute_names
+from fairseg.cohort.attributes import attribute_names
 from fairseg.metrics.statistics.cohort import cohort_table
 from fairseg.metrics.statistics.missingness import missingness, missingness_sentences
 from fairseg.io.sentences import counted

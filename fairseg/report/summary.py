@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from fairseg.groups import Groups
+from fairseg.cohort.groups import Groups
 from fairseg.metrics import (
     by_group,
     fairness_gap,

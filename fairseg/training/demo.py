@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from fairseg.cohort import read_cohort
+from fairseg.cohort.table import read_cohort
 from fairseg.datasets.phantom import write_phantom
 from fairseg.metrics import evaluate
 from fairseg.io.parallel import cores, run_all

@@ -15,7 +15,7 @@ import pytest
 import SimpleITK as sitk
 from medpy.metric import binary
 
-from fairseg.cohort import read_cohort
+from fairseg.cohort.table import read_cohort
 from fairseg.metrics import evaluate, volumes, work
 from fairseg.metrics.cross_check import cross_check_scores
 from fairseg.io.images import find_masks, read_mask

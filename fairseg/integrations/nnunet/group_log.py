@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from fairseg.groups import Groups
+from fairseg.cohort.groups import Groups
 from fairseg.integrations.nnunet.cases import CaseGroups
 from fairseg.losses.group_loss import GroupLoss
 from fairseg.io.sentences import counted

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from fairseg.cohort import read_cohort, rows_of
+from fairseg.cohort.table import read_cohort, rows_of
 from fairseg.integrations.nnunet.files import ABOUT, case_of, file_ending
 from fairseg.io.images import read_dataset_labels
 from fairseg.io.sentences import counted, listed

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from fairseg.cohort import fold_subjects
-from fairseg.groups import Groups
+from fairseg.cohort.table import fold_subjects
+from fairseg.cohort.groups import Groups
 from fairseg.integrations.nnunet.cases import attributes_of, read_rows, table_of
 from fairseg.integrations.nnunet.files import cases_in, file_ending
 from fairseg.io.sentences import counted, listed

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from fairseg.groups import Groups
+from fairseg.cohort.groups import Groups
 from fairseg.metrics.statistics.association import count_test, mean_test
-from fairseg.metrics.statistics.attributes import (
+from fairseg.cohort.attributes import (
     NO_ATTRIBUTES,
     Attribute,
     Subjects,

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from fairseg.metrics.fairness import Floats, split_by_group
-from fairseg.metrics.statistics.attributes import read_attribute
+from fairseg.cohort.attributes import read_attribute
 from fairseg.io.sentences import counted, listed
 
 Ids = npt.NDArray[np.int64]

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from fairseg.metrics.statistics.association import count_test
-from fairseg.metrics.statistics.attributes import Subjects, attribute_names, read_subjects
+from fairseg.cohort.attributes import Subjects, attribute_names, read_subjects
 from fairseg.metrics.statistics.significance import holm
 from fairseg.io.sentences import counted, listed, p_text
 from fairseg.metrics.work import VOXELS

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from fairseg.metrics.fairness import Floats
-from fairseg.metrics.statistics.attributes import Attribute, read_attribute
+from fairseg.cohort.attributes import Attribute, read_attribute
 from fairseg.metrics.statistics.confounders import check_values
 from fairseg.metrics.statistics.order_statistics import binomial_medians
 from fairseg.io.sentences import counted, listed

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from fairseg.cohort import read_cohort
+from fairseg.cohort.table import read_cohort
 from fairseg.io.sentences import counted
 from fairseg.io.files import check_writable, write_files
 from fairseg.training.experiment.arms import CHOICES, PRESETS

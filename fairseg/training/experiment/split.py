@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from fairseg.cohort import rows_of, split_subjects
-from fairseg.groups import Groups
+from fairseg.cohort.table import rows_of, split_subjects
+from fairseg.cohort.groups import Groups
 from fairseg.io.images import find_masks
 from fairseg.io.sentences import listed
 from fairseg.training.experiment.plan import Plan

@@ -10,8 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from fairseg.cohort import read_cohort, rows_of
-from fairseg.groups import Groups
+from fairseg.cohort.table import read_cohort, rows_of
+from fairseg.cohort.groups import Groups
 from fairseg.io import csv_files
 from fairseg.io.images import find_masks
 from fairseg.training.experiment.arms import CHOICES, Arm, plan_arms

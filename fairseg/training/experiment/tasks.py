@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from fairseg.cohort import read_cohort, rows_of
+from fairseg.cohort.table import read_cohort, rows_of
 from fairseg.crop import Box
 from fairseg.metrics import evaluate
 from fairseg.io import csv_files

@@ -11,7 +11,7 @@ from scipy import stats
 
 from fairseg import Groups
 from fairseg.metrics.statistics.association import FISHER, WELCH_ANOVA, WELCH_T
-from fairseg.metrics.statistics.attributes import read_attribute, read_subjects
+from fairseg.cohort.attributes import read_attribute, read_subjects
 from fairseg.metrics.statistics.cohort import cohort_table
 
 

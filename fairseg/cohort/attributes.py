@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from fairseg.groups import Groups
+from fairseg.cohort.groups import Groups
 from fairseg.metrics.score import METRICS
 from fairseg.metrics.work import SIZES
 

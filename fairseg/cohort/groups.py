@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fairseg.levels import (
+from fairseg.cohort.levels import (
     as_float,
     bin_names,
     bin_numeric,
