@@ -28,7 +28,7 @@ from scipy import stats
 from tabulate import tabulate
 
 from fairseg.metrics import equity_scaled
-from fairseg.metrics.statistics import (
+from fairseg.statistics import (
     bootstrap_interval,
     cliffs_delta,
     compare_fairness,
@@ -38,9 +38,9 @@ from fairseg.metrics.statistics import (
     hodges_lehmann,
     judge,
 )
-from fairseg.metrics.statistics.differences import differences, gap_limits, pairs_of
-from fairseg.metrics.statistics.evidence import SHOWN
-from fairseg.metrics.statistics.stratified import stratified_gap
+from fairseg.statistics.differences import differences, gap_limits, pairs_of
+from fairseg.statistics.evidence import SHOWN
+from fairseg.statistics.stratified import stratified_gap
 from fairseg.io.parallel import run_all
 from fairseg.report.comparison_evidence import SHOWN as LEVELLED
 from fairseg.report.comparison_evidence import compare_with_baseline

@@ -3,7 +3,7 @@
 One pair of masks: `dice`, `hausdorff`, `hd95`, `assd`, `nsd`, `volumes`, or `score_case` for several
 at once. Folders of masks: `evaluate`; its table from a file: `read_scores`. One value a subject:
 `by_group`, `fairness_gap`, `gap_pair`, `skewed_error_ratio`, `equity_scaled`, `worst_group`,
-`mann_whitney_u`; how sure they are: `bootstrap_interval`, and all of `fairseg.metrics.statistics`. What
+`mann_whitney_u`; how sure they are: `bootstrap_interval`, and all of `fairseg.statistics`. What
 clinicians measure: `clinical_measures`, and by group `agreement` and `bland_altman_points`.
 """
 
@@ -25,8 +25,8 @@ from fairseg.metrics.fairness import (
 from fairseg.metrics.overlap import dice, volumes
 from fairseg.metrics.score import score_case
 from fairseg.io.scores import read_scores
-from fairseg.metrics.statistics.intervals import bootstrap_interval
-from fairseg.metrics.statistics.limits import Interval
+from fairseg.statistics.intervals import bootstrap_interval
+from fairseg.statistics.limits import Interval
 
 __all__ = [
     "Interval",

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from fairseg.cohort.groups import Groups
-from fairseg.metrics.statistics import Interval
+from fairseg.statistics import Interval
 from fairseg.cohort.attributes import read_attribute
-from fairseg.metrics.statistics.confounders import adjusted_gap
-from fairseg.metrics.statistics.stratified import stratified_gap
+from fairseg.statistics.confounders import adjusted_gap
+from fairseg.statistics.stratified import stratified_gap
 from fairseg.report import render
 from fairseg.report.page_table import Part
 from fairseg.report.pictures import sizes

@@ -9,8 +9,8 @@ from markupsafe import Markup
 
 from fairseg.metrics.bland_altman import agreement
 from fairseg.metrics.clinical import clinical_measures
-from fairseg.metrics.statistics import holm
-from fairseg.metrics.statistics.evidence import MIN_SIZE
+from fairseg.statistics import holm
+from fairseg.statistics.evidence import MIN_SIZE
 from fairseg.io.sentences import p_text
 from fairseg.report import render
 from fairseg.report.page_table import Part

@@ -12,7 +12,7 @@ import pandas as pd
 from fairseg.cohort.groups import Groups
 from fairseg.metrics.fairness import Floats
 from fairseg.metrics.score import METRICS
-from fairseg.metrics.statistics import Evidence
+from fairseg.statistics import Evidence
 from fairseg.io.sentences import listed
 from fairseg.report.comparison_evidence import (
     Ids,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fairseg.metrics.statistics import Evidence
+from fairseg.statistics import Evidence
 from fairseg.io.sentences import listed
 from fairseg.report.comparison_evidence import FAIRER, LESS_FAIR, NOT_JUDGED, SHOWN, ModelChange
 from fairseg.report.comparison_words import (

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from fairseg.metrics import by_group
 from fairseg.metrics.fairness import Floats
-from fairseg.metrics.statistics import Evidence, FairnessChange, compare_fairness, holm, judge
+from fairseg.statistics import Evidence, FairnessChange, compare_fairness, holm, judge
 from fairseg.io.sentences import counted, listed
 
 LEVEL = 0.95

@@ -11,8 +11,8 @@ import pandas as pd
 from markupsafe import Markup
 
 from fairseg.cohort.groups import Groups
-from fairseg.metrics.statistics import Evidence
-from fairseg.metrics.statistics.paired import judged_pair
+from fairseg.statistics import Evidence
+from fairseg.statistics.paired import judged_pair
 from fairseg.io.sentences import listed
 from fairseg.report import render
 from fairseg.report.charts import (

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fairseg.metrics.statistics import Interval
-from fairseg.metrics.statistics.evidence import MIN_SIZE
+from fairseg.statistics import Interval
+from fairseg.statistics.evidence import MIN_SIZE
 from fairseg.io.sentences import listed
 from fairseg.report import render
 from fairseg.report.comparison import Comparison

@@ -9,7 +9,7 @@ import pandas as pd
 from tabulate import tabulate
 
 from fairseg.io import csv_files
-from fairseg.metrics.statistics import Evidence, Interval
+from fairseg.statistics import Evidence, Interval
 from fairseg.report import render
 from fairseg.report.comparison import Comparison
 from fairseg.report.comparison_answer import answer

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from fairseg.metrics.statistics import Interval
+from fairseg.statistics import Interval
 from fairseg.io.sentences import listed
 from fairseg.report.charts.svg import number
 from fairseg.report.comparison_evidence import (

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fairseg.metrics.statistics import benjamini_hochberg
+from fairseg.statistics import benjamini_hochberg
 from fairseg.report import render
 from fairseg.report.page_table import Part
 from fairseg.report.summary import GAP, P_VALUE, Summary

@@ -15,8 +15,8 @@ from fairseg import __version__
 from fairseg.cohort.groups import Groups
 from fairseg.io import csv_files
 from fairseg.cohort.attributes import attribute_names
-from fairseg.metrics.statistics.cohort import cohort_table
-from fairseg.metrics.statistics.missingness import missingness, missingness_sentences
+from fairseg.statistics.cohort_table import cohort_table
+from fairseg.statistics.missingness import missingness, missingness_sentences
 from fairseg.io.sentences import counted
 from fairseg.report import charts, render, words
 from fairseg.report import cohort_table as cohort

@@ -9,8 +9,8 @@ import pandas as pd
 from markupsafe import Markup
 
 from fairseg.metrics.fairness import Floats
-from fairseg.metrics.statistics import Interval
-from fairseg.metrics.statistics.evidence import IRRELEVANT, NOT_JUDGED, OPEN, SHOWN, Evidence
+from fairseg.statistics import Interval
+from fairseg.statistics.evidence import IRRELEVANT, NOT_JUDGED, OPEN, SHOWN, Evidence
 from fairseg.metrics.work import VOLUMES, VOXELS
 from fairseg.report import charts
 from fairseg.report.summary import OVERALL, Summary

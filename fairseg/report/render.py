@@ -8,7 +8,7 @@ import pandas as pd
 from tabulate import tabulate
 
 from fairseg.io import csv_files
-from fairseg.metrics.statistics import Evidence
+from fairseg.statistics import Evidence
 from fairseg.io.sentences import counted, listed
 from fairseg.report.certainty import CORRECTED, DETECTABLE, EQUITY, GAP_OF_LARGE, WORST
 from fairseg.report.summary import GAP, P_VALUE, Summary

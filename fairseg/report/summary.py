@@ -21,7 +21,7 @@ from fairseg.metrics import (
     split_by_group,
 )
 from fairseg.metrics.score import DISTANCES, METRICS
-from fairseg.metrics.statistics import Evidence
+from fairseg.statistics import Evidence
 from fairseg.metrics.work import VOXELS
 
 OVERALL = "Overall"

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from math import isnan
 
-from fairseg.metrics.statistics import Evidence, Interval, Judgement
-from fairseg.metrics.statistics.evidence import IRRELEVANT, NOT_JUDGED, OPEN, SHOWN
+from fairseg.statistics import Evidence, Interval, Judgement
+from fairseg.statistics.evidence import IRRELEVANT, NOT_JUDGED, OPEN, SHOWN
 from fairseg.io.sentences import counted, listed
 from fairseg.report import render
 from fairseg.report.summary import GAP, OVERALL, Summary

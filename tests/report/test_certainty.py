@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from fairseg import Groups
-from fairseg.metrics.statistics import Interval, bootstrap_interval, group_intervals, judge
+from fairseg.statistics import Interval, bootstrap_interval, group_intervals, judge
 from fairseg.report import render, summarize, words
 from fairseg.report.certainty import (
     CORRECTED,

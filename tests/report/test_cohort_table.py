@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from fairseg import Groups
-from fairseg.metrics.statistics.cohort import cohort_table
+from fairseg.statistics.cohort_table import cohort_table
 from fairseg.report.cohort_table import (
     cohort_cells,
     cohort_footnote,

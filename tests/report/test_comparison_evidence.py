@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
-from fairseg.metrics.statistics import compare_fairness, holm, judge
+from fairseg.statistics import compare_fairness, holm, judge
 from fairseg.report.comparison_answer import answer
 from fairseg.report.comparison_evidence import ModelChange, compare_with_baseline, judge_models, obstacle
 from fairseg.report.comparison_words import group_sentences, levelling_sentence, verdict_sentence

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fairseg.metrics.statistics import compare_fairness
+from fairseg.statistics import compare_fairness
 from fairseg.report import compare_models, comparison_to_terminal, write_comparison
 from fairseg.report.comparison_page import comparison_to_html
 from fairseg.report.comparison_text import comparison_to_csv, comparison_to_markdown

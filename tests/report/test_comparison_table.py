@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fairseg.metrics.statistics import judge
+from fairseg.statistics import judge
 from fairseg.report import Comparison, compare_models, paper_table
 from fairseg.report.comparison_table import (
     blocks,

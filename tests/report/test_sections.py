@@ -10,7 +10,7 @@ import pytest
 from fairseg import Groups, read_cohort
 from fairseg.datasets.example import write_example
 from fairseg.metrics import agreement, clinical_measures, evaluate
-from fairseg.metrics.statistics.confounders import adjusted_gap
+from fairseg.statistics.confounders import adjusted_gap
 from fairseg.report import summarize, write_report
 from fairseg.report.adjusted import SIZE, adjust
 from fairseg.report.certainty import Judging, with_evidence

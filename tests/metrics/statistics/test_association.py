@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.oneway import anova_oneway
 
-from fairseg.metrics.statistics.association import (
+from fairseg.statistics.association import (
     CHI_SQUARED,
     FISHER,
     MONTE_CARLO,

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from fairseg import Groups
-from fairseg.metrics.statistics.association import FISHER, WELCH_ANOVA, WELCH_T
+from fairseg.statistics.association import FISHER, WELCH_ANOVA, WELCH_T
 from fairseg.cohort.attributes import read_attribute, read_subjects
-from fairseg.metrics.statistics.cohort import cohort_table
+from fairseg.statistics.cohort_table import cohort_table
 
 
 def cohort(n: int = 40, seed: int = 0) -> pd.DataFrame:

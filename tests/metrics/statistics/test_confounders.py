@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from fairseg.metrics.statistics.confounders import adjusted_gap
+from fairseg.statistics.confounders import adjusted_gap
 
 NAN = float("nan")
 UNADJUSTED = ["unadjusted", "unadjusted_low", "unadjusted_high", "unadjusted_p"]

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from fairseg.metrics import by_group, fairness_gap, skewed_error_ratio, worst_group
-from fairseg.metrics.statistics import (
+from fairseg.statistics import (
     benjamini_hochberg,
     bootstrap_interval,
     compare_fairness,
@@ -13,9 +13,9 @@ from fairseg.metrics.statistics import (
     judge,
     wilcoxon_signed_rank,
 )
-from fairseg.metrics.statistics.differences import sorted_parts
-from fairseg.metrics.statistics.evidence import IRRELEVANT, NOT_JUDGED, OPEN, SHOWN
-from fairseg.metrics.statistics.order_statistics import binomial_medians
+from fairseg.statistics.differences import sorted_parts
+from fairseg.statistics.evidence import IRRELEVANT, NOT_JUDGED, OPEN, SHOWN
+from fairseg.statistics.order_statistics import binomial_medians
 
 DRAW = {
     "normal": lambda rng, size: rng.normal(0.9, 0.03, size),

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from fairseg.metrics import bootstrap_interval, by_group, fairness_gap, iqr, skewed_error_ratio
-from fairseg.metrics.statistics import Interval, equity_interval, group_intervals
-from fairseg.metrics.statistics.limits import left_out_iqrs
-from fairseg.metrics.statistics.order_statistics import (
+from fairseg.statistics import Interval, equity_interval, group_intervals
+from fairseg.statistics.limits import left_out_iqrs
+from fairseg.statistics.order_statistics import (
     binomial_medians,
     binomial_ranks,
     left_out_medians,

@@ -9,7 +9,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from fairseg import Groups
-from fairseg.metrics.statistics.missingness import missingness, missingness_sentences
+from fairseg.statistics.missingness import missingness, missingness_sentences
 
 NAN = float("nan")
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from fairseg.metrics.statistics import (
+from fairseg.statistics import (
     benjamini_hochberg,
     cliffs_delta,
     effects,

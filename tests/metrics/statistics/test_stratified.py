@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from fairseg import Groups
-from fairseg.metrics.statistics import bootstrap_interval
-from fairseg.metrics.statistics.stratified import StratifiedGap, stratified_gap
+from fairseg.statistics import bootstrap_interval
+from fairseg.statistics.stratified import StratifiedGap, stratified_gap
 
 NAN = float("nan")
 

@@ -5,14 +5,14 @@
 `effects`. Read `docs/statistics.md` for what was simulated and measured.
 """
 
-from fairseg.metrics.statistics.effects import cliffs_delta, hodges_lehmann
-from fairseg.metrics.statistics.equity import equity_interval
-from fairseg.metrics.statistics.evidence import Evidence, Judgement, judge
-from fairseg.metrics.statistics.intervals import bootstrap_interval, group_intervals
-from fairseg.metrics.statistics.limits import Interval
-from fairseg.metrics.statistics.paired import FairnessChange, compare_fairness
-from fairseg.metrics.statistics.power import detectable_gaps
-from fairseg.metrics.statistics.significance import (
+from fairseg.statistics.effects import cliffs_delta, hodges_lehmann
+from fairseg.statistics.equity import equity_interval
+from fairseg.statistics.evidence import Evidence, Judgement, judge
+from fairseg.statistics.intervals import bootstrap_interval, group_intervals
+from fairseg.statistics.limits import Interval
+from fairseg.statistics.paired import FairnessChange, compare_fairness
+from fairseg.statistics.power import detectable_gaps
+from fairseg.statistics.significance import (
     benjamini_hochberg,
     holm,
     kruskal_wallis,

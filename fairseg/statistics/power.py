@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from fairseg.metrics.fairness import Floats
-from fairseg.metrics.statistics.limits import ROUNDING
-from fairseg.metrics.statistics.order_statistics import Ranks, binomial_medians
+from fairseg.statistics.limits import ROUNDING
+from fairseg.statistics.order_statistics import Ranks, binomial_medians
 
 _DRAWS = 1000  # of the medians in each simulated cohort
 _MOST = 30_000_000  # numbers held at once

@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fairseg.metrics.fairness import Floats, equity_scaled
-from fairseg.metrics.statistics.differences import sorted_parts
-from fairseg.metrics.statistics.limits import Interval
-from fairseg.metrics.statistics.order_statistics import binomial_ranks, enclosed
+from fairseg.statistics.differences import sorted_parts
+from fairseg.statistics.limits import Interval
+from fairseg.statistics.order_statistics import binomial_ranks, enclosed
 
 
 def equity_interval(

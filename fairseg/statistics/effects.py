@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from fairseg.metrics.fairness import Floats
-from fairseg.metrics.statistics.limits import Interval
+from fairseg.statistics.limits import Interval
 
 _MOST_LISTED = 200_000  # pairs of subjects, above which counting beats sorting
 

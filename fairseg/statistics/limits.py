@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fairseg.metrics.fairness import Floats
-from fairseg.metrics.statistics.order_statistics import (
+from fairseg.statistics.order_statistics import (
     Method,
     binomial_medians,
     enclosed,

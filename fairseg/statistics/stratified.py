@@ -14,8 +14,8 @@ import pandas as pd
 
 from fairseg.metrics.fairness import Floats
 from fairseg.cohort.attributes import Attribute, read_attribute
-from fairseg.metrics.statistics.confounders import check_values
-from fairseg.metrics.statistics.order_statistics import binomial_medians
+from fairseg.statistics.confounders import check_values
+from fairseg.statistics.order_statistics import binomial_medians
 from fairseg.io.sentences import counted, listed
 
 _LEAST = 6  # subjects whose median has an interval

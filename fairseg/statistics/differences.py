@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fairseg.metrics.fairness import Floats, split_by_group
-from fairseg.metrics.statistics.limits import draw_medians, limits_of, too_few
-from fairseg.metrics.statistics.order_statistics import Method, left_out_medians
+from fairseg.statistics.limits import draw_medians, limits_of, too_few
+from fairseg.statistics.order_statistics import Method, left_out_medians
 
 
 class Differences(NamedTuple):

@@ -10,15 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from fairseg.metrics.fairness import Floats, fairness_gap, iqr, skewed_error_ratio, worst_group
-from fairseg.metrics.statistics.differences import differences, gap_limits, pairs_of, sorted_parts
-from fairseg.metrics.statistics.limits import (
+from fairseg.statistics.differences import differences, gap_limits, pairs_of, sorted_parts
+from fairseg.statistics.limits import (
     Interval,
     draw_medians,
     left_out_iqrs,
     limits_of,
     too_few,
 )
-from fairseg.metrics.statistics.order_statistics import (
+from fairseg.statistics.order_statistics import (
     Method,
     binomial_ranks,
     left_out_medians,

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fairseg.metrics.fairness import Floats, fairness_gap, mann_whitney_u, split_by_group
-from fairseg.metrics.statistics.differences import pairs_of
+from fairseg.statistics.differences import pairs_of
 
 _LEAST = 2  # values a group, below which no evidence is to be had
 _CHUNK = 2_000_000  # numbers permuted at once

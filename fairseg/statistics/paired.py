@@ -8,12 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from fairseg.metrics.fairness import Floats, gap_pair, split_by_group
-from fairseg.metrics.statistics.differences import pairs_of
-from fairseg.metrics.statistics.evidence import MIN_SIZE
-from fairseg.metrics.statistics.intervals import bootstrap_interval, check_options
-from fairseg.metrics.statistics.limits import ROUNDING, Interval
-from fairseg.metrics.statistics.order_statistics import medians_of_ranks, size_to_judge
-from fairseg.metrics.statistics.significance import wilcoxon_signed_rank
+from fairseg.statistics.differences import pairs_of
+from fairseg.statistics.evidence import MIN_SIZE
+from fairseg.statistics.intervals import bootstrap_interval, check_options
+from fairseg.statistics.limits import ROUNDING, Interval
+from fairseg.statistics.order_statistics import medians_of_ranks, size_to_judge
+from fairseg.statistics.significance import wilcoxon_signed_rank
 
 Pair = tuple[int, int]
 

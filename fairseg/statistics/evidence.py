@@ -9,19 +9,19 @@ import numpy as np
 import numpy.typing as npt
 
 from fairseg.metrics.fairness import Floats, fairness_gap, mann_whitney_u
-from fairseg.metrics.statistics.differences import (
+from fairseg.statistics.differences import (
     Differences,
     differences,
     gap_limits,
     pairs_of,
     sorted_parts,
 )
-from fairseg.metrics.statistics.effects import cliffs_delta, hodges_lehmann
-from fairseg.metrics.statistics.intervals import bootstrap_interval, check_options, group_intervals
-from fairseg.metrics.statistics.limits import ROUNDING, Interval
-from fairseg.metrics.statistics.order_statistics import size_to_judge
-from fairseg.metrics.statistics.power import detectable_gaps
-from fairseg.metrics.statistics.significance import kruskal_wallis, pairwise_mann_whitney
+from fairseg.statistics.effects import cliffs_delta, hodges_lehmann
+from fairseg.statistics.intervals import bootstrap_interval, check_options, group_intervals
+from fairseg.statistics.limits import ROUNDING, Interval
+from fairseg.statistics.order_statistics import size_to_judge
+from fairseg.statistics.power import detectable_gaps
+from fairseg.statistics.significance import kruskal_wallis, pairwise_mann_whitney
 
 SHOWN = "gap shown"
 IRRELEVANT = "no relevant gap shown"

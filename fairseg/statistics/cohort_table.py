@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from fairseg.cohort.groups import Groups
-from fairseg.metrics.statistics.association import count_test, mean_test
+from fairseg.statistics.association import count_test, mean_test
 from fairseg.cohort.attributes import (
     NO_ATTRIBUTES,
     Attribute,

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from fairseg.metrics.statistics.association import count_test
+from fairseg.statistics.association import count_test
 from fairseg.cohort.attributes import Subjects, attribute_names, read_subjects
-from fairseg.metrics.statistics.significance import holm
+from fairseg.statistics.significance import holm
 from fairseg.io.sentences import counted, listed, p_text
 from fairseg.metrics.work import VOXELS
 
