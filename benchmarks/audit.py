@@ -29,7 +29,7 @@ from tabulate import tabulate
 from fairseg.cohort.table import read_cohort
 from fairseg.datasets.example import write_example
 from fairseg.cohort.groups import Groups
-from fairseg.metrics import evaluate
+from fairseg.scoring import evaluate
 from fairseg.report import write_report
 
 ACDC = Path(os.environ.get("FAIRSEG_ACDC", "../shared/data/Dataset027_ACDC"))

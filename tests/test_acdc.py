@@ -15,7 +15,7 @@ from medpy.metric import binary
 
 from fairseg import Groups, read_cohort
 from fairseg.cli import main
-from fairseg.metrics import evaluate
+from fairseg.scoring import evaluate
 from fairseg.io.images import itk_messages
 
 ACDC = Path(os.environ.get("FAIRSEG_ACDC", "../shared/data/Dataset027_ACDC"))

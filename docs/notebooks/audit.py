@@ -14,7 +14,7 @@ from IPython.display import SVG
 
 from fairseg import Groups, read_cohort
 from fairseg.datasets import write_example
-from fairseg.metrics import evaluate
+from fairseg.scoring import evaluate
 from fairseg.report import Extras, Files, Judging, summarize, write_report
 
 write_example(".")  # predictions/, references/, groups.csv, dataset.json

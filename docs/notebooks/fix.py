@@ -12,7 +12,7 @@ from monai.networks.nets import UNet
 
 from fairseg import Groups, read_cohort
 from fairseg.datasets import SHIFT, write_phantom
-from fairseg.metrics import evaluate
+from fairseg.scoring import evaluate
 from fairseg.report import comparison_to_terminal, paper_table, write_comparison
 from fairseg.training import Settings, predict, train
 

@@ -218,7 +218,7 @@ for command in (
 
 
 def _scores(cohort: Any, *, on_error: Any, workers: int, **options: Any) -> Any:
-    from fairseg.metrics import evaluate as score  # noqa: PLC0415
+    from fairseg.scoring import evaluate as score  # noqa: PLC0415
 
     folders = options.pop("predictions"), options.pop("references")
     return score(

@@ -142,7 +142,7 @@ def groups_of_file(table: Any, file: Path, by: Sequence[str], bins: dict[str, li
     """Make the groups of a table that was read from a file, which errors can then name."""
     from fairseg.cohort.groups import Groups  # noqa: PLC0415
     from fairseg.metrics.score import METRICS  # noqa: PLC0415
-    from fairseg.metrics.work import SIZES  # noqa: PLC0415
+    from fairseg.scoring.case import SIZES  # noqa: PLC0415
 
     if absent := [name for name in by if name not in table]:
         others = {"case", "subject", "label", *METRICS, *SIZES}

@@ -12,7 +12,7 @@ import pandas as pd
 
 from fairseg.cohort.groups import Groups
 from fairseg.metrics.score import METRICS
-from fairseg.metrics.work import SIZES
+from fairseg.scoring.case import SIZES
 
 NO_ATTRIBUTES = ("case", "subject", "label", *METRICS, *SIZES)
 FEW_LEVELS = 6  # numbers of at most so many values may be codes; text of at most so many names nobody

@@ -39,7 +39,7 @@ def metric_frame(
     left out of the frame, so its `overall` is over the known groups, as the report's column "All".
 
     Args:
-        scores: as from `fairseg.metrics.evaluate` or `read_scores`.
+        scores: as from `fairseg.scoring.evaluate` or `read_scores`.
         by: an attribute, several for their intersection, or groups made of them; the frame's sensitive
             features, with fairseg's names of levels.
         metric: a column of scores: "dice", "hd", "hd95", "assd" or "nsd".

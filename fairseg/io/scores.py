@@ -16,7 +16,7 @@ import pandas as pd
 from fairseg.io.csv_files import fused, read_csv, to_csv
 from fairseg.metrics.score import METRICS
 from fairseg.io.sentences import without_subject
-from fairseg.metrics.work import SIZES
+from fairseg.scoring.case import SIZES
 
 logger = logging.getLogger(__name__)
 

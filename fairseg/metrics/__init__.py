@@ -10,7 +10,7 @@ clinicians measure: `clinical_measures`, and by group `agreement` and `bland_alt
 from fairseg.metrics.bland_altman import agreement, bland_altman_points
 from fairseg.metrics.clinical import clinical_measures
 from fairseg.metrics.distance import assd, hausdorff, hd95, nsd
-from fairseg.metrics.evaluate import evaluate
+from fairseg.scoring.evaluate import evaluate
 from fairseg.metrics.fairness import (
     by_group,
     equity_scaled,

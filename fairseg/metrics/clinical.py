@@ -11,7 +11,7 @@ import pandas as pd
 
 from fairseg.metrics.score import METRICS
 from fairseg.io.sentences import counted, listed
-from fairseg.metrics.work import SIZES, VOLUMES
+from fairseg.scoring.case import SIZES, VOLUMES
 
 ROLES = ("lv", "myocardium", "rv")
 # Density of myocardium, g/ml (Schulz-Menger et al., J Cardiovasc Magn Reson 2020; 22:19).

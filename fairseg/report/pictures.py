@@ -11,7 +11,7 @@ from markupsafe import Markup
 from fairseg.metrics.fairness import Floats
 from fairseg.statistics import Interval
 from fairseg.statistics.evidence import IRRELEVANT, NOT_JUDGED, OPEN, SHOWN, Evidence
-from fairseg.metrics.work import VOLUMES, VOXELS
+from fairseg.scoring.case import VOLUMES, VOXELS
 from fairseg.report import charts
 from fairseg.report.summary import OVERALL, Summary
 

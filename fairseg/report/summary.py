@@ -22,7 +22,7 @@ from fairseg.metrics import (
 )
 from fairseg.metrics.score import DISTANCES, METRICS
 from fairseg.statistics import Evidence
-from fairseg.metrics.work import VOXELS
+from fairseg.scoring.case import VOXELS
 
 OVERALL = "Overall"
 ALL = "All"

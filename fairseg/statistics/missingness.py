@@ -15,7 +15,7 @@ from fairseg.statistics.association import count_test
 from fairseg.cohort.attributes import Subjects, attribute_names, read_subjects
 from fairseg.statistics.significance import holm
 from fairseg.io.sentences import counted, listed, p_text
-from fairseg.metrics.work import VOXELS
+from fairseg.scoring.case import VOXELS
 
 MISSED = "structure missed"
 INVENTED = "structure invented"

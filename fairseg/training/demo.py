@@ -14,7 +14,7 @@ import torch
 
 from fairseg.cohort.table import read_cohort
 from fairseg.datasets.phantom import write_phantom
-from fairseg.metrics import evaluate
+from fairseg.scoring import evaluate
 from fairseg.io.parallel import cores, run_all
 from fairseg.io.files import write_files
 from fairseg.training.data import load_data

@@ -7,7 +7,7 @@ from dask.distributed import Client, LocalCluster
 from joblib import parallel_config
 
 from fairseg import read_cohort
-from fairseg.metrics import evaluate
+from fairseg.scoring import evaluate
 
 
 def test_scores_from_the_workers_of_a_cluster_are_those_of_one_process(cohort: Path) -> None:

@@ -16,10 +16,12 @@ import SimpleITK as sitk
 from medpy.metric import binary
 
 from fairseg.cohort.table import read_cohort
-from fairseg.metrics import evaluate, volumes, work
-from fairseg.metrics.cross_check import cross_check_scores
+from fairseg.metrics import volumes
+from fairseg.scoring import evaluate
+from fairseg.scoring import case as work
+from fairseg.scoring.cross_check import cross_check_scores
 from fairseg.io.images import find_masks, read_mask
-from fairseg.metrics.work import VOLUMES, VOXELS
+from fairseg.scoring.case import VOLUMES, VOXELS
 
 Save = Callable[..., Path]
 

@@ -9,7 +9,8 @@ import pytest
 
 from fairseg import Groups, read_cohort
 from fairseg.datasets.example import write_example
-from fairseg.metrics import agreement, clinical_measures, evaluate
+from fairseg.metrics import agreement, clinical_measures
+from fairseg.scoring import evaluate
 from fairseg.statistics.confounders import adjusted_gap
 from fairseg.report import summarize, write_report
 from fairseg.report.adjusted import SIZE, adjust

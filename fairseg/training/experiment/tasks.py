@@ -20,7 +20,7 @@ import torch
 
 from fairseg.cohort.table import read_cohort, rows_of
 from fairseg.crop import Box
-from fairseg.metrics import evaluate
+from fairseg.scoring import evaluate
 from fairseg.io import csv_files
 from fairseg.io.images import find_masks, read_mask
 from fairseg.io.scores import scores_to_files
