@@ -7,8 +7,8 @@ at once. Folders of masks: `evaluate`; its table from a file: `read_scores`. One
 clinicians measure: `clinical_measures`, and by group `agreement` and `bland_altman_points`.
 """
 
-from fairseg.metrics.bland_altman import agreement, bland_altman_points
-from fairseg.metrics.clinical import clinical_measures
+from fairseg.clinical.agreement import agreement, bland_altman_points
+from fairseg.clinical.measures import clinical_measures
 from fairseg.metrics.distance import assd, hausdorff, hd95, nsd
 from fairseg.scoring.evaluate import evaluate
 from fairseg.metrics.fairness import (

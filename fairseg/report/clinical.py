@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from fairseg.metrics.bland_altman import agreement
-from fairseg.metrics.clinical import clinical_measures
+from fairseg.clinical.agreement import agreement
+from fairseg.clinical.measures import clinical_measures
 from fairseg.statistics import holm
 from fairseg.statistics.evidence import MIN_SIZE
 from fairseg.io.sentences import p_text

@@ -1,7 +1,7 @@
 """What clinicians read off masks: volumes, ejection fraction, mass; of each subject, predicted and true.
 
 Starts from the volumes of the scores table and knows neither masks nor files. How far the two agree is
-the business of `fairseg.metrics.bland_altman`.
+the business of `fairseg.clinical.agreement`.
 """
 
 from collections.abc import Mapping, Sequence
