@@ -42,8 +42,8 @@ from fairseg.statistics.differences import differences, gap_limits, pairs_of
 from fairseg.statistics.evidence import SHOWN
 from fairseg.statistics.stratified import stratified_gap
 from fairseg.io.parallel import run_all
-from fairseg.report.comparison_evidence import SHOWN as LEVELLED
-from fairseg.report.comparison_evidence import compare_with_baseline
+from fairseg.report.compare.evidence import SHOWN as LEVELLED
+from fairseg.report.compare.evidence import compare_with_baseline
 
 DRAWS = 1000  # of the medians, for two groups
 JOINT = 2000  # the same where limits lie far out, for many pairs; twice as many for 12 groups

@@ -46,7 +46,7 @@ def compare(
     """
     from fairseg.io.scores import read_scores  # noqa: PLC0415  (keep --help quick)
     from fairseg.report import comparison_to_terminal, write_comparison  # noqa: PLC0415
-    from fairseg.report.comparison_page import PAGE  # noqa: PLC0415
+    from fairseg.report.compare.page import PAGE  # noqa: PLC0415
     from fairseg.io.files import check_writable  # noqa: PLC0415
 
     check_writable(out)

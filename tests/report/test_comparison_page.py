@@ -11,8 +11,8 @@ import pytest
 
 from fairseg.statistics import compare_fairness
 from fairseg.report import compare_models, comparison_to_terminal, write_comparison
-from fairseg.report.comparison_page import comparison_to_html
-from fairseg.report.comparison_text import comparison_to_csv, comparison_to_markdown
+from fairseg.report.compare.page import comparison_to_html
+from fairseg.report.compare.text import comparison_to_csv, comparison_to_markdown
 from tests.report.conftest import DARK, LIGHT
 from tests.report.models import by, ids, scores, values
 

@@ -12,14 +12,14 @@ import pytest
 
 from fairseg.statistics import judge
 from fairseg.report import Comparison, compare_models, paper_table
-from fairseg.report.comparison_table import (
+from fairseg.report.compare.table import (
     blocks,
     note_on,
     paper_to_latex,
     paper_to_markdown,
     small_groups,
 )
-from fairseg.report.comparison_text import comparison_to_latex
+from fairseg.report.compare.text import comparison_to_latex
 from tests.report.models import by, ids, scores, values
 
 # Table 8 of Lee et al. 2025 in its medians: groups sort by name.

@@ -28,13 +28,13 @@ from fairseg.report.charts import (
     script,
     script_policy,
 )
-from fairseg.report.comparison import Comparison, compare_models
-from fairseg.report.comparison_answer import Answer, answer
-from fairseg.report.comparison_evidence import NOT_JUDGED as NOT_COMPARED
-from fairseg.report.comparison_evidence import ModelChange
-from fairseg.report.comparison_table import blocks, head_text, note_on
-from fairseg.report.comparison_text import comparison_to_csv, comparison_to_latex, comparison_to_markdown
-from fairseg.report.comparison_words import figure, kind_of, sentences, span, verdict_words
+from fairseg.report.compare.comparison import Comparison, compare_models
+from fairseg.report.compare.answer import Answer, answer
+from fairseg.report.compare.evidence import NOT_JUDGED as NOT_COMPARED
+from fairseg.report.compare.evidence import ModelChange
+from fairseg.report.compare.table import blocks, head_text, note_on
+from fairseg.report.compare.text import comparison_to_csv, comparison_to_latex, comparison_to_markdown
+from fairseg.report.compare.sentences import figure, kind_of, sentences, span, verdict_words
 from fairseg.io.files import write_files
 from fairseg.report.page import render_page
 from fairseg.report.pictures import VERDICTS

@@ -14,7 +14,7 @@ from fairseg.metrics.fairness import Floats
 from fairseg.metrics.score import METRICS
 from fairseg.statistics import Evidence
 from fairseg.io.sentences import listed
-from fairseg.report.comparison_evidence import (
+from fairseg.report.compare.evidence import (
     Ids,
     ModelChange,
     compare_with_baseline,

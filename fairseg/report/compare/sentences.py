@@ -7,7 +7,7 @@ import numpy as np
 from fairseg.statistics import Interval
 from fairseg.io.sentences import listed
 from fairseg.report.charts.svg import number
-from fairseg.report.comparison_evidence import (
+from fairseg.report.compare.evidence import (
     FAIRER,
     LESS_FAIR,
     NOT_JUDGED,

@@ -7,8 +7,8 @@ import numpy as np
 
 from fairseg.statistics import Evidence
 from fairseg.io.sentences import listed
-from fairseg.report.comparison_evidence import FAIRER, LESS_FAIR, NOT_JUDGED, SHOWN, ModelChange
-from fairseg.report.comparison_words import (
+from fairseg.report.compare.evidence import FAIRER, LESS_FAIR, NOT_JUDGED, SHOWN, ModelChange
+from fairseg.report.compare.sentences import (
     MOST,
     VERDICTS,
     figure,

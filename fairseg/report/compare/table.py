@@ -15,8 +15,8 @@ from fairseg.statistics import Interval
 from fairseg.statistics.evidence import MIN_SIZE
 from fairseg.io.sentences import listed
 from fairseg.report import render
-from fairseg.report.comparison import Comparison
-from fairseg.report.comparison_words import span
+from fairseg.report.compare.comparison import Comparison
+from fairseg.report.compare.sentences import span
 from fairseg.report.summary import ALL, GAP, P_VALUE, Summary
 
 SER = "SER"
