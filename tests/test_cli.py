@@ -26,7 +26,7 @@ import SimpleITK as sitk
 from fairseg.cli import main
 from fairseg.io.scores import read_scores
 from fairseg.report.charts import script
-from fairseg.training import demo as training_demo
+from fairseg.experiment import demo as training_demo
 
 Save = Callable[..., Path]
 

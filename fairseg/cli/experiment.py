@@ -101,10 +101,10 @@ def experiment(
 ) -> int:
     """Train and test every method of the paper on DATASET, and report it as the paper does."""
     need_extra()
-    from fairseg.training.experiment import Plan, run_experiment  # noqa: PLC0415  (keep --help quick)
-    from fairseg.training.experiment.arms import CE_FACTOR, MIRROR, SEEDS, SWEEP_SEEDS  # noqa: PLC0415
-    from fairseg.training.experiment.page import PAGE, REPORT, TABLES_FILE  # noqa: PLC0415
-    from fairseg.training.experiment.run import (  # noqa: PLC0415
+    from fairseg.experiment import Plan, run_experiment  # noqa: PLC0415  (keep --help quick)
+    from fairseg.experiment.arms import CE_FACTOR, MIRROR, SEEDS, SWEEP_SEEDS  # noqa: PLC0415
+    from fairseg.experiment.page import PAGE, REPORT, TABLES_FILE  # noqa: PLC0415
+    from fairseg.experiment.run import (  # noqa: PLC0415
         default_attribute,
         make_recipe,
         parse_changes,
@@ -156,8 +156,8 @@ def _engine(
     cluster: str | None,
     parameters: Sequence[tuple[str, str]],
 ) -> Any:
-    from fairseg.training.experiment import Cluster, Processes  # noqa: PLC0415
-    from fairseg.training.experiment.tasks import Machine  # noqa: PLC0415
+    from fairseg.experiment import Cluster, Processes  # noqa: PLC0415
+    from fairseg.experiment.tasks import Machine  # noqa: PLC0415
 
     if cluster is None:
         if parameters:

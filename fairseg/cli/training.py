@@ -70,7 +70,7 @@ def demo(out: Path, seed: int, debug: bool) -> int:
     from fairseg.io.scores import scores_to_files  # noqa: PLC0415
     from fairseg.report import comparison_to_terminal, write_comparison, write_report  # noqa: PLC0415
     from fairseg.io.files import check_writable  # noqa: PLC0415
-    from fairseg.training.demo import REFERENCE, folder, run_demo  # noqa: PLC0415
+    from fairseg.experiment.demo import REFERENCE, folder, run_demo  # noqa: PLC0415
 
     check_writable(out)
     scores = run_demo(out, seed=seed, tell=lambda line: click.echo(line, err=True))

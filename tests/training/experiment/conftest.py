@@ -75,8 +75,8 @@ def instant(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
             boxes[case] = {"crop": [[0, 0], [20, 20]], "found": found}
         (out / "boxes.json").write_text(json.dumps(boxes))
 
-    monkeypatch.setattr("fairseg.training.experiment.tasks.train", train)
-    monkeypatch.setattr("fairseg.training.experiment.tasks.predict", predict)
+    monkeypatch.setattr("fairseg.experiment.tasks.train", train)
+    monkeypatch.setattr("fairseg.experiment.tasks.predict", predict)
     return fails.append
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from fairseg.cli.experiment import _engine
-from fairseg.training.experiment import Processes, engines
+from fairseg.experiment import Processes, engines
 
 
 @pytest.fixture

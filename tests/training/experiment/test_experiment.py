@@ -19,11 +19,11 @@ import torch
 
 from fairseg.cli import main
 from fairseg.training import loop
-from fairseg.training.experiment import Cluster, InProcess, Plan, Processes, run_experiment
-from fairseg.training.experiment.page import REPORT
-from fairseg.training.experiment.results import Results
-from fairseg.training.experiment.study import make_study
-from fairseg.training.experiment.tasks import state_of
+from fairseg.experiment import Cluster, InProcess, Plan, Processes, run_experiment
+from fairseg.experiment.page import REPORT
+from fairseg.experiment.results import Results
+from fairseg.experiment.study import make_study
+from fairseg.experiment.tasks import state_of
 from fairseg.training.settings import Settings
 
 ARMS = ("full/baseline", "cascade/oversampling", "full/group_dro")
@@ -133,9 +133,9 @@ def test_what_is_done_is_not_done_again_and_more_can_be_asked_for(
     shutil.copytree(whole[0], tmp_path / "copy")
     trained: list[str] = []
     monkeypatch.setattr(
-        "fairseg.training.experiment.tasks.train", lambda *args, **_: trained.append(str(args[1].name))
+        "fairseg.experiment.tasks.train", lambda *args, **_: trained.append(str(args[1].name))
     )
-    monkeypatch.setattr("fairseg.training.experiment.tasks.predict", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("fairseg.experiment.tasks.predict", lambda *_, **__: 1 / 0)
     run_experiment(plan, tmp_path / "copy", engine=InProcess())
     assert trained == []
     more = replace(plan, only=(*ARMS, "crop/oversampling", "full/reweighting", "balance/1"))
@@ -159,7 +159,7 @@ def test_other_code_or_data_is_not_mixed_without_being_told(
     table.write_text(table.read_text() + "\n")
     with pytest.raises(ValueError, match=r"was begun with other data: .*groups\.csv"):
         run_experiment(moved, tmp_path / "copy", engine=InProcess())
-    monkeypatch.setattr("fairseg.training.experiment.provenance._code", lambda: {"training/loop.py": "other"})
+    monkeypatch.setattr("fairseg.experiment.provenance._code", lambda: {"training/loop.py": "other"})
     with pytest.raises(ValueError, match=r"was begun with other .*say --mix"):
         run_experiment(plan, tmp_path / "copy", engine=InProcess())
     run_experiment(plan, tmp_path / "copy", engine=InProcess(), mix=True)

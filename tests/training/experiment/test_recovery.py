@@ -5,9 +5,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from fairseg.training.experiment import InProcess, Plan, run_experiment
-from fairseg.training.experiment.schedule import _progress
-from fairseg.training.experiment.tasks import DAMAGED
+from fairseg.experiment import InProcess, Plan, run_experiment
+from fairseg.experiment.schedule import _progress
+from fairseg.experiment.tasks import DAMAGED
 from fairseg.training.settings import Settings
 
 

@@ -12,10 +12,10 @@ import pytest
 import SimpleITK as sitk
 from scipy.stats import mannwhitneyu
 
-from fairseg.training.experiment import InProcess, Plan, run_experiment
-from fairseg.training.experiment.page import REPORT
-from fairseg.training.experiment.results import Results, box_errors, fallbacks
-from fairseg.training.experiment.study import make_study
+from fairseg.experiment import InProcess, Plan, run_experiment
+from fairseg.experiment.page import REPORT
+from fairseg.experiment.results import Results, box_errors, fallbacks
+from fairseg.experiment.study import make_study
 from fairseg.training.settings import Settings
 
 ARMS = ("full/baseline", "full/oversampling", "cascade/baseline")
@@ -338,7 +338,7 @@ def test_no_gap_is_told_of_an_arm_that_has_not_learned(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("fairseg.training.experiment.results.LEARNED", 0.999)
+    monkeypatch.setattr("fairseg.experiment.results.LEARNED", 0.999)
     run(Plan(data, recipe, only=("full/baseline",), seeds=1), tmp_path, progress=True)
     line = next(
         line for line in capsys.readouterr().err.splitlines() if "full/baseline, seed 0: Dice " in line

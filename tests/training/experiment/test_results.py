@@ -8,13 +8,13 @@ import pandas as pd
 import pytest
 
 from fairseg.report.summary import ALL, OVERALL, P_VALUE
-from fairseg.training.experiment.arms import BALANCES, GRID, Arm, plan_arms
-from fairseg.training.experiment.page import headline
-from fairseg.training.experiment.paper import BOX_ERRORS, MEASURES, PRINTED
-from fairseg.training.experiment.plan import Plan
-from fairseg.training.experiment.results import Results, Spread, box_errors, findings
-from fairseg.training.experiment.study import Study
-from fairseg.training.experiment.tables import TABLES, head_of
+from fairseg.experiment.arms import BALANCES, GRID, Arm, plan_arms
+from fairseg.experiment.page import headline
+from fairseg.experiment.paper import BOX_ERRORS, MEASURES, PRINTED
+from fairseg.experiment.plan import Plan
+from fairseg.experiment.results import Results, Spread, box_errors, findings
+from fairseg.experiment.study import Study
+from fairseg.experiment.tables import TABLES, head_of
 from fairseg.training.settings import Settings
 
 # key -> seed -> (White, Black)

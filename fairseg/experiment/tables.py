@@ -7,9 +7,9 @@ import numpy as np
 
 from fairseg.report import render
 from fairseg.report.summary import ALL, GAP
-from fairseg.training.experiment.arms import PAIRS, SINGLE, TITLES
-from fairseg.training.experiment.paper import GROUPS, MEASURES, PRINTED
-from fairseg.training.experiment.results import Results, Spread, significant
+from fairseg.experiment.arms import PAIRS, SINGLE, TITLES
+from fairseg.experiment.paper import GROUPS, MEASURES, PRINTED
+from fairseg.experiment.results import Results, Spread, significant
 
 # Title, test set, arms: what the paper has a table of, and the controls.
 TABLES: tuple[tuple[str, str, tuple[str, ...]], ...] = (

@@ -12,16 +12,16 @@ import click
 from fairseg.cohort.table import read_cohort
 from fairseg.io.sentences import counted
 from fairseg.io.files import check_writable, write_files
-from fairseg.training.experiment.arms import CHOICES, PRESETS
-from fairseg.training.experiment.engines import Engine, Processes
-from fairseg.training.experiment.page import write_experiment
-from fairseg.training.experiment.plan import Plan
-from fairseg.training.experiment.provenance import check_same_origin
-from fairseg.training.experiment.results import Results, collect
-from fairseg.training.experiment.schedule import run_tasks
-from fairseg.training.experiment.split import TEST
-from fairseg.training.experiment.study import SPLIT, Study, data_files, make_study
-from fairseg.training.experiment.tasks import DONE, TASK, Task
+from fairseg.experiment.arms import CHOICES, PRESETS
+from fairseg.experiment.engines import Engine, Processes
+from fairseg.experiment.page import write_experiment
+from fairseg.experiment.plan import Plan
+from fairseg.experiment.provenance import check_same_origin
+from fairseg.experiment.results import Results, collect
+from fairseg.experiment.schedule import run_tasks
+from fairseg.experiment.split import TEST
+from fairseg.experiment.study import SPLIT, Study, data_files, make_study
+from fairseg.experiment.tasks import DONE, TASK, Task
 from fairseg.io.lock import alone_in
 from fairseg.training.settings import Settings
 

@@ -12,7 +12,7 @@ from fairseg.cohort.table import rows_of, split_subjects
 from fairseg.cohort.groups import Groups
 from fairseg.io.images import find_masks
 from fairseg.io.sentences import listed
-from fairseg.training.experiment.plan import Plan
+from fairseg.experiment.plan import Plan
 
 TRAIN, VALIDATION, TEST, LEFT_OUT = "train", "validation", "test", "left out"
 

@@ -11,8 +11,8 @@ from types import TracebackType
 
 from tqdm.auto import tqdm
 
-from fairseg.training.experiment.engines import Engine, Running
-from fairseg.training.experiment.tasks import TASK, State, Task, fail, open_task, state_of
+from fairseg.experiment.engines import Engine, Running
+from fairseg.experiment.tasks import TASK, State, Task, fail, open_task, state_of
 from fairseg.training.record import read_log
 
 _LOOK_EVERY = 0.2  # seconds

@@ -14,9 +14,9 @@ import pandas as pd
 from fairseg.crop import Box, box_error
 from fairseg.io.scores import read_scores
 from fairseg.report.summary import ALL, OVERALL, P_VALUE, Summary, summarize
-from fairseg.training.experiment.arms import Arm
-from fairseg.training.experiment.study import Study
-from fairseg.training.experiment.tasks import BOX_TABLE, State, state_of
+from fairseg.experiment.arms import Arm
+from fairseg.experiment.study import Study
+from fairseg.experiment.tasks import BOX_TABLE, State, state_of
 
 _ARM = ("key", "images", "method", "seed", "sweep", "level")
 

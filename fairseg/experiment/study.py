@@ -14,10 +14,10 @@ from fairseg.cohort.table import read_cohort, rows_of
 from fairseg.cohort.groups import Groups
 from fairseg.io import csv_files
 from fairseg.io.images import find_masks
-from fairseg.training.experiment.arms import CHOICES, Arm, plan_arms
-from fairseg.training.experiment.plan import Plan
-from fairseg.training.experiment.split import TRAIN, fewer, has_files, split_cohort
-from fairseg.training.experiment.tasks import Task
+from fairseg.experiment.arms import CHOICES, Arm, plan_arms
+from fairseg.experiment.plan import Plan
+from fairseg.experiment.split import TRAIN, fewer, has_files, split_cohort
+from fairseg.experiment.tasks import Task
 from fairseg.training.raw import read_raw
 from fairseg.training.settings import Settings
 

@@ -12,11 +12,11 @@ from fairseg.report import render
 from fairseg.io.files import write_files
 from fairseg.report.page import render_template
 from fairseg.report.summary import ALL, GAP
-from fairseg.training.experiment import figures
-from fairseg.training.experiment.arms import GRID, IMAGES, SINGLE, TITLES
-from fairseg.training.experiment.paper import BOX_ERRORS, PRINTED
-from fairseg.training.experiment.paper import GROUPS as PAPER_GROUPS
-from fairseg.training.experiment.results import (
+from fairseg.experiment import figures
+from fairseg.experiment.arms import GRID, IMAGES, SINGLE, TITLES
+from fairseg.experiment.paper import BOX_ERRORS, PRINTED
+from fairseg.experiment.paper import GROUPS as PAPER_GROUPS
+from fairseg.experiment.results import (
     LEARNED,
     Results,
     Spread,
@@ -25,8 +25,8 @@ from fairseg.training.experiment.results import (
     findings,
     significant,
 )
-from fairseg.training.experiment.split import TEST, TRAIN, VALIDATION
-from fairseg.training.experiment.tables import (
+from fairseg.experiment.split import TEST, TRAIN, VALIDATION
+from fairseg.experiment.tables import (
     Cell,
     cell_of,
     gap_rows,

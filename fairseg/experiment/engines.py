@@ -1,6 +1,6 @@
 """Where tasks run: in this process, in processes of this machine, or as jobs of a cluster.
 
-Each engine starts tasks and says when they have ended; `fairseg.training.experiment.schedule` decides which.
+Each engine starts tasks and says when they have ended; `fairseg.experiment.schedule` decides which.
 """
 
 import multiprocessing
@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import torch
 
 from fairseg.io.parallel import cores
-from fairseg.training.experiment.tasks import Machine, run_task
+from fairseg.experiment.tasks import Machine, run_task
 from fairseg.training.machine import pick_device
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -87,7 +87,7 @@ class Processes:
         kind = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
         self._context: Any = multiprocessing.get_context(kind)
         if kind == "forkserver":  # it imports torch once, for all
-            self._context.set_forkserver_preload(["fairseg.training.experiment.tasks"])
+            self._context.set_forkserver_preload(["fairseg.experiment.tasks"])
 
     @classmethod
     def filling(

@@ -3,8 +3,8 @@
 `run_experiment(Plan(...), out)` does what `fairseg experiment` does.
 """
 
-from fairseg.training.experiment.engines import Cluster, InProcess, Processes
-from fairseg.training.experiment.plan import Plan
-from fairseg.training.experiment.run import make_recipe, run_experiment
+from fairseg.experiment.engines import Cluster, InProcess, Processes
+from fairseg.experiment.plan import Plan
+from fairseg.experiment.run import make_recipe, run_experiment
 
 __all__ = ["Cluster", "InProcess", "Plan", "Processes", "make_recipe", "run_experiment"]
