@@ -17,9 +17,9 @@ from fairseg.cli import compare as cli_compare
 from fairseg.cli import doctor as cli_doctor
 from fairseg.cli import experiment as cli_experiment
 from fairseg.cli import nnunet as cli_nnunet
+from fairseg.cli import options
 from fairseg.cli import report as cli_report
 from fairseg.cli import training as cli_training
-from fairseg.cli import options
 
 logger = logging.getLogger("fairseg")
 
@@ -110,9 +110,9 @@ def cli() -> None:
 def evaluate(table: Path, out: Path, on_error: str, debug: bool, **scoring: Any) -> int:
     """Score PREDICTIONS against REFERENCES: one row per case and label."""
     from fairseg.cohort.table import read_cohort  # noqa: PLC0415  (keep --help quick)
-    from fairseg.io.scores import scores_to_files  # noqa: PLC0415
-    from fairseg.io.sentences import counted  # noqa: PLC0415
     from fairseg.io.files import check_writable, write_files  # noqa: PLC0415
+    from fairseg.io.sentences import counted  # noqa: PLC0415
+    from fairseg.scoring.table import scores_to_files  # noqa: PLC0415
 
     if os.path.isdir(out):  # noqa: PTH112  (unlike Path.is_dir, it takes any name)
         raise ValueError(f"--out must be a file, got the folder {out}")
@@ -134,8 +134,8 @@ def evaluate(table: Path, out: Path, on_error: str, debug: bool, **scoring: Any)
 @options.debug
 def report(scores: Path, out: Path, debug: bool, **reporting: Any) -> int:
     """Summarise a table of SCORES by group: tables, plots, and a page."""
-    from fairseg.io.scores import read_scores  # noqa: PLC0415
     from fairseg.io.files import check_writable  # noqa: PLC0415
+    from fairseg.scoring.table import read_scores  # noqa: PLC0415
 
     check_writable(out)
     table = read_scores(scores)
@@ -153,8 +153,8 @@ def report(scores: Path, out: Path, debug: bool, **reporting: Any) -> int:
 def audit(table: Path, out: Path, on_error: str, debug: bool, **given: Any) -> int:
     """Score PREDICTIONS against REFERENCES and report by group, in one go."""
     from fairseg.cohort.table import read_cohort  # noqa: PLC0415
-    from fairseg.io.scores import scores_to_files  # noqa: PLC0415
     from fairseg.io.files import NotWritableError, check_writable, write_files  # noqa: PLC0415
+    from fairseg.scoring.table import scores_to_files  # noqa: PLC0415
 
     check_writable(out)
     reporting = {name: given.pop(name) for name in cli_report.NAMES}

@@ -44,10 +44,10 @@ def compare(
     Says of each model how large its fairness gap is, whether it is fairer than the baseline, and which groups
     gained or lost.
     """
-    from fairseg.io.scores import read_scores  # noqa: PLC0415  (keep --help quick)
+    from fairseg.io.files import check_writable  # noqa: PLC0415
     from fairseg.report import comparison_to_terminal, write_comparison  # noqa: PLC0415
     from fairseg.report.compare.page import PAGE  # noqa: PLC0415
-    from fairseg.io.files import check_writable  # noqa: PLC0415
+    from fairseg.scoring.table import read_scores  # noqa: PLC0415  (keep --help quick)
 
     check_writable(out)
     models = _names(scores, names)

@@ -97,9 +97,9 @@ def scores(results: Sequence[Path], table: Path, out: Path, debug: bool) -> int:
     RESULTS are folders of trained models (all their validated folds), of folds, or files summary.json.
     """
     from fairseg.integrations.nnunet.scores import read_summaries  # noqa: PLC0415
-    from fairseg.io.scores import scores_to_files  # noqa: PLC0415
-    from fairseg.io.sentences import counted  # noqa: PLC0415
     from fairseg.io.files import check_writable, write_files  # noqa: PLC0415
+    from fairseg.io.sentences import counted  # noqa: PLC0415
+    from fairseg.scoring.table import scores_to_files  # noqa: PLC0415
 
     check_writable(out.parent)
     if os.path.realpath(out) == os.path.realpath(table):

@@ -6,8 +6,9 @@ from typing import Any
 import click
 
 from fairseg.cli.clinical import Phase, Roles
-from fairseg.cli.types import METRICS, Bins, GroupSize, LabelList, MetricList, Pair
 from fairseg.cli.types import PATH as PATH  # noqa: PLC0414  (the commands say options.PATH)
+from fairseg.cli.types import Bins, GroupSize, LabelList, MetricList, Pair
+from fairseg.cohort.columns import METRICS
 
 
 def group(*options: Callable[..., Any]) -> Callable[..., Any]:

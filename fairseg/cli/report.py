@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from fairseg.cli import options
+from fairseg.cohort.columns import METRICS, SIZES
 
 judging = options.group(
     click.option(
@@ -141,8 +142,6 @@ def extras(
 def groups_of_file(table: Any, file: Path, by: Sequence[str], bins: dict[str, list[float]]) -> Any:
     """Make the groups of a table that was read from a file, which errors can then name."""
     from fairseg.cohort.groups import Groups  # noqa: PLC0415
-    from fairseg.metrics.score import METRICS  # noqa: PLC0415
-    from fairseg.scoring.case import SIZES  # noqa: PLC0415
 
     if absent := [name for name in by if name not in table]:
         others = {"case", "subject", "label", *METRICS, *SIZES}

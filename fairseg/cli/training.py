@@ -67,10 +67,10 @@ def demo(out: Path, seed: int, debug: bool) -> int:
     """Train on a made-up cohort with and without mitigation, and compare: a few minutes, no data needed."""
     need_extra()
     from fairseg.cohort.groups import Groups  # noqa: PLC0415
-    from fairseg.io.scores import scores_to_files  # noqa: PLC0415
-    from fairseg.report import comparison_to_terminal, write_comparison, write_report  # noqa: PLC0415
-    from fairseg.io.files import check_writable  # noqa: PLC0415
     from fairseg.experiment.demo import REFERENCE, folder, run_demo  # noqa: PLC0415
+    from fairseg.io.files import check_writable  # noqa: PLC0415
+    from fairseg.report import comparison_to_terminal, write_comparison, write_report  # noqa: PLC0415
+    from fairseg.scoring.table import scores_to_files  # noqa: PLC0415
 
     check_writable(out)
     scores = run_demo(out, seed=seed, tell=lambda line: click.echo(line, err=True))

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
+from fairseg.cohort.columns import METRICS
+
 if TYPE_CHECKING:
     _ParamType = click.ParamType[Any]
 else:
     _ParamType = click.ParamType  # not generic in older releases
-
-METRICS = ("dice", "hd", "hd95", "assd", "nsd")
 
 
 class _Path(_ParamType):

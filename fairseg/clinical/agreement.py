@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from fairseg.metrics.fairness import Floats, split_by_group
 from fairseg.io.sentences import counted, listed
+from fairseg.metrics.fairness import Floats, split_by_group
 
 _WITHIN = 1.96  # SD on each side of the mean that hold 95% of normal differences
 _ROUNDING = 1e-12  # of a measure: differences that spread by less do not spread

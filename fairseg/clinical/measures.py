@@ -9,9 +9,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from fairseg.metrics.score import METRICS
+from fairseg.cohort.columns import METRICS, SIZES, VOLUMES
 from fairseg.io.sentences import counted, listed
-from fairseg.scoring.case import SIZES, VOLUMES
 
 ROLES = ("lv", "myocardium", "rv")
 # Density of myocardium, g/ml (Schulz-Menger et al., J Cardiovasc Magn Reson 2020; 22:19).

@@ -10,11 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from fairseg.cohort.columns import NO_ATTRIBUTES
 from fairseg.cohort.groups import Groups
-from fairseg.metrics.score import METRICS
-from fairseg.scoring.case import SIZES
 
-NO_ATTRIBUTES = ("case", "subject", "label", *METRICS, *SIZES)
 FEW_LEVELS = 6  # numbers of at most so many values may be codes; text of at most so many names nobody
 _MOST_FRACTIONS = 2  # as in Groups: field strengths of 1.5 and 3 are levels
 

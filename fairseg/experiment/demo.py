@@ -14,9 +14,9 @@ import torch
 
 from fairseg.cohort.table import read_cohort
 from fairseg.datasets.phantom import write_phantom
-from fairseg.scoring import evaluate
-from fairseg.io.parallel import cores, run_all
 from fairseg.io.files import write_files
+from fairseg.io.parallel import cores, run_all
+from fairseg.scoring import evaluate
 from fairseg.training.data import load_data
 from fairseg.training.loop import train
 from fairseg.training.predict import predict

@@ -16,8 +16,8 @@ from typing import Any, Protocol
 
 import torch
 
-from fairseg.io.parallel import cores
 from fairseg.experiment.tasks import Machine, run_task
+from fairseg.io.parallel import cores
 from fairseg.training.machine import pick_device
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")

@@ -7,11 +7,11 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from fairseg.experiment.arms import GRID, IMAGES, TITLES
+from fairseg.experiment.results import Results
 from fairseg.report.plots import STYLE, group_colors, plot_rows, to_svg
 from fairseg.report.render import plain
 from fairseg.report.summary import ALL
-from fairseg.experiment.arms import GRID, IMAGES, TITLES
-from fairseg.experiment.results import Results
 
 _REFERENCE = "#5d6d7e"
 _SERIES = {"balance": ("full images", "#3182bd", "o"), "balance_cascade": ("cascaded crops", "#e6550d", "s")}

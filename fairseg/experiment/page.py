@@ -7,11 +7,6 @@ from pathlib import Path
 import pandas as pd
 from tabulate import tabulate
 
-from fairseg.io import csv_files
-from fairseg.report import render
-from fairseg.io.files import write_files
-from fairseg.report.page import render_template
-from fairseg.report.summary import ALL, GAP
 from fairseg.experiment import figures
 from fairseg.experiment.arms import GRID, IMAGES, SINGLE, TITLES
 from fairseg.experiment.paper import BOX_ERRORS, PRINTED
@@ -36,6 +31,11 @@ from fairseg.experiment.tables import (
     scored_tables,
     title_of,
 )
+from fairseg.io import csv_files
+from fairseg.io.files import write_files
+from fairseg.report import render
+from fairseg.report.page import render_template
+from fairseg.report.summary import ALL, GAP
 
 REPORT = "report"
 PAGE, TABLES_FILE = "experiment.html", "tables.md"

@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 
 from fairseg.crop import Box, box_error
-from fairseg.io.scores import read_scores
-from fairseg.report.summary import ALL, OVERALL, P_VALUE, Summary, summarize
 from fairseg.experiment.arms import Arm
 from fairseg.experiment.study import Study
 from fairseg.experiment.tasks import BOX_TABLE, State, state_of
+from fairseg.report.summary import ALL, OVERALL, P_VALUE, Summary, summarize
+from fairseg.scoring.table import read_scores
 
 _ARM = ("key", "images", "method", "seed", "sweep", "level")
 

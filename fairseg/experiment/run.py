@@ -10,8 +10,6 @@ from typing import Any
 import click
 
 from fairseg.cohort.table import read_cohort
-from fairseg.io.sentences import counted
-from fairseg.io.files import check_writable, write_files
 from fairseg.experiment.arms import CHOICES, PRESETS
 from fairseg.experiment.engines import Engine, Processes
 from fairseg.experiment.page import write_experiment
@@ -22,7 +20,9 @@ from fairseg.experiment.schedule import run_tasks
 from fairseg.experiment.split import TEST
 from fairseg.experiment.study import SPLIT, Study, data_files, make_study
 from fairseg.experiment.tasks import DONE, TASK, Task
+from fairseg.io.files import check_writable, write_files
 from fairseg.io.lock import alone_in
+from fairseg.io.sentences import counted
 from fairseg.training.settings import Settings
 
 # Settings that an experiment gives to its arms itself, or has options of its own for.

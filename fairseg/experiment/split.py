@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from fairseg.cohort.table import rows_of, split_subjects
 from fairseg.cohort.groups import Groups
+from fairseg.cohort.table import rows_of, split_subjects
+from fairseg.experiment.plan import Plan
 from fairseg.io.images import find_masks
 from fairseg.io.sentences import listed
-from fairseg.experiment.plan import Plan
 
 TRAIN, VALIDATION, TEST, LEFT_OUT = "train", "validation", "test", "left out"
 

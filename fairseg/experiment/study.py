@@ -10,14 +10,14 @@ from typing import Any
 
 import pandas as pd
 
-from fairseg.cohort.table import read_cohort, rows_of
 from fairseg.cohort.groups import Groups
-from fairseg.io import csv_files
-from fairseg.io.images import find_masks
+from fairseg.cohort.table import read_cohort, rows_of
 from fairseg.experiment.arms import CHOICES, Arm, plan_arms
 from fairseg.experiment.plan import Plan
 from fairseg.experiment.split import TRAIN, fewer, has_files, split_cohort
 from fairseg.experiment.tasks import Task
+from fairseg.io import csv_files
+from fairseg.io.images import find_masks
 from fairseg.training.raw import read_raw
 from fairseg.training.settings import Settings
 

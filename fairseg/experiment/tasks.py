@@ -20,13 +20,13 @@ import torch
 
 from fairseg.cohort.table import read_cohort, rows_of
 from fairseg.crop import Box
-from fairseg.scoring import evaluate
 from fairseg.io import csv_files
-from fairseg.io.images import find_masks, read_mask
-from fairseg.io.scores import scores_to_files
 from fairseg.io.files import write_files
-from fairseg.training.checkpoint import DamagedError, load_checkpoint
+from fairseg.io.images import find_masks, read_mask
 from fairseg.io.lock import alone_in
+from fairseg.scoring import evaluate
+from fairseg.scoring.table import scores_to_files
+from fairseg.training.checkpoint import DamagedError, load_checkpoint
 from fairseg.training.loop import CHECKPOINT, train
 from fairseg.training.predict import BOXES, predict
 from fairseg.training.prepare import mask_in_plan, plan_from_dict

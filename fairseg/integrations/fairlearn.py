@@ -11,11 +11,11 @@ import numpy.typing as npt
 import pandas as pd
 from fairlearn.metrics import MetricFrame
 
+from fairseg.cohort.columns import METRICS
 from fairseg.cohort.groups import Groups
 from fairseg.cohort.levels import level_text
-from fairseg.metrics.fairness import Statistic, by_group
-from fairseg.metrics.score import METRICS
 from fairseg.io.sentences import listed
+from fairseg.metrics.fairness import Statistic, by_group
 from fairseg.report.summary import summarize
 
 __all__ = ["group_values", "metric_frame"]

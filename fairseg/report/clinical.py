@@ -9,13 +9,13 @@ from markupsafe import Markup
 
 from fairseg.clinical.agreement import agreement
 from fairseg.clinical.measures import clinical_measures
-from fairseg.statistics import holm
-from fairseg.statistics.evidence import MIN_SIZE
 from fairseg.io.sentences import p_text
 from fairseg.report import render
 from fairseg.report.page_table import Part
 from fairseg.report.pictures import Pictures
 from fairseg.report.summary import P_VALUE, Summary
+from fairseg.statistics import holm
+from fairseg.statistics.evidence import MIN_SIZE
 
 _SIGNIFICANT = 0.05
 

@@ -8,10 +8,10 @@ import pandas as pd
 from tabulate import tabulate
 
 from fairseg.io import csv_files
-from fairseg.statistics import Evidence
 from fairseg.io.sentences import counted, listed
 from fairseg.report.certainty import CORRECTED, DETECTABLE, EQUITY, GAP_OF_LARGE, WORST
 from fairseg.report.summary import GAP, P_VALUE, Summary
+from fairseg.statistics import Evidence
 
 NONE = "\N{EN DASH}"  # what stands where there is no value
 VERDICT = "Verdict"

@@ -7,15 +7,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fairseg.metrics.distance import Empty
+from fairseg.cohort.columns import VOXELS
 from fairseg.io.images import check_same_grid, read_mask
+from fairseg.metrics.distance import Empty
 from fairseg.metrics.masks import Pair, check_pair
 from fairseg.metrics.overlap import Counts
 from fairseg.metrics.score import score_pair
-
-VOXELS = ("prediction_voxels", "reference_voxels")
-VOLUMES = ("prediction_ml", "reference_ml")
-SIZES = (*VOXELS, *VOLUMES)  # columns of the scores table that are neither scores nor attributes
 
 
 @dataclass(frozen=True)

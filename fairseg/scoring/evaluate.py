@@ -10,14 +10,16 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from fairseg.scoring.cross_check import cross_check_scores
-from fairseg.metrics.distance import Empty
-from fairseg.io.images import EXTENSIONS, find_masks, read_dataset_labels
-from fairseg.metrics.masks import Labels, label_values
-from fairseg.metrics.score import METRICS, check_metrics
-from fairseg.io.sentences import counted, listed, without_subject
-from fairseg.scoring.case import SIZES, VOLUMES, VOXELS, Job, Result, score_files
+from fairseg.cohort.columns import METRICS, SIZES, VOLUMES, VOXELS
+from fairseg.io.images import EXTENSIONS, find_masks
 from fairseg.io.parallel import run_all
+from fairseg.io.sentences import counted, listed, without_subject
+from fairseg.metrics.distance import Empty
+from fairseg.metrics.masks import Labels, label_values
+from fairseg.metrics.score import check_metrics
+from fairseg.scoring.case import Job, Result, score_files
+from fairseg.scoring.cross_check import cross_check_scores
+from fairseg.scoring.labels import read_dataset_labels
 
 logger = logging.getLogger(__name__)
 

@@ -11,16 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from fairseg.cohort.attributes import Attribute, Subjects, attribute_names, read_subjects
+from fairseg.cohort.columns import NO_ATTRIBUTES
 from fairseg.cohort.groups import Groups
-from fairseg.statistics.association import count_test, mean_test
-from fairseg.cohort.attributes import (
-    NO_ATTRIBUTES,
-    Attribute,
-    Subjects,
-    attribute_names,
-    read_subjects,
-)
 from fairseg.io.sentences import counted, listed
+from fairseg.statistics.association import count_test, mean_test
 
 ALL = "All"
 UNKNOWN = "unknown"

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from fairseg.metrics.fairness import Floats, split_by_group
 from fairseg.cohort.attributes import read_attribute
 from fairseg.io.sentences import counted, listed
+from fairseg.metrics.fairness import Floats, split_by_group
 
 Ids = npt.NDArray[np.int64]
 

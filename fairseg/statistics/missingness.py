@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from fairseg.statistics.association import count_test
 from fairseg.cohort.attributes import Subjects, attribute_names, read_subjects
-from fairseg.statistics.significance import holm
+from fairseg.cohort.columns import VOXELS
 from fairseg.io.sentences import counted, listed, p_text
-from fairseg.scoring.case import VOXELS
+from fairseg.statistics.association import count_test
+from fairseg.statistics.significance import holm
 
 MISSED = "structure missed"
 INVENTED = "structure invented"

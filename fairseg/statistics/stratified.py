@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from fairseg.metrics.fairness import Floats
 from fairseg.cohort.attributes import Attribute, read_attribute
+from fairseg.io.sentences import counted, listed
+from fairseg.metrics.fairness import Floats
 from fairseg.statistics.confounders import check_values
 from fairseg.statistics.order_statistics import binomial_medians
-from fairseg.io.sentences import counted, listed
 
 _LEAST = 6  # subjects whose median has an interval
 _MOST_WEIGHT = 0.9  # that strata with so many must have: the others add no spread of their own

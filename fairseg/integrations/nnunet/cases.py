@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fairseg.cohort.table import read_cohort, rows_of
 from fairseg.cohort.groups import Groups
+from fairseg.cohort.table import read_cohort, rows_of
 from fairseg.io.sentences import counted, listed
 
 

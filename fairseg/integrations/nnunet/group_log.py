@@ -16,8 +16,8 @@ import torch
 
 from fairseg.cohort.groups import Groups
 from fairseg.integrations.nnunet.cases import CaseGroups
-from fairseg.losses.group_loss import GroupLoss
 from fairseg.io.sentences import counted
+from fairseg.losses.group_loss import GroupLoss
 
 LOSSES, WEIGHTS, STATE = "group_losses", "group_weights", "group_loss_state"
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fairseg.statistics import Evidence
 from fairseg.io.sentences import listed
 from fairseg.report.compare.evidence import FAIRER, LESS_FAIR, NOT_JUDGED, SHOWN, ModelChange
 from fairseg.report.compare.sentences import (
@@ -19,6 +18,7 @@ from fairseg.report.compare.sentences import (
     verdict_words,
 )
 from fairseg.report.render import plain
+from fairseg.statistics import Evidence
 
 _NAMED_LOSS = 0.005  # of a median, that is named though it is not shown
 

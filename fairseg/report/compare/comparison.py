@@ -9,11 +9,10 @@ from typing import Any
 
 import pandas as pd
 
+from fairseg.cohort.columns import METRICS
 from fairseg.cohort.groups import Groups
-from fairseg.metrics.fairness import Floats
-from fairseg.metrics.score import METRICS
-from fairseg.statistics import Evidence
 from fairseg.io.sentences import listed
+from fairseg.metrics.fairness import Floats
 from fairseg.report.compare.evidence import (
     Ids,
     ModelChange,
@@ -23,6 +22,7 @@ from fairseg.report.compare.evidence import (
 )
 from fairseg.report.notes import notes_on
 from fairseg.report.summary import ALL, GAP, P_VALUE, Summary, summarize
+from fairseg.statistics import Evidence
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from fairseg.io.sentences import counted, listed
 from fairseg.metrics import by_group
 from fairseg.metrics.fairness import Floats
 from fairseg.statistics import Evidence, FairnessChange, compare_fairness, holm, judge
-from fairseg.io.sentences import counted, listed
 
 LEVEL = 0.95
 FAIRER = "fairer"

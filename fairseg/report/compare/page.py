@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
+from fairseg.cohort.columns import METRICS, title
 from fairseg.cohort.groups import Groups
-from fairseg.statistics import Evidence
-from fairseg.statistics.paired import judged_pair
+from fairseg.io.files import write_files
 from fairseg.io.sentences import listed
 from fairseg.report import render
 from fairseg.report.charts import (
@@ -28,19 +28,20 @@ from fairseg.report.charts import (
     script,
     script_policy,
 )
-from fairseg.report.compare.comparison import Comparison, compare_models
 from fairseg.report.compare.answer import Answer, answer
+from fairseg.report.compare.comparison import Comparison, compare_models
 from fairseg.report.compare.evidence import NOT_JUDGED as NOT_COMPARED
 from fairseg.report.compare.evidence import ModelChange
+from fairseg.report.compare.sentences import figure, kind_of, sentences, span, verdict_words
 from fairseg.report.compare.table import blocks, head_text, note_on
 from fairseg.report.compare.text import comparison_to_csv, comparison_to_latex, comparison_to_markdown
-from fairseg.report.compare.sentences import figure, kind_of, sentences, span, verdict_words
-from fairseg.io.files import write_files
 from fairseg.report.page import render_page
 from fairseg.report.pictures import VERDICTS
 from fairseg.report.plots import plot_rows, to_svg
 from fairseg.report.render import NONE
-from fairseg.report.summary import ALL, GAP, OVERALL, P_VALUE, TITLES, title
+from fairseg.report.summary import ALL, GAP, OVERALL, P_VALUE
+from fairseg.statistics import Evidence
+from fairseg.statistics.paired import judged_pair
 
 logger = logging.getLogger(__name__)
 
@@ -150,7 +151,7 @@ def comparison_to_html(comparison: Comparison) -> str:
 
 
 def _metric(comparison: Comparison) -> str:
-    return next(name for name in TITLES if name in comparison.overall.subjects)
+    return next(name for name in METRICS if name in comparison.overall.subjects)
 
 
 def _main_figure(comparison: Comparison, found: Answer) -> tuple[str, str]:

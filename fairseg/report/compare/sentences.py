@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from fairseg.statistics import Interval
 from fairseg.io.sentences import listed
 from fairseg.report.charts.svg import number
 from fairseg.report.compare.evidence import (
@@ -17,6 +16,7 @@ from fairseg.report.compare.evidence import (
     ModelChange,
 )
 from fairseg.report.render import NONE, plain
+from fairseg.statistics import Interval
 
 MOST = 4  # groups of a kind that a sentence names
 VERDICTS = {

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fairseg.statistics import Interval
-from fairseg.statistics.evidence import MIN_SIZE
 from fairseg.io.sentences import listed
 from fairseg.report import render
 from fairseg.report.compare.comparison import Comparison
 from fairseg.report.compare.sentences import span
 from fairseg.report.summary import ALL, GAP, P_VALUE, Summary
+from fairseg.statistics import Interval
+from fairseg.statistics.evidence import MIN_SIZE
 
 SER = "SER"
 LARGEST = "Largest fairness gap"  # its row where there is one of each group as well

@@ -9,14 +9,14 @@ import pandas as pd
 from tabulate import tabulate
 
 from fairseg.io import csv_files
-from fairseg.statistics import Evidence, Interval
 from fairseg.report import render
-from fairseg.report.compare.comparison import Comparison
 from fairseg.report.compare.answer import answer
+from fairseg.report.compare.comparison import Comparison
 from fairseg.report.compare.evidence import ModelChange
-from fairseg.report.compare.table import note_on, paper_to_latex, paper_to_markdown, small_groups
 from fairseg.report.compare.sentences import figure, sentences, span
+from fairseg.report.compare.table import note_on, paper_to_latex, paper_to_markdown, small_groups
 from fairseg.report.summary import GAP, P_VALUE
+from fairseg.statistics import Evidence, Interval
 
 NARROWING = "Narrowing of the gap"
 CHANGE = "Change of median DSC"

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fairseg.io.scores import read_scores, scores_to_files
+from fairseg.scoring.table import read_scores, scores_to_files
 
 NASTY = [
     "=cmd()",

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from fairseg import Groups
-from fairseg.statistics.association import FISHER, WELCH_ANOVA, WELCH_T
 from fairseg.cohort.attributes import read_attribute, read_subjects
+from fairseg.statistics.association import FISHER, WELCH_ANOVA, WELCH_T
 from fairseg.statistics.cohort_table import cohort_table
 
 

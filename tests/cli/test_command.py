@@ -24,9 +24,9 @@ import pytest
 import SimpleITK as sitk
 
 from fairseg.cli import main
-from fairseg.io.scores import read_scores
-from fairseg.report.charts import script
 from fairseg.experiment import demo as training_demo
+from fairseg.report.charts import script
+from fairseg.scoring.table import read_scores
 
 Save = Callable[..., Path]
 

@@ -20,11 +20,11 @@ from statsmodels.stats.oneway import anova_oneway
 from fairseg import Groups, read_cohort
 from fairseg.cli import clinical as cli_clinical
 from fairseg.cli import options as cli_options
-from fairseg.metrics import agreement, bland_altman_points, clinical_measures, read_scores
+from fairseg.clinical import agreement, bland_altman_points, clinical_measures
 from fairseg.clinical import measures as clinical
-from fairseg.scoring import evaluate
 from fairseg.io.images import itk_messages
-from fairseg.io.scores import scores_to_files
+from fairseg.scoring import evaluate, read_scores
+from fairseg.scoring.table import scores_to_files
 
 ACDC = Path(os.environ.get("FAIRSEG_ACDC", "../shared/data/Dataset027_ACDC"))
 ROLES = {"lv": "LVBP", "myocardium": "LVM", "rv": "RVBP"}

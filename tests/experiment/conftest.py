@@ -14,6 +14,9 @@ import SimpleITK as sitk
 from fairseg.datasets.phantom import write_phantom
 from fairseg.training.checkpoint import save_checkpoint
 from fairseg.training.settings import Settings
+from tests.training.conftest import dataset, other, prepared, tiny
+
+__all__ = ["dataset", "other", "prepared", "tiny"]
 
 
 @pytest.fixture(scope="session")

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
-from fairseg.statistics import compare_fairness, holm, judge
 from fairseg.report.compare.answer import answer
 from fairseg.report.compare.evidence import ModelChange, compare_with_baseline, judge_models, obstacle
 from fairseg.report.compare.sentences import group_sentences, levelling_sentence, verdict_sentence
+from fairseg.statistics import compare_fairness, holm, judge
 from tests.report.models import ids, values
 
 BEFORE = {"White": 0.92, "Black": 0.87}

@@ -15,13 +15,13 @@ import pytest
 import SimpleITK as sitk
 from medpy.metric import binary
 
+from fairseg.cohort.columns import VOLUMES, VOXELS
 from fairseg.cohort.table import read_cohort
-from fairseg.metrics import volumes
-from fairseg.scoring import evaluate
-from fairseg.scoring import case as work
-from fairseg.scoring.cross_check import cross_check_scores
 from fairseg.io.images import find_masks, read_mask
-from fairseg.scoring.case import VOLUMES, VOXELS
+from fairseg.metrics import volumes
+from fairseg.scoring import case as work
+from fairseg.scoring import evaluate
+from fairseg.scoring.cross_check import cross_check_scores
 
 Save = Callable[..., Path]
 

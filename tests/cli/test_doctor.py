@@ -11,8 +11,7 @@ import pytest
 import torch
 
 import fairseg
-from fairseg.cli import installation
-from fairseg.cli import main
+from fairseg.cli import installation, main
 
 
 def doctor(capsys: pytest.CaptureFixture[str]) -> str:

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fairseg.report.summary import ALL, OVERALL, P_VALUE
 from fairseg.experiment.arms import BALANCES, GRID, Arm, plan_arms
 from fairseg.experiment.page import headline
 from fairseg.experiment.paper import BOX_ERRORS, MEASURES, PRINTED
@@ -15,6 +14,7 @@ from fairseg.experiment.plan import Plan
 from fairseg.experiment.results import Results, Spread, box_errors, findings
 from fairseg.experiment.study import Study
 from fairseg.experiment.tables import TABLES, head_of
+from fairseg.report.summary import ALL, OVERALL, P_VALUE
 from fairseg.training.settings import Settings
 
 # key -> seed -> (White, Black)

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fairseg.statistics import judge
 from fairseg.report import Comparison, compare_models, paper_table
 from fairseg.report.compare.table import (
     blocks,
@@ -20,6 +19,7 @@ from fairseg.report.compare.table import (
     small_groups,
 )
 from fairseg.report.compare.text import comparison_to_latex
+from fairseg.statistics import judge
 from tests.report.models import by, ids, scores, values
 
 # Table 8 of Lee et al. 2025 in its medians: groups sort by name.

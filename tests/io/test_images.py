@@ -14,14 +14,8 @@ import pytest
 import SimpleITK as sitk
 from PIL import Image
 
-from fairseg.io.images import (
-    EXTENSIONS,
-    check_same_grid,
-    find_masks,
-    itk_messages,
-    read_dataset_labels,
-    read_mask,
-)
+from fairseg.io.images import EXTENSIONS, check_same_grid, find_masks, itk_messages, read_mask
+from fairseg.scoring.labels import read_dataset_labels
 
 Save = Callable[..., Path]
 

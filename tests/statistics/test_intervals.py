@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from fairseg.metrics import bootstrap_interval, by_group, fairness_gap, iqr, skewed_error_ratio
-from fairseg.statistics import Interval, equity_interval, group_intervals
+from fairseg.metrics import by_group, fairness_gap, iqr, skewed_error_ratio
+from fairseg.statistics import Interval, bootstrap_interval, equity_interval, group_intervals
 from fairseg.statistics.limits import left_out_iqrs
 from fairseg.statistics.order_statistics import (
     binomial_medians,

@@ -13,10 +13,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from fairseg.cohort.columns import METRICS, SIZES
 from fairseg.io.csv_files import fused, read_csv, to_csv
-from fairseg.metrics.score import METRICS
 from fairseg.io.sentences import without_subject
-from fairseg.scoring.case import SIZES
 
 logger = logging.getLogger(__name__)
 

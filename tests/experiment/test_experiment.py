@@ -18,12 +18,12 @@ import pytest
 import torch
 
 from fairseg.cli import main
-from fairseg.training import loop
 from fairseg.experiment import Cluster, InProcess, Plan, Processes, run_experiment
 from fairseg.experiment.page import REPORT
 from fairseg.experiment.results import Results
 from fairseg.experiment.study import make_study
 from fairseg.experiment.tasks import state_of
+from fairseg.training import loop
 from fairseg.training.settings import Settings
 
 ARMS = ("full/baseline", "cascade/oversampling", "full/group_dro")

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fairseg.statistics import compare_fairness
 from fairseg.report import compare_models, comparison_to_terminal, write_comparison
 from fairseg.report.compare.page import comparison_to_html
 from fairseg.report.compare.text import comparison_to_csv, comparison_to_markdown
+from fairseg.statistics import compare_fairness
 from tests.report.conftest import DARK, LIGHT
 from tests.report.models import by, ids, scores, values
 
