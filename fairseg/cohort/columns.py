@@ -29,7 +29,21 @@ DISTANCES = tuple(name for name, metric in METRICS.items() if metric.unit)
 VOXELS = ("prediction_voxels", "reference_voxels")
 VOLUMES = ("prediction_ml", "reference_ml")
 SIZES = (*VOXELS, *VOLUMES)
-NO_ATTRIBUTES = ("case", "subject", "label", *METRICS, *SIZES)
+UNIT = "distance_unit"  # "mm" or "px", of every row
+SKIPPED = "skipped"  # why a case has no scores
+NOTE = "note"  # what is to be known of a case
+NO_ATTRIBUTES = ("case", "subject", "label", *METRICS, *SIZES, UNIT, SKIPPED, NOTE)
+# How else people call a metric; case, blanks and marks between words do not count.
+_ALSO = {
+    "dsc": "dice",
+    "dicescore": "dice",
+    "dicecoefficient": "dice",
+    "dicesimilaritycoefficient": "dice",
+    "hausdorff": "hd",
+    "hausdorffdistance": "hd",
+    "hausdorff95": "hd95",
+    "hausdorffdistance95": "hd95",
+}
 
 
 def title(metric: str, unit: str = "mm") -> str:
@@ -40,3 +54,14 @@ def title(metric: str, unit: str = "mm") -> str:
     """
     name, own, _ = METRICS[metric]
     return f"{name} ({unit})" if own else name
+
+
+def metric_of(column: str) -> str | None:
+    """Return the metric that a column is called after; None if there is none.
+
+    >>> metric_of("Dice"), metric_of("DSC"), metric_of("HD (mm)"), metric_of("age")
+    ('dice', 'dice', 'hd', None)
+    """
+    plain = "".join(letter for letter in column.lower().removesuffix("(mm)") if letter.isalnum())
+    name = _ALSO.get(plain, plain)
+    return name if name in METRICS else None

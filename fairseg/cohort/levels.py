@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+# What people's tools write for "not known". R writes NA, pandas nothing, spreadsheets N/A or #N/A.
+MISSING = ("", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NULL", "null")
 _WHOLE = re.compile(r"-?(0|[1-9][0-9]*)\.0+")  # a whole number as pandas writes it beside a missing value
 
 

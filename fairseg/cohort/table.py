@@ -8,10 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from fairseg.cohort.columns import NOTE
+from fairseg.cohort.levels import MISSING
 from fairseg.io.csv_files import fused, read_csv
 
-# What people's tools write for "not known". R writes NA, pandas nothing, spreadsheets N/A or #N/A.
-MISSING = ("", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NULL", "null")
+ALONE = "without a subject, taken as one of its own"
 
 
 def read_cohort(path: str | Path) -> pd.DataFrame:
@@ -19,8 +20,8 @@ def read_cohort(path: str | Path) -> pd.DataFrame:
 
     Every value stays text, so that "01" stays "01"; spaces around it go. A value that says "not known"
     (empty, NA, N/A, n/a, #N/A, <NA>, NaN, nan, NULL, null) becomes missing; `None` is kept as a level.
-    Without a column `subject` the case is the subject, and so it is where that cell is empty:
-    `table.attrs["without_subject"]` lists those cases. Comma, semicolon and tab separate columns.
+    Without a column `subject` the case is the subject, and so it is where that cell is empty: a column `note`
+    then says so of those cases. Comma, semicolon and tab separate columns.
 
     Raises:
         ValueError: the file cannot be read as a table, has no column `case` or two columns of one
@@ -51,13 +52,27 @@ def read_cohort(path: str | Path) -> pd.DataFrame:
         case = table.loc[again[0], "case"]
         rows = ", ".join(str(row) for row in table.index[table["case"] == case])
         raise ValueError(f"{file}: case {case} must have one row, got rows {rows}")
-    without = table["case"][table["subject"].isna()].tolist() if "subject" in table else []
-    subject = table["subject"].fillna(table["case"]) if "subject" in table else table["case"]
-    table = table.assign(subject=subject).reset_index(drop=True)
+    table = with_subjects(table)
     attributes = [name for name in table.columns if name not in ("case", "subject")]
-    table = pd.DataFrame(table[["case", "subject", *attributes]])
-    table.attrs = {"without_subject": without}
-    return table
+    return pd.DataFrame(table[["case", "subject", *attributes]].reset_index(drop=True))
+
+
+def with_subjects(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table of cases in which an empty subject is the case, which the column `note` then says.
+
+    >>> with_subjects(pd.DataFrame({"case": ["a", "b"], "subject": ["A", None]}))[["subject", "note"]]
+      subject                                          note
+    0       A                                           NaN
+    1       b  without a subject, taken as one of its own
+    """
+    if "subject" not in table:
+        return table.assign(subject=table["case"])
+    blank = table["subject"].isna()
+    if not blank.any():
+        return table
+    notes = table[NOTE] if NOTE in table else pd.Series(np.nan, index=table.index, dtype=object)
+    subject = table["subject"].where(~blank, table["case"])
+    return table.assign(subject=subject, **{NOTE: notes.mask(blank, ALONE)})
 
 
 def rows_of(cohort: pd.DataFrame, cases: Iterable[str]) -> pd.DataFrame:
