@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fairseg.metrics.fairness import Floats
-from fairseg.metrics.statistics.limits import Interval
+from fairseg.statistics.limits import Interval
 
 _DECIMALS = 10  # scores that agree so far are equal: sums in another order differ in the last bits
 _SMALLEST_STEP, _LARGEST_STEP = 1e-6, 0.02  # of the values' range, over which ties are interpolated
