@@ -12,7 +12,7 @@ medians of grouped data are: between two shifts that differ by a step the test c
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -100,37 +100,24 @@ class Shift:
         self._sums = tuple(np.concatenate([[0.0], np.cumsum(sample)]) for sample in (self._x, self._y))
         self.estimate = self._centre() if span else 0.0
 
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The smallest and the largest shift that could be asked for: the groups do not overlap there."""
+        return (
+            float(self._x[0] - self._y[-1]) - 2 * self._half,
+            float(self._x[-1] - self._y[0]) + 2 * self._half,
+        )
+
     def limits(self, level: float = 0.95) -> Interval:
         """Return the shift with its limits of this two-sided level."""
-        from scipy.special import stdtrit  # noqa: PLC0415  (slow to import)
-
         _check_level(level)
-        alpha = 1.0 - level
         if not self._span:
             return Interval(0.0, 0.0, 0.0)
-        apart = self.test.p <= alpha
-
-        def limit(sign: float) -> float:
-            """Return how far from the estimate in this direction the test stops to accept."""
-            end = (self._x[-1] - self._y[0] if sign > 0 else self._x[0] - self._y[-1]) + 2 * sign * self._half
-            if apart and sign * self.estimate < 0:
-                end = 0.0  # rejected there, so that the limit lies between
-
-            def excess(shift: float) -> float:
-                test = self._at(shift)
-                return float(sign * (test[0] - 0.5) / test[1] - stdtrit(test[2], alpha / 2))
-
-            return _root(excess, self.estimate, float(end), self._span * 1e-8)
-
-        low, high = limit(-1.0), limit(1.0)
-        if not apart:
-            low, high = min(low, 0.0), max(high, 0.0)
-        return Interval(self.estimate, low, high)
+        return invert(self.at, self.estimate, self.ends, 1.0 - level, apart=self.test.p <= 1.0 - level)
 
     def _centre(self) -> float:
         """Return the shift at which the effect is a half: the middle of such shifts, if several."""
-        low, high = float(self._x[0] - self._y[-1]), float(self._x[-1] - self._y[0])
-        low, high = low - 2 * self._half, high + 2 * self._half
+        low, high = self.ends
         within = 0.25 / (self._x.size * self._y.size)
 
         def above(shift: float) -> float:
@@ -144,7 +131,7 @@ class Shift:
     def _effect(self, shift: float) -> float:
         return float(self._share_below(1, self._x - shift).mean())
 
-    def _at(self, shift: float) -> tuple[float, float, float]:
+    def at(self, shift: float) -> tuple[float, float, float]:
         """Return effect, standard error and degrees of freedom of first - shift against second."""
         return _moments(self._share_below(1, self._x - shift), self._share_below(0, self._y + shift))
 
@@ -156,6 +143,38 @@ class Shift:
             count = np.searchsorted(sample, edge, "right")
             area.append(count * edge - sums[count])
         return np.asarray(np.clip((area[1] - area[0]) / (2 * self._half * sample.size), 0.0, 1.0))
+
+
+def invert(
+    at: Callable[[float], tuple[float, float, float]],
+    estimate: float,
+    ends: tuple[float, float],
+    alpha: float,
+    *,
+    apart: bool,
+) -> Interval:
+    """Return the limits of a shift: where a test of it, which has effect, se and df, stops to accept.
+
+    Args:
+        at: the test of a shift.
+        estimate: the shift of effect 0.5.
+        ends: shifts that are rejected, one on each side.
+        alpha: two-sided level of the test.
+        apart: whether the test rejects a shift of 0, so that the limits must exclude it.
+    """
+    from scipy.special import stdtrit  # noqa: PLC0415  (slow to import)
+
+    def limit(sign: float) -> float:
+        end = 0.0 if apart and sign * estimate < 0 else ends[int(sign > 0)]
+
+        def excess(shift: float) -> float:
+            effect, se, df = at(shift)
+            return float(sign * (effect - 0.5) / se - stdtrit(df, alpha / 2))
+
+        return _root(excess, estimate, end, (ends[1] - ends[0]) * 1e-8)
+
+    low, high = limit(-1.0), limit(1.0)
+    return Interval(estimate, *((low, high) if apart else (min(low, 0.0), max(high, 0.0))))
 
 
 def signed_rank_limits(values: npt.ArrayLike, level: float = 0.95) -> Interval:
@@ -246,7 +265,7 @@ def newcombe(
     _check_counts(count_first, total_first)
     _check_counts(count_second, total_second)
     counts = np.array([count_first]), np.array([count_second])
-    found = _newcombe(*counts, total_first, total_second, float(ndtri(0.5 + level / 2)))
+    found = newcombe_at(*counts, total_first, total_second, float(ndtri(0.5 + level / 2)))
     return Interval(*(float(value[0]) for value in found))
 
 
@@ -277,21 +296,34 @@ def share_p_values(total_first: int, total_second: int, marked: int) -> Floats:
     exact = _fisher(total_first, total_second, marked)
     first = np.arange(marked + 1)
     possible = np.flatnonzero(~np.isnan(exact))
-    counts = first[possible], marked - first[possible]
-    low, high = np.zeros(possible.size), np.full(possible.size, 40.0)
-    for _ in range(50):  # the quantile at which a limit is zero
-        middle = (low + high) / 2
-        _, below, above = _newcombe(*counts, total_first, total_second, middle)
-        outside = (below > 0) | (above < 0)
-        low, high = np.where(outside, middle, low), np.where(outside, high, middle)
     found = exact.copy()
-    found[possible] = np.maximum(exact[possible], 2 * ndtr(-low))
+    newcombe_p = newcombe_level(first[possible], marked - first[possible], total_first, total_second)
+    found[possible] = np.maximum(exact[possible], newcombe_p)
     found.setflags(write=False)
     return found
 
 
-@lru_cache(maxsize=4096)
-def _fisher(total_first: int, total_second: int, marked: int) -> Floats:
+def newcombe_level(
+    first: npt.NDArray[Any], second: npt.NDArray[Any], total_first: float, total_second: float
+) -> Floats:
+    """Return the two-sided level at which Newcombe's limits reach zero, of many counts, (K,)."""
+    from scipy.special import ndtr  # noqa: PLC0415
+
+    low, high = np.zeros(len(first)), np.full(len(first), 40.0)
+    for _ in range(50):  # the quantile at which a limit is zero
+        middle = (low + high) / 2
+        _, below, above = newcombe_at(first, second, total_first, total_second, middle)
+        outside = (below > 0) | (above < 0)
+        low, high = np.where(outside, middle, low), np.where(outside, high, middle)
+    return np.asarray(2 * ndtr(-low))
+
+
+def hypergeometric(total_first: int, total_second: int, marked: int) -> tuple[int, Floats]:
+    """Return the smallest possible number of marked subjects in the first group, and each number's chance.
+
+    >>> hypergeometric(2, 1, 2)  # one or two of the first group's two
+    (1, array([0.66666667, 0.33333333]))
+    """
     from scipy.special import gammaln  # noqa: PLC0415
 
     def ways(total: int, chosen: npt.NDArray[np.int64]) -> Floats:
@@ -301,36 +333,42 @@ def _fisher(total_first: int, total_second: int, marked: int) -> Floats:
     first = np.arange(least, most + 1)
     logs = ways(total_first, first) + ways(total_second, marked - first)
     chances = np.exp(logs - logs.max())
-    chances /= chances.sum()
+    return least, chances / chances.sum()
+
+
+@lru_cache(maxsize=4096)
+def _fisher(total_first: int, total_second: int, marked: int) -> Floats:
+    least, chances = hypergeometric(total_first, total_second, marked)
     tails = np.minimum(np.cumsum(chances), np.cumsum(chances[::-1])[::-1])
     found = np.full(marked + 1, np.nan)
-    found[least : most + 1] = np.minimum(2 * tails, 1.0)
+    found[least : least + chances.size] = np.minimum(2 * tails, 1.0)
     found.setflags(write=False)
     return found
 
 
-def _wilson(count: npt.NDArray[np.int64], total: int, z: float | Floats) -> tuple[Floats, Floats, Floats]:
-    share = count / total
-    middle = share + z * z / (2 * total)
-    half = z * np.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
-    low, high = ((middle + sign * half) / (1 + z * z / total) for sign in (-1, 1))
-    low, high = np.where(count == 0, 0.0, low), np.where(count == total, 1.0, high)  # free of rounding
-    return share, low, high
-
-
-def _newcombe(
-    first: npt.NDArray[np.int64],
-    second: npt.NDArray[np.int64],
-    total_first: int,
-    total_second: int,
+def newcombe_at(
+    first: npt.NDArray[Any],
+    second: npt.NDArray[Any],
+    total_first: float,
+    total_second: float,
     z: float | Floats,
 ) -> tuple[Floats, Floats, Floats]:
+    """Return differences of shares and their limits at a normal quantile, (K,) each."""
     share, low, high = _wilson(first, total_first, z)
     other, other_low, other_high = _wilson(second, total_second, z)
     difference = share - other
     below = np.sqrt((share - low) ** 2 + (other_high - other) ** 2)
     above = np.sqrt((high - share) ** 2 + (other - other_low) ** 2)
     return difference, difference - below, difference + above
+
+
+def _wilson(count: npt.NDArray[Any], total: float, z: float | Floats) -> tuple[Floats, Floats, Floats]:
+    share = count / total
+    middle = share + z * z / (2 * total)
+    half = z * np.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
+    low, high = ((middle + sign * half) / (1 + z * z / total) for sign in (-1, 1))
+    low, high = np.where(count == 0, 0.0, low), np.where(count == total, 1.0, high)  # free of rounding
+    return share, low, high
 
 
 @lru_cache(maxsize=128)
