@@ -38,11 +38,14 @@ _ALSO = {
     "dsc": "dice",
     "dicescore": "dice",
     "dicecoefficient": "dice",
+    "dicecoef": "dice",
     "dicesimilaritycoefficient": "dice",
     "hausdorff": "hd",
     "hausdorffdistance": "hd",
     "hausdorff95": "hd95",
     "hausdorffdistance95": "hd95",
+    "surfacedice": "nsd",
+    "normalizedsurfacedice": "nsd",
 }
 
 
@@ -59,9 +62,27 @@ def title(metric: str, unit: str = "mm") -> str:
 def metric_of(column: str) -> str | None:
     """Return the metric that a column is called after; None if there is none.
 
-    >>> metric_of("Dice"), metric_of("DSC"), metric_of("HD (mm)"), metric_of("age")
-    ('dice', 'dice', 'hd', None)
+    >>> metric_of("Dice"), metric_of("DSC"), metric_of("HD (mm)"), metric_of("hd95_px"), metric_of("age")
+    ('dice', 'dice', 'hd', 'hd95', None)
     """
-    plain = "".join(letter for letter in column.lower().removesuffix("(mm)") if letter.isalnum())
-    name = _ALSO.get(plain, plain)
-    return name if name in METRICS else None
+    name, _ = _read(column)
+    return name
+
+
+def unit_of(column: str) -> str | None:
+    """Return the unit that the name of a column of distances states; None if it states none.
+
+    >>> unit_of("HD (mm)"), unit_of("hd95_px"), unit_of("hd")
+    ('mm', 'px', None)
+    """
+    return _read(column)[1]
+
+
+def _read(column: str) -> tuple[str | None, str | None]:
+    plain = "".join(letter for letter in column.lower() if letter.isalnum())
+    for unit in ("", "mm", "px"):
+        stem = plain.removesuffix(unit)
+        name = _ALSO.get(stem, stem)
+        if plain.endswith(unit) and name in METRICS and (not unit or METRICS[name].unit):
+            return name, unit or None
+    return None, None

@@ -1,6 +1,6 @@
 """The cohort: read the table of cases and check it, with the row in every complaint."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +8,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from fairseg.cohort.columns import NOTE
-from fairseg.cohort.levels import MISSING
+from fairseg.cohort.columns import METRICS, NOTE, SKIPPED
+from fairseg.cohort.levels import MISSING, cell_text, is_missing
 from fairseg.io.csv_files import fused, read_csv
 
-ALONE = "without a subject, taken as one of its own"
+ALONE = "no subject is stated, so the case is its own subject"
+BETWEEN_NOTES = " | "  # of one case
 
 
 def read_cohort(path: str | Path) -> pd.DataFrame:
@@ -61,18 +62,75 @@ def with_subjects(table: pd.DataFrame) -> pd.DataFrame:
     """Return a table of cases in which an empty subject is the case, which the column `note` then says.
 
     >>> with_subjects(pd.DataFrame({"case": ["a", "b"], "subject": ["A", None]}))[["subject", "note"]]
-      subject                                          note
-    0       A                                           NaN
-    1       b  without a subject, taken as one of its own
+      subject                                                    note
+    0       A                                                    None
+    1       b  no subject is stated, so the case is its own subject
     """
     if "subject" not in table:
         return table.assign(subject=table["case"])
     blank = table["subject"].isna()
     if not blank.any():
         return table
-    notes = table[NOTE] if NOTE in table else pd.Series(np.nan, index=table.index, dtype=object)
-    subject = table["subject"].where(~blank, table["case"])
-    return table.assign(subject=subject, **{NOTE: notes.mask(blank, ALONE)})
+    table = table.assign(subject=table["subject"].where(~blank, table["case"]))
+    return noted(table, dict.fromkeys(table.loc[blank, "case"], (ALONE,)))
+
+
+def noted(table: pd.DataFrame, notes: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+    """Return a table of cases in which the column `note` also says what is to be known of a case.
+
+    Args:
+        table: with the column `case`.
+        notes: case -> lines; a line that is there already is not said twice.
+
+    >>> noted(pd.DataFrame({"case": ["a", "b"]}), {"b": ["seen", "heard"]})["note"].tolist()
+    [None, 'seen | heard']
+    """
+    if not any(notes.values()):
+        return table
+    before = table[NOTE] if NOTE in table else [None] * len(table)
+    texts = []
+    for case, text in zip(table["case"], before, strict=True):
+        lines = [] if is_missing(text) else str(text).split(BETWEEN_NOTES)
+        lines += [line.replace(BETWEEN_NOTES, " / ") for line in notes.get(case, ())]
+        texts.append(BETWEEN_NOTES.join(dict.fromkeys(lines)) or None)
+    return table.assign(**{NOTE: pd.Series(texts, index=table.index, dtype=object)})
+
+
+def clean_cells(column: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Return a column of a table in which text has no blanks around it and "NA" and its like are missing.
+
+    Cells that are no text stay as they are, and so does the order of a Categorical.
+
+    >>> clean_cells(pd.Series(["F ", "N/A", 3], dtype=object)).tolist()
+    ['F', None, 3]
+    """
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        names = [cell_text(level) if isinstance(level, str) else level for level in column.cat.categories]
+        levels = [level for level in dict.fromkeys(names) if level is not None]
+        place = {level: number for number, level in enumerate(levels)} | {None: -1}
+        codes = [place[name] for name in names]
+        taken = np.array([*codes, -1], dtype=np.int64)[column.cat.codes]
+        values = pd.Categorical.from_codes(taken, pd.Index(levels), ordered=column.cat.ordered)
+        return pd.Series(values, index=column.index, name=column.name)
+    if pd.api.types.is_numeric_dtype(column.dtype):
+        return column
+    cells = [cell_text(value) if isinstance(value, str) else value for value in column]
+    return pd.Series(cells, index=column.index, name=column.name, dtype=column.dtype)
+
+
+def is_skipped(table: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Whether each row of a scores table is a case that could not be scored, bool (N,).
+
+    Such a row has a reason in the column `skipped`, and neither a label nor a score.
+
+    >>> is_skipped(pd.DataFrame({"label": ["LV", None], "dice": [0.9, None], "skipped": [None, "no file"]}))
+    array([False,  True])
+    """
+    if SKIPPED not in table:
+        return np.zeros(len(table), dtype=bool)
+    said = np.array([not is_missing(reason) for reason in table[SKIPPED]], dtype=bool)
+    values = [name for name in ("label", *METRICS) if name in table]
+    return said & table[values].isna().to_numpy().all(axis=1)
 
 
 def rows_of(cohort: pd.DataFrame, cases: Iterable[str]) -> pd.DataFrame:

@@ -12,8 +12,8 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from fairseg.cohort.columns import DISTANCES, NO_ATTRIBUTES, NOTE, SKIPPED, UNIT, VOLUMES, VOXELS
-from fairseg.cohort.levels import is_missing, level_text
-from fairseg.cohort.table import read_cohort, with_subjects
+from fairseg.cohort.levels import cell_text
+from fairseg.cohort.table import clean_cells, noted, read_cohort, with_subjects
 from fairseg.io.images import EXTENSIONS, find_masks
 from fairseg.io.parallel import run_all
 from fairseg.io.sentences import counted, listed
@@ -23,7 +23,7 @@ from fairseg.metrics.score import check_metrics
 from fairseg.scoring.case import Job, Result, score_files
 from fairseg.scoring.cross_check import cross_check_scores
 from fairseg.scoring.labels import read_dataset_labels
-from fairseg.scoring.table import Scores, noted
+from fairseg.scoring.table import Scores
 
 logger = logging.getLogger(__name__)
 
@@ -86,10 +86,23 @@ def evaluate(
     """
     options: dict[str, Any] = {"labels": labels, "metrics": metrics, "empty": empty, "tolerance": tolerance}
     options |= {"num_workers": num_workers, "on_error": on_error, "cross_check": cross_check}
-    return score_folders(predictions, references, cohort, **options, seed=seed, progress=progress).to_frame()
+    frame, _ = _score(predictions, references, cohort, **options, seed=seed, progress=progress)
+    return frame
 
 
-def score_folders(
+def score_folders(predictions: str | Path, references: str | Path, cohort: Cohort, **options: Any) -> Scores:
+    """Score folders as `evaluate` does, with its options.
+
+    Returns:
+        The scores. Their notes also say which files and rows of the cohort were left out, and what the
+        cross-check found.
+    """
+    frame, notes = _score(predictions, references, cohort, **options)
+    scores = Scores.of(frame)
+    return replace(scores, notes=(*notes, *scores.notes))
+
+
+def _score(
     predictions: str | Path,
     references: str | Path,
     cohort: Cohort,
@@ -103,8 +116,8 @@ def score_folders(
     cross_check: int = 0,
     seed: int = 0,
     progress: bool = False,
-) -> Scores:
-    """Score folders as `evaluate` does, whose arguments these are; the notes are those on all files."""
+) -> tuple[pd.DataFrame, list[str]]:
+    """Return the table of `evaluate`, and the notes that belong to no row of it."""
     check_metrics(metrics, empty, tolerance)
     if on_error not in ("stop", "skip"):
         raise ValueError(f'on_error must be "stop" or "skip", got {on_error!r}')
@@ -140,17 +153,19 @@ def score_folders(
         raise ValueError(f"no case could be scored: {_one_line(skipped)}")
 
     of_case = _notes(results)
+    for case in set(of_case) - set(table.index):
+        of_case[case].insert(0, "not in the cohort, so of unknown group")
     if named is None:
         named = _labels_found(results, of_case)
     _check_labels_occur(results, named)
-    scores = Scores.of(_frame(results, table, named, metrics, of_case, skipped))
+    scores = _assemble(results, table, named, metrics)
     if cross_check:
-        compared, largest = cross_check_scores(scores.table, predicted, true, named, cross_check, seed)
+        compared, largest = cross_check_scores(scores, predicted, true, named, cross_check, seed)
         again = f"{counted(compared, 'score')} recomputed with medpy"
         notes.append(f"cross-check: {again}, largest difference {largest:.2g}")
-    scores = replace(scores, notes=(*notes, *scores.notes))
-    _log(scores)
-    return scores
+    scores = _with_skipped(noted(scores, of_case), table, skipped)
+    _log((*notes, *Scores.of(scores).notes), skipped)
+    return scores, notes
 
 
 def _checked(cohort: Cohort) -> pd.DataFrame:
@@ -166,18 +181,20 @@ def _checked(cohort: Cohort) -> pd.DataFrame:
     taken = [name for name in NO_ATTRIBUTES[2:] if name in table and name != NOTE]
     if taken:
         raise ValueError(f"cohort must not use the names of scores for attributes, got {taken}")
+    columns = {name: clean_cells(table[name]) for name in table}
+    for name in ("case", "subject"):
+        if name in columns:
+            texts = [cell_text(value) for value in table[name]]
+            columns[name] = pd.Series(texts, index=table.index, dtype=object)
+    table = pd.DataFrame(columns)
     if table["case"].isna().any():
         raise ValueError(
             f"cohort must name the case of every row, got none in row {table['case'].isna().argmax()}"
         )
-    table = table.assign(case=table["case"].astype(str))
     twice = table["case"][table["case"].duplicated()]
     if len(twice):
         raise ValueError(f"cohort must have one row a case, got several of {listed(twice)}")
-    subject = table["subject"] if "subject" in table else table["case"]
-    texts = [None if is_missing(value) else level_text(value) for value in subject]
-    table = with_subjects(table.assign(subject=pd.Series(texts, index=table.index, dtype=object)))
-    table = table.set_index("case")
+    table = with_subjects(table).set_index("case")
     return table[["subject", *(name for name in table.columns if name != "subject")]]
 
 
@@ -209,10 +226,6 @@ def _match(
             f"and {listed(sorted(true))} in {_folder(true)}{slip}"
         )
     notes = []
-    if unknown:
-        notes.append(
-            f"{counted(len(unknown), 'case')} not in the cohort, so of unknown group: {listed(unknown)}"
-        )
     if neither:
         notes.append(
             f"{counted(len(neither), 'case')} of the cohort without files, left out: {listed(neither)}"
@@ -263,26 +276,6 @@ def _check_labels_occur(results: Iterable[Result], named: Mapping[str | int, int
             raise ValueError(f"labels must occur in the masks, got {what}, which is in none of them")
 
 
-def _frame(
-    results: Sequence[Result],
-    table: pd.DataFrame,
-    named: Mapping[str | int, int],
-    metrics: Sequence[str],
-    notes: dict[str, list[str]],
-    skipped: Mapping[str, str],
-) -> pd.DataFrame:
-    """Return the scored cases with their notes, then the skipped ones."""
-    for case, note in table[NOTE].dropna().items() if NOTE in table else ():
-        notes.setdefault(str(case), []).append(str(note))
-    cohort = table.drop(columns=NOTE, errors="ignore")
-    frame = noted(_assemble(results, cohort, named, metrics), notes)
-    if not skipped:
-        return frame
-    lost = cohort.reindex(list(skipped)).reset_index(names="case")
-    lost[SKIPPED] = list(skipped.values())
-    return pd.concat([frame, lost], ignore_index=True)
-
-
 def _assemble(
     results: Iterable[Result],
     table: pd.DataFrame,
@@ -310,14 +303,26 @@ def _assemble(
         sizes += VOLUMES
     joined = table.reindex(scores["case"]).reset_index(drop=True)
     joined["subject"] = joined["subject"].fillna(scores["case"])
-    front = pd.concat([scores[["case"]], joined], axis=1)
+    front = pd.concat([scores[["case"]], joined.drop(columns=NOTE, errors="ignore")], axis=1)
     unit = [UNIT] if set(metrics) & {*DISTANCES, "nsd"} else []
-    return pd.concat([front, scores[["label", *metrics, *unit, *sizes]]], axis=1)
+    about = [joined[NOTE]] if NOTE in joined else []
+    return pd.concat([front, scores[["label", *metrics, *unit, *sizes]], *about], axis=1)
 
 
-def _log(scores: Scores) -> None:
-    left_out = [f"skipped case {case}: {error}" for case, error in scores.reasons.items()]
-    for note in (*scores.notes, *left_out[:_MOST_ERRORS]):
+def _with_skipped(scores: pd.DataFrame, cohort: pd.DataFrame, skipped: Mapping[str, str]) -> pd.DataFrame:
+    """Return the scores with a row for each case that has none, after the others."""
+    if not skipped:
+        return scores
+    lost = cohort.reindex(list(skipped)).rename_axis("case").reset_index()
+    lost["subject"] = lost["subject"].fillna(lost["case"])
+    lost[SKIPPED] = list(skipped.values())
+    # Of a column that says nothing pandas would ask which type it has.
+    return pd.concat([scores, lost.dropna(axis="columns", how="all")], ignore_index=True)
+
+
+def _log(notes: Sequence[str], skipped: Mapping[str, str]) -> None:
+    left_out = [f"skipped case {case}: {error}" for case, error in skipped.items()]
+    for note in (*notes, *left_out[:_MOST_ERRORS]):
         logger.warning("%s", note)
     if len(left_out) > _MOST_ERRORS:
         logger.warning("skipped %s", counted(len(left_out) - _MOST_ERRORS, "more case"))
