@@ -6,18 +6,18 @@ without values is NaN with a count of 0, never 0.
 """
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import scipy  # its parts load when they are touched
 
 from fairseg.cohort.vectors import Vector
 from fairseg.metrics.earlier_forms import accepts_num_groups
+from fairseg.metrics.grouped import Floats as Floats  # noqa: PLC0414  (the rooms above take it from here)
 from fairseg.metrics.grouped import (
-    Floats,
     GroupedValues,
     GroupValues,
-    PerGroup,
     Reference,
     as_values,
 )
@@ -43,7 +43,9 @@ _STATISTICS: dict[str, Callable[[Floats], float]] = {
 
 
 @accepts_num_groups()
-def by_group(values: Vector, groups: Vector, statistic: Statistic = "median") -> tuple[PerGroup, PerGroup]:
+def by_group(
+    values: Vector, groups: Vector, statistic: Statistic = "median"
+) -> tuple[Floats | Any, npt.NDArray[np.int64] | Any]:
     """Summarise values within each group.
 
     Args:
@@ -74,7 +76,7 @@ def by_group(values: Vector, groups: Vector, statistic: Statistic = "median") ->
 
 
 @accepts_num_groups()
-def split_by_group(values: Vector, groups: Vector) -> PerGroup:
+def split_by_group(values: Vector, groups: Vector) -> list[Floats] | Any:
     """Return the values of each group, without NaN and without subjects of unknown group.
 
     Args:
@@ -126,7 +128,7 @@ def fairness_gap(values: Vector, groups: Vector | None = None, *, reference: Ref
 @accepts_num_groups(group_values="values")
 def gap_pair(
     values: Vector, groups: Vector | None = None, *, reference: Reference = None
-) -> tuple[str | int, str | int] | None:
+) -> tuple[Any, Any] | None:
     """Return the two groups that make the `fairness_gap`: the better- and the worse-served.
 
     Args:

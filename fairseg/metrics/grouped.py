@@ -18,7 +18,6 @@ from fairseg.cohort.levels import is_missing, level_text
 from fairseg.cohort.vectors import Vector, on_cpu
 
 Floats = npt.NDArray[np.float64]
-PerGroup = Any  # an array or list, one a group; where names went in a pandas Series with these as index
 Reference = str | int | None
 
 
@@ -60,7 +59,7 @@ class GroupedValues:
         value = as_values(values)
         if np.isinf(value).any():
             raise ValueError("values must be finite or NaN, got infinity")
-        given = groups if isinstance(groups, GroupIds) else as_ids(groups)
+        given = group_ids(groups)
         if value.ndim != 1 or value.shape != given.ids.shape:
             raise ValueError(
                 f"values and groups must be vectors of one length, got {value.shape} and {given.ids.shape}"
@@ -97,7 +96,7 @@ class GroupedValues:
         """Return the name of a group where names are known, else its id."""
         return group if self.names is None else self.names[group]
 
-    def per_group(self, values: Sequence[Any] | npt.NDArray[Any]) -> PerGroup:
+    def per_group(self, values: Sequence[Any] | npt.NDArray[Any]) -> Any:
         """Return one value a group as it is, or as a pandas Series indexed by the groups' names."""
         if self.names is None:
             return values
@@ -167,6 +166,11 @@ def _number(value: object, argument: str) -> float:
         return float("nan") if is_missing(value) else float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):
         raise ValueError(f"{argument} must be numbers, got {value!r}") from None
+
+
+def group_ids(groups: Vector) -> GroupIds:
+    """Return the ids of groups that are given as ids, names, or a `GroupIds`, which stays as it is."""
+    return groups if isinstance(groups, GroupIds) else as_ids(groups)
 
 
 def group_id(reference: Reference, names: tuple[str, ...] | None, num_groups: int) -> int | None:
