@@ -87,7 +87,10 @@ def names() -> dict[str, Any]:
         }
     )
     long = pd.concat(
-        [df.assign(case=df["subject"], label=label, reference_voxels=1000 + place) for place, label in enumerate("LR")],
+        [
+            df.assign(case=df["subject"], label=label, reference_voxels=1000 + place)
+            for place, label in enumerate("LR")
+        ],
         ignore_index=True,
     )
     reference = np.zeros((5, 40, 40), dtype=np.uint8)

@@ -16,7 +16,9 @@ import pandas as pd
 
 from fairseg.cohort.attributes import read_attribute
 from fairseg.cohort.groups import Groups
+from fairseg.cohort.ids import as_ids
 from fairseg.io.sentences import counted, listed
+from fairseg.metrics.grouped import as_values
 from fairseg.metrics.masks import Labels
 from fairseg.report.answer import answer
 from fairseg.report.sections import STRUCTURE_SIZE, ReportSections
@@ -25,8 +27,9 @@ from fairseg.scoring.subjects import Membership, membership, structure_scores, s
 from fairseg.scoring.subjects import strata as strata_of
 from fairseg.scoring.table import Scores
 from fairseg.statistics.common_structures import CommonStructures, common_structures
+from fairseg.statistics.findings import Grouping, PageJudgement
 from fairseg.statistics.judge_options import JudgeOptions
-from fairseg.statistics.page import Grouping, PageJudgement, judge_page
+from fairseg.statistics.page import judge_page
 from fairseg.statistics.verdicts import Verdict
 
 if TYPE_CHECKING:
@@ -75,6 +78,7 @@ class AuditResult:
         analyses: the grouping that was asked about, then those of `also`.
         judgement: every comparison, finding and fact, as numbers.
         common: the overall scores and the structures that they are made of.
+        structures: "Overall", then the labels if there are several.
         sections: what a report shows beside.
     """
 
@@ -83,6 +87,7 @@ class AuditResult:
     analyses: tuple[Analysis, ...]
     judgement: PageJudgement
     common: CommonStructures
+    structures: tuple[str, ...]
     sections: ReportSections = field(default_factory=ReportSections)
 
     @property
@@ -114,7 +119,7 @@ class AuditResult:
                 "judged": fact.judged,
             }
             for fact in self.judgement.facts
-            if fact.structure == self.judgement.structures[0]
+            if fact.structure == self.structures[0]
         ]
         return pd.DataFrame(rows)
 
@@ -127,7 +132,17 @@ class AuditResult:
         high (limits that hold over the whole page); p, p_adjusted; inside (the margin); verdict.
         """
         names = ("attribute", "structure", "endpoint", "adjusted", "first", "second", "n_first", "n_second")
-        names += ("value_first", "value_second", "estimate", "low", "high", "p", "p_adjusted", "inside", "verdict")
+        names += (
+            "value_first",
+            "value_second",
+            "estimate",
+            "low",
+            "high",
+            "p",
+            "p_adjusted",
+            "inside",
+            "verdict",
+        )
         rows = [[getattr(finding, name) for name in names] for finding in self.judgement.findings]
         return pd.DataFrame(rows, columns=list(names)).astype({"endpoint": str})
 
@@ -148,7 +163,8 @@ class AuditResult:
         group_of = dict(zip(names, first.members.ids.tolist(), strict=True))
         without = [name for name, score in zip(names, self.common.overall, strict=True) if np.isnan(score)]
         rows += [
-            ("subject", name, first.groups.name(group_of[name]), "no structure with a score") for name in without
+            ("subject", name, first.groups.name(group_of[name]), "no structure with a score")
+            for name in without
         ]
         rows += [
             ("structure", structure, group, f"too few subjects of {group} have it: not in the overall score")
@@ -158,7 +174,7 @@ class AuditResult:
         rows += [
             ("group", fact.group, fact.group, least)
             for fact in self.judgement.facts
-            if not fact.judged and fact.structure == self.judgement.structures[0]
+            if not fact.judged and fact.structure == self.structures[0]
         ]
         return pd.DataFrame(rows, columns=["kind", "name", "group", "reason"])
 
@@ -310,7 +326,9 @@ def judge_scores(
     """Judge scores that are checked; `audit`'s own work, for callers that have `Scores` and `JudgeOptions`."""
     options, sections = options or JudgeOptions(), sections or ReportSections()
     alike = (adjust,) if isinstance(adjust, str) else tuple(adjust)
-    analyses = analyses_of(scores, by, reference, (also,) if isinstance(also, str) else also, alike, bins or {})
+    analyses = analyses_of(
+        scores, by, reference, (also,) if isinstance(also, str) else also, alike, bins or {}
+    )
     groupings = [one.grouping() for one in analyses]
     of_structure = structure_scores(scores)
     labels = scores.labels
@@ -322,22 +340,22 @@ def judge_scores(
     columns = np.column_stack([common.overall, of_structure]) if several else common.overall[:, None]
     fixed = [name for name in alike if _has_levels(scores, name, bins or {})]
     stratum = strata_of(scores, fixed, bins or {})[1].ids if fixed else None
+    structures = (OVERALL, *labels) if several else (OVERALL,)
     judgement = judge_page(
         columns,
         groupings,
-        structures=(OVERALL, *labels) if several else (OVERALL,),
+        structures=structures,
         strata=stratum,
         options=options,
     )
     sections = sections.adjusted_for(alike, bins or {})
-    return AuditResult(scores, options, tuple(analyses), judgement, common, sections)
+    return AuditResult(scores, options, tuple(analyses), judgement, common, structures, sections)
 
 
 def _with_groups(scores: Any, groups: Any, metric: str) -> tuple[Any, str]:
     """Return a table with the groups as a column, and that column's name."""
     name = str(getattr(groups, "name", None) or "group")
     table = isinstance(scores, pd.DataFrame | Mapping)
-    values = scores if not table else None
     if isinstance(scores, str | Path) or scores is None:
         raise ValueError("groups must stand beside one value a subject, or a table in memory")
     if isinstance(scores, pd.Series | pd.DataFrame) and isinstance(groups, pd.Series):
@@ -346,23 +364,17 @@ def _with_groups(scores: Any, groups: Any, metric: str) -> tuple[Any, str]:
                 "scores and groups must have the same index, got rows in different order or of other names: "
                 "align them, or pass .to_numpy() of both"
             )
-        groups = groups.reset_index(drop=True)
-    frame = pd.DataFrame(scores).reset_index(drop=True) if table else pd.DataFrame({metric: _vector(values)})
-    column = list(_vector(groups))
-    if len(column) != len(frame):
-        raise ValueError(f"scores and groups must have one length, got {len(frame)} and {len(column)}")
+    frame = (
+        pd.DataFrame(scores).reset_index(drop=True) if table else pd.DataFrame({metric: as_values(scores)})
+    )
+    given = as_ids(groups)
+    if len(given.ids) != len(frame):
+        raise ValueError(f"scores and groups must have one length, got {len(frame)} and {len(given.ids)}")
     if table and name in frame:
         name = f"{name} (given)"
-    return frame.assign(**{name: pd.Series(column, index=frame.index, dtype=object)}), name
-
-
-def _vector(values: Any) -> Any:
-    """Return one value a subject; torch tensors come to the CPU."""
-    array = values.detach().cpu().numpy() if hasattr(values, "detach") else values
-    ndim = getattr(array, "ndim", 1)
-    if ndim != 1 or isinstance(array, str | bytes) or not hasattr(array, "__len__"):
-        raise ValueError(f"scores and groups must be vectors (N,), got {type(values).__name__} of {ndim} axes")
-    return list(array)
+    levels = given.names or tuple(map(str, range(given.num_groups)))
+    codes = pd.Categorical.from_codes(given.ids, categories=list(levels), ordered=True)
+    return frame.assign(**{name: codes}), name
 
 
 def analyses_of(
@@ -376,7 +388,9 @@ def analyses_of(
     """Return the groupings that `audit` is asked for, checked; its arguments are those of `audit`."""
     asked = [by, *also]
     names = [
-        one.attributes if isinstance(one, Groups) else tuple(sorted({one} if isinstance(one, str) else set(one)))
+        one.attributes
+        if isinstance(one, Groups)
+        else tuple(sorted({one} if isinstance(one, str) else set(one)))
         for one in asked
     ]
     known = {name for each in names for name in each} | set(adjust)
@@ -393,7 +407,9 @@ def analyses_of(
     for number, (one, attributes) in enumerate(zip(asked, names, strict=True)):
         if absent := [name for name in attributes if name not in scores.table]:
             what = "also" if number else "by"
-            raise ValueError(f"{what}: attribute {absent[0]!r} is not in scores, which have {_listed(scores)}")
+            raise ValueError(
+                f"{what}: attribute {absent[0]!r} is not in scores, which have {_listed(scores)}"
+            )
         if isinstance(one, Groups):
             groups = one
         else:
@@ -406,10 +422,14 @@ def analyses_of(
 def _analysis(scores: Scores, groups: Groups, reference: str | None) -> Analysis:
     name = " and ".join(groups.attributes)
     if not 2 <= len(groups) <= _MOST_GROUPS:
-        wanted = "at least two groups are needed to compare" if len(groups) < 2 else (
-            f"a table shows {_MOST_GROUPS} groups at most; cut a numeric attribute into bins"
+        wanted = (
+            "at least two groups are needed to compare"
+            if len(groups) < 2
+            else (f"a table shows {_MOST_GROUPS} groups at most; cut a numeric attribute into bins")
         )
-        raise ValueError(f"by {name}: {wanted}, got {counted(len(groups), 'group')}: {listed(groups.names, 3)}")
+        raise ValueError(
+            f"by {name}: {wanted}, got {counted(len(groups), 'group')}: {listed(groups.names, 3)}"
+        )
     members = membership(scores, groups)
     chosen = None
     if reference is not None:
