@@ -102,10 +102,10 @@ class AuditResult:
 
     @cached_property
     def groups(self) -> pd.DataFrame:
-        """One row a group of each grouping: its subjects, typical case, failures and share in the hardest tenth.
+        """One row a group of each grouping: typical case, failures and share of the hardest tenth.
 
-        Columns: attribute, group, n; median, median_low, median_high; failure_rate, failure_low, failure_high;
-        hardest_tenth, hardest_low, hardest_high (95 % limits each); judged.
+        Columns: attribute, group, n; median, median_low, median_high; failure_rate, failure_low,
+        failure_high; hardest_tenth, hardest_low, hardest_high (95 % limits each); judged.
         """
         rows = [
             {
@@ -128,8 +128,8 @@ class AuditResult:
         """One row a comparison and endpoint, overall and for each structure.
 
         Columns: attribute, structure, endpoint, adjusted (within strata); first, second, n_first, n_second;
-        value_first, value_second (medians of the typical case, else shares); estimate (first minus second), low,
-        high (limits that hold over the whole page); p, p_adjusted; inside (the margin); verdict.
+        value_first, value_second (medians of the typical case, else shares); estimate (first minus second),
+        low, high (limits that hold over the whole page); p, p_adjusted; inside (the margin); verdict.
         """
         names = ("attribute", "structure", "endpoint", "adjusted", "first", "second", "n_first", "n_second")
         names += (
@@ -148,7 +148,7 @@ class AuditResult:
 
     @cached_property
     def left_out(self) -> pd.DataFrame:
-        """What was left out: columns kind ("case", "subject", "structure" or "group"), name, group, reason."""
+        """What was left out: columns kind (case, subject, structure or group), name, group, reason."""
         first = self.analyses[0]
         names = subject_names(self.scores)
         rows: list[tuple[str, str, str, str]] = []
@@ -182,8 +182,8 @@ class AuditResult:
         """Draw the result with matplotlib.
 
         Args:
-            kind: "boxes" (every subject by group, as Fig. 2 of the paper), "gaps" (every gap with its limits), or
-                "size" (the score against the size of the structures).
+            kind: "boxes" (every subject by group, as Fig. 2 of the paper), "gaps" (every gap with its
+                limits), or "size" (the score against the size of the structures).
             ax: where to draw; None makes a figure.
 
         Returns:
@@ -244,21 +244,22 @@ def audit(
 ) -> AuditResult:
     """Judge whether a model serves the groups of a cohort equally well.
 
-    Give one of: a table of scores (`audit(df, by="sex")`), one value a subject (`audit(dice, groups=sex)`), or
-    folders of masks (`audit(predictions=..., references=..., cohort="groups.csv", by="sex")`).
+    Give one of: a table of scores (`audit(df, by="sex")`), one value a subject (`audit(dice, groups=sex)`),
+    or folders of masks (`audit(predictions=..., references=..., cohort="groups.csv", by="sex")`).
 
     Args:
-        scores: a DataFrame or mapping of columns with one row a subject, a case, or a case and label; the path of
-            such a table (CSV, Parquet, Excel); `Scores`; or one value a subject, (N,), with `groups`.
+        scores: a DataFrame or mapping of columns with one row a subject, a case, or a case and label; the
+            path of such a table (CSV, Parquet, Excel); `Scores`; or one value a subject, (N,), with `groups`.
         by: the attribute whose levels are the groups; several: their intersections.
-        reference: the group that the others are compared with; None: all pairs (of more than eight groups, each
-            with all others).
+        reference: the group that the others are compared with; None: all pairs (of more than eight groups,
+            each with all others).
         groups: one value a subject or row, (N,), in place of `by`: names of groups (NumPy, pandas, list).
         predictions: folder of predicted masks, with `references` and `cohort` in place of `scores`.
         references: folder of reference masks.
         cohort: table of cases with the attributes, or its path; see `fairseg.evaluate`.
         labels: of the masks, as in `fairseg.evaluate`.
-        also: further attributes (or combinations), each judged beside the first; errors are controlled over all.
+        also: further attributes (or combinations), each judged beside the first; errors are controlled over
+            all of them.
         adjust: attributes to hold fixed: the gap among subjects who are alike in them is judged too.
         bins: attribute -> edges that cut a numeric attribute.
         metric: the column to judge by, a share of 1 where higher is better.
@@ -271,8 +272,8 @@ def audit(
         sections: what the saved report shows beside: see `ReportSections`.
 
     Raises:
-        ValueError: the input is no such table; an attribute, group or metric is not there; an option is out of range.
-            The message names it, and what there is instead.
+        ValueError: the input is no such table; an attribute, group or metric is not there; an option is out
+            of range. The message names it, and what there is instead.
 
     >>> rng = np.random.default_rng(0)
     >>> dice = np.r_[rng.normal(0.92, 0.02, 60), rng.normal(0.86, 0.03, 40)]
@@ -304,8 +305,8 @@ def audit(
     checked = Scores.of(scores, metric=metric)
     if "dice" not in checked.table:
         raise ValueError(
-            f"metric {metric!r} is not in scores, which have {listed(checked.metrics)}: gaps are judged by a share of "
-            "1; name another with metric="
+            f"metric {metric!r} is not in scores, which have {listed(checked.metrics)}: gaps are judged by a "
+            "share of 1; name another with metric="
         )
     return judge_scores(
         checked, by, reference, also=also, adjust=adjust, bins=bins, options=options, sections=sections
@@ -323,7 +324,7 @@ def judge_scores(
     options: JudgeOptions | None = None,
     sections: ReportSections | None = None,
 ) -> AuditResult:
-    """Judge scores that are checked; `audit`'s own work, for callers that have `Scores` and `JudgeOptions`."""
+    """Judge scores that are checked: `audit`'s own work, for callers that have `Scores` and options."""
     options, sections = options or JudgeOptions(), sections or ReportSections()
     alike = (adjust,) if isinstance(adjust, str) else tuple(adjust)
     analyses = analyses_of(
@@ -372,8 +373,8 @@ def _with_groups(scores: Any, groups: Any, metric: str) -> tuple[Any, str]:
         raise ValueError(f"scores and groups must have one length, got {len(frame)} and {len(given.ids)}")
     if table and name in frame:
         name = f"{name} (given)"
-    levels = given.names or tuple(map(str, range(given.num_groups)))
-    codes = pd.Categorical.from_codes(given.ids, categories=list(levels), ordered=True)
+    levels = pd.Index(given.names or map(str, range(given.num_groups)))
+    codes = pd.Categorical.from_codes(given.ids, categories=levels, ordered=True)
     return frame.assign(**{name: codes}), name
 
 
@@ -417,6 +418,12 @@ def analyses_of(
             groups = Groups.from_table(scores.table, by=attributes, bins=edges)
         analyses.append(_analysis(scores, groups, None if number else reference))
     return analyses
+
+
+def _attributes(by: str | Sequence[str] | Groups) -> tuple[str, ...]:
+    if isinstance(by, Groups):
+        return by.attributes
+    return tuple(sorted({by} if isinstance(by, str) else set(by)))
 
 
 def _analysis(scores: Scores, groups: Groups, reference: str | None) -> Analysis:
