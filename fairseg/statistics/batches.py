@@ -163,10 +163,10 @@ def placements(dealt: Dealt, cell: Cell, first: Who, second: int) -> Placements:
     total, squares = rank.sum(1), np.einsum("bn,bn->b", rank, rank)
     others = n * n * m - rank @ (2.0 * index + 1.0) - equal.sum(-1)
     with np.errstate(divide="ignore", invalid="ignore"):
-        effect = total / (n * m)
-        own = (squares - total**2 / n) / (n - 1) / m**2
-        other = (others - (n * m - total) ** 2 / m) / (m - 1) / n**2
-    own, other = (np.asarray(np.maximum(part, 0.0), dtype=np.float64) for part in (own, other))
+        effect: Floats = total / (n * m)
+        own: Floats = (squares - total**2 / n) / (n - 1) / m**2
+        other: Floats = (others - (n * m - total) ** 2 / m) / (m - 1) / n**2
+    own, other = own.clip(min=0.0), other.clip(min=0.0)
     return Placements(1 - effect, other, own, m, n) if turned else Placements(effect, own, other, n, m)
 
 

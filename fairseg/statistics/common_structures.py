@@ -6,14 +6,11 @@ group has no easy structure, it looks worse served.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fairseg.metrics.fairness import Floats
-
-if TYPE_CHECKING:
-    from fairseg.statistics.page import Grouping
+from fairseg.statistics.findings import Grouping
 
 _LEAST_SHARE = 0.5  # of a group's subjects that must have a structure
 
@@ -36,7 +33,7 @@ class CommonStructures:
 
 
 def common_structures(
-    scores: Floats, groupings: "Sequence[Grouping]", *, structures: Sequence[str], min_size: int = 10
+    scores: Floats, groupings: Sequence[Grouping], *, structures: Sequence[str], min_size: int = 10
 ) -> CommonStructures:
     """Return the mean score of each subject over the structures that every compared group has.
 

@@ -59,7 +59,7 @@ def smallest_p_values(
     ids: Sequence[Integers],
     *,
     permutations: int,
-    seed: int,
+    seed: int | Sequence[int],
     blocks: Sequence[Integers] | None = None,
 ) -> Floats:
     """Return the smallest p / weight over the rows in each of so many permutations, (permutations,).

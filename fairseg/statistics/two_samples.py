@@ -291,8 +291,6 @@ def share_p_values(total_first: int, total_second: int, marked: int) -> Floats:
     >>> float(share_p_values(10, 30, 6)[6].round(5))  # 6 of 10 against 0 of 30
     0.00011
     """
-    from scipy.special import ndtr  # noqa: PLC0415
-
     exact = _fisher(total_first, total_second, marked)
     first = np.arange(marked + 1)
     possible = np.flatnonzero(~np.isnan(exact))

@@ -71,19 +71,20 @@ class StratifiedShares:
         k, n, other, m = np.array(strata, dtype=np.float64).T
         weights = n * m / (n + m)
         weights /= weights.sum()
-        self._totals = [float(1 / (weights**2 / size).sum()) for size in (n, m)]  # as large as if in one
-        self._counts = [
+        totals = [float(1 / (weights**2 / size).sum()) for size in (n, m)]  # as large as if unstratified
+        counts = [
             np.array([float(weights @ (count / size)) * total])
-            for count, size, total in zip((k, other), (n, m), self._totals, strict=True)
+            for count, size, total in zip((k, other), (n, m), totals, strict=True)
         ]
+        self._table = counts[0], counts[1], totals[0], totals[1]
         self.estimate = float(weights @ (k / n - other / m))
         margins = [(one, two, a + b) for a, one, b, two in strata]
         exact = stratified_fisher(sum(row[0] for row in strata), margins)
-        self.p = max(exact, float(newcombe_level(*self._counts, *self._totals)[0]))
+        self.p = max(exact, float(newcombe_level(*self._table)[0]))
 
     def limits(self, level: float = 0.95) -> Interval:
         """Return the difference with Newcombe's limits for samples of the strata's effective size."""
         from scipy.special import ndtri  # noqa: PLC0415  (slow to import)
 
-        found = newcombe_at(*self._counts, *self._totals, float(ndtri(0.5 + level / 2)))
+        found = newcombe_at(*self._table, float(ndtri(0.5 + level / 2)))
         return Interval(self.estimate, float(found[1][0]), float(found[2][0]))
