@@ -7,16 +7,17 @@ rests whether a gap became narrower.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from fairseg.metrics.fairness import Floats
+from fairseg.statistics.findings import ALL_OTHERS, Grouping
 from fairseg.statistics.gain_findings import Pair
 from fairseg.statistics.judge_options import JudgeOptions
-from fairseg.statistics.page import ALL_OTHERS, Grouping
-from fairseg.statistics.paired_shares import hardest_tenth
+from fairseg.statistics.page import hardest
 from fairseg.statistics.permutation import Row, adjusted_p, local_level, smallest_p_values
 from fairseg.statistics.two_samples import brunner_munzel, share_p_values
 from fairseg.statistics.verdicts import Endpoint
@@ -24,8 +25,10 @@ from fairseg.statistics.verdicts import Endpoint
 ENDPOINTS = (Endpoint.TYPICAL, Endpoint.FAILURES, Endpoint.HARDEST)
 
 _MOST_PAIRED = 8  # judged groups up to which every pair is compared
-_OVERALL_WEIGHTS = (1.0, 0.5, 0.25)  # of the error, by endpoint: the typical case is the primary question
-_STRUCTURE_WEIGHT = 0.125  # of each endpoint of a structure
+# Of the error, by endpoint and for each endpoint of a structure. Gaps are weighted as in an audit of one model;
+# of the gains the typical case is the primary question.
+_GAP_WEIGHTS = (1.0, 1.0, 0.5, 0.25)
+_GAIN_WEIGHTS = (1.0, 0.5, 0.25, 0.125)
 
 Members = tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]
 
@@ -75,13 +78,15 @@ class Cohort:
         for attribute, grouping in enumerate(groupings):
             sizes = [int((ids[:, attribute] == group).sum()) for group in range(len(grouping.group_names))]
             here = [group for group, size in enumerate(sizes) if size]
+            large = [group for group in here if sizes[group] >= options.min_size]
             if grouping.reference is not None:
                 others = [group for group in here if group != grouping.reference]
                 pairs += [Pair(attribute, grouping.reference, group) for group in others]
-            elif sum(size >= options.min_size for size in sizes) > _MOST_PAIRED:
+            elif len(large) > _MOST_PAIRED:
                 pairs += [Pair(attribute, None, group) for group in here]
             else:
-                pairs += [Pair(attribute, one, two) for one in here for two in here if one < two]
+                pairs += [Pair(attribute, one, two) for one, two in combinations(large, 2)]
+                pairs += [Pair(attribute, None, group) for group in here if group not in large]
         return cls(
             before,
             after,
@@ -182,6 +187,7 @@ def _corrected(
             changes of marks, -1, 0 or 1, and tested as scores are.
     """
     options, everyone = cohort.options, (np.arange(len(cohort.ids)),)
+    weights = _GAP_WEIGHTS if marks else _GAIN_WEIGHTS
     shape = (len(cohort.pairs), len(cohort.structures), len(values[0]))
     found = [Corrected(np.full(shape, np.nan), np.full(shape, np.nan), np.zeros(shape)) for _ in models]
     rows: list[Row] = []
@@ -191,7 +197,7 @@ def _corrected(
         for place, pair in enumerate(cohort.pairs):
             for structure in np.flatnonzero(cohort.judged_structures(model, pair)):
                 for endpoint, column in enumerate(columns):
-                    weight = _OVERALL_WEIGHTS[endpoint] if structure == 0 else _STRUCTURE_WEIGHT
+                    weight = weights[endpoint if structure == 0 else -1]
                     shares = marks and endpoint > 0
                     rows.append(
                         Row(
@@ -236,8 +242,8 @@ def _all_marks(cohort: Cohort, model: int) -> Floats:
     """Return failures before and after, and membership of the hardest tenth before and after, (4, N, S)."""
     both = cohort.before[model], cohort.after[model]
     fails = [np.where(np.isnan(one), np.nan, one < cohort.options.failure_threshold) for one in both]
-    hardest = [
-        np.where(np.isnan(one), np.nan, np.stack([hardest_tenth(column) for column in one.T], axis=1))
-        for one in both
-    ]
-    return np.stack([*fails, *hardest])
+    tenths = [np.stack([hardest(column) for column in one.T], axis=1) for one in both]
+    # Where ties hide who is hardest with one of the models, there is no change of it to speak of.
+    counts = np.array([np.nansum(one, axis=0) for one in tenths])
+    hidden = counts.min(axis=0) < 0.5 * counts.max(axis=0)
+    return np.stack([*fails, *(np.where(hidden & ~np.isnan(one), 0.0, one) for one in tenths)])

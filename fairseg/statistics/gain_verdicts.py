@@ -8,6 +8,7 @@ model, in any structure or endpoint, comes before what speaks for it.
 from collections.abc import Sequence
 from dataclasses import replace
 
+from fairseg.statistics.findings import ALL_OTHERS, Grouping
 from fairseg.statistics.gain_findings import (
     Evidence,
     GainReason,
@@ -20,7 +21,6 @@ from fairseg.statistics.gain_findings import (
     sign,
 )
 from fairseg.statistics.judge_options import JudgeOptions
-from fairseg.statistics.page import ALL_OTHERS, Grouping
 from fairseg.statistics.verdicts import Endpoint, Verdict
 
 AGAINST = (Verdict.OVERCORRECTED, Verdict.LEVELS_DOWN, Verdict.LESS_FAIR)
@@ -32,18 +32,20 @@ _FAILING_SMALL = 2  # subjects more failing than rescued, in a group too small t
 def row_verdict(row: GainRow) -> Verdict:
     """Return what one structure and endpoint show by themselves.
 
-    |gap before| > |gap after| exactly where the gain and the sum of both gaps have one sign: the limits of the
-    narrowing show that. Where they do not, a model is fairer still if a gap was shown, the group behind gained
-    more, and the other is not behind by more than the margin.
+    |gap before| > |gap after| exactly where the gain and the sum of both gaps have one sign, which the limits
+    of the narrowing show. Where they do not, a model is fairer still if a gap was shown, the group behind
+    gained more, and the other is not behind by more than the margin.
     """
     before, after = row.gap_before, row.gap_after
     towards = sign(row.gain.estimate) if row.shown else 0
     narrower, wider = row.shown and row.narrowing.low > 0, row.shown and row.narrowing.high < 0
     within = row.reverse_bound <= row.margin
-    opened = towards != 0 and after.shown and after.sign == -towards and before.sign in (0, -towards)
     reversed_gap = before.shown and after.shown and before.sign != after.sign
+    sizes = abs(before.interval.estimate), abs(after.interval.estimate)
+    slight = sizes[1] <= row.margin and sizes[1] < sizes[0]
+    opened = towards != 0 and after.shown and after.sign == -towards and before.sign in (0, -towards)
     rules = (
-        (reversed_gap and not (within and narrower), Verdict.OVERCORRECTED),
+        (reversed_gap and not slight, Verdict.OVERCORRECTED),
         (row.levels_down, Verdict.LEVELS_DOWN),
         (wider or opened, Verdict.LESS_FAIR),
         (narrower or (before.shown and towards == before.sign and within), Verdict.FAIRER),
@@ -151,8 +153,8 @@ def _pair(pair: Pair, evidence: Evidence, grouping: Grouping, options: JudgeOpti
 
 
 def _within(pair: Verdict, row: Verdict) -> Verdict:
-    """Return a row's verdict as far as the pair's allows: no praise beside harm, no alarm inside the margins."""
-    if pair is Verdict.SAME:
+    """Return a row's verdict as far as the pair's allows: no praise beside harm, no alarm within margins."""
+    if pair in (Verdict.FAILS, Verdict.SAME):
         return pair
     return Verdict.MOVED if row is Verdict.FAIRER and pair is not row else row
 

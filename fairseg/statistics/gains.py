@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from fairseg.metrics.fairness import Floats
+from fairseg.statistics.findings import Grouping
 from fairseg.statistics.gain_findings import Evidence, GainsJudgement
 from fairseg.statistics.gain_rows import gain_row
 from fairseg.statistics.gain_tests import ENDPOINTS, Cohort, GainTests, gain_tests
@@ -19,7 +20,6 @@ from fairseg.statistics.gain_verdicts import model_verdicts
 from fairseg.statistics.group_changes import failing, group_changes, unjudged
 from fairseg.statistics.harm import harm_rows
 from fairseg.statistics.judge_options import JudgeOptions
-from fairseg.statistics.page import Grouping
 
 
 def judge_gains(

@@ -1,9 +1,9 @@
 """Is a group worse off with the second of two models? Tests that come before any praise.
 
-Two events count as harm to a subject: the second model fails where the first did not, and the score falls by
-more than a stated drop. Within a group they are weighed against the opposite events by exact one-sided McNemar
-tests, corrected over groups, structures and events by exchanging the models within subjects. A group of a
-dozen can show nothing that way, but its new failures can stand out from those of all others: that is a
+Two events count as harm to a subject: the second model fails where the first did not, and the score falls
+by more than a stated drop. Within a group they are weighed against the opposite events by exact one-sided
+McNemar tests, corrected over groups, structures and events by exchanging the models within subjects. A group
+of a dozen can show nothing that way, but its new failures can stand out from those of all others: that is a
 one-sided Fisher test of the group against the rest, corrected by dealing the groups anew. Each of the two has
 a share of the error.
 """
@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fairseg.metrics.fairness import Floats
+from fairseg.statistics.findings import Grouping
 from fairseg.statistics.judge_options import JudgeOptions
-from fairseg.statistics.page import Grouping
 
 Event = Literal["newly failing", "lost"]
 EVENTS: tuple[Event, Event] = ("newly failing", "lost")

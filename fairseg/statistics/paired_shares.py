@@ -8,7 +8,6 @@ adding squares of the distances to the limits (Zou and Donner 2008).
 import numpy as np
 import numpy.typing as npt
 
-from fairseg.metrics.fairness import Floats
 from fairseg.statistics.limits import Interval
 from fairseg.statistics.two_samples import wilson
 
@@ -59,23 +58,6 @@ def difference_of(first: Interval, second: Interval) -> Interval:
     below = np.hypot(first.estimate - first.low, second.high - second.estimate)
     above = np.hypot(first.high - first.estimate, second.estimate - second.low)
     return Interval(estimate, float(estimate - below), float(estimate + above))
-
-
-def hardest_tenth(scores: Floats) -> npt.NDArray[np.bool_]:
-    """Mark the tenth of all subjects with the lowest scores; fewer where ties at its edge would mark more.
-
-    Args:
-        scores: one value a subject, (N,); NaN is not marked.
-
-    >>> hardest_tenth(np.arange(20.0)).nonzero()[0]
-    array([0, 1])
-    """
-    known = ~np.isnan(scores)
-    if not known.any():
-        return known
-    edge = np.quantile(scores[known], 0.1, method="inverted_cdf")
-    marked = known & (scores <= edge)
-    return marked if marked.sum() <= 0.15 * known.sum() else known & (scores < edge)
 
 
 def _distance(one: float, other: float, correlation: float) -> float:

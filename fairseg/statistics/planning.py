@@ -313,7 +313,7 @@ def _pool(name: str, values: npt.ArrayLike, bounds: tuple[float, float]) -> Floa
 
 
 def _centre_difference(first: Floats, second: Floats) -> float:
-    """Return the median of all differences first - second (Hodges and Lehmann), of 1,000 quantiles at most."""
+    """Return the median of all differences first - second (Hodges and Lehmann), 1,000 quantiles at most."""
     thinned = [
         pool if pool.size <= 1000 else np.quantile(pool, (np.arange(1000) + 0.5) / 1000)
         for pool in (first, second)
