@@ -50,15 +50,15 @@ def scores(kind: str, normal: Floats) -> Floats:
     """Return Dice-like scores for standard normal numbers: one distribution a kind."""
     u = ndtr(normal)
     if kind == "beta":
-        return np.asarray(betaincinv(20, 2.2, u))
+        return np.asarray(betaincinv(42, 4.2, u))
     if kind == "tail":  # 8% fail
         return np.where(
-            u < 0.08, 0.1 + 0.35 * u / 0.08, betaincinv(20, 2.2, np.clip((u - 0.08) / 0.92, 1e-9, 1))
+            u < 0.08, 0.1 + 0.35 * u / 0.08, betaincinv(42, 4.2, np.clip((u - 0.08) / 0.92, 1e-9, 1))
         )
     if kind == "two peaks":  # 30% are hard
         return np.where(u < 0.3, 0.45 + 0.25 * u / 0.3, 0.8 + 0.15 * (u - 0.3) / 0.7)
     if kind == "ceiling":
-        return np.minimum(np.asarray(betaincinv(20, 1.0, u)).round(2), 1.0)
+        return np.minimum(np.asarray(betaincinv(30, 1.5, u)).round(2), 1.0)
     return scores("tail", normal).round(2)  # "two decimals"
 
 
