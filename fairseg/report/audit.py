@@ -292,7 +292,7 @@ def audit(
     if groups is not None:
         if by is not None:
             raise ValueError("by and groups are two ways to say the same: give one of them")
-        scores, by = _with_groups(scores, groups, metric)
+        scores, by = with_groups(scores, groups, metric)
     if by is None:
         raise ValueError("by must name the attribute whose levels are the groups, such as by='sex'")
     folders = [predictions, references, cohort]
@@ -353,7 +353,7 @@ def judge_scores(
     return AuditResult(scores, options, tuple(analyses), judgement, common, structures, sections)
 
 
-def _with_groups(scores: Any, groups: Any, metric: str) -> tuple[Any, str]:
+def with_groups(scores: Any, groups: Any, metric: str) -> tuple[Any, str]:
     """Return a table with the groups as a column, and that column's name."""
     name = str(getattr(groups, "name", None) or "group")
     table = isinstance(scores, pd.DataFrame | Mapping)
