@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite, isnan
-from numbers import Integral, Real
 from typing import Any, Literal
 
 import numpy as np
@@ -12,6 +11,7 @@ import pandas as pd
 
 from fairseg.cohort.columns import NO_ATTRIBUTES
 from fairseg.cohort.groups import Groups
+from fairseg.cohort.levels import is_missing
 
 FEW_LEVELS = 6  # numbers of at most so many values may be codes; text of at most so many names nobody
 _MOST_FRACTIONS = 2  # as in Groups: field strengths of 1.5 and 3 are levels
@@ -76,7 +76,7 @@ def read_attribute(name: str, values: "Sequence[Any] | pd.Series[Any]") -> Attri
     >>> read_attribute("sex", ["M", None, "F"])
     Attribute(name='sex', numbers=None, codes=array([ 1, -1,  0]), levels=('F', 'M'))
     """
-    missing = np.fromiter(map(_is_missing, values), dtype=bool, count=len(values))
+    missing = np.fromiter(map(is_missing, values), dtype=bool, count=len(values))
     if missing.all():
         return Attribute(name, None, np.full(len(values), -1, dtype=np.int64), ())
     numbers = np.fromiter(map(_number, values), dtype=np.float64, count=len(values))
@@ -187,12 +187,6 @@ def read_subjects(table: pd.DataFrame, ids: npt.ArrayLike, num_groups: int) -> S
 def attribute_names(table: pd.DataFrame) -> list[str]:
     """Return the columns of a cohort or scores table that are attributes."""
     return [name for name in table.columns if name not in NO_ATTRIBUTES]
-
-
-def _is_missing(value: object) -> bool:
-    if isinstance(value, Real) and not isinstance(value, Integral):
-        return isnan(float(value))
-    return value is None or str(value).strip() in ("", "<NA>", "NaT")
 
 
 def _number(value: object) -> float:
