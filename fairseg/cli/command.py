@@ -270,7 +270,8 @@ def _write(
     from fairseg.report import write_report  # noqa: PLC0415
     from fairseg.report.certainty import Judging  # noqa: PLC0415
     from fairseg.report.page import PAGE  # noqa: PLC0415
-    from fairseg.report.render import to_terminal  # noqa: PLC0415
+    from fairseg.report.summary_table import summary_table  # noqa: PLC0415
+    from fairseg.report.tables import to_terminal  # noqa: PLC0415
     from fairseg.report.words import lines  # noqa: PLC0415
 
     judging = Judging(**{name: reporting[name] for name in ("margin", "min_size", "resamples", "seed")})
@@ -283,7 +284,7 @@ def _write(
         extras=_extras(groups[1:], reporting),
         also=also,
     )
-    click.echo(to_terminal(summaries[:1]))
+    click.echo(to_terminal(map(summary_table, summaries[:1])))
     click.echo("\n".join(lines(summaries)))
     click.echo(f"Report: {out / PAGE}")
 

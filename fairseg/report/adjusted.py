@@ -10,11 +10,9 @@ import pandas as pd
 
 from fairseg.cohort.attributes import read_attribute
 from fairseg.cohort.groups import Groups
-from fairseg.report import render
-from fairseg.report.page_table import Part
 from fairseg.report.pictures import sizes
-from fairseg.report.summary import GAP, P_VALUE, Summary
-from fairseg.statistics import Interval
+from fairseg.report.summary import Summary
+from fairseg.report.tables import Cell, Table
 from fairseg.statistics.confounders import adjusted_gap
 from fairseg.statistics.stratified import stratified_gap
 
@@ -35,8 +33,8 @@ class Adjusted:
 
     by: list[str]
     reference: str
-    regression: Part
-    strata: dict[str, Part]
+    regression: Table
+    strata: dict[str, Table]
     notes: list[str]
 
 
@@ -103,13 +101,13 @@ def adjust(
             )
             continue
         stratified = stratified_gap(dice, ids, number, column, reference=reference, resamples=resamples)
-        strata[name] = _strata_part(stratified.strata, stratified.pooled, overall)
+        strata[name] = _strata_table(name, stratified.strata, stratified.pooled, overall)
         notes += [f"{name}: {_named(note, overall)}" for note in stratified.notes]
     return Adjusted(
         by=list(by),
         reference=overall.groups.name(reference)
         + ("" if overall.reference is not None else ", the largest group"),
-        regression=_regression_part(found, overall),
+        regression=_regression_table(found, overall),
         strata=strata,
         notes=notes,
     )
@@ -132,37 +130,33 @@ def _strata(covariates: pd.DataFrame, name: str, bins: Mapping[str, Sequence[flo
     return pd.Categorical(names, categories=levels, ordered=True)
 
 
-def _regression_part(found: pd.DataFrame, overall: Summary) -> Part:
+def _regression_table(found: pd.DataFrame, overall: Summary) -> Table:
     rows = []
     for row in found.to_dict("records"):
-        cells = [f"{row['n_reference']}, {row['n_group']}"]
+        cells = [Cell(f"{row['n_reference']}, {row['n_group']}")]
         for kind in ("unadjusted", "adjusted"):
-            cells.append(_gap(Interval(row[kind], row[f"{kind}_low"], row[f"{kind}_high"])))
-            cells.append(render.cell(P_VALUE, row[f"{kind}_p"]))
+            cells.append(Cell(row[kind], row[f"{kind}_low"], row[f"{kind}_high"]))
+            cells.append(Cell(row[f"{kind}_p"], kind="p"))
         rows.append((overall.groups.name(int(row["group"])), "", cells))
     heads = ("Subjects (reference, group)", "Gap of means", "p", "Adjusted gap of means", "p")
-    return Part([(head, "") for head in heads], rows)
+    return Table.of("Adjusted gaps", heads, rows, corner="Group")
 
 
-def _strata_part(strata: pd.DataFrame, pooled: pd.DataFrame, overall: Summary) -> Part:
+def _strata_table(by: str, strata: pd.DataFrame, pooled: pd.DataFrame, overall: Summary) -> Table:
     rows = []
     for total in pooled.to_dict("records"):
         name = overall.groups.name(int(total["group"]))
         for row in strata[strata["group"] == total["group"]].to_dict("records"):
-            gap = _gap(Interval(row["gap"], row["low"], row["high"]))
-            rows.append((f"{name}, {row['stratum']}", "", [f"{row['n_reference']}, {row['n_group']}", gap]))
-        counts = f"{total['n_reference']}, {total['n_group']}"
-        rows.append((f"{name}, without strata", "rule", [counts, render.cell(GAP, total["crude"])]))
-        gap = _gap(Interval(total["gap"], total["low"], total["high"]))
+            counts = Cell(f"{row['n_reference']}, {row['n_group']}")
+            rows.append(
+                (f"{name}, {row['stratum']}", "", [counts, Cell(row["gap"], row["low"], row["high"])])
+            )
+        counts = Cell(f"{total['n_reference']}, {total['n_group']}")
+        rows.append((f"{name}, without strata", "rule", [counts, Cell(total["crude"])]))
+        gap = Cell(total["gap"], total["low"], total["high"])
         rows.append((f"{name}, pooled over strata", "fairness", [counts, gap]))
-    return Part([("Subjects (reference, group)", ""), ("Gap of medians", "")], rows)
-
-
-def _gap(interval: Interval) -> str:
-    text = render.cell(GAP, interval.estimate)
-    if np.isnan(interval.low) or text == render.NONE:
-        return text
-    return f"{text}\n{render.interval(GAP, interval.low, interval.high)}"
+    heads = ("Subjects (reference, group)", "Gap of medians")
+    return Table.of(f"Gaps within {by}", heads, rows, corner="Group, stratum")
 
 
 def _named(note: str, overall: Summary) -> str:

@@ -8,16 +8,12 @@ import numpy as np
 import pandas as pd
 
 from fairseg.metrics import worst_group
-from fairseg.report.summary import GAP, P_VALUE, Summary
+from fairseg.report.summary import CORRECTED, EQUITY, GAP, GAP_OF_LARGE, P_VALUE, WORST, Summary
 from fairseg.statistics import Interval, equity_interval, group_intervals, judge
 from fairseg.statistics.evidence import MIN_SIZE, NOT_JUDGED
 from fairseg.statistics.order_statistics import Method
 
 DETECTABLE = "Detectable gap"
-WORST = "Worst group DSC"
-EQUITY = "Equity-scaled DSC"
-CORRECTED = "p, corrected (Holm)"
-GAP_OF_LARGE = "Fairness gap of the groups judged"
 _STATISTICS: tuple[tuple[Literal["median", "iqr"], Method, str], ...] = (
     ("median", "binomial", "Median"),
     ("iqr", "percentile", "IQR"),

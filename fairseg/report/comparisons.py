@@ -1,14 +1,13 @@
 """Every comparison of the report as one table: intervals, verdicts, tests and effect sizes."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from fairseg.report import render
-from fairseg.report.page_table import Part
-from fairseg.report.summary import GAP, P_VALUE, Summary
+from fairseg.report.summary import Summary
+from fairseg.report.tables import Cell, Table
 from fairseg.statistics import benjamini_hochberg
 
 _COLUMNS = [
@@ -59,38 +58,25 @@ def comparisons_table(analyses: Sequence[Sequence[Summary]]) -> pd.DataFrame:
     return table
 
 
-def comparisons_part(table: pd.DataFrame) -> Part:
+def comparisons_page_table(table: pd.DataFrame) -> Table:
     """Lay the comparisons out for the page; of very many, those with the smallest p-values."""
     shown = table if len(table) <= _MOST_ROWS else table.sort_values("p", kind="stable").head(_MOST_ROWS)
     several = len(set(table["by"])) > 1
     heads = (
         "Verdict",
         "Gap in median DSC",
-        "Detectable",
         "p",
         "p (Holm)",
         "q (all)",
         "Cliff's delta",
         "Hodges-Lehmann shift",
     )
-    return Part([(head, "") for head in heads], [_row(row, several) for row in shown.to_dict("records")])
-
-
-def _row(row: dict[Hashable, Any], several: bool) -> tuple[str, str, list[str]]:
-    block = f"{row['by']}, {row['structure']}" if several else row["structure"]
-    name = f"{block}: {row['first']}, {row['second']}"
-    cells = [
-        row["verdict"],
-        _limited(row, "gap"),
-        render.cell(GAP, row["detectable"]),
-        *(render.cell(P_VALUE, row[kind]) for kind in ("p", "p_holm", "q")),
-        _limited(row, "cliffs_delta"),
-        _limited(row, "shift"),
-    ]
-    return name, "", cells
-
-
-def _limited(row: dict[Hashable, Any], name: str) -> str:
-    text = render.cell(GAP, row[name])
-    low, high = row[f"{name}_low"], row[f"{name}_high"]
-    return text if np.isnan(low) else f"{text}\n{render.interval(GAP, low, high)}"
+    rows = []
+    for row in shown.to_dict("records"):
+        block = f"{row['by']}, {row['structure']}" if several else row["structure"]
+        figures = ("gap", "cliffs_delta", "shift")
+        gap, delta, shift = (Cell(row[name], row[f"{name}_low"], row[f"{name}_high"]) for name in figures)
+        p = [Cell(row[name], kind="p") for name in ("p", "p_holm", "q")]
+        name = f"{block}: {row['first']}, {row['second']}"
+        rows.append((name, "", [Cell(row["verdict"]), gap, *p, delta, shift]))
+    return Table.of("Comparisons of groups", heads, rows, corner="Structure: first, second", tall=True)

@@ -16,7 +16,7 @@ from PIL import Image
 from fairseg.io.images import EXTENSIONS, Mask, check_same_grid, itk_messages, read_mask
 from fairseg.metrics import dice
 from fairseg.report.charts.svg import px, tag
-from fairseg.report.render import plain
+from fairseg.report.escape import plain
 
 Voxels = npt.NDArray[Any]
 

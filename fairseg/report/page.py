@@ -3,36 +3,36 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from fairseg import __version__
 from fairseg.cohort.attributes import attribute_names
 from fairseg.cohort.columns import METRICS
 from fairseg.cohort.groups import Groups
 from fairseg.io import csv_files
 from fairseg.io.files import write_files
 from fairseg.io.sentences import counted
-from fairseg.report import charts, render, words
-from fairseg.report import cohort_table as cohort
+from fairseg.report import charts, words
 from fairseg.report.adjusted import adjust
 from fairseg.report.certainty import Judging, with_evidence
 from fairseg.report.clinical import Roles, clinical_section
-from fairseg.report.comparisons import comparisons_part, comparisons_table
+from fairseg.report.cohort_table import cohort_page_table
+from fairseg.report.comparisons import comparisons_page_table, comparisons_table
 from fairseg.report.notes import notes_on
 from fairseg.report.overlays import overlay_legend
-from fairseg.report.page_table import page_table
-from fairseg.report.pictures import VERDICTS, Pictures, gaps, with_largest_gaps
+from fairseg.report.pictures import Pictures, gaps, with_largest_gaps
 from fairseg.report.plots import plot_overall, plot_rows, to_svg
 from fairseg.report.summary import Summary, summarize
+from fairseg.report.summary_table import summaries_to_csv, summary_table
+from fairseg.report.tables import to_latex, to_markdown
+from fairseg.report.templates import render_page as render_template
 from fairseg.report.worst import Files, worst_cases
 from fairseg.statistics.cohort_table import cohort_table
 from fairseg.statistics.missingness import missingness, missingness_sentences
+from fairseg.statistics.verdicts import Verdict
 
 logger = logging.getLogger(__name__)
 
@@ -107,9 +107,9 @@ def write_report(
     page, tables = _page(scores, analyses, judging, extras, [*scores.attrs.get("notes", []), *notes])
     files: dict[str, str | bytes] = {
         PAGE: page,
-        "summary.csv": render.to_csv(summaries),
-        "summary.md": render.to_markdown(summaries),
-        "summary.tex": render.to_latex(summaries),
+        "summary.csv": summaries_to_csv(summaries),
+        "summary.md": to_markdown(map(summary_table, summaries)),
+        "summary.tex": to_latex(map(summary_table, summaries)),
         "subjects.csv": csv_files.to_csv(_subjects(summaries)),
         **tables,
         **figures,
@@ -137,23 +137,6 @@ def _subjects(summaries: Sequence[Summary]) -> pd.DataFrame:
 def _size(scores: pd.DataFrame, labels: int) -> str:
     subjects, cases = scores["subject"].nunique(), scores["case"].nunique()
     return f"{counted(subjects, 'subject')}, {counted(cases, 'case')}; {counted(labels, 'label')}"
-
-
-@cache
-def _environment() -> Environment:
-    """Return the templates, in which every name is escaped."""
-    return Environment(
-        loader=PackageLoader("fairseg", "report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-
-
-def render_template(template: str, **values: object) -> str:
-    """Fill in a page."""
-    return _environment().get_template(template).render(version=__version__, **values)
 
 
 def render_page(template: str, overall: Summary, **more: object) -> str:
@@ -195,8 +178,8 @@ def _page(
     counts = dict(enumerate(overall.counts.tolist()))
     files = {
         "cohort.csv": csv_files.to_csv(who),
-        "cohort.md": cohort.cohort_to_markdown(who),
-        "cohort.tex": cohort.cohort_to_latex(who),
+        "cohort.md": to_markdown([cohort_page_table(who)]),
+        "cohort.tex": to_latex([cohort_page_table(who)]),
         "comparisons.csv": csv_files.to_csv(comparisons),
     }
     clinical = None
@@ -216,14 +199,14 @@ def _page(
             *missingness_sentences(missing, overall.groups.names),
             *([] if clinical is None else clinical.sentences),
         ],
-        "tables": [page_table(summary) for summary in summaries],
+        "tables": [(summary.structure, summary_table(summary).fitted()) for summary in summaries],
         "gaps": gaps(analyses, judging.margin),
         "margin": judging.margin,
         "boxes": {overall.title(name): pictures.boxes(0, name) for name in metrics},
         "left_out": len(summaries) - len(with_largest_gaps(summaries)),
         "legend": charts.legend(overall.groups.names, overall.reference, counts),
         "scatters": pictures.scatters(0, scores) if dice else Markup(""),
-        "comparisons": comparisons_part(comparisons),
+        "comparisons": comparisons_page_table(comparisons),
         "worst": [] if extras.files is None or not dice else worst_cases(scores, overall, extras.files),
         "keys": overlay_legend(),
         "others": [
@@ -232,12 +215,11 @@ def _page(
                 "answer": words.answer(one[0]),
                 "badge": _badge(one[0]),
                 "boxes": pictures.boxes(number, metrics[0]),
-                "tables": [page_table(summary) for summary in one],
+                "tables": [(summary.structure, summary_table(summary).fitted()) for summary in one],
             }
             for number, one in enumerate(analyses[1:], 1)
         ],
-        "cohort": cohort.cohort_part(who),
-        "cohort_note": cohort.cohort_footnote(who),
+        "cohort": cohort_page_table(who),
         "adjusted": adjust(scores, overall, extras.adjust, extras.bins, resamples=judging.resamples),
         "clinical": clinical,
         "notes": notes,
@@ -252,17 +234,16 @@ def _page(
 
 
 def _badge(summary: Summary) -> Markup:
-    verdict = VERDICTS[summary.evidence.verdict] if summary.evidence is not None else charts.NOT_JUDGED
-    return charts.badge(verdict, summary.evidence.verdict if summary.evidence is not None else None)
+    return charts.badge(Verdict.NOT_JUDGED if summary.evidence is None else Verdict(summary.evidence.verdict))
 
 
 def _hero(overall: Summary) -> dict[str, Any]:
     """Return what the first screen shows: the answer, the gap and who was compared."""
     evidence = overall.evidence
-    kinds = {charts.SHOWN: "shown", charts.NO_GAP: "nogap"}
+    verdict = Verdict.NOT_JUDGED if evidence is None else Verdict(evidence.verdict)
     gap, interval = words.headline(overall)
     title = next(f"Median {overall.title(name)}" for name in METRICS if name in overall.subjects)
-    rows = [str(text) for text in render.cells(overall).T[title]]
+    rows = [str(text) for text in summary_table(overall).to_frame().loc[title]]
     unjudged = set() if evidence is None else set(range(len(overall.groups))) - set(evidence.judged)
     names = [
         f"{name} (too few to judge)" if n in unjudged else name for n, name in enumerate(overall.groups.names)
@@ -271,7 +252,7 @@ def _hero(overall: Summary) -> dict[str, Any]:
     counts = [*overall.counts.tolist(), int(overall.counts.sum())]
     medians = [text.replace("\n", " ") for text in rows]
     return {
-        "kind": kinds.get(VERDICTS[evidence.verdict], "unsure") if evidence is not None else "unsure",
+        "kind": verdict.css_class,
         "badge": _badge(overall),
         "answer": words.answer(overall),
         "gap": words.number(gap),

@@ -13,14 +13,9 @@ from fairseg.metrics.fairness import Floats
 from fairseg.report import charts
 from fairseg.report.summary import OVERALL, Summary
 from fairseg.statistics import Interval
-from fairseg.statistics.evidence import IRRELEVANT, NOT_JUDGED, OPEN, SHOWN, Evidence
+from fairseg.statistics.evidence import Evidence
+from fairseg.statistics.verdicts import Verdict
 
-VERDICTS = {
-    SHOWN: charts.SHOWN,
-    IRRELEVANT: charts.NO_GAP,
-    OPEN: charts.UNSURE,
-    NOT_JUDGED: charts.NOT_JUDGED,
-}
 MOST_STRUCTURES = 12  # with charts of their own; of more, those with the largest gaps
 _MOST_SCATTERS = 6
 _MOST_TRENDS = 6  # groups, above which trends hide each other
@@ -202,7 +197,7 @@ def _gap_rows(summary: Summary, evidence: Evidence) -> list[charts.ForestRow]:
         told = ", ".join(f"{counts[group]}" for group in members)
         if len(members) > 3:
             told = f"{counts.sum()} in {len(members)} groups"
-        return charts.ForestRow(block, name, gap.estimate, gap.low, gap.high, VERDICTS[verdict], told)
+        return charts.ForestRow(block, name, gap.estimate, gap.low, gap.high, Verdict(verdict), told)
 
     most = _MOST_PAIRS if summary.structure == OVERALL else _MOST_PAIRS_OF_A_LABEL
     if reference is None or len(evidence.comparisons) > most:

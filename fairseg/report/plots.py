@@ -20,26 +20,10 @@ from matplotlib.ticker import MaxNLocator
 
 from fairseg.cohort.columns import METRICS
 from fairseg.metrics import split_by_group
-from fairseg.report.render import plain
+from fairseg.report.escape import plain
+from fairseg.report.palette import GRID, INK, LINE, fill
 from fairseg.report.summary import Summary
 
-_INK = "#22313f"
-_LINE = "#c0392b"
-_REFERENCE = "#d5dbe1"
-_BOXES = (
-    "#9ecae1",
-    "#fdae6b",
-    "#a1d99b",
-    "#bcbddc",
-    "#fa9fb5",
-    "#c7a17a",
-    "#80cdc1",
-    "#dfc27d",
-    "#7bccc4",
-    "#e7969c",
-    "#b5cf6b",
-    "#8c96c6",
-)
 _MOST_POINTS = 300  # subjects a group, above which single points say nothing
 _FEWEST = 5  # subjects a group, below which a box would make much of little: points only
 _WIDEST = 9.8  # inches of a figure, which the page then need not shrink, nor its letters
@@ -49,13 +33,13 @@ _ROW_NAME = 32  # letters of a row's name, after which it is broken
 _LINE_LENGTH = 16  # letters of a name, after which it is broken
 STYLE: dict[Any, Any] = {
     "font.size": 10,
-    "axes.edgecolor": _INK,
-    "axes.labelcolor": _INK,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
-    "text.color": _INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "text.color": INK,
     "svg.fonttype": "none",  # text stays text: any script, to be found and read aloud
     "svg.hashsalt": "fairseg",  # the same scores give the same file
 }
@@ -90,7 +74,7 @@ def plot_overall(summary: Summary) -> Figure:
             ax.set_xticks(range(len(names)), ticks, fontsize=9, parse_math=False, **turn)
             ax.set_ylabel(summary.title(metric))
             ax.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
-            ax.grid(axis="y", color="#dfe4e8", lw=0.7)
+            ax.grid(axis="y", color=GRID, lw=0.7)
     return figure
 
 
@@ -120,14 +104,14 @@ def plot_rows(rows: Mapping[str, Summary], metric: str) -> Figure:
             values = _values(summary, metric)
             if reference is not None and values[reference].size:
                 line = [float(np.median(values[reference]))] * 2
-                ax.plot(line, [row - 0.46, row + 0.46], ls="--", lw=1.1, color=_LINE, zorder=1)
+                ax.plot(line, [row - 0.46, row + 0.46], ls="--", lw=1.1, color=LINE, zorder=1)
         ax.set_yticks(range(len(rows)), ["\n".join(lines) for lines in names], parse_math=False)
         ax.set_ylim(len(rows) - 0.5, -0.5)
         ax.set_xlabel(first.title(metric))
         ax.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-        ax.grid(axis="x", color="#dfe4e8", lw=0.7)
+        ax.grid(axis="x", color=GRID, lw=0.7)
         ax.tick_params(axis="y", length=0)
-        keys = [Patch(facecolor=color, edgecolor=_INK) for color in group_colors(number, reference)]
+        keys = [Patch(facecolor=fill(group, reference), edgecolor=INK) for group in range(number)]
         legend = figure.legend(
             keys,
             list(map(plain, groups.names)),
@@ -186,9 +170,9 @@ def _panel(ax: Axes, summary: Summary, metric: str) -> None:
             large: dict[str, Any] = (
                 {"ms": 4.5, "alpha": 0.8} if part.size < _FEWEST else {"ms": 3, "alpha": 0.45}
             )
-            ax.plot(place + jitter, part, "o", color=_INK, mew=0, zorder=3, **large)
+            ax.plot(place + jitter, part, "o", color=INK, mew=0, zorder=3, **large)
     if summary.reference is not None and values[summary.reference].size:
-        ax.axhline(float(np.median(values[summary.reference])), ls="--", lw=1.1, color=_LINE, zorder=1)
+        ax.axhline(float(np.median(values[summary.reference])), ls="--", lw=1.1, color=LINE, zorder=1)
     ax.set_xlim(-0.6, len(values) - 0.4)
 
 
@@ -199,12 +183,12 @@ def _draw_boxes(
     values = _values(summary, metric)
     shown = [number for number, part in enumerate(values) if part.size >= _FEWEST]
     points = orientation == "vertical" and max(map(len, values)) <= _MOST_POINTS
-    fills = group_colors(len(values), summary.reference)
+    fills = [fill(group, summary.reference) for group in range(len(values))]
     ax.set_axisbelow(True)
     if orientation == "horizontal":
         for place, part, color in zip(places, values, fills, strict=True):
             if 0 < part.size < _FEWEST:
-                ax.plot(part, [place] * part.size, "o", ms=5, mfc=color, mec=_INK, mew=0.8, zorder=3)
+                ax.plot(part, [place] * part.size, "o", ms=5, mfc=color, mec=INK, mew=0.8, zorder=3)
     if not shown:
         return
     boxes = ax.boxplot(
@@ -215,19 +199,14 @@ def _draw_boxes(
         manage_ticks=False,
         patch_artist=True,
         showfliers=not points,  # where every subject is a point, they are there already
-        medianprops={"color": _INK, "linewidth": 1.6},
-        whiskerprops={"color": _INK},
-        capprops={"color": _INK},
-        boxprops={"edgecolor": _INK},
-        flierprops={"marker": "o", "markersize": 2.5, "markeredgecolor": _INK, "alpha": 0.5},
+        medianprops={"color": INK, "linewidth": 1.6},
+        whiskerprops={"color": INK},
+        capprops={"color": INK},
+        boxprops={"edgecolor": INK},
+        flierprops={"marker": "o", "markersize": 2.5, "markeredgecolor": INK, "alpha": 0.5},
     )
     for number, box in zip(shown, boxes["boxes"], strict=True):
         box.set_facecolor(fills[number])
-
-
-def group_colors(number: int, reference: int | None) -> list[str]:
-    """Return one colour a group, grey for the reference."""
-    return [_REFERENCE if group == reference else _BOXES[group % len(_BOXES)] for group in range(number)]
 
 
 def _values(summary: Summary, metric: str) -> list[Any]:

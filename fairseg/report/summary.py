@@ -25,8 +25,14 @@ from fairseg.statistics import Evidence
 
 OVERALL = "Overall"
 ALL = "All"
+SER = "SER"
 GAP = "Fairness gap"
 P_VALUE = "p (Mann-Whitney U)"
+# What `with_intervals` adds.
+GAP_OF_LARGE = "Fairness gap of the groups judged"
+WORST = "Worst group DSC"
+EQUITY = "Equity-scaled DSC"
+CORRECTED = "p, corrected (Holm)"
 
 
 @dataclass(frozen=True)
@@ -69,6 +75,21 @@ class Summary:
         """Subjects with a Dice in each group, int64 (G,): those that gaps are judged from."""
         there = self.subjects["dice"].notna().to_numpy() if "dice" in self.subjects else False
         return self.groups.counts(np.where(there, self.subjects["group"].to_numpy(), -1))
+
+    @property
+    def judged(self) -> list[int]:
+        """Ids of the groups that are large enough for the figures on gaps."""
+        return list(range(len(self.groups))) if self.evidence is None else self.evidence.judged
+
+    @property
+    def min_size(self) -> int:
+        """Subjects that a group needs for that."""
+        return 0 if self.evidence is None else self.evidence.min_size
+
+    @property
+    def level(self) -> float:
+        """The level of the intervals."""
+        return 0.95 if self.evidence is None else self.evidence.level
 
     @property
     def shared(self) -> list[str]:
@@ -209,7 +230,7 @@ def _fairness(subjects: pd.DataFrame, num_groups: int, reference: int | None) ->
     elif num_groups == 2 and independent:
         p_all = mann_whitney_u(*values)
     return {
-        "SER": [*empty, skewed_error_ratio(median)],
+        SER: [*empty, skewed_error_ratio(median)],
         GAP: [*gaps, fairness_gap(median, reference)],
         P_VALUE: [*p_values, p_all],
     }

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from math import isnan
 
 from fairseg.io.sentences import counted, listed
-from fairseg.report import render
+from fairseg.report import numbers
+from fairseg.report.escape import plain
 from fairseg.report.summary import GAP, OVERALL, Summary
 from fairseg.statistics import Evidence, Interval, Judgement
 from fairseg.statistics.evidence import IRRELEVANT, NOT_JUDGED, OPEN, SHOWN
@@ -15,7 +16,7 @@ _LEAST = 0.0005  # what a table does not show as zero
 
 def number(value: float) -> str:
     """Return a score or a difference of scores as the tables show it."""
-    return render.cell(GAP, value)
+    return numbers.score(value)
 
 
 def between(interval: Interval, level: float) -> str:
@@ -128,7 +129,7 @@ def lines(summaries: Sequence[Summary]) -> list[str]:
             gap = f"gap {number(evidence.gap.estimate)} ({between(evidence.gap, evidence.level)})"
             found.append(f"  {summary.structure}: {evidence.verdict}, {gap}")
     # Names may hold what a terminal would obey.
-    return [" " * (len(line) - len(line.lstrip())) + render.plain(line) for line in found]
+    return [" " * (len(line) - len(line.lstrip())) + plain(line) for line in found]
 
 
 def not_judged(summary: Summary) -> str:

@@ -14,12 +14,7 @@ from fairseg.cohort.columns import METRICS, title
 from fairseg.cohort.groups import Groups
 from fairseg.io.files import write_files
 from fairseg.io.sentences import listed
-from fairseg.report import render
 from fairseg.report.charts import (
-    NO_GAP,
-    NOT_JUDGED,
-    SHOWN,
-    UNSURE,
     ForestRow,
     Subjects,
     badge,
@@ -30,27 +25,27 @@ from fairseg.report.charts import (
 )
 from fairseg.report.compare.answer import Answer, answer
 from fairseg.report.compare.comparison import Comparison, compare_models
-from fairseg.report.compare.evidence import NOT_JUDGED as NOT_COMPARED
 from fairseg.report.compare.evidence import ModelChange
 from fairseg.report.compare.sentences import figure, kind_of, sentences, span, verdict_words
 from fairseg.report.compare.table import blocks, head_text, note_on
 from fairseg.report.compare.text import comparison_to_csv, comparison_to_latex, comparison_to_markdown
+from fairseg.report.numbers import NONE, p_value
 from fairseg.report.page import render_page
-from fairseg.report.pictures import VERDICTS
 from fairseg.report.plots import plot_rows, to_svg
-from fairseg.report.render import NONE
-from fairseg.report.summary import ALL, GAP, OVERALL, P_VALUE
+from fairseg.report.summary import ALL, GAP, OVERALL
+from fairseg.report.summary_table import write
 from fairseg.statistics import Evidence
 from fairseg.statistics.paired import judged_pair
+from fairseg.statistics.verdicts import Verdict
 
 logger = logging.getLogger(__name__)
 
 PAGE = "comparison.html"
 _LOOKS = {
-    "good": (NO_GAP, "nogap"),
-    "bad": (SHOWN, "shown"),
-    "open": (UNSURE, "unsure"),
-    "": (NOT_JUDGED, ""),
+    "good": Verdict.FAIRER,
+    "bad": Verdict.LESS_FAIR,
+    "open": Verdict.OPEN,
+    "": Verdict.NOT_JUDGED,
 }
 _FEW = 4  # groups whose medians fit beside a gap
 
@@ -119,7 +114,7 @@ def comparison_to_html(comparison: Comparison) -> str:
         comparison.baseline,
         comparison.reason,
     )
-    look, css = _LOOKS[found.kind]
+    look = _LOOKS[found.kind]
     pictures = {
         structure: _dots(comparison, structure, place, subjects) for place, structure in enumerate(shown)
     }
@@ -130,7 +125,7 @@ def comparison_to_html(comparison: Comparison) -> str:
         baseline=comparison.baseline,
         policy=Markup(script_policy()),
         answer=found,
-        css=css,
+        css=look.css_class,
         badge=badge(look, found.badge),
         main=_main_figure(comparison, found),
         hero=_hero_table(comparison),
@@ -197,11 +192,11 @@ def _hero_table(comparison: Comparison) -> tuple[list[str], list[tuple[str, list
             gap = found.gap.estimate
         cells = [figure(gap)] if GAP in heads else []
         if few:
-            cells += [render.cell(median, table.loc[median, name]) for name in names]
+            cells += [write(median, table.loc[median, name]) for name in names]
         else:
             values = table.loc[median, judged]
             ends = [] if values.isna().all() else [values.idxmin(), values.idxmax()]
-            cells += [f"{render.cell(median, values[name])} {name}" for name in ends] or [NONE, NONE]
+            cells += [f"{write(median, values[name])} {name}" for name in ends] or [NONE, NONE]
         behind = " (baseline)" if model == comparison.baseline and len(summaries) > 1 else ""
         rows.append((f"{model}{behind}", cells))
     return heads, rows
@@ -213,7 +208,7 @@ def _told(comparison: Comparison, structure: str) -> list[_Told]:
     return [
         _Told(
             model,
-            badge(_LOOKS[kind_of(changes[model])][0], verdict_words(changes[model])),
+            badge(_LOOKS[kind_of(changes[model])], verdict_words(changes[model])),
             some,
             _p_text(changes[model].p_all),
         )
@@ -224,7 +219,7 @@ def _told(comparison: Comparison, structure: str) -> list[_Told]:
 def _p_text(p: float) -> str:
     if np.isnan(p):
         return "no p, fewer than two subjects"
-    text = render.cell(P_VALUE, p).removesuffix("*")
+    text = p_value(p).removesuffix("*")
     return f"p {text.replace('<', '< ')}" if text.startswith("<") else f"p = {text}"
 
 
@@ -240,9 +235,8 @@ def _gap_forest(comparison: Comparison, structures: list[str]) -> Markup | None:
             found.gap.estimate,
             found.gap.low,
             found.gap.high,
-            VERDICTS[found.verdict],
+            Verdict(found.verdict),
             _medians(found, names, comparison.overall.reference),
-            "Gap shown" if found.verdict == "gap shown" else None,
         )
         for structure in structures
         for model, found in comparison.evidence[structure].items()
@@ -254,7 +248,7 @@ def _gap_forest(comparison: Comparison, structures: list[str]) -> Markup | None:
         label="Fairness gap of each model",
         axis=f"Gap in median DSC, {against}",
         margin=comparison.margin,
-        heads=("Model", "Median DSC; detectable gap", "Gap [interval]", "Verdict"),
+        heads=("Model", "Verdict", "Gap [interval]", "Median DSC; detectable gap"),
     )
 
 
@@ -276,9 +270,8 @@ def _narrowing_forest(comparison: Comparison, structures: list[str]) -> Markup |
             change.found.narrowing.estimate,
             change.found.narrowing.low,
             change.found.narrowing.high,
-            _LOOKS[kind_of(change)][0],
+            _LOOKS[kind_of(change)],
             f"{figure(abs(change.found.gaps[0].estimate))} to {figure(abs(change.found.gaps[1].estimate))}",
-            None if change.verdict == NOT_COMPARED else verdict_words(change),
         )
         for structure in structures
         for model, change in comparison.changes.get(structure, {}).items()
@@ -289,7 +282,7 @@ def _narrowing_forest(comparison: Comparison, structures: list[str]) -> Markup |
         rows,
         label=f"Gap of each model compared with {comparison.baseline}",
         axis="Smaller by (right: fairer)",
-        heads=("Model", "Gap, from and to", "Smaller by [interval]", "Verdict"),
+        heads=("Model", "Verdict", "Smaller by [interval]", "Gap, from and to"),
     )
 
 
@@ -313,7 +306,7 @@ def _moves(
                         NONE
                         if np.isnan(change.found.changes[group].low)
                         else span(change.found.changes[group]),
-                        render.cell(P_VALUE, change.p[group]),
+                        p_value(change.p[group]),
                     ],
                 )
                 for group, name in enumerate(names)

@@ -98,7 +98,7 @@ def test_a_gap_below_0_is_as_far_from_0_as_one_above() -> None:
     found = comparison({"A": {"Black": 0.93, "White": 0.90}, "B": {"Black": 0.89, "White": 0.90}})
     [block] = blocks(found, "Overall")
     [gap] = [models for title, _, models in block.rows if title == "Fairness gap"]
-    assert [(cell.text, cell.best) for (cell,) in gap] == [("-0.030", False), ("0.010", True)]
+    assert [(cell.text, cell.best) for (cell,) in gap] == [("\N{MINUS SIGN}0.030", False), ("0.010", True)]
 
 
 def test_what_reads_the_same_is_as_good_and_one_alone_is_not_the_best() -> None:
