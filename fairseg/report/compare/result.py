@@ -17,7 +17,7 @@ from fairseg.cohort.columns import METRICS, NO_ATTRIBUTES, SIZES
 from fairseg.cohort.groups import Groups
 from fairseg.io.sentences import counted, listed
 from fairseg.report.audit import OVERALL, Analysis, AuditResult, analyses_of, judge_scores, with_groups
-from fairseg.report.compare.answer import answer
+from fairseg.report.compare.answers import answer
 from fairseg.scoring.subjects import structure_scores
 from fairseg.scoring.table import Scores
 from fairseg.statistics.common_structures import common_structures
@@ -246,7 +246,9 @@ def compare(
     scores = {name: Scores.of(given[name], metric=metric, where=f"model {name!r}") for name in names}
     for name, one in scores.items():
         if "dice" not in one.table:
-            raise ValueError(f"model {name!r}: metric {metric!r} is not in its scores, which have {listed(one.metrics)}")
+            raise ValueError(
+                f"model {name!r}: metric {metric!r} is not in its scores, which have {listed(one.metrics)}"
+            )
     matched, lost, notes = _matched(scores)
     first = matched[baseline]
     others = (also,) if isinstance(also, str) else also
@@ -267,7 +269,9 @@ def compare(
     columns = {}
     for name, values in of_structure.items():
         part = [labels[place] for place in kept]
-        overall = common_structures(values[:, kept], groupings[:1], structures=part, min_size=min_size).overall
+        overall = common_structures(
+            values[:, kept], groupings[:1], structures=part, min_size=min_size
+        ).overall
         columns[name] = np.column_stack([overall, values]) if several else overall[:, None]
     judgement = judge_gains(
         columns[baseline],
