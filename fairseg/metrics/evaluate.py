@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from fairseg.metrics.cross_check import cross_check_scores
+from fairseg.metrics.cross_check import cross_check_scores, import_medpy
 from fairseg.metrics.distance import Empty
 from fairseg.metrics.images import EXTENSIONS, find_masks, read_dataset_labels
 from fairseg.metrics.masks import Labels, label_values
@@ -71,7 +71,8 @@ def evaluate(
         skipped case to its error; `scores.attrs["unit"]` is "px" if all distances are in pixels.
 
     Raises:
-        ValueError: an input is not usable; the message names the argument, file, case or row.
+        ValueError: an input is not usable; the message names the argument, file, case or row. Or `cross_check`
+            is asked for and medpy is not installed.
         RuntimeError: the cross-check found a difference.
     """
     check_metrics(metrics, empty, tolerance)
@@ -79,6 +80,8 @@ def evaluate(
         raise ValueError(f'on_error must be "stop" or "skip", got {on_error!r}')
     if num_workers < 1:
         raise ValueError(f"num_workers must be at least 1, got {num_workers}")
+    if cross_check:
+        import_medpy()  # so that a missing medpy is said before the cases are scored, not after
     table = _checked(cohort)
     predicted = find_masks(Path(predictions), "predictions")
     true = find_masks(Path(references), "references")
