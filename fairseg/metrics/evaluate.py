@@ -71,8 +71,8 @@ def evaluate(
         skipped case to its error; `scores.attrs["unit"]` is "px" if all distances are in pixels.
 
     Raises:
-        ValueError: an input is not usable; the message names the argument, file, case or row. Or `cross_check`
-            is asked for and medpy is not installed.
+        ValueError: an input is not usable; the message names the argument, file, case or row; or
+            medpy is not installed and `cross_check` is asked for.
         RuntimeError: the cross-check found a difference.
     """
     check_metrics(metrics, empty, tolerance)
