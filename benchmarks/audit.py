@@ -26,11 +26,11 @@ from typing import Any
 import SimpleITK as sitk
 from tabulate import tabulate
 
-from fairseg.cohort import read_cohort
+from fairseg.cohort.groups import Groups
+from fairseg.cohort.table import read_cohort
 from fairseg.datasets.example import write_example
-from fairseg.groups import Groups
-from fairseg.metrics import evaluate
 from fairseg.report import write_report
+from fairseg.scoring import evaluate
 
 ACDC = Path(os.environ.get("FAIRSEG_ACDC", "../shared/data/Dataset027_ACDC"))
 REPEATS = 9

@@ -15,10 +15,10 @@ from tempfile import TemporaryDirectory
 
 from tabulate import tabulate
 
-from fairseg.groups import Groups
+from fairseg.cohort.groups import Groups
+from fairseg.experiment.demo import ARMS, REFERENCE, run_demo
 from fairseg.report import summarize
 from fairseg.report.summary import GAP, P_VALUE
-from fairseg.training.demo import ARMS, REFERENCE, run_demo
 
 
 def measure(seed: int, folder: Path) -> dict[str, tuple[float, float, float, float]]:

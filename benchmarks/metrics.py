@@ -29,8 +29,8 @@ from monai.metrics import compute_dice, compute_hausdorff_distance
 from scipy.ndimage import gaussian_filter, zoom
 from tabulate import tabulate
 
+from fairseg.io.images import find_masks, read_mask
 from fairseg.metrics import dice, score_case
-from fairseg.metrics.images import find_masks, read_mask
 
 LABELS = (1, 2, 3)
 ACDC = Path(os.environ.get("FAIRSEG_ACDC", "../shared/data/Dataset027_ACDC"))

@@ -27,8 +27,11 @@ from populations import MEDIANS, SCORES, Floats, delta, draw, spread_of_quartile
 from scipy import stats
 from tabulate import tabulate
 
+from fairseg.io.parallel import run_all
 from fairseg.metrics import equity_scaled
-from fairseg.metrics.statistics import (
+from fairseg.report.compare.evidence import SHOWN as LEVELLED
+from fairseg.report.compare.evidence import compare_with_baseline
+from fairseg.statistics import (
     bootstrap_interval,
     cliffs_delta,
     compare_fairness,
@@ -38,12 +41,9 @@ from fairseg.metrics.statistics import (
     hodges_lehmann,
     judge,
 )
-from fairseg.metrics.statistics.differences import differences, gap_limits, pairs_of
-from fairseg.metrics.statistics.evidence import SHOWN
-from fairseg.metrics.statistics.stratified import stratified_gap
-from fairseg.parallel import run_all
-from fairseg.report.comparison_evidence import SHOWN as LEVELLED
-from fairseg.report.comparison_evidence import compare_with_baseline
+from fairseg.statistics.differences import differences, gap_limits, pairs_of
+from fairseg.statistics.evidence import SHOWN
+from fairseg.statistics.stratified import stratified_gap
 
 DRAWS = 1000  # of the medians, for two groups
 JOINT = 2000  # the same where limits lie far out, for many pairs; twice as many for 12 groups

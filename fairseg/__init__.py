@@ -1,46 +1,18 @@
 """fairseg: fairness in medical image segmentation, from the audit of a model to its training.
 
-The blocks stand alone: `fairseg.groups` (who belongs to which group), `fairseg.cohort` (the table of
-cases), `fairseg.metrics` (scores and fairness measures), `fairseg.report` (tables, plots, HTML),
-`fairseg.samplers` (balanced batches), `fairseg.losses` (losses of groups), `fairseg.crop`
-(boxes, cascades), `fairseg.training` (the reference loop, with the extra `train`).
-Importing the package costs nothing: what is named below loads when it is first touched.
+The blocks stand alone: `fairseg.cohort` (who the subjects are), `fairseg.metrics` (scores of masks and
+fairness measures), `fairseg.statistics` (intervals, tests, verdicts), `fairseg.scoring` (folders of masks to
+scores), `fairseg.report` (tables, charts, pages), `fairseg.samplers` (balanced batches), `fairseg.losses`
+(losses of groups), `fairseg.crop` (boxes, cascades), `fairseg.training` (the reference loop).
+Importing the package costs nothing: what `__init__.pyi` names loads when it is first touched.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING
+import lazy_loader
 
-if TYPE_CHECKING:
-    from fairseg import cohort, crop, datasets, groups, losses, metrics, report, samplers, training
-    from fairseg.cohort import read_cohort
-    from fairseg.groups import Groups
+from fairseg import deprecation
 
 __version__ = "0.1.0"
-__all__ = [
-    "Groups",
-    "__version__",
-    "cohort",
-    "crop",
-    "datasets",
-    "groups",
-    "losses",
-    "metrics",
-    "read_cohort",
-    "report",
-    "samplers",
-    "training",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__all__ += ["__version__"]
 
-_HOME = {"Groups": "fairseg.groups", "read_cohort": "fairseg.cohort"}
-
-
-def __getattr__(name: str) -> object:
-    if name in _HOME:
-        return getattr(import_module(_HOME[name]), name)
-    if name in __all__:
-        return import_module(f"fairseg.{name}")
-    raise AttributeError(f"module 'fairseg' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+deprecation.install()

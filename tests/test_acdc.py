@@ -15,8 +15,8 @@ from medpy.metric import binary
 
 from fairseg import Groups, read_cohort
 from fairseg.cli import main
-from fairseg.metrics import evaluate
-from fairseg.metrics.images import itk_messages
+from fairseg.io.images import itk_messages
+from fairseg.scoring import evaluate
 
 ACDC = Path(os.environ.get("FAIRSEG_ACDC", "../shared/data/Dataset027_ACDC"))
 pytestmark = pytest.mark.skipif(not ACDC.is_dir(), reason=f"FAIRSEG_ACDC: no real data in {ACDC}")

@@ -10,7 +10,7 @@ import pytest
 
 MODULES = (
     *("fairseg", "fairseg.samplers", "fairseg.losses", "fairseg.crop", "fairseg.metrics"),
-    *("fairseg.metrics.statistics", "fairseg.report", "fairseg.training", "fairseg.datasets"),
+    *("fairseg.statistics", "fairseg.report", "fairseg.training", "fairseg.datasets"),
 )
 INTEGRATIONS = (
     # each needs its own library

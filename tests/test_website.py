@@ -79,8 +79,8 @@ def test_doctests_are_fenced_and_arguments_have_lines_of_their_own() -> None:
     [
         ("audit.md", "report.md#the-first-screen", "report.md#the-first-screen"),
         ("api/index.md", "../concepts.md", "../concepts.md"),
-        ("training.md", "../fairseg/cli.py", "source/fairseg/cli.py.txt"),
-        ("api/losses.md", "../../fairseg/cli.py", "../source/fairseg/cli.py.txt"),
+        ("training.md", "../fairseg/cli/command.py", "source/fairseg/cli/command.py.txt"),
+        ("api/losses.md", "../../fairseg/cli/command.py", "../source/fairseg/cli/command.py.txt"),
         ("audit.md", "../CHANGELOG.md", "CHANGELOG.md"),
         ("CONTRIBUTING.md", "docs/extend.md", "extend.md"),
         ("CONTRIBUTING.md", "CHANGELOG.md", "CHANGELOG.md"),
@@ -91,7 +91,7 @@ def test_doctests_are_fenced_and_arguments_have_lines_of_their_own() -> None:
 def test_links_that_leave_the_documents_lead_into_the_site(page: str, link: str, leads_to: str) -> None:
     target, source = load("hooks", needs="mkdocs").in_site(link, page)
     assert target == leads_to
-    assert source == ("fairseg/cli.py" if "source/" in leads_to else None)
+    assert source == ("fairseg/cli/command.py" if "source/" in leads_to else None)
 
 
 def test_what_a_page_loads_from_elsewhere_is_found() -> None:

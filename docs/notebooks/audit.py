@@ -14,8 +14,8 @@ from IPython.display import SVG
 
 from fairseg import Groups, read_cohort
 from fairseg.datasets import write_example
-from fairseg.metrics import evaluate
 from fairseg.report import Extras, Files, Judging, summarize, write_report
+from fairseg.scoring import evaluate
 
 write_example(".")  # predictions/, references/, groups.csv, dataset.json
 cohort = read_cohort("groups.csv")

@@ -12,8 +12,8 @@ from monai.networks.nets import UNet
 
 from fairseg import Groups, read_cohort
 from fairseg.datasets import SHIFT, write_phantom
-from fairseg.metrics import evaluate
 from fairseg.report import comparison_to_terminal, paper_table, write_comparison
+from fairseg.scoring import evaluate
 from fairseg.training import Settings, predict, train
 
 write_phantom("data", subjects={"White": 60, "Black": 3}, test_subjects=12, shift=SHIFT.scaled(2.0), seed=1)

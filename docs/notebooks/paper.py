@@ -12,8 +12,8 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pandas as pd
 
+from fairseg.experiment.paper import PRINTED
 from fairseg.metrics import fairness_gap, skewed_error_ratio
-from fairseg.training.experiment.paper import PRINTED
 
 rows = []
 for test_set, arms in PRINTED.items():

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import SimpleITK as sitk
 from scipy.ndimage import gaussian_filter
 
-from fairseg.report.files import filled_folder
+from fairseg.io.files import filled_folder
 
 LABELS = {"RVBP": 1, "LVM": 2, "LVBP": 3}
 SPACING = (10.0, 1.8, 1.8)  # mm; z, y, x

@@ -16,7 +16,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from fairseg.datasets.anatomy import LABELS, Body, Scan, draw_slice
-from fairseg.report.files import filled_folder
+from fairseg.io.files import filled_folder
 
 SLICE_DISTANCE = 10.0  # mm
 FOLDERS = ("imagesTr", "labelsTr", "imagesTs", "labelsTs")

@@ -11,11 +11,11 @@ import numpy.typing as npt
 import pandas as pd
 from fairlearn.metrics import MetricFrame
 
-from fairseg.groups import Groups
-from fairseg.levels import level_text
+from fairseg.cohort.columns import METRICS
+from fairseg.cohort.groups import Groups
+from fairseg.cohort.levels import level_text
+from fairseg.io.sentences import listed
 from fairseg.metrics.fairness import Statistic, by_group
-from fairseg.metrics.score import METRICS
-from fairseg.metrics.wording import listed
 from fairseg.report.summary import summarize
 
 __all__ = ["group_values", "metric_frame"]
@@ -39,7 +39,7 @@ def metric_frame(
     left out of the frame, so its `overall` is over the known groups, as the report's column "All".
 
     Args:
-        scores: as from `fairseg.metrics.evaluate` or `read_scores`.
+        scores: as from `fairseg.scoring.evaluate` or `read_scores`.
         by: an attribute, several for their intersection, or groups made of them; the frame's sensitive
             features, with fairseg's names of levels.
         metric: a column of scores: "dice", "hd", "hd95", "assd" or "nsd".

@@ -1,16 +1,15 @@
-"""Overlap, surface distance, the scores table and fairness measures. No torch needed.
+"""Overlap, surface distance and fairness measures of arrays. No torch, no files.
 
 One pair of masks: `dice`, `hausdorff`, `hd95`, `assd`, `nsd`, `volumes`, or `score_case` for several
-at once. Folders of masks: `evaluate`; its table from a file: `read_scores`. One value a subject:
-`by_group`, `fairness_gap`, `gap_pair`, `skewed_error_ratio`, `equity_scaled`, `worst_group`,
-`mann_whitney_u`; how sure they are: `bootstrap_interval`, and all of `fairseg.metrics.statistics`. What
-clinicians measure: `clinical_measures`, and by group `agreement` and `bland_altman_points`.
+at once. One value a subject: `by_group`, `fairness_gap`, `gap_pair`, `skewed_error_ratio`, `equity_scaled`,
+`worst_group`, `mann_whitney_u`. Folders of masks: `fairseg.evaluate`; how sure the measures are:
+`fairseg.statistics`.
 """
 
-from fairseg.metrics.bland_altman import agreement, bland_altman_points
-from fairseg.metrics.clinical import clinical_measures
+from importlib import import_module
+
+from fairseg.deprecation import moved
 from fairseg.metrics.distance import assd, hausdorff, hd95, nsd
-from fairseg.metrics.evaluate import evaluate
 from fairseg.metrics.fairness import (
     by_group,
     equity_scaled,
@@ -24,21 +23,12 @@ from fairseg.metrics.fairness import (
 )
 from fairseg.metrics.overlap import dice, volumes
 from fairseg.metrics.score import score_case
-from fairseg.metrics.scores import read_scores
-from fairseg.metrics.statistics.intervals import bootstrap_interval
-from fairseg.metrics.statistics.limits import Interval
 
 __all__ = [
-    "Interval",
-    "agreement",
     "assd",
-    "bland_altman_points",
-    "bootstrap_interval",
     "by_group",
-    "clinical_measures",
     "dice",
     "equity_scaled",
-    "evaluate",
     "fairness_gap",
     "gap_pair",
     "hausdorff",
@@ -46,10 +36,25 @@ __all__ = [
     "iqr",
     "mann_whitney_u",
     "nsd",
-    "read_scores",
     "score_case",
     "skewed_error_ratio",
     "split_by_group",
     "volumes",
     "worst_group",
 ]
+
+# These two live on higher floors, and people look for them here.
+_ABOVE = {"bootstrap_interval": "fairseg.statistics", "evaluate": "fairseg.scoring"}
+_MOVED = {
+    "Interval": "fairseg.statistics",
+    "agreement": "fairseg.clinical",
+    "bland_altman_points": "fairseg.clinical",
+    "clinical_measures": "fairseg.clinical",
+    "read_scores": "fairseg.scoring",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name in _ABOVE:
+        return getattr(import_module(_ABOVE[name]), name)
+    return moved(__name__, _MOVED, name)

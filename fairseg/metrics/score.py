@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from fairseg.cohort.columns import METRICS
 from fairseg.metrics.distance import (
     Empty,
     check_empty,
@@ -16,13 +17,6 @@ from fairseg.metrics.distance import (
 from fairseg.metrics.masks import Labels, Pair, check_pair
 from fairseg.metrics.overlap import Counts, count
 from fairseg.metrics.surface import surface_distances
-
-METRICS = ("dice", "hd", "hd95", "assd", "nsd")
-DISTANCES = (
-    "hd",
-    "hd95",
-    "assd",
-)  # in mm, lower is better; the others are shares, higher is better
 
 
 def score_case(

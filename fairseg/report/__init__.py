@@ -6,10 +6,10 @@
 
 from fairseg.report.certainty import Judging, with_evidence
 from fairseg.report.clinical import Roles
-from fairseg.report.comparison import Comparison, compare_models
-from fairseg.report.comparison_page import write_comparison
-from fairseg.report.comparison_table import paper_table
-from fairseg.report.comparison_text import comparison_to_terminal
+from fairseg.report.compare.comparison import Comparison, compare_models
+from fairseg.report.compare.page import write_comparison
+from fairseg.report.compare.table import paper_table
+from fairseg.report.compare.text import comparison_to_terminal
 from fairseg.report.page import Extras, write_report
 from fairseg.report.summary import Summary, summarize
 from fairseg.report.worst import Files

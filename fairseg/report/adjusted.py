@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fairseg.groups import Groups
-from fairseg.metrics.statistics import Interval
-from fairseg.metrics.statistics.attributes import read_attribute
-from fairseg.metrics.statistics.confounders import adjusted_gap
-from fairseg.metrics.statistics.stratified import stratified_gap
+from fairseg.cohort.attributes import read_attribute
+from fairseg.cohort.groups import Groups
 from fairseg.report import render
 from fairseg.report.page_table import Part
 from fairseg.report.pictures import sizes
 from fairseg.report.summary import GAP, P_VALUE, Summary
+from fairseg.statistics import Interval
+from fairseg.statistics.confounders import adjusted_gap
+from fairseg.statistics.stratified import stratified_gap
 
 SIZE = "structure size"
 

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from fairseg.metrics import worst_group
-from fairseg.metrics.statistics import Interval, equity_interval, group_intervals, judge
-from fairseg.metrics.statistics.evidence import MIN_SIZE, NOT_JUDGED
-from fairseg.metrics.statistics.order_statistics import Method
 from fairseg.report.summary import GAP, P_VALUE, Summary
+from fairseg.statistics import Interval, equity_interval, group_intervals, judge
+from fairseg.statistics.evidence import MIN_SIZE, NOT_JUDGED
+from fairseg.statistics.order_statistics import Method
 
 DETECTABLE = "Detectable gap"
 WORST = "Worst group DSC"

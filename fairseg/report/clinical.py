@@ -7,15 +7,15 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from fairseg.metrics.bland_altman import agreement
-from fairseg.metrics.clinical import clinical_measures
-from fairseg.metrics.statistics import holm
-from fairseg.metrics.statistics.evidence import MIN_SIZE
-from fairseg.metrics.wording import p_text
+from fairseg.clinical.agreement import agreement
+from fairseg.clinical.measures import clinical_measures
+from fairseg.io.sentences import p_text
 from fairseg.report import render
 from fairseg.report.page_table import Part
 from fairseg.report.pictures import Pictures
 from fairseg.report.summary import P_VALUE, Summary
+from fairseg.statistics import holm
+from fairseg.statistics.evidence import MIN_SIZE
 
 _SIGNIFICANT = 0.05
 

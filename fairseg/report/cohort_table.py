@@ -30,7 +30,7 @@ def cohort_cells(table: pd.DataFrame) -> pd.DataFrame:
         "unknown" if there are such subjects, and "p".
 
     >>> from fairseg import Groups
-    >>> from fairseg.metrics.statistics.cohort import cohort_table
+    >>> from fairseg.statistics.cohort_table import cohort_table
     >>> cohort = {"case": ["a", "b", "c", "d"], "sex": ["F", "M", "M", "F"], "kg": [61.5, 80.2, 70.4, 66.1]}
     >>> cells = cohort_cells(cohort_table(cohort, Groups.from_table(cohort, by="sex"), columns=["kg"]))
     >>> cells.loc[["kg"]]

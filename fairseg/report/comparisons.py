@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fairseg.metrics.statistics import benjamini_hochberg
 from fairseg.report import render
 from fairseg.report.page_table import Part
 from fairseg.report.summary import GAP, P_VALUE, Summary
+from fairseg.statistics import benjamini_hochberg
 
 _COLUMNS = [
     "by", "structure", "first", "second", "n_first", "n_second", "median_first", "median_second",

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from fairseg.metrics.wording import counted, listed
+from fairseg.io.sentences import counted, listed
 from fairseg.report.summary import Summary
 
 

@@ -13,8 +13,8 @@ import SimpleITK as sitk
 from markupsafe import Markup
 from PIL import Image
 
+from fairseg.io.images import EXTENSIONS, Mask, check_same_grid, itk_messages, read_mask
 from fairseg.metrics import dice
-from fairseg.metrics.images import EXTENSIONS, Mask, check_same_grid, itk_messages, read_mask
 from fairseg.report.charts.svg import px, tag
 from fairseg.report.render import plain
 

@@ -12,26 +12,27 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from fairseg import __version__
-from fairseg.groups import Groups
-from fairseg.metrics import csv_files
-from fairseg.metrics.statistics.attributes import attribute_names
-from fairseg.metrics.statistics.cohort import cohort_table
-from fairseg.metrics.statistics.missingness import missingness, missingness_sentences
-from fairseg.metrics.wording import counted
+from fairseg.cohort.attributes import attribute_names
+from fairseg.cohort.columns import METRICS
+from fairseg.cohort.groups import Groups
+from fairseg.io import csv_files
+from fairseg.io.files import write_files
+from fairseg.io.sentences import counted
 from fairseg.report import charts, render, words
 from fairseg.report import cohort_table as cohort
 from fairseg.report.adjusted import adjust
 from fairseg.report.certainty import Judging, with_evidence
 from fairseg.report.clinical import Roles, clinical_section
 from fairseg.report.comparisons import comparisons_part, comparisons_table
-from fairseg.report.files import write_files
 from fairseg.report.notes import notes_on
 from fairseg.report.overlays import overlay_legend
 from fairseg.report.page_table import page_table
 from fairseg.report.pictures import VERDICTS, Pictures, gaps, with_largest_gaps
 from fairseg.report.plots import plot_overall, plot_rows, to_svg
-from fairseg.report.summary import TITLES, Summary, summarize
+from fairseg.report.summary import Summary, summarize
 from fairseg.report.worst import Files, worst_cases
+from fairseg.statistics.cohort_table import cohort_table
+from fairseg.statistics.missingness import missingness, missingness_sentences
 
 logger = logging.getLogger(__name__)
 
@@ -101,7 +102,7 @@ def write_report(
     notes = notes_on(scores, summaries[0])
     figures = {"overall.svg": to_svg(plot_overall(summaries[0]))}
     if len(summaries) > 2:  # with a single label both figures would be the same
-        metric = next(name for name in TITLES if name in scores)
+        metric = next(name for name in METRICS if name in scores)
         figures["labels.svg"] = to_svg(plot_rows({part.structure: part for part in summaries[1:]}, metric))
     page, tables = _page(scores, analyses, judging, extras, [*scores.attrs.get("notes", []), *notes])
     files: dict[str, str | bytes] = {
@@ -182,7 +183,7 @@ def _page(
     """Return the page, and the files of the tables that it shows beside those of the summaries."""
     summaries = analyses[0]
     overall = summaries[0]
-    metrics = [name for name in TITLES if name in scores]
+    metrics = [name for name in METRICS if name in scores]
     pictures = Pictures(analyses)
     shown = [
         name
@@ -260,7 +261,7 @@ def _hero(overall: Summary) -> dict[str, Any]:
     evidence = overall.evidence
     kinds = {charts.SHOWN: "shown", charts.NO_GAP: "nogap"}
     gap, interval = words.headline(overall)
-    title = next(f"Median {overall.title(name)}" for name in TITLES if name in overall.subjects)
+    title = next(f"Median {overall.title(name)}" for name in METRICS if name in overall.subjects)
     rows = [str(text) for text in render.cells(overall).T[title]]
     unjudged = set() if evidence is None else set(range(len(overall.groups))) - set(evidence.judged)
     names = [

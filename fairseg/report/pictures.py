@@ -8,12 +8,12 @@ import numpy.typing as npt
 import pandas as pd
 from markupsafe import Markup
 
+from fairseg.cohort.columns import VOLUMES, VOXELS
 from fairseg.metrics.fairness import Floats
-from fairseg.metrics.statistics import Interval
-from fairseg.metrics.statistics.evidence import IRRELEVANT, NOT_JUDGED, OPEN, SHOWN, Evidence
-from fairseg.metrics.work import VOLUMES, VOXELS
 from fairseg.report import charts
 from fairseg.report.summary import OVERALL, Summary
+from fairseg.statistics import Interval
+from fairseg.statistics.evidence import IRRELEVANT, NOT_JUDGED, OPEN, SHOWN, Evidence
 
 VERDICTS = {
     SHOWN: charts.SHOWN,

@@ -18,9 +18,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
+from fairseg.cohort.columns import METRICS
 from fairseg.metrics import split_by_group
 from fairseg.report.render import plain
-from fairseg.report.summary import TITLES, Summary
+from fairseg.report.summary import Summary
 
 _INK = "#22313f"
 _LINE = "#c0392b"
@@ -62,7 +63,7 @@ STYLE: dict[Any, Any] = {
 
 def plot_overall(summary: Summary) -> Figure:
     """Plot every metric of one summary, one panel each, one box a group; no wider than a page."""
-    metrics = [name for name in TITLES if name in summary.subjects]
+    metrics = [name for name in METRICS if name in summary.subjects]
     names = [_wrapped(name) for name in summary.groups.names]
     slot = max(0.8, 0.095 * max(len(line) for lines in names for line in lines) + 0.1)
     turned = len(names) * slot > _PANEL

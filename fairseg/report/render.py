@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 from tabulate import tabulate
 
-from fairseg.metrics import csv_files
-from fairseg.metrics.statistics import Evidence
-from fairseg.metrics.wording import counted, listed
+from fairseg.io import csv_files
+from fairseg.io.sentences import counted, listed
 from fairseg.report.certainty import CORRECTED, DETECTABLE, EQUITY, GAP_OF_LARGE, WORST
 from fairseg.report.summary import GAP, P_VALUE, Summary
+from fairseg.statistics import Evidence
 
 NONE = "\N{EN DASH}"  # what stands where there is no value
 VERDICT = "Verdict"

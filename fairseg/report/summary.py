@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from fairseg.groups import Groups
+from fairseg.cohort.columns import DISTANCES, METRICS, VOXELS, title
+from fairseg.cohort.groups import Groups
 from fairseg.metrics import (
     by_group,
     fairness_gap,
@@ -20,15 +21,12 @@ from fairseg.metrics import (
     skewed_error_ratio,
     split_by_group,
 )
-from fairseg.metrics.score import DISTANCES, METRICS
-from fairseg.metrics.statistics import Evidence
-from fairseg.metrics.work import VOXELS
+from fairseg.statistics import Evidence
 
 OVERALL = "Overall"
 ALL = "All"
 GAP = "Fairness gap"
 P_VALUE = "p (Mann-Whitney U)"
-TITLES = {"dice": "DSC", "hd": "HD (mm)", "hd95": "HD95 (mm)", "assd": "ASSD (mm)", "nsd": "NSD"}
 
 
 @dataclass(frozen=True)
@@ -81,11 +79,6 @@ class Summary:
     def title(self, metric: str) -> str:
         """Return what a metric is called, with its unit."""
         return title(metric, self.unit)
-
-
-def title(metric: str, unit: str) -> str:
-    """Return what a metric is called, with its unit."""
-    return TITLES[metric].replace("(mm)", f"({unit})")
 
 
 def summarize(scores: pd.DataFrame, groups: Groups, *, reference: str | None = None) -> list[Summary]:
@@ -235,7 +228,7 @@ def _left_out(
     distances = [name for name in metrics if name in DISTANCES]  # all are missing for the same subjects
     group = subjects["group"].to_numpy()
     for name in [*(name for name in metrics if name == "dice"), *distances[:1]]:
-        plain = TITLES[name].removesuffix(" (mm)")
+        plain = METRICS[name].title
         counts[f"Subjects without {plain}"] = by_id(group[subjects[name].isna().to_numpy()])
     if set(VOXELS) <= set(rows.columns):
         group = rows["group"].to_numpy()

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from math import isnan
 
-from fairseg.metrics.statistics import Evidence, Interval, Judgement
-from fairseg.metrics.statistics.evidence import IRRELEVANT, NOT_JUDGED, OPEN, SHOWN
-from fairseg.metrics.wording import counted, listed
+from fairseg.io.sentences import counted, listed
 from fairseg.report import render
 from fairseg.report.summary import GAP, OVERALL, Summary
+from fairseg.statistics import Evidence, Interval, Judgement
+from fairseg.statistics.evidence import IRRELEVANT, NOT_JUDGED, OPEN, SHOWN
 
 _LIMIT = "The limit is --min-size, to be set before the results are looked at."
 _LEAST = 0.0005  # what a table does not show as zero

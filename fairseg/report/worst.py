@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fairseg.metrics.images import find_masks, read_dataset_labels, read_mask
+from fairseg.io.images import find_masks, read_mask
 from fairseg.metrics.masks import Labels, label_values
 from fairseg.report.overlays import Overlay, find_image, overlay
 from fairseg.report.summary import Summary
+from fairseg.scoring.labels import read_dataset_labels
 
 logger = logging.getLogger(__name__)
 

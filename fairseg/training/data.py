@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from fairseg.cohort import read_cohort, read_split, rows_of, split_subjects
-from fairseg.groups import Groups
-from fairseg.metrics.wording import counted, listed
+from fairseg.cohort.groups import Groups
+from fairseg.cohort.table import read_cohort, read_split, rows_of, split_subjects
+from fairseg.io.sentences import counted, listed
 from fairseg.training.network import divisor
 from fairseg.training.prepare import Case, Plan, make_plan, prepare
 from fairseg.training.raw import RawDataset, read_raw

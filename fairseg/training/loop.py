@@ -15,10 +15,10 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
 from fairseg import __version__
+from fairseg.io.files import check_writable
 from fairseg.losses import DeepSupervision, ParetoMinimaxLoss
 from fairseg.losses.group_loss import GroupLoss
 from fairseg.metrics import fairness_gap
-from fairseg.report.files import check_writable
 from fairseg.training.checkpoint import (
     load_checkpoint,
     random_state,

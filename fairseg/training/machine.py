@@ -2,7 +2,7 @@
 
 import torch
 
-from fairseg.parallel import cores
+from fairseg.io.parallel import cores
 from fairseg.training.ranks import local_gpu
 
 

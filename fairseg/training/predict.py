@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from fairseg.crop import Box, Cascade, segment_crops
-from fairseg.metrics.images import find_masks, read_mask
-from fairseg.metrics.wording import listed
-from fairseg.parallel import run_all
-from fairseg.report.files import check_writable, write_files
+from fairseg.io.files import check_writable, write_files
+from fairseg.io.images import find_masks, read_mask
+from fairseg.io.parallel import run_all
+from fairseg.io.sentences import listed
 from fairseg.training.checkpoint import load_checkpoint
 from fairseg.training.inference import Predictor
 from fairseg.training.loop import CHECKPOINT, load_weights

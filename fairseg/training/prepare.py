@@ -25,10 +25,10 @@ from skimage.transform import resize
 from tqdm.auto import tqdm
 
 from fairseg.crop import Box
-from fairseg.metrics.images import Mask, check_same_grid, itk_messages, read_mask
-from fairseg.metrics.wording import counted
-from fairseg.parallel import run_all
-from fairseg.report.files import check_writable, write_files
+from fairseg.io.files import check_writable, write_files
+from fairseg.io.images import Mask, check_same_grid, itk_messages, read_mask
+from fairseg.io.parallel import run_all
+from fairseg.io.sentences import counted
 from fairseg.training.raw import RawDataset
 
 logger = logging.getLogger(__name__)

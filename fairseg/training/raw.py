@@ -7,8 +7,9 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from fairseg.metrics.images import find_masks, read_dataset_labels
-from fairseg.metrics.wording import counted, listed
+from fairseg.io.images import find_masks
+from fairseg.io.sentences import counted, listed
+from fairseg.scoring.labels import read_dataset_labels
 
 logger = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from tqdm.auto import tqdm
 
-from fairseg.report.files import write_files
-from fairseg.training.lock import alone_in
+from fairseg.io.files import write_files
+from fairseg.io.lock import alone_in
 
 RUN = "run.json"
 LOG = "log.jsonl"

@@ -24,7 +24,8 @@ from torch.utils.data import DataLoader, TensorDataset
 from fairseg import Groups, read_cohort
 from fairseg.crop import Box, crop
 from fairseg.losses import DiceCELoss, GroupDROLoss, GroupLoss
-from fairseg.metrics import Interval, bootstrap_interval, by_group, dice, fairness_gap
+from fairseg.metrics import by_group, dice, fairness_gap
+from fairseg.statistics import Interval, bootstrap_interval
 from fairseg.samplers import GroupBatchSampler
 
 

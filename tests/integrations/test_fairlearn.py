@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from fairlearn.metrics import MetricFrame, count
 
-from fairseg.groups import Groups
+from fairseg.cohort.groups import Groups
 from fairseg.integrations.fairlearn import group_values, metric_frame
 from fairseg.metrics import fairness_gap, skewed_error_ratio, worst_group
 from fairseg.report import summarize

@@ -5,7 +5,6 @@ import pandas as pd
 import pytest
 
 from fairseg import Groups
-from fairseg.metrics.statistics import Interval, bootstrap_interval, group_intervals, judge
 from fairseg.report import render, summarize, words
 from fairseg.report.certainty import (
     CORRECTED,
@@ -18,6 +17,7 @@ from fairseg.report.certainty import (
 )
 from fairseg.report.comparisons import comparisons_part, comparisons_table
 from fairseg.report.summary import ALL, GAP, P_VALUE, Summary
+from fairseg.statistics import Interval, bootstrap_interval, group_intervals, judge
 
 QUICK = Judging(resamples=500)
 

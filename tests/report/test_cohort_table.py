@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 
 from fairseg import Groups
-from fairseg.metrics.statistics.cohort import cohort_table
 from fairseg.report.cohort_table import (
     cohort_cells,
     cohort_footnote,
@@ -17,6 +16,7 @@ from fairseg.report.cohort_table import (
     cohort_to_markdown,
 )
 from fairseg.report.render import NONE
+from fairseg.statistics.cohort_table import cohort_table
 
 NASTY = ["<b>x</b>", "a|b", "50%_&", "$x$", "two\nlines", "{#~^}", "\x1b[31m"]
 

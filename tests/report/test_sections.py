@@ -8,9 +8,8 @@ import pandas as pd
 import pytest
 
 from fairseg import Groups, read_cohort
+from fairseg.clinical import agreement, clinical_measures
 from fairseg.datasets.example import write_example
-from fairseg.metrics import agreement, clinical_measures, evaluate
-from fairseg.metrics.statistics.confounders import adjusted_gap
 from fairseg.report import summarize, write_report
 from fairseg.report.adjusted import SIZE, adjust
 from fairseg.report.certainty import Judging, with_evidence
@@ -19,6 +18,8 @@ from fairseg.report.page import Extras
 from fairseg.report.pictures import Pictures, gaps, sizes, with_largest_gaps
 from fairseg.report.summary import Summary
 from fairseg.report.worst import Files, worst_cases
+from fairseg.scoring import evaluate
+from fairseg.statistics.confounders import adjusted_gap
 
 QUICK = Judging(resamples=300)
 

@@ -86,7 +86,7 @@ def test_a_run_killed_at_random_moments_ends_as_one_that_was_not(
     settings = tiny.with_(sampler="oversampling", loss="group_dro", reweight="mean", epochs=10, steps=6)
     # Children of a server that has imported torch once, with one thread each, as tests/conftest.py asks.
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["fairseg.training.experiment.tasks"])
+    context.set_forkserver_preload(["fairseg.experiment.tasks"])
 
     def start(out: Path) -> Any:
         more = {"prepared": prepared, "resume": True}

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from fairseg.cli import main
-from fairseg.cohort import split_subjects
+from fairseg.cohort.table import split_subjects
 from fairseg.losses import DiceCELoss
 from fairseg.training import Settings, predict, train
 from fairseg.training.data import load_data

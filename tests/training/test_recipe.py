@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fairseg import cli_options
+from fairseg.cli import options as cli_options
 from fairseg.crop import Cascade
 from fairseg.losses import CrossEntropyLoss
 from fairseg.training import Settings, loop, predict, train

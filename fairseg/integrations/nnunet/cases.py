@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fairseg.cohort import read_cohort, rows_of
-from fairseg.groups import Groups
-from fairseg.metrics.wording import counted, listed
+from fairseg.cohort.groups import Groups
+from fairseg.cohort.table import read_cohort, rows_of
+from fairseg.io.sentences import counted, listed
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from pathlib import Path
 from shutil import copyfile
 from typing import Any
 
-from fairseg.report.files import filled_folder
+from fairseg.io.files import filled_folder
 
 STOCK = "nnUNetTrainer"
 OWN = "nnUNetTrainerFair"

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from fairseg.metrics.images import EXTENSIONS, find_masks
+from fairseg.io.images import EXTENSIONS, find_masks
 
 ABOUT = "dataset.json"
 

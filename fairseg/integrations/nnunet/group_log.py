@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from fairseg.groups import Groups
+from fairseg.cohort.groups import Groups
 from fairseg.integrations.nnunet.cases import CaseGroups
+from fairseg.io.sentences import counted
 from fairseg.losses.group_loss import GroupLoss
-from fairseg.metrics.wording import counted
 
 LOSSES, WEIGHTS, STATE = "group_losses", "group_weights", "group_loss_state"
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from fairseg.report.files import write_files
+from fairseg.io.files import write_files
 
 VARIABLE = "nnUNet_extTrainer"
 FILE = "fairseg_trainers.py"

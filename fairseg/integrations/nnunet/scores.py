@@ -8,10 +8,10 @@ from typing import Any
 
 import pandas as pd
 
-from fairseg.cohort import read_cohort, rows_of
+from fairseg.cohort.table import read_cohort, rows_of
 from fairseg.integrations.nnunet.files import ABOUT, case_of, file_ending
-from fairseg.metrics.images import read_dataset_labels
-from fairseg.metrics.wording import counted, listed
+from fairseg.io.sentences import counted, listed
+from fairseg.scoring.labels import read_dataset_labels
 
 SUMMARY = "summary.json"
 

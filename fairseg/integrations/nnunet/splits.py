@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from fairseg.cohort import fold_subjects
-from fairseg.groups import Groups
+from fairseg.cohort.groups import Groups
+from fairseg.cohort.table import fold_subjects
 from fairseg.integrations.nnunet.cases import attributes_of, read_rows, table_of
 from fairseg.integrations.nnunet.files import cases_in, file_ending
-from fairseg.metrics.wording import counted, listed
-from fairseg.report.files import write_files
+from fairseg.io.files import write_files
+from fairseg.io.sentences import counted, listed
 
 FILE = "splits_final.json"
 PREPROCESSED = "gt_segmentations"

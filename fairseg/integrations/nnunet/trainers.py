@@ -18,10 +18,10 @@ from fairseg.integrations.nnunet import group_log
 from fairseg.integrations.nnunet.cases import CaseGroups, group_cases, table_of
 from fairseg.integrations.nnunet.loader import balanced_training
 from fairseg.integrations.nnunet.settings import settings_of
+from fairseg.io.sentences import counted
 from fairseg.losses import DeepSupervision, DiceCELoss, GroupDROLoss, ReweightedLoss
 from fairseg.losses.erm import ERMLoss
 from fairseg.losses.group_loss import GroupLoss
-from fairseg.metrics.wording import counted
 
 _CUDA = torch.device("cuda")
 

@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from fairseg.cli import main
-from fairseg.cohort import fold_subjects
+from fairseg.cohort.table import fold_subjects
 from fairseg.integrations.nnunet import TRAINERS, export_model, read_summaries, write_splits, write_trainers
-from fairseg.metrics.scores import read_scores
+from fairseg.scoring.table import read_scores
 
 SUMMARY = {
     "metric_per_case": [

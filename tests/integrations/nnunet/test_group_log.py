@@ -11,7 +11,7 @@ pytest.importorskip("nnunetv2", reason="nnU-Net is not installed: make test does
 
 from nnunetv2.training.logging.nnunet_logger import MetaLogger
 
-from fairseg.groups import Groups
+from fairseg.cohort.groups import Groups
 from fairseg.integrations.nnunet import group_log
 from fairseg.losses import GroupDROLoss
 

@@ -23,7 +23,7 @@ import torch
 from fairseg.cli import main
 from fairseg.datasets import write_phantom
 from fairseg.integrations.nnunet import TRAINERS
-from fairseg.metrics.scores import read_scores
+from fairseg.scoring.table import read_scores
 
 STUBS = Path(__file__).parent / "stubs"
 NAME = "Dataset901_Phantom"

@@ -1,0 +1,18 @@
+from . import clinical as clinical
+from . import cohort as cohort
+from . import crop as crop
+from . import datasets as datasets
+from . import experiment as experiment
+from . import losses as losses
+from . import metrics as metrics
+from . import report as report
+from . import samplers as samplers
+from . import scoring as scoring
+from . import statistics as statistics
+from . import training as training
+from .cohort import Groups as Groups
+from .cohort import read_cohort as read_cohort
+from .scoring import evaluate as evaluate
+
+__version__: str
+__all__: list[str]

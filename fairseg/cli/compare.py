@@ -1,0 +1,125 @@
+"""The command `fairseg compare`."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from fairseg.cli import options
+from fairseg.cli.report import groups_of_file, one_each
+
+
+@click.command()
+@click.argument("scores", type=options.PATH, nargs=-1, required=True)
+@options.grouping
+@click.option(
+    "--margin",
+    type=click.FloatRange(0.0, 1.0, min_open=True),
+    metavar="GAP",
+    help="Largest gap in Dice that does not matter to you, such as 0.02.",
+)
+@click.option(
+    "--names",
+    metavar="A,B,...",
+    help="Of the models, in the order of SCORES. Default: from the files' names.",
+)
+@click.option("--baseline", metavar="NAME", help="Model to compare the others with. Default: the first.")
+@click.option("--out", type=options.PATH, required=True, help="Folder to write the comparison into.")
+@options.debug
+def compare(
+    scores: Sequence[Path],
+    by: Sequence[str],
+    reference: str | None,
+    bins: Sequence[Any],
+    margin: float | None,
+    names: str | None,
+    baseline: str | None,
+    out: Path,
+    debug: bool,
+) -> int:
+    """Compare models that were scored on the same cases: one table of SCORES each.
+
+    Says of each model how large its fairness gap is, whether it is fairer than the baseline, and which groups
+    gained or lost.
+    """
+    from fairseg.io.files import check_writable  # noqa: PLC0415
+    from fairseg.report import comparison_to_terminal, write_comparison  # noqa: PLC0415
+    from fairseg.report.compare.page import PAGE  # noqa: PLC0415
+    from fairseg.scoring.table import read_scores  # noqa: PLC0415  (keep --help quick)
+
+    check_writable(out)
+    models = _names(scores, names)
+    if baseline is not None and baseline not in models:
+        raise ValueError(f"--baseline must be one of {', '.join(models)}, got {baseline}")
+    tables = [read_scores(file) for file in scores]
+    edges = one_each(bins)
+    # Made of each table, so that an error names its file; all must put the cases into the same groups.
+    groups = [groups_of_file(table, file, by, edges) for table, file in zip(tables, scores, strict=True)]
+    comparison = write_comparison(
+        dict(zip(models, tables, strict=True)),
+        groups[0],
+        out,
+        reference=reference,
+        baseline=baseline,
+        margin=margin,
+    )
+    click.echo(comparison_to_terminal(comparison))
+    click.echo(f"Comparison: {out / PAGE}")
+    return 0
+
+
+def _names(files: Sequence[Path], given: str | None) -> list[str]:
+    """Return the names of the models, as given or from their files.
+
+    Raises:
+        ValueError: fewer than two files, one twice, or names that are not one each.
+    """
+    if len(files) < 2:
+        raise ValueError(f"SCORES must be two tables or more, got only {files[0]}")
+    same = Counter(file.resolve() for file in files)
+    if twice := [str(file) for file in files if same[file.resolve()] > 1]:
+        raise ValueError(f"SCORES must be different tables, got {twice[0]} twice")
+    if given is None:
+        return default_names(files)
+    names = [name.strip() for name in given.split(",")]
+    if len(names) != len(files):
+        raise ValueError(f"--names must be {len(files)}, one for each table, got {len(names)}: {given}")
+    if not all(names) or len(set(names)) < len(names):
+        raise ValueError(f"--names must be different and not empty, got {given}")
+    return names
+
+
+def default_names(files: Sequence[Path]) -> list[str]:
+    """Return a name for each file that no other has.
+
+    The name without its ending; where files share that, the folder; else the number besides.
+
+    >>> default_names([Path("base.csv"), Path("fair.csv")])
+    ['base', 'fair']
+    >>> default_names([Path("runs/a/scores.csv"), Path("runs/b/scores.csv"), Path("c.csv")])
+    ['a', 'b', 'c']
+    >>> default_names([Path("one/a/scores.csv"), Path("two/a/scores.csv")])
+    ['one/a', 'two/a']
+    """
+
+    def folder(file: Path, depth: int) -> str:
+        return "/".join(part.name for part in reversed(file.resolve().parents[:depth]))
+
+    ways: tuple[Callable[[Path], str], ...] = (
+        lambda file: file.stem,
+        lambda file: folder(file, 1),
+        lambda file: folder(file, 2),
+        lambda file: str(file.with_suffix("")),
+    )
+    names = [""] * len(files)
+    open_ = list(range(len(files)))
+    for way in ways:
+        for place in open_:
+            names[place] = way(files[place])
+        counts = Counter(names)
+        open_ = [place for place in open_ if counts[names[place]] > 1 or not names[place]]
+    for number, place in enumerate(open_, 1):
+        names[place] = f"{names[place]} ({number})"
+    return names

@@ -1,0 +1,131 @@
+"""What fairseg finds on this machine: its packages, the device, and what other frameworks look for.
+
+`fairseg doctor` shows it. Nothing here needs the packages that it looks for, so it also works where one of
+them is missing or broken.
+"""
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+from typing import Any
+
+import fairseg
+from fairseg.io.parallel import cores
+
+NNUNET_VARIABLES = ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results", "nnUNet_extTrainer")
+_OF_DEVELOPERS = {"test", "lint", "bench", "docs", "notebooks"}  # extras that no user misses
+
+
+def describe() -> dict[str, Any]:
+    """Return what is installed and what there is to compute on, as JSON can hold it.
+
+    Returns:
+        `fairseg`, `python`, `platform`: versions and where they are; `packages`: a list with name,
+        wanted range, installed version or None, `extra` that brings it (None: always needed) and
+        `ok`; `torch`: devices and threads, or its error; `variables`: nnU-Net's, "not set", "a folder" or
+        "no such folder"; `problems`: what must be mended, one line each.
+
+    >>> about = describe()
+    >>> about["fairseg"]["version"] == fairseg.__version__, about["problems"]
+    (True, [])
+    """
+    packages = _packages()
+    torch = _torch()
+    return {
+        "fairseg": {"version": fairseg.__version__, "place": str(Path(fairseg.__file__).parent)},
+        "python": {"version": platform.python_version(), "implementation": platform.python_implementation()},
+        "platform": platform.platform(),
+        "cores": cores(),
+        "packages": packages,
+        "torch": torch,
+        "variables": {name: _folder(os.environ.get(name)) for name in NNUNET_VARIABLES},
+        "problems": _problems(packages, torch),
+    }
+
+
+def _packages() -> list[dict[str, Any]]:
+    """Return the packages that fairseg's own metadata names: those always needed first, then by extra."""
+    try:
+        from packaging.requirements import Requirement  # noqa: PLC0415  (may be what is missing)
+    except ImportError:
+        gone = {"name": "packaging", "wanted": "", "installed": None, "extra": None, "ok": False}
+        return [gone]
+    try:
+        wanted = [Requirement(line) for line in requires("fairseg") or []]
+    except PackageNotFoundError:
+        return []
+    packages = []
+    for requirement in wanted:
+        extra = _extra(str(requirement.marker or ""))
+        if extra in _OF_DEVELOPERS or requirement.name == "fairseg":
+            continue
+        if requirement.marker and not requirement.marker.evaluate({"extra": extra or ""}):
+            continue  # meant for another platform
+        found = _version(requirement.name)
+        packages.append(
+            {
+                "name": requirement.name,
+                "wanted": str(requirement.specifier),
+                "installed": found,
+                "extra": extra,
+                "ok": found is not None and requirement.specifier.contains(found, prereleases=True),
+            }
+        )
+    return sorted(packages, key=lambda package: (package["extra"] or "", package["name"].lower()))
+
+
+def _extra(marker: str) -> str | None:
+    """Return the name in `extra == "name"`."""
+    _, equals, name = marker.partition("extra == ")
+    return name[1:].split(name[0])[0] if equals else None
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _torch() -> dict[str, Any]:
+    try:
+        import torch  # noqa: PLC0415  (two seconds, and it may be broken)
+    except Exception as error:  # whatever a broken library raises is what the user must see
+        return {"error": f"{type(error).__name__}: {error}".splitlines()[0]}
+    devices = [
+        {
+            "name": f"cuda:{number}",
+            "card": torch.cuda.get_device_name(number),
+            "memory_gib": round(torch.cuda.get_device_properties(number).total_memory / 2**30, 1),
+        }
+        for number in range(torch.cuda.device_count())
+    ]
+    return {
+        "version": torch.__version__,
+        "cuda": torch.version.cuda,
+        "devices": devices,
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _folder(value: str | None) -> str:
+    """Say whether a variable names a folder; not which, since what is shown is pasted in public."""
+    if not value:
+        return "not set"
+    return "a folder" if os.path.isdir(value) else "no such folder"  # noqa: PTH112  (takes any text)
+
+
+def _problems(packages: list[dict[str, Any]], torch: dict[str, Any]) -> list[str]:
+    problems = []
+    if not packages:
+        problems.append("fairseg is not installed, only found as files: pip install it to have its packages")
+    for package in packages:
+        name, wanted, found, extra = (package[key] for key in ("name", "wanted", "installed", "extra"))
+        if found is None and extra is None:
+            problems.append(f"{name} is missing: pip install '{name}{wanted}'")
+        elif found is not None and not package["ok"]:
+            problems.append(f"{name} {found} is outside {wanted}: pip install '{name}{wanted}'")
+    if "error" in torch:
+        problems.append(f"torch cannot be loaded: {torch['error']}")
+    return problems

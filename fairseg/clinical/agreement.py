@@ -1,0 +1,179 @@
+"""How far measures from predictions agree with those from references, in each group.
+
+After Bland and Altman, *Lancet* 1986; 327:307-310, and *Statistical Methods in Medical Research* 1999;
+8:135-160. Takes what `clinical_measures` gives, or any table of its form.
+"""
+
+from collections.abc import Mapping, Sequence
+from math import sqrt
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from fairseg.io.sentences import counted, listed
+from fairseg.metrics.fairness import Floats, split_by_group
+
+_WITHIN = 1.96  # SD on each side of the mean that hold 95% of normal differences
+_ROUNDING = 1e-12  # of a measure: differences that spread by less do not spread
+_COLUMNS = ("subject", "measure", "unit", "prediction", "reference")
+
+
+def agreement(
+    measures: pd.DataFrame, groups: Mapping[str, int] | npt.ArrayLike, num_groups: int
+) -> pd.DataFrame:
+    """Compare predicted with true measures within each group, after Bland and Altman.
+
+    The bias is the mean of prediction - reference; between the limits of agreement, bias +- 1.96 SD, lie
+    95% of the differences if they are normal. Confidence intervals are of 95%, from Student's t with
+    n - 1 degrees of freedom; the standard error of a limit is SD sqrt(1/n + 1.96^2 / (2 (n - 1))).
+
+    Args:
+        measures: as from `clinical_measures`, one row a subject and measure.
+        groups: group id of every subject, as a mapping, or of every row, integer (N,); -1 is left out.
+        num_groups: number of groups in the cohort.
+
+    Returns:
+        One row a measure and group. Columns: measure, unit, group (id); n and missing, the subjects with
+        and without both values; bias, bias_low, bias_high; sd (n - 1 in the denominator); lower_limit,
+        upper_limit and for each its interval, *_low and *_high; mean_absolute_error; all of them in the
+        unit. p_bias_differs, the same for all groups of a measure: of Welch's t test for two groups of at
+        least two subjects, of Welch's analysis of variance for more, not corrected for several measures.
+        A group of fewer than two subjects is NaN in all but the counts. `attrs["notes"]` counts subjects
+        of unknown group.
+
+    Raises:
+        ValueError: measures are of another form, a subject has two rows of a measure, or groups do not
+            fit.
+
+    >>> measures = pd.DataFrame({
+    ...     "subject": ["p1", "p2", "p3"], "measure": "LVEF", "unit": "%",
+    ...     "prediction": [52.0, 61.0, 40.0], "reference": [55.0, 60.0, 50.0],
+    ... })
+    >>> agreement(measures, {"p1": 0, "p2": 0, "p3": 1}, 2)[["group", "n", "bias", "mean_absolute_error"]]
+       group  n  bias  mean_absolute_error
+    0      0  2  -1.0                  2.0
+    1      1  1   NaN                  NaN
+    """
+    _check_measures(measures)
+    ids = _ids(measures, groups)
+    rows = []
+    for measure in measures["measure"].unique():
+        part = (measures["measure"] == measure).to_numpy()
+        predicted, true = measures.loc[part, ["prediction", "reference"]].to_numpy(np.float64).T
+        samples = split_by_group(predicted - true, ids[part], num_groups)
+        least = _ROUNDING * np.nan_to_num(np.abs([predicted, true])).max()
+        p_value = _p_of_equal_means([sample for sample in samples if sample.size > 1], least)
+        for group, sample in enumerate(samples):
+            about = {
+                "measure": measure,
+                "unit": measures.loc[part, "unit"].iloc[0],
+                "group": group,
+                "n": sample.size,
+                "missing": int((ids[part] == group).sum()) - sample.size,
+            }
+            rows.append({**about, **_limits(sample), "p_bias_differs": p_value})
+    table = pd.DataFrame(rows)
+    unknown = measures["subject"][ids == -1].unique()
+    left_out = f"{counted(len(unknown), 'subject')} of unknown group, left out: {listed(unknown)}"
+    table.attrs = {"notes": [left_out] if len(unknown) else []}
+    return table
+
+
+def bland_altman_points(measures: pd.DataFrame, measure: str) -> pd.DataFrame:
+    """Return the points of a Bland-Altman plot, one a subject that has both values.
+
+    Args:
+        measures: as from `clinical_measures`.
+        measure: one of its measures.
+
+    Returns:
+        Columns subject, mean of prediction and reference (to the right), difference prediction - reference
+        (upwards); the index is that of `measures`, which ids of its rows can follow.
+
+    Raises:
+        ValueError: there is no such measure, or measures are of another form.
+
+    >>> measures = pd.DataFrame({
+    ...     "subject": ["p1", "p2"], "measure": "LVEF", "unit": "%",
+    ...     "prediction": [52.0, 61.0], "reference": [55.0, float("nan")],
+    ... })
+    >>> bland_altman_points(measures, "LVEF")
+      subject  mean  difference
+    0      p1  53.5        -3.0
+    """
+    _check_measures(measures)
+    known = list(measures["measure"].unique())
+    if measure not in known:
+        raise ValueError(f"measure must be one of {', '.join(map(str, known))}, got {measure!r}")
+    rows = measures[measures["measure"] == measure].dropna(subset=["prediction", "reference"])
+    return pd.DataFrame(
+        {
+            "subject": rows["subject"],
+            "mean": (rows["prediction"] + rows["reference"]) / 2,
+            "difference": rows["prediction"] - rows["reference"],
+        }
+    )
+
+
+def _limits(sample: Floats) -> dict[str, float]:
+    """Return bias and limits of agreement of differences (n,), with their intervals; NaN if n < 2."""
+    from scipy import stats  # noqa: PLC0415  (slow to import)
+
+    n = sample.size
+    bias = sd = error = of_bias = of_limit = float("nan")
+    if n > 1:
+        bias, sd, error = sample.mean(), sample.std(ddof=1), np.abs(sample).mean()
+        t = stats.t.ppf(0.975, n - 1)
+        of_bias, of_limit = t * sd * sqrt(1 / n), t * sd * sqrt(1 / n + _WITHIN**2 / (2 * (n - 1)))
+    row = {"bias": bias, "bias_low": bias - of_bias, "bias_high": bias + of_bias, "sd": sd}
+    for name, limit in (("lower_limit", bias - _WITHIN * sd), ("upper_limit", bias + _WITHIN * sd)):
+        row |= {name: limit, f"{name}_low": limit - of_limit, f"{name}_high": limit + of_limit}
+    return {**row, "mean_absolute_error": error}
+
+
+def _p_of_equal_means(samples: Sequence[Floats], least: float) -> float:
+    """Return the p of Welch's test that means are equal; NaN without two samples, or without spread."""
+    spread = [sample.std(ddof=1) for sample in samples]
+    if len(samples) < 2 or (min if len(samples) > 2 else max)(spread) <= least:
+        return float("nan")
+    if len(samples) == 2:
+        from scipy import stats  # noqa: PLC0415
+
+        (first, second), (sd, other) = samples, spread
+        test = stats.ttest_ind_from_stats(
+            first.mean(), sd, first.size, second.mean(), other, second.size, equal_var=False
+        )
+        return float(test.pvalue)
+    from statsmodels.stats.oneway import anova_oneway  # noqa: PLC0415  (slow to import)
+
+    return float(anova_oneway(samples, use_var="unequal").pvalue)
+
+
+def _ids(measures: pd.DataFrame, groups: Mapping[str, int] | npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """Return the group id of each row, int64 (N,)."""
+    if isinstance(groups, Mapping):
+        if without := [one for one in measures["subject"].unique() if one not in groups]:
+            raise ValueError(
+                f"groups must have an id for every subject (-1 is unknown), none for {listed(without)}"
+            )
+        groups = [groups[one] for one in measures["subject"]]
+    ids = np.asarray(groups)
+    if ids.shape != (len(measures),):
+        raise ValueError(f"groups must have one id a row of measures, {len(measures)}, got shape {ids.shape}")
+    return ids
+
+
+def _check_measures(measures: pd.DataFrame) -> None:
+    if not isinstance(measures, pd.DataFrame) or not set(_COLUMNS) <= set(measures.columns):
+        raise ValueError(
+            f"measures must be a table as from clinical_measures, with columns {', '.join(_COLUMNS)}"
+        )
+    if measures.empty:
+        raise ValueError("measures must have at least one row, got none")
+    again = measures[measures.duplicated(["subject", "measure"])]
+    if len(again):
+        row = again.iloc[0]
+        raise ValueError(
+            f"measures must have one row a subject and measure, got {row['subject']}, {row['measure']} again"
+        )

@@ -1,0 +1,10 @@
+"""The table of cases: who the subjects are, and attribute values <-> ids <-> names.
+
+`Groups` says who belongs to which group and what it is called; `read_cohort` reads and checks the table;
+`split_subjects` and `fold_subjects` set subjects aside, alike in every group.
+"""
+
+import lazy_loader
+
+# The samplers and losses take `Groups` and need no pandas, which the table does.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

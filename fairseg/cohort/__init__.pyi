@@ -1,0 +1,9 @@
+from .groups import UNKNOWN as UNKNOWN
+from .groups import Groups as Groups
+from .table import fold_subjects as fold_subjects
+from .table import read_cohort as read_cohort
+from .table import read_split as read_split
+from .table import rows_of as rows_of
+from .table import split_subjects as split_subjects
+
+__all__: list[str]

@@ -1,0 +1,204 @@
+"""Attributes of subjects, read from a table of cases: one value a subject, a number or a level."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import isfinite, isnan
+from numbers import Integral, Real
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from fairseg.cohort.columns import NO_ATTRIBUTES
+from fairseg.cohort.groups import Groups
+
+FEW_LEVELS = 6  # numbers of at most so many values may be codes; text of at most so many names nobody
+_MOST_FRACTIONS = 2  # as in Groups: field strengths of 1.5 and 3 are levels
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """One attribute, one value a subject.
+
+    Attributes:
+        name: of the column.
+        numbers: the value of each subject, float64 (N,), NaN where missing; `None` if it is categorical.
+        codes: index of each subject's level (of each distinct number if it is numeric), int64 (N,); -1
+            where missing.
+        levels: the levels in the order of `Groups`; empty if it is numeric.
+    """
+
+    name: str
+    numbers: npt.NDArray[np.float64] | None
+    codes: npt.NDArray[np.int64]
+    levels: tuple[str, ...]
+
+    @property
+    def known(self) -> npt.NDArray[np.bool_]:
+        """Whether each subject's value is known, bool (N,)."""
+        return self.codes >= 0
+
+    @property
+    def kind(self) -> Literal["numeric", "categorical", "identifier"]:
+        """Numeric, categorical, or a text so varied that it names subjects rather than kinds of them.
+
+        An identifier has more than 6 levels, of fewer than 2 subjects each on average.
+        """
+        if self.numbers is not None:
+            return "numeric"
+        members = int(self.known.sum())
+        many = len(self.levels) > FEW_LEVELS and members < 2 * len(self.levels)
+        return "identifier" if many else "categorical"
+
+    @property
+    def strays(self) -> list[str]:
+        """Levels that are no numbers, where most are: perhaps a slip in a numeric column."""
+        others = [level for level in self.levels if isnan(_number(level))]
+        return others if 2 * len(others) < len(self.levels) else []
+
+
+def read_attribute(name: str, values: "Sequence[Any] | pd.Series[Any]") -> Attribute:
+    """Read one column, and decide whether it is numeric.
+
+    Tables read from files hold numbers as text, so the values decide and not the type of the column: it is
+    numeric if every known value is a finite number (True and False are none) and there are more than 6
+    distinct ones, or more than 2 fractional ones. So ages and weights are numeric; a sex coded as 0 and 1, a
+    stage from 1 to 4 and field strengths of 1.5 and 3 are levels. Codes of more than 6 numbers must be
+    written as text, such as site-7.
+
+    Args:
+        name: of the attribute.
+        values: one a subject, (N,); `None`, NaN and blanks are missing, as in `Groups`.
+
+    >>> read_attribute("age", ["41", "57", "63", "", "70", "71", "75", "80"]).numbers
+    array([41., 57., 63., nan, 70., 71., 75., 80.])
+    >>> read_attribute("sex", ["M", None, "F"])
+    Attribute(name='sex', numbers=None, codes=array([ 1, -1,  0]), levels=('F', 'M'))
+    """
+    missing = np.fromiter(map(_is_missing, values), dtype=bool, count=len(values))
+    if missing.all():
+        return Attribute(name, None, np.full(len(values), -1, dtype=np.int64), ())
+    numbers = np.fromiter(map(_number, values), dtype=np.float64, count=len(values))
+    distinct = np.unique(numbers[~missing])  # all NaN are one
+    fractions = int((distinct % 1 != 0).sum())
+    if not np.isnan(distinct).any() and (distinct.size > FEW_LEVELS or fractions > _MOST_FRACTIONS):
+        codes = np.where(missing, -1, np.searchsorted(distinct, np.where(missing, distinct[0], numbers)))
+        return Attribute(name, numbers, codes.astype(np.int64), ())
+    column = {name: values}
+    levels = Groups.from_table(column, by=name)
+    return Attribute(name, None, levels.encode(column), levels.names)
+
+
+@dataclass(frozen=True)
+class Subjects:
+    """The subjects of a table of cases, in the order in which they occur.
+
+    Attributes:
+        names: of the subjects, (S,).
+        rows: index of each row's subject, int64 (N,).
+        members: who belongs to which group, int64 (P, 2): index of the subject, id of the group. One row a
+            subject, or several if its cases are of several groups; -1 only for subjects without any
+            known group.
+    """
+
+    names: tuple[str, ...]
+    rows: npt.NDArray[np.int64]
+    members: npt.NDArray[np.int64]
+
+    @property
+    def shared(self) -> list[str]:
+        """Subjects in more than one group, which break the independence that tests ask for."""
+        number = np.bincount(self.members[:, 0], minlength=len(self.names))
+        return [self.names[place] for place in np.flatnonzero(number > 1)]
+
+    def attribute(self, table: pd.DataFrame, name: str) -> tuple[Attribute, list[str]]:
+        """Read an attribute of the subjects from that of their cases.
+
+        A subject's value is that of its cases which have one.
+
+        Args:
+            table: the table that these subjects are from.
+            name: of a column.
+
+        Returns:
+            The attribute, one value a subject; and the subjects whose cases disagree, of which each has
+            one of its values here.
+        """
+        frame = pd.DataFrame({"subject": self.rows, "value": table[name].array}).drop_duplicates()
+        column = read_attribute(name, frame["value"])
+        place = frame["subject"].to_numpy()[column.known]
+        code = column.codes[column.known]
+        pairs = np.unique(np.stack([place, code], axis=1), axis=0)
+        disagree = np.flatnonzero(np.bincount(pairs[:, 0], minlength=len(self.names)) > 1)
+        codes = np.full(len(self.names), -1, dtype=np.int64)
+        codes[place] = code
+        numbers = None
+        if column.numbers is not None:
+            numbers = np.full(len(self.names), np.nan)
+            numbers[place] = column.numbers[column.known]
+        attribute = Attribute(name, numbers, codes, column.levels)
+        return attribute, [self.names[subject] for subject in disagree]
+
+
+def read_subjects(table: pd.DataFrame, ids: npt.ArrayLike, num_groups: int) -> Subjects:
+    """Return the subjects of a table of cases and their groups.
+
+    Args:
+        table: with a column subject; where that is missing or empty, the case is the subject. Several rows
+            a subject.
+        ids: group id of each row, integer (N,); -1 is unknown.
+        num_groups: number of groups in the cohort.
+
+    Raises:
+        ValueError: the table names neither subjects nor cases, or a column twice; ids do not fit.
+    """
+    groups = np.asarray(ids)
+    if groups.shape != (len(table),) or (groups.size and groups.dtype.kind not in "iu"):
+        raise ValueError(
+            f"ids must be one integer a row of the table, ({len(table)},), "
+            f"got {groups.dtype} of shape {groups.shape}"
+        )
+    if groups.size and not -1 <= int(groups.min()) <= int(groups.max()) < num_groups:
+        raise ValueError(
+            f"ids must lie between -1 and {num_groups - 1}, got {groups.min()} to {groups.max()}"
+        )
+    if twice := table.columns[table.columns.duplicated()].tolist():
+        raise ValueError(f"table must name each column once, got {twice[0]!r} twice")
+    named = [name for name in ("subject", "case") if name in table]
+    if not named:
+        has = ", ".join(map(str, table.columns))
+        raise ValueError(f"table must have a column 'subject' or 'case', got {has}")
+    who = table[named[0]]
+    if len(named) == 2:
+        who = who.where(who.notna(), table["case"])
+    if who.isna().any():
+        raise ValueError(
+            f"table must name the {named[-1]} of every row, got none in row {who.isna().argmax()}"
+        )
+    rows, names = pd.factorize(who.astype(str).to_numpy(dtype=object))
+    members = np.unique(np.stack([rows, groups.astype(np.int64)], axis=1), axis=0)
+    known = np.zeros(len(names), dtype=bool)
+    known[members[members[:, 1] >= 0, 0]] = True
+    members = members[(members[:, 1] >= 0) | ~known[members[:, 0]]]
+    return Subjects(tuple(names), rows.astype(np.int64), members)
+
+
+def attribute_names(table: pd.DataFrame) -> list[str]:
+    """Return the columns of a cohort or scores table that are attributes."""
+    return [name for name in table.columns if name not in NO_ATTRIBUTES]
+
+
+def _is_missing(value: object) -> bool:
+    if isinstance(value, Real) and not isinstance(value, Integral):
+        return isnan(float(value))
+    return value is None or str(value).strip() in ("", "<NA>", "NaT")
+
+
+def _number(value: object) -> float:
+    """Return a finite number, or one that reads as such; NaN for anything else."""
+    try:
+        number = float(str(value))
+    except ValueError:
+        return float("nan")
+    return number if isfinite(number) else float("nan")

@@ -1,0 +1,276 @@
+"""Groups: attribute values <-> ids <-> names. Who belongs to which group, and what it is called.
+
+Everything else in fairseg works on the ids; names appear only where people read.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import isfinite
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fairseg.cohort.levels import (
+    as_float,
+    bin_names,
+    bin_numeric,
+    by_number,
+    check_edges,
+    is_missing,
+    is_number,
+    level_text,
+)
+
+logger = logging.getLogger(__name__)
+
+Table = Any  # a pandas DataFrame or a mapping of columns; pandas is not imported for the type
+UNKNOWN = -1
+_MOST_NUMBERS = 10  # numeric levels, above which each must have enough subjects
+_FEWEST_EACH = 3
+
+
+@dataclass(frozen=True)
+class Groups:
+    """The groups of a cohort: the cells of one attribute, or of several, that occur in it.
+
+    Make it with `from_table` on the training cohort and keep it: ids mean the same only under the same
+    `Groups`. Attributes are sorted by name, groups by their levels: numbers by value, bins from low to
+    high, an ordered pandas Categorical by its own order, all else as text. So neither names nor ids
+    depend on the order of rows or on the order in which attributes were asked for.
+
+    Attributes:
+        attributes: the attributes, sorted.
+        cells: the level of each attribute, as text, for each group, in the order of the ids.
+        bins: for numeric attributes that are cut into bins, the edges.
+
+    >>> cohort = {"sex": ["F", "M", "F", None], "age": [41, 57, 63, 70]}
+    >>> groups = Groups.from_table(cohort, by="sex")
+    >>> groups.names, groups.encode(cohort)
+    (('F', 'M'), array([ 0,  1,  0, -1]))
+    >>> Groups.from_table(cohort, by=("sex", "age"), bins={"age": [50]}).names
+    ('age<50, sex=F', 'age>=50, sex=F', 'age>=50, sex=M')
+    """
+
+    attributes: tuple[str, ...]
+    cells: tuple[tuple[str, ...], ...]
+    bins: Mapping[str, tuple[float, ...]] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        if len(set(self.names)) != len(self.cells):
+            twice = next(name for name, count in Counter(self.names).items() if count > 1)
+            raise ValueError(f"levels must make different group names, got {twice!r} twice")
+
+    @classmethod
+    def from_table(
+        cls,
+        table: Table,
+        by: str | Sequence[str],
+        *,
+        bins: Mapping[str, Sequence[float]] | None = None,
+    ) -> "Groups":
+        """Collect the groups that occur in a table.
+
+        Args:
+            table: pandas DataFrame or mapping of columns, one entry a case.
+            by: an attribute, or several for their intersection. Only cells that occur become groups.
+            bins: attribute -> increasing edges; `{"age": [50, 65]}` makes `age<50`, `50<=age<65` and
+                `age>=65`. There are no other bins: nothing is cut by quantiles behind your back.
+
+        Raises:
+            ValueError: an attribute is not in the table, has only missing values, or is a measurement
+                without bins: more than 2 fractional numbers, or more than 10 numbers of fewer than 3
+                subjects each, on average; bins do not increase or name no attribute.
+        """
+        attributes = tuple(sorted({by} if isinstance(by, str) else set(by)))
+        if not attributes:
+            raise ValueError("by must name at least one attribute, got none")
+        edges = {name: check_edges(name, values) for name, values in (bins or {}).items()}
+        if strange := edges.keys() - set(attributes):
+            raise ValueError(f"bins must be for attributes in by, got {', '.join(sorted(strange))}")
+        columns = [_column(table, name) for name in attributes]
+        _check_lengths(attributes, columns)
+        texts = [
+            _texts(table, name, values, edges.get(name))
+            for name, values in zip(attributes, columns, strict=True)
+        ]
+        ranks = []
+        for name, text in zip(attributes, texts, strict=True):
+            levels = {level for level in text if level is not None}
+            if not levels:
+                raise ValueError(f"attribute {name!r} must have a value in some row, got none")
+            if name not in edges:
+                _check_is_no_measurement(name, levels, _members(table, text))
+            ranks.append(_ranks(name, levels, table, edges.get(name)))
+        cells = {cell for cell in zip(*texts, strict=True) if None not in cell}
+        if not cells:
+            raise ValueError(f"{' and '.join(attributes)} must both be known in some row, got none")
+        order = sorted(cells, key=lambda cell: [rank[level] for rank, level in zip(ranks, cell, strict=True)])
+        return cls(attributes, tuple(order), edges)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The group names, in the order of the ids."""
+        return tuple(map(self._name, self.cells))
+
+    def __len__(self) -> int:
+        return len(self.cells)
+
+    def encode(self, table: Table) -> npt.NDArray[np.int64]:
+        """Return the group id of each row, int64 (N,).
+
+        -1 where an attribute is missing (`None`, NaN, "") or the cell is none of these groups; levels
+        that these groups do not know are logged as a warning, with their names and counts.
+
+        Raises:
+            ValueError: an attribute is not in the table, or is no number where there are bins.
+        """
+        columns = [_column(table, name) for name in self.attributes]
+        _check_lengths(self.attributes, columns)
+        texts = [
+            _texts(table, name, values, self.bins.get(name))
+            for name, values in zip(self.attributes, columns, strict=True)
+        ]
+        number = {cell: position for position, cell in enumerate(self.cells)}
+        rows = list(zip(*texts, strict=True))
+        unseen = Counter(cell for cell in rows if None not in cell and cell not in number)
+        for cell, count in unseen.items():
+            unknown = f"{count} row{'s' if count != 1 else ''} unknown"
+            logger.warning("group %s is not among the known groups: %s", self._name(cell), unknown)
+        return np.array([number.get(cell, UNKNOWN) for cell in rows], dtype=np.int64)
+
+    def name(self, group: int) -> str:
+        """Return the name of a group id; "unknown" for -1."""
+        if group == UNKNOWN:
+            return "unknown"
+        if not 0 <= group < len(self):
+            raise ValueError(f"group must lie between -1 and {len(self) - 1}, got {group}")
+        return self._name(self.cells[group])
+
+    def index(self, name: str) -> int:
+        """Return the id of a group name; of an intersection, attributes may stand in any order.
+
+        Raises:
+            ValueError: there is no such group; the message lists those there are.
+
+        >>> cohort = {"sex": ["F", "M"], "scanner": ["A", "A"]}
+        >>> Groups.from_table(cohort, by=("sex", "scanner")).index("sex=M, scanner=A")
+        1
+        """
+        if name in self.names:
+            return self.names.index(name)
+        names = [sorted(known.split(", ")) for known in self.names]
+        if sorted(str(name).split(", ")) not in names:
+            raise ValueError(f"group must be one of {'; '.join(self.names)}, got {name!r}")
+        return names.index(sorted(str(name).split(", ")))
+
+    def counts(self, ids: npt.ArrayLike) -> npt.NDArray[np.int64]:
+        """Return how many ids each group has, int64 (G,); unknown ids are not counted.
+
+        >>> Groups.from_table({"sex": ["F", "M"]}, by="sex").counts([0, 0, 1, -1])
+        array([2, 1])
+        """
+        given = np.asarray(ids)
+        if given.size and given.dtype.kind not in "iu":
+            raise ValueError(f"ids must be integers, got dtype {given.dtype}")
+        if given.size and not UNKNOWN <= given.min() <= given.max() < len(self):
+            raise ValueError(
+                f"ids must lie between -1 and {len(self) - 1}, got {given.min()} to {given.max()}"
+            )
+        return np.bincount(given.astype(np.int64) + 1, minlength=len(self) + 1)[1:].astype(np.int64)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain lists and strings that `from_dict` reads, for checkpoints and JSON."""
+        return {
+            "attributes": list(self.attributes),
+            "cells": [list(cell) for cell in self.cells],
+            "bins": {name: list(edges) for name, edges in self.bins.items()},
+        }
+
+    @classmethod
+    def from_dict(cls, saved: Mapping[str, Any]) -> "Groups":
+        """Rebuild groups from `to_dict`; ids and names are the same.
+
+        >>> groups = Groups.from_table({"sex": ["F", "M"]}, by="sex")
+        >>> Groups.from_dict(groups.to_dict()) == groups
+        True
+        """
+        return cls(
+            tuple(saved["attributes"]),
+            tuple(tuple(cell) for cell in saved["cells"]),
+            {name: tuple(edges) for name, edges in saved["bins"].items()},
+        )
+
+    def _name(self, cell: tuple[str, ...]) -> str:
+        if len(cell) == 1:
+            return cell[0]
+        return ", ".join(
+            level if name in self.bins else f"{name}={level}"
+            for name, level in zip(self.attributes, cell, strict=True)
+        )
+
+
+def _column(table: Table, name: str) -> list[Any]:
+    if name not in table:
+        raise ValueError(f"attribute {name!r} is not in the table, which has {', '.join(map(str, table))}")
+    column = table[name]
+    if getattr(column, "ndim", 1) != 1:
+        raise ValueError(f"attribute {name!r} must be one column of the table, got {column.shape[1]}")
+    return list(column)
+
+
+def _check_lengths(attributes: Sequence[str], columns: Sequence[list[Any]]) -> None:
+    if len({len(column) for column in columns}) > 1:
+        lengths = ", ".join(
+            f"{name}: {len(column)}" for name, column in zip(attributes, columns, strict=True)
+        )
+        raise ValueError(f"columns must have one length, got {lengths}")
+
+
+def _texts(table: Table, name: str, values: list[Any], edges: tuple[float, ...] | None) -> list[str | None]:
+    if edges is not None:
+        for row, value in enumerate(values):
+            if "case" in table and not is_missing(value) and not isfinite(as_float(value)):
+                raise ValueError(
+                    f"attribute {name!r} must be a number to be cut into bins,"
+                    f" got {value!r} (case {list(table['case'])[row]})"
+                )
+        return bin_numeric(values, edges, name)
+    return [None if is_missing(value) else level_text(value) for value in values]
+
+
+def _check_is_no_measurement(name: str, levels: set[str], members: int) -> None:
+    """Refuse to make a group of every height or age, `members` in all; field strengths of 1.5 and 3 pass."""
+    if not all(map(is_number, levels)):
+        return
+    numbers = sorted(map(float, levels))
+    fractional = [number for number in numbers if number % 1]
+    scattered = len(levels) > _MOST_NUMBERS and members < _FEWEST_EACH * len(levels)
+    if len(fractional) > 2 or scattered:
+        middle, example = f"{float(np.median(numbers)):.4g}", (fractional or numbers)[0]
+        few = f", of {members} subjects in all" if scattered else ""
+        raise ValueError(
+            f"attribute {name!r} has {len(levels)} numeric levels (such as {example:g}){few}: if it is a "
+            f"measurement, give its bins, such as bins={{{name!r}: [{middle}]}} or --bins {name}={middle}; "
+            f"if it is a code, write it as text, such as {name}-{example:g}"
+        )
+
+
+def _members(table: Table, text: Sequence[str | None]) -> int:
+    """Count the pairs of level and subject; without a column of subjects the case is one, or the row."""
+    names = next((list(table[column]) for column in ("subject", "case") if column in table), range(len(text)))
+    who = (row if is_missing(name) else str(name) for row, name in enumerate(names))
+    return len({(level, one) for level, one in zip(text, who, strict=True) if level is not None})
+
+
+def _ranks(name: str, levels: set[str], table: Table, edges: tuple[float, ...] | None) -> dict[str, int]:
+    """Return the place of each level in the order of its attribute."""
+    if edges is not None:
+        ordered = bin_names(name, edges)
+    elif getattr(getattr(table[name], "dtype", None), "ordered", False):
+        ordered = [level_text(level) for level in table[name].dtype.categories]
+    else:
+        ordered = sorted(levels, key=by_number if all(map(is_number, levels)) else None)
+    return {level: place for place, level in enumerate(ordered)}

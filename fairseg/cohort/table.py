@@ -1,0 +1,183 @@
+"""The cohort: read the table of cases and check it, with the row in every complaint."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from fairseg.io.csv_files import fused, read_csv
+
+# What people's tools write for "not known". R writes NA, pandas nothing, spreadsheets N/A or #N/A.
+MISSING = ("", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NULL", "null")
+
+
+def read_cohort(path: str | Path) -> pd.DataFrame:
+    r"""Read `groups.csv`: one row a case, with the columns `case`, `subject` and the attributes.
+
+    Every value stays text, so that "01" stays "01"; spaces around it go. A value that says "not known"
+    (empty, NA, N/A, n/a, #N/A, <NA>, NaN, nan, NULL, null) becomes missing; `None` is kept as a level.
+    Without a column `subject` the case is the subject, and so it is where that cell is empty:
+    `table.attrs["without_subject"]` lists those cases. Comma, semicolon and tab separate columns.
+
+    Raises:
+        ValueError: the file cannot be read as a table, has no column `case` or two columns of one
+            name, or a row has no case or the case of an earlier row; row 2 is the first below the
+            header, as spreadsheets count.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder, "groups.csv")
+    ...     _ = path.write_text("case,subject,sex\np01_ED,p01,F\np01_ES,p01,F\np02_ED,p02,NA\n")
+    ...     read_cohort(path)
+         case subject  sex
+    0  p01_ED     p01    F
+    1  p01_ES     p01    F
+    2  p02_ED     p02  NaN
+    """
+    file = Path(path)
+    table = read_csv(file)
+    if "case" not in table:
+        raise ValueError(f"{file} must have a column 'case', got {', '.join(table.columns)}")
+    if table.empty:
+        raise ValueError(f"{file} must have at least one row below the header")
+    table = table.apply(lambda column: column.str.strip())
+    table = table.mask(table.isin(MISSING))
+    if (without := table.index[table["case"].isna()]).size:
+        raise ValueError(f"{file}: row {without[0]} has no case")
+    if (again := table.index[table["case"].duplicated()]).size:
+        case = table.loc[again[0], "case"]
+        rows = ", ".join(str(row) for row in table.index[table["case"] == case])
+        raise ValueError(f"{file}: case {case} must have one row, got rows {rows}")
+    without = table["case"][table["subject"].isna()].tolist() if "subject" in table else []
+    subject = table["subject"].fillna(table["case"]) if "subject" in table else table["case"]
+    table = table.assign(subject=subject).reset_index(drop=True)
+    attributes = [name for name in table.columns if name not in ("case", "subject")]
+    table = pd.DataFrame(table[["case", "subject", *attributes]])
+    table.attrs = {"without_subject": without}
+    return table
+
+
+def rows_of(cohort: pd.DataFrame, cases: Iterable[str]) -> pd.DataFrame:
+    """Return the rows of these cases, in their order; of one that the cohort lacks, a row of unknown group.
+
+    Args:
+        cohort: as from `read_cohort`.
+        cases: names; each once.
+
+    >>> cohort = pd.DataFrame({"case": ["a", "b"], "subject": ["A", "B"], "sex": ["F", "M"]})
+    >>> rows_of(cohort, ["b", "c"])
+      case subject  sex
+    0    b       B    M
+    1    c       c  NaN
+    """
+    names = list(cases)
+    rows = cohort.set_index("case").reindex(names).rename_axis("case").reset_index()
+    absent = ~rows["case"].isin(cohort["case"])
+    rows.loc[absent, "subject"] = rows.loc[absent, "case"]
+    return rows[list(cohort.columns)]
+
+
+def read_split(path: str | Path) -> dict[str, str]:
+    """Read who trains and who does not: a table with the columns `subject` and `part`.
+
+    Returns:
+        Subject -> part, such as "train", "validation" or "test".
+
+    Raises:
+        ValueError: the file cannot be read as a table, lacks a column, or gives a subject two parts.
+    """
+    file = Path(path)
+    table = read_csv(file)
+    if absent := [name for name in ("subject", "part") if name not in table]:
+        raise ValueError(f"{file} must have a column {absent[0]!r}, got {', '.join(table.columns)}")
+    parts: dict[str, str] = {}
+    subjects = table["subject"].str.strip().map(fused)  # as `to_csv` writes it
+    for subject, part in zip(subjects, table["part"].str.strip(), strict=True):
+        if parts.setdefault(subject, part) != part:
+            raise ValueError(f"{file}: subject {subject} must have one part, got {parts[subject]} and {part}")
+    return parts
+
+
+def fold_subjects(
+    subjects: Sequence[Any], groups: npt.ArrayLike, folds: int, *, seed: int = 0
+) -> npt.NDArray[np.int64]:
+    """Deal each group's subjects out to folds of cross-validation, all cases of a subject together.
+
+    Folds differ by one subject at most, of each group and in all. Subjects of unknown group are dealt out
+    among themselves. A subject in several groups counts in that of its first case.
+
+    Args:
+        subjects: the subject of each case, (N,).
+        groups: group id of each case, (N,); -1 is unknown.
+        folds: how many, 2 or more.
+        seed: the same seed gives the same folds, whatever the order of the rows.
+
+    Returns:
+        The fold of each case, from 0 on, int64 (N,).
+
+    Raises:
+        ValueError: groups are not one a case, or there are fewer subjects than folds.
+
+    >>> fold_subjects(["a", "a", "b", "c", "d"], [0, 0, 0, 1, 1], folds=2).tolist()
+    [0, 0, 1, 0, 1]
+    """
+    home = _homes(subjects, groups)
+    if not 2 <= folds <= len(home):
+        raise ValueError(f"folds must be from 2 to the number of subjects, {len(home)}, got {folds}")
+    fold: dict[str, int] = {}
+    for group in sorted(set(home.values())):
+        members = sorted(name for name, where in home.items() if where == group)
+        order = np.random.default_rng((seed, group + 1)).permutation(len(members))
+        # Each group goes on where the one before it stopped, so that the folds stay alike in size.
+        for place in order:
+            fold[members[place]] = len(fold) % folds
+    return np.array([fold[str(subject)] for subject in subjects], dtype=np.int64)
+
+
+def split_subjects(
+    subjects: Sequence[Any], groups: npt.ArrayLike, share: float, *, seed: int = 0
+) -> npt.NDArray[np.bool_]:
+    """Set a share of each group's subjects aside, all cases of a subject together.
+
+    The number is rounded, but every group keeps at least one subject, and gives at least one if it has two
+    and the share is above 0. Subjects of unknown group are split among themselves. A subject in several
+    groups counts in that of its first case.
+
+    Args:
+        subjects: the subject of each case, (N,).
+        groups: group id of each case, (N,); -1 is unknown.
+        share: of the subjects, 0 to below 1.
+        seed: the same seed gives the same split, whatever the order of the rows.
+
+    Returns:
+        Whether each case is set aside, bool (N,).
+
+    >>> aside = split_subjects(["a", "b", "c", "d", "e", "f"], [0, 0, 0, 1, 1, 1], share=0.3)
+    >>> aside.reshape(2, 3).sum(axis=1)
+    array([1, 1])
+    """
+    if not 0 <= share < 1:
+        raise ValueError(f"share must be 0 or more and below 1, got {share}")
+    home = _homes(subjects, groups)
+    aside: set[str] = set()
+    for group in sorted(set(home.values())):
+        members = sorted(name for name, where in home.items() if where == group)
+        number = min(max(round(share * len(members)), int(share > 0)), len(members) - 1)
+        # One generator a group: a group that grows does not move the split of the others.
+        order = np.random.default_rng((seed, group + 1)).permutation(len(members))
+        aside |= {members[place] for place in order[:number]}
+    return np.array([str(subject) in aside for subject in subjects], dtype=bool)
+
+
+def _homes(subjects: Sequence[Any], groups: npt.ArrayLike) -> dict[str, int]:
+    """Return the group of each subject: that of its first case."""
+    names, ids = [str(subject) for subject in subjects], np.asarray(groups)
+    if ids.shape != (len(names),):
+        raise ValueError(f"groups must have one id a case, {len(names)}, got shape {ids.shape}")
+    home: dict[str, int] = {}
+    for name, group in zip(names, ids.tolist(), strict=True):
+        home.setdefault(name, group)
+    return home

@@ -1,0 +1,133 @@
+"""The figures of an experiment: Fig. 2, S1, S2 and S3 of Lee et al. (2025)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from fairseg.experiment.arms import GRID, IMAGES, TITLES
+from fairseg.experiment.results import Results
+from fairseg.report.plots import STYLE, group_colors, plot_rows, to_svg
+from fairseg.report.render import plain
+from fairseg.report.summary import ALL
+
+_REFERENCE = "#5d6d7e"
+_SERIES = {"balance": ("full images", "#3182bd", "o"), "balance_cascade": ("cascaded crops", "#e6550d", "s")}
+
+
+def draw(results: Results) -> dict[str, bytes]:
+    """Return the figures that there are results for, name -> SVG."""
+    figures: dict[str, bytes] = {}
+    for test in results.tests:
+        for images in GRID:
+            rows = {
+                TITLES[method]: next(iter(_seeds(results, f"{images}/{method}", test)))
+                for method in GRID[images]
+                if _seeds(results, f"{images}/{method}", test)
+            }
+            if rows:
+                figures[f"fig2-{images}-{test}"] = to_svg(plot_rows(rows, "dice"))
+    groups = results.groups("internal") if "internal" in results.tests else ()
+    for name, sweep, label in (
+        ("s1", "minority", f"training subjects: {results.study.minority}"),
+        ("s2-full", "balance", "level of oversampling, full images"),
+        ("s2-cascade", "balance_cascade", "level of oversampling, cascaded crops"),
+    ):
+        if levels := _levels(results, sweep):
+            figures[name] = to_svg(_lines(results, sweep, levels, groups, label))
+    if any(_levels(results, sweep) for sweep in _SERIES):
+        figures["s3"] = to_svg(_scatter(results))
+    return figures
+
+
+def caption(name: str) -> str:
+    """Return what a figure shows."""
+    kind, *more = name.split("-")
+    if kind == "fig2":
+        images, test = more
+        return f"Fig. 2 of the paper: overall Dice of the {test} test subjects, {IMAGES[images]}, first seed."
+    return {
+        "s1": "Fig. S1: the number of minority subjects in training; baseline on full images.",
+        "s2": f"Fig. S2: the level of oversampling, {' '.join(more)} images; 0 natural, 1 equal shares.",
+        "s3": "Fig. S3: fairness gap against median Dice, for the levels of oversampling (numbers).",
+    }[kind]
+
+
+def _seeds(results: Results, key: str, test: str) -> list[Any]:
+    return [one for (arm, name), one in sorted(results.summaries.items()) if (arm.key, name) == (key, test)]
+
+
+def _levels(results: Results, sweep: str) -> list[float]:
+    arms = {arm for arm, test in results.summaries if arm.sweep == sweep and test == "internal"}
+    return sorted({arm.level for arm in arms})
+
+
+def _lines(
+    results: Results, sweep: str, levels: Sequence[float], groups: Sequence[str], label: str
+) -> Figure:
+    """Draw the median Dice of each group over the levels of a sweep; bars from lowest to highest seed."""
+    with rc_context(STYLE):
+        figure = Figure(figsize=(5.6, 3.4), layout="constrained")
+        ax = figure.subplots()
+        for group in groups:
+            color = _line_color(results, group)
+            spreads = [results.spread(f"{sweep}/{level:g}", "Median DSC", group) for level in levels]
+            middle = [spread.mean for spread in spreads]
+            ax.plot(levels, middle, "o-", color=color, mec="#22313f", label=plain(group))
+            bars = [
+                (level, one.low, one.high)
+                for level, one in zip(levels, spreads, strict=True)
+                if one.number > 1
+            ]
+            if bars:
+                ax.vlines(*zip(*bars, strict=True), color="#22313f", lw=1)
+        if sweep == "minority" and levels[-1] > 4 * levels[0]:
+            ax.set_xscale("log", base=2)
+        ax.set_xticks(levels, [f"{level:g}" for level in levels])
+        ax.minorticks_off()
+        _finish(ax, label, "median DSC")
+    return figure
+
+
+def _line_color(results: Results, group: str) -> str:
+    """Return the colour that a group's boxes have; the reference group's is darker, for a thin line."""
+    names = next(iter(results.summaries.values())).groups.names
+    return (
+        _REFERENCE if group == results.study.reference else group_colors(len(names), None)[names.index(group)]
+    )
+
+
+def _scatter(results: Results) -> Figure:
+    """Draw the fairness gap against the median Dice of all, one point a level of oversampling."""
+    study = results.study
+    with rc_context(STYLE):
+        figure = Figure(figsize=(5.6, 3.6), layout="constrained")
+        ax = figure.subplots()
+        for sweep, (name, color, marker) in _SERIES.items():
+            levels = _levels(results, sweep)
+            points = []
+            for level in levels:
+                key = f"{sweep}/{level:g}"
+                points.append((results.gap(key).mean, results.spread(key, "Median DSC", ALL).mean))
+            if points:
+                ax.plot(*zip(*points, strict=True), marker, color=color, mec="#22313f", ms=7, label=name)
+                for (x, y), level in zip(points, levels, strict=True):
+                    ax.annotate(f"{level:g}", (x, y), textcoords="offset points", xytext=(6, 5), fontsize=8)
+        ax.axvline(0.0, color="#c0392b", ls="--", lw=1)
+        _finish(
+            ax,
+            f"fairness gap, {plain(study.reference)} - {plain(study.minority)}",
+            "median DSC, all subjects",
+        )
+    return figure
+
+
+def _finish(ax: Axes, x: str, y: str) -> None:
+    ax.set_xlabel(plain(x), parse_math=False)
+    ax.set_ylabel(y)
+    ax.grid(color="#dfe4e8", lw=0.7)
+    legend = ax.legend(frameon=False, fontsize=9)
+    for text in legend.get_texts():
+        text.set_parse_math(False)

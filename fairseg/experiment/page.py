@@ -1,0 +1,256 @@
+"""The report of an experiment: one page with tables in the paper's form beside the paper's own, and CSV."""
+
+import base64
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+from tabulate import tabulate
+
+from fairseg.experiment import figures
+from fairseg.experiment.arms import GRID, IMAGES, SINGLE, TITLES
+from fairseg.experiment.paper import BOX_ERRORS, PRINTED
+from fairseg.experiment.paper import GROUPS as PAPER_GROUPS
+from fairseg.experiment.results import (
+    LEARNED,
+    Results,
+    Spread,
+    box_errors,
+    fallbacks,
+    findings,
+    significant,
+)
+from fairseg.experiment.split import TEST, TRAIN, VALIDATION
+from fairseg.experiment.tables import (
+    Cell,
+    cell_of,
+    gap_rows,
+    head_of,
+    make_table,
+    printed_table,
+    scored_tables,
+    title_of,
+)
+from fairseg.io import csv_files
+from fairseg.io.files import write_files
+from fairseg.report import render
+from fairseg.report.page import render_template
+from fairseg.report.summary import ALL, GAP
+
+REPORT = "report"
+PAGE, TABLES_FILE = "experiment.html", "tables.md"
+_DRAWN = ("fig2-*.svg", "s[123].svg", "s2-*.svg", "boxes.csv")  # what not every report has
+
+
+def write_experiment(root: Path, results: Results, notes: Sequence[str]) -> Path:
+    """Write the report of an experiment into its folder, and return the page.
+
+    Args:
+        root: folder of the experiment.
+        results: as from `collect`.
+        notes: what a reader must know, one line each.
+    """
+    drawn = figures.draw(results)
+    tables = [(make_table(results, *about), printed_table(*about)) for about in scored_tables(results)]
+    page = render_template(
+        "experiment.html.j2",
+        study=results.study,
+        by=results.study.plan.by,
+        numbers=_numbers(results),
+        parts=[TRAIN, VALIDATION, TEST, *(["external test"] if "external" in results.tests else [])],
+        steps=results.study.plan.recipe.epochs * results.study.plan.recipe.steps,
+        ce_factor=results.study.plan.ce_factor,
+        headline=headline(results),
+        findings=findings(results),
+        tables=tables,
+        others=[
+            _other(results, name, test)
+            for name in results.study.plan.attributes
+            for test in results.tests
+            if name != results.study.plan.by and (test, name) in results.study.tested
+        ],
+        boxes=_box_rows(results),
+        figures=[
+            (name, figures.caption(name), base64.b64encode(svg).decode()) for name, svg in drawn.items()
+        ],
+        failed=[(arm.key, arm.seed, state.error) for arm, state in results.failed.items()],
+        missing=sum(state.status == "open" for state in results.states.values()),
+        number=len(results.states),
+        notes=[*notes, *_collapsed(results)],
+        paper_groups=PAPER_GROUPS,
+    )
+    files: dict[str, str | bytes] = {
+        PAGE: page,
+        TABLES_FILE: to_markdown(results),
+        "arms.csv": csv_files.to_csv(_arms(results)),
+        "figures.csv": csv_files.to_csv(results.figures),
+        "scores.csv": csv_files.to_csv(results.scores),
+        **{f"{name}.svg": svg for name, svg in drawn.items()},
+    }
+    if not results.boxes.empty:
+        files["boxes.csv"] = csv_files.to_csv(results.boxes)
+    write_files(root / REPORT, files)
+    for pattern in _DRAWN:  # of an earlier call for more arms
+        for file in (root / REPORT).glob(pattern):
+            if file.name not in files:
+                file.unlink()
+    return root / REPORT / PAGE
+
+
+def headline(results: Results) -> str:
+    """Return the experiment in a sentence or two, never a gap without the Dice beside it."""
+    study = results.study
+
+    def tell(key: str) -> str:
+        dice = ", ".join(
+            f"{group} {results.spread(key, 'Median DSC', group).mean:.3f}"
+            for group in (study.reference, study.minority)
+        )
+        return f"{dice} (gap {results.gap(key).mean:+.3f})"
+
+    if not results.gap("full/baseline").number:
+        return f"There is no Dice of {study.reference} and {study.minority} by the baseline on full images."
+    said = f"Median Dice of the baseline on full images: {tell('full/baseline')}."
+    if not results.learned("full/baseline"):
+        return f"{said} It has not learned in this time, so no gap is compared with its."
+    floor = results.spread("full/baseline", "Median DSC", study.reference).mean - 0.01
+    keys = [f"{images}/{method}" for images in ("full", "cascade") for method in GRID[images]]
+    fair = [
+        key
+        for key in keys
+        if results.spread(key, "Median DSC", study.reference).mean >= floor
+        and results.gap(key).number
+        and key != "full/baseline"
+    ]
+    if fair:
+        best = min(fair, key=lambda key: abs(results.gap(key).mean))
+        images, method = best.split("/")
+        said += (
+            f" The smallest gap at no more than 0.01 lost by {study.reference}, of what can be used where "
+            f"there is no reference mask: {TITLES[method]} on {IMAGES[images]}, {tell(best)}."
+        )
+    return said
+
+
+def to_markdown(results: Results) -> str:
+    """Return all tables with a row an arm: mean over seeds (lowest to highest), and the paper's medians."""
+    parts = []
+    pair = render.markdown(f"{results.study.reference}, {results.study.minority}")
+    for title, test, keys in scored_tables(results):
+        groups = results.groups(test)
+        gaps = gap_rows(results, test)
+        rows = []
+        for key in keys:
+            printed = PRINTED[test].get(key)
+            rows.append(
+                [
+                    render.markdown(head_of(results, key, test)),
+                    *(_span(results.spread(key, "Median DSC", group, test=test)) for group in groups),
+                    *(_span(spread_of(key), sign=name.startswith(GAP)) for name, spread_of in gaps.items()),
+                    _span(results.spread(key, "SER", ALL, test=test)),
+                    significant(results, key, test),
+                    "" if printed is None else f"{' / '.join(printed.medians['Median DSC'])} / {printed.gap}",
+                ]
+            )
+        heads = [
+            "",
+            *map(render.markdown, groups),
+            *(render.markdown(name.replace(GAP, "gap")) for name in gaps),
+            "SER",
+            "p < 0.05" if len(gaps) == 1 else f"p < 0.05 ({pair})",
+            "the paper: White / Black / gap",
+        ]
+        parts.append(f"## {title}\n\n{tabulate(rows, heads, tablefmt='github', disable_numparse=True)}\n")
+    shown = findings(results)
+    if shown:
+        rows = [[render.markdown(text) for text in row] for row in shown]
+        heads = ["finding", "shows", "figures (means)"]
+        parts.append(f"## The paper's findings here\n\n{tabulate(rows, heads, tablefmt='github')}\n")
+    if failed := results.failed:
+        lines = [
+            f"- {arm.key}, seed {arm.seed}: {render.markdown(state.error)}" for arm, state in failed.items()
+        ]
+        parts.append("## Failed, and in no table\n\n" + "\n".join(lines) + "\n")
+    return "\n".join(parts)
+
+
+def _span(spread: Spread, *, sign: bool = False) -> str:
+    form = "{:+.3f}" if sign else "{:.3f}"
+    if not spread.number:
+        return ""
+    ends = f" ({form.format(spread.low)} to {form.format(spread.high)})" if spread.number > 1 else ""
+    return form.format(spread.mean) + ends
+
+
+def _other(
+    results: Results, attribute: str, test: str
+) -> tuple[str, str, tuple[str, ...], list[tuple[str, list[Cell]]]]:
+    """Return the median Dice by another attribute: its groups, and a row an arm of the grid."""
+    groups = results.study.tested[test, attribute].names
+    measures = [*(("Median DSC", group) for group in groups), (GAP, ALL)]
+    rows = []
+    for key in [f"{images}/{method}" for images, methods in GRID.items() for method in methods]:
+        found = [
+            results.spread(key, measure, group, test=test, attribute=attribute) for measure, group in measures
+        ]
+        if any(one.number for one in found):
+            cells = [cell_of(measure, one) for (measure, _), one in zip(measures, found, strict=True)]
+            rows.append((title_of(key), cells))
+    return attribute, test, groups, rows
+
+
+def _box_rows(results: Results) -> list[tuple[str, list[Cell], str, tuple[str, str]]]:
+    """Return a row a method: the errors along x and y, in how many cases nothing was found, the paper's."""
+    rows = []
+    for method in SINGLE:
+        if (errors := box_errors(results, method)) is not None:
+            cells = [
+                Cell(f"{one.mean:.2f}", f"{one.low:.2f} to {one.high:.2f}" if one.number > 1 else "")
+                for one in errors
+            ]
+            empty, number = fallbacks(results, method)
+            rows.append((TITLES[method], cells, f"{empty} of {number}", BOX_ERRORS[method]))
+    return rows
+
+
+def _collapsed(results: Results) -> list[str]:
+    """Return a note that names the arms that have not learned, whose gaps mean nothing."""
+    keys = dict.fromkeys(arm.key for arm in results.states)
+    reference = results.study.reference
+    low = [key for key in keys if not results.learned(key)]
+    if not low:
+        return []
+    said = f"median Dice of {reference} below {LEARNED:g}"
+    return [f"Not learned in this time ({said}), so they say nothing of fairness: {', '.join(low)}."]
+
+
+def _numbers(results: Results) -> list[tuple[str, list[int]]]:
+    """Return group, and its subjects in training, validation, test, and the external test if there is one."""
+    split = results.study.split
+    external = next((one for (_, test), one in results.summaries.items() if test == "external"), None)
+    counts = {} if external is None else dict(zip(external.groups.names, external.counts, strict=True))
+    rows = []
+    for group in sorted({*split["group"], *counts} - {""}):
+        mine = split["part"][split["group"] == group]
+        numbers = [int((mine == part).sum()) for part in (TRAIN, VALIDATION, TEST)]
+        rows.append((group, numbers if external is None else [*numbers, int(counts.get(group, 0))]))
+    return rows
+
+
+def _arms(results: Results) -> pd.DataFrame:
+    rows = []
+    for arm, state in results.states.items():
+        training, test = results.study.arms[arm]
+        rows.append(
+            {
+                "key": arm.key,
+                "method": arm.title,
+                "images": arm.images,
+                "seed": arm.seed,
+                "status": state.status,
+                "error": state.error,
+                "training": training,
+                "test": test,
+            }
+        )
+    return pd.DataFrame(rows)

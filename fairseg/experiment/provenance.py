@@ -1,0 +1,103 @@
+"""Which code and which data an experiment is made of, so that results of different ones are never mixed."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import fairseg
+from fairseg.io.files import write_files
+
+EXPERIMENT, DATA = "experiment.json", "data.json"
+_PACKAGES = ("torch", "numpy", "scipy", "scikit-image", "SimpleITK", "monai", "batchgeneratorsv2")
+_CODE = ("training", "losses", "samplers", "crop", "metrics")  # what results come from
+_FILES = ("groups.py", "levels.py", "cohort.py")
+
+
+def check_same_origin(
+    root: Path, files: Mapping[str, Mapping[str, Path]], asked: dict[str, Any], *, mix: bool
+) -> list[str]:
+    """Write down code and data of an experiment, or compare them with those that it was begun with.
+
+    A dataset that comes later, such as an external one, is compared from then on.
+
+    Args:
+        root: folder of the experiment.
+        files: kind of dataset -> what its files are called, wherever they lie -> the files.
+        asked: what was asked, to be written down.
+        mix: go on although they differ.
+
+    Returns:
+        What differs, or has differed when the experiment was gone on with, in a line each.
+
+    Raises:
+        ValueError: they differ, and `mix` is False.
+    """
+    now: dict[str, Any] = {
+        "fairseg": fairseg.__version__,
+        "packages": _packages(),
+        "code": _code(),
+        **_data(root, files),
+    }
+    before = _read(root / EXPERIMENT)
+    mixed: list[str] = list(before.get("mixed", []))
+    for kind in ("packages", "code", *files):
+        old, new = before.get(kind, now[kind]), now[kind]
+        if differ := sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name)):
+            shown = ", ".join(differ[:3]) + (f" and {len(differ) - 3} more" if len(differ) > 3 else "")
+            mixed.append(f"{kind} changed: {shown}")
+    if len(mixed) > len(before.get("mixed", [])) and not mix:
+        raise ValueError(
+            f"{root} was begun with other {mixed[-1].replace(' changed', '')}; its results would not be "
+            "comparable: choose another folder, or say --mix"
+        )
+    about = {**before, **now, "mixed": mixed, "asked": asked}
+    write_files(root, {EXPERIMENT: json.dumps(about, indent=1) + "\n"})
+    return mixed
+
+
+def _packages() -> dict[str, str]:
+    return {name: version(name) for name in _PACKAGES}
+
+
+def _code() -> dict[str, str]:
+    package = Path(fairseg.__file__).parent
+    files = [package / name for name in _FILES]
+    files += [file for part in _CODE for file in sorted((package / part).rglob("*.py"))]
+    own = package / "training" / "experiment"
+    shown = {
+        own / name for name in ("page.py", "tables.py", "results.py", "figures.py", "paper.py", "schedule.py")
+    }
+    return {str(file.relative_to(package)): _digest(file) for file in files if file not in shown}
+
+
+def _data(root: Path, datasets: Mapping[str, Mapping[str, Path]]) -> dict[str, dict[str, str]]:
+    """Return a digest of each file; what has kept its size and time is not read again."""
+    known = _read(root / DATA)
+    now: dict[str, list[Any]] = {}
+    digests: dict[str, dict[str, str]] = {}
+    for kind, files in datasets.items():
+        digests[kind] = {}
+        for name, file in files.items():
+            status = file.stat()
+            stamp, place = [status.st_size, status.st_mtime_ns], str(file.resolve())
+            old = known.get(place)
+            now[place] = old if old and old[:2] == stamp else [*stamp, _digest(file)]
+            digests[kind][name] = now[place][2]
+    write_files(root, {DATA: json.dumps(now) + "\n"})
+    return digests
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=8)).hexdigest()
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        saved: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return saved

@@ -1,0 +1,275 @@
+"""What an experiment has shown: the scores of all arms, their figures, and tables in the paper's form."""
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from fairseg.crop import Box, box_error
+from fairseg.experiment.arms import Arm
+from fairseg.experiment.study import Study
+from fairseg.experiment.tasks import BOX_TABLE, State, state_of
+from fairseg.report.summary import ALL, OVERALL, P_VALUE, Summary, summarize
+from fairseg.scoring.table import read_scores
+
+_ARM = ("key", "images", "method", "seed", "sweep", "level")
+
+LEARNED = 0.5  # median Dice of the reference group, below which an arm has learned nothing to judge
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A figure over seeds: its mean, and the smallest and largest."""
+
+    mean: float
+    low: float
+    high: float
+    number: int
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> "Spread":
+        """Sum up what is there."""
+        known = [value for value in values if not np.isnan(value)]
+        if not known:
+            return cls(np.nan, np.nan, np.nan, 0)
+        return cls(float(np.mean(known)), min(known), max(known), len(known))
+
+
+@dataclass(frozen=True)
+class Results:
+    """All that an experiment has shown.
+
+    Attributes:
+        study: what it is.
+        states: how each arm has ended; one has failed as soon as its training has.
+        scores: all scores tables below each other, with the arm's columns before.
+        figures: one row a figure: the arm's columns, test, attribute, structure, measure, group, value.
+        boxes: sizes of boxes, found and true, of the cascaded arms, with the arm's columns before.
+        summaries: (arm, test) -> summary over all labels, by the main attribute.
+    """
+
+    study: Study
+    states: dict[Arm, State]
+    scores: pd.DataFrame
+    figures: pd.DataFrame
+    boxes: pd.DataFrame
+    summaries: dict[tuple[Arm, str], Summary]
+
+    @property
+    def tests(self) -> list[str]:
+        """Names of the test sets that were scored."""
+        return list(dict.fromkeys(test for _, test in self.summaries))
+
+    @property
+    def failed(self) -> dict[Arm, State]:
+        """The arms that have failed."""
+        return {arm: state for arm, state in self.states.items() if state.status == "failed"}
+
+    def spread(
+        self, key: str, measure: str, group: str, *, test: str = "internal", attribute: str | None = None
+    ) -> Spread:
+        """Return a figure of an arm over its seeds, overall; by the main attribute if none is named."""
+        return Spread.of(list(self.by_seed(key, measure, group, test=test, attribute=attribute).values()))
+
+    def by_seed(
+        self, key: str, measure: str, group: str, *, test: str = "internal", attribute: str | None = None
+    ) -> dict[int, float]:
+        """Return seed -> a figure of an arm, for the seeds that there are results of."""
+        return self._by_seed.get((key, measure, group, test, attribute or self.study.plan.by), {})
+
+    def gap(self, key: str, *, test: str = "internal") -> Spread:
+        """Return the gap of `gaps`, over the seeds."""
+        return Spread.of(list(self.gaps(key, test=test).values()))
+
+    def gaps(self, key: str, *, test: str = "internal") -> dict[int, float]:
+        """Return seed -> median Dice of the reference group minus that of the minority, where both have one.
+
+        The figure "Fairness gap" is, of more groups, that of the group farthest from the reference.
+        """
+        first, second = (
+            self.by_seed(key, "Median DSC", group, test=test)
+            for group in (self.study.reference, self.study.minority)
+        )
+        return {seed: value - second[seed] for seed, value in first.items() if seed in second}
+
+    @cached_property
+    def _by_seed(self) -> dict[tuple[str, ...], dict[int, float]]:
+        """The overall figures: (key, measure, group, test, attribute) -> seed -> value."""
+        found: dict[tuple[str, ...], dict[int, float]] = defaultdict(dict)
+        if not self.figures.empty:
+            rows = self.figures[self.figures["structure"] == OVERALL].sort_values("seed", kind="stable")
+            names = rows[["key", "measure", "group", "test", "attribute"]].itertuples(index=False, name=None)
+            for name, seed, value in zip(names, rows["seed"], rows["value"], strict=True):
+                found[name][int(seed)] = float(value)
+        return dict(found)
+
+    def learned(self, key: str, *, test: str = "internal") -> bool:
+        """Say whether an arm that was scored has learned enough for its gap to mean something."""
+        return not self.spread(key, "Median DSC", self.study.reference, test=test).mean < LEARNED
+
+    def groups(self, test: str) -> tuple[str, ...]:
+        """Return the groups of a test set, the reference group first; none if it has not two."""
+        groups = self.study.tested.get((test, self.study.plan.by))
+        names = () if groups is None else groups.names
+        return tuple(sorted(names, key=lambda name: name != self.study.reference))
+
+
+def collect(root: Path, study: Study) -> Results:
+    """Read what the arms of an experiment have left."""
+    states, scores, figures, boxes, summaries = {}, [], [], [], {}
+    for arm, (training, test_task) in study.arms.items():
+        trained, tested = state_of(root / training), state_of(root / test_task)
+        states[arm] = trained if trained.status == "failed" else tested
+        if tested.status != "done":
+            continue
+        about = {"key": arm.key, **{name: getattr(arm, name) for name in _ARM[1:]}}
+        for test in json.loads((root / test_task / "task.json").read_text(encoding="utf-8"))["tests"]:
+            table = read_scores(root / test_task / f"{test}.csv")
+            scores.append(_labelled(table, {**about, "test": test}))
+            for name in study.plan.attributes:
+                if (groups := study.tested.get((test, name))) is None:
+                    continue
+                main = name == study.plan.by
+                reference = study.reference if main and study.reference in groups.names else None
+                parts = summarize(table, groups, reference=reference)
+                figures += [
+                    {**about, "test": test, "attribute": name, **row} for part in parts for row in _rows(part)
+                ]
+                if main:
+                    summaries[arm, test] = parts[0]
+        if (root / test_task / BOX_TABLE).exists():
+            boxes.append(_labelled(pd.read_csv(root / test_task / BOX_TABLE), about))
+    return Results(study, states, _joined(scores), pd.DataFrame(figures), _joined(boxes), summaries)
+
+
+def box_errors(results: Results, method: str) -> tuple[Spread, Spread] | None:
+    """Return by how many percent the cascaded crops of a method differ in size, along x and y (Table S4)."""
+    if results.boxes.empty:
+        return None
+    margin = 2 * results.study.plan.recipe.crop_margin
+    rows = _internal_boxes(results, method).dropna()
+    found = []
+    for _, part in rows.groupby("seed"):
+        sizes = [
+            [Box((0, 0), (int(y) + margin, int(x) + margin)) for y, x in part[columns].to_numpy()]
+            for columns in (["found_y", "found_x"], ["reference_y", "reference_x"])
+        ]
+        found.append(box_error(*sizes))
+    if not found:
+        return None
+    y, x = np.array(found).T
+    return Spread.of(list(x)), Spread.of(list(y))
+
+
+def fallbacks(results: Results, method: str) -> tuple[int, int]:
+    """Return in how many cases, of how many, the first network of a cascade found nothing; over all seeds."""
+    rows = _internal_boxes(results, method)
+    return int(rows["found_y"].isna().sum()), len(rows)
+
+
+def _internal_boxes(results: Results, method: str) -> pd.DataFrame:
+    rows = results.boxes
+    return rows[(rows["key"] == f"cascade/{method}") & (rows["test"] == "internal")]
+
+
+def _rows(summary: Summary) -> list[dict[str, Any]]:
+    """Return a summary's figures, one a row, and the number of subjects."""
+    table: Mapping[Any, Mapping[Any, float]] = summary.table.to_dict("index")
+    rows = [
+        {"structure": summary.structure, "measure": measure, "group": group, "value": value}
+        for measure, row in table.items()
+        for group, value in row.items()
+        if not np.isnan(value)
+    ]
+    counts = dict(zip(summary.groups.names, map(float, summary.counts), strict=True))
+    counts[ALL] = float(summary.counts.sum())
+    return rows + [
+        {"structure": summary.structure, "measure": "Subjects", "group": group, "value": number}
+        for group, number in counts.items()
+    ]
+
+
+def _labelled(table: pd.DataFrame, about: dict[str, Any]) -> pd.DataFrame:
+    return pd.concat([pd.DataFrame(about, index=table.index), table], axis="columns")
+
+
+def _joined(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    for table in tables:
+        table.attrs = {}
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+
+
+def findings(results: Results, test: str = "internal") -> list[tuple[str, str, str]]:
+    """Return the paper's findings, each with whether it shows here, seed by seed, and the means.
+
+    Gaps of arms that have not learned are not judged.
+    "in 2 of 3 seeds" means that it shows in two of the three in which all of its arms have a result.
+    """
+    minority, reference = results.study.minority, results.study.reference
+
+    def dice(key: str, group: str) -> dict[int, float]:
+        return results.by_seed(key, "Median DSC", group, test=test)
+
+    def gaps(key: str) -> dict[int, float]:
+        return results.gaps(key, test=test) if results.learned(key, test=test) else {}
+
+    def finding(
+        title: str, first: dict[int, float], second: dict[int, float], holds: Callable[[float, float], bool]
+    ) -> None:
+        if seeds := sorted(first.keys() & second.keys()):
+            times = sum(holds(first[seed], second[seed]) for seed in seeds)
+            means = [np.mean([values[seed] for seed in seeds]) for values in (first, second)]
+            shown = f"gap {means[0]:+.3f}, then {means[1]:+.3f}"
+            found.append((title, f"in {times} of {len(seeds)} seeds", shown))
+
+    def smaller(before: float, after: float) -> bool:
+        return abs(after) < abs(before)
+
+    found: list[tuple[str, str, str]] = []
+    base = gaps("full/baseline")
+    finding(
+        "Oversampling closes the gap (to half or less)",
+        base,
+        gaps("full/oversampling"),
+        lambda before, after: abs(after) <= abs(before) / 2,
+    )
+    finding("Crops by the reference shrink the baseline's gap", base, gaps("crop/baseline"), smaller)
+    finding("Cascaded crops shrink the baseline's gap", base, gaps("cascade/baseline"), smaller)
+    finding(
+        "Oversampling shrinks the gap on cascaded crops further",
+        gaps("cascade/baseline"),
+        gaps("cascade/oversampling"),
+        smaller,
+    )
+    finding(
+        "Group DRO shrinks the gap, beside the baseline with its loss (cross-entropy)",
+        gaps("full/baseline_ce"),
+        gaps("full/group_dro"),
+        smaller,
+    )
+    pairs = {
+        group: (dice("full/baseline", group), dice("full/reweighting", group))
+        for group in (reference, minority)
+    }
+    if seeds := sorted(set.intersection(*(set(one) for pair in pairs.values() for one in pair))):
+        changes = {
+            group: [after[seed] - before[seed] for seed in seeds] for group, (before, after) in pairs.items()
+        }
+        times = sum(a < 0 and b < 0 for a, b in zip(*changes.values(), strict=True))
+        shown = ", ".join(f"Dice of {group} {np.mean(values):+.3f}" for group, values in changes.items())
+        title = "Reweighting (weights that sum to 1) lowers the Dice of both groups"
+        found.append((title, f"in {times} of {len(seeds)} seeds", shown))
+    return found
+
+
+def significant(results: Results, key: str, test: str) -> str:
+    """Say in how many seeds the groups' Dice differ by p < 0.05."""
+    others = [ALL] if len(results.groups(test)) == 2 else [results.study.minority]
+    values = list(results.by_seed(key, P_VALUE, others[0], test=test).values())
+    return f"{sum(value < 0.05 for value in values)} of {len(values)}" if values else ""

@@ -1,0 +1,236 @@
+"""What an experiment consists of: a plan on its data, which arms, and the tasks that they need."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from fairseg.cohort.groups import Groups
+from fairseg.cohort.table import read_cohort, rows_of
+from fairseg.experiment.arms import CHOICES, Arm, plan_arms
+from fairseg.experiment.plan import Plan
+from fairseg.experiment.split import TRAIN, fewer, has_files, split_cohort
+from fairseg.experiment.tasks import Task
+from fairseg.io import csv_files
+from fairseg.io.images import find_masks
+from fairseg.training.raw import read_raw
+from fairseg.training.settings import Settings
+
+SPLIT = "split.csv"
+_MACHINE = ("workers", "device", "compile")  # what a result does not depend on
+_MOST_GROUPS = 60  # that a table can show
+
+
+@dataclass(frozen=True)
+class Study:
+    """A plan on its data.
+
+    Attributes:
+        plan: what was asked.
+        reference: the reference group.
+        minority: the smallest group that trains.
+        counts: training subjects of each group.
+        split: columns subject, group, part.
+        splits: file -> text, to write into the folder.
+        tested: (test set, name of attributes) -> groups that have a case there, two at least.
+        arms: each with the names of its training and of its test.
+        tasks: of all arms, each once, in the order to do them.
+    """
+
+    plan: Plan
+    reference: str
+    minority: str
+    counts: dict[str, int]
+    split: pd.DataFrame
+    splits: dict[str, str]
+    tested: dict[tuple[str, str], Groups] = field(default_factory=dict)
+    arms: dict[Arm, tuple[str, str]] = field(default_factory=dict)
+    tasks: list[Task] = field(default_factory=list)
+
+
+def make_study(plan: Plan) -> Study:
+    """Split the subjects and lay out the arms.
+
+    Raises:
+        ValueError: a dataset or an argument is not usable; the message says what.
+    """
+    raw = read_raw(plan.dataset)
+    table_file = raw.folder / "groups.csv"
+    cohort = read_cohort(table_file)
+    _check_attributes(cohort, table_file, plan)
+    groups = Groups.from_table(cohort, by=plan.recipe.by, bins=plan.recipe.bins)
+    try:
+        asked = [groups.name(groups.index(name)) for name in plan.train_groups]
+    except ValueError as error:
+        raise ValueError(f"train_groups: {error}") from None
+    split, tests = split_cohort(cohort, sorted(raw.images), groups, asked, plan)
+    training = split[split["part"] == TRAIN]
+    counts = {name: int((training["group"] == name).sum()) for name in groups.names}
+    counts = {name: number for name, number in counts.items() if number}
+    if len(counts) < 2:
+        raise ValueError(f"at least two groups must train, got {', '.join(counts) or 'none'}")
+    reference = plan.reference or max(counts, key=lambda name: counts[name])
+    with suppress(ValueError):
+        reference = groups.name(groups.index(reference))  # attributes in any order
+    if reference not in counts:
+        raise ValueError(f"reference: {reference!r} is none of those that train, {', '.join(counts)}")
+    minority = min((name for name in counts if name != reference), key=lambda name: counts[name])
+    splits = {SPLIT: csv_files.to_csv(split)}
+    levels = sorted({max(1, counts[minority] // 2**step) for step in range(4)})
+    for number in levels:
+        splits[_minority_split(number)] = csv_files.to_csv(fewer(split, minority, number, plan.split_seed))
+    sets = {"internal": _test_set(raw.folder, table_file, raw.labels, tests)}
+    if plan.external is not None:
+        sets["external"] = _external(plan, raw.labels, len(raw.channels))
+    tested = {
+        (test, name): found for test, one in sets.items() for name, found in _groups_tested(one, plan).items()
+    }
+    if ("internal", plan.by) not in tested:
+        raise ValueError(f"{plan.dataset}: at least two groups by {plan.by} must be tested, to compare them")
+    study = Study(plan, reference, minority, counts, split, splits, tested)
+    arms = plan_arms(plan.only, seeds=plan.seeds, sweep_seeds=plan.sweep_seeds, minority=levels)
+    tasks: dict[str, Task] = {}
+    for arm in arms:
+        file = _minority_split(int(arm.level)) if arm.sweep == "minority" else SPLIT
+        settings = arm.settings(plan.recipe, plan.ce_factor)
+        train = _training(study, settings, file)
+        first = None
+        if arm.images == "cascade":
+            first = _training(study, settings.with_(crop="none"), file)
+            tasks.setdefault(first.name, first)
+        test = _testing(study, arm.images, train, first, sets)
+        tasks.setdefault(train.name, train)
+        tasks.setdefault(test.name, test)
+        study.arms[arm] = (train.name, test.name)
+    study.tasks.extend(tasks.values())
+    return study
+
+
+def data_files(plan: Plan) -> dict[str, dict[str, Path]]:
+    """Return the files that an experiment reads: kind of dataset -> name in its folder -> file."""
+    found: dict[str, dict[str, Path]] = {}
+    for kind, folder in (("data", plan.dataset), ("external data", plan.external)):
+        if folder is not None:
+            files = [folder / "dataset.json", folder / "groups.csv"]
+            for part in ("imagesTr", "labelsTr", "imagesTs", "labelsTs"):
+                files += sorted(path for path in (folder / part).glob("*") if path.is_file())
+            found[kind] = {file.relative_to(folder).as_posix(): file for file in files}
+    return found
+
+
+def _check_attributes(cohort: pd.DataFrame, file: Path, plan: Plan) -> None:
+    for name in (*plan.recipe.by, *plan.also):
+        if name not in cohort:
+            there = ", ".join(column for column in cohort.columns[2:])
+            raise ValueError(f"{file} has no attribute {name!r}, it has {there}")
+
+
+def _groups_tested(about: Mapping[str, Any], plan: Plan) -> dict[str, Groups]:
+    """Return name of attributes -> the groups of a test set, where there are two at least to compare.
+
+    Raises:
+        ValueError: an attribute makes no groups, such as an age without bins.
+    """
+    cohort = read_cohort(about["table"])
+    rows = rows_of(cohort, [case for part in about["parts"] for case in part["cases"]])
+    tested = {}
+    for name, (by, bins) in plan.attributes.items():
+        if not cohort[list(by)].notna().all(axis="columns").any():
+            continue
+        groups = Groups.from_table(cohort, by=by, bins=bins)
+        there = set(groups.encode(rows).tolist())
+        cells = tuple(cell for number, cell in enumerate(groups.cells) if number in there)
+        if len(cells) > _MOST_GROUPS:
+            raise ValueError(f"{name}: {len(cells)} groups are more than the {_MOST_GROUPS} of a table")
+        if len(cells) > 1:
+            tested[name] = Groups(groups.attributes, cells, groups.bins)
+    return tested
+
+
+def _minority_split(number: int) -> str:
+    return f"splits/minority-{number}.csv"
+
+
+def _test_set(
+    folder: Path, table: Path, labels: Mapping[str, int], cases: Mapping[str, Sequence[str]]
+) -> dict[str, Any]:
+    parts = [
+        {
+            "images": str((folder / f"images{kind}").resolve()),
+            "labels": str((folder / f"labels{kind}").resolve()),
+            "cases": list(names),
+        }
+        for kind, names in cases.items()
+        if names
+    ]
+    return {"table": str(table.resolve()), "labels": dict(labels), "parts": parts}
+
+
+def _external(plan: Plan, labels: Mapping[str, int], num_channels: int) -> dict[str, Any]:
+    """Return the external test set: all labelled cases of the second dataset."""
+    assert plan.external is not None
+    raw = read_raw(plan.external)
+    if dict(raw.labels) != dict(labels):
+        raise ValueError(f"{plan.external} must have the labels {dict(labels)}, has {dict(raw.labels)}")
+    if len(raw.channels) != num_channels:
+        raise ValueError(f"{plan.external} must have {num_channels} channels, has {len(raw.channels)}")
+    cases = {"Tr": sorted(raw.masks)}
+    if has_files(plan.external / "labelsTs"):
+        cases["Ts"] = sorted(find_masks(plan.external / "labelsTs", "labelsTs"))
+    table = raw.folder / "groups.csv"
+    _check_attributes(read_cohort(table), table, plan)
+    return _test_set(raw.folder, table, labels, cases)
+
+
+def _training(study: Study, settings: Settings, split: str) -> Task:
+    asked = settings.with_(device="auto", workers=None)
+    spec = {
+        "kind": "train",
+        "dataset": str(study.plan.dataset.resolve()),
+        "table": str((study.plan.dataset / "groups.csv").resolve()),
+        "split": split,
+        "settings": asked.to_dict(),
+    }
+    identity = {name: value for name, value in asked.to_dict().items() if name not in _MACHINE}
+    digest = _digest([identity, study.splits[split]])
+    where = "full" if settings.crop == "none" else "crop"
+    return Task(f"trainings/{where}-{_method(settings)}-seed{settings.seed}-{digest}", spec)
+
+
+def _testing(study: Study, images: str, train: Task, first: Task | None, sets: dict[str, Any]) -> Task:
+    spec = {
+        "kind": "test",
+        "images": images,
+        "training": train.name,
+        "first": None if first is None else first.name,
+        "mirror": study.plan.mirror,
+        "keep_predictions": study.plan.keep_predictions,
+        "tests": sets,
+    }
+    names = {name: [part["cases"] for part in one["parts"]] for name, one in sets.items()}
+    digest = _digest([train.name, first and first.name, images, study.plan.mirror, names])
+    stem = train.name.removeprefix("trainings/").split("-", 1)[1].rsplit("-", 1)[0]
+    needs = tuple(task.name for task in (train, first) if task is not None)
+    return Task(f"tests/{images}-{stem}-{digest}", spec, needs)
+
+
+def _method(settings: Settings) -> str:
+    """Return what a training's method is called in the name of its folder."""
+    fields = ("sampler", "loss", "base", "reweight")
+    asked = {name: getattr(settings, name) for name in fields}
+    plain = Settings(by=settings.by)
+    for name, choices in CHOICES.items():
+        if asked == {one: choices.get(one, getattr(plain, one)) for one in fields}:
+            level = f"-balance{settings.balance:g}" if settings.balance != 1.0 else ""
+            return name.replace("+", "-") + level
+    return settings.loss
+
+
+def _digest(values: Any) -> str:
+    text = json.dumps(values, sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=5).hexdigest()

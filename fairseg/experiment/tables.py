@@ -1,0 +1,199 @@
+"""Tables in the paper's form: of an experiment, and of what the paper prints."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from fairseg.experiment.arms import PAIRS, SINGLE, TITLES
+from fairseg.experiment.paper import GROUPS, MEASURES, PRINTED
+from fairseg.experiment.results import Results, Spread, significant
+from fairseg.report import render
+from fairseg.report.summary import ALL, GAP
+
+# Title, test set, arms: what the paper has a table of, and the controls.
+TABLES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    ("Table 4. Single methods, full images, internal test", "internal", tuple(f"full/{m}" for m in SINGLE)),
+    (
+        "Table 5. Pairs of methods, full images, internal test",
+        "internal",
+        ("full/baseline", *(f"full/{m}" for m in PAIRS)),
+    ),
+    ("Table 6. Crops by the reference, internal test", "internal", tuple(f"crop/{m}" for m in SINGLE)),
+    ("Table 7. Cascaded crops, internal test", "internal", tuple(f"cascade/{m}" for m in SINGLE)),
+    ("Table 8. Single methods, full images, external test", "external", tuple(f"full/{m}" for m in SINGLE)),
+    (
+        "Table 9. Crops, external test",
+        "external",
+        tuple(f"{images}/{m}" for images in ("crop", "cascade") for m in ("baseline", "oversampling")),
+    ),
+    (
+        "Controls. Group DRO beside the same method with its loss, cross-entropy; internal test",
+        "internal",
+        (
+            "full/baseline_ce",
+            "full/group_dro",
+            "full/oversampling_ce",
+            "full/oversampling+group_dro",
+            "full/reweighting_ce",
+            "full/reweighting+group_dro",
+        ),
+    ),
+    (
+        "Controls on crops; internal test",
+        "internal",
+        tuple(f"{images}/{m}" for images in ("crop", "cascade") for m in ("baseline_ce", "group_dro")),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A figure: its mean over the seeds, and from the lowest to the highest if there are several."""
+
+    text: str
+    range: str = ""
+    best: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table in the paper's form: rows are measures, columns are groups, side by side for each method.
+
+    Attributes:
+        title: what it shows.
+        heads: of the methods.
+        groups: under each of them.
+        rows: measure -> cells of each method; one for each group, or one over all.
+    """
+
+    title: str
+    heads: list[str]
+    groups: tuple[str, ...]
+    rows: dict[str, list[list[Cell]]]
+
+
+def scored_tables(results: Results) -> list[tuple[str, str, tuple[str, ...]]]:
+    """Return those of `TABLES` that have an arm that was scored, each with these arms."""
+    found = []
+    for title, test, keys in TABLES:
+        if there := tuple(key for key in keys if results.by_seed(key, "Subjects", ALL, test=test)):
+            found.append((title, test, there))
+    return found
+
+
+def make_table(results: Results, title: str, test: str, keys: Sequence[str]) -> Table:
+    """Return a table of arms that were scored."""
+    groups = results.groups(test)
+    seeds = [len(results.by_seed(key, "Subjects", ALL, test=test)) for key in keys]
+    rows: dict[str, list[list[Cell]]] = {}
+    for measure in _measures(results, test):
+        spreads = [[results.spread(key, measure, group, test=test) for group in groups] for key in keys]
+        best = _best(spreads) if measure == "Median DSC" and len(keys) > 1 else set()
+        rows[measure] = [
+            [
+                _of_seeds(cell_of(measure, spread, best=(row, column) in best), spread, number)
+                for column, spread in enumerate(part)
+            ]
+            for row, (part, number) in enumerate(zip(spreads, seeds, strict=True))
+        ]
+    rows["SER"] = [[cell_of("SER", results.spread(key, "SER", ALL, test=test))] for key in keys]
+    for measure, spreads_of in gap_rows(results, test).items():
+        rows[measure] = [[cell_of(GAP, spreads_of(key))] for key in keys]
+    pair = f" ({results.study.reference}, {results.study.minority})" if len(groups) > 2 else ""
+    rows[f"p < 0.05, seeds{pair}"] = [[Cell(significant(results, key, test))] for key in keys]
+    rows |= _left_out(results, test, keys)
+    return Table(title, [head_of(results, key, test) for key in keys], groups, rows)
+
+
+def printed_table(title: str, test: str, keys: Sequence[str]) -> Table | None:
+    """Return what the paper prints of the same arms, `None` where it prints nothing, and of the controls."""
+    printed = {key: PRINTED[test][key] for key in keys if key in PRINTED[test]}
+    if not printed or title.startswith("Controls"):
+        return None
+    rows = {
+        measure: [[Cell(text) for text in one.medians[measure]] for one in printed.values()]
+        for measure in MEASURES
+    }
+    rows["SER"] = [[Cell(one.ser)] for one in printed.values()]
+    rows[GAP] = [[Cell(one.gap)] for one in printed.values()]
+    rows["p (Mann-Whitney U)"] = [[Cell("< 0.05" if one.p == "*" else one.p)] for one in printed.values()]
+    return Table(title, [title_of(key) for key in printed], GROUPS, rows)
+
+
+def gap_rows(results: Results, test: str) -> dict[str, Callable[[str], Spread]]:
+    """Return the gaps that a table shows: what each is called, and it over the seeds by key of an arm.
+
+    Of more than two groups, the gap of the same two in every seed, and the largest of any, without its sign:
+    which group is farthest differs by seed, and signs would cancel.
+    """
+    if len(results.groups(test)) <= 2:
+        return {GAP: lambda key: results.spread(key, GAP, ALL, test=test)}
+    return {
+        f"{GAP} ({results.study.reference} - {results.study.minority})": lambda key: results.gap(
+            key, test=test
+        ),
+        "Largest gap of any group": lambda key: Spread.of(
+            [abs(value) for value in results.by_seed(key, GAP, ALL, test=test).values()]
+        ),
+    }
+
+
+def _of_seeds(cell: Cell, spread: Spread, number: int) -> Cell:
+    """Say of how many seeds a figure is, where some have none, such as a distance to what was missed."""
+    if not 0 < spread.number < number:
+        return cell
+    return replace(cell, range=f"{cell.range}, {spread.number} of {number} seeds".removeprefix(", "))
+
+
+def _left_out(results: Results, test: str, keys: Sequence[str]) -> dict[str, list[list[Cell]]]:
+    """Return the counts of what has no score, over all seeds; none that is zero throughout."""
+    rows = {}
+    for measure in (name for name in _index(results, test) if render.is_count(name)):
+        sums = [
+            [sum(results.by_seed(key, measure, group, test=test).values()) for group in results.groups(test)]
+            for key in keys
+        ]
+        if any(map(any, sums)):
+            rows[f"{measure}, all seeds"] = [[Cell(f"{value:.0f}") for value in part] for part in sums]
+    return rows
+
+
+def _measures(results: Results, test: str) -> list[str]:
+    return [name for name in _index(results, test) if name.startswith(("Median", "IQR"))]
+
+
+def _index(results: Results, test: str) -> list[str]:
+    """Return all that a summary of a test set measures."""
+    summaries = [one for (_, name), one in results.summaries.items() if name == test]
+    return list(dict.fromkeys(str(name) for one in summaries for name in one.table.index))
+
+
+def title_of(key: str) -> str:
+    """Return what the arm of a key is called."""
+    images, method = key.split("/")
+    return TITLES[method] if images == "full" else f"{TITLES[method]} ({images})"
+
+
+def head_of(results: Results, key: str, test: str) -> str:
+    """Return what the arm of a key is called, and of how many seeds its figures are if some are missing."""
+    there = len(results.by_seed(key, "Subjects", ALL, test=test))
+    asked = sum(arm.key == key for arm in results.states)
+    seeds = "" if there >= asked else f", {there} of {asked} seeds"
+    return title_of(key) + seeds + ("" if results.learned(key, test=test) else ", not learned")
+
+
+def cell_of(measure: str, spread: Spread, *, best: bool = False) -> Cell:
+    """Return a figure over seeds, rounded as its measure asks."""
+    ends = [render.cell(measure, value) for value in (spread.mean, spread.low, spread.high)]
+    return Cell(ends[0], f"{ends[1]} to {ends[2]}" if spread.number > 1 else "", best)
+
+
+def _best(spreads: Sequence[Sequence[Spread]]) -> set[tuple[int, int]]:
+    """Return where the highest mean of each column stands."""
+    means = np.array([[spread.mean for spread in part] for part in spreads])
+    return {
+        (int(np.nanargmax(means[:, column])), column)
+        for column in range(means.shape[1])
+        if not np.isnan(means[:, column]).all()
+    }

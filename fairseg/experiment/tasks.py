@@ -1,0 +1,217 @@
+"""The work of an experiment, cut into tasks: train a network, or test one; each in a folder of its own.
+
+A task's folder says all that there is to know of it: `task.json` what to do, `done.json` or `failed.json` how
+it ended. So tasks can be done by any process on any machine that sees the folder, and an experiment that is
+started again finds what was done.
+"""
+
+import json
+import logging
+import shutil
+import time
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import torch
+
+from fairseg.cohort.table import read_cohort, rows_of
+from fairseg.crop import Box
+from fairseg.io import csv_files
+from fairseg.io.files import write_files
+from fairseg.io.images import find_masks, read_mask
+from fairseg.io.lock import alone_in
+from fairseg.scoring import evaluate
+from fairseg.scoring.table import scores_to_files
+from fairseg.training.checkpoint import DamagedError, load_checkpoint
+from fairseg.training.loop import CHECKPOINT, train
+from fairseg.training.predict import BOXES, predict
+from fairseg.training.prepare import mask_in_plan, plan_from_dict
+from fairseg.training.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+TASK, DONE, FAILED, LOCK = "task.json", "done.json", "failed.json", ".task"
+PREPARED, BOX_TABLE = "prepared", "boxes.csv"
+DAMAGED = "checkpoint.damaged.pt"
+
+
+@dataclass(frozen=True)
+class Task:
+    """One piece of work.
+
+    Attributes:
+        name: its folder in that of the experiment; says what it is, down to the last setting.
+        spec: what to do, in plain values.
+        needs: names of the tasks that must be done before.
+    """
+
+    name: str
+    spec: dict[str, Any]
+    needs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class State:
+    """How far a task is: "open", "done" or "failed", in how many seconds, and why it failed."""
+
+    status: Literal["open", "done", "failed"]
+    seconds: float = 0.0
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a task may use.
+
+    Attributes:
+        device: as in `Settings`.
+        threads: of torch, on the CPU; results can depend on it in the last bit.
+        workers: processes that load and augment.
+    """
+
+    device: str = "cpu"
+    threads: int = 1
+    workers: int | None = None
+
+
+def state_of(folder: Path) -> State:
+    """Return how far the task of a folder is."""
+    for status in ("done", "failed"):
+        try:
+            about = json.loads((folder / f"{status}.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        return State(status, about["seconds"], about.get("error", ""))
+    return State("open")
+
+
+def open_task(root: Path, task: Task) -> State:
+    """Write down what a task is, unless it is done; one that failed is open again."""
+    folder = root / task.name
+    state = state_of(folder)
+    if state.status == "done":
+        return state
+    write_files(folder, {TASK: json.dumps(task.spec, indent=1) + "\n"})
+    (folder / FAILED).unlink(missing_ok=True)
+    return State("open")
+
+
+def run_task(root: Path, name: str, machine: Machine) -> None:
+    """Do a task, unless it is done; another process that is at it is waited for.
+
+    It never raises but for interrupts: what went wrong stands in `failed.json`.
+    """
+    folder = root / name
+    with alone_in(folder, lock=LOCK, wait=True):  # the training in it has a lock of its own
+        if state_of(folder).status != "open":
+            return
+        torch.set_num_threads(machine.threads)
+        began = time.monotonic()
+        try:
+            spec = json.loads((folder / TASK).read_text(encoding="utf-8"))
+            (_train if spec["kind"] == "train" else _test)(root, folder, spec, machine)
+        except Exception as error:  # whatever it is, the other tasks go on
+            fail(folder, _one_line(error), time.monotonic() - began, traceback.format_exc())
+            return
+        seconds = {"seconds": round(time.monotonic() - began, 1)}
+        write_files(folder, {DONE: json.dumps(seconds) + "\n"})
+
+
+def fail(folder: Path, error: str, seconds: float = 0.0, details: str = "") -> None:
+    """Write down that a task has failed, and why."""
+    about = {"error": error, "seconds": round(seconds, 1), "traceback": details}
+    write_files(folder, {FAILED: json.dumps(about, indent=1) + "\n"})
+
+
+def _train(root: Path, folder: Path, spec: dict[str, Any], machine: Machine) -> None:
+    if (folder / CHECKPOINT).exists():
+        _check_whole(folder)
+    settings = Settings.from_dict(spec["settings"])
+    train(
+        spec["dataset"],
+        folder,
+        settings.with_(device=machine.device, workers=machine.workers),
+        table=spec["table"],
+        split=root / spec["split"],
+        prepared=root / PREPARED,
+        resume=True,
+    )
+
+
+def _check_whole(training: Path) -> None:
+    """See that a training's checkpoint is whole; else set it aside, so that the next run trains again.
+
+    Raises:
+        ValueError: it is not.
+    """
+    try:
+        load_checkpoint(training / CHECKPOINT)
+    except DamagedError as error:
+        if (training / CHECKPOINT).exists():
+            (training / CHECKPOINT).replace(training / DAMAGED)
+        (training / DONE).unlink(missing_ok=True)
+        raise ValueError(f"{error}; the next run trains this network again") from None
+
+
+def _test(root: Path, folder: Path, spec: dict[str, Any], machine: Machine) -> None:
+    """Segment and score the test sets; write a table of scores of each, and one of the boxes of crops."""
+    for name in (spec["training"], spec["first"]):
+        if name is not None:
+            _check_whole(root / name)
+    files: dict[str, str] = {}
+    boxes: list[dict[str, Any]] = []
+    for test, about in spec["tests"].items():
+        table = read_cohort(about["table"])
+        scores = []
+        for part in about["parts"]:
+            out = folder / "predictions" / test / Path(part["images"]).name
+            shutil.rmtree(out, ignore_errors=True)  # of a try that was stopped
+            predict(
+                root / spec["training"],
+                part["images"],
+                out,
+                cases=part["cases"],
+                cascade=None if spec["first"] is None else root / spec["first"],
+                references=part["labels"] if spec["images"] == "crop" else None,
+                mirror=spec["mirror"],
+                device=machine.device,
+            )
+            tested = rows_of(table, part["cases"])  # without a row: of unknown group, and scored all the same
+            scores.append(evaluate(out, part["labels"], tested, labels=about["labels"]))
+            if spec["images"] == "cascade":
+                boxes += _boxes(root / spec["training"], out, part["labels"], test)
+        joined = pd.concat(scores, ignore_index=True)
+        joined.attrs = {"unit": scores[0].attrs.get("unit"), "notes": [], "skipped": {}}
+        files |= scores_to_files(joined, f"{test}.csv")
+    if boxes:
+        files[BOX_TABLE] = csv_files.to_csv(pd.DataFrame(boxes))
+    write_files(folder, files)
+    if not spec["keep_predictions"]:
+        shutil.rmtree(folder / "predictions", ignore_errors=True)
+
+
+def _boxes(run: Path, out: Path, labels: str, test: str) -> list[dict[str, Any]]:
+    """Return the size of what the first network of a cascade has found, and of what is there, in pixels."""
+    plan = plan_from_dict(load_checkpoint(run / CHECKPOINT)["run"]["plan"])
+    masks = find_masks(Path(labels), "labels")
+    rows = []
+    for case, box in json.loads((out / BOXES).read_text(encoding="utf-8")).items():
+        found = None if box["found"] is None else Box(*map(tuple, box["found"]))
+        voxels = mask_in_plan(read_mask(masks[case]), plan)
+        there = Box.around(voxels, ndim=2) if voxels.any() else None
+        row: dict[str, Any] = {"test": test, "case": case}
+        for name, one in (("found", found), ("reference", there)):
+            y, x = (np.nan, np.nan) if one is None else one.shape
+            row |= {f"{name}_y": y, f"{name}_x": x}
+        rows.append(row)
+    return rows
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    expected = isinstance(error, ValueError | RuntimeError)
+    return text if expected else f"{type(error).__name__}: {text}"

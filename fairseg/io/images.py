@@ -1,0 +1,219 @@
+"""Find and read label masks on disk with SimpleITK.
+
+ITK prints the same warning for every file of many a data set. Messages are collected instead and handed
+to the caller: none floods the terminal and none is lost.
+"""
+
+import os
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import SimpleITK as sitk
+
+from fairseg.io.nifti import check_nifti
+
+EXTENSIONS = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd", ".png")
+
+_READERS = {".nii": "NiftiImageIO", ".gz": "NiftiImageIO"}  # named, ITK need not try all it has
+
+# What ITK means, where it does not say it.
+_MEANING = {
+    "has unexpected scales in sform": "the affine (sform) has another scale than the voxel sizes "
+    "(pixdim); the voxel sizes were used as spacing",
+}
+
+# Grids may differ by rounding (NIfTI stores float32), by no more.
+_SPACING_RTOL = 1e-4
+_ORIGIN_ATOL = 1e-3  # of a voxel
+_DIRECTION_ATOL = 1e-4
+
+
+@dataclass(frozen=True)
+class Mask:
+    """A mask as read from a file.
+
+    Attributes:
+        voxels: (*S), the axes as SimpleITK gives them to NumPy: z, y, x.
+        spacing: voxel size in mm along the axes of `voxels`.
+        grid: size, spacing, origin and direction in ITK's order (x, y, z).
+        messages: what ITK had to say about the file.
+        unit: of `spacing`: "mm", or "px" where the file states no size and a voxel counts as 1.
+    """
+
+    voxels: npt.NDArray[Any]
+    spacing: tuple[float, ...]
+    grid: dict[str, tuple[float, ...]]
+    messages: tuple[str, ...]
+    unit: str = "mm"
+
+
+class _Collector(sitk.LoggerBase):
+    """Takes ITK's messages instead of the terminal."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.messages: list[str] = []
+
+    def DisplayText(self, t: str) -> None:  # noqa: N802
+        self.messages.append(t)
+
+    DisplayErrorText = DisplayWarningText = DisplayGenericOutputText = DisplayText
+
+    def DisplayDebugText(self, t: str) -> None:  # noqa: N802
+        """Leave ITK's debugging out."""
+
+
+@contextmanager
+def itk_messages() -> Iterator[list[str]]:
+    """Collect what ITK says meanwhile, in place of printing it."""
+    collector = _Collector()
+    before = collector.SetAsGlobalITKLogger()  # type: ignore[no-untyped-call]
+    try:
+        yield collector.messages
+    finally:
+        before.SetAsGlobalITKLogger()
+
+
+@contextmanager
+def _native_messages(listen: bool) -> Iterator[list[str]]:
+    """Collect what the C libraries below ITK (libpng, MetaIO) write to the terminal themselves."""
+    said: list[str] = []
+    if not listen:
+        yield said
+        return
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    with TemporaryFile() as file:
+        os.dup2(file.fileno(), 2)
+        try:
+            yield said
+        finally:
+            os.dup2(terminal, 2)
+            os.close(terminal)
+            file.seek(0)
+            said += file.read().decode(errors="replace").splitlines()
+
+
+def find_masks(folder: Path, argument: str) -> dict[str, Path]:
+    """Return case name -> file for the images of a folder; the name is the file's without extension.
+
+    Raises:
+        ValueError: it is no folder, holds no image, or has two files of one case.
+    """
+    try:
+        paths = sorted(folder.iterdir())
+    except OSError as error:
+        raise ValueError(f"{argument} must be a folder of masks, got {folder}: {error.strerror}") from None
+    found: dict[str, Path] = {}
+    for path in paths:
+        try:
+            str(path).encode("utf-8")
+        except UnicodeEncodeError:
+            raise ValueError(f"{argument} has a file whose name is not UTF-8: {str(path)!a}") from None
+        extension = next((end for end in EXTENSIONS if path.name.lower().endswith(end)), None)
+        if extension is None or path.name.startswith(".") or not path.is_file():
+            continue
+        case = path.name[: -len(extension)]
+        if case in found:
+            raise ValueError(f"case {case} has two files: {found[case]} and {path}")
+        found[case] = path
+    if not found:
+        raise ValueError(f"{argument} has no image ({', '.join(EXTENSIONS)}): {folder}")
+    return found
+
+
+def read_mask(path: Path) -> Mask:
+    """Read one mask.
+
+    Raises:
+        ValueError: the file is no image, is truncated, has several channels, or is not 2D or 3D; it names
+            the file.
+    """
+    reader = _READERS.get(path.suffix.lower(), "")
+    with itk_messages() as messages, _native_messages(listen=not reader) as native:
+        try:
+            image, reason = sitk.ReadImage(str(path), imageIO=reader), ""
+        except RuntimeError as error:
+            image, reason = None, _reason(error, path)
+    if image is None:
+        raise ValueError(f"{path} cannot be read as an image: {'; '.join([*native, reason])}")
+    messages += native
+    if image.GetNumberOfComponentsPerPixel() != 1:
+        raise ValueError(
+            f"{path} must have one channel, got {image.GetNumberOfComponentsPerPixel()} "
+            "(a colour image? save the labels as grey values)"
+        )
+    if image.GetDimension() not in (2, 3):
+        size = _short(image.GetSize())
+        raise ValueError(
+            f"{path} must be 2D or 3D, got {image.GetDimension()}D of size {size} (a time series?)"
+        )
+    grid = {
+        "size": image.GetSize(),
+        "spacing": image.GetSpacing(),
+        "origin": image.GetOrigin(),
+        "direction": image.GetDirection(),
+    }
+    voxels = sitk.GetArrayFromImage(image)
+    if reader:
+        check_nifti(path, voxels)
+    heard = dict.fromkeys(_tidy(message, path) for message in messages)
+    # A PNG has a size only where ITK itself wrote one into it.
+    unit = "px" if path.suffix.lower() == ".png" and set(image.GetSpacing()) == {1.0} else "mm"
+    return Mask(voxels, image.GetSpacing()[::-1], grid, tuple(heard), unit)
+
+
+def check_same_grid(
+    prediction: Mask, reference: Mask, names: tuple[str, str] = ("the prediction", "the reference")
+) -> None:
+    """Raise a ValueError that says what differs unless both lie on one grid."""
+    for name, true in reference.grid.items():
+        got = prediction.grid[name]
+        if got != true and (len(got) != len(true) or not _close(name, got, true, reference)):
+            raise ValueError(
+                f"{names[0]} lies on another grid than {names[1]}: {name} "
+                f"{_short(got)} instead of {_short(true)}"
+            )
+
+
+def _close(name: str, got: tuple[float, ...], true: tuple[float, ...], reference: Mask) -> bool:
+    if name == "size":
+        return got == true
+    if name == "spacing":
+        return np.allclose(got, true, rtol=_SPACING_RTOL, atol=0.0)
+    if name == "origin":
+        tolerance = _ORIGIN_ATOL * min(reference.spacing)
+        return np.allclose(got, true, rtol=0.0, atol=tolerance)
+    return np.allclose(got, true, rtol=0.0, atol=_DIRECTION_ATOL)
+
+
+def _short(numbers: tuple[float, ...]) -> str:
+    return "(" + ", ".join(f"{number:g}" for number in numbers) + ")"
+
+
+def _tidy(message: str, path: Path) -> str:
+    """Return what an ITK message says, without the source line, the address and the file's name."""
+    said = _without_addresses(message.replace(str(path), ""))
+    return _MEANING.get(said, said)
+
+
+@lru_cache(maxsize=256)
+def _without_addresses(message: str) -> str:
+    said = " ".join(line for line in message.splitlines() if not line.startswith("WARNING: In "))
+    said = re.sub(r"\w+ \(0x[0-9a-f]+\):\s*", "", said)
+    return said.strip()
+
+
+def _reason(error: RuntimeError, path: Path) -> str:
+    said = str(error).strip().splitlines()[-1]
+    said = re.sub(r"^(sitk::|ITK )?ERROR: |\w+\(0x[0-9a-f]+\): ", "", said)
+    return re.sub(r"\w+\(0x[0-9a-f]+\): ", "", said).replace(f'"{path}"', "it").replace(str(path), "it")

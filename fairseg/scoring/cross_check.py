@@ -1,0 +1,103 @@
+"""Compute some scores again with medpy, from the files on: a check that users can run on their data.
+
+Nothing is shared with the code that made the scores: medpy reads the files, finds the spacing and the
+axes' order, and measures.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from fairseg.io.images import itk_messages
+
+TOLERANCE = 1e-9
+
+
+def cross_check_scores(
+    scores: pd.DataFrame,
+    predictions: Mapping[str, Path],
+    references: Mapping[str, Path],
+    labels: Mapping[str | int, int],
+    number: int,
+    seed: int = 0,
+) -> tuple[int, float]:
+    """Compare `number` rows of the scores, drawn at random, with medpy's `dc`, `hd`, `hd95`, `assd`.
+
+    Where a mask lacks the label medpy raises: those rows are compared with what the documentation says.
+
+    Returns:
+        How many scores were compared, and the largest difference; without voxel counts and volumes, which
+        are equal.
+
+    Raises:
+        ValueError: `number` is negative.
+        RuntimeError: a value differs by more than 1e-9; it names the case, label and both values.
+    """
+    if number < 0:
+        raise ValueError(f"cross_check must be at least 0, got {number}")
+    io, binary = import_medpy()
+    measures: dict[str, Callable[..., float]] = {
+        "dice": lambda p, r, _: binary.dc(p, r),
+        "hd": binary.hd,
+        "hd95": binary.hd95,
+        "assd": binary.assd,
+    }
+    compared, largest = 0, 0.0
+    draw = np.random.default_rng(seed).choice(len(scores), size=min(number, len(scores)), replace=False)
+    for _, row in scores.iloc[np.sort(draw)].iterrows():
+        prediction, _ = _load(io, predictions[row["case"]])
+        reference, spacing = _load(io, references[row["case"]])
+        value = labels[row["label"]]
+        predicted, true = prediction == value, reference == value
+        expected = {"prediction_voxels": predicted.sum(), "reference_voxels": true.sum()}
+        if true.ndim == 3:
+            expected |= {
+                "prediction_ml": predicted.sum() * np.prod(spacing) / 1000.0,
+                "reference_ml": true.sum() * np.prod(spacing) / 1000.0,
+            }
+        asked = [name for name in measures if name in scores]
+        if predicted.any() and true.any():
+            expected |= {name: measures[name](predicted, true, spacing) for name in asked}
+        else:
+            # medpy has no value here: Dice is 0 with one empty mask, all else is missing or the diagonal.
+            expected |= dict.fromkeys(asked, np.nan)
+            if predicted.any() or true.any():
+                expected["dice"] = 0.0
+                diagonal = np.linalg.norm(np.array(true.shape) * spacing)
+                charged = [name for name in asked if name != "dice" and not np.isnan(row[name])]
+                expected |= dict.fromkeys(charged, diagonal)
+        for name, theirs in expected.items():
+            if name in scores and not np.isclose(row[name], theirs, rtol=0, atol=TOLERANCE, equal_nan=True):
+                raise RuntimeError(
+                    f"cross-check failed: case {row['case']}, label {row['label']}: {name} is "
+                    f"{row[name]!r} here and {float(theirs)!r} by medpy"
+                )
+            if name in asked:
+                compared += 1
+                largest = max(largest, float(np.nan_to_num(abs(row[name] - theirs))))
+    return compared, largest
+
+
+def import_medpy() -> tuple[Any, Any]:
+    """Return medpy's `io` and `metric.binary`, which nothing else in fairseg imports.
+
+    Raises:
+        ValueError: medpy is not installed; the message says how to install it, and its licence.
+    """
+    try:
+        from medpy import io  # noqa: PLC0415  (costs start-up time, and may be missing)
+        from medpy.metric import binary  # noqa: PLC0415
+    except ImportError as error:
+        raise ValueError(
+            f"cross_check needs medpy (GPL 3), which cannot be imported: {error}; pip install medpy"
+        ) from None
+    return io, binary
+
+
+def _load(io: Any, path: Path) -> tuple[np.ndarray[Any, Any], tuple[float, ...]]:
+    with itk_messages():  # heard before, when the file was scored
+        voxels, header = io.load(str(path))
+    return voxels, header.get_voxel_spacing()

@@ -1,0 +1,316 @@
+"""From folders of masks and a cohort to the scores table: one row per case and label."""
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from tqdm.auto import tqdm
+
+from fairseg.cohort.columns import METRICS, SIZES, VOLUMES, VOXELS
+from fairseg.io.images import EXTENSIONS, find_masks
+from fairseg.io.parallel import run_all
+from fairseg.io.sentences import counted, listed, without_subject
+from fairseg.metrics.distance import Empty
+from fairseg.metrics.masks import Labels, label_values
+from fairseg.metrics.score import check_metrics
+from fairseg.scoring.case import Job, Result, score_files
+from fairseg.scoring.cross_check import cross_check_scores, import_medpy
+from fairseg.scoring.labels import read_dataset_labels
+
+logger = logging.getLogger(__name__)
+
+_MOST_ERRORS = 5  # of skipped cases that are told; all of them stand in the result
+
+
+def evaluate(
+    predictions: str | Path,
+    references: str | Path,
+    cohort: pd.DataFrame | Mapping[str, Sequence[Any]],
+    *,
+    labels: Labels | None = None,
+    metrics: Sequence[str] = ("dice", "hd"),
+    empty: Empty = "nan",
+    tolerance: float | None = None,
+    num_workers: int = 1,
+    on_error: Literal["stop", "skip"] = "stop",
+    cross_check: int = 0,
+    seed: int = 0,
+    progress: bool = False,
+) -> pd.DataFrame:
+    """Score a folder of predicted masks against a folder of reference masks.
+
+    Files belong together if their names without extension are equal. A case that both folders have
+    but the cohort lacks is scored with unknown attributes; files of one folder only, and rows of the
+    cohort without files, are left out; each is logged by name. A case of the cohort with only one of
+    its two files is an error.
+
+    Args:
+        predictions: folder of the model's label masks, in any format that SimpleITK reads.
+        references: folder of the ground-truth masks.
+        cohort: table of cases with the columns `case`, `subject` (if absent, the case is the
+            subject) and the attributes, as from `read_cohort`.
+        labels: label values, or name -> value. `None`: nnU-Net's dataset.json in or above
+            `references` says; if there is none, every value found in a reference is a label.
+        metrics: any of "dice", "hd", "hd95", "assd", "nsd"; distances in mm, spacing from the files
+            (in pixels where the files are PNG, which states none; a note says so).
+        empty: distance of a label that only one mask has: "nan" or "diagonal" (see `hausdorff`).
+        tolerance: for "nsd", in the unit of the distances.
+        num_workers: processes; the result does not depend on it.
+        on_error: "stop" raises at the first case that cannot be scored; "skip" leaves it out.
+        cross_check: this many case-label pairs, drawn at random, are computed again with medpy.
+        seed: for that draw.
+        progress: show a bar on stderr if it is a terminal.
+
+    Returns:
+        The scores: columns case, subject, the attributes, label (its name where names are given, else
+        its value), the metrics, prediction_voxels and reference_voxels; one row per case and label,
+        in the order of the cohort. A label that neither mask of a case has is NaN, with 0 voxels.
+        `scores.attrs["notes"]` lists what was left out and why, `scores.attrs["skipped"]` maps each
+        skipped case to its error; `scores.attrs["unit"]` is "px" if all distances are in pixels.
+
+    Raises:
+        ValueError: an input is not usable; the message names the argument, file, case or row; or
+            medpy is not installed and `cross_check` is asked for.
+        RuntimeError: the cross-check found a difference.
+    """
+    check_metrics(metrics, empty, tolerance)
+    if on_error not in ("stop", "skip"):
+        raise ValueError(f'on_error must be "stop" or "skip", got {on_error!r}')
+    if num_workers < 1:
+        raise ValueError(f"num_workers must be at least 1, got {num_workers}")
+    if cross_check:
+        import_medpy()  # so that a missing medpy is said before the cases are scored, not after
+    table = _checked(cohort)
+    predicted = find_masks(Path(predictions), "predictions")
+    true = find_masks(Path(references), "references")
+    if labels is None:
+        labels = read_dataset_labels(Path(references))
+    named = None if labels is None else label_values(labels)
+
+    skipped: dict[str, str] = {}
+    cases, notes = _match(table, predicted, true, skipped)
+    if skipped and on_error == "stop":
+        raise ValueError(_one_line(skipped))
+    values = None if named is None else tuple(named.values())
+    jobs = [
+        Job(case, predicted[case], true[case], values, tuple(metrics), empty, tolerance) for case in cases
+    ]
+    results = []
+    bar = tqdm(total=len(jobs), desc="scoring", unit="case", disable=None if progress else True)
+    with bar, closing(run_all(score_files, [(job,) for job in jobs], num_workers)) as stream:
+        for result in stream:
+            bar.update()
+            if result.error is None:
+                results.append(result)
+            elif on_error == "stop":
+                raise ValueError(f"case {result.case}: {result.error}")
+            else:
+                skipped[result.case] = result.error
+    if not results:
+        raise ValueError(f"no case could be scored: {_one_line(skipped)}")
+
+    notes += without_subject(_subjects_missing(cohort, cases))
+    notes += _notes(results)
+    pixels = _are_pixels(results, metrics, notes)
+    if named is None:
+        named = _labels_found(results, notes)
+    _check_labels_occur(results, named)
+    scores = _assemble(results, table, named, metrics)
+    if cross_check:
+        compared, largest = cross_check_scores(scores, predicted, true, named, cross_check, seed)
+        again = f"{counted(compared, 'score')} recomputed with medpy"
+        notes.append(f"cross-check: {again}, largest difference {largest:.2g}")
+    left_out = [f"skipped case {case}: {error}" for case, error in skipped.items()]
+    _tell(notes, left_out)
+    notes += left_out
+    scores.attrs = {"notes": notes, "skipped": skipped, **({"unit": "px"} if pixels else {})}
+    return scores
+
+
+def _checked(cohort: pd.DataFrame | Mapping[str, Sequence[Any]]) -> pd.DataFrame:
+    """Return the cohort indexed by case, with the column subject first."""
+    if isinstance(cohort, str | Path):
+        raise ValueError(f"cohort must be a table: read it with fairseg.read_cohort({str(cohort)!r})")
+    try:
+        table = pd.DataFrame(cohort)
+    except ValueError as error:
+        raise ValueError(f"cohort must be a table: {error}") from None
+    if "case" not in table:
+        raise ValueError(f"cohort must have a column 'case', got {', '.join(map(str, table.columns))}")
+    taken = [name for name in ("label", *METRICS, *SIZES) if name in table]
+    if taken:
+        raise ValueError(f"cohort must not use the names of scores for attributes, got {taken}")
+    if table["case"].isna().any():
+        raise ValueError(
+            f"cohort must name the case of every row, got none in row {table['case'].isna().argmax()}"
+        )
+    table = table.assign(case=table["case"].astype(str))
+    twice = table["case"][table["case"].duplicated()]
+    if len(twice):
+        raise ValueError(f"cohort must have one row a case, got several of {listed(twice)}")
+    subject = (
+        table["subject"].where(table["subject"].notna(), table["case"])
+        if "subject" in table
+        else table["case"]
+    )
+    table = table.assign(subject=subject.astype(str)).set_index("case")
+    return table[["subject", *(name for name in table.columns if name != "subject")]]
+
+
+def _subjects_missing(cohort: pd.DataFrame | Mapping[str, Sequence[Any]], cases: Sequence[str]) -> list[str]:
+    """Return those of the cases whose subject the cohort leaves empty; `read_cohort` lists what it filled."""
+    missing = set(getattr(cohort, "attrs", {}).get("without_subject", ()))
+    if "subject" in cohort:
+        pairs = zip(cohort["case"], cohort["subject"], strict=True)
+        missing |= {str(case) for case, subject in pairs if pd.isna(subject)}
+    return [case for case in cases if case in missing]
+
+
+def _match(
+    table: pd.DataFrame,
+    predicted: Mapping[str, Path],
+    true: Mapping[str, Path],
+    skipped: dict[str, str],
+) -> tuple[list[str], list[str]]:
+    """Return the cases to score, in order, and notes on all others; fill in the incomplete ones."""
+    cases = []
+    for case in table.index:
+        if (case in predicted) != (case in true):
+            kind, others = ("reference", true) if case in predicted else ("prediction", predicted)
+            skipped[case] = f"no {kind} in {_folder(others)}"
+        elif case in predicted:
+            cases.append(case)
+    unknown = sorted((predicted.keys() & true.keys()) - set(table.index))
+    neither = [case for case in table.index if case not in predicted and case not in true]
+    only = {
+        "prediction": sorted(predicted.keys() - true.keys() - set(table.index)),
+        "reference": sorted(true.keys() - predicted.keys() - set(table.index)),
+    }
+    if not cases and not skipped:
+        named = any(str(case).lower().endswith(EXTENSIONS) for case in table.index)
+        slip = "; the column case holds names without the files' extension" if named else ""
+        raise ValueError(
+            f"cohort and folders must share cases, got {listed(table.index)} in the cohort "
+            f"and {listed(sorted(true))} in {_folder(true)}{slip}"
+        )
+    notes = []
+    if unknown:
+        notes.append(
+            f"{counted(len(unknown), 'case')} not in the cohort, so of unknown group: {listed(unknown)}"
+        )
+    if neither:
+        notes.append(
+            f"{counted(len(neither), 'case')} of the cohort without files, left out: {listed(neither)}"
+        )
+    for kind, names in only.items():
+        if names:
+            cases_only = counted(len(names), "case")
+            notes.append(f"{cases_only} not in the cohort and with a {kind} only, left out: {listed(names)}")
+    return cases + unknown, notes
+
+
+def _notes(results: Iterable[Result]) -> list[str]:
+    """Sum up what was seen in the files: one line for each kind of thing."""
+    strays: dict[str, list[str]] = {}
+    heard: dict[str, list[str]] = {}
+    for result in results:
+        for kind, values in result.strays.items():
+            said = f"values in a {kind} that are no label, not scored: {listed(values, 10)}"
+            strays.setdefault(said, []).append(result.case)
+        for message in result.messages:
+            heard.setdefault(message, []).append(result.case)
+    notes = [f"{said} ({counted(len(cases), 'case')}: {listed(cases)})" for said, cases in strays.items()]
+    for said, cases in heard.items():
+        notes.append(f"image reader: {said} ({counted(len(cases), 'file')}, first of case {cases[0]})")
+    return notes
+
+
+def _are_pixels(results: Sequence[Result], metrics: Sequence[str], notes: list[str]) -> bool:
+    """Say whether all distances are in pixels, and note those that are."""
+    cases = [result.case for result in results if result.unit == "px"]
+    measured = [name for name in metrics if name != "dice"]
+    if not cases or not measured:
+        return False
+    everywhere = len(cases) == len(results)
+    what = "the tolerance of nsd is" if measured == ["nsd"] else "distances are"
+    where = "" if everywhere else f" in {counted(len(cases), 'case')} ({listed(cases)})"
+    notes.append(f"{what} in pixels{where}: PNG files state no voxel size")
+    return everywhere
+
+
+def _labels_found(results: Iterable[Result], notes: list[str]) -> dict[str | int, int]:
+    """Return every value that occurs in a reference as a label, and note those only predicted."""
+    predicted: dict[int, list[str]] = {}  # value -> cases
+    true: set[int] = set()
+    for result in results:
+        for value, row in result.scores.items():
+            if row[VOXELS[0]]:
+                predicted.setdefault(value, []).append(result.case)
+            if row[VOXELS[1]]:
+                true.add(value)
+    if only := sorted(predicted.keys() - true):
+        cases = list(dict.fromkeys(case for value in only for case in predicted[value]))
+        said = f"values in predictions that no reference has, not scored: {listed(only, 10)}"
+        notes.append(f"{said} ({counted(len(cases), 'case')}: {listed(cases)})")
+    if not true:
+        raise ValueError("references must hold at least one label, got only background")
+    return {value: value for value in sorted(true)}
+
+
+def _check_labels_occur(results: Iterable[Result], named: Mapping[str | int, int]) -> None:
+    for name, value in named.items():
+        rows = (result.scores.get(value, {}) for result in results)
+        if not any(row.get(count) for row in rows for count in VOXELS):
+            what = str(value) if name == value else f"{name} ({value})"
+            raise ValueError(f"labels must occur in the masks, got {what}, which is in none of them")
+
+
+def _assemble(
+    results: Iterable[Result],
+    table: pd.DataFrame,
+    named: Mapping[str | int, int],
+    metrics: Sequence[str],
+) -> pd.DataFrame:
+    absent = {**dict.fromkeys(metrics, np.nan), **dict.fromkeys(VOXELS, 0)}
+    scores = pd.DataFrame(
+        [
+            {"case": result.case, "label": name, **result.scores.get(value, absent), "voxel": result.voxel}
+            for result in results
+            for name, value in named.items()
+        ]
+    )
+    sizes = list(VOXELS)
+    if scores["voxel"].notna().any():
+        for volume, voxels in zip(VOLUMES, VOXELS, strict=True):
+            scores[volume] = scores[voxels] * scores["voxel"] / 1000.0  # mm^3 to ml
+        sizes += VOLUMES
+    joined = table.reindex(scores["case"]).reset_index(drop=True)
+    joined["subject"] = joined["subject"].fillna(scores["case"])
+    front = pd.concat([scores[["case"]], joined], axis=1)
+    return pd.concat([front, scores[["label", *metrics, *sizes]]], axis=1)
+
+
+def _tell(notes: Iterable[str], left_out: Sequence[str]) -> None:
+    for note in (*notes, *left_out[:_MOST_ERRORS]):
+        logger.warning("%s", note)
+    if len(left_out) > _MOST_ERRORS:
+        logger.warning("skipped %s", counted(len(left_out) - _MOST_ERRORS, "more case"))
+
+
+def _folder(files: Mapping[str, Path]) -> Path:
+    return next(iter(files.values())).parent
+
+
+def _one_line(skipped: Mapping[str, str]) -> str:
+    by_error: dict[str, list[str]] = {}
+    for case, error in skipped.items():
+        by_error.setdefault(error, []).append(case)
+    reasons = [
+        f"{error}: {counted(len(cases), 'case')} ({listed(cases)})" for error, cases in by_error.items()
+    ]
+    more = len(reasons) - _MOST_ERRORS
+    return "; ".join(reasons[:_MOST_ERRORS]) + (f"; and {counted(more, 'more error')}" if more > 0 else "")

@@ -1,0 +1,211 @@
+"""The gap between groups with what else differs between them held fixed by regression.
+
+It does not turn an association into a cause: see docs/confounders.md. The gap within strata, which needs no
+straight lines, is `stratified_gap`.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from fairseg.cohort.attributes import read_attribute
+from fairseg.io.sentences import counted, listed
+from fairseg.metrics.fairness import Floats, split_by_group
+
+Ids = npt.NDArray[np.int64]
+
+_ESTIMATES = ("", "_low", "_high", "_p")
+_NO_SPREAD = 1e-10  # a standard error so small beside the values is rounding
+_SAME = 1e-10  # singular values so small beside the first mean that columns repeat each other
+_ALONE = 1e-9  # leverages so close to 1 are 1
+_DETERMINED = 1e-8  # share of a group's variation that covariates leave open, below which it is rounding
+
+
+def adjusted_gap(
+    values: Sequence[float] | Floats,
+    groups: npt.ArrayLike,
+    num_groups: int,
+    covariates: pd.DataFrame | Mapping[str, Sequence[Any]],
+    *,
+    reference: int,
+    level: float = 0.95,
+) -> pd.DataFrame:
+    """Difference of group means, before and after adjustment for covariates by linear regression.
+
+    Ordinary least squares of the values on a dummy a group and the covariates, with HC3 standard errors
+    (MacKinnon and White 1985: valid where groups differ in spread, and honest in small samples) and Student's
+    t with n - p degrees of freedom. Both differences are of the same subjects: those with a value, a known
+    group and all covariates. A positive gap means that the reference group is better off.
+
+    Args:
+        values: one value a subject, such as the Dice, (N,); NaN is left out.
+        groups: group ids, integer (N,); -1 is left out.
+        num_groups: number of groups in the cohort.
+        covariates: one row a subject. Columns of numbers are taken as they are; text is numeric or
+            categorical as `read_attribute` decides, and a categorical column becomes a dummy a level.
+        reference: id of the reference group.
+        level: of the confidence intervals.
+
+    Returns:
+        One row for each other group: group (id), n_reference, n_group (subjects used), unadjusted,
+        unadjusted_low, unadjusted_high, unadjusted_p, adjusted, adjusted_low, adjusted_high, adjusted_p. All
+        is NaN for an absent group or with no more subjects than parameters; the adjusted ones where the
+        covariates determine the group (one scanner a group), so that nothing can tell the two apart; and
+        interval and p where nothing varies. `attrs["notes"]` says which, what was left out (missing values,
+        constant covariates) and how many subjects no other resembles, such as the only one of a level:
+        they fit a parameter of their own and say nothing of the others.
+
+    Raises:
+        ValueError: lengths differ, ids or the reference are no ids of groups, or no covariate is given.
+
+    >>> dice = [0.92, 0.90, 0.88, 0.86, 0.87, 0.85, 0.84, 0.80]
+    >>> group = [0, 0, 0, 0, 1, 1, 1, 1]
+    >>> age = [40, 50, 60, 70, 60, 70, 80, 90]
+    >>> gap = adjusted_gap(dice, group, 2, {"age": np.array(age)}, reference=0)
+    >>> gap[["unadjusted", "adjusted"]].round(3).to_dict("records")
+    [{'unadjusted': 0.05, 'adjusted': 0.008}]
+    """
+    value, group = check_values(values, groups, num_groups, reference, level)
+    frame = pd.DataFrame(covariates)
+    if frame.shape[1] == 0 or len(frame) != value.size:
+        raise ValueError(
+            f"covariates must have a column at least and a row for each of {counted(value.size, 'value')}, "
+            f"got {frame.shape[1]} columns of {len(frame)}"
+        )
+    notes: list[str] = []
+    used = np.isfinite(value) & (group >= 0)
+    coded = {str(name): _coded(frame[name], str(name)) for name in frame}
+    for name, column in coded.items():
+        if absent := int((used & np.isnan(column).any(axis=1)).sum()):
+            notes.append(f"{name}: {counted(absent, 'subject')} without a value left out")
+    used &= ~np.isnan(np.concatenate(list(coded.values()), axis=1)).any(axis=1)
+    used = _without_loners(group, coded, used, notes)
+    columns = {name: _standardised(column[used]) for name, column in coded.items()}
+    for name in [name for name, column in columns.items() if not column.shape[1]]:
+        del columns[name]
+        if used.any():
+            notes.append(f"{name}: left out, it is the same for all subjects used")
+    size = np.bincount(group[used], minlength=num_groups)
+    others = [number for number in range(num_groups) if number != reference]
+    present = [number for number in others if size[number]] if size[reference] else []
+    dummies = group[used][:, None] == np.array(present, dtype=np.int64)
+    plain = _fit(value[used], dummies, {}, present, level, notes)
+    adjusted = _fit(value[used], dummies, columns, present, level, notes)
+    nothing = (np.nan,) * len(_ESTIMATES)
+    rows = [
+        (number, size[reference], size[number], *plain.get(number, nothing), *adjusted.get(number, nothing))
+        for number in others
+    ]
+    named = [f"{kind}{end}" for kind in ("unadjusted", "adjusted") for end in _ESTIMATES]
+    result = pd.DataFrame(rows, columns=["group", "n_reference", "n_group", *named])
+    result.attrs = {"notes": list(dict.fromkeys(notes))}
+    return result
+
+
+def check_values(
+    values: Sequence[float] | Floats, groups: npt.ArrayLike, num_groups: int, reference: int, level: float
+) -> tuple[Floats, Ids]:
+    """Return values and group ids as vectors, or raise a ValueError that says what is wrong with them."""
+    split_by_group(values, groups, num_groups)  # raises the errors that all measures share
+    if isinstance(reference, str | float | bool) or not 0 <= reference < num_groups:
+        raise ValueError(f"reference must be a group id below {num_groups}, got {reference!r}")
+    if not 0 < level < 1:
+        raise ValueError(f"level must lie between 0 and 1, got {level!r}")
+    return np.asarray(values, dtype=np.float64), np.asarray(groups).astype(np.int64)
+
+
+def _coded(column: "pd.Series[Any]", name: str) -> Floats:
+    """Return a covariate as numbers, (N, K), with NaN where it is missing."""
+    if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
+        numbers: Floats = column.to_numpy(dtype=np.float64, na_value=np.nan)
+        if np.isinf(numbers).any():
+            raise ValueError(f"covariate {name!r} must be finite or missing, got infinity")
+        return numbers[:, None]
+    attribute = read_attribute(name, column)
+    if attribute.numbers is not None:
+        return attribute.numbers[:, None]
+    if not attribute.levels:
+        return np.full((len(column), 1), np.nan)
+    dummies: Floats = (attribute.codes[:, None] == np.arange(len(attribute.levels))).astype(np.float64)
+    dummies[~attribute.known] = np.nan
+    return dummies
+
+
+def _without_loners(
+    group: Ids, coded: Mapping[str, Floats], used: npt.NDArray[np.bool_], notes: list[str]
+) -> npt.NDArray[np.bool_]:
+    """Leave out subjects of leverage 1: their residual is 0 whatever their value, and HC3 divides by 0.
+
+    Removing them changes no coefficient that the others determine.
+    """
+    everything = np.concatenate(list(coded.values()), axis=1)
+    first = int(used.sum())
+    while used.any():
+        dummies = group[used][:, None] == np.unique(group[used])
+        basis = _basis(np.concatenate([dummies, _standardised(everything[used])], axis=1))
+        alone = (basis**2).sum(axis=1) > 1 - _ALONE
+        if basis.shape[1] >= used.sum() or not alone.any():
+            break  # as many parameters as subjects: `_fit` says so
+        used = used.copy()
+        used[np.flatnonzero(used)[alone]] = False
+    if dropped := first - int(used.sum()):
+        notes.append(f"{counted(dropped, 'subject')} alone in a group or level, or like no other, left out")
+    return used
+
+
+def _standardised(columns: Floats) -> Floats:
+    """Return the columns that vary, with mean 0 and standard deviation 1, so that units do not matter."""
+    varying = columns[:, np.ptp(columns, axis=0) > 0] if columns.size else columns[:, :0]
+    return (varying - varying.mean(axis=0)) / varying.std(axis=0) if varying.size else varying
+
+
+def _basis(columns: Floats) -> Floats:
+    """Return orthonormal columns, (N, rank), that span the same as these, however they repeat each other."""
+    left, sizes, _ = np.linalg.svd(columns, full_matrices=False)
+    return left[:, sizes > sizes[0] * _SAME]
+
+
+def _fit(
+    values: Floats,
+    dummies: npt.NDArray[np.bool_],
+    covariates: Mapping[str, Floats],
+    present: Sequence[int],
+    level: float,
+    notes: list[str],
+) -> dict[int, tuple[float, ...]]:
+    """Return group -> estimate, low, high and p of the gap, for those that can be estimated."""
+    from statsmodels.regression.linear_model import OLS  # noqa: PLC0415  (takes seconds to import)
+
+    found: dict[int, tuple[float, ...]] = {}
+    whole = np.column_stack([np.ones(values.size), dummies, *covariates.values()])
+    if present and values.size <= (rank := _basis(whole).shape[1]):
+        notes.append(f"not estimated: {counted(values.size, 'subject')} for {counted(rank, 'parameter')}")
+        return found
+    for place, number in enumerate(present):
+        column = dummies[:, place].astype(np.float64)
+        given = np.column_stack([np.ones(values.size), np.delete(dummies, place, axis=1)])
+        if _settled(column, given, covariates.values()):
+            alone = [name for name, columns in covariates.items() if _settled(column, given, [columns])]
+            blamed = listed(alone or [" with ".join(covariates)])
+            notes.append(f"group {number}: not adjusted, {blamed} determines who is in it")
+            continue
+        # The coefficient of a column does not depend on how the span of all others is written down.
+        design = np.column_stack([column, _basis(np.column_stack([given, *covariates.values()]))])
+        fitted = OLS(values, design).fit(cov_type="HC3", use_t=True)
+        low, high = fitted.conf_int(alpha=1 - level)[0]
+        estimates = (-fitted.params[0], -high, -low, fitted.pvalues[0])
+        if not fitted.bse[0] > _NO_SPREAD * max(float(np.abs(values).max()), np.finfo(float).tiny):
+            notes.append(f"group {number}: without interval and p, nothing is left to vary")
+            estimates = (estimates[0], np.nan, np.nan, np.nan)
+        found[number] = tuple(map(float, estimates))
+    return found
+
+
+def _settled(column: Floats, given: Floats, covariates: Iterable[Floats]) -> bool:
+    """Say whether the other columns determine this one."""
+    basis = _basis(np.column_stack([given, *covariates]))
+    rest = column - basis @ (basis.T @ column)
+    return bool(rest @ rest < _DETERMINED * column.size * column.var())

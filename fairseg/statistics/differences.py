@@ -1,0 +1,130 @@
+"""Differences between groups with limits that hold for all pairs together, and what they allow for the gap.
+
+A largest difference among several groups is no smooth quantity: the largest of several noisy differences is
+too large on average, and resampling adds to that. So the differences of all pairs get joint limits, and the
+interval of the gap is what those allow.
+"""
+
+from collections.abc import Callable, Sequence
+from itertools import combinations
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from fairseg.metrics.fairness import Floats, split_by_group
+from fairseg.statistics.limits import draw_medians, limits_of, too_few
+from fairseg.statistics.order_statistics import Method, left_out_medians
+
+
+class Differences(NamedTuple):
+    """Differences between the medians of pairs of groups, first minus second, with joint limits.
+
+    Attributes:
+        pairs: ids of the two groups.
+        estimate: (P,).
+        low: lower limits, (P,).
+        high: upper limits, (P,).
+        tail: the probability beyond each limit of a single pair, so that all hold together.
+    """
+
+    pairs: list[tuple[int, int]]
+    estimate: Floats
+    low: Floats
+    high: Floats
+    tail: float
+
+
+def sorted_parts(values: Sequence[float] | Floats, groups: npt.ArrayLike, num_groups: int) -> list[Floats]:
+    """Return the values of each group from the smallest to the largest, without NaN and unknown ids."""
+    return [np.sort(part) for part in split_by_group(values, groups, num_groups)]
+
+
+def pairs_of(parts: Sequence[Floats], reference: int | None) -> list[tuple[int, int]]:
+    """Return the pairs of groups with values: the reference with each other group, or all pairs."""
+    there = [number for number, part in enumerate(parts) if part.size]
+    if reference is None:
+        return list(combinations(there, 2))
+    return [(reference, number) for number in there if number != reference] if reference in there else []
+
+
+def differences(
+    parts: Sequence[Floats],
+    pairs: list[tuple[int, int]],
+    *,
+    level: float,
+    resamples: int,
+    method: Method,
+    rng: np.random.Generator,
+    scale: Callable[[Floats], Floats] = np.asarray,
+) -> Differences:
+    """Return the differences of medians of pairs of groups with limits that hold for all pairs together.
+
+    Args:
+        parts: sorted values of each group, as from `sorted_parts`.
+        pairs: ids of the groups to compare, first minus second.
+        level: probability that all limits hold.
+        resamples: draws.
+        method: as in `bootstrap_interval`.
+        rng: of the draws.
+        scale: applied to medians before they are subtracted.
+
+    Limits are NaN for a pair with a group of one value; with "binomial" for all if the groups are so small
+    that no limits can hold together (see `enclosed`).
+    """
+    drawn = [scale(medians) for medians in draw_medians(parts, resamples, method, rng)]
+    point = [scale(np.median(part, keepdims=True))[0] if part.size else np.nan for part in parts]
+    tail = (1.0 - level) / 2 if len(pairs) < 2 else _joint_tail(drawn, pairs, level)
+    compared = {group for pair in pairs for group in pair}
+    too_small = method == "binomial" and too_few([parts[group] for group in compared], method, level)
+    estimate, low, high = (np.full(len(pairs), np.nan) for _ in range(3))
+    for place, (first, second) in enumerate(pairs):
+        estimate[place] = point[first] - point[second]
+        if too_small or min(parts[first].size, parts[second].size) < 2:
+            continue
+        loo = []
+        if method == "bca":
+            for sign, group in ((1.0, first), (-1.0, second)):
+                medians, counts = left_out_medians(parts[group])
+                loo.append((sign * scale(medians), counts))
+        low[place], high[place] = limits_of(drawn[first] - drawn[second], estimate[place], tail, method, loo)
+    return Differences(pairs, estimate, low, high, tail)
+
+
+def gap_limits(found: Differences, *, signed: bool) -> tuple[float, float]:
+    """Return what joint limits of differences allow for the one that is largest in size.
+
+    Args:
+        found: the differences.
+        signed: keep the sign, as a gap to a reference has; else limits of the size.
+    """
+    low, high = found.low, found.high
+    if not low.size or np.isnan(low).any():
+        return float("nan"), float("nan")
+    if signed and low.size == 1:
+        return float(low[0]), float(high[0])
+    least = float(np.maximum(0.0, np.maximum(low, -high)).max())  # of the largest size
+    most = float(np.maximum(-low, high).max())
+    if not signed:
+        return least, most
+    positive, negative = bool((high >= least).any()), bool((-low >= least).any())
+    lower = float(low.min()) if negative else least
+    return lower, float(high.max()) if positive else -least
+
+
+def _joint_tail(drawn: Sequence[Floats], pairs: list[tuple[int, int]], level: float) -> float:
+    """Return the tail of a single pair with which the draws of all pairs lie within their limits together.
+
+    Mandel and Betensky (2008), Computational Statistics & Data Analysis 52: a draw is as extreme as its most
+    extreme pair, by rank.
+    """
+    extreme = np.ones(drawn[0].size)
+    for first, second in pairs:
+        one = drawn[first] - drawn[second]
+        order = np.argsort(one)
+        ordered = one[order]  # among sorted numbers a sorted one is found at once
+        ranks = (np.searchsorted(ordered, ordered, "left") + np.searchsorted(ordered, ordered, "right")) / 2
+        share = ranks / one.size
+        extreme[order] = np.minimum(extreme[order], np.minimum(share, 1.0 - share))
+    joint = float(np.quantile(extreme, 1.0 - level))
+    return float(np.clip(joint, (1.0 - level) / 2 / len(pairs), (1.0 - level) / 2))

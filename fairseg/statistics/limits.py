@@ -1,0 +1,107 @@
+"""From draws of a statistic to its confidence limits: percentiles, BCa, and the distribution of a median."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from fairseg.metrics.fairness import Floats
+from fairseg.statistics.order_statistics import (
+    Method,
+    binomial_medians,
+    enclosed,
+    resampled_medians,
+)
+
+ROUNDING = 1e-12  # a difference of this size shows nothing
+
+LeftOut = tuple[Floats, npt.NDArray[np.int64]]  # estimates with one value left out, and how many give each
+
+
+class Interval(NamedTuple):
+    """An estimate with the limits of its confidence interval; NaN where there is none."""
+
+    estimate: float
+    low: float
+    high: float
+
+    def negated(self) -> "Interval":
+        """Return the interval of the negative."""
+        return Interval(-self.estimate, -self.high, -self.low)
+
+
+def too_few(parts: Sequence[Floats], method: Method, level: float) -> bool:
+    """Return whether the groups are too small for any limits: one of a single value, or not `enclosed`."""
+    sizes = [part.size for part in parts if part.size]
+    return min(sizes, default=0) < 2 or (method == "binomial" and not enclosed(sizes, level))
+
+
+def draw_medians(
+    parts: Sequence[Floats], resamples: int, method: Method, rng: np.random.Generator
+) -> list[Floats]:
+    """Draw medians of each group, (R,) each; NaN for an absent group."""
+    draw = binomial_medians if method == "binomial" else resampled_medians
+    return [
+        draw(part.size, resamples, rng).of(part) if part.size else np.full(resamples, np.nan)
+        for part in parts
+    ]
+
+
+def limits_of(
+    drawn: Floats,
+    estimate: float,
+    tail: float,
+    method: Method,
+    loo: Sequence[LeftOut],
+) -> tuple[float, float]:
+    """Return the two limits that draws give, with this probability beyond each.
+
+    Args:
+        drawn: (R,).
+        estimate: of the sample.
+        tail: probability.
+        method: "bca" shifts the quantiles.
+        loo: for "bca", of each group the estimates with one subject left out and how many give each.
+    """
+    quantiles = np.array([tail, 1.0 - tail])
+    if method == "bca":
+        quantiles = _bca(drawn, estimate, quantiles, loo)
+    low, high = np.quantile(drawn, quantiles)
+    return float(low), float(high)
+
+
+def _bca(
+    drawn: Floats,
+    estimate: float,
+    quantiles: Floats,
+    loo: Sequence[LeftOut],
+) -> Floats:
+    from scipy.special import ndtr, ndtri  # noqa: PLC0415
+
+    close = np.abs(drawn - estimate) <= 1e-12 * (1.0 + abs(estimate))  # equal but for rounding
+    below = (drawn < estimate) & ~close
+    share = np.clip(below.mean() + close.mean() / 2, 0.5 / drawn.size, 1 - 0.5 / drawn.size)
+    third = second = 0.0
+    for values, counts in loo:
+        size = counts.sum()
+        away = (size - 1) * (np.average(values, weights=counts) - values)
+        third += float(counts @ away**3) / size**3
+        second += float(counts @ away**2) / size**2
+    acceleration = third / second**1.5 / 6.0 if second > 0 else 0.0
+    bias = ndtri(share)
+    shifted = bias + ndtri(quantiles)
+    return np.asarray(ndtr(bias + shifted / (1.0 - acceleration * shifted)))
+
+
+def left_out_iqrs(ordered: Floats) -> LeftOut:
+    """Return the inter-quartile ranges of a sorted sample with one value left out, (N,)."""
+    left = ordered.size - 1
+    place = np.arange(ordered.size)
+
+    def quantile(share: float) -> Floats:
+        rank = share * (left - 1)
+        below, above = (ordered[one + (place <= one)] for one in (int(rank), min(int(rank) + 1, left - 1)))
+        return np.asarray(below + (above - below) * (rank % 1))
+
+    return quantile(0.75) - quantile(0.25), np.ones(ordered.size, dtype=np.int64)

@@ -1,0 +1,139 @@
+"""What is missing, by group: structures that were missed or invented, and attributes that are not known.
+
+Missing values are no accident that statistics may skip: if one group's hearts are overlooked more often, or
+its scanner is not recorded, that is a finding of its own, and it bends every comparison of the rest.
+"""
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from fairseg.cohort.attributes import Subjects, attribute_names, read_subjects
+from fairseg.cohort.columns import VOXELS
+from fairseg.io.sentences import counted, listed, p_text
+from fairseg.statistics.association import count_test
+from fairseg.statistics.significance import holm
+
+MISSED = "structure missed"
+INVENTED = "structure invented"
+ZERO = "Dice of 0"
+ATTRIBUTE = "attribute unknown"
+GROUP = "group unknown"
+_PLAIN = {MISSED: "Missed structures", INVENTED: "Invented structures", ZERO: "Structures with a Dice of 0"}
+_SIGNIFICANT = 0.05
+
+
+def missingness(scores: pd.DataFrame, ids: npt.ArrayLike, num_groups: int) -> pd.DataFrame:
+    """Count the subjects of each group for whom something is missing.
+
+    A structure is missed in a subject if in some case the reference has a label that the prediction lacks,
+    and invented if the prediction has one that the reference lacks. A table without the columns
+    prediction_voxels and reference_voxels cannot tell these apart, nor from a prediction beside the
+    structure: subjects with a Dice of 0 are counted instead. An attribute is unknown if none of the subject's
+    cases has a value.
+
+    Args:
+        scores: as from `evaluate` or `read_scores`; of a cohort, the attributes alone are counted.
+        ids: group id of each row, integer (N,), as from `Groups.encode`; -1 is unknown.
+        num_groups: number of groups in the cohort.
+
+    Returns:
+        One row for each kind (and attribute) and group: kind ("structure missed", "structure invented",
+        "Dice of 0", "attribute unknown"), attribute ("" but for the last), group (id), count, n (subjects of
+        the group), share (count / n, NaN for an absent group), p and test of the kind (`count_test`, as in
+        `cohort_table`; NaN and "" where there is nothing to compare), and p_holm, corrected for all kinds
+        tested (Holm 1979). Last comes one row of kind "group unknown" and group -1: these subjects, out of
+        all. A subject with cases in several groups counts in each, and then nothing is tested.
+
+    Raises:
+        ValueError: ids do not fit, or the table names no subjects.
+
+    >>> scores = pd.DataFrame({
+    ...     "case": ["a", "b", "c", "d"], "label": "LV", "dice": [0.9, 0.8, 0.0, 0.0],
+    ...     "prediction_voxels": [9, 8, 0, 0], "reference_voxels": [8, 9, 7, 6],
+    ... })
+    >>> found = missingness(scores, [0, 0, 1, -1], 2)
+    >>> found.loc[found["kind"] != "structure invented", ["kind", "group", "count", "n", "share"]]
+                   kind  group  count  n  share
+    0  structure missed      0      0  2   0.00
+    1  structure missed      1      1  1   1.00
+    4     group unknown     -1      1  4   0.25
+    """
+    subjects = read_subjects(scores, ids, num_groups)
+    found: list[tuple[str, str, npt.NDArray[np.bool_]]] = []
+    if set(VOXELS) <= set(scores.columns):
+        predicted, true = (scores[name].to_numpy(dtype=np.float64, na_value=np.nan) for name in VOXELS)
+        found.append((MISSED, "", _some_row(subjects, (predicted == 0) & (true > 0))))
+        found.append((INVENTED, "", _some_row(subjects, (predicted > 0) & (true == 0))))
+    elif "dice" in scores:
+        found.append((ZERO, "", _some_row(subjects, scores["dice"].to_numpy(dtype=np.float64) == 0)))
+    for name in attribute_names(scores):
+        attribute, _ = subjects.attribute(scores, name)
+        found.append((ATTRIBUTE, str(name), ~attribute.known))
+    who, group = subjects.members.T
+    n = np.bincount(group[group >= 0], minlength=num_groups)
+    counts = [np.bincount(group[(group >= 0) & some[who]], minlength=num_groups) for *_, some in found]
+    tests = [
+        (np.nan, "") if subjects.shared else count_test(np.stack([count, n - count])) for count in counts
+    ]
+    corrected = holm([p for p, _ in tests])
+    rows: list[tuple[Any, ...]] = []
+    for (kind, name, _), count, (p, test), p_holm in zip(found, counts, tests, corrected, strict=True):
+        rows += [
+            (kind, name, number, count[number], n[number], _share(count[number], n[number]), p, test, p_holm)
+            for number in range(num_groups)
+        ]
+    unknown, everyone = int((group < 0).sum()), len(subjects.names)
+    rows.append((GROUP, "", -1, unknown, everyone, _share(unknown, everyone), np.nan, "", np.nan))
+    columns = ["kind", "attribute", "group", "count", "n", "share", "p", "test", "p_holm"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def missingness_sentences(table: pd.DataFrame, names: Sequence[str]) -> list[str]:
+    """Say in plain English what is not missing evenly: one sentence for each kind with p_holm < 0.05.
+
+    Groups stand in the order of their shares, the largest first, with the corrected p-value.
+
+    Args:
+        table: from `missingness`.
+        names: of the groups, in the order of their ids.
+
+    >>> counts = {"kind": "structure missed", "attribute": "", "p_holm": 0.0001}
+    >>> table = pd.DataFrame({**counts, "group": [0, 1], "count": [5, 9], "n": [12, 400]})
+    >>> missingness_sentences(table.assign(share=table["count"] / table["n"]), ["Black", "White"])
+    ['Missed structures are not spread evenly: 5 of 12 subjects of Black (42%) against 9 of 400 of White (2%),
+    p < 0.001.']
+    """
+    if wrong := sorted(set(table["group"]) - set(range(-1, len(names)))):
+        raise ValueError(
+            f"names must be one for each group of the table, got {len(names)}, not of {wrong[0]}"
+        )
+    sentences = []
+    for (kind, attribute), rows in table.groupby(["kind", "attribute"], sort=False):
+        p = float(rows["p_holm"].iloc[0])
+        if not p < _SIGNIFICANT:
+            continue
+        what = _PLAIN.get(str(kind), f"Unknown values of {attribute}")
+        present = rows[rows["n"] > 0].sort_values("share", ascending=False, kind="stable")
+        parts = [_part(row, names, place == 0) for place, row in enumerate(present.to_dict("records"))]
+        against = f"{parts[0]} against {listed(parts[1:])}"
+        sentences.append(f"{what} are not spread evenly: {against}, {p_text(p)}.")
+    return sentences
+
+
+def _some_row(subjects: Subjects, concerned: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Return for each subject whether any of its rows is concerned."""
+    return np.bincount(subjects.rows[concerned], minlength=len(subjects.names)) > 0
+
+
+def _share(count: int, n: int) -> float:
+    return count / n if n else float("nan")
+
+
+def _part(row: Mapping[Hashable, Any], names: Sequence[str], first: bool) -> str:
+    of = counted(row["n"], "subject") if first else row["n"]
+    percent = 100 * row["share"]
+    return f"{row['count']} of {of} of {names[row['group']]} ({percent:.{int(0 < percent < 1)}f}%)"

@@ -1,0 +1,197 @@
+"""Tests of whether groups, or models, differ by more than chance, and corrections for many of them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from fairseg.metrics.fairness import Floats, fairness_gap, mann_whitney_u, split_by_group
+from fairseg.statistics.differences import pairs_of
+
+_LEAST = 2  # values a group, below which no evidence is to be had
+_CHUNK = 2_000_000  # numbers permuted at once
+_MOST_SIGNED = 13  # pairs whose signs are all tried, as SciPy does where values are tied, at length
+
+
+def kruskal_wallis(values: Sequence[float] | Floats, groups: npt.ArrayLike, num_groups: int) -> float:
+    """Kruskal-Wallis test of whether the groups' values come from one distribution; the p-value.
+
+    Args:
+        values: one value a subject, (N,); NaN is left out.
+        groups: group ids, (N,); -1 is left out.
+        num_groups: number of groups in the cohort.
+
+    Returns:
+        The p-value over the groups of at least two values; NaN with fewer than two of them. 1 if all values
+        are equal.
+
+    >>> round(kruskal_wallis([1, 2, 3, 4, 5, 6, 7, 8, 9], [0, 0, 0, 1, 1, 1, 2, 2, 2], 3), 4)
+    0.0273
+    """
+    from scipy import stats  # noqa: PLC0415  (slow to import)
+
+    parts = [part for part in split_by_group(values, groups, num_groups) if part.size >= _LEAST]
+    if len(parts) < 2:
+        return float("nan")
+    if np.ptp(np.concatenate(parts)) == 0:
+        return 1.0
+    return float(stats.kruskal(*parts).pvalue)
+
+
+def pairwise_mann_whitney(
+    values: Sequence[float] | Floats,
+    groups: npt.ArrayLike,
+    num_groups: int,
+    reference: int | None = None,
+) -> tuple[list[tuple[int, int]], Floats, Floats]:
+    """Two-sided Mann-Whitney U tests of pairs of groups, with Holm's correction for their number.
+
+    Args:
+        values: as in `kruskal_wallis`.
+        groups: as in `kruskal_wallis`.
+        num_groups: as in `kruskal_wallis`.
+        reference: id of the group that the others are compared with; `None`: all pairs.
+
+    Returns:
+        The pairs of ids; the p-values, (P,), NaN where a group has fewer than two values; and the same
+        corrected, which hold together.
+
+    >>> values, groups = [1, 2, 3, 4, 5, 6, 7, 8, 9], [0, 0, 0, 1, 1, 1, 2, 2, 2]
+    >>> pairs, p, corrected = pairwise_mann_whitney(values, groups, 3)
+    >>> pairs, p.round(2), corrected.round(2)
+    ([(0, 1), (0, 2), (1, 2)], array([0.1, 0.1, 0.1]), array([0.3, 0.3, 0.3]))
+    """
+    parts = split_by_group(values, groups, num_groups)
+    pairs = pairs_of(parts, reference)
+    p_values = np.array([mann_whitney_u(parts[one], parts[two]) for one, two in pairs], dtype=np.float64)
+    return pairs, p_values, holm(p_values)
+
+
+def wilcoxon_signed_rank(first: Sequence[float] | Floats, second: Sequence[float] | Floats) -> float:
+    """Two-sided Wilcoxon signed-rank test of two models on the same subjects; the p-value.
+
+    Args:
+        first: one value a subject, (N,).
+        second: the other model's, for the same subjects in the same order.
+
+    Returns:
+        The p-value over the subjects that both have a value for; SciPy's, exact for at most 50 pairs, or 13
+        where some are tied; pairs without a difference left out. 1 if no pair differs; NaN with fewer than
+        two pairs.
+
+    Raises:
+        ValueError: lengths differ.
+
+    >>> wilcoxon_signed_rank([0.90, 0.91, 0.92, 0.93, 0.94, 0.95], [0.89, 0.89, 0.89, 0.89, 0.89, 0.89])
+    0.03125
+    """
+    from scipy import stats  # noqa: PLC0415
+
+    one, two = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    if one.shape != two.shape or one.ndim != 1:
+        raise ValueError(f"first and second must be vectors of one length, got {one.shape} and {two.shape}")
+    change = (one - two)[~np.isnan(one - two)]
+    change = change.round(10)  # 0.92 - 0.90 is 0.95 - 0.93 but for rounding, which must not rank them
+    if change.size < _LEAST:
+        return float("nan")
+    if not change.any():
+        return 1.0
+    if change.size > _MOST_SIGNED:
+        return float(stats.wilcoxon(change).pvalue)
+    return _signed_rank_p(change[change != 0])
+
+
+def _signed_rank_p(change: Floats) -> float:
+    """Return the exact p-value over all signs that the changes could have had, ties or not."""
+    from scipy import stats  # noqa: PLC0415
+
+    ranks = stats.rankdata(np.abs(change))
+    signs = np.arange(2**change.size)[:, None] >> np.arange(change.size) & 1
+    sums = signs @ ranks  # whole or half numbers, so exact
+    observed = ranks[change > 0].sum()
+    return float(min(1.0, 2 * min((sums <= observed).mean(), (sums >= observed).mean())))
+
+
+def permutation_test(
+    values: Sequence[float] | Floats,
+    groups: npt.ArrayLike,
+    num_groups: int,
+    *,
+    reference: int | None = None,
+    permutations: int = 10_000,
+    seed: int = 0,
+) -> float:
+    """Permutation test of the fairness gap: how often groups drawn at random lie as far apart; the p-value.
+
+    Exact, whatever the distribution, if under no gap the groups' values come from one distribution.
+
+    Args:
+        values: one value a subject, (N,); NaN is left out.
+        groups: group ids, (N,); -1 is left out.
+        num_groups: number of groups in the cohort.
+        reference: as in `fairness_gap`; the test is on the size of the gap.
+        permutations: how often subjects are dealt to the groups anew, without a change in the groups' sizes.
+        seed: of the permutations.
+
+    Returns:
+        (1 + permutations with a gap at least as large) / (1 + permutations), so never 0; NaN where the gap
+        is.
+
+    >>> rng = np.random.default_rng(0)
+    >>> round(permutation_test(rng.normal(size=40) + np.repeat([0, 0.8], 20), np.repeat([0, 1], 20), 2), 3)
+    0.001
+    """
+    parts = split_by_group(values, groups, num_groups)
+    there = [number for number, part in enumerate(parts) if part.size]
+    medians = np.array([np.median(part) if part.size else np.nan for part in parts])
+    observed = abs(fairness_gap(medians, reference))
+    if np.isnan(observed):
+        return float("nan")
+    pooled = np.concatenate(parts)
+    cuts = np.cumsum([parts[number].size for number in there])[:-1]
+    home = None if reference is None else there.index(reference)
+    rng = np.random.default_rng(seed)
+    reached = done = 0
+    while done < permutations:
+        number = min(permutations - done, max(1, _CHUNK // pooled.size))
+        dealt = rng.permuted(np.broadcast_to(pooled, (number, pooled.size)), axis=1)
+        drawn = np.stack([np.median(part, axis=1) for part in np.split(dealt, cuts, axis=1)])
+        gaps = np.ptp(drawn, axis=0) if home is None else np.abs(drawn - drawn[home]).max(axis=0)
+        reached += int((gaps >= observed - 1e-12).sum())
+        done += number
+    return (1 + reached) / (1 + permutations)
+
+
+def holm(p_values: Sequence[float] | Floats) -> Floats:
+    """Correct p-values for their number so that all hold together (Holm 1979); NaN stays and does not count.
+
+    >>> holm([0.01, 0.04, float("nan"), 0.03])
+    array([0.03, 0.06,  nan, 0.06])
+    """
+    given = np.asarray(p_values, dtype=np.float64)
+    known = np.flatnonzero(~np.isnan(given))
+    ordered = known[np.argsort(given[known], kind="stable")]
+    corrected = np.full(given.shape, np.nan)
+    # The smallest counts for all, the next for all but one, and so on; none falls below the one before.
+    raised = given[ordered] * np.arange(ordered.size, 0, -1)
+    corrected[ordered] = np.minimum(1.0, np.maximum.accumulate(raised))
+    return corrected
+
+
+def benjamini_hochberg(p_values: Sequence[float] | Floats) -> Floats:
+    """Correct p-values so that of those below 0.05 at most 5% are expected to be chance; NaN stays.
+
+    Benjamini and Hochberg (1995): for the many labels and attributes of a report, where a few false alarms
+    among many findings can be borne.
+
+    >>> benjamini_hochberg([0.01, 0.04, float("nan"), 0.03])
+    array([0.03, 0.04,  nan, 0.04])
+    """
+    from scipy import stats  # noqa: PLC0415
+
+    given = np.asarray(p_values, dtype=np.float64)
+    known = ~np.isnan(given)
+    corrected = np.full(given.shape, np.nan)
+    if known.any():
+        corrected[known] = stats.false_discovery_control(given[known])
+    return corrected

@@ -1,0 +1,191 @@
+"""Figures over seeds and the paper's findings, by hand; what the paper prints, against itself."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fairseg.experiment.arms import BALANCES, GRID, Arm, plan_arms
+from fairseg.experiment.page import headline
+from fairseg.experiment.paper import BOX_ERRORS, MEASURES, PRINTED
+from fairseg.experiment.plan import Plan
+from fairseg.experiment.results import Results, Spread, box_errors, findings
+from fairseg.experiment.study import Study
+from fairseg.experiment.tables import TABLES, head_of
+from fairseg.report.summary import ALL, OVERALL, P_VALUE
+from fairseg.training.settings import Settings
+
+# key -> seed -> (White, Black)
+DICE = {
+    "full/baseline": {0: (0.92, 0.86), 1: (0.91, 0.87), 2: (0.93, 0.90)},
+    "full/oversampling": {
+        0: (0.92, 0.90),
+        1: (0.91, 0.88),
+        2: (0.92, 0.91),
+    },  # gaps .02 of .06, .03 of .04, .01
+    "full/reweighting": {0: (0.90, 0.80), 2: (0.94, 0.80)},  # one seed failed
+    "cascade/baseline": {1: (0.92, 0.915)},
+    "cascade/oversampling": {1: (0.93, 0.925), 2: (0.93, 0.92)},
+}
+
+
+@pytest.fixture
+def results() -> Results:
+    recipe = Settings(by=("group",))
+    plan = Plan(Path("data"), recipe)
+    study = Study(plan, "White", "Black", {"White": 9, "Black": 3}, pd.DataFrame(), {})
+    about = {"test": "internal", "attribute": "group", "structure": OVERALL, "measure": "Median DSC"}
+    figures = [
+        {"key": key, "seed": seed, **about, "group": group, "value": value}
+        for key, seeds in DICE.items()
+        for seed, pair in seeds.items()
+        for group, value in zip(("White", "Black"), pair, strict=True)
+    ]
+    boxes = pd.DataFrame(
+        {
+            "key": "cascade/baseline",
+            "seed": [0, 0, 1],
+            "test": "internal",
+            "found_y": [30.0, np.nan, 20.0],
+            "found_x": [20.0, np.nan, 30.0],
+            "reference_y": [40.0, 90.0, 30.0],
+            "reference_x": [30.0, 90.0, 30.0],
+        }
+    )
+    return Results(study, {}, pd.DataFrame(), pd.DataFrame(figures), boxes, {})
+
+
+def test_findings_are_judged_seed_by_seed_where_both_arms_have_a_result(results: Results) -> None:
+    found = {title: (shows, figures) for title, shows, figures in findings(results)}
+    assert found["Oversampling closes the gap (to half or less)"] == (
+        "in 2 of 3 seeds",
+        "gap +0.043, then +0.020",
+    )
+    assert found["Cascaded crops shrink the baseline's gap"][0] == "in 1 of 1 seeds"
+    assert found["Oversampling shrinks the gap on cascaded crops further"][0] == "in 0 of 1 seeds"
+    reweighting = found["Reweighting (weights that sum to 1) lowers the Dice of both groups"]
+    assert reweighting == ("in 1 of 2 seeds", "Dice of White -0.005, Dice of Black -0.080")
+    assert not any("Group DRO" in title or "reference shrink" in title for title in found)
+
+
+def test_figures_over_seeds(results: Results) -> None:
+    spread = results.spread("full/baseline", "Median DSC", "Black")
+    assert (spread.mean, spread.low, spread.high, spread.number) == (
+        pytest.approx(0.8767, abs=1e-4),
+        0.86,
+        0.9,
+        3,
+    )
+    assert results.spread("full/magic", "Median DSC", "Black").number == 0
+    assert Spread.of([np.nan, 1.0]) == Spread(1.0, 1.0, 1.0, 1)
+    assert results.by_seed("full/reweighting", "Median DSC", "White") == {0: 0.90, 2: 0.94}
+    assert results.by_seed("full/baseline", P_VALUE, ALL) == {}
+    assert results.gaps("full/baseline") == pytest.approx({0: 0.06, 1: 0.04, 2: 0.03})
+    assert (results.gap("full/baseline").mean, results.gap("full/magic").number) == (
+        pytest.approx(0.13 / 3),
+        0,
+    )
+    assert "White 0.920, Black 0.877 (gap +0.043)" in headline(results)
+    assert "Baseline on cascaded crops, White 0.920, Black 0.915 (gap +0.005)" in headline(results)
+
+
+def test_arms_that_have_not_learned_are_not_judged(results: Results) -> None:
+    low = results.figures["value"].where(~results.figures["key"].str.startswith("full"), 0.1)
+    poor = replace(results, figures=results.figures.assign(value=low))
+    assert not poor.learned("full/baseline")
+    assert poor.learned("cascade/baseline")
+    assert "Oversampling closes the gap (to half or less)" not in {title for title, _, _ in findings(poor)}
+    assert headline(poor).endswith("It has not learned in this time, so no gap is compared with its.")
+    assert head_of(poor, "full/baseline", "internal") == "Baseline, not learned"
+    assert head_of(poor, "cascade/baseline", "internal") == "Baseline (cascade)"
+
+
+def test_table_s4_is_the_error_of_the_crops_that_the_boxes_call_for(results: Results) -> None:
+    errors = box_errors(results, "baseline")
+    assert errors is not None
+    x, y = errors
+    # With 5 pixels a side: 30 against 40 and 40 against 50; 40 against 40 and 30 against 40.
+    assert (x.low, x.high) == (0.0, 25.0)
+    assert (y.low, y.high) == (20.0, 25.0)
+    assert box_errors(results, "oversampling") is None
+
+
+# Tables 4 to 9 of the paper, column by column: median DSC, its IQR, median HD, its IQR, SER, gap.
+PAPER = """
+4 full/baseline .896 .846 .046 .064 6.725 9.364 3.707 4.725 1.486 .050 *
+4 full/oversampling .894 .891 .045 .049 6.835 7.164 3.713 3.861 1.032 .003 .22
+4 full/reweighting .891 .831 .049 .069 7.174 10.037 4.207 4.902 1.544 .059 *
+4 full/group_dro .893 .865 .047 .051 6.802 8.286 3.581 4.157 1.260 .028 *
+5 full/baseline .896 .846 .046 .064 6.725 9.364 3.707 4.725 1.486 .050 *
+5 full/oversampling+group_dro .889 .881 .048 .054 6.985 7.740 3.666 4.079 1.08 .009 *
+5 full/reweighting+group_dro .893 .863 .047 .055 6.831 8.417 3.520 4.001 1.285 .031 *
+5 full/oversampling+reweighting .889 .871 .051 .057 7.364 8.654 4.320 4.558 1.161 .017 *
+6 crop/baseline .917 .888 .039 .047 5.713 7.895 2.669 3.960 1.340 .028 *
+6 crop/oversampling .906 .914 .031 .044 6.394 6.479 3.359 3.211 1.088 -.008 *
+6 crop/reweighting .915 .877 .036 .052 5.987 8.945 3.073 4.097 1.448 .038 *
+6 crop/group_dro .917 .903 .035 .046 5.700 7.170 2.805 3.584 1.161 .013 *
+7 cascade/baseline .959 .937 .060 .057 3.757 6.564 2.268 5.012 1.517 .021 *
+7 cascade/oversampling .958 .941 .064 .058 3.731 4.929 2.129 2.717 1.380 .016 *
+7 cascade/reweighting .951 .935 .067 .070 5.176 6.426 3.262 4.172 1.332 .016 *
+7 cascade/group_dro .955 .943 .068 .058 3.841 4.623 2.039 3.327 1.276 .012 *
+8 full/baseline .886 .879 .030 .043 5.728 5.913 1.522 1.966 1.064 .007 .093
+8 full/oversampling .885 .872 .037 .038 6.152 5.919 1.238 1.840 1.106 .012 .16
+9 crop/baseline .931 .916 .043 .037 4.087 4.090 1.630 1.178 1.207 .014 .069
+9 crop/oversampling .918 .906 .040 .033 4.793 4.594 1.321 1.529 1.141 .012 *
+9 cascade/baseline .917 .903 .045 .038 4.772 4.954 3.124 1.919 1.168 .014 .12
+9 cascade/oversampling .928 .920 .039 .026 4.658 3.875 2.69 1.432 1.118 .008 .68
+"""
+
+
+def test_what_the_paper_prints_is_what_stands_beside() -> None:
+    rows = [line.split() for line in PAPER.strip().splitlines()]
+    seen = set()
+    for table, key, *texts, p in rows:
+        test = "external" if table in "89" else "internal"
+        one = PRINTED[test][key]
+        shown = [text for measure in MEASURES for text in one.medians[measure]]
+        assert [*map(float, shown), float(one.ser), float(one.gap)] == [*map(float, texts)], key
+        assert one.p == (p if p == "*" else f"0{p}")
+        seen.add((test, key))
+        (title,) = [
+            name for name, where, keys in TABLES if name.startswith(f"Table {table}.") and key in keys
+        ]
+        assert ("external" in title) == (test == "external")
+    assert seen == {(test, key) for test, printed in PRINTED.items() for key in printed}
+    errors = {name: tuple(map(float, pair)) for name, pair in BOX_ERRORS.items()}
+    assert errors == {
+        "baseline": (3.70, 6.57),
+        "oversampling": (0.0, 7.30),
+        "reweighting": (1.48, 8.76),
+        "group_dro": (0.0, 0.730),
+    }
+
+
+def test_what_the_paper_prints_fits_together() -> None:
+    keys = {f"{images}/{method}" for images, methods in GRID.items() for method in methods}
+    for test, printed in PRINTED.items():
+        assert set(printed) <= keys
+        for key, one in printed.items():
+            white, black = map(float, one.medians["Median DSC"])
+            odd = (test, key) == ("internal", "full/oversampling")  # its SER fits unrounded medians only
+            assert abs(float(one.gap) - (white - black)) <= 0.0015, key
+            ratio = max(1 - white, 1 - black) / min(1 - white, 1 - black)
+            assert odd or abs(float(one.ser) - ratio) < 0.04, key
+    assert set(BOX_ERRORS) == {"baseline", "oversampling", "reweighting", "group_dro"}
+    for _, test, shown in TABLES:
+        assert test in PRINTED
+        assert set(shown) <= keys
+
+
+def test_arms_are_planned_seed_by_seed_and_sweeps_last() -> None:
+    arms = plan_arms([], seeds=2, sweep_seeds=1, minority=[1, 4])
+    grid = sum(map(len, GRID.values()))
+    assert len(arms) == 2 * grid + 2 + 2 * len(BALANCES)
+    assert [arm.seed for arm in arms[: 2 * grid]] == [0] * grid + [1] * grid
+    recipe = Settings(by=("group",), epochs=10)
+    dro = Arm(3, "crop", "group_dro").settings(recipe, ce_factor=2)
+    assert (dro.seed, dro.crop, dro.loss, dro.epochs) == (3, "reference", "group_dro", 20)
+    half = Arm(0, "cascade", "oversampling", "balance_cascade", 0.5).settings(recipe, ce_factor=2)
+    assert (half.balance, half.sampler, half.epochs) == (0.5, "oversampling", 10)
