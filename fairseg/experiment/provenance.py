@@ -12,8 +12,8 @@ from fairseg.io.files import write_files
 
 EXPERIMENT, DATA = "experiment.json", "data.json"
 _PACKAGES = ("torch", "numpy", "scipy", "scikit-image", "SimpleITK", "monai", "batchgeneratorsv2")
-_CODE = ("training", "losses", "samplers", "crop", "metrics")  # what results come from
-_FILES = ("groups.py", "levels.py", "cohort.py")
+_ROOMS = ("cohort", "crop", "io", "losses", "metrics", "samplers", "scoring", "training")  # make the results
+_FILES = ("arms.py", "split.py", "study.py", "tasks.py")  # of the experiment, likewise
 
 
 def check_same_origin(
@@ -64,13 +64,9 @@ def _packages() -> dict[str, str]:
 
 def _code() -> dict[str, str]:
     package = Path(fairseg.__file__).parent
-    files = [package / name for name in _FILES]
-    files += [file for part in _CODE for file in sorted((package / part).rglob("*.py"))]
-    own = package / "training" / "experiment"
-    shown = {
-        own / name for name in ("page.py", "tables.py", "results.py", "figures.py", "paper.py", "schedule.py")
-    }
-    return {str(file.relative_to(package)): _digest(file) for file in files if file not in shown}
+    files = [file for room in _ROOMS for file in sorted((package / room).rglob("*.py"))]
+    files += [package / "experiment" / name for name in _FILES]
+    return {file.relative_to(package).as_posix(): _digest(file) for file in files}
 
 
 def _data(root: Path, datasets: Mapping[str, Mapping[str, Path]]) -> dict[str, dict[str, str]]:
