@@ -31,6 +31,7 @@ MODULES = {
     "fairseg.report.comparison_table": "fairseg.report.compare.table",
     "fairseg.report.comparison_page": "fairseg.report.compare.page",
     "fairseg.training.lock": "fairseg.io.lock",
+    "fairseg.training.predict": "fairseg.training.prediction",
     "fairseg.training.experiment": "fairseg.experiment",
     "fairseg.training.demo": "fairseg.experiment.demo",
 }

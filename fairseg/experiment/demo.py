@@ -19,7 +19,7 @@ from fairseg.io.parallel import cores, run_all
 from fairseg.scoring import evaluate
 from fairseg.training.data import load_data
 from fairseg.training.loop import train
-from fairseg.training.predict import predict
+from fairseg.training.prediction import predict
 from fairseg.training.settings import Settings
 
 REFERENCE = "White"

@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 
 from fairseg.experiment.engines import Engine, Running
 from fairseg.experiment.tasks import TASK, State, Task, fail, open_task, state_of
-from fairseg.training.record import read_log
+from fairseg.training.logger import read_log
 
 _LOOK_EVERY = 0.2  # seconds
 _LONGEST = 12  # characters of a group's name in a line of the overview

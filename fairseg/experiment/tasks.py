@@ -28,8 +28,8 @@ from fairseg.scoring import evaluate
 from fairseg.scoring.table import scores_to_files
 from fairseg.training.checkpoint import DamagedError, load_checkpoint
 from fairseg.training.loop import CHECKPOINT, train
-from fairseg.training.predict import BOXES, predict
-from fairseg.training.prepare import mask_in_plan, plan_from_dict
+from fairseg.training.prediction import BOXES, predict
+from fairseg.training.prepare import SlicePlan, mask_in_plan
 from fairseg.training.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -196,7 +196,7 @@ def _test(root: Path, folder: Path, spec: dict[str, Any], machine: Machine) -> N
 
 def _boxes(run: Path, out: Path, labels: str, test: str) -> list[dict[str, Any]]:
     """Return the size of what the first network of a cascade has found, and of what is there, in pixels."""
-    plan = plan_from_dict(load_checkpoint(run / CHECKPOINT)["run"]["plan"])
+    plan = SlicePlan(**load_checkpoint(run / CHECKPOINT)["run"]["plan"])
     masks = find_masks(Path(labels), "labels")
     rows = []
     for case, box in json.loads((out / BOXES).read_text(encoding="utf-8")).items():
