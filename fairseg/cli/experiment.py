@@ -13,12 +13,6 @@ from fairseg.cli.training import need_extra
 from fairseg.io.parallel import cores
 from fairseg.training.settings import Settings
 
-# Settings that an experiment gives to its arms itself, or has options of its own for.
-_NOT_SHARED = (
-    *("by", "bins", "sampler", "loss", "base", "reweight", "crop", "seed"),
-    *("split_seed", "device", "workers"),
-)
-
 
 @click.command()
 @click.argument("dataset", type=options.PATH)
@@ -108,16 +102,18 @@ def experiment(
     if stray := [name for name in edges if name not in (*attributes, *also)]:
         raise ValueError(f"--bins {stray[0]}: it is neither in --by nor in --also")
     own = {name: values for name, values in edges.items() if name in attributes}
-    plan = fairseg.experiment.Plan.of_preset(
+    chosen = fairseg.experiment.PRESETS[preset]
+    plan = fairseg.experiment.Plan(
         dataset,
         fairseg.experiment.make_recipe(attributes, preset, bins=own, device=device, **changes),
-        preset,
-        seeds=seeds,
-        mirror=mirror,
         also=tuple(also),
         also_bins={name: values for name, values in edges.items() if name not in attributes},
         only=tuple(arms),
+        seeds=seeds or chosen.seeds,
+        sweep_seeds=min(seeds or chosen.seeds, chosen.sweep_seeds),
         train_groups=tuple(train_groups),
+        ce_factor=chosen.ce_factor,
+        mirror=chosen.mirror if mirror is None else mirror,
         **arguments,
     )
     engine = _engine(out, device, **machine)
@@ -136,13 +132,11 @@ def parse_changes(texts: dict[str, str]) -> dict[str, Any]:
     >>> parse_changes({"steps": "20", "augment": "no", "patch_size": "80,64", "learning_rate": "0.05"})
     {'steps': 20, 'augment': False, 'patch_size': (80, 64), 'learning_rate': 0.05}
     """
-    shared = [one.name for one in fields(Settings) if one.name not in _NOT_SHARED]
+    shared = [one.name for one in fields(Settings) if one.name not in fairseg.experiment.NOT_SHARED]
     changes = {}
     for name, text in texts.items():
         if name not in shared:
-            raise ValueError(
-                f"set must name a setting that arms share, {', '.join(shared)}; got {name!r}"
-            )
+            raise ValueError(f"set must name a setting that arms share, {', '.join(shared)}; got {name!r}")
         try:
             changes[name] = types.setting_type(name).convert(text, None, None)
         except click.BadParameter:

@@ -1,4 +1,4 @@
-"""The options of the command `fairseg` that several commands share, and those of the settings of a training."""
+"""The options that several commands share, and those of the settings of a training."""
 
 from collections.abc import Callable
 from dataclasses import Field, fields

@@ -1,4 +1,7 @@
 from . import demo as demo
+from . import page as page
+from .arms import NOT_SHARED as NOT_SHARED
+from .arms import PRESETS as PRESETS
 from .engines import Cluster as Cluster
 from .engines import InProcess as InProcess
 from .engines import Processes as Processes

@@ -45,7 +45,7 @@ ARMS: dict[str, dict[str, Any]] = {
     "Oversampling + Group DRO": {"sampler": "oversampling", "loss": "group_dro", "base": "dice_ce"},
     "Cascaded crop + oversampling": {"sampler": "oversampling", "crop": "reference"},
 }
-ASKED = "demo.json"
+DEMO = "demo.json"
 FIRST = "Oversampling"  # the arm that says where to crop
 
 
@@ -78,11 +78,11 @@ def run_demo(
     """
     cohort = out / "phantom"
     tell("1/4 Making a cohort of cardiac MR, with few people of one group to train on")
-    asked = {"seed": seed, "subjects": subjects, "test": test_subjects, "settings": settings.to_dict()}
-    if not _is_begun(out, asked):
+    identity = {"seed": seed, "subjects": subjects, "test": test_subjects, "settings": settings.to_dict()}
+    if not _is_begun(out, identity):
         # One that was stopped while it was written is written again.
         write_phantom(cohort, subjects=subjects, test_subjects=test_subjects, seed=seed, replace_files=True)
-        write_files(out, {ASKED: json.dumps(asked, indent=1) + "\n"})
+        write_files(out, {DEMO: json.dumps(identity, indent=1) + "\n"})
     workers = min(cores(), len(ARMS))
     tell(f"2/4 Training {len(ARMS)} networks for {settings.epochs * settings.steps} steps each: minutes")
     load_data(cohort, settings.with_(workers=workers), out / "prepared")  # which all of them share
@@ -96,10 +96,7 @@ def run_demo(
     tested = table[table["split"] == "test"]
     return {
         name: evaluate(
-            out / "predictions" / folder(name),
-            cohort / "labelsTs",
-            tested,
-            num_workers=min(workers, 2),
+            out / "predictions" / folder(name), cohort / "labelsTs", tested, num_workers=min(workers, 2)
         )
         for name in ARMS
     }
@@ -114,10 +111,10 @@ def folder(arm: str) -> str:
     return "-".join(arm.lower().replace("+", " ").split())
 
 
-def _is_begun(out: Path, asked: dict[str, Any]) -> bool:
+def _is_begun(out: Path, identity: dict[str, Any]) -> bool:
     """Say whether the folder holds the same demo, to go on with; refuse one that holds something else."""
-    if (out / ASKED).exists():
-        if json.loads((out / ASKED).read_text(encoding="utf-8")) == json.loads(json.dumps(asked)):
+    if (out / DEMO).exists():
+        if json.loads((out / DEMO).read_text(encoding="utf-8")) == json.loads(json.dumps(identity)):
             return True
         raise ValueError(f"{out} holds a demo of another seed: choose another folder, or delete it")
     if (out / "runs").exists():

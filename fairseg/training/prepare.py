@@ -316,9 +316,9 @@ def _read_grid(file: Path) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float6
 
 def _resampled_size(size: npt.ArrayLike, spacing: npt.ArrayLike, target: npt.ArrayLike) -> tuple[int, int]:
     """Return the size of a slice at another spacing; the same if the spacings hardly differ."""
-    ratio = np.divide(spacing, target)
+    ratio = np.asarray(spacing) / np.asarray(target)
     ratio = np.where(np.abs(ratio - 1.0) < _SAME, 1.0, ratio)
-    height, width = np.maximum(np.round(size * ratio), 1).astype(int).tolist()
+    height, width = np.maximum(np.round(np.asarray(size) * ratio), 1).astype(int).tolist()
     return height, width
 
 
