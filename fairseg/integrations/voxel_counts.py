@@ -94,7 +94,7 @@ class FairnessGapValue(GroupVoxelCounts):
     def __init__(
         self, num_groups: int, labels: Labels, *, reference: int | None = None, **kwargs: Any
     ) -> None:
-        super().__init__(num_groups, labels, **kwargs)  # type: ignore[call-arg]  (of the framework's class)
+        super().__init__(num_groups, labels, **kwargs)  # type: ignore[call-arg]  # that of the framework's class
         fairness_gap(np.zeros(num_groups), reference)  # a wrong index must not come out after an epoch
         self.reference = reference
 
