@@ -69,7 +69,7 @@ def demo(out: Path, seed: int, debug: bool) -> int:
     need_extra()
     check_writable(out)
     demo = fairseg.experiment.demo
-    scores = demo.run_demo(out, seed=seed, tell=lambda line: click.echo(line, err=True))
+    scores = demo.run_demo(out, seed=seed, report=lambda line: click.echo(line, err=True))
     groups = fairseg.Groups.from_table(next(iter(scores.values())), by="group")
     for name, table in scores.items():
         folder, files = out / "reports" / demo.folder(name), fairseg.scoring.scores_to_files(table)

@@ -41,18 +41,10 @@ def train(
 ) -> int:
     """Train a 2D U-Net on DATASET, in nnU-Net's raw layout with groups.csv, and validate it by group."""
     need_extra()
-    asked = fairseg.training.Settings(bins={name: tuple(edges) for name, edges in bins}, **settings)
-    with fairseg.training.joined_by_torchrun(asked.device) as processes:
-        lines = fairseg.training.train(
-            dataset,
-            out,
-            asked,
-            table=table,
-            split=split,
-            prepared=prepared,
-            resume=resume,
-            progress=True,
-        )
+    chosen = fairseg.training.Settings(bins={name: tuple(edges) for name, edges in bins}, **settings)
+    paths: dict[str, Any] = {"table": table, "split": split, "prepared": prepared}
+    with fairseg.training.joined_by_torchrun(chosen.device) as processes:
+        lines = fairseg.training.train(dataset, out, chosen, **paths, resume=resume, progress=True)
     if not processes.is_first:
         return 0
     last = lines[-1]

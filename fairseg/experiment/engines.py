@@ -56,7 +56,7 @@ class InProcess:
             run_task(root, name, self.machine)
         finally:
             torch.set_num_threads(threads)
-        return Running(lambda: True, lambda: "it left no word", lambda: None)
+        return Running(lambda: True, lambda: "it wrote no result", lambda: None)
 
 
 @dataclass
@@ -119,7 +119,7 @@ class Processes:
             code = process.exitcode
             if code and code < 0:
                 return f"its process was killed by signal {-code}"
-            return f"its process ended with exit code {code} and left no word; see {Path(name) / OUTPUT}"
+            return f"its process ended with exit code {code} and wrote no result; see {Path(name) / OUTPUT}"
 
         return Running(lambda: not process.is_alive(), why, process.kill)
 
@@ -165,7 +165,7 @@ class Cluster:
             error: BaseException | None = None
             with suppress(Exception):
                 error = job.exception()
-            return f"job {job.job_id}: {error or 'it left no word'}".splitlines()[0]
+            return f"job {job.job_id}: {error or 'it wrote no result'}".splitlines()[0]
 
         return Running(job.done, why, lambda: job.cancel(check=False))
 

@@ -1,4 +1,4 @@
-"""What the trainers are told by environment variables, since `nnUNetv2_train` passes nothing else on."""
+"""The environment variables that the trainers read, since `nnUNetv2_train` passes nothing else on."""
 
 import os
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ def read_environment(variables: Mapping[str, str] = os.environ) -> Environment:
     """Read the environment variables of fairseg's trainers.
 
     Raises:
-        ValueError: a variable is not as said above; the message names it.
+        ValueError: a variable has another form; the message names it.
 
     >>> read_environment({"FAIRSEG_BY": "sex, age", "FAIRSEG_BINS": "age=50,65"})
     Environment(by=('sex', 'age'), bins={'age': (50.0, 65.0)}, table=None, epochs=None)

@@ -1,4 +1,4 @@
-"""What nnU-Net's own validation found, as a scores table."""
+"""The results of nnU-Net's own validation as a scores table."""
 
 import ast
 import json
