@@ -110,7 +110,7 @@ def test_values_are_those_of_the_library(samples: str, statistic: str) -> None:
         metrics.update(*batch)
     agree(metrics.compute(), wanted)
     assert len(metrics.compute_groups) == 1  # voxels are counted once for all six
-    assert len(next(iter(metrics.values())).groups) == len(data)
+    assert len(next(iter(metrics.values())).rows) == len(data)
 
 
 def test_forward_gives_the_batch_and_keeps_the_whole() -> None:
