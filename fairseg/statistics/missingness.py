@@ -93,19 +93,7 @@ def missingness(scores: pd.DataFrame, groups: Vector) -> pd.DataFrame:
             for number in range(num_groups)
         ]
     unknown, everyone = int((group < 0).sum()), len(subjects.names)
-    rows.append(
-        (
-            GROUP,
-            "",
-            "unknown" if names else -1,
-            unknown,
-            everyone,
-            _share(unknown, everyone),
-            np.nan,
-            "",
-            np.nan,
-        )
-    )
+    rows.append((GROUP, "", -1, unknown, everyone, _share(unknown, everyone), np.nan, "", np.nan))
     columns = ["kind", "attribute", "group", "count", "n", "share", "p", "test", "p_holm"]
     table = pd.DataFrame(rows, columns=columns)
     return table if given.names is None else _named(table, given.names)
