@@ -67,7 +67,7 @@ def splits(
     from fairseg.integrations.nnunet.splits import write_splits  # noqa: PLC0415
 
     given = settings_of()
-    counts = write_splits(
+    written = write_splits(
         dataset,
         by=tuple(by) or given.by,
         bins=one_each(bins) or given.bins,
@@ -76,10 +76,10 @@ def splits(
         seed=seed,
         replace_file=replace,
     )
-    for note in counts.attrs["notes"]:
+    for note in written.notes:
         click.echo(f"fairseg: note: {note}", err=True)
     click.echo("Validation subjects of each group, by fold:")
-    for name, row in counts.iterrows():
+    for name, row in written.counts.iterrows():
         click.echo(f"  {name}: {', '.join(str(count) for count in row)}")
         if name != "unknown" and not row.all():
             click.echo(f"fairseg: note: group {name} has no subject to validate on in some fold", err=True)
@@ -99,7 +99,7 @@ def scores(results: Sequence[Path], table: Path, out: Path, debug: bool) -> int:
     from fairseg.integrations.nnunet.scores import read_summaries  # noqa: PLC0415
     from fairseg.io.files import check_writable, write_files  # noqa: PLC0415
     from fairseg.io.sentences import counted  # noqa: PLC0415
-    from fairseg.scoring.table import scores_to_files  # noqa: PLC0415
+    from fairseg.scoring.table import Scores, scores_to_files  # noqa: PLC0415
 
     check_writable(out.parent)
     if os.path.realpath(out) == os.path.realpath(table):
@@ -107,7 +107,7 @@ def scores(results: Sequence[Path], table: Path, out: Path, debug: bool) -> int:
     found = read_summaries(results, table)
     write_files(out.parent, scores_to_files(found, out.name))
     click.echo(f"{counted(found['case'].nunique(), 'case')} read: {out}")
-    for note in found.attrs["notes"][1:]:
+    for note in Scores.of(found).notes[1:]:  # the first is on where the Dice comes from
         click.echo(f"fairseg: note: {note}", err=True)
     return 0
 

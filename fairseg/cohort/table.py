@@ -12,7 +12,8 @@ from fairseg.cohort.columns import METRICS, NOTE, SKIPPED
 from fairseg.cohort.levels import MISSING, cell_text, is_missing
 from fairseg.io.csv_files import fused, read_csv
 
-ALONE = "no subject is stated, so the case is its own subject"
+ALONE = "no subject, so the case is one of its own"
+NOT_IN_COHORT = "not in the cohort, so of unknown group"
 BETWEEN_NOTES = " | "  # of one case
 
 
@@ -62,9 +63,9 @@ def with_subjects(table: pd.DataFrame) -> pd.DataFrame:
     """Return a table of cases in which an empty subject is the case, which the column `note` then says.
 
     >>> with_subjects(pd.DataFrame({"case": ["a", "b"], "subject": ["A", None]}))[["subject", "note"]]
-      subject                                                    note
-    0       A                                                    None
-    1       b  no subject is stated, so the case is its own subject
+      subject                                       note
+    0       A                                       None
+    1       b  no subject, so the case is one of its own
     """
     if "subject" not in table:
         return table.assign(subject=table["case"])

@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 
 from fairseg.cohort.columns import DISTANCES, NO_ATTRIBUTES, NOTE, SKIPPED, UNIT, VOLUMES, VOXELS
 from fairseg.cohort.levels import cell_text
-from fairseg.cohort.table import clean_cells, noted, read_cohort, with_subjects
+from fairseg.cohort.table import NOT_IN_COHORT, clean_cells, noted, read_cohort, with_subjects
 from fairseg.io.images import EXTENSIONS, find_masks
 from fairseg.io.parallel import run_all
 from fairseg.io.sentences import counted, listed
@@ -154,7 +154,7 @@ def _score(
 
     of_case = _notes(results)
     for case in set(of_case) - set(table.index):
-        of_case[case].insert(0, "not in the cohort, so of unknown group")
+        of_case[case].insert(0, NOT_IN_COHORT)
     if named is None:
         named = _labels_found(results, of_case)
     _check_labels_occur(results, named)

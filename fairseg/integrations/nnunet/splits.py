@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -18,6 +19,19 @@ FILE = "splits_final.json"
 PREPROCESSED = "gt_segmentations"
 
 
+@dataclass(frozen=True, eq=False)
+class Splits:
+    """What `write_splits` has written.
+
+    Attributes:
+        counts: validation subjects of each group (rows, "unknown" among them) in each fold (columns).
+        notes: which cases are preprocessed and not in labelsTr, or the other way round.
+    """
+
+    counts: pd.DataFrame
+    notes: list[str]
+
+
 def write_splits(
     dataset: str,
     *,
@@ -27,7 +41,7 @@ def write_splits(
     folds: int = 5,
     seed: int = 0,
     replace_file: bool = False,
-) -> pd.DataFrame:
+) -> Splits:
     """Write splits_final.json, stratified by group, with all cases of a subject in one fold.
 
     Without it nnU-Net makes a split of its own, at random over cases: it knows neither subjects nor groups.
@@ -43,10 +57,6 @@ def write_splits(
         seed: the same seed gives the same folds.
         replace_file: replace a splits_final.json that is there. Networks that were trained by it would then
             be validated on cases that they know.
-
-    Returns:
-        Validation subjects of each group (rows, "unknown" among them) in each fold (columns);
-        `attrs["notes"]` says which cases are preprocessed and not in labelsTr, or the other way round.
 
     Raises:
         ValueError: nnUNet_raw or nnUNet_preprocessed is not set, the dataset is not there or not
@@ -83,8 +93,7 @@ def write_splits(
     counts = pd.crosstab(about["group"], about["fold"])
     order = [known for known in (*groups.names, "unknown") if known in counts.index]
     counts = counts.reindex(index=order, columns=range(folds), fill_value=0)
-    counts.attrs["notes"] = notes
-    return counts
+    return Splits(counts, notes)
 
 
 def dataset_name(dataset: str, raw: Path) -> str:
