@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from fairseg.metrics.masks import Labels, Pair, check_pair
+from fairseg.metrics.masks import Pair, Structures, check_pair
 from fairseg.metrics.surface import SurfaceDistances, surface_distances
 
 Empty = Literal["nan", "diagonal"]
@@ -21,11 +21,12 @@ Floats = npt.NDArray[np.float64]
 def hausdorff(
     prediction: object,
     reference: object,
-    labels: Labels,
+    labels: Structures | None = None,
     *,
     spacing: Sequence[float] | None = None,
     percentile: float = 100.0,
     empty: Empty = "nan",
+    ignore: int | None = None,
 ) -> Floats:
     """Hausdorff distance (HD) of each label, or a percentile of the surface distances, in mm.
 
@@ -35,14 +36,17 @@ def hausdorff(
     Args:
         prediction: label mask (*S), integers, bool, or whole-number floats; NumPy or torch.
         reference: the ground-truth mask (*S), the same shape.
-        labels: label values, or a mapping name -> value.
+        labels: as for `dice`; `None`: the labels that occur in either mask, in increasing order.
         spacing: voxel size along each axis of the arrays, mm; `None` means 1 mm.
         percentile: 0 to 100, of the pooled distances of both directions.
         empty: what a label has that only one of the masks holds: "nan", or "diagonal", the diagonal
             of the image in mm, so that missing a structure costs more than any error could.
+        ignore: voxels where the reference has this value become background in both masks before their
+            surfaces are taken: a structure that goes on beneath them has the same surface there in both,
+            which adds distances of 0.
 
     Returns:
-        float64 (L,), mm. NaN where the label is in neither mask.
+        float64 (L,), mm. NaN where the structure is in neither mask.
 
     Raises:
         ValueError: an input is not usable; the message names it.
@@ -53,7 +57,7 @@ def hausdorff(
     if not 0.0 <= percentile <= 100.0:
         raise ValueError(f"percentile must lie between 0 and 100, got {percentile}")
     check_empty(empty)
-    pair = check_pair(prediction, reference, labels, spacing)
+    pair = check_pair(prediction, reference, labels, spacing, ignore)
     distances = surface_distances(pair, only_largest=percentile == 100.0)
     return distance_percentile(pair, distances, percentile, empty)
 
@@ -61,26 +65,32 @@ def hausdorff(
 def hd95(
     prediction: object,
     reference: object,
-    labels: Labels,
+    labels: Structures | None = None,
     *,
     spacing: Sequence[float] | None = None,
     empty: Empty = "nan",
+    ignore: int | None = None,
 ) -> Floats:
-    """95th percentile of the pooled surface distances of each label, in mm; as `hausdorff`.
+    """95th percentile of the pooled surface distances of each label, in mm.
+
+    Arguments, empty masks and errors are those of `hausdorff`.
 
     >>> hd95([[1, 1, 0, 0]], [[0, 0, 0, 1]], [1], spacing=(5.0, 2.0))
     array([5.8])
     """
-    return hausdorff(prediction, reference, labels, spacing=spacing, percentile=95.0, empty=empty)
+    return hausdorff(
+        prediction, reference, labels, spacing=spacing, percentile=95.0, empty=empty, ignore=ignore
+    )
 
 
 def assd(
     prediction: object,
     reference: object,
-    labels: Labels,
+    labels: Structures | None = None,
     *,
     spacing: Sequence[float] | None = None,
     empty: Empty = "nan",
+    ignore: int | None = None,
 ) -> Floats:
     """Average symmetric surface distance of each label, in mm: the mean over both surfaces.
 
@@ -90,17 +100,18 @@ def assd(
     array([4.66666667])
     """
     check_empty(empty)
-    pair = check_pair(prediction, reference, labels, spacing)
+    pair = check_pair(prediction, reference, labels, spacing, ignore)
     return mean_distance(pair, surface_distances(pair), empty)
 
 
 def nsd(
     prediction: object,
     reference: object,
-    labels: Labels,
+    labels: Structures | None = None,
     *,
     tolerance: float,
     spacing: Sequence[float] | None = None,
+    ignore: int | None = None,
 ) -> Floats:
     """Normalised surface distance (surface Dice) of each label at a tolerance in mm.
 
@@ -110,9 +121,10 @@ def nsd(
     Args:
         prediction: label mask (*S), as for `hausdorff`.
         reference: the ground-truth mask (*S), the same shape.
-        labels: label values, or a mapping name -> value.
+        labels: as for `dice`; `None`: the labels that occur in either mask, in increasing order.
         tolerance: largest accepted distance, mm, >= 0; a distance equal to it is accepted.
         spacing: voxel size along each axis of the arrays, mm; `None` means 1 mm.
+        ignore: as for `hausdorff`.
 
     Returns:
         float64 (L,), between 0 and 1. 0 where only one mask has the label, NaN where neither has.
@@ -124,7 +136,7 @@ def nsd(
     array([0.66666667])
     """
     check_tolerance(tolerance)
-    pair = check_pair(prediction, reference, labels, spacing)
+    pair = check_pair(prediction, reference, labels, spacing, ignore)
     return share_within(surface_distances(pair), tolerance)
 
 

@@ -7,7 +7,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fairseg.metrics.masks import Labels, Pair, as_mask, check_pair, check_spacing, label_values
+from fairseg.metrics.masks import (
+    Pair,
+    Structures,
+    as_mask,
+    check_pair,
+    check_spacing,
+    labels_in,
+    structure_values,
+)
 
 _CHUNK = 1 << 16  # voxels counted at a time: small enough to stay in the processor's cache
 _FEW = 16  # up to here, comparing with each label beats a histogram
@@ -31,7 +39,14 @@ class Counts:
 
 
 def count(pair: Pair) -> Counts:
-    """Count the voxels of every label in one pass over the two masks."""
+    """Count the voxels of every structure in one pass over the two masks, or a few if unions overlap."""
+    counts = np.zeros((3, len(pair.labels)), dtype=np.int64)
+    for places, plain in pair.rounds():
+        counts[:, places] = _count(plain)
+    return Counts(*counts)
+
+
+def _count(pair: Pair) -> npt.NDArray[np.int64]:
     counts = np.zeros((3, len(pair.labels)), dtype=np.int64)
     if pair.reference.size:
         rows = max(1, _CHUNK * len(pair.reference) // pair.reference.size)
@@ -39,20 +54,25 @@ def count(pair: Pair) -> Counts:
         for start in range(0, len(pair.reference), rows):
             part = slice(start, start + rows)
             tally(pair.prediction[part], pair.reference[part], pair.labels, counts)
-    return Counts(*counts)
+    return counts
 
 
-def dice(prediction: object, reference: object, labels: Labels) -> npt.NDArray[np.float64]:
-    """Dice similarity coefficient (DSC) of each label: 2 |P and R| / (|P| + |R|).
+def dice(
+    prediction: object, reference: object, labels: Structures | None = None, *, ignore: int | None = None
+) -> npt.NDArray[np.float64]:
+    """Dice similarity coefficient (DSC) of each structure: 2 |P and R| / (|P| + |R|).
 
     Args:
         prediction: the model's label mask (*S), integers, bool, or whole-number floats; NumPy
             array or torch tensor.
         reference: the ground-truth mask (*S), the same shape.
-        labels: label values, or a mapping name -> value.
+        labels: label values, or a mapping name -> value or tuple of values, whose union is then the
+            structure; unions may share labels. `None`: the labels that occur in either mask, in increasing
+            order, without 0, which is background.
+        ignore: voxels where the reference has this value count for nothing, in either mask.
 
     Returns:
-        float64 (L,), between 0 and 1. NaN where the label is in neither mask (medpy's `dc` has
+        float64 (L,), between 0 and 1. NaN where the structure is in neither mask (medpy's `dc` has
         1 or NaN there, depending on the version of NumPy), 0 where it is in only one.
 
     Raises:
@@ -60,20 +80,26 @@ def dice(prediction: object, reference: object, labels: Labels) -> npt.NDArray[n
 
     >>> dice([[0, 1, 1]], [[0, 0, 1]], labels=[1, 2])
     array([0.66666667,        nan])
+    >>> dice([[0, 1, 3, 3]], [[1, 1, 2, 3]])  # of 1, 2 and 3
+    array([0.66666667, 0.        , 0.66666667])
+    >>> dice([[0, 1, 3, 3]], [[1, 1, 2, 3]], {"tumour": (1, 2, 3), "core": (2, 3)})
+    array([0.85714286, 1.        ])
     """
-    return count(check_pair(prediction, reference, labels, None)).dice
+    return count(check_pair(prediction, reference, labels, ignore=ignore)).dice
 
 
-def volumes(mask: object, labels: Labels, *, spacing: Sequence[float]) -> npt.NDArray[np.float64]:
-    """Volume of each label, in millilitres (1 ml = 1000 mm^3).
+def volumes(
+    mask: object, labels: Structures | None = None, *, spacing: Sequence[float]
+) -> npt.NDArray[np.float64]:
+    """Volume of each structure, in millilitres (1 ml = 1000 mm^3).
 
     Args:
         mask: label mask (*S) of three axes, as for `dice`.
-        labels: label values, or a mapping name -> value.
+        labels: as for `dice`; `None`: the labels that occur in the mask, in increasing order.
         spacing: voxel size along each axis of `mask`, mm.
 
     Returns:
-        float64 (L,); 0.0 where the label is not in the mask.
+        float64 (L,); 0.0 where the structure is not in the mask.
 
     Raises:
         ValueError: the mask has not three axes (a 2D mask has an area), or an input is not usable.
@@ -85,9 +111,13 @@ def volumes(mask: object, labels: Labels, *, spacing: Sequence[float]) -> npt.ND
     if voxels.ndim != 3:
         raise ValueError(f"mask must have 3 axes to have a volume, got shape {voxels.shape}")
     size = check_spacing(spacing, 3)
-    values = np.array(list(label_values(labels).values()))
-    found = np.array([np.count_nonzero(voxels == value) for value in values])
-    return np.asarray(found * size.prod() / 1000.0)
+    unions = (
+        [(int(value),) for value in labels_in(voxels)]
+        if labels is None
+        else structure_values(labels).values()
+    )
+    counts = [sum(np.count_nonzero(voxels == value) for value in union) for union in unions]
+    return np.asarray(np.array(counts) * size.prod() / 1000.0)
 
 
 def _compare(

@@ -14,7 +14,7 @@ from fairseg.metrics.distance import (
     mean_distance,
     share_within,
 )
-from fairseg.metrics.masks import Labels, Pair, check_pair
+from fairseg.metrics.masks import Pair, Structures, check_pair
 from fairseg.metrics.overlap import Counts, count
 from fairseg.metrics.surface import surface_distances
 
@@ -23,25 +23,27 @@ def score_case(
     prediction: object,
     reference: object,
     *,
-    labels: Labels,
+    labels: Structures | None = None,
     spacing: Sequence[float] | None = None,
     metrics: Sequence[str] = ("dice", "hd"),
     empty: Empty = "nan",
     tolerance: float | None = None,
+    ignore: int | None = None,
 ) -> dict[str, npt.NDArray[np.float64]]:
-    """Score one prediction against its reference: each metric of each label.
+    """Score one prediction against its reference: each metric of each structure.
 
     Args:
         prediction: label mask (*S), integers, bool, or whole-number floats; NumPy or torch.
         reference: the ground-truth mask (*S), the same shape.
-        labels: label values, or a mapping name -> value.
+        labels: as for `dice`; `None`: the labels that occur in either mask, in increasing order.
         spacing: voxel size along each axis of the arrays, mm; `None` means 1 mm.
         metrics: any of "dice", "hd", "hd95", "assd", "nsd".
-        empty: distance of a label that only one mask has: "nan", or "diagonal" (see `hausdorff`).
+        empty: distance of a structure that only one mask has: "nan", or "diagonal" (see `hausdorff`).
         tolerance: for "nsd", mm.
+        ignore: as for `dice` and `hausdorff`.
 
     Returns:
-        metric -> float64 (L,), in the order asked for. Where neither mask has the label all are NaN;
+        metric -> float64 (L,), in the order asked for. Where neither mask has the structure all are NaN;
         where one lacks it Dice and NSD are 0 and distances follow `empty`.
 
     Raises:
@@ -52,7 +54,8 @@ def score_case(
     {'dice': [0.667], 'hd': [1.5]}
     """
     check_metrics(metrics, empty, tolerance)
-    return score_pair(check_pair(prediction, reference, labels, spacing), metrics, empty, tolerance)[0]
+    pair = check_pair(prediction, reference, labels, spacing, ignore)
+    return score_pair(pair, metrics, empty, tolerance)[0]
 
 
 def check_metrics(metrics: Sequence[str], empty: str, tolerance: float | None) -> None:

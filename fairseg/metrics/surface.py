@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
-from fairseg.metrics.masks import Pair
+from fairseg.metrics.masks import Pair, renumber
 
 Ints = npt.NDArray[np.intp]
 Floats = npt.NDArray[np.float64]
@@ -69,8 +69,21 @@ def surface_distances(pair: Pair, *, only_largest: bool = False) -> SurfaceDista
         only_largest: the caller needs only the largest distance of each label. Distances that can
             not be the largest are then reported as 0, which saves most of the time.
     """
+    if pair.unions is None:
+        return _surface_distances(pair, only_largest)
+    count = np.zeros((2, len(pair.labels)), dtype=np.int64)
+    distance, label = [np.zeros(0)], [np.zeros(0, dtype=np.intp)]
+    for places, plain in pair.rounds():
+        part = _surface_distances(plain, only_largest)
+        distance.append(part.distance)
+        label.append(np.array(places, dtype=np.intp)[part.label])
+        count[:, places] = part.count
+    return SurfaceDistances(np.concatenate(distance), np.concatenate(label), count)
+
+
+def _surface_distances(pair: Pair, only_largest: bool) -> SurfaceDistances:
     number = len(pair.labels)
-    if not pair.reference.size:
+    if not pair.reference.size or not number:
         none = np.zeros((2, number), dtype=np.int64)
         return SurfaceDistances(np.zeros(0), np.zeros(0, dtype=np.intp), none)
     search = _Search(pair)
@@ -229,21 +242,7 @@ def _compact(pair: Pair) -> list[npt.NDArray[np.unsignedinteger]]:
         mask.dtype == np.uint8 and mask.max() <= number for mask in masks
     ):
         return masks
-    order = np.argsort(pair.labels)
-    values = pair.labels[order]
-    small = np.min_scalar_type(number)
-    compacted = []
-    for mask in masks:
-        top = int(mask.max())
-        if top <= np.iinfo(np.uint16).max:
-            table = np.zeros(top + 1, dtype=small)
-            known = pair.labels <= top
-            table[pair.labels[known]] = np.flatnonzero(known) + 1
-            compacted.append(table[mask])
-        else:
-            place = np.minimum(np.searchsorted(values, mask), number - 1)
-            compacted.append(np.where(values[place] == mask, order[place] + 1, 0).astype(small))
-    return compacted
+    return [renumber(mask, pair.labels, np.arange(1, number + 1)) for mask in masks]
 
 
 def _keep_surface(mask: npt.NDArray[np.unsignedinteger], steps: Ints, spare: npt.NDArray[np.bool_]) -> None:

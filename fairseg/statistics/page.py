@@ -1,0 +1,466 @@
+"""Judge all comparisons of a page: what is shown, what is shown not to matter, and what is open.
+
+Three endpoints of every comparison and structure: the typical case, failures, and the hardest tenth; within
+strata too, where strata are given. One level over the whole page (`permutation`), at which the limits of
+every row hold together. In this order: a comparison is not judged, the model fails, no relevant gap (which
+needs all rows, and groups for which the model works), a gap is shown, or there is not enough evidence.
+The procedure and its measured error rates: docs/statistics.md.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+import numpy as np
+import numpy.typing as npt
+
+from fairseg.metrics.fairness import Floats
+from fairseg.statistics.batches import Integers, Who
+from fairseg.statistics.findings import (
+    ALL_OTHERS,
+    Comparison,
+    Finding,
+    GroupFacts,
+    Grouping,
+    PageJudgement,
+    Reason,
+    ReasonKind,
+    worst,
+)
+from fairseg.statistics.judge_options import JudgeOptions
+from fairseg.statistics.permutation import Row, adjusted_p, local_level, smallest_p_values
+from fairseg.statistics.row_tests import RowTest, observe, row_samples
+from fairseg.statistics.two_samples import fisher_exact, median_limits, wilson
+from fairseg.statistics.verdicts import Endpoint, Verdict
+
+HARDEST_SHARE = 0.1  # of all subjects
+_MOST_GROUPS_IN_PAIRS = 8
+_LEAST_IN_STRATUM = 5  # subjects of each group
+_LEAST_IN_STRATA = 0.8  # of the smaller group, in strata with enough of both
+_MANY_ROWS, _FEW_PERMUTATIONS = 1000, 999
+
+_Facts = dict[str, list[list[GroupFacts]]]  # of each attribute, group and structure
+
+
+def judge_page(
+    scores: npt.ArrayLike,
+    groupings: Sequence[Grouping],
+    *,
+    structures: Sequence[str] = ("Overall",),
+    strata: npt.ArrayLike | None = None,
+    options: JudgeOptions | None = None,
+) -> PageJudgement:
+    """Judge the fairness of a model from its scores, over all attributes and structures at one level.
+
+    Args:
+        scores: one row a subject, (N, S), from 0 to 1 and the higher the better, such as the Dice; the first
+            column is the overall score, the others are of single structures. A missed structure is 0; NaN
+            takes no part. Where groups lack structures, make the first column by `common_structures`.
+        groupings: the attributes; the first is that of the primary hypothesis.
+        structures: names of the columns, (S,).
+        strata: id of the stratum of each subject, integer (N,), -1 unknown; adds the comparisons among
+            subjects of the same stratum.
+        options: margins, thresholds and floors; None for the defaults.
+
+    Returns:
+        The verdict of each attribute and comparison, and the findings behind it. More than 1,000 rows are
+        judged with 999 permutations at most.
+
+    Raises:
+        ValueError: shapes differ, names repeat, or scores are infinite.
+
+    >>> rng = np.random.default_rng(0)
+    >>> dice = rng.normal(0.9, 0.02, (80, 1)) - np.repeat([[0.0], [0.05]], 40, axis=0)
+    >>> sex = Grouping("sex", ("M", "F"), np.repeat([0, 1], 40), reference=0)
+    >>> judged = judge_page(dice, [sex])
+    >>> judged.verdict, [str(row.endpoint) for row in judged.comparisons[0].shown]
+    (<Verdict.GAP: 'gap shown'>, ['typical case', 'hardest tenth'])
+    """
+    options = options or JudgeOptions()
+    values = _check_scores(scores, groupings, structures)
+    blocks = None if strata is None else _check_strata(strata, len(values))
+    measured = [_Structure(name, column, options) for name, column in zip(structures, values.T, strict=True)]
+    facts: _Facts = {
+        grouping.name: [
+            [_group_facts(grouping.name, group, grouping.ids == code, one, options) for one in measured]
+            for code, group in enumerate(grouping.group_names)
+        ]
+        for grouping in groupings
+    }
+    all_subjects = np.ones(len(values), dtype=bool)
+    everyone = [_group_facts("", "", all_subjects, one, options) for one in measured]
+    drafts = [
+        draft
+        for place, grouping in enumerate(groupings)
+        for draft in _draft(place, grouping, facts, measured, blocks, options)
+    ]
+    smallest = _smallest(drafts, groupings, blocks, options)
+    star = local_level(smallest, options.alpha)
+    comparisons = [_judge(draft, smallest, star, facts, measured, options) for draft in drafts]
+    reasons = {grouping.name: _unjudged(grouping, facts, measured[0], options) for grouping in groupings}
+    flat = {name: [fact for group in groups for fact in group] for name, groups in facts.items()}
+    verdicts = {
+        name: _attribute_verdict(
+            [one for one in comparisons if one.attribute == name], [*flat[name], *everyone], reasons[name]
+        )
+        for name in flat
+    }
+    return PageJudgement(
+        groupings[0].name,
+        verdicts,
+        reasons,
+        tuple(comparisons),
+        tuple(fact for group in flat.values() for fact in group),
+        tuple(everyone),
+        star,
+        options,
+    )
+
+
+def hardest(values: Floats, share: float = HARDEST_SHARE) -> Floats:
+    """Mark the worst tenth of the subjects with 1, the others with 0, (N,); NaN without a score.
+
+    Equal scores are marked alike, so that more or fewer than a tenth may be marked: fewer where a tenth would
+    be more than 15%, unless nothing near a tenth were left. Where all scores are equal none is marked.
+
+    >>> hardest(np.array([0.9, 0.8, np.nan, 0.9, 0.8, 0.7]), 0.2).tolist()
+    [0.0, 0.0, nan, 0.0, 0.0, 1.0]
+    """
+    known = values[~np.isnan(values)]
+    if not known.size:
+        return values.copy()
+    cut = np.quantile(known, share, method="inverted_cdf")
+    below, at_most = float((known < cut).mean()), float((known <= cut).mean())
+    with_ties = at_most <= 1.5 * share or (below < share / 2 and at_most < 1)
+    marked = (values <= cut if with_ties else values < cut).astype(np.float64)
+    marked[np.isnan(values)] = np.nan
+    return marked
+
+
+class _Structure:
+    """The scores of a structure, and who fails or is among the hardest in it."""
+
+    def __init__(self, name: str, scores: Floats, options: JudgeOptions) -> None:
+        self.name = name
+        self.scores = np.ascontiguousarray(scores)
+        self.fails = np.where(np.isnan(scores), np.nan, scores < options.failure_threshold)
+        self.hardest = hardest(self.scores)
+
+    def endpoints(self, options: JudgeOptions) -> dict[Endpoint, tuple[Floats, bool, float, float]]:
+        """Return values, whether they are marks, margin, and the weight of the overall score."""
+        return {
+            Endpoint.TYPICAL: (self.scores, False, options.margin, 1.0),
+            Endpoint.FAILURES: (self.fails, True, options.failure_margin, 1.0),
+            Endpoint.HARDEST: (self.hardest, True, options.tail_margin, 0.5),
+        }
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A finding without its numbers yet, and its row and test; None where it cannot be judged."""
+
+    finding: Finding
+    row: Row | None
+    test: RowTest | None
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """A comparison before it is judged."""
+
+    comparison: Comparison
+    members: tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]
+    lines: list[_Line]
+
+
+def _draft(
+    place: int,
+    grouping: Grouping,
+    facts: _Facts,
+    measured: Sequence[_Structure],
+    blocks: list[Integers] | None,
+    options: JudgeOptions,
+) -> list[_Draft]:
+    """Return the comparisons of an attribute, with every row tested by itself."""
+    drafts = []
+    everyone = (np.arange(len(grouping.ids)),)
+    for first, second in _pairs(grouping, facts[grouping.name]):
+        name = ALL_OTHERS if first is None else grouping.group_names[first]
+        others = (grouping.ids >= 0) & (grouping.ids != second)
+        members = others if first is None else grouping.ids == first, grouping.ids == second
+        sizes = [[int((~np.isnan(one.scores[who])).sum()) for who in members] for one in measured]
+        comparison = Comparison(
+            grouping.name, name, grouping.group_names[second], sizes[0][0], sizes[0][1], Verdict.NOT_JUDGED
+        )
+        lines: list[_Line] = []
+        for number, (one, size) in enumerate(zip(measured, sizes, strict=True)):
+            if min(sizes[0]) < options.min_size:
+                continue
+            enough = min(size) >= options.min_size
+            for endpoint, (values, marks, margin, weight) in one.endpoints(options).items():
+                row = Row(place, first, second, values, marks, 0.25 if number else weight, everyone)
+                crude = row_samples(row, grouping.ids, everyone[0])
+                one_centre, other_centre = (_centre(part, marks=marks) for part in crude)
+                finding = Finding(
+                    grouping.name,
+                    one.name,
+                    endpoint,
+                    name,
+                    comparison.second,
+                    size[0],
+                    size[1],
+                    one_centre,
+                    other_centre,
+                    margin=margin,
+                )
+                lines.append(_line(finding, row if enough else None, grouping.ids))
+                if blocks is not None:
+                    within = _within(row, grouping.ids, blocks, size, options)
+                    plain = replace(finding, adjusted=True, value_first=np.nan, value_second=np.nan)
+                    lines.append(_line(plain, within, grouping.ids))
+        drafts.append(_Draft(comparison, members, lines))
+    return drafts
+
+
+def _centre(values: Floats, *, marks: bool) -> float:
+    if not values.size:
+        return float("nan")
+    return float(values.mean() if marks else np.median(values))
+
+
+def _line(finding: Finding, row: Row | None, ids: Integers) -> _Line:
+    return _Line(finding, row, None if row is None else observe(row, ids))
+
+
+def _pairs(grouping: Grouping, facts: Sequence[Sequence[GroupFacts]]) -> list[tuple[Who, int]]:
+    """Return the groups to compare. One that is too small stands beside the reference or all others."""
+    present = [code for code, group in enumerate(facts) if group[0].n + group[0].missing]
+    if (reference := grouping.reference) is not None:
+        return [(reference, code) for code in present if code != reference]
+    judged = [code for code in present if facts[code][0].judged]
+    if len(judged) > _MOST_GROUPS_IN_PAIRS:
+        return [(None, code) for code in present]
+    return [*combinations(judged, 2), *((None, code) for code in present if code not in judged)]
+
+
+def _within(
+    row: Row, ids: Integers, blocks: Sequence[Integers], sizes: Sequence[int], options: JudgeOptions
+) -> Row | None:
+    """Return the row within the strata that have enough of both groups; None if too few subjects are left."""
+    counts = np.array([[part.size for part in row_samples(row, ids, block)] for block in blocks])
+    used = np.flatnonzero(counts.min(1) >= _LEAST_IN_STRATUM).tolist()
+    left = counts[used].sum(0)
+    smaller = int(np.argmin(sizes))
+    if left.min() < options.min_size or left[smaller] < _LEAST_IN_STRATA * sizes[smaller]:
+        return None
+    return replace(row, strata=tuple(blocks[number] for number in used))
+
+
+def _smallest(
+    drafts: Sequence[_Draft],
+    groupings: Sequence[Grouping],
+    blocks: list[Integers] | None,
+    options: JudgeOptions,
+) -> Floats:
+    """Return the smallest p / weight of the page in each deal, and as observed.
+
+    Rows within strata are dealt by themselves, as if independent of the others: since the smallest of two
+    related p-values is seldom as small as that of two independent ones, the page keeps its level.
+    """
+    lines = [line for draft in drafts for line in draft.lines if line.row is not None]
+    deals = min(options.permutations, _FEW_PERMUTATIONS) if len(lines) > _MANY_ROWS else options.permutations
+    smallest = np.full(deals, np.inf)
+    for adjusted in (False, True):
+        rows = [line.row for line in lines if line.row is not None and line.finding.adjusted == adjusted]
+        if rows:
+            found = smallest_p_values(
+                rows,
+                [grouping.ids for grouping in groupings],
+                permutations=deals,
+                seed=(options.seed, int(adjusted)),
+                blocks=blocks if adjusted else None,
+            )
+            np.minimum(smallest, found, out=smallest)
+    observed = [line.test.p / line.row.weight for line in lines if line.test and line.row]
+    return np.append(smallest, min(observed, default=np.inf))
+
+
+def _judge(
+    draft: _Draft,
+    smallest: Floats,
+    star: float,
+    facts: _Facts,
+    measured: Sequence[_Structure],
+    options: JudgeOptions,
+) -> Comparison:
+    """Give a comparison its numbers and its verdict."""
+    comparison = draft.comparison
+    if not draft.lines:
+        return comparison
+    findings = [_find(line, smallest, star, options.alpha) for line in draft.lines]
+    own = [
+        fact
+        for group in facts[comparison.attribute]
+        for fact in group
+        if fact.group in (comparison.first, comparison.second)
+    ]
+    failing = tuple(fact for fact in own if fact.fails)
+    reasons = [_reason(finding, options) for finding in findings if not finding.inside]
+    reasons += [
+        Reason(ReasonKind.FLOOR, fact.structure, fact.group)
+        for fact in own
+        if fact.judged and not fact.passes_floor
+    ]
+    reasons += _missing(draft, measured[0], options)
+    if failing:
+        verdict = Verdict.FAILS
+    elif not reasons:
+        verdict = Verdict.NO_GAP
+        findings = [replace(finding, verdict=verdict) for finding in findings]
+    elif any(finding.shown for finding in findings):
+        verdict = Verdict.GAP
+    else:
+        verdict = Verdict.OPEN
+    return replace(
+        comparison, verdict=verdict, findings=tuple(findings), failing=failing, reasons=tuple(reasons)
+    )
+
+
+def _find(line: _Line, smallest: Floats, star: float, alpha: float) -> Finding:
+    if line.test is None or line.row is None:
+        return line.finding
+    test, weight = line.test, line.row.weight
+    level = star * weight
+    estimate, low, high = test.limits(level)
+    shown = test.p <= level
+    _, equivalence_low, equivalence_high = test.limits(2 * alpha)
+    inside = max(-equivalence_low, equivalence_high) <= line.finding.margin
+    first_worse = (estimate > 0) == line.row.marks
+    found = replace(
+        line.finding,
+        estimate=estimate,
+        low=low,
+        high=high,
+        level=1.0 - level,
+        p=test.p,
+        p_adjusted=adjusted_p(smallest, test.p, weight),
+        shown=shown,
+        equivalence_low=equivalence_low,
+        equivalence_high=equivalence_high,
+        inside=inside,
+        effect=test.effect,
+        worse=None if estimate == 0 else line.finding.first if first_worse else line.finding.second,
+    )
+    return replace(found, verdict=Verdict.GAP if shown else Verdict.NO_GAP if inside else Verdict.OPEN)
+
+
+def _reason(finding: Finding, options: JudgeOptions) -> Reason:
+    """Return why a finding is not inside its margin."""
+    if finding.verdict is not Verdict.NOT_JUDGED:
+        kind = ReasonKind.MARGIN
+    elif min(finding.n_first, finding.n_second) < options.min_size:
+        kind = ReasonKind.TOO_FEW
+    else:
+        kind = ReasonKind.STRATA
+    return Reason(kind, finding.structure, None, finding.endpoint, finding.adjusted)
+
+
+def _missing(draft: _Draft, overall: _Structure, options: JudgeOptions) -> list[Reason]:
+    """Return a reason if more subjects of one group than of the other have no overall score."""
+    absent = [np.isnan(overall.scores[who]) for who in draft.members]
+    counts = [(int(part.sum()), part.size) for part in absent]
+    if fisher_exact(*counts[0], *counts[1]) > options.alpha:
+        return []
+    more = int(counts[1][0] / counts[1][1] > counts[0][0] / counts[0][1])
+    name = (draft.comparison.first, draft.comparison.second)[more]
+    return [Reason(ReasonKind.MISSING_SCORES, overall.name, name)]
+
+
+def _unjudged(
+    grouping: Grouping, facts: _Facts, overall: _Structure, options: JudgeOptions
+) -> tuple[Reason, ...]:
+    """Return groups that are too small, or subjects of unknown group, that are badly served as they stand."""
+
+    def badly(scores: Floats) -> bool:
+        known = scores[~np.isnan(scores)]
+        if not known.size:
+            return False
+        rate = float((known < options.failure_threshold).mean())
+        return bool(np.median(known) < options.median_floor or rate > options.failure_floor)
+
+    found = [
+        Reason(ReasonKind.SMALL_GROUP, overall.name, group[0].group)
+        for code, group in enumerate(facts[grouping.name])
+        if not group[0].judged and badly(overall.scores[grouping.ids == code])
+    ]
+    unknown = overall.scores[grouping.ids < 0]
+    if np.isfinite(unknown).sum() >= options.min_size and badly(unknown):
+        found.append(Reason(ReasonKind.UNKNOWN_GROUP, overall.name))
+    return tuple(found)
+
+
+def _attribute_verdict(
+    comparisons: Sequence[Comparison], facts: Sequence[GroupFacts], reasons: Sequence[Reason]
+) -> Verdict:
+    if any(fact.fails for fact in facts):
+        return Verdict.FAILS
+    verdict = worst(comparison.verdict for comparison in comparisons)
+    return Verdict.OPEN if verdict is Verdict.NO_GAP and reasons else verdict
+
+
+def _group_facts(
+    attribute: str, group: str, who: npt.NDArray[np.bool_], one: _Structure, options: JudgeOptions
+) -> GroupFacts:
+    scores = one.scores[who]
+    known = scores[~np.isnan(scores)]
+    n = known.size
+    found = GroupFacts(attribute, one.name, group, n, scores.size - n, judged=n >= options.min_size)
+    if not n:
+        return found
+    fails = int((known < options.failure_threshold).sum())
+    median, rate = median_limits(known), wilson(fails, n)
+    hard = wilson(int(np.nansum(one.hardest[who])), n)
+    one_sided = 1 - 2 * options.alpha
+    at_least, at_most = median_limits(known, one_sided).low, wilson(fails, n, one_sided).high
+    return replace(
+        found,
+        median=median.estimate,
+        median_low=median.low,
+        median_high=median.high,
+        failures=fails,
+        failure_rate=rate.estimate,
+        failure_low=rate.low,
+        failure_high=rate.high,
+        hardest=hard.estimate,
+        hardest_low=hard.low,
+        hardest_high=hard.high,
+        median_at_least=at_least,
+        failure_at_most=at_most,
+        fails=found.judged and (median.high < options.failing_median or rate.low > 0.5),
+        passes_floor=at_least >= options.median_floor and at_most <= options.failure_floor,
+    )
+
+
+def _check_scores(scores: npt.ArrayLike, groupings: Sequence[Grouping], structures: Sequence[str]) -> Floats:
+    values = np.asarray(scores, dtype=np.float64)
+    if values.ndim != 2 or not values.size or values.shape[1] != len(structures):
+        raise ValueError(f"scores must be (N, {len(structures)}), a column a structure, got {values.shape}")
+    if np.isinf(values).any():
+        raise ValueError("scores must be finite or NaN, got infinity")
+    if not groupings:
+        raise ValueError("groupings must have at least one attribute, got none")
+    for grouping in groupings:
+        if len(grouping.ids) != len(values):
+            raise ValueError(f"ids must be one a subject, {len(values)}, got {len(grouping.ids)}")
+    for what, names in (("structures", list(structures)), ("groupings", [one.name for one in groupings])):
+        if len(set(names)) < len(names):
+            raise ValueError(f"names of {what} must differ, got {names}")
+    return np.round(values, 10)
+
+
+def _check_strata(strata: npt.ArrayLike, size: int) -> list[Integers]:
+    """Return the subjects of each stratum."""
+    ids = np.asarray(strata)
+    if ids.shape != (size,) or not np.issubdtype(ids.dtype, np.integer):
+        raise ValueError(f"strata must be integers, one a subject ({size},), got {ids.dtype} of {ids.shape}")
+    return [np.flatnonzero(ids == code) for code in np.unique(ids[ids >= 0])]
