@@ -74,7 +74,8 @@ def clinical_section(
         return None
     subjects = overall.subjects
     ids = dict(zip(subjects["subject"].astype(str), subjects["group"].tolist(), strict=True))
-    found = agreement(measures, ids, len(overall.groups))
+    agreed = agreement(measures, ids, len(overall.groups))
+    found = agreed.table
     judged = _judged(overall)
     large = {subject: group if group in judged else -1 for subject, group in ids.items()}
     units = dict(zip(found["measure"], found["unit"], strict=True))
@@ -82,10 +83,11 @@ def clinical_section(
         table=found.assign(group=[overall.groups.name(group) for group in found["group"]]),
         part=_part(found, overall),
         charts={
-            measure: pictures.agreement(number, measures, measure, unit) for measure, unit in units.items()
+            measure: pictures.agreement(number, measures.table, measure, unit)
+            for measure, unit in units.items()
         },
-        sentences=bias_sentences(agreement(measures, large, len(overall.groups)), overall.groups.names),
-        notes=[*measures.attrs.get("notes", []), *found.attrs.get("notes", [])],
+        sentences=bias_sentences(agreement(measures, large, len(overall.groups)).table, overall.groups.names),
+        notes=[*measures.notes, *agreed.notes],
     )
 
 
@@ -98,10 +100,10 @@ def _judged(overall: Summary) -> list[int]:
 def bias_sentences(found: pd.DataFrame, names: Sequence[str]) -> list[str]:
     """Say which measures are biased to a group's disadvantage, one sentence each.
 
-    Spoken of are ejection fractions that are biased in some group, since treatment hangs on them, and every
-    measure whose biases differ between the groups (p < 0.05, corrected after Holm for all measures). The
-    intervals hold together for all ejection fractions and groups (Bonferroni), so that without any bias one
-    is spoken of in at most 5 of 100 cohorts.
+    A sentence is given to every ejection fraction that is biased in some group, since treatment hangs on it,
+    and to every measure whose biases differ between the groups (p < 0.05, corrected after Holm for all
+    measures). The intervals hold together for all ejection fractions and groups (Bonferroni), so that without
+    any bias one is named in at most 5 of 100 cohorts.
 
     Args:
         found: from `agreement`, of the groups that are judged.

@@ -9,13 +9,14 @@ import pandas as pd
 from fairseg.report import render
 from fairseg.report.page_table import Part
 from fairseg.report.summary import P_VALUE
+from fairseg.statistics.cohort_table import CohortTable
 
 CAPTION = "Subjects by group"
 _P = "p"
 _FINEST = 6  # decimals
 
 
-def cohort_cells(table: pd.DataFrame) -> pd.DataFrame:
+def cohort_cells(cohort: CohortTable) -> pd.DataFrame:
     """Lay a `cohort_table` out as text: one row a line, one column a group, and a last one of p-values.
 
     Means stand with the standard deviation, with one decimal or as many as show two digits of it; counts of
@@ -23,7 +24,7 @@ def cohort_cells(table: pd.DataFrame) -> pd.DataFrame:
     levels). The p-value of an attribute stands in its first row, with a star if p < 0.05.
 
     Args:
-        table: from `cohort_table`.
+        cohort: from `cohort_table`.
 
     Returns:
         Text. Rows: "n subjects", then such as "age", "sex=F", "age: missing"; columns: the groups, "All",
@@ -40,6 +41,7 @@ def cohort_cells(table: pd.DataFrame) -> pd.DataFrame:
     labels: list[str] = []
     text: list[list[str]] = []
     told = set()
+    table = cohort.table
     lines = table.groupby(["attribute", "kind", "level"], sort=False)
     for (attribute, kind, level), line in lines:
         p = np.nan if attribute in told else float(line["p"].iloc[0])
@@ -50,41 +52,41 @@ def cohort_cells(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(text, index=labels, columns=columns)
 
 
-def cohort_footnote(table: pd.DataFrame) -> str:
+def cohort_footnote(cohort: CohortTable) -> str:
     """Return what a reader must know to read the table: what stands in it, the tests, and its notes."""
-    kinds = set(table["kind"])
+    kinds = set(cohort.table["kind"])
     shown = []
     if "mean" in kinds:
         shown.append("mean (standard deviation)")
     if "level" in kinds:
         shown.append("number (percent of the subjects with a known value)")
-    tests = sorted(set(table["test"]) - {""})
+    tests = sorted(set(cohort.table["test"]) - {""})
     sentences = [f"{' or '.join(shown).capitalize()}." if shown else ""]
     if tests:
         sentences.append(f"p: {', '.join(tests)}, not corrected for several attributes; * p < 0.05.")
-    sentences += [f"{note[:1].upper()}{note[1:]}." for note in table.attrs.get("notes", [])]
+    sentences += [f"{note[:1].upper()}{note[1:]}." for note in cohort.notes]
     return " ".join(sentence for sentence in sentences if sentence)
 
 
-def cohort_to_markdown(table: pd.DataFrame) -> str:
+def cohort_to_markdown(cohort: CohortTable) -> str:
     """Return the table in GitHub's Markdown, with heading and footnote."""
-    body = render.grid(cohort_cells(table), "github", render.markdown)
-    below = render.markdown(cohort_footnote(table))
+    body = render.grid(cohort_cells(cohort), "github", render.markdown)
+    below = render.markdown(cohort_footnote(cohort))
     return f"## {CAPTION}\n\n{body}\n" + (f"\n{below}\n" if below else "")
 
 
-def cohort_to_latex(table: pd.DataFrame) -> str:
+def cohort_to_latex(cohort: CohortTable) -> str:
     r"""Return the table in a LaTeX `table` float, for `\usepackage{booktabs}`."""
-    return render.latex_float(cohort_cells(table), f"{CAPTION}. {cohort_footnote(table)}".rstrip())
+    return render.latex_float(cohort_cells(cohort), f"{CAPTION}. {cohort_footnote(cohort)}".rstrip())
 
 
-def cohort_part(table: pd.DataFrame) -> Part:
+def cohort_part(cohort: CohortTable) -> Part:
     """Return the table for the HTML page, whose template escapes every name.
 
     A rule sets each attribute off from the one above it; counts of what is missing have the class "count".
     """
-    cells = cohort_cells(table)
-    lines = table.drop_duplicates(["attribute", "kind", "level"])
+    cells = cohort_cells(cohort)
+    lines = cohort.table.drop_duplicates(["attribute", "kind", "level"])
     first = (lines["attribute"] != lines["attribute"].shift()).to_numpy()
     classes = [
         " ".join(name for name, has in (("count", kind == "missing"), ("rule", new)) if has)

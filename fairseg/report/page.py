@@ -31,6 +31,7 @@ from fairseg.report.pictures import VERDICTS, Pictures, gaps, with_largest_gaps
 from fairseg.report.plots import plot_overall, plot_rows, to_svg
 from fairseg.report.summary import Summary, summarize
 from fairseg.report.worst import Files, worst_cases
+from fairseg.scoring.table import Scores
 from fairseg.statistics.cohort_table import cohort_table
 from fairseg.statistics.missingness import missingness, missingness_sentences
 
@@ -60,7 +61,7 @@ class Extras:
 
 
 def write_report(
-    scores: pd.DataFrame,
+    scores: Scores | pd.DataFrame,
     groups: Groups,
     out: str | Path,
     *,
@@ -79,7 +80,7 @@ def write_report(
     (see `notes_on`) stands on the page and is logged.
 
     Args:
-        scores: as from `evaluate` or `read_scores`; notes and skipped cases are taken from its attrs.
+        scores: as from `evaluate` or `read_scores`, or what `Scores.of` takes.
         groups: made with `Groups.from_table`.
         out: the folder; made if needed.
         reference: name of the reference group.
@@ -94,8 +95,10 @@ def write_report(
         ValueError: as `summarize`, or the folder cannot be written.
     """
     judging, extras = judging or Judging(), extras or Extras()
+    checked = Scores.of(scores)
+    scores = checked.table
     analyses = [
-        [with_evidence(summary, judging) for summary in summarize(scores, each, reference=level)]
+        [with_evidence(summary, judging) for summary in summarize(checked, each, reference=level)]
         for each, level in ((groups, reference), *((other, None) for other in extras.others))
     ]
     summaries = analyses[0]
@@ -104,7 +107,7 @@ def write_report(
     if len(summaries) > 2:  # with a single label both figures would be the same
         metric = next(name for name in METRICS if name in scores)
         figures["labels.svg"] = to_svg(plot_rows({part.structure: part for part in summaries[1:]}, metric))
-    page, tables = _page(scores, analyses, judging, extras, [*scores.attrs.get("notes", []), *notes])
+    page, tables = _page(checked, analyses, judging, extras, [*checked.notes, *notes])
     files: dict[str, str | bytes] = {
         PAGE: page,
         "summary.csv": render.to_csv(summaries),
@@ -174,13 +177,14 @@ def render_page(template: str, overall: Summary, **more: object) -> str:
 
 
 def _page(
-    scores: pd.DataFrame,
+    checked: Scores,
     analyses: Sequence[Sequence[Summary]],
     judging: Judging,
     extras: Extras,
     notes: Sequence[str],
 ) -> tuple[str, dict[str, str]]:
     """Return the page, and the files of the tables that it shows beside those of the summaries."""
+    scores = checked.table
     summaries = analyses[0]
     overall = summaries[0]
     metrics = [name for name in METRICS if name in scores]
@@ -194,7 +198,7 @@ def _page(
     comparisons = comparisons_table(analyses)
     counts = dict(enumerate(overall.counts.tolist()))
     files = {
-        "cohort.csv": csv_files.to_csv(who),
+        "cohort.csv": csv_files.to_csv(who.table),
         "cohort.md": cohort.cohort_to_markdown(who),
         "cohort.tex": cohort.cohort_to_latex(who),
         "comparisons.csv": csv_files.to_csv(comparisons),
@@ -241,7 +245,7 @@ def _page(
         "adjusted": adjust(scores, overall, extras.adjust, extras.bins, resamples=judging.resamples),
         "clinical": clinical,
         "notes": notes,
-        "skipped": scores.attrs.get("skipped", {}),
+        "skipped": checked.reasons,
     }
     values |= {
         "data": pictures.subjects.markup(),  # when every chart has told it what it shows
