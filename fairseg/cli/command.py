@@ -117,7 +117,7 @@ def evaluate(table: Path, out: Path, on_error: str, debug: bool, **scoring: Any)
     check_writable(out.parent)
     scores = _scores(read_cohort(table), on_error=on_error, **scoring)
     write_files(out.parent, scores_to_files(scores, out.name))
-    click.echo(f"{counted(scores['case'].nunique(), 'case')} scored: {out}")
+    click.echo(f"{counted(scores.table['case'].nunique(), 'case')} scored: {out}")
     return _skipped(scores)
 
 
@@ -186,10 +186,10 @@ for command in (
 
 
 def _scores(cohort: Any, *, on_error: Any, workers: int, **options: Any) -> Any:
-    from fairseg.scoring import evaluate as score  # noqa: PLC0415
+    from fairseg.scoring.evaluate import score_folders  # noqa: PLC0415
 
     folders = options.pop("predictions"), options.pop("references")
-    return score(
+    return score_folders(
         *folders,
         cohort,
         num_workers=workers,
@@ -260,7 +260,7 @@ def _write(
 def _skipped(scores: Any) -> int:
     from fairseg.io.sentences import counted, listed  # noqa: PLC0415
 
-    if skipped := scores.attrs["skipped"]:
+    if skipped := scores.reasons:
         were = "was" if len(skipped) == 1 else "were"
         click.echo(f"fairseg: {counted(len(skipped), 'case')} {were} skipped: {listed(skipped)}", err=True)
     return 1 if skipped else 0

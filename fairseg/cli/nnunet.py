@@ -94,7 +94,7 @@ def scores(results: Sequence[Path], table: Path, out: Path, debug: bool) -> int:
     read = integration.read_summaries(results, table)
     write_files(out.parent, fairseg.scoring.scores_to_files(read, out.name))
     click.echo(f"{counted(read['case'].nunique(), 'case')} read: {out}")
-    for note in read.attrs["notes"][1:]:
+    for note in fairseg.scoring.Scores.of(read).notes[1:]:  # the first is on where the Dice comes from
         click.echo(f"fairseg: note: {note}", err=True)
     return 0
 

@@ -184,9 +184,7 @@ def _test(root: Path, folder: Path, spec: dict[str, Any], machine: Machine) -> N
             scores.append(evaluate(out, part["labels"], tested, labels=about["labels"]))
             if spec["images"] == "cascade":
                 boxes += _boxes(root / spec["training"], out, part["labels"], test)
-        joined = pd.concat(scores, ignore_index=True)
-        joined.attrs = {"unit": scores[0].attrs.get("unit"), "notes": [], "skipped": {}}
-        files |= scores_to_files(joined, f"{test}.csv")
+        files |= scores_to_files(pd.concat(scores, ignore_index=True), f"{test}.csv")
     if boxes:
         files[BOX_TABLE] = csv_files.to_csv(pd.DataFrame(boxes))
     write_files(folder, files)

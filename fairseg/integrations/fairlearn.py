@@ -11,12 +11,12 @@ import numpy.typing as npt
 import pandas as pd
 from fairlearn.metrics import MetricFrame
 
-from fairseg.cohort.columns import METRICS
 from fairseg.cohort.groups import Groups
 from fairseg.cohort.levels import level_text
 from fairseg.io.sentences import listed
 from fairseg.metrics.fairness import Statistic, by_group
 from fairseg.report.summary import summarize
+from fairseg.scoring.table import Scores
 
 __all__ = ["group_values", "metric_frame"]
 
@@ -24,7 +24,7 @@ SUBJECTS = "subjects"  # the frame's column of counts
 
 
 def metric_frame(
-    scores: pd.DataFrame,
+    scores: Scores | pd.DataFrame,
     by: str | Sequence[str] | Groups,
     *,
     metric: str = "dice",
@@ -39,7 +39,7 @@ def metric_frame(
     left out of the frame, so its `overall` is over the known groups, as the report's column "All".
 
     Args:
-        scores: as from `fairseg.scoring.evaluate` or `read_scores`.
+        scores: as from `fairseg.scoring.evaluate` or `read_scores`, or what `Scores.of` takes.
         by: an attribute, several for their intersection, or groups made of them; the frame's sensitive
             features, with fairseg's names of levels.
         metric: a column of scores: "dice", "hd", "hd95", "assd" or "nsd".
@@ -63,16 +63,16 @@ def metric_frame(
     >>> frame.by_group["dice"].to_dict(), float(frame.difference()["dice"])
     ({'F': 0.8125, 'M': 0.9375}, 0.125)
     """
+    checked = Scores.of(scores)
     if isinstance(by, Groups):
         if bins is not None:
             raise ValueError(f"bins must be None where by holds finished groups, got {bins!r}")
         groups = by
     else:
-        groups = Groups.from_table(scores, by=by, bins=bins)
-    present = [name for name in METRICS if name in scores]
-    if metric not in present:
-        raise ValueError(f"metric must be one of {', '.join(present)}, got {metric!r}")
-    overall, *of_labels = summarize(scores, groups)
+        groups = Groups.from_table(checked.table, by=by, bins=bins)
+    if metric not in checked.metrics:
+        raise ValueError(f"metric must be one of {', '.join(checked.metrics)}, got {metric!r}")
+    overall, *of_labels = summarize(checked, groups)
     tables = {summary.structure: summary.subjects for summary in of_labels}
     if label is not None and str(label) not in tables:
         raise ValueError(f"label must be one of {', '.join(tables)}, got {label!r}")

@@ -88,8 +88,8 @@ def adjust(
     dice, ids = overall.subjects["dice"].to_numpy(), overall.subjects["group"].to_numpy()
     number = len(overall.groups)
     reference = overall.reference if overall.reference is not None else int(np.argmax(overall.counts))
-    found = adjusted_gap(dice, ids, number, covariates, reference=reference)
-    notes = [f"Regression: {_named(note, overall)}" for note in found.attrs.get("notes", [])]
+    adjusted = adjusted_gap(dice, ids, number, covariates, reference=reference)
+    notes = [f"Regression: {_named(note, overall)}" for note in adjusted.notes]
     strata = {}
     for name in by:
         column = _strata(covariates, name, bins)
@@ -107,7 +107,7 @@ def adjust(
         by=list(by),
         reference=overall.groups.name(reference)
         + ("" if overall.reference is not None else ", the largest group"),
-        regression=_regression_table(found, overall),
+        regression=_regression_table(adjusted.table, overall),
         strata=strata,
         notes=notes,
     )

@@ -131,7 +131,8 @@ class AuditResult:
         value_first, value_second (medians of the typical case, else shares); estimate (first minus second),
         low, high (limits that hold over the whole page); p, p_adjusted; inside (the margin); verdict.
         """
-        names = ("attribute", "structure", "endpoint", "adjusted", "first", "second", "n_first", "n_second")
+        names: tuple[str, ...] = ("attribute", "structure", "endpoint", "adjusted", "first", "second")
+        names += ("n_first", "n_second")
         names += (
             "value_first",
             "value_second",
@@ -230,7 +231,7 @@ def audit(
     references: str | Path | None = None,
     cohort: Cohort | None = None,
     labels: Labels | None = None,
-    also: str | Sequence[str | Sequence[str]] = (),
+    also: str | Sequence[str | Sequence[str] | Groups] = (),
     adjust: str | Sequence[str] = (),
     bins: Mapping[str, Sequence[float]] | None = None,
     metric: str = "dice",
@@ -318,7 +319,7 @@ def judge_scores(
     by: str | Sequence[str] | Groups,
     reference: str | None = None,
     *,
-    also: str | Sequence[str | Sequence[str]] = (),
+    also: str | Sequence[str | Sequence[str] | Groups] = (),
     adjust: str | Sequence[str] = (),
     bins: Mapping[str, Sequence[float]] | None = None,
     options: JudgeOptions | None = None,
@@ -359,12 +360,12 @@ def with_groups(scores: Any, groups: Any, metric: str) -> tuple[Any, str]:
     table = isinstance(scores, pd.DataFrame | Mapping)
     if isinstance(scores, str | Path) or scores is None:
         raise ValueError("groups must stand beside one value a subject, or a table in memory")
-    if isinstance(scores, pd.Series | pd.DataFrame) and isinstance(groups, pd.Series):
-        if len(scores) == len(groups) and not scores.index.equals(groups.index):
-            raise ValueError(
-                "scores and groups must have the same index, got rows in different order or of other names: "
-                "align them, or pass .to_numpy() of both"
-            )
+    aligned = isinstance(scores, pd.Series | pd.DataFrame) and isinstance(groups, pd.Series)
+    if aligned and len(scores) == len(groups) and not scores.index.equals(groups.index):
+        raise ValueError(
+            "scores and groups must have the same index, got rows in different order or of other names: "
+            "align them, or pass .to_numpy() of both"
+        )
     frame = (
         pd.DataFrame(scores).reset_index(drop=True) if table else pd.DataFrame({metric: as_values(scores)})
     )
@@ -382,7 +383,7 @@ def analyses_of(
     scores: Scores,
     by: str | Sequence[str] | Groups,
     reference: str | None,
-    also: Sequence[str | Sequence[str]],
+    also: Sequence[str | Sequence[str] | Groups],
     adjust: Sequence[str],
     bins: Mapping[str, Sequence[float]],
 ) -> list[Analysis]:

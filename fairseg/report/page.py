@@ -30,6 +30,7 @@ from fairseg.report.summary_table import summaries_to_csv, summary_table
 from fairseg.report.tables import to_latex, to_markdown
 from fairseg.report.templates import render_page as render_template
 from fairseg.report.worst import Files, worst_cases
+from fairseg.scoring.table import Scores
 from fairseg.statistics.cohort_table import cohort_table
 from fairseg.statistics.missingness import missingness, missingness_sentences
 from fairseg.statistics.verdicts import Verdict
@@ -60,7 +61,7 @@ class Extras:
 
 
 def write_report(
-    scores: pd.DataFrame,
+    scores: Scores | pd.DataFrame,
     groups: Groups,
     out: str | Path,
     *,
@@ -79,7 +80,7 @@ def write_report(
     (see `notes_on`) stands on the page and is logged.
 
     Args:
-        scores: as from `evaluate` or `read_scores`; notes and skipped cases are taken from its attrs.
+        scores: as from `evaluate` or `read_scores`, or what `Scores.of` takes.
         groups: made with `Groups.from_table`.
         out: the folder; made if needed.
         reference: name of the reference group.
@@ -94,8 +95,10 @@ def write_report(
         ValueError: as `summarize`, or the folder cannot be written.
     """
     judging, extras = judging or Judging(), extras or Extras()
+    checked = Scores.of(scores)
+    scores = checked.table
     analyses = [
-        [with_evidence(summary, judging) for summary in summarize(scores, each, reference=level)]
+        [with_evidence(summary, judging) for summary in summarize(checked, each, reference=level)]
         for each, level in ((groups, reference), *((other, None) for other in extras.others))
     ]
     summaries = analyses[0]
@@ -104,7 +107,7 @@ def write_report(
     if len(summaries) > 2:  # with a single label both figures would be the same
         metric = next(name for name in METRICS if name in scores)
         figures["labels.svg"] = to_svg(plot_rows({part.structure: part for part in summaries[1:]}, metric))
-    page, tables = _page(scores, analyses, judging, extras, [*scores.attrs.get("notes", []), *notes])
+    page, tables = _page(checked, analyses, judging, extras, [*checked.notes, *notes])
     files: dict[str, str | bytes] = {
         PAGE: page,
         "summary.csv": summaries_to_csv(summaries),
@@ -157,13 +160,14 @@ def render_page(template: str, overall: Summary, **more: object) -> str:
 
 
 def _page(
-    scores: pd.DataFrame,
+    checked: Scores,
     analyses: Sequence[Sequence[Summary]],
     judging: Judging,
     extras: Extras,
     notes: Sequence[str],
 ) -> tuple[str, dict[str, str]]:
     """Return the page, and the files of the tables that it shows beside those of the summaries."""
+    scores = checked.table
     summaries = analyses[0]
     overall = summaries[0]
     metrics = [name for name in METRICS if name in scores]
@@ -177,7 +181,7 @@ def _page(
     comparisons = comparisons_table(analyses)
     counts = dict(enumerate(overall.counts.tolist()))
     files = {
-        "cohort.csv": csv_files.to_csv(who),
+        "cohort.csv": csv_files.to_csv(who.table),
         "cohort.md": to_markdown([cohort_page_table(who)]),
         "cohort.tex": to_latex([cohort_page_table(who)]),
         "comparisons.csv": csv_files.to_csv(comparisons),
@@ -223,7 +227,7 @@ def _page(
         "adjusted": adjust(scores, overall, extras.adjust, extras.bins, resamples=judging.resamples),
         "clinical": clinical,
         "notes": notes,
-        "skipped": scores.attrs.get("skipped", {}),
+        "skipped": checked.reasons,
     }
     values |= {
         "data": pictures.subjects.markup(),  # when every chart has told it what it shows

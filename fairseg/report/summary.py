@@ -21,6 +21,7 @@ from fairseg.metrics import (
     skewed_error_ratio,
     split_by_group,
 )
+from fairseg.scoring.table import Scores
 from fairseg.statistics import Evidence
 
 OVERALL = "Overall"
@@ -102,7 +103,9 @@ class Summary:
         return title(metric, self.unit)
 
 
-def summarize(scores: pd.DataFrame, groups: Groups, *, reference: str | None = None) -> list[Summary]:
+def summarize(
+    scores: Scores | pd.DataFrame, groups: Groups, *, reference: str | None = None
+) -> list[Summary]:
     """Summarise a scores table by group: first over all labels, then for each label.
 
     What is left out is counted in the table, by group. A label in neither mask of a case has no score
@@ -115,7 +118,7 @@ def summarize(scores: pd.DataFrame, groups: Groups, *, reference: str | None = N
     the two groups if there is no reference.
 
     Args:
-        scores: as from `evaluate` or `read_scores`.
+        scores: what `Scores.of` takes: a table as from `evaluate` or `read_scores`, or its path.
         groups: made with `Groups.from_table` from the same attributes.
         reference: name of the reference group.
 
@@ -123,13 +126,11 @@ def summarize(scores: pd.DataFrame, groups: Groups, *, reference: str | None = N
         The summary "Overall", then one for each label in the order of the scores.
 
     Raises:
-        ValueError: scores or groups are of another type, fewer than two groups, no case of a known group,
-            or an unknown reference.
+        ValueError: scores are no such table; groups are no `Groups`, or fewer than two; no case is of a known
+            group; or the reference is unknown.
     """
-    if not isinstance(scores, pd.DataFrame):
-        raise ValueError(
-            f"scores must be a table, as from evaluate or fairseg.metrics.read_scores(path), got {scores!r}"
-        )
+    checked = Scores.of(scores)
+    table = checked.table
     if not isinstance(groups, Groups):
         raise ValueError(
             f"groups must be Groups, such as Groups.from_table(scores, by={groups!r}), got {groups!r}"
@@ -145,20 +146,18 @@ def summarize(scores: pd.DataFrame, groups: Groups, *, reference: str | None = N
         chosen = None if reference is None else groups.index(reference)
     except ValueError as error:
         raise ValueError(f"reference: {error}") from None
-    ids = groups.encode(scores)
+    ids = groups.encode(table)
     if (ids < 0).all():
         raise ValueError(f"by {' and '.join(groups.attributes)}: no case has a known group")
     if not (ids == chosen).any() and chosen is not None:
         raise ValueError(f"reference: group {reference!r} has no scored case")
-    metrics = [name for name in METRICS if name in scores]
-    rows = scores.assign(group=ids)
-    rows.attrs = {}  # pandas copies them deeply at every step
+    rows = table.assign(group=ids)
     parts = [
         (OVERALL, rows),
         *((str(name), part) for name, part in rows.groupby("label", sort=False)),
     ]
-    unit = "px" if scores.attrs.get("unit") == "px" else "mm"
-    return [_summary(name, part, metrics, groups, chosen, unit) for name, part in parts]
+    unit = checked.unit or "mm"
+    return [_summary(name, part, checked.metrics, groups, chosen, unit) for name, part in parts]
 
 
 def _summary(

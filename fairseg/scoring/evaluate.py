@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 
 from fairseg.cohort.columns import DISTANCES, NO_ATTRIBUTES, NOTE, SKIPPED, UNIT, VOLUMES, VOXELS
 from fairseg.cohort.levels import cell_text
-from fairseg.cohort.table import clean_cells, noted, read_cohort, with_subjects
+from fairseg.cohort.table import NOT_IN_COHORT, as_table, clean_cells, noted, read_cohort, with_subjects
 from fairseg.io.images import EXTENSIONS, find_masks
 from fairseg.io.parallel import run_all
 from fairseg.io.sentences import counted, listed
@@ -157,7 +157,7 @@ def _score(
 
     of_case = _notes(results)
     for case in set(of_case) - set(table.index):
-        of_case[case].insert(0, "not in the cohort, so of unknown group")
+        of_case[case].insert(0, NOT_IN_COHORT)
     if named is None:
         named = _labels_found(results, of_case)
     _check_labels_occur(results, named)
@@ -175,10 +175,7 @@ def _checked(cohort: Cohort) -> pd.DataFrame:
     """Return the cohort indexed by case, with the column subject first."""
     if isinstance(cohort, str | Path):
         cohort = read_cohort(cohort)
-    try:
-        table = pd.DataFrame(cohort)
-    except ValueError as error:
-        raise ValueError(f"cohort must be a table: {error}") from None
+    table = as_table(cohort, "cohort", also=" or a path to one")
     if "case" not in table:
         raise ValueError(f"cohort must have a column 'case', got {', '.join(map(str, table.columns))}")
     taken = [name for name in NO_ATTRIBUTES[2:] if name in table and name != NOTE]

@@ -246,9 +246,7 @@ def test_without_a_column_subject_the_case_is_the_subject(cohort: Path) -> None:
 def test_a_case_without_a_subject_among_others_is_noted(cohort: Path) -> None:
     table = {"case": ["s1_ED", "s1_ES", "gone"], "subject": ["s1", None, None], "sex": ["F", "F", "M"]}
     scores = score(cohort, table)
-    assert scores.loc[scores["note"].str.contains("no subject", na=False), "case"].unique() == [
-        "s1_ES"
-    ]
+    assert scores.loc[scores["note"].str.contains("no subject", na=False), "case"].unique() == ["s1_ES"]
     assert scores.loc[scores["case"] == "s1_ES", "subject"].unique() == ["s1_ES"]
 
 

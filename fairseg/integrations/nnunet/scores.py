@@ -8,12 +8,14 @@ from typing import Any
 
 import pandas as pd
 
-from fairseg.cohort.table import read_cohort, rows_of
+from fairseg.cohort.columns import NOTE
+from fairseg.cohort.table import NOT_IN_COHORT, noted, read_cohort, rows_of
 from fairseg.integrations.nnunet.files import DATASET, case_of, file_ending
-from fairseg.io.sentences import counted, listed
+from fairseg.io.sentences import listed
 from fairseg.scoring.labels import read_dataset_labels
 
 SUMMARY = "summary.json"
+_SOURCE = "Dice as nnU-Net's own validation found it"
 
 
 def read_summaries(results: Sequence[str | Path], table: str | Path) -> pd.DataFrame:
@@ -29,8 +31,8 @@ def read_summaries(results: Sequence[str | Path], table: str | Path) -> pd.DataF
         reference_voxels. The model's dataset.json, where it is found, says the names of the labels and the
         ending of the files, which the names of cases do not have. Dice is NaN where both masks lack the
         label, as in `fairseg.metrics.dice`. nnU-Net computes no distances: for those, score its masks with
-        `fairseg evaluate`. Cases without a row in the table are of unknown group; `scores.attrs["notes"]`
-        says which.
+        `fairseg evaluate`. Cases without a row in the table are of unknown group; the column `note` says of
+        which cases this is so, and where the Dice comes from.
 
     Raises:
         ValueError: there is no summary.json, or it is not as nnU-Net writes it; a case is in two of them;
@@ -55,12 +57,11 @@ def read_summaries(results: Sequence[str | Path], table: str | Path) -> pd.DataF
             rows += case_rows
     if not rows:
         raise ValueError(f"results must have a case, none is in {listed([str(path) for path in results])}")
-    scores = rows_of(cohort, list(file_of)).merge(pd.DataFrame(rows), on="case")
-    scores.attrs = {"notes": ["Dice as nnU-Net's own validation found it"], "skipped": {}}
-    if absent := sorted(set(file_of) - known):
-        note = f"{counted(len(absent), 'case')} not in the cohort, so of unknown group: {listed(absent)}"
-        scores.attrs["notes"].append(note)
-    return scores
+    about = rows_of(cohort, list(file_of))
+    scores = about.drop(columns=NOTE, errors="ignore").merge(pd.DataFrame(rows), on="case")
+    if NOTE in about:
+        scores[NOTE] = scores["case"].map(about.set_index("case")[NOTE])
+    return noted(scores, {case: [_SOURCE, *([] if case in known else [NOT_IN_COHORT])] for case in file_of})
 
 
 def _summaries(path: Path) -> list[Path]:

@@ -1,7 +1,7 @@
 """Several models on the same subjects: who is fairer, is that shown, and who pays for it?
 
-`compare` matches the models' tables, judges every model beside the baseline, and returns a `ComparisonResult`;
-the command `fairseg compare` calls it and nothing beside it.
+`compare` matches the models' tables, judges every model beside the baseline, and returns a
+`ComparisonResult`; the command `fairseg compare` calls it and nothing beside it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -84,9 +84,10 @@ class ComparisonResult:
     def findings(self) -> pd.DataFrame:
         """One row a model, pair of groups, structure and endpoint.
 
-        Columns: model, attribute, structure, endpoint, first, second, n_first, n_second; gap_before, gap_after (the
-        disadvantage of the second group) with _low and _high; gain (gap before minus gap after), low, high, p,
-        p_adjusted; inside (the margin); verdict.
+        Columns: model, attribute, structure, endpoint, first, second, n_first, n_second; gap_before,
+            gap_after (the
+        disadvantage of the second group) with _low and _high; gain (gap before minus gap after), low, high,
+        p, p_adjusted; inside (the margin); verdict.
         """
         rows = []
         for model in self.judgement.models:
@@ -135,8 +136,8 @@ class ComparisonResult:
         """Draw the result with matplotlib.
 
         Args:
-            kind: "boxes" (every subject by model and group), "gaps" (the gap of each model with its limits), or
-                "gains" (what became of each group).
+            kind: "boxes" (every subject by model and group), "gaps" (the gap of each model with its limits),
+                or "gains" (what became of each group).
             ax: where to draw; None makes a figure.
 
         Returns:
@@ -180,7 +181,7 @@ def compare(
     *,
     reference: str | None = None,
     groups: Any = None,
-    also: str | Sequence[str | Sequence[str]] = (),
+    also: str | Sequence[str | Sequence[str] | Groups] = (),
     bins: Mapping[str, Sequence[float]] | None = None,
     metric: str = "dice",
     margin: float = 0.02,
@@ -193,9 +194,9 @@ def compare(
     """Judge models beside a baseline, on the cases that all of them have.
 
     Args:
-        models: name -> scores, each as `fairseg.audit` takes them. Rows belong together that have the same case (and
-            label); without cases the subject is the case, and tables without either must have the same rows in the
-            same order.
+        models: name -> scores, each as `fairseg.audit` takes them. Rows belong together that have the same
+            case (and label); without cases the subject is the case, and tables without either must have the
+            same rows in the same order.
         by: the attribute whose levels are the groups; several: their intersections.
         baseline: the model that the others are compared with; None: the first.
         reference: the group that the others are compared with; None: all pairs.
@@ -211,8 +212,8 @@ def compare(
         seed: of the permutations.
 
     Raises:
-        ValueError: fewer than two models, an unknown baseline, no case in common, tables that disagree on who is in
-            which group, or as `fairseg.audit`; the message names the model.
+        ValueError: fewer than two models, an unknown baseline, no case in common, tables that disagree on who
+            is in which group, or as `fairseg.audit`; the message names the model.
 
     >>> rng = np.random.default_rng(0)
     >>> sex = np.repeat(["M", "F"], [60, 40])
@@ -297,7 +298,7 @@ def _matched(scores: dict[str, Scores]) -> tuple[dict[str, Scores], pd.DataFrame
     if common.empty:
         raise ValueError(f"models must share cases, got none that {' and '.join(scores)} have")
     lost = _lost(scores, set(common))
-    attributes = [name for name in first if name not in NO_ATTRIBUTES]
+    attributes = [str(name) for name in first if name not in NO_ATTRIBUTES]
     who = first.loc[common, ["subject", *attributes]]
     matched = {}
     for name, one in scores.items():
@@ -319,8 +320,8 @@ def _check_agrees(
     if differ.size:
         case = differ[0][0]
         raise ValueError(
-            f"models must agree on {column}, got {theirs[differ[0]]!r} in {name} and {own[differ[0]]!r} in {baseline} "
-            f"for case {case}"
+            f"models must agree on {column}, got {theirs[differ[0]]!r} in {name} and {own[differ[0]]!r} in "
+            f"{baseline} for case {case}"
         )
 
 
@@ -329,8 +330,8 @@ def _check_rows_alone(scores: dict[str, Scores], unnamed: Sequence[str], notes: 
     sizes = {name: len(one.table) for name, one in scores.items()}
     if len(unnamed) < len(scores) or len(set(sizes.values())) > 1:
         raise ValueError(
-            "models must name their cases or subjects, to be matched; without names they need the same rows in the "
-            f"same order, got {', '.join(f'{name}: {size} rows' for name, size in sizes.items())}"
+            "models must name their cases or subjects, to be matched; without names they need the same rows "
+            f"in the same order, got {', '.join(f'{name}: {size} rows' for name, size in sizes.items())}"
         )
     notes.append("the rows of the models name neither cases nor subjects: they are matched by their order")
 

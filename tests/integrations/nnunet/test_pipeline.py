@@ -3,7 +3,6 @@
 nnU-Net is the real one. Only timm is a stub, which no network here is made of; see the folder `stubs`.
 """
 
-import json
 import os
 import signal
 import subprocess
@@ -22,7 +21,7 @@ import torch
 from fairseg.cli import main
 from fairseg.datasets import write_phantom
 from fairseg.integrations.nnunet import TRAINERS
-from fairseg.scoring.table import read_scores
+from fairseg.scoring.table import Scores, read_scores
 from tests.waiting import PATIENCE, wait_until
 
 STUBS = Path(__file__).parent / "stubs"
@@ -201,4 +200,4 @@ def test_from_the_raw_dataset_to_the_report(
     truth = str(folder / "raw" / NAME / "labelsTs")
     audit = ("audit", str(folder / "predicted"), truth, "--groups", table, "--by", "group")
     assert main([*audit, "--out", str(folder / "audit")]) == 0
-    assert json.loads((folder / "audit" / "scores.notes.json").read_text())["skipped"] == {}
+    assert Scores.of(folder / "audit" / "scores.csv").skipped.empty

@@ -224,7 +224,7 @@ def test_latex_of_evil_names_has_no_command_but_its_own(tmp_path: Path) -> None:
 def test_distances_in_pixels_are_called_so() -> None:
     tables = {name: scores(BASELINE) for name in "AB"}
     for table in tables.values():
-        table.attrs["unit"] = "px"
+        table["distance_unit"] = "px"
     found = compare_models(tables, by(tables["A"]))
     assert "Median HD (px)" in paper_table(found, "Overall").index
     assert "Distances in pixels" in note_on(found)
