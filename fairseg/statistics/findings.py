@@ -164,6 +164,7 @@ class ReasonKind(StrEnum):
     TOO_FEW = "too few subjects with a score"
     MISSING_SCORES = "scores are missing more often in one group"
     STRATA = "strata too small"
+    SEVERITY = "the hardest cases are worse in one group"
     SMALL_GROUP = "a group too small to be judged is badly served"
     UNKNOWN_GROUP = "subjects of unknown group are badly served"
 

@@ -30,10 +30,11 @@ from fairseg.statistics.findings import (
 from fairseg.statistics.judge_options import JudgeOptions
 from fairseg.statistics.permutation import Row, adjusted_p, local_level, smallest_p_values
 from fairseg.statistics.row_tests import RowTest, observe, row_samples
-from fairseg.statistics.two_samples import fisher_exact, median_limits, wilson
+from fairseg.statistics.two_samples import brunner_munzel, fisher_exact, median_limits, wilson
 from fairseg.statistics.verdicts import Endpoint, Verdict
 
 HARDEST_SHARE = 0.1  # of all subjects
+_HARDER_SHARES = (0.05, 0.025)  # that are looked at before a verdict is green
 _MOST_GROUPS_IN_PAIRS = 8
 _LEAST_IN_STRATUM = 5  # subjects of each group
 _LEAST_IN_STRATA = 0.8  # of the smaller group, in strata with enough of both
@@ -67,7 +68,7 @@ def judge_page(
         judged with 999 permutations at most.
 
     Raises:
-        ValueError: shapes differ, names repeat, or scores are infinite.
+        ValueError: shapes differ, names repeat, or scores are not from 0 to 1, as percentages.
 
     >>> rng = np.random.default_rng(0)
     >>> dice = rng.normal(0.9, 0.02, (80, 1)) - np.repeat([[0.0], [0.05]], 40, axis=0)
@@ -311,7 +312,7 @@ def _judge(
         for fact in own
         if fact.judged and not fact.passes_floor
     ]
-    reasons += _missing(draft, measured[0], options)
+    reasons += [*_missing(draft, measured[0], options), *_severity(draft, measured, options)]
     if failing:
         verdict = Verdict.FAILS
     elif not reasons:
@@ -374,6 +375,33 @@ def _missing(draft: _Draft, overall: _Structure, options: JudgeOptions) -> list[
     more = int(counts[1][0] / counts[1][1] > counts[0][0] / counts[0][1])
     name = (draft.comparison.first, draft.comparison.second)[more]
     return [Reason(ReasonKind.MISSING_SCORES, overall.name, name)]
+
+
+def _severity(draft: _Draft, measured: Sequence[_Structure], options: JudgeOptions) -> list[Reason]:
+    """Return a reason for each structure in which one group's hardest cases are far worse than the other's.
+
+    As many of both groups may be among the hardest tenth, or fail, and yet one group be missed and the other
+    only poor. Each structure has its part of a fifth of alpha, which so few green verdicts cost.
+    """
+    level = options.alpha / 5 / len(measured)
+    found = []
+    for one in measured:
+        parts = [part[~np.isnan(part)] for part in (one.scores[who] for who in draft.members)]
+        if min(part.size for part in parts) < options.min_size:
+            continue
+        cut = np.nanmax(np.where(one.hardest == 1, one.scores, -np.inf))
+        tails = [part[part <= cut] for part in parts]
+        p = brunner_munzel(*tails).p if min(tail.size for tail in tails) >= _LEAST_IN_STRATUM else 1.0
+        for share in _HARDER_SHARES:
+            harder = hardest(one.scores, share)
+            counts = [
+                (int(np.nansum(harder[who])), part.size)
+                for who, part in zip(draft.members, parts, strict=True)
+            ]
+            p = min(p, fisher_exact(*counts[0], *counts[1]))
+        if p <= level:
+            found.append(Reason(ReasonKind.SEVERITY, one.name, None, Endpoint.HARDEST))
+    return found
 
 
 def _unjudged(
@@ -447,6 +475,9 @@ def _check_scores(scores: npt.ArrayLike, groupings: Sequence[Grouping], structur
         raise ValueError(f"scores must be (N, {len(structures)}), a column a structure, got {values.shape}")
     if np.isinf(values).any():
         raise ValueError("scores must be finite or NaN, got infinity")
+    if np.nanmin(values, initial=0.0) < 0 or np.nanmax(values, initial=0.0) > 1:
+        lowest, highest = np.nanmin(values), np.nanmax(values)
+        raise ValueError(f"scores must be from 0 to 1, got {lowest:g} to {highest:g}")
     if not groupings:
         raise ValueError("groupings must have at least one attribute, got none")
     for grouping in groupings:
