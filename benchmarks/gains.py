@@ -42,7 +42,7 @@ from fairseg.statistics.verdicts import Verdict
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 CORRELATION = 0.8
-PERMUTATIONS = 999
+PERMUTATIONS = 499
 SIZES = ((30, 30), (54, 30), (400, 12), (100, 100), (200, 80, 40, 20, 12))
 
 

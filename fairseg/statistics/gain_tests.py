@@ -28,7 +28,7 @@ _MOST_PAIRED = 8  # judged groups up to which every pair is compared
 # Of the error, by endpoint and for each endpoint of a structure. Gaps are weighted as in an audit of one
 # model; of the gains the typical case is the primary question.
 _GAP_WEIGHTS = (1.0, 1.0, 0.5, 0.25)
-_GAIN_WEIGHTS = (1.0, 0.5, 0.25, 0.125)
+_GAIN_WEIGHTS = (1.0, 0.25, 0.125, 0.125)
 
 Members = tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]
 
