@@ -164,7 +164,7 @@ class ComparisonResult:
         return self.sentence
 
     def __repr__(self) -> str:
-        from fairseg.report.compare.text import small_table  # noqa: PLC0415
+        from fairseg.report.compare.card import small_table  # noqa: PLC0415
 
         return f"{self.sentence}\n\n{small_table(self)}"
 
