@@ -30,10 +30,10 @@ from fairseg.report.compare.sentences import figure, kind_of, sentences, span, v
 from fairseg.report.compare.table import blocks, head_text, note_on
 from fairseg.report.compare.text import comparison_to_csv, comparison_to_latex, comparison_to_markdown
 from fairseg.report.numbers import NONE, p_value
-from fairseg.report.page import render_page
 from fairseg.report.plots import plot_rows, to_svg
 from fairseg.report.summary import ALL, GAP, OVERALL
 from fairseg.report.summary_table import write
+from fairseg.report.templates import render_page
 from fairseg.statistics import Evidence
 from fairseg.statistics.paired import judged_pair
 from fairseg.statistics.verdicts import Verdict
@@ -120,7 +120,9 @@ def comparison_to_html(comparison: Comparison) -> str:
     }
     return render_page(
         "comparison.html.j2",
-        overall,
+        by=" and ".join(overall.groups.attributes),
+        reference=None if overall.reference is None else overall.groups.name(overall.reference),
+        counts=list(zip(overall.groups.names, overall.counts.tolist(), strict=True)),
         models=list(comparison.summaries),
         baseline=comparison.baseline,
         policy=Markup(script_policy()),
