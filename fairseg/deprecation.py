@@ -31,6 +31,8 @@ MODULES = {
     "fairseg.report.comparison_table": "fairseg.report.compare.table",
     "fairseg.report.comparison_page": "fairseg.report.compare.page",
     "fairseg.training.lock": "fairseg.io.lock",
+    "fairseg.training.predict": "fairseg.training.prediction",
+    "fairseg.integrations.nnunet.settings": "fairseg.integrations.nnunet.environment",
     "fairseg.training.experiment": "fairseg.experiment",
     "fairseg.training.demo": "fairseg.experiment.demo",
 }

@@ -1,4 +1,4 @@
-"""What a person types after reading the README works: each line runs alone, on a table that they could have."""
+"""What a person types after reading the README works: each line runs alone, on tables such as people have."""
 
 from pathlib import Path
 from typing import Any

@@ -14,12 +14,8 @@ import click
 
 from fairseg import __version__
 from fairseg.cli import compare as cli_compare
-from fairseg.cli import doctor as cli_doctor
-from fairseg.cli import experiment as cli_experiment
-from fairseg.cli import nnunet as cli_nnunet
-from fairseg.cli import options
+from fairseg.cli import demo, doctor, experiment, nnunet, options, training
 from fairseg.cli import report as cli_report
-from fairseg.cli import training as cli_training
 
 logger = logging.getLogger("fairseg")
 
@@ -121,7 +117,7 @@ def evaluate(table: Path, out: Path, on_error: str, debug: bool, **scoring: Any)
     check_writable(out.parent)
     scores = _scores(read_cohort(table), on_error=on_error, **scoring)
     write_files(out.parent, scores_to_files(scores, out.name))
-    click.echo(f"{counted(scores['case'].nunique(), 'case')} scored: {out}")
+    click.echo(f"{counted(scores.table['case'].nunique(), 'case')} scored: {out}")
     return _skipped(scores)
 
 
@@ -182,46 +178,18 @@ def audit(table: Path, out: Path, on_error: str, debug: bool, **given: Any) -> i
     return _skipped(scores)
 
 
-@cli.command()
-@options.phantom
-@options.debug
-def phantom(
-    folder: Path,
-    subjects: Sequence[tuple[str, int]],
-    strength: float,
-    without: Sequence[str],
-    size: int,
-    debug: bool,
-    **more: Any,
-) -> int:
-    """Write a made-up cohort of cardiac MR to FOLDER, in nnU-Net's raw layout."""
-    from fairseg.datasets.phantom import SHIFT, write_phantom  # noqa: PLC0415
-
-    counts = dict(subjects)
-    if len(counts) < len(subjects):
-        raise ValueError(
-            f"--subjects must name each group once, got {', '.join(name for name, _ in subjects)}"
-        )
-    shift = SHIFT.scaled(strength).without(without)
-    write_phantom(folder, subjects=counts, shift=shift, shape=(size, size), **more)
-    members = ", ".join(f"{name} {count}" for name, count in counts.items())
-    click.echo(f"Training subjects: {members}; test subjects of each: {more['test_subjects']}. {folder}")
-    return 0
-
-
-cli.add_command(cli_compare.compare)
 for command in (
-    *(cli_training.train, cli_training.predict, cli_experiment.experiment, cli_training.demo),
-    *(cli_nnunet.nnunet, cli_doctor.doctor, cli_doctor.completion),
+    *(cli_compare.compare, demo.phantom, training.train, training.predict, experiment.experiment),
+    *(demo.demo, nnunet.nnunet, doctor.doctor, doctor.completion),
 ):
     cli.add_command(command)
 
 
 def _scores(cohort: Any, *, on_error: Any, workers: int, **options: Any) -> Any:
-    from fairseg.scoring import evaluate as score  # noqa: PLC0415
+    from fairseg.scoring.evaluate import score_folders  # noqa: PLC0415
 
     folders = options.pop("predictions"), options.pop("references")
-    return score(
+    return score_folders(
         *folders,
         cohort,
         num_workers=workers,
@@ -292,7 +260,7 @@ def _write(
 def _skipped(scores: Any) -> int:
     from fairseg.io.sentences import counted, listed  # noqa: PLC0415
 
-    if skipped := scores.attrs["skipped"]:
+    if skipped := scores.reasons:
         were = "was" if len(skipped) == 1 else "were"
         click.echo(f"fairseg: {counted(len(skipped), 'case')} {were} skipped: {listed(skipped)}", err=True)
     return 1 if skipped else 0

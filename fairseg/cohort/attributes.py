@@ -11,7 +11,8 @@ import pandas as pd
 
 from fairseg.cohort.columns import NO_ATTRIBUTES
 from fairseg.cohort.groups import Groups
-from fairseg.cohort.levels import is_missing
+from fairseg.cohort.levels import cell_text, is_missing
+from fairseg.cohort.table import as_table
 
 FEW_LEVELS = 6  # numbers of at most so many values may be codes; text of at most so many names nobody
 _MOST_FRACTIONS = 2  # as in Groups: field strengths of 1.5 and 3 are levels
@@ -163,20 +164,18 @@ def read_subjects(table: pd.DataFrame, ids: npt.ArrayLike, num_groups: int) -> S
         raise ValueError(
             f"ids must lie between -1 and {num_groups - 1}, got {groups.min()} to {groups.max()}"
         )
-    if twice := table.columns[table.columns.duplicated()].tolist():
-        raise ValueError(f"table must name each column once, got {twice[0]!r} twice")
+    table = as_table(table)
     named = [name for name in ("subject", "case") if name in table]
     if not named:
         has = ", ".join(map(str, table.columns))
         raise ValueError(f"table must have a column 'subject' or 'case', got {has}")
-    who = table[named[0]]
-    if len(named) == 2:
-        who = who.where(who.notna(), table["case"])
-    if who.isna().any():
-        raise ValueError(
-            f"table must name the {named[-1]} of every row, got none in row {who.isna().argmax()}"
-        )
-    rows, names = pd.factorize(who.astype(str).to_numpy(dtype=object))
+    who = [
+        next(filter(None, map(cell_text, row)), None)
+        for row in zip(*(table[name] for name in named), strict=True)
+    ]
+    if None in who:
+        raise ValueError(f"table must name the {named[-1]} of every row, got none in row {who.index(None)}")
+    rows, names = pd.factorize(np.array(who, dtype=object))
     members = np.unique(np.stack([rows, groups.astype(np.int64)], axis=1), axis=0)
     known = np.zeros(len(names), dtype=bool)
     known[members[members[:, 1] >= 0, 0]] = True

@@ -12,7 +12,8 @@ from fairseg.cohort.columns import METRICS, NOTE, SKIPPED
 from fairseg.cohort.levels import MISSING, cell_text, is_missing
 from fairseg.io.csv_files import fused, read_csv
 
-ALONE = "no subject is stated, so the case is its own subject"
+ALONE = "no subject, so the case is one of its own"
+NOT_IN_COHORT = "not in the cohort, so of unknown group"
 BETWEEN_NOTES = " | "  # of one case
 
 
@@ -58,13 +59,40 @@ def read_cohort(path: str | Path) -> pd.DataFrame:
     return pd.DataFrame(table[["case", "subject", *attributes]].reset_index(drop=True))
 
 
+def as_table(source: Any, argument: str = "table", *, also: str = "") -> pd.DataFrame:
+    """Return a DataFrame, or a mapping of columns as one.
+
+    Args:
+        source: the table.
+        argument: its name, for errors.
+        also: what else the caller takes, for errors.
+
+    Raises:
+        ValueError: it is no table, or has two columns of one name.
+
+    >>> as_table({"case": ["a"], "sex": ["F"]})
+      case sex
+    0    a   F
+    """
+    if not isinstance(source, pd.DataFrame | Mapping):
+        came = type(source).__name__
+        raise ValueError(f"{argument} must be a table, a DataFrame or a mapping of columns{also}, got {came}")
+    try:
+        table = pd.DataFrame(source)
+    except ValueError as error:
+        raise ValueError(f"{argument} must be a table: {error}") from None
+    if (twice := table.columns[table.columns.duplicated()]).size:
+        raise ValueError(f"{argument} must name each column once, got {twice[0]!r} twice")
+    return table
+
+
 def with_subjects(table: pd.DataFrame) -> pd.DataFrame:
     """Return a table of cases in which an empty subject is the case, which the column `note` then says.
 
     >>> with_subjects(pd.DataFrame({"case": ["a", "b"], "subject": ["A", None]}))[["subject", "note"]]
-      subject                                                    note
-    0       A                                                    None
-    1       b  no subject is stated, so the case is its own subject
+      subject                                       note
+    0       A                                       None
+    1       b  no subject, so the case is one of its own
     """
     if "subject" not in table:
         return table.assign(subject=table["case"])
@@ -116,6 +144,30 @@ def clean_cells(column: "pd.Series[Any]") -> "pd.Series[Any]":
         return column
     cells = [cell_text(value) if isinstance(value, str) else value for value in column]
     return pd.Series(cells, index=column.index, name=column.name, dtype=column.dtype)
+
+
+def read_numbers(column: "pd.Series[Any]", where: str = "table") -> "pd.Series[float]":
+    """Return a column as float64, NaN where a cell says nothing.
+
+    Raises:
+        ValueError: a cell is no finite number; the message names `where`, the row (as the index has it) and
+            the column.
+
+    >>> read_numbers(pd.Series(["0.5", None, "NA"], name="dice")).tolist()
+    [0.5, nan, nan]
+    """
+    values = [_number(value) for value in column]
+    wrong = [value is None or value in (np.inf, -np.inf) for value in values]
+    if any(wrong):
+        row = column.index[wrong.index(True)]
+        got = cell_repr(column[row])
+        raise ValueError(f"{where}: row {row}, column {column.name}: must be a number, got {got}")
+    return pd.Series(np.array(values, dtype=np.float64), index=column.index, name=column.name)
+
+
+def cell_repr(value: object) -> str:
+    """Return a cell as errors show it, without NumPy's type around it."""
+    return "nothing" if value is None else repr(value.item() if isinstance(value, np.generic) else value)
 
 
 def is_skipped(table: pd.DataFrame) -> npt.NDArray[np.bool_]:
@@ -243,6 +295,17 @@ def split_subjects(
         order = np.random.default_rng((seed, group + 1)).permutation(len(members))
         aside |= {members[place] for place in order[:number]}
     return np.array([str(subject) in aside for subject in subjects], dtype=bool)
+
+
+def _number(value: Any) -> float | None:
+    """Return a number, NaN if the cell says nothing, None if it is no number."""
+    if is_missing(value):
+        return float("nan")
+    try:
+        # Python reads a float to the last bit; pandas does so only in its newer releases.
+        return float(value)
+    except (TypeError, ValueError):
+        return None
 
 
 def _homes(subjects: Sequence[Any], groups: npt.ArrayLike) -> dict[str, int]:

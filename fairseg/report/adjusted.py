@@ -86,8 +86,8 @@ def adjust(
     dice = overall.subjects["dice"].to_numpy()
     ids = as_ids(overall.subjects["group"].to_numpy(), known=len(overall.groups))
     reference = overall.reference if overall.reference is not None else int(np.argmax(overall.counts))
-    found = adjusted_gap(dice, ids, covariates, reference=reference)
-    notes = [f"Regression: {_named(note, overall)}" for note in found.attrs.get("notes", [])]
+    adjusted = adjusted_gap(dice, ids, covariates, reference=reference)
+    notes = [f"Regression: {_named(note, overall)}" for note in adjusted.notes]
     strata = {}
     for name in by:
         column = _strata(covariates, name, bins)
@@ -104,7 +104,7 @@ def adjust(
     return Adjusted(
         by=list(by),
         reference=overall.names[reference] + ("" if overall.reference is not None else ", the largest group"),
-        regression=_regression_table(found, overall),
+        regression=_regression_table(adjusted.table, overall),
         strata=strata,
         notes=notes,
     )

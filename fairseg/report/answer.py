@@ -1,7 +1,7 @@
 """The answer of an audit in a sentence or two, made from its findings by a template.
 
-What is said is chosen here; the words stand in `answer.txt.j2`. Every sentence names the groups and the figures
-that it rests on.
+What is said is chosen here; the words stand in `answer.txt.j2`. Every sentence names the groups and the
+figures that it rests on.
 """
 
 from collections.abc import Sequence
@@ -78,14 +78,14 @@ def spoken(finding: Finding, result: "AuditResult") -> dict[str, Any]:
 def leading_finding(result: "AuditResult", comparisons: Sequence[Comparison]) -> Finding | None:
     """Return the shown finding to speak of first.
 
-    Overall before a structure, plain before adjusted, the typical case before failures before the hardest tenth;
-    then the largest difference.
+    Overall before a structure; then the one that exceeds its margin most.
     """
     shown = [finding for one in comparisons if one.verdict is Verdict.GAP for finding in one.shown]
 
-    def rank(finding: Finding) -> tuple[Any, ...]:
-        overall = finding.structure == result.structures[0]
-        return not overall, finding.adjusted, _ENDPOINTS.index(finding.endpoint), -abs(finding.estimate)
+    def rank(finding: Finding) -> tuple[bool, float, int]:
+        structure = finding.structure != result.structures[0]
+        weight = 0.5 if finding.endpoint is Endpoint.HARDEST else 1.0  # as in the control over the page
+        return structure, -weight * abs(finding.estimate) / finding.margin, _ENDPOINTS.index(finding.endpoint)
 
     return min(shown, key=rank, default=None)
 

@@ -103,10 +103,10 @@ class AuditResult:
 
     @cached_property
     def groups(self) -> pd.DataFrame:
-        """One row a group of each grouping: its subjects, typical case, failures and share in the hardest tenth.
+        """One row a group of each grouping: typical case, failures and share of the hardest tenth.
 
-        Columns: attribute, group, n; median, median_low, median_high; failure_rate, failure_low, failure_high;
-        hardest_tenth, hardest_low, hardest_high (95 % limits each); judged.
+        Columns: attribute, group, n; median, median_low, median_high; failure_rate, failure_low,
+        failure_high; hardest_tenth, hardest_low, hardest_high (95 % limits each); judged.
         """
         rows = [
             {
@@ -129,10 +129,11 @@ class AuditResult:
         """One row a comparison and endpoint, overall and for each structure.
 
         Columns: attribute, structure, endpoint, adjusted (within strata); first, second, n_first, n_second;
-        value_first, value_second (medians of the typical case, else shares); estimate (first minus second), low,
-        high (limits that hold over the whole page); p, p_adjusted; inside (the margin); verdict.
+        value_first, value_second (medians of the typical case, else shares); estimate (first minus second),
+        low, high (limits that hold over the whole page); p, p_adjusted; inside (the margin); verdict.
         """
-        names = ("attribute", "structure", "endpoint", "adjusted", "first", "second", "n_first", "n_second")
+        names: tuple[str, ...] = ("attribute", "structure", "endpoint", "adjusted", "first", "second")
+        names += ("n_first", "n_second")
         names += (
             "value_first",
             "value_second",
@@ -149,7 +150,7 @@ class AuditResult:
 
     @cached_property
     def left_out(self) -> pd.DataFrame:
-        """What was left out: columns kind ("case", "subject", "structure" or "group"), name, group, reason."""
+        """What was left out: columns kind (case, subject, structure or group), name, group, reason."""
         first = self.analyses[0]
         names = subject_names(self.scores)
         rows: list[tuple[str, str, str, str]] = []
@@ -183,8 +184,8 @@ class AuditResult:
         """Draw the result with matplotlib.
 
         Args:
-            kind: "boxes" (every subject by group, as Fig. 2 of the paper), "gaps" (every gap with its limits), or
-                "size" (the score against the size of the structures).
+            kind: "boxes" (every subject by group, as Fig. 2 of the paper), "gaps" (every gap with its
+                limits), or "size" (the score against the size of the structures).
             ax: where to draw; None makes a figure.
 
         Returns:
@@ -231,7 +232,7 @@ def audit(
     references: str | Path | None = None,
     cohort: Cohort | None = None,
     labels: Labels | None = None,
-    also: str | Sequence[str | Sequence[str]] = (),
+    also: str | Sequence[str | Sequence[str] | Groups] = (),
     adjust: str | Sequence[str] = (),
     bins: Mapping[str, Sequence[float]] | None = None,
     metric: str = "dice",
@@ -245,21 +246,22 @@ def audit(
 ) -> AuditResult:
     """Judge whether a model serves the groups of a cohort equally well.
 
-    Give one of: a table of scores (`audit(df, by="sex")`), one value a subject (`audit(dice, groups=sex)`), or
-    folders of masks (`audit(predictions=..., references=..., cohort="groups.csv", by="sex")`).
+    Give one of: a table of scores (`audit(df, by="sex")`), one value a subject (`audit(dice, groups=sex)`),
+    or folders of masks (`audit(predictions=..., references=..., cohort="groups.csv", by="sex")`).
 
     Args:
-        scores: a DataFrame or mapping of columns with one row a subject, a case, or a case and label; the path of
-            such a table (CSV, Parquet, Excel); `Scores`; or one value a subject, (N,), with `groups`.
+        scores: a DataFrame or mapping of columns with one row a subject, a case, or a case and label; the
+            path of such a table (CSV, Parquet, Excel); `Scores`; or one value a subject, (N,), with `groups`.
         by: the attribute whose levels are the groups; several: their intersections.
-        reference: the group that the others are compared with; None: all pairs (of more than eight groups, each
-            with all others).
+        reference: the group that the others are compared with; None: all pairs (of more than eight groups,
+            each with all others).
         groups: one value a subject or row, (N,), in place of `by`: names of groups (NumPy, pandas, list).
         predictions: folder of predicted masks, with `references` and `cohort` in place of `scores`.
         references: folder of reference masks.
         cohort: table of cases with the attributes, or its path; see `fairseg.evaluate`.
         labels: of the masks, as in `fairseg.evaluate`.
-        also: further attributes (or combinations), each judged beside the first; errors are controlled over all.
+        also: further attributes (or combinations), each judged beside the first; errors are controlled over
+            all of them.
         adjust: attributes to hold fixed: the gap among subjects who are alike in them is judged too.
         bins: attribute -> edges that cut a numeric attribute.
         metric: the column to judge by, a share of 1 where higher is better.
@@ -272,8 +274,8 @@ def audit(
         sections: what the saved report shows beside: see `ReportSections`.
 
     Raises:
-        ValueError: the input is no such table; an attribute, group or metric is not there; an option is out of range.
-            The message names it, and what there is instead.
+        ValueError: the input is no such table; an attribute, group or metric is not there; an option is out
+            of range. The message names it, and what there is instead.
 
     >>> rng = np.random.default_rng(0)
     >>> dice = np.r_[rng.normal(0.92, 0.02, 60), rng.normal(0.86, 0.03, 40)]
@@ -292,7 +294,7 @@ def audit(
     if groups is not None:
         if by is not None:
             raise ValueError("by and groups are two ways to say the same: give one of them")
-        scores, by = _with_groups(scores, groups, metric)
+        scores, by = with_groups(scores, groups, metric)
     if by is None:
         raise ValueError("by must name the attribute whose levels are the groups, such as by='sex'")
     folders = [predictions, references, cohort]
@@ -305,8 +307,8 @@ def audit(
     checked = Scores.of(scores, metric=metric)
     if "dice" not in checked.table:
         raise ValueError(
-            f"metric {metric!r} is not in scores, which have {listed(checked.metrics)}: gaps are judged by a share of "
-            "1; name another with metric="
+            f"metric {metric!r} is not in scores, which have {listed(checked.metrics)}: gaps are judged by a "
+            "share of 1; name another with metric="
         )
     return judge_scores(
         checked, by, reference, also=also, adjust=adjust, bins=bins, options=options, sections=sections
@@ -318,13 +320,13 @@ def judge_scores(
     by: str | Sequence[str] | Groups,
     reference: str | None = None,
     *,
-    also: str | Sequence[str | Sequence[str]] = (),
+    also: str | Sequence[str | Sequence[str] | Groups] = (),
     adjust: str | Sequence[str] = (),
     bins: Mapping[str, Sequence[float]] | None = None,
     options: JudgeOptions | None = None,
     sections: ReportSections | None = None,
 ) -> AuditResult:
-    """Judge scores that are checked; `audit`'s own work, for callers that have `Scores` and `JudgeOptions`."""
+    """Judge scores that are checked: `audit`'s own work, for callers that have `Scores` and options."""
     options, sections = options or JudgeOptions(), sections or ReportSections()
     alike = (adjust,) if isinstance(adjust, str) else tuple(adjust)
     analyses = analyses_of(
@@ -353,18 +355,18 @@ def judge_scores(
     return AuditResult(scores, options, tuple(analyses), judgement, common, structures, sections)
 
 
-def _with_groups(scores: Any, groups: Any, metric: str) -> tuple[Any, str]:
+def with_groups(scores: Any, groups: Any, metric: str) -> tuple[Any, str]:
     """Return a table with the groups as a column, and that column's name."""
     name = str(getattr(groups, "name", None) or "group")
     table = isinstance(scores, pd.DataFrame | Mapping)
     if isinstance(scores, str | Path) or scores is None:
         raise ValueError("groups must stand beside one value a subject, or a table in memory")
-    if isinstance(scores, pd.Series | pd.DataFrame) and isinstance(groups, pd.Series):
-        if len(scores) == len(groups) and not scores.index.equals(groups.index):
-            raise ValueError(
-                "scores and groups must have the same index, got rows in different order or of other names: "
-                "align them, or pass .to_numpy() of both"
-            )
+    aligned = isinstance(scores, pd.Series | pd.DataFrame) and isinstance(groups, pd.Series)
+    if aligned and len(scores) == len(groups) and not scores.index.equals(groups.index):
+        raise ValueError(
+            "scores and groups must have the same index, got rows in different order or of other names: "
+            "align them, or pass .to_numpy() of both"
+        )
     frame = (
         pd.DataFrame(scores).reset_index(drop=True) if table else pd.DataFrame({metric: as_values(scores)})
     )
@@ -373,8 +375,8 @@ def _with_groups(scores: Any, groups: Any, metric: str) -> tuple[Any, str]:
         raise ValueError(f"scores and groups must have one length, got {len(frame)} and {len(given.ids)}")
     if table and name in frame:
         name = f"{name} (given)"
-    levels = given.names or tuple(map(str, range(given.num_groups)))
-    codes = pd.Categorical.from_codes(given.ids, categories=list(levels), ordered=True)
+    levels = pd.Index(given.names or map(str, range(given.num_groups)))
+    codes = pd.Categorical.from_codes(given.ids, categories=levels, ordered=True)
     return frame.assign(**{name: codes}), name
 
 
@@ -382,7 +384,7 @@ def analyses_of(
     scores: Scores,
     by: str | Sequence[str] | Groups,
     reference: str | None,
-    also: Sequence[str | Sequence[str]],
+    also: Sequence[str | Sequence[str] | Groups],
     adjust: Sequence[str],
     bins: Mapping[str, Sequence[float]],
 ) -> list[Analysis]:
@@ -418,6 +420,12 @@ def analyses_of(
             groups = Groups.from_table(scores.table, by=attributes, bins=edges)
         analyses.append(_analysis(scores, groups, None if number else reference))
     return analyses
+
+
+def _attributes(by: str | Sequence[str] | Groups) -> tuple[str, ...]:
+    if isinstance(by, Groups):
+        return by.attributes
+    return tuple(sorted({by} if isinstance(by, str) else set(by)))
 
 
 def _analysis(scores: Scores, groups: Groups, reference: str | None) -> Analysis:

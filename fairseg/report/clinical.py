@@ -60,17 +60,19 @@ def clinical_section(
         return None
     subjects = overall.subjects
     ids = dict(zip(subjects["subject"].astype(str), subjects["group"].tolist(), strict=True))
-    found = agreement(measures, ids, len(overall.groups))
+    agreed = agreement(measures, ids, len(overall.groups))
+    found = agreed.table
     large = {subject: group if group in overall.judged else -1 for subject, group in ids.items()}
     units = dict(zip(found["measure"], found["unit"], strict=True))
     return Clinical(
         table=found.assign(group=[overall.groups.name(group) for group in found["group"]]),
         page_table=_page_table(found, overall),
         charts={
-            measure: pictures.agreement(number, measures, measure, unit) for measure, unit in units.items()
+            measure: pictures.agreement(number, measures.table, measure, unit)
+            for measure, unit in units.items()
         },
-        sentences=bias_sentences(agreement(measures, large, len(overall.groups)), overall.names),
-        notes=[*measures.attrs.get("notes", []), *found.attrs.get("notes", [])],
+        sentences=bias_sentences(agreement(measures, large, len(overall.groups)).table, overall.names),
+        notes=[*measures.notes, *agreed.notes],
     )
 
 

@@ -10,12 +10,13 @@ import pandas as pd
 from fairseg.report import numbers
 from fairseg.report.tables import Cell, Heading, Table
 from fairseg.report.templates import say
+from fairseg.statistics.cohort_table import CohortTable
 
 CAPTION = "Subjects by group"
 _FINEST = 6  # decimals
 
 
-def cohort_page_table(table: pd.DataFrame) -> Table:
+def cohort_page_table(cohort: CohortTable) -> Table:
     """Lay a `cohort_table` out: one row a line, one column a group, and last SMD and p.
 
     Means stand with the standard deviation, with one decimal or as many as show two digits of it; counts of
@@ -23,7 +24,7 @@ def cohort_page_table(table: pd.DataFrame) -> Table:
     levels). SMD and p of an attribute stand in its first row.
 
     Args:
-        table: from `cohort_table`.
+        cohort: from `cohort_table`.
 
     Returns:
         Rows: "n subjects", then such as "age", "sex=F", "age: missing"; columns: the groups, "All",
@@ -37,6 +38,7 @@ def cohort_page_table(table: pd.DataFrame) -> Table:
                  F           M         All   SMD     p
     kg  63.8 (3.3)  75.3 (6.9)  69.5 (8.0)  2.12  0.22
     """
+    table = cohort.table
     rows: list[Heading] = []
     cells: list[tuple[Cell, ...]] = []
     last: str | None = None
@@ -56,7 +58,7 @@ def cohort_page_table(table: pd.DataFrame) -> Table:
         "about_cohort",
         kinds=set(table["kind"]),
         tests=sorted(set(table["test"]) - {""}),
-        notes=table.attrs.get("notes", []),
+        notes=cohort.notes,
     )
     return Table(CAPTION, columns, tuple(rows), tuple(cells), "Attribute", note, tall=len(columns) > 7)
 

@@ -31,7 +31,7 @@ def groups_table(result: "AuditResult", analysis: "Analysis", structure: str | N
     rows = [(_group_name(fact), "", _fact_cells(fact)) for fact in facts]
     rows += [("All", "rule", _fact_cells(fact)) for fact in everyone]
     title, options = result.scores.title, result.options
-    heads = ("Subjects", f"Median {title}", f"{title} < {options.failure_threshold:g}", "In hardest tenth")
+    heads = ("n", f"Median {title}", f"{title} < {options.failure_threshold:g}", "In hardest tenth")
     caption = f"{structure}: groups by {analysis.name}"
     note = say("about_groups", title=title, options=options)
     return Table.of(caption, heads, rows, corner="Group", note=note)
@@ -83,7 +83,7 @@ def endpoints_table(result: "AuditResult", analysis: "Analysis", most: int = 9) 
             (name, "rule" if last and pair != last else "", [_difference(row), _verdict(row.verdict)])
         )
         last = pair
-    head = "Difference" if several or not kept else f"{kept[0].first} minus {kept[0].second}"
+    head = f"Disadvantage of {kept[0].second if kept and not several else 'the second'}"
     left_out = sum(map(bool, overall)) - len({(row.first, row.second) for row in kept})
     note = say("about_endpoints", options=result.options, left_out=left_out)
     caption = f"Comparisons by {analysis.name}"
@@ -92,7 +92,7 @@ def endpoints_table(result: "AuditResult", analysis: "Analysis", most: int = 9) 
 
 def findings_table(result: "AuditResult") -> Table:
     """Return every row of the page: all attributes, structures, comparisons and endpoints."""
-    heads = ("Verdict", "Subjects", "First", "Second", "First minus second", "p", "p (page)")
+    heads = ("Verdict", "Subjects", "First", "Second", "Disadvantage of the second", "p", "p (page)")
     rows = []
     several = len(result.analyses) > 1
     for row in result.judgement.findings:
@@ -132,9 +132,20 @@ def subgroup_table(result: "AuditResult") -> Table:
     return Table.of("Performance by subgroup", heads, rows, corner="Subgroup", note=note)
 
 
+def disadvantage(row: Finding) -> tuple[float, float, float]:
+    """Return by how much the second group is worse served than the first, with limits.
+
+    That is how all tables and charts show a finding, whatever the endpoint: to score higher is better, to fail
+    more often is worse.
+    """
+    if row.endpoint in (Endpoint.FAILURES, Endpoint.HARDEST):
+        return -row.estimate, -row.high, -row.low
+    return row.estimate, row.low, row.high
+
+
 def _difference(row: Finding) -> Cell:
-    kind = "score" if row.endpoint is Endpoint.TYPICAL else "points"
-    return Cell(row.estimate, row.low, row.high, kind=kind)
+    kind = "points" if row.endpoint in (Endpoint.FAILURES, Endpoint.HARDEST) else "score"
+    return Cell(*disadvantage(row), kind=kind)
 
 
 def _verdict(verdict: Verdict) -> Cell:

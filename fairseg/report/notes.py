@@ -37,7 +37,7 @@ def first_notes(result: "AuditResult") -> list[str]:
         if result.common.dropped
         else []
     )
-    return [*lines, *missingness_sentences(missing, short_names(first.groups))]
+    return [*lines, *missingness_sentences(missing)]
 
 
 def reconciled(result: "AuditResult", overall: Summary) -> list[str]:

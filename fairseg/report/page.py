@@ -39,7 +39,7 @@ from fairseg.report.templates import render_page, say
 from fairseg.report.worst import worst_cases
 from fairseg.scoring.subjects import subject_names
 from fairseg.scoring.table import Scores
-from fairseg.statistics.cohort_table import cohort_table
+from fairseg.statistics.cohort_table import CohortTable, cohort_table
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ class _Material:
     result: AuditResult
     analyses: list[list[Summary]]
     notes: list[str]
-    cohort: pd.DataFrame
+    cohort: CohortTable
     clinical: Clinical | None
     pictures: Pictures
 
@@ -108,7 +108,7 @@ def save_report(result: AuditResult, folder: Path) -> Path:
         "subgroups.csv": csv_files.to_csv(_facts(result)),
         "subgroups.md": to_markdown([subgroups]),
         "subgroups.tex": to_latex([subgroups]),
-        "cohort.csv": csv_files.to_csv(material.cohort),
+        "cohort.csv": csv_files.to_csv(material.cohort.table),
         "cohort.md": to_markdown([cohort]),
         "cohort.tex": to_latex([cohort]),
         **figures,

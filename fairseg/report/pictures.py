@@ -12,6 +12,7 @@ from markupsafe import Markup
 from fairseg.cohort.columns import VOLUMES, VOXELS
 from fairseg.metrics.fairness import Floats
 from fairseg.report import charts, numbers
+from fairseg.report.findings_table import disadvantage
 from fairseg.report.summary import GAP, OVERALL, Summary
 from fairseg.report.templates import say
 from fairseg.scoring.table import Scores
@@ -170,7 +171,7 @@ def gap_charts(result: "AuditResult") -> list[tuple[str, Markup, int]]:
             label=f"Gaps: {endpoint}",
             axis=say("gap_axis", endpoint=endpoint.name, title=result.scores.title),
             margin=found[0].margin * scale,
-            heads=("Structure", "Verdict", "First minus second [limits]", "Subjects"),
+            heads=("Structure", "Verdict", "Disadvantage of the second [limits]", "Subjects"),
             write=write,
         )
         drawn.append((str(endpoint).capitalize(), picture, len(found) - len(shown)))
@@ -189,14 +190,14 @@ def _most_telling(found: Sequence[Finding], overall: str) -> list[Finding]:
 
 def _gap_row(row: Finding, result: "AuditResult", scale: float) -> charts.ForestRow:
     several = sum(one.attribute == row.attribute for one in result.judgement.comparisons) > 1
-    block = f"{row.attribute}: {row.first} minus {row.second}"
+    block = f"{row.attribute}: {row.second} against {row.first}"
     name = row.structure
     if several:
-        block, name = row.attribute, f"{row.structure}: {row.first} minus {row.second}"
+        block, name = row.attribute, f"{row.structure}: {row.second} against {row.first}"
     if row.adjusted:
         name += f", {' and '.join(result.sections.adjust)} held fixed"
-    gap = (row.estimate * scale, row.low * scale, row.high * scale)
-    return charts.ForestRow(block, name, *gap, row.verdict, f"{row.n_first}, {row.n_second}")
+    gap, low, high = (value * scale for value in disadvantage(row))
+    return charts.ForestRow(block, name, gap, low, high, row.verdict, f"{row.n_first}, {row.n_second}")
 
 
 def with_largest_gaps(summaries: Sequence[Summary], most: int = MOST_STRUCTURES) -> list[Summary]:

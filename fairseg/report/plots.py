@@ -22,9 +22,11 @@ from fairseg.cohort.columns import METRICS
 from fairseg.cohort.ids import as_ids
 from fairseg.metrics import split_by_group
 from fairseg.report.escape import plain
+from fairseg.report.findings_table import disadvantage
 from fairseg.report.palette import GRID, INK, LINE, VERDICTS, color, fill, marker
 from fairseg.report.pictures import sizes
 from fairseg.report.summary import Summary, summarize
+from fairseg.report.templates import say
 from fairseg.scoring.subjects import subject_names
 from fairseg.statistics.verdicts import Endpoint, Verdict
 
@@ -95,13 +97,14 @@ def plot_gaps(
     for at, row in enumerate(rows):
         _, shade, shape = VERDICTS[row.verdict.marker]
         face = "white" if row.verdict is Verdict.OPEN else shade
-        ax.plot([row.low, row.high], [at, at], color=INK, lw=1.1, zorder=2)
-        ax.plot(row.estimate, at, marker=shape, ms=7, mfc=face, mec=shade, ls="", zorder=3)
+        gap, low, high = disadvantage(row)
+        ax.plot([low, high], [at, at], color=INK, lw=1.1, zorder=2)
+        ax.plot(gap, at, marker=shape, ms=7, mfc=face, mec=shade, ls="", zorder=3)
     fixed = f", {' and '.join(result.sections.adjust)} held fixed"
-    names = [f"{row.structure}: {row.first} minus {row.second}{fixed * row.adjusted}" for row in rows]
+    names = [f"{row.structure}: {row.second} against {row.first}{fixed * row.adjusted}" for row in rows]
     ax.set_yticks(range(len(rows)), list(map(plain, names)), parse_math=False)
     ax.set_ylim(len(rows) - 0.5, -0.5)
-    ax.set_xlabel(f"difference in {result.scores.title}, {endpoint}")
+    ax.set_xlabel(say("gap_axis", endpoint=endpoint.name, title=result.scores.title))
     ax.tick_params(axis="y", length=0)
     return ax
 

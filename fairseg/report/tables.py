@@ -57,7 +57,8 @@ class Cell:
         """What stands below it: limits in brackets; empty if there are none."""
         if self.below or isinstance(self.value, str) or math.isnan(self.value + self.low + self.high):
             return self.below
-        return f"({numbers.span(self.low, self.high, numbers.KINDS[self.kind])})"
+        kind = "points" if self.kind == "percent" else self.kind  # the sign once is enough
+        return f"({numbers.span(self.low, self.high, numbers.KINDS[kind])})"
 
     @property
     def empty(self) -> bool:

@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 
 from fairseg.cohort.columns import DISTANCES, NO_ATTRIBUTES, NOTE, SKIPPED, UNIT, VOLUMES, VOXELS
 from fairseg.cohort.levels import cell_text
-from fairseg.cohort.table import clean_cells, noted, read_cohort, with_subjects
+from fairseg.cohort.table import NOT_IN_COHORT, as_table, clean_cells, noted, read_cohort, with_subjects
 from fairseg.io.images import EXTENSIONS, find_masks
 from fairseg.io.parallel import run_all
 from fairseg.io.sentences import counted, listed
@@ -21,7 +21,7 @@ from fairseg.metrics.distance import Empty
 from fairseg.metrics.masks import Labels, label_values
 from fairseg.metrics.score import check_metrics
 from fairseg.scoring.case import Job, Result, score_files
-from fairseg.scoring.cross_check import cross_check_scores
+from fairseg.scoring.cross_check import cross_check_scores, import_medpy
 from fairseg.scoring.labels import read_dataset_labels
 from fairseg.scoring.table import Scores
 
@@ -81,7 +81,8 @@ def evaluate(
         says why; what is to be known of a case stands in its column `note`.
 
     Raises:
-        ValueError: an input is not usable; the message names the argument, file, case or row.
+        ValueError: an input is not usable; the message names the argument, file, case or row; or
+            medpy is not installed and `cross_check` is asked for.
         RuntimeError: the cross-check found a difference.
     """
     options: dict[str, Any] = {"labels": labels, "metrics": metrics, "empty": empty, "tolerance": tolerance}
@@ -123,6 +124,8 @@ def _score(
         raise ValueError(f'on_error must be "stop" or "skip", got {on_error!r}')
     if num_workers < 1:
         raise ValueError(f"num_workers must be at least 1, got {num_workers}")
+    if cross_check:
+        import_medpy()  # so that a missing medpy is said before the cases are scored, not after
     table = _checked(cohort)
     predicted = find_masks(Path(predictions), "predictions")
     true = find_masks(Path(references), "references")
@@ -154,7 +157,7 @@ def _score(
 
     of_case = _notes(results)
     for case in set(of_case) - set(table.index):
-        of_case[case].insert(0, "not in the cohort, so of unknown group")
+        of_case[case].insert(0, NOT_IN_COHORT)
     if named is None:
         named = _labels_found(results, of_case)
     _check_labels_occur(results, named)
@@ -172,10 +175,7 @@ def _checked(cohort: Cohort) -> pd.DataFrame:
     """Return the cohort indexed by case, with the column subject first."""
     if isinstance(cohort, str | Path):
         cohort = read_cohort(cohort)
-    try:
-        table = pd.DataFrame(cohort)
-    except ValueError as error:
-        raise ValueError(f"cohort must be a table: {error}") from None
+    table = as_table(cohort, "cohort", also=" or a path to one")
     if "case" not in table:
         raise ValueError(f"cohort must have a column 'case', got {', '.join(map(str, table.columns))}")
     taken = [name for name in NO_ATTRIBUTES[2:] if name in table and name != NOTE]

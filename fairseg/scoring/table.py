@@ -5,7 +5,6 @@ table: the unit of the distances in `distance_unit`, what is to be known of a ca
 could not be scored is a row without label and scores, whose `skipped` says why.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,7 +26,16 @@ from fairseg.cohort.columns import (
     unit_of,
 )
 from fairseg.cohort.levels import cell_text, is_missing
-from fairseg.cohort.table import BETWEEN_NOTES, clean_cells, is_skipped, noted, with_subjects
+from fairseg.cohort.table import (
+    BETWEEN_NOTES,
+    as_table,
+    cell_repr,
+    clean_cells,
+    is_skipped,
+    noted,
+    read_numbers,
+    with_subjects,
+)
 from fairseg.io.csv_files import fused, read_csv, to_csv
 from fairseg.io.sentences import counted, listed
 
@@ -48,6 +56,7 @@ class Scores:
         skipped: one row a case that could not be scored: case, subject, the attributes, and `skipped`, why.
         notes: what else a reader must know of the table, one line each.
         title: what the main score, the column `dice`, is called where it is not Dice; else "DSC".
+        named: whether the table names cases or subjects; else each row is a subject of its own.
     """
 
     table: pd.DataFrame
@@ -55,6 +64,7 @@ class Scores:
     skipped: pd.DataFrame
     notes: tuple[str, ...] = ()
     title: str = METRICS["dice"].title
+    named: bool = True
 
     @classmethod
     def of(cls, source: Any, *, metric: str = "dice", where: str = "scores") -> "Scores":
@@ -148,8 +158,9 @@ def read_scores(path: str | Path) -> pd.DataFrame:
     return _checked(table, str(file), None).to_frame()
 
 
-def scores_to_files(scores: pd.DataFrame, name: str = "scores.csv") -> dict[str, str]:
+def scores_to_files(scores: Scores | pd.DataFrame, name: str = "scores.csv") -> dict[str, str]:
     """Return the file of a scores table as name -> text."""
+    scores = scores.to_frame() if isinstance(scores, Scores) else scores
     # Beside a case without scores pandas holds numbers of voxels as floats.
     whole = {size: "Int64" for size in VOXELS if size in scores and (scores[size].dropna() % 1 == 0).all()}
     return {name: to_csv(scores.astype(whole))}
@@ -178,23 +189,12 @@ def _read_table(file: Path) -> pd.DataFrame:
 
 def _as_frame(source: Any, where: str) -> pd.DataFrame:
     """Return a table with its named index as columns, and the numbers of its rows as index."""
-    if not isinstance(source, pd.DataFrame | Mapping):
-        raise ValueError(
-            f"{where} must be a table (DataFrame, mapping of columns or path), or one value a subject with "
-            f"groups beside it, got {type(source).__name__}"
-        )
-    try:
-        table = pd.DataFrame(source)
-    except ValueError as error:
-        raise ValueError(f"{where} must be a table: {error}") from None
+    table = as_table(source, where, also=", a path to one, or one value a subject with groups beside it")
     # After `join` or `groupby` cases or subjects are the index.
     for name in reversed(table.index.names):
         if name is not None and name not in table:
             table = table.reset_index(level=name)
-    table = table.rename(columns=str).reset_index(drop=True)
-    if (twice := table.columns[table.columns.duplicated()]).size:
-        raise ValueError(f"{where} must name each column once, got {twice[0]!r} twice")
-    return table
+    return table.rename(columns=str).reset_index(drop=True)
 
 
 def _checked(table: pd.DataFrame, where: str, metric: str | None) -> Scores:
@@ -204,6 +204,7 @@ def _checked(table: pd.DataFrame, where: str, metric: str | None) -> Scores:
     _check_merged(table, where)
     table, title = _with_metrics(table, where, metric)
     numbers = [name for name in (*METRICS, *SIZES) if name in table]
+    named = "case" in table or "subject" in table
     columns = {
         name: _numbers(table[name], where) if name in numbers else _texts(table[name]) for name in table
     }
@@ -225,7 +226,7 @@ def _checked(table: pd.DataFrame, where: str, metric: str | None) -> Scores:
     out = rows[[*front, "label", *numbers, *about]].reset_index(drop=True)
     lost = clean[skipped] if SKIPPED in clean else clean[skipped].assign(**{SKIPPED: None})
     lost = lost[[*front, SKIPPED]].drop_duplicates("case", keep="last").reset_index(drop=True)
-    return Scores(out, unit, lost, (*about_unit, *_notes_of_cases(out)), title)
+    return Scores(out, unit, lost, (*about_unit, *_notes_of_cases(out)), title, named)
 
 
 def _check_merged(table: pd.DataFrame, where: str) -> None:
@@ -306,15 +307,9 @@ def _texts(column: "pd.Series[Any]") -> "pd.Series[Any]":
     return pd.Series([cell_text(value) for value in column], index=column.index, dtype=object)
 
 
-def _numbers(column: "pd.Series[Any]", where: str) -> "pd.Series[Any]":
-    """Return float64; a text that is no number is an error that names its row."""
-    values = [_float(value) for value in column]
-    numbers = pd.Series(values, index=column.index, dtype=object)
-    if (wrong := numbers.index[[value is None or value in (np.inf, -np.inf) for value in values]]).size:
-        raise ValueError(
-            f"{where}: row {wrong[0]}, column {column.name}: must be a number, got {_shown(column[wrong[0]])}"
-        )
-    numbers = numbers.astype(np.float64)
+def _numbers(column: "pd.Series[Any]", where: str) -> "pd.Series[float]":
+    """Return float64, each in the range of its metric or size."""
+    numbers = read_numbers(column, where)
     share = column.name in METRICS and not METRICS[str(column.name)].unit
     outside = numbers.index[(numbers < 0) | (numbers > (1.0 if share else np.inf))]
     if outside.size:
@@ -323,25 +318,9 @@ def _numbers(column: "pd.Series[Any]", where: str) -> "pd.Series[Any]":
         hint = " (percentages? divide them by 100)" if percent else ""
         raise ValueError(
             f"{where}: row {outside[0]}, column {column.name}: must be {span}, "
-            f"got {_shown(column[outside[0]])}{hint}"
+            f"got {cell_repr(column[outside[0]])}{hint}"
         )
     return numbers
-
-
-def _float(value: Any) -> float | None:
-    """Return a number, NaN if the cell says nothing, None if it is no number."""
-    if is_missing(value):
-        return float("nan")
-    try:
-        # Python reads a float to the last bit; pandas does so only in its newer releases.
-        return float(value)
-    except (TypeError, ValueError):
-        return None
-
-
-def _shown(value: Any) -> str:
-    """Return a cell as errors show it, without NumPy's type around it."""
-    return "nothing" if value is None else repr(value.item() if isinstance(value, np.generic) else value)
 
 
 def _with_unit(rows: pd.DataFrame, where: str) -> tuple[pd.DataFrame, Unit | None, list[str]]:
@@ -357,7 +336,7 @@ def _with_unit(rows: pd.DataFrame, where: str) -> tuple[pd.DataFrame, Unit | Non
     needed = rows[measured].notna().any(axis=1)
     if (stray := rows.index[(needed | units.notna()) & ~units.isin(["mm", "px"])]).size:
         raise ValueError(
-            f"{where}: row {stray[0]}, column {UNIT}: must be mm or px, got {_shown(units[stray[0]])}"
+            f"{where}: row {stray[0]}, column {UNIT}: must be mm or px, got {cell_repr(units[stray[0]])}"
         )
     if set(units.dropna()) == {"px"}:
         what = "distances are" if distances else "the tolerance of nsd is"

@@ -79,12 +79,10 @@ def test_a_row_without_a_score_is_a_row() -> None:
 def test_notes_stand_on_the_page_after_those_of_the_table_and_are_logged(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    scores = table().drop(index=3)
-    scores.attrs["notes"] = ["said before"]
+    scores = table().drop(index=3).assign(note="said before")
     with caplog.at_level(logging.WARNING, logger="fairseg"):
         write_report(scores, Groups.from_table(scores, by="sex"), tmp_path)
     (record,) = caplog.records
     assert "c1 (RV)" in record.getMessage()
     page = (tmp_path / "report.html").read_text()
     assert page.index("said before") < page.index("c1 (RV)")
-    assert scores.attrs["notes"] == ["said before"]

@@ -68,7 +68,7 @@ def test_a_gap_of_small_hearts_goes_when_size_is_held_fixed() -> None:
     covariates["sex"], covariates["age"] = cases["sex"].to_numpy(), cases["age"].to_numpy()
     expected = adjusted_gap(
         overall.subjects["dice"], overall.subjects["group"], 2, covariates, reference=0
-    ).iloc[0]
+    ).table.iloc[0]
     assert name == "B"
     assert cells[1].startswith(f"{expected['unadjusted']:.3f}\n(")
     assert cells[3].startswith(f"{expected['adjusted']:.3f}\n(")
@@ -110,7 +110,7 @@ def test_clinical_measures_stand_by_group() -> None:
     assert section is not None
     measures = clinical_measures(scores, roles.labels, phase="frame")
     ids = dict(zip(overall.subjects["subject"], overall.subjects["group"], strict=True))
-    expected = agreement(measures, ids, 2)
+    expected = agreement(measures, ids, 2).table
     assert section.table["bias"].tolist() == expected["bias"].tolist()
     assert section.page_table.rows[0].name == "LVEDV (ml), A"
     count, bias, *_ = section.page_table.cells[0]

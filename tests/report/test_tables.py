@@ -11,7 +11,7 @@ import pytest
 
 from fairseg import Groups
 from fairseg.report import Summary, summarize, tables
-from fairseg.report.numbers import NONE
+from fairseg.report.numbers import NONE, p_value
 from fairseg.report.summary_table import footnote, summary_table
 from fairseg.report.summary_table import summaries_to_csv as to_csv
 
@@ -107,6 +107,22 @@ def test_p_is_rounded_and_starred_below_5_percent(
     overall = summaries_of({"F": first, "M": second})[0]
     assert cells(overall).loc["p (Mann-Whitney U)"].tolist() == [NONE, NONE, shown]
     assert "* p < 0.05" in footnote(overall)
+
+
+@pytest.mark.parametrize(
+    ("p", "shown"),
+    [
+        (0.0497, "0.0497*"),  # and not 0.05*
+        (0.0503, "0.0503"),
+        (0.05, "0.05"),
+        (0.0452, "0.0452*"),
+        (0.0447, "0.045*"),
+        (0.0553, "0.055"),
+        (0.0012, "0.0012*"),
+    ],
+)
+def test_p_has_a_third_digit_near_5_percent_alone(p: float, shown: str) -> None:
+    assert p_value(p) == shown
 
 
 def test_a_perfect_group_has_an_infinite_ratio() -> None:
@@ -212,8 +228,8 @@ def test_csv_is_no_formula_and_keeps_its_shape(name: str) -> None:
     assert len(rows) == len(list(csv.reader(StringIO(to_csv(nasty("a"))))))
     assert {len(row) for row in rows} == {5}
     for row in rows:
-        for cell in row:
-            assert not cell.startswith(("=", "+", "-", "@", "\t", "\r")) or re.fullmatch(r"-[\d.e-]+", cell)
+        for text in row:
+            assert not text.startswith(("=", "+", "-", "@", "\t", "\r")) or re.fullmatch(r"-[\d.e-]+", text)
 
 
 def test_the_footnote_says_why_there_is_no_p() -> None:

@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -245,9 +246,7 @@ def test_without_a_column_subject_the_case_is_the_subject(cohort: Path) -> None:
 def test_a_case_without_a_subject_among_others_is_noted(cohort: Path) -> None:
     table = {"case": ["s1_ED", "s1_ES", "gone"], "subject": ["s1", None, None], "sex": ["F", "F", "M"]}
     scores = score(cohort, table)
-    assert scores.loc[scores["note"].str.contains("no subject", na=False), "case"].unique() == [
-        "s1_ES"
-    ]
+    assert scores.loc[scores["note"].str.contains("no subject", na=False), "case"].unique() == ["s1_ES"]
     assert scores.loc[scores["case"] == "s1_ES", "subject"].unique() == ["s1_ES"]
 
 
@@ -726,3 +725,11 @@ def test_the_cross_check_draws_as_many_rows_as_asked(cohort: Path, monkeypatch: 
 
 
 _medpy_hd = binary.hd
+
+
+def test_the_cross_check_alone_needs_medpy(cohort: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "medpy", None)  # as if it were not installed
+    assert len(score(cohort)) == 30
+    monkeypatch.setitem(evaluate.__globals__, "run_all", None)  # the message comes before any scoring
+    with pytest.raises(ValueError, match="cross_check needs medpy"):
+        score(cohort, cross_check=1)

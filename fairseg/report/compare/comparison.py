@@ -4,7 +4,7 @@ A gap never stands without the Dice of every group beside it: a model that fails
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
@@ -22,6 +22,7 @@ from fairseg.report.compare.evidence import (
 )
 from fairseg.report.notes import notes_on
 from fairseg.report.summary import ALL, GAP, P_VALUE, Summary, summarize
+from fairseg.scoring.table import Scores
 from fairseg.statistics import Evidence
 
 
@@ -79,7 +80,7 @@ class Comparison:
 
 
 def compare_models(
-    scores: Mapping[str, pd.DataFrame],
+    scores: Mapping[str, Scores | pd.DataFrame],
     groups: Groups,
     *,
     reference: str | None = None,
@@ -93,7 +94,7 @@ def compare_models(
     is given.
 
     Args:
-        scores: model -> scores, as from `evaluate`, in the order to show.
+        scores: model -> what `Scores.of` takes, in the order to show.
         groups: made with `Groups.from_table`.
         reference: name of the reference group.
         baseline: the model that the others are compared with; the first if not given.
@@ -108,10 +109,11 @@ def compare_models(
     chosen = next(iter(scores)) if baseline is None else baseline
     if chosen not in scores:
         raise ValueError(f"baseline must be one of the models {', '.join(scores)}, got {baseline!r}")
-    _check_cases(scores)
-    scores, notes = _common_metrics(scores)
-    summaries = {name: summarize(table, groups, reference=reference) for name, table in scores.items()}
-    _check_groups(scores, groups)
+    models = {name: Scores.of(one, where=f"scores of {name}") for name, one in scores.items()}
+    _check_cases(models)
+    models, notes = _common_metrics(models)
+    summaries = {name: summarize(one, groups, reference=reference) for name, one in models.items()}
+    _check_groups(models, groups)
     summaries = _in_one_order(summaries)
     tables = {
         structure: pd.DataFrame({name: _row(parts[place]) for name, parts in summaries.items()}).T
@@ -128,7 +130,7 @@ def compare_models(
         {},
         {},
         reason,
-        [*notes, *_notes(scores, summaries)],
+        [*notes, *_notes(models, summaries)],
     )
     if not reason:
         _judge(found)
@@ -151,14 +153,13 @@ def _judge(found: Comparison) -> None:
         found.evidence[labels[0]], found.changes[labels[0]] = found.evidence[first], found.changes[first]
 
 
-def _check_cases(scores: Mapping[str, pd.DataFrame]) -> None:
+def _check_cases(models: Mapping[str, Scores]) -> None:
     """Raise a ValueError unless all models have the same cases, of the same subjects, in one unit."""
-    first, *others = scores
-    people = {name: table.astype({"case": str}) for name, table in scores.items()}
+    first, *others = models
     subject = {
-        name: dict(zip(table["case"], table["subject"], strict=True)) for name, table in people.items()
+        name: dict(zip(one.table["case"], one.table["subject"], strict=True)) for name, one in models.items()
     }
-    unit = {name: "px" if table.attrs.get("unit") == "px" else "mm" for name, table in scores.items()}
+    unit = {name: one.unit or "mm" for name, one in models.items()}
     for name in others:
         if differ := sorted(subject[first].keys() ^ subject[name].keys()):
             raise ValueError(f"{name} and {first} were not scored on the same cases: {listed(differ)}")
@@ -170,11 +171,11 @@ def _check_cases(scores: Mapping[str, pd.DataFrame]) -> None:
             )
 
 
-def _check_groups(scores: Mapping[str, pd.DataFrame], groups: Groups) -> None:
-    first, *others = scores
+def _check_groups(models: Mapping[str, Scores], groups: Groups) -> None:
+    first, *others = models
     ids = {
-        name: dict(zip(table["case"].astype(str), groups.encode(table).tolist(), strict=True))
-        for name, table in scores.items()
+        name: dict(zip(one.table["case"], groups.encode(one.table).tolist(), strict=True))
+        for name, one in models.items()
     }
     for name in others:
         if differ := sorted(case for case, group in ids[name].items() if group != ids[first][case]):
@@ -196,9 +197,9 @@ def _in_one_order(summaries: Mapping[str, list[Summary]]) -> dict[str, list[Summ
     return ordered
 
 
-def _common_metrics(scores: Mapping[str, pd.DataFrame]) -> tuple[dict[str, pd.DataFrame], list[str]]:
-    """Return the tables without the metrics that one of them lacks, and a note on those."""
-    there = {name: {metric for metric in METRICS if metric in table} for name, table in scores.items()}
+def _common_metrics(models: Mapping[str, Scores]) -> tuple[dict[str, Scores], list[str]]:
+    """Return the scores without the metrics that one of them lacks, and a note on those."""
+    there = {name: set(one.metrics) for name, one in models.items()}
     common = set.intersection(*there.values())
     if not common:
         said = "; ".join(f"{name} has {', '.join(sorted(metrics))}" for name, metrics in there.items())
@@ -208,24 +209,25 @@ def _common_metrics(scores: Mapping[str, pd.DataFrame]) -> tuple[dict[str, pd.Da
     ]
     notes = [
         f"{metric} is left out: only {listed(name for name in there if metric in there[name])} "
-        f"of {len(scores)} models {'has' if sum(metric in m for m in there.values()) == 1 else 'have'} it"
+        f"of {len(models)} models {'has' if sum(metric in m for m in there.values()) == 1 else 'have'} it"
         for metric in partial
     ]
-    return {name: table.drop(columns=partial, errors="ignore") for name, table in scores.items()}, notes
+    common_only = {
+        name: replace(one, table=one.table.drop(columns=partial, errors="ignore"))
+        for name, one in models.items()
+    }
+    return common_only, notes
 
 
-def _notes(scores: Mapping[str, pd.DataFrame], summaries: Mapping[str, list[Summary]]) -> list[str]:
+def _notes(models: Mapping[str, Scores], summaries: Mapping[str, list[Summary]]) -> list[str]:
     """Return the notes on every table, each once, with the models that it holds for unless for all."""
-    models: dict[str, list[str]] = {}
-    for name, table in scores.items():
-        skipped = table.attrs.get("skipped", {})
-        left = [f"skipped when it was scored: {listed(skipped)}"] if skipped else []
-        for note in dict.fromkeys(
-            [*table.attrs.get("notes", []), *left, *notes_on(table, summaries[name][0])]
-        ):
-            models.setdefault(str(note), []).append(name)
+    holds: dict[str, list[str]] = {}
+    for name, one in models.items():
+        left = [f"skipped when it was scored: {listed(one.reasons)}"] if one.reasons else []
+        for note in dict.fromkeys([*one.notes, *left, *notes_on(one.table, summaries[name][0])]):
+            holds.setdefault(note, []).append(name)
     return [
-        note if len(names) == len(scores) else f"{', '.join(names)}: {note}" for note, names in models.items()
+        note if len(names) == len(models) else f"{', '.join(names)}: {note}" for note, names in holds.items()
     ]
 
 

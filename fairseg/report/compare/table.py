@@ -219,9 +219,8 @@ def note_on(comparison: Comparison, *, bold: bool = True) -> str:
         if comparison.reason:
             said.append(f"No p and no intervals: {comparison.reason}.")
         else:
-            test = (
-                f"Kruskal-Wallis test over groups of {MIN_SIZE} or more" if several else "Mann-Whitney U test"
-            )
+            judged = f"Kruskal-Wallis test over groups of {smallest_judged(comparison)} or more"
+            test = judged if several else "Mann-Whitney U test"
             said.append(f"p: {'' if several else 'two-sided '}{test} on the DSC of the subjects; * p < 0.05.")
             if several and summary.reference is not None:
                 said.append("p against the reference: Mann-Whitney U test, corrected for several (Holm).")
@@ -229,7 +228,7 @@ def note_on(comparison: Comparison, *, bold: bool = True) -> str:
     if bold and len(comparison.summaries) > 1:
         said.append("The best of the models is bold.")
     if small := small_groups(comparison):
-        said.append(f"Fewer than {MIN_SIZE} subjects, so not judged: {listed(small)}.")
+        said.append(f"Fewer than {smallest_judged(comparison)} subjects, so not judged: {listed(small)}.")
     if summary.unit == "px":
         said.append("Distances in pixels: the files state no voxel size.")
     return " ".join(said)
@@ -237,10 +236,15 @@ def note_on(comparison: Comparison, *, bold: bool = True) -> str:
 
 def small_groups(comparison: Comparison) -> list[str]:
     """Return the names of the groups with too few subjects to be judged."""
-    summary = comparison.overall
-    least = {found.min_size for found in comparison.evidence.get(summary.structure, {}).values()}
+    least, summary = smallest_judged(comparison), comparison.overall
     pairs = zip(summary.groups.names, summary.scored, strict=True)
-    return [name for name, count in pairs if count < max(least, default=MIN_SIZE)]
+    return [name for name, count in pairs if count < least]
+
+
+def smallest_judged(comparison: Comparison) -> int:
+    """Return how many subjects a group needs to be judged: more than usual where there are many groups."""
+    found = comparison.evidence.get(comparison.overall.structure, {}).values()
+    return max((evidence.min_size for evidence in found), default=MIN_SIZE)
 
 
 def paper_to_markdown(comparison: Comparison, structure: str) -> str:

@@ -114,7 +114,7 @@ def test_another_subject_group_or_unit_is_refused() -> None:
     person, sex, unit = table.copy(), table.copy(), table.copy()
     person.loc[0, "subject"] = "s9"
     sex.loc[5, "sex"] = "M"
-    unit.attrs["unit"] = "px"
+    unit["distance_unit"] = "px"
     for other, said in (
         (person, "b and a name different subjects for the cases c0"),
         (sex, "b and a put cases into different groups by sex: c5"),
