@@ -4,7 +4,6 @@ import sys
 import warnings
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
@@ -61,7 +60,9 @@ def moved(package: str, names: dict[str, str], name: str) -> object:
     return getattr(import_module(names[name]), name)
 
 
-class _MovedModules(MetaPathFinder, Loader):
+class _MovedModules:
+    """Finder and loader of what moved; `importlib.abc` is not asked, since it costs start-up time."""
+
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
