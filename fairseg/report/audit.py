@@ -21,6 +21,7 @@ from fairseg.io.sentences import counted, listed
 from fairseg.metrics.grouped import as_values
 from fairseg.metrics.masks import Labels
 from fairseg.report.answer import answer
+from fairseg.report.names import short_names
 from fairseg.report.sections import STRUCTURE_SIZE, ReportSections
 from fairseg.scoring.evaluate import Cohort, score_folders
 from fairseg.scoring.subjects import Membership, membership, structure_scores, subject_names
@@ -65,7 +66,7 @@ class Analysis:
 
     def grouping(self) -> Grouping:
         """Return this as the statistics take it."""
-        return Grouping(self.name, self.groups.names, self.members.ids, self.reference)
+        return Grouping(self.name, short_names(self.groups), self.members.ids, self.reference)
 
 
 @dataclass(frozen=True)

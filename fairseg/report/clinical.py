@@ -1,7 +1,7 @@
 """What the errors mean at the bedside: volumes, ejection fraction and mass by group."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -11,28 +11,14 @@ from fairseg.clinical.agreement import agreement
 from fairseg.clinical.measures import clinical_measures
 from fairseg.report import numbers
 from fairseg.report.pictures import Pictures
+from fairseg.report.sections import HeartRoles
 from fairseg.report.summary import Summary
 from fairseg.report.tables import Cell, Table
 from fairseg.report.templates import say
+from fairseg.scoring.table import Scores
 from fairseg.statistics import holm
-from fairseg.statistics.evidence import MIN_SIZE
 
 _SIGNIFICANT = 0.05
-
-
-@dataclass(frozen=True)
-class Roles:
-    """Which labels are which part of the heart, and which cases are of which phase.
-
-    Attributes:
-        labels: role ("lv", "myocardium", "rv") -> name of its label.
-        phase: attribute that tells end-diastole from end-systole; None: volumes only.
-        phases: its levels.
-    """
-
-    labels: Mapping[str, str] = field(default_factory=dict)
-    phase: str | None = None
-    phases: tuple[str, str] = ("ED", "ES")
 
 
 @dataclass(frozen=True)
@@ -55,12 +41,12 @@ class Clinical:
 
 
 def clinical_section(
-    scores: pd.DataFrame, overall: Summary, roles: Roles, pictures: Pictures, number: int = 0
+    scores: Scores, overall: Summary, roles: HeartRoles, pictures: Pictures, number: int = 0
 ) -> Clinical | None:
     """Compare predicted with true clinical measures by group; None if a subject is in several groups.
 
     Args:
-        scores: the scores table, with volumes in ml.
+        scores: the scores, with volumes in ml.
         overall: its summary, for the groups.
         roles: of labels and cases.
         pictures: the charts of the page.
@@ -69,15 +55,14 @@ def clinical_section(
     Raises:
         ValueError: as `clinical_measures`.
     """
-    measures = clinical_measures(scores, roles.labels, phase=roles.phase, phases=roles.phases)
+    measures = clinical_measures(scores.table, roles.labels, phase=roles.phase, phases=roles.phases)
     if overall.shared:
         return None
     subjects = overall.subjects
     ids = dict(zip(subjects["subject"].astype(str), subjects["group"].tolist(), strict=True))
     agreed = agreement(measures, ids, len(overall.groups))
     found = agreed.table
-    judged = _judged(overall)
-    large = {subject: group if group in judged else -1 for subject, group in ids.items()}
+    large = {subject: group if group in overall.judged else -1 for subject, group in ids.items()}
     units = dict(zip(found["measure"], found["unit"], strict=True))
     return Clinical(
         table=found.assign(group=[overall.groups.name(group) for group in found["group"]]),
@@ -86,15 +71,9 @@ def clinical_section(
             measure: pictures.agreement(number, measures.table, measure, unit)
             for measure, unit in units.items()
         },
-        sentences=bias_sentences(agreement(measures, large, len(overall.groups)).table, overall.groups.names),
+        sentences=bias_sentences(agreement(measures, large, len(overall.groups)).table, overall.names),
         notes=[*measures.notes, *agreed.notes],
     )
-
-
-def _judged(overall: Summary) -> list[int]:
-    if overall.evidence is not None:
-        return overall.evidence.judged
-    return [group for group, count in enumerate(overall.counts) if count >= MIN_SIZE]
 
 
 def bias_sentences(found: pd.DataFrame, names: Sequence[str]) -> list[str]:
@@ -152,7 +131,7 @@ def _page_table(found: pd.DataFrame, overall: Summary) -> Table:
             Cell(row["mean_absolute_error"], kind="tenth"),
             Cell(row["p_bias_differs"], kind="p") if new else Cell(""),
         ]
-        name = f"{measure}, {overall.groups.name(int(row['group']))}"
+        name = f"{measure}, {overall.names[int(row['group'])]}"
         rows.append((name, "rule" if last and new else "", cells))
         last = measure
     caption = "Agreement of clinical measures by group"

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from fairseg.report.numbers import KINDS
-from fairseg.report.summary import CORRECTED, EQUITY, GAP, GAP_OF_LARGE, P_VALUE, SER, WORST, Summary
+from fairseg.report.summary import ALL, CORRECTED, EQUITY, GAP, GAP_OF_LARGE, P_VALUE, SER, WORST, Summary
 from fairseg.report.tables import Cell, Table, to_csv
 from fairseg.report.templates import say
 
@@ -41,12 +41,15 @@ def summary_table(summary: Summary) -> Table:
         )
         for at, name in enumerate(measures)
     ]
-    return Table.of(caption(summary), headings(summary), rows, corner="Measure", note=footnote(summary))
+    return Table.of(
+        caption(summary), _headings(summary, summary.names), rows, corner="Measure", note=footnote(summary)
+    )
 
 
 def summaries_to_csv(summaries: Sequence[Summary]) -> str:
     """Return all tables below each other, unrounded, each with the number of subjects first."""
     tables = []
+    first = summaries[0]
     for summary in summaries:
         counts = [*summary.counts.tolist(), int(summary.counts.sum())]
         table = summary_table(summary)
@@ -55,24 +58,24 @@ def summaries_to_csv(summaries: Sequence[Summary]) -> str:
             (heading.name, heading.css, list(row))
             for heading, row in zip(table.rows, table.cells, strict=True)
         ]
-        tables.append((summary.structure, Table.of("", headings(summaries[0]), rows)))
+        tables.append((summary.structure, Table.of("", _headings(first, first.groups.names), rows)))
     return to_csv(tables, "structure", "measure")
 
 
-def headings(summary: Summary) -> list[str]:
+def _headings(summary: Summary, names: Sequence[str]) -> list[str]:
     """Return the headings of the columns: groups with their numbers of subjects, then all of them."""
     counts = [*summary.counts, summary.counts.sum()]
-    return [f"{name} (n={count})" for name, count in zip(summary.table.columns, counts, strict=True)]
+    return [f"{name} (n={count})" for name, count in zip([*names, ALL], counts, strict=True)]
 
 
 def caption(summary: Summary) -> str:
     """Return what the table shows, in one line."""
-    against = "" if summary.reference is None else f", reference: {summary.groups.name(summary.reference)}"
+    against = "" if summary.reference is None else f", reference: {summary.names[summary.reference]}"
     return f"{summary.structure}, by {' and '.join(summary.groups.attributes)}{against}"
 
 
 def footnote(summary: Summary) -> str:
     """Return what a reader must know to read the table."""
-    pairs = zip(summary.groups.names, summary.scored, strict=True)
+    pairs = zip(summary.names, summary.scored, strict=True)
     small = [f"{name} (n={count})" for at, (name, count) in enumerate(pairs) if at not in summary.judged]
     return say("footnote", summary=summary, rows=set(summary.table.index), small=small)

@@ -57,7 +57,8 @@ class Cell:
         """What stands below it: limits in brackets; empty if there are none."""
         if self.below or isinstance(self.value, str) or math.isnan(self.value + self.low + self.high):
             return self.below
-        return f"({numbers.span(self.low, self.high, numbers.KINDS[self.kind])})"
+        kind = "points" if self.kind == "percent" else self.kind  # the sign once is enough
+        return f"({numbers.span(self.low, self.high, numbers.KINDS[kind])})"
 
     @property
     def empty(self) -> bool:
@@ -183,21 +184,23 @@ class Table:
         return pd.DataFrame(rows, index=names[0], columns=names[1])
 
 
+def grid(whole: Table) -> str:
+    """Return the rows of a table in plain characters; to fit a terminal, many groups become rows."""
+    table = whole.without_zeros()
+    narrow = len(table.columns) - 1 > _IN_TERMINAL
+    table = table.turned() if narrow else table
+    most = [28, *[None] * len(table.columns)]
+    widths: dict[str, Any] = {"maxheadercolwidths": 12, "maxcolwidths": most}
+    return _grid(table, "simple", plain, "\n", **(widths if narrow else {}))
+
+
 def to_terminal(tables: Iterable[Table]) -> str:
-    """Return tables in plain characters; to fit a terminal, many groups become rows."""
+    """Return tables in plain characters, with captions and notes."""
     parts = []
-    for whole in tables:
-        table = whole.without_zeros()
-        narrow = len(table.columns) - 1 > _IN_TERMINAL
-        table = table.turned() if narrow else table
-        widths: dict[str, Any] = {
-            "maxheadercolwidths": 12,
-            "maxcolwidths": [28, *[None] * len(table.columns)],
-        }
-        body = _grid(table, "simple", plain, "\n", **(widths if narrow else {}))
+    for table in tables:
         title = plain(table.caption)
-        note = textwrap.fill(plain(table.note), _LETTERS)
-        parts.append(f"{title}\n{'=' * len(title)}\n\n{body}\n" + (f"\n{note}\n" if note else ""))
+        note = textwrap.fill(plain(table.without_zeros().note), _LETTERS)
+        parts.append(f"{title}\n{'=' * len(title)}\n\n{grid(table)}\n" + (f"\n{note}\n" if note else ""))
     return "\n".join(parts)
 
 

@@ -21,8 +21,8 @@ def environment(*, html: bool) -> Environment:
         loader=PackageLoader("fairseg", "report"),
         autoescape=html,
         undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+        trim_blocks=html,
+        lstrip_blocks=html,
     )
     made.filters |= {"listed": listed, "counted": counted, "p": p_text, "both": both}
     writers = (numbers.score, numbers.percent, numbers.points_of, numbers.tenth, numbers.p_value)
