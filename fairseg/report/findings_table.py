@@ -135,8 +135,8 @@ def subgroup_table(result: "AuditResult") -> Table:
 def disadvantage(row: Finding) -> tuple[float, float, float]:
     """Return by how much the second group is worse served than the first, with limits.
 
-    That is how all tables and charts show a finding, whatever the endpoint: to score higher is better, to fail
-    more often is worse.
+    That is how all tables and charts show a finding, whatever the endpoint: to score higher is better, to
+    fail more often is worse.
     """
     if row.endpoint in (Endpoint.FAILURES, Endpoint.HARDEST):
         return -row.estimate, -row.high, -row.low

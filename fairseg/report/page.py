@@ -31,7 +31,7 @@ from fairseg.report.notes import first_notes, notes_on, reconciled
 from fairseg.report.overlays import overlay_legend
 from fairseg.report.paper import report_pdf
 from fairseg.report.pictures import Pictures, gap_charts, with_largest_gaps
-from fairseg.report.plots import plot_gaps, plot_overall, plot_rows, to_png, to_svg
+from fairseg.report.plots import figure_of, plot_gaps, plot_overall, plot_rows, to_png, to_svg
 from fairseg.report.summary import Summary, summarize
 from fairseg.report.summary_table import summaries_to_csv, summary_table
 from fairseg.report.tables import to_latex, to_markdown
@@ -72,11 +72,12 @@ def save_report(result: AuditResult, folder: Path) -> Path:
     """Write the report of an audit into a folder, and return the page's path.
 
     Written are `report.html` (self-contained) and `report.pdf` (one sheet); `summary.csv` (unrounded, with
-    intervals), `summary.md` and `summary.tex`; `subjects.csv` (the values that are summarised); `findings.csv`
-    (every comparison and endpoint, unrounded) and `subgroups.csv`, `.md` and `.tex` (performance of every group
-    and structure); the cohort table `cohort.csv`, `.md` and `.tex`; the figures `overall.svg`, `gaps.png` and,
-    of several labels, `labels.svg`; `clinical.csv` with roles. Either all files are written or none; files of
-    those names are replaced. What the scores and groups give reason to note stands on the page and is logged.
+    intervals), `summary.md` and `summary.tex`; `subjects.csv` (the values that are summarised);
+    `findings.csv` (every comparison and endpoint, unrounded) and `subgroups.csv`, `.md` and `.tex`
+    (performance of every group and structure); the cohort table `cohort.csv`, `.md` and `.tex`; the figures
+    `overall.svg`, `gaps.png` and, of several labels, `labels.svg`; `clinical.csv` with roles. Either all
+    files are written or none; files of those names are replaced. What the scores and groups give reason to
+    note stands on the page and is logged.
 
     Args:
         result: of an audit.
@@ -89,7 +90,7 @@ def save_report(result: AuditResult, folder: Path) -> Path:
     summaries = material.analyses[0]
     figures = {
         "overall.svg": to_svg(plot_overall(summaries[0])),
-        "gaps.png": to_png(plot_gaps(result).get_figure(root=True)),
+        "gaps.png": to_png(figure_of(plot_gaps(result))),
     }
     if len(summaries) > 2:  # with a single label both figures would be the same
         rows = {part.structure: part for part in summaries[1:]}
