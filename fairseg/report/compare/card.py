@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _LETTERS = 100  # of a line in the terminal
 _MOST_CHANGES = 3  # models whose groups have a table on the card
+_OF_CHANGES = (0, 3, 4, 5)  # columns: subjects, typical change, who newly fails and who no longer does
 
 
 def card_values(result: "ComparisonResult") -> dict[str, Any]:
@@ -35,7 +36,8 @@ def card_values(result: "ComparisonResult") -> dict[str, Any]:
 
 
 def _tables(result: "ComparisonResult") -> list[Table]:
-    changes = [changes_table(result, model) for model in result.judgement.models[:_MOST_CHANGES]]
+    models = result.judgement.models[:_MOST_CHANGES]
+    changes = [changes_table(result, model).part(_OF_CHANGES) for model in models]
     return [models_table(result), *changes]
 
 

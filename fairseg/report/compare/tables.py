@@ -35,7 +35,7 @@ def models_table(result: "ComparisonResult") -> Table:
             )
     title = next(iter(result.models.values())).title
     note = say("about_gains", title=title, baseline=result.baseline, options=result.options)
-    heads = ("Gap before", "Gap after", "Gained more by", "Verdict")
+    heads = ("Verdict", "Gap before", "Gap after", "Gained more by")
     return Table.of(f"Gaps in the typical {title}", heads, rows, corner="Model", note=note)
 
 
@@ -46,9 +46,9 @@ def _pair_name(model: ModelGains, pair: PairGains, pairs: Sequence[PairGains]) -
 def _pair_cells(pair: PairGains) -> list[Cell]:
     row = pair.rows[0]
     return [
+        _verdict(pair.verdict),
         *(_gap(gap) for gap in (row.gap_before, row.gap_after)),
         _figure(row.gain, "score"),
-        _verdict(pair.verdict),
     ]
 
 
