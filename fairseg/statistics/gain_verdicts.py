@@ -116,9 +116,7 @@ def _pair(pair: Pair, evidence: Evidence, grouping: Grouping, options: JudgeOpti
     lost = [one for one in changes if one.judged and one.change.high < -options.margin]
     reasons = _reasons(grouping.name, groups, lost, evidence, options)
     if not rows:
-        return PairGains(
-            grouping.name, first, second, n_first, n_second, Verdict.NOT_JUDGED, reasons=reasons
-        )
+        return PairGains(grouping.name, first, second, n_first, n_second, Verdict.NOT_JUDGED, reasons=reasons)
     outside = _outside(rows, changes)
     shown = [row_verdict(row) for row in rows]
     overall = [
