@@ -292,7 +292,10 @@ def test_harm_that_is_nearly_shown_bars_praise() -> None:
     found = judge(before, after, groups)
     assert not found.shown_harm
     assert found.verdict is Verdict.MOVED
-    assert [(one.kind, one.group) for one in found.pairs[0].reasons][0] == (GainReasonKind.POSSIBLE_HARM, "B")
+    assert (found.pairs[0].reasons[0].kind, found.pairs[0].reasons[0].group) == (
+        GainReasonKind.POSSIBLE_HARM,
+        "B",
+    )
 
 
 def test_a_group_without_any_second_score_is_not_passed_over() -> None:
