@@ -18,6 +18,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -193,23 +194,13 @@ TRUTHS: tuple[tuple[str, Truth, tuple[str, ...], tuple[tuple[int, ...], ...]], .
 
 def harm(cohorts: int) -> list[list[str]]:
     """Return how often harm is shown to any group, and by which test, where some newly fail or nobody does."""
+    cells = [*product(("beta", "tail"), (0.0, 0.15, 0.25), SIZES), *product(("two peaks",), (0.0,), SIZES)]
     rows = []
-    for kind in ("beta", "tail", "two peaks"):
-        for failing in (0.0, 0.15, 0.25):
-            for sizes in SIZES:
-                if failing and kind == "two peaks":
-                    continue
-                truth = Truth(gain=0.02 if failing else 0.0, failing=failing)
-                found = np.array([_harmed(kind, sizes, truth, seed) for seed in range(cohorts)])
-                either, within, between = found.any(axis=1).mean(), *found.mean(axis=0)
-                rows.append(
-                    [
-                        kind,
-                        ", ".join(map(str, sizes)),
-                        f"{failing:.0%}",
-                        *(f"{one:.1%}" for one in (either, within, between)),
-                    ]
-                )
+    for kind, failing, sizes in cells:
+        truth = Truth(gain=0.02 if failing else 0.0, failing=failing)
+        found = np.array([_harmed(kind, sizes, truth, seed) for seed in range(cohorts)])
+        shares = found.any(axis=1).mean(), *found.mean(axis=0)
+        rows.append([kind, ", ".join(map(str, sizes)), f"{failing:.0%}", *(f"{one:.1%}" for one in shares)])
     return rows
 
 
