@@ -10,10 +10,15 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import SimpleITK as sitk
+from hypothesis import HealthCheck, settings
 
 # Of torch, here and in processes that tests start: for networks as small as these, more threads only wait for
 # each other, ten times as long on cores that are busy.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# No example fails for taking long: how long it takes is a matter of the machine, and of what else runs on it.
+settings.register_profile("fairseg", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("fairseg")
 
 SPACING = (8.0, 1.5, 1.25)  # mm; z, y, x
 SHAPE = (4, 16, 18)

@@ -1,4 +1,4 @@
-"""What a person types after reading the README works: each line runs alone, on a table that they could have."""
+"""What a person types after reading the README works: each line runs alone, on tables such as people have."""
 
 from pathlib import Path
 from typing import Any
@@ -87,7 +87,10 @@ def names() -> dict[str, Any]:
         }
     )
     long = pd.concat(
-        [df.assign(case=df["subject"], label=label, reference_voxels=1000 + place) for place, label in enumerate("LR")],
+        [
+            df.assign(case=df["subject"], label=label, reference_voxels=1000 + place)
+            for place, label in enumerate("LR")
+        ],
         ignore_index=True,
     )
     reference = np.zeros((5, 40, 40), dtype=np.uint8)

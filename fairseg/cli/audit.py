@@ -12,7 +12,9 @@ from fairseg.cli.evaluate import report_skipped, score
 
 _SHARE = click.FloatRange(0.0, 1.0, min_open=True)
 judging = options.group(
-    click.option("--also", multiple=True, metavar="ATTRIBUTE", help="Another attribute to judge, beside the first."),
+    click.option(
+        "--also", multiple=True, metavar="ATTRIBUTE", help="Another attribute to judge, beside the first."
+    ),
     click.option(
         "--adjust",
         multiple=True,
@@ -21,7 +23,9 @@ judging = options.group(
     ),
     options.number("--margin", _SHARE, 0.02, "Difference in the typical Dice that does not matter."),
     options.number(
-        "--failure-threshold", click.FloatRange(0.0, 1.0, min_open=True, max_open=True), 0.5,
+        "--failure-threshold",
+        click.FloatRange(0.0, 1.0, min_open=True, max_open=True),
+        0.5,
         "A subject whose Dice is below has failed.",
     ),
     options.number("--failure-margin", _SHARE, 0.05, "Difference in failure rates that does not matter."),
@@ -101,7 +105,10 @@ def _judge(scores: Any, out: Path, wanted: Any, given: dict[str, Any]) -> None:
 
     names = ("margin", "failure_threshold", "failure_margin", "tail_margin", "min_size", "seed")
     result = judge_scores(
-        scores, **_grouping(given), options=JudgeOptions(**{name: given[name] for name in names}), sections=wanted
+        scores,
+        **_grouping(given),
+        options=JudgeOptions(**{name: given[name] for name in names}),
+        sections=wanted,
     )
     page = result.save(out)
     click.echo(to_terminal(result))

@@ -14,12 +14,8 @@ import click
 
 from fairseg import __version__
 from fairseg.cli import compare as cli_compare
-from fairseg.cli import doctor as cli_doctor
-from fairseg.cli import experiment as cli_experiment
-from fairseg.cli import nnunet as cli_nnunet
-from fairseg.cli import options
+from fairseg.cli import demo, doctor, experiment, nnunet, options, training
 from fairseg.cli import report as cli_report
-from fairseg.cli import training as cli_training
 
 logger = logging.getLogger("fairseg")
 
@@ -182,37 +178,9 @@ def audit(table: Path, out: Path, on_error: str, debug: bool, **given: Any) -> i
     return _skipped(scores)
 
 
-@cli.command()
-@options.phantom
-@options.debug
-def phantom(
-    folder: Path,
-    subjects: Sequence[tuple[str, int]],
-    strength: float,
-    without: Sequence[str],
-    size: int,
-    debug: bool,
-    **more: Any,
-) -> int:
-    """Write a made-up cohort of cardiac MR to FOLDER, in nnU-Net's raw layout."""
-    from fairseg.datasets.phantom import SHIFT, write_phantom  # noqa: PLC0415
-
-    counts = dict(subjects)
-    if len(counts) < len(subjects):
-        raise ValueError(
-            f"--subjects must name each group once, got {', '.join(name for name, _ in subjects)}"
-        )
-    shift = SHIFT.scaled(strength).without(without)
-    write_phantom(folder, subjects=counts, shift=shift, shape=(size, size), **more)
-    members = ", ".join(f"{name} {count}" for name, count in counts.items())
-    click.echo(f"Training subjects: {members}; test subjects of each: {more['test_subjects']}. {folder}")
-    return 0
-
-
-cli.add_command(cli_compare.compare)
 for command in (
-    *(cli_training.train, cli_training.predict, cli_experiment.experiment, cli_training.demo),
-    *(cli_nnunet.nnunet, cli_doctor.doctor, cli_doctor.completion),
+    *(cli_compare.compare, demo.phantom, training.train, training.predict, experiment.experiment),
+    *(demo.demo, nnunet.nnunet, doctor.doctor, doctor.completion),
 ):
     cli.add_command(command)
 
@@ -270,7 +238,8 @@ def _write(
     from fairseg.report import write_report  # noqa: PLC0415
     from fairseg.report.certainty import Judging  # noqa: PLC0415
     from fairseg.report.page import PAGE  # noqa: PLC0415
-    from fairseg.report.render import to_terminal  # noqa: PLC0415
+    from fairseg.report.summary_table import summary_table  # noqa: PLC0415
+    from fairseg.report.tables import to_terminal  # noqa: PLC0415
     from fairseg.report.words import lines  # noqa: PLC0415
 
     judging = Judging(**{name: reporting[name] for name in ("margin", "min_size", "resamples", "seed")})
@@ -283,7 +252,7 @@ def _write(
         extras=_extras(groups[1:], reporting),
         also=also,
     )
-    click.echo(to_terminal(summaries[:1]))
+    click.echo(to_terminal(map(summary_table, summaries[:1])))
     click.echo("\n".join(lines(summaries)))
     click.echo(f"Report: {out / PAGE}")
 

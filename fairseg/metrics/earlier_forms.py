@@ -43,7 +43,7 @@ def accepts_num_groups(**renamed: str) -> Callable[[Callable[P, R]], Callable[..
             if "reference" in names and len(args) > place and isinstance(args[place], str | Integral):
                 given["reference"] = args[place]
                 args = args[:place]
-            if number is not None:
+            if number is not None and (len(args) > place or "groups" in given):
                 groups = args[place] if len(args) > place else given["groups"]
                 args = args[:place]
                 given["groups"] = as_ids(groups, known=number)

@@ -1,7 +1,7 @@
 """The answer of an audit in a sentence or two, made from its findings by a template.
 
-What is said is chosen here; the words stand in `answer.txt.j2`. Every sentence names the groups and the figures
-that it rests on.
+What is said is chosen here; the words stand in `answer.txt.j2`. Every sentence names the groups and the
+figures that it rests on.
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fairseg.report import numbers
 from fairseg.report.templates import render_text
-from fairseg.statistics.page import Comparison, Finding, GroupFacts, PageJudgement
+from fairseg.statistics.findings import Comparison, Finding, GroupFacts
 from fairseg.statistics.verdicts import Endpoint, Verdict
 
 if TYPE_CHECKING:
@@ -22,36 +22,35 @@ def answer(result: "AuditResult", analysis: "Analysis") -> str:
     """Return the answer for one grouping, as plain text on one line."""
     judgement = result.judgement
     comparisons = [one for one in judgement.comparisons if one.attribute == analysis.name]
-    verdict = judgement.attribute_verdicts[analysis.name]
-    lead = leading_finding(judgement, comparisons)
-    facts = overall_facts(judgement, analysis.name)
+    verdict = judgement.verdicts[analysis.name]
+    lead = leading_finding(result, comparisons)
+    facts = overall_facts(result, analysis.name)
     text = render_text(
         "answer.txt.j2",
         verdict=verdict.name,
         title=result.scores.title if result.scores.title != "DSC" else "Dice",
         options=result.options,
-        lead=None if lead is None else spoken(lead, judgement),
-        also=[spoken(finding, judgement) for finding in _others(comparisons, lead)],
+        lead=None if lead is None else spoken(lead, result),
+        also=[spoken(finding, result) for finding in _others(comparisons, lead)],
         shown=sum(one.verdict is Verdict.GAP for one in comparisons),
         comparisons=len([one for one in comparisons if one.verdict is not Verdict.NOT_JUDGED]),
         failing=_failing(comparisons),
         everyone=_fails_everyone(comparisons, facts),
         judged=[fact.group for fact in facts if fact.judged],
         sizes=[(fact.group, fact.n) for fact in facts],
-        widest=_widest(judgement, comparisons),
+        widest=_widest(result, comparisons),
         floor=[fact for fact in facts if fact.judged and not fact.passes_floor],
         adjusted=bool(result.sections.adjust) and any(finding.adjusted for finding in judgement.findings),
         adjust=" and ".join(result.sections.adjust),
-        several=len(judgement.structures) > 1,
+        several=len(result.structures) > 1,
     )
     return " ".join(text.split())
 
 
-def spoken(finding: Finding, judgement: PageJudgement) -> dict[str, Any]:
+def spoken(finding: Finding, result: "AuditResult") -> dict[str, Any]:
     """Return a finding as sentences say it: who is worse off, by how much, and the figures of both groups."""
-    higher_is_worse = finding.endpoint is not Endpoint.TYPICAL
-    first_worse = (finding.estimate > 0) == higher_is_worse
-    worse, better = (finding.first, finding.second) if first_worse else (finding.second, finding.first)
+    worse = finding.worse or finding.second
+    better = finding.first if worse == finding.second else finding.second
     value = {finding.first: finding.value_first, finding.second: finding.value_second}
     low, high = sorted((abs(finding.low), abs(finding.high)))
     if finding.low * finding.high < 0:  # the limits hold 0, so neither sign may be dropped
@@ -61,40 +60,42 @@ def spoken(finding: Finding, judgement: PageJudgement) -> dict[str, Any]:
     apart = value[better] - value[worse]
     return {
         "endpoint": finding.endpoint.name,
-        "structure": "" if finding.structure == judgement.structures[0] else finding.structure,
+        "structure": "" if finding.structure == result.structures[0] else finding.structure,
         "adjusted": finding.adjusted,
         "worse": worse,
         "better": better,
         "value_worse": value[worse],
         "value_better": value[better],
         # Medians may lie the other way round than the typical difference; then they are no proof of it.
-        "medians_agree": not higher_is_worse and round(apart, 3) > 0,
+        "medians_agree": finding.endpoint is Endpoint.TYPICAL and round(apart, 3) > 0,
         "by": write(abs(finding.estimate)),
         "limits": numbers.span(low, high, write),
         "times": finding.times_subjects,
-        "margin": write(finding.margin) if finding.margin is not None else "",
+        "margin": write(finding.margin),
     }
 
 
-def leading_finding(judgement: PageJudgement, comparisons: Sequence[Comparison]) -> Finding | None:
+def leading_finding(result: "AuditResult", comparisons: Sequence[Comparison]) -> Finding | None:
     """Return the shown finding to speak of first.
 
-    Overall before a structure, plain before adjusted, the typical case before failures before the hardest tenth;
-    then the largest difference.
+    Overall before a structure; then the one that exceeds its margin most.
     """
     shown = [finding for one in comparisons if one.verdict is Verdict.GAP for finding in one.shown]
 
-    def rank(finding: Finding) -> tuple[Any, ...]:
-        overall = finding.structure == judgement.structures[0]
-        return not overall, finding.adjusted, _ENDPOINTS.index(finding.endpoint), -abs(finding.estimate)
+    def rank(finding: Finding) -> tuple[bool, float, int]:
+        structure = finding.structure != result.structures[0]
+        weight = 0.5 if finding.endpoint is Endpoint.HARDEST else 1.0  # as in the control over the page
+        return structure, -weight * abs(finding.estimate) / finding.margin, _ENDPOINTS.index(finding.endpoint)
 
     return min(shown, key=rank, default=None)
 
 
-def overall_facts(judgement: PageJudgement, attribute: str) -> list[GroupFacts]:
+def overall_facts(result: "AuditResult", attribute: str) -> list[GroupFacts]:
     """Return the facts of each group of an attribute, over all structures."""
-    first = judgement.structures[0]
-    return [fact for fact in judgement.facts if fact.attribute == attribute and fact.structure == first]
+    first = result.structures[0]
+    return [
+        fact for fact in result.judgement.facts if fact.attribute == attribute and fact.structure == first
+    ]
 
 
 def _others(comparisons: Sequence[Comparison], lead: Finding | None) -> list[Finding]:
@@ -116,15 +117,15 @@ def _fails_everyone(comparisons: Sequence[Comparison], facts: Sequence[GroupFact
     return bool(judged) and judged <= {fact.group for fact in _failing(comparisons)}
 
 
-def _widest(judgement: PageJudgement, comparisons: Sequence[Comparison]) -> dict[str, Any] | None:
+def _widest(result: "AuditResult", comparisons: Sequence[Comparison]) -> dict[str, Any] | None:
     """Return the finding that most stands in the way of saying that no relevant gap is there."""
     pairs = {(one.first, one.second) for one in comparisons if one.verdict is Verdict.OPEN}
     attribute = comparisons[0].attribute if comparisons else ""
     rows = [
         finding
-        for finding in judgement.findings
+        for finding in result.judgement.findings
         if finding.attribute == attribute and (finding.first, finding.second) in pairs
-        if finding.verdict is Verdict.OPEN and not finding.inside and finding.times_subjects is not None
+        if finding.verdict is Verdict.OPEN and not finding.inside
     ]
-    far = max(rows, key=lambda finding: finding.times_subjects or 0.0, default=None)
-    return None if far is None else spoken(far, judgement)
+    far = max(rows, key=lambda finding: finding.times_subjects, default=None)
+    return None if far is None else spoken(far, result)

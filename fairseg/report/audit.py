@@ -16,17 +16,21 @@ import pandas as pd
 
 from fairseg.cohort.attributes import read_attribute
 from fairseg.cohort.groups import Groups
+from fairseg.cohort.ids import as_ids
 from fairseg.io.sentences import counted, listed
+from fairseg.metrics.grouped import as_values
 from fairseg.metrics.masks import Labels
 from fairseg.report.answer import answer
+from fairseg.report.names import short_names
 from fairseg.report.sections import STRUCTURE_SIZE, ReportSections
 from fairseg.scoring.evaluate import Cohort, score_folders
 from fairseg.scoring.subjects import Membership, membership, structure_scores, subject_names
 from fairseg.scoring.subjects import strata as strata_of
 from fairseg.scoring.table import Scores
 from fairseg.statistics.common_structures import CommonStructures, common_structures
+from fairseg.statistics.findings import Grouping, PageJudgement
 from fairseg.statistics.judge_options import JudgeOptions
-from fairseg.statistics.page import Grouping, PageJudgement, judge_page
+from fairseg.statistics.page import judge_page
 from fairseg.statistics.verdicts import Verdict
 
 if TYPE_CHECKING:
@@ -62,7 +66,7 @@ class Analysis:
 
     def grouping(self) -> Grouping:
         """Return this as the statistics take it."""
-        return Grouping(self.name, self.groups.names, self.members.ids, self.reference)
+        return Grouping(self.name, short_names(self.groups), self.members.ids, self.reference)
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,7 @@ class AuditResult:
         analyses: the grouping that was asked about, then those of `also`.
         judgement: every comparison, finding and fact, as numbers.
         common: the overall scores and the structures that they are made of.
+        structures: "Overall", then the labels if there are several.
         sections: what a report shows beside.
     """
 
@@ -83,6 +88,7 @@ class AuditResult:
     analyses: tuple[Analysis, ...]
     judgement: PageJudgement
     common: CommonStructures
+    structures: tuple[str, ...]
     sections: ReportSections = field(default_factory=ReportSections)
 
     @property
@@ -97,10 +103,10 @@ class AuditResult:
 
     @cached_property
     def groups(self) -> pd.DataFrame:
-        """One row a group of each grouping: its subjects, typical case, failures and share in the hardest tenth.
+        """One row a group of each grouping: typical case, failures and share of the hardest tenth.
 
-        Columns: attribute, group, n; median, median_low, median_high; failure_rate, failure_low, failure_high;
-        hardest_tenth, hardest_low, hardest_high (95 % limits each); judged.
+        Columns: attribute, group, n; median, median_low, median_high; failure_rate, failure_low,
+        failure_high; hardest_tenth, hardest_low, hardest_high (95 % limits each); judged.
         """
         rows = [
             {
@@ -114,7 +120,7 @@ class AuditResult:
                 "judged": fact.judged,
             }
             for fact in self.judgement.facts
-            if fact.structure == self.judgement.structures[0]
+            if fact.structure == self.structures[0]
         ]
         return pd.DataFrame(rows)
 
@@ -123,17 +129,28 @@ class AuditResult:
         """One row a comparison and endpoint, overall and for each structure.
 
         Columns: attribute, structure, endpoint, adjusted (within strata); first, second, n_first, n_second;
-        value_first, value_second (medians of the typical case, else shares); estimate (first minus second), low,
-        high (limits that hold over the whole page); p, p_adjusted; inside (the margin); verdict.
+        value_first, value_second (medians of the typical case, else shares); estimate (first minus second),
+        low, high (limits that hold over the whole page); p, p_adjusted; inside (the margin); verdict.
         """
-        names = ("attribute", "structure", "endpoint", "adjusted", "first", "second", "n_first", "n_second")
-        names += ("value_first", "value_second", "estimate", "low", "high", "p", "p_adjusted", "inside", "verdict")
+        names: tuple[str, ...] = ("attribute", "structure", "endpoint", "adjusted", "first", "second")
+        names += ("n_first", "n_second")
+        names += (
+            "value_first",
+            "value_second",
+            "estimate",
+            "low",
+            "high",
+            "p",
+            "p_adjusted",
+            "inside",
+            "verdict",
+        )
         rows = [[getattr(finding, name) for name in names] for finding in self.judgement.findings]
         return pd.DataFrame(rows, columns=list(names)).astype({"endpoint": str})
 
     @cached_property
     def left_out(self) -> pd.DataFrame:
-        """What was left out: columns kind ("case", "subject", "structure" or "group"), name, group, reason."""
+        """What was left out: columns kind (case, subject, structure or group), name, group, reason."""
         first = self.analyses[0]
         names = subject_names(self.scores)
         rows: list[tuple[str, str, str, str]] = []
@@ -148,7 +165,8 @@ class AuditResult:
         group_of = dict(zip(names, first.members.ids.tolist(), strict=True))
         without = [name for name, score in zip(names, self.common.overall, strict=True) if np.isnan(score)]
         rows += [
-            ("subject", name, first.groups.name(group_of[name]), "no structure with a score") for name in without
+            ("subject", name, first.groups.name(group_of[name]), "no structure with a score")
+            for name in without
         ]
         rows += [
             ("structure", structure, group, f"too few subjects of {group} have it: not in the overall score")
@@ -158,7 +176,7 @@ class AuditResult:
         rows += [
             ("group", fact.group, fact.group, least)
             for fact in self.judgement.facts
-            if not fact.judged and fact.structure == self.judgement.structures[0]
+            if not fact.judged and fact.structure == self.structures[0]
         ]
         return pd.DataFrame(rows, columns=["kind", "name", "group", "reason"])
 
@@ -166,8 +184,8 @@ class AuditResult:
         """Draw the result with matplotlib.
 
         Args:
-            kind: "boxes" (every subject by group, as Fig. 2 of the paper), "gaps" (every gap with its limits), or
-                "size" (the score against the size of the structures).
+            kind: "boxes" (every subject by group, as Fig. 2 of the paper), "gaps" (every gap with its
+                limits), or "size" (the score against the size of the structures).
             ax: where to draw; None makes a figure.
 
         Returns:
@@ -214,7 +232,7 @@ def audit(
     references: str | Path | None = None,
     cohort: Cohort | None = None,
     labels: Labels | None = None,
-    also: str | Sequence[str | Sequence[str]] = (),
+    also: str | Sequence[str | Sequence[str] | Groups] = (),
     adjust: str | Sequence[str] = (),
     bins: Mapping[str, Sequence[float]] | None = None,
     metric: str = "dice",
@@ -228,21 +246,22 @@ def audit(
 ) -> AuditResult:
     """Judge whether a model serves the groups of a cohort equally well.
 
-    Give one of: a table of scores (`audit(df, by="sex")`), one value a subject (`audit(dice, groups=sex)`), or
-    folders of masks (`audit(predictions=..., references=..., cohort="groups.csv", by="sex")`).
+    Give one of: a table of scores (`audit(df, by="sex")`), one value a subject (`audit(dice, groups=sex)`),
+    or folders of masks (`audit(predictions=..., references=..., cohort="groups.csv", by="sex")`).
 
     Args:
-        scores: a DataFrame or mapping of columns with one row a subject, a case, or a case and label; the path of
-            such a table (CSV, Parquet, Excel); `Scores`; or one value a subject, (N,), with `groups`.
+        scores: a DataFrame or mapping of columns with one row a subject, a case, or a case and label; the
+            path of such a table (CSV, Parquet, Excel); `Scores`; or one value a subject, (N,), with `groups`.
         by: the attribute whose levels are the groups; several: their intersections.
-        reference: the group that the others are compared with; None: all pairs (of more than eight groups, each
-            with all others).
+        reference: the group that the others are compared with; None: all pairs (of more than eight groups,
+            each with all others).
         groups: one value a subject or row, (N,), in place of `by`: names of groups (NumPy, pandas, list).
         predictions: folder of predicted masks, with `references` and `cohort` in place of `scores`.
         references: folder of reference masks.
         cohort: table of cases with the attributes, or its path; see `fairseg.evaluate`.
         labels: of the masks, as in `fairseg.evaluate`.
-        also: further attributes (or combinations), each judged beside the first; errors are controlled over all.
+        also: further attributes (or combinations), each judged beside the first; errors are controlled over
+            all of them.
         adjust: attributes to hold fixed: the gap among subjects who are alike in them is judged too.
         bins: attribute -> edges that cut a numeric attribute.
         metric: the column to judge by, a share of 1 where higher is better.
@@ -255,8 +274,8 @@ def audit(
         sections: what the saved report shows beside: see `ReportSections`.
 
     Raises:
-        ValueError: the input is no such table; an attribute, group or metric is not there; an option is out of range.
-            The message names it, and what there is instead.
+        ValueError: the input is no such table; an attribute, group or metric is not there; an option is out
+            of range. The message names it, and what there is instead.
 
     >>> rng = np.random.default_rng(0)
     >>> dice = np.r_[rng.normal(0.92, 0.02, 60), rng.normal(0.86, 0.03, 40)]
@@ -275,7 +294,7 @@ def audit(
     if groups is not None:
         if by is not None:
             raise ValueError("by and groups are two ways to say the same: give one of them")
-        scores, by = _with_groups(scores, groups, metric)
+        scores, by = with_groups(scores, groups, metric)
     if by is None:
         raise ValueError("by must name the attribute whose levels are the groups, such as by='sex'")
     folders = [predictions, references, cohort]
@@ -288,8 +307,8 @@ def audit(
     checked = Scores.of(scores, metric=metric)
     if "dice" not in checked.table:
         raise ValueError(
-            f"metric {metric!r} is not in scores, which have {listed(checked.metrics)}: gaps are judged by a share of "
-            "1; name another with metric="
+            f"metric {metric!r} is not in scores, which have {listed(checked.metrics)}: gaps are judged by a "
+            "share of 1; name another with metric="
         )
     return judge_scores(
         checked, by, reference, also=also, adjust=adjust, bins=bins, options=options, sections=sections
@@ -301,16 +320,18 @@ def judge_scores(
     by: str | Sequence[str] | Groups,
     reference: str | None = None,
     *,
-    also: str | Sequence[str | Sequence[str]] = (),
+    also: str | Sequence[str | Sequence[str] | Groups] = (),
     adjust: str | Sequence[str] = (),
     bins: Mapping[str, Sequence[float]] | None = None,
     options: JudgeOptions | None = None,
     sections: ReportSections | None = None,
 ) -> AuditResult:
-    """Judge scores that are checked; `audit`'s own work, for callers that have `Scores` and `JudgeOptions`."""
+    """Judge scores that are checked: `audit`'s own work, for callers that have `Scores` and options."""
     options, sections = options or JudgeOptions(), sections or ReportSections()
     alike = (adjust,) if isinstance(adjust, str) else tuple(adjust)
-    analyses = analyses_of(scores, by, reference, (also,) if isinstance(also, str) else also, alike, bins or {})
+    analyses = analyses_of(
+        scores, by, reference, (also,) if isinstance(also, str) else also, alike, bins or {}
+    )
     groupings = [one.grouping() for one in analyses]
     of_structure = structure_scores(scores)
     labels = scores.labels
@@ -322,61 +343,57 @@ def judge_scores(
     columns = np.column_stack([common.overall, of_structure]) if several else common.overall[:, None]
     fixed = [name for name in alike if _has_levels(scores, name, bins or {})]
     stratum = strata_of(scores, fixed, bins or {})[1].ids if fixed else None
+    structures = (OVERALL, *labels) if several else (OVERALL,)
     judgement = judge_page(
         columns,
         groupings,
-        structures=(OVERALL, *labels) if several else (OVERALL,),
+        structures=structures,
         strata=stratum,
         options=options,
     )
     sections = sections.adjusted_for(alike, bins or {})
-    return AuditResult(scores, options, tuple(analyses), judgement, common, sections)
+    return AuditResult(scores, options, tuple(analyses), judgement, common, structures, sections)
 
 
-def _with_groups(scores: Any, groups: Any, metric: str) -> tuple[Any, str]:
+def with_groups(scores: Any, groups: Any, metric: str) -> tuple[Any, str]:
     """Return a table with the groups as a column, and that column's name."""
     name = str(getattr(groups, "name", None) or "group")
     table = isinstance(scores, pd.DataFrame | Mapping)
-    values = scores if not table else None
     if isinstance(scores, str | Path) or scores is None:
         raise ValueError("groups must stand beside one value a subject, or a table in memory")
-    if isinstance(scores, pd.Series | pd.DataFrame) and isinstance(groups, pd.Series):
-        if len(scores) == len(groups) and not scores.index.equals(groups.index):
-            raise ValueError(
-                "scores and groups must have the same index, got rows in different order or of other names: "
-                "align them, or pass .to_numpy() of both"
-            )
-        groups = groups.reset_index(drop=True)
-    frame = pd.DataFrame(scores).reset_index(drop=True) if table else pd.DataFrame({metric: _vector(values)})
-    column = list(_vector(groups))
-    if len(column) != len(frame):
-        raise ValueError(f"scores and groups must have one length, got {len(frame)} and {len(column)}")
+    aligned = isinstance(scores, pd.Series | pd.DataFrame) and isinstance(groups, pd.Series)
+    if aligned and len(scores) == len(groups) and not scores.index.equals(groups.index):
+        raise ValueError(
+            "scores and groups must have the same index, got rows in different order or of other names: "
+            "align them, or pass .to_numpy() of both"
+        )
+    frame = (
+        pd.DataFrame(scores).reset_index(drop=True) if table else pd.DataFrame({metric: as_values(scores)})
+    )
+    given = as_ids(groups)
+    if len(given.ids) != len(frame):
+        raise ValueError(f"scores and groups must have one length, got {len(frame)} and {len(given.ids)}")
     if table and name in frame:
         name = f"{name} (given)"
-    return frame.assign(**{name: pd.Series(column, index=frame.index, dtype=object)}), name
-
-
-def _vector(values: Any) -> Any:
-    """Return one value a subject; torch tensors come to the CPU."""
-    array = values.detach().cpu().numpy() if hasattr(values, "detach") else values
-    ndim = getattr(array, "ndim", 1)
-    if ndim != 1 or isinstance(array, str | bytes) or not hasattr(array, "__len__"):
-        raise ValueError(f"scores and groups must be vectors (N,), got {type(values).__name__} of {ndim} axes")
-    return list(array)
+    levels = pd.Index(given.names or map(str, range(given.num_groups)))
+    codes = pd.Categorical.from_codes(given.ids, categories=levels, ordered=True)
+    return frame.assign(**{name: codes}), name
 
 
 def analyses_of(
     scores: Scores,
     by: str | Sequence[str] | Groups,
     reference: str | None,
-    also: Sequence[str | Sequence[str]],
+    also: Sequence[str | Sequence[str] | Groups],
     adjust: Sequence[str],
     bins: Mapping[str, Sequence[float]],
 ) -> list[Analysis]:
     """Return the groupings that `audit` is asked for, checked; its arguments are those of `audit`."""
     asked = [by, *also]
     names = [
-        one.attributes if isinstance(one, Groups) else tuple(sorted({one} if isinstance(one, str) else set(one)))
+        one.attributes
+        if isinstance(one, Groups)
+        else tuple(sorted({one} if isinstance(one, str) else set(one)))
         for one in asked
     ]
     known = {name for each in names for name in each} | set(adjust)
@@ -393,7 +410,9 @@ def analyses_of(
     for number, (one, attributes) in enumerate(zip(asked, names, strict=True)):
         if absent := [name for name in attributes if name not in scores.table]:
             what = "also" if number else "by"
-            raise ValueError(f"{what}: attribute {absent[0]!r} is not in scores, which have {_listed(scores)}")
+            raise ValueError(
+                f"{what}: attribute {absent[0]!r} is not in scores, which have {_listed(scores)}"
+            )
         if isinstance(one, Groups):
             groups = one
         else:
@@ -403,13 +422,23 @@ def analyses_of(
     return analyses
 
 
+def _attributes(by: str | Sequence[str] | Groups) -> tuple[str, ...]:
+    if isinstance(by, Groups):
+        return by.attributes
+    return tuple(sorted({by} if isinstance(by, str) else set(by)))
+
+
 def _analysis(scores: Scores, groups: Groups, reference: str | None) -> Analysis:
     name = " and ".join(groups.attributes)
     if not 2 <= len(groups) <= _MOST_GROUPS:
-        wanted = "at least two groups are needed to compare" if len(groups) < 2 else (
-            f"a table shows {_MOST_GROUPS} groups at most; cut a numeric attribute into bins"
+        wanted = (
+            "at least two groups are needed to compare"
+            if len(groups) < 2
+            else (f"a table shows {_MOST_GROUPS} groups at most; cut a numeric attribute into bins")
         )
-        raise ValueError(f"by {name}: {wanted}, got {counted(len(groups), 'group')}: {listed(groups.names, 3)}")
+        raise ValueError(
+            f"by {name}: {wanted}, got {counted(len(groups), 'group')}: {listed(groups.names, 3)}"
+        )
     members = membership(scores, groups)
     chosen = None
     if reference is not None:

@@ -21,7 +21,7 @@ from fairseg.metrics.distance import Empty
 from fairseg.metrics.masks import Labels, label_values
 from fairseg.metrics.score import check_metrics
 from fairseg.scoring.case import Job, Result, score_files
-from fairseg.scoring.cross_check import cross_check_scores
+from fairseg.scoring.cross_check import cross_check_scores, import_medpy
 from fairseg.scoring.labels import read_dataset_labels
 from fairseg.scoring.table import Scores
 
@@ -81,7 +81,8 @@ def evaluate(
         says why; what is to be known of a case stands in its column `note`.
 
     Raises:
-        ValueError: an input is not usable; the message names the argument, file, case or row.
+        ValueError: an input is not usable; the message names the argument, file, case or row; or
+            medpy is not installed and `cross_check` is asked for.
         RuntimeError: the cross-check found a difference.
     """
     options: dict[str, Any] = {"labels": labels, "metrics": metrics, "empty": empty, "tolerance": tolerance}
@@ -123,6 +124,8 @@ def _score(
         raise ValueError(f'on_error must be "stop" or "skip", got {on_error!r}')
     if num_workers < 1:
         raise ValueError(f"num_workers must be at least 1, got {num_workers}")
+    if cross_check:
+        import_medpy()  # so that a missing medpy is said before the cases are scored, not after
     table = _checked(cohort)
     predicted = find_masks(Path(predictions), "predictions")
     true = find_masks(Path(references), "references")

@@ -1,4 +1,4 @@
-"""From rows of cases and labels to one row a subject: who is in which group, and the scores of each structure.
+"""From rows of cases and labels to one row a subject: who is in which group, and the score of each label.
 
 Groups are compared by subjects. A subject whose cases are of several groups of one attribute is in none of
 them, and is named; so it is with a subject of unknown group.
@@ -62,7 +62,7 @@ def structure_scores(scores: Scores, metric: str = "dice") -> Floats:
     Rows in the order of `subject_names`, columns in that of `scores.labels`.
     """
     table = scores.table
-    means = table.groupby(["subject", "label"], sort=False)[metric].mean().unstack("label")
+    means = table.pivot_table(index="subject", columns="label", values=metric, aggfunc="mean", dropna=False)
     means = means.reindex(index=subject_names(scores), columns=scores.labels)
     return means.to_numpy(dtype=np.float64)
 

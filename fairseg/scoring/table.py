@@ -56,6 +56,7 @@ class Scores:
         skipped: one row a case that could not be scored: case, subject, the attributes, and `skipped`, why.
         notes: what else a reader must know of the table, one line each.
         title: what the main score, the column `dice`, is called where it is not Dice; else "DSC".
+        named: whether the table names cases or subjects; else each row is a subject of its own.
     """
 
     table: pd.DataFrame
@@ -63,6 +64,7 @@ class Scores:
     skipped: pd.DataFrame
     notes: tuple[str, ...] = ()
     title: str = METRICS["dice"].title
+    named: bool = True
 
     @classmethod
     def of(cls, source: Any, *, metric: str = "dice", where: str = "scores") -> "Scores":
@@ -202,6 +204,7 @@ def _checked(table: pd.DataFrame, where: str, metric: str | None) -> Scores:
     _check_merged(table, where)
     table, title = _with_metrics(table, where, metric)
     numbers = [name for name in (*METRICS, *SIZES) if name in table]
+    named = "case" in table or "subject" in table
     columns = {
         name: _numbers(table[name], where) if name in numbers else _texts(table[name]) for name in table
     }
@@ -223,7 +226,7 @@ def _checked(table: pd.DataFrame, where: str, metric: str | None) -> Scores:
     out = rows[[*front, "label", *numbers, *about]].reset_index(drop=True)
     lost = clean[skipped] if SKIPPED in clean else clean[skipped].assign(**{SKIPPED: None})
     lost = lost[[*front, SKIPPED]].drop_duplicates("case", keep="last").reset_index(drop=True)
-    return Scores(out, unit, lost, (*about_unit, *_notes_of_cases(out)), title)
+    return Scores(out, unit, lost, (*about_unit, *_notes_of_cases(out)), title, named)
 
 
 def _check_merged(table: pd.DataFrame, where: str) -> None:

@@ -140,7 +140,7 @@ def placements(dealt: Dealt, cell: Cell, first: Who, second: int) -> Placements:
     turned = dealt.size(first, second) >= dealt.size(second, second)  # a reference is counted once
     small, large = (second, first) if turned else (first, second)
     place = np.sort(cell.place[dealt.members(small, second)], axis=1)
-    n = np.sum(place < cell.size, axis=1, dtype=np.float64)
+    n = np.asarray((place < cell.size).sum(1), dtype=np.float64)
     index = np.arange(place.shape[1])
     if cell.tied:
         start, stop = cell.first[place], cell.last[place]
@@ -164,9 +164,8 @@ def placements(dealt: Dealt, cell: Cell, first: Who, second: int) -> Placements:
     others = n * n * m - rank @ (2.0 * index + 1.0) - equal.sum(-1)
     with np.errstate(divide="ignore", invalid="ignore"):
         effect: Floats = total / (n * m)
-        own: Floats = (squares - total**2 / n) / (n - 1) / m**2
-        other: Floats = (others - (n * m - total) ** 2 / m) / (m - 1) / n**2
-    own, other = own.clip(min=0.0), other.clip(min=0.0)
+    own = _variance(squares, total, n) / m**2
+    other = _variance(others, n * m - total, m) / n**2
     return Placements(1 - effect, other, own, m, n) if turned else Placements(effect, own, other, n, m)
 
 
@@ -175,13 +174,11 @@ def rank_placements(first: Floats, second: Floats) -> Placements:
 
     Welch's test of the ranks among all is asymptotically that of Brunner and Munzel under a permutation.
     """
+    n, m = first[:, 0], second[:, 0]
     with np.errstate(divide="ignore", invalid="ignore"):
-        means = [part[:, 1] / part[:, 0] for part in (first, second)]
-        variances = [
-            np.maximum(part[:, 2] - part[:, 1] ** 2 / part[:, 0], 0.0) / (part[:, 0] - 1)
-            for part in (first, second)
-        ]
-    return Placements(means[0] - means[1] + 0.5, variances[0], variances[1], first[:, 0], second[:, 0])
+        effect = first[:, 1] / n - second[:, 1] / m + 0.5
+    own, other = _variance(first[:, 2], first[:, 1], n), _variance(second[:, 2], second[:, 1], m)
+    return Placements(effect, own, other, n, m)
 
 
 def pooled_p(strata: Sequence[Placements]) -> Floats:
@@ -244,6 +241,12 @@ def _fisher_tables(count: Integers, n: Integers, m: Integers, marked: Integers) 
         at[going] += step[going]
         going = going[term[going] > 1e-12 * tail[going]]
     return np.asarray(np.minimum(1.0, 2 * np.minimum(tail, 1.0 - tail + chance)))
+
+
+def _variance(squares: Floats, total: Floats, size: Floats) -> Floats:
+    """Return variances from sums of squares and sums of `size` values; at least 0 in spite of rounding."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.maximum(squares - total**2 / size, 0.0) / (size - 1))
 
 
 def _run_ends(start: npt.NDArray[np.int32]) -> tuple[Integers, Integers]:

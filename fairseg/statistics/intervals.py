@@ -62,8 +62,8 @@ def bootstrap_interval(
         method: "binomial": no bootstrap, but draws from the distribution of each group's median that its
             order statistics give, which needs no large groups (see `order_statistics`); or a bootstrap, with
             subjects resampled inside their group: "bca" (bias-corrected and accelerated, Efron 1987, with
-            SciPy's acceleration of several samples) or "percentile". With a group of 8 subjects BCa held the
-            truth in 88 of 100 cohorts where 95 were asked for.
+            SciPy's acceleration of several samples) or "percentile". BCa misses the truth in more than 5 of
+            100 cohorts where a group has a dozen subjects (docs/statistics.md).
         reference: of "fairness_gap": name or id of the reference group.
         seed: of the draws.
 

@@ -52,7 +52,7 @@ class JudgeOptions:
             _check(name, getattr(self, name), "above 0 and at most 1", lambda value: 0 < value <= 1)
         for name in _INNER_SHARES:
             _check(name, getattr(self, name), "between 0 and 1", lambda value: 0 < value < 1)
-        _check("alpha", self.alpha, "above 0 and at most 0.5", lambda value: 0 < value <= 0.5)
+        _check("alpha", self.alpha, "above 0 and at most 0.2", lambda value: 0 < value <= 0.2)
         for name, least in (("min_size", 2), ("permutations", 99), ("seed", 0)):
             value = getattr(self, name)
             whole = f"a whole number of at least {least}"

@@ -21,7 +21,7 @@ from fairseg.metrics.fairness import Floats
 from fairseg.statistics.limits import Interval
 
 _DECIMALS = 10  # scores that agree so far are equal: sums in another order differ in the last bits
-_SMALLEST_STEP, _LARGEST_STEP = 1e-6, 0.02  # of the values' range, over which ties are interpolated
+_SMALLEST_STEP, _LARGEST_STEP = 1e-6, 0.25  # of range, of IQR, over which ties are interpolated
 _EXACT_UP_TO = 100  # values, above which signed ranks are normal to the third decimal
 
 
@@ -96,7 +96,8 @@ class Shift:
         self._span = span
         tied = 1 < values.size < self._x.size + self._y.size
         step = float(np.diff(values).min()) if tied else 0.0
-        self._half = min(max(step / 2, _SMALLEST_STEP * span), _LARGEST_STEP * span)
+        middle = float(np.subtract(*np.percentile(np.concatenate([self._x, self._y]), [75, 25])))
+        self._half = max(min(step / 2, _LARGEST_STEP * middle), _SMALLEST_STEP * span)
         self._sums = tuple(np.concatenate([[0.0], np.cumsum(sample)]) for sample in (self._x, self._y))
         self.estimate = self._centre() if span else 0.0
 

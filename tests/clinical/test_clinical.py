@@ -412,7 +412,7 @@ def test_the_interval_of_a_limit_holds_the_true_limit_as_often_as_it_says() -> N
 DIFFERENCES = arrays.arrays(np.float64, st.integers(4, 20), elements=st.floats(-50, 50, width=32))
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(DIFFERENCES, st.floats(-20, 20, width=32))
 def test_a_shift_of_the_predictions_shifts_the_bias_and_the_limits_alone(
     differences: np.ndarray[Any, Any], shift: float
@@ -428,7 +428,7 @@ def test_a_shift_of_the_predictions_shifts_the_bias_and_the_limits_alone(
     np.testing.assert_array_equal(after["n"], before["n"])
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(DIFFERENCES, st.permutations(range(3)))
 def test_relabelling_groups_permutes_the_rows(differences: np.ndarray[Any, Any], order: list[int]) -> None:
     groups = np.arange(differences.size) % 3

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import fairseg
 from tests.distribution.conftest import ROOT, SOURCES, Build
+from tests.waiting import PATIENCE
 
 NAME = f"fairseg-{fairseg.__version__}"
 
@@ -67,7 +68,7 @@ def test_the_wheel_works_from_an_empty_folder(wheel: Path, tmp_path: Path) -> No
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=PATIENCE,
         )
         assert done.returncode == 0, done.stderr[-3000:]
         return done.stdout

@@ -9,7 +9,8 @@ import pytest
 from fairseg import Groups
 from fairseg.report import summarize, write_report
 from fairseg.report.notes import notes_on
-from fairseg.report.render import footnote, to_terminal
+from fairseg.report.summary_table import footnote, summary_table
+from fairseg.report.tables import to_terminal
 
 
 def table(cases: int = 8, labels: tuple[str, ...] = ("LV", "RV")) -> pd.DataFrame:
@@ -33,7 +34,7 @@ def test_without_dice_the_missing_measures_are_noted_and_no_footnote_is_left_bla
     assert len(summaries) == 3
     assert '<p class="note"></p>' not in (tmp_path / "report.html").read_text()
     assert ". }" not in (tmp_path / "summary.tex").read_text()
-    for text in ((tmp_path / "summary.md").read_text(), to_terminal(summaries)):
+    for text in ((tmp_path / "summary.md").read_text(), to_terminal(map(summary_table, summaries))):
         assert "\n\n\n" not in text
         assert text.endswith("\n")
         assert not text.endswith("\n\n")

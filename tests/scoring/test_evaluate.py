@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -724,3 +725,11 @@ def test_the_cross_check_draws_as_many_rows_as_asked(cohort: Path, monkeypatch: 
 
 
 _medpy_hd = binary.hd
+
+
+def test_the_cross_check_alone_needs_medpy(cohort: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "medpy", None)  # as if it were not installed
+    assert len(score(cohort)) == 30
+    monkeypatch.setitem(evaluate.__globals__, "run_all", None)  # the message comes before any scoring
+    with pytest.raises(ValueError, match="cross_check needs medpy"):
+        score(cohort, cross_check=1)

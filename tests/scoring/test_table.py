@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fairseg.cohort.levels import MISSING
@@ -93,13 +93,11 @@ def test_a_nasty_level_comes_back_as_it_was(level: str) -> None:
     assert_same(again(table([level])), table([level]))
 
 
-@settings(deadline=None)
 @given(st.lists(TEXT, min_size=1, max_size=4))
 def test_any_text_comes_back_as_it_was(levels: list[str]) -> None:
     assert_same(again(table(levels)), table(levels))
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(0, 1e6) | st.just(float("nan")), min_size=1, max_size=8))
 def test_scores_come_back_to_the_last_bit(values: list[float]) -> None:
     scores = table([str(place) for place in range(len(values))]).assign(hd=values)

@@ -82,7 +82,7 @@ def test_subjects_are_counted_not_cases_nor_labels() -> None:
 
 
 @given(st.permutations(range(40)))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_the_order_of_rows_does_not_matter(order: list[int]) -> None:
     pd.testing.assert_frame_equal(table_of(cohort().iloc[order]), table_of(cohort()), rtol=1e-12)
 

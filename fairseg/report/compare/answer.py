@@ -17,7 +17,7 @@ from fairseg.report.compare.sentences import (
     verdict_sentence,
     verdict_words,
 )
-from fairseg.report.render import plain
+from fairseg.report.escape import plain
 from fairseg.statistics import Evidence
 
 _NAMED_LOSS = 0.005  # of a median, that is named though it is not shown

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from fairseg.io.sentences import listed
-from fairseg.report.charts.svg import number
 from fairseg.report.compare.evidence import (
     FAIRER,
     LESS_FAIR,
@@ -15,7 +14,8 @@ from fairseg.report.compare.evidence import (
     SHOWN,
     ModelChange,
 )
-from fairseg.report.render import NONE, plain
+from fairseg.report.escape import plain
+from fairseg.report.numbers import score
 from fairseg.statistics import Interval
 
 MOST = 4  # groups of a kind that a sentence names
@@ -33,10 +33,7 @@ def figure(value: float, *, sign: bool = False) -> str:
     >>> figure(0.0314), figure(0.00042), figure(0.02, sign=True)
     ('0.031', '0.0004', '+0.020')
     """
-    if np.isnan(value):
-        return NONE
-    text = number(value, 4 if 0 < abs(value) < 0.0005 else 3)
-    return f"+{text}" if sign and value > 0 else text
+    return score(value, sign=sign)
 
 
 def span(interval: Interval) -> str:

@@ -10,12 +10,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from tabulate import tabulate
 
 from fairseg.io.sentences import listed
-from fairseg.report import render
 from fairseg.report.compare.comparison import Comparison
 from fairseg.report.compare.sentences import span
+from fairseg.report.escape import latex, markdown
+from fairseg.report.numbers import NONE
 from fairseg.report.summary import ALL, GAP, P_VALUE, Summary
+from fairseg.report.summary_table import caption, write
 from fairseg.statistics import Interval
 from fairseg.statistics.evidence import MIN_SIZE
 
@@ -127,7 +130,7 @@ def blocks(comparison: Comparison, structure: str, widest: int = _WIDEST) -> lis
         if name.endswith(LIMITS[0]):
             head = name.removesuffix(LIMITS[0])
             limits = {model: [_limits(part, head)] for model, part in rows.items()}
-            if any(cell.text != render.NONE for (cell,) in limits.values()):
+            if any(cell.text != NONE for (cell,) in limits.values()):
                 laid.append((_INTERVAL, "limits", limits))
             continue
         if name.startswith(("Median", "IQR")) or (several and name in (GAP, "p")):
@@ -154,13 +157,13 @@ def blocks(comparison: Comparison, structure: str, widest: int = _WIDEST) -> lis
 
 def _limits(part: Any, head: str) -> Cell:
     low, high = (float(part.loc[head + end, ALL]) for end in LIMITS)
-    return Cell(render.NONE if np.isnan(low) else span(Interval(np.nan, low, high)))
+    return Cell(NONE if np.isnan(low) else span(Interval(np.nan, low, high)))
 
 
 def _marked(name: str, values: dict[str, list[float]]) -> dict[str, list[Cell]]:
     """Return values as text, the best of the models marked in each place."""
     measure = P_VALUE if name == "p" else name
-    text = {model: [render.cell(measure, value) for value in some] for model, some in values.items()}
+    text = {model: [write(measure, value) for value in some] for model, some in values.items()}
     if len(values) < 2 or name == "p" or name.startswith("IQR"):
         return {model: [Cell(one) for one in some] for model, some in text.items()}
     cost = np.array([[_cost(name, value) for value in some] for some in values.values()])
@@ -189,7 +192,7 @@ def _mark(p: float) -> str:
     """Return what stands behind a model's name, as in the paper: a star, or a p that is not small."""
     if np.isnan(p):
         return ""
-    return "*" if p < _SIGNIFICANT else f"p = {render.cell(P_VALUE, p)}"
+    return "*" if p < _SIGNIFICANT else f"p = {write(P_VALUE, p)}"
 
 
 def head_text(name: str, mark: str) -> str:
@@ -216,9 +219,8 @@ def note_on(comparison: Comparison, *, bold: bool = True) -> str:
         if comparison.reason:
             said.append(f"No p and no intervals: {comparison.reason}.")
         else:
-            test = (
-                f"Kruskal-Wallis test over groups of {MIN_SIZE} or more" if several else "Mann-Whitney U test"
-            )
+            judged = f"Kruskal-Wallis test over groups of {smallest_judged(comparison)} or more"
+            test = judged if several else "Mann-Whitney U test"
             said.append(f"p: {'' if several else 'two-sided '}{test} on the DSC of the subjects; * p < 0.05.")
             if several and summary.reference is not None:
                 said.append("p against the reference: Mann-Whitney U test, corrected for several (Holm).")
@@ -226,7 +228,7 @@ def note_on(comparison: Comparison, *, bold: bool = True) -> str:
     if bold and len(comparison.summaries) > 1:
         said.append("The best of the models is bold.")
     if small := small_groups(comparison):
-        said.append(f"Fewer than {MIN_SIZE} subjects, so not judged: {listed(small)}.")
+        said.append(f"Fewer than {smallest_judged(comparison)} subjects, so not judged: {listed(small)}.")
     if summary.unit == "px":
         said.append("Distances in pixels: the files state no voxel size.")
     return " ".join(said)
@@ -234,10 +236,15 @@ def note_on(comparison: Comparison, *, bold: bool = True) -> str:
 
 def small_groups(comparison: Comparison) -> list[str]:
     """Return the names of the groups with too few subjects to be judged."""
-    summary = comparison.overall
-    least = {found.min_size for found in comparison.evidence.get(summary.structure, {}).values()}
+    least, summary = smallest_judged(comparison), comparison.overall
     pairs = zip(summary.groups.names, summary.scored, strict=True)
-    return [name for name, count in pairs if count < max(least, default=MIN_SIZE)]
+    return [name for name, count in pairs if count < least]
+
+
+def smallest_judged(comparison: Comparison) -> int:
+    """Return how many subjects a group needs to be judged: more than usual where there are many groups."""
+    found = comparison.evidence.get(comparison.overall.structure, {}).values()
+    return max((evidence.min_size for evidence in found), default=MIN_SIZE)
 
 
 def paper_to_markdown(comparison: Comparison, structure: str) -> str:
@@ -247,17 +254,17 @@ def paper_to_markdown(comparison: Comparison, structure: str) -> str:
         columns = [f"{head_text(*head)}: {group}" for head in block.heads for group in block.groups]
         rows = [
             [
-                f"**{render.markdown(cell.text)}**" if cell.best else render.markdown(cell.text)
+                f"**{markdown(cell.text)}**" if cell.best else markdown(cell.text)
                 for cells in of_models
                 for cell in _spread(cells, len(block.groups))
             ]
             for _, _, of_models in block.rows
         ]
-        titles = [render.markdown(title) for title, _, _ in block.rows]
-        safe = [render.markdown(column) for column in columns]
+        titles = [markdown(title) for title, _, _ in block.rows]
+        safe = [markdown(column) for column in columns]
         parts.append(_grid(titles, safe, rows))
     summary = comparison.named(structure)[comparison.baseline]
-    return "\n\n".join([f"## {render.markdown(render.caption(summary))}", *parts])
+    return "\n\n".join([f"## {markdown(caption(summary))}", *parts])
 
 
 def _spread(cells: Sequence[Cell], number: int) -> list[Cell]:
@@ -266,8 +273,13 @@ def _spread(cells: Sequence[Cell], number: int) -> list[Cell]:
 
 
 def _grid(titles: Sequence[str], columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    frame = pd.DataFrame(rows, index=list(titles), columns=list(columns))
-    return render.grid(frame, "github", str)
+    return tabulate(
+        [[title, *row] for title, row in zip(titles, rows, strict=True)],
+        headers=["", *columns],
+        tablefmt="github",
+        colalign=["left", *["right"] * len(columns)],
+        disable_numparse=True,
+    )
 
 
 def paper_to_latex(comparison: Comparison, structure: str) -> str:
@@ -276,19 +288,17 @@ def paper_to_latex(comparison: Comparison, structure: str) -> str:
     Tables of more than eight columns are shrunk to the width of the text.
     """
     summary = comparison.named(structure)[comparison.baseline]
-    about = render.latex(f"{render.caption(summary)}. {note_on(comparison)}")
+    about = latex(f"{caption(summary)}. {note_on(comparison)}")
     parts = []
     for place, block in enumerate(blocks(comparison, structure)):
         number = len(block.groups)
         starts = range(2, 2 + number * len(block.heads), number)
-        heads = [
-            rf"\multicolumn{{{number}}}{{c}}{{{render.latex(head_text(*head))}}}" for head in block.heads
-        ]
+        heads = [rf"\multicolumn{{{number}}}{{c}}{{{latex(head_text(*head))}}}" for head in block.heads]
         rules = "".join(rf"\cmidrule(lr){{{start}-{start + number - 1}}}" for start in starts)
-        groups = [render.latex(group) for _ in block.heads for group in block.groups]
+        groups = [latex(group) for _ in block.heads for group in block.groups]
         lines = [" & ".join(["", *heads]), " & ".join(["", *groups])]
         body = [
-            " & ".join([render.latex(title), *(_latex_cells(cells, number) for cells in of_models)])
+            " & ".join([latex(title), *(_latex_cells(cells, number) for cells in of_models)])
             for title, _, of_models in block.rows
         ]
         tabular = "\n".join(
@@ -306,13 +316,11 @@ def paper_to_latex(comparison: Comparison, structure: str) -> str:
         )
         if number * len(block.heads) > _WIDEST:
             tabular = f"\\resizebox{{\\textwidth}}{{!}}{{%\n{tabular}}}"
-        said = f"{render.latex(render.caption(summary))} (continued)" if place else about
+        said = f"{latex(caption(summary))} (continued)" if place else about
         parts.append(f"\\begin{{table}}\n\\centering\n\\caption{{{said}}}\n{tabular}\n\\end{{table}}\n")
     return "\n".join(parts)
 
 
 def _latex_cells(cells: Sequence[Cell], number: int) -> str:
-    shown = [
-        rf"\textbf{{{render.latex(cell.text)}}}" if cell.best else render.latex(cell.text) for cell in cells
-    ]
+    shown = [rf"\textbf{{{latex(cell.text)}}}" if cell.best else latex(cell.text) for cell in cells]
     return " & ".join(shown) if len(cells) == number else rf"\multicolumn{{{number}}}{{c}}{{{shown[0]}}}"

@@ -9,13 +9,14 @@ import pandas as pd
 from tabulate import tabulate
 
 from fairseg.io import csv_files
-from fairseg.report import render
 from fairseg.report.compare.answer import answer
 from fairseg.report.compare.comparison import Comparison
 from fairseg.report.compare.evidence import ModelChange
 from fairseg.report.compare.sentences import figure, sentences, span
 from fairseg.report.compare.table import note_on, paper_to_latex, paper_to_markdown, small_groups
+from fairseg.report.escape import markdown, plain
 from fairseg.report.summary import GAP, P_VALUE
+from fairseg.report.summary_table import caption, footnote, write
 from fairseg.statistics import Evidence, Interval
 
 NARROWING = "Narrowing of the gap"
@@ -40,18 +41,18 @@ def comparison_to_terminal(comparison: Comparison) -> str:
             said.append(f"{model}, margin {figure(comparison.margin)}: {found.verdict}, {gap}.")
     if small := small_groups(comparison):
         said.append(f"Too few subjects to be judged: {', '.join(small)}.")
-    told = "\n\n".join(textwrap.fill(render.plain(line), _LETTERS) for line in said)
+    told = "\n\n".join(textwrap.fill(plain(line), _LETTERS) for line in said)
     return _table(comparison, structure) + (f"\n{told}\n" if told else "")
 
 
 def comparison_to_markdown(comparison: Comparison) -> str:
     """Return all tables in the paper's form, and what each says, in GitHub's Markdown."""
-    parts = [f"{render.markdown(_headline(comparison))}\n"]
+    parts = [f"{markdown(_headline(comparison))}\n"]
     for structure in comparison.tables:
         parts.append(f"{paper_to_markdown(comparison, structure)}\n")
         lines = [" ".join(some) for some in _sentences(comparison, structure).values()]
-        parts += [f"- {render.markdown(line)}" for line in lines] + ([""] if lines else [])
-    return "\n".join([*parts, render.markdown(note_on(comparison)), ""])
+        parts += [f"- {markdown(line)}" for line in lines] + ([""] if lines else [])
+    return "\n".join([*parts, markdown(note_on(comparison)), ""])
 
 
 def comparison_to_latex(comparison: Comparison) -> str:
@@ -146,18 +147,18 @@ def _table(comparison: Comparison, structure: str) -> str:
     keys, text = zip(*_cells(table).items(), strict=True)
     body = tabulate(
         [
-            [render.plain(", ".join(filter(None, key))), *map(render.plain, row)]
+            [plain(", ".join(filter(None, key))), *map(plain, row)]
             for key, row in zip(keys, text, strict=True)
         ],
-        headers=["", *map(render.plain, map(str, table.index))],
+        headers=["", *map(plain, map(str, table.index))],
         tablefmt="simple",
         colalign=["left", *["right"] * len(table.index)],
         disable_numparse=True,
         maxheadercolwidths=16,
     )
-    title = render.plain(f"{render.caption(summary)}; median (IQR) of the subjects")
-    note = render.footnote(comparison.overall, _LARGEST if _several(table) else None)
-    return f"{title}\n\n{body}\n\n{render.plain(note)}\n"
+    title = plain(f"{caption(summary)}; median (IQR) of the subjects")
+    note = footnote(comparison.overall)
+    return f"{title}\n\n{body}\n\n{plain(note)}\n"
 
 
 def _cells(table: pd.DataFrame) -> dict[tuple[str, str], list[str]]:
@@ -168,10 +169,10 @@ def _cells(table: pd.DataFrame) -> dict[tuple[str, str], list[str]]:
         values: Any = table[column]
         if measure.startswith("IQR") or (measure == P_VALUE and not group and values.isna().all()):
             continue
-        text = [render.cell(measure, value) for value in values]
+        text = [write(measure, value) for value in values]
         if measure.startswith("Median"):
             spread = table[measure.replace("Median", "IQR"), group]
-            wide = [render.cell("IQR", value) for value in spread]
+            wide = [write("IQR", value) for value in spread]
             text = [f"{middle} ({around})" for middle, around in zip(text, wide, strict=True)]
         elif measure == GAP and not group and _several(table):
             group = _LARGEST

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from fairseg.cli import main
 from fairseg.datasets import write_phantom
 from fairseg.integrations.nnunet import TRAINERS
 from fairseg.scoring.table import Scores, read_scores
+from tests.waiting import PATIENCE, wait_until
 
 STUBS = Path(__file__).parent / "stubs"
 NAME = "Dataset901_Phantom"
@@ -48,7 +48,7 @@ def run(folder: Path, *command: str, **environment: str) -> str:
         [program, *command[1:]],
         capture_output=True,
         text=True,
-        timeout=900,
+        timeout=PATIENCE,
         check=False,
         env={**os.environ, **environment},
         cwd=folder,
@@ -65,11 +65,12 @@ def run_and_kill(folder: Path, *command: str, when: Path) -> None:
             [program, *command[1:]], stdout=said, stderr=said, cwd=folder, start_new_session=True
         )
     try:
-        stop = time.monotonic() + 600
-        while not when.exists():
+
+        def there() -> bool:
             assert process.poll() is None, (folder / "killed.txt").read_text()[-6000:]
-            assert time.monotonic() < stop
-            time.sleep(0.05)
+            return when.exists()
+
+        wait_until(there)
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()

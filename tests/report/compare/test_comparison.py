@@ -58,7 +58,7 @@ def test_three_groups_have_a_gap_and_a_p_value_each() -> None:
     assert row["p (Mann-Whitney U)", "X"] == pytest.approx(0.1)  # 2 of the 20 ways to draw 3 of 6
     text = comparison_to_terminal(found)
     assert "reference: M" in text
-    for shown in ("Fairness gap, X", "Fairness gap, largest", "p, F", "p, X", "under largest that of"):
+    for shown in ("Fairness gap, X", "Fairness gap, largest", "p, F", "p, X", "under All that of"):
         assert shown in text
     unreferenced = comparison_to_terminal(compare_models({"one": table}, groups(table)))
     assert "\np " not in unreferenced  # no test, no empty row for it

@@ -5,6 +5,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,11 @@ from fairseg.training.loop import CHECKPOINT, load_weights
 from fairseg.training.machine import pick_device, pick_precision
 from fairseg.training.network import make_network
 from fairseg.training.prepare import (
-    Plan,
+    SlicePlan,
+    foreground_box,
+    log_messages,
     mask_in_plan,
-    plan_from_dict,
     read_case,
-    tell_messages,
     write_prediction,
 )
 from fairseg.training.raw import find_images
@@ -40,7 +41,7 @@ BOXES = "boxes.json"
 
 
 @dataclass
-class Run:
+class TrainedRun:
     """A trained network with what is needed to use it.
 
     Attributes:
@@ -51,14 +52,14 @@ class Run:
     """
 
     about: dict[str, Any]
-    plan: Plan
+    plan: SlicePlan
     predictor: Predictor
     crop_size: tuple[int, int] | None
 
 
 def load_run(
     folder: str | Path, *, mirror: bool = True, device: str = "auto", network: nn.Module | None = None
-) -> Run:
+) -> TrainedRun:
     """Load a run from its checkpoint.
 
     Args:
@@ -72,8 +73,7 @@ def load_run(
     """
     saved = load_checkpoint(Path(folder) / CHECKPOINT)
     about = saved["run"]
-    settings = Settings.from_dict(about["settings"])
-    where = pick_device(device)
+    settings, chosen = Settings.from_dict(about["settings"]), pick_device(device)
     if network is None:
         network = make_network(
             len(about["channels"]),
@@ -84,15 +84,12 @@ def load_run(
             deep_supervision=settings.deep_supervision,
         )
     load_weights(network, saved["network"], str(folder))
+    autocast = pick_precision(settings.precision, chosen)
     predictor = Predictor(
-        network.to(where),
-        about["patch_size"],
-        mirror=mirror,
-        device=where,
-        autocast=pick_precision(settings.precision, where),
+        network.to(chosen), about["patch_size"], mirror=mirror, device=chosen, autocast=autocast
     )
-    crop_size = about["crop_size"]
-    return Run(about, plan_from_dict(about["plan"]), predictor, crop_size and (crop_size[0], crop_size[1]))
+    crop_size = about["crop_size"] and tuple(about["crop_size"])
+    return TrainedRun(about, SlicePlan(**about["plan"]), predictor, crop_size)
 
 
 def predict(
@@ -154,32 +151,29 @@ def predict(
         raise ValueError(f"references has no mask for {listed(without)}")
     if workers > 1 and (network is not None or first_network is not None):
         raise ValueError("workers must be 1 with a network of your own")
-    place = Path(out)
-    check_writable(place)
-    place.mkdir(parents=True, exist_ok=True)
-    names = sorted(files)
+    folder, names = Path(out), sorted(files)
+    check_writable(folder)
+    folder.mkdir(parents=True, exist_ok=True)
     share = -(-len(names) // max(workers, 1))
     parts = [names[start : start + share] for start in range(0, len(names), share)]
-    jobs = [
-        (
-            str(run),
-            [(name, files[name], masks.get(name)) for name in part],
-            place,
-            None if cascade is None else str(cascade),
-            mirror,
-            device,
-            (network, first_network),
-            progress and len(parts) == 1,
-            len(parts) > 1,
-        )
-        for part in parts
-    ]
-    results = list(run_all(_predict_part, jobs, workers))
-    tell_messages(Counter(message for result in results for message in result["messages"]))
+    predict_part = partial(
+        _predict_cases,
+        run=str(run),
+        cascade=None if cascade is None else str(cascade),
+        out=folder,
+        mirror=mirror,
+        device=device,
+        networks=(network, first_network),
+        progress=progress and len(parts) == 1,
+        one_thread=len(parts) > 1,
+    )
+    jobs = [([(name, files[name], masks.get(name)) for name in part],) for part in parts]
+    results = list(run_all(predict_part, jobs, workers))
+    log_messages(Counter(message for _, messages in results for message in messages))
     total: dict[str, Any] = {"cases": len(names)}
     if cropped:
-        boxes = {name: box for result in results for name, box in result["boxes"].items()}
-        write_files(place, {BOXES: json.dumps(boxes, indent=1) + "\n"})
+        boxes = {name: box for part, _ in results for name, box in part.items()}
+        write_files(folder, {BOXES: json.dumps(boxes, indent=1) + "\n"})
         nothing = [name for name, box in boxes.items() if box["found"] is None]
         cut = [name for name, box in boxes.items() if box["found"] and not _fits(**box)]
         total |= {"fallbacks": len(nothing), "cut": len(cut)}
@@ -196,48 +190,56 @@ def _fits(crop: list[list[int]], found: list[list[int]]) -> bool:
     return all(size >= extent for size, extent in sizes)
 
 
-def _predict_part(
-    folder: str,
+def _predict_cases(
     cases: Sequence[tuple[str, Sequence[Path], Path | None]],
-    out: Path,
+    *,
+    run: str,
     cascade: str | None,
+    out: Path,
     mirror: bool,
     device: str,
     networks: tuple[nn.Module | None, nn.Module | None],
     progress: bool,
     one_thread: bool,
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], list[str]]:
+    """Write the masks of some cases: name, image files, reference mask where that says where to look.
+
+    Returns:
+        The boxes of each case, where there were crops; and the messages of the image reader.
+    """
     if one_thread:
         torch.set_num_threads(1)  # a process of several
-    run = load_run(folder, mirror=mirror, device=device, network=networks[0])
-    first = None if cascade is None else load_run(cascade, mirror=mirror, device=device, network=networks[1])
-    both = None if first is None else _cascade(first, run)
+    second = load_run(run, mirror=mirror, device=device, network=networks[0])
+    both = None
+    if cascade is not None:
+        first = load_run(cascade, mirror=mirror, device=device, network=networks[1])
+        both = _cascade(first, second)
     boxes: dict[str, Any] = {}
     messages: list[str] = []
     bar = tqdm(total=len(cases), desc="predicting", unit="case", disable=None if progress else True)
     with bar:
         for name, files, mask in cases:
             try:
-                image, like = read_case(files, run.plan)
+                image, like = read_case(files, second.plan)
                 slices = torch.from_numpy(image).transpose(0, 1).contiguous()
                 if both is not None:
                     logits, box, found = both(slices), both.boxes[0], both.found[0]
                 elif mask is not None:
-                    box, found = _reference_box(mask, run)
-                    logits = segment_crops(_on_crops(run), slices, [box] * len(slices))
+                    box, found = _reference_box(mask, second)
+                    logits = segment_crops(_on_crops(second), slices, [box] * len(slices))
                 else:
-                    logits, box, found = run.predictor(slices), None, None
+                    logits, box, found = second.predictor(slices), None, None
             except ValueError as error:
                 raise ValueError(f"case {name}: {error}") from None
             if box is not None:
                 boxes[name] = {"crop": _edges(box), "found": found and _edges(found)}
             messages += like.messages
-            write_prediction(logits.transpose(0, 1), like, run.plan, out / f"{name}.nii.gz")
+            write_prediction(logits.transpose(0, 1), like, second.plan, out / f"{name}.nii.gz")
             bar.update()
-    return {"boxes": boxes, "messages": messages}
+    return boxes, messages
 
 
-def _on_crops(run: Run) -> Callable[[Tensor], Tensor]:
+def _on_crops(run: TrainedRun) -> Callable[[Tensor], Tensor]:
     """Return the run's network for crops (Z, C, *crop_size) of a case, standardised by themselves."""
 
     def segment(crops: Tensor) -> Tensor:
@@ -248,7 +250,7 @@ def _on_crops(run: Run) -> Callable[[Tensor], Tensor]:
     return segment
 
 
-def _cascade(first: Run, second: Run) -> Cascade:
+def _cascade(first: TrainedRun, second: TrainedRun) -> Cascade:
     """Return both networks as one, for all slices of a case at a time."""
     if len(first.about["channels"]) != len(second.about["channels"]) or first.plan.axis != second.plan.axis:
         raise ValueError("cascade: both runs must be of images with the same channels and slice axis")
@@ -267,11 +269,11 @@ def _cascade(first: Run, second: Run) -> Cascade:
     return Cascade(locate, _on_crops(second), second.crop_size, shared=True)
 
 
-def _reference_box(mask: Path, run: Run) -> tuple[Box, Box | None]:
+def _reference_box(mask: Path, run: TrainedRun) -> tuple[Box, Box | None]:
     """Return the crop around a reference mask, as in training, and the box of what it holds."""
     assert run.crop_size is not None
     voxels = mask_in_plan(read_mask(mask), run.plan)
-    found = Box.around(voxels, ndim=2) if voxels.any() else None
+    found = foreground_box(voxels)
     return (found or Box((0, 0), voxels.shape[1:])).resized(run.crop_size), found
 
 

@@ -3,7 +3,8 @@
 import json
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from importlib import import_module
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,10 @@ from tqdm.auto import tqdm
 from fairseg.io.files import write_files
 from fairseg.io.lock import alone_in
 
-RUN = "run.json"
-LOG = "log.jsonl"
-CURVES = "curves.png"
+RUN, LOG, CURVES = "run.json", "log.jsonl", "curves.png"
 
 
-class Record:
+class TrainingLogger:
     """The log of a run: one JSON line an epoch in `log.jsonl`, and TensorBoard's events beside it.
 
     Args:
@@ -38,26 +37,24 @@ class Record:
     ) -> None:
         self.folder, self.lines = folder, list(lines)
         self.shown = progress and folder is not None
-        done = sum(line["step"] for line in self.lines[-1:])
-        hidden = None if self.shown else True
-        self.bar = tqdm(total=total, initial=done, desc="training", unit="step", disable=hidden)
+        done = self.lines[-1]["step"] if self.lines else 0
+        self.bar = tqdm(
+            total=total, initial=done, desc="training", unit="step", disable=None if self.shown else True
+        )
         self.board: Any = None
+        self._lock = ExitStack()
         if folder is None:
             return
-        self._lock = ExitStack()
         self._lock.enter_context(alone_in(folder))
-        for left in folder.glob(".checkpoint.pt.*.part"):  # by a run that was killed
-            left.unlink()
+        for unfinished in folder.glob(".checkpoint.pt.*.part"):  # of a run that was killed
+            unfinished.unlink()
         write_files(folder, {LOG: "".join(json.dumps(line) + "\n" for line in self.lines)})
-        try:
-            from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415  (only if it is installed)
+        with suppress(ImportError):  # only where TensorBoard is installed
+            writer = import_module("torch.utils.tensorboard").SummaryWriter
+            self.board = writer(str(folder / "tensorboard"), purge_step=len(self.lines) + 1)
 
-            self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=len(self.lines) + 1)
-        except ImportError:
-            pass
-
-    def about(self, run: dict[str, Any]) -> None:
-        """Write down what the run is."""
+    def write_description(self, run: dict[str, Any]) -> None:
+        """Write what the run is."""
         if self.folder is not None:
             write_files(self.folder, {RUN: json.dumps(run, indent=1) + "\n"})
 
@@ -66,21 +63,19 @@ class Record:
         self.bar.update()
 
     def epoch(self, line: dict[str, Any]) -> None:
-        """Keep what an epoch has shown."""
+        """Log an epoch."""
         self.lines.append(line)
         if self.folder is None:
             return
         with (self.folder / LOG).open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         dice = {name: value for name, value in line["dice"].items() if value is not None}
-        shown = {name: f"{value:.3f}" for name, value in dice.items()}
-        self.bar.set_postfix({"loss": f"{line['loss']:.3f}", **shown})
+        texts = {name: f"{value:.3f}" for name, value in dice.items()}
+        self.bar.set_postfix({"loss": f"{line['loss']:.3f}", **texts})
         if self.shown and self.bar.disable:
-            said = ", ".join(f"{name} {value}" for name, value in shown.items())
+            groups = ", ".join(f"{name} {text}" for name, text in texts.items()) or "of nobody"
             begin = f"epoch {line['epoch']}, step {line['step']}: loss {line['loss']:.3f}"
-            tqdm.write(
-                f"{begin}; validation Dice {said or 'of nobody'} ({line['seconds']:.0f} s)", sys.stderr
-            )
+            tqdm.write(f"{begin}; validation Dice {groups} ({line['seconds']:.0f} s)", sys.stderr)
         if self.board is not None:
             self.board.add_scalar("loss", line["loss"], line["epoch"])
             for name, value in dice.items():  # add_scalars would make a folder of each group's name
@@ -91,30 +86,23 @@ class Record:
         if self.lines and self.folder is not None:
             write_files(self.folder, {CURVES: draw_curves(self.lines, names)})
 
-    def __enter__(self) -> "Record":
+    def __enter__(self) -> "TrainingLogger":
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Close the bar and TensorBoard's file, whatever happened."""
+        """Close the bar, TensorBoard's file and the lock, whatever happened."""
         self.bar.close()
         if self.board is not None:
             self.board.close()
-        if self.folder is not None:
-            self._lock.close()
+        self._lock.close()
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:
     """Return the lines of a run's log, in the order of the epochs; a line cut short is left out."""
-    lines = []
-    try:
-        text = (folder / LOG).read_text(encoding="utf-8")
-    except OSError:
-        return []
-    for line in text.splitlines():
-        try:
+    lines: list[dict[str, Any]] = []
+    with suppress(OSError, ValueError):
+        for line in (folder / LOG).read_text(encoding="utf-8").splitlines():
             lines.append(json.loads(line))
-        except ValueError:
-            break
     return lines
 
 
@@ -129,8 +117,8 @@ def draw_curves(lines: Sequence[dict[str, Any]], names: Sequence[str]) -> bytes:
     for name in names:
         values = [line["dice"].get(name) for line in lines]
         if any(value is not None for value in values):
-            shown = [float("nan") if value is None else value for value in values]
-            right.plot(epochs, shown, label=name, **style)
+            heights = [float("nan") if value is None else value for value in values]
+            right.plot(epochs, heights, label=name, **style)
     right.set(xlabel="epoch", ylabel="validation DSC, median", ylim=(0.0, 1.0))
     if right.lines:
         right.legend(frameon=False, loc="lower right")

@@ -1,0 +1,139 @@
+"""The answer of a comparison: a sentence or two for each model, harm before praise.
+
+What is said is chosen here from the findings; the words are the macro `gains` of `sentences.txt.j2`.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from fairseg.report import numbers
+from fairseg.report.templates import say
+from fairseg.statistics.gain_findings import GainReasonKind, GainRow, ModelGains, PairGains
+from fairseg.statistics.harm import HarmRow
+from fairseg.statistics.limits import Interval
+from fairseg.statistics.verdicts import Endpoint
+
+if TYPE_CHECKING:
+    from fairseg.report.compare.result import ComparisonResult
+
+
+def answer(result: "ComparisonResult") -> str:
+    """Return the answer on every model, as plain text on one line."""
+    return " ".join(model_answer(result, model) for model in result.judgement.models)
+
+
+def model_answer(result: "ComparisonResult", model: ModelGains) -> str:
+    """Return what the evidence says of one model beside the baseline."""
+    pair = model.primary_pair
+    row = _row(pair)
+    title = next(iter(result.models.values())).title
+    return say(
+        "gains",
+        model=model.model,
+        baseline=result.baseline,
+        verdict=model.verdict.name,
+        title="Dice" if title == "DSC" else title,
+        options=result.options,
+        drop=result.judgement.drop,
+        failing=list(model.failing[:3]),
+        harm=[spoken_harm(one) for one in _worst(model)],
+        losses=_losses(model),
+        row=None if row is None else spoken_row(row, result),
+        changes=[] if pair is None else _changes(model, pair),
+        pairs=len({(one.first, one.second) for one in model.pairs if one.attribute == model.primary}),
+        unjudged=[one.group for one in model.unjudged if one.structure is None],
+    )
+
+
+def spoken_row(row: GainRow, result: "ComparisonResult") -> dict[str, Any]:
+    """Return a row as sentences say it: who was behind, who gained more, and by how much."""
+    write = numbers.score if row.endpoint is Endpoint.TYPICAL else numbers.points_of
+    behind = row.second if row.gap_before.sign >= 0 else row.first
+    now_behind = row.second if row.gap_after.sign >= 0 else row.first
+    gained = row.second if row.gain.estimate >= 0 else row.first
+    return {
+        "endpoint": row.endpoint.name,
+        "structure": "" if row.structure == result.judgement.structures[0] else row.structure,
+        "behind": behind,
+        "ahead": row.first if behind == row.second else row.second,
+        "now_behind": now_behind,
+        "gained": gained,
+        "other": row.first if gained == row.second else row.second,
+        "gain": _abs(row.gain, write),
+        "before": _abs(row.gap_before.interval, write),
+        "after": _abs(row.gap_after.interval, write),
+        "turned": row.gap_before.sign * row.gap_after.sign < 0,
+        "at_most": write(max(0.0, row.reverse_bound)) if row.reverse_bound == row.reverse_bound else "",
+        "not_reversed": row.reverse_bound <= 0,
+        "unit": "" if row.endpoint is Endpoint.TYPICAL else " points",
+    }
+
+
+def spoken_harm(row: HarmRow) -> dict[str, Any]:
+    """Return a row of harm as sentences say it."""
+    return {
+        "group": row.group,
+        "structure": row.structure,
+        "failing": row.event == "newly failing",
+        "worse": row.worse,
+        "better": row.better,
+        "n": row.n,
+        "between": row.test == "between",
+        "worse_others": row.worse_others,
+        "n_others": row.n_others,
+    }
+
+
+def _abs(interval: Interval, write: Any) -> str:
+    """Write an interval whose estimate is turned to be positive."""
+    one = interval.negated() if interval.estimate < 0 else interval
+    return numbers.with_limits(*one, write)
+
+
+def _row(pair: PairGains | None) -> GainRow | None:
+    if pair is None:
+        return None
+    return pair.decided_by[0] if pair.decided_by else pair.typical
+
+
+def _worst(model: ModelGains) -> list[HarmRow]:
+    """Return the clearest harm of each group, new failures before losses."""
+    clearest: dict[str, HarmRow] = {}
+    order = sorted(
+        model.shown_harm, key=lambda row: (row.event != "newly failing", row.p_adjusted, -row.worse)
+    )
+    for row in order:
+        clearest.setdefault(row.group, row)
+    return list(clearest.values())[:3]
+
+
+def _losses(model: ModelGains) -> list[dict[str, str]]:
+    """Return the groups whose typical case is shown to have lost more than the margin."""
+    lost = {
+        (reason.group, reason.structure)
+        for pair in model.pairs
+        for reason in pair.reasons
+        if reason.kind is GainReasonKind.LOSS_BEYOND_MARGIN
+    }
+    return [
+        {"group": one.group, "structure": one.structure, "by": _abs(one.change, numbers.score)}
+        for one in model.changes
+        if (one.group, one.structure) in lost and one.change.estimate < 0
+    ][:3]
+
+
+def _changes(model: ModelGains, pair: PairGains) -> list[dict[str, Any]]:
+    """Return what became of both groups of a pair, in the typical case over all structures."""
+    found = []
+    for group in (pair.first, pair.second):
+        change = next(
+            (one for one in model.changes if (one.attribute, one.group) == (pair.attribute, group)), None
+        )
+        if change is not None and change.judged:
+            found.append(
+                {
+                    "group": group,
+                    "gained": change.change.estimate >= 0,
+                    "by": _abs(change.change, numbers.score),
+                }
+            )
+    return found
