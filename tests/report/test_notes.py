@@ -16,7 +16,7 @@ from fairseg.report.tables import to_terminal
 def table(cases: int = 8, labels: tuple[str, ...] = ("LV", "RV")) -> pd.DataFrame:
     rows = [(f"c{place}", f"c{place}", "FM"[place % 2], label) for place in range(cases) for label in labels]
     scores = pd.DataFrame(rows, columns=["case", "subject", "sex", "label"])
-    return scores.assign(dice=[0.5 + place / 100 for place in range(len(scores))], hd=2.0)
+    return scores.assign(dice=[0.5 + place / 200 for place in range(len(scores))], hd=2.0)
 
 
 def notes(scores: pd.DataFrame, by: str = "sex") -> list[str]:
