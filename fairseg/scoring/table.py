@@ -98,10 +98,10 @@ def _numbers(column: "pd.Series[Any]", file: Path) -> "pd.Series[Any]":
         raise ValueError(
             f"{file}: row {wrong[0]}, column {column.name}: must be a number, got {column[wrong[0]]!r}"
         )
-    high = 1.0 if column.name in ("dice", "nsd") else np.inf
-    outside = column.index[(numbers < 0) | (numbers > high)]
+    low, high = METRICS[str(column.name)].limits if column.name in METRICS else (0.0, np.inf)
+    outside = column.index[(numbers < low) | (numbers > high)]
     if outside.size:
-        span = "from 0 to 1" if high == 1.0 else "0 or more"
+        span = f"from {low:g} to {high:g}" if np.isfinite(high) else f"{low:g} or more"
         raise ValueError(
             f"{file}: row {outside[0]}, column {column.name}: must be {span}, got {column[outside[0]]!r}"
         )

@@ -429,7 +429,7 @@ def test_relabelling_groups_permutes_the_rows(differences: np.ndarray[Any, Any],
         ({"p0": 0}, "an id for every subject.*none for p1, p2"),
         ([0, 1], r"one id a row of measures, 3, got shape \(2,\)"),
         ([0.0, 1.0, 0.0], "integer ids"),
-        ([0, 1, 2], "between -1 and 1, got 2"),
+        ([0, 1, 2], "ids from -1 .*to 1, got 2"),
     ],
 )
 def test_groups_that_do_not_fit_are_named(groups: Any, said: str) -> None:
