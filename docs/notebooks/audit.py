@@ -53,10 +53,10 @@ result.groups.round(3)
 
 # %% alt="Box plots of the Dice of women and men"
 axes = result.plot("boxes")
-axes.set_ylabel("Dice of my model");
+axes.set_ylabel("Dice of my model")
 
 # %% alt="Gaps by sex and site with their limits"
-result.plot("gaps");
+result.plot("gaps")
 
 # %% [markdown]
 # ## When you want files
