@@ -27,8 +27,7 @@ def card_values(result: "ComparisonResult") -> dict[str, Any]:
     return {
         "css": models[0].verdict.css_class,
         "badge": Markup(" ").join(
-            badge(one.verdict, f"{one.model}: {one.verdict.label}" if len(models) > 1 else None)
-            for one in models
+            badge(one.verdict, (f"{one.model}: {one.verdict.label}", one.verdict.css_class)) for one in models
         ),
         "answer": result.sentence,
         "tables": _tables(result),
