@@ -13,7 +13,7 @@ from click.shell_completion import get_completion_class
 @click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
 def doctor(as_json: bool) -> int:
     """Show what is installed, what is missing, and what there is to compute on."""
-    from fairseg.cli.installation import describe  # noqa: PLC0415  (it costs the start-up time of the help)
+    from fairseg.cli.installation import describe  # noqa: PLC0415  (importlib.metadata would slow every help)
 
     about = describe()
     click.echo(json.dumps(about, indent=1) if as_json else "\n".join(_lines(about)))
