@@ -73,7 +73,8 @@ class Finding:
         equivalence_high: the same.
         margin: a difference up to this does not matter; NaN if none is stated.
         inside: whether the equivalence limits lie within the margin.
-        verdict: GAP, NO_GAP, OPEN or NOT_JUDGED.
+        verdict: FAILS or NO_GAP like the comparison; else GAP where shown and OPEN elsewhere; a row that is
+            inside its margin is not green by itself.
         adjusted: whether within strata.
         effect: the chance that a subject of the first group scores higher than one of the second; NaN for
             shares.

@@ -9,13 +9,12 @@ The procedure and its measured error rates: docs/statistics.md.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
 
 from fairseg.metrics.fairness import Floats
-from fairseg.statistics.batches import Integers, Who
+from fairseg.statistics.batches import Integers
 from fairseg.statistics.findings import (
     ALL_OTHERS,
     Comparison,
@@ -28,17 +27,24 @@ from fairseg.statistics.findings import (
     worst,
 )
 from fairseg.statistics.judge_options import JudgeOptions
-from fairseg.statistics.permutation import Row, adjusted_p, local_level, smallest_p_values
-from fairseg.statistics.row_tests import RowTest, observe, row_samples
+from fairseg.statistics.page_level import (
+    Line,
+    Members,
+    PageLevel,
+    make_line,
+    members,
+    page_level,
+    pairs_to_compare,
+)
+from fairseg.statistics.permutation import Row
+from fairseg.statistics.row_tests import centre, row_samples
 from fairseg.statistics.two_samples import brunner_munzel, fisher_exact, median_limits, wilson
 from fairseg.statistics.verdicts import Endpoint, Verdict
 
 HARDEST_SHARE = 0.1  # of all subjects
 _HARDER_SHARES = (0.05, 0.025)  # that are looked at before a verdict is green
-_MOST_GROUPS_IN_PAIRS = 8
 _LEAST_IN_STRATUM = 5  # subjects of each group
 _LEAST_IN_STRATA = 0.8  # of the smaller group, in strata with enough of both
-_MANY_ROWS, _FEW_PERMUTATIONS = 1000, 999
 
 _Facts = dict[str, list[list[GroupFacts]]]  # of each attribute, group and structure
 
@@ -95,9 +101,8 @@ def judge_page(
         for place, grouping in enumerate(groupings)
         for draft in _draft(place, grouping, facts, measured, blocks, options)
     ]
-    smallest = _smallest(drafts, groupings, blocks, options)
-    star = local_level(smallest, options.alpha)
-    comparisons = [_judge(draft, smallest, star, facts, measured, options) for draft in drafts]
+    level = page_level([line for draft in drafts for line in draft.lines], groupings, options, blocks)
+    comparisons = [_judge(draft, level, facts, measured, options) for draft in drafts]
     reasons = {grouping.name: _unjudged(grouping, facts, measured[0], options) for grouping in groupings}
     flat = {name: [fact for group in groups for fact in group] for name, groups in facts.items()}
     verdicts = {
@@ -113,7 +118,7 @@ def judge_page(
         tuple(comparisons),
         tuple(fact for group in flat.values() for fact in group),
         tuple(everyone),
-        star,
+        level.alpha_star,
         options,
     )
 
@@ -157,21 +162,12 @@ class _Structure:
 
 
 @dataclass(frozen=True)
-class _Line:
-    """A finding without its numbers yet, and its row and test; None where it cannot be judged."""
-
-    finding: Finding
-    row: Row | None
-    test: RowTest | None
-
-
-@dataclass(frozen=True)
 class _Draft:
     """A comparison before it is judged."""
 
     comparison: Comparison
-    members: tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]
-    lines: list[_Line]
+    members: tuple[Members, Members]
+    lines: list[Line]
 
 
 def _draft(
@@ -185,15 +181,15 @@ def _draft(
     """Return the comparisons of an attribute, with every row tested by itself."""
     drafts = []
     everyone = (np.arange(len(grouping.ids)),)
-    for first, second in _pairs(grouping, facts[grouping.name]):
+    judged = [group[0].judged for group in facts[grouping.name]]
+    for first, second in pairs_to_compare(grouping, judged):
         name = ALL_OTHERS if first is None else grouping.group_names[first]
-        others = (grouping.ids >= 0) & (grouping.ids != second)
-        members = others if first is None else grouping.ids == first, grouping.ids == second
-        sizes = [[int((~np.isnan(one.scores[who])).sum()) for who in members] for one in measured]
+        who = members(grouping, first, second)
+        sizes = [[int((~np.isnan(one.scores[group])).sum()) for group in who] for one in measured]
         comparison = Comparison(
             grouping.name, name, grouping.group_names[second], sizes[0][0], sizes[0][1], Verdict.NOT_JUDGED
         )
-        lines: list[_Line] = []
+        lines: list[Line] = []
         for number, (one, size) in enumerate(zip(measured, sizes, strict=True)):
             if min(sizes[0]) < options.min_size:
                 continue
@@ -201,7 +197,7 @@ def _draft(
             for endpoint, (values, marks, margin, weight) in one.endpoints(options).items():
                 row = Row(place, first, second, values, marks, 0.25 if number else weight, everyone)
                 crude = row_samples(row, grouping.ids, everyone[0])
-                one_centre, other_centre = (_centre(part, marks=marks) for part in crude)
+                one_centre, other_centre = (centre(part, marks=marks) for part in crude)
                 finding = Finding(
                     grouping.name,
                     one.name,
@@ -214,34 +210,14 @@ def _draft(
                     other_centre,
                     margin=margin,
                 )
-                lines.append(_line(finding, row if enough else None, grouping.ids))
+                worse = 0 if marks else 1
+                lines.append(make_line(finding, row if enough else None, grouping.ids, worse))
                 if blocks is not None:
                     within = _within(row, grouping.ids, blocks, size, options)
                     plain = replace(finding, adjusted=True, value_first=np.nan, value_second=np.nan)
-                    lines.append(_line(plain, within, grouping.ids))
-        drafts.append(_Draft(comparison, members, lines))
+                    lines.append(make_line(plain, within, grouping.ids, worse))
+        drafts.append(_Draft(comparison, who, lines))
     return drafts
-
-
-def _centre(values: Floats, *, marks: bool) -> float:
-    if not values.size:
-        return float("nan")
-    return float(values.mean() if marks else np.median(values))
-
-
-def _line(finding: Finding, row: Row | None, ids: Integers) -> _Line:
-    return _Line(finding, row, None if row is None else observe(row, ids))
-
-
-def _pairs(grouping: Grouping, facts: Sequence[Sequence[GroupFacts]]) -> list[tuple[Who, int]]:
-    """Return the groups to compare. One that is too small stands beside the reference or all others."""
-    present = [code for code, group in enumerate(facts) if group[0].n + group[0].missing]
-    if (reference := grouping.reference) is not None:
-        return [(reference, code) for code in present if code != reference]
-    judged = [code for code in present if facts[code][0].judged]
-    if len(judged) > _MOST_GROUPS_IN_PAIRS:
-        return [(None, code) for code in present]
-    return [*combinations(judged, 2), *((None, code) for code in present if code not in judged)]
 
 
 def _within(
@@ -257,39 +233,9 @@ def _within(
     return replace(row, strata=tuple(blocks[number] for number in used))
 
 
-def _smallest(
-    drafts: Sequence[_Draft],
-    groupings: Sequence[Grouping],
-    blocks: list[Integers] | None,
-    options: JudgeOptions,
-) -> Floats:
-    """Return the smallest p / weight of the page in each deal, and as observed.
-
-    Rows within strata are dealt by themselves, as if independent of the others: since the smallest of two
-    related p-values is seldom as small as that of two independent ones, the page keeps its level.
-    """
-    lines = [line for draft in drafts for line in draft.lines if line.row is not None]
-    deals = min(options.permutations, _FEW_PERMUTATIONS) if len(lines) > _MANY_ROWS else options.permutations
-    smallest = np.full(deals, np.inf)
-    for adjusted in (False, True):
-        rows = [line.row for line in lines if line.row is not None and line.finding.adjusted == adjusted]
-        if rows:
-            found = smallest_p_values(
-                rows,
-                [grouping.ids for grouping in groupings],
-                permutations=deals,
-                seed=(options.seed, int(adjusted)),
-                blocks=blocks if adjusted else None,
-            )
-            np.minimum(smallest, found, out=smallest)
-    observed = [line.test.p / line.row.weight for line in lines if line.test and line.row]
-    return np.append(smallest, min(observed, default=np.inf))
-
-
 def _judge(
     draft: _Draft,
-    smallest: Floats,
-    star: float,
+    level: PageLevel,
     facts: _Facts,
     measured: Sequence[_Structure],
     options: JudgeOptions,
@@ -298,7 +244,7 @@ def _judge(
     comparison = draft.comparison
     if not draft.lines:
         return comparison
-    findings = [_find(line, smallest, star, options.alpha) for line in draft.lines]
+    findings = [level.finding(line) for line in draft.lines]
     own = [
         fact
         for group in facts[comparison.attribute]
@@ -317,42 +263,13 @@ def _judge(
         verdict = Verdict.FAILS
     elif not reasons:
         verdict = Verdict.NO_GAP
-        findings = [replace(finding, verdict=verdict) for finding in findings]
-    elif any(finding.shown for finding in findings):
-        verdict = Verdict.GAP
     else:
-        verdict = Verdict.OPEN
+        verdict = Verdict.GAP if any(finding.shown for finding in findings) else Verdict.OPEN
+    if verdict in (Verdict.FAILS, Verdict.NO_GAP):
+        findings = [replace(row, verdict=verdict) if row.level > 0 else row for row in findings]
     return replace(
         comparison, verdict=verdict, findings=tuple(findings), failing=failing, reasons=tuple(reasons)
     )
-
-
-def _find(line: _Line, smallest: Floats, star: float, alpha: float) -> Finding:
-    if line.test is None or line.row is None:
-        return line.finding
-    test, weight = line.test, line.row.weight
-    level = star * weight
-    estimate, low, high = test.limits(level)
-    shown = test.p <= level
-    _, equivalence_low, equivalence_high = test.limits(2 * alpha)
-    inside = max(-equivalence_low, equivalence_high) <= line.finding.margin
-    first_worse = (estimate > 0) == line.row.marks
-    found = replace(
-        line.finding,
-        estimate=estimate,
-        low=low,
-        high=high,
-        level=1.0 - level,
-        p=test.p,
-        p_adjusted=adjusted_p(smallest, test.p, weight),
-        shown=shown,
-        equivalence_low=equivalence_low,
-        equivalence_high=equivalence_high,
-        inside=inside,
-        effect=test.effect,
-        worse=None if estimate == 0 else line.finding.first if first_worse else line.finding.second,
-    )
-    return replace(found, verdict=Verdict.GAP if shown else Verdict.NO_GAP if inside else Verdict.OPEN)
 
 
 def _reason(finding: Finding, options: JudgeOptions) -> Reason:
