@@ -193,7 +193,7 @@ TRUTHS: tuple[tuple[str, Truth, tuple[str, ...], tuple[tuple[int, ...], ...]], .
 
 
 def harm(cohorts: int) -> list[list[str]]:
-    """Return how often harm is shown to any group, and by which test, where some newly fail or nobody does."""
+    """Return how often harm is shown to any group, and by which test, where some newly fail or none do."""
     cells = [*product(("beta", "tail"), (0.0, 0.15, 0.25), SIZES), *product(("two peaks",), (0.0,), SIZES)]
     rows = []
     for kind, failing, sizes in cells:
