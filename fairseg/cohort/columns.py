@@ -42,7 +42,24 @@ DISTANCES = tuple(name for name, metric in METRICS.items() if metric.unit)
 VOXELS = ("prediction_voxels", "reference_voxels")
 VOLUMES = ("prediction_ml", "reference_ml")
 SIZES = (*VOXELS, *VOLUMES)
-NO_ATTRIBUTES = ("case", "subject", "label", *METRICS, *SIZES)
+UNIT = "distance_unit"  # "mm" or "px", of every row
+SKIPPED = "skipped"  # why a case has no scores
+NOTE = "note"  # what is to be known of a case
+NO_ATTRIBUTES = ("case", "subject", "label", *METRICS, *SIZES, UNIT, SKIPPED, NOTE)
+# How else people call a metric; case, blanks and marks between words do not count.
+_ALSO = {
+    "dsc": "dice",
+    "dicescore": "dice",
+    "dicecoefficient": "dice",
+    "dicecoef": "dice",
+    "dicesimilaritycoefficient": "dice",
+    "hausdorff": "hd",
+    "hausdorffdistance": "hd",
+    "hausdorff95": "hd95",
+    "hausdorffdistance95": "hd95",
+    "surfacedice": "nsd",
+    "normalizedsurfacedice": "nsd",
+}
 
 
 def title(metric: str, unit: str = "mm") -> str:
@@ -53,3 +70,32 @@ def title(metric: str, unit: str = "mm") -> str:
     """
     about = METRICS[metric]
     return f"{about.title} ({unit})" if about.unit else about.title
+
+
+def metric_of(column: str) -> str | None:
+    """Return the metric that a column is called after; None if there is none.
+
+    >>> metric_of("Dice"), metric_of("DSC"), metric_of("HD (mm)"), metric_of("hd95_px"), metric_of("age")
+    ('dice', 'dice', 'hd', 'hd95', None)
+    """
+    name, _ = _read(column)
+    return name
+
+
+def unit_of(column: str) -> str | None:
+    """Return the unit that the name of a column of distances states; None if it states none.
+
+    >>> unit_of("HD (mm)"), unit_of("hd95_px"), unit_of("hd")
+    ('mm', 'px', None)
+    """
+    return _read(column)[1]
+
+
+def _read(column: str) -> tuple[str | None, str | None]:
+    plain = "".join(letter for letter in column.lower() if letter.isalnum())
+    for unit in ("", "mm", "px"):
+        stem = plain.removesuffix(unit)
+        name = _ALSO.get(stem, stem)
+        if plain.endswith(unit) and name in METRICS and (not unit or METRICS[name].unit):
+            return name, unit or None
+    return None, None

@@ -5,6 +5,7 @@ straight lines, is `stratified_gap`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from fairseg.cohort.attributes import read_attribute
+from fairseg.cohort.table import as_table
 from fairseg.cohort.vectors import Vector
 from fairseg.io.sentences import counted, listed
 from fairseg.metrics.earlier_forms import accepts_num_groups
@@ -26,6 +28,25 @@ _ALONE = 1e-9  # leverages so close to 1 are 1
 _DETERMINED = 1e-8  # share of a group's variation that covariates leave open, below which it is rounding
 
 
+@dataclass(frozen=True, eq=False)
+class AdjustedGap:
+    """Differences of group means, before and after adjustment.
+
+    Attributes:
+        table: one row for each other group: group (its id, or its name where names went in), n_reference,
+            n_group (subjects used), unadjusted, unadjusted_low, unadjusted_high, unadjusted_p, adjusted,
+            adjusted_low, adjusted_high, adjusted_p. All is NaN for an absent group or with no more subjects
+            than parameters; the adjusted ones where the covariates determine the group (one scanner a group),
+            so that nothing can tell the two apart; and interval and p where nothing varies.
+        notes: which these are, what was left out (missing values, constant covariates) and how many subjects
+            no other resembles, such as the only one of a level: they fit a parameter of their own and say
+            nothing of the others.
+    """
+
+    table: pd.DataFrame
+    notes: list[str]
+
+
 @accepts_num_groups()
 def adjusted_gap(
     values: Vector,
@@ -34,7 +55,7 @@ def adjusted_gap(
     *,
     reference: str | int,
     level: float = 0.95,
-) -> pd.DataFrame:
+) -> AdjustedGap:
     """Difference of group means, before and after adjustment for covariates by linear regression.
 
     Ordinary least squares of the values on a dummy a group and the covariates, with HC3 standard errors
@@ -50,16 +71,6 @@ def adjusted_gap(
         reference: name or id of the reference group.
         level: of the confidence intervals.
 
-    Returns:
-        One row for each other group: group (its id, or its name where names went in), n_reference,
-        n_group (subjects used), unadjusted, unadjusted_low, unadjusted_high, unadjusted_p, adjusted,
-        adjusted_low, adjusted_high, adjusted_p. All
-        is NaN for an absent group or with no more subjects than parameters; the adjusted ones where the
-        covariates determine the group (one scanner a group), so that nothing can tell the two apart; and
-        interval and p where nothing varies. `attrs["notes"]` says which, what was left out (missing values,
-        constant covariates) and how many subjects no other resembles, such as the only one of a level:
-        they fit a parameter of their own and say nothing of the others.
-
     Raises:
         ValueError: values and groups do not fit each other, as for `by_group`, the reference is no group, or
             no covariate is given.
@@ -68,12 +79,12 @@ def adjusted_gap(
     >>> sex = ["M", "M", "M", "M", "F", "F", "F", "F"]
     >>> age = [40, 50, 60, 70, 60, 70, 80, 90]
     >>> gap = adjusted_gap(dice, sex, {"age": np.array(age)}, reference="M")
-    >>> gap[["unadjusted", "adjusted"]].round(3).to_dict("records")
+    >>> gap.table[["unadjusted", "adjusted"]].round(3).to_dict("records")
     [{'unadjusted': 0.05, 'adjusted': 0.008}]
     """
     grouped, first = with_reference(values, groups, reference, level)
     value, group = grouped.values, grouped.ids  # noqa: PD011  (no pandas)
-    frame = pd.DataFrame(covariates)
+    frame = as_table(covariates, "covariates")
     if frame.shape[1] == 0 or len(frame) != value.size:
         raise ValueError(
             f"covariates must have a column at least and a row for each of {counted(value.size, 'value')}, "
@@ -105,9 +116,8 @@ def adjusted_gap(
         for number, name in zip(others, map(grouped.name, others), strict=True)
     ]
     named = [f"{kind}{end}" for kind in ("unadjusted", "adjusted") for end in _ESTIMATES]
-    result = pd.DataFrame(rows, columns=["group", "n_reference", "n_group", *named])
-    result.attrs = {"notes": list(dict.fromkeys(notes))}
-    return result
+    table = pd.DataFrame(rows, columns=["group", "n_reference", "n_group", *named])
+    return AdjustedGap(table, list(dict.fromkeys(notes)))
 
 
 def with_reference(

@@ -13,6 +13,7 @@ import pandas as pd
 
 from fairseg.cohort.attributes import Subjects, attribute_names, read_subjects
 from fairseg.cohort.columns import VOXELS
+from fairseg.cohort.table import as_table, is_skipped, read_numbers
 from fairseg.cohort.vectors import Vector
 from fairseg.io.sentences import counted, listed, p_text
 from fairseg.metrics.earlier_forms import accepts_num_groups
@@ -40,7 +41,8 @@ def missingness(scores: pd.DataFrame, groups: Vector) -> pd.DataFrame:
     cases has a value.
 
     Args:
-        scores: as from `evaluate` or `read_scores`; of a cohort, the attributes alone are counted.
+        scores: as from `evaluate` or `read_scores`; of a cohort, the attributes alone are counted. Cases that
+            were skipped take no part.
         groups: the group of each row, (N,), ids or names as in `by_group`.
 
     Returns:
@@ -53,7 +55,8 @@ def missingness(scores: pd.DataFrame, groups: Vector) -> pd.DataFrame:
         groups counts in each, and then nothing is tested.
 
     Raises:
-        ValueError: groups do not fit the table, or it names no subjects.
+        ValueError: it is no table, names no subjects, or holds a score that is no number; or groups do not
+            fit it.
 
     >>> scores = pd.DataFrame({
     ...     "case": ["a", "b", "c", "d"], "label": "LV", "dice": [0.9, 0.8, 0.0, 0.0],
@@ -67,15 +70,19 @@ def missingness(scores: pd.DataFrame, groups: Vector) -> pd.DataFrame:
     4     group unknown  unknown      1  4   0.25
     """
     given = group_ids(groups)
-    num_groups = given.num_groups
-    subjects = read_subjects(scores, given.ids, num_groups)
+    num_groups, ids = given.num_groups, given.ids
+    scores = as_table(scores, "scores")
+    if ids.shape == (len(scores),):
+        there = ~is_skipped(scores)
+        scores, ids = scores[there], ids[there]
+    subjects = read_subjects(scores, ids, num_groups)
     found: list[tuple[str, str, npt.NDArray[np.bool_]]] = []
     if set(VOXELS) <= set(scores.columns):
-        predicted, true = (scores[name].to_numpy(dtype=np.float64, na_value=np.nan) for name in VOXELS)
+        predicted, true = (read_numbers(scores[name], "scores").to_numpy() for name in VOXELS)
         found.append((MISSED, "", _some_row(subjects, (predicted == 0) & (true > 0))))
         found.append((INVENTED, "", _some_row(subjects, (predicted > 0) & (true == 0))))
     elif "dice" in scores:
-        found.append((ZERO, "", _some_row(subjects, scores["dice"].to_numpy(dtype=np.float64) == 0)))
+        found.append((ZERO, "", _some_row(subjects, read_numbers(scores["dice"], "scores").to_numpy() == 0)))
     for name in attribute_names(scores):
         attribute, _ = subjects.attribute(scores, name)
         found.append((ATTRIBUTE, str(name), ~attribute.known))

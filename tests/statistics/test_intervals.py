@@ -238,7 +238,7 @@ def test_bad_options_are_named(options: dict, message: str) -> None:
         bootstrap_interval(**given)  # type: ignore[arg-type]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 10_000), st.sampled_from(METHODS))
 def test_moving_and_relabelling(seed: int, method: str) -> None:
     rng = np.random.default_rng(seed)
