@@ -130,8 +130,8 @@ def _thorax(body: Body, grid: list[Floats]) -> Floats:
     image = _over(image, _ellipse(grid, (cy + ay - 18.0, hx - 25.0), (17.0, 20.0)), _BONE)
     image = _over(image, _ellipse(grid, (hy + 62.0, hx + 14.0), (11.0, 11.0)), body.blood)
     for distance, direction, radius in body.vessels:
-        place = (hy + distance * np.sin(direction), hx + distance * np.cos(direction))
-        image = _over(image, _ellipse(grid, place, (radius, 0.8 * radius)), body.blood)
+        center = (hy + distance * np.sin(direction), hx + distance * np.cos(direction))
+        image = _over(image, _ellipse(grid, center, (radius, 0.8 * radius)), body.blood)
     return image
 
 
@@ -164,9 +164,9 @@ class _Heart:
         image = _over(image, _soft(self._left(self.inner)), body.blood)
         for side in (-1.0, 1.0):  # the papillary muscles, which are outlined as blood
             angle = side * 1.1 + random.normal(0.0, 0.15)
-            place = (0.62 * self.inner * np.sin(angle), 0.62 * self.inner * np.cos(angle))
+            y, x = 0.62 * self.inner * np.sin(angle), 0.62 * self.inner * np.cos(angle)
             size = 0.16 * self.inner
-            spot = (size - np.hypot(self.v - place[0], self.u - place[1])) if size > 1 else -np.inf
+            spot = (size - np.hypot(self.v - y, self.u - x)) if size > 1 else -np.inf
             image = _over(image, _soft(np.broadcast_to(spot, image.shape)), 0.6 * body.blood)
         return image
 

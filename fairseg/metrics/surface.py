@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
-from fairseg.metrics.masks import Pair
+from fairseg.metrics.masks import Pair, renumber
 
 Ints = npt.NDArray[np.intp]
 Floats = npt.NDArray[np.float64]
@@ -41,23 +41,26 @@ _CELL = 4  # side of the cells that share a bound, in voxels of the finest axis
 
 @dataclass(frozen=True)
 class SurfaceDistances:
-    """Distances in mm between the surfaces of two masks, both directions pooled, by label.
+    """Distances in mm between the surfaces of two masks, in both directions, by label.
 
     Attributes:
         distance: of every surface voxel that only one of the masks has, float64 (K,), > 0. Labels
             that one mask lacks have none.
         label: position of that voxel's label in the list of labels, int (K,).
+        side: the mask whose surface it is on: 0 the prediction's, 1 the reference's, int8 (K,).
         count: surface voxels of each label in the prediction and in the reference, int64 (2, L).
             Those of a label in both masks that are not in `distance` are shared: their distance is 0.
     """
 
     distance: Floats
     label: Ints
+    side: npt.NDArray[np.int8]
     count: npt.NDArray[np.int64]
 
-    def of(self, position: int) -> Floats:
-        """Return the non-zero distances of one label, in mm."""
-        found: Floats = self.distance[self.label == position]
+    def of(self, position: int, side: int | None = None) -> Floats:
+        """Return the non-zero distances of one label, in mm: of one side, or of both pooled."""
+        chosen = self.label == position
+        found: Floats = self.distance[chosen if side is None else chosen & (self.side == side)]
         return found
 
 
@@ -69,13 +72,28 @@ def surface_distances(pair: Pair, *, only_largest: bool = False) -> SurfaceDista
         only_largest: the caller needs only the largest distance of each label. Distances that can
             not be the largest are then reported as 0, which saves most of the time.
     """
+    if pair.unions is None:
+        return _surface_distances(pair, only_largest)
+    count = np.zeros((2, len(pair.labels)), dtype=np.int64)
+    parts = []
+    for places, plain in pair.rounds():
+        part = _surface_distances(plain, only_largest)
+        parts.append((part.distance, np.array(places, dtype=np.intp)[part.label], part.side))
+        count[:, places] = part.count
+    distance, label, side = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    return SurfaceDistances(distance, label, side, count)
+
+
+def _surface_distances(pair: Pair, only_largest: bool) -> SurfaceDistances:
     number = len(pair.labels)
-    if not pair.reference.size:
+    if not pair.reference.size or not number:
         none = np.zeros((2, number), dtype=np.int64)
-        return SurfaceDistances(np.zeros(0), np.zeros(0, dtype=np.intp), none)
+        return SurfaceDistances(np.zeros(0), np.zeros(0, dtype=np.intp), np.zeros(0, dtype=np.int8), none)
     search = _Search(pair)
     distance = search.largest() if only_largest else search.nearest(np.arange(search.query.size))
-    return SurfaceDistances(distance, search.label.astype(np.intp) - 1, search.count)
+    # What looks into the first half, where the prediction lies, is a voxel of the reference.
+    side = (search.query < search.size).astype(np.int8)
+    return SurfaceDistances(distance, search.label.astype(np.intp) - 1, side, search.count)
 
 
 class _Search:
@@ -229,21 +247,7 @@ def _compact(pair: Pair) -> list[npt.NDArray[np.unsignedinteger]]:
         mask.dtype == np.uint8 and mask.max() <= number for mask in masks
     ):
         return masks
-    order = np.argsort(pair.labels)
-    values = pair.labels[order]
-    small = np.min_scalar_type(number)
-    compacted = []
-    for mask in masks:
-        top = int(mask.max())
-        if top <= np.iinfo(np.uint16).max:
-            table = np.zeros(top + 1, dtype=small)
-            known = pair.labels <= top
-            table[pair.labels[known]] = np.flatnonzero(known) + 1
-            compacted.append(table[mask])
-        else:
-            place = np.minimum(np.searchsorted(values, mask), number - 1)
-            compacted.append(np.where(values[place] == mask, order[place] + 1, 0).astype(small))
-    return compacted
+    return [renumber(mask, pair.labels, np.arange(1, number + 1)) for mask in masks]
 
 
 def _keep_surface(mask: npt.NDArray[np.unsignedinteger], steps: Ints, spare: npt.NDArray[np.bool_]) -> None:

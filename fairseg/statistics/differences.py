@@ -10,9 +10,10 @@ from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from fairseg.metrics.fairness import Floats, split_by_group
+from fairseg.cohort.vectors import Vector
+from fairseg.metrics.earlier_forms import accepts_num_groups
+from fairseg.metrics.grouped import Floats, GroupedValues
 from fairseg.statistics.limits import draw_medians, limits_of, too_few
 from fairseg.statistics.order_statistics import Method, left_out_medians
 
@@ -35,9 +36,10 @@ class Differences(NamedTuple):
     tail: float
 
 
-def sorted_parts(values: Sequence[float] | Floats, groups: npt.ArrayLike, num_groups: int) -> list[Floats]:
+@accepts_num_groups()
+def sorted_parts(values: Vector, groups: Vector) -> list[Floats]:
     """Return the values of each group from the smallest to the largest, without NaN and unknown ids."""
-    return [np.sort(part) for part in split_by_group(values, groups, num_groups)]
+    return GroupedValues.of(values, groups).ordered
 
 
 def pairs_of(parts: Sequence[Floats], reference: int | None) -> list[tuple[int, int]]:

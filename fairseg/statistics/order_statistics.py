@@ -14,8 +14,9 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import scipy  # its parts load when they are touched
 
-from fairseg.metrics.fairness import Floats
+from fairseg.metrics.grouped import Floats
 
 Method = Literal["bca", "percentile", "binomial"]
 
@@ -66,11 +67,9 @@ def binomial_ranks(size: int, probability: Floats) -> Ranks:
     >>> binomial_ranks(10, np.array([11 / 1024, 0.5, 1 - 11 / 1024])).of(ten)
     array([2. , 5.5, 9. ])
     """
-    from scipy.special import bdtr  # noqa: PLC0415  (slow to import)
-
     half = size // 2
     tail = np.minimum(probability, 1.0 - probability)
-    known = bdtr(np.arange(half + 1), size, 0.5)  # of at most 0, 1, ... values below the median
+    known = scipy.special.bdtr(np.arange(half + 1), size, 0.5)  # of at most 0, 1, ... values below the median
     known[half] = 0.5 if size % 2 == 0 else known[half]
     place = np.clip(np.searchsorted(known, tail, side="right"), 1, max(half, 1))
     if size == 1:

@@ -9,6 +9,7 @@ simulations gives the power of every d.
 from collections.abc import Sequence
 
 import numpy as np
+import scipy  # its parts load when they are touched
 
 from fairseg.metrics.fairness import Floats
 from fairseg.statistics.limits import ROUNDING
@@ -73,13 +74,13 @@ def _pools(centred: Sequence[Floats]) -> list[Floats]:
 
     Whether they do says the test of Fligner and Killeen, which no outlier moves.
     """
-    from scipy.stats import fligner  # noqa: PLC0415  (slow to import)
-
     alike = []
     for place, part in enumerate(centred):
         others = np.concatenate([*centred[:place], *centred[place + 1 :]])
         varied = np.ptp(part) > ROUNDING or np.ptp(others) > ROUNDING
-        alike.append(not varied or not fligner(part.round(9), others.round(9)).pvalue < _DIFFERENT)
+        alike.append(
+            not varied or not scipy.stats.fligner(part.round(9), others.round(9)).pvalue < _DIFFERENT
+        )
     same = [part for part, one in zip(centred, alike, strict=True) if one]
     pooled = np.sort(np.concatenate(same)) if same else np.empty(0)
     return [pooled if one else np.sort(part) for part, one in zip(centred, alike, strict=True)]

@@ -127,7 +127,7 @@ def test_ranks_together_are_one_process_with_all_samples(world: int, tmp_path: P
         for rank in range(world)
     ]
     for process in ranks:
-        _, said = process.communicate(timeout=240)
+        _, said = process.communicate(timeout=900)
         assert process.returncode == 0, said.decode()[-3000:]
     batches = [tuple(torch.cat(part) for part in samples(world, step)) for step in range(STEPS)]
     for name, loss in make_losses().items():

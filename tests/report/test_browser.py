@@ -22,7 +22,7 @@ def make_report(folder: Path) -> Path:
         for label in (EVIL, "$\\frac{", "LV")
     ]
     scores = pd.DataFrame(rows).assign(dice=rng.uniform(0.7, 1, 60), hd=rng.uniform(1, 9, 60))
-    scores.attrs = {"notes": [EVIL], "skipped": {EVIL: IMAGE}}
+    scores = pd.concat([scores.assign(note=EVIL), pd.DataFrame({"case": [EVIL], "skipped": [IMAGE]})])
     write_report(scores, Groups.from_table(scores, by="sex"), folder)
     return folder / "report.html"
 

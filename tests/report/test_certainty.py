@@ -5,18 +5,17 @@ import pandas as pd
 import pytest
 
 from fairseg import Groups
-from fairseg.report import render, summarize, words
+from fairseg.report import summarize, words
 from fairseg.report.certainty import (
-    CORRECTED,
     DETECTABLE,
-    EQUITY,
-    GAP_OF_LARGE,
-    WORST,
     Judging,
     with_evidence,
 )
-from fairseg.report.comparisons import comparisons_part, comparisons_table
-from fairseg.report.summary import ALL, GAP, P_VALUE, Summary
+from fairseg.report.comparisons import comparisons_page_table, comparisons_table
+from fairseg.report.numbers import NONE
+from fairseg.report.summary import ALL, CORRECTED, EQUITY, GAP, GAP_OF_LARGE, P_VALUE, WORST, Summary
+from fairseg.report.summary_table import footnote, summaries_to_csv, summary_table
+from fairseg.report.tables import to_latex, to_markdown, to_terminal
 from fairseg.statistics import Interval, bootstrap_interval, group_intervals, judge
 
 QUICK = Judging(resamples=500)
@@ -80,17 +79,16 @@ def test_limits_are_those_of_the_statistics() -> None:
 def test_tables_show_limits_and_verdicts_in_every_form() -> None:
     summaries = judged({"A": 60, "B": 25}, {"A": 0.90, "B": 0.85}, "A")
     overall = summaries[0]
-    cells = render.cells(overall)
-    assert cells.loc["Verdict"].tolist() == [render.NONE, "gap shown", "gap shown"]
+    cells = summary_table(overall).to_frame()
     low, high = (frame.loc[GAP, ALL] for frame in (overall.low, overall.high))  # type: ignore[union-attr]
     text = f"{overall.table.loc[GAP, ALL]:.3f}\n({low:.3f} to {high:.3f})"
-    assert cells.loc[GAP].tolist() == [render.NONE, text, text]
-    assert text.replace("\n", " ") in render.to_markdown(summaries)
-    assert text.replace("\n", " ") in render.to_latex(summaries)
-    assert f"({low:.3f} to {high:.3f})" in render.to_terminal(summaries)
-    csv = render.to_csv(summaries).splitlines()
+    assert cells.loc[GAP].tolist() == [NONE, text, text]
+    assert text.replace("\n", " ") in to_markdown(map(summary_table, summaries))
+    assert text.replace("\n", " ") in to_latex(map(summary_table, summaries))
+    assert f"({low:.3f} to {high:.3f})" in to_terminal(map(summary_table, summaries))
+    csv = summaries_to_csv(summaries).splitlines()
     assert any(line.startswith("Overall,Fairness gap: low,") for line in csv)
-    assert "In brackets: 95% intervals." in render.footnote(overall)
+    assert "In brackets: 95% intervals." in footnote(overall)
 
 
 def test_several_groups_are_corrected_for_and_small_ones_not_judged() -> None:
@@ -105,11 +103,10 @@ def test_several_groups_are_corrected_for_and_small_ones_not_judged() -> None:
     assert np.isnan(table.loc[CORRECTED, "D"])
     assert table.loc[CORRECTED, "B"] >= table.loc[P_VALUE, "B"]
     assert table.loc[P_VALUE, ALL] == evidence.p
-    assert render.cells(overall).loc["Verdict", "D (n=3)"] == "not judged"
-    footnote = render.footnote(overall)
-    assert "fewer than 10 subjects with a score: D (n=3)." in footnote
-    assert "Kruskal-Wallis" in footnote
-    assert "hold for all groups together" in footnote
+    note = footnote(overall)
+    assert "fewer than 10 subjects with a score: D (n=3)." in note
+    assert "Kruskal-Wallis" in note
+    assert "hold for all groups together" in note
     # Without a reference no group has a column of its own for gaps.
     alone = judged({"A": 60, "B": 25, "C": 30}, {"A": 0.9, "B": 0.85, "C": 0.9})[0]
     assert CORRECTED not in alone.table.index
@@ -130,7 +127,7 @@ def test_a_subject_in_two_groups_and_a_table_without_dice_have_no_verdicts() -> 
     assert without.low is not None
     assert without.low.loc["Median HD (mm)"].notna().all()
     assert "Without Dice" in words.answer(without)
-    assert "to" in render.cells(without).loc["Median HD (mm)"].iloc[0]
+    assert "to" in summary_table(without).to_frame().loc["Median HD (mm)"].iloc[0]
 
 
 def test_answers() -> None:
@@ -183,14 +180,14 @@ def test_every_comparison_is_in_one_table() -> None:
     assert one["cliffs_delta"] > 0.5
     assert (one["n_first"], one["n_second"]) == (60, 25)
     assert (table["q"] >= table["p"]).all()
-    part = comparisons_part(table)
+    part = comparisons_page_table(table)
     assert len(part.rows) == 6
-    assert part.rows[0][0] == "Overall: A, B"
-    assert "\n(" in part.rows[0][2][1]
+    assert part.rows[0].name == "Overall: A, B"
+    assert part.cells[0][1].limits
     many = pd.concat([table] * 20, ignore_index=True)
-    assert len(comparisons_part(many).rows) == 60
+    assert len(comparisons_page_table(many).rows) == 60
     assert comparisons_table([second]).empty
-    assert comparisons_part(comparisons_table([second])).rows == []
+    assert comparisons_page_table(comparisons_table([second])).rows == ()
 
 
 def test_a_group_that_is_not_judged_has_no_p_and_can_be_the_worst() -> None:
@@ -270,7 +267,7 @@ def test_what_could_be_shown_is_said_of_the_pairs_that_it_is_of() -> None:
 
 def test_the_test_under_all_is_named_as_it_was_made() -> None:
     three = judged({"A": 60, "B": 25, "C": 4}, {"A": 0.90, "B": 0.88, "C": 0.70})[0]
-    assert "under All, Mann-Whitney U test of the groups that are judged" in render.footnote(three)
+    assert "under All, Mann-Whitney U test of the groups that are judged" in footnote(three)
     none = judged({"A": 4, "B": 25, "C": 40}, {"A": 0.90, "B": 0.85, "C": 0.70}, "A")[0]
     assert none.table.loc[P_VALUE].isna().all()
 

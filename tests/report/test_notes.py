@@ -9,13 +9,14 @@ import pytest
 from fairseg import Groups
 from fairseg.report import summarize, write_report
 from fairseg.report.notes import notes_on
-from fairseg.report.render import footnote, to_terminal
+from fairseg.report.summary_table import footnote, summary_table
+from fairseg.report.tables import to_terminal
 
 
 def table(cases: int = 8, labels: tuple[str, ...] = ("LV", "RV")) -> pd.DataFrame:
     rows = [(f"c{place}", f"c{place}", "FM"[place % 2], label) for place in range(cases) for label in labels]
     scores = pd.DataFrame(rows, columns=["case", "subject", "sex", "label"])
-    return scores.assign(dice=[0.5 + place / 100 for place in range(len(scores))], hd=2.0)
+    return scores.assign(dice=[0.5 + place / 200 for place in range(len(scores))], hd=2.0)
 
 
 def notes(scores: pd.DataFrame, by: str = "sex") -> list[str]:
@@ -33,7 +34,7 @@ def test_without_dice_the_missing_measures_are_noted_and_no_footnote_is_left_bla
     assert len(summaries) == 3
     assert '<p class="note"></p>' not in (tmp_path / "report.html").read_text()
     assert ". }" not in (tmp_path / "summary.tex").read_text()
-    for text in ((tmp_path / "summary.md").read_text(), to_terminal(summaries)):
+    for text in ((tmp_path / "summary.md").read_text(), to_terminal(map(summary_table, summaries))):
         assert "\n\n\n" not in text
         assert text.endswith("\n")
         assert not text.endswith("\n\n")
@@ -78,12 +79,10 @@ def test_a_row_without_a_score_is_a_row() -> None:
 def test_notes_stand_on_the_page_after_those_of_the_table_and_are_logged(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    scores = table().drop(index=3)
-    scores.attrs["notes"] = ["said before"]
+    scores = table().drop(index=3).assign(note="said before")
     with caplog.at_level(logging.WARNING, logger="fairseg"):
         write_report(scores, Groups.from_table(scores, by="sex"), tmp_path)
     (record,) = caplog.records
     assert "c1 (RV)" in record.getMessage()
     page = (tmp_path / "report.html").read_text()
     assert page.index("said before") < page.index("c1 (RV)")
-    assert scores.attrs["notes"] == ["said before"]

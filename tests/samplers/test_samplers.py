@@ -31,7 +31,6 @@ def global_batches(groups: Any, batch_size: int, replicas: int, **options: Any) 
     return [list(of_ranks) for of_ranks in zip(*ranks, strict=True)]
 
 
-@settings(deadline=None)
 @given(GROUPS, st.integers(1, 9), BALANCE, st.integers(1, 4), st.integers(0, 3))
 def test_shares_ranks_and_coverage(
     groups: list[int], batch_size: int, balance: float, replicas: int, seed: int
@@ -57,7 +56,7 @@ def test_shares_ranks_and_coverage(
     assert not any(drawn[index] for index, group in enumerate(groups) if group == -1)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(GROUPS, st.integers(1, 9), BALANCE, st.booleans())
 def test_resuming_anywhere_gives_the_same_stream(
     groups: list[int], batch_size: int, balance: float, by_subject: bool
@@ -159,7 +158,7 @@ def test_epochs_differ_advance_and_can_be_chosen() -> None:
     assert list(GroupBatchSampler(COHORT, 5, num_batches=4, seed=3)) != first
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(GROUPS, st.integers(1, 7), BALANCE, st.integers(1, 3), st.integers(1, 6))
 def test_shares_are_carried_from_epoch_to_epoch(
     groups: list[int], batch_size: int, balance: float, replicas: int, num_batches: int

@@ -121,7 +121,7 @@ def test_names_are_text(tmp_path: Path, ask: Ask) -> None:
     tables = {name: scores(medians, labels=(EVIL, END), attribute=IMAGE) for name in names}
     for table in tables.values():
         table["subject"] = EVIL + table["subject"]
-        table.attrs["notes"] = [IMAGE]
+        table["note"] = IMAGE
     write_comparison(tables, by(tables[EVIL], IMAGE), tmp_path / "out", reference=END)
     code = """await new Promise((done) => setTimeout(done, 200));
         return { title: document.title, scripts: document.scripts.length, images: document.images.length,
@@ -187,7 +187,7 @@ def test_without_dice_the_page_says_so_and_shows_the_rest(tmp_path: Path, violat
 def test_pixels_are_called_pixels(tmp_path: Path) -> None:
     tables = {name: scores(medians) for name, medians in (("A", BEFORE), ("B", UP))}
     for table in tables.values():
-        table.attrs["unit"] = "px"
+        table["distance_unit"] = "px"
     write_comparison(tables, by(tables["A"]), tmp_path)
     page = (tmp_path / "comparison.html").read_text(encoding="utf-8")
     assert "Median HD (px)" in page

@@ -98,7 +98,7 @@ def test_a_gap_below_0_is_as_far_from_0_as_one_above() -> None:
     found = comparison({"A": {"Black": 0.93, "White": 0.90}, "B": {"Black": 0.89, "White": 0.90}})
     [block] = blocks(found, "Overall")
     [gap] = [models for title, _, models in block.rows if title == "Fairness gap"]
-    assert [(cell.text, cell.best) for (cell,) in gap] == [("-0.030", False), ("0.010", True)]
+    assert [(cell.text, cell.best) for (cell,) in gap] == [("\N{MINUS SIGN}0.030", False), ("0.010", True)]
 
 
 def test_what_reads_the_same_is_as_good_and_one_alone_is_not_the_best() -> None:
@@ -142,6 +142,20 @@ def test_a_group_of_few_subjects_has_its_median_and_no_part_in_the_interval() ->
     assert np.isnan(frame["Black"]["p"])
     assert small_groups(found) == ["Black"]
     assert "Fewer than 10 subjects, so not judged: Black." in note_on(found)
+
+
+@pytest.mark.parametrize(
+    ("number", "size", "needed"), [(2, 10, None), (2, 9, 10), (39, 10, 11), (39, 11, None)], ids=str
+)
+def test_a_group_of_just_enough_subjects_is_judged_and_many_groups_need_more(
+    number: int, size: int, needed: int | None
+) -> None:
+    medians = {f"site {place:02}": 0.9 - place / 1000 for place in range(number)}
+    found = comparison({"A": medians, "B": medians}, size, reference="site 00")
+    # All n values lie on one side of their median in 2 of 2^n samples: 39 * 2 / 2^10 is above 5%.
+    assert small_groups(found) == ([] if needed is None else list(medians))
+    said = re.findall(r"Fewer than (\d+) subjects", note_on(found))
+    assert said == ([] if needed is None else [str(needed)])
 
 
 def test_groups_all_of_few_subjects_have_no_interval_row() -> None:
@@ -210,7 +224,7 @@ def test_latex_of_evil_names_has_no_command_but_its_own(tmp_path: Path) -> None:
 def test_distances_in_pixels_are_called_so() -> None:
     tables = {name: scores(BASELINE) for name in "AB"}
     for table in tables.values():
-        table.attrs["unit"] = "px"
+        table["distance_unit"] = "px"
     found = compare_models(tables, by(tables["A"]))
     assert "Median HD (px)" in paper_table(found, "Overall").index
     assert "Distances in pixels" in note_on(found)

@@ -1,0 +1,261 @@
+"""The tests of two groups for many permutations at once: arrays of (deals,), no loop over deals.
+
+`two_samples` has the same tests for one pair of samples, and is the oracle of these.
+"""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from fairseg.metrics.fairness import Floats
+
+Integers = npt.NDArray[np.int64]
+Deals = npt.NDArray[np.int32]  # the row of the attributes that each row of the scores gets, (deals, N)
+Who = int | None  # a group, or all others of known group but this pair's second
+
+_MANY_SUBJECTS, _LARGE_GROUP = 1000, 50  # from where Welch's test of the ranks stands for Brunner-Munzel
+_MANY_GROUPS = 8  # from where groups are sorted rather than sought one by one
+
+
+class Cell:
+    """The scores of some subjects in sorted order: what does not change from deal to deal.
+
+    Attributes:
+        order: subjects with a score, by rising score, (V,).
+        place: of each subject in `order`, (N,); V for those without.
+        first: of each place, the first place with an equal score, (V + 1,).
+        last: of each place, the place after the last with an equal score, (V + 1,).
+        tied: whether any scores are equal.
+        many: whether placements take long.
+    """
+
+    def __init__(self, values: Floats, subjects: Integers) -> None:
+        scored = subjects[~np.isnan(values[subjects])]
+        self.order = scored[np.argsort(values[scored], kind="stable")]
+        ordered = values[self.order]
+        self.size = ordered.size
+        self.place = np.full(values.size, self.size, dtype=np.int32)
+        self.place[self.order] = np.arange(self.size)
+        ends = (np.searchsorted(ordered, ordered, side) for side in ("left", "right"))
+        self.first, self.last = (np.append(end, self.size).astype(np.int32) for end in ends)
+        self.tied = bool((self.last[:-1] - self.first[:-1] > 1).any())
+        self.many = self.size >= _MANY_SUBJECTS
+
+    def scored(self) -> Floats:
+        """Return 1 for the subjects with a score, (N,)."""
+        return np.asarray(self.place < self.size, dtype=np.float64)
+
+    def ranks(self) -> Floats:
+        """Return mid-ranks from -0.5 to 0.5, (N,); 0 for subjects without a score."""
+        middle = (self.first + self.last)[self.place] / (2.0 * max(self.size, 1)) - 0.5
+        return np.where(self.place < self.size, middle, 0.0)
+
+
+class Dealt:
+    """The groups of an attribute as dealt to the rows of the scores.
+
+    Attributes:
+        label: group ids, (deals, N).
+    """
+
+    def __init__(self, ids: npt.NDArray[np.int16], deals: Deals, matrix: npt.NDArray[np.float32]) -> None:
+        self.label = ids[deals]
+        self._matrix = matrix
+        self._counts = np.bincount(ids[ids >= 0])
+        self._unknown = int((ids < 0).sum())
+        self._sums: dict[tuple[Who, int], Floats] = {}
+        self._before: dict[tuple[Cell, Who, int], npt.NDArray[np.int32]] = {}
+
+    def belongs(self, label: npt.NDArray[np.int16], who: Who, second: int) -> npt.NDArray[np.bool_]:
+        """Return where these labels are of a group or, for None, of any other known group than `second`."""
+        return np.asarray((label >= 0) & (label != second) if who is None else label == who)
+
+    def size(self, who: Who, second: int) -> int:
+        """Return the number of subjects, which all deals share."""
+        return int(self._counts.sum() - self._counts[second] if who is None else self._counts[who])
+
+    def large(self, first: Who, second: int) -> bool:
+        """Return whether both groups are large enough for ranks among all to stand for placements."""
+        return min(self.size(who, second) for who in (first, second)) >= _LARGE_GROUP
+
+    def complementary(self, first: Who, second: int) -> bool:
+        """Return whether every subject is in one of the two groups."""
+        return bool(self.size(first, second) + self.size(second, second) == self.label.shape[1])
+
+    def members(self, who: Who, second: int) -> npt.NDArray[np.int32]:
+        """Return the subjects of a group in each deal, (deals, n)."""
+        if who is not None and self._counts.size > _MANY_GROUPS:
+            start = self._unknown + int(self._counts[:who].sum())
+            return self._sorted[:, start : start + self._counts[who]]
+        chosen = np.nonzero(self.belongs(self.label, who, second))[1]
+        return chosen.reshape(len(self.label), -1).astype(np.int32)
+
+    @cached_property
+    def _sorted(self) -> npt.NDArray[np.int32]:
+        return np.argsort(self.label, axis=1, kind="stable").astype(np.int32)
+
+    def sums(self, who: Who, second: int) -> Floats:
+        """Return the sums of all columns over the subjects of a group, (deals, columns)."""
+        key = who, second if who is None else -1
+        if key not in self._sums:
+            self._sums[key] = self._summed(who, second)
+        return self._sums[key]
+
+    def _summed(self, who: Who, second: int) -> Floats:
+        if self._counts.size <= _MANY_GROUPS:
+            chosen = self.belongs(self.label, who, second).astype(np.float32)
+            return np.asarray(chosen @ self._matrix, dtype=np.float64)
+        if who is None:
+            every = [self.sums(group, -1) for group in range(self._counts.size)]
+            return np.asarray(sum(every) - every[second], dtype=np.float64)
+        return np.asarray(self._matrix[self.members(who, second)].sum(1), dtype=np.float64)
+
+    def before(self, cell: Cell, who: Who, second: int) -> npt.NDArray[np.int32]:
+        """Return how many of a group have a lower place than 0, 1, ... in a cell, (deals, V + 1)."""
+        key = cell, who, second if who is None else -1
+        if key not in self._before:
+            if len(self._before) > _MANY_GROUPS:
+                self._before.clear()
+            count = np.zeros((len(self.label), cell.size + 1), dtype=np.int32)
+            np.cumsum(self.belongs(self.label[:, cell.order], who, second), axis=1, out=count[:, 1:])
+            self._before[key] = count
+        return self._before[key]
+
+
+class Placements(NamedTuple):
+    """Brunner and Munzel's quantities in each deal: the effect, and both groups' variances and sizes."""
+
+    effect: Floats
+    first: Floats
+    second: Floats
+    n_first: Floats
+    n_second: Floats
+
+
+def placements(dealt: Dealt, cell: Cell, first: Who, second: int) -> Placements:
+    """Return the effect of the first group over the second, exactly, from the smaller group's places."""
+    turned = dealt.size(first, second) >= dealt.size(second, second)  # a reference is counted once
+    small, large = (second, first) if turned else (first, second)
+    place = np.sort(cell.place[dealt.members(small, second)], axis=1)
+    n = np.asarray((place < cell.size).sum(1), dtype=np.float64)
+    index = np.arange(place.shape[1])
+    if cell.tied:
+        start, stop = cell.first[place], cell.last[place]
+        low, high = _run_ends(start)
+    else:
+        start, stop = place, np.minimum(place + 1, cell.size)
+        low, high = np.broadcast_to(index, place.shape), np.broadcast_to(index + 1, place.shape)
+    if dealt.complementary(first, second):
+        below, at_most = start - low, stop - high
+        m = cell.size - n
+    else:
+        count = dealt.before(cell, large, second)
+        below, at_most = (np.take_along_axis(count, edge, axis=1) for edge in (start, stop))
+        m = count[:, -1].astype(np.float64)
+    rank = (below + at_most) * 0.5
+    equal = (at_most - below) * (high - low) * 0.25 if cell.tied else np.zeros(1)
+    if n.min(initial=0) < place.shape[1]:
+        inside = place < cell.size
+        rank, equal = rank * inside, equal * inside
+    total, squares = rank.sum(1), np.einsum("bn,bn->b", rank, rank)
+    others = n * n * m - rank @ (2.0 * index + 1.0) - equal.sum(-1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        effect: Floats = total / (n * m)
+    own = _variance(squares, total, n) / m**2
+    other = _variance(others, n * m - total, m) / n**2
+    return Placements(1 - effect, other, own, m, n) if turned else Placements(effect, own, other, n, m)
+
+
+def rank_placements(first: Floats, second: Floats) -> Placements:
+    """Return the same from sums over both groups of scored, ranks and squared ranks, (deals, 3): nearly.
+
+    Welch's test of the ranks among all is asymptotically that of Brunner and Munzel under a permutation.
+    """
+    n, m = first[:, 0], second[:, 0]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        effect = first[:, 1] / n - second[:, 1] / m + 0.5
+    own, other = _variance(first[:, 2], first[:, 1], n), _variance(second[:, 2], second[:, 1], m)
+    return Placements(effect, own, other, n, m)
+
+
+def pooled_p(strata: Sequence[Placements]) -> Floats:
+    """Return the two-sided p-value of the effects over all strata, (deals,); 1 where nothing is comparable.
+
+    A stratum weighs n m / (n + m). Of one stratum this is the test of Brunner and Munzel.
+    """
+    from scipy.special import stdtr  # noqa: PLC0415  (slow to import)
+
+    weights, variances, freedom, shift = np.zeros((4, strata[0].effect.size))
+    for part in strata:
+        n, m = part.n_first, part.n_second
+        known = (n >= 2) & (m >= 2)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            weight = np.where(known, n * m / (n + m), 0.0)
+            one, two = part.first / n, part.second / m
+            total = one + two
+            df = np.where(total > 0, total**2 / (one**2 / (n - 1) + two**2 / (m - 1)), n + m - 2.0)
+            variance = np.maximum(total, (0.5 / (n * m)) ** 2)
+            shift = shift + np.where(known, weight * (part.effect - 0.5), 0.0)
+            variance = np.where(known, weight**2 * variance, 0.0)
+            freedom = freedom + np.where(known, variance**2 / np.maximum(df, 1.0), 0.0)
+        weights, variances = weights + weight, variances + variance
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t = np.where(weights > 0, np.abs(shift) / np.sqrt(variances), 0.0)
+        df = np.where(weights > 0, variances**2 / freedom, 1.0)
+    return np.asarray(2 * stdtr(np.maximum(df, 1.0), -t))
+
+
+def fisher_many(count: Floats, n_first: Floats, n_second: Floats, marked: Floats) -> Floats:
+    """Return `fisher_exact` of many tables at once: marked subjects of the first group, sizes, all marked."""
+    table = np.stack(np.broadcast_arrays(count, n_first, n_second, marked)).round().astype(np.int64)
+    base = int(table.max(initial=0)) + 1
+    key = ((table[0] * base + table[1]) * base + table[2]) * base + table[3]
+    _, index, back = np.unique(key, return_index=True, return_inverse=True)
+    return np.asarray(_fisher_tables(*table[:, index])[back.ravel()])
+
+
+def _fisher_tables(count: Integers, n: Integers, m: Integers, marked: Integers) -> Floats:
+    """Add up one tail, away from the mean, from the observed table outward; the other is the rest."""
+    from scipy.special import gammaln  # noqa: PLC0415
+
+    def ways(total: Integers, chosen: Integers) -> Floats:
+        return np.asarray(gammaln(total + 1) - gammaln(chosen + 1) - gammaln(total - chosen + 1))
+
+    chance = np.exp(ways(n, count) + ways(m, marked - count) - ways(n + m, marked))
+    up = count * (n + m) > n * marked
+    step = np.where(up, 1, -1)
+    tail, term, at = chance.copy(), chance.copy(), count.copy()
+    going = np.flatnonzero(term > 0)
+    while going.size:
+        k, rows, columns, total = at[going], n[going], m[going], marked[going]
+        ratio = np.where(
+            up[going],
+            (rows - k) * (total - k) / ((k + 1.0) * (columns - total + k + 1.0)),
+            k * (columns - total + k) / ((rows - k + 1.0) * (total - k + 1.0)),
+        )
+        term[going] *= ratio
+        tail[going] += term[going]
+        at[going] += step[going]
+        going = going[term[going] > 1e-12 * tail[going]]
+    return np.asarray(np.minimum(1.0, 2 * np.minimum(tail, 1.0 - tail + chance)))
+
+
+def _variance(squares: Floats, total: Floats, size: Floats) -> Floats:
+    """Return variances from sums of squares and sums of `size` values; at least 0 in spite of rounding."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.maximum(squares - total**2 / size, 0.0) / (size - 1))
+
+
+def _run_ends(start: npt.NDArray[np.int32]) -> tuple[Integers, Integers]:
+    """Return for each value of sorted rows how many are smaller, and how many are not larger."""
+    index = np.arange(start.shape[1])
+    new = np.ones(start.shape, dtype=bool)
+    new[:, 1:] = start[:, 1:] != start[:, :-1]
+    low = np.maximum.accumulate(np.where(new, index, 0), axis=1)
+    ends = np.ones(start.shape, dtype=bool)
+    ends[:, :-1] = new[:, 1:]
+    last = np.where(ends, index + 1, start.shape[1])
+    return low, np.minimum.accumulate(last[:, ::-1], axis=1)[:, ::-1]

@@ -1,0 +1,266 @@
+"""What the judging of a page finds: names and numbers, to be made into sentences, tables and charts."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from fairseg.statistics.judge_options import JudgeOptions
+from fairseg.statistics.verdicts import Endpoint, Verdict
+
+ALL_OTHERS = "all others"  # of known group, where each of many groups is compared with the rest
+
+
+@dataclass(frozen=True, eq=False)
+class Grouping:
+    """An attribute and the group of each subject.
+
+    Attributes:
+        name: of the attribute.
+        group_names: of its groups, in the order of their ids.
+        ids: of the subjects' groups, integer (N,); -1 for unknown.
+        reference: id of the group that the others are compared with; None: all pairs of groups, and above
+            8 groups each with `ALL_OTHERS`.
+
+    Raises:
+        ValueError: ids or the reference are no ids of these groups.
+    """
+
+    name: str
+    group_names: tuple[str, ...]
+    ids: npt.NDArray[np.int64]
+    reference: int | None = None
+
+    def __post_init__(self) -> None:
+        ids = np.asarray(self.ids)
+        if ids.ndim != 1 or not np.issubdtype(ids.dtype, np.integer):
+            raise ValueError(f"ids must be integers, one a subject, got {ids.dtype} of shape {ids.shape}")
+        size = len(self.group_names)
+        if ids.size and not -1 <= ids.min() <= ids.max() < size:
+            raise ValueError(f"ids must be from -1 to {size - 1}, got {ids.min()} to {ids.max()}")
+        if self.reference is not None and not 0 <= self.reference < size:
+            raise ValueError(f"reference must be None or from 0 to {size - 1}, got {self.reference}")
+        if len(set(self.group_names)) != size:
+            raise ValueError(f"group_names must differ, got {self.group_names}")
+        object.__setattr__(self, "group_names", tuple(self.group_names))
+        object.__setattr__(self, "ids", ids.astype(np.int64))
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One comparison of two groups, of one structure at one endpoint.
+
+    Attributes:
+        attribute: name of the attribute.
+        structure: name of the structure, or of the measure.
+        endpoint: what is compared.
+        first: name of the reference group, of the first of a pair, or `ALL_OTHERS`.
+        second: name of the other group.
+        n_first: subjects of the first group with a score of this structure.
+        n_second: of the second.
+        value_first: median or share of the first group; NaN within strata.
+        value_second: of the second.
+        estimate: first minus second: Hodges-Lehmann shift of scores, or difference of shares (0 to 1).
+        low: limit of the estimate, together with all other rows of the page.
+        high: the same.
+        level: of these limits by themselves.
+        p: of this row by itself.
+        p_adjusted: over the page.
+        shown: whether p_adjusted is at most alpha; exactly then low and high exclude 0.
+        equivalence_low: 90% limit of the estimate (for an alpha of 5%), for the margin alone.
+        equivalence_high: the same.
+        margin: a difference up to this does not matter; NaN if none is stated.
+        inside: whether the equivalence limits lie within the margin.
+        verdict: FAILS or NO_GAP like the comparison; else GAP where shown and OPEN elsewhere; a row that is
+            inside its margin is not green by itself.
+        adjusted: whether within strata.
+        effect: the chance that a subject of the first group scores higher than one of the second; NaN for
+            shares.
+        worse: name of the group that the estimate says is worse served; None where it is 0 or NaN.
+    """
+
+    attribute: str
+    structure: str
+    endpoint: Endpoint
+    first: str
+    second: str
+    n_first: int
+    n_second: int
+    value_first: float = np.nan
+    value_second: float = np.nan
+    estimate: float = np.nan
+    low: float = np.nan
+    high: float = np.nan
+    level: float = np.nan
+    p: float = np.nan
+    p_adjusted: float = np.nan
+    shown: bool = False
+    equivalence_low: float = np.nan
+    equivalence_high: float = np.nan
+    margin: float = np.nan
+    inside: bool = False
+    verdict: Verdict = Verdict.NOT_JUDGED
+    adjusted: bool = False
+    effect: float = np.nan
+    worse: str | None = None
+
+    @property
+    def times_subjects(self) -> float:
+        """About how many times as many subjects bring the limits inside the margin, if groups are alike."""
+        half = (self.equivalence_high - self.equivalence_low) / 2
+        return float(max(1.0, (half / self.margin) ** 2)) if self.margin > 0 else np.nan
+
+
+@dataclass(frozen=True)
+class GroupFacts:
+    """How the model serves one group in one structure; NaN where nothing can be said.
+
+    Attributes:
+        attribute: name of the attribute; "" for all subjects.
+        structure: name of the structure.
+        group: name of the group; "" for all subjects.
+        n: subjects with a score.
+        missing: subjects of the group without one.
+        judged: whether n is at least the smallest size that is judged.
+        median: of the scores, with 95% limits `median_low` and `median_high`.
+        failures: number of subjects below the failure threshold.
+        failure_rate: their share, with 95% limits `failure_low` and `failure_high`.
+        hardest: share of the group among the hardest tenth of all subjects, with limits `hardest_low` and
+            `hardest_high`.
+        median_at_least: one-sided limit of the median (95% for an alpha of 5%), compared with the floor.
+        failure_at_most: the same of the failure rate.
+        fails: whether the model is shown to fail in this group.
+        passes_floor: whether the model is shown to work in this group.
+    """
+
+    attribute: str
+    structure: str
+    group: str
+    n: int
+    missing: int
+    judged: bool
+    median: float = np.nan
+    median_low: float = np.nan
+    median_high: float = np.nan
+    failures: int = 0
+    failure_rate: float = np.nan
+    failure_low: float = np.nan
+    failure_high: float = np.nan
+    hardest: float = np.nan
+    hardest_low: float = np.nan
+    hardest_high: float = np.nan
+    median_at_least: float = np.nan
+    failure_at_most: float = np.nan
+    fails: bool = False
+    passes_floor: bool = False
+
+
+class ReasonKind(StrEnum):
+    """Why a verdict is not green though no gap is shown."""
+
+    MARGIN = "limits leave the margin"
+    FLOOR = "not shown to work"
+    TOO_FEW = "too few subjects with a score"
+    MISSING_SCORES = "scores are missing more often in one group"
+    STRATA = "strata too small"
+    SEVERITY = "the hardest cases are worse in one group"
+    SMALL_GROUP = "a group too small to be judged is badly served"
+    UNKNOWN_GROUP = "subjects of unknown group are badly served"
+
+
+@dataclass(frozen=True)
+class Reason:
+    """What stands between a comparison, or an attribute, and NO_GAP."""
+
+    kind: ReasonKind
+    structure: str
+    group: str | None = None
+    endpoint: Endpoint | None = None
+    adjusted: bool = False
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two groups of an attribute, over all structures and endpoints.
+
+    Attributes:
+        attribute: name of the attribute.
+        first: name of the reference group, of the first of a pair, or `ALL_OTHERS`.
+        second: name of the other group.
+        n_first: subjects of the first group with an overall score.
+        n_second: of the second.
+        verdict: FAILS, GAP, OPEN, NO_GAP or NOT_JUDGED.
+        findings: its rows, within strata too.
+        failing: of which of its groups, and in which structure, the model is shown to fail.
+        reasons: what stands in the way of NO_GAP.
+    """
+
+    attribute: str
+    first: str
+    second: str
+    n_first: int
+    n_second: int
+    verdict: Verdict
+    findings: tuple[Finding, ...] = ()
+    failing: tuple[GroupFacts, ...] = ()
+    reasons: tuple[Reason, ...] = ()
+
+    @property
+    def shown(self) -> tuple[Finding, ...]:
+        """Rows that show a difference, the smallest adjusted p first; within the margin too."""
+        return tuple(sorted((row for row in self.findings if row.shown), key=lambda row: row.p_adjusted))
+
+
+@dataclass(frozen=True)
+class PageJudgement:
+    """All comparisons of a page, at one level.
+
+    Attributes:
+        primary: name of the attribute of the primary hypothesis.
+        verdicts: of each attribute: the worst of its comparisons, or FAILS where the model is shown to fail
+            for one of its groups.
+        reasons: of each attribute: groups too small to be judged, or of unknown attribute, that are badly
+            served; with one, the attribute's verdict is not NO_GAP.
+        comparisons: of all attributes.
+        facts: of each group and structure.
+        everyone: of all subjects, for each structure.
+        alpha_star: the level of a row of full weight at which the page keeps alpha.
+        options: with which it was judged.
+    """
+
+    primary: str
+    verdicts: dict[str, Verdict]
+    reasons: dict[str, tuple[Reason, ...]]
+    comparisons: tuple[Comparison, ...]
+    facts: tuple[GroupFacts, ...]
+    everyone: tuple[GroupFacts, ...]
+    alpha_star: float
+    options: JudgeOptions = field(default_factory=JudgeOptions)
+
+    @property
+    def verdict(self) -> Verdict:
+        """Of the primary hypothesis."""
+        return self.verdicts[self.primary]
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """All rows of the page."""
+        return tuple(row for comparison in self.comparisons for row in comparison.findings)
+
+    @property
+    def fails_everyone(self) -> bool:
+        """Whether the overall scores show that the model fails for all subjects together."""
+        return self.everyone[0].fails
+
+
+def worst(verdicts: Iterable[Verdict]) -> Verdict:
+    """Return the verdict that counts where several comparisons have one: green only if all judged are.
+
+    >>> worst([Verdict.NO_GAP, Verdict.NOT_JUDGED, Verdict.OPEN])
+    <Verdict.OPEN: 'not enough evidence'>
+    """
+    found = set(verdicts)
+    order = (Verdict.FAILS, Verdict.GAP, Verdict.OPEN, Verdict.NO_GAP)
+    return next((verdict for verdict in order if verdict in found), Verdict.NOT_JUDGED)

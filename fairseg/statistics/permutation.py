@@ -1,0 +1,228 @@
+"""The smallest p-value of a page in each of many permutations, which keeps a whole page at one level.
+
+Westfall and Young's (1993) single-step min-P: the rows of all scores are dealt anew to the rows of all
+attributes, so that structures, endpoints and attributes stay as correlated as they are, and the smallest
+weighted p-value of a deal says what chance alone shows on this page. Within strata, scores are dealt among
+the subjects of the same stratum.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from fairseg.metrics.fairness import Floats
+from fairseg.statistics.batches import (
+    Cell,
+    Deals,
+    Dealt,
+    Integers,
+    Who,
+    fisher_many,
+    placements,
+    pooled_p,
+    rank_placements,
+)
+from fairseg.statistics.two_samples import hypergeometric
+
+_MOST_TABLES = 500  # of margins that differ from deal to deal, beyond which stratified shares are normal
+_CHUNK = 3_000_000  # subjects of all deals that are held at once
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """A comparison of a page: of scores (Brunner-Munzel), or of shares of marked subjects (Fisher).
+
+    Attributes:
+        attribute: place of the attribute.
+        first: group id; None for all others whose group is known.
+        second: group id.
+        values: scores, or marks 0 and 1, (N,); NaN where a subject takes no part.
+        marks: whether values are marks.
+        weight: of its p-value, at most 1.
+        strata: the subjects (indices) of each stratum; one array of all subjects where there are none.
+    """
+
+    attribute: int
+    first: Who
+    second: int
+    values: Floats
+    marks: bool
+    weight: float
+    strata: tuple[Integers, ...]
+
+
+def smallest_p_values(
+    rows: Sequence[Row],
+    ids: Sequence[Integers],
+    *,
+    permutations: int,
+    seed: int | Sequence[int],
+    blocks: Sequence[Integers] | None = None,
+) -> Floats:
+    """Return the smallest p / weight over the rows in each of so many permutations, (permutations,).
+
+    Args:
+        rows: of the page.
+        ids: group ids of each attribute, (N,) each; -1 unknown.
+        permutations: number of deals.
+        seed: of the deals.
+        blocks: the subjects (indices) among whom scores are dealt; None: among all.
+    """
+    columns = _Columns()
+    tests = [_Test(row, columns) for row in rows]
+    matrix = columns.matrix(len(ids[0]))
+    labels = [np.asarray(group, dtype=np.int16) for group in ids]
+    found = []
+    for deals in _deal(len(ids[0]), permutations, blocks, np.random.default_rng(seed)):
+        smallest = np.full(len(deals), np.inf)
+        for number, label in enumerate(labels):
+            dealt = Dealt(label, deals, matrix)
+            for test in (test for test in tests if test.row.attribute == number):
+                np.minimum(smallest, test.p_values(dealt) / test.row.weight, out=smallest)
+        found.append(smallest)
+    return np.concatenate(found)
+
+
+def local_level(smallest: Floats, alpha: float) -> float:
+    """Return the level of a row of weight 1 at which the page keeps alpha; never above alpha.
+
+    >>> round(local_level(np.linspace(0.001, 1.0, 1000), 0.04), 3)  # a page of one row
+    0.04
+    """
+    ordered = np.sort(smallest)
+    place = min(int(np.floor(alpha * ordered.size + 1e-9)), ordered.size - 1)
+    return float(min(ordered[place] * (1 - 1e-9), alpha))
+
+
+def adjusted_p(smallest: Floats, p: float, weight: float) -> float:
+    """Return the share of permutations whose smallest weighted p-value is as small; never below p."""
+    return max(float(np.mean(smallest <= p / weight * (1 + 1e-12))), p)
+
+
+def stratified_fisher(count: int, margins: Sequence[tuple[int, int, int]]) -> float:
+    """Return the two-sided p-value of shares over strata, given how many are marked in each stratum.
+
+    Args:
+        count: marked subjects of the first group in all strata together.
+        margins: of each stratum: subjects of the first group, of the second, and marked subjects of both.
+    """
+    least, p = _stratified_table(tuple(margins))
+    return float(p[count - least])
+
+
+@lru_cache(maxsize=4096)
+def _stratified_table(margins: tuple[tuple[int, int, int], ...]) -> tuple[int, Floats]:
+    """Return the smallest possible count, and the p-values of all counts from there."""
+    chances, least = np.ones(1), 0
+    for first, second, marked in margins:
+        start, part = hypergeometric(first, second, marked)
+        chances, least = np.convolve(chances, part), least + start
+    tails = np.minimum(np.cumsum(chances), np.cumsum(chances[::-1])[::-1])
+    return least, np.minimum(2 * tails, 1.0)
+
+
+def _deal(
+    size: int, permutations: int, blocks: Sequence[Integers] | None, rng: np.random.Generator
+) -> Iterator[Deals]:
+    """Yield chunks of deals: the row of the attributes that each row of the scores gets, (deals, N)."""
+    chunk = max(1, _CHUNK // size)
+    for start in range(0, permutations, chunk):
+        deals = np.tile(np.arange(size, dtype=np.int32), (min(chunk, permutations - start), 1))
+        if blocks is None:
+            rng.permuted(deals, axis=1, out=deals)
+        for block in blocks or ():
+            deals[:, block] = rng.permuted(deals[:, block], axis=1)
+        yield deals
+
+
+class _Test:
+    """A row with what all deals share."""
+
+    def __init__(self, row: Row, columns: "_Columns") -> None:
+        self.row = row
+        self._cells = [columns.cell(row.values, stratum) for stratum in row.strata]
+        kinds = ("scored", "marked") if row.marks else ("scored", "ranks", "squares")
+        self._places = [
+            [columns.place(row.values, stratum, kind) for kind in kinds] if row.marks or cell.many else []
+            for cell, stratum in zip(self._cells, row.strata, strict=True)
+        ]
+
+    def p_values(self, dealt: Dealt) -> Floats:
+        """Return the p-value in each deal, (deals,)."""
+        if self.row.marks:
+            return self._shares(dealt)
+        first, second = self.row.first, self.row.second
+        found = []
+        for cell, places in zip(self._cells, self._places, strict=True):
+            if cell.many and dealt.large(first, second):
+                sums = [dealt.sums(who, second)[:, places] for who in (first, second)]
+                found.append(rank_placements(*sums))
+            else:
+                found.append(placements(dealt, cell, first, second))
+        return pooled_p(found)
+
+    def _shares(self, dealt: Dealt) -> Floats:
+        first, second = (dealt.sums(who, self.row.second) for who in (self.row.first, self.row.second))
+        scored, marked = np.array(self._places).T
+        n, m, count = first[:, scored], second[:, scored], first[:, marked]
+        both = count + second[:, marked]
+        if len(scored) == 1:
+            return fisher_many(count[:, 0], n[:, 0], m[:, 0], both[:, 0])
+        return _stratified(count.sum(1), np.stack([n, m, both], axis=2))
+
+
+def _stratified(count: Floats, margins: Floats) -> Floats:
+    """Return `stratified_fisher` of many deals, (deals,), with margins (deals, strata, 3)."""
+    from scipy.special import ndtr  # noqa: PLC0415
+
+    whole = margins.round().astype(np.int64)
+    tables, back = np.unique(whole.reshape(len(whole), -1), axis=0, return_inverse=True)
+    if len(tables) > _MOST_TABLES:
+        n, m, both = (margins[..., part] for part in range(3))
+        total = np.maximum(n + m, 2)
+        mean = (n * both / total).sum(1)
+        variance = (n * m * both * (total - both) / (total**2 * (total - 1))).sum(1)
+        z = np.maximum(np.abs(count - mean) - 0.5, 0.0) / np.sqrt(np.maximum(variance, 1e-12))
+        return np.asarray(2 * ndtr(-z))
+    found = np.empty(len(count))
+    for number, table in enumerate(tables):
+        here = back.ravel() == number
+        least, p = _stratified_table(tuple(map(tuple, table.reshape(-1, 3).tolist())))
+        found[here] = p[count[here].round().astype(np.int64) - least]
+    return found
+
+
+class _Columns:
+    """Cells, and columns over the subjects whose sums in each group are wanted: each made once."""
+
+    def __init__(self) -> None:
+        self._cells: dict[tuple[int, int], Cell] = {}
+        self._places: dict[tuple[int, int, str], int] = {}
+        self._columns: list[Floats] = []
+
+    def cell(self, values: Floats, stratum: Integers) -> Cell:
+        key = id(values), id(stratum)  # rows hold them, so that no id is given twice
+        if key not in self._cells:
+            self._cells[key] = Cell(values, stratum)
+        return self._cells[key]
+
+    def place(self, values: Floats, stratum: Integers, kind: str) -> int:
+        key = id(values), id(stratum), kind
+        if key not in self._places:
+            cell = self.cell(values, stratum)
+            if kind == "scored":
+                column = cell.scored()
+            elif kind == "marked":
+                column = np.where(cell.scored() > 0, values, 0.0)
+            else:
+                column = cell.ranks() ** (2 if kind == "squares" else 1)
+            self._places[key] = len(self._columns)
+            self._columns.append(column)
+        return self._places[key]
+
+    def matrix(self, size: int) -> npt.NDArray[np.float32]:
+        stacked = np.stack(self._columns, axis=1) if self._columns else np.zeros((size, 0))
+        return np.ascontiguousarray(stacked, dtype=np.float32)

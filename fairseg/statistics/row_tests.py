@@ -1,0 +1,80 @@
+"""The test of one row of a page as it was observed: p-value, estimate, and limits of any level."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from fairseg.metrics.fairness import Floats
+from fairseg.statistics.batches import Integers
+from fairseg.statistics.limits import Interval
+from fairseg.statistics.permutation import Row
+from fairseg.statistics.two_samples import Shift, newcombe, share_p_values
+from fairseg.statistics.within_strata import StratifiedShares, StratifiedShift
+
+
+class Limits(Protocol):
+    """What has an estimate with limits of any level."""
+
+    def limits(self, level: float = 0.95) -> Interval:
+        """Return the estimate with its limits."""
+
+
+@dataclass(frozen=True)
+class RowTest:
+    """A row's p-value, the effect (NaN for shares), and its limits."""
+
+    p: float
+    effect: float
+    _source: Limits
+
+    def limits(self, alpha: float) -> Interval:
+        """Return the estimate with limits of level 1 - alpha, which exclude 0 exactly where p <= alpha."""
+        found = self._source.limits(1.0 - max(alpha, 1e-15))
+        if self.p > alpha:
+            return Interval(found.estimate, min(found.low, 0.0), max(found.high, 0.0))
+        return found
+
+
+def observe(row: Row, ids: Integers) -> RowTest:
+    """Test a row; both groups must have at least 2 subjects in every stratum.
+
+    Args:
+        row: of the page.
+        ids: group ids of its attribute, (N,).
+    """
+    parts = [row_samples(row, ids, stratum) for stratum in row.strata]
+    single = len(parts) == 1
+    if not row.marks:
+        shift = Shift(*parts[0]) if single else StratifiedShift(parts)
+        return RowTest(shift.test.p, shift.test.effect, shift)
+    tables = [(int(one.sum()), one.size, int(two.sum()), two.size) for one, two in parts]
+    shares = _Shares(*tables[0]) if single else StratifiedShares(tables)
+    return RowTest(shares.p, np.nan, shares)
+
+
+def row_samples(row: Row, ids: Integers, stratum: Integers) -> tuple[Floats, Floats]:
+    """Return the values of both groups in a stratum, NaN left out."""
+    values, label = row.values[stratum], ids[stratum]
+    known = ~np.isnan(values)
+    second = label == row.second
+    first = (label >= 0) & ~second if row.first is None else label == row.first
+    return values[known & first], values[known & second]
+
+
+def centre(values: Floats, *, marks: bool) -> float:
+    """Return the median of scores, or the share of marked; NaN without values."""
+    if not values.size:
+        return float("nan")
+    return float(values.mean() if marks else np.median(values))
+
+
+class _Shares:
+    """Fisher's exact test of two shares, with Newcombe's limits."""
+
+    def __init__(self, count_first: int, total_first: int, count_second: int, total_second: int) -> None:
+        self._table = count_first, total_first, count_second, total_second
+        self.p = float(share_p_values(total_first, total_second, count_first + count_second)[count_first])
+
+    def limits(self, level: float = 0.95) -> Interval:
+        return newcombe(*self._table, level=level)

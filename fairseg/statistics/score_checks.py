@@ -1,0 +1,124 @@
+"""What looks wrong in scores before any test: one subject under several names, scales, percentages."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from fairseg.metrics.fairness import Floats
+
+_DECIMALS = 4  # scores of no more are rounded, and may agree by chance
+_SCALE = 5.0  # median distances that differ so much between groups and ...
+_OVERLAP = 0.05  # ... overlap so little suggest another unit
+_LEAST_IN_GROUP = 5
+
+
+def duplicate_rows(scores: npt.ArrayLike) -> tuple[tuple[int, ...], ...]:
+    """Find subjects whose scores are identical in all columns to the last digit.
+
+    Two subjects do not agree in unrounded scores, but one subject under two names does. Rows whose scores
+    are all round (of at most 4 decimals, 0 and 1 among them), or missing, are no evidence.
+
+    Args:
+        scores: one row a subject, all columns there are, (N, S) or (N,); NaN equals NaN.
+
+    Returns:
+        The rows of each set of identical subjects, two or more in a set.
+
+    >>> duplicate_rows([0.87119583, 0.9, 0.87119583, 0.9, 0.94360017])
+    ((0, 2),)
+    """
+    values = np.asarray(scores, dtype=np.float64)
+    values = values.reshape(len(values), -1)
+    telling = np.isfinite(values) & (np.abs(values - values.round(_DECIMALS)) > 1e-9)
+    rows = np.flatnonzero(telling.any(1))
+    if not rows.size:
+        return ()
+    _, back = np.unique(values[rows], axis=0, return_inverse=True, equal_nan=True)
+    order = np.argsort(back.ravel(), kind="stable")
+    starts = np.flatnonzero(np.diff(back.ravel()[order], prepend=-1))
+    sets = [part for part in np.split(rows[order], starts[1:]) if part.size > 1]
+    return tuple(sorted(tuple(sorted(part.tolist())) for part in sets))
+
+
+class ScaleRatio(NamedTuple):
+    """Two groups whose values look as if in different units.
+
+    Attributes:
+        larger: id of the group of the larger values.
+        smaller: id of the other group.
+        ratio: of their medians.
+    """
+
+    larger: int
+    smaller: int
+    ratio: float
+
+
+def scale_ratios(values: npt.ArrayLike, ids: npt.ArrayLike) -> tuple[ScaleRatio, ...]:
+    """Find groups whose distances look as if given in cm or in voxels where the others' are in mm.
+
+    Args:
+        values: one a subject, positive, such as the HD95, (N,); NaN takes no part.
+        ids: group ids, (N,); -1 is left out.
+
+    Returns:
+        The groups whose median is a fifth of another's, or less, and of whose values hardly any reaches the
+        other's range; each with the group of the largest median.
+
+    >>> scale_ratios([8, 9, 10, 11, 12, 0.8, 0.9, 1.0, 1.1, 1.2], [0] * 5 + [1] * 5)
+    (ScaleRatio(larger=0, smaller=1, ratio=10.0),)
+    """
+    value, group = np.asarray(values, dtype=np.float64), np.asarray(ids)
+    known = np.isfinite(value) & (group >= 0)
+    parts = {
+        int(code): value[known & (group == code)]
+        for code in np.unique(group[known])
+        if (known & (group == code)).sum() >= _LEAST_IN_GROUP
+    }
+    if not parts:
+        return ()
+    largest = max(parts, key=lambda code: float(np.median(parts[code])))
+    return tuple(
+        ScaleRatio(largest, code, float(np.median(parts[largest]) / np.median(part)))
+        for code, part in parts.items()
+        if 0 < _SCALE * np.median(part) <= np.median(parts[largest]) and _apart(parts[largest], part)
+    )
+
+
+def look_like_percentages(scores: npt.ArrayLike) -> bool:
+    """Return whether scores that should be from 0 to 1 look like percentages.
+
+    >>> look_like_percentages([87.1, 94.3, 0.0]), look_like_percentages([0.871, 0.943])
+    (True, False)
+    """
+    values = np.asarray(scores, dtype=np.float64)
+    known = values[np.isfinite(values)]
+    return bool(known.size and known.max() > 1.5 and known.max() <= 100 and known.min() >= 0)
+
+
+def several_groups(subjects: Sequence[object], ids: npt.ArrayLike) -> dict[object, tuple[int, ...]]:
+    """Return the subjects that are in more than one group, with their group ids.
+
+    Args:
+        subjects: name of the subject of each row, (N,).
+        ids: group id of each row, (N,); -1 is no group.
+
+    >>> several_groups(["s1", "s1", "s2"], [0, 1, 1])
+    {'s1': (0, 1)}
+    """
+    groups: dict[object, set[int]] = {}
+    for subject, code in zip(subjects, np.asarray(ids).tolist(), strict=True):
+        if code >= 0:
+            groups.setdefault(subject, set()).add(code)
+    return {subject: tuple(sorted(found)) for subject, found in groups.items() if len(found) > 1}
+
+
+def _apart(larger: Floats, smaller: Floats) -> bool:
+    """Return whether hardly any of the smaller values reaches into the larger ones, nor the reverse."""
+    reach = (
+        (smaller >= np.quantile(larger, _OVERLAP)).mean(),
+        (larger <= np.quantile(smaller, 1 - _OVERLAP)).mean(),
+    )
+    return bool(max(reach) <= _OVERLAP)

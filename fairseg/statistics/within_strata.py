@@ -1,0 +1,90 @@
+"""The tests of two groups among subjects of the same stratum, such as of one scanner, pooled over strata.
+
+As in `two_samples`, which is the case of one stratum, with weights n m / (n + m) for a stratum of n and m
+subjects: those of Mantel and Haenszel for shares, and nearly van Elteren's for ranks.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from fairseg.statistics.limits import Interval
+from fairseg.statistics.permutation import stratified_fisher
+from fairseg.statistics.two_samples import BrunnerMunzel, Shift, invert, newcombe_at, newcombe_level
+
+
+class StratifiedShift:
+    """The shift between two groups that strata have in common.
+
+    Attributes:
+        test: of Brunner and Munzel, pooled over strata.
+        estimate: the shift first - second at which the pooled effect is a half: the Hodges-Lehmann shift
+            within strata.
+    """
+
+    def __init__(self, strata: Sequence[tuple[npt.ArrayLike, npt.ArrayLike]]) -> None:
+        """Compare both groups' values, at least 2 each, in every stratum."""
+        from scipy.optimize import brentq  # noqa: PLC0415  (slow to import)
+        from scipy.special import stdtr  # noqa: PLC0415
+
+        self._shifts = [Shift(first, second) for first, second in strata]
+        sizes = [tuple(np.isfinite(np.asarray(part, dtype=float)).sum() for part in pair) for pair in strata]
+        weights = np.array([n * m / (n + m) for n, m in sizes])
+        self._weights = weights / weights.sum()
+        ends = np.array([shift.ends for shift in self._shifts])
+        self.ends = float(ends[:, 0].min()), float(ends[:, 1].max())
+        effect, se, df = self._pooled([shift.test[:3] for shift in self._shifts])
+        self.test = BrunnerMunzel(effect, se, df, float(2 * stdtr(df, -abs(effect - 0.5) / se)))
+        self.estimate = 0.0
+        if self.ends[1] > self.ends[0] and effect != 0.5:
+            self.estimate = float(brentq(lambda shift: self.at(shift)[0] - 0.5, *self.ends, xtol=1e-9))
+
+    def at(self, shift: float) -> tuple[float, float, float]:
+        """Return pooled effect, standard error and degrees of freedom of first - shift against second."""
+        return self._pooled([one.at(shift) for one in self._shifts])
+
+    def limits(self, level: float = 0.95) -> Interval:
+        """Return the shift with the limits that the pooled test does not reject."""
+        if self.ends[0] == self.ends[1]:
+            return Interval(0.0, 0.0, 0.0)
+        return invert(self.at, self.estimate, self.ends, 1.0 - level, apart=self.test.p <= 1.0 - level)
+
+    def _pooled(self, tests: Sequence[tuple[float, float, float]]) -> tuple[float, float, float]:
+        effects, errors, freedom = np.array(tests).T
+        variances = self._weights**2 * errors**2
+        total = float(variances.sum())
+        return float(self._weights @ effects), total**0.5, total**2 / float((variances**2 / freedom).sum())
+
+
+class StratifiedShares:
+    """The difference of two groups' shares that strata have in common.
+
+    Attributes:
+        p: exact, given how many are marked in each stratum; or the level at which the limits reach zero,
+            where that is larger.
+        estimate: the Mantel-Haenszel difference, first minus second.
+    """
+
+    def __init__(self, strata: Sequence[tuple[int, int, int, int]]) -> None:
+        """Compare in each stratum: marked and all subjects of the first group, and of the second."""
+        k, n, other, m = np.array(strata, dtype=np.float64).T
+        weights = n * m / (n + m)
+        weights /= weights.sum()
+        totals = [float(1 / (weights**2 / size).sum()) for size in (n, m)]  # as large as if unstratified
+        counts = [
+            np.array([float(weights @ (count / size)) * total])
+            for count, size, total in zip((k, other), (n, m), totals, strict=True)
+        ]
+        self._table = counts[0], counts[1], totals[0], totals[1]
+        self.estimate = float(weights @ (k / n - other / m))
+        margins = [(one, two, a + b) for a, one, b, two in strata]
+        exact = stratified_fisher(sum(row[0] for row in strata), margins)
+        self.p = max(exact, float(newcombe_level(*self._table)[0]))
+
+    def limits(self, level: float = 0.95) -> Interval:
+        """Return the difference with Newcombe's limits for samples of the strata's effective size."""
+        from scipy.special import ndtri  # noqa: PLC0415  (slow to import)
+
+        found = newcombe_at(*self._table, float(ndtri(0.5 + level / 2)))
+        return Interval(self.estimate, float(found[1][0]), float(found[2][0]))

@@ -1,0 +1,131 @@
+"""The tests of many deals at once, against those of one pair of samples."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from fairseg.statistics.batches import (
+    Cell,
+    Dealt,
+    Placements,
+    fisher_many,
+    placements,
+    pooled_p,
+    rank_placements,
+)
+from fairseg.statistics.two_samples import brunner_munzel, fisher_exact
+
+DEALS = 25
+ALL = np.arange(60)
+
+
+def cohort(rng: np.random.Generator, kind: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return scores, and group ids of three groups, for 60 subjects."""
+    values = rng.beta(8, 2, 60)
+    ids = rng.permutation(np.repeat([0, 1, 2], [30, 18, 12]))
+    if "ties" in kind:
+        values = values.round(1)
+    if "missing" in kind:
+        values[rng.choice(60, 9, replace=False)] = np.nan
+    if "unknown" in kind:
+        ids[rng.choice(60, 7, replace=False)] = -1
+    if "two" in kind:
+        ids = np.minimum(ids, 1)
+    return values, ids
+
+
+def dealt_out(rng: np.random.Generator, ids: np.ndarray) -> tuple[np.ndarray, Dealt]:
+    deals = rng.permuted(np.tile(ALL, (DEALS, 1)), axis=1)
+    return ids[deals], Dealt(ids.astype(np.int16), deals, np.zeros((60, 0), dtype=np.float32))
+
+
+KINDS = ["plain", "two", "ties", "two ties", "missing", "two ties missing", "unknown", "ties missing unknown"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("first", "second"), [(0, 1), (1, 0), (None, 1), (None, 0)])
+def test_placements_are_those_of_brunner_munzel(kind: str, first: int | None, second: int) -> None:
+    rng = np.random.default_rng(len(kind))
+    values, ids = cohort(rng, kind)
+    label, dealt = dealt_out(rng, ids)
+    found = placements(dealt, Cell(values, ALL), first, second)
+    p = pooled_p([found])
+    for deal in range(DEALS):
+        other = label[deal] == second
+        one = (label[deal] >= 0) & ~other if first is None else label[deal] == first
+        known = brunner_munzel(values[one], values[other])
+        assert found.effect[deal] == pytest.approx(known.effect)
+        assert p[deal] == pytest.approx(known.p, rel=1e-9)
+
+
+def test_groups_are_found_alike_however_many() -> None:
+    rng = np.random.default_rng(1)
+    values = rng.random(60).round(2)
+    ids = rng.permutation(np.repeat(np.arange(12), 5))
+    label, dealt = dealt_out(rng, ids)
+    p = pooled_p([placements(dealt, Cell(values, ALL), None, 7)])
+    for deal in range(DEALS):
+        chosen = label[deal] == 7
+        assert p[deal] == pytest.approx(brunner_munzel(values[~chosen], values[chosen]).p)
+
+
+def test_strata_pool_their_effects() -> None:
+    rng = np.random.default_rng(2)
+    values, ids = cohort(rng, "missing")
+    label, dealt = dealt_out(rng, ids)
+    strata = [ALL[:25], ALL[25:]]
+    p = pooled_p([placements(dealt, Cell(values, stratum), 0, 1) for stratum in strata])
+    for deal in range(DEALS):
+        total = weights = variance = spread = 0.0
+        for stratum in strata:
+            one, two = (values[stratum][label[deal][stratum] == group] for group in (0, 1))
+            n, m = (int(np.isfinite(part).sum()) for part in (one, two))
+            if min(n, m) < 2:
+                continue
+            test = brunner_munzel(one, two)
+            weight = n * m / (n + m)
+            total, weights = total + weight * (test.effect - 0.5), weights + weight
+            variance += weight**2 * test.se**2
+            spread += weight**4 * test.se**4 / test.df
+        from scipy.stats import t  # noqa: PLC0415
+
+        expected = 2 * t.sf(abs(total) / variance**0.5, variance**2 / spread)
+        assert p[deal] == pytest.approx(expected)
+
+
+def test_ranks_stand_for_placements_of_large_groups() -> None:
+    rng = np.random.default_rng(3)
+    values = rng.beta(20, 2, 2000)
+    ids = np.repeat([0, 1], [1900, 100])
+    deals = rng.permuted(np.tile(np.arange(2000), (300, 1)), axis=1)
+    cell = Cell(values, np.arange(2000))
+    matrix = np.stack([cell.scored(), cell.ranks(), cell.ranks() ** 2], axis=1).astype(np.float32)
+    dealt = Dealt(ids.astype(np.int16), deals, matrix)
+    exact = placements(dealt, cell, 0, 1)
+    ranks = rank_placements(dealt.sums(0, 1), dealt.sums(1, 1))
+    np.testing.assert_allclose(ranks.effect, exact.effect, atol=1e-5)
+    np.testing.assert_allclose(np.log(pooled_p([ranks])), np.log(pooled_p([exact])), rtol=0.12, atol=0.01)
+
+
+def test_nothing_to_compare_has_p_one() -> None:
+    nothing = np.zeros(3)
+    assert pooled_p([Placements(nothing, nothing, nothing, nothing, nothing + 5)]).tolist() == [1, 1, 1]
+    assert fisher_many(nothing, nothing, nothing + 5, nothing + 2).tolist() == [1, 1, 1]
+
+
+def test_fisher_of_many_tables() -> None:
+    rng = np.random.default_rng(4)
+    for scale in (6, 60, 2500):
+        n, m = rng.integers(1, scale, (2, 200))
+        marked = rng.integers(0, n + m + 1)
+        count = rng.integers(np.maximum(0, marked - m), np.minimum(n, marked) + 1)
+        found = fisher_many(count, n, m, marked)
+        for k, one, two, all_marked, p in zip(count, n, m, marked, found, strict=True):
+            assert p == pytest.approx(fisher_exact(k, one, all_marked - k, two), rel=1e-6, abs=1e-290)
+
+
+def test_p_of_fisher_falls_outward() -> None:
+    p = fisher_many(np.arange(12, 31), np.full(19, 54), np.full(19, 30), np.full(19, 30))
+    far = p[p < 0.9]
+    assert all(inner >= outer for inner, outer in pairwise(far[np.argmax(far) :]))
