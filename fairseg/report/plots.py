@@ -104,6 +104,7 @@ def plot_gaps(
     names = [f"{row.structure}: {row.second} against {row.first}{fixed * row.adjusted}" for row in rows]
     ax.set_yticks(range(len(rows)), list(map(plain, names)), parse_math=False)
     ax.set_ylim(max(1, len(rows)) - 0.5, -0.5)
+    ax.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     ax.set_xlabel(say("gap_axis", endpoint=endpoint.name, title=result.scores.title))
     ax.tick_params(axis="y", length=0)
     return ax
