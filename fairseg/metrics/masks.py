@@ -40,7 +40,7 @@ class Pair:
 
     @property
     def diagonal(self) -> float:
-        """Length of the image's diagonal in mm: what a missed structure costs if asked for."""
+        """Length of the image's diagonal in mm: what a missed structure costs with `empty="diagonal"`."""
         return float(np.linalg.norm(np.array(self.shape) * self.spacing))
 
     def rounds(self) -> "list[tuple[list[int], Pair]]":
@@ -54,14 +54,14 @@ class Pair:
         if self.unions is None:
             return [(list(range(len(self.labels))), self)]
         rounds: list[list[int]] = []
-        for place, union in enumerate(self.unions):
+        for position, union in enumerate(self.unions):
             for others in rounds:
                 if not any(set(union) & set(self.unions[other]) for other in others):
-                    others.append(place)
+                    others.append(position)
                     break
             else:
-                rounds.append([place])
-        return [(places, self._renumbered([self.unions[place] for place in places])) for places in rounds]
+                rounds.append([position])
+        return [(members, self._renumbered([self.unions[one] for one in members])) for members in rounds]
 
     def _renumbered(self, unions: Sequence[tuple[int, ...]]) -> "Pair":
         """Return the same masks with each union as one label, from 1 on."""
@@ -186,8 +186,8 @@ def labels_in(mask: Mask) -> npt.NDArray[np.int64]:
     array([1, 3])
     """
     if mask.dtype.itemsize > 2:
-        found = np.unique(mask)
-        return found[found > 0].astype(np.int64)
+        values = np.unique(mask)
+        return values[values > 0].astype(np.int64)
     occurs = np.zeros(1 << 8 * mask.dtype.itemsize, dtype=bool)
     occurs[mask.ravel()] = True  # no sort: many times faster than np.unique
     return np.flatnonzero(occurs[1:]) + 1
@@ -204,8 +204,8 @@ def renumber(mask: Mask, values: npt.NDArray[np.int64], numbers: npt.NDArray[np.
         return table[mask]
     order = np.argsort(values)
     ordered = values[order]
-    place = np.minimum(np.searchsorted(ordered, mask), len(ordered) - 1)
-    return np.where(ordered[place] == mask, numbers[order][place], 0).astype(small)
+    nearest = np.minimum(np.searchsorted(ordered, mask), len(ordered) - 1)
+    return np.where(ordered[nearest] == mask, numbers[order][nearest], 0).astype(small)
 
 
 def structure_values(structures: Structures) -> dict[str | int, tuple[int, ...]]:

@@ -164,8 +164,8 @@ def volume_error(
     By group it shows who is over- and who is under-segmented. Arguments and errors are those of `dice`.
 
     Returns:
-        float64 (L,), -1 for a missed structure; NaN where the reference lacks it, since no share of nothing
-        can be said.
+        float64 (L,), -1 for a missed structure; NaN where the reference lacks it, which leaves nothing to
+        divide by.
 
     >>> volume_error([[0, 1, 1]], [[0, 0, 1]], labels=[1])
     array([1.])
@@ -226,7 +226,7 @@ def _histogram(
 ) -> None:
     same = prediction[prediction == reference]
     for row, values in enumerate((prediction, reference, same)):
-        found, times = np.unique(values, return_counts=True)
-        place = np.minimum(np.searchsorted(found, labels), found.size - 1)
-        if found.size:
-            counts[row] += np.where(found[place] == labels, times[place], 0)
+        present, times = np.unique(values, return_counts=True)
+        if present.size:
+            nearest = np.minimum(np.searchsorted(present, labels), present.size - 1)
+            counts[row] += np.where(present[nearest] == labels, times[nearest], 0)
