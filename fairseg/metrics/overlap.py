@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fairseg.metrics.masks import (
-    Pair,
+    MaskPair,
     Structures,
     as_mask,
     check_pair,
@@ -65,7 +65,7 @@ class Counts:
         return share
 
 
-def count(pair: Pair) -> Counts:
+def count(pair: MaskPair) -> Counts:
     """Count the voxels of every structure in one pass over the two masks, or a few if unions overlap."""
     counts = np.zeros((3, len(pair.labels)), dtype=np.int64)
     for places, plain in pair.rounds():
@@ -73,7 +73,7 @@ def count(pair: Pair) -> Counts:
     return Counts(*counts)
 
 
-def _count(pair: Pair) -> npt.NDArray[np.int64]:
+def _count(pair: MaskPair) -> npt.NDArray[np.int64]:
     counts = np.zeros((3, len(pair.labels)), dtype=np.int64)
     if pair.reference.size:
         rows = max(1, _CHUNK * len(pair.reference) // pair.reference.size)

@@ -15,7 +15,7 @@ from fairseg.metrics.distance import (
     mean_of_directed_means,
     share_within,
 )
-from fairseg.metrics.masks import Pair, Structures, check_pair
+from fairseg.metrics.masks import MaskPair, Structures, check_pair
 from fairseg.metrics.overlap import Counts, count
 from fairseg.metrics.surface import surface_distances
 
@@ -79,7 +79,7 @@ def check_metrics(metrics: Sequence[str], empty: str, tolerance: float | None) -
 
 
 def score_pair(
-    pair: Pair, metrics: Sequence[str], empty: Empty, tolerance: float | None
+    pair: MaskPair, metrics: Sequence[str], empty: Empty, tolerance: float | None
 ) -> tuple[dict[str, npt.NDArray[np.float64]], Counts]:
     """Score checked masks; return the metrics and the voxel counts."""
     counts = count(pair)

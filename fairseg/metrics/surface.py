@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
-from fairseg.metrics.masks import Pair, renumber
+from fairseg.metrics.masks import MaskPair, renumber
 
 Ints = npt.NDArray[np.intp]
 Floats = npt.NDArray[np.float64]
@@ -64,7 +64,7 @@ class SurfaceDistances:
         return distances
 
 
-def surface_distances(pair: Pair, *, only_largest: bool = False) -> SurfaceDistances:
+def surface_distances(pair: MaskPair, *, only_largest: bool = False) -> SurfaceDistances:
     """Measure the distance of every surface voxel of each mask to the other mask's surface.
 
     Args:
@@ -84,7 +84,7 @@ def surface_distances(pair: Pair, *, only_largest: bool = False) -> SurfaceDista
     return SurfaceDistances(distance, label, side, count)
 
 
-def _surface_distances(pair: Pair, only_largest: bool) -> SurfaceDistances:
+def _surface_distances(pair: MaskPair, only_largest: bool) -> SurfaceDistances:
     number = len(pair.labels)
     if not pair.reference.size or not number:
         none = np.zeros((2, number), dtype=np.int64)
@@ -103,7 +103,7 @@ class _Search:
     reach. A flat index plus a flat offset that leaves the image then always lands in padding.
     """
 
-    def __init__(self, pair: Pair) -> None:
+    def __init__(self, pair: MaskPair) -> None:
         ids, number = _compact(pair), len(pair.labels)
         # Along an axis of one voxel every voxel has two outsides: all are surface, and none is a way to go.
         long = [axis for axis, n in enumerate(pair.reference.shape) if n > 1] or [0]
@@ -239,7 +239,7 @@ def _tally(label: npt.NDArray[np.unsignedinteger], number: int) -> npt.NDArray[n
     return np.bincount(label, minlength=number + 1)[1:]
 
 
-def _compact(pair: Pair) -> list[npt.NDArray[np.unsignedinteger]]:
+def _compact(pair: MaskPair) -> list[npt.NDArray[np.unsignedinteger]]:
     """Return both masks with the labels renumbered 1..L in their order, and 0 for all else."""
     number = len(pair.labels)
     masks = [pair.prediction, pair.reference]
