@@ -1,4 +1,4 @@
-"""The card that heads a page and stands for a result in a notebook: verdict, sentence, groups, comparisons."""
+"""The card that heads a page and stands for a result in a notebook: verdict, sentence, groups, gaps."""
 
 from typing import TYPE_CHECKING, Any
 

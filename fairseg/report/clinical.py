@@ -27,6 +27,7 @@ class Clinical:
 
     Attributes:
         table: agreement by measure and group, as `agreement` gives it.
+        measures: of each subject, as from `clinical_measures`.
         page_table: the same for the page.
         charts: Bland-Altman plots, measure -> picture.
         sentences: what a reader must know first.
@@ -34,6 +35,7 @@ class Clinical:
     """
 
     table: pd.DataFrame
+    measures: pd.DataFrame
     page_table: Table
     charts: dict[str, Markup]
     sentences: list[str]
@@ -66,6 +68,7 @@ def clinical_section(
     units = dict(zip(found["measure"], found["unit"], strict=True))
     return Clinical(
         table=found.assign(group=[overall.groups.name(group) for group in found["group"]]),
+        measures=measures.table,
         page_table=_page_table(found, overall),
         charts={
             measure: pictures.agreement(number, measures.table, measure, unit)

@@ -1,4 +1,4 @@
-"""The findings as tables: what each group gets, every comparison at every endpoint, and all rows of a page."""
+"""The findings as tables: what each group gets, comparisons by endpoint, and all rows of a page."""
 
 from typing import TYPE_CHECKING
 
@@ -79,15 +79,13 @@ def endpoints_table(result: "AuditResult", analysis: "Analysis", most: int = 9) 
         name = f"{row.first}, {row.second}: {row.endpoint}" if several else str(row.endpoint).capitalize()
         if row.adjusted:
             name += f", {' and '.join(result.sections.adjust)} held fixed"
-        lines.append(
-            (name, "rule" if last and pair != last else "", [_difference(row), _verdict(row.verdict)])
-        )
+        lines.append((name, "rule" if last and pair != last else "", [_verdict(row), _difference(row)]))
         last = pair
     head = f"Disadvantage of {kept[0].second if kept and not several else 'the second'}"
     left_out = sum(map(bool, overall)) - len({(row.first, row.second) for row in kept})
     note = say("about_endpoints", options=result.options, left_out=left_out)
     caption = f"Comparisons by {analysis.name}"
-    return Table.of(caption, [head, "Verdict"], lines, corner="Endpoint", note=note)
+    return Table.of(caption, ["Verdict", head], lines, corner="Endpoint", note=note)
 
 
 def findings_table(result: "AuditResult") -> Table:
@@ -104,7 +102,7 @@ def findings_table(result: "AuditResult") -> Table:
         values = [Cell(value, kind=kind) for value in (row.value_first, row.value_second)]
         counts = Cell(f"{row.n_first}, {row.n_second}")
         p = [Cell(row.p, kind="p"), Cell(row.p_adjusted, kind="p")]
-        rows.append((name, "", [_verdict(row.verdict), counts, *values, _difference(row), *p]))
+        rows.append((name, "", [_verdict(row), counts, *values, _difference(row), *p]))
     note = say("about_findings", alpha=result.options.alpha, level=result.judgement.alpha_star)
     return Table.of(
         "Every finding", heads, rows, corner="Structure: first, second: endpoint", note=note, tall=True
@@ -135,8 +133,8 @@ def subgroup_table(result: "AuditResult") -> Table:
 def disadvantage(row: Finding) -> tuple[float, float, float]:
     """Return by how much the second group is worse served than the first, with limits.
 
-    That is how all tables and charts show a finding, whatever the endpoint: to score higher is better, to fail
-    more often is worse.
+    That is how all tables and charts show a finding, whatever the endpoint: to score higher is better, to
+    fail more often is worse.
     """
     if row.endpoint in (Endpoint.FAILURES, Endpoint.HARDEST):
         return -row.estimate, -row.high, -row.low
@@ -148,5 +146,16 @@ def _difference(row: Finding) -> Cell:
     return Cell(*disadvantage(row), kind=kind)
 
 
-def _verdict(verdict: Verdict) -> Cell:
-    return Cell(verdict.label.capitalize(), css=verdict.css_class)
+def row_label(row: Finding) -> tuple[str, str]:
+    """Return what a row is called and its CSS class.
+
+    A row within its margin on a page that is not green is called so, and is not green either.
+    """
+    if row.verdict is Verdict.OPEN and row.inside:
+        return "Within margin", "inside"
+    return row.verdict.label.capitalize(), row.verdict.css_class
+
+
+def _verdict(row: Finding) -> Cell:
+    text, css = row_label(row)
+    return Cell(text, css=css)

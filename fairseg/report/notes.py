@@ -1,17 +1,21 @@
-"""What a reader must know of the scores before the verdict: left out, doubled, missing more often, too few."""
+"""What a reader must know of the scores: doubled, left out, missing more often in a group, too few."""
 
+import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from fairseg.cohort.columns import DISTANCES, METRICS
 from fairseg.cohort.ids import as_ids
 from fairseg.io.sentences import counted, listed
 from fairseg.report.names import short_names
 from fairseg.report.summary import P_VALUE, Summary
 from fairseg.report.templates import say
+from fairseg.scoring.subjects import structure_scores, subject_names
 from fairseg.scoring.table import Scores
 from fairseg.statistics.missingness import missingness, missingness_sentences
+from fairseg.statistics.score_checks import duplicate_rows, look_like_percentages, scale_ratios
 from fairseg.statistics.verdicts import Endpoint
 
 if TYPE_CHECKING:
@@ -31,13 +35,38 @@ def first_notes(result: "AuditResult") -> list[str]:
         and not fact.judged
         and fact.n
     ]
-    lines = [f"Not judged, too few subjects: {listed(small)}."] if small else []
+    lines = [*_score_checks(result)]
+    if small:
+        lines.append(f"Not judged, too few subjects: {listed(small)}.")
     lines += (
         [say("dropped", dropped=result.common.dropped, used=result.common.used)]
         if result.common.dropped
         else []
     )
     return [*lines, *missingness_sentences(missing)]
+
+
+def _score_checks(result: "AuditResult") -> list[str]:
+    """Return what looks wrong in the scores: one subject under several names, units, groups that overlap."""
+    scores, first = result.scores, result.analyses[0]
+    names = subject_names(scores)
+    columns = {name: structure_scores(scores, name) for name in scores.metrics}
+    lines = []
+    if sets := duplicate_rows(np.column_stack(list(columns.values()))):
+        example = [names[row] for row in sets[0]]
+        lines.append(say("duplicates", sets=len(sets), subjects=sum(map(len, sets)), example=example))
+    for name in (name for name in DISTANCES if name in columns):
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a subject without any distance has no mean
+            values = np.nanmean(columns[name], axis=1)
+        for one in scale_ratios(values, first.members.ids):
+            larger, smaller = (short_names(first.groups)[code] for code in (one.larger, one.smaller))
+            title = METRICS[name].title
+            lines.append(say("scale", title=title, larger=larger, smaller=smaller, ratio=one.ratio))
+    if look_like_percentages(columns[scores.metrics[0]].ravel()):
+        lines.append(say("percentages"))
+    shared = [one for one in result.analyses if one.members.shared]
+    return [*lines, *(say("shared", subjects=one.members.shared, attribute=one.name) for one in shared)]
 
 
 def reconciled(result: "AuditResult", overall: Summary) -> list[str]:

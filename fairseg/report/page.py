@@ -31,7 +31,10 @@ from fairseg.report.notes import first_notes, notes_on, reconciled
 from fairseg.report.overlays import overlay_legend
 from fairseg.report.paper import report_pdf
 from fairseg.report.pictures import Pictures, gap_charts, with_largest_gaps
-from fairseg.report.plots import plot_gaps, plot_overall, plot_rows, to_png, to_svg
+from fairseg.report.plots import figure_of, plot_gaps, plot_overall, plot_rows, to_png, to_svg
+from fairseg.report.secondary import Secondary, secondary
+from fairseg.report.sensitivity import Sensitivity, sensitivity
+from fairseg.report.small_groups import shrunken_table
 from fairseg.report.summary import Summary, summarize
 from fairseg.report.summary_table import summaries_to_csv, summary_table
 from fairseg.report.tables import to_latex, to_markdown
@@ -58,6 +61,8 @@ class _Material:
         cohort: who the subjects are.
         clinical: agreement of clinical measures, if asked for.
         pictures: the charts.
+        sensitivity: what became of the verdict under other choices.
+        secondary: findings beside the verdict.
     """
 
     result: AuditResult
@@ -66,17 +71,19 @@ class _Material:
     cohort: CohortTable
     clinical: Clinical | None
     pictures: Pictures
+    sensitivity: Sensitivity | None
+    secondary: Secondary | None
 
 
 def save_report(result: AuditResult, folder: Path) -> Path:
     """Write the report of an audit into a folder, and return the page's path.
 
-    Written are `report.html` (self-contained) and `report.pdf` (one sheet); `summary.csv` (unrounded, with
-    intervals), `summary.md` and `summary.tex`; `subjects.csv` (the values that are summarised); `findings.csv`
-    (every comparison and endpoint, unrounded) and `subgroups.csv`, `.md` and `.tex` (performance of every group
-    and structure); the cohort table `cohort.csv`, `.md` and `.tex`; the figures `overall.svg`, `gaps.png` and,
-    of several labels, `labels.svg`; `clinical.csv` with roles. Either all files are written or none; files of
-    those names are replaced. What the scores and groups give reason to note stands on the page and is logged.
+    Written are `report.html` (self-contained) and `report.pdf` (one sheet); `findings.csv` (every comparison
+    and endpoint, unrounded); `subgroups.csv`, `.md` and `.tex` (performance of every group and structure);
+    `summary.csv` (the paper's measures, unrounded, with intervals), `.md` and `.tex`; `subjects.csv` (the
+    values that are summarised); the cohort table `cohort.csv`, `.md` and `.tex`; the figures `overall.svg`,
+    `gaps.png` and, of several labels, `labels.svg`; `clinical.csv` with roles. Either all files are written
+    or none; files of those names are replaced. Notes on the scores stand on the page and are logged.
 
     Args:
         result: of an audit.
@@ -89,7 +96,7 @@ def save_report(result: AuditResult, folder: Path) -> Path:
     summaries = material.analyses[0]
     figures = {
         "overall.svg": to_svg(plot_overall(summaries[0])),
-        "gaps.png": to_png(plot_gaps(result).get_figure(root=True)),
+        "gaps.png": to_png(figure_of(plot_gaps(result))),
     }
     if len(summaries) > 2:  # with a single label both figures would be the same
         rows = {part.structure: part for part in summaries[1:]}
@@ -103,7 +110,7 @@ def save_report(result: AuditResult, folder: Path) -> Path:
         "summary.tex": to_latex(map(summary_table, summaries)),
         "subjects.csv": csv_files.to_csv(_subjects(summaries)),
         "findings.csv": csv_files.to_csv(
-            result.findings.assign(verdict=[str(v.value) for v in result.findings["verdict"]])
+            result.findings.assign(verdict=[one.value for one in result.findings["verdict"]])
         ),
         "subgroups.csv": csv_files.to_csv(_facts(result)),
         "subgroups.md": to_markdown([subgroups]),
@@ -140,6 +147,8 @@ def _material(result: AuditResult) -> _Material:
         cohort_table(scores.table, groups, shown),
         clinical,
         pictures,
+        sensitivity(result),
+        secondary(result, overall, None if clinical is None else clinical.measures),
     )
 
 
@@ -183,6 +192,8 @@ def _page(material: _Material) -> str:
         "first_notes": [
             *first_notes(result),
             *reconciled(result, overall),
+            *([] if material.secondary is None else material.secondary.sentences),
+            *([] if material.sensitivity is None else filter(None, [material.sensitivity.sentence])),
             *([] if material.clinical is None else material.clinical.sentences),
         ],
         "gaps": gap_charts(result),
@@ -197,6 +208,9 @@ def _page(material: _Material) -> str:
         "tables": [(summary.structure, summary_table(summary).fitted()) for summary in summaries],
         "groups": [(name, groups_table(result, result.analyses[0], name)) for name in result.structures[1:]],
         "findings": findings_table(result),
+        "sensitivity": material.sensitivity,
+        "secondary": material.secondary,
+        "shrunken": [table for one in material.analyses if (table := shrunken_table(one[0])) is not None],
         "boxes": {overall.title(name): pictures.boxes(0, name) for name in scores.metrics},
         "left_out": len(summaries) - len(with_largest_gaps(summaries)),
         "legend": charts.legend(overall.names, overall.reference, counts),

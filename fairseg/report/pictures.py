@@ -1,4 +1,4 @@
-"""The charts of the page, made of summaries and findings: every chart shows the same subjects in one order."""
+"""The charts of the page, made of summaries and findings: all show the same subjects in one order."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from markupsafe import Markup
 from fairseg.cohort.columns import VOLUMES, VOXELS
 from fairseg.metrics.fairness import Floats
 from fairseg.report import charts, numbers
-from fairseg.report.findings_table import disadvantage
+from fairseg.report.findings_table import disadvantage, row_label
 from fairseg.report.summary import GAP, OVERALL, Summary
 from fairseg.report.templates import say
 from fairseg.scoring.table import Scores
@@ -179,7 +179,7 @@ def gap_charts(result: "AuditResult") -> list[tuple[str, Markup, int]]:
 
 
 def _most_telling(found: Sequence[Finding], overall: str) -> list[Finding]:
-    """Return rows in their order; of too many the shown ones, then the overall ones, then the largest gaps."""
+    """Return rows in their order; of too many those shown, then those overall, then the largest gaps."""
 
     def rank(row: Finding) -> tuple[bool, bool, float]:
         return not row.shown, row.structure != overall, -float(np.nan_to_num(abs(row.estimate)))
@@ -197,7 +197,9 @@ def _gap_row(row: Finding, result: "AuditResult", scale: float) -> charts.Forest
     if row.adjusted:
         name += f", {' and '.join(result.sections.adjust)} held fixed"
     gap, low, high = (value * scale for value in disadvantage(row))
-    return charts.ForestRow(block, name, gap, low, high, row.verdict, f"{row.n_first}, {row.n_second}")
+    return charts.ForestRow(
+        block, name, gap, low, high, row.verdict, f"{row.n_first}, {row.n_second}", row_label(row)
+    )
 
 
 def with_largest_gaps(summaries: Sequence[Summary], most: int = MOST_STRUCTURES) -> list[Summary]:

@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from fairseg.report.certainty import Judging, with_evidence
 
 from fairseg import Groups, read_cohort
 from fairseg.clinical import agreement, clinical_measures
 from fairseg.datasets.example import write_example
 from fairseg.report import summarize, write_report
 from fairseg.report.adjusted import SIZE, adjust
-from fairseg.report.certainty import Judging, with_evidence
 from fairseg.report.clinical import Roles, clinical_section
 from fairseg.report.page import Extras
 from fairseg.report.pictures import Pictures, gaps, sizes, with_largest_gaps

@@ -34,6 +34,7 @@ class ForestRow:
         high: of its interval.
         verdict: on it; without an interval it is `NOT_JUDGED`.
         counts: subjects, as text: "15 / 12", "White 15, Black 12".
+        label: text and CSS class of the badge; those of the verdict if not given.
     """
 
     block: str
@@ -43,6 +44,7 @@ class ForestRow:
     high: float
     verdict: Verdict
     counts: str
+    label: tuple[str, str] | None = None
 
     @property
     def judged(self) -> bool:
@@ -50,14 +52,19 @@ class ForestRow:
         return all(map(math.isfinite, (self.estimate, self.low, self.high)))
 
 
-def badge(verdict: Verdict, text: str | None = None) -> Markup:
+def badge(verdict: Verdict, label: tuple[str, str] | None = None) -> Markup:
     """Return a verdict as a badge: sign, border and words differ, not only the colour.
+
+    Args:
+        verdict: whose sign stands in it.
+        label: text and CSS class, if not those of the verdict.
 
     >>> print(badge(Verdict.GAP))
     <span class="badge gap"><i aria-hidden="true">◆</i>Gap shown</span>
     """
     sign = tag("i", verdict.character, aria_hidden="true")
-    return tag("span", sign, plain(text or verdict.label.capitalize()), class_=f"badge {verdict.css_class}")
+    text, css = label or (verdict.label.capitalize(), verdict.css_class)
+    return tag("span", sign, plain(text), class_=f"badge {css}")
 
 
 def forest(
@@ -136,7 +143,7 @@ def _row(row: ForestRow, scale: Scale, margin: float | None, write: Callable[[fl
     return tag(
         "tr",
         tag("th", plain(row.name), scope="row"),
-        tag("td", badge(verdict)),
+        tag("td", badge(verdict, row.label if row.judged else None)),
         _cell(scale, margin, *marks),
         tag("td", text),
         tag("td", plain(row.counts)),

@@ -1,4 +1,4 @@
-"""The card that heads the page of a comparison and stands for it in a notebook, and the same in a terminal."""
+"""The card that heads a comparison's page and stands for it in a notebook, and the same in a terminal."""
 
 import textwrap
 from typing import TYPE_CHECKING, Any
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from fairseg.report.charts import badge
-from fairseg.report.compare.answers import model_answer
+from fairseg.report.compare.answer import model_answer
 from fairseg.report.compare.tables import changes_table, models_table
 from fairseg.report.escape import plain
 from fairseg.report.tables import Table, grid
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _LETTERS = 100  # of a line in the terminal
 _MOST_CHANGES = 3  # models whose groups have a table on the card
+_OF_CHANGES = (0, 3, 4, 5)  # columns: subjects, typical change, who newly fails and who no longer does
 
 
 def card_values(result: "ComparisonResult") -> dict[str, Any]:
@@ -26,7 +27,7 @@ def card_values(result: "ComparisonResult") -> dict[str, Any]:
     return {
         "css": models[0].verdict.css_class,
         "badge": Markup(" ").join(
-            badge(one.verdict, f"{one.model}: {one.verdict.label}" if len(models) > 1 else None) for one in models
+            badge(one.verdict, (f"{one.model}: {one.verdict.label}", one.verdict.css_class)) for one in models
         ),
         "answer": result.sentence,
         "tables": _tables(result),
@@ -34,7 +35,8 @@ def card_values(result: "ComparisonResult") -> dict[str, Any]:
 
 
 def _tables(result: "ComparisonResult") -> list[Table]:
-    changes = [changes_table(result, model) for model in result.judgement.models[:_MOST_CHANGES]]
+    models = result.judgement.models[:_MOST_CHANGES]
+    changes = [changes_table(result, model).part(_OF_CHANGES) for model in models]
     return [models_table(result), *changes]
 
 

@@ -4,17 +4,18 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
 from markupsafe import Markup
 
 from fairseg.io import csv_files
 from fairseg.io.files import write_files
 from fairseg.io.sentences import counted, listed
 from fairseg.report.charts import ForestRow, Subjects, badge, dot_boxes, forest, script, script_policy
-from fairseg.report.compare.answers import model_answer
+from fairseg.report.compare.answer import model_answer
 from fairseg.report.compare.card import card_values
 from fairseg.report.compare.plots import plot_boxes
 from fairseg.report.compare.tables import changes_table, findings_table, paper_table, paper_tables, summaries
-from fairseg.report.plots import to_svg
+from fairseg.report.plots import figure_of, to_svg
 from fairseg.report.tables import to_latex, to_markdown
 from fairseg.report.templates import render_page, say
 from fairseg.scoring.subjects import subject_names
@@ -31,9 +32,9 @@ PAGE = "comparison.html"
 def save_comparison(result: "ComparisonResult", folder: Path) -> Path:
     """Write a comparison into a folder, and return the page's path.
 
-    Written are `comparison.html` (self-contained), `comparison.csv` (the paper's figures of every model and structure,
-    unrounded), `.md` and `.tex`, `findings.csv` (every pair of groups, structure and endpoint), `changes.csv` (what
-    became of every group) and `comparison.svg`. Either all files are written or none.
+    Written are `comparison.html` (self-contained), `comparison.csv` (the paper's figures of every model and
+    structure, unrounded), `.md` and `.tex`, `findings.csv` (every pair of groups, structure and endpoint),
+    `changes.csv` (what became of every group) and `comparison.svg`. Either all files are written or none.
 
     Raises:
         ValueError: the folder cannot be written.
@@ -47,7 +48,7 @@ def save_comparison(result: "ComparisonResult", folder: Path) -> Path:
         "comparison.tex": to_latex(tables),
         "findings.csv": csv_files.to_csv(result.findings.astype({"verdict": str, "endpoint": str})),
         "changes.csv": csv_files.to_csv(result.changes),
-        "comparison.svg": to_svg(plot_boxes(result).get_figure(root=True)),
+        "comparison.svg": to_svg(figure_of(plot_boxes(result))),
     }
     write_files(folder, files)
     for note in result.notes:
@@ -60,12 +61,10 @@ def _structures(result: "ComparisonResult") -> list[str]:
 
 
 def _unrounded(result: "ComparisonResult", structures: list[str]) -> Any:
-    import pandas as pd  # noqa: PLC0415
-
     parts = []
     for structure in structures:
         table = paper_table(result, structure)
-        table.columns = [f"{model}: {group}" for model, group in table.columns]
+        table.columns = pd.Index([": ".join(column) for column in table.columns])
         parts.append(table.rename_axis("measure").reset_index().assign(structure=structure))
     whole = pd.concat(parts, ignore_index=True)
     return whole[["structure", *(name for name in whole if name != "structure")]]

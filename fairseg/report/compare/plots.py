@@ -32,7 +32,7 @@ def plot(result: "ComparisonResult", kind: str = "boxes", ax: Axes | None = None
 
 
 def plot_boxes(result: "ComparisonResult", ax: Axes | None = None) -> Axes:
-    """Draw every subject's overall score: models side by side, in each a box a group, as Fig. 2 of the paper."""
+    """Draw every subject's overall score: models side by side, a box a group, as Fig. 2 of the paper."""
     from fairseg.report.compare.tables import summaries  # noqa: PLC0415  (tables need the page, which needs plots)
 
     of_model = summaries(result, "Overall")
@@ -59,7 +59,14 @@ def plot_gaps(result: "ComparisonResult", ax: Axes | None = None) -> Axes:
     for model in result.judgement.models:
         for pair in (pair for pair in model.pairs if pair.attribute == model.primary and pair.rows):
             row = pair.rows[0]
-            rows.append((f"{model.model}: {row.second} behind {row.first}", row.gap_before, row.gap_after, pair.verdict))
+            rows.append(
+                (
+                    f"{model.model}: {row.second} behind {row.first}",
+                    row.gap_before,
+                    row.gap_after,
+                    pair.verdict,
+                )
+            )
     ax = ax or new_axes(6.0, 0.9 + 0.42 * len(rows))
     ax.axvspan(-result.options.margin, result.options.margin, color=GRID, lw=0, zorder=0)
     ax.axvline(0.0, color=INK, lw=0.8, zorder=1)
@@ -69,7 +76,15 @@ def plot_gaps(result: "ComparisonResult", ax: Axes | None = None) -> Axes:
             low, high = gap.interval.low, gap.interval.high
             ax.plot([low, high], [at + lift] * 2, color=INK, lw=1.1, alpha=1.0 if filled else 0.5, zorder=2)
             face = shade if filled and verdict is not Verdict.OPEN else "white"
-            ax.plot(gap.interval.estimate, at + lift, shape if filled else "o", ms=7, mfc=face, mec=shade, zorder=3)
+            ax.plot(
+                gap.interval.estimate,
+                at + lift,
+                shape if filled else "o",
+                ms=7,
+                mfc=face,
+                mec=shade,
+                zorder=3,
+            )
     ax.set_yticks(range(len(rows)), [plain(name) for name, *_ in rows], parse_math=False)
     ax.set_ylim(len(rows) - 0.5, -0.5)
     ax.set_xlabel(f"gap before (open) and after, in {next(iter(result.models.values())).title}")

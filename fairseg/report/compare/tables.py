@@ -1,14 +1,14 @@
-"""A comparison as tables: every model at a glance, what became of each group, all findings, and the paper's form."""
+"""A comparison as tables: models at a glance, what became of each group, all findings, the paper's form."""
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from fairseg.report.page import summaries_of
-from fairseg.report.summary import ALL, GAP, P_VALUE, SER, Summary
+from fairseg.report.summary import GAP, P_VALUE, SER, Summary
 from fairseg.report.summary_table import kind_of
 from fairseg.report.tables import Cell, Heading, Table
 from fairseg.report.templates import say
@@ -24,16 +24,18 @@ _MOST_PAIRS = 6  # of a model on the card
 
 
 def models_table(result: "ComparisonResult") -> Table:
-    """Return one row a model and pair of groups: the gap before and after, who gained more, and the verdict."""
-    rows = []
+    """Return one row a model and pair of groups: gap before and after, who gained more, the verdict."""
+    rows: list[tuple[str, str, list[Cell]]] = []
     for model in result.judgement.models:
         pairs = [pair for pair in model.pairs if pair.attribute == model.primary and pair.rows]
         pairs.sort(key=lambda pair: pair.verdict is not model.verdict)
         for place, pair in enumerate(pairs[:_MOST_PAIRS]):
-            rows.append((_pair_name(model, pair, pairs), "rule" if rows and not place else "", _pair_cells(pair)))
+            rows.append(
+                (_pair_name(model, pair, pairs), "rule" if rows and not place else "", _pair_cells(pair))
+            )
     title = next(iter(result.models.values())).title
     note = say("about_gains", title=title, baseline=result.baseline, options=result.options)
-    heads = ("Gap before", "Gap after", "Gained more by", "Verdict")
+    heads = ("Verdict", "Gap before", "Gap after", "Gained more by")
     return Table.of(f"Gaps in the typical {title}", heads, rows, corner="Model", note=note)
 
 
@@ -44,9 +46,9 @@ def _pair_name(model: ModelGains, pair: PairGains, pairs: Sequence[PairGains]) -
 def _pair_cells(pair: PairGains) -> list[Cell]:
     row = pair.rows[0]
     return [
-        *(_gap(gap) for gap in (row.gap_before, row.gap_after)),
-        _figure(row.gain, "difference"),
         _verdict(pair.verdict),
+        *(_gap(gap) for gap in (row.gap_before, row.gap_after)),
+        _figure(row.gain, "score"),
     ]
 
 
@@ -59,9 +61,19 @@ def changes_table(result: "ComparisonResult", model: ModelGains, structure: str 
         (f"{one.attribute}: {one.group}" if several else one.group, "", _change_cells(one)) for one in changes
     ]
     title = next(iter(result.models.values())).title
-    heads = ("Subjects", "Median before", "Median after", "Typical change", "Newly fail", "No longer fail", "Lost much")
+    heads = (
+        "Subjects",
+        "Median before",
+        "Median after",
+        "Typical change",
+        "Newly fail",
+        "No longer fail",
+        "Lost much",
+    )
     note = say("about_changes", title=title, options=result.options, drop=result.judgement.drop)
-    return Table.of(f"{model.model}, {structure}: what became of each group", heads, rows, corner="Group", note=note)
+    return Table.of(
+        f"{model.model}, {structure}: what became of each group", heads, rows, corner="Group", note=note
+    )
 
 
 def _change_cells(one: GroupChange) -> list[Cell]:
@@ -70,7 +82,7 @@ def _change_cells(one: GroupChange) -> list[Cell]:
         Cell(one.n, kind="count"),
         Cell(one.median_before),
         Cell(one.median_after),
-        _figure(one.change, "difference"),
+        _figure(one.change, "score"),
         *(Cell(count, kind="count") for count in counts),
     ]
 
@@ -99,8 +111,9 @@ def paper_table(result: "ComparisonResult", structure: str = "Overall") -> pd.Da
     """Return one structure's figures of all models, as in Tables 4 to 9 of Lee et al. 2025, unrounded.
 
     Returns:
-        float64; columns (model, group), and (model, "All") for what is of all groups; rows "Median DSC", "IQR DSC" and
-        so on for each metric, "SER", "Fairness gap" and "p (Mann-Whitney U)". NaN where there is no value.
+        float64; columns (model, group), and (model, "All") for what is of all groups; rows "Median DSC", "IQR
+        DSC" and so on for each metric, "SER", "Fairness gap" and "p (Mann-Whitney U)". NaN where there is no
+        value.
     """
     columns = {}
     for model, summary in summaries(result, structure).items():
@@ -112,18 +125,19 @@ def paper_table(result: "ComparisonResult", structure: str = "Overall") -> pd.Da
 def paper_tables(result: "ComparisonResult", structure: str = "Overall") -> list[Table]:
     """Return `paper_table` as tables: a few models side by side, the best of them marked.
 
-    The best is the highest median score of a group and the lowest distance, the gap closest to 0, the SER closest to 1.
+    The best is the highest median score of a group and the lowest distance, the gap closest to 0, the SER
+    closest to 1.
     """
-    summaries = summaries(result, structure)
-    first = next(iter(summaries.values()))
+    found = summaries(result, structure)
+    first = next(iter(found.values()))
     wide = len(first.groups)
     step = max(1, _SIDE_BY_SIDE // wide)
-    models = list(summaries)
+    models = list(found)
     tables = []
     for start in range(0, len(models), step):
-        part = {name: summaries[name] for name in models[start : start + step]}
+        part = {name: found[name] for name in models[start : start + step]}
         rows = [str(name) for name in first.table.index if _in_paper(str(name))]
-        cells = [_paper_row(name, part, summaries) for name in rows]
+        cells = [_paper_row(name, part, found) for name in rows]
         tables.append(
             Table(
                 caption=f"{structure}, by {' and '.join(first.groups.attributes)}",
@@ -135,34 +149,35 @@ def paper_tables(result: "ComparisonResult", structure: str = "Overall") -> list
                 tall=True,
             )
         )
-    return [*(replace(table, note="") for table in tables[:-1]), replace(tables[-1], note=say("about_paper_table"))]
+    return [
+        *(replace(table, note="") for table in tables[:-1]),
+        replace(tables[-1], note=say("about_paper_table")),
+    ]
 
 
 def _in_paper(name: str) -> bool:
     return name.startswith(("Median", "IQR")) or name in (SER, GAP, P_VALUE)
 
 
-def _paper_row(name: str, part: dict[str, Summary], summaries: dict[str, Summary]) -> tuple[Cell, ...]:
+def _paper_row(name: str, part: dict[str, Summary], every: dict[str, Summary]) -> tuple[Cell, ...]:
     """Return one measure of a few models: a cell a group, or one over all groups."""
     row: list[Cell] = []
     for summary in part.values():
         groups = list(range(len(summary.groups)))
-        values = summary.table.loc[name].tolist()
+        values = _row(summary.table, name)
         if name in (SER, GAP, P_VALUE):
-            best = _best(name, [one.table.loc[name].tolist()[-1] for one in summaries.values()])
+            best = _best(name, [_row(one.table, name)[-1] for one in every.values()])
             low, high = (_limit(frame, name) for frame in (summary.low, summary.high))
-            row.append(
-                Cell(values[-1], low, high, kind_of(name), best=values[-1] == best, span=len(groups))
-            )
+            row.append(Cell(values[-1], low, high, kind_of(name), best=values[-1] == best, span=len(groups)))
             continue
         for group in groups:
-            best = _best(name, [one.table.loc[name].tolist()[group] for one in summaries.values()])
+            best = _best(name, [_row(one.table, name)[group] for one in every.values()])
             row.append(Cell(values[group], kind=kind_of(name), best=values[group] == best))
     return tuple(row)
 
 
 def _limit(frame: pd.DataFrame | None, name: str) -> float:
-    return float("nan") if frame is None or name not in frame.index else float(frame.loc[name].tolist()[-1])
+    return float("nan") if frame is None or name not in frame.index else _row(frame, name)[-1]
 
 
 def _best(name: str, values: Sequence[float]) -> float | None:
@@ -175,7 +190,13 @@ def _best(name: str, values: Sequence[float]) -> float | None:
     return max(known) if name.startswith(("Median DSC", "Median NSD")) else min(known)
 
 
+def _row(frame: pd.DataFrame, name: str) -> list[float]:
+    values: list[float] = frame.loc[[name]].to_numpy()[0].tolist()
+    return values
+
+
 def summaries(result: "ComparisonResult", structure: str) -> dict[str, Summary]:
+    """Return the summary of one structure of each model, with intervals."""
     found = {}
     for name, audit in result.audits.items():
         of_model = {one.structure: one for one in summaries_of(audit, audit.analyses[0])}
