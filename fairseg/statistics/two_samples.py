@@ -142,11 +142,11 @@ class Shift:
     def _share_below(self, which: int, points: Floats) -> Floats:
         """Return the share of a group below these points, each value spread over a step of the values."""
         sample, sums = (self._x, self._y)[which], self._sums[which]
-        area = []
-        for edge in (points - self._half, points + self._half):
-            count = np.searchsorted(sample, edge, "right")
-            area.append(count * edge - sums[count])
-        return np.asarray(np.clip((area[1] - area[0]) / (2 * self._half * sample.size), 0.0, 1.0))
+        edges = np.concatenate([points - self._half, points + self._half])
+        count = sample.searchsorted(edges, "right")
+        area = count * edges - sums[count]
+        share = (area[points.size :] - area[: points.size]) / (2 * self._half * sample.size)
+        return np.asarray(share)
 
 
 def invert(
@@ -175,7 +175,7 @@ def invert(
             effect, se, df = at(shift)
             return float(sign * (effect - 0.5) / se - stdtrit(df, alpha / 2))
 
-        return _root(excess, estimate, end, abs(end - estimate) * 1e-6)
+        return _root(excess, estimate, end, abs(end - estimate) * 3e-6)
 
     low, high = limit(-1.0), limit(1.0)
     return Interval(estimate, *((low, high) if apart else (min(low, 0.0), max(high, 0.0))))
@@ -404,10 +404,12 @@ def _placements(points: Floats, ordered: Floats) -> Floats:
 def _moments(first: Floats, second: Floats) -> tuple[float, float, float]:
     """Return effect, standard error and df from each subject's placement within the other group."""
     n, m = first.size, second.size
-    one, two = float(first.var(ddof=1)) / n, float(second.var(ddof=1)) / m
+    effect = float(first.sum()) / n
+    apart, other = first - effect, second - float(second.sum()) / m
+    one, two = float(apart @ apart) / (n * (n - 1)), float(other @ other) / (m * (m - 1))
     total = one + two
     df = total**2 / max(one**2 / (n - 1) + two**2 / (m - 1), 1e-300) if total > 0 else n + m - 2.0
-    return float(first.mean()), max(total, (0.5 / (n * m)) ** 2) ** 0.5, max(df, 1.0)
+    return effect, max(total**0.5, 0.5 / (n * m)), max(df, 1.0)
 
 
 def _test(first: Floats, second: Floats) -> BrunnerMunzel:
