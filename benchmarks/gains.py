@@ -18,6 +18,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from tabulate import tabulate
 
 from fairseg.statistics.findings import Grouping
 from fairseg.statistics.gains import judge_gains
+from fairseg.statistics.harm import harm_rows
 from fairseg.statistics.judge_options import JudgeOptions
 from fairseg.statistics.planning import (
     DIRECTIONS,
@@ -176,20 +178,38 @@ HEADERS = (
 )
 
 TRUTHS: tuple[tuple[str, Truth, tuple[str, ...], tuple[tuple[int, ...], ...]], ...] = (
-    ("gain .03, gap .05", Truth(gain=0.03), ("beta", "tail", "two decimals"), SIZES[:2]),
-    ("gain .02 and 25% newly failing", Truth(gain=0.02, failing=0.25), ("beta", "tail"), SIZES[:3]),
-    ("equal models, gap .05", Truth(), ("beta", "tail", "two peaks", "two decimals"), SIZES),
+    ("equal models, gap .05", Truth(), ("tail", "two peaks"), SIZES),
+    ("gain .03, gap .05", Truth(gain=0.03), ("tail", "beta", "two decimals"), SIZES[:2]),
     ("share of the loss .49, gap .06", Truth(gap=0.06, gain=0.0255, loss=0.0245), ("beta",), SIZES[1:4]),
     ("share of the loss .70, gap .06", Truth(gap=0.06, gain=0.015, loss=0.035), ("beta",), SIZES[1:4]),
-    ("equal models, no gap", Truth(gap=0.0), ("tail",), SIZES[1:4]),
-    ("equal models, three structures", Truth(structures=3), ("tail",), SIZES[:3]),
-    ("gain .03, three structures", Truth(gain=0.03, structures=3), ("beta", "tail"), SIZES[:1]),
+    ("gain .02 and 25% newly failing", Truth(gain=0.02, failing=0.25), ("beta",), SIZES[:3]),
+    ("over-correction: gain .08, gap .04", Truth(gap=0.04, gain=0.08), ("beta",), SIZES[1:3]),
+    ("equal models, no gap", Truth(gap=0.0), ("tail",), SIZES[1:2]),
+    ("equal models, three structures", Truth(structures=3), ("tail",), SIZES[:2]),
+    ("gain .03, three structures", Truth(gain=0.03, structures=3), ("tail",), SIZES[:1]),
     ("three equal models", Truth(models=3), ("tail",), SIZES[1:2]),
-    ("equal models, gains of the group behind spread", Truth(spread=0.06), ("beta",), SIZES[1:3]),
-    ("gain .045, gap .05", Truth(gain=0.045), ("beta",), SIZES[:3]),
-    ("gain .02 and 15% newly failing", Truth(gain=0.02, failing=0.15), ("beta",), SIZES[:4]),
-    ("over-correction: gain .08, gap .04", Truth(gap=0.04, gain=0.08), ("beta",), SIZES[:4]),
+    ("equal models, gains of the group behind spread", Truth(spread=0.06), ("beta",), SIZES[2:3]),
 )
+
+
+def harm(cohorts: int) -> list[list[str]]:
+    """Return how often harm is shown to any group, and by which test, where some newly fail or none do."""
+    cells = [*product(("beta", "tail"), (0.0, 0.15, 0.25), SIZES), *product(("two peaks",), (0.0,), SIZES)]
+    rows = []
+    for kind, failing, sizes in cells:
+        truth = Truth(gain=0.02 if failing else 0.0, failing=failing)
+        found = np.array([_harmed(kind, sizes, truth, seed) for seed in range(cohorts)])
+        shares = found.any(axis=1).mean(), *found.mean(axis=0)
+        rows.append([kind, ", ".join(map(str, sizes)), f"{failing:.0%}", *(f"{one:.1%}" for one in shares)])
+    return rows
+
+
+def _harmed(kind: str, sizes: Sequence[int], truth: Truth, seed: int) -> tuple[bool, bool]:
+    first, (second,), groups = pair_of_models(kind, sizes, truth, np.random.default_rng(seed))
+    grouping = Grouping("group", tuple("ABCDEFGH"[: len(sizes)]), groups)
+    options = JudgeOptions(permutations=PERMUTATIONS, seed=seed)
+    shown = {row.test for row in harm_rows(first, second, [grouping], options=options) if row.shown}
+    return "within" in shown, "between" in shown
 
 
 def shift_plans(draws: int) -> list[list[str]]:
@@ -290,6 +310,9 @@ def main() -> None:
         ]
         print(f"\n{title} ({cohorts} cohorts, {time.process_time() - start:.0f} s)\n")
         print(tabulate(rows, HEADERS, tablefmt="github", disable_numparse=True), flush=True)
+    print("\nHarm, by the tests of harm alone\n")
+    names = ["kind", "subjects", "newly failing", "harm shown", "within the group", "between groups"]
+    print(tabulate(harm(2 * cohorts), names, tablefmt="github", disable_numparse=True), flush=True)
     draws = 1 if options.quick else 5
     headers = ["shift, second worse", "true power", "shift, second better", "true power"]
     print("\nPlans: the smallest shift that is shown with power 80%\n")

@@ -67,7 +67,7 @@ class _MovedModules:
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         del path, target
-        return ModuleSpec(fullname, self) if _new_path(fullname) else None
+        return ModuleSpec(fullname, self) if _new_path(fullname) else None  # type: ignore[arg-type]
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         new = _new_path(spec.name)

@@ -69,8 +69,8 @@ def _cohort(tmp_path_factory: pytest.TempPathFactory, save_mask: Callable[..., P
     rng = np.random.default_rng(7)
     for row in ROWS:
         case, _, sex, *_ = row.split(",")
-        true = _nested(rng.integers(-1, 2), 1.0)
-        predicted = _nested(rng.integers(-1, 2), 1.1 if sex == "F" else 1.02)
+        true = _nested(int(rng.integers(-1, 2)), 1.0)
+        predicted = _nested(int(rng.integers(-1, 2)), 1.1 if sex == "F" else 1.02)
         predicted[rng.random(SHAPE) < 0.01] = 2
         save_mask(folder / "references" / f"{case}.nii.gz", true)
         save_mask(folder / "predictions" / f"{case}.nii.gz", predicted)

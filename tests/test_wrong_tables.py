@@ -7,9 +7,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
+import fairseg
 from fairseg import Groups
 from fairseg.clinical import agreement, clinical_measures
-from fairseg.report.compare.comparison import compare_models
 from fairseg.report.summary import summarize
 from fairseg.scoring import evaluate
 from fairseg.scoring.table import Scores
@@ -37,13 +37,10 @@ def table() -> pd.DataFrame:
     )
 
 
-def measures() -> pd.DataFrame:
-    return clinical_measures(table(), {}).table
-
-
 READERS: dict[str, Callable[[Any], Any]] = {
     "summarize": lambda scores: summarize(scores, GROUPS),
-    "compare_models": lambda scores: compare_models({"mine": scores}, GROUPS),
+    "audit": lambda scores: fairseg.audit(scores, by="sex"),
+    "compare": lambda scores: fairseg.compare({"other": table(), "mine": scores}, by="sex"),
     "cohort_table": lambda scores: cohort_table(scores, GROUPS),
     "missingness": lambda scores: missingness(scores, SEX),
     "clinical_measures": lambda scores: clinical_measures(scores, {}),
@@ -59,7 +56,9 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "wrong", [None, 3, [0.5], [["a", 0.5]], {"dice": 0.5}, {"a": [1], "b": [1, 2]}], ids=str
 )
 def test_what_is_no_table_is_named(reader: Callable[[Any], Any], wrong: Any) -> None:
-    with pytest.raises(ValueError, match=r"^(scores|scores of mine|table|measures|covariates|cohort) must "):
+    with pytest.raises(
+        ValueError, match=r"^(scores|model 'mine'|audit needs scores|table|measures|covariates|cohort)"
+    ):
         reader(wrong)
 
 
@@ -75,8 +74,11 @@ def test_a_column_given_twice_is_named(reader: Callable[[Any], Any]) -> None:
     [
         ("summarize", {"drop": "dice"}, "must have a column of scores .*it has case, subject, sex, label"),
         ("summarize", {"drop": "sex"}, "attribute 'sex' is not in the table, which has case, subject, label"),
-        ("compare_models", {"drop": "dice"}, "scores of mine must have a column of scores"),
-        ("compare_models", {"dice": "x"}, "scores of mine: row 0, column dice: must be a number, got 'x'"),
+        ("audit", {"drop": "dice"}, "scores must have a column of scores .*it has case, subject, sex, label"),
+        ("audit", {"drop": "sex"}, "attribute 'sex' is not in scores, which have no attributes"),
+        ("audit", {"dice": "x"}, "scores: row 0, column dice: must be a number, got 'x'"),
+        ("compare", {"drop": "dice"}, "must have a column of scores .*it has case, subject, sex, label"),
+        ("compare", {"dice": "x"}, "row 0, column dice: must be a number, got 'x'"),
         ("summarize", {"dice": 90.0}, "row 0, column dice: must be from 0 to 1, got 90.0"),
         ("cohort_table", {"drop": "sex"}, "attribute 'sex' is not in the table, which has case"),
         ("missingness", {"prediction_voxels": "x"}, "row 0, column prediction_voxels: .*got 'x'"),
@@ -114,15 +116,13 @@ def test_groups_of_another_type_are_named() -> None:
 
 @pytest.mark.parametrize("name", ["cohort_table", "missingness"])
 def test_skipped_cases_and_odd_cells_change_no_count(name: str) -> None:
-    plain = READERS[name](table())
+    def counts(scores: pd.DataFrame) -> pd.DataFrame:
+        if name == "missingness":
+            return missingness(scores, scores["sex"].to_numpy())
+        return cohort_table(scores, GROUPS).table
+
     lost = pd.DataFrame({"case": ["e"], "subject": ["e"], "sex": ["M"], "skipped": ["no file"]})
-    odd = pd.concat([table().assign(subject=["a ", " b", "NA", None]), lost])
-    if name == "cohort_table":
-        pd.testing.assert_frame_equal(cohort_table(odd, GROUPS).table, plain.table)
-    else:
-        pd.testing.assert_frame_equal(missingness(odd, [*SEX, "M"]), plain)
-    assert len(measures()) == 4
-    frames = [one.astype("category") for one in (table()[["case", "subject", "sex", "label"]],)]
-    categorical = pd.concat([*frames, table().drop(columns=list(frames[0]))], axis=1)
-    again = READERS[name](categorical)
-    pd.testing.assert_frame_equal(getattr(again, "table", again), getattr(plain, "table", plain))
+    odd = table().assign(subject=["a ", " b", "NA", None])
+    kinds = table().astype(dict.fromkeys(["case", "subject", "sex", "label"], "category"))
+    for other in (pd.concat([table(), lost]), odd, kinds, table().convert_dtypes()):
+        pd.testing.assert_frame_equal(counts(other), counts(table()))

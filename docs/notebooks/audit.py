@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Audit a model
 #
-# A table with one row a subject is enough: who they are, and how well the model did. Here it is made up, so that
-# this runs anywhere; put your own in its place. Nothing is written until you ask for it.
+# A table with one row a subject is enough: who they are, and how well the model did. Here it is made up, so
+# that this runs anywhere; put your own in its place. Nothing is written until you ask for it.
 
 # %%
 import numpy as np
@@ -13,15 +13,17 @@ import fairseg
 rng = np.random.default_rng(0)
 sex = np.repeat(["M", "F"], [120, 60])
 dice = np.where(sex == "M", 0.92, 0.89) + rng.normal(0, 0.025, 180)
-dice[rng.choice(np.flatnonzero(sex == "F"), 9, replace=False)] = 0.3  # nine women whom the model fails
+failed = rng.choice(np.flatnonzero(sex == "F"), 9, replace=False)
+dice[failed] = 0.3  # nine women whom the model fails
 df = pd.DataFrame({"sex": sex, "site": rng.choice(["A", "B"], 180), "dice": dice.clip(0, 1)})
 df.head()
 
 # %% [markdown]
 # ## One call
 #
-# State what would not matter to you **before you look**: a difference of 0.02 in the typical Dice, of five points in
-# failures, of ten points among the hardest tenth of all subjects are the defaults. The card says what is shown.
+# State what would not matter to you **before you look**: a difference of 0.02 in the typical Dice, of five
+# points in failures, of ten points among the hardest tenth of all subjects are the defaults. The card says
+# what is shown.
 
 # %%
 result = fairseg.audit(df, by="sex", reference="M", also=["site"])
@@ -36,8 +38,8 @@ result.verdict, result.verdict is fairseg.Verdict.GAP
 # %% [markdown]
 # ## What it rests on
 #
-# Each gap is judged three times: in the typical case, in failures, and in the hardest tenth. A model can be level in
-# the first and fail a fifth of one group. The limits hold over the whole page.
+# Each gap is judged three times: in the typical case, in failures, and in the hardest tenth. A model can be
+# level in the first and fail a fifth of one group. The limits hold over the whole page.
 
 # %%
 columns = ["attribute", "endpoint", "first", "second", "estimate", "low", "high", "p_adjusted", "verdict"]
@@ -53,10 +55,10 @@ result.groups.round(3)
 
 # %% alt="Box plots of the Dice of women and men"
 axes = result.plot("boxes")
-axes.set_ylabel("Dice of my model");
+axes.set_ylabel("Dice of my model")
 
 # %% alt="Gaps by sex and site with their limits"
-result.plot("gaps");
+result.plot("gaps")
 
 # %% [markdown]
 # ## When you want files
@@ -69,7 +71,8 @@ result.save("report")
 # %% [markdown]
 # ## From masks
 #
-# With folders of masks and a table of cases, `fairseg.evaluate` scores first; its table goes into the same call.
+# With folders of masks and a table of cases, `fairseg.evaluate` scores first; its table goes into the same
+# call.
 
 # %%
 from fairseg.datasets import write_example

@@ -11,16 +11,7 @@ from fairseg.cli import options
 from fairseg.cli.evaluate import report_skipped, score
 
 _SHARE = click.FloatRange(0.0, 1.0, min_open=True)
-judging = options.group(
-    click.option(
-        "--also", multiple=True, metavar="ATTRIBUTE", help="Another attribute to judge, beside the first."
-    ),
-    click.option(
-        "--adjust",
-        multiple=True,
-        metavar="ATTRIBUTE",
-        help="Attribute to hold fixed, such as age; 'structure size' is that of the references.",
-    ),
+margins = options.group(
     options.number("--margin", _SHARE, 0.02, "Difference in the typical Dice that does not matter."),
     options.number(
         "--failure-threshold",
@@ -29,9 +20,19 @@ judging = options.group(
         "A subject whose Dice is below has failed.",
     ),
     options.number("--failure-margin", _SHARE, 0.05, "Difference in failure rates that does not matter."),
-    options.number("--tail-margin", _SHARE, 0.10, "The same for shares of the hardest tenth."),
+    options.number("--tail-margin", _SHARE, 0.10, "Difference in shares of the hardest tenth, likewise."),
     options.number("--min-size", click.IntRange(min=2), 10, "Subjects that a group needs to be judged."),
     options.number("--seed", click.IntRange(min=0), 0, "Seed of the permutations."),
+)
+judging = options.group(
+    click.option("--also", multiple=True, metavar="ATTRIBUTE", help="Another attribute to judge."),
+    click.option(
+        "--adjust",
+        multiple=True,
+        metavar="ATTRIBUTE",
+        help="Attribute to hold fixed, such as age; 'structure size' is that of the references.",
+    ),
+    margins,
 )
 sections = options.group(
     options.clinical,

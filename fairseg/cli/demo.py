@@ -9,7 +9,7 @@ import click
 import fairseg
 from fairseg.cli import options, types
 from fairseg.cli.training import need_extra
-from fairseg.io.files import check_writable
+from fairseg.io.files import check_writable, write_files
 
 
 @click.command()
@@ -68,15 +68,16 @@ def demo(out: Path, seed: int, debug: bool) -> int:
     """Train on a made-up cohort with and without mitigation, and compare: a few minutes, no data needed."""
     need_extra()
     check_writable(out)
+    from fairseg.report.compare.card import to_terminal  # noqa: PLC0415  (the charts, which --help does not need)
+
     demo = fairseg.experiment.demo
     scores = demo.run_demo(out, seed=seed, report=lambda line: click.echo(line, err=True))
-    groups = fairseg.Groups.from_table(next(iter(scores.values())), by="group")
     for name, table in scores.items():
-        folder, files = out / "reports" / demo.folder(name), fairseg.scoring.scores_to_files(table)
-        fairseg.report.write_report(table, groups, folder, reference=demo.REFERENCE, also=files)
-    comparison = fairseg.report.write_comparison(scores, groups, out / "comparison", reference=demo.REFERENCE)
-    click.echo(fairseg.report.comparison_to_terminal(comparison))
-    click.echo(
-        f"Comparison: {out / 'comparison' / 'comparison.html'}; a report of each arm: {out / 'reports'}"
-    )
+        folder = out / "reports" / demo.folder(name)
+        fairseg.audit(table, by="group", reference=demo.REFERENCE).save(folder)
+        write_files(folder, fairseg.scoring.scores_to_files(table))
+    comparison = fairseg.compare(scores, by="group", reference=demo.REFERENCE)
+    page = comparison.save(out / "comparison")
+    click.echo(to_terminal(comparison))
+    click.echo(f"Comparison: {page}; a report of each arm: {out / 'reports'}")
     return 0

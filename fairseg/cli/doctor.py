@@ -8,13 +8,13 @@ from typing import Any
 import click
 from click.shell_completion import get_completion_class
 
-from fairseg.cli.installation import describe
-
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
 def doctor(as_json: bool) -> int:
     """Show what is installed, what is missing, and what there is to compute on."""
+    from fairseg.cli.installation import describe  # noqa: PLC0415  (importlib.metadata would slow every help)
+
     about = describe()
     click.echo(json.dumps(about, indent=1) if as_json else "\n".join(_lines(about)))
     return 0

@@ -10,7 +10,7 @@ import click
 
 import fairseg
 from fairseg.cli import options
-from fairseg.cli.report import one_each
+from fairseg.cli.audit import one_each
 from fairseg.integrations import nnunet as integration
 from fairseg.io.files import check_writable, write_files
 from fairseg.io.sentences import counted

@@ -48,12 +48,11 @@ def _setting_option(one: "Field[Any]") -> Decorator:
         return click.option(
             f"--{flag}/--no-{flag}", default=default, show_default=True, help=one.metadata["help"]
         )
-    shown = f"{default:.3g}" if isinstance(default, float) else default is not None
     return click.option(
         f"--{flag}",
         type=types.setting_type(one.name),
         default=default,
-        show_default=shown,
+        show_default=default is not None,
         metavar="Y,X" if get_origin(type_of(one.name)[0]) is tuple else None,
         help=one.metadata["help"],
     )

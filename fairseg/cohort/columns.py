@@ -1,5 +1,6 @@
 """The columns of a scores table: which are metrics, which are sizes of masks, and which are attributes."""
 
+from math import inf
 from typing import NamedTuple
 
 
@@ -9,20 +10,32 @@ class Metric(NamedTuple):
     Attributes:
         title: its name in tables and charts, without its unit.
         unit: "mm" for distances, which become pixels for images without a voxel size; "" for shares of 1.
-        higher_is_better: whether larger values are better.
+        higher_is_better: whether larger values are better; `None` for a signed error, where 0 is best.
+        limits: the least and the greatest value that there can be.
     """
 
     title: str
     unit: str = ""
-    higher_is_better: bool = True
+    higher_is_better: bool | None = True
+    limits: tuple[float, float] = (0.0, 1.0)
+
+
+def _distance(name: str) -> Metric:
+    return Metric(name, "mm", higher_is_better=False, limits=(0.0, inf))
 
 
 METRICS = {
     "dice": Metric("DSC"),
-    "hd": Metric("HD", "mm", higher_is_better=False),
-    "hd95": Metric("HD95", "mm", higher_is_better=False),
-    "assd": Metric("ASSD", "mm", higher_is_better=False),
+    "hd": _distance("HD"),
+    "hd95": _distance("HD95"),
+    "assd": _distance("ASSD"),
     "nsd": Metric("NSD"),
+    "hd95_pooled": _distance("HD95 pooled"),
+    "masd": _distance("MASD"),
+    "iou": Metric("IoU"),
+    "precision": Metric("Precision"),
+    "recall": Metric("Recall"),
+    "volume_error": Metric("Volume error", higher_is_better=None, limits=(-1.0, inf)),
 }
 DISTANCES = tuple(name for name, metric in METRICS.items() if metric.unit)
 
@@ -55,8 +68,8 @@ def title(metric: str, unit: str = "mm") -> str:
     >>> title("dice"), title("hd"), title("hd", "px")
     ('DSC', 'HD (mm)', 'HD (px)')
     """
-    name, own, _ = METRICS[metric]
-    return f"{name} ({unit})" if own else name
+    about = METRICS[metric]
+    return f"{about.title} ({unit})" if about.unit else about.title
 
 
 def metric_of(column: str) -> str | None:

@@ -14,12 +14,14 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, Protocol
 
+import lazy_loader
 import torch
 
 from fairseg.experiment.tasks import Machine, run_task
 from fairseg.io.parallel import cores
 from fairseg.training.machine import pick_device
 
+submitit = lazy_loader.load("submitit")  # an extra
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 OUTPUT = "output.txt"
 
@@ -144,16 +146,14 @@ class Cluster:
         cluster: str = "slurm",
         parameters: dict[str, Any] | None = None,
     ) -> None:
-        try:
-            import submitit  # noqa: PLC0415  (an extra)
-        except ImportError:
-            raise ValueError("a cluster needs submitit: pip install 'fairseg[cluster]'") from None
         self.slots, self.machine = jobs, machine
         folder.mkdir(parents=True, exist_ok=True)
         try:
             self._executor = submitit.AutoExecutor(folder=str(folder), cluster=cluster)
             defaults = {"timeout_min": 24 * 60, "name": "fairseg"}
             self._executor.update_parameters(**{**defaults, **(parameters or {})})
+        except ImportError:
+            raise ValueError("a cluster needs submitit: pip install 'fairseg[cluster]'") from None
         except (RuntimeError, ValueError, NameError) as error:
             raise ValueError(f"cluster {cluster}: {error}") from None
 

@@ -42,7 +42,7 @@ def metric_frame(
         scores: as from `fairseg.scoring.evaluate` or `read_scores`, or what `Scores.of` takes.
         by: an attribute, several for their intersection, or groups made of them; the frame's sensitive
             features, with fairseg's names of levels.
-        metric: a column of scores: "dice", "hd", "hd95", "assd" or "nsd".
+        metric: a column of scores: "dice", "hd95" or any other of `score_case`.
         label: the label's name; None: a case's mean over its labels.
         statistic: of the subjects of a group: "median", "mean" or "iqr".
         bins: for numeric attributes, as in `Groups.from_table`.

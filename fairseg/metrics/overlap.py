@@ -1,4 +1,4 @@
-"""Voxel counts, and what follows from them in one line: Dice and volumes."""
+"""Voxel counts, and what follows from them in one line: Dice, IoU, precision, recall, volumes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +23,10 @@ _FEW = 16  # up to here, comparing with each label beats a histogram
 
 @dataclass(frozen=True)
 class Counts:
-    """Voxels of each label, int64 (L,) or (..., L): in the prediction, in the reference, and in both."""
+    """Voxels of each structure, int64 (L,) or (..., L): in the prediction, in the reference, and in both.
+
+    What follows from them is float64 of the same shape, NaN where both masks lack the structure.
+    """
 
     prediction: npt.NDArray[np.int64]
     reference: npt.NDArray[np.int64]
@@ -31,11 +34,35 @@ class Counts:
 
     @property
     def dice(self) -> npt.NDArray[np.float64]:
-        """2 |P and R| / (|P| + |R|), float64 of the same shape; NaN where both are empty."""
-        size = self.prediction + self.reference
-        dice = np.full(size.shape, np.nan)
-        np.divide(2.0 * self.both, size, out=dice, where=size > 0)
-        return dice
+        """2 |P and R| / (|P| + |R|)."""
+        return self._share(2.0 * self.both, self.prediction + self.reference)
+
+    @property
+    def iou(self) -> npt.NDArray[np.float64]:
+        """|P and R| / |P or R|."""
+        return self._share(self.both, self.prediction + self.reference - self.both)
+
+    @property
+    def precision(self) -> npt.NDArray[np.float64]:
+        """|P and R| / |P|; 0 where only the prediction lacks the structure."""
+        return self._share(self.both, self.prediction)
+
+    @property
+    def recall(self) -> npt.NDArray[np.float64]:
+        """|P and R| / |R|; 0 where only the reference lacks the structure."""
+        return self._share(self.both, self.reference)
+
+    @property
+    def volume_error(self) -> npt.NDArray[np.float64]:
+        """(|P| - |R|) / |R|; NaN where the reference lacks the structure."""
+        error = np.full(self.reference.shape, np.nan)
+        np.divide(self.prediction - self.reference, self.reference, out=error, where=self.reference > 0)
+        return error
+
+    def _share(self, part: npt.NDArray[Any], whole: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        share = np.where(self.prediction + self.reference > 0, 0.0, np.nan)
+        np.divide(part, whole, out=share, where=whole > 0)
+        return share
 
 
 def count(pair: Pair) -> Counts:
@@ -86,6 +113,64 @@ def dice(
     array([0.85714286, 1.        ])
     """
     return count(check_pair(prediction, reference, labels, ignore=ignore)).dice
+
+
+def iou(
+    prediction: object, reference: object, labels: Structures | None = None, *, ignore: int | None = None
+) -> npt.NDArray[np.float64]:
+    """Intersection over union (Jaccard index) of each structure: |P and R| / |P or R|.
+
+    Arguments, empty masks and errors are those of `dice`.
+
+    >>> iou([[0, 1, 1]], [[0, 0, 1]], labels=[1])
+    array([0.5])
+    """
+    return count(check_pair(prediction, reference, labels, ignore=ignore)).iou
+
+
+def precision(
+    prediction: object, reference: object, labels: Structures | None = None, *, ignore: int | None = None
+) -> npt.NDArray[np.float64]:
+    """Precision of each structure: the share of the predicted voxels that are true, |P and R| / |P|.
+
+    Low where a structure is over-segmented. Arguments and errors are those of `dice`. NaN where neither mask
+    has the structure, 0 where only one has it: a missed structure is never left out.
+
+    >>> precision([[0, 1, 1]], [[0, 0, 1]], labels=[1])
+    array([0.5])
+    """
+    return count(check_pair(prediction, reference, labels, ignore=ignore)).precision
+
+
+def recall(
+    prediction: object, reference: object, labels: Structures | None = None, *, ignore: int | None = None
+) -> npt.NDArray[np.float64]:
+    """Recall (sensitivity) of each structure: the share of the true voxels that are found, |P and R| / |R|.
+
+    Low where a structure is under-segmented. Arguments and errors are those of `dice`. NaN where neither mask
+    has the structure, 0 where only one has it.
+
+    >>> recall([[0, 1, 1]], [[0, 0, 1]], labels=[1])
+    array([1.])
+    """
+    return count(check_pair(prediction, reference, labels, ignore=ignore)).recall
+
+
+def volume_error(
+    prediction: object, reference: object, labels: Structures | None = None, *, ignore: int | None = None
+) -> npt.NDArray[np.float64]:
+    """Relative volume error of each structure: (|P| - |R|) / |R|, above 0 where it is over-segmented.
+
+    By group it shows who is over- and who is under-segmented. Arguments and errors are those of `dice`.
+
+    Returns:
+        float64 (L,), -1 for a missed structure; NaN where the reference lacks it, since no share of nothing
+        can be said.
+
+    >>> volume_error([[0, 1, 1]], [[0, 0, 1]], labels=[1])
+    array([1.])
+    """
+    return count(check_pair(prediction, reference, labels, ignore=ignore)).volume_error
 
 
 def volumes(

@@ -12,11 +12,14 @@ from fairseg.metrics.distance import (
     check_tolerance,
     distance_percentile,
     mean_distance,
+    mean_of_directed_means,
     share_within,
 )
 from fairseg.metrics.masks import Pair, Structures, check_pair
 from fairseg.metrics.overlap import Counts, count
 from fairseg.metrics.surface import surface_distances
+
+OF_COUNTS = ("dice", "iou", "precision", "recall", "volume_error")  # properties of `Counts`
 
 
 def score_case(
@@ -37,14 +40,16 @@ def score_case(
         reference: the ground-truth mask (*S), the same shape.
         labels: as for `dice`; `None`: the labels that occur in either mask, in increasing order.
         spacing: voxel size along each axis of the arrays, mm; `None` means 1 mm.
-        metrics: any of "dice", "hd", "hd95", "assd", "nsd".
+        metrics: any of "dice", "iou", "precision", "recall", "volume_error", "hd", "hd95", "hd95_pooled",
+            "assd", "masd", "nsd"; "hd95" is the larger of the two directed percentiles, "hd95_pooled" is
+            medpy's.
         empty: distance of a structure that only one mask has: "nan", or "diagonal" (see `hausdorff`).
         tolerance: for "nsd", mm.
         ignore: as for `dice` and `hausdorff`.
 
     Returns:
         metric -> float64 (L,), in the order asked for. Where neither mask has the structure all are NaN;
-        where one lacks it Dice and NSD are 0 and distances follow `empty`.
+        where one lacks it shares are 0, distances follow `empty`, and `volume_error` says which one.
 
     Raises:
         ValueError: an input is not usable; the message names it.
@@ -78,16 +83,19 @@ def score_pair(
 ) -> tuple[dict[str, npt.NDArray[np.float64]], Counts]:
     """Score checked masks; return the metrics and the voxel counts."""
     counts = count(pair)
-    scores = {"dice": counts.dice}
-    asked = set(metrics) - {"dice"}
-    if asked:
+    scores = {metric: getattr(counts, metric) for metric in metrics if metric in OF_COUNTS}
+    if asked := set(metrics) - set(OF_COUNTS):
         distances = surface_distances(pair, only_largest=asked == {"hd"})
         if "hd" in asked:
             scores["hd"] = distance_percentile(pair, distances, 100.0, empty)
         if "hd95" in asked:
             scores["hd95"] = distance_percentile(pair, distances, 95.0, empty)
+        if "hd95_pooled" in asked:
+            scores["hd95_pooled"] = distance_percentile(pair, distances, 95.0, empty, "pooled")
         if "assd" in asked:
             scores["assd"] = mean_distance(pair, distances, empty)
+        if "masd" in asked:
+            scores["masd"] = mean_of_directed_means(pair, distances, empty)
         if tolerance is not None and "nsd" in asked:
             scores["nsd"] = share_within(distances, tolerance)
     return {metric: scores[metric] for metric in metrics}, counts

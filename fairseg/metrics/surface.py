@@ -41,23 +41,26 @@ _CELL = 4  # side of the cells that share a bound, in voxels of the finest axis
 
 @dataclass(frozen=True)
 class SurfaceDistances:
-    """Distances in mm between the surfaces of two masks, both directions pooled, by label.
+    """Distances in mm between the surfaces of two masks, in both directions, by label.
 
     Attributes:
         distance: of every surface voxel that only one of the masks has, float64 (K,), > 0. Labels
             that one mask lacks have none.
         label: position of that voxel's label in the list of labels, int (K,).
+        side: the mask whose surface it is on: 0 the prediction's, 1 the reference's, int8 (K,).
         count: surface voxels of each label in the prediction and in the reference, int64 (2, L).
             Those of a label in both masks that are not in `distance` are shared: their distance is 0.
     """
 
     distance: Floats
     label: Ints
+    side: npt.NDArray[np.int8]
     count: npt.NDArray[np.int64]
 
-    def of(self, position: int) -> Floats:
-        """Return the non-zero distances of one label, in mm."""
-        found: Floats = self.distance[self.label == position]
+    def of(self, position: int, side: int | None = None) -> Floats:
+        """Return the non-zero distances of one label, in mm: of one side, or of both pooled."""
+        chosen = self.label == position
+        found: Floats = self.distance[chosen if side is None else chosen & (self.side == side)]
         return found
 
 
@@ -72,23 +75,25 @@ def surface_distances(pair: Pair, *, only_largest: bool = False) -> SurfaceDista
     if pair.unions is None:
         return _surface_distances(pair, only_largest)
     count = np.zeros((2, len(pair.labels)), dtype=np.int64)
-    distance, label = [np.zeros(0)], [np.zeros(0, dtype=np.intp)]
+    parts = []
     for places, plain in pair.rounds():
         part = _surface_distances(plain, only_largest)
-        distance.append(part.distance)
-        label.append(np.array(places, dtype=np.intp)[part.label])
+        parts.append((part.distance, np.array(places, dtype=np.intp)[part.label], part.side))
         count[:, places] = part.count
-    return SurfaceDistances(np.concatenate(distance), np.concatenate(label), count)
+    distance, label, side = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    return SurfaceDistances(distance, label, side, count)
 
 
 def _surface_distances(pair: Pair, only_largest: bool) -> SurfaceDistances:
     number = len(pair.labels)
     if not pair.reference.size or not number:
         none = np.zeros((2, number), dtype=np.int64)
-        return SurfaceDistances(np.zeros(0), np.zeros(0, dtype=np.intp), none)
+        return SurfaceDistances(np.zeros(0), np.zeros(0, dtype=np.intp), np.zeros(0, dtype=np.int8), none)
     search = _Search(pair)
     distance = search.largest() if only_largest else search.nearest(np.arange(search.query.size))
-    return SurfaceDistances(distance, search.label.astype(np.intp) - 1, search.count)
+    # What looks into the first half, where the prediction lies, is a voxel of the reference.
+    side = (search.query < search.size).astype(np.int8)
+    return SurfaceDistances(distance, search.label.astype(np.intp) - 1, side, search.count)
 
 
 class _Search:

@@ -5,10 +5,8 @@ tables of the paper as pandas DataFrames.
 """
 
 from fairseg.report.audit import AuditResult, audit
-from fairseg.report.compare.comparison import Comparison, compare_models
-from fairseg.report.compare.page import write_comparison
-from fairseg.report.compare.table import paper_table
-from fairseg.report.compare.text import comparison_to_terminal
+from fairseg.report.compare.result import ComparisonResult, compare
+from fairseg.report.compare.tables import paper_table
 from fairseg.report.intervals import with_intervals
 from fairseg.report.page import write_report
 from fairseg.report.sections import HeartRoles, MaskFolders, ReportSections
@@ -16,17 +14,15 @@ from fairseg.report.summary import Summary, summarize
 
 __all__ = [
     "AuditResult",
-    "Comparison",
+    "ComparisonResult",
     "HeartRoles",
     "MaskFolders",
     "ReportSections",
     "Summary",
     "audit",
-    "compare_models",
-    "comparison_to_terminal",
+    "compare",
     "paper_table",
     "summarize",
     "with_intervals",
-    "write_comparison",
     "write_report",
 ]

@@ -31,7 +31,7 @@ from fairseg.report.notes import first_notes, notes_on, reconciled
 from fairseg.report.overlays import overlay_legend
 from fairseg.report.paper import report_sheet
 from fairseg.report.pictures import Pictures, gap_charts, with_largest_gaps
-from fairseg.report.plots import plot_gaps, plot_overall, plot_rows, to_pdf, to_png, to_svg
+from fairseg.report.plots import figure_of, plot_gaps, plot_overall, plot_rows, to_pdf, to_png, to_svg
 from fairseg.report.secondary import Secondary, secondary
 from fairseg.report.sensitivity import Sensitivity, sensitivity
 from fairseg.report.small_groups import shrunken_table
@@ -96,7 +96,7 @@ def save_report(result: AuditResult, folder: Path) -> Path:
     summaries = material.analyses[0]
     figures = {
         "overall.svg": to_svg(plot_overall(summaries[0])),
-        "gaps.png": to_png(plot_gaps(result).get_figure(root=True)),
+        "gaps.png": to_png(figure_of(plot_gaps(result))),
     }
     if len(summaries) > 2:  # with a single label both figures would be the same
         rows = {part.structure: part for part in summaries[1:]}

@@ -49,7 +49,7 @@ VERDICTS: dict[str, tuple[str, str, Any]] = {
     "triangle-up": ("M0-6.5L6 5H-6z", GOOD, "^"),
     "square": ("M-5-5H5V5H-5z", BAD, "s"),
     "hourglass": ("M-5-6H5L-5 6H5z", BAD, "$\u29d7$"),
-    "triangle-right": ("M6.5 0L-5-6V6z", GOOD, ">"),
+    "triangle-right": ("M6.5 0L-5-6V6z", UNSURE, ">"),
     "double-down": ("M0 0L6-6H-6zM0 7L6 1H-6z", BAD, "$\u21ca$"),
     "equals": ("M-5-4H5V-1H-5zM-5 1H5V4H-5z", GOOD, "$=$"),
 }

@@ -74,7 +74,7 @@ def plot(result: "AuditResult", kind: str = "boxes", ax: Axes | None = None) -> 
 def plot_boxes(result: "AuditResult", ax: Axes | None = None) -> Axes:
     """Draw the subjects' overall scores by group, as in Fig. 2 of the paper."""
     summary = _summaries(result)[0]
-    ax = ax or _axes(max(3.5, 1.1 * len(summary.groups)), 3.6)
+    ax = ax or new_axes(max(3.5, 1.1 * len(summary.groups)), 3.6)
     metric = result.scores.metrics[0]
     _panel(ax, summary, metric)
     counts = [part.size for part in _values(summary, metric)]
@@ -90,7 +90,7 @@ def plot_gaps(
 ) -> Axes:
     """Draw the findings of an endpoint with their limits, and the margin within which they do not matter."""
     rows = [row for row in result.judgement.findings if row.endpoint is endpoint][:_MOST_GAPS]
-    ax = ax or _axes(6.0, 0.9 + 0.3 * len(rows))
+    ax = ax or new_axes(6.0, 0.9 + 0.3 * len(rows))
     if rows and not np.isnan(margin := rows[0].margin):
         ax.axvspan(-margin, margin, color=GRID, lw=0, zorder=0)
     ax.axvline(0.0, color=INK, lw=0.8, zorder=1)
@@ -120,7 +120,7 @@ def plot_size(result: "AuditResult", ax: Axes | None = None) -> Axes:
     found = sizes(result.scores.table, summary)
     if found is None:
         raise ValueError("scores must have the voxel counts or volumes of the reference masks, have none")
-    ax = ax or _axes(5.2, 3.6)
+    ax = ax or new_axes(5.2, 3.6)
     size, unit = found
     score, ids = (summary.subjects[name].to_numpy() for name in (result.scores.metrics[0], "group"))
     for group, name in enumerate(summary.names):
@@ -146,7 +146,15 @@ def _summaries(result: "AuditResult") -> list[Summary]:
     return summarize(result.scores, first.groups, reference=reference, overall=overall)
 
 
-def _axes(width: float, height: float) -> Axes:
+def figure_of(ax: Axes) -> Figure:
+    """Return the whole figure that axes are of."""
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    return figure
+
+
+def new_axes(width: float, height: float) -> Axes:
+    """Return the axes of a new figure, which no other library's state knows of."""
     with rc_context(STYLE):
         return Figure(figsize=(width, height), layout="constrained").subplots()
 
@@ -206,7 +214,7 @@ def plot_rows(rows: Mapping[str, Summary], metric: str) -> Figure:
         )
         for row, summary in enumerate(rows.values()):
             places = [row + step * (place - (number - 1) / 2) for place in range(number)]
-            _draw_boxes(ax, summary, metric, places, 0.75 * step, "horizontal")
+            draw_boxes(ax, summary, metric, places, 0.75 * step, "horizontal")
             values = _values(summary, metric)
             if reference is not None and values[reference].size:
                 line = [float(np.median(values[reference]))] * 2
@@ -282,7 +290,7 @@ def _figure(
 def _panel(ax: Axes, summary: Summary, metric: str) -> None:
     """Draw one box and the points of each group, and the line of the reference group's median."""
     values = _values(summary, metric)
-    _draw_boxes(ax, summary, metric, list(range(len(values))), 0.55, "vertical")
+    draw_boxes(ax, summary, metric, list(range(len(values))), 0.55, "vertical")
     # The same jitter every time, drawn from no generator: golden-ratio steps fill the width evenly.
     for place, part in enumerate(values):
         if part.size <= _MOST_POINTS:
@@ -296,7 +304,7 @@ def _panel(ax: Axes, summary: Summary, metric: str) -> None:
     ax.set_xlim(-0.6, len(values) - 0.4)
 
 
-def _draw_boxes(
+def draw_boxes(
     ax: Axes, summary: Summary, metric: str, places: Sequence[float], width: float, orientation: Any
 ) -> None:
     """Draw a box for each group with subjects enough."""

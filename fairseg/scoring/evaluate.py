@@ -62,7 +62,7 @@ def evaluate(
             subject) and the attributes, as from `read_cohort`; or the path of its file.
         labels: label values, or name -> value. `None`: nnU-Net's dataset.json in or above
             `references` says; if there is none, every value found in a reference is a label.
-        metrics: any of "dice", "hd", "hd95", "assd", "nsd"; distances in mm, spacing from the files
+        metrics: those of `score_case`; distances in mm, spacing from the files
             (in pixels where the files are PNG, which states none; a note says so).
         empty: distance of a label that only one mask has: "nan" or "diagonal" (see `hausdorff`).
         tolerance: for "nsd", in the unit of the distances.

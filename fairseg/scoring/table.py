@@ -310,11 +310,11 @@ def _texts(column: "pd.Series[Any]") -> "pd.Series[Any]":
 def _numbers(column: "pd.Series[Any]", where: str) -> "pd.Series[float]":
     """Return float64, each in the range of its metric or size."""
     numbers = read_numbers(column, where)
-    share = column.name in METRICS and not METRICS[str(column.name)].unit
-    outside = numbers.index[(numbers < 0) | (numbers > (1.0 if share else np.inf))]
+    low, high = METRICS[str(column.name)].limits if column.name in METRICS else (0.0, np.inf)
+    outside = numbers.index[(numbers < low) | (numbers > high)]
     if outside.size:
-        span = "from 0 to 1" if share else "0 or more"
-        percent = share and numbers.max() > 2.0 and numbers.max() <= 100.0
+        span = f"from {low:g} to {high:g}" if np.isfinite(high) else f"{low:g} or more"
+        percent = high == 1.0 and numbers.max() > 2.0 and numbers.max() <= 100.0
         hint = " (percentages? divide them by 100)" if percent else ""
         raise ValueError(
             f"{where}: row {outside[0]}, column {column.name}: must be {span}, "

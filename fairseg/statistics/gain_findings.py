@@ -28,6 +28,7 @@ class GainReasonKind(Enum):
     """What stands against a greener verdict."""
 
     LOSS_BEYOND_MARGIN = "a group is shown to have lost more than the margin"
+    POSSIBLE_HARM = "harm is not shown, but near to it"
     DROPPED_SUBJECTS = "subjects have no score with the second model"
     SMALL_GROUP_FAILS = "a group too small to be judged newly fails"
     UNJUDGED_STRUCTURE = "a structure has too few subjects to be judged"

@@ -1,5 +1,7 @@
 """One row of a comparison of models: two groups, one structure, one endpoint, with all limits."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from fairseg.metrics.fairness import Floats
@@ -24,19 +26,19 @@ def gain_row(
             before, after, tests.marks[2 * endpoint - 2 : 2 * endpoint, :, structure], cohort.members(pair)
         )
 
-    def limits(table: Corrected, which: str) -> tuple[Interval, bool]:
+    def limits(table: Corrected, of: Callable[[float], Interval]) -> tuple[Interval, bool]:
         shown = bool(table.adjusted[at] <= options.alpha)
-        found = getattr(both, which)(1 - float(table.local[at]))
+        found = of(1 - float(table.local[at]))
         if not shown:  # limits say no more than the corrected test
             return Interval(found.estimate, min(found.low, 0.0), max(found.high, 0.0)), False
         return found, found.low > 0 or found.high < 0
 
-    def gap(table: Corrected, which: str) -> Gap:
-        found, shown = limits(table, which)
+    def gap(table: Corrected, of: Callable[[float], Interval]) -> Gap:
+        found, shown = limits(table, of)
         return Gap(found, 1 - float(table.local[at]), float(table.p[at]), float(table.adjusted[at]), shown)
 
-    gap_before, gap_after = gap(tests.before, "gap_before"), gap(tests.after, "gap_after")
-    gain, shown = limits(tests.gain, "gain")
+    gap_before, gap_after = gap(tests.before, both.gap_before), gap(tests.after, both.gap_after)
+    gain, shown = limits(tests.gain, both.gain)
     local = float(tests.gain.local[at])
     # The sum of both gaps, too, is judged by the corrected test, which is made for the typical case.
     sum_local = (

@@ -26,6 +26,7 @@ from fairseg.statistics.verdicts import Endpoint, Verdict
 AGAINST = (Verdict.OVERCORRECTED, Verdict.LEVELS_DOWN, Verdict.LESS_FAIR)
 
 _GRAVE = (Verdict.FAILS, Verdict.HARM)
+_POSSIBLE = 2  # times the error that harm is allowed, in which it is possible enough to withhold praise
 _FAILING_SMALL = 2  # subjects more failing than rescued, in a group too small to be judged
 
 
@@ -104,8 +105,6 @@ def _pair(pair: Pair, evidence: Evidence, grouping: Grouping, options: JudgeOpti
     first = ALL_OTHERS if pair.first is None else grouping.group_names[pair.first]
     # In a group against all others the other side is every group of the attribute.
     groups = set(grouping.group_names) if pair.first is None else {first, second}
-    if not rows:
-        return PairGains(grouping.name, first, second, n_first, n_second, Verdict.NOT_JUDGED)
     changes = [one for one in evidence.changes if one.attribute == grouping.name and one.group in groups]
     harm = tuple(
         one for one in evidence.harm if one.shown and one.attribute == grouping.name and one.group in groups
@@ -116,6 +115,8 @@ def _pair(pair: Pair, evidence: Evidence, grouping: Grouping, options: JudgeOpti
     )
     lost = [one for one in changes if one.judged and one.change.high < -options.margin]
     reasons = _reasons(grouping.name, groups, lost, evidence, options)
+    if not rows:
+        return PairGains(grouping.name, first, second, n_first, n_second, Verdict.NOT_JUDGED, reasons=reasons)
     outside = _outside(rows, changes)
     shown = [row_verdict(row) for row in rows]
     overall = [
@@ -123,7 +124,12 @@ def _pair(pair: Pair, evidence: Evidence, grouping: Grouping, options: JudgeOpti
         for row, verdict in zip(rows, shown, strict=True)
         if row.structure == rows[0].structure and row.endpoint is not Endpoint.HARDEST
     ]
-    barred = any(reason.kind is not GainReasonKind.UNJUDGED_STRUCTURE for reason in reasons)
+    possible = [
+        GainReason(GainReasonKind.POSSIBLE_HARM, one.attribute, one.group, one.structure)
+        for one in evidence.harm
+        if one.attribute == grouping.name and one.allowed < one.p_adjusted <= _POSSIBLE * options.alpha
+    ]
+    barred = possible or any(one.kind is not GainReasonKind.UNJUDGED_STRUCTURE for one in reasons)
     rules = (
         (failing, Verdict.FAILS),
         (bool(harm), Verdict.HARM),
@@ -148,7 +154,7 @@ def _pair(pair: Pair, evidence: Evidence, grouping: Grouping, options: JudgeOpti
         ranked,
         tuple(decided),
         harm,
-        (*reasons, *(outside if verdict is Verdict.OPEN else ())),
+        (*reasons, *possible, *(outside if verdict is Verdict.OPEN else ())),
     )
 
 

@@ -8,6 +8,7 @@ numbers together, and `gain_verdicts` says what may be concluded.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -20,6 +21,8 @@ from fairseg.statistics.gain_verdicts import model_verdicts
 from fairseg.statistics.group_changes import failing, group_changes, unjudged
 from fairseg.statistics.harm import harm_rows
 from fairseg.statistics.judge_options import JudgeOptions
+
+_PERMUTATIONS = 1999  # at most
 
 
 def judge_gains(
@@ -40,7 +43,7 @@ def judge_gains(
         groupings: attributes, the primary one first; an id of -1 is unknown and takes no part.
         structures: names of the columns.
         drop: a subject who loses more than this is harmed.
-        options: margins, failure threshold, error, permutations and seed.
+        options: margins, failure threshold, error, permutations (at most 1,999 are made) and seed.
 
     Returns:
         Verdicts and all they rest on. In each structure a subject takes part that has a score of the baseline
@@ -59,7 +62,9 @@ def judge_gains(
     """
     options = options or JudgeOptions()
     before, *after = _checked(baseline, models, groupings, structures)
-    cohort = Cohort.of(before, np.stack(after), groupings, structures, drop, options)
+    # Every model is dealt four times: for its gains, both gaps and their mean.
+    fewer = replace(options, permutations=min(options.permutations, _PERMUTATIONS))
+    cohort = Cohort.of(before, np.stack(after), groupings, structures, drop, fewer)
     tests = gain_tests(cohort)
     found = tuple(
         model_verdicts(name, _evidence(cohort, number, tests[number]), cohort.groupings, options)

@@ -87,14 +87,7 @@ def load_data(
     Cases without a row in the table are of unknown group. Groups are those that have a subject
     to train on; rows of other cases, such as those to test on, are left out.
 
-    Args:
-        dataset: folder in nnU-Net's raw layout.
-        settings: what to train.
-        prepared: folder for the prepared arrays.
-        table: of the cases; default `groups.csv` in the dataset.
-        split: table of subjects whose part is "train" or "validation"; others are left out. By default
-            a share of each group's subjects, as the settings say, is held out for validation.
-        progress: show bars.
+    Arguments are those of `train`; `prepared` is the folder for the prepared arrays.
 
     Raises:
         ValueError: as `read_raw`, `read_cohort` and `prepare`; an attribute is not in the table; or no

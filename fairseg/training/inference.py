@@ -27,7 +27,7 @@ class Predictor:
         patch_size: (y, x).
         mirror: average over all mirrorings in plane, test-time augmentation as in nnU-Net.
         device: where the network is.
-        autocast: type of the forward pass, if it is not float32.
+        autocast: type of the forward pass; `None` for float32.
         batch_size: tiles at a time.
     """
 

@@ -130,16 +130,7 @@ def train(
 
     # The network, the loss of its outputs, the optimiser.
     seed_generators(settings.seed)
-    if network is None:
-        network = make_network(
-            len(data.raw.channels),
-            len(labels) + 1,
-            data.patch_size,
-            features=settings.features,
-            most_features=settings.most_features,
-            deep_supervision=settings.deep_supervision,
-        )
-    network = network.to(device)
+    network = (reference_network(run, settings) if network is None else network).to(device)
     seed_generators(settings.seed + processes.rank)  # dropout, if there is any, is another on each rank
     joint: Any = network if processes.world == 1 else DistributedDataParallel(network)
     forward: Any = torch.compile(joint) if settings.compile else joint
@@ -239,6 +230,18 @@ def loss_of(loss: GroupLoss, outputs: Any, target: Tensor, groups: Tensor) -> Te
 
 def _at_least_float32(output: Tensor) -> Tensor:
     return output.float() if output.dtype in (torch.float16, torch.bfloat16) else output
+
+
+def reference_network(run: dict[str, Any], settings: Settings) -> nn.Module:
+    """Return a new reference U-Net for a run, as `describe` gives it."""
+    return make_network(
+        len(run["channels"]),
+        len(run["labels"]) + 1,
+        run["patch_size"],
+        features=settings.features,
+        most_features=settings.most_features,
+        deep_supervision=settings.deep_supervision,
+    )
 
 
 def load_weights(network: nn.Module, weights: dict[str, Tensor], owner: str) -> None:

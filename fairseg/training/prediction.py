@@ -21,9 +21,8 @@ from fairseg.io.parallel import run_all
 from fairseg.io.sentences import listed
 from fairseg.training.checkpoint import load_checkpoint
 from fairseg.training.inference import Predictor
-from fairseg.training.loop import CHECKPOINT, load_weights
+from fairseg.training.loop import CHECKPOINT, load_weights, reference_network
 from fairseg.training.machine import pick_device, pick_precision
-from fairseg.training.network import make_network
 from fairseg.training.prepare import (
     SlicePlan,
     foreground_box,
@@ -60,13 +59,7 @@ class TrainedRun:
 def load_run(
     folder: str | Path, *, mirror: bool = True, device: str = "auto", network: nn.Module | None = None
 ) -> TrainedRun:
-    """Load a run from its checkpoint.
-
-    Args:
-        folder: of the run.
-        mirror: average over mirrorings.
-        device: where to predict.
-        network: the network that was trained, if it was not the reference U-Net.
+    """Load a run from its checkpoint; arguments are those of `predict`.
 
     Raises:
         ValueError: there is no whole checkpoint, or it is of another network.
@@ -74,15 +67,7 @@ def load_run(
     saved = load_checkpoint(Path(folder) / CHECKPOINT)
     about = saved["run"]
     settings, chosen = Settings.from_dict(about["settings"]), pick_device(device)
-    if network is None:
-        network = make_network(
-            len(about["channels"]),
-            len(about["labels"]) + 1,
-            about["patch_size"],
-            features=settings.features,
-            most_features=settings.most_features,
-            deep_supervision=settings.deep_supervision,
-        )
+    network = reference_network(about, settings) if network is None else network
     load_weights(network, saved["network"], str(folder))
     autocast = pick_precision(settings.precision, chosen)
     predictor = Predictor(

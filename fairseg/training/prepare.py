@@ -124,7 +124,7 @@ def make_plan(raw: RawDataset, spacing: tuple[float, float] | None = None) -> Sl
 def prepare(
     raw: RawDataset, plan: SlicePlan, folder: Path, *, workers: int = 1, progress: bool = False
 ) -> dict[str, Case]:
-    """Prepare all cases of a dataset, but for those that lie prepared in the folder already.
+    """Return the cases of a dataset by name; prepare those that are not prepared in the folder already.
 
     Args:
         raw: the dataset.
@@ -132,9 +132,6 @@ def prepare(
         folder: for the arrays, in it one for each dataset and plan; several trainings can share it.
         workers: processes.
         progress: show a bar on stderr if it is a terminal.
-
-    Returns:
-        The cases by name.
 
     Raises:
         ValueError: a file cannot be read, an image is not finite, a mask lies on another grid than its
@@ -206,13 +203,9 @@ def foreground_box(mask: Labels) -> Box | None:
 
 
 def write_prediction(logits: torch.Tensor, like: Mask, plan: SlicePlan, path: Path) -> None:
-    """Write the mask of the most probable labels, on the exact grid of the image that was read.
+    """Write the mask of the most probable labels, on the exact grid of the image as read, `like`.
 
-    Args:
-        logits: (K, Z, y, x), in the form of the plan.
-        like: the image as read.
-        plan: as from `make_plan`.
-        path: of the mask; it is written whole or not at all.
+    Logits (K, Z, y, x) are in the form of the plan. The file is written whole or not at all.
     """
     size = plan.slices(like.voxels).shape[1:]
     scores = logits.transpose(0, 1).float()

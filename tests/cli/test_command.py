@@ -575,7 +575,7 @@ BAD_OPTIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "bins not asked for": (("--bins", "age=50"), ("bins", "age")),
     "bins not increasing": (("--by", "age", "--bins", "age=65,50"), ("bins", "age")),
     "bins of text": (("--by", "site", "--bins", "site=50"), ("site", "A")),
-    "metric": (("--metrics", "dice,iou"), ("--metrics", "iou")),
+    "metric": (("--metrics", "dice,jaccard"), ("--metrics", "jaccard")),
     "no tolerance": (("--metrics", "nsd"), ("tolerance",)),
     "tolerance negative": (("--metrics", "nsd", "--tolerance", "-1"), ("tolerance", "-1")),
     "tolerance nan": (("--metrics", "nsd", "--tolerance", "nan"), ("tolerance", "nan")),

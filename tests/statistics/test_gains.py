@@ -285,6 +285,29 @@ def test_small_groups_are_named_and_their_failures_bar_praise() -> None:
     assert GainReasonKind.SMALL_GROUP_FAILS in {one.kind for one in found.pair("group", "A", "B").reasons}
 
 
+def test_harm_that_is_nearly_shown_bars_praise() -> None:
+    before, groups = cohort((100, 100), (0.92, 0.88))
+    after = before + 0.035 * (groups == 1) + noise(200, 0.003)
+    after[100:104] = 0.3
+    found = judge(before, after, groups)
+    assert not found.shown_harm
+    assert found.verdict is Verdict.MOVED
+    assert (found.pairs[0].reasons[0].kind, found.pairs[0].reasons[0].group) == (
+        GainReasonKind.POSSIBLE_HARM,
+        "B",
+    )
+
+
+def test_a_group_without_any_second_score_is_not_passed_over() -> None:
+    before, groups = cohort((100, 100, 30), (0.92, 0.88, 0.9))
+    after = before + 0.035 * (groups == 1) + noise(230, 0.003)
+    after[200:] = np.nan
+    found = judge(before, after, groups, names=("A", "B", "C"))
+    assert found.verdict is Verdict.MOVED
+    (reason,) = found.pair("group", "A", "C").reasons
+    assert (reason.kind, reason.group) == (GainReasonKind.DROPPED_SUBJECTS, "C")
+
+
 def test_subjects_without_a_second_score_are_counted_and_bar_praise() -> None:
     before, groups = cohort((100, 100), (0.92, 0.87))
     after = before + 0.04 * (groups == 1) + noise(200, 0.005)

@@ -62,7 +62,7 @@ FUNCTIONS: dict[str, Callable[[Any, Any], Any]] = {
     "kruskal": kruskal_wallis,
     "pairs": lambda values, groups: pairwise_mann_whitney(values, groups)[1:],
     "permutations": partial(permutation_test, permutations=200),
-    "adjusted": lambda values, groups: frame(adjusted_gap(values, groups, AGE, reference=1)),
+    "adjusted": lambda values, groups: frame(adjusted_gap(values, groups, AGE, reference=1).table),
     "strata": stratified,
     "judge": lambda values, groups: judge(values, groups, min_size=4, simulations=100, **DRAWS).gap,
 }
@@ -95,7 +95,7 @@ def test_names_come_out_where_names_went_in(kind: str) -> None:
     assert intervals["M"].estimate == 0.905
     assert pairwise_mann_whitney(VALUES, sex)[0] == [("F", "M")]
     assert pairwise_mann_whitney(VALUES, sex, reference="M")[0] == [("M", "F")]
-    assert adjusted_gap(VALUES, sex, AGE, reference="M")["group"].tolist() == ["F"]
+    assert adjusted_gap(VALUES, sex, AGE, reference="M").table["group"].tolist() == ["F"]
     found = stratified_gap(VALUES, sex, SITE, reference="M", resamples=300)
     assert found.pooled["group"].tolist() == ["F"]
     assert found.strata["group"].tolist() == ["F", "F"]
@@ -143,8 +143,8 @@ def test_the_number_of_groups_may_still_stand_behind_them() -> None:
     )
     p = permutation_test(VALUES, IDS, permutations=200)
     assert permutation_test(VALUES, IDS, 2, permutations=200) == p
-    gap_table = adjusted_gap(VALUES, IDS, AGE, reference=1)
-    np.testing.assert_equal(frame(adjusted_gap(VALUES, IDS, 2, AGE, reference=1)), frame(gap_table))
+    gap_table = adjusted_gap(VALUES, IDS, AGE, reference=1).table
+    np.testing.assert_equal(frame(adjusted_gap(VALUES, IDS, 2, AGE, reference=1).table), frame(gap_table))
     old = stratified_gap(VALUES, IDS, 2, SITE, reference=1, resamples=300)
     np.testing.assert_equal(frame(old.strata) + frame(old.pooled), stratified(VALUES, IDS))
     pd.testing.assert_frame_equal(missingness(TABLE, IDS, 2), missingness(TABLE, ids=IDS, num_groups=2))

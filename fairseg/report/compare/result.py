@@ -17,7 +17,7 @@ from fairseg.cohort.columns import METRICS, NO_ATTRIBUTES, SIZES
 from fairseg.cohort.groups import Groups
 from fairseg.io.sentences import counted, listed
 from fairseg.report.audit import OVERALL, Analysis, AuditResult, analyses_of, judge_scores, with_groups
-from fairseg.report.compare.answers import answer
+from fairseg.report.compare.answer import answer
 from fairseg.scoring.subjects import structure_scores
 from fairseg.scoring.table import Scores
 from fairseg.statistics.common_structures import common_structures
@@ -164,7 +164,7 @@ class ComparisonResult:
         return self.sentence
 
     def __repr__(self) -> str:
-        from fairseg.report.compare.text import small_table  # noqa: PLC0415
+        from fairseg.report.compare.card import small_table  # noqa: PLC0415
 
         return f"{self.sentence}\n\n{small_table(self)}"
 
