@@ -60,6 +60,11 @@ _CALLED = {
     "hausdorffdistance95": "hd95",
     "surfacedice": "nsd",
     "normalizedsurfacedice": "nsd",
+    "jaccard": "iou",
+    "jaccardindex": "iou",
+    "intersectionoverunion": "iou",
+    "sensitivity": "recall",
+    "relativevolumeerror": "volume_error",
 }
 
 
