@@ -19,8 +19,9 @@ from fairseg.io.files import write_files
 from fairseg.io.sentences import counted
 from fairseg.report import charts
 from fairseg.report.adjusted import adjust
+from fairseg.report.analyses import Analysis
 from fairseg.report.answer import answer
-from fairseg.report.audit import Analysis, AuditResult, judge_scores
+from fairseg.report.audit import AuditResult, judge_scores
 from fairseg.report.card import card_values
 from fairseg.report.clinical import Clinical, clinical_section
 from fairseg.report.cohort_table import cohort_page_table
