@@ -1,6 +1,8 @@
 # make demo   install, make a cohort, train with and without mitigation, compare
 # make test   install, run the tests
 # make lint   install, check style and types
+# make coverage   the tests again, with the lines and branches that they reach; fails below the floor in pyproject.toml
+# make lowest     the tests of what needs no training, on the lowest versions that pyproject.toml allows (Python 3.11)
 # make docs   install, execute the notebooks, build the site into build/site; make notebooks: only the former
 # make bench  install, measure speed and memory beside other libraries
 
@@ -8,7 +10,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint docs notebooks bench clean
+.PHONY: demo test coverage lowest lint docs notebooks bench clean
 # One after another: two networks that train on two cores take each other's time.
 .NOTPARALLEL:
 # Or make deletes it after use, as a step between.
@@ -19,6 +21,19 @@ demo: $(VENV)/.installed-train
 
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -n 2
+
+coverage: $(VENV)/.installed-test
+	$(BIN)/python -m pytest -n 2 --cov --cov-report=term
+
+# An environment of its own, beside the other; the packages are those that these tests import.
+LOWEST := $(VENV)-lowest
+LOWEST_TESTS ?= tests/metrics tests/statistics tests/scoring tests/clinical tests/cohort tests/io tests/cli tests/report \
+	tests/samplers tests/crop tests/losses
+
+lowest:
+	$(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet --constraint constraints-lowest.txt --editable . --requirement constraints-lowest.txt
+	$(LOWEST)/bin/python -m pytest -n 2 $(LOWEST_TESTS)
 
 lint: $(VENV)/.installed-lint
 	$(BIN)/ruff check .
@@ -46,7 +61,7 @@ bench: $(VENV)/.installed-bench
 	$(BIN)/python benchmarks/simulations.py
 
 clean:
-	rm -rf $(VENV) build demo
+	rm -rf $(VENV) $(LOWEST) build demo
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "fairseg needs Python 3.11 or newer: make PYTHON=python3.12 ...")'

@@ -40,12 +40,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from fairseg.datasets.phantom import write_phantom
 from fairseg.training import Settings, loop, predict, train
+from fairseg.training.logger import TrainingLogger
 from fairseg.training.loop import loss_of
 from fairseg.training.methods import make_loss
 from fairseg.training.network import make_network
 from fairseg.training.prepare import make_plan, prepare
 from fairseg.training.raw import read_raw
-from fairseg.training.record import Record
 
 PATCH, BATCH, FEATURES, WARM_UP = 128, 12, 32, 2
 NAME = "Dataset001_Phantom"
@@ -65,7 +65,7 @@ def side_by_side(
     """Run the training loop; after each of its steps time a step of each peer. Return all times."""
     times: dict[str, list[float]] = {name: [] for name in ("fairseg", *peers)}
 
-    class Timed(Record):
+    class Timed(TrainingLogger):
         mark = 0.0
 
         def step(self) -> None:
@@ -75,7 +75,7 @@ def side_by_side(
                 times[name].append(seconds(peer))
             self.mark = time.process_time()
 
-    with patch.object(loop, "Record", Timed):
+    with patch.object(loop, "TrainingLogger", Timed):
         train(raw, folder, settings, network=network, prepared=raw / "prepared")
     return {name: values[WARM_UP:] for name, values in times.items()}
 

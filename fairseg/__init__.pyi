@@ -12,7 +12,10 @@ from . import statistics as statistics
 from . import training as training
 from .cohort import Groups as Groups
 from .cohort import read_cohort as read_cohort
+from .report.audit import audit as audit
+from .report.compare.result import compare as compare
 from .scoring import evaluate as evaluate
+from .statistics.verdicts import Verdict as Verdict
 
 __version__: str
 __all__: list[str]

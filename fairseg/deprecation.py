@@ -4,7 +4,6 @@ import sys
 import warnings
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
@@ -31,6 +30,8 @@ MODULES = {
     "fairseg.report.comparison_table": "fairseg.report.compare.table",
     "fairseg.report.comparison_page": "fairseg.report.compare.page",
     "fairseg.training.lock": "fairseg.io.lock",
+    "fairseg.training.predict": "fairseg.training.prediction",
+    "fairseg.integrations.nnunet.settings": "fairseg.integrations.nnunet.environment",
     "fairseg.training.experiment": "fairseg.experiment",
     "fairseg.training.demo": "fairseg.experiment.demo",
 }
@@ -59,12 +60,14 @@ def moved(package: str, names: dict[str, str], name: str) -> object:
     return getattr(import_module(names[name]), name)
 
 
-class _MovedModules(MetaPathFinder, Loader):
+class _MovedModules:
+    """Finder and loader of what moved; `importlib.abc` is not asked, since it costs start-up time."""
+
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         del path, target
-        return ModuleSpec(fullname, self) if _new_path(fullname) else None
+        return ModuleSpec(fullname, self) if _new_path(fullname) else None  # type: ignore[arg-type]
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         new = _new_path(spec.name)

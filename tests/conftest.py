@@ -10,10 +10,15 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import SimpleITK as sitk
+from hypothesis import HealthCheck, settings
 
 # Of torch, here and in processes that tests start: for networks as small as these, more threads only wait for
 # each other, ten times as long on cores that are busy.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# No example fails for taking long: how long it takes is a matter of the machine, and of what else runs on it.
+settings.register_profile("fairseg", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("fairseg")
 
 SPACING = (8.0, 1.5, 1.25)  # mm; z, y, x
 SHAPE = (4, 16, 18)
@@ -64,8 +69,8 @@ def _cohort(tmp_path_factory: pytest.TempPathFactory, save_mask: Callable[..., P
     rng = np.random.default_rng(7)
     for row in ROWS:
         case, _, sex, *_ = row.split(",")
-        true = _nested(rng.integers(-1, 2), 1.0)
-        predicted = _nested(rng.integers(-1, 2), 1.1 if sex == "F" else 1.02)
+        true = _nested(int(rng.integers(-1, 2)), 1.0)
+        predicted = _nested(int(rng.integers(-1, 2)), 1.1 if sex == "F" else 1.02)
         predicted[rng.random(SHAPE) < 0.01] = 2
         save_mask(folder / "references" / f"{case}.nii.gz", true)
         save_mask(folder / "predictions" / f"{case}.nii.gz", predicted)

@@ -90,6 +90,17 @@ def test_importing_costs_nothing_that_is_not_needed(statement: str, absent: tupl
     assert done.stdout.strip() == "[]"
 
 
+def test_nothing_travels_in_the_attrs_of_a_table() -> None:
+    """`merge`, `concat` and `to_csv` drop them: what matters stands in columns, or in an object beside."""
+    for file in PACKAGE.rglob("*.py"):
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        found = [
+            node.lineno for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr == "attrs"
+        ]
+        assert not found, f"{file}: lines {found}"
+        assert ".attrs" not in file.read_text(encoding="utf-8"), file
+
+
 def test_everything_named_is_there() -> None:
     for name in fairseg.__all__:
         assert getattr(fairseg, name) is not None

@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from tests.test_public_names import NAMES
+from tests.waiting import PATIENCE
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -119,7 +120,7 @@ def execute(tmp_path: Path) -> Any:
         call += f"sys.exit(execute.main([pathlib.Path({str(tmp_path / 'small.py')!r})], out))"
         command = [sys.executable, "-W", "ignore", "-c", call]
         return subprocess.run(
-            command, cwd=ROOT / "website", capture_output=True, text=True, check=False, timeout=300
+            command, cwd=ROOT / "website", capture_output=True, text=True, check=False, timeout=PATIENCE
         )
 
     return run

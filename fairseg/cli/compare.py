@@ -1,4 +1,4 @@
-"""The command `fairseg compare`."""
+"""The command `fairseg compare`: `fairseg.compare` on files."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -7,66 +7,42 @@ from typing import Any
 
 import click
 
+import fairseg
 from fairseg.cli import options
-from fairseg.cli.report import groups_of_file, one_each
+from fairseg.cli.audit import margins, one_each
+from fairseg.io.files import check_writable
 
 
 @click.command()
 @click.argument("scores", type=options.PATH, nargs=-1, required=True)
 @options.grouping
-@click.option(
-    "--margin",
-    type=click.FloatRange(0.0, 1.0, min_open=True),
-    metavar="GAP",
-    help="Largest gap in Dice that does not matter to you, such as 0.02.",
-)
+@click.option("--also", multiple=True, metavar="ATTRIBUTE", help="Another attribute to judge.")
+@margins
+@click.option("--metric", default="dice", show_default=True, help="Column to judge by: a share of 1.")
 @click.option(
     "--names",
     metavar="A,B,...",
-    help="Of the models, in the order of SCORES. Default: from the files' names.",
+    help="Names of the models, in the order of SCORES. Default: from the files' names.",
 )
 @click.option("--baseline", metavar="NAME", help="Model to compare the others with. Default: the first.")
 @click.option("--out", type=options.PATH, required=True, help="Folder to write the comparison into.")
 @options.debug
 def compare(
-    scores: Sequence[Path],
-    by: Sequence[str],
-    reference: str | None,
-    bins: Sequence[Any],
-    margin: float | None,
-    names: str | None,
-    baseline: str | None,
-    out: Path,
-    debug: bool,
+    scores: Sequence[Path], names: str | None, bins: Sequence[Any], out: Path, debug: bool, **judging: Any
 ) -> int:
     """Compare models that were scored on the same cases: one table of SCORES each.
 
-    Says of each model how large its fairness gap is, whether it is fairer than the baseline, and which groups
-    gained or lost.
+    Says of each model whether it is fairer than the baseline, which groups gained or lost, and whether a
+    group is worse off.
     """
-    from fairseg.io.files import check_writable  # noqa: PLC0415
-    from fairseg.report import comparison_to_terminal, write_comparison  # noqa: PLC0415
-    from fairseg.report.compare.page import PAGE  # noqa: PLC0415
-    from fairseg.scoring.table import read_scores  # noqa: PLC0415  (keep --help quick)
+    from fairseg.report.compare.card import to_terminal  # noqa: PLC0415  (the charts, which --help does not need)
 
     check_writable(out)
-    models = _names(scores, names)
-    if baseline is not None and baseline not in models:
-        raise ValueError(f"--baseline must be one of {', '.join(models)}, got {baseline}")
-    tables = [read_scores(file) for file in scores]
-    edges = one_each(bins)
-    # Made of each table, so that an error names its file; all must put the cases into the same groups.
-    groups = [groups_of_file(table, file, by, edges) for table, file in zip(tables, scores, strict=True)]
-    comparison = write_comparison(
-        dict(zip(models, tables, strict=True)),
-        groups[0],
-        out,
-        reference=reference,
-        baseline=baseline,
-        margin=margin,
-    )
-    click.echo(comparison_to_terminal(comparison))
-    click.echo(f"Comparison: {out / PAGE}")
+    models = dict(zip(_names(scores, names), scores, strict=True))
+    result = fairseg.compare(models, bins=one_each(bins), **judging)
+    page = result.save(out)
+    click.echo(to_terminal(result))
+    click.echo(f"Comparison: {page}")
     return 0
 
 

@@ -6,6 +6,7 @@ them is missing or broken.
 
 import os
 import platform
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any
@@ -30,8 +31,7 @@ def describe() -> dict[str, Any]:
     >>> about["fairseg"]["version"] == fairseg.__version__, about["problems"]
     (True, [])
     """
-    packages = _packages()
-    torch = _torch()
+    packages, torch = _packages(), _torch()
     return {
         "fairseg": {"version": fairseg.__version__, "place": str(Path(fairseg.__file__).parent)},
         "python": {"version": platform.python_version(), "implementation": platform.python_implementation()},
@@ -39,7 +39,7 @@ def describe() -> dict[str, Any]:
         "cores": cores(),
         "packages": packages,
         "torch": torch,
-        "variables": {name: _folder(os.environ.get(name)) for name in NNUNET_VARIABLES},
+        "variables": {name: _folder_state(os.environ.get(name)) for name in NNUNET_VARIABLES},
         "problems": _problems(packages, torch),
     }
 
@@ -47,50 +47,39 @@ def describe() -> dict[str, Any]:
 def _packages() -> list[dict[str, Any]]:
     """Return the packages that fairseg's own metadata names: those always needed first, then by extra."""
     try:
-        from packaging.requirements import Requirement  # noqa: PLC0415  (may be what is missing)
+        make_requirement = import_module("packaging.requirements").Requirement
     except ImportError:
-        gone = {"name": "packaging", "wanted": "", "installed": None, "extra": None, "ok": False}
-        return [gone]
+        return [{"name": "packaging", "wanted": "", "installed": None, "extra": None, "ok": False}]
     try:
-        wanted = [Requirement(line) for line in requires("fairseg") or []]
+        requirements = [make_requirement(line) for line in requires("fairseg") or []]
     except PackageNotFoundError:
         return []
     packages = []
-    for requirement in wanted:
-        extra = _extra(str(requirement.marker or ""))
-        if extra in _OF_DEVELOPERS or requirement.name == "fairseg":
+    for requirement in requirements:
+        _, has_extra, extra = str(requirement.marker or "").partition('extra == "')
+        extra = extra.split('"')[0]
+        other_platform = requirement.marker and not requirement.marker.evaluate({"extra": extra})
+        if extra in _OF_DEVELOPERS or requirement.name == "fairseg" or other_platform:
             continue
-        if requirement.marker and not requirement.marker.evaluate({"extra": extra or ""}):
-            continue  # meant for another platform
-        found = _version(requirement.name)
+        try:
+            installed = version(requirement.name)
+        except PackageNotFoundError:
+            installed = None
         packages.append(
             {
                 "name": requirement.name,
                 "wanted": str(requirement.specifier),
-                "installed": found,
-                "extra": extra,
-                "ok": found is not None and requirement.specifier.contains(found, prereleases=True),
+                "installed": installed,
+                "extra": extra if has_extra else None,
+                "ok": installed is not None and requirement.specifier.contains(installed, prereleases=True),
             }
         )
     return sorted(packages, key=lambda package: (package["extra"] or "", package["name"].lower()))
 
 
-def _extra(marker: str) -> str | None:
-    """Return the name in `extra == "name"`."""
-    _, equals, name = marker.partition("extra == ")
-    return name[1:].split(name[0])[0] if equals else None
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
-
-
 def _torch() -> dict[str, Any]:
     try:
-        import torch  # noqa: PLC0415  (two seconds, and it may be broken)
+        torch = import_module("torch")
     except Exception as error:  # whatever a broken library raises is what the user must see
         return {"error": f"{type(error).__name__}: {error}".splitlines()[0]}
     devices = [
@@ -101,15 +90,16 @@ def _torch() -> dict[str, Any]:
         }
         for number in range(torch.cuda.device_count())
     ]
+    threads = torch.get_num_threads()
     return {
         "version": torch.__version__,
         "cuda": torch.version.cuda,
         "devices": devices,
-        "threads": torch.get_num_threads(),
+        "threads": threads,
     }
 
 
-def _folder(value: str | None) -> str:
+def _folder_state(value: str | None) -> str:
     """Say whether a variable names a folder; not which, since what is shown is pasted in public."""
     if not value:
         return "not set"
@@ -121,11 +111,11 @@ def _problems(packages: list[dict[str, Any]], torch: dict[str, Any]) -> list[str
     if not packages:
         problems.append("fairseg is not installed, only found as files: pip install it to have its packages")
     for package in packages:
-        name, wanted, found, extra = (package[key] for key in ("name", "wanted", "installed", "extra"))
-        if found is None and extra is None:
+        name, wanted, installed = (package[key] for key in ("name", "wanted", "installed"))
+        if installed is None and package["extra"] is None:
             problems.append(f"{name} is missing: pip install '{name}{wanted}'")
-        elif found is not None and not package["ok"]:
-            problems.append(f"{name} {found} is outside {wanted}: pip install '{name}{wanted}'")
+        elif installed is not None and not package["ok"]:
+            problems.append(f"{name} {installed} is outside {wanted}: pip install '{name}{wanted}'")
     if "error" in torch:
         problems.append(f"torch cannot be loaded: {torch['error']}")
     return problems

@@ -8,7 +8,12 @@ from typing import Any
 
 import click
 
+import fairseg
 from fairseg.cli import options
+from fairseg.cli.audit import one_each
+from fairseg.integrations import nnunet as integration
+from fairseg.io.files import check_writable, write_files
+from fairseg.io.sentences import counted
 
 
 @click.group()
@@ -26,27 +31,20 @@ def install(folder: Path, debug: bool) -> int:
 
       eval "$(fairseg nnunet install)"
     """
-    from fairseg.integrations.nnunet.install import VARIABLE, write_trainers  # noqa: PLC0415  (keep --help quick)
-
-    place = str(write_trainers(folder))
-    others = [path for path in os.environ.get(VARIABLE, "").split(os.pathsep) if path and path != place]
-    click.echo(f"export {VARIABLE}={shlex.quote(os.pathsep.join([*others, place]))}")
+    variable, written = integration.VARIABLE, str(integration.write_trainers(folder))
+    others = [path for path in os.environ.get(variable, "").split(os.pathsep) if path and path != written]
+    click.echo(f"export {variable}={shlex.quote(os.pathsep.join([*others, written]))}")
     return 0
-
-
-_splitting = options.group(
-    options.by(required=False, default="Default: FAIRSEG_BY, or the only one that the table has."),
-    options.BINS,
-    click.option("--groups", "table", type=options.PATH, help="Table of cases. Default: in the raw dataset."),
-    options.number("--folds", click.IntRange(min=2), 5, "How many."),
-    options.number("--seed", click.IntRange(min=0), 0, "Another one gives other folds."),
-    click.option("--replace", is_flag=True, help="Replace a split that is there."),
-)
 
 
 @nnunet.command()
 @click.argument("dataset")
-@_splitting
+@options.by(required=False, default="Default: FAIRSEG_BY, or the only one that the table has.")
+@options.BINS
+@click.option("--groups", "table", type=options.PATH, help="Table of cases. Default: in the raw dataset.")
+@options.number("--folds", click.IntRange(min=2), 5, "Number of folds.")
+@options.number("--seed", click.IntRange(min=0), 0, "Another seed gives other folds.")
+@click.option("--replace", is_flag=True, help="Replace a split that is there.")
 @options.debug
 def splits(
     dataset: str,
@@ -62,22 +60,16 @@ def splits(
 
     DATASET is a name or number, as for nnU-Net; preprocess it first.
     """
-    from fairseg.cli.report import one_each  # noqa: PLC0415
-    from fairseg.integrations.nnunet.settings import settings_of  # noqa: PLC0415
-    from fairseg.integrations.nnunet.splits import write_splits  # noqa: PLC0415
-
-    given = settings_of()
-    counts = write_splits(
+    environment = integration.read_environment()
+    counts = integration.write_splits(
         dataset,
-        by=tuple(by) or given.by,
-        bins=one_each(bins) or given.bins,
-        table=table or given.table,
+        by=tuple(by) or environment.by,
+        bins=one_each(bins) or environment.bins,
+        table=table or environment.table,
         folds=folds,
         seed=seed,
         replace_file=replace,
     )
-    for note in counts.attrs["notes"]:
-        click.echo(f"fairseg: note: {note}", err=True)
     click.echo("Validation subjects of each group, by fold:")
     for name, row in counts.iterrows():
         click.echo(f"  {name}: {', '.join(str(count) for count in row)}")
@@ -96,18 +88,13 @@ def scores(results: Sequence[Path], table: Path, out: Path, debug: bool) -> int:
 
     RESULTS are folders of trained models (all their validated folds), of folds, or files summary.json.
     """
-    from fairseg.integrations.nnunet.scores import read_summaries  # noqa: PLC0415
-    from fairseg.io.files import check_writable, write_files  # noqa: PLC0415
-    from fairseg.io.sentences import counted  # noqa: PLC0415
-    from fairseg.scoring.table import scores_to_files  # noqa: PLC0415
-
     check_writable(out.parent)
     if os.path.realpath(out) == os.path.realpath(table):
         raise ValueError(f"--out must not be the table of --groups, got {out}")
-    found = read_summaries(results, table)
-    write_files(out.parent, scores_to_files(found, out.name))
-    click.echo(f"{counted(found['case'].nunique(), 'case')} read: {out}")
-    for note in found.attrs["notes"][1:]:
+    read = integration.read_summaries(results, table)
+    write_files(out.parent, fairseg.scoring.scores_to_files(read, out.name))
+    click.echo(f"{counted(read['case'].nunique(), 'case')} read: {out}")
+    for note in fairseg.scoring.Scores.of(read).notes[1:]:  # the first is on where the Dice comes from
         click.echo(f"fairseg: note: {note}", err=True)
     return 0
 
@@ -125,10 +112,7 @@ def export(model: Path, out: Path, checkpoint: str, debug: bool) -> int:
     MODEL is the folder that nnU-Net trained into: nnUNetTrainerFair...__nnUNetPlans__2d. Checkpoints are
     loaded as nnU-Net loads them, which can run code in them: export only those that you trust.
     """
-    from fairseg.integrations.nnunet.export import export_model  # noqa: PLC0415
-    from fairseg.io.sentences import counted  # noqa: PLC0415
-
-    written = export_model(model, out, checkpoint=checkpoint)
+    written = integration.export_model(model, out, checkpoint=checkpoint)
     folds = sorted((file.parent.name.removeprefix("fold_") for file in written), key=lambda f: (len(f), f))
     arguments = shlex.join(["-m", str(out), "-f", *folds, "-chk", checkpoint])
     click.echo(

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 import click
 from click.shell_completion import CompletionItem
 
 from fairseg.cohort.columns import METRICS
+from fairseg.training.settings import type_of
 
 if TYPE_CHECKING:
     _ParamType = click.ParamType[Any]
@@ -28,97 +29,78 @@ class _Path(_ParamType):
         return [CompletionItem(incomplete, type="file")]
 
 
+class Parsed(_ParamType):
+    """What a function reads from the text of an option; where it raises, the error shows an example."""
+
+    def __init__(self, parse: Callable[[str], Any], example: str) -> None:
+        self.name, self.parse, self.example = "text", parse, example
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Return the value; one that is no text, such as a default, as it is."""
+        try:
+            return self.parse(value) if isinstance(value, str) else value
+        except ValueError:
+            return self.fail(f"{value!r} is not like {self.example}", param, ctx)
+
+
+def setting_type(name: str) -> Any:
+    """Return how the text of a setting of `fairseg.training.Settings` is read."""
+    kind, _ = type_of(name)
+    if get_origin(kind) is Literal:
+        return click.Choice(get_args(kind))
+    if get_origin(kind) is tuple:
+        number = get_args(kind)[0]
+        return Parsed(lambda text: _pair(text, number), "80,80")
+    return click.types.convert_type(kind)
+
+
+def _labels(text: str) -> dict[str, int] | list[int]:
+    parts = [part.strip() for part in text.split(",")]
+    if "=" not in text:
+        return [int(part) for part in parts]
+    pairs = [(name.strip(), int(value)) for name, value in (part.rsplit("=", 1) for part in parts)]
+    names = [name for name, _ in pairs]
+    if repeated := [name for name in names if names.count(name) > 1]:
+        raise click.BadParameter(f"{text!r} repeats the name {repeated[0]!r}")
+    if not all(names):
+        raise ValueError
+    return dict(pairs)
+
+
+def _bins(text: str) -> tuple[str, list[float]]:
+    name, _, edges = text.partition("=")
+    return name.strip(), [float(edge) for edge in edges.split(",")]
+
+
+def _assignment(text: str) -> tuple[str, str]:
+    name, _, value = (part.strip() for part in text.partition("="))
+    if not name or not value:
+        raise ValueError
+    return name.replace("-", "_"), value
+
+
+def _group_size(text: str) -> tuple[str, int]:
+    name, _, number = (part.strip() for part in text.rpartition("="))
+    if not name or not number.isdecimal():
+        raise ValueError
+    return name, int(number)
+
+
+def _metrics(text: str) -> tuple[str, ...]:
+    names = tuple(part.strip() for part in text.split(","))
+    if not set(names) <= set(METRICS):
+        raise click.BadParameter(f"{text!r} must be some of {','.join(METRICS)}")
+    return names
+
+
+def _pair(text: str, number: Callable[[str], Any]) -> tuple[Any, Any]:
+    first, second = (number(part) for part in text.split(","))
+    return first, second
+
+
 PATH = _Path()
-
-
-class LabelList(_ParamType):
-    """`1,2,3` or `RVBP=1,LVM=2`."""
-
-    name = "labels"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> dict[str, int] | list[int]:
-        """Return the values, or name -> value."""
-        parts = [part.strip() for part in str(value).split(",")]
-        try:
-            if "=" in value:
-                pairs = [part.rsplit("=", 1) for part in parts]
-                names, numbers = [name.strip() for name, _ in pairs], [int(number) for _, number in pairs]
-                if twice := [name for name in names if names.count(name) > 1]:
-                    self.fail(f"{value!r} repeats the name {twice[0]!r}", param, ctx)
-                if all(names):
-                    return dict(zip(names, numbers, strict=True))
-            else:
-                return [int(part) for part in parts]
-        except ValueError:
-            pass
-        return self.fail(f"{value!r} is neither like 1,2,3 nor like RVBP=1,LVM=2", param, ctx)
-
-
-class Bins(_ParamType):
-    """`age=50,65`."""
-
-    name = "bins"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, list[float]]:
-        """Return the name and the edges."""
-        name, _, edges = str(value).partition("=")
-        try:
-            return name.strip(), [float(edge) for edge in edges.split(",")]
-        except ValueError:
-            return self.fail(f"{value!r} is not like age=50,65", param, ctx)
-
-
-class Setting(_ParamType):
-    """`steps=100`."""
-
-    name = "setting"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, str]:
-        """Return the name and the text."""
-        name, equals, text = str(value).partition("=")
-        if not name.strip() or not equals or not text.strip():
-            self.fail(f"{value!r} is not like steps=100", param, ctx)
-        return name.strip().replace("-", "_"), text.strip()
-
-
-class GroupSize(_ParamType):
-    """`Black=15`."""
-
-    name = "group size"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, int]:
-        """Return the name and the number."""
-        name, _, number = str(value).rpartition("=")
-        if not name.strip() or not number.strip().isdecimal():
-            self.fail(f"{value!r} is not like Black=15", param, ctx)
-        return name.strip(), int(number)
-
-
-class MetricList(_ParamType):
-    """`dice,hd95`."""
-
-    name = "metrics"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, ...]:
-        """Return the names."""
-        asked = tuple(part.strip() for part in str(value).split(","))
-        if not set(asked) <= set(METRICS):
-            self.fail(f"{value!r} must be some of {','.join(METRICS)}", param, ctx)
-        return asked
-
-
-class Pair(_ParamType):
-    """`80,80`."""
-
-    name = "pair"
-
-    def __init__(self, kind: Callable[[str], Any]) -> None:
-        self.kind = kind
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[Any, Any]:
-        """Return both numbers."""
-        try:
-            first, second = (self.kind(part) for part in str(value).split(","))
-        except ValueError:
-            return self.fail(f"{value!r} is not like 80,80", param, ctx)
-        return first, second
+LABELS = Parsed(_labels, "1,2,3 or like RVBP=1,LVM=2")
+BINS = Parsed(_bins, "age=50,65")
+ASSIGNMENT = Parsed(_assignment, "steps=100")
+GROUP_SIZE = Parsed(_group_size, "Black=15")
+METRIC_LIST = Parsed(_metrics, "dice,hd95")

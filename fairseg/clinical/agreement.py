@@ -4,24 +4,75 @@ After Bland and Altman, *Lancet* 1986; 327:307-310, and *Statistical Methods in 
 8:135-160. Takes what `clinical_measures` gives, or any table of its form.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import wraps
 from math import sqrt
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from fairseg.clinical.measures import ClinicalMeasures
+from fairseg.cohort.groups import UNKNOWN
+from fairseg.cohort.table import as_table, read_numbers
+from fairseg.cohort.vectors import Vector
 from fairseg.io.sentences import counted, listed
-from fairseg.metrics.fairness import Floats, split_by_group
+from fairseg.metrics.earlier_forms import accepts_num_groups
+from fairseg.metrics.grouped import Floats, GroupedValues, group_ids
+
+Measures = ClinicalMeasures | pd.DataFrame
 
 _WITHIN = 1.96  # SD on each side of the mean that hold 95% of normal differences
 _ROUNDING = 1e-12  # of a measure: differences that spread by less do not spread
 _COLUMNS = ("subject", "measure", "unit", "prediction", "reference")
 
 
-def agreement(
-    measures: pd.DataFrame, groups: Mapping[str, int] | npt.ArrayLike, num_groups: int
-) -> pd.DataFrame:
+@dataclass(frozen=True, eq=False)
+class Agreement:
+    """How far predicted and true measures agree in each group.
+
+    Attributes:
+        table: one row a measure and group. Columns: measure, unit, group (its id, or its name where names
+            went in); n and missing, the subjects with and without both values; bias, bias_low, bias_high; sd
+            (n - 1 in the denominator); lower_limit, upper_limit and for each its interval, *_low and *_high;
+            mean_absolute_error; all of them in the unit. p_bias_differs, the same for all groups of a
+            measure: of Welch's t test for two groups of at least two subjects, of Welch's analysis of
+            variance for more, not corrected for several measures. A group of fewer than two subjects is NaN
+            in all but the counts.
+        notes: how many subjects of unknown group were left out.
+    """
+
+    table: pd.DataFrame
+    notes: list[str]
+
+
+def _of_subjects(function: Callable[..., Agreement]) -> Callable[..., Agreement]:
+    """Let groups also be a mapping subject -> group."""
+
+    @wraps(function)
+    def accepting(
+        measures: Measures, groups: Mapping[str, str | int] | Vector, *args: Any, **more: Any
+    ) -> Agreement:
+        table = _checked(measures)
+        if isinstance(groups, Mapping):
+            subjects = table["subject"]
+            if without := [one for one in subjects.unique() if one not in groups]:
+                raise ValueError(
+                    f"groups must have a group for every subject (None or -1 is unknown), none for "
+                    f"{listed(without)}"
+                )
+            groups = [groups[one] for one in subjects]
+        elif len(groups) != len(table):
+            raise ValueError(f"groups must have one a row of measures, {len(table)}, got {len(groups)}")
+        return function(table, groups, *args, **more)
+
+    return accepting
+
+
+@_of_subjects
+@accepts_num_groups()
+def agreement(measures: Measures, groups: Mapping[str, str | int] | Vector) -> Agreement:
     """Compare predicted with true measures within each group, after Bland and Altman.
 
     The bias is the mean of prediction - reference; between the limits of agreement, bias +- 1.96 SD, lie
@@ -29,18 +80,9 @@ def agreement(
     n - 1 degrees of freedom; the standard error of a limit is SD sqrt(1/n + 1.96^2 / (2 (n - 1))).
 
     Args:
-        measures: as from `clinical_measures`, one row a subject and measure.
-        groups: group id of every subject, as a mapping, or of every row, integer (N,); -1 is left out.
-        num_groups: number of groups in the cohort.
-
-    Returns:
-        One row a measure and group. Columns: measure, unit, group (id); n and missing, the subjects with
-        and without both values; bias, bias_low, bias_high; sd (n - 1 in the denominator); lower_limit,
-        upper_limit and for each its interval, *_low and *_high; mean_absolute_error; all of them in the
-        unit. p_bias_differs, the same for all groups of a measure: of Welch's t test for two groups of at
-        least two subjects, of Welch's analysis of variance for more, not corrected for several measures.
-        A group of fewer than two subjects is NaN in all but the counts. `attrs["notes"]` counts subjects
-        of unknown group.
+        measures: from `clinical_measures`, or a table of its form: one row a subject and measure.
+        groups: the group of every subject, as a mapping, or of every row, (N,); ids or names as in
+            `by_group`. Subjects of unknown group are left out.
 
     Raises:
         ValueError: measures are of another form, a subject has two rows of a measure, or groups do not
@@ -50,41 +92,41 @@ def agreement(
     ...     "subject": ["p1", "p2", "p3"], "measure": "LVEF", "unit": "%",
     ...     "prediction": [52.0, 61.0, 40.0], "reference": [55.0, 60.0, 50.0],
     ... })
-    >>> agreement(measures, {"p1": 0, "p2": 0, "p3": 1}, 2)[["group", "n", "bias", "mean_absolute_error"]]
-       group  n  bias  mean_absolute_error
-    0      0  2  -1.0                  2.0
-    1      1  1   NaN                  NaN
+    >>> found = agreement(measures, {"p1": "F", "p2": "F", "p3": "M"})
+    >>> found.table[["group", "n", "bias", "mean_absolute_error"]]
+      group  n  bias  mean_absolute_error
+    0     F  2  -1.0                  2.0
+    1     M  1   NaN                  NaN
     """
-    _check_measures(measures)
-    ids = _ids(measures, groups)
+    table = _checked(measures)
+    given = group_ids(groups)
     rows = []
-    for measure in measures["measure"].unique():
-        part = (measures["measure"] == measure).to_numpy()
-        predicted, true = measures.loc[part, ["prediction", "reference"]].to_numpy(np.float64).T
-        samples = split_by_group(predicted - true, ids[part], num_groups)
+    for measure in table["measure"].unique():
+        part = (table["measure"] == measure).to_numpy()
+        predicted, true = table.loc[part, ["prediction", "reference"]].to_numpy(np.float64).T
+        ids = given.ids[part]
+        samples = GroupedValues(predicted - true, ids, given.num_groups).parts
         least = _ROUNDING * np.nan_to_num(np.abs([predicted, true])).max()
         p_value = _p_of_equal_means([sample for sample in samples if sample.size > 1], least)
         for group, sample in enumerate(samples):
             about = {
                 "measure": measure,
-                "unit": measures.loc[part, "unit"].iloc[0],
-                "group": group,
+                "unit": table.loc[part, "unit"].iloc[0],
+                "group": group if given.names is None else given.names[group],
                 "n": sample.size,
-                "missing": int((ids[part] == group).sum()) - sample.size,
+                "missing": int((ids == group).sum()) - sample.size,
             }
             rows.append({**about, **_limits(sample), "p_bias_differs": p_value})
-    table = pd.DataFrame(rows)
-    unknown = measures["subject"][ids == -1].unique()
+    unknown = table["subject"][given.ids == UNKNOWN].unique()
     left_out = f"{counted(len(unknown), 'subject')} of unknown group, left out: {listed(unknown)}"
-    table.attrs = {"notes": [left_out] if len(unknown) else []}
-    return table
+    return Agreement(pd.DataFrame(rows), [left_out] if len(unknown) else [])
 
 
-def bland_altman_points(measures: pd.DataFrame, measure: str) -> pd.DataFrame:
+def bland_altman_points(measures: Measures, measure: str) -> pd.DataFrame:
     """Return the points of a Bland-Altman plot, one a subject that has both values.
 
     Args:
-        measures: as from `clinical_measures`.
+        measures: from `clinical_measures`, or a table of its form.
         measure: one of its measures.
 
     Returns:
@@ -102,11 +144,11 @@ def bland_altman_points(measures: pd.DataFrame, measure: str) -> pd.DataFrame:
       subject  mean  difference
     0      p1  53.5        -3.0
     """
-    _check_measures(measures)
-    known = list(measures["measure"].unique())
+    table = _checked(measures)
+    known = list(table["measure"].unique())
     if measure not in known:
         raise ValueError(f"measure must be one of {', '.join(map(str, known))}, got {measure!r}")
-    rows = measures[measures["measure"] == measure].dropna(subset=["prediction", "reference"])
+    rows = table[table["measure"] == measure].dropna(subset=["prediction", "reference"])
     return pd.DataFrame(
         {
             "subject": rows["subject"],
@@ -150,30 +192,22 @@ def _p_of_equal_means(samples: Sequence[Floats], least: float) -> float:
     return float(anova_oneway(samples, use_var="unequal").pvalue)
 
 
-def _ids(measures: pd.DataFrame, groups: Mapping[str, int] | npt.ArrayLike) -> npt.NDArray[np.int64]:
-    """Return the group id of each row, int64 (N,)."""
-    if isinstance(groups, Mapping):
-        if without := [one for one in measures["subject"].unique() if one not in groups]:
-            raise ValueError(
-                f"groups must have an id for every subject (-1 is unknown), none for {listed(without)}"
-            )
-        groups = [groups[one] for one in measures["subject"]]
-    ids = np.asarray(groups)
-    if ids.shape != (len(measures),):
-        raise ValueError(f"groups must have one id a row of measures, {len(measures)}, got shape {ids.shape}")
-    return ids
-
-
-def _check_measures(measures: pd.DataFrame) -> None:
-    if not isinstance(measures, pd.DataFrame) or not set(_COLUMNS) <= set(measures.columns):
+def _checked(measures: Measures) -> pd.DataFrame:
+    """Return the table of measures, its values as float64."""
+    table = measures.table if isinstance(measures, ClinicalMeasures) else as_table(measures, "measures")
+    if missing := [name for name in _COLUMNS if name not in table]:
         raise ValueError(
-            f"measures must be a table as from clinical_measures, with columns {', '.join(_COLUMNS)}"
+            f"measures must have the columns {', '.join(_COLUMNS)}, as from clinical_measures, has no "
+            f"{' and no '.join(missing)}: it has {listed(table.columns, 20)}"
         )
-    if measures.empty:
+    if table.empty:
         raise ValueError("measures must have at least one row, got none")
-    again = measures[measures.duplicated(["subject", "measure"])]
+    again = table[table.duplicated(["subject", "measure"])]
     if len(again):
         row = again.iloc[0]
         raise ValueError(
             f"measures must have one row a subject and measure, got {row['subject']}, {row['measure']} again"
         )
+    return table.assign(
+        **{name: read_numbers(table[name], "measures") for name in ("prediction", "reference")}
+    )

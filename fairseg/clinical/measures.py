@@ -5,11 +5,15 @@ the business of `fairseg.clinical.agreement`.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from fairseg.cohort.columns import METRICS, SIZES, VOLUMES
+from fairseg.cohort.columns import NO_ATTRIBUTES, VOLUMES
+from fairseg.cohort.levels import cell_text
+from fairseg.cohort.table import as_table, is_skipped, read_numbers
 from fairseg.io.sentences import counted, listed
 
 ROLES = ("lv", "myocardium", "rv")
@@ -19,13 +23,27 @@ MYOCARDIUM = 1.05
 _Columns = dict[tuple[str, str], "pd.Series[float]"]  # (measure, unit) -> one value a subject
 
 
+@dataclass(frozen=True, eq=False)
+class ClinicalMeasures:
+    """The clinical measures of subjects, predicted and true.
+
+    Attributes:
+        table: one row a subject and measure, subjects in the order of the scores: columns subject, measure,
+            unit ("ml", "%", "g"), prediction and reference (float64).
+        notes: what is missing.
+    """
+
+    table: pd.DataFrame
+    notes: list[str]
+
+
 def clinical_measures(
-    scores: pd.DataFrame,
+    scores: pd.DataFrame | Mapping[str, Sequence[Any]],
     roles: Mapping[str, str],
     *,
     phase: str | None = None,
     phases: tuple[str, str] = ("ED", "ES"),
-) -> pd.DataFrame:
+) -> ClinicalMeasures:
     """Return the clinical measures of each subject, from the predictions and from the references.
 
     With a phase: of each ventricle that has a role its end-diastolic and end-systolic volume, EDV and
@@ -37,34 +55,29 @@ def clinical_measures(
     label that a mask lacks has 0 ml, so an EDV of 0 leaves no EF. Both are counted in the notes.
 
     Args:
-        scores: as from `evaluate` or `read_scores`, with the columns prediction_ml and reference_ml.
+        scores: as from `evaluate` or `read_scores`, with the columns prediction_ml and reference_ml. Cases
+            that were skipped take no part.
         roles: role -> name of the label that plays it; roles are "lv" (its blood pool), "myocardium"
             and "rv". Without a phase they are checked, but nothing hangs on them.
         phase: the attribute that tells end-diastole from end-systole; cases of other phases are left out.
         phases: its two levels, end-diastole first.
 
-    Returns:
-        One row a subject and measure, subjects in the order of the scores: columns subject, measure,
-        unit ("ml", "%", "g"), prediction and reference (float64). `attrs["notes"]` lists what is missing.
-
     Raises:
-        ValueError: scores lack a column, a role or its label is not known, a phase is that of no
-            case, or a subject has two cases in one phase.
+        ValueError: scores are no table or lack a column, a volume is no number, a role or its label is not
+            known, a phase is that of no case, or a subject has two cases in one phase.
 
     >>> scores = pd.DataFrame({
     ...     "case": ["p1_ED", "p1_ES"], "subject": "p1", "frame": ["ED", "ES"], "label": "LVBP",
     ...     "prediction_ml": [160.0, 80.0], "reference_ml": [150.0, 60.0],
     ... })
-    >>> clinical_measures(scores, {"lv": "LVBP"}, phase="frame")
+    >>> clinical_measures(scores, {"lv": "LVBP"}, phase="frame").table
       subject measure unit  prediction  reference
     0      p1   LVEDV   ml       160.0      150.0
     1      p1   LVESV   ml        80.0       60.0
     2      p1    LVSV   ml        80.0       90.0
     3      p1    LVEF    %        50.0       60.0
     """
-    _check_scores(scores, phase)
-    table = pd.DataFrame(scores).assign(label=scores["label"].map(str))
-    table.attrs = {}
+    table = _checked(scores, phase)
     labels = list(dict.fromkeys(table["label"]))
     _check_roles(roles, labels)
     cases = table.drop_duplicates("case").set_index("case")
@@ -174,11 +187,11 @@ def _gaps(volumes: Sequence[pd.DataFrame], labels: Sequence[str]) -> list[str]:
     return notes
 
 
-def _long(values: Sequence[_Columns], notes: list[str]) -> pd.DataFrame:
+def _long(values: Sequence[_Columns], notes: list[str]) -> ClinicalMeasures:
     """Return predictions and references below each other: one row a subject and measure."""
     prediction, reference = (pd.DataFrame(columns) for columns in values)
     about = list(values[0])
-    measures = pd.DataFrame(
+    table = pd.DataFrame(
         {
             "subject": np.repeat(prediction.index.to_numpy(), len(about)),
             "measure": [name for name, _ in about] * len(prediction),
@@ -187,15 +200,12 @@ def _long(values: Sequence[_Columns], notes: list[str]) -> pd.DataFrame:
             "reference": reference.to_numpy().ravel(),
         }
     )
-    measures.attrs = {"notes": [f"clinical measures: {note}" for note in notes]}
-    return measures
+    return ClinicalMeasures(table, [f"clinical measures: {note}" for note in notes])
 
 
-def _check_scores(scores: pd.DataFrame, phase: str | None) -> None:
-    if not isinstance(scores, pd.DataFrame):
-        raise ValueError(
-            f"scores must be a table, as from evaluate or read_scores, got {type(scores).__name__}"
-        )
+def _checked(given: pd.DataFrame | Mapping[str, Sequence[Any]], phase: str | None) -> pd.DataFrame:
+    """Return the scored rows, with text as case, subject and label and numbers as volumes."""
+    scores = as_table(given, "scores")
     if absent := [name for name in ("case", "subject", "label") if name not in scores]:
         raise ValueError(f"scores must have the column {absent[0]}, got {', '.join(map(str, scores))}")
     if absent := [name for name in VOLUMES if name not in scores]:
@@ -203,17 +213,24 @@ def _check_scores(scores: pd.DataFrame, phase: str | None) -> None:
             f"scores must have the column {absent[0]}, which evaluate writes for masks of three axes with "
             f"a voxel size in mm, got {', '.join(map(str, scores))}"
         )
-    own = ("case", "subject", "label", *METRICS, *SIZES)
-    if phase is not None and (phase in own or phase not in scores):
-        there = ", ".join(str(name) for name in scores if name not in own) or "none"
+    if phase is not None and (phase in NO_ATTRIBUTES or phase not in scores):
+        there = ", ".join(str(name) for name in scores if name not in NO_ATTRIBUTES) or "none"
         raise ValueError(f"phase must be an attribute of the scores, which have {there}, got {phase!r}")
+    scores = scores[~is_skipped(scores)]
     if scores.empty:
         raise ValueError("scores must have at least one row, got none")
+    columns: dict[str, Any] = {name: read_numbers(scores[name], "scores") for name in VOLUMES}
+    columns |= {name: [cell_text(cell) for cell in scores[name]] for name in ("case", "subject", "label")}
+    scores = scores.assign(**columns)
+    for name in ("case", "subject", "label"):
+        if (without := scores.index[scores[name].isna()]).size:
+            raise ValueError(f"scores must name the {name} of every row, got none in row {without[0]}")
     if scores.duplicated(["case", "label"]).any():
         row = scores[scores.duplicated(["case", "label"])].iloc[0]
         raise ValueError(
             f"scores must have one row a case and label, got {row['case']}, {row['label']} again"
         )
+    return scores
 
 
 def _check_roles(roles: Mapping[str, str], labels: Sequence[str]) -> None:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite, isnan
-from numbers import Integral, Real
 from typing import Any, Literal
 
 import numpy as np
@@ -12,6 +11,8 @@ import pandas as pd
 
 from fairseg.cohort.columns import NO_ATTRIBUTES
 from fairseg.cohort.groups import Groups
+from fairseg.cohort.levels import cell_text, is_missing
+from fairseg.cohort.table import as_table
 
 FEW_LEVELS = 6  # numbers of at most so many values may be codes; text of at most so many names nobody
 _MOST_FRACTIONS = 2  # as in Groups: field strengths of 1.5 and 3 are levels
@@ -76,7 +77,7 @@ def read_attribute(name: str, values: "Sequence[Any] | pd.Series[Any]") -> Attri
     >>> read_attribute("sex", ["M", None, "F"])
     Attribute(name='sex', numbers=None, codes=array([ 1, -1,  0]), levels=('F', 'M'))
     """
-    missing = np.fromiter(map(_is_missing, values), dtype=bool, count=len(values))
+    missing = np.fromiter(map(is_missing, values), dtype=bool, count=len(values))
     if missing.all():
         return Attribute(name, None, np.full(len(values), -1, dtype=np.int64), ())
     numbers = np.fromiter(map(_number, values), dtype=np.float64, count=len(values))
@@ -163,20 +164,18 @@ def read_subjects(table: pd.DataFrame, ids: npt.ArrayLike, num_groups: int) -> S
         raise ValueError(
             f"ids must lie between -1 and {num_groups - 1}, got {groups.min()} to {groups.max()}"
         )
-    if twice := table.columns[table.columns.duplicated()].tolist():
-        raise ValueError(f"table must name each column once, got {twice[0]!r} twice")
+    table = as_table(table)
     named = [name for name in ("subject", "case") if name in table]
     if not named:
         has = ", ".join(map(str, table.columns))
         raise ValueError(f"table must have a column 'subject' or 'case', got {has}")
-    who = table[named[0]]
-    if len(named) == 2:
-        who = who.where(who.notna(), table["case"])
-    if who.isna().any():
-        raise ValueError(
-            f"table must name the {named[-1]} of every row, got none in row {who.isna().argmax()}"
-        )
-    rows, names = pd.factorize(who.astype(str).to_numpy(dtype=object))
+    who = [
+        next(filter(None, map(cell_text, row)), None)
+        for row in zip(*(table[name] for name in named), strict=True)
+    ]
+    if None in who:
+        raise ValueError(f"table must name the {named[-1]} of every row, got none in row {who.index(None)}")
+    rows, names = pd.factorize(np.array(who, dtype=object))
     members = np.unique(np.stack([rows, groups.astype(np.int64)], axis=1), axis=0)
     known = np.zeros(len(names), dtype=bool)
     known[members[members[:, 1] >= 0, 0]] = True
@@ -187,12 +186,6 @@ def read_subjects(table: pd.DataFrame, ids: npt.ArrayLike, num_groups: int) -> S
 def attribute_names(table: pd.DataFrame) -> list[str]:
     """Return the columns of a cohort or scores table that are attributes."""
     return [name for name in table.columns if name not in NO_ATTRIBUTES]
-
-
-def _is_missing(value: object) -> bool:
-    if isinstance(value, Real) and not isinstance(value, Integral):
-        return isnan(float(value))
-    return value is None or str(value).strip() in ("", "<NA>", "NaT")
 
 
 def _number(value: object) -> float:

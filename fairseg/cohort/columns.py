@@ -1,5 +1,6 @@
 """The columns of a scores table: which are metrics, which are sizes of masks, and which are attributes."""
 
+from math import inf
 from typing import NamedTuple
 
 
@@ -9,27 +10,61 @@ class Metric(NamedTuple):
     Attributes:
         title: its name in tables and charts, without its unit.
         unit: "mm" for distances, which become pixels for images without a voxel size; "" for shares of 1.
-        higher_is_better: whether larger values are better.
+        higher_is_better: whether larger values are better; `None` for a signed error, where 0 is best.
+        limits: the least and the greatest value that there can be.
     """
 
     title: str
     unit: str = ""
-    higher_is_better: bool = True
+    higher_is_better: bool | None = True
+    limits: tuple[float, float] = (0.0, 1.0)
+
+
+def _distance(name: str) -> Metric:
+    return Metric(name, "mm", higher_is_better=False, limits=(0.0, inf))
 
 
 METRICS = {
     "dice": Metric("DSC"),
-    "hd": Metric("HD", "mm", higher_is_better=False),
-    "hd95": Metric("HD95", "mm", higher_is_better=False),
-    "assd": Metric("ASSD", "mm", higher_is_better=False),
+    "hd": _distance("HD"),
+    "hd95": _distance("HD95"),
+    "assd": _distance("ASSD"),
     "nsd": Metric("NSD"),
+    "hd95_pooled": _distance("HD95 pooled"),
+    "masd": _distance("MASD"),
+    "iou": Metric("IoU"),
+    "precision": Metric("Precision"),
+    "recall": Metric("Recall"),
+    "volume_error": Metric("Volume error", higher_is_better=None, limits=(-1.0, inf)),
 }
 DISTANCES = tuple(name for name, metric in METRICS.items() if metric.unit)
 
 VOXELS = ("prediction_voxels", "reference_voxels")
 VOLUMES = ("prediction_ml", "reference_ml")
 SIZES = (*VOXELS, *VOLUMES)
-NO_ATTRIBUTES = ("case", "subject", "label", *METRICS, *SIZES)
+UNIT = "distance_unit"  # "mm" or "px", of every row
+SKIPPED = "skipped"  # why a case has no scores
+NOTE = "note"  # what is to be known of a case
+NO_ATTRIBUTES = ("case", "subject", "label", *METRICS, *SIZES, UNIT, SKIPPED, NOTE)
+# How else people call a metric; case, blanks and marks between words do not count.
+_ALSO = {
+    "dsc": "dice",
+    "dicescore": "dice",
+    "dicecoefficient": "dice",
+    "dicecoef": "dice",
+    "dicesimilaritycoefficient": "dice",
+    "hausdorff": "hd",
+    "hausdorffdistance": "hd",
+    "hausdorff95": "hd95",
+    "hausdorffdistance95": "hd95",
+    "surfacedice": "nsd",
+    "normalizedsurfacedice": "nsd",
+    "jaccard": "iou",
+    "jaccardindex": "iou",
+    "intersectionoverunion": "iou",
+    "sensitivity": "recall",
+    "relativevolumeerror": "volume_error",
+} | {name.replace("_", ""): name for name in METRICS}
 
 
 def title(metric: str, unit: str = "mm") -> str:
@@ -38,5 +73,34 @@ def title(metric: str, unit: str = "mm") -> str:
     >>> title("dice"), title("hd"), title("hd", "px")
     ('DSC', 'HD (mm)', 'HD (px)')
     """
-    name, own, _ = METRICS[metric]
-    return f"{name} ({unit})" if own else name
+    about = METRICS[metric]
+    return f"{about.title} ({unit})" if about.unit else about.title
+
+
+def metric_of(column: str) -> str | None:
+    """Return the metric that a column is called after; None if there is none.
+
+    >>> metric_of("Dice"), metric_of("DSC"), metric_of("HD (mm)"), metric_of("hd95_px"), metric_of("age")
+    ('dice', 'dice', 'hd', 'hd95', None)
+    """
+    name, _ = _read(column)
+    return name
+
+
+def unit_of(column: str) -> str | None:
+    """Return the unit that the name of a column of distances states; None if it states none.
+
+    >>> unit_of("HD (mm)"), unit_of("hd95_px"), unit_of("hd")
+    ('mm', 'px', None)
+    """
+    return _read(column)[1]
+
+
+def _read(column: str) -> tuple[str | None, str | None]:
+    plain = "".join(letter for letter in column.lower() if letter.isalnum())
+    for unit in ("", "mm", "px"):
+        stem = plain.removesuffix(unit)
+        name = _ALSO.get(stem, stem)
+        if plain.endswith(unit) and name in METRICS and (not unit or METRICS[name].unit):
+            return name, unit or None
+    return None, None

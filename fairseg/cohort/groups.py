@@ -5,7 +5,7 @@ Everything else in fairseg works on the ids; names appear only where people read
 
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
@@ -23,6 +23,7 @@ from fairseg.cohort.levels import (
     is_number,
     level_text,
 )
+from fairseg.cohort.vectors import Vector, on_cpu, read_vector
 
 logger = logging.getLogger(__name__)
 
@@ -32,14 +33,15 @@ _MOST_NUMBERS = 10  # numeric levels, above which each must have enough subjects
 _FEWEST_EACH = 3
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Groups:
     """The groups of a cohort: the cells of one attribute, or of several, that occur in it.
 
-    Make it with `from_table` on the training cohort and keep it: ids mean the same only under the same
-    `Groups`. Attributes are sorted by name, groups by their levels: numbers by value, bins from low to
-    high, an ordered pandas Categorical by its own order, all else as text. So neither names nor ids
-    depend on the order of rows or on the order in which attributes were asked for.
+    Make it with `from_table` or `from_values` on the training cohort and keep it: ids mean the same only
+    under the same `Groups`. Attributes are sorted by name, groups by their levels: numbers by value, bins
+    from low to high, an ordered pandas Categorical by its own order, all else as text. So neither names nor
+    ids depend on the order of rows or on the order in which attributes were asked for. `Groups(["F", "M"])`
+    has the groups of these names, with ids in this order. Iterating gives the names.
 
     Attributes:
         attributes: the attributes, sorted.
@@ -52,13 +54,29 @@ class Groups:
     (('F', 'M'), array([ 0,  1,  0, -1]))
     >>> Groups.from_table(cohort, by=("sex", "age"), bins={"age": [50]}).names
     ('age<50, sex=F', 'age>=50, sex=F', 'age>=50, sex=M')
+    >>> Groups(["M", "F"]).encode(["F", "M", None])
+    array([ 1,  0, -1])
     """
 
     attributes: tuple[str, ...]
     cells: tuple[tuple[str, ...], ...]
     bins: Mapping[str, tuple[float, ...]] = field(default_factory=dict, hash=False)
 
-    def __post_init__(self) -> None:
+    def __init__(
+        self,
+        attributes: Sequence[str],
+        cells: Sequence[tuple[str, ...]] | None = None,
+        bins: Mapping[str, tuple[float, ...]] | None = None,
+    ) -> None:
+        if cells is None:
+            cells = [(name,) for name in _group_names(attributes)]
+            attributes = ("group",)
+        for field_name, value in (
+            ("attributes", tuple(attributes)),
+            ("cells", tuple(cells)),
+            ("bins", bins or {}),
+        ):
+            object.__setattr__(self, field_name, value)
         if len(set(self.names)) != len(self.cells):
             twice = next(name for name, count in Counter(self.names).items() if count > 1)
             raise ValueError(f"levels must make different group names, got {twice!r} twice")
@@ -110,6 +128,31 @@ class Groups:
         order = sorted(cells, key=lambda cell: [rank[level] for rank, level in zip(ranks, cell, strict=True)])
         return cls(attributes, tuple(order), edges)
 
+    @classmethod
+    def from_values(
+        cls, values: Vector, *, name: str | None = None, bins: Sequence[float] | None = None
+    ) -> "Groups":
+        """Collect the groups that occur in the values of one attribute.
+
+        Args:
+            values: one a sample, (N,): a pandas Series, an array, a list. Numbers are levels, not ids.
+            name: of the attribute; by default that of a Series, or "group".
+            bins: increasing edges, for a measurement.
+
+        Raises:
+            ValueError: as from `from_table`; or `values` is no vector.
+
+        >>> Groups.from_values(["M", "F", None]).names
+        ('F', 'M')
+        >>> Groups.from_values([41, 57, 63], name="age", bins=[50]).names
+        ('age<50', 'age>=50')
+        """
+        read_vector(values)
+        attribute = name or getattr(values, "name", None)
+        attribute = attribute if isinstance(attribute, str) else "group"
+        edges = None if bins is None else {attribute: bins}
+        return cls.from_table({attribute: on_cpu(values)}, by=attribute, bins=edges)
+
     @property
     def names(self) -> tuple[str, ...]:
         """The group names, in the order of the ids."""
@@ -118,15 +161,49 @@ class Groups:
     def __len__(self) -> int:
         return len(self.cells)
 
-    def encode(self, table: Table) -> npt.NDArray[np.int64]:
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def encode(self, table: Table | Vector) -> npt.NDArray[np.int64]:
         """Return the group id of each row, int64 (N,).
 
         -1 where an attribute is missing (`None`, NaN, "") or the cell is none of these groups; levels
         that these groups do not know are logged as a warning, with their names and counts.
 
+        Args:
+            table: a pandas DataFrame or a mapping of columns; or a vector, (N,), of the names of the groups
+                or of the values of their one attribute. Integers in a vector are values of the attribute if
+                one of its levels is a number, or if it has bins; else, and always in a torch tensor, ids.
+
         Raises:
-            ValueError: an attribute is not in the table, or is no number where there are bins.
+            ValueError: an attribute is not in the table, or is no number where there are bins; ids are not
+                of these groups.
+
+        >>> groups = Groups.from_values(["F", "M"])
+        >>> groups.encode(["M", None]), groups.encode([1, -1])
+        (array([ 1, -1]), array([ 1, -1]))
         """
+        if not (isinstance(table, Mapping) or hasattr(table, "columns")):
+            return self._encode_vector(table)
+        return self._encode_table(table)
+
+    def _encode_vector(self, values: Vector) -> npt.NDArray[np.int64]:
+        read = read_vector(values)
+        levels_are_numbers = len(self.attributes) == 1 and (self.bins or any(map(is_number, self.names)))
+        if isinstance(read, np.ndarray) and (hasattr(values, "detach") or not levels_are_numbers):
+            self.counts(read)  # checks them
+            return read.astype(np.int64)
+        listed = list(on_cpu(values))
+        named = {name: group for group, name in enumerate(self.names)}
+        texts = [None if is_missing(value) else level_text(value) for value in listed]
+        if len(self.attributes) == 1 and not all(text is None or text in named for text in texts):
+            return self._encode_table({self.attributes[0]: listed})  # levels that are in bins, or in no group
+        ids = [UNKNOWN if text is None else named.get(text, UNKNOWN) for text in texts]
+        unseen = Counter(text for text in texts if text is not None and text not in named)
+        self._warn_of(unseen)
+        return np.array(ids, dtype=np.int64)
+
+    def _encode_table(self, table: Table) -> npt.NDArray[np.int64]:
         columns = [_column(table, name) for name in self.attributes]
         _check_lengths(self.attributes, columns)
         texts = [
@@ -135,10 +212,7 @@ class Groups:
         ]
         number = {cell: position for position, cell in enumerate(self.cells)}
         rows = list(zip(*texts, strict=True))
-        unseen = Counter(cell for cell in rows if None not in cell and cell not in number)
-        for cell, count in unseen.items():
-            unknown = f"{count} row{'s' if count != 1 else ''} unknown"
-            logger.warning("group %s is not among the known groups: %s", self._name(cell), unknown)
+        self._warn_of(Counter(self._name(cell) for cell in rows if None not in cell and cell not in number))
         return np.array([number.get(cell, UNKNOWN) for cell in rows], dtype=np.int64)
 
     def name(self, group: int) -> str:
@@ -203,6 +277,11 @@ class Groups:
             {name: tuple(edges) for name, edges in saved["bins"].items()},
         )
 
+    def _warn_of(self, unseen: Counter[str]) -> None:
+        for name, count in unseen.items():
+            unknown = f"{count} row{'s' if count != 1 else ''} unknown"
+            logger.warning("group %s is not among the known groups: %s", name, unknown)
+
     def _name(self, cell: tuple[str, ...]) -> str:
         if len(cell) == 1:
             return cell[0]
@@ -210,6 +289,14 @@ class Groups:
             level if name in self.bins else f"{name}={level}"
             for name, level in zip(self.attributes, cell, strict=True)
         )
+
+
+def _group_names(names: Sequence[str]) -> list[str]:
+    if isinstance(names, str) or not isinstance(read := read_vector(names, "names"), list) or not read:
+        raise ValueError(f"names must be a list of the names of groups, got {names!r}")
+    if any(map(is_missing, read)):
+        raise ValueError(f"names must say the name of every group, got {names!r}")
+    return [level_text(name) for name in read]
 
 
 def _column(table: Table, name: str) -> list[Any]:
@@ -266,11 +353,11 @@ def _members(table: Table, text: Sequence[str | None]) -> int:
 
 
 def _ranks(name: str, levels: set[str], table: Table, edges: tuple[float, ...] | None) -> dict[str, int]:
-    """Return the place of each level in the order of its attribute."""
+    """Return the rank of each level in the order of its attribute."""
     if edges is not None:
         ordered = bin_names(name, edges)
     elif getattr(getattr(table[name], "dtype", None), "ordered", False):
         ordered = [level_text(level) for level in table[name].dtype.categories]
     else:
         ordered = sorted(levels, key=by_number if all(map(is_number, levels)) else None)
-    return {level: place for place, level in enumerate(ordered)}
+    return {level: rank for rank, level in enumerate(ordered)}

@@ -9,6 +9,9 @@ from typing import Any
 
 import numpy as np
 
+# What people's tools write for "not known". R writes NA, pandas nothing, spreadsheets N/A or #N/A.
+MISSING = ("", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NULL", "null")
+_NOTHING = frozenset((*MISSING, "NaT"))
 _WHOLE = re.compile(r"-?(0|[1-9][0-9]*)\.0+")  # a whole number as pandas writes it beside a missing value
 
 
@@ -69,10 +72,25 @@ def as_float(value: object) -> float:
 
 
 def is_missing(value: object) -> bool:
-    """Whether a cell says nothing: None, NaN, NaT, or blank."""
+    """Whether a cell says nothing: None, NaN, NaT, blank, or a text of `MISSING` such as "NA".
+
+    >>> [is_missing(value) for value in (None, float("nan"), " NA ", "None", 0)]
+    [True, True, True, False, False]
+    """
     if isinstance(value, Real) and not isinstance(value, Integral):
         return isnan(float(value))
-    return value is None or str(value).strip() in ("", "<NA>", "NaT")
+    return value is None or str(value).strip() in _NOTHING
+
+
+def cell_text(value: object) -> str | None:
+    """Return a cell as text without blanks around it; None where it says nothing.
+
+    >>> cell_text(" p01 "), cell_text(1.0), cell_text("1.0"), cell_text("N/A")
+    ('p01', '1', '1.0', None)
+    """
+    if is_missing(value):
+        return None
+    return value.strip() if isinstance(value, str) else level_text(value)
 
 
 def level_text(value: object) -> str:

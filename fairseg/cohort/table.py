@@ -1,6 +1,6 @@
 """The cohort: read the table of cases and check it, with the row in every complaint."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +8,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from fairseg.cohort.columns import METRICS, NOTE, SKIPPED
+from fairseg.cohort.levels import MISSING, cell_text, is_missing
 from fairseg.io.csv_files import fused, read_csv
 
-# What people's tools write for "not known". R writes NA, pandas nothing, spreadsheets N/A or #N/A.
-MISSING = ("", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NULL", "null")
+ALONE = "no subject, so the case is one of its own"
+NOT_IN_COHORT = "not in the cohort, so of unknown group"
+BETWEEN_NOTES = " | "  # of one case
 
 
 def read_cohort(path: str | Path) -> pd.DataFrame:
@@ -19,8 +22,8 @@ def read_cohort(path: str | Path) -> pd.DataFrame:
 
     Every value stays text, so that "01" stays "01"; spaces around it go. A value that says "not known"
     (empty, NA, N/A, n/a, #N/A, <NA>, NaN, nan, NULL, null) becomes missing; `None` is kept as a level.
-    Without a column `subject` the case is the subject, and so it is where that cell is empty:
-    `table.attrs["without_subject"]` lists those cases. Comma, semicolon and tab separate columns.
+    Without a column `subject` the case is the subject, and so it is where that cell is empty: a column `note`
+    then says so of those cases. Comma, semicolon and tab separate columns.
 
     Raises:
         ValueError: the file cannot be read as a table, has no column `case` or two columns of one
@@ -51,13 +54,135 @@ def read_cohort(path: str | Path) -> pd.DataFrame:
         case = table.loc[again[0], "case"]
         rows = ", ".join(str(row) for row in table.index[table["case"] == case])
         raise ValueError(f"{file}: case {case} must have one row, got rows {rows}")
-    without = table["case"][table["subject"].isna()].tolist() if "subject" in table else []
-    subject = table["subject"].fillna(table["case"]) if "subject" in table else table["case"]
-    table = table.assign(subject=subject).reset_index(drop=True)
+    table = with_subjects(table)
     attributes = [name for name in table.columns if name not in ("case", "subject")]
-    table = pd.DataFrame(table[["case", "subject", *attributes]])
-    table.attrs = {"without_subject": without}
+    return pd.DataFrame(table[["case", "subject", *attributes]].reset_index(drop=True))
+
+
+def as_table(source: Any, argument: str = "table", *, also: str = "") -> pd.DataFrame:
+    """Return a DataFrame, or a mapping of columns as one.
+
+    Args:
+        source: the table.
+        argument: its name, for errors.
+        also: what else the caller takes, for errors.
+
+    Raises:
+        ValueError: it is no table, or has two columns of one name.
+
+    >>> as_table({"case": ["a"], "sex": ["F"]})
+      case sex
+    0    a   F
+    """
+    if not isinstance(source, pd.DataFrame | Mapping):
+        came = type(source).__name__
+        raise ValueError(f"{argument} must be a table, a DataFrame or a mapping of columns{also}, got {came}")
+    try:
+        table = pd.DataFrame(source)
+    except ValueError as error:
+        raise ValueError(f"{argument} must be a table: {error}") from None
+    if (twice := table.columns[table.columns.duplicated()]).size:
+        raise ValueError(f"{argument} must name each column once, got {twice[0]!r} twice")
     return table
+
+
+def with_subjects(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table of cases in which an empty subject is the case, which the column `note` then says.
+
+    >>> with_subjects(pd.DataFrame({"case": ["a", "b"], "subject": ["A", None]}))[["subject", "note"]]
+      subject                                       note
+    0       A                                       None
+    1       b  no subject, so the case is one of its own
+    """
+    if "subject" not in table:
+        return table.assign(subject=table["case"])
+    blank = table["subject"].isna()
+    if not blank.any():
+        return table
+    table = table.assign(subject=table["subject"].where(~blank, table["case"]))
+    return noted(table, dict.fromkeys(table.loc[blank, "case"], (ALONE,)))
+
+
+def noted(table: pd.DataFrame, notes: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+    """Return a table of cases in which the column `note` also says what is to be known of a case.
+
+    Args:
+        table: with the column `case`.
+        notes: case -> lines; a line that is there already is not said twice.
+
+    >>> noted(pd.DataFrame({"case": ["a", "b"]}), {"b": ["seen", "heard"]})["note"].tolist()
+    [None, 'seen | heard']
+    """
+    if not any(notes.values()):
+        return table
+    before = table[NOTE] if NOTE in table else [None] * len(table)
+    texts = []
+    for case, text in zip(table["case"], before, strict=True):
+        lines = [] if is_missing(text) else str(text).split(BETWEEN_NOTES)
+        lines += [line.replace(BETWEEN_NOTES, " / ") for line in notes.get(case, ())]
+        texts.append(BETWEEN_NOTES.join(dict.fromkeys(lines)) or None)
+    return table.assign(**{NOTE: pd.Series(texts, index=table.index, dtype=object)})
+
+
+def clean_cells(column: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Return a column of a table in which text has no blanks around it and "NA" and its like are missing.
+
+    Cells that are no text stay as they are, and so does the order of a Categorical.
+
+    >>> clean_cells(pd.Series(["F ", "N/A", 3], dtype=object)).tolist()
+    ['F', None, 3]
+    """
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        names = [cell_text(level) if isinstance(level, str) else level for level in column.cat.categories]
+        levels = [level for level in dict.fromkeys(names) if level is not None]
+        place = {level: number for number, level in enumerate(levels)} | {None: -1}
+        codes = [place[name] for name in names]
+        taken = np.array([*codes, -1], dtype=np.int64)[column.cat.codes]
+        values = pd.Categorical.from_codes(taken, pd.Index(levels), ordered=column.cat.ordered)
+        return pd.Series(values, index=column.index, name=column.name)
+    if pd.api.types.is_numeric_dtype(column.dtype):
+        return column
+    cells = [cell_text(value) if isinstance(value, str) else value for value in column]
+    return pd.Series(cells, index=column.index, name=column.name, dtype=column.dtype)
+
+
+def read_numbers(column: "pd.Series[Any]", where: str = "table") -> "pd.Series[float]":
+    """Return a column as float64, NaN where a cell says nothing.
+
+    Raises:
+        ValueError: a cell is no finite number; the message names `where`, the row (as the index has it) and
+            the column.
+
+    >>> read_numbers(pd.Series(["0.5", None, "NA"], name="dice")).tolist()
+    [0.5, nan, nan]
+    """
+    values = [_number(value) for value in column]
+    wrong = [value is None or value in (np.inf, -np.inf) for value in values]
+    if any(wrong):
+        row = column.index[wrong.index(True)]
+        got = cell_repr(column[row])
+        raise ValueError(f"{where}: row {row}, column {column.name}: must be a number, got {got}")
+    return pd.Series(np.array(values, dtype=np.float64), index=column.index, name=column.name)
+
+
+def cell_repr(value: object) -> str:
+    """Return a cell as errors show it, without NumPy's type around it."""
+    return "nothing" if value is None else repr(value.item() if isinstance(value, np.generic) else value)
+
+
+def is_skipped(table: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Whether each row of a scores table is a case that could not be scored, bool (N,).
+
+    Such a row has a reason in the column `skipped`, and neither a label nor a score.
+
+    >>> is_skipped(pd.DataFrame({"label": ["LV", None], "dice": [0.9, None], "skipped": [None, "no file"]}))
+    array([False,  True])
+    """
+    if SKIPPED not in table:
+        return np.zeros(len(table), dtype=bool)
+    said = np.array([not is_missing(reason) for reason in table[SKIPPED]], dtype=bool)
+    values = [name for name in ("label", *METRICS) if name in table]
+    return said & table[values].isna().to_numpy().all(axis=1)
 
 
 def rows_of(cohort: pd.DataFrame, cases: Iterable[str]) -> pd.DataFrame:
@@ -170,6 +295,17 @@ def split_subjects(
         order = np.random.default_rng((seed, group + 1)).permutation(len(members))
         aside |= {members[place] for place in order[:number]}
     return np.array([str(subject) in aside for subject in subjects], dtype=bool)
+
+
+def _number(value: Any) -> float | None:
+    """Return a number, NaN if the cell says nothing, None if it is no number."""
+    if is_missing(value):
+        return float("nan")
+    try:
+        # Python reads a float to the last bit; pandas does so only in its newer releases.
+        return float(value)
+    except (TypeError, ValueError):
+        return None
 
 
 def _homes(subjects: Sequence[Any], groups: npt.ArrayLike) -> dict[str, int]:

@@ -22,58 +22,34 @@ _EDGE_MM = 1.5  # width of an edge
 
 @dataclass(frozen=True)
 class Body:
-    """What one person's thorax looks like; lengths in mm.
+    """What one person's thorax looks like; lengths in mm."""
 
-    Attributes:
-        lv_radius: of the left ventricle's blood pool at end-diastole, at the base.
-        wall: thickness of the myocardium at end-diastole.
-        rv_width: how far the right ventricle reaches beyond the left.
-        rotation: of the heart in its plane, radians.
-        squeeze: ratio of the heart's axes.
-        ejection: how far the blood pool's radius shrinks to end-systole, a fraction.
-        center: of the heart, from the middle of the image, (y, x).
-        chest: half-axes of the thorax inside the chest wall, (y, x).
-        chest_center: its center from the middle of the image, (y, x).
-        fat: thickness of the fat under the skin.
-        heart_fat: thickness of the fat around the heart.
-        vessels: bright round vessels around the heart: distance, direction (radians) and radius of each.
-        liver: how far the liver reaches up, from the middle of the image.
-        blood: brightness of blood, and of all that is as bright.
-        myocardium: brightness of the myocardium.
-    """
-
-    lv_radius: float
-    wall: float
-    rv_width: float
-    rotation: float
-    squeeze: float
-    ejection: float
-    center: tuple[float, float]
-    chest: tuple[float, float]
-    chest_center: tuple[float, float]
-    fat: float
-    heart_fat: float
+    lv_radius: float  # of the left ventricle's blood pool at end-diastole, at the base
+    wall: float  # thickness of the myocardium at end-diastole
+    rv_width: float  # how far the right ventricle reaches beyond the left
+    rotation: float  # of the heart in its plane, radians
+    squeeze: float  # ratio of the heart's axes
+    ejection: float  # how far the blood pool's radius shrinks to end-systole, a fraction
+    center: tuple[float, float]  # of the heart, from the middle of the image, (y, x)
+    chest: tuple[float, float]  # half-axes of the thorax inside the chest wall, (y, x)
+    chest_center: tuple[float, float]  # its center from the middle of the image, (y, x)
+    fat: float  # thickness of the fat under the skin
+    heart_fat: float  # thickness of the fat around the heart
+    # Bright round vessels around the heart: distance, direction (radians) and radius of each.
     vessels: tuple[tuple[float, float, float], ...]
-    liver: float
-    blood: float
-    myocardium: float
+    liver: float  # how far the liver reaches up, from the middle of the image
+    blood: float  # brightness of blood, and of all that is as bright
+    myocardium: float  # brightness of the myocardium
 
 
 @dataclass(frozen=True)
 class Scan:
-    """How well one examination went.
+    """How well one examination went."""
 
-    Attributes:
-        noise: standard deviation of the receiver's noise, blood = 1.
-        blur: of the image, mm.
-        bias: strength of the coils' uneven sensitivity.
-        jitter: how far the annotator's outlines stray from the true ones, mm.
-    """
-
-    noise: float
-    blur: float
-    bias: float
-    jitter: float
+    noise: float  # standard deviation of the receiver's noise, blood = 1
+    blur: float  # of the image, mm
+    bias: float  # strength of the coils' uneven sensitivity
+    jitter: float  # how far the annotator's outlines stray from the true ones, mm
 
 
 def draw_slice(
@@ -130,8 +106,8 @@ def _thorax(body: Body, grid: list[Floats]) -> Floats:
     image = _over(image, _ellipse(grid, (cy + ay - 18.0, hx - 25.0), (17.0, 20.0)), _BONE)
     image = _over(image, _ellipse(grid, (hy + 62.0, hx + 14.0), (11.0, 11.0)), body.blood)
     for distance, direction, radius in body.vessels:
-        place = (hy + distance * np.sin(direction), hx + distance * np.cos(direction))
-        image = _over(image, _ellipse(grid, place, (radius, 0.8 * radius)), body.blood)
+        center = (hy + distance * np.sin(direction), hx + distance * np.cos(direction))
+        image = _over(image, _ellipse(grid, center, (radius, 0.8 * radius)), body.blood)
     return image
 
 
@@ -164,9 +140,9 @@ class _Heart:
         image = _over(image, _soft(self._left(self.inner)), body.blood)
         for side in (-1.0, 1.0):  # the papillary muscles, which are outlined as blood
             angle = side * 1.1 + random.normal(0.0, 0.15)
-            place = (0.62 * self.inner * np.sin(angle), 0.62 * self.inner * np.cos(angle))
+            y, x = 0.62 * self.inner * np.sin(angle), 0.62 * self.inner * np.cos(angle)
             size = 0.16 * self.inner
-            spot = (size - np.hypot(self.v - place[0], self.u - place[1])) if size > 1 else -np.inf
+            spot = (size - np.hypot(self.v - y, self.u - x)) if size > 1 else -np.inf
             image = _over(image, _soft(np.broadcast_to(spot, image.shape)), 0.6 * body.blood)
         return image
 

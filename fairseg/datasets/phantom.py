@@ -92,7 +92,7 @@ def write_phantom(
         replace_files: write although the folder holds a dataset; files of the same names are replaced.
 
     Raises:
-        ValueError: an argument is not as said, or the folder holds a dataset or cannot be written.
+        ValueError: an argument is not usable, or the folder holds a dataset or cannot be written.
     """
     counts = dict(subjects) if subjects is not None else {"White": 240, "Black": 8}
     if not counts or any(isinstance(n, bool) or not isinstance(n, int) or n < 0 for n in counts.values()):
@@ -125,14 +125,14 @@ def _write_all(
     for name in FOLDERS:
         (out / name).mkdir()
     rows = [["case", "subject", "split", "group", "sex", "age", "height", "weight"]]
-    for place, (group, number) in enumerate(counts.items()):
-        mine = shift.scaled(place / max(len(counts) - 1, 1))
+    for position, (group, number) in enumerate(counts.items()):
+        own_shift = shift.scaled(position / max(len(counts) - 1, 1))
         for split, folder, several in (("train", "Tr", number), ("test", "Ts", test_subjects)):
             for person in range(several):
                 # One generator a person: a larger cohort keeps the people of a smaller one.
-                random = np.random.default_rng((seed, place, split == "test", person))
-                subject = f"{split}_{place}_{person:04d}"
-                body, scan, about = _person(mine, random)
+                random = np.random.default_rng((seed, position, split == "test", person))
+                subject = f"{split}_{position}_{person:04d}"
+                body, scan, about = _person(own_shift, random)
                 for frame in ("ED", "ES"):
                     case = f"{subject}_{frame}"
                     rows.append([case, subject, split, group, *about])

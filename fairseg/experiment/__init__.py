@@ -3,8 +3,6 @@
 `run_experiment(Plan(...), out)` does what `fairseg experiment` does.
 """
 
-from fairseg.experiment.engines import Cluster, InProcess, Processes
-from fairseg.experiment.plan import Plan
-from fairseg.experiment.run import make_recipe, run_experiment
+import lazy_loader
 
-__all__ = ["Cluster", "InProcess", "Plan", "Processes", "make_recipe", "run_experiment"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

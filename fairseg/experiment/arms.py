@@ -51,46 +51,45 @@ SWEEPS = {
 }
 BALANCES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
-PRESETS: dict[str, dict[str, Any]] = {
-    # Two cores and three quarters of an hour on the phantom. The gap shrinks as training goes on, so the
-    # number of steps belongs to every result.
-    "quick": {
-        "features": 8,
-        "most_features": 128,
-        "batch_size": 4,
-        "epochs": 2,
-        "steps": 200,
-        "validation": 0.1,
-        "learning_rate": 0.1,
-        "momentum": 0.9,
-    },
-    # nnU-Net's recipe, as in the paper: 1000 epochs of 250 steps.
-    "paper": {},
+
+@dataclass(frozen=True)
+class Preset:
+    """How long an experiment trains and how often."""
+
+    settings: dict[str, Any]  # those that differ from the defaults
+    ce_factor: int  # cross-entropy alone learns more slowly: its arms take so many times the epochs
+    mirror: bool  # average predictions over mirrorings, which takes four times as long
+    seeds: int  # trainings of each arm of the grid
+    sweep_seeds: int  # trainings of each point of a sweep
+
+
+# Two cores and three quarters of an hour on the phantom. The gap shrinks as training goes on, so the number
+# of steps belongs to every result.
+_QUICK = {
+    **{"features": 8, "most_features": 128, "batch_size": 4, "epochs": 2, "steps": 200},
+    **{"validation": 0.1, "learning_rate": 0.1, "momentum": 0.9},
 }
-SEEDS = {"quick": 3, "paper": 3}
-# Cross-entropy alone learns more slowly: its arms take so many times the steps.
-CE_FACTOR = {"quick": 2, "paper": 1}
-MIRROR = {"quick": False, "paper": True}  # test-time mirroring takes four times as long
-SWEEP_SEEDS = {"quick": 1, "paper": 3}
+PRESETS = {
+    "quick": Preset(_QUICK, ce_factor=2, mirror=False, seeds=3, sweep_seeds=1),
+    "paper": Preset({}, ce_factor=1, mirror=True, seeds=3, sweep_seeds=3),  # nnU-Net's recipe
+}
+
+# Settings that an experiment gives to its arms itself, or has options of its own for.
+NOT_SHARED = (
+    *("by", "bins", "sampler", "loss", "base", "reweight", "crop", "seed"),
+    *("split_seed", "device", "workers"),
+)
 
 
 @dataclass(frozen=True, order=True)
 class Arm:
-    """One cell of the grid: a method on some kind of images, with a seed; or one point of a sweep.
+    """One cell of the grid: a method on some kind of images, with a seed; or one point of a sweep."""
 
-    Attributes:
-        seed: of all that is random in the training.
-        images: key of `IMAGES`.
-        method: key of `TITLES`.
-        sweep: key of `SWEEPS`, or "" in the grid.
-        level: of the sweep.
-    """
-
-    seed: int
-    images: str
-    method: str
-    sweep: str = ""
-    level: float = 0.0
+    seed: int  # of all that is random in the training
+    images: str  # key of `IMAGES`
+    method: str  # key of `TITLES`
+    sweep: str = ""  # key of `SWEEPS`, or "" in the grid
+    level: float = 0.0  # of the sweep
 
     @property
     def key(self) -> str:
@@ -114,13 +113,13 @@ class Arm:
 
     def settings(self, recipe: Settings, ce_factor: int = 1) -> Settings:
         """Return the settings of the arm's training; on cross-entropy with so many times the epochs."""
-        choices = dict(CHOICES[self.method])
+        changes: dict[str, Any] = {"seed": self.seed}
+        changes["crop"] = "none" if self.images == "full" else "reference"
         if self.on_ce:
-            choices["epochs"] = recipe.epochs * ce_factor
+            changes["epochs"] = recipe.epochs * ce_factor
         if self.sweep.startswith("balance"):
-            choices["balance"] = self.level
-        crop = "none" if self.images == "full" else "reference"
-        return recipe.with_(seed=self.seed, crop=crop, **choices)
+            changes["balance"] = self.level
+        return recipe.with_(**CHOICES[self.method], **changes)
 
 
 def plan_arms(only: Sequence[str], *, seeds: int, sweep_seeds: int, minority: Sequence[int]) -> list[Arm]:
@@ -139,19 +138,17 @@ def plan_arms(only: Sequence[str], *, seeds: int, sweep_seeds: int, minority: Se
     >>> [arm.key for arm in arms]
     ['full/baseline', 'balance/0', 'balance/0.25', 'balance/0.5', 'balance/0.75', 'balance/1']
     """
-    arms = [
-        Arm(seed, images, method)
-        for seed in range(seeds)
-        for images, methods in GRID.items()
-        for method in methods
-    ]
+    grid = [(images, method) for images, methods in GRID.items() for method in methods]
+    arms = [Arm(seed, *cell) for seed in range(seeds) for cell in grid]
     for seed in range(sweep_seeds):
         arms += [Arm(seed, "full", "baseline", "minority", float(number)) for number in minority]
         arms += [Arm(seed, "full", "oversampling", "balance", level) for level in BALANCES]
         arms += [Arm(seed, "cascade", "oversampling", "balance_cascade", level) for level in BALANCES]
-    keys = {arm.key: None for arm in arms}
-    for pattern in only:
-        if not any(fnmatchcase(key, pattern) for key in keys):
+    keys = dict.fromkeys(arm.key for arm in arms)
+    chosen: set[str] = set()
+    for pattern in only or ("*",):
+        fitting = {key for key in keys if fnmatchcase(key, pattern)}
+        if not fitting:
             raise ValueError(f"arms: {pattern!r} fits none of {', '.join(keys)}")
-    chosen = [arm for arm in arms if not only or any(fnmatchcase(arm.key, pattern) for pattern in only)]
-    return sorted(chosen, key=lambda arm: (arm.sweep != "", arm.seed))
+        chosen |= fitting
+    return [arm for arm in arms if arm.key in chosen]

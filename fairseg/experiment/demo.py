@@ -19,7 +19,7 @@ from fairseg.io.parallel import cores, run_all
 from fairseg.scoring import evaluate
 from fairseg.training.data import load_data
 from fairseg.training.loop import train
-from fairseg.training.predict import predict
+from fairseg.training.prediction import predict
 from fairseg.training.settings import Settings
 
 REFERENCE = "White"
@@ -45,7 +45,7 @@ ARMS: dict[str, dict[str, Any]] = {
     "Oversampling + Group DRO": {"sampler": "oversampling", "loss": "group_dro", "base": "dice_ce"},
     "Cascaded crop + oversampling": {"sampler": "oversampling", "crop": "reference"},
 }
-ASKED = "demo.json"
+DEMO = "demo.json"
 FIRST = "Oversampling"  # the arm that says where to crop
 
 
@@ -56,7 +56,7 @@ def run_demo(
     settings: Settings = SETTINGS,
     subjects: Mapping[str, int] | None = None,
     test_subjects: int = 30,
-    tell: Callable[[str], None] = lambda _: None,
+    report: Callable[[str], None] = lambda _: None,
 ) -> dict[str, pd.DataFrame]:
     """Make the cohort, train and predict with every arm, and score them on the test subjects.
 
@@ -68,7 +68,7 @@ def run_demo(
         settings: what all arms share.
         subjects: training subjects of each group; default: those of `write_phantom`.
         test_subjects: test subjects of each group.
-        tell: called with a line before each stage.
+        report: called with a line before each stage.
 
     Returns:
         The scores of each arm.
@@ -77,29 +77,26 @@ def run_demo(
         ValueError: `out` holds another demo.
     """
     cohort = out / "phantom"
-    tell("1/4 Making a cohort of cardiac MR, with few people of one group to train on")
-    asked = {"seed": seed, "subjects": subjects, "test": test_subjects, "settings": settings.to_dict()}
-    if not _is_begun(out, asked):
+    report("1/4 Making a cohort of cardiac MR, with few people of one group to train on")
+    identity = {"seed": seed, "subjects": subjects, "test": test_subjects, "settings": settings.to_dict()}
+    if not _is_begun(out, identity):
         # One that was stopped while it was written is written again.
         write_phantom(cohort, subjects=subjects, test_subjects=test_subjects, seed=seed, replace_files=True)
-        write_files(out, {ASKED: json.dumps(asked, indent=1) + "\n"})
+        write_files(out, {DEMO: json.dumps(identity, indent=1) + "\n"})
     workers = min(cores(), len(ARMS))
-    tell(f"2/4 Training {len(ARMS)} networks for {settings.epochs * settings.steps} steps each: minutes")
+    report(f"2/4 Training {len(ARMS)} networks for {settings.epochs * settings.steps} steps each: minutes")
     load_data(cohort, settings.with_(workers=workers), out / "prepared")  # which all of them share
     jobs = [(cohort, out, name, settings.with_(seed=seed, **ARMS[name])) for name in ARMS]
     for name in run_all(_train, jobs, workers):
-        tell(f"    trained: {name}")
-    tell("3/4 Segmenting the test subjects")
+        report(f"    trained: {name}")
+    report("3/4 Segmenting the test subjects")
     list(run_all(_predict, [(cohort, out, name) for name in ARMS], workers))
-    tell("4/4 Scoring and comparing")
+    report("4/4 Scoring and comparing")
     table = read_cohort(cohort / "groups.csv")
     tested = table[table["split"] == "test"]
     return {
         name: evaluate(
-            out / "predictions" / folder(name),
-            cohort / "labelsTs",
-            tested,
-            num_workers=min(workers, 2),
+            out / "predictions" / folder(name), cohort / "labelsTs", tested, num_workers=min(workers, 2)
         )
         for name in ARMS
     }
@@ -114,10 +111,10 @@ def folder(arm: str) -> str:
     return "-".join(arm.lower().replace("+", " ").split())
 
 
-def _is_begun(out: Path, asked: dict[str, Any]) -> bool:
+def _is_begun(out: Path, identity: dict[str, Any]) -> bool:
     """Say whether the folder holds the same demo, to go on with; refuse one that holds something else."""
-    if (out / ASKED).exists():
-        if json.loads((out / ASKED).read_text(encoding="utf-8")) == json.loads(json.dumps(asked)):
+    if (out / DEMO).exists():
+        if json.loads((out / DEMO).read_text(encoding="utf-8")) == json.loads(json.dumps(identity)):
             return True
         raise ValueError(f"{out} holds a demo of another seed: choose another folder, or delete it")
     if (out / "runs").exists():

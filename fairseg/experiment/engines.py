@@ -7,32 +7,28 @@ import multiprocessing
 import os
 import sys
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, Protocol
 
+import lazy_loader
 import torch
 
 from fairseg.experiment.tasks import Machine, run_task
 from fairseg.io.parallel import cores
 from fairseg.training.machine import pick_device
 
+submitit = lazy_loader.load("submitit")  # an extra
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 OUTPUT = "output.txt"
 
 
 @dataclass(frozen=True)
 class Running:
-    """A task that was started.
-
-    Attributes:
-        ended: says whether it has ended, well or not.
-        why: says how it ended if it left no word.
-        stop: ends it now.
-    """
+    """A task that was started: whether it has ended, how if it wrote no result, and how to end it now."""
 
     ended: Callable[[], bool]
     why: Callable[[], str]
@@ -40,11 +36,7 @@ class Running:
 
 
 class Engine(Protocol):
-    """What runs tasks.
-
-    Attributes:
-        slots: how many at a time.
-    """
+    """What runs tasks, `slots` at a time."""
 
     slots: int
 
@@ -66,7 +58,7 @@ class InProcess:
             run_task(root, name, self.machine)
         finally:
             torch.set_num_threads(threads)
-        return Running(lambda: True, lambda: "it left no word", lambda: None)
+        return Running(lambda: True, lambda: "it wrote no result", lambda: None)
 
 
 @dataclass
@@ -80,7 +72,7 @@ class Processes:
     """
 
     machines: Sequence[Machine]
-    _taken: dict[Any, Machine] = field(default_factory=dict)
+    _in_use: dict[Any, Machine] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.slots = len(self.machines)
@@ -105,8 +97,7 @@ class Processes:
             ValueError: there is no such device.
         """
         if pick_device(device).type == "cpu":
-            devices = ["cpu"] * (jobs or max(1, cores() // threads))
-            return cls([Machine(one, threads, workers) for one in devices])
+            return cls([Machine("cpu", threads, workers)] * (jobs or max(1, cores() // threads)))
         gpus = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
         gpus = gpus if device in ("auto", "cuda") else [device]
         devices = [gpus[number % len(gpus)] for number in range(jobs or len(gpus))]
@@ -116,21 +107,21 @@ class Processes:
 
     def start(self, root: Path, name: str) -> Running:
         """Start a process for the task."""
-        self._taken = {process: one for process, one in self._taken.items() if process.is_alive()}
+        self._in_use = {process: one for process, one in self._in_use.items() if process.is_alive()}
         free = list(self.machines)
-        for machine in self._taken.values():
+        for machine in self._in_use.values():
             free.remove(machine)
         machine = free[0]
         process = self._context.Process(target=_child, args=(root, name, machine), daemon=False)
-        with _environment({variable: str(machine.threads) for variable in _THREADS}):
+        with _environment(dict.fromkeys(_THREADS, str(machine.threads))):
             process.start()
-        self._taken[process] = machine
+        self._in_use[process] = machine
 
         def why() -> str:
             code = process.exitcode
             if code and code < 0:
                 return f"its process was killed by signal {-code}"
-            return f"its process ended with exit code {code} and left no word; see {Path(name) / OUTPUT}"
+            return f"its process ended with exit code {code} and wrote no result; see {Path(name) / OUTPUT}"
 
         return Running(lambda: not process.is_alive(), why, process.kill)
 
@@ -155,17 +146,14 @@ class Cluster:
         cluster: str = "slurm",
         parameters: dict[str, Any] | None = None,
     ) -> None:
-        try:
-            import submitit  # noqa: PLC0415  (an extra)
-        except ImportError:
-            raise ValueError("a cluster needs submitit: pip install 'fairseg[cluster]'") from None
         self.slots, self.machine = jobs, machine
         folder.mkdir(parents=True, exist_ok=True)
         try:
             self._executor = submitit.AutoExecutor(folder=str(folder), cluster=cluster)
-            self._executor.update_parameters(
-                **{"timeout_min": 24 * 60, "name": "fairseg", **(parameters or {})}
-            )
+            defaults = {"timeout_min": 24 * 60, "name": "fairseg"}
+            self._executor.update_parameters(**{**defaults, **(parameters or {})})
+        except ImportError:
+            raise ValueError("a cluster needs submitit: pip install 'fairseg[cluster]'") from None
         except (RuntimeError, ValueError, NameError) as error:
             raise ValueError(f"cluster {cluster}: {error}") from None
 
@@ -177,16 +165,16 @@ class Cluster:
             error: BaseException | None = None
             with suppress(Exception):
                 error = job.exception()
-            return f"job {job.job_id}: {error or 'it left no word'}".splitlines()[0]
+            return f"job {job.job_id}: {error or 'it wrote no result'}".splitlines()[0]
 
         return Running(job.done, why, lambda: job.cancel(check=False))
 
 
 def _child(root: Path, name: str, machine: Machine) -> None:
-    """Do a task in a process of its own, which tells its file what it would tell a terminal."""
+    """Do a task in a process of its own, whose output goes to a file."""
     parent = multiprocessing.parent_process()
-    if parent is not None:  # nobody would read what it does when the parent was killed
-        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+    if parent is not None:  # end with it, if it is killed
+        threading.Thread(target=_exit_with, args=(parent.sentinel,), daemon=True).start()
     file = (root / name / OUTPUT).open("ab", buffering=0)
     os.dup2(file.fileno(), sys.stdout.fileno())
     os.dup2(file.fileno(), sys.stderr.fileno())
@@ -196,20 +184,18 @@ def _child(root: Path, name: str, machine: Machine) -> None:
         run_task(root, name, machine)
 
 
-def _end_with(sentinel: int) -> None:
+def _exit_with(sentinel: int) -> None:
     wait([sentinel])
     os._exit(1)
 
 
-class _environment:  # noqa: N801  (a context manager that reads as a verb)
-    """Set variables for processes born meanwhile, unless the user has set them."""
-
-    def __init__(self, variables: dict[str, str]) -> None:
-        self.variables = {name: value for name, value in variables.items() if name not in os.environ}
-
-    def __enter__(self) -> None:
-        os.environ.update(self.variables)
-
-    def __exit__(self, *error: object) -> None:
-        for name in self.variables:
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set variables for processes started meanwhile, unless the user has set them."""
+    unset = {name: value for name, value in variables.items() if name not in os.environ}
+    os.environ.update(unset)
+    try:
+        yield
+    finally:
+        for name in unset:
             os.environ.pop(name, None)

@@ -9,11 +9,12 @@ from matplotlib.figure import Figure
 
 from fairseg.experiment.arms import GRID, IMAGES, TITLES
 from fairseg.experiment.results import Results
-from fairseg.report.plots import STYLE, group_colors, plot_rows, to_svg
-from fairseg.report.render import plain
+from fairseg.report.escape import plain
+from fairseg.report.palette import GRID as GRID_COLOR
+from fairseg.report.palette import INK, LINE, color
+from fairseg.report.plots import STYLE, plot_rows, to_svg
 from fairseg.report.summary import ALL
 
-_REFERENCE = "#5d6d7e"
 _SERIES = {"balance": ("full images", "#3182bd", "o"), "balance_cascade": ("cascaded crops", "#e6550d", "s")}
 
 
@@ -75,14 +76,14 @@ def _lines(
             color = _line_color(results, group)
             spreads = [results.spread(f"{sweep}/{level:g}", "Median DSC", group) for level in levels]
             middle = [spread.mean for spread in spreads]
-            ax.plot(levels, middle, "o-", color=color, mec="#22313f", label=plain(group))
+            ax.plot(levels, middle, "o-", color=color, mec=INK, label=plain(group))
             bars = [
                 (level, one.low, one.high)
                 for level, one in zip(levels, spreads, strict=True)
                 if one.number > 1
             ]
             if bars:
-                ax.vlines(*zip(*bars, strict=True), color="#22313f", lw=1)
+                ax.vlines(*zip(*bars, strict=True), color=INK, lw=1)
         if sweep == "minority" and levels[-1] > 4 * levels[0]:
             ax.set_xscale("log", base=2)
         ax.set_xticks(levels, [f"{level:g}" for level in levels])
@@ -92,11 +93,9 @@ def _lines(
 
 
 def _line_color(results: Results, group: str) -> str:
-    """Return the colour that a group's boxes have; the reference group's is darker, for a thin line."""
-    names = next(iter(results.summaries.values())).groups.names
-    return (
-        _REFERENCE if group == results.study.reference else group_colors(len(names), None)[names.index(group)]
-    )
+    """Return the colour that a group has everywhere."""
+    groups = next(iter(results.summaries.values())).groups
+    return color(groups.index(group), groups.index(results.study.reference))
 
 
 def _scatter(results: Results) -> Figure:
@@ -105,17 +104,17 @@ def _scatter(results: Results) -> Figure:
     with rc_context(STYLE):
         figure = Figure(figsize=(5.6, 3.6), layout="constrained")
         ax = figure.subplots()
-        for sweep, (name, color, marker) in _SERIES.items():
+        for sweep, (name, shade, marker) in _SERIES.items():
             levels = _levels(results, sweep)
             points = []
             for level in levels:
                 key = f"{sweep}/{level:g}"
                 points.append((results.gap(key).mean, results.spread(key, "Median DSC", ALL).mean))
             if points:
-                ax.plot(*zip(*points, strict=True), marker, color=color, mec="#22313f", ms=7, label=name)
+                ax.plot(*zip(*points, strict=True), marker, color=shade, mec=INK, ms=7, label=name)
                 for (x, y), level in zip(points, levels, strict=True):
                     ax.annotate(f"{level:g}", (x, y), textcoords="offset points", xytext=(6, 5), fontsize=8)
-        ax.axvline(0.0, color="#c0392b", ls="--", lw=1)
+        ax.axvline(0.0, color=LINE, ls="--", lw=1)
         _finish(
             ax,
             f"fairness gap, {plain(study.reference)} - {plain(study.minority)}",
@@ -127,7 +126,7 @@ def _scatter(results: Results) -> Figure:
 def _finish(ax: Axes, x: str, y: str) -> None:
     ax.set_xlabel(plain(x), parse_math=False)
     ax.set_ylabel(y)
-    ax.grid(color="#dfe4e8", lw=0.7)
+    ax.grid(color=GRID_COLOR, lw=0.7)
     legend = ax.legend(frameon=False, fontsize=9)
     for text in legend.get_texts():
         text.set_parse_math(False)

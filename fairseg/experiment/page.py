@@ -33,9 +33,9 @@ from fairseg.experiment.tables import (
 )
 from fairseg.io import csv_files
 from fairseg.io.files import write_files
-from fairseg.report import render
-from fairseg.report.page import render_template
+from fairseg.report.escape import markdown
 from fairseg.report.summary import ALL, GAP
+from fairseg.report.templates import render_page as render_template
 
 REPORT = "report"
 PAGE, TABLES_FILE = "experiment.html", "tables.md"
@@ -135,7 +135,7 @@ def headline(results: Results) -> str:
 def to_markdown(results: Results) -> str:
     """Return all tables with a row an arm: mean over seeds (lowest to highest), and the paper's medians."""
     parts = []
-    pair = render.markdown(f"{results.study.reference}, {results.study.minority}")
+    pair = markdown(f"{results.study.reference}, {results.study.minority}")
     for title, test, keys in scored_tables(results):
         groups = results.groups(test)
         gaps = gap_rows(results, test)
@@ -144,7 +144,7 @@ def to_markdown(results: Results) -> str:
             printed = PRINTED[test].get(key)
             rows.append(
                 [
-                    render.markdown(head_of(results, key, test)),
+                    markdown(head_of(results, key, test)),
                     *(_span(results.spread(key, "Median DSC", group, test=test)) for group in groups),
                     *(_span(spread_of(key), sign=name.startswith(GAP)) for name, spread_of in gaps.items()),
                     _span(results.spread(key, "SER", ALL, test=test)),
@@ -154,8 +154,8 @@ def to_markdown(results: Results) -> str:
             )
         heads = [
             "",
-            *map(render.markdown, groups),
-            *(render.markdown(name.replace(GAP, "gap")) for name in gaps),
+            *map(markdown, groups),
+            *(markdown(name.replace(GAP, "gap")) for name in gaps),
             "SER",
             "p < 0.05" if len(gaps) == 1 else f"p < 0.05 ({pair})",
             "the paper: White / Black / gap",
@@ -163,13 +163,11 @@ def to_markdown(results: Results) -> str:
         parts.append(f"## {title}\n\n{tabulate(rows, heads, tablefmt='github', disable_numparse=True)}\n")
     shown = findings(results)
     if shown:
-        rows = [[render.markdown(text) for text in row] for row in shown]
+        rows = [[markdown(text) for text in row] for row in shown]
         heads = ["finding", "shows", "figures (means)"]
         parts.append(f"## The paper's findings here\n\n{tabulate(rows, heads, tablefmt='github')}\n")
     if failed := results.failed:
-        lines = [
-            f"- {arm.key}, seed {arm.seed}: {render.markdown(state.error)}" for arm, state in failed.items()
-        ]
+        lines = [f"- {arm.key}, seed {arm.seed}: {markdown(state.error)}" for arm, state in failed.items()]
         parts.append("## Failed, and in no table\n\n" + "\n".join(lines) + "\n")
     return "\n".join(parts)
 

@@ -1,4 +1,4 @@
-"""What is asked of an experiment."""
+"""The plan of an experiment: on which data, which arms, how often."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from fairseg.training.settings import Settings
 
 @dataclass(frozen=True)
 class Plan:
-    """What is asked of an experiment.
+    """On which data an experiment runs, which arms, and how often.
 
     Attributes:
         dataset: folder in nnU-Net's raw layout. If it has labelsTs, those are the test set.
@@ -23,7 +23,7 @@ class Plan:
         seeds, sweep_seeds: how many.
         train_groups: groups that train; none for all. Subjects of the others are tested.
         test_share: of each group's subjects, where the dataset has no labelsTs.
-        split_seed: of who is tested.
+        split_seed: seed of the choice of tested subjects.
         ce_factor: arms on cross-entropy alone train for so many times the epochs.
         mirror: average predictions over mirrorings.
         keep_predictions: leave the masks in the folder.

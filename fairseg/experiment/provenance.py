@@ -3,21 +3,25 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import fairseg
+from fairseg.experiment.plan import Plan
 from fairseg.io.files import write_files
+from fairseg.io.sentences import listed
+from fairseg.training.settings import Settings
 
 EXPERIMENT, DATA = "experiment.json", "data.json"
 _PACKAGES = ("torch", "numpy", "scipy", "scikit-image", "SimpleITK", "monai", "batchgeneratorsv2")
-_CODE = ("training", "losses", "samplers", "crop", "metrics")  # what results come from
-_FILES = ("groups.py", "levels.py", "cohort.py")
+_ROOMS = ("cohort", "crop", "io", "losses", "metrics", "samplers", "scoring", "training")  # make the results
+_FILES = ("arms.py", "split.py", "study.py", "tasks.py")  # of the experiment, likewise
 
 
 def check_same_origin(
-    root: Path, files: Mapping[str, Mapping[str, Path]], asked: dict[str, Any], *, mix: bool
+    root: Path, files: Mapping[str, Mapping[str, Path]], plan: Plan, *, mix: bool
 ) -> list[str]:
     """Write down code and data of an experiment, or compare them with those that it was begun with.
 
@@ -26,7 +30,7 @@ def check_same_origin(
     Args:
         root: folder of the experiment.
         files: kind of dataset -> what its files are called, wherever they lie -> the files.
-        asked: what was asked, to be written down.
+        plan: to be written down.
         mix: go on although they differ.
 
     Returns:
@@ -35,42 +39,38 @@ def check_same_origin(
     Raises:
         ValueError: they differ, and `mix` is False.
     """
-    now: dict[str, Any] = {
-        "fairseg": fairseg.__version__,
-        "packages": _packages(),
-        "code": _code(),
-        **_data(root, files),
-    }
+    packages = {name: version(name) for name in _PACKAGES}
+    now: dict[str, dict[str, str]] = {"packages": packages, "code": _code(), **_data(root, files)}
     before = _read(root / EXPERIMENT)
     mixed: list[str] = list(before.get("mixed", []))
     for kind in ("packages", "code", *files):
         old, new = before.get(kind, now[kind]), now[kind]
         if differ := sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name)):
-            shown = ", ".join(differ[:3]) + (f" and {len(differ) - 3} more" if len(differ) > 3 else "")
-            mixed.append(f"{kind} changed: {shown}")
+            mixed.append(f"{kind} changed: {listed(differ, most=3)}")
     if len(mixed) > len(before.get("mixed", [])) and not mix:
         raise ValueError(
             f"{root} was begun with other {mixed[-1].replace(' changed', '')}; its results would not be "
             "comparable: choose another folder, or say --mix"
         )
-    about = {**before, **now, "mixed": mixed, "asked": asked}
-    write_files(root, {EXPERIMENT: json.dumps(about, indent=1) + "\n"})
+    asked = {one.name: getattr(plan, one.name) for one in fields(plan)}
+    text = json.dumps(
+        {**before, **now, "fairseg": fairseg.__version__, "mixed": mixed, "asked": asked},
+        indent=1,
+        default=_plain,
+    )
+    write_files(root, {EXPERIMENT: text + "\n"})
     return mixed
 
 
-def _packages() -> dict[str, str]:
-    return {name: version(name) for name in _PACKAGES}
+def _plain(value: Any) -> Any:
+    return value.to_dict() if isinstance(value, Settings) else str(value)
 
 
 def _code() -> dict[str, str]:
     package = Path(fairseg.__file__).parent
-    files = [package / name for name in _FILES]
-    files += [file for part in _CODE for file in sorted((package / part).rglob("*.py"))]
-    own = package / "training" / "experiment"
-    shown = {
-        own / name for name in ("page.py", "tables.py", "results.py", "figures.py", "paper.py", "schedule.py")
-    }
-    return {str(file.relative_to(package)): _digest(file) for file in files if file not in shown}
+    files = [file for room in _ROOMS for file in sorted((package / room).rglob("*.py"))]
+    files += [package / "experiment" / name for name in _FILES]
+    return {file.relative_to(package).as_posix(): _digest(file) for file in files}
 
 
 def _data(root: Path, datasets: Mapping[str, Mapping[str, Path]]) -> dict[str, dict[str, str]]:
@@ -82,10 +82,10 @@ def _data(root: Path, datasets: Mapping[str, Mapping[str, Path]]) -> dict[str, d
         digests[kind] = {}
         for name, file in files.items():
             status = file.stat()
-            stamp, place = [status.st_size, status.st_mtime_ns], str(file.resolve())
-            old = known.get(place)
-            now[place] = old if old and old[:2] == stamp else [*stamp, _digest(file)]
-            digests[kind][name] = now[place][2]
+            stamp, path = [status.st_size, status.st_mtime_ns], str(file.resolve())
+            old = known.get(path)
+            now[path] = old if old and old[:2] == stamp else [*stamp, _digest(file)]
+            digests[kind][name] = now[path][2]
     write_files(root, {DATA: json.dumps(now) + "\n"})
     return digests
 

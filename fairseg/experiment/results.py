@@ -200,8 +200,6 @@ def _labelled(table: pd.DataFrame, about: dict[str, Any]) -> pd.DataFrame:
 
 
 def _joined(tables: list[pd.DataFrame]) -> pd.DataFrame:
-    for table in tables:
-        table.attrs = {}
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 

@@ -2,15 +2,16 @@
 
 import json
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import fields, replace
+import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import click
+from tqdm.auto import tqdm
 
 from fairseg.cohort.table import read_cohort
-from fairseg.experiment.arms import CHOICES, PRESETS
+from fairseg.experiment.arms import CHOICES, NOT_SHARED, PRESETS
 from fairseg.experiment.engines import Engine, Processes
 from fairseg.experiment.page import write_experiment
 from fairseg.experiment.plan import Plan
@@ -25,12 +26,6 @@ from fairseg.io.lock import alone_in
 from fairseg.io.sentences import counted
 from fairseg.training.settings import Settings
 
-# Settings that an experiment gives to its arms itself, or has options of its own for.
-_NOT_SHARED = (
-    *("by", "bins", "sampler", "loss", "base", "reweight", "crop", "seed"),
-    *("split_seed", "device", "workers"),
-)
-
 
 def make_recipe(by: tuple[str, ...], preset: str = "quick", **changes: Any) -> Settings:
     """Return the settings that the arms of an experiment share.
@@ -42,7 +37,7 @@ def make_recipe(by: tuple[str, ...], preset: str = "quick", **changes: Any) -> S
     """
     if preset not in PRESETS:
         raise ValueError(f"preset must be {' or '.join(PRESETS)}, got {preset!r}")
-    return Settings(by=by, **{**PRESETS[preset], **changes})
+    return Settings(by=by, **{**PRESETS[preset].settings, **changes})
 
 
 def default_attribute(dataset: Path) -> tuple[str, ...]:
@@ -66,11 +61,11 @@ def run_experiment(
     """Train and test all arms that are not done yet, and write the report.
 
     Every arm is a folder named by its whole configuration, so none is trained twice, a run that was stopped
-    goes on where it was, and more seeds or arms can be asked for later. A failed arm stops no other; it is
-    tried again at the next run.
+    goes on where it was, and a later call can add seeds or arms. A failed arm stops no other; the next
+    call tries it again.
 
     Args:
-        plan: what is asked.
+        plan: the data and the arms.
         out: folder of the experiment.
         engine: where the work is done; default: as many processes as fill this machine.
         mix: go on although code or data have changed since the experiment was begun; the report says so.
@@ -83,16 +78,16 @@ def run_experiment(
     check_writable(root)
     study = make_study(plan)
     with alone_in(root):
-        mixed = check_same_origin(root, data_files(plan), _asked(plan), mix=mix)
+        mixed = check_same_origin(root, data_files(plan), plan, mix=mix)
         _keep_split(root, study)
-        others = _others(root, study)
+        others = _note_on_other_settings(root, study)
         if progress and others:
-            click.echo(f"fairseg: {others[0]}", err=True)
+            tqdm.write(f"fairseg: {others[0]}", file=sys.stderr)
         run_tasks(
             root,
             study.tasks,
             engine or Processes.filling(plan.recipe.device),
-            tell=_teller(root, study),
+            describe=_result_line(root, study),
             arms=[test for _, test in study.arms.values()],
             progress=progress,
         )
@@ -102,57 +97,55 @@ def run_experiment(
 
 
 def _keep_split(root: Path, study: Study) -> None:
-    """Write who trains and who is tested, or see that it is as it was."""
+    """Write who trains and who is tested, or check that it is as it was."""
     if (root / SPLIT).exists() and (root / SPLIT).read_text(encoding="utf-8") != study.splits[SPLIT]:
         raise ValueError(
             f"{root / SPLIT} is another split than this dataset and these shares and groups make: "
             "choose another folder"
         )
     for name, text in study.splits.items():
-        place = root / name
-        write_files(place.parent, {place.name: text})
+        file = root / name
+        write_files(file.parent, {file.name: text})
 
 
-def _others(root: Path, study: Study) -> list[str]:
-    """Return a note of finished trainings in the folder that have other settings, if there are any."""
-    by_arm = {*_NOT_SHARED, "balance", "compile", *(name for one in CHOICES.values() for name in one)}
+def _note_on_other_settings(root: Path, study: Study) -> list[str]:
+    """Return a note on finished trainings in the folder that have other settings, if there are any."""
+    of_an_arm = {*NOT_SHARED, "balance", "compile", *(name for one in CHOICES.values() for name in one)}
     recipe = study.plan.recipe.to_dict()
+    shared = recipe.keys() - of_an_arm - {"epochs"}
     epochs = {recipe["epochs"], recipe["epochs"] * study.plan.ce_factor}
-    names = {task.name for task in study.tasks}
+    planned = {task.name for task in study.tasks}
     number = 0
     for file in root.glob(f"trainings/*/{DONE}"):
-        if file.parent.relative_to(root).as_posix() in names:
-            continue
-        saved = json.loads((file.parent / TASK).read_text(encoding="utf-8"))["settings"]
-        shared = recipe.keys() - by_arm - {"epochs"}
-        number += saved["epochs"] not in epochs or any(saved.get(name) != recipe[name] for name in shared)
+        if file.parent.relative_to(root).as_posix() not in planned:
+            saved = json.loads((file.parent / TASK).read_text(encoding="utf-8"))["settings"]
+            number += saved["epochs"] not in epochs or any(saved.get(name) != recipe[name] for name in shared)
     if not number:
         return []
     are = "is of other settings and does" if number == 1 else "are of other settings and do"
     return [f"{counted(number, 'finished training')} in this folder {are} not count here."]
 
 
-def _teller(root: Path, study: Study) -> Callable[[Task], str]:
+def _result_line(root: Path, study: Study) -> Callable[[Task], str]:
     """Return a function that says in a line what a test has shown."""
     arms = {test: arm for arm, (_, test) in reversed(study.arms.items())}
 
-    def tell(task: Task) -> str:
+    def describe(task: Task) -> str:
         if task.name not in arms:
             return ""
         arm = arms[task.name]
         results = collect(root, replace(study, arms={arm: study.arms[arm]}))
-        said = [
+        dice = ", ".join(
             f"{group} {results.spread(arm.key, 'Median DSC', group).mean:.3f}"
             for group in results.groups("internal")
-        ]
+        )
         size = results.gap(arm.key).mean
-        if not results.learned(arm.key):
-            gap = "not learned"
-        else:
-            gap = "no gap" if math.isnan(size) else f"gap {size:+.3f}"
-        return f"{arm.key}, seed {arm.seed}: Dice {', '.join(said)}; {gap}"
+        gap = "no gap" if math.isnan(size) else f"gap {size:+.3f}"
+        return (
+            f"{arm.key}, seed {arm.seed}: Dice {dice}; {gap if results.learned(arm.key) else 'not learned'}"
+        )
 
-    return tell
+    return describe
 
 
 def _notes(study: Study) -> list[str]:
@@ -167,62 +160,15 @@ def _notes(study: Study) -> list[str]:
     if unknown := int((split["group"] == "").sum()):
         notes.append(f"{counted(unknown, 'subject')} of unknown group: in no group's figures.")
     for test in ("internal", *(["external"] if study.plan.external else [])):
-        for name in study.plan.attributes:
-            if (test, name) not in study.tested:
-                notes.append(
-                    f"Fewer than two groups by {name} in the {test} test, so no table compares them."
-                )
+        notes += [
+            f"Fewer than two groups by {name} in the {test} test, so no table compares them."
+            for name in study.plan.attributes
+            if (test, name) not in study.tested
+        ]
         if study.reference not in tested.get(test, (study.reference,)):
             gap = "fairness gaps there are of the best group minus the worst"
             notes.append(f"Nobody of {study.reference} in the {test} test: {gap}.")
         if study.minority not in tested.get(test, (study.minority,)):
-            notes.append(
-                f"Nobody of {study.minority} in the {test} test: no gap and no p of {study.reference} and "
-                f"{study.minority} there."
-            )
+            both = f"{study.reference} and {study.minority}"
+            notes.append(f"Nobody of {study.minority} in the {test} test: no gap and no p of {both} there.")
     return notes
-
-
-def _asked(plan: Plan) -> dict[str, Any]:
-    asked = {one.name: getattr(plan, one.name) for one in fields(plan)}
-    return {
-        name: value.to_dict()
-        if isinstance(value, Settings)
-        else str(value)
-        if isinstance(value, Path)
-        else list(value)
-        if isinstance(value, tuple)
-        else dict(value)
-        if isinstance(value, Mapping)
-        else value
-        for name, value in asked.items()
-    }
-
-
-def parse_changes(pairs: Mapping[str, str]) -> dict[str, Any]:
-    """Return settings from text, each of the type that it has in `Settings`.
-
-    >>> parse_changes({"steps": "20", "augment": "no", "patch_size": "80,64", "learning_rate": "0.05"})
-    {'steps': 20, 'augment': False, 'patch_size': (80, 64), 'learning_rate': 0.05}
-    """
-    kinds = {one.name: one for one in fields(Settings)}
-    changes: dict[str, Any] = {}
-    for name, text in pairs.items():
-        if name not in kinds or name in _NOT_SHARED:
-            shared = ", ".join(one for one in kinds if one not in _NOT_SHARED)
-            raise ValueError(f"set must name a setting that arms share, {shared}; got {name!r}")
-        changes[name] = _parsed(name, str(kinds[name].type), kinds[name].default, text)
-    return changes
-
-
-def _parsed(name: str, kind: str, default: Any, text: str) -> Any:
-    try:
-        if isinstance(default, bool):
-            return {"yes": True, "true": True, "no": False, "false": False}[text.lower()]
-        if "tuple" in kind:
-            number = float if "float" in kind else int
-            first, second = (number(part) for part in text.split(","))
-            return first, second
-        return type(default)(text)
-    except (ValueError, KeyError):
-        raise ValueError(f"set: {name} cannot be {text!r}") from None

@@ -21,33 +21,31 @@ def split_cohort(
     cohort: pd.DataFrame, cases: Sequence[str], groups: Groups, train_groups: Sequence[str], plan: Plan
 ) -> tuple[pd.DataFrame, dict[str, list[str]]]:
     """Return who is in which part, and the cases to test on by folder of images."""
-    pool = rows_of(cohort, cases)
-    ids = groups.encode(pool)
-    names = np.array([groups.name(number) if number >= 0 else "" for number in ids], dtype=object)
+    pool = _members(cohort, cases, groups)
+    subjects, ids = pool["subject"].to_numpy(), pool["id"].to_numpy()
     part = np.full(len(pool), TRAIN, dtype=object)
-    may_train = np.isin(names, train_groups) if train_groups else np.ones(len(pool), dtype=bool)
-    subjects = pool["subject"].astype(str).tolist()
-    own_test = plan.dataset / "labelsTs"
-    tested: dict[str, list[str]] = {}
-    if has_files(own_test):
-        tested["Ts"] = sorted(find_masks(own_test, "labelsTs"))
-        part[_whole(subjects, ~may_train)] = LEFT_OUT
-    else:
-        aside = split_subjects(subjects, ids, plan.test_share, seed=plan.split_seed)
-        part[_whole(subjects, aside | ~may_train)] = TEST
-        tested["Tr"] = sorted(pool["case"][part == TEST])
-    if not any(tested.values()):
-        raise ValueError(f"{plan.dataset}: nobody to test on; test_share is {plan.test_share:g}")
-    _hold_out(part, subjects, ids, plan)
-    rows = [pool.assign(group=names, part=part)]
-    if "Ts" in tested:
-        others = rows_of(cohort, tested["Ts"])
-        if both := sorted(set(others["subject"]) & set(pool["subject"])):
+    untrained = ~pool["group"].isin(train_groups or pool["group"]).to_numpy()
+    rows, tested = [pool], {}
+    if has_files(plan.dataset / "labelsTs"):
+        tested["Ts"] = sorted(find_masks(plan.dataset / "labelsTs", "labelsTs"))
+        part[_all_cases(subjects, untrained)] = LEFT_OUT
+        rows.append(_members(cohort, tested["Ts"], groups).assign(part=TEST))
+        if both := sorted(set(rows[1]["subject"]) & set(pool["subject"])):
             raise ValueError(
                 f"{plan.dataset}: subjects must train or be tested, {listed(both)} would do both"
             )
-        known = [groups.name(number) if number >= 0 else "" for number in groups.encode(others)]
-        rows.append(others.assign(group=known, part=TEST))
+    else:
+        held_out = split_subjects(subjects.tolist(), ids, plan.test_share, seed=plan.split_seed)
+        part[_all_cases(subjects, held_out | untrained)] = TEST
+        tested["Tr"] = sorted(pool["case"][part == TEST])
+    if not any(tested.values()):
+        raise ValueError(f"{plan.dataset}: nobody to test on; test_share is {plan.test_share:g}")
+    rest = np.flatnonzero(part == TRAIN)
+    held_out = split_subjects(
+        subjects[rest].tolist(), ids[rest], plan.recipe.validation, seed=plan.split_seed + 1
+    )
+    part[rest[held_out]] = VALIDATION
+    rows[0] = pool.assign(part=part)
     table = pd.concat(rows)[["subject", "group", "part"]].drop_duplicates("subject")
     return table.sort_values("subject", ignore_index=True), tested
 
@@ -66,21 +64,14 @@ def has_files(folder: Path) -> bool:
     return folder.is_dir() and any(folder.iterdir())
 
 
-def _whole(subjects: Sequence[str], chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+def _members(cohort: pd.DataFrame, cases: Sequence[str], groups: Groups) -> pd.DataFrame:
+    """Return case, subject, id and name of the group of each case; name "" where it is unknown."""
+    rows = rows_of(cohort, cases)
+    ids = groups.encode(rows)
+    names = [groups.name(number) if number >= 0 else "" for number in ids]
+    return pd.DataFrame({"case": rows["case"], "subject": rows["subject"], "id": ids, "group": names})
+
+
+def _all_cases(subjects: npt.NDArray[Any], chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     """Choose all cases of the subjects of whom some are chosen: nobody is in two parts."""
-    names = np.asarray(subjects, dtype=object)
-    return np.isin(names, names[chosen])
-
-
-def _hold_out(
-    part: npt.NDArray[Any], subjects: Sequence[str], ids: npt.NDArray[np.int64], plan: Plan
-) -> None:
-    """Make a share of each group's training subjects those to validate on."""
-    rest = np.flatnonzero(part == TRAIN)
-    aside = split_subjects(
-        [subjects[place] for place in rest.tolist()],
-        ids[rest],
-        plan.recipe.validation,
-        seed=plan.split_seed + 1,
-    )
-    part[rest[aside]] = VALIDATION
+    return np.isin(subjects, subjects[chosen])

@@ -22,35 +22,25 @@ from fairseg.training.raw import read_raw
 from fairseg.training.settings import Settings
 
 SPLIT = "split.csv"
-_MACHINE = ("workers", "device", "compile")  # what a result does not depend on
+_MACHINE = ("workers", "device", "compile")  # no result depends on these
 _MOST_GROUPS = 60  # that a table can show
 
 
 @dataclass(frozen=True)
 class Study:
-    """A plan on its data.
+    """A plan on its data."""
 
-    Attributes:
-        plan: what was asked.
-        reference: the reference group.
-        minority: the smallest group that trains.
-        counts: training subjects of each group.
-        split: columns subject, group, part.
-        splits: file -> text, to write into the folder.
-        tested: (test set, name of attributes) -> groups that have a case there, two at least.
-        arms: each with the names of its training and of its test.
-        tasks: of all arms, each once, in the order to do them.
-    """
-
-    plan: Plan
-    reference: str
-    minority: str
-    counts: dict[str, int]
-    split: pd.DataFrame
-    splits: dict[str, str]
+    plan: Plan  # which data, which arms, how often
+    reference: str  # the reference group
+    minority: str  # the smallest group that trains
+    counts: dict[str, int]  # training subjects of each group
+    split: pd.DataFrame  # columns subject, group, part
+    splits: dict[str, str]  # file -> text, to write into the folder
+    # (test set, name of attributes) -> groups that have a case there, two at least.
     tested: dict[tuple[str, str], Groups] = field(default_factory=dict)
+    # Each with the names of its training and of its test.
     arms: dict[Arm, tuple[str, str]] = field(default_factory=dict)
-    tasks: list[Task] = field(default_factory=list)
+    tasks: list[Task] = field(default_factory=list)  # of all arms, each once, in the order to do them
 
 
 def make_study(plan: Plan) -> Study:
@@ -65,10 +55,10 @@ def make_study(plan: Plan) -> Study:
     _check_attributes(cohort, table_file, plan)
     groups = Groups.from_table(cohort, by=plan.recipe.by, bins=plan.recipe.bins)
     try:
-        asked = [groups.name(groups.index(name)) for name in plan.train_groups]
+        train_groups = [groups.name(groups.index(name)) for name in plan.train_groups]
     except ValueError as error:
         raise ValueError(f"train_groups: {error}") from None
-    split, tests = split_cohort(cohort, sorted(raw.images), groups, asked, plan)
+    split, tests = split_cohort(cohort, sorted(raw.images), groups, train_groups, plan)
     training = split[split["part"] == TRAIN]
     counts = {name: int((training["group"] == name).sum()) for name in groups.names}
     counts = {name: number for name, number in counts.items() if number}
@@ -88,7 +78,7 @@ def make_study(plan: Plan) -> Study:
     if plan.external is not None:
         sets["external"] = _external(plan, raw.labels, len(raw.channels))
     tested = {
-        (test, name): found for test, one in sets.items() for name, found in _groups_tested(one, plan).items()
+        (test, name): those for test, one in sets.items() for name, those in _groups_tested(one, plan).items()
     }
     if ("internal", plan.by) not in tested:
         raise ValueError(f"{plan.dataset}: at least two groups by {plan.by} must be tested, to compare them")
@@ -113,21 +103,20 @@ def make_study(plan: Plan) -> Study:
 
 def data_files(plan: Plan) -> dict[str, dict[str, Path]]:
     """Return the files that an experiment reads: kind of dataset -> name in its folder -> file."""
-    found: dict[str, dict[str, Path]] = {}
+    by_kind: dict[str, dict[str, Path]] = {}
     for kind, folder in (("data", plan.dataset), ("external data", plan.external)):
         if folder is not None:
             files = [folder / "dataset.json", folder / "groups.csv"]
             for part in ("imagesTr", "labelsTr", "imagesTs", "labelsTs"):
                 files += sorted(path for path in (folder / part).glob("*") if path.is_file())
-            found[kind] = {file.relative_to(folder).as_posix(): file for file in files}
-    return found
+            by_kind[kind] = {file.relative_to(folder).as_posix(): file for file in files}
+    return by_kind
 
 
 def _check_attributes(cohort: pd.DataFrame, file: Path, plan: Plan) -> None:
     for name in (*plan.recipe.by, *plan.also):
         if name not in cohort:
-            there = ", ".join(column for column in cohort.columns[2:])
-            raise ValueError(f"{file} has no attribute {name!r}, it has {there}")
+            raise ValueError(f"{file} has no attribute {name!r}, it has {', '.join(cohort.columns[2:])}")
 
 
 def _groups_tested(about: Mapping[str, Any], plan: Plan) -> dict[str, Groups]:
@@ -143,8 +132,8 @@ def _groups_tested(about: Mapping[str, Any], plan: Plan) -> dict[str, Groups]:
         if not cohort[list(by)].notna().all(axis="columns").any():
             continue
         groups = Groups.from_table(cohort, by=by, bins=bins)
-        there = set(groups.encode(rows).tolist())
-        cells = tuple(cell for number, cell in enumerate(groups.cells) if number in there)
+        counts = groups.counts(groups.encode(rows))
+        cells = tuple(cell for cell, count in zip(groups.cells, counts, strict=True) if count)
         if len(cells) > _MOST_GROUPS:
             raise ValueError(f"{name}: {len(cells)} groups are more than the {_MOST_GROUPS} of a table")
         if len(cells) > 1:
@@ -188,18 +177,18 @@ def _external(plan: Plan, labels: Mapping[str, int], num_channels: int) -> dict[
 
 
 def _training(study: Study, settings: Settings, split: str) -> Task:
-    asked = settings.with_(device="auto", workers=None)
+    plain = settings.with_(device="auto", workers=None).to_dict()
     spec = {
         "kind": "train",
         "dataset": str(study.plan.dataset.resolve()),
         "table": str((study.plan.dataset / "groups.csv").resolve()),
         "split": split,
-        "settings": asked.to_dict(),
+        "settings": plain,
     }
-    identity = {name: value for name, value in asked.to_dict().items() if name not in _MACHINE}
+    identity = {name: value for name, value in plain.items() if name not in _MACHINE}
     digest = _digest([identity, study.splits[split]])
-    where = "full" if settings.crop == "none" else "crop"
-    return Task(f"trainings/{where}-{_method(settings)}-seed{settings.seed}-{digest}", spec)
+    images = "full" if settings.crop == "none" else "crop"
+    return Task(f"trainings/{images}-{_method(settings)}-seed{settings.seed}-{digest}", spec)
 
 
 def _testing(study: Study, images: str, train: Task, first: Task | None, sets: dict[str, Any]) -> Task:
@@ -221,13 +210,12 @@ def _testing(study: Study, images: str, train: Task, first: Task | None, sets: d
 
 def _method(settings: Settings) -> str:
     """Return what a training's method is called in the name of its folder."""
-    fields = ("sampler", "loss", "base", "reweight")
-    asked = {name: getattr(settings, name) for name in fields}
-    plain = Settings(by=settings.by)
-    for name, choices in CHOICES.items():
-        if asked == {one: choices.get(one, getattr(plain, one)) for one in fields}:
+    names = ("sampler", "loss", "base", "reweight")
+    for method, choices in CHOICES.items():
+        plain = Settings(by=settings.by, **choices)
+        if all(getattr(settings, name) == getattr(plain, name) for name in names):
             level = f"-balance{settings.balance:g}" if settings.balance != 1.0 else ""
-            return name.replace("+", "-") + level
+            return method.replace("+", "-") + level
     return settings.loss
 
 

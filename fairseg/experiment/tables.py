@@ -8,8 +8,8 @@ import numpy as np
 from fairseg.experiment.arms import PAIRS, SINGLE, TITLES
 from fairseg.experiment.paper import GROUPS, MEASURES, PRINTED
 from fairseg.experiment.results import Results, Spread, significant
-from fairseg.report import render
 from fairseg.report.summary import ALL, GAP
+from fairseg.report.summary_table import kind_of, write
 
 # Title, test set, arms: what the paper has a table of, and the controls.
 TABLES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
@@ -149,7 +149,7 @@ def _of_seeds(cell: Cell, spread: Spread, number: int) -> Cell:
 def _left_out(results: Results, test: str, keys: Sequence[str]) -> dict[str, list[list[Cell]]]:
     """Return the counts of what has no score, over all seeds; none that is zero throughout."""
     rows = {}
-    for measure in (name for name in _index(results, test) if render.is_count(name)):
+    for measure in (name for name in _index(results, test) if kind_of(name) == "count"):
         sums = [
             [sum(results.by_seed(key, measure, group, test=test).values()) for group in results.groups(test)]
             for key in keys
@@ -185,7 +185,7 @@ def head_of(results: Results, key: str, test: str) -> str:
 
 def cell_of(measure: str, spread: Spread, *, best: bool = False) -> Cell:
     """Return a figure over seeds, rounded as its measure asks."""
-    ends = [render.cell(measure, value) for value in (spread.mean, spread.low, spread.high)]
+    ends = [write(measure, value) for value in (spread.mean, spread.low, spread.high)]
     return Cell(ends[0], f"{ends[1]} to {ends[2]}" if spread.number > 1 else "", best)
 
 

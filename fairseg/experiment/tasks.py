@@ -28,8 +28,8 @@ from fairseg.scoring import evaluate
 from fairseg.scoring.table import scores_to_files
 from fairseg.training.checkpoint import DamagedError, load_checkpoint
 from fairseg.training.loop import CHECKPOINT, train
-from fairseg.training.predict import BOXES, predict
-from fairseg.training.prepare import mask_in_plan, plan_from_dict
+from fairseg.training.prediction import BOXES, predict
+from fairseg.training.prepare import SlicePlan, foreground_box, mask_in_plan
 from fairseg.training.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -41,17 +41,11 @@ DAMAGED = "checkpoint.damaged.pt"
 
 @dataclass(frozen=True)
 class Task:
-    """One piece of work.
+    """One piece of work."""
 
-    Attributes:
-        name: its folder in that of the experiment; says what it is, down to the last setting.
-        spec: what to do, in plain values.
-        needs: names of the tasks that must be done before.
-    """
-
-    name: str
-    spec: dict[str, Any]
-    needs: tuple[str, ...] = ()
+    name: str  # its folder in that of the experiment; tells it from others, down to the last setting
+    spec: dict[str, Any]  # what to do, in plain values
+    needs: tuple[str, ...] = ()  # names of the tasks that must be done before
 
 
 @dataclass(frozen=True)
@@ -65,17 +59,11 @@ class State:
 
 @dataclass(frozen=True)
 class Machine:
-    """What a task may use.
+    """What a task may use."""
 
-    Attributes:
-        device: as in `Settings`.
-        threads: of torch, on the CPU; results can depend on it in the last bit.
-        workers: processes that load and augment.
-    """
-
-    device: str = "cpu"
-    threads: int = 1
-    workers: int | None = None
+    device: str = "cpu"  # as in `Settings`
+    threads: int = 1  # of torch, on the CPU; results can depend on it in the last bit
+    workers: int | None = None  # processes that load and augment
 
 
 def state_of(folder: Path) -> State:
@@ -101,7 +89,7 @@ def open_task(root: Path, task: Task) -> State:
 
 
 def run_task(root: Path, name: str, machine: Machine) -> None:
-    """Do a task, unless it is done; another process that is at it is waited for.
+    """Do a task, unless it is done; wait for another process that does it.
 
     It never raises but for interrupts: what went wrong stands in `failed.json`.
     """
@@ -184,9 +172,7 @@ def _test(root: Path, folder: Path, spec: dict[str, Any], machine: Machine) -> N
             scores.append(evaluate(out, part["labels"], tested, labels=about["labels"]))
             if spec["images"] == "cascade":
                 boxes += _boxes(root / spec["training"], out, part["labels"], test)
-        joined = pd.concat(scores, ignore_index=True)
-        joined.attrs = {"unit": scores[0].attrs.get("unit"), "notes": [], "skipped": {}}
-        files |= scores_to_files(joined, f"{test}.csv")
+        files |= scores_to_files(pd.concat(scores, ignore_index=True), f"{test}.csv")
     if boxes:
         files[BOX_TABLE] = csv_files.to_csv(pd.DataFrame(boxes))
     write_files(folder, files)
@@ -195,18 +181,16 @@ def _test(root: Path, folder: Path, spec: dict[str, Any], machine: Machine) -> N
 
 
 def _boxes(run: Path, out: Path, labels: str, test: str) -> list[dict[str, Any]]:
-    """Return the size of what the first network of a cascade has found, and of what is there, in pixels."""
-    plan = plan_from_dict(load_checkpoint(run / CHECKPOINT)["run"]["plan"])
+    """Return the sizes of what the first network of a cascade found and of the reference, in pixels."""
+    plan = SlicePlan(**load_checkpoint(run / CHECKPOINT)["run"]["plan"])
     masks = find_masks(Path(labels), "labels")
     rows = []
     for case, box in json.loads((out / BOXES).read_text(encoding="utf-8")).items():
-        found = None if box["found"] is None else Box(*map(tuple, box["found"]))
-        voxels = mask_in_plan(read_mask(masks[case]), plan)
-        there = Box.around(voxels, ndim=2) if voxels.any() else None
+        found = box["found"] and Box(*map(tuple, box["found"]))
         row: dict[str, Any] = {"test": test, "case": case}
-        for name, one in (("found", found), ("reference", there)):
-            y, x = (np.nan, np.nan) if one is None else one.shape
-            row |= {f"{name}_y": y, f"{name}_x": x}
+        reference = foreground_box(mask_in_plan(read_mask(masks[case]), plan))
+        for name, one in (("found", found), ("reference", reference)):
+            row[f"{name}_y"], row[f"{name}_x"] = (np.nan, np.nan) if one is None else one.shape
         rows.append(row)
     return rows
 

@@ -11,12 +11,12 @@ import numpy.typing as npt
 import pandas as pd
 from fairlearn.metrics import MetricFrame
 
-from fairseg.cohort.columns import METRICS
 from fairseg.cohort.groups import Groups
 from fairseg.cohort.levels import level_text
 from fairseg.io.sentences import listed
 from fairseg.metrics.fairness import Statistic, by_group
 from fairseg.report.summary import summarize
+from fairseg.scoring.table import Scores
 
 __all__ = ["group_values", "metric_frame"]
 
@@ -24,7 +24,7 @@ SUBJECTS = "subjects"  # the frame's column of counts
 
 
 def metric_frame(
-    scores: pd.DataFrame,
+    scores: Scores | pd.DataFrame,
     by: str | Sequence[str] | Groups,
     *,
     metric: str = "dice",
@@ -39,10 +39,10 @@ def metric_frame(
     left out of the frame, so its `overall` is over the known groups, as the report's column "All".
 
     Args:
-        scores: as from `fairseg.scoring.evaluate` or `read_scores`.
+        scores: as from `fairseg.scoring.evaluate` or `read_scores`, or what `Scores.of` takes.
         by: an attribute, several for their intersection, or groups made of them; the frame's sensitive
             features, with fairseg's names of levels.
-        metric: a column of scores: "dice", "hd", "hd95", "assd" or "nsd".
+        metric: a column of scores: "dice", "hd95" or any other of `score_case`.
         label: the label's name; None: a case's mean over its labels.
         statistic: of the subjects of a group: "median", "mean" or "iqr".
         bins: for numeric attributes, as in `Groups.from_table`.
@@ -50,8 +50,8 @@ def metric_frame(
             all subjects together; `fairseg.metrics.bootstrap_interval` resamples each group.
 
     Returns:
-        A frame of two metrics: the one that was asked for, by its name, and "subjects", how many values
-        it is of. Of an intersection, fairlearn also lists cells that do not occur, as NaN.
+        A frame of two metrics: `metric` by its name, and "subjects", how many values it rests on. Of an
+        intersection, fairlearn also lists cells that do not occur, as NaN.
 
     Raises:
         ValueError: the table has no such metric or label, the statistic is unknown, bins are given with
@@ -63,16 +63,16 @@ def metric_frame(
     >>> frame.by_group["dice"].to_dict(), float(frame.difference()["dice"])
     ({'F': 0.8125, 'M': 0.9375}, 0.125)
     """
+    checked = Scores.of(scores)
     if isinstance(by, Groups):
         if bins is not None:
             raise ValueError(f"bins must be None where by holds finished groups, got {bins!r}")
         groups = by
     else:
-        groups = Groups.from_table(scores, by=by, bins=bins)
-    present = [name for name in METRICS if name in scores]
-    if metric not in present:
-        raise ValueError(f"metric must be one of {', '.join(present)}, got {metric!r}")
-    overall, *of_labels = summarize(scores, groups)
+        groups = Groups.from_table(checked.table, by=by, bins=bins)
+    if metric not in checked.metrics:
+        raise ValueError(f"metric must be one of {', '.join(checked.metrics)}, got {metric!r}")
+    overall, *of_labels = summarize(checked, groups)
     tables = {summary.structure: summary.subjects for summary in of_labels}
     if label is not None and str(label) not in tables:
         raise ValueError(f"label must be one of {', '.join(tables)}, got {label!r}")
@@ -81,14 +81,14 @@ def metric_frame(
     values = subjects[metric].to_numpy(dtype=np.float64)
     cells = [groups.cells[group] for group in subjects["group"]]
 
-    def summarise(_: Any, part: Any) -> float:
-        return float(_all_in_one(part, statistic)[0])
-
-    def count(_: Any, part: Any) -> int:
-        return int(_all_in_one(part, "median")[1])
+    def of_part(part: Any) -> tuple[float, int]:
+        """Return statistic and count of one group, by the function that makes fairseg's tables."""
+        own = np.asarray(part, dtype=np.float64)
+        statistics, counts = by_group(own, np.zeros(len(own), dtype=int), 1, statistic)
+        return float(statistics[0]), int(counts[0])
 
     return MetricFrame(
-        metrics={metric: summarise, SUBJECTS: count},
+        metrics={metric: lambda _, part: of_part(part)[0], SUBJECTS: lambda _, part: of_part(part)[1]},
         y_true=values,  # fairlearn wants one; a score has its reference in it already
         y_pred=values,
         sensitive_features=pd.DataFrame(cells, columns=list(groups.attributes)),
@@ -137,26 +137,17 @@ def group_values(
             f"frame must have the sensitive features {', '.join(groups.attributes)} alone, "
             f"got {', '.join(map(str, features))}"
         )
-    place = [features.index(attribute) for attribute in groups.attributes]
+    order = [features.index(attribute) for attribute in groups.attributes]
     rows: dict[tuple[str, ...], tuple[Any, Any]] = {}
     for key, value, number in zip(table.index, table[metric], table[counts], strict=True):
         cell = key if isinstance(key, tuple) else (key,)
-        levels = tuple(level_text(cell[position]) for position in place)
+        levels = tuple(level_text(cell[position]) for position in order)
         if levels not in groups.cells and number > 0:
             raise ValueError(
                 f"frame must have the levels of the groups ({listed(groups.names)}), got "
                 f"{' and '.join(levels)}, of {number:g} values: no group takes them"
             )
         rows[levels] = (value, number)
-    found = [rows.get(cell, (np.nan, np.nan)) for cell in groups.cells]
-    values = np.array([value for value, _ in found], dtype=np.float64)
-    sizes = np.array([number for _, number in found], dtype=np.float64)
+    pairs = [rows.get(cell, (np.nan, np.nan)) for cell in groups.cells]
+    values, sizes = np.array(pairs, dtype=np.float64).T
     return values, np.nan_to_num(sizes).astype(np.int64)
-
-
-def _all_in_one(values: Any, statistic: Statistic) -> tuple[float, int]:
-    """Return statistic and count of one part, by the function that fairseg's tables are made with."""
-    value, count = by_group(
-        np.asarray(values, dtype=np.float64), np.zeros(len(values), dtype=int), 1, statistic
-    )
-    return float(value[0]), int(count[0])

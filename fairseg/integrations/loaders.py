@@ -1,7 +1,7 @@
 """What frameworks made of the sampler of a loader: left alone, replaced, or dealt out a second time.
 
 Frameworks that train in several processes take a data loader apart and build another, with a sampler of their
-own or one around that of the user. Batches then still come, but no longer in the shares that were asked for.
+own or one around that of the user. Batches then still come, but no longer in the shares of the sampler.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ _INSIDE = ("batch_sampler", "sampler", "_batch_sampler", "_sampler")  # where wr
 
 
 def check_loader(loader: Any) -> GroupSampler[Any]:
-    """Return the group sampler that a loader draws by, or raise if its groups would not come as asked.
+    """Return the group sampler that a loader draws by, or raise if its groups would not come in its shares.
 
     Call it on the loader that you iterate, after the framework has prepared it, on every process. It draws
     nothing.
@@ -112,9 +112,8 @@ def _find(holder: Any, around: list[Any]) -> GroupSampler[Any] | None:
         if isinstance(part, GroupSampler):
             return part
         around.append(part)
-        found = _find(part, around)
-        if found is not None:
-            return found
+        if (sampler := _find(part, around)) is not None:
+            return sampler
         around.pop()
     return None
 
@@ -137,11 +136,7 @@ def _names(loader: Any) -> str:
 
 def _accelerate_deals(parts: list[Any]) -> bool:
     """Whether accelerate gives each process its own of the batches; by name, so as not to import it."""
-    for part in parts:
-        kind = type(part)  # isinstance would be told a lie: these loaders pretend to be torch's
-        if kind.__module__ == "accelerate.data_loader" and kind.__name__ in (
-            "BatchSamplerShard",
-            "DataLoaderDispatcher",
-        ):
-            return True
-    return False
+    # isinstance would be wrong: these loaders pretend to be torch's.
+    kinds = {f"{type(part).__module__}.{type(part).__name__}" for part in parts}
+    dealing = ("BatchSamplerShard", "DataLoaderDispatcher")
+    return not kinds.isdisjoint(f"accelerate.data_loader.{name}" for name in dealing)

@@ -5,33 +5,28 @@ counts of each sample, and end in the functions of `fairseg.metrics`; a `MetricC
 once for all of them. Needs the extra `torchmetrics`.
 """
 
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
 from fairseg.integrations.voxel_counts import (
-    Ids,
-    check_ids,
-    check_options,
-    check_subjects,
-    count_subjects,
-    count_voxels,
-    subject_dice,
+    FairnessGapValue,
+    GroupVoxelCounts,
+    Samples,
+    SkewedErrorRatioValue,
+    Statistic,
+    WorstGroupValue,
 )
-from fairseg.metrics import by_group, fairness_gap, skewed_error_ratio, worst_group
-from fairseg.metrics.fairness import Floats
-from fairseg.metrics.masks import Labels, label_values
+from fairseg.metrics.masks import Labels
 
 __all__ = ["FairnessGap", "GroupCounts", "GroupDice", "SkewedErrorRatio", "WorstGroupDice"]
 
 
-class _GroupMetric(Metric):
-    """What all of them share: the state, and the way from voxels to one Dice a subject.
+class _GroupMetric(GroupVoxelCounts, Metric):
+    """What all of them share: the state and its update.
 
     Args:
         num_groups: number of groups in the cohort, G.
@@ -48,32 +43,26 @@ class _GroupMetric(Metric):
 
     is_differentiable = False
     full_state_update = False
-    voxels: list[Tensor]
-    groups: list[Tensor]
-    subjects: list[Tensor]
+    rows: list[Tensor]
 
     def __init__(
         self,
         num_groups: int,
         labels: Labels,
         *,
-        samples: Literal["cases", "slices"] = "cases",
-        statistic: Literal["median", "mean"] = "median",
+        samples: Samples = "cases",
+        statistic: Statistic = "median",
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
-        check_options(num_groups, samples, statistic)
-        self.num_groups = num_groups
-        self.samples = samples
-        self.statistic: Literal["median", "mean"] = statistic
-        values = list(label_values(labels).values())
+        Metric.__init__(self, **kwargs)
+        self._set_options(num_groups, labels, samples, statistic)
         # All in float64, which holds counts and ids exactly, and flat: for a rank that saw no sample,
         # torchmetrics makes an empty state of the metric's dtype and one axis, and all ranks' must be alike.
         self.set_dtype(torch.float64)
-        for name in ("voxels", "groups", "subjects"):
-            self.add_state(name, [], dist_reduce_fx="cat")
+        self.add_state("rows", [], dist_reduce_fx="cat")
         # A state so that a collection never takes metrics of other labels for the same.
-        self.add_state("label_values", torch.tensor(values, dtype=torch.float64), dist_reduce_fx="max")
+        values = torch.tensor(self.labels, dtype=torch.float64)
+        self.add_state("label_values", values, dist_reduce_fx="max")
 
     def update(
         self, prediction: Tensor, reference: Tensor, groups: Tensor, subjects: Tensor | None = None
@@ -91,28 +80,17 @@ class _GroupMetric(Metric):
         Raises:
             ValueError: shapes or dtypes do not fit, NaN among the logits, or an id is out of range.
         """
-        assert isinstance(self.label_values, Tensor)
-        voxels = count_voxels(prediction, reference, [int(value) for value in self.label_values.tolist()])
-        size = len(voxels)
-        ids = check_ids(groups, "groups", size, -1, self.num_groups - 1)
-        owner = check_subjects(subjects, size)
-        for name, state in (("voxels", voxels.flatten()), ("groups", ids), ("subjects", owner)):
-            getattr(self, name).append(state.to(self.device, self.dtype))
+        rows = self._count(prediction, reference, groups, subjects)
+        self.rows.append(rows.flatten().to(self.device, self.dtype))
 
-    def _subjects(self) -> tuple[Floats, Ids]:
-        """Return the Dice of each subject, NaN where there is none, and its group; over all processes."""
-        if not len(self.groups):
-            return np.empty(0), np.empty(0, dtype=np.int64)
-        voxels, group, owner = (
-            dim_zero_cat(state).double().cpu().numpy() for state in (self.voxels, self.groups, self.subjects)
-        )
-        return subject_dice(voxels.reshape(len(group), 3, -1), group, owner, self.samples)
+    def compute(self) -> Any:
+        """Return the value over all batches and processes, float64."""
+        return torch.as_tensor(self._value(), dtype=self.dtype, device=self.device)
 
-    def _by_group(self) -> Floats:
-        return by_group(*self._subjects(), self.num_groups, self.statistic)[0]
-
-    def _tensor(self, value: npt.ArrayLike) -> Tensor:
-        return torch.as_tensor(value, dtype=self.dtype, device=self.device)
+    def _all_rows(self) -> Tensor | None:
+        if not len(self.rows):
+            return None
+        return dim_zero_cat(self.rows).reshape(-1, 2 + 3 * len(self.labels))
 
 
 class GroupDice(_GroupMetric):
@@ -129,13 +107,9 @@ class GroupDice(_GroupMetric):
     higher_is_better = True
     plot_lower_bound, plot_upper_bound = 0.0, 1.0
 
-    def compute(self) -> Tensor:
-        """Return the statistic of each group, float64 (G,)."""
-        return self._tensor(self._by_group())
 
-
-class WorstGroupDice(_GroupMetric):
-    """Dice of the worst-served group, as `fairseg.metrics.worst_group`; the number to select models by.
+class WorstGroupDice(WorstGroupValue, _GroupMetric):
+    """Dice of the worst-served group, a scalar as `fairseg.metrics.worst_group`, to select models by.
 
     >>> metric = WorstGroupDice(num_groups=2, labels=[1])
     >>> masks = torch.tensor([[0, 1, 1], [0, 1, 0]]), torch.tensor([[0, 1, 1], [0, 1, 1]])
@@ -146,19 +120,11 @@ class WorstGroupDice(_GroupMetric):
     higher_is_better = True
     plot_lower_bound, plot_upper_bound = 0.0, 1.0
 
-    def compute(self) -> Tensor:
-        """Return a scalar; NaN without any group."""
-        return self._tensor(worst_group(self._by_group()))
 
+class FairnessGap(FairnessGapValue, _GroupMetric):
+    """Gap between the groups' Dice, a scalar as `fairseg.metrics.fairness_gap`.
 
-class FairnessGap(_GroupMetric):
-    """Gap between the groups' Dice, as `fairseg.metrics.fairness_gap`.
-
-    Args:
-        num_groups: as for all metrics here.
-        labels: as for all metrics here.
-        reference: index of the reference group, which makes the gap signed; None: best minus worst.
-        kwargs: `samples`, `statistic`, and those of `torchmetrics.Metric`.
+    `reference` is the index of the reference group, which makes the gap signed; None: best minus worst.
 
     >>> metric = FairnessGap(num_groups=2, labels=[1], reference=0)
     >>> masks = torch.tensor([[0, 1, 1], [0, 1, 0]]), torch.tensor([[0, 1, 1], [0, 1, 1]])
@@ -166,20 +132,9 @@ class FairnessGap(_GroupMetric):
     0.333
     """
 
-    def __init__(
-        self, num_groups: int, labels: Labels, *, reference: int | None = None, **kwargs: Any
-    ) -> None:
-        super().__init__(num_groups, labels, **kwargs)
-        fairness_gap(np.zeros(num_groups), reference)  # a wrong index must not come out after an epoch
-        self.reference = reference
 
-    def compute(self) -> Tensor:
-        """Return a scalar; NaN with fewer than two groups, or without the reference group."""
-        return self._tensor(fairness_gap(self._by_group(), self.reference))
-
-
-class SkewedErrorRatio(_GroupMetric):
-    """Largest group error over the smallest, as `fairseg.metrics.skewed_error_ratio`; 1 is fair.
+class SkewedErrorRatio(SkewedErrorRatioValue, _GroupMetric):
+    """Largest group error over the smallest, a scalar as `fairseg.metrics.skewed_error_ratio`; 1 is fair.
 
     >>> metric = SkewedErrorRatio(num_groups=2, labels=[1])
     >>> masks = torch.tensor([[1, 1, 0], [0, 1, 0]]), torch.tensor([[1, 0, 1], [0, 1, 1]])
@@ -189,13 +144,12 @@ class SkewedErrorRatio(_GroupMetric):
 
     higher_is_better = False
 
-    def compute(self) -> Tensor:
-        """Return a scalar; NaN with fewer than two groups, inf if only some are perfect."""
-        return self._tensor(skewed_error_ratio(self._by_group()))
-
 
 class GroupCounts(_GroupMetric):
-    """How many subjects the other metrics rest on, and how many they leave out.
+    """How many subjects the other metrics rest on, and how many they leave out; int64.
+
+    `subjects` (G,): those with a Dice; `unknown_group`: subjects without a group; `empty_masks`: subjects
+    of a group with no label in either mask, which have no Dice.
 
     >>> metric = GroupCounts(num_groups=2, labels=[1])
     >>> masks = torch.tensor([[0, 1], [0, 0], [1, 0]]), torch.tensor([[0, 1], [0, 0], [0, 1]])
@@ -205,10 +159,5 @@ class GroupCounts(_GroupMetric):
     """
 
     def compute(self) -> dict[str, Tensor]:
-        """Return what there is, int64.
-
-        `subjects` (G,): those with a Dice; `unknown_group`: subjects without a group; `empty_masks`: subjects
-        of a group with no label in either mask, which have no Dice.
-        """
-        counts = count_subjects(*self._subjects(), self.num_groups)
-        return {name: torch.as_tensor(count, device=self.device) for name, count in counts.items()}
+        """Return the counts by name."""
+        return {name: count.to(self.device) for name, count in self._counts().items()}

@@ -1,18 +1,112 @@
-"""Batches of masks to voxel counts, and those to one Dice a subject: what metrics in a loop need."""
+"""What group metrics in a training loop share: batches of masks to voxel counts, and those to Dice by group.
 
-from typing import Literal
+`GroupVoxelCounts` is the one accumulator; the metrics for torchmetrics (and through them Lightning) and for
+MONAI are its subclasses, which add how their framework keeps rows, and gathers them over processes.
+"""
+
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from fairseg.metrics.fairness import Floats, by_group
+from fairseg.metrics.fairness import Floats, by_group, fairness_gap, skewed_error_ratio, worst_group
+from fairseg.metrics.masks import Labels, label_values
 from fairseg.metrics.overlap import Counts
 
 Ids = npt.NDArray[np.int64]
+Samples = Literal["cases", "slices"]
+Statistic = Literal["median", "mean"]
 ALONE = -1  # subject of a sample that came without one: it counts as a subject of its own
-_LARGEST_SUBJECT = 2**53 - 1
+_LARGEST_SUBJECT = 2**53 - 1  # float64, in which rows are kept, would merge subjects above it
+
+
+class GroupVoxelCounts:
+    """A row a sample with its group, its subject and the voxels of each label; and what follows from them."""
+
+    num_groups: int
+    labels: list[int]
+    samples: Samples
+    statistic: Statistic
+
+    def _set_options(self, num_groups: int, labels: Labels, samples: Samples, statistic: Statistic) -> None:
+        if isinstance(num_groups, bool) or not isinstance(num_groups, int) or num_groups < 1:
+            raise ValueError(f"num_groups must be a positive integer, got {num_groups!r}")
+        if samples not in ("cases", "slices"):
+            raise ValueError(f'samples must be "cases" or "slices", got {samples!r}')
+        if statistic not in ("median", "mean"):
+            raise ValueError(f'statistic must be "median" or "mean", got {statistic!r}')
+        self.num_groups, self.labels = num_groups, list(label_values(labels).values())
+        self.samples, self.statistic = samples, statistic
+
+    def _count(self, prediction: Tensor, reference: Tensor, groups: Any, subjects: Any) -> Tensor:
+        """Return the row of each sample, float64 (B, 2 + 3 L): group, subject, voxel counts."""
+        voxels = count_voxels(prediction, reference, self.labels)
+        size = len(voxels)
+        ids = check_ids(groups, "groups", size, -1, self.num_groups - 1)
+        owners = torch.full((size,), ALONE)
+        if subjects is not None:
+            owners = check_ids(subjects, "subjects", size, 0, _LARGEST_SUBJECT)
+        parts = (ids.unsqueeze(1), owners.unsqueeze(1), voxels.flatten(1))
+        return torch.cat([part.to(voxels.device, torch.float64) for part in parts], dim=1)
+
+    def _all_rows(self) -> Tensor | None:
+        """Return the rows of all batches, over all processes; `None` before the first."""
+        raise NotImplementedError
+
+    def _subjects(self) -> tuple[Floats, Ids]:
+        """Return the Dice of each subject, NaN where there is none, and its group."""
+        rows = self._all_rows()
+        if rows is None:
+            return np.empty(0), np.empty(0, dtype=np.int64)
+        table = rows.double().cpu().numpy()
+        return subject_dice(table[:, 2:].reshape(len(table), 3, -1), table[:, 0], table[:, 1], self.samples)
+
+    def _by_group(self) -> Floats:
+        return by_group(*self._subjects(), self.num_groups, self.statistic)[0]
+
+    def _value(self) -> npt.ArrayLike:
+        """Return the metric's value: the statistic of each group (G,), or what is made of it."""
+        return self._by_group()
+
+    def _counts(self) -> dict[str, Tensor]:
+        """Return on how many subjects the values rest, and how many they leave out, int64."""
+        dice, groups = self._subjects()
+        counts = {
+            "subjects": by_group(dice, groups, self.num_groups)[1],
+            "unknown_group": (groups < 0).sum(),
+            "empty_masks": (np.isnan(dice) & (groups >= 0)).sum(),
+        }
+        return {name: torch.as_tensor(count) for name, count in counts.items()}
+
+
+class WorstGroupValue(GroupVoxelCounts):
+    """The value is the Dice of the worst-served group; NaN without any group."""
+
+    def _value(self) -> npt.ArrayLike:
+        return worst_group(self._by_group())
+
+
+class FairnessGapValue(GroupVoxelCounts):
+    """The value is the gap; NaN with fewer than two groups, or without the reference group."""
+
+    def __init__(
+        self, num_groups: int, labels: Labels, *, reference: int | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(num_groups, labels, **kwargs)  # type: ignore[call-arg]  # that of the framework's class
+        fairness_gap(np.zeros(num_groups), reference)  # a wrong index must not come out after an epoch
+        self.reference = reference
+
+    def _value(self) -> npt.ArrayLike:
+        return fairness_gap(self._by_group(), self.reference)
+
+
+class SkewedErrorRatioValue(GroupVoxelCounts):
+    """The value is the ratio; NaN with fewer than two groups, inf if only some are perfect."""
+
+    def _value(self) -> npt.ArrayLike:
+        return skewed_error_ratio(self._by_group())
 
 
 def count_voxels(prediction: Tensor, reference: Tensor, labels: list[int]) -> Tensor:
@@ -36,14 +130,14 @@ def count_voxels(prediction: Tensor, reference: Tensor, labels: list[int]) -> Te
     truth = _mask(reference, "reference", None)
     predicted = _mask(prediction, "prediction", truth)
     counts = [
-        torch.stack([part.flatten(1).sum(1) for part in (found, there, found & there)], dim=1)
-        for found, there in ((predicted == value, truth == value) for value in labels)
+        torch.stack([part.flatten(1).sum(1) for part in (first, second, first & second)], dim=1)
+        for first, second in ((predicted == value, truth == value) for value in labels)
     ]
     return torch.stack(counts, dim=2)
 
 
 def subject_dice(
-    voxels: Floats, groups: npt.ArrayLike, subjects: npt.ArrayLike, samples: Literal["cases", "slices"]
+    voxels: Floats, groups: npt.ArrayLike, subjects: npt.ArrayLike, samples: Samples
 ) -> tuple[Floats, Ids]:
     """Return one Dice a subject, the mean over labels.
 
@@ -69,43 +163,11 @@ def subject_dice(
     if samples == "slices":
         dice = _mean_dice(_sum(voxels, index, len(pairs)))
     else:
-        of_case = _mean_dice(voxels)
-        known = ~np.isnan(of_case)
-        total = _sum(np.where(known, of_case, 0.0), index, len(pairs))
+        case_dice = _mean_dice(voxels)
+        known = ~np.isnan(case_dice)
+        total = _sum(np.where(known, case_dice, 0.0), index, len(pairs))
         dice = _ratio(total, _sum(known.astype(float), index, len(pairs)))
     return dice, pairs[:, 1].astype(np.int64)
-
-
-def count_subjects(dice: Floats, groups: Ids, num_groups: int) -> dict[str, Ids | int]:
-    """Return on how many subjects values by group rest, and how many they leave out.
-
-    Args:
-        dice: one a subject, as from `subject_dice`.
-        groups: theirs.
-        num_groups: number of groups in the cohort, G.
-
-    Returns:
-        `subjects` (G,): those with a Dice; `unknown_group`: subjects without a group; `empty_masks`:
-        subjects of a group with no label in either mask, which have no Dice.
-
-    >>> count_subjects(np.array([0.5, np.nan, 0.7]), np.array([0, 0, -1]), num_groups=2)
-    {'subjects': array([1, 0]), 'unknown_group': 1, 'empty_masks': 1}
-    """
-    return {
-        "subjects": by_group(dice, groups, num_groups)[1],
-        "unknown_group": int((groups < 0).sum()),
-        "empty_masks": int((np.isnan(dice) & (groups >= 0)).sum()),
-    }
-
-
-def check_options(num_groups: object, samples: object, statistic: object) -> None:
-    """Raise a ValueError unless these are usable options of a group metric."""
-    if isinstance(num_groups, bool) or not isinstance(num_groups, int) or num_groups < 1:
-        raise ValueError(f"num_groups must be a positive integer, got {num_groups!r}")
-    if samples not in ("cases", "slices"):
-        raise ValueError(f'samples must be "cases" or "slices", got {samples!r}')
-    if statistic not in ("median", "mean"):
-        raise ValueError(f'statistic must be "median" or "mean", got {statistic!r}')
 
 
 def check_ids(ids: Tensor, name: str, size: int, low: int, high: int) -> Tensor:
@@ -127,21 +189,11 @@ def check_ids(ids: Tensor, name: str, size: int, low: int, high: int) -> Tensor:
     return given
 
 
-def check_subjects(subjects: Tensor | None, size: int) -> Tensor:
-    """Return the numbers of subjects (size,), `ALONE` for each if there are none, or raise a ValueError.
-
-    They are kept in float64, which tells apart all numbers below 2**53 and would merge subjects above it.
-    """
-    if subjects is None:
-        return torch.full((size,), ALONE)
-    return check_ids(subjects, "subjects", size, 0, _LARGEST_SUBJECT)
-
-
 def _mask(array: Tensor, name: str, like: Tensor | None) -> Tensor:
     """Return label masks (B, *S)."""
     if not isinstance(array, Tensor) or array.ndim < 2 or array.numel() == 0:
-        came = tuple(array.shape) if isinstance(array, Tensor) else type(array).__name__
-        raise ValueError(f"{name} must be a tensor (B, *S) with at least one voxel, got {came}")
+        got = tuple(array.shape) if isinstance(array, Tensor) else type(array).__name__
+        raise ValueError(f"{name} must be a tensor (B, *S) with at least one voxel, got {got}")
     if like is not None and array.is_floating_point():
         if array.ndim != like.ndim + 1 or array.shape[1] < 2:
             raise ValueError(

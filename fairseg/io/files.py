@@ -11,24 +11,24 @@ from tempfile import TemporaryDirectory
 
 
 class NotWritableError(ValueError):
-    """Files cannot be put where they were asked for."""
+    """Files cannot be written where they should be."""
 
 
 def check_writable(folder: Path) -> None:
     """Raise a ValueError unless files can be put into `folder`, which need not exist yet.
 
-    Asked before the work starts, so that nobody waits for a result that cannot be kept.
+    Check it before the work starts, so that nobody waits for a result that cannot be kept.
     """
-    place = folder.absolute()
+    existing = folder.absolute()
     try:
-        while not place.exists() and place != place.parent:
-            place = place.parent
+        while not existing.exists() and existing != existing.parent:
+            existing = existing.parent
     except OSError as error:
         raise NotWritableError(f"{folder} cannot be written: {error.strerror}") from None
-    if not place.is_dir():
-        raise NotWritableError(f"{folder} cannot be written: {place} is no folder")
-    if not os.access(place, os.W_OK | os.X_OK):
-        raise NotWritableError(f"{folder} cannot be written: no permission in {place}")
+    if not existing.is_dir():
+        raise NotWritableError(f"{folder} cannot be written: {existing} is no folder")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise NotWritableError(f"{folder} cannot be written: no permission in {existing}")
 
 
 @contextmanager
@@ -44,9 +44,9 @@ def filled_folder(folder: Path) -> Iterator[Path]:
     with TemporaryDirectory() as scratch:
         yield Path(scratch)
         for file in sorted(Path(scratch).rglob("*.*")):
-            place = folder / file.relative_to(scratch)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.move(file, place)
+            target = folder / file.relative_to(scratch)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.move(file, target)
 
 
 @contextmanager
@@ -75,7 +75,7 @@ def write_files(folder: Path, files: Mapping[str, str | bytes]) -> None:
         ValueError: the folder cannot be written; the message says why.
     """
     check_writable(folder)
-    new = [place for place in (folder, *folder.parents) if not place.exists()]
+    new = [path for path in (folder, *folder.parents) if not path.exists()]
     waiting: list[tuple[Path, Path]] = []
     try:
         if taken := [name for name in files if (folder / name).is_dir()]:
@@ -95,6 +95,6 @@ def write_files(folder: Path, files: Mapping[str, str | bytes]) -> None:
         for temporary, _ in waiting:
             with suppress(OSError):
                 temporary.unlink()
-        for place in new:
+        for path in new:
             with suppress(OSError):
-                place.rmdir()
+                path.rmdir()

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 
 @contextmanager
 def alone_in(folder: Path, *, lock: str = ".lock", wait: bool = False) -> Iterator[None]:
     """Keep other processes away from a folder, which is made if needed.
-
-    On systems without such locks (Windows) nobody is kept away.
 
     Args:
         folder: the folder.
@@ -21,13 +21,8 @@ def alone_in(folder: Path, *, lock: str = ".lock", wait: bool = False) -> Iterat
     """
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        import fcntl  # noqa: PLC0415
-    except ImportError:
-        yield
-        return
-    with (folder / lock).open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            raise ValueError(f"{folder}: another process is at work in this folder") from None
+        held = FileLock(folder / lock).acquire(timeout=-1 if wait else 0)
+    except Timeout:
+        raise ValueError(f"{folder}: another process is at work in this folder") from None
+    with held:
         yield

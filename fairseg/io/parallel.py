@@ -10,6 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+import lazy_loader
+
+joblib = lazy_loader.load("joblib")  # it costs start-up time that most runs save
 T = TypeVar("T")
 
 
@@ -32,16 +35,14 @@ def run_all(function: Callable[..., T], jobs: Sequence[tuple[Any, ...]], workers
         for job in jobs:
             yield function(*job)
         return
-    from joblib import Parallel, delayed  # noqa: PLC0415  (costs start-up time that most runs save)
-
     # A worker that has grown, as by loading torch, is replaced while the others go on. It is no fault, and
     # where warnings are errors it would end the thread that hands out the jobs, but not the wait for them.
     warnings.filterwarnings("ignore", message="A worker stopped while some jobs", category=UserWarning)
-    parallel = Parallel(n_jobs=min(workers, len(jobs)), return_as="generator")
+    parallel = joblib.Parallel(n_jobs=min(workers, len(jobs)), return_as="generator")
     here = Path.cwd()
     # Workers, born now, leave Ctrl-C to this process; loky's tracker of files says nothing of those gone.
     with _ignoring_interrupts(), _warnings_of_children("ignore:resource_tracker"):
-        results = parallel(delayed(_call)(here, function, job) for job in jobs)
+        results = parallel(joblib.delayed(_call)(here, function, job) for job in jobs)
     try:
         for result, error in results:
             if error is not None:

@@ -1,6 +1,6 @@
 """How notes and errors count and list: `1 case`, `2 cases`; `a, b, c, d, e and 3 more`."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 
 
 def counted(number: int, noun: str) -> str:
@@ -19,14 +19,6 @@ def p_text(p: float) -> str:
     ('p < 0.001', 'p = 0.031')
     """
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
-
-
-def without_subject(cases: Collection[str]) -> list[str]:
-    """Return the note on cases whose subject is not known, if there are any."""
-    if not cases:
-        return []
-    their = "a subject of its own" if len(cases) == 1 else "subjects of their own"
-    return [f"{counted(len(cases), 'case')} without a subject, taken as {their}: {listed(cases)}"]
 
 
 def listed(things: Iterable[object], most: int = 5) -> str:

@@ -1,10 +1,11 @@
 """Losses that know groups: `loss(logits, target, groups)`; and the per-sample losses below them."""
 
+from fairseg.losses.counts import group_weights
 from fairseg.losses.deep_supervision import DeepSupervision
 from fairseg.losses.fair_error_bound import FairErrorBoundLoss
 from fairseg.losses.group_dro import GroupDROLoss
 from fairseg.losses.group_loss import GroupLoss
-from fairseg.losses.grouping import NonAdditiveLossError, group_mean, group_weights
+from fairseg.losses.grouping import NonAdditiveLossError, group_mean
 from fairseg.losses.objectives import (
     BalancedGroupLoss,
     ChiSquareGroupLoss,

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fairseg.cohort.vectors import Vector
 from fairseg.losses.group_loss import GroupLoss
 
 
@@ -34,14 +35,14 @@ class DeepSupervision(nn.Module):
         self.loss = loss
 
     def forward(
-        self, outputs: Sequence[Tensor], targets: Tensor | Sequence[Tensor], groups: Tensor
+        self, outputs: Sequence[Tensor], targets: Tensor | Sequence[Tensor], groups: Tensor | Vector
     ) -> Tensor:
         """Return the loss.
 
         Args:
             outputs: logits (B, C, *S_i) at each scale.
             targets: one for each output; or a single one, which is resized to each by nearest neighbour.
-            groups: group ids, (B,).
+            groups: group ids or names, (B,), as in `GroupLoss`.
         """
         if hasattr(outputs, "shape"):
             raise ValueError("outputs must be a list, one tensor a scale, got a tensor")

@@ -7,7 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fairseg.losses.group_loss import Base, GroupLoss
+from fairseg.cohort.vectors import Vector
+from fairseg.losses.base import Base, is_pooled, valid_pixels
+from fairseg.losses.group_loss import GroupLoss, NumGroups
 from fairseg.losses.per_sample import CrossEntropyLoss, class_sums, each_mean, fit, of_target
 
 
@@ -21,7 +23,8 @@ class FairErrorBoundLoss(GroupLoss):
         loss = dice_weight * (1 - mean over classes of (2 sum w p y + s) / (sum (w p)^2 + sum y^2 + s))
                + (1 - dice_weight) * mean over samples of base (of a pooled base: its loss of the batch)
 
-    D_g is the same Dice without scales inside group g; scales are not differentiated. All as in the
+    D_g is the same Dice without scales inside group g; scales are not differentiated. Pixels that the base
+    ignores have no part in any of it. All as in the
     authors' code (background included, squares in the denominator), but for its fault with absent
     groups: there a group that a batch lacks has D = 0, which makes the minimum 0, every scale 0, and the
     loss blind to the prediction. Here the minimum is over the groups present, and no D counts as less
@@ -43,7 +46,7 @@ class FairErrorBoundLoss(GroupLoss):
 
     def __init__(
         self,
-        num_groups: int,
+        num_groups: NumGroups,
         base: Base | None = None,
         *,
         gamma: float = 1.0,
@@ -55,7 +58,6 @@ class FairErrorBoundLoss(GroupLoss):
         super().__init__(num_groups, base, **options)
         if self.group_factor is not None:
             raise ValueError("FairErrorBoundLoss makes its own weights, and takes no group_weights")
-        self._pooled = getattr(self.base, "pool", "sample") == "group"
         if not 0 <= gamma < float("inf"):
             raise ValueError(f"gamma must be 0 or more, got {gamma}")
         if not 0 <= dice_weight <= 1:
@@ -64,47 +66,41 @@ class FairErrorBoundLoss(GroupLoss):
             raise ValueError(f"smooth must be positive, got {smooth}")
         if not floor > 0:
             raise ValueError(f"floor must be positive, got {floor}")
-        if getattr(self.base, "ignore_index", None) is not None and type(self.base) is CrossEntropyLoss:
-            raise ValueError("FairErrorBoundLoss counts every pixel: its base can have no ignore_index")
         self.floor = float(floor)
         self.gamma, self.dice_weight, self.smooth = float(gamma), float(dice_weight), float(smooth)
 
-    def forward(self, logits: Tensor, target: Tensor, groups: Tensor) -> Tensor:
+    def forward(self, logits: Tensor, target: Tensor, groups: Tensor | Vector) -> Tensor:
         """Return the loss of a batch; arguments as in `GroupLoss.forward`."""
-        logits = self._known(logits, groups)
+        ids = self.annotated_ids(self.group_ids(groups, logits), logits, target)
+        logits = self.shielded(logits, ids)
         scores, labels = fit(logits, target)
         log_probability = F.log_softmax(scores, dim=1)
-        log_chosen = of_target(log_probability, labels)
-        probability, chosen = log_probability.exp(), log_chosen.exp()
-        classes = probability.shape[1]
-        terms = torch.stack(
-            [
-                class_sums(chosen, labels, classes),
-                torch.linalg.vector_norm(probability.flatten(2), dim=2).square(),
-                class_sums(torch.ones_like(chosen), labels, classes),
-            ],
-            dim=1,
-        )
+        log_chosen = of_target(log_probability, labels, self._ignored)
+        terms = self._terms(log_probability, log_chosen, labels)
+        classes = terms.shape[1] // 3
+        pooled = is_pooled(self.base)
         plain = isinstance(self.base, CrossEntropyLoss) and self.base.is_plain  # then it is there already
-        if self._pooled:
+        if pooled:
             each: Tensor = self.base.statistics(logits, target)  # type: ignore[attr-defined]
         else:
-            each = (-each_mean(log_chosen) if plain else self._each(logits, target)).unsqueeze(1)
-        sums, count = self.sum_by_group(torch.cat([terms.flatten(1), each.to(terms.dtype)], dim=1), groups)
+            each = -each_mean(log_chosen) if plain else self._each(logits, target)
+            each = self.within(each, ids).unsqueeze(1)
+        sums, count = self.sum_by_group(torch.cat([terms, each.to(terms.dtype)], dim=1), ids)
         product, squares, mask = sums[:, : 3 * classes].chunk(3, dim=1)
         present = count > 0
         with torch.no_grad():
-            dice_loss = torch.where(present, self._dice_loss(product, squares, mask), 0.0)
+            dice_loss = self._dice_loss(product.detach(), squares.detach(), mask.detach())
+            dice_loss = torch.where(present, dice_loss, 0.0)
             self._note(dice_loss, count)
             bound = dice_loss.clamp(min=self.floor)
             least = torch.where(present, bound, torch.inf).amin()
             scale = torch.tanh((least / bound) ** self.gamma)
             scale = torch.where(present, scale, 0.0)
-            self.group_weight.copy_(scale)
+            self.record("group_weight", scale)
         weight = scale.unsqueeze(1)
         dice = self._dice_loss((weight * product).sum(0), (weight**2 * squares).sum(0), mask.sum(0))
         rest = sums[:, 3 * classes :].sum(dim=0, keepdim=True)
-        if self._pooled:
+        if pooled:
             mean = self.base.from_statistics(rest).squeeze(0)  # type: ignore[attr-defined]
         else:
             mean = rest.squeeze() / count.sum().clamp(min=1.0)
@@ -112,7 +108,11 @@ class FairErrorBoundLoss(GroupLoss):
         return torch.where(present.any(), value, value * 0.0)
 
     def forward_scales(
-        self, outputs: Sequence[Tensor], targets: Sequence[Tensor], groups: Tensor, weights: Sequence[float]
+        self,
+        outputs: Sequence[Tensor],
+        targets: Sequence[Tensor],
+        groups: Tensor | Vector,
+        weights: Sequence[float],
     ) -> Tensor:
         """Return the weighted sum of the losses of outputs at several scales."""
         values = [
@@ -120,6 +120,20 @@ class FairErrorBoundLoss(GroupLoss):
             for output, target, weight in zip(outputs, targets, weights, strict=True)
         ]
         return torch.stack(values).sum()
+
+    def _terms(self, log_probability: Tensor, log_chosen: Tensor, labels: Tensor) -> Tensor:
+        """Return the sums over pixels of p y, p^2 and y, for each sample and class, (B, 3 * C)."""
+        probability, chosen = log_probability.exp(), log_chosen.exp()
+        inside, one = labels, torch.ones_like(chosen)
+        if self._ignored is not None:
+            valid = valid_pixels(labels, log_probability, self._ignored)
+            probability, chosen, one = probability * valid.unsqueeze(1), chosen * valid, one * valid
+            inside = torch.where(valid, labels, 0)
+        classes = probability.shape[1]
+        pixels = probability.reshape(*probability.shape[:2], -1)  # one pixel where there are no axes of space
+        squares = torch.linalg.vector_norm(pixels, dim=2).square()
+        product, mask = class_sums(chosen, inside, classes), class_sums(one, inside, classes)
+        return torch.cat([product, squares, mask], dim=1)
 
     def _dice_loss(self, product: Tensor, squares: Tensor, mask: Tensor) -> Tensor:
         dice = (2.0 * product + self.smooth) / (squares + mask + self.smooth)

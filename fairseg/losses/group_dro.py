@@ -1,12 +1,14 @@
 """Group DRO: weights over groups that grow where the loss is high (Sagawa et al. 2020)."""
 
-from collections.abc import Sequence
+import warnings
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from fairseg.losses.group_loss import Base, GroupLoss
+from fairseg.losses.base import Base
+from fairseg.losses.counts import Counts
+from fairseg.losses.group_loss import GroupLoss, NumGroups
 from fairseg.losses.grouping import keep_for_backward, precise
 
 
@@ -15,14 +17,17 @@ class GroupDROLoss(GroupLoss):
 
     Each training step, with `l_g` the mean loss of group g in the batch:
 
-        q_g <- q_g * exp(step_size * (l_g + adjustment / sqrt(n_g)))   for the groups in the batch,
-        rescaled so that they sum to what they summed to before;
+        q_g <- q_g * exp(step_size * (l_g + adjustment / sqrt(n_g))),  rescaled so that they sum to 1;
         loss = sum over groups in the batch of q_g * l_g.
 
-    It is meant for batches in which every group is present, as `fairseg.samplers.GroupBatchSampler`
-    makes them: this is then Algorithm 1 to the letter. A group that a batch lacks keeps its weight to the
-    last bit. (Taking its loss for 0, as other implementations do, lets the weights of small groups fade
-    with every batch that they are not in.)
+    With every group in the batch this is Algorithm 1 to the letter. A group that the batch lacks has no l_g,
+    and `absent` says what stands for it. By default it is the mean of the groups' last losses, weighted by q
+    and by how recently each group was seen: a group's weight then moves against the others while it is there,
+    and goes with their mean while it is not. So the weights tend to the minimax solution for batches with
+    fewer samples than groups, and for batches of one; and a rare group neither fades, as where its loss is
+    taken for 0, nor is left with the weight that it had. Where only B of G groups are in a batch, the value
+    is about B / G of what it is with all; for a log of the whole take `(group_weight *
+    group_last_loss).sum()`.
 
     Weights are updated by a forward pass in training mode with gradients on, and by nothing else: not in
     eval mode, not under `torch.no_grad`, not if any group's loss is NaN or infinite. With gradient
@@ -30,22 +35,26 @@ class GroupDROLoss(GroupLoss):
     checkpointing runs twice. They are part of `state_dict`.
 
     Args:
-        num_groups: groups of the cohort, G.
+        num_groups: groups of the cohort, G; or a `Groups`, or their names.
         base: per-sample or pooled loss; default `CrossEntropyLoss()`, as in the paper.
         step_size: how fast the weights follow the losses, above 0.
         adjustment: C of the generalisation adjustment, 0 or more; needs `group_counts`. It acts on the
             weights; the value is made of the losses themselves.
-        group_counts: samples of each group in the training cohort, n_g, (G,).
+        group_counts: samples of each group in the training cohort, n_g, (G,); or name -> n_g.
         normalize_loss: divide the adjusted losses by their sum first (over the groups that are updated),
             which makes `step_size` independent of the size of the loss. For losses of 0 and more.
-        absent: "freeze" leaves the weight of an absent group as it is; "ema" updates it with the running
-            mean of its loss, if it was ever there.
-        ema_decay: of that running mean: `ema <- decay * ema + (1 - decay) * loss`.
-        **options: `group_weights`, `check` and `process_group`, as in `GroupLoss`. With
-            `group_weights=group_weights(counts)` this is the paper's reweighting + Group DRO.
+        absent: "recent", as above; "freeze" leaves the weight of an absent group as it is, so that groups
+            which never meet in a batch are never compared; "ema" (deprecated: it oscillates) takes the
+            running mean of the group's losses.
+        memory: what a group's recency is multiplied by in each batch without it, 0 to 1.
+        ema_decay: of the running mean of "ema": `ema <- decay * ema + (1 - decay) * loss`.
+        **options: `group_weights`, `within_group`, `alpha`, `check` and `process_group`, as in `GroupLoss`.
+            With `group_weights=group_weights(counts)` this is the paper's reweighting + Group DRO.
 
     Attributes:
         group_weight: q, float64 (G,), sums to 1; even at the start.
+        group_last_loss: the last loss of each group, float64 (G,); 0 before it was seen. With "recent".
+        group_recency: 1 for groups in the last batch, less the longer ago, 0 before they were seen.
         group_loss, group_count: as in `GroupLoss`.
 
     Raises:
@@ -59,19 +68,22 @@ class GroupDROLoss(GroupLoss):
     """
 
     group_counts: Tensor | None
+    group_last_loss: Tensor | None
+    group_recency: Tensor | None
     group_loss_ema: Tensor | None
     group_seen: Tensor | None
 
     def __init__(
         self,
-        num_groups: int,
+        num_groups: NumGroups,
         base: Base | None = None,
         *,
         step_size: float = 0.01,
         adjustment: float = 0.0,
-        group_counts: Sequence[float] | Tensor | None = None,
+        group_counts: Counts | None = None,
         normalize_loss: bool = False,
-        absent: Literal["freeze", "ema"] = "freeze",
+        absent: Literal["recent", "freeze", "ema"] = "recent",
+        memory: float = 0.97,
         ema_decay: float = 0.9,
         **options: Any,
     ) -> None:
@@ -82,44 +94,42 @@ class GroupDROLoss(GroupLoss):
             raise ValueError(f"adjustment must be 0 or more, got {adjustment}")
         if adjustment and group_counts is None:
             raise ValueError("adjustment needs group_counts, the samples of each group in the cohort")
-        if absent not in ("freeze", "ema"):
-            raise ValueError(f'absent must be "freeze" or "ema", got {absent!r}')
+        if absent not in ("recent", "freeze", "ema"):
+            raise ValueError(f'absent must be "recent", "freeze" or "ema", got {absent!r}')
+        if absent == "ema":
+            warnings.warn(
+                'absent="ema" oscillates and goes in fairseg 0.3; the default, "recent", does not',
+                DeprecationWarning,
+                stacklevel=2,
+            )
+        if not 0 <= memory <= 1:
+            raise ValueError(f"memory must lie between 0 and 1, got {memory}")
         if not 0 <= ema_decay < 1:
             raise ValueError(f"ema_decay must be 0 or more and below 1, got {ema_decay}")
-        self.step_size, self.adjustment, self.ema_decay = (
-            float(step_size),
-            float(adjustment),
-            float(ema_decay),
-        )
+        self.step_size, self.adjustment = float(step_size), float(adjustment)
+        self.memory, self.ema_decay = float(memory), float(ema_decay)
         self.normalize_loss, self.absent = bool(normalize_loss), absent
         self._keep_positive("group_counts", group_counts, "group_counts")
         self._keep("group_weight", self.group_weight)
-        self._keep("group_loss_ema", torch.zeros(num_groups) if absent == "ema" else None)
-        self._keep("group_seen", torch.zeros(num_groups) if absent == "ema" else None)
+        for rule, names in _STATE.items():
+            for name in names:
+                self._keep(name, torch.zeros(self.num_groups) if absent == rule else None)
 
     def objective(self, loss: Tensor, count: Tensor) -> Tensor:
         """Update the weights, if this is a training step, and return the weighted sum."""
         present = count > 0
         is_step = self.training and torch.is_grad_enabled()
         with torch.no_grad():
+            q = self.group_weight
             if is_step:
-                self._update(precise(loss.detach()), present)
-            weight = keep_for_backward(torch.where(present, self.group_weight, 0.0).to(loss.dtype))
+                q = self._next_weights(precise(loss.detach()), present)
+            weight = keep_for_backward(torch.where(present, q, 0.0).to(loss.dtype))
         return (weight * loss).sum()
 
-    def _update(self, loss: Tensor, present: Tensor) -> None:
-        """Take one step of the algorithm; none if a loss is not finite."""
+    def _next_weights(self, loss: Tensor, present: Tensor) -> Tensor:
+        """Take one step of the algorithm, and return the weights; none if a loss is not finite."""
         sound = loss.isfinite().all()
-        updated = present
-        if self.group_loss_ema is not None and self.group_seen is not None:
-            mixed = self.ema_decay * self.group_loss_ema + (1.0 - self.ema_decay) * loss
-            ema = torch.where(present, torch.where(self.group_seen > 0, mixed, loss), self.group_loss_ema)
-            seen = torch.maximum(self.group_seen, present.to(self.group_seen.dtype))
-            loss, updated = torch.where(present, loss, ema), seen > 0
-            self.group_loss_ema.copy_(torch.where(sound, ema, self.group_loss_ema))
-            self.group_seen.copy_(torch.where(sound, seen, self.group_seen))
-        if self.group_counts is not None:
-            loss = loss + self.adjustment / self.group_counts.sqrt()
+        loss, updated = self._with_absent(loss, present, sound)
         loss = torch.where(updated, loss, 0.0)
         if self.normalize_loss:
             total = loss.sum()
@@ -129,5 +139,40 @@ class GroupDROLoss(GroupLoss):
         grown = before * torch.exp(self.step_size * (loss - torch.where(updated, loss, -torch.inf).amax()))
         scale = (before * updated).sum() / (grown * updated).sum()
         least = torch.finfo(before.dtype).tiny  # a weight of 0 could never grow again
-        after = torch.where(updated, (grown * scale).clamp(min=least), before)
-        before.copy_(torch.where(sound, after, before))
+        after = torch.where(sound & updated, (grown * scale).clamp(min=least), before)
+        self.record("group_weight", after)
+        return after
+
+    def _with_absent(self, loss: Tensor, present: Tensor, sound: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the adjusted losses, with what stands for absent groups, and which groups are updated."""
+        added = 0.0 if self.group_counts is None else self.adjustment / self.group_counts.sqrt()
+        if self.group_last_loss is not None and self.group_recency is not None:
+            last = torch.where(present, loss, self.group_last_loss)
+            recency = torch.where(present, 1.0, self.memory * self.group_recency)
+            self.record("group_last_loss", torch.where(sound, last, self.group_last_loss))
+            self.record("group_recency", torch.where(sound, recency, self.group_recency))
+            share = self.group_weight * recency
+            mean = (share * (last + added)).sum() / share.sum().clamp(min=torch.finfo(share.dtype).tiny)
+            return torch.where(present, loss + added, mean), present.any() | present
+        if self.group_loss_ema is not None and self.group_seen is not None:
+            mixed = self.ema_decay * self.group_loss_ema + (1.0 - self.ema_decay) * loss
+            ema = torch.where(present, torch.where(self.group_seen > 0, mixed, loss), self.group_loss_ema)
+            seen = torch.maximum(self.group_seen, present.to(self.group_seen.dtype))
+            self.record("group_loss_ema", torch.where(sound, ema, self.group_loss_ema))
+            self.record("group_seen", torch.where(sound, seen, self.group_seen))
+            return torch.where(present, loss, ema) + added, seen > 0
+        return loss + added, present
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        """Load a state whatever rule for absent groups saved it; older versions saved only the weights."""
+        if prefix + "group_weight" in state_dict:
+            saved = [state_dict.pop(prefix + name, None) for names in _STATE.values() for name in names]
+            for place, name in enumerate(_STATE.get(self.absent, ())):
+                known = [value for value in saved[place::2] if value is not None]
+                state_dict[prefix + name] = known[0] if known else torch.zeros_like(getattr(self, name))
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+# What the rules for absent groups keep: the last (or mean) loss of each group, and whether or when it was
+# seen.
+_STATE = {"recent": ("group_last_loss", "group_recency"), "ema": ("group_loss_ema", "group_seen")}

@@ -1,25 +1,38 @@
 """GroupLoss: what every group loss shares. An objective is a few lines on top of it; see docs/extend.md."""
 
-from collections.abc import Callable, Sequence
-from numbers import Integral
-from typing import Any
+from collections.abc import Sequence
+from functools import reduce
+from typing import Any, Literal
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from fairseg.cohort import Groups, as_groups, as_ids
+from fairseg.cohort.vectors import Vector
+from fairseg.losses.base import (
+    Base,
+    check_additive,
+    check_base,
+    check_declared,
+    ignored_label,
+    is_pooled,
+    sample_losses,
+    valid_pixels,
+)
+from fairseg.losses.counts import Counts, read_counts
 from fairseg.losses.grouping import (
-    NonAdditiveLossError,
-    check_counts,
     check_group_ids,
     check_range,
     group_sums,
     is_distributed,
+    is_transformed,
     sum_over_ranks,
 )
-from fairseg.losses.per_sample import CrossEntropyLoss, each_mean
+from fairseg.losses.per_sample import CrossEntropyLoss
+from fairseg.losses.within_group import cvar_weights, cvar_weights_over_ranks
 
-Base = Callable[[Tensor, Tensor], Tensor]
+NumGroups = int | Groups | Sequence[str]
 
 
 class _Shield(torch.autograd.Function):
@@ -52,23 +65,34 @@ class GroupLoss(nn.Module):
     Subclasses say how, by one of two methods: `weights` for a weighted sum of the groups' losses, or
     `objective` for anything else. They see one loss a group, and never the samples.
 
-    What holds for all of them: samples of group -1 are left out; absent groups have no part in value or
-    gradient; a batch of unknown samples only gives 0 with a gradient of 0; reductions are in float32 at
-    least; nothing depends on the data but numbers, so nothing waits for a GPU, and `torch.compile`
-    makes one graph. In a training step under torch.distributed, sums and counts run over all ranks: with
-    DistributedDataParallel, the gradient is that of one process with all samples. In eval mode, and without
-    gradients, each rank stands alone.
+    What holds for all of them: samples of group -1, and samples with nothing but ignored pixels, are left out
+        of
+    values, counts and gradients; absent groups have no part in value or gradient; a batch without any known
+    sample gives 0 with a gradient of 0; reductions are in float32 at least; nothing depends on the data but
+    numbers, so nothing waits for a GPU, and `torch.compile` makes one graph. In a training step under
+    torch.distributed, sums and counts run over all ranks: with DistributedDataParallel, the gradient is that
+    of one process with all samples. In eval mode, and without gradients, each rank stands alone. Under
+    torch.func (`grad`, `jvp`, `vmap`) a loss is a pure function: it writes nothing, neither weights nor what
+    is for logging.
 
     Args:
-        num_groups: groups of the cohort, G; not of the batch.
+        num_groups: groups of the cohort, G, not of the batch; or the groups: a `Groups`, or their names.
         base: per-sample loss, `base(logits, target) -> (B,)`, or `(B, ...)`, which is averaged per
             sample; or a pooled one such as `DiceCELoss(pool="group")`. Default: `CrossEntropyLoss`.
-        group_weights: factors for the groups' losses, (G,), such as `group_weights(counts)`.
+        group_weights: factors for the groups' losses, (G,), such as `group_weights(counts)`; or name ->
+            factor.
+        within_group: what a group's loss is: the "mean" of its samples' losses, or "cvar", the mean of the
+            worst
+            fraction `alpha` of them in the batch: the loss of FairDRO (Tian et al. 2026). Not of a pooled
+                base.
+            On a GPU under torch.distributed, "cvar" needs batches of one size on all ranks.
+        alpha: that fraction, above 0 and at most 1.
         check: look for ids out of range and for losses that are not finite, and raise. By default on the
-            CPU only, because it makes a GPU wait. Never under torch.compile.
+            CPU only, because it makes a GPU wait. Never under torch.compile or torch.func.
         process_group: the ranks to sum over; default: all.
 
     Attributes:
+        names: the names of the groups, (G,), if they were given; else `None`.
         group_loss: loss of each group in the last batch, float (G,); NaN for those absent. Detached.
         group_count: how many samples of each group it had, (G,).
         group_weight: weight of each group in the last loss, (G,): its derivative by that group's loss
@@ -86,31 +110,41 @@ class GroupLoss(nn.Module):
 
     def __init__(
         self,
-        num_groups: int,
+        num_groups: NumGroups,
         base: Base | None = None,
         *,
-        group_weights: Sequence[float] | Tensor | None = None,
+        group_weights: Counts | None = None,
+        within_group: Literal["mean", "cvar"] = "mean",
+        alpha: float | None = None,
         check: bool | None = None,
         process_group: dist.ProcessGroup | None = None,
     ) -> None:
         super().__init__()
-        self.num_groups = num_groups = _check_number(num_groups)
+        known = as_groups(num_groups)
+        assert known is not None
+        self._groups = known if isinstance(known, Groups) else None
+        self.names = known.names if isinstance(known, Groups) else None
+        self.num_groups = number = len(known) if isinstance(known, Groups) else known
         self.check, self.process_group = check, process_group
         self.base: Base = CrossEntropyLoss() if base is None else base
-        _check_base(self.base)
+        check_base(self.base)
+        self.within_group = within_group
+        self.worst_share = _check_within(within_group, alpha, pooled=is_pooled(self.base))
+        self._ignored = ignored_label(self.base)
         self._trusted = type(self.base).__module__.startswith("fairseg.losses.")
         self._keep_positive("group_factor", group_weights, "group_weights")
-        self._log("group_loss", torch.full((num_groups,), torch.nan))
-        self._log("group_count", torch.zeros(num_groups))
-        self._log("group_weight", torch.full((num_groups,), 1.0 / num_groups, dtype=torch.float64))
+        self._log("group_loss", torch.full((number,), torch.nan))
+        self._log("group_count", torch.zeros(number))
+        self._log("group_weight", torch.full((number,), 1.0 / number, dtype=torch.float64))
 
-    def forward(self, logits: Tensor, target: Tensor, groups: Tensor) -> Tensor:
+    def forward(self, logits: Tensor, target: Tensor, groups: Tensor | Vector) -> Tensor:
         """Return the loss of a batch.
 
         Args:
             logits: float (B, C, *S).
             target: what the base takes; for ours, integer (B, *S) or (B, 1, *S).
-            groups: group ids, integer (B,), on the device of the logits; -1 is unknown.
+            groups: group ids, integer (B,), on the device of the logits; -1 is unknown. Or a list, array or
+                Series of ids, or of names if the loss was made with names.
         """
         return self.combine(*self.group_losses(logits, target, groups))
 
@@ -132,18 +166,18 @@ class GroupLoss(nn.Module):
             if weight.shape != loss.shape:
                 shapes = f"{tuple(loss.shape)}, got {tuple(weight.shape)}"
                 raise ValueError(f"weights must return one weight a group, {shapes}")
-            self.group_weight.copy_(weight)
+            self.record("group_weight", weight)
         return (weight * loss).sum()
 
-    def group_losses(self, logits: Tensor, target: Tensor, groups: Tensor) -> tuple[Tensor, Tensor]:
+    def group_losses(self, logits: Tensor, target: Tensor, groups: Tensor | Vector) -> tuple[Tensor, Tensor]:
         """Return the loss and the number of samples of each group, (G,) and (G,), over all ranks."""
-        logits = self._known(logits, groups)
-        if getattr(self.base, "pool", "sample") == "group":
-            sums, count = self.sum_by_group(self.base.statistics(logits, target), groups)  # type: ignore[attr-defined]
+        ids = self.annotated_ids(self.group_ids(groups, logits), logits, target)
+        if is_pooled(self.base):
+            logits = self.shielded(logits, ids)
+            sums, count = self.sum_by_group(self.base.statistics(logits, target), ids)  # type: ignore[attr-defined]
             loss: Tensor = self.base.from_statistics(sums)  # type: ignore[attr-defined]
             return torch.where(count > 0, loss, torch.zeros_like(loss)), count
-        sums, count = self.sum_by_group(self._each(logits, target).unsqueeze(1), groups)
-        return sums.squeeze(1) / count.clamp(min=1.0), count
+        return self._reduce(self._each(self.shielded(logits, ids), target), ids)
 
     def combine(self, loss: Tensor, count: Tensor) -> Tensor:
         """Return the scalar made of the groups' losses; keeps them for logging, and checks them."""
@@ -153,19 +187,76 @@ class GroupLoss(nn.Module):
         return self.objective(loss, count)
 
     def forward_scales(
-        self, outputs: Sequence[Tensor], targets: Sequence[Tensor], groups: Tensor, weights: Sequence[float]
+        self,
+        outputs: Sequence[Tensor],
+        targets: Sequence[Tensor],
+        groups: Tensor | Vector,
+        weights: Sequence[float],
     ) -> Tensor:
-        """Return the loss of outputs at several scales: one objective of the weighted sum of their losses."""
-        pairs = [
-            self.group_losses(output, target, groups) for output, target in zip(outputs, targets, strict=True)
-        ]
-        total = torch.stack([weight * loss for weight, (loss, _) in zip(weights, pairs, strict=True)]).sum(0)
-        return self.combine(total, pairs[0][1])
+        """Return the loss of outputs at several scales: one objective of the weighted sum of their losses.
+
+        A sample (of a pooled base: a group) that has no annotated pixel at a scale has its loss from the
+        other scales.
+        """
+        ids = self.group_ids(groups, outputs[0])
+        losses, present = [], []
+        for output, target in zip(outputs, targets, strict=True):
+            if is_pooled(self.base):
+                loss, count = self.group_losses(output, target, ids)
+                present.append(count)
+            else:
+                at_scale = self.annotated_ids(ids, output, target)
+                loss = self._each(self.shielded(output, at_scale), target)
+                present.append((at_scale >= 0).to(loss.dtype))
+            losses.append(torch.where(present[-1] > 0, loss, 0.0))
+        known = [weight * (there > 0) for weight, there in zip(weights, present, strict=True)]
+        total = sum(weight * loss for weight, loss in zip(weights, losses, strict=True))
+        scale = reduce(torch.add, known).clamp(min=min(weights))
+        joint = total * (reduce(torch.add, [torch.full_like(scale, weight) for weight in weights]) / scale)
+        most = reduce(torch.maximum, present)
+        if is_pooled(self.base):
+            return self.combine(joint, most)
+        return self.combine(*self._reduce(joint, torch.where(most > 0, ids, -1)))
+
+    def group_ids(self, groups: Tensor | Vector, logits: Tensor) -> Tensor:
+        """Return the groups of a batch as ids on the device of the logits, (B,), and check them."""
+        if not isinstance(groups, Tensor):
+            of_samples = as_ids(groups, self._groups if self._groups is not None else self.num_groups)
+            if of_samples.names is not None and self.names is None:
+                raise ValueError(
+                    "groups are names, which this loss does not know: make it with the groups of the cohort,"
+                    " such as fairseg.Groups.from_values(...), in place of their number"
+                )
+            groups = torch.from_numpy(of_samples.ids).to(logits.device)
+        check_group_ids(groups, logits.shape[0], self.num_groups, logits.device)
+        if self.check and logits.device.type != "cpu" and not torch.compiler.is_compiling():
+            check_range(groups, self.num_groups)
+        return groups
+
+    def annotated_ids(self, ids: Tensor, logits: Tensor, target: Tensor) -> Tensor:
+        """Return the ids (B,), -1 for samples in which the base ignores every pixel."""
+        if self._ignored is None or target.ndim < 1 or target.shape[0] != ids.shape[0]:
+            return ids
+        valid = valid_pixels(target, logits, self._ignored)
+        return torch.where(valid.flatten(1).any(dim=1) if valid.ndim > 1 else valid, ids, -1)
+
+    def shielded(self, logits: Tensor, ids: Tensor) -> Tensor:
+        """Return logits through which no gradient reaches samples of id -1, not even NaN."""
+        if torch.compiler.is_compiling() or is_transformed(logits) or is_transformed(ids):
+            return torch.where(_as_rows(ids >= 0, logits), logits, 0.0)  # compiled, this copy is fused away
+        if logits.device.type == "cpu" and bool((ids >= 0).all()):
+            return logits
+        return _shield(logits, ids)
+
+    def record(self, name: str, value: Tensor) -> None:
+        """Write into a buffer, detached; under torch.func it stays as it is."""
+        if not is_transformed(value):
+            getattr(self, name).copy_(value.detach())
 
     def sum_by_group(self, values: Tensor, groups: Tensor) -> tuple[Tensor, Tensor]:
         """Sum values (B, K) within each group, over all ranks in a training step: (G, K); and counts (G,)."""
         sums, count = group_sums(values, groups, self.num_groups)
-        if not (self.training and torch.is_grad_enabled() and is_distributed()):
+        if not self._is_joint_step():
             return sums, count
         joint = sum_over_ranks(torch.cat([sums, count.unsqueeze(1)], dim=1), self.process_group)
         return joint[:, :-1], joint[:, -1].detach()
@@ -176,22 +267,30 @@ class GroupLoss(nn.Module):
         kinds = (int, float, str)
         return ", ".join(f"{n}={v}" for n, v in shown.items() if isinstance(v, kinds) and n != "training")
 
-    def _known(self, logits: Tensor, groups: Tensor) -> Tensor:
-        """Check the groups; return logits through which no gradient reaches unknown samples, not even NaN."""
-        check_group_ids(groups, logits.shape[0], self.num_groups, logits.device)
-        if torch.compiler.is_compiling():  # there, what this copies is fused away
-            return torch.where(_as_rows(groups >= 0, logits), logits, 0.0)
-        if self.check and logits.device.type != "cpu":
-            check_range(groups, self.num_groups)
-        if logits.device.type == "cpu" and bool((groups >= 0).all()):
-            return logits
-        return _shield(logits, groups)
+    def _reduce(self, each: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the groups' losses (G,) and counts (G,) from the samples' losses (B,)."""
+        sums, count = self.sum_by_group(self.within(each, ids).unsqueeze(1), ids)
+        return sums.squeeze(1) / count.clamp(min=1.0), count
+
+    def within(self, each: Tensor, ids: Tensor) -> Tensor:
+        """Return the samples' losses (B,) weighed so that their mean in a group is the group's loss."""
+        if self.worst_share is None:
+            return each
+        if self._is_joint_step():
+            uneven = self._checks(each)
+            weight = cvar_weights_over_ranks(each, ids, self.worst_share, self.process_group, uneven=uneven)
+        else:
+            weight = cvar_weights(each, ids, self.worst_share)
+        return torch.where(weight > 0, weight * each, 0.0)
+
+    def _is_joint_step(self) -> bool:
+        return self.training and torch.is_grad_enabled() and is_distributed()
 
     @torch.no_grad()
     def _note(self, loss: Tensor, count: Tensor) -> None:
         """Keep the groups' losses for logging, and raise if one is not finite."""
-        self.group_loss.copy_(torch.where(count > 0, loss, torch.nan))
-        self.group_count.copy_(count)
+        self.record("group_loss", torch.where(count > 0, loss, torch.nan))
+        self.record("group_count", count)
         if self._checks(loss):
             for group, value in enumerate(loss.tolist()):
                 if not -float("inf") < value < float("inf"):
@@ -200,49 +299,24 @@ class GroupLoss(nn.Module):
     def _each(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the base's loss of each sample, (B,)."""
         if not self._trusted:
-            _check_declared(self.base)
-        value = self.base(logits, target)
-        batch_size = logits.shape[0]
-        if value.ndim == 0 or value.shape[0] != batch_size:
-            raise NonAdditiveLossError(
-                f"the base loss must return one value a sample, shape ({batch_size}, ...), got"
-                f" {tuple(value.shape)}: a loss that reduces over the batch can not be split by group."
-                f" {_WAY_OUT}"
-            )
-        if value.dtype in (torch.float16, torch.bfloat16):
-            value = value.float()
-        value = each_mean(value)
-        if not self._trusted and batch_size > 1 and self._checks(value):
-            self._check_additive(logits, target)
+            check_declared(self.base)
+        value = sample_losses(self.base, logits, target, self._ignored)
+        if not self._trusted and logits.shape[0] > 1 and self._checks(value):
+            check_additive(self.base, logits, target)
+            self._trusted = True
         return value
 
-    @torch.no_grad()
-    def _check_additive(self, logits: Tensor, target: Tensor) -> None:
-        """Compare, once, a sample's loss in a batch with the loss that it has alone."""
-        generator = torch.Generator(logits.device).manual_seed(0)
-        noise = torch.randn(logits.shape, generator=generator, device=logits.device)
-        logits = logits + 2.0 * noise.to(logits.dtype)  # samples that are alike would hide it
-        batch, again = (each_mean(self.base(logits, target).float()) for _ in range(2))
-        alone = self.base(logits[:1], target[:1]).float().mean()
-        steady = torch.equal(batch, again)  # else the base is random, and nothing can be told
-        if steady and not torch.isclose(alone, batch[0], rtol=1e-2, atol=1e-4, equal_nan=True):
-            raise NonAdditiveLossError(
-                f"the base loss gives a sample {float(batch[0]):g} in a batch and {float(alone):g}"
-                f" alone: it mixes samples, and can not be split by group. {_WAY_OUT}"
-            )
-        self._trusted = True
-
     def _checks(self, on: Tensor) -> bool:
-        if torch.compiler.is_compiling():
+        if torch.compiler.is_compiling() or is_transformed(on):
             return False
         return on.device.type == "cpu" if self.check is None else self.check
 
-    def _keep_positive(self, name: str, values: Sequence[float] | Tensor | None, argument: str) -> None:
+    def _keep_positive(self, name: str, values: Counts | None, argument: str) -> None:
         """Register an optional argument that is a positive number for each group."""
-        checked = None if values is None else check_counts(values, argument)
+        checked = None if values is None else read_counts(values, self._groups, argument)[1]
         if checked is not None and checked.shape != (self.num_groups,):
-            said = f"{self.num_groups}, got {checked.numel()}"
-            raise ValueError(f"{argument} must have one entry a group, {said}")
+            numbers = f"{self.num_groups}, got {checked.numel()}"
+            raise ValueError(f"{argument} must have one entry a group, {numbers}")
         self._keep(name, checked)
 
     def _keep(self, name: str, value: Tensor | None) -> None:
@@ -279,40 +353,20 @@ class GroupLoss(nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 
-_WAY_OUT = (
-    'Use reduction="none" and no batch Dice, or Dice pooled inside each group:'
-    ' fairseg.losses.DiceCELoss(pool="group").'
-)
-
-
-def _check_number(num_groups: object) -> int:
-    if isinstance(num_groups, bool) or not isinstance(num_groups, Integral) or int(num_groups) < 1:
-        raise ValueError(f"num_groups must be an integer of at least 1, got {num_groups!r}")
-    return int(num_groups)
+def _check_within(within_group: str, alpha: float | None, *, pooled: bool) -> float | None:
+    """Return the share of a group's samples that counts; `None` if all do."""
+    if within_group not in ("mean", "cvar"):
+        raise ValueError(f'within_group must be "mean" or "cvar", got {within_group!r}')
+    if within_group == "mean":
+        if alpha is not None:
+            raise ValueError(f'alpha is the share of within_group="cvar", got {alpha} with "mean"')
+        return None
+    if alpha is None or not 0 < alpha <= 1:
+        raise ValueError(f'within_group="cvar" needs alpha above 0 and at most 1, got {alpha}')
+    if pooled:
+        raise ValueError('within_group="cvar" needs a base with a loss of each sample, got a pooled one')
+    return float(alpha)
 
 
 def _same(mine: Tensor, theirs: Tensor) -> bool:
     return mine.shape == theirs.shape and bool(torch.allclose(mine.cpu().double(), theirs.cpu().double()))
-
-
-def _check_base(base: Base) -> None:
-    """Refuse what is no loss of samples at all."""
-    if not callable(base) or isinstance(base, type):
-        raise ValueError(f"base must be a loss, called with logits and target, got {base!r}")
-    if isinstance(base, GroupLoss):
-        raise ValueError("base must be a loss of samples, got a group loss")
-
-
-def _check_declared(base: Base) -> None:
-    """Refuse what says of itself that it reduces over the batch; the rest shows in what it returns."""
-    name, reduction = type(base).__name__, getattr(base, "reduction", "none")
-    # Of torch's losses only: MONAI's DiceFocalLoss says "mean" whatever it does.
-    if type(base).__module__.startswith("torch.nn.") and reduction != "none":
-        raise NonAdditiveLossError(
-            f'{name} has reduction="{reduction}" and can not be split by group. {_WAY_OUT}'
-        )
-    parts = [base, *(base.modules() if isinstance(base, nn.Module) else ())]
-    if any(getattr(part, flag, False) is True for part in parts for flag in ("batch", "batch_dice")):
-        raise NonAdditiveLossError(
-            f"{name} computes Dice over the batch and can not be split by group. {_WAY_OUT}"
-        )

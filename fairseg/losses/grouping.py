@@ -1,7 +1,5 @@
 """From one value a sample to one value a group: on this process, or over all of torch.distributed."""
 
-from collections.abc import Sequence
-
 import torch
 import torch.distributed as dist
 from torch import Tensor
@@ -14,38 +12,6 @@ class NonAdditiveLossError(ValueError):
     that mix the groups (section 4.5 of Lee et al. 2025). Use a base that returns one value for each
     sample (`reduction="none"`), or Dice pooled inside each group: `DiceCELoss(pool="group")`.
     """
-
-
-def group_weights(counts: Sequence[float] | Tensor, *, eps: float = 1e-6, normalize: str = "sum") -> Tensor:
-    """Weight groups inversely to their size (Eq. 1-2 of Lee et al. 2025).
-
-    `w_g = N / (n_g + eps)`, with N the number of samples in all groups, then divided by their sum.
-
-    Args:
-        counts: samples of each group in the training cohort, (G,), all positive.
-        eps: as in Eq. 1.
-        normalize: "sum" makes the weights sum to 1 (Eq. 2); "mean" makes their mean 1, which keeps the
-            size of the loss, and so the learning rate, what it was.
-
-    Returns:
-        Weights (G,), of torch's default type.
-
-    Raises:
-        ValueError: a group has no samples (its number is named), or `normalize` is unknown.
-
-    >>> group_weights([300, 100])
-    tensor([0.2500, 0.7500])
-    >>> group_weights([300, 100], normalize="mean")
-    tensor([0.5000, 1.5000])
-    """
-    if normalize not in ("sum", "mean"):
-        raise ValueError(f'normalize must be "sum" or "mean", got {normalize!r}')
-    if not 0 <= eps < float("inf"):
-        raise ValueError(f"eps must be 0 or more, got {eps}")
-    number = check_counts(counts)
-    weight = number.sum() / (number + eps)
-    weight = weight / (weight.sum() if normalize == "sum" else weight.mean())
-    return weight.to(torch.get_default_dtype())
 
 
 def group_mean(values: Tensor, groups: Tensor, num_groups: int) -> tuple[Tensor, Tensor]:
@@ -114,6 +80,13 @@ def _(values: Tensor) -> Tensor:
     return torch.empty_like(values)
 
 
+def is_transformed(values: Tensor) -> bool:
+    """Whether a tensor is traced by torch.func (grad, jvp, vmap), where nothing outside may be written to."""
+    if torch.compiler.is_compiling():
+        return False
+    return bool(torch._C._functorch.is_functorch_wrapped_tensor(values))
+
+
 def keep_for_backward(values: Tensor) -> Tensor:
     """Return values that torch.compile keeps for the backward pass.
 
@@ -128,17 +101,6 @@ def precise(values: Tensor) -> Tensor:
     return values.float() if values.device.type == "mps" else values.double()
 
 
-def check_counts(counts: Sequence[float] | Tensor, name: str = "counts") -> Tensor:
-    """Return group counts as float64 (G,) on the CPU, or raise a ValueError that names the group."""
-    number = torch.as_tensor(counts, dtype=torch.float64).detach().cpu()
-    if number.ndim != 1 or not number.numel():
-        raise ValueError(f"{name} must be a vector, one number a group, got {counts!r}")
-    for group, count in enumerate(number.tolist()):
-        if not 0 < count < float("inf"):
-            raise ValueError(f"{name} must be positive, got {count:g} for group {group}")
-    return number
-
-
 def check_group_ids(groups: Tensor, batch_size: int, num_groups: int, device: torch.device) -> None:
     """Raise a ValueError unless `groups` are ids of a batch; their range is looked at on the CPU only."""
     if not isinstance(groups, Tensor):
@@ -151,7 +113,7 @@ def check_group_ids(groups: Tensor, batch_size: int, num_groups: int, device: to
         )
     if groups.device != device:
         raise ValueError(f"groups must be on the device of the logits, {device}, got {groups.device}")
-    if groups.device.type == "cpu" and not torch.compiler.is_compiling():
+    if groups.device.type == "cpu" and not torch.compiler.is_compiling() and not is_transformed(groups):
         check_range(groups, num_groups)
 
 

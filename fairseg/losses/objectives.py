@@ -6,8 +6,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fairseg.losses.group_loss import Base, GroupLoss
-from fairseg.losses.grouping import check_counts, group_weights, precise
+from fairseg.cohort import Groups
+from fairseg.losses.base import Base
+from fairseg.losses.counts import Counts, group_weights, read_counts
+from fairseg.losses.group_loss import GroupLoss, NumGroups
+from fairseg.losses.grouping import precise
 from fairseg.losses.per_sample import DiceCELoss
 
 _TINY = 1e-30  # keeps a sum of nothing from dividing by 0
@@ -21,16 +24,20 @@ class ReweightedLoss(GroupLoss):
     `GroupDROLoss(G, group_weights=group_weights(counts))`.
 
     Args:
-        group_counts: samples of each group in the training cohort, (G,).
+        group_counts: samples of each group in the training cohort, (G,); or name -> samples, or the names
+            of the samples' groups, such as `df["sex"]`, as in `group_weights`.
         base: per-sample or pooled loss; default `DiceCELoss()`, as in the paper.
         normalize: "sum" makes the weights sum to 1, as in Eq. 2; "mean" makes their mean 1, which keeps
             the size of the loss.
         eps: as in Eq. 1.
+        groups: the groups of the cohort or their names, if `group_counts` are numbers and calls give names.
         **options: as in `GroupLoss`.
 
     >>> loss = ReweightedLoss([300, 100])
     >>> loss.weight
     tensor([0.2500, 0.7500], dtype=torch.float64)
+    >>> ReweightedLoss({"M": 300, "F": 100}).names
+    ('F', 'M')
     """
 
     group_counts: Tensor
@@ -38,15 +45,21 @@ class ReweightedLoss(GroupLoss):
 
     def __init__(
         self,
-        group_counts: Sequence[float] | Tensor,
+        group_counts: Counts,
         base: Base | None = None,
         normalize: str = "sum",
         *,
         eps: float = 1e-6,
+        groups: Groups | Sequence[str] | None = None,
         **options: Any,
     ) -> None:
-        counts = check_counts(group_counts, "group_counts")
-        super().__init__(counts.numel(), DiceCELoss() if base is None else base, **options)
+        known = Groups(groups) if groups is not None and not isinstance(groups, Groups) else groups
+        named, counts = read_counts(group_counts, known, "group_counts")
+        super().__init__(named or counts.numel(), DiceCELoss() if base is None else base, **options)
+        if counts.numel() != self.num_groups:
+            raise ValueError(
+                f"group_counts must have one entry a group, {self.num_groups}, got {counts.numel()}"
+            )
         self._keep("group_counts", counts)
         self._log("weight", group_weights(counts, eps=eps, normalize=normalize).double())
 
@@ -92,7 +105,8 @@ class CVaRGroupLoss(GroupLoss):
 
     Args:
         num_groups, base, **options: as in `GroupLoss`.
-        alpha: the fraction, above 0 and at most 1.
+        alpha: the fraction of the groups, above 0 and at most 1.
+        within_alpha: with `within_group="cvar"`, the fraction of a group's samples; by default `alpha`.
         group_counts: weigh groups by their size in the cohort, (G,); default: evenly.
     """
 
@@ -100,14 +114,16 @@ class CVaRGroupLoss(GroupLoss):
 
     def __init__(
         self,
-        num_groups: int,
+        num_groups: NumGroups,
         base: Base | None = None,
         *,
         alpha: float = 0.5,
-        group_counts: Sequence[float] | Tensor | None = None,
+        within_alpha: float | None = None,
+        group_counts: Counts | None = None,
         **options: Any,
     ) -> None:
-        super().__init__(num_groups, base, **options)
+        same = alpha if options.get("within_group") == "cvar" else None
+        super().__init__(num_groups, base, alpha=within_alpha or same, **options)
         if not 0 < alpha <= 1:
             raise ValueError(f"alpha must lie above 0 and be at most 1, got {alpha}")
         self.alpha = float(alpha)
@@ -143,11 +159,11 @@ class ChiSquareGroupLoss(GroupLoss):
 
     def __init__(
         self,
-        num_groups: int,
+        num_groups: NumGroups,
         base: Base | None = None,
         *,
         radius: float = 1.0,
-        group_counts: Sequence[float] | Tensor | None = None,
+        group_counts: Counts | None = None,
         **options: Any,
     ) -> None:
         super().__init__(num_groups, base, **options)
@@ -188,7 +204,7 @@ class VRExLoss(GroupLoss):
     """
 
     def __init__(
-        self, num_groups: int, base: Base | None = None, *, penalty: float = 1.0, **options: Any
+        self, num_groups: NumGroups, base: Base | None = None, *, penalty: float = 1.0, **options: Any
     ) -> None:
         super().__init__(num_groups, base, **options)
         if not 0 <= penalty < float("inf"):
@@ -200,7 +216,7 @@ class VRExLoss(GroupLoss):
         share = uniform(count).to(loss.dtype)
         mean = (share * loss).sum()
         with torch.no_grad():
-            self.group_weight.copy_(share * (1.0 + 2.0 * self.penalty * (loss - mean)))
+            self.record("group_weight", share * (1.0 + 2.0 * self.penalty * (loss - mean)))
         return mean + self.penalty * (share * (loss - mean) ** 2).sum()
 
 

@@ -6,7 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fairseg.losses.group_loss import Base, GroupLoss
+from fairseg.losses.base import Base
+from fairseg.losses.group_loss import GroupLoss, NumGroups
 
 
 class ParetoMinimaxLoss(GroupLoss):
@@ -25,6 +26,7 @@ class ParetoMinimaxLoss(GroupLoss):
     Args:
         num_groups, base, **options: as in `GroupLoss`.
         alpha: share of the old weights that a step gives up, above 0 and below 1.
+        within_alpha: with `within_group="cvar"`, the fraction of a group's samples; by default `alpha`.
         k_min: what K falls back to, at most, when the worst risk improves; at least 1.
 
     >>> loss = ParetoMinimaxLoss(num_groups=2)
@@ -39,14 +41,16 @@ class ParetoMinimaxLoss(GroupLoss):
 
     def __init__(
         self,
-        num_groups: int,
+        num_groups: NumGroups,
         base: Base | None = None,
         *,
         alpha: float = 0.5,
+        within_alpha: float | None = None,
         k_min: int = 20,
         **options: Any,
     ) -> None:
-        super().__init__(num_groups, base, **options)
+        same = alpha if options.get("within_group") == "cvar" else None
+        super().__init__(num_groups, base, alpha=within_alpha or same, **options)
         if not 0 < alpha < 1:
             raise ValueError(f"alpha must lie between 0 and 1, got {alpha}")
         if isinstance(k_min, bool) or not isinstance(k_min, int) or k_min < 1:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 Pool = Literal["sample", "group"]
 
+_FEW_CLASSES = 8  # on a GPU, up to which a pass over the pixels for each class is the quicker way
 _NEVER = -(2**62)  # an ignore_index that no mask has, so that -100 is an error unless asked for
 
 
@@ -21,8 +22,8 @@ class CrossEntropyLoss(nn.Module):
     """Cross-entropy of each sample, averaged over its pixels.
 
     The value of a sample is what `torch.nn.functional.cross_entropy(..., reduction="mean")` gives for a
-    batch of this sample alone. A sample without any valid pixel has loss 0, where torch gives NaN; it still
-    counts in its group's mean, so give it group -1 if that can happen.
+    batch of this sample alone. A sample without any valid pixel has loss 0, where torch gives NaN; a group
+    loss leaves it out.
 
     Args:
         ignore_index: label of pixels that do not count.
@@ -73,11 +74,21 @@ class CrossEntropyLoss(nn.Module):
         return torch.stack([_total(pixels), pixel_weights(target, weight, self.ignore_index, pixels)], dim=1)
 
     def _pixels(self, logits: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
+        ignored = _NEVER if self.ignore_index is None else self.ignore_index
+        if torch.compiler.is_compiling():
+            return self._cross_entropy(logits, target, weight, ignored)
+        try:
+            return self._cross_entropy(logits, target, weight, ignored)
+        except (IndexError, RuntimeError):
+            check_labels(target, logits.shape[1], self.ignore_index)
+            raise
+
+    def _cross_entropy(self, logits: Tensor, target: Tensor, weight: Tensor | None, ignored: int) -> Tensor:
         return F.cross_entropy(
             logits,
             target,
             weight=weight,
-            ignore_index=_NEVER if self.ignore_index is None else self.ignore_index,
+            ignore_index=ignored,
             reduction="none",
             label_smoothing=self.label_smoothing,
         )
@@ -257,15 +268,22 @@ def of_target(values: Tensor, target: Tensor, ignore_index: int | None = None) -
         return values.gather(1, inside.unsqueeze(1)).squeeze(1)
     try:
         return values.gather(1, inside.unsqueeze(1)).squeeze(1)
-    except RuntimeError:
-        if inside.numel():
-            low, high = (int(end) for end in inside.aminmax())
-            if low < 0 or high >= values.shape[1]:
-                wrong = low if low < 0 else high
-                raise ValueError(
-                    f"target must hold labels from 0 to {values.shape[1] - 1}, got {wrong}"
-                ) from None
+    except (IndexError, RuntimeError):
+        check_labels(inside, values.shape[1])
         raise
+
+
+def check_labels(target: Tensor, classes: int, ignore_index: int | None = None) -> None:
+    """Raise a ValueError if the target holds a label that is no class; for those whose computation failed.
+
+    On a GPU the failure is CUDA's, and nothing can be looked at after it.
+    """
+    if target.device.type != "cpu" or not target.numel() or classes < 2:
+        return
+    low, high = (int(end) for end in _inside(target, ignore_index).aminmax())
+    if low < 0 or high >= classes:
+        wrong = low if low < 0 else high
+        raise ValueError(f"target must hold labels from 0 to {classes - 1}, got {wrong}") from None
 
 
 def ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
@@ -284,11 +302,14 @@ def class_sums(values: Tensor, target: Tensor, classes: int) -> Tensor:
     values, target = (
         part.flatten(1, -2) if part.ndim > 2 else part.unsqueeze(1) for part in (values, target)
     )
-    if values.device.type == "cpu":
-        rows = values.new_zeros(*values.shape[:2], classes).scatter_add(2, target, values)
-        return rows.sum(dim=1)
-    # Elsewhere thousands of threads would wait to add to the same few numbers, in any order.
-    return torch.stack([(values * (target == label)).sum(dim=(1, 2)) for label in range(classes)], dim=1)
+    if values.device.type != "cpu" and (
+        classes <= _FEW_CLASSES or torch.are_deterministic_algorithms_enabled()
+    ):
+        # Elsewhere thousands of threads would wait to add to the same few numbers, in any order.
+        each = [(values * (target == label)).sum(dim=(1, 2)) for label in range(classes)]
+        return torch.stack(each, dim=1)
+    rows = values.new_zeros(*values.shape[:2], classes).scatter_add(2, target, values)
+    return rows.sum(dim=1)
 
 
 def pixel_weights(

@@ -1,15 +1,15 @@
 """Overlap, surface distance and fairness measures of arrays. No torch, no files.
 
-One pair of masks: `dice`, `hausdorff`, `hd95`, `assd`, `nsd`, `volumes`, or `score_case` for several
-at once. One value a subject: `by_group`, `fairness_gap`, `gap_pair`, `skewed_error_ratio`, `equity_scaled`,
-`worst_group`, `mann_whitney_u`. Folders of masks: `fairseg.evaluate`; how sure the measures are:
-`fairseg.statistics`.
+One pair of masks: `dice`, `iou`, `precision`, `recall`, `volume_error`, `hausdorff`, `hd95`, `assd`, `masd`,
+`nsd`, `volumes`, or `score_case` for several at once. One value a subject and the groups, ids or names:
+`by_group`, `fairness_gap`, `gap_pair`, `skewed_error_ratio`, `equity_scaled`, `worst_group`,
+`mann_whitney_u`. Folders of masks: `fairseg.evaluate`; how sure the measures are: `fairseg.statistics`.
 """
 
 from importlib import import_module
 
 from fairseg.deprecation import moved
-from fairseg.metrics.distance import assd, hausdorff, hd95, nsd
+from fairseg.metrics.distance import assd, hausdorff, hd95, masd, nsd
 from fairseg.metrics.fairness import (
     by_group,
     equity_scaled,
@@ -21,7 +21,7 @@ from fairseg.metrics.fairness import (
     split_by_group,
     worst_group,
 )
-from fairseg.metrics.overlap import dice, volumes
+from fairseg.metrics.overlap import dice, iou, precision, recall, volume_error, volumes
 from fairseg.metrics.score import score_case
 
 __all__ = [
@@ -33,12 +33,17 @@ __all__ = [
     "gap_pair",
     "hausdorff",
     "hd95",
+    "iou",
     "iqr",
     "mann_whitney_u",
+    "masd",
     "nsd",
+    "precision",
+    "recall",
     "score_case",
     "skewed_error_ratio",
     "split_by_group",
+    "volume_error",
     "volumes",
     "worst_group",
 ]

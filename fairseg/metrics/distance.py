@@ -1,8 +1,9 @@
-"""Surface distances of each label in one line each: Hausdorff, HD95, ASSD, NSD.
+"""Surface distances of each structure in one line each: Hausdorff, HD95, ASSD, MASD, NSD.
 
-All of them summarise the same `SurfaceDistances`. Conventions, checked against medpy in the tests:
-both directions are pooled before a percentile or a mean is taken (medpy's `hd95` and `assd`; MONAI and
-surface-distance take the larger of the two directed percentiles instead).
+All of them summarise the same `SurfaceDistances`. Distances run in two directions, from each surface to the
+other, and there are two ways to a percentile or a mean of them: HD95 takes the larger of the two directed
+percentiles (as MetricsReloaded and MONAI), or the percentile of both directions pooled (as medpy); ASSD is
+the mean of both directions pooled (medpy), MASD the mean of the two directed means (MetricsReloaded).
 """
 
 from collections.abc import Sequence
@@ -11,38 +12,46 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from fairseg.metrics.masks import Labels, Pair, check_pair
+from fairseg.metrics.masks import MaskPair, Structures, check_pair
 from fairseg.metrics.surface import SurfaceDistances, surface_distances
 
 Empty = Literal["nan", "diagonal"]
+Directed = Literal["max", "pooled"]
 Floats = npt.NDArray[np.float64]
 
 
 def hausdorff(
     prediction: object,
     reference: object,
-    labels: Labels,
+    labels: Structures | None = None,
     *,
     spacing: Sequence[float] | None = None,
     percentile: float = 100.0,
+    directed: Directed = "max",
     empty: Empty = "nan",
+    ignore: int | None = None,
 ) -> Floats:
-    """Hausdorff distance (HD) of each label, or a percentile of the surface distances, in mm.
+    """Hausdorff distance (HD) of each structure, or a percentile of the surface distances, in mm.
 
     The largest distance from a surface voxel of one mask to the nearest surface voxel of the other,
-    both ways; equal to medpy's `hd` (and, with `percentile=95`, to its `hd95`).
+    both ways; equal to medpy's `hd`.
 
     Args:
         prediction: label mask (*S), integers, bool, or whole-number floats; NumPy or torch.
         reference: the ground-truth mask (*S), the same shape.
-        labels: label values, or a mapping name -> value.
+        labels: as for `dice`; `None`: the labels that occur in either mask, in increasing order.
         spacing: voxel size along each axis of the arrays, mm; `None` means 1 mm.
-        percentile: 0 to 100, of the pooled distances of both directions.
-        empty: what a label has that only one of the masks holds: "nan", or "diagonal", the diagonal
+        percentile: 0 to 100, of the distances.
+        directed: "max", the larger of the percentiles of the two directions, or "pooled", the percentile of
+            both directions together. For the largest distance they are one.
+        empty: what a structure has that only one of the masks holds: "nan", or "diagonal", the diagonal
             of the image in mm, so that missing a structure costs more than any error could.
+        ignore: voxels where the reference has this value become background in both masks before their
+            surfaces are taken: a structure that goes on beneath them has the same surface there in both,
+            which adds distances of 0.
 
     Returns:
-        float64 (L,), mm. NaN where the label is in neither mask.
+        float64 (L,), mm. NaN where the structure is in neither mask.
 
     Raises:
         ValueError: an input is not usable; the message names it.
@@ -52,57 +61,101 @@ def hausdorff(
     """
     if not 0.0 <= percentile <= 100.0:
         raise ValueError(f"percentile must lie between 0 and 100, got {percentile}")
+    if directed not in ("max", "pooled"):
+        raise ValueError(f'directed must be "max" or "pooled", got {directed!r}')
     check_empty(empty)
-    pair = check_pair(prediction, reference, labels, spacing)
+    pair = check_pair(prediction, reference, labels, spacing, ignore)
     distances = surface_distances(pair, only_largest=percentile == 100.0)
-    return distance_percentile(pair, distances, percentile, empty)
+    return distance_percentile(pair, distances, percentile, empty, directed)
 
 
 def hd95(
     prediction: object,
     reference: object,
-    labels: Labels,
+    labels: Structures | None = None,
     *,
     spacing: Sequence[float] | None = None,
+    directed: Directed = "max",
     empty: Empty = "nan",
+    ignore: int | None = None,
 ) -> Floats:
-    """95th percentile of the pooled surface distances of each label, in mm; as `hausdorff`.
+    """95th percentile of the surface distances of each structure (HD95), in mm.
+
+    With `directed="max"` the larger of the percentiles of the two directions, as MetricsReloaded and MONAI
+    have it; with "pooled" that of both directions together, medpy's `hd95`. Values of one definition must not
+    be set beside those of the other. Arguments, empty masks and errors are those of `hausdorff`.
 
     >>> hd95([[1, 1, 0, 0]], [[0, 0, 0, 1]], [1], spacing=(5.0, 2.0))
+    array([5.9])
+    >>> hd95([[1, 1, 0, 0]], [[0, 0, 0, 1]], [1], spacing=(5.0, 2.0), directed="pooled")
     array([5.8])
     """
-    return hausdorff(prediction, reference, labels, spacing=spacing, percentile=95.0, empty=empty)
+    return hausdorff(
+        prediction,
+        reference,
+        labels,
+        spacing=spacing,
+        percentile=95.0,
+        directed=directed,
+        empty=empty,
+        ignore=ignore,
+    )
 
 
 def assd(
     prediction: object,
     reference: object,
-    labels: Labels,
+    labels: Structures | None = None,
     *,
     spacing: Sequence[float] | None = None,
     empty: Empty = "nan",
+    ignore: int | None = None,
 ) -> Floats:
-    """Average symmetric surface distance of each label, in mm: the mean over both surfaces.
+    """Average symmetric surface distance (ASSD) of each structure, in mm: the mean over both surfaces.
 
-    Equal to medpy's `assd`. Arguments, empty masks and errors are those of `hausdorff`.
+    Distances of both directions are pooled, so the larger surface counts for more; equal to medpy's `assd`.
+    Arguments, empty masks and errors are those of `hausdorff`.
 
     >>> assd([[1, 1, 0, 0]], [[0, 0, 0, 1]], [1], spacing=(5.0, 2.0))
     array([4.66666667])
     """
     check_empty(empty)
-    pair = check_pair(prediction, reference, labels, spacing)
+    pair = check_pair(prediction, reference, labels, spacing, ignore)
     return mean_distance(pair, surface_distances(pair), empty)
+
+
+def masd(
+    prediction: object,
+    reference: object,
+    labels: Structures | None = None,
+    *,
+    spacing: Sequence[float] | None = None,
+    empty: Empty = "nan",
+    ignore: int | None = None,
+) -> Floats:
+    """Mean average surface distance (MASD) of each structure, in mm: the mean of the two directed means.
+
+    Either surface counts for half, whatever its size, as MetricsReloaded has it. Arguments, empty masks and
+    errors are those of `hausdorff`.
+
+    >>> masd([[1, 1, 0, 0]], [[0, 0, 0, 1]], [1], spacing=(5.0, 2.0))  # (5 + 4) / 2
+    array([4.5])
+    """
+    check_empty(empty)
+    pair = check_pair(prediction, reference, labels, spacing, ignore)
+    return mean_of_directed_means(pair, surface_distances(pair), empty)
 
 
 def nsd(
     prediction: object,
     reference: object,
-    labels: Labels,
+    labels: Structures | None = None,
     *,
     tolerance: float,
     spacing: Sequence[float] | None = None,
+    ignore: int | None = None,
 ) -> Floats:
-    """Normalised surface distance (surface Dice) of each label at a tolerance in mm.
+    """Normalised surface distance (surface Dice) of each structure at a tolerance in mm.
 
     The share of the surface voxels of both masks that lie within `tolerance` of the other mask's
     surface (Nikolov et al. 2021; counted in voxels, as MONAI does, not in mm^2 of surface).
@@ -110,9 +163,10 @@ def nsd(
     Args:
         prediction: label mask (*S), as for `hausdorff`.
         reference: the ground-truth mask (*S), the same shape.
-        labels: label values, or a mapping name -> value.
+        labels: as for `dice`; `None`: the labels that occur in either mask, in increasing order.
         tolerance: largest accepted distance, mm, >= 0; a distance equal to it is accepted.
         spacing: voxel size along each axis of the arrays, mm; `None` means 1 mm.
+        ignore: as for `hausdorff`.
 
     Returns:
         float64 (L,), between 0 and 1. 0 where only one mask has the label, NaN where neither has.
@@ -124,25 +178,43 @@ def nsd(
     array([0.66666667])
     """
     check_tolerance(tolerance)
-    pair = check_pair(prediction, reference, labels, spacing)
+    pair = check_pair(prediction, reference, labels, spacing, ignore)
     return share_within(surface_distances(pair), tolerance)
 
 
-def distance_percentile(pair: Pair, distances: SurfaceDistances, percentile: float, empty: Empty) -> Floats:
-    """Percentile of all surface distances of each label, mm (L,)."""
+def distance_percentile(
+    pair: MaskPair, distances: SurfaceDistances, percentile: float, empty: Empty, directed: Directed = "max"
+) -> Floats:
+    """Percentile of the surface distances of each structure, mm (L,)."""
     result = _without_surface(pair, distances, empty)
     for position in _measured(distances):
-        found = distances.of(position)
+        counts = distances.count[:, position]
         if percentile == 100.0:
-            result[position] = found.max(initial=0.0)
+            result[position] = distances.of(position).max(initial=0.0)
+        elif directed == "pooled":
+            result[position] = _percentile(distances.of(position), counts.sum(), percentile)
         else:
-            shared = np.zeros(distances.count[:, position].sum() - found.size)
-            result[position] = np.percentile(np.concatenate((shared, found)), percentile)
+            sides = (_percentile(distances.of(position, n), counts[n], percentile) for n in (0, 1))
+            result[position] = max(sides)
     return result
 
 
-def mean_distance(pair: Pair, distances: SurfaceDistances, empty: Empty) -> Floats:
-    """Mean of all surface distances of each label, mm (L,)."""
+def _percentile(positive: Floats, count: int, percentile: float) -> float:
+    """Return the percentile of `count` distances, of which those that are not given are 0."""
+    return float(np.percentile(np.concatenate((np.zeros(count - positive.size), positive)), percentile))
+
+
+def mean_of_directed_means(pair: MaskPair, distances: SurfaceDistances, empty: Empty) -> Floats:
+    """Mean of the means of the two directions, of each structure, mm (L,)."""
+    result = _without_surface(pair, distances, empty)
+    for position in _measured(distances):
+        means = [distances.of(position, n).sum() / distances.count[n, position] for n in (0, 1)]
+        result[position] = sum(means) / 2
+    return result
+
+
+def mean_distance(pair: MaskPair, distances: SurfaceDistances, empty: Empty) -> Floats:
+    """Mean of all surface distances of each structure, mm (L,)."""
     result = _without_surface(pair, distances, empty)
     for position in _measured(distances):
         result[position] = distances.of(position).sum() / distances.count[:, position].sum()
@@ -150,7 +222,7 @@ def mean_distance(pair: Pair, distances: SurfaceDistances, empty: Empty) -> Floa
 
 
 def share_within(distances: SurfaceDistances, tolerance: float) -> Floats:
-    """Share of the surface voxels of each label whose distance is at most `tolerance` mm (L,)."""
+    """Share of the surface voxels of each structure whose distance is at most `tolerance` mm (L,)."""
     result = np.where(distances.count.any(axis=0), 0.0, np.nan)
     for position in _measured(distances):
         beyond = np.count_nonzero(distances.of(position) > tolerance)
@@ -175,7 +247,7 @@ def _measured(distances: SurfaceDistances) -> npt.NDArray[np.intp]:
     return np.flatnonzero(distances.count.all(axis=0))
 
 
-def _without_surface(pair: Pair, distances: SurfaceDistances, empty: Empty) -> Floats:
+def _without_surface(pair: MaskPair, distances: SurfaceDistances, empty: Empty) -> Floats:
     """Return the values of the labels that at least one mask lacks, NaN elsewhere."""
     miss = pair.diagonal if empty == "diagonal" else np.nan
     return np.where(distances.count.any(axis=0), miss, np.nan)

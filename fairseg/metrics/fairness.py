@@ -1,26 +1,37 @@
 """Group statistics and fairness measures: from one value a subject to how groups differ.
 
-Every function takes group ids and the number of groups of the cohort. An id of -1 (unknown) falls
-into no group; a group without values is NaN with a count of 0, never 0.
+Every function takes values and groups, one a subject, and makes `GroupedValues` of them; measures of groups
+also take one value a group. A subject of unknown group (id -1, or a missing name) falls into none; a group
+without values is NaN with a count of 0, never 0.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+import scipy  # its parts load when they are touched
 
-Floats = npt.NDArray[np.float64]
+from fairseg.cohort.vectors import Vector
+from fairseg.metrics.earlier_forms import accepts_num_groups
+from fairseg.metrics.grouped import Floats as Floats  # noqa: PLC0414  (the rooms above take it from here)
+from fairseg.metrics.grouped import (
+    GroupedValues,
+    GroupValues,
+    Reference,
+    as_values,
+)
+
 Statistic = Literal["median", "mean", "iqr"]
 
 
-def iqr(values: Sequence[float] | Floats) -> float:
+def iqr(values: Vector) -> float:
     """Inter-quartile range: 75th minus 25th percentile, linearly interpolated.
 
     >>> iqr([1.0, 2.0, 3.0, 4.0, 5.0])
     2.0
     """
-    low, high = np.percentile(values, (25.0, 75.0))
+    low, high = np.percentile(as_values(values), (25.0, 75.0))
     return float(high - low)
 
 
@@ -31,66 +42,70 @@ _STATISTICS: dict[str, Callable[[Floats], float]] = {
 }
 
 
+@accepts_num_groups()
 def by_group(
-    values: Sequence[float] | Floats,
-    groups: npt.ArrayLike,
-    num_groups: int,
-    statistic: Statistic = "median",
-) -> tuple[Floats, npt.NDArray[np.int64]]:
+    values: Vector, groups: Vector, statistic: Statistic = "median"
+) -> tuple[Floats | Any, npt.NDArray[np.int64] | Any]:
     """Summarise values within each group.
 
     Args:
-        values: one value a subject, (N,); NaN is left out.
-        groups: group ids, integer (N,); -1 is left out.
-        num_groups: number of groups in the cohort.
+        values: one value a subject, (N,): list, NumPy array, pandas Series or torch tensor; NaN is left out.
+        groups: the group of each subject, (N,): integers are ids, from -1 (unknown, left out) on, all else
+            are names, of which missing ones are left out. A `GroupIds` (`as_ids(ids, known=groups)`) tells of
+            groups that no subject is of.
         statistic: "median", "mean" or "iqr".
 
     Returns:
         The statistic, float64 (G,), NaN for a group without values; and how many values each group
-        has, int64 (G,).
+        has, int64 (G,). Where names went in, each is a pandas Series indexed by the groups' names.
 
     Raises:
-        ValueError: lengths differ, ids are not integers of -1 to `num_groups` - 1, a value is
-            infinite, or the statistic is unknown.
+        ValueError: values and groups do not fit each other (see `GroupedValues.of`), or the statistic is
+            unknown.
 
-    >>> by_group([0.9, 0.8, 0.7, 0.6], [0, 0, 1, -1], num_groups=3)
-    (array([0.85, 0.7 ,  nan]), array([2, 1, 0]))
+    >>> by_group([0.9, 0.8, 0.7, 0.6], [0, 0, 1, -1])
+    (array([0.85, 0.7 ]), array([2, 1]))
+    >>> by_group([0.9, 0.8, 0.7, 0.6], ["M", "M", "F", None])[0].round(2).to_dict()
+    {'F': 0.7, 'M': 0.85}
     """
     if statistic not in _STATISTICS:
         raise ValueError(f"statistic must be one of {', '.join(_STATISTICS)}, got {statistic!r}")
-    parts = split_by_group(values, groups, num_groups)
-    summary = [_STATISTICS[statistic](part) if part.size else np.nan for part in parts]
-    return np.array(summary, dtype=np.float64), np.array([part.size for part in parts], dtype=np.int64)
+    grouped = GroupedValues.of(values, groups)
+    counts = np.array([part.size for part in grouped.parts], dtype=np.int64)
+    return grouped.per_group(grouped.summary(_STATISTICS[statistic])), grouped.per_group(counts)
 
 
-def split_by_group(values: Sequence[float] | Floats, groups: npt.ArrayLike, num_groups: int) -> list[Floats]:
-    """Return the values of each group, without NaN and without unknown ids; as `by_group`.
+@accepts_num_groups()
+def split_by_group(values: Vector, groups: Vector) -> list[Floats] | Any:
+    """Return the values of each group, without NaN and without subjects of unknown group.
 
-    >>> split_by_group([0.9, 0.8, 0.7, 0.6], [0, 0, 1, -1], num_groups=2)
+    Args:
+        values: one value a subject, (N,), as in `by_group`.
+        groups: the group of each subject, (N,), as in `by_group`.
+
+    Returns:
+        A list of float64 arrays, one a group, empty for a group without values; where names went in, a pandas
+        Series of them.
+
+    Raises:
+        ValueError: values and groups do not fit each other (see `GroupedValues.of`).
+
+    >>> split_by_group([0.9, 0.8, 0.7, 0.6], [0, 0, 1, -1])
     [array([0.9, 0.8]), array([0.7])]
     """
-    value, group = np.asarray(values, dtype=np.float64), np.asarray(groups)
-    if value.ndim != 1 or value.shape != group.shape:
-        raise ValueError(
-            f"values and groups must be vectors of one length, got {value.shape} and {group.shape}"
-        )
-    if group.size and group.dtype.kind not in "iu":
-        raise ValueError(f"groups must be integer ids, got dtype {group.dtype}")
-    if np.isinf(value).any():
-        raise ValueError("values must be finite or NaN, got infinity")
-    if group.size and not -1 <= int(group.min()) <= int(group.max()) < num_groups:
-        wrong = int(group.min()) if group.min() < -1 else int(group.max())
-        raise ValueError(f"groups must lie between -1 and {num_groups - 1}, got {wrong}")
-    known = ~np.isnan(value)
-    return [value[known & (group == number)] for number in range(num_groups)]
+    grouped = GroupedValues.of(values, groups)
+    return grouped.per_group(grouped.parts)
 
 
-def fairness_gap(group_values: Sequence[float] | Floats, reference: int | None = None) -> float:
+@accepts_num_groups(group_values="values")
+def fairness_gap(values: Vector, groups: Vector | None = None, *, reference: Reference = None) -> float:
     """Fairness gap: how far the groups' values lie apart (section 4.8 of Lee et al. 2025).
 
     Args:
-        group_values: one value a group, such as the median Dice, (G,); NaN for an absent group.
-        reference: index of the reference group r. The gap is then D_r - D_g for the group g that is
+        values: one value a subject, such as the Dice, (N,), of whose groups the medians are compared; without
+            `groups`, one value a group, such as the median Dice, (G,), NaN for an absent group.
+        groups: the group of each subject, (N,), ids or names as in `by_group`.
+        reference: name or id of the reference group r. The gap is then D_r - D_g for the group g that is
             farthest from r, signed: positive if r is better off (the positive one if two are equally
             far). `None`: the largest value minus the smallest.
 
@@ -98,99 +113,115 @@ def fairness_gap(group_values: Sequence[float] | Floats, reference: int | None =
         The gap; NaN with fewer than two groups present or an absent reference group.
 
     Raises:
-        ValueError: `group_values` is no vector, or `reference` is no index into it.
+        ValueError: `values` is no vector, does not fit `groups`, or `reference` is no group.
 
     >>> round(fairness_gap([0.896, 0.846], reference=0), 3)  # Table 4, baseline
     0.05
     >>> round(fairness_gap([0.906, 0.914], reference=0), 3)  # Table 6, oversampling
     -0.008
+    >>> round(fairness_gap([0.91, 0.93, 0.88, 0.84], ["M", "M", "F", "F"], reference="M"), 3)
+    0.06
     """
-    values = _group_values(group_values)
-    present = values[~np.isnan(values)]
-    if reference is None:
-        return float(present.max() - present.min()) if present.size > 1 else float("nan")
-    if isinstance(reference, str | float | bool) or not 0 <= reference < values.size:
-        raise ValueError(f"reference must be a group index below {values.size}, got {reference!r}")
-    gaps = values[reference] - np.delete(values, reference)
-    gaps = gaps[~np.isnan(gaps)]
-    if not gaps.size:
-        return float("nan")
-    tie = 1e-12  # which rounding must not decide
-    return float(gaps.max() if gaps.max() >= -gaps.min() - tie else gaps.min())
+    return _gap(GroupValues.of(values, groups, reference))
 
 
-def gap_pair(group_values: Sequence[float] | Floats, reference: int | None = None) -> tuple[int, int] | None:
-    """Return the two groups that make the `fairness_gap`: the better- and the worse-served, as indices.
+@accepts_num_groups(group_values="values")
+def gap_pair(
+    values: Vector, groups: Vector | None = None, *, reference: Reference = None
+) -> tuple[Any, Any] | None:
+    """Return the two groups that make the `fairness_gap`: the better- and the worse-served.
 
     Args:
-        group_values: as in `fairness_gap`, (G,), higher is better; NaN for a group that takes no part.
-        reference: as in `fairness_gap`; then it is one of the two.
+        values: one value a subject, or one a group, as in `fairness_gap`; higher is better.
+        groups: the group of each subject, (N,), ids or names as in `by_group`.
+        reference: name or id of the reference group, which is then one of the two.
 
     Returns:
-        (better, worse), of equal values in the order of the groups; None without a gap.
+        (better, worse), ids, or names where names went in; of equal values in the order of the groups; `None`
+        without a gap.
+
+    Raises:
+        ValueError: as `fairness_gap`.
 
     >>> gap_pair([0.90, 0.85, 0.93]), gap_pair([0.90, 0.85, 0.93], reference=0), gap_pair([0.9])
     ((2, 1), (0, 1), None)
+    >>> gap_pair([0.91, 0.93, 0.88, 0.84], ["M", "M", "F", "F"])
+    ('M', 'F')
     """
-    values = _group_values(group_values)
-    present = [group for group in range(values.size) if not np.isnan(values[group])]
-    if reference is not None:
-        gap = fairness_gap(values, reference)
+    of_groups = GroupValues.of(values, groups, reference)
+    value = of_groups.values
+    present = np.flatnonzero(~np.isnan(value)).tolist()
+    if (first := of_groups.reference) is not None:
+        gap = _gap(of_groups)
         if np.isnan(gap):
             return None
-        others = [group for group in present if group != reference]
-        other = min(others, key=lambda group: abs(values[reference] - values[group] - gap))
-        present = sorted((reference, other))
-    ordered = sorted(present, key=lambda group: -values[group])
-    return (ordered[0], ordered[-1]) if len(ordered) > 1 else None
+        others = [group for group in present if group != first]
+        other = min(others, key=lambda group: abs(value[first] - value[group] - gap))
+        present = sorted((first, other))
+    ordered = sorted(present, key=lambda group: -value[group])
+    if len(ordered) < 2:
+        return None
+    names = of_groups.names or range(value.size)
+    return names[ordered[0]], names[ordered[-1]]
 
 
-def skewed_error_ratio(group_values: Sequence[float] | Floats) -> float:
+@accepts_num_groups(group_values="values")
+def skewed_error_ratio(values: Vector, groups: Vector | None = None) -> float:
     """Skewed error ratio (SER): the largest group error over the smallest, max(1-D) / min(1-D).
 
     Section 4.8 of Lee et al. 2025, after Puyol-Anton et al. 2021, for any number of groups.
 
     Args:
-        group_values: one score between 0 and 1 a group, such as the median Dice, (G,); NaN for an
-            absent group.
+        values: one score between 0 and 1 a subject, such as the Dice, (N,), of whose groups the medians D are
+            compared; without `groups`, one a group, (G,), NaN for an absent group.
+        groups: the group of each subject, (N,), ids or names as in `by_group`.
 
     Returns:
         A ratio >= 1, where 1 is fair; inf if only some groups are perfect. NaN with fewer than two
         groups present, or if all are perfect (0 / 0).
 
     Raises:
-        ValueError: `group_values` is no vector, or a value lies outside 0 to 1.
+        ValueError: `values` is no vector, does not fit `groups`, or lies outside 0 to 1.
 
     >>> round(skewed_error_ratio([0.917, 0.888]), 2)  # Table 6, baseline
     1.35
     """
-    values = _group_values(group_values)
-    if (values < 0).any() or (values > 1).any():
-        raise ValueError(f"group_values must lie between 0 and 1, got {values.tolist()}")
-    errors = 1.0 - values[~np.isnan(values)]
+    present = GroupValues.of(values, groups).present
+    if (present < 0).any() or (present > 1).any():
+        raise ValueError(f"values must lie between 0 and 1, got {present.tolist()} of the groups")
+    errors = 1.0 - present
     if errors.size < 2 or errors.max() == 0:
         return float("nan")
     return float(errors.max() / errors.min()) if errors.min() > 0 else float("inf")
 
 
-def worst_group(group_values: Sequence[float] | Floats) -> float:
+@accepts_num_groups(group_values="values")
+def worst_group(values: Vector, groups: Vector | None = None) -> float:
     """Value of the worst-served group: the smallest; NaN for absent groups is left out.
 
-    For scores where higher is better. NaN if no group is present.
+    For scores where higher is better.
+
+    Args:
+        values: one value a subject, of whose groups the medians are compared, or one a group, as in
+            `fairness_gap`.
+        groups: the group of each subject, (N,), ids or names as in `by_group`.
+
+    Returns:
+        The smallest value of a group; NaN if no group is present.
+
+    Raises:
+        ValueError: `values` is no vector, or does not fit `groups`.
 
     >>> worst_group([0.896, 0.846, float("nan")])
     0.846
     """
-    values = _group_values(group_values)
-    present = values[~np.isnan(values)]
+    present = GroupValues.of(values, groups).present
     return float(present.min()) if present.size else float("nan")
 
 
+@accepts_num_groups(overall="values", group_values="groups")
 def equity_scaled(
-    overall: float,
-    group_values: Sequence[float] | Floats,
-    variant: Literal["sum", "std"],
-    ddof: int | None = None,
+    values: Vector | float, groups: Vector, variant: Literal["sum", "std"], ddof: int | None = None
 ) -> float:
     """Equity-scaled score: the overall score divided by 1 + how unequal the groups are.
 
@@ -200,28 +231,37 @@ def equity_scaled(
     `ddof=1` (what `torch.std` gives) and `ddof=0` (what `numpy.std` gives).
 
     Args:
-        overall: the score over all subjects.
-        group_values: one score a group, (G,); NaN for an absent group is left out.
+        values: one value a subject, (N,), whose median over all subjects of known group is the overall score;
+            or the overall score itself, a number.
+        groups: the group of each subject, (N,), ids or names as in `by_group`; beside an overall score, one
+            score a group, (G,), NaN for an absent group, which is left out.
         variant: "sum" or "std".
         ddof: 0 or 1, required for "std" and only allowed there.
 
     Returns:
-        The scaled score, at most `overall`; NaN with fewer than two groups present.
+        The scaled score, at most the overall one; NaN with fewer than two groups present.
 
     Raises:
-        ValueError: an unknown variant, or a `ddof` that is missing or out of place.
+        ValueError: values and groups do not fit each other, an unknown variant, or a `ddof` that is missing
+            or out of place.
 
     >>> round(equity_scaled(0.89, [0.896, 0.846], "sum"), 4)
     0.8476
     >>> round(equity_scaled(0.89, [0.896, 0.846], "std", ddof=1), 4)
     0.8596
+    >>> round(equity_scaled([0.9, 0.8, 0.7], ["M", "M", "F"], "sum"), 4)  # 0.8 / (1 + 0.05 + 0.1)
+    0.6957
     """
-    values = _group_values(group_values)
-    present = values[~np.isnan(values)]
     if variant not in ("sum", "std"):
         raise ValueError(f'variant must be "sum" or "std", got {variant!r}')
     if (variant == "std") != (ddof in (0, 1)) or (variant == "sum" and ddof is not None):
         raise ValueError(f'ddof must be 0 or 1 with variant "std", and only there, got {ddof!r}')
+    if np.ndim(values):
+        grouped = GroupedValues.of(values, groups)
+        present = grouped.medians[~np.isnan(grouped.medians)]
+        overall = float(np.median(np.concatenate(grouped.parts))) if present.size else float("nan")
+    else:
+        present, overall = GroupValues.of(groups, None).present, float(values)
     if present.size < 2:
         return float("nan")
     if variant == "sum":
@@ -229,33 +269,62 @@ def equity_scaled(
     return float(overall / (1.0 + present.std(ddof=ddof or 0)))
 
 
-def mann_whitney_u(first: Sequence[float] | Floats, second: Sequence[float] | Floats) -> float:
+def mann_whitney_u(first: Vector, second: Vector) -> float:
     """Two-sided Mann-Whitney U test of two groups' values; the p-value (the paper's tables).
 
     SciPy's: exact for small samples without ties, else the normal approximation with corrections for
     ties and continuity.
 
     Args:
-        first: one value a subject, (N,); NaN is left out.
-        second: the same for the other group; the groups share no subject.
+        first: one value a subject of one group, (N,); NaN is left out.
+        second: the same for the other group; the groups share no subject. Or the names of two groups, one for
+            each value of `first`; of group ids `mann_whitney_u(*split_by_group(values, ids))`.
 
     Returns:
         The p-value; NaN if a group has fewer than two values, where no evidence is to be had.
 
+    Raises:
+        ValueError: an argument is no vector of numbers, or the names are not of two groups.
+
     >>> round(mann_whitney_u([0.9, 0.91, 0.92, 0.93], [0.8, 0.81, 0.82, 0.83]), 4)
     0.0286
+    >>> round(mann_whitney_u([0.9, 0.91, 0.8, 0.81], ["M", "M", "F", "F"]), 4)
+    0.3333
     """
-    from scipy import stats  # noqa: PLC0415  (slow to import, and only this needs it)
-
-    samples = [np.asarray(values, dtype=np.float64) for values in (first, second)]
+    if _are_names(second):
+        grouped = GroupedValues.of(first, second)
+        if grouped.num_groups != 2:
+            raise ValueError(
+                f"second must name two groups, got {grouped.num_groups}; of more, see `kruskal_wallis`"
+            )
+        samples = grouped.parts
+    else:
+        samples = [as_values(first, "first"), as_values(second, "second")]
     known = [values[~np.isnan(values)] for values in samples]
     if min(values.size for values in known) < 2:
         return float("nan")
-    return float(stats.mannwhitneyu(*known, alternative="two-sided").pvalue)
+    return float(scipy.stats.mannwhitneyu(*known, alternative="two-sided").pvalue)
 
 
-def _group_values(group_values: Sequence[float] | Floats) -> Floats:
-    values = np.asarray(group_values, dtype=np.float64)
-    if values.ndim != 1:
-        raise ValueError(f"group_values must be a vector (G,), got shape {values.shape}")
-    return values
+def _gap(of_groups: GroupValues) -> float:
+    reference, present = of_groups.reference, of_groups.present
+    if reference is None:
+        return float(present.max() - present.min()) if present.size > 1 else float("nan")
+    gaps = of_groups.values[reference] - np.delete(of_groups.values, reference)
+    gaps = gaps[~np.isnan(gaps)]
+    if not gaps.size:
+        return float("nan")
+    tie = 1e-12  # which rounding must not decide
+    return float(gaps.max() if gaps.max() >= -gaps.min() - tie else gaps.min())
+
+
+def _are_names(values: Vector) -> bool:
+    """Say whether a vector holds text or a Categorical: names, not numbers."""
+    dtype = getattr(values, "dtype", None)
+    if hasattr(dtype, "categories"):
+        return True
+    return (
+        not hasattr(values, "detach")
+        and getattr(dtype, "kind", "O") not in "biuf"
+        and any(isinstance(value, str) for value in values)
+    )

@@ -1,6 +1,6 @@
 """Check two label masks once and crop them to their foreground: what every metric starts from.
 
-Nothing here knows about a metric. `overlap` and `surface` take a `Pair` and need no checks of
+Nothing here knows about a metric. `overlap` and `surface` take a `MaskPair` and need no checks of
 their own; a mask that is wrong in any way ends here, with an error that names the argument.
 """
 
@@ -13,48 +13,91 @@ import numpy as np
 import numpy.typing as npt
 
 Labels = Sequence[int] | Mapping[str, int]
+Structures = Labels | Mapping[str, int | tuple[int, ...]]  # a structure is a label, or a union of labels
+Mask = npt.NDArray[Any]
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Pair:
+class MaskPair:
     """Two checked label masks, cropped to the smallest box that holds the foreground of both.
 
     Attributes:
         prediction: label values, unsigned integers, a view into the caller's array.
         reference: the same for the ground truth, same shape.
-        labels: label values to score, int64 (L,).
+        labels: label values to score, int64 (L,); of a union its smallest.
         spacing: voxel size along each axis of the masks, float64 (S,), mm.
         shape: shape of the uncropped image.
+        unions: of each structure all its label values; `None` if each is one label.
     """
 
-    prediction: npt.NDArray[Any]
-    reference: npt.NDArray[Any]
+    prediction: Mask
+    reference: Mask
     labels: npt.NDArray[np.int64]
-    spacing: npt.NDArray[np.float64]
+    spacing: Floats
     shape: tuple[int, ...]
+    unions: tuple[tuple[int, ...], ...] | None = None
 
     @property
     def diagonal(self) -> float:
-        """Length of the image's diagonal in mm: what a missed structure costs if asked for."""
+        """Length of the image's diagonal in mm: what a missed structure costs with `empty="diagonal"`."""
         return float(np.linalg.norm(np.array(self.shape) * self.spacing))
+
+    def rounds(self) -> "list[tuple[list[int], MaskPair]]":
+        """Return the structures in as few rounds as unions that share a label need, each with plain labels.
+
+        A voxel of a `MaskPair` has one label, so unions that share one are measured apart.
+
+        Returns:
+            Positions of the structures of a round, and the masks in which these are labels of their own.
+        """
+        if self.unions is None:
+            return [(list(range(len(self.labels))), self)]
+        rounds: list[list[int]] = []
+        for position, union in enumerate(self.unions):
+            for others in rounds:
+                if not any(set(union) & set(self.unions[other]) for other in others):
+                    others.append(position)
+                    break
+            else:
+                rounds.append([position])
+        return [(members, self._renumbered([self.unions[one] for one in members])) for members in rounds]
+
+    def _renumbered(self, unions: Sequence[tuple[int, ...]]) -> "MaskPair":
+        """Return the same masks with each union as one label, from 1 on."""
+        values = np.array([value for union in unions for value in union])
+        number = np.repeat(np.arange(1, len(unions) + 1), [len(union) for union in unions])
+        predicted, true = (renumber(mask, values, number) for mask in (self.prediction, self.reference))
+        return MaskPair(predicted, true, np.arange(1, len(unions) + 1), self.spacing, self.shape)
 
 
 def check_pair(
-    prediction: object, reference: object, labels: Labels, spacing: Sequence[float] | None
-) -> Pair:
+    prediction: object,
+    reference: object,
+    labels: Structures | None,
+    spacing: Sequence[float] | None = None,
+    ignore: int | None = None,
+) -> MaskPair:
     """Check two masks, their labels and their spacing, and crop to the common foreground.
 
+    Args:
+        prediction: label mask (*S).
+        reference: the ground-truth mask (*S), the same shape.
+        labels: what to score; `None`: the labels that occur in either mask, in increasing order.
+        spacing: voxel size along each axis, mm; `None` means 1 mm.
+        ignore: voxels where the reference has this value become background in both masks.
+
     Raises:
-        ValueError: shapes differ, a mask is not made of integers >= 0, or labels or spacing are
+        ValueError: shapes differ, a mask is not made of integers >= 0, or labels, spacing or `ignore` are
             not usable; the message names the argument, what was expected and what came.
     """
+    unions = None if labels is None else tuple(structure_values(labels).values())
+    if ignore is not None:
+        _check_ignore(ignore, unions)
+        prediction, reference = _without(prediction, reference, ignore)
     predicted = as_mask(prediction, "prediction")
     truth = as_mask(reference, "reference")
-    if predicted.shape != truth.shape:
-        raise ValueError(
-            f"prediction and reference must have the same shape, got {predicted.shape} and {truth.shape}"
-        )
-    values = np.array(list(label_values(labels).values()), dtype=np.int64)
+    _check_shapes(predicted, truth)
     size = check_spacing(spacing, predicted.ndim)
     shape = predicted.shape
     if truth.flags.f_contiguous and not truth.flags.c_contiguous:
@@ -62,10 +105,38 @@ def check_pair(
         predicted, truth, size = predicted.T, truth.T, size[::-1]
         shape = shape[::-1]
     box = _foreground(predicted, truth)
-    return Pair(predicted[box], truth[box], values, size, shape)
+    predicted, truth = predicted[box], truth[box]
+    if unions is None:
+        there = np.union1d(labels_in(predicted), labels_in(truth)).astype(np.int64)
+        return MaskPair(predicted, truth, there[there != ignore], size, shape)
+    values = np.array([min(union) for union in unions], dtype=np.int64)
+    plain = all(len(union) == 1 for union in unions)
+    return MaskPair(predicted, truth, values, size, shape, None if plain else unions)
 
 
-def as_mask(array: object, name: str) -> npt.NDArray[Any]:
+def _check_ignore(ignore: int, unions: tuple[tuple[int, ...], ...] | None) -> None:
+    if isinstance(ignore, bool) or not isinstance(ignore, int | np.integer) or ignore == 0:
+        raise ValueError(f"ignore must be an integer other than 0, the background, got {ignore!r}")
+    if unions is not None and any(ignore in union for union in unions):
+        raise ValueError(f"ignore must be none of the labels, got {ignore}")
+
+
+def _without(prediction: object, reference: object, ignore: int) -> tuple[Mask, Mask]:
+    """Return both masks with background where the reference has the value `ignore`, which may be negative."""
+    predicted, truth = _array(prediction, "prediction"), _array(reference, "reference")
+    _check_shapes(predicted, truth)
+    ignored = truth == ignore
+    return np.where(ignored, 0, predicted), np.where(ignored, 0, truth)
+
+
+def _check_shapes(prediction: Mask, reference: Mask) -> None:
+    if prediction.shape != reference.shape:
+        raise ValueError(
+            f"prediction and reference must have the same shape, got {prediction.shape} and {reference.shape}"
+        )
+
+
+def as_mask(array: object, name: str) -> Mask:
     """Return a NumPy array of unsigned integers with the values of `array`; copy only if needed.
 
     Args:
@@ -73,13 +144,7 @@ def as_mask(array: object, name: str) -> npt.NDArray[Any]:
             whole numbers.
         name: the argument's name, for the error message.
     """
-    if hasattr(array, "detach"):  # a torch tensor, without importing torch
-        tensor: Any = array.detach().cpu()
-        array = (tensor.double() if tensor.is_floating_point() else tensor).numpy()
-    try:
-        mask = np.asarray(array)
-    except ValueError as error:
-        raise ValueError(f"{name} must be an array: {error}") from None
+    mask = _array(array, name)
     if mask.ndim == 0 or mask.size == 0:
         raise ValueError(f"{name} must have at least one voxel, got shape {mask.shape}")
     if mask.dtype.kind == "b":
@@ -102,6 +167,73 @@ def as_mask(array: object, name: str) -> npt.NDArray[Any]:
         wrong = mask[whole != mask].flat[0]
         raise ValueError(f"{name} must hold integer labels, got {wrong} (a probability map? take its argmax)")
     return whole
+
+
+def _array(array: object, name: str) -> Mask:
+    if hasattr(array, "detach"):  # a torch tensor, without importing torch
+        tensor: Any = array.detach().cpu()
+        array = (tensor.double() if tensor.is_floating_point() else tensor).numpy()
+    try:
+        return np.asarray(array)
+    except ValueError as error:
+        raise ValueError(f"{name} must be an array: {error}") from None
+
+
+def labels_in(mask: Mask) -> npt.NDArray[np.int64]:
+    """Return the labels that occur in a checked mask, in increasing order, without background.
+
+    >>> labels_in(np.array([[0, 3], [1, 3]], dtype=np.uint8))
+    array([1, 3])
+    """
+    if mask.dtype.itemsize > 2:
+        values = np.unique(mask)
+        return values[values > 0].astype(np.int64)
+    occurs = np.zeros(1 << 8 * mask.dtype.itemsize, dtype=bool)
+    occurs[mask.ravel()] = True  # no sort: many times faster than np.unique
+    return np.flatnonzero(occurs[1:]) + 1
+
+
+def renumber(mask: Mask, values: npt.NDArray[np.int64], numbers: npt.NDArray[np.int64]) -> Mask:
+    """Return a mask with `numbers` in place of `values`, 0 for all else, in the smallest unsigned type."""
+    small = np.min_scalar_type(int(numbers.max(initial=0)))
+    top = int(mask.max(initial=0))
+    if top <= np.iinfo(np.uint16).max:
+        table = np.zeros(top + 1, dtype=small)
+        known = values <= top
+        table[values[known]] = numbers[known]
+        return table[mask]
+    order = np.argsort(values)
+    ordered = values[order]
+    nearest = np.minimum(np.searchsorted(ordered, mask), len(ordered) - 1)
+    return np.where(ordered[nearest] == mask, numbers[order][nearest], 0).astype(small)
+
+
+def structure_values(structures: Structures) -> dict[str | int, tuple[int, ...]]:
+    """Return the structures as name -> label values, in the order given; plain ints are their own names.
+
+    Raises:
+        ValueError: as `label_values`; a union without a label, with one twice, or outside a mapping.
+
+    >>> structure_values({"whole tumour": (1, 2, 3), "core": (2, 3), "edema": 1})
+    {'whole tumour': (1, 2, 3), 'core': (2, 3), 'edema': (1,)}
+    """
+    if not isinstance(structures, Mapping) or not any(map(_is_union, structures.values())):
+        return {name: (value,) for name, value in label_values(structures).items()}  # type: ignore[arg-type]
+    unions: dict[str | int, tuple[int, ...]] = {}
+    for name, value in structures.items():
+        members: Any = value if _is_union(value) else (value,)
+        try:
+            union = tuple(label_values(members).values())
+        except ValueError as error:
+            raise ValueError(f"{error} (of {name!r})") from None
+        if set(union) in map(set, unions.values()):
+            raise ValueError(f"labels must differ, got {union} twice")
+        unions[name] = union
+    return unions
+
+
+def _is_union(value: object) -> bool:
+    return isinstance(value, tuple | list | np.ndarray)
 
 
 def label_values(labels: Labels) -> dict[str | int, int]:

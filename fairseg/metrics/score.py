@@ -12,37 +12,44 @@ from fairseg.metrics.distance import (
     check_tolerance,
     distance_percentile,
     mean_distance,
+    mean_of_directed_means,
     share_within,
 )
-from fairseg.metrics.masks import Labels, Pair, check_pair
+from fairseg.metrics.masks import MaskPair, Structures, check_pair
 from fairseg.metrics.overlap import Counts, count
 from fairseg.metrics.surface import surface_distances
+
+OF_COUNTS = ("dice", "iou", "precision", "recall", "volume_error")  # properties of `Counts`
 
 
 def score_case(
     prediction: object,
     reference: object,
     *,
-    labels: Labels,
+    labels: Structures | None = None,
     spacing: Sequence[float] | None = None,
     metrics: Sequence[str] = ("dice", "hd"),
     empty: Empty = "nan",
     tolerance: float | None = None,
+    ignore: int | None = None,
 ) -> dict[str, npt.NDArray[np.float64]]:
-    """Score one prediction against its reference: each metric of each label.
+    """Score one prediction against its reference: each metric of each structure.
 
     Args:
         prediction: label mask (*S), integers, bool, or whole-number floats; NumPy or torch.
         reference: the ground-truth mask (*S), the same shape.
-        labels: label values, or a mapping name -> value.
+        labels: as for `dice`; `None`: the labels that occur in either mask, in increasing order.
         spacing: voxel size along each axis of the arrays, mm; `None` means 1 mm.
-        metrics: any of "dice", "hd", "hd95", "assd", "nsd".
-        empty: distance of a label that only one mask has: "nan", or "diagonal" (see `hausdorff`).
+        metrics: any of "dice", "iou", "precision", "recall", "volume_error", "hd", "hd95", "hd95_pooled",
+            "assd", "masd", "nsd"; "hd95" is the larger of the two directed percentiles, "hd95_pooled" is
+            medpy's.
+        empty: distance of a structure that only one mask has: "nan", or "diagonal" (see `hausdorff`).
         tolerance: for "nsd", mm.
+        ignore: as for `dice` and `hausdorff`.
 
     Returns:
-        metric -> float64 (L,), in the order asked for. Where neither mask has the label all are NaN;
-        where one lacks it Dice and NSD are 0 and distances follow `empty`.
+        metric -> float64 (L,), in the order of `metrics`. Where neither mask has the structure all are NaN;
+        where one lacks it shares are 0, distances follow `empty`, and `volume_error` says which one.
 
     Raises:
         ValueError: an input is not usable; the message names it.
@@ -52,7 +59,8 @@ def score_case(
     {'dice': [0.667], 'hd': [1.5]}
     """
     check_metrics(metrics, empty, tolerance)
-    return score_pair(check_pair(prediction, reference, labels, spacing), metrics, empty, tolerance)[0]
+    pair = check_pair(prediction, reference, labels, spacing, ignore)
+    return score_pair(pair, metrics, empty, tolerance)[0]
 
 
 def check_metrics(metrics: Sequence[str], empty: str, tolerance: float | None) -> None:
@@ -71,20 +79,23 @@ def check_metrics(metrics: Sequence[str], empty: str, tolerance: float | None) -
 
 
 def score_pair(
-    pair: Pair, metrics: Sequence[str], empty: Empty, tolerance: float | None
+    pair: MaskPair, metrics: Sequence[str], empty: Empty, tolerance: float | None
 ) -> tuple[dict[str, npt.NDArray[np.float64]], Counts]:
     """Score checked masks; return the metrics and the voxel counts."""
     counts = count(pair)
-    scores = {"dice": counts.dice}
-    asked = set(metrics) - {"dice"}
-    if asked:
-        distances = surface_distances(pair, only_largest=asked == {"hd"})
-        if "hd" in asked:
+    scores = {metric: getattr(counts, metric) for metric in metrics if metric in OF_COUNTS}
+    if measured := set(metrics) - set(OF_COUNTS):
+        distances = surface_distances(pair, only_largest=measured == {"hd"})
+        if "hd" in measured:
             scores["hd"] = distance_percentile(pair, distances, 100.0, empty)
-        if "hd95" in asked:
+        if "hd95" in measured:
             scores["hd95"] = distance_percentile(pair, distances, 95.0, empty)
-        if "assd" in asked:
+        if "hd95_pooled" in measured:
+            scores["hd95_pooled"] = distance_percentile(pair, distances, 95.0, empty, "pooled")
+        if "assd" in measured:
             scores["assd"] = mean_distance(pair, distances, empty)
-        if tolerance is not None and "nsd" in asked:
+        if "masd" in measured:
+            scores["masd"] = mean_of_directed_means(pair, distances, empty)
+        if tolerance is not None and "nsd" in measured:
             scores["nsd"] = share_within(distances, tolerance)
     return {metric: scores[metric] for metric in metrics}, counts

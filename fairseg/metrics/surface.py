@@ -11,7 +11,7 @@ How it is fast, and still exact:
 2. A surface voxel that both masks share has distance 0 and is only counted.
 3. Most others have a partner a few voxels away: the offsets around a voxel are looked up in the order
    of their length in mm, and the first hit is the nearest neighbour.
-4. The few that are farther away go to a k-d tree. If only the largest distance is asked for, most of
+4. The few that are farther away go to a k-d tree. If only the largest distance is needed, most of
    them are ruled out first, because the distance of a voxel's neighbour bounds its own.
 
 All distances come out of integer offsets times the spacing, as in SciPy's distance transform, so they
@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
-from fairseg.metrics.masks import Pair
+from fairseg.metrics.masks import MaskPair, renumber
 
 Ints = npt.NDArray[np.intp]
 Floats = npt.NDArray[np.float64]
@@ -41,27 +41,30 @@ _CELL = 4  # side of the cells that share a bound, in voxels of the finest axis
 
 @dataclass(frozen=True)
 class SurfaceDistances:
-    """Distances in mm between the surfaces of two masks, both directions pooled, by label.
+    """Distances in mm between the surfaces of two masks, in both directions, by label.
 
     Attributes:
         distance: of every surface voxel that only one of the masks has, float64 (K,), > 0. Labels
             that one mask lacks have none.
         label: position of that voxel's label in the list of labels, int (K,).
+        side: the mask whose surface it is on: 0 the prediction's, 1 the reference's, int8 (K,).
         count: surface voxels of each label in the prediction and in the reference, int64 (2, L).
             Those of a label in both masks that are not in `distance` are shared: their distance is 0.
     """
 
     distance: Floats
     label: Ints
+    side: npt.NDArray[np.int8]
     count: npt.NDArray[np.int64]
 
-    def of(self, position: int) -> Floats:
-        """Return the non-zero distances of one label, in mm."""
-        found: Floats = self.distance[self.label == position]
-        return found
+    def of(self, position: int, side: int | None = None) -> Floats:
+        """Return the non-zero distances of one label, in mm: of one side, or of both pooled."""
+        chosen = self.label == position
+        distances: Floats = self.distance[chosen if side is None else chosen & (self.side == side)]
+        return distances
 
 
-def surface_distances(pair: Pair, *, only_largest: bool = False) -> SurfaceDistances:
+def surface_distances(pair: MaskPair, *, only_largest: bool = False) -> SurfaceDistances:
     """Measure the distance of every surface voxel of each mask to the other mask's surface.
 
     Args:
@@ -69,23 +72,38 @@ def surface_distances(pair: Pair, *, only_largest: bool = False) -> SurfaceDista
         only_largest: the caller needs only the largest distance of each label. Distances that can
             not be the largest are then reported as 0, which saves most of the time.
     """
+    if pair.unions is None:
+        return _surface_distances(pair, only_largest)
+    count = np.zeros((2, len(pair.labels)), dtype=np.int64)
+    parts = []
+    for places, plain in pair.rounds():
+        part = _surface_distances(plain, only_largest)
+        parts.append((part.distance, np.array(places, dtype=np.intp)[part.label], part.side))
+        count[:, places] = part.count
+    distance, label, side = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    return SurfaceDistances(distance, label, side, count)
+
+
+def _surface_distances(pair: MaskPair, only_largest: bool) -> SurfaceDistances:
     number = len(pair.labels)
-    if not pair.reference.size:
+    if not pair.reference.size or not number:
         none = np.zeros((2, number), dtype=np.int64)
-        return SurfaceDistances(np.zeros(0), np.zeros(0, dtype=np.intp), none)
+        return SurfaceDistances(np.zeros(0), np.zeros(0, dtype=np.intp), np.zeros(0, dtype=np.int8), none)
     search = _Search(pair)
     distance = search.largest() if only_largest else search.nearest(np.arange(search.query.size))
-    return SurfaceDistances(distance, search.label.astype(np.intp) - 1, search.count)
+    # What looks into the first half, where the prediction lies, is a voxel of the reference.
+    side = (search.query < search.size).astype(np.int8)
+    return SurfaceDistances(distance, search.label.astype(np.intp) - 1, side, search.count)
 
 
 class _Search:
-    """The surfaces of both masks in one flat array, and the voxels whose distance is asked for.
+    """The surfaces of both masks in one flat array, and the voxels whose distances are measured.
 
     The masks lie behind each other, each padded at the end of every axis by as much as an offset can
     reach. A flat index plus a flat offset that leaves the image then always lands in padding.
     """
 
-    def __init__(self, pair: Pair) -> None:
+    def __init__(self, pair: MaskPair) -> None:
         ids, number = _compact(pair), len(pair.labels)
         # Along an axis of one voxel every voxel has two outsides: all are surface, and none is a way to go.
         long = [axis for axis, n in enumerate(pair.reference.shape) if n > 1] or [0]
@@ -154,17 +172,17 @@ class _Search:
         One voxel in each small cell is measured. A distance changes by no more than the way walked,
         so the others of the cell have at most its distance plus the way from it.
         """
-        place = self._position(self.query[left])
+        voxel = self._position(self.query[left])
         edge = np.maximum(1, _CELL * self.spacing.min() / self.spacing).astype(np.int64)
         cells = -(-np.array(self.shape) // edge)
-        cell = np.ravel_multi_index(tuple((place // edge).T), tuple(cells))
+        cell = np.ravel_multi_index(tuple((voxel // edge).T), tuple(cells))
         cell += int(cells.prod()) * (2 * self.label[left].astype(np.int64) + (self.query[left] >= self.size))
         _, chosen, member = np.unique(cell, return_index=True, return_inverse=True)
         known = self.nearest(left[chosen], _FIRST)
         distance[left[chosen]] = known
         floor = np.zeros(int(self.label.max()) + 1)
         np.maximum.at(floor, self.label[left[chosen]], known)
-        way = np.linalg.norm((place - place[chosen][member]) * self.spacing, axis=1)
+        way = np.linalg.norm((voxel - voxel[chosen][member]) * self.spacing, axis=1)
         # The slack keeps a tie, which rounding could hide, among the open ones.
         open_ = known[member] + way > floor[self.label[left]] * (1 - 1e-9)
         distance[left[~open_ & np.isinf(distance[left])]] = 0.0
@@ -184,9 +202,9 @@ class _Search:
                 block = self.offset[first : min(first + width, stop)]
                 hit = self.surface.take(index[:, None] + block) == label[:, None]
                 nearest = hit.argmax(axis=1)
-                found = hit[np.arange(open_.size), nearest]
-                distance[open_[found]] = self.length[first + nearest[found]]
-                open_ = open_[~found]
+                has_hit = hit[np.arange(open_.size), nearest]
+                distance[open_[has_hit]] = self.length[first + nearest[has_hit]]
+                open_ = open_[~has_hit]
                 first, width = first + width, min(2 * width, 128)
         return distance
 
@@ -198,9 +216,9 @@ class _Search:
             for value in np.unique(label[second == half]):
                 mine = np.flatnonzero((second == half) & (label == value))
                 tree, target = self._tree(half, int(value))
-                place = self._position(self.query[which[mine]])
-                _, partner = tree.query(place * self.spacing)
-                distance[mine] = _length(place - target[partner], self.spacing)
+                voxel = self._position(self.query[which[mine]])
+                _, partner = tree.query(voxel * self.spacing)
+                distance[mine] = _length(voxel - target[partner], self.spacing)
         return distance
 
     def _tree(self, second: bool, value: int) -> tuple[cKDTree, npt.NDArray[np.int64]]:
@@ -221,7 +239,7 @@ def _tally(label: npt.NDArray[np.unsignedinteger], number: int) -> npt.NDArray[n
     return np.bincount(label, minlength=number + 1)[1:]
 
 
-def _compact(pair: Pair) -> list[npt.NDArray[np.unsignedinteger]]:
+def _compact(pair: MaskPair) -> list[npt.NDArray[np.unsignedinteger]]:
     """Return both masks with the labels renumbered 1..L in their order, and 0 for all else."""
     number = len(pair.labels)
     masks = [pair.prediction, pair.reference]
@@ -229,21 +247,7 @@ def _compact(pair: Pair) -> list[npt.NDArray[np.unsignedinteger]]:
         mask.dtype == np.uint8 and mask.max() <= number for mask in masks
     ):
         return masks
-    order = np.argsort(pair.labels)
-    values = pair.labels[order]
-    small = np.min_scalar_type(number)
-    compacted = []
-    for mask in masks:
-        top = int(mask.max())
-        if top <= np.iinfo(np.uint16).max:
-            table = np.zeros(top + 1, dtype=small)
-            known = pair.labels <= top
-            table[pair.labels[known]] = np.flatnonzero(known) + 1
-            compacted.append(table[mask])
-        else:
-            place = np.minimum(np.searchsorted(values, mask), number - 1)
-            compacted.append(np.where(values[place] == mask, order[place] + 1, 0).astype(small))
-    return compacted
+    return [renumber(mask, pair.labels, np.arange(1, number + 1)) for mask in masks]
 
 
 def _keep_surface(mask: npt.NDArray[np.unsignedinteger], steps: Ints, spare: npt.NDArray[np.bool_]) -> None:

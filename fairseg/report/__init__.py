@@ -1,31 +1,28 @@
-"""From the scores table to what people read: summary tables, plots, an HTML page.
+"""From scores to what people read: the answer, tables, figures, a page.
 
-`summarize` gives the tables as pandas DataFrames; `write_report` writes everything into a folder;
-`write_comparison` does so for several models side by side.
+`audit` and `compare` are the front doors (also `fairseg.audit`, `fairseg.compare`); `summarize` gives the
+tables of the paper as pandas DataFrames.
 """
 
-from fairseg.report.certainty import Judging, with_evidence
-from fairseg.report.clinical import Roles
-from fairseg.report.compare.comparison import Comparison, compare_models
-from fairseg.report.compare.page import write_comparison
-from fairseg.report.compare.table import paper_table
-from fairseg.report.compare.text import comparison_to_terminal
-from fairseg.report.page import Extras, write_report
+from fairseg.report.audit import AuditResult, audit
+from fairseg.report.compare.result import ComparisonResult, compare
+from fairseg.report.compare.tables import paper_table
+from fairseg.report.intervals import with_intervals
+from fairseg.report.page import write_report
+from fairseg.report.sections import HeartRoles, MaskFolders, ReportSections
 from fairseg.report.summary import Summary, summarize
-from fairseg.report.worst import Files
 
 __all__ = [
-    "Comparison",
-    "Extras",
-    "Files",
-    "Judging",
-    "Roles",
+    "AuditResult",
+    "ComparisonResult",
+    "HeartRoles",
+    "MaskFolders",
+    "ReportSections",
     "Summary",
-    "compare_models",
-    "comparison_to_terminal",
+    "audit",
+    "compare",
     "paper_table",
     "summarize",
-    "with_evidence",
-    "write_comparison",
+    "with_intervals",
     "write_report",
 ]

@@ -10,15 +10,14 @@ import pandas as pd
 
 from fairseg.cohort.attributes import read_attribute
 from fairseg.cohort.groups import Groups
-from fairseg.report import render
-from fairseg.report.page_table import Part
+from fairseg.cohort.ids import as_ids
 from fairseg.report.pictures import sizes
-from fairseg.report.summary import GAP, P_VALUE, Summary
-from fairseg.statistics import Interval
+from fairseg.report.sections import STRUCTURE_SIZE
+from fairseg.report.summary import Summary
+from fairseg.report.tables import Cell, Table
+from fairseg.scoring.table import Scores
 from fairseg.statistics.confounders import adjusted_gap
 from fairseg.statistics.stratified import stratified_gap
-
-SIZE = "structure size"
 
 
 @dataclass(frozen=True)
@@ -35,13 +34,13 @@ class Adjusted:
 
     by: list[str]
     reference: str
-    regression: Part
-    strata: dict[str, Part]
+    regression: Table
+    strata: dict[str, Table]
     notes: list[str]
 
 
 def adjust(
-    scores: pd.DataFrame,
+    scores: Scores,
     overall: Summary,
     by: Sequence[str],
     bins: Mapping[str, Sequence[float]],
@@ -51,7 +50,7 @@ def adjust(
     """Compare groups among subjects of equal sex, age, scanner or whatever `by` names.
 
     Args:
-        scores: the scores table.
+        scores: the scores.
         overall: its summary over all labels.
         by: attributes; "structure size" is the size of the reference masks.
         bins: edges of numeric attributes, for the strata; in the regression numbers stay numbers.
@@ -61,55 +60,51 @@ def adjust(
         The section; None where nothing was asked for, or there is no Dice, or subjects are in several groups.
 
     Raises:
-        ValueError: an attribute is not in the table, or makes the groups itself.
+        ValueError: an attribute differs between cases of a subject, or no sizes are known.
     """
     if not by or "dice" not in overall.subjects or overall.shared:
         return None
+    table = scores.table
     for name in by:
-        if name in overall.groups.attributes:
-            raise ValueError(f"adjust: {name!r} makes the groups, so a gap cannot be adjusted for it")
-        if name != SIZE and name not in scores:
-            there = [str(column) for column in scores if column not in ("case", "subject", "label")]
-            raise ValueError(f"adjust: attribute {name!r} is not in the table, which has {', '.join(there)}")
-        if (
-            name != SIZE
-            and scores[["subject", name]].dropna().drop_duplicates()["subject"].duplicated().any()
-        ):
+        if name == STRUCTURE_SIZE:
+            continue
+        if table[["subject", name]].dropna().drop_duplicates()["subject"].duplicated().any():
             raise ValueError(f"adjust: {name!r} differs between cases of one subject, so it is no confounder")
     subjects = overall.subjects["subject"]
-    cases = scores.drop_duplicates("subject").set_index("subject").reindex(subjects)
+    cases = table.drop_duplicates("subject").set_index("subject").reindex(subjects)
     covariates = pd.DataFrame(index=range(len(subjects)))
     for name in by:
-        if name != SIZE:
+        if name != STRUCTURE_SIZE:
             covariates[name] = cases[name].to_numpy()
             continue
-        size = sizes(scores, overall)
+        size = sizes(table, overall)
         if size is None:
-            raise ValueError(f"adjust: {SIZE!r} needs the voxel counts or volumes of the reference masks")
+            raise ValueError(
+                f"adjust: {STRUCTURE_SIZE!r} needs the voxel counts or volumes of the reference masks"
+            )
         covariates[name] = size[0]
-    dice, ids = overall.subjects["dice"].to_numpy(), overall.subjects["group"].to_numpy()
-    number = len(overall.groups)
+    dice = overall.subjects["dice"].to_numpy()
+    ids = as_ids(overall.subjects["group"].to_numpy(), known=len(overall.groups))
     reference = overall.reference if overall.reference is not None else int(np.argmax(overall.counts))
-    found = adjusted_gap(dice, ids, number, covariates, reference=reference)
-    notes = [f"Regression: {_named(note, overall)}" for note in found.attrs.get("notes", [])]
+    adjusted = adjusted_gap(dice, ids, covariates, reference=reference)
+    notes = [f"Regression: {_named(note, overall)}" for note in adjusted.notes]
     strata = {}
     for name in by:
         column = _strata(covariates, name, bins)
         if column is None:
             notes.append(
                 f"{name} has numbers: give bins (--bins {name}=...) to see gaps within its strata"
-                if name != SIZE
+                if name != STRUCTURE_SIZE
                 else f"{name} is in the regression only"
             )
             continue
-        stratified = stratified_gap(dice, ids, number, column, reference=reference, resamples=resamples)
-        strata[name] = _strata_part(stratified.strata, stratified.pooled, overall)
+        stratified = stratified_gap(dice, ids, column, reference=reference, resamples=resamples)
+        strata[name] = _strata_table(name, stratified.strata, stratified.pooled, overall)
         notes += [f"{name}: {_named(note, overall)}" for note in stratified.notes]
     return Adjusted(
         by=list(by),
-        reference=overall.groups.name(reference)
-        + ("" if overall.reference is not None else ", the largest group"),
-        regression=_regression_part(found, overall),
+        reference=overall.names[reference] + ("" if overall.reference is not None else ", the largest group"),
+        regression=_regression_table(adjusted.table, overall),
         strata=strata,
         notes=notes,
     )
@@ -118,7 +113,7 @@ def adjust(
 def _strata(covariates: pd.DataFrame, name: str, bins: Mapping[str, Sequence[float]]) -> Any:
     """Return the stratum of each subject in the order of its levels; None where numbers have no bins."""
     column = covariates[name]
-    if name == SIZE:
+    if name == STRUCTURE_SIZE:
         return None
     if name in bins:
         groups = Groups.from_table({name: column}, by=name, bins={name: bins[name]})
@@ -132,39 +127,35 @@ def _strata(covariates: pd.DataFrame, name: str, bins: Mapping[str, Sequence[flo
     return pd.Categorical(names, categories=levels, ordered=True)
 
 
-def _regression_part(found: pd.DataFrame, overall: Summary) -> Part:
+def _regression_table(found: pd.DataFrame, overall: Summary) -> Table:
     rows = []
     for row in found.to_dict("records"):
-        cells = [f"{row['n_reference']}, {row['n_group']}"]
+        cells = [Cell(f"{row['n_reference']}, {row['n_group']}")]
         for kind in ("unadjusted", "adjusted"):
-            cells.append(_gap(Interval(row[kind], row[f"{kind}_low"], row[f"{kind}_high"])))
-            cells.append(render.cell(P_VALUE, row[f"{kind}_p"]))
-        rows.append((overall.groups.name(int(row["group"])), "", cells))
+            cells.append(Cell(row[kind], row[f"{kind}_low"], row[f"{kind}_high"]))
+            cells.append(Cell(row[f"{kind}_p"], kind="p"))
+        rows.append((overall.names[int(row["group"])], "", cells))
     heads = ("Subjects (reference, group)", "Gap of means", "p", "Adjusted gap of means", "p")
-    return Part([(head, "") for head in heads], rows)
+    return Table.of("Adjusted gaps", heads, rows, corner="Group")
 
 
-def _strata_part(strata: pd.DataFrame, pooled: pd.DataFrame, overall: Summary) -> Part:
+def _strata_table(by: str, strata: pd.DataFrame, pooled: pd.DataFrame, overall: Summary) -> Table:
     rows = []
     for total in pooled.to_dict("records"):
-        name = overall.groups.name(int(total["group"]))
+        name = overall.names[int(total["group"])]
         for row in strata[strata["group"] == total["group"]].to_dict("records"):
-            gap = _gap(Interval(row["gap"], row["low"], row["high"]))
-            rows.append((f"{name}, {row['stratum']}", "", [f"{row['n_reference']}, {row['n_group']}", gap]))
-        counts = f"{total['n_reference']}, {total['n_group']}"
-        rows.append((f"{name}, without strata", "rule", [counts, render.cell(GAP, total["crude"])]))
-        gap = _gap(Interval(total["gap"], total["low"], total["high"]))
+            counts = Cell(f"{row['n_reference']}, {row['n_group']}")
+            rows.append(
+                (f"{name}, {row['stratum']}", "", [counts, Cell(row["gap"], row["low"], row["high"])])
+            )
+        counts = Cell(f"{total['n_reference']}, {total['n_group']}")
+        rows.append((f"{name}, without strata", "rule", [counts, Cell(total["crude"])]))
+        gap = Cell(total["gap"], total["low"], total["high"])
         rows.append((f"{name}, pooled over strata", "fairness", [counts, gap]))
-    return Part([("Subjects (reference, group)", ""), ("Gap of medians", "")], rows)
-
-
-def _gap(interval: Interval) -> str:
-    text = render.cell(GAP, interval.estimate)
-    if np.isnan(interval.low) or text == render.NONE:
-        return text
-    return f"{text}\n{render.interval(GAP, interval.low, interval.high)}"
+    heads = ("Subjects (reference, group)", "Gap of medians")
+    return Table.of(f"Gaps within {by}", heads, rows, corner="Group, stratum")
 
 
 def _named(note: str, overall: Summary) -> str:
     """Put a name in place of the id that begins what the statistics note of a group."""
-    return re.sub(r"^group (\d+)(?=:)", lambda found: f"group {overall.groups.name(int(found[1]))}", note)
+    return re.sub(r"^group (\d+)(?=:)", lambda found: f"group {overall.names[int(found[1])]}", note)

@@ -1,7 +1,7 @@
 """What the errors mean at the bedside: volumes, ejection fraction and mass by group."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -9,30 +9,16 @@ from markupsafe import Markup
 
 from fairseg.clinical.agreement import agreement
 from fairseg.clinical.measures import clinical_measures
-from fairseg.io.sentences import p_text
-from fairseg.report import render
-from fairseg.report.page_table import Part
+from fairseg.report import numbers
 from fairseg.report.pictures import Pictures
-from fairseg.report.summary import P_VALUE, Summary
+from fairseg.report.sections import HeartRoles
+from fairseg.report.summary import Summary
+from fairseg.report.tables import Cell, Table
+from fairseg.report.templates import say
+from fairseg.scoring.table import Scores
 from fairseg.statistics import holm
-from fairseg.statistics.evidence import MIN_SIZE
 
 _SIGNIFICANT = 0.05
-
-
-@dataclass(frozen=True)
-class Roles:
-    """Which labels are which part of the heart, and which cases are of which phase.
-
-    Attributes:
-        labels: role ("lv", "myocardium", "rv") -> name of its label.
-        phase: attribute that tells end-diastole from end-systole; None: volumes only.
-        phases: its levels.
-    """
-
-    labels: Mapping[str, str] = field(default_factory=dict)
-    phase: str | None = None
-    phases: tuple[str, str] = ("ED", "ES")
 
 
 @dataclass(frozen=True)
@@ -41,26 +27,28 @@ class Clinical:
 
     Attributes:
         table: agreement by measure and group, as `agreement` gives it.
-        part: the same as text.
+        measures: of each subject, as from `clinical_measures`.
+        page_table: the same for the page.
         charts: Bland-Altman plots, measure -> picture.
         sentences: what a reader must know first.
         notes: what is missing.
     """
 
     table: pd.DataFrame
-    part: Part
+    measures: pd.DataFrame
+    page_table: Table
     charts: dict[str, Markup]
     sentences: list[str]
     notes: list[str]
 
 
 def clinical_section(
-    scores: pd.DataFrame, overall: Summary, roles: Roles, pictures: Pictures, number: int = 0
+    scores: Scores, overall: Summary, roles: HeartRoles, pictures: Pictures, number: int = 0
 ) -> Clinical | None:
     """Compare predicted with true clinical measures by group; None if a subject is in several groups.
 
     Args:
-        scores: the scores table, with volumes in ml.
+        scores: the scores, with volumes in ml.
         overall: its summary, for the groups.
         roles: of labels and cases.
         pictures: the charts of the page.
@@ -69,39 +57,35 @@ def clinical_section(
     Raises:
         ValueError: as `clinical_measures`.
     """
-    measures = clinical_measures(scores, roles.labels, phase=roles.phase, phases=roles.phases)
+    measures = clinical_measures(scores.table, roles.labels, phase=roles.phase, phases=roles.phases)
     if overall.shared:
         return None
     subjects = overall.subjects
     ids = dict(zip(subjects["subject"].astype(str), subjects["group"].tolist(), strict=True))
-    found = agreement(measures, ids, len(overall.groups))
-    judged = _judged(overall)
-    large = {subject: group if group in judged else -1 for subject, group in ids.items()}
+    agreed = agreement(measures, ids, len(overall.groups))
+    found = agreed.table
+    large = {subject: group if group in overall.judged else -1 for subject, group in ids.items()}
     units = dict(zip(found["measure"], found["unit"], strict=True))
     return Clinical(
         table=found.assign(group=[overall.groups.name(group) for group in found["group"]]),
-        part=_part(found, overall),
+        measures=measures.table,
+        page_table=_page_table(found, overall),
         charts={
-            measure: pictures.agreement(number, measures, measure, unit) for measure, unit in units.items()
+            measure: pictures.agreement(number, measures.table, measure, unit)
+            for measure, unit in units.items()
         },
-        sentences=bias_sentences(agreement(measures, large, len(overall.groups)), overall.groups.names),
-        notes=[*measures.attrs.get("notes", []), *found.attrs.get("notes", [])],
+        sentences=bias_sentences(agreement(measures, large, len(overall.groups)).table, overall.names),
+        notes=[*measures.notes, *agreed.notes],
     )
 
 
-def _judged(overall: Summary) -> list[int]:
-    if overall.evidence is not None:
-        return overall.evidence.judged
-    return [group for group, count in enumerate(overall.counts) if count >= MIN_SIZE]
-
-
 def bias_sentences(found: pd.DataFrame, names: Sequence[str]) -> list[str]:
-    """Say which measures are biased to a group's disadvantage, one sentence each.
+    """Return which measures are biased to a group's disadvantage, one sentence each.
 
-    Spoken of are ejection fractions that are biased in some group, since treatment hangs on them, and every
+    These are ejection fractions that are biased in some group, since treatment hangs on them, and every
     measure whose biases differ between the groups (p < 0.05, corrected after Holm for all measures). The
     intervals hold together for all ejection fractions and groups (Bonferroni), so that without any bias one
-    is spoken of in at most 5 of 100 cohorts.
+    is named in at most 5 of 100 cohorts.
 
     Args:
         found: from `agreement`, of the groups that are judged.
@@ -112,14 +96,14 @@ def bias_sentences(found: pd.DataFrame, names: Sequence[str]) -> list[str]:
     ...     {**row, "group": 0, "bias": -0.4, "sd": 3.0}, {**row, "group": 1, "bias": -6.1, "sd": 4.0},
     ... ])
     >>> bias_sentences(found, ["White", "Black"])
-    ['LVEF, prediction minus reference (%): Black -6.1 (-7.8 to -4.4); White -0.4 (-1.7 to 0.9). The biases
-    differ between the groups (p = 0.004 after Holm).']
+    ['LVEF, prediction minus reference (%): Black \N{MINUS SIGN}6.1 (...); White ... The biases differ
+    between the groups (p = 0.004 after Holm).']
     """
     from scipy.stats import t as student  # noqa: PLC0415  (slow to import)
 
     known = found[(found["n"] > 1) & found["sd"].notna()]
     fractions = int(known["measure"].str.endswith("EF").sum())
-    said = []
+    sentences = []
     measures = [rows for _, rows in known.groupby("measure", sort=False)]
     corrected = holm([float(rows["p_bias_differs"].iloc[0]) for rows in measures])
     for rows, p in zip(measures, corrected, strict=True):
@@ -129,44 +113,29 @@ def bias_sentences(found: pd.DataFrame, names: Sequence[str]) -> list[str]:
         if not differ and not (measure.endswith("EF") and (rows["bias"].abs() > far).any()):
             continue
         limits = rows.assign(low=rows["bias"] - far, high=rows["bias"] + far)
-        each = [
-            f"{names[row['group']]} {_number(row['bias'])} ({_pair(row['low'], row['high'])})"
-            for row in limits.sort_values("bias", key=abs, ascending=False, kind="stable").to_dict("records")
-        ]
-        end = f" The biases differ between the groups ({p_text(p)} after Holm)." if differ else ""
-        said.append(
-            f"{measure}, prediction minus reference ({rows['unit'].iloc[0]}): {'; '.join(each)}.{end}"
-        )
-    return said
+        ordered = limits.sort_values("bias", key=abs, ascending=False, kind="stable").to_dict("records")
+        groups = [{**row, "name": names[row["group"]]} for row in ordered]
+        unit = rows["unit"].iloc[0]
+        sentences.append(say("bias", measure=measure, unit=unit, groups=groups, p=p, differ=differ))
+    return sentences
 
 
-def _part(found: pd.DataFrame, overall: Summary) -> Part:
+def _page_table(found: pd.DataFrame, overall: Summary) -> Table:
     heads = ("n", "Bias", "Limits of agreement", "Mean absolute error", "p (biases differ)")
     rows = []
-    told = ""
+    last = ""
     for row in found.to_dict("records"):
         measure = f"{row['measure']} ({row['unit']})"
-        name = f"{measure}, {overall.groups.name(int(row['group']))}"
-        p = render.cell(P_VALUE, row["p_bias_differs"]) if measure != told else ""
+        new = measure != last
         cells = [
-            f"{row['n']:.0f}",
-            _with_limits(row["bias"], row["bias_low"], row["bias_high"]),
-            _pair(row["lower_limit"], row["upper_limit"]),
-            _number(row["mean_absolute_error"]),
-            p,
+            Cell(row["n"], kind="count"),
+            Cell(row["bias"], row["bias_low"], row["bias_high"], kind="tenth"),
+            Cell(numbers.span(row["lower_limit"], row["upper_limit"], numbers.tenth)),
+            Cell(row["mean_absolute_error"], kind="tenth"),
+            Cell(row["p_bias_differs"], kind="p") if new else Cell(""),
         ]
-        rows.append((name, "rule" if told and measure != told else "", cells))
-        told = measure
-    return Part([(head, "") for head in heads], rows)
-
-
-def _number(value: float) -> str:
-    return render.NONE if np.isnan(value) else f"{value + 0.0 if round(value, 1) else 0.0:.1f}"
-
-
-def _pair(low: float, high: float) -> str:
-    return render.NONE if np.isnan(low) else f"{_number(low)} to {_number(high)}"
-
-
-def _with_limits(value: float, low: float, high: float) -> str:
-    return _number(value) if np.isnan(low) else f"{_number(value)}\n({_pair(low, high)})"
+        name = f"{measure}, {overall.names[int(row['group'])]}"
+        rows.append((name, "rule" if last and new else "", cells))
+        last = measure
+    caption = "Agreement of clinical measures by group"
+    return Table.of(caption, heads, rows, corner="Measure, group", tall=True)

@@ -1,100 +1,99 @@
-"""The cohort by group as people read it: Tables 1 to 3 of Lee et al. 2025, for Markdown, LaTeX and HTML."""
+"""The cohort by group as people read it: Tables 1 to 3 of Lee et al. 2025, with standardised differences."""
 
-from math import floor, log10
+from itertools import combinations
+from math import floor, isnan, log10, nan, sqrt
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from fairseg.report import render
-from fairseg.report.page_table import Part
-from fairseg.report.summary import P_VALUE
+from fairseg.report import numbers
+from fairseg.report.tables import Cell, Heading, Table
+from fairseg.report.templates import say
+from fairseg.statistics.cohort_table import CohortTable
 
 CAPTION = "Subjects by group"
-_P = "p"
 _FINEST = 6  # decimals
 
 
-def cohort_cells(table: pd.DataFrame) -> pd.DataFrame:
-    """Lay a `cohort_table` out as text: one row a line, one column a group, and a last one of p-values.
+def cohort_page_table(cohort: CohortTable) -> Table:
+    """Lay a `cohort_table` out: one row a line, one column a group, and last SMD and p.
 
     Means stand with the standard deviation, with one decimal or as many as show two digits of it; counts of
     levels and of missing values with their percentage of the subjects (of those with a known value, for
-    levels). The p-value of an attribute stands in its first row, with a star if p < 0.05.
+    levels). SMD and p of an attribute stand in its first row.
 
     Args:
-        table: from `cohort_table`.
+        cohort: from `cohort_table`.
 
     Returns:
-        Text. Rows: "n subjects", then such as "age", "sex=F", "age: missing"; columns: the groups, "All",
-        "unknown" if there are such subjects, and "p".
+        Rows: "n subjects", then such as "age", "sex=F", "age: missing"; columns: the groups, "All",
+        "unknown" if there are such subjects, "SMD" (see `standardised_difference`) and "p".
 
     >>> from fairseg import Groups
     >>> from fairseg.statistics.cohort_table import cohort_table
     >>> cohort = {"case": ["a", "b", "c", "d"], "sex": ["F", "M", "M", "F"], "kg": [61.5, 80.2, 70.4, 66.1]}
-    >>> cells = cohort_cells(cohort_table(cohort, Groups.from_table(cohort, by="sex"), columns=["kg"]))
-    >>> cells.loc[["kg"]]
-                 F           M         All     p
-    kg  63.8 (3.3)  75.3 (6.9)  69.5 (8.0)  0.22
+    >>> shown = cohort_table(cohort, Groups.from_table(cohort, by="sex"), columns=["kg"])
+    >>> cohort_page_table(shown).to_frame().loc[["kg"]]
+                 F           M         All   SMD     p
+    kg  63.8 (3.3)  75.3 (6.9)  69.5 (8.0)  2.12  0.22
     """
-    labels: list[str] = []
-    text: list[list[str]] = []
-    told = set()
-    lines = table.groupby(["attribute", "kind", "level"], sort=False)
-    for (attribute, kind, level), line in lines:
-        p = np.nan if attribute in told else float(line["p"].iloc[0])
-        told.add(attribute)
-        labels.append(_label(str(attribute), str(kind), str(level)))
-        text.append([*_values(str(kind), line), render.cell(P_VALUE, p)])
-    columns = [*table.loc[table["kind"] == "subjects", "name"], _P]
-    return pd.DataFrame(text, index=labels, columns=columns)
+    table = cohort.table
+    rows: list[Heading] = []
+    cells: list[tuple[Cell, ...]] = []
+    last: str | None = None
+    for (attribute, kind, level), line in table.groupby(["attribute", "kind", "level"], sort=False):
+        new = attribute != last
+        of_attribute = table[table["attribute"] == attribute]
+        smd = standardised_difference(of_attribute) if new and attribute else nan
+        p = float(line["p"].iloc[0]) if new else nan
+        css = " ".join(name for name, has in (("count", kind == "missing"), ("rule", new)) if has)
+        rows.append(Heading(_label(str(attribute), str(kind), str(level)), css))
+        texts = [Cell(text) for text in _values(str(kind), line)]
+        cells.append((*texts, Cell(smd, kind="hundredth"), Cell(p, kind="p")))
+        last = str(attribute)
+    names = [*table.loc[table["kind"] == "subjects", "name"], "SMD", "p"]
+    columns = tuple(Heading(str(name)) for name in names)
+    note = say(
+        "about_cohort",
+        kinds=set(table["kind"]),
+        tests=sorted(set(table["test"]) - {""}),
+        notes=cohort.notes,
+    )
+    return Table(CAPTION, columns, tuple(rows), tuple(cells), "Attribute", note, tall=len(columns) > 7)
 
 
-def cohort_footnote(table: pd.DataFrame) -> str:
-    """Return what a reader must know to read the table: what stands in it, the tests, and its notes."""
-    kinds = set(table["kind"])
-    shown = []
-    if "mean" in kinds:
-        shown.append("mean (standard deviation)")
-    if "level" in kinds:
-        shown.append("number (percent of the subjects with a known value)")
-    tests = sorted(set(table["test"]) - {""})
-    sentences = [f"{' or '.join(shown).capitalize()}." if shown else ""]
-    if tests:
-        sentences.append(f"p: {', '.join(tests)}, not corrected for several attributes; * p < 0.05.")
-    sentences += [f"{note[:1].upper()}{note[1:]}." for note in table.attrs.get("notes", [])]
-    return " ".join(sentence for sentence in sentences if sentence)
+def standardised_difference(lines: pd.DataFrame) -> float:
+    """Return the largest standardised difference of an attribute between any two groups (Yang, Dalton 2012).
 
+    The difference of two means over the root of the mean of both variances; of levels the Mahalanobis
+    distance of their shares, without a value where they have none in common. Above 0.1 groups are commonly
+    called unlike.
 
-def cohort_to_markdown(table: pd.DataFrame) -> str:
-    """Return the table in GitHub's Markdown, with heading and footnote."""
-    body = render.grid(cohort_cells(table), "github", render.markdown)
-    below = render.markdown(cohort_footnote(table))
-    return f"## {CAPTION}\n\n{body}\n" + (f"\n{below}\n" if below else "")
+    Args:
+        lines: the rows of one attribute of a `cohort_table`.
 
-
-def cohort_to_latex(table: pd.DataFrame) -> str:
-    r"""Return the table in a LaTeX `table` float, for `\usepackage{booktabs}`."""
-    return render.latex_float(cohort_cells(table), f"{CAPTION}. {cohort_footnote(table)}".rstrip())
-
-
-def cohort_part(table: pd.DataFrame) -> Part:
-    """Return the table for the HTML page, whose template escapes every name.
-
-    A rule sets each attribute off from the one above it; counts of what is missing have the class "count".
+    Returns:
+        0 or more; NaN where no two groups have values enough.
     """
-    cells = cohort_cells(table)
-    lines = table.drop_duplicates(["attribute", "kind", "level"])
-    first = (lines["attribute"] != lines["attribute"].shift()).to_numpy()
-    classes = [
-        " ".join(name for name, has in (("count", kind == "missing"), ("rule", new)) if has)
-        for kind, new in zip(lines["kind"], first, strict=True)
-    ]
-    rows = [
-        (str(label), name, list(row))
-        for label, name, row in zip(cells.index, classes, cells.to_numpy(), strict=True)
-    ]
-    return Part([(str(name), "") for name in cells.columns], rows)
+    groups = lines[lines["group"].notna() & (lines["group"] >= 0).fillna(value=False)]
+    found = []
+    if "mean" in set(lines["kind"]):
+        moments = groups.loc[groups["kind"] == "mean", ["mean", "sd"]].to_numpy(dtype=float)
+        for (first, one), (second, other) in combinations(moments[~np.isnan(moments).any(axis=1)], 2):
+            spread = sqrt((one**2 + other**2) / 2)
+            found.append(abs(first - second) / spread if spread else nan)
+    else:
+        levels = groups[groups["kind"] == "level"].pivot_table("share", "group", "level", sort=False)
+        shares = levels.to_numpy(dtype=float)[:, 1:]  # the first follows from the others
+        for first, second in combinations(shares[~np.isnan(shares).any(axis=1)], 2):
+            covariance = sum(np.diag(part) - np.outer(part, part) for part in (first, second)) / 2
+            away = first - second
+            inverse = np.linalg.pinv(covariance, rcond=1e-9, hermitian=True)
+            alike = np.allclose(covariance @ inverse @ away, away, atol=1e-9)
+            found.append(float(sqrt(max(0.0, away @ inverse @ away))) if alike else nan)
+    known = [value for value in found if not isnan(value)]
+    return max(known, default=nan)
 
 
 def _label(attribute: str, kind: str, level: str) -> str:
@@ -116,6 +115,10 @@ def _values(kind: str, line: pd.DataFrame) -> list[str]:
     return [_count(row["count"], row["share"]) for row in rows]
 
 
+def _count(count: int, share: float) -> str:
+    return numbers.NONE if isnan(share) else f"{count} ({numbers.percent(share)})"
+
+
 def _decimals(line: pd.DataFrame) -> int:
     """Return how many decimals show two digits of the largest standard deviation, at least one."""
     spread = line["sd"].max()
@@ -124,14 +127,6 @@ def _decimals(line: pd.DataFrame) -> int:
 
 
 def _mean(mean: float, spread: float, decimals: int) -> str:
-    if np.isnan(mean):
-        return render.NONE
-    shown = render.NONE if np.isnan(spread) else f"{spread:.{decimals}f}"
-    return f"{mean:.{decimals}f} ({shown})"
-
-
-def _count(count: int, share: float) -> str:
-    if np.isnan(share):
-        return render.NONE
-    percent = 100 * share
-    return f"{count} (<0.1%)" if 0 < percent < 0.05 else f"{count} ({percent:.1f}%)"
+    if isnan(mean):
+        return numbers.NONE
+    return f"{numbers.number(mean, decimals)} ({numbers.number(spread, decimals)})"

@@ -1,28 +1,116 @@
-"""What a scores table and its groups give reason to note, beside what was left out when it was made."""
+"""What a reader must know of the scores: doubled, left out, missing more often in a group, too few."""
 
+import warnings
+from typing import TYPE_CHECKING
+
+import numpy as np
 import pandas as pd
 
+from fairseg.cohort.columns import DISTANCES, METRICS
+from fairseg.cohort.ids import as_ids
 from fairseg.io.sentences import counted, listed
-from fairseg.report.summary import Summary
+from fairseg.report.names import short_names
+from fairseg.report.summary import P_VALUE, Summary
+from fairseg.report.templates import say
+from fairseg.scoring.subjects import structure_scores, subject_names
+from fairseg.scoring.table import Scores
+from fairseg.statistics.missingness import missingness, missingness_sentences
+from fairseg.statistics.score_checks import duplicate_rows, look_like_percentages, scale_ratios
+from fairseg.statistics.verdicts import Endpoint
+
+if TYPE_CHECKING:
+    from fairseg.report.audit import AuditResult
 
 
-def notes_on(scores: pd.DataFrame, overall: Summary) -> list[str]:
+def first_notes(result: "AuditResult") -> list[str]:
+    """Return what stands on the first screen below the answer, one line each."""
+    first = result.analyses[0]
+    ids = as_ids(first.groups.encode(result.scores.table), known=short_names(first.groups))
+    missing = missingness(result.scores.table, ids)
+    small = [
+        f"{fact.group} (n={fact.n}, median {result.scores.title} {fact.median:.3f})"
+        for fact in result.judgement.facts
+        if fact.attribute == first.name
+        and fact.structure == result.structures[0]
+        and not fact.judged
+        and fact.n
+    ]
+    lines = [*_score_checks(result)]
+    if small:
+        lines.append(f"Not judged, too few subjects: {listed(small)}.")
+    lines += (
+        [say("dropped", dropped=result.common.dropped, used=result.common.used)]
+        if result.common.dropped
+        else []
+    )
+    return [*lines, *missingness_sentences(missing)]
+
+
+def _score_checks(result: "AuditResult") -> list[str]:
+    """Return what looks wrong in the scores: one subject under several names, units, groups that overlap."""
+    scores, first = result.scores, result.analyses[0]
+    names = subject_names(scores)
+    columns = {name: structure_scores(scores, name) for name in scores.metrics}
+    lines = []
+    if sets := duplicate_rows(np.column_stack(list(columns.values()))):
+        example = [names[row] for row in sets[0]]
+        lines.append(say("duplicates", sets=len(sets), subjects=sum(map(len, sets)), example=example))
+    for name in (name for name in DISTANCES if name in columns):
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a subject without any distance has no mean
+            values = np.nanmean(columns[name], axis=1)
+        for one in scale_ratios(values, first.members.ids):
+            larger, smaller = (short_names(first.groups)[code] for code in (one.larger, one.smaller))
+            title = METRICS[name].title
+            lines.append(say("scale", title=title, larger=larger, smaller=smaller, ratio=one.ratio))
+    if look_like_percentages(columns[scores.metrics[0]].ravel()):
+        lines.append(say("percentages"))
+    shared = [one for one in result.analyses if one.members.shared]
+    return [*lines, *(say("shared", subjects=one.members.shared, attribute=one.name) for one in shared)]
+
+
+def reconciled(result: "AuditResult", overall: Summary) -> list[str]:
+    """Return a sentence for each pair whose Mann-Whitney p and whose verdict on the typical case differ.
+
+    Args:
+        result: of an audit.
+        overall: the summary of its first grouping, over all labels.
+    """
+    if P_VALUE not in overall.table.index:
+        return []
+    p_values = dict(zip([*overall.groups.names, None], overall.table.loc[P_VALUE].tolist(), strict=True))
+    sentences = []
+    for row in result.judgement.findings:
+        plain = (
+            row.endpoint is Endpoint.TYPICAL and row.structure == result.structures[0] and not row.adjusted
+        )
+        if not plain or row.attribute != result.analyses[0].name or np.isnan(row.p_adjusted):
+            continue
+        p = p_values[None] if len(overall.groups) == 2 else p_values.get(row.second, np.nan)
+        starred = p < 0.05
+        if not np.isnan(p) and starred != row.shown:
+            facts = {"p": p, "p_page": row.p_adjusted, "starred": starred, "shown": row.shown}
+            sentences.append(say("reconciled", first=row.first, second=row.second, **facts))
+    return sentences[:3]
+
+
+def notes_on(scores: Scores | pd.DataFrame, overall: Summary) -> list[str]:
     """Return what a reader of the report must know of this table, one line each.
 
     Args:
-        scores: the scores table.
+        scores: the scores.
         overall: its summary over all labels.
     """
-    dice = "" if "dice" in scores else "without Dice there is no SER, no fairness gap and no p: all need it"
-    found = (dice, _lacking(scores), _shared(overall), _single(overall))
-    return [note for note in found if note]
+    table = Scores.of(scores).table
+    dice = "" if "dice" in table else "without Dice there is no SER, no fairness gap and no p: all need it"
+    return [note for note in (dice, _lacking(table), _shared(overall), _single(overall)) if note]
 
 
-def _lacking(scores: pd.DataFrame) -> str:
+def _lacking(table: pd.DataFrame) -> str:
     """Note cases that have no row of a label that other cases have."""
-    labels = dict.fromkeys(scores["label"])
+    labels = dict.fromkeys(table["label"])
     lacking = {}
-    for case, found in scores.groupby("case", sort=False)["label"]:
+    for case, found in table.groupby("case", sort=False)["label"]:
         if missing := labels.keys() - set(found):
             lacking[case] = [label for label in labels if label in missing]
     if not lacking:

@@ -1,7 +1,7 @@
 """A case as a picture: the image, and on it the contours of both masks where they disagree most."""
 
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -16,7 +16,8 @@ from PIL import Image
 from fairseg.io.images import EXTENSIONS, Mask, check_same_grid, itk_messages, read_mask
 from fairseg.metrics import dice
 from fairseg.report.charts.svg import px, tag
-from fairseg.report.render import plain
+from fairseg.report.escape import plain
+from fairseg.report.palette import STRUCTURES
 
 Voxels = npt.NDArray[Any]
 
@@ -83,9 +84,10 @@ def overlay(
     case: str,
     reference: Path,
     prediction: Path,
-    labels: Sequence[int],
+    labels: Mapping[str, int],
     *,
     image: Path | None = None,
+    note: str = "",
 ) -> Overlay:
     """Draw both masks of a case over its image, on the slice where most voxels disagree.
 
@@ -93,32 +95,38 @@ def overlay(
         case: its name.
         reference: file of the reference mask.
         prediction: file of the predicted mask, on the same grid.
-        labels: values of the structures to draw.
+        labels: name -> value of the structures to draw, in the order of their colours.
         image: file of the image. With None, a file that cannot be read, or one on another grid, the masks
             stand on black, and the text says so.
+        note: what else the text says.
 
     Raises:
         ValueError: a mask cannot be read, they lie on different grids, or labels are not usable.
     """
     truth, guess = read_mask(reference), read_mask(prediction)
     check_same_grid(guess, truth)
-    scores = dice(guess.voxels, truth.voxels, labels)
+    values = list(labels.values())
+    scores = dice(guess.voxels, truth.voxels, values)
     score = float(np.nanmean(scores)) if np.isfinite(scores).any() else float("nan")
-    pixels, note = (None, " No image.") if image is None else _read_image(image, truth)
-    plane, where = _choose_plane(truth, guess, labels)
-    masks = [np.where(np.isin(part, labels), part, 0) for part in map(plane.of, (truth.voxels, guess.voxels))]
+    pixels, lacking = (None, " No image.") if image is None else _read_image(image, truth)
+    plane, where = _choose_plane(truth, guess, values)
+    masks = [np.where(np.isin(part, values), part, 0) for part in map(plane.of, (truth.voxels, guess.voxels))]
     window = _window((masks[0] > 0) | (masks[1] > 0), plane.spacing)
-    text = f"Case {plain(case)}{where}. Dice {'undefined' if np.isnan(score) else f'{score:.3f}'}.{note}"
+    text = f"Case {plain(case)}{where}. Dice {'undefined' if np.isnan(score) else f'{score:.3f}'}"
+    text += f"{f'; {plain(note)}' if note else ''}.{lacking}"
     scene = None if pixels is None else _to_uri(plane.of(pixels)[window])
-    picture = _draw(text, [mask[window] for mask in masks], labels, plane.spacing, scene)
+    picture = _draw(text, [mask[window] for mask in masks], values, plane.spacing, scene)
     return Overlay(picture, text, score)
 
 
-def overlay_legend() -> Markup:
-    """Return which line is which mask."""
+def overlay_legend(labels: Sequence[str]) -> Markup:
+    """Return which colour is which structure, and which line is which mask."""
+    kinds = [("truth", "currentColor", "Reference (solid)"), ("guess", "currentColor", "Prediction (dashed)")]
+    if len(labels) > 1:
+        kinds += [("truth", _color(at), plain(name)) for at, name in enumerate(labels)]
     keys = []
-    for css, name in (("truth", "Reference (solid)"), ("guess", "Prediction (dashed)")):
-        lines = [tag("path", d="M2 7H34", class_=kind) for kind in ("under", css)]
+    for css, color, name in kinds:
+        lines = [tag("path", d="M2 7H34", class_="under"), tag("path", d="M2 7H34", class_=css, stroke=color)]
         key = tag("svg", *lines, class_="key", viewBox="0 0 36 14", width=36, height=14, aria_hidden="true")
         keys.append(tag("li", key, name))
     return tag("ul", *keys, class_="legend overlay-keys")
@@ -229,9 +237,10 @@ def _draw(
             )
         )
     for mask, css in zip(masks, ("truth", "guess"), strict=True):
-        line = "".join(_outline(mask == label, (spacing[0] * unit, spacing[1] * unit)) for label in labels)
-        if line:
-            parts += [tag("path", d=line, class_=kind) for kind in ("under", css)]
+        for at, label in enumerate(labels):
+            if line := _outline(mask == label, (spacing[0] * unit, spacing[1] * unit)):
+                parts.append(tag("path", d=line, class_="under"))
+                parts.append(tag("path", d=line, class_=css, stroke=_color(at)))
     return tag(
         "svg",
         *parts,
@@ -240,6 +249,10 @@ def _draw(
         aria_label=text,
         viewBox=f"0 0 {px(wide * unit)} {px(tall * unit)}",
     )
+
+
+def _color(structure: int) -> str:
+    return STRUCTURES[structure % len(STRUCTURES)]
 
 
 def _outline(mask: npt.NDArray[np.bool_], step: tuple[float, float]) -> str:

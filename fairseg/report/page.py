@@ -1,281 +1,281 @@
-"""Everything a report consists of, in one folder: tables, plots and the page that shows them."""
+"""Everything a report consists of, in one folder: the page, tables, figures, one sheet of paper."""
 
+import hashlib
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cache
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from fairseg import __version__
-from fairseg.cohort.attributes import attribute_names
-from fairseg.cohort.columns import METRICS
 from fairseg.cohort.groups import Groups
 from fairseg.io import csv_files
 from fairseg.io.files import write_files
 from fairseg.io.sentences import counted
-from fairseg.report import charts, render, words
-from fairseg.report import cohort_table as cohort
+from fairseg.report import charts
 from fairseg.report.adjusted import adjust
-from fairseg.report.certainty import Judging, with_evidence
-from fairseg.report.clinical import Roles, clinical_section
-from fairseg.report.comparisons import comparisons_part, comparisons_table
-from fairseg.report.notes import notes_on
+from fairseg.report.answer import answer
+from fairseg.report.audit import Analysis, AuditResult, judge_scores
+from fairseg.report.card import card_values
+from fairseg.report.clinical import Clinical, clinical_section
+from fairseg.report.cohort_table import cohort_page_table
+from fairseg.report.findings_table import findings_table, groups_table, subgroup_table
+from fairseg.report.intervals import with_intervals
+from fairseg.report.names import parts_table
+from fairseg.report.notes import first_notes, notes_on, reconciled
 from fairseg.report.overlays import overlay_legend
-from fairseg.report.page_table import page_table
-from fairseg.report.pictures import VERDICTS, Pictures, gaps, with_largest_gaps
-from fairseg.report.plots import plot_overall, plot_rows, to_svg
+from fairseg.report.paper import report_sheet
+from fairseg.report.pictures import Pictures, gap_charts, with_largest_gaps
+from fairseg.report.plots import figure_of, plot_gaps, plot_overall, plot_rows, to_pdf, to_png, to_svg
+from fairseg.report.secondary import Secondary, secondary
+from fairseg.report.sensitivity import Sensitivity, sensitivity
+from fairseg.report.small_groups import shrunken_table
 from fairseg.report.summary import Summary, summarize
-from fairseg.report.worst import Files, worst_cases
-from fairseg.statistics.cohort_table import cohort_table
-from fairseg.statistics.missingness import missingness, missingness_sentences
+from fairseg.report.summary_table import summaries_to_csv, summary_table
+from fairseg.report.tables import to_latex, to_markdown
+from fairseg.report.templates import render_page, say
+from fairseg.report.worst import worst_cases
+from fairseg.scoring.subjects import subject_names
+from fairseg.scoring.table import Scores
+from fairseg.statistics.cohort_table import CohortTable, cohort_table
 
 logger = logging.getLogger(__name__)
 
 PAGE = "report.html"
-OPTIONAL = {"labels.svg", "clinical.csv", "cohort.csv", "cohort.md", "cohort.tex"}
+OPTIONAL = {"labels.svg", "clinical.csv"}
 
 
 @dataclass(frozen=True)
-class Extras:
-    """What a report can hold beyond the scores of one grouping.
+class _Material:
+    """What a report is made of: computed once, shown on the page, in tables and on paper.
 
     Attributes:
-        others: further groupings, each judged by itself.
-        adjust: attributes to hold fixed: see `fairseg.report.adjusted`.
-        bins: edges of numeric ones among them.
-        roles: which labels are which part of the heart: see `fairseg.report.clinical`.
-        files: where the masks are, for pictures of the worst cases.
+        result: of the audit.
+        analyses: for each grouping the summaries of all structures, with intervals.
+        notes: on the scores.
+        cohort: who the subjects are.
+        clinical: agreement of clinical measures, if asked for.
+        pictures: the charts.
+        sensitivity: what became of the verdict under other choices.
+        secondary: findings beside the verdict.
     """
 
-    others: Sequence[Groups] = ()
-    adjust: Sequence[str] = ()
-    bins: Mapping[str, Sequence[float]] = field(default_factory=dict)
-    roles: Roles | None = None
-    files: Files | None = None
+    result: AuditResult
+    analyses: list[list[Summary]]
+    notes: list[str]
+    cohort: CohortTable
+    clinical: Clinical | None
+    pictures: Pictures
+    sensitivity: Sensitivity | None
+    secondary: Secondary | None
 
 
-def write_report(
-    scores: pd.DataFrame,
-    groups: Groups,
-    out: str | Path,
-    *,
-    reference: str | None = None,
-    judging: Judging | None = None,
-    extras: Extras | None = None,
-    also: dict[str, str] | None = None,
-) -> list[Summary]:
-    """Summarise scores by group, judge the gaps, and write the report into a folder.
+def save_report(result: AuditResult, folder: Path) -> Path:
+    """Write the report of an audit into a folder, and return the page's path.
 
-    Written are `report.html` (self-contained), `summary.csv` (unrounded, with intervals), `summary.md`,
-    `summary.tex`, `subjects.csv` (the values that are summarised), `comparisons.csv` (every comparison with
-    interval, verdict, tests and effect sizes), the cohort table `cohort.csv`, `.md` and `.tex`,
-    `overall.svg` and, of several labels, `labels.svg`; `clinical.csv` with roles. Either all files are
-    written or none; files of those names are replaced. What the table and its groups give reason to note
-    (see `notes_on`) stands on the page and is logged.
+    Written are `report.html` (self-contained) and `report.pdf` (one sheet); `findings.csv` (every comparison
+    and endpoint, unrounded); `subgroups.csv`, `.md` and `.tex` (performance of every group and structure);
+    `summary.csv` (the paper's measures, unrounded, with intervals), `.md` and `.tex`; `subjects.csv` (the
+    values that are summarised); the cohort table `cohort.csv`, `.md` and `.tex`; the figures `overall.svg`,
+    `gaps.png` and, of several labels, `labels.svg`; `clinical.csv` with roles. Either all files are written
+    or none; files of those names are replaced. Notes on the scores stand on the page and are logged.
 
     Args:
-        scores: as from `evaluate` or `read_scores`; notes and skipped cases are taken from its attrs.
-        groups: made with `Groups.from_table`.
-        out: the folder; made if needed.
-        reference: name of the reference group.
-        judging: margin, minimum size, level, resamples and seed; None for the defaults of `Judging`.
-        extras: further groupings and sections.
-        also: more files to write with them, name -> text.
-
-    Returns:
-        The summaries with their evidence, as from `summarize` and `with_evidence`.
+        result: of an audit.
+        folder: made if needed.
 
     Raises:
-        ValueError: as `summarize`, or the folder cannot be written.
+        ValueError: the folder cannot be written, or a section that was asked for cannot be made.
     """
-    judging, extras = judging or Judging(), extras or Extras()
-    analyses = [
-        [with_evidence(summary, judging) for summary in summarize(scores, each, reference=level)]
-        for each, level in ((groups, reference), *((other, None) for other in extras.others))
-    ]
-    summaries = analyses[0]
-    notes = notes_on(scores, summaries[0])
-    figures = {"overall.svg": to_svg(plot_overall(summaries[0]))}
-    if len(summaries) > 2:  # with a single label both figures would be the same
-        metric = next(name for name in METRICS if name in scores)
-        figures["labels.svg"] = to_svg(plot_rows({part.structure: part for part in summaries[1:]}, metric))
-    page, tables = _page(scores, analyses, judging, extras, [*scores.attrs.get("notes", []), *notes])
-    files: dict[str, str | bytes] = {
-        PAGE: page,
-        "summary.csv": render.to_csv(summaries),
-        "summary.md": render.to_markdown(summaries),
-        "summary.tex": render.to_latex(summaries),
-        "subjects.csv": csv_files.to_csv(_subjects(summaries)),
-        **tables,
-        **figures,
-        **(also or {}),
+    material = _material(result)
+    summaries = material.analyses[0]
+    figures = {
+        "overall.svg": to_svg(plot_overall(summaries[0])),
+        "gaps.png": to_png(figure_of(plot_gaps(result))),
     }
-    write_files(Path(out), files)
+    if len(summaries) > 2:  # with a single label both figures would be the same
+        rows = {part.structure: part for part in summaries[1:]}
+        figures["labels.svg"] = to_svg(plot_rows(rows, result.scores.metrics[0]))
+    subgroups, cohort = subgroup_table(result), cohort_page_table(material.cohort)
+    files: dict[str, str | bytes] = {
+        PAGE: _page(material),
+        "report.pdf": to_pdf(report_sheet(result)),
+        "summary.csv": summaries_to_csv(summaries),
+        "summary.md": to_markdown(map(summary_table, summaries)),
+        "summary.tex": to_latex(map(summary_table, summaries)),
+        "subjects.csv": csv_files.to_csv(_subjects(summaries)),
+        "findings.csv": csv_files.to_csv(
+            result.findings.assign(verdict=[one.value for one in result.findings["verdict"]])
+        ),
+        "subgroups.csv": csv_files.to_csv(_facts(result)),
+        "subgroups.md": to_markdown([subgroups]),
+        "subgroups.tex": to_latex([subgroups]),
+        "cohort.csv": csv_files.to_csv(material.cohort.table),
+        "cohort.md": to_markdown([cohort]),
+        "cohort.tex": to_latex([cohort]),
+        **figures,
+    }
+    if material.clinical is not None:
+        files["clinical.csv"] = csv_files.to_csv(material.clinical.table)
+    write_files(folder, files)
     for name in OPTIONAL - files.keys():
-        (Path(out) / name).unlink(missing_ok=True)  # of an earlier report, which this one replaces
-    for note in notes:
+        (folder / name).unlink(missing_ok=True)  # of an earlier report, which this one replaces
+    for note in material.notes:
         logger.warning("%s", note)
-    return summaries
+    return folder / PAGE
+
+
+def _material(result: AuditResult) -> _Material:
+    scores, sections = result.scores, result.sections
+    analyses = [summaries_of(result, one) for one in result.analyses]
+    overall = analyses[0][0]
+    pictures = Pictures(analyses)
+    groups = overall.groups
+    shown = [name for name in scores.attributes if name not in groups.attributes or name in groups.bins]
+    clinical = None
+    if sections.heart is not None:
+        clinical = clinical_section(scores, overall, sections.heart, pictures)
+    return _Material(
+        result,
+        analyses,
+        notes_on(scores, overall),
+        cohort_table(scores.table, groups, shown),
+        clinical,
+        pictures,
+        sensitivity(result),
+        secondary(result, overall, None if clinical is None else clinical.measures),
+    )
+
+
+def summaries_of(result: AuditResult, analysis: Analysis) -> list[Summary]:
+    """Return the summaries of a grouping with intervals, from the overall scores that were judged."""
+    options = {"min_size": result.options.min_size, "seed": result.options.seed}
+    overall = dict(zip(subject_names(result.scores), result.common.overall.tolist(), strict=True))
+    reference = None if analysis.reference is None else analysis.groups.name(analysis.reference)
+    summaries = summarize(result.scores, analysis.groups, reference=reference, overall=overall)
+    return [with_intervals(one, resamples=result.sections.resamples, **options) for one in summaries]
 
 
 def _subjects(summaries: Sequence[Summary]) -> pd.DataFrame:
     parts = []
     for summary in summaries:
-        part = summary.subjects.assign(
-            group=[summary.groups.name(number) for number in summary.subjects["group"]]
-        )
+        names = [summary.groups.name(number) for number in summary.subjects["group"]]
+        part = summary.subjects.assign(group=names)
         part.insert(0, "structure", summary.structure)
         parts.append(part)
     return pd.concat(parts, ignore_index=True)
 
 
-def _size(scores: pd.DataFrame, labels: int) -> str:
-    subjects, cases = scores["subject"].nunique(), scores["case"].nunique()
-    return f"{counted(subjects, 'subject')}, {counted(cases, 'case')}; {counted(labels, 'label')}"
+def _facts(result: AuditResult) -> pd.DataFrame:
+    return pd.DataFrame([vars(fact) for fact in (*result.judgement.facts, *result.judgement.everyone)])
 
 
-@cache
-def _environment() -> Environment:
-    """Return the templates, in which every name is escaped."""
-    return Environment(
-        loader=PackageLoader("fairseg", "report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-
-
-def render_template(template: str, **values: object) -> str:
-    """Fill in a page."""
-    return _environment().get_template(template).render(version=__version__, **values)
-
-
-def render_page(template: str, overall: Summary, **more: object) -> str:
-    """Fill in a page: what all pages tell of a cohort and its groups, and more.
-
-    Args:
-        template: name of the file.
-        overall: summary of the cohort.
-        more: what this template needs besides.
-    """
-    return render_template(
-        template,
-        by=" and ".join(overall.groups.attributes),
-        reference=None if overall.reference is None else overall.groups.name(overall.reference),
-        counts=list(zip(overall.groups.names, overall.counts.tolist(), strict=True)),
-        **more,
-    )
-
-
-def _page(
-    scores: pd.DataFrame,
-    analyses: Sequence[Sequence[Summary]],
-    judging: Judging,
-    extras: Extras,
-    notes: Sequence[str],
-) -> tuple[str, dict[str, str]]:
-    """Return the page, and the files of the tables that it shows beside those of the summaries."""
-    summaries = analyses[0]
-    overall = summaries[0]
-    metrics = [name for name in METRICS if name in scores]
-    pictures = Pictures(analyses)
-    shown = [
-        name
-        for name in attribute_names(scores)
-        if name not in overall.groups.attributes or name in overall.groups.bins
-    ]
-    who = cohort_table(scores, overall.groups, shown)
-    comparisons = comparisons_table(analyses)
+def _page(material: _Material) -> str:
+    """Fill in the page."""
+    result, pictures, summaries = material.result, material.pictures, material.analyses[0]
+    overall, sections, scores = summaries[0], result.sections, result.scores
+    dice = "dice" in scores.metrics
     counts = dict(enumerate(overall.counts.tolist()))
-    files = {
-        "cohort.csv": csv_files.to_csv(who),
-        "cohort.md": cohort.cohort_to_markdown(who),
-        "cohort.tex": cohort.cohort_to_latex(who),
-        "comparisons.csv": csv_files.to_csv(comparisons),
-    }
-    clinical = None
-    if extras.roles is not None:
-        clinical = clinical_section(scores, overall, extras.roles, pictures)
-        if clinical is not None:
-            files["clinical.csv"] = csv_files.to_csv(clinical.table)
-    missing = missingness(scores, overall.groups.encode(scores), len(overall.groups))
-    dice = "dice" in scores
     values: dict[str, Any] = {
-        "size": _size(scores, len(summaries) - 1),
+        "title": say("title", model=sections.model, by=result.analyses[0].name),
+        "about": about(result),
         "labels": [summary.structure for summary in summaries[1:]],
-        "hero": _hero(overall),
-        "hint": words.hint(overall),
-        "missing": [
-            *filter(None, [words.not_judged(overall)]),
-            *missingness_sentences(missing, overall.groups.names),
-            *([] if clinical is None else clinical.sentences),
+        "size": _size(result),
+        "counts": list(zip(overall.names, overall.counts.tolist(), strict=True)),
+        "reference": None if overall.reference is None else overall.names[overall.reference],
+        "card": card_values(result),
+        "first_notes": [
+            *first_notes(result),
+            *reconciled(result, overall),
+            *([] if material.secondary is None else material.secondary.sentences),
+            *([] if material.sensitivity is None else filter(None, [material.sensitivity.sentence])),
+            *([] if material.clinical is None else material.clinical.sentences),
         ],
-        "tables": [page_table(summary) for summary in summaries],
-        "gaps": gaps(analyses, judging.margin),
-        "margin": judging.margin,
-        "boxes": {overall.title(name): pictures.boxes(0, name) for name in metrics},
+        "gaps": gap_charts(result),
+        "method": say(
+            "method", options=result.options, level=result.judgement.alpha_star, version=__version__
+        ),
+        "parts_of_groups": [
+            parts_table(one.groups, one.counts.tolist())
+            for one in result.analyses
+            if len(one.groups.attributes) > 1
+        ],
+        "tables": [(summary.structure, summary_table(summary).fitted()) for summary in summaries],
+        "groups": [(name, groups_table(result, result.analyses[0], name)) for name in result.structures[1:]],
+        "findings": findings_table(result),
+        "sensitivity": material.sensitivity,
+        "secondary": material.secondary,
+        "shrunken": [table for one in material.analyses if (table := shrunken_table(one[0])) is not None],
+        "boxes": {overall.title(name): pictures.boxes(0, name) for name in scores.metrics},
         "left_out": len(summaries) - len(with_largest_gaps(summaries)),
-        "legend": charts.legend(overall.groups.names, overall.reference, counts),
+        "legend": charts.legend(overall.names, overall.reference, counts),
         "scatters": pictures.scatters(0, scores) if dice else Markup(""),
-        "comparisons": comparisons_part(comparisons),
-        "worst": [] if extras.files is None or not dice else worst_cases(scores, overall, extras.files),
-        "keys": overlay_legend(),
-        "others": [
-            {
-                "by": " and ".join(one[0].groups.attributes),
-                "answer": words.answer(one[0]),
-                "badge": _badge(one[0]),
-                "boxes": pictures.boxes(number, metrics[0]),
-                "tables": [page_table(summary) for summary in one],
-            }
-            for number, one in enumerate(analyses[1:], 1)
-        ],
-        "cohort": cohort.cohort_part(who),
-        "cohort_note": cohort.cohort_footnote(who),
-        "adjusted": adjust(scores, overall, extras.adjust, extras.bins, resamples=judging.resamples),
-        "clinical": clinical,
-        "notes": notes,
-        "skipped": scores.attrs.get("skipped", {}),
+        "worst": [] if sections.masks is None or not dice else worst_cases(scores, overall, sections.masks),
+        "keys": overlay_legend(scores.labels),
+        "others": [_other(material, number) for number in range(1, len(result.analyses))],
+        "cohort": cohort_page_table(material.cohort),
+        "adjusted": adjust(scores, overall, sections.adjust, sections.bins, resamples=sections.resamples),
+        "clinical": material.clinical,
+        "notes": [*scores.notes, *material.notes],
+        "skipped": scores.reasons,
     }
     values |= {
         "data": pictures.subjects.markup(),  # when every chart has told it what it shows
         "script": charts.script(),
         "policy": Markup(charts.script_policy()),
     }
-    return render_page("report.html.j2", overall, **values), files
+    return render_page("report.html.j2", **values)
 
 
-def _badge(summary: Summary) -> Markup:
-    verdict = VERDICTS[summary.evidence.verdict] if summary.evidence is not None else charts.NOT_JUDGED
-    return charts.badge(verdict, summary.evidence.verdict if summary.evidence is not None else None)
-
-
-def _hero(overall: Summary) -> dict[str, Any]:
-    """Return what the first screen shows: the answer, the gap and who was compared."""
-    evidence = overall.evidence
-    kinds = {charts.SHOWN: "shown", charts.NO_GAP: "nogap"}
-    gap, interval = words.headline(overall)
-    title = next(f"Median {overall.title(name)}" for name in METRICS if name in overall.subjects)
-    rows = [str(text) for text in render.cells(overall).T[title]]
-    unjudged = set() if evidence is None else set(range(len(overall.groups))) - set(evidence.judged)
-    names = [
-        f"{name} (too few to judge)" if n in unjudged else name for n, name in enumerate(overall.groups.names)
-    ]
-    groups = [*names, "All"]
-    counts = [*overall.counts.tolist(), int(overall.counts.sum())]
-    medians = [text.replace("\n", " ") for text in rows]
+def _other(material: _Material, number: int) -> dict[str, Any]:
+    """Return what the page shows of a further grouping."""
+    result, summaries = material.result, material.analyses[number]
+    analysis = result.analyses[number]
     return {
-        "kind": kinds.get(VERDICTS[evidence.verdict], "unsure") if evidence is not None else "unsure",
-        "badge": _badge(overall),
-        "answer": words.answer(overall),
-        "gap": words.number(gap),
-        "interval": interval,
-        "heads": ["Group", "Subjects", title],
-        "rows": [(name, [n, text]) for name, n, text in zip(groups, counts, medians, strict=True)],
+        "by": analysis.name,
+        "answer": answer(result, analysis),
+        "badge": charts.badge(result.judgement.verdicts[analysis.name]),
+        "groups": groups_table(result, analysis),
+        "boxes": material.pictures.boxes(number, result.scores.metrics[0]),
+        "tables": [(summary.structure, summary_table(summary).fitted()) for summary in summaries],
     }
+
+
+def about(result: AuditResult) -> dict[str, str]:
+    """Return what identifies a report: model, date, command, digest of the scores."""
+    scores = csv_files.to_csv(result.scores.to_frame()).encode()
+    lines = {
+        "Model": result.sections.model,
+        "Date": date.today().isoformat(),
+        "Command": result.sections.command,
+        "SHA-256 of the scores": hashlib.sha256(scores).hexdigest(),
+    }
+    return {name: value for name, value in lines.items() if value}
+
+
+def _size(result: AuditResult) -> str:
+    table, labels = result.scores.table, result.scores.labels
+    subjects, cases = table["subject"].nunique(), table["case"].nunique()
+    return f"{counted(subjects, 'subject')}, {counted(cases, 'case')}; {counted(len(labels), 'label')}"
+
+
+def write_report(
+    scores: Any, groups: Groups, out: str | Path, *, reference: str | None = None
+) -> AuditResult:
+    """Judge scores by group and write the report: what `fairseg.audit(...).save(...)` does.
+
+    Kept for this version; see `fairseg.audit` for margins, further attributes and sections.
+    """
+    warnings.warn(
+        "write_report will go: use fairseg.audit(scores, by=...).save(folder)",
+        DeprecationWarning,
+        stacklevel=2,
+    )
+    result = judge_scores(Scores.of(scores), groups, reference)
+    result.save(out)
+    return result

@@ -1,7 +1,8 @@
-"""The charts of the page, made from summaries: every chart shows the same subjects in the same order."""
+"""The charts of the page, made of summaries and findings: all show the same subjects in one order."""
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -10,22 +11,21 @@ from markupsafe import Markup
 
 from fairseg.cohort.columns import VOLUMES, VOXELS
 from fairseg.metrics.fairness import Floats
-from fairseg.report import charts
-from fairseg.report.summary import OVERALL, Summary
-from fairseg.statistics import Interval
-from fairseg.statistics.evidence import IRRELEVANT, NOT_JUDGED, OPEN, SHOWN, Evidence
+from fairseg.report import charts, numbers
+from fairseg.report.findings_table import disadvantage, row_label
+from fairseg.report.summary import GAP, OVERALL, Summary
+from fairseg.report.templates import say
+from fairseg.scoring.table import Scores
+from fairseg.statistics.findings import Finding
+from fairseg.statistics.verdicts import Endpoint
 
-VERDICTS = {
-    SHOWN: charts.SHOWN,
-    IRRELEVANT: charts.NO_GAP,
-    OPEN: charts.UNSURE,
-    NOT_JUDGED: charts.NOT_JUDGED,
-}
+if TYPE_CHECKING:
+    from fairseg.report.audit import AuditResult
+
 MOST_STRUCTURES = 12  # with charts of their own; of more, those with the largest gaps
 _MOST_SCATTERS = 6
 _MOST_TRENDS = 6  # groups, above which trends hide each other
-_MOST_PAIRS = 12  # comparisons with a row of their own in the chart of gaps
-_MOST_PAIRS_OF_A_LABEL = 4
+_MOST_GAPS = 40  # rows of a chart of gaps
 
 
 class Pictures:
@@ -65,56 +65,62 @@ class Pictures:
         return charts.dot_boxes(
             {summary.structure: self._values(number, summary, metric) for summary in shown},
             self._ids[number],
-            overall.groups.names,
+            overall.names,
             subjects=self.subjects,
             name=f"box{number}-{metric}",
             axis=overall.title(metric),
             reference=overall.reference,
         )
 
-    def scatters(self, number: int, scores: pd.DataFrame) -> Markup:
+    def scatters(self, number: int, scores: Scores) -> Markup:
         """Draw distance against Dice of all labels, and Dice against the size of each label."""
         summaries = self._analyses[number]
         overall = summaries[0]
-        names, reference = overall.groups.names, overall.reference
+        dice = overall.title("dice")
         distance = next((name for name in ("hd", "hd95", "assd") if name in overall.subjects), None)
         drawn = []
         if distance is not None:
+            title = overall.title(distance)
+            x, y = (self._values(number, overall, name) for name in ("dice", distance))
             drawn.append(
-                charts.scatter(
-                    self._values(number, overall, "dice"),
-                    self._values(number, overall, distance),
-                    self._ids[number],
-                    names,
-                    subjects=self.subjects,
-                    name=f"distance{number}",
-                    title=f"{OVERALL}: {overall.title('dice')} and {overall.title(distance)}",
-                    x_axis=overall.title("dice"),
-                    y_axis=overall.title(distance),
-                    reference=reference,
+                self._scatter(
+                    number, (x, y), f"distance{number}", f"{OVERALL}: {dice} and {title}", (dice, title)
                 )
             )
-        for place, summary in enumerate(with_largest_gaps(summaries[1:], _MOST_SCATTERS)):
-            size = sizes(scores, summary)
+        for at, summary in enumerate(with_largest_gaps(summaries[1:], _MOST_SCATTERS)):
+            size = sizes(scores.table, summary)
             if size is None:
                 break
-            drawn.append(
-                charts.scatter(
-                    self._aligned(number, summary, size[0]),
-                    self._values(number, summary, "dice"),
-                    self._ids[number],
-                    names,
-                    subjects=self.subjects,
-                    name=f"size{number}-{place}",
-                    title=f"{summary.structure}: size and {summary.title('dice')}",
-                    x_axis=f"Size of the reference ({size[1]})",
-                    y_axis=summary.title("dice"),
-                    reference=reference,
-                    log_x=True,
-                    trend=len(names) <= _MOST_TRENDS,
-                )
-            )
+            x, y = self._aligned(number, summary, size[0]), self._values(number, summary, "dice")
+            axes = f"Size of the reference ({size[1]})", dice
+            title = f"{summary.structure}: size and {dice}"
+            drawn.append(self._scatter(number, (x, y), f"size{number}-{at}", title, axes, size=True))
         return charts.charts(*drawn) if drawn else Markup("")
+
+    def _scatter(
+        self,
+        number: int,
+        values: tuple[Floats, Floats],
+        name: str,
+        title: str,
+        axes: tuple[str, str],
+        *,
+        size: bool = False,
+    ) -> Markup:
+        overall = self._analyses[number][0]
+        return charts.scatter(
+            *values,
+            self._ids[number],
+            overall.names,
+            subjects=self.subjects,
+            name=name,
+            title=title,
+            x_axis=axes[0],
+            y_axis=axes[1],
+            reference=overall.reference,
+            log_x=size,
+            trend=size and len(overall.groups) <= _MOST_TRENDS,
+        )
 
     def agreement(self, number: int, measures: pd.DataFrame, measure: str, unit: str) -> Markup:
         """Draw a Bland-Altman plot of a clinical measure, one panel a group."""
@@ -128,7 +134,7 @@ class Pictures:
             predicted,
             reference,
             self._ids[number],
-            overall.groups.names,
+            overall.names,
             subjects=self.subjects,
             name=f"agreement-{measure.replace(' ', '-')}",
             quantity=f"{measure} ({unit})",
@@ -146,16 +152,54 @@ class Pictures:
         return aligned
 
 
-def gaps(analyses: Sequence[Sequence[Summary]], margin: float | None) -> Markup:
-    """Draw the gap of every grouping and structure with its interval: a table that is a chart as well."""
-    rows = []
-    for summaries in analyses:
-        for summary in with_largest_gaps(summaries if len(summaries) > 2 else summaries[:1]):
-            if summary.evidence is not None:
-                rows += _gap_rows(summary, summary.evidence)
-    if not rows:
-        return Markup("")
-    return charts.forest(rows, label="Fairness gaps", axis="Gap in median DSC", margin=margin)
+def gap_charts(result: "AuditResult") -> list[tuple[str, Markup, int]]:
+    """Draw the findings of each endpoint with their limits: tables that are charts as well.
+
+    Returns:
+        For each endpoint a title, the chart, and how many rows are left to the table of all findings.
+    """
+    drawn = []
+    for endpoint in Endpoint:
+        found = [row for row in result.judgement.findings if row.endpoint is endpoint]
+        if not found:
+            continue
+        shown = _most_telling(found, result.structures[0])
+        scale, write = (1.0, None) if endpoint is Endpoint.TYPICAL else (100.0, numbers.tenth)
+        rows = [_gap_row(row, result, scale) for row in shown]
+        picture = charts.forest(
+            rows,
+            label=f"Gaps: {endpoint}",
+            axis=say("gap_axis", endpoint=endpoint.name, title=result.scores.title),
+            margin=found[0].margin * scale,
+            heads=("Structure", "Verdict", "Disadvantage of the second [limits]", "Subjects"),
+            write=write,
+        )
+        drawn.append((str(endpoint).capitalize(), picture, len(found) - len(shown)))
+    return drawn
+
+
+def _most_telling(found: Sequence[Finding], overall: str) -> list[Finding]:
+    """Return rows in their order; of too many those shown, then those overall, then the largest gaps."""
+
+    def rank(row: Finding) -> tuple[bool, bool, float]:
+        return not row.shown, row.structure != overall, -float(np.nan_to_num(abs(row.estimate)))
+
+    kept = {id(row) for row in sorted(found, key=rank)[:_MOST_GAPS]}
+    return [row for row in found if id(row) in kept]
+
+
+def _gap_row(row: Finding, result: "AuditResult", scale: float) -> charts.ForestRow:
+    several = sum(one.attribute == row.attribute for one in result.judgement.comparisons) > 1
+    block = f"{row.attribute}: {row.second} against {row.first}"
+    name = row.structure
+    if several:
+        block, name = row.attribute, f"{row.structure}: {row.second} against {row.first}"
+    if row.adjusted:
+        name += f", {' and '.join(result.sections.adjust)} held fixed"
+    gap, low, high = (value * scale for value in disadvantage(row))
+    return charts.ForestRow(
+        block, name, gap, low, high, row.verdict, f"{row.n_first}, {row.n_second}", row_label(row)
+    )
 
 
 def with_largest_gaps(summaries: Sequence[Summary], most: int = MOST_STRUCTURES) -> list[Summary]:
@@ -164,65 +208,27 @@ def with_largest_gaps(summaries: Sequence[Summary], most: int = MOST_STRUCTURES)
         return list(summaries)
 
     def size(summary: Summary) -> float:
-        gap = np.nan if summary.evidence is None else abs(summary.evidence.gap.estimate)
+        gap = abs(float(summary.table.loc[[GAP]].to_numpy()[0, -1])) if GAP in summary.table.index else np.nan
         return np.inf if summary.structure == OVERALL else float(np.nan_to_num(gap, nan=-1.0))
 
     kept = sorted(summaries, key=size, reverse=True)[:most]
     return [summary for summary in summaries if any(summary is one for one in kept)]
 
 
-def sizes(scores: pd.DataFrame, summary: Summary) -> tuple[Floats, str] | None:
+def sizes(table: pd.DataFrame, summary: Summary) -> tuple[Floats, str] | None:
     """Return the size of a structure's reference for each row of a summary's subjects, and its unit.
 
     The mean over cases, in ml where files state a voxel size; None where the table tells neither.
     """
-    column, unit = next(
-        (
-            (name, unit)
-            for name, unit in ((VOLUMES[1], "ml"), (VOXELS[1], "px" if summary.unit == "px" else "voxels"))
-            if name in scores
-        ),
-        (None, ""),
-    )
-    if column is None:
+    voxels = "px" if summary.unit == "px" else "voxels"
+    known = [(name, unit) for name, unit in ((VOLUMES[1], "ml"), (VOXELS[1], voxels)) if name in table]
+    if not known:
         return None
-    rows = (
-        scores if summary.structure == OVERALL else scores[scores["label"].astype(str) == summary.structure]
-    )
+    column, unit = known[0]
+    rows = table if summary.structure == OVERALL else table[table["label"].astype(str) == summary.structure]
     of_case = rows.groupby(["subject", "case"], sort=False)[column].sum(min_count=1)
     mean = of_case.groupby(level="subject").mean()
     return _of_subjects(summary, mean.where(mean > 0)), unit
-
-
-def _gap_rows(summary: Summary, evidence: Evidence) -> list[charts.ForestRow]:
-    names, counts, reference = summary.groups.names, summary.counts, summary.reference
-    by = " and ".join(summary.groups.attributes)
-
-    def row(block: str, name: str, gap: Interval, verdict: str, members: Sequence[int]) -> charts.ForestRow:
-        told = ", ".join(f"{counts[group]}" for group in members)
-        if len(members) > 3:
-            told = f"{counts.sum()} in {len(members)} groups"
-        return charts.ForestRow(block, name, gap.estimate, gap.low, gap.high, VERDICTS[verdict], told)
-
-    most = _MOST_PAIRS if summary.structure == OVERALL else _MOST_PAIRS_OF_A_LABEL
-    if reference is None or len(evidence.comparisons) > most:
-        few = ": " + ", ".join(names) if len(names) <= 6 else ""
-        return [row(by + few, summary.structure, evidence.gap, evidence.verdict, range(len(names)))]
-    against = f"{by}, {names[reference]} against"
-    if len(evidence.comparisons) == 1:
-        one = evidence.comparisons[0]
-        pair = (one.first, one.second)
-        return [row(f"{against} {names[one.second]}", summary.structure, one.gap, one.verdict, pair)]
-    return [
-        row(
-            f"{by}, {names[reference]} against each group",
-            f"{summary.structure}: {names[one.second]}",
-            one.gap,
-            one.verdict,
-            (one.first, one.second),
-        )
-        for one in evidence.comparisons
-    ]
 
 
 def _keys(summary: Summary) -> list[tuple[str, int]]:

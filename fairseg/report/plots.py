@@ -1,4 +1,4 @@
-"""Box plots of the subjects' scores by group, as in Fig. 2 of Lee et al. 2025.
+"""Figures for papers, slides and notebooks: box plots as in Fig. 2 of Lee et al. 2025, gaps, sizes.
 
 Margins are computed in inches from the text that they hold: matplotlib's own layout engines draw
 everything twice.
@@ -7,9 +7,9 @@ everything twice.
 import math
 import textwrap
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib import rc_context
@@ -19,27 +19,21 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from fairseg.cohort.columns import METRICS
+from fairseg.cohort.ids import as_ids
 from fairseg.metrics import split_by_group
-from fairseg.report.render import plain
-from fairseg.report.summary import Summary
+from fairseg.report.escape import plain
+from fairseg.report.findings_table import disadvantage
+from fairseg.report.palette import GRID, INK, LINE, VERDICTS, color, fill, marker
+from fairseg.report.pictures import sizes
+from fairseg.report.summary import Summary, summarize
+from fairseg.report.templates import say
+from fairseg.scoring.subjects import subject_names
+from fairseg.statistics.verdicts import Endpoint, Verdict
 
-_INK = "#22313f"
-_LINE = "#c0392b"
-_REFERENCE = "#d5dbe1"
-_BOXES = (
-    "#9ecae1",
-    "#fdae6b",
-    "#a1d99b",
-    "#bcbddc",
-    "#fa9fb5",
-    "#c7a17a",
-    "#80cdc1",
-    "#dfc27d",
-    "#7bccc4",
-    "#e7969c",
-    "#b5cf6b",
-    "#8c96c6",
-)
+if TYPE_CHECKING:
+    from fairseg.report.audit import AuditResult
+
+_MOST_GAPS = 40  # rows of a chart of gaps
 _MOST_POINTS = 300  # subjects a group, above which single points say nothing
 _FEWEST = 5  # subjects a group, below which a box would make much of little: points only
 _WIDEST = 9.8  # inches of a figure, which the page then need not shrink, nor its letters
@@ -49,28 +43,132 @@ _ROW_NAME = 32  # letters of a row's name, after which it is broken
 _LINE_LENGTH = 16  # letters of a name, after which it is broken
 STYLE: dict[Any, Any] = {
     "font.size": 10,
-    "axes.edgecolor": _INK,
-    "axes.labelcolor": _INK,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
-    "text.color": _INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "text.color": INK,
     "svg.fonttype": "none",  # text stays text: any script, to be found and read aloud
     "svg.hashsalt": "fairseg",  # the same scores give the same file
 }
 
 
+def plot(result: "AuditResult", kind: str = "boxes", ax: Axes | None = None) -> Axes:
+    """Draw the result of an audit.
+
+    Args:
+        result: of an audit.
+        kind: "boxes", "gaps" or "size".
+        ax: where to draw; None makes a figure of its own, which no other library's state knows of.
+
+    Raises:
+        ValueError: there is no such kind, or the scores have no sizes.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}")
+    return KINDS[kind](result, ax)
+
+
+def plot_boxes(result: "AuditResult", ax: Axes | None = None) -> Axes:
+    """Draw the subjects' overall scores by group, as in Fig. 2 of the paper."""
+    summary = _summaries(result)[0]
+    ax = ax or new_axes(max(3.5, 1.1 * len(summary.groups)), 3.6)
+    metric = result.scores.metrics[0]
+    _panel(ax, summary, metric)
+    counts = [part.size for part in _values(summary, metric)]
+    ticks = ["\n".join([*_wrapped(name), f"n={n}"]) for name, n in zip(summary.names, counts, strict=True)]
+    ax.set_xticks(range(len(ticks)), ticks, parse_math=False)
+    ax.set_ylabel(result.scores.title)
+    ax.grid(axis="y", color=GRID, lw=0.7)
+    return ax
+
+
+def plot_gaps(
+    result: "AuditResult", ax: Axes | None = None, *, endpoint: Endpoint = Endpoint.TYPICAL
+) -> Axes:
+    """Draw the findings of an endpoint with their limits, and the margin within which they do not matter."""
+    rows = [row for row in result.judgement.findings if row.endpoint is endpoint][:_MOST_GAPS]
+    ax = ax or new_axes(6.0, 0.9 + 0.3 * len(rows))
+    if rows and not np.isnan(margin := rows[0].margin):
+        ax.axvspan(-margin, margin, color=GRID, lw=0, zorder=0)
+    ax.axvline(0.0, color=INK, lw=0.8, zorder=1)
+    for at, row in enumerate(rows):
+        _, shade, shape = VERDICTS[row.verdict.marker]
+        face = "white" if row.verdict is Verdict.OPEN else shade
+        gap, low, high = disadvantage(row)
+        ax.plot([low, high], [at, at], color=INK, lw=1.1, zorder=2)
+        ax.plot(gap, at, marker=shape, ms=7, mfc=face, mec=shade, ls="", zorder=3)
+    fixed = f", {' and '.join(result.sections.adjust)} held fixed"
+    names = [f"{row.structure}: {row.second} against {row.first}{fixed * row.adjusted}" for row in rows]
+    ax.set_yticks(range(len(rows)), list(map(plain, names)), parse_math=False)
+    ax.set_ylim(max(1, len(rows)) - 0.5, -0.5)
+    ax.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+    ax.set_xlabel(say("gap_axis", endpoint=endpoint.name, title=result.scores.title))
+    ax.tick_params(axis="y", length=0)
+    return ax
+
+
+def plot_size(result: "AuditResult", ax: Axes | None = None) -> Axes:
+    """Draw the overall score against the size of the reference masks, by group.
+
+    Raises:
+        ValueError: the scores have no sizes.
+    """
+    summary = _summaries(result)[0]
+    found = sizes(result.scores.table, summary)
+    if found is None:
+        raise ValueError("scores must have the voxel counts or volumes of the reference masks, have none")
+    ax = ax or new_axes(5.2, 3.6)
+    size, unit = found
+    score, ids = (summary.subjects[name].to_numpy() for name in (result.scores.metrics[0], "group"))
+    for group, name in enumerate(summary.names):
+        own = ids == group
+        shade = color(group, summary.reference)
+        ax.plot(size[own], score[own], marker(group), color=shade, alpha=0.75, mew=0, label=plain(name))
+    ax.set_xscale("log")
+    ax.set_xlabel(f"size of the reference ({unit})")
+    ax.set_ylabel(result.scores.title)
+    ax.grid(color=GRID, lw=0.7)
+    for text in ax.legend(frameon=False).get_texts():
+        text.set_parse_math(False)
+    return ax
+
+
+KINDS: dict[str, Callable[..., Axes]] = {"boxes": plot_boxes, "gaps": plot_gaps, "size": plot_size}
+
+
+def _summaries(result: "AuditResult") -> list[Summary]:
+    first = result.analyses[0]
+    reference = None if first.reference is None else first.groups.name(first.reference)
+    overall = dict(zip(subject_names(result.scores), result.common.overall.tolist(), strict=True))
+    return summarize(result.scores, first.groups, reference=reference, overall=overall)
+
+
+def figure_of(ax: Axes) -> Figure:
+    """Return the whole figure that axes are of."""
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    return figure
+
+
+def new_axes(width: float, height: float) -> Axes:
+    """Return the axes of a new figure, which no other library's state knows of."""
+    with rc_context(STYLE):
+        return Figure(figsize=(width, height), layout="constrained").subplots()
+
+
 def plot_overall(summary: Summary) -> Figure:
     """Plot every metric of one summary, one panel each, one box a group; no wider than a page."""
     metrics = [name for name in METRICS if name in summary.subjects]
-    names = [_wrapped(name) for name in summary.groups.names]
+    names = [_wrapped(name) for name in summary.names]
     slot = max(0.8, 0.095 * max(len(line) for lines in names for line in lines) + 0.1)
     turned = len(names) * slot > _PANEL
     turn: dict[str, Any] = {}
     left, below = 0.75, 0.17 * max(map(len, names)) + 0.4
     if turned:
-        names = [[plain(name)] for name in summary.groups.names]
+        names = [[plain(name)] for name in summary.names]
         longest = max(len(name) for (name,) in names) + 8  # and n
         slot = min(0.5, _PANEL / len(names))
         angle = 60 if slot > 0.25 else 90
@@ -90,19 +188,19 @@ def plot_overall(summary: Summary) -> Figure:
             ax.set_xticks(range(len(names)), ticks, fontsize=9, parse_math=False, **turn)
             ax.set_ylabel(summary.title(metric))
             ax.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
-            ax.grid(axis="y", color="#dfe4e8", lw=0.7)
+            ax.grid(axis="y", color=GRID, lw=0.7)
     return figure
 
 
 def plot_rows(rows: Mapping[str, Summary], metric: str) -> Figure:
     """Plot one metric of several summaries of the same groups: a named row each, in it one box a group."""
     first = next(iter(rows.values()))
-    groups, reference = first.groups, first.reference
-    number = len(groups)
+    reference = first.reference
+    number = len(first.groups)
     step = 1.0 / (number + 1)
     names = [textwrap.wrap(plain(name), _ROW_NAME) or [""] for name in rows]
     left = 0.3 + 0.085 * max(len(line) for lines in names for line in lines)
-    keys_wide = 0.085 * max(map(len, groups.names)) + 0.75
+    keys_wide = 0.085 * max(map(len, first.names)) + 0.75
     columns = max(1, min(number, int((left + _LABELS) / keys_wide)))
     most_lines = max(map(len, names))
     with rc_context(STYLE):
@@ -116,21 +214,21 @@ def plot_rows(rows: Mapping[str, Summary], metric: str) -> Figure:
         )
         for row, summary in enumerate(rows.values()):
             places = [row + step * (place - (number - 1) / 2) for place in range(number)]
-            _draw_boxes(ax, summary, metric, places, 0.75 * step, "horizontal")
+            draw_boxes(ax, summary, metric, places, 0.75 * step, "horizontal")
             values = _values(summary, metric)
             if reference is not None and values[reference].size:
                 line = [float(np.median(values[reference]))] * 2
-                ax.plot(line, [row - 0.46, row + 0.46], ls="--", lw=1.1, color=_LINE, zorder=1)
+                ax.plot(line, [row - 0.46, row + 0.46], ls="--", lw=1.1, color=LINE, zorder=1)
         ax.set_yticks(range(len(rows)), ["\n".join(lines) for lines in names], parse_math=False)
-        ax.set_ylim(len(rows) - 0.5, -0.5)
+        ax.set_ylim(max(1, len(rows)) - 0.5, -0.5)
         ax.set_xlabel(first.title(metric))
         ax.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-        ax.grid(axis="x", color="#dfe4e8", lw=0.7)
+        ax.grid(axis="x", color=GRID, lw=0.7)
         ax.tick_params(axis="y", length=0)
-        keys = [Patch(facecolor=color, edgecolor=_INK) for color in group_colors(number, reference)]
+        keys = [Patch(facecolor=fill(group, reference), edgecolor=INK) for group in range(number)]
         legend = figure.legend(
             keys,
-            list(map(plain, groups.names)),
+            list(map(plain, first.names)),
             loc="upper left",
             frameon=False,
             borderaxespad=0.2,
@@ -143,11 +241,25 @@ def plot_rows(rows: Mapping[str, Summary], metric: str) -> Figure:
 
 def to_svg(figure: Figure) -> bytes:
     """Return a figure as an SVG file, its text as text."""
+    return _saved(figure, "svg", metadata={"Date": None})
+
+
+def to_png(figure: Figure) -> bytes:
+    """Return a figure as a PNG file for slides, 200 dots an inch."""
+    return _saved(figure, "png", dpi=200, bbox_inches="tight")
+
+
+def to_pdf(figure: Figure) -> bytes:
+    """Return a figure as a PDF file of one page."""
+    return _saved(figure, "pdf", metadata={"CreationDate": None})
+
+
+def _saved(figure: Figure, form: str, **options: Any) -> bytes:
     file = BytesIO()
     with rc_context(STYLE), warnings.catch_warnings():
         # Matplotlib measures with its own font; the viewer's has the letters that this one lacks.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        figure.savefig(file, format="svg", metadata={"Date": None})
+        figure.savefig(file, format=form, **options)
     return file.getvalue()
 
 
@@ -178,7 +290,7 @@ def _figure(
 def _panel(ax: Axes, summary: Summary, metric: str) -> None:
     """Draw one box and the points of each group, and the line of the reference group's median."""
     values = _values(summary, metric)
-    _draw_boxes(ax, summary, metric, list(range(len(values))), 0.55, "vertical")
+    draw_boxes(ax, summary, metric, list(range(len(values))), 0.55, "vertical")
     # The same jitter every time, drawn from no generator: golden-ratio steps fill the width evenly.
     for place, part in enumerate(values):
         if part.size <= _MOST_POINTS:
@@ -186,25 +298,25 @@ def _panel(ax: Axes, summary: Summary, metric: str) -> None:
             large: dict[str, Any] = (
                 {"ms": 4.5, "alpha": 0.8} if part.size < _FEWEST else {"ms": 3, "alpha": 0.45}
             )
-            ax.plot(place + jitter, part, "o", color=_INK, mew=0, zorder=3, **large)
+            ax.plot(place + jitter, part, "o", color=INK, mew=0, zorder=3, **large)
     if summary.reference is not None and values[summary.reference].size:
-        ax.axhline(float(np.median(values[summary.reference])), ls="--", lw=1.1, color=_LINE, zorder=1)
+        ax.axhline(float(np.median(values[summary.reference])), ls="--", lw=1.1, color=LINE, zorder=1)
     ax.set_xlim(-0.6, len(values) - 0.4)
 
 
-def _draw_boxes(
+def draw_boxes(
     ax: Axes, summary: Summary, metric: str, places: Sequence[float], width: float, orientation: Any
 ) -> None:
     """Draw a box for each group with subjects enough."""
     values = _values(summary, metric)
     shown = [number for number, part in enumerate(values) if part.size >= _FEWEST]
     points = orientation == "vertical" and max(map(len, values)) <= _MOST_POINTS
-    fills = group_colors(len(values), summary.reference)
+    fills = [fill(group, summary.reference) for group in range(len(values))]
     ax.set_axisbelow(True)
     if orientation == "horizontal":
-        for place, part, color in zip(places, values, fills, strict=True):
+        for place, part, shade in zip(places, values, fills, strict=True):
             if 0 < part.size < _FEWEST:
-                ax.plot(part, [place] * part.size, "o", ms=5, mfc=color, mec=_INK, mew=0.8, zorder=3)
+                ax.plot(part, [place] * part.size, "o", ms=5, mfc=shade, mec=INK, mew=0.8, zorder=3)
     if not shown:
         return
     boxes = ax.boxplot(
@@ -215,24 +327,20 @@ def _draw_boxes(
         manage_ticks=False,
         patch_artist=True,
         showfliers=not points,  # where every subject is a point, they are there already
-        medianprops={"color": _INK, "linewidth": 1.6},
-        whiskerprops={"color": _INK},
-        capprops={"color": _INK},
-        boxprops={"edgecolor": _INK},
-        flierprops={"marker": "o", "markersize": 2.5, "markeredgecolor": _INK, "alpha": 0.5},
+        medianprops={"color": INK, "linewidth": 1.6},
+        whiskerprops={"color": INK},
+        capprops={"color": INK},
+        boxprops={"edgecolor": INK},
+        flierprops={"marker": "o", "markersize": 2.5, "markeredgecolor": INK, "alpha": 0.5},
     )
     for number, box in zip(shown, boxes["boxes"], strict=True):
         box.set_facecolor(fills[number])
 
 
-def group_colors(number: int, reference: int | None) -> list[str]:
-    """Return one colour a group, grey for the reference."""
-    return [_REFERENCE if group == reference else _BOXES[group % len(_BOXES)] for group in range(number)]
-
-
 def _values(summary: Summary, metric: str) -> list[Any]:
     return split_by_group(
-        summary.subjects[metric].to_numpy(), summary.subjects["group"].to_numpy(), len(summary.groups)
+        summary.subjects[metric].to_numpy(),
+        as_ids(summary.subjects["group"].to_numpy(), known=len(summary.groups)),
     )
 
 

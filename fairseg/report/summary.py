@@ -4,8 +4,9 @@ The unit is the subject. As in section 4.8 of Lee et al. 2025 a case's overall s
 labels, a subject's the mean over its cases, a group's the median over its subjects.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,7 @@ import pandas as pd
 
 from fairseg.cohort.columns import DISTANCES, METRICS, VOXELS, title
 from fairseg.cohort.groups import Groups
+from fairseg.cohort.ids import GroupIds, as_ids
 from fairseg.metrics import (
     by_group,
     fairness_gap,
@@ -21,12 +23,20 @@ from fairseg.metrics import (
     skewed_error_ratio,
     split_by_group,
 )
-from fairseg.statistics import Evidence
+from fairseg.report.names import short_names
+from fairseg.scoring.table import Scores
+from fairseg.statistics.judge_options import JudgeOptions
 
 OVERALL = "Overall"
 ALL = "All"
+SER = "SER"
 GAP = "Fairness gap"
 P_VALUE = "p (Mann-Whitney U)"
+# What `with_intervals` adds.
+GAP_OF_LARGE = "Fairness gap of the groups judged"
+WORST = "Worst group DSC"
+EQUITY = "Equity-scaled DSC"
+CORRECTED = "p, corrected (Holm)"
 
 
 @dataclass(frozen=True)
@@ -46,7 +56,9 @@ class Summary:
         low: lower limits of the figures in the table, in its form; None where they were not asked for or
             cannot be given. NaN where a figure has none.
         high: upper limits.
-        evidence: the verdicts on the gaps; None as the limits.
+        judged: ids of the groups that are large enough for the figures on gaps.
+        min_size: subjects that a group needs for that.
+        level: of the intervals.
     """
 
     structure: str
@@ -57,7 +69,14 @@ class Summary:
     unit: str = "mm"
     low: pd.DataFrame | None = None
     high: pd.DataFrame | None = None
-    evidence: Evidence | None = None
+    judged: tuple[int, ...] = ()
+    min_size: int = JudgeOptions.min_size
+    level: float = 0.95
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the groups are called in tables and charts."""
+        return short_names(self.groups)
 
     @property
     def counts(self) -> npt.NDArray[np.int64]:
@@ -81,7 +100,13 @@ class Summary:
         return title(metric, self.unit)
 
 
-def summarize(scores: pd.DataFrame, groups: Groups, *, reference: str | None = None) -> list[Summary]:
+def summarize(
+    scores: Any,
+    groups: Groups,
+    *,
+    reference: str | None = None,
+    overall: Mapping[str, float] | None = None,
+) -> list[Summary]:
     """Summarise a scores table by group: first over all labels, then for each label.
 
     What is left out is counted in the table, by group. A label in neither mask of a case has no score
@@ -94,9 +119,10 @@ def summarize(scores: pd.DataFrame, groups: Groups, *, reference: str | None = N
     the two groups if there is no reference.
 
     Args:
-        scores: as from `evaluate` or `read_scores`.
+        scores: `Scores`, or what `Scores.of` reads: a table as from `fairseg.evaluate`, or its path.
         groups: made with `Groups.from_table` from the same attributes.
         reference: name of the reference group.
+        overall: subject -> overall Dice, where it is not the mean over the subject's labels.
 
     Returns:
         The summary "Overall", then one for each label in the order of the scores.
@@ -105,39 +131,33 @@ def summarize(scores: pd.DataFrame, groups: Groups, *, reference: str | None = N
         ValueError: scores or groups are of another type, fewer than two groups, no case of a known group,
             or an unknown reference.
     """
-    if not isinstance(scores, pd.DataFrame):
-        raise ValueError(
-            f"scores must be a table, as from evaluate or fairseg.metrics.read_scores(path), got {scores!r}"
-        )
     if not isinstance(groups, Groups):
         raise ValueError(
             f"groups must be Groups, such as Groups.from_table(scores, by={groups!r}), got {groups!r}"
             if isinstance(groups, str)
             else f"groups must be Groups, as from Groups.from_table, got {type(groups).__name__}"
         )
+    checked = Scores.of(scores)
+    by = " and ".join(groups.attributes)
     if len(groups) < 2:
-        raise ValueError(
-            f"by {' and '.join(groups.attributes)}: at least two groups are needed to compare, "
-            f"got only {', '.join(groups.names)}"
-        )
+        named = ", ".join(groups.names)
+        raise ValueError(f"by {by}: at least two groups are needed to compare, got only {named}")
     try:
         chosen = None if reference is None else groups.index(reference)
     except ValueError as error:
         raise ValueError(f"reference: {error}") from None
-    ids = groups.encode(scores)
+    ids = groups.encode(checked.table)
     if (ids < 0).all():
-        raise ValueError(f"by {' and '.join(groups.attributes)}: no case has a known group")
+        raise ValueError(f"by {by}: no case has a known group")
     if not (ids == chosen).any() and chosen is not None:
         raise ValueError(f"reference: group {reference!r} has no scored case")
-    metrics = [name for name in METRICS if name in scores]
-    rows = scores.assign(group=ids)
-    rows.attrs = {}  # pandas copies them deeply at every step
-    parts = [
-        (OVERALL, rows),
-        *((str(name), part) for name, part in rows.groupby("label", sort=False)),
+    rows = checked.table.assign(group=ids)
+    parts = [(OVERALL, rows), *((str(name), part) for name, part in rows.groupby("label", sort=False))]
+    unit = checked.unit or "mm"
+    return [
+        _summary(name, part, checked.metrics, groups, chosen, unit, None if number else overall)
+        for number, (name, part) in enumerate(parts)
     ]
-    unit = "px" if scores.attrs.get("unit") == "px" else "mm"
-    return [_summary(name, part, metrics, groups, chosen, unit) for name, part in parts]
 
 
 def _summary(
@@ -147,26 +167,26 @@ def _summary(
     groups: Groups,
     reference: int | None,
     unit: str,
+    overall: Mapping[str, float] | None,
 ) -> Summary:
     subjects = _subject_scores(rows, metrics)
+    if overall is not None and "dice" in metrics:
+        subjects["dice"] = subjects["subject"].astype(str).map(overall).astype(float)
     columns = [*groups.names, ALL]
     table: dict[str, list[float]] = {}
     group = subjects["group"].to_numpy()
-    known = group >= 0
+    known, ids = group >= 0, as_ids(group, known=len(groups))
     for metric in metrics:
         values = subjects[metric].to_numpy()
         everyone = values[known & ~np.isnan(values)]
-        median, count = by_group(values, group, len(groups))
-        spread, _ = by_group(values, group, len(groups), "iqr")
+        median, count = by_group(values, ids)
+        spread, _ = by_group(values, ids, "iqr")
         spread[count < 2] = np.nan  # one subject has no spread
         name = title(metric, unit)
-        table[f"Median {name}"] = [
-            *median,
-            np.median(everyone) if everyone.size else np.nan,
-        ]
+        table[f"Median {name}"] = [*median, np.median(everyone) if everyone.size else np.nan]
         table[f"IQR {name}"] = [*spread, iqr(everyone) if everyone.size > 1 else np.nan]
     if "dice" in metrics:
-        table |= _fairness(subjects, len(groups), reference)
+        table |= _fairness(subjects, ids, reference)
     table |= _left_out(rows, subjects, metrics, len(groups))
     frame = pd.DataFrame.from_dict(table, orient="index", columns=columns, dtype=float)
     return Summary(structure, groups, reference, frame, subjects, unit)
@@ -189,39 +209,39 @@ def _subject_scores(rows: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
     return by_subject.replace(np.inf, np.nan).reset_index()
 
 
-def _fairness(subjects: pd.DataFrame, num_groups: int, reference: int | None) -> dict[str, list[float]]:
-    group = subjects["group"].to_numpy()
+def _fairness(subjects: pd.DataFrame, ids: GroupIds, reference: int | None) -> dict[str, list[float]]:
     dice = subjects["dice"].to_numpy()
-    median, _ = by_group(dice, group, num_groups)
-    values = split_by_group(dice, group, num_groups)
-    empty = [np.nan] * num_groups
+    median, _ = by_group(dice, ids)
+    values = split_by_group(dice, ids)
+    number = len(values)
+    empty = [np.nan] * number
     gaps, p_values, p_all = list(empty), list(empty), np.nan
     # The test asks for independent samples; a subject in two groups breaks that.
     independent = not subjects.loc[subjects["group"] >= 0, "subject"].duplicated().any()
     if reference is not None:
-        others = [number for number in range(num_groups) if number != reference]
-        for number in others:
-            gaps[number] = median[reference] - median[number]
+        others = [code for code in range(number) if code != reference]
+        for code in others:
+            gaps[code] = median[reference] - median[code]
             if independent:
-                p_values[number] = mann_whitney_u(values[reference], values[number])
-        if num_groups == 2:
+                p_values[code] = mann_whitney_u(values[reference], values[code])
+        if number == 2:
             p_all = p_values[others[0]]
-    elif num_groups == 2 and independent:
+    elif number == 2 and independent:
         p_all = mann_whitney_u(*values)
     return {
-        "SER": [*empty, skewed_error_ratio(median)],
+        SER: [*empty, skewed_error_ratio(median)],
         GAP: [*gaps, fairness_gap(median, reference)],
         P_VALUE: [*p_values, p_all],
     }
 
 
 def _left_out(
-    rows: pd.DataFrame, subjects: pd.DataFrame, metrics: Sequence[str], num_groups: int
+    rows: pd.DataFrame, subjects: pd.DataFrame, metrics: Sequence[str], number: int
 ) -> dict[str, list[float]]:
     """Count what has no score, by group: subjects, then pairs of case and label by their masks."""
 
     def by_id(ids: npt.NDArray[np.int64]) -> list[float]:
-        counted = np.bincount(ids[ids >= 0], minlength=num_groups)
+        counted = np.bincount(ids[ids >= 0], minlength=number)
         return [*counted.astype(float), float(counted.sum())]
 
     counts = {}
@@ -237,5 +257,5 @@ def _left_out(
         counts["Structures invented (reference empty)"] = by_id(group[predicted & ~true])
         counts["Structures in neither mask"] = by_id(group[~predicted & ~true])
     unknown = float(subjects.loc[subjects["group"] < 0, "subject"].nunique())
-    counts["Subjects of unknown group"] = [*[np.nan] * num_groups, unknown]
+    counts["Subjects of unknown group"] = [*[np.nan] * number, unknown]
     return counts

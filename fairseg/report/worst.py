@@ -2,17 +2,18 @@
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from fairseg.io.images import find_masks, read_mask
-from fairseg.metrics.masks import Labels, label_values
+from fairseg.metrics.masks import label_values
 from fairseg.report.overlays import Overlay, find_image, overlay
+from fairseg.report.sections import MaskFolders
 from fairseg.report.summary import Summary
+from fairseg.report.templates import say
 from fairseg.scoring.labels import read_dataset_labels
+from fairseg.scoring.table import Scores
 
 logger = logging.getLogger(__name__)
 
@@ -20,52 +21,36 @@ _MOST = 12  # pictures, which make a page large
 _EACH = 3  # of a group
 
 
-@dataclass(frozen=True)
-class Files:
-    """Where the masks of the scored cases are.
-
-    Attributes:
-        predictions: folder of the model's masks.
-        references: folder of the reference masks.
-        images: folder of the images; None to draw masks alone.
-        labels: as in `evaluate`.
-    """
-
-    predictions: Path
-    references: Path
-    images: Path | None = None
-    labels: Labels | None = None
-
-
-def worst_cases(scores: pd.DataFrame, overall: Summary, files: Files) -> list[tuple[str, list[Overlay]]]:
-    """Draw the cases of lowest Dice of each group, the worst first.
+def worst_cases(scores: Scores, overall: Summary, masks: MaskFolders) -> list[tuple[str, list[Overlay]]]:
+    """Draw the cases of lowest Dice of each group, the worst first, and name the structure that fails most.
 
     Args:
-        scores: the scores table, with Dice.
-        overall: its summary, for the groups.
-        files: where the masks are. A case without its files, or whose files cannot be drawn, is left out with
+        scores: the scores, with Dice.
+        overall: their summary, for the groups.
+        masks: where the masks are. A case without its files, or whose files cannot be drawn, is left out with
             a warning.
 
     Returns:
         Group and pictures, of the groups that have cases; at most 12 pictures in all.
     """
-    of_case = scores.groupby("case", sort=False)["dice"].mean()
-    groups = dict(zip(scores["case"], overall.groups.encode(scores), strict=True))
-    there = [group for group in range(len(overall.groups)) if group in set(groups.values())]
-    each = max(1, min(_EACH, _MOST // max(1, len(there))))
-    predicted, true = find_masks(files.predictions, "predictions"), find_masks(files.references, "references")
-    labels = files.labels or read_dataset_labels(files.references)
-    values = None if labels is None else list(label_values(labels).values())
+    table = scores.table
+    of_case = table.groupby("case", sort=False)["dice"].mean()
+    lowest = table.sort_values("dice", kind="stable").drop_duplicates("case").set_index("case")
+    groups = dict(zip(table["case"], overall.groups.encode(table), strict=True))
+    present = [group for group in range(len(overall.groups)) if group in set(groups.values())]
+    each = max(1, min(_EACH, _MOST // max(1, len(present))))
+    predicted, true = find_masks(masks.predictions, "predictions"), find_masks(masks.references, "references")
+    labels = masks.labels or read_dataset_labels(masks.references)
+    values = None if labels is None else {str(name): value for name, value in label_values(labels).items()}
     found = []
-    for group in there[:_MOST]:
+    for group in present[:_MOST]:
         cases = of_case[[groups[case] == group for case in of_case.index]].dropna().sort_values()
-        drawn = [
-            picture
-            for case in cases.index[:each]
-            for picture in _drawn(str(case), predicted, true, values, files.images)
-        ]
+        drawn = []
+        for case in cases.index[:each]:
+            worst = say("worst_structure", label=lowest.loc[case, "label"], dice=lowest.loc[case, "dice"])
+            drawn += _drawn(str(case), predicted, true, values, masks.images, worst, scores.labels)
         if drawn:
-            found.append((overall.groups.name(group), drawn))
+            found.append((overall.names[group], drawn))
     return found
 
 
@@ -73,8 +58,10 @@ def _drawn(
     case: str,
     predicted: Mapping[str, Path],
     true: Mapping[str, Path],
-    labels: Sequence[int] | None,
+    labels: Mapping[str, int] | None,
     images: Path | None,
+    worst: str,
+    names: Sequence[str],
 ) -> Iterator[Overlay]:
     if case not in predicted or case not in true:
         logger.warning("case %s has no files to draw it from", case)
@@ -82,8 +69,9 @@ def _drawn(
     try:
         if labels is None:
             found = np.union1d(*(np.unique(read_mask(files[case]).voxels) for files in (predicted, true)))
-            labels = [int(value) for value in found if value > 0]
+            labels = {f"{value}": int(value) for value in found if value > 0}
         image = None if images is None else find_image(images, case)
-        yield overlay(case, true[case], predicted[case], labels, image=image)
+        shown = {name: labels[name] for name in names if name in labels}  # in the order of the legend
+        yield overlay(case, true[case], predicted[case], shown or labels, image=image, note=worst)
     except (ValueError, OSError) as error:
         logger.warning("case %s cannot be drawn: %s", case, error)

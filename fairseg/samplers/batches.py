@@ -1,7 +1,6 @@
 """GroupBatchSampler: batches with a set share of every group."""
 
-import numpy.typing as npt
-
+from fairseg.cohort.vectors import Vector
 from fairseg.samplers.draws import Indices
 from fairseg.samplers.sampler import GroupSampler, check_count
 
@@ -13,23 +12,31 @@ class GroupBatchSampler(GroupSampler[list[int]]):
     (1 - balance) * n_g / N`, with G the number of groups that have samples and N the number of samples
     with a known group. Shares are kept by exact quotas that carry over from batch to batch and from epoch
     to epoch: after any number of batches no group is one whole sample off its share, whatever the number
-    of groups and the batch size (books are closed every 32,768 batches, at the end of an epoch). In each
-    group all samples are drawn before any is drawn again, in a new order each time: in each epoch if it is
-    long enough for that, else over several. A sample's place in the batch says nothing about its group.
+    of groups and the batch size (this starts again every 32,768 batches, at the end of an epoch). Where not
+    all groups fit into a batch, which of them meet is random. In each group all samples are drawn before any
+    is drawn again, in a new order each time: in each epoch if it is long enough for that, else over several.
+    A sample's place in the batch says nothing about its group.
 
     Each epoch is a function of (seed, epoch): the same on every machine and with any number of workers.
     With several processes, their batches together are one balanced batch, no two draw the same sample
     before a group is used up, and each has its part of every group to within one sample.
 
-    Source: section 4.3 of Lee et al. (2025), and Fig. S2 for `balance`; Tijdeman (1980) for the quotas.
+    Source: section 4.3 of Lee et al. (2025), and Fig. S2 for `balance`; Tijdeman (1980) for the quotas;
+    Liu et al. (2021), "Just train twice", is a use of `weights`.
 
     Args:
-        groups: group ids, integer (N,); -1 is unknown: never drawn, counted in `num_unknown`.
+        groups: group ids or names, (N,), in any vector that `fairseg.cohort.as_ids` reads, such as
+            `df["sex"]`; -1, `None` and NaN are unknown: never drawn, counted in `num_unknown`.
         batch_size: samples of a batch, on each rank.
         balance: 1 for equal shares of all groups, 0 for the shares that they have in the cohort
             (stratified batches), or anything between.
         subjects: ids or names of subjects, (N,). If given, subjects of a group are drawn evenly, and then
             a sample of the subject, so that one with more slices does not weigh more.
+        weights: how much more often each sample is drawn within its group, (N,), 0 or more; the groups'
+            shares stay. A cycle is as many draws as the group has samples (or subjects). After 1, 2, 4, 8 ...
+            cycles each sample was drawn its share, rounded down or up; after c cycles it is off by less than
+            log2(c) + 1 draws (this starts again as above).
+        replacement: draw independently each time, as the paper does, and not every sample before any again.
         num_batches: batches of an epoch; by default enough to draw as many samples as are known.
         seed: 0 or more.
         num_replicas: number of processes; by default that of torch.distributed, or 1.
@@ -46,16 +53,20 @@ class GroupBatchSampler(GroupSampler[list[int]]):
     ...     print(sorted(groups[index] for index in batch))
     [0, 0, 1, 1]
     [0, 0, 1, 1]
+    >>> GroupBatchSampler(["F", "M", "M", None], batch_size=2).names
+    ('F', 'M')
     """
 
     def __init__(
         self,
-        groups: npt.ArrayLike,
+        groups: Vector,
         batch_size: int,
         *,
         balance: float = 1.0,
-        subjects: npt.ArrayLike | None = None,
+        subjects: Vector | None = None,
+        weights: Vector | None = None,
         num_batches: int | None = None,
+        replacement: bool = False,
         seed: int = 0,
         num_replicas: int | None = None,
         rank: int | None = None,
@@ -67,6 +78,8 @@ class GroupBatchSampler(GroupSampler[list[int]]):
             None if num_batches is None else check_count(num_batches, "num_batches", least=1),
             balance=balance,
             subjects=subjects,
+            weights=weights,
+            replacement=replacement,
             seed=seed,
             num_replicas=num_replicas,
             rank=rank,

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 Indices = npt.NDArray[np.integer]
-Shuffle = tuple[int, int]  # its kind and number: of an epoch, or of an era
+Shuffle = tuple[int, int]  # its kind and number: of an epoch, or of a period of epochs
 
-_DECK = 1024  # draws that are shuffled at once, at least
+_AT_ONCE = 1024  # draws that are shuffled at once, at least
 _CHUNK = 1 << 20  # samples sorted at once, to save memory
 
 
@@ -64,6 +64,20 @@ class Members:
         """Samples of each group, (G,)."""
         return np.diff(self.start)
 
+    def of_group(self, group: int) -> slice:
+        """Return where a group lies in `samples`; `group` counts the groups that have samples."""
+        return slice(int(self.start[group]), int(self.start[group + 1]))
+
+    def subject_edges(self, group: int) -> npt.NDArray[np.int64]:
+        """Return where each subject of a group begins in `samples`, and the end of the last."""
+        assert self.subject_start is not None
+        first, last = np.searchsorted(self.subject_start, self.start[group : group + 2])
+        return self.subject_start[first : last + 1]
+
+    def units(self, group: int) -> int:
+        """Return how many subjects of a group there are, or samples where there are no subjects."""
+        return int(self.counts[group]) if self.subject_start is None else self.subject_edges(group).size - 1
+
 
 def _count(groups: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
     counts = np.zeros(int(groups.max()) + 1, dtype=np.int64)
@@ -78,11 +92,11 @@ def _sort(
 ) -> Indices:
     """Return the samples in the order of their groups, without ever holding more than a chunk beside."""
     samples: Indices = np.empty(int(start[-1]), dtype=small)
-    place = np.zeros(int(ids[-1]) + 2, dtype=np.uint16 if ids.size < 2**16 else np.int64)
-    place[ids + 1] = np.arange(1, ids.size + 1)  # the first, for -1, is that of unknown samples: 0
+    position = np.zeros(int(ids[-1]) + 2, dtype=np.uint16 if ids.size < 2**16 else np.int64)
+    position[ids + 1] = np.arange(1, ids.size + 1)  # the first, for -1, is that of unknown samples: 0
     free = start[:-1].copy()
     for begin in range(0, groups.size, _CHUNK):
-        chunk = place[groups[begin : begin + _CHUNK] + 1]
+        chunk = position[groups[begin : begin + _CHUNK] + 1]
         order = np.argsort(chunk, kind="stable")
         count = np.bincount(chunk, minlength=ids.size + 1)
         first = np.cumsum(count)[:-1]
@@ -93,11 +107,11 @@ def _sort(
 
 
 class Draws:
-    """An endless stream of samples for each group, that can be entered anywhere."""
+    """An endless stream of samples for each group, which can be entered anywhere."""
 
     def __init__(self, members: Members, seed: int) -> None:
         self.members, self._seed = members, seed
-        self._decks: dict[int, tuple[tuple[Shuffle, int], Indices]] = {}
+        self._kept: dict[int, tuple[tuple[Shuffle, int], Indices]] = {}  # the last cycles of each group
 
     def take(self, shuffle: Shuffle, group: int, start: int, number: int) -> Indices:
         """Return `number` samples of a group from position `start` of one of its shuffled streams."""
@@ -105,42 +119,36 @@ class Draws:
         while number > 0:
             units, cycles = self._cycles(group)
             size = units * cycles
-            deck = self._deck(shuffle, group, start // size)
-            part = deck[start % size : start % size + number]
+            drawn = self._drawn(shuffle, group, start // size)
+            part = drawn[start % size : start % size + number]
             parts.append(part.copy() if number > part.size else part)
             start, number = start + part.size, number - part.size
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _cycles(self, group: int) -> tuple[int, int]:
-        """Return what a group draws in a cycle, samples or subjects, and how many cycles make a deck."""
-        members = self.members
-        number = int(members.start[group + 1] - members.start[group])
-        units = number
-        if members.subject_start is not None:
-            first, last = np.searchsorted(members.subject_start, members.start[group : group + 2])
-            units = int(last - first)
-        return units, max(-(-_DECK // units), -(-number // (2 * units)))
+        """Return what a group draws in a cycle, samples or subjects, and how many cycles are made at once."""
+        units, samples = self.members.units(group), int(self.members.counts[group])
+        return units, max(-(-_AT_ONCE // units), -(-samples // (2 * units)))
 
-    def _deck(self, shuffle: Shuffle, group: int, number: int) -> Indices:
-        kept = self._decks.get(group)
+    def _drawn(self, shuffle: Shuffle, group: int, number: int) -> Indices:
+        kept = self._kept.get(group)
         if kept is not None and kept[0] == (shuffle, number):
             return kept[1]
         del kept
-        self._decks.pop(group, None)  # before the next is made: two of them would cost twice the memory
+        self._kept.pop(group, None)  # before the next is made: two of them would cost twice the memory
         members = self.members
         _, cycles = self._cycles(group)
         random = generator(self._seed, 0, *shuffle, group, number)
-        begin, end = members.start[group : group + 2]
         if members.subject_start is None:
-            deck = np.tile(members.samples[begin:end], (cycles, 1))
+            drawn = np.tile(members.samples[members.of_group(group)], (cycles, 1))
         else:
-            deck = self._of_subjects(shuffle, group, number * cycles, cycles)
+            drawn = self._of_subjects(shuffle, group, number * cycles, cycles)
         if cycles == 1:
-            random.shuffle(deck[0])
+            random.shuffle(drawn[0])
         else:
-            random.permuted(deck, axis=1, out=deck)
-        self._decks[group] = (shuffle, number), deck.ravel()
-        return self._decks[group][1]
+            random.permuted(drawn, axis=1, out=drawn)
+        self._kept[group] = (shuffle, number), drawn.ravel()
+        return self._kept[group][1]
 
     def _of_subjects(self, shuffle: Shuffle, group: int, cycle: int, cycles: int) -> Indices:
         """Return the sample that each subject gives in each of some cycles, (cycles, subjects).
@@ -149,10 +157,8 @@ class Draws:
         depend on the sample and on p; cycle c falls into round c // m.
         """
         members = self.members
-        assert members.subject_start is not None
-        low, high = np.searchsorted(members.subject_start, members.start[group : group + 2])
-        start = members.subject_start[low:high]
-        size = np.diff(members.subject_start[low : high + 1])
+        edges = members.subject_edges(group)
+        start, size = edges[:-1], np.diff(edges)
         first = cycle // size
         rounds = (cycle + cycles - 1) // size - first + 1
         offset = np.concatenate(([0], np.cumsum(rounds * size)))

@@ -1,10 +1,11 @@
 """How many samples of each group go into each batch: exact integers, carried over from batch to batch.
 
-The shares of the groups are rarely whole numbers of samples. What a batch can not give is owed to the
-group, and paid by a later batch before the debt reaches one sample. This is the chairman assignment
-problem (Tijdeman, Discrete Mathematics 32, 1980): after any number of batches every group has its share
-rounded down or up, whatever the shares and the batch size. Largest remainders alone do not keep that
-promise; the rule below, earliest deadline first, does.
+The shares of the groups are rarely whole numbers of samples. The remainder that a batch can't give is carried
+over, and a later batch gives it before it reaches one sample. This is the chairman assignment problem
+(Tijdeman, Discrete Mathematics 32, 1980): after any number of batches every group has its share rounded down
+or up, whatever the shares and the batch size. Largest remainders alone don't keep that promise; the rule
+below, earliest deadline first, does. Deadlines are batches, and groups with the same deadline are served in
+random order, so that different groups meet in each batch.
 """
 
 from collections.abc import Sequence
@@ -15,8 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-# Debts are exact integers: of NumPy while they fit, of Python beyond.
-Debts = npt.NDArray[Any]
+# Exact integers: of NumPy while they fit, of Python beyond.
+Remainders = npt.NDArray[Any]
 
 
 def share_weights(counts: Sequence[int], balance: float) -> list[int]:
@@ -42,13 +43,13 @@ def share_weights(counts: Sequence[int], balance: float) -> list[int]:
 
 
 class Quotas:
-    """Deals out batches of a fixed size to groups with given weights.
+    """Divides batches of a fixed size among groups with given weights.
 
-    A group that has had x of T samples is owed `weight * T - total * x`, which stays between minus and
-    plus `total`, one sample. Debts are the whole state.
+    The remainder of a group that has had x of T samples is `weight * T - total * x`. It stays between minus
+    and plus `total`, which stands for one sample. Remainders are the whole state.
 
     >>> quotas = Quotas([1, 1, 1], batch_size=4)
-    >>> quotas.deal(quotas.no_debts(), num_batches=3)[0]
+    >>> quotas.divide(quotas.no_remainders(), num_batches=3)[0]
     array([[2, 1, 1],
            [1, 2, 1],
            [1, 1, 2]])
@@ -57,39 +58,38 @@ class Quotas:
     def __init__(self, weights: Sequence[int], batch_size: int) -> None:
         self.total, self.batch_size = sum(weights), batch_size
         self._exact = np.int64 if self.total * (batch_size + 2) < 2**62 else object
-        self._weights: Debts = np.array(weights, dtype=self._exact)
+        self._due: Remainders = np.array(weights, dtype=self._exact) * batch_size
 
-    def no_debts(self) -> Debts:
-        """Return the debts before the first batch, (G,)."""
-        return np.zeros(len(self._weights), dtype=self._exact)
+    def no_remainders(self) -> Remainders:
+        """Return the remainders before the first batch, (G,)."""
+        return np.zeros(len(self._due), dtype=self._exact)
 
-    def as_debts(self, debts: Sequence[int]) -> Debts:
-        """Return saved debts as they were, (G,)."""
-        return np.array(debts, dtype=self._exact)
+    def as_remainders(self, saved: Sequence[int]) -> Remainders:
+        """Return saved remainders as they were, (G,)."""
+        return np.array(saved, dtype=self._exact)
 
-    def deal(
-        self, debts: Debts, num_batches: int, order: npt.NDArray[np.intp] | None = None
-    ) -> tuple[npt.NDArray[np.int64], Debts]:
-        """Return the quotas of the next batches, int64 (num_batches, G), and the debts after them.
+    def divide(
+        self, remainders: Remainders, num_batches: int, order: npt.NDArray[np.intp] | None = None
+    ) -> tuple[npt.NDArray[np.int64], Remainders]:
+        """Return the quotas of the next batches, int64 (num_batches, G), and the remainders after them.
 
-        `order` (G,) says which group goes first where it makes no difference to the promise.
+        `order` (num_batches, G) says in which order each batch serves groups with the same deadline.
         """
-        order = np.arange(len(self._weights)) if order is None else order
-        weights, due = self._weights[order], debts[order]
-        quotas = np.empty((num_batches, len(weights)), dtype=np.int64)
-        for quota in quotas:
-            due = due + weights * self.batch_size
-            whole = np.maximum(due // self.total, 0)  # can not wait: the debt would reach one sample
-            due -= whole * self.total
+        groups = np.arange(len(self._due)) if order is None else order
+        order = np.broadcast_to(groups, (num_batches, len(self._due)))
+        remainder = remainders.copy()
+        quotas = np.empty((num_batches, len(self._due)), dtype=np.int64)
+        for quota, first_to_last in zip(quotas, order, strict=True):
+            remainder += self._due
+            whole = np.maximum(remainder // self.total, 0)  # can't wait: the remainder would reach one sample
+            remainder -= whole * self.total
             if left := self.batch_size - int(whole.sum()):
-                # Who has not more than its share yet may be served early; first, who must be served first.
-                # The sample after next_ of the stream is the last that keeps the promise to the group.
-                next_ = (self.total - due - 1) // weights
-                early = np.flatnonzero(due > 0)
-                first = early[np.argsort(next_[early], kind="stable")[:left]]
-                whole[first] += 1
-                due[first] -= self.total
-            quota[order] = whole
-        after = np.empty_like(due)
-        after[order] = due
-        return quotas, after
+                # A group that has no more than its share yet may be served early. Its deadline is the batch
+                # after which its remainder would reach one sample; the earliest deadline comes first.
+                early = first_to_last[remainder[first_to_last] > 0]
+                deadline = (self.total - remainder[early] - 1) // self._due[early]
+                served = early[np.argsort(deadline, kind="stable")[:left]]
+                whole[served] += 1
+                remainder[served] -= self.total
+            quota[:] = whole
+        return quotas, remainder

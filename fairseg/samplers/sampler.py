@@ -10,13 +10,17 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from fairseg.cohort.ids import as_ids, check_ids
+from fairseg.cohort.levels import is_missing
+from fairseg.cohort.vectors import Vector, on_cpu, read_vector
 from fairseg.samplers.draws import Indices, Members
-from fairseg.samplers.stream import Mark, Stream
+from fairseg.samplers.stream import Stream, StreamState
 
 logger = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
 _MOST_GROUPS = 1 << 20
+_VERSION = 2  # of the order in which groups meet; a state goes on in the order in which it began
 
 
 class GroupSampler(ABC, Generic[Item]):
@@ -24,6 +28,7 @@ class GroupSampler(ABC, Generic[Item]):
 
     Attributes:
         epoch: the epoch that is being iterated, or that comes next if none is.
+        names: the names of the groups, if `groups` were names; else `None`.
         counts: samples of each group id in the cohort, int64 (largest id + 1,).
         shares: the share of draws that each group id has, float64 (largest id + 1,); 0 without samples.
         num_unknown: samples with group -1, which are never drawn.
@@ -32,18 +37,21 @@ class GroupSampler(ABC, Generic[Item]):
 
     def __init__(
         self,
-        groups: npt.ArrayLike,
+        groups: Vector,
         batch_size: int,
         num_batches: int | None,
         *,
         balance: float,
-        subjects: npt.ArrayLike | None,
+        subjects: Vector | None,
+        weights: Vector | None,
+        replacement: bool,
         seed: int,
         num_replicas: int | None,
         rank: int | None,
     ) -> None:
-        ids = _group_ids(groups)
+        ids, self.names = _group_ids(groups)
         persons = None if subjects is None else _subject_ids(subjects, ids)
+        sample_weights = None if weights is None else _sample_weights(weights, ids)
         self.balance = _check_balance(balance)
         self.seed = check_count(seed, "seed", least=0)
         self.num_replicas, self.rank = _world(num_replicas, rank)
@@ -66,6 +74,8 @@ class GroupSampler(ABC, Generic[Item]):
             seed=self.seed,
             num_replicas=self.num_replicas,
             rank=self.rank,
+            weights=sample_weights,
+            replacement=bool(replacement),
         )
         self.shares = np.zeros(self.counts.size)
         self.shares[members.ids] = np.array(self._stream.weights, dtype=float) / sum(self._stream.weights)
@@ -113,12 +123,12 @@ class GroupSampler(ABC, Generic[Item]):
         an epoch.
         """
         now = self._now()
-        mark = now.mark or self._stream.begin(now.epoch)
+        block = now.block or self._stream.begin(now.epoch)
         return {
             "epoch": now.epoch,
             "step": now.step,
-            "owed": [int(debt) for debt in mark.owed],
-            "drawn": mark.drawn.tolist(),
+            "owed": [int(remainder) for remainder in block.remainder],
+            "drawn": block.drawn.tolist(),
             **self._identity(),
         }
 
@@ -128,10 +138,15 @@ class GroupSampler(ABC, Generic[Item]):
         Ranks may have changed in number if their batches together are of the size that they had.
 
         Raises:
-            ValueError: the state is of another cohort, seed, balance or batch size, or is no state; the
-                sampler stays as it was.
+            ValueError: the state is of another cohort, seed, balance or batch size, of a version whose
+                batches came in another order, or is no state; the sampler stays as it was.
         """
         identity = self._identity()
+        if isinstance(state, dict) and "cohort" in state and state.get("version") != _VERSION:
+            raise ValueError(
+                "state is of another version of fairseg, which put other groups together, so its epoch can't"
+                " be resumed: begin an epoch with set_epoch instead"
+            )
         needed = ("epoch", "step", "owed", "drawn", *identity)
         if not isinstance(state, dict) or (missing := [name for name in needed if name not in state]):
             lacks = f"has no {', '.join(missing)}" if isinstance(state, dict) else f"is {state!r}"
@@ -145,9 +160,9 @@ class GroupSampler(ABC, Generic[Item]):
         epoch = check_count(state["epoch"], "epoch of the state", least=0)
         if step > len(self):
             raise ValueError(f"state is at step {step} of an epoch that has {len(self)}")
-        mark = self._stream.mark(step // self._items_a_block, state["owed"], state["drawn"])
+        block = self._stream.restore(step // self._items_a_block, state["owed"], state["drawn"])
         self._items = None
-        self._position = _Position(epoch, step, mark)
+        self._position = _Position(epoch, step, block)
 
     def _identity(self) -> dict[str, Any]:
         """Return what must be the same for a state to fit."""
@@ -157,6 +172,7 @@ class GroupSampler(ABC, Generic[Item]):
             "balance": self.balance,
             "seed": self.seed,
             "cohort": self._stream.fingerprint,
+            "version": _VERSION,
         }
 
     def _now(self) -> "_Position":
@@ -173,14 +189,14 @@ class GroupSampler(ABC, Generic[Item]):
             )
         start = self._position
         self._items, self._position = items, _Position(start.epoch + 1, 0, None)
-        return _Position(start.epoch, start.step, start.mark or self._stream.begin(start.epoch))
+        return _Position(start.epoch, start.step, start.block or self._stream.begin(start.epoch))
 
 
 class _Position:
-    """A position: the epoch, the items handed out in it, the mark of its block; none for an epoch's start."""
+    """The epoch, the items handed out in it, and where its block begins; `None` at the start of an epoch."""
 
-    def __init__(self, epoch: int, step: int, mark: Mark | None) -> None:
-        self.epoch, self.step, self.mark = epoch, step, mark
+    def __init__(self, epoch: int, step: int, block: StreamState | None) -> None:
+        self.epoch, self.step, self.block = epoch, step, block
 
 
 class _Items(Iterator[Item]):
@@ -194,7 +210,7 @@ class _Items(Iterator[Item]):
         self._sampler, self._rows = sampler, list[Item]()
         self._length, self._size = len(sampler), sampler._items_a_block
         self._started = False
-        self._next: Mark | None = None
+        self._next: StreamState | None = None
         self.position: _Position | None = None  # none before the first item and after the last
 
     def __next__(self) -> Item:
@@ -204,13 +220,13 @@ class _Items(Iterator[Item]):
         if now is None or now.step >= self._length:
             self._rows, self.position = [], None
             raise StopIteration
-        if not self._rows and now.mark is not None:
-            block, self._next = self._sampler._stream.block(now.epoch, now.mark)
-            self._rows = self._sampler._rows(block)
+        if not self._rows and now.block is not None:
+            batches, self._next = self._sampler._stream.block(now.epoch, now.block)
+            self._rows = self._sampler._rows(batches)
         item = self._rows[now.step % self._size]
         now.step += 1
         if now.step % self._size == 0 and self._next is not None:
-            now.mark, self._rows = self._next, []
+            now.block, self._rows = self._next, []
         return item
 
 
@@ -231,28 +247,22 @@ def _check_balance(balance: object) -> float:
     return share
 
 
-def _on_cpu(values: Any) -> Any:
-    """Return a torch tensor as an array, wherever it lies, and anything else as it is."""
-    return values.detach().cpu().numpy() if hasattr(values, "detach") else values
-
-
-def _group_ids(groups: npt.ArrayLike) -> npt.NDArray[np.integer]:
-    ids = np.asarray(_on_cpu(groups))
-    if ids.ndim != 1 or not ids.size:
-        raise ValueError(f"groups must be a vector of group ids, one a sample, got shape {ids.shape}")
-    if ids.dtype.kind not in "iu":
-        raise ValueError(f"groups must be integer ids (see fairseg.Groups.encode), got dtype {ids.dtype}")
-    low, high = int(ids.min()), int(ids.max())
-    if low < -1 or high >= _MOST_GROUPS:
-        wrong = low if low < -1 else high
-        raise ValueError(f"groups must be ids from -1 (unknown) to {_MOST_GROUPS - 1}, got {wrong}")
-    if high < 0:
+def _group_ids(groups: Vector) -> tuple[npt.NDArray[np.integer], tuple[str, ...] | None]:
+    values, names = read_vector(groups, "groups"), None
+    if not isinstance(values, np.ndarray) and len(values):
+        of_names = as_ids(groups)
+        values, names = of_names.ids, of_names.names
+    ids = np.asarray(values)
+    if not ids.size:
+        raise ValueError("groups must be a vector of ids or names, one a sample, got none")
+    check_ids(ids, _MOST_GROUPS)
+    if int(ids.max()) < 0:
         raise ValueError(f"groups must be known for at least one sample, all {ids.size} are -1")
-    return ids if ids.dtype.kind == "i" else ids.astype(np.int64)
+    return ids if ids.dtype.kind == "i" else ids.astype(np.int64), names
 
 
-def _subject_ids(subjects: npt.ArrayLike, ids: npt.NDArray[np.integer]) -> npt.NDArray[np.integer]:
-    subjects = _on_cpu(subjects)
+def _subject_ids(subjects: Vector, ids: npt.NDArray[np.integer]) -> npt.NDArray[np.integer]:
+    subjects = on_cpu(subjects)
     # As objects, if it is no array: NumPy would make the text "nan" of a NaN among names.
     persons = np.asarray(subjects, dtype=None if hasattr(subjects, "dtype") else object)
     if persons.shape != ids.shape:
@@ -264,7 +274,8 @@ def _subject_ids(subjects: npt.ArrayLike, ids: npt.NDArray[np.integer]) -> npt.N
     known = ids >= 0
     persons = persons[known]
     if persons.dtype.kind in "OUT":
-        missing = any(str(who).strip() in ("", "nan", "None", "<NA>", "NaT") for who in persons.tolist())
+        # An array of text holds "nan" or "None" where names were missing; nobody is called that.
+        missing = any(is_missing(who) or str(who).strip() in ("nan", "None") for who in persons.tolist())
     else:
         missing = persons.dtype.kind in "fM" and bool(np.isnan(persons).any())
     if missing:
@@ -275,6 +286,31 @@ def _subject_ids(subjects: npt.ArrayLike, ids: npt.NDArray[np.integer]) -> npt.N
     except TypeError:
         raise ValueError("subjects must be ids or names of one kind, got several kinds") from None
     return numbers
+
+
+def _sample_weights(weights: Vector, ids: npt.NDArray[np.integer]) -> npt.NDArray[np.float64] | None:
+    """Return the weights, float64 (N,); `None` if they are the same for all samples of each group."""
+    given = on_cpu(weights)
+    if hasattr(given, "to_numpy"):
+        given = given.to_numpy(dtype=np.float64, na_value=np.nan)
+    try:
+        each = np.array(given, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"weights must be numbers, one a sample, got {weights!r}") from None
+    if each.shape != ids.shape:
+        raise ValueError(f"weights must have one number a sample, shape {ids.shape}, got shape {each.shape}")
+    each[ids < 0] = 0.0
+    if not (np.isfinite(each) & (each >= 0)).all():
+        wrong = int(np.argmin(np.isfinite(each) & (each >= 0)))
+        raise ValueError(f"weights must be finite numbers of 0 or more, got {each[wrong]} for sample {wrong}")
+    most = np.zeros(int(ids.max()) + 1)
+    np.maximum.at(most, ids[ids >= 0], each[ids >= 0])
+    for group in np.unique(ids[ids >= 0]).tolist():
+        if not most[group]:
+            raise ValueError(
+                f"weights must be above 0 for a sample of every group, all of group {group} are 0"
+            )
+    return None if (each[ids >= 0] == most[ids[ids >= 0]]).all() else each
 
 
 def _world(num_replicas: int | None, rank: int | None) -> tuple[int, int]:

@@ -1,7 +1,6 @@
 """GroupWeightedSampler: single indices with a set share of every group."""
 
-import numpy.typing as npt
-
+from fairseg.cohort.vectors import Vector
 from fairseg.samplers.draws import Indices
 from fairseg.samplers.sampler import GroupSampler, check_count
 
@@ -17,10 +16,12 @@ class GroupWeightedSampler(GroupSampler[int]):
     a group before any again. Prefer `GroupBatchSampler` where it fits.
 
     Args:
-        groups: group ids, integer (N,); -1 is unknown: never drawn, counted in `num_unknown`.
+        groups: group ids or names, (N,), as in `GroupBatchSampler`; unknown samples are never drawn.
         num_samples: draws of an epoch, on each rank.
         balance: 1 for equal shares, 0 for those of the cohort, or anything between.
         subjects: ids or names of subjects, (N,), to be drawn evenly within a group.
+        weights: how much more often each sample is drawn within its group, (N,).
+        replacement: draw independently each time.
         seed: 0 or more.
         num_replicas: number of processes; by default that of torch.distributed, or 1.
         rank: which of them this is.
@@ -36,11 +37,13 @@ class GroupWeightedSampler(GroupSampler[int]):
 
     def __init__(
         self,
-        groups: npt.ArrayLike,
+        groups: Vector,
         num_samples: int,
         *,
         balance: float = 1.0,
-        subjects: npt.ArrayLike | None = None,
+        subjects: Vector | None = None,
+        weights: Vector | None = None,
+        replacement: bool = False,
         seed: int = 0,
         num_replicas: int | None = None,
         rank: int | None = None,
@@ -52,6 +55,8 @@ class GroupWeightedSampler(GroupSampler[int]):
             -(-self.num_samples // _WINDOW),
             balance=balance,
             subjects=subjects,
+            weights=weights,
+            replacement=replacement,
             seed=seed,
             num_replicas=num_replicas,
             rank=rank,

@@ -1,16 +1,14 @@
 """Score the files of one case."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from fairseg.cohort.columns import VOXELS
 from fairseg.io.images import check_same_grid, read_mask
 from fairseg.metrics.distance import Empty
-from fairseg.metrics.masks import Pair, check_pair
+from fairseg.metrics.masks import MaskPair, check_pair, labels_in
 from fairseg.metrics.overlap import Counts
 from fairseg.metrics.score import score_pair
 
@@ -49,12 +47,9 @@ def score_files(job: Job) -> Result:
     try:
         prediction, reference = read_mask(job.prediction), read_mask(job.reference)
         check_same_grid(prediction, reference)
-        pair = check_pair(prediction.voxels, reference.voxels, job.labels or (1,), reference.spacing)
+        pair = check_pair(prediction.voxels, reference.voxels, job.labels, reference.spacing)
     except (ValueError, OSError) as error:
         return Result(job.case, error=str(error))
-    if job.labels is None:
-        found = np.union1d(_values(pair.prediction), _values(pair.reference))
-        pair = replace(pair, labels=found.astype(np.int64))
     scores, counts = score_pair(pair, job.metrics, job.empty, job.tolerance)
     columns = {**scores, VOXELS[0]: counts.prediction, VOXELS[1]: counts.reference}
     by_label = {
@@ -67,15 +62,7 @@ def score_files(job: Job) -> Result:
     return Result(job.case, by_label, _strays(pair, counts), messages, unit=reference.unit, voxel=voxel)
 
 
-def _values(mask: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return the labels of a mask, without background."""
-    if mask.dtype.itemsize <= 2:  # a histogram beats the sort of np.unique many times
-        return np.flatnonzero(np.bincount(mask.ravel())[1:]) + 1 if mask.size else np.zeros(0, np.int64)
-    found = np.unique(mask)
-    return found[found > 0]
-
-
-def _strays(pair: Pair, counts: Counts) -> dict[str, list[int]]:
+def _strays(pair: MaskPair, counts: Counts) -> dict[str, list[int]]:
     """Return the values in each mask that are no labels; found by counting, so nearly free."""
     strays = {}
     for name, mask, counted in (
@@ -83,5 +70,5 @@ def _strays(pair: Pair, counts: Counts) -> dict[str, list[int]]:
         ("reference", pair.reference, counts.reference),
     ):
         if np.count_nonzero(mask) != counted.sum():
-            strays[name] = np.setdiff1d(_values(mask), pair.labels).tolist()
+            strays[name] = np.setdiff1d(labels_in(mask), pair.labels).tolist()
     return strays

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,26 +11,32 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from fairseg.cohort.columns import METRICS, SIZES, VOLUMES, VOXELS
+from fairseg.cohort.columns import DISTANCES, NO_ATTRIBUTES, NOTE, SKIPPED, UNIT, VOLUMES, VOXELS
+from fairseg.cohort.levels import cell_text
+from fairseg.cohort.table import NOT_IN_COHORT, as_table, clean_cells, noted, read_cohort, with_subjects
 from fairseg.io.images import EXTENSIONS, find_masks
 from fairseg.io.parallel import run_all
-from fairseg.io.sentences import counted, listed, without_subject
+from fairseg.io.sentences import counted, listed
 from fairseg.metrics.distance import Empty
 from fairseg.metrics.masks import Labels, label_values
 from fairseg.metrics.score import check_metrics
 from fairseg.scoring.case import Job, Result, score_files
-from fairseg.scoring.cross_check import cross_check_scores
+from fairseg.scoring.cross_check import cross_check_scores, import_medpy
 from fairseg.scoring.labels import read_dataset_labels
+from fairseg.scoring.table import Scores
 
 logger = logging.getLogger(__name__)
 
 _MOST_ERRORS = 5  # of skipped cases that are told; all of them stand in the result
 
 
+Cohort = pd.DataFrame | Mapping[str, Sequence[Any]] | str | Path
+
+
 def evaluate(
     predictions: str | Path,
     references: str | Path,
-    cohort: pd.DataFrame | Mapping[str, Sequence[Any]],
+    cohort: Cohort,
     *,
     labels: Labels | None = None,
     metrics: Sequence[str] = ("dice", "hd"),
@@ -52,10 +59,10 @@ def evaluate(
         predictions: folder of the model's label masks, in any format that SimpleITK reads.
         references: folder of the ground-truth masks.
         cohort: table of cases with the columns `case`, `subject` (if absent, the case is the
-            subject) and the attributes, as from `read_cohort`.
+            subject) and the attributes, as from `read_cohort`; or the path of its file.
         labels: label values, or name -> value. `None`: nnU-Net's dataset.json in or above
             `references` says; if there is none, every value found in a reference is a label.
-        metrics: any of "dice", "hd", "hd95", "assd", "nsd"; distances in mm, spacing from the files
+        metrics: those of `score_case`; distances in mm, spacing from the files
             (in pixels where the files are PNG, which states none; a note says so).
         empty: distance of a label that only one mask has: "nan" or "diagonal" (see `hausdorff`).
         tolerance: for "nsd", in the unit of the distances.
@@ -67,20 +74,53 @@ def evaluate(
 
     Returns:
         The scores: columns case, subject, the attributes, label (its name where names are given, else
-        its value), the metrics, prediction_voxels and reference_voxels; one row per case and label,
-        in the order of the cohort. A label that neither mask of a case has is NaN, with 0 voxels.
-        `scores.attrs["notes"]` lists what was left out and why, `scores.attrs["skipped"]` maps each
-        skipped case to its error; `scores.attrs["unit"]` is "px" if all distances are in pixels.
+        its value), the metrics, `distance_unit` where there are distances ("mm", or "px" if the files
+        state no voxel size), prediction_voxels and reference_voxels (and, of three axes, both in ml); one
+        row per case and label, in the order of the cohort. A label that neither mask of a case has is NaN,
+        with 0 voxels. A case that was skipped is a row without label and scores, whose column `skipped`
+        says why; what is to be known of a case stands in its column `note`.
 
     Raises:
-        ValueError: an input is not usable; the message names the argument, file, case or row.
+        ValueError: an input is not usable; the message names the argument, file, case or row; or
+            medpy is not installed and `cross_check` is asked for.
         RuntimeError: the cross-check found a difference.
     """
+    options: dict[str, Any] = {"labels": labels, "metrics": metrics, "empty": empty, "tolerance": tolerance}
+    options |= {"num_workers": num_workers, "on_error": on_error, "cross_check": cross_check}
+    frame, _ = _score(predictions, references, cohort, **options, seed=seed, progress=progress)
+    return frame
+
+
+def score_folders(predictions: str | Path, references: str | Path, cohort: Cohort, **options: Any) -> Scores:
+    """Score folders as `evaluate` does, with its options.
+
+    Returns:
+        The scores. Their notes also say which files and rows of the cohort were left out, and what the
+        cross-check found.
+    """
+    frame, notes = _score(predictions, references, cohort, **options)
+    scores = Scores.of(frame)
+    return replace(scores, notes=(*notes, *scores.notes))
+
+
+def _score(
+    predictions: str | Path,
+    references: str | Path,
+    cohort: Cohort,
+    *,
+    labels: Labels | None = None,
+    metrics: Sequence[str] = ("dice", "hd"),
+    empty: Empty = "nan",
+    tolerance: float | None = None,
+    num_workers: int = 1,
+    on_error: Literal["stop", "skip"] = "stop",
+    cross_check: int = 0,
+    seed: int = 0,
+    progress: bool = False,
+) -> tuple[pd.DataFrame, list[str]]:
+    """Return the table of `evaluate`, and the notes that belong to no row of it."""
     check_metrics(metrics, empty, tolerance)
-    if on_error not in ("stop", "skip"):
-        raise ValueError(f'on_error must be "stop" or "skip", got {on_error!r}')
-    if num_workers < 1:
-        raise ValueError(f"num_workers must be at least 1, got {num_workers}")
+    _check_options(on_error, num_workers, cross_check)
     table = _checked(cohort)
     predicted = find_masks(Path(predictions), "predictions")
     true = find_masks(Path(references), "references")
@@ -110,61 +150,56 @@ def evaluate(
     if not results:
         raise ValueError(f"no case could be scored: {_one_line(skipped)}")
 
-    notes += without_subject(_subjects_missing(cohort, cases))
-    notes += _notes(results)
-    pixels = _are_pixels(results, metrics, notes)
+    of_case = _notes(results)
+    for case in set(of_case) - set(table.index):
+        of_case[case].insert(0, NOT_IN_COHORT)
     if named is None:
-        named = _labels_found(results, notes)
+        named = _labels_found(results, of_case)
     _check_labels_occur(results, named)
     scores = _assemble(results, table, named, metrics)
     if cross_check:
         compared, largest = cross_check_scores(scores, predicted, true, named, cross_check, seed)
         again = f"{counted(compared, 'score')} recomputed with medpy"
         notes.append(f"cross-check: {again}, largest difference {largest:.2g}")
-    left_out = [f"skipped case {case}: {error}" for case, error in skipped.items()]
-    _tell(notes, left_out)
-    notes += left_out
-    scores.attrs = {"notes": notes, "skipped": skipped, **({"unit": "px"} if pixels else {})}
-    return scores
+    scores = _with_skipped(noted(scores, of_case), table, skipped)
+    _log((*notes, *Scores.of(scores).notes), skipped)
+    return scores, notes
 
 
-def _checked(cohort: pd.DataFrame | Mapping[str, Sequence[Any]]) -> pd.DataFrame:
+def _check_options(on_error: str, num_workers: int, cross_check: int) -> None:
+    if on_error not in ("stop", "skip"):
+        raise ValueError(f'on_error must be "stop" or "skip", got {on_error!r}')
+    if num_workers < 1:
+        raise ValueError(f"num_workers must be at least 1, got {num_workers}")
+    if cross_check:
+        import_medpy()  # so that a missing medpy is said before the cases are scored, not after
+
+
+def _checked(cohort: Cohort) -> pd.DataFrame:
     """Return the cohort indexed by case, with the column subject first."""
     if isinstance(cohort, str | Path):
-        raise ValueError(f"cohort must be a table: read it with fairseg.read_cohort({str(cohort)!r})")
-    try:
-        table = pd.DataFrame(cohort)
-    except ValueError as error:
-        raise ValueError(f"cohort must be a table: {error}") from None
+        cohort = read_cohort(cohort)
+    table = as_table(cohort, "cohort", also=" or a path to one")
     if "case" not in table:
         raise ValueError(f"cohort must have a column 'case', got {', '.join(map(str, table.columns))}")
-    taken = [name for name in ("label", *METRICS, *SIZES) if name in table]
+    taken = [name for name in NO_ATTRIBUTES[2:] if name in table and name != NOTE]
     if taken:
         raise ValueError(f"cohort must not use the names of scores for attributes, got {taken}")
+    columns = {name: clean_cells(table[name]) for name in table}
+    for name in ("case", "subject"):
+        if name in columns:
+            texts = [cell_text(value) for value in table[name]]
+            columns[name] = pd.Series(texts, index=table.index, dtype=object)
+    table = pd.DataFrame(columns)
     if table["case"].isna().any():
         raise ValueError(
             f"cohort must name the case of every row, got none in row {table['case'].isna().argmax()}"
         )
-    table = table.assign(case=table["case"].astype(str))
     twice = table["case"][table["case"].duplicated()]
     if len(twice):
         raise ValueError(f"cohort must have one row a case, got several of {listed(twice)}")
-    subject = (
-        table["subject"].where(table["subject"].notna(), table["case"])
-        if "subject" in table
-        else table["case"]
-    )
-    table = table.assign(subject=subject.astype(str)).set_index("case")
+    table = with_subjects(table).set_index("case")
     return table[["subject", *(name for name in table.columns if name != "subject")]]
-
-
-def _subjects_missing(cohort: pd.DataFrame | Mapping[str, Sequence[Any]], cases: Sequence[str]) -> list[str]:
-    """Return those of the cases whose subject the cohort leaves empty; `read_cohort` lists what it filled."""
-    missing = set(getattr(cohort, "attrs", {}).get("without_subject", ()))
-    if "subject" in cohort:
-        pairs = zip(cohort["case"], cohort["subject"], strict=True)
-        missing |= {str(case) for case, subject in pairs if pd.isna(subject)}
-    return [case for case in cases if case in missing]
 
 
 def _match(
@@ -195,10 +230,6 @@ def _match(
             f"and {listed(sorted(true))} in {_folder(true)}{slip}"
         )
     notes = []
-    if unknown:
-        notes.append(
-            f"{counted(len(unknown), 'case')} not in the cohort, so of unknown group: {listed(unknown)}"
-        )
     if neither:
         notes.append(
             f"{counted(len(neither), 'case')} of the cohort without files, left out: {listed(neither)}"
@@ -210,36 +241,20 @@ def _match(
     return cases + unknown, notes
 
 
-def _notes(results: Iterable[Result]) -> list[str]:
-    """Sum up what was seen in the files: one line for each kind of thing."""
-    strays: dict[str, list[str]] = {}
-    heard: dict[str, list[str]] = {}
+def _notes(results: Iterable[Result]) -> dict[str, list[str]]:
+    """Return case -> what was seen in its files."""
+    notes: dict[str, list[str]] = {}
     for result in results:
-        for kind, values in result.strays.items():
-            said = f"values in a {kind} that are no label, not scored: {listed(values, 10)}"
-            strays.setdefault(said, []).append(result.case)
-        for message in result.messages:
-            heard.setdefault(message, []).append(result.case)
-    notes = [f"{said} ({counted(len(cases), 'case')}: {listed(cases)})" for said, cases in strays.items()]
-    for said, cases in heard.items():
-        notes.append(f"image reader: {said} ({counted(len(cases), 'file')}, first of case {cases[0]})")
+        lines = [
+            f"values in a {kind} that are no label, not scored: {listed(values, 10)}"
+            for kind, values in result.strays.items()
+        ]
+        lines += [f"image reader: {message}" for message in result.messages]
+        notes[result.case] = lines
     return notes
 
 
-def _are_pixels(results: Sequence[Result], metrics: Sequence[str], notes: list[str]) -> bool:
-    """Say whether all distances are in pixels, and note those that are."""
-    cases = [result.case for result in results if result.unit == "px"]
-    measured = [name for name in metrics if name != "dice"]
-    if not cases or not measured:
-        return False
-    everywhere = len(cases) == len(results)
-    what = "the tolerance of nsd is" if measured == ["nsd"] else "distances are"
-    where = "" if everywhere else f" in {counted(len(cases), 'case')} ({listed(cases)})"
-    notes.append(f"{what} in pixels{where}: PNG files state no voxel size")
-    return everywhere
-
-
-def _labels_found(results: Iterable[Result], notes: list[str]) -> dict[str | int, int]:
+def _labels_found(results: Iterable[Result], notes: dict[str, list[str]]) -> dict[str | int, int]:
     """Return every value that occurs in a reference as a label, and note those only predicted."""
     predicted: dict[int, list[str]] = {}  # value -> cases
     true: set[int] = set()
@@ -249,10 +264,9 @@ def _labels_found(results: Iterable[Result], notes: list[str]) -> dict[str | int
                 predicted.setdefault(value, []).append(result.case)
             if row[VOXELS[1]]:
                 true.add(value)
-    if only := sorted(predicted.keys() - true):
-        cases = list(dict.fromkeys(case for value in only for case in predicted[value]))
-        said = f"values in predictions that no reference has, not scored: {listed(only, 10)}"
-        notes.append(f"{said} ({counted(len(cases), 'case')}: {listed(cases)})")
+    for value in sorted(predicted.keys() - true):
+        for case in predicted[value]:
+            notes[case].append(f"value {value} of the prediction is in no reference, not scored")
     if not true:
         raise ValueError("references must hold at least one label, got only background")
     return {value: value for value in sorted(true)}
@@ -275,7 +289,13 @@ def _assemble(
     absent = {**dict.fromkeys(metrics, np.nan), **dict.fromkeys(VOXELS, 0)}
     scores = pd.DataFrame(
         [
-            {"case": result.case, "label": name, **result.scores.get(value, absent), "voxel": result.voxel}
+            {
+                "case": result.case,
+                "label": name,
+                **result.scores.get(value, absent),
+                "voxel": result.voxel,
+                UNIT: result.unit,
+            }
             for result in results
             for name, value in named.items()
         ]
@@ -287,11 +307,25 @@ def _assemble(
         sizes += VOLUMES
     joined = table.reindex(scores["case"]).reset_index(drop=True)
     joined["subject"] = joined["subject"].fillna(scores["case"])
-    front = pd.concat([scores[["case"]], joined], axis=1)
-    return pd.concat([front, scores[["label", *metrics, *sizes]]], axis=1)
+    front = pd.concat([scores[["case"]], joined.drop(columns=NOTE, errors="ignore")], axis=1)
+    unit = [UNIT] if set(metrics) & {*DISTANCES, "nsd"} else []
+    about = [joined[NOTE]] if NOTE in joined else []
+    return pd.concat([front, scores[["label", *metrics, *unit, *sizes]], *about], axis=1)
 
 
-def _tell(notes: Iterable[str], left_out: Sequence[str]) -> None:
+def _with_skipped(scores: pd.DataFrame, cohort: pd.DataFrame, skipped: Mapping[str, str]) -> pd.DataFrame:
+    """Return the scores with a row for each case that has none, after the others."""
+    if not skipped:
+        return scores
+    lost = cohort.reindex(list(skipped)).rename_axis("case").reset_index()
+    lost["subject"] = lost["subject"].fillna(lost["case"])
+    lost[SKIPPED] = list(skipped.values())
+    # Of a column that says nothing pandas would ask which type it has.
+    return pd.concat([scores, lost.dropna(axis="columns", how="all")], ignore_index=True)
+
+
+def _log(notes: Sequence[str], skipped: Mapping[str, str]) -> None:
+    left_out = [f"skipped case {case}: {error}" for case, error in skipped.items()]
     for note in (*notes, *left_out[:_MOST_ERRORS]):
         logger.warning("%s", note)
     if len(left_out) > _MOST_ERRORS:

@@ -1,32 +1,141 @@
-"""The scores table as a file: written whole, safe to open in a spreadsheet, and read back the same.
+"""The scores of a model: the table of one row a case and label, checked once, in memory and as a file.
 
-Beside `scores.csv` lies `scores.notes.json` with what the table itself cannot hold: the notes on what was
-left out, the cases that were skipped, and the unit of the distances if it is not mm.
+What belongs to a row stands in it, so that it survives `merge`, `to_csv` and whatever else people do with a
+table: the unit of the distances in `distance_unit`, what is to be known of a case in `note`, and a case that
+could not be scored is a row without label and scores, whose `skipped` says why.
 """
 
-import json
-import logging
-from collections.abc import Hashable
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
-from fairseg.cohort.columns import METRICS, SIZES
+from fairseg.cohort.columns import (
+    DISTANCES,
+    METRICS,
+    NO_ATTRIBUTES,
+    NOTE,
+    SIZES,
+    SKIPPED,
+    UNIT,
+    VOXELS,
+    metric_of,
+    unit_of,
+)
+from fairseg.cohort.levels import cell_text, is_missing
+from fairseg.cohort.table import (
+    BETWEEN_NOTES,
+    as_table,
+    cell_repr,
+    clean_cells,
+    is_skipped,
+    noted,
+    read_numbers,
+    with_subjects,
+)
 from fairseg.io.csv_files import fused, read_csv, to_csv
-from fairseg.io.sentences import without_subject
+from fairseg.io.sentences import counted, listed
 
-logger = logging.getLogger(__name__)
+Unit = Literal["mm", "px"]
+ONE_LABEL = "all labels"  # what a table without the column label scores
+_READERS = {".parquet": "pyarrow", ".xlsx": "openpyxl", ".xls": "xlrd"}  # what pandas needs to read them
 
 
-def scores_to_files(scores: pd.DataFrame, name: str = "scores.csv") -> dict[str, str]:
-    """Return the files of a scores table as name -> text: the CSV and its JSON."""
-    about = {"notes": scores.attrs.get("notes", []), "skipped": scores.attrs.get("skipped", {})}
-    if scores.attrs.get("unit") == "px":
-        about["unit"] = "px"
-    text = json.dumps(about, indent=1, ensure_ascii=False) + "\n"
-    return {name: to_csv(scores), _about(Path(name)).name: text}
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """The scores of one model, made by `Scores.of` and passed whole.
+
+    Attributes:
+        table: one row a scored case and label, with the columns case, subject, the attributes, label, the
+            metrics, the sizes of the masks and `note`; text with None for what is missing (an ordered
+            Categorical stays one), and float64 with NaN.
+        unit: of the distances, and of the tolerance of nsd: "mm" or "px"; None if the table does not say.
+        skipped: one row a case that could not be scored: case, subject, the attributes, and `skipped`, why.
+        notes: what else a reader must know of the table, one line each.
+        title: what the main score, the column `dice`, is called where it is not Dice; else "DSC".
+        named: whether the table names cases or subjects; else each row is a subject of its own.
+    """
+
+    table: pd.DataFrame
+    unit: Unit | None
+    skipped: pd.DataFrame
+    notes: tuple[str, ...] = ()
+    title: str = METRICS["dice"].title
+    named: bool = True
+
+    @classmethod
+    def of(cls, source: Any, *, metric: str = "dice", where: str = "scores") -> "Scores":
+        """Read and check scores: a `Scores`, a table in memory, or a path to one (CSV, Parquet, Excel).
+
+        A table has one row a subject, a case, or a case and label. Metrics are found by their names (`dice`,
+        `Dice`, `DSC`, `hd95` ...). Without a column `case` the subject is the case, or else the row; without
+        `subject` the case is the subject; without `label` there is one structure. Cells that say "not known"
+        (None, NaN, empty, NA, N/A, nan, NULL ...) are missing, and blanks around names do not count.
+
+        Args:
+            source: the scores.
+            metric: the column that the groups are judged by: a share of 1, higher is better.
+            where: what errors call the source, if it is no file.
+
+        Raises:
+            ValueError: the source is no such table; the message names the column, the row (of a text file or
+                a spreadsheet as it is shown there, of a DataFrame from 0 on) and the value.
+
+        >>> scores = Scores.of({"sex": ["F", "M"], "DSC": [0.91, "0.88"]})
+        >>> scores.table["dice"].tolist(), scores.attributes, scores.labels
+        ([0.91, 0.88], ['sex'], ['all labels'])
+        """
+        if isinstance(source, cls):
+            if metric_of(metric) != "dice" and _title(metric) != source.title:
+                raise ValueError(
+                    f"metric: these scores are judged by {source.title}, not {metric}: "
+                    f"give the table to Scores.of(table, metric={metric!r})"
+                )
+            return source
+        if isinstance(source, str | Path):
+            table, where = _read_table(Path(source)), str(source)
+        else:
+            table = _as_frame(source, where)
+        return _checked(table, where, metric)
+
+    @property
+    def metrics(self) -> list[str]:
+        """The metrics that the table has, in the order of `METRICS`."""
+        return [name for name in METRICS if name in self.table]
+
+    @property
+    def labels(self) -> list[str]:
+        """The labels, in the order of the table."""
+        return [str(label) for label in self.table["label"].unique()]
+
+    @property
+    def attributes(self) -> list[str]:
+        """The columns that are attributes of cases or subjects."""
+        return [str(name) for name in self.table if name not in NO_ATTRIBUTES]
+
+    @cached_property
+    def reasons(self) -> dict[str, str]:
+        """Case -> why it was skipped."""
+        return dict(zip(self.skipped["case"], self.skipped[SKIPPED], strict=True))
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one table that says all that belongs to rows; `Scores.of` makes the same scores of it.
+
+        A main score that is not Dice has its own name here, and `Scores.of` must be told it again.
+        """
+        names = {"dice": _name(self.title)}
+        table = self.table.rename(columns=names)
+        measured = [name for name in (*DISTANCES, "nsd") if name in table]
+        if self.unit and measured:
+            place = max(list(table).index(name) for name in measured)
+            table.insert(place + 1, UNIT, self.unit)
+        if len(self.skipped):
+            table[SKIPPED] = None
+            table = pd.concat([table, self.skipped], ignore_index=True)[list(table.columns)]
+        return table
 
 
 def read_scores(path: str | Path) -> pd.DataFrame:
@@ -34,82 +143,218 @@ def read_scores(path: str | Path) -> pd.DataFrame:
 
     Case, subject, label and attributes are text, metrics and sizes numbers; an empty cell is missing.
     Needed are the columns case, label and at least one metric; without `subject` the case is the subject
-    (where only some cells are empty, a note names the cases).
+    (where only some cells are empty, the column `note` says so of these cases).
 
     Raises:
-        ValueError: the file is no such table; the message names the file, the column and the row.
+        ValueError: the file cannot be read as such a table; the message names it, the row and the column.
     """
     file = Path(path)
-    table = read_csv(file).rename(columns=fused)
+    table = _read_table(file)
     if missing := [name for name in ("case", "label") if name not in table]:
-        raise ValueError(f"{file} must have the columns case and label, has no {' and no '.join(missing)}")
-    if not any(name in table for name in METRICS):
-        raise ValueError(f"{file} must have a column of scores ({', '.join(METRICS)}), has none")
-    if table.empty:
-        raise ValueError(f"{file} must have at least one row below the header")
-    table = table.mask(table == "")
-    for name in table.columns:
-        if name in (*METRICS, *SIZES):
-            table[name] = _numbers(table[name], file)
-        else:
-            table[name] = table[name].map(fused, na_action="ignore")
-    for name in ("case", "label"):
-        if (without := table.index[table[name].isna()]).size:
-            raise ValueError(f"{file}: row {without[0]} has no {name}")
-    again = table.index[table.duplicated(["case", "label"])]
-    if again.size:
-        row = table.loc[again[0]]
-        raise ValueError(f"{file}: row {again[0]} has case {row['case']}, label {row['label']} again")
-    blank = table["case"][table["subject"].isna()].unique().tolist() if "subject" in table else []
-    table["subject"] = table["subject"].fillna(table["case"]) if "subject" in table else table["case"]
-    table = table.reset_index(drop=True)
-    about = _read_about(_about(file))
-    for note in without_subject(blank):
-        logger.warning("%s", note)
-        about["notes"].append(note)
-    table.attrs = about
+        raise ValueError(
+            f"{file} must have the columns case and label, has no {' and no '.join(missing)}: it has "
+            f"{listed(table.columns, 20)}"
+        )
+    return _checked(table, str(file), None).to_frame()
+
+
+def scores_to_files(scores: Scores | pd.DataFrame, name: str = "scores.csv") -> dict[str, str]:
+    """Return the file of a scores table as name -> text."""
+    scores = scores.to_frame() if isinstance(scores, Scores) else scores
+    # Beside a case without scores pandas holds numbers of voxels as floats.
+    whole = {size: "Int64" for size in VOXELS if size in scores and (scores[size].dropna() % 1 == 0).all()}
+    return {name: to_csv(scores.astype(whole))}
+
+
+def _read_table(file: Path) -> pd.DataFrame:
+    """Return a table whose index is the row that a reader of the file sees."""
+    kind = file.suffix.lower()
+    if kind not in _READERS:
+        table = read_csv(file)
+        # What `to_csv` made safe for spreadsheets becomes what it was.
+        return table.map(fused).rename(columns=fused)
+    try:
+        table = pd.read_parquet(file) if kind == ".parquet" else pd.read_excel(file)
+    except ImportError:
+        reader = _READERS[kind]
+        raise ValueError(f"{file} cannot be read without {reader}: pip install {reader}") from None
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{file} cannot be read as a table: {error}") from None
+    table = _as_frame(table, str(file))
+    if kind != ".parquet":
+        table.index += 2  # the header is row 1
+        table = table.dropna(how="all")
     return table
 
 
-def _about(file: Path) -> Path:
-    """Return the file of notes that lies beside a scores table."""
-    return file.with_suffix(".notes.json")
+def _as_frame(source: Any, where: str) -> pd.DataFrame:
+    """Return a table with its named index as columns, and the numbers of its rows as index."""
+    table = as_table(source, where, also=", a path to one, or one value a subject with groups beside it")
+    # After `join` or `groupby` cases or subjects are the index.
+    for name in reversed(table.index.names):
+        if name is not None and name not in table:
+            table = table.reset_index(level=name)
+    return table.rename(columns=str).reset_index(drop=True)
 
 
-def _read_about(file: Path) -> dict[Hashable | None, Any]:
-    try:
-        saved = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-        notes, skipped = list(saved.get("notes", [])), dict(saved.get("skipped", {}))
-        about: dict[Hashable | None, Any] = {"notes": notes, "skipped": skipped}
-        if saved.get("unit") == "px":
-            about["unit"] = "px"
-    except (OSError, ValueError, AttributeError, TypeError):
+def _checked(table: pd.DataFrame, where: str, metric: str | None) -> Scores:
+    """Make scores of a table; `metric` is the column to judge by, None if any metric will do."""
+    if table.empty:
+        raise ValueError(f"{where} must have at least one row, got none")
+    _check_merged(table, where)
+    table, title = _with_metrics(table, where, metric)
+    numbers = [name for name in (*METRICS, *SIZES) if name in table]
+    named = "case" in table or "subject" in table
+    columns = {
+        name: _numbers(table[name], where) if name in numbers else _texts(table[name]) for name in table
+    }
+    clean = _with_names(pd.DataFrame(columns, index=table.index), where)
+    skipped = is_skipped(clean)
+    for name in ("case", "label"):
+        if (without := clean.index[clean[name].isna() & ~(skipped & (name == "label"))]).size:
+            raise ValueError(f"{where}: row {without[0]} has no {name}")
+    rows = clean[~skipped].copy()
+    if rows.empty:
+        raise ValueError(f"{where} must hold scores, got {counted(int(skipped.sum()), 'skipped case')} only")
+    if (again := rows.index[rows.duplicated(["case", "label"])]).size:
+        row = rows.loc[again[0]]
+        raise ValueError(f"{where}: row {again[0]} has case {row['case']}, label {row['label']} again")
+    rows, unit, about_unit = _with_unit(rows, where)
+    attributes = [name for name in rows if name not in NO_ATTRIBUTES]
+    front = ["case", "subject", *attributes]
+    about = [NOTE] if NOTE in rows else []
+    out = rows[[*front, "label", *numbers, *about]].reset_index(drop=True)
+    lost = clean[skipped] if SKIPPED in clean else clean[skipped].assign(**{SKIPPED: None})
+    lost = lost[[*front, SKIPPED]].drop_duplicates("case", keep="last").reset_index(drop=True)
+    return Scores(out, unit, lost, (*about_unit, *_notes_of_cases(out)), title, named)
+
+
+def _check_merged(table: pd.DataFrame, where: str) -> None:
+    """Refuse what `merge` makes of a column that both tables have: its values would be taken for levels."""
+    for name in NO_ATTRIBUTES:
+        if name not in table and {f"{name}_x", f"{name}_y"} <= set(table):
+            raise ValueError(
+                f"{where} must have one column {name!r}, got '{name}_x' and '{name}_y': both tables of a "
+                "merge had it; merge on it too, or drop it from one of them"
+            )
+
+
+def _with_metrics(table: pd.DataFrame, where: str, metric: str | None) -> tuple[pd.DataFrame, str]:
+    """Return the table with metrics under their own names, and what the one to judge by is called."""
+    known = {name: metric_of(name) for name in table.columns}
+    names = {name: found for name, found in known.items() if found is not None}
+    title = METRICS["dice"].title
+    if metric is not None and (wanted := metric_of(metric)) != "dice":
+        if wanted in DISTANCES:
+            raise ValueError(
+                f"metric must be a share of 1 such as dice or nsd, to be judged, got {metric!r}: distances "
+                "are reported beside it"
+            )
+        called = [name for name in known if name == metric or (wanted and known[name] == wanted)]
+        if not called:
+            raise ValueError(f"metric {metric!r} is not in {where}, which has {listed(table.columns, 20)}")
+        dice = [name for name, kind in known.items() if kind == "dice" and name not in called]
+        table = table.drop(columns=dice)
+        names = {name: kind for name, kind in names.items() if name not in dice} | {called[0]: "dice"}
+        title = _title(metric)
+    for kind in set(names.values()):
+        if len(same := [name for name, each in names.items() if each == kind]) > 1:
+            raise ValueError(f"{where} must have one column of {kind}, got {' and '.join(same)}")
+    if not names:
         raise ValueError(
-            f"{file} must hold the notes of a scores table; if it is something else, move it"
-        ) from None
-    return about
-
-
-def _numbers(column: "pd.Series[Any]", file: Path) -> "pd.Series[Any]":
-    # Python reads a float to the last bit; pandas does so only in its newer releases.
-    numbers = column.map(_float, na_action="ignore").astype(float)
-    wrong = column.index[(numbers.isna() & column.notna()) | np.isinf(numbers)]
-    if wrong.size:
-        raise ValueError(
-            f"{file}: row {wrong[0]}, column {column.name}: must be a number, got {column[wrong[0]]!r}"
+            f"{where} must have a column of scores ({', '.join(METRICS)}), has none: it has "
+            f"{listed(table.columns, 20)}"
         )
-    high = 1.0 if column.name in ("dice", "nsd") else np.inf
-    outside = column.index[(numbers < 0) | (numbers > high)]
+    units = {unit_of(name) for name, kind in names.items() if kind in DISTANCES}
+    table = table.rename(columns=names)
+    if UNIT not in table and len(units) == 1 and None not in units:
+        table[UNIT] = units.pop()
+    return table, title
+
+
+def _title(metric: str) -> str:
+    """Return what a column is called that groups are judged by."""
+    found = metric_of(metric)
+    return METRICS[found].title if found else metric
+
+
+def _name(title: str) -> str:
+    """Return the name of the column that `_title` calls so."""
+    return next((name for name, metric in METRICS.items() if metric.title == title), title)
+
+
+def _with_names(table: pd.DataFrame, where: str) -> pd.DataFrame:
+    """Return the table with case, subject and label, where these were left out."""
+    if "label" not in table:
+        label = pd.Series(ONE_LABEL, index=table.index, dtype=object)
+        table = table.assign(label=label.mask(is_skipped(table), None))
+    if "case" not in table:
+        rows = pd.Series(range(1, len(table) + 1), table.index).astype(str)
+        names = table.get("subject", rows)
+        if (without := table.index[names.isna()]).size:
+            raise ValueError(f"{where}: row {without[0]} has no subject")
+        count = names.groupby([names, table["label"].fillna("")]).cumcount()
+        # Several rows of one subject and label are its cases.
+        table = table.assign(case=names.where(count == 0, names + "#" + (count + 1).astype(str)))
+    return with_subjects(table)
+
+
+def _texts(column: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Return text, with None where the cell says nothing; an ordered Categorical stays one."""
+    if getattr(column.dtype, "ordered", False) and column.name not in NO_ATTRIBUTES:
+        column = clean_cells(column)
+        return column.cat.rename_categories([str(cell_text(level)) for level in column.cat.categories])
+    return pd.Series([cell_text(value) for value in column], index=column.index, dtype=object)
+
+
+def _numbers(column: "pd.Series[Any]", where: str) -> "pd.Series[float]":
+    """Return float64, each in the range of its metric or size."""
+    numbers = read_numbers(column, where)
+    low, high = METRICS[str(column.name)].limits if column.name in METRICS else (0.0, np.inf)
+    outside = numbers.index[(numbers < low) | (numbers > high)]
     if outside.size:
-        span = "from 0 to 1" if high == 1.0 else "0 or more"
+        span = f"from {low:g} to {high:g}" if np.isfinite(high) else f"{low:g} or more"
+        percent = high == 1.0 and numbers.max() > 2.0 and numbers.max() <= 100.0
+        hint = " (percentages? divide them by 100)" if percent else ""
         raise ValueError(
-            f"{file}: row {outside[0]}, column {column.name}: must be {span}, got {column[outside[0]]!r}"
+            f"{where}: row {outside[0]}, column {column.name}: must be {span}, "
+            f"got {cell_repr(column[outside[0]])}{hint}"
         )
     return numbers
 
 
-def _float(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return float("nan")
+def _with_unit(rows: pd.DataFrame, where: str) -> tuple[pd.DataFrame, Unit | None, list[str]]:
+    """Return the rows with distances in one unit, this unit, and what is to be said of it."""
+    measured = [name for name in (*DISTANCES, "nsd") if name in rows]
+    distances = [name for name in measured if name != "nsd"]
+    if UNIT not in rows:
+        unknown = f"the unit of the distances is not stated (column {UNIT}: mm or px): they are taken as mm"
+        return rows, None, [unknown] if distances else []
+    if not measured:
+        return rows, None, []
+    units = rows[UNIT]
+    needed = rows[measured].notna().any(axis=1)
+    if (stray := rows.index[(needed | units.notna()) & ~units.isin(["mm", "px"])]).size:
+        raise ValueError(
+            f"{where}: row {stray[0]}, column {UNIT}: must be mm or px, got {cell_repr(units[stray[0]])}"
+        )
+    if set(units.dropna()) == {"px"}:
+        what = "distances are" if distances else "the tolerance of nsd is"
+        return rows, "px", [f"{what} in pixels: the files state no voxel size"]
+    if (pixels := units == "px").any():
+        rows = rows.copy()
+        rows.loc[pixels, measured] = np.nan
+        text = "distances in pixels, not in mm as of the other cases, left out"
+        rows = noted(rows, dict.fromkeys(rows.loc[pixels, "case"], (text,)))
+    return rows, "mm" if units.notna().any() else None, []
+
+
+def _notes_of_cases(rows: pd.DataFrame) -> list[str]:
+    """Return each note on cases once, with the cases that it is on."""
+    if NOTE not in rows:
+        return []
+    cases: dict[str, dict[str, None]] = {}
+    for case, note in zip(rows["case"], rows[NOTE], strict=True):
+        for text in str(note).split(BETWEEN_NOTES) if not is_missing(note) else ():
+            cases.setdefault(text, {})[case] = None
+    return [f"{text} ({counted(len(names), 'case')}: {listed(names)})" for text, names in cases.items()]

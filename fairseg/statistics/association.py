@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+import scipy  # its parts load when they are touched
 
 WELCH_T = "Welch's t-test"
 WELCH_ANOVA = "Welch's ANOVA"
@@ -42,8 +43,6 @@ def count_test(counts: npt.ArrayLike) -> tuple[float, str]:
     >>> round(p, 4), test  # (1 + 16 + 16 + 1) / 70
     (0.4857, "Fisher's exact test")
     """
-    from scipy import stats  # noqa: PLC0415  (slow to import, and only this needs it)
-
     table = np.asarray(counts)
     if table.ndim != 2 or table.dtype.kind not in "iu" or (table < 0).any():
         raise ValueError(
@@ -54,19 +53,16 @@ def count_test(counts: npt.ArrayLike) -> tuple[float, str]:
         return float("nan"), ""
     expected = np.outer(table.sum(axis=1), table.sum(axis=0)) / table.sum()
     if expected.min() >= _FEWEST_EXPECTED:
-        return float(stats.chi2_contingency(table, correction=False).pvalue), CHI_SQUARED
+        return float(scipy.stats.chi2_contingency(table, correction=False).pvalue), CHI_SQUARED
     if table.shape == (2, 2):
-        return float(stats.fisher_exact(table).pvalue), FISHER
+        return float(scipy.stats.fisher_exact(table).pvalue), FISHER
     return _monte_carlo(table), MONTE_CARLO
 
 
 def _monte_carlo(table: npt.NDArray[np.int64]) -> float:
-    from scipy.special import gammaln  # noqa: PLC0415  (as slow as scipy.stats)
-    from scipy.stats import random_table  # noqa: PLC0415  (slow to import, and only this needs it)
-
     # With its margins fixed, a table's probability is a constant over the product of its counts' factorials.
-    rarity = gammaln(np.arange(table.sum() + 1) + 1.0)
-    draw = random_table(table.sum(axis=1), table.sum(axis=0))
+    rarity = scipy.special.gammaln(np.arange(table.sum() + 1) + 1.0)
+    draw = scipy.stats.random_table(table.sum(axis=1), table.sum(axis=0))
     rng = np.random.default_rng(_SEED)
     observed = rarity[table].sum()
     limit = observed - 1e-9 * max(1.0, observed)  # equally probable tables differ by rounding
@@ -97,10 +93,8 @@ def mean_test(samples: Sequence[npt.NDArray[np.float64]]) -> tuple[float, str]:
     tested = [np.asarray(values, dtype=np.float64) for values in samples if len(values) > 1]
     spread = [bool(np.ptp(values) > 0) for values in tested]
     if len(tested) == 2 and any(spread):
-        from scipy import stats  # noqa: PLC0415  (slow to import, and only this needs it)
-
         moments = [moment for part in tested for moment in (part.mean(), part.std(ddof=1), part.size)]
-        return float(stats.ttest_ind_from_stats(*moments, equal_var=False).pvalue), WELCH_T
+        return float(scipy.stats.ttest_ind_from_stats(*moments, equal_var=False).pvalue), WELCH_T
     if len(tested) > 2 and all(spread):
         from statsmodels.stats.oneway import anova_oneway  # noqa: PLC0415  (takes seconds to import)
 

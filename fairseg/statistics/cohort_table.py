@@ -14,6 +14,7 @@ import pandas as pd
 from fairseg.cohort.attributes import Attribute, Subjects, attribute_names, read_subjects
 from fairseg.cohort.columns import NO_ATTRIBUTES
 from fairseg.cohort.groups import Groups
+from fairseg.cohort.table import as_table, is_skipped
 from fairseg.io.sentences import counted, listed
 from fairseg.statistics.association import count_test, mean_test
 
@@ -35,11 +36,33 @@ _EMPTY = {
 }
 
 
+@dataclass(frozen=True, eq=False)
+class CohortTable:
+    """The subjects by group.
+
+    Attributes:
+        table: one row per line and group, for `fairseg.report.cohort_table` to lay out: first the groups,
+            then "All" of them together, and if there are any, the subjects of unknown group. Columns:
+
+            - attribute ("" for the number of subjects); kind: "subjects", "mean", "level" or "missing" (only
+                where a value is missing); level
+            - group: its id, Int64, -1 unknown, NA for all; name
+            - n: subjects, of "mean" and "level" those with a known value
+            - count: of n, Int64; share: count / n, NaN if n is 0 (both of "level" and "missing")
+            - mean, sd (n - 1 in the denominator; NaN for fewer than 2 subjects)
+            - p and test: of the attribute; NaN and "" where none was made
+        notes: what was left out or not tested, and why.
+    """
+
+    table: pd.DataFrame
+    notes: list[str]
+
+
 def cohort_table(
     table: pd.DataFrame | Mapping[str, Sequence[Any]],
     groups: Groups,
     columns: Sequence[str] | None = None,
-) -> pd.DataFrame:
+) -> CohortTable:
     """Describe the subjects of each group: their number, and the mean or the counts of each attribute.
 
     The unit is the subject, not the case: a subject's value is that of its cases. An attribute on which the
@@ -55,26 +78,12 @@ def cohort_table(
 
     Args:
         table: a cohort (`read_cohort`) or a scores table: one or more rows a case, with the columns `subject`
-            or `case` and the attributes.
+            or `case` and the attributes. Cases that were skipped when they were scored take no part.
         groups: made with `Groups.from_table` from its attributes.
         columns: the attributes to show, in this order; `None`: all of them, as the table has them.
 
-    Returns:
-        One row per line of the table and group, for `fairseg.report.cohort_table` to lay out: first the
-        groups, then "All" of them together, and if there are any, the subjects of unknown group. Columns:
-
-        - attribute ("" for the number of subjects); kind: "subjects", "mean", "level" or "missing" (only
-            where a value is missing); level
-        - group: its id, Int64, -1 unknown, NA for all; name
-        - n: subjects, of "mean" and "level" those with a known value
-        - count: of n, Int64; share: count / n, NaN if n is 0 (both of "level" and "missing")
-        - mean, sd (n - 1 in the denominator; NaN for fewer than 2 subjects)
-        - p and test: of the attribute; NaN and "" where none was made
-
-        `attrs["notes"]` says what was left out or not tested, and why.
-
     Raises:
-        ValueError: an attribute is not in the table or is none; the table names no subjects.
+        ValueError: it is no table, or names no subjects; an attribute is not in it, or is none.
 
     >>> cohort = {
     ...     "subject": ["a", "a", "b", "c", "d"],
@@ -83,7 +92,7 @@ def cohort_table(
     ...     "kg": ["61.5", "61.5", "80.2", "70.4", "66.1"],
     ... }
     >>> shown = cohort_table(cohort, Groups.from_table(cohort, by="sex"), columns=["frame", "kg"])
-    >>> shown[["attribute", "kind", "name", "n", "mean", "sd"]].round(2)
+    >>> shown.table[["attribute", "kind", "name", "n", "mean", "sd"]].round(2)
       attribute      kind name  n   mean    sd
     0            subjects    F  2    NaN   NaN
     1            subjects    M  2    NaN   NaN
@@ -91,10 +100,13 @@ def cohort_table(
     3        kg      mean    F  2  63.80  3.25
     4        kg      mean    M  2  75.30  6.93
     5        kg      mean  All  4  69.55  7.98
-    >>> shown.attrs["notes"]
+    >>> shown.notes
     ['frame: left out, it differs between the cases of 1 of 4 subjects (a)']
     """
-    frame = pd.DataFrame(table)
+    frame = as_table(table)
+    if not isinstance(groups, Groups):
+        raise ValueError(f"groups must be Groups, as from Groups.from_table, got {type(groups).__name__}")
+    frame = frame[~is_skipped(frame)]
     subjects = read_subjects(frame, groups.encode(frame), len(groups))
     chosen = attribute_names(frame) if columns is None else _checked(frame, columns)
     parts = _parts(subjects, groups)
@@ -115,8 +127,7 @@ def cohort_table(
             p, test = _test(attribute, parts, notes)
         rows += _lines(attribute, parts, p, test)
     result = pd.DataFrame(rows, columns=list(_EMPTY)).astype({"group": "Int64", "count": "Int64"})
-    result.attrs = {"notes": notes}
-    return result
+    return CohortTable(result, notes)
 
 
 @dataclass(frozen=True)

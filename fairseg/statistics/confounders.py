@@ -5,6 +5,7 @@ straight lines, is `stratified_gap`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from fairseg.cohort.attributes import read_attribute
+from fairseg.cohort.table import as_table
+from fairseg.cohort.vectors import Vector
 from fairseg.io.sentences import counted, listed
-from fairseg.metrics.fairness import Floats, split_by_group
+from fairseg.metrics.earlier_forms import accepts_num_groups
+from fairseg.metrics.grouped import Floats, GroupedValues
 
 Ids = npt.NDArray[np.int64]
 
@@ -24,15 +28,34 @@ _ALONE = 1e-9  # leverages so close to 1 are 1
 _DETERMINED = 1e-8  # share of a group's variation that covariates leave open, below which it is rounding
 
 
+@dataclass(frozen=True, eq=False)
+class AdjustedGap:
+    """Differences of group means, before and after adjustment.
+
+    Attributes:
+        table: one row for each other group: group (its id, or its name where names went in), n_reference,
+            n_group (subjects used), unadjusted, unadjusted_low, unadjusted_high, unadjusted_p, adjusted,
+            adjusted_low, adjusted_high, adjusted_p. All is NaN for an absent group or with no more subjects
+            than parameters; the adjusted ones where the covariates determine the group (one scanner a group),
+            so that nothing can tell the two apart; and interval and p where nothing varies.
+        notes: which these are, what was left out (missing values, constant covariates) and how many subjects
+            no other resembles, such as the only one of a level: they fit a parameter of their own and say
+            nothing of the others.
+    """
+
+    table: pd.DataFrame
+    notes: list[str]
+
+
+@accepts_num_groups()
 def adjusted_gap(
-    values: Sequence[float] | Floats,
-    groups: npt.ArrayLike,
-    num_groups: int,
+    values: Vector,
+    groups: Vector,
     covariates: pd.DataFrame | Mapping[str, Sequence[Any]],
     *,
-    reference: int,
+    reference: str | int,
     level: float = 0.95,
-) -> pd.DataFrame:
+) -> AdjustedGap:
     """Difference of group means, before and after adjustment for covariates by linear regression.
 
     Ordinary least squares of the values on a dummy a group and the covariates, with HC3 standard errors
@@ -42,34 +65,26 @@ def adjusted_gap(
 
     Args:
         values: one value a subject, such as the Dice, (N,); NaN is left out.
-        groups: group ids, integer (N,); -1 is left out.
-        num_groups: number of groups in the cohort.
+        groups: the group of each subject, (N,), ids or names as in `by_group`.
         covariates: one row a subject. Columns of numbers are taken as they are; text is numeric or
             categorical as `read_attribute` decides, and a categorical column becomes a dummy a level.
-        reference: id of the reference group.
+        reference: name or id of the reference group.
         level: of the confidence intervals.
 
-    Returns:
-        One row for each other group: group (id), n_reference, n_group (subjects used), unadjusted,
-        unadjusted_low, unadjusted_high, unadjusted_p, adjusted, adjusted_low, adjusted_high, adjusted_p. All
-        is NaN for an absent group or with no more subjects than parameters; the adjusted ones where the
-        covariates determine the group (one scanner a group), so that nothing can tell the two apart; and
-        interval and p where nothing varies. `attrs["notes"]` says which, what was left out (missing values,
-        constant covariates) and how many subjects no other resembles, such as the only one of a level:
-        they fit a parameter of their own and say nothing of the others.
-
     Raises:
-        ValueError: lengths differ, ids or the reference are no ids of groups, or no covariate is given.
+        ValueError: values and groups do not fit each other, as for `by_group`, the reference is no group, or
+            no covariate is given.
 
     >>> dice = [0.92, 0.90, 0.88, 0.86, 0.87, 0.85, 0.84, 0.80]
-    >>> group = [0, 0, 0, 0, 1, 1, 1, 1]
+    >>> sex = ["M", "M", "M", "M", "F", "F", "F", "F"]
     >>> age = [40, 50, 60, 70, 60, 70, 80, 90]
-    >>> gap = adjusted_gap(dice, group, 2, {"age": np.array(age)}, reference=0)
-    >>> gap[["unadjusted", "adjusted"]].round(3).to_dict("records")
+    >>> gap = adjusted_gap(dice, sex, {"age": np.array(age)}, reference="M")
+    >>> gap.table[["unadjusted", "adjusted"]].round(3).to_dict("records")
     [{'unadjusted': 0.05, 'adjusted': 0.008}]
     """
-    value, group = check_values(values, groups, num_groups, reference, level)
-    frame = pd.DataFrame(covariates)
+    grouped, first = with_reference(values, groups, reference, level)
+    value, group = grouped.values, grouped.ids  # noqa: PD011  (no pandas)
+    frame = as_table(covariates, "covariates")
     if frame.shape[1] == 0 or len(frame) != value.size:
         raise ValueError(
             f"covariates must have a column at least and a row for each of {counted(value.size, 'value')}, "
@@ -88,33 +103,33 @@ def adjusted_gap(
         del columns[name]
         if used.any():
             notes.append(f"{name}: left out, it is the same for all subjects used")
-    size = np.bincount(group[used], minlength=num_groups)
-    others = [number for number in range(num_groups) if number != reference]
-    present = [number for number in others if size[number]] if size[reference] else []
+    size = np.bincount(group[used], minlength=grouped.num_groups)
+    others = [number for number in range(grouped.num_groups) if number != first]
+    present = [number for number in others if size[number]] if size[first] else []
     dummies = group[used][:, None] == np.array(present, dtype=np.int64)
-    plain = _fit(value[used], dummies, {}, present, level, notes)
-    adjusted = _fit(value[used], dummies, columns, present, level, notes)
+    names = [grouped.name(number) for number in present]
+    plain = _fit(value[used], dummies, {}, names, level, notes)
+    adjusted = _fit(value[used], dummies, columns, names, level, notes)
     nothing = (np.nan,) * len(_ESTIMATES)
     rows = [
-        (number, size[reference], size[number], *plain.get(number, nothing), *adjusted.get(number, nothing))
-        for number in others
+        (name, size[first], size[number], *plain.get(name, nothing), *adjusted.get(name, nothing))
+        for number, name in zip(others, map(grouped.name, others), strict=True)
     ]
     named = [f"{kind}{end}" for kind in ("unadjusted", "adjusted") for end in _ESTIMATES]
-    result = pd.DataFrame(rows, columns=["group", "n_reference", "n_group", *named])
-    result.attrs = {"notes": list(dict.fromkeys(notes))}
-    return result
+    table = pd.DataFrame(rows, columns=["group", "n_reference", "n_group", *named])
+    return AdjustedGap(table, list(dict.fromkeys(notes)))
 
 
-def check_values(
-    values: Sequence[float] | Floats, groups: npt.ArrayLike, num_groups: int, reference: int, level: float
-) -> tuple[Floats, Ids]:
-    """Return values and group ids as vectors, or raise a ValueError that says what is wrong with them."""
-    split_by_group(values, groups, num_groups)  # raises the errors that all measures share
-    if isinstance(reference, str | float | bool) or not 0 <= reference < num_groups:
-        raise ValueError(f"reference must be a group id below {num_groups}, got {reference!r}")
+def with_reference(
+    values: Vector, groups: Vector, reference: str | int, level: float
+) -> tuple[GroupedValues, int]:
+    """Return checked values and groups, and the id of the reference."""
+    grouped = GroupedValues.of(values, groups, reference=reference)
+    if grouped.reference is None:
+        raise ValueError("reference must be the name or the id of a group, got None")
     if not 0 < level < 1:
         raise ValueError(f"level must lie between 0 and 1, got {level!r}")
-    return np.asarray(values, dtype=np.float64), np.asarray(groups).astype(np.int64)
+    return grouped, grouped.reference
 
 
 def _coded(column: "pd.Series[Any]", name: str) -> Floats:
@@ -172,21 +187,21 @@ def _fit(
     values: Floats,
     dummies: npt.NDArray[np.bool_],
     covariates: Mapping[str, Floats],
-    present: Sequence[int],
+    present: Sequence[str | int],
     level: float,
     notes: list[str],
-) -> dict[int, tuple[float, ...]]:
+) -> dict[str | int, tuple[float, ...]]:
     """Return group -> estimate, low, high and p of the gap, for those that can be estimated."""
     from statsmodels.regression.linear_model import OLS  # noqa: PLC0415  (takes seconds to import)
 
-    found: dict[int, tuple[float, ...]] = {}
+    gaps: dict[str | int, tuple[float, ...]] = {}
     whole = np.column_stack([np.ones(values.size), dummies, *covariates.values()])
     if present and values.size <= (rank := _basis(whole).shape[1]):
         notes.append(f"not estimated: {counted(values.size, 'subject')} for {counted(rank, 'parameter')}")
-        return found
-    for place, number in enumerate(present):
-        column = dummies[:, place].astype(np.float64)
-        given = np.column_stack([np.ones(values.size), np.delete(dummies, place, axis=1)])
+        return gaps
+    for position, number in enumerate(present):
+        column = dummies[:, position].astype(np.float64)
+        given = np.column_stack([np.ones(values.size), np.delete(dummies, position, axis=1)])
         if _settled(column, given, covariates.values()):
             alone = [name for name, columns in covariates.items() if _settled(column, given, [columns])]
             blamed = listed(alone or [" with ".join(covariates)])
@@ -200,8 +215,8 @@ def _fit(
         if not fitted.bse[0] > _NO_SPREAD * max(float(np.abs(values).max()), np.finfo(float).tiny):
             notes.append(f"group {number}: without interval and p, nothing is left to vary")
             estimates = (estimates[0], np.nan, np.nan, np.nan)
-        found[number] = tuple(map(float, estimates))
-    return found
+        gaps[number] = tuple(map(float, estimates))
+    return gaps
 
 
 def _settled(column: Floats, given: Floats, covariates: Iterable[Floats]) -> bool:

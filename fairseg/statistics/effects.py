@@ -1,18 +1,18 @@
 """How large a difference between two groups is, beside whether it is chance."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
+import scipy  # its parts load when they are touched
 
-from fairseg.metrics.fairness import Floats
+from fairseg.cohort.vectors import Vector
+from fairseg.metrics.grouped import Floats, as_values
 from fairseg.statistics.limits import Interval
 
 _MOST_LISTED = 200_000  # pairs of subjects, above which counting beats sorting
 
 
-def cliffs_delta(
-    first: Sequence[float] | Floats, second: Sequence[float] | Floats, *, level: float = 0.95
-) -> Interval:
+def cliffs_delta(first: Vector, second: Vector, *, level: float = 0.95) -> Interval:
     """Cliff's delta, which is the rank-biserial correlation: how often a value of `first` is the larger.
 
     The share of pairs in which the value of `first` is the larger minus the share in which it is the
@@ -32,16 +32,14 @@ def cliffs_delta(
     >>> [round(number, 2) for number in delta]
     [0.75, -0.09, 0.96]
     """
-    from scipy.special import ndtri  # noqa: PLC0415  (slow to import)
-
-    one, two = _known(first), _known(second)
+    one, two = _known(first, "first"), _known(second, "second")
     if not one.size or not two.size:
         return Interval(np.nan, np.nan, np.nan)
     ordered = np.sort(two)
     smaller = np.searchsorted(ordered, one, "left").sum()
     larger = one.size * two.size - np.searchsorted(ordered, one, "right").sum()
     theta = 0.5 + float(smaller - larger) / (2.0 * one.size * two.size)
-    width = float(ndtri(0.5 + level / 2))
+    width = float(scipy.special.ndtri(0.5 + level / 2))
     half = (one.size + two.size) / 2.0 - 1.0
 
     def beyond(true: float) -> float:
@@ -56,9 +54,7 @@ def cliffs_delta(
     return Interval(2 * theta - 1, 2 * low - 1, 2 * high - 1)
 
 
-def hodges_lehmann(
-    first: Sequence[float] | Floats, second: Sequence[float] | Floats, *, level: float = 0.95
-) -> Interval:
+def hodges_lehmann(first: Vector, second: Vector, *, level: float = 0.95) -> Interval:
     """Hodges-Lehmann shift: the median of all differences between a value of `first` and one of `second`.
 
     Args:
@@ -75,14 +71,12 @@ def hodges_lehmann(
     >>> [round(float(number), 3) for number in shift]
     [0.03, -0.02, 0.08]
     """
-    from scipy.special import ndtri  # noqa: PLC0415
-
-    one, two = np.sort(_known(first)), np.sort(_known(second))
+    one, two = np.sort(_known(first, "first")), np.sort(_known(second, "second"))
     pairs = one.size * two.size
     if not pairs:
         return Interval(np.nan, np.nan, np.nan)
     spread = np.sqrt(pairs * (one.size + two.size + 1) / 12.0)
-    rank = int(np.floor(pairs / 2.0 - float(ndtri(0.5 + level / 2)) * spread - 0.5))  # 0-based
+    rank = int(np.floor(pairs / 2.0 - float(scipy.special.ndtri(0.5 + level / 2)) * spread - 0.5))  # 0-based
     rank = max(rank, 0)
     ranks = [(pairs - 1) // 2, pairs // 2, rank, pairs - 1 - rank]
     below, above, low, high = (
@@ -114,6 +108,6 @@ def _root(function: Callable[[float], float], low: float, high: float) -> float:
     return (low + high) / 2
 
 
-def _known(values: Sequence[float] | Floats) -> Floats:
-    numbers = np.asarray(values, dtype=np.float64)
+def _known(values: Vector, argument: str) -> Floats:
+    numbers = as_values(values, argument)
     return numbers[~np.isnan(numbers)]

@@ -1,19 +1,17 @@
 """The interval of the equity-scaled score, made of the median over all subjects and those of the groups."""
 
-from collections.abc import Sequence
-
 import numpy as np
-import numpy.typing as npt
 
-from fairseg.metrics.fairness import Floats, equity_scaled
-from fairseg.statistics.differences import sorted_parts
+from fairseg.cohort.vectors import Vector
+from fairseg.metrics.earlier_forms import accepts_num_groups
+from fairseg.metrics.fairness import equity_scaled
+from fairseg.metrics.grouped import GroupedValues
 from fairseg.statistics.limits import Interval
 from fairseg.statistics.order_statistics import binomial_ranks, enclosed
 
 
-def equity_interval(
-    values: Sequence[float] | Floats, groups: npt.ArrayLike, num_groups: int, *, level: float = 0.95
-) -> Interval:
+@accepts_num_groups()
+def equity_interval(values: Vector, groups: Vector, *, level: float = 0.95) -> Interval:
     """Interval of `equity_scaled`, "sum", of the median over all known subjects and those of the groups.
 
     A bootstrap fails here: differences between the groups are larger in a resample than in the cohort, so
@@ -23,19 +21,21 @@ def equity_interval(
 
     Args:
         values: one value a subject, (N,), at least 0; NaN is left out.
-        groups: group ids, integer (N,); -1 is left out.
-        num_groups: number of groups in the cohort, G.
+        groups: the group of each subject, (N,), ids or names as in `by_group`.
         level: of the interval.
 
     Returns:
         The estimate and its limits; limits are NaN where there are none of the medians (see `enclosed`).
 
+    Raises:
+        ValueError: values and groups do not fit each other, as for `by_group`.
+
     >>> rng = np.random.default_rng(0)
     >>> dice = np.r_[rng.normal(0.90, 0.03, 200), rng.normal(0.86, 0.03, 20)]
-    >>> [round(number, 3) for number in equity_interval(dice, np.repeat([0, 1], [200, 20]), 2)]
+    >>> [round(number, 3) for number in equity_interval(dice, np.repeat([0, 1], [200, 20]))]
     [0.86, 0.835, 0.883]
     """
-    parts = [part for part in sorted_parts(values, groups, num_groups) if part.size]
+    parts = [part for part in GroupedValues.of(values, groups).ordered if part.size]
     if not parts:
         return Interval(np.nan, np.nan, np.nan)
     everyone = np.sort(np.concatenate(parts))

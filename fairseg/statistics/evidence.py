@@ -8,13 +8,15 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from fairseg.metrics.fairness import Floats, fairness_gap, mann_whitney_u
+from fairseg.cohort.vectors import Vector
+from fairseg.metrics.earlier_forms import accepts_num_groups
+from fairseg.metrics.fairness import fairness_gap, mann_whitney_u
+from fairseg.metrics.grouped import Floats, GroupedValues, Reference
 from fairseg.statistics.differences import (
     Differences,
     differences,
     gap_limits,
     pairs_of,
-    sorted_parts,
 )
 from fairseg.statistics.effects import cliffs_delta, hodges_lehmann
 from fairseg.statistics.intervals import bootstrap_interval, check_options, group_intervals
@@ -96,12 +98,12 @@ class Evidence:
         return found[0] if len(found) == 1 else None
 
 
+@accepts_num_groups()
 def judge(
-    values: Sequence[float] | Floats,
-    groups: npt.ArrayLike,
-    num_groups: int,
+    values: Vector,
+    groups: Vector,
     *,
-    reference: int | None = None,
+    reference: Reference = None,
     margin: float | None = None,
     level: float = 0.95,
     min_size: int = MIN_SIZE,
@@ -119,9 +121,8 @@ def judge(
 
     Args:
         values: one value a subject, (N,), higher is better; NaN is left out.
-        groups: group ids, integer (N,); -1 is left out.
-        num_groups: number of groups in the cohort, G.
-        reference: id of the group that the others are compared with; `None`: all pairs.
+        groups: the group of each subject, (N,), ids or names as in `by_group`; groups come out as ids.
+        reference: name or id of the group that the others are compared with; `None`: all pairs.
         margin: the largest gap, in the unit of the values, that does not matter to you.
         level: of the intervals.
         min_size: subjects that a group needs to be judged; smaller ones are reported only. It is raised where
@@ -136,7 +137,7 @@ def judge(
 
     >>> rng = np.random.default_rng(0)
     >>> dice = np.r_[rng.normal(0.90, 0.03, 200), rng.normal(0.86, 0.03, 20), 0.5]
-    >>> evidence = judge(dice, np.repeat([0, 1, 2], [200, 20, 1]), 3, reference=0, margin=0.01)
+    >>> evidence = judge(dice, np.repeat([0, 1, 2], [200, 20, 1]), reference=0, margin=0.01)
     >>> evidence.verdict, [one.verdict for one in evidence.comparisons]
     ('gap shown', ['gap shown', 'not judged'])
     >>> print(f"{evidence.gap.low:.3f} to {evidence.gap.high:.3f}, detectable {evidence.detectable:.3f}")
@@ -147,21 +148,22 @@ def judge(
     if min_size < 2:
         raise ValueError(f"min_size must be at least 2, got {min_size}")
     check_options(level, resamples, "binomial")
-    parts = sorted_parts(values, groups, num_groups)
+    grouped = GroupedValues.of(values, groups, reference=reference)
+    parts, first = grouped.ordered, grouped.reference
     least = size_to_judge([part.size for part in parts], min_size, level)
     judged = [number for number, part in enumerate(parts) if part.size >= least]
     large = [part if part.size >= least else part[:0] for part in parts]
     options: dict[str, Any] = {"level": level, "resamples": resamples, "method": "binomial", "seed": seed}
     shares = not any(part.size and (part[0] < 0 or part[-1] > 1) for part in large)
-    pairs = pairs_of(large, reference)
+    pairs = pairs_of(large, first)
     rng = np.random.default_rng(seed)
     found = differences(large, pairs, level=level, resamples=resamples, method="binomial", rng=rng)
     detectable = detectable_gaps(large, pairs, tail=found.tail, simulations=simulations, seed=seed)
-    gap = _gap(fairness_gap(_medians(large), reference), found, reference)
+    gap = _gap(fairness_gap(_medians(large), reference=first), found, first)
     farthest = int(np.argmax(np.abs(found.estimate))) if pairs else None
-    compared = _comparisons(parts, large, reference, found, detectable, margin, level)
+    compared = _comparisons(parts, large, first, found, detectable, margin, level)
     return Evidence(
-        medians=group_intervals(values, groups, num_groups, **options),
+        medians=list(group_intervals(values, groups, **options)),
         judged=judged,
         gap=gap,
         ratio=_interval(large, "skewed_error_ratio", options) if shares else Interval(*[np.nan] * 3),

@@ -5,8 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import scipy  # its parts load when they are touched
 
-from fairseg.metrics.fairness import Floats
+from fairseg.metrics.grouped import Floats
 from fairseg.statistics.order_statistics import (
     Method,
     binomial_medians,
@@ -77,8 +78,6 @@ def _bca(
     quantiles: Floats,
     loo: Sequence[LeftOut],
 ) -> Floats:
-    from scipy.special import ndtr, ndtri  # noqa: PLC0415
-
     close = np.abs(drawn - estimate) <= 1e-12 * (1.0 + abs(estimate))  # equal but for rounding
     below = (drawn < estimate) & ~close
     share = np.clip(below.mean() + close.mean() / 2, 0.5 / drawn.size, 1 - 0.5 / drawn.size)
@@ -89,19 +88,19 @@ def _bca(
         third += float(counts @ away**3) / size**3
         second += float(counts @ away**2) / size**2
     acceleration = third / second**1.5 / 6.0 if second > 0 else 0.0
-    bias = ndtri(share)
-    shifted = bias + ndtri(quantiles)
-    return np.asarray(ndtr(bias + shifted / (1.0 - acceleration * shifted)))
+    bias = scipy.special.ndtri(share)
+    shifted = bias + scipy.special.ndtri(quantiles)
+    return np.asarray(scipy.special.ndtr(bias + shifted / (1.0 - acceleration * shifted)))
 
 
 def left_out_iqrs(ordered: Floats) -> LeftOut:
     """Return the inter-quartile ranges of a sorted sample with one value left out, (N,)."""
     left = ordered.size - 1
-    place = np.arange(ordered.size)
+    position = np.arange(ordered.size)
 
     def quantile(share: float) -> Floats:
         rank = share * (left - 1)
-        below, above = (ordered[one + (place <= one)] for one in (int(rank), min(int(rank) + 1, left - 1)))
+        below, above = (ordered[one + (position <= one)] for one in (int(rank), min(int(rank) + 1, left - 1)))
         return np.asarray(below + (above - below) * (rank % 1))
 
     return quantile(0.75) - quantile(0.25), np.ones(ordered.size, dtype=np.int64)

@@ -13,7 +13,11 @@ import pandas as pd
 
 from fairseg.cohort.attributes import Subjects, attribute_names, read_subjects
 from fairseg.cohort.columns import VOXELS
+from fairseg.cohort.table import as_table, is_skipped, read_numbers
+from fairseg.cohort.vectors import Vector
 from fairseg.io.sentences import counted, listed, p_text
+from fairseg.metrics.earlier_forms import accepts_num_groups
+from fairseg.metrics.grouped import group_ids
 from fairseg.statistics.association import count_test
 from fairseg.statistics.significance import holm
 
@@ -26,7 +30,8 @@ _PLAIN = {MISSED: "Missed structures", INVENTED: "Invented structures", ZERO: "S
 _SIGNIFICANT = 0.05
 
 
-def missingness(scores: pd.DataFrame, ids: npt.ArrayLike, num_groups: int) -> pd.DataFrame:
+@accepts_num_groups(ids="groups")
+def missingness(scores: pd.DataFrame, groups: Vector) -> pd.DataFrame:
     """Count the subjects of each group for whom something is missing.
 
     A structure is missed in a subject if in some case the reference has a label that the prediction lacks,
@@ -36,52 +41,61 @@ def missingness(scores: pd.DataFrame, ids: npt.ArrayLike, num_groups: int) -> pd
     cases has a value.
 
     Args:
-        scores: as from `evaluate` or `read_scores`; of a cohort, the attributes alone are counted.
-        ids: group id of each row, integer (N,), as from `Groups.encode`; -1 is unknown.
-        num_groups: number of groups in the cohort.
+        scores: as from `evaluate` or `read_scores`; of a cohort, the attributes alone are counted. Cases that
+            were skipped take no part.
+        groups: the group of each row, (N,), ids or names as in `by_group`.
 
     Returns:
         One row for each kind (and attribute) and group: kind ("structure missed", "structure invented",
-        "Dice of 0", "attribute unknown"), attribute ("" but for the last), group (id), count, n (subjects of
-        the group), share (count / n, NaN for an absent group), p and test of the kind (`count_test`, as in
-        `cohort_table`; NaN and "" where there is nothing to compare), and p_holm, corrected for all kinds
-        tested (Holm 1979). Last comes one row of kind "group unknown" and group -1: these subjects, out of
-        all. A subject with cases in several groups counts in each, and then nothing is tested.
+        "Dice of 0", "attribute unknown"), attribute ("" but for the last), group (its id, or its name where
+        names went in), count, n (subjects of the group), share (count / n, NaN for an absent group), p and
+        test of the kind (`count_test`, as in `cohort_table`; NaN and "" where there is nothing to compare),
+        and p_holm, corrected for all kinds tested (Holm 1979). Last comes one row of kind "group unknown" and
+        group -1, or "unknown" beside names: these subjects, out of all. A subject with cases in several
+        groups counts in each, and then nothing is tested.
 
     Raises:
-        ValueError: ids do not fit, or the table names no subjects.
+        ValueError: it is no table, names no subjects, or holds a score that is no number; or groups do not
+            fit it.
 
     >>> scores = pd.DataFrame({
     ...     "case": ["a", "b", "c", "d"], "label": "LV", "dice": [0.9, 0.8, 0.0, 0.0],
     ...     "prediction_voxels": [9, 8, 0, 0], "reference_voxels": [8, 9, 7, 6],
     ... })
-    >>> found = missingness(scores, [0, 0, 1, -1], 2)
-    >>> found.loc[found["kind"] != "structure invented", ["kind", "group", "count", "n", "share"]]
-                   kind  group  count  n  share
-    0  structure missed      0      0  2   0.00
-    1  structure missed      1      1  1   1.00
-    4     group unknown     -1      1  4   0.25
+    >>> table = missingness(scores, ["F", "F", "M", None])
+    >>> table.loc[table["kind"] != "structure invented", ["kind", "group", "count", "n", "share"]]
+                   kind    group  count  n  share
+    0  structure missed        F      0  2   0.00
+    1  structure missed        M      1  1   1.00
+    4     group unknown  unknown      1  4   0.25
     """
+    given = group_ids(groups)
+    num_groups, ids = given.num_groups, given.ids
+    scores = as_table(scores, "scores")
+    if ids.shape == (len(scores),):
+        there = ~is_skipped(scores)
+        scores, ids = scores[there], ids[there]
     subjects = read_subjects(scores, ids, num_groups)
-    found: list[tuple[str, str, npt.NDArray[np.bool_]]] = []
+    concerned: list[tuple[str, str, npt.NDArray[np.bool_]]] = []
     if set(VOXELS) <= set(scores.columns):
-        predicted, true = (scores[name].to_numpy(dtype=np.float64, na_value=np.nan) for name in VOXELS)
-        found.append((MISSED, "", _some_row(subjects, (predicted == 0) & (true > 0))))
-        found.append((INVENTED, "", _some_row(subjects, (predicted > 0) & (true == 0))))
+        predicted, true = (read_numbers(scores[name], "scores").to_numpy() for name in VOXELS)
+        concerned.append((MISSED, "", _some_row(subjects, (predicted == 0) & (true > 0))))
+        concerned.append((INVENTED, "", _some_row(subjects, (predicted > 0) & (true == 0))))
     elif "dice" in scores:
-        found.append((ZERO, "", _some_row(subjects, scores["dice"].to_numpy(dtype=np.float64) == 0)))
+        dice = read_numbers(scores["dice"], "scores").to_numpy()
+        concerned.append((ZERO, "", _some_row(subjects, dice == 0)))
     for name in attribute_names(scores):
         attribute, _ = subjects.attribute(scores, name)
-        found.append((ATTRIBUTE, str(name), ~attribute.known))
+        concerned.append((ATTRIBUTE, str(name), ~attribute.known))
     who, group = subjects.members.T
     n = np.bincount(group[group >= 0], minlength=num_groups)
-    counts = [np.bincount(group[(group >= 0) & some[who]], minlength=num_groups) for *_, some in found]
+    counts = [np.bincount(group[(group >= 0) & some[who]], minlength=num_groups) for *_, some in concerned]
     tests = [
         (np.nan, "") if subjects.shared else count_test(np.stack([count, n - count])) for count in counts
     ]
     corrected = holm([p for p, _ in tests])
     rows: list[tuple[Any, ...]] = []
-    for (kind, name, _), count, (p, test), p_holm in zip(found, counts, tests, corrected, strict=True):
+    for (kind, name, _), count, (p, test), p_holm in zip(concerned, counts, tests, corrected, strict=True):
         rows += [
             (kind, name, number, count[number], n[number], _share(count[number], n[number]), p, test, p_holm)
             for number in range(num_groups)
@@ -89,17 +103,18 @@ def missingness(scores: pd.DataFrame, ids: npt.ArrayLike, num_groups: int) -> pd
     unknown, everyone = int((group < 0).sum()), len(subjects.names)
     rows.append((GROUP, "", -1, unknown, everyone, _share(unknown, everyone), np.nan, "", np.nan))
     columns = ["kind", "attribute", "group", "count", "n", "share", "p", "test", "p_holm"]
-    return pd.DataFrame(rows, columns=columns)
+    table = pd.DataFrame(rows, columns=columns)
+    return table if given.names is None else _named(table, given.names)
 
 
-def missingness_sentences(table: pd.DataFrame, names: Sequence[str]) -> list[str]:
+def missingness_sentences(table: pd.DataFrame, names: Sequence[str] | None = None) -> list[str]:
     """Say in plain English what is not missing evenly: one sentence for each kind with p_holm < 0.05.
 
     Groups stand in the order of their shares, the largest first, with the corrected p-value.
 
     Args:
         table: from `missingness`.
-        names: of the groups, in the order of their ids.
+        names: of the groups, in the order of their ids, if the table has ids.
 
     >>> counts = {"kind": "structure missed", "attribute": "", "p_holm": 0.0001}
     >>> table = pd.DataFrame({**counts, "group": [0, 1], "count": [5, 9], "n": [12, 400]})
@@ -107,10 +122,12 @@ def missingness_sentences(table: pd.DataFrame, names: Sequence[str]) -> list[str
     ['Missed structures are not spread evenly: 5 of 12 subjects of Black (42%) against 9 of 400 of White (2%),
     p < 0.001.']
     """
-    if wrong := sorted(set(table["group"]) - set(range(-1, len(names)))):
-        raise ValueError(
-            f"names must be one for each group of the table, got {len(names)}, not of {wrong[0]}"
-        )
+    if names is not None:
+        if wrong := sorted(set(table["group"]) - set(range(-1, len(names)))):
+            raise ValueError(
+                f"names must be one for each group of the table, got {len(names)}, not of {wrong[0]}"
+            )
+        table = _named(table, names)
     sentences = []
     for (kind, attribute), rows in table.groupby(["kind", "attribute"], sort=False):
         p = float(rows["p_holm"].iloc[0])
@@ -118,10 +135,15 @@ def missingness_sentences(table: pd.DataFrame, names: Sequence[str]) -> list[str
             continue
         what = _PLAIN.get(str(kind), f"Unknown values of {attribute}")
         present = rows[rows["n"] > 0].sort_values("share", ascending=False, kind="stable")
-        parts = [_part(row, names, place == 0) for place, row in enumerate(present.to_dict("records"))]
+        parts = [_part(row, number == 0) for number, row in enumerate(present.to_dict("records"))]
         against = f"{parts[0]} against {listed(parts[1:])}"
         sentences.append(f"{what} are not spread evenly: {against}, {p_text(p)}.")
     return sentences
+
+
+def _named(table: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    """Return the table with names in place of ids."""
+    return table.assign(group=[[*names, "unknown"][group] for group in table["group"]])
 
 
 def _some_row(subjects: Subjects, concerned: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
@@ -133,7 +155,7 @@ def _share(count: int, n: int) -> float:
     return count / n if n else float("nan")
 
 
-def _part(row: Mapping[Hashable, Any], names: Sequence[str], first: bool) -> str:
+def _part(row: Mapping[Hashable, Any], first: bool) -> str:
     of = counted(row["n"], "subject") if first else row["n"]
     percent = 100 * row["share"]
-    return f"{row['count']} of {of} of {names[row['group']]} ({percent:.{int(0 < percent < 1)}f}%)"
+    return f"{row['count']} of {of} of {row['group']} ({percent:.{int(0 < percent < 1)}f}%)"

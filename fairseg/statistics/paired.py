@@ -5,9 +5,11 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
-import numpy.typing as npt
 
-from fairseg.metrics.fairness import Floats, gap_pair, split_by_group
+from fairseg.cohort.vectors import Vector
+from fairseg.metrics.earlier_forms import accepts_num_groups
+from fairseg.metrics.fairness import gap_pair
+from fairseg.metrics.grouped import Floats, GroupedValues, Reference, as_values
 from fairseg.statistics.differences import pairs_of
 from fairseg.statistics.evidence import MIN_SIZE
 from fairseg.statistics.intervals import bootstrap_interval, check_options
@@ -96,13 +98,13 @@ class FairnessChange:
         )
 
 
+@accepts_num_groups()
 def compare_fairness(
-    first: Sequence[float] | Floats,
-    second: Sequence[float] | Floats,
-    groups: npt.ArrayLike,
-    num_groups: int,
+    first: Vector,
+    second: Vector,
+    groups: Vector,
     *,
-    reference: int | None = None,
+    reference: Reference = None,
     level: float = 0.95,
     min_size: int = MIN_SIZE,
     resamples: int = 10_000,
@@ -119,9 +121,8 @@ def compare_fairness(
         first: one value a subject, (N,), higher is better.
         second: the other model's, for the same subjects in the same order. Subjects without a value of
             either model are left out of everything.
-        groups: group ids, integer (N,); -1 is left out.
-        num_groups: number of groups in the cohort, G.
-        reference: as in `fairness_gap`.
+        groups: the group of each subject, (N,), ids or names as in `by_group`; groups come out as ids.
+        reference: name or id of the reference group, as in `fairness_gap`.
         level: of the intervals, percentiles of the resamples; those of the gaps are binomial.
         min_size: subjects that a group needs for gaps and narrowing; raised as in `judge`.
         resamples: of the subjects.
@@ -134,27 +135,28 @@ def compare_fairness(
     >>> groups = np.repeat([0, 1], [60, 20])
     >>> first = rng.normal(np.where(groups == 0, 0.92, 0.86), 0.02)
     >>> second = first - np.where(groups == 0, 0.05, 0.0) + rng.normal(0, 0.005, 80)
-    >>> change = compare_fairness(first, second, groups, 2)
+    >>> change = compare_fairness(first, second, groups)
     >>> change.fairer, change.levels_down, round(change.share_lost, 1)
     (True, True, 1.0)
     """
-    one, two = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    one, two = as_values(first, "first"), as_values(second, "second")
     if one.shape != two.shape or one.ndim != 1:
         raise ValueError(f"first and second must be vectors of one length, got {one.shape} and {two.shape}")
     check_options(level, resamples, "percentile")
     missing = np.isnan(one) | np.isnan(two)
     one, two = np.where(missing, np.nan, one), np.where(missing, np.nan, two)
-    both = (split_by_group(scores, groups, num_groups) for scores in (one, two))
-    parts = [np.stack(pair) for pair in zip(*both, strict=True)]  # (2, n) each
+    models = [GroupedValues.of(scores, groups, reference=reference) for scores in (one, two)]
+    ids, num_groups, home = models[0].ids, models[0].num_groups, models[0].reference
+    parts = [np.stack(pair) for pair in zip(*(model.parts for model in models), strict=True)]  # (2, n) each
     least = size_to_judge([part.shape[1] for part in parts], min_size, level)
     judged = [number for number, part in enumerate(parts) if part.shape[1] >= least]
-    kept = np.where(np.isin(groups, judged), groups, -1)
+    kept = np.where(np.isin(ids, judged), ids, -1)
     medians = np.array([np.median(part, axis=1) if part.size else [np.nan] * 2 for part in parts])
     rng = np.random.default_rng(seed)
     drawn = [_resampled_medians(part, resamples, rng) for part in parts]  # (2, R) each
     tail = (1.0 - level) / 2
     pairs = pairs_of(
-        [part[0] if number in judged else part[0, :0] for number, part in enumerate(parts)], reference
+        [part[0] if number in judged else part[0, :0] for number, part in enumerate(parts)], home
     )
     gaps = [
         bootstrap_interval(
@@ -165,12 +167,12 @@ def compare_fairness(
             level=level,
             resamples=resamples,
             method="binomial",
-            reference=reference,
+            reference=home,
             seed=seed,
         )
         for scores in (one, two)
     ]
-    best, worst = judged_pair(medians[:, 0], judged, reference) or (None, None)
+    best, worst = judged_pair(medians[:, 0], judged, home) or (None, None)
     return FairnessChange(
         judged=judged,
         gaps=(gaps[0], gaps[1]),
@@ -185,7 +187,7 @@ def compare_fairness(
         p_all=wilcoxon_signed_rank(*(np.concatenate([part[row] for part in parts]) for row in (1, 0))),
         best=best,
         worst=worst,
-        pair=judged_pair(medians[:, 1], judged, reference),
+        pair=judged_pair(medians[:, 1], judged, home),
         min_size=least,
     )
 

@@ -9,10 +9,11 @@ simulations gives the power of every d.
 from collections.abc import Sequence
 
 import numpy as np
+import scipy  # its parts load when they are touched
 
 from fairseg.metrics.fairness import Floats
 from fairseg.statistics.limits import ROUNDING
-from fairseg.statistics.order_statistics import Ranks, binomial_medians
+from fairseg.statistics.order_statistics import DrawnRanks, binomial_medians
 
 _DRAWS = 1000  # of the medians in each simulated cohort
 _MOST = 30_000_000  # numbers held at once
@@ -73,13 +74,13 @@ def _pools(centred: Sequence[Floats]) -> list[Floats]:
 
     Whether they do says the test of Fligner and Killeen, which no outlier moves.
     """
-    from scipy.stats import fligner  # noqa: PLC0415  (slow to import)
-
     alike = []
     for place, part in enumerate(centred):
         others = np.concatenate([*centred[:place], *centred[place + 1 :]])
         varied = np.ptp(part) > ROUNDING or np.ptp(others) > ROUNDING
-        alike.append(not varied or not fligner(part.round(9), others.round(9)).pvalue < _DIFFERENT)
+        alike.append(
+            not varied or not scipy.stats.fligner(part.round(9), others.round(9)).pvalue < _DIFFERENT
+        )
     same = [part for part, one in zip(centred, alike, strict=True) if one]
     pooled = np.sort(np.concatenate(same)) if same else np.empty(0)
     return [pooled if one else np.sort(part) for part, one in zip(centred, alike, strict=True)]
@@ -101,4 +102,4 @@ def _simulated(pooled: Floats, size: int, simulations: int, rng: np.random.Gener
     uniform = lower[:, None] + (upper - lower)[:, None] * between
     uniform = np.column_stack([lower, uniform, upper]) if last > first else lower[:, None]
     sample = pooled[np.minimum((uniform * pooled.size).astype(np.int64), pooled.size - 1)]
-    return Ranks(ranks.lower - first, ranks.upper - first, ranks.share).of(sample)
+    return DrawnRanks(ranks.lower - first, ranks.upper - first, ranks.share).of(sample)

@@ -1,11 +1,14 @@
 """Tests of whether groups, or models, differ by more than chance, and corrections for many of them."""
 
-from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+import scipy  # its parts load when they are touched
 
-from fairseg.metrics.fairness import Floats, fairness_gap, mann_whitney_u, split_by_group
+from fairseg.cohort.vectors import Vector
+from fairseg.metrics.earlier_forms import accepts_num_groups
+from fairseg.metrics.fairness import fairness_gap, mann_whitney_u
+from fairseg.metrics.grouped import Floats, GroupedValues, Reference, as_values
 from fairseg.statistics.differences import pairs_of
 
 _LEAST = 2  # values a group, below which no evidence is to be had
@@ -13,61 +16,61 @@ _CHUNK = 2_000_000  # numbers permuted at once
 _MOST_SIGNED = 13  # pairs whose signs are all tried, as SciPy does where values are tied, at length
 
 
-def kruskal_wallis(values: Sequence[float] | Floats, groups: npt.ArrayLike, num_groups: int) -> float:
+@accepts_num_groups()
+def kruskal_wallis(values: Vector, groups: Vector) -> float:
     """Kruskal-Wallis test of whether the groups' values come from one distribution; the p-value.
 
     Args:
         values: one value a subject, (N,); NaN is left out.
-        groups: group ids, (N,); -1 is left out.
-        num_groups: number of groups in the cohort.
+        groups: the group of each subject, (N,), ids or names as in `by_group`.
 
     Returns:
         The p-value over the groups of at least two values; NaN with fewer than two of them. 1 if all values
         are equal.
 
-    >>> round(kruskal_wallis([1, 2, 3, 4, 5, 6, 7, 8, 9], [0, 0, 0, 1, 1, 1, 2, 2, 2], 3), 4)
+    Raises:
+        ValueError: values and groups do not fit each other, as for `by_group`.
+
+    >>> round(kruskal_wallis([1, 2, 3, 4, 5, 6, 7, 8, 9], list("AAABBBCCC")), 4)
     0.0273
     """
-    from scipy import stats  # noqa: PLC0415  (slow to import)
-
-    parts = [part for part in split_by_group(values, groups, num_groups) if part.size >= _LEAST]
+    parts = [part for part in GroupedValues.of(values, groups).parts if part.size >= _LEAST]
     if len(parts) < 2:
         return float("nan")
     if np.ptp(np.concatenate(parts)) == 0:
         return 1.0
-    return float(stats.kruskal(*parts).pvalue)
+    return float(scipy.stats.kruskal(*parts).pvalue)
 
 
+@accepts_num_groups()
 def pairwise_mann_whitney(
-    values: Sequence[float] | Floats,
-    groups: npt.ArrayLike,
-    num_groups: int,
-    reference: int | None = None,
-) -> tuple[list[tuple[int, int]], Floats, Floats]:
+    values: Vector, groups: Vector, *, reference: Reference = None
+) -> tuple[list[tuple[Any, Any]], Floats, Floats]:
     """Two-sided Mann-Whitney U tests of pairs of groups, with Holm's correction for their number.
 
     Args:
-        values: as in `kruskal_wallis`.
-        groups: as in `kruskal_wallis`.
-        num_groups: as in `kruskal_wallis`.
-        reference: id of the group that the others are compared with; `None`: all pairs.
+        values: one value a subject, (N,); NaN is left out.
+        groups: the group of each subject, (N,), ids or names as in `by_group`.
+        reference: name or id of the group that the others are compared with; `None`: all pairs.
 
     Returns:
-        The pairs of ids; the p-values, (P,), NaN where a group has fewer than two values; and the same
-        corrected, which hold together.
+        The pairs of groups, as ids, or names where names went in; the p-values, (P,), NaN where a group has
+        fewer than two values; and the same corrected, which hold together.
 
-    >>> values, groups = [1, 2, 3, 4, 5, 6, 7, 8, 9], [0, 0, 0, 1, 1, 1, 2, 2, 2]
-    >>> pairs, p, corrected = pairwise_mann_whitney(values, groups, 3)
+    Raises:
+        ValueError: values and groups do not fit each other, as for `by_group`, or the reference is no group.
+
+    >>> pairs, p, corrected = pairwise_mann_whitney([1, 2, 3, 4, 5, 6, 7, 8, 9], list("AAABBBCCC"))
     >>> pairs, p.round(2), corrected.round(2)
-    ([(0, 1), (0, 2), (1, 2)], array([0.1, 0.1, 0.1]), array([0.3, 0.3, 0.3]))
+    ([('A', 'B'), ('A', 'C'), ('B', 'C')], array([0.1, 0.1, 0.1]), array([0.3, 0.3, 0.3]))
     """
-    parts = split_by_group(values, groups, num_groups)
-    pairs = pairs_of(parts, reference)
+    grouped = GroupedValues.of(values, groups, reference=reference)
+    parts, pairs = grouped.parts, pairs_of(grouped.parts, grouped.reference)
     p_values = np.array([mann_whitney_u(parts[one], parts[two]) for one, two in pairs], dtype=np.float64)
-    return pairs, p_values, holm(p_values)
+    return [(grouped.name(one), grouped.name(two)) for one, two in pairs], p_values, holm(p_values)
 
 
-def wilcoxon_signed_rank(first: Sequence[float] | Floats, second: Sequence[float] | Floats) -> float:
+def wilcoxon_signed_rank(first: Vector, second: Vector) -> float:
     """Two-sided Wilcoxon signed-rank test of two models on the same subjects; the p-value.
 
     Args:
@@ -85,9 +88,7 @@ def wilcoxon_signed_rank(first: Sequence[float] | Floats, second: Sequence[float
     >>> wilcoxon_signed_rank([0.90, 0.91, 0.92, 0.93, 0.94, 0.95], [0.89, 0.89, 0.89, 0.89, 0.89, 0.89])
     0.03125
     """
-    from scipy import stats  # noqa: PLC0415
-
-    one, two = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    one, two = as_values(first, "first"), as_values(second, "second")
     if one.shape != two.shape or one.ndim != 1:
         raise ValueError(f"first and second must be vectors of one length, got {one.shape} and {two.shape}")
     change = (one - two)[~np.isnan(one - two)]
@@ -97,27 +98,25 @@ def wilcoxon_signed_rank(first: Sequence[float] | Floats, second: Sequence[float
     if not change.any():
         return 1.0
     if change.size > _MOST_SIGNED:
-        return float(stats.wilcoxon(change).pvalue)
+        return float(scipy.stats.wilcoxon(change).pvalue)
     return _signed_rank_p(change[change != 0])
 
 
 def _signed_rank_p(change: Floats) -> float:
     """Return the exact p-value over all signs that the changes could have had, ties or not."""
-    from scipy import stats  # noqa: PLC0415
-
-    ranks = stats.rankdata(np.abs(change))
+    ranks = scipy.stats.rankdata(np.abs(change))
     signs = np.arange(2**change.size)[:, None] >> np.arange(change.size) & 1
     sums = signs @ ranks  # whole or half numbers, so exact
     observed = ranks[change > 0].sum()
     return float(min(1.0, 2 * min((sums <= observed).mean(), (sums >= observed).mean())))
 
 
+@accepts_num_groups()
 def permutation_test(
-    values: Sequence[float] | Floats,
-    groups: npt.ArrayLike,
-    num_groups: int,
+    values: Vector,
+    groups: Vector,
     *,
-    reference: int | None = None,
+    reference: Reference = None,
     permutations: int = 10_000,
     seed: int = 0,
 ) -> float:
@@ -127,9 +126,8 @@ def permutation_test(
 
     Args:
         values: one value a subject, (N,); NaN is left out.
-        groups: group ids, (N,); -1 is left out.
-        num_groups: number of groups in the cohort.
-        reference: as in `fairness_gap`; the test is on the size of the gap.
+        groups: the group of each subject, (N,), ids or names as in `by_group`.
+        reference: name or id of the reference group of `fairness_gap`; the test is on the size of the gap.
         permutations: how often subjects are dealt to the groups anew, without a change in the groups' sizes.
         seed: of the permutations.
 
@@ -137,19 +135,22 @@ def permutation_test(
         (1 + permutations with a gap at least as large) / (1 + permutations), so never 0; NaN where the gap
         is.
 
+    Raises:
+        ValueError: values and groups do not fit each other, as for `by_group`, or the reference is no group.
+
     >>> rng = np.random.default_rng(0)
-    >>> round(permutation_test(rng.normal(size=40) + np.repeat([0, 0.8], 20), np.repeat([0, 1], 20), 2), 3)
+    >>> round(permutation_test(rng.normal(size=40) + np.repeat([0, 0.8], 20), np.repeat([0, 1], 20)), 3)
     0.001
     """
-    parts = split_by_group(values, groups, num_groups)
+    grouped = GroupedValues.of(values, groups, reference=reference)
+    parts = grouped.parts
     there = [number for number, part in enumerate(parts) if part.size]
-    medians = np.array([np.median(part) if part.size else np.nan for part in parts])
-    observed = abs(fairness_gap(medians, reference))
+    observed = abs(fairness_gap(grouped.medians, reference=grouped.reference))
     if np.isnan(observed):
         return float("nan")
     pooled = np.concatenate(parts)
     cuts = np.cumsum([parts[number].size for number in there])[:-1]
-    home = None if reference is None else there.index(reference)
+    home = None if grouped.reference is None else there.index(grouped.reference)
     rng = np.random.default_rng(seed)
     reached = done = 0
     while done < permutations:
@@ -162,13 +163,13 @@ def permutation_test(
     return (1 + reached) / (1 + permutations)
 
 
-def holm(p_values: Sequence[float] | Floats) -> Floats:
+def holm(p_values: Vector) -> Floats:
     """Correct p-values for their number so that all hold together (Holm 1979); NaN stays and does not count.
 
     >>> holm([0.01, 0.04, float("nan"), 0.03])
     array([0.03, 0.06,  nan, 0.06])
     """
-    given = np.asarray(p_values, dtype=np.float64)
+    given = as_values(p_values, "p_values")
     known = np.flatnonzero(~np.isnan(given))
     ordered = known[np.argsort(given[known], kind="stable")]
     corrected = np.full(given.shape, np.nan)
@@ -178,7 +179,7 @@ def holm(p_values: Sequence[float] | Floats) -> Floats:
     return corrected
 
 
-def benjamini_hochberg(p_values: Sequence[float] | Floats) -> Floats:
+def benjamini_hochberg(p_values: Vector) -> Floats:
     """Correct p-values so that of those below 0.05 at most 5% are expected to be chance; NaN stays.
 
     Benjamini and Hochberg (1995): for the many labels and attributes of a report, where a few false alarms
@@ -187,11 +188,9 @@ def benjamini_hochberg(p_values: Sequence[float] | Floats) -> Floats:
     >>> benjamini_hochberg([0.01, 0.04, float("nan"), 0.03])
     array([0.03, 0.04,  nan, 0.04])
     """
-    from scipy import stats  # noqa: PLC0415
-
-    given = np.asarray(p_values, dtype=np.float64)
+    given = as_values(p_values, "p_values")
     known = ~np.isnan(given)
     corrected = np.full(given.shape, np.nan)
     if known.any():
-        corrected[known] = stats.false_discovery_control(given[known])
+        corrected[known] = scipy.stats.false_discovery_control(given[known])
     return corrected

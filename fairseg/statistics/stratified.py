@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from fairseg.cohort.attributes import Attribute, read_attribute
+from fairseg.cohort.vectors import Vector
 from fairseg.io.sentences import counted, listed
-from fairseg.metrics.fairness import Floats
-from fairseg.statistics.confounders import check_values
+from fairseg.metrics.earlier_forms import accepts_num_groups
+from fairseg.metrics.grouped import Floats
+from fairseg.statistics.confounders import with_reference
 from fairseg.statistics.order_statistics import binomial_medians
 
 _LEAST = 6  # subjects whose median has an interval
@@ -27,7 +28,8 @@ class StratifiedGap:
     """The gap of medians within strata, and over all of them.
 
     Attributes:
-        strata: one row for each other group and stratum: group (id), stratum, n_reference, n_group, weight,
+        strata: one row for each other group and stratum: group (its id, or its name where names went in),
+            stratum, n_reference, n_group, weight,
             gap, low, high. A stratum that lacks one of the two groups has weight 0 and no gap; one with fewer
             than 6 subjects of a group has a gap without interval.
         pooled: one row for each other group: group, strata (that take part), n_reference, n_group (in
@@ -41,13 +43,13 @@ class StratifiedGap:
     notes: list[str]
 
 
+@accepts_num_groups()
 def stratified_gap(
-    values: Sequence[float] | Floats,
-    groups: npt.ArrayLike,
-    num_groups: int,
-    strata: "Sequence[Any] | pd.Series[Any] | pd.Categorical",
+    values: Vector,
+    groups: Vector,
+    strata: Vector,
     *,
-    reference: int,
+    reference: str | int,
     level: float = 0.95,
     resamples: int = 10_000,
     seed: int = 0,
@@ -63,31 +65,32 @@ def stratified_gap(
 
     Args:
         values: one value a subject, such as the Dice, (N,); NaN is left out.
-        groups: group ids, integer (N,); -1 is left out.
-        num_groups: number of groups in the cohort.
+        groups: the group of each subject, (N,), ids or names as in `by_group`.
         strata: the stratum of each subject, text (N,); `None`, NaN and blanks are missing and left out.
             Numbers are never cut into strata here: make bins with `Groups.from_table(table, by="age",
             bins={"age": [50, 65]})` and pass their names, which an ordered pandas Categorical keeps in order.
-        reference: id of the reference group.
+        reference: name or id of the reference group.
         level: of the confidence intervals.
         resamples: of the bootstrap.
         seed: for these.
 
     Raises:
-        ValueError: lengths differ, ids or the reference are no ids of groups, or strata are numeric.
+        ValueError: values and groups do not fit each other, as for `by_group`, the reference is no group, or
+            strata are numeric.
 
     >>> dice = [0.90, 0.92, 0.80, 0.82, 0.88, 0.86, 0.79, 0.81]
-    >>> group = [0, 0, 0, 1, 0, 1, 1, 1]
+    >>> sex = ["M", "M", "M", "F", "M", "F", "F", "F"]
     >>> site = ["A", "A", "B", "B", "A", "A", "B", "B"]
-    >>> found = stratified_gap(dice, group, 2, site, reference=0)
-    >>> found.strata[["stratum", "n_reference", "n_group", "weight", "gap"]].round(3)
+    >>> gap = stratified_gap(dice, sex, site, reference="M")
+    >>> gap.strata[["stratum", "n_reference", "n_group", "weight", "gap"]].round(3)
       stratum  n_reference  n_group  weight   gap
     0       A            3        1    0.75  0.04
     1       B            1        3    0.75 -0.01
-    >>> found.pooled[["crude", "gap"]].round(3).to_dict("records")
+    >>> gap.pooled[["crude", "gap"]].round(3).to_dict("records")
     [{'crude': 0.075, 'gap': 0.015}]
     """
-    value, group = check_values(values, groups, num_groups, reference, level)
+    grouped, first = with_reference(values, groups, reference, level)
+    value, group = grouped.values, grouped.ids  # noqa: PD011  (no pandas)
     if len(strata) != value.size:
         raise ValueError(f"strata must be one a value, ({value.size},), got {len(strata)}")
     if resamples < 1:
@@ -103,21 +106,22 @@ def stratified_gap(
             _cell(value[used & (column.codes == code) & (group == number)], resamples, rng)
             for code in range(len(column.levels))
         ]
-        for number in range(num_groups)
+        for number in range(grouped.num_groups)
     ]
     within: list[tuple[Any, ...]] = []
     pooled: list[tuple[Any, ...]] = []
-    for number in (number for number in range(num_groups) if number != reference):
-        rows, total = _compared(cells[reference], cells[number], level)
-        within += [(number, name, *row) for name, row in zip(column.levels, rows, strict=True)]
-        pooled.append((number, *total))
+    for number in (number for number in range(grouped.num_groups) if number != first):
+        rows, total = _compared(cells[first], cells[number], level)
+        group_name = grouped.name(number)
+        within += [(group_name, name, *row) for name, row in zip(column.levels, rows, strict=True)]
+        pooled.append((group_name, *total))
         lacking = [name for name, row in zip(column.levels, rows, strict=True) if not min(row[:2])]
         small = [name for name, row in zip(column.levels, rows, strict=True) if 0 < min(row[:2]) < _LEAST]
         if lacking:
-            notes.append(f"group {number}: strata without one of both groups left out: {listed(lacking)}")
+            notes.append(f"group {group_name}: strata without one of both groups left out: {listed(lacking)}")
         if small:
             notes.append(
-                f"group {number}: no interval within strata of fewer than {_LEAST} subjects of a group: "
+                f"group {group_name}: no interval within strata of fewer than {_LEAST} subjects of a group: "
                 f"{listed(small)}"
             )
     interval = ["gap", "low", "high"]
@@ -174,7 +178,7 @@ def _compared(
     return rows, (len(both), merged[0].size, merged[1].size, crude, pooled, low, high)
 
 
-def _strata(strata: "Sequence[Any] | pd.Series[Any] | pd.Categorical") -> Attribute:
+def _strata(strata: Vector) -> Attribute:
     column = pd.Series(strata)
     how = 'make bins with Groups.from_table(table, by="age", bins={"age": [50]}) and pass their names'
     if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):

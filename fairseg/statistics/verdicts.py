@@ -4,10 +4,10 @@
 """
 
 from dataclasses import dataclass
-from enum import Enum, StrEnum
+from enum import StrEnum
 
 
-class Verdict(Enum):
+class Verdict(StrEnum):
     """A verdict; its value is its label.
 
     The first five are about one model, the others about a second model beside the first.
@@ -32,7 +32,7 @@ class Verdict(Enum):
     @property
     def label(self) -> str:
         """The words for it."""
-        return str(self.value)
+        return self.value
 
     @property
     def marker(self) -> str:

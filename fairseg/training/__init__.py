@@ -3,8 +3,7 @@
 `train` and `predict` do what `fairseg train` and `fairseg predict` do; `Settings` holds every number.
 """
 
-from fairseg.training.loop import train
-from fairseg.training.predict import predict
-from fairseg.training.settings import Settings
+import lazy_loader
 
-__all__ = ["Settings", "predict", "train"]
+# The command line makes its options from `Settings`, which needs no torch.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -32,7 +32,7 @@ def make_augmentation(patch_size: Sequence[int], *, elastic: bool = False) -> Ba
     degrees at most.
     """
     most = pi / 12 if max(patch_size) > 1.5 * min(patch_size) else pi
-    turn: RandomScalar = (-most, most)
+    rotation: RandomScalar = (-most, most)
     spatial = SpatialTransform(
         tuple(patch_size),
         patch_center_dist_from_border=0,
@@ -41,39 +41,34 @@ def make_augmentation(patch_size: Sequence[int], *, elastic: bool = False) -> Ba
         elastic_deform_scale=(0.05, 0.2),
         elastic_deform_magnitude=(0.0, 0.05 * min(patch_size)),
         p_rotation=0.2,
-        rotation=turn,
+        rotation=rotation,
         p_scaling=0.2,
         scaling=(0.7, 1.4),
         p_synchronize_scaling_across_axes=1,
         bg_style_seg_sampling=False,
     )
+    contrast = BGContrast((0.75, 1.25))
     sometimes = [
         (0.1, GaussianNoiseTransform(noise_variance=(0, 0.1), p_per_channel=1, synchronize_channels=True)),
         (
             0.2,
-            GaussianBlurTransform(
-                blur_sigma=(0.5, 1.0),
+            GaussianBlurTransform(  # a benchmark would choose an algorithm by its speed, another on each run
+                (0.5, 1.0),
                 synchronize_channels=False,
                 synchronize_axes=False,
                 p_per_channel=0.5,
-                benchmark=False,  # which chooses an algorithm by its speed, another on each run
+                benchmark=False,
             ),
         ),
-        (0.15, MultiplicativeBrightnessTransform(BGContrast((0.75, 1.25)), False, p_per_channel=1)),
-        (
-            0.15,
-            ContrastTransform(
-                BGContrast((0.75, 1.25)), preserve_range=True, synchronize_channels=False, p_per_channel=1
-            ),
-        ),
+        (0.15, MultiplicativeBrightnessTransform(contrast, False, p_per_channel=1)),
+        (0.15, ContrastTransform(contrast, preserve_range=True, synchronize_channels=False, p_per_channel=1)),
         (
             0.25,
             SimulateLowResolutionTransform(
-                scale=(0.5, 1),
+                (0.5, 1),
                 synchronize_channels=False,
                 synchronize_axes=True,
                 ignore_axes=None,
-                allowed_channels=None,
                 p_per_channel=0.5,
             ),
         ),

@@ -31,8 +31,7 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
         temporary.replace(path)
     except (OSError, RuntimeError) as error:
         kept = "the one before is kept" if path.exists() else "there is none before"
-        why = _why(error)
-        raise RuntimeError(f"checkpoint {path} could not be written, {kept}: {why}") from error
+        raise RuntimeError(f"checkpoint {path} could not be written, {kept}: {_reason(error)}") from error
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -50,10 +49,8 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise DamagedError(f"{path} is not there: no checkpoint was written yet") from None
     except OSError as error:
-        raise ValueError(f"{path} could not be read: {_why(error)}") from error
-    except (
-        Exception
-    ) as error:  # torch raises many kinds for a damaged file, and tells of ways to run its code
+        raise ValueError(f"{path} could not be read: {_reason(error)}") from error
+    except Exception as error:  # torch raises many kinds, and tells of ways to run the file's code
         raise DamagedError(f"{path} is no whole checkpoint: the file is damaged") from error
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise ValueError(f"{path} is no checkpoint of this version of fairseg")
@@ -93,15 +90,11 @@ def restore_random_state(state: dict[str, Any]) -> None:
         torch.cuda.set_rng_state_all(state["cuda"])
 
 
-def _why(error: BaseException) -> str:
+def _reason(error: BaseException) -> str:
     """Return what the operating system said: torch's own errors on a full disk tell of positions."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.strerror:
             return cause.strerror
         cause = cause.__cause__ or cause.__context__
-    return _first_line(error)
-
-
-def _first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]

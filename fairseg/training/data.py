@@ -12,25 +12,19 @@ from fairseg.cohort.groups import Groups
 from fairseg.cohort.table import read_cohort, read_split, rows_of, split_subjects
 from fairseg.io.sentences import counted, listed
 from fairseg.training.network import divisor
-from fairseg.training.prepare import Case, Plan, make_plan, prepare
+from fairseg.training.prepare import Case, SlicePlan, make_plan, prepare
 from fairseg.training.raw import RawDataset, read_raw
 from fairseg.training.settings import Settings
 from fairseg.training.slices import View
 
 logger = logging.getLogger(__name__)
 
-_LARGEST_PATCH = 256  # pixels, where none is asked for
+_LARGEST_PATCH = 256  # pixels, where the settings name no size
 
 
 @dataclass(frozen=True)
-class Part:
-    """Cases to train on, or to validate on.
-
-    Attributes:
-        cases: prepared.
-        subjects: of each case.
-        groups: id of each case, int64 (N,); -1 is unknown.
-    """
+class CaseSet:
+    """Cases to train on, or to validate on: prepared, with subject and group id of each (-1 is unknown)."""
 
     cases: list[Case]
     subjects: list[str]
@@ -38,25 +32,16 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Data:
-    """All that a training needs to know of its dataset.
+class TrainingData:
+    """All that a training needs to know of its dataset."""
 
-    Attributes:
-        raw: the dataset on disk.
-        plan: how its cases were prepared.
-        groups: those with a training subject.
-        train, validation: no subject is in both.
-        view: whole slices, or crops.
-        patch_size: (y, x).
-    """
-
-    raw: RawDataset
-    plan: Plan
-    groups: Groups
-    train: Part
-    validation: Part
-    view: View
-    patch_size: tuple[int, int]
+    raw: RawDataset  # the dataset on disk
+    plan: SlicePlan  # how its cases were prepared
+    groups: Groups  # those with a training subject
+    train: CaseSet
+    validation: CaseSet  # no subject is in both
+    view: View  # whole slices, or crops
+    patch_size: tuple[int, int]  # (y, x)
 
     @property
     def digest(self) -> str:
@@ -69,9 +54,8 @@ class Data:
     def validation_subjects(self) -> dict[str, int]:
         """Subjects to validate on, by group."""
         pairs = set(zip(self.validation.subjects, self.validation.groups.tolist(), strict=True))
-        return {
-            name: sum(group == number for _, group in pairs) for number, name in enumerate(self.groups.names)
-        }
+        counts = self.groups.counts([group for _, group in pairs])
+        return dict(zip(self.groups.names, counts.tolist(), strict=True))
 
     @property
     def counts(self) -> list[int]:
@@ -88,20 +72,13 @@ def load_data(
     table: str | Path | None = None,
     split: str | Path | None = None,
     progress: bool = False,
-) -> Data:
+) -> TrainingData:
     """Read, prepare and split a dataset.
 
     Cases without a row in the table are of unknown group. Groups are those that have a subject
     to train on; rows of other cases, such as those to test on, are left out.
 
-    Args:
-        dataset: folder in nnU-Net's raw layout.
-        settings: what to train.
-        prepared: folder for the prepared arrays.
-        table: of the cases; default `groups.csv` in the dataset.
-        split: table of subjects whose part is "train" or "validation"; others are left out. By default
-            a share of each group's subjects, as the settings say, is held out for validation.
-        progress: show bars.
+    Arguments are those of `train`; `prepared` is the folder for the prepared arrays.
 
     Raises:
         ValueError: as `read_raw`, `read_cohort` and `prepare`; an attribute is not in the table; or no
@@ -112,46 +89,46 @@ def load_data(
     cohort = read_cohort(file)
     if absent := [name for name in settings.by if name not in cohort]:
         raise ValueError(f"{file} has no attribute {absent[0]!r}, it has {', '.join(cohort.columns[2:])}")
-    names = sorted(raw.images)
-    rows = rows_of(cohort, names)
-    if without := sorted(set(names) - set(cohort["case"])):
+    rows = rows_of(cohort, sorted(raw.images))
+    if without := sorted(set(rows["case"]) - set(cohort["case"])):
         logger.warning(
             "%s not in %s, so of unknown group: %s", counted(len(without), "case"), file, listed(without)
         )
     if split is not None:
-        rows["part"] = rows["subject"].map(read_split(split))
+        rows = rows.assign(part=rows["subject"].map(read_split(split)))
         rows = rows[rows["part"].isin(("train", "validation"))]
-        if not (rows["part"] == "train").any():
+        held_out = (rows["part"] == "validation").to_numpy()
+        if held_out.all():
             raise ValueError(f"{split}: no subject of {raw.folder} has the part train")
-        names = rows["case"].tolist()
-        raw = raw.only(names)
-    trained = rows if split is None else rows[rows["part"] == "train"]
-    groups = Groups.from_table(trained, by=settings.by, bins=settings.bins)
-    ids, subjects = groups.encode(rows), rows["subject"].astype(str).tolist()
+        raw = raw.only(rows["case"].tolist())
+    grouped = rows if split is None else rows[~held_out]
+    groups = Groups.from_table(grouped, by=settings.by, bins=settings.bins)
+    ids = groups.encode(rows)
     if split is None:
-        aside = split_subjects(subjects, ids, settings.validation, seed=settings.split_seed)
-    else:
-        aside = (rows["part"] == "validation").to_numpy()
-    if lost := [name for group, name in enumerate(groups.names) if not (ids[~aside] == group).any()]:
+        held_out = split_subjects(
+            rows["subject"].tolist(), ids, settings.validation, seed=settings.split_seed
+        )
+    if lost := [name for group, name in enumerate(groups.names) if not (ids[~held_out] == group).any()]:
         # Of subjects in several groups, the first case says where they are held out.
         logger.warning("%s: all subjects are held out, so the network knows no such group", ", ".join(lost))
-        groups = Groups.from_table(rows[~aside], by=settings.by, bins=settings.bins)
+        groups = Groups.from_table(rows[~held_out], by=settings.by, bins=settings.bins)
         ids = groups.encode(rows)
     for group, name in enumerate(groups.names):
-        if not (ids[aside] == group).any() and aside.any():
+        if not (ids[held_out] == group).any() and held_out.any():
             logger.warning("group %s has no subject to validate on", name)
     plan = make_plan(raw, settings.spacing)
     cases = prepare(raw, plan, prepared, workers=settings.workers or 1, progress=progress)
-    parts = [
-        Part(
-            [cases[name] for name, one in zip(names, keep, strict=True) if one],
-            [subject for subject, one in zip(subjects, keep, strict=True) if one],
+    train, validation = (
+        CaseSet(
+            [cases[name] for name in rows["case"][keep]],
+            rows["subject"][keep].astype(str).tolist(),
             ids[keep],
         )
-        for keep in (~aside, aside)
-    ]
-    view = _view(parts[0].cases, settings)
-    return Data(raw, plan, groups, parts[0], parts[1], view, _patch_size(settings, view.size or plan.shape))
+        for keep in (~held_out, held_out)
+    )
+    view = _view(train.cases, settings)
+    patch_size = _patch_size(settings, view.size or plan.shape)
+    return TrainingData(raw, plan, groups, train, validation, view, patch_size)
 
 
 def _view(cases: list[Case], settings: Settings) -> View:
@@ -168,11 +145,11 @@ def _view(cases: list[Case], settings: Settings) -> View:
 
 
 def _patch_size(settings: Settings, shape: tuple[int, int]) -> tuple[int, int]:
-    """Return the patch size that was asked for, or else that of a slice, fit for the network."""
+    """Return the patch size of the settings, or else that of a slice, fit for the network."""
     if settings.patch_size is not None:
-        by = divisor(settings.patch_size)
-        if any(length % step for length, step in zip(settings.patch_size, by, strict=True)):
-            raise ValueError(f"patch_size must be divisible by {by} here, got {settings.patch_size}")
+        factor = divisor(settings.patch_size)
+        if any(length % step for length, step in zip(settings.patch_size, factor, strict=True)):
+            raise ValueError(f"patch_size must be divisible by {factor} here, got {settings.patch_size}")
         return settings.patch_size
     size = tuple(max(min(length, _LARGEST_PATCH), 16) for length in shape)
     while any(length % step for length, step in zip(size, divisor(size), strict=True)):

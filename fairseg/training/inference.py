@@ -1,6 +1,7 @@
 """A trained network on whole cases: tiles, mirrored test-time inference, Dice by group."""
 
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
@@ -11,10 +12,8 @@ from torch import Tensor, nn
 
 from fairseg.metrics import by_group, dice
 from fairseg.training.prepare import Case
-from fairseg.training.ranks import Ranks
+from fairseg.training.ranks import ProcessGroup
 from fairseg.training.slices import View
-
-Predict = Callable[[Tensor], Tensor]
 
 
 class Predictor:
@@ -28,7 +27,7 @@ class Predictor:
         patch_size: (y, x).
         mirror: average over all mirrorings in plane, test-time augmentation as in nnU-Net.
         device: where the network is.
-        autocast: type of the forward pass, if it is not float32.
+        autocast: type of the forward pass; `None` for float32.
         batch_size: tiles at a time.
     """
 
@@ -45,7 +44,7 @@ class Predictor:
         self.network, self.patch_size, self.device = network, tuple(patch_size), device
         self.autocast, self.batch_size = autocast, batch_size
         axes = range(2, 2 + len(self.patch_size)) if mirror else ()
-        self.mirrored = [turn for n in range(len(axes) + 1) for turn in combinations(axes, n)]
+        self.mirrored = [flips for n in range(len(axes) + 1) for flips in combinations(axes, n)]
 
     @torch.no_grad()
     def __call__(self, slices: Tensor) -> Tensor:
@@ -61,29 +60,29 @@ class Predictor:
 
     def _tiles(self, tiles: Tensor) -> Tensor:
         with torch.autocast(self.device.type, self.autocast, enabled=self.autocast is not None):
-            parts = [torch.flip(self._once(torch.flip(tiles, turn)), turn) for turn in self.mirrored]
+            parts = [torch.flip(self._logits(torch.flip(tiles, axes)), axes) for axes in self.mirrored]
         return torch.stack(parts).mean(dim=0)
 
-    def _once(self, tiles: Tensor) -> Tensor:
+    def _logits(self, tiles: Tensor) -> Tensor:
         logits = self.network(tiles)
         first: Tensor = logits if isinstance(logits, Tensor) else logits[0]
         return first.float()
 
 
 def validate(
-    predictor: Predictor, cases: Sequence[Case], view: View, labels: Sequence[int], ranks: Ranks
+    predictor: Predictor, cases: Sequence[Case], view: View, labels: Sequence[int], processes: ProcessGroup
 ) -> npt.NDArray[np.float64]:
     """Return the Dice of each case and label, float64 (N, L), in the form that training sees.
 
     NaN where neither mask has the label. Each process looks at its part of the cases, and all get all scores.
     """
-    found = {}
-    for position in ranks.mine(list(range(len(cases)))):
+    own = {}
+    for position in processes.part_of(list(range(len(cases)))):
         image = torch.from_numpy(np.array(view.image(cases[position]).swapaxes(0, 1)))
         mask = predictor(image).argmax(dim=1).cpu().numpy()
-        found[position] = dice(mask, np.asarray(view.mask(cases[position])), labels)
+        own[position] = dice(mask, np.asarray(view.mask(cases[position])), labels)
     scores = np.full((len(cases), len(labels)), np.nan)
-    for part in ranks.gather(found):
+    for part in processes.gather(own):
         for position, values in part.items():
             scores[position] = values
     return scores
@@ -104,21 +103,20 @@ def dice_by_group(
         The overall median Dice of each group (G,), NaN for a group without subjects, and the same for
         each label (G, L).
     """
-    pairs = list(zip(subjects, np.asarray(groups).tolist(), strict=True))
-    members = {
-        pair: [place for place, one in enumerate(pairs) if one == pair] for pair in dict.fromkeys(pairs)
-    }
-    ids = np.array([group for _, group in members], dtype=np.int64)
-    each = np.array([_mean(scores[places], axis=0) for places in members.values()])
-    overall = np.array([_mean(_mean(scores[places], axis=1), axis=0) for places in members.values()])
+    cases_of: dict[tuple[str, int], list[int]] = defaultdict(list)
+    for position, pair in enumerate(zip(subjects, np.asarray(groups).tolist(), strict=True)):
+        cases_of[pair].append(position)
+    ids = np.array([group for _, group in cases_of], dtype=np.int64)
+    by_label = np.array([_mean(scores[cases], axis=0) for cases in cases_of.values()])
+    overall = np.array([_mean(_mean(scores[cases], axis=1), axis=0) for cases in cases_of.values()])
     return by_group(overall, ids, num_groups)[0], np.stack(
-        [by_group(each[:, label], ids, num_groups)[0] for label in range(scores.shape[1])], axis=1
+        [by_group(values, ids, num_groups)[0] for values in by_label.T], axis=1
     )
 
 
 def _mean(values: npt.NDArray[np.float64], axis: int) -> npt.NDArray[np.float64]:
-    """Return the mean of what is there; NaN of nothing."""
-    there = ~np.isnan(values)
-    number = there.sum(axis=axis)
-    total = np.where(there, values, 0.0).sum(axis=axis)
+    """Return the mean of the known values; NaN if none is."""
+    known = ~np.isnan(values)
+    number = known.sum(axis=axis)
+    total = np.where(known, values, 0.0).sum(axis=axis)
     return np.asarray(np.where(number > 0, total / np.maximum(number, 1), np.nan))

@@ -5,10 +5,12 @@ Everything before the loop is made by functions that say what they make; the loo
 
 import logging
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
@@ -26,17 +28,16 @@ from fairseg.training.checkpoint import (
     save_checkpoint,
     seed_generators,
 )
-from fairseg.training.data import Data, load_data
+from fairseg.training.data import TrainingData, load_data
+from fairseg.training.finite_check import FiniteCheck
 from fairseg.training.inference import Predictor, dice_by_group, validate
+from fairseg.training.logger import TrainingLogger
 from fairseg.training.machine import pick_device, pick_precision, pick_workers
 from fairseg.training.methods import make_loss, make_sampler
 from fairseg.training.network import make_network, scale_weights
-from fairseg.training.prepare import plan_to_dict
-from fairseg.training.ranks import find_ranks
-from fairseg.training.record import Record
+from fairseg.training.ranks import find_processes
 from fairseg.training.settings import Settings
-from fairseg.training.slices import Draws, Slices
-from fairseg.training.watch import Watch
+from fairseg.training.slices import NumberedBatches, Slices
 
 logger = logging.getLogger(__name__)
 
@@ -87,23 +88,23 @@ def train(
         RuntimeError: the loss, its gradient or a weight is not finite, with the step, the cases and their
             groups; or a checkpoint could not be written.
     """
-    out, ranks = Path(out), find_ranks()
-    if settings.batch_size < ranks.world:
+    out, processes = Path(out), find_processes()
+    if settings.batch_size < processes.world:
         raise ValueError(
-            f"batch_size must be at least the {ranks.world} processes, got {settings.batch_size}"
+            f"batch_size must be at least the {processes.world} processes, got {settings.batch_size}"
         )
     check_writable(out)
     saved = load_checkpoint(out / CHECKPOINT) if (out / CHECKPOINT).exists() else None
     if saved is not None:
-        _check_same_run(saved, settings, out, resume=resume)
+        _check_same_settings(saved["run"], settings, out, resume=resume)
 
     # The data: who is there, which groups, who is held out.
-    with ranks.first_alone():  # it prepares what the others then find
+    with processes.first_alone():  # it prepares what the others then find
         folder = Path(prepared or out / "prepared")
         data = load_data(dataset, settings, folder, table=table, split=split, progress=progress)
-    about = describe(settings, data)
+    run = describe(settings, data)
     if saved is not None:
-        _check_same_data(saved, about, out)
+        _check_same_data(saved["run"], run, out)
     labels = list(data.raw.labels.values())
     device = pick_device(settings.device)
     torch.backends.cudnn.benchmark = device.type == "cuda"  # all batches are of one size
@@ -120,7 +121,7 @@ def train(
     workers = pick_workers(settings.workers, device)
     loader = DataLoader(
         slices,
-        batch_sampler=Draws(sampler, settings.foreground, ranks),
+        batch_sampler=NumberedBatches(sampler, settings.foreground, processes),
         num_workers=workers,
         persistent_workers=workers > 0,
         pin_memory=device.type == "cuda",
@@ -129,21 +130,12 @@ def train(
 
     # The network, the loss of its outputs, the optimiser.
     seed_generators(settings.seed)
-    if network is None:
-        network = make_network(
-            len(data.raw.channels),
-            len(labels) + 1,
-            data.patch_size,
-            features=settings.features,
-            most_features=settings.most_features,
-            deep_supervision=settings.deep_supervision,
-        )
-    network = network.to(device)
-    seed_generators(settings.seed + ranks.rank)  # dropout, if there is any, is another on each rank
-    joint: Any = network if ranks.world == 1 else DistributedDataParallel(network)
+    network = (reference_network(run, settings) if network is None else network).to(device)
+    seed_generators(settings.seed + processes.rank)  # dropout, if there is any, is another on each rank
+    joint: Any = network if processes.world == 1 else DistributedDataParallel(network)
     forward: Any = torch.compile(joint) if settings.compile else joint
     loss = make_loss(settings, data.counts).to(device)
-    loss.check = False  # looked at below, where cases have names
+    loss.check = False  # FiniteCheck does it, which knows the names of cases
     optimizer = torch.optim.SGD(
         network.parameters(),
         lr=settings.learning_rate,
@@ -163,14 +155,16 @@ def train(
         optimizer.load_state_dict(saved["optimizer"])
         scaler.load_state_dict(saved["scaler"])
         sampler.load_state_dict(saved["sampler"])
-        if len(saved["random"]) == ranks.world:
-            restore_random_state(saved["random"][ranks.rank])
+        if len(saved["random"]) == processes.world:
+            restore_random_state(saved["random"][processes.rank])
         first = saved["epoch"]
     total = settings.epochs * settings.steps
     lines = [] if saved is None else saved["log"]
-    watch = Watch(data, ranks, device, scaled=scaler.is_enabled())
-    with Record(out if ranks.is_first else None, lines, total=total, progress=progress) as record:
-        record.about(about)
+    check = FiniteCheck(data, processes, device, scaled=scaler.is_enabled())
+    with TrainingLogger(
+        out if processes.is_first else None, lines, total=total, progress=progress
+    ) as training_log:
+        training_log.write_description(run)
         for epoch in range(first, settings.epochs):
             began = time.perf_counter()
             network.train()
@@ -189,66 +183,79 @@ def train(
                 scaler.step(optimizer)
                 scaler.update()
 
-                watch.step(step, value, norm, case)
-                record.step()
-            mean = watch.finish(network)
+                check.step(step, value, norm, case)
+                training_log.step()
+            mean_loss = check.end_epoch(network)
 
             # Validation by group, on whole cases of held-out subjects.
-            scores = validate(predictor, data.validation.cases, data.view, labels, ranks)
+            scores = validate(predictor, data.validation.cases, data.view, labels, processes)
             line = {
                 "epoch": epoch + 1,
                 "step": (epoch + 1) * settings.steps,
                 "learning_rate": rate,
-                "loss": mean,
-                **_summary(scores, data),
+                "loss": mean_loss,
+                **_validation_dice(scores, data),
                 "seconds": round(time.perf_counter() - began, 3),
             }
             if isinstance(loss, ParetoMinimaxLoss):
-                _update_pareto(loss, line["dice"], data)
-            record.epoch(line)  # before the checkpoint: a resumed run drops lines beyond it
+                _update_pareto(loss, line["dice"])
+            training_log.epoch(line)  # before the checkpoint: a resumed run drops lines beyond it
             state = {
                 "epoch": epoch + 1,
-                "run": about,
+                "run": run,
                 "network": network.state_dict(),
                 "loss": loss.state_dict(),
                 "optimizer": optimizer.state_dict(),
                 "scaler": scaler.state_dict(),
                 "sampler": sampler.state_dict(),
-                "random": ranks.gather(random_state()),
-                "log": record.lines,
+                "random": processes.gather(random_state()),
+                "log": training_log.lines,
             }
-            if ranks.is_first:
+            if processes.is_first:
                 save_checkpoint(out / CHECKPOINT, state)
-        record.draw(data.groups.names)
-    return record.lines
+        training_log.draw(data.groups.names)
+    return training_log.lines
 
 
 def loss_of(loss: GroupLoss, outputs: Any, target: Tensor, groups: Tensor) -> Tensor:
     """Return the loss of a network's output, or of its outputs at several scales, in float32 at least."""
+    value: Tensor
     if isinstance(outputs, Tensor):
-        value: Tensor = loss(_precise(outputs), target, groups)
-        return value
-    deep = DeepSupervision(loss, scale_weights(len(outputs)))
-    value = deep([_precise(output) for output in outputs], target, groups)
+        value = loss(_at_least_float32(outputs), target, groups)
+    else:
+        deep = DeepSupervision(loss, scale_weights(len(outputs)))
+        value = deep([_at_least_float32(output) for output in outputs], target, groups)
     return value
 
 
-def _precise(output: Tensor) -> Tensor:
+def _at_least_float32(output: Tensor) -> Tensor:
     return output.float() if output.dtype in (torch.float16, torch.bfloat16) else output
 
 
-def load_weights(network: nn.Module, weights: dict[str, Tensor], whose: str) -> None:
+def reference_network(run: dict[str, Any], settings: Settings) -> nn.Module:
+    """Return a new reference U-Net for a run, as `describe` gives it."""
+    return make_network(
+        len(run["channels"]),
+        len(run["labels"]) + 1,
+        run["patch_size"],
+        features=settings.features,
+        most_features=settings.most_features,
+        deep_supervision=settings.deep_supervision,
+    )
+
+
+def load_weights(network: nn.Module, weights: dict[str, Tensor], owner: str) -> None:
     """Load weights, or raise a ValueError that says that they are of another network."""
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:
-        why = " ".join(str(error).split("\n", 1)[-1].split())
+        reason = " ".join(str(error).split("\n", 1)[-1].split())
         raise ValueError(
-            f"{whose} was trained with another network, give it as network=: {why:.200}"
+            f"{owner} was trained with another network, give it as network=: {reason:.200}"
         ) from None
 
 
-def describe(settings: Settings, data: Data) -> dict[str, Any]:
+def describe(settings: Settings, data: TrainingData) -> dict[str, Any]:
     """Return what a run is, in plain values: enough to predict with it, and to tell it from another."""
     return {
         "fairseg": __version__,
@@ -257,7 +264,7 @@ def describe(settings: Settings, data: Data) -> dict[str, Any]:
         "group_slices": dict(zip(data.groups.names, data.counts, strict=True)),
         "channels": list(data.raw.channels),
         "labels": dict(data.raw.labels),
-        "plan": plan_to_dict(data.plan),
+        "plan": asdict(data.plan),
         "patch_size": list(data.patch_size),
         "crop_size": None if data.view.size is None else list(data.view.size),
         "train": [case.name for case in data.train.cases],
@@ -267,10 +274,10 @@ def describe(settings: Settings, data: Data) -> dict[str, Any]:
     }
 
 
-def _check_same_run(saved: dict[str, Any], settings: Settings, out: Path, *, resume: bool) -> None:
+def _check_same_settings(run: dict[str, Any], settings: Settings, out: Path, *, resume: bool) -> None:
     if not resume:
         raise ValueError(f"{out} holds a run already: resume it, or choose another folder")
-    before, now = saved["run"]["settings"], settings.to_dict()
+    before, now = run["settings"], settings.to_dict()
     for name in now.keys() - _MAY_CHANGE:
         if before.get(name) != now[name]:
             raise ValueError(
@@ -279,12 +286,12 @@ def _check_same_run(saved: dict[str, Any], settings: Settings, out: Path, *, res
             )
 
 
-def _check_same_data(saved: dict[str, Any], about: dict[str, Any], out: Path) -> None:
+def _check_same_data(before: dict[str, Any], now: dict[str, Any], out: Path) -> None:
     for name in ("train", "validation", "group_slices", "labels", "channels", "plan", "patch_size", "data"):
-        if saved["run"][name] != about[name]:
+        if before[name] != now[name]:
             raise ValueError(
-                f"the run in {out} was of other data, its {name} was {_short(saved['run'][name])}, "
-                f"now it is {_short(about[name])}: train in another folder"
+                f"the run in {out} was of other data, its {name} was {_short(before[name])}, "
+                f"now it is {_short(now[name])}: train in another folder"
             )
 
 
@@ -293,31 +300,31 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:50]}... ({len(value)})"
 
 
-def _summary(scores: Any, data: Data) -> dict[str, Any]:
-    """Return the Dice of each group, its labels, and the gap, `None` where there is none."""
-    number = len(data.groups)
+def _validation_dice(scores: npt.NDArray[np.float64], data: TrainingData) -> dict[str, Any]:
+    """Return the Dice of each group, overall and by label, and the gap, `None` where there is none."""
     if not len(scores):
-        empty = dict.fromkeys(data.groups.names)
-        return {"dice": empty, "dice_by_label": {}, "gap": None}
-    overall, by_label = dice_by_group(scores, data.validation.subjects, data.validation.groups, number)
+        return {"dice": dict.fromkeys(data.groups.names), "dice_by_label": {}, "gap": None}
+
+    def by_name(values: npt.NDArray[np.float64]) -> dict[str, float | None]:
+        return dict(zip(data.groups.names, map(_rounded, values), strict=True))
+
+    validation = data.validation
+    overall, by_label = dice_by_group(scores, validation.subjects, validation.groups, len(data.groups))
     known = overall[~np.isnan(overall)]
     return {
-        "dice": dict(zip(data.groups.names, map(_plain, overall), strict=True)),
-        "dice_by_label": {
-            name: dict(zip(data.groups.names, map(_plain, by_label[:, place]), strict=True))
-            for place, name in enumerate(data.raw.labels)
-        },
-        "gap": _plain(fairness_gap(known)) if known.size > 1 else None,
+        "dice": by_name(overall),
+        "dice_by_label": dict(zip(data.raw.labels, map(by_name, by_label.T), strict=True)),
+        "gap": _rounded(fairness_gap(known)) if known.size > 1 else None,
     }
 
 
-def _plain(value: float) -> float | None:
+def _rounded(value: float) -> float | None:
     return None if np.isnan(value) else round(float(value), 6)
 
 
-def _update_pareto(loss: ParetoMinimaxLoss, dice: dict[str, float | None], data: Data) -> None:
+def _update_pareto(loss: ParetoMinimaxLoss, dice: dict[str, float | None]) -> None:
     risks = [1.0 - value for value in dice.values() if value is not None]
-    if len(risks) == len(data.groups):
+    if len(risks) == len(dice):
         loss.update(risks)
     else:
         logger.warning("the weights stay: not every group has a validation subject")

@@ -32,8 +32,8 @@ def pick_precision(name: str, device: torch.device) -> torch.dtype | None:
     return None if name == "float32" else {"float16": torch.float16, "bfloat16": torch.bfloat16}[name]
 
 
-def pick_workers(asked: int | None, device: torch.device) -> int:
-    """Return how many processes load and augment: if none were asked for, none beside a CPU that trains."""
-    if asked is not None:
-        return asked
+def pick_workers(workers: int | None, device: torch.device) -> int:
+    """Return how many processes load and augment; by default none beside a CPU that trains."""
+    if workers is not None:
+        return workers
     return min(8, max(1, cores() - 1)) if device.type == "cuda" else 0

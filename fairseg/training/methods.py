@@ -30,8 +30,7 @@ from fairseg.losses.group_loss import GroupLoss
 from fairseg.samplers import GroupBatchSampler
 from fairseg.training.settings import Settings
 
-# Losses of a sample. Dice is pooled inside each group, which over one group is nnU-Net's batch Dice;
-# in parentheses what stands in for it where an objective needs one value a sample.
+# Losses of a sample. Dice is pooled inside each group, which over one group is nnU-Net's batch Dice.
 BASES: dict[str, Callable[[], nn.Module]] = {
     "dice_ce": lambda: DiceCELoss(pool="group"),
     "ce": CrossEntropyLoss,
@@ -39,7 +38,7 @@ BASES: dict[str, Callable[[], nn.Module]] = {
     "dice_ce_sample": DiceCELoss,
 }
 
-# Objectives of the groups: (number of groups, base, options) -> loss.
+# Objectives of the groups: (number of groups, base, options) -> loss. "erm" knows no groups.
 LOSSES: dict[str, Callable[..., GroupLoss]] = {
     "balanced": BalancedGroupLoss,
     "group_dro": GroupDROLoss,
@@ -50,8 +49,6 @@ LOSSES: dict[str, Callable[..., GroupLoss]] = {
     "fair_error_bound": FairErrorBoundLoss,
     "pareto": ParetoMinimaxLoss,
 }
-
-LOSS_NAMES = ("erm", *LOSSES)
 
 # The methods of sections 4.3 to 4.6 of Lee et al. (2025).
 METHODS: dict[str, dict[str, Any]] = {
@@ -66,38 +63,27 @@ METHODS: dict[str, dict[str, Any]] = {
 
 
 def make_loss(settings: Settings, counts: Sequence[int]) -> GroupLoss:
-    """Return the loss that the settings ask for.
-
-    Args:
-        settings: their loss, base and reweight count.
-        counts: training samples of each group, (G,), all positive.
+    """Return the loss that the settings name; `counts` are the training samples of each group, (G,).
 
     Raises:
-        ValueError: no such loss or base, or the two do not go together.
+        ValueError: the loss and its base, or its weights, do not go together.
     """
-    name, base_name = settings.loss, settings.base
-    if name not in LOSS_NAMES:
-        raise ValueError(f"loss must be one of {', '.join(LOSS_NAMES)}, got {name!r}")
-    if base_name is None:
-        base_name = "dice_ce" if name == "erm" else "ce"  # as in the paper
-    if base_name not in BASES:
-        raise ValueError(f"base must be one of {', '.join(BASES)}, got {base_name!r}")
-    base = BASES[base_name]()
-    if name == "erm":
+    base = BASES[settings.base or ("dice_ce" if settings.loss == "erm" else "ce")]()  # as in the paper
+    if settings.loss == "erm":
         if settings.reweight == "none":
             return ERMLoss(base)
         return ReweightedLoss(counts, base, normalize=settings.reweight)
-    options: dict[str, Any] = {}
-    if settings.reweight != "none":
-        options["group_weights"] = group_weights(counts, normalize=settings.reweight)
-    return LOSSES[name](len(counts), base, **options)
+    if settings.reweight == "none":
+        return LOSSES[settings.loss](len(counts), base)
+    weights = group_weights(counts, normalize=settings.reweight)
+    return LOSSES[settings.loss](len(counts), base, group_weights=weights)
 
 
 def make_sampler(settings: Settings, groups: npt.ArrayLike, subjects: npt.ArrayLike) -> GroupBatchSampler:
-    """Return the sampler that the settings ask for; both draw subjects evenly, and then a sample.
+    """Return the sampler that the settings name; it draws subjects evenly, and then a sample of each.
 
     The natural sampler knows no groups: it draws everybody alike, those of unknown group too. It makes
-    the joint batches of all processes; each then takes its part (`Draws`).
+    the joint batches of all processes; each then takes its part (`NumberedBatches`).
     """
     everyone = [0] * len(list(subjects)) if settings.sampler == "natural" else groups  # type: ignore[arg-type]
     return GroupBatchSampler(

@@ -20,9 +20,7 @@ class UNet(DynUNet):  # type: ignore[misc, unused-ignore]
         """Return logits (B, K, *S); in training mode with deep supervision a list of them."""
         out: Tensor = self.output_block(self.skip_layers(image))
         heads = list(self.heads)
-        self.heads[:] = [
-            head.detach() for head in heads
-        ]  # kept with their graph, nobody could copy the network
+        self.heads[:] = [head.detach() for head in heads]  # with their graph, nobody could copy the network
         return [out, *heads] if self.training and self.deep_supervision else out
 
 
@@ -56,15 +54,10 @@ def make_network(
     most_features: int = 512,
     deep_supervision: bool = True,
 ) -> UNet:
-    """Return the network for patches of a size; its parameters come from torch's generator.
+    """Return the network for patches of a size, divisible by `divisor(patch_size)`, from torch's generator.
 
-    Args:
-        channels: of the image.
-        classes: with background.
-        patch_size: pixels along each axis, divisible by `divisor(patch_size)`.
-        features: channels at full resolution; each stage has twice as many.
-        most_features: but no more than these.
-        deep_supervision: outputs at every resolution but the two lowest.
+    It has `features` channels at full resolution, twice as many at each stage but no more than
+    `most_features`; with deep supervision outputs at every resolution but the two lowest.
     """
     strides = strides_for(patch_size)
     heads = len(strides) - 3

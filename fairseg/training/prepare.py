@@ -12,7 +12,7 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -41,39 +41,34 @@ _SAME = 1e-3  # relative difference of spacings that needs no resampling
 
 
 @dataclass(frozen=True)
-class Plan:
-    """How all cases of a dataset are brought to one form.
+class SlicePlan:
+    """How all cases of a dataset become slices of one pixel size."""
 
-    Attributes:
-        axis: of the arrays as read (z, y, x), across which slices lie.
-        spacing: mm in plane after resampling.
-        shape: median size of a slice after resampling, pixels.
-    """
+    axis: int  # of the arrays as read (z, y, x), across which slices lie
+    spacing: tuple[float, float]  # mm in plane after resampling
+    shape: tuple[int, int]  # median size of a slice after resampling, pixels
 
-    axis: int
-    spacing: tuple[float, float]
-    shape: tuple[int, int]
+    def slices(self, voxels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return an array as read with the axis across slices first; of one in 2D, its only slice."""
+        return voxels[None] if voxels.ndim == 2 else np.moveaxis(voxels, self.axis, 0)
+
+    def size_of(self, mask: Mask) -> tuple[int, int]:
+        """Return the size of a slice of an image or mask as read after resampling, pixels."""
+        spacing = np.array(mask.spacing)
+        in_plane = spacing if spacing.size == 2 else np.delete(spacing, self.axis)
+        return _resampled_size(self.slices(mask.voxels).shape[1:], in_plane, self.spacing)
 
 
 @dataclass(frozen=True)
 class Case:
-    """A prepared case on disk.
+    """A prepared case on disk."""
 
-    Attributes:
-        name: of the case.
-        folder: where its arrays lie.
-        shape: slices, y, x.
-        box: around all foreground, in plane; `None` if there is none.
-        slices: label value -> numbers of the slices that show it.
-        digest: of both arrays, to tell them from others of the same name.
-    """
-
-    name: str
-    folder: Path
-    shape: tuple[int, int, int]
-    box: Box | None
-    slices: dict[int, list[int]]
-    digest: str
+    name: str  # of the case
+    folder: Path  # where its arrays lie
+    shape: tuple[int, int, int]  # slices, y, x
+    box: Box | None  # around all foreground, in plane; `None` if there is none
+    slices: dict[int, list[int]]  # label value -> numbers of the slices that show it
+    digest: str  # of both arrays, to tell them from others of the same name
 
     def image(self) -> Floats:
         """Return the image (C, Z, Y, X), float32, mapped into memory."""
@@ -95,24 +90,26 @@ class Case:
             ) from None
 
 
-def make_plan(raw: RawDataset, spacing: tuple[float, float] | None = None) -> Plan:
+def make_plan(raw: RawDataset, spacing: tuple[float, float] | None = None) -> SlicePlan:
     """Read the headers of all images and choose axis, pixel size (the median) and median shape."""
-    grids = [_header(files[0]) for files in raw.images.values()]
+    grids = [_read_grid(files[0]) for files in raw.images.values()]
     if len({len(size) for size, _ in grids}) > 1:
         raise ValueError(f"{raw.folder / 'imagesTr'} must hold images all in 2D or all in 3D, got both")
-    middle = np.median([spacing for _, spacing in grids], axis=0)
-    axis = 0 if len(middle) == 2 or middle.max() <= _COARSER * middle[0] else int(middle.argmax())
-    across = [axis] if len(middle) == 3 else []
-    chosen = np.delete(middle, across) if spacing is None else np.asarray(spacing)
-    shapes = [_resampled(np.delete(size, across), np.delete(old, across), chosen) for size, old in grids]
+    median = np.median([spacing for _, spacing in grids], axis=0)
+    axis = 0 if len(median) == 2 or median.max() <= _COARSER * median[0] else int(median.argmax())
+    across = [axis] if len(median) == 3 else []
+    y, x = np.delete(median, across) if spacing is None else spacing
+    shapes = [
+        _resampled_size(np.delete(size, across), np.delete(before, across), (y, x)) for size, before in grids
+    ]
     height, width = np.median(shapes, axis=0)
-    return Plan(axis, (float(chosen[0]), float(chosen[1])), (int(height), int(width)))
+    return SlicePlan(axis, (float(y), float(x)), (int(height), int(width)))
 
 
 def prepare(
-    raw: RawDataset, plan: Plan, folder: Path, *, workers: int = 1, progress: bool = False
+    raw: RawDataset, plan: SlicePlan, folder: Path, *, workers: int = 1, progress: bool = False
 ) -> dict[str, Case]:
-    """Prepare all cases of a dataset, but for those that lie prepared in the folder already.
+    """Return the cases of a dataset by name; prepare those that are not prepared in the folder already.
 
     Args:
         raw: the dataset.
@@ -121,46 +118,39 @@ def prepare(
         workers: processes.
         progress: show a bar on stderr if it is a terminal.
 
-    Returns:
-        The cases by name.
-
     Raises:
         ValueError: a file cannot be read, an image is not finite, a mask lies on another grid than its
             image or holds a value that dataset.json does not name; the message names the case.
         RuntimeError: an array cannot be written, as on a full disk.
     """
     check_writable(folder)
-    form = json.dumps([str(raw.folder.resolve()), plan.axis, plan.spacing])
-    folder = folder / hashlib.blake2b(form.encode(), digest_size=6).hexdigest()
+    identity = json.dumps([str(raw.folder.resolve()), plan.axis, plan.spacing])
+    folder = folder / hashlib.blake2b(identity.encode(), digest_size=6).hexdigest()
     folder.mkdir(parents=True, exist_ok=True)
     values = list(raw.labels.values())
-    records = {name: _fingerprint([*files, raw.masks[name]], values) for name, files in raw.images.items()}
-    todo = [name for name, record in records.items() if not _is_prepared(folder, name, record)]
+    sources = {name: _fingerprint([*files, raw.masks[name]], values) for name, files in raw.images.items()}
+    todo = [name for name, source in sources.items() if not _is_prepared(folder, name, source)]
     jobs = [(name, raw.images[name], raw.masks[name], plan, raw.labels, folder) for name in todo]
-    said: Counter[str] = Counter()
+    reader_messages: Counter[str] = Counter()
     bar = tqdm(total=len(jobs), desc="preparing", unit="case", disable=None if progress else True)
-    with bar, closing(run_all(_prepare_files, jobs, workers)) as results:
-        for name, (about, messages) in zip(todo, results, strict=True):
-            about["source"] = records[name]
-            write_files(folder, {f"{name}.json": json.dumps(about)})
-            said.update(messages)
+    with bar, closing(run_all(_prepare_case, jobs, workers)) as results:
+        for name, (description, messages) in zip(todo, results, strict=True):
+            description["source"] = sources[name]
+            write_files(folder, {f"{name}.json": json.dumps(description)})
+            reader_messages.update(messages)
             bar.update()
-    tell_messages(said)
-    return {name: _case(folder, name, _record(folder, name)) for name in records}
+    log_messages(reader_messages)
+    return {name: _case(folder, name) for name in sources}
 
 
-def tell_messages(said: Counter[str]) -> None:
+def log_messages(messages: Counter[str]) -> None:
     """Log what the image reader had to say, each message once."""
-    for message, number in said.items():
+    for message, number in messages.items():
         logger.warning("image reader: %s (%s)", message, counted(number, "file"))
 
 
-def read_case(files: Sequence[Path], plan: Plan) -> tuple[Floats, Mask]:
-    """Read an image and bring it to the form of the plan.
-
-    Args:
-        files: one a channel.
-        plan: as from `make_plan`.
+def read_case(files: Sequence[Path], plan: SlicePlan) -> tuple[Floats, Mask]:
+    """Read an image, one file a channel, and bring it to the form of the plan.
 
     Returns:
         The image (C, Z, y, x), float32, and its first channel as read, with the grid.
@@ -170,9 +160,8 @@ def read_case(files: Sequence[Path], plan: Plan) -> tuple[Floats, Mask]:
         check_same_grid(channel, channels[0], names=(f"channel {file.name}", f"channel {files[0].name}"))
         if not np.isfinite(channel.voxels).all():
             raise ValueError(f"{file} must be finite everywhere, got NaN or infinity")
-    spacing = _in_plane(channels[0], plan)
-    stacks = [zscore(_slices_first(channel.voxels, plan).astype(np.float32)) for channel in channels]
-    size = _resampled(np.array(stacks[0].shape[1:]), spacing, np.array(plan.spacing))
+    stacks = [zscore(plan.slices(channel.voxels).astype(np.float32)) for channel in channels]
+    size = plan.size_of(channels[0])
     return np.stack([_resize(stack, size, order=3) for stack in stacks]), channels[0]
 
 
@@ -182,19 +171,31 @@ def zscore(image: Floats) -> Floats:
     return ((image - mean) / max(spread, 1e-8)).astype(np.float32)
 
 
-def write_prediction(logits: torch.Tensor, like: Mask, plan: Plan, path: Path) -> None:
-    """Write the mask of the most probable labels, on the exact grid of the image that was read.
+def mask_in_plan(mask: Mask, plan: SlicePlan) -> Labels:
+    """Return a mask (Z, y, x) in the form of the plan."""
+    voxels, size = plan.slices(mask.voxels), plan.size_of(mask)
+    if size == voxels.shape[1:]:
+        return voxels.astype(np.uint8)
+    result = np.zeros((len(voxels), *size), dtype=np.uint8)
+    for value in np.unique(voxels[voxels > 0]).tolist():  # as nnU-Net: each label by itself
+        result[_resize((voxels == value).astype(np.float32), size, order=1) >= 0.5] = value
+    return result
 
-    Args:
-        logits: (K, Z, y, x), in the form of the plan.
-        like: the image as read.
-        plan: as from `make_plan`.
-        path: of the mask; it is written whole or not at all.
+
+def foreground_box(mask: Labels) -> Box | None:
+    """Return the box around all foreground of a mask (Z, y, x), in plane; `None` if there is none."""
+    return Box.around(mask, ndim=2) if mask.any() else None
+
+
+def write_prediction(logits: torch.Tensor, like: Mask, plan: SlicePlan, path: Path) -> None:
+    """Write the mask of the most probable labels, on the exact grid of the image as read, `like`.
+
+    Logits (K, Z, y, x) are in the form of the plan. The file is written whole or not at all.
     """
-    target = _slices_first(like.voxels, plan).shape[1:]
+    size = plan.slices(like.voxels).shape[1:]
     scores = logits.transpose(0, 1).float()
-    if tuple(scores.shape[2:]) != target:
-        scores = F.interpolate(scores, size=target, mode="bilinear", align_corners=False)
+    if tuple(scores.shape[2:]) != size:
+        scores = F.interpolate(scores, size=size, mode="bilinear", align_corners=False)
     mask = scores.argmax(dim=1).to(torch.uint8).cpu().numpy()
     voxels = mask[0] if like.voxels.ndim == 2 else np.moveaxis(mask, 0, plan.axis)
     image = sitk.GetImageFromArray(np.ascontiguousarray(voxels))
@@ -207,27 +208,16 @@ def write_prediction(logits: torch.Tensor, like: Mask, plan: Plan, path: Path) -
             sitk.WriteImage(image, str(temporary), useCompression=True)
         temporary.replace(path)
     except (RuntimeError, OSError) as error:
-        why = getattr(error, "strerror", None) or str(error).strip().splitlines()[-1]
-        raise RuntimeError(f"{path} could not be written: {why}") from None
+        reason = getattr(error, "strerror", None) or str(error).strip().splitlines()[-1]
+        raise RuntimeError(f"{path} could not be written: {reason}") from None
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def mask_in_plan(mask: Mask, plan: Plan) -> Labels:
-    """Return a mask (Z, y, x) in the form of the plan."""
-    voxels = _slices_first(mask.voxels, plan)
-    size = _resampled(np.array(voxels.shape[1:]), _in_plane(mask, plan), np.array(plan.spacing))
-    if tuple(size) == voxels.shape[1:]:
-        return voxels.astype(np.uint8)
-    result = np.zeros((len(voxels), *size), dtype=np.uint8)
-    for value in np.unique(voxels[voxels > 0]).tolist():  # as nnU-Net: each label by itself
-        result[_resize((voxels == value).astype(np.float32), size, order=1) >= 0.5] = value
-    return result
-
-
-def _prepare_files(
-    name: str, files: Sequence[Path], mask_file: Path, plan: Plan, labels: dict[str, int], folder: Path
+def _prepare_case(
+    name: str, files: Sequence[Path], mask_file: Path, plan: SlicePlan, labels: dict[str, int], folder: Path
 ) -> tuple[dict[str, Any], list[str]]:
+    """Write the arrays of a case; return its description, and the messages of the image reader."""
     try:
         image, like = read_case(files, plan)
         mask = read_mask(mask_file)
@@ -247,32 +237,32 @@ def _prepare_files(
             temporary.unlink(missing_ok=True)
     digest = hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=8)
     digest.update(np.ascontiguousarray(target).data)
-    box = Box.around(target, ndim=2) if target.any() else None
+    box = foreground_box(target)
     slices = {value: np.flatnonzero((target == value).any(axis=(1, 2))).tolist() for value in labels.values()}
-    about = {
+    description = {
         "digest": digest.hexdigest(),
         "shape": list(target.shape),
-        "box": None if box is None else [list(box.start), list(box.stop)],
+        "box": box and [list(box.start), list(box.stop)],
         "slices": {str(value): numbers for value, numbers in slices.items() if numbers},
     }
-    return about, [*like.messages, *mask.messages]
+    return description, [*like.messages, *mask.messages]
 
 
-def _case(folder: Path, name: str, about: dict[str, Any]) -> Case:
-    depth, height, width = about["shape"]
-    box = None if about["box"] is None else Box(*(tuple(edge) for edge in about["box"]))
-    slices = {int(value): list(numbers) for value, numbers in about["slices"].items()}
-    return Case(name, folder, (depth, height, width), box, slices, about["digest"])
+def _case(folder: Path, name: str) -> Case:
+    saved = _description(folder, name)
+    box = saved["box"] and Box(*(tuple(edge) for edge in saved["box"]))
+    slices = {int(value): list(numbers) for value, numbers in saved["slices"].items()}
+    return Case(name, folder, tuple(saved["shape"]), box, slices, saved["digest"])
 
 
 def _is_prepared(folder: Path, name: str, source: dict[str, Any]) -> bool:
-    there = all((folder / f"{name}.{kind}.npy").exists() for kind in ("image", "mask"))
-    return there and _record(folder, name).get("source") == source
+    arrays_exist = all((folder / f"{name}.{kind}.npy").exists() for kind in ("image", "mask"))
+    return arrays_exist and _description(folder, name).get("source") == source
 
 
-def _record(folder: Path, name: str) -> dict[str, Any]:
+def _description(folder: Path, name: str) -> dict[str, Any]:
     try:
-        saved: dict[str, Any] = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+        saved = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return saved if isinstance(saved, dict) else {}
@@ -284,15 +274,14 @@ def _fingerprint(files: Sequence[Path], labels: list[int]) -> dict[str, Any]:
 
 
 def _check_labels(voxels: npt.NDArray[Any], labels: dict[str, int]) -> None:
-    values = np.unique(voxels)
-    if strange := sorted(set(values.tolist()) - {0, *labels.values()}):
+    if unknown := sorted(set(np.unique(voxels).tolist()) - {0, *labels.values()}):
         known = ", ".join(f"{value} ({name})" for name, value in labels.items())
-        got = ", ".join(f"{value:g}" for value in strange[:5])
+        got = ", ".join(f"{value:g}" for value in unknown[:5])
         raise ValueError(f"the mask may hold 0 and the labels of dataset.json, {known}; got {got}")
 
 
-def _header(file: Path) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """Return size and spacing in the order of arrays."""
+def _read_grid(file: Path) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """Return size and spacing of an image in the order of arrays, from its header."""
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(file))
     with itk_messages():
@@ -300,25 +289,14 @@ def _header(file: Path) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]
             reader.ReadImageInformation()
         except RuntimeError:
             raise ValueError(f"{file} cannot be read as an image") from None
-    size, spacing = reader.GetSize()[::-1], reader.GetSpacing()[::-1]
-    return np.array(size), np.array(spacing)
+    return np.array(reader.GetSize()[::-1]), np.array(reader.GetSpacing()[::-1])
 
 
-def _slices_first(voxels: npt.NDArray[Any], plan: Plan) -> npt.NDArray[Any]:
-    return voxels[None] if voxels.ndim == 2 else np.moveaxis(voxels, plan.axis, 0)
-
-
-def _in_plane(mask: Mask, plan: Plan) -> npt.NDArray[np.float64]:
-    spacing = np.array(mask.spacing)
-    return spacing if spacing.size == 2 else np.delete(spacing, plan.axis)
-
-
-def _resampled(
-    size: npt.NDArray[Any], spacing: npt.NDArray[np.float64], target: npt.NDArray[np.float64]
-) -> tuple[int, int]:
+def _resampled_size(size: npt.ArrayLike, spacing: npt.ArrayLike, target: npt.ArrayLike) -> tuple[int, int]:
     """Return the size of a slice at another spacing; the same if the spacings hardly differ."""
-    ratio = np.where(np.abs(spacing / target - 1.0) < _SAME, 1.0, spacing / target)
-    height, width = np.maximum(np.round(size * ratio), 1).astype(int).tolist()
+    ratio = np.asarray(spacing) / np.asarray(target)
+    ratio = np.where(np.abs(ratio - 1.0) < _SAME, 1.0, ratio)
+    height, width = np.maximum(np.round(np.asarray(size) * ratio), 1).astype(int).tolist()
     return height, width
 
 
@@ -330,13 +308,3 @@ def _resize(stack: Floats, size: tuple[int, int], order: int) -> Floats:
         for one in stack
     ]
     return np.stack(slices).astype(np.float32)
-
-
-def plan_to_dict(plan: Plan) -> dict[str, Any]:
-    """Return plain lists and numbers."""
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(plan).items()}
-
-
-def plan_from_dict(saved: dict[str, Any]) -> Plan:
-    """Rebuild a plan from `plan_to_dict`."""
-    return Plan(saved["axis"], tuple(saved["spacing"]), tuple(saved["shape"]))

@@ -19,13 +19,8 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Ranks:
-    """The processes of a training.
-
-    Attributes:
-        rank: number of this one.
-        world: how many there are.
-    """
+class ProcessGroup:
+    """The processes of a training: the number of this one, and how many there are."""
 
     rank: int = 0
     world: int = 1
@@ -35,7 +30,7 @@ class Ranks:
         """Whether this is the process that writes files."""
         return self.rank == 0
 
-    def mine(self, items: list[T]) -> list[T]:
+    def part_of(self, items: list[T]) -> list[T]:
         """Return this process's part, dealt round and round."""
         return items[self.rank :: self.world]
 
@@ -57,9 +52,9 @@ class Ranks:
             dist.barrier()
 
 
-def find_ranks() -> Ranks:
+def find_processes() -> ProcessGroup:
     """Return this process's place in torch.distributed, or that of a process alone."""
-    return Ranks(dist.get_rank(), dist.get_world_size()) if is_distributed() else Ranks()
+    return ProcessGroup(dist.get_rank(), dist.get_world_size()) if is_distributed() else ProcessGroup()
 
 
 def local_gpu() -> torch.device:
@@ -68,7 +63,7 @@ def local_gpu() -> torch.device:
 
 
 @contextmanager
-def joined_by_torchrun(device: str = "auto") -> Iterator[Ranks]:
+def joined_by_torchrun(device: str = "auto") -> Iterator[ProcessGroup]:
     """Join the processes that torchrun has started, and leave at the end; a process alone stays alone.
 
     Args:
@@ -78,11 +73,11 @@ def joined_by_torchrun(device: str = "auto") -> Iterator[Ranks]:
         ValueError: the device is one for all, or there are fewer GPUs than processes.
     """
     if "RANK" not in os.environ:  # started without torchrun
-        yield Ranks()
+        yield ProcessGroup()
         return
     on_gpu = device != "cpu" and torch.cuda.is_available()
     if on_gpu:
-        local, number = int(os.environ["LOCAL_RANK"]), int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+        number = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
         if number > 1 and device not in ("auto", "cuda"):
             raise ValueError(f"device must be auto, cuda or cpu in {number} processes, got {device}")
         if number > torch.cuda.device_count():
@@ -91,9 +86,9 @@ def joined_by_torchrun(device: str = "auto") -> Iterator[Ranks]:
                 "start fewer, or train on device cpu"
             )
         if number > 1 or device in ("auto", "cuda"):
-            torch.cuda.set_device(local)
+            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     dist.init_process_group("nccl" if on_gpu else "gloo")
     try:
-        yield find_ranks()
+        yield find_processes()
     finally:
         dist.destroy_process_group()

@@ -1,7 +1,6 @@
 """nnU-Net's raw layout: which cases there are, which files each has, what the labels are called."""
 
 import json
-import logging
 from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass, replace
@@ -11,26 +10,16 @@ from fairseg.io.images import find_masks
 from fairseg.io.sentences import counted, listed
 from fairseg.scoring.labels import read_dataset_labels
 
-logger = logging.getLogger(__name__)
-
 
 @dataclass(frozen=True)
 class RawDataset:
-    """The training part of a dataset on disk.
+    """The training part of a dataset on disk."""
 
-    Attributes:
-        folder: with dataset.json, imagesTr and labelsTr.
-        channels: names of the channels, such as ("cine MRI",).
-        labels: name -> value, 1 to L, without background.
-        images: case -> one file a channel.
-        masks: case -> file.
-    """
-
-    folder: Path
-    channels: tuple[str, ...]
-    labels: dict[str, int]
-    images: dict[str, tuple[Path, ...]]
-    masks: dict[str, Path]
+    folder: Path  # with dataset.json, imagesTr and labelsTr
+    channels: tuple[str, ...]  # names of the channels, such as ("cine MRI",)
+    labels: dict[str, int]  # name -> value, 1 to L, without background
+    images: dict[str, tuple[Path, ...]]  # case -> one file a channel
+    masks: dict[str, Path]  # case -> file
 
     def only(self, cases: Collection[str]) -> "RawDataset":
         """Return the dataset with these cases alone."""
@@ -49,27 +38,25 @@ def read_raw(folder: str | Path) -> RawDataset:
         ValueError: a file or folder is not there, labels are not 1 to L, an image has no mask or a mask
             no image; the message names them.
     """
-    place = Path(folder)
+    root = Path(folder)
+    file = root / "dataset.json"
     try:
-        about = json.loads((place / "dataset.json").read_text(encoding="utf-8"))
-        channels = tuple(str(name) for name in about["channel_names"].values())
+        channels = tuple(map(str, json.loads(file.read_text(encoding="utf-8"))["channel_names"].values()))
     except OSError as error:
-        raise ValueError(f"{place / 'dataset.json'} cannot be read: {error.strerror}") from None
+        raise ValueError(f"{file} cannot be read: {error.strerror}") from None
     except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise ValueError(
-            f'{place / "dataset.json"} must hold "channel_names" as nnU-Net writes them: {error!r}'
-        ) from None
-    labels = read_dataset_labels(place) or {}
+        raise ValueError(f'{file} must hold "channel_names" as nnU-Net writes them: {error!r}') from None
+    labels = read_dataset_labels(root) or {}
     if sorted(labels.values()) != list(range(1, len(labels) + 1)) or not labels:
-        raise ValueError(f"{place / 'dataset.json'}: labels must be 1, 2, 3, ..., got {labels}")
-    images = find_images(place / "imagesTr", len(channels))
-    masks = find_masks(place / "labelsTr", "labelsTr")
+        raise ValueError(f"{file}: labels must be 1, 2, 3, ..., got {labels}")
+    images = find_images(root / "imagesTr", len(channels))
+    masks = find_masks(root / "labelsTr", "labelsTr")
     if without := sorted(images.keys() - masks.keys()):
-        raise ValueError(f"{place / 'labelsTr'} has no mask for {listed(without)}")
+        raise ValueError(f"{root / 'labelsTr'} has no mask for {listed(without)}")
     if without := sorted(masks.keys() - images.keys()):
-        raise ValueError(f"{place / 'imagesTr'} has no image for {listed(without)}")
+        raise ValueError(f"{root / 'imagesTr'} has no image for {listed(without)}")
     labels = dict(sorted(labels.items(), key=lambda item: item[1]))
-    return RawDataset(place, channels, labels, images, masks)
+    return RawDataset(root, channels, labels, images, masks)
 
 
 def find_images(folder: Path, num_channels: int) -> dict[str, tuple[Path, ...]]:
@@ -78,21 +65,21 @@ def find_images(folder: Path, num_channels: int) -> dict[str, tuple[Path, ...]]:
     Raises:
         ValueError: the folder is none, or a case has another number of channels.
     """
-    found: dict[str, dict[int, Path]] = defaultdict(dict)
-    others = []
+    by_case: dict[str, dict[int, Path]] = defaultdict(dict)
+    misnamed = []
     for name, path in find_masks(folder, "images").items():
         case, _, channel = name.rpartition("_")
         if case and len(channel) == 4 and channel.isdecimal():
-            found[case][int(channel)] = path
+            by_case[case][int(channel)] = path
         else:
-            others.append(path.name)
-    if others:
+            misnamed.append(path.name)
+    if misnamed:
         raise ValueError(
-            f"{folder}: images must be named CASE_0000 and so on by channel, got {listed(others)}"
+            f"{folder}: images must be named CASE_0000 and so on by channel, got {listed(misnamed)}"
         )
-    for case, files in found.items():
+    for case, files in by_case.items():
         if sorted(files) != list(range(num_channels)):
-            asked = f"{counted(num_channels, 'channel')}, 0000 to {num_channels - 1:04d}"
+            expected = f"{counted(num_channels, 'channel')}, 0000 to {num_channels - 1:04d}"
             got = ", ".join(f"{channel:04d}" for channel in sorted(files))
-            raise ValueError(f"{folder}: case {case} must have {asked}, got {got}")
-    return {case: tuple(files[n] for n in range(num_channels)) for case, files in sorted(found.items())}
+            raise ValueError(f"{folder}: case {case} must have {expected}, got {got}")
+    return {case: tuple(files[n] for n in range(num_channels)) for case, files in sorted(by_case.items())}

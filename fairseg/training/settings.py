@@ -1,16 +1,32 @@
-"""The settings of a training: every number of the recipe, flat, with its meaning."""
+"""The settings of a training: every number of the recipe, flat, with its meaning and its range.
+
+`fairseg train` has an option for each setting, made from its field here (`fairseg.cli.options`).
+"""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, Literal
+from math import inf
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+# The keys of the tables in `fairseg.training.methods`.
+LossName = Literal[
+    "erm", "balanced", "group_dro", "worst_group", "cvar", "chi_square", "vrex", "fair_error_bound", "pareto"
+]
+BaseName = Literal["dice_ce", "ce", "dice", "dice_ce_sample"]
+
+
+# ruff: noqa: RUF009  (what `_setting` returns is a field)
+def _setting(default: Any, text: str, low: float = 0, high: float = inf) -> Any:
+    """Return a field with its meaning, which is also the help of the command's option, and its range."""
+    return field(default=default, metadata={"help": text, "low": low, "high": high})
 
 
 @dataclass(frozen=True)
 class Settings:
     """What to train and how; the defaults are nnU-Net's (Isensee et al. 2021), the method is ERM.
 
-    The method is two choices that do not depend on each other, the sampler and the loss; the names of
-    losses and bases are the keys of `fairseg.training.methods`. `METHODS` there has those of the paper.
+    The method is two choices that do not depend on each other, the sampler and the loss;
+    `fairseg.training.methods.METHODS` has those of the paper.
 
     >>> Settings(by=("sex",), epochs=2).steps
     250
@@ -23,72 +39,64 @@ class Settings:
     bins: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  # edges of numeric attributes
 
     # The method.
-    sampler: Literal["natural", "oversampling"] = "natural"
-    balance: float = 1.0  # of oversampling: 1 for equal shares, 0 for those of the cohort
-    loss: str = "erm"
-    base: str | None = None  # per-sample loss; default: Dice + CE for erm, CE for the DRO family
-    reweight: Literal["none", "sum", "mean"] = "none"  # inverse-frequency weights, summing to 1 or of mean 1
-    crop: Literal["none", "reference"] = "none"  # "reference": crops around the reference mask
-    crop_margin: int = 5  # pixels beside the largest object of the training set
+    sampler: Literal["natural", "oversampling"] = _setting("natural", "How batches are drawn.")
+    balance: float = _setting(1.0, "With oversampling: 1 for equal shares, 0 for the cohort's.", 0.0, 1.0)
+    loss: LossName = _setting("erm", "Objective of the groups.")
+    base: BaseName | None = _setting(None, "Loss of a sample. Default: dice_ce for erm, else ce.")
+    reweight: Literal["none", "sum", "mean"] = _setting(
+        "none", "Inverse-frequency weights that sum to 1 (Eq. 2), or have mean 1."
+    )
+    crop: Literal["none", "reference"] = _setting(
+        "none", "Train on crops around the reference masks, all of one size."
+    )
+    crop_margin: int = _setting(5, "Pixels on each side of the largest object of the training set.")
 
     # The data.
-    spacing: tuple[float, float] | None = None  # mm in plane; default: the median of the training set
-    patch_size: tuple[int, int] | None = None  # pixels; default: the median slice, at most 256
-    batch_size: int = 12
-    foreground: float = 1 / 3  # share of a batch whose patch must hold foreground, whatever the group
-    augment: bool = True
-    elastic: bool = False  # elastic deformation, which nnU-Net v2 leaves out
-    validation: float = 0.2  # share of each group's subjects
-    split_seed: int = 0
+    spacing: tuple[float, float] | None = _setting(None, "mm in plane. Default: the median.")
+    patch_size: tuple[int, int] | None = _setting(
+        None, "Pixels. Default: the median slice, at most 256 pixels a side.", 8
+    )
+    batch_size: int = _setting(12, "Patches in a batch.", 1)
+    foreground: float = _setting(1 / 3, "Share of a batch whose patches must hold foreground.", 0.0, 1.0)
+    augment: bool = _setting(True, "Augment as nnU-Net does.")
+    elastic: bool = _setting(False, "Add elastic deformation, which nnU-Net v2 leaves out.")
+    validation: float = _setting(0.2, "Share of each group's subjects that is held out.", 0.0, 0.9)
+    split_seed: int = _setting(0, "Seed of the choice of held-out subjects.")
 
     # The network.
-    features: int = 32  # channels at full resolution, doubled at each stage
-    most_features: int = 512
-    deep_supervision: bool = True
+    features: int = _setting(32, "Channels at full resolution, doubled at each stage.", 1)
+    most_features: int = _setting(512, "Channels of a stage at most.", 1)
+    deep_supervision: bool = _setting(True, "Train the outputs at lower resolutions too.")
 
     # The optimiser.
-    epochs: int = 1000
-    steps: int = 250  # of an epoch
-    learning_rate: float = 0.01  # falls to 0 by a power
-    poly_power: float = 0.9
-    momentum: float = 0.99  # Nesterov's
-    weight_decay: float = 3e-5
-    clip: float = 12.0  # norm of the gradient at most
+    epochs: int = _setting(1000, "Epochs; each ends with validation and a checkpoint.", 1)
+    steps: int = _setting(250, "Steps in an epoch.", 1)
+    learning_rate: float = _setting(0.01, "Learning rate at the start.", 1e-12, 1e3)
+    poly_power: float = _setting(0.9, "Power by which the learning rate falls to 0.", 0.0, 10.0)
+    momentum: float = _setting(
+        0.99, "Nesterov momentum; 0.9 with a higher learning rate suits short runs.", 0.0, 0.9999
+    )
+    weight_decay: float = _setting(3e-5, "Weight decay.", 0.0, 1.0)
+    clip: float = _setting(12.0, "Norm of the gradient at most.", 1e-12, 1e12)
 
     # The machine.
-    seed: int = 0
-    workers: int | None = (
-        None  # processes that load and augment; default: on a GPU up to 8; no result depends on it
+    seed: int = _setting(0, "Seed of everything else that is random.")
+    workers: int | None = _setting(
+        None, "Processes that prepare, load and augment. Default: none on the CPU, up to 8 on a GPU."
     )
-    device: str = "auto"  # "cpu", "cuda", "cuda:1"
-    precision: Literal["auto", "float32", "float16", "bfloat16"] = "auto"  # of the network's forward pass
-    compile: bool = False  # torch.compile
+    device: str = _setting("auto", "auto, cpu, cuda or cuda:N.")
+    precision: Literal["auto", "float32", "float16", "bfloat16"] = _setting(
+        "auto", "Type of the network's forward pass; auto: float32 on the CPU, half on a GPU."
+    )
+    compile: bool = _setting(False, "Compile the network with torch.compile.")
 
     def __post_init__(self) -> None:
-        for name, kinds in _CHOICES.items():
-            if getattr(self, name) not in kinds:
-                raise ValueError(f"{name} must be {' or '.join(kinds)}, got {getattr(self, name)!r}")
         by: object = self.by  # callers without a type checker name one attribute as text
         if isinstance(by, str) or not by:
             raise ValueError(f"by must be the names of attributes, such as ('sex',), got {by!r}")
-        for name in ("augment", "elastic", "deep_supervision", "compile"):
-            if not isinstance(getattr(self, name), bool):
-                raise ValueError(f"{name} must be True or False, got {getattr(self, name)!r}")
-        for name, least in _WHOLE.items():
-            value = getattr(self, name)
-            if name == "workers" and value is None:
-                continue
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
-        for name, low, high in _RANGES:
-            if not low <= getattr(self, name) <= high:
-                raise ValueError(f"{name} must lie between {low:g} and {high:g}, got {getattr(self, name)!r}")
-        patch = self.patch_size
-        if patch is not None and not (len(patch) == 2 and all(type(n) is int and n >= 8 for n in patch)):
-            raise ValueError(f"patch_size must be two integers of at least 8, got {patch}")
-        spacing = self.spacing
-        if spacing is not None and not (len(spacing) == 2 and all(0 < mm < float("inf") for mm in spacing)):
-            raise ValueError(f"spacing must be two positive numbers, got {spacing}")
+        for one in fields(self):
+            if one.metadata:
+                _check(one.name, getattr(self, one.name), **one.metadata)
 
     def with_(self, **changes: Any) -> "Settings":
         """Return the settings with some of them changed."""
@@ -109,38 +117,48 @@ class Settings:
         >>> Settings.from_dict(settings.to_dict()) == settings
         True
         """
-        known = {one.name for one in fields(cls)}
-        if strange := saved.keys() - known:
-            raise ValueError(f"settings know nothing of {', '.join(sorted(strange))}")
+        if unknown := saved.keys() - {one.name for one in fields(cls)}:
+            raise ValueError(f"settings must be those of this version, got {', '.join(sorted(unknown))}")
         values = {name: tuple(value) if isinstance(value, list) else value for name, value in saved.items()}
         values["bins"] = {name: tuple(edges) for name, edges in saved["bins"].items()}
         return cls(**values)  # type: ignore[arg-type]
 
 
-_CHOICES: dict[str, tuple[str, ...]] = {
-    "sampler": ("natural", "oversampling"),
-    "reweight": ("none", "sum", "mean"),
-    "crop": ("none", "reference"),
-    "precision": ("auto", "float32", "float16", "bfloat16"),
-}
-_WHOLE = {
-    "crop_margin": 0,
-    "batch_size": 1,
-    "split_seed": 0,
-    "features": 1,
-    "most_features": 1,
-    "epochs": 1,
-    "steps": 1,
-    "seed": 0,
-    "workers": 0,
-}
-_RANGES = (
-    ("balance", 0.0, 1.0),
-    ("foreground", 0.0, 1.0),
-    ("validation", 0.0, 0.9),
-    ("momentum", 0.0, 0.9999),
-    ("learning_rate", 1e-12, 1e3),
-    ("poly_power", 0.0, 10.0),
-    ("weight_decay", 0.0, 1.0),
-    ("clip", 1e-12, 1e12),
-)
+def type_of(name: str) -> tuple[Any, bool]:
+    """Return the type of a setting and whether it may be `None`.
+
+    >>> type_of("spacing"), type_of("epochs")
+    ((tuple[float, float], True), (<class 'int'>, False))
+    """
+    hint = _HINTS[name]
+    optional = type(None) in get_args(hint)
+    return (get_args(hint)[0] if optional else hint), optional
+
+
+_HINTS = get_type_hints(Settings)
+
+
+def _check(name: str, value: Any, *, low: float, high: float, help: str) -> None:  # noqa: A002
+    """Raise a ValueError unless a value has the type and lies in the range of its setting."""
+    kind, optional = type_of(name)
+    if optional and value is None:
+        return
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if get_origin(kind) is Literal:
+        fits, expected = value in get_args(kind), " or ".join(get_args(kind))
+    elif kind is bool:
+        fits, expected = isinstance(value, bool), "True or False"
+    elif kind is int:
+        fits, expected = whole and value >= low, f"an integer of at least {low}"
+    elif kind is float:
+        fits = (whole or isinstance(value, float)) and low <= value <= high
+        expected = f"a number from {low:g} to {high:g}"
+    elif kind == tuple[int, int]:
+        fits = len(value) == 2 and all(type(length) is int and length >= low for length in value)
+        expected = f"two integers of at least {low}"
+    elif kind == tuple[float, float]:
+        fits, expected = len(value) == 2 and all(0 < mm < inf for mm in value), "two positive numbers"
+    else:
+        return
+    if not fits:
+        raise ValueError(f"{name} must be {expected}, got {value!r}")

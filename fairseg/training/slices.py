@@ -17,7 +17,7 @@ from fairseg.crop import Box, crop
 from fairseg.samplers import GroupBatchSampler
 from fairseg.training.augment import MARGIN, make_augmentation, seeded
 from fairseg.training.prepare import Case, Floats, Labels, zscore
-from fairseg.training.ranks import Ranks
+from fairseg.training.ranks import ProcessGroup
 
 Draw = tuple[int, int, bool]  # index of the slice, number of the draw, whether it is forced onto foreground
 
@@ -27,19 +27,14 @@ class View:
     """How much of a case is seen: all of it, or a crop of one size around its reference mask.
 
     A crop is standardised by itself, so that nothing outside it has a say in its brightness.
-
-    Attributes:
-        size: of the crop in plane, or `None` for whole slices.
     """
 
-    size: tuple[int, int] | None = None
+    size: tuple[int, int] | None = None  # of the crop in plane, or `None` for whole slices
 
     def box(self, case: Case) -> Box:
         """Return what is seen of a case, in plane; without foreground, the middle of the image."""
         whole = Box((0, 0), case.shape[1:])
-        if self.size is None:
-            return whole
-        return (case.box or whole).resized(self.size)
+        return whole if self.size is None else (case.box or whole).resized(self.size)
 
     def image(self, case: Case) -> Floats:
         """Return the image (C, Z, y, x) as it is seen."""
@@ -54,7 +49,7 @@ class View:
 
 
 class Slices(Dataset[tuple[Tensor, Tensor, int, int]]):
-    """Patches of the slices of some cases; index it with what `draws` yields.
+    """Patches of the slices of some cases; index it with what `NumberedBatches` yields.
 
     Args:
         cases: prepared cases.
@@ -105,45 +100,45 @@ class Slices(Dataset[tuple[Tensor, Tensor, int, int]]):
             label = int(random.choice(list(case.slices)))
             z = z if z in case.slices[label] else int(random.choice(case.slices[label]))
         image, mask = self._slice(position, z)
-        start = self._start(mask, label, random)
-        box = Box(start, tuple(low + length for low, length in zip(start, self.patch_size, strict=True)))
-        box = _centred(box, self.reach)
-        part, target = torch.from_numpy(crop(image, box)), torch.from_numpy(crop(mask, box).astype(np.int16))
+        box = self._box(mask, label, random)
+        patch, target = torch.from_numpy(crop(image, box)), torch.from_numpy(crop(mask, box).astype(np.int16))
         if self.augmentation is not None:
             with seeded(int(random.integers(2**63))):
-                seen = self.augmentation(image=part, segmentation=target[None])
-            part, target = seen["image"], seen["segmentation"][0]
-        return part.contiguous(), target.long(), int(self.group[index]), position
+                augmented = self.augmentation(image=patch, segmentation=target[None])
+            patch, target = augmented["image"], augmented["segmentation"][0]
+        return patch.contiguous(), target.long(), int(self.group[index]), position
 
     def _slice(self, position: int, z: int) -> tuple[Floats, Labels]:
         """Return one slice as it is seen: image (C, y, x) and mask (y, x)."""
         case = self.cases[position]
-        image, mask = case.image()[:, z], case.mask()[z]
+        image, mask = np.array(case.image()[:, z]), np.array(case.mask()[z])
         if self.scale is None:
-            return np.array(image), np.array(mask)
+            return image, mask
         box, (mean, spread) = self.view.box(case), self.scale[position]
-        return (crop(np.array(image), box) - mean) / spread, crop(np.array(mask), box)
+        return (crop(image, box) - mean) / spread, crop(mask, box)
 
-    def _start(self, mask: Labels, label: int, random: np.random.Generator) -> tuple[int, ...]:
-        """Return where the patch begins: around a pixel of a label, or anywhere for label 0."""
+    def _box(self, mask: Labels, label: int, random: np.random.Generator) -> Box:
+        """Return what to cut out: a patch around a pixel of a label, or anywhere for label 0.
+
+        The box has the same middle as the patch, and the size that the augmentation reaches for.
+        """
         pixel = None
-        if label:
-            places = np.flatnonzero(mask == label)
-            if places.size:
-                pixel = np.unravel_index(int(random.choice(places)), mask.shape)
+        if label and (pixels := np.flatnonzero(mask == label)).size:
+            pixel = np.unravel_index(int(random.choice(pixels)), mask.shape)
         start = []
         for axis, (size, length) in enumerate(zip(mask.shape, self.patch_size, strict=True)):
-            most = size - length
-            if most <= 0:
-                start.append(most // 2)  # the slice lies in the middle of the patch
+            room = size - length
+            if room <= 0:
+                low = room // 2  # the slice lies in the middle of the patch
             elif pixel is None:
-                start.append(int(random.integers(most + 1)))
+                low = int(random.integers(room + 1))
             else:
-                start.append(int(np.clip(pixel[axis] - length // 2, 0, most)))
-        return tuple(start)
+                low = int(np.clip(pixel[axis] - length // 2, 0, room))
+            start.append(low + length // 2 - self.reach[axis] // 2)
+        return Box(tuple(start), tuple(low + length for low, length in zip(start, self.reach, strict=True)))
 
 
-class Draws:
+class NumberedBatches:
     """A sampler's batches as draws: numbered, and the last share of each batch forced onto foreground.
 
     A sample's place in a batch says nothing about its group, so forcing does not either.
@@ -151,11 +146,13 @@ class Draws:
     Args:
         sampler: yields batches of indices, the joint ones of all processes.
         foreground: share of the batch, rounded.
-        ranks: of which this one takes its part of each batch.
+        processes: of which this one takes its part of each batch.
     """
 
-    def __init__(self, sampler: GroupBatchSampler, foreground: float, ranks: Ranks = Ranks()) -> None:  # noqa: B008
-        self.sampler, self.ranks = sampler, ranks
+    def __init__(
+        self, sampler: GroupBatchSampler, foreground: float, processes: ProcessGroup | None = None
+    ) -> None:
+        self.sampler, self.processes = sampler, processes or ProcessGroup()
         self.forced = round(sampler.batch_size * foreground)
 
     def __len__(self) -> int:
@@ -168,16 +165,7 @@ class Draws:
         for step, batch in enumerate(self.sampler):
             first = before + step * size
             joint = [(index, first + n, n >= size - self.forced) for n, index in enumerate(batch)]
-            yield self.ranks.mine(joint)
-
-
-def _centred(box: Box, size: Sequence[int]) -> Box:
-    """Return a box of another size whose middle is the same pixel that the augmentation takes as middle."""
-    start = tuple(
-        low + (high - low) // 2 - length // 2
-        for low, high, length in zip(box.start, box.stop, size, strict=True)
-    )
-    return Box(start, tuple(low + length for low, length in zip(start, size, strict=True)))
+            yield self.processes.part_of(joint)
 
 
 def _mean_and_spread(view: View, case: Case) -> tuple[Floats, Floats]:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from fairseg.cli import main
+from tests.waiting import PATIENCE
 
 BASH = shutil.which("bash")
 SCRIPTS = Path(sys.executable).parent
@@ -43,7 +44,7 @@ def type_in_bash(tmp_path: Path) -> Iterator[Callable[[str, str], str]]:
 
     def type_text(text: str, wait_for: str) -> str:
         os.write(terminal, text.encode())
-        shown, end = "", time.monotonic() + 60
+        shown, end = "", time.monotonic() + PATIENCE
         while wait_for not in shown and time.monotonic() < end:
             if select.select([terminal], [], [], 0.2)[0]:
                 shown += os.read(terminal, 4096).decode(errors="replace")

@@ -152,7 +152,8 @@ def test_the_path_may_be_text(tmp_path: Path) -> None:
 def test_rows_of_cases_come_in_their_order_and_unknown_where_there_is_none(tmp_path: Path) -> None:
     (tmp_path / "groups.csv").write_text("case,subject,sex\na,A,F\nb,,M\nc,C,F\n")
     rows = rows_of(read_cohort(tmp_path / "groups.csv"), ["c", "x", "b"])
-    assert list(rows.columns) == ["case", "subject", "sex"]
+    assert list(rows.columns) == ["case", "subject", "sex", "note"]
+    assert rows["note"].isna().tolist() == [True, True, False]  # of b, whose subject is not known
     assert rows[["case", "subject"]].to_numpy().tolist() == [["c", "C"], ["x", "x"], ["b", "b"]]
     assert rows["sex"].isna().tolist() == [False, True, False]
 

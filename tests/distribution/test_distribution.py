@@ -12,6 +12,7 @@ from pathlib import Path
 
 import fairseg
 from tests.distribution.conftest import ROOT, SOURCES, Build
+from tests.waiting import PATIENCE
 
 NAME = f"fairseg-{fairseg.__version__}"
 
@@ -41,8 +42,9 @@ def test_the_sdist_has_tests_and_documents_and_makes_the_same_wheel(
 ) -> None:
     for name in SOURCES:
         assert {f"{NAME}/{file}" for file in files_of(ROOT / name)} <= files_of(sdist), name
-    names = ("CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md", "LICENSE", "Makefile", "constraints.txt")
-    for name in (*names, "mkdocs.yml"):
+    names = ("CHANGELOG.md", "CITATION.cff", "CODE_OF_CONDUCT.md", "CONTRIBUTING.md", "LICENSE", "Makefile")
+    more = ("constraints.txt", "constraints-lowest.txt", "mkdocs.yml", "paper.md", "paper.bib")
+    for name in (*names, *more, ".pre-commit-config.yaml"):
         assert (sdist / name).read_bytes() == (ROOT / name).read_bytes()
     assert contents(build("wheel", sdist, tmp_path / "dist")) == contents(wheel)
 
@@ -67,7 +69,7 @@ def test_the_wheel_works_from_an_empty_folder(wheel: Path, tmp_path: Path) -> No
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=PATIENCE,
         )
         assert done.returncode == 0, done.stderr[-3000:]
         return done.stdout

@@ -78,7 +78,7 @@ def test_tasks_that_run_at_the_same_time_have_a_machine_each(two_gpus: None, tmp
     assert [one.machine.device for one in started] == ["cuda:0", "cuda:1", "cuda:0"]
     running[1].stop()
     assert running[1].ended()
-    assert "exit code 1 and left no word; see tests/1/output.txt" in running[1].why()
+    assert "exit code 1 and wrote no result; see tests/1/output.txt" in running[1].why()
     engine.start(tmp_path, "tests/3")
     assert started[-1].machine.device == "cuda:1"
 

@@ -25,6 +25,7 @@ from fairseg.experiment.study import make_study
 from fairseg.experiment.tasks import state_of
 from fairseg.training import loop
 from fairseg.training.settings import Settings
+from tests.waiting import wait_until
 
 ARMS = ("full/baseline", "cascade/oversampling", "full/group_dro")
 
@@ -94,10 +95,11 @@ def test_an_experiment_killed_at_random_moments_ends_as_one_that_was_not(
             arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
         )
         begun = len(list(tmp_path.glob("trainings/*/checkpoint.pt")))
-        deadline = time.monotonic() + 240
-        while len(list(tmp_path.glob("trainings/*/checkpoint.pt"))) <= begun and process.poll() is None:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+
+        def one_more(process: subprocess.Popen[bytes] = process, begun: int = begun) -> bool:
+            return len(list(tmp_path.glob("trainings/*/checkpoint.pt"))) > begun or process.poll() is not None
+
+        wait_until(one_more)
         time.sleep(wait.uniform(0.0, 1.0))
         if process.poll() is not None:
             break
@@ -262,27 +264,17 @@ def test_external_data_groups_that_only_test_and_bad_requests(
 
 
 def test_a_second_experiment_in_the_folder_is_kept_away(plan: Plan, whole: tuple[Path, Results]) -> None:
-    code = "import fcntl, sys, time; f = open(sys.argv[1], 'w'); fcntl.flock(f, fcntl.LOCK_EX); print(1)"
-    holder = subprocess.Popen(
-        [sys.executable, "-c", f"{code}; sys.stdout.flush(); time.sleep(60)", str(whole[0] / ".lock")],
+    code = "import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.flock(f, fcntl.LOCK_EX)"
+    with subprocess.Popen(
+        [sys.executable, "-c", f"{code}; print(1, flush=True); sys.stdin.read()", str(whole[0] / ".lock")],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-    )
-    try:
+    ) as holder:
         assert holder.stdout is not None
         holder.stdout.readline()
         with pytest.raises(ValueError, match="another process is at work"):
             run_experiment(plan, whole[0], engine=InProcess())
-    finally:
         holder.kill()
-        holder.wait()
-        holder.stdout and holder.stdout.close()
-
-
-def wait_until(true: Callable[[], bool], seconds: float = 120.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 def test_orphans_end_with_the_process_that_started_them(

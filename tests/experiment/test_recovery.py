@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from fairseg.experiment import InProcess, Plan, run_experiment
+from fairseg.experiment.provenance import _code
 from fairseg.experiment.schedule import _progress
 from fairseg.experiment.tasks import DAMAGED
 from fairseg.training.settings import Settings
@@ -63,3 +64,12 @@ def test_a_line_of_the_overview_is_short_and_says_of_how_many_epochs(tmp_path: P
     line = {"epoch": 2, "step": 60, "dice": {"a group of a long name": 0.5, "B": None}}
     (tmp_path / name / "log.jsonl").write_text(json.dumps(line) + "\n")
     assert _progress(tmp_path, name) == "  full-baseline-seed0: epoch 2 of 3; validation a group of a 0.500"
+
+
+def test_the_code_that_makes_results_is_told_apart_from_the_code_that_shows_them() -> None:
+    files = _code()
+    rooms = {name.split("/")[0] for name in files}
+    assert {"cohort", "losses", "metrics", "samplers", "scoring", "training"} <= rooms
+    assert {"experiment/arms.py", "experiment/study.py"} <= files.keys()
+    assert "experiment/page.py" not in files
+    assert not [name for name in files if name.startswith("report/")]

@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+from tests.waiting import PATIENCE
+
 HERE = Path(__file__).parent
 
 
@@ -24,7 +26,7 @@ def run_ranks(name: str, folder: Path) -> list[dict[str, Any]]:
             "PYTHONWARNINGS": "ignore",
             "PYTHONPATH": str(HERE.parent.parent),
         },
-        timeout=240,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]

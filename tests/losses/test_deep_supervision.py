@@ -78,7 +78,8 @@ def test_outputs_of_weight_zero_are_not_looked_at() -> None:
 
 def test_its_state_is_that_of_the_loss() -> None:
     deep = DeepSupervision(GroupDROLoss(3), WEIGHTS)
-    assert list(deep.state_dict()) == ["loss.group_weight"]
+    assert list(deep.state_dict()) == [f"loss.{name}" for name in deep.loss.state_dict()]
+    assert "loss.group_weight" in deep.state_dict()
 
 
 def test_bad_input_is_named() -> None:

@@ -18,6 +18,7 @@ class Given(nn.Module):
 
 
 NOTHING = torch.zeros(0)
+EMA = pytest.mark.filterwarnings("ignore:absent=.ema. oscillates:DeprecationWarning")
 
 
 def algorithm_1(  # the reference, in plain Python floats
@@ -46,6 +47,35 @@ def algorithm_1(  # the reference, in plain Python floats
         for g in present:
             q[g] *= before / after
         values.append(sum(q[g] * mean[g] for g in present))
+        weights.append(list(q))
+    return values, weights
+
+
+def recent(  # the default rule for absent groups, in plain Python floats
+    steps: list[tuple[list[float], list[int]]],
+    num_groups: int,
+    step_size: float,
+    adjustment: float = 0.0,
+    counts: list[int] | None = None,
+    normalize: bool = False,
+) -> tuple[list[float], list[list[float]]]:
+    q, values, weights = [1.0 / num_groups] * num_groups, [], []
+    last, recency = [0.0] * num_groups, [0.0] * num_groups
+    added = [adjustment / math.sqrt(n) for n in counts] if counts else [0.0] * num_groups
+    for losses, groups in steps:
+        present = sorted({group for group in groups if group >= 0})
+        recency = [0.97 * r for r in recency]
+        for g in present:
+            mine = [loss for loss, group in zip(losses, groups, strict=True) if group == g]
+            last[g], recency[g] = sum(mine) / len(mine), 1.0
+        if present:
+            trust = [q[g] * recency[g] for g in range(num_groups)]
+            mean = sum(t * (last[g] + added[g]) for g, t in enumerate(trust)) / sum(trust)
+            use = [last[g] + added[g] if g in present else mean for g in range(num_groups)]
+            total = sum(use) if normalize else 1.0
+            q = [q[g] * math.exp(step_size * use[g] / total) for g in range(num_groups)]
+            q = [weight / sum(q) for weight in q]
+        values.append(sum(q[g] * last[g] for g in present))
         weights.append(list(q))
     return values, weights
 
@@ -79,10 +109,12 @@ def made_up_steps(number: int, num_groups: int, seed: int) -> list[tuple[list[fl
     ],
     ids=["0.01", "1", "adjusted", "normalised", "both"],
 )
-def test_two_hundred_steps_of_algorithm_1(options: dict, reference: dict, seed: int) -> None:  # type: ignore[type-arg]
+@pytest.mark.parametrize("absent", ["recent", "freeze"])
+def test_two_hundred_steps_of_algorithm_1(options: dict, reference: dict, seed: int, absent: str) -> None:  # type: ignore[type-arg]
     steps = made_up_steps(200, 4, seed)
-    values, weights = algorithm_1(steps, 4, options["step_size"], **reference)
-    loss = GroupDROLoss(4, Given(), **options)
+    rule = recent if absent == "recent" else algorithm_1
+    values, weights = rule(steps, 4, options["step_size"], **reference)
+    loss = GroupDROLoss(4, Given(), absent=absent, **options)  # type: ignore[arg-type]
     for (losses, groups), value, weight in zip(steps, values, weights, strict=True):
         before = loss.group_weight.clone()
         logits = torch.tensor(losses, dtype=torch.float64, requires_grad=True)
@@ -94,14 +126,16 @@ def test_two_hundred_steps_of_algorithm_1(options: dict, reference: dict, seed: 
         for gradient, group in zip(logits.grad.tolist(), groups, strict=True):
             expected = weight[group] / groups.count(group) if group >= 0 else 0.0
             assert gradient == pytest.approx(expected, rel=1e-10)
-        absent = [g for g in range(4) if g not in groups]
-        assert torch.equal(loss.group_weight[absent], before[absent])  # to the last bit
+        if absent == "freeze":
+            missing = [g for g in range(4) if g not in groups]
+            assert torch.equal(loss.group_weight[missing], before[missing])  # to the last bit
     assert loss.group_weight.sum().item() == pytest.approx(1.0, abs=1e-12)
 
 
-def test_absent_groups_do_not_fade() -> None:
+@pytest.mark.parametrize("absent", ["recent", "freeze"])
+def test_absent_groups_do_not_fade(absent: str) -> None:
     """Group 1 is in one batch of ten. With its loss taken for 0 elsewhere it would lose its weight."""
-    loss = GroupDROLoss(2, Given(), step_size=0.1)
+    loss = GroupDROLoss(2, Given(), step_size=0.1, absent=absent)  # type: ignore[arg-type]
     naive = torch.tensor([0.5, 0.5], dtype=torch.float64)
     for step in range(500):
         both = step % 10 == 0
@@ -111,6 +145,52 @@ def test_absent_groups_do_not_fade() -> None:
         naive /= naive.sum()
     assert naive[1] < 1e-10
     assert loss.group_weight[1] > 0.7
+
+
+@pytest.mark.parametrize("worse", [True, False])
+def test_a_group_that_is_away_for_500_steps_keeps_about_its_weight_and_recovers(worse: bool) -> None:
+    loss = GroupDROLoss(2, Given(), step_size=0.05)
+    other = 1.3 if worse else 0.7
+    loss(torch.tensor([other, 1.0], requires_grad=True), NOTHING, torch.tensor([0, 1]))
+    for _ in range(500):
+        loss(torch.tensor([other], requires_grad=True), NOTHING, torch.tensor([0]))
+    assert 0.4 < loss.group_weight[1] < 0.75
+    for _ in range(200):
+        loss(torch.tensor([0.7, 1.3], requires_grad=True), NOTHING, torch.tensor([0, 1]))
+    assert loss.group_weight[1] > 0.99
+
+
+def test_with_every_group_present_the_rules_are_equal_to_the_last_bit() -> None:
+    rng = random.Random(0)
+    for options in ({}, {"adjustment": 2.0, "group_counts": [9, 4, 2]}, {"normalize_loss": True}):
+        one, two = (
+            GroupDROLoss(3, Given(), step_size=0.3, absent=rule, **options)  # type: ignore[arg-type]
+            for rule in ("recent", "freeze")
+        )
+        for _ in range(200):
+            losses = torch.tensor([rng.expovariate(1) for _ in range(5)], requires_grad=True)
+            groups = torch.tensor([0, 1, 2, rng.randrange(3), -1])
+            assert torch.equal(one(losses, NOTHING, groups), two(losses, NOTHING, groups))
+            assert torch.equal(one.group_weight, two.group_weight)
+
+
+def test_states_of_older_versions_and_other_rules_load() -> None:
+    old = {"group_weight": torch.tensor([0.25, 0.75], dtype=torch.float64)}
+    for absent in ("recent", "freeze"):
+        loss = GroupDROLoss(2, Given(), absent=absent)  # type: ignore[arg-type]
+        assert not any(loss.load_state_dict(dict(old)))  # no key is missing or left over
+        assert loss.group_weight.tolist() == [0.25, 0.75]
+    frozen, loss = GroupDROLoss(2, Given(), absent="freeze"), GroupDROLoss(2, Given())
+    loss(torch.tensor([1.0, 2.0], requires_grad=True), NOTHING, torch.tensor([0, 1]))
+    frozen.load_state_dict(loss.state_dict())
+    assert torch.equal(frozen.group_weight, loss.group_weight)
+    seen = {"group_loss_ema": torch.tensor([1.0, 2.0]), "group_seen": torch.tensor([1.0, 0.0])}
+    loss.load_state_dict({**old, **seen})
+    assert loss.group_last_loss is not None
+    assert loss.group_recency is not None
+    assert (loss.group_last_loss.tolist(), loss.group_recency.tolist()) == ([1.0, 2.0], [1.0, 0.0])
+    nested = nn.ModuleDict({"a": GroupDROLoss(2, Given())})
+    nested.load_state_dict({f"a.{name}": value for name, value in old.items()})
 
 
 def quadratic(step_size: float, rate: float, steps: int) -> tuple[float, Tensor]:
@@ -138,6 +218,7 @@ def test_it_converges_to_the_minimax_point_of_a_convex_problem() -> None:
     assert q.tolist() == pytest.approx([ratio / (1 + ratio), 1 / (1 + ratio)], abs=1e-3)
 
 
+@EMA
 def test_ema_updates_absent_groups_with_their_running_loss() -> None:
     counts = [1.0, 4.0, 16.0]
     loss = GroupDROLoss(
@@ -167,7 +248,8 @@ def test_ema_updates_absent_groups_with_their_running_loss() -> None:
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
-@pytest.mark.parametrize("absent", ["freeze", "ema"])
+@pytest.mark.parametrize("absent", ["recent", "freeze", "ema"])
+@EMA
 def test_a_loss_that_is_not_finite_never_reaches_the_weights(bad: float, absent: str) -> None:
     for check in (None, False):  # with the error, and as on a GPU without it
         loss = GroupDROLoss(2, Given(), step_size=1.0, absent=absent, check=check)  # type: ignore[arg-type]
@@ -221,12 +303,18 @@ def test_casting_the_module_keeps_the_weights_precise() -> None:
         ({"group_counts": [1, 0]}, "group_counts must be positive, got 0 for group 1"),
         ({"group_counts": [1, 2, 3]}, "group_counts must have one entry a group, 2, got 3"),
         ({"absent": "zero"}, "absent must be"),
-        ({"absent": "ema", "ema_decay": 1.0}, "ema_decay"),
+        ({"ema_decay": 1.0}, "ema_decay"),
+        ({"memory": 1.5}, "memory must lie between 0 and 1"),
     ],
 )
 def test_bad_options_are_named(options: dict, message: str) -> None:  # type: ignore[type-arg]
     with pytest.raises(ValueError, match=message):
         GroupDROLoss(2, **options)
+
+
+def test_ema_is_deprecated() -> None:
+    with pytest.warns(DeprecationWarning, match="oscillates"):
+        GroupDROLoss(2, absent="ema")
 
 
 def test_a_state_of_another_cohort_is_refused() -> None:

@@ -32,9 +32,11 @@ from fairseg.losses import (
 )
 from fairseg.losses.testing import check_group_loss
 
+pytestmark = pytest.mark.filterwarnings("ignore:absent=.ema. oscillates:DeprecationWarning")
 LOSSES: dict[str, Callable[..., GroupLoss]] = {
     "reweighted": lambda n, base=None, **o: ReweightedLoss(range(1, n + 1), base or CrossEntropyLoss(), **o),
     "dro": lambda n, base=None, **o: GroupDROLoss(n, base, step_size=0.3, **o),
+    "dro freeze": lambda n, base=None, **o: GroupDROLoss(n, base, step_size=0.3, absent="freeze", **o),
     "dro ema": lambda n, base=None, **o: GroupDROLoss(n, base, step_size=0.3, absent="ema", **o),
     "dro adjusted": lambda n, base=None, **o: GroupDROLoss(
         n, base, step_size=0.3, adjustment=2.0, group_counts=range(1, n + 1), normalize_loss=True, **o
@@ -233,7 +235,10 @@ def test_bases_that_mix_samples_are_refused_with_a_way_out(make: Callable[[], An
         (torch.zeros(7).long(), r"shape \(8,\), got \(7,\)"),
         (torch.zeros(8, 1).long(), r"got \(8, 1\)"),
         (torch.zeros(8, dtype=torch.long, device="meta"), "groups must be on the device of the logits, cpu"),
-        ([0] * 8, "groups must be a tensor of group ids, got list"),
+        ([0] * 7, r"shape \(8,\), got \(7,\)"),
+        ([0, 1, 3, 0, 0, 0, 0, 0], "to 2, got 3"),
+        (["F"] * 8, "groups are names, which this loss does not know"),
+        ("F", "groups must be a vector"),
     ],
     ids=str,
 )
@@ -314,7 +319,9 @@ def test_one_graph_under_compile_whatever_groups_are_there(make: Any, base: str 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on the CPU")
 @pytest.mark.parametrize("base", [None, DiceCELoss(pool="group"), SoftDiceLoss(pool="group")], ids=type)
-@pytest.mark.parametrize("options", [{}, {"absent": "ema"}, {"group_weights": [1.0, 2.0, 4.0]}], ids=repr)
+@pytest.mark.parametrize(
+    "options", [{}, {"absent": "freeze"}, {"absent": "ema"}, {"group_weights": [1.0, 2.0, 4.0]}], ids=repr
+)
 def test_compiled_gradients_use_the_weights_of_their_own_step(base: Any, options: dict[str, Any]) -> None:
     """Inductor would compute the weights again in backward, from a buffer that has moved on."""
     torch._dynamo.reset()

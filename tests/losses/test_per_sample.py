@@ -8,8 +8,15 @@ import torch.nn.functional as F
 from monai.losses import DiceCELoss as MonaiDiceCE
 from monai.losses import DiceLoss as MonaiDice
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from fairseg.losses import BalancedGroupLoss, CrossEntropyLoss, DiceCELoss, SoftDiceLoss
+from fairseg.losses import (
+    BalancedGroupLoss,
+    CrossEntropyLoss,
+    DiceCELoss,
+    FairErrorBoundLoss,
+    SoftDiceLoss,
+)
 from fairseg.losses.per_sample import class_sums
 
 SHAPES = [(7, 9), (4, 5, 6), (3,), (64, 64)]
@@ -162,16 +169,38 @@ def test_millions_of_small_probabilities_are_not_lost() -> None:
     torch.testing.assert_close(sums, torch.tensor([[0.1 * size, 0.0]]), rtol=1e-5, atol=0)
 
 
-def test_class_sums_on_other_devices_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    values, target = torch.rand(3, 5, 6), torch.randint(0, 4, (3, 5, 6))
-    expected = class_sums(values, target, 4)
+@pytest.mark.parametrize("classes", [4, 118])
+def test_class_sums_are_those_of_a_loop_on_every_device(classes: int) -> None:
+    values, target = torch.rand(3, 5, 6), torch.randint(0, classes, (3, 5, 6))
+    expected = torch.stack([(values * (target == label)).sum(dim=(1, 2)) for label in range(classes)], dim=1)
+    torch.testing.assert_close(class_sums(values, target, classes), expected)
 
     class Elsewhere(torch.Tensor):
         device = torch.device("meta")  # type: ignore[assignment]
 
-    torch.testing.assert_close(
-        class_sums(values.as_subclass(Elsewhere), target, 4).as_subclass(Tensor), expected
-    )
+    sums = class_sums(values.as_subclass(Elsewhere), target, classes).as_subclass(Tensor)
+    torch.testing.assert_close(sums, expected)
+
+
+def test_many_classes_take_as_few_kernels_as_two() -> None:
+    """What a GPU would be told to do, counted where there is none."""
+
+    class Counting(TorchDispatchMode):
+        count = 0
+
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            del types
+            self.count += 1
+            return func(*args, **(kwargs or {}))
+
+    kernels = []
+    for classes in (2, 118):
+        values = torch.empty(1, 8, 8, device="meta")
+        target = torch.empty(1, 8, 8, dtype=torch.long, device="meta")
+        with Counting() as counting:
+            class_sums(values, target, classes)
+        kernels.append(counting.count)
+    assert kernels[1] <= kernels[0]
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
@@ -208,14 +237,21 @@ def test_shapes_and_types_that_do_not_fit_are_named(
             loss(torch.zeros(logits), target)
 
 
-def test_labels_that_are_no_class_are_an_error() -> None:
-    logits = torch.zeros(2, 3, 4, 4)
-    for label in (3, -1, -100):
-        with pytest.raises((IndexError, RuntimeError)):
-            CrossEntropyLoss()(logits, torch.full((2, 4, 4), label))
-        for loss in (DiceCELoss(), SoftDiceLoss(pool="group"), DiceCELoss(ignore_index=9)):
-            with pytest.raises(ValueError, match=f"target must hold labels from 0 to 2, got {label}"):
-                loss(logits, torch.full((2, 4, 4), label))
+@pytest.mark.parametrize("shape", [(), (4,), (4, 4)], ids=str)
+@pytest.mark.parametrize("label", [3, -1, -100])
+def test_labels_that_are_no_class_are_one_error_from_every_base(label: int, shape: tuple[int, ...]) -> None:
+    logits, target = torch.zeros(2, 3, *shape), torch.full((2, *shape), label)
+    ours = [CrossEntropyLoss(), CrossEntropyLoss(9, [1.0, 2.0, 3.0]), CrossEntropyLoss(label_smoothing=0.1)]
+    ours += [DiceCELoss(), SoftDiceLoss(pool="group"), DiceCELoss(ignore_index=9)]  # type: ignore[list-item]
+    message = f"target must hold labels from 0 to 2, got {label}"
+    for loss in ours:
+        with pytest.raises(ValueError, match=message):
+            loss(logits, target)
+    groups = torch.tensor([0, 1])
+    theirs = torch.nn.CrossEntropyLoss(reduction="none", ignore_index=9)
+    for loss in (BalancedGroupLoss(2, theirs), BalancedGroupLoss(2), FairErrorBoundLoss(2)):
+        with pytest.raises(ValueError, match=message):
+            loss(logits, target, groups)
 
 
 @pytest.mark.parametrize(

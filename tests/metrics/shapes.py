@@ -11,14 +11,16 @@ Mask = npt.NDArray[np.uint8]
 
 def noise(rng: np.random.Generator, shape: tuple[int, ...], labels: int) -> Mask:
     """Every voxel on its own: the most surface that a mask can have."""
-    mask = rng.integers(0, labels + 1, size=shape, dtype=np.uint8)
-    return np.where(rng.random(shape) < rng.uniform(0.1, 0.9), mask, 0).astype(np.uint8)
+    mask: Mask = rng.integers(0, labels + 1, size=shape, dtype=np.uint8)
+    mask[rng.random(shape) >= rng.uniform(0.1, 0.9)] = 0
+    return mask
 
 
 def blobs(rng: np.random.Generator, shape: tuple[int, ...], labels: int) -> Mask:
     """Smooth structures that touch each other and the edges."""
     fields = [gaussian_filter(rng.normal(size=shape), rng.uniform(0.5, 3.0)) for _ in range(labels + 1)]
-    return np.argmax(fields, axis=0).astype(np.uint8)
+    mask: Mask = np.argmax(fields, axis=0).astype(np.uint8)
+    return mask
 
 
 def boxes(rng: np.random.Generator, shape: tuple[int, ...], labels: int) -> Mask:

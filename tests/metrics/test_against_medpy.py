@@ -1,4 +1,4 @@
-"""Dice, HD, HD95 and ASSD equal medpy's to 1e-9 wherever medpy has a value.
+"""Dice, HD, pooled HD95, ASSD, IoU, precision and recall equal medpy's to 1e-9 wherever medpy has a value.
 
 The known difference of convention: where both masks are empty medpy's `dc` is 1 or NaN, as the version
 of NumPy has it, and its distances raise; ours are NaN.
@@ -15,13 +15,15 @@ from fairseg.metrics import surface as kernel
 from tests.metrics.shapes import Mask, blobs, random_pairs
 
 LABELS = (1, 2, 3)
+SHARES = {"dice": binary.dc, "iou": binary.jc}
+RATES = {"precision": binary.precision, "recall": binary.recall}  # NaN there where one mask is empty
+DISTANCES = {"hd": binary.hd, "hd95_pooled": binary.hd95, "assd": binary.assd}
 
 
 def compare(prediction: Mask, reference: Mask, spacing: Sequence[float]) -> int:
     """Compare every label with medpy; return how many had distances."""
-    scores = score_case(
-        prediction, reference, labels=LABELS, spacing=spacing, metrics=("dice", "hd", "hd95", "assd")
-    )
+    metrics = (*SHARES, *RATES, *DISTANCES)
+    scores = score_case(prediction, reference, labels=LABELS, spacing=spacing, metrics=metrics)
     only_hd = score_case(prediction, reference, labels=LABELS, spacing=spacing)["hd"]
     np.testing.assert_array_equal(only_hd, scores["hd"])
     compared = 0
@@ -31,12 +33,15 @@ def compare(prediction: Mask, reference: Mask, spacing: Sequence[float]) -> int:
         if not p.any() and not r.any():
             assert all(np.isnan(value) for value in got.values())
             continue
-        assert got["dice"] == pytest.approx(binary.dc(p, r), abs=1e-12)
+        for metric, theirs in SHARES.items():
+            assert got[metric] == pytest.approx(theirs(p, r), abs=1e-12)
         if not p.any() or not r.any():
-            assert np.isnan([got["hd"], got["hd95"], got["assd"]]).all()
+            assert np.isnan([got[metric] for metric in DISTANCES]).all()
             continue
-        expected = [getattr(binary, metric)(p, r, spacing) for metric in ("hd", "hd95", "assd")]
-        np.testing.assert_allclose([got["hd"], got["hd95"], got["assd"]], expected, rtol=0, atol=1e-9)
+        for metric, theirs in RATES.items():
+            assert got[metric] == pytest.approx(theirs(p, r), abs=1e-12)
+        for metric, theirs in DISTANCES.items():
+            assert got[metric] == pytest.approx(theirs(p, r, spacing), rel=0, abs=1e-9)
         compared += 1
     return compared
 

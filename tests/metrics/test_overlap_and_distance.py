@@ -153,7 +153,7 @@ def test_volumes_in_millilitres() -> None:
     spacing=st.tuples(*[st.floats(0.05, 20)] * 2),
     scale=st.floats(0.1, 10),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_symmetry_scale_and_order(
     masks: tuple[np.ndarray, np.ndarray], spacing: tuple[float, float], scale: float
 ) -> None:

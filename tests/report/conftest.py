@@ -11,6 +11,8 @@ from pathlib import Path
 import axe_core_python
 import pytest
 
+from tests.waiting import PATIENCE
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 DARK = "--blink-settings=preferredColorScheme=0"
@@ -29,7 +31,7 @@ def browse(tmp_path: Path) -> Callable[..., str]:
             "--disable-background-networking", "--disable-component-update", "--disable-sync",
             f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=8000", *flags, page.as_uri(),
         ]  # fmt: skip
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=240).stdout
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=PATIENCE).stdout
 
     return open_page
 

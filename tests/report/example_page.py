@@ -7,9 +7,6 @@ import numpy as np
 from markupsafe import Markup
 
 from fairseg.report.charts import (
-    NO_GAP,
-    SHOWN,
-    UNSURE,
     ForestRow,
     Subjects,
     badge,
@@ -23,7 +20,8 @@ from fairseg.report.charts import (
     script_policy,
 )
 from fairseg.report.overlays import Overlay, overlay_legend
-from fairseg.report.page import _environment
+from fairseg.report.templates import environment
+from fairseg.statistics.verdicts import Verdict
 
 PAGE = """{% import "parts.html.j2" as parts %}
 <!doctype html>
@@ -42,7 +40,7 @@ content="default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-sr
 <h1>Does the model treat {{ names[0] }} and {{ names[1] }} alike?</h1>
 <p class="soft">{{ number }} subjects, {{ structures|length }} structures.</p>
 {{ parts.hero(
-  "shown", badge,
+  "gap", badge,
   "The model segments " ~ names[1] ~ " worse than " ~ names[0] ~ ": 0.031, more than the 0.02 that matter.",
   "0.031", "gap in median DSC, 95% interval 0.012 to 0.050", ["Group", "n", "Median DSC"], rows
 ) }}
@@ -125,7 +123,7 @@ def make_page(
                 dot_boxes(score, ids, names, subjects=subjects, name=f"box{place}", axis="DSC", reference=0),
             )
         )
-    verdicts = (SHOWN, UNSURE, NO_GAP, SHOWN)
+    verdicts = (Verdict.GAP, Verdict.OPEN, Verdict.NO_GAP, Verdict.GAP)
     gaps = [
         ForestRow(
             block,
@@ -164,12 +162,12 @@ def make_page(
         "script": script(),
     }
     parts["subjects"] = subjects.markup()
-    text = _environment().from_string(PAGE).render(
+    text = environment(html=True).from_string(PAGE).render(
         parts,
         names=names,
         number=number,
         structures=structures,
-        badge=badge(SHOWN, "Gap shown"),
+        badge=badge(Verdict.GAP),
         policy=Markup(script_policy()),
         rows=[(name, [int((groups == group).sum()), "0.912"]) for group, name in enumerate(names)],
         overlays=overlays,

@@ -8,17 +8,16 @@ import pandas as pd
 import pytest
 
 from fairseg import Groups
-from fairseg.report.cohort_table import (
-    cohort_cells,
-    cohort_footnote,
-    cohort_part,
-    cohort_to_latex,
-    cohort_to_markdown,
-)
-from fairseg.report.render import NONE
+from fairseg.report.cohort_table import cohort_page_table, standardised_difference
+from fairseg.report.numbers import NONE
+from fairseg.report.tables import to_latex, to_markdown
 from fairseg.statistics.cohort_table import cohort_table
 
 NASTY = ["<b>x</b>", "a|b", "50%_&", "$x$", "two\nlines", "{#~^}", "\x1b[31m"]
+
+
+def cohort_cells(table: pd.DataFrame) -> pd.DataFrame:
+    return cohort_page_table(table).to_frame()
 
 
 def table_of(cases: Any, by: Any, **options: Any) -> pd.DataFrame:
@@ -52,9 +51,9 @@ def test_the_form_of_table_3() -> None:
         }
     )
     cells = cohort_cells(table_of(cases, "ethnicity", columns=list(TABLE_3)))
-    assert list(cells.columns) == ["Black", "White", "All", "p"]
+    assert list(cells.columns) == ["Black", "White", "All", "SMD", "p"]
     assert list(cells.index) == ["n subjects", *TABLE_3]
-    assert cells.loc["n subjects"].tolist() == ["54", "30", "84", NONE]
+    assert cells.loc["n subjects"].tolist() == ["54", "30", "84", NONE, NONE]
     for name, moments in TABLE_3.items():
         for group, (mean, sd) in zip(("White", "Black"), moments, strict=True):
             assert cells.loc[name, group] == f"{mean:.1f} ({sd:.1f})"
@@ -69,11 +68,11 @@ def test_the_form_of_table_3() -> None:
     ("mean", "sd", "shown"),
     [
         (64.6, 7.7, "64.6 (7.7)"),
-        (1234567.0, 2345.6, "1234567.0 (2345.6)"),
+        (1234567.0, 2345.6, "1,234,567.0 (2,345.6)"),
         (1.7312, 0.0934, "1.731 (0.093)"),
         (0.9, 0.55, "0.90 (0.55)"),
         (0.0123, 0.00045, "0.01230 (0.00045)"),
-        (-3.0, 1.0, "-3.0 (1.0)"),
+        (-3.0, 1.0, "\N{MINUS SIGN}3.0 (1.0)"),
     ],
 )
 def test_decimals_show_two_digits_of_the_spread(mean: float, sd: float, shown: str) -> None:
@@ -91,9 +90,9 @@ def test_counts_stand_with_their_percentage_and_p_once() -> None:
         "sex": ["F", "F", "F", "M", "F", "M", "M", None],
     }
     cells = cohort_cells(table_of(cases, "group", columns=["sex"]))
-    assert cells.loc["sex=F"].tolist() == ["3 (75.0%)", "1 (33.3%)", "4 (57.1%)", "0.49"]
-    assert cells.loc["sex=M"].tolist() == ["1 (25.0%)", "2 (66.7%)", "3 (42.9%)", NONE]
-    assert cells.loc["sex: missing"].tolist() == ["0 (0.0%)", "1 (25.0%)", "1 (12.5%)", NONE]
+    assert cells.loc["sex=F"].tolist() == ["3 (75.0%)", "1 (33.3%)", "4 (57.1%)", "0.92", "0.49"]
+    assert cells.loc["sex=M"].tolist() == ["1 (25.0%)", "2 (66.7%)", "3 (42.9%)", NONE, NONE]
+    assert cells.loc["sex: missing"].tolist() == ["0 (0.0%)", "1 (25.0%)", "1 (12.5%)", NONE, NONE]
 
 
 def test_a_small_share_does_not_look_like_none() -> None:
@@ -102,6 +101,7 @@ def test_a_small_share_does_not_look_like_none() -> None:
         "1 (0.1%)",  # of 2000: 0.05%
         "0 (0.0%)",
         "1 (<0.1%)",
+        NONE,
         NONE,
     ]
 
@@ -114,8 +114,9 @@ def test_small_p_is_starred_and_bounded() -> None:
     }
     table = table_of(cases, "sex", columns=["kg"])
     assert cohort_cells(table).loc["kg", "p"] == "<0.001*"
-    assert cohort_footnote(table) == (
-        "Mean (standard deviation). p: Welch's t-test, not corrected for several attributes; * p < 0.05."
+    assert cohort_page_table(table).note == (
+        "Mean (standard deviation). SMD: largest standardised mean difference between two groups. "
+        "p: Welch's t-test, not corrected for several attributes; * p < 0.05."
     )
 
 
@@ -123,7 +124,7 @@ def test_one_subject_no_subject_and_the_unknown() -> None:
     cases = {"case": list("abcde"), "sex": ["F", "M", "M", "", "M"], "kg": [60.1, 70.2, 80.3, 90.4, 75.5]}
     groups = Groups.from_table({"sex": ["F", "M", "X"]}, by="sex")
     cells = cohort_cells(cohort_table(cases, groups, ["kg", "sex"]))
-    assert list(cells.columns) == ["F", "M", "X", "All", "unknown", "p"]
+    assert list(cells.columns) == ["F", "M", "X", "All", "unknown", "SMD", "p"]
     assert cells.loc["kg"].tolist() == [
         f"60.1 ({NONE})",
         "75.3 (5.1)",
@@ -131,29 +132,30 @@ def test_one_subject_no_subject_and_the_unknown() -> None:
         "71.5 (8.7)",
         f"90.4 ({NONE})",
         NONE,
+        NONE,
     ]
-    assert cells.loc["sex=F"].tolist() == ["1 (100.0%)", "0 (0.0%)", NONE, "1 (25.0%)", NONE, NONE]
+    assert cells.loc["sex=F"].tolist() == ["1 (100.0%)", "0 (0.0%)", NONE, "1 (25.0%)", NONE, NONE, NONE]
 
 
 def test_notes_stand_below() -> None:
     cases = {"case": list("abc"), "subject": list("aab"), "sex": list("FFM"), "frame": ["ED", "ES", "ED"]}
     table = table_of(cases, "sex")
-    assert "Frame: left out, it differs between the cases of 1 of 2 subjects (a)." in cohort_to_markdown(
-        table
+    assert "Frame: left out, it differs between the cases of 1 of 2 subjects (a)." in to_markdown(
+        [cohort_page_table(table)]
     )
-    assert "Frame: left out" in cohort_to_latex(table)
+    assert "Frame: left out" in to_latex([cohort_page_table(table)])
 
 
 @pytest.mark.parametrize("name", NASTY)
 def test_names_are_made_safe(name: str) -> None:
     cases = {"case": list("abcd"), name: ["x", name, "x", name], "sex": [name, name, "z", "z"]}
     table = table_of(cases, "sex")
-    markdown, latex = cohort_to_markdown(table), cohort_to_latex(table)
+    markdown, latex = to_markdown([cohort_page_table(table)]), to_latex([cohort_page_table(table)])
     lines = [line for line in markdown.splitlines() if line.startswith("|")]
-    assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines} == {6}  # four columns and the labels
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines} == {7}  # five columns and the labels
     assert "<b>" not in markdown
     body = [line for line in latex.splitlines() if line.endswith(r"\\")]
-    assert {len(re.findall(r"(?<!\\)&", line)) for line in body} == {4}
+    assert {len(re.findall(r"(?<!\\)&", line)) for line in body} == {5}
     assert "\x1b" not in markdown + latex
     assert latex.count(r"\toprule") == latex.count(r"\bottomrule") == 1
 
@@ -165,9 +167,9 @@ def test_the_page_gets_plain_rows_with_a_rule_between_attributes() -> None:
         "site": ["A", "B", "A", None],
         "<i>": ["1", "2", "1", "2"],
     }
-    part = cohort_part(table_of(cases, "sex", columns=["site", "<i>"]))
-    assert [heading for heading, _ in part.columns] == ["F", "M", "All", "p"]
-    assert [(heading, kind) for heading, kind, _ in part.rows] == [
+    part = cohort_page_table(table_of(cases, "sex", columns=["site", "<i>"]))
+    assert [heading.name for heading in part.columns] == ["F", "M", "All", "SMD", "p"]
+    assert [(heading.name, heading.css) for heading in part.rows] == [
         ("n subjects", "rule"),
         ("site=A", "rule"),
         ("site=B", ""),
@@ -175,4 +177,26 @@ def test_the_page_gets_plain_rows_with_a_rule_between_attributes() -> None:
         ("<i>=1", "rule"),
         ("<i>=2", ""),
     ]
-    assert {len(cells) for *_, cells in part.rows} == {4}
+    assert {len(cells) for cells in part.cells} == {5}
+
+
+def test_standardised_differences_are_those_of_their_definition() -> None:
+    cases = {
+        "case": list(range(30)),
+        "sex": ["F"] * 10 + ["M"] * 20,
+        "kg": [*np.arange(60.0, 70.0), *np.arange(70.0, 90.0)],
+        "smoker": ["yes"] * 3 + ["no"] * 7 + ["yes"] * 12 + ["no"] * 8,
+        "site": (["A"] * 5 + ["B"] * 3 + ["C"] * 2) + (["A"] * 5 + ["B"] * 5 + ["C"] * 10),
+    }
+    table = table_of(cases, "sex", columns=["kg", "smoker", "site"]).table
+    kg = {sex: np.array(cases["kg"])[np.array(cases["sex"]) == sex] for sex in "FM"}
+    expected = (79.5 - 64.5) / np.sqrt((kg["F"].var(ddof=1) + kg["M"].var(ddof=1)) / 2)
+    assert standardised_difference(table[table["attribute"] == "kg"]) == pytest.approx(expected)
+    # Of two levels: the difference of the shares over the root of the mean variance.
+    two = standardised_difference(table[table["attribute"] == "smoker"])
+    assert two == pytest.approx(0.3 / np.sqrt((0.3 * 0.7 + 0.6 * 0.4) / 2))
+    first, second = np.array([0.3, 0.2]), np.array([0.25, 0.5])
+    spread = sum(np.diag(part) - np.outer(part, part) for part in (first, second)) / 2
+    away = first - second
+    three = standardised_difference(table[table["attribute"] == "site"])
+    assert three == pytest.approx(np.sqrt(away @ np.linalg.inv(spread) @ away))

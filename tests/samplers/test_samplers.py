@@ -28,21 +28,20 @@ def global_batches(groups: Any, batch_size: int, replicas: int, **options: Any) 
         list(GroupBatchSampler(groups, batch_size, num_replicas=replicas, rank=rank, **options))
         for rank in range(replicas)
     ]
-    return [list(hands) for hands in zip(*ranks, strict=True)]
+    return [list(of_ranks) for of_ranks in zip(*ranks, strict=True)]
 
 
-@settings(deadline=None)
 @given(GROUPS, st.integers(1, 9), BALANCE, st.integers(1, 4), st.integers(0, 3))
 def test_shares_ranks_and_coverage(
     groups: list[int], batch_size: int, balance: float, replicas: int, seed: int
 ) -> None:
-    hands = global_batches(groups, batch_size, replicas, balance=balance, seed=seed, num_batches=40)
-    assert all(len(batch) == batch_size for ranks in hands for batch in ranks)
+    of_ranks = global_batches(groups, batch_size, replicas, balance=balance, seed=seed, num_batches=40)
+    assert all(len(batch) == batch_size for ranks in of_ranks for batch in ranks)
     sizes = Counter(group for group in groups if group >= 0)
     mix = Fraction(balance).limit_denominator(10**9)
     share = {g: mix / len(sizes) + (1 - mix) * Fraction(n, sizes.total()) for g, n in sizes.items()}
     had: Counter[int] = Counter()
-    for step, ranks in enumerate(hands, start=1):
+    for step, ranks in enumerate(of_ranks, start=1):
         in_batch = [Counter(groups[index] for index in batch) for batch in ranks]
         for counts in in_batch:
             had += counts
@@ -50,14 +49,14 @@ def test_shares_ranks_and_coverage(
             assert abs(had[group] - share[group] * step * batch_size * replicas) < 1
             per_rank = [counts[group] for counts in in_batch]
             assert max(per_rank) - min(per_rank) <= 1
-    drawn = Counter(chain.from_iterable(chain.from_iterable(hands)))
+    drawn = Counter(chain.from_iterable(chain.from_iterable(of_ranks)))
     for group in sizes:
         times = [drawn[index] for index, of in enumerate(groups) if of == group]
         assert max(times) - min(times) <= 1  # every sample before any again
     assert not any(drawn[index] for index, group in enumerate(groups) if group == -1)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(GROUPS, st.integers(1, 9), BALANCE, st.booleans())
 def test_resuming_anywhere_gives_the_same_stream(
     groups: list[int], batch_size: int, balance: float, by_subject: bool
@@ -96,8 +95,8 @@ def test_resuming_across_blocks_of_a_long_epoch() -> None:
 
 def test_ranks_together_hold_a_group_once_before_any_sample_comes_again() -> None:
     groups = np.repeat([0, 1], [24, 24])
-    hands = global_batches(groups, 3, 4, num_batches=4)  # 48 draws: everyone once
-    assert sorted(chain.from_iterable(chain.from_iterable(hands))) == list(range(48))
+    of_ranks = global_batches(groups, 3, 4, num_batches=4)  # 48 draws: everyone once
+    assert sorted(chain.from_iterable(chain.from_iterable(of_ranks))) == list(range(48))
 
 
 def test_the_position_in_the_batch_says_nothing_about_the_group() -> None:
@@ -159,7 +158,7 @@ def test_epochs_differ_advance_and_can_be_chosen() -> None:
     assert list(GroupBatchSampler(COHORT, 5, num_batches=4, seed=3)) != first
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(GROUPS, st.integers(1, 7), BALANCE, st.integers(1, 3), st.integers(1, 6))
 def test_shares_are_carried_from_epoch_to_epoch(
     groups: list[int], batch_size: int, balance: float, replicas: int, num_batches: int
@@ -172,8 +171,8 @@ def test_shares_are_carried_from_epoch_to_epoch(
     ]
     had, ids = np.zeros(5), np.array(groups)
     for epoch in range(30):
-        for step, hands in enumerate(zip(*ranks, strict=True), start=1):
-            had += np.bincount(ids[list(chain.from_iterable(hands))], minlength=5)
+        for step, of_ranks in enumerate(zip(*ranks, strict=True), start=1):
+            had += np.bincount(ids[list(chain.from_iterable(of_ranks))], minlength=5)
             due = (epoch * num_batches + step) * batch_size * replicas * ranks[0].shares
             assert np.abs(had[: due.size] - due).max() < 1 + 1e-9
     fresh = GroupBatchSampler(
@@ -210,14 +209,14 @@ def test_ties_fall_differently_for_each_seed() -> None:
 
 def test_no_rank_is_favoured_and_ranks_are_shuffled_on_their_own() -> None:
     groups = np.repeat([0, 1, 2], 400)
-    hands = global_batches(groups, 2, 2, num_batches=3000)  # one of three groups has 2 of 4 slots
+    of_ranks = global_batches(groups, 2, 2, num_batches=3000)  # one of three groups has 2 of 4 slots
     per_rank = np.array(
-        [np.bincount(groups[list(chain.from_iterable(rank))]) for rank in zip(*hands, strict=True)]
+        [np.bincount(groups[list(chain.from_iterable(rank))]) for rank in zip(*of_ranks, strict=True)]
     )
     assert abs(per_rank / 2000 - 1).max() < 0.1
     groups = np.repeat([0, 1], 400)
-    hands = global_batches(groups, 4, 2, num_batches=3000)
-    same = np.mean([(groups[first] == groups[second]).all() for first, second in hands])
+    of_ranks = global_batches(groups, 4, 2, num_batches=3000)
+    same = np.mean([(groups[first] == groups[second]).all() for first, second in of_ranks])
     assert 0.1 < same < 0.25  # 1/6 of the orders of two and two
     first_slot = [ranks[0][0] for ranks in global_batches(np.zeros(8, dtype=int), 4, 2, num_batches=4000)]
     assert chi2_contingency(np.stack([np.bincount(first_slot, minlength=8), np.full(8, 500)])).pvalue > 1e-3
@@ -273,8 +272,8 @@ def test_short_epochs_cover_a_large_group_together() -> None:
         assert set(drawn) == {1, 2}
 
 
-def test_the_books_are_closed_after_an_era() -> None:
-    sampler = GroupBatchSampler([0, 0, 1], 1, balance=0.0, num_batches=10_000)  # three epochs an era
+def test_remainders_start_again_after_a_period() -> None:
+    sampler = GroupBatchSampler([0, 0, 1], 1, balance=0.0, num_batches=10_000)  # three epochs a period
     shares = []
     for _ in range(4):
         drawn = np.array(list(chain.from_iterable(sampler)))
@@ -411,7 +410,13 @@ def test_a_sampler_survives_pickling_with_its_position() -> None:
         ([], {}, "groups must be a vector"),
         ([0, -2], {}, "groups must be ids.*-2"),
         ([0, 1 << 20], {}, "groups must be ids.*1048576"),
-        (["F", "M"], {}, "groups must be integer ids"),
+        ([0.5, None], {}, "groups must be integer ids or names"),
+        ([None, ""], {}, "all 2 are -1"),
+        ([0, 1], {"weights": [1.0]}, r"weights must have one number a sample, shape \(2,\)"),
+        ([0, 1], {"weights": [1.0, -1.0]}, r"weights must be finite.*-1\.0 for sample 1"),
+        ([0, 1], {"weights": [float("nan"), 1.0]}, "weights must be finite.*nan for sample 0"),
+        ([0, 1], {"weights": [1.0, 0.0]}, "all of group 1 are 0"),
+        ([0, 1], {"weights": ["a", "b"]}, "weights must be numbers"),
         ([-1, -1], {}, "all 2 are -1"),
         ([0, 1], {"batch_size": 0}, "batch_size must be an integer of at least 1, got 0"),
         ([0, 1], {"batch_size": 2.0}, "batch_size"),
@@ -481,6 +486,12 @@ def test_states_of_other_samplers_are_refused_and_change_nothing() -> None:
         sampler.load_state_dict({**sampler.state_dict(), "drawn": [1]})
     with pytest.raises(ValueError, match="step 9 of an epoch that has 4"):
         sampler.load_state_dict({**sampler.state_dict(), "step": 9})
+    for options in ({"weights": np.arange(78)}, {"replacement": True}):
+        with pytest.raises(ValueError, match="its cohort"):
+            sampler.load_state_dict(GroupBatchSampler(COHORT, 5, **options).state_dict())  # type: ignore[arg-type]
+    old = {name: value for name, value in sampler.state_dict().items() if name != "version"}
+    with pytest.raises(ValueError, match="another version of fairseg"):
+        sampler.load_state_dict(old)
     assert list(sampler) == expected
     with pytest.raises(ValueError, match="epoch must be an integer"):
         sampler.set_epoch(-1)

@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -22,13 +23,15 @@ from fairseg.metrics import volumes
 from fairseg.scoring import case as work
 from fairseg.scoring import evaluate
 from fairseg.scoring.cross_check import cross_check_scores
+from fairseg.scoring.evaluate import score_folders
+from fairseg.scoring.table import Scores
 
 Save = Callable[..., Path]
 
 SPACING = (8.0, 1.5, 1.25)  # of the shared cohort: z, y, x
 SHAPE = (4, 16, 18)
 LABELS = {"RVBP": 1, "LVM": 2, "LVBP": 3}
-ALL_METRICS = ("dice", "hd", "hd95", "assd", "nsd")
+ALL_METRICS = ("dice", "hd", "hd95_pooled", "assd", "nsd")
 
 
 def score(cohort: Path, table: Any = None, **options: Any) -> pd.DataFrame:
@@ -36,12 +39,22 @@ def score(cohort: Path, table: Any = None, **options: Any) -> pd.DataFrame:
     return evaluate(cohort / "predictions", cohort / "references", table, **options)
 
 
+def scored(cohort: Path, table: Any = None, **options: Any) -> Scores:
+    table = read_cohort(cohort / "groups.csv") if table is None else table
+    return score_folders(cohort / "predictions", cohort / "references", table, **options)
+
+
 def mask_of(cohort: Path, kind: str, case: str) -> npt.NDArray[np.uint8]:
     return sitk.GetArrayFromImage(sitk.ReadImage(str(cohort / kind / f"{case}.nii.gz")))
 
 
-def notes_of(scores: pd.DataFrame) -> str:
-    return "\n".join(scores.attrs["notes"])
+def only_note(scores: pd.DataFrame | Scores) -> str:
+    (note,) = Scores.of(scores).notes
+    return note
+
+
+def skipped(cohort: Path) -> dict[str, str]:
+    return Scores.of(score(cohort, on_error="skip")).reasons
 
 
 def cut(path: Path, keep: float = 0.5) -> None:
@@ -69,18 +82,23 @@ PNG_TABLE = {"case": ["a", "b"], "sex": ["F", "M"]}
 def test_distances_between_png_masks_are_in_pixels_and_a_note_says_so(flat: Path) -> None:
     scores = score(flat, PNG_TABLE)
     assert list(scores["hd"]) == [3.0, 3.0]
-    assert scores.attrs["notes"] == ["distances are in pixels: PNG files state no voxel size"]
-    assert scores.attrs["unit"] == "px"
+    assert list(scores["distance_unit"]) == ["px", "px"]
+    assert Scores.of(scores).unit == "px"
+    assert only_note(scores).startswith("distances are in pixels")
 
 
 def test_the_tolerance_is_in_pixels_too(flat: Path) -> None:
     scores = score(flat, PNG_TABLE, metrics=("dice", "nsd"), tolerance=3.0)
     assert list(scores["nsd"]) == [1.0, 1.0]
-    assert notes_of(scores) == "the tolerance of nsd is in pixels: PNG files state no voxel size"
+    assert Scores.of(scores).unit == "px"
+    assert only_note(scores).startswith("the tolerance of nsd is in pixels")
 
 
 def test_dice_has_no_unit(flat: Path) -> None:
-    assert score(flat, PNG_TABLE, metrics=("dice",)).attrs == {"notes": [], "skipped": {}}
+    scores = score(flat, PNG_TABLE, metrics=("dice",))
+    assert "distance_unit" not in scores
+    assert Scores.of(scores).unit is None
+    assert Scores.of(scores).notes == ()
 
 
 def test_a_png_with_a_voxel_size_of_its_own_is_in_mm(flat: Path, save_mask: Save) -> None:
@@ -89,7 +107,8 @@ def test_a_png_with_a_voxel_size_of_its_own_is_in_mm(flat: Path, save_mask: Save
         save_mask(path, voxels, spacing=(2.0, 2.0))
     scores = score(flat, PNG_TABLE)
     assert list(scores["hd"]) == [6.0, 6.0]
-    assert scores.attrs == {"notes": [], "skipped": {}}
+    assert list(scores["distance_unit"]) == ["mm", "mm"]
+    assert Scores.of(scores).notes == ()
 
 
 def test_a_png_among_other_files_is_named(flat: Path, save_mask: Save) -> None:
@@ -101,8 +120,15 @@ def test_a_png_among_other_files_is_named(flat: Path, save_mask: Save) -> None:
         path.unlink()
     scores = score(flat, PNG_TABLE)
     assert list(scores["hd"]) == [3.0, 6.0]
-    assert notes_of(scores) == "distances are in pixels in 1 case (a): PNG files state no voxel size"
-    assert "unit" not in scores.attrs
+    assert list(scores["distance_unit"]) == ["px", "mm"]
+    one = Scores.of(scores)
+    assert one.unit == "mm"
+    np.testing.assert_equal(
+        one.table["hd"].to_numpy(), [np.nan, 6.0]
+    )  # pixels are no mm: left out, and noted
+    assert one.table["dice"].notna().all()
+    assert only_note(one).endswith("(1 case: a)")
+    assert Scores.of(one.to_frame()).notes == one.notes
 
 
 # --- volumes
@@ -151,7 +177,7 @@ def test_voxels_without_a_size_have_no_volume(cohort: Path, monkeypatch: pytest.
     monkeypatch.setattr(work, "read_mask", lambda path: replace(read_mask(path), unit="px"))
     scores = score(cohort)
     assert list(scores.columns[-2:]) == list(VOXELS)
-    assert scores.attrs["unit"] == "px"
+    assert Scores.of(scores).unit == "px"
 
 
 def test_among_volumes_a_flat_mask_has_none(cohort: Path, save_mask: Save) -> None:
@@ -174,7 +200,9 @@ def test_columns_and_rows_stand_in_the_order_of_cohort_labels_and_metrics(cohort
     scores = score(cohort, table, metrics=("hd", "dice"), labels={"LVBP": 3, "RVBP": 1})
     assert list(scores.columns) == [
         *("case", "subject", "sex", "site", "age"),
-        *("label", "hd", "dice", "prediction_voxels", "reference_voxels", "prediction_ml", "reference_ml"),
+        *("label", "hd", "dice", "distance_unit"),
+        *("prediction_voxels", "reference_voxels", "prediction_ml", "reference_ml"),
+        "note",  # of LVM, which is in the masks and not scored
     ]
     assert list(scores["case"]) == [case for case in table["case"] for _ in range(2)]
     assert list(scores["label"]) == ["LVBP", "RVBP"] * len(table)
@@ -189,7 +217,7 @@ def test_every_value_is_that_of_medpy_computed_here(cohort: Path) -> None:
         true = mask_of(cohort, "references", row.case) == LABELS[row.label]
         assert row.dice == pytest.approx(binary.dc(predicted, true), abs=1e-9)
         assert row.hd == pytest.approx(binary.hd(predicted, true, SPACING), abs=1e-9)
-        assert row.hd95 == pytest.approx(binary.hd95(predicted, true, SPACING), abs=1e-9)
+        assert row.hd95_pooled == pytest.approx(binary.hd95(predicted, true, SPACING), abs=1e-9)
         assert row.assd == pytest.approx(binary.assd(predicted, true, SPACING), abs=1e-9)
         assert 0.0 <= row.nsd <= 1.0
         assert row.prediction_voxels == predicted.sum()
@@ -218,7 +246,8 @@ def test_without_a_column_subject_the_case_is_the_subject(cohort: Path) -> None:
 def test_a_case_without_a_subject_among_others_is_noted(cohort: Path) -> None:
     table = {"case": ["s1_ED", "s1_ES", "gone"], "subject": ["s1", None, None], "sex": ["F", "F", "M"]}
     scores = score(cohort, table)
-    assert "1 case without a subject, taken as a subject of its own: s1_ES" in scores.attrs["notes"]
+    assert scores.loc[scores["note"].str.contains("no subject", na=False), "case"].unique() == ["s1_ES"]
+    assert scores.loc[scores["case"] == "s1_ES", "subject"].unique() == ["s1_ES"]
 
 
 def test_numbers_as_case_names_match_the_files(tmp_path: Path, save_mask: Save) -> None:
@@ -237,7 +266,7 @@ def test_two_worker_processes_give_the_same_as_one(cohort: Path, metrics: tuple[
     options: dict[str, Any] = {"metrics": metrics, "tolerance": 2.0, "on_error": "skip"}
     one, two = score(cohort, **options), score(cohort, num_workers=2, **options)
     pd.testing.assert_frame_equal(one, two, check_exact=True)
-    assert one.attrs == two.attrs
+    assert one["skipped"].dropna().size == 1
 
 
 def test_two_worker_processes_stop_at_the_same_case_as_one(cohort: Path) -> None:
@@ -291,8 +320,7 @@ def test_a_value_that_only_a_prediction_has_is_no_label_and_is_noted(cohort: Pat
     save_mask(cohort / "predictions" / "s4_ED.nii.gz", voxels)
     scores = score(cohort)
     assert set(scores["label"]) == {1, 2, 3}
-    said = "values in predictions that no reference has, not scored: 9 (1 case: s4_ED)"
-    assert scores.attrs["notes"] == [said]
+    assert re.search(r"\b9\b.*prediction.*\(1 case: s4_ED\)", only_note(scores))
 
 
 def test_values_that_are_no_label_are_noted_with_value_and_case(cohort: Path, save_mask: Save) -> None:
@@ -301,8 +329,7 @@ def test_values_that_are_no_label_are_noted_with_value_and_case(cohort: Path, sa
     save_mask(cohort / "references" / "s4_ED.nii.gz", voxels)
     scores = score(cohort)
     assert set(scores["label"]) == set(LABELS)
-    (note,) = scores.attrs["notes"]
-    assert re.search(r"reference.*\b9\b.*s4_ED", note)
+    assert re.search(r"reference.*\b9\b.*s4_ED", only_note(scores))
 
 
 def test_labels_that_no_mask_has_are_an_error_that_names_them(cohort: Path) -> None:
@@ -366,7 +393,7 @@ def test_a_missed_structure_is_never_rewarded(with_a_miss: Path, empty: str) -> 
     assert missed["prediction_voxels"] == 0
     assert missed["reference_voxels"] > 0
     diagonal = np.linalg.norm(np.array(SHAPE) * SPACING)
-    for metric in ("hd", "hd95", "assd"):
+    for metric in ("hd", "hd95_pooled", "assd"):
         assert missed[metric] == pytest.approx(diagonal if empty == "diagonal" else np.nan, nan_ok=True)
     assert neither[list(ALL_METRICS)].isna().all()
     assert scores[["hd", "dice"]].drop([("s4_ED", "LVBP"), ("s5_ED", "RVBP")]).notna().all(axis=None)
@@ -383,18 +410,16 @@ def test_a_case_in_the_folders_but_not_in_the_cohort_is_scored_and_named(cohort:
     assert extra[["sex", "site", "age"]].isna().all(axis=None)
     assert list(extra["subject"]) == ["s4_ED"] * 3
     assert extra["dice"].notna().all()
-    (note,) = scores.attrs["notes"]
-    assert "s4_ED" in note
+    assert "(1 case: s4_ED)" in only_note(scores)
 
 
 def test_a_case_of_the_cohort_without_files_is_left_out_and_named(cohort: Path) -> None:
     for kind in ("predictions", "references"):
         (cohort / kind / "s4_ED.nii.gz").unlink()
-    scores = score(cohort)
-    assert "s4_ED" not in set(scores["case"])
-    assert len(scores) == 27
-    (note,) = scores.attrs["notes"]
-    assert "s4_ED" in note
+    scores = scored(cohort)
+    assert "s4_ED" not in set(scores.table["case"])
+    assert len(scores.table) == 27
+    assert "s4_ED" in only_note(scores)
 
 
 @pytest.mark.parametrize("kind", ["predictions", "references"])
@@ -402,11 +427,10 @@ def test_a_file_of_one_folder_only_that_the_cohort_lacks_is_left_out_and_named(
     cohort: Path, kind: str
 ) -> None:
     (cohort / kind / "other.nii.gz").write_bytes((cohort / kind / "s1_ED.nii.gz").read_bytes())
-    scores = score(cohort)
-    assert "other" not in set(scores["case"])
-    (note,) = scores.attrs["notes"]
-    assert "other" in note
-    assert kind.removesuffix("s") in note
+    scores = scored(cohort)
+    assert "other" not in set(scores.table["case"])
+    assert "other" in only_note(scores)
+    assert kind.removesuffix("s") in only_note(scores)
 
 
 @pytest.mark.parametrize("kind", ["predictions", "references"])
@@ -431,16 +455,19 @@ def test_two_files_of_one_case_are_an_error_that_names_them(cohort: Path, save_m
 def test_notes_are_logged_each_once(cohort: Path, caplog: pytest.LogCaptureFixture) -> None:
     table = read_cohort(cohort / "groups.csv")
     with caplog.at_level(logging.WARNING, logger="fairseg"):
-        scores = score(cohort, table[table["case"] != "s4_ED"])
-    assert [record.getMessage() for record in caplog.records] == scores.attrs["notes"]
+        scores = scored(cohort, table[table["case"] != "s4_ED"], cross_check=1)
+    assert len(scores.notes) == 2
+    assert tuple(record.getMessage() for record in caplog.records) == scores.notes
 
 
 def test_nothing_is_noted_where_all_is_well(cohort: Path) -> None:
     scores = score(cohort)
-    assert scores.attrs == {"notes": [], "skipped": {}}
+    assert not {"note", "skipped"} & set(scores)
+    assert Scores.of(scores).notes == scored(cohort).notes == ()
+    assert Scores.of(scores).skipped.empty
 
 
-def test_a_message_of_the_image_reader_is_noted_once_for_all_files(tmp_path: Path, save_mask: Save) -> None:
+def test_a_message_of_the_image_reader_is_noted_once_for_all_cases(tmp_path: Path, save_mask: Save) -> None:
     for folder in ("predictions", "references"):
         (tmp_path / folder).mkdir()
         for case in ("a", "b"):
@@ -450,18 +477,18 @@ def test_a_message_of_the_image_reader_is_noted_once_for_all_files(tmp_path: Pat
             content[280:328] = np.eye(3, 4, dtype="<f4").tobytes()  # sform of unit scale, as in ACDC
             path.write_bytes(content)
     scores = score(tmp_path, {"case": ["a", "b"], "sex": ["F", "M"]})
-    (note,) = scores.attrs["notes"]
-    assert "sform" in note
-    assert "4 files" in note
+    assert "sform" in only_note(scores)
+    assert "(2 cases: a, b)" in only_note(scores)
 
 
 # --- errors and skipping
 
 
 @pytest.mark.parametrize("kind", [str, Path])
-def test_a_path_in_place_of_the_cohort_says_how_to_read_it(cohort: Path, kind: type) -> None:
-    with pytest.raises(ValueError, match=r"cohort must be a table.*fairseg\.read_cohort\('groups\.csv'\)"):
-        score(cohort, kind("groups.csv"))
+def test_a_path_in_place_of_the_cohort_is_read(cohort: Path, kind: type) -> None:
+    pd.testing.assert_frame_equal(score(cohort, kind(cohort / "groups.csv")), score(cohort))
+    with pytest.raises(ValueError, match=r"nowhere\.csv cannot be read"):
+        score(cohort, kind("nowhere.csv"))
 
 
 def test_of_many_reasons_why_nothing_could_be_scored_five_are_told(cohort: Path) -> None:
@@ -476,14 +503,18 @@ def test_skipping_leaves_out_the_case_keeps_the_others_and_says_why(cohort: Path
     whole = score(cohort)
     cut(cohort / "predictions" / "s3_ED.nii.gz")
     (cohort / "references" / "s4_ED.nii.gz").unlink()
-    scores = score(cohort, on_error="skip")
-    assert set(scores.attrs["skipped"]) == {"s3_ED", "s4_ED"}
-    assert "s3_ED.nii.gz" in scores.attrs["skipped"]["s3_ED"]
-    assert "reference" in scores.attrs["skipped"]["s4_ED"]
-    assert "s3_ED" in notes_of(scores)
-    assert "s4_ED" in notes_of(scores)
+    frame = score(cohort, on_error="skip")
+    scores = Scores.of(frame)
+    assert set(scores.reasons) == {"s3_ED", "s4_ED"}
+    assert "s3_ED.nii.gz" in scores.reasons["s3_ED"]
+    assert "reference" in scores.reasons["s4_ED"]
+    assert scores.skipped[["subject", "sex", "site", "age"]].to_numpy().tolist() == [
+        ["s4", "M", "B", "58"],
+        ["s3", "F", "B", "52"],
+    ]
+    assert frame.loc[frame["skipped"].notna(), ["label", "dice", "hd"]].isna().all(axis=None)
     others = whole[~whole["case"].isin(["s3_ED", "s4_ED"])].reset_index(drop=True)
-    pd.testing.assert_frame_equal(scores, others, check_exact=True)
+    pd.testing.assert_frame_equal(scores.table, Scores.of(others).table, check_exact=True)
 
 
 def test_skipping_every_case_is_an_error(cohort: Path) -> None:
@@ -530,7 +561,7 @@ def test_a_mask_that_is_not_usable_is_an_error_that_names_the_case(
     bad_voxels(change)(cohort / kind / "s3_ED.nii.gz", save_mask)
     with pytest.raises(ValueError, match=f"s3_ED.*({said})"):
         score(cohort)
-    assert list(score(cohort, on_error="skip").attrs["skipped"]) == ["s3_ED"]
+    assert list(skipped(cohort)) == ["s3_ED"]
 
 
 def test_an_image_of_another_format_under_this_name_costs_only_its_case(
@@ -540,7 +571,7 @@ def test_an_image_of_another_format_under_this_name_costs_only_its_case(
     (cohort / "predictions" / "s3_ED.nii.gz").write_bytes(png.read_bytes())
     with pytest.raises(ValueError, match="s3_ED"):
         score(cohort)
-    assert list(score(cohort, on_error="skip").attrs["skipped"]) == ["s3_ED"]
+    assert list(skipped(cohort)) == ["s3_ED"]
 
 
 def test_a_png_prediction_of_a_3d_reference_is_a_grid_error(cohort: Path, save_mask: Save) -> None:
@@ -573,10 +604,7 @@ def test_a_number_and_its_text_are_the_same_case_twice(cohort: Path) -> None:
         score(cohort, {"case": [7, "7"], "sex": ["F", "M"]})
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["label", "dice", "hd95", "prediction_voxels", "reference_voxels", "prediction_ml", "reference_ml"],
-)
+@pytest.mark.parametrize("name", ["label", "dice", "hd95", *VOXELS, *VOLUMES, "distance_unit", "skipped"])
 def test_an_attribute_with_the_name_of_a_score_is_an_error_that_names_it(cohort: Path, name: str) -> None:
     with pytest.raises(ValueError, match=f"cohort.*{name}"):
         score(cohort, {"case": ["s1_ED"], name: ["x"]})
@@ -606,7 +634,7 @@ def test_a_cohort_that_is_not_usable_is_an_error_that_names_the_argument(
         ({"metrics": ("nsd",)}, "tolerance"),
         ({"metrics": ("nsd",), "tolerance": -1.0}, "tolerance"),
         ({"metrics": ("nsd",), "tolerance": float("nan")}, "tolerance"),
-        ({"metrics": ("iou",)}, "metrics.*iou"),
+        ({"metrics": ("jaccard",)}, "metrics.*jaccard"),
         ({"metrics": ()}, "metrics"),
         ({"metrics": "dice"}, "metrics"),
         ({"empty": "zero"}, "empty.*zero"),
@@ -640,11 +668,11 @@ def check(cohort: Path, scores: pd.DataFrame, number: int = 10_000) -> None:
 
 def test_right_scores_pass_the_cross_check(with_a_miss: Path) -> None:
     score(with_a_miss, metrics=ALL_METRICS, tolerance=1.0, cross_check=10_000)
-    score(with_a_miss, metrics=("hd95",), empty="diagonal", cross_check=5)
+    score(with_a_miss, metrics=("hd95_pooled",), empty="diagonal", cross_check=5)
 
 
 @pytest.mark.parametrize("wrong", [1e-6, -1e-6, np.nan], ids=["more", "less", "nan"])
-@pytest.mark.parametrize("metric", ["dice", "hd", "hd95", "assd"])
+@pytest.mark.parametrize("metric", ["dice", "hd", "hd95_pooled", "assd"])
 def test_the_cross_check_finds_one_wrong_value_and_says_where(
     cohort: Path, metric: str, wrong: float
 ) -> None:
@@ -673,17 +701,17 @@ def test_the_cross_check_finds_a_missed_structure_that_was_given_a_score(with_a_
 
 
 def test_the_cross_check_says_what_it_compared(with_a_miss: Path) -> None:
-    scores = score(with_a_miss, metrics=ALL_METRICS, tolerance=2.0, cross_check=1000)
-    (note,) = [note for note in scores.attrs["notes"] if "medpy" in note]
+    scores = scored(with_a_miss, metrics=ALL_METRICS, tolerance=2.0, cross_check=1000)
+    note = only_note(scores)
     said = re.fullmatch(
         r"cross-check: 120 scores recomputed with medpy, largest difference (\d\S*)",  # 30 rows; nsd has none
         note,
     )
     assert said
     assert float(said[1]) <= 1e-9
-    scores.loc[0, "hd"] += 5e-10
+    scores.table.loc[0, "hd"] += 5e-10
     predictions, references = (find_masks(with_a_miss / kind, kind) for kind in ("predictions", "references"))
-    compared, largest = cross_check_scores(scores, predictions, references, LABELS, 1000)
+    compared, largest = cross_check_scores(scores.table, predictions, references, LABELS, 1000)
     assert compared == 120
     assert largest == pytest.approx(5e-10, rel=0.01)
 
@@ -697,3 +725,11 @@ def test_the_cross_check_draws_as_many_rows_as_asked(cohort: Path, monkeypatch: 
 
 
 _medpy_hd = binary.hd
+
+
+def test_the_cross_check_alone_needs_medpy(cohort: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "medpy", None)  # as if it were not installed
+    assert len(score(cohort)) == 30
+    monkeypatch.setitem(evaluate.__globals__, "run_all", None)  # the message comes before any scoring
+    with pytest.raises(ValueError, match="cross_check needs medpy"):
+        score(cohort, cross_check=1)

@@ -81,7 +81,7 @@ def test_monte_carlo_never_says_zero() -> None:
 
 
 @given(st.lists(st.lists(st.integers(0, 30), min_size=3, max_size=3), min_size=2, max_size=4))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_order_orientation_and_empty_levels_do_not_matter(counts: list[list[int]]) -> None:
     table = np.array(counts)
     p, test = count_test(table)

@@ -41,7 +41,7 @@ def hc3(y: Any, x: Any, place: int, level: float = 0.95) -> list[float]:
 @pytest.mark.parametrize("seed", range(3))
 def test_both_gaps_equal_the_formulas_written_out(seed: int, level: float) -> None:
     dice, group, covariates = confounded(seed=seed, num_groups=3)
-    found = adjusted_gap(dice, group, 3, covariates, reference=1, level=level).set_index("group")
+    found = adjusted_gap(dice, group, 3, covariates, reference=1, level=level).table.set_index("group")
     ones = np.ones(len(dice))
     for place, number in ((1, 0), (2, 2)):
         groups = np.stack([ones, group == 0, group == 2], axis=1).astype(float)
@@ -62,7 +62,7 @@ def test_both_gaps_equal_the_formulas_written_out(seed: int, level: float) -> No
 
 def test_a_gap_that_covariates_explain_goes_and_a_positive_one_favours_the_reference() -> None:
     dice, group, covariates = confounded(400)
-    found = adjusted_gap(dice, group, 2, covariates, reference=0).iloc[0]
+    found = adjusted_gap(dice, group, 2, covariates, reference=0).table.iloc[0]
     assert found["unadjusted"] > 0.02
     assert found["unadjusted_p"] < 0.001
     assert found["adjusted_low"] < 0 < found["adjusted_high"]
@@ -71,7 +71,9 @@ def test_a_gap_that_covariates_explain_goes_and_a_positive_one_favours_the_refer
 
 def test_changing_sides_changes_the_sign_only() -> None:
     dice, group, covariates = confounded()
-    one, other = (adjusted_gap(dice, group, 2, covariates, reference=number).iloc[0] for number in (0, 1))
+    one, other = (
+        adjusted_gap(dice, group, 2, covariates, reference=number).table.iloc[0] for number in (0, 1)
+    )
     for kind in ("unadjusted", "adjusted"):
         assert other[kind] == pytest.approx(-one[kind])
         assert other[f"{kind}_low"] == pytest.approx(-one[f"{kind}_high"])
@@ -80,16 +82,16 @@ def test_changing_sides_changes_the_sign_only() -> None:
 
 def test_units_text_and_order_do_not_matter() -> None:
     dice, group, covariates = confounded()
-    expected = adjusted_gap(dice, group, 2, covariates, reference=0)
+    expected = adjusted_gap(dice, group, 2, covariates, reference=0).table
     order = np.random.default_rng(1).permutation(len(dice))
     for other in (
         covariates.assign(weight=covariates["weight"] * 1e6 + 1e9),
         covariates.assign(weight=covariates["weight"].map(str)),
         {"weight": covariates["weight"].tolist(), "sex": (covariates["sex"] == "F").tolist()},
     ):
-        found = adjusted_gap(dice, group, 2, other, reference=0)
+        found = adjusted_gap(dice, group, 2, other, reference=0).table
         pd.testing.assert_frame_equal(found, expected, rtol=1e-5)
-    shuffled = adjusted_gap(dice[order], group[order], 2, covariates.iloc[order], reference=0)
+    shuffled = adjusted_gap(dice[order], group[order], 2, covariates.iloc[order], reference=0).table
     pd.testing.assert_frame_equal(shuffled, expected)
 
 
@@ -99,10 +101,11 @@ def test_both_gaps_are_of_the_same_subjects_and_what_is_left_out_is_counted() ->
     covariates["sex"] = covariates["sex"].astype(object)
     covariates.loc[3:6, "sex"] = None
     dice[7], group[8] = NAN, -1
-    found = adjusted_gap(dice, group, 2, covariates, reference=0)
-    kept = adjusted_gap(dice[9:], group[9:], 2, covariates[9:], reference=0)
+    gap = adjusted_gap(dice, group, 2, covariates, reference=0)
+    found = gap.table
+    kept = adjusted_gap(dice[9:], group[9:], 2, covariates[9:], reference=0).table
     pd.testing.assert_frame_equal(found, kept, rtol=1e-9)
-    assert found.attrs["notes"] == [
+    assert gap.notes == [
         "weight: 5 subjects without a value left out",
         "sex: 4 subjects without a value left out",
     ]
@@ -115,20 +118,23 @@ def test_both_gaps_are_of_the_same_subjects_and_what_is_left_out_is_counted() ->
 def test_a_covariate_that_determines_the_group_is_named() -> None:
     dice, group, covariates = confounded()
     scanner = np.where(group == 1, "B", "A")
-    found = adjusted_gap(dice, group, 2, covariates.assign(scanner=scanner), reference=0)
+    gap = adjusted_gap(dice, group, 2, covariates.assign(scanner=scanner), reference=0)
+    found = gap.table
     assert found[ADJUSTED].isna().all(axis=None)
     assert found[UNADJUSTED].notna().all(axis=None)
-    assert found.attrs["notes"] == ["group 1: not adjusted, scanner determines who is in it"]
+    assert gap.notes == ["group 1: not adjusted, scanner determines who is in it"]
 
 
 def test_only_the_group_that_is_determined_goes_without() -> None:
     dice, group, covariates = confounded(num_groups=3, n=120)
     scanner = np.where(group == 2, "B", "A")
-    found = adjusted_gap(dice, group, 3, covariates.assign(scanner=scanner), reference=0).set_index("group")
+    found = adjusted_gap(dice, group, 3, covariates.assign(scanner=scanner), reference=0).table.set_index(
+        "group"
+    )
     assert found.loc[2, ADJUSTED].isna().all()
-    pair = adjusted_gap(dice, group, 3, covariates, reference=0).set_index("group")
+    pair = adjusted_gap(dice, group, 3, covariates, reference=0).table.set_index("group")
     assert found.loc[1, "adjusted"] == pytest.approx(pair.loc[1, "adjusted"])
-    reference = adjusted_gap(dice, group, 3, covariates.assign(scanner=scanner), reference=2)
+    reference = adjusted_gap(dice, group, 3, covariates.assign(scanner=scanner), reference=2).table
     assert reference[ADJUSTED].isna().all(axis=None)
 
 
@@ -138,48 +144,53 @@ def test_covariates_that_determine_the_group_together_only() -> None:
     second = np.repeat([0.5, 1.5, 2.5, 9.0], 20)
     group = (first + second > 4).astype(int)
     sum_of_both = first + group
-    found = adjusted_gap(dice, group, 2, {"a": first, "b": sum_of_both}, reference=0)
+    gap = adjusted_gap(dice, group, 2, {"a": first, "b": sum_of_both}, reference=0)
+    found = gap.table
     assert found["adjusted"].isna().all()
-    assert found.attrs["notes"] == ["group 1: not adjusted, a with b determines who is in it"]
+    assert gap.notes == ["group 1: not adjusted, a with b determines who is in it"]
 
 
 def test_constant_and_repeated_covariates_change_nothing() -> None:
     dice, group, covariates = confounded()
-    expected = adjusted_gap(dice, group, 2, covariates, reference=0)
+    expected = adjusted_gap(dice, group, 2, covariates, reference=0).table
     pounds = covariates["weight"] * 2.2046
-    found = adjusted_gap(dice, group, 2, covariates.assign(site="A", zero=0.0, pounds=pounds), reference=0)
+    gap = adjusted_gap(dice, group, 2, covariates.assign(site="A", zero=0.0, pounds=pounds), reference=0)
+    found = gap.table
     pd.testing.assert_frame_equal(found, expected, rtol=1e-6)
     same = "left out, it is the same for all subjects used"
-    assert found.attrs["notes"] == [f"site: {same}", f"zero: {same}"]
+    assert gap.notes == [f"site: {same}", f"zero: {same}"]
 
 
 @pytest.mark.parametrize("n", [1, 3, 4])
 def test_too_few_subjects_for_the_parameters(n: int) -> None:
     dice, group, weight = [0.9, 0.7, 0.8, 0.85][:n], [0, 1, 0, 1][:n], [50.5, 60.5, 72.5, 81.5][:n]
     columns = {"weight": np.array(weight), "height": np.array(weight) ** 2}
-    found = adjusted_gap(dice, group, 2, columns, reference=0)
+    gap = adjusted_gap(dice, group, 2, columns, reference=0)
+    found = gap.table
     assert found[ADJUSTED].isna().all(axis=None)
     if n > 1:
-        assert any(note.startswith(f"not estimated: {n} subjects for") for note in found.attrs["notes"])
+        assert any(note.startswith(f"not estimated: {n} subjects for") for note in gap.notes)
 
 
 def test_names_as_a_covariate_fit_everything() -> None:
     dice, group, _ = confounded(30)
-    found = adjusted_gap(dice, group, 2, {"id": [f"s{number}" for number in range(30)]}, reference=0)
+    gap = adjusted_gap(dice, group, 2, {"id": [f"s{number}" for number in range(30)]}, reference=0)
+    found = gap.table
     assert found["adjusted"].isna().all()
     assert found["unadjusted"].notna().all()
-    assert found.attrs["notes"] == ["not estimated: 30 subjects for 30 parameters"]
+    assert gap.notes == ["not estimated: 30 subjects for 30 parameters"]
 
 
 def test_who_is_alone_in_a_level_is_left_out_and_changes_nothing_else() -> None:
     dice, group, covariates = confounded()
     lonely = covariates.assign(site=["X"] + ["A", "B"] * 39 + ["A"])
-    found = adjusted_gap(dice, group, 2, lonely, reference=0)
-    without = adjusted_gap(dice[1:], group[1:], 2, lonely[1:], reference=0)
+    gap = adjusted_gap(dice, group, 2, lonely, reference=0)
+    found = gap.table
+    without = adjusted_gap(dice[1:], group[1:], 2, lonely[1:], reference=0).table
     pd.testing.assert_frame_equal(found, without, rtol=1e-9)
-    assert found.attrs["notes"] == ["1 subject alone in a group or level, or like no other, left out"]
+    assert gap.notes == ["1 subject alone in a group or level, or like no other, left out"]
     dice[0] = -99.0
-    again = adjusted_gap(dice, group, 2, lonely, reference=0)
+    again = adjusted_gap(dice, group, 2, lonely, reference=0).table
     pd.testing.assert_frame_equal(again, found, rtol=1e-9)
 
 
@@ -188,23 +199,24 @@ def test_a_group_of_one_has_no_gap(alone: int) -> None:
     dice, _, covariates = confounded()
     group = np.full(80, 1 - alone)
     group[5] = alone
-    found = adjusted_gap(dice, group, 3, covariates, reference=0)
+    found = adjusted_gap(dice, group, 3, covariates, reference=0).table
     assert found[[*UNADJUSTED, *ADJUSTED]].isna().all(axis=None)
     assert found["group"].tolist() == [1, 2]
     assert found["n_group"].tolist() == [0 if alone else 79, 0]
 
 
 def test_everything_missing() -> None:
-    found = adjusted_gap([0.1, 0.2], [0, 1], 2, {"age": [None, ""], "kg": [NAN, 1.0]}, reference=0)
+    gap = adjusted_gap([0.1, 0.2], [0, 1], 2, {"age": [None, ""], "kg": [NAN, 1.0]}, reference=0)
+    found = gap.table
     assert found[["n_reference", "n_group"]].to_numpy().tolist() == [[0, 0]]
     assert found["adjusted"].isna().all()
-    assert found.attrs["notes"][0] == "age: 2 subjects without a value left out"
+    assert gap.notes[0] == "age: 2 subjects without a value left out"
 
 
 @pytest.mark.parametrize("value", [0.0, 0.9])
 def test_values_that_do_not_vary_have_a_gap_of_zero_and_no_p(value: float) -> None:
     _, group, covariates = confounded()
-    found = adjusted_gap([value] * 80, group, 2, covariates, reference=0).iloc[0]
+    found = adjusted_gap([value] * 80, group, 2, covariates, reference=0).table.iloc[0]
     for kind in ("unadjusted", "adjusted"):
         assert found[kind] == pytest.approx(0, abs=1e-12)
         assert found[[f"{kind}_low", f"{kind}_high", f"{kind}_p"]].isna().all()
@@ -214,7 +226,7 @@ def test_an_interval_covers_as_often_as_it_says() -> None:
     inside = 0
     for seed in range(120):
         dice, group, covariates = confounded(40, seed)
-        found = adjusted_gap(dice, group, 2, covariates, reference=0).iloc[0]
+        found = adjusted_gap(dice, group, 2, covariates, reference=0).table.iloc[0]
         inside += found["adjusted_low"] <= 0 <= found["adjusted_high"]
     assert 107 <= inside <= 120  # 95%: 114 expected, standard deviation 2.4
 

@@ -132,7 +132,7 @@ def test_permutation_tests_are_exact_without_a_gap() -> None:
     assert np.mean(np.array(p_values) <= 0.05) == pytest.approx(0.05, abs=3 * 0.011)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(samples, samples)
 def test_effects_are_those_of_slow_loops(first: list[int], second: list[int]) -> None:
     signs = [np.sign(one - two) for one in first for two in second]

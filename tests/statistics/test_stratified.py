@@ -209,7 +209,7 @@ def test_bins_come_from_groups() -> None:
         ({"reference": "White"}, "reference must be a group id below 2, got 'White'"),
         ({"level": 95}, "level must lie between 0 and 1, got 95"),
         ({"resamples": 0}, "resamples must be at least 1, got 0"),
-        ({"groups": [0, 2]}, "groups must lie between -1 and 1, got 2"),
+        ({"groups": [0, 2]}, r"groups must be ids from -1 \(unknown\) to 1, got 2"),
         ({"values": [0.1, float("inf")]}, "values must be finite or NaN"),
     ],
 )

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from fairseg.training import Settings, train
 from fairseg.training.checkpoint import load_checkpoint, save_checkpoint
+from tests.waiting import PATIENCE
 
 
 class Plain(nn.Module):
@@ -96,7 +97,7 @@ def test_a_run_killed_at_random_moments_ends_as_one_that_was_not(
 
     def finish(out: Path) -> None:
         process = start(out)
-        process.join(300)
+        process.join(PATIENCE)
         assert process.exitcode == 0
 
     whole, killed = tmp_path / "whole", tmp_path / "killed"

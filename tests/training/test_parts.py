@@ -18,9 +18,9 @@ from fairseg.training.data import load_data
 from fairseg.training.inference import Predictor, dice_by_group
 from fairseg.training.methods import BASES, LOSSES, METHODS, ERMLoss, make_loss
 from fairseg.training.network import make_network
-from fairseg.training.prepare import Plan, make_plan, mask_in_plan, prepare, read_case, write_prediction
+from fairseg.training.prepare import SlicePlan, make_plan, mask_in_plan, prepare, read_case, write_prediction
 from fairseg.training.raw import read_raw
-from fairseg.training.slices import Draws, Slices, View
+from fairseg.training.slices import NumberedBatches, Slices, View
 
 
 def write(
@@ -91,7 +91,7 @@ def test_a_third_of_each_batch_is_forced_and_draws_are_numbered_on(
     data = load_data(dataset, tiny, prepared)
     slices = Slices(data.train.cases, data.train.groups, data.view, data.patch_size, seed=0)
     settings = tiny.with_(sampler="oversampling", batch_size=6, steps=50)
-    draws = Draws(make_sampler(settings, slices.group, slices.case), 1 / 3)
+    draws = NumberedBatches(make_sampler(settings, slices.group, slices.case), 1 / 3)
     batches = [*draws, *draws]
     assert [number for batch in batches for _, number, _ in batch] == list(range(600))
     assert all(sum(forced for _, _, forced in batch) == 2 for batch in batches)
@@ -121,7 +121,7 @@ def test_images_are_standardised_and_resampled_across_the_coarsest_axis(tmp_path
     y, z, x = np.meshgrid(np.arange(20), np.arange(3), np.arange(16), indexing="ij")
     voxels = (2.0 * y + x + 10 * z).astype(np.float32)  # slices across the second axis
     write(tmp_path / "a_0000.nii.gz", voxels, (2.0, 9.0, 1.0))  # x, y, z as ITK counts
-    plan = Plan(axis=1, spacing=(2.0, 1.0), shape=(10, 32))
+    plan = SlicePlan(axis=1, spacing=(2.0, 1.0), shape=(10, 32))
     image, _ = read_case([tmp_path / "a_0000.nii.gz"], plan)
     assert image.shape == (1, 3, 10, 32)
     assert image.mean() == pytest.approx(0, abs=0.01)
@@ -135,7 +135,7 @@ def test_predictions_lie_on_the_exact_grid_of_their_images(tmp_path: Path) -> No
     turned = (0.0, 1.0, 0.0, -1.0, 0.0, 0.0, 0.0, 0.0, 1.0)
     file = tmp_path / "a_0000.nii.gz"
     write(file, voxels, (2.0, 9.0, 1.0), turned)
-    plan = Plan(axis=1, spacing=(2.0, 1.0), shape=(10, 32))
+    plan = SlicePlan(axis=1, spacing=(2.0, 1.0), shape=(10, 32))
     _, like = read_case([file], plan)
     inside = torch.from_numpy(mask_in_plan(like, plan)).float()
     write_prediction(torch.stack([0.5 - inside, inside - 0.5]), like, plan, tmp_path / "a.nii.gz")

@@ -16,7 +16,7 @@ from fairseg.training.__main__ import run
 from fairseg.training.checkpoint import load_checkpoint
 from fairseg.training.methods import LOSSES, METHODS
 from fairseg.training.network import make_network
-from fairseg.training.ranks import Ranks, joined_by_torchrun
+from fairseg.training.ranks import ProcessGroup, joined_by_torchrun
 
 TWO = [sys.executable, "-W", "ignore", "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 ALL_METHODS = """
@@ -100,7 +100,7 @@ def test_the_command_runs_under_torchrun_and_goes_on_in_one_process(
 def test_a_batch_of_fewer_patches_than_processes_is_refused(
     dataset: Path, tiny: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fairseg.training.loop.find_ranks", lambda: Ranks(0, 2))
+    monkeypatch.setattr("fairseg.training.loop.find_processes", lambda: ProcessGroup(0, 2))
     with pytest.raises(ValueError, match="batch_size must be at least the 2 processes, got 1"):
         train(dataset, tmp_path, tiny.with_(batch_size=1))
 
@@ -140,5 +140,5 @@ def test_processes_that_would_share_a_gpu_are_refused(
 
 
 def test_parts_are_dealt_round_and_round() -> None:
-    assert [Ranks(rank, 3).mine([0, 1, 2, 3, 4]) for rank in range(3)] == [[0, 3], [1, 4], [2]]
-    assert Ranks().gather("alone") == ["alone"]
+    assert [ProcessGroup(rank, 3).part_of([0, 1, 2, 3, 4]) for rank in range(3)] == [[0, 3], [1, 4], [2]]
+    assert ProcessGroup().gather("alone") == ["alone"]

@@ -1,6 +1,7 @@
 """The recipe is followed: every number that the docs name has its effect, and faults do not slip through."""
 
 import copy
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fairseg.cli import options as cli_options
+from fairseg.cli.training import train as train_command
 from fairseg.crop import Cascade
 from fairseg.losses import CrossEntropyLoss
 from fairseg.training import Settings, loop, predict, train
@@ -20,7 +21,7 @@ from fairseg.training.checkpoint import load_checkpoint
 from fairseg.training.data import load_data
 from fairseg.training.inference import dice_by_group
 from fairseg.training.machine import pick_device
-from fairseg.training.methods import BASES, LOSS_NAMES, METHODS, ERMLoss, make_loss, make_sampler
+from fairseg.training.methods import BASES, LOSSES, METHODS, ERMLoss, make_loss, make_sampler
 from fairseg.training.network import make_network
 from fairseg.training.settings import Settings as AllSettings
 
@@ -145,9 +146,14 @@ def test_the_methods_of_the_paper_are_their_losses_and_samplers() -> None:
             assert loss.group_factor.tolist() == pytest.approx([6 / 36, 30 / 36], abs=1e-6)
 
 
-def test_the_command_offers_all_losses_and_bases() -> None:
-    assert cli_options.LOSSES == LOSS_NAMES
-    assert tuple(BASES) == cli_options.BASES
+def test_every_setting_is_an_option_and_every_loss_and_base_a_choice() -> None:
+    options = {option.name: option for option in train_command.params}
+    for field in dataclasses.fields(Settings):
+        assert field.name in options
+        if field.name not in ("by", "bins"):
+            assert options[field.name].default == field.default
+    assert options["loss"].type.choices == ("erm", *LOSSES)
+    assert options["base"].type.choices == tuple(BASES)
 
 
 # --- cascades

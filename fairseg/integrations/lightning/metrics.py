@@ -1,7 +1,7 @@
 """LogGroupMetrics: the group metrics of each validation and test epoch in Lightning's log."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torchmetrics import MetricCollection
@@ -13,6 +13,7 @@ from fairseg.integrations.torchmetrics import (
     SkewedErrorRatio,
     WorstGroupDice,
 )
+from fairseg.integrations.voxel_counts import Samples, Statistic
 from fairseg.metrics.masks import Labels
 
 _NEEDED = ("prediction", "reference", "groups")
@@ -49,22 +50,22 @@ class LogGroupMetrics(Callback):
         names: Sequence[str],
         labels: Labels,
         *,
-        samples: Literal["cases", "slices"] = "cases",
-        statistic: Literal["median", "mean"] = "median",
+        samples: Samples = "cases",
+        statistic: Statistic = "median",
         reference: int | None = None,
     ) -> None:
         if isinstance(names, str) or not len(names):
             raise ValueError(f"names must be the names of the groups, got {names!r}")
         self.names = tuple(names)
-        rest: dict[str, Any] = {"labels": labels, "samples": samples, "statistic": statistic}
         number = len(self.names)
+        options: dict[str, Any] = {"samples": samples, "statistic": statistic}
         self._metrics = MetricCollection(
             {
-                "dice": GroupDice(number, **rest),
-                "worst_group_dice": WorstGroupDice(number, **rest),
-                "fairness_gap": FairnessGap(number, reference=reference, **rest),
-                "skewed_error_ratio": SkewedErrorRatio(number, **rest),
-                "counts": GroupCounts(number, **rest),
+                "dice": GroupDice(number, labels, **options),
+                "worst_group_dice": WorstGroupDice(number, labels, **options),
+                "fairness_gap": FairnessGap(number, labels, reference=reference, **options),
+                "skewed_error_ratio": SkewedErrorRatio(number, labels, **options),
+                "counts": GroupCounts(number, labels, **options),
             }
         )
 
@@ -82,55 +83,35 @@ class LogGroupMetrics(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Count a batch."""
-        self._count(pl_module, outputs, "validation_step", dataloader_idx)
-
-    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Log the values over all batches and processes."""
-        self._log(pl_module, "val")
-
-    def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Forget what was counted before."""
-        self._metrics.reset()
-
-    def on_test_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Count a batch."""
-        self._count(pl_module, outputs, "test_step", dataloader_idx)
-
-    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Log the values over all batches and processes."""
-        self._log(pl_module, "test")
-
-    def _count(self, pl_module: LightningModule, outputs: Any, step: str, loader: int) -> None:
-        if loader:
+        step = "test_step" if trainer.testing else "validation_step"
+        if dataloader_idx:
             raise ValueError(
                 f"LogGroupMetrics counts the samples of one loader, and {step} had a batch of dataloader_idx"
-                f" {loader}: several loaders would be pooled into one number. Give one, or log each with the"
-                " metrics of fairseg.integrations.torchmetrics"
+                f" {dataloader_idx}: several loaders would be pooled into one number. Give one, or log each"
+                " with the metrics of fairseg.integrations.torchmetrics"
             )
         if not isinstance(outputs, dict) or any(name not in outputs for name in _NEEDED):
-            came = sorted(outputs) if isinstance(outputs, dict) else type(outputs).__name__
+            got = sorted(outputs) if isinstance(outputs, dict) else type(outputs).__name__
             raise ValueError(
-                f"{step} must return a dictionary with prediction, reference and groups, got {came}"
+                f"{step} must return a dictionary with prediction, reference and groups, got {got}"
             )
         self._metrics.to(pl_module.device)
         self._metrics.update(*(outputs[name] for name in _NEEDED), outputs.get("subjects"))
 
-    def _log(self, pl_module: LightningModule, stage: str) -> None:
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log the values over all batches and processes."""
         values = self._metrics.compute()  # over all processes: the same on each
         logged = {name: value for name, value in values.items() if value.ndim == 0}
         for name in ("dice", "subjects"):
             logged |= {
                 f"{name}_{group}": value for group, value in zip(self.names, values[name], strict=True)
             }
+        stage = "test" if trainer.testing else "val"
         pl_module.log_dict(
             {f"{stage}_{name}": value.float() for name, value in logged.items()}, sync_dist=True
         )
         self._metrics.reset()
+
+    on_test_epoch_start = on_validation_epoch_start
+    on_test_batch_end = on_validation_batch_end
+    on_test_epoch_end = on_validation_epoch_end

@@ -39,8 +39,7 @@ def sampler_for(
     sampler = GroupBatchSampler(
         groups, batch_size, **options, num_replicas=trainer.world_size, rank=trainer.global_rank
     )
-    epoch, step = _place(trainer, len(sampler))
-    go_to(sampler, epoch, step)
+    go_to(sampler, *_position(trainer, len(sampler)))
     return sampler
 
 
@@ -89,17 +88,18 @@ class KeepGroupSampler(Callback):
         samplers = [check_loader(loader) for loader in loaders]
         self._identities = [sampler._identity() for sampler in samplers]
         _compare(self._saved, self._identities)
-        place = _place(trainer, trainer.num_training_batches)
+        position = _position(trainer, trainer.num_training_batches)
         moved = [
             loader
             for loader, sampler in zip(loaders, samplers, strict=True)
-            if not _keeps_state(loader) and _move(loader, sampler, *place)
+            if not _keeps_state(loader) and _move(loader, sampler, *position)
         ]
         if any(getattr(loader, "num_workers", 0) for loader in moved):  # they have fetched ahead already
             if any(map(_keeps_state, loaders)):
                 raise ValueError(
                     "a restart with a loader that keeps its own state beside one with workers that keeps none"
-                    " would lose the place of the first: give both the same kind, or the second num_workers=0"
+                    " would lose the position of the first: give both the same kind, or the second"
+                    " num_workers=0"
                 )
             iter(trainer.fit_loop._data_fetcher)  # type: ignore[arg-type]
 
@@ -120,7 +120,7 @@ def _keeps_state(loader: Any) -> bool:
     return hasattr(loader, "state_dict")
 
 
-def _place(trainer: Trainer, length: float) -> tuple[int, int]:
+def _position(trainer: Trainer, length: float) -> tuple[int, int]:
     """Return the epoch in which a trainer stands, and its batches that are done, of `length`."""
     loop = trainer.fit_loop
     epochs: Any = loop.epoch_progress.current
@@ -134,7 +134,7 @@ def _place(trainer: Trainer, length: float) -> tuple[int, int]:
 
 
 def _move(loader: Any, sampler: GroupSampler[Any], epoch: int, batches: int) -> bool:
-    """Set the sampler of a loader to a place, and return whether it may have stood elsewhere."""
+    """Set the sampler of a loader to a position, and return whether it may have stood elsewhere."""
     ahead = epoch and getattr(loader, "num_workers", 0)  # it has fetched, maybe a whole short epoch
     if not batches and sampler.epoch == epoch and not ahead:
         return False
@@ -166,9 +166,9 @@ def _compare(saved: list[dict[str, Any]] | None, here: list[dict[str, Any]]) -> 
             f"the checkpoint is of {len(saved)} loaders with a group sampler, here are {len(here)}"
         )
     for before, now in zip(saved, here, strict=True):
-        for name, value in now.items():
-            if before.get(name) != value:
-                raise ValueError(
-                    f"the checkpoint is of another sampler: its {name} is {before.get(name)}, here it is"
-                    f" {value}; make it as it was, or load the weights alone and fit without ckpt_path"
-                )
+        if changed := [name for name, value in now.items() if before.get(name) != value]:
+            name = changed[0]
+            raise ValueError(
+                f"the checkpoint is of another sampler: its {name} is {before.get(name)}, here it is"
+                f" {now[name]}; make it as it was, or load the weights alone and fit without ckpt_path"
+            )

@@ -9,7 +9,7 @@ from monai.handlers.ignite_metric import IgniteMetricHandler
 from torch import Tensor
 
 from fairseg.integrations.monai.batches import ids_of
-from fairseg.integrations.monai.metrics import GroupDiceMetric, check_metric, named
+from fairseg.integrations.monai.metrics import GroupDiceMetric, named
 from fairseg.integrations.monai.training import GroupLossFunction
 from fairseg.losses import DeepSupervision, GroupLoss
 
@@ -44,7 +44,9 @@ class GroupMetricHandler(IgniteMetricHandler):
         subject_key: str | None = None,
         names: Sequence[str] | None = None,
     ) -> None:
-        number = check_metric(metric_fn).num_groups
+        if not isinstance(metric_fn, GroupDiceMetric):
+            raise ValueError(f"metric_fn must be a group metric of fairseg, got {type(metric_fn).__name__}")
+        number = metric_fn.num_groups
         if names is not None and (isinstance(names, str) or len(names) != number):
             raise ValueError(f"names must be the names of {number} groups, got {names!r}")
         self.group_key, self.subject_key, self.names = group_key, subject_key, names

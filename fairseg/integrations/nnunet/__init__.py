@@ -4,9 +4,7 @@ The trainers are in `fairseg.integrations.nnunet.trainers`, which imports nnU-Ne
 loader.
 """
 
-from fairseg.integrations.nnunet.export import export_model
-from fairseg.integrations.nnunet.install import TRAINERS, write_trainers
-from fairseg.integrations.nnunet.scores import read_summaries
-from fairseg.integrations.nnunet.splits import write_splits
+import lazy_loader
 
-__all__ = ["TRAINERS", "export_model", "read_summaries", "write_splits", "write_trainers"]
+# The command `fairseg nnunet` imports this, and its help must not wait for pandas.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

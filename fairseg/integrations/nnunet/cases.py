@@ -8,6 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from fairseg.cohort.groups import Groups
@@ -17,17 +18,11 @@ from fairseg.io.sentences import counted, listed
 
 @dataclass(frozen=True)
 class CaseGroups:
-    """The groups of a dataset's training cases.
+    """The groups of a dataset's training cases."""
 
-    Attributes:
-        groups: those with a training case.
-        ids: group id of each training case; -1 is unknown.
-        subjects: subject of each training case.
-    """
-
-    groups: Groups
-    ids: Mapping[str, int]
-    subjects: Mapping[str, str]
+    groups: Groups  # those with a training case
+    ids: Mapping[str, int]  # group id of each training case; -1 is unknown
+    subjects: Mapping[str, str]  # subject of each training case
 
     @property
     def counts(self) -> tuple[int, ...]:
@@ -52,25 +47,87 @@ def table_of(dataset_name: str) -> Path:
     """Return where the table of a dataset's cases belongs: beside its dataset.json.
 
     Never inside that file, which nnU-Net copies into every folder of results.
+    """
+    raw = folder_of("nnUNet_raw", hint="; set it, or name the table by FAIRSEG_GROUPS")
+    return raw / dataset_name / "groups.csv"
+
+
+def folder_of(variable: str, *, hint: str = "") -> Path:
+    """Return the folder that a variable of nnU-Net names.
 
     Raises:
-        ValueError: nnU-Net's variable nnUNet_raw is not set.
+        ValueError: the variable is not set.
     """
-    raw = os.environ.get("nnUNet_raw")  # noqa: SIM112  (nnU-Net's own spelling)
-    if not raw:
+    value = os.environ.get(variable)
+    if not value:
+        raise ValueError(f"nnU-Net's variable {variable} is not set{hint}")
+    return Path(value)
+
+
+def read_groups(
+    file: Path, cases: Sequence[str], by: Sequence[str], bins: Mapping[str, Sequence[float]] | None = None
+) -> tuple[pd.DataFrame, Groups, npt.NDArray[np.int64]]:
+    """Read the table of cases and make the groups of some of them.
+
+    Args:
+        file: the table.
+        cases: each must have a row.
+        by: attributes; none means the only one that the table has.
+        bins: of numeric attributes, as in `Groups.from_table`.
+
+    Returns:
+        The rows of the cases, in their order; their groups; and the group id of each, -1 for unknown.
+
+    Raises:
+        ValueError: the file is not there or not as `read_cohort` wants it, a case has no row, an attribute is
+            not in the table, none was named and there is not exactly one, or as `Groups.from_table`.
+    """
+    rows = _read_rows(file, cases)
+    attributes = [name for name in rows.columns if name not in ("case", "subject")]
+    if absent := [name for name in by if name not in attributes]:
+        raise ValueError(f"{file} has no attribute {absent[0]!r}, it has {', '.join(attributes) or 'none'}")
+    if not by and len(attributes) != 1:
         raise ValueError(
-            "the table of groups lies in the raw dataset, but nnUNet_raw is not set; set it, or name the"
-            " table by FAIRSEG_GROUPS"
+            f"{file} has {counted(len(attributes), 'attribute')} ({', '.join(attributes)}): say which makes"
+            " the groups, by the variable FAIRSEG_BY, such as FAIRSEG_BY=sex"
         )
-    return Path(raw) / dataset_name / "groups.csv"
+    try:
+        groups = Groups.from_table(rows, by=by or attributes, bins=bins)
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from None
+    return rows, groups, groups.encode(rows)
 
 
-def read_rows(file: Path, cases: Sequence[str]) -> pd.DataFrame:
-    """Read the table and return the rows of these cases, in their order.
+def group_cases(
+    file: Path,
+    training: Sequence[str],
+    others: Sequence[str] = (),
+    *,
+    by: Sequence[str] = (),
+    bins: Mapping[str, Sequence[float]] | None = None,
+) -> CaseGroups:
+    """Return the groups of the training cases, as from `read_groups`; `others` must have a row too.
 
     Raises:
-        ValueError: the file is not there or not as `read_cohort` wants it, or a case has no row.
+        ValueError: as `read_groups`; or the training cases are all of one group.
     """
+    _read_rows(file, [*training, *others])
+    rows, groups, ids = read_groups(file, training, by, bins)
+    if len(groups) < 2:
+        raise ValueError(
+            f"{file}: the training cases must be of at least two groups by"
+            f" {' and '.join(groups.attributes)}, all {int((ids >= 0).sum())} that are known are of"
+            f" {groups.names[0]}"
+        )
+    return CaseGroups(
+        groups,
+        dict(zip(rows["case"], ids.tolist(), strict=True)),
+        dict(zip(rows["case"], rows["subject"].astype(str), strict=True)),
+    )
+
+
+def _read_rows(file: Path, cases: Sequence[str]) -> pd.DataFrame:
+    """Read the table and return the rows of these cases, in their order; each must have one."""
     if not file.is_file():
         raise ValueError(
             f"{file} is not there: put the table of cases (columns case, subject and the attributes) beside"
@@ -84,61 +141,3 @@ def read_rows(file: Path, cases: Sequence[str]) -> pd.DataFrame:
             f" {listed(cohort['case'].tolist())}"
         )
     return rows_of(cohort, cases)
-
-
-def attributes_of(file: Path, rows: pd.DataFrame, by: Sequence[str]) -> tuple[str, ...]:
-    """Return the attributes to group by: those asked for, or else the only one that the table has.
-
-    Raises:
-        ValueError: an attribute is not in the table, or none was asked for and there is not exactly one.
-    """
-    there = [name for name in rows.columns if name not in ("case", "subject")]
-    if absent := [name for name in by if name not in there]:
-        raise ValueError(f"{file} has no attribute {absent[0]!r}, it has {', '.join(there) or 'none'}")
-    if not by and len(there) != 1:
-        raise ValueError(
-            f"{file} has {counted(len(there), 'attribute')} ({', '.join(there)}): say which makes the groups,"
-            " by the variable FAIRSEG_BY, such as FAIRSEG_BY=sex"
-        )
-    return tuple(by) or tuple(there)
-
-
-def group_cases(
-    file: Path,
-    training: Sequence[str],
-    others: Sequence[str] = (),
-    *,
-    by: Sequence[str] = (),
-    bins: Mapping[str, Sequence[float]] | None = None,
-) -> CaseGroups:
-    """Return the groups of the training cases.
-
-    Args:
-        file: the table of cases.
-        training: names of the cases to train on.
-        others: more cases that must have a row, such as those to validate on.
-        by: attributes; default: the only one that the table has.
-        bins: of numeric attributes, as in `Groups.from_table`.
-
-    Raises:
-        ValueError: as `read_rows`, `attributes_of` and `Groups.from_table`; or the training cases are all of
-            one group.
-    """
-    read_rows(file, [*training, *others])
-    rows = read_rows(file, training)
-    asked = attributes_of(file, rows, by)
-    try:
-        groups = Groups.from_table(rows, by=asked, bins=bins)
-    except ValueError as error:
-        raise ValueError(f"{file}, of the training cases: {error}") from None
-    ids = groups.encode(rows)
-    if len(groups) < 2:
-        raise ValueError(
-            f"{file}: the training cases must be of at least two groups by {' and '.join(asked)}, all"
-            f" {int((ids >= 0).sum())} that are known are of {groups.names[0]}"
-        )
-    return CaseGroups(
-        groups,
-        dict(zip(rows["case"], ids.tolist(), strict=True)),
-        dict(zip(rows["case"], rows["subject"].astype(str), strict=True)),
-    )

@@ -4,6 +4,8 @@ from pathlib import Path
 from shutil import copyfile
 from typing import Any
 
+import torch
+
 from fairseg.io.files import filled_folder
 
 STOCK = "nnUNetTrainer"
@@ -36,8 +38,8 @@ def export_model(
     source, target = Path(model), Path(out)
     if lacking := [name for name in _FILES[:2] if not (source / name).is_file()]:
         raise ValueError(f"{source} must be the folder of a trained model, has no {' and no '.join(lacking)}")
-    found = sorted(source.glob(f"fold_*/{checkpoint}"))
-    if not found:
+    checkpoints = sorted(source.glob(f"fold_*/{checkpoint}"))
+    if not checkpoints:
         raise ValueError(f"{source} has no fold_*/{checkpoint}")
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise ValueError(f"out must be a new or empty folder, got {target}")
@@ -45,16 +47,14 @@ def export_model(
         for name in _FILES:
             if (source / name).is_file():
                 copyfile(source / name, scratch / name)
-        for file in found:
-            place = scratch / file.relative_to(source)
-            place.parent.mkdir()
-            _export(file, place)
-    return [target / file.relative_to(source) for file in found]
+        for file in checkpoints:
+            copy = scratch / file.relative_to(source)
+            copy.parent.mkdir()
+            _export(file, copy)
+    return [target / file.relative_to(source) for file in checkpoints]
 
 
-def _export(file: Path, place: Path) -> None:
-    import torch  # noqa: PLC0415  (nothing else here needs it)
-
+def _export(file: Path, copy: Path) -> None:
     try:
         # As nnU-Net loads it: its own checkpoints hold more than tensors.
         content: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=False)
@@ -64,4 +64,4 @@ def _export(file: Path, place: Path) -> None:
     if not str(name).startswith(OWN):
         raise ValueError(f"{file} must be of a trainer of fairseg ({OWN}...), is of {name}")
     logged = {key: value for key, value in content["logging"].items() if key not in GROUP_LOGS}
-    torch.save({**content, "trainer_name": STOCK, "logging": logged}, place)
+    torch.save({**content, "trainer_name": STOCK, "logging": logged}, copy)

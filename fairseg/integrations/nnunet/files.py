@@ -5,7 +5,7 @@ from pathlib import Path
 
 from fairseg.io.images import EXTENSIONS, find_masks
 
-ABOUT = "dataset.json"
+DATASET = "dataset.json"
 
 
 def file_ending(*folders: Path) -> str:
@@ -14,7 +14,7 @@ def file_ending(*folders: Path) -> str:
     Raises:
         ValueError: a dataset.json cannot be read, or its ending is not as nnU-Net wants it.
     """
-    for file in (folder / ABOUT for folder in folders):
+    for file in (folder / DATASET for folder in folders):
         if not file.is_file():
             continue
         try:
@@ -55,5 +55,5 @@ def cases_in(folder: Path, ending: str = "") -> list[str]:
     files = (path for path in folder.iterdir() if path.name.endswith(ending) and path.is_file())
     cases = sorted(path.name[: -len(ending)] for path in files if not path.name.startswith("."))
     if not cases:
-        raise ValueError(f"{folder} has no file that ends in {ending}, the file_ending of {ABOUT}")
+        raise ValueError(f"{folder} has no file that ends in {ending}, the file_ending of {DATASET}")
     return cases

@@ -60,19 +60,19 @@ def write(
     finite = np.isfinite(table) & present
     weights = dict(zip(groups.names, loss.group_weight.tolist(), strict=True))
     means: dict[str, float | None] = {}
-    said = []
+    texts = []
     for number, name in enumerate(groups.names):
-        steps, sound = int(present[:, number].sum()), int(finite[:, number].sum())
-        mean = float(table[finite[:, number], number].mean()) if sound else math.nan
+        steps, used = int(present[:, number].sum()), int(finite[:, number].sum())
+        mean = float(table[finite[:, number], number].mean()) if used else math.nan
         means[name] = mean if steps else None
-        figure = format(mean, ".4f") if sound else "not finite" if steps else "none"
-        lost = f"; not finite in {steps - sound} of {counted(steps, 'step')}" if sound < steps else ""
-        said.append(f"{name} {figure} (weight {weights[name]:.4f}{lost})")
+        figure = format(mean, ".4f") if used else "not finite" if steps else "none"
+        lost = f"; not finite in {steps - used} of {counted(steps, 'step')}" if used < steps else ""
+        texts.append(f"{name} {figure} (weight {weights[name]:.4f}{lost})")
     entries = logger.local_logger.my_fantastic_logging
     for key, entry in ((LOSSES, means), (WEIGHTS, weights)):
         entries.setdefault(key, [])
         logger.log(key, entry, epoch)
-    return f"training loss by group: {', '.join(said)}"
+    return f"training loss by group: {', '.join(texts)}"
 
 
 def restore(logger: Any, loss: GroupLoss, cases: CaseGroups) -> None:

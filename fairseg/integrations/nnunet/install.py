@@ -36,15 +36,15 @@ def write_trainers(folder: str | Path) -> Path:
     ...     sorted(file.name for file in write_trainers(folder).iterdir())
     ['fairseg_trainers.py']
     """
-    place = Path(folder).absolute()
-    if place.name in _PACKAGES:
+    target = Path(folder).absolute()
+    if target.name in _PACKAGES:
         raise ValueError(
-            f"folder must be one for trainers alone, since nnU-Net imports all that is in it, got {place}"
+            f"folder must be one for trainers alone, since nnU-Net imports all that is in it, got {target}"
         )
     names = "".join(f"    {name},\n" for name in TRAINERS)
     text = (
         '"""Written by `fairseg nnunet install`; the trainers themselves are in fairseg."""\n\n'
         f"from fairseg.integrations.nnunet.trainers import (  # noqa: F401\n{names})\n"
     )
-    write_files(place, {FILE: text})
-    return place
+    write_files(target, {FILE: text})
+    return target

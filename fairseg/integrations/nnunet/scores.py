@@ -1,19 +1,21 @@
-"""What nnU-Net's own validation found, as a scores table."""
+"""The results of nnU-Net's own validation as a scores table."""
 
 import ast
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from fairseg.cohort.table import read_cohort, rows_of
-from fairseg.integrations.nnunet.files import ABOUT, case_of, file_ending
-from fairseg.io.sentences import counted, listed
+from fairseg.cohort.columns import NOTE
+from fairseg.cohort.table import NOT_IN_COHORT, noted, read_cohort, rows_of
+from fairseg.integrations.nnunet.files import DATASET, case_of, file_ending
+from fairseg.io.sentences import listed
 from fairseg.scoring.labels import read_dataset_labels
 
 SUMMARY = "summary.json"
+_SOURCE = "Dice as nnU-Net's own validation found it"
 
 
 def read_summaries(results: Sequence[str | Path], table: str | Path) -> pd.DataFrame:
@@ -29,8 +31,8 @@ def read_summaries(results: Sequence[str | Path], table: str | Path) -> pd.DataF
         reference_voxels. The model's dataset.json, where it is found, says the names of the labels and the
         ending of the files, which the names of cases do not have. Dice is NaN where both masks lack the
         label, as in `fairseg.metrics.dice`. nnU-Net computes no distances: for those, score its masks with
-        `fairseg evaluate`. Cases without a row in the table are of unknown group; `scores.attrs["notes"]`
-        says which.
+        `fairseg evaluate`. Cases without a row in the table are of unknown group; the column `note` says of
+        which cases this is so, and where the Dice comes from.
 
     Raises:
         ValueError: there is no summary.json, or it is not as nnU-Net writes it; a case is in two of them;
@@ -38,37 +40,35 @@ def read_summaries(results: Sequence[str | Path], table: str | Path) -> pd.DataF
         NotImplementedError: the model was trained on regions, not labels.
     """
     cohort = read_cohort(table)
-    found: list[dict[str, Any]] = []
-    places: dict[str, Path] = {}
+    rows: list[dict[str, Any]] = []
+    file_of: dict[str, Path] = {}
     known = set(cohort["case"])
     for file in (file for path in results for file in _summaries(Path(path))):
-        here = list(_cases(file))
-        if here and known.isdisjoint(case for case, _ in here):
+        cases = _cases(file)
+        if cases and known.isdisjoint(cases):
             raise ValueError(
-                f"no case of {file} has a row in {table}: its cases are {listed(case for case, _ in here)};"
+                f"no case of {file} has a row in {table}: its cases are {listed(cases)};"
                 f" the table has {listed(cohort['case'].tolist())}"
             )
-        for case, rows in here:
-            if case in places:
-                raise ValueError(f"case {case} must be in one {SUMMARY}, is in {places[case]} and {file}")
-            places[case] = file
-            found += rows
-    if not found:
+        for case, case_rows in cases.items():
+            if case in file_of:
+                raise ValueError(f"case {case} must be in one {SUMMARY}, is in {file_of[case]} and {file}")
+            file_of[case] = file
+            rows += case_rows
+    if not rows:
         raise ValueError(f"results must have a case, none is in {listed([str(path) for path in results])}")
-    about = rows_of(cohort, list(places))
-    scores = about.merge(pd.DataFrame(found), on="case")
-    scores.attrs = {"notes": ["Dice as nnU-Net's own validation found it"], "skipped": {}}
-    if absent := sorted(set(places) - known):
-        note = f"{counted(len(absent), 'case')} not in the cohort, so of unknown group: {listed(absent)}"
-        scores.attrs["notes"].append(note)
-    return scores
+    about = rows_of(cohort, list(file_of))
+    scores = about.drop(columns=NOTE, errors="ignore").merge(pd.DataFrame(rows), on="case")
+    if NOTE in about:
+        scores[NOTE] = scores["case"].map(about.set_index("case")[NOTE])
+    return noted(scores, {case: [_SOURCE, *([] if case in known else [NOT_IN_COHORT])] for case in file_of})
 
 
 def _summaries(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
-    places = (path / SUMMARY, path / "validation" / SUMMARY)
-    files = [file for file in places if file.is_file()] or sorted(path.glob(f"fold_*/validation/{SUMMARY}"))
+    files = [file for file in (path / SUMMARY, path / "validation" / SUMMARY) if file.is_file()]
+    files = files or sorted(path.glob(f"fold_*/validation/{SUMMARY}"))
     if not files:
         raise ValueError(
             f"{path} has no {SUMMARY}: it must be a validation folder of nnU-Net, a fold_N, or the folder of"
@@ -77,35 +77,31 @@ def _summaries(path: Path) -> list[Path]:
     return files
 
 
-def _cases(file: Path) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """Yield each case with its rows."""
+def _cases(file: Path) -> dict[str, list[dict[str, Any]]]:
+    """Return each case of a summary with its rows, one a label."""
+    cases: dict[str, list[dict[str, Any]]] = {}
     try:
-        cases = json.loads(file.read_text(encoding="utf-8"))["metric_per_case"]
-        about = _about(file)
-        names, ending = ({}, "") if about is None else (_label_names(about), file_ending(about))
-        for entry in cases:
+        entries = json.loads(file.read_text(encoding="utf-8"))["metric_per_case"]
+        # The trained model's folder, above the summary, has its dataset.json.
+        model = next((folder for folder in file.resolve().parents[:3] if (folder / DATASET).is_file()), None)
+        names, ending = ({}, "") if model is None else (_label_names(model), file_ending(model))
+        for entry in entries:
             case = case_of(Path(entry["reference_file"]).name, ending)
-            rows = []
+            rows = cases.setdefault(case, [])
             for key, values in entry["metrics"].items():
                 if isinstance(ast.literal_eval(key), tuple):
                     raise NotImplementedError(f"{file} is of regions ({key}), which fairseg does not read")
                 row = {"case": case, "label": names.get(int(key), key), "dice": float(values["Dice"])}
-                for column, size in (("prediction_voxels", "n_pred"), ("reference_voxels", "n_ref")):
-                    row[column] = int(values[size])
-                rows.append(row)
-            yield case, rows
+                sizes = {"prediction_voxels": values["n_pred"], "reference_voxels": values["n_ref"]}
+                rows.append(row | {column: int(size) for column, size in sizes.items()})
     except (OSError, KeyError, TypeError, ValueError, AttributeError, SyntaxError) as error:
         raise ValueError(f"{file} must be a {SUMMARY} as nnU-Net writes it: {error!r}") from None
+    return cases
 
 
-def _about(file: Path) -> Path | None:
-    """Return the folder of the trained model that a summary lies in: the one with its dataset.json."""
-    return next((place for place in file.resolve().parents[:3] if (place / ABOUT).is_file()), None)
-
-
-def _label_names(place: Path) -> dict[int, str]:
+def _label_names(model: Path) -> dict[int, str]:
     """Return value -> name from the dataset.json in a folder."""
-    labels = json.loads((place / ABOUT).read_text(encoding="utf-8")).get("labels", {})
-    if "ignore" in labels:
-        return {value: name for name, value in labels.items() if isinstance(value, int)}
-    return {value: name for name, value in (read_dataset_labels(place) or {}).items()}
+    labels = json.loads((model / DATASET).read_text(encoding="utf-8")).get("labels", {})
+    if "ignore" not in labels:
+        labels = read_dataset_labels(model) or {}
+    return {value: name for name, value in labels.items() if isinstance(value, int)}

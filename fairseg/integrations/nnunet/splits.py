@@ -1,18 +1,19 @@
 """Folds of cross-validation in which every group has its part, in the file that nnU-Net looks for."""
 
 import json
-import os
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from fairseg.cohort.groups import Groups
 from fairseg.cohort.table import fold_subjects
-from fairseg.integrations.nnunet.cases import attributes_of, read_rows, table_of
+from fairseg.integrations.nnunet.cases import folder_of, read_groups, table_of
 from fairseg.integrations.nnunet.files import cases_in, file_ending
 from fairseg.io.files import write_files
 from fairseg.io.sentences import counted, listed
+
+logger = logging.getLogger(__name__)
 
 FILE = "splits_final.json"
 PREPROCESSED = "gt_segmentations"
@@ -45,46 +46,39 @@ def write_splits(
             be validated on cases that they know.
 
     Returns:
-        Validation subjects of each group (rows, "unknown" among them) in each fold (columns);
-        `attrs["notes"]` says which cases are preprocessed and not in labelsTr, or the other way round.
+        Validation subjects of each group (rows, "unknown" among them) in each fold (columns). A warning is
+        logged where cases are preprocessed and not in labelsTr, or the other way round.
 
     Raises:
         ValueError: nnUNet_raw or nnUNet_preprocessed is not set, the dataset is not there or not
             preprocessed, the table is not as it must be, or the file is there.
     """
-    raw, preprocessed = (_folder(variable) for variable in ("nnUNet_raw", "nnUNet_preprocessed"))
+    raw, preprocessed = folder_of("nnUNet_raw"), folder_of("nnUNet_preprocessed")
     name = dataset_name(dataset, raw)
     target = preprocessed / name / FILE
     if not target.parent.is_dir():
         raise ValueError(f"{target.parent} is not there: run nnUNetv2_plan_and_preprocess first")
     if target.exists() and not replace_file:
         raise ValueError(f"{target} is there; networks may have been trained by it")
-    cases, notes = _cases(raw / name, target.parent)
+    cases = _preprocessed_cases(raw / name, target.parent)
     file = table_of(name) if table is None else Path(table)
-    rows = read_rows(file, cases)
-    asked = attributes_of(file, rows, by)
-    try:
-        groups = Groups.from_table(rows, by=asked, bins=bins)
-    except ValueError as error:
-        raise ValueError(f"{file}: {error}") from None
-    ids = groups.encode(rows)
-    fold = fold_subjects(rows["subject"].tolist(), ids, folds, seed=seed)
+    rows, groups, ids = read_groups(file, cases, by, bins)
+    folded = rows[["case", "subject"]].assign(
+        fold=fold_subjects(rows["subject"].tolist(), ids, folds, seed=seed),
+        group=[groups.name(number) for number in ids],
+    )
     splits = [
         {
-            "train": [case for case, number in zip(cases, fold, strict=True) if number != here],
-            "val": [case for case, number in zip(cases, fold, strict=True) if number == here],
+            "train": folded["case"][folded["fold"] != number].tolist(),
+            "val": folded["case"][folded["fold"] == number].tolist(),
         }
-        for here in range(folds)
+        for number in range(folds)
     ]
     write_files(target.parent, {FILE: json.dumps(splits, indent=1) + "\n"})
-    about = pd.DataFrame(
-        {"subject": rows["subject"], "fold": fold, "group": [groups.name(number) for number in ids]}
-    ).drop_duplicates("subject")
-    counts = pd.crosstab(about["group"], about["fold"])
+    subjects = folded.drop_duplicates("subject")
+    counts = pd.crosstab(subjects["group"], subjects["fold"])
     order = [known for known in (*groups.names, "unknown") if known in counts.index]
-    counts = counts.reindex(index=order, columns=range(folds), fill_value=0)
-    counts.attrs["notes"] = notes
-    return counts
+    return counts.reindex(index=order, columns=range(folds), fill_value=0)
 
 
 def dataset_name(dataset: str, raw: Path) -> str:
@@ -93,39 +87,31 @@ def dataset_name(dataset: str, raw: Path) -> str:
     Raises:
         ValueError: there is none in the folder of raw datasets, or there are several of that number.
     """
-    if str(dataset).isdecimal():
-        found = sorted(path.name for path in raw.glob(f"Dataset{int(dataset):03d}_*") if path.is_dir())
-    else:
-        found = [str(dataset)] if (raw / str(dataset)).is_dir() else []
-    if len(found) != 1:
-        raise ValueError(f"{raw} must have one dataset {dataset}, has {' and '.join(found) or 'none'}")
-    return found[0]
+    pattern = f"Dataset{int(dataset):03d}_*" if str(dataset).isdecimal() else str(dataset)
+    names = sorted(path.name for path in raw.glob(pattern) if path.is_dir())
+    if len(names) != 1:
+        raise ValueError(f"{raw} must have one dataset {dataset}, has {' and '.join(names) or 'none'}")
+    return names[0]
 
 
-def _cases(raw: Path, preprocessed: Path) -> tuple[list[str], list[str]]:
-    """Return the cases to split, and notes on how they differ from those of the raw dataset."""
+def _preprocessed_cases(raw: Path, preprocessed: Path) -> list[str]:
+    """Return the cases to split; log how they differ from those of the raw dataset."""
     ending = file_ending(preprocessed, raw)
     labels, kept = raw / "labelsTr", preprocessed / PREPROCESSED
     if not kept.is_dir():
-        return cases_in(labels, ending), []
+        return cases_in(labels, ending)
     cases = cases_in(kept, ending)
-    if not labels.is_dir():  # the dataset.json may name files that lie elsewhere
-        return cases, []
-    there = set(cases_in(labels, ending))
-    new, gone = sorted(there - set(cases)), sorted(set(cases) - there)
-    notes = []
-    if new:
-        notes.append(
-            f"{counted(len(new), 'case')} in labelsTr not preprocessed, so in no fold: {listed(new)}; run"
-            " nnUNetv2_plan_and_preprocess for them"
-        )
-    if gone:
-        notes.append(f"{counted(len(gone), 'case')} preprocessed, but not in labelsTr: {listed(gone)}")
-    return cases, notes
-
-
-def _folder(variable: str) -> Path:
-    value = os.environ.get(variable)
-    if not value:
-        raise ValueError(f"nnU-Net's variable {variable} is not set")
-    return Path(value)
+    if labels.is_dir():  # the dataset.json may name files that lie elsewhere
+        labelled = set(cases_in(labels, ending))
+        if new := sorted(labelled - set(cases)):
+            logger.warning(
+                "%s in labelsTr not preprocessed, so in no fold: %s;"
+                " run nnUNetv2_plan_and_preprocess for them",
+                counted(len(new), "case"),
+                listed(new),
+            )
+        if gone := sorted(set(cases) - labelled):
+            logger.warning(
+                "%s preprocessed, but not in labelsTr: %s", counted(len(gone), "case"), listed(gone)
+            )
+    return cases

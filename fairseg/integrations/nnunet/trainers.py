@@ -16,8 +16,8 @@ from torch import nn
 
 from fairseg.integrations.nnunet import group_log
 from fairseg.integrations.nnunet.cases import CaseGroups, group_cases, table_of
+from fairseg.integrations.nnunet.environment import read_environment
 from fairseg.integrations.nnunet.loader import balanced_training
-from fairseg.integrations.nnunet.settings import settings_of
 from fairseg.io.sentences import counted
 from fairseg.losses import DeepSupervision, DiceCELoss, GroupDROLoss, ReweightedLoss
 from fairseg.losses.erm import ERMLoss
@@ -30,7 +30,7 @@ class FairTrainer(nnUNetTrainer):  # type: ignore[misc]
     """What the trainers share. One of your own overrides `make_loss`, `balanced`, or both.
 
     The groups are those of the training cases of the fold, by `groups.csv` beside the raw dataset and the
-    variables of `fairseg.integrations.nnunet.settings`. The validation loss is the plain one, `ERMLoss`,
+    variables of `fairseg.integrations.nnunet.environment`. The validation loss is the plain one, `ERMLoss`,
     whatever the objective: comparable between trainers.
 
     Attributes:
@@ -57,13 +57,13 @@ class FairTrainer(nnUNetTrainer):  # type: ignore[misc]
     ) -> None:
         # nnU-Net keeps the arguments by their names: they must be these.
         _refuse(plans, dataset_json)
-        settings = settings_of()
+        environment = read_environment()
         super().__init__(plans, configuration, fold, dataset_json, device)
         self.case_groups: CaseGroups | None = None
         self.group_loss: GroupLoss | None = None
         self._training_data: list[Any] = []
-        if settings.epochs:
-            self.num_epochs = settings.epochs
+        if environment.epochs:
+            self.num_epochs = environment.epochs
 
     def make_base(self) -> nn.Module:
         """Return the loss of samples: Dice + CE, pooled inside each group if the plans want batch Dice."""
@@ -71,13 +71,13 @@ class FairTrainer(nnUNetTrainer):  # type: ignore[misc]
         return DiceCELoss(pool=pool, ignore_index=self.label_manager.ignore_label)
 
     def make_loss(self, base: nn.Module, counts: tuple[int, ...]) -> GroupLoss:
-        """Return the objective.
+        """Return the objective, the plain loss unless a subclass says otherwise.
 
         Args:
             base: what `make_base` returned.
             counts: training cases of each group, (G,).
         """
-        raise NotImplementedError(f"{type(self).__name__} must define make_loss")
+        return ERMLoss(base)
 
     def _build_loss(self) -> nn.Module:
         stock = super()._build_loss()  # for the weights of the outputs
@@ -91,10 +91,10 @@ class FairTrainer(nnUNetTrainer):  # type: ignore[misc]
         return _BatchLoss(self.group_loss, ERMLoss(self.make_base()), scales).to(self.device)
 
     def _find_groups(self) -> CaseGroups:
-        settings = settings_of()
+        environment = read_environment()
         training, validation = self.do_split()
-        file = settings.table or table_of(self.plans_manager.dataset_name)
-        return group_cases(file, list(training), list(validation), by=settings.by, bins=settings.bins)
+        file = environment.table or table_of(self.plans_manager.dataset_name)
+        return group_cases(file, list(training), list(validation), by=environment.by, bins=environment.bins)
 
     def get_tr_and_val_datasets(self) -> tuple[Any, Any]:
         """Make both datasets, as nnU-Net does; the first is kept to know its loader by."""
@@ -192,19 +192,11 @@ class nnUNetTrainerFairERM(FairTrainer):  # noqa: N801  (nnU-Net's names)
 
     uses_groups = False
 
-    def make_loss(self, base: nn.Module, counts: tuple[int, ...]) -> GroupLoss:
-        """Return the plain loss."""
-        return ERMLoss(base)
-
 
 class nnUNetTrainerFairOversampling(FairTrainer):  # noqa: N801
     """Every group has an equal share of each batch (section 4.3 of Lee et al. 2025)."""
 
     balanced = True
-
-    def make_loss(self, base: nn.Module, counts: tuple[int, ...]) -> GroupLoss:
-        """Return the plain loss."""
-        return ERMLoss(base)
 
 
 class nnUNetTrainerFairReweighting(FairTrainer):  # noqa: N801
@@ -230,7 +222,7 @@ class nnUNetTrainerFairGroupDRO_Oversampling(nnUNetTrainerFairGroupDRO):  # noqa
 
 
 class _BatchLoss(nn.Module):
-    """nnU-Net calls `loss(output, target)`; the groups of the batch are told before."""
+    """nnU-Net calls `loss(output, target)`; the groups of the batch are set before."""
 
     def __init__(self, training: GroupLoss, validation: GroupLoss, scales: Any) -> None:
         super().__init__()

@@ -4,19 +4,14 @@ Make one `Subjects` for the page, then charts of arrays with one entry a subject
 `Subjects.markup()` and `script()` at the end of the page.
 """
 
-from fairseg.report.charts.bland_altman import bland_altman
 from fairseg.report.charts.dot_boxes import dot_boxes
-from fairseg.report.charts.forest import NO_GAP, NOT_JUDGED, SHOWN, UNSURE, ForestRow, badge, forest
+from fairseg.report.charts.forest import ForestRow, badge, forest
 from fairseg.report.charts.frame import charts, legend
-from fairseg.report.charts.scatter import scatter
+from fairseg.report.charts.points import bland_altman, scatter
 from fairseg.report.charts.script import script, script_policy
 from fairseg.report.charts.subjects import Subjects
 
 __all__ = [
-    "NOT_JUDGED",
-    "NO_GAP",
-    "SHOWN",
-    "UNSURE",
     "ForestRow",
     "Subjects",
     "badge",

@@ -7,13 +7,13 @@ import numpy.typing as npt
 from markupsafe import Markup
 
 from fairseg.report.charts import frame
-from fairseg.report.charts.jitter import density, swarm
+from fairseg.report.charts.jitter import Floats, density, swarm
 from fairseg.report.charts.scale import Scale, make_scale
-from fairseg.report.charts.subjects import Subjects, check_groups, color, dots, opacity_for, radius_for
-from fairseg.report.charts.svg import decimals, join, number, px, tag, wrapped
-from fairseg.report.render import plain
-
-Floats = npt.NDArray[np.float64]
+from fairseg.report.charts.subjects import Subjects, check_groups, dots, look_for
+from fairseg.report.charts.svg import join, px, tag, wrapped
+from fairseg.report.escape import plain
+from fairseg.report.numbers import decimals, number
+from fairseg.report.palette import css_class
 
 _FEWEST = 5  # subjects, below which a box would make much of little: dots only
 _CLOUD = 20  # subjects that a density takes
@@ -56,11 +56,12 @@ def dot_boxes(
     ids = check_groups(subjects, groups, names)
     values = {row: subjects.check(array, row) for row, array in rows.items()}
     scale = make_scale([array[ids >= 0] for array in values.values()], _LEFT + 4, _RIGHT - 4)
-    panels = [
-        _panel(row, array, ids, names, subjects, f"{name}-{place}", axis, reference, scale)
-        for place, (row, array) in enumerate(values.items())
-    ]
-    return frame.charts(*panels)
+    return frame.charts(
+        *(
+            _panel(row, array, ids, names, subjects, f"{name}-{at}", axis, reference, scale)
+            for at, (row, array) in enumerate(values.items())
+        )
+    )
 
 
 def _panel(
@@ -75,56 +76,49 @@ def _panel(
     scale: Scale,
 ) -> Markup:
     """Return the picture of one structure."""
-    who = [np.flatnonzero((ids == group) & np.isfinite(values)) for group in range(len(names))]
-    series = subjects.series(f"{axis}, {row}", values)
-    most = max(map(len, who), default=0)
+    members = [np.flatnonzero((ids == group) & np.isfinite(values)) for group in range(len(names))]
+    series = [subjects.series(f"{axis}, {row}", values)]
+    most = max(map(len, members), default=0)
     cloud = 0.0 if most < _CLOUD else 14.0 if len(names) > _MANY else 20.0
     rain = 14.0 if len(names) > _MANY else 22.0
+    radius, opacity = look_for(most)
     digits = decimals(scale.low, scale.high)
     title, top = frame.heading(row)
     parts: list[Markup] = []
-    told: list[str] = []
+    about: list[str] = []
     bands: list[tuple[float, float]] = []
     y = top
-    for group, members in enumerate(who):
-        part = values[members]
+    for group, who in enumerate(members):
+        part, css = values[who], css_class(group, reference)
         middle = f", median {number(float(np.median(part)), digits)}" if part.size else ""
-        said = f"n = {part.size:,}{middle}"
-        room = int((frame.WIDTH - 20) / frame.LETTER - len(said))
+        summary = f"n = {part.size:,}{middle}"
+        about.append(f"{plain(names[group])}: {summary}")
+        room = int((frame.WIDTH - 20) / frame.LETTER - len(summary))
         lines = wrapped(names[group] + (" (reference)" if group == reference else ""), room)
         parts.append(frame.text_lines(lines, _LEFT, y + 14, 14, class_="group"))
-        parts.append(tag("text", said, x=px(_RIGHT), y=px(y + 14), class_="tick end"))
-        told.append(f"{plain(names[group])}: {said}")
+        parts.append(tag("text", summary, x=px(_RIGHT), y=px(y + 14), class_="tick end"))
         y += 14 * len(lines) + 6
-        bands.append((y - 2, y + cloud + 11 + rain))
         ground = y + cloud
-        css = color(group, reference)
+        bands.append((y - 2, ground + 11 + rain))
         if part.size >= _CLOUD:
             parts.append(_cloud(part, scale, ground - 1, cloud, css))
         if part.size >= _FEWEST:
             parts.append(_box(part, scale, ground + 5, css))
-        radius = radius_for(most)
-        down = swarm(scale(part), radius, rain - 2 * radius)
+        down = ground + 11 + rain / 2 + swarm(scale(part), radius, rain - 2 * radius)
         parts.append(
             dots(
-                scale(part),
-                ground + 11 + rain / 2 + down,
-                members,
-                group=names[group],
-                series=[series],
-                radius=radius,
-                css=css,
-                opacity=opacity_for(most),
+                scale(part), down, who, group=names[group], series=series, radius=radius, css=css,
+                opacity=opacity,
             )
-        )
+        )  # fmt: skip
         y = ground + 11 + rain + 5
     back = [frame.x_axis(scale, top, y, axis)]
-    if reference is not None and who[reference].size:
-        at = scale.at(float(np.median(values[who[reference]])))
+    if reference is not None and members[reference].size:
+        at = scale.at(float(np.median(values[members[reference]])))
         line = "".join(f"M{px(at)} {px(first)}V{px(last)}" for first, last in bands)  # not through the text
         back.append(tag("path", d=line, class_="dashed"))
-    about = f"{axis} of the subjects by group. {'; '.join(told)}."
-    return frame.chart(name, f"{row}: {axis} by group", about, [title, *back, *parts], y + 38)
+    text = f"{axis} of the subjects by group. {'; '.join(about)}."
+    return frame.chart(name, f"{row}: {axis} by group", text, [title, *back, *parts], y + 38)
 
 
 def _cloud(part: Floats, scale: Scale, ground: float, height: float, css: str) -> Markup:

@@ -1,32 +1,25 @@
 """Gaps with their intervals, one row each: a table that is a plot as well.
 
 The rows are a real table: read aloud cell by cell, copied, narrowed. Its plot is drawn in per cent of the
-column, so lines run through all rows, however high they are.
+column, so lines run through all rows, however high they are. The verdict stands beside the name, where it is
+seen on a telephone too.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
 from markupsafe import Markup
 
 from fairseg.report.charts.scale import Scale, make_scale
-from fairseg.report.charts.svg import decimals, join, number, px, tag
-from fairseg.report.render import plain
+from fairseg.report.charts.svg import px, tag
+from fairseg.report.escape import plain
+from fairseg.report.numbers import NONE, decimals, number
+from fairseg.report.palette import VERDICTS
+from fairseg.statistics.verdicts import Verdict
 
-SHOWN = "shown"
-NO_GAP = "no relevant gap"
-UNSURE = "not enough evidence"
-NOT_JUDGED = "not judged"
-
-# verdict -> CSS class, outline of its marker around 0, 0 in pixels
-VERDICTS = {
-    SHOWN: ("shown", "M0-7L7 0L0 7L-7 0z"),
-    NO_GAP: ("nogap", "M-5.5 0a5.5 5.5 0 1 0 11 0a5.5 5.5 0 1 0-11 0z"),
-    UNSURE: ("unsure", "M-5-5H5V5H-5z"),
-    NOT_JUDGED: ("unjudged", "M-5-1H5V1H-5z"),
-}
+HEADS = ("Structure", "Verdict", "Gap [interval]", "Subjects")
 
 
 @dataclass(frozen=True)
@@ -39,9 +32,9 @@ class ForestRow:
         estimate: the gap; NaN where there is none.
         low: of its interval, NaN where it was not judged.
         high: of its interval.
-        verdict: one of `VERDICTS`.
+        verdict: on it; without an interval it is `NOT_JUDGED`.
         counts: subjects, as text: "15 / 12", "White 15, Black 12".
-        words: of the badge; those of the verdict if not given.
+        label: text and CSS class of the badge; those of the verdict if not given.
     """
 
     block: str
@@ -49,9 +42,9 @@ class ForestRow:
     estimate: float
     low: float
     high: float
-    verdict: str
+    verdict: Verdict
     counts: str
-    words: str | None = None
+    label: tuple[str, str] | None = None
 
     @property
     def judged(self) -> bool:
@@ -59,20 +52,19 @@ class ForestRow:
         return all(map(math.isfinite, (self.estimate, self.low, self.high)))
 
 
-def badge(verdict: str, text: str | None = None) -> Markup:
+def badge(verdict: Verdict, label: tuple[str, str] | None = None) -> Markup:
     """Return a verdict as a badge: sign, border and words differ, not only the colour.
 
     Args:
-        verdict: one of `VERDICTS`.
-        text: the words; the verdict itself if not given.
+        verdict: whose sign stands in it.
+        label: text and CSS class, if not those of the verdict.
 
-    Raises:
-        ValueError: no such verdict.
-
-    >>> print(badge("shown", "Gap shown"))
-    <span class="badge shown">Gap shown</span>
+    >>> print(badge(Verdict.GAP))
+    <span class="badge gap"><i aria-hidden="true">◆</i>Gap shown</span>
     """
-    return tag("span", plain(text or verdict.capitalize()), class_=f"badge {_look(verdict)[0]}")
+    sign = tag("i", verdict.character, aria_hidden="true")
+    text, css = label or (verdict.label.capitalize(), verdict.css_class)
+    return tag("span", sign, plain(text), class_=f"badge {css}")
 
 
 def forest(
@@ -81,7 +73,8 @@ def forest(
     label: str,
     axis: str,
     margin: float | None = None,
-    heads: tuple[str, str, str, str] = ("Structure", "Subjects", "Gap [interval]", "Verdict"),
+    heads: tuple[str, str, str, str] = HEADS,
+    write: Callable[[float], str] | None = None,
 ) -> Markup:
     """Return gaps with intervals, a line at zero, and a band of gaps too small to matter.
 
@@ -91,11 +84,12 @@ def forest(
         axis: what is drawn, such as "Gap in median DSC, White minus group".
         margin: gaps between -margin and margin do not matter; None draws no band.
         heads: of the columns with text.
+        write: how gaps are written; with as many decimals as the axis needs if not given.
 
     Raises:
-        ValueError: no rows, a verdict that is none, an interval the wrong way round, a margin below 0.
+        ValueError: no rows, an interval the wrong way round, a margin below 0.
 
-    >>> row = ForestRow("sex", "LV", 0.03, 0.01, 0.05, "shown", "15 / 12")
+    >>> row = ForestRow("sex", "LV", 0.03, 0.01, 0.05, Verdict.GAP, "15 / 12")
     >>> "0.030 [0.010, 0.050]" in forest([row], label="Gaps", axis="Gap in DSC", margin=0.02)
     True
     """
@@ -104,71 +98,55 @@ def forest(
     if margin is not None and not (math.isfinite(margin) and margin >= 0):
         raise ValueError(f"margin must be a number of at least 0, got {margin}")
     for row in rows:
-        _look(row.verdict)
         if row.judged and row.low > row.high:
             raise ValueError(f"row {row.name!r} must have low <= high, got {row.low} and {row.high}")
     ends = [value for row in rows if row.judged for value in (row.low, row.high, row.estimate)]
     ends += [row.estimate for row in rows if math.isfinite(row.estimate)]
-    band = [] if margin is None else [-margin, margin]
-    scale = make_scale([ends], 4, 96, most=5, include=[0.0, *band])
+    scale = make_scale([ends], 4, 96, most=5, include=[0.0, *([] if margin is None else [-margin, margin])])
     digits = decimals(scale.low, scale.high)
+    write = write or (lambda value: number(value, digits))
     body = []
     for block, members in groupby(rows, key=lambda row: row.block):
-        lines = [_row(row, scale, margin, digits) for row in members]
+        lines = [_row(row, scale, margin, write) for row in members]
         if block:
             head = tag("th", plain(block), scope="rowgroup", class_="block", colspan=2)
             lines.insert(0, tag("tr", head, _cell(scale, margin), tag("td"), tag("td"), class_="blocks"))
         body.append(tag("tbody", *lines))
     columns = [tag("th", head, scope="col") for head in heads]
     columns.insert(2, tag("th", plain(axis), scope="col", class_="plot"))
-    foot = tag("tr", *[tag("td")] * 2, tag("td", _numbers(scale), class_="plot"), *[tag("td")] * 2)
-    table = tag(
-        "table",
-        tag("thead", tag("tr", *columns)),
-        *body,
-        tag("tfoot", foot, aria_hidden="true"),
-        class_="forest",
-    )
+    ticks = [
+        tag("text", text, x=f"{px(scale.at(tick))}%", y=14, class_="tick mid")
+        for tick, text in zip(scale.ticks, map(write, scale.ticks), strict=True)
+    ]
+    numbers = tag("td", tag("svg", *ticks, aria_hidden="true"), class_="plot")
+    foot = tag("tfoot", tag("tr", *[tag("td")] * 2, numbers, *[tag("td")] * 2), aria_hidden="true")
+    table = tag("table", tag("thead", tag("tr", *columns)), *body, foot, class_="forest")
     return tag("div", table, class_="scroll", tabindex=0, role="region", aria_label=plain(label))
 
 
-def _look(verdict: str) -> tuple[str, str]:
-    try:
-        return VERDICTS[verdict]
-    except KeyError:
-        raise ValueError(f"verdict must be one of {', '.join(VERDICTS)}, got {verdict!r}") from None
-
-
-def _row(row: ForestRow, scale: Scale, margin: float | None, digits: int) -> Markup:
+def _row(row: ForestRow, scale: Scale, margin: float | None, write: Callable[[float], str]) -> Markup:
     """Return a row of the table."""
-    verdict = row.verdict if row.judged else NOT_JUDGED
-    css, outline = _look(verdict)
+    verdict = row.verdict if row.judged else Verdict.NOT_JUDGED
     marks = []
     if row.judged:
-        low, middle, high = (f"{value:.2f}%" for value in scale([row.low, row.estimate, row.high]))
-        marks = [
-            tag("line", x1=low, x2=high, y1="50%", y2="50%", class_="whisker"),
-            *(tag("svg", tag("path", d="M0-4V4", class_="whisker"), x=end, y="50%") for end in (low, high)),
-            tag("svg", tag("path", d=outline, class_=f"verdict {css}"), x=middle, y="50%"),
+        low, high = (f"{value:.2f}%" for value in scale([row.low, row.high]))
+        marks.append(tag("line", x1=low, x2=high, y1="50%", y2="50%", class_="whisker"))
+        marks += [
+            tag("svg", tag("path", d="M0-4V4", class_="whisker"), x=end, y="50%") for end in (low, high)
         ]
-    elif math.isfinite(row.estimate):
-        marks = [
-            tag(
-                "svg",
-                tag("path", d=outline, class_=f"verdict {css}"),
-                x=f"{scale.at(row.estimate):.2f}%",
-                y="50%",
-            )
-        ]
-    estimate = number(row.estimate, digits) if math.isfinite(row.estimate) else "\N{EN DASH}"
-    told = f"{estimate} [{number(row.low, digits)}, {number(row.high, digits)}]" if row.judged else estimate
+    if math.isfinite(row.estimate):
+        path = tag("path", d=VERDICTS[verdict.marker][0], class_=f"verdict {verdict.css_class}")
+        marks.append(tag("svg", path, x=f"{scale.at(row.estimate):.2f}%", y="50%"))
+    text = write(row.estimate) if math.isfinite(row.estimate) else NONE
+    if row.judged:
+        text += f" [{write(row.low)}, {write(row.high)}]"
     return tag(
         "tr",
         tag("th", plain(row.name), scope="row"),
-        tag("td", plain(row.counts)),
+        tag("td", badge(verdict, row.label if row.judged else None)),
         _cell(scale, margin, *marks),
-        tag("td", told),
-        tag("td", badge(verdict, row.words)),
+        tag("td", text),
+        tag("td", plain(row.counts)),
     )
 
 
@@ -177,25 +155,9 @@ def _cell(scale: Scale, margin: float | None, *marks: Markup) -> Markup:
     parts = []
     if margin is not None:
         left, right = scale([-margin, margin])
-        parts.append(
-            tag("rect", x=f"{left:.2f}%", width=f"{right - left:.2f}%", height="100%", class_="band")
-        )
-    parts += [
-        tag("line", x1=at, x2=at, y2="100%", class_="axis" if tick == 0 else "grid")
-        for tick, at in ((tick, f"{scale.at(tick):.2f}%") for tick in scale.ticks)
-    ]
+        band = {"x": f"{left:.2f}%", "width": f"{right - left:.2f}%"}
+        parts.append(tag("rect", **band, height="100%", class_="band"))
+    for tick in scale.ticks:
+        at = f"{scale.at(tick):.2f}%"
+        parts.append(tag("line", x1=at, x2=at, y2="100%", class_="axis" if tick == 0 else "grid"))
     return tag("td", tag("svg", *parts, *marks, aria_hidden="true"), class_="plot")
-
-
-def _numbers(scale: Scale) -> Markup:
-    """Return the numbers below the plot."""
-    return tag(
-        "svg",
-        join(
-            *(
-                tag("text", label, x=f"{px(scale.at(tick))}%", y=14, class_="tick mid")
-                for tick, label in zip(scale.ticks, scale.labels(), strict=True)
-            )
-        ),
-        aria_hidden="true",
-    )

@@ -1,36 +1,16 @@
 """What all charts share: the picture with its name and description, grid, axes, legend and markers."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 
 from fairseg.report.charts.scale import Scale
-from fairseg.report.charts.subjects import color
 from fairseg.report.charts.svg import join, px, tag, wrapped
-from fairseg.report.render import plain
+from fairseg.report.escape import plain
+from fairseg.report.palette import css_class, outline
 
 WIDTH = 460  # pixels of a chart: two stand side by side on a page, one on a telephone
 LETTER = 6.6  # pixels that a letter takes on average
-
-# Outlines of about equal area around 0, 0 in a circle of radius 1: groups differ by shape and by colour.
-SHAPES = (
-    "M-1 0a1 1 0 1 0 2 0a1 1 0 1 0-2 0z",
-    "M0-1.25L1.15 .85L-1.15 .85z",
-    "M-.9-.9H.9V.9H-.9z",
-    "M0-1.3L1.1 0L0 1.3L-1.1 0z",
-    "M0 1.25L1.15-.85L-1.15-.85z",
-    "M-.4-1.2H.4V-.4H1.2V.4H.4V1.2H-.4V.4H-1.2V-.4H-.4z",
-    "M0-1.3L.4-.4L1.25-.4L.6 .2L.85 1.1L0 .6L-.85 1.1L-.6 .2L-1.25-.4L-.4-.4z",
-    "M-.7-1.1L0-.45L.7-1.1L1.1-.7L.45 0L1.1 .7L.7 1.1L0 .45L-.7 1.1L-1.1 .7L-.45 0L-1.1-.7z",
-    "M-1-.6H1V.6H-1z",
-    "M-.6-1H.6V1H-.6z",
-    "M-.5-1.1H.5L1.1 0L.5 1.1H-.5L-1.1 0z",
-)
-
-
-def shape(group: int) -> str:
-    """Return the outline of a group's dots; with the colour, 88 groups look different."""
-    return SHAPES[group % len(SHAPES)]
 
 
 def chart(
@@ -51,13 +31,9 @@ def chart(
         tag("title", plain(title), id=f"{name}-t"),
         tag("desc", plain(about), id=f"{name}-d"),
         *parts,
-        id=name,
-        role="img",
-        aria_labelledby=f"{name}-t {name}-d",
+        id=name, role="img", aria_labelledby=f"{name}-t {name}-d", width=px(width), height=px(height),
         viewBox=f"0 0 {px(width)} {px(height)}",
-        width=px(width),
-        height=px(height),
-    )
+    )  # fmt: skip
     return tag("div", picture, class_="chart", tabindex=0, role="group", aria_label=plain(title))
 
 
@@ -75,10 +51,7 @@ def heading(title: str, width: float = WIDTH) -> tuple[Markup, float]:
 def text_lines(lines: Sequence[str], x: float, y: float, step: float, **attributes: object) -> Markup:
     """Return lines of text below each other."""
     return join(
-        *(
-            tag("text", line, x=px(x), y=px(y + step * place), **attributes)
-            for place, line in enumerate(lines)
-        )
+        *(tag("text", line, x=px(x), y=px(y + step * at), **attributes) for at, line in enumerate(lines))
     )
 
 
@@ -89,36 +62,30 @@ def rule(x1: float, y1: float, x2: float, y2: float, css: str) -> Markup:
 
 def x_axis(scale: Scale, top: float, bottom: float, title: str) -> Markup:
     """Return grid lines from top to bottom, the numbers below them and the axis title: 34 pixels."""
-    labels = [
-        tag("text", label, x=px(scale.at(tick)), y=px(bottom + 15), class_="tick mid")
-        for tick, label in zip(scale.ticks, _sparse(scale), strict=True)
-    ]
     name = wrapped(title, int((scale.stop - scale.start) / LETTER), 1)[0]
-    middle = (scale.start + scale.stop) / 2
+    lines = "".join(f"M{px(scale.at(tick))} {px(top)}V{px(bottom)}" for tick in scale.ticks)
     return join(
-        grid(f"M{px(scale.at(tick))} {px(top)}V{px(bottom)}" for tick in scale.ticks),
+        tag("path", d=lines, class_="grid"),
         rule(scale.start, bottom, scale.stop, bottom, "axis"),
-        *labels,
-        tag("text", name, x=px(middle), y=px(bottom + 31), class_="tick mid"),
+        *(
+            tag("text", label, x=px(scale.at(tick)), y=px(bottom + 15), class_="tick mid")
+            for tick, label in zip(scale.ticks, _sparse(scale), strict=True)
+        ),
+        tag("text", name, x=px((scale.start + scale.stop) / 2), y=px(bottom + 31), class_="tick mid"),
     )
 
 
 def y_axis(scale: Scale, left: float, right: float, title: str) -> Markup:
     """Return grid lines from left to right, the numbers beside them and the axis title on top."""
-    labels = [
-        tag("text", label, x=px(left - 6), y=px(scale.at(tick) + 4), class_="tick end")
-        for tick, label in zip(scale.ticks, scale.labels(), strict=True)
-    ]
+    lines = "".join(f"M{px(left)} {px(scale.at(tick))}H{px(right)}" for tick in scale.ticks)
     return join(
-        grid(f"M{px(left)} {px(scale.at(tick))}H{px(right)}" for tick in scale.ticks),
-        *labels,
+        tag("path", d=lines, class_="grid"),
+        *(
+            tag("text", label, x=px(left - 6), y=px(scale.at(tick) + 4), class_="tick end")
+            for tick, label in zip(scale.ticks, scale.labels(), strict=True)
+        ),
         tag("text", wrapped(title, int(right / LETTER), 1)[0], x=0, y=px(scale.stop - 14), class_="tick"),
     )
-
-
-def grid(lines: Iterable[str]) -> Markup:
-    """Return grid lines as one path."""
-    return tag("path", d="".join(lines), class_="grid")
 
 
 def left_for(scale: Scale) -> float:
@@ -134,22 +101,15 @@ def markers(name: str, number: int, reference: int | None, radius: float, opacit
             tag(
                 "marker",
                 tag(
-                    "path",
-                    d=shape(group),
-                    class_=f"fill {color(group, reference)}",
-                    fill_opacity=opacity,
-                    transform=f"scale({radius})",
+                    "path", d=outline(group), class_=f"fill {css_class(group, reference)}",
+                    fill_opacity=opacity, transform=f"scale({radius})",
                 ),
-                id=f"{name}-m{group}",
-                markerUnits="userSpaceOnUse",
-                markerWidth=40,
-                markerHeight=40,
-                viewBox="-2 -2 4 4",
-                overflow="visible",
+                id=f"{name}-m{group}", markerUnits="userSpaceOnUse", markerWidth=40, markerHeight=40,
+                viewBox="-2 -2 4 4", overflow="visible",
             )
             for group in range(number)
         ),
-    )
+    )  # fmt: skip
 
 
 def legend(
@@ -164,14 +124,8 @@ def legend(
     """
     keys = []
     for group, name in enumerate(names):
-        key = tag(
-            "svg",
-            tag("path", d=shape(group), class_=f"fill {color(group, reference)}"),
-            viewBox="-1.5 -1.5 3 3",
-            width=14,
-            height=14,
-            aria_hidden="true",
-        )
+        path = tag("path", d=outline(group), class_=f"fill {css_class(group, reference)}")
+        key = tag("svg", path, viewBox="-1.5 -1.5 3 3", width=14, height=14, aria_hidden="true")
         more = [f"n = {counts[group]:,}"] if counts else []
         more += ["reference"] if group == reference else []
         keys.append(tag("li", key, f"{plain(name)}{' (' + ', '.join(more) + ')' if more else ''}"))

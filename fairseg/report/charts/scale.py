@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.ticker import MaxNLocator
 
-from fairseg.report.charts.svg import number
+from fairseg.report.numbers import number
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from markupsafe import Markup
 
-from fairseg.report.charts.svg import decimals, tag
-from fairseg.report.render import plain
+from fairseg.report.charts.svg import tag
+from fairseg.report.escape import plain
+from fairseg.report.numbers import decimals
 
 UNIT = 0.1  # pixels of the whole numbers that a path of dots is written in
 
@@ -96,17 +97,6 @@ def check_groups(subjects: Subjects, groups: npt.ArrayLike, names: Sequence[str]
     return ids.astype(np.int64)
 
 
-def color(group: int, reference: int | None) -> str:
-    """Return the CSS class of a group's colour; the reference group is grey.
-
-    >>> color(0, reference=0), color(1, reference=0), color(9, reference=None)
-    ('cr', 'c0', 'c1')
-    """
-    if group == reference:
-        return "cr"
-    return f"c{(group - (reference is not None and group > reference)) % 8}"
-
-
 def dots(
     x: npt.NDArray[np.float64],
     y: npt.NDArray[np.float64],
@@ -153,15 +143,7 @@ def dots(
     )
 
 
-def radius_for(number: int) -> float:
-    """Return the radius of a dot where there are so many of them."""
-    return next(
-        radius
-        for most, radius in ((30, 3.0), (120, 2.4), (600, 1.7), (2500, 1.2), (10**9, 0.9))
-        if number <= most
-    )
-
-
-def opacity_for(number: int) -> float:
-    """Return the opacity of a dot where there are so many of them."""
-    return next(opacity for most, opacity in ((30, 0.85), (600, 0.65), (10**9, 0.5)) if number <= most)
+def look_for(number: int) -> tuple[float, float]:
+    """Return radius and opacity of a dot where there are so many of them."""
+    looks = ((30, 3.0, 0.85), (120, 2.4, 0.65), (600, 1.7, 0.65), (2500, 1.2, 0.5), (10**9, 0.9, 0.5))
+    return next((radius, opacity) for most, radius, opacity in looks if number <= most)

@@ -5,7 +5,7 @@ import unicodedata
 
 from markupsafe import Markup, escape
 
-from fairseg.report.render import plain
+from fairseg.report.escape import plain
 
 
 def tag(name: str, *children: object, **attributes: object) -> Markup:
@@ -46,39 +46,10 @@ def px(value: float) -> str:
     return f"{round(float(value), 1) + 0.0:.1f}".removesuffix(".0")
 
 
-def number(value: float, digits: int = 3) -> str:
-    """Return a number for people: a true minus sign, thousands set apart.
-
-    >>> number(-0.0312), number(12345.6, 0)
-    ('\N{MINUS SIGN}0.031', '12,346')
-    """
-    text = f"{value:,.{digits}f}"
-    if text.startswith("-"):
-        text = "\N{MINUS SIGN}" + text[1:] if float(text.replace(",", "")) else text[1:]
-    return text
-
-
-def decimals(low: float, high: float) -> int:
-    """Return how many decimals values of such a range are told with.
-
-    >>> decimals(0.6, 0.95), decimals(1, 40), decimals(0, 900), decimals(0, 250000)
-    (3, 1, 1, 0)
-    """
-    span = max(abs(low), abs(high))
-    return 3 if span <= 2 else 2 if span <= 10 and high - low < 2 else 1 if span < 1000 else 0
-
-
-def wide(text: str) -> int:
-    """Return how many Latin letters are about as wide as a text.
-
-    >>> wide("abc"), wide("心臓")
-    (3, 4)
-    """
-    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
-
-
 def wrapped(text: str, letters: int, most: int = 3) -> list[str]:
     """Return text in lines of at most so many letters, the last one cut where more would follow.
+
+    A letter of Chinese, Japanese or Korean counts twice.
 
     >>> wrapped("Mixed, of several backgrounds", 12)
     ['Mixed, of', 'several', 'backgrounds']
@@ -86,6 +57,7 @@ def wrapped(text: str, letters: int, most: int = 3) -> list[str]:
     ['Mixed, of…']
     """
     text = plain(text)
-    letters = max(4, letters * len(text) // max(1, wide(text)))
+    wide = sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
+    letters = max(4, letters * len(text) // max(1, wide))
     lines = textwrap.wrap(text, letters) or [""]
     return lines if len(lines) <= most else [*lines[: most - 1], lines[most - 1][: letters - 1] + "…"]

@@ -14,7 +14,7 @@ import torch
 from fairseg.cli import main
 from fairseg.cohort.table import fold_subjects
 from fairseg.integrations.nnunet import TRAINERS, export_model, read_summaries, write_splits, write_trainers
-from fairseg.scoring.table import read_scores
+from fairseg.scoring.table import Scores, read_scores
 
 SUMMARY = {
     "metric_per_case": [
@@ -125,7 +125,8 @@ def test_splits_are_of_the_cases_that_were_preprocessed(
     cases = {path.name.removesuffix(".nii.gz") for path in kept.iterdir()}
     assert all({*split["train"], *split["val"]} == cases for split in splits)
     shutil.rmtree(labels)  # dataset.json may name files that lie elsewhere
-    assert write_splits("902", by=["sex"], replace_file=True).attrs["notes"] == []
+    assert main(["nnunet", "splits", "902", "--by", "sex", "--replace"]) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_the_ending_of_files_is_that_of_dataset_json(folders: Path, tmp_path: Path) -> None:
@@ -194,9 +195,9 @@ def test_a_summary_becomes_a_scores_table(tmp_path: Path, what: str) -> None:
         main(["nnunet", "scores", str(place), "--groups", f"{tmp_path}/groups.csv", "--out", str(out)]) == 0
     )
     scores = read_scores(out)
-    columns = ["case", "subject", "sex", "label", "dice", "prediction_voxels", "reference_voxels"]
+    columns = ["case", "subject", "sex", "label", "dice", "prediction_voxels", "reference_voxels", "note"]
     assert list(scores.columns) == columns
-    assert scores.iloc[0].tolist() == ["a_ED", "a", "F", "LVM", 0.8, 12, 8]
+    assert scores.iloc[0].tolist()[:-1] == ["a_ED", "a", "F", "LVM", 0.8, 12, 8]
     assert scores.iloc[1, 3] == "LVBP"
     assert math.isnan(scores.iloc[1, 4])
 
@@ -212,10 +213,11 @@ def test_summaries_say_what_is_wrong(tmp_path: Path) -> None:
     two: Any = json.loads(json.dumps(SUMMARY))
     two["metric_per_case"].append({**SUMMARY["metric_per_case"][0], "reference_file": "/labels/b_ED.nii.gz"})
     (place / "fold_0" / "validation" / "summary.json").write_text(json.dumps(two))
-    assert (
-        read_summaries([place], table).attrs["notes"][1]
-        == "1 case not in the cohort, so of unknown group: a_ED"
-    )
+    scores = read_summaries([place], table)
+    unknown = scores["note"].str.contains("unknown group")
+    assert scores.loc[unknown, "case"].unique().tolist() == ["a_ED"]
+    assert scores.loc[unknown, "sex"].isna().all()
+    assert "(2 cases: " in Scores.of(scores).notes[0]  # all have their Dice from nnU-Net
     table.write_text("case,subject,sex\na_ED,a,F\n")
     with pytest.raises(ValueError, match="case a_ED must be in one summary"):
         read_summaries([place, model(tmp_path, "nnUNetTrainerFairGroupDRO")], table)

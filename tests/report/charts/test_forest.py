@@ -5,9 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from fairseg.report.charts import NO_GAP, NOT_JUDGED, SHOWN, UNSURE, ForestRow, badge, forest
+from fairseg.report.charts import ForestRow, badge, forest
+from fairseg.statistics.verdicts import Verdict
 
-ROW = ForestRow("sex", "LV", 0.03, 0.01, 0.05, SHOWN, "15 / 12")
+ROW = ForestRow("sex", "LV", 0.03, 0.01, 0.05, Verdict.GAP, "15 / 12")
 NAN = float("nan")
 
 
@@ -17,15 +18,17 @@ def show(*rows: ForestRow, margin: float | None = 0.02) -> str:
 
 def test_numbers_counts_and_verdict_are_in_the_row() -> None:
     text = re.sub(r"<[^>]+>", "|", show(ROW))
-    for words in ("0.030 [0.010, 0.050]", "15 / 12", "Shown", "LV", "sex"):
+    for words in ("0.030 [0.010, 0.050]", "15 / 12", "Gap shown", "LV", "sex"):
         assert words in text
 
 
 def test_verdicts_differ_by_shape_and_words() -> None:
-    rows = [replace(ROW, verdict=verdict) for verdict in (SHOWN, NO_GAP, UNSURE)]
+    rows = [replace(ROW, verdict=verdict) for verdict in Verdict]
     marks = re.findall(r'<path d="([^"]*)" class="verdict', show(*rows))
-    assert len(set(marks)) == 3
-    assert len({badge(row.verdict) for row in rows}) == 3
+    assert len(set(zip(marks, re.findall(r'class="verdict ([^"]*)"', show(*rows)), strict=True))) == len(
+        Verdict
+    )
+    assert len({badge(row.verdict) for row in rows}) == len(Verdict)
 
 
 @pytest.mark.parametrize("low", [NAN, -float("inf")])
@@ -33,11 +36,11 @@ def test_a_row_without_interval_is_not_judged(low: float) -> None:
     page = show(replace(ROW, low=low))
     assert "Not judged" in page
     assert "0.030</td>" in page
-    assert "Shown" not in page
+    assert "Gap shown" not in page
 
 
 def test_a_row_without_anything_is_a_dash() -> None:
-    page = show(ForestRow("", "LV", NAN, NAN, NAN, NOT_JUDGED, "0 / 3"))
+    page = show(ForestRow("", "LV", NAN, NAN, NAN, Verdict.NOT_JUDGED, "0 / 3"))
     assert "<td>\N{EN DASH}</td>" in page
     assert "nan" not in page
 
@@ -59,14 +62,13 @@ def test_blocks_have_one_heading_each() -> None:
 
 
 def test_names_are_escaped() -> None:
-    assert "<b>" not in show(ForestRow("<b>", "<b>", 0.1, 0, 0.2, SHOWN, "<b>"))
-    assert "<b>" not in badge(SHOWN, "<b>")
+    assert "<b>" not in show(ForestRow("<b>", "<b>", 0.1, 0, 0.2, Verdict.GAP, "<b>"))
+    assert "<b>" not in badge(Verdict.GAP, ("<b>", "gap"))
 
 
 @pytest.mark.parametrize(
     ("row", "margin", "message"),
     [
-        (replace(ROW, verdict="maybe"), None, "verdict must be one of shown, no relevant gap"),
         (replace(ROW, low=0.06), None, "row 'LV' must have low <= high, got 0.06 and 0.05"),
         (ROW, -0.1, "margin must be a number of at least 0, got -0.1"),
         (ROW, NAN, "margin must be"),

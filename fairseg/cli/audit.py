@@ -1,0 +1,171 @@
+"""The commands `fairseg audit` and `fairseg report`: `fairseg.audit` on files."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from fairseg.cli import options
+from fairseg.cli.evaluate import report_skipped, score
+
+_SHARE = click.FloatRange(0.0, 1.0, min_open=True)
+margins = options.group(
+    options.number("--margin", _SHARE, 0.02, "Difference in the typical Dice that does not matter."),
+    options.number(
+        "--failure-threshold",
+        click.FloatRange(0.0, 1.0, min_open=True, max_open=True),
+        0.5,
+        "A subject whose Dice is below has failed.",
+    ),
+    options.number("--failure-margin", _SHARE, 0.05, "Difference in failure rates that does not matter."),
+    options.number("--tail-margin", _SHARE, 0.10, "Difference in shares of the hardest tenth, likewise."),
+    options.number("--min-size", click.IntRange(min=2), 10, "Subjects that a group needs to be judged."),
+    options.number("--seed", click.IntRange(min=0), 0, "Seed of the permutations."),
+)
+judging = options.group(
+    click.option("--also", multiple=True, metavar="ATTRIBUTE", help="Another attribute to judge."),
+    click.option(
+        "--adjust",
+        multiple=True,
+        metavar="ATTRIBUTE",
+        help="Attribute to hold fixed, such as age; 'structure size' is that of the references.",
+    ),
+    margins,
+)
+sections = options.group(
+    options.clinical,
+    click.option("--images", type=options.PATH, help="Folder of images, to show the worst cases on."),
+    click.option("--model", metavar="NAME", default="", help="What the model is called, for the title."),
+    options.number("--resamples", click.IntRange(min=100), 10_000, "Draws of each interval in the tables."),
+)
+
+
+@click.command()
+@click.argument("scores", type=options.PATH)
+@options.grouping
+@judging
+@click.option("--metric", default="dice", show_default=True, help="Column to judge by: a share of 1.")
+@click.option("--predictions", type=options.PATH, help="Folder of predicted masks, to show the worst cases.")
+@click.option("--references", type=options.PATH, help="Folder of reference masks, for the same.")
+@sections
+@click.option("--out", type=options.PATH, required=True, help="Folder to write the report into.")
+@options.debug
+def report(scores: Path, out: Path, debug: bool, metric: str, **given: Any) -> int:
+    """Judge a table of SCORES by group: the answer, tables, plots, and a page."""
+    from fairseg.io.files import check_writable  # noqa: PLC0415  (keep --help quick)
+    from fairseg.scoring.table import Scores  # noqa: PLC0415
+
+    check_writable(out)
+    wanted = _sections(given)
+    _judge(Scores.of(scores, metric=metric), out, wanted, given)
+    return 0
+
+
+@click.command()
+@options.scoring
+@options.grouping
+@judging
+@sections
+@click.option("--out", type=options.PATH, required=True, help="Folder to write the report into.")
+@options.debug
+def audit(table: Path, out: Path, debug: bool, **given: Any) -> int:
+    """Score PREDICTIONS against REFERENCES and judge the scores by group, in one go."""
+    from fairseg.cohort.table import read_cohort  # noqa: PLC0415
+    from fairseg.io.csv_files import to_csv  # noqa: PLC0415
+    from fairseg.io.files import NotWritableError, check_writable, write_files  # noqa: PLC0415
+
+    check_writable(out)
+    wanted = _sections(given)
+    scoring = {name: given.pop(name) for name in _SCORING}
+    cohort = read_cohort(table)
+    _check_before_scoring(cohort, scoring["predictions"], scoring["references"], given)
+    scores = score(cohort, **scoring)
+    write_files(out, {"scores.csv": to_csv(scores.to_frame())})
+    try:
+        _judge(scores, out, wanted, given)
+    except NotWritableError:
+        raise
+    except ValueError as error:
+        # What was skipped can leave nothing to compare: the scores are kept.
+        raise ValueError(f"{error} (the scores are in {out / 'scores.csv'})") from None
+    return report_skipped(scores)
+
+
+_SCORING = (
+    *("predictions", "references", "labels", "metrics", "empty", "tolerance", "workers", "on_error"),
+    "cross_check",
+)
+
+
+def _judge(scores: Any, out: Path, wanted: Any, given: dict[str, Any]) -> None:
+    from fairseg.report.audit import judge_scores  # noqa: PLC0415
+    from fairseg.report.text import to_terminal  # noqa: PLC0415
+    from fairseg.statistics.judge_options import JudgeOptions  # noqa: PLC0415
+
+    names = ("margin", "failure_threshold", "failure_margin", "tail_margin", "min_size", "seed")
+    result = judge_scores(
+        scores,
+        **_grouping(given),
+        options=JudgeOptions(**{name: given[name] for name in names}),
+        sections=wanted,
+    )
+    page = result.save(out)
+    click.echo(to_terminal(result))
+    click.echo(f"Report: {page}")
+
+
+def _grouping(given: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "by": given["by"],
+        "reference": given["reference"],
+        "also": given["also"],
+        "adjust": given["adjust"],
+        "bins": one_each(given["bins"]),
+    }
+
+
+def _check_before_scoring(cohort: Any, predictions: Path, references: Path, given: dict[str, Any]) -> None:
+    """Raise what the table and the names of files can tell to be wrong, not after an hour of scoring."""
+    from fairseg.io.images import find_masks  # noqa: PLC0415
+    from fairseg.report.audit import analyses_of  # noqa: PLC0415
+    from fairseg.scoring.table import Scores  # noqa: PLC0415
+
+    files = find_masks(predictions, "predictions").keys() | find_masks(references, "references").keys()
+    there = cohort[cohort["case"].isin(files)]
+    rows = cohort if there.empty else there  # the others form no groups
+    analyses_of(Scores.of(rows.assign(dice=float("nan")), where="the table of cases"), **_grouping(given))
+
+
+def _sections(given: dict[str, Any]) -> Any:
+    """Take the options of `sections` out of those given; return what the report shows beside the gaps."""
+    from fairseg.report.sections import HeartRoles, MaskFolders, ReportSections  # noqa: PLC0415
+
+    images, roles, phase = given.pop("images"), given.pop("roles"), given.pop("phase")
+    predictions, references = given["predictions"], given["references"]
+    if (predictions is None) != (references is None):
+        raise ValueError("--predictions and --references must be given together")
+    if images is not None and predictions is None:
+        raise ValueError("--images needs --predictions and --references, to know what to show")
+    if images is not None and not images.is_dir():
+        raise ValueError(f"--images must be a folder, got {images}")
+    if roles is None and phase is not None:
+        raise ValueError("--phase needs --roles, such as --roles lv=LVBP,myocardium=LVM,rv=RVBP")
+    heart = None
+    if roles is not None:
+        heart = HeartRoles(roles) if phase is None else HeartRoles(roles, *phase)
+    masks = None
+    if predictions is not None:
+        masks = MaskFolders(predictions, references, images, given.get("labels"))
+    command = " ".join(["fairseg", *map(str, sys.argv[1:])])
+    options_ = {"model": given.pop("model"), "resamples": given.pop("resamples"), "command": command}
+    return ReportSections(masks=masks, heart=heart, **options_)
+
+
+def one_each(bins: Sequence[tuple[str, list[float]]]) -> dict[str, list[float]]:
+    """Return attribute -> edges; an attribute given twice is an error."""
+    names = [name for name, _ in bins]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise ValueError(f"--bins: {', '.join(sorted(twice))} must have all its edges in one option")
+    return dict(bins)

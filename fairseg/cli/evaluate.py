@@ -1,0 +1,47 @@
+"""The command `fairseg evaluate`."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from fairseg.cli import options
+
+
+@click.command()
+@options.scoring
+@click.option("--out", type=options.PATH, required=True, help="The scores table to write: scores.csv.")
+@options.debug
+def evaluate(table: Path, out: Path, debug: bool, **scoring: Any) -> int:
+    """Score PREDICTIONS against REFERENCES: one row per case and label."""
+    from fairseg.io.csv_files import to_csv  # noqa: PLC0415  (keep --help quick)
+    from fairseg.io.files import check_writable, write_files  # noqa: PLC0415
+    from fairseg.io.sentences import counted  # noqa: PLC0415
+
+    if os.path.isdir(out):  # noqa: PTH112  (unlike Path.is_dir, it takes any name)
+        raise ValueError(f"--out must be a file, got the folder {out}")
+    if os.path.realpath(out) == os.path.realpath(table):
+        raise ValueError(f"--out must not be the table of --groups, got {out}")
+    check_writable(out.parent)
+    scores = score(table, **scoring)
+    write_files(out.parent, {out.name: to_csv(scores.to_frame())})
+    click.echo(f"{counted(scores.table['case'].nunique(), 'case')} scored: {out}")
+    return report_skipped(scores)
+
+
+def score(cohort: Any, *, workers: int, predictions: Path, references: Path, **scoring: Any) -> Any:
+    """Score folders as the options of `options.scoring` say; return `Scores`."""
+    from fairseg.scoring.evaluate import score_folders  # noqa: PLC0415
+
+    return score_folders(predictions, references, cohort, num_workers=workers, progress=True, **scoring)
+
+
+def report_skipped(scores: Any) -> int:
+    """Name the cases that were skipped on stderr; return the exit code."""
+    from fairseg.io.sentences import counted, listed  # noqa: PLC0415
+
+    if skipped := list(scores.reasons):
+        were = "was" if len(skipped) == 1 else "were"
+        click.echo(f"fairseg: {counted(len(skipped), 'case')} {were} skipped: {listed(skipped)}", err=True)
+    return 1 if skipped else 0

@@ -1,0 +1,124 @@
+"""The base of a group loss: what may be one, its loss of each sample, and which samples have any."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from fairseg.losses.grouping import NonAdditiveLossError
+from fairseg.losses.per_sample import check_labels, each_mean
+
+Base = Callable[[Tensor, Tensor], Tensor]
+
+_WAY_OUT = (
+    'Use reduction="none" and no batch Dice, or Dice pooled inside each group:'
+    ' fairseg.losses.DiceCELoss(pool="group").'
+)
+_TORCHS_DEFAULT = -100  # the ignore_index that torch's losses have if nobody asked for one
+
+
+def is_pooled(base: Base) -> bool:
+    """Whether a base sums statistics over the samples of a group first."""
+    return getattr(base, "pool", "sample") == "group"
+
+
+def ignored_label(base: Base) -> int | None:
+    """Return the label of pixels that a base of ours, torch's or MONAI's leaves out; `None` if all count."""
+    parts = [base, *(base.modules() if isinstance(base, nn.Module) else ())]
+    labels = [getattr(part, "ignore_index", None) for part in parts]
+    chosen = [int(label) for label in labels if isinstance(label, int)]
+    return next((label for label in chosen if label != _TORCHS_DEFAULT), chosen[0] if chosen else None)
+
+
+def valid_pixels(target: Tensor, logits: Tensor, ignored: int) -> Tensor:
+    """Return which pixels count, bool (B, *S).
+
+    Args:
+        target: labels (B, *S) or (B, 1, *S), or, for MONAI, one-hot (B, C, *S).
+        logits: (B, C, *S).
+        ignored: the label that does not count. In a one-hot target that has no such class, it is a pixel
+            without any class, as for MONAI.
+    """
+    if target.ndim != logits.ndim or logits.ndim < 2:
+        return target != ignored
+    if target.shape[1] == 1:
+        return (target != ignored).squeeze(1)
+    if 0 <= ignored < target.shape[1]:
+        return target[:, ignored] == 0
+    return (target != 0).any(dim=1)
+
+
+def sample_losses(base: Base, logits: Tensor, target: Tensor, ignored: int | None) -> Tensor:
+    """Return the base's loss of each sample, (B,), in float32 at least.
+
+    What has pixels is averaged over them; over those that count, if the base ignores some.
+
+    Raises:
+        NonAdditiveLossError: the base returns no value for each sample.
+        ValueError: the target holds a label that is no class.
+    """
+    try:
+        value = base(logits, target)
+    except (IndexError, RuntimeError):
+        check_labels(target, logits.shape[1] if logits.ndim > 1 else 1, ignored)
+        raise
+    batch_size = logits.shape[0]
+    if value.ndim == 0 or value.shape[0] != batch_size:
+        raise NonAdditiveLossError(
+            f"the base loss must return one value a sample, shape ({batch_size}, ...), got"
+            f" {tuple(value.shape)}: a loss that reduces over the batch can not be split by group."
+            f" {_WAY_OUT}"
+        )
+    if value.dtype in (torch.float16, torch.bfloat16):
+        value = value.float()
+    if ignored is not None and value.ndim > 1:
+        valid = valid_pixels(target, logits, ignored)
+        if valid.ndim > 1 and value.shape[value.ndim - valid.ndim + 1 :] == valid.shape[1:]:
+            channels = value.ndim - valid.ndim
+            valid = valid.reshape(batch_size, *[1] * channels, *valid.shape[1:]).expand_as(value)
+            total = torch.where(valid, value, 0.0).flatten(1).sum(dim=1)
+            return total / valid.flatten(1).sum(dim=1).clamp(min=1)
+    return each_mean(value)
+
+
+def check_base(base: Base) -> None:
+    """Refuse what is no loss of samples at all."""
+    if not callable(base) or isinstance(base, type):
+        raise ValueError(f"base must be a loss, called with logits and target, got {base!r}")
+    if hasattr(base, "group_losses"):
+        raise ValueError("base must be a loss of samples, got a group loss")
+
+
+def check_declared(base: Base) -> None:
+    """Refuse what says of itself that it reduces over the batch; the rest shows in what it returns."""
+    name, reduction = type(base).__name__, getattr(base, "reduction", "none")
+    # Of torch's losses only: MONAI's DiceFocalLoss says "mean" whatever it does.
+    if type(base).__module__.startswith("torch.nn.") and reduction != "none":
+        raise NonAdditiveLossError(
+            f'{name} has reduction="{reduction}" and can not be split by group. {_WAY_OUT}'
+        )
+    parts = [base, *(base.modules() if isinstance(base, nn.Module) else ())]
+    if any(getattr(part, flag, False) is True for part in parts for flag in ("batch", "batch_dice")):
+        raise NonAdditiveLossError(
+            f"{name} computes Dice over the batch and can not be split by group. {_WAY_OUT}"
+        )
+
+
+@torch.no_grad()
+def check_additive(base: Base, logits: Tensor, target: Tensor) -> None:
+    """Compare a sample's loss in a batch with the loss that it has alone.
+
+    Raises:
+        NonAdditiveLossError: they differ.
+    """
+    generator = torch.Generator(logits.device).manual_seed(0)
+    noise = torch.randn(logits.shape, generator=generator, device=logits.device)
+    logits = logits + 2.0 * noise.to(logits.dtype)  # samples that are alike would hide it
+    batch, again = (each_mean(base(logits, target).float()) for _ in range(2))
+    alone = base(logits[:1], target[:1]).float().mean()
+    steady = torch.equal(batch, again)  # else the base is random, and nothing can be told
+    if steady and not torch.isclose(alone, batch[0], rtol=1e-2, atol=1e-4, equal_nan=True):
+        raise NonAdditiveLossError(
+            f"the base loss gives a sample {float(batch[0]):g} in a batch and {float(alone):g}"
+            f" alone: it mixes samples, and can not be split by group. {_WAY_OUT}"
+        )

@@ -1,0 +1,156 @@
+"""Counts of the cohort's groups, in whatever they are given, and the weights that follow from them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fairseg.cohort import Groups, as_ids
+from fairseg.cohort.vectors import read_vector
+
+# One number a group; name -> number; or the group of each sample of the cohort, to be counted.
+Counts = Sequence[float] | Tensor | Mapping[Any, float] | Any
+
+
+def group_weights(
+    counts: Counts,
+    *,
+    eps: float = 1e-6,
+    normalize: str = "sum",
+    method: Literal["inverse", "kamiran_calders"] = "inverse",
+) -> Tensor:
+    """Weight groups inversely to their size (Eq. 1-2 of Lee et al. 2025).
+
+    `w_g = N / (n_g + eps)`, with N the number of samples in all groups, then divided by their sum. This is
+    not the reweighing of Kamiran and Calders (2012), which the paper cites. They make an outcome y
+    independent of
+    the group: `P(g) P(y) / P(g, y)`, for `method="kamiran_calders"`.
+
+    Args:
+        counts: samples of each group in the training cohort, (G,), all positive; or a mapping or pandas
+            Series of name -> samples; or the group name of each sample of the cohort, such as `df["sex"]`.
+            For "kamiran_calders" samples of each group and outcome, (G, Y), such as `pd.crosstab(df.sex,
+            df.y)`.
+        eps: as in Eq. 1.
+        normalize: "sum" makes the weights sum to 1 (Eq. 2); "mean" makes their mean 1, which keeps the
+            size of the loss, and so the learning rate, what it was. "kamiran_calders" takes neither: its
+            weights have mean 1 over the samples.
+        method: "inverse" or "kamiran_calders".
+
+    Returns:
+        Weights (G,), of torch's default type, in the order of the ids: that of `counts`, or for names that of
+        `Groups.from_values`. Weights (G, Y) for "kamiran_calders", 0 where there are no samples.
+
+    Raises:
+        ValueError: a group has no samples (its number is named), or an option is unknown.
+
+    >>> group_weights([300, 100])
+    tensor([0.2500, 0.7500])
+    >>> group_weights({"M": 300, "F": 100}, normalize="mean")
+    tensor([1.5000, 0.5000])
+    >>> group_weights([[10, 30], [30, 10]], method="kamiran_calders")  # P(g) P(y) = 1/4, P(g, y) = 1/8 or 3/8
+    tensor([[2.0000, 0.6667],
+            [0.6667, 2.0000]])
+    """
+    if normalize not in ("sum", "mean"):
+        raise ValueError(f'normalize must be "sum" or "mean", got {normalize!r}')
+    if not 0 <= eps < float("inf"):
+        raise ValueError(f"eps must be 0 or more, got {eps}")
+    if method == "kamiran_calders":
+        return _kamiran_calders(counts)
+    if method != "inverse":
+        raise ValueError(f'method must be "inverse" or "kamiran_calders", got {method!r}')
+    _, number = read_counts(counts)
+    weight = number.sum() / (number + eps)
+    weight = weight / (weight.sum() if normalize == "sum" else weight.mean())
+    return weight.to(torch.get_default_dtype())
+
+
+def read_counts(
+    counts: Counts, groups: Groups | None = None, argument: str = "counts"
+) -> tuple[Groups | None, Tensor]:
+    """Return the groups, if their names are known, and how many samples each has, float64 (G,).
+
+    Args:
+        counts: numbers in the order of the ids; name -> number or id -> number, as a mapping or a pandas
+            Series with such an index; or the names of the samples' groups, one a sample.
+        groups: the groups of the cohort, if they are known.
+        argument: the name of `counts` in errors.
+
+    Raises:
+        ValueError: a group has no samples, or names do not match those of `groups`.
+
+    >>> read_counts({"M": 3, "F": 1})
+    (Groups(attributes=('group',), cells=(('F',), ('M',)), bins={}), tensor([1., 3.], dtype=torch.float64))
+    """
+    if isinstance(counts, Groups):
+        raise ValueError(f"{argument} must be numbers of samples, got Groups: try groups.counts(ids)")
+    if isinstance(counts, Mapping):
+        return _by_key(list(counts), list(counts.values()), groups, argument)
+    series: Any = counts if hasattr(counts, "index") and hasattr(counts, "to_numpy") else None
+    if series is not None and all(map(_is_number, values := series.tolist())):
+        return _by_key(series.index, values, groups, argument)
+    if isinstance(counts, Tensor) or _is_number_vector(counts):
+        return groups, check_counts(counts, argument)
+    return _of_samples(counts, groups, argument)
+
+
+def check_counts(counts: Any, name: str = "counts") -> Tensor:
+    """Return group counts as float64 (G,) on the CPU, or raise a ValueError that names the group."""
+    number = torch.as_tensor(counts, dtype=torch.float64).detach().cpu()
+    if number.ndim != 1 or not number.numel():
+        raise ValueError(f"{name} must be a vector, one number a group, got {counts!r}")
+    for group, count in enumerate(number.tolist()):
+        if not 0 < count < float("inf"):
+            raise ValueError(f"{name} must be positive, got {count:g} for group {group}")
+    return number
+
+
+def _of_samples(values: Any, groups: Groups | None, argument: str) -> tuple[Groups | None, Tensor]:
+    of_samples = as_ids(values, groups, argument=argument)
+    named = groups if groups is not None or of_samples.names is None else Groups.from_values(values)
+    return named, check_counts(of_samples.counts, argument)
+
+
+def _by_key(
+    keys: Any, values: Sequence[float], groups: Groups | None, argument: str
+) -> tuple[Groups | None, Tensor]:
+    """Order numbers by the ids of their keys, which are ids or names."""
+    read = read_vector(keys, f"the keys of {argument}")
+    if isinstance(read, np.ndarray):
+        names, ids = groups, read.astype(np.int64)
+    else:
+        names = Groups.from_values(keys) if groups is None else groups
+        ids = names.encode(keys)
+    expected = len(values) if names is None else len(names)
+    if sorted(ids.tolist()) != list(range(expected)):
+        of = "its groups" if names is None else "; ".join(names.names)
+        raise ValueError(f"{argument} must have one number for each of {of}, got {', '.join(map(str, keys))}")
+    return names, check_counts([values[row] for row in np.argsort(ids)], argument)
+
+
+def _kamiran_calders(counts: Any) -> Tensor:
+    table = np.asarray(counts, dtype=np.float64)
+    if table.ndim != 2 or not table.size or not (np.isfinite(table) & (table >= 0)).all():
+        raise ValueError(
+            f"counts must be samples of each group and outcome, (G, Y), 0 or more, got {counts!r}"
+        )
+    for group, row in enumerate(table):
+        if not row.any():
+            raise ValueError(f"counts must be positive for an outcome of every group, group {group} has none")
+    expected = table.sum(axis=1, keepdims=True) * table.sum(axis=0) / table.sum()
+    weight = np.divide(expected, table, out=np.zeros_like(table), where=table > 0)
+    return torch.from_numpy(weight).to(torch.get_default_dtype())
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+
+
+def _is_number_vector(counts: Any) -> bool:
+    kind = getattr(getattr(counts, "dtype", None), "kind", None)
+    return (
+        kind in ("i", "u", "f") if kind else not hasattr(counts, "__iter__") or all(map(_is_number, counts))
+    )

@@ -1,0 +1,26 @@
+"""The card that heads a page and stands for a result in a notebook: verdict, sentence, groups, gaps."""
+
+from typing import TYPE_CHECKING, Any
+
+from fairseg.report.charts import badge
+from fairseg.report.findings_table import endpoints_table, groups_table
+from fairseg.report.templates import render_page
+
+if TYPE_CHECKING:
+    from fairseg.report.audit import AuditResult
+
+
+def card_values(result: "AuditResult") -> dict[str, Any]:
+    """Return what the macro `card` of `parts.html.j2` takes."""
+    first = result.analyses[0]
+    return {
+        "css": result.verdict.css_class,
+        "badge": badge(result.verdict),
+        "answer": result.sentence,
+        "tables": [groups_table(result, first), endpoints_table(result, first)],
+    }
+
+
+def card_html(result: "AuditResult") -> str:
+    """Return the card with its own style and without a script, for a notebook."""
+    return render_page("card.html.j2", card=card_values(result))

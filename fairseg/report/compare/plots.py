@@ -1,0 +1,119 @@
+"""Figures of a comparison for papers, slides and notebooks, as matplotlib Axes."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from fairseg.report.escape import plain
+from fairseg.report.palette import GRID, INK, VERDICTS, color, marker
+from fairseg.report.plots import draw_boxes, new_axes
+from fairseg.statistics.verdicts import Verdict
+
+if TYPE_CHECKING:
+    from fairseg.report.compare.result import ComparisonResult
+
+
+def plot(result: "ComparisonResult", kind: str = "boxes", ax: Axes | None = None) -> Axes:
+    """Draw the result of a comparison.
+
+    Args:
+        result: of a comparison.
+        kind: "boxes", "gaps" or "gains".
+        ax: where to draw; None makes a figure of its own.
+
+    Raises:
+        ValueError: there is no such kind.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}")
+    return KINDS[kind](result, ax)
+
+
+def plot_boxes(result: "ComparisonResult", ax: Axes | None = None) -> Axes:
+    """Draw every subject's overall score: models side by side, a box a group, as Fig. 2 of the paper."""
+    from fairseg.report.compare.tables import summaries  # noqa: PLC0415  (tables need the page, which needs plots)
+
+    of_model = summaries(result, "Overall")
+    first = next(iter(of_model.values()))
+    number = len(first.groups)
+    step = 1.0 / (number + 0.6)
+    ax = ax or new_axes(1.2 + 1.1 * len(of_model) * max(1.0, 0.4 * number), 3.6)
+    for at, summary in enumerate(of_model.values()):
+        places = [at + step * (group - (number - 1) / 2) for group in range(number)]
+        draw_boxes(ax, summary, "dice", places, 0.8 * step, "vertical")
+    ax.set_xticks(range(len(of_model)), [plain(name) for name in of_model], parse_math=False)
+    ax.set_ylabel(next(iter(result.models.values())).title)
+    ax.grid(axis="y", color=GRID, lw=0.7)
+    for group, name in enumerate(first.names):
+        ax.plot([], [], "s", color=color(group, first.reference), label=plain(name))
+    for text in ax.legend(frameon=False, ncols=number, loc="lower left", bbox_to_anchor=(0, 1)).get_texts():
+        text.set_parse_math(False)
+    return ax
+
+
+def plot_gaps(result: "ComparisonResult", ax: Axes | None = None) -> Axes:
+    """Draw the gap in the typical case with the baseline and with each model, with limits."""
+    rows = []
+    for model in result.judgement.models:
+        for pair in (pair for pair in model.pairs if pair.attribute == model.primary and pair.rows):
+            row = pair.rows[0]
+            rows.append(
+                (
+                    f"{model.model}: {row.second} behind {row.first}",
+                    row.gap_before,
+                    row.gap_after,
+                    pair.verdict,
+                )
+            )
+    ax = ax or new_axes(6.0, 0.9 + 0.42 * len(rows))
+    ax.axvspan(-result.options.margin, result.options.margin, color=GRID, lw=0, zorder=0)
+    ax.axvline(0.0, color=INK, lw=0.8, zorder=1)
+    for at, (_, before, after, verdict) in enumerate(rows):
+        _, shade, shape = VERDICTS[verdict.marker]
+        for gap, lift, filled in ((before, -0.16, False), (after, 0.16, True)):
+            low, high = gap.interval.low, gap.interval.high
+            ax.plot([low, high], [at + lift] * 2, color=INK, lw=1.1, alpha=1.0 if filled else 0.5, zorder=2)
+            face = shade if filled and verdict is not Verdict.OPEN else "white"
+            ax.plot(
+                gap.interval.estimate,
+                at + lift,
+                shape if filled else "o",
+                ms=7,
+                mfc=face,
+                mec=shade,
+                zorder=3,
+            )
+    ax.set_yticks(range(len(rows)), [plain(name) for name, *_ in rows], parse_math=False)
+    ax.set_ylim(max(1, len(rows)) - 0.5, -0.5)
+    ax.set_xlabel(f"gap before (open) and after, in {next(iter(result.models.values())).title}")
+    ax.tick_params(axis="y", length=0)
+    return ax
+
+
+def plot_gains(result: "ComparisonResult", ax: Axes | None = None) -> Axes:
+    """Draw what each group gained or lost in the typical case, with limits."""
+    analysis = result.analyses[0]
+    structure = result.judgement.structures[0]
+    rows = [
+        (f"{model.model}: {one.group}", analysis.groups.names.index(one.group), one.change)
+        for model in result.judgement.models
+        for one in model.changes
+        if one.attribute == analysis.name and one.structure == structure and one.n
+    ]
+    ax = ax or new_axes(6.0, 0.9 + 0.3 * len(rows))
+    ax.axvline(0.0, color=INK, lw=0.8, zorder=1)
+    for at, (_, group, change) in enumerate(rows):
+        shade = color(group, analysis.reference)
+        if not np.isnan(change.low + change.high):
+            ax.plot([change.low, change.high], [at, at], color=INK, lw=1.1, zorder=2)
+        ax.plot(change.estimate, at, marker(group), ms=7, color=shade, mew=0, zorder=3)
+    ax.set_yticks(range(len(rows)), [plain(name) for name, *_ in rows], parse_math=False)
+    ax.set_ylim(max(1, len(rows)) - 0.5, -0.5)
+    ax.set_xlabel(f"typical change of a subject's {next(iter(result.models.values())).title}")
+    ax.tick_params(axis="y", length=0)
+    return ax
+
+
+KINDS: dict[str, Callable[..., Axes]] = {"boxes": plot_boxes, "gaps": plot_gaps, "gains": plot_gains}

@@ -1,0 +1,353 @@
+"""Several models on the same subjects: who is fairer, is that shown, and who pays for it?
+
+`compare` matches the models' tables, judges every model beside the baseline, and returns a
+`ComparisonResult`; the command `fairseg compare` calls it and nothing beside it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from fairseg.cohort.columns import METRICS, NO_ATTRIBUTES, SIZES
+from fairseg.cohort.groups import Groups
+from fairseg.io.sentences import counted, listed
+from fairseg.report.audit import OVERALL, Analysis, AuditResult, analyses_of, judge_scores, with_groups
+from fairseg.report.compare.answer import answer
+from fairseg.scoring.subjects import structure_scores
+from fairseg.scoring.table import Scores
+from fairseg.statistics.common_structures import common_structures
+from fairseg.statistics.gain_findings import GainsJudgement
+from fairseg.statistics.gains import judge_gains
+from fairseg.statistics.judge_options import JudgeOptions
+from fairseg.statistics.verdicts import Verdict
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+@dataclass(frozen=True)
+class ComparisonResult:
+    """What a comparison found. Printed, it is the answer and a small table; in a notebook, the card.
+
+    Attributes:
+        models: name -> scores of the cases that all models have, the baseline first.
+        baseline: name of the model that the others are compared with.
+        options: margins, thresholds and seed.
+        analyses: the grouping that was asked about, then those of `also`.
+        judgement: every pair of groups, change and harm of every model, as numbers.
+        lost: what some model lacks: kind, name, model, reason.
+        notes: what else a reader must know, one line each.
+    """
+
+    models: dict[str, Scores]
+    baseline: str
+    options: JudgeOptions
+    analyses: tuple[Analysis, ...]
+    judgement: GainsJudgement
+    lost: pd.DataFrame
+    notes: tuple[str, ...] = ()
+
+    @property
+    def verdicts(self) -> dict[str, Verdict]:
+        """The verdict on each model beside the baseline."""
+        return {model.model: model.verdict for model in self.judgement.models}
+
+    @cached_property
+    def sentence(self) -> str:
+        """The answer: a sentence or two for each model."""
+        return answer(self)
+
+    @cached_property
+    def audits(self) -> dict[str, AuditResult]:
+        """Each model judged alone, on the cases that all have."""
+        by, *also = (analysis.groups for analysis in self.analyses)
+        reference = self.analyses[0].reference
+        level = None if reference is None else by.name(reference)
+        return {
+            name: judge_scores(scores, by, level, also=also, options=self.options)
+            for name, scores in self.models.items()
+        }
+
+    @cached_property
+    def groups(self) -> pd.DataFrame:
+        """One row a model and group: the columns of `AuditResult.groups`, with the model before them."""
+        parts = [audit.groups.assign(model=name) for name, audit in self.audits.items()]
+        table = pd.concat(parts, ignore_index=True)
+        return table[["model", *(name for name in table if name != "model")]]
+
+    @cached_property
+    def findings(self) -> pd.DataFrame:
+        """One row a model, pair of groups, structure and endpoint.
+
+        Columns: model, attribute, structure, endpoint, first, second, n_first, n_second; gap_before,
+            gap_after (the
+        disadvantage of the second group) with _low and _high; gain (gap before minus gap after), low, high,
+        p, p_adjusted; inside (the margin); verdict.
+        """
+        rows = []
+        for model in self.judgement.models:
+            for row in (row for pair in model.pairs for row in pair.rows):
+                gaps = {
+                    f"{name}{end}": value
+                    for name, gap in (("gap_before", row.gap_before), ("gap_after", row.gap_after))
+                    for end, value in zip(("", "_low", "_high"), gap.interval, strict=True)
+                }
+                names = ("attribute", "structure", "endpoint", "first", "second", "n_first", "n_second")
+                rows.append(
+                    {
+                        "model": model.model,
+                        **{name: getattr(row, name) for name in names},
+                        **gaps,
+                        **dict(zip(("gain", "low", "high"), row.gain, strict=True)),
+                        **{name: getattr(row, name) for name in ("p", "p_adjusted", "inside", "verdict")},
+                    }
+                )
+        return pd.DataFrame(rows)
+
+    @cached_property
+    def changes(self) -> pd.DataFrame:
+        """One row a model, group and structure: what became of its subjects, and who newly fails."""
+        names = ("attribute", "structure", "group", "judged", "n", "median_before", "median_after")
+        counts = ("failing_before", "failing_after", "newly_failing", "rescued", "lost", "gained")
+        return pd.DataFrame(
+            [
+                {
+                    "model": model.model,
+                    **{name: getattr(one, name) for name in names},
+                    **dict(zip(("change", "low", "high"), one.change, strict=True)),
+                    **{name: getattr(one, name) for name in counts},
+                }
+                for model in self.judgement.models
+                for one in model.changes
+            ]
+        )
+
+    @property
+    def left_out(self) -> pd.DataFrame:
+        """What some model lacks or nobody's group is known of: columns kind, name, model, reason."""
+        return self.lost
+
+    def plot(self, kind: str = "boxes", ax: "Axes | None" = None) -> "Axes":
+        """Draw the result with matplotlib.
+
+        Args:
+            kind: "boxes" (every subject by model and group), "gaps" (the gap of each model with its limits),
+                or "gains" (what became of each group).
+            ax: where to draw; None makes a figure.
+
+        Returns:
+            The axes, to go on with.
+
+        Raises:
+            ValueError: there is no such kind.
+        """
+        from fairseg.report.compare.plots import plot  # noqa: PLC0415  (matplotlib)
+
+        return plot(self, kind, ax)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the page, tables and figures into a folder; return the page's path.
+
+        Raises:
+            ValueError: the folder cannot be written.
+        """
+        from fairseg.report.compare.page import save_comparison  # noqa: PLC0415
+
+        return save_comparison(self, Path(folder))
+
+    def __str__(self) -> str:
+        return self.sentence
+
+    def __repr__(self) -> str:
+        from fairseg.report.compare.card import small_table  # noqa: PLC0415
+
+        return f"{self.sentence}\n\n{small_table(self)}"
+
+    def _repr_html_(self) -> str:
+        from fairseg.report.compare.card import card_html  # noqa: PLC0415
+
+        return card_html(self)
+
+
+def compare(
+    models: Mapping[str, Any],
+    by: str | Sequence[str] | Groups | None = None,
+    baseline: str | None = None,
+    *,
+    reference: str | None = None,
+    groups: Any = None,
+    also: str | Sequence[str | Sequence[str] | Groups] = (),
+    bins: Mapping[str, Sequence[float]] | None = None,
+    metric: str = "dice",
+    margin: float = 0.02,
+    failure_threshold: float = 0.5,
+    failure_margin: float = 0.05,
+    tail_margin: float = 0.10,
+    min_size: int = 10,
+    seed: int = 0,
+) -> ComparisonResult:
+    """Judge models beside a baseline, on the cases that all of them have.
+
+    Args:
+        models: name -> scores, each as `fairseg.audit` takes them. Rows belong together that have the same
+            case (and label); without cases the subject is the case, and tables without either must have the
+            same rows in the same order.
+        by: the attribute whose levels are the groups; several: their intersections.
+        baseline: the model that the others are compared with; None: the first.
+        reference: the group that the others are compared with; None: all pairs.
+        groups: one value a subject or row in place of `by`.
+        also: further attributes (or combinations), each judged beside the first.
+        bins: attribute -> edges that cut a numeric attribute.
+        metric: the column to judge by, a share of 1 where higher is better.
+        margin: a difference in the typical case that does not matter.
+        failure_threshold: a subject whose score is below has failed.
+        failure_margin: a difference in failure rates that does not matter, as a share.
+        tail_margin: the same for the share of a group among the hardest tenth.
+        min_size: a group of fewer subjects is not judged.
+        seed: of the permutations.
+
+    Raises:
+        ValueError: fewer than two models, an unknown baseline, no case in common, tables that disagree on who
+            is in which group, or as `fairseg.audit`; the message names the model.
+
+    >>> rng = np.random.default_rng(0)
+    >>> sex = np.repeat(["M", "F"], [60, 40])
+    >>> before = np.where(sex == "M", 0.92, 0.86) + rng.normal(0, 0.02, 100)
+    >>> after = before + np.where(sex == "M", 0.0, 0.05)
+    >>> compare({"plain": before, "fair": after}, groups=sex, reference="M").verdicts["fair"]
+    <Verdict.FAIRER: 'fairer'>
+    """
+    options = JudgeOptions(
+        margin=margin,
+        failure_threshold=failure_threshold,
+        failure_margin=failure_margin,
+        tail_margin=tail_margin,
+        min_size=min_size,
+        seed=seed,
+    )
+    if not isinstance(models, Mapping) or len(models) < 2:
+        raise ValueError(f"models must map two names or more to scores, got {_described(models)}")
+    if groups is not None:
+        if by is not None:
+            raise ValueError("by and groups are two ways to say the same: give one of them")
+        grouped = {str(name): with_groups(source, groups, metric) for name, source in models.items()}
+        models, by = {name: table for name, (table, _) in grouped.items()}, next(iter(grouped.values()))[1]
+    if by is None:
+        raise ValueError("by must name the attribute whose levels are the groups, such as by='sex'")
+    baseline = str(next(iter(models)) if baseline is None else baseline)
+    names = [baseline, *(str(name) for name in models if str(name) != baseline)]
+    given = {str(name): source for name, source in models.items()}
+    if baseline not in given:
+        raise ValueError(f"baseline must be one of {', '.join(given)}, got {baseline!r}")
+    scores = {name: Scores.of(given[name], metric=metric, where=f"model {name!r}") for name in names}
+    for name, one in scores.items():
+        if "dice" not in one.table:
+            raise ValueError(
+                f"model {name!r}: metric {metric!r} is not in its scores, which have {listed(one.metrics)}"
+            )
+    matched, lost, notes = _matched(scores)
+    first = matched[baseline]
+    others = (also,) if isinstance(also, str) else also
+    analyses = analyses_of(first, by, reference, others, (), bins or {})
+    groupings = [one.grouping() for one in analyses]
+    of_structure = {name: structure_scores(one) for name, one in matched.items()}
+    labels = first.labels
+    used = set(labels)
+    for name, values in of_structure.items():
+        common = common_structures(values, groupings[:1], structures=labels, min_size=min_size)
+        used &= set(common.used)
+        for structure, _, group in common.dropped:
+            notes.append(f"{structure} is in no overall score: too few subjects of {group} have it ({name})")
+    if not used:
+        raise ValueError(f"by {groupings[0].name}: the groups have no structure in common")
+    kept = [place for place, label in enumerate(labels) if label in used]
+    several = len(labels) > 1
+    columns = {}
+    for name, values in of_structure.items():
+        part = [labels[place] for place in kept]
+        overall = common_structures(
+            values[:, kept], groupings[:1], structures=part, min_size=min_size
+        ).overall
+        columns[name] = np.column_stack([overall, values]) if several else overall[:, None]
+    judgement = judge_gains(
+        columns[baseline],
+        {name: columns[name] for name in names[1:]},
+        groupings,
+        structures=(OVERALL, *labels) if several else (OVERALL,),
+        options=options,
+    )
+    notes = list(dict.fromkeys(notes))
+    return ComparisonResult(matched, baseline, options, tuple(analyses), judgement, lost, tuple(notes))
+
+
+def _matched(scores: dict[str, Scores]) -> tuple[dict[str, Scores], pd.DataFrame, list[str]]:
+    """Return the scores of the rows that all models have, in one order; what is lost, and notes."""
+    notes = [f"{name}: {note}" for name, one in scores.items() for note in one.notes]
+    baseline = next(iter(scores))
+    first = scores[baseline].table.set_index(["case", "label"])
+    if unnamed := [name for name, one in scores.items() if not one.named]:
+        _check_rows_alone(scores, unnamed, notes)
+    common = first.index
+    for one in scores.values():
+        common = common[common.isin(pd.MultiIndex.from_frame(one.table[["case", "label"]]))]
+    if common.empty:
+        raise ValueError(f"models must share cases, got none that {' and '.join(scores)} have")
+    lost = _lost(scores, set(common))
+    attributes = [str(name) for name in first if name not in NO_ATTRIBUTES]
+    who = first.loc[common, ["subject", *attributes]]
+    matched = {}
+    for name, one in scores.items():
+        rows = one.table.set_index(["case", "label"]).loc[common]
+        for column in ("subject", *attributes):
+            if column in rows:
+                _check_agrees(rows[column], who[column], column, name, baseline)
+        numbers = [metric for metric in (*METRICS, *SIZES) if metric in rows]
+        table = pd.concat([who, rows[numbers]], axis=1).reset_index()
+        table = table[["case", "subject", *attributes, "label", *numbers]]
+        matched[name] = replace(one, table=table, notes=())
+    return matched, lost, notes
+
+
+def _check_agrees(
+    theirs: "pd.Series[Any]", own: "pd.Series[Any]", column: str, name: str, baseline: str
+) -> None:
+    differ = theirs.index[(theirs != own) & ~(theirs.isna() | own.isna())]
+    if differ.size:
+        case = differ[0][0]
+        raise ValueError(
+            f"models must agree on {column}, got {theirs[differ[0]]!r} in {name} and {own[differ[0]]!r} in "
+            f"{baseline} for case {case}"
+        )
+
+
+def _check_rows_alone(scores: dict[str, Scores], unnamed: Sequence[str], notes: list[str]) -> None:
+    """Raise unless tables without cases and subjects can be matched by the order of their rows."""
+    sizes = {name: len(one.table) for name, one in scores.items()}
+    if len(unnamed) < len(scores) or len(set(sizes.values())) > 1:
+        raise ValueError(
+            "models must name their cases or subjects, to be matched; without names they need the same rows "
+            f"in the same order, got {', '.join(f'{name}: {size} rows' for name, size in sizes.items())}"
+        )
+    notes.append("the rows of the models name neither cases nor subjects: they are matched by their order")
+
+
+def _lost(scores: dict[str, Scores], common: set[tuple[str, str]]) -> pd.DataFrame:
+    rows: list[tuple[str, str, str, str]] = []
+    for name, one in scores.items():
+        rows += [("case", case, name, why) for case, why in one.reasons.items()]
+        pairs = list(zip(one.table["case"], one.table["label"], strict=True))
+        kept = {case for case, _ in common}
+        alone = dict.fromkeys(case for case, label in pairs if (case, label) not in common)
+        for case in alone:
+            what = "some labels have" if case in kept else "it has"
+            rows.append(("case", case, name, f"{what} no scores of every model"))
+    return pd.DataFrame(rows, columns=["kind", "name", "model", "reason"])
+
+
+def _described(models: Any) -> str:
+    return counted(len(models), "model") if isinstance(models, Mapping) else type(models).__name__

@@ -1,0 +1,218 @@
+"""A comparison as tables: models at a glance, what became of each group, all findings, the paper's form."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from fairseg.report.page import summaries_of
+from fairseg.report.summary import GAP, P_VALUE, SER, Summary
+from fairseg.report.summary_table import kind_of
+from fairseg.report.tables import Cell, Heading, Table
+from fairseg.report.templates import say
+from fairseg.statistics.gain_findings import Gap, GroupChange, ModelGains, PairGains
+from fairseg.statistics.limits import Interval
+from fairseg.statistics.verdicts import Endpoint, Verdict
+
+if TYPE_CHECKING:
+    from fairseg.report.compare.result import ComparisonResult
+
+_SIDE_BY_SIDE = 8  # columns of groups in the paper's form
+_MOST_PAIRS = 6  # of a model on the card
+
+
+def models_table(result: "ComparisonResult") -> Table:
+    """Return one row a model and pair of groups: gap before and after, who gained more, the verdict."""
+    rows: list[tuple[str, str, list[Cell]]] = []
+    for model in result.judgement.models:
+        pairs = [pair for pair in model.pairs if pair.attribute == model.primary and pair.rows]
+        pairs.sort(key=lambda pair: pair.verdict is not model.verdict)
+        for place, pair in enumerate(pairs[:_MOST_PAIRS]):
+            rows.append(
+                (_pair_name(model, pair, pairs), "rule" if rows and not place else "", _pair_cells(pair))
+            )
+    title = next(iter(result.models.values())).title
+    note = say("about_gains", title=title, baseline=result.baseline, options=result.options)
+    heads = ("Verdict", "Gap before", "Gap after", "Gained more by")
+    return Table.of(f"Gaps in the typical {title}", heads, rows, corner="Model", note=note)
+
+
+def _pair_name(model: ModelGains, pair: PairGains, pairs: Sequence[PairGains]) -> str:
+    return model.model if len(pairs) == 1 else f"{model.model}: {pair.first}, {pair.second}"
+
+
+def _pair_cells(pair: PairGains) -> list[Cell]:
+    row = pair.rows[0]
+    return [
+        _verdict(pair.verdict),
+        *(_gap(gap) for gap in (row.gap_before, row.gap_after)),
+        _figure(row.gain, "score"),
+    ]
+
+
+def changes_table(result: "ComparisonResult", model: ModelGains, structure: str | None = None) -> Table:
+    """Return what became of each group with a model: typical change, who newly fails, who lost much."""
+    structure = structure or result.judgement.structures[0]
+    changes = [one for one in model.changes if one.structure == structure]
+    several = len({one.attribute for one in changes}) > 1
+    rows = [
+        (f"{one.attribute}: {one.group}" if several else one.group, "", _change_cells(one)) for one in changes
+    ]
+    title = next(iter(result.models.values())).title
+    heads = (
+        "Subjects",
+        "Median before",
+        "Median after",
+        "Typical change",
+        "Newly fail",
+        "No longer fail",
+        "Lost much",
+    )
+    note = say("about_changes", title=title, options=result.options, drop=result.judgement.drop)
+    return Table.of(
+        f"{model.model}, {structure}: what became of each group", heads, rows, corner="Group", note=note
+    )
+
+
+def _change_cells(one: GroupChange) -> list[Cell]:
+    counts = (one.newly_failing, one.rescued, one.lost)
+    return [
+        Cell(one.n, kind="count"),
+        Cell(one.median_before),
+        Cell(one.median_after),
+        _figure(one.change, "score"),
+        *(Cell(count, kind="count") for count in counts),
+    ]
+
+
+def findings_table(result: "ComparisonResult") -> Table:
+    """Return every row: all models, attributes, structures, pairs and endpoints."""
+    heads = ("Verdict", "Subjects", "Gap before", "Gap after", "Gained more by", "p", "p (all)")
+    rows = []
+    for model in result.judgement.models:
+        for row in (row for pair in model.pairs for row in pair.rows):
+            kind = "score" if row.endpoint is Endpoint.TYPICAL else "points"
+            cells = [
+                _verdict(row.verdict),
+                Cell(f"{row.n_first}, {row.n_second}"),
+                *(_gap(gap, kind) for gap in (row.gap_before, row.gap_after)),
+                _figure(row.gain, kind),
+                Cell(row.p, kind="p"),
+                Cell(row.p_adjusted, kind="p"),
+            ]
+            name = f"{model.model}, {row.structure}: {row.first}, {row.second}: {row.endpoint}"
+            rows.append((name, "", cells))
+    return Table.of("Every finding", heads, rows, corner="Model, structure: groups: endpoint", tall=True)
+
+
+def paper_table(result: "ComparisonResult", structure: str = "Overall") -> pd.DataFrame:
+    """Return one structure's figures of all models, as in Tables 4 to 9 of Lee et al. 2025, unrounded.
+
+    Returns:
+        float64; columns (model, group), and (model, "All") for what is of all groups; rows "Median DSC", "IQR
+        DSC" and so on for each metric, "SER", "Fairness gap" and "p (Mann-Whitney U)". NaN where there is no
+        value.
+    """
+    columns = {}
+    for model, summary in summaries(result, structure).items():
+        rows = [name for name in summary.table.index if _in_paper(str(name))]
+        columns[model] = summary.table.loc[rows]
+    return pd.concat(columns, axis="columns", names=["model", "group"])
+
+
+def paper_tables(result: "ComparisonResult", structure: str = "Overall") -> list[Table]:
+    """Return `paper_table` as tables: a few models side by side, the best of them marked.
+
+    The best is the highest median score of a group and the lowest distance, the gap closest to 0, the SER
+    closest to 1.
+    """
+    found = summaries(result, structure)
+    first = next(iter(found.values()))
+    wide = len(first.groups)
+    step = max(1, _SIDE_BY_SIDE // wide)
+    models = list(found)
+    tables = []
+    for start in range(0, len(models), step):
+        part = {name: found[name] for name in models[start : start + step]}
+        rows = [str(name) for name in first.table.index if _in_paper(str(name))]
+        cells = [_paper_row(name, part, found) for name in rows]
+        tables.append(
+            Table(
+                caption=f"{structure}, by {' and '.join(first.groups.attributes)}",
+                columns=tuple(Heading(name) for _ in part for name in first.names),
+                rows=tuple(Heading(name, "fairness" if name in (SER, GAP, P_VALUE) else "") for name in rows),
+                cells=tuple(cells),
+                corner="Measure",
+                spans=tuple((name, wide) for name in part),
+                tall=True,
+            )
+        )
+    return [
+        *(replace(table, note="") for table in tables[:-1]),
+        replace(tables[-1], note=say("about_paper_table")),
+    ]
+
+
+def _in_paper(name: str) -> bool:
+    return name.startswith(("Median", "IQR")) or name in (SER, GAP, P_VALUE)
+
+
+def _paper_row(name: str, part: dict[str, Summary], every: dict[str, Summary]) -> tuple[Cell, ...]:
+    """Return one measure of a few models: a cell a group, or one over all groups."""
+    row: list[Cell] = []
+    for summary in part.values():
+        groups = list(range(len(summary.groups)))
+        values = _row(summary.table, name)
+        if name in (SER, GAP, P_VALUE):
+            best = _best(name, [_row(one.table, name)[-1] for one in every.values()])
+            low, high = (_limit(frame, name) for frame in (summary.low, summary.high))
+            row.append(Cell(values[-1], low, high, kind_of(name), best=values[-1] == best, span=len(groups)))
+            continue
+        for group in groups:
+            best = _best(name, [_row(one.table, name)[group] for one in every.values()])
+            row.append(Cell(values[group], kind=kind_of(name), best=values[group] == best))
+    return tuple(row)
+
+
+def _limit(frame: pd.DataFrame | None, name: str) -> float:
+    return float("nan") if frame is None or name not in frame.index else _row(frame, name)[-1]
+
+
+def _best(name: str, values: Sequence[float]) -> float | None:
+    """Return the best of several models' values; None where none is better, or the measure has no better."""
+    known = [value for value in values if not np.isnan(value)]
+    if len({round(value, 3) for value in known}) < 2 or not name.startswith(("Median", SER, GAP)):
+        return None
+    if name == GAP:
+        return min(known, key=abs)
+    return max(known) if name.startswith(("Median DSC", "Median NSD")) else min(known)
+
+
+def _row(frame: pd.DataFrame, name: str) -> list[float]:
+    values: list[float] = frame.loc[[name]].to_numpy()[0].tolist()
+    return values
+
+
+def summaries(result: "ComparisonResult", structure: str) -> dict[str, Summary]:
+    """Return the summary of one structure of each model, with intervals."""
+    found = {}
+    for name, audit in result.audits.items():
+        of_model = {one.structure: one for one in summaries_of(audit, audit.analyses[0])}
+        if structure not in of_model:
+            raise ValueError(f"structure must be one of {', '.join(of_model)}, got {structure!r}")
+        found[name] = of_model[structure]
+    return found
+
+
+def _gap(gap: Gap, kind: str = "score") -> Cell:
+    return _figure(gap.interval, kind)
+
+
+def _figure(interval: Interval, kind: str) -> Cell:
+    return Cell(interval.estimate, interval.low, interval.high, kind=kind)
+
+
+def _verdict(verdict: Verdict) -> Cell:
+    return Cell(verdict.label.capitalize(), css=verdict.css_class)

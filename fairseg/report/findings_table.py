@@ -1,0 +1,163 @@
+"""The findings as tables: what each group gets, comparisons by endpoint, and all rows of a page."""
+
+from typing import TYPE_CHECKING
+
+from fairseg.report.tables import Cell, Table
+from fairseg.report.templates import say
+from fairseg.statistics.findings import Finding, GroupFacts
+from fairseg.statistics.verdicts import Endpoint, Verdict
+
+if TYPE_CHECKING:
+    from fairseg.report.audit import Analysis, AuditResult
+
+_ORDER = (Verdict.FAILS, Verdict.GAP, Verdict.OPEN, Verdict.NO_GAP, Verdict.NOT_JUDGED)
+
+
+def groups_table(result: "AuditResult", analysis: "Analysis", structure: str | None = None) -> Table:
+    """Return how the model serves each group of an attribute: typical case, failures, hardest tenth.
+
+    Args:
+        result: of an audit.
+        analysis: one of its groupings.
+        structure: of which structure; None: overall.
+    """
+    structure = structure or result.structures[0]
+    facts = [
+        fact
+        for fact in result.judgement.facts
+        if (fact.attribute, fact.structure) == (analysis.name, structure)
+    ]
+    everyone = [fact for fact in result.judgement.everyone if fact.structure == structure]
+    rows = [(_group_name(fact), "", _fact_cells(fact)) for fact in facts]
+    rows += [("All", "rule", _fact_cells(fact)) for fact in everyone]
+    title, options = result.scores.title, result.options
+    heads = ("n", f"Median {title}", f"{title} < {options.failure_threshold:g}", "In hardest tenth")
+    caption = f"{structure}: groups by {analysis.name}"
+    note = say("about_groups", title=title, options=options)
+    return Table.of(caption, heads, rows, corner="Group", note=note)
+
+
+def _group_name(fact: GroupFacts) -> str:
+    return fact.group if fact.judged else f"{fact.group} (too few to judge)"
+
+
+def _fact_cells(fact: GroupFacts) -> list[Cell]:
+    return [
+        Cell(fact.n, kind="count"),
+        Cell(fact.median, fact.median_low, fact.median_high),
+        Cell(fact.failure_rate, fact.failure_low, fact.failure_high, kind="percent"),
+        Cell(fact.hardest, fact.hardest_low, fact.hardest_high, kind="percent"),
+    ]
+
+
+def endpoints_table(result: "AuditResult", analysis: "Analysis", most: int = 9) -> Table:
+    """Return the findings that a verdict rests on: all overall ones of an attribute, and others shown.
+
+    Those with strata held fixed are among them. Of many comparisons those that show most come first, and the
+    others are left to `findings_table`.
+
+    Args:
+        result: of an audit.
+        analysis: one of its groupings.
+        most: rows.
+    """
+    comparisons = [one for one in result.judgement.comparisons if one.attribute == analysis.name]
+    judged = sorted(comparisons, key=lambda one: _ORDER.index(one.verdict))
+    overall = [
+        [row for row in one.findings if row.shown or row.structure == result.structures[0]]
+        for one in judged
+        if one.verdict is not Verdict.NOT_JUDGED
+    ]
+    several = len(comparisons) > 1
+    kept: list[Finding] = []
+    for rows in overall:
+        if not kept or len(kept) + len(rows) <= most:
+            kept += rows
+    lines = []
+    last: tuple[str, str] | None = None
+    for row in kept:
+        pair = (row.first, row.second)
+        name = f"{row.first}, {row.second}: {row.endpoint}" if several else str(row.endpoint).capitalize()
+        name += f" of {row.structure}" if row.structure != result.structures[0] else ""
+        if row.adjusted:
+            name += f", {' and '.join(result.sections.adjust)} held fixed"
+        lines.append((name, "rule" if last and pair != last else "", [_verdict(row), _difference(row)]))
+        last = pair
+    head = f"Disadvantage of {kept[0].second if kept and not several else 'the second'}"
+    left_out = sum(map(bool, overall)) - len({(row.first, row.second) for row in kept})
+    note = say("about_endpoints", options=result.options, left_out=left_out)
+    caption = f"Comparisons by {analysis.name}"
+    return Table.of(caption, ["Verdict", head], lines, corner="Endpoint", note=note)
+
+
+def findings_table(result: "AuditResult") -> Table:
+    """Return every row of the page: all attributes, structures, comparisons and endpoints."""
+    heads = ("Verdict", "Subjects", "First", "Second", "Disadvantage of the second", "p", "p (page)")
+    rows = []
+    several = len(result.analyses) > 1
+    for row in result.judgement.findings:
+        name = f"{row.structure}: {row.first}, {row.second}: {row.endpoint}"
+        name = f"{row.attribute}, {name}" if several else name
+        if row.adjusted:
+            name += f", {' and '.join(result.sections.adjust)} held fixed"
+        kind = "score" if row.endpoint is Endpoint.TYPICAL else "percent"
+        values = [Cell(value, kind=kind) for value in (row.value_first, row.value_second)]
+        counts = Cell(f"{row.n_first}, {row.n_second}")
+        p = [Cell(row.p, kind="p"), Cell(row.p_adjusted, kind="p")]
+        rows.append((name, "", [_verdict(row), counts, *values, _difference(row), *p]))
+    note = say("about_findings", alpha=result.options.alpha, level=result.judgement.alpha_star)
+    return Table.of(
+        "Every finding", heads, rows, corner="Structure: first, second: endpoint", note=note, tall=True
+    )
+
+
+def subgroup_table(result: "AuditResult") -> Table:
+    """Return the figures of every attribute, group and structure: what reporting guidelines ask for."""
+    rows = [
+        (
+            f"{fact.attribute}, {fact.group}" if fact.attribute else "All",
+            "",
+            [
+                Cell(fact.structure),
+                *_fact_cells(fact)[:1],
+                Cell(fact.missing, kind="count"),
+                *_fact_cells(fact)[1:],
+            ],
+        )
+        for fact in (*result.judgement.facts, *result.judgement.everyone)
+    ]
+    title = result.scores.title
+    heads = ("Structure", "Subjects", "Without a score", f"Median {title}", "Failures", "In hardest tenth")
+    note = say("about_groups", title=title, options=result.options)
+    return Table.of("Performance by subgroup", heads, rows, corner="Subgroup", note=note)
+
+
+def disadvantage(row: Finding) -> tuple[float, float, float]:
+    """Return by how much the second group is worse served than the first, with limits.
+
+    That is how all tables and charts show a finding, whatever the endpoint: to score higher is better, to
+    fail more often is worse.
+    """
+    if row.endpoint in (Endpoint.FAILURES, Endpoint.HARDEST):
+        return -row.estimate, -row.high, -row.low
+    return row.estimate, row.low, row.high
+
+
+def _difference(row: Finding) -> Cell:
+    kind = "points" if row.endpoint in (Endpoint.FAILURES, Endpoint.HARDEST) else "score"
+    return Cell(*disadvantage(row), kind=kind)
+
+
+def row_label(row: Finding) -> tuple[str, str]:
+    """Return what a row is called and its CSS class.
+
+    A row within its margin on a page that is not green is called so, and is not green either.
+    """
+    if row.verdict is Verdict.OPEN and row.inside:
+        return "Within margin", "inside"
+    return row.verdict.label.capitalize(), row.verdict.css_class
+
+
+def _verdict(row: Finding) -> Cell:
+    text, css = row_label(row)
+    return Cell(text, css=css)

@@ -1,0 +1,163 @@
+"""How sure the figures of a summary are: intervals beside medians, spread, gap and what is made of them.
+
+These are the paper's own measures. Verdicts rest on `fairseg.statistics.page`, not on these intervals.
+"""
+
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from fairseg.cohort.ids import GroupIds, as_ids
+from fairseg.metrics import fairness_gap, mann_whitney_u, worst_group
+from fairseg.metrics.fairness import Floats
+from fairseg.report.summary import CORRECTED, EQUITY, GAP, GAP_OF_LARGE, P_VALUE, SER, WORST, Summary
+from fairseg.statistics import (
+    Interval,
+    bootstrap_interval,
+    equity_interval,
+    group_intervals,
+    kruskal_wallis,
+    pairwise_mann_whitney,
+)
+from fairseg.statistics.differences import differences, gap_limits, pairs_of, sorted_parts
+from fairseg.statistics.order_statistics import Method, size_to_judge
+
+_STATISTICS: tuple[tuple[Literal["median", "iqr"], Method, str], ...] = (
+    ("median", "binomial", "Median"),
+    ("iqr", "percentile", "IQR"),
+)
+
+
+def with_intervals(
+    summary: Summary, *, min_size: int = 10, level: float = 0.95, resamples: int = 10_000, seed: int = 0
+) -> Summary:
+    """Return a summary with intervals, and the rows that they bring.
+
+    Medians get the binomial interval, inter-quartile ranges that of the bootstrap; gap, error ratio and
+    worst group limits that hold for all groups together, over the groups that are large enough; the
+    equity-scaled score ("sum", of medians) that of `equity_interval`. New rows: the worst group of all
+    (without an interval where some group is too small), the equity-scaled score, p-values corrected for
+    several comparisons (Holm), and, where some group is too small, the gap of the others. A group that is too
+    small gets no p-value. A subject in several groups breaks every interval here: then there are none.
+
+    Args:
+        summary: as from `summarize`.
+        min_size: subjects that a group needs for figures on gaps; raised where the level could not be held
+            (see `size_to_judge`).
+        level: of the intervals.
+        resamples: draws for the intervals.
+        seed: of the draws.
+    """
+    if summary.shared:
+        return summary
+    low = pd.DataFrame(np.nan, index=summary.table.index, columns=summary.table.columns)
+    high = low.copy()
+    group = summary.subjects["group"].to_numpy()
+    number = len(summary.groups)
+    ids = as_ids(group, known=number)
+    everyone = as_ids(np.where(group >= 0, 0, -1), known=1)
+    draws: dict[str, Any] = {"level": level, "resamples": resamples, "seed": seed}
+    for metric in (name for name in summary.subjects if name not in ("subject", "group")):
+        values = summary.subjects[metric].to_numpy()
+        for statistic, method, row in _STATISTICS:
+            found = [
+                interval
+                for who in (ids, everyone)
+                for interval in group_intervals(values, who, statistic, method=method, **draws)
+            ]
+            name = f"{row} {summary.title(str(metric))}"
+            low.loc[name] = [interval.low for interval in found]
+            high.loc[name] = [interval.high for interval in found]
+    if "dice" not in summary.subjects:
+        return replace(summary, low=low, high=high, level=level)
+    dice = summary.subjects["dice"].to_numpy()
+    parts = sorted_parts(dice, ids)
+    least = size_to_judge([part.size for part in parts], min_size, level)
+    judged = tuple(code for code, part in enumerate(parts) if part.size >= least)
+    rows = _fairness_rows(summary, ids, parts, judged, draws)
+    # By place, since a group may have the name of the last column.
+    frames = [frame.set_axis(range(number + 1), axis="columns") for frame in (summary.table, low, high)]
+    for row, cells in rows.items():
+        for frame, end in zip(frames, ("estimate", "low", "high"), strict=True):
+            if row not in frame.index:
+                frame.loc[row] = np.nan
+            for column, interval in cells.items():
+                if end != "estimate" or row not in (SER, GAP):  # these stand there already
+                    frame.loc[row, column] = getattr(interval, end)
+    old = [name for name in summary.table.index if name not in rows]
+    after = [name for name in old if str(name).startswith(("Subjects", "Structures"))]
+    order = [*(name for name in old if name not in after), *rows, *after]
+    table, low, high = (frame.loc[order].set_axis(summary.table.columns, axis="columns") for frame in frames)
+    return replace(summary, table=table, low=low, high=high, judged=judged, min_size=least, level=level)
+
+
+def _fairness_rows(
+    summary: Summary, ids: GroupIds, parts: list[Floats], judged: tuple[int, ...], draws: dict[str, Any]
+) -> dict[str, dict[int, Interval]]:
+    """Return row -> column -> figure with limits, in the order of the table; the last column is All."""
+    number, reference = len(parts), summary.reference
+    large = [part if code in judged else part[:0] for code, part in enumerate(parts)]
+    flat = _flat(large)
+    medians = np.array([np.median(part) if part.size else np.nan for part in parts])
+    of_large = np.where(np.isin(np.arange(number), judged), medians, np.nan)
+    options = {**draws, "method": "binomial"}
+    found = differences(
+        large,
+        pairs_of(large, reference),
+        level=draws["level"],
+        resamples=draws["resamples"],
+        method="binomial",
+        rng=np.random.default_rng(draws["seed"]),
+    )
+    gap = Interval(fairness_gap(of_large, reference), *gap_limits(found, signed=reference is not None))
+    all_judged = len(judged) == sum(part.size > 0 for part in parts)
+    nothing = Interval(np.nan, np.nan, np.nan)
+    shares = not any(part.size and (part[0] < 0 or part[-1] > 1) for part in large)
+    ratio = bootstrap_interval(*flat, "skewed_error_ratio", **options) if shares else nothing
+    worst = bootstrap_interval(*flat, "worst_group", **options) if all_judged else None
+    dice = summary.subjects["dice"].to_numpy()
+    rows: dict[str, dict[int, Interval]] = {
+        SER: {number: ratio} if all_judged else {},
+        # A gap to a group of three says little; then the interval is that of the groups that are large.
+        GAP: {number: gap} if all_judged else {},
+        GAP_OF_LARGE: {number: gap},
+        WORST: {number: worst or _alone(worst_group(medians))},
+        EQUITY: {number: equity_interval(dice, ids, level=draws["level"])},
+        P_VALUE: {number: _alone(_overall_p(large, judged) if len(judged) > 1 else np.nan)},
+        CORRECTED: {},
+    }
+    if reference is not None:
+        for code in range(number):
+            rows[P_VALUE][code] = nothing  # of a group that is too small too
+        pairs, p_values, corrected = pairwise_mann_whitney(*flat, reference=reference)
+        for (first, second), p, together in zip(pairs, p_values, corrected, strict=True):
+            other = second if first == reference else first
+            rows[P_VALUE][other], rows[CORRECTED][other] = _alone(p), _alone(together)
+        for place, (first, second) in enumerate(found.pairs):
+            other = second if first == reference else first
+            limits = float(found.low[place]), float(found.high[place])
+            rows[GAP][other] = Interval(float(found.estimate[place]), *limits)
+        if len(judged) < 2 or reference not in judged:
+            rows[P_VALUE] = dict.fromkeys(range(number + 1), nothing)
+    if all_judged or len(judged) < 2:
+        del rows[GAP_OF_LARGE]
+    if number == 2 or reference is None:
+        del rows[CORRECTED]
+    return rows
+
+
+def _alone(value: float) -> Interval:
+    return Interval(float(value), np.nan, np.nan)
+
+
+def _overall_p(parts: list[Floats], judged: tuple[int, ...]) -> float:
+    if len(judged) == 2:
+        return mann_whitney_u(parts[judged[0]], parts[judged[1]])
+    return kruskal_wallis(*_flat(parts))
+
+
+def _flat(parts: list[Floats]) -> tuple[Floats, GroupIds]:
+    codes = np.repeat(np.arange(len(parts)), [part.size for part in parts])
+    return np.concatenate(parts), as_ids(codes, known=len(parts))

@@ -1,0 +1,98 @@
+"""Findings beside the verdict: distances and clinical errors, by the same tests, at a level of their own."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from fairseg.cohort.columns import METRICS
+from fairseg.report.findings_table import row_label
+from fairseg.report.summary import Summary
+from fairseg.report.tables import Cell, Table
+from fairseg.report.templates import say
+from fairseg.scoring.subjects import subject_names
+from fairseg.statistics.findings import Finding
+from fairseg.statistics.measures import Measure, judge_measures
+from fairseg.statistics.verdicts import Endpoint
+
+if TYPE_CHECKING:
+    from fairseg.report.audit import AuditResult
+
+
+@dataclass(frozen=True)
+class Secondary:
+    """Findings beside the verdict.
+
+    Attributes:
+        table: a row a measure and comparison.
+        sentences: those that are shown, for the first screen.
+    """
+
+    table: Table
+    sentences: list[str]
+
+
+def secondary(
+    result: "AuditResult", overall: Summary, clinical: pd.DataFrame | None = None
+) -> Secondary | None:
+    """Compare distances and clinical errors of the groups; None where there are none.
+
+    Of distances and NSD the typical case and the hardest tenth; of clinical measures the error (prediction
+    minus reference), its size, and its spread, as the limits of agreement show it.
+
+    Args:
+        result: of an audit.
+        overall: summary of its first grouping, over all labels.
+        clinical: measures as from `clinical_measures`, if there are any.
+    """
+    names = subject_names(result.scores)
+    measures = []
+    for metric in (name for name in result.scores.metrics if name != "dice"):
+        values = _of_subjects(names, overall.subjects.drop_duplicates("subject").set_index("subject")[metric])
+        better = METRICS[metric].higher_is_better
+        for endpoint in (Endpoint.TYPICAL, Endpoint.HARDEST):
+            measures.append(Measure(overall.title(metric), values, endpoint, better))
+    for measure, rows in () if clinical is None else clinical.groupby("measure", sort=False):
+        error = (rows["prediction"] - rows["reference"]).set_axis(rows["subject"].astype(str))
+        values, title = _of_subjects(names, error), f"{measure} error ({rows['unit'].iloc[0]})"
+        measures.append(Measure(title, values, Endpoint.TYPICAL, None))
+        measures.append(Measure(f"{title}, size", np.abs(values), Endpoint.TYPICAL, False))
+        measures.append(Measure(title, values, Endpoint.SPREAD, None))
+    measures = [one for one in measures if np.isfinite(one.values).any()]
+    if not measures:
+        return None
+    found = judge_measures(measures, [result.analyses[0].grouping()], options=result.options)
+    rows = [(f"{row.structure}: {row.first}, {row.second}: {row.endpoint}", "", _cells(row)) for row in found]
+    heads = ("Verdict", "Subjects", "First", "Second", "First minus second", "p (these)")
+    caption = "Distances and clinical errors" if clinical is not None else "Distances"
+    corner = "Measure: first, second: endpoint"
+    table = Table.of(caption, heads, rows, corner=corner, note=say("about_secondary"), tall=True)
+    return Secondary(table, [_sentence(row) for row in found if row.shown])
+
+
+def _cells(row: Finding) -> list[Cell]:
+    text, css = row_label(row)
+    share = row.endpoint is Endpoint.HARDEST
+    values = [
+        Cell(value, kind="percent" if share else "score") for value in (row.value_first, row.value_second)
+    ]
+    limits = Cell(row.estimate, row.low, row.high, kind="points" if share else "score")
+    counts = Cell(f"{row.n_first}, {row.n_second}")
+    return [Cell(text, css=css), counts, *values, limits, Cell(row.p_adjusted, kind="p")]
+
+
+def _sentence(row: Finding) -> str:
+    share = row.endpoint is Endpoint.HARDEST
+    low, high = sorted((abs(row.low), abs(row.high)))
+    larger = row.first if row.estimate > 0 else row.second
+    other = row.second if row.estimate > 0 else row.first
+    figures = {"by": abs(row.estimate), "low": low, "high": high, "share": share}
+    return say(
+        "secondary", measure=row.structure, endpoint=row.endpoint.name, larger=larger, other=other, **figures
+    )
+
+
+def _of_subjects(names: list[str], values: "pd.Series[float]") -> np.ndarray:
+    found = values.set_axis(values.index.astype(str)).reindex(names)
+    return np.asarray(found.to_numpy(dtype=np.float64))

@@ -1,0 +1,68 @@
+"""What a report shows beside the gaps: pictures of the worst cases, clinical measures, confounders."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from fairseg.metrics.masks import Labels
+
+STRUCTURE_SIZE = "structure size"  # the size of the reference masks, which gaps can be adjusted for
+
+
+@dataclass(frozen=True)
+class MaskFolders:
+    """Where the masks of the scored cases are.
+
+    Attributes:
+        predictions: folder of the model's masks.
+        references: folder of the reference masks.
+        images: folder of the images; None to draw masks alone.
+        labels: as in `fairseg.evaluate`.
+    """
+
+    predictions: Path
+    references: Path
+    images: Path | None = None
+    labels: Labels | None = None
+
+
+@dataclass(frozen=True)
+class HeartRoles:
+    """Which labels are which part of the heart, and which cases are of which phase.
+
+    Attributes:
+        labels: role ("lv", "myocardium", "rv") -> name of its label.
+        phase: attribute that tells end-diastole from end-systole; None: volumes only.
+        phases: its levels.
+    """
+
+    labels: Mapping[str, str] = field(default_factory=dict)
+    phase: str | None = None
+    phases: tuple[str, str] = ("ED", "ES")
+
+
+@dataclass(frozen=True)
+class ReportSections:
+    """What a saved report holds beyond the groups and their gaps.
+
+    Attributes:
+        masks: where the masks are, for pictures of the worst cases.
+        heart: which labels are which part of the heart, for volumes and ejection fractions.
+        adjust: attributes that are held fixed, numbers among them by regression.
+        bins: edges of numeric ones, for gaps within strata.
+        model: what the model is called.
+        command: the command that made the report.
+        resamples: draws of the intervals in tables.
+    """
+
+    masks: MaskFolders | None = None
+    heart: HeartRoles | None = None
+    adjust: tuple[str, ...] = ()
+    bins: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    model: str = ""
+    command: str = ""
+    resamples: int = 10_000
+
+    def adjusted_for(self, adjust: Sequence[str], bins: Mapping[str, Sequence[float]]) -> "ReportSections":
+        """Return these sections with the attributes that `audit` holds fixed."""
+        return replace(self, adjust=tuple(adjust), bins={name: bins[name] for name in adjust if name in bins})

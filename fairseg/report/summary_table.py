@@ -1,0 +1,81 @@
+"""A summary as a table: measures below each other, groups side by side, and a note on how to read it."""
+
+from collections.abc import Sequence
+
+from fairseg.report.numbers import KINDS
+from fairseg.report.summary import ALL, CORRECTED, EQUITY, GAP, GAP_OF_LARGE, P_VALUE, SER, WORST, Summary
+from fairseg.report.tables import Cell, Table, to_csv
+from fairseg.report.templates import say
+
+FAIRNESS = (SER, GAP, GAP_OF_LARGE, WORST, EQUITY, P_VALUE, CORRECTED)
+_COUNTS = ("Subjects", "Structures")  # rows of whole numbers begin so
+
+
+def kind_of(measure: str) -> str:
+    """Return how the figures of a measure are written, one of `numbers.KINDS`."""
+    if measure.startswith(_COUNTS):
+        return "count"
+    return "p" if measure in (P_VALUE, CORRECTED) else "score"
+
+
+def write(measure: str, value: float) -> str:
+    """Return a figure of a measure as rounded text."""
+    return KINDS[kind_of(measure)](value)
+
+
+def summary_table(summary: Summary) -> Table:
+    """Return the table of a structure, with intervals where there are any."""
+    measures = [str(name) for name in summary.table.index]
+    frames = [summary.table, summary.low, summary.high]
+    values, low, high = (
+        [[float("nan")] * summary.table.shape[1]] * len(measures)
+        if frame is None
+        else frame.to_numpy().tolist()
+        for frame in frames
+    )
+    rows = [
+        (
+            name,
+            "count" if kind_of(name) == "count" else "fairness" * (name in FAIRNESS),
+            [Cell(*figure, kind=kind_of(name)) for figure in zip(values[at], low[at], high[at], strict=True)],
+        )
+        for at, name in enumerate(measures)
+    ]
+    return Table.of(
+        caption(summary), _headings(summary, summary.names), rows, corner="Measure", note=footnote(summary)
+    )
+
+
+def summaries_to_csv(summaries: Sequence[Summary]) -> str:
+    """Return all tables below each other, unrounded, each with the number of subjects first."""
+    tables = []
+    first = summaries[0]
+    for summary in summaries:
+        counts = [*summary.counts.tolist(), int(summary.counts.sum())]
+        table = summary_table(summary)
+        rows = [("Subjects", "", [Cell(count, kind="count") for count in counts])]
+        rows += [
+            (heading.name, heading.css, list(row))
+            for heading, row in zip(table.rows, table.cells, strict=True)
+        ]
+        tables.append((summary.structure, Table.of("", _headings(first, first.groups.names), rows)))
+    return to_csv(tables, "structure", "measure")
+
+
+def _headings(summary: Summary, names: Sequence[str]) -> list[str]:
+    """Return the headings of the columns: groups with their numbers of subjects, then all of them."""
+    counts = [*summary.counts, summary.counts.sum()]
+    return [f"{name} (n={count})" for name, count in zip([*names, ALL], counts, strict=True)]
+
+
+def caption(summary: Summary) -> str:
+    """Return what the table shows, in one line."""
+    against = "" if summary.reference is None else f", reference: {summary.names[summary.reference]}"
+    return f"{summary.structure}, by {' and '.join(summary.groups.attributes)}{against}"
+
+
+def footnote(summary: Summary) -> str:
+    """Return what a reader must know to read the table."""
+    pairs = zip(summary.names, summary.scored, strict=True)
+    small = [f"{name} (n={count})" for at, (name, count) in enumerate(pairs) if at not in summary.judged]
+    return say("footnote", summary=summary, rows=set(summary.table.index), small=small)

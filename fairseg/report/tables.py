@@ -1,0 +1,301 @@
+"""One table for everything that is shown as one, and its writers: terminal, Markdown, LaTeX, CSV.
+
+A table holds numbers; each writer rounds them by `fairseg.report.numbers` and makes names safe for its form.
+Pages lay it out by the macro `table` of `parts.html.j2`.
+"""
+
+import math
+import textwrap
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Any
+
+import pandas as pd
+from tabulate import tabulate
+
+from fairseg.io import csv_files
+from fairseg.report import numbers
+from fairseg.report.escape import latex, markdown, plain
+
+_IN_TERMINAL = 5  # groups that stand side by side; more become rows
+_IN_LATEX = 8  # columns, above which a table is shrunk to the width of the text
+_LETTERS = 100  # of a line of text in the terminal
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A figure with its limits, or a text.
+
+    Attributes:
+        value: the figure; NaN where there is none. Or a text, such as a verdict.
+        low: its lower limit; NaN where it has no interval.
+        high: its upper limit.
+        kind: how it is written, one of `numbers.KINDS`.
+        below: what stands below it in place of the limits.
+        best: whether it is the best of its row and stands out.
+        span: columns that it takes.
+        css: class of a text that is shown as a badge, such as a verdict.
+    """
+
+    value: float | str
+    low: float = math.nan
+    high: float = math.nan
+    kind: str = "score"
+    below: str = ""
+    best: bool = False
+    span: int = 1
+    css: str = ""
+
+    @property
+    def text(self) -> str:
+        """The figure, rounded."""
+        return self.value if isinstance(self.value, str) else numbers.KINDS[self.kind](self.value)
+
+    @property
+    def limits(self) -> str:
+        """What stands below it: limits in brackets; empty if there are none."""
+        if self.below or isinstance(self.value, str) or math.isnan(self.value + self.low + self.high):
+            return self.below
+        kind = "points" if self.kind == "percent" else self.kind  # the sign once is enough
+        return f"({numbers.span(self.low, self.high, numbers.KINDS[kind])})"
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to see: no value, or a count of zero."""
+        return self.text in ("", numbers.NONE) or (self.kind == "count" and self.value == 0)
+
+
+@dataclass(frozen=True)
+class Heading:
+    """The name of a row or a column, and the CSS class of its cells: "", "fairness", "count", "rule"."""
+
+    name: str
+    css: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of cells under headings.
+
+    Attributes:
+        caption: what it shows, one line.
+        columns: headings.
+        rows: headings.
+        cells: of each row; their spans add up to the number of columns.
+        corner: what heads the headings of the rows.
+        note: what a reader must know to read it.
+        spans: headings above those of the columns, each with the number of columns below it.
+        tall: whether it has many columns and is set small.
+    """
+
+    caption: str
+    columns: tuple[Heading, ...]
+    rows: tuple[Heading, ...]
+    cells: tuple[tuple[Cell, ...], ...]
+    corner: str = ""
+    note: str = ""
+    spans: tuple[tuple[str, int], ...] = ()
+    tall: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        caption: str,
+        columns: Iterable[str],
+        rows: Iterable[tuple[str, str, Sequence[Cell]]],
+        *,
+        corner: str = "",
+        note: str = "",
+        tall: bool = False,
+    ) -> "Table":
+        """Make a table of rows: name, CSS class, cells."""
+        lines = list(rows)
+        headings = tuple(Heading(name, css) for name, css, _ in lines)
+        cells = tuple(tuple(part) for *_, part in lines)
+        return cls(caption, tuple(map(Heading, columns)), headings, cells, corner, note, tall=tall)
+
+    def turned(self) -> "Table":
+        """Return the table with rows for columns."""
+        cells = tuple(zip(*self.cells, strict=True))
+        return replace(self, columns=self.rows, rows=self.columns, cells=cells, corner="Group", tall=True)
+
+    def without_zeros(self) -> "Table":
+        """Return the table without rows of counts of nothing, and with a line in its note instead."""
+        counts = [heading.css.startswith("count") for heading in self.rows]
+        kept = [
+            not (counted and all(cell.empty for cell in row))
+            for counted, row in zip(counts, self.cells, strict=True)
+        ]
+        if all(kept):
+            return self
+        besides = (
+            " besides" if any(has and counted for has, counted in zip(kept, counts, strict=True)) else ""
+        )
+        return replace(
+            self,
+            rows=tuple(heading for heading, has in zip(self.rows, kept, strict=True) if has),
+            cells=tuple(row for row, has in zip(self.cells, kept, strict=True) if has),
+            note=f"Left out{besides}: none. {self.note}".rstrip(),
+        )
+
+    def fitted(self, side_by_side: int = 4, columns: int = 10, with_limits: int = 6) -> list["Table"]:
+        """Return the table, or tables of its parts, so that no column leaves the page.
+
+        Args:
+            side_by_side: groups that fit beside each other, with one more column for all; more become rows.
+            columns: that a table of such rows can have; with more, each kind of measure gets its own table.
+            with_limits: the same where limits stand below the figures.
+        """
+        table = self.without_zeros()
+        if len(table.columns) - 1 <= side_by_side:
+            return [table]
+        table = table.turned()
+        most = with_limits if any(cell.limits for row in table.cells for cell in row) else columns
+        kinds = [heading.css.split(" ")[0] for heading in table.columns]
+        blocks = [[*range(len(kinds))]]
+        if len(kinds) > most:
+            blocks = [
+                [place for place, _ in part] for _, part in groupby(enumerate(kinds), lambda one: one[1])
+            ]
+        parts = []
+        for block in blocks:
+            step = math.ceil(len(block) / math.ceil(len(block) / most))
+            parts += [table.part(block[start : start + step]) for start in range(0, len(block), step)]
+        return [*(replace(part, note="") for part in parts[:-1]), replace(parts[-1], note=table.note)]
+
+    def part(self, columns: Sequence[int]) -> "Table":
+        """Return some of the columns, and of the rows those that have a figure there."""
+        cells = [tuple(row[place] for place in columns) for row in self.cells]
+        kept = [any(cell.text != numbers.NONE for cell in row) for row in cells]
+        if not any(kept):
+            kept = [True] * len(cells)
+        return replace(
+            self,
+            columns=tuple(self.columns[place] for place in columns),
+            rows=tuple(heading for heading, has in zip(self.rows, kept, strict=True) if has),
+            cells=tuple(row for row, has in zip(cells, kept, strict=True) if has),
+        )
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the table as rounded text, limits on a second line."""
+        rows = [[f"{cell.text}\n{cell.limits}".rstrip("\n") for cell in row] for row in self.cells]
+        names = [[heading.name for heading in headings] for headings in (self.rows, self.columns)]
+        return pd.DataFrame(rows, index=names[0], columns=names[1])
+
+
+def grid(whole: Table) -> str:
+    """Return the rows of a table in plain characters; to fit a terminal, many groups become rows."""
+    table = whole.without_zeros()
+    narrow = len(table.columns) - 1 > _IN_TERMINAL
+    table = table.turned() if narrow else table
+    most = [28, *[None] * len(table.columns)]
+    widths: dict[str, Any] = {"maxheadercolwidths": 12, "maxcolwidths": most}
+    return _grid(table, "simple", plain, "\n", **(widths if narrow else {}))
+
+
+def to_terminal(tables: Iterable[Table]) -> str:
+    """Return tables in plain characters, with captions and notes."""
+    parts = []
+    for table in tables:
+        title = plain(table.caption)
+        note = textwrap.fill(plain(table.without_zeros().note), _LETTERS)
+        parts.append(f"{title}\n{'=' * len(title)}\n\n{grid(table)}\n" + (f"\n{note}\n" if note else ""))
+    return "\n".join(parts)
+
+
+def to_markdown(tables: Iterable[Table]) -> str:
+    """Return tables in GitHub's Markdown, which has no cells over several columns."""
+    parts = []
+    for table in tables:
+        body = _grid(table.without_zeros(), "github", markdown, " ", bold="**{}**")
+        note = markdown(table.without_zeros().note)
+        parts.append(f"## {markdown(table.caption)}\n\n{body}\n" + (f"\n{note}\n" if note else ""))
+    return "\n".join(parts)
+
+
+def _grid(
+    table: Table, style: str, safe: Callable[[str], str], between: str, bold: str = "{}", **widths: Any
+) -> str:
+    """Return the rows in a style of tabulate; what spans several columns stands in the first."""
+    above = [name for name, span in table.spans for _ in range(span)] or [""] * len(table.columns)
+    heads = [
+        f"{name}: {heading.name}" if name else heading.name
+        for name, heading in zip(above, table.columns, strict=True)
+    ]
+    rows = []
+    for heading, row in zip(table.rows, table.cells, strict=True):
+        texts = [safe(heading.name)]
+        for cell in row:
+            text = between.join(safe(part) for part in (cell.text, cell.limits) if part)
+            texts += [bold.format(text) if cell.best else text, *[""] * (cell.span - 1)]
+        rows.append(texts)
+    return tabulate(
+        rows,
+        headers=[safe(table.corner), *map(safe, heads)],
+        tablefmt=style,
+        colalign=["left", *["right"] * len(heads)],
+        disable_numparse=True,
+        **widths,
+    )
+
+
+def to_latex(tables: Iterable[Table]) -> str:
+    r"""Return tables in LaTeX, each in a `table` float, for `\usepackage{booktabs,graphicx}`."""
+    return "\n".join(_latex_float(table.without_zeros()) for table in tables)
+
+
+def _latex_float(table: Table) -> str:
+    heads, start = [], 2
+    if table.spans:
+        titles = [rf"\multicolumn{{{span}}}{{c}}{{{latex(name)}}}" for name, span in table.spans]
+        rules = ""
+        for _, span in table.spans:
+            rules += rf"\cmidrule(lr){{{start}-{start + span - 1}}}"
+            start += span
+        heads = [_latex_row(["", *titles]), rules]
+    names = [latex(table.corner), *(latex(heading.name) for heading in table.columns)]
+    rows = [
+        _latex_row([latex(heading.name), *map(_latex_cell, row)])
+        for heading, row in zip(table.rows, table.cells, strict=True)
+    ]
+    columns = f"l{'r' * len(table.columns)}"
+    lines = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", *heads, _latex_row(names), r"\midrule", *rows]
+    body = "\n".join([*lines, r"\bottomrule", r"\end{tabular}"])
+    if len(table.columns) > _IN_LATEX:
+        body = f"\\resizebox{{\\textwidth}}{{!}}{{%\n{body}}}"
+    about = latex(f"{table.caption}. {table.note}".rstrip())
+    return f"\\begin{{table}}\n\\centering\n\\caption{{{about}}}\n{body}\n\\end{{table}}\n"
+
+
+def _latex_cell(cell: Cell) -> str:
+    text = latex(" ".join(part for part in (cell.text, cell.limits) if part))
+    text = rf"\textbf{{{text}}}" if cell.best else text
+    return text if cell.span == 1 else rf"\multicolumn{{{cell.span}}}{{c}}{{{text}}}"
+
+
+def _latex_row(cells: Sequence[str]) -> str:
+    return rf"{' & '.join(cells)} \\"
+
+
+def to_csv(tables: Iterable[tuple[str, Table]], first: str, second: str) -> str:
+    """Return tables of the same columns below each other, unrounded, for a spreadsheet or pandas.
+
+    Limits stand below their figure as "Fairness gap: low" and "Fairness gap: high".
+
+    Args:
+        tables: each with what stands in the first column of its rows.
+        first: heading of that column.
+        second: heading of the names of the rows.
+    """
+    rows: list[list[object]] = []
+    heads: list[str] = []
+    for name, table in tables:
+        heads = heads or [heading.name for heading in table.columns]
+        for heading, row in zip(table.rows, table.cells, strict=True):
+            rows.append([name, heading.name, *(cell.value for cell in row)])
+            for end in ("low", "high"):
+                limits = [getattr(cell, end) for cell in row]
+                if not all(map(math.isnan, limits)):
+                    rows.append([name, f"{heading.name}: {end}", *limits])
+    return csv_files.to_csv(pd.DataFrame(rows, columns=[first, second, *heads]))

@@ -1,0 +1,63 @@
+"""Fill in templates: pages, in which every name is escaped, and sentences as plain text.
+
+The templates hold the English; what they are given are findings. A sentence is a macro of
+`sentences.txt.j2`.
+"""
+
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from fairseg import __version__
+from fairseg.io.sentences import counted, listed, p_text
+from fairseg.report import numbers, palette
+
+
+@cache
+def environment(*, html: bool) -> Environment:
+    """Return the templates of this room, with the writers of numbers as filters."""
+    made = Environment(
+        loader=PackageLoader("fairseg", "report"),
+        autoescape=html,
+        undefined=StrictUndefined,
+        trim_blocks=html,
+        lstrip_blocks=html,
+    )
+    made.filters |= {"listed": listed, "counted": counted, "p": p_text, "both": both}
+    writers = (numbers.score, numbers.percent, numbers.points_of, numbers.tenth, numbers.p_value)
+    made.filters |= {write.__name__: write for write in writers}
+    made.globals |= {
+        "span": numbers.span,
+        "tenth": numbers.tenth,
+        "css_variables": palette.css_variables,
+        "version": __version__,
+    }
+    return made
+
+
+def render_page(template: str, **values: object) -> str:
+    """Fill in a page."""
+    return environment(html=True).get_template(template).render(**values)
+
+
+def render_text(template: str, **values: object) -> str:
+    """Fill in a template of sentences."""
+    return environment(html=False).get_template(template).render(**values)
+
+
+def say(macro: str, **facts: object) -> str:
+    """Return a text on one line: a macro of `sentences.txt.j2`, filled in."""
+    texts: Any = environment(html=False).get_template("sentences.txt.j2").module
+    return " ".join(getattr(texts, macro)(**facts).split())
+
+
+def both(names: list[str], most: int = 5) -> str:
+    """Return names in a row, the last one after "and".
+
+    >>> both(["A"]), both(["A", "B"]), both(["A", "B", "C"])
+    ('A', 'A and B', 'A, B and C')
+    """
+    if len(names) > most:
+        return listed(names, most)
+    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))

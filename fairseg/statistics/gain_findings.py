@@ -1,0 +1,361 @@
+"""What a comparison of two models finds: rows of pairs of groups, changes of groups, harm, and verdicts.
+
+`gains` fills these in and `gain_verdicts` judges them. The orientation is the same everywhere: a gap is the
+disadvantage of the pair's second group, and a positive gain is one of the second group over the first.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import NamedTuple
+
+from fairseg.statistics.harm import HarmRow
+from fairseg.statistics.judge_options import JudgeOptions
+from fairseg.statistics.limits import Interval
+from fairseg.statistics.verdicts import Endpoint, Verdict
+
+ENDPOINTS = (Endpoint.TYPICAL, Endpoint.FAILURES, Endpoint.HARDEST)
+
+
+class Pair(NamedTuple):
+    """Ids of two groups of an attribute that are compared; the first is None for all other groups."""
+
+    attribute: int
+    first: int | None
+    second: int
+
+
+class GainReasonKind(Enum):
+    """What stands against a greener verdict."""
+
+    LOSS_BEYOND_MARGIN = "a group is shown to have lost more than the margin"
+    POSSIBLE_HARM = "harm is not shown, but near to it"
+    DROPPED_SUBJECTS = "subjects have no score with the second model"
+    SMALL_GROUP_FAILS = "a group too small to be judged newly fails"
+    UNJUDGED_STRUCTURE = "a structure has too few subjects to be judged"
+    REMAINING_MARGIN = "limits reach beyond the margin"
+
+
+@dataclass(frozen=True)
+class GainReason:
+    """What stands against a greener verdict, and where; None where it is not about one."""
+
+    kind: GainReasonKind
+    attribute: str
+    group: str | None = None
+    structure: str | None = None
+    endpoint: Endpoint | None = None
+
+
+@dataclass(frozen=True)
+class Gap:
+    """The disadvantage of the second group of a pair with one of the models.
+
+    Attributes:
+        interval: estimate and limits, of Dice (typical case) or of shares.
+        level: of the limits; all limits of the model hold together at 1 - alpha.
+        p: two-sided.
+        p_adjusted: over all rows of the model.
+        shown: whether the gap is.
+    """
+
+    interval: Interval
+    level: float
+    p: float
+    p_adjusted: float
+    shown: bool
+
+    @property
+    def sign(self) -> int:
+        """1 if the second group is behind by the estimate, -1 if the first is, 0 if neither."""
+        return sign(self.interval.estimate)
+
+
+@dataclass(frozen=True)
+class GainRow:
+    """The difference between two groups' gains, in one structure and endpoint.
+
+    Attributes:
+        attribute: name of the attribute.
+        first: name of the group that gaps are measured from.
+        second: name of the group whose disadvantage a gap is.
+        structure: name of the structure.
+        endpoint: typical case, failures or hardest tenth.
+        n_first: subjects of the first group with scores of both models.
+        n_second: subjects of the second.
+        gap_before: with the baseline.
+        gap_after: with the second model.
+        gain: by how much more the second group gained: the gap before minus the gap after.
+        level: of the limits of the gain, which hold together over all rows of all models.
+        p: two-sided.
+        p_adjusted: over all these rows.
+        shown: whether one group is shown to have gained more.
+        narrowing: size of the gap before minus its size after: never more than the gap there was.
+        reverse_bound: one-sided bound of the disadvantage of the group that was ahead; NaN if neither was.
+        equivalence: the gain with limits of two one-sided tests.
+        margin: within which a difference does not matter.
+        inside: whether these limits lie within the margin.
+        levelling: typical case only, of two groups: gain of the group behind plus gain of the group ahead,
+            with limits of a one-sided test.
+        levels_down: whether the gap is shown to have changed for the loss of the group ahead.
+        verdict: of this row, never better than what the pair's verdict allows.
+    """
+
+    attribute: str
+    first: str
+    second: str
+    structure: str
+    endpoint: Endpoint
+    n_first: int
+    n_second: int
+    gap_before: Gap
+    gap_after: Gap
+    gain: Interval
+    level: float
+    p: float
+    p_adjusted: float
+    shown: bool
+    narrowing: Interval
+    reverse_bound: float
+    equivalence: Interval
+    margin: float
+    inside: bool
+    levelling: Interval | None
+    levels_down: bool
+
+    verdict: Verdict = Verdict.OPEN
+
+
+@dataclass(frozen=True)
+class GroupChange:
+    """What became of one group's subjects in one structure.
+
+    Attributes:
+        attribute: name of the attribute.
+        group: name of the group.
+        structure: name of the structure.
+        judged: whether the group has subjects enough in this structure.
+        n: subjects with scores of both models, to which the following belong.
+        median_before: with the baseline; NaN without subjects, as all of these.
+        median_after: with the second model.
+        change: centre of the subjects' changes (Hodges and Lehmann), with limits that hold together for all
+            groups and structures of the attribute.
+        level: of these limits.
+        failing_before: subjects who fail with the baseline.
+        failing_after: subjects who fail with the second model.
+        newly_failing: subjects who fail with the second model only.
+        rescued: subjects who fail with the baseline only.
+        lost: subjects who lost more than the drop.
+        gained: subjects who gained more than it.
+        failures: change of the share of subjects who fail, limits likewise.
+        missing_before: subjects with a score of the second model only.
+        missing_after: subjects with a score of the baseline only.
+        dropped: those of them whom the baseline did segment, with a score above 0.
+        harmless: whether losses and new failures are shown to be within the margins.
+    """
+
+    attribute: str
+    group: str
+    structure: str
+    judged: bool
+    n: int
+    median_before: float
+    median_after: float
+    change: Interval
+    level: float
+    failing_before: int
+    failing_after: int
+    newly_failing: int
+    rescued: int
+    lost: int
+    gained: int
+    failures: Interval
+    missing_before: int
+    missing_after: int
+    dropped: int
+    harmless: bool
+
+
+@dataclass(frozen=True)
+class Failing:
+    """A model that fails: for a group, or for everyone where attribute and group are None.
+
+    Attributes:
+        baseline: whether it is the baseline, not the second model.
+        attribute: name of the attribute.
+        group: name of the group.
+        structure: name of the structure.
+        n: subjects.
+        median: of their scores.
+        failures: subjects who fail.
+    """
+
+    baseline: bool
+    attribute: str | None
+    group: str | None
+    structure: str
+    n: int
+    median: float
+    failures: int
+
+
+class Unjudged(NamedTuple):
+    """A group with too few subjects, in one structure or (None) at all."""
+
+    attribute: str
+    group: str
+    structure: str | None
+    n: int
+
+
+@dataclass(frozen=True)
+class PairGains:
+    """Two groups and what became of the gap between them.
+
+    Attributes:
+        attribute: name of the attribute.
+        first: name of the first group.
+        second: name of the second.
+        n_first: subjects of the first group with an overall score of both models.
+        n_second: subjects of the second.
+        verdict: over all structures and endpoints, and over both groups' subjects.
+        rows: overall first, the endpoints of a structure together; none where the pair is not judged.
+        decided_by: the rows that carry the verdict; none where harm or failing does.
+        harm: what is shown of harm to either group.
+        reasons: what stands against a greener verdict.
+    """
+
+    attribute: str
+    first: str
+    second: str
+    n_first: int
+    n_second: int
+    verdict: Verdict
+    rows: tuple[GainRow, ...] = ()
+    decided_by: tuple[GainRow, ...] = ()
+    harm: tuple[HarmRow, ...] = ()
+    reasons: tuple[GainReason, ...] = ()
+
+    @property
+    def typical(self) -> GainRow | None:
+        """The row of the overall typical case; None where the pair is not judged."""
+        return self.rows[0] if self.rows else None
+
+    @property
+    def behind(self) -> str | None:
+        """The group that is behind with the baseline, by the estimate of the typical case."""
+        row = self.typical
+        return None if row is None else {1: self.second, -1: self.first}.get(row.gap_before.sign)
+
+    @property
+    def gained_more(self) -> str | None:
+        """The group that is shown to have gained more in the typical case."""
+        row = self.typical
+        if row is None or not row.shown:
+            return None
+        return self.second if row.gain.estimate > 0 else self.first
+
+
+@dataclass(frozen=True)
+class ModelGains:
+    """One model beside the baseline.
+
+    Attributes:
+        model: its name.
+        verdict: of the primary attribute, turned by harm and failing in any, and by what else is shown.
+        primary: name of the primary attribute.
+        attribute_verdicts: of each attribute.
+        pairs: every pair of groups that is compared, those not judged as well.
+        changes: every group and structure, those not judged as well.
+        harm: every test of harm.
+        failing: where the second model fails, or the baseline.
+        unjudged: groups with too few subjects.
+    """
+
+    model: str
+    verdict: Verdict
+    primary: str
+    attribute_verdicts: dict[str, Verdict]
+    pairs: tuple[PairGains, ...]
+    changes: tuple[GroupChange, ...]
+    harm: tuple[HarmRow, ...]
+    failing: tuple[Failing, ...]
+    unjudged: tuple[Unjudged, ...]
+
+    @property
+    def shown_harm(self) -> tuple[HarmRow, ...]:
+        """The rows that show harm."""
+        return tuple(row for row in self.harm if row.shown)
+
+    @property
+    def primary_pair(self) -> PairGains | None:
+        """The first pair of the primary attribute that has the attribute's verdict; None without one."""
+        pairs = [pair for pair in self.pairs if pair.attribute == self.primary]
+        same = [pair for pair in pairs if pair.verdict is self.attribute_verdicts[self.primary]]
+        return next(iter(same or pairs), None)
+
+    def pair(self, attribute: str, first: str, second: str) -> PairGains:
+        """Return a pair by its names.
+
+        Raises:
+            KeyError: it is not compared.
+        """
+        for pair in self.pairs:
+            if (pair.attribute, pair.first, pair.second) == (attribute, first, second):
+                return pair
+        raise KeyError((attribute, first, second))
+
+    def change(self, attribute: str, group: str, structure: str | None = None) -> GroupChange:
+        """Return a group's change by its names; overall where no structure is named.
+
+        Raises:
+            KeyError: there is none.
+        """
+        for change in self.changes:
+            if (change.attribute, change.group) == (attribute, group) and structure in (
+                None,
+                change.structure,
+            ):
+                return change
+        raise KeyError((attribute, group, structure))
+
+
+@dataclass(frozen=True)
+class GainsJudgement:
+    """All models beside one baseline.
+
+    Attributes:
+        models: in the order in which they came.
+        structures: names, overall first.
+        options: margins, threshold and error.
+        drop: a loss of more than this counts as harm.
+    """
+
+    models: tuple[ModelGains, ...]
+    structures: tuple[str, ...]
+    options: JudgeOptions
+    drop: float
+
+    def of(self, model: str) -> ModelGains:
+        """Return a model by its name.
+
+        Raises:
+            KeyError: there is none.
+        """
+        return {one.model: one for one in self.models}[model]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that is known of one model before it is judged: rows of pairs, changes of groups, harm, failing."""
+
+    rows: dict[Pair, tuple[GainRow, ...]]
+    sizes: dict[Pair, tuple[int, int]]
+    changes: tuple[GroupChange, ...]
+    harm: tuple[HarmRow, ...]
+    failing: tuple[Failing, ...]
+    unjudged: tuple[Unjudged, ...]
+
+
+def sign(value: float) -> int:
+    """Return 1 or -1, or 0 for NaN and for what is no more than a rounding error of a score."""
+    return int(value > 1e-9) - int(value < -1e-9)

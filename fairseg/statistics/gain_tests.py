@@ -1,0 +1,249 @@
+"""The subjects, pairs and p-values of a comparison of models, corrected over the whole page.
+
+The gains of all models share one error. The gaps with the baseline and with each model are corrected apart,
+as they would be in an audit of that model alone, and so are the gaps of the mean score of both, on which it
+rests whether a gap became narrower.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from fairseg.metrics.fairness import Floats
+from fairseg.statistics.findings import ALL_OTHERS, Grouping
+from fairseg.statistics.gain_findings import Pair
+from fairseg.statistics.judge_options import JudgeOptions
+from fairseg.statistics.page import hardest
+from fairseg.statistics.permutation import Row, adjusted_p, local_level, smallest_p_values
+from fairseg.statistics.two_samples import brunner_munzel, share_p_values
+from fairseg.statistics.verdicts import Endpoint
+
+ENDPOINTS = (Endpoint.TYPICAL, Endpoint.FAILURES, Endpoint.HARDEST)
+
+_MOST_PAIRED = 8  # judged groups up to which every pair is compared
+# Of the error, by endpoint and for each endpoint of a structure. Gaps are weighted as in an audit of one
+# model; of the gains the typical case is the primary question.
+_GAP_WEIGHTS = (1.0, 1.0, 0.5, 0.25)
+_GAIN_WEIGHTS = (1.0, 0.25, 0.125, 0.125)
+
+Members = tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """The subjects of a comparison, with the scores that both models of a row have.
+
+    Attributes:
+        raw_before: scores of the baseline, (N, S).
+        raw_after: scores of the models, (M, N, S).
+        before: the baseline's, NaN where the model has none, (M, N, S).
+        after: the models', NaN where the baseline has none.
+        ids: of the attributes, (N, K).
+        groupings: attributes.
+        structures: names, overall first.
+        pairs: all that are compared, those of small groups as well.
+        drop: a loss of more than this counts as harm.
+        options: margins, thresholds and error.
+    """
+
+    raw_before: Floats
+    raw_after: Floats
+    before: Floats
+    after: Floats
+    ids: npt.NDArray[np.int64]
+    groupings: tuple[Grouping, ...]
+    structures: tuple[str, ...]
+    pairs: tuple[Pair, ...]
+    drop: float
+    options: JudgeOptions
+
+    @classmethod
+    def of(
+        cls,
+        before: Floats,
+        after: Floats,
+        groupings: Sequence[Grouping],
+        structures: Sequence[str],
+        drop: float,
+        options: JudgeOptions,
+    ) -> "Cohort":
+        """Return the cohort of scores (N, S) and (M, N, S) that have been checked."""
+        known = ~(np.isnan(before)[None] | np.isnan(after))
+        ids = np.stack([np.asarray(one.ids, dtype=np.int64) for one in groupings], axis=1)
+        pairs: list[Pair] = []
+        for attribute, grouping in enumerate(groupings):
+            sizes = [int((ids[:, attribute] == group).sum()) for group in range(len(grouping.group_names))]
+            here = [group for group, size in enumerate(sizes) if size]
+            large = [group for group in here if sizes[group] >= options.min_size]
+            if grouping.reference is not None:
+                others = [group for group in here if group != grouping.reference]
+                pairs += [Pair(attribute, grouping.reference, group) for group in others]
+            elif len(large) > _MOST_PAIRED:
+                pairs += [Pair(attribute, None, group) for group in here]
+            else:
+                pairs += [Pair(attribute, one, two) for one, two in combinations(large, 2)]
+                pairs += [Pair(attribute, None, group) for group in here if group not in large]
+        return cls(
+            before,
+            after,
+            np.where(known, before[None], np.nan),
+            np.where(known, after, np.nan),
+            ids,
+            tuple(groupings),
+            tuple(structures),
+            tuple(pairs),
+            drop,
+            options,
+        )
+
+    def judged(self, model: int, attribute: int) -> list[int]:
+        """Return the groups with subjects enough overall."""
+        label = self.ids[~np.isnan(self.before[model, :, 0]), attribute]
+        groups = range(len(self.groupings[attribute].group_names))
+        return [group for group in groups if (label == group).sum() >= self.options.min_size]
+
+    def judged_structures(self, model: int, pair: Pair) -> npt.NDArray[np.bool_]:
+        """Return in which structures both groups have subjects enough, (S,); in none if not overall."""
+        known = ~np.isnan(self.before[model])
+        counts = np.min([known[members].sum(axis=0) for members in self.members(pair)], axis=0)
+        enough = counts >= self.options.min_size
+        return np.asarray(enough & enough[0])
+
+    def members(self, pair: Pair) -> Members:
+        """Return which subjects belong to the first and to the second group, (N,) each."""
+        label = self.ids[:, pair.attribute]
+        second = label == pair.second
+        return (label >= 0) & ~second if pair.first is None else label == pair.first, second
+
+    def name(self, attribute: int, group: int | None) -> str:
+        """Return a group's name."""
+        return ALL_OTHERS if group is None else self.groupings[attribute].group_names[group]
+
+
+class Corrected(NamedTuple):
+    """P-values, adjusted ones and local levels of rows, (P, S, E) each, NaN and 0 where not judged."""
+
+    p: Floats
+    adjusted: Floats
+    local: Floats
+
+
+class GainTests(NamedTuple):
+    """Corrected rows of one model: of the gains, of the gaps with either model, and of those of their mean.
+
+    The last is of the typical case only. Marks are (4, N, S): failures before and after, and membership of
+    the hardest tenth before and after; 1, 0, or NaN without a score.
+    """
+
+    gain: Corrected
+    before: Corrected
+    after: Corrected
+    mean: Corrected
+    marks: Floats
+
+
+def gain_tests(cohort: Cohort) -> list[GainTests]:
+    """Test the rows of every model and correct them by dealing the groups anew."""
+    everything = range(len(cohort.after))
+    marks = [_all_marks(cohort, model) for model in everything]
+    gains = [
+        [
+            (cohort.after[model] - cohort.before[model]).round(10),
+            marks[model][1] - marks[model][0],
+            marks[model][3] - marks[model][2],
+        ]
+        for model in everything
+    ]
+    together = _corrected(cohort, list(everything), gains, marks=False)
+    found = []
+    for model in everything:
+        before, after = cohort.before[model], cohort.after[model]
+        columns = (
+            ([before, marks[model][0], marks[model][2]], True),
+            ([after, marks[model][1], marks[model][3]], True),
+            ([(before + after) / 2], False),
+        )
+        gap_before, gap_after, mean = (
+            _corrected(cohort, [model], [values], marks=shares)[0] for values, shares in columns
+        )
+        found.append(GainTests(together[model], gap_before, gap_after, mean, marks[model]))
+    return found
+
+
+def _corrected(
+    cohort: Cohort, models: Sequence[int], values: Sequence[Sequence[Floats]], *, marks: bool
+) -> list[Corrected]:
+    """Correct all rows of these models together.
+
+    Args:
+        cohort: subjects and groups.
+        models: whose rows they are.
+        values: of each model and endpoint, (N, S).
+        marks: whether the endpoints after the first are marks 0 and 1, for Fisher's test; if not they are
+            changes of marks, -1, 0 or 1, and tested as scores are.
+    """
+    options, everyone = cohort.options, (np.arange(len(cohort.ids)),)
+    weights = _GAP_WEIGHTS if marks else _GAIN_WEIGHTS
+    shape = (len(cohort.pairs), len(cohort.structures), len(values[0]))
+    found = [Corrected(np.full(shape, np.nan), np.full(shape, np.nan), np.zeros(shape)) for _ in models]
+    rows: list[Row] = []
+    places: list[tuple[int, tuple[int, int, int]]] = []
+    for number, (model, endpoints) in enumerate(zip(models, values, strict=True)):
+        columns = [[np.ascontiguousarray(one[:, s]) for s in range(shape[1])] for one in endpoints]
+        for place, pair in enumerate(cohort.pairs):
+            for structure in np.flatnonzero(cohort.judged_structures(model, pair)):
+                for endpoint, column in enumerate(columns):
+                    weight = weights[endpoint if structure == 0 else -1]
+                    shares = marks and endpoint > 0
+                    rows.append(
+                        Row(
+                            pair.attribute,
+                            pair.first,
+                            pair.second,
+                            column[structure],
+                            shares,
+                            weight,
+                            everyone,
+                        )
+                    )
+                    places.append((number, (place, int(structure), endpoint)))
+    if not rows:
+        return found
+    smallest = smallest_p_values(
+        rows, list(cohort.ids.T), permutations=options.permutations, seed=options.seed
+    )
+    star = local_level(smallest, options.alpha)
+    for row, (number, at) in zip(rows, places, strict=True):
+        p = _p(row, cohort.members(cohort.pairs[at[0]]))
+        found[number].p[at] = p
+        found[number].local[at] = star * row.weight
+        adjusted = adjusted_p(smallest, p, row.weight)
+        # The adjusted p-value and the limits, which are of the local level, say the same.
+        shown = p <= star * row.weight
+        found[number].adjusted[at] = (
+            min(adjusted, options.alpha) if shown else max(adjusted, np.nextafter(options.alpha, 1))
+        )
+    return found
+
+
+def _p(row: Row, members: Members) -> float:
+    parts = [row.values[member & ~np.isnan(row.values)] for member in members]
+    if not row.marks:
+        return brunner_munzel(*parts).p
+    counts = [int(part.sum()) for part in parts]
+    return float(share_p_values(parts[0].size, parts[1].size, sum(counts))[counts[0]])
+
+
+def _all_marks(cohort: Cohort, model: int) -> Floats:
+    """Return failures before and after, and membership of the hardest tenth before and after, (4, N, S)."""
+    both = cohort.before[model], cohort.after[model]
+    fails = [np.where(np.isnan(one), np.nan, one < cohort.options.failure_threshold) for one in both]
+    tenths = [np.stack([hardest(column) for column in one.T], axis=1) for one in both]
+    # Where ties hide who is hardest with one of the models, there is no change of it to speak of.
+    counts = np.array([np.nansum(one, axis=0) for one in tenths])
+    hidden = counts.min(axis=0) < 0.5 * counts.max(axis=0)
+    return np.stack([*fails, *(np.where(hidden & ~np.isnan(one), 0.0, one) for one in tenths)])

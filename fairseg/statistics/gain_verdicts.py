@@ -1,0 +1,200 @@
+"""What may be said of a second model beside a baseline: from rows, changes and harm to verdicts.
+
+The order matters. A model that fails comes before any word on fairness, and harm before any praise; a change
+that is shown to be too small to matter comes before a change that is shown; what speaks against the second
+model, in any structure or endpoint, comes before what speaks for it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from fairseg.statistics.findings import ALL_OTHERS, Grouping
+from fairseg.statistics.gain_findings import (
+    Evidence,
+    GainReason,
+    GainReasonKind,
+    GainRow,
+    GroupChange,
+    ModelGains,
+    Pair,
+    PairGains,
+    sign,
+)
+from fairseg.statistics.judge_options import JudgeOptions
+from fairseg.statistics.verdicts import Endpoint, Verdict
+
+AGAINST = (Verdict.OVERCORRECTED, Verdict.LEVELS_DOWN, Verdict.LESS_FAIR)
+
+_GRAVE = (Verdict.FAILS, Verdict.HARM)
+_POSSIBLE = 2  # times the error that harm is allowed, in which it is possible enough to withhold praise
+_FAILING_SMALL = 2  # subjects more failing than rescued, in a group too small to be judged
+
+
+def row_verdict(row: GainRow) -> Verdict:
+    """Return what one structure and endpoint show by themselves.
+
+    |gap before| > |gap after| exactly where the gain and the sum of both gaps have one sign, which the limits
+    of the narrowing show. Where they do not, a model is fairer still if a gap was shown, the group behind
+    gained more, and the other is not behind by more than the margin.
+    """
+    before, after = row.gap_before, row.gap_after
+    towards = sign(row.gain.estimate) if row.shown else 0
+    narrower, wider = row.shown and row.narrowing.low > 0, row.shown and row.narrowing.high < 0
+    within = row.reverse_bound <= row.margin
+    reversed_gap = before.shown and after.shown and before.sign != after.sign
+    sizes = abs(before.interval.estimate), abs(after.interval.estimate)
+    slight = sizes[1] <= row.margin and sizes[1] < sizes[0]
+    opened = towards != 0 and after.shown and after.sign == -towards and before.sign in (0, -towards)
+    rules = (
+        (reversed_gap and not slight, Verdict.OVERCORRECTED),
+        (row.levels_down, Verdict.LEVELS_DOWN),
+        (wider or opened, Verdict.LESS_FAIR),
+        (narrower or (before.shown and towards == before.sign and within), Verdict.FAIRER),
+        (towards != 0 and towards == before.sign, Verdict.MOVED),
+        (row.inside, Verdict.SAME),
+    )
+    return next((verdict for holds, verdict in rules if holds), Verdict.OPEN)
+
+
+def model_verdicts(
+    model: str, evidence: Evidence, groupings: Sequence[Grouping], options: JudgeOptions
+) -> ModelGains:
+    """Judge every pair, every attribute and the model."""
+    pairs = tuple(_pair(pair, evidence, groupings[pair.attribute], options) for pair in evidence.rows)
+    verdicts = {grouping.name: _attribute(grouping.name, pairs, evidence) for grouping in groupings}
+    verdict, *others = verdicts.values()
+    grave = [one for one in _GRAVE if one in (verdict, *others)]
+    against = [one for one in AGAINST if verdict.green and one in others]
+    return ModelGains(
+        model,
+        (*grave, *against, verdict)[0],
+        groupings[0].name,
+        verdicts,
+        pairs,
+        evidence.changes,
+        evidence.harm,
+        evidence.failing,
+        evidence.unjudged,
+    )
+
+
+def _attribute(name: str, pairs: Sequence[PairGains], evidence: Evidence) -> Verdict:
+    """Return the verdict over all pairs of an attribute, and over groups that stand in no judged pair."""
+    judged = [pair for pair in pairs if pair.attribute == name and pair.verdict is not Verdict.NOT_JUDGED]
+    verdicts = {pair.verdict for pair in judged}
+    if any(one.group is None or (one.attribute == name and not one.baseline) for one in evidence.failing):
+        return Verdict.FAILS
+    if any(one.shown and one.attribute == name for one in evidence.harm):
+        return Verdict.HARM
+    gaps = [pair for pair in judged if pair.rows[0].gap_before.shown]
+    largest = max(gaps, key=lambda pair: abs(pair.rows[0].gap_before.interval.estimate), default=None)
+    if not judged:
+        return Verdict.NOT_JUDGED
+    if Verdict.FAIRER in verdicts and largest is not None and largest.verdict is not Verdict.FAIRER:
+        verdicts |= {Verdict.MOVED}  # not the gap that matters most
+        verdicts -= {Verdict.FAIRER}
+    ranked = (*_GRAVE, *AGAINST, Verdict.FAIRER, Verdict.MOVED, Verdict.OPEN, Verdict.SAME)
+    return next(verdict for verdict in ranked if verdict in verdicts)
+
+
+def _pair(pair: Pair, evidence: Evidence, grouping: Grouping, options: JudgeOptions) -> PairGains:
+    rows, (n_first, n_second) = evidence.rows[pair], evidence.sizes[pair]
+    second = grouping.group_names[pair.second]
+    first = ALL_OTHERS if pair.first is None else grouping.group_names[pair.first]
+    # In a group against all others the other side is every group of the attribute.
+    groups = set(grouping.group_names) if pair.first is None else {first, second}
+    changes = [one for one in evidence.changes if one.attribute == grouping.name and one.group in groups]
+    harm = tuple(
+        one for one in evidence.harm if one.shown and one.attribute == grouping.name and one.group in groups
+    )
+    failing = any(
+        one.group is None or (not one.baseline and one.attribute == grouping.name and one.group in groups)
+        for one in evidence.failing
+    )
+    lost = [one for one in changes if one.judged and one.change.high < -options.margin]
+    reasons = _reasons(grouping.name, groups, lost, evidence, options)
+    if not rows:
+        return PairGains(grouping.name, first, second, n_first, n_second, Verdict.NOT_JUDGED, reasons=reasons)
+    outside = _outside(rows, changes)
+    shown = [row_verdict(row) for row in rows]
+    overall = [
+        verdict
+        for row, verdict in zip(rows, shown, strict=True)
+        if row.structure == rows[0].structure and row.endpoint is not Endpoint.HARDEST
+    ]
+    possible = [
+        GainReason(GainReasonKind.POSSIBLE_HARM, one.attribute, one.group, one.structure)
+        for one in evidence.harm
+        if one.attribute == grouping.name and one.allowed < one.p_adjusted <= _POSSIBLE * options.alpha
+    ]
+    barred = possible or any(one.kind is not GainReasonKind.UNJUDGED_STRUCTURE for one in reasons)
+    rules = (
+        (failing, Verdict.FAILS),
+        (bool(harm), Verdict.HARM),
+        (not outside and not reasons, Verdict.SAME),
+        *((verdict in shown, verdict) for verdict in AGAINST),
+        (Verdict.FAIRER in overall and not barred, Verdict.FAIRER),
+        (Verdict.FAIRER in shown or Verdict.MOVED in shown, Verdict.MOVED),
+        (bool(lost), Verdict.HARM),
+    )
+    verdict = next((verdict for holds, verdict in rules if holds), Verdict.OPEN)
+    ranked = tuple(
+        replace(row, verdict=_within(verdict, found)) for row, found in zip(rows, shown, strict=True)
+    )
+    decided = () if verdict in (*_GRAVE, Verdict.OPEN) else (row for row in ranked if row.verdict is verdict)
+    return PairGains(
+        grouping.name,
+        first,
+        second,
+        n_first,
+        n_second,
+        verdict,
+        ranked,
+        tuple(decided),
+        harm,
+        (*reasons, *possible, *(outside if verdict is Verdict.OPEN else ())),
+    )
+
+
+def _within(pair: Verdict, row: Verdict) -> Verdict:
+    """Return a row's verdict as far as the pair's allows: no praise beside harm, no alarm within margins."""
+    if pair in (Verdict.FAILS, Verdict.SAME):
+        return pair
+    return Verdict.MOVED if row is Verdict.FAIRER and pair is not row else row
+
+
+def _outside(rows: Sequence[GainRow], changes: Sequence[GroupChange]) -> list[GainReason]:
+    """Return which limits reach beyond the margins."""
+    kind = GainReasonKind.REMAINING_MARGIN
+    return [
+        GainReason(kind, row.attribute, None, row.structure, row.endpoint) for row in rows if not row.inside
+    ] + [
+        GainReason(kind, one.attribute, one.group, one.structure)
+        for one in changes
+        if one.judged and not one.harmless
+    ]
+
+
+def _reasons(
+    attribute: str,
+    groups: set[str],
+    lost: Sequence[GroupChange],
+    evidence: Evidence,
+    options: JudgeOptions,
+) -> tuple[GainReason, ...]:
+    """Return what no green verdict is given with, though no test of the pair shows it."""
+    kinds = GainReasonKind
+    found = [GainReason(kinds.LOSS_BEYOND_MARGIN, attribute, one.group, one.structure) for one in lost]
+    for one in evidence.changes:
+        if one.attribute != attribute:
+            continue
+        if one.dropped > options.failure_margin * (one.n + one.dropped):
+            found.append(GainReason(kinds.DROPPED_SUBJECTS, attribute, one.group, one.structure))
+        if not one.judged and one.newly_failing - one.rescued >= _FAILING_SMALL:
+            found.append(GainReason(kinds.SMALL_GROUP_FAILS, attribute, one.group, one.structure))
+    found += [
+        GainReason(kinds.UNJUDGED_STRUCTURE, attribute, one.group, one.structure)
+        for one in evidence.unjudged
+        if one.attribute == attribute and one.group in groups and one.structure is not None
+    ]
+    return tuple(found)

@@ -1,0 +1,122 @@
+"""Two models on the same subjects: who gained, who lost, and whether the second treats the groups more alike.
+
+The statistic is each subject's gain. The difference of the gains between two groups is the gap with the first
+model (the baseline) minus the gap with the second, with each subject's pair of scores kept together, so that
+its limits are as narrow as the evidence allows. Error is shared over models, attributes, groups, structures
+and endpoints (`gain_tests`); harm is tested first and apart (`harm`); `gain_rows` and `group_changes` put the
+numbers together, and `gain_verdicts` says what may be concluded.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from fairseg.metrics.fairness import Floats
+from fairseg.statistics.findings import Grouping
+from fairseg.statistics.gain_findings import Evidence, GainsJudgement
+from fairseg.statistics.gain_rows import gain_row
+from fairseg.statistics.gain_tests import ENDPOINTS, Cohort, GainTests, gain_tests
+from fairseg.statistics.gain_verdicts import model_verdicts
+from fairseg.statistics.group_changes import failing, group_changes, unjudged
+from fairseg.statistics.harm import harm_rows
+from fairseg.statistics.judge_options import JudgeOptions
+
+_PERMUTATIONS = 1999  # at most
+
+
+def judge_gains(
+    baseline: Floats,
+    models: Mapping[str, Floats],
+    groupings: Sequence[Grouping],
+    *,
+    structures: Sequence[str] = ("Overall",),
+    drop: float = 0.10,
+    options: JudgeOptions | None = None,
+) -> GainsJudgement:
+    """Judge one or more models beside a baseline, on the same subjects.
+
+    Args:
+        baseline: scores of the first model, (N, S), from 0 to 1, higher is better, NaN where there is none;
+            the overall score in the first column.
+        models: names of the other models and their scores of the same subjects and structures.
+        groupings: attributes, the primary one first; an id of -1 is unknown and takes no part.
+        structures: names of the columns.
+        drop: a subject who loses more than this is harmed.
+        options: margins, failure threshold, error, permutations (at most 1,999 are made) and seed.
+
+    Returns:
+        Verdicts and all they rest on. In each structure a subject takes part that has a score of the baseline
+        and of the model; others are counted.
+
+    Raises:
+        ValueError: shapes or lengths differ, a score is infinite, or there is no model or attribute.
+
+    >>> rng = np.random.default_rng(0)
+    >>> sex = Grouping("sex", ("M", "F"), np.repeat([0, 1], [60, 40]), reference=0)
+    >>> before = np.where(sex.ids == 0, 0.92, 0.86) + rng.normal(0, 0.02, 100)
+    >>> after = before + np.where(sex.ids == 0, 0.0, 0.04) + rng.normal(0, 0.01, 100)
+    >>> found = judge_gains(before[:, None], {"fair": after[:, None]}, [sex]).of("fair")
+    >>> found.verdict.value, [round(value, 3) for value in found.pairs[0].typical.gain]
+    ('fairer', [0.04, 0.036, 0.045])
+    """
+    options = options or JudgeOptions()
+    before, *after = _checked(baseline, models, groupings, structures)
+    # Every model is dealt four times: for its gains, both gaps and their mean.
+    fewer = replace(options, permutations=min(options.permutations, _PERMUTATIONS))
+    cohort = Cohort.of(before, np.stack(after), groupings, structures, drop, fewer)
+    tests = gain_tests(cohort)
+    found = tuple(
+        model_verdicts(name, _evidence(cohort, number, tests[number]), cohort.groupings, options)
+        for number, name in enumerate(models)
+    )
+    return GainsJudgement(found, tuple(structures), options, drop)
+
+
+def _evidence(cohort: Cohort, model: int, tests: GainTests) -> Evidence:
+    known = ~np.isnan(cohort.before[model, :, 0])
+    rows, sizes = {}, {}
+    for place, pair in enumerate(cohort.pairs):
+        first, second = cohort.members(pair)
+        sizes[pair] = int((first & known).sum()), int((second & known).sum())
+        rows[pair] = tuple(
+            gain_row(cohort, model, tests, place, int(structure), endpoint)
+            for structure in np.flatnonzero(cohort.judged_structures(model, pair))
+            for endpoint in range(len(ENDPOINTS))
+        )
+    harm = harm_rows(
+        cohort.before[model],
+        cohort.after[model],
+        cohort.groupings,
+        structures=cohort.structures,
+        drop=cohort.drop,
+        options=cohort.options,
+        alpha=cohort.options.alpha / len(cohort.after),
+    )
+    return Evidence(
+        rows, sizes, group_changes(cohort, model), harm, failing(cohort, model), unjudged(cohort, model)
+    )
+
+
+def _checked(
+    baseline: Floats, models: Mapping[str, Floats], groupings: Sequence[Grouping], structures: Sequence[str]
+) -> Floats:
+    """Return all scores as one array, (1 + M, N, S)."""
+    if not models:
+        raise ValueError("models must name at least one model to compare with the baseline, got none")
+    if not groupings:
+        raise ValueError("groupings must hold at least one attribute, got none")
+    scores = {"baseline": baseline, **{f"models[{name!r}]": values for name, values in models.items()}}
+    arrays = {name: np.asarray(values, dtype=np.float64) for name, values in scores.items()}
+    shape = arrays["baseline"].shape
+    if len(shape) != 2 or shape[1] != len(structures):
+        raise ValueError(f"baseline must have shape (subjects, {len(structures)} structures), got {shape}")
+    for name, values in arrays.items():
+        if values.shape != shape:
+            raise ValueError(f"{name} must have the baseline's shape {shape}, got {values.shape}")
+        if np.isinf(values).any():
+            raise ValueError(f"{name} must have no infinite scores, got {int(np.isinf(values).sum())}")
+    for grouping in groupings:
+        if len(grouping.ids) != shape[0]:
+            raise ValueError(f"groupings must have one id a subject ({shape[0]}), got {len(grouping.ids)}")
+    return np.stack(list(arrays.values()))

@@ -1,0 +1,123 @@
+"""What became of each group by itself with the second of two models: counts, changes, failing, too few."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from fairseg.metrics.fairness import Floats
+from fairseg.statistics.gain_findings import Failing, GroupChange, Unjudged
+from fairseg.statistics.gain_tests import Cohort
+from fairseg.statistics.harm import net_events
+from fairseg.statistics.judge_options import JudgeOptions
+from fairseg.statistics.limits import Interval
+from fairseg.statistics.paired_shares import paired_share_limits
+from fairseg.statistics.two_samples import median_limits, signed_rank_limits, wilson
+
+_OVERALL_WEIGHT = 4  # of a group overall, against 1 of each of its structures
+_UNCHANGED = Interval(0.0, 0.0, 0.0)
+
+
+def group_changes(cohort: Cohort, model: int) -> tuple[GroupChange, ...]:
+    """Return the change of every group and structure, overall first."""
+    return tuple(
+        _change(cohort, model, attribute, group, structure)
+        for attribute, grouping in enumerate(cohort.groupings)
+        for group in range(len(grouping.group_names))
+        for structure in range(len(cohort.structures))
+    )
+
+
+def _change(cohort: Cohort, model: int, attribute: int, group: int, structure: int) -> GroupChange:
+    options, grouping = cohort.options, cohort.groupings[attribute]
+    judged = cohort.judged(model, attribute)
+    member = cohort.ids[:, attribute] == group
+    raw_before, raw_after = cohort.raw_before[:, structure], cohort.raw_after[model, :, structure]
+    only_before, only_after = (
+        member & ~np.isnan(one) & np.isnan(two)
+        for one, two in ((raw_before, raw_after), (raw_after, raw_before))
+    )
+    here = member & ~np.isnan(cohort.before[model, :, structure])
+    before, after = raw_before[here], raw_after[here]
+    gains = (after - before).round(10)
+    newly, lost = net_events(before, after, options.failure_threshold, cohort.drop)
+    fails = before < options.failure_threshold, after < options.failure_threshold
+    weight = _OVERALL_WEIGHT if structure == 0 else 1
+    weights = max(len(judged), 1) * (_OVERALL_WEIGHT + len(cohort.structures) - 1)
+    level, one_sided = 1 - options.alpha * weight / weights, 1 - 2 * options.alpha
+    change, failures = signed_rank_limits(gains, level), paired_share_limits(*fails, level)
+    least, most = signed_rank_limits(gains, one_sided).low, paired_share_limits(*fails, one_sided).high
+    if gains.size and not gains.any():
+        change = failures = _UNCHANGED
+        least = most = 0.0
+    return GroupChange(
+        attribute=grouping.name,
+        group=grouping.group_names[group],
+        structure=cohort.structures[structure],
+        judged=group in judged and gains.size >= options.min_size,
+        n=gains.size,
+        median_before=float(np.median(before)) if gains.size else float("nan"),
+        median_after=float(np.median(after)) if gains.size else float("nan"),
+        change=change,
+        level=level,
+        failing_before=int(fails[0].sum()),
+        failing_after=int(fails[1].sum()),
+        newly_failing=int((newly > 0).sum()),
+        rescued=int((newly < 0).sum()),
+        lost=int((lost > 0).sum()),
+        gained=int((lost < 0).sum()),
+        failures=failures,
+        missing_before=int(only_after.sum()),
+        missing_after=int(only_before.sum()),
+        dropped=int((raw_before[only_before] > 0).sum()),
+        harmless=bool(least >= -options.margin and most <= options.failure_margin),
+    )
+
+
+def failing(cohort: Cohort, model: int) -> tuple[Failing, ...]:
+    """Return where the second model is shown to fail, and where the baseline is."""
+    found = []
+    for baseline, scores in ((False, cohort.raw_after[model]), (True, cohort.raw_before)):
+        for structure, structure_name in enumerate(cohort.structures):
+            for attribute, group, values in _parts(cohort, model, scores[:, structure]):
+                if values.size < cohort.options.min_size or not _fails(values, cohort.options):
+                    continue
+                failures = int((values < cohort.options.failure_threshold).sum())
+                middle = float(np.median(values))
+                found.append(
+                    Failing(baseline, attribute, group, structure_name, values.size, middle, failures)
+                )
+    return tuple(found)
+
+
+def _parts(cohort: Cohort, model: int, scores: Floats) -> Iterator[tuple[str | None, str | None, Floats]]:
+    """Yield everyone's scores, then those of every judged group."""
+    known = ~np.isnan(scores)
+    yield None, None, scores[known]
+    for attribute, grouping in enumerate(cohort.groupings):
+        for group in cohort.judged(model, attribute):
+            member = known & (cohort.ids[:, attribute] == group)
+            yield grouping.name, grouping.group_names[group], scores[member]
+
+
+def _fails(scores: Floats, options: JudgeOptions) -> bool:
+    failures = int((scores < options.failure_threshold).sum())
+    low_median = median_limits(scores).high < options.failing_median
+    return bool(low_median or wilson(failures, scores.size).low > 0.5)
+
+
+def unjudged(cohort: Cohort, model: int) -> tuple[Unjudged, ...]:
+    """Return groups with too few subjects, and structures that a judged group has too few of."""
+    known, found = ~np.isnan(cohort.before[model]), []
+    for attribute, grouping in enumerate(cohort.groupings):
+        judged = cohort.judged(model, attribute)
+        for group, name in enumerate(grouping.group_names):
+            counts = known[cohort.ids[:, attribute] == group].sum(axis=0)
+            if group not in judged:
+                found.append(Unjudged(grouping.name, name, None, int(counts[0])))
+                continue
+            found += [
+                Unjudged(grouping.name, name, structure, int(count))
+                for structure, count in zip(cohort.structures[1:], counts[1:], strict=True)
+                if count < cohort.options.min_size
+            ]
+    return tuple(found)

@@ -1,0 +1,277 @@
+"""Is a group worse off with the second of two models? Tests that come before any praise.
+
+Two events count as harm to a subject: the second model fails where the first did not, and the score falls
+by more than a stated drop. Within a group they are weighed against the opposite events by exact one-sided
+McNemar tests, corrected over groups, structures and events by exchanging the models within subjects. A group
+of a dozen can show nothing that way, but its new failures can stand out from those of all others: that is a
+one-sided Fisher test of the group against the rest, corrected by dealing the groups anew. Each of the two has
+a share of the error.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from fairseg.metrics.fairness import Floats
+from fairseg.statistics.findings import Grouping
+from fairseg.statistics.judge_options import JudgeOptions
+
+Event = Literal["newly failing", "lost"]
+EVENTS: tuple[Event, Event] = ("newly failing", "lost")
+
+# Shares of the error: McNemar's smallest p with five discordant subjects is 1 / 32, just within its share.
+WITHIN_SHARE, BETWEEN_SHARE = 0.64, 0.24
+_BATCH = 4_000_000  # numbers held at once
+_OVERALL_WEIGHT = 4.0  # of the first column, against 1 of every structure
+_ALL_EXCHANGES = 12  # discordant subjects up to which no exchange is left to chance
+
+Marks = npt.NDArray[np.int8]
+
+
+@dataclass(frozen=True)
+class HarmRow:
+    """What one test says of one group, structure and event.
+
+    Attributes:
+        attribute: name of the attribute.
+        group: name of the group.
+        structure: name of the structure.
+        event: "newly failing" or "lost" (more than the drop).
+        test: "within" the group, against the opposite event; or "between" the group and all others.
+        n: subjects of the group with a score of both models.
+        worse: subjects with the event.
+        better: subjects with the opposite event: rescued, or gained more than the drop.
+        n_others: subjects of the other groups.
+        worse_others: those of them with the event.
+        p: one-sided.
+        p_adjusted: over all rows of this test.
+        allowed: error that all rows of this test share.
+    """
+
+    attribute: str
+    group: str
+    structure: str
+    event: Event
+    test: Literal["within", "between"]
+    n: int
+    worse: int
+    better: int
+    n_others: int
+    worse_others: int
+    p: float
+    p_adjusted: float
+    allowed: float
+
+    @property
+    def shown(self) -> bool:
+        """Whether the test has shown harm."""
+        return self.p_adjusted <= self.allowed
+
+
+def harm_rows(
+    first: Floats,
+    second: Floats,
+    groupings: Sequence[Grouping],
+    *,
+    structures: Sequence[str] = ("Overall",),
+    drop: float = 0.10,
+    options: JudgeOptions | None = None,
+    alpha: float | None = None,
+) -> tuple[HarmRow, ...]:
+    """Test every group that is large enough, in every attribute, for harm by the second model.
+
+    Args:
+        first: scores of the first model, (N, S), overall in the first column, NaN where there is none.
+        second: the same subjects' scores of the second model.
+        groupings: attributes.
+        structures: names of the columns.
+        drop: a loss of more than this counts as harm.
+        options: failure threshold, least size of a group, permutations and seed.
+        alpha: false alarms allowed over all rows of both tests; None: as in the options.
+
+    Returns:
+        Two rows of the test within and one of that between for each group and structure. A structure that a
+        group has fewer than two subjects of has no row.
+    """
+    options = options or JudgeOptions()
+    alpha = options.alpha if alpha is None else alpha
+    newly, lost = net_events(first, second, options.failure_threshold, drop)
+    known = ~(np.isnan(first) | np.isnan(second))
+    places = [
+        _Place(grouping.name, group, structure_name, np.asarray(grouping.ids), number, structure, known)
+        for grouping in groupings
+        for number, group in enumerate(grouping.group_names)
+        if (known[:, 0] & (np.asarray(grouping.ids) == number)).sum() >= options.min_size
+        for structure, structure_name in enumerate(structures)
+    ]
+    places = [place for place in places if place.here.sum() >= 2]
+    rng = np.random.default_rng(options.seed)
+    within = _within(places, newly, lost, alpha * WITHIN_SHARE, options.permutations, rng)
+    # Near the threshold a score may fail by a hair with either model: only falls count between the groups.
+    falls = np.where(np.abs(np.nan_to_num(second - first)) > drop, newly, 0).astype(np.int8)
+    between = _between(places, falls, newly, alpha * BETWEEN_SHARE, options.permutations, rng)
+    return tuple(within + between)
+
+
+def net_events(first: Floats, second: Floats, failure_threshold: float, drop: float) -> tuple[Marks, Marks]:
+    """Return both events of every subject and structure: 1 worse, -1 better, 0 neither or without a score."""
+    known = ~(np.isnan(first) | np.isnan(second))
+    fails = np.where(known, second < failure_threshold, False).astype(np.int8)
+    failed = np.where(known, first < failure_threshold, False).astype(np.int8)
+    gain = np.where(known, second - first, 0.0).round(10)
+    return fails - failed, (gain < -drop).astype(np.int8) - (gain > drop).astype(np.int8)
+
+
+class _Place:
+    """A group in a structure: its names, which subjects it has there, and which the other groups have."""
+
+    def __init__(
+        self,
+        attribute: str,
+        group: str,
+        structure: str,
+        ids: npt.NDArray[np.int64],
+        number: int,
+        column: int,
+        known: npt.NDArray[np.bool_],
+    ) -> None:
+        self.names = attribute, group, structure
+        self.ids, self.number, self.column, self.known = ids, number, column, known[:, column]
+        self.here = (ids == number) & self.known
+        self.elsewhere = (ids >= 0) & (ids != number) & self.known
+        self.weight = _OVERALL_WEIGHT if column == 0 else 1.0
+
+    def row(
+        self,
+        event: Event,
+        test: Literal["within", "between"],
+        marks: Marks,
+        p: float,
+        adjusted: float,
+        allowed: float,
+    ) -> HarmRow:
+        there, others = marks[self.here, self.column], marks[self.elsewhere, self.column]
+        return HarmRow(
+            *self.names,
+            event=event,
+            test=test,
+            n=there.size,
+            worse=int((there > 0).sum()),
+            better=int((there < 0).sum()),
+            n_others=others.size,
+            worse_others=int((others > 0).sum()),
+            p=float(p),
+            p_adjusted=float(adjusted),
+            allowed=allowed,
+        )
+
+
+def _within(
+    places: Sequence[_Place],
+    newly: Marks,
+    lost: Marks,
+    alpha: float,
+    permutations: int,
+    rng: np.random.Generator,
+) -> list[HarmRow]:
+    from scipy.stats import binom  # noqa: PLC0415  (slow to import)
+
+    tests = [
+        (place, event, marks) for place in places for event, marks in zip(EVENTS, (newly, lost), strict=True)
+    ]
+    if not tests:
+        return []
+    columns = [np.where(place.here, marks[:, place.column], 0) for place, _, marks in tests]
+    table = np.stack(columns, axis=1).astype(np.float32)
+    table = table[table.any(axis=1)]
+    discordant = np.abs(table).sum(axis=0).astype(np.int64)
+    worse = np.rint((_exchanges(len(table), permutations, rng) @ table + discordant) / 2).astype(np.int64)
+    p = np.ones(worse.shape)
+    for column in np.flatnonzero(discordant):
+        tails = binom.sf(np.arange(-1, discordant[column]), discordant[column], 0.5)
+        p[:, column] = tails[worse[:, column]]
+    adjusted = _adjusted(p, np.array([place.weight for place, *_ in tests]))
+    return [
+        place.row(event, "within", marks, raw, corrected, alpha)
+        for (place, event, marks), raw, corrected in zip(tests, p[0], adjusted, strict=True)
+    ]
+
+
+def _exchanges(size: int, permutations: int, rng: np.random.Generator) -> npt.NDArray[np.float32]:
+    """Return how the models are exchanged, 1 or -1 for each subject, (b, size): all ways if they are few."""
+    if size <= _ALL_EXCHANGES:
+        ways = np.arange(2**size)[:, None] >> np.arange(size) & 1
+    else:
+        ways = rng.integers(0, 2, (permutations + 1, size), dtype=np.int8)
+        ways[0] = 0
+    return (1 - 2 * ways).astype(np.float32)
+
+
+def _between(
+    places: Sequence[_Place],
+    falls: Marks,
+    newly: Marks,
+    alpha: float,
+    permutations: int,
+    rng: np.random.Generator,
+) -> list[HarmRow]:
+    """Test new failures of each group, less those that it was rescued from, against those of all others."""
+    places = [place for place in places if place.elsewhere.sum() >= 2]
+    if not places:
+        return []
+    tables = [
+        np.stack([place.known, falls[:, place.column] > 0, falls[:, place.column] < 0], axis=1).astype(
+            np.float32
+        )
+        for place in places
+    ]
+    p: list[list[Floats]] = [[] for _ in places]
+    for batch in _deals(permutations, len(falls), rng):
+        for found, place, table in zip(p, places, tables, strict=True):
+            dealt = place.ids[batch]
+            here = (dealt == place.number).astype(np.float32) @ table
+            others = ((dealt >= 0) & (dealt != place.number)).astype(np.float32) @ table
+            net = np.maximum(here[:, 1] - here[:, 2], 0)
+            found.append(_fisher(net, others[:, 1], here[:, 0], others[:, 0]))
+    every = np.stack([np.concatenate(found) for found in p], axis=1)
+    adjusted = _adjusted(every, np.array([place.weight for place in places]))
+    return [
+        place.row("newly failing", "between", newly, raw, corrected, alpha)
+        for place, raw, corrected in zip(places, every[0], adjusted, strict=True)
+    ]
+
+
+def _deals(number: int, size: int, rng: np.random.Generator) -> Iterator[npt.NDArray[np.int64]]:
+    """Yield the orders in which subjects are dealt to groups, in batches (b, N): first the one there is."""
+    step, left = max(1, _BATCH // size), number
+    batch = np.arange(size)[None]
+    while len(batch):
+        yield batch
+        batch = rng.permuted(np.broadcast_to(np.arange(size), (min(step, left), size)), axis=1)
+        left -= len(batch)
+
+
+def _adjusted(p: Floats, weights: Floats) -> Floats:
+    """Return p-values that hold over all rows: Westfall and Young's single-step min-P, weighted.
+
+    Args:
+        p: (B, M): of the sample in the first row, of permutations in the others.
+        weights: of the rows, (M,).
+    """
+    scaled = p / weights
+    lowest = np.sort(scaled.min(axis=1))
+    return np.asarray(np.searchsorted(lowest, scaled[0] * (1 + 1e-9), "right") / lowest.size)
+
+
+def _fisher(k: Floats, k_others: Floats, n: Floats, n_others: Floats) -> Floats:
+    """Return one-sided p-values that the first share is the higher, each distinct table once."""
+    from scipy.stats import hypergeom  # noqa: PLC0415
+
+    counts = np.rint(np.stack([k, k_others, n, n_others], axis=1)).astype(np.int64)
+    tables, back = np.unique(counts, axis=0, return_inverse=True)
+    worse, worse_others, size, others = tables.T
+    tails = hypergeom.sf(worse - 1, size + others, worse + worse_others, size)
+    return np.asarray(tails[back.ravel()], dtype=np.float64)

@@ -1,0 +1,64 @@
+"""Limits of a change of shares on the same subjects, and of the difference of two such changes.
+
+Failures of two models are paired: what counts is how many subjects fail with one of them only. The change in
+one group has Newcombe's limits (1998, paired method 10); those of the difference between two groups follow by
+adding squares of the distances to the limits (Zou and Donner 2008).
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from fairseg.statistics.limits import Interval
+from fairseg.statistics.two_samples import wilson
+
+
+def paired_share_limits(
+    first: npt.NDArray[np.bool_], second: npt.NDArray[np.bool_], level: float = 0.95
+) -> Interval:
+    """Return how much larger the second share is than the first, with limits.
+
+    Args:
+        first: one mark a subject, (n,): with the first model.
+        second: the same subjects' marks with the second model.
+        level: of the limits, two-sided.
+
+    Returns:
+        Second share minus first, from -1 to 1; NaN without subjects.
+
+    >>> fails = np.zeros(30, dtype=bool)
+    >>> more = fails.copy()
+    >>> more[:6] = True
+    >>> [round(value, 3) for value in paired_share_limits(fails, more)]
+    [0.2, 0.045, 0.373]
+    """
+    n = first.size
+    if not n:
+        return Interval(np.nan, np.nan, np.nan)
+    both, neither = int((first & second).sum()), int((~first & ~second).sum())
+    only_first, only_second = int((first & ~second).sum()), int((~first & second).sum())
+    before, after = wilson(both + only_first, n, level), wilson(both + only_second, n, level)
+    product = float(both * neither - only_first * only_second)
+    if product > 0:  # Newcombe's correction for continuity
+        product = max(product - n / 2, 0.0)
+    margins = (both + only_first) * (only_second + neither) * (both + only_second) * (only_first + neither)
+    correlation = product / np.sqrt(margins) if margins else 0.0
+    change = (only_second - only_first) / n
+    below = _distance(after.estimate - after.low, before.high - before.estimate, correlation)
+    above = _distance(after.high - after.estimate, before.estimate - before.low, correlation)
+    return Interval(change, change - below, change + above)
+
+
+def difference_of(first: Interval, second: Interval) -> Interval:
+    """Return first minus second of two independent estimates, from their limits at one level.
+
+    >>> [round(value, 3) for value in difference_of(Interval(0.2, 0.1, 0.3), Interval(0.0, -0.1, 0.1))]
+    [0.2, 0.059, 0.341]
+    """
+    estimate = first.estimate - second.estimate
+    below = np.hypot(first.estimate - first.low, second.high - second.estimate)
+    above = np.hypot(first.high - first.estimate, second.estimate - second.low)
+    return Interval(estimate, float(estimate - below), float(estimate + above))
+
+
+def _distance(one: float, other: float, correlation: float) -> float:
+    return float(np.sqrt(max(one**2 - 2 * correlation * one * other + other**2, 0.0)))

@@ -1,0 +1,494 @@
+"""How many subjects a comparison of two groups needs, and what a given cohort can show, in either direction.
+
+For the typical case a formula turns two pools of scores, from a pilot or from assumptions, into the power of
+the Brunner-Munzel test at a given shift; simulated cohorts then correct what the formula gets wrong where
+groups are small or unequal. For failures the power of Fisher's exact test is summed over all outcomes. The
+two directions differ: a gap is seen sooner where it lies towards the longer tail, or in the larger group.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from fairseg.metrics.fairness import Floats
+
+Direction = Literal["second worse", "second better"]
+DIRECTIONS: tuple[Direction, Direction] = ("second worse", "second better")
+
+_SIMULATIONS = 1000  # cohorts of each simulated power
+_MOST = 4_000_000  # scores drawn for one simulated power
+_LARGEST = 1_000_000  # subjects of a group that are tried
+_OUTSIDE = 1e-7  # probability of counts that are left out of an exact power, on each side
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A comparison of two groups that finds a difference with a stated power, or what it comes to.
+
+    Attributes:
+        endpoint: "typical" (a shift of the scores) or "failures" (a difference of shares).
+        direction: of the difference, for the second group.
+        difference: its size, positive; NaN if none can be shown with this power.
+        n_first: subjects of the first group.
+        n_second: subjects of the second; both are 0 where no number of subjects is enough.
+        power: simulated (typical case) or exact (failures) at this difference and these sizes.
+        alpha: two-sided level of the test.
+    """
+
+    endpoint: Literal["typical", "failures"]
+    direction: Direction
+    difference: float
+    n_first: int
+    n_second: int
+    power: float
+    alpha: float
+
+
+# ------------------------------------------------------------------------------------------ typical case
+def plan_shift(
+    first: npt.ArrayLike,
+    second: npt.ArrayLike,
+    difference: float,
+    *,
+    direction: Direction = "second worse",
+    ratio: float = 1.0,
+    power: float = 0.8,
+    alpha: float = 0.05,
+    bounds: tuple[float, float] = (0.0, 1.0),
+    seed: int = 0,
+) -> Plan:
+    """Return the subjects that the Brunner-Munzel test needs to show a shift of one group.
+
+    Args:
+        first: pool of scores that the first group is drawn from, (n,): a pilot's, or `assumed_scores`.
+        second: the same for the second group. Where their centres differ the second is moved to the first's,
+            so that the difference to be shown is the only one.
+        difference: size of the shift that is to be shown, positive, in the scores' unit.
+        direction: which group has the lower scores.
+        ratio: subjects of the first group to one of the second.
+        power: probability with which the shift is to be shown.
+        alpha: two-sided level of the test: that of one comparison of the page, not of the whole page.
+        bounds: of the scores; a shifted score stops there.
+        seed: of the simulated cohorts.
+
+    Returns:
+        The plan; about right, as a pilot's pool is a sample itself: from 54 and 30 pilot subjects the sizes
+        are off by a fifth in one pilot of three.
+
+    Raises:
+        ValueError: a pool has fewer than 5 scores, or a number is out of range.
+
+    >>> plan = plan_shift(assumed_scores(0.92, 0.03), assumed_scores(0.92, 0.03), 0.02)
+    >>> plan.n_first, plan.n_second
+    (20, 20)
+    """
+    pools = _Pools(first, second, bounds)
+    _check(difference=difference, power=power, alpha=alpha)
+    if not ratio > 0:
+        raise ValueError(f"ratio must be positive, got {ratio}")
+
+    def sizes(number: float) -> tuple[int, int]:
+        return max(2, round(number * ratio)), max(2, round(number))
+
+    def formula(number: float) -> float:
+        return pools.formula_power(difference, number * ratio, number, direction, alpha)
+
+    def simulated(number: float) -> float:
+        return pools.simulated_power(difference, *sizes(number), direction, alpha, seed)
+
+    fewest = max(3.0, 3.0 / ratio)
+    if formula(_LARGEST) < power:
+        return Plan("typical", direction, difference, 0, 0, formula(_LARGEST), alpha)
+    number = _smallest(formula, power, fewest, _LARGEST, geometric=True)
+    # Power on the probit scale is nearly straight in the square root of the size.
+    root = _probit_step(lambda r: simulated(r * r), power, np.sqrt(number), spread=0.12, runs=2)
+    n_first, n_second = sizes(np.ceil(max(fewest, root * root - 1e-9)))
+    reached = pools.simulated_power(difference, n_first, n_second, direction, alpha, seed + 1)
+    return Plan("typical", direction, difference, n_first, n_second, reached, alpha)
+
+
+def detectable_shifts(
+    first: npt.ArrayLike,
+    second: npt.ArrayLike,
+    n_first: int,
+    n_second: int,
+    *,
+    power: float = 0.8,
+    alpha: float = 0.05,
+    bounds: tuple[float, float] = (0.0, 1.0),
+    seed: int = 0,
+) -> tuple[Plan, Plan]:
+    """Return the smallest shift that a cohort of these sizes shows, with the second group worse and better.
+
+    Args:
+        first: pool of the first group, as in `plan_shift`.
+        second: pool of the second.
+        n_first: subjects of the first group, at least 2.
+        n_second: subjects of the second.
+        power: as in `plan_shift`.
+        alpha: as in `plan_shift`.
+        bounds: as in `plan_shift`.
+        seed: as in `plan_shift`.
+
+    Returns:
+        One plan a direction; the difference is NaN where even the largest shift is not shown.
+
+    >>> pool = assumed_scores(0.92, 0.03)
+    >>> [round(plan.difference, 3) for plan in detectable_shifts(pool, pool, 400, 12)]
+    [0.018, 0.022]
+    """
+    pools = _Pools(first, second, bounds)
+    _check(power=power, alpha=alpha)
+    if min(n_first, n_second) < 2:
+        raise ValueError(f"n_first and n_second must be at least 2, got {n_first} and {n_second}")
+    return tuple(  # type: ignore[return-value]
+        _detectable(pools, n_first, n_second, direction, power, alpha, seed) for direction in DIRECTIONS
+    )
+
+
+def _detectable(
+    pools: "_Pools", n_first: int, n_second: int, direction: Direction, power: float, alpha: float, seed: int
+) -> Plan:
+    def formula(shift: float) -> float:
+        return pools.formula_power(shift, n_first, n_second, direction, alpha)
+
+    def simulated(shift: float, batch: int = seed) -> float:
+        return pools.simulated_power(shift, n_first, n_second, direction, alpha, batch)
+
+    if formula(pools.span) >= power:
+        start = _smallest(formula, power, 0.0, pools.span)
+    elif simulated(pools.span) >= power:  # the formula is too careful for a handful of subjects
+        start = pools.span / 2
+    else:
+        return Plan("typical", direction, np.nan, n_first, n_second, simulated(pools.span), alpha)
+    shift = min(_probit_step(simulated, power, start, spread=0.15, runs=2), pools.span)
+    return Plan("typical", direction, shift, n_first, n_second, simulated(shift, seed + 1), alpha)
+
+
+def shift_power(
+    first: npt.ArrayLike,
+    second: npt.ArrayLike,
+    difference: float,
+    n_first: int,
+    n_second: int,
+    *,
+    direction: Direction = "second worse",
+    alpha: float = 0.05,
+    bounds: tuple[float, float] = (0.0, 1.0),
+    seed: int = 0,
+) -> float:
+    """Return the simulated power of the Brunner-Munzel test, of a gap in the stated direction only.
+
+    Args:
+        first: pool of the first group, as in `plan_shift`.
+        second: pool of the second.
+        difference: size of the shift, 0 or positive.
+        n_first: subjects of the first group.
+        n_second: subjects of the second.
+        direction: as in `plan_shift`.
+        alpha: as in `plan_shift`.
+        bounds: as in `plan_shift`.
+        seed: of the cohorts, 1,000 of them where groups are small.
+
+    >>> shift_power(assumed_scores(0.92, 0.03), assumed_scores(0.92, 0.03), 0.02, 25, 25) > 0.75
+    True
+    """
+    return _Pools(first, second, bounds).simulated_power(
+        difference, n_first, n_second, direction, alpha, seed
+    )
+
+
+def assumed_scores(median: float, iqr: float, *, number: int = 999) -> Floats:
+    """Return a pool of Dice-like scores of a given centre and spread: quantiles of a beta distribution.
+
+    Args:
+        median: of the scores, between 0 and 1.
+        iqr: distance of the quartiles.
+        number: of quantiles.
+
+    Raises:
+        ValueError: no beta distribution with one peak has this centre and spread.
+
+    >>> pool = assumed_scores(0.9, 0.05)
+    >>> round(float(np.median(pool)), 4), round(float(np.subtract(*np.quantile(pool, [0.75, 0.25]))), 3)
+    (0.9, 0.05)
+    """
+    from scipy.optimize import brentq  # noqa: PLC0415  (slow to import)
+    from scipy.special import betaincinv  # noqa: PLC0415
+
+    if not 0 < median < 1 or not iqr > 0:
+        raise ValueError(f"median must lie between 0 and 1 and iqr above 0, got {median} and {iqr}")
+
+    def shape(total: float) -> tuple[float, float]:
+        """Return both parameters of the beta distribution of this sum whose median it is."""
+        part = brentq(
+            lambda share: betaincinv(total * share, total * (1 - share), 0.5) - median, 1e-9, 1 - 1e-9
+        )
+        return total * part, total * (1 - part)
+
+    def excess(log_total: float) -> float:
+        low, high = betaincinv(*shape(np.exp(log_total)), (0.25, 0.75))
+        return float(high - low - iqr)
+
+    least, most = np.log(2.0), np.log(1e7)
+    if excess(least) < 0 or excess(most) > 0:
+        raise ValueError(f"no scores between 0 and 1 have median {median} and interquartile range {iqr}")
+    a, b = shape(float(np.exp(brentq(excess, least, most))))
+    return np.asarray(betaincinv(a, b, (np.arange(number) + 0.5) / number))
+
+
+class _Pools:
+    """The two pools, aligned, and the power of a test of samples from them."""
+
+    def __init__(self, first: npt.ArrayLike, second: npt.ArrayLike, bounds: tuple[float, float]) -> None:
+        self.bounds = bounds
+        first, second = (_pool(name, pool, bounds) for name, pool in (("first", first), ("second", second)))
+        self.pools = first, np.sort(np.clip(second + _centre_difference(first, second), *bounds))
+        both = np.concatenate(self.pools)
+        # The largest shift that is looked at: to the lower bound, or past each other where there is none.
+        self.span = float(min(both.max() - bounds[0], 4 * np.ptp(both) + 1e-9))
+
+    def shifted(self, shift: float, direction: Direction) -> tuple[Floats, Floats]:
+        """Return the pool of the group that is better served, and that of the other, lower by the shift."""
+        better, worse = self.pools if direction == "second worse" else self.pools[::-1]
+        return better, np.maximum(worse - shift, self.bounds[0])
+
+    def formula_power(
+        self, shift: float, n_first: float, n_second: float, direction: Direction, alpha: float
+    ) -> float:
+        """Return the power by the noncentral t distribution with the pools' effect and variances."""
+        from scipy.special import ndtr, stdtrit  # noqa: PLC0415
+        from scipy.stats import nct  # noqa: PLC0415
+
+        better, worse = self.shifted(shift, direction)
+        n_better, n_worse = (n_first, n_second) if direction == "second worse" else (n_second, n_first)
+        above, below = _share_below(better, worse), _share_below(worse, better)
+        terms = above.var() / n_better, below.var() / n_worse
+        se = np.sqrt(max(sum(terms), (0.5 / (n_better * n_worse)) ** 2))
+        weight = terms[0] ** 2 / max(n_better - 1, 1) + terms[1] ** 2 / max(n_worse - 1, 1)
+        df = max(1.0, sum(terms) ** 2 / weight) if weight > 0 else n_better + n_worse - 2.0
+        effect, critical = (above.mean() - 0.5) / se, float(stdtrit(df, 1 - alpha / 2))
+        if df > 200 or effect > 30:  # there the normal distribution is as good, and nct may not converge
+            return float(ndtr(effect - critical))
+        return float(nct.sf(critical, df, effect))
+
+    def simulated_power(
+        self, shift: float, n_first: int, n_second: int, direction: Direction, alpha: float, seed: int
+    ) -> float:
+        """Return the share of cohorts in which the test shows the shift in its direction."""
+        from scipy.special import stdtrit  # noqa: PLC0415
+        from scipy.stats import rankdata  # noqa: PLC0415
+
+        better, worse = self.shifted(shift, direction)
+        n_better, n_worse = (n_first, n_second) if direction == "second worse" else (n_second, n_first)
+        cohorts = int(np.clip(_MOST // (n_better + n_worse), 200, _SIMULATIONS))
+        rng, shown, left = np.random.default_rng(seed), 0, cohorts
+        while left:
+            batch = min(left, max(1, 1_000_000 // (n_better + n_worse)))
+            x = better[rng.integers(0, better.size, (batch, n_better))]
+            y = worse[rng.integers(0, worse.size, (batch, n_worse))]
+            ranks = rankdata(np.concatenate([x, y], axis=1), axis=1)
+            above = (ranks[:, :n_better] - rankdata(x, axis=1)) / n_worse
+            below = (ranks[:, n_better:] - rankdata(y, axis=1)) / n_better
+            one, two = above.var(axis=1, ddof=1) / n_better, below.var(axis=1, ddof=1) / n_worse
+            se = np.sqrt(np.maximum(one + two, (0.5 / (n_better * n_worse)) ** 2))
+            weight = one**2 / (n_better - 1) + two**2 / (n_worse - 1)
+            df = np.where(weight > 0, (one + two) ** 2 / np.maximum(weight, 1e-300), n_better + n_worse - 2)
+            shown += int(((above.mean(axis=1) - 0.5) / se >= stdtrit(np.maximum(df, 1), 1 - alpha / 2)).sum())
+            left -= batch
+        return shown / cohorts
+
+
+def _pool(name: str, values: npt.ArrayLike, bounds: tuple[float, float]) -> Floats:
+    pool = np.asarray(values, dtype=np.float64).ravel()
+    pool = np.sort(pool[~np.isnan(pool)])
+    if pool.size < 5:
+        raise ValueError(f"{name} must have at least 5 scores to plan from, got {pool.size}")
+    if pool[0] < bounds[0] or pool[-1] > bounds[1]:
+        raise ValueError(f"{name} must lie within {bounds}, got {pool[0]:.4g} to {pool[-1]:.4g}")
+    return pool
+
+
+def _centre_difference(first: Floats, second: Floats) -> float:
+    """Return the median of all differences first - second (Hodges and Lehmann), 1,000 quantiles at most."""
+    thinned = [
+        pool if pool.size <= 1000 else np.quantile(pool, (np.arange(1000) + 0.5) / 1000)
+        for pool in (first, second)
+    ]
+    return float(np.median(thinned[0][:, None] - thinned[1][None]))
+
+
+def _share_below(values: Floats, others: Floats) -> Floats:
+    """Return the share of others below each value, ties by half; both sorted or not, others sorted inside."""
+    ordered = np.sort(others)
+    left, right = (np.searchsorted(ordered, values, side) for side in ("left", "right"))
+    return np.asarray((left + right) / (2 * ordered.size), dtype=np.float64)
+
+
+# ------------------------------------------------------------------------------------------ failures
+def failure_power(
+    share_first: float, share_second: float, n_first: int, n_second: int, *, alpha: float = 0.05
+) -> float:
+    """Return the exact power of Fisher's test to show a difference of shares, in its own direction.
+
+    Args:
+        share_first: share of the first group's subjects for whom the model fails.
+        share_second: the same for the second group.
+        n_first: subjects of the first group.
+        n_second: subjects of the second.
+        alpha: two-sided level; p is twice the smaller tail of the hypergeometric distribution.
+
+    Raises:
+        ValueError: a share is not between 0 and 1, or a group has no subjects.
+
+    >>> round(failure_power(0.0, 0.2, 54, 30), 3)  # shown from 4 of 30 against none of 54
+    0.877
+    """
+    from scipy.stats import binom, hypergeom  # noqa: PLC0415
+
+    for name, share in (("share_first", share_first), ("share_second", share_second)):
+        if not 0 <= share <= 1:
+            raise ValueError(f"{name} must lie between 0 and 1, got {share}")
+    if min(n_first, n_second) < 1:
+        raise ValueError(f"n_first and n_second must be at least 1, got {n_first} and {n_second}")
+    if share_first > share_second:
+        return failure_power(share_second, share_first, n_second, n_first, alpha=alpha)
+    k_first, k_second = (
+        np.arange(int(binom.ppf(_OUTSIDE, n, share)), int(binom.isf(_OUTSIDE, n, share)) + 1)
+        for n, share in ((n_first, share_first), (n_second, share_second))
+    )
+    one, two = np.meshgrid(k_first, k_second, indexing="ij")
+    tail = hypergeom.sf(two - 1, n_first + n_second, one + two, n_second)
+    likely = np.outer(binom.pmf(k_first, n_first, share_first), binom.pmf(k_second, n_second, share_second))
+    return float(likely[2 * tail <= alpha * (1 + 1e-9)].sum())
+
+
+def plan_failures(
+    share: float,
+    difference: float,
+    *,
+    direction: Direction = "second worse",
+    ratio: float = 1.0,
+    power: float = 0.8,
+    alpha: float = 0.05,
+) -> Plan:
+    """Return the subjects that Fisher's exact test needs to show a difference of failures.
+
+    Args:
+        share: share of failures in the group that is better served.
+        difference: by which the other group's share is higher.
+        direction: which group has the higher share.
+        ratio: subjects of the first group to one of the second.
+        power: probability with which the difference is to be shown.
+        alpha: two-sided level of one comparison.
+
+    Raises:
+        ValueError: share + difference is above 1, or a number is out of range.
+
+    >>> plan = plan_failures(0.02, 0.18)
+    >>> plan.n_first, plan.n_second, round(plan.power, 2)
+    (52, 52, 0.8)
+    """
+    _check(difference=difference, power=power, alpha=alpha)
+    if not 0 <= share <= share + difference <= 1:
+        raise ValueError(f"share and share + difference must lie within 0 to 1, got {share} and {difference}")
+    if not ratio > 0:
+        raise ValueError(f"ratio must be positive, got {ratio}")
+    shares = _shares(share, difference, direction)
+
+    def reached(number: float) -> float:
+        sizes = max(1, round(number * ratio)), max(1, round(number))
+        return failure_power(*shares, *sizes, alpha=alpha)
+
+    upper = 8.0
+    while reached(upper) < power:
+        upper *= 2
+        if upper * max(ratio, 1) > _LARGEST:
+            return Plan("failures", direction, difference, 0, 0, reached(upper / 2), alpha)
+    number = int(np.ceil(_smallest(reached, power, 1.0, upper, geometric=True)))
+    # Exact power moves up and down from size to size: the size must do, and the next two as well.
+    while min(reached(number + more) for more in range(3)) < power:
+        number += 1
+    n_first, n_second = max(1, round(number * ratio)), number
+    return Plan("failures", direction, difference, n_first, n_second, reached(number), alpha)
+
+
+def detectable_failures(
+    share: float, n_first: int, n_second: int, *, power: float = 0.8, alpha: float = 0.05
+) -> tuple[Plan, Plan]:
+    """Return the smallest difference of failures that a cohort shows, with the second group worse and better.
+
+    Args:
+        share: share of failures in the group that is better served.
+        n_first: subjects of the first group.
+        n_second: subjects of the second.
+        power: as in `plan_failures`.
+        alpha: as in `plan_failures`.
+
+    Returns:
+        One plan a direction; the difference is NaN where even failures of everybody are not shown.
+
+    >>> [round(plan.difference, 3) for plan in detectable_failures(0.02, 400, 12)]
+    [0.28, 0.335]
+    """
+    _check(power=power, alpha=alpha)
+    if not 0 <= share < 1:
+        raise ValueError(f"share must be at least 0 and below 1, got {share}")
+    found = []
+    for direction in DIRECTIONS:
+
+        def reached(difference: float, direction: Direction = direction) -> float:
+            return failure_power(*_shares(share, difference, direction), n_first, n_second, alpha=alpha)
+
+        most = 1.0 - share
+        enough = reached(most) >= power
+        difference = _smallest(reached, power, 0.0, most) if enough else np.nan
+        shown = reached(difference if enough else most)
+        found.append(Plan("failures", direction, difference, n_first, n_second, shown, alpha))
+    return found[0], found[1]
+
+
+def _shares(share: float, difference: float, direction: Direction) -> tuple[float, float]:
+    higher = min(share + difference, 1.0)
+    return (share, higher) if direction == "second worse" else (higher, share)
+
+
+# ------------------------------------------------------------------------------------------ search
+def _smallest(
+    power_at: Callable[[float], float], power: float, low: float, high: float, *, geometric: bool = False
+) -> float:
+    """Return the smallest argument with this power, by bisection; it is reached at `high`."""
+    if power_at(low) >= power:
+        return low
+    for _ in range(40):
+        middle = np.sqrt(low * high) if geometric else (low + high) / 2
+        low, high = (middle, high) if power_at(middle) < power else (low, middle)
+        if high - low < 1e-4 * high:
+            break
+    return float(high)
+
+
+def _probit_step(
+    power_at: Callable[[float], float], power: float, start: float, *, spread: float, runs: int
+) -> float:
+    """Correct an argument by simulated powers at it and a little beyond, straight on the probit scale."""
+    from scipy.special import ndtri  # noqa: PLC0415
+
+    aim, found = float(ndtri(power)), start
+    for _ in range(runs):
+        near, far = (float(ndtri(np.clip(power_at(found * by), 0.002, 0.998))) for by in (1.0, 1.0 + spread))
+        slope = max((far - near) / spread, 0.5)
+        found *= 1 + float(np.clip((aim - near) / slope, -0.35, 0.6))
+        if abs(aim - near) < 0.05:
+            break
+    return found
+
+
+def _check(**numbers: float) -> None:
+    for name, value in numbers.items():
+        if not (value > 0 if name == "difference" else 0 < value < 1):
+            expected = "positive" if name == "difference" else "between 0 and 1"
+            raise ValueError(f"{name} must be {expected}, got {value}")

@@ -1,0 +1,259 @@
+"""Predict with a trained run: images to masks on the images' own grid, whole, cropped or cascaded."""
+
+import json
+import logging
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from fairseg.crop import Box, Cascade, segment_crops
+from fairseg.io.files import check_writable, write_files
+from fairseg.io.images import find_masks, read_mask
+from fairseg.io.parallel import run_all
+from fairseg.io.sentences import listed
+from fairseg.training.checkpoint import load_checkpoint
+from fairseg.training.inference import Predictor
+from fairseg.training.loop import CHECKPOINT, load_weights, reference_network
+from fairseg.training.machine import pick_device, pick_precision
+from fairseg.training.prepare import (
+    SlicePlan,
+    foreground_box,
+    log_messages,
+    mask_in_plan,
+    read_case,
+    write_prediction,
+)
+from fairseg.training.raw import find_images
+from fairseg.training.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+BOXES = "boxes.json"
+
+
+@dataclass
+class TrainedRun:
+    """A trained network with what is needed to use it."""
+
+    about: dict[str, Any]  # as in run.json
+    plan: SlicePlan  # the form that its images have
+    predictor: Predictor  # slices (Z, C, y, x) to logits
+    crop_size: tuple[int, int] | None  # of a network that was trained on crops, or `None`
+
+
+def load_run(
+    folder: str | Path, *, mirror: bool = True, device: str = "auto", network: nn.Module | None = None
+) -> TrainedRun:
+    """Load a run from its checkpoint; arguments are those of `predict`.
+
+    Raises:
+        ValueError: there is no whole checkpoint, or it is of another network.
+    """
+    saved = load_checkpoint(Path(folder) / CHECKPOINT)
+    about = saved["run"]
+    settings, chosen = Settings.from_dict(about["settings"]), pick_device(device)
+    network = reference_network(about, settings) if network is None else network
+    load_weights(network, saved["network"], str(folder))
+    autocast = pick_precision(settings.precision, chosen)
+    predictor = Predictor(
+        network.to(chosen), about["patch_size"], mirror=mirror, device=chosen, autocast=autocast
+    )
+    crop_size = about["crop_size"] and tuple(about["crop_size"])
+    return TrainedRun(about, SlicePlan(**about["plan"]), predictor, crop_size)
+
+
+def predict(
+    run: str | Path,
+    images: str | Path,
+    out: str | Path,
+    *,
+    cases: Collection[str] | None = None,
+    cascade: str | Path | None = None,
+    references: str | Path | None = None,
+    mirror: bool = True,
+    device: str = "auto",
+    workers: int = 1,
+    network: nn.Module | None = None,
+    first_network: nn.Module | None = None,
+    progress: bool = False,
+) -> dict[str, Any]:
+    """Segment a folder of images; masks lie on the exact grids of the images, and are written one by one.
+
+    A run that was trained on crops needs to know where to look: from another run (`cascade`, Fig. 1 of Lee
+    et al. 2025), or from the reference masks (`references`, which is for comparison only: nobody has them
+    for new images). All slices of a case share one crop, around the largest connected component of what the
+    first run finds, or if it finds nothing around the middle of the image, which is counted and logged.
+
+    Args:
+        run: folder of a run.
+        images: folder with CASE_0000.nii.gz and so on.
+        out: folder for CASE.nii.gz; where there were crops, `boxes.json` says where each was, and what was
+            found there (pixels in plane, in the spacing of the run).
+        cases: names of those to segment; default: all of the folder.
+        cascade: folder of the run that says where to look.
+        references: folder of masks that say where to look.
+        mirror: average over mirrorings.
+        device: where to predict.
+        workers: processes, on the CPU.
+        network: the network that was trained, if it was not the reference U-Net.
+        first_network: the same for the run that says where to look.
+        progress: show a bar on stderr if it is a terminal.
+
+    Returns:
+        `cases`, their number; of crops also `fallbacks`, in how many nothing was found, and `cut`, in
+        how many what was found did not fit into the crop.
+
+    Raises:
+        ValueError: a run, an image or an argument is not usable; the message says which.
+    """
+    about = load_checkpoint(Path(run) / CHECKPOINT)["run"]
+    cropped = about["crop_size"] is not None
+    if cropped != (cascade is not None or references is not None) or None not in (cascade, references):
+        needs = "needs cascade or references, one of them" if cropped else "sees whole images: no cascade"
+        raise ValueError(f"{run} was trained on {about['settings']['crop']} crops, so it {needs}")
+    files = find_images(Path(images), len(about["channels"]))
+    if cases is not None:
+        if absent := sorted(set(cases) - files.keys()):
+            raise ValueError(f"{images} has no image of {listed(absent)}")
+        files = {name: files[name] for name in sorted(cases)}
+    masks = find_masks(Path(references), "references") if references is not None else {}
+    if references is not None and (without := sorted(files.keys() - masks.keys())):
+        raise ValueError(f"references has no mask for {listed(without)}")
+    if workers > 1 and (network is not None or first_network is not None):
+        raise ValueError("workers must be 1 with a network of your own")
+    folder, names = Path(out), sorted(files)
+    check_writable(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    share = -(-len(names) // max(workers, 1))
+    parts = [names[start : start + share] for start in range(0, len(names), share)]
+    predict_part = partial(
+        _predict_cases,
+        run=str(run),
+        cascade=None if cascade is None else str(cascade),
+        out=folder,
+        mirror=mirror,
+        device=device,
+        networks=(network, first_network),
+        progress=progress and len(parts) == 1,
+        one_thread=len(parts) > 1,
+    )
+    jobs = [([(name, files[name], masks.get(name)) for name in part],) for part in parts]
+    results = list(run_all(predict_part, jobs, workers))
+    log_messages(Counter(message for _, messages in results for message in messages))
+    total: dict[str, Any] = {"cases": len(names)}
+    if cropped:
+        boxes = {name: box for part, _ in results for name, box in part.items()}
+        write_files(folder, {BOXES: json.dumps(boxes, indent=1) + "\n"})
+        nothing = [name for name, box in boxes.items() if box["found"] is None]
+        cut = [name for name, box in boxes.items() if box["found"] and not _fits(**box)]
+        total |= {"fallbacks": len(nothing), "cut": len(cut)}
+        if nothing:
+            logger.warning("nothing was found, so the middle was cropped, in %s", listed(nothing))
+        if cut:
+            logger.warning("more was found than fits into the crop in %s", listed(cut))
+    return total
+
+
+def _fits(crop: list[list[int]], found: list[list[int]]) -> bool:
+    """Say whether a box is no larger than the crop around it."""
+    sizes = zip(*(Box(*map(tuple, edges)).shape for edges in (crop, found)), strict=True)
+    return all(size >= extent for size, extent in sizes)
+
+
+def _predict_cases(
+    cases: Sequence[tuple[str, Sequence[Path], Path | None]],
+    *,
+    run: str,
+    cascade: str | None,
+    out: Path,
+    mirror: bool,
+    device: str,
+    networks: tuple[nn.Module | None, nn.Module | None],
+    progress: bool,
+    one_thread: bool,
+) -> tuple[dict[str, Any], list[str]]:
+    """Write the masks of some cases: name, image files, reference mask where that says where to look.
+
+    Returns:
+        The boxes of each case, where there were crops; and the messages of the image reader.
+    """
+    if one_thread:
+        torch.set_num_threads(1)  # a process of several
+    second = load_run(run, mirror=mirror, device=device, network=networks[0])
+    both = None
+    if cascade is not None:
+        first = load_run(cascade, mirror=mirror, device=device, network=networks[1])
+        both = _cascade(first, second)
+    boxes: dict[str, Any] = {}
+    messages: list[str] = []
+    bar = tqdm(total=len(cases), desc="predicting", unit="case", disable=None if progress else True)
+    with bar:
+        for name, files, mask in cases:
+            try:
+                image, like = read_case(files, second.plan)
+                slices = torch.from_numpy(image).transpose(0, 1).contiguous()
+                if both is not None:
+                    logits, box, found = both(slices), both.boxes[0], both.found[0]
+                elif mask is not None:
+                    box, found = _reference_box(mask, second)
+                    logits = segment_crops(_on_crops(second), slices, [box] * len(slices))
+                else:
+                    logits, box, found = second.predictor(slices), None, None
+            except ValueError as error:
+                raise ValueError(f"case {name}: {error}") from None
+            if box is not None:
+                boxes[name] = {"crop": _edges(box), "found": found and _edges(found)}
+            messages += like.messages
+            write_prediction(logits.transpose(0, 1), like, second.plan, out / f"{name}.nii.gz")
+            bar.update()
+    return boxes, messages
+
+
+def _on_crops(run: TrainedRun) -> Callable[[Tensor], Tensor]:
+    """Return the run's network for crops (Z, C, *crop_size) of a case, standardised by themselves."""
+
+    def segment(crops: Tensor) -> Tensor:
+        mean = crops.mean(dim=(0, 2, 3), keepdim=True)
+        spread = crops.std(dim=(0, 2, 3), keepdim=True, correction=0).clamp(min=1e-8)
+        return run.predictor((crops - mean) / spread)
+
+    return segment
+
+
+def _cascade(first: TrainedRun, second: TrainedRun) -> Cascade:
+    """Return both networks as one, for all slices of a case at a time."""
+    if len(first.about["channels"]) != len(second.about["channels"]) or first.plan.axis != second.plan.axis:
+        raise ValueError("cascade: both runs must be of images with the same channels and slice axis")
+    if first.crop_size is not None:
+        raise ValueError("cascade: the first run must see whole images, this one was trained on crops")
+    assert second.crop_size is not None
+    zoom = [theirs / ours for theirs, ours in zip(second.plan.spacing, first.plan.spacing, strict=True)]
+
+    def locate(slices: Tensor) -> Tensor:
+        size = [round(length * factor) for length, factor in zip(slices.shape[2:], zoom, strict=True)]
+        if size == list(slices.shape[2:]):
+            return first.predictor(slices)
+        logits = first.predictor(F.interpolate(slices, size=size, mode="bilinear"))
+        return F.interpolate(logits, size=slices.shape[2:], mode="bilinear")
+
+    return Cascade(locate, _on_crops(second), second.crop_size, shared=True)
+
+
+def _reference_box(mask: Path, run: TrainedRun) -> tuple[Box, Box | None]:
+    """Return the crop around a reference mask, as in training, and the box of what it holds."""
+    assert run.crop_size is not None
+    voxels = mask_in_plan(read_mask(mask), run.plan)
+    found = foreground_box(voxels)
+    return (found or Box((0, 0), voxels.shape[1:])).resized(run.crop_size), found
+
+
+def _edges(box: Box) -> list[list[int]]:
+    return [list(box.start), list(box.stop)]

@@ -1,0 +1,151 @@
+"""Names where ids were: of groups in the loss and in its calls, and of counts."""
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from fairseg import Groups
+from fairseg.losses import (
+    BalancedGroupLoss,
+    CVaRGroupLoss,
+    DeepSupervision,
+    DiceCELoss,
+    FairErrorBoundLoss,
+    GroupDROLoss,
+    GroupLoss,
+    ReweightedLoss,
+    WorstGroupLoss,
+    group_weights,
+)
+from fairseg.losses.erm import ERMLoss
+
+LOGITS = torch.randn(4, 3, 5, generator=torch.Generator().manual_seed(0))
+TARGET = torch.randint(0, 3, (4, 5), generator=torch.Generator().manual_seed(1))
+IDS = torch.tensor([0, 1, -1, 1])
+NAMES = {
+    "list": ["F", "M", None, "M"],
+    "tuple": ("F", "M", "", "M"),
+    "Series": pd.Series(["F", "M", None, "M"], index=[4, 3, 2, 1]),
+    "category": pd.Series(["F", "M", None, "M"], dtype="category"),
+    "array": np.array(["F", "M", "", "M"]),
+    "list of ids": [0, 1, -1, 1],
+    "array of ids": IDS.numpy().astype(np.int8),
+    "nullable ids": pd.Series([0, 1, None, 1], dtype="Int64"),
+}
+
+
+@pytest.mark.parametrize("groups", NAMES.values(), ids=NAMES)
+@pytest.mark.parametrize("kind", [GroupDROLoss, WorstGroupLoss, CVaRGroupLoss, FairErrorBoundLoss])
+def test_names_and_ids_give_the_same_loss(kind: type[GroupLoss], groups: Any) -> None:
+    expected = kind(2)(LOGITS, TARGET, IDS)
+    for known in (Groups(["F", "M"]), ["F", "M"], Groups.from_values(["M", "F", "F"])):
+        loss = kind(known)
+        assert (loss.names, loss.num_groups) == (("F", "M"), 2)
+        assert torch.equal(loss(LOGITS, TARGET, groups), expected)
+        assert torch.equal(kind(known)(LOGITS, TARGET, IDS), expected)
+
+
+def test_names_pass_through_deep_supervision_and_the_plain_loss() -> None:
+    loss = DeepSupervision(GroupDROLoss(["F", "M"]), (1.0, 0.5))
+    named = loss([LOGITS, LOGITS], [TARGET, TARGET], NAMES["list"])
+    other = DeepSupervision(GroupDROLoss(2), (1.0, 0.5))
+    assert torch.equal(named, other([LOGITS, LOGITS], [TARGET, TARGET], IDS))
+    plain = ERMLoss(DiceCELoss())
+    assert torch.equal(plain(LOGITS, TARGET, NAMES["list"]), plain(LOGITS, TARGET, IDS))
+
+
+def test_a_loss_with_names_still_compiles_to_one_graph_and_saves_no_names() -> None:
+    loss = GroupDROLoss(["F", "M"])
+    torch._dynamo.reset()
+    compiled = torch.compile(loss, fullgraph=True, backend="eager")
+    torch.testing.assert_close(compiled(LOGITS, TARGET, IDS), GroupDROLoss(2)(LOGITS, TARGET, IDS))
+    GroupDROLoss(2).load_state_dict(loss.state_dict())
+
+
+COUNTS = {
+    "list": [1, 3],
+    "array": np.array([1, 3]),
+    "tensor": torch.tensor([1, 3]),
+    "mapping": {"M": 3, "F": 1},
+    "Counter": Counter("MMMF"),
+    "mapping of ids": {1: 3, 0: 1},
+    "value_counts": pd.Series(["M", "F", "M", "M"]).value_counts(),
+    "value_counts of ids": pd.Series([1, 0, 1, 1]).value_counts(),
+    "values": pd.Series(["M", "F", "M", None, "M"]),
+    "category": pd.Series(["M", "F", "M", "M"], dtype="category"),
+    "list of names": ["M", "F", "M", "M"],
+}
+
+
+@pytest.mark.parametrize("counts", COUNTS.values(), ids=COUNTS)
+def test_counts_of_every_kind_give_the_weights_of_the_ids(counts: Any) -> None:
+    expected = torch.tensor([0.75, 0.25])
+    torch.testing.assert_close(group_weights(counts), expected)
+    torch.testing.assert_close(ReweightedLoss(counts).weight, expected.double())
+    named = ReweightedLoss(counts, groups=["M", "F"]) if not isinstance(counts, list | np.ndarray) else None
+    if named is not None and not isinstance(counts, torch.Tensor):
+        of_ids = {0, 1} >= set(getattr(counts, "index", counts))  # ids are ids, whatever they are called
+        torch.testing.assert_close(
+            named.weight, expected.double().flip(0) if not of_ids else expected.double()
+        )
+        assert named.names == ("M", "F")
+    other = GroupDROLoss(["F", "M"], adjustment=1.0, group_counts=counts, group_weights={"F": 2.0, "M": 4.0})
+    assert other.group_counts is not None
+    assert other.group_factor is not None
+    assert (other.group_counts.tolist(), other.group_factor.tolist()) == ([1.0, 3.0], [2.0, 4.0])
+
+
+def test_reweighting_by_names_is_that_by_ids() -> None:
+    cohort = pd.Series(["M"] * 300 + ["F"] * 100)
+    by_name = ReweightedLoss(cohort)
+    assert by_name.names == ("F", "M")
+    expected = ReweightedLoss([100, 300])(LOGITS, TARGET, IDS)
+    assert torch.equal(by_name(LOGITS, TARGET, NAMES["list"]), expected)
+    assert torch.equal(
+        ReweightedLoss([100, 300], groups=Groups(["F", "M"]))(LOGITS, TARGET, ["F", "M", None, "M"]), expected
+    )
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: ReweightedLoss({"F": 1, "M": 0}), "group_counts must be positive, got 0 for group 1"),
+        (lambda: GroupDROLoss(["F", "M"], group_counts={"F": 1}), "one number for each of F; M, got F"),
+        (lambda: GroupDROLoss(["F", "M"], group_counts={"F": 1, "X": 2}), "one number for each of F; M"),
+        (lambda: ReweightedLoss({0: 1, 2: 2}), "one number for each of its groups, got 0, 2"),
+        (lambda: ReweightedLoss([1, 2, 3], groups=["F", "M"]), "group_counts must have one entry a group, 2"),
+        (lambda: group_weights(Groups(["F"])), "counts must be numbers of samples, got Groups"),
+        (lambda: BalancedGroupLoss([]), "names must be a list"),
+        (lambda: BalancedGroupLoss("FM"), "names must be a list"),
+        (lambda: BalancedGroupLoss(["F", "F"]), "'F' twice"),
+        (lambda: BalancedGroupLoss(2.0), "num_groups must be an integer"),  # type: ignore[arg-type]
+    ],
+)
+def test_what_does_not_fit_is_named(make: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_the_weights_of_kamiran_and_calders_by_hand() -> None:
+    """Their example of 2012, Table 2: sex by class of 10 applicants. P(g) P(y) / P(g, y)."""
+    table = pd.crosstab(
+        pd.Series(list("MMMMMFFFFF")), pd.Series(list("++++-++---"))
+    )  # rows F, M; columns +, -
+    weight = group_weights(table, method="kamiran_calders")
+    torch.testing.assert_close(
+        weight, torch.tensor([[0.5 * 0.6 / 0.2, 0.5 * 0.4 / 0.3], [0.5 * 0.6 / 0.4, 0.5 * 0.4 / 0.1]])
+    )
+    weighted = weight * torch.tensor(table.to_numpy())
+    torch.testing.assert_close(weighted.sum(), torch.tensor(10.0))
+    # Under the weights, the outcome does not depend on the group.
+    torch.testing.assert_close(weighted[:, 0] / weighted.sum(1), torch.tensor([0.6, 0.6]))
+    assert group_weights([[4, 0], [2, 2]], method="kamiran_calders")[0, 1] == 0
+    for wrong in ([1, 2], [[1, -1]], [[0, 0], [1, 1]]):
+        with pytest.raises(ValueError, match="counts must be"):
+            group_weights(wrong, method="kamiran_calders")
+    with pytest.raises(ValueError, match="method must be"):
+        group_weights([1, 2], method="other")  # type: ignore[arg-type]

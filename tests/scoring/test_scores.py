@@ -1,0 +1,428 @@
+"""Scores: what belongs to a row survives what people do with a table, and every table is read alike."""
+
+import re
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fairseg import Groups
+from fairseg.cohort.levels import MISSING
+from fairseg.scoring.table import Scores, scores_to_files
+
+Change = Callable[[pd.DataFrame, Path], Any]
+
+
+def frame() -> pd.DataFrame:
+    """Four subjects of two labels, distances in pixels; case 03 was skipped and case 02 has a note."""
+    rows = [(case, label) for case in ("01", "02", "04") for label in ("LV", "RV")]
+    scores = pd.DataFrame(rows, columns=["case", "label"])
+    scores.insert(1, "subject", "p" + scores["case"])
+    scores["dice"] = [0.9, 0.8, 0.7, float("nan"), 0.6, 0.5]
+    scores["hd95"] = [1.5, 2.5, 3.5, float("nan"), 4.5, 5.5]
+    scores["distance_unit"] = "px"
+    scores["prediction_voxels"] = [10, 20, 30, 0, 50, 60]
+    scores["reference_voxels"] = [11, 21, 31, 0, 51, 61]
+    scores["note"] = scores["case"].map({"02": "blurred"})
+    lost = pd.DataFrame({"case": ["03"], "subject": ["p03"], "skipped": ["no prediction"]})
+    return pd.concat([scores, lost], ignore_index=True)
+
+
+def demographics() -> pd.DataFrame:
+    return pd.DataFrame(
+        {"case": ["01", "02", "03", "04"], "sex": ["F", "M", "F", "M"], "age": [41, 57, 63, 70]}
+    )
+
+
+def plain_csv(scores: pd.DataFrame, folder: Path, **options: Any) -> pd.DataFrame:
+    scores.to_csv(folder / "plain.csv", index=False)
+    return pd.read_csv(folder / "plain.csv", **options)
+
+
+def own_csv(scores: pd.DataFrame, folder: Path) -> Path:
+    for name, text in scores_to_files(scores).items():
+        (folder / name).write_bytes(text.encode())
+    return folder / "scores.csv"
+
+
+def written_by_pandas(scores: pd.DataFrame, folder: Path) -> Path:
+    scores.to_csv(folder / "pandas.csv", index=False)
+    return folder / "pandas.csv"
+
+
+CHANGES: dict[str, Change] = {
+    "merge": lambda scores, _: scores.merge(demographics(), on="case"),
+    "left merge": lambda scores, _: scores.merge(demographics(), on="case", how="left"),
+    "merge on the left": lambda scores, _: demographics().merge(scores, on="case"),
+    "join": lambda scores, _: scores.join(demographics().set_index("case"), on="case"),
+    "join of indexes": lambda scores, _: scores.set_index("case").join(demographics().set_index("case")),
+    "index of two": lambda scores, _: scores.set_index(["case", "label"]),
+    "csv of pandas": lambda scores, folder: plain_csv(scores, folder, dtype={"case": str}),
+    "csv of pandas, read here": written_by_pandas,
+    "csv of fairseg": own_csv,
+    "csv of fairseg, read by pandas": lambda scores, folder: pd.read_csv(
+        own_csv(scores, folder), dtype={"case": str}
+    ),
+    "merge, then csv": lambda scores, folder: plain_csv(
+        scores.merge(demographics(), on="case"), folder, dtype={"case": str}
+    ),
+    "concat": lambda scores, _: pd.concat([scores[scores["case"] < "03"], scores[scores["case"] >= "03"]]),
+    "sorted": lambda scores, _: scores.sort_values("dice").sort_values("case", kind="stable"),
+    "copy": lambda scores, _: scores.copy(),
+    "nullable": lambda scores, _: scores.convert_dtypes(),
+    "categories": lambda scores, _: scores.astype(
+        dict.fromkeys(["case", "subject", "label", "distance_unit", "skipped", "note"], "category")
+    ),
+    "mapping": lambda scores, _: scores.to_dict(orient="list"),
+    "to_frame": lambda scores, _: Scores.of(scores).to_frame(),
+    "Scores": lambda scores, _: Scores.of(scores),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_unit_skipped_cases_and_notes_survive(change: Change, tmp_path: Path) -> None:
+    scores = Scores.of(change(frame(), tmp_path))
+    assert scores.unit == "px"
+    assert scores.reasons == {"03": "no prediction"}
+    assert scores.skipped["subject"].tolist() == ["p03"]
+    assert [note.endswith("(1 case: 02)") for note in scores.notes] == [False, True]
+    expected = Scores.of(frame()).table
+    got = scores.table.sort_values(["case", "label"], ignore_index=True)[list(expected)]
+    pd.testing.assert_frame_equal(got, expected)
+
+
+@pytest.mark.parametrize("change", ["merge", "left merge", "join", "join of indexes", "merge, then csv"])
+def test_a_skipped_case_has_its_attributes(change: str, tmp_path: Path) -> None:
+    scores = Scores.of(CHANGES[change](frame(), tmp_path))
+    assert scores.attributes == ["sex", "age"]
+    assert scores.skipped[["sex", "age"]].to_numpy().tolist() == [["F", "63"]]
+    assert Groups.from_table(scores.table, by="sex").counts([0, 1]).tolist() == [1, 1]
+
+
+def test_case_names_that_pandas_made_numbers_of_are_whole() -> None:
+    scores = Scores.of(pd.DataFrame({"case": [1.0, 2.0], "label": [3, 3], "dice": [0.5, 0.6]}))
+    assert scores.table["case"].tolist() == ["1", "2"]
+    assert scores.labels == ["3"]
+    lost = pd.DataFrame({"case": [3], "skipped": ["no file"]})  # makes floats of the labels
+    assert Scores.of(pd.concat([scores.to_frame().astype({"label": int}), lost])).labels == ["3"]
+
+
+def test_the_table_of_the_caller_stays_as_it_was() -> None:
+    before, scores = frame(), frame()
+    Scores.of(scores)
+    pd.testing.assert_frame_equal(scores, before)
+
+
+# --- the unit
+
+
+def test_a_table_that_does_not_state_the_unit_of_its_distances_gets_a_note() -> None:
+    scores = Scores.of(frame().drop(columns="distance_unit"))
+    assert scores.unit is None
+    assert [("unit" in note, "distance_unit" in note) for note in scores.notes] == [
+        (True, True),
+        (False, False),
+    ]
+    without = Scores.of(frame().drop(columns=["distance_unit", "hd95"]))
+    assert (without.unit, len(without.notes)) == (None, 1)
+
+
+@pytest.mark.parametrize(("name", "unit"), [("HD95 (mm)", "mm"), ("hd95_px", "px")])
+def test_the_name_of_a_column_may_state_the_unit(name: str, unit: str) -> None:
+    table = frame().drop(columns="distance_unit").rename(columns={"hd95": name})
+    assert Scores.of(table).unit == unit
+    assert Scores.of(table).metrics == ["dice", "hd95"]
+
+
+def test_a_row_that_lost_its_unit_is_an_error_that_names_row_and_column() -> None:
+    other = frame().drop(columns="distance_unit").replace({"case": {"01": "05", "02": "06", "04": "07"}})
+    with pytest.raises(ValueError, match=r"row 7, column distance_unit: must be mm or px, got nothing"):
+        Scores.of(pd.concat([frame(), other]))
+    # Without a distance there is nothing in a unit.
+    assert Scores.of(pd.concat([frame(), other.assign(hd95=float("nan"))])).unit == "px"
+
+
+def test_a_case_that_an_outer_merge_adds_is_an_error_that_names_the_row() -> None:
+    more = pd.concat([demographics(), pd.DataFrame({"case": ["99"], "sex": ["F"]})])
+    with pytest.raises(ValueError, match=r"row 7 has no label"):
+        Scores.of(frame().merge(more, on="case", how="outer"))
+
+
+@pytest.mark.parametrize("unit", ["cm", "MM", 1])
+def test_another_unit_is_an_error(unit: object) -> None:
+    with pytest.raises(ValueError, match=rf"row 0, column distance_unit: must be mm or px, got '{unit}'"):
+        Scores.of(frame().assign(distance_unit=unit))
+
+
+def test_of_two_units_the_distances_in_pixels_are_left_out_and_noted_for_good() -> None:
+    mixed = frame()
+    mixed.loc[mixed["case"] == "01", "distance_unit"] = "mm"
+    scores = Scores.of(mixed)
+    assert scores.unit == "mm"
+    assert scores.table["hd95"].notna().tolist() == [True, True, False, False, False, False]
+    assert scores.table["dice"].notna().sum() == 5
+    assert sum(note.endswith("(2 cases: 02, 04)") for note in scores.notes) == 1
+    assert Scores.of(scores.to_frame()).notes == scores.notes
+
+
+def test_a_column_that_a_merge_has_doubled_is_an_error() -> None:
+    for name in ("subject", "distance_unit", "note", "skipped", "dice"):
+        other = demographics().assign(**{name: "x"})
+        with pytest.raises(ValueError, match=rf"one column '{name}'.*{name}_x.*{name}_y"):
+            Scores.of(frame().merge(other, on="case"))
+
+
+# --- cells
+
+
+@pytest.mark.parametrize("marker", [*MISSING, None, float("nan"), pd.NA, pd.NaT, " NA "])
+def test_what_says_not_known_is_missing_in_every_column(marker: Any) -> None:
+    table = pd.DataFrame(
+        {
+            "case": ["a", "b", "c"],
+            "subject": ["p", marker, "q"],
+            "sex": ["F", "M", marker],
+            "label": "LV",
+            "dice": [0.9, marker, 0.8],
+            "skipped": marker,
+            "note": marker,
+        },
+        dtype=object,
+    )
+    scores = Scores.of(table)
+    assert scores.table["subject"].tolist() == ["p", "b", "q"]
+    assert scores.table["sex"].tolist() == ["F", "M", None]
+    np.testing.assert_equal(scores.table["dice"].to_numpy(), [0.9, np.nan, 0.8])
+    assert scores.skipped.empty
+    assert len(scores.notes) == 1  # on the subject of b
+    # The groups of any DataFrame, checked or not, are the same.
+    assert Groups.from_table(table, by="sex").encode(table).tolist() == [0, 1, -1]
+
+
+@pytest.mark.parametrize("marker", MISSING)
+def test_a_file_says_the_same_as_the_table(marker: str, tmp_path: Path) -> None:
+    text = f"case,subject,sex,label,dice\na,p,F,LV,0.9\nb,{marker},M,LV,{marker}\nc,q , {marker} ,LV,0.8\n"
+    (tmp_path / "scores.csv").write_text(text)
+    from_file = Scores.of(tmp_path / "scores.csv")
+    in_memory = Scores.of(pd.read_csv(StringIO(text), keep_default_na=False))
+    pd.testing.assert_frame_equal(from_file.table, in_memory.table)
+    assert from_file.table["sex"].tolist() == ["F", "M", None]
+    assert from_file.notes == in_memory.notes
+
+
+def test_blanks_around_names_make_no_second_person_level_or_label() -> None:
+    table = {
+        "case": ["a ", " b"],
+        "subject": ["p", "p "],
+        "sex": ["F", " F"],
+        "label": ["LV", "LV\t"],
+        "dice": [" 0.5 ", "0.6"],
+    }
+    for source in (table, pd.DataFrame(table), pd.DataFrame(table).astype("category")):
+        clean = Scores.of(source).table
+        assert [clean[name].unique().tolist() for name in ("subject", "sex", "label")] == [
+            ["p"],
+            ["F"],
+            ["LV"],
+        ]
+        assert clean["dice"].tolist() == [0.5, 0.6]
+
+
+def test_an_ordered_categorical_keeps_its_order() -> None:
+    stages = pd.Categorical(["mild", "none ", "severe"], ["none ", "mild", "severe"], ordered=True)
+    scores = Scores.of({"stage": stages, "dice": [0.9, 0.8, 0.7]})
+    assert Groups.from_table(scores.table, by="stage").names == ("none", "mild", "severe")
+    assert Groups.from_table(scores.to_frame(), by="stage").names == ("none", "mild", "severe")
+
+
+@pytest.mark.parametrize(
+    ("values", "texts"),
+    [
+        ([41, 57], ["41", "57"]),
+        ([41.0, float("nan")], ["41", None]),
+        ([1.5, 3], ["1.5", "3"]),
+        ([True, False], ["True", "False"]),
+        (["01", "1.0"], ["01", "1.0"]),
+    ],
+)
+def test_attributes_are_text(values: list[Any], texts: list[str | None]) -> None:
+    assert Scores.of({"site": values, "dice": [0.5, 0.6]}).table["site"].tolist() == texts
+
+
+def test_thousands_of_columns_are_read() -> None:
+    wide = {f"feature{number}": ["x", "y"] for number in range(3000)}
+    assert len(Scores.of({**wide, "dice": [0.5, 0.6]}).attributes) == 3000
+
+
+# --- what a row is
+
+
+def test_one_row_a_subject() -> None:
+    scores = Scores.of({"subject": ["p", "q"], "sex": ["F", "M"], "dice": [0.9, 0.8]})
+    assert scores.table["case"].tolist() == scores.table["subject"].tolist() == ["p", "q"]
+    assert len(scores.labels) == 1
+
+
+def test_without_any_name_a_row_is_a_subject() -> None:
+    scores = Scores.of({"sex": ["F", "M"], "dice": [0.9, 0.8]})
+    assert scores.table["subject"].tolist() == ["1", "2"]
+
+
+def test_several_rows_of_a_subject_are_its_cases() -> None:
+    scores = Scores.of({"subject": ["p", "q", "p"], "dice": [0.9, 0.8, 0.7]})
+    assert scores.table["subject"].tolist() == ["p", "q", "p"]
+    assert scores.table["case"].nunique() == 3
+    labels = Scores.of({"subject": ["p", "p"], "label": ["LV", "RV"], "dice": [0.9, 0.8]})
+    assert labels.table["case"].tolist() == ["p", "p"]
+
+
+def test_one_row_a_case_may_be_a_skipped_one() -> None:
+    scores = Scores.of({"case": ["a", "b"], "dice": [0.9, None], "skipped": [None, "no file"]})
+    assert scores.reasons == {"b": "no file"}
+    assert len(scores.labels) == 1
+    # A case with a score was not skipped, whatever the column says; one without a reason has no score.
+    assert Scores.of({"case": ["a", "b"], "dice": [0.9, 0.8], "skipped": [None, "no"]}).skipped.empty
+    assert len(Scores.of({"case": ["a", "b"], "dice": [0.9, None]}).table) == 2
+
+
+def test_skipped_cases_alone_are_an_error() -> None:
+    with pytest.raises(ValueError, match=r"2 skipped cases only"):
+        Scores.of({"case": ["a", "b"], "label": None, "dice": float("nan"), "skipped": "no file"})
+
+
+@pytest.mark.parametrize(
+    "source",
+    [None, 3, [0.5], np.array([0.5]), pd.Series([0.5]), {"dice": 0.5}, {"dice": [1, 2], "sex": ["F"]}, {}],
+    ids=["none", "number", "list", "array", "series", "scalars", "lengths", "nothing"],
+)
+def test_what_is_no_table_is_an_error_that_names_the_argument(source: Any) -> None:
+    with pytest.raises(ValueError, match=r"^answers must"):
+        Scores.of(source, where="answers")
+
+
+# --- metrics
+
+
+@pytest.mark.parametrize(
+    ("name", "metric"),
+    [
+        ("Dice", "dice"),
+        ("DSC", "dice"),
+        ("dice_score", "dice"),
+        ("Dice coefficient", "dice"),
+        ("HD", "hd"),
+        ("Hausdorff distance", "hd"),
+        ("HD95 (mm)", "hd95"),
+        ("hausdorff_95", "hd95"),
+        ("ASSD", "assd"),
+        ("NSD", "nsd"),
+        ("surface dice", "nsd"),
+    ],
+)
+def test_metrics_are_found_by_the_names_that_people_give_them(name: str, metric: str) -> None:
+    scores = Scores.of({"sex": ["F", "M"], name: [0.25, 0.5]})
+    assert scores.metrics == [metric]
+    assert scores.table[metric].tolist() == [0.25, 0.5]
+    assert scores.attributes == ["sex"]
+
+
+def test_two_columns_of_one_metric_are_an_error_that_names_both() -> None:
+    with pytest.raises(ValueError, match=r"one column of dice, got dice and DSC"):
+        Scores.of({"dice": [0.5], "DSC": [0.5]})
+
+
+def test_a_table_without_metric_says_what_it_has() -> None:
+    with pytest.raises(ValueError, match=r"column of scores \(dice, .*it has sex, volume"):
+        Scores.of({"sex": ["F"], "volume": [3.0]})
+
+
+@pytest.mark.parametrize("values", [[91.0, 88.5], ["91", "0.5"]])
+def test_percentages_are_refused_with_what_to_do(values: list[Any]) -> None:
+    with pytest.raises(
+        ValueError, match=r"row 0, column dice: must be from 0 to 1, got '?91.*divide them by 100"
+    ):
+        Scores.of({"DSC": values})
+
+
+@pytest.mark.parametrize(("name", "value"), [("dice", -0.1), ("hd", -1.0), ("dice", np.inf), ("nsd", 1.5)])
+def test_a_score_outside_its_range_is_an_error(name: str, value: float) -> None:
+    with pytest.raises(ValueError, match=rf"row 1, column {name}: .*{re.escape(str(value))}"):
+        Scores.of({name: [0.5, value]})
+
+
+def test_groups_may_be_judged_by_another_share() -> None:
+    table = {
+        "sex": ["F", "M"],
+        "dice": [0.9, 0.8],
+        "NSD": [0.7, 0.6],
+        "lesion F1": [0.5, 0.4],
+        "hd": [1.0, 2.0],
+    }
+    nsd = Scores.of(table, metric="nsd")
+    assert (nsd.title, nsd.table["dice"].tolist(), nsd.metrics) == ("NSD", [0.7, 0.6], ["dice", "hd"])
+    own = Scores.of(table, metric="lesion F1")
+    assert (own.title, own.table["dice"].tolist()) == ("lesion F1", [0.5, 0.4])
+    assert Scores.of(table, metric="DSC").table["dice"].tolist() == [0.9, 0.8]
+    for scores, metric in ((nsd, "nsd"), (own, "lesion F1")):
+        frame = scores.to_frame()
+        assert "dice" not in frame
+        assert Scores.of(frame, metric=metric).table["dice"].tolist() == scores.table["dice"].tolist()
+        assert Scores.of(scores, metric=metric) is scores
+    with pytest.raises(ValueError, match=r"judged by DSC, not nsd"):
+        Scores.of(Scores.of(table), metric="nsd")
+
+
+def test_a_metric_that_cannot_be_judged_by_is_an_error() -> None:
+    with pytest.raises(ValueError, match=r"metric must be a share of 1"):
+        Scores.of({"dice": [0.9], "hd": [1.0]}, metric="hd")
+    with pytest.raises(ValueError, match=r"metric 'iou' is not in scores, which has dice, hd"):
+        Scores.of({"dice": [0.9], "hd": [1.0]}, metric="iou")
+
+
+# --- files
+
+
+@pytest.mark.parametrize(
+    ("name", "reader"), [("a.parquet", "pyarrow"), ("a.xlsx", "openpyxl"), ("a.xls", "xlrd")]
+)
+def test_a_reader_that_is_not_installed_is_named(
+    name: str, reader: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(_: Path) -> pd.DataFrame:
+        raise ImportError("no engine\nof many lines")
+
+    monkeypatch.setattr(pd, "read_parquet", missing)
+    monkeypatch.setattr(pd, "read_excel", missing)
+    with pytest.raises(ValueError, match=rf"{re.escape(name)} cannot be read.*pip install {reader}$"):
+        Scores.of(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["a.parquet", "A.XLSX"])
+def test_other_files_say_the_same(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pd, "read_parquet", lambda _: frame().set_index("case"))
+    monkeypatch.setattr(pd, "read_excel", lambda _: frame())
+    scores = Scores.of(tmp_path / name)
+    pd.testing.assert_frame_equal(scores.table, Scores.of(frame()).table)
+    assert (scores.unit, scores.reasons) == ("px", {"03": "no prediction"})
+
+
+def test_rows_of_a_spreadsheet_are_counted_as_it_shows_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = pd.DataFrame({"case": ["a", None, "b"], "dice": [0.5, None, 2.5]})
+    monkeypatch.setattr(pd, "read_excel", lambda _: table)
+    with pytest.raises(ValueError, match=r"a\.xlsx: row 4, column dice"):
+        Scores.of(tmp_path / "a.xlsx")
+
+
+def test_a_damaged_parquet_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def damaged(_: Path) -> pd.DataFrame:
+        raise OSError("Parquet magic bytes not found")
+
+    monkeypatch.setattr(pd, "read_parquet", damaged)
+    with pytest.raises(ValueError, match=r"a\.parquet cannot be read as a table: Parquet magic"):
+        Scores.of(tmp_path / "a.parquet")

@@ -1,0 +1,444 @@
+"""Two models: what must never be said, by kind, and what must; numbers against independent oracles."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from scipy import stats
+
+from fairseg.statistics.findings import Grouping
+from fairseg.statistics.gain_findings import GainReasonKind, ModelGains
+from fairseg.statistics.gains import judge_gains
+from fairseg.statistics.judge_options import JudgeOptions
+from fairseg.statistics.verdicts import Endpoint, Verdict
+
+Floats = npt.NDArray[np.float64]
+
+OPTIONS = JudgeOptions(permutations=999)
+AGAINST = {Verdict.HARM, Verdict.LESS_FAIR, Verdict.OVERCORRECTED, Verdict.LEVELS_DOWN, Verdict.FAILS}
+
+
+def judge(
+    before: Floats,
+    after: Floats,
+    groups: npt.NDArray[np.int64],
+    *,
+    names: Sequence[str] = ("A", "B"),
+    reference: int | None = 0,
+    options: JudgeOptions = OPTIONS,
+    **more: Any,
+) -> ModelGains:
+    scores = [one[:, None] if one.ndim == 1 else one for one in (before, after)]
+    structures = ("Overall", "LV", "RV", "MYO")[: scores[0].shape[1]]
+    grouping = Grouping("group", tuple(names), groups, reference)
+    found = judge_gains(
+        scores[0], {"new": scores[1]}, [grouping], structures=structures, options=options, **more
+    )
+    return found.of("new")
+
+
+def cohort(
+    sizes: Sequence[int], medians: Sequence[float], spread: float = 0.02, seed: int = 0
+) -> tuple[Floats, npt.NDArray[np.int64]]:
+    groups = np.repeat(np.arange(len(sizes)), sizes)
+    drawn = np.random.default_rng(seed).normal(np.asarray(medians)[groups], spread)
+    return np.clip(drawn, 0.0, 1.0), groups
+
+
+def noise(size: Any, spread: float, seed: int = 1) -> Floats:
+    return np.random.default_rng(seed).normal(0, spread, size)
+
+
+# ------------------------------------------------------------------ what must never be said
+@pytest.mark.parametrize(
+    ("sizes", "failing"), [((100, 100), 25), ((400, 12), 4), ((30, 30), 8), ((54, 30), 7)]
+)
+@pytest.mark.parametrize("reference", [0, None])
+def test_new_failures_are_harm_however_much_the_others_gain(
+    sizes: tuple[int, int], failing: int, reference: int | None
+) -> None:
+    before, groups = cohort(sizes, (0.92, 0.88))
+    after = before + 0.04 * (groups == 1)
+    after[sizes[0] : sizes[0] + failing] = np.linspace(0.15, 0.45, failing)
+    found = judge(before, after, groups, reference=reference)
+    assert found.verdict is Verdict.HARM
+    assert {(row.group, row.worse, row.better) for row in found.shown_harm} == {("B", failing, 0)}
+    assert found.change("group", "B").newly_failing == failing
+    assert not any(
+        row.verdict.green for pair in found.pairs for row in pair.rows if row.verdict is Verdict.FAIRER
+    )
+
+
+def test_a_model_against_itself_is_the_same_to_the_last_digit() -> None:
+    before, groups = cohort((60, 40), (0.92, 0.88))
+    before[0] = 0.0
+    scores = np.column_stack([before, before - 0.01, before.round(2)])
+    found = judge(scores, scores, groups)
+    assert found.verdict is Verdict.SAME
+    (pair,) = found.pairs
+    assert len(pair.rows) == 9
+    for row in pair.rows:
+        assert tuple(row.gain) == tuple(row.narrowing) == tuple(row.equivalence) == (0, 0, 0)
+        assert row.gap_before.interval == row.gap_after.interval
+    for change in found.changes:
+        assert tuple(change.change) == tuple(change.failures) == (0, 0, 0)
+
+
+def test_one_group_unchanged_the_other_a_little_better_is_that_little() -> None:
+    before, groups = cohort((100, 100), (0.92, 0.88), spread=0.03)
+    after = before + 0.011 * (groups == 1)
+    row = judge(before, after, groups).pairs[0].typical
+    assert row is not None
+    assert row.gain.estimate == pytest.approx(0.011, abs=1e-4)
+    assert 0.0105 < row.gain.low <= row.gain.high < 0.0115
+    assert 0.0105 < row.narrowing.low <= row.narrowing.high < 0.0115
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("sizes", [(100, 100), (30, 30), (200, 15)])
+def test_a_gap_never_narrows_by_more_than_there_was(sizes: tuple[int, int], seed: int) -> None:
+    before, groups = cohort(sizes, (0.92, 0.88), seed=seed)
+    after = before + 0.045 * (groups == 1) + noise(groups.size, 0.02, seed + 10)
+    for row in judge(before, after, groups).pairs[0].rows:
+        there = row.gap_before.interval
+        assert row.narrowing.high <= max(abs(there.low), abs(there.high)) + 1e-12
+        assert row.narrowing.estimate <= abs(there.estimate) + 1e-12
+        most = max(abs(row.gain.low), abs(row.gain.high))
+        assert max(abs(row.narrowing.low), abs(row.narrowing.high)) <= most + 1e-12
+        assert row.narrowing.low <= row.narrowing.estimate <= row.narrowing.high
+
+
+def test_both_changes_are_told_where_a_share_of_the_narrowing_is_a_loss() -> None:
+    before, groups = cohort((100, 100), (0.93, 0.88))
+    after = before + np.where(groups == 0, -0.0196, 0.0204) + noise(200, 0.005)
+    found = judge(before, after, groups)
+    assert found.verdict is Verdict.FAIRER
+    lost, gained = (found.change("group", name).change for name in "AB")
+    assert lost.low < -0.0196 < lost.high < 0
+    assert 0 < gained.low < 0.0204 < gained.high
+    assert not any(row.levels_down for row in found.pairs[0].rows)
+
+
+def test_levelling_down_is_said_where_the_loss_outweighs_the_gain() -> None:
+    before, groups = cohort((100, 100), (0.93, 0.88))
+    after = before + np.where(groups == 0, -0.035, 0.005) + noise(200, 0.01)
+    found = judge(before, after, groups)
+    assert found.verdict is Verdict.LEVELS_DOWN
+    row = found.pairs[0].typical
+    assert row is not None
+    assert row.levelling is not None
+    assert row.levelling.high < 0
+    assert row.levelling.estimate == pytest.approx(-0.03, abs=0.003)
+
+
+def test_a_fairer_model_that_costs_a_group_more_than_the_margin_is_not_praised() -> None:
+    before, groups = cohort((200, 200), (0.95, 0.85))
+    after = before + np.where(groups == 0, -0.035, 0.045) + noise(400, 0.005)
+    found = judge(before, after, groups)
+    assert found.verdict is Verdict.MOVED
+    assert GainReasonKind.LOSS_BEYOND_MARGIN in {reason.kind for reason in found.pairs[0].reasons}
+
+
+@pytest.mark.parametrize("which", ["second", "both", "baseline"])
+def test_a_model_that_fails_everybody_comes_before_fairness(which: str) -> None:
+    works, groups = cohort((40, 40), (0.92, 0.86))
+    fails, _ = cohort((40, 40), (0.08, 0.08), seed=5)
+    before = works if which == "second" else fails
+    after = works + 0.03 * (groups == 1) if which == "baseline" else fails
+    found = judge(before, after, groups)
+    assert found.verdict is Verdict.FAILS
+    assert {one.group for one in found.failing if one.baseline} == (
+        set() if which == "second" else {None, "A", "B"}
+    )
+    assert not any(row.verdict.green for row in found.pairs[0].rows)
+
+
+def test_a_model_that_fails_for_one_group_only() -> None:
+    before, groups = cohort((60, 40, 30), (0.92, 0.9, 0.86))
+    after = np.where(groups == 2, 0.3, before + 0.01)
+    found = judge(before, after, groups, names=("A", "B", "C"))
+    assert found.verdict is Verdict.FAILS
+    assert [(one.attribute, one.group, one.failures) for one in found.failing] == [("group", "C", 30)]
+    # A baseline that failed a group may be mended.
+    mended = judge(after, before, groups, names=("A", "B", "C"))
+    assert mended.pair("group", "A", "C").verdict is Verdict.FAIRER
+
+
+def test_everybody_losing_is_no_same() -> None:
+    before, groups = cohort((100, 100), (0.92, 0.88))
+    after = before - 0.08 + noise(200, 0.005)
+    found = judge(before, after, groups)
+    assert found.verdict is Verdict.HARM
+    assert found.pairs[0].rows[0].inside
+    assert found.change("group", "A").change.high < -0.07
+
+
+def structures(groups: npt.NDArray[np.int64], seed: int = 3) -> tuple[Floats, Floats]:
+    """Return overall, LV and RV of two models; the second closes the gap of all but what a test changes."""
+    base, _ = cohort(np.bincount(groups), (0.92, 0.87), seed=seed)
+    before = base[:, None] + noise((groups.size, 3), 0.01)
+    after = before + 0.03 * (groups == 1)[:, None] + noise((groups.size, 3), 0.005, 2)
+    return before, after
+
+
+def test_harm_in_one_structure_turns_praise() -> None:
+    groups = np.repeat([0, 1], [60, 40])
+    before, after = structures(groups)
+    assert judge(before, after, groups).verdict is Verdict.FAIRER
+    after[60:68, 2] = 0.0
+    found = judge(before, after, groups)
+    assert found.verdict is Verdict.HARM
+    assert {row.structure for row in found.shown_harm} == {"RV"}
+
+
+def test_a_gap_that_widens_in_one_structure_turns_praise() -> None:
+    groups = np.repeat([0, 1], [60, 40])
+    before, after = structures(groups)
+    after[groups == 1, 2] -= 0.08
+    found = judge(before, after, groups)
+    assert found.verdict is Verdict.LESS_FAIR
+    assert ("RV", Endpoint.TYPICAL) in {(row.structure, row.endpoint) for row in found.pairs[0].decided_by}
+    assert found.pairs[0].rows[0].verdict is Verdict.MOVED  # shown by itself as fairer, but no praise
+
+
+def test_an_over_correction_in_one_structure_turns_praise() -> None:
+    groups = np.repeat([0, 1], [60, 60])
+    before, after = structures(groups)
+    after[groups == 1, 1] += 0.08
+    assert judge(before, np.clip(after, 0, 1), groups).verdict is Verdict.OVERCORRECTED
+
+
+def test_a_structure_that_alone_improves_is_no_praise() -> None:
+    groups = np.repeat([0, 1], [60, 40])
+    before, after = structures(groups)
+    after[:, :2] = before[:, :2] + noise((100, 2), 0.03, 7)
+    assert judge(before, after, groups).verdict is Verdict.MOVED
+
+
+def test_harm_in_a_third_group_turns_praise() -> None:
+    before, groups = cohort((100, 60, 40), (0.92, 0.88, 0.92))
+    after = before + 0.03 * (groups == 1) + noise(200, 0.005)
+    assert judge(before, after, groups, names=("A", "B", "C")).verdict is Verdict.FAIRER
+    after[160:169] = 0.3
+    found = judge(before, after, groups, names=("A", "B", "C"))
+    assert found.verdict is Verdict.HARM
+    assert {row.group for row in found.shown_harm} == {"C"}
+    assert found.pair("group", "A", "B").verdict is Verdict.FAIRER
+
+
+def test_harm_by_another_attribute_turns_praise() -> None:
+    before, groups = cohort((100, 100), (0.92, 0.87))
+    site = np.tile([0, 1, 1, 1], 50)
+    after = before + 0.04 * groups + noise(200, 0.005)
+    after[np.flatnonzero(site == 0)[::4]] = 0.2
+    found = judge_gains(
+        before[:, None],
+        {"new": after[:, None]},
+        [Grouping("sex", ("M", "F"), groups, 0), Grouping("site", ("S", "T"), site)],
+        options=OPTIONS,
+    ).of("new")
+    assert found.verdict is Verdict.HARM
+    assert ("site", "S") in {(row.attribute, row.group) for row in found.shown_harm}
+
+
+def test_over_correction_only_beyond_the_margin() -> None:
+    before, groups = cohort((300, 300), (0.92, 0.88))
+    slightly = before + 0.046 * (groups == 1) + noise(600, 0.004)
+    found = judge(before, slightly, groups)
+    assert found.pairs[0].rows[0].gap_after.interval.high < 0.005
+    assert found.verdict is Verdict.FAIRER
+    far = judge(before, before + 0.08 * (groups == 1) + noise(600, 0.004), groups)
+    assert far.verdict is Verdict.OVERCORRECTED
+    assert far.pairs[0].rows[0].reverse_bound == pytest.approx(0.043, abs=0.005)
+
+
+def test_a_gap_that_opens_is_less_fair() -> None:
+    before, groups = cohort((100, 100), (0.9, 0.9))
+    after = before + np.where(groups == 0, 0.04, 0.0) + noise(200, 0.01)
+    assert judge(before, after, groups).verdict is Verdict.LESS_FAIR
+
+
+def test_rescued_failures_are_fairer_though_medians_agree() -> None:
+    after, groups = cohort((100, 100), (0.92, 0.92))
+    before = after.copy()
+    before[100:125] = np.linspace(0.1, 0.4, 25)
+    found = judge(before, after + noise(200, 0.004), groups)
+    assert found.verdict is Verdict.FAIRER
+    assert Endpoint.FAILURES in {row.endpoint for row in found.pairs[0].decided_by}
+
+
+# ------------------------------------------------------------------ who takes part
+def test_small_groups_are_named_and_their_failures_bar_praise() -> None:
+    before, groups = cohort((100, 60, 6), (0.92, 0.87, 0.9))
+    after = before + 0.04 * (groups == 1) + noise(166, 0.005)
+    names = ("A", "B", "C")
+    found = judge(before, after, groups, names=names)
+    assert found.verdict is Verdict.FAIRER
+    assert found.pair("group", "A", "C").verdict is Verdict.NOT_JUDGED
+    assert [(one.group, one.structure, one.n) for one in found.unjudged] == [("C", None, 6)]
+    after[-4:] = 0.2
+    found = judge(before, after, groups, names=names)
+    assert found.verdict is Verdict.MOVED
+    assert found.change("group", "C").newly_failing == 4
+    assert GainReasonKind.SMALL_GROUP_FAILS in {one.kind for one in found.pair("group", "A", "B").reasons}
+
+
+def test_harm_that_is_nearly_shown_bars_praise() -> None:
+    before, groups = cohort((100, 100), (0.92, 0.88))
+    after = before + 0.035 * (groups == 1) + noise(200, 0.003)
+    after[100:104] = 0.3
+    found = judge(before, after, groups)
+    assert not found.shown_harm
+    assert found.verdict is Verdict.MOVED
+    assert (found.pairs[0].reasons[0].kind, found.pairs[0].reasons[0].group) == (
+        GainReasonKind.POSSIBLE_HARM,
+        "B",
+    )
+
+
+def test_a_group_without_any_second_score_is_not_passed_over() -> None:
+    before, groups = cohort((100, 100, 30), (0.92, 0.88, 0.9))
+    after = before + 0.035 * (groups == 1) + noise(230, 0.003)
+    after[200:] = np.nan
+    found = judge(before, after, groups, names=("A", "B", "C"))
+    assert found.verdict is Verdict.MOVED
+    (reason,) = found.pair("group", "A", "C").reasons
+    assert (reason.kind, reason.group) == (GainReasonKind.DROPPED_SUBJECTS, "C")
+
+
+def test_subjects_without_a_second_score_are_counted_and_bar_praise() -> None:
+    before, groups = cohort((100, 100), (0.92, 0.87))
+    after = before + 0.04 * (groups == 1) + noise(200, 0.005)
+    after[100:120] = np.nan
+    before[0] = np.nan
+    found = judge(before, after, groups)
+    assert found.verdict is Verdict.MOVED
+    change = found.change("group", "B")
+    assert (change.n, change.missing_after, change.missing_before, change.dropped) == (80, 20, 0, 20)
+    assert found.change("group", "A").missing_before == 1
+    assert GainReasonKind.DROPPED_SUBJECTS in {one.kind for one in found.pairs[0].reasons}
+
+
+def test_unknown_ids_take_no_part_and_nobody_judged_is_not_judged() -> None:
+    before, groups = cohort((30, 30, 40), (0.92, 0.87, 0.1))
+    after = before + 0.04 * (groups == 1) + noise(100, 0.005)
+    known = np.where(groups == 2, -1, groups)
+    found = judge(before, after, known)
+    assert [change.n for change in found.changes] == [30, 30]
+    lonely = judge(before[:35], after[:35], groups[:35])
+    assert lonely.verdict is Verdict.NOT_JUDGED
+    assert lonely.primary_pair is not None
+    assert lonely.primary_pair.rows == ()
+
+
+@pytest.mark.parametrize("reference", [0, 1])
+def test_harm_is_found_where_there_is_nobody_to_compare_with(reference: int) -> None:
+    before, groups = cohort((4, 100), (0.92, 0.9))
+    after = before + noise(104, 0.005)
+    assert judge(before, after, groups, reference=reference).verdict is Verdict.NOT_JUDGED
+    after[4:14] = 0.2
+    found = judge(before, after, groups, reference=reference)
+    assert found.verdict is Verdict.HARM
+    after[4:] = 0.2
+    assert judge(before, after, groups, reference=reference).verdict is Verdict.FAILS
+    assert judge(before[4:], after[4:], groups[4:]).verdict is Verdict.FAILS
+
+
+def test_many_groups_without_a_reference_are_compared_with_all_others() -> None:
+    before, groups = cohort((14,) * 9, (0.92, *(0.9,) * 8))
+    after = before + noise(groups.size, 0.003)
+    names = tuple("ABCDEFGHI")
+    found = judge(before, after, groups, names=names, reference=None)
+    assert {pair.first for pair in found.pairs} == {"all others"}
+    assert {pair.second for pair in found.pairs} == set(names)
+    first = found.pair("group", "all others", "A").rows[0]
+    assert (first.n_first, first.n_second) == (112, 14)
+
+
+# ------------------------------------------------------------------ numbers
+def test_numbers_of_a_row_are_those_of_independent_oracles() -> None:
+    before, groups = cohort((54, 30), (0.92, 0.88), spread=0.04, seed=4)
+    after = np.clip(before + 0.02 * (groups == 1) + noise(84, 0.03), 0, 1)
+    row = judge(before, after, groups).pairs[0].rows[0]
+    gains = after - before
+    a, b = groups == 0, groups == 1
+    assert row.p == pytest.approx(stats.brunnermunzel(gains[b], gains[a]).pvalue, rel=1e-6)
+    assert row.gap_before.p == pytest.approx(stats.brunnermunzel(before[a], before[b]).pvalue, rel=1e-6)
+    assert row.gain.estimate == pytest.approx(np.median(gains[b][:, None] - gains[a]), abs=2e-4)
+    assert row.gap_after.interval.estimate == pytest.approx(np.median(after[a][:, None] - after[b]), abs=2e-4)
+    # The limits are the shifts at which the test stops to accept.
+    for limit in row.gain[1:]:
+        assert stats.brunnermunzel(gains[b] - limit, gains[a]).pvalue == pytest.approx(
+            1 - row.level, abs=2e-3
+        )
+
+
+def test_exchanging_models_or_groups_turns_every_number_round() -> None:
+    before, groups = cohort((54, 30), (0.92, 0.89), spread=0.03, seed=6)
+    after = np.clip(before + 0.03 * (groups == 1) + noise(84, 0.02), 0, 1)
+    there = judge(before, after, groups).pairs[0].rows[0]
+    back = judge(after, before, groups).pairs[0].rows[0]
+    other = judge(before, after, groups, reference=1).pairs[0].rows[0]
+    for turned in (back.gain, other.gain):
+        assert (-turned.estimate, -turned.high, -turned.low) == pytest.approx(tuple(there.gain), abs=1e-5)
+    assert tuple(back.gap_before.interval) == pytest.approx(tuple(there.gap_after.interval))
+    assert tuple(other.narrowing) == pytest.approx(tuple(there.narrowing), abs=1e-5)
+
+
+def test_limits_and_corrected_p_values_never_contradict_each_other() -> None:
+    for seed in range(8):
+        before, groups = cohort((40, 25), (0.92, 0.9), spread=0.03, seed=seed)
+        after = np.clip(before + 0.012 * (groups == 1) + noise(65, 0.02, seed), 0, 1).round(2)
+        for row in judge(before.round(2), after, groups).pairs[0].rows:
+            for shown, p, interval in (
+                (row.shown, row.p_adjusted, row.gain),
+                *((gap.shown, gap.p_adjusted, gap.interval) for gap in (row.gap_before, row.gap_after)),
+            ):
+                assert shown == (interval.low > 0 or interval.high < 0)
+                assert p <= OPTIONS.alpha or not shown
+
+
+def test_several_models_share_the_error() -> None:
+    before, groups = cohort((54, 30), (0.92, 0.88))
+    grouping = Grouping("group", ("A", "B"), groups, 0)
+    after = [before + 0.03 * (groups == 1) + noise(84, 0.03, seed) for seed in range(3)]
+    alone = judge_gains(before[:, None], {"0": after[0][:, None]}, [grouping], options=OPTIONS)
+    models = {str(number): one[:, None] for number, one in enumerate(after)}
+    together = judge_gains(before[:, None], models, [grouping], options=OPTIONS)
+    assert [one.model for one in together.models] == ["0", "1", "2"]
+    rows = [found.of("0").pairs[0].rows[0] for found in (alone, together)]
+    assert rows[0].p == rows[1].p
+    assert rows[0].level < rows[1].level
+    assert rows[0].gap_before == rows[1].gap_before  # gaps are those of an audit of that model
+
+
+def test_orders_of_subjects_and_names_do_not_matter_much() -> None:
+    before, groups = cohort((54, 30), (0.92, 0.88))
+    after = before + 0.03 * (groups == 1) + noise(84, 0.02)
+    order = np.random.default_rng(0).permutation(84)
+    one, two = judge(before, after, groups), judge(before[order], after[order], groups[order])
+    assert one.verdict is two.verdict
+    assert tuple(one.pairs[0].rows[0].equivalence) == pytest.approx(tuple(two.pairs[0].rows[0].equivalence))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"models": {}}, "models must name at least one model"),
+        ({"groupings": []}, "groupings must hold at least one attribute"),
+        ({"models": {"new": np.zeros((19, 1))}}, r"models\['new'\] must have the baseline's shape \(20, 1\)"),
+        ({"models": {"new": np.full((20, 1), np.inf)}}, r"must have no infinite scores, got 20"),
+        ({"structures": ("Overall", "LV")}, r"baseline must have shape \(subjects, 2 structures\)"),
+        ({"groupings": [Grouping("sex", ("M", "F"), np.zeros(3, int))]}, "one id a subject"),
+    ],
+)
+def test_bad_input_says_what_was_expected(change: dict[str, Any], message: str) -> None:
+    call: dict[str, Any] = {
+        "models": {"new": np.zeros((20, 1))},
+        "groupings": [Grouping("sex", ("M", "F"), np.zeros(20, int))],
+        **change,
+    }
+    with pytest.raises(ValueError, match=message):
+        judge_gains(np.zeros((20, 1)), call.pop("models"), call.pop("groupings"), **call)

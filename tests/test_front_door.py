@@ -1,0 +1,122 @@
+"""What a person types after reading the README works: each line runs alone, on tables such as people have."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import fairseg
+
+TABLE = "df"  # in the snippets: one row a subject; `long` has a row a case and label, `other` a second model
+SNIPPETS = """
+fairseg.audit(df, by="sex")
+fairseg.audit(df, by="sex", reference="M").verdict is fairseg.Verdict.GAP
+fairseg.audit(df, "sex", "M").sentence
+fairseg.audit(df, by=["sex", "site"], min_size=5).groups
+fairseg.audit(df, by="age", bins={"age": [50]}).findings
+fairseg.audit(df, by="sex", also=["site"], adjust=["site"], margin=0.03).left_out
+fairseg.audit(df["dice"], groups=df["sex"])
+fairseg.audit(df["dice"].to_numpy(), groups=df["sex"].to_numpy(), reference="M")
+fairseg.audit(df["dice"].tolist(), groups=df["sex"].tolist())
+fairseg.audit(df.rename(columns={"dice": "DSC"}), by="sex")
+fairseg.audit(df.rename(columns={"dice": "my score"}), by="sex", metric="my score")
+fairseg.audit(long, by="sex", reference="M")
+fairseg.audit("scores.csv", by="sex")
+fairseg.audit(Path("scores.csv"), by="sex").save("report").is_file()
+fairseg.audit(df, by="sex").plot("boxes").set_title("mine")
+fairseg.audit(long, by="sex").plot("gaps").figure
+fairseg.audit(long, by="sex").plot("size").get_xlabel()
+fairseg.audit(df, by="sex")._repr_html_()
+fairseg.compare({"baseline": df, "fair": other}, by="sex", baseline="baseline").verdicts["fair"]
+fairseg.compare({"a": df, "b": other}, by="sex", baseline="a").sentence
+fairseg.compare({"a": long, "b": long}, by="sex", baseline="a").findings
+fairseg.compare({"a": df, "b": other}, by="sex", baseline="a").save("comparison").is_file()
+fairseg.Groups.from_values(df["sex"]).names == ("F", "M")
+fairseg.Groups(["F", "M"]).encode(df["sex"])
+fairseg.samplers.GroupBatchSampler(df["sex"], batch_size=8)
+next(iter(fairseg.samplers.GroupBatchSampler(df.sex, 8, subjects=df["subject"])))
+list(fairseg.samplers.GroupWeightedSampler(df["sex"], 20))
+fairseg.metrics.by_group(df["dice"], df["sex"])[0]["F"] < 0.9
+fairseg.metrics.fairness_gap(df["dice"], df["sex"], reference="M") > 0
+fairseg.metrics.skewed_error_ratio(df["dice"], df["sex"]) > 1
+fairseg.metrics.worst_group(df["dice"], df["sex"])
+fairseg.metrics.equity_scaled(df["dice"], df["sex"], variant="sum")
+fairseg.metrics.dice(prediction, reference)
+fairseg.metrics.hausdorff(prediction, reference, spacing=(10, 1.5, 1.5))
+fairseg.metrics.score_case(prediction, reference)["dice"]
+fairseg.metrics.mann_whitney_u(df[df.sex == "F"].dice, df[df.sex == "M"].dice)
+fairseg.statistics.bootstrap_interval(df["dice"], df["sex"], "fairness_gap", reference="M").low
+fairseg.losses.GroupDROLoss(groups)(logits, target, ids)
+fairseg.losses.GroupDROLoss(groups)(logits, target, ["F", "M", "M", "F"])
+fairseg.losses.BalancedGroupLoss(groups)(logits, target, ids)
+fairseg.losses.ReweightedLoss(groups.counts(groups.encode(df)))(logits, target, ids)
+fairseg.losses.group_weights(df["sex"].value_counts().sort_index())
+fairseg.crop.crop(reference, fairseg.crop.Box.around(reference, margin=2)).shape
+fairseg.evaluate("predictions", "references", "groups.csv")
+fairseg.audit(fairseg.evaluate("predictions", "references", fairseg.read_cohort("groups.csv")), by="sex")
+fairseg.audit(predictions="predictions", references="references", cohort="groups.csv", by="sex")
+"""
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with masks, a cohort and a table of scores."""
+    from fairseg.datasets import write_example  # noqa: PLC0415
+
+    folder = tmp_path_factory.mktemp("front_door")
+    write_example(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def names() -> dict[str, Any]:
+    """Return what the snippets know."""
+    rng = np.random.default_rng(0)
+    sex = np.repeat(["M", "F"], [60, 40])
+    dice = np.clip(np.where(sex == "M", 0.93, 0.87) + rng.normal(0, 0.03, 100), 0, 1)
+    df = pd.DataFrame(
+        {
+            "subject": [f"p{number:03}" for number in range(100)],
+            "sex": sex,
+            "site": rng.choice(["A", "B"], 100),
+            "age": rng.integers(20, 90, 100),
+            "dice": dice,
+        }
+    )
+    long = pd.concat(
+        [
+            df.assign(case=df["subject"], label=label, reference_voxels=1000 + place)
+            for place, label in enumerate("LR")
+        ],
+        ignore_index=True,
+    )
+    reference = np.zeros((5, 40, 40), dtype=np.uint8)
+    reference[1:4, 10:30, 10:30] = 1
+    groups = fairseg.Groups.from_values(df["sex"])
+    return {
+        "fairseg": fairseg,
+        "Path": Path,
+        "df": df,
+        "long": long,
+        "other": df.assign(dice=np.clip(dice + np.where(sex == "F", 0.05, 0.0), 0, 1)),
+        "reference": reference,
+        "prediction": np.roll(reference, 2, axis=2),
+        "groups": groups,
+        "ids": torch.tensor([0, 1, 1, 0]),
+        "logits": torch.randn(4, 2, 8, 8),
+        "target": torch.randint(0, 2, (4, 8, 8)),
+    }
+
+
+@pytest.mark.parametrize("snippet", [line for line in SNIPPETS.splitlines() if line])
+def test_a_line_that_a_person_would_type(
+    snippet: str, place: Path, names: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(place)
+    names["long"].to_csv("scores.csv", index=False)
+    result = eval(snippet, dict(names))
+    assert result is not None
+    assert result is not False

@@ -1,0 +1,128 @@
+"""A wrong table is a ValueError that names the argument or column, and what there is instead: everywhere."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import fairseg
+from fairseg import Groups
+from fairseg.clinical import agreement, clinical_measures
+from fairseg.report.summary import summarize
+from fairseg.scoring import evaluate
+from fairseg.scoring.table import Scores
+from fairseg.statistics.cohort_table import cohort_table
+from fairseg.statistics.confounders import adjusted_gap
+from fairseg.statistics.missingness import missingness
+
+GROUPS = Groups.from_table({"sex": ["F", "M"]}, by="sex")
+SEX = ["F", "F", "M", "M"]
+
+
+def table() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "case": list("abcd"),
+            "subject": list("abcd"),
+            "sex": SEX,
+            "label": "LV",
+            "dice": [0.9, 0.8, 0.7, 0.6],
+            "prediction_voxels": [9, 8, 7, 6],
+            "reference_voxels": [9, 9, 9, 9],
+            "prediction_ml": [90.0, 80.0, 70.0, 60.0],
+            "reference_ml": [90.0, 90.0, 90.0, 90.0],
+        }
+    )
+
+
+READERS: dict[str, Callable[[Any], Any]] = {
+    "summarize": lambda scores: summarize(scores, GROUPS),
+    "audit": lambda scores: fairseg.audit(scores, by="sex"),
+    "compare": lambda scores: fairseg.compare({"other": table(), "mine": scores}, by="sex"),
+    "cohort_table": lambda scores: cohort_table(scores, GROUPS),
+    "missingness": lambda scores: missingness(scores, SEX),
+    "clinical_measures": lambda scores: clinical_measures(scores, {}),
+    "agreement": lambda scores: agreement(scores, SEX),
+    "adjusted_gap": lambda scores: adjusted_gap([0.9, 0.8, 0.7, 0.6], SEX, covariates=scores, reference="F"),
+    "evaluate": lambda scores: evaluate(Path("nowhere"), Path("nowhere"), scores),
+    "Scores.of": Scores.of,
+}
+
+
+@pytest.mark.parametrize("reader", READERS.values(), ids=READERS)
+@pytest.mark.parametrize(
+    "wrong", [None, 3, [0.5], [["a", 0.5]], {"dice": 0.5}, {"a": [1], "b": [1, 2]}], ids=str
+)
+def test_what_is_no_table_is_named(reader: Callable[[Any], Any], wrong: Any) -> None:
+    with pytest.raises(
+        ValueError, match=r"^(scores|model 'mine'|audit needs scores|table|measures|covariates|cohort)"
+    ):
+        reader(wrong)
+
+
+@pytest.mark.parametrize("reader", READERS.values(), ids=READERS)
+def test_a_column_given_twice_is_named(reader: Callable[[Any], Any]) -> None:
+    twice = pd.concat([table(), table()[["sex"]]], axis=1)
+    with pytest.raises(ValueError, match=r"must name each column once, got 'sex' twice"):
+        reader(twice)
+
+
+@pytest.mark.parametrize(
+    ("reader", "change", "message"),
+    [
+        ("summarize", {"drop": "dice"}, "must have a column of scores .*it has case, subject, sex, label"),
+        ("summarize", {"drop": "sex"}, "attribute 'sex' is not in the table, which has case, subject, label"),
+        ("audit", {"drop": "dice"}, "scores must have a column of scores .*it has case, subject, sex, label"),
+        ("audit", {"drop": "sex"}, "attribute 'sex' is not in scores, which have no attributes"),
+        ("audit", {"dice": "x"}, "scores: row 0, column dice: must be a number, got 'x'"),
+        ("compare", {"drop": "dice"}, "must have a column of scores .*it has case, subject, sex, label"),
+        ("compare", {"dice": "x"}, "row 0, column dice: must be a number, got 'x'"),
+        ("summarize", {"dice": 90.0}, "row 0, column dice: must be from 0 to 1, got 90.0"),
+        ("cohort_table", {"drop": "sex"}, "attribute 'sex' is not in the table, which has case"),
+        ("missingness", {"prediction_voxels": "x"}, "row 0, column prediction_voxels: .*got 'x'"),
+        ("clinical_measures", {"drop": "prediction_ml"}, "column prediction_ml, .*got case, subject"),
+        ("clinical_measures", {"drop": "label"}, "column label, got case, subject"),
+        ("clinical_measures", {"reference_ml": "x"}, "row 0, column reference_ml: .*got 'x'"),
+        ("agreement", {}, "must have the columns subject, measure.*has no measure and no unit.*it has case"),
+        ("evaluate", {}, r"cohort must not use the names of scores for attributes, got \['label', 'dice'"),
+        ("evaluate", {"drop": "case"}, "cohort must have a column 'case', got subject, sex"),
+    ],
+)
+def test_a_table_that_lacks_what_is_needed_says_what_it_has(
+    reader: str, change: dict[str, Any], message: str
+) -> None:
+    wrong = table()
+    for name, value in change.items():
+        wrong = wrong.drop(columns=value) if name == "drop" else wrong.assign(**{name: value})
+    with pytest.raises(ValueError, match=message):
+        READERS[reader](wrong)
+
+
+def test_without_subjects_and_cases_nothing_can_be_counted() -> None:
+    bare = table().drop(columns=["case", "subject"])
+    for reader in ("cohort_table", "missingness"):
+        with pytest.raises(ValueError, match="must have a column 'subject' or 'case', got sex, label"):
+            READERS[reader](bare)
+
+
+def test_groups_of_another_type_are_named() -> None:
+    with pytest.raises(ValueError, match=r"groups must be Groups, as from Groups.from_table, got str"):
+        cohort_table(table(), "sex")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"groups must be Groups, such as Groups.from_table"):
+        summarize(table(), "sex")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["cohort_table", "missingness"])
+def test_skipped_cases_and_odd_cells_change_no_count(name: str) -> None:
+    def counts(scores: pd.DataFrame) -> pd.DataFrame:
+        if name == "missingness":
+            return missingness(scores, scores["sex"].to_numpy())
+        return cohort_table(scores, GROUPS).table
+
+    lost = pd.DataFrame({"case": ["e"], "subject": ["e"], "sex": ["M"], "skipped": ["no file"]})
+    odd = table().assign(subject=["a ", " b", "NA", None])
+    kinds = table().astype(dict.fromkeys(["case", "subject", "sex", "label"], "category"))
+    for other in (pd.concat([table(), lost]), odd, kinds, table().convert_dtypes()):
+        pd.testing.assert_frame_equal(counts(other), counts(table()))
