@@ -117,7 +117,7 @@ def _without_missed(scores: Scores) -> Floats | None:
 
 def _row(name: str, found: list[VariantVerdict]) -> tuple[str, list[Cell], bool]:
     """Return the verdict of a choice that is least like the page's, where it was tried in several ways."""
-    flipped = [one for one in found if one.flips]
+    flipped = [one for one in found if one.flips and one.verdict is not Verdict.NOT_JUDGED]
     one = (flipped or found)[0]
     verdict = Cell(one.verdict.label.capitalize(), css=one.verdict.css_class)
     gap = max((other.estimate for other in found), key=lambda value: abs(np.nan_to_num(value)))
