@@ -120,12 +120,7 @@ def _score(
 ) -> tuple[pd.DataFrame, list[str]]:
     """Return the table of `evaluate`, and the notes that belong to no row of it."""
     check_metrics(metrics, empty, tolerance)
-    if on_error not in ("stop", "skip"):
-        raise ValueError(f'on_error must be "stop" or "skip", got {on_error!r}')
-    if num_workers < 1:
-        raise ValueError(f"num_workers must be at least 1, got {num_workers}")
-    if cross_check:
-        import_medpy()  # so that a missing medpy is said before the cases are scored, not after
+    _check_options(on_error, num_workers, cross_check)
     table = _checked(cohort)
     predicted = find_masks(Path(predictions), "predictions")
     true = find_masks(Path(references), "references")
@@ -169,6 +164,15 @@ def _score(
     scores = _with_skipped(noted(scores, of_case), table, skipped)
     _log((*notes, *Scores.of(scores).notes), skipped)
     return scores, notes
+
+
+def _check_options(on_error: str, num_workers: int, cross_check: int) -> None:
+    if on_error not in ("stop", "skip"):
+        raise ValueError(f'on_error must be "stop" or "skip", got {on_error!r}')
+    if num_workers < 1:
+        raise ValueError(f"num_workers must be at least 1, got {num_workers}")
+    if cross_check:
+        import_medpy()  # so that a missing medpy is said before the cases are scored, not after
 
 
 def _checked(cohort: Cohort) -> pd.DataFrame:
