@@ -59,7 +59,12 @@ _ALSO = {
     "hausdorffdistance95": "hd95",
     "surfacedice": "nsd",
     "normalizedsurfacedice": "nsd",
-}
+    "jaccard": "iou",
+    "jaccardindex": "iou",
+    "intersectionoverunion": "iou",
+    "sensitivity": "recall",
+    "relativevolumeerror": "volume_error",
+} | {name.replace("_", ""): name for name in METRICS}
 
 
 def title(metric: str, unit: str = "mm") -> str:

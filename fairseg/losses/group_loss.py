@@ -315,8 +315,8 @@ class GroupLoss(nn.Module):
         """Register an optional argument that is a positive number for each group."""
         checked = None if values is None else read_counts(values, self._groups, argument)[1]
         if checked is not None and checked.shape != (self.num_groups,):
-            said = f"{self.num_groups}, got {checked.numel()}"
-            raise ValueError(f"{argument} must have one entry a group, {said}")
+            numbers = f"{self.num_groups}, got {checked.numel()}"
+            raise ValueError(f"{argument} must have one entry a group, {numbers}")
         self._keep(name, checked)
 
     def _keep(self, name: str, value: Tensor | None) -> None:

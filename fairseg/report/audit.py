@@ -24,7 +24,7 @@ from fairseg.report.answer import answer
 from fairseg.report.names import short_names
 from fairseg.report.sections import STRUCTURE_SIZE, ReportSections
 from fairseg.scoring.evaluate import Cohort, score_folders
-from fairseg.scoring.subjects import Membership, membership, structure_scores, subject_names
+from fairseg.scoring.subjects import Membership, covariate, membership, structure_scores, subject_names
 from fairseg.scoring.subjects import strata as strata_of
 from fairseg.scoring.table import Scores
 from fairseg.statistics.common_structures import CommonStructures, common_structures
@@ -406,6 +406,11 @@ def analyses_of(
             raise ValueError(f"adjust: {name!r} makes the groups, so a gap cannot be adjusted for it")
         if name not in scores.table and name != STRUCTURE_SIZE:
             raise ValueError(f"adjust: attribute {name!r} is not in scores, which have {_listed(scores)}")
+        if name != STRUCTURE_SIZE and (several := covariate(scores, name)[1]):
+            raise ValueError(
+                f"adjust: {name!r} differs between cases of one subject ({listed(several, 3)}), so it is no "
+                "confounder"
+            )
     analyses = []
     for number, (one, attributes) in enumerate(zip(asked, names, strict=True)):
         if absent := [name for name in attributes if name not in scores.table]:

@@ -51,9 +51,10 @@ def _fact_cells(fact: GroupFacts) -> list[Cell]:
 
 
 def endpoints_table(result: "AuditResult", analysis: "Analysis", most: int = 9) -> Table:
-    """Return the overall findings of an attribute, those with strata held fixed too, each with its verdict.
+    """Return the findings that a verdict rests on: all overall ones of an attribute, and others shown.
 
-    Of many comparisons those that show most come first, and the others are left to `findings_table`.
+    Those with strata held fixed are among them. Of many comparisons those that show most come first, and the
+    others are left to `findings_table`.
 
     Args:
         result: of an audit.
@@ -63,7 +64,7 @@ def endpoints_table(result: "AuditResult", analysis: "Analysis", most: int = 9) 
     comparisons = [one for one in result.judgement.comparisons if one.attribute == analysis.name]
     judged = sorted(comparisons, key=lambda one: _ORDER.index(one.verdict))
     overall = [
-        [row for row in one.findings if row.structure == result.structures[0]]
+        [row for row in one.findings if row.shown or row.structure == result.structures[0]]
         for one in judged
         if one.verdict is not Verdict.NOT_JUDGED
     ]
@@ -77,6 +78,7 @@ def endpoints_table(result: "AuditResult", analysis: "Analysis", most: int = 9) 
     for row in kept:
         pair = (row.first, row.second)
         name = f"{row.first}, {row.second}: {row.endpoint}" if several else str(row.endpoint).capitalize()
+        name += f" of {row.structure}" if row.structure != result.structures[0] else ""
         if row.adjusted:
             name += f", {' and '.join(result.sections.adjust)} held fixed"
         lines.append((name, "rule" if last and pair != last else "", [_verdict(row), _difference(row)]))

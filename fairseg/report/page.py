@@ -29,9 +29,9 @@ from fairseg.report.intervals import with_intervals
 from fairseg.report.names import parts_table
 from fairseg.report.notes import first_notes, notes_on, reconciled
 from fairseg.report.overlays import overlay_legend
-from fairseg.report.paper import report_pdf
+from fairseg.report.paper import report_sheet
 from fairseg.report.pictures import Pictures, gap_charts, with_largest_gaps
-from fairseg.report.plots import figure_of, plot_gaps, plot_overall, plot_rows, to_png, to_svg
+from fairseg.report.plots import figure_of, plot_gaps, plot_overall, plot_rows, to_pdf, to_png, to_svg
 from fairseg.report.secondary import Secondary, secondary
 from fairseg.report.sensitivity import Sensitivity, sensitivity
 from fairseg.report.small_groups import shrunken_table
@@ -104,7 +104,7 @@ def save_report(result: AuditResult, folder: Path) -> Path:
     subgroups, cohort = subgroup_table(result), cohort_page_table(material.cohort)
     files: dict[str, str | bytes] = {
         PAGE: _page(material),
-        "report.pdf": report_pdf(result),
+        "report.pdf": to_pdf(report_sheet(result)),
         "summary.csv": summaries_to_csv(summaries),
         "summary.md": to_markdown(map(summary_table, summaries)),
         "summary.tex": to_latex(map(summary_table, summaries)),

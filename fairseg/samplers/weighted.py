@@ -54,8 +54,8 @@ class WeightedDraws:
             points = np.arange(units) + (van_der_corput(cycles) + shift)[:, None] % 1.0
             points = random.permuted(points, axis=1).ravel()
         # Points are rounded, so one may lie at the very end of the line.
-        place = np.searchsorted(ends, np.minimum(points, np.nextafter(ends[-1], 0.0)), side="right")
-        return np.asarray(samples[place])
+        sample = np.searchsorted(ends, np.minimum(points, np.nextafter(ends[-1], 0.0)), side="right")
+        return np.asarray(samples[sample])
 
     def _line(self, group: int) -> tuple[Indices, Floats]:
         """Return a group's samples as they lie on its line, and where each ends."""

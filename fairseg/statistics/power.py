@@ -13,7 +13,7 @@ import scipy  # its parts load when they are touched
 
 from fairseg.metrics.fairness import Floats
 from fairseg.statistics.limits import ROUNDING
-from fairseg.statistics.order_statistics import Ranks, binomial_medians
+from fairseg.statistics.order_statistics import DrawnRanks, binomial_medians
 
 _DRAWS = 1000  # of the medians in each simulated cohort
 _MOST = 30_000_000  # numbers held at once
@@ -102,4 +102,4 @@ def _simulated(pooled: Floats, size: int, simulations: int, rng: np.random.Gener
     uniform = lower[:, None] + (upper - lower)[:, None] * between
     uniform = np.column_stack([lower, uniform, upper]) if last > first else lower[:, None]
     sample = pooled[np.minimum((uniform * pooled.size).astype(np.int64), pooled.size - 1)]
-    return Ranks(ranks.lower - first, ranks.upper - first, ranks.share).of(sample)
+    return DrawnRanks(ranks.lower - first, ranks.upper - first, ranks.share).of(sample)

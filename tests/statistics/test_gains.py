@@ -333,6 +333,19 @@ def test_unknown_ids_take_no_part_and_nobody_judged_is_not_judged() -> None:
     assert lonely.primary_pair.rows == ()
 
 
+@pytest.mark.parametrize("reference", [0, 1])
+def test_harm_is_found_where_there_is_nobody_to_compare_with(reference: int) -> None:
+    before, groups = cohort((4, 100), (0.92, 0.9))
+    after = before + noise(104, 0.005)
+    assert judge(before, after, groups, reference=reference).verdict is Verdict.NOT_JUDGED
+    after[4:14] = 0.2
+    found = judge(before, after, groups, reference=reference)
+    assert found.verdict is Verdict.HARM
+    after[4:] = 0.2
+    assert judge(before, after, groups, reference=reference).verdict is Verdict.FAILS
+    assert judge(before[4:], after[4:], groups[4:]).verdict is Verdict.FAILS
+
+
 def test_many_groups_without_a_reference_are_compared_with_all_others() -> None:
     before, groups = cohort((14,) * 9, (0.92, *(0.9,) * 8))
     after = before + noise(groups.size, 0.003)
