@@ -1,4 +1,4 @@
-"""A group of just as many subjects as are asked for is judged, one of fewer is not, and no page says otherwise."""
+"""A group of just as many subjects as are asked for is judged, one of fewer is not; no page says otherwise."""
 
 import re
 from pathlib import Path
@@ -22,13 +22,11 @@ def table(sizes: dict[str, int], shift: float = 0.0) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("size", [9, 10, 11])
-def test_a_group_of_the_least_size_is_judged(size: int, tmp_path: Path) -> None:
+def test_a_group_of_the_least_size_is_judged(size: int) -> None:
     result = fairseg.audit(table({"A": 20, "B": size}), by="site", reference="A")
     small = result.left_out.query("kind == 'group'")["name"].tolist()
     assert (result.verdict == Verdict.NOT_JUDGED) == (size < 10)
     assert small == (["B"] if size < 10 else [])
-    page = result.save(tmp_path).read_text(encoding="utf-8")
-    assert bool(re.search(r"fewer than 10 subjects: not judged", page)) == (size < 10)
 
 
 @pytest.mark.parametrize("size", [9, 10, 11])
