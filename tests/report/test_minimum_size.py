@@ -1,4 +1,4 @@
-"""A group of just as many subjects as are asked for is judged, one of fewer is not; no page says otherwise."""
+"""A group of just as many subjects as are asked for is judged, one of fewer is not, and a page says so."""
 
 import re
 from pathlib import Path
