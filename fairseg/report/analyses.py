@@ -20,7 +20,6 @@ from fairseg.scoring.subjects import Membership, covariate, membership
 from fairseg.scoring.table import Scores
 from fairseg.statistics.findings import Grouping
 
-
 _MOST_GROUPS = 60  # that a table can show
 
 
