@@ -19,7 +19,7 @@ from fairseg.metrics.masks import Labels
 from fairseg.report.analyses import Analysis, analyses_of, has_levels, with_groups
 from fairseg.report.answer import answer
 from fairseg.report.sections import ReportSections
-from fairseg.scoring.evaluate import Cohort, score_folders
+from fairseg.scoring.folders import Cohort, score_folders
 from fairseg.scoring.subjects import strata as strata_of
 from fairseg.scoring.subjects import structure_scores, subject_names
 from fairseg.scoring.table import Scores
