@@ -10,7 +10,7 @@ from fairseg import __version__
 from fairseg.report.escape import plain
 from fairseg.report.findings_table import endpoints_table, groups_table
 from fairseg.report.palette import INK
-from fairseg.report.plots import STYLE, plot_boxes, plot_gaps, to_pdf
+from fairseg.report.plots import STYLE, plot_boxes, plot_gaps
 from fairseg.report.tables import Table, grid
 from fairseg.report.templates import say
 
@@ -21,8 +21,8 @@ _WIDE = 92  # letters of a line
 _ROWS = 12  # of a table
 
 
-def report_pdf(result: "AuditResult") -> bytes:
-    """Return the sheet as a PDF file."""
+def report_sheet(result: "AuditResult") -> Figure:
+    """Return the sheet as a figure."""
     first = result.analyses[0]
     with rc_context(STYLE):
         figure = Figure(figsize=(8.27, 11.69))
@@ -38,10 +38,11 @@ def report_pdf(result: "AuditResult") -> bytes:
         gaps = figure.add_axes((0.66, top - height - 0.02, 0.28, height))
         plot_boxes(result, boxes)
         plot_gaps(result, gaps)
-        gaps.tick_params(axis="y", labelsize=7)
+        gaps.tick_params(labelsize=7)
+        gaps.xaxis.label.set_fontsize(7)
         note = say("method", options=result.options, level=result.judgement.alpha_star, version=__version__)
         _text(figure, note, 0.11, size=8)
-        return to_pdf(figure)
+    return figure
 
 
 def _text(

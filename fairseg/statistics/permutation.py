@@ -74,11 +74,11 @@ def smallest_p_values(
     columns = _Columns()
     tests = [_Test(row, columns) for row in rows]
     matrix = columns.matrix(len(ids[0]))
-    labels = [np.asarray(group, dtype=np.int16) for group in ids]
+    labels = {number: ids[number].astype(np.int16) for number in sorted({row.attribute for row in rows})}
     found = []
     for deals in _deal(len(ids[0]), permutations, blocks, np.random.default_rng(seed)):
         smallest = np.full(len(deals), np.inf)
-        for number, label in enumerate(labels):
+        for number, label in labels.items():
             dealt = Dealt(label, deals, matrix)
             for test in (test for test in tests if test.row.attribute == number):
                 np.minimum(smallest, test.p_values(dealt) / test.row.weight, out=smallest)

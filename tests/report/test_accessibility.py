@@ -2,17 +2,21 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from fairseg import Groups
-from fairseg.report import Extras, Judging, Roles, write_comparison, write_report
+import fairseg
+from fairseg.report import HeartRoles, ReportSections
 from tests.report.conftest import DARK, LIGHT
 from tests.report.example_page import make_page
 
+pytestmark = pytest.mark.slow
+
+QUICK = ReportSections(resamples=200)
 Check = Callable[..., dict[str, list[str]]]
 
 
@@ -35,25 +39,45 @@ def test_a_page_of_all_parts(scheme: str, tmp_path: Path, violations: Check) -> 
 @pytest.mark.parametrize("scheme", [LIGHT, DARK], ids=["light", "dark"])
 def test_the_report(scheme: str, tmp_path: Path, violations: Check) -> None:
     table = scores()
-    write_report(table, Groups.from_table(table, by="site"), tmp_path / "report", reference="A")
-    assert violations(tmp_path / "report" / "report.html", scheme) == {}
+    result = fairseg.audit(table, by="site", reference="A", min_size=5, sections=QUICK)
+    assert violations(result.save(tmp_path / "report"), scheme) == {}
 
 
 def test_a_report_with_every_section(tmp_path: Path, violations: Check) -> None:
     table = scores()
+    table["age"] = 40 + table["subject"].astype(int) % 31
     table["sex"] = np.where(table["subject"].astype(int) % 4 < 2, "F", "M")
     table["prediction_ml"], table["reference_ml"] = 90.0 + table["hd"], 100.0 + table["dice"]
-    extras = Extras(others=[Groups.from_table(table, by="sex")], adjust=["sex"], roles=Roles({"lv": "LV"}))
-    groups = Groups.from_table(table, by="site")
-    judging = Judging(margin=0.02, min_size=6, resamples=300)
-    write_report(table, groups, tmp_path / "out", reference="A", judging=judging, extras=extras)
-    assert violations(tmp_path / "out" / "report.html", LIGHT) == {}
+    sections = replace(QUICK, heart=HeartRoles({"lv": "LV"}), model="nnU-Net")
+    result = fairseg.audit(
+        table,
+        by="site",
+        reference="A",
+        also="sex",
+        adjust="age",
+        bins={"age": [50]},
+        min_size=6,
+        sections=sections,
+    )
+    assert violations(result.save(tmp_path / "out"), LIGHT) == {}
+
+
+@pytest.mark.parametrize("scheme", [LIGHT, DARK], ids=["light", "dark"])
+def test_the_card_of_a_notebook(scheme: str, tmp_path: Path, violations: Check) -> None:
+    card = fairseg.audit(scores(), by="site", min_size=5)._repr_html_()
+    assert "<script" not in card
+    page = tmp_path / "card.html"
+    policy = '<meta http-equiv="Content-Security-Policy" content="default-src *">'
+    page.write_text(
+        f'<!doctype html><html lang="en"><head><title>Card</title>{policy}</head>'
+        f"<body><main><h1>Card</h1>{card}</main></body></html>"
+    )
+    assert violations(page, scheme) == {}
 
 
 def test_the_comparison(tmp_path: Path, violations: Check) -> None:
-    groups = Groups.from_table(scores(), by="site")
-    write_comparison({"a": scores(0), "b": scores(1)}, groups, tmp_path / "out")
-    assert violations(next((tmp_path / "out").glob("*.html")), DARK) == {}
+    change = fairseg.compare({"a": scores(0), "b": scores(1)}, by="site", min_size=5)
+    assert violations(change.save(tmp_path / "out"), DARK) == {}
 
 
 def test_axe_finds_what_is_wrong(tmp_path: Path, violations: Check) -> None:

@@ -188,7 +188,7 @@ def test_standardised_differences_are_those_of_their_definition() -> None:
         "smoker": ["yes"] * 3 + ["no"] * 7 + ["yes"] * 12 + ["no"] * 8,
         "site": (["A"] * 5 + ["B"] * 3 + ["C"] * 2) + (["A"] * 5 + ["B"] * 5 + ["C"] * 10),
     }
-    table = table_of(cases, "sex", columns=["kg", "smoker", "site"])
+    table = table_of(cases, "sex", columns=["kg", "smoker", "site"]).table
     kg = {sex: np.array(cases["kg"])[np.array(cases["sex"]) == sex] for sex in "FM"}
     expected = (79.5 - 64.5) / np.sqrt((kg["F"].var(ddof=1) + kg["M"].var(ddof=1)) / 2)
     assert standardised_difference(table[table["attribute"] == "kg"]) == pytest.approx(expected)

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import fairseg
 from fairseg import Groups
-from fairseg.report import Summary, summarize, write_report
+from fairseg.report import ReportSections, Summary, summarize
 from fairseg.report.numbers import NONE
 from fairseg.report.summary_table import summary_table
 from fairseg.report.tables import Cell, Heading, Table, to_latex, to_markdown
@@ -111,18 +112,18 @@ def test_headings_over_several_columns_and_best_cells_in_every_form() -> None:
     assert rows[5] == ["Gap", "0.100 (0.050 to 0.150)", "", "0.200", ""]
 
 
+def save(scores: pd.DataFrame, folder: Path) -> str:
+    result = fairseg.audit(scores, by="site", min_size=2, sections=ReportSections(resamples=100))
+    return result.save(folder).read_text()
+
+
 def test_the_footnote_stands_once_unless_it_differs(tmp_path: Path) -> None:
     scores = make_scores(2)
-    scores = pd.concat([scores, scores.assign(label="RV"), scores.assign(label="LA")])
-    write_report(scores, Groups.from_table(scores, by="site"), tmp_path)
-    page = (tmp_path / "report.html").read_text()
+    page = save(pd.concat([scores, scores.assign(label="RV"), scores.assign(label="LA")]), tmp_path)
     assert page.count("SER: largest median error") == 1
     assert page.count("Left out: none.") == 1
 
 
 def test_in_print_no_column_is_cut_off(tmp_path: Path) -> None:
-    scores = make_scores(6)
-    write_report(scores, Groups.from_table(scores, by="site"), tmp_path)
-    page = (tmp_path / "report.html").read_text()
-    (rules,) = re.findall(r"@media print \{(.*?)\n\}", page, re.DOTALL)
+    (rules,) = re.findall(r"@media print \{(.*?)\n\}", save(make_scores(6), tmp_path), re.DOTALL)
     assert ".scroll { overflow: visible; }" in rules

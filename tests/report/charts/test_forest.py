@@ -63,7 +63,7 @@ def test_blocks_have_one_heading_each() -> None:
 
 def test_names_are_escaped() -> None:
     assert "<b>" not in show(ForestRow("<b>", "<b>", 0.1, 0, 0.2, Verdict.GAP, "<b>"))
-    assert "<b>" not in badge(Verdict.GAP, "<b>")
+    assert "<b>" not in badge(Verdict.GAP, ("<b>", "gap"))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,138 @@
+"""What the engine found, as tables, card, chart and terminal: the same everywhere, in the same order."""
+
+import re
+from html import unescape
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import fairseg
+from fairseg import Verdict
+from fairseg.report import AuditResult
+from fairseg.report.findings_table import (
+    disadvantage,
+    endpoints_table,
+    findings_table,
+    groups_table,
+    row_label,
+)
+from fairseg.report.names import parts_table
+from fairseg.report.pictures import gap_charts
+from fairseg.report.text import to_terminal
+from fairseg.statistics.verdicts import Endpoint
+
+
+def scores(worse: float = 0.0, fails: int = 0, size: int = 60) -> pd.DataFrame:
+    """Return two labels of groups A and B, in which RV of B is worse and some subjects of B fail."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for group in "AB":
+        for at in range(size):
+            for label in ("LV", "RV"):
+                dice = rng.normal(0.9, 0.02) - worse * (group == "B" and label == "RV")
+                failed = group == "B" and at < fails
+                rows.append(
+                    (f"{group}{at}", group, "north" if at % 2 else "south", label, 0.2 if failed else dice)
+                )
+    return pd.DataFrame(rows, columns=["subject", "group", "site", "label", "dice"])
+
+
+@pytest.fixture(scope="module")
+def tail() -> AuditResult:
+    return fairseg.audit(scores(fails=15), by="group", reference="A", adjust="site")
+
+
+@pytest.fixture(scope="module")
+def one_label() -> AuditResult:
+    return fairseg.audit(scores(worse=0.05), by="group", reference="A")
+
+
+def test_groups_stand_with_typical_case_failures_and_hardest_tenth(tail: AuditResult) -> None:
+    table = groups_table(tail, tail.analyses[0])
+    assert [row.name for row in table.rows] == ["A", "B", "All"]
+    facts = {fact.group: fact for fact in tail.judgement.facts if fact.structure == "Overall"}
+    for name, (count, median, failures, hardest) in zip("AB", table.cells, strict=False):
+        fact = facts[name]
+        assert (count.value, median.value, median.low) == (fact.n, fact.median, fact.median_low)
+        assert (failures.value, hardest.value) == (fact.failure_rate, fact.hardest)
+    assert table.to_frame().loc["B", "DSC < 0.5"].startswith("25.0%\n(")
+
+
+def test_a_disadvantage_has_the_same_direction_at_every_endpoint(tail: AuditResult) -> None:
+    for row in tail.judgement.findings:
+        gap, low, high = disadvantage(row)
+        assert low <= gap <= high
+        if row.endpoint is Endpoint.FAILURES and not row.adjusted and row.structure == "Overall":
+            assert gap == pytest.approx(0.25)  # B fails in 15 of 60
+
+
+def test_the_verdict_rests_on_no_row_that_the_card_hides(one_label: AuditResult) -> None:
+    rows = endpoints_table(one_label, one_label.analyses[0])
+    pairs = zip(rows.rows, rows.cells, strict=True)
+    shown = {row.name for row, cells in pairs if cells[0].text == "Gap shown"}
+    assert one_label.verdict is Verdict.GAP
+    assert "Typical case of RV" in shown
+    assert len(shown) == sum(row.shown for row in one_label.judgement.findings)
+
+
+def test_the_adjusted_finding_is_in_card_and_terminal(tail: AuditResult) -> None:
+    names = [row.name for row in endpoints_table(tail, tail.analyses[0]).rows]
+    assert "Failures, site held fixed" in names
+    assert "Failures, site held fixed" in to_terminal(tail)
+    assert "Failures, site held fixed" in tail._repr_html_()
+
+
+def test_card_chart_table_and_terminal_say_the_same_in_the_same_order(tail: AuditResult) -> None:
+    rows = endpoints_table(tail, tail.analyses[0])
+    expected = [(row.name, cells[0].text) for row, cells in zip(rows.rows, rows.cells, strict=True)]
+    html = re.sub(r"<style>.*?</style>", "", tail._repr_html_(), flags=re.DOTALL)
+    card = unescape(re.sub(r"<[^>]+>", " ", html))
+    for shown in (card, to_terminal(tail)):
+        text = " ".join(shown.split())
+        places = [text.index(tail.verdict.label.capitalize()), text.index(tail.sentence)]
+        places += [text.index(f"{name} {verdict}", places[1]) for name, verdict in expected]
+        assert places == sorted(places)
+    drawn = "".join(str(picture) for _, picture, _ in gap_charts(tail))
+    for row in tail.judgement.findings:
+        assert f"{row_label(row)[0]}</span>" in drawn
+    everything = findings_table(tail)
+    assert len(everything.rows) == len(tail.judgement.findings)
+
+
+def test_a_row_within_its_margin_is_not_green_on_a_red_page(one_label: AuditResult) -> None:
+    inside = [row for row in one_label.judgement.findings if row.inside and not row.shown]
+    assert inside
+    assert {row_label(row) for row in inside} == {("Within margin", "inside")}
+
+
+def test_of_many_comparisons_those_that_show_most_stand_on_the_card() -> None:
+    rng = np.random.default_rng(0)
+    site = np.repeat(list("ABCDEF"), 20)
+    table = pd.DataFrame({"subject": range(120), "site": site, "dice": rng.normal(0.9, 0.01, 120)})
+    table.loc[table["site"] == "F", "dice"] -= 0.1
+    result = fairseg.audit(table, by="site")
+    card = endpoints_table(result, result.analyses[0])
+    assert len(card.rows) <= 9
+    names = [row.name for row in card.rows]
+    assert len({name.split(":")[0] for name in names}) == len(names)  # one row a comparison
+    assert card.cells[0][0].text == "Gap shown"
+    assert names[0].endswith("typical case")
+    assert "F against" in names[0]
+    assert "6 more comparisons below" in card.note
+
+
+def test_intersections_have_short_names_and_a_table_of_their_parts() -> None:
+    table = scores().assign(sex=lambda one: np.where(one["subject"].str[-1] < "5", "F", "M"))
+    result = fairseg.audit(table, by=["group", "sex"])
+    assert result.groups["group"].tolist() == ["A / F", "A / M", "B / F", "B / M"]
+    parts = parts_table(result.analyses[0].groups, [1, 2, 3, 4]).to_frame()
+    assert parts.loc["A / F"].tolist() == ["A", "F", "1"]
+    assert "group=" not in result.sentence
+
+
+def test_a_notebook_shows_the_card_without_a_script(tail: AuditResult) -> None:
+    card = tail._repr_html_()
+    assert "<script" not in card
+    assert "<style>" in card
+    assert repr(tail).startswith(tail.sentence)
