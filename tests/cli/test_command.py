@@ -112,15 +112,10 @@ def test_an_audit_writes_the_whole_report_and_shows_the_answer(
     )
 
 
-def test_groups_that_are_too_small_are_not_judged(cohort: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert main(audit(cohort)) == 0
-    assert capfd.readouterr().out.splitlines()[0].endswith(Verdict.NOT_JUDGED.label.capitalize())
-
-
 def test_the_command_is_a_process_that_says_nothing_on_stderr_where_all_is_well(cohort: Path) -> None:
     done = process(*audit(cohort, "--workers", "2"))
     assert (done.returncode, done.stderr) == (0, "")
-    assert "Report: " in done.stdout
+    assert Verdict.NOT_JUDGED.label.capitalize() in done.stdout.splitlines()[0]  # eight subjects are few
 
 
 @pytest.mark.parametrize(
