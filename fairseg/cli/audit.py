@@ -59,7 +59,9 @@ def report(scores: Path, out: Path, debug: bool, metric: str, **given: Any) -> i
 
     check_writable(out)
     wanted = _sections(given)
-    _judge(Scores.of(scores, metric=metric), out, wanted, given)
+    table = Scores.of(scores, metric=metric)
+    check_attributes(table, scores, given)
+    _judge(table, out, wanted, given)
     return 0
 
 
@@ -73,22 +75,20 @@ def report(scores: Path, out: Path, debug: bool, metric: str, **given: Any) -> i
 def audit(table: Path, out: Path, debug: bool, **given: Any) -> int:
     """Score PREDICTIONS against REFERENCES and judge the scores by group, in one go."""
     from fairseg.cohort.table import read_cohort  # noqa: PLC0415
-    from fairseg.io.csv_files import to_csv  # noqa: PLC0415
-    from fairseg.io.files import NotWritableError, check_writable, write_files  # noqa: PLC0415
+    from fairseg.io.files import check_writable, write_files  # noqa: PLC0415
+    from fairseg.scoring.table import scores_to_files  # noqa: PLC0415
 
     check_writable(out)
     wanted = _sections(given)
     scoring = {name: given.pop(name) for name in _SCORING}
     cohort = read_cohort(table)
-    _check_before_scoring(cohort, scoring["predictions"], scoring["references"], given)
+    _check_before_scoring(cohort, table, scoring["predictions"], scoring["references"], given)
     scores = score(cohort, **scoring)
-    write_files(out, {"scores.csv": to_csv(scores.to_frame())})
+    write_files(out, scores_to_files(scores))
     try:
         _judge(scores, out, wanted, given)
-    except NotWritableError:
-        raise
     except ValueError as error:
-        # What was skipped can leave nothing to compare: the scores are kept.
+        # What was skipped can leave nothing to compare, or a disk runs full: the scores are kept.
         raise ValueError(f"{error} (the scores are in {out / 'scores.csv'})") from None
     return report_skipped(scores)
 
@@ -126,7 +126,9 @@ def _grouping(given: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _check_before_scoring(cohort: Any, predictions: Path, references: Path, given: dict[str, Any]) -> None:
+def _check_before_scoring(
+    cohort: Any, table: Path, predictions: Path, references: Path, given: dict[str, Any]
+) -> None:
     """Raise what the table and the names of files can tell to be wrong, not after an hour of scoring."""
     from fairseg.io.images import find_masks  # noqa: PLC0415
     from fairseg.report.analyses import analyses_of  # noqa: PLC0415
@@ -135,7 +137,22 @@ def _check_before_scoring(cohort: Any, predictions: Path, references: Path, give
     files = find_masks(predictions, "predictions").keys() | find_masks(references, "references").keys()
     there = cohort[cohort["case"].isin(files)]
     rows = cohort if there.empty else there  # the others form no groups
-    analyses_of(Scores.of(rows.assign(dice=float("nan")), where="the table of cases"), **_grouping(given))
+    scores = Scores.of(rows.assign(dice=float("nan")), where=str(table))
+    check_attributes(scores, table, given)
+    analyses_of(scores, **_grouping(given))
+
+
+def check_attributes(scores: Any, where: Path, given: dict[str, Any]) -> None:
+    """Raise where an option names an attribute that the file has not."""
+    from fairseg.io.sentences import listed  # noqa: PLC0415
+    from fairseg.report.sections import STRUCTURE_SIZE  # noqa: PLC0415
+
+    known = [*scores.attributes, "case", "subject"]
+    for option in ("by", "also", "adjust"):
+        for name in given.get(option, ()):
+            if name not in known and not (option == "adjust" and name == STRUCTURE_SIZE):
+                has = listed(scores.attributes, 20) or "no attributes"
+                raise ValueError(f"--{option} {name}: {where} has no such column, it has {has}")
 
 
 def _sections(given: dict[str, Any]) -> Any:
