@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from fairseg.cli import options
 from fairseg.cli.evaluate import report_skipped, score
@@ -44,7 +45,7 @@ sections = options.group(
 
 @click.command()
 @click.argument("scores", type=options.PATH)
-@options.grouping
+@options.stated_grouping
 @judging
 @click.option("--metric", default="dice", show_default=True, help="Column to judge by: a share of 1.")
 @click.option("--predictions", type=options.PATH, help="Folder of predicted masks, to show the worst cases.")
@@ -58,7 +59,8 @@ def report(scores: Path, out: Path, debug: bool, metric: str, **given: Any) -> i
     from fairseg.scoring.table import Scores  # noqa: PLC0415
 
     check_writable(out)
-    wanted = _sections(given)
+    stated = _stated(given)
+    wanted = _sections(given, stated)
     table = Scores.of(scores, metric=metric)
     check_attributes(table, scores, given)
     _judge(table, out, wanted, given)
@@ -67,7 +69,7 @@ def report(scores: Path, out: Path, debug: bool, metric: str, **given: Any) -> i
 
 @click.command()
 @options.scoring
-@options.grouping
+@options.stated_grouping
 @judging
 @sections
 @click.option("--out", type=options.PATH, required=True, help="Folder to write the report into.")
@@ -79,7 +81,8 @@ def audit(table: Path, out: Path, debug: bool, **given: Any) -> int:
     from fairseg.scoring.table import scores_to_files  # noqa: PLC0415
 
     check_writable(out)
-    wanted = _sections(given)
+    stated = _stated(given)
+    wanted = _sections(given, stated)
     scoring = {name: given.pop(name) for name in _SCORING}
     cohort = read_cohort(table)
     _check_before_scoring(cohort, table, scoring["predictions"], scoring["references"], given)
@@ -101,14 +104,14 @@ _SCORING = (
 
 def _judge(scores: Any, out: Path, wanted: Any, given: dict[str, Any]) -> None:
     from fairseg.report.audit import judge_scores  # noqa: PLC0415
+    from fairseg.report.preregistration import NUMBERS  # noqa: PLC0415
     from fairseg.report.text import to_terminal  # noqa: PLC0415
     from fairseg.statistics.judge_options import JudgeOptions  # noqa: PLC0415
 
-    names = ("margin", "failure_threshold", "failure_margin", "tail_margin", "min_size", "seed")
     result = judge_scores(
         scores,
         **_grouping(given),
-        options=JudgeOptions(**{name: given[name] for name in names}),
+        options=JudgeOptions(**{name: given[name] for name in NUMBERS}),
         sections=wanted,
     )
     page = result.save(out)
@@ -122,7 +125,7 @@ def _grouping(given: dict[str, Any]) -> dict[str, Any]:
         "reference": given["reference"],
         "also": given["also"],
         "adjust": given["adjust"],
-        "bins": one_each(given["bins"]),
+        "bins": given["bins"],
     }
 
 
@@ -155,7 +158,23 @@ def check_attributes(scores: Any, where: Path, given: dict[str, Any]) -> None:
                 raise ValueError(f"--{option} {name}: {where} has no such column, it has {has}")
 
 
-def _sections(given: dict[str, Any]) -> Any:
+def _stated(given: dict[str, Any]) -> Any:
+    """Put the options of the file `--preregister` among those given; return the file, or None."""
+    from fairseg.report.preregistration import read_preregistration  # noqa: PLC0415
+
+    path, context = given.pop("preregister"), click.get_current_context()
+    given["bins"] = one_each(given["bins"])
+    if path is None:
+        if not given["by"]:
+            raise click.MissingParameter(param_hint="'--by'", param_type="option")
+        return None
+    typed = {name for name in given if context.get_parameter_source(name) is not ParameterSource.DEFAULT}
+    file = read_preregistration(path)
+    given |= file.settle(given, typed, flags=True)
+    return file
+
+
+def _sections(given: dict[str, Any], stated: Any) -> Any:
     """Take the options of `sections` out of those given; return what the report shows beside the gaps."""
     from fairseg.report.sections import HeartRoles, MaskFolders, ReportSections  # noqa: PLC0415
 
@@ -177,6 +196,7 @@ def _sections(given: dict[str, Any]) -> Any:
         masks = MaskFolders(predictions, references, images, given.get("labels"))
     command = " ".join(["fairseg", *map(str, sys.argv[1:])])
     options_ = {"model": given.pop("model"), "resamples": given.pop("resamples"), "command": command}
+    options_ |= {"preregistered": stated}
     return ReportSections(masks=masks, heart=heart, **options_)
 
 
