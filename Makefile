@@ -20,7 +20,7 @@ demo: $(VENV)/.installed-train
 	$(BIN)/fairseg demo --out demo
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --durations 20
 
 coverage: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -n 2 --cov --cov-report=term

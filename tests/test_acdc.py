@@ -121,6 +121,7 @@ def test_groups_of_the_cohort() -> None:
     np.testing.assert_array_equal(by_bins, as_given)
 
 
+@pytest.mark.slow
 def test_a_short_training_learns_real_hearts_and_its_predictions_can_be_audited(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -152,6 +153,7 @@ def test_a_short_training_learns_real_hearts_and_its_predictions_can_be_audited(
     assert err.count("another scale") <= 3  # once a command, however many files say it
 
 
+@pytest.mark.slow
 def test_a_small_experiment_by_bmi_with_pathology_reported_at_test(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

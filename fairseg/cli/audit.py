@@ -129,7 +129,7 @@ def _grouping(given: dict[str, Any]) -> dict[str, Any]:
 def _check_before_scoring(cohort: Any, predictions: Path, references: Path, given: dict[str, Any]) -> None:
     """Raise what the table and the names of files can tell to be wrong, not after an hour of scoring."""
     from fairseg.io.images import find_masks  # noqa: PLC0415
-    from fairseg.report.audit import analyses_of  # noqa: PLC0415
+    from fairseg.report.analyses import analyses_of  # noqa: PLC0415
     from fairseg.scoring.table import Scores  # noqa: PLC0415
 
     files = find_masks(predictions, "predictions").keys() | find_masks(references, "references").keys()

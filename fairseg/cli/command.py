@@ -96,17 +96,8 @@ def cli() -> None:
 
 
 for command in (
-    *(
-        evaluate.evaluate,
-        audit.report,
-        audit.audit,
-        compare.compare,
-        demo.phantom,
-        training.train,
-        training.predict,
-        experiment.experiment,
-    ),
-    *(demo.demo, nnunet.nnunet, doctor.doctor, doctor.completion),
+    *(evaluate.evaluate, audit.report, audit.audit, compare.compare, demo.phantom, training.train),
+    *(training.predict, experiment.experiment, demo.demo, nnunet.nnunet, doctor.doctor, doctor.completion),
 ):
     cli.add_command(command)
 

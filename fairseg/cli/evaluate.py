@@ -32,7 +32,7 @@ def evaluate(table: Path, out: Path, debug: bool, **scoring: Any) -> int:
 
 def score(cohort: Any, *, workers: int, predictions: Path, references: Path, **scoring: Any) -> Any:
     """Score folders as the options of `options.scoring` say; return `Scores`."""
-    from fairseg.scoring.evaluate import score_folders  # noqa: PLC0415
+    from fairseg.scoring.folders import score_folders  # noqa: PLC0415
 
     return score_folders(predictions, references, cohort, num_workers=workers, progress=True, **scoring)
 

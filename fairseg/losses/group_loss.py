@@ -221,7 +221,7 @@ class GroupLoss(nn.Module):
     def group_ids(self, groups: Tensor | Vector, logits: Tensor) -> Tensor:
         """Return the groups of a batch as ids on the device of the logits, (B,), and check them."""
         if not isinstance(groups, Tensor):
-            of_samples = as_ids(groups, self._groups if self._groups is not None else self.num_groups)
+            of_samples = as_ids(groups, self._groups)
             if of_samples.names is not None and self.names is None:
                 raise ValueError(
                     "groups are names, which this loss does not know: make it with the groups of the cohort,"

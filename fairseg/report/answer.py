@@ -8,18 +8,25 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from fairseg.report import numbers
+from fairseg.report.findings_table import disadvantage
 from fairseg.report.templates import render_text
 from fairseg.statistics.findings import Comparison, Finding, GroupFacts
 from fairseg.statistics.verdicts import Endpoint, Verdict
 
 if TYPE_CHECKING:
-    from fairseg.report.audit import Analysis, AuditResult
+    from fairseg.report.analyses import Analysis
+    from fairseg.report.audit import AuditResult
 
 _ENDPOINTS = list(Endpoint)
 
 
 def answer(result: "AuditResult", analysis: "Analysis") -> str:
     """Return the answer for one grouping, as plain text on one line."""
+    return " ".join(answer_lines(result, analysis))
+
+
+def answer_lines(result: "AuditResult", analysis: "Analysis") -> list[str]:
+    """Return the answer, its sentences by themselves: the first stands large."""
     judgement = result.judgement
     comparisons = [one for one in judgement.comparisons if one.attribute == analysis.name]
     verdict = judgement.verdicts[analysis.name]
@@ -44,7 +51,7 @@ def answer(result: "AuditResult", analysis: "Analysis") -> str:
         adjust=" and ".join(result.sections.adjust),
         several=len(result.structures) > 1,
     )
-    return " ".join(text.split())
+    return [" ".join(line.split()) for line in text.splitlines() if line.strip()]
 
 
 def spoken(finding: Finding, result: "AuditResult") -> dict[str, Any]:
@@ -52,10 +59,10 @@ def spoken(finding: Finding, result: "AuditResult") -> dict[str, Any]:
     worse = finding.worse or finding.second
     better = finding.first if worse == finding.second else finding.second
     value = {finding.first: finding.value_first, finding.second: finding.value_second}
-    low, high = sorted((abs(finding.low), abs(finding.high)))
+    gap, *limits = disadvantage(finding)
+    low, high = sorted(map(abs, limits))
     if finding.low * finding.high < 0:  # the limits hold 0, so neither sign may be dropped
-        sign = 1 if finding.estimate >= 0 else -1
-        low, high = sorted((sign * finding.low, sign * finding.high))
+        low, high = sorted(limit if gap >= 0 else -limit for limit in limits)
     write = numbers.score if finding.endpoint is Endpoint.TYPICAL else numbers.points_of
     apart = value[better] - value[worse]
     return {

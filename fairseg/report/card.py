@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from fairseg.report.answer import answer_lines
 from fairseg.report.charts import badge
 from fairseg.report.findings_table import endpoints_table, groups_table
 from fairseg.report.templates import render_page
@@ -13,10 +14,12 @@ if TYPE_CHECKING:
 def card_values(result: "AuditResult") -> dict[str, Any]:
     """Return what the macro `card` of `parts.html.j2` takes."""
     first = result.analyses[0]
+    headline, *details = answer_lines(result, first)
     return {
         "css": result.verdict.css_class,
         "badge": badge(result.verdict),
-        "answer": result.sentence,
+        "answer": headline,
+        "details": " ".join(details),
         "tables": [groups_table(result, first), endpoints_table(result, first)],
     }
 

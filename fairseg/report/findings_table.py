@@ -8,7 +8,8 @@ from fairseg.statistics.findings import Finding, GroupFacts
 from fairseg.statistics.verdicts import Endpoint, Verdict
 
 if TYPE_CHECKING:
-    from fairseg.report.audit import Analysis, AuditResult
+    from fairseg.report.analyses import Analysis
+    from fairseg.report.audit import AuditResult
 
 _ORDER = (Verdict.FAILS, Verdict.GAP, Verdict.OPEN, Verdict.NO_GAP, Verdict.NOT_JUDGED)
 
@@ -62,32 +63,40 @@ def endpoints_table(result: "AuditResult", analysis: "Analysis", most: int = 9) 
         most: rows.
     """
     comparisons = [one for one in result.judgement.comparisons if one.attribute == analysis.name]
-    judged = sorted(comparisons, key=lambda one: _ORDER.index(one.verdict))
-    overall = [
-        [row for row in one.findings if row.shown or row.structure == result.structures[0]]
-        for one in judged
-        if one.verdict is not Verdict.NOT_JUDGED
-    ]
+    judged = [one for one in comparisons if one.verdict is not Verdict.NOT_JUDGED]
     several = len(comparisons) > 1
-    kept: list[Finding] = []
-    for rows in overall:
-        if not kept or len(kept) + len(rows) <= most:
-            kept += rows
+    found = [
+        [row for row in one.findings if row.shown or row.structure == result.structures[0]]
+        for one in sorted(judged, key=lambda one: _ORDER.index(one.verdict))
+    ]
+    if sum(map(len, found)) > most and several:
+        found = [[min(rows, key=lambda row: _telling(row, result))] for rows in found]
+        found = sorted(found, key=lambda rows: _telling(rows[0], result))[:most]
+    kept = [row for rows in found for row in rows]
     lines = []
     last: tuple[str, str] | None = None
     for row in kept:
         pair = (row.first, row.second)
-        name = f"{row.first}, {row.second}: {row.endpoint}" if several else str(row.endpoint).capitalize()
+        name = (
+            f"{row.second} against {row.first}: {row.endpoint}" if several else str(row.endpoint).capitalize()
+        )
         name += f" of {row.structure}" if row.structure != result.structures[0] else ""
         if row.adjusted:
             name += f", {' and '.join(result.sections.adjust)} held fixed"
-        lines.append((name, "rule" if last and pair != last else "", [_verdict(row), _difference(row)]))
+        rule = "rule" if last and pair != last and len(kept) > len(found) else ""
+        lines.append((name, rule, [_verdict(row), _difference(row)]))
         last = pair
     head = f"Disadvantage of {kept[0].second if kept and not several else 'the second'}"
-    left_out = sum(map(bool, overall)) - len({(row.first, row.second) for row in kept})
+    left_out = len(judged) - len(found)
     note = say("about_endpoints", options=result.options, left_out=left_out)
     caption = f"Comparisons by {analysis.name}"
     return Table.of(caption, ["Verdict", head], lines, corner="Endpoint", note=note)
+
+
+def _telling(row: Finding, result: "AuditResult") -> tuple[bool, bool, bool, int, float]:
+    """Return what ranks the finding that says most of a comparison first; as the answer chooses it."""
+    place = list(Endpoint).index(row.endpoint)
+    return not row.shown, row.structure != result.structures[0], row.adjusted, place, -abs(row.estimate)
 
 
 def findings_table(result: "AuditResult") -> Table:

@@ -78,7 +78,8 @@ def reconciled(result: "AuditResult", overall: Summary) -> list[str]:
     """
     if P_VALUE not in overall.table.index:
         return []
-    p_values = dict(zip([*overall.groups.names, None], overall.table.loc[P_VALUE].tolist(), strict=True))
+    figures = overall.table.loc[[P_VALUE]].to_numpy()[0].tolist()
+    p_values = dict(zip([*overall.names, None], figures, strict=True))
     sentences = []
     for row in result.judgement.findings:
         plain = (

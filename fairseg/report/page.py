@@ -19,8 +19,9 @@ from fairseg.io.files import write_files
 from fairseg.io.sentences import counted
 from fairseg.report import charts
 from fairseg.report.adjusted import adjust
+from fairseg.report.analyses import Analysis
 from fairseg.report.answer import answer
-from fairseg.report.audit import Analysis, AuditResult, judge_scores
+from fairseg.report.audit import AuditResult, judge_scores
 from fairseg.report.card import card_values
 from fairseg.report.clinical import Clinical, clinical_section
 from fairseg.report.cohort_table import cohort_page_table
@@ -158,7 +159,22 @@ def summaries_of(result: AuditResult, analysis: Analysis) -> list[Summary]:
     overall = dict(zip(subject_names(result.scores), result.common.overall.tolist(), strict=True))
     reference = None if analysis.reference is None else analysis.groups.name(analysis.reference)
     summaries = summarize(result.scores, analysis.groups, reference=reference, overall=overall)
-    return [with_intervals(one, resamples=result.sections.resamples, **options) for one in summaries]
+    found = [with_intervals(one, resamples=result.sections.resamples, **options) for one in summaries]
+    for one in found:
+        _judged_limits(one, result, analysis)
+    return found
+
+
+def _judged_limits(summary: Summary, result: AuditResult, analysis: Analysis) -> None:
+    """Put the limits of medians that the card shows into a summary, so that the page has one of each."""
+    structure = summary.structure if summary.structure in result.structures else result.structures[0]
+    row = f"Median {summary.title('dice')}"
+    if summary.low is None or summary.high is None or row not in summary.low.index:
+        return
+    facts = [one for one in result.judgement.facts if one.attribute == analysis.name]
+    facts = [one for one in (*facts, *result.judgement.everyone) if one.structure == structure]
+    summary.low.loc[row] = [one.median_low for one in facts]
+    summary.high.loc[row] = [one.median_high for one in facts]
 
 
 def _subjects(summaries: Sequence[Summary]) -> pd.DataFrame:

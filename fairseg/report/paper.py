@@ -39,7 +39,7 @@ def report_sheet(result: "AuditResult") -> Figure:
         plot_boxes(result, boxes)
         plot_gaps(result, gaps)
         gaps.tick_params(labelsize=7)
-        gaps.xaxis.label.set_size(7)
+        gaps.xaxis.label.set_fontsize(7)
         note = say("method", options=result.options, level=result.judgement.alpha_star, version=__version__)
         _text(figure, note, 0.11, size=8)
     return figure

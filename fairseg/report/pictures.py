@@ -189,11 +189,7 @@ def _most_telling(found: Sequence[Finding], overall: str) -> list[Finding]:
 
 
 def _gap_row(row: Finding, result: "AuditResult", scale: float) -> charts.ForestRow:
-    several = sum(one.attribute == row.attribute for one in result.judgement.comparisons) > 1
-    block = f"{row.attribute}: {row.second} against {row.first}"
-    name = row.structure
-    if several:
-        block, name = row.attribute, f"{row.structure}: {row.second} against {row.first}"
+    block, name = f"{row.attribute}: {row.second} against {row.first}", row.structure
     if row.adjusted:
         name += f", {' and '.join(result.sections.adjust)} held fixed"
     gap, low, high = (value * scale for value in disadvantage(row))

@@ -63,11 +63,13 @@ def secondary(
     if not measures:
         return None
     found = judge_measures(measures, [result.analyses[0].grouping()], options=result.options)
-    rows = [(f"{row.structure}: {row.first}, {row.second}: {row.endpoint}", "", _cells(row)) for row in found]
+    lines = [
+        (f"{row.structure}: {row.first}, {row.second}: {row.endpoint}", "", _cells(row)) for row in found
+    ]
     heads = ("Verdict", "Subjects", "First", "Second", "First minus second", "p (these)")
     caption = "Distances and clinical errors" if clinical is not None else "Distances"
     corner = "Measure: first, second: endpoint"
-    table = Table.of(caption, heads, rows, corner=corner, note=say("about_secondary"), tall=True)
+    table = Table.of(caption, heads, lines, corner=corner, note=say("about_secondary"), tall=True)
     return Secondary(table, [_sentence(row) for row in found if row.shown])
 
 

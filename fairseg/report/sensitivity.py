@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from fairseg.cohort.columns import VOXELS
 from fairseg.metrics.fairness import Floats
@@ -85,7 +86,7 @@ def variants(result: "AuditResult") -> list[Variant]:
             tried.append(variant("mean without best and worst structure", np.nanmean(inner, axis=1)))
         if (missed := _without_missed(scores)) is not None:
             tried.append(variant("missed structures left out", np.nanmean(missed, axis=1), missed))
-    whole = ~np.isnan(of_structure).any(axis=1)
+    whole: npt.NDArray[np.bool_] = np.asarray(~np.isnan(of_structure).any(axis=1))
     if several and not whole.all():
         tried.append(replace(base, name="subjects with every structure", rows=whole))
     if len(overall) <= _MOST_SUBJECTS:
@@ -116,7 +117,7 @@ def _without_missed(scores: Scores) -> Floats | None:
 
 def _row(name: str, found: list[VariantVerdict]) -> tuple[str, list[Cell], bool]:
     """Return the verdict of a choice that is least like the page's, where it was tried in several ways."""
-    flipped = [one for one in found if one.flips]
+    flipped = [one for one in found if one.flips and one.verdict is not Verdict.NOT_JUDGED]
     one = (flipped or found)[0]
     verdict = Cell(one.verdict.label.capitalize(), css=one.verdict.css_class)
     gap = max((other.estimate for other in found), key=lambda value: abs(np.nan_to_num(value)))

@@ -45,7 +45,7 @@ def worst_cases(scores: Scores, overall: Summary, masks: MaskFolders) -> list[tu
     found = []
     for group in present[:_MOST]:
         cases = of_case[[groups[case] == group for case in of_case.index]].dropna().sort_values()
-        drawn = []
+        drawn: list[Overlay] = []
         for case in cases.index[:each]:
             worst = say("worst_structure", label=lowest.loc[case, "label"], dice=lowest.loc[case, "dice"])
             drawn += _drawn(str(case), predicted, true, values, masks.images, worst, scores.labels)

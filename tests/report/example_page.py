@@ -171,7 +171,7 @@ def make_page(
         policy=Markup(script_policy()),
         rows=[(name, [int((groups == group).sum()), "0.912"]) for group, name in enumerate(names)],
         overlays=overlays,
-        keys=overlay_legend(),
+        keys=overlay_legend(structures),
     )  # fmt: skip
     path.write_text(text.lstrip(), encoding="utf-8")
     return {"page": len(text.encode())} | {

@@ -10,10 +10,11 @@ import pandas as pd
 import pytest
 
 import fairseg
-from fairseg import Groups
-from fairseg.report import HeartRoles, ReportSections, write_comparison
+from fairseg.report import HeartRoles, ReportSections
 from tests.report.conftest import DARK, LIGHT
 from tests.report.example_page import make_page
+
+pytestmark = pytest.mark.slow
 
 QUICK = ReportSections(resamples=200)
 Check = Callable[..., dict[str, list[str]]]
@@ -75,9 +76,8 @@ def test_the_card_of_a_notebook(scheme: str, tmp_path: Path, violations: Check) 
 
 
 def test_the_comparison(tmp_path: Path, violations: Check) -> None:
-    groups = Groups.from_table(scores(), by="site")
-    write_comparison({"a": scores(0), "b": scores(1)}, groups, tmp_path / "out")
-    assert violations(next((tmp_path / "out").glob("*.html")), DARK) == {}
+    change = fairseg.compare({"a": scores(0), "b": scores(1)}, by="site", min_size=5)
+    assert violations(change.save(tmp_path / "out"), DARK) == {}
 
 
 def test_axe_finds_what_is_wrong(tmp_path: Path, violations: Check) -> None:

@@ -112,7 +112,7 @@ def test_groups_that_are_an_attribute_only_are_refused_with_what_to_write(scores
         summarize(scores, "sex")
     with pytest.raises(ValueError, match=r"groups must be Groups, as from .* got list"):
         summarize(scores, ["sex"])
-    with pytest.raises(ValueError, match=r"scores.csv cannot be read"):
+    with pytest.raises(ValueError, match=r"^scores.csv cannot be read"):
         summarize("scores.csv", Groups.from_table(scores, by="sex"))
 
 

@@ -16,7 +16,7 @@ from fairseg.statistics.verdicts import Endpoint, Verdict
 
 Floats = npt.NDArray[np.float64]
 
-OPTIONS = JudgeOptions(permutations=999)
+OPTIONS = JudgeOptions(permutations=499)
 AGAINST = {Verdict.HARM, Verdict.LESS_FAIR, Verdict.OVERCORRECTED, Verdict.LEVELS_DOWN, Verdict.FAILS}
 
 

@@ -47,9 +47,9 @@ def counted_power(
     ("kind", "sizes", "alpha"),
     [
         ("skewed", (54, 30), 0.05),
-        ("skewed", (400, 12), 0.05),
+        ("skewed", (150, 12), 0.05),
         ("tail", (54, 30), 0.004),
-        ("tail", (200, 200), 0.05),
+        ("tail", (100, 100), 0.05),
     ],
 )
 def test_what_a_cohort_can_show_is_shown_as_often_as_stated(
@@ -77,8 +77,8 @@ def test_the_subjects_needed_give_the_power_asked_for(direction: Direction, rati
 
 def test_the_two_directions_are_told_apart() -> None:
     scores = assumed_scores(0.9, 0.08)
-    worse, better = detectable_shifts(scores, scores, 400, 12)
-    other_worse, other_better = detectable_shifts(scores, scores, 12, 400)
+    worse, better = detectable_shifts(scores, scores, 120, 12)
+    other_worse, other_better = detectable_shifts(scores, scores, 12, 120)
     assert abs(worse.difference - better.difference) > 0.005
     assert other_worse.difference == pytest.approx(better.difference, rel=0.1)
     assert other_better.difference == pytest.approx(worse.difference, rel=0.1)

@@ -136,20 +136,7 @@ def _score(
     jobs = [
         Job(case, predicted[case], true[case], values, tuple(metrics), empty, tolerance) for case in cases
     ]
-    results = []
-    bar = tqdm(total=len(jobs), desc="scoring", unit="case", disable=None if progress else True)
-    with bar, closing(run_all(score_files, [(job,) for job in jobs], num_workers)) as stream:
-        for result in stream:
-            bar.update()
-            if result.error is None:
-                results.append(result)
-            elif on_error == "stop":
-                raise ValueError(f"case {result.case}: {result.error}")
-            else:
-                skipped[result.case] = result.error
-    if not results:
-        raise ValueError(f"no case could be scored: {_one_line(skipped)}")
-
+    results = _run(jobs, num_workers, skipped, stop=on_error == "stop", progress=progress)
     of_case = _notes(results)
     for case in set(of_case) - set(table.index):
         of_case[case].insert(0, NOT_IN_COHORT)
@@ -173,6 +160,26 @@ def _check_options(on_error: str, num_workers: int, cross_check: int) -> None:
         raise ValueError(f"num_workers must be at least 1, got {num_workers}")
     if cross_check:
         import_medpy()  # so that a missing medpy is said before the cases are scored, not after
+
+
+def _run(
+    jobs: Sequence[Job], num_workers: int, skipped: dict[str, str], *, stop: bool, progress: bool
+) -> list[Result]:
+    """Return the results of the jobs that succeed; fill in the cases that do not, or stop at the first."""
+    results = []
+    bar = tqdm(total=len(jobs), desc="scoring", unit="case", disable=None if progress else True)
+    with bar, closing(run_all(score_files, [(job,) for job in jobs], num_workers)) as stream:
+        for result in stream:
+            bar.update()
+            if result.error is None:
+                results.append(result)
+            elif stop:
+                raise ValueError(f"case {result.case}: {result.error}")
+            else:
+                skipped[result.case] = result.error
+    if not results:
+        raise ValueError(f"no case could be scored: {_one_line(skipped)}")
+    return results
 
 
 def _checked(cohort: Cohort) -> pd.DataFrame:
