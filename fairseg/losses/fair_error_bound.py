@@ -9,7 +9,8 @@ from torch import Tensor
 
 from fairseg.cohort.vectors import Vector
 from fairseg.losses.base import Base, is_pooled, valid_pixels
-from fairseg.losses.group_loss import GroupLoss, NumGroups
+from fairseg.losses.group_loss import GroupLoss
+from fairseg.losses.grouping import NumGroups
 from fairseg.losses.per_sample import CrossEntropyLoss, class_sums, each_mean, fit, of_target
 
 

@@ -237,7 +237,7 @@ def test_bases_that_mix_samples_are_refused_with_a_way_out(make: Callable[[], An
         (torch.zeros(8, dtype=torch.long, device="meta"), "groups must be on the device of the logits, cpu"),
         ([0] * 7, r"shape \(8,\), got \(7,\)"),
         ([0, 1, 3, 0, 0, 0, 0, 0], "groups must lie between -1 and 2, got 3"),
-        (["F"] * 8, "groups are names, which this loss does not know"),
+        (["F"] * 8, "groups are names, which are not known here"),
         ("F", "groups must be a vector"),
     ],
     ids=str,
