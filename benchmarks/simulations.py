@@ -29,20 +29,13 @@ from tabulate import tabulate
 
 from fairseg.io.parallel import run_all
 from fairseg.metrics import equity_scaled
-from fairseg.report.compare.evidence import SHOWN as LEVELLED
-from fairseg.report.compare.evidence import compare_with_baseline
 from fairseg.statistics import (
     bootstrap_interval,
     cliffs_delta,
-    compare_fairness,
-    detectable_gaps,
     equity_interval,
     group_intervals,
     hodges_lehmann,
-    judge,
 )
-from fairseg.statistics.differences import differences, gap_limits, pairs_of
-from fairseg.statistics.evidence import SHOWN
 from fairseg.statistics.stratified import stratified_gap
 
 DRAWS = 1000  # of the medians, for two groups
@@ -188,88 +181,6 @@ def worst(kind: str, sizes: Sequence[int], method: Any, cohorts: int) -> list[Ro
     ]
 
 
-def verdicts(kind: str, sizes: Sequence[int], reference: int | None, wide: str, cohorts: int) -> list[Row]:
-    """Return how often a gap is shown where there is none, and what the joint limits of all pairs hold.
-
-    Args:
-        kind: of the scores.
-        sizes: of the groups.
-        reference: the group that the others are compared with.
-        wide: which groups have twice the spread: "", "small" or "large".
-        cohorts: how many; of 12 groups half as many, and a quarter for all their 66 pairs.
-    """
-    many = len(sizes) > 7
-    cohorts, draws = (cohorts // 2, 2 * JOINT) if many else (cohorts, JOINT if len(sizes) > 2 else DRAWS)
-    cohorts = cohorts // 2 if many and reference is None else cohorts
-    order = np.argsort(np.argsort(sizes, kind="stable"))
-    half = order < len(sizes) // 2
-    spread = np.where({"": 0 * half, "small": half, "large": ~half}[wide], 2.0, 1.0)
-    true = np.linspace(0.0, 0.05, len(sizes))  # medians of the second truth, the largest group's the best
-    rng = np.random.default_rng(sum(sizes))
-    shown = joint = size = 0
-    for seed in range(cohorts):
-        parts = [
-            np.sort(draw(kind, rng, number, spread=times))
-            for number, times in zip(sizes, spread, strict=True)
-        ]
-        found = differences(
-            parts,
-            pairs_of(parts, reference),
-            level=0.95,
-            resamples=draws,
-            method="binomial",
-            rng=np.random.default_rng(seed),
-        )
-        is_shown = gap_limits(found, signed=False)[0] > 1e-12
-        if seed < 3:  # the verdict itself is slower, and the same
-            flat = np.concatenate(parts), np.repeat(np.arange(len(sizes)), sizes), len(sizes)
-            told = judge(*flat, reference=reference, min_size=6, resamples=draws, simulations=100, seed=seed)
-            assert (told.verdict == SHOWN) == is_shown, (
-                f"verdict {told.verdict} on {named(sizes)}, seed {seed}"
-            )
-        shown += is_shown
-        joint += bool((found.low <= 1e-9).all() and (found.high >= -1e-9).all())
-        apart = np.array([true[two] - true[one] for one, two in found.pairs])
-        low, high = gap_limits(found._replace(low=found.low + apart, high=found.high + apart), signed=False)
-        size += low - 1e-9 <= np.abs(apart).max() <= high + 1e-9
-    what = kind + (f", {wide} groups twice the spread" if wide else "")
-    compared = "all pairs" if reference is None else "reference"
-    shares = [f"{100 * one / cohorts:.1f}" for one in (shown, joint, size)]
-    return [[f"{len(sizes)}: {named(sizes)}", what, compared, *shares]]
-
-
-def narrowing(step: float, sizes: Sequence[int], cohorts: int) -> list[Row]:
-    """Return the coverage of the narrowing of the gap by a second model, and of the groups' changes together.
-
-    Also how often levelling down is spoken of, in either order of the models: for certain, and at all.
-    """
-    groups = np.repeat([0, 1], sizes)
-    rows = []
-    for before, after in ((0.0, 0.0), (0.04, 0.04), (0.04, 0.0), (0.04, -0.02)):
-        rng = np.random.default_rng(sum(sizes))
-        found, levelled = np.empty((3, 2, cohorts)), np.empty((2, cohorts), bool)
-        for seed in range(cohorts):
-            shared = rng.normal(0.9, 0.02, groups.size)  # what both models find hard
-            one, two = (shared + rng.normal(0, 0.02, groups.size) for _ in range(2))
-            if step:
-                one, two = (np.round(one / step) * step, np.round(two / step) * step)
-            models = ((scores - gap * groups).round(9) for scores, gap in ((one, before), (two, after)))
-            kept = dict(zip("AB", models, strict=True))
-            change = compare_with_baseline(kept, groups, 2, baseline="A")["B"]
-            found[:, :, seed] = [part[1:] for part in (change.found.narrowing, *change.found.changes)]
-            said = {change.levels_down, change.turned().levels_down}
-            levelled[:, seed] = LEVELLED in said, said != {""}
-        low, high = found.transpose(1, 0, 2)
-        truths = np.array([before - abs(after), 0.0, before - after])[:, None]
-        both = ((low <= truths + 1e-9) & (high >= truths - 1e-9))[1:].all(axis=0)
-        held = [coverage(low[0], truths[0], high[0]), f"{100 * both.mean():.1f}"]
-        held.append(", ".join(f"{100 * one:.1f}" for one in levelled.mean(axis=1)))
-        fairer = f"{100 * np.mean(found[0, 0] > 1e-12):.1f}"
-        kind = f"tied {step:g}" if step else "normal"
-        rows.append([named(sizes), kind, f"{before:g} to {after:g}", fairer, *held])
-    return rows
-
-
 def equity(kind: str, sizes: Sequence[int], lower: float, cohorts: int) -> list[Row]:
     """Return the coverage of the equity-scaled score, the last group's median being lower."""
     groups, last = np.repeat(np.arange(len(sizes)), sizes), len(sizes) - 1
@@ -299,42 +210,10 @@ def strata(kind: str, cells: Sequence[tuple[int, int]], cohorts: int) -> list[Ro
     return [["; ".join(map(named, cells)), kind, coverage(limits[0], 0.0, limits[1])]]
 
 
-def power(kind: str, sizes: Sequence[int], cohorts: int) -> list[Row]:
-    """Return the detectable gap of cohorts, how often it is shown, and what brute force finds."""
-    rng = np.random.default_rng(sum(sizes))
-    groups = np.repeat([0, 1], sizes)
-    options: dict[str, Any] = {"method": "binomial", "resamples": DRAWS, "reference": 0}
-
-    def parts() -> list[Floats]:
-        return [np.sort(draw(kind, rng, size)) for size in sizes]
-
-    estimates = [
-        detectable_gaps(parts(), [(0, 1)], tail=0.025, simulations=300, seed=seed)[0] for seed in range(60)
-    ]
-    pool = parts()
-    [gap] = detectable_gaps(pool, [(0, 1)], tail=0.025, simulations=4000)
-    scores = np.concatenate([part - np.median(part) for part in pool])
-    shown = {gap: 0, 0.0: 0}
-    limits = np.empty((2, cohorts))
-    for seed in range(cohorts):
-        sign = (-1) ** seed  # either group is the worse
-        values = rng.choice(scores, groups.size) + sign * gap * groups
-        found = bootstrap_interval(values, groups, 2, "fairness_gap", seed=seed, **options)
-        shown[gap] += found.low > 0 or found.high < 0
-        limits[:, seed] = bootstrap_interval(
-            np.concatenate(parts()), groups, 2, "fairness_gap", seed=seed, **options
-        )[1:]
-    brute = np.quantile(np.r_[-limits[0], limits[1]], 0.8)
-    spread = np.quantile(estimates, (0.05, 0.5, 0.95))
-    typical = "{1:.4f} ({0:.4f} to {2:.4f})".format(*spread)
-    return [[named(sizes), kind, f"{100 * shown[gap] / cohorts:.1f}", f"{brute:.4f}", typical]]
-
-
 def speed() -> list[Row]:
     """Return CPU times on 6000 subjects in 6 groups, with 10,000 resamples."""
     rng, groups = np.random.default_rng(0), np.repeat(np.arange(6), 1000)
     values = np.minimum(rng.normal(0.9, 0.03, groups.size), 1.0)
-    better = np.minimum(values + rng.normal(0, 0.005, groups.size), 1.0)
     parts = tuple(values[groups == group] for group in range(6))
 
     def gap(*samples: Floats, axis: int = -1) -> Floats:
@@ -351,11 +230,11 @@ def speed() -> list[Row]:
             taken.append(time.process_time() - start)
         return min(taken)
 
-    judge(values[:50], groups[:50], 6, resamples=100)  # imports
+    bootstrap_interval(values[:50], groups[:50], "worst_group")  # imports
     few, more = seconds(lambda: scipys(200, "percentile")), seconds(lambda: scipys(1200, "percentile"))
     ours = {
         method: seconds(
-            lambda method=method: bootstrap_interval(values, groups, 6, "fairness_gap", method=method)
+            lambda method=method: bootstrap_interval(values, groups, "fairness_gap", method=method)
         )  # type: ignore[misc]
         for method in METHODS
     }
@@ -363,12 +242,9 @@ def speed() -> list[Row]:
         *((f"bootstrap_interval, gap, {method}", taken) for method, taken in ours.items()),
         (
             "bootstrap_interval, error ratio",
-            seconds(lambda: bootstrap_interval(values, groups, 6, "skewed_error_ratio")),
+            seconds(lambda: bootstrap_interval(values, groups, "skewed_error_ratio")),
         ),
-        ("bootstrap_interval, a function", seconds(lambda: bootstrap_interval(values, groups, 6, np.ptp))),
-        ("judge, all pairs", seconds(lambda: judge(values, groups, 6))),
-        ("judge, reference", seconds(lambda: judge(values, groups, 6, reference=0))),
-        ("compare_fairness", seconds(lambda: compare_fairness(values, better, groups, 6), 1)),
+        ("bootstrap_interval, a function", seconds(lambda: bootstrap_interval(values, groups, np.ptp))),
         ("scipy.stats.bootstrap, percentile, 1,000 resamples x 10", 10 * (more - few)),
     ]
     return [[what, f"{taken:.2f} s", f"{taken / ours['bca']:.1f}"] for what, taken in found]
@@ -389,47 +265,14 @@ TABLES: dict[str, list[str]] = {
     ],
     "Effect sizes": ["n", "scores", *(f"Cliff's delta, gap {gap:g}" for gap in GAPS), "Hodges-Lehmann"],
     "Worst group": ["groups", "scores", "method", "all alike", "the smallest 0.03 lower"],
-    "Verdicts, in percent": [
-        *("groups: sizes", "scores", "compared", "gap shown where none is"),
-        *("joint limits hold all", "size of a gap of 0.05 held"),
-    ],
-    "Narrowing of the gap by a second model, on half of the cohorts": [
-        *(
-            "n",
-            "scores",
-            "gap",
-            "claimed fairer, %",
-            "narrowing",
-            "changes of both groups",
-            "levelling down: said, or perhaps",
-        ),
-    ],
     "Equity-scaled score": ["n", "scores", "last group lower by", MISSES, "width"],
     "Gap pooled over strata": ["n of each stratum", "scores", MISSES],
-    "Power of 80%": [
-        *(
-            "n",
-            "scores",
-            "shown at the detectable gap, %",
-            "brute force: above",
-            "detectable_gaps (90% of cohorts)",
-        ),
-    ],
 }
 
 
 def jobs(cohorts: int) -> dict[str, list[tuple[Any, ...]]]:
     """Return the calls whose rows make each table."""
     three = ("normal", "skewed", "tied 0.02")
-    spreads = list(product(("normal", "skewed", "tied 0.02"), ("small", "large")))
-    alike = [(kind, sizes, None, "", cohorts) for sizes, kind in product(SIZES, SCORES)]
-    apart = [(kind, sizes, None, wide, cohorts) for sizes, (kind, wide) in product(SIZES[:2], spreads)]
-    several = [
-        (kind, sizes, reference, wide, cohorts)
-        for sizes, reference in product(SEVERAL, (0, None))
-        for kind, wide in (*((kind, "") for kind in three), ("normal", "small"), ("skewed", "large"))
-    ]
-    tiny = [(kind, (400, *small), 0, "", cohorts) for small in ([10] * 11, [8] * 6) for kind in three[:2]]
     calls: list[list[tuple[Any, ...]]] = [
         [
             (two_groups, kind, sizes, method, cohorts)
@@ -449,14 +292,11 @@ def jobs(cohorts: int) -> dict[str, list[tuple[Any, ...]]]:
             (worst, kind, sizes, method, cohorts)
             for sizes, kind, method in product((SIZES[0], SEVERAL[1]), three[:2], ("bca", "binomial"))
         ],
-        [(verdicts, *one) for one in (*alike, *apart, *several, *tiny)],
-        [(narrowing, step, sizes, cohorts // 2) for sizes, step in product(SIZES[:2], (0.0, 0.02))],
         [
             (equity, kind, sizes, lower, cohorts)
             for sizes, lower, kind in product((*SIZES, SEVERAL[1]), (0.0, 0.05), three)
         ],
         [(strata, kind, cells, cohorts) for cells, kind in product(STRATA, three)],
-        [(power, kind, sizes, cohorts) for sizes, kind in product(SIZES, three)],
     ]
     return dict(zip(TABLES, calls, strict=True))
 

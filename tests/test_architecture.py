@@ -108,10 +108,14 @@ def test_everything_named_is_there() -> None:
         _ = fairseg.nothing
 
 
+# Longer than most, and one idea each: two groups compared, whatever the test; planning of both endpoints.
+WHOLE = {"statistics/two_samples.py", "statistics/planning.py"}
+
+
 def test_no_file_outgrows_its_idea() -> None:
-    """A longer file is asked whether it holds two ideas; one idea may stay whole, and is then named here."""
+    """A longer file is asked whether it holds two ideas; one idea may stay whole, and is then named above."""
     longest = {
         str(file.relative_to(PACKAGE)): len(file.read_text(encoding="utf-8").splitlines())
         for file in PACKAGE.rglob("*.py")
     }
-    assert {name: lines for name, lines in longest.items() if lines > 450} == {}
+    assert {name for name, lines in longest.items() if lines > 450} <= WHOLE

@@ -1,5 +1,7 @@
 """What a person types after reading the README works: each line runs alone, on tables such as people have."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -120,3 +122,9 @@ def test_a_line_that_a_person_would_type(
     result = eval(snippet, dict(names))
     assert result is not None
     assert result is not False
+
+
+def test_functions_stay_functions_whatever_was_imported_first() -> None:
+    code = "import fairseg.scoring.folders, fairseg as f; print(callable(f.evaluate), callable(f.audit))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "True"]

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import fairseg
 
@@ -33,7 +34,8 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 def pins(name: str) -> dict[str, str]:
     """Return package -> version of a file of constraints."""
     lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
-    return dict(line.lower().split("==") for line in lines if not line.startswith("#"))
+    pairs = (line.split("==") for line in lines if not line.startswith("#"))
+    return {canonicalize_name(package): version for package, version in pairs}
 
 
 def test_versions_agree() -> None:
@@ -48,7 +50,7 @@ def test_the_lowest_versions_are_those_of_the_ranges() -> None:
     extras = [line for lines in PROJECT["optional-dependencies"].values() for line in lines]
     required = [Requirement(line) for line in PROJECT["dependencies"]]
     for requirement in [*required, *map(Requirement, extras)]:
-        version = lowest.get(requirement.name.lower())
+        version = lowest.get(canonicalize_name(requirement.name))
         assert version or requirement not in required, requirement
         if version:
             (low,) = (part for part in requirement.specifier if part.operator in (">=", "=="))
@@ -58,7 +60,7 @@ def test_the_lowest_versions_are_those_of_the_ranges() -> None:
 def test_the_versions_that_are_tested_lie_in_the_ranges_and_the_documents_name_them() -> None:
     tested = pins("constraints.txt")
     for requirement in map(Requirement, PROJECT["dependencies"]):
-        assert requirement.specifier.contains(tested[requirement.name.lower()]), requirement
+        assert requirement.specifier.contains(tested[canonicalize_name(requirement.name)]), requirement
     for page in ("README.md", "docs/quickstart.md"):
         named = re.findall(r"torch==([\w.]+)", (ROOT / page).read_text(encoding="utf-8"))
         assert set(named) == {tested["torch"]}, page

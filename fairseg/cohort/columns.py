@@ -46,8 +46,9 @@ UNIT = "distance_unit"  # "mm" or "px", of every row
 SKIPPED = "skipped"  # why a case has no scores
 NOTE = "note"  # what is to be known of a case
 NO_ATTRIBUTES = ("case", "subject", "label", *METRICS, *SIZES, UNIT, SKIPPED, NOTE)
-# How else people call a metric; case, blanks and marks between words do not count.
-_ALSO = {
+# What people call a metric; case, blanks and marks between words do not count.
+_CALLED = {
+    **{name.replace("_", ""): name for name in METRICS},
     "dsc": "dice",
     "dicescore": "dice",
     "dicecoefficient": "dice",
@@ -59,6 +60,11 @@ _ALSO = {
     "hausdorffdistance95": "hd95",
     "surfacedice": "nsd",
     "normalizedsurfacedice": "nsd",
+    "jaccard": "iou",
+    "jaccardindex": "iou",
+    "intersectionoverunion": "iou",
+    "sensitivity": "recall",
+    "relativevolumeerror": "volume_error",
 }
 
 
@@ -75,8 +81,8 @@ def title(metric: str, unit: str = "mm") -> str:
 def metric_of(column: str) -> str | None:
     """Return the metric that a column is called after; None if there is none.
 
-    >>> metric_of("Dice"), metric_of("DSC"), metric_of("HD (mm)"), metric_of("hd95_px"), metric_of("age")
-    ('dice', 'dice', 'hd', 'hd95', None)
+    >>> [metric_of(name) for name in ("Dice", "DSC", "HD (mm)", "hd95_px", "Volume error", "age")]
+    ['dice', 'dice', 'hd', 'hd95', 'volume_error', None]
     """
     name, _ = _read(column)
     return name
@@ -94,8 +100,7 @@ def unit_of(column: str) -> str | None:
 def _read(column: str) -> tuple[str | None, str | None]:
     plain = "".join(letter for letter in column.lower() if letter.isalnum())
     for unit in ("", "mm", "px"):
-        stem = plain.removesuffix(unit)
-        name = _ALSO.get(stem, stem)
-        if plain.endswith(unit) and name in METRICS and (not unit or METRICS[name].unit):
+        name = _CALLED.get(plain.removesuffix(unit))
+        if plain.endswith(unit) and name is not None and (not unit or METRICS[name].unit):
             return name, unit or None
     return None, None

@@ -353,11 +353,11 @@ def _members(table: Table, text: Sequence[str | None]) -> int:
 
 
 def _ranks(name: str, levels: set[str], table: Table, edges: tuple[float, ...] | None) -> dict[str, int]:
-    """Return the place of each level in the order of its attribute."""
+    """Return the rank of each level in the order of its attribute."""
     if edges is not None:
         ordered = bin_names(name, edges)
     elif getattr(getattr(table[name], "dtype", None), "ordered", False):
         ordered = [level_text(level) for level in table[name].dtype.categories]
     else:
         ordered = sorted(levels, key=by_number if all(map(is_number, levels)) else None)
-    return {level: place for place, level in enumerate(ordered)}
+    return {level: rank for rank, level in enumerate(ordered)}

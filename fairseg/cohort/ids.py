@@ -97,7 +97,7 @@ def as_groups(
         return int(given)
     if isinstance(given, Real):
         raise ValueError(
-            f"{argument} must be an integer of at least 1, or the groups' names, or a Groups, got {given!r}"
+            f"{argument} must be an integer of at least 1, got {given!r} (or names of groups, or a Groups)"
         )
     return Groups(given)
 

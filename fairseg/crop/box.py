@@ -65,11 +65,11 @@ class Box:
         start, stop = [], []
         for axis in range(voxels.ndim - axes, voxels.ndim):
             others = tuple(other for other in range(voxels.ndim) if other != axis)
-            found = np.flatnonzero(voxels.any(axis=others))
-            if not found.size:
+            occupied = np.flatnonzero(voxels.any(axis=others))
+            if not occupied.size:
                 raise ValueError("mask has no foreground to put a box around")
-            start.append(int(found[0]))
-            stop.append(int(found[-1]) + 1)
+            start.append(int(occupied[0]))
+            stop.append(int(occupied[-1]) + 1)
         return cls(
             tuple(low - width for low, width in zip(start, around, strict=True)),
             tuple(high + width for high, width in zip(stop, around, strict=True)),
@@ -224,10 +224,10 @@ def box_error(predicted: Box | Sequence[Box], reference: Box | Sequence[Box]) ->
         if not several or len({box.ndim for box in several}) != 1:
             raise ValueError(f"{name} must be boxes of one number of axes, and at least one")
         sizes.append(np.max([box.shape for box in several], axis=0).astype(np.float64))
-    found, true = sizes
-    if found.shape != true.shape:
-        raise ValueError(f"predicted and reference must have as many axes, got {found.size} and {true.size}")
-    return np.asarray(100.0 * np.abs(found - true) / true)
+    given, true = sizes
+    if given.shape != true.shape:
+        raise ValueError(f"predicted and reference must have as many axes, got {given.size} and {true.size}")
+    return np.asarray(100.0 * np.abs(given - true) / true)
 
 
 def _overlap(box: Box, size: tuple[int, ...]) -> tuple[tuple[slice, ...], tuple[slice, ...]]:

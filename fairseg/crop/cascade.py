@@ -1,7 +1,7 @@
 """Cascade: find the object on the whole image, then segment it again on a crop (Fig. 1 of the paper)."""
 
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from fairseg.crop.box import Box, crop, uncrop
 
-Network = Callable[[Tensor], Tensor]
+Network = Callable[[Tensor], Any]
 Fallback = Box | Literal["center", "error"]
 
 # Log-odds of a label outside the crop: a probability of 0 in every floating point type.
@@ -23,7 +23,7 @@ class Cascade(nn.Module):
 
     `segment full image -> box of the largest component -> crop -> segment -> put back`, section 4.7 and
     Fig. 1 of Lee et al. (2025), where most of the shift between groups lay outside the heart, and a
-    network that does not see the outside can not be misled by it.
+    network that does not see the outside can't be misled by it.
 
     Args:
         locate: network for whole images, (B, C, *S) -> logits (B, K, *S), or a list whose first they are.
@@ -88,15 +88,17 @@ class Cascade(nn.Module):
                 f"image must be (B, C, *S) with {len(self.size)} spatial axes, got shape {tuple(image.shape)}"
             )
         self.boxes = self.find(image)
+        if not self.boxes:  # an empty batch: only the second network knows how many labels there are
+            nothing = first_output(self.segment(image.new_empty((0, image.shape[1], *self.size))))
+            return nothing.new_empty((0, nothing.shape[1], *shape))
         return segment_crops(self.segment, image, self.boxes)
 
     @torch.no_grad()
     def find(self, image: Tensor) -> list[Box]:
         """Return the crop of each image of a batch (B, C, *S)."""
-        logits = self.locate(image)
-        logits = logits if isinstance(logits, Tensor) else logits[0]  # deep supervision, in training mode
+        logits = first_output(self.locate(image))
         masks: npt.NDArray[np.bool_] = logits.argmax(dim=1).cpu().numpy() > 0
-        cases = [np.asarray(masks.any(axis=0))] if self.shared else list(masks)
+        cases = [np.asarray(masks.any(axis=0))] if self.shared and len(masks) else list(masks)
         found = [Box.around(largest_component(mask)) if mask.any() else None for mask in cases]
         boxes = [self._crop(box, image.shape[2:]) for box in found]
         times = len(masks) if self.shared else 1
@@ -129,11 +131,15 @@ def segment_crops(segment: Network, image: Tensor, boxes: Sequence[Box]) -> Tens
         Logits (B, K, *S); outside the crop it is background for sure.
     """
     shape = tuple(image.shape[2:])
-    logits = segment(torch.cat([crop(image[[n]], box) for n, box in enumerate(boxes)]))
-    logits = logits if isinstance(logits, Tensor) else logits[0]
+    logits = first_output(segment(torch.cat([crop(image[[n]], box) for n, box in enumerate(boxes)])))
     background = [uncrop(logits[n, :1], box, shape, fill=0.0) for n, box in enumerate(boxes)]
     objects = [uncrop(logits[n, 1:], box, shape, fill=_NEVER) for n, box in enumerate(boxes)]
     return torch.cat([torch.stack(background), torch.stack(objects)], dim=1)
+
+
+def first_output(logits: Tensor | Sequence[Tensor]) -> Tensor:
+    """Return the logits at full resolution; with deep supervision, in training mode, they are the first."""
+    return logits if isinstance(logits, Tensor) else logits[0]
 
 
 def largest_component(mask: npt.ArrayLike) -> npt.NDArray[np.bool_]:

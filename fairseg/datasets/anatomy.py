@@ -22,58 +22,34 @@ _EDGE_MM = 1.5  # width of an edge
 
 @dataclass(frozen=True)
 class Body:
-    """What one person's thorax looks like; lengths in mm.
+    """What one person's thorax looks like; lengths in mm."""
 
-    Attributes:
-        lv_radius: of the left ventricle's blood pool at end-diastole, at the base.
-        wall: thickness of the myocardium at end-diastole.
-        rv_width: how far the right ventricle reaches beyond the left.
-        rotation: of the heart in its plane, radians.
-        squeeze: ratio of the heart's axes.
-        ejection: how far the blood pool's radius shrinks to end-systole, a fraction.
-        center: of the heart, from the middle of the image, (y, x).
-        chest: half-axes of the thorax inside the chest wall, (y, x).
-        chest_center: its center from the middle of the image, (y, x).
-        fat: thickness of the fat under the skin.
-        heart_fat: thickness of the fat around the heart.
-        vessels: bright round vessels around the heart: distance, direction (radians) and radius of each.
-        liver: how far the liver reaches up, from the middle of the image.
-        blood: brightness of blood, and of all that is as bright.
-        myocardium: brightness of the myocardium.
-    """
-
-    lv_radius: float
-    wall: float
-    rv_width: float
-    rotation: float
-    squeeze: float
-    ejection: float
-    center: tuple[float, float]
-    chest: tuple[float, float]
-    chest_center: tuple[float, float]
-    fat: float
-    heart_fat: float
+    lv_radius: float  # of the left ventricle's blood pool at end-diastole, at the base
+    wall: float  # thickness of the myocardium at end-diastole
+    rv_width: float  # how far the right ventricle reaches beyond the left
+    rotation: float  # of the heart in its plane, radians
+    squeeze: float  # ratio of the heart's axes
+    ejection: float  # how far the blood pool's radius shrinks to end-systole, a fraction
+    center: tuple[float, float]  # of the heart, from the middle of the image, (y, x)
+    chest: tuple[float, float]  # half-axes of the thorax inside the chest wall, (y, x)
+    chest_center: tuple[float, float]  # its center from the middle of the image, (y, x)
+    fat: float  # thickness of the fat under the skin
+    heart_fat: float  # thickness of the fat around the heart
+    # Bright round vessels around the heart: distance, direction (radians) and radius of each.
     vessels: tuple[tuple[float, float, float], ...]
-    liver: float
-    blood: float
-    myocardium: float
+    liver: float  # how far the liver reaches up, from the middle of the image
+    blood: float  # brightness of blood, and of all that is as bright
+    myocardium: float  # brightness of the myocardium
 
 
 @dataclass(frozen=True)
 class Scan:
-    """How well one examination went.
+    """How well one examination went."""
 
-    Attributes:
-        noise: standard deviation of the receiver's noise, blood = 1.
-        blur: of the image, mm.
-        bias: strength of the coils' uneven sensitivity.
-        jitter: how far the annotator's outlines stray from the true ones, mm.
-    """
-
-    noise: float
-    blur: float
-    bias: float
-    jitter: float
+    noise: float  # standard deviation of the receiver's noise, blood = 1
+    blur: float  # of the image, mm
+    bias: float  # strength of the coils' uneven sensitivity
+    jitter: float  # how far the annotator's outlines stray from the true ones, mm
 
 
 def draw_slice(

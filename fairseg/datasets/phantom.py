@@ -24,13 +24,21 @@ FOLDERS = ("imagesTr", "labelsTr", "imagesTs", "labelsTs")
 
 @dataclass(frozen=True)
 class Shift:
-    """How a group looks different from the first one; each is one number and can be set to 0."""
+    """How a group looks different from the first one; each is one number and can be set to 0.
 
-    fat: float = 0.0  # more fat under the skin, mm
-    vessels: float = 0.0  # more bright vessels 72 to 110 mm from the heart, how many on average
-    chest: float = 0.0  # chest deeper and narrower by this fraction
-    brightness: float = 0.0  # blood and all that is as bright is brighter by this fraction
-    heart: float = 0.0  # the heart is larger by this fraction: the little that differs inside
+    Attributes:
+        fat: more fat under the skin, mm.
+        vessels: more bright vessels 72 to 110 mm from the heart, how many on average.
+        chest: chest deeper and narrower by this fraction.
+        brightness: blood and all that is as bright is brighter by this fraction.
+        heart: the heart is larger by this fraction: the little that differs inside.
+    """
+
+    fat: float = 0.0
+    vessels: float = 0.0
+    chest: float = 0.0
+    brightness: float = 0.0
+    heart: float = 0.0
 
     def scaled(self, strength: float) -> "Shift":
         """Return every shift times a strength."""

@@ -54,20 +54,13 @@ BALANCES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 @dataclass(frozen=True)
 class Preset:
-    """How long an experiment trains and how often.
+    """How long an experiment trains and how often."""
 
-    Attributes:
-        settings: those that differ from the defaults.
-        ce_factor: cross-entropy alone learns more slowly: its arms take so many times the epochs.
-        mirror: average predictions over mirrorings, which takes four times as long.
-        seeds, sweep_seeds: trainings of each arm of the grid, and of each point of a sweep.
-    """
-
-    settings: dict[str, Any]
-    ce_factor: int
-    mirror: bool
-    seeds: int
-    sweep_seeds: int
+    settings: dict[str, Any]  # those that differ from the defaults
+    ce_factor: int  # cross-entropy alone learns more slowly: its arms take so many times the epochs
+    mirror: bool  # average predictions over mirrorings, which takes four times as long
+    seeds: int  # trainings of each arm of the grid
+    sweep_seeds: int  # trainings of each point of a sweep
 
 
 # Two cores and three quarters of an hour on the phantom. The gap shrinks as training goes on, so the number
@@ -90,21 +83,13 @@ NOT_SHARED = (
 
 @dataclass(frozen=True, order=True)
 class Arm:
-    """One cell of the grid: a method on some kind of images, with a seed; or one point of a sweep.
+    """One cell of the grid: a method on some kind of images, with a seed; or one point of a sweep."""
 
-    Attributes:
-        seed: of all that is random in the training.
-        images: key of `IMAGES`.
-        method: key of `TITLES`.
-        sweep: key of `SWEEPS`, or "" in the grid.
-        level: of the sweep.
-    """
-
-    seed: int
-    images: str
-    method: str
-    sweep: str = ""
-    level: float = 0.0
+    seed: int  # of all that is random in the training
+    images: str  # key of `IMAGES`
+    method: str  # key of `TITLES`
+    sweep: str = ""  # key of `SWEEPS`, or "" in the grid
+    level: float = 0.0  # of the sweep
 
     @property
     def key(self) -> str:

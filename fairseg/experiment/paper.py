@@ -37,18 +37,12 @@ external cascade/oversampling         0.928 0.920  0.039 0.026  4.658  3.875  2.
 
 @dataclass(frozen=True)
 class Printed:
-    """What the paper prints of one model.
+    """What the paper prints of one model."""
 
-    Attributes:
-        medians: measure of `MEASURES` -> (White, Black), as printed.
-        ser, gap: as printed.
-        p: "*" for below 0.05, or as printed.
-    """
-
-    medians: dict[str, tuple[str, str]]
-    ser: str
-    gap: str
-    p: str
+    medians: dict[str, tuple[str, str]]  # measure of `MEASURES` -> (White, Black), as printed
+    ser: str  # as printed
+    gap: str  # likewise
+    p: str  # "*" for below 0.05, or as printed
 
 
 def _printed() -> dict[str, dict[str, Printed]]:

@@ -28,29 +28,19 @@ _MOST_GROUPS = 60  # that a table can show
 
 @dataclass(frozen=True)
 class Study:
-    """A plan on its data.
+    """A plan on its data."""
 
-    Attributes:
-        plan: which data, which arms, how often.
-        reference: the reference group.
-        minority: the smallest group that trains.
-        counts: training subjects of each group.
-        split: columns subject, group, part.
-        splits: file -> text, to write into the folder.
-        tested: (test set, name of attributes) -> groups that have a case there, two at least.
-        arms: each with the names of its training and of its test.
-        tasks: of all arms, each once, in the order to do them.
-    """
-
-    plan: Plan
-    reference: str
-    minority: str
-    counts: dict[str, int]
-    split: pd.DataFrame
-    splits: dict[str, str]
+    plan: Plan  # which data, which arms, how often
+    reference: str  # the reference group
+    minority: str  # the smallest group that trains
+    counts: dict[str, int]  # training subjects of each group
+    split: pd.DataFrame  # columns subject, group, part
+    splits: dict[str, str]  # file -> text, to write into the folder
+    # (test set, name of attributes) -> groups that have a case there, two at least.
     tested: dict[tuple[str, str], Groups] = field(default_factory=dict)
+    # Each with the names of its training and of its test.
     arms: dict[Arm, tuple[str, str]] = field(default_factory=dict)
-    tasks: list[Task] = field(default_factory=list)
+    tasks: list[Task] = field(default_factory=list)  # of all arms, each once, in the order to do them
 
 
 def make_study(plan: Plan) -> Study:

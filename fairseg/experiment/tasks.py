@@ -41,17 +41,11 @@ DAMAGED = "checkpoint.damaged.pt"
 
 @dataclass(frozen=True)
 class Task:
-    """One piece of work.
+    """One piece of work."""
 
-    Attributes:
-        name: its folder in that of the experiment; tells it from others, down to the last setting.
-        spec: what to do, in plain values.
-        needs: names of the tasks that must be done before.
-    """
-
-    name: str
-    spec: dict[str, Any]
-    needs: tuple[str, ...] = ()
+    name: str  # its folder in that of the experiment; tells it from others, down to the last setting
+    spec: dict[str, Any]  # what to do, in plain values
+    needs: tuple[str, ...] = ()  # names of the tasks that must be done before
 
 
 @dataclass(frozen=True)
@@ -65,17 +59,11 @@ class State:
 
 @dataclass(frozen=True)
 class Machine:
-    """What a task may use.
+    """What a task may use."""
 
-    Attributes:
-        device: as in `Settings`.
-        threads: of torch, on the CPU; results can depend on it in the last bit.
-        workers: processes that load and augment.
-    """
-
-    device: str = "cpu"
-    threads: int = 1
-    workers: int | None = None
+    device: str = "cpu"  # as in `Settings`
+    threads: int = 1  # of torch, on the CPU; results can depend on it in the last bit
+    workers: int | None = None  # processes that load and augment
 
 
 def state_of(folder: Path) -> State:

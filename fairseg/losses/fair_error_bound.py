@@ -9,7 +9,8 @@ from torch import Tensor
 
 from fairseg.cohort.vectors import Vector
 from fairseg.losses.base import Base, is_pooled, valid_pixels
-from fairseg.losses.group_loss import GroupLoss, NumGroups
+from fairseg.losses.group_loss import GroupLoss
+from fairseg.losses.grouping import NumGroups
 from fairseg.losses.per_sample import CrossEntropyLoss, class_sums, each_mean, fit, of_target
 
 
@@ -130,7 +131,7 @@ class FairErrorBoundLoss(GroupLoss):
             probability, chosen, one = probability * valid.unsqueeze(1), chosen * valid, one * valid
             inside = torch.where(valid, labels, 0)
         classes = probability.shape[1]
-        pixels = probability.reshape(*probability.shape[:2], -1)  # one pixel where there are no axes of space
+        pixels = probability.unsqueeze(2).flatten(2)  # one pixel where there are no axes of space
         squares = torch.linalg.vector_norm(pixels, dim=2).square()
         product, mask = class_sums(chosen, inside, classes), class_sums(one, inside, classes)
         return torch.cat([product, squares, mask], dim=1)

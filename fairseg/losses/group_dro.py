@@ -8,8 +8,8 @@ from torch import Tensor
 
 from fairseg.losses.base import Base
 from fairseg.losses.counts import Counts
-from fairseg.losses.group_loss import GroupLoss, NumGroups
-from fairseg.losses.grouping import keep_for_backward, precise
+from fairseg.losses.group_loss import GroupLoss
+from fairseg.losses.grouping import NumGroups, keep_for_backward, precise
 
 
 class GroupDROLoss(GroupLoss):

@@ -8,7 +8,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from fairseg.cohort import Groups, as_groups, as_ids
+from fairseg.cohort import Groups, as_groups
 from fairseg.cohort.vectors import Vector
 from fairseg.losses.base import (
     Base,
@@ -22,6 +22,8 @@ from fairseg.losses.base import (
 )
 from fairseg.losses.counts import Counts, read_counts
 from fairseg.losses.grouping import (
+    NumGroups,
+    batch_ids,
     check_group_ids,
     check_range,
     group_sums,
@@ -31,8 +33,6 @@ from fairseg.losses.grouping import (
 )
 from fairseg.losses.per_sample import CrossEntropyLoss
 from fairseg.losses.within_group import cvar_weights, cvar_weights_over_ranks
-
-NumGroups = int | Groups | Sequence[str]
 
 
 class _Shield(torch.autograd.Function):
@@ -220,14 +220,7 @@ class GroupLoss(nn.Module):
 
     def group_ids(self, groups: Tensor | Vector, logits: Tensor) -> Tensor:
         """Return the groups of a batch as ids on the device of the logits, (B,), and check them."""
-        if not isinstance(groups, Tensor):
-            of_samples = as_ids(groups, self._groups if self._groups is not None else self.num_groups)
-            if of_samples.names is not None and self.names is None:
-                raise ValueError(
-                    "groups are names, which this loss does not know: make it with the groups of the cohort,"
-                    " such as fairseg.Groups.from_values(...), in place of their number"
-                )
-            groups = torch.from_numpy(of_samples.ids).to(logits.device)
+        groups = batch_ids(groups, self._groups, logits.device)
         check_group_ids(groups, logits.shape[0], self.num_groups, logits.device)
         if self.check and logits.device.type != "cpu" and not torch.compiler.is_compiling():
             check_range(groups, self.num_groups)
@@ -315,8 +308,8 @@ class GroupLoss(nn.Module):
         """Register an optional argument that is a positive number for each group."""
         checked = None if values is None else read_counts(values, self._groups, argument)[1]
         if checked is not None and checked.shape != (self.num_groups,):
-            said = f"{self.num_groups}, got {checked.numel()}"
-            raise ValueError(f"{argument} must have one entry a group, {said}")
+            numbers = f"{self.num_groups}, got {checked.numel()}"
+            raise ValueError(f"{argument} must have one entry a group, {numbers}")
         self._keep(name, checked)
 
     def _keep(self, name: str, value: Tensor | None) -> None:

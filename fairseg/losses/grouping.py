@@ -1,8 +1,15 @@
 """From one value a sample to one value a group: on this process, or over all of torch.distributed."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+from fairseg.cohort import Groups, as_groups, as_ids
+from fairseg.cohort.vectors import Vector
+
+NumGroups = int | Groups | Sequence[str]
 
 
 class NonAdditiveLossError(ValueError):
@@ -14,13 +21,13 @@ class NonAdditiveLossError(ValueError):
     """
 
 
-def group_mean(values: Tensor, groups: Tensor, num_groups: int) -> tuple[Tensor, Tensor]:
+def group_mean(values: Tensor, groups: Tensor | Vector, num_groups: NumGroups) -> tuple[Tensor, Tensor]:
     """Average values within each group; differentiable.
 
     Args:
         values: one value a sample, (B,).
-        groups: group ids, integer (B,); -1 is left out.
-        num_groups: groups of the cohort, G.
+        groups: group ids, integer (B,); -1 is left out. Or names, if `num_groups` has them.
+        num_groups: groups of the cohort, G; or a `Groups`, or their names.
 
     Returns:
         The means (G,), 0 for a group that is absent, and the counts (G,), of the type of the means, which
@@ -32,11 +39,15 @@ def group_mean(values: Tensor, groups: Tensor, num_groups: int) -> tuple[Tensor,
     >>> group_mean(torch.tensor([1.0, 3.0, 5.0, 9.0]), torch.tensor([0, 0, 2, -1]), 3)
     (tensor([2., 0., 5.]), tensor([2., 0., 1.]))
     """
-    check_group_ids(groups, values.shape[0] if values.ndim else 0, num_groups, values.device)
+    known = as_groups(num_groups)
+    number = len(known) if isinstance(known, Groups) else num_groups
+    assert isinstance(number, int)
+    ids = batch_ids(groups, known if isinstance(known, Groups) else None, values.device)
+    check_group_ids(ids, values.shape[0] if values.ndim else 0, number, values.device)
     if values.ndim != 1:
         raise ValueError(f"values must be a vector, one a sample, got shape {tuple(values.shape)}")
     values = values if values.is_floating_point() else values.to(torch.get_default_dtype())
-    sums, counts = group_sums(values.unsqueeze(1), groups, num_groups)
+    sums, counts = group_sums(values.unsqueeze(1), ids, number)
     return sums.squeeze(1) / counts.clamp(min=1.0), counts
 
 
@@ -101,10 +112,25 @@ def precise(values: Tensor) -> Tensor:
     return values.float() if values.device.type == "mps" else values.double()
 
 
+def batch_ids(groups: Tensor | Vector, known: Groups | None, device: torch.device) -> Tensor:
+    """Return the groups of a batch as a tensor: one as it is; ids or names in anything else on `device`.
+
+    Raises:
+        ValueError: `groups` are names, and no groups are known. Those of the batch may not be all there are.
+    """
+    if isinstance(groups, Tensor):
+        return groups
+    of_samples = as_ids(groups, known)
+    if of_samples.names is not None and known is None:
+        raise ValueError(
+            "groups are names, which are not known here: give the groups of the cohort, such as"
+            " fairseg.Groups.from_values(...), in place of their number"
+        )
+    return torch.from_numpy(of_samples.ids).to(device)
+
+
 def check_group_ids(groups: Tensor, batch_size: int, num_groups: int, device: torch.device) -> None:
     """Raise a ValueError unless `groups` are ids of a batch; their range is looked at on the CPU only."""
-    if not isinstance(groups, Tensor):
-        raise ValueError(f"groups must be a tensor of group ids, got {type(groups).__name__}")
     if groups.is_floating_point() or groups.is_complex() or groups.dtype == torch.bool:
         raise ValueError(f"groups must be integer ids, got {groups.dtype}")
     if groups.shape != (batch_size,):

@@ -9,8 +9,8 @@ from torch import Tensor
 from fairseg.cohort import Groups
 from fairseg.losses.base import Base
 from fairseg.losses.counts import Counts, group_weights, read_counts
-from fairseg.losses.group_loss import GroupLoss, NumGroups
-from fairseg.losses.grouping import precise
+from fairseg.losses.group_loss import GroupLoss
+from fairseg.losses.grouping import NumGroups, precise
 from fairseg.losses.per_sample import DiceCELoss
 
 _TINY = 1e-30  # keeps a sum of nothing from dividing by 0

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from fairseg.losses.base import Base
-from fairseg.losses.group_loss import GroupLoss, NumGroups
+from fairseg.losses.group_loss import GroupLoss
+from fairseg.losses.grouping import NumGroups
 
 
 class ParetoMinimaxLoss(GroupLoss):

@@ -36,24 +36,24 @@ def check_group_loss(make: Callable[[int], GroupLoss]) -> None:
 
 def _check_batch(make: Callable[[int], GroupLoss], groups: Tensor) -> None:
     logits, target = _batch(len(groups))
-    said = f"with groups {groups.tolist()}"
+    which = f"with groups {groups.tolist()}"
     loss = make(3)
     value, gradient = _run(loss, logits, target, groups)
-    assert bool(value.isfinite()), f"the value is {value} {said}"
+    assert bool(value.isfinite()), f"the value is {value} {which}"
     assert value.ndim == 0, f"the value has shape {tuple(value.shape)}, it must be a scalar"
-    assert bool(gradient.isfinite().all()), f"the gradient is not finite {said}"
-    assert bool((gradient != 0).any()), f"the gradient is 0 {said}"
-    assert bool((gradient[groups == -1] == 0).all()), f"unknown samples have a gradient {said}"
+    assert bool(gradient.isfinite().all()), f"the gradient is not finite {which}"
+    assert bool((gradient != 0).any()), f"the gradient is 0 {which}"
+    assert bool((gradient[groups == -1] == 0).all()), f"unknown samples have a gradient {which}"
     weight, absent = loss.group_weight, loss.group_count == 0
     # Weights that are kept for later batches, and those that an objective does not tell, say nothing here.
     if "group_weight" not in loss.state_dict() and type(loss).objective is GroupLoss.objective:
-        assert bool((weight[absent] == 0).all()), f"{said} absent groups have weight: {weight}"
+        assert bool((weight[absent] == 0).all()), f"{which} absent groups have weight: {weight}"
     known = groups >= 0
     alone, _ = _run(make(3), logits[known], target[known], groups[known])
-    assert torch.isclose(alone, value), f"unknown samples change the value from {alone} to {value} {said}"
+    assert torch.isclose(alone, value), f"unknown samples change the value from {alone} to {value} {which}"
     order = torch.randperm(len(groups), generator=torch.Generator().manual_seed(1))
     shuffled, _ = _run(make(3), logits[order], target[order], groups[order])
-    assert torch.isclose(shuffled, value), f"the order of samples changes {value} to {shuffled} {said}"
+    assert torch.isclose(shuffled, value), f"the order of samples changes {value} to {shuffled} {which}"
 
 
 def _check_state(make: Callable[[int], GroupLoss]) -> None:
@@ -91,8 +91,8 @@ def _check_graph(make: Callable[[int], GroupLoss]) -> None:
         try:
             value = compiled(logits, target, torch.tensor(groups))
         except Exception as error:
-            said = str(error).strip().splitlines()[0]
-            raise AssertionError(f"torch.compile makes no single graph of it: {said}") from error
+            reason = str(error).strip().splitlines()[0]
+            raise AssertionError(f"torch.compile makes no single graph of it: {reason}") from error
         expected = make(3)(logits, target, torch.tensor(groups)) if groups[1] else value
         assert torch.allclose(value, expected), f"compiled it gives {value}, else {expected}"
 

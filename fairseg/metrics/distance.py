@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from fairseg.metrics.masks import Pair, Structures, check_pair
+from fairseg.metrics.masks import MaskPair, Structures, check_pair
 from fairseg.metrics.surface import SurfaceDistances, surface_distances
 
 Empty = Literal["nan", "diagonal"]
@@ -183,7 +183,7 @@ def nsd(
 
 
 def distance_percentile(
-    pair: Pair, distances: SurfaceDistances, percentile: float, empty: Empty, directed: Directed = "max"
+    pair: MaskPair, distances: SurfaceDistances, percentile: float, empty: Empty, directed: Directed = "max"
 ) -> Floats:
     """Percentile of the surface distances of each structure, mm (L,)."""
     result = _without_surface(pair, distances, empty)
@@ -204,7 +204,7 @@ def _percentile(positive: Floats, count: int, percentile: float) -> float:
     return float(np.percentile(np.concatenate((np.zeros(count - positive.size), positive)), percentile))
 
 
-def mean_of_directed_means(pair: Pair, distances: SurfaceDistances, empty: Empty) -> Floats:
+def mean_of_directed_means(pair: MaskPair, distances: SurfaceDistances, empty: Empty) -> Floats:
     """Mean of the means of the two directions, of each structure, mm (L,)."""
     result = _without_surface(pair, distances, empty)
     for position in _measured(distances):
@@ -213,7 +213,7 @@ def mean_of_directed_means(pair: Pair, distances: SurfaceDistances, empty: Empty
     return result
 
 
-def mean_distance(pair: Pair, distances: SurfaceDistances, empty: Empty) -> Floats:
+def mean_distance(pair: MaskPair, distances: SurfaceDistances, empty: Empty) -> Floats:
     """Mean of all surface distances of each structure, mm (L,)."""
     result = _without_surface(pair, distances, empty)
     for position in _measured(distances):
@@ -247,7 +247,7 @@ def _measured(distances: SurfaceDistances) -> npt.NDArray[np.intp]:
     return np.flatnonzero(distances.count.all(axis=0))
 
 
-def _without_surface(pair: Pair, distances: SurfaceDistances, empty: Empty) -> Floats:
+def _without_surface(pair: MaskPair, distances: SurfaceDistances, empty: Empty) -> Floats:
     """Return the values of the labels that at least one mask lacks, NaN elsewhere."""
     miss = pair.diagonal if empty == "diagonal" else np.nan
     return np.where(distances.count.any(axis=0), miss, np.nan)

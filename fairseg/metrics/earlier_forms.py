@@ -28,24 +28,24 @@ def accepts_num_groups(**renamed: str) -> Callable[[Callable[P, R]], Callable[..
 
     def decorate(function: Callable[P, R]) -> Callable[..., R]:
         names = list(signature(function).parameters)
-        place = names.index("groups")
-        behind = names[place + 1 :]
+        position = names.index("groups")
+        behind = names[position + 1 :]
 
         @wraps(function)
         def accepting(*args: Any, **kwargs: Any) -> R:
             given = {renamed.get(name, name): value for name, value in kwargs.items()}
             number = given.pop("num_groups", None)
-            args, rest = args[: place + 1], args[place + 1 :]
+            args, rest = args[: position + 1], args[position + 1 :]
             if number is None and rest and _is_integer(rest[0]) and len(rest) - 1 <= len(behind):
                 number = rest[0]
                 given |= dict(zip(behind, rest[1:], strict=False))
                 rest = ()
-            if "reference" in names and len(args) > place and isinstance(args[place], str | Integral):
-                given["reference"] = args[place]
-                args = args[:place]
-            if number is not None and (len(args) > place or "groups" in given):
-                groups = args[place] if len(args) > place else given["groups"]
-                args = args[:place]
+            if "reference" in names and len(args) > position and isinstance(args[position], str | Integral):
+                given["reference"] = args[position]
+                args = args[:position]
+            if number is not None and (len(args) > position or "groups" in given):
+                groups = args[position] if len(args) > position else given["groups"]
+                args = args[:position]
                 given["groups"] = as_ids(groups, known=number)
             return function(*args, *rest, **given)
 

@@ -1,6 +1,6 @@
 """Check two label masks once and crop them to their foreground: what every metric starts from.
 
-Nothing here knows about a metric. `overlap` and `surface` take a `Pair` and need no checks of
+Nothing here knows about a metric. `overlap` and `surface` take a `MaskPair` and need no checks of
 their own; a mask that is wrong in any way ends here, with an error that names the argument.
 """
 
@@ -19,7 +19,7 @@ Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Pair:
+class MaskPair:
     """Two checked label masks, cropped to the smallest box that holds the foreground of both.
 
     Attributes:
@@ -40,13 +40,13 @@ class Pair:
 
     @property
     def diagonal(self) -> float:
-        """Length of the image's diagonal in mm: what a missed structure costs if asked for."""
+        """Length of the image's diagonal in mm: what a missed structure costs with `empty="diagonal"`."""
         return float(np.linalg.norm(np.array(self.shape) * self.spacing))
 
-    def rounds(self) -> "list[tuple[list[int], Pair]]":
+    def rounds(self) -> "list[tuple[list[int], MaskPair]]":
         """Return the structures in as few rounds as unions that share a label need, each with plain labels.
 
-        A voxel of a `Pair` has one label, so unions that share one are measured apart.
+        A voxel of a `MaskPair` has one label, so unions that share one are measured apart.
 
         Returns:
             Positions of the structures of a round, and the masks in which these are labels of their own.
@@ -54,21 +54,21 @@ class Pair:
         if self.unions is None:
             return [(list(range(len(self.labels))), self)]
         rounds: list[list[int]] = []
-        for place, union in enumerate(self.unions):
+        for position, union in enumerate(self.unions):
             for others in rounds:
                 if not any(set(union) & set(self.unions[other]) for other in others):
-                    others.append(place)
+                    others.append(position)
                     break
             else:
-                rounds.append([place])
-        return [(places, self._renumbered([self.unions[place] for place in places])) for places in rounds]
+                rounds.append([position])
+        return [(members, self._renumbered([self.unions[one] for one in members])) for members in rounds]
 
-    def _renumbered(self, unions: Sequence[tuple[int, ...]]) -> "Pair":
+    def _renumbered(self, unions: Sequence[tuple[int, ...]]) -> "MaskPair":
         """Return the same masks with each union as one label, from 1 on."""
         values = np.array([value for union in unions for value in union])
         number = np.repeat(np.arange(1, len(unions) + 1), [len(union) for union in unions])
         predicted, true = (renumber(mask, values, number) for mask in (self.prediction, self.reference))
-        return Pair(predicted, true, np.arange(1, len(unions) + 1), self.spacing, self.shape)
+        return MaskPair(predicted, true, np.arange(1, len(unions) + 1), self.spacing, self.shape)
 
 
 def check_pair(
@@ -77,7 +77,7 @@ def check_pair(
     labels: Structures | None,
     spacing: Sequence[float] | None = None,
     ignore: int | None = None,
-) -> Pair:
+) -> MaskPair:
     """Check two masks, their labels and their spacing, and crop to the common foreground.
 
     Args:
@@ -108,10 +108,10 @@ def check_pair(
     predicted, truth = predicted[box], truth[box]
     if unions is None:
         there = np.union1d(labels_in(predicted), labels_in(truth)).astype(np.int64)
-        return Pair(predicted, truth, there[there != ignore], size, shape)
+        return MaskPair(predicted, truth, there[there != ignore], size, shape)
     values = np.array([min(union) for union in unions], dtype=np.int64)
     plain = all(len(union) == 1 for union in unions)
-    return Pair(predicted, truth, values, size, shape, None if plain else unions)
+    return MaskPair(predicted, truth, values, size, shape, None if plain else unions)
 
 
 def _check_ignore(ignore: int, unions: tuple[tuple[int, ...], ...] | None) -> None:
@@ -186,8 +186,8 @@ def labels_in(mask: Mask) -> npt.NDArray[np.int64]:
     array([1, 3])
     """
     if mask.dtype.itemsize > 2:
-        found = np.unique(mask)
-        return found[found > 0].astype(np.int64)
+        values = np.unique(mask)
+        return values[values > 0].astype(np.int64)
     occurs = np.zeros(1 << 8 * mask.dtype.itemsize, dtype=bool)
     occurs[mask.ravel()] = True  # no sort: many times faster than np.unique
     return np.flatnonzero(occurs[1:]) + 1
@@ -204,8 +204,8 @@ def renumber(mask: Mask, values: npt.NDArray[np.int64], numbers: npt.NDArray[np.
         return table[mask]
     order = np.argsort(values)
     ordered = values[order]
-    place = np.minimum(np.searchsorted(ordered, mask), len(ordered) - 1)
-    return np.where(ordered[place] == mask, numbers[order][place], 0).astype(small)
+    nearest = np.minimum(np.searchsorted(ordered, mask), len(ordered) - 1)
+    return np.where(ordered[nearest] == mask, numbers[order][nearest], 0).astype(small)
 
 
 def structure_values(structures: Structures) -> dict[str | int, tuple[int, ...]]:

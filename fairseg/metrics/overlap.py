@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fairseg.metrics.masks import (
-    Pair,
+    MaskPair,
     Structures,
     as_mask,
     check_pair,
@@ -65,7 +65,7 @@ class Counts:
         return share
 
 
-def count(pair: Pair) -> Counts:
+def count(pair: MaskPair) -> Counts:
     """Count the voxels of every structure in one pass over the two masks, or a few if unions overlap."""
     counts = np.zeros((3, len(pair.labels)), dtype=np.int64)
     for places, plain in pair.rounds():
@@ -73,7 +73,7 @@ def count(pair: Pair) -> Counts:
     return Counts(*counts)
 
 
-def _count(pair: Pair) -> npt.NDArray[np.int64]:
+def _count(pair: MaskPair) -> npt.NDArray[np.int64]:
     counts = np.zeros((3, len(pair.labels)), dtype=np.int64)
     if pair.reference.size:
         rows = max(1, _CHUNK * len(pair.reference) // pair.reference.size)
@@ -164,8 +164,8 @@ def volume_error(
     By group it shows who is over- and who is under-segmented. Arguments and errors are those of `dice`.
 
     Returns:
-        float64 (L,), -1 for a missed structure; NaN where the reference lacks it, since no share of nothing
-        can be said.
+        float64 (L,), -1 for a missed structure; NaN where the reference lacks it, which leaves nothing to
+        divide by.
 
     >>> volume_error([[0, 1, 1]], [[0, 0, 1]], labels=[1])
     array([1.])
@@ -226,7 +226,7 @@ def _histogram(
 ) -> None:
     same = prediction[prediction == reference]
     for row, values in enumerate((prediction, reference, same)):
-        found, times = np.unique(values, return_counts=True)
-        place = np.minimum(np.searchsorted(found, labels), found.size - 1)
-        if found.size:
-            counts[row] += np.where(found[place] == labels, times[place], 0)
+        present, times = np.unique(values, return_counts=True)
+        if present.size:
+            nearest = np.minimum(np.searchsorted(present, labels), present.size - 1)
+            counts[row] += np.where(present[nearest] == labels, times[nearest], 0)

@@ -15,7 +15,7 @@ from fairseg.metrics.distance import (
     mean_of_directed_means,
     share_within,
 )
-from fairseg.metrics.masks import Pair, Structures, check_pair
+from fairseg.metrics.masks import MaskPair, Structures, check_pair
 from fairseg.metrics.overlap import Counts, count
 from fairseg.metrics.surface import surface_distances
 
@@ -48,7 +48,7 @@ def score_case(
         ignore: as for `dice` and `hausdorff`.
 
     Returns:
-        metric -> float64 (L,), in the order asked for. Where neither mask has the structure all are NaN;
+        metric -> float64 (L,), in the order of `metrics`. Where neither mask has the structure all are NaN;
         where one lacks it shares are 0, distances follow `empty`, and `volume_error` says which one.
 
     Raises:
@@ -79,23 +79,23 @@ def check_metrics(metrics: Sequence[str], empty: str, tolerance: float | None) -
 
 
 def score_pair(
-    pair: Pair, metrics: Sequence[str], empty: Empty, tolerance: float | None
+    pair: MaskPair, metrics: Sequence[str], empty: Empty, tolerance: float | None
 ) -> tuple[dict[str, npt.NDArray[np.float64]], Counts]:
     """Score checked masks; return the metrics and the voxel counts."""
     counts = count(pair)
     scores = {metric: getattr(counts, metric) for metric in metrics if metric in OF_COUNTS}
-    if asked := set(metrics) - set(OF_COUNTS):
-        distances = surface_distances(pair, only_largest=asked == {"hd"})
-        if "hd" in asked:
+    if measured := set(metrics) - set(OF_COUNTS):
+        distances = surface_distances(pair, only_largest=measured == {"hd"})
+        if "hd" in measured:
             scores["hd"] = distance_percentile(pair, distances, 100.0, empty)
-        if "hd95" in asked:
+        if "hd95" in measured:
             scores["hd95"] = distance_percentile(pair, distances, 95.0, empty)
-        if "hd95_pooled" in asked:
+        if "hd95_pooled" in measured:
             scores["hd95_pooled"] = distance_percentile(pair, distances, 95.0, empty, "pooled")
-        if "assd" in asked:
+        if "assd" in measured:
             scores["assd"] = mean_distance(pair, distances, empty)
-        if "masd" in asked:
+        if "masd" in measured:
             scores["masd"] = mean_of_directed_means(pair, distances, empty)
-        if tolerance is not None and "nsd" in asked:
+        if tolerance is not None and "nsd" in measured:
             scores["nsd"] = share_within(distances, tolerance)
     return {metric: scores[metric] for metric in metrics}, counts

@@ -11,7 +11,7 @@ How it is fast, and still exact:
 2. A surface voxel that both masks share has distance 0 and is only counted.
 3. Most others have a partner a few voxels away: the offsets around a voxel are looked up in the order
    of their length in mm, and the first hit is the nearest neighbour.
-4. The few that are farther away go to a k-d tree. If only the largest distance is asked for, most of
+4. The few that are farther away go to a k-d tree. If only the largest distance is needed, most of
    them are ruled out first, because the distance of a voxel's neighbour bounds its own.
 
 All distances come out of integer offsets times the spacing, as in SciPy's distance transform, so they
@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
-from fairseg.metrics.masks import Pair, renumber
+from fairseg.metrics.masks import MaskPair, renumber
 
 Ints = npt.NDArray[np.intp]
 Floats = npt.NDArray[np.float64]
@@ -60,11 +60,11 @@ class SurfaceDistances:
     def of(self, position: int, side: int | None = None) -> Floats:
         """Return the non-zero distances of one label, in mm: of one side, or of both pooled."""
         chosen = self.label == position
-        found: Floats = self.distance[chosen if side is None else chosen & (self.side == side)]
-        return found
+        distances: Floats = self.distance[chosen if side is None else chosen & (self.side == side)]
+        return distances
 
 
-def surface_distances(pair: Pair, *, only_largest: bool = False) -> SurfaceDistances:
+def surface_distances(pair: MaskPair, *, only_largest: bool = False) -> SurfaceDistances:
     """Measure the distance of every surface voxel of each mask to the other mask's surface.
 
     Args:
@@ -84,7 +84,7 @@ def surface_distances(pair: Pair, *, only_largest: bool = False) -> SurfaceDista
     return SurfaceDistances(distance, label, side, count)
 
 
-def _surface_distances(pair: Pair, only_largest: bool) -> SurfaceDistances:
+def _surface_distances(pair: MaskPair, only_largest: bool) -> SurfaceDistances:
     number = len(pair.labels)
     if not pair.reference.size or not number:
         none = np.zeros((2, number), dtype=np.int64)
@@ -97,13 +97,13 @@ def _surface_distances(pair: Pair, only_largest: bool) -> SurfaceDistances:
 
 
 class _Search:
-    """The surfaces of both masks in one flat array, and the voxels whose distance is asked for.
+    """The surfaces of both masks in one flat array, and the voxels whose distances are measured.
 
     The masks lie behind each other, each padded at the end of every axis by as much as an offset can
     reach. A flat index plus a flat offset that leaves the image then always lands in padding.
     """
 
-    def __init__(self, pair: Pair) -> None:
+    def __init__(self, pair: MaskPair) -> None:
         ids, number = _compact(pair), len(pair.labels)
         # Along an axis of one voxel every voxel has two outsides: all are surface, and none is a way to go.
         long = [axis for axis, n in enumerate(pair.reference.shape) if n > 1] or [0]
@@ -172,17 +172,17 @@ class _Search:
         One voxel in each small cell is measured. A distance changes by no more than the way walked,
         so the others of the cell have at most its distance plus the way from it.
         """
-        place = self._position(self.query[left])
+        voxel = self._position(self.query[left])
         edge = np.maximum(1, _CELL * self.spacing.min() / self.spacing).astype(np.int64)
         cells = -(-np.array(self.shape) // edge)
-        cell = np.ravel_multi_index(tuple((place // edge).T), tuple(cells))
+        cell = np.ravel_multi_index(tuple((voxel // edge).T), tuple(cells))
         cell += int(cells.prod()) * (2 * self.label[left].astype(np.int64) + (self.query[left] >= self.size))
         _, chosen, member = np.unique(cell, return_index=True, return_inverse=True)
         known = self.nearest(left[chosen], _FIRST)
         distance[left[chosen]] = known
         floor = np.zeros(int(self.label.max()) + 1)
         np.maximum.at(floor, self.label[left[chosen]], known)
-        way = np.linalg.norm((place - place[chosen][member]) * self.spacing, axis=1)
+        way = np.linalg.norm((voxel - voxel[chosen][member]) * self.spacing, axis=1)
         # The slack keeps a tie, which rounding could hide, among the open ones.
         open_ = known[member] + way > floor[self.label[left]] * (1 - 1e-9)
         distance[left[~open_ & np.isinf(distance[left])]] = 0.0
@@ -202,9 +202,9 @@ class _Search:
                 block = self.offset[first : min(first + width, stop)]
                 hit = self.surface.take(index[:, None] + block) == label[:, None]
                 nearest = hit.argmax(axis=1)
-                found = hit[np.arange(open_.size), nearest]
-                distance[open_[found]] = self.length[first + nearest[found]]
-                open_ = open_[~found]
+                has_hit = hit[np.arange(open_.size), nearest]
+                distance[open_[has_hit]] = self.length[first + nearest[has_hit]]
+                open_ = open_[~has_hit]
                 first, width = first + width, min(2 * width, 128)
         return distance
 
@@ -216,9 +216,9 @@ class _Search:
             for value in np.unique(label[second == half]):
                 mine = np.flatnonzero((second == half) & (label == value))
                 tree, target = self._tree(half, int(value))
-                place = self._position(self.query[which[mine]])
-                _, partner = tree.query(place * self.spacing)
-                distance[mine] = _length(place - target[partner], self.spacing)
+                voxel = self._position(self.query[which[mine]])
+                _, partner = tree.query(voxel * self.spacing)
+                distance[mine] = _length(voxel - target[partner], self.spacing)
         return distance
 
     def _tree(self, second: bool, value: int) -> tuple[cKDTree, npt.NDArray[np.int64]]:
@@ -239,7 +239,7 @@ def _tally(label: npt.NDArray[np.unsignedinteger], number: int) -> npt.NDArray[n
     return np.bincount(label, minlength=number + 1)[1:]
 
 
-def _compact(pair: Pair) -> list[npt.NDArray[np.unsignedinteger]]:
+def _compact(pair: MaskPair) -> list[npt.NDArray[np.unsignedinteger]]:
     """Return both masks with the labels renumbered 1..L in their order, and 0 for all else."""
     number = len(pair.labels)
     masks = [pair.prediction, pair.reference]

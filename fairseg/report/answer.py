@@ -14,7 +14,8 @@ from fairseg.statistics.findings import Comparison, Finding, GroupFacts
 from fairseg.statistics.verdicts import Endpoint, Verdict
 
 if TYPE_CHECKING:
-    from fairseg.report.audit import Analysis, AuditResult
+    from fairseg.report.analyses import Analysis
+    from fairseg.report.audit import AuditResult
 
 _ENDPOINTS = list(Endpoint)
 

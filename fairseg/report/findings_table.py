@@ -8,7 +8,8 @@ from fairseg.statistics.findings import Finding, GroupFacts
 from fairseg.statistics.verdicts import Endpoint, Verdict
 
 if TYPE_CHECKING:
-    from fairseg.report.audit import Analysis, AuditResult
+    from fairseg.report.analyses import Analysis
+    from fairseg.report.audit import AuditResult
 
 _ORDER = (Verdict.FAILS, Verdict.GAP, Verdict.OPEN, Verdict.NO_GAP, Verdict.NOT_JUDGED)
 

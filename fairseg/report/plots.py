@@ -106,7 +106,7 @@ def plot_gaps(
         ax.plot([low, high], [at, at], color=INK, lw=1.1, zorder=2)
         ax.plot(gap, at, marker=shape, ms=7, mfc=face, mec=shade, ls="", zorder=3)
     ax.set_yticks(range(len(rows)), ticks, parse_math=False)
-    ax.set_ylim(len(rows) - 0.5, -0.5)
+    ax.set_ylim(max(1, len(rows)) - 0.5, -0.5)
     ax.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     ax.set_xlabel(say("gap_axis", endpoint=endpoint.name, title=result.scores.title))
     ax.tick_params(axis="y", length=0)
@@ -223,7 +223,7 @@ def plot_rows(rows: Mapping[str, Summary], metric: str) -> Figure:
                 line = [float(np.median(values[reference]))] * 2
                 ax.plot(line, [row - 0.46, row + 0.46], ls="--", lw=1.1, color=LINE, zorder=1)
         ax.set_yticks(range(len(rows)), ["\n".join(lines) for lines in names], parse_math=False)
-        ax.set_ylim(len(rows) - 0.5, -0.5)
+        ax.set_ylim(max(1, len(rows)) - 0.5, -0.5)
         ax.set_xlabel(first.title(metric))
         ax.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
         ax.grid(axis="x", color=GRID, lw=0.7)

@@ -92,11 +92,11 @@ def _sort(
 ) -> Indices:
     """Return the samples in the order of their groups, without ever holding more than a chunk beside."""
     samples: Indices = np.empty(int(start[-1]), dtype=small)
-    place = np.zeros(int(ids[-1]) + 2, dtype=np.uint16 if ids.size < 2**16 else np.int64)
-    place[ids + 1] = np.arange(1, ids.size + 1)  # the first, for -1, is that of unknown samples: 0
+    position = np.zeros(int(ids[-1]) + 2, dtype=np.uint16 if ids.size < 2**16 else np.int64)
+    position[ids + 1] = np.arange(1, ids.size + 1)  # the first, for -1, is that of unknown samples: 0
     free = start[:-1].copy()
     for begin in range(0, groups.size, _CHUNK):
-        chunk = place[groups[begin : begin + _CHUNK] + 1]
+        chunk = position[groups[begin : begin + _CHUNK] + 1]
         order = np.argsort(chunk, kind="stable")
         count = np.bincount(chunk, minlength=ids.size + 1)
         first = np.cumsum(count)[:-1]
@@ -107,7 +107,7 @@ def _sort(
 
 
 class Draws:
-    """An endless stream of samples for each group, that can be entered anywhere."""
+    """An endless stream of samples for each group, which can be entered anywhere."""
 
     def __init__(self, members: Members, seed: int) -> None:
         self.members, self._seed = members, seed

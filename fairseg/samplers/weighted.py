@@ -32,6 +32,7 @@ class WeightedDraws:
         self.members, self._seed, self._replacement = members, seed, replacement
         self._weights = weights
         self._lines: dict[int, tuple[Indices, Floats]] = {}
+        self._kept: dict[int, tuple[tuple[Shuffle, int], Indices]] = {}  # the last block of each group
 
     def take(self, shuffle: Shuffle, group: int, start: int, number: int) -> Indices:
         """Return `number` samples of a group from position `start` of one of its streams."""
@@ -43,6 +44,12 @@ class WeightedDraws:
         return np.asarray(drawn[first : first + number])
 
     def _block(self, shuffle: Shuffle, group: int, block: int, size: int) -> Indices:
+        kept = self._kept.get(group)
+        if kept is None or kept[0] != (shuffle, block):
+            self._kept[group] = kept = (shuffle, block), self._drawn(shuffle, group, block, size)
+        return kept[1]
+
+    def _drawn(self, shuffle: Shuffle, group: int, block: int, size: int) -> Indices:
         samples, ends = self._line(group)
         units = self.members.units(group)
         random = generator(self._seed, 0, *shuffle, group, block)
@@ -54,8 +61,8 @@ class WeightedDraws:
             points = np.arange(units) + (van_der_corput(cycles) + shift)[:, None] % 1.0
             points = random.permuted(points, axis=1).ravel()
         # Points are rounded, so one may lie at the very end of the line.
-        place = np.searchsorted(ends, np.minimum(points, np.nextafter(ends[-1], 0.0)), side="right")
-        return np.asarray(samples[place])
+        sample = np.searchsorted(ends, np.minimum(points, np.nextafter(ends[-1], 0.0)), side="right")
+        return np.asarray(samples[sample])
 
     def _line(self, group: int) -> tuple[Indices, Floats]:
         """Return a group's samples as they lie on its line, and where each ends."""

@@ -8,7 +8,7 @@ import numpy as np
 from fairseg.cohort.columns import VOXELS
 from fairseg.io.images import check_same_grid, read_mask
 from fairseg.metrics.distance import Empty
-from fairseg.metrics.masks import Pair, check_pair, labels_in
+from fairseg.metrics.masks import MaskPair, check_pair, labels_in
 from fairseg.metrics.overlap import Counts
 from fairseg.metrics.score import score_pair
 
@@ -62,7 +62,7 @@ def score_files(job: Job) -> Result:
     return Result(job.case, by_label, _strays(pair, counts), messages, unit=reference.unit, voxel=voxel)
 
 
-def _strays(pair: Pair, counts: Counts) -> dict[str, list[int]]:
+def _strays(pair: MaskPair, counts: Counts) -> dict[str, list[int]]:
     """Return the values in each mask that are no labels; found by counting, so nearly free."""
     strays = {}
     for name, mask, counted in (

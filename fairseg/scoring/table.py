@@ -245,10 +245,10 @@ def _with_metrics(table: pd.DataFrame, where: str, metric: str | None) -> tuple[
     names = {name: found for name, found in known.items() if found is not None}
     title = METRICS["dice"].title
     if metric is not None and (wanted := metric_of(metric)) != "dice":
-        if wanted in DISTANCES:
+        if wanted and not METRICS[wanted].higher_is_better:
             raise ValueError(
-                f"metric must be a share of 1 such as dice or nsd, to be judged, got {metric!r}: distances "
-                "are reported beside it"
+                f"metric must be a share of 1, higher better, such as dice or nsd, got {metric!r}: distances "
+                "and errors are reported beside it"
             )
         called = [name for name in known if name == metric or (wanted and known[name] == wanted)]
         if not called:

@@ -105,13 +105,15 @@ class Dealt:
         return self._sums[key]
 
     def _summed(self, who: Who, second: int) -> Floats:
-        if self._counts.size <= _MANY_GROUPS:
-            chosen = self.belongs(self.label, who, second).astype(np.float32)
-            return np.asarray(chosen @ self._matrix, dtype=np.float64)
         if who is None:
-            every = [self.sums(group, -1) for group in range(self._counts.size)]
-            return np.asarray(sum(every) - every[second], dtype=np.float64)
-        return np.asarray(self._matrix[self.members(who, second)].sum(1), dtype=np.float64)
+            known = self._sums.get((None, -1))
+            if known is None:
+                known = np.asarray((self.label >= 0).astype(np.float32) @ self._matrix, dtype=np.float64)
+                self._sums[None, -1] = known
+            return known - self.sums(second, second)
+        if self._counts.size > _MANY_GROUPS:
+            return np.asarray(self._matrix[self.members(who, second)].sum(1), dtype=np.float64)
+        return np.asarray((self.label == who).astype(np.float32) @ self._matrix, dtype=np.float64)
 
     def before(self, cell: Cell, who: Who, second: int) -> npt.NDArray[np.int32]:
         """Return how many of a group have a lower place than 0, 1, ... in a cell, (deals, V + 1)."""

@@ -194,14 +194,14 @@ def _fit(
     """Return group -> estimate, low, high and p of the gap, for those that can be estimated."""
     from statsmodels.regression.linear_model import OLS  # noqa: PLC0415  (takes seconds to import)
 
-    found: dict[str | int, tuple[float, ...]] = {}
+    gaps: dict[str | int, tuple[float, ...]] = {}
     whole = np.column_stack([np.ones(values.size), dummies, *covariates.values()])
     if present and values.size <= (rank := _basis(whole).shape[1]):
         notes.append(f"not estimated: {counted(values.size, 'subject')} for {counted(rank, 'parameter')}")
-        return found
-    for place, number in enumerate(present):
-        column = dummies[:, place].astype(np.float64)
-        given = np.column_stack([np.ones(values.size), np.delete(dummies, place, axis=1)])
+        return gaps
+    for position, number in enumerate(present):
+        column = dummies[:, position].astype(np.float64)
+        given = np.column_stack([np.ones(values.size), np.delete(dummies, position, axis=1)])
         if _settled(column, given, covariates.values()):
             alone = [name for name, columns in covariates.items() if _settled(column, given, [columns])]
             blamed = listed(alone or [" with ".join(covariates)])
@@ -215,8 +215,8 @@ def _fit(
         if not fitted.bse[0] > _NO_SPREAD * max(float(np.abs(values).max()), np.finfo(float).tiny):
             notes.append(f"group {number}: without interval and p, nothing is left to vary")
             estimates = (estimates[0], np.nan, np.nan, np.nan)
-        found[number] = tuple(map(float, estimates))
-    return found
+        gaps[number] = tuple(map(float, estimates))
+    return gaps
 
 
 def _settled(column: Floats, given: Floats, covariates: Iterable[Floats]) -> bool:

@@ -80,8 +80,8 @@ def differences(
     compared = {group for pair in pairs for group in pair}
     too_small = method == "binomial" and too_few([parts[group] for group in compared], method, level)
     estimate, low, high = (np.full(len(pairs), np.nan) for _ in range(3))
-    for place, (first, second) in enumerate(pairs):
-        estimate[place] = point[first] - point[second]
+    for position, (first, second) in enumerate(pairs):
+        estimate[position] = point[first] - point[second]
         if too_small or min(parts[first].size, parts[second].size) < 2:
             continue
         loo = []
@@ -89,18 +89,20 @@ def differences(
             for sign, group in ((1.0, first), (-1.0, second)):
                 medians, counts = left_out_medians(parts[group])
                 loo.append((sign * scale(medians), counts))
-        low[place], high[place] = limits_of(drawn[first] - drawn[second], estimate[place], tail, method, loo)
+        low[position], high[position] = limits_of(
+            drawn[first] - drawn[second], estimate[position], tail, method, loo
+        )
     return Differences(pairs, estimate, low, high, tail)
 
 
-def gap_limits(found: Differences, *, signed: bool) -> tuple[float, float]:
+def gap_limits(joint: Differences, *, signed: bool) -> tuple[float, float]:
     """Return what joint limits of differences allow for the one that is largest in size.
 
     Args:
-        found: the differences.
+        joint: the differences.
         signed: keep the sign, as a gap to a reference has; else limits of the size.
     """
-    low, high = found.low, found.high
+    low, high = joint.low, joint.high
     if not low.size or np.isnan(low).any():
         return float("nan"), float("nan")
     if signed and low.size == 1:

@@ -61,13 +61,7 @@ def model_verdicts(
 ) -> ModelGains:
     """Judge every pair, every attribute and the model."""
     pairs = tuple(_pair(pair, evidence, groupings[pair.attribute], options) for pair in evidence.rows)
-    everyone = any(one.group is None for one in evidence.failing)
-    verdicts = {
-        grouping.name: Verdict.FAILS
-        if everyone
-        else _attribute([pair for pair in pairs if pair.attribute == grouping.name])
-        for grouping in groupings
-    }
+    verdicts = {grouping.name: _attribute(grouping.name, pairs, evidence) for grouping in groupings}
     verdict, *others = verdicts.values()
     grave = [one for one in _GRAVE if one in (verdict, *others)]
     against = [one for one in AGAINST if verdict.green and one in others]
@@ -84,10 +78,14 @@ def model_verdicts(
     )
 
 
-def _attribute(pairs: Sequence[PairGains]) -> Verdict:
-    """Return the verdict over all pairs of an attribute."""
-    judged = [pair for pair in pairs if pair.verdict is not Verdict.NOT_JUDGED]
+def _attribute(name: str, pairs: Sequence[PairGains], evidence: Evidence) -> Verdict:
+    """Return the verdict over all pairs of an attribute, and over groups that stand in no judged pair."""
+    judged = [pair for pair in pairs if pair.attribute == name and pair.verdict is not Verdict.NOT_JUDGED]
     verdicts = {pair.verdict for pair in judged}
+    if any(one.group is None or (one.attribute == name and not one.baseline) for one in evidence.failing):
+        return Verdict.FAILS
+    if any(one.shown and one.attribute == name for one in evidence.harm):
+        return Verdict.HARM
     gaps = [pair for pair in judged if pair.rows[0].gap_before.shown]
     largest = max(gaps, key=lambda pair: abs(pair.rows[0].gap_before.interval.estimate), default=None)
     if not judged:

@@ -26,6 +26,7 @@ EVENTS: tuple[Event, Event] = ("newly failing", "lost")
 WITHIN_SHARE, BETWEEN_SHARE = 0.64, 0.24
 _BATCH = 4_000_000  # numbers held at once
 _OVERALL_WEIGHT = 4.0  # of the first column, against 1 of every structure
+_DEEP = 2.0  # drops, by which a score must fall below the threshold to count between groups
 _ALL_EXCHANGES = 12  # discordant subjects up to which no exchange is left to chance
 
 Marks = npt.NDArray[np.int8]
@@ -110,8 +111,9 @@ def harm_rows(
     places = [place for place in places if place.here.sum() >= 2]
     rng = np.random.default_rng(options.seed)
     within = _within(places, newly, lost, alpha * WITHIN_SHARE, options.permutations, rng)
-    # Near the threshold a score may fail by a hair with either model: only falls count between the groups.
-    falls = np.where(np.abs(np.nan_to_num(second - first)) > drop, newly, 0).astype(np.int8)
+    # Subjects near the threshold fail now with one model, now with the other, and a group may have more of
+    # them: between groups only deep falls count.
+    falls = np.where(np.abs(np.nan_to_num(second - first)) > _DEEP * drop, newly, 0).astype(np.int8)
     between = _between(places, falls, newly, alpha * BETWEEN_SHARE, options.permutations, rng)
     return tuple(within + between)
 

@@ -90,8 +90,8 @@ def bootstrap_interval(
     options: dict[str, Any] = {"level": level, "resamples": resamples, "method": method, "rng": rng}
     if measure == "fairness_gap":
         estimate = fairness_gap(medians, reference=grouped.reference)
-        found = differences(parts, pairs_of(parts, grouped.reference), **options)
-        return Interval(estimate, *gap_limits(found, signed=reference is not None))
+        joint = differences(parts, pairs_of(parts, grouped.reference), **options)
+        return Interval(estimate, *gap_limits(joint, signed=reference is not None))
     if reference is not None:
         raise ValueError(
             f'reference must only be given with "fairness_gap", got {reference!r} with {measure!r}'
@@ -149,17 +149,17 @@ def group_intervals(
     if statistic not in ("median", "iqr"):
         raise ValueError(f'statistic must be "median" or "iqr", got {statistic!r}')
     rng = np.random.default_rng(seed)
-    found = []
+    intervals = []
     grouped = GroupedValues.of(values, groups)
     for part in grouped.ordered:
         estimate = np.nan if not part.size else np.median(part) if statistic == "median" else iqr(part)
         small = too_few([part], method, level) if statistic == "median" else part.size < _LEAST_FOR_IQR
         if small:
-            found.append(Interval(float(estimate), np.nan, np.nan))
+            intervals.append(Interval(float(estimate), np.nan, np.nan))
             continue
         if statistic == "median" and method == "binomial":  # known without a draw
             tails = np.array([(1 - level) / 2, (1 + level) / 2])
-            found.append(Interval(float(estimate), *binomial_ranks(part.size, tails).of(part).tolist()))
+            intervals.append(Interval(float(estimate), *binomial_ranks(part.size, tails).of(part).tolist()))
             continue
         if statistic == "median":
             drawn = draw_medians([part], resamples, method, rng)[0]
@@ -168,10 +168,10 @@ def group_intervals(
             low, high = resampled_quantiles(part, (0.25, 0.75), resamples, rng)
             drawn = high - low
             loo = [left_out_iqrs(part)] if method == "bca" else []
-        found.append(
+        intervals.append(
             Interval(float(estimate), *limits_of(drawn, float(estimate), (1 - level) / 2, method, loo))
         )
-    return grouped.per_group(found)
+    return grouped.per_group(intervals)
 
 
 def _error_ratio_limits(
@@ -191,10 +191,10 @@ def _error_ratio_limits(
         return np.asarray(np.log(np.maximum(1.0 - dice, _LEAST_ERROR)))
 
     pairs = pairs_of(parts, None)
-    found = differences(
+    joint = differences(
         parts, pairs, level=level, resamples=resamples, method=method, rng=rng, scale=log_error
     )
-    low, high = gap_limits(found, signed=False)
+    low, high = gap_limits(joint, signed=False)
     most = -np.log(_LEAST_ERROR) / 2
     return float(np.exp(low)), float("inf") if high > most else float(np.exp(high))
 

@@ -96,11 +96,11 @@ def _bca(
 def left_out_iqrs(ordered: Floats) -> LeftOut:
     """Return the inter-quartile ranges of a sorted sample with one value left out, (N,)."""
     left = ordered.size - 1
-    place = np.arange(ordered.size)
+    position = np.arange(ordered.size)
 
     def quantile(share: float) -> Floats:
         rank = share * (left - 1)
-        below, above = (ordered[one + (place <= one)] for one in (int(rank), min(int(rank) + 1, left - 1)))
+        below, above = (ordered[one + (position <= one)] for one in (int(rank), min(int(rank) + 1, left - 1)))
         return np.asarray(below + (above - below) * (rank % 1))
 
     return quantile(0.75) - quantile(0.25), np.ones(ordered.size, dtype=np.int64)

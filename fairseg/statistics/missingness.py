@@ -62,8 +62,8 @@ def missingness(scores: pd.DataFrame, groups: Vector) -> pd.DataFrame:
     ...     "case": ["a", "b", "c", "d"], "label": "LV", "dice": [0.9, 0.8, 0.0, 0.0],
     ...     "prediction_voxels": [9, 8, 0, 0], "reference_voxels": [8, 9, 7, 6],
     ... })
-    >>> found = missingness(scores, ["F", "F", "M", None])
-    >>> found.loc[found["kind"] != "structure invented", ["kind", "group", "count", "n", "share"]]
+    >>> table = missingness(scores, ["F", "F", "M", None])
+    >>> table.loc[table["kind"] != "structure invented", ["kind", "group", "count", "n", "share"]]
                    kind    group  count  n  share
     0  structure missed        F      0  2   0.00
     1  structure missed        M      1  1   1.00
@@ -76,25 +76,26 @@ def missingness(scores: pd.DataFrame, groups: Vector) -> pd.DataFrame:
         there = ~is_skipped(scores)
         scores, ids = scores[there], ids[there]
     subjects = read_subjects(scores, ids, num_groups)
-    found: list[tuple[str, str, npt.NDArray[np.bool_]]] = []
+    concerned: list[tuple[str, str, npt.NDArray[np.bool_]]] = []
     if set(VOXELS) <= set(scores.columns):
         predicted, true = (read_numbers(scores[name], "scores").to_numpy() for name in VOXELS)
-        found.append((MISSED, "", _some_row(subjects, (predicted == 0) & (true > 0))))
-        found.append((INVENTED, "", _some_row(subjects, (predicted > 0) & (true == 0))))
+        concerned.append((MISSED, "", _some_row(subjects, (predicted == 0) & (true > 0))))
+        concerned.append((INVENTED, "", _some_row(subjects, (predicted > 0) & (true == 0))))
     elif "dice" in scores:
-        found.append((ZERO, "", _some_row(subjects, read_numbers(scores["dice"], "scores").to_numpy() == 0)))
+        dice = read_numbers(scores["dice"], "scores").to_numpy()
+        concerned.append((ZERO, "", _some_row(subjects, dice == 0)))
     for name in attribute_names(scores):
         attribute, _ = subjects.attribute(scores, name)
-        found.append((ATTRIBUTE, str(name), ~attribute.known))
+        concerned.append((ATTRIBUTE, str(name), ~attribute.known))
     who, group = subjects.members.T
     n = np.bincount(group[group >= 0], minlength=num_groups)
-    counts = [np.bincount(group[(group >= 0) & some[who]], minlength=num_groups) for *_, some in found]
+    counts = [np.bincount(group[(group >= 0) & some[who]], minlength=num_groups) for *_, some in concerned]
     tests = [
         (np.nan, "") if subjects.shared else count_test(np.stack([count, n - count])) for count in counts
     ]
     corrected = holm([p for p, _ in tests])
     rows: list[tuple[Any, ...]] = []
-    for (kind, name, _), count, (p, test), p_holm in zip(found, counts, tests, corrected, strict=True):
+    for (kind, name, _), count, (p, test), p_holm in zip(concerned, counts, tests, corrected, strict=True):
         rows += [
             (kind, name, number, count[number], n[number], _share(count[number], n[number]), p, test, p_holm)
             for number in range(num_groups)
@@ -134,7 +135,7 @@ def missingness_sentences(table: pd.DataFrame, names: Sequence[str] | None = Non
             continue
         what = _PLAIN.get(str(kind), f"Unknown values of {attribute}")
         present = rows[rows["n"] > 0].sort_values("share", ascending=False, kind="stable")
-        parts = [_part(row, place == 0) for place, row in enumerate(present.to_dict("records"))]
+        parts = [_part(row, number == 0) for number, row in enumerate(present.to_dict("records"))]
         against = f"{parts[0]} against {listed(parts[1:])}"
         sentences.append(f"{what} are not spread evenly: {against}, {p_text(p)}.")
     return sentences

@@ -21,7 +21,7 @@ from fairseg.metrics.grouped import Floats
 Method = Literal["bca", "percentile", "binomial"]
 
 
-class Ranks(NamedTuple):
+class DrawnRanks(NamedTuple):
     """Where in a sorted sample drawn medians lie, (R,): between two places, this far to the upper one."""
 
     lower: npt.NDArray[np.int64]
@@ -34,7 +34,7 @@ class Ranks(NamedTuple):
         return lower + (ordered[..., self.upper] - lower) * self.share  # between equal values exactly these
 
 
-def resampled_medians(size: int, resamples: int, rng: np.random.Generator) -> Ranks:
+def resampled_medians(size: int, resamples: int, rng: np.random.Generator) -> DrawnRanks:
     """Draw the places of the medians of resamples of `size` values, as the bootstrap would.
 
     >>> ranks = resampled_medians(3, 10_000, np.random.default_rng(0))
@@ -43,14 +43,14 @@ def resampled_medians(size: int, resamples: int, rng: np.random.Generator) -> Ra
     """
     half = size // 2
     if size % 2:
-        places = _place(rng.beta(half + 1, half + 1, resamples), size)
-        return Ranks(places, places, np.zeros(resamples))
+        places = _position(rng.beta(half + 1, half + 1, resamples), size)
+        return DrawnRanks(places, places, np.zeros(resamples))
     upper = rng.beta(half + 1, half, resamples)
     lower = upper * rng.random(resamples) ** (1.0 / half)
-    return Ranks(_place(lower, size), _place(upper, size), np.full(resamples, 0.5))
+    return DrawnRanks(_position(lower, size), _position(upper, size), np.full(resamples, 0.5))
 
 
-def binomial_medians(size: int, resamples: int, rng: np.random.Generator) -> Ranks:
+def binomial_medians(size: int, resamples: int, rng: np.random.Generator) -> DrawnRanks:
     """Draw places of the population's median, as likely as a sample of `size` values says.
 
     The draws are spread evenly over the distribution and shuffled, so that few are enough. They end at the
@@ -60,7 +60,7 @@ def binomial_medians(size: int, resamples: int, rng: np.random.Generator) -> Ran
     return binomial_ranks(size, rng.permutation(even))
 
 
-def binomial_ranks(size: int, probability: Floats) -> Ranks:
+def binomial_ranks(size: int, probability: Floats) -> DrawnRanks:
     """Return where the median of the population lies with this probability at most, (R,).
 
     >>> ten = np.arange(1.0, 11.0)  # the second smallest bounds the median with 1 - 11/1024
@@ -71,17 +71,17 @@ def binomial_ranks(size: int, probability: Floats) -> Ranks:
     tail = np.minimum(probability, 1.0 - probability)
     known = scipy.special.bdtr(np.arange(half + 1), size, 0.5)  # of at most 0, 1, ... values below the median
     known[half] = 0.5 if size % 2 == 0 else known[half]
-    place = np.clip(np.searchsorted(known, tail, side="right"), 1, max(half, 1))
+    position = np.clip(np.searchsorted(known, tail, side="right"), 1, max(half, 1))
     if size == 1:
         zero = np.zeros(len(tail), dtype=np.int64)
-        return Ranks(zero, zero, np.zeros(len(tail)))
-    within = np.clip((tail - known[place - 1]) / (known[place] - known[place - 1]), 0.0, 1.0)
-    share = (size - place) * within / (place + (size - 2 * place) * within)
+        return DrawnRanks(zero, zero, np.zeros(len(tail)))
+    within = np.clip((tail - known[position - 1]) / (known[position] - known[position - 1]), 0.0, 1.0)
+    share = (size - position) * within / (position + (size - 2 * position) * within)
     if size % 2 == 0:  # the middle of the two middle values is the median; the tail ends there
-        share = np.where(place == half, within / 2, share)
+        share = np.where(position == half, within / 2, share)
     below = probability <= 0.5
-    lower = np.where(below, place - 1, size - 1 - place)
-    return Ranks(lower, lower + 1, np.where(below, share, 1.0 - share))
+    lower = np.where(below, position - 1, size - 1 - position)
+    return DrawnRanks(lower, lower + 1, np.where(below, share, 1.0 - share))
 
 
 def enclosed(sizes: Iterable[int], level: float) -> bool:
@@ -120,11 +120,11 @@ def resampled_quantiles(
     ranks = sorted({rank for want in wanted for rank in (int(want), min(int(want) + 1, size - 1))})
     drawn: dict[int, Floats] = {}
     above: int | None = None
-    place = np.ones(resamples)
+    position = np.ones(resamples)
     for rank in reversed(ranks):  # from the largest down: each is a share of the one above it
         beyond = size if above is None else above
-        place = place * rng.beta(rank + 1, beyond - rank, resamples)
-        drawn[rank], above = ordered[_place(place, size)], rank
+        position = position * rng.beta(rank + 1, beyond - rank, resamples)
+        drawn[rank], above = ordered[_position(position, size)], rank
     return np.array(
         [
             drawn[int(want)] * (1 - want % 1) + drawn[min(int(want) + 1, size - 1)] * (want % 1)
@@ -160,5 +160,5 @@ def left_out_medians(ordered: Floats) -> tuple[Floats, npt.NDArray[np.int64]]:
     return np.array([middle + high, low + high, low + middle]) / 2, np.array([half, 1, half])
 
 
-def _place(uniform: Floats, size: int) -> npt.NDArray[np.int64]:
+def _position(uniform: Floats, size: int) -> npt.NDArray[np.int64]:
     return np.minimum((uniform * size).astype(np.int64), size - 1)

@@ -64,7 +64,7 @@ class PageLevel:
         test, weight = line.test, line.row.weight
         level = self.alpha_star * weight
         estimate, low, high = test.limits(level)
-        shown = test.p <= level
+        shown = test.decisive_p <= level
         equivalence = test.limits(2 * self.alpha)
         inside = max(-equivalence.low, equivalence.high) <= line.finding.margin
         worse = None
@@ -78,7 +78,7 @@ class PageLevel:
             high=high,
             level=1.0 - level,
             p=test.p,
-            p_adjusted=adjusted_p(self.smallest, test.p, weight),
+            p_adjusted=adjusted_p(self.smallest, test.decisive_p, weight),
             shown=shown,
             equivalence_low=equivalence.low,
             equivalence_high=equivalence.high,
@@ -120,7 +120,7 @@ def page_level(
                 blocks=blocks if adjusted else None,
             )
             np.minimum(smallest, found, out=smallest)
-    observed = [line.test.p / line.row.weight for line in tested if line.test and line.row]
+    observed = [line.test.decisive_p / line.row.weight for line in tested if line.test and line.row]
     smallest = np.append(smallest, min(observed, default=np.inf))
     return PageLevel(smallest, local_level(smallest, options.alpha), options.alpha)
 

@@ -9,7 +9,7 @@ from fairseg.metrics.fairness import Floats
 from fairseg.statistics.batches import Integers
 from fairseg.statistics.limits import Interval
 from fairseg.statistics.permutation import Row
-from fairseg.statistics.two_samples import Shift, newcombe, share_p_values
+from fairseg.statistics.two_samples import Shift, fisher_exact, newcombe, share_p_values
 from fairseg.statistics.within_strata import StratifiedShares, StratifiedShift
 
 
@@ -22,16 +22,24 @@ class Limits(Protocol):
 
 @dataclass(frozen=True)
 class RowTest:
-    """A row's p-value, the effect (NaN for shares), and its limits."""
+    """A row's test.
+
+    Attributes:
+        p: of the test by itself.
+        decisive_p: the level at which the limits reach zero, or p if that is larger: what is shown is decided
+            by this one, so that no limits contradict it.
+        effect: of Brunner and Munzel; NaN for shares.
+    """
 
     p: float
+    decisive_p: float
     effect: float
     _source: Limits
 
     def limits(self, alpha: float) -> Interval:
-        """Return the estimate with limits of level 1 - alpha, which exclude 0 exactly where p <= alpha."""
+        """Return the estimate with limits of level 1 - alpha, without 0 exactly where decisive_p <= alpha."""
         found = self._source.limits(1.0 - max(alpha, 1e-15))
-        if self.p > alpha:
+        if self.decisive_p > alpha:
             return Interval(found.estimate, min(found.low, 0.0), max(found.high, 0.0))
         return found
 
@@ -47,10 +55,10 @@ def observe(row: Row, ids: Integers) -> RowTest:
     single = len(parts) == 1
     if not row.marks:
         shift = Shift(*parts[0]) if single else StratifiedShift(parts)
-        return RowTest(shift.test.p, shift.test.effect, shift)
+        return RowTest(shift.test.p, shift.test.p, shift.test.effect, shift)
     tables = [(int(one.sum()), one.size, int(two.sum()), two.size) for one, two in parts]
     shares = _Shares(*tables[0]) if single else StratifiedShares(tables)
-    return RowTest(shares.p, np.nan, shares)
+    return RowTest(shares.p, shares.decisive_p, np.nan, shares)
 
 
 def row_samples(row: Row, ids: Integers, stratum: Integers) -> tuple[Floats, Floats]:
@@ -74,7 +82,9 @@ class _Shares:
 
     def __init__(self, count_first: int, total_first: int, count_second: int, total_second: int) -> None:
         self._table = count_first, total_first, count_second, total_second
-        self.p = float(share_p_values(total_first, total_second, count_first + count_second)[count_first])
+        self.p = fisher_exact(*self._table)
+        possible = share_p_values(total_first, total_second, count_first + count_second)
+        self.decisive_p = float(possible[count_first])
 
     def limits(self, level: float = 0.95) -> Interval:
         return newcombe(*self._table, level=level)

@@ -81,12 +81,12 @@ def stratified_gap(
     >>> dice = [0.90, 0.92, 0.80, 0.82, 0.88, 0.86, 0.79, 0.81]
     >>> sex = ["M", "M", "M", "F", "M", "F", "F", "F"]
     >>> site = ["A", "A", "B", "B", "A", "A", "B", "B"]
-    >>> found = stratified_gap(dice, sex, site, reference="M")
-    >>> found.strata[["stratum", "n_reference", "n_group", "weight", "gap"]].round(3)
+    >>> gap = stratified_gap(dice, sex, site, reference="M")
+    >>> gap.strata[["stratum", "n_reference", "n_group", "weight", "gap"]].round(3)
       stratum  n_reference  n_group  weight   gap
     0       A            3        1    0.75  0.04
     1       B            1        3    0.75 -0.01
-    >>> found.pooled[["crude", "gap"]].round(3).to_dict("records")
+    >>> gap.pooled[["crude", "gap"]].round(3).to_dict("records")
     [{'crude': 0.075, 'gap': 0.015}]
     """
     grouped, first = with_reference(values, groups, reference, level)

@@ -22,6 +22,7 @@ from fairseg.statistics.limits import Interval
 
 _DECIMALS = 10  # scores that agree so far are equal: sums in another order differ in the last bits
 _SMALLEST_STEP, _LARGEST_STEP = 1e-6, 0.25  # of range, of IQR, over which ties are interpolated
+_MOST_LISTED = 100_000  # differences of pairs, above which counting beats sorting
 _EXACT_UP_TO = 100  # values, above which signed ranks are normal to the third decimal
 
 
@@ -68,7 +69,7 @@ def hodges_lehmann_limits(first: npt.ArrayLike, second: npt.ArrayLike, level: fl
     Returns:
         The Hodges-Lehmann shift first - second, which is the median of all differences, and the smallest and
         largest shift that `brunner_munzel` does not reject; in the values' unit. The limits exclude 0 exactly
-        where its p-value is at most 1 - level. Differences are counted, never listed: memory is O(N).
+        where its p-value is at most 1 - level. Many differences are counted, not listed: memory is O(N).
 
     Raises:
         ValueError: a group has fewer than 2 values, or level is not between 0 and 1.
@@ -94,8 +95,8 @@ class Shift:
         values = np.unique(np.concatenate([self._x, self._y]))
         span = float(values[-1] - values[0])
         self._span = span
-        tied = 1 < values.size < self._x.size + self._y.size
-        step = float(np.diff(values).min()) if tied else 0.0
+        self._tied = 1 < values.size < self._x.size + self._y.size
+        step = float(np.diff(values).min()) if self._tied else 0.0
         middle = float(np.subtract(*np.percentile(np.concatenate([self._x, self._y]), [75, 25])))
         self._half = max(min(step / 2, _LARGEST_STEP * middle), _SMALLEST_STEP * span)
         self._sums = tuple(np.concatenate([[0.0], np.cumsum(sample)]) for sample in (self._x, self._y))
@@ -118,6 +119,8 @@ class Shift:
 
     def _centre(self) -> float:
         """Return the shift at which the effect is a half: the middle of such shifts, if several."""
+        if not self._tied and self._x.size * self._y.size <= _MOST_LISTED:
+            return float(np.median(np.subtract.outer(self._x, self._y)))
         low, high = self.ends
         within = 0.25 / (self._x.size * self._y.size)
 
@@ -139,11 +142,11 @@ class Shift:
     def _share_below(self, which: int, points: Floats) -> Floats:
         """Return the share of a group below these points, each value spread over a step of the values."""
         sample, sums = (self._x, self._y)[which], self._sums[which]
-        area = []
-        for edge in (points - self._half, points + self._half):
-            count = np.searchsorted(sample, edge, "right")
-            area.append(count * edge - sums[count])
-        return np.asarray(np.clip((area[1] - area[0]) / (2 * self._half * sample.size), 0.0, 1.0))
+        edges = np.concatenate([points - self._half, points + self._half])
+        count = sample.searchsorted(edges, "right")
+        area = count * edges - sums[count]
+        share = (area[points.size :] - area[: points.size]) / (2 * self._half * sample.size)
+        return np.asarray(share)
 
 
 def invert(
@@ -172,7 +175,7 @@ def invert(
             effect, se, df = at(shift)
             return float(sign * (effect - 0.5) / se - stdtrit(df, alpha / 2))
 
-        return _root(excess, estimate, end, (ends[1] - ends[0]) * 1e-8)
+        return _root(excess, estimate, end, abs(end - estimate) * 3e-6)
 
     low, high = limit(-1.0), limit(1.0)
     return Interval(estimate, *((low, high) if apart else (min(low, 0.0), max(high, 0.0))))
@@ -401,10 +404,12 @@ def _placements(points: Floats, ordered: Floats) -> Floats:
 def _moments(first: Floats, second: Floats) -> tuple[float, float, float]:
     """Return effect, standard error and df from each subject's placement within the other group."""
     n, m = first.size, second.size
-    one, two = float(first.var(ddof=1)) / n, float(second.var(ddof=1)) / m
+    effect = float(first.sum()) / n
+    apart, other = first - effect, second - float(second.sum()) / m
+    one, two = float(apart @ apart) / (n * (n - 1)), float(other @ other) / (m * (m - 1))
     total = one + two
     df = total**2 / max(one**2 / (n - 1) + two**2 / (m - 1), 1e-300) if total > 0 else n + m - 2.0
-    return float(first.mean()), max(total, (0.5 / (n * m)) ** 2) ** 0.5, max(df, 1.0)
+    return effect, max(total**0.5, 0.5 / (n * m)), max(df, 1.0)
 
 
 def _test(first: Floats, second: Floats) -> BrunnerMunzel:

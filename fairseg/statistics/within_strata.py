@@ -61,8 +61,8 @@ class StratifiedShares:
     """The difference of two groups' shares that strata have in common.
 
     Attributes:
-        p: exact, given how many are marked in each stratum; or the level at which the limits reach zero,
-            where that is larger.
+        p: exact, given how many are marked in each stratum.
+        decisive_p: the level at which the limits reach zero, or p if that is larger.
         estimate: the Mantel-Haenszel difference, first minus second.
     """
 
@@ -79,8 +79,8 @@ class StratifiedShares:
         self._table = counts[0], counts[1], totals[0], totals[1]
         self.estimate = float(weights @ (k / n - other / m))
         margins = [(one, two, a + b) for a, one, b, two in strata]
-        exact = stratified_fisher(sum(row[0] for row in strata), margins)
-        self.p = max(exact, float(newcombe_level(*self._table)[0]))
+        self.p = stratified_fisher(sum(row[0] for row in strata), margins)
+        self.decisive_p = max(self.p, float(newcombe_level(*self._table)[0]))
 
     def limits(self, level: float = 0.95) -> Interval:
         """Return the difference with Newcombe's limits for samples of the strata's effective size."""

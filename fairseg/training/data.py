@@ -33,24 +33,15 @@ class CaseSet:
 
 @dataclass(frozen=True)
 class TrainingData:
-    """All that a training needs to know of its dataset.
+    """All that a training needs to know of its dataset."""
 
-    Attributes:
-        raw: the dataset on disk.
-        plan: how its cases were prepared.
-        groups: those with a training subject.
-        train, validation: no subject is in both.
-        view: whole slices, or crops.
-        patch_size: (y, x).
-    """
-
-    raw: RawDataset
-    plan: SlicePlan
-    groups: Groups
+    raw: RawDataset  # the dataset on disk
+    plan: SlicePlan  # how its cases were prepared
+    groups: Groups  # those with a training subject
     train: CaseSet
-    validation: CaseSet
-    view: View
-    patch_size: tuple[int, int]
+    validation: CaseSet  # no subject is in both
+    view: View  # whole slices, or crops
+    patch_size: tuple[int, int]  # (y, x)
 
     @property
     def digest(self) -> str:

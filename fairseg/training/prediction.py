@@ -41,19 +41,12 @@ BOXES = "boxes.json"
 
 @dataclass
 class TrainedRun:
-    """A trained network with what is needed to use it.
+    """A trained network with what is needed to use it."""
 
-    Attributes:
-        about: as in run.json.
-        plan: the form that its images have.
-        predictor: slices (Z, C, y, x) to logits.
-        crop_size: of a network that was trained on crops, or `None`.
-    """
-
-    about: dict[str, Any]
-    plan: SlicePlan
-    predictor: Predictor
-    crop_size: tuple[int, int] | None
+    about: dict[str, Any]  # as in run.json
+    plan: SlicePlan  # the form that its images have
+    predictor: Predictor  # slices (Z, C, y, x) to logits
+    crop_size: tuple[int, int] | None  # of a network that was trained on crops, or `None`
 
 
 def load_run(

@@ -42,17 +42,11 @@ _SAME = 1e-3  # relative difference of spacings that needs no resampling
 
 @dataclass(frozen=True)
 class SlicePlan:
-    """How all cases of a dataset become slices of one pixel size.
+    """How all cases of a dataset become slices of one pixel size."""
 
-    Attributes:
-        axis: of the arrays as read (z, y, x), across which slices lie.
-        spacing: mm in plane after resampling.
-        shape: median size of a slice after resampling, pixels.
-    """
-
-    axis: int
-    spacing: tuple[float, float]
-    shape: tuple[int, int]
+    axis: int  # of the arrays as read (z, y, x), across which slices lie
+    spacing: tuple[float, float]  # mm in plane after resampling
+    shape: tuple[int, int]  # median size of a slice after resampling, pixels
 
     def slices(self, voxels: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return an array as read with the axis across slices first; of one in 2D, its only slice."""
@@ -67,23 +61,14 @@ class SlicePlan:
 
 @dataclass(frozen=True)
 class Case:
-    """A prepared case on disk.
+    """A prepared case on disk."""
 
-    Attributes:
-        name: of the case.
-        folder: where its arrays lie.
-        shape: slices, y, x.
-        box: around all foreground, in plane; `None` if there is none.
-        slices: label value -> numbers of the slices that show it.
-        digest: of both arrays, to tell them from others of the same name.
-    """
-
-    name: str
-    folder: Path
-    shape: tuple[int, int, int]
-    box: Box | None
-    slices: dict[int, list[int]]
-    digest: str
+    name: str  # of the case
+    folder: Path  # where its arrays lie
+    shape: tuple[int, int, int]  # slices, y, x
+    box: Box | None  # around all foreground, in plane; `None` if there is none
+    slices: dict[int, list[int]]  # label value -> numbers of the slices that show it
+    digest: str  # of both arrays, to tell them from others of the same name
 
     def image(self) -> Floats:
         """Return the image (C, Z, Y, X), float32, mapped into memory."""

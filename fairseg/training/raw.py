@@ -13,21 +13,13 @@ from fairseg.scoring.labels import read_dataset_labels
 
 @dataclass(frozen=True)
 class RawDataset:
-    """The training part of a dataset on disk.
+    """The training part of a dataset on disk."""
 
-    Attributes:
-        folder: with dataset.json, imagesTr and labelsTr.
-        channels: names of the channels, such as ("cine MRI",).
-        labels: name -> value, 1 to L, without background.
-        images: case -> one file a channel.
-        masks: case -> file.
-    """
-
-    folder: Path
-    channels: tuple[str, ...]
-    labels: dict[str, int]
-    images: dict[str, tuple[Path, ...]]
-    masks: dict[str, Path]
+    folder: Path  # with dataset.json, imagesTr and labelsTr
+    channels: tuple[str, ...]  # names of the channels, such as ("cine MRI",)
+    labels: dict[str, int]  # name -> value, 1 to L, without background
+    images: dict[str, tuple[Path, ...]]  # case -> one file a channel
+    masks: dict[str, Path]  # case -> file
 
     def only(self, cases: Collection[str]) -> "RawDataset":
         """Return the dataset with these cases alone."""

@@ -27,12 +27,9 @@ class View:
     """How much of a case is seen: all of it, or a crop of one size around its reference mask.
 
     A crop is standardised by itself, so that nothing outside it has a say in its brightness.
-
-    Attributes:
-        size: of the crop in plane, or `None` for whole slices.
     """
 
-    size: tuple[int, int] | None = None
+    size: tuple[int, int] | None = None  # of the crop in plane, or `None` for whole slices
 
     def box(self, case: Case) -> Box:
         """Return what is seen of a case, in plane; without foreground, the middle of the image."""

@@ -120,7 +120,8 @@ def test_phases_may_have_other_names_and_rows_any_order() -> None:
 
 
 def test_labels_without_names_are_their_numbers() -> None:
-    scores = table(HEART).replace({"label": {"LVBP": 3, "LVM": 2, "RVBP": 1}}).astype({"label": int})
+    scores = table(HEART)
+    scores["label"] = scores["label"].map({"LVBP": 3, "LVM": 2, "RVBP": 1})
     found = clinical_measures(scores, {"lv": "3"}, phase="frame").table
     assert values(found, "p1")["LVESV"] == (80.0, 60.0)
 

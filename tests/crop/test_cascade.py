@@ -53,6 +53,15 @@ def test_each_image_is_cropped_around_its_largest_object_and_put_back() -> None:
     assert labels[1].sum() == 2 * 16
 
 
+@pytest.mark.parametrize("shared", [False, True])
+def test_an_empty_batch_gives_no_logits_and_counts_nothing(shared: bool) -> None:
+    segment = Bright()
+    cascade = Cascade(Bright(), segment, size=(8, 9), fallback="error", shared=shared)
+    assert cascade(images()[:0]).shape == (0, 3, 20, 24)
+    assert segment.seen[0].shape == (0, 1, 8, 9)
+    assert (cascade.boxes, cascade.found, cascade.num_images) == ([], [], 0)
+
+
 def test_an_empty_first_mask_falls_back_and_is_counted() -> None:
     empty = torch.zeros(2, 1, 20, 24)
     cascade = Cascade(Bright(), Bright(), size=(8, 8))

@@ -10,9 +10,13 @@ import sys
 import zipfile
 from pathlib import Path
 
+import pytest
+
 import fairseg
 from tests.distribution.conftest import ROOT, SOURCES, Build
 from tests.waiting import PATIENCE
+
+pytestmark = pytest.mark.slow
 
 NAME = f"fairseg-{fairseg.__version__}"
 

@@ -15,6 +15,8 @@ import pytest
 
 from tests.test_public_names import MODULES
 
+pytestmark = pytest.mark.slow
+
 CACHE = Path(__file__).parent.parent.parent / ".mypy_cache" / "of_a_user"
 PROGRAM = """
 import numpy as np

@@ -14,6 +14,8 @@ import pytest
 
 import fairseg
 
+pytestmark = pytest.mark.slow
+
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 TABLES = ("--groups", "groups.csv", "--by", "sex", "--min-size", "2", "--labels", "RVBP=1,LVM=2,LVBP=3")
 

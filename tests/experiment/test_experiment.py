@@ -27,6 +27,8 @@ from fairseg.training import loop
 from fairseg.training.settings import Settings
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 ARMS = ("full/baseline", "cascade/oversampling", "full/group_dro")
 
 

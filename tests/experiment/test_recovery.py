@@ -5,11 +5,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from fairseg.experiment import InProcess, Plan, run_experiment
 from fairseg.experiment.provenance import _code
 from fairseg.experiment.schedule import _progress
 from fairseg.experiment.tasks import DAMAGED
 from fairseg.training.settings import Settings
+
+pytestmark = pytest.mark.slow
 
 
 def test_a_training_whose_checkpoint_is_damaged_is_named_and_done_again(

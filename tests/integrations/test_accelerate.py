@@ -11,6 +11,8 @@ from fairseg.samplers import GroupBatchSampler
 from tests.integrations.accelerate_ranks import BATCH, GROUPS, make_data, make_model
 from tests.integrations.processes import run_ranks
 
+pytestmark = pytest.mark.slow
+
 WAY_OUT = "give it num_replicas=1, rank=0"
 
 

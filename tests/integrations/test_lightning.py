@@ -18,6 +18,7 @@ from fairseg.samplers import GroupBatchSampler, GroupWeightedSampler
 from tests.integrations.processes import run_ranks
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.filterwarnings("ignore:'set_vital' is deprecated:UserWarning"),  # torchdata
     pytest.mark.filterwarnings("ignore:.*does not have many workers:UserWarning"),
     pytest.mark.filterwarnings("ignore:You're resuming from a checkpoint that ended before:UserWarning"),

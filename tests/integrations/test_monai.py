@@ -34,6 +34,7 @@ from tests.integrations.monai_ranks import make_masks, make_metric
 from tests.integrations.processes import run_ranks
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.filterwarnings("ignore:.*monai.*:FutureWarning"),
     pytest.mark.filterwarnings("ignore:.*torch.cuda.amp.*:FutureWarning"),
 ]

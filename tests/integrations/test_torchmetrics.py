@@ -237,7 +237,7 @@ def test_what_cannot_be_counted_is_named(arguments: tuple[Any, ...], message: st
         ({"labels": [0]}, "labels must be positive"),
         ({"samples": "slice"}, "samples must be"),
         ({"statistic": "iqr"}, "statistic must be"),
-        ({"reference": 3}, "reference must be a group index below 3"),
+        ({"reference": 3}, "reference must be a group id below 3"),
         ({"unknown": 3}, "Unexpected keyword"),
     ],
 )

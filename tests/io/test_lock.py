@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 from fairseg.io.lock import alone_in
+from tests.waiting import PATIENCE
 
 
 def hold(folder: Path, entered: Event) -> None:
     with alone_in(folder):
         entered.set()
-        time.sleep(600)
+        time.sleep(2 * PATIENCE)
 
 
 def test_another_is_kept_away_or_waits_until_the_process_is_gone(tmp_path: Path) -> None:
@@ -22,7 +23,7 @@ def test_another_is_kept_away_or_waits_until_the_process_is_gone(tmp_path: Path)
     process = context.Process(target=hold, args=(tmp_path / "new", entered))
     process.start()
     try:
-        assert entered.wait(120)
+        assert entered.wait(PATIENCE)
         with (
             pytest.raises(ValueError, match="another process is at work in this folder"),
             alone_in(tmp_path / "new"),

@@ -25,6 +25,8 @@ from fairseg.losses import (
 )
 from fairseg.samplers import GroupBatchSampler
 
+pytestmark = pytest.mark.slow
+
 # Ranks' batches differ in size; rank 0 lacks group 2, the last rank knows no group at all.
 GROUPS = {
     2: [[0, 0, 1, 0, 1], [2, -1, 0]],

@@ -174,6 +174,22 @@ def test_with_every_group_present_the_rules_are_equal_to_the_last_bit() -> None:
             assert torch.equal(one.group_weight, two.group_weight)
 
 
+def test_with_every_group_present_it_is_the_update_of_wilds_and_of_the_authors() -> None:
+    """Their lines: `adv_probs * exp(step_size * group_losses)`, divided by the sum; then the weighted sum."""
+    generator = torch.Generator().manual_seed(0)
+    loss = GroupDROLoss(4, Given(), step_size=0.2)
+    adv_probs = torch.ones(4, dtype=torch.float64) / 4
+    for _ in range(200):
+        losses = torch.rand(12, generator=generator, dtype=torch.float64)
+        groups = torch.cat([torch.arange(4), torch.randint(0, 4, (8,), generator=generator)])
+        group_losses = torch.stack([losses[groups == group].mean() for group in range(4)])
+        adv_probs = adv_probs * torch.exp(0.2 * group_losses)
+        adv_probs = adv_probs / adv_probs.sum()
+        value = loss(losses.requires_grad_(), NOTHING, groups)
+        torch.testing.assert_close(value.detach(), group_losses.detach() @ adv_probs, rtol=1e-12, atol=0)
+        torch.testing.assert_close(loss.group_weight, adv_probs.detach(), rtol=1e-11, atol=0)
+
+
 def test_states_of_older_versions_and_other_rules_load() -> None:
     old = {"group_weight": torch.tensor([0.25, 0.75], dtype=torch.float64)}
     for absent in ("recent", "freeze"):

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import torch
 
+from fairseg import Groups
 from fairseg.losses import group_mean, group_weights
 
 
@@ -43,6 +44,14 @@ def test_means_leave_unknown_out_and_absent_groups_at_0() -> None:
     assert values.grad.tolist() == [0.5, 1.0, 0.5, 0.0]
 
 
+def test_means_by_name_are_those_by_id() -> None:
+    values, names = torch.tensor([1.0, 3.0, 5.0, 9.0]), ["F", "F", "X", None]
+    for known in (["F", "M", "X"], Groups(["F", "M", "X"])):
+        means, counts = group_mean(values, names, known)
+        assert (means.tolist(), counts.tolist()) == ([2.0, 0.0, 5.0], [2.0, 0.0, 1.0])
+    assert group_mean(values, [0, 0, 2, -1], 3)[0].tolist() == [2.0, 0.0, 5.0]
+
+
 def test_a_nan_stays_in_its_group() -> None:
     means, _ = group_mean(torch.tensor([1.0, float("nan"), 3.0]), torch.tensor([0, 1, 2]), 3)
     assert means[[0, 2]].tolist() == [1.0, 3.0]
@@ -65,7 +74,8 @@ def test_means_of_halves_are_float32(dtype: torch.dtype) -> None:
         (torch.zeros(2), torch.tensor([True, False]), "integer ids"),
         (torch.zeros(2), torch.tensor([0]), r"shape \(2,\), got \(1,\)"),
         (torch.zeros(2), torch.tensor([[0], [1]]), r"got \(2, 1\)"),
-        (torch.zeros(2), [0, 1], "groups must be a tensor"),
+        (torch.zeros(2), [0, 3], "between -1 and 2, got 3"),
+        (torch.zeros(2), ["F", "M"], "groups are names, which are not known here"),
         (torch.zeros(2), torch.zeros(2, dtype=torch.long, device="meta"), "on the device.*cpu, got meta"),
         (torch.zeros(2, 2), torch.tensor([0, 1]), "values must be a vector"),
     ],

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -59,7 +59,6 @@ def cvar(losses: list[float], alpha: float) -> float:
     return total / (alpha * len(losses))
 
 
-@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.integers(-1, 2), st.sampled_from([0.0, 0.5, 1.0, 2.5, 7.0])), min_size=1, max_size=20

@@ -14,6 +14,8 @@ from fairseg.report import HeartRoles, ReportSections
 from tests.report.conftest import DARK, LIGHT
 from tests.report.example_page import make_page
 
+pytestmark = pytest.mark.slow
+
 QUICK = ReportSections(resamples=200)
 Check = Callable[..., dict[str, list[str]]]
 

@@ -6,9 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 
 import fairseg
 from fairseg.report import ReportSections
+
+pytestmark = pytest.mark.slow
 
 EVIL = "<script>document.title='pwned'</script>"
 IMAGE = "<img src=x onerror=\"document.title='pwned'\">"

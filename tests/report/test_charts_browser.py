@@ -8,6 +8,8 @@ import pytest
 
 from tests.report.example_page import make_page
 
+pytestmark = pytest.mark.slow
+
 Ask = Callable[..., dict[str, object]]
 Browse = Callable[..., str]
 

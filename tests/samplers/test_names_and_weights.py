@@ -69,7 +69,7 @@ def test_weights_of_one_value_change_nothing() -> None:
         assert list(GroupBatchSampler(IDS, 8, weights=weights)) == plain
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     st.lists(st.floats(0, 9, allow_subnormal=False), min_size=1, max_size=25),
     st.booleans(),

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fairseg.samplers.quotas import Quotas, share_weights
@@ -26,7 +26,6 @@ def test_a_batch_of_four_for_three_groups_by_hand() -> None:
     assert remainders.tolist() == [0, 0, 0]
 
 
-@settings(deadline=None)
 @given(COUNTS, BALANCE, st.integers(1, 70), st.integers(0, 100))
 def test_every_prefix_is_within_one_sample_of_the_share(
     counts: list[int], balance: float, batch_size: int, seed: int
@@ -43,7 +42,6 @@ def test_every_prefix_is_within_one_sample_of_the_share(
             assert abs(count - Fraction(weight, sum(weights)) * step * batch_size) < 1
 
 
-@settings(deadline=None)
 @given(COUNTS, BALANCE, st.integers(1, 30), st.integers(0, 30))
 def test_remainders_are_the_whole_state(
     counts: list[int], balance: float, batch_size: int, step: int

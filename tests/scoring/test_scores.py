@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from fairseg import Groups
+from fairseg.cohort.columns import DISTANCES, METRICS
 from fairseg.cohort.levels import MISSING
 from fairseg.scoring.table import Scores, scores_to_files
 
@@ -321,6 +322,8 @@ def test_what_is_no_table_is_an_error_that_names_the_argument(source: Any) -> No
         ("ASSD", "assd"),
         ("NSD", "nsd"),
         ("surface dice", "nsd"),
+        *((name, name) for name in METRICS),
+        *((metric.title, name) for name, metric in METRICS.items()),
     ],
 )
 def test_metrics_are_found_by_the_names_that_people_give_them(name: str, metric: str) -> None:
@@ -377,8 +380,9 @@ def test_groups_may_be_judged_by_another_share() -> None:
 
 
 def test_a_metric_that_cannot_be_judged_by_is_an_error() -> None:
-    with pytest.raises(ValueError, match=r"metric must be a share of 1"):
-        Scores.of({"dice": [0.9], "hd": [1.0]}, metric="hd")
+    for name in (*DISTANCES, "volume_error"):
+        with pytest.raises(ValueError, match=rf"metric must be a share of 1.*got '{name}'"):
+            Scores.of({"dice": [0.9], name: [0.1]}, metric=name)
     with pytest.raises(ValueError, match=r"metric 'iou' is not in scores, which has dice, hd"):
         Scores.of({"dice": [0.9], "hd": [1.0]}, metric="iou")
 

@@ -16,7 +16,7 @@ from fairseg.statistics.verdicts import Endpoint, Verdict
 
 Floats = npt.NDArray[np.float64]
 
-OPTIONS = JudgeOptions(permutations=999)
+OPTIONS = JudgeOptions(permutations=499)
 AGAINST = {Verdict.HARM, Verdict.LESS_FAIR, Verdict.OVERCORRECTED, Verdict.LEVELS_DOWN, Verdict.FAILS}
 
 
@@ -331,6 +331,19 @@ def test_unknown_ids_take_no_part_and_nobody_judged_is_not_judged() -> None:
     assert lonely.verdict is Verdict.NOT_JUDGED
     assert lonely.primary_pair is not None
     assert lonely.primary_pair.rows == ()
+
+
+@pytest.mark.parametrize("reference", [0, 1])
+def test_harm_is_found_where_there_is_nobody_to_compare_with(reference: int) -> None:
+    before, groups = cohort((4, 100), (0.92, 0.9))
+    after = before + noise(104, 0.005)
+    assert judge(before, after, groups, reference=reference).verdict is Verdict.NOT_JUDGED
+    after[4:14] = 0.2
+    found = judge(before, after, groups, reference=reference)
+    assert found.verdict is Verdict.HARM
+    after[4:] = 0.2
+    assert judge(before, after, groups, reference=reference).verdict is Verdict.FAILS
+    assert judge(before[4:], after[4:], groups[4:]).verdict is Verdict.FAILS
 
 
 def test_many_groups_without_a_reference_are_compared_with_all_others() -> None:

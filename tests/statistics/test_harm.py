@@ -9,7 +9,7 @@ from fairseg.statistics.findings import Grouping
 from fairseg.statistics.harm import BETWEEN_SHARE, WITHIN_SHARE, HarmRow, harm_rows, net_events
 from fairseg.statistics.judge_options import JudgeOptions
 
-OPTIONS = JudgeOptions(permutations=999)
+OPTIONS = JudgeOptions(permutations=499)
 Ids = npt.NDArray[np.int64]
 
 

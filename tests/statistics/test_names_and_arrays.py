@@ -17,7 +17,6 @@ from fairseg.statistics import (
     equity_interval,
     group_intervals,
     hodges_lehmann,
-    judge,
     kruskal_wallis,
     pairwise_mann_whitney,
     permutation_test,
@@ -64,7 +63,6 @@ FUNCTIONS: dict[str, Callable[[Any, Any], Any]] = {
     "permutations": partial(permutation_test, permutations=200),
     "adjusted": lambda values, groups: frame(adjusted_gap(values, groups, AGE, reference=1).table),
     "strata": stratified,
-    "judge": lambda values, groups: judge(values, groups, min_size=4, simulations=100, **DRAWS).gap,
 }
 
 
@@ -123,7 +121,6 @@ def test_a_reference_may_be_a_name() -> None:
         lambda: pairwise_mann_whitney(VALUES, SEX, reference="X"),
         lambda: adjusted_gap(VALUES, SEX, AGE, reference="X"),
         lambda: stratified_gap(VALUES, SEX, SITE, reference="X"),
-        lambda: judge(VALUES, SEX, reference="X"),
     ):
         with pytest.raises(ValueError, match=r"reference must be one of the groups \(F; M\) .*got 'X'"):
             call()

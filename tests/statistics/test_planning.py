@@ -16,6 +16,7 @@ from fairseg.statistics.planning import (
     failure_power,
     plan_failures,
     plan_shift,
+    shift_power,
 )
 
 
@@ -47,9 +48,9 @@ def counted_power(
     ("kind", "sizes", "alpha"),
     [
         ("skewed", (54, 30), 0.05),
-        ("skewed", (400, 12), 0.05),
+        ("skewed", (150, 12), 0.05),
         ("tail", (54, 30), 0.004),
-        ("tail", (200, 200), 0.05),
+        ("tail", (100, 100), 0.05),
     ],
 )
 def test_what_a_cohort_can_show_is_shown_as_often_as_stated(
@@ -75,10 +76,20 @@ def test_the_subjects_needed_give_the_power_asked_for(direction: Direction, rati
     assert 0.73 <= counted_power(scores, scores, 0.04, sizes, direction, 0.05) <= 0.87
 
 
+def test_power_rises_steadily_with_the_shift_where_scores_have_two_decimals() -> None:
+    scores = np.minimum(np.random.default_rng(0).beta(30, 1.5, 800), 1.0).round(2)
+    shifts = [0.016, 0.018, 0.0199, 0.0201, 0.022, 0.024]
+    powers = [shift_power(scores, scores, shift, 54, 30) for shift in shifts]
+    assert np.diff(powers).min() > -0.03
+    assert np.diff(powers).max() < 0.15
+    for plan in detectable_shifts(scores, scores, 54, 30):
+        assert 0.75 <= plan.power <= 0.85
+
+
 def test_the_two_directions_are_told_apart() -> None:
     scores = assumed_scores(0.9, 0.08)
-    worse, better = detectable_shifts(scores, scores, 400, 12)
-    other_worse, other_better = detectable_shifts(scores, scores, 12, 400)
+    worse, better = detectable_shifts(scores, scores, 120, 12)
+    other_worse, other_better = detectable_shifts(scores, scores, 12, 120)
     assert abs(worse.difference - better.difference) > 0.005
     assert other_worse.difference == pytest.approx(better.difference, rel=0.1)
     assert other_better.difference == pytest.approx(worse.difference, rel=0.1)

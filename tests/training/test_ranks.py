@@ -18,6 +18,8 @@ from fairseg.training.methods import LOSSES, METHODS
 from fairseg.training.network import make_network
 from fairseg.training.ranks import ProcessGroup, joined_by_torchrun
 
+pytestmark = pytest.mark.slow
+
 TWO = [sys.executable, "-W", "ignore", "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 ALL_METHODS = """
 import json, sys

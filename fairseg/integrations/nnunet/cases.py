@@ -18,17 +18,11 @@ from fairseg.io.sentences import counted, listed
 
 @dataclass(frozen=True)
 class CaseGroups:
-    """The groups of a dataset's training cases.
+    """The groups of a dataset's training cases."""
 
-    Attributes:
-        groups: those with a training case.
-        ids: group id of each training case; -1 is unknown.
-        subjects: subject of each training case.
-    """
-
-    groups: Groups
-    ids: Mapping[str, int]
-    subjects: Mapping[str, str]
+    groups: Groups  # those with a training case
+    ids: Mapping[str, int]  # group id of each training case; -1 is unknown
+    subjects: Mapping[str, str]  # subject of each training case
 
     @property
     def counts(self) -> tuple[int, ...]:

@@ -8,20 +8,16 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Environment:
-    """What to group by, and how long to train.
+    """What to group by, and how long to train."""
 
-    Attributes:
-        by: attributes whose cells are the groups, from `FAIRSEG_BY`, separated by commas; none means the only
-            attribute that the table has.
-        bins: attribute -> edges, from `FAIRSEG_BINS`, such as `age=50,65;bmi=30`.
-        table: the table of cases, from `FAIRSEG_GROUPS`; by default `groups.csv` in the raw dataset.
-        epochs: from `FAIRSEG_EPOCHS`; by default those of nnU-Net.
-    """
-
+    # Attributes whose cells are the groups, from `FAIRSEG_BY`, separated by commas; none means the only
+    # attribute that the table has.
     by: tuple[str, ...] = ()
+    # Attribute -> edges, from `FAIRSEG_BINS`, such as `age=50,65;bmi=30`.
     bins: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    # The table of cases, from `FAIRSEG_GROUPS`; by default `groups.csv` in the raw dataset.
     table: Path | None = None
-    epochs: int | None = None
+    epochs: int | None = None  # from `FAIRSEG_EPOCHS`; by default those of nnU-Net
 
 
 def read_environment(variables: Mapping[str, str] = os.environ) -> Environment:

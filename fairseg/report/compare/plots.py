@@ -86,7 +86,7 @@ def plot_gaps(result: "ComparisonResult", ax: Axes | None = None) -> Axes:
                 zorder=3,
             )
     ax.set_yticks(range(len(rows)), [plain(name) for name, *_ in rows], parse_math=False)
-    ax.set_ylim(len(rows) - 0.5, -0.5)
+    ax.set_ylim(max(1, len(rows)) - 0.5, -0.5)
     ax.set_xlabel(f"gap before (open) and after, in {next(iter(result.models.values())).title}")
     ax.tick_params(axis="y", length=0)
     return ax
@@ -110,7 +110,7 @@ def plot_gains(result: "ComparisonResult", ax: Axes | None = None) -> Axes:
             ax.plot([change.low, change.high], [at, at], color=INK, lw=1.1, zorder=2)
         ax.plot(change.estimate, at, marker(group), ms=7, color=shade, mew=0, zorder=3)
     ax.set_yticks(range(len(rows)), [plain(name) for name, *_ in rows], parse_math=False)
-    ax.set_ylim(len(rows) - 0.5, -0.5)
+    ax.set_ylim(max(1, len(rows)) - 0.5, -0.5)
     ax.set_xlabel(f"typical change of a subject's {next(iter(result.models.values())).title}")
     ax.tick_params(axis="y", length=0)
     return ax

@@ -16,7 +16,8 @@ import pandas as pd
 from fairseg.cohort.columns import METRICS, NO_ATTRIBUTES, SIZES
 from fairseg.cohort.groups import Groups
 from fairseg.io.sentences import counted, listed
-from fairseg.report.audit import OVERALL, Analysis, AuditResult, analyses_of, judge_scores, with_groups
+from fairseg.report.analyses import Analysis, analyses_of, with_groups
+from fairseg.report.audit import OVERALL, AuditResult, judge_scores
 from fairseg.report.compare.answer import answer
 from fairseg.scoring.subjects import structure_scores
 from fairseg.scoring.table import Scores

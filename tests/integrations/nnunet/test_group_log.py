@@ -18,6 +18,8 @@ from fairseg.losses import GroupDROLoss
 from .conftest import Dataset
 from .test_trainers import MIXED, Batch, started, trained
 
+pytestmark = pytest.mark.slow
+
 READERS = ("nnUNetTrainerFairOversampling", "nnUNetTrainerFairReweighting", "nnUNetTrainerFairGroupDRO")
 
 

@@ -28,7 +28,10 @@ GROUPS = {case: {"F": 0, "M": 1, "": -1}[sex] for case, sex in SEX.items()}
 SUBJECTS = {row.split(",")[0]: row.split(",")[1] for row in ROWS}
 KNOWN = {case for case, group in GROUPS.items() if group >= 0}
 # What Python 3.12 says of any fork beside a thread; nnU-Net's workers are forked.
-pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning"),
+]
 PATCH = {"2d": (16, 16), "3d_fullres": (8, 16, 16)}
 
 

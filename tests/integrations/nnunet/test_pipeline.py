@@ -24,6 +24,8 @@ from fairseg.integrations.nnunet import TRAINERS
 from fairseg.scoring.table import Scores, read_scores
 from tests.waiting import PATIENCE, wait_until
 
+pytestmark = pytest.mark.slow
+
 STUBS = Path(__file__).parent / "stubs"
 NAME = "Dataset901_Phantom"
 DRO = "nnUNetTrainerFairGroupDRO_Oversampling"

@@ -21,6 +21,8 @@ from fairseg.losses import CVaRGroupLoss, GroupDROLoss
 
 from .conftest import Dataset
 
+pytestmark = pytest.mark.slow
+
 Batch = Callable[..., dict[str, Any]]
 PATCH = {"2d": (16, 16), "3d_fullres": (8, 16, 16)}
 MIXED = ["m0_ED", "f0_ES", "m1_ES", "u0_ED", "f0_ED"]

@@ -120,12 +120,7 @@ def _score(
 ) -> tuple[pd.DataFrame, list[str]]:
     """Return the table of `evaluate`, and the notes that belong to no row of it."""
     check_metrics(metrics, empty, tolerance)
-    if on_error not in ("stop", "skip"):
-        raise ValueError(f'on_error must be "stop" or "skip", got {on_error!r}')
-    if num_workers < 1:
-        raise ValueError(f"num_workers must be at least 1, got {num_workers}")
-    if cross_check:
-        import_medpy()  # so that a missing medpy is said before the cases are scored, not after
+    _check_options(on_error, num_workers, cross_check)
     table = _checked(cohort)
     predicted = find_masks(Path(predictions), "predictions")
     true = find_masks(Path(references), "references")
@@ -141,20 +136,7 @@ def _score(
     jobs = [
         Job(case, predicted[case], true[case], values, tuple(metrics), empty, tolerance) for case in cases
     ]
-    results = []
-    bar = tqdm(total=len(jobs), desc="scoring", unit="case", disable=None if progress else True)
-    with bar, closing(run_all(score_files, [(job,) for job in jobs], num_workers)) as stream:
-        for result in stream:
-            bar.update()
-            if result.error is None:
-                results.append(result)
-            elif on_error == "stop":
-                raise ValueError(f"case {result.case}: {result.error}")
-            else:
-                skipped[result.case] = result.error
-    if not results:
-        raise ValueError(f"no case could be scored: {_one_line(skipped)}")
-
+    results = _run(jobs, num_workers, skipped, stop=on_error == "stop", progress=progress)
     of_case = _notes(results)
     for case in set(of_case) - set(table.index):
         of_case[case].insert(0, NOT_IN_COHORT)
@@ -169,6 +151,35 @@ def _score(
     scores = _with_skipped(noted(scores, of_case), table, skipped)
     _log((*notes, *Scores.of(scores).notes), skipped)
     return scores, notes
+
+
+def _check_options(on_error: str, num_workers: int, cross_check: int) -> None:
+    if on_error not in ("stop", "skip"):
+        raise ValueError(f'on_error must be "stop" or "skip", got {on_error!r}')
+    if num_workers < 1:
+        raise ValueError(f"num_workers must be at least 1, got {num_workers}")
+    if cross_check:
+        import_medpy()  # so that a missing medpy is said before the cases are scored, not after
+
+
+def _run(
+    jobs: Sequence[Job], num_workers: int, skipped: dict[str, str], *, stop: bool, progress: bool
+) -> list[Result]:
+    """Return the results of the jobs that succeed; fill in the cases that do not, or stop at the first."""
+    results = []
+    bar = tqdm(total=len(jobs), desc="scoring", unit="case", disable=None if progress else True)
+    with bar, closing(run_all(score_files, [(job,) for job in jobs], num_workers)) as stream:
+        for result in stream:
+            bar.update()
+            if result.error is None:
+                results.append(result)
+            elif stop:
+                raise ValueError(f"case {result.case}: {result.error}")
+            else:
+                skipped[result.case] = result.error
+    if not results:
+        raise ValueError(f"no case could be scored: {_one_line(skipped)}")
+    return results
 
 
 def _checked(cohort: Cohort) -> pd.DataFrame:

@@ -23,7 +23,7 @@ from fairseg.metrics import volumes
 from fairseg.scoring import case as work
 from fairseg.scoring import evaluate
 from fairseg.scoring.cross_check import cross_check_scores
-from fairseg.scoring.evaluate import score_folders
+from fairseg.scoring.folders import score_folders
 from fairseg.scoring.table import Scores
 
 Save = Callable[..., Path]

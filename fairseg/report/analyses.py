@@ -1,0 +1,166 @@
+"""Which groups are compared: what `audit` and `compare` are asked for, checked against the scores."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from fairseg.cohort.attributes import read_attribute
+from fairseg.cohort.groups import Groups
+from fairseg.cohort.ids import as_ids
+from fairseg.io.sentences import counted, listed
+from fairseg.metrics.grouped import as_values
+from fairseg.report.names import short_names
+from fairseg.report.sections import STRUCTURE_SIZE
+from fairseg.scoring.subjects import Membership, covariate, membership
+from fairseg.scoring.table import Scores
+from fairseg.statistics.findings import Grouping
+
+_MOST_GROUPS = 60  # that a table can show
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """One grouping of the cohort: who is in which group, and which group the others are compared with.
+
+    Attributes:
+        groups: the groups.
+        reference: id of the reference group, or None: all pairs.
+        members: the group of each subject.
+    """
+
+    groups: Groups
+    reference: int | None
+    members: Membership
+
+    @property
+    def name(self) -> str:
+        """The attributes, as a sentence says them."""
+        return " and ".join(self.groups.attributes)
+
+    @property
+    def counts(self) -> npt.NDArray[np.int64]:
+        """Subjects in each group, int64 (G,)."""
+        return self.groups.counts(self.members.ids)
+
+    def grouping(self) -> Grouping:
+        """Return this as the statistics take it."""
+        return Grouping(self.name, short_names(self.groups), self.members.ids, self.reference)
+
+
+def with_groups(scores: Any, groups: Any, metric: str) -> tuple[Any, str]:
+    """Return a table with the groups as a column, and that column's name."""
+    name = str(getattr(groups, "name", None) or "group")
+    table = isinstance(scores, pd.DataFrame | Mapping)
+    if isinstance(scores, str | Path) or scores is None:
+        raise ValueError("groups must stand beside one value a subject, or a table in memory")
+    aligned = isinstance(scores, pd.Series | pd.DataFrame) and isinstance(groups, pd.Series)
+    if aligned and len(scores) == len(groups) and not scores.index.equals(groups.index):
+        raise ValueError(
+            "scores and groups must have the same index, got rows in different order or of other names: "
+            "align them, or pass .to_numpy() of both"
+        )
+    frame = (
+        pd.DataFrame(scores).reset_index(drop=True) if table else pd.DataFrame({metric: as_values(scores)})
+    )
+    given = as_ids(groups)
+    if len(given.ids) != len(frame):
+        raise ValueError(f"scores and groups must have one length, got {len(frame)} and {len(given.ids)}")
+    if table and name in frame:
+        name = f"{name} (given)"
+    levels = pd.Index(given.names or map(str, range(given.num_groups)))
+    codes = pd.Categorical.from_codes(given.ids, categories=levels, ordered=True)
+    return frame.assign(**{name: codes}), name
+
+
+def analyses_of(
+    scores: Scores,
+    by: str | Sequence[str] | Groups,
+    reference: str | None,
+    also: Sequence[str | Sequence[str] | Groups],
+    adjust: Sequence[str],
+    bins: Mapping[str, Sequence[float]],
+) -> list[Analysis]:
+    """Return the groupings that `audit` is asked for, checked; its arguments are those of `audit`."""
+    asked = [by, *also]
+    names = [
+        one.attributes
+        if isinstance(one, Groups)
+        else tuple(sorted({one} if isinstance(one, str) else set(one)))
+        for one in asked
+    ]
+    known = {name for each in names for name in each} | set(adjust)
+    if stray := [name for name in bins if name not in known]:
+        raise ValueError(f"bins: attribute {stray[0]!r} is not in by, also or adjust")
+    if twice := [name for place, name in enumerate(names) if name in names[:place]]:
+        raise ValueError(f"also: {' and '.join(twice[0])} is judged already")
+    for name in adjust:
+        if name in names[0]:
+            raise ValueError(f"adjust: {name!r} makes the groups, so a gap cannot be adjusted for it")
+        if name not in scores.table and name != STRUCTURE_SIZE:
+            raise ValueError(f"adjust: attribute {name!r} is not in scores, which have {_listed(scores)}")
+        if name != STRUCTURE_SIZE and (several := covariate(scores, name)[1]):
+            raise ValueError(
+                f"adjust: {name!r} differs between cases of one subject ({listed(several, 3)}), so it is no "
+                "confounder"
+            )
+    analyses = []
+    for number, (one, attributes) in enumerate(zip(asked, names, strict=True)):
+        if absent := [name for name in attributes if name not in scores.table]:
+            what = "also" if number else "by"
+            raise ValueError(
+                f"{what}: attribute {absent[0]!r} is not in scores, which have {_listed(scores)}"
+            )
+        if isinstance(one, Groups):
+            groups = one
+        else:
+            edges = {name: bins[name] for name in attributes if name in bins}
+            groups = Groups.from_table(scores.table, by=attributes, bins=edges)
+        analyses.append(_analysis(scores, groups, None if number else reference))
+    return analyses
+
+
+def _attributes(by: str | Sequence[str] | Groups) -> tuple[str, ...]:
+    if isinstance(by, Groups):
+        return by.attributes
+    return tuple(sorted({by} if isinstance(by, str) else set(by)))
+
+
+def _analysis(scores: Scores, groups: Groups, reference: str | None) -> Analysis:
+    name = " and ".join(groups.attributes)
+    if not 2 <= len(groups) <= _MOST_GROUPS:
+        wanted = (
+            "at least two groups are needed to compare"
+            if len(groups) < 2
+            else (f"a table shows {_MOST_GROUPS} groups at most; cut a numeric attribute into bins")
+        )
+        raise ValueError(
+            f"by {name}: {wanted}, got {counted(len(groups), 'group')}: {listed(groups.names, 3)}"
+        )
+    members = membership(scores, groups)
+    chosen = None
+    if reference is not None:
+        try:
+            chosen = groups.index(str(reference))
+        except ValueError as error:
+            raise ValueError(f"reference: {error}") from None
+        if not (members.ids == chosen).any():
+            raise ValueError(f"reference: group {reference!r} has no scored subject")
+    if (members.ids < 0).all() and not members.shared:
+        raise ValueError(f"by {name}: no subject has a known group")
+    return Analysis(groups, chosen, members)
+
+
+def _listed(scores: Scores) -> str:
+    return listed(scores.attributes, 20) or "no attributes"
+
+
+def has_levels(scores: Scores, name: str, bins: Mapping[str, Sequence[float]]) -> bool:
+    """Whether an attribute makes strata: it has levels, or numbers that are cut into bins."""
+    if name == STRUCTURE_SIZE:
+        return False
+    return name in bins or read_attribute(name, scores.table[name]).numbers is None

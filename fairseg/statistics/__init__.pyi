@@ -1,0 +1,33 @@
+from .common_structures import CommonStructures as CommonStructures
+from .common_structures import common_structures as common_structures
+from .effects import cliffs_delta as cliffs_delta
+from .effects import hodges_lehmann as hodges_lehmann
+from .equity import equity_interval as equity_interval
+from .findings import Comparison as Comparison
+from .findings import Finding as Finding
+from .findings import GroupFacts as GroupFacts
+from .findings import Grouping as Grouping
+from .findings import PageJudgement as PageJudgement
+from .gain_findings import GainsJudgement as GainsJudgement
+from .gains import judge_gains as judge_gains
+from .intervals import bootstrap_interval as bootstrap_interval
+from .intervals import group_intervals as group_intervals
+from .judge_options import JudgeOptions as JudgeOptions
+from .limits import Interval as Interval
+from .page import judge_page as judge_page
+from .planning import Plan as Plan
+from .planning import detectable_failures as detectable_failures
+from .planning import detectable_shifts as detectable_shifts
+from .planning import plan_failures as plan_failures
+from .planning import plan_shift as plan_shift
+from .shrinkage import shrink as shrink
+from .significance import benjamini_hochberg as benjamini_hochberg
+from .significance import holm as holm
+from .significance import kruskal_wallis as kruskal_wallis
+from .significance import pairwise_mann_whitney as pairwise_mann_whitney
+from .significance import permutation_test as permutation_test
+from .significance import wilcoxon_signed_rank as wilcoxon_signed_rank
+from .verdicts import Endpoint as Endpoint
+from .verdicts import Verdict as Verdict
+
+__all__: list[str]

@@ -1,0 +1,215 @@
+"""Two models and more: what must never be said of them, by kind; and which rows belong together."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import fairseg
+from fairseg import Verdict
+from fairseg.report.compare.card import to_terminal
+
+SIZES = {"A": 100, "B": 100}
+
+
+def table(seed: int = 0, gap: float = 0.04, sizes: dict[str, int] = SIZES, **more: Any) -> pd.DataFrame:
+    """Return one score a subject; B is behind A by the gap."""
+    rng = np.random.default_rng(seed)
+    group = np.repeat(list(sizes), list(sizes.values()))
+    dice = 0.92 - gap * (group == "B") + rng.normal(0, 0.015, len(group))
+    subject = [f"s{place:03}" for place in range(len(group))]
+    return pd.DataFrame({"subject": subject, "group": group, "dice": dice.clip(0, 1), **more})
+
+
+def changed(base: pd.DataFrame, **gains: float) -> pd.DataFrame:
+    """Return a second model: every subject of a group gains as much, give or take."""
+    rng = np.random.default_rng(1)
+    gain = base["group"].map(gains).fillna(0.0) + rng.normal(0, 0.003, len(base))
+    return base.assign(dice=(base["dice"] + gain).clip(0, 1))
+
+
+def judged(base: pd.DataFrame, other: pd.DataFrame, **options: Any) -> Any:
+    return fairseg.compare({"base": base, "other": other}, by="group", reference="A", **options)
+
+
+def test_a_model_that_newly_fails_a_quarter_of_a_group_is_harm_however_the_median_rises() -> None:
+    base = table()
+    other = changed(base, B=0.03)
+    other.loc[other.index[other["group"] == "B"][:25], "dice"] = 0.3
+    result = judged(base, other)
+    assert result.verdicts == {"other": Verdict.HARM}
+    (row,) = [row for row in result.changes.to_dict("records") if row["group"] == "B"]
+    assert (row["newly_failing"], row["rescued"], row["n"]) == (25, 0, 100)
+    assert "25 of 100" in result.sentence
+    assert "fairer" not in result.sentence
+
+
+def test_a_model_beside_itself_changes_nothing_at_all() -> None:
+    result = judged(table(), table())
+    assert result.verdicts == {"other": Verdict.SAME}
+    assert np.abs(result.findings[["gain", "low", "high"]].to_numpy()).max() == 0
+    assert np.abs(result.changes[["change", "low", "high"]].to_numpy()).max() == 0
+
+
+def test_a_gain_of_one_group_is_found_to_be_as_large_as_it_is() -> None:
+    base = table()
+    other = base.assign(dice=base["dice"] + np.where(base["group"] == "B", 0.011, 0.0))
+    row = judged(base, other).findings.iloc[0]
+    assert row["gain"] == pytest.approx(0.011, abs=1e-6)
+    assert row["high"] - row["low"] < 0.002
+
+
+def test_no_more_is_narrowed_than_there_was() -> None:
+    result = judged(table(), changed(table(), B=0.07))
+    for row in (row for pair in result.judgement.models[0].pairs for row in pair.rows):
+        before = row.gap_before.interval
+        assert row.narrowing.high <= max(abs(before.low), abs(before.high)) + 1e-9
+
+
+def test_fairer_names_who_gained_and_by_how_much() -> None:
+    result = judged(table(), changed(table(), B=0.04))
+    assert result.verdicts == {"other": Verdict.FAIRER}
+    assert re.search(r"B gained 0\.0\d+ \(0\.0\d+ to 0\.0\d+\) more than A", result.sentence)
+
+
+def test_a_loss_of_the_better_group_alone_is_levelling_down() -> None:
+    result = judged(table(), changed(table(), A=-0.035))
+    assert result.verdicts == {"other": Verdict.LEVELS_DOWN}
+    assert "A lost" in result.sentence
+
+
+def test_a_wider_gap_is_less_fair() -> None:
+    assert judged(table(), changed(table(), A=0.03)).verdicts == {"other": Verdict.LESS_FAIR}
+
+
+def test_a_gap_that_turns_round_is_over_corrected() -> None:
+    assert judged(table(), changed(table(), B=0.08)).verdicts == {"other": Verdict.OVERCORRECTED}
+
+
+def test_a_second_model_that_collapses_fails_before_any_word_on_fairness() -> None:
+    base = table()
+    result = judged(base, base.assign(dice=base["dice"] * 0.1))
+    assert result.verdicts == {"other": Verdict.FAILS}
+
+
+def test_harm_in_one_structure_turns_a_gain_in_the_others() -> None:
+    base = pd.concat([table(label=label) for label in ("LV", "RV")], ignore_index=True)
+    base = base.assign(case=base["subject"])
+    other = changed(base, B=0.04)
+    bad = other.index[(other["label"] == "RV") & (other["group"] == "B")][:30]
+    other.loc[bad, "dice"] = 0.2
+    result = judged(base, other)
+    assert result.verdicts == {"other": Verdict.HARM}
+    assert "RV" in result.sentence
+
+
+def test_groups_too_small_are_not_judged() -> None:
+    sizes = {"A": 60, "B": 6}
+    result = judged(table(sizes=sizes), changed(table(sizes=sizes), B=0.04))
+    assert result.verdicts == {"other": Verdict.NOT_JUDGED}
+
+
+def test_several_models_have_a_verdict_and_a_sentence_each() -> None:
+    base = table()
+    models = {"base": base, "up": changed(base, B=0.04), "same": base}
+    result = fairseg.compare(models, by="group", reference="A", baseline="base")
+    assert result.verdicts == {"up": Verdict.FAIRER, "same": Verdict.SAME}
+    assert list(result.audits) == ["base", "up", "same"]
+    assert set(result.groups["model"]) == set(models)
+
+
+# --- which rows belong together ---
+
+
+def test_rows_are_matched_by_subject_whatever_their_order() -> None:
+    base = table()
+    other = changed(base, B=0.04)
+    shuffled = other.sample(frac=1.0, random_state=0)
+    assert judged(base, shuffled).findings["gain"].tolist() == judged(base, other).findings["gain"].tolist()
+
+
+def test_what_one_model_lacks_is_named_and_leaves_the_others_alone() -> None:
+    base = table()
+    result = judged(base, changed(base, B=0.04).iloc[3:])
+    assert result.left_out["name"].tolist() == ["s000", "s001", "s002"]
+    assert set(result.left_out["model"]) == {"base"}
+    assert len(result.models["base"].table) == len(base) - 3
+
+
+def test_tables_without_names_are_matched_by_their_order_and_a_note_says_so() -> None:
+    base = table().drop(columns="subject")
+    result = judged(base, changed(base, B=0.04))
+    assert any("order" in note for note in result.notes)
+    with pytest.raises(ValueError, match=r"same rows .*base: 200 rows, other: 199 rows"):
+        judged(base, base.iloc[1:])
+
+
+def test_tables_that_disagree_on_who_is_in_which_group_are_refused() -> None:
+    base = table()
+    other = base.assign(group=np.where(base["subject"] == "s001", "B", base["group"]))
+    with pytest.raises(ValueError, match=r"agree on group, got 'B' in other and 'A' in base for case s001"):
+        judged(base, other)
+
+
+@pytest.mark.parametrize(
+    ("models", "options", "said"),
+    [
+        ({"base": table()}, {}, "two names or more to scores, got 1 model"),
+        ({"base": table(), "b": table()}, {"baseline": "c"}, "baseline must be one of base, b, got 'c'"),
+        ({"base": table(), "b": table()}, {"margin": 2}, "margin must be above 0 and at most 1, got 2"),
+        ({"base": table(), "b": table().drop(columns="dice")}, {}, "model 'b' must have a column of scores"),
+        ({"base": table(), "b": table().assign(subject="x" + table()["subject"])}, {}, "must share cases"),
+    ],
+)
+def test_what_cannot_be_compared_is_one_clear_error(
+    models: dict[str, Any], options: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ValueError, match=re.escape(said)):
+        fairseg.compare(models, by="group", **options)
+
+
+# --- what people read ---
+
+
+def test_everything_that_shows_the_result_says_the_same_verdict(tmp_path: Path) -> None:
+    result = judged(table(), changed(table(), B=0.04))
+    label = result.verdicts["other"].label
+    page = result.save(tmp_path).read_text(encoding="utf-8")
+    assert {path.name for path in tmp_path.iterdir()} == {
+        *("comparison.html", "comparison.csv", "comparison.md", "comparison.tex", "comparison.svg"),
+        *("findings.csv", "changes.csv"),
+    }
+    for text in (page, result._repr_html_(), to_terminal(result), repr(result)):
+        assert label in text.lower()
+    assert result.sentence in repr(result)
+
+
+def test_the_papers_table_holds_the_figures_of_each_model_alone() -> None:
+    base = table()
+    result = judged(base, changed(base, B=0.04))
+    figures = fairseg.report.paper_table(result)
+    medians = base.groupby("group")["dice"].median()
+    assert figures.loc["Median DSC", ("base", "A")] == pytest.approx(medians["A"])
+    gap = figures.loc["Fairness gap", ("base", "All")]
+    assert gap == pytest.approx(medians["A"] - medians["B"])
+
+
+def test_names_are_harmless_on_the_page(tmp_path: Path) -> None:
+    evil = "<script>alert(1)</script>"
+    base = table().replace({"group": {"B": evil}})
+    result = fairseg.compare({"base": base, evil: base}, by="group", reference="A")
+    page = result.save(tmp_path).read_text(encoding="utf-8")
+    assert evil not in page
+    assert evil not in result._repr_html_()
+
+
+@pytest.mark.parametrize("kind", ["boxes", "gaps", "gains"])
+def test_plots_are_axes_to_go_on_with(kind: str) -> None:
+    axes = judged(table(), changed(table(), B=0.04)).plot(kind)
+    axes.set_title("mine")
+    assert axes.get_title() == "mine"
+    with pytest.raises(ValueError, match="kind must be one of boxes, gaps, gains, got 'pie'"):
+        judged(table(), table()).plot("pie")

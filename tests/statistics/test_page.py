@@ -1,0 +1,392 @@
+"""Pages of every kind that has misled somebody, and what is found on them."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pytest
+
+from fairseg.metrics.fairness import Floats
+from fairseg.statistics.common_structures import common_structures
+from fairseg.statistics.findings import ALL_OTHERS, Comparison, Grouping, PageJudgement, ReasonKind, worst
+from fairseg.statistics.judge_options import JudgeOptions
+from fairseg.statistics.page import hardest, judge_page
+from fairseg.statistics.two_samples import fisher_exact
+from fairseg.statistics.verdicts import Endpoint, Verdict
+
+THREE = ("Overall", "LV", "MYO", "RV")
+OPTIONS = JudgeOptions(permutations=999)
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+def good(rng: np.random.Generator, *shape: int) -> Floats:
+    return rng.beta(44, 5.6, shape)
+
+
+def with_worst(scores: Floats, count: int, worst_scores: Floats | float) -> Floats:
+    """Give the first subjects other scores."""
+    changed = scores.copy()
+    changed[:count] = worst_scores
+    return changed
+
+
+def grouped(*parts: Floats, reference: int | None = 0) -> tuple[Floats, Grouping]:
+    """Return scores (N, S) and the grouping of parts as groups A, B, ..."""
+    scores = np.concatenate(parts)
+    ids = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+    scores = scores[:, None] if scores.ndim == 1 else np.column_stack([scores.mean(1), scores])
+    return scores, Grouping("group", tuple("ABCDEFGHIJKLMNOP"[: len(parts)]), ids, reference)
+
+
+def judge(*parts: Floats, reference: int | None = 0, strata: object = None) -> PageJudgement:
+    scores, grouping = grouped(*parts, reference=reference)
+    return judge_page(scores, [grouping], structures=THREE[: scores.shape[1]], strata=strata, options=OPTIONS)
+
+
+def shown(comparison: Comparison) -> set[tuple[str, Endpoint]]:
+    return {(row.structure, row.endpoint) for row in comparison.shown}
+
+
+def reasons(comparison: Comparison) -> set[ReasonKind]:
+    return {reason.kind for reason in comparison.reasons}
+
+
+@pytest.mark.parametrize("low", [(0.15, 0.45), (0.0, 0.0)])
+def test_a_fifth_of_one_group_fails_at_equal_medians(
+    rng: np.random.Generator, low: tuple[float, float]
+) -> None:
+    first, second = good(rng, 200), with_worst(good(rng, 200) + 0.01, 40, rng.uniform(*low, 40))
+    page = judge(first, second.clip(max=1))
+    (comparison,) = page.comparisons
+    assert page.verdict is Verdict.GAP
+    assert shown(comparison) == {("Overall", Endpoint.FAILURES), ("Overall", Endpoint.HARDEST)}
+    row = comparison.findings[1]
+    assert (row.estimate, row.worse) == (-0.2, "B")
+    assert row.p == pytest.approx(fisher_exact(0, 200, 40, 200))
+    assert not any(row.verdict.green for row in page.findings)
+
+
+@pytest.mark.parametrize("scores", [np.zeros(200), np.repeat([0.0, 0.12], 100), np.full(200, 0.3)])
+def test_a_model_that_fails_everybody(rng: np.random.Generator, scores: Floats) -> None:
+    page = judge(scores, rng.permutation(scores))
+    assert page.verdict is Verdict.FAILS
+    assert page.fails_everyone
+    assert {fact.group for fact in page.comparisons[0].failing} == {"A", "B"}
+    assert {row.verdict for row in page.findings} == {Verdict.FAILS}
+
+
+def test_a_model_that_fails_the_reference_group(rng: np.random.Generator) -> None:
+    page = judge(good(rng, 30) - 0.6, good(rng, 100))
+    assert page.verdict is Verdict.FAILS
+    assert not page.fails_everyone
+    assert [fact.group for fact in page.comparisons[0].failing] == ["A"]
+
+
+def test_a_structure_that_is_always_missed_fails(rng: np.random.Generator) -> None:
+    first, second = good(rng, 200, 3), good(rng, 200, 3)
+    first[:, 2] = second[:, 2] = 0.0
+    page = judge(first, second)
+    assert page.verdict is Verdict.FAILS
+    assert {fact.structure for fact in page.comparisons[0].failing} == {"RV"}
+    assert not page.fails_everyone
+
+
+def test_a_structure_missed_in_six_of_ten(rng: np.random.Generator) -> None:
+    first, second = good(rng, 30, 3), good(rng, 10, 3)
+    second[:6, 2] = 0.0
+    page = judge(first, second)
+    assert page.verdict is Verdict.GAP
+    assert {("RV", Endpoint.FAILURES), ("RV", Endpoint.HARDEST)} <= shown(page.comparisons[0])
+    assert page.comparisons[0].shown[0].p_adjusted < 0.05
+
+
+def test_one_structure_of_three_is_worse(rng: np.random.Generator) -> None:
+    first, second = good(rng, 40, 3), good(rng, 40, 3)
+    second[:, 2] -= 0.053
+    page = judge(first, second)
+    assert page.verdict is Verdict.GAP
+    assert ("RV", Endpoint.TYPICAL) in shown(page.comparisons[0])
+    assert all(row.structure in ("RV", "Overall") for row in page.comparisons[0].shown)
+    assert {row.worse for row in page.comparisons[0].shown} == {"B"}
+
+
+def test_a_structure_that_one_group_lacks_makes_no_gap(rng: np.random.Generator) -> None:
+    scores = np.column_stack([good(rng, 80), good(rng, 80) - 0.13])
+    scores[40:, 1] = np.nan
+    grouping = Grouping("group", ("A", "B"), np.repeat([0, 1], 40), 0)
+    common = common_structures(scores, [grouping], structures=("LV", "RV"))
+    assert (common.used, common.dropped) == (("LV",), (("RV", "group", "B"),))
+    page = judge_page(
+        np.column_stack([common.overall, scores]),
+        [grouping],
+        structures=("Overall", "LV", "RV"),
+        options=OPTIONS,
+    )
+    assert page.verdict is Verdict.OPEN
+    assert ReasonKind.TOO_FEW in reasons(page.comparisons[0])
+    assert {row.verdict for row in page.findings if row.structure == "RV"} == {Verdict.NOT_JUDGED}
+
+
+def test_a_structure_that_one_group_lacks_is_never_green(rng: np.random.Generator) -> None:
+    scores = np.column_stack([good(rng, 800), good(rng, 800), good(rng, 800)])
+    scores[400:, 2] = np.nan
+    grouping = Grouping("group", ("A", "B"), np.repeat([0, 1], 400), 0)
+    page = judge_page(scores, [grouping], structures=("Overall", "LV", "RV"), options=OPTIONS)
+    assert page.verdict is Verdict.OPEN
+
+
+def test_overall_of_subjects_that_lack_a_hard_structure() -> None:
+    """One that lacks the hard structure is not better off for it."""
+    rng = np.random.default_rng(1)
+    ability = rng.normal(0, 0.02, (300, 1))
+    scores = np.array([0.9, 0.85, 0.7]) + ability + rng.normal(0, 0.005, (300, 3))
+    scores[:60, 2] = np.nan
+    grouping = Grouping("group", ("A", "B"), np.repeat([0, 1], [150, 150]))
+    common = common_structures(scores, [grouping], structures=("a", "b", "c"))
+    assert common.used == ("a", "b", "c")
+    assert common.moved == 60
+    np.testing.assert_allclose(common.overall, 0.8166 + ability[:, 0], atol=0.02)
+    assert np.nanmean(scores[:60], axis=1).mean() > 0.86
+    np.testing.assert_allclose(common.overall[60:], scores[60:].mean(1))
+
+
+def test_no_structure_in_common_leaves_nothing_to_judge(rng: np.random.Generator) -> None:
+    scores = np.full((60, 2), np.nan)
+    scores[:30, 0], scores[30:, 1] = good(rng, 30), good(rng, 30)
+    grouping = Grouping("group", ("A", "B"), np.repeat([0, 1], 30), 0)
+    common = common_structures(scores, [grouping], structures=("LV", "RV"))
+    assert common.used == ()
+    page = judge_page(common.overall[:, None], [grouping], options=OPTIONS)
+    assert page.verdict is Verdict.NOT_JUDGED
+
+
+def worse_in_both_scanners(rng: np.random.Generator) -> tuple[Floats, Floats, np.ndarray]:
+    """Return scores that are level when pooled, 0.036 lower in B within each scanner, and the scanners."""
+    first = np.concatenate([rng.normal(0.86, 0.02, 140), rng.normal(0.92, 0.02, 60)])
+    second = np.concatenate([rng.normal(0.824, 0.02, 20), rng.normal(0.884, 0.02, 180)])
+    return first, second, np.repeat([0, 1, 0, 1], [140, 60, 20, 180])
+
+
+def test_worse_in_both_scanners_and_level_when_pooled(rng: np.random.Generator) -> None:
+    first, second, scanner = worse_in_both_scanners(rng)
+    page = judge(first, second, strata=scanner)
+    crude, within = (
+        next(row for row in page.findings if row.endpoint is Endpoint.TYPICAL and row.adjusted is adjusted)
+        for adjusted in (False, True)
+    )
+    assert page.verdict is Verdict.GAP
+    assert abs(crude.estimate) < 0.015
+    assert within.shown
+    assert within.worse == "B"
+    assert within.low < 0.036 < within.high
+
+
+def test_strata_without_both_groups_are_too_small(rng: np.random.Generator) -> None:
+    page = judge(good(rng, 400), good(rng, 400), strata=np.repeat([0, 1], 400))
+    assert page.verdict is Verdict.OPEN
+    assert reasons(page.comparisons[0]) == {ReasonKind.STRATA}
+    assert all(row.verdict is Verdict.NOT_JUDGED for row in page.findings if row.adjusted)
+
+
+def test_equal_large_groups_are_green_within_strata_too(rng: np.random.Generator) -> None:
+    page = judge(good(rng, 600), good(rng, 600), strata=rng.integers(0, 2, 1200))
+    assert page.verdict is Verdict.NO_GAP
+    assert {row.verdict for row in page.findings} == {Verdict.NO_GAP}
+
+
+def test_a_perfect_model_is_green() -> None:
+    page = judge(np.ones(200), np.ones(200))
+    assert page.verdict is Verdict.NO_GAP
+    assert judge(np.ones(30), np.ones(30)).verdict is Verdict.OPEN
+
+
+def test_green_needs_a_model_that_works(rng: np.random.Generator) -> None:
+    mediocre = judge(good(rng, 400) - 0.25, good(rng, 400) - 0.25)
+    assert mediocre.verdict is Verdict.OPEN
+    assert reasons(mediocre.comparisons[0]) == {ReasonKind.FLOOR}
+    parts = [with_worst(good(rng, 2000), 400, rng.uniform(0.1, 0.4, 400)) for _ in range(2)]
+    assert judge(*parts).verdict is Verdict.OPEN
+
+
+@pytest.mark.parametrize(
+    ("count", "first", "second"), [(40, (0.72, 0.76), (0.5, 0.55)), (20, (0.45, 0.49), (0.0, 0.01))]
+)
+def test_as_many_hard_cases_but_far_worse_ones(
+    rng: np.random.Generator, count: int, first: tuple[float, float], second: tuple[float, float]
+) -> None:
+    parts = [with_worst(good(rng, 400), count, rng.uniform(*low, count)) for low in (first, second)]
+    page = judge(*parts)
+    assert page.verdict is Verdict.OPEN
+    assert reasons(page.comparisons[0]) == {ReasonKind.SEVERITY}
+
+
+def test_failures_left_out_of_one_group(rng: np.random.Generator) -> None:
+    page = judge(good(rng, 400), with_worst(good(rng, 400), 80, np.nan))
+    assert page.verdict is Verdict.OPEN
+    assert reasons(page.comparisons[0]) == {ReasonKind.MISSING_SCORES}
+
+
+def test_failures_of_unknown_group(rng: np.random.Generator) -> None:
+    scores, grouping = grouped(good(rng, 400), good(rng, 400), good(rng, 20) - 0.6)
+    hidden = Grouping("group", ("A", "B"), np.where(grouping.ids == 2, -1, grouping.ids), 0)
+    page = judge_page(scores, [hidden], options=OPTIONS)
+    assert page.verdict is Verdict.OPEN
+    assert [reason.kind for reason in page.reasons["group"]] == [ReasonKind.UNKNOWN_GROUP]
+
+
+def test_a_third_group_too_small_to_be_judged(rng: np.random.Generator) -> None:
+    fine = judge(good(rng, 400), good(rng, 400), good(rng, 6))
+    assert fine.verdict is Verdict.NO_GAP
+    assert [one.verdict for one in fine.comparisons] == [Verdict.NO_GAP, Verdict.NOT_JUDGED]
+    failing = judge(good(rng, 400), good(rng, 400), np.full(6, 0.2))
+    assert failing.verdict is Verdict.OPEN
+    assert [reason.group for reason in failing.reasons["group"]] == ["C"]
+
+
+def test_better_in_the_typical_case_and_worse_in_failures(rng: np.random.Generator) -> None:
+    page = judge(good(rng, 200) - 0.04, with_worst(good(rng, 200), 40, rng.uniform(0.1, 0.4, 40)))
+    assert page.verdict is Verdict.GAP
+    worse = {row.endpoint: row.worse for row in page.comparisons[0].shown}
+    assert worse[Endpoint.TYPICAL] == "A"
+    assert worse[Endpoint.FAILURES] == "B"
+
+
+def test_one_group_alone_is_not_judged_but_may_fail(rng: np.random.Generator) -> None:
+    assert judge(good(rng, 50)).verdict is Verdict.NOT_JUDGED
+    assert judge(good(rng, 50), good(rng, 5)).verdict is Verdict.NOT_JUDGED
+    assert judge(np.zeros(50), np.zeros(5)).verdict is Verdict.FAILS
+
+
+def test_scores_to_one_decimal_are_not_green(rng: np.random.Generator) -> None:
+    page = judge(np.repeat([0.9, 0.8], [120, 80]), np.repeat([0.9, 0.8], [80, 120]))
+    assert page.verdict is Verdict.GAP
+    page = judge(np.ones(100), np.repeat([1.0, 0.9], [60, 40]))
+    assert page.verdict is Verdict.GAP
+
+
+def test_few_groups_in_pairs_and_many_against_all_others(rng: np.random.Generator) -> None:
+    pairs = judge(*(good(rng, 12) for _ in range(4)), good(rng, 3), reference=None)
+    assert [(one.first, one.second) for one in pairs.comparisons] == [
+        *(("A", "B"), ("A", "C"), ("A", "D"), ("B", "C"), ("B", "D"), ("C", "D")),
+        (ALL_OTHERS, "E"),
+    ]
+    sites = [good(rng, 30) for _ in range(12)]
+    sites[4] = sites[4] - 0.15
+    page = judge(*sites, reference=None)
+    assert len(page.comparisons) == 12
+    assert [one.second for one in page.comparisons if one.verdict is Verdict.GAP] == ["E"]
+    assert page.comparisons[4].n_first == 330
+
+
+def coherent(page: PageJudgement) -> None:
+    """Check that no numbers contradict each other."""
+    alpha = page.options.alpha
+    for row in page.findings:
+        if row.verdict is Verdict.NOT_JUDGED:
+            assert np.isnan(row.estimate)
+            continue
+        assert row.shown == (row.p_adjusted <= alpha) == (row.low > 0 or row.high < 0)
+        assert row.p <= row.p_adjusted
+        assert row.low <= row.estimate <= row.high
+        assert row.low <= row.equivalence_low <= row.equivalence_high <= row.high
+        assert row.inside == (max(-row.equivalence_low, row.equivalence_high) <= row.margin)
+        assert (row.worse is None) == (row.estimate == 0)
+    for one in page.comparisons:
+        if one.verdict is Verdict.NO_GAP:
+            assert all(row.inside for row in one.findings)
+            assert not one.reasons
+        assert (one.verdict is Verdict.FAILS) == bool(one.failing)
+        if one.verdict is Verdict.OPEN:
+            assert one.reasons
+            assert not one.shown
+    for name, verdict in page.verdicts.items():
+        own = [one.verdict for one in page.comparisons if one.attribute == name]
+        assert verdict in (worst(own), Verdict.FAILS, Verdict.OPEN)
+
+
+KINDS: dict[str, Callable[[np.random.Generator, Floats], Floats]] = {
+    "plain": lambda rng, scores: scores,
+    "two decimals": lambda rng, scores: scores.round(2),
+    "often 1": lambda rng, scores: np.minimum(scores * 1.08, 1.0),
+    "bimodal": lambda rng, scores: np.where(rng.random(scores.shape) < 0.3, scores - 0.5, scores),
+    "constant": lambda rng, scores: np.full(scores.shape, 0.9),
+    "missing": lambda rng, scores: np.where(rng.random(scores.shape) < 0.2, np.nan, scores),
+    "lower": lambda rng, scores: scores - np.linspace(0, 0.1, len(scores))[:, None],
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("sizes", [(10, 10), (54, 30), (60, 14, 7, 25)])
+def test_numbers_never_contradict_each_other(kind: str, sizes: Sequence[int]) -> None:
+    rng = np.random.default_rng(len(kind))
+    size = sum(sizes)
+    scores = KINDS[kind](rng, good(rng, size, 4))
+    names = tuple("ABCD"[: len(sizes)])
+    ids = np.repeat(np.arange(len(sizes)), sizes)
+    other = np.where(rng.random(size) < 0.1, -1, rng.integers(0, 2, size))
+    groupings = [Grouping("first", names, ids, 0), Grouping("second", ("x", "y"), other)]
+    strata = rng.integers(-1, 2, size)
+    page = judge_page(
+        scores, groupings, structures=THREE, strata=strata, options=JudgeOptions(permutations=199)
+    )
+    coherent(page)
+
+
+def test_names_and_order_of_groups_change_nothing(rng: np.random.Generator) -> None:
+    first, second = good(rng, 40, 3), good(rng, 30, 3) - 0.03
+    page, turned = judge(first, second), judge(second, first)
+    for row, other in zip(page.findings, turned.findings, strict=True):
+        assert row.estimate == pytest.approx(-other.estimate, abs=1e-5)
+        assert row.p == pytest.approx(other.p)
+
+
+def test_the_same_seed_gives_the_same_page(rng: np.random.Generator) -> None:
+    parts = good(rng, 30, 3), good(rng, 20, 3)
+    assert judge(*parts) == judge(*parts)
+
+
+def test_hardest_tenth_of_equal_scores() -> None:
+    assert hardest(np.repeat([0.5, 0.9], [10, 90])).sum() == 10
+    assert hardest(np.repeat([0.5, 0.9], [3, 97])).sum() == 0 + 3
+    assert hardest(np.repeat([0.5, 0.9], [40, 60])).sum() == 40
+    assert hardest(np.ones(50)).sum() == 0
+
+
+def test_errors_name_the_argument(rng: np.random.Generator) -> None:
+    scores, grouping = grouped(good(rng, 20), good(rng, 20))
+    with pytest.raises(ValueError, match=r"scores must be from 0 to 1, got 79\.7807 to 96\.0553"):
+        judge_page(scores.clip(0.7) * 100, [grouping])
+    with pytest.raises(ValueError, match=r"scores must be \(N, 2\), a column a structure, got \(40, 1\)"):
+        judge_page(scores, [grouping], structures=("Overall", "LV"))
+    with pytest.raises(ValueError, match="ids must be one a subject, 39, got 40"):
+        judge_page(scores[1:], [grouping])
+    with pytest.raises(ValueError, match="ids must be from -1 to 1, got 0 to 2"):
+        Grouping("sex", ("F", "M"), np.array([0, 2]))
+    with pytest.raises(ValueError, match="names of groupings must differ"):
+        judge_page(scores, [grouping, grouping])
+    with pytest.raises(ValueError, match="strata must be integers"):
+        judge_page(scores, [grouping], strata=np.ones(40))
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("margin", 0),
+        ("margin", float("nan")),
+        ("failure_margin", 1.5),
+        ("failure_threshold", 1.0),
+        ("min_size", 1),
+        ("min_size", 10.5),
+        ("alpha", 0.5),
+        ("permutations", 10),
+        ("seed", -1),
+        ("tail_margin", "a lot"),
+        ("median_floor", True),
+    ],
+)
+def test_options_are_checked(option: str, value: object) -> None:
+    with pytest.raises(ValueError, match=f"{option} must be .*, got {value!r}"):
+        JudgeOptions(**{option: value})  # type: ignore[arg-type]

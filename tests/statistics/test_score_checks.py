@@ -1,0 +1,52 @@
+"""Duplicates, scales and percentages."""
+
+import numpy as np
+
+from fairseg.statistics.score_checks import (
+    duplicate_rows,
+    look_like_percentages,
+    scale_ratios,
+    several_groups,
+)
+
+
+def test_every_subject_five_times() -> None:
+    rng = np.random.default_rng(0)
+    scores = rng.beta(20, 2, (40, 3))
+    found = duplicate_rows(np.tile(scores, (5, 1)))
+    assert len(found) == 40
+    assert found[0] == (0, 40, 80, 120, 160)
+
+
+def test_round_scores_are_no_evidence() -> None:
+    rng = np.random.default_rng(0)
+    assert duplicate_rows(rng.beta(20, 2, 300).round(2)) == ()
+    assert duplicate_rows(np.zeros(20)) == ()
+    assert duplicate_rows(rng.beta(20, 2, (300, 2))) == ()
+    assert duplicate_rows(np.full((4, 2), np.nan)) == ()
+    assert duplicate_rows([[0.5, 0.123456789], [0.5, 0.123456789], [0.6, 0.123456789]]) == ((0, 1),)
+    assert duplicate_rows([[np.nan, 0.123456789], [np.nan, 0.123456789]]) == ((0, 1),)
+
+
+def test_distances_of_one_group_in_cm() -> None:
+    rng = np.random.default_rng(1)
+    mm = rng.gamma(5, 2, 80)
+    ids = np.repeat([0, 1], 40)
+    (found,) = scale_ratios(np.where(ids == 1, mm / 10, mm), ids)
+    assert (found.larger, found.smaller) == (0, 1)
+    assert 8 < found.ratio < 12
+    assert scale_ratios(np.where(ids == 1, mm * 2, mm), ids) == ()
+    assert scale_ratios(np.where(rng.random(80) < 0.3, mm * 20, mm), ids) == ()
+    assert scale_ratios([8.0, 0.8], [0, 1]) == ()
+    assert scale_ratios([np.nan] * 4, [0, 0, 1, -1]) == ()
+
+
+def test_percentages() -> None:
+    assert look_like_percentages([0.0, 88.2, np.nan])
+    assert not look_like_percentages([0.0, 1.0])
+    assert not look_like_percentages([200.0, 30.0])
+    assert not look_like_percentages([np.nan])
+
+
+def test_subjects_in_two_groups() -> None:
+    assert several_groups(["a", "a", "b", "c", "c"], [0, -1, 1, 2, 0]) == {"c": (0, 2)}

@@ -1,0 +1,65 @@
+"""Tests pooled over strata: one stratum is the plain test, and shifts of strata cancel out."""
+
+import numpy as np
+import pytest
+from scipy import stats
+from statsmodels.stats.contingency_tables import StratifiedTable
+
+from fairseg.statistics.two_samples import fisher_exact, hodges_lehmann_limits, newcombe
+from fairseg.statistics.within_strata import StratifiedShares, StratifiedShift
+
+
+def test_one_stratum_is_the_plain_test() -> None:
+    rng = np.random.default_rng(0)
+    first, second = rng.beta(20, 2, 40), rng.beta(20, 2, 30) - 0.02
+    shift = StratifiedShift([(first, second)])
+    np.testing.assert_allclose(shift.limits(0.9), hodges_lehmann_limits(first, second, 0.9), atol=1e-4)
+    shares = StratifiedShares([(6, 10, 1, 30)])
+    assert shares.p == pytest.approx(fisher_exact(6, 10, 1, 30))
+    np.testing.assert_allclose(shares.limits(), newcombe(6, 10, 1, 30))
+
+
+def test_what_strata_differ_by_does_not_count() -> None:
+    rng = np.random.default_rng(1)
+    parts = [(rng.normal(0.9, 0.02, n), rng.normal(0.864, 0.02, m)) for n, m in ((60, 20), (20, 60))]
+    moved = [(first + far, second + far) for (first, second), far in zip(parts, (0.0, -0.2), strict=True)]
+    found, again = (StratifiedShift(one).limits() for one in (parts, moved))
+    np.testing.assert_allclose(found, again, atol=1e-4)
+    assert found.low < 0.036 < found.high
+    assert found.high - found.low < 0.025
+
+
+@pytest.mark.parametrize("effect", [0.0, 0.03])
+def test_limits_agree_with_p_and_cover(effect: float) -> None:
+    rng = np.random.default_rng(2)
+    covered = 0
+    for _ in range(150):
+        centres = ((0.9, 20, 8), (0.8, 12, 30), (0.85, 6, 6))
+        parts = [(rng.normal(c, 0.03, n), rng.normal(c - effect, 0.05, m)) for c, n, m in centres]
+        shift = StratifiedShift(parts)
+        found = shift.limits(0.9)
+        assert (shift.test.p <= 0.1) == (found.low > 0 or found.high < 0)
+        covered += found.low <= effect <= found.high
+    assert 0.82 <= covered / 150 <= 0.97
+
+
+def test_shares_against_mantel_haenszel() -> None:
+    tables = [(8, 40, 3, 60), (15, 30, 20, 80), (2, 50, 1, 10)]
+    shares = StratifiedShares(tables)
+    weights = [n * m / (n + m) for _, n, _, m in tables]
+    differences = [a / n - b / m for a, n, b, m in tables]
+    assert shares.estimate == pytest.approx(np.average(differences, weights=weights))
+    known = StratifiedTable([np.array([[a, n - a], [b, m - b]]) for a, n, b, m in tables])
+    assert shares.p == pytest.approx(known.test_null_odds(correction=True).pvalue, rel=0.4)
+    assert shares.limits().low < shares.estimate < shares.limits().high
+
+
+def test_exact_p_by_listing_all_tables() -> None:
+    tables = [(3, 5, 1, 6), (2, 4, 0, 5)]
+    laws = [stats.hypergeom(n + m, a + b, n) for a, n, b, m in tables]
+    chance = np.zeros(8)
+    for one in range(5):
+        for two in range(3):
+            chance[one + two] += laws[0].pmf(one) * laws[1].pmf(two)
+    assert StratifiedShares(tables).p == pytest.approx(2 * chance[5:].sum())
+    assert StratifiedShares([(0, 5, 0, 6)]).p == 1.0
