@@ -14,6 +14,7 @@ from .cohort import Groups as Groups
 from .cohort import read_cohort as read_cohort
 from .report.audit import audit as audit
 from .report.compare.result import compare as compare
+from .report.planning import plan as plan
 from .scoring import evaluate as evaluate
 from .statistics.verdicts import Verdict as Verdict
 

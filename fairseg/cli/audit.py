@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from fairseg.cli import options
 from fairseg.cli.evaluate import report_skipped, score
@@ -44,7 +45,7 @@ sections = options.group(
 
 @click.command()
 @click.argument("scores", type=options.PATH)
-@options.grouping
+@options.stated_grouping
 @judging
 @click.option("--metric", default="dice", show_default=True, help="Column to judge by: a share of 1.")
 @click.option("--predictions", type=options.PATH, help="Folder of predicted masks, to show the worst cases.")
@@ -58,14 +59,17 @@ def report(scores: Path, out: Path, debug: bool, metric: str, **given: Any) -> i
     from fairseg.scoring.table import Scores  # noqa: PLC0415
 
     check_writable(out)
-    wanted = _sections(given)
-    _judge(Scores.of(scores, metric=metric), out, wanted, given)
+    stated = _stated(given)
+    wanted = _sections(given, stated)
+    table = Scores.of(scores, metric=metric)
+    check_attributes(table, scores, given)
+    _judge(table, out, wanted, given)
     return 0
 
 
 @click.command()
 @options.scoring
-@options.grouping
+@options.stated_grouping
 @judging
 @sections
 @click.option("--out", type=options.PATH, required=True, help="Folder to write the report into.")
@@ -73,22 +77,21 @@ def report(scores: Path, out: Path, debug: bool, metric: str, **given: Any) -> i
 def audit(table: Path, out: Path, debug: bool, **given: Any) -> int:
     """Score PREDICTIONS against REFERENCES and judge the scores by group, in one go."""
     from fairseg.cohort.table import read_cohort  # noqa: PLC0415
-    from fairseg.io.csv_files import to_csv  # noqa: PLC0415
-    from fairseg.io.files import NotWritableError, check_writable, write_files  # noqa: PLC0415
+    from fairseg.io.files import check_writable, write_files  # noqa: PLC0415
+    from fairseg.scoring.table import scores_to_files  # noqa: PLC0415
 
     check_writable(out)
-    wanted = _sections(given)
+    stated = _stated(given)
+    wanted = _sections(given, stated)
     scoring = {name: given.pop(name) for name in _SCORING}
     cohort = read_cohort(table)
-    _check_before_scoring(cohort, scoring["predictions"], scoring["references"], given)
+    _check_before_scoring(cohort, table, scoring["predictions"], scoring["references"], given)
     scores = score(cohort, **scoring)
-    write_files(out, {"scores.csv": to_csv(scores.to_frame())})
+    write_files(out, scores_to_files(scores))
     try:
         _judge(scores, out, wanted, given)
-    except NotWritableError:
-        raise
     except ValueError as error:
-        # What was skipped can leave nothing to compare: the scores are kept.
+        # What was skipped can leave nothing to compare, or a disk runs full: the scores are kept.
         raise ValueError(f"{error} (the scores are in {out / 'scores.csv'})") from None
     return report_skipped(scores)
 
@@ -101,14 +104,14 @@ _SCORING = (
 
 def _judge(scores: Any, out: Path, wanted: Any, given: dict[str, Any]) -> None:
     from fairseg.report.audit import judge_scores  # noqa: PLC0415
+    from fairseg.report.preregistration import NUMBERS  # noqa: PLC0415
     from fairseg.report.text import to_terminal  # noqa: PLC0415
     from fairseg.statistics.judge_options import JudgeOptions  # noqa: PLC0415
 
-    names = ("margin", "failure_threshold", "failure_margin", "tail_margin", "min_size", "seed")
     result = judge_scores(
         scores,
         **_grouping(given),
-        options=JudgeOptions(**{name: given[name] for name in names}),
+        options=JudgeOptions(**{name: given[name] for name in NUMBERS}),
         sections=wanted,
     )
     page = result.save(out)
@@ -122,11 +125,13 @@ def _grouping(given: dict[str, Any]) -> dict[str, Any]:
         "reference": given["reference"],
         "also": given["also"],
         "adjust": given["adjust"],
-        "bins": one_each(given["bins"]),
+        "bins": given["bins"],
     }
 
 
-def _check_before_scoring(cohort: Any, predictions: Path, references: Path, given: dict[str, Any]) -> None:
+def _check_before_scoring(
+    cohort: Any, table: Path, predictions: Path, references: Path, given: dict[str, Any]
+) -> None:
     """Raise what the table and the names of files can tell to be wrong, not after an hour of scoring."""
     from fairseg.io.images import find_masks  # noqa: PLC0415
     from fairseg.report.analyses import analyses_of  # noqa: PLC0415
@@ -135,10 +140,41 @@ def _check_before_scoring(cohort: Any, predictions: Path, references: Path, give
     files = find_masks(predictions, "predictions").keys() | find_masks(references, "references").keys()
     there = cohort[cohort["case"].isin(files)]
     rows = cohort if there.empty else there  # the others form no groups
-    analyses_of(Scores.of(rows.assign(dice=float("nan")), where="the table of cases"), **_grouping(given))
+    scores = Scores.of(rows.assign(dice=float("nan")), where=str(table))
+    check_attributes(scores, table, given)
+    analyses_of(scores, **_grouping(given))
 
 
-def _sections(given: dict[str, Any]) -> Any:
+def check_attributes(scores: Any, where: Path, given: dict[str, Any]) -> None:
+    """Raise where an option names an attribute that the file has not."""
+    from fairseg.io.sentences import listed  # noqa: PLC0415
+    from fairseg.report.sections import STRUCTURE_SIZE  # noqa: PLC0415
+
+    known = [*scores.attributes, "case", "subject"]
+    for option in ("by", "also", "adjust"):
+        for name in given.get(option, ()):
+            if name not in known and not (option == "adjust" and name == STRUCTURE_SIZE):
+                has = listed(scores.attributes, 20) or "no attributes"
+                raise ValueError(f"--{option} {name}: {where} has no such column, it has {has}")
+
+
+def _stated(given: dict[str, Any]) -> Any:
+    """Put the options of the file `--preregister` among those given; return the file, or None."""
+    from fairseg.report.preregistration import read_preregistration  # noqa: PLC0415
+
+    path, context = given.pop("preregister"), click.get_current_context()
+    given["bins"] = one_each(given["bins"])
+    if path is None:
+        if not given["by"]:
+            raise click.MissingParameter(param_hint="'--by'", param_type="option")
+        return None
+    typed = {name for name in given if context.get_parameter_source(name) is not ParameterSource.DEFAULT}
+    file = read_preregistration(path)
+    given |= file.settle(given, typed, flags=True)
+    return file
+
+
+def _sections(given: dict[str, Any], stated: Any) -> Any:
     """Take the options of `sections` out of those given; return what the report shows beside the gaps."""
     from fairseg.report.sections import HeartRoles, MaskFolders, ReportSections  # noqa: PLC0415
 
@@ -160,6 +196,7 @@ def _sections(given: dict[str, Any]) -> Any:
         masks = MaskFolders(predictions, references, images, given.get("labels"))
     command = " ".join(["fairseg", *map(str, sys.argv[1:])])
     options_ = {"model": given.pop("model"), "resamples": given.pop("resamples"), "command": command}
+    options_ |= {"preregistered": stated}
     return ReportSections(masks=masks, heart=heart, **options_)
 
 

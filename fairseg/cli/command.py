@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from fairseg import __version__
-from fairseg.cli import audit, compare, demo, doctor, evaluate, experiment, nnunet, training
+from fairseg.cli import audit, compare, demo, doctor, evaluate, experiment, nnunet, plan, training
 
 logger = logging.getLogger("fairseg")
 
@@ -96,7 +96,7 @@ def cli() -> None:
 
 
 for command in (
-    *(evaluate.evaluate, audit.report, audit.audit, compare.compare, demo.phantom, training.train),
+    *(evaluate.evaluate, plan.plan, audit.report, audit.audit, compare.compare, demo.phantom, training.train),
     *(training.predict, experiment.experiment, demo.demo, nnunet.nnunet, doctor.doctor, doctor.completion),
 ):
     cli.add_command(command)

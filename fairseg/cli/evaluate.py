@@ -15,9 +15,9 @@ from fairseg.cli import options
 @options.debug
 def evaluate(table: Path, out: Path, debug: bool, **scoring: Any) -> int:
     """Score PREDICTIONS against REFERENCES: one row per case and label."""
-    from fairseg.io.csv_files import to_csv  # noqa: PLC0415  (keep --help quick)
-    from fairseg.io.files import check_writable, write_files  # noqa: PLC0415
+    from fairseg.io.files import check_writable, write_files  # noqa: PLC0415  (keep --help quick)
     from fairseg.io.sentences import counted  # noqa: PLC0415
+    from fairseg.scoring.table import scores_to_files  # noqa: PLC0415
 
     if os.path.isdir(out):  # noqa: PTH112  (unlike Path.is_dir, it takes any name)
         raise ValueError(f"--out must be a file, got the folder {out}")
@@ -25,7 +25,7 @@ def evaluate(table: Path, out: Path, debug: bool, **scoring: Any) -> int:
         raise ValueError(f"--out must not be the table of --groups, got {out}")
     check_writable(out.parent)
     scores = score(table, **scoring)
-    write_files(out.parent, {out.name: to_csv(scores.to_frame())})
+    write_files(out.parent, scores_to_files(scores, out.name))
     click.echo(f"{counted(scores.table['case'].nunique(), 'case')} scored: {out}")
     return report_skipped(scores)
 

@@ -116,14 +116,22 @@ scoring = group(
         help="Compute N random case-label pairs again with medpy; fail on a difference.",
     ),
 )
-grouping = group(
-    by(),
-    click.option(
-        "--reference",
-        metavar="LEVEL",
-        help="Reference group, such as White; of an intersection: 'sex=F, site=A'.",
-    ),
+reference = click.option(
+    "--reference",
+    metavar="LEVEL",
+    help="Reference group, such as White; of an intersection: 'sex=F, site=A'.",
+)
+grouping = group(by(), reference, BINS)
+stated_grouping = group(  # that a file can state instead
+    by(required=False),
+    reference,
     BINS,
+    click.option(
+        "--preregister",
+        type=PATH,
+        metavar="FILE",
+        help="File that states --by to --seed beforehand, as `fairseg plan --write` makes it.",
+    ),
 )
 clinical = group(
     click.option("--roles", type=Roles(), metavar="ROLE=LABEL,...", help="Labels of lv, myocardium, rv."),

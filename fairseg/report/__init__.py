@@ -9,6 +9,8 @@ from fairseg.report.compare.result import ComparisonResult, compare
 from fairseg.report.compare.tables import paper_table
 from fairseg.report.intervals import with_intervals
 from fairseg.report.page import write_report
+from fairseg.report.planning import PlannedPair, PlanResult, plan
+from fairseg.report.preregistration import Preregistration
 from fairseg.report.sections import HeartRoles, MaskFolders, ReportSections
 from fairseg.report.summary import Summary, summarize
 
@@ -17,11 +19,15 @@ __all__ = [
     "ComparisonResult",
     "HeartRoles",
     "MaskFolders",
+    "PlanResult",
+    "PlannedPair",
+    "Preregistration",
     "ReportSections",
     "Summary",
     "audit",
     "compare",
     "paper_table",
+    "plan",
     "summarize",
     "with_intervals",
     "write_report",

@@ -5,7 +5,7 @@
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from fairseg.io.sentences import listed
 from fairseg.metrics.masks import Labels
 from fairseg.report.analyses import Analysis, analyses_of, has_levels, with_groups
 from fairseg.report.answer import answer
+from fairseg.report.preregistration import read_preregistration
 from fairseg.report.sections import ReportSections
 from fairseg.scoring.folders import Cohort, score_folders
 from fairseg.scoring.subjects import strata as strata_of
@@ -209,6 +210,7 @@ def audit(
     min_size: int = 10,
     seed: int = 0,
     sections: ReportSections | None = None,
+    preregister: str | Path | None = None,
 ) -> AuditResult:
     """Judge whether a model serves the groups of a cohort equally well.
 
@@ -238,6 +240,8 @@ def audit(
         min_size: a group of fewer subjects is not judged.
         seed: of the permutations that control the errors over the page.
         sections: what the saved report shows beside: see `ReportSections`.
+        preregister: JSON file that states `by` to `seed` beforehand, as `fairseg plan --write` makes it; an
+            argument that differs from its default and from the file is an error. The page names the file.
 
     Raises:
         ValueError: the input is no such table; an attribute, group or metric is not there; an option is out
@@ -249,14 +253,27 @@ def audit(
     >>> result.verdict, result.groups["n"].tolist()
     (<Verdict.GAP: 'gap shown'>, [40, 60])
     """
-    options = JudgeOptions(
-        margin=margin,
-        failure_threshold=failure_threshold,
-        failure_margin=failure_margin,
-        tail_margin=tail_margin,
-        min_size=min_size,
-        seed=seed,
-    )
+    judging: dict[str, Any] = {
+        "margin": margin,
+        "failure_threshold": failure_threshold,
+        "failure_margin": failure_margin,
+        "tail_margin": tail_margin,
+        "min_size": min_size,
+        "seed": seed,
+    }
+    asked: dict[str, Any] = {
+        "by": by,
+        "reference": reference,
+        "also": also,
+        "adjust": adjust,
+        "bins": bins or {},
+    }
+    if preregister is not None:
+        file = read_preregistration(preregister)
+        settled = file.settle({**asked, **judging})
+        judging, asked = ({name: settled[name] for name in part} for part in (judging, asked))
+        sections = replace(sections or ReportSections(), preregistered=file)
+    by, options = asked.pop("by"), JudgeOptions(**judging)
     if groups is not None:
         if by is not None:
             raise ValueError("by and groups are two ways to say the same: give one of them")
@@ -276,9 +293,7 @@ def audit(
             f"metric {metric!r} is not in scores, which have {listed(checked.metrics)}: gaps are judged by a "
             "share of 1; name another with metric="
         )
-    return judge_scores(
-        checked, by, reference, also=also, adjust=adjust, bins=bins, options=options, sections=sections
-    )
+    return judge_scores(checked, by, **asked, options=options, sections=sections)
 
 
 def judge_scores(

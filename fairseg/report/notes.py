@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from fairseg import __version__
 from fairseg.cohort.columns import DISTANCES, METRICS
 from fairseg.cohort.ids import as_ids
 from fairseg.io.sentences import counted, listed
@@ -44,6 +45,18 @@ def first_notes(result: "AuditResult") -> list[str]:
         else []
     )
     return [*lines, *missingness_sentences(missing)]
+
+
+def method(result: "AuditResult") -> str:
+    """Return how the result was judged, in words."""
+    before = result.sections.preregistered
+    return say(
+        "method",
+        options=result.options,
+        level=result.judgement.alpha_star,
+        version=__version__,
+        stated=before.name if before else "",
+    )
 
 
 def _score_checks(result: "AuditResult") -> list[str]:

@@ -12,7 +12,6 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
-from fairseg import __version__
 from fairseg.cohort.groups import Groups
 from fairseg.io import csv_files
 from fairseg.io.files import write_files
@@ -28,7 +27,7 @@ from fairseg.report.cohort_table import cohort_page_table
 from fairseg.report.findings_table import findings_table, groups_table, subgroup_table
 from fairseg.report.intervals import with_intervals
 from fairseg.report.names import parts_table
-from fairseg.report.notes import first_notes, notes_on, reconciled
+from fairseg.report.notes import first_notes, method, notes_on, reconciled
 from fairseg.report.overlays import overlay_legend
 from fairseg.report.paper import report_sheet
 from fairseg.report.pictures import Pictures, gap_charts, with_largest_gaps
@@ -213,9 +212,7 @@ def _page(material: _Material) -> str:
             *([] if material.clinical is None else material.clinical.sentences),
         ],
         "gaps": gap_charts(result),
-        "method": say(
-            "method", options=result.options, level=result.judgement.alpha_star, version=__version__
-        ),
+        "method": method(result),
         "parts_of_groups": [
             parts_table(one.groups, one.counts.tolist())
             for one in result.analyses
@@ -263,13 +260,16 @@ def _other(material: _Material, number: int) -> dict[str, Any]:
 
 
 def about(result: AuditResult) -> dict[str, str]:
-    """Return what identifies a report: model, date, command, digest of the scores."""
+    """Return what identifies a report: model, date, command, digests of the scores and of what was stated."""
+    before = result.sections.preregistered
     scores = csv_files.to_csv(result.scores.to_frame()).encode()
     lines = {
         "Model": result.sections.model,
         "Date": date.today().isoformat(),
         "Command": result.sections.command,
         "SHA-256 of the scores": hashlib.sha256(scores).hexdigest(),
+        "Stated before in": before.name if before else "",
+        "SHA-256 of that file": before.digest if before else "",
     }
     return {name: value for name, value in lines.items() if value}
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from fairseg import __version__
 from fairseg.report.escape import plain
 from fairseg.report.findings_table import endpoints_table, groups_table
+from fairseg.report.notes import method
 from fairseg.report.palette import INK
 from fairseg.report.plots import STYLE, plot_boxes, plot_gaps
 from fairseg.report.tables import Table, grid
@@ -40,8 +40,7 @@ def report_sheet(result: "AuditResult") -> Figure:
         plot_gaps(result, gaps)
         gaps.tick_params(labelsize=7)
         gaps.xaxis.label.set_fontsize(7)
-        note = say("method", options=result.options, level=result.judgement.alpha_star, version=__version__)
-        _text(figure, note, 0.11, size=8)
+        _text(figure, method(result), 0.11, size=8)
     return figure
 
 

@@ -21,6 +21,7 @@ from matplotlib.ticker import MaxNLocator
 from fairseg.cohort.columns import METRICS
 from fairseg.cohort.ids import as_ids
 from fairseg.metrics import split_by_group
+from fairseg.report.charts.svg import wrapped
 from fairseg.report.escape import plain
 from fairseg.report.findings_table import disadvantage
 from fairseg.report.palette import GRID, INK, LINE, VERDICTS, color, fill, marker
@@ -90,7 +91,11 @@ def plot_gaps(
 ) -> Axes:
     """Draw the findings of an endpoint with their limits, and the margin within which they do not matter."""
     rows = [row for row in result.judgement.findings if row.endpoint is endpoint][:_MOST_GAPS]
-    ax = ax or new_axes(6.0, 0.9 + 0.3 * len(rows))
+    fixed = f", {' and '.join(result.sections.adjust)} held fixed"
+    names = [f"{row.structure}: {row.second} against {row.first}{fixed * row.adjusted}" for row in rows]
+    ticks = ["\n".join(wrapped(name, _ROW_NAME)) for name in names]
+    lines = max((tick.count("\n") + 1 for tick in ticks), default=1)
+    ax = ax or new_axes(7.0, 0.9 + max(0.3, 0.17 * lines) * len(rows))
     if rows and not np.isnan(margin := rows[0].margin):
         ax.axvspan(-margin, margin, color=GRID, lw=0, zorder=0)
     ax.axvline(0.0, color=INK, lw=0.8, zorder=1)
@@ -100,9 +105,7 @@ def plot_gaps(
         gap, low, high = disadvantage(row)
         ax.plot([low, high], [at, at], color=INK, lw=1.1, zorder=2)
         ax.plot(gap, at, marker=shape, ms=7, mfc=face, mec=shade, ls="", zorder=3)
-    fixed = f", {' and '.join(result.sections.adjust)} held fixed"
-    names = [f"{row.structure}: {row.second} against {row.first}{fixed * row.adjusted}" for row in rows]
-    ax.set_yticks(range(len(rows)), list(map(plain, names)), parse_math=False)
+    ax.set_yticks(range(len(rows)), ticks, parse_math=False)
     ax.set_ylim(max(1, len(rows)) - 0.5, -0.5)
     ax.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     ax.set_xlabel(say("gap_axis", endpoint=endpoint.name, title=result.scores.title))

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from fairseg.metrics.masks import Labels
+from fairseg.report.preregistration import Preregistration
 
 STRUCTURE_SIZE = "structure size"  # the size of the reference masks, which gaps can be adjusted for
 
@@ -53,6 +54,7 @@ class ReportSections:
         model: what the model is called.
         command: the command that made the report.
         resamples: draws of the intervals in tables.
+        preregistered: the file that stated the options before; set by `audit(preregister=...)`.
     """
 
     masks: MaskFolders | None = None
@@ -62,6 +64,7 @@ class ReportSections:
     model: str = ""
     command: str = ""
     resamples: int = 10_000
+    preregistered: Preregistration | None = None
 
     def adjusted_for(self, adjust: Sequence[str], bins: Mapping[str, Sequence[float]]) -> "ReportSections":
         """Return these sections with the attributes that `audit` holds fixed."""

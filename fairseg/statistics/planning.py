@@ -246,6 +246,9 @@ class _Pools:
     def __init__(self, first: npt.ArrayLike, second: npt.ArrayLike, bounds: tuple[float, float]) -> None:
         self.bounds = bounds
         first, second = (_pool(name, pool, bounds) for name, pool in (("first", first), ("second", second)))
+        # Scores of few decimals stand for scores around them: those move by any shift, and are rounded then.
+        self.step = _step(np.concatenate([first, second]))
+        first, second = (_spread(pool, self.step, bounds) for pool in (first, second))
         self.pools = first, np.sort(np.clip(second + _centre_difference(first, second), *bounds))
         both = np.concatenate(self.pools)
         # The largest shift that is looked at: to the lower bound, or past each other where there is none.
@@ -254,7 +257,8 @@ class _Pools:
     def shifted(self, shift: float, direction: Direction) -> tuple[Floats, Floats]:
         """Return the pool of the group that is better served, and that of the other, lower by the shift."""
         better, worse = self.pools if direction == "second worse" else self.pools[::-1]
-        return better, np.maximum(worse - shift, self.bounds[0])
+        lower = np.maximum(worse - shift, self.bounds[0])
+        return (_rounded(better, self.step), _rounded(lower, self.step)) if self.step else (better, lower)
 
     def formula_power(
         self, shift: float, n_first: float, n_second: float, direction: Direction, alpha: float
@@ -310,6 +314,27 @@ def _pool(name: str, values: npt.ArrayLike, bounds: tuple[float, float]) -> Floa
     if pool[0] < bounds[0] or pool[-1] > bounds[1]:
         raise ValueError(f"{name} must lie within {bounds}, got {pool[0]:.4g} to {pool[-1]:.4g}")
     return pool
+
+
+def _step(scores: Floats) -> float:
+    """Return the step of scores that are multiples of one and much tied, 0 for others."""
+    values = np.unique(scores.round(9))
+    if values.size < 2 or values.size > scores.size / 2:
+        return 0.0
+    step = float(np.diff(values).min())
+    multiples = values / step
+    return step if np.allclose(multiples, multiples.round(), atol=1e-4) else 0.0
+
+
+def _spread(pool: Floats, step: float, bounds: tuple[float, float]) -> Floats:
+    """Return a sorted pool whose equal scores are spread evenly over a step around them."""
+    _, places, counts = np.unique(pool.round(9), return_index=True, return_counts=True)
+    among = np.arange(pool.size) - np.repeat(places, counts)
+    return np.clip(pool + step * ((among + 0.5) / np.repeat(counts, counts) - 0.5), *bounds)
+
+
+def _rounded(scores: Floats, step: float) -> Floats:
+    return np.asarray((scores / step).round() * step)
 
 
 def _centre_difference(first: Floats, second: Floats) -> float:

@@ -35,7 +35,8 @@ def duplicate_rows(scores: npt.ArrayLike) -> tuple[tuple[int, ...], ...]:
     rows = np.flatnonzero(telling.any(1))
     if not rows.size:
         return ()
-    _, back = np.unique(values[rows], axis=0, return_inverse=True, equal_nan=True)
+    same = np.where(np.isnan(values[rows]), -np.inf, values[rows])  # NaN equals NaN
+    _, back = np.unique(same, axis=0, return_inverse=True)
     order = np.argsort(back.ravel(), kind="stable")
     starts = np.flatnonzero(np.diff(back.ravel()[order], prepend=-1))
     sets = [part for part in np.split(rows[order], starts[1:]) if part.size > 1]

@@ -48,7 +48,7 @@ def shrink(means: npt.ArrayLike, standard_errors: npt.ArrayLike, level: float = 
 
     >>> shrunken = shrink([0.90, 0.88, 0.60], [0.01, 0.01, 0.20])  # the third of a handful of subjects
     >>> shrunken.estimate.round(2).tolist()
-    [0.9, 0.88, 0.85]
+    [0.9, 0.88, 0.78]
     """
     y, error = np.asarray(means, dtype=np.float64), np.asarray(standard_errors, dtype=np.float64)
     known = np.isfinite(y)

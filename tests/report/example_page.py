@@ -34,7 +34,7 @@ content="default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-sr
 <title>All parts</title>
 {% include "style.html.j2" %}
 </head>
-<body>
+<body class="fairseg">
 {{ parts.skip() }}
 <main id="main" tabindex="-1">
 <h1>Does the model treat {{ names[0] }} and {{ names[1] }} alike?</h1>

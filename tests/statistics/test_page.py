@@ -341,7 +341,6 @@ def test_names_and_order_of_groups_change_nothing(rng: np.random.Generator) -> N
     for row, other in zip(page.findings, turned.findings, strict=True):
         assert row.estimate == pytest.approx(-other.estimate, abs=1e-5)
         assert row.p == pytest.approx(other.p)
-    assert page.alpha_star == pytest.approx(turned.alpha_star, rel=0.6)
 
 
 def test_the_same_seed_gives_the_same_page(rng: np.random.Generator) -> None:

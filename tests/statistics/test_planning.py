@@ -16,6 +16,7 @@ from fairseg.statistics.planning import (
     failure_power,
     plan_failures,
     plan_shift,
+    shift_power,
 )
 
 
@@ -73,6 +74,16 @@ def test_the_subjects_needed_give_the_power_asked_for(direction: Direction, rati
     assert 0.75 <= plan.power <= 0.86
     sizes = plan.n_first, plan.n_second
     assert 0.73 <= counted_power(scores, scores, 0.04, sizes, direction, 0.05) <= 0.87
+
+
+def test_power_rises_steadily_with_the_shift_where_scores_have_two_decimals() -> None:
+    scores = np.minimum(np.random.default_rng(0).beta(30, 1.5, 800), 1.0).round(2)
+    shifts = [0.016, 0.018, 0.0199, 0.0201, 0.022, 0.024]
+    powers = [shift_power(scores, scores, shift, 54, 30) for shift in shifts]
+    assert np.diff(powers).min() > -0.03
+    assert np.diff(powers).max() < 0.15
+    for plan in detectable_shifts(scores, scores, 54, 30):
+        assert 0.75 <= plan.power <= 0.85
 
 
 def test_the_two_directions_are_told_apart() -> None:

@@ -1,0 +1,322 @@
+"""Planning: how many subjects show a gap, and what a cohort of given sizes can show, in both directions.
+
+From the scores of a pilot, which become the pools that cohorts are drawn from, or from assumptions.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from html import escape
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from fairseg.cohort.groups import Groups
+from fairseg.io.sentences import listed
+from fairseg.metrics.fairness import Floats
+from fairseg.report.analyses import Analysis, analyses_of, with_groups
+from fairseg.report.tables import Cell, Table, grid
+from fairseg.report.templates import say
+from fairseg.scoring.subjects import structure_scores
+from fairseg.scoring.table import Scores
+from fairseg.statistics.common_structures import common_structures
+from fairseg.statistics.findings import Grouping
+from fairseg.statistics.planning import (
+    DIRECTIONS,
+    Plan,
+    assumed_scores,
+    detectable_failures,
+    detectable_shifts,
+    plan_failures,
+    plan_shift,
+)
+
+_LEAST = 5  # scores of a pilot's group
+_UNNAMED = "the first group", "the second"
+_NONE = np.empty(0)
+
+
+@dataclass(frozen=True)
+class PlannedPair:
+    """Two groups to be compared: their names, and a plan for each direction of their difference.
+
+    Attributes:
+        first: the reference group, or the first of two.
+        second: the other.
+        worse: the plan for a second group that is worse served.
+        better: the plan for a second group that is better served.
+        failure_rate: share of failures in the group that is better served; NaN for the typical case.
+    """
+
+    first: str
+    second: str
+    worse: Plan
+    better: Plan
+    failure_rate: float = np.nan
+
+
+@dataclass(frozen=True)
+class PlanResult:
+    """What a comparison needs, or can show. Printed, it is the answer and a table.
+
+    Attributes:
+        pairs: of groups, the reference group with each other one.
+        endpoint: "typical" or "failures".
+        sized: whether the sizes were given, and the differences found.
+        pilot: whether the numbers rest on the scores of a pilot cohort, so that they are about right only.
+        title: of the score.
+        power: that was asked for.
+        alpha: two-sided level of one comparison.
+    """
+
+    pairs: tuple[PlannedPair, ...]
+    endpoint: Literal["typical", "failures"]
+    sized: bool
+    pilot: bool
+    title: str
+    power: float
+    alpha: float
+
+    @cached_property
+    def sentence(self) -> str:
+        """The answer: a sentence for each pair of groups."""
+        return say("plan", result=self, about="about " if self.pilot else "")
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """One row a pair and direction.
+
+        Columns: first, second, endpoint, direction ("second worse", "second better"), difference (NaN: none
+        can be shown), n_first, n_second (0: no number is enough), power (at these sizes), alpha.
+        """
+        rows = [
+            {"first": pair.first, "second": pair.second, **vars(plan)}
+            for pair in self.pairs
+            for plan in (pair.worse, pair.better)
+        ]
+        names = ("first", "second", "endpoint", "direction", "difference", "n_first", "n_second")
+        return pd.DataFrame(rows, columns=[*names, "power", "alpha"])
+
+    def __str__(self) -> str:
+        return self.sentence
+
+    def __repr__(self) -> str:
+        return f"{self.sentence}\n\n{grid(self._shown())}"
+
+    def _repr_html_(self) -> str:
+        shown = self._shown()
+        cells = [[cell.text for cell in row] for row in shown.cells]
+        index, columns = ([one.name for one in part] for part in (shown.rows, shown.columns))
+        return f"<p>{escape(self.sentence)}</p>{pd.DataFrame(cells, index=index, columns=columns).to_html()}"
+
+    def _shown(self) -> Table:
+        """Return the table as people read it."""
+        kind = "score" if self.endpoint == "typical" else "percent"
+        rows = [
+            (
+                f"{pair.second} {word} than {pair.first}",
+                "",
+                [
+                    Cell(plan.difference, kind=kind),
+                    *(Cell(n or np.nan, kind="count") for n in (plan.n_first, plan.n_second)),
+                    Cell(plan.power, kind="percent"),
+                ],
+            )
+            for pair in self.pairs
+            for word, plan in (("worse", pair.worse), ("better", pair.better))
+        ]
+        heads = ("Difference", f"Subjects of {self.pairs[0].first}", "Of the other", "Power")
+        return Table.of("Plan", heads, rows, corner="Gap")
+
+
+def plan(
+    scores: Any = None,
+    by: str | Sequence[str] | Groups | None = None,
+    reference: str | None = None,
+    *,
+    groups: Any = None,
+    difference: float = 0.03,
+    endpoint: Literal["typical", "failures"] = "typical",
+    sizes: tuple[int, int] | None = None,
+    ratio: float = 1.0,
+    power: float = 0.8,
+    alpha: float = 0.05,
+    median: float | None = None,
+    iqr: float | None = None,
+    failure_rate: float | None = None,
+    bins: Mapping[str, Sequence[float]] | None = None,
+    metric: str = "dice",
+    failure_threshold: float = 0.5,
+    seed: int = 0,
+) -> PlanResult:
+    """Say how many subjects of each group show a difference, or what a cohort of given sizes can show.
+
+    Both directions are answered: a gap is seen sooner where it lies towards the longer tail of the scores, or
+    in the larger group.
+
+    Args:
+        scores: of a pilot, any table that `fairseg.audit` takes; None to plan from assumptions.
+        by: the attribute of the pilot whose levels are the groups. None: both groups are drawn from all of
+            the pilot's subjects.
+        reference: the first group, with which each other one is compared; of two groups it need not be said.
+        groups: one value a subject or row of the pilot, (N,), in place of `by`.
+        difference: that is to be shown: in the scores of the typical case, or in the shares of failures.
+        endpoint: "typical" (Brunner-Munzel test) or "failures" (Fisher's exact test).
+        sizes: subjects of the first group and of the second. Given, the smallest difference that they show is
+            found, and `difference` and `ratio` do not count.
+        ratio: subjects of the first group to one of the second.
+        power: probability with which the difference is to be shown.
+        alpha: two-sided level of one comparison. A page with more comparisons controls its error over all of
+            them: for those give `result.judgement.alpha_star` of an audit like the one that is planned.
+        median: of the scores, where there is no pilot, with `iqr`.
+        iqr: distance of their quartiles.
+        failure_rate: share of failures in the group that is better served, where there is no pilot; of a
+            pilot the lower of the two groups' rates is taken.
+        bins: attribute -> edges that cut a numeric attribute.
+        metric: the column of the pilot to judge by.
+        failure_threshold: a subject whose score is below has failed.
+        seed: of the simulated cohorts.
+
+    Returns:
+        The plan. From one pilot its numbers are about right: the pilot is a sample itself.
+
+    Raises:
+        ValueError: neither scores nor assumptions, or both; a group of the pilot has fewer than 5 scores;
+            more than two groups without a reference; a number is out of range.
+
+    >>> plan(median=0.92, iqr=0.03, difference=0.02).table[["n_first", "n_second"]].values.tolist()
+    [[20, 20], [20, 20]]
+    >>> plan(failure_rate=0.02, endpoint="failures", sizes=(400, 12)).table["difference"].round(3).tolist()
+    [0.28, 0.335]
+    """
+    _check(endpoint, difference=difference, failure_threshold=failure_threshold)
+    if sizes is not None and (len(sizes) != 2 or any(size != int(size) or size < 2 for size in sizes)):
+        raise ValueError(f"sizes must be two whole numbers of at least 2, got {', '.join(map(str, sizes))}")
+    _check_assumptions(scores, endpoint, median=median, iqr=iqr, failure_rate=failure_rate)
+    if failure_rate is not None and not 0 <= failure_rate < 1:
+        raise ValueError(f"failure_rate must be at least 0 and below 1, got {failure_rate}")
+    asked = _Asked(endpoint, difference, sizes, ratio, power, alpha, seed)
+    if scores is None:
+        if by is not None or groups is not None:
+            raise ValueError("by and groups need scores: assumptions hold for both groups alike")
+        pool = assumed_scores(float(median), float(iqr)) if median is not None and iqr is not None else _NONE
+        pair = _planned(_UNNAMED[0], pool, _UNNAMED[1], pool, failure_rate or 0.0, asked)
+        return PlanResult((pair,), endpoint, sizes is not None, False, "Dice", power, alpha)
+    if groups is not None:
+        if by is not None:
+            raise ValueError("by and groups are two ways to say the same: give one of them")
+        scores, by = with_groups(scores, groups, metric)
+    checked = Scores.of(scores, metric=metric)
+    if "dice" not in checked.table:
+        raise ValueError(f"metric {metric!r} is not in scores, which have {listed(checked.metrics)}")
+    (first, of_first), *others = _pools(checked, by, reference, bins or {})
+    pairs = []
+    for second, of_second in others:
+        rate = min(float((pool < failure_threshold).mean()) for pool in (of_first, of_second))
+        pairs.append(_planned(first, of_first, second, of_second, rate, asked))
+    return PlanResult(tuple(pairs), endpoint, sizes is not None, True, checked.title, power, alpha)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What `plan` was asked, for every pair of groups."""
+
+    endpoint: str
+    difference: float
+    sizes: tuple[int, int] | None
+    ratio: float
+    power: float
+    alpha: float
+    seed: int
+
+
+def _planned(
+    first: str, of_first: Floats, second: str, of_second: Floats, rate: float, asked: _Asked
+) -> PlannedPair:
+    level: dict[str, float] = {"power": asked.power, "alpha": asked.alpha}
+    if asked.endpoint == "failures":
+        if asked.sizes is not None:
+            return PlannedPair(first, second, *detectable_failures(rate, *asked.sizes, **level), rate)
+        worse, better = (
+            plan_failures(rate, asked.difference, direction=direction, ratio=asked.ratio, **level)
+            for direction in DIRECTIONS
+        )
+        return PlannedPair(first, second, worse, better, rate)
+    pools = of_first, of_second
+    if asked.sizes is not None:
+        return PlannedPair(first, second, *detectable_shifts(*pools, *asked.sizes, seed=asked.seed, **level))
+    worse, better = (
+        plan_shift(*pools, asked.difference, direction=direction, ratio=asked.ratio, seed=asked.seed, **level)
+        for direction in DIRECTIONS
+    )
+    return PlannedPair(first, second, worse, better)
+
+
+def _check(endpoint: str, **shares: float) -> None:
+    if endpoint not in ("typical", "failures"):
+        raise ValueError(f"endpoint must be 'typical' or 'failures', got {endpoint!r}")
+    for name, value in shares.items():
+        if not 0 < value < 1:
+            raise ValueError(f"{name} must be above 0 and below 1, got {value}")
+
+
+def _check_assumptions(scores: Any, endpoint: str, **given: float | None) -> None:
+    """Raise unless there are scores, or the assumptions that this endpoint needs and no others."""
+    stated = [name for name, value in given.items() if value is not None]
+    if scores is not None:
+        if stated:
+            raise ValueError(f"{listed(stated)}: assumptions stand in place of scores, give one of the two")
+        return
+    needed = ["failure_rate"] if endpoint == "failures" else ["median", "iqr"]
+    if stated != needed:
+        raise ValueError(
+            f"without scores, plan needs {' and '.join(needed)} for endpoint {endpoint!r}, "
+            f"got {listed(stated) or 'none'}"
+        )
+
+
+def _pools(
+    scores: Scores, by: Any, reference: str | None, bins: Mapping[str, Sequence[float]]
+) -> list[tuple[str, Floats]]:
+    """Return the name and the overall scores of each group, the reference group first."""
+    of_structure = structure_scores(scores)
+    if by is None:
+        if reference is not None or bins:
+            raise ValueError("reference and bins need by, the attribute whose levels are the groups")
+        everyone = Grouping("", ("everyone", "no one"), np.zeros(len(of_structure), dtype=np.int64), None)
+        pool = _overall(scores, of_structure, everyone)
+        pool = pool[~np.isnan(pool)]
+        _check_pool("scores", pool)
+        return [(name, pool) for name in _UNNAMED]
+    analysis: Analysis = analyses_of(scores, by, reference, (), (), bins)[0]
+    grouping = analysis.grouping()
+    if len(grouping.group_names) > 2 and analysis.reference is None:
+        raise ValueError(
+            f"by {analysis.name}: of {len(grouping.group_names)} groups, reference must name the first of "
+            f"each pair, one of {listed(grouping.group_names)}"
+        )
+    overall = _overall(scores, of_structure, grouping)
+    first = analysis.reference or 0
+    order = [first, *(code for code in range(len(grouping.group_names)) if code != first)]
+    pools = []
+    for code in order:
+        pool = overall[(grouping.ids == code) & ~np.isnan(overall)]
+        _check_pool(f"group {grouping.group_names[code]}", pool)
+        pools.append((grouping.group_names[code], pool))
+    return pools
+
+
+def _overall(scores: Scores, of_structure: Floats, grouping: Grouping) -> Floats:
+    found = common_structures(of_structure, [grouping], structures=scores.labels)
+    if not found.used:
+        raise ValueError(f"by {grouping.name}: the groups have no structure in common")
+    return found.overall
+
+
+def _check_pool(name: str, pool: Floats) -> None:
+    if pool.size < _LEAST:
+        raise ValueError(
+            f"{name} must have at least {_LEAST} scored subjects to plan from, got {pool.size}: "
+            "plan from median and iqr, or failure_rate, instead"
+        )

@@ -1,0 +1,161 @@
+"""What is judged, and by which margins, stated in a file before the scores are seen."""
+
+import hashlib
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from fairseg.cohort.groups import Groups
+from fairseg.io.files import write_files
+from fairseg.io.sentences import listed
+from fairseg.statistics.judge_options import JudgeOptions
+
+NUMBERS = ("margin", "failure_threshold", "failure_margin", "tail_margin", "min_size", "seed")
+# What a file that leaves one out says.
+DEFAULTS: dict[str, Any] = {
+    "by": (),
+    "reference": None,
+    "also": (),
+    "adjust": (),
+    "bins": {},
+    **{one.name: one.default for one in fields(JudgeOptions) if one.name in NUMBERS},
+}
+_FORMS = {
+    "by": "the name of an attribute, or a list of names",
+    "reference": "the name of a group, or null",
+    "also": "a list of names, or of lists of names",
+    "adjust": "a list of names",
+    "bins": "an object of attributes, each with a list of edges",
+}
+
+
+@dataclass(frozen=True)
+class Preregistration:
+    """A file that states the options of an audit.
+
+    Attributes:
+        name: of the file.
+        digest: SHA-256 of its bytes, hexadecimal.
+        values: every option; those that the file leaves out have their defaults.
+    """
+
+    name: str
+    digest: str
+    values: dict[str, Any]
+
+    def settle(
+        self, given: Mapping[str, Any], stated: Collection[str] | None = None, *, flags: bool = False
+    ) -> dict[str, Any]:
+        """Return the options with the values of the file.
+
+        Args:
+            given: the options of a call.
+            stated: those that the caller stated; None: all that differ from their default.
+            flags: name options in errors as the command line does.
+
+        Raises:
+            ValueError: a stated option says another thing than the file.
+        """
+        for name, expected in self.values.items():
+            told = _plain(name, given[name])
+            is_stated = told != _plain(name, DEFAULTS[name]) if stated is None else name in stated
+            if is_stated and told != _plain(name, expected):
+                option = f"--{name.replace('_', '-')}" if flags else name
+                raise ValueError(
+                    f"{option} contradicts {self.name}, which says {json.dumps(expected)}: "
+                    "leave it out, or judge without the file"
+                )
+        return {**given, **self.values}
+
+
+def read_preregistration(path: str | Path) -> Preregistration:
+    """Read the options of an audit from a JSON file.
+
+    Raises:
+        ValueError: the file cannot be read, is no such object, or has a key or value that no audit takes; the
+            message names the file and the key.
+    """
+    path = Path(path)
+    try:
+        content = path.read_bytes()
+        found = json.loads(content.decode("utf-8"))
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from None
+    except ValueError:
+        raise ValueError(f"{path} must be JSON, as `fairseg plan --write` makes it") from None
+    if not isinstance(found, dict):
+        raise ValueError(f"{path} must hold an object with the options of an audit")
+    if unknown := [name for name in found if name not in DEFAULTS]:
+        raise ValueError(f"{path}: {unknown[0]!r} is none of {', '.join(DEFAULTS)}")
+    values = _checked({**DEFAULTS, **found}, f"{path}: ")
+    return Preregistration(path.name, hashlib.sha256(content).hexdigest(), values)
+
+
+def write_preregistration(path: str | Path, options: Mapping[str, Any]) -> Path:
+    """Write the options of an audit into a new JSON file, every one of them.
+
+    Args:
+        path: of the file; its folder is made if needed.
+        options: as `fairseg.audit` takes them; those left out get their defaults.
+
+    Raises:
+        ValueError: the file is there already, cannot be written, or an option is out of range.
+    """
+    path = Path(path)
+    if path.exists():
+        raise ValueError(f"{path} is there already: what was stated before is not replaced")
+    values = _checked({**DEFAULTS, **options}, "")
+    write_files(path.parent, {path.name: json.dumps(values, indent=2) + "\n"})
+    return path
+
+
+def _checked(values: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Return options as JSON holds them, or raise."""
+    for name, form in _FORMS.items():
+        if not _has_form(name, values[name]):
+            raise ValueError(f"{where}{name} must be {form}, got {values[name]!r}")
+    try:
+        JudgeOptions(**{name: values[name] for name in NUMBERS})
+    except ValueError as error:
+        raise ValueError(f"{where}{error}") from None
+    return {name: json.loads(json.dumps(values[name])) for name in DEFAULTS}
+
+
+def _has_form(name: str, value: Any) -> bool:
+    if name == "reference":
+        return value is None or isinstance(value, str)
+    if name == "bins":
+        return isinstance(value, Mapping) and all(
+            isinstance(edges, list | tuple) and all(isinstance(edge, int | float) for edge in edges)
+            for edges in value.values()
+        )
+    if name == "by":
+        return _is_names(value) and len(value) > 0
+    if name == "also":
+        return isinstance(value, str) or (isinstance(value, list | tuple) and all(map(_is_names, value)))
+    return _is_names(value)
+
+
+def _is_names(value: Any) -> bool:
+    if isinstance(value, str):
+        return bool(value)
+    return isinstance(value, list | tuple) and all(isinstance(one, str) and one for one in value)
+
+
+def _plain(name: str, value: Any) -> Any:
+    """Return an option in a form in which equal ones are equal: names in a row have no order."""
+    if isinstance(value, Groups) or (name == "also" and any(isinstance(one, Groups) for one in value)):
+        raise ValueError(f"{name} must name columns where options come from a file, got {listed([value])}")
+    if name in ("by", "adjust"):
+        return _names(value)
+    if name == "also":
+        return sorted(_names(one) for one in ([value] if isinstance(value, str) else value))
+    if name == "bins":
+        return {key: [float(edge) for edge in edges] for key, edges in (value or {}).items()}
+    return value
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    return tuple(sorted({value} if isinstance(value, str) else set(value or ())))
