@@ -166,7 +166,7 @@ def test_png_masks_with_sex_as_the_group_and_no_dataset_json(tmp_path: Path, sav
         cwd=tmp_path,
     )
     assert done.returncode == 0
-    pixels, checked = done.stderr.splitlines()
+    checked, pixels = sorted(done.stderr.splitlines())
     assert pixels == "fairseg: note: distances are in pixels: PNG files state no voxel size"
     assert checked.startswith("fairseg: note: cross-check: 48 scores recomputed with medpy")
     assert "female" in done.stdout
