@@ -220,7 +220,7 @@ HEADS = {
 
 def jobs(cohorts: int) -> dict[str, list[tuple[Any, ...]]]:
     """Return the calls of each table."""
-    fewer = max(cohorts // 4, 20)
+    fewer = max(cohorts // 4, min(cohorts, 20))
     tables: list[list[tuple[Any, ...]]] = [
         [(false_alarms, shape, sizes, cohorts) for shape in SHAPES for sizes in SIZES],
         [(unequal_spread, sizes, times, cohorts) for sizes in SIZES for times in (3.0, 1 / 3)],
@@ -260,12 +260,14 @@ def main() -> None:
     )
     parser.add_argument("--cohorts", type=int, default=400)
     parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--quick", action="store_true", help="20 cohorts: does it run?")
+    parser.add_argument("--quick", action="store_true", help="8 pages a cell: does it run?")
     parser.add_argument("--table", type=int, help="only the table of this number, from 0")
     options = parser.parse_args()
-    cohorts = 20 if options.quick else options.cohorts
+    cohorts = 8 if options.quick else options.cohorts
     print(describe("numpy", "scipy"))
-    print(f"{cohorts} pages a cell, {max(cohorts // 4, 20)} for power and green; 999 permutations\n")
+    print(
+        f"{cohorts} pages a cell, {max(cohorts // 4, min(cohorts, 20))} for power and green; 999 permutations\n"
+    )
     for number, (title, table) in enumerate(jobs(cohorts).items()):
         if options.table in (None, number):
             rows = list(run_all(call, table, options.workers))

@@ -63,7 +63,7 @@ def test_audit_by_bmi_group(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -
     assert "WARNING" not in said.err  # ITK's two lines for each of 160 files
     notes = said.err.splitlines()
     assert any("12 scores recomputed with medpy" in note for note in notes)
-    assert any("sform" in note and "160 files" in note for note in notes)
+    assert any("sform" in note and "80 cases" in note for note in notes)
     groups = pd.read_csv(tmp_path / "subgroups.csv")
     medians = groups[groups["structure"] == "Overall"].set_index("group")["median"]
     assert medians["obese"] == pytest.approx(0.909, abs=5e-4)

@@ -194,6 +194,8 @@ def plan(
     if sizes is not None and (len(sizes) != 2 or any(size != int(size) or size < 2 for size in sizes)):
         raise ValueError(f"sizes must be two whole numbers of at least 2, got {', '.join(map(str, sizes))}")
     _check_assumptions(scores, endpoint, median=median, iqr=iqr, failure_rate=failure_rate)
+    if failure_rate is not None and not 0 <= failure_rate < 1:
+        raise ValueError(f"failure_rate must be at least 0 and below 1, got {failure_rate}")
     asked = _Asked(endpoint, difference, sizes, ratio, power, alpha, seed)
     if scores is None:
         if by is not None or groups is not None:
