@@ -18,7 +18,7 @@ from tabulate import tabulate
 from fairseg.cohort.groups import Groups
 from fairseg.experiment.demo import ARMS, REFERENCE, run_demo
 from fairseg.report import summarize
-from fairseg.report.summary import GAP, P_VALUE
+from fairseg.scoring.summary import GAP, P_VALUE
 
 
 def measure(seed: int, folder: Path) -> dict[str, tuple[float, float, float, float]]:

@@ -19,8 +19,8 @@ import pandas as pd
 from machine import describe
 from tabulate import tabulate
 
-from fairseg import Groups
-from fairseg.report import Extras, Judging, Roles, write_report
+import fairseg
+from fairseg.report import HeartRoles, ReportSections
 
 LABELS = {"LVBP": (0.93, 1.0), "LVM": (0.86, 0.9), "RVBP": (0.88, 1.1)}  # median Dice, size
 
@@ -64,24 +64,20 @@ def main() -> None:
     rows = []
     for subjects, levels in ((120, 3), (6000, 3), (6000, 12)):
         scores = made_up_scores(subjects, levels)
-        bins = {"age": [50.0, 65.0]}
-        extras = Extras(
-            others=[Groups.from_table(scores, by="sex"), Groups.from_table(scores, by="age", bins=bins)],
-            adjust=["sex", "age", "structure size"],
-            bins=bins,
-            roles=Roles({"lv": "LVBP", "myocardium": "LVM", "rv": "RVBP"}, "frame"),
-        )
-        groups = Groups.from_table(scores, by="site")
+        options = {"also": ["sex", "age"], "adjust": ["structure size"], "bins": {"age": [50.0, 65.0]}}
+        heart = HeartRoles({"lv": "LVBP", "myocardium": "LVM", "rv": "RVBP"}, "frame")
         with TemporaryDirectory() as folder:
             begun = time.process_time()
-            write_report(
-                scores, groups, folder, reference="site 0", judging=Judging(margin=0.02), extras=extras
+            result = fairseg.audit(
+                scores, by="site", reference="site 0", sections=ReportSections(heart=heart), **options
             )
+            judged = time.process_time() - begun
+            result.save(folder)
             seconds = time.process_time() - begun
             size = Path(folder, "report.html").stat().st_size
-        rows.append((subjects, levels, f"{seconds:.1f} s", f"{size / 1e6:.2f} MB"))
+        rows.append((subjects, levels, f"{judged:.1f} s", f"{seconds:.1f} s", f"{size / 1e6:.2f} MB"))
     print(describe("numpy", "scipy", "pandas"))
-    print(tabulate(rows, headers=("subjects", "groups of the first attribute", "CPU time", "page")))
+    print(tabulate(rows, headers=("subjects", "groups of the first attribute", "judged", "CPU time", "page")))
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ MODULES = {
     "fairseg.metrics.clinical": "fairseg.clinical.measures",
     "fairseg.metrics.bland_altman": "fairseg.clinical.agreement",
     "fairseg.report.files": "fairseg.io.files",
+    "fairseg.report.summary": "fairseg.scoring.summary",
     "fairseg.report.comparison_table": "fairseg.report.compare.tables",
     "fairseg.report.comparison_page": "fairseg.report.compare.page",
     "fairseg.training.lock": "fairseg.io.lock",

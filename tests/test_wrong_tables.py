@@ -10,8 +10,8 @@ import pytest
 import fairseg
 from fairseg import Groups
 from fairseg.clinical import agreement, clinical_measures
-from fairseg.report.summary import summarize
 from fairseg.scoring import evaluate
+from fairseg.scoring.summary import summarize
 from fairseg.scoring.table import Scores
 from fairseg.statistics.cohort_table import cohort_table
 from fairseg.statistics.confounders import adjusted_gap

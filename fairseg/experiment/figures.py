@@ -13,7 +13,7 @@ from fairseg.report.escape import plain
 from fairseg.report.palette import GRID as GRID_COLOR
 from fairseg.report.palette import INK, LINE, color
 from fairseg.report.plots import STYLE, plot_rows, to_svg
-from fairseg.report.summary import ALL
+from fairseg.scoring.summary import ALL
 
 _SERIES = {"balance": ("full images", "#3182bd", "o"), "balance_cascade": ("cascaded crops", "#e6550d", "s")}
 

@@ -34,8 +34,8 @@ from fairseg.experiment.tables import (
 from fairseg.io import csv_files
 from fairseg.io.files import write_files
 from fairseg.report.escape import markdown
-from fairseg.report.summary import ALL, GAP
 from fairseg.report.templates import render_page as render_template
+from fairseg.scoring.summary import ALL, GAP
 
 REPORT = "report"
 PAGE, TABLES_FILE = "experiment.html", "tables.md"

@@ -15,7 +15,7 @@ from fairseg.crop import Box, box_error
 from fairseg.experiment.arms import Arm
 from fairseg.experiment.study import Study
 from fairseg.experiment.tasks import BOX_TABLE, State, state_of
-from fairseg.report.summary import ALL, OVERALL, P_VALUE, Summary, summarize
+from fairseg.scoring.summary import ALL, OVERALL, P_VALUE, Summary, summarize
 from fairseg.scoring.table import read_scores
 
 _ARM = ("key", "images", "method", "seed", "sweep", "level")

@@ -8,8 +8,8 @@ import numpy as np
 from fairseg.experiment.arms import PAIRS, SINGLE, TITLES
 from fairseg.experiment.paper import GROUPS, MEASURES, PRINTED
 from fairseg.experiment.results import Results, Spread, significant
-from fairseg.report.summary import ALL, GAP
 from fairseg.report.summary_table import kind_of, write
+from fairseg.scoring.summary import ALL, GAP
 
 # Title, test set, arms: what the paper has a table of, and the controls.
 TABLES: tuple[tuple[str, str, tuple[str, ...]], ...] = (

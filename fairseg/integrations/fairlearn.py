@@ -15,7 +15,7 @@ from fairseg.cohort.groups import Groups
 from fairseg.cohort.levels import level_text
 from fairseg.io.sentences import listed
 from fairseg.metrics.fairness import Statistic, by_group
-from fairseg.report.summary import summarize
+from fairseg.scoring.summary import summarize
 from fairseg.scoring.table import Scores
 
 __all__ = ["group_values", "metric_frame"]

@@ -6,12 +6,12 @@ tables of the paper as pandas DataFrames.
 
 from fairseg.report.audit import AuditResult, audit
 from fairseg.report.compare.result import ComparisonResult, compare, paper_table
-from fairseg.report.intervals import with_intervals
 from fairseg.report.page import write_report
 from fairseg.report.planning import PlannedPair, PlanResult, plan
 from fairseg.report.preregistration import Preregistration
 from fairseg.report.sections import HeartRoles, MaskFolders, ReportSections
-from fairseg.report.summary import Summary, summarize
+from fairseg.scoring.summary import Summary, summarize
+from fairseg.scoring.summary_intervals import with_intervals
 
 __all__ = [
     "AuditResult",

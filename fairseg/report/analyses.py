@@ -12,9 +12,9 @@ import pandas as pd
 from fairseg.cohort.attributes import read_attribute
 from fairseg.cohort.groups import Groups
 from fairseg.cohort.ids import as_ids
+from fairseg.cohort.short_names import short_names
 from fairseg.io.sentences import counted, listed
 from fairseg.metrics.grouped import as_values
-from fairseg.report.names import short_names
 from fairseg.report.sections import STRUCTURE_SIZE
 from fairseg.scoring.subjects import Membership, covariate, membership
 from fairseg.scoring.table import Scores

@@ -12,9 +12,9 @@ from fairseg.clinical.measures import clinical_measures
 from fairseg.report import numbers
 from fairseg.report.pictures import Pictures
 from fairseg.report.sections import HeartRoles
-from fairseg.report.summary import Summary
 from fairseg.report.tables import Cell, Table
 from fairseg.report.templates import say
+from fairseg.scoring.summary import Summary
 from fairseg.scoring.table import Scores
 from fairseg.statistics import holm
 

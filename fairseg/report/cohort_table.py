@@ -1,15 +1,16 @@
 """The cohort by group as people read it: Tables 1 to 3 of Lee et al. 2025, with standardised differences."""
 
-from itertools import combinations
-from math import floor, isnan, log10, nan, sqrt
+from math import floor, isnan, log10, nan
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
+from fairseg.cohort.groups import Groups
+from fairseg.cohort.short_names import short_names
 from fairseg.report import numbers
 from fairseg.report.tables import Cell, Heading, Table
 from fairseg.report.templates import say
+from fairseg.statistics.association import standardised_difference
 from fairseg.statistics.cohort_table import CohortTable
 
 CAPTION = "Subjects by group"
@@ -63,39 +64,6 @@ def cohort_page_table(cohort: CohortTable) -> Table:
     return Table(CAPTION, columns, tuple(rows), tuple(cells), "Attribute", note, tall=len(columns) > 7)
 
 
-def standardised_difference(lines: pd.DataFrame) -> float:
-    """Return the largest standardised difference of an attribute between any two groups (Yang, Dalton 2012).
-
-    The difference of two means over the root of the mean of both variances; of levels the Mahalanobis
-    distance of their shares, without a value where they have none in common. Above 0.1 groups are commonly
-    called unlike.
-
-    Args:
-        lines: the rows of one attribute of a `cohort_table`.
-
-    Returns:
-        0 or more; NaN where no two groups have values enough.
-    """
-    groups = lines[lines["group"].notna() & (lines["group"] >= 0).fillna(value=False)]
-    found = []
-    if "mean" in set(lines["kind"]):
-        moments = groups.loc[groups["kind"] == "mean", ["mean", "sd"]].to_numpy(dtype=float)
-        for (first, one), (second, other) in combinations(moments[~np.isnan(moments).any(axis=1)], 2):
-            spread = sqrt((one**2 + other**2) / 2)
-            found.append(abs(first - second) / spread if spread else nan)
-    else:
-        levels = groups[groups["kind"] == "level"].pivot_table("share", "group", "level", sort=False)
-        shares = levels.to_numpy(dtype=float)[:, 1:]  # the first follows from the others
-        for first, second in combinations(shares[~np.isnan(shares).any(axis=1)], 2):
-            covariance = sum(np.diag(part) - np.outer(part, part) for part in (first, second)) / 2
-            away = first - second
-            inverse = np.linalg.pinv(covariance, rcond=1e-9, hermitian=True)
-            alike = np.allclose(covariance @ inverse @ away, away, atol=1e-9)
-            found.append(float(sqrt(max(0.0, away @ inverse @ away))) if alike else nan)
-    known = [value for value in found if not isnan(value)]
-    return max(known, default=nan)
-
-
 def _label(attribute: str, kind: str, level: str) -> str:
     return {
         "subjects": "n subjects",
@@ -130,3 +98,12 @@ def _mean(mean: float, spread: float, decimals: int) -> str:
     if isnan(mean):
         return numbers.NONE
     return f"{numbers.number(mean, decimals)} ({numbers.number(spread, decimals)})"
+
+
+def parts_table(groups: Groups, counts: list[int]) -> Table:
+    """Return what the short names of intersections stand for, with numbers of subjects."""
+    rows = [
+        (name, "", [*map(Cell, cell), Cell(count, kind="count")])
+        for name, cell, count in zip(short_names(groups), groups.cells, counts, strict=True)
+    ]
+    return Table.of("Groups and their parts", [*groups.attributes, "Subjects"], rows, corner="Group")

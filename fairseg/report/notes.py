@@ -9,11 +9,11 @@ import pandas as pd
 from fairseg import __version__
 from fairseg.cohort.columns import DISTANCES, METRICS
 from fairseg.cohort.ids import as_ids
+from fairseg.cohort.short_names import short_names
 from fairseg.io.sentences import counted, listed
-from fairseg.report.names import short_names
-from fairseg.report.summary import P_VALUE, Summary
 from fairseg.report.templates import say
 from fairseg.scoring.subjects import structure_scores, subject_names
+from fairseg.scoring.summary import P_VALUE, Summary
 from fairseg.scoring.table import Scores
 from fairseg.statistics.missingness import missingness, missingness_sentences
 from fairseg.statistics.score_checks import duplicate_rows, look_like_percentages, scale_ratios

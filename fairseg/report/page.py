@@ -23,10 +23,8 @@ from fairseg.report.answer import answer
 from fairseg.report.audit import AuditResult, judge_scores
 from fairseg.report.card import card_values
 from fairseg.report.clinical import Clinical, clinical_section
-from fairseg.report.cohort_table import cohort_page_table
+from fairseg.report.cohort_table import cohort_page_table, parts_table
 from fairseg.report.findings_table import findings_table, groups_table, subgroup_table
-from fairseg.report.intervals import with_intervals
-from fairseg.report.names import parts_table
 from fairseg.report.notes import first_notes, method, notes_on, reconciled
 from fairseg.report.overlays import overlay_legend
 from fairseg.report.paper import report_sheet
@@ -35,12 +33,13 @@ from fairseg.report.plots import figure_of, plot_gaps, plot_overall, plot_rows, 
 from fairseg.report.secondary import Secondary, secondary
 from fairseg.report.sensitivity import Sensitivity, sensitivity
 from fairseg.report.small_groups import shrunken_table
-from fairseg.report.summary import Summary, summarize
 from fairseg.report.summary_table import summaries_to_csv, summary_table
 from fairseg.report.tables import to_latex, to_markdown
 from fairseg.report.templates import render_page, say
 from fairseg.report.worst import worst_cases
 from fairseg.scoring.subjects import subject_names
+from fairseg.scoring.summary import Summary, summarize
+from fairseg.scoring.summary_intervals import with_intervals
 from fairseg.scoring.table import Scores
 from fairseg.statistics.cohort_table import CohortTable, cohort_table
 

@@ -13,8 +13,8 @@ from fairseg.cohort.columns import VOLUMES, VOXELS
 from fairseg.metrics.fairness import Floats
 from fairseg.report import charts, numbers
 from fairseg.report.findings_table import disadvantage, row_label
-from fairseg.report.summary import GAP, OVERALL, Summary
 from fairseg.report.templates import say
+from fairseg.scoring.summary import GAP, OVERALL, Summary
 from fairseg.scoring.table import Scores
 from fairseg.statistics.findings import Finding
 from fairseg.statistics.verdicts import Endpoint

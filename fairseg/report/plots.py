@@ -26,9 +26,9 @@ from fairseg.report.escape import plain
 from fairseg.report.findings_table import disadvantage
 from fairseg.report.palette import GRID, INK, LINE, VERDICTS, color, fill, marker
 from fairseg.report.pictures import sizes
-from fairseg.report.summary import Summary, summarize
 from fairseg.report.templates import say
 from fairseg.scoring.subjects import subject_names
+from fairseg.scoring.summary import Summary, summarize
 from fairseg.statistics.verdicts import Endpoint, Verdict
 
 if TYPE_CHECKING:

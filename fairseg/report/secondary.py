@@ -8,10 +8,10 @@ import pandas as pd
 
 from fairseg.cohort.columns import METRICS
 from fairseg.report.findings_table import row_label
-from fairseg.report.summary import Summary
 from fairseg.report.tables import Cell, Table
 from fairseg.report.templates import say
 from fairseg.scoring.subjects import subject_names
+from fairseg.scoring.summary import Summary
 from fairseg.statistics.findings import Finding
 from fairseg.statistics.measures import Measure, judge_measures
 from fairseg.statistics.verdicts import Endpoint

@@ -4,9 +4,9 @@ import numpy as np
 
 from fairseg.cohort.ids import as_ids
 from fairseg.metrics import split_by_group
-from fairseg.report.summary import Summary
 from fairseg.report.tables import Cell, Table
 from fairseg.report.templates import say
+from fairseg.scoring.summary import Summary
 from fairseg.statistics.shrinkage import shrink
 
 _LEAST_GROUPS = 3

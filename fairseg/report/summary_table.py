@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from fairseg.report.numbers import KINDS
-from fairseg.report.summary import ALL, CORRECTED, EQUITY, GAP, GAP_OF_LARGE, P_VALUE, SER, WORST, Summary
 from fairseg.report.tables import Cell, Table, to_csv
 from fairseg.report.templates import say
+from fairseg.scoring.summary import ALL, CORRECTED, EQUITY, GAP, GAP_OF_LARGE, P_VALUE, SER, WORST, Summary
 
 FAIRNESS = (SER, GAP, GAP_OF_LARGE, WORST, EQUITY, P_VALUE, CORRECTED)
 _COUNTS = ("Subjects", "Structures")  # rows of whole numbers begin so

@@ -7,7 +7,7 @@ The templates hold the English; what they are given are findings. A sentence is 
 from functools import cache
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from fairseg import __version__
 from fairseg.io.sentences import counted, listed, p_text
@@ -16,9 +16,9 @@ from fairseg.report import numbers, palette
 
 @cache
 def environment(*, html: bool) -> Environment:
-    """Return the templates of this room, with the writers of numbers as filters."""
+    """Return the templates of this room and the experiment's, with the writers of numbers as filters."""
     made = Environment(
-        loader=PackageLoader("fairseg", "report"),
+        loader=ChoiceLoader([PackageLoader("fairseg", room) for room in ("report", "experiment")]),
         autoescape=html,
         undefined=StrictUndefined,
         trim_blocks=html,

@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from fairseg.io.images import find_masks, read_mask
+from fairseg.io.slices import find_image
 from fairseg.metrics.masks import label_values
-from fairseg.report.overlays import Overlay, find_image, overlay
+from fairseg.report.overlays import Overlay, overlay
 from fairseg.report.sections import MaskFolders
-from fairseg.report.summary import Summary
 from fairseg.report.templates import say
 from fairseg.scoring.labels import read_dataset_labels
+from fairseg.scoring.summary import Summary
 from fairseg.scoring.table import Scores
 
 logger = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from fairseg.experiment.plan import Plan
 from fairseg.experiment.results import Results, Spread, box_errors, findings
 from fairseg.experiment.study import Study
 from fairseg.experiment.tables import TABLES, head_of
-from fairseg.report.summary import ALL, OVERALL, P_VALUE
+from fairseg.scoring.summary import ALL, OVERALL, P_VALUE
 from fairseg.training.settings import Settings
 
 # key -> seed -> (White, Black)

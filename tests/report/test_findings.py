@@ -10,6 +10,7 @@ import pytest
 import fairseg
 from fairseg import Verdict
 from fairseg.report import AuditResult
+from fairseg.report.cohort_table import parts_table
 from fairseg.report.findings_table import (
     disadvantage,
     endpoints_table,
@@ -17,7 +18,6 @@ from fairseg.report.findings_table import (
     groups_table,
     row_label,
 )
-from fairseg.report.names import parts_table
 from fairseg.report.pictures import gap_charts
 from fairseg.report.text import to_terminal
 from fairseg.statistics.verdicts import Endpoint

@@ -10,10 +10,10 @@ import pytest
 import fairseg
 from fairseg import Groups
 from fairseg.report import ReportSections, summarize
-from fairseg.report.intervals import with_intervals
 from fairseg.report.notes import first_notes, notes_on, reconciled
 from fairseg.report.summary_table import footnote, summary_table
 from fairseg.report.tables import to_markdown, to_terminal
+from fairseg.scoring.summary_intervals import with_intervals
 
 
 def table(cases: int = 8, labels: tuple[str, ...] = ("LV", "RV")) -> pd.DataFrame:

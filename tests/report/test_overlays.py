@@ -11,7 +11,8 @@ import pytest
 import SimpleITK as sitk
 from PIL import Image
 
-from fairseg.report.overlays import find_image, overlay
+from fairseg.io.slices import find_image
+from fairseg.report.overlays import overlay
 
 Save = Callable[..., Path]
 

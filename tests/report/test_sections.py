@@ -15,12 +15,12 @@ from fairseg.datasets.example import write_example
 from fairseg.report import HeartRoles, MaskFolders, ReportSections, summarize
 from fairseg.report.adjusted import adjust
 from fairseg.report.clinical import clinical_section
-from fairseg.report.intervals import with_intervals
 from fairseg.report.pictures import Pictures, gap_charts, sizes, with_largest_gaps
 from fairseg.report.sections import STRUCTURE_SIZE
-from fairseg.report.summary import Summary
 from fairseg.report.worst import worst_cases
 from fairseg.scoring import evaluate
+from fairseg.scoring.summary import Summary
+from fairseg.scoring.summary_intervals import with_intervals
 from fairseg.scoring.table import Scores
 from fairseg.statistics.confounders import adjusted_gap
 

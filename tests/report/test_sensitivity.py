@@ -7,8 +7,9 @@ import fairseg
 from fairseg import Groups
 from fairseg.report import summarize
 from fairseg.report.secondary import secondary
-from fairseg.report.sensitivity import sensitivity, variants
+from fairseg.report.sensitivity import sensitivity
 from fairseg.report.small_groups import shrunken_table
+from fairseg.scoring.variants import variants
 from fairseg.statistics.shrinkage import shrink
 
 
@@ -26,7 +27,10 @@ def cohort(number: int = 80) -> pd.DataFrame:
 def test_what_is_tried() -> None:
     table = cohort()
     table.loc[0, ["dice", "prediction_voxels"]] = [0.0, 0]
-    names = [one.name for one in variants(fairseg.audit(table, by="group"))]
+    result = fairseg.audit(table, by="group")
+    grouping = result.analyses[0].grouping()
+    tried = variants(result.scores, result.common.overall, grouping, result.structures)
+    names = [one.name for one in tried]
     assert list(dict.fromkeys(names)) == [
         "median over structures",
         "missed structures left out",

@@ -6,14 +6,16 @@ import numpy as np
 import numpy.typing as npt
 from markupsafe import Markup
 
+from fairseg.metrics.fairness import Floats
 from fairseg.report.charts import frame
-from fairseg.report.charts.jitter import Floats, density, swarm
+from fairseg.report.charts.jitter import swarm
 from fairseg.report.charts.scale import Scale, make_scale
 from fairseg.report.charts.subjects import Subjects, check_groups, dots, look_for
 from fairseg.report.charts.svg import join, px, tag, wrapped
 from fairseg.report.escape import plain
 from fairseg.report.numbers import decimals, number
 from fairseg.report.palette import css_class
+from fairseg.statistics.smoothing import density
 
 _FEWEST = 5  # subjects, below which a box would make much of little: dots only
 _CLOUD = 20  # subjects that a density takes

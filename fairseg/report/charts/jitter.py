@@ -1,32 +1,11 @@
-"""Where to put dots, clouds and trends so that a distribution is seen; without chance, so always the same."""
+"""Where to put dots so that a distribution is seen; without chance, so always the same."""
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from fairseg.metrics.fairness import Floats
+from fairseg.statistics.smoothing import density
 
-_BINS = 256
 _FEW = 80  # dots that are placed one by one
-
-
-def density(values: Floats, places: Floats) -> Floats:
-    """Return a smoothed density of values at places, its peak 1 (a Gaussian, Silverman's bandwidth).
-
-    >>> density(np.array([0.0, 0.0, 1.0]), np.array([0.0, 1.0])).round(1).tolist()
-    [1.0, 0.5]
-    """
-    low, high = float(values.min()), float(values.max())
-    if high == low:
-        return np.ones(len(places))
-    spread = float(np.std(values))
-    quartiles = float(np.subtract(*np.quantile(values, [0.75, 0.25]))) / 1.349
-    width = 0.9 * (min(spread, quartiles) or spread) * len(values) ** -0.2
-    width = max(width, (high - low) / 120)
-    counts, edges = np.histogram(values, _BINS, (low - 3 * width, high + 3 * width))
-    middle = (edges[1:] + edges[:-1]) / 2
-    reach = np.arange(-_BINS // 2, _BINS // 2 + 1) * (middle[1] - middle[0])
-    smooth = np.convolve(np.pad(counts, _BINS // 2), np.exp(-0.5 * (reach / width) ** 2), mode="valid")
-    return np.asarray(np.interp(places, middle, smooth / smooth.max()))
 
 
 def swarm(along: Floats, radius: float, room: float) -> Floats:
@@ -55,38 +34,6 @@ def swarm(along: Floats, radius: float, room: float) -> Floats:
     # Golden-ratio steps along the sorted values fill the width evenly, wherever one looks.
     moved[order] = (np.arange(len(along)) * 0.6180339887498949 + 0.5) % 1 - 0.5
     return np.asarray(moved * room * np.maximum(density(along, along), 0.06))
-
-
-def smooth_trend(x: Floats, y: Floats, points: int = 40, share: float = 0.6) -> tuple[Floats, Floats]:
-    """Return a smooth line through points: local regression, robust to outliers (LOWESS, Cleveland 1979).
-
-    Args:
-        x: (N,).
-        y: (N,).
-        points: of the line.
-        share: of the points that each place of the line rests on.
-
-    >>> at, trend = smooth_trend(np.arange(50.0), 2 * np.arange(50.0) + np.eye(50)[7] * 1000)
-    >>> bool(np.allclose(trend, 2 * at, atol=0.1))
-    True
-    """
-    at = np.linspace(x.min(), x.max(), points)
-    far = np.abs(at[:, None] - x)
-    reach = np.partition(far, max(1, int(share * len(x)) - 1), axis=1)[:, [max(1, int(share * len(x)) - 1)]]
-    near = np.clip(1 - (far / np.maximum(reach, 1e-12)) ** 3, 0, None) ** 3
-    trust, trend = np.ones(len(x)), np.zeros(points)
-    for _ in range(4):
-        weights = near * trust + 1e-12
-        total = weights.sum(axis=1)
-        mean_x, mean_y = weights @ x / total, weights @ y / total
-        away = x - mean_x[:, None]
-        slope = (weights * away * (y - mean_y[:, None])).sum(axis=1) / np.maximum(
-            (weights * away**2).sum(axis=1), 1e-12
-        )
-        trend = mean_y + slope * (at - mean_x)
-        rest = np.abs(y - np.interp(x, at, trend))
-        trust = np.clip(1 - (rest / max(6 * float(np.median(rest)), 1e-9)) ** 2, 0, None) ** 2
-    return at, trend
 
 
 def _stacked(along: Floats, apart: float) -> Floats:

@@ -6,14 +6,15 @@ import numpy as np
 import numpy.typing as npt
 from markupsafe import Markup
 
+from fairseg.metrics.fairness import Floats
 from fairseg.report.charts import frame
-from fairseg.report.charts.jitter import Floats, smooth_trend
 from fairseg.report.charts.scale import Scale, make_scale
 from fairseg.report.charts.subjects import Subjects, check_groups, dots, look_for
 from fairseg.report.charts.svg import join, px, tag
 from fairseg.report.escape import plain
 from fairseg.report.numbers import decimals, number, span
 from fairseg.report.palette import css_class
+from fairseg.statistics.smoothing import smooth_trend
 
 _HEIGHT, _LOW = 260.0, 170.0  # pixels within the axes
 _NARROW = 300.0  # pixels of a panel of agreement

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from fairseg.report.page import summaries_of
-from fairseg.report.summary import GAP, P_VALUE, SER, Summary
 from fairseg.report.summary_table import kind_of
 from fairseg.report.tables import Cell, Heading, Table
 from fairseg.report.templates import say
+from fairseg.scoring.summary import GAP, P_VALUE, SER, Summary
 from fairseg.statistics.gain_findings import Gap, GroupChange, ModelGains, PairGains
 from fairseg.statistics.limits import Interval
 from fairseg.statistics.verdicts import Endpoint, Verdict

@@ -8,8 +8,9 @@ import pytest
 from markupsafe import Markup
 
 from fairseg.report.charts import Subjects, bland_altman, charts, dot_boxes, legend, scatter
-from fairseg.report.charts.jitter import density, swarm
+from fairseg.report.charts.jitter import swarm
 from fairseg.report.charts.scale import make_scale
+from fairseg.statistics.smoothing import density
 
 NAMES = ["White", "Black"]
 

@@ -6,11 +6,11 @@ import pytest
 
 from fairseg import Groups
 from fairseg.report import summarize
-from fairseg.report.intervals import with_intervals
 from fairseg.report.numbers import NONE
-from fairseg.report.summary import ALL, CORRECTED, EQUITY, GAP, GAP_OF_LARGE, P_VALUE, WORST, Summary
 from fairseg.report.summary_table import footnote, summaries_to_csv, summary_table
 from fairseg.report.tables import to_latex, to_markdown, to_terminal
+from fairseg.scoring.summary import ALL, CORRECTED, EQUITY, GAP, GAP_OF_LARGE, P_VALUE, WORST, Summary
+from fairseg.scoring.summary_intervals import with_intervals
 from fairseg.statistics import bootstrap_interval, group_intervals, kruskal_wallis
 
 

@@ -1,9 +1,8 @@
-"""Short names of groups: an intersection by its levels alone, and a table of what they stand for."""
+"""Short names of groups: an intersection is called by its levels alone."""
 
 from collections import Counter
 
 from fairseg.cohort.groups import Groups
-from fairseg.report.tables import Cell, Table
 
 
 def short_names(groups: Groups) -> tuple[str, ...]:
@@ -27,12 +26,3 @@ def short_names(groups: Groups) -> tuple[str, ...]:
         )
         for cell in groups.cells
     )
-
-
-def parts_table(groups: Groups, counts: list[int]) -> Table:
-    """Return what the short names of intersections stand for, with numbers of subjects."""
-    rows = [
-        (name, "", [*map(Cell, cell), Cell(count, kind="count")])
-        for name, cell, count in zip(short_names(groups), groups.cells, counts, strict=True)
-    ]
-    return Table.of("Groups and their parts", [*groups.attributes, "Subjects"], rows, corner="Group")

@@ -15,6 +15,7 @@ import pandas as pd
 from fairseg.cohort.columns import DISTANCES, METRICS, VOXELS, title
 from fairseg.cohort.groups import Groups
 from fairseg.cohort.ids import GroupIds, as_ids
+from fairseg.cohort.short_names import short_names
 from fairseg.metrics import (
     by_group,
     fairness_gap,
@@ -23,7 +24,6 @@ from fairseg.metrics import (
     skewed_error_ratio,
     split_by_group,
 )
-from fairseg.report.names import short_names
 from fairseg.scoring.table import Scores
 from fairseg.statistics.judge_options import JudgeOptions
 

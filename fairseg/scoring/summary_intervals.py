@@ -12,7 +12,7 @@ import pandas as pd
 from fairseg.cohort.ids import GroupIds, as_ids
 from fairseg.metrics import fairness_gap, mann_whitney_u, worst_group
 from fairseg.metrics.fairness import Floats
-from fairseg.report.summary import CORRECTED, EQUITY, GAP, GAP_OF_LARGE, P_VALUE, SER, WORST, Summary
+from fairseg.scoring.summary import CORRECTED, EQUITY, GAP, GAP_OF_LARGE, P_VALUE, SER, WORST, Summary
 from fairseg.statistics import (
     Interval,
     bootstrap_interval,

@@ -1,0 +1,145 @@
+"""A slice of a case as a small picture: which one, which part of it, and its pixels as a data URI."""
+
+from base64 import b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import SimpleITK as sitk
+from PIL import Image
+
+from fairseg.io.images import EXTENSIONS, Mask, check_same_grid, itk_messages
+
+Voxels = npt.NDArray[Any]
+
+_CONTEXT = 0.35  # of the structures' size, shown on each side of them
+_LEAST = 32.0  # mm, or pixels: the shortest side of what is shown
+_MOST = 200  # pixels of the longer side of the picture; a larger one is shrunk
+_WINDOW = (0.5, 99.5)  # percentiles of the shown pixels that become black and white
+_THICK = 1.5  # ratio of spacings from which the coarsest axis is the one across slices
+
+
+@dataclass(frozen=True)
+class Plane:
+    """A slice on its way to the page.
+
+    Attributes:
+        index: of the slice in the array.
+        axis: across slices; None for a 2D image.
+        flips: slices that turn the picture the way radiologists look at it.
+        spacing: of rows and columns.
+    """
+
+    index: int
+    axis: int | None
+    flips: tuple[slice, slice]
+    spacing: tuple[float, float]
+
+    def of(self, voxels: Voxels) -> Voxels:
+        """Return the slice of an array that may have colours as its last axis."""
+        plane = voxels if self.axis is None else np.take(voxels, self.index, axis=self.axis)
+        return np.asarray(plane[self.flips])
+
+
+def find_image(folder: Path, case: str) -> Path | None:
+    """Return the image of a case: `CASE_0000.nii.gz`, as nnU-Net names a first channel, or `CASE.nii.gz`.
+
+    Args:
+        folder: of the images.
+        case: its name.
+
+    Returns:
+        The file; None where there is none.
+    """
+    names = [f"{case}{channel}{end}" for channel in ("_0000", "") for end in EXTENSIONS]
+    return next((folder / name for name in names if (folder / name).is_file()), None)
+
+
+def read_pixels(path: Path, truth: Mask) -> tuple[Voxels | None, str]:
+    """Return the pixels of an image, colours as a last axis, or None and why."""
+    try:
+        with itk_messages():
+            image = sitk.ReadImage(str(path))
+    except RuntimeError:
+        return None, " The image cannot be read."
+    grid = {
+        "size": image.GetSize(),
+        "spacing": image.GetSpacing(),
+        "origin": image.GetOrigin(),
+        "direction": image.GetDirection(),
+    }
+    pixels = sitk.GetArrayFromImage(image)
+    try:
+        check_same_grid(Mask(pixels, image.GetSpacing()[::-1], grid, ()), truth)
+    except ValueError:
+        return None, " The image lies on another grid than the masks and is not shown."
+    if image.GetNumberOfComponentsPerPixel() > 1:
+        pixels = pixels[..., :3] if pixels.shape[-1] >= 3 else pixels[..., 0]  # without transparency
+    return pixels, ""
+
+
+def choose_plane(truth: Mask, guess: Mask, labels: Sequence[int]) -> tuple[Plane, str]:
+    """Return the slice with most wrong voxels, or the one with most of the structures, and its name."""
+    flips = _flips(truth)
+    size = truth.voxels.ndim
+    if size == 2:
+        return Plane(0, None, flips[-2:], truth.spacing), ""  # type: ignore[arg-type]
+    spacing = np.array(truth.spacing)
+    axis = int(np.argmax(spacing)) if spacing.max() > _THICK * spacing.min() else 0
+    flat = tuple(other for other in range(size) if other != axis)
+    wrong = sum(((truth.voxels == label) != (guess.voxels == label)).sum(axis=flat) for label in labels)
+    if not np.any(wrong):
+        wrong = np.isin(truth.voxels, labels).sum(axis=flat)
+    index = int(np.argmax(wrong))
+    plane = Plane(
+        index, axis, (flips[flat[0]], flips[flat[1]]), (float(spacing[flat[0]]), float(spacing[flat[1]]))
+    )
+    return plane, f", slice {index + 1} of {truth.voxels.shape[axis]}"
+
+
+def _flips(mask: Mask) -> tuple[slice, ...]:
+    """Return the step along each axis so that left is right, front is up and head is up in the picture."""
+    size = mask.voxels.ndim
+    direction = np.reshape(mask.grid["direction"], (size, size))
+    steps = []
+    for axis in range(size):  # ITK's order: x, y, z
+        patient = int(np.argmax(np.abs(direction[:, axis])))
+        upward = direction[patient, axis] > 0
+        steps.append(slice(None, None, -1 if upward == (patient == 2) else 1))
+    return tuple(steps[::-1])
+
+
+def window_around(shown: npt.NDArray[np.bool_], spacing: tuple[float, float]) -> tuple[slice, slice]:
+    """Return rows and columns around the structures, with context on each side; all of them without any."""
+    window = []
+    for axis in range(2):
+        places = np.flatnonzero(shown.any(axis=1 - axis))
+        length = shown.shape[axis]
+        if not places.size:
+            window.append(slice(0, length))
+            continue
+        first, last = int(places[0]), int(places[-1]) + 1
+        middle, half = (first + last) / 2, (last - first) / 2 * (1 + 2 * _CONTEXT)
+        half = max(half, _LEAST / 2 / spacing[axis])
+        window.append(slice(max(0, int(middle - half)), min(length, int(np.ceil(middle + half)))))
+    return window[0], window[1]
+
+
+def to_uri(pixels: Voxels) -> str:
+    """Return pixels as a small picture in a data URI: PNG for grey ones, JPEG for colours."""
+    values = np.nan_to_num(pixels.astype(np.float64))
+    low, high = np.percentile(values, _WINDOW)
+    shades = np.clip((values - low) / max(high - low, 1e-12), 0, 1) * 255
+    picture = Image.fromarray(np.rint(shades).astype(np.uint8))
+    shrink = _MOST / max(picture.size)
+    if shrink < 1:
+        size = (max(1, round(picture.width * shrink)), max(1, round(picture.height * shrink)))
+        picture = picture.resize(size, Image.Resampling.LANCZOS)
+    kind = "png" if pixels.ndim == 2 else "jpeg"
+    file = BytesIO()
+    picture.save(file, kind, **({"optimize": True} if kind == "png" else {"quality": 88}))
+    return f"data:image/{kind};base64,{b64encode(file.getvalue()).decode()}"
