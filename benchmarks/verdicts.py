@@ -116,8 +116,8 @@ def spread(rng: np.random.Generator, scores: Floats, times: float) -> Floats:
 def second_group(
     shape: str, sizes: Sequence[int], change: Callable[..., Floats], seed: int, structures: int = 3
 ) -> tuple[np.random.Generator, Floats]:
-    """Draw a cohort in which the second group is changed."""
-    rng = np.random.default_rng(seed)
+    """Draw a cohort in which the second group is changed; no two cells of a table share cohorts."""
+    rng = np.random.default_rng((seed, *sizes, *shape.encode()))
     parts = [draw(rng, shape, size, structures) for size in sizes]
     parts[1] = change(rng, parts[1])
     return rng, np.concatenate(parts)
@@ -265,9 +265,8 @@ def main() -> None:
     options = parser.parse_args()
     cohorts = 8 if options.quick else options.cohorts
     print(describe("numpy", "scipy"))
-    print(
-        f"{cohorts} pages a cell, {max(cohorts // 4, min(cohorts, 20))} for power and green; 999 permutations\n"
-    )
+    fewer = max(cohorts // 4, min(cohorts, 20))
+    print(f"{cohorts} pages a cell, {fewer} for power and green; 999 permutations\n")
     for number, (title, table) in enumerate(jobs(cohorts).items()):
         if options.table in (None, number):
             rows = list(run_all(call, table, options.workers))

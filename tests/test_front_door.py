@@ -36,6 +36,8 @@ fairseg.compare({"baseline": df, "fair": other}, by="sex", baseline="baseline").
 fairseg.compare({"a": df, "b": other}, by="sex", baseline="a").sentence
 fairseg.compare({"a": long, "b": long}, by="sex", baseline="a").findings
 fairseg.compare({"a": df, "b": other}, by="sex", baseline="a").save("comparison").is_file()
+fairseg.plan(df, by="sex", reference="M", difference=0.02).table
+fairseg.plan(median=0.9, iqr=0.05, sizes=(400, 12)).sentence
 fairseg.Groups.from_values(df["sex"]).names == ("F", "M")
 fairseg.Groups(["F", "M"]).encode(df["sex"])
 fairseg.samplers.GroupBatchSampler(df["sex"], batch_size=8)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what makes a spreadsheet run a cell
 
@@ -51,7 +52,9 @@ def read_csv(path: str | Path) -> pd.DataFrame:
 
 def to_csv(table: pd.DataFrame) -> str:
     """Return a table as CSV in which no text is a spreadsheet formula: `=cmd()` becomes `'=cmd()`."""
-    safe = table.map(_defused).rename(columns=_defused)
+    # Numbers are left alone: pandas 2 turns whole ones with gaps into floats when it maps them.
+    safe = table.apply(lambda column: column if is_numeric_dtype(column) else column.map(_defused))
+    safe = safe.rename(columns=_defused)
     # A lone carriage return ends a row unless it is quoted, which pandas does not see to.
     strings = safe.select_dtypes(include=["object", "string"])
     quote_all = any(column.astype(str).str.contains("\r").any() for _, column in strings.items())

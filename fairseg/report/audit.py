@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 
 from fairseg.cohort.groups import Groups
 from fairseg.io.sentences import listed
@@ -29,9 +30,6 @@ from fairseg.statistics.findings import PageJudgement
 from fairseg.statistics.judge_options import JudgeOptions
 from fairseg.statistics.page import judge_page
 from fairseg.statistics.verdicts import Verdict
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 OVERALL = "Overall"
 
@@ -147,7 +145,7 @@ class AuditResult:
         ]
         return pd.DataFrame(rows, columns=["kind", "name", "group", "reason"])
 
-    def plot(self, kind: str = "boxes", ax: "Axes | None" = None) -> "Axes":
+    def plot(self, kind: str = "boxes", ax: Axes | None = None) -> Axes:
         """Draw the result with matplotlib.
 
         Args:

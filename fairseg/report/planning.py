@@ -234,7 +234,7 @@ class _Asked:
 def _planned(
     first: str, of_first: Floats, second: str, of_second: Floats, rate: float, asked: _Asked
 ) -> PlannedPair:
-    level: dict[str, float] = {"power": asked.power, "alpha": asked.alpha}
+    level: dict[str, Any] = {"power": asked.power, "alpha": asked.alpha}
     if asked.endpoint == "failures":
         if asked.sizes is not None:
             return PlannedPair(first, second, *detectable_failures(rate, *asked.sizes, **level), rate)

@@ -38,12 +38,12 @@ class Preregistration:
     Attributes:
         name: of the file.
         digest: SHA-256 of its bytes, hexadecimal.
-        values: every option; those that the file leaves out have their defaults.
+        options: every option; those that the file leaves out have their defaults.
     """
 
     name: str
     digest: str
-    values: dict[str, Any]
+    options: dict[str, Any]
 
     def settle(
         self, given: Mapping[str, Any], stated: Collection[str] | None = None, *, flags: bool = False
@@ -58,7 +58,7 @@ class Preregistration:
         Raises:
             ValueError: a stated option says another thing than the file.
         """
-        for name, expected in self.values.items():
+        for name, expected in self.options.items():
             told = _plain(name, given[name])
             is_stated = told != _plain(name, DEFAULTS[name]) if stated is None else name in stated
             if is_stated and told != _plain(name, expected):
@@ -67,7 +67,7 @@ class Preregistration:
                     f"{option} contradicts {self.name}, which says {json.dumps(expected)}: "
                     "leave it out, or judge without the file"
                 )
-        return {**given, **self.values}
+        return {**given, **self.options}
 
 
 def read_preregistration(path: str | Path) -> Preregistration:

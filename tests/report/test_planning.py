@@ -48,7 +48,7 @@ def test_subjects_needed_are_those_of_the_statistics_with_the_reference_first(pi
         for direction in DIRECTIONS
     ]
     assert numbers(result) == [tuple(vars(plan).values()) for plan in expected]
-    assert result.table[["first", "second"]].values.tolist() == [["M", "F"]] * 2
+    assert result.table[["first", "second"]].to_numpy().tolist() == [["M", "F"]] * 2
     assert str(expected[0].n_first) in result.sentence
     assert "about" in result.sentence
 
@@ -159,7 +159,7 @@ def test_a_file_stated_beforehand_gives_the_options_of_an_audit(pilot: pd.DataFr
 def test_what_a_file_leaves_out_has_its_default(tmp_path: Path) -> None:
     path = tmp_path / "plan.json"
     path.write_text('{"by": "sex"}')
-    assert read_preregistration(path).values["margin"] == 0.02
+    assert read_preregistration(path).options["margin"] == 0.02
 
 
 @pytest.mark.parametrize(
@@ -191,6 +191,6 @@ def test_a_wrong_file_is_named_with_what_is_wrong(content: str, message: str, tm
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     options = {"by": ("age", "sex"), "bins": {"age": [50.0]}, "also": [("site", "sex")], "seed": 4}
     path = write_preregistration(tmp_path / "plan.json", options)
-    values = read_preregistration(path).values
+    values = read_preregistration(path).options
     assert values == json.loads(path.read_text())
     assert (values["by"], values["bins"], values["seed"]) == (["age", "sex"], {"age": [50.0]}, 4)

@@ -14,7 +14,13 @@ from fairseg.report.charts import ForestRow, Subjects, badge, dot_boxes, forest,
 from fairseg.report.compare.answer import model_answer
 from fairseg.report.compare.card import card_values
 from fairseg.report.compare.plots import plot_boxes
-from fairseg.report.compare.tables import changes_table, findings_table, paper_table, paper_tables, summaries
+from fairseg.report.compare.tables import (
+    changes_table,
+    findings_table,
+    paper_figures,
+    paper_tables,
+    summaries,
+)
 from fairseg.report.plots import figure_of, to_svg
 from fairseg.report.tables import to_latex, to_markdown
 from fairseg.report.templates import render_page, say
@@ -63,7 +69,7 @@ def _structures(result: "ComparisonResult") -> list[str]:
 def _unrounded(result: "ComparisonResult", structures: list[str]) -> Any:
     parts = []
     for structure in structures:
-        table = paper_table(result, structure)
+        table = paper_figures(result, structure)
         table.columns = pd.Index([": ".join(column) for column in table.columns])
         parts.append(table.rename_axis("measure").reset_index().assign(structure=structure))
     whole = pd.concat(parts, ignore_index=True)

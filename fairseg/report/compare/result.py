@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 
 from fairseg.cohort.columns import METRICS, NO_ATTRIBUTES, SIZES
 from fairseg.cohort.groups import Groups
@@ -26,9 +27,6 @@ from fairseg.statistics.gain_findings import GainsJudgement
 from fairseg.statistics.gains import judge_gains
 from fairseg.statistics.judge_options import JudgeOptions
 from fairseg.statistics.verdicts import Verdict
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True)
@@ -133,7 +131,7 @@ class ComparisonResult:
         """What some model lacks or nobody's group is known of: columns kind, name, model, reason."""
         return self.lost
 
-    def plot(self, kind: str = "boxes", ax: "Axes | None" = None) -> "Axes":
+    def plot(self, kind: str = "boxes", ax: Axes | None = None) -> Axes:
         """Draw the result with matplotlib.
 
         Args:
@@ -284,6 +282,26 @@ def compare(
     )
     notes = list(dict.fromkeys(notes))
     return ComparisonResult(matched, baseline, options, tuple(analyses), judgement, lost, tuple(notes))
+
+
+def paper_table(result: ComparisonResult, structure: str = OVERALL) -> pd.DataFrame:
+    """Return one structure's figures of all models, as in Tables 4 to 9 of Lee et al. 2025, unrounded.
+
+    Args:
+        result: of a comparison.
+        structure: "Overall" or a label.
+
+    Returns:
+        float64; columns (model, group), and (model, "All") for what is of all groups; rows "Median DSC", "IQR
+        DSC" and so on for each metric, "SER", "Fairness gap" and "p (Mann-Whitney U)". NaN where there is no
+        value.
+
+    Raises:
+        ValueError: there is no such structure.
+    """
+    from fairseg.report.compare.tables import paper_figures  # noqa: PLC0415  (tables are made of results)
+
+    return paper_figures(result, structure)
 
 
 def _matched(scores: dict[str, Scores]) -> tuple[dict[str, Scores], pd.DataFrame, list[str]]:

@@ -107,14 +107,8 @@ def findings_table(result: "ComparisonResult") -> Table:
     return Table.of("Every finding", heads, rows, corner="Model, structure: groups: endpoint", tall=True)
 
 
-def paper_table(result: "ComparisonResult", structure: str = "Overall") -> pd.DataFrame:
-    """Return one structure's figures of all models, as in Tables 4 to 9 of Lee et al. 2025, unrounded.
-
-    Returns:
-        float64; columns (model, group), and (model, "All") for what is of all groups; rows "Median DSC", "IQR
-        DSC" and so on for each metric, "SER", "Fairness gap" and "p (Mann-Whitney U)". NaN where there is no
-        value.
-    """
+def paper_figures(result: "ComparisonResult", structure: str = "Overall") -> pd.DataFrame:
+    """Return the figures of `fairseg.report.paper_table`."""
     columns = {}
     for model, summary in summaries(result, structure).items():
         rows = [name for name in summary.table.index if _in_paper(str(name))]
@@ -123,7 +117,7 @@ def paper_table(result: "ComparisonResult", structure: str = "Overall") -> pd.Da
 
 
 def paper_tables(result: "ComparisonResult", structure: str = "Overall") -> list[Table]:
-    """Return `paper_table` as tables: a few models side by side, the best of them marked.
+    """Return the paper's figures as tables: a few models side by side, the best of them marked.
 
     The best is the highest median score of a group and the lowest distance, the gap closest to 0, the SER
     closest to 1.

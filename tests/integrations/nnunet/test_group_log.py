@@ -83,11 +83,13 @@ def test_a_sample_that_is_wholly_ignored_is_of_no_group(
     found = trainer.train_step(batch)
     assert found["group_count"].tolist() == [1, 1]
     batch["target"][0][2] = 3
-    weights = trainer.group_loss.group_weight.clone()
+    last_loss = trainer.group_loss.group_last_loss.clone()
     found = trainer.train_step(batch)
     assert found["group_count"].tolist() == [0, 1]
     assert np.isnan(found["group_loss"][0])
-    assert torch.equal(trainer.group_loss.group_weight, weights)  # F is absent, so nothing is known of it
+    # F is absent: nothing new is known of it.
+    assert trainer.group_loss.group_last_loss[0] == last_loss[0]
+    assert trainer.group_loss.group_recency.tolist() == pytest.approx([0.97, 1.0])
 
 
 def test_steps_without_a_known_group_have_no_part_in_the_training_loss(
