@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from fairseg.report import numbers
-from fairseg.report.findings_table import disadvantage
+from fairseg.report.findings_table import disadvantage, telling
 from fairseg.report.templates import render_text
 from fairseg.statistics.findings import Comparison, Finding, GroupFacts
 from fairseg.statistics.verdicts import Endpoint, Verdict
@@ -16,8 +16,6 @@ from fairseg.statistics.verdicts import Endpoint, Verdict
 if TYPE_CHECKING:
     from fairseg.report.analyses import Analysis
     from fairseg.report.audit import AuditResult
-
-_ENDPOINTS = list(Endpoint)
 
 
 def answer(result: "AuditResult", analysis: "Analysis") -> str:
@@ -88,13 +86,7 @@ def leading_finding(result: "AuditResult", comparisons: Sequence[Comparison]) ->
     Overall before a structure; then the one that exceeds its margin most.
     """
     shown = [finding for one in comparisons if one.verdict is Verdict.GAP for finding in one.shown]
-
-    def rank(finding: Finding) -> tuple[bool, float, int]:
-        structure = finding.structure != result.structures[0]
-        weight = 0.5 if finding.endpoint is Endpoint.HARDEST else 1.0  # as in the control over the page
-        return structure, -weight * abs(finding.estimate) / finding.margin, _ENDPOINTS.index(finding.endpoint)
-
-    return min(shown, key=rank, default=None)
+    return min(shown, key=lambda row: telling(row, result), default=None)
 
 
 def overall_facts(result: "AuditResult", attribute: str) -> list[GroupFacts]:

@@ -70,8 +70,8 @@ def endpoints_table(result: "AuditResult", analysis: "Analysis", most: int = 9) 
         for one in sorted(judged, key=lambda one: _ORDER.index(one.verdict))
     ]
     if sum(map(len, found)) > most and several:
-        found = [[min(rows, key=lambda row: _telling(row, result))] for rows in found]
-        found = sorted(found, key=lambda rows: _telling(rows[0], result))[:most]
+        found = [[min(rows, key=lambda row: telling(row, result))] for rows in found]
+        found = sorted(found, key=lambda rows: telling(rows[0], result))[:most]
     kept = [row for rows in found for row in rows]
     lines = []
     last: tuple[str, str] | None = None
@@ -93,10 +93,11 @@ def endpoints_table(result: "AuditResult", analysis: "Analysis", most: int = 9) 
     return Table.of(caption, ["Verdict", head], lines, corner="Endpoint", note=note)
 
 
-def _telling(row: Finding, result: "AuditResult") -> tuple[bool, bool, bool, int, float]:
-    """Return what ranks the finding that says most of a comparison first; as the answer chooses it."""
-    place = list(Endpoint).index(row.endpoint)
-    return not row.shown, row.structure != result.structures[0], row.adjusted, place, -abs(row.estimate)
+def telling(row: Finding, result: "AuditResult") -> tuple[bool, bool, float, int]:
+    """Return what ranks the finding first that says most: shown, overall, and far beyond its margin."""
+    weight = 0.5 if row.endpoint is Endpoint.HARDEST else 1.0  # as in the control over the page
+    size = -weight * abs(row.estimate) / row.margin
+    return not row.shown, row.structure != result.structures[0], size, list(Endpoint).index(row.endpoint)
 
 
 def findings_table(result: "AuditResult") -> Table:

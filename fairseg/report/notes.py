@@ -69,8 +69,8 @@ def _score_checks(result: "AuditResult") -> list[str]:
         example = [names[row] for row in sets[0]]
         lines.append(say("duplicates", sets=len(sets), subjects=sum(map(len, sets)), example=example))
     for name in (name for name in DISTANCES if name in columns):
-        with np.errstate(all="ignore"), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a subject without any distance has no mean
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # a subject without any distance has no mean
             values = np.nanmean(columns[name], axis=1)
         for one in scale_ratios(values, first.members.ids):
             larger, smaller = (short_names(first.groups)[code] for code in (one.larger, one.smaller))

@@ -190,6 +190,8 @@ def _most_telling(found: Sequence[Finding], overall: str) -> list[Finding]:
 
 def _gap_row(row: Finding, result: "AuditResult", scale: float) -> charts.ForestRow:
     block, name = f"{row.attribute}: {row.second} against {row.first}", row.structure
+    if len(result.structures) == 1:
+        block, name = row.attribute, f"{row.second} against {row.first}"
     if row.adjusted:
         name += f", {' and '.join(result.sections.adjust)} held fixed"
     gap, low, high = (value * scale for value in disadvantage(row))

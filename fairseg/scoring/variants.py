@@ -1,5 +1,6 @@
 """Other ways to score the same masks, and other choices of subjects: what a verdict should not hang on."""
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -37,7 +38,8 @@ def variants(
 
     base = variant("as judged", overall)
     tried = []
-    with np.errstate(all="ignore"):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a subject without any structure has no mean
         if of_structure.shape[1] > 2:
             tried.append(variant("median over structures", np.nanmedian(of_structure, axis=1)))
         if of_structure.shape[1] > 3:

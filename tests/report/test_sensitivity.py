@@ -53,6 +53,12 @@ def test_a_verdict_that_hangs_on_missed_structures_is_named() -> None:
     assert 'missed structures left out, it is "not enough evidence"' in found.sentence
 
 
+def test_a_subject_without_any_structure_left_is_no_trouble() -> None:
+    table = cohort()
+    table.loc[table["subject"] == "s3", ["dice", "prediction_voxels"]] = [0.0, 0]
+    assert sensitivity(fairseg.audit(table, by="group")) is not None
+
+
 def test_a_verdict_that_hangs_on_nothing_has_no_sentence() -> None:
     table = cohort()
     table.loc[table["group"] == "B", "dice"] -= 0.1
