@@ -60,6 +60,8 @@ bench: $(VENV)/.installed-bench
 	$(BIN)/python benchmarks/samplers.py
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/simulations.py
+	$(BIN)/python benchmarks/verdicts.py --cohorts 200
+	$(BIN)/python benchmarks/gains.py --cohorts 40
 
 clean:
 	rm -rf $(VENV) $(LOWEST) build demo
