@@ -39,7 +39,7 @@ def metric_frame(
     left out of the frame, so its `overall` is over the known groups, as the report's column "All".
 
     Args:
-        scores: as from `fairseg.scoring.evaluate` or `read_scores`, or what `Scores.of` takes.
+        scores: as from `fairseg.evaluate` or `read_scores`, or what `Scores.of` takes.
         by: an attribute, several for their intersection, or groups made of them; the frame's sensitive
             features, with fairseg's names of levels.
         metric: a column of scores: "dice", "hd95" or any other of `score_case`.

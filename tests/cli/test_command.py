@@ -461,7 +461,7 @@ def test_of_many_skipped_cases_five_are_told_on_stderr_and_all_on_the_page(
     cohort: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     cases = sorted(path.name.split(".")[0] for path in (cohort / "predictions").iterdir())
-    spoilt = cases[2:9]
+    spoilt = cases[3:10]
     for case in spoilt:
         (cohort / "predictions" / f"{case}.nii.gz").write_bytes(b"")
     assert main(audit(cohort, "--on-error", "skip")) == 1
@@ -648,10 +648,8 @@ def test_cases_without_a_subject_are_named_once(cohort: Path, capfd: pytest.Capt
     with (cohort / "groups.csv").open("a") as file:
         file.write("training,,F,A,50\n")
     assert main(audit(cohort)) == 0
-    said = "2 cases without a subject, taken as subjects of their own: s1_ED, s3_ED"
-    err = capfd.readouterr().err
-    assert err.count("without a subject") == 1
-    assert f"fairseg: note: {said}\n" in err
+    said = "(2 cases: s1_ED, s3_ED)"
+    assert capfd.readouterr().err.count(said) == 1
     assert (cohort / "out" / "report.html").read_text().count(said) == 1
 
 

@@ -129,6 +129,8 @@ def _gaps(result: "ComparisonResult") -> Markup:
                 shown = Verdict.GAP if row.gap_before.shown else Verdict.OPEN
                 rows.append(ForestRow(model.model, f"{name}: {result.baseline}", *before, shown, counts))
                 rows.append(ForestRow(model.model, f"{name}: {model.model}", *after, row.verdict, counts))
+    if not rows:  # no pair of groups is judged
+        return Markup("")
     title = next(iter(result.models.values())).title
     return forest(
         rows[:60],

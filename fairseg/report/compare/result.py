@@ -88,25 +88,24 @@ class ComparisonResult:
         disadvantage of the second group) with _low and _high; gain (gap before minus gap after), low, high,
         p, p_adjusted; inside (the margin); verdict.
         """
-        rows = []
-        for model in self.judgement.models:
-            for row in (row for pair in model.pairs for row in pair.rows):
-                gaps = {
-                    f"{name}{end}": value
-                    for name, gap in (("gap_before", row.gap_before), ("gap_after", row.gap_after))
-                    for end, value in zip(("", "_low", "_high"), gap.interval, strict=True)
-                }
-                names = ("attribute", "structure", "endpoint", "first", "second", "n_first", "n_second")
-                rows.append(
-                    {
-                        "model": model.model,
-                        **{name: getattr(row, name) for name in names},
-                        **gaps,
-                        **dict(zip(("gain", "low", "high"), row.gain, strict=True)),
-                        **{name: getattr(row, name) for name in ("p", "p_adjusted", "inside", "verdict")},
-                    }
-                )
-        return pd.DataFrame(rows)
+        about = ("attribute", "structure", "endpoint", "first", "second", "n_first", "n_second")
+        judged = ("p", "p_adjusted", "inside", "verdict")
+        ends = ("", "_low", "_high")
+        columns = ["model", *about, *(f"gap_{when}{end}" for when in ("before", "after") for end in ends)]
+        rows = [
+            [
+                model.model,
+                *(getattr(row, name) for name in about),
+                *row.gap_before.interval,
+                *row.gap_after.interval,
+                *row.gain,
+                *(getattr(row, name) for name in judged),
+            ]
+            for model in self.judgement.models
+            for pair in model.pairs
+            for row in pair.rows
+        ]
+        return pd.DataFrame(rows, columns=[*columns, "gain", "low", "high", *judged])
 
     @cached_property
     def changes(self) -> pd.DataFrame:

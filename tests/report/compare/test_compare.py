@@ -213,3 +213,10 @@ def test_plots_are_axes_to_go_on_with(kind: str) -> None:
     assert axes.get_title() == "mine"
     with pytest.raises(ValueError, match="kind must be one of boxes, gaps, gains, got 'pie'"):
         judged(table(), table()).plot("pie")
+
+
+def test_a_page_is_written_where_no_pair_is_judged(tmp_path: Path) -> None:
+    sizes = {"A": 60, "B": 6}
+    result = judged(table(sizes=sizes), changed(table(sizes=sizes), B=0.04))
+    page = result.save(tmp_path).read_text(encoding="utf-8")
+    assert Verdict.NOT_JUDGED.label in page.lower()
