@@ -30,7 +30,11 @@ def groups_table(result: "AuditResult", analysis: "Analysis", structure: str | N
     ]
     everyone = [fact for fact in result.judgement.everyone if fact.structure == structure]
     rows = [(_group_name(fact), "", _fact_cells(fact)) for fact in facts]
-    rows += [("All", "rule", _fact_cells(fact)) for fact in everyone]
+    known = sum(fact.n for fact in facts)
+    rows += [
+        ("All" if fact.n == known else "All, of unknown group too", "rule", _fact_cells(fact))
+        for fact in everyone
+    ]
     title, options = result.scores.title, result.options
     heads = ("n", f"Median {title}", f"{title} < {options.failure_threshold:g}", "In hardest tenth")
     caption = f"{structure}: groups by {analysis.name}"
