@@ -95,7 +95,7 @@ def plot_gaps(
     names = [f"{row.structure}: {row.second} against {row.first}{fixed * row.adjusted}" for row in rows]
     ticks = ["\n".join(wrapped(name, _ROW_NAME)) for name in names]
     lines = max((tick.count("\n") + 1 for tick in ticks), default=1)
-    ax = ax or new_axes(7.0, 0.9 + max(0.3, 0.17 * lines) * len(rows))
+    ax = ax or new_axes(7.0, 1.2 + max(0.3, 0.17 * lines) * max(1, len(rows)))
     if rows and not np.isnan(margin := rows[0].margin):
         ax.axvspan(-margin, margin, color=GRID, lw=0, zorder=0)
     ax.axvline(0.0, color=INK, lw=0.8, zorder=1)

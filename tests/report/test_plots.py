@@ -9,9 +9,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
 from matplotlib.text import Text
 
+import fairseg
 from fairseg import Groups
 from fairseg.report import Summary, summarize
-from fairseg.report.plots import plot_overall, plot_rows
+from fairseg.report.plots import figure_of, plot_overall, plot_rows, to_png
 
 PAGE = 9.9  # inches of the page's content: 62rem less its padding
 
@@ -105,3 +106,8 @@ def test_the_legend_stands_in_columns_above_the_boxes(number: int) -> None:
     assert extent.y0 > figure.axes[0].get_window_extent().y1
     assert extent.x1 <= figure.bbox.x1
     assert extent.y0 > figure.bbox.y1 - 130  # 24 groups below each other would take 400
+
+
+def test_a_figure_without_a_judged_pair_has_room_to_be_drawn() -> None:
+    scores = {"sex": ["F"] * 3 + ["M"] * 3, "dice": [0.9] * 6}
+    to_png(figure_of(fairseg.audit(scores, by="sex").plot("gaps")))

@@ -67,7 +67,7 @@ def plot_gaps(result: "ComparisonResult", ax: Axes | None = None) -> Axes:
                     pair.verdict,
                 )
             )
-    ax = ax or new_axes(6.0, 0.9 + 0.42 * len(rows))
+    ax = ax or new_axes(6.0, 1.2 + 0.42 * max(1, len(rows)))
     ax.axvspan(-result.options.margin, result.options.margin, color=GRID, lw=0, zorder=0)
     ax.axvline(0.0, color=INK, lw=0.8, zorder=1)
     for at, (_, before, after, verdict) in enumerate(rows):
@@ -102,7 +102,7 @@ def plot_gains(result: "ComparisonResult", ax: Axes | None = None) -> Axes:
         for one in model.changes
         if one.attribute == analysis.name and one.structure == structure and one.n
     ]
-    ax = ax or new_axes(6.0, 0.9 + 0.3 * len(rows))
+    ax = ax or new_axes(6.0, 1.2 + 0.3 * max(1, len(rows)))
     ax.axvline(0.0, color=INK, lw=0.8, zorder=1)
     for at, (_, group, change) in enumerate(rows):
         shade = color(group, analysis.reference)
