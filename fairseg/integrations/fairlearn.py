@@ -12,6 +12,7 @@ import pandas as pd
 from fairlearn.metrics import MetricFrame
 
 from fairseg.cohort.groups import Groups
+from fairseg.cohort.ids import as_ids
 from fairseg.cohort.levels import level_text
 from fairseg.io.sentences import listed
 from fairseg.metrics.fairness import Statistic, by_group
@@ -84,7 +85,7 @@ def metric_frame(
     def of_part(part: Any) -> tuple[float, int]:
         """Return statistic and count of one group, by the function that makes fairseg's tables."""
         own = np.asarray(part, dtype=np.float64)
-        statistics, counts = by_group(own, np.zeros(len(own), dtype=int), 1, statistic)
+        statistics, counts = by_group(own, as_ids(np.zeros(len(own), dtype=int), known=1), statistic)
         return float(statistics[0]), int(counts[0])
 
     return MetricFrame(

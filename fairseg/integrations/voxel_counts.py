@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from fairseg.cohort.ids import as_ids
 from fairseg.metrics.fairness import Floats, by_group, fairness_gap, skewed_error_ratio, worst_group
 from fairseg.metrics.masks import Labels, label_values
 from fairseg.metrics.overlap import Counts
@@ -64,7 +65,8 @@ class GroupVoxelCounts:
         return subject_dice(table[:, 2:].reshape(len(table), 3, -1), table[:, 0], table[:, 1], self.samples)
 
     def _by_group(self) -> Floats:
-        return by_group(*self._subjects(), self.num_groups, self.statistic)[0]
+        dice, groups = self._subjects()
+        return by_group(dice, as_ids(groups, known=self.num_groups), self.statistic)[0]
 
     def _value(self) -> npt.ArrayLike:
         """Return the metric's value: the statistic of each group (G,), or what is made of it."""
@@ -74,7 +76,7 @@ class GroupVoxelCounts:
         """Return on how many subjects the values rest, and how many they leave out, int64."""
         dice, groups = self._subjects()
         counts = {
-            "subjects": by_group(dice, groups, self.num_groups)[1],
+            "subjects": by_group(dice, as_ids(groups, known=self.num_groups))[1],
             "unknown_group": (groups < 0).sum(),
             "empty_masks": (np.isnan(dice) & (groups >= 0)).sum(),
         }

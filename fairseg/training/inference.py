@@ -10,6 +10,7 @@ import torch
 from monai.inferers.utils import sliding_window_inference
 from torch import Tensor, nn
 
+from fairseg.cohort.ids import as_ids
 from fairseg.metrics import by_group, dice
 from fairseg.training.prepare import Case
 from fairseg.training.ranks import ProcessGroup
@@ -106,12 +107,10 @@ def dice_by_group(
     cases_of: dict[tuple[str, int], list[int]] = defaultdict(list)
     for position, pair in enumerate(zip(subjects, np.asarray(groups).tolist(), strict=True)):
         cases_of[pair].append(position)
-    ids = np.array([group for _, group in cases_of], dtype=np.int64)
+    ids = as_ids(np.array([group for _, group in cases_of], dtype=np.int64), known=num_groups)
     by_label = np.array([_mean(scores[cases], axis=0) for cases in cases_of.values()])
     overall = np.array([_mean(_mean(scores[cases], axis=1), axis=0) for cases in cases_of.values()])
-    return by_group(overall, ids, num_groups)[0], np.stack(
-        [by_group(values, ids, num_groups)[0] for values in by_label.T], axis=1
-    )
+    return by_group(overall, ids)[0], np.stack([by_group(values, ids)[0] for values in by_label.T], axis=1)
 
 
 def _mean(values: npt.NDArray[np.float64], axis: int) -> npt.NDArray[np.float64]:
