@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from fairseg.report import numbers
+from fairseg.report.audited import Audited
 from fairseg.report.findings_table import disadvantage, telling
 from fairseg.report.templates import render_text
 from fairseg.statistics.findings import Comparison, Finding, GroupFacts
@@ -15,15 +16,14 @@ from fairseg.statistics.verdicts import Endpoint, Verdict
 
 if TYPE_CHECKING:
     from fairseg.report.analyses import Analysis
-    from fairseg.report.audit import AuditResult
 
 
-def answer(result: "AuditResult", analysis: "Analysis") -> str:
+def answer(result: Audited, analysis: "Analysis") -> str:
     """Return the answer for one grouping, as plain text on one line."""
     return " ".join(answer_lines(result, analysis))
 
 
-def answer_lines(result: "AuditResult", analysis: "Analysis") -> list[str]:
+def answer_lines(result: Audited, analysis: "Analysis") -> list[str]:
     """Return the answer, its sentences by themselves: the first stands large."""
     judgement = result.judgement
     comparisons = [one for one in judgement.comparisons if one.attribute == analysis.name]
@@ -52,7 +52,7 @@ def answer_lines(result: "AuditResult", analysis: "Analysis") -> list[str]:
     return [" ".join(line.split()) for line in text.splitlines() if line.strip()]
 
 
-def spoken(finding: Finding, result: "AuditResult") -> dict[str, Any]:
+def spoken(finding: Finding, result: Audited) -> dict[str, Any]:
     """Return a finding as sentences say it: who is worse off, by how much, and the figures of both groups."""
     worse = finding.worse or finding.second
     better = finding.first if worse == finding.second else finding.second
@@ -80,7 +80,7 @@ def spoken(finding: Finding, result: "AuditResult") -> dict[str, Any]:
     }
 
 
-def leading_finding(result: "AuditResult", comparisons: Sequence[Comparison]) -> Finding | None:
+def leading_finding(result: Audited, comparisons: Sequence[Comparison]) -> Finding | None:
     """Return the shown finding to speak of first.
 
     Overall before a structure; then the one that exceeds its margin most.
@@ -89,7 +89,7 @@ def leading_finding(result: "AuditResult", comparisons: Sequence[Comparison]) ->
     return min(shown, key=lambda row: telling(row, result), default=None)
 
 
-def overall_facts(result: "AuditResult", attribute: str) -> list[GroupFacts]:
+def overall_facts(result: Audited, attribute: str) -> list[GroupFacts]:
     """Return the facts of each group of an attribute, over all structures."""
     first = result.structures[0]
     return [
@@ -116,7 +116,7 @@ def _fails_everyone(comparisons: Sequence[Comparison], facts: Sequence[GroupFact
     return bool(judged) and judged <= {fact.group for fact in _failing(comparisons)}
 
 
-def _widest(result: "AuditResult", comparisons: Sequence[Comparison]) -> dict[str, Any] | None:
+def _widest(result: Audited, comparisons: Sequence[Comparison]) -> dict[str, Any] | None:
     """Return the finding that most stands in the way of saying that no relevant gap is there."""
     pairs = {(one.first, one.second) for one in comparisons if one.verdict is Verdict.OPEN}
     attribute = comparisons[0].attribute if comparisons else ""

@@ -4,146 +4,49 @@
 `fairseg audit` and `fairseg report` call it and nothing beside it.
 """
 
+import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 
 from fairseg.cohort.groups import Groups
 from fairseg.io.sentences import listed
 from fairseg.metrics.masks import Labels
-from fairseg.report.analyses import Analysis, analyses_of, has_levels, with_groups
+from fairseg.report import plots
+from fairseg.report.analyses import analyses_of, has_levels, with_groups
 from fairseg.report.answer import answer
+from fairseg.report.audited import Audited
+from fairseg.report.card import card_html
+from fairseg.report.page import save_report
 from fairseg.report.preregistration import read_preregistration
 from fairseg.report.sections import ReportSections
+from fairseg.report.text import small_table
 from fairseg.scoring.folders import Cohort, score_folders
 from fairseg.scoring.subjects import strata as strata_of
-from fairseg.scoring.subjects import structure_scores, subject_names
+from fairseg.scoring.subjects import structure_scores
 from fairseg.scoring.table import Scores
-from fairseg.statistics.common_structures import CommonStructures, common_structures
-from fairseg.statistics.findings import PageJudgement
+from fairseg.statistics.common_structures import common_structures
 from fairseg.statistics.judge_options import JudgeOptions
 from fairseg.statistics.page import judge_page
-from fairseg.statistics.verdicts import Verdict
 
 OVERALL = "Overall"
 
 
-@dataclass(frozen=True)
-class AuditResult:
+class AuditResult(Audited):
     """What an audit found. Printed, it is the answer and the table of groups; in a notebook, the card.
 
-    Attributes:
-        scores: what was judged.
-        options: margins, thresholds and seed.
-        analyses: the grouping that was asked about, then those of `also`.
-        judgement: every comparison, finding and fact, as numbers.
-        common: the overall scores and the structures that they are made of.
-        structures: "Overall", then the labels if there are several.
-        sections: what a report shows beside.
+    Its attributes are those of `Audited`.
     """
-
-    scores: Scores
-    options: JudgeOptions
-    analyses: tuple[Analysis, ...]
-    judgement: PageJudgement
-    common: CommonStructures
-    structures: tuple[str, ...]
-    sections: ReportSections = field(default_factory=ReportSections)
-
-    @property
-    def verdict(self) -> Verdict:
-        """The verdict on the grouping that was asked about."""
-        return self.judgement.verdict
 
     @cached_property
     def sentence(self) -> str:
         """The answer in a sentence or two."""
         return answer(self, self.analyses[0])
-
-    @cached_property
-    def groups(self) -> pd.DataFrame:
-        """One row a group of each grouping: typical case, failures and share of the hardest tenth.
-
-        Columns: attribute, group, n; median, median_low, median_high; failure_rate, failure_low,
-        failure_high; hardest_tenth, hardest_low, hardest_high (95 % limits each); judged.
-        """
-        rows = [
-            {
-                "attribute": fact.attribute,
-                "group": fact.group,
-                "n": fact.n,
-                **{name: getattr(fact, name) for name in ("median", "median_low", "median_high")},
-                **{name: getattr(fact, name) for name in ("failure_rate", "failure_low", "failure_high")},
-                "hardest_tenth": fact.hardest,
-                **{name: getattr(fact, name) for name in ("hardest_low", "hardest_high")},
-                "judged": fact.judged,
-            }
-            for fact in self.judgement.facts
-            if fact.structure == self.structures[0]
-        ]
-        return pd.DataFrame(rows)
-
-    @cached_property
-    def findings(self) -> pd.DataFrame:
-        """One row a comparison and endpoint, overall and for each structure.
-
-        Columns: attribute, structure, endpoint, adjusted (within strata); first, second, n_first, n_second;
-        value_first, value_second (medians of the typical case, else shares); estimate (first minus second),
-        low, high (limits that hold over the whole page); p, p_adjusted; inside (the margin); verdict.
-        """
-        names: tuple[str, ...] = ("attribute", "structure", "endpoint", "adjusted", "first", "second")
-        names += ("n_first", "n_second")
-        names += (
-            "value_first",
-            "value_second",
-            "estimate",
-            "low",
-            "high",
-            "p",
-            "p_adjusted",
-            "inside",
-            "verdict",
-        )
-        rows = [[getattr(finding, name) for name in names] for finding in self.judgement.findings]
-        return pd.DataFrame(rows, columns=list(names)).astype({"endpoint": str})
-
-    @cached_property
-    def left_out(self) -> pd.DataFrame:
-        """What was left out: columns kind (case, subject, structure or group), name, group, reason."""
-        first = self.analyses[0]
-        names = subject_names(self.scores)
-        rows: list[tuple[str, str, str, str]] = []
-        if len(self.scores.skipped):
-            ids = first.groups.encode(self.scores.skipped)
-            cases = zip(self.scores.reasons.items(), ids, strict=True)
-            rows += [("case", case, first.groups.name(int(group)), why) for (case, why), group in cases]
-        for one in self.analyses:
-            rows += [("subject", name, "unknown", f"no known {one.name}") for name in one.members.unknown]
-            several = f"cases in several groups by {one.name}"
-            rows += [("subject", name, "several", several) for name in one.members.shared]
-        group_of = dict(zip(names, first.members.ids.tolist(), strict=True))
-        without = [name for name, score in zip(names, self.common.overall, strict=True) if np.isnan(score)]
-        rows += [
-            ("subject", name, first.groups.name(group_of[name]), "no structure with a score")
-            for name in without
-        ]
-        rows += [
-            ("structure", structure, group, f"too few subjects of {group} have it: not in the overall score")
-            for structure, _, group in self.common.dropped
-        ]
-        least = f"fewer than {self.options.min_size} subjects: not judged"
-        rows += [
-            ("group", fact.group, fact.group, least)
-            for fact in self.judgement.facts
-            if not fact.judged and fact.structure == self.structures[0]
-        ]
-        return pd.DataFrame(rows, columns=["kind", "name", "group", "reason"])
 
     def plot(self, kind: str = "boxes", ax: Axes | None = None) -> Axes:
         """Draw the result with matplotlib.
@@ -159,9 +62,7 @@ class AuditResult:
         Raises:
             ValueError: there is no such kind, or the scores have no sizes.
         """
-        from fairseg.report.plots import plot  # noqa: PLC0415  (matplotlib, which an answer does not need)
-
-        return plot(self, kind, ax)
+        return plots.plot(self, kind, ax)
 
     def save(self, folder: str | Path) -> Path:
         """Write the page, tables and figures into a folder; return the page's path.
@@ -169,21 +70,15 @@ class AuditResult:
         Raises:
             ValueError: the folder cannot be written.
         """
-        from fairseg.report.page import save_report  # noqa: PLC0415  (matplotlib and the charts)
-
         return save_report(self, Path(folder))
 
     def __str__(self) -> str:
         return self.sentence
 
     def __repr__(self) -> str:
-        from fairseg.report.text import small_table  # noqa: PLC0415
-
         return f"{self.sentence}\n\n{small_table(self)}"
 
     def _repr_html_(self) -> str:
-        from fairseg.report.card import card_html  # noqa: PLC0415
-
         return card_html(self)
 
 
@@ -332,3 +227,20 @@ def judge_scores(
     )
     sections = sections.adjusted_for(alike, bins or {})
     return AuditResult(scores, options, tuple(analyses), judgement, common, structures, sections)
+
+
+def write_report(
+    scores: Any, groups: Groups, out: str | Path, *, reference: str | None = None
+) -> AuditResult:
+    """Judge scores by group and write the report: what `fairseg.audit(...).save(...)` does.
+
+    Kept for this version; see `fairseg.audit` for margins, further attributes and sections.
+    """
+    warnings.warn(
+        "write_report will go: use fairseg.audit(scores, by=...).save(folder)",
+        DeprecationWarning,
+        stacklevel=2,
+    )
+    result = judge_scores(Scores.of(scores), groups, reference)
+    result.save(out)
+    return result

@@ -1,17 +1,15 @@
 """The card that heads a page and stands for a result in a notebook: verdict, sentence, groups, gaps."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fairseg.report.answer import answer_lines
+from fairseg.report.audited import Audited
 from fairseg.report.charts import badge
 from fairseg.report.findings_table import endpoints_table, groups_table
 from fairseg.report.templates import render_page
 
-if TYPE_CHECKING:
-    from fairseg.report.audit import AuditResult
 
-
-def card_values(result: "AuditResult") -> dict[str, Any]:
+def card_values(result: Audited) -> dict[str, Any]:
     """Return what the macro `card` of `parts.html.j2` takes."""
     first = result.analyses[0]
     headline, *details = answer_lines(result, first)
@@ -24,6 +22,6 @@ def card_values(result: "AuditResult") -> dict[str, Any]:
     }
 
 
-def card_html(result: "AuditResult") -> str:
+def card_html(result: Audited) -> str:
     """Return the card with its own style and without a script, for a notebook."""
     return render_page("card.html.j2", card=card_values(result))

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from fairseg.report.audited import Audited
 from fairseg.report.tables import Cell, Table
 from fairseg.report.templates import say
 from fairseg.statistics.findings import Finding, GroupFacts
@@ -9,12 +10,11 @@ from fairseg.statistics.verdicts import Endpoint, Verdict
 
 if TYPE_CHECKING:
     from fairseg.report.analyses import Analysis
-    from fairseg.report.audit import AuditResult
 
 _ORDER = (Verdict.FAILS, Verdict.GAP, Verdict.OPEN, Verdict.NO_GAP, Verdict.NOT_JUDGED)
 
 
-def groups_table(result: "AuditResult", analysis: "Analysis", structure: str | None = None) -> Table:
+def groups_table(result: Audited, analysis: "Analysis", structure: str | None = None) -> Table:
     """Return how the model serves each group of an attribute: typical case, failures, hardest tenth.
 
     Args:
@@ -55,7 +55,7 @@ def _fact_cells(fact: GroupFacts) -> list[Cell]:
     ]
 
 
-def endpoints_table(result: "AuditResult", analysis: "Analysis", most: int = 9) -> Table:
+def endpoints_table(result: Audited, analysis: "Analysis", most: int = 9) -> Table:
     """Return the findings that a verdict rests on: all overall ones of an attribute, and others shown.
 
     Those with strata held fixed are among them. Of many comparisons those that show most come first, and the
@@ -97,14 +97,14 @@ def endpoints_table(result: "AuditResult", analysis: "Analysis", most: int = 9) 
     return Table.of(caption, ["Verdict", head], lines, corner="Endpoint", note=note)
 
 
-def telling(row: Finding, result: "AuditResult") -> tuple[bool, bool, float, int]:
+def telling(row: Finding, result: Audited) -> tuple[bool, bool, float, int]:
     """Return what ranks the finding first that says most: shown, overall, and far beyond its margin."""
     weight = 0.5 if row.endpoint is Endpoint.HARDEST else 1.0  # as in the control over the page
     size = -weight * abs(row.estimate) / row.margin
     return not row.shown, row.structure != result.structures[0], size, list(Endpoint).index(row.endpoint)
 
 
-def findings_table(result: "AuditResult") -> Table:
+def findings_table(result: Audited) -> Table:
     """Return every row of the page: all attributes, structures, comparisons and endpoints."""
     heads = ("Verdict", "Subjects", "First", "Second", "Disadvantage of the second", "p", "p (page)")
     rows = []
@@ -125,7 +125,7 @@ def findings_table(result: "AuditResult") -> Table:
     )
 
 
-def subgroup_table(result: "AuditResult") -> Table:
+def subgroup_table(result: Audited) -> Table:
     """Return the figures of every attribute, group and structure: what reporting guidelines ask for."""
     rows = [
         (

@@ -1,7 +1,6 @@
 """What a reader must know of the scores: doubled, left out, missing more often in a group, too few."""
 
 import warnings
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -11,6 +10,7 @@ from fairseg.cohort.columns import DISTANCES, METRICS
 from fairseg.cohort.ids import as_ids
 from fairseg.cohort.short_names import short_names
 from fairseg.io.sentences import counted, listed
+from fairseg.report.audited import Audited
 from fairseg.report.templates import say
 from fairseg.scoring.subjects import structure_scores, subject_names
 from fairseg.scoring.summary import P_VALUE, Summary
@@ -19,11 +19,8 @@ from fairseg.statistics.missingness import missingness, missingness_sentences
 from fairseg.statistics.score_checks import duplicate_rows, look_like_percentages, scale_ratios
 from fairseg.statistics.verdicts import Endpoint
 
-if TYPE_CHECKING:
-    from fairseg.report.audit import AuditResult
 
-
-def first_notes(result: "AuditResult") -> list[str]:
+def first_notes(result: Audited) -> list[str]:
     """Return what stands on the first screen below the answer, one line each."""
     first = result.analyses[0]
     ids = as_ids(first.groups.encode(result.scores.table), known=short_names(first.groups))
@@ -47,7 +44,7 @@ def first_notes(result: "AuditResult") -> list[str]:
     return [*lines, *missingness_sentences(missing)]
 
 
-def method(result: "AuditResult") -> str:
+def method(result: Audited) -> str:
     """Return how the result was judged, in words."""
     before = result.sections.preregistered
     return say(
@@ -59,7 +56,7 @@ def method(result: "AuditResult") -> str:
     )
 
 
-def _score_checks(result: "AuditResult") -> list[str]:
+def _score_checks(result: Audited) -> list[str]:
     """Return what looks wrong in the scores: one subject under several names, units, groups that overlap."""
     scores, first = result.scores, result.analyses[0]
     names = subject_names(scores)
@@ -82,7 +79,7 @@ def _score_checks(result: "AuditResult") -> list[str]:
     return [*lines, *(say("shared", subjects=one.members.shared, attribute=one.name) for one in shared)]
 
 
-def reconciled(result: "AuditResult", overall: Summary) -> list[str]:
+def reconciled(result: Audited, overall: Summary) -> list[str]:
     """Return a sentence for each pair whose Mann-Whitney p and whose verdict on the typical case differ.
 
     Args:

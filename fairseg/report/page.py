@@ -2,7 +2,6 @@
 
 import hashlib
 import logging
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -12,7 +11,6 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
-from fairseg.cohort.groups import Groups
 from fairseg.io import csv_files
 from fairseg.io.files import write_files
 from fairseg.io.sentences import counted
@@ -20,7 +18,7 @@ from fairseg.report import charts
 from fairseg.report.adjusted import adjust
 from fairseg.report.analyses import Analysis
 from fairseg.report.answer import answer
-from fairseg.report.audit import AuditResult, judge_scores
+from fairseg.report.audited import Audited
 from fairseg.report.card import card_values
 from fairseg.report.clinical import Clinical, clinical_section
 from fairseg.report.cohort_table import cohort_page_table, parts_table
@@ -40,7 +38,6 @@ from fairseg.report.worst import worst_cases
 from fairseg.scoring.subjects import subject_names
 from fairseg.scoring.summary import Summary, summarize
 from fairseg.scoring.summary_intervals import with_intervals
-from fairseg.scoring.table import Scores
 from fairseg.statistics.cohort_table import CohortTable, cohort_table
 
 logger = logging.getLogger(__name__)
@@ -64,7 +61,7 @@ class _Material:
         secondary: findings beside the verdict.
     """
 
-    result: AuditResult
+    result: Audited
     analyses: list[list[Summary]]
     notes: list[str]
     cohort: CohortTable
@@ -74,7 +71,7 @@ class _Material:
     secondary: Secondary | None
 
 
-def save_report(result: AuditResult, folder: Path) -> Path:
+def save_report(result: Audited, folder: Path) -> Path:
     """Write the report of an audit into a folder, and return the page's path.
 
     Written are `report.html` (self-contained) and `report.pdf` (one sheet); `findings.csv` (every comparison
@@ -129,7 +126,7 @@ def save_report(result: AuditResult, folder: Path) -> Path:
     return folder / PAGE
 
 
-def _material(result: AuditResult) -> _Material:
+def _material(result: Audited) -> _Material:
     scores, sections = result.scores, result.sections
     analyses = [summaries_of(result, one) for one in result.analyses]
     overall = analyses[0][0]
@@ -151,7 +148,7 @@ def _material(result: AuditResult) -> _Material:
     )
 
 
-def summaries_of(result: AuditResult, analysis: Analysis) -> list[Summary]:
+def summaries_of(result: Audited, analysis: Analysis) -> list[Summary]:
     """Return the summaries of a grouping with intervals, from the overall scores that were judged."""
     options = {"min_size": result.options.min_size, "seed": result.options.seed}
     overall = dict(zip(subject_names(result.scores), result.common.overall.tolist(), strict=True))
@@ -163,7 +160,7 @@ def summaries_of(result: AuditResult, analysis: Analysis) -> list[Summary]:
     return found
 
 
-def _judged_limits(summary: Summary, result: AuditResult, analysis: Analysis) -> None:
+def _judged_limits(summary: Summary, result: Audited, analysis: Analysis) -> None:
     """Put the limits of medians that the card shows into a summary, so that the page has one of each."""
     structure = summary.structure if summary.structure in result.structures else result.structures[0]
     row = f"Median {summary.title('dice')}"
@@ -185,7 +182,7 @@ def _subjects(summaries: Sequence[Summary]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def _facts(result: AuditResult) -> pd.DataFrame:
+def _facts(result: Audited) -> pd.DataFrame:
     return pd.DataFrame([vars(fact) for fact in (*result.judgement.facts, *result.judgement.everyone)])
 
 
@@ -258,7 +255,7 @@ def _other(material: _Material, number: int) -> dict[str, Any]:
     }
 
 
-def about(result: AuditResult) -> dict[str, str]:
+def about(result: Audited) -> dict[str, str]:
     """Return what identifies a report: model, date, command, digests of the scores and of what was stated."""
     before = result.sections.preregistered
     scores = csv_files.to_csv(result.scores.to_frame()).encode()
@@ -273,24 +270,7 @@ def about(result: AuditResult) -> dict[str, str]:
     return {name: value for name, value in lines.items() if value}
 
 
-def _size(result: AuditResult) -> str:
+def _size(result: Audited) -> str:
     table, labels = result.scores.table, result.scores.labels
     subjects, cases = table["subject"].nunique(), table["case"].nunique()
     return f"{counted(subjects, 'subject')}, {counted(cases, 'case')}; {counted(len(labels), 'label')}"
-
-
-def write_report(
-    scores: Any, groups: Groups, out: str | Path, *, reference: str | None = None
-) -> AuditResult:
-    """Judge scores by group and write the report: what `fairseg.audit(...).save(...)` does.
-
-    Kept for this version; see `fairseg.audit` for margins, further attributes and sections.
-    """
-    warnings.warn(
-        "write_report will go: use fairseg.audit(scores, by=...).save(folder)",
-        DeprecationWarning,
-        stacklevel=2,
-    )
-    result = judge_scores(Scores.of(scores), groups, reference)
-    result.save(out)
-    return result

@@ -1,11 +1,12 @@
 """One sheet of A4: the answer, the groups, the gaps and how they were judged, for a file or a wall."""
 
 import textwrap
-from typing import TYPE_CHECKING
 
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
+from fairseg.report.answer import answer
+from fairseg.report.audited import Audited
 from fairseg.report.escape import plain
 from fairseg.report.findings_table import endpoints_table, groups_table
 from fairseg.report.notes import method
@@ -14,14 +15,11 @@ from fairseg.report.plots import STYLE, plot_boxes, plot_gaps
 from fairseg.report.tables import Table, grid
 from fairseg.report.templates import say
 
-if TYPE_CHECKING:
-    from fairseg.report.audit import AuditResult
-
 _WIDE = 92  # letters of a line
 _ROWS = 12  # of a table
 
 
-def report_sheet(result: "AuditResult") -> Figure:
+def report_sheet(result: Audited) -> Figure:
     """Return the sheet as a figure."""
     first = result.analyses[0]
     with rc_context(STYLE):
@@ -30,7 +28,7 @@ def report_sheet(result: "AuditResult") -> Figure:
         title = say("title", model=result.sections.model, by=first.name)
         top = _text(figure, title, top, size=15, weight="bold", width=60)
         top = _text(figure, result.verdict.label.capitalize(), top - 0.008, size=12, weight="bold")
-        top = _text(figure, result.sentence, top, size=10.5)
+        top = _text(figure, answer(result, result.analyses[0]), top, size=10.5)
         for table in (groups_table(result, first), endpoints_table(result, first)):
             top = _table(figure, table, top - 0.012)
         height = max(0.12, min(0.24, top - 0.33))

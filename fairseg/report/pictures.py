@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -12,15 +11,13 @@ from markupsafe import Markup
 from fairseg.cohort.columns import VOLUMES, VOXELS
 from fairseg.metrics.fairness import Floats
 from fairseg.report import charts, numbers
+from fairseg.report.audited import Audited
 from fairseg.report.findings_table import disadvantage, row_label
 from fairseg.report.templates import say
 from fairseg.scoring.summary import GAP, OVERALL, Summary
 from fairseg.scoring.table import Scores
 from fairseg.statistics.findings import Finding
 from fairseg.statistics.verdicts import Endpoint
-
-if TYPE_CHECKING:
-    from fairseg.report.audit import AuditResult
 
 MOST_STRUCTURES = 12  # with charts of their own; of more, those with the largest gaps
 _MOST_SCATTERS = 6
@@ -152,7 +149,7 @@ class Pictures:
         return aligned
 
 
-def gap_charts(result: "AuditResult") -> list[tuple[str, Markup, int]]:
+def gap_charts(result: Audited) -> list[tuple[str, Markup, int]]:
     """Draw the findings of each endpoint with their limits: tables that are charts as well.
 
     Returns:
@@ -188,7 +185,7 @@ def _most_telling(found: Sequence[Finding], overall: str) -> list[Finding]:
     return [row for row in found if id(row) in kept]
 
 
-def _gap_row(row: Finding, result: "AuditResult", scale: float) -> charts.ForestRow:
+def _gap_row(row: Finding, result: Audited, scale: float) -> charts.ForestRow:
     block, name = f"{row.attribute}: {row.second} against {row.first}", row.structure
     if len(result.structures) == 1:
         block, name = row.attribute, f"{row.second} against {row.first}"

@@ -9,7 +9,7 @@ import textwrap
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from matplotlib import rc_context
@@ -21,6 +21,7 @@ from matplotlib.ticker import MaxNLocator
 from fairseg.cohort.columns import METRICS
 from fairseg.cohort.ids import as_ids
 from fairseg.metrics import split_by_group
+from fairseg.report.audited import Audited
 from fairseg.report.charts.svg import wrapped
 from fairseg.report.escape import plain
 from fairseg.report.findings_table import disadvantage
@@ -30,9 +31,6 @@ from fairseg.report.templates import say
 from fairseg.scoring.subjects import subject_names
 from fairseg.scoring.summary import Summary, summarize
 from fairseg.statistics.verdicts import Endpoint, Verdict
-
-if TYPE_CHECKING:
-    from fairseg.report.audit import AuditResult
 
 _MOST_GAPS = 40  # rows of a chart of gaps
 _MOST_POINTS = 300  # subjects a group, above which single points say nothing
@@ -56,7 +54,7 @@ STYLE: dict[Any, Any] = {
 }
 
 
-def plot(result: "AuditResult", kind: str = "boxes", ax: Axes | None = None) -> Axes:
+def plot(result: Audited, kind: str = "boxes", ax: Axes | None = None) -> Axes:
     """Draw the result of an audit.
 
     Args:
@@ -72,7 +70,7 @@ def plot(result: "AuditResult", kind: str = "boxes", ax: Axes | None = None) -> 
     return KINDS[kind](result, ax)
 
 
-def plot_boxes(result: "AuditResult", ax: Axes | None = None) -> Axes:
+def plot_boxes(result: Audited, ax: Axes | None = None) -> Axes:
     """Draw the subjects' overall scores by group, as in Fig. 2 of the paper."""
     summary = _summaries(result)[0]
     ax = ax or new_axes(max(3.5, 1.1 * len(summary.groups)), 3.6)
@@ -86,9 +84,7 @@ def plot_boxes(result: "AuditResult", ax: Axes | None = None) -> Axes:
     return ax
 
 
-def plot_gaps(
-    result: "AuditResult", ax: Axes | None = None, *, endpoint: Endpoint = Endpoint.TYPICAL
-) -> Axes:
+def plot_gaps(result: Audited, ax: Axes | None = None, *, endpoint: Endpoint = Endpoint.TYPICAL) -> Axes:
     """Draw the findings of an endpoint with their limits, and the margin within which they do not matter."""
     rows = [row for row in result.judgement.findings if row.endpoint is endpoint][:_MOST_GAPS]
     fixed = f", {' and '.join(result.sections.adjust)} held fixed"
@@ -113,7 +109,7 @@ def plot_gaps(
     return ax
 
 
-def plot_size(result: "AuditResult", ax: Axes | None = None) -> Axes:
+def plot_size(result: Audited, ax: Axes | None = None) -> Axes:
     """Draw the overall score against the size of the reference masks, by group.
 
     Raises:
@@ -142,7 +138,7 @@ def plot_size(result: "AuditResult", ax: Axes | None = None) -> Axes:
 KINDS: dict[str, Callable[..., Axes]] = {"boxes": plot_boxes, "gaps": plot_gaps, "size": plot_size}
 
 
-def _summaries(result: "AuditResult") -> list[Summary]:
+def _summaries(result: Audited) -> list[Summary]:
     first = result.analyses[0]
     reference = None if first.reference is None else first.groups.name(first.reference)
     overall = dict(zip(subject_names(result.scores), result.common.overall.tolist(), strict=True))

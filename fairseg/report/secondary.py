@@ -1,12 +1,12 @@
 """Findings beside the verdict: distances and clinical errors, by the same tests, at a level of their own."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from fairseg.cohort.columns import METRICS
+from fairseg.report.audited import Audited
 from fairseg.report.findings_table import row_label
 from fairseg.report.tables import Cell, Table
 from fairseg.report.templates import say
@@ -15,9 +15,6 @@ from fairseg.scoring.summary import Summary
 from fairseg.statistics.findings import Finding
 from fairseg.statistics.measures import Measure, judge_measures
 from fairseg.statistics.verdicts import Endpoint
-
-if TYPE_CHECKING:
-    from fairseg.report.audit import AuditResult
 
 
 @dataclass(frozen=True)
@@ -33,9 +30,7 @@ class Secondary:
     sentences: list[str]
 
 
-def secondary(
-    result: "AuditResult", overall: Summary, clinical: pd.DataFrame | None = None
-) -> Secondary | None:
+def secondary(result: Audited, overall: Summary, clinical: pd.DataFrame | None = None) -> Secondary | None:
     """Compare distances and clinical errors of the groups; None where there are none.
 
     Of distances and NSD the typical case and the hardest tenth; of clinical measures the error (prediction

@@ -1,18 +1,15 @@
 """Does the verdict hang on a choice? The page judged again from other scores, and without some subjects."""
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fairseg.report.audited import Audited
 from fairseg.report.tables import Cell, Table
 from fairseg.report.templates import say
 from fairseg.scoring.variants import variants
 from fairseg.statistics.sensitivity import VariantVerdict, judge_variants
 from fairseg.statistics.verdicts import Verdict
-
-if TYPE_CHECKING:
-    from fairseg.report.audit import AuditResult
 
 _PERMUTATIONS = 999  # the answer to "does it flip" needs no more
 
@@ -30,7 +27,7 @@ class Sensitivity:
     sentence: str
 
 
-def sensitivity(result: "AuditResult") -> Sensitivity | None:
+def sensitivity(result: Audited) -> Sensitivity | None:
     """Judge the grouping that was asked about again under other choices; None where nothing is judged.
 
     Tried are: the median over structures in place of the mean, the mean without the best and the worst of at

@@ -1,31 +1,28 @@
 """The result of an audit in plain characters: the answer, the groups, every comparison, what to know."""
 
 import textwrap
-from typing import TYPE_CHECKING
 
 from fairseg.report.answer import answer
+from fairseg.report.audited import Audited
 from fairseg.report.escape import plain
 from fairseg.report.findings_table import endpoints_table, groups_table
 from fairseg.report.notes import first_notes
 from fairseg.report.tables import grid
 from fairseg.report.tables import to_terminal as tables_to_terminal
 
-if TYPE_CHECKING:
-    from fairseg.report.audit import AuditResult
-
 _LETTERS = 100  # of a line
 
 
-def small_table(result: "AuditResult") -> str:
+def small_table(result: Audited) -> str:
     """Return the groups of the attribute that was asked about, one a row."""
     return grid(groups_table(result, result.analyses[0]))
 
 
-def to_terminal(result: "AuditResult") -> str:
+def to_terminal(result: Audited) -> str:
     """Return the card of the page as text: verdict, sentence, groups and comparisons, in the same order."""
     first, *others = result.analyses
     verdict = result.verdict
-    lines = [f"{verdict.character} {verdict.label.capitalize()}", result.sentence]
+    lines = [f"{verdict.character} {verdict.label.capitalize()}", answer(result, result.analyses[0])]
     lines += first_notes(result)
     lines += [f"By {one.name}: {answer(result, one)}" for one in others]
     text = "\n\n".join(textwrap.fill(plain(line), _LETTERS) for line in lines)

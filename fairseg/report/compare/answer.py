@@ -3,25 +3,23 @@
 What is said is chosen here from the findings; the words are the macro `gains` of `sentences.txt.j2`.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fairseg.report import numbers
+from fairseg.report.compare.compared import Compared
 from fairseg.report.templates import say
 from fairseg.statistics.gain_findings import GainReasonKind, GainRow, ModelGains, PairGains
 from fairseg.statistics.harm import HarmRow
 from fairseg.statistics.limits import Interval
 from fairseg.statistics.verdicts import Endpoint
 
-if TYPE_CHECKING:
-    from fairseg.report.compare.result import ComparisonResult
 
-
-def answer(result: "ComparisonResult") -> str:
+def answer(result: Compared) -> str:
     """Return the answer on every model, as plain text on one line."""
     return " ".join(model_answer(result, model) for model in result.judgement.models)
 
 
-def model_answer(result: "ComparisonResult", model: ModelGains) -> str:
+def model_answer(result: Compared, model: ModelGains) -> str:
     """Return what the evidence says of one model beside the baseline."""
     pair = model.primary_pair
     row = _row(pair)
@@ -44,7 +42,7 @@ def model_answer(result: "ComparisonResult", model: ModelGains) -> str:
     )
 
 
-def spoken_row(row: GainRow, result: "ComparisonResult") -> dict[str, Any]:
+def spoken_row(row: GainRow, result: Compared) -> dict[str, Any]:
     """Return a row as sentences say it: who was behind, who gained more, and by how much."""
     write = numbers.score if row.endpoint is Endpoint.TYPICAL else numbers.points_of
     behind = row.second if row.gap_before.sign >= 0 else row.first

@@ -1,27 +1,25 @@
 """The card that heads a comparison's page and stands for it in a notebook, and the same in a terminal."""
 
 import textwrap
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from markupsafe import Markup
 
 from fairseg.report.charts import badge
-from fairseg.report.compare.answer import model_answer
+from fairseg.report.compare.answer import answer, model_answer
+from fairseg.report.compare.compared import Compared
 from fairseg.report.compare.tables import changes_table, models_table
 from fairseg.report.escape import plain
 from fairseg.report.tables import Table, grid
 from fairseg.report.tables import to_terminal as tables_to_terminal
 from fairseg.report.templates import render_page
 
-if TYPE_CHECKING:
-    from fairseg.report.compare.result import ComparisonResult
-
 _LETTERS = 100  # of a line in the terminal
 _MOST_CHANGES = 3  # models whose groups have a table on the card
 _OF_CHANGES = (0, 3, 4, 5)  # columns: subjects, typical change, who newly fails and who no longer does
 
 
-def card_values(result: "ComparisonResult") -> dict[str, Any]:
+def card_values(result: Compared) -> dict[str, Any]:
     """Return what the macro `card` of `parts.html.j2` takes."""
     models = result.judgement.models
     return {
@@ -29,28 +27,28 @@ def card_values(result: "ComparisonResult") -> dict[str, Any]:
         "badge": Markup(" ").join(
             badge(one.verdict, (f"{one.model}: {one.verdict.label}", one.verdict.css_class)) for one in models
         ),
-        "answer": result.sentence,
+        "answer": answer(result),
         "tables": _tables(result),
     }
 
 
-def _tables(result: "ComparisonResult") -> list[Table]:
+def _tables(result: Compared) -> list[Table]:
     models = result.judgement.models[:_MOST_CHANGES]
     changes = [changes_table(result, model).part(_OF_CHANGES) for model in models]
     return [models_table(result), *changes]
 
 
-def card_html(result: "ComparisonResult") -> str:
+def card_html(result: Compared) -> str:
     """Return the card with its own style and without a script, for a notebook."""
     return render_page("card.html.j2", card=card_values(result))
 
 
-def small_table(result: "ComparisonResult") -> str:
+def small_table(result: Compared) -> str:
     """Return every model and pair of groups, one a row."""
     return grid(models_table(result))
 
 
-def to_terminal(result: "ComparisonResult") -> str:
+def to_terminal(result: Compared) -> str:
     """Return the card as text: the verdict and sentence of every model, then the tables, then notes."""
     lines = []
     for model in result.judgement.models:

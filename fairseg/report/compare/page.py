@@ -2,7 +2,7 @@
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 from markupsafe import Markup
@@ -13,6 +13,7 @@ from fairseg.io.sentences import counted, listed
 from fairseg.report.charts import ForestRow, Subjects, badge, dot_boxes, forest, script, script_policy
 from fairseg.report.compare.answer import model_answer
 from fairseg.report.compare.card import card_values
+from fairseg.report.compare.compared import Compared
 from fairseg.report.compare.plots import plot_boxes
 from fairseg.report.compare.tables import (
     changes_table,
@@ -27,15 +28,12 @@ from fairseg.report.templates import render_page, say
 from fairseg.scoring.subjects import subject_names
 from fairseg.statistics.verdicts import Verdict
 
-if TYPE_CHECKING:
-    from fairseg.report.compare.result import ComparisonResult
-
 logger = logging.getLogger(__name__)
 
 PAGE = "comparison.html"
 
 
-def save_comparison(result: "ComparisonResult", folder: Path) -> Path:
+def save_comparison(result: Compared, folder: Path) -> Path:
     """Write a comparison into a folder, and return the page's path.
 
     Written are `comparison.html` (self-contained), `comparison.csv` (the paper's figures of every model and
@@ -62,11 +60,11 @@ def save_comparison(result: "ComparisonResult", folder: Path) -> Path:
     return folder / PAGE
 
 
-def _structures(result: "ComparisonResult") -> list[str]:
+def _structures(result: Compared) -> list[str]:
     return list(result.judgement.structures)
 
 
-def _unrounded(result: "ComparisonResult", structures: list[str]) -> Any:
+def _unrounded(result: Compared, structures: list[str]) -> Any:
     parts = []
     for structure in structures:
         table = paper_figures(result, structure)
@@ -76,7 +74,7 @@ def _unrounded(result: "ComparisonResult", structures: list[str]) -> Any:
     return whole[["structure", *(name for name in whole if name != "structure")]]
 
 
-def _page(result: "ComparisonResult") -> str:
+def _page(result: Compared) -> str:
     first = result.analyses[0]
     structures = _structures(result)
     subjects = Subjects(subject_names(result.models[result.baseline]))
@@ -116,7 +114,7 @@ def _page(result: "ComparisonResult") -> str:
     )
 
 
-def _gaps(result: "ComparisonResult") -> Markup:
+def _gaps(result: Compared) -> Markup:
     """Draw the gap in the typical case of each model, the baseline first in each block."""
     rows = []
     for model in result.judgement.models:
@@ -141,7 +139,7 @@ def _gaps(result: "ComparisonResult") -> Markup:
     )
 
 
-def _boxes(result: "ComparisonResult", structure: str, subjects: Subjects) -> Markup:
+def _boxes(result: Compared, structure: str, subjects: Subjects) -> Markup:
     """Draw every subject's score of a structure: models side by side."""
     first = result.analyses[0]
     of_model = summaries(result, structure)
@@ -157,13 +155,13 @@ def _boxes(result: "ComparisonResult", structure: str, subjects: Subjects) -> Ma
     )
 
 
-def _size(result: "ComparisonResult") -> str:
+def _size(result: Compared) -> str:
     table = result.models[result.baseline].table
     subjects, cases = table["subject"].nunique(), table["case"].nunique()
     return f"{counted(len(result.models), 'model')}, {counted(subjects, 'subject')}, {counted(cases, 'case')}"
 
 
-def _left_out(result: "ComparisonResult") -> list[str]:
+def _left_out(result: Compared) -> list[str]:
     lines = []
     for (model, reason), rows in result.left_out.groupby(["model", "reason"], sort=False):
         lines.append(f"{model}: {counted(len(rows), 'case')}, {reason}: {listed(rows['name'])}")

@@ -1,21 +1,19 @@
 """Figures of a comparison for papers, slides and notebooks, as matplotlib Axes."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
 
+from fairseg.report.compare.compared import Compared
+from fairseg.report.compare.tables import summaries
 from fairseg.report.escape import plain
 from fairseg.report.palette import GRID, INK, VERDICTS, color, marker
 from fairseg.report.plots import draw_boxes, new_axes
 from fairseg.statistics.verdicts import Verdict
 
-if TYPE_CHECKING:
-    from fairseg.report.compare.result import ComparisonResult
 
-
-def plot(result: "ComparisonResult", kind: str = "boxes", ax: Axes | None = None) -> Axes:
+def plot(result: Compared, kind: str = "boxes", ax: Axes | None = None) -> Axes:
     """Draw the result of a comparison.
 
     Args:
@@ -31,10 +29,8 @@ def plot(result: "ComparisonResult", kind: str = "boxes", ax: Axes | None = None
     return KINDS[kind](result, ax)
 
 
-def plot_boxes(result: "ComparisonResult", ax: Axes | None = None) -> Axes:
+def plot_boxes(result: Compared, ax: Axes | None = None) -> Axes:
     """Draw every subject's overall score: models side by side, a box a group, as Fig. 2 of the paper."""
-    from fairseg.report.compare.tables import summaries  # noqa: PLC0415  (tables need the page, which needs plots)
-
     of_model = summaries(result, "Overall")
     first = next(iter(of_model.values()))
     number = len(first.groups)
@@ -53,7 +49,7 @@ def plot_boxes(result: "ComparisonResult", ax: Axes | None = None) -> Axes:
     return ax
 
 
-def plot_gaps(result: "ComparisonResult", ax: Axes | None = None) -> Axes:
+def plot_gaps(result: Compared, ax: Axes | None = None) -> Axes:
     """Draw the gap in the typical case with the baseline and with each model, with limits."""
     rows = []
     for model in result.judgement.models:
@@ -92,7 +88,7 @@ def plot_gaps(result: "ComparisonResult", ax: Axes | None = None) -> Axes:
     return ax
 
 
-def plot_gains(result: "ComparisonResult", ax: Axes | None = None) -> Axes:
+def plot_gains(result: Compared, ax: Axes | None = None) -> Axes:
     """Draw what each group gained or lost in the typical case, with limits."""
     analysis = result.analyses[0]
     structure = result.judgement.structures[0]

@@ -5,7 +5,7 @@
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,118 +17,31 @@ from matplotlib.axes import Axes
 from fairseg.cohort.columns import METRICS, NO_ATTRIBUTES, SIZES
 from fairseg.cohort.groups import Groups
 from fairseg.io.sentences import counted, listed
-from fairseg.report.analyses import Analysis, analyses_of, with_groups
-from fairseg.report.audit import OVERALL, AuditResult, judge_scores
+from fairseg.report.analyses import analyses_of, with_groups
+from fairseg.report.audit import OVERALL
+from fairseg.report.compare import plots
 from fairseg.report.compare.answer import answer
+from fairseg.report.compare.card import card_html, small_table
+from fairseg.report.compare.compared import Compared
+from fairseg.report.compare.page import save_comparison
+from fairseg.report.compare.tables import paper_figures
 from fairseg.scoring.subjects import structure_scores
 from fairseg.scoring.table import Scores
 from fairseg.statistics.common_structures import common_structures
-from fairseg.statistics.gain_findings import GainsJudgement
 from fairseg.statistics.gains import judge_gains
 from fairseg.statistics.judge_options import JudgeOptions
-from fairseg.statistics.verdicts import Verdict
 
 
-@dataclass(frozen=True)
-class ComparisonResult:
+class ComparisonResult(Compared):
     """What a comparison found. Printed, it is the answer and a small table; in a notebook, the card.
 
-    Attributes:
-        models: name -> scores of the cases that all models have, the baseline first.
-        baseline: name of the model that the others are compared with.
-        options: margins, thresholds and seed.
-        analyses: the grouping that was asked about, then those of `also`.
-        judgement: every pair of groups, change and harm of every model, as numbers.
-        lost: what some model lacks: kind, name, model, reason.
-        notes: what else a reader must know, one line each.
+    Its attributes are those of `Compared`.
     """
-
-    models: dict[str, Scores]
-    baseline: str
-    options: JudgeOptions
-    analyses: tuple[Analysis, ...]
-    judgement: GainsJudgement
-    lost: pd.DataFrame
-    notes: tuple[str, ...] = ()
-
-    @property
-    def verdicts(self) -> dict[str, Verdict]:
-        """The verdict on each model beside the baseline."""
-        return {model.model: model.verdict for model in self.judgement.models}
 
     @cached_property
     def sentence(self) -> str:
         """The answer: a sentence or two for each model."""
         return answer(self)
-
-    @cached_property
-    def audits(self) -> dict[str, AuditResult]:
-        """Each model judged alone, on the cases that all have."""
-        by, *also = (analysis.groups for analysis in self.analyses)
-        reference = self.analyses[0].reference
-        level = None if reference is None else by.name(reference)
-        return {
-            name: judge_scores(scores, by, level, also=also, options=self.options)
-            for name, scores in self.models.items()
-        }
-
-    @cached_property
-    def groups(self) -> pd.DataFrame:
-        """One row a model and group: the columns of `AuditResult.groups`, with the model before them."""
-        parts = [audit.groups.assign(model=name) for name, audit in self.audits.items()]
-        table = pd.concat(parts, ignore_index=True)
-        return table[["model", *(name for name in table if name != "model")]]
-
-    @cached_property
-    def findings(self) -> pd.DataFrame:
-        """One row a model, pair of groups, structure and endpoint.
-
-        Columns: model, attribute, structure, endpoint, first, second, n_first, n_second; gap_before,
-            gap_after (the
-        disadvantage of the second group) with _low and _high; gain (gap before minus gap after), low, high,
-        p, p_adjusted; inside (the margin); verdict.
-        """
-        about = ("attribute", "structure", "endpoint", "first", "second", "n_first", "n_second")
-        judged = ("p", "p_adjusted", "inside", "verdict")
-        ends = ("", "_low", "_high")
-        columns = ["model", *about, *(f"gap_{when}{end}" for when in ("before", "after") for end in ends)]
-        rows = [
-            [
-                model.model,
-                *(getattr(row, name) for name in about),
-                *row.gap_before.interval,
-                *row.gap_after.interval,
-                *row.gain,
-                *(getattr(row, name) for name in judged),
-            ]
-            for model in self.judgement.models
-            for pair in model.pairs
-            for row in pair.rows
-        ]
-        return pd.DataFrame(rows, columns=[*columns, "gain", "low", "high", *judged])
-
-    @cached_property
-    def changes(self) -> pd.DataFrame:
-        """One row a model, group and structure: what became of its subjects, and who newly fails."""
-        names = ("attribute", "structure", "group", "judged", "n", "median_before", "median_after")
-        counts = ("failing_before", "failing_after", "newly_failing", "rescued", "lost", "gained")
-        return pd.DataFrame(
-            [
-                {
-                    "model": model.model,
-                    **{name: getattr(one, name) for name in names},
-                    **dict(zip(("change", "low", "high"), one.change, strict=True)),
-                    **{name: getattr(one, name) for name in counts},
-                }
-                for model in self.judgement.models
-                for one in model.changes
-            ]
-        )
-
-    @property
-    def left_out(self) -> pd.DataFrame:
-        """What some model lacks or nobody's group is known of: columns kind, name, model, reason."""
-        return self.lost
 
     def plot(self, kind: str = "boxes", ax: Axes | None = None) -> Axes:
         """Draw the result with matplotlib.
@@ -144,9 +57,7 @@ class ComparisonResult:
         Raises:
             ValueError: there is no such kind.
         """
-        from fairseg.report.compare.plots import plot  # noqa: PLC0415  (matplotlib)
-
-        return plot(self, kind, ax)
+        return plots.plot(self, kind, ax)
 
     def save(self, folder: str | Path) -> Path:
         """Write the page, tables and figures into a folder; return the page's path.
@@ -154,21 +65,15 @@ class ComparisonResult:
         Raises:
             ValueError: the folder cannot be written.
         """
-        from fairseg.report.compare.page import save_comparison  # noqa: PLC0415
-
         return save_comparison(self, Path(folder))
 
     def __str__(self) -> str:
         return self.sentence
 
     def __repr__(self) -> str:
-        from fairseg.report.compare.card import small_table  # noqa: PLC0415
-
         return f"{self.sentence}\n\n{small_table(self)}"
 
     def _repr_html_(self) -> str:
-        from fairseg.report.compare.card import card_html  # noqa: PLC0415
-
         return card_html(self)
 
 
@@ -298,8 +203,6 @@ def paper_table(result: ComparisonResult, structure: str = OVERALL) -> pd.DataFr
     Raises:
         ValueError: there is no such structure.
     """
-    from fairseg.report.compare.tables import paper_figures  # noqa: PLC0415  (tables are made of results)
-
     return paper_figures(result, structure)
 
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from fairseg.report.compare.compared import Compared
 from fairseg.report.page import summaries_of
 from fairseg.report.summary_table import kind_of
 from fairseg.report.tables import Cell, Heading, Table
@@ -16,14 +16,11 @@ from fairseg.statistics.gain_findings import Gap, GroupChange, ModelGains, PairG
 from fairseg.statistics.limits import Interval
 from fairseg.statistics.verdicts import Endpoint, Verdict
 
-if TYPE_CHECKING:
-    from fairseg.report.compare.result import ComparisonResult
-
 _SIDE_BY_SIDE = 8  # columns of groups in the paper's form
 _MOST_PAIRS = 6  # of a model on the card
 
 
-def models_table(result: "ComparisonResult") -> Table:
+def models_table(result: Compared) -> Table:
     """Return one row a model and pair of groups: gap before and after, who gained more, the verdict."""
     rows: list[tuple[str, str, list[Cell]]] = []
     for model in result.judgement.models:
@@ -52,7 +49,7 @@ def _pair_cells(pair: PairGains) -> list[Cell]:
     ]
 
 
-def changes_table(result: "ComparisonResult", model: ModelGains, structure: str | None = None) -> Table:
+def changes_table(result: Compared, model: ModelGains, structure: str | None = None) -> Table:
     """Return what became of each group with a model: typical change, who newly fails, who lost much."""
     structure = structure or result.judgement.structures[0]
     changes = [one for one in model.changes if one.structure == structure]
@@ -87,7 +84,7 @@ def _change_cells(one: GroupChange) -> list[Cell]:
     ]
 
 
-def findings_table(result: "ComparisonResult") -> Table:
+def findings_table(result: Compared) -> Table:
     """Return every row: all models, attributes, structures, pairs and endpoints."""
     heads = ("Verdict", "Subjects", "Gap before", "Gap after", "Gained more by", "p", "p (all)")
     rows = []
@@ -107,7 +104,7 @@ def findings_table(result: "ComparisonResult") -> Table:
     return Table.of("Every finding", heads, rows, corner="Model, structure: groups: endpoint", tall=True)
 
 
-def paper_figures(result: "ComparisonResult", structure: str = "Overall") -> pd.DataFrame:
+def paper_figures(result: Compared, structure: str = "Overall") -> pd.DataFrame:
     """Return the figures of `fairseg.report.paper_table`."""
     columns = {}
     for model, summary in summaries(result, structure).items():
@@ -116,7 +113,7 @@ def paper_figures(result: "ComparisonResult", structure: str = "Overall") -> pd.
     return pd.concat(columns, axis="columns", names=["model", "group"])
 
 
-def paper_tables(result: "ComparisonResult", structure: str = "Overall") -> list[Table]:
+def paper_tables(result: Compared, structure: str = "Overall") -> list[Table]:
     """Return the paper's figures as tables: a few models side by side, the best of them marked.
 
     The best is the highest median score of a group and the lowest distance, the gap closest to 0, the SER
@@ -189,7 +186,7 @@ def _row(frame: pd.DataFrame, name: str) -> list[float]:
     return values
 
 
-def summaries(result: "ComparisonResult", structure: str) -> dict[str, Summary]:
+def summaries(result: Compared, structure: str) -> dict[str, Summary]:
     """Return the summary of one structure of each model, with intervals."""
     found = {}
     for name, audit in result.audits.items():

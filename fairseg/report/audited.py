@@ -1,0 +1,123 @@
+"""What an audit found: the tables that sentences, charts and pages are made of."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from fairseg.report.analyses import Analysis
+from fairseg.report.sections import ReportSections
+from fairseg.scoring.subjects import subject_names
+from fairseg.scoring.table import Scores
+from fairseg.statistics.common_structures import CommonStructures
+from fairseg.statistics.findings import PageJudgement
+from fairseg.statistics.judge_options import JudgeOptions
+from fairseg.statistics.verdicts import Verdict
+
+
+@dataclass(frozen=True)
+class Audited:
+    """What an audit found, as numbers and names.
+
+    Attributes:
+        scores: what was judged.
+        options: margins, thresholds and seed.
+        analyses: the grouping that was asked about, then those of `also`.
+        judgement: every comparison, finding and fact, as numbers.
+        common: the overall scores and the structures that they are made of.
+        structures: "Overall", then the labels if there are several.
+        sections: what a report shows beside.
+    """
+
+    scores: Scores
+    options: JudgeOptions
+    analyses: tuple[Analysis, ...]
+    judgement: PageJudgement
+    common: CommonStructures
+    structures: tuple[str, ...]
+    sections: ReportSections = field(default_factory=ReportSections)
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict on the grouping that was asked about."""
+        return self.judgement.verdict
+
+    @cached_property
+    def groups(self) -> pd.DataFrame:
+        """One row a group of each grouping: typical case, failures and share of the hardest tenth.
+
+        Columns: attribute, group, n; median, median_low, median_high; failure_rate, failure_low,
+        failure_high; hardest_tenth, hardest_low, hardest_high (95 % limits each); judged.
+        """
+        rows = [
+            {
+                "attribute": fact.attribute,
+                "group": fact.group,
+                "n": fact.n,
+                **{name: getattr(fact, name) for name in ("median", "median_low", "median_high")},
+                **{name: getattr(fact, name) for name in ("failure_rate", "failure_low", "failure_high")},
+                "hardest_tenth": fact.hardest,
+                **{name: getattr(fact, name) for name in ("hardest_low", "hardest_high")},
+                "judged": fact.judged,
+            }
+            for fact in self.judgement.facts
+            if fact.structure == self.structures[0]
+        ]
+        return pd.DataFrame(rows)
+
+    @cached_property
+    def findings(self) -> pd.DataFrame:
+        """One row a comparison and endpoint, overall and for each structure.
+
+        Columns: attribute, structure, endpoint, adjusted (within strata); first, second, n_first, n_second;
+        value_first, value_second (medians of the typical case, else shares); estimate (first minus second),
+        low, high (limits that hold over the whole page); p, p_adjusted; inside (the margin); verdict.
+        """
+        names: tuple[str, ...] = ("attribute", "structure", "endpoint", "adjusted", "first", "second")
+        names += ("n_first", "n_second")
+        names += (
+            "value_first",
+            "value_second",
+            "estimate",
+            "low",
+            "high",
+            "p",
+            "p_adjusted",
+            "inside",
+            "verdict",
+        )
+        rows = [[getattr(finding, name) for name in names] for finding in self.judgement.findings]
+        return pd.DataFrame(rows, columns=list(names)).astype({"endpoint": str})
+
+    @cached_property
+    def left_out(self) -> pd.DataFrame:
+        """What was left out: columns kind (case, subject, structure or group), name, group, reason."""
+        first = self.analyses[0]
+        names = subject_names(self.scores)
+        rows: list[tuple[str, str, str, str]] = []
+        if len(self.scores.skipped):
+            ids = first.groups.encode(self.scores.skipped)
+            cases = zip(self.scores.reasons.items(), ids, strict=True)
+            rows += [("case", case, first.groups.name(int(group)), why) for (case, why), group in cases]
+        for one in self.analyses:
+            rows += [("subject", name, "unknown", f"no known {one.name}") for name in one.members.unknown]
+            several = f"cases in several groups by {one.name}"
+            rows += [("subject", name, "several", several) for name in one.members.shared]
+        group_of = dict(zip(names, first.members.ids.tolist(), strict=True))
+        without = [name for name, score in zip(names, self.common.overall, strict=True) if np.isnan(score)]
+        rows += [
+            ("subject", name, first.groups.name(group_of[name]), "no structure with a score")
+            for name in without
+        ]
+        rows += [
+            ("structure", structure, group, f"too few subjects of {group} have it: not in the overall score")
+            for structure, _, group in self.common.dropped
+        ]
+        least = f"fewer than {self.options.min_size} subjects: not judged"
+        rows += [
+            ("group", fact.group, fact.group, least)
+            for fact in self.judgement.facts
+            if not fact.judged and fact.structure == self.structures[0]
+        ]
+        return pd.DataFrame(rows, columns=["kind", "name", "group", "reason"])

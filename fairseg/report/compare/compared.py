@@ -1,0 +1,110 @@
+"""What a comparison found: the tables that sentences, charts and pages are made of."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import pandas as pd
+
+from fairseg.report.analyses import Analysis
+from fairseg.report.audit import AuditResult, judge_scores
+from fairseg.scoring.table import Scores
+from fairseg.statistics.gain_findings import GainsJudgement
+from fairseg.statistics.judge_options import JudgeOptions
+from fairseg.statistics.verdicts import Verdict
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What a comparison found, as numbers and names.
+
+    Attributes:
+        models: name -> scores of the cases that all models have, the baseline first.
+        baseline: name of the model that the others are compared with.
+        options: margins, thresholds and seed.
+        analyses: the grouping that was asked about, then those of `also`.
+        judgement: every pair of groups, change and harm of every model, as numbers.
+        lost: what some model lacks: kind, name, model, reason.
+        notes: what else a reader must know, one line each.
+    """
+
+    models: dict[str, Scores]
+    baseline: str
+    options: JudgeOptions
+    analyses: tuple[Analysis, ...]
+    judgement: GainsJudgement
+    lost: pd.DataFrame
+    notes: tuple[str, ...] = ()
+
+    @property
+    def verdicts(self) -> dict[str, Verdict]:
+        """The verdict on each model beside the baseline."""
+        return {model.model: model.verdict for model in self.judgement.models}
+
+    @cached_property
+    def audits(self) -> dict[str, AuditResult]:
+        """Each model judged alone, on the cases that all have."""
+        by, *also = (analysis.groups for analysis in self.analyses)
+        reference = self.analyses[0].reference
+        level = None if reference is None else by.name(reference)
+        return {
+            name: judge_scores(scores, by, level, also=also, options=self.options)
+            for name, scores in self.models.items()
+        }
+
+    @cached_property
+    def groups(self) -> pd.DataFrame:
+        """One row a model and group: the columns of `AuditResult.groups`, with the model before them."""
+        parts = [audit.groups.assign(model=name) for name, audit in self.audits.items()]
+        table = pd.concat(parts, ignore_index=True)
+        return table[["model", *(name for name in table if name != "model")]]
+
+    @cached_property
+    def findings(self) -> pd.DataFrame:
+        """One row a model, pair of groups, structure and endpoint.
+
+        Columns: model, attribute, structure, endpoint, first, second, n_first, n_second; gap_before,
+            gap_after (the
+        disadvantage of the second group) with _low and _high; gain (gap before minus gap after), low, high,
+        p, p_adjusted; inside (the margin); verdict.
+        """
+        about = ("attribute", "structure", "endpoint", "first", "second", "n_first", "n_second")
+        judged = ("p", "p_adjusted", "inside", "verdict")
+        ends = ("", "_low", "_high")
+        columns = ["model", *about, *(f"gap_{when}{end}" for when in ("before", "after") for end in ends)]
+        rows = [
+            [
+                model.model,
+                *(getattr(row, name) for name in about),
+                *row.gap_before.interval,
+                *row.gap_after.interval,
+                *row.gain,
+                *(getattr(row, name) for name in judged),
+            ]
+            for model in self.judgement.models
+            for pair in model.pairs
+            for row in pair.rows
+        ]
+        return pd.DataFrame(rows, columns=[*columns, "gain", "low", "high", *judged])
+
+    @cached_property
+    def changes(self) -> pd.DataFrame:
+        """One row a model, group and structure: what became of its subjects, and who newly fails."""
+        names = ("attribute", "structure", "group", "judged", "n", "median_before", "median_after")
+        counts = ("failing_before", "failing_after", "newly_failing", "rescued", "lost", "gained")
+        return pd.DataFrame(
+            [
+                {
+                    "model": model.model,
+                    **{name: getattr(one, name) for name in names},
+                    **dict(zip(("change", "low", "high"), one.change, strict=True)),
+                    **{name: getattr(one, name) for name in counts},
+                }
+                for model in self.judgement.models
+                for one in model.changes
+            ]
+        )
+
+    @property
+    def left_out(self) -> pd.DataFrame:
+        """What some model lacks or nobody's group is known of: columns kind, name, model, reason."""
+        return self.lost
