@@ -37,6 +37,7 @@ METRICS = {
     "recall": Metric("Recall"),
     "volume_error": Metric("Volume error", higher_is_better=None, limits=(-1.0, inf)),
 }
+HD95 = ("hd95", "hd95_pooled")  # the larger of the two directed percentiles; medpy's, of both together
 DISTANCES = tuple(name for name, metric in METRICS.items() if metric.unit)
 
 VOXELS = ("prediction_voxels", "reference_voxels")

@@ -16,7 +16,7 @@ from fairseg.cohort.short_names import short_names
 from fairseg.io.sentences import counted, listed
 from fairseg.metrics.grouped import as_values
 from fairseg.report.sections import STRUCTURE_SIZE
-from fairseg.scoring.subjects import Membership, covariate, membership
+from fairseg.scoring.subjects import Membership, covariate, membership, strata
 from fairseg.scoring.table import Scores
 from fairseg.statistics.findings import Grouping
 
@@ -159,7 +159,15 @@ def _listed(scores: Scores) -> str:
     return listed(scores.attributes, 20) or "no attributes"
 
 
-def has_levels(scores: Scores, name: str, bins: Mapping[str, Sequence[float]]) -> bool:
+def strata_ids(
+    scores: Scores, adjust: Sequence[str], bins: Mapping[str, Sequence[float]]
+) -> npt.NDArray[np.int64] | None:
+    """Return the stratum of each subject that the attributes held fixed make; None if none makes any."""
+    fixed = [name for name in adjust if _has_levels(scores, name, bins)]
+    return strata(scores, fixed, bins)[1].ids if fixed else None
+
+
+def _has_levels(scores: Scores, name: str, bins: Mapping[str, Sequence[float]]) -> bool:
     """Whether an attribute makes strata: it has levels, or numbers that are cut into bins."""
     if name == STRUCTURE_SIZE:
         return False

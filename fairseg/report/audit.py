@@ -18,7 +18,7 @@ from fairseg.cohort.groups import Groups
 from fairseg.io.sentences import listed
 from fairseg.metrics.masks import Labels
 from fairseg.report import plots
-from fairseg.report.analyses import analyses_of, has_levels, with_groups
+from fairseg.report.analyses import analyses_of, strata_ids, with_groups
 from fairseg.report.answer import answer
 from fairseg.report.audited import Audited
 from fairseg.report.card import card_html
@@ -27,7 +27,6 @@ from fairseg.report.preregistration import read_preregistration
 from fairseg.report.sections import ReportSections
 from fairseg.report.text import small_table
 from fairseg.scoring.folders import Cohort, score_folders
-from fairseg.scoring.subjects import strata as strata_of
 from fairseg.scoring.subjects import structure_scores
 from fairseg.scoring.table import Scores
 from fairseg.statistics.common_structures import common_structures
@@ -215,14 +214,12 @@ def judge_scores(
         raise ValueError(f"by {groupings[0].name}: the groups have no structure in common: {lacking}")
     several = len(labels) > 1
     columns = np.column_stack([common.overall, of_structure]) if several else common.overall[:, None]
-    fixed = [name for name in alike if has_levels(scores, name, bins or {})]
-    stratum = strata_of(scores, fixed, bins or {})[1].ids if fixed else None
     structures = (OVERALL, *labels) if several else (OVERALL,)
     judgement = judge_page(
         columns,
         groupings,
         structures=structures,
-        strata=stratum,
+        strata=strata_ids(scores, alike, bins or {}),
         options=options,
     )
     sections = sections.adjusted_for(alike, bins or {})

@@ -27,7 +27,16 @@ from fairseg.report.notes import first_notes, method, notes_on, reconciled
 from fairseg.report.overlays import overlay_legend
 from fairseg.report.paper import report_sheet
 from fairseg.report.pictures import Pictures, gap_charts, with_largest_gaps
-from fairseg.report.plots import figure_of, plot_gaps, plot_overall, plot_rows, to_pdf, to_png, to_svg
+from fairseg.report.plots import (
+    figure_of,
+    plot_gaps,
+    plot_overall,
+    plot_rows,
+    summarized,
+    to_pdf,
+    to_png,
+    to_svg,
+)
 from fairseg.report.secondary import Secondary, secondary
 from fairseg.report.sensitivity import Sensitivity, sensitivity
 from fairseg.report.small_groups import shrunken_table
@@ -35,8 +44,7 @@ from fairseg.report.summary_table import summaries_to_csv, summary_table
 from fairseg.report.tables import to_latex, to_markdown
 from fairseg.report.templates import render_page, say
 from fairseg.report.worst import worst_cases
-from fairseg.scoring.subjects import subject_names
-from fairseg.scoring.summary import Summary, summarize
+from fairseg.scoring.summary import Summary
 from fairseg.scoring.summary_intervals import with_intervals
 from fairseg.statistics.cohort_table import CohortTable, cohort_table
 
@@ -136,6 +144,7 @@ def _material(result: Audited) -> _Material:
     clinical = None
     if sections.heart is not None:
         clinical = clinical_section(scores, overall, sections.heart, pictures)
+    beside = secondary(result, overall, None if clinical is None else clinical.measures)
     return _Material(
         result,
         analyses,
@@ -143,18 +152,18 @@ def _material(result: Audited) -> _Material:
         cohort_table(scores.table, groups, shown),
         clinical,
         pictures,
-        sensitivity(result),
-        secondary(result, overall, None if clinical is None else clinical.measures),
+        sensitivity(result, () if beside is None else beside.findings),
+        beside,
     )
 
 
 def summaries_of(result: Audited, analysis: Analysis) -> list[Summary]:
     """Return the summaries of a grouping with intervals, from the overall scores that were judged."""
     options = {"min_size": result.options.min_size, "seed": result.options.seed}
-    overall = dict(zip(subject_names(result.scores), result.common.overall.tolist(), strict=True))
-    reference = None if analysis.reference is None else analysis.groups.name(analysis.reference)
-    summaries = summarize(result.scores, analysis.groups, reference=reference, overall=overall)
-    found = [with_intervals(one, resamples=result.sections.resamples, **options) for one in summaries]
+    found = [
+        with_intervals(one, resamples=result.sections.resamples, **options)
+        for one in summarized(result, analysis)
+    ]
     for one in found:
         _judged_limits(one, result, analysis)
     return found

@@ -21,6 +21,7 @@ from matplotlib.ticker import MaxNLocator
 from fairseg.cohort.columns import METRICS
 from fairseg.cohort.ids import as_ids
 from fairseg.metrics import split_by_group
+from fairseg.report.analyses import Analysis
 from fairseg.report.audited import Audited
 from fairseg.report.charts.svg import wrapped
 from fairseg.report.escape import plain
@@ -72,7 +73,7 @@ def plot(result: Audited, kind: str = "boxes", ax: Axes | None = None) -> Axes:
 
 def plot_boxes(result: Audited, ax: Axes | None = None) -> Axes:
     """Draw the subjects' overall scores by group, as in Fig. 2 of the paper."""
-    summary = _summaries(result)[0]
+    summary = summarized(result, result.analyses[0])[0]
     ax = ax or new_axes(max(3.5, 1.1 * len(summary.groups)), 3.6)
     metric = result.scores.metrics[0]
     _panel(ax, summary, metric)
@@ -115,7 +116,7 @@ def plot_size(result: Audited, ax: Axes | None = None) -> Axes:
     Raises:
         ValueError: the scores have no sizes.
     """
-    summary = _summaries(result)[0]
+    summary = summarized(result, result.analyses[0])[0]
     found = sizes(result.scores.table, summary)
     if found is None:
         raise ValueError("scores must have the voxel counts or volumes of the reference masks, have none")
@@ -138,11 +139,12 @@ def plot_size(result: Audited, ax: Axes | None = None) -> Axes:
 KINDS: dict[str, Callable[..., Axes]] = {"boxes": plot_boxes, "gaps": plot_gaps, "size": plot_size}
 
 
-def _summaries(result: Audited) -> list[Summary]:
-    first = result.analyses[0]
-    reference = None if first.reference is None else first.groups.name(first.reference)
+def summarized(result: Audited, analysis: Analysis) -> list[Summary]:
+    """Return the summaries of a grouping, from the overall scores and the structures that were judged."""
+    reference = None if analysis.reference is None else analysis.groups.name(analysis.reference)
     overall = dict(zip(subject_names(result.scores), result.common.overall.tolist(), strict=True))
-    return summarize(result.scores, first.groups, reference=reference, overall=overall)
+    used = result.common.used
+    return summarize(result.scores, analysis.groups, reference=reference, overall=overall, common=used)
 
 
 def figure_of(ax: Axes) -> Figure:

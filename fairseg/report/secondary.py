@@ -10,8 +10,9 @@ from fairseg.report.audited import Audited
 from fairseg.report.findings_table import row_label
 from fairseg.report.tables import Cell, Table
 from fairseg.report.templates import say
-from fairseg.scoring.subjects import subject_names
+from fairseg.scoring.subjects import structure_scores, subject_names
 from fairseg.scoring.summary import Summary
+from fairseg.statistics.common_structures import common_structures
 from fairseg.statistics.findings import Finding
 from fairseg.statistics.measures import Measure, judge_measures
 from fairseg.statistics.verdicts import Endpoint
@@ -22,10 +23,12 @@ class Secondary:
     """Findings beside the verdict.
 
     Attributes:
-        table: a row a measure and comparison.
+        findings: a measure, comparison and endpoint each.
+        table: a row a finding.
         sentences: those that are shown, for the first screen.
     """
 
+    findings: tuple[Finding, ...]
     table: Table
     sentences: list[str]
 
@@ -44,7 +47,7 @@ def secondary(result: Audited, overall: Summary, clinical: pd.DataFrame | None =
     names = subject_names(result.scores)
     measures = []
     for metric in (name for name in result.scores.metrics if name != "dice"):
-        values = _of_subjects(names, overall.subjects.drop_duplicates("subject").set_index("subject")[metric])
+        values = _overall(result, overall, metric)
         better = METRICS[metric].higher_is_better
         for endpoint in (Endpoint.TYPICAL, Endpoint.HARDEST):
             measures.append(Measure(overall.title(metric), values, endpoint, better))
@@ -65,7 +68,7 @@ def secondary(result: Audited, overall: Summary, clinical: pd.DataFrame | None =
     caption = "Distances and clinical errors" if clinical is not None else "Distances"
     corner = "Measure: first, second: endpoint"
     table = Table.of(caption, heads, lines, corner=corner, note=say("about_secondary"), tall=True)
-    return Secondary(table, [_sentence(row) for row in found if row.shown])
+    return Secondary(found, table, [_sentence(row) for row in found if row.shown])
 
 
 def _cells(row: Finding) -> list[Cell]:
@@ -88,6 +91,19 @@ def _sentence(row: Finding) -> str:
     return say(
         "secondary", measure=row.structure, endpoint=row.endpoint.name, larger=larger, other=other, **figures
     )
+
+
+def _overall(result: Audited, overall: Summary, metric: str) -> np.ndarray:
+    """Return a metric of each subject over the structures that the groups have in common.
+
+    It is NaN where the summary has none, such as a distance of a subject with a missed structure.
+    """
+    scores, used = result.scores, result.common.used
+    columns = structure_scores(scores, metric)[:, [scores.labels.index(name) for name in used]]
+    grouping, least = result.analyses[0].grouping(), result.options.min_size
+    values = common_structures(columns, [grouping], structures=used, min_size=least).overall
+    missed = overall.subjects.drop_duplicates("subject").set_index("subject")[metric].isna()
+    return np.where(_of_subjects(subject_names(scores), missed.astype(float)) == 0, values, np.nan)
 
 
 def _of_subjects(names: list[str], values: "pd.Series[float]") -> np.ndarray:

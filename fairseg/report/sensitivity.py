@@ -1,17 +1,19 @@
 """Does the verdict hang on a choice? The page judged again from other scores, and without some subjects."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
+from fairseg.cohort.columns import HD95, METRICS
+from fairseg.report.analyses import strata_ids
 from fairseg.report.audited import Audited
 from fairseg.report.tables import Cell, Table
 from fairseg.report.templates import say
 from fairseg.scoring.variants import variants
-from fairseg.statistics.sensitivity import VariantVerdict, judge_variants
-from fairseg.statistics.verdicts import Verdict
-
-_PERMUTATIONS = 999  # the answer to "does it flip" needs no more
+from fairseg.statistics.findings import Finding
+from fairseg.statistics.sensitivity import VariantVerdict, judge_centres, judge_variants
+from fairseg.statistics.verdicts import Endpoint, Verdict
 
 
 @dataclass(frozen=True)
@@ -27,28 +29,87 @@ class Sensitivity:
     sentence: str
 
 
-def sensitivity(result: Audited) -> Sensitivity | None:
+def sensitivity(result: Audited, secondary: Sequence[Finding] = ()) -> Sensitivity | None:
     """Judge the grouping that was asked about again under other choices; None where nothing is judged.
 
     Tried are: the median over structures in place of the mean, the mean without the best and the worst of at
-    least four structures, a missed structure left out instead of scored 0, subjects with all structures only,
-    each group without its best or worst subject, and all without each site (columns such as site, scanner).
+    least four structures, a missed structure left out instead of scored 0, subjects without a missed
+    structure, subjects with all structures only, each group without its best or worst subject, all without
+    each site (columns such as site, scanner); means, trimmed means and medians of the groups in place of the
+    Hodges-Lehmann shift; and, where the scores have both, the other definition of HD95.
+
+    Args:
+        result: of an audit.
+        secondary: findings beside the verdict, those of HD95 among them.
     """
     if result.verdict is Verdict.NOT_JUDGED:
         return None
-    page = replace(result.judgement, options=replace(result.options, permutations=_PERMUTATIONS))
-    groupings = [result.analyses[0].grouping()]
-    tried = variants(result.scores, result.common.overall, groupings[0], result.structures)
-    own = tuple(one for one in page.comparisons if one.attribute == groupings[0].name)
-    found = judge_variants(replace(page, comparisons=own), tried, groupings)
+    page, grouping, sections = result.judgement, result.analyses[0].grouping(), result.sections
+    tried = variants(result.scores, result.common, grouping, result.structures, result.options.min_size)
+    strata = strata_ids(result.scores, sections.adjust, sections.bins)
+    other = _rows(_other_definition(secondary))
+    judged = _rows(
+        [
+            *_as_judged(result),
+            *judge_variants(page, tried, [grouping], strata=strata),
+            *judge_centres(page, result.common.overall, grouping),
+        ]
+    )
+    rows = [(name, "", cells) for name, cells, _ in (*judged, *other)]
+    flips, others = (
+        [(name, cells[0].text) for name, cells, flips in part if flips] for part in (judged, other)
+    )
+    caption = f"The verdict by {grouping.name} under other choices"
+    one_definition = len(set(HD95) & set(result.scores.metrics)) == 1
+    note = say("about_sensitivity", one_definition=one_definition)
+    heads = ("Verdict", "Typical gap", "Changes")
+    table = Table.of(caption, heads, rows, corner="Choice", note=note)
+    sentences = [say("flips", flips=flips, number=len(judged) - 1)] if flips else []
+    sentences += [say("other_definition", flips=others)] if others else []
+    return Sensitivity(table, " ".join(sentences))
+
+
+def _as_judged(result: Audited) -> list[VariantVerdict]:
+    used = " and ".join(result.common.used) if result.common.dropped else "structures"
+    name = f"as judged: mean over {used}, a missed one is 0" if len(result.structures) > 1 else "as judged"
+    return [
+        VariantVerdict(
+            name, one.attribute, one.first, one.second, one.verdict, False, _estimate(one.findings)
+        )
+        for one in result.judgement.comparisons
+        if one.attribute == result.analyses[0].name
+    ]
+
+
+def _other_definition(secondary: Sequence[Finding]) -> list[VariantVerdict]:
+    """Compare the findings of both definitions of HD95, by the typical case and the hardest tenth."""
+    largest, pooled = (
+        {
+            (row.first, row.second, row.endpoint): row
+            for row in secondary
+            if row.structure.split(" (")[0] == METRICS[name].title
+        }
+        for name in HD95
+    )
+    found = []
+    for key in (key for key in largest if key in pooled):
+        one, other = largest[key], pooled[key]
+        what = "typical case" if one.endpoint is Endpoint.TYPICAL else "hardest tenth"
+        name = f"HD95, {what}: pooled (medpy), not the larger direction"
+        flips = one.verdict is not other.verdict
+        found.append(
+            VariantVerdict(name, one.attribute, one.first, one.second, other.verdict, flips, -other.estimate)
+        )
+    return found
+
+
+def _estimate(findings: Sequence[Finding]) -> float:
+    return findings[0].estimate if findings else float("nan")
+
+
+def _rows(found: list[VariantVerdict]) -> list[tuple[str, list[Cell], bool]]:
     names = dict.fromkeys(one.variant for one in found)
-    judged = [_row(name, [one for one in found if one.variant == name]) for name in names]
-    rows = [(name, "", cells) for name, cells, _ in judged]
-    flips = [(name, cells[0].text) for name, cells, flips in judged if flips]
-    caption = f"The verdict by {groupings[0].name} under other choices"
-    table = Table.of(caption, ("Verdict", "Typical gap", "Changes"), rows, corner="Choice")
-    sentence = say("flips", flips=flips, number=len(rows)) if flips else ""
-    return Sensitivity(table, sentence)
+    return [_row(name, [one for one in found if one.variant == name]) for name in names]
 
 
 def _row(name: str, found: list[VariantVerdict]) -> tuple[str, list[Cell], bool]:

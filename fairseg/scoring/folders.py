@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from fairseg.cohort.columns import DISTANCES, NO_ATTRIBUTES, NOTE, SKIPPED, UNIT, VOLUMES, VOXELS
+from fairseg.cohort.columns import DISTANCES, HD95, NO_ATTRIBUTES, NOTE, SKIPPED, UNIT, VOLUMES, VOXELS
 from fairseg.cohort.levels import cell_text
 from fairseg.cohort.table import NOT_IN_COHORT, as_table, clean_cells, noted, read_cohort, with_subjects
 from fairseg.io.images import EXTENSIONS, find_masks
@@ -62,8 +62,9 @@ def evaluate(
             subject) and the attributes, as from `read_cohort`; or the path of its file.
         labels: label values, or name -> value. `None`: nnU-Net's dataset.json in or above
             `references` says; if there is none, every value found in a reference is a label.
-        metrics: those of `score_case`; distances in mm, spacing from the files
-            (in pixels where the files are PNG, which states none; a note says so).
+        metrics: those of `score_case`; of HD95 both definitions are scored where one is asked for.
+            Distances in mm, spacing from the files (in pixels where the files are PNG, which states none; a
+            note says so).
         empty: distance of a label that only one mask has: "nan" or "diagonal" (see `hausdorff`).
         tolerance: for "nsd", in the unit of the distances.
         num_workers: processes; the result does not depend on it.
@@ -120,6 +121,7 @@ def _score(
 ) -> tuple[pd.DataFrame, list[str]]:
     """Return the table of `evaluate`, and the notes that belong to no row of it."""
     check_metrics(metrics, empty, tolerance)
+    metrics = _with_both_hd95(metrics)
     _check_options(on_error, num_workers, cross_check)
     table = _checked(cohort)
     predicted = find_masks(Path(predictions), "predictions")
@@ -151,6 +153,12 @@ def _score(
     scores = _with_skipped(noted(scores, of_case), table, skipped)
     _log((*notes, *Scores.of(scores).notes), skipped)
     return scores, notes
+
+
+def _with_both_hd95(metrics: Sequence[str]) -> list[str]:
+    """Return the metrics with the other definition of HD95 after the one asked for: it costs nothing more."""
+    pairs = [(name, *(HD95 if name in HD95 else ())) for name in metrics]
+    return list(dict.fromkeys(name for pair in pairs for name in pair))
 
 
 def _check_options(on_error: str, num_workers: int, cross_check: int) -> None:

@@ -106,6 +106,7 @@ def summarize(
     *,
     reference: str | None = None,
     overall: Mapping[str, float] | None = None,
+    common: Sequence[str] | None = None,
 ) -> list[Summary]:
     """Summarise a scores table by group: first over all labels, then for each label.
 
@@ -123,6 +124,7 @@ def summarize(
         groups: made with `Groups.from_table` from the same attributes.
         reference: name of the reference group.
         overall: subject -> overall Dice, where it is not the mean over the subject's labels.
+        common: labels that the overall figures are over, where groups lack others; None: all.
 
     Returns:
         The summary "Overall", then one for each label in the order of the scores.
@@ -155,7 +157,15 @@ def summarize(
     parts = [(OVERALL, rows), *((str(name), part) for name, part in rows.groupby("label", sort=False))]
     unit = checked.unit or "mm"
     return [
-        _summary(name, part, checked.metrics, groups, chosen, unit, None if number else overall)
+        _summary(
+            name,
+            part,
+            checked.metrics,
+            groups,
+            chosen,
+            unit,
+            *((None, None) if number else (overall, common)),
+        )
         for number, (name, part) in enumerate(parts)
     ]
 
@@ -168,8 +178,9 @@ def _summary(
     reference: int | None,
     unit: str,
     overall: Mapping[str, float] | None,
+    common: Sequence[str] | None,
 ) -> Summary:
-    subjects = _subject_scores(rows, metrics)
+    subjects = _subject_scores(rows, metrics, common)
     if overall is not None and "dice" in metrics:
         subjects["dice"] = subjects["subject"].astype(str).map(overall).astype(float)
     columns = [*groups.names, ALL]
@@ -192,8 +203,8 @@ def _summary(
     return Summary(structure, groups, reference, frame, subjects, unit)
 
 
-def _subject_scores(rows: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
-    """Return one row a subject and group: the mean over labels per case, then over cases."""
+def _subject_scores(rows: pd.DataFrame, metrics: Sequence[str], common: Sequence[str] | None) -> pd.DataFrame:
+    """Return one row a subject and group: the mean over common labels per case, then over cases."""
     if set(VOXELS) <= set(rows.columns):
         missed = (rows[VOXELS[0]] == 0) != (rows[VOXELS[1]] == 0)
     else:  # a table made elsewhere: Dice 0 without a distance means that one mask was empty
@@ -203,6 +214,8 @@ def _subject_scores(rows: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
     for metric in metrics:
         # Infinity marks a miss while means are taken: it survives them, where NaN would drop out.
         scores.loc[missed & scores[metric].isna(), metric] = np.inf
+    if common is not None:
+        scores.loc[~rows["label"].isin(common), list(metrics)] = np.nan
     with np.errstate(invalid="ignore"):
         by_case = scores.groupby([*keys, "case"], sort=False)[list(metrics)].mean()
         by_subject = by_case.groupby(level=keys, sort=False).mean()

@@ -1,6 +1,5 @@
 """Other ways to score the same masks, and other choices of subjects: what a verdict should not hang on."""
 
-import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -10,53 +9,67 @@ from fairseg.cohort.columns import VOXELS
 from fairseg.metrics.fairness import Floats
 from fairseg.scoring.subjects import covariate, structure_scores
 from fairseg.scoring.table import Scores
+from fairseg.statistics.common_structures import CommonStructures, common_structures
 from fairseg.statistics.findings import Grouping
 from fairseg.statistics.sensitivity import Variant, influential_rows, leave_out
 
 SITES = ("site", "scanner", "centre", "center", "hospital", "vendor", "clinic")
+Rows = npt.NDArray[np.bool_]
+
 _MOST_SITES = 12
+_MOST_LEFT_OUT = 24  # subjects, one at a time
 _MOST_SUBJECTS = 3000  # above which no single subject can matter
 
 
 def variants(
-    scores: Scores, overall: Floats, grouping: Grouping, structures: tuple[str, ...]
+    scores: Scores, common: CommonStructures, grouping: Grouping, structures: tuple[str, ...], min_size: int
 ) -> list[Variant]:
     """Return the choices to try, each as the scores that come of it.
 
+    Whatever stands for a subject's overall score is made of the structures that the groups have in common.
+
     Args:
         scores: that were judged.
-        overall: the overall score of each subject, (N,).
+        common: the overall score of each subject, and the structures that it is made of.
         grouping: the attribute that was judged.
         structures: names of the columns that were judged, the overall one first.
+        min_size: subjects that a group needs to be judged.
     """
     of_structure = structure_scores(scores)
     several = of_structure.shape[1] > 1
+    places = [scores.labels.index(name) for name in common.used]
+    used = of_structure[:, places]
 
-    def variant(name: str, middle: Floats, parts: Floats = of_structure) -> Variant:
+    def variant(name: str, middle: Floats, parts: Floats = of_structure, rows: Rows | None = None) -> Variant:
         columns = np.column_stack([middle, parts]) if several else middle[:, None]
-        return Variant(name, columns, structures)
+        return Variant(name, columns, structures, rows)
 
-    base = variant("as judged", overall)
+    base = variant("as judged", common.overall)
+    whole: Rows = np.asarray(~np.isnan(used).any(axis=1))
     tried = []
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # a subject without any structure has no mean
-        if of_structure.shape[1] > 2:
-            tried.append(variant("median over structures", np.nanmedian(of_structure, axis=1)))
-        if of_structure.shape[1] > 3:
-            inner = np.sort(of_structure, axis=1)[:, 1:-1]
-            tried.append(variant("mean without best and worst structure", np.nanmean(inner, axis=1)))
-        if (missed := _without_missed(scores)) is not None:
-            tried.append(variant("missed structures left out", np.nanmean(missed, axis=1), missed))
-    whole: npt.NDArray[np.bool_] = np.asarray(~np.isnan(of_structure).any(axis=1))
-    if several and not whole.all():
-        tried.append(replace(base, name="subjects with every structure", rows=whole))
-    if len(overall) <= _MOST_SUBJECTS:
-        rows = influential_rows(overall, grouping)
-        tried += [leave_out(base, [row], "without the best or worst subject of a group") for row in rows[:6]]
+    if len(places) > 2:
+        tried.append(variant("median over structures", np.median(used, axis=1), rows=whole))
+    if len(places) > 3:
+        inner = np.sort(used, axis=1)[:, 1:-1]
+        tried.append(variant("mean without best and worst structure", inner.mean(axis=1), rows=whole))
+    if (missed := _without_missed(scores)) is not None:
+        left = common_structures(missed[:, places], [grouping], structures=common.used, min_size=min_size)
+        tried.append(variant("missed structures left out", left.overall, missed))
+        without = np.asarray(~(np.isnan(missed) & ~np.isnan(of_structure)).any(axis=1))
+        tried.append(replace(base, name="subjects with a missed structure left out", rows=without))
+    every = ~np.isnan(of_structure).any(axis=1)
+    if several and not every.all():
+        tried.append(replace(base, name="subjects with every structure", rows=np.asarray(every)))
+    if len(of_structure) <= _MOST_SUBJECTS:
+        rows = influential_rows(common.overall, grouping)
+        tried += [
+            leave_out(base, [row], "without the best or worst subject of a group")
+            for row in rows[:_MOST_LEFT_OUT]
+        ]
     for name in scores.attributes:
         if name.lower() not in SITES or name in grouping.name.split(" and "):
             continue
-        site = np.array([str(value) for value in covariate(scores, name)[0]])
+        site = np.array(["unknown" if value is None else str(value) for value in covariate(scores, name)[0]])
         levels = np.unique(site)
         if 2 <= len(levels) <= _MOST_SITES:
             tried += [

@@ -56,6 +56,7 @@ def judge_page(
     structures: Sequence[str] = ("Overall",),
     strata: npt.ArrayLike | None = None,
     options: JudgeOptions | None = None,
+    level: float | None = None,
 ) -> PageJudgement:
     """Judge the fairness of a model from its scores, over all attributes and structures at one level.
 
@@ -68,6 +69,8 @@ def judge_page(
         strata: id of the stratum of each subject, integer (N,), -1 unknown; adds the comparisons among
             subjects of the same stratum.
         options: margins, thresholds and floors; None for the defaults.
+        level: of a row of full weight, where it is that of another page (its `alpha_star`); no p-value is
+            adjusted then. None: as permutations say.
 
     Returns:
         The verdict of each attribute and comparison, and the findings behind it. More than 1,000 rows are
@@ -101,8 +104,13 @@ def judge_page(
         for place, grouping in enumerate(groupings)
         for draft in _draft(place, grouping, facts, measured, blocks, options)
     ]
-    level = page_level([line for draft in drafts for line in draft.lines], groupings, options, blocks)
-    comparisons = [_judge(draft, level, facts, measured, options) for draft in drafts]
+    lines = [line for draft in drafts for line in draft.lines]
+    rows_level = (
+        page_level(lines, groupings, options, blocks)
+        if level is None
+        else PageLevel(np.empty(0), level, options.alpha)
+    )
+    comparisons = [_judge(draft, rows_level, facts, measured, options) for draft in drafts]
     reasons = {grouping.name: _unjudged(grouping, facts, measured[0], options) for grouping in groupings}
     flat = {name: [fact for group in groups for fact in group] for name, groups in facts.items()}
     verdicts = {
@@ -118,7 +126,7 @@ def judge_page(
         tuple(comparisons),
         tuple(fact for group in flat.values() for fact in group),
         tuple(everyone),
-        level.alpha_star,
+        rows_level.alpha_star,
         options,
     )
 

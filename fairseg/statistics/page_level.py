@@ -49,7 +49,8 @@ class PageLevel:
     """What chance alone shows on a page.
 
     Attributes:
-        smallest: the smallest p / weight of each permutation, and as observed.
+        smallest: the smallest p / weight of each permutation, and as observed; empty where the level is
+            that of another page.
         alpha_star: the level of a row of full weight at which the page keeps alpha.
     """
 
@@ -78,7 +79,7 @@ class PageLevel:
             high=high,
             level=1.0 - level,
             p=test.p,
-            p_adjusted=adjusted_p(self.smallest, test.decisive_p, weight),
+            p_adjusted=adjusted_p(self.smallest, test.decisive_p, weight) if self.smallest.size else np.nan,
             shown=shown,
             equivalence_low=equivalence.low,
             equivalence_high=equivalence.high,

@@ -1,6 +1,6 @@
 """Does a verdict hang on a choice? The page judged again from other scores or fewer subjects."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,10 +8,15 @@ import numpy.typing as npt
 
 from fairseg.metrics.fairness import Floats
 from fairseg.statistics.batches import Integers
-from fairseg.statistics.findings import Comparison, Grouping, PageJudgement
-from fairseg.statistics.judge_options import JudgeOptions
+from fairseg.statistics.differences import differences
+from fairseg.statistics.findings import ALL_OTHERS, Comparison, Finding, Grouping, PageJudgement, ReasonKind
+from fairseg.statistics.limits import Interval
 from fairseg.statistics.page import judge_page
+from fairseg.statistics.page_level import members
 from fairseg.statistics.verdicts import Verdict
+
+_TRIMMED = 0.2  # of each end, as Yuen (1974) did
+_RESAMPLES = 20_000  # of medians
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,39 +66,119 @@ def judge_variants(
     *,
     strata: npt.ArrayLike | None = None,
 ) -> tuple[VariantVerdict, ...]:
-    """Judge a page again under each variant, with the options that it was judged with.
+    """Judge a page again under each variant, with its options and at its level.
+
+    At the page's own level a verdict flips for the choice that is tried, not for the permutations.
 
     Args:
         page: as judged from its own scores.
         variants: what is tried.
-        groupings: as for the page.
+        groupings: those whose comparisons are judged again.
         strata: as for the page.
 
     Returns:
-        A verdict for each variant and comparison of the page.
+        A verdict for each variant and comparison of these groupings.
 
     Raises:
         ValueError: a variant's scores are not as `judge_page` wants them.
     """
+    names = {grouping.name for grouping in groupings}
     found = []
     for variant in variants:
-        judged = _judge(variant, groupings, strata, page.options)
+        scores = np.asarray(variant.scores, dtype=np.float64)
+        rows = np.ones(len(scores), dtype=bool) if variant.rows is None else variant.rows
+        judged = judge_page(
+            scores[rows],
+            [replace(grouping, ids=grouping.ids[rows]) for grouping in groupings],
+            structures=variant.structures,
+            strata=None if strata is None else np.asarray(strata)[rows],
+            options=page.options,
+            level=page.alpha_star,
+        )
         there = {(one.attribute, one.first, one.second): one for one in judged.comparisons}
-        for base in page.comparisons:
+        for base in (one for one in page.comparisons if one.attribute in names):
             again = there.get((base.attribute, base.first, base.second))
-            verdict = Verdict.NOT_JUDGED if again is None else again.verdict
-            found.append(
-                VariantVerdict(
-                    variant.name,
-                    base.attribute,
-                    base.first,
-                    base.second,
-                    verdict,
-                    verdict is not base.verdict,
-                    float("nan") if again is None else _estimate(again),
-                )
-            )
+            if again is None or not again.findings:
+                found.append(_verdict(variant.name, base, Verdict.NOT_JUDGED, np.nan))
+            else:
+                found.append(_verdict(variant.name, base, again.verdict, again.findings[0].estimate))
     return tuple(found)
+
+
+def judge_centres(page: PageJudgement, overall: Floats, grouping: Grouping) -> tuple[VariantVerdict, ...]:
+    """Judge a grouping again with other measures of the overall typical gap, all else as it was found.
+
+    In place of the Hodges-Lehmann shift: the difference of means (Welch's test), of means trimmed by a fifth
+    at each end (Yuen's), and of medians (binomial limits), at the level of the row that they replace.
+
+    Args:
+        page: as judged.
+        overall: the overall score of each subject, (N,).
+        grouping: whose comparisons are judged again.
+    """
+    values = np.asarray(overall, dtype=np.float64)
+    numbers = {ALL_OTHERS: None, **{name: code for code, name in enumerate(grouping.group_names)}}
+    found = []
+    for name, limits in _CENTRES.items():
+        for base in (one for one in page.comparisons if one.attribute == grouping.name):
+            if not base.findings:
+                found.append(_verdict(name, base, Verdict.NOT_JUDGED, np.nan))
+                continue
+            who = members(grouping, numbers[base.first], grouping.group_names.index(base.second))
+            parts = [np.sort(values[group & ~np.isnan(values)]) for group in who]
+            row = base.findings[0]
+            at_level, inner = (limits(parts, level) for level in (row.level, 1 - 2 * page.options.alpha))
+            verdict = _with_other_centre(base, row, at_level, inner)
+            found.append(_verdict(name, base, verdict, at_level.estimate))
+    return tuple(found)
+
+
+def _with_other_centre(base: Comparison, row: Finding, at_level: Interval, inner: Interval) -> Verdict:
+    """Return a comparison's verdict with other limits of one of its rows; none where these are not known."""
+    if not np.isfinite([*at_level, *inner]).all():
+        return Verdict.NOT_JUDGED
+    if base.verdict is Verdict.FAILS:
+        return base.verdict
+    others = [
+        one
+        for one in base.reasons
+        if one.kind is not ReasonKind.MARGIN
+        or (one.structure, one.endpoint, one.adjusted) != (row.structure, row.endpoint, row.adjusted)
+    ]
+    if not others and max(-inner.low, inner.high) <= row.margin:
+        return Verdict.NO_GAP
+    shown = at_level.low > 0 or at_level.high < 0
+    shown = shown or any(one.shown for one in base.findings if one is not row)
+    return Verdict.GAP if shown else Verdict.OPEN
+
+
+def _means(parts: Sequence[Floats], level: float, trimmed: float = 0.0) -> Interval:
+    from scipy.stats import trim_mean, ttest_ind  # noqa: PLC0415  (slow to import)
+
+    estimate = float(np.subtract(*(trim_mean(part, trimmed) for part in parts)))
+    if not any(np.ptp(part) for part in parts):
+        return Interval(estimate, estimate, estimate)
+    low, high = ttest_ind(*parts, equal_var=False, trim=trimmed).confidence_interval(level)
+    return Interval(estimate, float(low), float(high))
+
+
+def _medians(parts: Sequence[Floats], level: float) -> Interval:
+    joint = differences(
+        parts, [(0, 1)], level=level, resamples=_RESAMPLES, method="binomial", rng=np.random.default_rng(0)
+    )
+    return Interval(*(float(values[0]) for values in (joint.estimate, joint.low, joint.high)))
+
+
+_CENTRES: dict[str, Callable[[Sequence[Floats], float], Interval]] = {
+    "difference of means": _means,
+    "difference of trimmed means": lambda parts, level: _means(parts, level, _TRIMMED),
+    "difference of medians": _medians,
+}
+
+
+def _verdict(variant: str, base: Comparison, verdict: Verdict, estimate: float) -> VariantVerdict:
+    flips = verdict is not base.verdict
+    return VariantVerdict(variant, base.attribute, base.first, base.second, verdict, flips, float(estimate))
 
 
 def influential_rows(overall: npt.ArrayLike, grouping: Grouping) -> tuple[int, ...]:
@@ -123,24 +208,3 @@ def leave_out(base: Variant, rows: Sequence[int] | Integers, name: str) -> Varia
     kept = np.ones(len(base.scores), dtype=bool) if base.rows is None else base.rows.copy()
     kept[list(rows)] = False
     return replace(base, name=name, rows=kept)
-
-
-def _judge(
-    variant: Variant,
-    groupings: Sequence[Grouping],
-    strata: npt.ArrayLike | None,
-    options: JudgeOptions,
-) -> PageJudgement:
-    scores = np.asarray(variant.scores, dtype=np.float64)
-    rows = np.ones(len(scores), dtype=bool) if variant.rows is None else variant.rows
-    return judge_page(
-        scores[rows],
-        [replace(grouping, ids=grouping.ids[rows]) for grouping in groupings],
-        structures=variant.structures,
-        strata=None if strata is None else np.asarray(strata)[rows],
-        options=options,
-    )
-
-
-def _estimate(comparison: Comparison) -> float:
-    return comparison.findings[0].estimate if comparison.findings else float("nan")

@@ -6,6 +6,7 @@ import pandas as pd
 import fairseg
 from fairseg import Groups
 from fairseg.report import summarize
+from fairseg.report.audit import AuditResult
 from fairseg.report.secondary import secondary
 from fairseg.report.sensitivity import sensitivity
 from fairseg.report.small_groups import shrunken_table
@@ -29,11 +30,12 @@ def test_what_is_tried() -> None:
     table.loc[0, ["dice", "prediction_voxels"]] = [0.0, 0]
     result = fairseg.audit(table, by="group")
     grouping = result.analyses[0].grouping()
-    tried = variants(result.scores, result.common.overall, grouping, result.structures)
+    tried = variants(result.scores, result.common, grouping, result.structures, 10)
     names = [one.name for one in tried]
     assert list(dict.fromkeys(names)) == [
         "median over structures",
         "missed structures left out",
+        "subjects with a missed structure left out",
         "without the best or worst subject of a group",
         "without site north",
         "without site south",
@@ -66,6 +68,69 @@ def test_a_verdict_that_hangs_on_nothing_has_no_sentence() -> None:
     assert found is not None
     assert found.sentence == ""
     assert set(found.table.to_frame()["Changes"]) == {"no"}
+
+
+def changes(result: AuditResult) -> dict[str, str]:
+    overall = summarize(result.scores, result.analyses[0].groups)[0]
+    beside = secondary(result, overall)
+    found = sensitivity(result, () if beside is None else beside.findings)
+    assert found is not None
+    return {row.name: cells[-1].text for row, cells in zip(found.table.rows, found.table.cells, strict=True)}
+
+
+def test_a_gap_that_only_strata_show_hangs_on_no_other_choice() -> None:
+    rng = np.random.default_rng(3)
+    scanner, group = np.repeat([0, 1, 0, 1], [90, 30, 30, 90]), np.repeat(["A", "B"], 120)
+    dice = 0.86 + 0.04 * scanner - 0.02 * (group == "B") + rng.normal(0, 0.01, 240)
+    table = pd.DataFrame({"group": group, "device": np.array(["x", "y"])[scanner], "dice": dice})
+    result = fairseg.audit(table, by="group", reference="A", adjust="device")
+    assert {row.adjusted for row in result.judgement.comparisons[0].shown} == {True}
+    assert set(changes(result).values()) == {"no"}
+
+
+def test_a_choice_is_judged_at_the_level_of_the_whole_page() -> None:
+    """With the error of seven attributes shared, a verdict must not flip because fewer are judged again."""
+    rng = np.random.default_rng(5)
+    table = cohort(120).query("label == 'LV'").reset_index(drop=True).drop(columns="site")
+    table["dice"] -= 0.001 * (table["group"] == "B")
+    others = {f"other{at}": rng.permutation(table["group"].to_numpy()) for at in range(6)}
+    result = fairseg.audit(table.assign(**others), by="group", also=tuple(others))
+    alone = fairseg.audit(table, by="group")
+    assert (result.verdict.name, alone.verdict.name) == ("OPEN", "GAP")
+    assert changes(result)["without the best or worst subject of a group"] == "no"
+
+
+def test_structures_that_a_group_lacks_are_in_no_choice() -> None:
+    labels = ("LV", "MYO", "RV", "LA")
+    rng = np.random.default_rng(0)
+    rows = [
+        (f"s{at}", "AB"[at % 2], label, rng.normal(0.9, 0.015) - 0.2 * (label == "LA"), rng.normal(5, 0.5))
+        for at in range(400)
+        for label in labels
+    ]
+    table = pd.DataFrame(rows, columns=["subject", "group", "label", "dice", "hd95"])
+    table.loc[table["label"] == "LA", "hd95"] += 5
+    result = fairseg.audit(table[(table["group"] == "A") | (table["label"] != "LA")], by="group")
+    found = changes(result)
+    assert found["median over structures"] == "no"
+    assert "as judged: mean over LV and MYO and RV, a missed one is 0" in found
+    overall = summarize(result.scores, result.analyses[0].groups, common=result.common.used)[0]
+    beside = secondary(result, overall)
+    assert beside is not None
+    assert not any(row.shown for row in beside.findings)
+    medians = overall.table.loc["Median HD95 (mm)", ["A", "B"]].astype(float)
+    assert abs(medians["A"] - medians["B"]) < 0.2
+
+
+def test_findings_that_hang_on_the_definition_of_hd95_are_named() -> None:
+    rng = np.random.default_rng(1)
+    table = cohort().assign(hd95_pooled=lambda one: rng.normal(5, 0.5, len(one)))
+    table["hd95"] = table["hd95_pooled"] + 3 * (table["group"] == "B")
+    result = fairseg.audit(table, by="group", reference="A")
+    found = [changes(result), changes(fairseg.audit(table.assign(hd95_pooled=table["hd95"] - 1), by="group"))]
+    for what in ("typical case", "hardest tenth"):
+        name = f"HD95, {what}: pooled (medpy), not the larger direction"
+        assert [one[name] for one in found] == ["in 1 of 1", "no"]
 
 
 def test_nothing_judged_is_judged_no_other_way() -> None:
