@@ -1,11 +1,13 @@
 """Losses that know groups: `loss(logits, target, groups)`; and the per-sample losses below them."""
 
+from fairseg.losses.attribute_head import AttributeHead, LossWithAttributeHead
 from fairseg.losses.counts import group_weights
 from fairseg.losses.deep_supervision import DeepSupervision
 from fairseg.losses.fair_error_bound import FairErrorBoundLoss
 from fairseg.losses.group_dro import GroupDROLoss
 from fairseg.losses.group_loss import GroupLoss
 from fairseg.losses.grouping import NonAdditiveLossError, group_mean
+from fairseg.losses.hooked_features import HookedFeatures
 from fairseg.losses.objectives import (
     BalancedGroupLoss,
     ChiSquareGroupLoss,
@@ -18,6 +20,7 @@ from fairseg.losses.pareto import ParetoMinimaxLoss
 from fairseg.losses.per_sample import CrossEntropyLoss, DiceCELoss, SoftDiceLoss
 
 __all__ = [
+    "AttributeHead",
     "BalancedGroupLoss",
     "CVaRGroupLoss",
     "ChiSquareGroupLoss",
@@ -27,6 +30,8 @@ __all__ = [
     "FairErrorBoundLoss",
     "GroupDROLoss",
     "GroupLoss",
+    "HookedFeatures",
+    "LossWithAttributeHead",
     "NonAdditiveLossError",
     "ParetoMinimaxLoss",
     "ReweightedLoss",

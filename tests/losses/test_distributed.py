@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from fairseg.losses import (
+    AttributeHead,
     ChiSquareGroupLoss,
     CrossEntropyLoss,
     CVaRGroupLoss,
@@ -19,6 +20,8 @@ from fairseg.losses import (
     FairErrorBoundLoss,
     GroupDROLoss,
     GroupLoss,
+    HookedFeatures,
+    LossWithAttributeHead,
     ReweightedLoss,
     VRExLoss,
     WorstGroupLoss,
@@ -67,6 +70,27 @@ def samples(world: int, step: int) -> tuple[list[Tensor], list[Tensor], list[Ten
     return images, targets, groups
 
 
+def make_head() -> AttributeHead:
+    torch.manual_seed(1)
+    return AttributeHead(3, 4, reverse=True, warm_up=2, hidden=5, group_counts=[5, 3, 1]).double()
+
+
+def train_with_head(
+    model: nn.Module, head: nn.Module, batches: list[tuple[Tensor, Tensor, Tensor]]
+) -> dict[str, Tensor]:
+    with HookedFeatures(model, "1") as features:
+        loss = LossWithAttributeHead(GroupDROLoss(3, step_size=0.5), head, features, weight=2.0)
+        parts = nn.ModuleDict({"model": model, "head": head})
+        seen = {}
+        for step, (images, targets, groups) in enumerate(batches):
+            parts.zero_grad()
+            loss(model(images), targets, groups).backward()
+            for name, parameter in parts.named_parameters():
+                assert parameter.grad is not None
+                seen[f"{name.replace('.module', '')} {step}"] = parameter.grad.clone()
+    return seen
+
+
 def train(
     model: nn.Module, loss: GroupLoss, batches: list[tuple[Tensor, Tensor, Tensor]]
 ) -> dict[str, Tensor]:
@@ -95,6 +119,11 @@ def run_rank(rank: int, world: int, folder: Path) -> None:
         name: train(DistributedDataParallel(make_model()), loss, batches)  # type: ignore[arg-type]
         for name, loss in make_losses().items()
     }
+    results["attribute head"] = train_with_head(
+        DistributedDataParallel(make_model()),
+        DistributedDataParallel(make_head()),
+        batches,  # type: ignore[arg-type]
+    )
     sampler = GroupBatchSampler([0] * 40 + [1] * 8, 4)
     torch.save({"results": results, "drawn": list(sampler)}, folder / f"{rank}.pt")
     # A rank may be alone with its validation data: nobody is waited for.
@@ -132,8 +161,9 @@ def test_ranks_together_are_one_process_with_all_samples(world: int, tmp_path: P
         _, said = process.communicate(timeout=900)
         assert process.returncode == 0, said.decode()[-3000:]
     batches = [tuple(torch.cat(part) for part in samples(world, step)) for step in range(STEPS)]
-    for name, loss in make_losses().items():
-        expected = train(make_model(), loss, batches)  # type: ignore[arg-type]
+    alone = {name: train(make_model(), loss, batches) for name, loss in make_losses().items()}  # type: ignore[arg-type]
+    alone["attribute head"] = train_with_head(make_model(), make_head(), batches)  # type: ignore[arg-type]
+    for name, expected in alone.items():
         for rank in range(world):
             got = torch.load(tmp_path / f"{rank}.pt")["results"][name]
             for key, value in expected.items():
