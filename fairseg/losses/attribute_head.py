@@ -179,10 +179,11 @@ class LossWithAttributeHead(nn.Module):
 
     def forward(self, outputs: Any, target: Any, groups: Tensor | Vector) -> Tensor:
         """Return the loss of a batch, with the head's term in a training step."""
-        value: Tensor = self.loss(outputs, target, groups)
+        value = self.loss(outputs, target, groups)
         if not (self.training and torch.is_grad_enabled()):
             return value
-        return value + self.weight * self.head(self.features.take(), groups)
+        term: Tensor = self.head(self.features.take(), groups)
+        return value + self.weight * term
 
 
 class _AttributeLoss(GroupLoss):

@@ -84,7 +84,7 @@ def _find(network: nn.Module, layer: str | nn.Module) -> tuple[str, nn.Module]:
     while isinstance(network, nn.DataParallel | nn.parallel.DistributedDataParallel):
         network = network.module
     network = getattr(network, "_orig_mod", network)  # of torch.compile
-    known = dict(network.named_modules())
+    known = dict(network.named_modules(remove_duplicate=False))
     for name, module in known.items():
         if module is layer or (name and name == layer):
             return name or "(the whole network)", module

@@ -21,6 +21,7 @@ from fairseg.io.files import check_writable
 from fairseg.losses import DeepSupervision, ParetoMinimaxLoss
 from fairseg.losses.group_loss import GroupLoss
 from fairseg.metrics import fairness_gap
+from fairseg.training.attribute import AttributeTerm
 from fairseg.training.checkpoint import (
     load_checkpoint,
     random_state,
@@ -100,8 +101,8 @@ def train(
 
     # The data: who is there, which groups, who is held out.
     with processes.first_alone():  # it prepares what the others then find
-        folder = Path(prepared or out / "prepared")
-        data = load_data(dataset, settings, folder, table=table, split=split, progress=progress)
+        where = Path(prepared or out / "prepared")
+        data = load_data(dataset, settings, where, table=table, split=split, progress=progress)
     run = describe(settings, data)
     if saved is not None:
         _check_same_data(saved["run"], run, out)
@@ -131,13 +132,15 @@ def train(
     # The network, the loss of its outputs, the optimiser.
     seed_generators(settings.seed)
     network = (reference_network(run, settings) if network is None else network).to(device)
+    head = AttributeTerm(network, settings, data, processes, device)
     seed_generators(settings.seed + processes.rank)  # dropout, if there is any, is another on each rank
     joint: Any = network if processes.world == 1 else DistributedDataParallel(network)
     forward: Any = torch.compile(joint) if settings.compile else joint
     loss = make_loss(settings, data.counts).to(device)
     loss.check = False  # FiniteCheck does it, which knows the names of cases
+    trained = [*network.parameters(), *head.parameters()]
     optimizer = torch.optim.SGD(
-        network.parameters(),
+        trained,
         lr=settings.learning_rate,
         momentum=settings.momentum,
         nesterov=settings.momentum > 0,
@@ -152,6 +155,7 @@ def train(
     if saved is not None:
         load_weights(network, saved["network"], f"the run in {out}")
         loss.load_state_dict(saved["loss"])
+        head.load_state_dict(saved["head"])
         optimizer.load_state_dict(saved["optimizer"])
         scaler.load_state_dict(saved["scaler"])
         sampler.load_state_dict(saved["sampler"])
@@ -161,9 +165,8 @@ def train(
     total = settings.epochs * settings.steps
     lines = [] if saved is None else saved["log"]
     check = FiniteCheck(data, processes, device, scaled=scaler.is_enabled())
-    with TrainingLogger(
-        out if processes.is_first else None, lines, total=total, progress=progress
-    ) as training_log:
+    folder = out if processes.is_first else None
+    with TrainingLogger(folder, lines, total=total, progress=progress) as training_log, head:
         training_log.write_description(run)
         for epoch in range(first, settings.epochs):
             began = time.perf_counter()
@@ -175,11 +178,11 @@ def train(
                 image, target, group = (part.to(device, non_blocking=True) for part in batch)
                 with torch.autocast(device.type, autocast, enabled=autocast is not None):
                     outputs = forward(image)
-                value = loss_of(loss, outputs, target, group)
+                value = head(loss_of(loss, outputs, target, group), group)
                 optimizer.zero_grad(set_to_none=True)
                 scaler.scale(value).backward()  # type: ignore[no-untyped-call]
                 scaler.unscale_(optimizer)
-                norm = nn.utils.clip_grad_norm_(network.parameters(), settings.clip)
+                norm = nn.utils.clip_grad_norm_(trained, settings.clip)
                 scaler.step(optimizer)
                 scaler.update()
 
@@ -195,6 +198,7 @@ def train(
                 "learning_rate": rate,
                 "loss": mean_loss,
                 **_validation_dice(scores, data),
+                **head.end_epoch(),
                 "seconds": round(time.perf_counter() - began, 3),
             }
             if isinstance(loss, ParetoMinimaxLoss):
@@ -205,6 +209,7 @@ def train(
                 "run": run,
                 "network": network.state_dict(),
                 "loss": loss.state_dict(),
+                "head": head.state_dict(),
                 "optimizer": optimizer.state_dict(),
                 "scaler": scaler.state_dict(),
                 "sampler": sampler.state_dict(),

@@ -46,6 +46,11 @@ class Settings:
     reweight: Literal["none", "sum", "mean"] = _setting(
         "none", "Inverse-frequency weights that sum to 1 (Eq. 2), or have mean 1."
     )
+    attribute_head: Literal["none", "multitask", "adversarial"] = _setting(
+        "none", "A classifier of the group on the network's features, with or against the network."
+    )
+    head_weight: float = _setting(0.1, "Weight of its term in the loss.", 0.0, 1e6)
+    head_layer: str = _setting("bottleneck", "Name of the network's layer whose features it sees.")
     crop: Literal["none", "reference"] = _setting(
         "none", "Train on crops around the reference masks, all of one size."
     )
