@@ -180,7 +180,7 @@ def train(
                     outputs = forward(image)
                 value = head(loss_of(loss, outputs, target, group), group)
                 optimizer.zero_grad(set_to_none=True)
-                scaler.scale(value).backward()  # type: ignore[no-untyped-call]
+                scaler.scale(value).backward()
                 scaler.unscale_(optimizer)
                 norm = nn.utils.clip_grad_norm_(trained, settings.clip)
                 scaler.step(optimizer)
