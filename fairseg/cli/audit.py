@@ -53,7 +53,7 @@ sections = options.group(
 @sections
 @click.option("--out", type=options.PATH, required=True, help="Folder to write the report into.")
 @options.debug
-def report(scores: Path, out: Path, debug: bool, metric: str, **given: Any) -> int:
+def report(scores: Path, out: Path, metric: str, **given: Any) -> int:
     """Judge a table of SCORES by group: the answer, tables, plots, and a page."""
     from fairseg.io.files import check_writable  # noqa: PLC0415  (keep --help quick)
     from fairseg.scoring.table import Scores  # noqa: PLC0415
@@ -74,7 +74,7 @@ def report(scores: Path, out: Path, debug: bool, metric: str, **given: Any) -> i
 @sections
 @click.option("--out", type=options.PATH, required=True, help="Folder to write the report into.")
 @options.debug
-def audit(table: Path, out: Path, debug: bool, **given: Any) -> int:
+def audit(table: Path, out: Path, **given: Any) -> int:
     """Score PREDICTIONS against REFERENCES and judge the scores by group, in one go."""
     from fairseg.cohort.table import read_cohort  # noqa: PLC0415
     from fairseg.io.files import check_writable, write_files  # noqa: PLC0415

@@ -27,9 +27,7 @@ from fairseg.io.files import check_writable
 @click.option("--baseline", metavar="NAME", help="Model to compare the others with. Default: the first.")
 @click.option("--out", type=options.PATH, required=True, help="Folder to write the comparison into.")
 @options.debug
-def compare(
-    scores: Sequence[Path], names: str | None, bins: Sequence[Any], out: Path, debug: bool, **judging: Any
-) -> int:
+def compare(scores: Sequence[Path], names: str | None, bins: Sequence[Any], out: Path, **judging: Any) -> int:
     """Compare models that were scored on the same cases: one table of SCORES each.
 
     Says of each model whether it is fairer than the baseline, which groups gained or lost, and whether a

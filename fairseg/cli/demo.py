@@ -44,7 +44,6 @@ def phantom(
     strength: float,
     without: Sequence[str],
     size: int,
-    debug: bool,
     **arguments: Any,
 ) -> int:
     """Write a made-up cohort of cardiac MR to FOLDER, in nnU-Net's raw layout."""
@@ -64,7 +63,7 @@ def phantom(
 @options.number("--out", options.PATH, Path("fairseg-demo"), "Folder to write the demo into.")
 @options.number("--seed", click.IntRange(min=0), 0, "Seed of the cohort and of the trainings.")
 @options.debug
-def demo(out: Path, seed: int, debug: bool) -> int:
+def demo(out: Path, seed: int) -> int:
     """Train on a made-up cohort with and without mitigation, and compare: a few minutes, no data needed."""
     need_extra()
     check_writable(out)

@@ -13,7 +13,7 @@ from fairseg.cli import options
 @options.scoring
 @click.option("--out", type=options.PATH, required=True, help="The scores table to write: scores.csv.")
 @options.debug
-def evaluate(table: Path, out: Path, debug: bool, **scoring: Any) -> int:
+def evaluate(table: Path, out: Path, **scoring: Any) -> int:
     """Score PREDICTIONS against REFERENCES: one row per case and label."""
     from fairseg.io.files import check_writable, write_files  # noqa: PLC0415  (keep --help quick)
     from fairseg.io.sentences import counted  # noqa: PLC0415

@@ -90,7 +90,6 @@ def experiment(
     mirror: bool | None,
     mix: bool,
     device: str,
-    debug: bool,
     **arguments: Any,
 ) -> int:
     """Train and test every method of the paper on DATASET, and report it as the paper does."""

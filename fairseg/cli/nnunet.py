@@ -24,7 +24,7 @@ def nnunet() -> None:
 @nnunet.command()
 @click.argument("folder", type=options.PATH, default=Path(click.get_app_dir("fairseg")) / "nnunet_trainers")
 @options.debug
-def install(folder: Path, debug: bool) -> int:
+def install(folder: Path) -> int:
     """Let nnU-Net find fairseg's trainers, and print the variable that it needs.
 
     Writes a small file to FOLDER (one of your own by default). For this shell and those to come:
@@ -54,7 +54,6 @@ def splits(
     folds: int,
     seed: int,
     replace: bool,
-    debug: bool,
 ) -> int:
     """Write DATASET's splits_final.json: every group in every fold, a subject in one.
 
@@ -83,7 +82,7 @@ def splits(
 @click.option("--groups", "table", type=options.PATH, required=True, help="Table of cases: groups.csv.")
 @click.option("--out", type=options.PATH, required=True, help="The scores table to write: scores.csv.")
 @options.debug
-def scores(results: Sequence[Path], table: Path, out: Path, debug: bool) -> int:
+def scores(results: Sequence[Path], table: Path, out: Path) -> int:
     """Make a scores table for `fairseg report` of the Dice that nnU-Net's validation found.
 
     RESULTS are folders of trained models (all their validated folds), of folds, or files summary.json.
@@ -106,7 +105,7 @@ def scores(results: Sequence[Path], table: Path, out: Path, debug: bool) -> int:
     "--checkpoint", default="checkpoint_final.pth", show_default=True, help="Which one of each fold."
 )
 @options.debug
-def export(model: Path, out: Path, checkpoint: str, debug: bool) -> int:
+def export(model: Path, out: Path, checkpoint: str) -> int:
     """Write a trained MODEL so that nnU-Net predicts with it where fairseg is not installed.
 
     MODEL is the folder that nnU-Net trained into: nnUNetTrainerFair...__nnUNetPlans__2d. Checkpoints are

@@ -67,7 +67,7 @@ BINS = click.option(
     metavar="NAME=EDGES",
     help="Cut a numeric attribute into bins: age=50,65.",
 )
-debug = click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+debug = click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
 
 scoring = group(
     click.argument("predictions", type=PATH),

@@ -43,9 +43,7 @@ def _sizes(text: str) -> tuple[int, int]:
 @click.option("--failure-rate", type=float, help="Failure rate, in place of SCORES; with --failures.")
 @click.option("--write", type=options.PATH, metavar="FILE", help="Write --by to --seed, for --preregister.")
 @options.debug
-def plan(
-    scores: Path | None, by: Sequence[str], write: Path | None, failures: bool, debug: bool, **given: Any
-) -> int:
+def plan(scores: Path | None, by: Sequence[str], write: Path | None, failures: bool, **given: Any) -> int:
     """Say how many subjects show a gap, or what --sizes can show: from the SCORES of a pilot, or assumptions.
 
     With --write, state what will be judged, and by which margins, before the scores are there.

@@ -36,7 +36,6 @@ def train(
     out: Path,
     resume: bool,
     prepared: Path | None,
-    debug: bool,
     **settings: Any,
 ) -> int:
     """Train a 2D U-Net on DATASET, in nnU-Net's raw layout with groups.csv, and validate it by group."""
@@ -68,7 +67,7 @@ def train(
 @options.number("--workers", click.IntRange(min=1), 1, "Processes that segment.")
 @options.setting("device")
 @options.debug
-def predict(run: Path, images: Path, out: Path, debug: bool, **arguments: Any) -> int:
+def predict(run: Path, images: Path, out: Path, **arguments: Any) -> int:
     """Segment IMAGES (CASE_0000.nii.gz and so on) with a trained RUN."""
     need_extra()
     done = fairseg.training.predict(run, images, out, progress=True, **arguments)

@@ -39,7 +39,7 @@ class Pictures:
             times |= Counter(map(str, summaries[0].subjects["subject"]))
         names = [name for name, number in times.items() for _ in range(number)]
         first = dict(zip(times, np.cumsum([0, *times.values()]).tolist(), strict=False))
-        self.subjects = charts.Subjects(names)
+        self.subjects = charts.Roster(names)
         self._place: list[dict[tuple[str, int], int]] = []
         self._ids: list[npt.NDArray[np.int64]] = []
         for summaries in analyses:

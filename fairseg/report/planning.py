@@ -24,7 +24,7 @@ from fairseg.statistics.common_structures import common_structures
 from fairseg.statistics.findings import Grouping
 from fairseg.statistics.planning import (
     DIRECTIONS,
-    Plan,
+    SampleSizes,
     assumed_scores,
     detectable_failures,
     detectable_shifts,
@@ -51,8 +51,8 @@ class PlannedPair:
 
     first: str
     second: str
-    worse: Plan
-    better: Plan
+    worse: SampleSizes
+    better: SampleSizes
     failure_rate: float = np.nan
 
 

@@ -15,7 +15,7 @@ from .intervals import group_intervals as group_intervals
 from .judge_options import JudgeOptions as JudgeOptions
 from .limits import Interval as Interval
 from .page import judge_page as judge_page
-from .planning import Plan as Plan
+from .planning import SampleSizes as SampleSizes
 from .planning import detectable_failures as detectable_failures
 from .planning import detectable_shifts as detectable_shifts
 from .planning import plan_failures as plan_failures

@@ -20,7 +20,7 @@ _MANY_SUBJECTS, _LARGE_GROUP = 1000, 50  # from where Welch's test of the ranks 
 _MANY_GROUPS = 8  # from where groups are sorted rather than sought one by one
 
 
-class Cell:
+class SortedScores:
     """The scores of some subjects in sorted order: what does not change from deal to deal.
 
     Attributes:
@@ -67,7 +67,7 @@ class Dealt:
         self._counts = np.bincount(ids[ids >= 0])
         self._unknown = int((ids < 0).sum())
         self._sums: dict[tuple[Who, int], Floats] = {}
-        self._before: dict[tuple[Cell, Who, int], npt.NDArray[np.int32]] = {}
+        self._before: dict[tuple[SortedScores, Who, int], npt.NDArray[np.int32]] = {}
 
     def belongs(self, label: npt.NDArray[np.int16], who: Who, second: int) -> npt.NDArray[np.bool_]:
         """Return where these labels are of a group or, for None, of any other known group than `second`."""
@@ -115,7 +115,7 @@ class Dealt:
             return np.asarray(self._matrix[self.members(who, second)].sum(1), dtype=np.float64)
         return np.asarray((self.label == who).astype(np.float32) @ self._matrix, dtype=np.float64)
 
-    def before(self, cell: Cell, who: Who, second: int) -> npt.NDArray[np.int32]:
+    def before(self, cell: SortedScores, who: Who, second: int) -> npt.NDArray[np.int32]:
         """Return how many of a group have a lower place than 0, 1, ... in a cell, (deals, V + 1)."""
         key = cell, who, second if who is None else -1
         if key not in self._before:
@@ -137,7 +137,7 @@ class Placements(NamedTuple):
     n_second: Floats
 
 
-def placements(dealt: Dealt, cell: Cell, first: Who, second: int) -> Placements:
+def placements(dealt: Dealt, cell: SortedScores, first: Who, second: int) -> Placements:
     """Return the effect of the first group over the second, exactly, from the smaller group's places."""
     turned = dealt.size(first, second) >= dealt.size(second, second)  # a reference is counted once
     small, large = (second, first) if turned else (first, second)

@@ -9,7 +9,7 @@ from fairseg.statistics.gain_findings import GainRow, Gap, sign
 from fairseg.statistics.gain_tests import ENDPOINTS, Cohort, Corrected, GainTests, Members
 from fairseg.statistics.limits import Interval
 from fairseg.statistics.paired_shares import difference_of, paired_share_limits
-from fairseg.statistics.two_samples import Shift, newcombe, signed_rank_limits
+from fairseg.statistics.two_samples import LocationShift, newcombe, signed_rank_limits
 
 
 def gain_row(
@@ -109,9 +109,12 @@ class _Scores:
         self.sizes = int(one.sum()), int(two.sum())
         gains, mean = (after - before).round(10), (before + after) / 2
         self._gains = gains[one], gains[two]
-        self._gain = Shift(gains[two], gains[one])
-        self._before, self._after = Shift(before[one], before[two]), Shift(after[one], after[two])
-        self._mean = Shift(mean[one], mean[two])
+        self._gain = LocationShift(gains[two], gains[one])
+        self._before, self._after = (
+            LocationShift(before[one], before[two]),
+            LocationShift(after[one], after[two]),
+        )
+        self._mean = LocationShift(mean[one], mean[two])
 
     def gap_before(self, level: float) -> Interval:
         return self._before.limits(level)
@@ -128,7 +131,7 @@ class _Scores:
     def sum_of_gains(self, direction: int, level: float) -> Interval:
         """Return the gain of the group behind plus that of the group ahead."""
         ahead, behind = self._gains[::direction]
-        return Shift(behind, -ahead).limits(level)
+        return LocationShift(behind, -ahead).limits(level)
 
     def gain_ahead(self, direction: int, level: float) -> Interval:
         return signed_rank_limits(self._gains[::direction][0], level)

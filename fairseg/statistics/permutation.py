@@ -15,10 +15,10 @@ import numpy.typing as npt
 
 from fairseg.metrics.fairness import Floats
 from fairseg.statistics.batches import (
-    Cell,
     Deals,
     Dealt,
     Integers,
+    SortedScores,
     Who,
     fisher_many,
     placements,
@@ -212,14 +212,14 @@ class _Columns:
     """Cells, and columns over the subjects whose sums in each group are wanted: each made once."""
 
     def __init__(self) -> None:
-        self._cells: dict[tuple[int, int], Cell] = {}
+        self._cells: dict[tuple[int, int], SortedScores] = {}
         self._places: dict[tuple[int, int, str], int] = {}
         self._columns: list[Floats] = []
 
-    def cell(self, values: Floats, stratum: Integers) -> Cell:
+    def cell(self, values: Floats, stratum: Integers) -> SortedScores:
         key = id(values), id(stratum)  # rows hold them, so that no id is given twice
         if key not in self._cells:
-            self._cells[key] = Cell(values, stratum)
+            self._cells[key] = SortedScores(values, stratum)
         return self._cells[key]
 
     def place(self, values: Floats, stratum: Integers, kind: str) -> int:

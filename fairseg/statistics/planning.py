@@ -25,7 +25,7 @@ _OUTSIDE = 1e-7  # probability of counts that are left out of an exact power, on
 
 
 @dataclass(frozen=True)
-class Plan:
+class SampleSizes:
     """A comparison of two groups that finds a difference with a stated power, or what it comes to.
 
     Attributes:
@@ -59,7 +59,7 @@ def plan_shift(
     alpha: float = 0.05,
     bounds: tuple[float, float] = (0.0, 1.0),
     seed: int = 0,
-) -> Plan:
+) -> SampleSizes:
     """Return the subjects that the Brunner-Munzel test needs to show a shift of one group.
 
     Args:
@@ -101,13 +101,13 @@ def plan_shift(
 
     fewest = max(3.0, 3.0 / ratio)
     if formula(_LARGEST) < power:
-        return Plan("typical", direction, difference, 0, 0, formula(_LARGEST), alpha)
+        return SampleSizes("typical", direction, difference, 0, 0, formula(_LARGEST), alpha)
     number = _smallest(formula, power, fewest, _LARGEST, geometric=True)
     # Power on the probit scale is nearly straight in the square root of the size.
     root = _probit_step(lambda r: simulated(r * r), power, np.sqrt(number), spread=0.12, runs=2)
     n_first, n_second = sizes(np.ceil(max(fewest, root * root - 1e-9)))
     reached = pools.simulated_power(difference, n_first, n_second, direction, alpha, seed + 1)
-    return Plan("typical", direction, difference, n_first, n_second, reached, alpha)
+    return SampleSizes("typical", direction, difference, n_first, n_second, reached, alpha)
 
 
 def detectable_shifts(
@@ -120,7 +120,7 @@ def detectable_shifts(
     alpha: float = 0.05,
     bounds: tuple[float, float] = (0.0, 1.0),
     seed: int = 0,
-) -> tuple[Plan, Plan]:
+) -> tuple[SampleSizes, SampleSizes]:
     """Return the smallest shift that a cohort of these sizes shows, with the second group worse and better.
 
     Args:
@@ -151,7 +151,7 @@ def detectable_shifts(
 
 def _detectable(
     pools: "_Pools", n_first: int, n_second: int, direction: Direction, power: float, alpha: float, seed: int
-) -> Plan:
+) -> SampleSizes:
     def formula(shift: float) -> float:
         return pools.formula_power(shift, n_first, n_second, direction, alpha)
 
@@ -163,9 +163,9 @@ def _detectable(
     elif simulated(pools.span) >= power:  # the formula is too careful for a handful of subjects
         start = pools.span / 2
     else:
-        return Plan("typical", direction, np.nan, n_first, n_second, simulated(pools.span), alpha)
+        return SampleSizes("typical", direction, np.nan, n_first, n_second, simulated(pools.span), alpha)
     shift = min(_probit_step(simulated, power, start, spread=0.15, runs=2), pools.span)
-    return Plan("typical", direction, shift, n_first, n_second, simulated(shift, seed + 1), alpha)
+    return SampleSizes("typical", direction, shift, n_first, n_second, simulated(shift, seed + 1), alpha)
 
 
 def shift_power(
@@ -399,7 +399,7 @@ def plan_failures(
     ratio: float = 1.0,
     power: float = 0.8,
     alpha: float = 0.05,
-) -> Plan:
+) -> SampleSizes:
     """Return the subjects that Fisher's exact test needs to show a difference of failures.
 
     Args:
@@ -432,18 +432,18 @@ def plan_failures(
     while reached(upper) < power:
         upper *= 2
         if upper * max(ratio, 1) > _LARGEST:
-            return Plan("failures", direction, difference, 0, 0, reached(upper / 2), alpha)
+            return SampleSizes("failures", direction, difference, 0, 0, reached(upper / 2), alpha)
     number = int(np.ceil(_smallest(reached, power, 1.0, upper, geometric=True)))
     # Exact power moves up and down from size to size: the size must do, and the next two as well.
     while min(reached(number + more) for more in range(3)) < power:
         number += 1
     n_first, n_second = max(1, round(number * ratio)), number
-    return Plan("failures", direction, difference, n_first, n_second, reached(number), alpha)
+    return SampleSizes("failures", direction, difference, n_first, n_second, reached(number), alpha)
 
 
 def detectable_failures(
     share: float, n_first: int, n_second: int, *, power: float = 0.8, alpha: float = 0.05
-) -> tuple[Plan, Plan]:
+) -> tuple[SampleSizes, SampleSizes]:
     """Return the smallest difference of failures that a cohort shows, with the second group worse and better.
 
     Args:
@@ -472,7 +472,7 @@ def detectable_failures(
         enough = reached(most) >= power
         difference = _smallest(reached, power, 0.0, most) if enough else np.nan
         shown = reached(difference if enough else most)
-        found.append(Plan("failures", direction, difference, n_first, n_second, shown, alpha))
+        found.append(SampleSizes("failures", direction, difference, n_first, n_second, shown, alpha))
     return found[0], found[1]
 
 

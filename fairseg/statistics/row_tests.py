@@ -9,7 +9,7 @@ from fairseg.metrics.fairness import Floats
 from fairseg.statistics.batches import Integers
 from fairseg.statistics.limits import Interval
 from fairseg.statistics.permutation import Row
-from fairseg.statistics.two_samples import Shift, fisher_exact, newcombe, share_p_values
+from fairseg.statistics.two_samples import LocationShift, fisher_exact, newcombe, share_p_values
 from fairseg.statistics.within_strata import StratifiedShares, StratifiedShift
 
 
@@ -54,7 +54,7 @@ def observe(row: Row, ids: Integers) -> RowTest:
     parts = [row_samples(row, ids, stratum) for stratum in row.strata]
     single = len(parts) == 1
     if not row.marks:
-        shift = Shift(*parts[0]) if single else StratifiedShift(parts)
+        shift = LocationShift(*parts[0]) if single else StratifiedShift(parts)
         return RowTest(shift.test.p, shift.test.p, shift.test.effect, shift)
     tables = [(int(one.sum()), one.size, int(two.sum()), two.size) for one, two in parts]
     shares = _Shares(*tables[0]) if single else StratifiedShares(tables)

@@ -78,10 +78,10 @@ def hodges_lehmann_limits(first: npt.ArrayLike, second: npt.ArrayLike, level: fl
     >>> [round(value, 3) for value in shift]
     [0.03, -0.01, 0.07]
     """
-    return Shift(first, second).limits(level)
+    return LocationShift(first, second).limits(level)
 
 
-class Shift:
+class LocationShift:
     """The shift between two groups, made once for limits of several levels.
 
     Attributes:

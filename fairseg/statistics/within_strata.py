@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from fairseg.statistics.limits import Interval
 from fairseg.statistics.permutation import stratified_fisher
-from fairseg.statistics.two_samples import BrunnerMunzel, Shift, invert, newcombe_at, newcombe_level
+from fairseg.statistics.two_samples import BrunnerMunzel, LocationShift, invert, newcombe_at, newcombe_level
 
 
 class StratifiedShift:
@@ -28,7 +28,7 @@ class StratifiedShift:
         from scipy.optimize import brentq  # noqa: PLC0415  (slow to import)
         from scipy.special import stdtr  # noqa: PLC0415
 
-        self._shifts = [Shift(first, second) for first, second in strata]
+        self._shifts = [LocationShift(first, second) for first, second in strata]
         sizes = [tuple(np.isfinite(np.asarray(part, dtype=float)).sum() for part in pair) for pair in strata]
         weights = np.array([n * m / (n + m) for n, m in sizes])
         self._weights = weights / weights.sum()

@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from fairseg.report.charts import (
     ForestRow,
-    Subjects,
+    Roster,
     badge,
     bland_altman,
     charts,
@@ -104,7 +104,7 @@ def make_page(
     groups = rng.choice(len(names), number, p=share / share.sum())
     groups[: len(names)] = np.arange(len(names))
     groups[-1] = -1
-    subjects = Subjects(who if who is not None else [f"subject_{place:04d}" for place in range(number)])
+    subjects = Roster(who if who is not None else [f"subject_{place:04d}" for place in range(number)])
     size = np.exp(rng.normal(9, 0.6, number))
     worse = np.linspace(0, 0.05, len(names))[groups]
     score = {

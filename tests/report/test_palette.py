@@ -8,7 +8,7 @@ import pytest
 from matplotlib.colors import to_hex
 
 import fairseg
-from fairseg.report.charts import Subjects, dot_boxes
+from fairseg.report.charts import Roster, dot_boxes
 from fairseg.report.palette import GROUPS, MARKERS, REFERENCE, VERDICTS, color, css_class, css_variables, fill
 from fairseg.statistics.verdicts import Endpoint, Verdict
 
@@ -31,7 +31,7 @@ def test_a_group_has_one_colour_in_figures_and_on_the_page(reference: str | None
     dots = found.plot("size").lines
     assert [line.get_color() for line in dots] == [color(group, code) for group in range(3)]
     chart = dot_boxes(
-        {"LV": np.linspace(0.5, 0.9, 6)}, np.array([0, 1, 2, 0, 1, 2]), "FMX", subjects=Subjects("abcdef"),
+        {"LV": np.linspace(0.5, 0.9, 6)}, np.array([0, 1, 2, 0, 1, 2]), "FMX", subjects=Roster("abcdef"),
         name="a", axis="DSC", reference=code,
     )  # fmt: skip
     drawn = re.findall(r'class="dots (\w+)"', chart)

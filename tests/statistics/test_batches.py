@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from fairseg.statistics.batches import (
-    Cell,
     Dealt,
     Placements,
+    SortedScores,
     fisher_many,
     placements,
     pooled_p,
@@ -49,7 +49,7 @@ def test_placements_are_those_of_brunner_munzel(kind: str, first: int | None, se
     rng = np.random.default_rng(len(kind))
     values, ids = cohort(rng, kind)
     label, dealt = dealt_out(rng, ids)
-    found = placements(dealt, Cell(values, ALL), first, second)
+    found = placements(dealt, SortedScores(values, ALL), first, second)
     p = pooled_p([found])
     for deal in range(DEALS):
         other = label[deal] == second
@@ -64,7 +64,7 @@ def test_groups_are_found_alike_however_many() -> None:
     values = rng.random(60).round(2)
     ids = rng.permutation(np.repeat(np.arange(12), 5))
     label, dealt = dealt_out(rng, ids)
-    p = pooled_p([placements(dealt, Cell(values, ALL), None, 7)])
+    p = pooled_p([placements(dealt, SortedScores(values, ALL), None, 7)])
     for deal in range(DEALS):
         chosen = label[deal] == 7
         assert p[deal] == pytest.approx(brunner_munzel(values[~chosen], values[chosen]).p)
@@ -75,7 +75,7 @@ def test_strata_pool_their_effects() -> None:
     values, ids = cohort(rng, "missing")
     label, dealt = dealt_out(rng, ids)
     strata = [ALL[:25], ALL[25:]]
-    p = pooled_p([placements(dealt, Cell(values, stratum), 0, 1) for stratum in strata])
+    p = pooled_p([placements(dealt, SortedScores(values, stratum), 0, 1) for stratum in strata])
     for deal in range(DEALS):
         total = weights = variance = spread = 0.0
         for stratum in strata:
@@ -99,7 +99,7 @@ def test_ranks_stand_for_placements_of_large_groups() -> None:
     values = rng.beta(20, 2, 2000)
     ids = np.repeat([0, 1], [1900, 100])
     deals = rng.permuted(np.tile(np.arange(2000), (300, 1)), axis=1)
-    cell = Cell(values, np.arange(2000))
+    cell = SortedScores(values, np.arange(2000))
     matrix = np.stack([cell.scored(), cell.ranks(), cell.ranks() ** 2], axis=1).astype(np.float32)
     dealt = Dealt(ids.astype(np.int16), deals, matrix)
     exact = placements(dealt, cell, 0, 1)

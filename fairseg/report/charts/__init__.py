@@ -1,7 +1,7 @@
 """Charts for the page: pictures as text, in its colours, light and dark, every subject in them by name.
 
-Make one `Subjects` for the page, then charts of arrays with one entry a subject, then put
-`Subjects.markup()` and `script()` at the end of the page.
+Make one `Roster` for the page, then charts of arrays with one entry a subject, then put
+`Roster.markup()` and `script()` at the end of the page.
 """
 
 from fairseg.report.charts.dot_boxes import dot_boxes
@@ -9,11 +9,11 @@ from fairseg.report.charts.forest import ForestRow, badge, forest
 from fairseg.report.charts.frame import charts, legend
 from fairseg.report.charts.points import bland_altman, scatter
 from fairseg.report.charts.script import script, script_policy
-from fairseg.report.charts.subjects import Subjects
+from fairseg.report.charts.subjects import Roster
 
 __all__ = [
     "ForestRow",
-    "Subjects",
+    "Roster",
     "badge",
     "bland_altman",
     "charts",

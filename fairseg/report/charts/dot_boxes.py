@@ -10,7 +10,7 @@ from fairseg.metrics.fairness import Floats
 from fairseg.report.charts import frame
 from fairseg.report.charts.jitter import swarm
 from fairseg.report.charts.scale import Scale, make_scale
-from fairseg.report.charts.subjects import Subjects, check_groups, dots, look_for
+from fairseg.report.charts.subjects import Roster, check_groups, dots, look_for
 from fairseg.report.charts.svg import join, px, tag, wrapped
 from fairseg.report.escape import plain
 from fairseg.report.numbers import decimals, number
@@ -28,7 +28,7 @@ def dot_boxes(
     groups: npt.ArrayLike,
     names: Sequence[str],
     *,
-    subjects: Subjects,
+    subjects: Roster,
     name: str,
     axis: str,
     reference: int | None = None,
@@ -51,7 +51,7 @@ def dot_boxes(
         ValueError: arrays that do not fit the subjects.
 
     >>> chart = dot_boxes({"LV": [0.9, 0.8]}, np.array([0, 1]), ["F", "M"],
-    ...                   subjects=Subjects(["ann", "bob"]), name="sex", axis="DSC")
+    ...                   subjects=Roster(["ann", "bob"]), name="sex", axis="DSC")
     >>> chart.count("<svg"), chart.count('data-g="M"')
     (1, 1)
     """
@@ -71,7 +71,7 @@ def _panel(
     values: Floats,
     ids: npt.NDArray[np.int64],
     names: Sequence[str],
-    subjects: Subjects,
+    subjects: Roster,
     name: str,
     axis: str,
     reference: int | None,

@@ -9,7 +9,7 @@ from markupsafe import Markup
 from fairseg.metrics.fairness import Floats
 from fairseg.report.charts import frame
 from fairseg.report.charts.scale import Scale, make_scale
-from fairseg.report.charts.subjects import Subjects, check_groups, dots, look_for
+from fairseg.report.charts.subjects import Roster, check_groups, dots, look_for
 from fairseg.report.charts.svg import join, px, tag
 from fairseg.report.escape import plain
 from fairseg.report.numbers import decimals, number, span
@@ -28,7 +28,7 @@ def scatter(
     groups: npt.ArrayLike,
     names: Sequence[str],
     *,
-    subjects: Subjects,
+    subjects: Roster,
     name: str,
     title: str,
     x_axis: str,
@@ -56,7 +56,7 @@ def scatter(
     Raises:
         ValueError: arrays that do not fit the subjects.
 
-    >>> chart = scatter([0.9, 0.8], [3, 5], np.array([0, 1]), ["F", "M"], subjects=Subjects(["ann", "bob"]),
+    >>> chart = scatter([0.9, 0.8], [3, 5], np.array([0, 1]), ["F", "M"], subjects=Roster(["ann", "bob"]),
     ...                 name="s", title="DSC and HD", x_axis="DSC", y_axis="HD (mm)")
     >>> chart.count("data-s")
     2
@@ -119,7 +119,7 @@ def bland_altman(
     groups: npt.ArrayLike,
     names: Sequence[str],
     *,
-    subjects: Subjects,
+    subjects: Roster,
     name: str,
     quantity: str,
     reference: int | None = None,
@@ -140,7 +140,7 @@ def bland_altman(
         ValueError: arrays that do not fit the subjects.
 
     >>> chart = bland_altman([5, 6, 8], [4, 6, 7], np.array([0, 0, 0]), ["F"],
-    ...                      subjects=Subjects(["ann", "eve", "ida"]), name="b", quantity="Volume (ml)")
+    ...                      subjects=Roster(["ann", "eve", "ida"]), name="b", quantity="Volume (ml)")
     >>> "bias 0.667" in chart
     True
     """

@@ -18,7 +18,7 @@ from fairseg.report.numbers import decimals
 UNIT = 0.1  # pixels of the whole numbers that a path of dots is written in
 
 
-class Subjects:
+class Roster:
     """The subjects of a page, and the values that its charts show of them.
 
     Every chart takes arrays with one entry a subject, in the order of the names given here.
@@ -26,7 +26,7 @@ class Subjects:
     Args:
         names: of the subjects, each once.
 
-    >>> subjects = Subjects(["ann", "bob"])
+    >>> subjects = Roster(["ann", "bob"])
     >>> subjects.series("DSC", [0.912, float("nan")])
     0
     >>> print(subjects.markup())  # doctest: +ELLIPSIS
@@ -78,7 +78,7 @@ class Subjects:
         return tag("script", Markup(text), type="application/json", id="chart-data")
 
 
-def check_groups(subjects: Subjects, groups: npt.ArrayLike, names: Sequence[str]) -> npt.NDArray[np.int64]:
+def check_groups(subjects: Roster, groups: npt.ArrayLike, names: Sequence[str]) -> npt.NDArray[np.int64]:
     """Return the group ids of the subjects, checked.
 
     Raises:
@@ -116,7 +116,7 @@ def dots(
         y: (N,), pixels.
         who: (N,), indices of the subjects, ascending.
         group: name of the group.
-        series: what a tooltip tells of these dots, numbers from `Subjects.series`.
+        series: what a tooltip tells of these dots, numbers from `Roster.series`.
         radius: of a dot, pixels.
         css: class of its colour.
         opacity: 0 to 1.

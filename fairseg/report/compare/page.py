@@ -10,7 +10,7 @@ from markupsafe import Markup
 from fairseg.io import csv_files
 from fairseg.io.files import write_files
 from fairseg.io.sentences import counted, listed
-from fairseg.report.charts import ForestRow, Subjects, badge, dot_boxes, forest, script, script_policy
+from fairseg.report.charts import ForestRow, Roster, badge, dot_boxes, forest, script, script_policy
 from fairseg.report.compare.answer import model_answer
 from fairseg.report.compare.card import card_values
 from fairseg.report.compare.compared import Compared
@@ -77,7 +77,7 @@ def _unrounded(result: Compared, structures: list[str]) -> Any:
 def _page(result: Compared) -> str:
     first = result.analyses[0]
     structures = _structures(result)
-    subjects = Subjects(subject_names(result.models[result.baseline]))
+    subjects = Roster(subject_names(result.models[result.baseline]))
     models = [
         {
             "name": model.model,
@@ -139,7 +139,7 @@ def _gaps(result: Compared) -> Markup:
     )
 
 
-def _boxes(result: Compared, structure: str, subjects: Subjects) -> Markup:
+def _boxes(result: Compared, structure: str, subjects: Roster) -> Markup:
     """Draw every subject's score of a structure: models side by side."""
     first = result.analyses[0]
     of_model = summaries(result, structure)

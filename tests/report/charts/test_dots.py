@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from markupsafe import Markup
 
-from fairseg.report.charts import Subjects, bland_altman, charts, dot_boxes, legend, scatter
+from fairseg.report.charts import Roster, bland_altman, charts, dot_boxes, legend, scatter
 from fairseg.report.charts.jitter import swarm
 from fairseg.report.charts.scale import make_scale
 from fairseg.statistics.smoothing import density
@@ -29,10 +29,10 @@ def members(path: dict[str, str]) -> list[int]:
     return np.cumsum([int(step) for step in path["data-s"].split()]).tolist()
 
 
-def cohort(number: int = 40) -> tuple[Subjects, np.ndarray, np.ndarray]:
+def cohort(number: int = 40) -> tuple[Roster, np.ndarray, np.ndarray]:
     rng = np.random.default_rng(1)
     return (
-        Subjects([f"s{place}" for place in range(number)]),
+        Roster([f"s{place}" for place in range(number)]),
         rng.integers(-1, 2, number),
         rng.uniform(0.6, 1.0, number),
     )
@@ -69,7 +69,7 @@ def test_a_dot_costs_about_a_dozen_bytes() -> None:
 
 @pytest.mark.parametrize(("number", "boxes", "clouds"), [(4, 0, 0), (5, 1, 0), (19, 1, 0), (20, 1, 1)])
 def test_few_subjects_get_no_box_and_no_cloud(number: int, boxes: int, clouds: int) -> None:
-    subjects = Subjects([f"s{place}" for place in range(number)])
+    subjects = Roster([f"s{place}" for place in range(number)])
     values = np.linspace(0.5, 0.9, number)
     chart = dot_boxes({"LV": values}, np.zeros(number, int), ["A"], subjects=subjects, name="a", axis="DSC")
     assert chart.count('class="box') == boxes
@@ -79,7 +79,7 @@ def test_few_subjects_get_no_box_and_no_cloud(number: int, boxes: int, clouds: i
 @pytest.mark.parametrize("values", [[], [np.nan] * 3, [0.5] * 3, [0.0, 1.0, 1.0]])
 @pytest.mark.parametrize("reference", [None, 0, 1])
 def test_charts_of_hardly_anything_are_drawn(values: list[float], reference: int | None) -> None:
-    subjects = Subjects([f"s{place}" for place in range(len(values))])
+    subjects = Roster([f"s{place}" for place in range(len(values))])
     groups = np.zeros(len(values), int)
     drawn = [
         dot_boxes(
@@ -109,7 +109,7 @@ def test_ids_and_names_are_there_once_and_every_reference_to_them_leads_somewher
 
 def test_names_are_escaped() -> None:
     evil = "</script><b>\"'&"
-    subjects = Subjects([evil])
+    subjects = Roster([evil])
     page = dot_boxes({evil: [1.0]}, np.array([0]), [evil], subjects=subjects, name="a", axis=evil)
     page += scatter(
         [1], [1], np.array([0]), [evil], subjects=subjects, name="b", title=evil, x_axis=evil, y_axis=evil
@@ -143,12 +143,12 @@ def test_series_that_several_charts_show_are_kept_once() -> None:
 )
 def test_wrong_groups_are_refused(groups: list[float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        dot_boxes({"LV": [1, 2, 3]}, np.array(groups), NAMES, subjects=Subjects("abc"), name="a", axis="DSC")
+        dot_boxes({"LV": [1, 2, 3]}, np.array(groups), NAMES, subjects=Roster("abc"), name="a", axis="DSC")
 
 
 def test_wrong_values_are_refused() -> None:
     with pytest.raises(ValueError, match=r"LV must have one value for each of 3 subjects, got shape \(2,\)"):
-        dot_boxes({"LV": [1, 2]}, np.array([0, 0, 0]), NAMES, subjects=Subjects("abc"), name="a", axis="DSC")
+        dot_boxes({"LV": [1, 2]}, np.array([0, 0, 0]), NAMES, subjects=Roster("abc"), name="a", axis="DSC")
 
 
 @pytest.mark.parametrize("number", [2, 15, 80])
