@@ -29,7 +29,7 @@ from fairseg.training.settings import Settings
     multiple=True,
     metavar="PATTERN",
     help="Arms to run, such as 'full/*' or cascade/oversampling; sweeps are minority/*, balance/*, "
-    "balance_cascade/*. Default: all.",
+    "balance_cascade/*; methods that the paper has not are more/*. Default: all of the paper's.",
 )
 @click.option("--seeds", type=click.IntRange(min=1), help="Trainings of each arm. Default: the preset's, 3.")
 @options.number(

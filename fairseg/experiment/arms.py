@@ -1,47 +1,85 @@
 """The grid of Lee et al. (2025): which methods, on which images, and the sweeps of Figs. S1 to S3."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
 from fairseg.training.methods import METHODS
 from fairseg.training.settings import Settings
 
-# Group DRO runs on cross-entropy alone, so what it does can only be told beside the same on cross-entropy
-# (section 6.3 leaves open how much of the difference is the loss).
-CONTROLS: dict[str, dict[str, Any]] = {
-    "baseline_ce": {"base": "ce"},
-    "oversampling_ce": {"sampler": "oversampling", "base": "ce"},
-    "reweighting_ce": {"reweight": "sum", "base": "ce"},
-}
-CHOICES = {**METHODS, **CONTROLS}
-
-TITLES = {
-    "baseline": "Baseline",
-    "oversampling": "Oversampling",
-    "reweighting": "Reweighting",
-    "group_dro": "Group DRO",
-    "oversampling+group_dro": "Oversampling + Group DRO",
-    "reweighting+group_dro": "Group DRO + Reweighting",
-    "oversampling+reweighting": "Oversampling + Reweighting",
-    "baseline_ce": "Baseline, CE",
-    "oversampling_ce": "Oversampling, CE",
-    "reweighting_ce": "Reweighting, CE",
-}
-SINGLE = ("baseline", "oversampling", "reweighting", "group_dro")
-PAIRS = ("oversampling+group_dro", "reweighting+group_dro", "oversampling+reweighting")
-
 # What a network sees: all of an image, the crop around the reference mask, or around what another network,
 # trained with the same method on whole images, has found.
 IMAGES = {"full": "full images", "crop": "crops by the reference", "cascade": "cascaded crops"}
+MORE = "more"  # in place of the images in the key of an arm of a method that the paper has not
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A method: what it changes in the settings that all arms share, and what it is compared with.
+
+    An entry of `CHOICES` is all that an arm needs. One that the paper's grid does not have is the arm
+    `more/NAME`, on full images, and runs only where a pattern names it.
+    """
+
+    title: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    control: str = "baseline"  # the method without what is new in this one: same base, same steps
+    grid: tuple[str, ...] = ()  # keys of `IMAGES`: where it is in the paper's grid
+
+
+_ALL = tuple(IMAGES)
+
+# What CVaR needs: a loss of each sample.
+_BALANCED_SAMPLE = {"sampler": "oversampling", "loss": "balanced", "base": "dice_ce_sample"}
+
+# Methods of Lee et al. (2025); Group DRO runs on cross-entropy alone, so what it does can only be told beside
+# the same on cross-entropy (section 6.3 leaves open how much of the difference is the loss).
+CHOICES: dict[str, Choice] = {
+    "baseline": Choice("Baseline", grid=_ALL),
+    "oversampling": Choice("Oversampling", METHODS["oversampling"], grid=_ALL),
+    "reweighting": Choice("Reweighting", METHODS["reweighting"], grid=_ALL),
+    "group_dro": Choice("Group DRO", METHODS["group_dro"], "baseline_ce", grid=_ALL),
+    "oversampling+group_dro": Choice(
+        "Oversampling + Group DRO", METHODS["oversampling+group_dro"], "oversampling_ce", grid=("full",)
+    ),
+    "reweighting+group_dro": Choice(
+        "Group DRO + Reweighting", METHODS["reweighting+group_dro"], "reweighting_ce", grid=("full",)
+    ),
+    "oversampling+reweighting": Choice(
+        "Oversampling + Reweighting", METHODS["oversampling+reweighting"], "oversampling", grid=("full",)
+    ),
+    "baseline_ce": Choice("Baseline, CE", {"base": "ce"}, grid=_ALL),
+    "oversampling_ce": Choice(
+        "Oversampling, CE", {"sampler": "oversampling", "base": "ce"}, "baseline_ce", grid=("full",)
+    ),
+    "reweighting_ce": Choice(
+        "Reweighting, CE", {"reweight": "sum", "base": "ce"}, "baseline_ce", grid=("full",)
+    ),
+    # Beyond the paper.
+    "balanced_sample": Choice("Oversampling, Dice of a sample + CE", _BALANCED_SAMPLE, "oversampling"),
+    "within_group_cvar": Choice(
+        "CVaR within groups", {**_BALANCED_SAMPLE, "within_group": "cvar"}, "balanced_sample"
+    ),
+}
+
+SINGLE = ("baseline", "oversampling", "reweighting", "group_dro")
+PAIRS = ("oversampling+group_dro", "reweighting+group_dro", "oversampling+reweighting")
 
 # Images -> methods: Tables 4 and 5; 6; 7; and the controls.
-GRID: dict[str, tuple[str, ...]] = {
-    "full": (*SINGLE, *PAIRS, *CONTROLS),
-    "crop": (*SINGLE, "baseline_ce"),
-    "cascade": (*SINGLE, "baseline_ce"),
-}
+GRID = {images: tuple(name for name, one in CHOICES.items() if images in one.grid) for images in IMAGES}
+
+BEYOND = {name: one for name, one in CHOICES.items() if not one.grid}
+
+
+def key_of(method: str, images: str = "full") -> str:
+    """Return what an arm of a method is called.
+
+    >>> key_of("oversampling", "crop")
+    'crop/oversampling'
+    """
+    return f"{images if CHOICES[method].grid else MORE}/{method}"
+
 
 # Sweep -> what it changes: Fig. S1; and Fig. S2, on full images and cascaded.
 SWEEPS = {
@@ -76,7 +114,7 @@ PRESETS = {
 
 # Settings that an experiment gives to its arms itself, or has options of its own for.
 NOT_SHARED = (
-    *("by", "bins", "sampler", "loss", "base", "reweight", "crop", "seed"),
+    *("by", "bins", "sampler", "loss", "base", "reweight", "within_group", "crop", "seed"),
     *("split_seed", "device", "workers"),
 )
 
@@ -87,7 +125,7 @@ class Arm:
 
     seed: int  # of all that is random in the training
     images: str  # key of `IMAGES`
-    method: str  # key of `TITLES`
+    method: str  # key of `CHOICES`
     sweep: str = ""  # key of `SWEEPS`, or "" in the grid
     level: float = 0.0  # of the sweep
 
@@ -98,35 +136,24 @@ class Arm:
         >>> Arm(0, "full", "baseline").key, Arm(0, "full", "oversampling", "balance", 0.25).key
         ('full/baseline', 'balance/0.25')
         """
-        return f"{self.sweep}/{self.level:g}" if self.sweep else f"{self.images}/{self.method}"
-
-    @property
-    def title(self) -> str:
-        """What the method is called."""
-        return TITLES[self.method]
-
-    @property
-    def on_ce(self) -> bool:
-        """Whether the method trains on cross-entropy alone: Group DRO, as in the paper, and the controls."""
-        choices = CHOICES[self.method]
-        return choices.get("base") == "ce" or "loss" in choices
+        return f"{self.sweep}/{self.level:g}" if self.sweep else key_of(self.method, self.images)
 
     def settings(self, recipe: Settings, ce_factor: int = 1) -> Settings:
         """Return the settings of the arm's training; on cross-entropy with so many times the epochs."""
         changes: dict[str, Any] = {"seed": self.seed}
         changes["crop"] = "none" if self.images == "full" else "reference"
-        if self.on_ce:
-            changes["epochs"] = recipe.epochs * ce_factor
         if self.sweep.startswith("balance"):
             changes["balance"] = self.level
-        return recipe.with_(**CHOICES[self.method], **changes)
+        settings = recipe.with_(**CHOICES[self.method].settings, **changes)
+        longer = ce_factor if settings.sample_loss == "ce" else 1
+        return settings.with_(epochs=settings.epochs * longer)
 
 
 def plan_arms(only: Sequence[str], *, seeds: int, sweep_seeds: int, minority: Sequence[int]) -> list[Arm]:
     """Return the arms of an experiment, seed by seed, so that an early stop leaves whole tables.
 
     Args:
-        only: patterns of their keys, such as "full/*" and "minority/*"; none for all.
+        only: patterns of their keys, such as "full/*" and "minority/*"; none for all of the paper.
         seeds: how many, of the grid.
         sweep_seeds: how many, of the sweeps.
         minority: numbers of minority subjects to train with.
@@ -139,7 +166,8 @@ def plan_arms(only: Sequence[str], *, seeds: int, sweep_seeds: int, minority: Se
     ['full/baseline', 'balance/0', 'balance/0.25', 'balance/0.5', 'balance/0.75', 'balance/1']
     """
     grid = [(images, method) for images, methods in GRID.items() for method in methods]
-    arms = [Arm(seed, *cell) for seed in range(seeds) for cell in grid]
+    beyond = [("full", method) for method in BEYOND] if only else []
+    arms = [Arm(seed, *cell) for seed in range(seeds) for cell in (*grid, *beyond)]
     for seed in range(sweep_seeds):
         arms += [Arm(seed, "full", "baseline", "minority", float(number)) for number in minority]
         arms += [Arm(seed, "full", "oversampling", "balance", level) for level in BALANCES]

@@ -7,7 +7,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fairseg.experiment.arms import GRID, IMAGES, TITLES
+from fairseg.experiment.arms import CHOICES, GRID, IMAGES
 from fairseg.experiment.results import Results
 from fairseg.report.escape import plain
 from fairseg.report.palette import GRID as GRID_COLOR
@@ -24,7 +24,7 @@ def draw(results: Results) -> dict[str, bytes]:
     for test in results.tests:
         for images in GRID:
             rows = {
-                TITLES[method]: next(iter(_seeds(results, f"{images}/{method}", test)))
+                CHOICES[method].title: next(iter(_seeds(results, f"{images}/{method}", test)))
                 for method in GRID[images]
                 if _seeds(results, f"{images}/{method}", test)
             }

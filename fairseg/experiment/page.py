@@ -8,7 +8,7 @@ import pandas as pd
 from tabulate import tabulate
 
 from fairseg.experiment import figures
-from fairseg.experiment.arms import GRID, IMAGES, SINGLE, TITLES
+from fairseg.experiment.arms import BEYOND, CHOICES, GRID, IMAGES, SINGLE, key_of
 from fairseg.experiment.paper import BOX_ERRORS, PRINTED
 from fairseg.experiment.paper import GROUPS as PAPER_GROUPS
 from fairseg.experiment.results import (
@@ -127,7 +127,7 @@ def headline(results: Results) -> str:
         images, method = best.split("/")
         said += (
             f" The smallest gap at no more than 0.01 lost by {study.reference}, of what can be used where "
-            f"there is no reference mask: {TITLES[method]} on {IMAGES[images]}, {tell(best)}."
+            f"there is no reference mask: {CHOICES[method].title} on {IMAGES[images]}, {tell(best)}."
         )
     return said
 
@@ -187,7 +187,8 @@ def _other(
     groups = results.study.tested[test, attribute].names
     measures = [*(("Median DSC", group) for group in groups), (GAP, ALL)]
     rows = []
-    for key in [f"{images}/{method}" for images, methods in GRID.items() for method in methods]:
+    grid = [f"{images}/{method}" for images, methods in GRID.items() for method in methods]
+    for key in (*grid, *map(key_of, BEYOND)):
         found = [
             results.spread(key, measure, group, test=test, attribute=attribute) for measure, group in measures
         ]
@@ -207,7 +208,7 @@ def _box_rows(results: Results) -> list[tuple[str, list[Cell], str, tuple[str, s
                 for one in errors
             ]
             empty, number = fallbacks(results, method)
-            rows.append((TITLES[method], cells, f"{empty} of {number}", BOX_ERRORS[method]))
+            rows.append((CHOICES[method].title, cells, f"{empty} of {number}", BOX_ERRORS[method]))
     return rows
 
 
@@ -238,17 +239,17 @@ def _numbers(results: Results) -> list[tuple[str, list[int]]]:
 def _arms(results: Results) -> pd.DataFrame:
     rows = []
     for arm, state in results.states.items():
-        training, test = results.study.arms[arm]
+        tasks = results.study.arms[arm]
         rows.append(
             {
                 "key": arm.key,
-                "method": arm.title,
+                "method": CHOICES[arm.method].title,
                 "images": arm.images,
                 "seed": arm.seed,
                 "status": state.status,
                 "error": state.error,
-                "training": training,
-                "test": test,
+                "training": " ".join(tasks.trainings),
+                "test": " ".join(tasks.tests),
             }
         )
     return pd.DataFrame(rows)

@@ -13,8 +13,8 @@ import pandas as pd
 
 from fairseg.crop import Box, box_error
 from fairseg.experiment.arms import Arm
-from fairseg.experiment.study import Study
-from fairseg.experiment.tasks import BOX_TABLE, State, state_of
+from fairseg.experiment.study import ArmTasks, Study
+from fairseg.experiment.tasks import BOX_TABLE, TASK, State, state_of
 from fairseg.scoring.summary import ALL, OVERALL, P_VALUE, Summary, summarize
 from fairseg.scoring.table import read_scores
 
@@ -123,14 +123,12 @@ class Results:
 def collect(root: Path, study: Study) -> Results:
     """Read what the arms of an experiment have left."""
     states, scores, figures, boxes, summaries = {}, [], [], [], {}
-    for arm, (training, test_task) in study.arms.items():
-        trained, tested = state_of(root / training), state_of(root / test_task)
-        states[arm] = trained if trained.status == "failed" else tested
-        if tested.status != "done":
+    for arm, tasks in study.arms.items():
+        states[arm] = state_of_arm(root, tasks)
+        if states[arm].status != "done":
             continue
         about = {"key": arm.key, **{name: getattr(arm, name) for name in _ARM[1:]}}
-        for test in json.loads((root / test_task / "task.json").read_text(encoding="utf-8"))["tests"]:
-            table = read_scores(root / test_task / f"{test}.csv")
+        for test, table in _scores(root, tasks.tests).items():
             scores.append(_labelled(table, {**about, "test": test}))
             for name in study.plan.attributes:
                 if (groups := study.tested.get((test, name))) is None:
@@ -143,9 +141,29 @@ def collect(root: Path, study: Study) -> Results:
                 ]
                 if main:
                     summaries[arm, test] = parts[0]
-        if (root / test_task / BOX_TABLE).exists():
-            boxes.append(_labelled(pd.read_csv(root / test_task / BOX_TABLE), about))
+        for task in tasks.tests:
+            if (root / task / BOX_TABLE).exists():
+                boxes.append(_labelled(pd.read_csv(root / task / BOX_TABLE), about))
     return Results(study, states, _joined(scores), pd.DataFrame(figures), _joined(boxes), summaries)
+
+
+def state_of_arm(root: Path, tasks: ArmTasks) -> State:
+    """Return how far an arm is: failed as soon as a task has, done when all tests are; seconds are of all."""
+    tests = [state_of(root / name) for name in tasks.tests]
+    states = [*(state_of(root / name) for name in tasks.trainings), *tests]
+    if failed := [state for state in states if state.status == "failed"]:
+        return failed[0]
+    done = all(state.status == "done" for state in tests)
+    return State("done" if done else "open", sum(state.seconds for state in states))
+
+
+def _scores(root: Path, tests: Sequence[str]) -> dict[str, pd.DataFrame]:
+    """Return test set -> the scores of an arm there."""
+    tables: dict[str, list[pd.DataFrame]] = defaultdict(list)
+    for task in tests:
+        for test in json.loads((root / task / TASK).read_text(encoding="utf-8"))["tests"]:
+            tables[test].append(read_scores(root / task / f"{test}.csv"))
+    return {test: one[0] if len(one) == 1 else _joined(one) for test, one in tables.items()}
 
 
 def box_errors(results: Results, method: str) -> tuple[Spread, Spread] | None:

@@ -88,7 +88,7 @@ def run_experiment(
             study.tasks,
             engine or Processes.filling(plan.recipe.device),
             describe=_result_line(root, study),
-            arms=[test for _, test in study.arms.values()],
+            arms=[tasks.tests for tasks in study.arms.values()],
             progress=progress,
         )
         results = collect(root, study)
@@ -110,7 +110,8 @@ def _keep_split(root: Path, study: Study) -> None:
 
 def _note_on_other_settings(root: Path, study: Study) -> list[str]:
     """Return a note on finished trainings in the folder that have other settings, if there are any."""
-    of_an_arm = {*NOT_SHARED, "balance", "compile", *(name for one in CHOICES.values() for name in one)}
+    chosen = {name for one in CHOICES.values() for name in one.settings}
+    of_an_arm = {*NOT_SHARED, "balance", "compile", *chosen}
     recipe = study.plan.recipe.to_dict()
     shared = recipe.keys() - of_an_arm - {"epochs"}
     epochs = {recipe["epochs"], recipe["epochs"] * study.plan.ce_factor}
@@ -128,7 +129,7 @@ def _note_on_other_settings(root: Path, study: Study) -> list[str]:
 
 def _result_line(root: Path, study: Study) -> Callable[[Task], str]:
     """Return a function that says in a line what a test has shown."""
-    arms = {test: arm for arm, (_, test) in reversed(study.arms.items())}
+    arms = {tasks.tests[-1]: arm for arm, tasks in reversed(study.arms.items())}
 
     def describe(task: Task) -> str:
         if task.name not in arms:

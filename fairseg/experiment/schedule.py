@@ -24,7 +24,7 @@ def run_tasks(
     engine: Engine,
     *,
     describe: Callable[[Task], str] = lambda task: task.name,
-    arms: Sequence[str] = (),
+    arms: Sequence[Sequence[str]] = (),
     progress: bool = False,
 ) -> dict[str, State]:
     """Do all tasks that are not done yet, and return how each has ended.
@@ -37,13 +37,13 @@ def run_tasks(
         tasks: in the order to do them; what one needs stands before it.
         engine: where they run.
         describe: says in a line what a task that is done has shown.
-        arms: for each arm the task that ends it, for the overview.
+        arms: for each arm the tasks that end it, for the overview.
         progress: show the overview on stderr.
     """
     states = {task.name: open_task(root, task) for task in tasks}
     running: dict[str, Running] = {}
     waiting = [task for task in tasks if states[task.name].status == "open"]
-    waiting.sort(key=lambda task: not task.needs)  # stable: tests first, otherwise as they came
+    waiting.sort(key=lambda task: not task.is_test)  # stable: tests first, otherwise as they came
     named = {task.name: task for task in tasks}
     with Overview(tasks, states, engine.slots, arms, describe, shown=progress) as overview:
         overview.begin(root)
@@ -95,7 +95,7 @@ class Overview:
         tasks: Sequence[Task],
         states: dict[str, State],
         slots: int,
-        arms: Sequence[str],
+        arms: Sequence[Sequence[str]],
         describe: Callable[[Task], str],
         *,
         shown: bool,
@@ -122,7 +122,7 @@ class Overview:
     def begin(self, root: Path) -> None:
         """Say what there is to do, without a terminal."""
         if self.plain:
-            tests = [bool(task.needs) for task in self.tasks if self.states[task.name].status == "open"]
+            tests = [task.is_test for task in self.tasks if self.states[task.name].status == "open"]
             todo = f"{tests.count(False)} trainings and {tests.count(True)} tests to do"
             done = len(self.tasks) - len(tests)
             self._write(
@@ -162,14 +162,14 @@ class Overview:
         tqdm.write(line, file=sys.stderr)
 
     def _arms_done(self) -> str:
-        done = sum(self.states[name].status == "done" for name in self.arms)
+        done = sum(all(self.states[name].status == "done" for name in tests) for tests in self.arms)
         return f"{done} of {len(self.arms)} arms"
 
     def _time_left(self) -> str:
         """Return an estimate from the mean times of trainings and of tests; nothing before one has ended."""
         seconds, left = 0.0, 0
         for is_test in (False, True):
-            states = [self.states[task.name] for task in self.tasks if bool(task.needs) == is_test]
+            states = [self.states[task.name] for task in self.tasks if task.is_test == is_test]
             times = [state.seconds for state in states if state.status == "done"]
             todo = sum(state.status == "open" for state in states)
             if todo and not times:

@@ -12,18 +12,25 @@ import pandas as pd
 
 from fairseg.cohort.groups import Groups
 from fairseg.cohort.table import read_cohort, rows_of
-from fairseg.experiment.arms import CHOICES, Arm, plan_arms
+from fairseg.experiment.arms import Arm, plan_arms
 from fairseg.experiment.plan import Plan
 from fairseg.experiment.split import TRAIN, fewer, has_files, split_cohort
 from fairseg.experiment.tasks import Task
 from fairseg.io import csv_files
 from fairseg.io.images import find_masks
 from fairseg.training.raw import read_raw
-from fairseg.training.settings import Settings
+from fairseg.training.settings import MACHINE, Settings
 
 SPLIT = "split.csv"
-_MACHINE = ("workers", "device", "compile")  # no result depends on these
 _MOST_GROUPS = 60  # that a table can show
+
+
+@dataclass(frozen=True)
+class ArmTasks:
+    """The names of an arm's tasks; it is done when its tests are."""
+
+    trainings: tuple[str, ...]
+    tests: tuple[str, ...]  # of subjects that are in no other
 
 
 @dataclass(frozen=True)
@@ -38,8 +45,7 @@ class Study:
     splits: dict[str, str]  # file -> text, to write into the folder
     # (test set, name of attributes) -> groups that have a case there, two at least.
     tested: dict[tuple[str, str], Groups] = field(default_factory=dict)
-    # Each with the names of its training and of its test.
-    arms: dict[Arm, tuple[str, str]] = field(default_factory=dict)
+    arms: dict[Arm, ArmTasks] = field(default_factory=dict)
     tasks: list[Task] = field(default_factory=list)  # of all arms, each once, in the order to do them
 
 
@@ -86,19 +92,23 @@ def make_study(plan: Plan) -> Study:
     arms = plan_arms(plan.only, seeds=plan.seeds, sweep_seeds=plan.sweep_seeds, minority=levels)
     tasks: dict[str, Task] = {}
     for arm in arms:
-        file = _minority_split(int(arm.level)) if arm.sweep == "minority" else SPLIT
-        settings = arm.settings(plan.recipe, plan.ce_factor)
-        train = _training(study, settings, file)
-        first = None
-        if arm.images == "cascade":
-            first = _training(study, settings.with_(crop="none"), file)
-            tasks.setdefault(first.name, first)
-        test = _testing(study, arm.images, train, first, sets)
-        tasks.setdefault(train.name, train)
-        tasks.setdefault(test.name, test)
-        study.arms[arm] = (train.name, test.name)
+        *trainings, test = _tasks_of(study, arm, sets)
+        tasks |= {task.name: task for task in (*trainings, test) if task.name not in tasks}
+        study.arms[arm] = ArmTasks(tuple(task.name for task in trainings), (test.name,))
     study.tasks.extend(tasks.values())
     return study
+
+
+def _tasks_of(study: Study, arm: Arm, sets: dict[str, Any]) -> list[Task]:
+    """Return the trainings of an arm, in the order to do them, and at the end its test."""
+    file = _minority_split(int(arm.level)) if arm.sweep == "minority" else SPLIT
+    settings = arm.settings(study.plan.recipe, study.plan.ce_factor)
+    train = _training(study, arm.method, settings, file)
+    first = None
+    if arm.images == "cascade":
+        first = _training(study, arm.method, settings.with_(crop="none"), file)
+    test = _testing(study, arm.images, train, first, sets)
+    return [train, test] if first is None else [first, train, test]
 
 
 def data_files(plan: Plan) -> dict[str, dict[str, Path]]:
@@ -176,7 +186,7 @@ def _external(plan: Plan, labels: Mapping[str, int], num_channels: int) -> dict[
     return _test_set(raw.folder, table, labels, cases)
 
 
-def _training(study: Study, settings: Settings, split: str) -> Task:
+def _training(study: Study, method: str, settings: Settings, split: str) -> Task:
     plain = settings.with_(device="auto", workers=None).to_dict()
     spec = {
         "kind": "train",
@@ -185,10 +195,12 @@ def _training(study: Study, settings: Settings, split: str) -> Task:
         "split": split,
         "settings": plain,
     }
-    identity = {name: value for name, value in plain.items() if name not in _MACHINE}
+    identity = {name: value for name, value in plain.items() if name not in MACHINE}
     digest = _digest([identity, study.splits[split]])
     images = "full" if settings.crop == "none" else "crop"
-    return Task(f"trainings/{images}-{_method(settings)}-seed{settings.seed}-{digest}", spec)
+    level = f"-balance{settings.balance:g}" if settings.balance != 1.0 else ""
+    name = f"{images}-{method.replace('+', '-')}{level}-seed{settings.seed}-{digest}"
+    return Task(f"trainings/{name}", spec)
 
 
 def _testing(study: Study, images: str, train: Task, first: Task | None, sets: dict[str, Any]) -> Task:
@@ -206,17 +218,6 @@ def _testing(study: Study, images: str, train: Task, first: Task | None, sets: d
     stem = train.name.removeprefix("trainings/").split("-", 1)[1].rsplit("-", 1)[0]
     needs = tuple(task.name for task in (train, first) if task is not None)
     return Task(f"tests/{images}-{stem}-{digest}", spec, needs)
-
-
-def _method(settings: Settings) -> str:
-    """Return what a training's method is called in the name of its folder."""
-    names = ("sampler", "loss", "base", "reweight")
-    for method, choices in CHOICES.items():
-        plain = Settings(by=settings.by, **choices)
-        if all(getattr(settings, name) == getattr(plain, name) for name in names):
-            level = f"-balance{settings.balance:g}" if settings.balance != 1.0 else ""
-            return method.replace("+", "-") + level
-    return settings.loss
 
 
 def _digest(values: Any) -> str:

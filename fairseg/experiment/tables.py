@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fairseg.experiment.arms import PAIRS, SINGLE, TITLES
+from fairseg.experiment.arms import BEYOND, CHOICES, PAIRS, SINGLE, key_of
 from fairseg.experiment.paper import GROUPS, MEASURES, PRINTED
 from fairseg.experiment.results import Results, Spread, significant
 from fairseg.report.summary_table import kind_of, write
@@ -46,6 +46,16 @@ TABLES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ),
 )
 
+# The same of the methods that the paper has not, a table for each of their controls.
+BEYOND_TABLES = tuple(
+    (
+        f"Beyond the paper. {CHOICES[control].title}, and what is compared with it; internal test",
+        "internal",
+        (key_of(control), *(key_of(method) for method, one in BEYOND.items() if one.control == control)),
+    )
+    for control in dict.fromkeys(one.control for one in BEYOND.values())
+)
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -74,10 +84,14 @@ class Table:
 
 
 def scored_tables(results: Results) -> list[tuple[str, str, tuple[str, ...]]]:
-    """Return those of `TABLES` that have an arm that was scored, each with these arms."""
+    """Return the tables that have an arm that was scored, each with these arms.
+
+    One beyond the paper needs an arm besides the control, which another table may have.
+    """
     found = []
-    for title, test, keys in TABLES:
-        if there := tuple(key for key in keys if results.by_seed(key, "Subjects", ALL, test=test)):
+    for title, test, keys in (*TABLES, *BEYOND_TABLES):
+        there = tuple(key for key in keys if results.by_seed(key, "Subjects", ALL, test=test))
+        if there and ((title, test, keys) in TABLES or set(there) - {keys[0]}):
             found.append((title, test, there))
     return found
 
@@ -107,9 +121,9 @@ def make_table(results: Results, title: str, test: str, keys: Sequence[str]) -> 
 
 
 def printed_table(title: str, test: str, keys: Sequence[str]) -> Table | None:
-    """Return what the paper prints of the same arms, `None` where it prints nothing, and of the controls."""
+    """Return what the paper prints of the same arms, `None` where it has no such table."""
     printed = {key: PRINTED[test][key] for key in keys if key in PRINTED[test]}
-    if not printed or title.startswith("Controls"):
+    if not printed or not title.startswith("Table"):
         return None
     rows = {
         measure: [[Cell(text) for text in one.medians[measure]] for one in printed.values()]
@@ -172,7 +186,8 @@ def _index(results: Results, test: str) -> list[str]:
 def title_of(key: str) -> str:
     """Return what the arm of a key is called."""
     images, method = key.split("/")
-    return TITLES[method] if images == "full" else f"{TITLES[method]} ({images})"
+    title = CHOICES[method].title
+    return f"{title} ({images})" if images in ("crop", "cascade") else title
 
 
 def head_of(results: Results, key: str, test: str) -> str:

@@ -47,6 +47,11 @@ class Task:
     spec: dict[str, Any]  # what to do, in plain values
     needs: tuple[str, ...] = ()  # names of the tasks that must be done before
 
+    @property
+    def is_test(self) -> bool:
+        """Whether it tests a network that another task has trained."""
+        return self.spec.get("kind") == "test"
+
 
 @dataclass(frozen=True)
 class State:

@@ -37,13 +37,12 @@ from fairseg.training.machine import pick_device, pick_precision, pick_workers
 from fairseg.training.methods import make_loss, make_sampler
 from fairseg.training.network import make_network, scale_weights
 from fairseg.training.ranks import find_processes
-from fairseg.training.settings import Settings
+from fairseg.training.settings import MACHINE, Settings
 from fairseg.training.slices import NumberedBatches, Slices
 
 logger = logging.getLogger(__name__)
 
 CHECKPOINT = "checkpoint.pt"
-_MAY_CHANGE = {"workers", "device", "compile"}  # between the start of a run and its resumption
 
 
 def train(
@@ -283,7 +282,7 @@ def _check_same_settings(run: dict[str, Any], settings: Settings, out: Path, *, 
     if not resume:
         raise ValueError(f"{out} holds a run already: resume it, or choose another folder")
     before, now = run["settings"], settings.to_dict()
-    for name in now.keys() - _MAY_CHANGE:
+    for name in now.keys() - set(MACHINE):
         if before.get(name) != now[name]:
             raise ValueError(
                 f"the run in {out} has {name} {before.get(name)}, not {now[name]}: "

@@ -68,15 +68,17 @@ def make_loss(settings: Settings, counts: Sequence[int]) -> GroupLoss:
     Raises:
         ValueError: the loss and its base, or its weights, do not go together.
     """
-    base = BASES[settings.base or ("dice_ce" if settings.loss == "erm" else "ce")]()  # as in the paper
+    base = BASES[settings.sample_loss]()
+    options: dict[str, Any] = {}
+    if settings.within_group == "cvar":
+        options = {"within_group": "cvar", "alpha": settings.alpha}
     if settings.loss == "erm":
         if settings.reweight == "none":
-            return ERMLoss(base)
-        return ReweightedLoss(counts, base, normalize=settings.reweight)
-    if settings.reweight == "none":
-        return LOSSES[settings.loss](len(counts), base)
-    weights = group_weights(counts, normalize=settings.reweight)
-    return LOSSES[settings.loss](len(counts), base, group_weights=weights)
+            return ERMLoss(base, **options)
+        return ReweightedLoss(counts, base, normalize=settings.reweight, **options)
+    if settings.reweight != "none":
+        options["group_weights"] = group_weights(counts, normalize=settings.reweight)
+    return LOSSES[settings.loss](len(counts), base, **options)
 
 
 def make_sampler(settings: Settings, groups: npt.ArrayLike, subjects: npt.ArrayLike) -> GroupBatchSampler:

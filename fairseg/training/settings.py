@@ -51,6 +51,10 @@ class Settings:
     )
     head_weight: float = _setting(0.1, "Weight of its term in the loss.", 0.0, 1e6)
     head_layer: str = _setting("bottleneck", "Name of the network's layer whose features it sees.")
+    within_group: Literal["mean", "cvar"] = _setting(
+        "mean", "What a group's loss is: the mean of its samples in the batch, or that of the worst of them."
+    )
+    alpha: float = _setting(0.5, "With cvar: the share of them that counts as the worst.", 1e-3, 1.0)
     crop: Literal["none", "reference"] = _setting(
         "none", "Train on crops around the reference masks, all of one size."
     )
@@ -103,6 +107,11 @@ class Settings:
             if one.metadata:
                 _check(one.name, getattr(self, one.name), **one.metadata)
 
+    @property
+    def sample_loss(self) -> BaseName:
+        """The loss of a sample: `base`, or by default what the paper takes with the objective."""
+        return self.base or ("dice_ce" if self.loss == "erm" else "ce")
+
     def with_(self, **changes: Any) -> "Settings":
         """Return the settings with some of them changed."""
         return replace(self, **changes)
@@ -127,6 +136,9 @@ class Settings:
         values = {name: tuple(value) if isinstance(value, list) else value for name, value in saved.items()}
         values["bins"] = {name: tuple(edges) for name, edges in saved["bins"].items()}
         return cls(**values)  # type: ignore[arg-type]
+
+
+MACHINE = ("workers", "device", "compile")  # settings on which no result depends
 
 
 def type_of(name: str) -> tuple[Any, bool]:

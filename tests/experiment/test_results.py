@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fairseg.experiment.arms import BALANCES, GRID, Arm, plan_arms
+from fairseg.experiment.arms import BALANCES, BEYOND, CHOICES, GRID, Arm, Choice, plan_arms
 from fairseg.experiment.page import headline
 from fairseg.experiment.paper import BOX_ERRORS, MEASURES, PRINTED
 from fairseg.experiment.plan import Plan
 from fairseg.experiment.results import Results, Spread, box_errors, findings
 from fairseg.experiment.study import Study
-from fairseg.experiment.tables import TABLES, head_of
+from fairseg.experiment.tables import BEYOND_TABLES, TABLES, head_of, scored_tables
 from fairseg.scoring.summary import ALL, OVERALL, P_VALUE
 from fairseg.training.settings import Settings
 
@@ -189,3 +189,37 @@ def test_arms_are_planned_seed_by_seed_and_sweeps_last() -> None:
     assert (dro.seed, dro.crop, dro.loss, dro.epochs) == (3, "reference", "group_dro", 20)
     half = Arm(0, "cascade", "oversampling", "balance_cascade", 0.5).settings(recipe, ce_factor=2)
     assert (half.balance, half.sampler, half.epochs) == (0.5, "oversampling", 10)
+
+
+def test_a_method_beyond_the_paper_is_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = {arm.key for arm in plan_arms([], seeds=1, sweep_seeds=1, minority=[1])}
+    assert not any(key.startswith("more/") for key in keys)
+    found = plan_arms(["more/within_group_cvar"], seeds=2, sweep_seeds=1, minority=[1])
+    assert [(arm.key, arm.images, arm.seed) for arm in found] == [
+        ("more/within_group_cvar", "full", 0),
+        ("more/within_group_cvar", "full", 1),
+    ]
+    monkeypatch.setitem(BEYOND, "mine", Choice("Mine", {"balance": 0.5}, "oversampling"))
+    monkeypatch.setitem(CHOICES, "mine", BEYOND["mine"])
+    (mine,) = plan_arms(["more/mine"], seeds=1, sweep_seeds=1, minority=[1])
+    assert (mine.key, mine.settings(Settings(by=("group",))).balance) == ("more/mine", 0.5)
+
+
+def test_a_method_differs_from_its_control_in_what_is_new_and_has_its_base_and_steps() -> None:
+    recipe = Settings(by=("group",), epochs=4)
+    for method, choice in CHOICES.items():
+        assert choice.control in CHOICES
+        mine, its = (Arm(0, "full", name).settings(recipe, 2) for name in (method, choice.control))
+        if method not in ("baseline_ce", "balanced_sample"):  # what is new in these is the base
+            assert (mine.epochs, mine.sample_loss) == (its.epochs, its.sample_loss), method
+    cvar, control = (
+        Arm(0, "full", name).settings(recipe, 2) for name in ("within_group_cvar", "balanced_sample")
+    )
+    assert cvar.with_(within_group="mean") == control
+
+
+def test_a_table_beyond_the_paper_stands_beside_its_control(results: Results) -> None:
+    titles = [title for title, _, _ in scored_tables(results)]
+    assert not any(title.startswith("Beyond") for title in titles)
+    (table,) = (keys for _, _, keys in BEYOND_TABLES if "more/within_group_cvar" in keys)
+    assert table[0] == "more/balanced_sample"

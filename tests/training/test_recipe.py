@@ -392,3 +392,14 @@ def test_a_device_that_is_none_is_named() -> None:
     for name in ("mps", "meta", "gpu"):
         with pytest.raises(ValueError, match="device must be auto, cpu, cuda or cuda:N"):
             pick_device(name)
+
+
+def test_the_loss_of_a_group_can_be_that_of_its_worst_samples() -> None:
+    settings = Settings(by=("g",), loss="balanced", base="ce", within_group="cvar", alpha=0.5)
+    margins = torch.tensor([0.0, 1.0, 2.0, 3.0])
+    logits = torch.stack([margins, torch.zeros(4)], dim=1)  # all are of class 0: the lowest are the worst
+    loss = torch.nn.functional.softplus(-margins)
+    found = make_loss(settings, [2, 2])(logits, torch.zeros(4, dtype=torch.long), torch.tensor([0, 0, 1, 1]))
+    torch.testing.assert_close(found, (loss[0] + loss[2]) / 2)
+    with pytest.raises(ValueError, match="pooled"):
+        make_loss(settings.with_(base="dice_ce"), [2, 2])
