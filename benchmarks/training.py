@@ -41,8 +41,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from fairseg.datasets.phantom import write_phantom
 from fairseg.training import Settings, loop, predict, train
 from fairseg.training.logger import TrainingLogger
-from fairseg.training.loop import loss_of
-from fairseg.training.methods import make_loss
+from fairseg.training.methods import loss_of, make_loss
 from fairseg.training.network import make_network
 from fairseg.training.prepare import make_plan, prepare
 from fairseg.training.raw import read_raw

@@ -56,6 +56,9 @@ from fairseg.training.settings import Settings
 @options.number(
     "--test-share", click.FloatRange(0.0, 0.9), 0.25, "Share of each group's subjects, without labelsTs."
 )
+@options.number(
+    "--folds", click.IntRange(min=0), 0, "Test every subject once, in so many parts; 0: one test set."
+)
 @options.number("--split-seed", click.IntRange(min=0), 0, "Seed of the choice of tested subjects.")
 @click.option(
     "--mirror/--no-mirror", default=None, help="Average over mirrorings. Default: with the preset paper."

@@ -26,6 +26,13 @@ from fairseg.io.sentences import counted
 @click.option("--out", type=options.PATH, required=True, help="Folder of the run.")
 @click.option("--resume", is_flag=True, help="Go on with the run in --out, if there is one.")
 @click.option("--prepared", type=options.PATH, help="Folder for prepared images, to share among runs.")
+@click.option("--init", type=options.PATH, metavar="RUN", help="Start from the network of this run.")
+@click.option(
+    "--weights",
+    type=options.PATH,
+    metavar="SCORES",
+    help="Scores of the training cases, the worst of which are drawn more often.",
+)
 @options.settings
 @options.debug
 def train(
@@ -36,12 +43,17 @@ def train(
     out: Path,
     resume: bool,
     prepared: Path | None,
+    init: Path | None,
+    weights: Path | None,
     **settings: Any,
 ) -> int:
     """Train a 2D U-Net on DATASET, in nnU-Net's raw layout with groups.csv, and validate it by group."""
     need_extra()
     chosen = fairseg.training.Settings(bins={name: tuple(edges) for name, edges in bins}, **settings)
-    paths: dict[str, Any] = {"table": table, "split": split, "prepared": prepared}
+    paths: dict[str, Any] = {
+        **{"table": table, "split": split, "prepared": prepared},
+        **{"init": init, "weights": weights},
+    }
     with fairseg.training.joined_by_torchrun(chosen.device) as processes:
         lines = fairseg.training.train(dataset, out, chosen, **paths, resume=resume, progress=True)
     if not processes.is_first:

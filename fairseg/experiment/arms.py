@@ -1,7 +1,7 @@
 """The grid of Lee et al. (2025): which methods, on which images, and the sweeps of Figs. S1 to S3."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -26,6 +26,8 @@ class Choice:
     settings: Mapping[str, Any] = field(default_factory=dict)
     control: str = "baseline"  # the method without what is new in this one: same base, same steps
     grid: tuple[str, ...] = ()  # keys of `IMAGES`: where it is in the paper's grid
+    start: str = ""  # another method, whose network of half of the steps it starts from, for the other half
+    scored_by: str = ""  # another, whose network of half of the steps says which cases are drawn more often
 
 
 _ALL = tuple(IMAGES)
@@ -61,6 +63,19 @@ CHOICES: dict[str, Choice] = {
     "within_group_cvar": Choice(
         "CVaR within groups", {**_BALANCED_SAMPLE, "within_group": "cvar"}, "balanced_sample"
     ),
+    "fine_tuning": Choice("Balanced fine-tuning", METHODS["oversampling"], "oversampling", start="baseline"),
+    "last_layer": Choice(
+        "Last layer retrained", {"sampler": "oversampling", "freeze": "all-but-head"}, start="baseline"
+    ),
+    "group_dro_start": Choice(
+        "Group DRO from a trained network",
+        METHODS["oversampling+group_dro"],
+        "oversampling+group_dro",
+        start="baseline_ce",
+    ),
+    "weight_average": Choice("Weights averaged over the last quarter", {"average": 0.25}),
+    "amplitude_mix": Choice("Amplitudes mixed in half of the patches", {"amplitude_mix": 0.5}),
+    "just_train_twice": Choice("Just train twice", scored_by="baseline"),
 }
 
 SINGLE = ("baseline", "oversampling", "reweighting", "group_dro")
@@ -114,8 +129,8 @@ PRESETS = {
 
 # Settings that an experiment gives to its arms itself, or has options of its own for.
 NOT_SHARED = (
-    *("by", "bins", "sampler", "loss", "base", "reweight", "within_group", "crop", "seed"),
-    *("split_seed", "device", "workers"),
+    *("by", "bins", "sampler", "loss", "base", "reweight", "within_group", "crop", "freeze"),
+    *("seed", "split_seed", "device", "workers"),
 )
 
 
@@ -138,15 +153,27 @@ class Arm:
         """
         return f"{self.sweep}/{self.level:g}" if self.sweep else key_of(self.method, self.images)
 
+    def first(self, recipe: Settings, ce_factor: int = 1) -> tuple[str, Settings] | None:
+        """Return the method and the settings of the training that must be done before, if there is one."""
+        choice = CHOICES[self.method]
+        if not (method := choice.start or choice.scored_by):
+            return None
+        settings = replace(self, method=method).settings(recipe, ce_factor)
+        return method, settings.with_(epochs=max(1, settings.epochs // 2))
+
     def settings(self, recipe: Settings, ce_factor: int = 1) -> Settings:
-        """Return the settings of the arm's training; on cross-entropy with so many times the epochs."""
+        """Return the settings of the arm's training; on cross-entropy with so many times the epochs.
+
+        With a network to start from, of those that the training of that one leaves.
+        """
         changes: dict[str, Any] = {"seed": self.seed}
         changes["crop"] = "none" if self.images == "full" else "reference"
         if self.sweep.startswith("balance"):
             changes["balance"] = self.level
         settings = recipe.with_(**CHOICES[self.method].settings, **changes)
         longer = ce_factor if settings.sample_loss == "ce" else 1
-        return settings.with_(epochs=settings.epochs * longer)
+        epochs = settings.epochs * longer
+        return settings.with_(epochs=max(1, epochs - epochs // 2) if CHOICES[self.method].start else epochs)
 
 
 def plan_arms(only: Sequence[str], *, seeds: int, sweep_seeds: int, minority: Sequence[int]) -> list[Arm]:

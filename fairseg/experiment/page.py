@@ -230,8 +230,9 @@ def _numbers(results: Results) -> list[tuple[str, list[int]]]:
     counts = {} if external is None else dict(zip(external.groups.names, external.counts, strict=True))
     rows = []
     for group in sorted({*split["group"], *counts} - {""}):
-        mine = split["part"][split["group"] == group]
-        numbers = [int((mine == part).sum()) for part in (TRAIN, VALIDATION, TEST)]
+        mine = [fold["part"][fold["group"] == group] for fold in results.study.folds]
+        numbers = [int((mine[0] == part).sum()) for part in (TRAIN, VALIDATION)]
+        numbers.append(sum(int((part == TEST).sum()) for part in mine))
         rows.append((group, numbers if external is None else [*numbers, int(counts.get(group, 0))]))
     return rows
 

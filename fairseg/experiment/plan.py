@@ -23,6 +23,8 @@ class Plan:
         seeds, sweep_seeds: how many.
         train_groups: groups that train; none for all. Subjects of the others are tested.
         test_share: of each group's subjects, where the dataset has no labelsTs.
+        folds: test every subject once, in so many parts, each by networks that have trained on the others;
+            0 for one test set.
         split_seed: seed of the choice of tested subjects.
         ce_factor: arms on cross-entropy alone train for so many times the epochs.
         mirror: average predictions over mirrorings.
@@ -40,6 +42,7 @@ class Plan:
     sweep_seeds: int = 1
     train_groups: tuple[str, ...] = ()
     test_share: float = 0.25
+    folds: int = 0
     split_seed: int = 0
     ce_factor: int = 1
     mirror: bool = True

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from tqdm.auto import tqdm
 
 from fairseg.cohort.table import read_cohort
@@ -98,13 +99,13 @@ def run_experiment(
 
 def _keep_split(root: Path, study: Study) -> None:
     """Write who trains and who is tested, or check that it is as it was."""
-    if (root / SPLIT).exists() and (root / SPLIT).read_text(encoding="utf-8") != study.splits[SPLIT]:
-        raise ValueError(
-            f"{root / SPLIT} is another split than this dataset and these shares and groups make: "
-            "choose another folder"
-        )
     for name, text in study.splits.items():
         file = root / name
+        if file.name == SPLIT and file.exists() and file.read_text(encoding="utf-8") != text:
+            raise ValueError(
+                f"{file} is another split than this dataset and these shares, groups and folds make: "
+                "choose another folder"
+            )
         write_files(file.parent, {file.name: text})
 
 
@@ -151,14 +152,19 @@ def _result_line(root: Path, study: Study) -> Callable[[Task], str]:
 
 def _notes(study: Study) -> list[str]:
     """Return what a reader must know of the groups, a line each."""
-    by, split = study.plan.by, study.split
+    by, folds = study.plan.by, pd.concat(study.folds)
     tested = {test: groups.names for (test, name), groups in study.tested.items() if name == by}
     notes = []
-    if untrained := sorted(set(split["group"][split["part"] == TEST]) - set(study.counts) - {""}):
+    if study.plan.folds:
+        notes.append(
+            f"Cross-validation in {study.plan.folds} folds: every subject is tested once, by networks that "
+            "have not seen it. Numbers of training and validation are those of the first fold."
+        )
+    if untrained := sorted(set(folds["group"][folds["part"] == TEST]) - set(study.counts) - {""}):
         notes.append(f"Not trained on, only tested: {', '.join(untrained)}.")
     if untested := [name for name in study.counts if name not in tested["internal"]]:
         notes.append(f"Trained on, but nobody to test: {', '.join(untested)}.")
-    if unknown := int((split["group"] == "").sum()):
+    if unknown := int((study.split["group"] == "").sum()):
         notes.append(f"{counted(unknown, 'subject')} of unknown group: in no group's figures.")
     for test in ("internal", *(["external"] if study.plan.external else [])):
         notes += [

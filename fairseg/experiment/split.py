@@ -18,15 +18,28 @@ TRAIN, VALIDATION, TEST, LEFT_OUT = "train", "validation", "test", "left out"
 
 
 def split_cohort(
-    cohort: pd.DataFrame, cases: Sequence[str], groups: Groups, train_groups: Sequence[str], plan: Plan
+    cohort: pd.DataFrame,
+    cases: Sequence[str],
+    groups: Groups,
+    train_groups: Sequence[str],
+    plan: Plan,
+    fold: int = 0,
 ) -> tuple[pd.DataFrame, dict[str, list[str]]]:
-    """Return who is in which part, and the cases to test on by folder of images."""
+    """Return who is in which part, and the cases to test on by folder of images.
+
+    With folds, the subjects of one are tested; those of groups that do not train are left out of the others.
+    """
     pool = _members(cohort, cases, groups)
     subjects, ids = pool["subject"].to_numpy(), pool["id"].to_numpy()
     part = np.full(len(pool), TRAIN, dtype=object)
     untrained = ~pool["group"].isin(train_groups or pool["group"]).to_numpy()
     rows, tested = [pool], {}
-    if has_files(plan.dataset / "labelsTs"):
+    if plan.folds:
+        fold_of = deal_folds(subjects, ids, plan.folds, seed=plan.split_seed)
+        part[_all_cases(subjects, untrained)] = LEFT_OUT
+        part[fold_of == fold] = TEST
+        tested["Tr"] = sorted(pool["case"][part == TEST])
+    elif has_files(plan.dataset / "labelsTs"):
         tested["Ts"] = sorted(find_masks(plan.dataset / "labelsTs", "labelsTs"))
         part[_all_cases(subjects, untrained)] = LEFT_OUT
         rows.append(_members(cohort, tested["Ts"], groups).assign(part=TEST))
@@ -48,6 +61,32 @@ def split_cohort(
     rows[0] = pool.assign(part=part)
     table = pd.concat(rows)[["subject", "group", "part"]].drop_duplicates("subject")
     return table.sort_values("subject", ignore_index=True), tested
+
+
+def deal_folds(
+    subjects: npt.NDArray[Any], groups: npt.NDArray[np.int64], folds: int, *, seed: int
+) -> npt.NDArray[np.int64]:
+    """Return the fold of each case, (N,): all cases of a subject are in one, and each group is dealt evenly.
+
+    Args:
+        subjects: of each case, (N,).
+        groups: id of each case, (N,); a subject belongs to that of its first case.
+        folds: how many.
+        seed: of the order in which the subjects of a group are dealt.
+
+    Raises:
+        ValueError: there are fewer subjects than folds.
+
+    >>> deal_folds(np.array(["a", "a", "b", "c", "d"]), np.array([0, 0, 0, 1, 1]), 2, seed=0)
+    array([1, 1, 0, 0, 1])
+    """
+    names, first = np.unique(subjects, return_index=True)
+    if len(names) < folds:
+        raise ValueError(f"folds must be at most the {len(names)} subjects, got {folds}")
+    order = np.random.default_rng((seed, 11)).permutation(len(names))
+    dealt = order[np.argsort(groups[first][order], kind="stable")]  # one group after the other
+    fold_of = dict(zip(names[dealt].tolist(), (np.arange(len(names)) % folds).tolist(), strict=True))
+    return np.array([fold_of[subject] for subject in subjects.tolist()], dtype=np.int64)
 
 
 def fewer(split: pd.DataFrame, group: str, number: int, seed: int) -> pd.DataFrame:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from fairseg.cohort.groups import Groups
 from fairseg.cohort.table import read_cohort, rows_of
-from fairseg.experiment.arms import Arm, plan_arms
+from fairseg.experiment.arms import CHOICES, Arm, plan_arms
 from fairseg.experiment.plan import Plan
 from fairseg.experiment.split import TRAIN, fewer, has_files, split_cohort
 from fairseg.experiment.tasks import Task
@@ -41,12 +41,18 @@ class Study:
     reference: str  # the reference group
     minority: str  # the smallest group that trains
     counts: dict[str, int]  # training subjects of each group
-    split: pd.DataFrame  # columns subject, group, part
+    split: pd.DataFrame  # columns subject, group, part; of the first fold, if there are several
     splits: dict[str, str]  # file -> text, to write into the folder
     # (test set, name of attributes) -> groups that have a case there, two at least.
     tested: dict[tuple[str, str], Groups] = field(default_factory=dict)
     arms: dict[Arm, ArmTasks] = field(default_factory=dict)
     tasks: list[Task] = field(default_factory=list)  # of all arms, each once, in the order to do them
+    other_folds: list[pd.DataFrame] = field(default_factory=list)  # who is in which part there
+
+    @property
+    def folds(self) -> list[pd.DataFrame]:
+        """Who is in which part, in each fold."""
+        return [self.split, *self.other_folds]
 
 
 def make_study(plan: Plan) -> Study:
@@ -64,9 +70,14 @@ def make_study(plan: Plan) -> Study:
         train_groups = [groups.name(groups.index(name)) for name in plan.train_groups]
     except ValueError as error:
         raise ValueError(f"train_groups: {error}") from None
-    split, tests = split_cohort(cohort, sorted(raw.images), groups, train_groups, plan)
-    training = split[split["part"] == TRAIN]
-    counts = {name: int((training["group"] == name).sum()) for name in groups.names}
+    _check_folds(plan)
+    parts = [
+        split_cohort(cohort, sorted(raw.images), groups, train_groups, plan, fold)
+        for fold in range(max(plan.folds, 1))
+    ]
+    folds = [split for split, _ in parts]
+    training = [split["group"][split["part"] == TRAIN] for split in folds]
+    counts = {name: max(int((one == name).sum()) for one in training) for name in groups.names}
     counts = {name: number for name, number in counts.items() if number}
     if len(counts) < 2:
         raise ValueError(f"at least two groups must train, got {', '.join(counts) or 'none'}")
@@ -76,39 +87,51 @@ def make_study(plan: Plan) -> Study:
     if reference not in counts:
         raise ValueError(f"reference: {reference!r} is none of those that train, {', '.join(counts)}")
     minority = min((name for name in counts if name != reference), key=lambda name: counts[name])
-    splits = {SPLIT: csv_files.to_csv(split)}
     levels = sorted({max(1, counts[minority] // 2**step) for step in range(4)})
-    for number in levels:
-        splits[_minority_split(number)] = csv_files.to_csv(fewer(split, minority, number, plan.split_seed))
-    sets = {"internal": _test_set(raw.folder, table_file, raw.labels, tests)}
+    splits = {}
+    for fold, split in enumerate(folds):
+        splits[_in_fold(plan, fold, SPLIT)] = csv_files.to_csv(split)
+        for number in levels:
+            less = csv_files.to_csv(fewer(split, minority, number, plan.split_seed))
+            splits[_in_fold(plan, fold, _minority_split(number))] = less
+    sets = [{"internal": _test_set(raw.folder, table_file, raw.labels, cases)} for _, cases in parts]
     if plan.external is not None:
-        sets["external"] = _external(plan, raw.labels, len(raw.channels))
+        sets[0]["external"] = _external(plan, raw.labels, len(raw.channels))
     tested = {
-        (test, name): those for test, one in sets.items() for name, those in _groups_tested(one, plan).items()
+        (test, name): those
+        for test in sets[0]
+        for name, those in _groups_tested([one[test] for one in sets], plan).items()
     }
     if ("internal", plan.by) not in tested:
         raise ValueError(f"{plan.dataset}: at least two groups by {plan.by} must be tested, to compare them")
-    study = Study(plan, reference, minority, counts, split, splits, tested)
+    study = Study(plan, reference, minority, counts, folds[0], splits, tested, other_folds=folds[1:])
     arms = plan_arms(plan.only, seeds=plan.seeds, sweep_seeds=plan.sweep_seeds, minority=levels)
     tasks: dict[str, Task] = {}
     for arm in arms:
-        *trainings, test = _tasks_of(study, arm, sets)
-        tasks |= {task.name: task for task in (*trainings, test) if task.name not in tasks}
-        study.arms[arm] = ArmTasks(tuple(task.name for task in trainings), (test.name,))
+        of_arm = [task for fold, one in enumerate(sets) for task in _tasks_of(study, arm, one, fold)]
+        tasks |= {task.name: task for task in of_arm if task.name not in tasks}
+        tests = tuple(task.name for task in of_arm if task.is_test)
+        study.arms[arm] = ArmTasks(tuple(task.name for task in of_arm if not task.is_test), tests)
     study.tasks.extend(tasks.values())
     return study
 
 
-def _tasks_of(study: Study, arm: Arm, sets: dict[str, Any]) -> list[Task]:
-    """Return the trainings of an arm, in the order to do them, and at the end its test."""
+def _tasks_of(study: Study, arm: Arm, sets: dict[str, Any], fold: int) -> list[Task]:
+    """Return the trainings of an arm in a fold, in the order to do them, and at the end its test."""
     file = _minority_split(int(arm.level)) if arm.sweep == "minority" else SPLIT
+    file = _in_fold(study.plan, fold, file)
     settings = arm.settings(study.plan.recipe, study.plan.ce_factor)
-    train = _training(study, arm.method, settings, file)
-    first = None
+    before: list[Task] = []
+    use = {}
+    if (first := arm.first(study.plan.recipe, study.plan.ce_factor)) is not None:
+        before.append(_training(study, *first, file))
+        use = {"init" if CHOICES[arm.method].start else "scored_by": before[0].name}
+    train = _training(study, arm.method, settings, file, use)
+    locate = None
     if arm.images == "cascade":
-        first = _training(study, arm.method, settings.with_(crop="none"), file)
-    test = _testing(study, arm.images, train, first, sets)
-    return [train, test] if first is None else [first, train, test]
+        locate = _training(study, arm.method, settings.with_(crop="none"), file)
+        before.append(locate)
+    return [*before, train, _testing(study, arm.images, train, locate, sets)]
 
 
 def data_files(plan: Plan) -> dict[str, dict[str, Path]]:
@@ -129,14 +152,27 @@ def _check_attributes(cohort: pd.DataFrame, file: Path, plan: Plan) -> None:
             raise ValueError(f"{file} has no attribute {name!r}, it has {', '.join(cohort.columns[2:])}")
 
 
-def _groups_tested(about: Mapping[str, Any], plan: Plan) -> dict[str, Groups]:
+def _check_folds(plan: Plan) -> None:
+    if not plan.folds:
+        return
+    if plan.folds < 2:
+        raise ValueError(f"folds must be 2 or more, or 0 for one test set, got {plan.folds}")
+    if plan.external is not None:
+        raise ValueError("folds: each has a network of its own, so there is none to test on external data")
+    if has_files(plan.dataset / "labelsTs"):
+        raise ValueError(f"folds: {plan.dataset} has a test set of its own, labelsTs")
+
+
+def _groups_tested(folds: Sequence[Mapping[str, Any]], plan: Plan) -> dict[str, Groups]:
     """Return name of attributes -> the groups of a test set, where there are two at least to compare.
+
+    The test set may be in several folds.
 
     Raises:
         ValueError: an attribute makes no groups, such as an age without bins.
     """
-    cohort = read_cohort(about["table"])
-    rows = rows_of(cohort, [case for part in about["parts"] for case in part["cases"]])
+    cohort = read_cohort(folds[0]["table"])
+    rows = rows_of(cohort, [case for one in folds for part in one["parts"] for case in part["cases"]])
     tested = {}
     for name, (by, bins) in plan.attributes.items():
         if not cohort[list(by)].notna().all(axis="columns").any():
@@ -153,6 +189,10 @@ def _groups_tested(about: Mapping[str, Any], plan: Plan) -> dict[str, Groups]:
 
 def _minority_split(number: int) -> str:
     return f"splits/minority-{number}.csv"
+
+
+def _in_fold(plan: Plan, fold: int, file: str) -> str:
+    return f"folds/{fold}/{file}" if plan.folds else file
 
 
 def _test_set(
@@ -186,7 +226,10 @@ def _external(plan: Plan, labels: Mapping[str, int], num_channels: int) -> dict[
     return _test_set(raw.folder, table, labels, cases)
 
 
-def _training(study: Study, method: str, settings: Settings, split: str) -> Task:
+def _training(
+    study: Study, method: str, settings: Settings, split: str, use: Mapping[str, str] | None = None
+) -> Task:
+    """Return the task of a training; `use` says which other trainings it uses, and for what."""
     plain = settings.with_(device="auto", workers=None).to_dict()
     spec = {
         "kind": "train",
@@ -194,13 +237,14 @@ def _training(study: Study, method: str, settings: Settings, split: str) -> Task
         "table": str((study.plan.dataset / "groups.csv").resolve()),
         "split": split,
         "settings": plain,
+        **(use or {}),
     }
     identity = {name: value for name, value in plain.items() if name not in MACHINE}
-    digest = _digest([identity, study.splits[split]])
+    digest = _digest([identity, study.splits[split], *(use or {}).items()])
     images = "full" if settings.crop == "none" else "crop"
     level = f"-balance{settings.balance:g}" if settings.balance != 1.0 else ""
     name = f"{images}-{method.replace('+', '-')}{level}-seed{settings.seed}-{digest}"
-    return Task(f"trainings/{name}", spec)
+    return Task(f"trainings/{name}", spec, tuple((use or {}).values()))
 
 
 def _testing(study: Study, images: str, train: Task, first: Task | None, sets: dict[str, Any]) -> Task:

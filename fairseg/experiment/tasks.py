@@ -26,8 +26,8 @@ from fairseg.io.images import find_masks, read_mask
 from fairseg.io.lock import alone_in
 from fairseg.scoring import evaluate
 from fairseg.scoring.table import scores_to_files
-from fairseg.training.checkpoint import DamagedError, load_checkpoint
-from fairseg.training.loop import CHECKPOINT, train
+from fairseg.training.checkpoint import CHECKPOINT, DamagedError, load_checkpoint
+from fairseg.training.loop import train
 from fairseg.training.prediction import BOXES, predict
 from fairseg.training.prepare import SlicePlan, foreground_box, mask_in_plan
 from fairseg.training.settings import Settings
@@ -36,6 +36,7 @@ logger = logging.getLogger(__name__)
 
 TASK, DONE, FAILED, LOCK = "task.json", "done.json", "failed.json", ".task"
 PREPARED, BOX_TABLE = "prepared", "boxes.csv"
+TRAINING_SCORES = "training_scores.csv"
 DAMAGED = "checkpoint.damaged.pt"
 
 
@@ -131,8 +132,25 @@ def _train(root: Path, folder: Path, spec: dict[str, Any], machine: Machine) -> 
         table=spec["table"],
         split=root / spec["split"],
         prepared=root / PREPARED,
+        init=root / spec["init"] if "init" in spec else None,
+        weights=_scores_of_training_cases(root, folder, spec, machine) if "scored_by" in spec else None,
         resume=True,
     )
+
+
+def _scores_of_training_cases(root: Path, folder: Path, spec: dict[str, Any], machine: Machine) -> Path:
+    """Write how well another training's network segments the cases that it has trained on, once."""
+    file, run = folder / TRAINING_SCORES, root / spec["scored_by"]
+    if not file.exists():
+        about = load_checkpoint(run / CHECKPOINT)["run"]
+        dataset, out = Path(spec["dataset"]), folder / "predictions"
+        shutil.rmtree(out, ignore_errors=True)  # of a try that was stopped
+        predict(run, dataset / "imagesTr", out, cases=about["train"], mirror=False, device=machine.device)
+        cases = rows_of(read_cohort(spec["table"]), about["train"])
+        scores = evaluate(out, dataset / "labelsTr", cases, labels=about["labels"], metrics=("dice",))
+        write_files(folder, scores_to_files(scores, TRAINING_SCORES))
+        shutil.rmtree(out)
+    return file
 
 
 def _check_whole(training: Path) -> None:

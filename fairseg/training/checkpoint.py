@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
+CHECKPOINT = "checkpoint.pt"
 FORMAT = 2
 
 
@@ -55,6 +57,23 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise ValueError(f"{path} is no checkpoint of this version of fairseg")
     return state
+
+
+def weights_to_use(state: dict[str, Any]) -> dict[str, Tensor]:
+    """Return the weights that a run is used with: those that its rule has kept (`Settings.keep`)."""
+    weights: dict[str, Tensor] = state["kept"]["network"] if "kept" in state else state["network"]
+    return weights
+
+
+def load_weights(network: nn.Module, weights: dict[str, Tensor], owner: str) -> None:
+    """Load weights, or raise a ValueError that says that they are of another network."""
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split("\n", 1)[-1].split())
+        raise ValueError(
+            f"{owner} was trained with another network, give it as network=: {reason:.200}"
+        ) from None
 
 
 def seed_generators(seed: int) -> None:

@@ -89,6 +89,22 @@ def validate(
     return scores
 
 
+def subject_dice(
+    scores: npt.NDArray[np.float64], subjects: Sequence[str], groups: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """Return the mean Dice of each subject over its cases, overall (P,) and by label (P, L), and its group.
+
+    Arguments are those of `dice_by_group`; a subject with cases in several groups is one of each.
+    """
+    cases_of: dict[tuple[str, int], list[int]] = defaultdict(list)
+    for position, pair in enumerate(zip(subjects, np.asarray(groups).tolist(), strict=True)):
+        cases_of[pair].append(position)
+    parts = [scores[cases] for cases in cases_of.values()]
+    overall = np.array([_mean(_mean(part, axis=1), axis=0) for part in parts], dtype=np.float64)
+    by_label = np.array([_mean(part, axis=0) for part in parts], dtype=np.float64)
+    return overall, by_label, np.array([group for _, group in cases_of], dtype=np.int64)
+
+
 def dice_by_group(
     scores: npt.NDArray[np.float64], subjects: Sequence[str], groups: npt.NDArray[np.int64], num_groups: int
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
@@ -104,12 +120,8 @@ def dice_by_group(
         The overall median Dice of each group (G,), NaN for a group without subjects, and the same for
         each label (G, L).
     """
-    cases_of: dict[tuple[str, int], list[int]] = defaultdict(list)
-    for position, pair in enumerate(zip(subjects, np.asarray(groups).tolist(), strict=True)):
-        cases_of[pair].append(position)
-    ids = as_ids(np.array([group for _, group in cases_of], dtype=np.int64), known=num_groups)
-    by_label = np.array([_mean(scores[cases], axis=0) for cases in cases_of.values()])
-    overall = np.array([_mean(_mean(scores[cases], axis=1), axis=0) for cases in cases_of.values()])
+    overall, by_label, group_of = subject_dice(scores, subjects, groups)
+    ids = as_ids(group_of, known=num_groups)
     return by_group(overall, ids)[0], np.stack([by_group(values, ids)[0] for values in by_label.T], axis=1)
 
 

@@ -5,44 +5,47 @@ Everything before the loop is made by functions that say what they make; the loo
 
 import logging
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
-from fairseg import __version__
 from fairseg.io.files import check_writable
-from fairseg.losses import DeepSupervision, ParetoMinimaxLoss
-from fairseg.losses.group_loss import GroupLoss
+from fairseg.losses import ParetoMinimaxLoss
 from fairseg.metrics import fairness_gap
 from fairseg.training.attribute import AttributeTerm
+from fairseg.training.averaging import WeightAverage
+from fairseg.training.case_weights import read_case_weights
 from fairseg.training.checkpoint import (
+    CHECKPOINT,
     load_checkpoint,
+    load_weights,
     random_state,
     restore_random_state,
     save_checkpoint,
     seed_generators,
 )
 from fairseg.training.data import TrainingData, load_data
+from fairseg.training.description import check_same_data, check_same_settings, describe
 from fairseg.training.finite_check import FiniteCheck
-from fairseg.training.inference import Predictor, dice_by_group, validate
+from fairseg.training.group_losses import GroupLosses
+from fairseg.training.inference import Predictor, dice_by_group, subject_dice, validate
 from fairseg.training.logger import TrainingLogger
 from fairseg.training.machine import pick_device, pick_precision, pick_workers
-from fairseg.training.methods import make_loss, make_sampler
-from fairseg.training.network import make_network, scale_weights
+from fairseg.training.methods import loss_of, make_loss, make_sampler
+from fairseg.training.network import reference_network
 from fairseg.training.ranks import find_processes
-from fairseg.training.settings import MACHINE, Settings
+from fairseg.training.selection import CheckpointRule
+from fairseg.training.settings import Settings
 from fairseg.training.slices import NumberedBatches, Slices
+from fairseg.training.warm_start import begin, read_start, set_training
 
 logger = logging.getLogger(__name__)
-
-CHECKPOINT = "checkpoint.pt"
 
 
 def train(
@@ -54,6 +57,8 @@ def train(
     split: str | Path | None = None,
     network: nn.Module | None = None,
     prepared: str | Path | None = None,
+    init: str | Path | None = None,
+    weights: str | Path | None = None,
     resume: bool = False,
     progress: bool = False,
 ) -> list[dict[str, Any]]:
@@ -76,6 +81,8 @@ def train(
         network: any network from (B, C, y, x) to logits (B, K, y, x), or to a list of them from full
             resolution down, in training mode; default: the reference U-Net.
         prepared: folder for the prepared arrays, which several runs can share; default: in `out`.
+        init: folder of a run whose network this one starts from; `settings.freeze` keeps parts of it.
+        weights: scores of the training cases, by which the worst are drawn more often (`read_case_weights`).
         resume: go on with the run in `out`, if there is one.
         progress: show bars on stderr if it is a terminal.
 
@@ -93,18 +100,27 @@ def train(
         raise ValueError(
             f"batch_size must be at least the {processes.world} processes, got {settings.batch_size}"
         )
+    if settings.freeze != "none" and init is None and network is None:
+        raise ValueError("freeze keeps what a network has learned, so it needs init")
     check_writable(out)
     saved = load_checkpoint(out / CHECKPOINT) if (out / CHECKPOINT).exists() else None
     if saved is not None:
-        _check_same_settings(saved["run"], settings, out, resume=resume)
+        check_same_settings(saved["run"], settings, out, resume=resume)
 
     # The data: who is there, which groups, who is held out.
     with processes.first_alone():  # it prepares what the others then find
         where = Path(prepared or out / "prepared")
         data = load_data(dataset, settings, where, table=table, split=split, progress=progress)
-    run = describe(settings, data)
+    start = read_start(init, data)
+    often = read_case_weights(
+        weights,
+        [case.name for case in data.train.cases],
+        worst_share=settings.worst_share,
+        upweight=settings.upweight,
+    )
+    run = describe(settings, data, start, often)
     if saved is not None:
-        _check_same_data(saved["run"], run, out)
+        check_same_data(saved["run"], run, out)
     labels = list(data.raw.labels.values())
     device = pick_device(settings.device)
     torch.backends.cudnn.benchmark = device.type == "cuda"  # all batches are of one size
@@ -116,8 +132,14 @@ def train(
         seed=settings.seed,
         augment=settings.augment,
         elastic=settings.elastic,
+        amplitude_mix=settings.amplitude_mix,
     )
-    sampler = make_sampler(settings, slices.group, [data.train.subjects[case] for case in slices.case])
+    sampler = make_sampler(
+        settings,
+        slices.group,
+        [data.train.subjects[case] for case in slices.case],
+        None if often is None else often.weight[slices.case],
+    )
     workers = pick_workers(settings.workers, device)
     loader = DataLoader(
         slices,
@@ -130,14 +152,17 @@ def train(
 
     # The network, the loss of its outputs, the optimiser.
     seed_generators(settings.seed)
-    network = (reference_network(run, settings) if network is None else network).to(device)
+    network = reference_network(run, settings) if network is None else network
+    network = begin(network, start, settings.freeze).to(device)
+    average = WeightAverage(network, settings.average, settings.epochs * settings.steps)
     head = AttributeTerm(network, settings, data, processes, device)
     seed_generators(settings.seed + processes.rank)  # dropout, if there is any, is another on each rank
     joint: Any = network if processes.world == 1 else DistributedDataParallel(network)
     forward: Any = torch.compile(joint) if settings.compile else joint
     loss = make_loss(settings, data.counts).to(device)
     loss.check = False  # FiniteCheck does it, which knows the names of cases
-    trained = [*network.parameters(), *head.parameters()]
+    group_losses = GroupLosses(loss, data.groups.names, processes)
+    trained = [one for one in (*network.parameters(), *head.parameters()) if one.requires_grad]
     optimizer = torch.optim.SGD(
         trained,
         lr=settings.learning_rate,
@@ -149,8 +174,9 @@ def train(
     scaler = torch.amp.GradScaler(device.type, enabled=autocast == torch.float16)
     predictor = Predictor(network, data.patch_size, mirror=False, device=device, autocast=autocast)
 
-    # Where to begin.
-    first = 0
+    # Where to begin, and which weights to keep.
+    first, total = 0, settings.epochs * settings.steps
+    rule = CheckpointRule(settings.keep, data.validation_subjects)
     if saved is not None:
         load_weights(network, saved["network"], f"the run in {out}")
         loss.load_state_dict(saved["loss"])
@@ -158,10 +184,11 @@ def train(
         optimizer.load_state_dict(saved["optimizer"])
         scaler.load_state_dict(saved["scaler"])
         sampler.load_state_dict(saved["sampler"])
+        average.load_state_dict(saved["average"])
+        rule.kept = saved["kept"]
         if len(saved["random"]) == processes.world:
             restore_random_state(saved["random"][processes.rank])
         first = saved["epoch"]
-    total = settings.epochs * settings.steps
     lines = [] if saved is None else saved["log"]
     check = FiniteCheck(data, processes, device, scaled=scaler.is_enabled())
     folder = out if processes.is_first else None
@@ -169,7 +196,7 @@ def train(
         training_log.write_description(run)
         for epoch in range(first, settings.epochs):
             began = time.perf_counter()
-            network.train()
+            set_training(network)
             for step, (*batch, case) in enumerate(loader, start=epoch * settings.steps):
                 rate = settings.learning_rate * (1.0 - step / total) ** settings.poly_power
                 for parameters in optimizer.param_groups:
@@ -178,26 +205,33 @@ def train(
                 with torch.autocast(device.type, autocast, enabled=autocast is not None):
                     outputs = forward(image)
                 value = head(loss_of(loss, outputs, target, group), group)
+                group_losses.step(outputs, target, group)
                 optimizer.zero_grad(set_to_none=True)
                 scaler.scale(value).backward()
                 scaler.unscale_(optimizer)
                 norm = nn.utils.clip_grad_norm_(trained, settings.clip)
                 scaler.step(optimizer)
                 scaler.update()
+                average.step(step)
 
                 check.step(step, value, norm, case)
                 training_log.step()
             mean_loss = check.end_epoch(network)
 
             # Validation by group, on whole cases of held-out subjects.
+            predictor.network = average.network
             scores = validate(predictor, data.validation.cases, data.view, labels, processes)
+            dice, _, group_of = subject_dice(scores, data.validation.subjects, data.validation.groups)
+            rule.end_epoch(epoch + 1, rule.score(dice, group_of), average.network)
             line = {
                 "epoch": epoch + 1,
                 "step": (epoch + 1) * settings.steps,
                 "learning_rate": rate,
                 "loss": mean_loss,
+                **group_losses.end_epoch(),
                 **_validation_dice(scores, data),
                 **head.end_epoch(),
+                "kept": rule.kept["epoch"],
                 "seconds": round(time.perf_counter() - began, 3),
             }
             if isinstance(loss, ParetoMinimaxLoss):
@@ -207,6 +241,8 @@ def train(
                 "epoch": epoch + 1,
                 "run": run,
                 "network": network.state_dict(),
+                "average": average.state_dict(),
+                "kept": rule.kept,
                 "loss": loss.state_dict(),
                 "head": head.state_dict(),
                 "optimizer": optimizer.state_dict(),
@@ -219,89 +255,6 @@ def train(
                 save_checkpoint(out / CHECKPOINT, state)
         training_log.draw(data.groups.names)
     return training_log.lines
-
-
-def loss_of(loss: GroupLoss, outputs: Any, target: Tensor, groups: Tensor) -> Tensor:
-    """Return the loss of a network's output, or of its outputs at several scales, in float32 at least."""
-    value: Tensor
-    if isinstance(outputs, Tensor):
-        value = loss(_at_least_float32(outputs), target, groups)
-    else:
-        deep = DeepSupervision(loss, scale_weights(len(outputs)))
-        value = deep([_at_least_float32(output) for output in outputs], target, groups)
-    return value
-
-
-def _at_least_float32(output: Tensor) -> Tensor:
-    return output.float() if output.dtype in (torch.float16, torch.bfloat16) else output
-
-
-def reference_network(run: dict[str, Any], settings: Settings) -> nn.Module:
-    """Return a new reference U-Net for a run, as `describe` gives it."""
-    return make_network(
-        len(run["channels"]),
-        len(run["labels"]) + 1,
-        run["patch_size"],
-        features=settings.features,
-        most_features=settings.most_features,
-        deep_supervision=settings.deep_supervision,
-    )
-
-
-def load_weights(network: nn.Module, weights: dict[str, Tensor], owner: str) -> None:
-    """Load weights, or raise a ValueError that says that they are of another network."""
-    try:
-        network.load_state_dict(weights)
-    except RuntimeError as error:
-        reason = " ".join(str(error).split("\n", 1)[-1].split())
-        raise ValueError(
-            f"{owner} was trained with another network, give it as network=: {reason:.200}"
-        ) from None
-
-
-def describe(settings: Settings, data: TrainingData) -> dict[str, Any]:
-    """Return what a run is, in plain values: enough to predict with it, and to tell it from another."""
-    return {
-        "fairseg": __version__,
-        "settings": settings.to_dict(),
-        "groups": data.groups.to_dict(),
-        "group_slices": dict(zip(data.groups.names, data.counts, strict=True)),
-        "channels": list(data.raw.channels),
-        "labels": dict(data.raw.labels),
-        "plan": asdict(data.plan),
-        "patch_size": list(data.patch_size),
-        "crop_size": None if data.view.size is None else list(data.view.size),
-        "train": [case.name for case in data.train.cases],
-        "validation": [case.name for case in data.validation.cases],
-        "validation_subjects": data.validation_subjects,
-        "data": data.digest,
-    }
-
-
-def _check_same_settings(run: dict[str, Any], settings: Settings, out: Path, *, resume: bool) -> None:
-    if not resume:
-        raise ValueError(f"{out} holds a run already: resume it, or choose another folder")
-    before, now = run["settings"], settings.to_dict()
-    for name in now.keys() - set(MACHINE):
-        if before.get(name) != now[name]:
-            raise ValueError(
-                f"the run in {out} has {name} {before.get(name)}, not {now[name]}: "
-                "resume it with its own settings, or choose another folder"
-            )
-
-
-def _check_same_data(before: dict[str, Any], now: dict[str, Any], out: Path) -> None:
-    for name in ("train", "validation", "group_slices", "labels", "channels", "plan", "patch_size", "data"):
-        if before[name] != now[name]:
-            raise ValueError(
-                f"the run in {out} was of other data, its {name} was {_short(before[name])}, "
-                f"now it is {_short(now[name])}: train in another folder"
-            )
-
-
-def _short(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= 60 else f"{text[:50]}... ({len(value)})"
 
 
 def _validation_dice(scores: npt.NDArray[np.float64], data: TrainingData) -> dict[str, Any]:

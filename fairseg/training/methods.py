@@ -7,14 +7,17 @@ base, so a difference between two methods can be told from one between two losse
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from fairseg.losses import (
     BalancedGroupLoss,
     ChiSquareGroupLoss,
     CrossEntropyLoss,
     CVaRGroupLoss,
+    DeepSupervision,
     DiceCELoss,
     FairErrorBoundLoss,
     GroupDROLoss,
@@ -28,6 +31,7 @@ from fairseg.losses import (
 from fairseg.losses.erm import ERMLoss
 from fairseg.losses.group_loss import GroupLoss
 from fairseg.samplers import GroupBatchSampler
+from fairseg.training.network import scale_weights
 from fairseg.training.settings import Settings
 
 # Losses of a sample. Dice is pooled inside each group, which over one group is nnU-Net's batch Dice.
@@ -81,11 +85,17 @@ def make_loss(settings: Settings, counts: Sequence[int]) -> GroupLoss:
     return LOSSES[settings.loss](len(counts), base, **options)
 
 
-def make_sampler(settings: Settings, groups: npt.ArrayLike, subjects: npt.ArrayLike) -> GroupBatchSampler:
+def make_sampler(
+    settings: Settings,
+    groups: npt.ArrayLike,
+    subjects: npt.ArrayLike,
+    weights: npt.NDArray[np.float64] | None = None,
+) -> GroupBatchSampler:
     """Return the sampler that the settings name; it draws subjects evenly, and then a sample of each.
 
-    The natural sampler knows no groups: it draws everybody alike, those of unknown group too. It makes
-    the joint batches of all processes; each then takes its part (`NumberedBatches`).
+    By `weights` (N,) samples are drawn more often within their group. The natural sampler knows no groups: it
+    draws everybody alike, those of unknown group too. It makes the joint batches of all processes; each then
+    takes its part (`NumberedBatches`).
     """
     everyone = [0] * len(list(subjects)) if settings.sampler == "natural" else groups  # type: ignore[arg-type]
     return GroupBatchSampler(
@@ -93,8 +103,24 @@ def make_sampler(settings: Settings, groups: npt.ArrayLike, subjects: npt.ArrayL
         settings.batch_size,
         balance=settings.balance,
         subjects=subjects,
+        weights=weights,
         num_batches=settings.steps,
         seed=settings.seed,
         num_replicas=1,
         rank=0,
     )
+
+
+def loss_of(loss: GroupLoss, outputs: Any, target: Tensor, groups: Tensor) -> Tensor:
+    """Return the loss of a network's output, or of its outputs at several scales, in float32 at least."""
+    value: Tensor
+    if isinstance(outputs, Tensor):
+        value = loss(_at_least_float32(outputs), target, groups)
+    else:
+        deep = DeepSupervision(loss, scale_weights(len(outputs)))
+        value = deep([_at_least_float32(output) for output in outputs], target, groups)
+    return value
+
+
+def _at_least_float32(output: Tensor) -> Tensor:
+    return output.float() if output.dtype in (torch.float16, torch.bfloat16) else output

@@ -1,9 +1,12 @@
 """The reference network: nnU-Net's 2D U-Net, from MONAI's DynUNet."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from monai.networks.nets.dynunet import DynUNet
-from torch import Tensor
+from torch import Tensor, nn
+
+from fairseg.training.settings import Settings
 
 _SMALLEST_EDGE = 4  # pixels of the lowest resolution
 _LEAST_STAGES = 3
@@ -22,6 +25,14 @@ class UNet(DynUNet):  # type: ignore[misc, unused-ignore]
         heads = list(self.heads)
         self.heads[:] = [head.detach() for head in heads]  # with their graph, nobody could copy the network
         return [out, *heads] if self.training and self.deep_supervision else out
+
+    def encoder(self) -> list[nn.Module]:
+        """Return the modules on the way down."""
+        return [self.input_block, self.downsamples, self.bottleneck]
+
+    def last_layers(self) -> list[nn.Module]:
+        """Return the last layer of each output."""
+        return [self.output_block, *([self.deep_supervision_heads] if self.deep_supervision else [])]
 
 
 def strides_for(patch_size: Sequence[int]) -> list[tuple[int, ...]]:
@@ -72,6 +83,18 @@ def make_network(
         norm_name=("INSTANCE", {"affine": True}),
         deep_supervision=deep_supervision and heads > 0,
         deep_supr_num=max(heads, 1),
+    )
+
+
+def reference_network(run: dict[str, Any], settings: Settings) -> nn.Module:
+    """Return a new reference U-Net for a run, as `describe` gives it."""
+    return make_network(
+        len(run["channels"]),
+        len(run["labels"]) + 1,
+        run["patch_size"],
+        features=settings.features,
+        most_features=settings.most_features,
+        deep_supervision=settings.deep_supervision,
     )
 
 

@@ -19,10 +19,10 @@ from fairseg.io.files import check_writable, write_files
 from fairseg.io.images import find_masks, read_mask
 from fairseg.io.parallel import run_all
 from fairseg.io.sentences import listed
-from fairseg.training.checkpoint import load_checkpoint
+from fairseg.training.checkpoint import CHECKPOINT, load_checkpoint, load_weights, weights_to_use
 from fairseg.training.inference import Predictor
-from fairseg.training.loop import CHECKPOINT, load_weights, reference_network
 from fairseg.training.machine import pick_device, pick_precision
+from fairseg.training.network import reference_network
 from fairseg.training.prepare import (
     SlicePlan,
     foreground_box,
@@ -61,7 +61,7 @@ def load_run(
     about = saved["run"]
     settings, chosen = Settings.from_dict(about["settings"]), pick_device(device)
     network = reference_network(about, settings) if network is None else network
-    load_weights(network, saved["network"], str(folder))
+    load_weights(network, weights_to_use(saved), str(folder))
     autocast = pick_precision(settings.precision, chosen)
     predictor = Predictor(
         network.to(chosen), about["patch_size"], mirror=mirror, device=chosen, autocast=autocast

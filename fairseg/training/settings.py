@@ -55,6 +55,13 @@ class Settings:
         "mean", "What a group's loss is: the mean of its samples in the batch, or that of the worst of them."
     )
     alpha: float = _setting(0.5, "With cvar: the share of them that counts as the worst.", 1e-3, 1.0)
+    worst_share: float = _setting(
+        0.2, "With case weights: the share of training cases that is drawn more often.", 1e-6, 1.0
+    )
+    upweight: float = _setting(5.0, "With case weights: how many times as often.", 1.0, 1e6)
+    freeze: Literal["none", "encoder", "all-but-head"] = _setting(
+        "none", "Parts that stay as another run has left them; needs its network to start from."
+    )
     crop: Literal["none", "reference"] = _setting(
         "none", "Train on crops around the reference masks, all of one size."
     )
@@ -69,6 +76,9 @@ class Settings:
     foreground: float = _setting(1 / 3, "Share of a batch whose patches must hold foreground.", 0.0, 1.0)
     augment: bool = _setting(True, "Augment as nnU-Net does.")
     elastic: bool = _setting(False, "Add elastic deformation, which nnU-Net v2 leaves out.")
+    amplitude_mix: float = _setting(
+        0.0, "Share of patches that get some of the appearance of another image (Xu et al. 2021).", 0.0, 1.0
+    )
     validation: float = _setting(0.2, "Share of each group's subjects that is held out.", 0.0, 0.9)
     split_seed: int = _setting(0, "Seed of the choice of held-out subjects.")
 
@@ -87,6 +97,15 @@ class Settings:
     )
     weight_decay: float = _setting(3e-5, "Weight decay.", 0.0, 1.0)
     clip: float = _setting(12.0, "Norm of the gradient at most.", 1e-12, 1e12)
+    average: float = _setting(
+        0.0,
+        "Use the mean weights of this last share of the steps; 0 for the last ones.",
+        0.0,
+        1.0,
+    )
+    keep: Literal["last", "best-mean", "best-worst-group", "distance-to-optimum"] = _setting(
+        "last", "Epoch whose weights are used, by the Dice of held-out subjects in groups of five or more."
+    )
 
     # The machine.
     seed: int = _setting(0, "Seed of everything else that is random.")

@@ -15,6 +15,7 @@ from torch.utils.data import Dataset
 
 from fairseg.crop import Box, crop
 from fairseg.samplers import GroupBatchSampler
+from fairseg.training.amplitude import mix_amplitude
 from fairseg.training.augment import MARGIN, make_augmentation, seeded
 from fairseg.training.prepare import Case, Floats, Labels, zscore
 from fairseg.training.ranks import ProcessGroup
@@ -59,6 +60,7 @@ class Slices(Dataset[tuple[Tensor, Tensor, int, int]]):
         seed: with the number of a draw it decides about all that is random.
         augment: whether patches are augmented.
         elastic: with elastic deformation.
+        amplitude_mix: share of patches that get some of the appearance of a slice of any case, evenly drawn.
 
     Attributes:
         case: position of each sample's case, (N,).
@@ -76,6 +78,7 @@ class Slices(Dataset[tuple[Tensor, Tensor, int, int]]):
         seed: int,
         augment: bool = True,
         elastic: bool = False,
+        amplitude_mix: float = 0.0,
     ) -> None:
         self.cases, self.view, self.patch_size, self.seed = list(cases), view, patch_size, seed
         depth = [case.shape[0] for case in self.cases]
@@ -83,6 +86,7 @@ class Slices(Dataset[tuple[Tensor, Tensor, int, int]]):
         self.slice = np.concatenate([np.arange(number) for number in depth])
         self.group = np.asarray(groups)[self.case]
         self.augmentation = make_augmentation(patch_size, elastic=elastic) if augment else None
+        self.amplitude_mix = amplitude_mix
         self.reach = tuple(int(length * MARGIN) if augment else length for length in patch_size)
         self.scale = None if view.size is None else [_mean_and_spread(view, case) for case in self.cases]
 
@@ -101,12 +105,21 @@ class Slices(Dataset[tuple[Tensor, Tensor, int, int]]):
             z = z if z in case.slices[label] else int(random.choice(case.slices[label]))
         image, mask = self._slice(position, z)
         box = self._box(mask, label, random)
-        patch, target = torch.from_numpy(crop(image, box)), torch.from_numpy(crop(mask, box).astype(np.int16))
+        pixels = crop(image, box)
+        if self.amplitude_mix and random.random() < self.amplitude_mix:
+            pixels = mix_amplitude(pixels, self._any_patch(random), random.random())
+        patch, target = torch.from_numpy(pixels), torch.from_numpy(crop(mask, box).astype(np.int16))
         if self.augmentation is not None:
             with seeded(int(random.integers(2**63))):
                 augmented = self.augmentation(image=patch, segmentation=target[None])
             patch, target = augmented["image"], augmented["segmentation"][0]
         return patch.contiguous(), target.long(), int(self.group[index]), position
+
+    def _any_patch(self, random: np.random.Generator) -> Floats:
+        """Return the image of a patch of any case, drawn evenly."""
+        position = int(random.integers(len(self.cases)))
+        image, mask = self._slice(position, int(random.integers(self.cases[position].shape[0])))
+        return crop(image, self._box(mask, 0, random))
 
     def _slice(self, position: int, z: int) -> tuple[Floats, Labels]:
         """Return one slice as it is seen: image (C, y, x) and mask (y, x)."""

@@ -1,0 +1,58 @@
+"""Draw the cases more often that a first network segments worst: just train twice (Liu et al. 2021).
+
+Needs no groups. The scores are of training cases, by a network that was trained on them for a short time.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from fairseg.io.sentences import listed
+from fairseg.scoring import Scores
+
+
+@dataclass(frozen=True)
+class CaseWeights:
+    """How much more often each training case is drawn, float64 (N,), and the names of those that are."""
+
+    weight: npt.NDArray[np.float64]
+    upweighted: tuple[str, ...]
+
+
+def read_case_weights(
+    scores: str | Path | None, cases: Sequence[str], *, worst_share: float, upweight: float
+) -> CaseWeights | None:
+    """Read scores, and give the worst cases a weight.
+
+    A case's score is the mean Dice over its structures. Of the cases that have one, the worst share, rounded
+    up, is drawn `upweight` times as often; so are cases that do as badly as the last of them. A case without
+    a score, since neither mask has any structure, is not among them.
+
+    Args:
+        scores: table as `fairseg evaluate` writes it, of all training cases at least; `None` for no weights.
+        cases: names of the training cases, (N,).
+        worst_share: above 0 and at most 1.
+        upweight: 1 or more.
+
+    Raises:
+        ValueError: the table is none of scores, or it lacks a training case; the message names it.
+    """
+    if scores is None:
+        return None
+    table = Scores.of(str(scores))
+    means = table.table.groupby("case")["dice"].mean()
+    if unscored := sorted(set(cases) & set(table.skipped["case"])):
+        raise ValueError(f"weights: {scores} could not score {listed(unscored)}")
+    if without := sorted(set(cases) - set(means.index)):
+        raise ValueError(f"weights: {scores} has no row of the training cases {listed(without)}")
+    values = means.loc[list(cases)].to_numpy(dtype=np.float64)
+    known = np.sort(values[~np.isnan(values)])
+    if not known.size:
+        raise ValueError(f"weights: {scores} has no Dice of any training case")
+    worst = values <= known[ceil(worst_share * known.size) - 1]
+    names = tuple(case for case, is_worst in zip(cases, worst, strict=True) if is_worst)
+    return CaseWeights(np.where(worst, upweight, 1.0), names)

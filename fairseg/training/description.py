@@ -1,0 +1,65 @@
+"""What a run is, in plain values, and whether a run that is gone on with is the same one."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from fairseg import __version__
+from fairseg.training.case_weights import CaseWeights
+from fairseg.training.data import TrainingData
+from fairseg.training.settings import MACHINE, Settings
+from fairseg.training.warm_start import Start
+
+
+def describe(
+    settings: Settings, data: TrainingData, start: Start | None = None, weights: CaseWeights | None = None
+) -> dict[str, Any]:
+    """Return what a run is, in plain values: enough to predict with it, and to tell it from another."""
+    return {
+        "fairseg": __version__,
+        "settings": settings.to_dict(),
+        "groups": data.groups.to_dict(),
+        "group_slices": dict(zip(data.groups.names, data.counts, strict=True)),
+        "channels": list(data.raw.channels),
+        "labels": dict(data.raw.labels),
+        "plan": asdict(data.plan),
+        "patch_size": list(data.patch_size),
+        "crop_size": None if data.view.size is None else list(data.view.size),
+        "train": [case.name for case in data.train.cases],
+        "validation": [case.name for case in data.validation.cases],
+        "validation_subjects": data.validation_subjects,
+        "data": data.digest,
+        "init": None if start is None else start.digest,
+        "upweighted": None if weights is None else list(weights.upweighted),
+    }
+
+
+def check_same_settings(run: dict[str, Any], settings: Settings, out: Path, *, resume: bool) -> None:
+    """Raise a ValueError unless a run may be gone on with, with these settings."""
+    if not resume:
+        raise ValueError(f"{out} holds a run already: resume it, or choose another folder")
+    before, now = Settings.from_dict(run["settings"]).to_dict(), settings.to_dict()
+    for name in now.keys() - set(MACHINE):
+        if before[name] != now[name]:
+            raise ValueError(
+                f"the run in {out} has {name} {before[name]}, not {now[name]}: "
+                "resume it with its own settings, or choose another folder"
+            )
+
+
+def check_same_data(before: dict[str, Any], now: dict[str, Any], out: Path) -> None:
+    """Raise a ValueError unless a run was of the same data, and began with the same weights."""
+    for name, what in (("init", "began with other weights"), ("upweighted", "drew other cases more often")):
+        if before.get(name) != now[name]:
+            raise ValueError(f"the run in {out} {what}: resume it as it was begun, or choose another folder")
+    for name in ("train", "validation", "group_slices", "labels", "channels", "plan", "patch_size", "data"):
+        if before[name] != now[name]:
+            raise ValueError(
+                f"the run in {out} was of other data, its {name} was {_short(before[name])}, "
+                f"now it is {_short(now[name])}: train in another folder"
+            )
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:50]}... ({len(value)})"

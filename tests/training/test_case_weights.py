@@ -1,0 +1,82 @@
+"""Case weights from a table of scores: who gets them, by hand, and what the sampler makes of them."""
+
+from collections import Counter
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from fairseg.training import Settings, train
+from fairseg.training.case_weights import read_case_weights
+from fairseg.training.checkpoint import load_checkpoint
+from fairseg.training.methods import make_sampler
+from tests.training.test_loop import equal
+
+CASES = ("a", "b", "c", "d", "e")
+
+
+def table(folder: Path, dice: dict[str, tuple[float | None, float | None]]) -> Path:
+    rows = [
+        {"case": case, "label": label, "dice": value}
+        for case, values in dice.items()
+        for label, value in zip(("LV", "RV"), values, strict=True)
+    ]
+    pd.DataFrame(rows).to_csv(folder / "scores.csv", index=False)
+    return folder / "scores.csv"
+
+
+def test_the_worst_cases_by_their_mean_dice_are_drawn_more_often(tmp_path: Path) -> None:
+    # Means .9, .5, .6 (of the one structure), none, .8; a sixth case is none of those that train.
+    dice = {"a": (0.9, 0.9), "b": (0.1, 0.9), "c": (0.6, None), "d": (None, None), "e": (0.7, 0.9)}
+    scores = table(tmp_path, {**dice, "z": (0.0, 0.0)})
+    for share, worst in ((0.01, "b"), (0.25, "b"), (0.26, "bc"), (0.5, "bc"), (1.0, "abce")):
+        found = read_case_weights(scores, CASES, worst_share=share, upweight=4.0)
+        assert found is not None
+        assert found.upweighted == tuple(worst)
+        assert found.weight.tolist() == [4.0 if case in worst else 1.0 for case in CASES]
+    assert read_case_weights(None, CASES, worst_share=0.5, upweight=4.0) is None
+
+
+def test_cases_that_do_equally_badly_are_treated_alike(tmp_path: Path) -> None:
+    scores = table(tmp_path, dict.fromkeys("abcd", (0.4, 0.4)) | {"e": (0.9, 0.9)})
+    found = read_case_weights(scores, CASES, worst_share=0.2, upweight=3.0)
+    assert found is not None
+    assert found.upweighted == ("a", "b", "c", "d")
+
+
+def test_a_table_without_a_training_case_is_refused_by_name(tmp_path: Path) -> None:
+    scores = table(tmp_path, dict.fromkeys("abcd", (0.4, 0.4)))
+    with pytest.raises(ValueError, match=r"no row of the training cases e"):
+        read_case_weights(scores, CASES, worst_share=0.2, upweight=3.0)
+    rows = [{"case": case, "label": "LV", "dice": 0.5, "skipped": None} for case in "abcd"]
+    pd.DataFrame([*rows, {"case": "e", "skipped": "no file"}]).to_csv(tmp_path / "s.csv", index=False)
+    with pytest.raises(ValueError, match=r"could not score e"):
+        read_case_weights(tmp_path / "s.csv", CASES, worst_share=0.2, upweight=3.0)
+
+
+def test_samples_are_drawn_by_their_weights_and_the_groups_keep_their_shares() -> None:
+    settings = Settings(by=("g",), sampler="oversampling", batch_size=4, steps=600)
+    groups, subjects = [0, 0, 0, 1, 1], list("abcde")
+    weights = torch.tensor([3.0, 1.0, 1.0, 1.0, 1.0]).double().numpy()
+    drawn = Counter(index for batch in make_sampler(settings, groups, subjects, weights) for index in batch)
+    assert [drawn[index] for index in range(5)] == pytest.approx([720, 240, 240, 600, 600], abs=12)
+
+
+def test_a_run_with_case_weights_says_whose_and_is_gone_on_with_by_no_others(
+    dataset: Path, prepared: Path, tiny: Settings, tmp_path: Path
+) -> None:
+    names = sorted(path.name.removesuffix(".nii.gz") for path in (dataset / "labelsTr").iterdir())
+    (tmp_path / "one").mkdir()
+    scores = table(tmp_path, {name: (number / 100, 0.5) for number, name in enumerate(names)})
+    other = table(tmp_path / "one", {name: (1 - number / 100, 0.5) for number, name in enumerate(names)})
+    train(dataset, tmp_path / "whole", tiny, prepared=prepared, weights=scores)
+    plain = tmp_path / "plain"
+    train(dataset, plain, tiny, prepared=prepared)
+    whole, without = (load_checkpoint(path / "checkpoint.pt") for path in (tmp_path / "whole", plain))
+    worst = whole["run"]["upweighted"]
+    assert worst == [name for name in names if name in whole["run"]["train"]][: len(worst)]
+    assert without["run"]["upweighted"] is None
+    assert not equal(whole["network"], without["network"])
+    with pytest.raises(ValueError, match="drew other cases more often"):
+        train(dataset, tmp_path / "whole", tiny, prepared=prepared, weights=other, resume=True)
