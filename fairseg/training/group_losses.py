@@ -1,5 +1,6 @@
 """The training loss of each group and its weight in the objective, for the log of an epoch."""
 
+from math import isnan
 from typing import Any
 
 import torch
@@ -15,7 +16,8 @@ class GroupLosses:
     """Means over the steps of an epoch: of each group's loss, and of its weight.
 
     Of an objective that knows no groups (ERM), the loss of each is measured beside it, and its weight is its
-    share of the batch. A step without a group does not count in the mean of its loss.
+    share of the batch. Of several processes, the losses of a pooled base are averaged over their parts of the
+    batch. A step without a group does not count in the mean of its loss.
 
     Args:
         loss: the objective.
@@ -35,30 +37,30 @@ class GroupLosses:
     @torch.no_grad()
     def step(self, outputs: Any, target: Tensor, groups: Tensor) -> None:
         """Take what the objective was just taken of; see `loss_of`."""
-        if self.beside is None:
-            loss, count, weight = self.loss.group_loss, self.loss.group_count, self.loss.group_weight
-        else:
+        if self.beside is not None:
             loss_of(self.beside, outputs, target, groups)
-            loss, count = self.beside.group_loss, self.beside.group_count
-            weight = count / count.sum().clamp(min=1)
-        present = (count > 0).double()
-        self._steps.append(torch.stack([loss.double().nan_to_num() * present, present, weight.double()]))
+        at = self.beside or self.loss
+        self._steps.append(torch.stack([at.group_loss, at.group_count, at.group_weight]).double())
 
     def end_epoch(self) -> dict[str, dict[str, float | None]]:
         """Return `group_loss` and `group_weight`, name -> value; no loss of a group that was in no batch."""
-        total = torch.stack(self._steps).sum(dim=0).cpu()
-        steps = len(self._steps)
+        steps = torch.stack(self._steps).cpu()
         self._steps.clear()
-        if self.beside is not None:  # each process has looked at its part of the batch
-            total = torch.stack(self.processes.gather(total)).sum(dim=0)
-            steps *= self.processes.world
-        loss, present, weight = total.tolist()
+        if self.beside is not None:
+            steps = _joined(self.processes.gather(steps))
+        loss, count, weight = steps.unbind(dim=1)
+        means = (loss.nan_to_num().sum(dim=0) / (count > 0).sum(dim=0)).tolist()
+        losses = [None if isnan(value) else round(value, 6) for value in means]
+        weights = [round(value, 6) for value in weight.mean(dim=0).tolist()]
         return {
-            "group_loss": {
-                name: round(value / number, 6) if number else None
-                for name, value, number in zip(self.names, loss, present, strict=True)
-            },
-            "group_weight": {
-                name: round(value / steps, 6) for name, value in zip(self.names, weight, strict=True)
-            },
+            "group_loss": dict(zip(self.names, losses, strict=True)),
+            "group_weight": dict(zip(self.names, weights, strict=True)),
         }
+
+
+def _joined(parts: list[Tensor]) -> Tensor:
+    """Return losses, counts and shares (steps, 3, G) of the joint batches from those of each process."""
+    loss, count = (torch.stack([part[:, row] for part in parts]) for row in (0, 1))
+    total = count.sum(dim=0)
+    joint = (loss.nan_to_num() * count).sum(dim=0) / total.clamp(min=1)
+    return torch.stack([joint, total, total / total.sum(dim=1, keepdim=True).clamp(min=1)], dim=1)

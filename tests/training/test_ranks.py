@@ -81,6 +81,9 @@ def test_two_processes_train_as_one_with_the_joint_batch(
         for line, text in zip(lines, logged, strict=True):
             assert json.loads(text)["loss"] == pytest.approx(line["loss"], abs=1e-9)
             assert json.loads(text)["dice"] == line["dice"]
+            if one.sample_loss != "dice_ce":  # a pooled loss is that of each process's part of the batch
+                assert json.loads(text)["group_loss"] == pytest.approx(line["group_loss"], abs=1e-5)
+            assert json.loads(text)["group_weight"] == pytest.approx(line["group_weight"], abs=1e-5)
 
 
 def test_the_command_runs_under_torchrun_and_goes_on_in_one_process(
