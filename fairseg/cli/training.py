@@ -59,9 +59,13 @@ def train(
     if not processes.is_first:
         return 0
     last = lines[-1]
-    click.echo(f"{last['step']} steps, training loss {last['loss']:.3f}. Median validation Dice by group:")
+    used = lines[last["kept"] - 1]
+    epoch = "" if used is last else f"; epoch {last['kept']} of {last['epoch']} is used"
+    click.echo(
+        f"{last['step']} steps, training loss {last['loss']:.3f}{epoch}. Median validation Dice by group:"
+    )
     number = json.loads((out / "run.json").read_text(encoding="utf-8"))["validation_subjects"]
-    for name, value in last["dice"].items():
+    for name, value in used["dice"].items():
         click.echo(
             f"  {name}: {'nobody to validate on' if value is None else f'{value:.3f} (n={number[name]})'}"
         )
