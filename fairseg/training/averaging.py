@@ -1,7 +1,7 @@
 """Weights averaged over the last part of a training, which lie in flatter minima than the last ones.
 
-Izmailov et al. (2018) average the weights of epochs, Cha et al. (2021, SWAD) those of all steps, as
-here. SWAD ranked high in MEDFAIR (Zong et al. 2023), where no method was significantly fairer than plain training.
+Izmailov et al. (2018) average the weights of epochs, Cha et al. (2021, SWAD) those of all steps, as here.
+SWAD ranked high in MEDFAIR (Zong et al. 2023), where no method was significantly fairer than plain training.
 """
 
 from math import ceil
