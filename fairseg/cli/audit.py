@@ -97,8 +97,8 @@ def audit(table: Path, out: Path, **given: Any) -> int:
 
 
 _SCORING = (
-    *("predictions", "references", "labels", "metrics", "empty", "tolerance", "workers", "on_error"),
-    "cross_check",
+    *("predictions", "references", "labels", "prediction_labels", "ignore", "metrics", "empty", "tolerance"),
+    *("workers", "on_error", "cross_check"),
 )
 
 
@@ -193,7 +193,8 @@ def _sections(given: dict[str, Any], stated: Any) -> Any:
         heart = HeartRoles(roles) if phase is None else HeartRoles(roles, *phase)
     masks = None
     if predictions is not None:
-        masks = MaskFolders(predictions, references, images, given.get("labels"))
+        codes = {name: given.get(name) for name in ("labels", "prediction_labels", "ignore")}
+        masks = MaskFolders(predictions, references, images, **codes)
     command = " ".join(["fairseg", *map(str, sys.argv[1:])])
     options_ = {"model": given.pop("model"), "resamples": given.pop("resamples"), "command": command}
     options_ |= {"preregistered": stated}

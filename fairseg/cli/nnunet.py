@@ -80,9 +80,10 @@ def splits(
 @nnunet.command()
 @click.argument("results", type=options.PATH, nargs=-1, required=True)
 @click.option("--groups", "table", type=options.PATH, required=True, help="Table of cases: groups.csv.")
+@options.labels
 @click.option("--out", type=options.PATH, required=True, help="The scores table to write: scores.csv.")
 @options.debug
-def scores(results: Sequence[Path], table: Path, out: Path) -> int:
+def scores(results: Sequence[Path], table: Path, out: Path, **codes: Any) -> int:
     """Make a scores table for `fairseg report` of the Dice that nnU-Net's validation found.
 
     RESULTS are folders of trained models (all their validated folds), of folds, or files summary.json.
@@ -90,7 +91,7 @@ def scores(results: Sequence[Path], table: Path, out: Path) -> int:
     check_writable(out.parent)
     if os.path.realpath(out) == os.path.realpath(table):
         raise ValueError(f"--out must not be the table of --groups, got {out}")
-    read = integration.read_summaries(results, table)
+    read = integration.read_summaries(results, table, **codes)
     write_files(out.parent, fairseg.scoring.scores_to_files(read, out.name))
     click.echo(f"{counted(read['case'].nunique(), 'case')} read: {out}")
     for note in fairseg.scoring.Scores.of(read).notes[1:]:  # the first is on where the Dice comes from

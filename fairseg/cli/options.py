@@ -69,6 +69,15 @@ BINS = click.option(
 )
 debug = click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
 
+labels = click.option(
+    "--labels",
+    type=types.LABELS,
+    multiple=True,
+    callback=types.structures,
+    metavar="NAME=VALUES,...",
+    help="1,2,3 or RVBP=1,LVM=2; a union: tumour=1+2+3; where predictions have other values: lung=150:1. "
+    "Default: dataset.json in or above either folder, else every value in a reference.",
+)
 scoring = group(
     click.argument("predictions", type=PATH),
     click.argument("references", type=PATH),
@@ -79,11 +88,12 @@ scoring = group(
         required=True,
         help="Table of cases: columns case, subject, and the attributes.",
     ),
+    labels,
     click.option(
-        "--labels",
-        type=types.LABELS,
-        help="1,2,3 or RVBP=1,LVM=2. Default: dataset.json in or above REFERENCES, "
-        "else every value in a reference.",
+        "--ignore",
+        type=int,
+        metavar="VALUE",
+        help="Value of the references that counts for nothing. Default: 'ignore' of dataset.json.",
     ),
     click.option(
         "--metrics",

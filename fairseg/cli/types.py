@@ -54,17 +54,37 @@ def setting_type(name: str) -> Any:
     return click.types.convert_type(kind)
 
 
-def _labels(text: str) -> dict[str, int] | list[int]:
-    parts = [part.strip() for part in text.split(",")]
-    if "=" not in text:
-        return [int(part) for part in parts]
-    pairs = [(name.strip(), int(value)) for name, value in (part.rsplit("=", 1) for part in parts)]
-    names = [name for name, _ in pairs]
+def _labels(text: str) -> list[tuple[str, tuple[int, ...], tuple[int, ...] | None]]:
+    """Return name, values in the references and in the predictions of `1,LVM=2,tumour=1+2+3,lung=150:1`."""
+    structures = []
+    for part in text.split(","):
+        name, named, codes = (piece.strip() for piece in part.rpartition("="))
+        reference, colon, prediction = codes.partition(":")
+        if named and not name:
+            raise ValueError
+        own, theirs = _codes(reference), _codes(prediction) if colon else None
+        structures.append((name or reference.strip(), own, theirs))
+    return structures
+
+
+def _codes(text: str) -> tuple[int, ...]:
+    return tuple(int(value) for value in text.split("+"))
+
+
+def structures(context: click.Context, option: Any, value: Any) -> dict[str | int, tuple[int, ...]] | None:
+    """Return the structures of all `--labels` as name -> values in the references.
+
+    Those of the predictions become a parameter of their own. A structure without a name is called as its
+    value.
+    """
+    given = [one for each in value for one in each]
+    names = [name for name, _, _ in given]
     if repeated := [name for name in names if names.count(name) > 1]:
-        raise click.BadParameter(f"{text!r} repeats the name {repeated[0]!r}")
-    if not all(names):
-        raise ValueError
-    return dict(pairs)
+        raise click.BadParameter(f"repeats the name {repeated[0]!r}", context, option)
+    keys = {name: int(name) if name.isdecimal() else name for name in names}
+    predicted = {keys[name]: codes for name, _, codes in given if codes is not None}
+    context.params["prediction_labels"] = predicted or None
+    return {keys[name]: codes for name, codes, _ in given} or None
 
 
 def _bins(text: str) -> tuple[str, list[float]]:
@@ -99,7 +119,7 @@ def _pair(text: str, number: Callable[[str], Any]) -> tuple[Any, Any]:
 
 
 PATH = _Path()
-LABELS = Parsed(_labels, "1,2,3 or like RVBP=1,LVM=2")
+LABELS = Parsed(_labels, "1,2,3 or RVBP=1,LVM=2 or tumour=1+2+3 or lung=150:1")
 BINS = Parsed(_bins, "age=50,65")
 ASSIGNMENT = Parsed(_assignment, "steps=100")
 GROUP_SIZE = Parsed(_group_size, "Black=15")

@@ -192,7 +192,11 @@ def _test(root: Path, folder: Path, spec: dict[str, Any], machine: Machine) -> N
                 device=machine.device,
             )
             tested = rows_of(table, part["cases"])  # without a row: of unknown group, and scored all the same
-            scores.append(evaluate(out, part["labels"], tested, labels=about["labels"]))
+            codes = {
+                "labels": about["labels"],
+                "prediction_labels": about["labels"],
+            }  # a network may find nothing
+            scores.append(evaluate(out, part["labels"], tested, **codes))
             if spec["images"] == "cascade":
                 boxes += _boxes(root / spec["training"], out, part["labels"], test)
         files |= scores_to_files(pd.concat(scores, ignore_index=True), f"{test}.csv")

@@ -20,7 +20,7 @@ from fairseg.integrations.voxel_counts import (
     Statistic,
     WorstGroupValue,
 )
-from fairseg.metrics.masks import Labels
+from fairseg.metrics.masks import Structures
 
 __all__ = ["FairnessGap", "GroupCounts", "GroupDice", "SkewedErrorRatio", "WorstGroupDice"]
 
@@ -30,11 +30,13 @@ class _GroupMetric(GroupVoxelCounts, Metric):
 
     Args:
         num_groups: number of groups in the cohort, G.
-        labels: label values, or a mapping name -> value; a subject's Dice is the mean over them.
+        labels: label values, or a mapping name -> value or tuple of values, whose union is then the
+            structure; a subject's Dice is the mean over structures.
         samples: what a sample is. "cases": a whole image; it has its Dice, and a subject has the mean over
             its cases, as in the audit. "slices": a part of one; the voxels of all samples of a subject are
             added up before there is a Dice, as in a Dice of the volume.
         statistic: "median" or "mean" of the subjects of a group.
+        ignore: voxels where the reference has this value count for nothing.
         kwargs: those of `torchmetrics.Metric`, such as `process_group`.
 
     Raises:
@@ -48,20 +50,22 @@ class _GroupMetric(GroupVoxelCounts, Metric):
     def __init__(
         self,
         num_groups: int,
-        labels: Labels,
+        labels: Structures,
         *,
         samples: Samples = "cases",
         statistic: Statistic = "median",
+        ignore: int | None = None,
         **kwargs: Any,
     ) -> None:
         Metric.__init__(self, **kwargs)
-        self._set_options(num_groups, labels, samples, statistic)
+        self._set_options(num_groups, labels, samples, statistic, ignore)
         # All in float64, which holds counts and ids exactly, and flat: for a rank that saw no sample,
         # torchmetrics makes an empty state of the metric's dtype and one axis, and all ranks' must be alike.
         self.set_dtype(torch.float64)
         self.add_state("rows", [], dist_reduce_fx="cat")
         # A state so that a collection never takes metrics of other labels for the same.
-        values = torch.tensor(self.labels, dtype=torch.float64)
+        unions = [value for union in self.labels for value in (len(union), *union)]
+        values = torch.tensor([float("nan") if ignore is None else ignore, *unions], dtype=torch.float64)
         self.add_state("label_values", values, dist_reduce_fx="max")
 
     def update(

@@ -4,6 +4,7 @@
 MONAI are its subclasses, which add how their framework keeps rows, and gathers them over processes.
 """
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from fairseg.cohort.ids import as_ids
 from fairseg.metrics.fairness import Floats, by_group, fairness_gap, skewed_error_ratio, worst_group
-from fairseg.metrics.masks import Labels, label_values
+from fairseg.metrics.masks import Structures, check_ignore, structure_values
 from fairseg.metrics.overlap import Counts
 
 Ids = npt.NDArray[np.int64]
@@ -27,23 +28,29 @@ class GroupVoxelCounts:
     """A row a sample with its group, its subject and the voxels of each label; and what follows from them."""
 
     num_groups: int
-    labels: list[int]
+    labels: list[tuple[int, ...]]  # of each structure its values
+    ignore: int | None
     samples: Samples
     statistic: Statistic
 
-    def _set_options(self, num_groups: int, labels: Labels, samples: Samples, statistic: Statistic) -> None:
+    def _set_options(
+        self, num_groups: int, labels: Structures, samples: Samples, statistic: Statistic, ignore: int | None
+    ) -> None:
         if isinstance(num_groups, bool) or not isinstance(num_groups, int) or num_groups < 1:
             raise ValueError(f"num_groups must be a positive integer, got {num_groups!r}")
         if samples not in ("cases", "slices"):
             raise ValueError(f'samples must be "cases" or "slices", got {samples!r}')
         if statistic not in ("median", "mean"):
             raise ValueError(f'statistic must be "median" or "mean", got {statistic!r}')
-        self.num_groups, self.labels = num_groups, list(label_values(labels).values())
+        self.num_groups, self.labels = num_groups, list(structure_values(labels).values())
+        if ignore is not None:
+            check_ignore(ignore, self.labels)
+        self.ignore = ignore
         self.samples, self.statistic = samples, statistic
 
     def _count(self, prediction: Tensor, reference: Tensor, groups: Any, subjects: Any) -> Tensor:
         """Return the row of each sample, float64 (B, 2 + 3 L): group, subject, voxel counts."""
-        voxels = count_voxels(prediction, reference, self.labels)
+        voxels = count_voxels(prediction, reference, self.labels, self.ignore)
         size = len(voxels)
         ids = check_ids(groups, "groups", size, -1, self.num_groups - 1)
         owners = torch.full((size,), ALONE)
@@ -94,7 +101,7 @@ class FairnessGapValue(GroupVoxelCounts):
     """The value is the gap; NaN with fewer than two groups, or without the reference group."""
 
     def __init__(
-        self, num_groups: int, labels: Labels, *, reference: int | None = None, **kwargs: Any
+        self, num_groups: int, labels: Structures, *, reference: int | None = None, **kwargs: Any
     ) -> None:
         super().__init__(num_groups, labels, **kwargs)  # type: ignore[call-arg]  # that of the framework's class
         fairness_gap(np.zeros(num_groups), reference)  # a wrong index must not come out after an epoch
@@ -111,14 +118,17 @@ class SkewedErrorRatioValue(GroupVoxelCounts):
         return skewed_error_ratio(self._by_group())
 
 
-def count_voxels(prediction: Tensor, reference: Tensor, labels: list[int]) -> Tensor:
-    """Count the voxels of every label in each sample: in the prediction, in the reference, in both.
+def count_voxels(
+    prediction: Tensor, reference: Tensor, labels: Sequence[tuple[int, ...]], ignore: int | None = None
+) -> Tensor:
+    """Count the voxels of every structure in each sample: in the prediction, in the reference, in both.
 
     Args:
         prediction: label masks, integer (B, *S) or (B, 1, *S); or logits, floating (B, C, *S), whose
             largest channel is the label.
         reference: label masks, integer (B, *S) or (B, 1, *S).
-        labels: the values to count.
+        labels: the values of each structure.
+        ignore: voxels where the reference has this value are not counted.
 
     Returns:
         int64 (B, 3, L).
@@ -126,16 +136,25 @@ def count_voxels(prediction: Tensor, reference: Tensor, labels: list[int]) -> Te
     Raises:
         ValueError: shapes or dtypes do not fit, or NaN among the logits.
 
-    >>> count_voxels(torch.tensor([[0, 1, 1]]), torch.tensor([[2, 0, 1]]), labels=[1, 2]).tolist()
+    >>> count_voxels(torch.tensor([[0, 1, 1]]), torch.tensor([[2, 0, 1]]), labels=[(1,), (2,)]).tolist()
     [[[2, 0], [1, 1], [1, 0]]]
     """
     truth = _mask(reference, "reference", None)
     predicted = _mask(prediction, "prediction", truth)
+    if ignore is not None:
+        predicted, truth = (mask.masked_fill(truth == ignore, 0) for mask in (predicted, truth))
     counts = [
         torch.stack([part.flatten(1).sum(1) for part in (first, second, first & second)], dim=1)
-        for first, second in ((predicted == value, truth == value) for value in labels)
+        for first, second in ((_is_in(predicted, values), _is_in(truth, values)) for values in labels)
     ]
     return torch.stack(counts, dim=2)
+
+
+def _is_in(mask: Tensor, values: tuple[int, ...]) -> Tensor:
+    found = mask == values[0]
+    for value in values[1:]:
+        found = found | (mask == value)
+    return found
 
 
 def subject_dice(

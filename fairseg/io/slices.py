@@ -1,7 +1,7 @@
 """A slice of a case as a small picture: which one, which part of it, and its pixels as a data URI."""
 
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -82,8 +82,13 @@ def read_pixels(path: Path, truth: Mask) -> tuple[Voxels | None, str]:
     return pixels, ""
 
 
-def choose_plane(truth: Mask, guess: Mask, labels: Sequence[int]) -> tuple[Plane, str]:
-    """Return the slice with most wrong voxels, or the one with most of the structures, and its name."""
+def choose_plane(truth: Mask, structures: Iterable[tuple[Voxels, Voxels]]) -> tuple[Plane, str]:
+    """Return the slice with most wrong voxels, or the one with most of the structures, and its name.
+
+    Args:
+        truth: the reference mask.
+        structures: where each is in the reference and in the prediction, bool, of the shape of its voxels.
+    """
     flips = _flips(truth)
     size = truth.voxels.ndim
     if size == 2:
@@ -91,10 +96,11 @@ def choose_plane(truth: Mask, guess: Mask, labels: Sequence[int]) -> tuple[Plane
     spacing = np.array(truth.spacing)
     axis = int(np.argmax(spacing)) if spacing.max() > _THICK * spacing.min() else 0
     flat = tuple(other for other in range(size) if other != axis)
-    wrong = sum(((truth.voxels == label) != (guess.voxels == label)).sum(axis=flat) for label in labels)
-    if not np.any(wrong):
-        wrong = np.isin(truth.voxels, labels).sum(axis=flat)
-    index = int(np.argmax(wrong))
+    wrong, there = np.zeros((2, truth.voxels.shape[axis]), dtype=np.int64)
+    for true, guessed in structures:
+        wrong += (true != guessed).sum(axis=flat)
+        there += true.sum(axis=flat)
+    index = int(np.argmax(wrong if wrong.any() else there))
     plane = Plane(
         index, axis, (flips[flat[0]], flips[flat[1]]), (float(spacing[flat[0]]), float(spacing[flat[1]]))
     )

@@ -13,7 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 Labels = Sequence[int] | Mapping[str, int]
-Structures = Labels | Mapping[str, int | tuple[int, ...]]  # a structure is a label, or a union of labels
+# A structure is a label, or a union of labels.
+Structures = Labels | Mapping[str, int | tuple[int, ...]] | Mapping[str | int, tuple[int, ...]]
+Unions = tuple[tuple[int, ...], ...]  # of each structure its label values
 Mask = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
 
@@ -25,10 +27,11 @@ class MaskPair:
     Attributes:
         prediction: label values, unsigned integers, a view into the caller's array.
         reference: the same for the ground truth, same shape.
-        labels: label values to score, int64 (L,); of a union its smallest.
+        labels: label values to score, int64 (L,); of a union its smallest in the reference.
         spacing: voxel size along each axis of the masks, float64 (S,), mm.
         shape: shape of the uncropped image.
-        unions: of each structure all its label values; `None` if each is one label.
+        unions: of each structure all its label values, in the prediction and in the reference; `None` if
+            each is one label, the same in both.
     """
 
     prediction: Mask
@@ -36,7 +39,7 @@ class MaskPair:
     labels: npt.NDArray[np.int64]
     spacing: Floats
     shape: tuple[int, ...]
-    unions: tuple[tuple[int, ...], ...] | None = None
+    unions: tuple[Unions, Unions] | None = None
 
     @property
     def diagonal(self) -> float:
@@ -54,21 +57,25 @@ class MaskPair:
         if self.unions is None:
             return [(list(range(len(self.labels))), self)]
         rounds: list[list[int]] = []
-        for position, union in enumerate(self.unions):
+        for position in range(len(self.labels)):
             for others in rounds:
-                if not any(set(union) & set(self.unions[other]) for other in others):
+                if not any(
+                    set(side[position]) & set(side[other]) for side in self.unions for other in others
+                ):
                     others.append(position)
                     break
             else:
                 rounds.append([position])
-        return [(members, self._renumbered([self.unions[one] for one in members])) for members in rounds]
+        return [(members, self._renumbered(members)) for members in rounds]
 
-    def _renumbered(self, unions: Sequence[tuple[int, ...]]) -> "MaskPair":
-        """Return the same masks with each union as one label, from 1 on."""
-        values = np.array([value for union in unions for value in union])
-        number = np.repeat(np.arange(1, len(unions) + 1), [len(union) for union in unions])
-        predicted, true = (renumber(mask, values, number) for mask in (self.prediction, self.reference))
-        return MaskPair(predicted, true, np.arange(1, len(unions) + 1), self.spacing, self.shape)
+    def _renumbered(self, members: Sequence[int]) -> "MaskPair":
+        """Return the same masks with each of these structures as one label, from 1 on."""
+        assert self.unions is not None
+        predicted, true = (
+            _numbered(mask, [unions[member] for member in members])
+            for mask, unions in zip((self.prediction, self.reference), self.unions, strict=True)
+        )
+        return MaskPair(predicted, true, np.arange(1, len(members) + 1), self.spacing, self.shape)
 
 
 def check_pair(
@@ -77,6 +84,7 @@ def check_pair(
     labels: Structures | None,
     spacing: Sequence[float] | None = None,
     ignore: int | None = None,
+    prediction_labels: Structures | None = None,
 ) -> MaskPair:
     """Check two masks, their labels and their spacing, and crop to the common foreground.
 
@@ -86,14 +94,19 @@ def check_pair(
         labels: what to score; `None`: the labels that occur in either mask, in increasing order.
         spacing: voxel size along each axis, mm; `None` means 1 mm.
         ignore: voxels where the reference has this value become background in both masks.
+        prediction_labels: the values of the same structures in the prediction, in the same order; `None`:
+            those of `labels`.
 
     Raises:
         ValueError: shapes differ, a mask is not made of integers >= 0, or labels, spacing or `ignore` are
             not usable; the message names the argument, what was expected and what came.
     """
     unions = None if labels is None else tuple(structure_values(labels).values())
+    predicted_unions = (
+        unions if prediction_labels is None else tuple(structure_values(prediction_labels).values())
+    )
     if ignore is not None:
-        _check_ignore(ignore, unions)
+        check_ignore(ignore, unions)
         prediction, reference = _without(prediction, reference, ignore)
     predicted = as_mask(prediction, "prediction")
     truth = as_mask(reference, "reference")
@@ -106,15 +119,16 @@ def check_pair(
         shape = shape[::-1]
     box = _foreground(predicted, truth)
     predicted, truth = predicted[box], truth[box]
-    if unions is None:
+    if unions is None or predicted_unions is None:
         there = np.union1d(labels_in(predicted), labels_in(truth)).astype(np.int64)
         return MaskPair(predicted, truth, there[there != ignore], size, shape)
     values = np.array([min(union) for union in unions], dtype=np.int64)
-    plain = all(len(union) == 1 for union in unions)
-    return MaskPair(predicted, truth, values, size, shape, None if plain else unions)
+    plain = predicted_unions == unions and all(len(union) == 1 for union in unions)
+    return MaskPair(predicted, truth, values, size, shape, None if plain else (predicted_unions, unions))
 
 
-def _check_ignore(ignore: int, unions: tuple[tuple[int, ...], ...] | None) -> None:
+def check_ignore(ignore: int, unions: Sequence[tuple[int, ...]] | None) -> None:
+    """Raise a ValueError unless `ignore` can be the value of voxels that count for nothing."""
     if isinstance(ignore, bool) or not isinstance(ignore, int | np.integer) or ignore == 0:
         raise ValueError(f"ignore must be an integer other than 0, the background, got {ignore!r}")
     if unions is not None and any(ignore in union for union in unions):
@@ -206,6 +220,13 @@ def renumber(mask: Mask, values: npt.NDArray[np.int64], numbers: npt.NDArray[np.
     ordered = values[order]
     nearest = np.minimum(np.searchsorted(ordered, mask), len(ordered) - 1)
     return np.where(ordered[nearest] == mask, numbers[order][nearest], 0).astype(small)
+
+
+def _numbered(mask: Mask, unions: Sequence[tuple[int, ...]]) -> Mask:
+    """Return a mask in which each union is one label, from 1 on."""
+    values = np.array([value for union in unions for value in union])
+    number = np.repeat(np.arange(1, len(unions) + 1), [len(union) for union in unions])
+    return renumber(mask, values, number)
 
 
 def structure_values(structures: Structures) -> dict[str | int, tuple[int, ...]]:

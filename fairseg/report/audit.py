@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 
 from fairseg.cohort.groups import Groups
 from fairseg.io.sentences import listed
-from fairseg.metrics.masks import Labels
+from fairseg.metrics.masks import Structures
 from fairseg.report import plots
 from fairseg.report.analyses import analyses_of, strata_ids, with_groups
 from fairseg.report.answer import answer
@@ -90,7 +90,9 @@ def audit(
     predictions: str | Path | None = None,
     references: str | Path | None = None,
     cohort: Cohort | None = None,
-    labels: Labels | None = None,
+    labels: Structures | None = None,
+    prediction_labels: Structures | None = None,
+    ignore: int | None = None,
     also: str | Sequence[str | Sequence[str] | Groups] = (),
     adjust: str | Sequence[str] = (),
     bins: Mapping[str, Sequence[float]] | None = None,
@@ -120,6 +122,8 @@ def audit(
         references: folder of reference masks.
         cohort: table of cases with the attributes, or its path; see `fairseg.evaluate`.
         labels: of the masks, as in `fairseg.evaluate`.
+        prediction_labels: the same of the predictions, where these have other values.
+        ignore: value of voxels in the reference masks that count for nothing.
         also: further attributes (or combinations), each judged beside the first; errors are controlled over
             all of them.
         adjust: attributes to hold fixed: the gap among subjects who are alike in them is judged too.
@@ -176,7 +180,8 @@ def audit(
     if scores is None:
         if predictions is None or references is None or cohort is None:
             raise ValueError("audit needs scores, or predictions, references and cohort together")
-        scores = score_folders(predictions, references, cohort, labels=labels)
+        codes = {"labels": labels, "prediction_labels": prediction_labels, "ignore": ignore}
+        scores = score_folders(predictions, references, cohort, **codes)
     elif any(given is not None for given in folders):
         raise ValueError("give scores, or predictions, references and cohort, not both")
     checked = Scores.of(scores, metric=metric)

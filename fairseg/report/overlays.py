@@ -1,6 +1,6 @@
 """A case as a picture: the image, and on it the contours of both masks where they disagree most."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,10 +10,12 @@ from markupsafe import Markup
 
 from fairseg.io.images import check_same_grid, read_mask
 from fairseg.io.slices import Voxels, choose_plane, read_pixels, to_uri, window_around
-from fairseg.metrics import dice
+from fairseg.metrics.masks import check_pair
+from fairseg.metrics.overlap import count
 from fairseg.report.charts.svg import px, tag
 from fairseg.report.escape import plain
 from fairseg.report.palette import STRUCTURES
+from fairseg.scoring.labels import LabelMap
 
 _SIDE = 320.0  # units of the longer side of the drawing
 
@@ -37,7 +39,7 @@ def overlay(
     case: str,
     reference: Path,
     prediction: Path,
-    labels: Mapping[str, int],
+    labels: LabelMap,
     *,
     image: Path | None = None,
     note: str = "",
@@ -48,7 +50,7 @@ def overlay(
         case: its name.
         reference: file of the reference mask.
         prediction: file of the predicted mask, on the same grid.
-        labels: name -> value of the structures to draw, in the order of their colours.
+        labels: the structures to draw, in the order of their colours.
         image: file of the image. With None, a file that cannot be read, or one on another grid, the masks
             stand on black, and the text says so.
         note: what else the text says.
@@ -58,17 +60,23 @@ def overlay(
     """
     truth, guess = read_mask(reference), read_mask(prediction)
     check_same_grid(guess, truth)
-    values = list(labels.values())
-    scores = dice(guess.voxels, truth.voxels, values)
+    pair = check_pair(
+        guess.voxels,
+        truth.voxels,
+        labels.reference,
+        ignore=labels.ignore,
+        prediction_labels=labels.prediction,
+    )
+    scores = count(pair).dice
     score = float(np.nanmean(scores)) if np.isfinite(scores).any() else float("nan")
     pixels, lacking = (None, " No image.") if image is None else read_pixels(image, truth)
-    plane, where = choose_plane(truth, guess, values)
-    masks = [np.where(np.isin(part, values), part, 0) for part in map(plane.of, (truth.voxels, guess.voxels))]
-    window = window_around((masks[0] > 0) | (masks[1] > 0), plane.spacing)
+    plane, where = choose_plane(truth, _structures(truth.voxels, guess.voxels, labels))
+    drawn = np.array(list(_structures(plane.of(truth.voxels), plane.of(guess.voxels), labels)))
+    window = window_around(np.asarray(drawn.any(axis=(0, 1))), plane.spacing)
     text = f"Case {plain(case)}{where}. Dice {'undefined' if np.isnan(score) else f'{score:.3f}'}"
     text += f"{f'; {plain(note)}' if note else ''}.{lacking}"
     scene = None if pixels is None else to_uri(plane.of(pixels)[window])
-    picture = _draw(text, [mask[window] for mask in masks], values, plane.spacing, scene)
+    picture = _draw(text, drawn[:, :, window[0], window[1]], plane.spacing, scene)
     return Overlay(picture, text, score)
 
 
@@ -85,11 +93,16 @@ def overlay_legend(labels: Sequence[str]) -> Markup:
     return tag("ul", *keys, class_="legend overlay-keys")
 
 
-def _draw(
-    text: str, masks: Sequence[Voxels], labels: Sequence[int], spacing: tuple[float, float], scene: str | None
-) -> Markup:
-    """Return the picture: pixels, and on them the outlines of both masks."""
-    rows, columns = masks[0].shape
+def _structures(truth: Voxels, guess: Voxels, labels: LabelMap) -> Iterator[tuple[Voxels, Voxels]]:
+    """Return where each structure is in the reference and in the prediction, bool."""
+    counts = True if labels.ignore is None else truth != labels.ignore
+    for name, codes in labels.reference.items():
+        yield np.isin(truth, codes) & counts, np.isin(guess, labels.prediction[name]) & counts
+
+
+def _draw(text: str, drawn: Voxels, spacing: tuple[float, float], scene: str | None) -> Markup:
+    """Return the picture: pixels, and on them the outlines of structures in both masks, bool (L, 2, Y, X)."""
+    rows, columns = drawn.shape[2:]
     tall, wide = rows * spacing[0], columns * spacing[1]
     unit = _SIDE / max(tall, wide)
     parts = []
@@ -103,9 +116,9 @@ def _draw(
                 preserveAspectRatio="none",
             )
         )
-    for mask, css in zip(masks, ("truth", "guess"), strict=True):
-        for at, label in enumerate(labels):
-            if line := _outline(mask == label, (spacing[0] * unit, spacing[1] * unit)):
+    for side, css in enumerate(("truth", "guess")):
+        for at, masks in enumerate(drawn):
+            if line := _outline(masks[side], (spacing[0] * unit, spacing[1] * unit)):
                 parts.append(tag("path", d=line, class_="under"))
                 parts.append(tag("path", d=line, class_=css, stroke=_color(at)))
     return tag(

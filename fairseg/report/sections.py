@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from fairseg.metrics.masks import Labels
+from fairseg.metrics.masks import Structures
 from fairseg.report.preregistration import Preregistration
 
 STRUCTURE_SIZE = "structure size"  # the size of the reference masks, which gaps can be adjusted for
@@ -18,13 +18,15 @@ class MaskFolders:
         predictions: folder of the model's masks.
         references: folder of the reference masks.
         images: folder of the images; None to draw masks alone.
-        labels: as in `fairseg.evaluate`.
+        labels: as in `fairseg.evaluate`, and so `prediction_labels` and `ignore`.
     """
 
     predictions: Path
     references: Path
     images: Path | None = None
-    labels: Labels | None = None
+    labels: Structures | None = None
+    prediction_labels: Structures | None = None
+    ignore: int | None = None
 
 
 @dataclass(frozen=True)

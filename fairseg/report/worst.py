@@ -8,11 +8,10 @@ import numpy as np
 
 from fairseg.io.images import find_masks, read_mask
 from fairseg.io.slices import find_image
-from fairseg.metrics.masks import label_values
 from fairseg.report.overlays import Overlay, overlay
 from fairseg.report.sections import MaskFolders
 from fairseg.report.templates import say
-from fairseg.scoring.labels import read_dataset_labels
+from fairseg.scoring.labels import LabelMap, label_map
 from fairseg.scoring.summary import Summary
 from fairseg.scoring.table import Scores
 
@@ -41,15 +40,16 @@ def worst_cases(scores: Scores, overall: Summary, masks: MaskFolders) -> list[tu
     present = [group for group in range(len(overall.groups)) if group in set(groups.values())]
     each = max(1, min(_EACH, _MOST // max(1, len(present))))
     predicted, true = find_masks(masks.predictions, "predictions"), find_masks(masks.references, "references")
-    labels = masks.labels or read_dataset_labels(masks.references)
-    values = None if labels is None else {str(name): value for name, value in label_values(labels).items()}
+    codes = label_map(
+        masks.predictions, masks.references, masks.labels, masks.prediction_labels, masks.ignore
+    )
     found = []
     for group in present[:_MOST]:
         cases = of_case[[groups[case] == group for case in of_case.index]].dropna().sort_values()
         drawn: list[Overlay] = []
         for case in cases.index[:each]:
             worst = say("worst_structure", label=lowest.loc[case, "label"], dice=lowest.loc[case, "dice"])
-            drawn += _drawn(str(case), predicted, true, values, masks.images, worst, scores.labels)
+            drawn += _drawn(str(case), predicted, true, codes, masks.images, worst, scores.labels)
         if drawn:
             found.append((overall.names[group], drawn))
     return found
@@ -59,7 +59,7 @@ def _drawn(
     case: str,
     predicted: Mapping[str, Path],
     true: Mapping[str, Path],
-    labels: Mapping[str, int] | None,
+    codes: LabelMap,
     images: Path | None,
     worst: str,
     names: Sequence[str],
@@ -68,11 +68,10 @@ def _drawn(
         logger.warning("case %s has no files to draw it from", case)
         return
     try:
-        if labels is None:
+        if not codes.reference:
             found = np.union1d(*(np.unique(read_mask(files[case]).voxels) for files in (predicted, true)))
-            labels = {f"{value}": int(value) for value in found if value > 0}
+            codes = codes.of_values(int(value) for value in found if value > 0 and value != codes.ignore)
         image = None if images is None else find_image(images, case)
-        shown = {name: labels[name] for name in names if name in labels}  # in the order of the legend
-        yield overlay(case, true[case], predicted[case], shown or labels, image=image, note=worst)
+        yield overlay(case, true[case], predicted[case], codes.only(names), image=image, note=worst)
     except (ValueError, OSError) as error:
         logger.warning("case %s cannot be drawn: %s", case, error)

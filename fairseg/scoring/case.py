@@ -8,9 +8,9 @@ import numpy as np
 from fairseg.cohort.columns import VOXELS
 from fairseg.io.images import check_same_grid, read_mask
 from fairseg.metrics.distance import Empty
-from fairseg.metrics.masks import MaskPair, check_pair, labels_in
-from fairseg.metrics.overlap import Counts
+from fairseg.metrics.masks import check_pair, labels_in
 from fairseg.metrics.score import score_pair
+from fairseg.scoring.labels import LabelMap
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Job:
     case: str
     prediction: Path
     reference: Path
-    labels: tuple[int, ...] | None
+    labels: LabelMap
     metrics: tuple[str, ...]
     empty: Empty
     tolerance: float | None
@@ -28,14 +28,16 @@ class Job:
 
 @dataclass(frozen=True)
 class Result:
-    """What comes back: scores by label value, or the error; and what there is to tell.
+    """What comes back: scores by structure, or the error; and what there is to tell.
 
-    `voxel` is the volume of a voxel in mm^3: NaN where the mask has not three axes, or no size in mm.
+    `predicted` and `true` are the label values that occur in each mask. `voxel` is the volume of a voxel in
+    mm^3: NaN where the mask has not three axes, or no size in mm.
     """
 
     case: str
-    scores: dict[int, dict[str, float]] = field(default_factory=dict)
-    strays: dict[str, list[int]] = field(default_factory=dict)
+    scores: dict[str | int, dict[str, float]] = field(default_factory=dict)
+    predicted: tuple[int, ...] = ()
+    true: tuple[int, ...] = ()
     messages: tuple[str, ...] = ()
     error: str | None = None
     unit: str = "mm"
@@ -44,31 +46,29 @@ class Result:
 
 def score_files(job: Job) -> Result:
     """Read and score one case; what is wrong with its files becomes part of the result."""
+    names = job.labels
     try:
         prediction, reference = read_mask(job.prediction), read_mask(job.reference)
         check_same_grid(prediction, reference)
-        pair = check_pair(prediction.voxels, reference.voxels, job.labels, reference.spacing)
+        pair = check_pair(
+            prediction.voxels,
+            reference.voxels,
+            names.reference or None,
+            reference.spacing,
+            names.ignore,
+            names.prediction or None,
+        )
     except (ValueError, OSError) as error:
         return Result(job.case, error=str(error))
     scores, counts = score_pair(pair, job.metrics, job.empty, job.tolerance)
     columns = {**scores, VOXELS[0]: counts.prediction, VOXELS[1]: counts.reference}
-    by_label = {
-        int(value): {name: column[position].item() for name, column in columns.items()}
-        for position, value in enumerate(pair.labels)
+    structures = list(names.reference) or pair.labels.tolist()
+    by_structure = {
+        structure: {name: column[position].item() for name, column in columns.items()}
+        for position, structure in enumerate(structures)
     }
+    predicted, true = (tuple(labels_in(mask).tolist()) for mask in (pair.prediction, pair.reference))
     messages = prediction.messages + reference.messages
     has_volume = len(reference.spacing) == 3 and reference.unit == "mm"
     voxel = float(np.prod(reference.spacing)) if has_volume else float("nan")
-    return Result(job.case, by_label, _strays(pair, counts), messages, unit=reference.unit, voxel=voxel)
-
-
-def _strays(pair: MaskPair, counts: Counts) -> dict[str, list[int]]:
-    """Return the values in each mask that are no labels; found by counting, so nearly free."""
-    strays = {}
-    for name, mask, counted in (
-        ("prediction", pair.prediction, counts.prediction),
-        ("reference", pair.reference, counts.reference),
-    ):
-        if np.count_nonzero(mask) != counted.sum():
-            strays[name] = np.setdiff1d(labels_in(mask), pair.labels).tolist()
-    return strays
+    return Result(job.case, by_structure, predicted, true, messages, unit=reference.unit, voxel=voxel)

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from fairseg.io.images import itk_messages
+from fairseg.scoring.labels import LabelMap
 
 TOLERANCE = 1e-9
 
@@ -20,7 +21,7 @@ def cross_check_scores(
     scores: pd.DataFrame,
     predictions: Mapping[str, Path],
     references: Mapping[str, Path],
-    labels: Mapping[str | int, int],
+    labels: LabelMap,
     number: int,
     seed: int = 0,
 ) -> tuple[int, float]:
@@ -52,8 +53,9 @@ def cross_check_scores(
     for _, row in scores.iloc[np.sort(draw)].iterrows():
         prediction, _ = _load(io, predictions[row["case"]])
         reference, spacing = _load(io, references[row["case"]])
-        value = labels[row["label"]]
-        predicted, true = prediction == value, reference == value
+        counts = np.ones(reference.shape, dtype=bool) if labels.ignore is None else reference != labels.ignore
+        predicted = np.isin(prediction, labels.prediction[row["label"]]) & counts
+        true = np.isin(reference, labels.reference[row["label"]]) & counts
         expected = {"prediction_voxels": predicted.sum(), "reference_voxels": true.sum()}
         if true.ndim == 3:
             expected |= {

@@ -1,6 +1,7 @@
 """From folders of masks and a cohort to the scores table: one row per case and label."""
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -18,11 +19,11 @@ from fairseg.io.images import EXTENSIONS, find_masks
 from fairseg.io.parallel import run_all
 from fairseg.io.sentences import counted, listed
 from fairseg.metrics.distance import Empty
-from fairseg.metrics.masks import Labels, label_values
+from fairseg.metrics.masks import Structures
 from fairseg.metrics.score import check_metrics
 from fairseg.scoring.case import Job, Result, score_files
 from fairseg.scoring.cross_check import cross_check_scores, import_medpy
-from fairseg.scoring.labels import read_dataset_labels
+from fairseg.scoring.labels import LabelMap, check_structures_occur, label_map
 from fairseg.scoring.table import Scores
 
 logger = logging.getLogger(__name__)
@@ -38,7 +39,9 @@ def evaluate(
     references: str | Path,
     cohort: Cohort,
     *,
-    labels: Labels | None = None,
+    labels: Structures | None = None,
+    prediction_labels: Structures | None = None,
+    ignore: int | None = None,
     metrics: Sequence[str] = ("dice", "hd"),
     empty: Empty = "nan",
     tolerance: float | None = None,
@@ -60,8 +63,14 @@ def evaluate(
         references: folder of the ground-truth masks.
         cohort: table of cases with the columns `case`, `subject` (if absent, the case is the
             subject) and the attributes, as from `read_cohort`; or the path of its file.
-        labels: label values, or name -> value. `None`: nnU-Net's dataset.json in or above
-            `references` says; if there is none, every value found in a reference is a label.
+        labels: label values, or name -> value or tuple of values, whose union is the structure. `None`:
+            nnU-Net's dataset.json in or above `references` or `predictions` says; if there is none, every
+            value found in a reference is a label.
+        prediction_labels: of the structures that the predictions code otherwise, name -> value or values; a
+            sequence goes by the order of `labels`. Without it a structure that no prediction has is an
+            error, because its code may be another one.
+        ignore: voxels where the reference has this value count for nothing, in either mask. `None`: the
+            value that the dataset.json calls "ignore".
         metrics: those of `score_case`; of HD95 both definitions are scored where one is asked for.
             Distances in mm, spacing from the files (in pixels where the files are PNG, which states none; a
             note says so).
@@ -82,11 +91,12 @@ def evaluate(
         says why; what is to be known of a case stands in its column `note`.
 
     Raises:
-        ValueError: an input is not usable; the message names the argument, file, case or row; or
-            medpy is not installed and `cross_check` is asked for.
+        ValueError: an input is not usable; the message names the argument, file, case or row; a structure is
+            in no reference, or in no prediction; or medpy is not installed and `cross_check` is asked for.
         RuntimeError: the cross-check found a difference.
     """
-    options: dict[str, Any] = {"labels": labels, "metrics": metrics, "empty": empty, "tolerance": tolerance}
+    options: dict[str, Any] = {"labels": labels, "prediction_labels": prediction_labels, "ignore": ignore}
+    options |= {"metrics": metrics, "empty": empty, "tolerance": tolerance}
     options |= {"num_workers": num_workers, "on_error": on_error, "cross_check": cross_check}
     frame, _ = _score(predictions, references, cohort, **options, seed=seed, progress=progress)
     return frame
@@ -109,7 +119,9 @@ def _score(
     references: str | Path,
     cohort: Cohort,
     *,
-    labels: Labels | None = None,
+    labels: Structures | None = None,
+    prediction_labels: Structures | None = None,
+    ignore: int | None = None,
     metrics: Sequence[str] = ("dice", "hd"),
     empty: Empty = "nan",
     tolerance: float | None = None,
@@ -126,28 +138,31 @@ def _score(
     table = _checked(cohort)
     predicted = find_masks(Path(predictions), "predictions")
     true = find_masks(Path(references), "references")
-    if labels is None:
-        labels = read_dataset_labels(Path(references))
-    named = None if labels is None else label_values(labels)
+    names = label_map(Path(predictions), Path(references), labels, prediction_labels, ignore)
 
     skipped: dict[str, str] = {}
     cases, notes = _match(table, predicted, true, skipped)
     if skipped and on_error == "stop":
         raise ValueError(_one_line(skipped))
-    values = None if named is None else tuple(named.values())
-    jobs = [
-        Job(case, predicted[case], true[case], values, tuple(metrics), empty, tolerance) for case in cases
-    ]
+    jobs = [Job(case, predicted[case], true[case], names, tuple(metrics), empty, tolerance) for case in cases]
     results = _run(jobs, num_workers, skipped, stop=on_error == "stop", progress=progress)
-    of_case = _notes(results)
+    if not names.reference:
+        names = names.of_values(sorted({value for result in results for value in result.true}))
+        if not names.reference:
+            raise ValueError("references must hold at least one label, got only background")
+    check_structures_occur(
+        names,
+        Counter(value for result in results for value in result.predicted),
+        Counter(value for result in results for value in result.true),
+        len(results),
+    )
+    of_case = _notes(results, names)
     for case in set(of_case) - set(table.index):
         of_case[case].insert(0, NOT_IN_COHORT)
-    if named is None:
-        named = _labels_found(results, of_case)
-    _check_labels_occur(results, named)
-    scores = _assemble(results, table, named, metrics)
+    notes += names.notes
+    scores = _assemble(results, table, list(names.reference), metrics)
     if cross_check:
-        compared, largest = cross_check_scores(scores, predicted, true, named, cross_check, seed)
+        compared, largest = cross_check_scores(scores, predicted, true, names, cross_check, seed)
         again = f"{counted(compared, 'score')} recomputed with medpy"
         notes.append(f"cross-check: {again}, largest difference {largest:.2g}")
     scores = _with_skipped(noted(scores, of_case), table, skipped)
@@ -256,49 +271,26 @@ def _match(
     return cases + unknown, notes
 
 
-def _notes(results: Iterable[Result]) -> dict[str, list[str]]:
+def _notes(results: Iterable[Result], names: LabelMap) -> dict[str, list[str]]:
     """Return case -> what was seen in its files."""
     notes: dict[str, list[str]] = {}
     for result in results:
-        lines = [
-            f"values in a {kind} that are no label, not scored: {listed(values, 10)}"
-            for kind, values in result.strays.items()
-        ]
-        lines += [f"image reader: {message}" for message in result.messages]
-        notes[result.case] = lines
+        lines = []
+        for kind, found, codes in (
+            ("prediction", result.predicted, names.prediction),
+            ("reference", result.true, names.reference),
+        ):
+            known = {value for union in codes.values() for value in union}
+            if strays := [value for value in found if value not in known]:
+                lines.append(f"values in a {kind} that are no label, not scored: {listed(strays, 10)}")
+        notes[result.case] = lines + [f"image reader: {message}" for message in result.messages]
     return notes
-
-
-def _labels_found(results: Iterable[Result], notes: dict[str, list[str]]) -> dict[str | int, int]:
-    """Return every value that occurs in a reference as a label, and note those only predicted."""
-    predicted: dict[int, list[str]] = {}  # value -> cases
-    true: set[int] = set()
-    for result in results:
-        for value, row in result.scores.items():
-            if row[VOXELS[0]]:
-                predicted.setdefault(value, []).append(result.case)
-            if row[VOXELS[1]]:
-                true.add(value)
-    for value in sorted(predicted.keys() - true):
-        for case in predicted[value]:
-            notes[case].append(f"value {value} of the prediction is in no reference, not scored")
-    if not true:
-        raise ValueError("references must hold at least one label, got only background")
-    return {value: value for value in sorted(true)}
-
-
-def _check_labels_occur(results: Iterable[Result], named: Mapping[str | int, int]) -> None:
-    for name, value in named.items():
-        rows = (result.scores.get(value, {}) for result in results)
-        if not any(row.get(count) for row in rows for count in VOXELS):
-            what = str(value) if name == value else f"{name} ({value})"
-            raise ValueError(f"labels must occur in the masks, got {what}, which is in none of them")
 
 
 def _assemble(
     results: Iterable[Result],
     table: pd.DataFrame,
-    named: Mapping[str | int, int],
+    structures: Sequence[str | int],
     metrics: Sequence[str],
 ) -> pd.DataFrame:
     absent = {**dict.fromkeys(metrics, np.nan), **dict.fromkeys(VOXELS, 0)}
@@ -307,12 +299,12 @@ def _assemble(
             {
                 "case": result.case,
                 "label": name,
-                **result.scores.get(value, absent),
+                **result.scores.get(name, absent),
                 "voxel": result.voxel,
                 UNIT: result.unit,
             }
             for result in results
-            for name, value in named.items()
+            for name in structures
         ]
     )
     sizes = list(VOXELS)

@@ -1,18 +1,242 @@
-"""The names of labels, from nnU-Net's dataset.json."""
+"""Which values of the masks are which structure, on each side: as the caller says, or a dataset.json."""
 
 import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
-from fairseg.metrics.masks import label_values
+from fairseg.io.sentences import counted, listed
+from fairseg.metrics.masks import Structures, structure_values
+
+Name = str | int
+Codes = tuple[int, ...]  # the values of one structure in the masks of one side
+_MOST = 20  # values that an error lists
 
 
-def read_dataset_labels(references: Path) -> dict[str, int] | None:
-    """Return name -> value from nnU-Net's dataset.json in `references` or its parent, if there is one.
+@dataclass(frozen=True)
+class DatasetLabels:
+    """What a dataset.json says of its masks.
+
+    Attributes:
+        file: the dataset.json.
+        structures: name -> values; of a region all the labels that it is made of.
+        ignore: value of the voxels that count for nothing; None if there is none.
+    """
+
+    file: Path
+    structures: dict[Name, Codes]
+    ignore: int | None = None
+
+    @property
+    def plain(self) -> dict[str, int]:
+        """The structures as name -> value.
+
+        Raises:
+            ValueError: one is a region of several labels.
+        """
+        if regions := [name for name, codes in self.structures.items() if len(codes) > 1]:
+            raise ValueError(f"{self.file}: {regions[0]!r} is a region, which is not supported here")
+        return {str(name): codes[0] for name, codes in self.structures.items()}
+
+
+@dataclass(frozen=True)
+class LabelMap:
+    """Which values are which structure in the masks of each side, and which voxels count for nothing.
+
+    Attributes:
+        prediction: name -> values in the predictions; empty: every value that a reference has.
+        reference: name -> values in the references; the same names.
+        ignore: voxels of the references with this value count for nothing.
+        stated: structures whose values in the predictions somebody typed. A model may never predict them;
+            of the others that would rather be a slip.
+        notes: what a reader must know of where this comes from.
+    """
+
+    prediction: Mapping[Name, Codes] = field(default_factory=dict)
+    reference: Mapping[Name, Codes] = field(default_factory=dict)
+    ignore: int | None = None
+    stated: frozenset[Name] = frozenset()
+    notes: tuple[str, ...] = ()
+
+    def of_values(self, values: Iterable[int]) -> "LabelMap":
+        """Return the map in which every one of these values is a structure, the same on both sides."""
+        found: dict[Name, Codes] = {value: (value,) for value in values}
+        return replace(self, prediction=found, reference=found)
+
+    def only(self, names: Iterable[str]) -> "LabelMap":
+        """Return the map of these structures, called as tables write them; all of them if none is there."""
+        own = {str(name): name for name in self.reference}
+        chosen = [own[name] for name in names if name in own] or list(self.reference)
+        prediction, reference = (
+            {name: side[name] for name in chosen} for side in (self.prediction, self.reference)
+        )
+        return replace(self, prediction=prediction, reference=reference)
+
+
+def label_map(
+    predictions: Path,
+    references: Path,
+    labels: Structures | None = None,
+    prediction_labels: Structures | None = None,
+    ignore: int | None = None,
+) -> LabelMap:
+    """Return which values are which structure, from arguments or from the dataset.json of either folder.
+
+    Args:
+        predictions: folder of predicted masks.
+        references: folder of reference masks.
+        labels: values, or name -> value or tuple of values. None: the dataset.json of the references says,
+            or that of the predictions. Where both have one, names go together and each says its own values.
+        prediction_labels: of structures that the predictions code otherwise, name -> value or values; a
+            sequence goes by the order of `labels`.
+        ignore: value of the references that counts for nothing. None: what the dataset.json calls "ignore".
 
     Raises:
-        ValueError: the file is not as nnU-Net writes it, or has regions or an ignore label.
+        ValueError: the arguments, or the two files, do not fit each other.
     """
-    for path in (references / "dataset.json", references.resolve().parent / "dataset.json"):
+    true = read_dataset_labels(references)
+    predicted = read_dataset_labels(predictions)
+    notes = []
+    if labels is not None:
+        named = structure_values(labels)
+        given = {} if prediction_labels is None else _by_name(prediction_labels, named)
+        pairs = ({**named, **given}, named)
+        stated = frozenset(given)
+    elif prediction_labels is not None:
+        raise ValueError("prediction_labels must come with labels, which name the structures")
+    else:
+        pairs, stated = _from_files(predicted, true), frozenset()
+    file = true or predicted
+    used = {code for codes in pairs[1].values() for code in codes}
+    if ignore is None and file is not None and file.ignore is not None and file.ignore not in used:
+        ignore = file.ignore
+        notes = [f"voxels of value {ignore} in a reference count for nothing, as {file.file.name} says"]
+    return LabelMap(*pairs, ignore, stated, tuple(notes))
+
+
+def _by_name(prediction_labels: Structures, named: Mapping[Name, Codes]) -> dict[Name, Codes]:
+    """Return the values of the predictions by the names of the structures."""
+    given = structure_values(prediction_labels)
+    if not isinstance(prediction_labels, Mapping):
+        if len(given) != len(named):
+            raise ValueError(f"prediction_labels must be as many as labels, {len(named)}, got {len(given)}")
+        return dict(zip(named, given.values(), strict=True))
+    if strange := [name for name in given if name not in named]:
+        raise ValueError(f"prediction_labels must name structures of labels, got {listed(strange)}")
+    return given
+
+
+def _from_files(
+    predicted: DatasetLabels | None, true: DatasetLabels | None
+) -> tuple[dict[Name, Codes], dict[Name, Codes]]:
+    """Return the values of both sides by their files; empty if there is none."""
+    if predicted is None or true is None or predicted.file.resolve() == true.file.resolve():
+        file = true or predicted
+        structures: dict[Name, Codes] = {} if file is None else file.structures
+        return structures, structures
+    if without := [name for name in true.structures if name not in predicted.structures]:
+        other = [codes for name, codes in predicted.structures.items() if name not in true.structures]
+        example = _typed(without, true.structures, dict(zip(without, other, strict=False)))
+        raise ValueError(
+            f"{predicted.file} must name the structures of {true.file}, got none called {listed(without)}: "
+            f"it has {_texts(predicted.structures)}, the other {_texts(true.structures)}; "
+            f"say which is which, such as {example or '--labels NAME=REFERENCE:PREDICTION'}"
+        )
+    return {name: predicted.structures[name] for name in true.structures}, true.structures
+
+
+def check_structures_occur(
+    names: LabelMap, predicted: Mapping[int, int], true: Mapping[int, int], cases: int
+) -> None:
+    """Raise unless every structure is in some reference and in some prediction of the cohort.
+
+    The codes of one side may differ from those of the other: Dice would be 0 for everybody, and the groups
+    equal.
+
+    Args:
+        names: the structures.
+        predicted: value -> number of the predictions that have it.
+        true: value -> number of the references that have it.
+        cases: how many were scored.
+
+    Raises:
+        ValueError: one is missing; the message lists the values of both sides and shows a mapping to type.
+    """
+    lost = {
+        side: [name for name, codes in structures.items() if not any(map(found.get, codes))]
+        for side, structures, found in (
+            ("reference", names.reference, true),
+            ("prediction", names.prediction, predicted),
+        )
+    }
+    neither = [name for name in lost["reference"] if name in lost["prediction"]]
+    lost["prediction"] = [name for name in lost["prediction"] if name not in names.stated]
+    found = f"the references have {_counts(true)}, the predictions {_counts(predicted)}"
+    there = f"of {counted(cases, 'case')} {found}"
+    if neither:
+        what = _texts({name: names.reference[name] for name in neither})
+        raise ValueError(f"labels must occur in the masks, got {what}, which is in none of them: {there}")
+    if missing := lost["reference"]:
+        what, spare = (
+            _texts({name: names.reference[name] for name in missing}),
+            _unused(true, names.reference),
+        )
+        typed = _typed(missing, dict(zip(missing, spare, strict=False)), names.prediction)
+        out = (
+            f"say which value is which, such as {typed}"
+            if typed
+            else "leave it out: name the others with --labels"
+        )
+        raise ValueError(f"no reference has {what}: {there}; {out}")
+    if missing := lost["prediction"]:
+        what = _texts({name: names.prediction[name] for name in missing})
+        spare = _unused(predicted, names.prediction)[: len(missing)]
+        codes = {name: names.reference[name] for name in missing} | dict(zip(missing, spare, strict=False))
+        out = f"say which value is which, such as {_typed(missing, names.reference, codes)}"
+        never = "" if spare else ", which says that the model never predicts it"
+        raise ValueError(f"no prediction has {what}: {there}; {out}{never}")
+
+
+def _unused(found: Mapping[int, int], structures: Mapping[Name, Codes]) -> list[Codes]:
+    """Return the values of one side that are of no structure."""
+    used = {code for codes in structures.values() for code in codes}
+    return [(value,) for value in sorted(found) if value not in used]
+
+
+def _typed(names: Iterable[Name], true: Mapping[Name, Codes], predicted: Mapping[Name, Codes]) -> str:
+    """Return the options that say the values of both sides, of the structures that have both."""
+    return " ".join(
+        f'--labels "{name}={_code_text(true[name])}:{_code_text(predicted[name])}"'
+        for name in list(names)[:_MOST]
+        if name in true and name in predicted
+    )
+
+
+def _code_text(codes: Codes) -> str:
+    return "+".join(map(str, codes))
+
+
+def _text(name: Name, codes: Codes) -> str:
+    return str(name) if codes == (name,) else f"{name} ({_code_text(codes)})"
+
+
+def _texts(structures: Mapping[Any, Codes]) -> str:
+    return listed((_text(name, codes) for name, codes in structures.items()), _MOST)
+
+
+def _counts(found: Mapping[int, int]) -> str:
+    texts = (f"{value} ({number})" for value, number in sorted(found.items()))
+    return listed(texts, _MOST) or "background only"
+
+
+def read_dataset_labels(folder: Path) -> DatasetLabels | None:
+    """Return what nnU-Net's dataset.json in a folder or its parent says of labels, if there is one.
+
+    Raises:
+        ValueError: the file is not as nnU-Net writes it.
+    """
+    for path in (folder / "dataset.json", folder.resolve().parent / "dataset.json"):
         if path.is_file():
             break
     else:
@@ -21,25 +245,32 @@ def read_dataset_labels(references: Path) -> dict[str, int] | None:
         entries = dict(json.loads(path.read_text(encoding="utf-8"))["labels"])
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f'{path} must hold "labels" as nnU-Net writes them: {error!r}') from None
-    labels: dict[str, int] = {}
+    labels: dict[Name, Codes] = {}
     for key, value in entries.items():
         # nnU-Net v1 and the Decathlon wrote value -> name, v2 writes name -> value.
-        name, number = (value, key) if isinstance(value, str) and key.isdigit() else (key, value)
-        if isinstance(number, list) or name == "ignore":
-            raise ValueError(
-                f"{path}: {name!r} is a region or the ignore label, which are not supported; "
-                "name the labels to score yourself"
-            )
+        name, numbers = (value, key) if isinstance(value, str) and key.isdigit() else (key, value)
+        codes = tuple(
+            _code(path, name, number) for number in (numbers if isinstance(numbers, list) else [numbers])
+        )
         if name in labels:
-            raise ValueError(f"{path}: label {name!r} must have one value, got {labels[name]} and {number}")
-        try:
-            labels[name] = int(number)
-        except (TypeError, ValueError):
-            labels[name] = -1
-        if str(labels[name]) != str(number):
-            raise ValueError(f"{path}: label {name!r} must be an integer, got {number!r}")
+            raise ValueError(f"{path}: label {name!r} must have one value, got {labels[name]} and {codes}")
+        labels[name] = codes
+    ignored = labels.pop("ignore", None)
+    if ignored is not None and len(ignored) != 1:
+        raise ValueError(f"{path}: label 'ignore' must have one value, got {ignored}")
+    foreground = {name: codes for name, codes in labels.items() if codes != (0,)}
     try:
-        label_values(foreground := {name: number for name, number in labels.items() if number != 0})
+        structure_values(foreground)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-    return foreground
+    return DatasetLabels(path, foreground, ignored[0] if ignored else None)
+
+
+def _code(path: Path, name: object, number: Any) -> int:
+    try:
+        code = int(number)
+    except (TypeError, ValueError):
+        code = -1
+    if str(code) != str(number):
+        raise ValueError(f"{path}: label {name!r} must be an integer, got {number!r}")
+    return code

@@ -46,7 +46,10 @@ def read_raw(folder: str | Path) -> RawDataset:
         raise ValueError(f"{file} cannot be read: {error.strerror}") from None
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise ValueError(f'{file} must hold "channel_names" as nnU-Net writes them: {error!r}') from None
-    labels = read_dataset_labels(root) or {}
+    about = read_dataset_labels(root)
+    if about is not None and about.ignore is not None:
+        raise ValueError(f"{about.file}: training with an ignore label ({about.ignore}) is not supported")
+    labels = {} if about is None else about.plain
     if sorted(labels.values()) != list(range(1, len(labels) + 1)) or not labels:
         raise ValueError(f"{file}: labels must be 1, 2, 3, ..., got {labels}")
     images = find_images(root / "imagesTr", len(channels))

@@ -13,8 +13,10 @@ from PIL import Image
 
 from fairseg.io.slices import find_image
 from fairseg.report.overlays import overlay
+from fairseg.scoring.labels import LabelMap
 
 Save = Callable[..., Path]
+LV = LabelMap({"LV": (1,)}, {"LV": (1,)})
 
 
 @pytest.fixture
@@ -40,7 +42,7 @@ def test_the_slice_with_most_wrong_voxels_is_shown(
     tmp_path: Path, masks: tuple[Path, Path], save_mask: Save
 ) -> None:
     image = save_mask(tmp_path / "c_0000.nii.gz", np.random.default_rng(0).normal(size=(5, 60, 80)))
-    got = overlay("c", *masks, {"LV": 1}, image=find_image(tmp_path, "c"))
+    got = overlay("c", *masks, LV, image=find_image(tmp_path, "c"))
     assert image == find_image(tmp_path, "c")
     assert got.text == f"Case c, slice 4 of 5. Dice {got.dice:.3f}."
     assert got.dice == pytest.approx(1 - 0.1 / 5)
@@ -52,7 +54,7 @@ def test_the_slice_with_most_wrong_voxels_is_shown(
 
 
 def test_the_picture_has_the_aspect_of_the_body(masks: tuple[Path, Path]) -> None:
-    got = overlay("c", *masks, {"LV": 1}).picture  # spacing 1.5 by 1.25 mm
+    got = overlay("c", *masks, LV).picture  # spacing 1.5 by 1.25 mm
     truth = np.ptp(contour(got, "truth"), axis=0)
     assert truth[0] / truth[1] == pytest.approx(1.25 / 1.5, rel=0.05)
 
@@ -62,7 +64,7 @@ def test_what_cannot_be_shown_is_said(tmp_path: Path, masks: tuple[Path, Path], 
     broken = tmp_path / "broken.nii.gz"
     broken.write_bytes(b"nothing")
     for image, said in ((None, "No image."), (other, "lies on another grid"), (broken, "cannot be read")):
-        got = overlay("c", *masks, {"LV": 1}, image=image)
+        got = overlay("c", *masks, LV, image=image)
         assert said in got.text
         assert "<image" not in got.picture
         assert 'class="truth"' in got.picture
@@ -79,7 +81,11 @@ def test_flat_pictures_in_grey_and_in_colour(channels: int, tmp_path: Path) -> N
     pixels = rng.integers(0, 256, (70, 90, channels), dtype=np.uint8).squeeze()
     Image.fromarray(pixels).save(tmp_path / "image.png")
     got = overlay(
-        "x", tmp_path / "truth.png", tmp_path / "guess.png", {"LV": 2}, image=tmp_path / "image.png"
+        "x",
+        tmp_path / "truth.png",
+        tmp_path / "guess.png",
+        LabelMap({"LV": (2,)}, {"LV": (2,)}),
+        image=tmp_path / "image.png",
     )
     assert got.text == "Case x. Dice 1.000."
     assert picture(got.picture).mode == ("RGB" if channels > 2 else "L")
@@ -91,7 +97,7 @@ def test_large_images_stay_small(tmp_path: Path, save_mask: Save) -> None:
     mask[100:1400, 100:1900] = 1
     path = save_mask(tmp_path / "m.mha", mask, (0.2, 0.2))
     image = save_mask(tmp_path / "i.mha", np.random.default_rng(0).normal(size=mask.shape), (0.2, 0.2))
-    got = overlay("x", path, path, {"LV": 1}, image=image)
+    got = overlay("x", path, path, LV, image=image)
     assert len(got.picture) < 60_000
     assert max(picture(got.picture).size) == 200
 
@@ -100,7 +106,7 @@ def test_the_coarsest_axis_is_the_one_across_slices(tmp_path: Path, save_mask: S
     mask = np.zeros((40, 50, 6), np.uint8)
     mask[10:30, 10:40, 2] = 1
     path = save_mask(tmp_path / "m.nii.gz", mask, (1.0, 1.0, 8.0))
-    assert "slice 3 of 6" in overlay("x", path, path, {"LV": 1}).text
+    assert "slice 3 of 6" in overlay("x", path, path, LV).text
 
 
 def test_a_picture_is_turned_as_one_looks_at_it(tmp_path: Path, save_mask: Save) -> None:
@@ -109,14 +115,14 @@ def test_a_picture_is_turned_as_one_looks_at_it(tmp_path: Path, save_mask: Save)
     path = save_mask(tmp_path / "m.nii.gz", voxels, (5.0, 1.0, 1.0))
     turned = sitk.DICOMOrient(sitk.ReadImage(str(path)), "RAS")
     sitk.WriteImage(turned, str(tmp_path / "t.nii.gz"))
-    one = overlay("x", path, path, {"LV": 1}).picture
-    other = overlay("x", tmp_path / "t.nii.gz", tmp_path / "t.nii.gz", {"LV": 1}).picture
+    one = overlay("x", path, path, LV).picture
+    other = overlay("x", tmp_path / "t.nii.gz", tmp_path / "t.nii.gz", LV).picture
     assert np.allclose(sorted(contour(one, "truth").tolist()), sorted(contour(other, "truth").tolist()))
 
 
 def test_empty_masks_and_evil_names(tmp_path: Path, save_mask: Save) -> None:
     path = save_mask(tmp_path / "m.nii.gz", np.zeros((3, 40, 40), np.uint8))
-    got = overlay('"><b>', path, path, {"LV": 1})
+    got = overlay('"><b>', path, path, LV)
     assert "Dice undefined" in got.text
     assert "<b>" not in got.picture
     assert "<path" not in got.picture
@@ -127,4 +133,4 @@ def test_masks_on_different_grids_are_refused(
 ) -> None:
     other = save_mask(tmp_path / "o.nii.gz", np.zeros((5, 60, 81), np.uint8))
     with pytest.raises(ValueError, match="another grid"):
-        overlay("c", masks[0], other, {"LV": 1})
+        overlay("c", masks[0], other, LV)

@@ -19,7 +19,7 @@ from fairseg.integrations.voxel_counts import (
     Statistic,
     WorstGroupValue,
 )
-from fairseg.metrics.masks import Labels
+from fairseg.metrics.masks import Structures
 
 
 class GroupDiceMetric(GroupVoxelCounts, CumulativeIterationMetric):
@@ -35,10 +35,12 @@ class GroupDiceMetric(GroupVoxelCounts, CumulativeIterationMetric):
 
     Args:
         num_groups: number of groups in the cohort, G.
-        labels: label values, or a mapping name -> value; a subject's Dice is the mean over them.
+        labels: label values, or a mapping name -> value or tuple of values, whose union is then the
+            structure; a subject's Dice is the mean over structures.
         samples: what a sample is. "cases": a whole image; it has its Dice, and a subject has the mean over
             its cases. "slices": a part of one; the voxels of all samples of a subject are added up first.
         statistic: "median" or "mean" of the subjects of a group.
+        ignore: voxels where the reference has this value count for nothing.
 
     Raises:
         ValueError: an argument is not usable.
@@ -56,13 +58,14 @@ class GroupDiceMetric(GroupVoxelCounts, CumulativeIterationMetric):
     def __init__(
         self,
         num_groups: int,
-        labels: Labels,
+        labels: Structures,
         *,
         samples: Samples = "cases",
         statistic: Statistic = "median",
+        ignore: int | None = None,
     ) -> None:
         CumulativeIterationMetric.__init__(self)
-        self._set_options(num_groups, labels, samples, statistic)
+        self._set_options(num_groups, labels, samples, statistic, ignore)
 
     def aggregate(self) -> Tensor:
         """Return the value over all samples since the last reset, float64."""

@@ -2,49 +2,67 @@
 
 import ast
 import json
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import pandas as pd
 
-from fairseg.cohort.columns import NOTE
+from fairseg.cohort.columns import NOTE, VOXELS
 from fairseg.cohort.table import NOT_IN_COHORT, noted, read_cohort, rows_of
 from fairseg.integrations.nnunet.files import DATASET, case_of, file_ending
 from fairseg.io.sentences import listed
+from fairseg.metrics.masks import Structures, structure_values
 from fairseg.scoring.labels import read_dataset_labels
 
 SUMMARY = "summary.json"
+_SIZES = (("n_pred", "Total Positives Test"), ("n_ref", "Total Positives Reference"))  # in v2 and in v1
 _SOURCE = "Dice as nnU-Net's own validation found it"
 
 
-def read_summaries(results: Sequence[str | Path], table: str | Path) -> pd.DataFrame:
+def read_summaries(
+    results: Sequence[str | Path],
+    table: str | Path,
+    *,
+    labels: Structures | None = None,
+    prediction_labels: Structures | None = None,
+) -> pd.DataFrame:
     """Read the summary.json of validations into the form that `fairseg report` reads.
 
     Args:
         results: any of: a summary.json, a folder that has one, a `fold_0`, or the folder of a trained model,
             of which all validated folds are read.
         table: of cases, as from `read_cohort`.
+        labels: name -> value or values of the structures to read; None: all of them.
+        prediction_labels: the same of those that the model may never predict, which else is an error.
 
     Returns:
-        One row per case and label: case, subject, the attributes, label, dice, prediction_voxels and
-        reference_voxels. The model's dataset.json, where it is found, says the names of the labels and the
-        ending of the files, which the names of cases do not have. Dice is NaN where both masks lack the
-        label, as in `fairseg.metrics.dice`. nnU-Net computes no distances: for those, score its masks with
-        `fairseg evaluate`. Cases without a row in the table are of unknown group; the column `note` says of
+        One row per case and structure, a label or a region: case, subject, the attributes, label, dice,
+        prediction_voxels and reference_voxels. The model's dataset.json, where it is found, says the names
+        of the structures and the ending of the files, which the names of cases do not have. Dice is NaN
+        where both masks lack the label, as in `fairseg.metrics.dice`. nnU-Net computes no distances: for
+        those, score its masks with `fairseg evaluate`. Cases without a row in the table are of unknown
+        group; the column `note` says of
         which cases this is so, and where the Dice comes from.
 
     Raises:
         ValueError: there is no summary.json, or it is not as nnU-Net writes it; a case is in two of them;
-            no case of one of them is in the table; or the table is not as `read_cohort` wants it.
-        NotImplementedError: the model was trained on regions, not labels.
+            no case of one of them is in the table; a structure is in no reference, or in no prediction; or
+        the table is not as `read_cohort` wants it.
     """
     cohort = read_cohort(table)
+    chosen = None if labels is None else structure_values(labels)
+    known_absent = {} if prediction_labels is None else structure_values(prediction_labels)
+    if strange := [name for name, codes in known_absent.items() if (chosen or {}).get(name) != codes]:
+        raise ValueError(
+            f"labels: a {SUMMARY} compares the same values of both sides, got others for {listed(strange)}: "
+            "score the masks with fairseg evaluate"
+        )
     rows: list[dict[str, Any]] = []
     file_of: dict[str, Path] = {}
     known = set(cohort["case"])
     for file in (file for path in results for file in _summaries(Path(path))):
-        cases = _cases(file)
+        cases = _cases(file, chosen)
         if cases and known.isdisjoint(cases):
             raise ValueError(
                 f"no case of {file} has a row in {table}: its cases are {listed(cases)};"
@@ -57,6 +75,7 @@ def read_summaries(results: Sequence[str | Path], table: str | Path) -> pd.DataF
             rows += case_rows
     if not rows:
         raise ValueError(f"results must have a case, none is in {listed([str(path) for path in results])}")
+    _check_both_sides(rows, file_of.values(), {str(name) for name in known_absent})
     about = rows_of(cohort, list(file_of))
     scores = about.drop(columns=NOTE, errors="ignore").merge(pd.DataFrame(rows), on="case")
     if NOTE in about:
@@ -77,31 +96,63 @@ def _summaries(path: Path) -> list[Path]:
     return files
 
 
-def _cases(file: Path) -> dict[str, list[dict[str, Any]]]:
-    """Return each case of a summary with its rows, one a label."""
+def _check_both_sides(
+    rows: Sequence[Mapping[str, Any]], files: Iterable[Path], known: Collection[str]
+) -> None:
+    """Raise if a structure is in some mask of one side and in none of the other: codes may differ."""
+    table = pd.DataFrame(rows)
+    sizes = (table[list(VOXELS)] > 0).groupby(table["label"], sort=False).sum()
+    for label, (predicted, true) in zip(sizes.index, sizes.to_numpy().tolist(), strict=True):
+        if (predicted == 0) != (true == 0) and not (true and str(label) in known):
+            has, other = ("references", "prediction") if true else ("predictions", "reference")
+            never = f'; if the model never predicts it, say --labels "{label}=VALUE:VALUE"' if true else ""
+            raise ValueError(
+                f"no {other} in {listed(sorted({str(file) for file in files}))} has {label}, but "
+                f"{max(predicted, true)} {has}: if they have other values, score the masks with fairseg "
+                f'evaluate --labels "{label}=REFERENCE:PREDICTION"{never}'
+            )
+
+
+def _cases(file: Path, chosen: Mapping[str | int, tuple[int, ...]] | None) -> dict[str, list[dict[str, Any]]]:
+    """Return each case of a summary with its rows, one a structure."""
     cases: dict[str, list[dict[str, Any]]] = {}
     try:
-        entries = json.loads(file.read_text(encoding="utf-8"))["metric_per_case"]
+        summary = json.loads(file.read_text(encoding="utf-8"))
         # The trained model's folder, above the summary, has its dataset.json.
         model = next((folder for folder in file.resolve().parents[:3] if (folder / DATASET).is_file()), None)
-        names, ending = ({}, "") if model is None else (_label_names(model), file_ending(model))
-        for entry in entries:
-            case = case_of(Path(entry["reference_file"]).name, ending)
+        about, ending = (None, "") if model is None else (read_dataset_labels(model), file_ending(model))
+        structures = chosen or ({} if about is None else about.structures)
+        names = {codes: str(name) for name, codes in structures.items()}
+        for reference, metrics in _entries(summary):
+            # Written on Windows, the path has backslashes.
+            case = case_of(PureWindowsPath(reference).name, ending)
             rows = cases.setdefault(case, [])
-            for key, values in entry["metrics"].items():
-                if isinstance(ast.literal_eval(key), tuple):
-                    raise NotImplementedError(f"{file} is of regions ({key}), which fairseg does not read")
-                row = {"case": case, "label": names.get(int(key), key), "dice": float(values["Dice"])}
-                sizes = {"prediction_voxels": values["n_pred"], "reference_voxels": values["n_ref"]}
-                rows.append(row | {column: int(size) for column, size in sizes.items()})
+            for key, values in metrics.items():
+                codes = _codes(key)
+                if chosen and codes not in names:
+                    continue
+                sizes = [values[name] if name in values else values[old] for name, old in _SIZES]
+                row = {"case": case, "label": names.get(codes, key), "dice": float(values["Dice"])}
+                rows.append(row | {column: int(size) for column, size in zip(VOXELS, sizes, strict=True)})
     except (OSError, KeyError, TypeError, ValueError, AttributeError, SyntaxError) as error:
         raise ValueError(f"{file} must be a {SUMMARY} as nnU-Net writes it: {error!r}") from None
     return cases
 
 
-def _label_names(model: Path) -> dict[int, str]:
-    """Return value -> name from the dataset.json in a folder."""
-    labels = json.loads((model / DATASET).read_text(encoding="utf-8")).get("labels", {})
-    if "ignore" not in labels:
-        labels = read_dataset_labels(model) or {}
-    return {value: name for name, value in labels.items() if isinstance(value, int)}
+def _entries(summary: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Return the file of the reference and the metrics by structure, of each case of nnU-Net v2 or v1."""
+    if "metric_per_case" in summary:
+        for entry in summary["metric_per_case"]:
+            yield entry["reference_file"], entry["metrics"]
+    else:
+        for entry in summary["results"]["all"]:
+            yield (
+                entry["reference"],
+                {key: values for key, values in entry.items() if key.isdecimal() and int(key)},
+            )
+
+
+def _codes(key: str) -> tuple[int, ...]:
+    """Return the values of a structure: a label, or a region such as "(1, 2)"."""
+    codes = ast.literal_eval(key)
+    return codes if isinstance(codes, tuple) else (int(codes),)
