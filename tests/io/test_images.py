@@ -472,7 +472,10 @@ def test_labels_are_read_from_dataset_json_in_the_folder_or_above(
     folder = tmp_path / "labelsTr"
     folder.mkdir()
     write_dataset(folder if place == "inside" else tmp_path, labels)
-    assert read_dataset_labels(folder) == {"RVBP": 1, "LVM": 2}
+    found = read_dataset_labels(folder)
+    assert found is not None
+    assert found.plain == {"RVBP": 1, "LVM": 2}
+    assert found.ignore is None
 
 
 def test_without_a_dataset_json_there_are_no_labels(tmp_path: Path) -> None:
@@ -494,14 +497,23 @@ def test_a_dataset_json_without_labels_is_an_error_that_names_it(tmp_path: Path,
 @pytest.mark.parametrize(
     ("labels", "named"),
     [
-        ({"background": 0, "whole": [1, 2], "core": 2}, "whole"),
-        ({"background": 0, "heart": 1, "ignore": 2}, "ignore"),
+        ({"background": 0, "whole": [1, "x"], "core": 2}, "whole"),
+        ({"background": 0, "whole": [0, 1], "core": 2}, "whole"),
+        ({"background": 0, "heart": 1, "ignore": [2, 3]}, "ignore"),
         ({"background": 0, "heart": "one"}, "heart"),
         ({"background": 0, "heart": None}, "heart"),
         ({"background": 0, "heart": 1.5}, "heart"),
         ({"0": "background", "1": "heart", "2": "heart"}, "heart"),
     ],
-    ids=["region", "ignore", "text", "null", "fraction", "name twice"],
+    ids=[
+        "region of text",
+        "region with background",
+        "two to ignore",
+        "text",
+        "null",
+        "fraction",
+        "name twice",
+    ],
 )
 def test_a_label_in_dataset_json_that_cannot_be_scored_is_an_error_that_names_file_and_label(
     tmp_path: Path, labels: dict[str, Any], named: str

@@ -1,4 +1,4 @@
-"""Which values are which structure: codes of each side, unions, voxels that count for nothing; everywhere alike.
+"""Which values are which structure: codes of each side, unions, voxels that count for nothing.
 
 The oracle of unions and of ignored voxels is nnU-Net's own evaluation.
 """
@@ -47,7 +47,9 @@ def save(folder: Path, masks: Mapping[str, npt.NDArray[Any]]) -> Path:
 def cohort(place: Path, true: tuple[int, int], predicted: tuple[int, int]) -> Path:
     """Write eight cases whose two structures have these values on each side."""
     save(place / "references", {name: mask(*true) for name in NAMES})
-    save(place / "predictions", {name: mask(*predicted, moved=number % 2) for number, name in enumerate(NAMES)})
+    save(
+        place / "predictions", {name: mask(*predicted, moved=number % 2) for number, name in enumerate(NAMES)}
+    )
     rows = "".join(f"{name},{'FM'[number % 2]}\n" for number, name in enumerate(NAMES))
     (place / "groups.csv").write_text("case,sex\n" + rows)
     return place
@@ -102,7 +104,9 @@ every_reader = pytest.mark.parametrize("read", READERS.values(), ids=READERS)
 
 
 @every_reader
-@pytest.mark.parametrize("codes", [((255, 200), (1, 2)), ((1, 2), (1, 3)), ((2, 1), (5, 1)), ((7, 8), (0, 0))])
+@pytest.mark.parametrize(
+    "codes", [((255, 200), (1, 2)), ((1, 2), (1, 3)), ((2, 1), (5, 1)), ((7, 8), (0, 0))]
+)
 def test_codes_that_differ_are_an_error_with_both_sides_and_the_mapping_to_type(
     read: Reader,
     codes: tuple[tuple[int, int], tuple[int, int]],
@@ -171,7 +175,9 @@ def test_files_that_call_structures_differently_are_an_error(
 
 
 @every_reader
-def test_a_model_that_never_finds_a_structure_is_scored_if_somebody_says_so(read: Reader, tmp_path: Path) -> None:
+def test_a_model_that_never_finds_a_structure_is_scored_if_somebody_says_so(
+    read: Reader, tmp_path: Path
+) -> None:
     codes: dict[str, Any] = {"labels": {"left": 1, "right": 2}, "prediction_labels": {"right": 2}}
     scores = read(cohort(tmp_path, (1, 2), (1, 0)), **codes)
     assert set(scores.loc[scores["label"] == "right", "dice"]) == {0.0}
@@ -304,7 +310,7 @@ def test_metrics_of_other_structures_do_not_share_their_counts() -> None:
 
 
 def summary(place: Path, per_case: Mapping[str, Mapping[str, tuple[float, int, int]]], kind: str) -> Path:
-    """Write a summary.json of nnU-Net 2, of 2 on Windows, or of 1: case -> structure -> Dice, n_pred, n_ref."""
+    """Write a summary.json of nnU-Net 2, 2 on Windows, or 1: case -> structure -> Dice, n_pred, n_ref."""
     old = {"Total Positives Test": 1, "Total Positives Reference": 2}
     new = {"n_pred": 1, "n_ref": 2}
     entries = []
@@ -331,7 +337,9 @@ def summary(place: Path, per_case: Mapping[str, Mapping[str, tuple[float, int, i
 def test_summaries_of_every_version_and_system_are_read(kind: str, tmp_path: Path) -> None:
     rows = {"a": {"1": (0.9, 10, 12)}, "b": {"1": (0.8, 7, 5)}}
     scores = read_summaries([summary(tmp_path, rows, kind)], tmp_path / "groups.csv")
-    assert scores[["case", "sex", "label", "dice", "prediction_voxels", "reference_voxels"]].to_numpy().tolist() == [
+    assert scores[
+        ["case", "sex", "label", "dice", "prediction_voxels", "reference_voxels"]
+    ].to_numpy().tolist() == [
         ["a", "F", "1", 0.9, 10, 12],
         ["b", "M", "1", 0.8, 7, 5],
     ]
@@ -350,7 +358,7 @@ def test_regions_of_a_summary_have_their_names(tmp_path: Path) -> None:
 def test_a_summary_whose_codes_differ_is_an_error(tmp_path: Path) -> None:
     rows = {case: {"1": (0.9, 10, 12), "2": (0.0, 0, 4)} for case in "ab"}
     file, table = summary(tmp_path, rows, "v2"), tmp_path / "groups.csv"
-    with pytest.raises(ValueError, match='has 2, but 2 references: .* --labels "2=REFERENCE:PREDICTION"'):
+    with pytest.raises(ValueError, match=r'has 2, but 2 references: .* --labels "2=REFERENCE:PREDICTION"'):
         read_summaries([file], table)
     out = ["--groups", str(table), "--out", str(tmp_path / "scores.csv")]
     assert main(["nnunet", "scores", str(file), *out]) == 2
