@@ -2,8 +2,9 @@
 
 One pair of masks: `dice`, `iou`, `precision`, `recall`, `volume_error`, `hausdorff`, `hd95`, `assd`, `masd`,
 `nsd`, `volumes`, or `score_case` for several at once. One value a subject and the groups, ids or names:
-`by_group`, `fairness_gap`, `gap_pair`, `skewed_error_ratio`, `equity_scaled`, `worst_group`,
-`mann_whitney_u`. Folders of masks: `fairseg.evaluate`; how sure the measures are: `fairseg.statistics`.
+`by_group`, `fairness_gap`, `gap_pair`, `skewed_error_ratio`, `equity_scaled`, `fairness_score`,
+`worst_group`, `mann_whitney_u`. Folders of masks: `fairseg.evaluate`; how sure the measures are:
+`fairseg.statistics`.
 """
 
 from importlib import import_module
@@ -14,6 +15,7 @@ from fairseg.metrics.fairness import (
     by_group,
     equity_scaled,
     fairness_gap,
+    fairness_score,
     gap_pair,
     iqr,
     mann_whitney_u,
@@ -30,6 +32,7 @@ __all__ = [
     "dice",
     "equity_scaled",
     "fairness_gap",
+    "fairness_score",
     "gap_pair",
     "hausdorff",
     "hd95",

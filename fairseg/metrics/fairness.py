@@ -5,7 +5,7 @@ also take one value a group. A subject of unknown group (id -1, or a missing nam
 without values is NaN with a count of 0, never 0.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -267,6 +267,50 @@ def equity_scaled(
     if variant == "sum":
         return float(overall / (1.0 + np.abs(overall - present).sum()))
     return float(overall / (1.0 + present.std(ddof=ddof or 0)))
+
+
+def fairness_score(
+    dice: Vector, hd95: Vector, attributes: Vector | Mapping[str, Vector], *, hd95_scale: float = 150.0
+) -> float:
+    """Fairness score of the MAMA-MIA challenge: 1 where the groups are alike, less the more their means differ.
+
+    Of an attribute it is 1 - (range of the groups' mean Dice + range of their mean HD95 / 150 mm) / 2; of
+    several the mean over them (arXiv 2603.01250). It looks at means alone: neither at how sure they are nor
+    at who is behind, and a model that fails for everybody alike scores 1.
+
+    Args:
+        dice: one value a subject, (N,).
+        hd95: one value a subject, (N,), mm; NaN, of a missed structure, is left out of its group's mean, so
+            score with `empty="diagonal"` to charge for it.
+        attributes: name of an attribute -> the group of each subject, (N,), ids or names as in `by_group`; or
+            the groups of one attribute.
+        hd95_scale: HD95 that counts as much as a Dice of 1, mm.
+
+    Returns:
+        At most 1, and below 0 where ranges of HD95 go far beyond the scale; NaN if an attribute has fewer
+        than two groups with values.
+
+    Raises:
+        ValueError: values and groups do not fit each other, no attribute, or a scale that is not positive.
+
+    >>> fairness_score([0.9, 0.7, 0.8], [5.0, 20.0, 5.0], ["M", "F", "M"])  # 1 - (0.15 + 15 / 150) / 2
+    0.875
+    """
+    if not hd95_scale > 0:
+        raise ValueError(f"hd95_scale must be positive, got {hd95_scale}")
+    each = attributes.values() if isinstance(attributes, Mapping) else [attributes]
+    if not each:
+        raise ValueError("attributes must name at least one attribute, got none")
+    scores = []
+    for groups in each:
+        ranges = [_range(np.asarray(by_group(values, groups, "mean")[0])) for values in (dice, hd95)]
+        scores.append(1.0 - (ranges[0] + ranges[1] / hd95_scale) / 2.0)
+    return float(np.mean(scores))
+
+
+def _range(of_groups: Floats) -> float:
+    present = of_groups[~np.isnan(of_groups)]
+    return float(present.max() - present.min()) if present.size > 1 else float("nan")
 
 
 def mann_whitney_u(first: Vector, second: Vector) -> float:

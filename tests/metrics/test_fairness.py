@@ -14,6 +14,7 @@ from fairseg.metrics import (
     by_group,
     equity_scaled,
     fairness_gap,
+    fairness_score,
     gap_pair,
     iqr,
     mann_whitney_u,
@@ -325,3 +326,19 @@ def test_the_pair_is_the_one_whose_difference_is_the_gap(
     assert gap_pair(values, reference) == pair
     if pair:
         assert values[pair[0]] - values[pair[1]] == pytest.approx(abs(fairness_gap(values, reference)))
+
+
+def test_the_fairness_score_of_mama_mia_by_hand() -> None:
+    dice, hd95 = [0.9, 0.8, 0.6, 0.7], [10.0, 20.0, 40.0, 80.0]
+    sex, site = ["F", "F", "M", "M"], [0, 1, 0, 1]
+    # sex: means 0.85 and 0.65, 15 and 60 mm; site: 0.75 and 0.75, 25 and 50 mm.
+    by_sex, by_site = 1 - (0.2 + 45 / 150) / 2, 1 - (0.0 + 25 / 150) / 2
+    assert fairness_score(dice, hd95, sex) == pytest.approx(by_sex)
+    assert fairness_score(dice, hd95, {"sex": sex, "site": site}) == pytest.approx((by_sex + by_site) / 2)
+    assert fairness_score([0.1] * 4, [90.0] * 4, sex) == 1.0
+    assert fairness_score(dice, [10.0, np.nan, 40.0, 80.0], sex) == pytest.approx(1 - (0.2 + 50 / 150) / 2)
+    assert np.isnan(fairness_score(dice, hd95, ["F"] * 4))
+    with pytest.raises(ValueError, match="at least one attribute"):
+        fairness_score(dice, hd95, {})
+    with pytest.raises(ValueError, match="hd95_scale"):
+        fairness_score(dice, hd95, sex, hd95_scale=0.0)
