@@ -15,8 +15,7 @@ def card_values(result: Audited) -> dict[str, Any]:
     headline, *details = answer_lines(result, first)
     return {
         "css": result.verdict.css_class,
-        "badge": badge(result.verdict),
-        "answer": headline,
+        "answers": [(badge(result.verdict), headline)],
         "details": " ".join(details),
         "tables": [groups_table(result, first), endpoints_table(result, first)],
     }

@@ -3,6 +3,7 @@
 What is said is chosen here from the findings; the words are the macro `gains` of `sentences.txt.j2`.
 """
 
+from functools import partial
 from typing import Any
 
 from fairseg.report import numbers
@@ -87,6 +88,11 @@ def _abs(interval: Interval, write: Any) -> str:
     return numbers.with_limits(*one, write)
 
 
+def _shown(change: Interval) -> int:
+    """Return 1 for what is shown to have gained, -1 for what is shown to have lost, 0 for neither."""
+    return int(change.low > 0) - int(change.high < 0)
+
+
 def _row(pair: PairGains | None) -> GainRow | None:
     if pair is None:
         return None
@@ -130,8 +136,10 @@ def _changes(model: ModelGains, pair: PairGains) -> list[dict[str, Any]]:
             found.append(
                 {
                     "group": group,
-                    "gained": change.change.estimate >= 0,
-                    "by": _abs(change.change, numbers.score),
+                    "shown": _shown(change.change),
+                    "by": _abs(change.change, numbers.score)
+                    if _shown(change.change)
+                    else numbers.with_limits(*change.change, partial(numbers.score, sign=True)),
                 }
             )
     return found

@@ -3,10 +3,8 @@
 import textwrap
 from typing import Any
 
-from markupsafe import Markup
-
 from fairseg.report.charts import badge
-from fairseg.report.compare.answer import answer, model_answer
+from fairseg.report.compare.answer import model_answer
 from fairseg.report.compare.compared import Compared
 from fairseg.report.compare.tables import changes_table, models_table
 from fairseg.report.escape import plain
@@ -22,20 +20,34 @@ _OF_CHANGES = (0, 3, 4, 5)  # columns: subjects, typical change, who newly fails
 def card_values(result: Compared) -> dict[str, Any]:
     """Return what the macro `card` of `parts.html.j2` takes."""
     models = result.judgement.models
+    alike = len({model.verdict for model in models}) == 1
     return {
-        "css": models[0].verdict.css_class,
-        "badge": Markup(" ").join(
-            badge(one.verdict, (f"{one.model}: {one.verdict.label}", one.verdict.css_class)) for one in models
-        ),
-        "answer": answer(result),
+        "css": models[0].verdict.css_class if alike else "",
+        "answers": [
+            (
+                badge(one.verdict, (f"{one.model}: {one.verdict.label}", one.verdict.css_class)),
+                model_answer(result, one),
+            )
+            for one in models
+        ],
         "tables": _tables(result),
+        "stacked": True,
     }
 
 
 def _tables(result: Compared) -> list[Table]:
+    """Return all models at a glance and, of a few models, what became of each group."""
     models = result.judgement.models[:_MOST_CHANGES]
-    changes = [changes_table(result, model).part(_OF_CHANGES) for model in models]
-    return [models_table(result), *changes]
+    changes = [changes_table(result, model) for model in models]
+    rows = [
+        (f"{model.model}: {heading.name}", "rule" if place and not at else "", row)
+        for place, (model, table) in enumerate(zip(models, changes, strict=True))
+        for at, (heading, row) in enumerate(zip(table.rows, table.cells, strict=True))
+    ]
+    heads = [heading.name for heading in changes[0].columns]
+    caption = "What became of each group"
+    whole = Table.of(caption, heads, rows, corner="Model: group", note=changes[0].note)
+    return [models_table(result), whole.part(_OF_CHANGES)]
 
 
 def card_html(result: Compared) -> str:

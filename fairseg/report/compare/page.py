@@ -125,8 +125,8 @@ def _gaps(result: Compared) -> Markup:
                 name = f"{where}{row.second} behind {row.first}"
                 before, after = row.gap_before.interval, row.gap_after.interval
                 shown = Verdict.GAP if row.gap_before.shown else Verdict.OPEN
-                rows.append(ForestRow(model.model, f"{name}: {result.baseline}", *before, shown, counts))
-                rows.append(ForestRow(model.model, f"{name}: {model.model}", *after, row.verdict, counts))
+                rows.append(ForestRow(model.model, f"{name}, before", *before, shown, counts))
+                rows.append(ForestRow(model.model, f"{name}, after", *after, row.verdict, counts))
     if not rows:  # no pair of groups is judged
         return Markup("")
     title = next(iter(result.models.values())).title

@@ -1,5 +1,6 @@
 """Figures of a comparison for papers, slides and notebooks, as matplotlib Axes."""
 
+import textwrap
 from collections.abc import Callable
 
 import numpy as np
@@ -11,6 +12,8 @@ from fairseg.report.escape import plain
 from fairseg.report.palette import GRID, INK, VERDICTS, color, marker
 from fairseg.report.plots import draw_boxes, new_axes
 from fairseg.statistics.verdicts import Verdict
+
+_LETTERS = 14  # of a line below a model's boxes
 
 
 def plot(result: Compared, kind: str = "boxes", ax: Axes | None = None) -> Axes:
@@ -39,7 +42,8 @@ def plot_boxes(result: Compared, ax: Axes | None = None) -> Axes:
     for at, summary in enumerate(of_model.values()):
         places = [at + step * (group - (number - 1) / 2) for group in range(number)]
         draw_boxes(ax, summary, "dice", places, 0.8 * step, "vertical")
-    ax.set_xticks(range(len(of_model)), [plain(name) for name in of_model], parse_math=False)
+    names = [textwrap.fill(plain(name), _LETTERS) for name in of_model]
+    ax.set_xticks(range(len(of_model)), names, parse_math=False)
     ax.set_ylabel(next(iter(result.models.values())).title)
     ax.grid(axis="y", color=GRID, lw=0.7)
     for group, name in enumerate(first.names):
