@@ -272,7 +272,7 @@ def equity_scaled(
 def fairness_score(
     dice: Vector, hd95: Vector, attributes: Vector | Mapping[str, Vector], *, hd95_scale: float = 150.0
 ) -> float:
-    """Fairness score of the MAMA-MIA challenge: 1 where the groups are alike, less the more their means differ.
+    """Fairness score of the MAMA-MIA challenge: 1 where groups are alike, less the more their means differ.
 
     Of an attribute it is 1 - (range of the groups' mean Dice + range of their mean HD95 / 150 mm) / 2; of
     several the mean over them (arXiv 2603.01250). It looks at means alone: neither at how sure they are nor

@@ -18,6 +18,7 @@ def card_values(result: Audited) -> dict[str, Any]:
         "answers": [(badge(result.verdict), headline)],
         "details": " ".join(details),
         "tables": [groups_table(result, first), endpoints_table(result, first)],
+        "stacked": False,
     }
 
 

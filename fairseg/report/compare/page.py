@@ -116,26 +116,34 @@ def _page(result: Compared) -> str:
 
 def _gaps(result: Compared) -> Markup:
     """Draw the gap in the typical case of each model, the baseline first in each block."""
+    typical = [
+        (model, row)
+        for model in result.judgement.models
+        for pair in model.pairs
+        if pair.attribute == model.primary
+        for row in pair.rows
+        if row.endpoint == "typical case"
+    ]
+    several = len({(row.first, row.second) for _, row in typical}) > 1
     rows = []
-    for model in result.judgement.models:
-        for pair in (pair for pair in model.pairs if pair.attribute == model.primary):
-            for row in (row for row in pair.rows if row.endpoint == "typical case"):
-                where = "" if row.structure == result.judgement.structures[0] else f"{row.structure}, "
-                counts = f"{row.n_first} / {row.n_second}"
-                name = f"{where}{row.second} behind {row.first}"
-                before, after = row.gap_before.interval, row.gap_after.interval
-                shown = Verdict.GAP if row.gap_before.shown else Verdict.OPEN
-                rows.append(ForestRow(model.model, f"{name}, before", *before, shown, counts))
-                rows.append(ForestRow(model.model, f"{name}, after", *after, row.verdict, counts))
+    for model, row in typical:
+        counts = f"{row.n_first} / {row.n_second}"
+        name = f"{row.structure}: {row.second} behind {row.first}" if several else row.structure
+        before, after = row.gap_before.interval, row.gap_after.interval
+        shown = Verdict.GAP if row.gap_before.shown else Verdict.OPEN
+        rows.append(ForestRow(model.model, f"{name}, before", *before, shown, counts))
+        rows.append(ForestRow(model.model, f"{name}, after", *after, row.verdict, counts))
     if not rows:  # no pair of groups is judged
         return Markup("")
+    first = typical[0][1]
+    whom = "gap" if several else f"{first.second} behind {first.first}"
     title = next(iter(result.models.values())).title
     return forest(
         rows[:60],
         label="Gaps before and after",
-        axis=f"gap in the typical {title}",
+        axis=f"{whom} in the typical {title}",
         margin=result.options.margin,
-        heads=("Groups and model", "Verdict", "Gap [limits]", "Subjects"),
+        heads=("Structure and groups" if several else "Structure", "Verdict", "Gap [limits]", "Subjects"),
     )
 
 
