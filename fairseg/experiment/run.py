@@ -19,12 +19,13 @@ from fairseg.experiment.plan import Plan
 from fairseg.experiment.provenance import check_same_origin
 from fairseg.experiment.results import Results, collect
 from fairseg.experiment.schedule import run_tasks
-from fairseg.experiment.split import TEST
+from fairseg.experiment.split import TEST, VALIDATION
 from fairseg.experiment.study import SPLIT, Study, data_files, make_study
 from fairseg.experiment.tasks import DONE, TASK, Task
 from fairseg.io.files import check_writable, write_files
 from fairseg.io.lock import alone_in
-from fairseg.io.sentences import counted
+from fairseg.io.sentences import counted, listed
+from fairseg.training.selection import FEWEST
 from fairseg.training.settings import Settings
 
 
@@ -130,13 +131,15 @@ def _note_on_other_settings(root: Path, study: Study) -> list[str]:
 
 def _result_line(root: Path, study: Study) -> Callable[[Task], str]:
     """Return a function that says in a line what a test has shown."""
-    arms = {tasks.tests[-1]: arm for arm, tasks in reversed(study.arms.items())}
+    arms = {name: arm for arm, tasks in reversed(study.arms.items()) for name in tasks.tests}
 
     def describe(task: Task) -> str:
         if task.name not in arms:
             return ""
         arm = arms[task.name]
         results = collect(root, replace(study, arms={arm: study.arms[arm]}))
+        if results.states[arm].status != "done":  # other folds are left
+            return ""
         dice = ", ".join(
             f"{group} {results.spread(arm.key, 'Median DSC', group).mean:.3f}"
             for group in results.groups("internal")
@@ -164,6 +167,11 @@ def _notes(study: Study) -> list[str]:
         notes.append(f"Not trained on, only tested: {', '.join(untrained)}.")
     if untested := [name for name in study.counts if name not in tested["internal"]]:
         notes.append(f"Trained on, but nobody to test: {', '.join(untested)}.")
+    if study.plan.recipe.keep != "last":
+        held_out = study.split["group"][study.split["part"] == VALIDATION]
+        numbers = {name: int((held_out == name).sum()) for name in study.counts}
+        if few := [f"{name} ({number})" for name, number in numbers.items() if number < FEWEST]:
+            notes.append(f"Too few (under {FEWEST}) held out to say which epoch is used: {listed(few)}.")
     if unknown := int((study.split["group"] == "").sum()):
         notes.append(f"{counted(unknown, 'subject')} of unknown group: in no group's figures.")
     for test in ("internal", *(["external"] if study.plan.external else [])):

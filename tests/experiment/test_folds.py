@@ -41,8 +41,13 @@ def test_more_folds_than_subjects_are_refused() -> None:
 
 
 def test_an_experiment_in_folds_tests_everybody_once(
-    data: Path, recipe: Settings, tmp_path: Path, instant: Callable[[str], None]
+    data: Path,
+    recipe: Settings,
+    tmp_path: Path,
+    instant: Callable[[str], None],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    recipe = recipe.with_(keep="best-mean")
     plan = Plan(data, recipe, only=("full/baseline", "cascade/baseline"), seeds=2, folds=3)
     study = make_study(plan)
     people = pd.read_csv(data / "groups.csv")["subject"].nunique()
@@ -50,7 +55,10 @@ def test_an_experiment_in_folds_tests_everybody_once(
     assert len(set.union(*tested)) == sum(map(len, tested)) == people
     for fold in study.folds:
         assert set(fold["part"]) == {TRAIN, VALIDATION, TEST}
-    results = run_experiment(plan, tmp_path, engine=InProcess())
+    results = run_experiment(plan, tmp_path, engine=InProcess(), progress=True)
+    told = [line for line in capsys.readouterr().err.splitlines() if ", seed " in line]
+    assert sum("full/baseline, seed 0: Dice" in line for line in told) == 1  # when all folds are done
+    assert not any("nan" in line for line in told)
     assert {state.status for state in results.states.values()} == {"done"}
     assert all(len(tasks.tests) == 3 for tasks in results.study.arms.values())
     scores = results.scores[(results.scores["key"] == "full/baseline") & (results.scores["seed"] == 0)]
@@ -59,6 +67,7 @@ def test_an_experiment_in_folds_tests_everybody_once(
     assert results.by_seed("full/baseline", "Subjects", ALL) == {0: people, 1: people}
     page = (tmp_path / REPORT / "experiment.html").read_text()
     assert "in 3 folds" in page
+    assert "to say which epoch is used: " in page
     with pytest.raises(ValueError, match="another split"):
         run_experiment(replace(plan, split_seed=1), tmp_path, engine=InProcess())
 
