@@ -8,22 +8,22 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from fairseg.cli import options
+from fairseg.cli import options, types
 from fairseg.cli.evaluate import report_skipped, score
 
-_SHARE = click.FloatRange(0.0, 1.0, min_open=True)
+_SHARE = types.Number(0.0, 1.0, min_open=True)
 margins = options.group(
     options.number("--margin", _SHARE, 0.02, "Difference in the typical Dice that does not matter."),
     options.number(
         "--failure-threshold",
-        click.FloatRange(0.0, 1.0, min_open=True, max_open=True),
+        types.Number(0.0, 1.0, min_open=True, max_open=True),
         0.5,
         "A subject whose Dice is below has failed.",
     ),
     options.number("--failure-margin", _SHARE, 0.05, "Difference in failure rates that does not matter."),
     options.number("--tail-margin", _SHARE, 0.10, "Difference in shares of the hardest tenth, likewise."),
     options.number("--min-size", click.IntRange(min=2), 10, "Subjects that a group needs to be judged."),
-    options.number("--seed", click.IntRange(min=0), 0, "Seed of the permutations."),
+    options.number("--seed", types.SEED, 0, "Seed of the permutations."),
 )
 judging = options.group(
     click.option("--also", multiple=True, metavar="ATTRIBUTE", help="Another attribute to judge."),
@@ -39,7 +39,9 @@ sections = options.group(
     options.clinical,
     click.option("--images", type=options.PATH, help="Folder of images, to show the worst cases on."),
     click.option("--model", metavar="NAME", default="", help="What the model is called, for the title."),
-    options.number("--resamples", click.IntRange(min=100), 10_000, "Draws of each interval in the tables."),
+    options.number(
+        "--resamples", click.IntRange(100, 1_000_000), 10_000, "Draws of each interval in tables."
+    ),
 )
 
 
@@ -51,14 +53,17 @@ sections = options.group(
 @click.option("--predictions", type=options.PATH, help="Folder of predicted masks, to show the worst cases.")
 @click.option("--references", type=options.PATH, help="Folder of reference masks, for the same.")
 @sections
-@click.option("--out", type=options.PATH, required=True, help="Folder to write the report into.")
+@click.option("--out", type=options.OUT, required=True, help="Folder to write the report into.")
 @options.debug
+@options.writes
+@options.reads_images
 def report(scores: Path, out: Path, metric: str, **given: Any) -> int:
     """Judge a table of SCORES by group: the answer, tables, plots, and a page."""
-    from fairseg.io.files import check_writable  # noqa: PLC0415  (keep --help quick)
+    from fairseg.io.outputs import check_writable  # noqa: PLC0415  (keep --help quick)
+    from fairseg.report.page import FILES, KIND  # noqa: PLC0415
     from fairseg.scoring.table import Scores  # noqa: PLC0415
 
-    check_writable(out)
+    check_writable(out, FILES, KIND)
     stated = _stated(given)
     wanted = _sections(given, stated)
     table = Scores.of(scores, metric=metric)
@@ -72,27 +77,32 @@ def report(scores: Path, out: Path, metric: str, **given: Any) -> int:
 @options.stated_grouping
 @judging
 @sections
-@click.option("--out", type=options.PATH, required=True, help="Folder to write the report into.")
+@click.option("--out", type=options.OUT, required=True, help="Folder to write the report into.")
 @options.debug
+@options.writes
+@options.reads_images
 def audit(table: Path, out: Path, **given: Any) -> int:
     """Score PREDICTIONS against REFERENCES and judge the scores by group, in one go."""
     from fairseg.cohort.table import read_cohort  # noqa: PLC0415
-    from fairseg.io.files import check_writable, write_files  # noqa: PLC0415
+    from fairseg.io.files import NotWrittenError, write_files  # noqa: PLC0415
+    from fairseg.io.outputs import check_writable  # noqa: PLC0415
+    from fairseg.report.page import FILES, KIND  # noqa: PLC0415
     from fairseg.scoring.table import scores_to_files  # noqa: PLC0415
 
-    check_writable(out)
+    check_writable(out, ["scores.csv"], "scores")
+    check_writable(out, FILES, KIND)
     stated = _stated(given)
     wanted = _sections(given, stated)
     scoring = {name: given.pop(name) for name in _SCORING}
     cohort = read_cohort(table)
     _check_before_scoring(cohort, table, scoring["predictions"], scoring["references"], given)
     scores = score(cohort, **scoring)
-    write_files(out, scores_to_files(scores))
+    write_files(out, scores_to_files(scores), "scores")
     try:
         _judge(scores, out, wanted, given)
-    except ValueError as error:
+    except (ValueError, NotWrittenError) as error:
         # What was skipped can leave nothing to compare, or a disk runs full: the scores are kept.
-        raise ValueError(f"{error} (the scores are in {out / 'scores.csv'})") from None
+        raise type(error)(f"{error} (the scores are in {out / 'scores.csv'})") from None
     return report_skipped(scores)
 
 

@@ -6,6 +6,7 @@ Exit codes: 0 done; 2 bad input, with one line on stderr that says what and wher
 import logging
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -22,23 +23,45 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logger.addHandler(notes)
     try:
         code = int(cli.main(args=arguments, prog_name="fairseg", standalone_mode=False) or 0)
-    except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message(), err=True)
-        return 2
-    except click.ClickException as error:
-        return _fail(f"error: {error.format_message()}", 2)
-    except ValueError as error:
-        if "--debug" in (sys.argv if arguments is None else arguments):
+    except Exception as error:
+        if "--debug" in (sys.argv if arguments is None else arguments) and not isinstance(error, _SAID):
             raise
-        return _fail(f"error: {error}", 2)
-    except (_InterruptedError, click.Abort) as error:
-        return _fail(f"interrupted, {_LEFT.get(str(error), 'no result was written')}", 1)
-    except RuntimeError as error:
-        return _fail(f"error: {error}", 1)
+        return _end(error)
     finally:
         logger.removeHandler(notes)
-    notes.show()
+    try:
+        notes.show()
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:  # a terminal that is full or gone
+        return code or 1
     return code
+
+
+def _end(error: Exception) -> int:
+    """Say in one line why a command ended; return the exit code: 2 where the user can mend it, else 1."""
+    if isinstance(error, BrokenPipeError):  # whoever read the output has gone
+        return 1
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        click.echo(error.format_message(), err=True)
+        return 2
+    code = 1
+    if isinstance(error, _InterruptedError | click.Abort):
+        text = f"interrupted, {_LEFT.get(str(error), 'no result was written')}"
+    elif isinstance(error, OSError):
+        text = f"error: {error.filename or 'output'}: {error.strerror or error}"
+        code = 2 if error.filename else 1
+    elif isinstance(error, click.ClickException):
+        text, code = f"error: {error.format_message()}", 2
+    elif isinstance(error, ValueError):
+        text, code = f"error: {error}", 2
+    elif isinstance(error, RuntimeError) and not isinstance(error, RecursionError | NotImplementedError):
+        text = f"error: {error}"
+    elif isinstance(error, MemoryError):
+        text = f"error: there is not enough memory for this: {error}"
+    else:
+        text = f"error: {type(error).__name__}: {error} (a fault of fairseg; --debug shows where)"
+    return _fail(text, code)
 
 
 # What an interrupted command leaves.
@@ -52,6 +75,9 @@ _LEFT = {
 
 class _InterruptedError(Exception):
     """Ctrl-C, before click makes its own of it; its text is the name of the command."""
+
+
+_SAID = (click.ClickException, click.Abort, _InterruptedError)  # what no traceback would tell more of
 
 
 class _Commands(click.Group):
@@ -78,7 +104,8 @@ class _Notes(logging.Handler):
 
 
 def _fail(message: str, code: int) -> int:
-    click.echo(f"fairseg: {_one_line(message)}", err=True)
+    with suppress(OSError):  # a terminal that is full or gone
+        click.echo(f"fairseg: {_one_line(message)}", err=True)
     return code
 
 

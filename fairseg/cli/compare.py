@@ -10,7 +10,7 @@ import click
 import fairseg
 from fairseg.cli import options
 from fairseg.cli.audit import margins, one_each
-from fairseg.io.files import check_writable
+from fairseg.io.outputs import check_writable
 
 
 @click.command()
@@ -25,17 +25,21 @@ from fairseg.io.files import check_writable
     help="Names of the models, in the order of SCORES. Default: from the files' names.",
 )
 @click.option("--baseline", metavar="NAME", help="Model to compare the others with. Default: the first.")
-@click.option("--out", type=options.PATH, required=True, help="Folder to write the comparison into.")
+@click.option("--out", type=options.OUT, required=True, help="Folder to write the comparison into.")
 @options.debug
-def compare(scores: Sequence[Path], names: str | None, bins: Sequence[Any], out: Path, **judging: Any) -> int:
+@options.writes
+def compare(
+    scores: Sequence[Path], names: str | None, bins: Sequence[Any], out: Path, **judging: Any
+) -> int:
     """Compare models that were scored on the same cases: one table of SCORES each.
 
     Says of each model whether it is fairer than the baseline, which groups gained or lost, and whether a
     group is worse off.
     """
     from fairseg.report.compare.card import to_terminal  # noqa: PLC0415  (the charts, which --help does not need)
+    from fairseg.report.compare.page import FILES, KIND  # noqa: PLC0415
 
-    check_writable(out)
+    check_writable(out, FILES, KIND)
     models = dict(zip(_names(scores, names), scores, strict=True))
     result = fairseg.compare(models, bins=one_each(bins), **judging)
     page = result.save(out)

@@ -9,11 +9,11 @@ import click
 import fairseg
 from fairseg.cli import options, types
 from fairseg.cli.training import need_extra
-from fairseg.io.files import check_writable, write_files
+from fairseg.io.files import write_files
 
 
 @click.command()
-@click.argument("folder", type=options.PATH)
+@click.argument("folder", type=options.OUT)
 @click.option(
     "--subjects",
     type=types.GROUP_SIZE,
@@ -25,7 +25,7 @@ from fairseg.io.files import check_writable, write_files
 )
 @options.number("--test-subjects", click.IntRange(min=0), 30, "Test subjects of each group.")
 @options.number(
-    "--strength", click.FloatRange(min=0.0), 1.0, "How different the last group looks; 0 for not at all."
+    "--strength", types.Number(min=0.0), 1.0, "How different the last group looks; 0 for not at all."
 )
 @click.option(
     "--without",
@@ -34,10 +34,11 @@ from fairseg.io.files import check_writable, write_files
     help="Turn a part of the difference off: fat, vessels, chest, brightness, heart.",
 )
 @options.number("--size", click.IntRange(min=1), 80, "Pixels of a slice along each side.")
-@options.number("--spacing", float, 3.0, "Size of a pixel, mm.")
+@options.number("--spacing", types.Number(0.0, min_open=True), 3.0, "Size of a pixel, mm.")
 @options.number("--slices", click.IntRange(min=1), 4, "Slices of a stack.")
-@options.number("--seed", click.IntRange(min=0), 0, "The same seed gives the same files.")
+@options.number("--seed", types.SEED, 0, "The same seed gives the same files.")
 @options.debug
+@options.writes
 def phantom(
     folder: Path,
     subjects: Sequence[tuple[str, int]],
@@ -60,13 +61,13 @@ def phantom(
 
 
 @click.command()
-@options.number("--out", options.PATH, Path("fairseg-demo"), "Folder to write the demo into.")
-@options.number("--seed", click.IntRange(min=0), 0, "Seed of the cohort and of the trainings.")
+@options.number("--out", options.OUT, Path("fairseg-demo"), "Folder to write the demo into.")
+@options.number("--seed", types.SEED, 0, "Seed of the cohort and of the trainings.")
 @options.debug
+@options.writes
 def demo(out: Path, seed: int) -> int:
     """Train on a made-up cohort with and without mitigation, and compare: a few minutes, no data needed."""
     need_extra()
-    check_writable(out)
     from fairseg.report.compare.card import to_terminal  # noqa: PLC0415  (the charts, which --help does not need)
 
     demo = fairseg.experiment.demo
@@ -74,7 +75,7 @@ def demo(out: Path, seed: int) -> int:
     for name, table in scores.items():
         folder = out / "reports" / demo.folder(name)
         fairseg.audit(table, by="group", reference=demo.REFERENCE).save(folder)
-        write_files(folder, fairseg.scoring.scores_to_files(table))
+        write_files(folder, fairseg.scoring.scores_to_files(table), "scores")
     comparison = fairseg.compare(scores, by="group", reference=demo.REFERENCE)
     page = comparison.save(out / "comparison")
     click.echo(to_terminal(comparison))

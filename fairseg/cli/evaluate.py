@@ -11,21 +11,22 @@ from fairseg.cli import options
 
 @click.command()
 @options.scoring
-@click.option("--out", type=options.PATH, required=True, help="The scores table to write: scores.csv.")
+@click.option("--out", type=options.OUT, required=True, help="The scores table to write: scores.csv.")
 @options.debug
+@options.writes
+@options.reads_images
 def evaluate(table: Path, out: Path, **scoring: Any) -> int:
     """Score PREDICTIONS against REFERENCES: one row per case and label."""
-    from fairseg.io.files import check_writable, write_files  # noqa: PLC0415  (keep --help quick)
+    from fairseg.io.files import write_files  # noqa: PLC0415  (keep --help quick)
+    from fairseg.io.outputs import check_writable  # noqa: PLC0415
     from fairseg.io.sentences import counted  # noqa: PLC0415
     from fairseg.scoring.table import scores_to_files  # noqa: PLC0415
 
     if os.path.isdir(out):  # noqa: PTH112  (unlike Path.is_dir, it takes any name)
         raise ValueError(f"--out must be a file, got the folder {out}")
-    if os.path.realpath(out) == os.path.realpath(table):
-        raise ValueError(f"--out must not be the table of --groups, got {out}")
-    check_writable(out.parent)
+    check_writable(out.parent, [out.name], "scores")
     scores = score(table, **scoring)
-    write_files(out.parent, scores_to_files(scores, out.name))
+    write_files(out.parent, scores_to_files(scores, out.name), "scores")
     click.echo(f"{counted(scores.table['case'].nunique(), 'case')} scored: {out}")
     return report_skipped(scores)
 

@@ -17,7 +17,7 @@ from fairseg.training.settings import Settings
 @click.command()
 @click.argument("dataset", type=options.PATH)
 @click.option(
-    "--out", type=options.PATH, required=True, help="Folder of the experiment; it goes on where it was."
+    "--out", type=options.OUT, required=True, help="Folder of the experiment; it goes on where it was."
 )
 @options.by(required=False, default="Default: group, or the only one.")
 @options.BINS
@@ -54,12 +54,12 @@ from fairseg.training.settings import Settings
     help="A group to train on; the others are only tested. Default: all.",
 )
 @options.number(
-    "--test-share", click.FloatRange(0.0, 0.9), 0.25, "Share of each group's subjects, without labelsTs."
+    "--test-share", types.Number(0.0, 0.9), 0.25, "Share of each group's subjects, without labelsTs."
 )
 @options.number(
     "--folds", click.IntRange(min=0), 0, "Test every subject once, in so many parts; 0: one test set."
 )
-@options.number("--split-seed", click.IntRange(min=0), 0, "Seed of the choice of tested subjects.")
+@options.number("--split-seed", types.SEED, 0, "Seed of the choice of tested subjects.")
 @click.option(
     "--mirror/--no-mirror", default=None, help="Average over mirrorings. Default: with the preset paper."
 )
@@ -79,6 +79,8 @@ from fairseg.training.settings import Settings
     help="For submitit: slurm_partition=gpu, gpus_per_node=1, timeout_min=600, ...",
 )
 @options.debug
+@options.writes
+@options.reads_images
 def experiment(
     dataset: Path,
     out: Path,

@@ -9,10 +9,11 @@ from typing import Any
 import click
 
 import fairseg
-from fairseg.cli import options
+from fairseg.cli import options, types
 from fairseg.cli.audit import one_each
 from fairseg.integrations import nnunet as integration
-from fairseg.io.files import check_writable, write_files
+from fairseg.io.files import write_files
+from fairseg.io.outputs import check_writable
 from fairseg.io.sentences import counted
 
 
@@ -22,8 +23,9 @@ def nnunet() -> None:
 
 
 @nnunet.command()
-@click.argument("folder", type=options.PATH, default=Path(click.get_app_dir("fairseg")) / "nnunet_trainers")
+@click.argument("folder", type=options.OUT, default=Path(click.get_app_dir("fairseg")) / "nnunet_trainers")
 @options.debug
+@options.writes
 def install(folder: Path) -> int:
     """Let nnU-Net find fairseg's trainers, and print the variable that it needs.
 
@@ -43,7 +45,7 @@ def install(folder: Path) -> int:
 @options.BINS
 @click.option("--groups", "table", type=options.PATH, help="Table of cases. Default: in the raw dataset.")
 @options.number("--folds", click.IntRange(min=2), 5, "Number of folds.")
-@options.number("--seed", click.IntRange(min=0), 0, "Another seed gives other folds.")
+@options.number("--seed", types.SEED, 0, "Another seed gives other folds.")
 @click.option("--replace", is_flag=True, help="Replace a split that is there.")
 @options.debug
 def splits(
@@ -81,18 +83,17 @@ def splits(
 @click.argument("results", type=options.PATH, nargs=-1, required=True)
 @click.option("--groups", "table", type=options.PATH, required=True, help="Table of cases: groups.csv.")
 @options.labels
-@click.option("--out", type=options.PATH, required=True, help="The scores table to write: scores.csv.")
+@click.option("--out", type=options.OUT, required=True, help="The scores table to write: scores.csv.")
 @options.debug
+@options.writes
 def scores(results: Sequence[Path], table: Path, out: Path, **codes: Any) -> int:
     """Make a scores table for `fairseg report` of the Dice that nnU-Net's validation found.
 
     RESULTS are folders of trained models (all their validated folds), of folds, or files summary.json.
     """
-    check_writable(out.parent)
-    if os.path.realpath(out) == os.path.realpath(table):
-        raise ValueError(f"--out must not be the table of --groups, got {out}")
+    check_writable(out.parent, [out.name], "scores")
     read = integration.read_summaries(results, table, **codes)
-    write_files(out.parent, fairseg.scoring.scores_to_files(read, out.name))
+    write_files(out.parent, fairseg.scoring.scores_to_files(read, out.name), "scores")
     click.echo(f"{counted(read['case'].nunique(), 'case')} read: {out}")
     for note in fairseg.scoring.Scores.of(read).notes[1:]:  # the first is on where the Dice comes from
         click.echo(f"fairseg: note: {note}", err=True)
@@ -101,7 +102,7 @@ def scores(results: Sequence[Path], table: Path, out: Path, **codes: Any) -> int
 
 @nnunet.command()
 @click.argument("model", type=options.PATH)
-@click.option("--out", type=options.PATH, required=True, help="Folder to write, new or empty.")
+@click.option("--out", type=options.OUT, required=True, help="Folder to write, new or empty.")
 @click.option(
     "--checkpoint", default="checkpoint_final.pth", show_default=True, help="Which one of each fold."
 )

@@ -2,14 +2,19 @@
 
 from collections.abc import Callable
 from dataclasses import Field, fields
+from functools import wraps
+from pathlib import Path
 from typing import Any, get_origin
 
 import click
 
 from fairseg.cli import types
 from fairseg.cli.clinical import Phase, Roles
-from fairseg.cli.types import PATH as PATH  # noqa: PLC0414  (the commands say options.PATH)
+from fairseg.cli.types import OUT as OUT  # noqa: PLC0414  (the commands say options.OUT)
+from fairseg.cli.types import PATH as PATH  # noqa: PLC0414
 from fairseg.cohort.columns import METRICS
+from fairseg.io.limits import MAX_VOXELS, read_limits
+from fairseg.io.outputs import reading
 from fairseg.training.settings import Settings, type_of
 
 Decorator = Callable[..., Any]
@@ -67,6 +72,46 @@ BINS = click.option(
     metavar="NAME=EDGES",
     help="Cut a numeric attribute into bins: age=50,65.",
 )
+
+
+def writes(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --overwrite to a command, and keep it from writing over what it reads: every path of type PATH."""
+
+    @click.option(
+        "--overwrite", is_flag=True, help="Replace files at the place of the output, whoever wrote them."
+    )
+    @wraps(command)
+    def guarded(*, overwrite: bool, **given: Any) -> Any:
+        inputs: list[Path] = []
+        for one in click.get_current_context().command.params:
+            value = given.get(one.name or "")
+            if one.type is PATH and value is not None:
+                inputs += value if isinstance(value, tuple) else [value]
+        with reading(*inputs, overwrite=overwrite):
+            return command(**given)
+
+    return guarded
+
+
+def reads_images(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add to a command what bounds the images that it reads."""
+
+    @click.option(
+        "--max-voxels",
+        type=click.IntRange(min=1),
+        default=MAX_VOXELS,
+        show_default=True,
+        help="Voxels of the largest image that is read.",
+    )
+    @click.option("--detached", is_flag=True, help="Read .mhd and .nrrd with their voxels in a file beside.")
+    @wraps(command)
+    def bounded(*, max_voxels: int, detached: bool, **given: Any) -> Any:
+        with read_limits(max_voxels=max_voxels, detached=detached):
+            return command(**given)
+
+    return bounded
+
+
 debug = click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
 
 labels = click.option(
@@ -109,7 +154,7 @@ scoring = group(
         show_default=True,
         help="Distance of a structure that only one mask has: left out and counted, or the image's diagonal.",
     ),
-    click.option("--tolerance", type=float, help="Tolerance of nsd: mm, or pixels where masks are PNG."),
+    click.option("--tolerance", type=types.Number(), help="Tolerance of nsd: mm, or pixels of PNG."),
     number("--workers", click.IntRange(min=1), 1, "Processes that score cases."),
     click.option(
         "--on-error",

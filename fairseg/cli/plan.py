@@ -10,7 +10,7 @@ import fairseg
 from fairseg.cli import options, types
 from fairseg.cli.audit import judging, one_each
 
-_INSIDE = click.FloatRange(0.0, 1.0, min_open=True, max_open=True)
+_INSIDE = types.Number(0.0, 1.0, min_open=True, max_open=True)
 
 
 def _sizes(text: str) -> tuple[int, int]:
@@ -34,14 +34,14 @@ def _sizes(text: str) -> tuple[int, int]:
     help="Subjects of the first (reference) group and of the second: what they can show.",
 )
 @options.number(
-    "--ratio", click.FloatRange(0.0, min_open=True), 1.0, "Subjects of the first to one of the second."
+    "--ratio", types.Number(0.0, min_open=True), 1.0, "Subjects of the first to one of the second."
 )
 @options.number("--power", _INSIDE, 0.8, "Probability with which the difference is to be shown.")
 @options.number("--alpha", _INSIDE, 0.05, "Two-sided level of one comparison.")
-@click.option("--median", type=float, help="Median Dice, in place of SCORES; with --iqr.")
-@click.option("--iqr", type=float, help="Distance of its quartiles.")
-@click.option("--failure-rate", type=float, help="Failure rate, in place of SCORES; with --failures.")
-@click.option("--write", type=options.PATH, metavar="FILE", help="Write --by to --seed, for --preregister.")
+@click.option("--median", type=types.Number(), help="Median Dice, in place of SCORES; with --iqr.")
+@click.option("--iqr", type=types.Number(), help="Distance of its quartiles.")
+@click.option("--failure-rate", type=types.Number(), help="Failure rate, in place of SCORES.")
+@click.option("--write", type=options.OUT, metavar="FILE", help="Write --by to --seed, for --preregister.")
 @options.debug
 def plan(scores: Path | None, by: Sequence[str], write: Path | None, failures: bool, **given: Any) -> int:
     """Say how many subjects show a gap, or what --sizes can show: from the SCORES of a pilot, or assumptions.

@@ -23,9 +23,9 @@ from fairseg.io.sentences import counted
     type=options.PATH,
     help="Table with columns subject, part: train or validation, others are left out.",
 )
-@click.option("--out", type=options.PATH, required=True, help="Folder of the run.")
+@click.option("--out", type=options.OUT, required=True, help="Folder of the run.")
 @click.option("--resume", is_flag=True, help="Go on with the run in --out, if there is one.")
-@click.option("--prepared", type=options.PATH, help="Folder for prepared images, to share among runs.")
+@click.option("--prepared", type=options.OUT, help="Folder for prepared images, to share among runs.")
 @click.option("--init", type=options.PATH, metavar="RUN", help="Start from the network of this run.")
 @click.option(
     "--weights",
@@ -35,6 +35,8 @@ from fairseg.io.sentences import counted
 )
 @options.settings
 @options.debug
+@options.writes
+@options.reads_images
 def train(
     dataset: Path,
     bins: Sequence[Any],
@@ -76,13 +78,15 @@ def train(
 @click.command()
 @click.argument("run", type=options.PATH)
 @click.argument("images", type=options.PATH)
-@click.option("--out", type=options.PATH, required=True, help="Folder to write masks into: CASE.nii.gz.")
+@click.option("--out", type=options.OUT, required=True, help="Folder to write masks into: CASE.nii.gz.")
 @click.option("--cascade", type=options.PATH, metavar="RUN", help="Crop around what this run finds.")
 @click.option("--references", type=options.PATH, help="Crop around these masks, to compare with --cascade.")
 @click.option("--mirror/--no-mirror", default=True, show_default=True, help="Average over mirrorings.")
 @options.number("--workers", click.IntRange(min=1), 1, "Processes that segment.")
 @options.setting("device")
 @options.debug
+@options.writes
+@options.reads_images
 def predict(run: Path, images: Path, out: Path, **arguments: Any) -> int:
     """Segment IMAGES (CASE_0000.nii.gz and so on) with a trained RUN."""
     need_extra()

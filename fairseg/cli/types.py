@@ -1,5 +1,6 @@
 """How the command `fairseg` reads the values of its options: paths, labels, bins, settings."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
@@ -43,6 +44,15 @@ class Parsed(_ParamType):
             return self.fail(f"{value!r} is not like {self.example}", param, ctx)
 
 
+class Number(click.FloatRange):
+    """A number of a range: never NaN, which lies in every range, nor infinity."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Return the number."""
+        number = super().convert(value, param, ctx)
+        return number if math.isfinite(number) else self.fail(f"{value} is no finite number.", param, ctx)
+
+
 def setting_type(name: str) -> Any:
     """Return how the text of a setting of `fairseg.training.Settings` is read."""
     kind, _ = type_of(name)
@@ -51,7 +61,9 @@ def setting_type(name: str) -> Any:
     if get_origin(kind) is tuple:
         number = get_args(kind)[0]
         return Parsed(lambda text: _pair(text, number), "80,80")
-    return click.types.convert_type(kind)
+    if name in ("seed", "split_seed"):
+        return SEED
+    return Number() if kind is float else click.types.convert_type(kind)
 
 
 def _labels(text: str) -> list[tuple[str, tuple[int, ...], tuple[int, ...] | None]]:
@@ -89,7 +101,10 @@ def structures(context: click.Context, option: Any, value: Any) -> dict[str | in
 
 def _bins(text: str) -> tuple[str, list[float]]:
     name, _, edges = text.partition("=")
-    return name.strip(), [float(edge) for edge in edges.split(",")]
+    cuts = [float(edge) for edge in edges.split(",")]
+    if not all(map(math.isfinite, cuts)):
+        raise ValueError
+    return name.strip(), cuts
 
 
 def _assignment(text: str) -> tuple[str, str]:
@@ -118,7 +133,9 @@ def _pair(text: str, number: Callable[[str], Any]) -> tuple[Any, Any]:
     return first, second
 
 
-PATH = _Path()
+PATH = _Path()  # of what a command reads
+SEED = click.IntRange(0, 2**32 - 1)  # what all generators take
+OUT = _Path()  # of what it writes
 LABELS = Parsed(_labels, "1,2,3 or RVBP=1,LVM=2 or tumour=1+2+3 or lung=150:1")
 BINS = Parsed(_bins, "age=50,65")
 ASSIGNMENT = Parsed(_assignment, "steps=100")

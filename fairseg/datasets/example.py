@@ -15,6 +15,7 @@ import SimpleITK as sitk
 from scipy.ndimage import gaussian_filter
 
 from fairseg.io.files import filled_folder
+from fairseg.io.image_writing import write_image
 
 LABELS = {"RVBP": 1, "LVM": 2, "LVBP": 3}
 SPACING = (10.0, 1.8, 1.8)  # mm; z, y, x
@@ -26,12 +27,12 @@ _ERROR = {"M": 5.0, "F": 9.0, "": 5.0}  # the most that a boundary moves, mm
 def write_example(folder: str | Path, *, seed: int = 0) -> None:
     """Write 28 subjects, two frames each: `predictions/`, `references/`, dataset.json, groups.csv.
 
-    The same seed gives the same masks. Files of the same names are replaced.
+    The same seed gives the same masks. Files of an earlier example are replaced.
 
     Raises:
         ValueError: the folder cannot be written.
     """
-    with filled_folder(Path(folder)) as scratch:
+    with filled_folder(Path(folder), "example") as scratch:
         _write_all(scratch, seed)
 
 
@@ -86,4 +87,4 @@ def _heart(size: float, filling: float, wobble: npt.NDArray[np.float64]) -> npt.
 def _write(mask: npt.NDArray[np.uint8], path: Path) -> None:
     image = sitk.GetImageFromArray(mask)
     image.SetSpacing(SPACING[::-1])
-    sitk.WriteImage(image, str(path), useCompression=True)
+    write_image(path, image)

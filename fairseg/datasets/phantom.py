@@ -17,6 +17,8 @@ import SimpleITK as sitk
 
 from fairseg.datasets.anatomy import LABELS, Body, Scan, draw_slice
 from fairseg.io.files import filled_folder
+from fairseg.io.image_writing import write_image
+from fairseg.io.outputs import boundaries, reading
 
 SLICE_DISTANCE = 10.0  # mm
 FOLDERS = ("imagesTr", "labelsTr", "imagesTs", "labelsTs")
@@ -105,12 +107,13 @@ def write_phantom(
     if min(shape) * spacing < 150.0:
         raise ValueError(f"shape times spacing must cover 150 mm and more, got {shape} times {spacing} mm")
     names = ("dataset.json", "groups.csv", *FOLDERS)
+    replace_files = replace_files or boundaries().overwrite
     if not replace_files and (there := [name for name in names if (Path(folder) / name).exists()]):
         raise ValueError(
             f"folder must hold no dataset, {folder} has {', '.join(there)}: the old images would stay among "
             "the new ones; choose another folder"
         )
-    with filled_folder(Path(folder)) as scratch:
+    with reading(overwrite=replace_files), filled_folder(Path(folder), "phantom") as scratch:
         _write_all(scratch, counts, test_subjects, shift, (shape, spacing, slices), seed)
 
 
@@ -213,4 +216,4 @@ def _write_case(
     ):
         file = sitk.GetImageFromArray(array)
         file.SetSpacing((spacing, spacing, SLICE_DISTANCE))
-        sitk.WriteImage(file, str(path), useCompression=True)
+        write_image(path, file)

@@ -16,6 +16,7 @@ from fairseg.cohort.table import read_cohort
 from fairseg.datasets.anatomy import LABELS
 from fairseg.datasets.phantom import write_phantom
 from fairseg.io.files import write_files
+from fairseg.io.json_files import read_json
 from fairseg.io.parallel import cores, run_all
 from fairseg.scoring import evaluate
 from fairseg.training.data import load_data
@@ -83,7 +84,7 @@ def run_demo(
     if not _is_begun(out, identity):
         # One that was stopped while it was written is written again.
         write_phantom(cohort, subjects=subjects, test_subjects=test_subjects, seed=seed, replace_files=True)
-        write_files(out, {DEMO: json.dumps(identity, indent=1) + "\n"})
+        write_files(out, {DEMO: json.dumps(identity, indent=1) + "\n"}, "demo")
     workers = min(cores(), len(ARMS))
     report(f"2/4 Training {len(ARMS)} networks for {settings.epochs * settings.steps} steps each: minutes")
     load_data(cohort, settings.with_(workers=workers), out / "prepared")  # which all of them share
@@ -113,7 +114,7 @@ def folder(arm: str) -> str:
 def _is_begun(out: Path, identity: dict[str, Any]) -> bool:
     """Say whether the folder holds the same demo, to go on with; refuse one that holds something else."""
     if (out / DEMO).exists():
-        if json.loads((out / DEMO).read_text(encoding="utf-8")) == json.loads(json.dumps(identity)):
+        if read_json(out / DEMO) == json.loads(json.dumps(identity)):
             return True
         raise ValueError(f"{out} holds a demo of another seed: choose another folder, or delete it")
     if (out / "runs").exists():

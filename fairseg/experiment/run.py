@@ -16,14 +16,15 @@ from fairseg.experiment.arms import CHOICES, NOT_SHARED, PRESETS
 from fairseg.experiment.engines import Engine, Processes
 from fairseg.experiment.page import write_experiment
 from fairseg.experiment.plan import Plan
-from fairseg.experiment.provenance import check_same_origin
+from fairseg.experiment.provenance import DATA, EXPERIMENT, check_same_origin
 from fairseg.experiment.results import Results, collect
 from fairseg.experiment.schedule import run_tasks
 from fairseg.experiment.split import TEST, VALIDATION
 from fairseg.experiment.study import SPLIT, Study, data_files, make_study
 from fairseg.experiment.tasks import DONE, TASK, Task
-from fairseg.io.files import check_writable, write_files
+from fairseg.io.files import write_files
 from fairseg.io.lock import alone_in
+from fairseg.io.outputs import check_writable, claim
 from fairseg.io.sentences import counted, listed
 from fairseg.training.selection import FEWEST
 from fairseg.training.settings import Settings
@@ -80,6 +81,7 @@ def run_experiment(
     check_writable(root)
     study = make_study(plan)
     with alone_in(root):
+        claim(root, (EXPERIMENT, DATA, SPLIT), "experiment")
         mixed = check_same_origin(root, data_files(plan), plan, mix=mix)
         _keep_split(root, study)
         others = _note_on_other_settings(root, study)

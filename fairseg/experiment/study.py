@@ -141,7 +141,7 @@ def data_files(plan: Plan) -> dict[str, dict[str, Path]]:
         if folder is not None:
             files = [folder / "dataset.json", folder / "groups.csv"]
             for part in ("imagesTr", "labelsTr", "imagesTs", "labelsTs"):
-                files += sorted(path for path in (folder / part).glob("*") if path.is_file())
+                files += sorted(path for path in (folder / part).glob("[!.]*") if path.is_file())
             by_kind[kind] = {file.relative_to(folder).as_posix(): file for file in files}
     return by_kind
 

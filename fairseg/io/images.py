@@ -19,11 +19,10 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
-from fairseg.io.nifti import check_nifti
+from fairseg.io.image_checks import READERS, check_image
+from fairseg.io.outputs import IMAGE_ENDINGS
 
-EXTENSIONS = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd", ".png")
-
-_READERS = {".nii": "NiftiImageIO", ".gz": "NiftiImageIO"}  # named, ITK need not try all it has
+EXTENSIONS = IMAGE_ENDINGS
 
 # What ITK means, where it does not say it.
 _MEANING = {
@@ -90,8 +89,13 @@ def _native_messages(listen: bool) -> Iterator[list[str]]:
     if not listen:
         yield said
         return
-    sys.stderr.flush()
-    terminal = os.dup(2)
+    try:
+        terminal = os.dup(2)
+    except OSError:  # it was closed, as by 2>&-
+        yield said
+        return
+    if sys.stderr is not None:
+        sys.stderr.flush()
     with TemporaryFile() as file:
         os.dup2(file.fileno(), 2)
         try:
@@ -135,11 +139,12 @@ def read_mask(path: Path) -> Mask:
     """Read one mask.
 
     Raises:
-        ValueError: the file is no image, is truncated, has several channels, or is not 2D or 3D; it names
-            the file.
+        ValueError: the file is no image, is truncated or damaged, has more voxels than are read (see
+            `fairseg.io.limits`), several channels, or is not 2D or 3D; it names the file.
     """
-    reader = _READERS.get(path.suffix.lower(), "")
-    with itk_messages() as messages, _native_messages(listen=not reader) as native:
+    check_voxels = check_image(path)
+    reader = READERS[path.suffix.lower()]
+    with itk_messages() as messages, _native_messages(listen=reader != "NiftiImageIO") as native:
         try:
             image, reason = sitk.ReadImage(str(path), imageIO=reader), ""
         except RuntimeError as error:
@@ -164,8 +169,7 @@ def read_mask(path: Path) -> Mask:
         "direction": image.GetDirection(),
     }
     voxels = sitk.GetArrayFromImage(image)
-    if reader:
-        check_nifti(path, voxels)
+    check_voxels(voxels)
     heard = dict.fromkeys(_tidy(message, path) for message in messages)
     # A PNG has a size only where ITK itself wrote one into it.
     unit = "px" if path.suffix.lower() == ".png" and set(image.GetSpacing()) == {1.0} else "mm"

@@ -1,10 +1,13 @@
 """One process at a time in a folder, by a lock of the operating system: it ends with the process."""
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+
+_NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 
 
 @contextmanager
@@ -17,12 +20,17 @@ def alone_in(folder: Path, *, lock: str = ".lock", wait: bool = False) -> Iterat
         wait: for a process that is there already.
 
     Raises:
-        ValueError: another process is there, and `wait` is False.
+        ValueError: another process is there, and `wait` is False; or the disk has no locks.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         held = FileLock(folder / lock).acquire(timeout=-1 if wait else 0)
     except Timeout:
         raise ValueError(f"{folder}: another process is at work in this folder") from None
+    except NotImplementedError:
+        raise ValueError(f"{folder} must be on a disk with file locks, which this one (NFS?) lacks") from None
+    except OSError as error:
+        reason = "the disk (NFS?) has no file locks" if error.errno in _NO_LOCKS else error.strerror
+        raise ValueError(f"{folder} cannot be locked for one process: {reason}") from None
     with held:
         yield

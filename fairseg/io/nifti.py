@@ -4,7 +4,6 @@ ITK fills the missing part of a truncated file with whatever lies in memory, tak
 NaN for 1 mm, turns NaN and infinity among the voxels into 0, and asks no checksum. All without a word.
 """
 
-import gzip
 import math
 import struct
 import zlib
@@ -14,18 +13,39 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from fairseg.io.voxel_data import MOST_PACKED, check_size, inflate
+
 _GZIP = b"\x1f\x8b"
 _FLOATS = {16: "f4", 64: "f8"}  # NIfTI's codes of the types that can hold NaN
+_BITS = {
+    **dict.fromkeys((2, 256), 8),
+    **dict.fromkeys((4, 512), 16),
+    **dict.fromkeys((8, 16, 768), 32),
+    **dict.fromkeys((64, 1024, 1280, 32), 64),
+    **{128: 24, 2304: 32},  # colours
+}
+_MAGIC = {348: b"n+1\0", 540: b"n+2\0\r\n\x1a\n"}  # of files that hold header and voxels
 _START = 4096  # bytes of a file that are read to find its header
+_TRAILING = 1 << 20  # bytes that some writers leave behind the voxels
 
 
-class _Header(NamedTuple):
+class NiftiHeader(NamedTuple):
+    """The fields that matter here, and the beginning and the end of the file."""
+
     order: str
     kind: int
-    voxels: int
+    size: tuple[int, ...]
     bits: int
-    sizes: tuple[float, ...]
+    spacing: tuple[float, ...]
     start: int
+    packed: bool
+    begin: bytes  # unpacked
+    trailer: bytes
+
+    @property
+    def voxels(self) -> int:
+        """Number of voxels."""
+        return math.prod(self.size)
 
     @property
     def needed(self) -> int:
@@ -33,44 +53,64 @@ class _Header(NamedTuple):
         return self.start + self.voxels * self.bits // 8
 
 
-def check_nifti(path: Path, voxels: npt.NDArray[Any]) -> None:
-    """Compare a NIfTI file with what its header and its checksum promise.
-
-    Args:
-        path: the file, gzipped or not.
-        voxels: the array that ITK read from it.
+def read_nifti_header(path: Path) -> NiftiHeader:
+    """Read the header of a NIfTI file, gzipped or not, and compare it with the file's size.
 
     Raises:
-        ValueError: the file is truncated or damaged, a voxel size is not positive, or a voxel is NaN or
-            infinite; the message names the file.
+        ValueError: the header is no whole one, or says what cannot be; the message names the file.
     """
     with path.open("rb") as file:
         begin = file.read(_START)
-        size = file.seek(0, 2)
-        file.seek(max(0, size - 8))
+        length = file.seek(0, 2)
+        file.seek(max(0, length - 8))
         trailer = file.read(8)
     packed = begin.startswith(_GZIP)
     try:
         unpacked = zlib.decompressobj(31).decompress(begin, _START) if packed else begin
-        header = _parse(unpacked)
+        header = _parse(unpacked, packed, trailer)
     except (zlib.error, struct.error):
         raise ValueError(f"{path} is truncated or damaged: it has no whole header") from None
-    if not all(math.isfinite(size) and size > 0 for size in header.sizes):
-        raise ValueError(f"{path} must have a spacing of positive numbers, got pixdim {header.sizes}")
-    if packed and header.kind not in _FLOATS and _checksum_fits(header, unpacked, voxels, trailer):
+    except ValueError as error:
+        raise ValueError(f"{path} is truncated or damaged: {error}") from None
+    if not all(math.isfinite(size) and size > 0 for size in header.spacing):
+        raise ValueError(f"{path} must have a spacing of positive numbers, got pixdim {header.spacing}")
+    check_size(path, header.size)
+    if packed and header.needed > length * MOST_PACKED:
+        raise ValueError(f"{path} is truncated or damaged: {length} bytes cannot hold {header.needed}")
+    if not packed and length != header.needed:
+        raise ValueError(
+            f"{path} is truncated or damaged: it has {length} bytes and its header claims {header.needed}"
+        )
+    return header
+
+
+def check_nifti(path: Path, header: NiftiHeader, voxels: npt.NDArray[Any]) -> None:
+    """Compare a NIfTI file with what its header and its checksum promise.
+
+    Args:
+        path: the file, gzipped or not.
+        header: of it.
+        voxels: the array that ITK read from it.
+
+    Raises:
+        ValueError: the file is truncated or damaged, or a voxel is NaN or infinite; the message names it.
+    """
+    if header.packed and header.kind not in _FLOATS and _checksum_fits(header, voxels):
         return
-    if packed or header.kind in _FLOATS:
-        content = _unpack(path)
-        size = len(content)
-    if size < header.needed:
-        raise ValueError(f"{path} is truncated: it has {size} bytes unpacked and needs {header.needed}")
+    if not header.packed and header.kind not in _FLOATS:
+        return
+    content = _unpack(path, header) if header.packed else path.read_bytes()
+    if len(content) < header.needed:
+        raise ValueError(
+            f"{path} is truncated: it has {len(content)} bytes unpacked and needs {header.needed}"
+        )
     if header.kind in _FLOATS:
         kind = header.order + _FLOATS[header.kind]
         if not np.isfinite(np.frombuffer(content, kind, header.voxels, header.start)).all():
             raise ValueError(f"{path} must be finite everywhere, got NaN or infinity")
 
 
-def _parse(begin: bytes) -> _Header:
+def _parse(begin: bytes, packed: bool, trailer: bytes) -> NiftiHeader:
     """Read the fields that matter; NIfTI-1 has a header of 348 bytes, NIfTI-2 of 540, either order."""
     for order in "<>":
         (length,) = struct.unpack_from(order + "i", begin)
@@ -78,37 +118,50 @@ def _parse(begin: bytes) -> _Header:
             dim = struct.unpack_from(order + "8h", begin, 40)
             kind, bits = struct.unpack_from(order + "2h", begin, 70)
             pixdim = struct.unpack_from(order + "8f", begin, 76)
-            start = int(struct.unpack_from(order + "f", begin, 108)[0])
+            (start,) = struct.unpack_from(order + "f", begin, 108)
+            magic = begin[344:348]
         elif length == 540:
             dim = struct.unpack_from(order + "8q", begin, 16)
             kind, bits = struct.unpack_from(order + "2h", begin, 12)
             pixdim = struct.unpack_from(order + "8d", begin, 104)
             (start,) = struct.unpack_from(order + "q", begin, 168)
+            magic = begin[4:12]
         else:
             continue
+        if magic[:3] in (b"ni1", b"ni2"):
+            raise ValueError("its voxels lie in another file, .img, which is not read")
+        if magic != _MAGIC[length]:
+            raise ValueError(f"its magic is {magic!r} in place of {_MAGIC[length]!r}")
+        if not math.isfinite(start) or start != int(start) or start < length + 4:
+            raise ValueError(f"its voxels cannot begin at byte {start:g} (vox_offset)")
+        if not 1 <= dim[0] <= 7:
+            raise ValueError(f"it has {dim[0]} axes")
+        if _BITS.get(kind) != bits:
+            raise ValueError(f"a voxel of datatype {kind} has {_BITS.get(kind)} bits, not {bits}")
         # ITK drops axes of length 1 at the end, and what is said about their size.
         axes = max(1, *(axis for axis in range(1, dim[0] + 1) if dim[axis] > 1 or axis <= 3), 1)
-        voxels = math.prod(max(1, length) for length in dim[1 : dim[0] + 1])
-        return _Header(order, kind, voxels, bits, pixdim[1 : min(axes, dim[0]) + 1], start)
+        spacing = tuple(map(float, pixdim[1 : min(axes, dim[0]) + 1]))
+        size = tuple(int(length) or 1 for length in dim[1 : dim[0] + 1])
+        return NiftiHeader(order, kind, size, bits, spacing, int(start), packed, begin, trailer)
     raise struct.error
 
 
-def _checksum_fits(header: _Header, unpacked: bytes, voxels: npt.NDArray[Any], trailer: bytes) -> bool:
+def _checksum_fits(header: NiftiHeader, voxels: npt.NDArray[Any]) -> bool:
     """Say whether header and voxels are all that was packed, bit by bit; False may also mean "unsure".
 
     gzip ends with the checksum and the size of what it packed. The voxels need not be unpacked again to
     compare: ITK has done it. Only what it had to convert, or what follows the image, makes unsure.
     """
-    if header.start > len(unpacked):
+    if header.start > len(header.begin):
         return False
-    checksum = zlib.crc32(np.ascontiguousarray(voxels).data, zlib.crc32(unpacked[: header.start]))
-    return struct.unpack("<2I", trailer) == (checksum, header.needed % 2**32)
+    begun = zlib.crc32(header.begin[: header.start])
+    checksum = zlib.crc32(np.ascontiguousarray(voxels).data, begun)
+    return struct.unpack("<2I", header.trailer) == (checksum, header.needed % 2**32)
 
 
-def _unpack(path: Path) -> bytes:
-    """Return the whole content of a file."""
-    content = path.read_bytes()
+def _unpack(path: Path, header: NiftiHeader) -> bytes:
+    """Return the whole content of a packed file."""
     try:
-        return gzip.decompress(content) if content.startswith(_GZIP) else content
-    except (EOFError, OSError, zlib.error) as error:
+        return b"".join(inflate(path, 0, header.needed + _TRAILING))
+    except (EOFError, zlib.error) as error:
         raise ValueError(f"{path} is truncated or damaged: {error}") from None

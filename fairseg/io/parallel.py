@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 import traceback
 import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -12,8 +13,13 @@ from typing import Any, TypeVar
 
 import lazy_loader
 
+from fairseg.io.limits import ReadLimits, limits, read_limits
+from fairseg.io.outputs import Boundaries, boundaries, within
+
 joblib = lazy_loader.load("joblib")  # it costs start-up time that most runs save
 T = TypeVar("T")
+
+_WATCH = 0.5  # seconds between two looks of a worker at whether its parent is there
 
 
 def cores() -> int:
@@ -38,8 +44,13 @@ def run_all(function: Callable[..., T], jobs: Sequence[tuple[Any, ...]], workers
     # A worker that has grown, as by loading torch, is replaced while the others go on. It is no fault, and
     # where warnings are errors it would end the thread that hands out the jobs, but not the wait for them.
     warnings.filterwarnings("ignore", message="A worker stopped while some jobs", category=UserWarning)
-    parallel = joblib.Parallel(n_jobs=min(workers, len(jobs)), return_as="generator")
-    here = Path.cwd()
+    parallel = joblib.Parallel(
+        n_jobs=min(workers, len(jobs)),
+        return_as="generator",
+        initializer=_end_with,
+        initargs=(os.getpid(),),
+    )
+    here = (Path.cwd(), boundaries(), limits())
     # Workers, born now, leave Ctrl-C to this process; loky's tracker of files says nothing of those gone.
     with _ignoring_interrupts(), _warnings_of_children("ignore:resource_tracker"):
         results = parallel(joblib.delayed(_call)(here, function, job) for job in jobs)
@@ -55,15 +66,27 @@ def run_all(function: Callable[..., T], jobs: Sequence[tuple[Any, ...]], workers
 
 
 def _call(
-    here: Path, function: Callable[..., T], job: tuple[Any, ...]
+    here: tuple[Path, Boundaries, ReadLimits], function: Callable[..., T], job: tuple[Any, ...]
 ) -> tuple[T, None] | tuple[None, Exception]:
     """Return the result of a job, or its error: joblib would let an error overtake earlier results."""
-    os.chdir(here)  # workers are used again, and may have been born elsewhere
+    os.chdir(here[0])  # workers are used again, and may have been born elsewhere
     try:
-        return function(*job), None
+        with within(here[1]), read_limits(here[2]):
+            return function(*job), None
     except Exception as error:
         error.add_note(traceback.format_exc())  # the worker's own traceback does not travel
         return None, error
+
+
+def _end_with(parent: int) -> None:
+    """Let this worker end soon after the process that it works for, however that ended."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_WATCH)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import SimpleITK as sitk
 from PIL import Image
 
+from fairseg.io.image_checks import READERS, check_image
 from fairseg.io.images import EXTENSIONS, Mask, check_same_grid, itk_messages
 
 Voxels = npt.NDArray[Any]
@@ -62,9 +63,11 @@ def find_image(folder: Path, case: str) -> Path | None:
 def read_pixels(path: Path, truth: Mask) -> tuple[Voxels | None, str]:
     """Return the pixels of an image, colours as a last axis, or None and why."""
     try:
+        check_voxels = check_image(path)
         with itk_messages():
-            image = sitk.ReadImage(str(path))
-    except RuntimeError:
+            image = sitk.ReadImage(str(path), imageIO=READERS[path.suffix.lower()])
+        check_voxels(sitk.GetArrayViewFromImage(image))
+    except (RuntimeError, ValueError):
         return None, " The image cannot be read."
     grid = {
         "size": image.GetSize(),

@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from fairseg.io import csv_files
 from fairseg.io.files import write_files
+from fairseg.io.outputs import check_writable, remove_own
 from fairseg.io.sentences import counted
 from fairseg.report import charts
 from fairseg.report.adjusted import adjust
@@ -51,7 +52,12 @@ from fairseg.statistics.cohort_table import CohortTable, cohort_table
 logger = logging.getLogger(__name__)
 
 PAGE = "report.html"
-OPTIONAL = {"labels.svg", "clinical.csv"}
+KIND = "report"
+OPTIONAL = ("labels.svg", "clinical.csv")
+FILES = (
+    *(PAGE, "report.pdf", "overall.svg", "gaps.png", "findings.csv", "subjects.csv", *OPTIONAL),
+    *(f"{name}.{form}" for name in ("summary", "subgroups", "cohort") for form in ("csv", "md", "tex")),
+)
 
 
 @dataclass(frozen=True)
@@ -87,7 +93,8 @@ def save_report(result: Audited, folder: Path) -> Path:
     `summary.csv` (the paper's measures, unrounded, with intervals), `.md` and `.tex`; `subjects.csv` (the
     values that are summarised); the cohort table `cohort.csv`, `.md` and `.tex`; the figures `overall.svg`,
     `gaps.png` and, of several labels, `labels.svg`; `clinical.csv` with roles. Either all files are written
-    or none; files of those names are replaced. Notes on the scores stand on the page and are logged.
+    or none; those of an earlier report are replaced, other files of those names are an error. Notes on the
+    scores stand on the page and are logged.
 
     Args:
         result: of an audit.
@@ -96,6 +103,7 @@ def save_report(result: Audited, folder: Path) -> Path:
     Raises:
         ValueError: the folder cannot be written, or a section that was asked for cannot be made.
     """
+    check_writable(folder, FILES, KIND)
     material = _material(result)
     summaries = material.analyses[0]
     figures = {
@@ -126,9 +134,8 @@ def save_report(result: Audited, folder: Path) -> Path:
     }
     if material.clinical is not None:
         files["clinical.csv"] = csv_files.to_csv(material.clinical.table)
-    write_files(folder, files)
-    for name in OPTIONAL - files.keys():
-        (folder / name).unlink(missing_ok=True)  # of an earlier report, which this one replaces
+    write_files(folder, files, KIND)
+    remove_own(folder, [name for name in OPTIONAL if name not in files], KIND)
     for note in material.notes:
         logger.warning("%s", note)
     return folder / PAGE

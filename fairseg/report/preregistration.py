@@ -9,6 +9,7 @@ from typing import Any
 
 from fairseg.cohort.groups import Groups
 from fairseg.io.files import write_files
+from fairseg.io.json_files import parse_json
 from fairseg.io.sentences import listed
 from fairseg.statistics.judge_options import JudgeOptions
 
@@ -80,11 +81,9 @@ def read_preregistration(path: str | Path) -> Preregistration:
     path = Path(path)
     try:
         content = path.read_bytes()
-        found = json.loads(content.decode("utf-8"))
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror}") from None
-    except ValueError:
-        raise ValueError(f"{path} must be JSON, as `fairseg plan --write` makes it") from None
+    found = parse_json(content, f"{path}, as `fairseg plan --write` makes it,")
     if not isinstance(found, dict):
         raise ValueError(f"{path} must hold an object with the options of an audit")
     if unknown := [name for name in found if name not in DEFAULTS]:
@@ -107,7 +106,7 @@ def write_preregistration(path: str | Path, options: Mapping[str, Any]) -> Path:
     if path.exists():
         raise ValueError(f"{path} is there already: what was stated before is not replaced")
     values = _checked({**DEFAULTS, **options}, "")
-    write_files(path.parent, {path.name: json.dumps(values, indent=2) + "\n"})
+    write_files(path.parent, {path.name: json.dumps(values, indent=2) + "\n"}, "preregistration")
     return path
 
 

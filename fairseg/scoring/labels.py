@@ -1,11 +1,11 @@
 """Which values of the masks are which structure, on each side: as the caller says, or a dataset.json."""
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from fairseg.io.json_files import read_json
 from fairseg.io.sentences import counted, listed
 from fairseg.metrics.masks import Structures, structure_values
 
@@ -242,8 +242,8 @@ def read_dataset_labels(folder: Path) -> DatasetLabels | None:
     else:
         return None
     try:
-        entries = dict(json.loads(path.read_text(encoding="utf-8"))["labels"])
-    except (ValueError, KeyError, TypeError) as error:
+        entries = dict(read_json(path)["labels"])
+    except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f'{path} must hold "labels" as nnU-Net writes them: {error!r}') from None
     labels: dict[Name, Codes] = {}
     for key, value in entries.items():

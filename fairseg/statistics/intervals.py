@@ -257,7 +257,8 @@ def check_options(level: float, resamples: int, method: str) -> None:
     """Raise a ValueError for an option that is out of range."""
     if not 0.0 < level < 1.0:
         raise ValueError(f"level must lie between 0 and 1, got {level}")
-    if isinstance(resamples, bool) or not isinstance(resamples, int | np.integer) or resamples < 100:
-        raise ValueError(f"resamples must be an integer of at least 100, got {resamples!r}")
+    whole = isinstance(resamples, int | np.integer) and not isinstance(resamples, bool)
+    if not whole or not 100 <= resamples <= 1_000_000:
+        raise ValueError(f"resamples must be an integer from 100 to 1,000,000, got {resamples!r}")
     if method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")

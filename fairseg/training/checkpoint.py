@@ -1,8 +1,6 @@
 """Checkpoints: written whole or not at all, read without running any code of theirs."""
 
-import os
 import random
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +8,20 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from fairseg.io.files import new_file
+from fairseg.io.outputs import NotWritableError
+
 CHECKPOINT = "checkpoint.pt"
 FORMAT = 2
+_RUN: dict[str, Any] = {  # what a run says of itself
+    "settings": dict,
+    "groups": dict,
+    "channels": list,
+    "labels": dict,
+    "plan": dict,
+    "patch_size": list,
+    "crop_size": list | None,
+}
 
 
 class DamagedError(ValueError):
@@ -24,19 +34,12 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     Raises:
         RuntimeError: it cannot be written, as on a full disk; the one before is still there.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with temporary.open("wb") as file:
+        with new_file(path) as temporary, temporary.open("wb") as file:
             torch.save({"format": FORMAT, **state}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, NotWritableError) as error:
         kept = "the one before is kept" if path.exists() else "there is none before"
         raise RuntimeError(f"checkpoint {path} could not be written, {kept}: {_reason(error)}") from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
@@ -54,9 +57,14 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path} could not be read: {_reason(error)}") from error
     except Exception as error:  # torch raises many kinds, and tells of ways to run the file's code
         raise DamagedError(f"{path} is no whole checkpoint: the file is damaged") from error
-    if not isinstance(state, dict) or state.get("format") != FORMAT:
+    if not isinstance(state, dict) or state.get("format") != FORMAT or not _is_run(state.get("run")):
         raise ValueError(f"{path} is no checkpoint of this version of fairseg")
     return state
+
+
+def _is_run(run: Any) -> bool:
+    """Say whether a checkpoint describes its run: all that is read of it, of its type."""
+    return isinstance(run, dict) and all(isinstance(run.get(name), kind) for name, kind in _RUN.items())
 
 
 def weights_to_use(state: dict[str, Any]) -> dict[str, Tensor]:

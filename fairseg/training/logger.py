@@ -46,9 +46,11 @@ class TrainingLogger:
         if folder is None:
             return
         self._lock.enter_context(alone_in(folder))
-        for unfinished in folder.glob(".checkpoint.pt.*.part"):  # of a run that was killed
+        for unfinished in folder.glob(
+            ".*.part-*"
+        ):  # of a run that was killed; the lock says that none is left
             unfinished.unlink()
-        write_files(folder, {LOG: "".join(json.dumps(line) + "\n" for line in self.lines)})
+        self._write_lines(folder)
         with suppress(ImportError):  # only where TensorBoard is installed
             writer = import_module("torch.utils.tensorboard").SummaryWriter
             self.board = writer(str(folder / "tensorboard"), purge_step=len(self.lines) + 1)
@@ -57,6 +59,9 @@ class TrainingLogger:
         """Write what the run is."""
         if self.folder is not None:
             write_files(self.folder, {RUN: json.dumps(run, indent=1) + "\n"})
+
+    def _write_lines(self, folder: Path) -> None:
+        write_files(folder, {LOG: "".join(json.dumps(line) + "\n" for line in self.lines)})
 
     def step(self) -> None:
         """Count a step on the bar."""
@@ -67,8 +72,7 @@ class TrainingLogger:
         self.lines.append(line)
         if self.folder is None:
             return
-        with (self.folder / LOG).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        self._write_lines(self.folder)
         dice = {name: value for name, value in line["dice"].items() if value is not None}
         texts = {name: f"{value:.3f}" for name, value in dice.items()}
         self.bar.set_postfix({"loss": f"{line['loss']:.3f}", **texts})

@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
-from fairseg.io.files import check_writable
+from fairseg.io.outputs import check_writable, claim, reading
 from fairseg.losses import ParetoMinimaxLoss
 from fairseg.metrics import fairness_gap
 from fairseg.training.attribute import AttributeTerm
@@ -35,7 +35,7 @@ from fairseg.training.description import check_same_data, check_same_settings, d
 from fairseg.training.finite_check import FiniteCheck
 from fairseg.training.group_losses import GroupLosses
 from fairseg.training.inference import Predictor, dice_by_group, subject_dice, validate
-from fairseg.training.logger import TrainingLogger
+from fairseg.training.logger import CURVES, LOG, RUN, TrainingLogger
 from fairseg.training.machine import pick_device, pick_precision, pick_workers
 from fairseg.training.methods import loss_of, make_loss, make_sampler
 from fairseg.training.network import reference_network
@@ -106,6 +106,9 @@ def train(
     saved = load_checkpoint(out / CHECKPOINT) if (out / CHECKPOINT).exists() else None
     if saved is not None:
         check_same_settings(saved["run"], settings, out, resume=resume)
+    if processes.is_first:  # a checkpoint of fairseg says that the run is fairseg's too
+        with reading(dataset, table, split, overwrite=saved is not None):
+            claim(out, (CHECKPOINT, RUN, LOG, CURVES), "run")
 
     # The data: who is there, which groups, who is held out.
     with processes.first_alone():  # it prepares what the others then find

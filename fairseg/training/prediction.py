@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from fairseg.crop import Box, Cascade, segment_crops
-from fairseg.io.files import check_writable, write_files
+from fairseg.io.files import write_files
 from fairseg.io.images import find_masks, read_mask
+from fairseg.io.outputs import check_writable, reading
 from fairseg.io.parallel import run_all
 from fairseg.io.sentences import listed
 from fairseg.training.checkpoint import CHECKPOINT, load_checkpoint, load_weights, weights_to_use
@@ -24,6 +25,7 @@ from fairseg.training.inference import Predictor
 from fairseg.training.machine import pick_device, pick_precision
 from fairseg.training.network import reference_network
 from fairseg.training.prepare import (
+    MASKS,
     SlicePlan,
     foreground_box,
     log_messages,
@@ -59,15 +61,19 @@ def load_run(
     """
     saved = load_checkpoint(Path(folder) / CHECKPOINT)
     about = saved["run"]
-    settings, chosen = Settings.from_dict(about["settings"]), pick_device(device)
-    network = reference_network(about, settings) if network is None else network
+    try:
+        settings, plan = Settings.from_dict(about["settings"]), SlicePlan(**about["plan"])
+        network = reference_network(about, settings) if network is None else network
+    except (TypeError, ValueError, IndexError, RuntimeError) as error:
+        raise ValueError(f"{folder}: its checkpoint describes no network: {error}") from None
+    chosen = pick_device(device)
     load_weights(network, weights_to_use(saved), str(folder))
     autocast = pick_precision(settings.precision, chosen)
     predictor = Predictor(
         network.to(chosen), about["patch_size"], mirror=mirror, device=chosen, autocast=autocast
     )
     crop_size = about["crop_size"] and tuple(about["crop_size"])
-    return TrainedRun(about, SlicePlan(**about["plan"]), predictor, crop_size)
+    return TrainedRun(about, plan, predictor, crop_size)
 
 
 def predict(
@@ -130,7 +136,8 @@ def predict(
     if workers > 1 and (network is not None or first_network is not None):
         raise ValueError("workers must be 1 with a network of your own")
     folder, names = Path(out), sorted(files)
-    check_writable(folder)
+    with reading(run, cascade, images, references):
+        check_writable(folder, [*(f"{name}.nii.gz" for name in names), *([BOXES] if cropped else [])], MASKS)
     folder.mkdir(parents=True, exist_ok=True)
     share = -(-len(names) // max(workers, 1))
     parts = [names[start : start + share] for start in range(0, len(names), share)]
@@ -151,7 +158,7 @@ def predict(
     total: dict[str, Any] = {"cases": len(names)}
     if cropped:
         boxes = {name: box for part, _ in results for name, box in part.items()}
-        write_files(folder, {BOXES: json.dumps(boxes, indent=1) + "\n"})
+        write_files(folder, {BOXES: json.dumps(boxes, indent=1) + "\n"}, MASKS)
         nothing = [name for name, box in boxes.items() if box["found"] is None]
         cut = [name for name, box in boxes.items() if box["found"] and not _fits(**box)]
         total |= {"fallbacks": len(nothing), "cut": len(cut)}

@@ -8,7 +8,6 @@ does not grow with the number of cases.
 import hashlib
 import json
 import logging
-import os
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
@@ -25,8 +24,11 @@ from skimage.transform import resize
 from tqdm.auto import tqdm
 
 from fairseg.crop import Box
-from fairseg.io.files import check_writable, write_files
+from fairseg.io.files import new_file, write_files
+from fairseg.io.image_checks import READERS, check_image
+from fairseg.io.image_writing import write_image
 from fairseg.io.images import Mask, check_same_grid, itk_messages, read_mask
+from fairseg.io.outputs import check_writable
 from fairseg.io.parallel import run_all
 from fairseg.io.sentences import counted
 from fairseg.training.raw import RawDataset
@@ -36,7 +38,10 @@ logger = logging.getLogger(__name__)
 Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.uint8]
 
+MASKS = "masks"  # what manifests call predictions
+
 _COARSER = 1.5  # times the first axis's spacing, from which on another axis is the one across slices
+_LARGEST_SLICE = 100_000_000  # pixels
 _SAME = 1e-3  # relative difference of spacings that needs no resampling
 
 
@@ -202,16 +207,7 @@ def write_prediction(logits: torch.Tensor, like: Mask, plan: SlicePlan, path: Pa
     image.SetSpacing(like.grid["spacing"])
     image.SetOrigin(like.grid["origin"])
     image.SetDirection(like.grid["direction"])
-    temporary = path.with_name(f".part-{path.name}")
-    try:
-        with itk_messages():
-            sitk.WriteImage(image, str(temporary), useCompression=True)
-        temporary.replace(path)
-    except (RuntimeError, OSError) as error:
-        reason = getattr(error, "strerror", None) or str(error).strip().splitlines()[-1]
-        raise RuntimeError(f"{path} could not be written: {reason}") from None
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_image(path, image, MASKS)
 
 
 def _prepare_case(
@@ -227,14 +223,8 @@ def _prepare_case(
         raise ValueError(f"case {name}: {error}") from None
     target = mask_in_plan(mask, plan)
     for array, kind in ((image, "image"), (target, "mask")):
-        temporary = folder / f".{name}.{kind}.{os.getpid()}.npy"  # another training may prepare the same
-        try:
+        with new_file(folder / f"{name}.{kind}.npy") as temporary:  # another training may prepare the same
             np.save(temporary, array)
-            temporary.replace(folder / f"{name}.{kind}.npy")
-        except OSError as error:
-            raise RuntimeError(f"{folder / name} could not be prepared: {error.strerror or error}") from None
-        finally:
-            temporary.unlink(missing_ok=True)
     digest = hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=8)
     digest.update(np.ascontiguousarray(target).data)
     box = foreground_box(target)
@@ -282,8 +272,10 @@ def _check_labels(voxels: npt.NDArray[Any], labels: dict[str, int]) -> None:
 
 def _read_grid(file: Path) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
     """Return size and spacing of an image in the order of arrays, from its header."""
+    check_image(file)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(file))
+    reader.SetImageIO(READERS[file.suffix.lower()])
     with itk_messages():
         try:
             reader.ReadImageInformation()
@@ -296,8 +288,17 @@ def _resampled_size(size: npt.ArrayLike, spacing: npt.ArrayLike, target: npt.Arr
     """Return the size of a slice at another spacing; the same if the spacings hardly differ."""
     ratio = np.asarray(spacing) / np.asarray(target)
     ratio = np.where(np.abs(ratio - 1.0) < _SAME, 1.0, ratio)
-    height, width = np.maximum(np.round(np.asarray(size) * ratio), 1).astype(int).tolist()
-    return height, width
+    height, width = np.maximum(np.round(np.asarray(size) * ratio), 1).tolist()
+    if not height * width <= _LARGEST_SLICE:
+        raise ValueError(
+            f"spacing {_numbers(target)} mm where voxels have {_numbers(spacing)} mm makes slices of "
+            f"{height:g} x {width:g} pixels"
+        )
+    return int(height), int(width)
+
+
+def _numbers(values: npt.ArrayLike) -> str:
+    return " x ".join(f"{value:g}" for value in np.asarray(values).tolist())
 
 
 def _resize(stack: Floats, size: tuple[int, int], order: int) -> Floats:

@@ -1,12 +1,12 @@
 """nnU-Net's raw layout: which cases there are, which files each has, what the labels are called."""
 
-import json
 from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fairseg.io.images import find_masks
+from fairseg.io.json_files import read_json
 from fairseg.io.sentences import counted, listed
 from fairseg.scoring.labels import read_dataset_labels
 
@@ -41,9 +41,7 @@ def read_raw(folder: str | Path) -> RawDataset:
     root = Path(folder)
     file = root / "dataset.json"
     try:
-        channels = tuple(map(str, json.loads(file.read_text(encoding="utf-8"))["channel_names"].values()))
-    except OSError as error:
-        raise ValueError(f"{file} cannot be read: {error.strerror}") from None
+        channels = tuple(map(str, read_json(file)["channel_names"].values()))
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise ValueError(f'{file} must hold "channel_names" as nnU-Net writes them: {error!r}') from None
     about = read_dataset_labels(root)

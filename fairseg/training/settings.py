@@ -152,9 +152,14 @@ class Settings:
         """
         if unknown := saved.keys() - {one.name for one in fields(cls)}:
             raise ValueError(f"settings must be those of this version, got {', '.join(sorted(unknown))}")
-        values = {name: tuple(value) if isinstance(value, list) else value for name, value in saved.items()}
-        values["bins"] = {name: tuple(edges) for name, edges in saved["bins"].items()}
-        return cls(**values)  # type: ignore[arg-type]
+        try:
+            values = {
+                name: tuple(value) if isinstance(value, list) else value for name, value in saved.items()
+            }
+            values["bins"] = {name: tuple(edges) for name, edges in saved["bins"].items()}
+            return cls(**values)  # type: ignore[arg-type]
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"settings must be those of this version: {error}") from None
 
 
 MACHINE = ("workers", "device", "compile")  # settings on which no result depends
@@ -172,6 +177,7 @@ def type_of(name: str) -> tuple[Any, bool]:
 
 
 _HINTS = get_type_hints(Settings)
+_WHOLE = 2**32  # what seeds and counts stay below
 
 
 def _check(name: str, value: Any, *, low: float, high: float, help: str) -> None:  # noqa: A002
@@ -185,9 +191,9 @@ def _check(name: str, value: Any, *, low: float, high: float, help: str) -> None
     elif kind is bool:
         fits, expected = isinstance(value, bool), "True or False"
     elif kind is int:
-        fits, expected = whole and value >= low, f"an integer of at least {low}"
+        fits, expected = whole and low <= value < _WHOLE, f"an integer of at least {low}, below {_WHOLE}"
     elif kind is float:
-        fits = (whole or isinstance(value, float)) and low <= value <= high
+        fits = (whole or isinstance(value, float)) and low <= value <= high and value < inf
         expected = f"a number from {low:g} to {high:g}"
     elif kind == tuple[int, int]:
         fits = len(value) == 2 and all(type(length) is int and length >= low for length in value)

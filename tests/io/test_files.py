@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from fairseg.io.files import check_writable, write_files
+from fairseg.io.files import NotWrittenError, filled_folder, new_file, write_files
+from fairseg.io.outputs import MANIFEST, NotWritableError, check_writable, reading, record, remove_own
+from tests.full_disk import small_disk
 
 TOO_LONG = "x" * 300  # no file system takes a name of 300 characters: a real failure, in the middle
 
@@ -68,7 +70,7 @@ def test_an_interrupted_write_leaves_all_as_it_was(
         raise error
 
     monkeypatch.setattr(Path, "write_bytes", half)
-    expected = ValueError if isinstance(error, OSError) else error
+    expected = NotWrittenError if isinstance(error, OSError) else error
     with pytest.raises(expected, match="No space left" if isinstance(error, OSError) else None):
         write_files(out, {"a.csv": "new a", "b.csv": "new b", "c.csv": "new c"})
     assert contents(out) == before
@@ -106,3 +108,126 @@ def test_a_folder_without_permission_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=re.escape(f"no permission in {tmp_path}")):
         check_writable(tmp_path / "out")
     tmp_path.chmod(0o700)
+
+
+# --- what is there already
+
+
+def test_a_result_replaces_its_own_files_only(tmp_path: Path) -> None:
+    write_files(tmp_path, {"a.csv": "1", "b.csv": "2"}, "report")
+    write_files(tmp_path, {"a.csv": "3"}, "report")
+    assert contents(tmp_path)["a.csv"] == b"3"
+    (tmp_path / "mine.csv").write_text("mine")
+    for name, kind in (("mine.csv", "report"), ("b.csv", "comparison")):
+        with pytest.raises(NotWritableError, match=re.escape(str(tmp_path / name))):
+            write_files(tmp_path, {"c.csv": "4", name: "5"}, kind)
+    (tmp_path / "b.csv").write_text("changed by hand")
+    with pytest.raises(NotWritableError, match=r"b\.csv has changed"):
+        write_files(tmp_path, {"b.csv": "6"}, "report")
+    assert "c.csv" not in contents(tmp_path)
+    with reading(overwrite=True):
+        write_files(tmp_path, {"b.csv": "6", "mine.csv": "7"}, "report")
+    assert contents(tmp_path)["b.csv"] == b"6"
+
+
+def test_what_is_read_is_never_replaced(tmp_path: Path) -> None:
+    write_files(tmp_path, {"a.csv": "1", "x.png": b"2"}, "report")
+    (tmp_path / "same.csv").hardlink_to(tmp_path / "a.csv")
+    (tmp_path / "imagesTr").mkdir()
+    with reading(tmp_path / "same.csv", tmp_path, None, overwrite=True):
+        for name in ("a.csv", "x.png", "new.nii.gz", "imagesTr/CASE.NRRD"):
+            with pytest.raises(NotWritableError, match="is read"):
+                check_writable(tmp_path, [name], "report")
+        check_writable(tmp_path, ["b.csv"], "report")
+        check_writable(tmp_path / "run", ["curves.png"], "report")
+    check_writable(tmp_path, ["a.csv", "x.png"], "report")
+
+
+def test_a_damaged_manifest_costs_the_right_to_replace_and_nothing_else(tmp_path: Path) -> None:
+    write_files(tmp_path, {"a.csv": "1", "b.csv": "2"}, "report")
+    manifest = tmp_path / MANIFEST
+    lines = manifest.read_text().splitlines()
+    manifest.write_text("\n".join(["[" * 100_000, '"x"', "{}", lines[0], lines[1][:-9]]))
+    check_writable(tmp_path, ["a.csv"], "report")
+    with pytest.raises(NotWritableError, match=r"b\.csv"):
+        check_writable(tmp_path, ["b.csv"], "report")
+
+
+def test_a_killed_replacement_leaves_a_file_that_is_still_fairsegs(tmp_path: Path) -> None:
+    write_files(tmp_path, {"a.csv": "old"}, "report")
+    record(tmp_path, "report", {"a.csv": "the digest of what never came"})
+    write_files(tmp_path, {"a.csv": "new"}, "report")
+    assert contents(tmp_path)["a.csv"] == b"new"
+
+
+def test_only_own_files_are_removed(tmp_path: Path) -> None:
+    write_files(tmp_path, {"a.svg": "1", "b.svg": "2"}, "report")
+    (tmp_path / "b.svg").write_text("changed")
+    (tmp_path / "c.svg").write_text("mine")
+    remove_own(tmp_path, ["a.svg", "b.svg", "c.svg", "d.svg"], "report")
+    assert {"b.svg", "c.svg"} <= contents(tmp_path).keys()
+    assert "a.svg" not in contents(tmp_path)
+
+
+# --- files that libraries write, and folders
+
+
+def test_a_new_file_takes_its_place_whole_or_not_at_all(tmp_path: Path) -> None:
+    target = tmp_path / "a.bin"
+    with new_file(target, "masks") as temporary:
+        temporary.write_bytes(b"1")
+        assert not target.exists()
+    with pytest.raises(KeyError), new_file(target, "masks") as temporary:  # noqa: PT012  (within it is tested)
+        temporary.write_bytes(b"half")
+        raise KeyError
+    assert target.read_bytes() == b"1"
+    assert {path.name for path in tmp_path.iterdir()} == {"a.bin", MANIFEST}
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_filled_folder_appears_whole_or_not_at_all(tmp_path: Path, there: bool) -> None:
+    folder = tmp_path / "x" / "data"
+    if there:
+        folder.mkdir(parents=True)
+        (folder / "mine.txt").write_text("mine")
+    before = set(tmp_path.rglob("*"))
+    with pytest.raises(KeyError), filled_folder(folder, "phantom") as scratch:  # noqa: PT012
+        (scratch / "sub").mkdir()
+        (scratch / "sub" / "a").write_text("1")
+        raise KeyError
+    assert set(tmp_path.rglob("*")) == before
+    for content in ("1", "2"):
+        with filled_folder(folder, "phantom") as scratch:
+            (scratch / "sub").mkdir()
+            (scratch / "sub" / "a").write_text(content)
+            (scratch / "b").write_text(content)
+        assert (folder / "sub" / "a").read_text() == content == (folder / "b").read_text()
+    (folder / "sub" / "a").write_text("mine")
+    changed = pytest.raises(NotWritableError, match="has changed")
+    with changed, filled_folder(folder, "phantom") as scratch:
+        (scratch / "sub").mkdir()
+        (scratch / "sub" / "a").write_text("3")
+    assert not list(tmp_path.rglob("*.part-*"))
+    assert not there or (folder / "mine.txt").read_text() == "mine"
+
+
+# --- a full disk
+
+
+@pytest.mark.parametrize("room", range(0, 60, 8))
+def test_a_disk_that_is_full_at_any_byte_leaves_the_old_files(tmp_path: Path, room: int) -> None:
+    with small_disk(tmp_path / "disk", 128) as disk:
+        out = disk / "out"
+        write_files(out, {"a.csv": "old a", "b.csv": "old b"}, "report")
+        before = contents(out)
+        (disk / "filler").write_bytes(bytes(max(0, 1024 * (100 - room))))
+        files = {"a.csv": "a" * 30_000, "b.csv": "b" * 30_000}
+        try:
+            write_files(out, files, "report")
+        except NotWrittenError as error:
+            assert str(out) in str(error)  # noqa: PT017  (whether it fits is the disk's choice)
+            after = contents(out)
+            assert {name: after[name] for name in files} == {name: before[name] for name in files}
+        else:
+            assert room > 30
+        assert not list(disk.rglob("*.part-*"))

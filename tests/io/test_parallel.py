@@ -1,11 +1,17 @@
 import os
+import signal
+import subprocess
+import sys
 import time
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from fairseg.io.limits import limits, read_limits
+from fairseg.io.outputs import boundaries, reading
 from fairseg.io.parallel import run_all
+from tests.waiting import PATIENCE, wait_until
 
 
 def where(number: int, offset: int) -> tuple[int, Path, int]:
@@ -58,3 +64,40 @@ kept: list[bytearray] = []
 
 def test_a_worker_that_has_grown_is_replaced_without_a_word() -> None:
     assert list(run_all(grow, [(number,) for number in range(8)], 2)) == list(range(8))
+
+
+def bounds(_: int) -> tuple[int, bool]:
+    return limits().max_voxels, boundaries().overwrite
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_workers_keep_to_the_limits_and_leave_alone_what_this_process_does(workers: int) -> None:
+    with read_limits(max_voxels=7), reading(overwrite=True):
+        assert set(run_all(bounds, [(1,), (2,)], workers)) == {(7, True)}
+    assert (7, True) not in set(run_all(bounds, [(1,), (2,)], workers))
+
+
+SLEEPERS = """
+import os, sys, time
+from pathlib import Path
+from fairseg.io.parallel import run_all
+
+def sleep(name):
+    Path(name).write_text(str(os.getpid()))
+    time.sleep(600)
+
+if __name__ == "__main__":
+    list(run_all(sleep, [(name,) for name in sys.argv[1:]], 2))
+"""
+
+
+@pytest.mark.slow
+def test_workers_end_with_the_process_that_started_them_even_if_it_is_killed(tmp_path: Path) -> None:
+    (tmp_path / "sleepers.py").write_text(SLEEPERS)
+    names = [tmp_path / "1", tmp_path / "2"]
+    with subprocess.Popen([sys.executable, tmp_path / "sleepers.py", *names]) as running:
+        wait_until(lambda: all(name.exists() and name.read_text() for name in names))
+        workers = [int(name.read_text()) for name in names]
+        running.send_signal(signal.SIGKILL)
+        running.wait(PATIENCE)
+    wait_until(lambda: not any(Path(f"/proc/{pid}/cmdline").exists() for pid in workers))

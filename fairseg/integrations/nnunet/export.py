@@ -43,7 +43,7 @@ def export_model(
         raise ValueError(f"{source} has no fold_*/{checkpoint}")
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise ValueError(f"out must be a new or empty folder, got {target}")
-    with filled_folder(target) as scratch:
+    with filled_folder(target, "nnunet") as scratch:
         for name in _FILES:
             if (source / name).is_file():
                 copyfile(source / name, scratch / name)

@@ -46,5 +46,5 @@ def write_trainers(folder: str | Path) -> Path:
         '"""Written by `fairseg nnunet install`; the trainers themselves are in fairseg."""\n\n'
         f"from fairseg.integrations.nnunet.trainers import (  # noqa: F401\n{names})\n"
     )
-    write_files(target, {FILE: text})
+    write_files(target, {FILE: text}, "nnunet")
     return target

@@ -1,7 +1,6 @@
 """The results of nnU-Net's own validation as a scores table."""
 
 import ast
-import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PureWindowsPath
 from typing import Any
@@ -11,6 +10,7 @@ import pandas as pd
 from fairseg.cohort.columns import NOTE, VOXELS
 from fairseg.cohort.table import NOT_IN_COHORT, noted, read_cohort, rows_of
 from fairseg.integrations.nnunet.files import DATASET, case_of, file_ending
+from fairseg.io.json_files import read_json
 from fairseg.io.sentences import listed
 from fairseg.metrics.masks import Structures, structure_values
 from fairseg.scoring.labels import read_dataset_labels
@@ -117,7 +117,7 @@ def _cases(file: Path, chosen: Mapping[str | int, tuple[int, ...]] | None) -> di
     """Return each case of a summary with its rows, one a structure."""
     cases: dict[str, list[dict[str, Any]]] = {}
     try:
-        summary = json.loads(file.read_text(encoding="utf-8"))
+        summary = read_json(file)
         # The trained model's folder, above the summary, has its dataset.json.
         model = next((folder for folder in file.resolve().parents[:3] if (folder / DATASET).is_file()), None)
         about, ending = (None, "") if model is None else (read_dataset_labels(model), file_ending(model))
@@ -134,7 +134,7 @@ def _cases(file: Path, chosen: Mapping[str | int, tuple[int, ...]] | None) -> di
                 sizes = [values[name] if name in values else values[old] for name, old in _SIZES]
                 row = {"case": case, "label": names.get(codes, key), "dice": float(values["Dice"])}
                 rows.append(row | {column: int(size) for column, size in zip(VOXELS, sizes, strict=True)})
-    except (OSError, KeyError, TypeError, ValueError, AttributeError, SyntaxError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, SyntaxError, RecursionError) as error:
         raise ValueError(f"{file} must be a {SUMMARY} as nnU-Net writes it: {error!r}") from None
     return cases
 

@@ -11,6 +11,7 @@ from fairseg.cohort.table import fold_subjects
 from fairseg.integrations.nnunet.cases import folder_of, read_groups, table_of
 from fairseg.integrations.nnunet.files import cases_in, file_ending
 from fairseg.io.files import write_files
+from fairseg.io.outputs import reading
 from fairseg.io.sentences import counted, listed
 
 logger = logging.getLogger(__name__)
@@ -74,7 +75,8 @@ def write_splits(
         }
         for number in range(folds)
     ]
-    write_files(target.parent, {FILE: json.dumps(splits, indent=1) + "\n"})
+    with reading(file, overwrite=replace_file):
+        write_files(target.parent, {FILE: json.dumps(splits, indent=1) + "\n"}, "nnunet")
     subjects = folded.drop_duplicates("subject")
     counts = pd.crosstab(subjects["group"], subjects["fold"])
     order = [known for known in (*groups.names, "unknown") if known in counts.index]

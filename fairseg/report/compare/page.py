@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from fairseg.io import csv_files
 from fairseg.io.files import write_files
+from fairseg.io.outputs import check_writable
 from fairseg.io.sentences import counted, listed
 from fairseg.report.charts import ForestRow, Roster, badge, dot_boxes, forest, script, script_policy
 from fairseg.report.compare.answer import model_answer
@@ -31,6 +32,11 @@ from fairseg.statistics.verdicts import Verdict
 logger = logging.getLogger(__name__)
 
 PAGE = "comparison.html"
+KIND = "comparison"
+FILES = (
+    *(PAGE, "comparison.csv", "comparison.md", "comparison.tex", "findings.csv", "changes.csv"),
+    "comparison.svg",
+)
 
 
 def save_comparison(result: Compared, folder: Path) -> Path:
@@ -43,6 +49,7 @@ def save_comparison(result: Compared, folder: Path) -> Path:
     Raises:
         ValueError: the folder cannot be written.
     """
+    check_writable(folder, FILES, KIND)
     structures = _structures(result)
     tables = [table for structure in structures for table in paper_tables(result, structure)]
     files: dict[str, str | bytes] = {
@@ -54,7 +61,7 @@ def save_comparison(result: Compared, folder: Path) -> Path:
         "changes.csv": csv_files.to_csv(result.changes),
         "comparison.svg": to_svg(figure_of(plot_boxes(result))),
     }
-    write_files(folder, files)
+    write_files(folder, files, KIND)
     for note in result.notes:
         logger.warning("%s", note)
     return folder / PAGE

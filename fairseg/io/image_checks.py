@@ -1,0 +1,54 @@
+"""What is checked of an image file before a reader sees it, and of what the reader made of it."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+
+from fairseg.io.metaimage import claim_of_metaimage
+from fairseg.io.nifti import check_nifti, read_nifti_header
+from fairseg.io.nrrd import claim_of_nrrd
+from fairseg.io.png import check_png
+
+# ITK's reader of each format. Named, it need not try all it has, and none follows a file that is not what its
+# name says.
+READERS = {
+    ".nii": "NiftiImageIO",
+    ".gz": "NiftiImageIO",
+    ".nrrd": "NrrdImageIO",
+    ".mha": "MetaImageIO",
+    ".mhd": "MetaImageIO",
+    ".png": "PNGImageIO",
+}
+
+
+def check_image(path: Path) -> Callable[[npt.NDArray[Any]], None]:
+    """Compare an image file's header with the file and with the limits of `fairseg.io.limits`.
+
+    What no format tells is a flipped bit in voxels that are not packed (.nii, and .mha and .nrrd that are not
+    compressed), or a digit of a header in text that is another digit.
+
+    Returns:
+        The rest of the check: call it with the voxels that a reader made of the file.
+
+    Raises:
+        ValueError: the file is damaged, larger than its limits, or its voxels lie elsewhere; it is named.
+    """
+    if not path.is_file():
+        raise ValueError(f"{path} cannot be read: it is {'no file' if path.exists() else 'not there'}")
+    suffix = path.suffix.lower()
+    try:
+        if suffix in (".nii", ".gz"):
+            return partial(check_nifti, path, read_nifti_header(path))
+        if suffix in (".mha", ".mhd", ".nrrd"):
+            claim = claim_of_nrrd(path) if suffix == ".nrrd" else claim_of_metaimage(path)
+            claim.check()
+            return claim.check_voxels
+        if suffix == ".png":
+            check_png(path)
+            return lambda _: None
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from None
+    raise ValueError(f"{path} must be an image in one of the formats {', '.join(READERS)}")

@@ -1,0 +1,55 @@
+"""How much may be read, and from where: bounds for files that nobody has looked at."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+MAX_VOXELS = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class ReadLimits:
+    """What is read of images.
+
+    Attributes:
+        max_voxels: of one image; a larger one is an error before any memory is taken.
+        detached: read voxels that lie in another file than the header: .mhd with .raw, NRRD with `data file`.
+            That file must be in the header's own folder all the same.
+    """
+
+    max_voxels: int = MAX_VOXELS
+    detached: bool = False
+
+
+_LIMITS: ContextVar[ReadLimits] = ContextVar("limits", default=ReadLimits())  # noqa: B039  (frozen)
+
+
+def limits() -> ReadLimits:
+    """Return the limits that hold here and now."""
+    return _LIMITS.get()
+
+
+@contextmanager
+def read_limits(given: ReadLimits | None = None, /, **changed: int | bool) -> Iterator[None]:
+    """Read images within other limits meanwhile.
+
+    Args:
+        given: the limits; None: those that hold.
+        changed: attributes of `ReadLimits` to change.
+
+    Raises:
+        ValueError: `max_voxels` is not positive.
+
+    >>> with read_limits(max_voxels=512**3, detached=True):
+    ...     limits()
+    ReadLimits(max_voxels=134217728, detached=True)
+    """
+    new = ReadLimits(**{**vars(given or limits()), **changed})
+    if new.max_voxels < 1:
+        raise ValueError(f"max_voxels must be at least 1, got {new.max_voxels}")
+    token = _LIMITS.set(new)
+    try:
+        yield
+    finally:
+        _LIMITS.reset(token)

@@ -1,0 +1,64 @@
+"""What the header of a MetaImage (.mha, .mhd) claims. MetaIO asks no checksum and believes any data file."""
+
+import sys
+from pathlib import Path
+
+from fairseg.io.voxel_data import MOST_HEADER, Claim, header_lines, integers
+
+_BYTES = {
+    **dict.fromkeys(("MET_CHAR", "MET_UCHAR"), 1),
+    **dict.fromkeys(("MET_SHORT", "MET_USHORT"), 2),
+    **dict.fromkeys(("MET_INT", "MET_UINT", "MET_LONG", "MET_ULONG", "MET_FLOAT"), 4),
+    **dict.fromkeys(("MET_LONG_LONG", "MET_ULONG_LONG", "MET_DOUBLE"), 8),
+}
+_FIELDS = ("NDims", "DimSize", "ElementType", "ElementDataFile")
+
+
+def claim_of_metaimage(path: Path) -> Claim:
+    """Return what the header claims.
+
+    Raises:
+        ValueError: there is no whole header, or the voxels lie in a list or a series of files.
+    """
+    with path.open("rb") as file:
+        begin = file.read(MOST_HEADER)
+    fields: dict[str, str] = {}
+    start = 0
+    for line, end in header_lines(begin if b"ElementDataFile" in begin else b""):
+        start = end
+        name, _, value = line.partition("=")
+        fields[name.strip()] = value.strip()
+        if name.strip() == "ElementDataFile":
+            break
+    if absent := [name for name in _FIELDS if name not in fields]:
+        raise ValueError(f"{path} is truncated or damaged: it has no whole header, without {absent[0]}")
+    if fields["ElementType"] not in _BYTES:
+        raise ValueError(f"{path} is truncated or damaged: its ElementType is {fields['ElementType'][:60]!r}")
+    size = integers(path, "DimSize", fields["DimSize"])
+    channels = integers(path, "ElementNumberOfChannels", fields.get("ElementNumberOfChannels", "1"))
+    if integers(path, "NDims", fields["NDims"]) != (len(size),):
+        raise ValueError(f"{path} is truncated or damaged: NDims is {fields['NDims'][:60]}, DimSize {size}")
+    where = fields["ElementDataFile"]
+    if where.upper().startswith("LIST") or "%" in where or not where:
+        raise ValueError(f"{path} must hold its voxels itself, got ElementDataFile = {where[:60]!r}")
+    is_local = where.upper() == "LOCAL"
+    skipped = 0 if is_local else integers(path, "HeaderSize", fields.get("HeaderSize", "0"))[0]
+    packed = fields.get("CompressedData", "False").lower().startswith("t")
+    if packed and is_local and "CompressedDataSize" in fields:
+        there = path.stat().st_size - start
+        if integers(path, "CompressedDataSize", fields["CompressedDataSize"]) != (there,):
+            said = fields["CompressedDataSize"][:60]
+            raise ValueError(f"{path} is truncated or damaged: it has {there} packed bytes and claims {said}")
+    order = fields.get("BinaryDataByteOrderMSB", fields.get("ElementByteOrderMSB", "False"))
+    binary = fields.get("BinaryData", "True").lower().startswith("t")
+    return Claim(
+        path,
+        size,
+        channels[0],
+        _BYTES[fields["ElementType"]],
+        "deflate" if packed else "none" if binary else "text",
+        path if is_local else path.parent / where,
+        start if is_local else max(0, skipped),
+        exact=skipped >= 0,
+        swapped=order.lower().startswith("t") == (sys.byteorder == "little"),
+    )

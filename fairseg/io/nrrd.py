@@ -1,0 +1,72 @@
+"""What the header of an NRRD file claims. NrrdIO follows it to any data file on the machine."""
+
+import sys
+from pathlib import Path
+
+from fairseg.io.voxel_data import MOST_HEADER, Claim, header_lines, integers
+
+_BYTES = {
+    **dict.fromkeys(("signed char", "int8", "int8_t", "uchar", "unsigned char", "uint8", "uint8_t"), 1),
+    **dict.fromkeys(("short", "short int", "signed short", "signed short int", "int16", "int16_t"), 2),
+    **dict.fromkeys(("ushort", "unsigned short", "unsigned short int", "uint16", "uint16_t"), 2),
+    **dict.fromkeys(("int", "signed int", "int32", "int32_t"), 4),
+    **dict.fromkeys(("uint", "unsigned int", "uint32", "uint32_t", "float"), 4),
+    **dict.fromkeys(("longlong", "long long", "long long int", "signed long long", "int64", "int64_t"), 8),
+    **dict.fromkeys(("signed long long int", "ulonglong", "unsigned long long", "uint64", "uint64_t"), 8),
+    **dict.fromkeys(("unsigned long long int", "double"), 8),
+}
+_PACKING = {"raw": "none", "gzip": "deflate", "gz": "deflate", "ascii": "text", "text": "text", "txt": "text"}
+
+
+def claim_of_nrrd(path: Path) -> Claim:
+    """Return what the header claims.
+
+    Raises:
+        ValueError: there is no whole header, or voxels lie in a list or a series of files, or are packed in
+            a way that cannot be checked.
+    """
+    with path.open("rb") as file:
+        begin = file.read(MOST_HEADER)
+    fields: dict[str, str] = {}
+    start = 0
+    for line, end in header_lines(begin if begin.startswith(b"NRRD000") else b""):
+        start = end
+        if not line:
+            break
+        name, colon, value = line.partition(": ")
+        if colon and not line.startswith("#"):
+            fields[name.strip().lower().replace(" ", "")] = value.strip()
+    else:
+        if "datafile" not in fields:  # with one, the header may end with the file
+            raise ValueError(f"{path} is truncated or damaged: it has no whole header")
+    if absent := [name for name in ("type", "dimension", "sizes", "encoding") if name not in fields]:
+        raise ValueError(f"{path} is truncated or damaged: its header has no {absent[0]}")
+    kind, encoding = fields["type"].lower(), fields["encoding"].lower()
+    if kind not in _BYTES:
+        raise ValueError(f"{path} is truncated or damaged: its type is {kind[:60]!r}")
+    if encoding not in _PACKING:
+        raise ValueError(f"{path} must have the encoding raw or gzip, got {encoding[:60]!r}")
+    size = integers(path, "sizes", fields["sizes"])
+    if integers(path, "dimension", fields["dimension"]) != (len(size),):
+        raise ValueError(f"{path} is truncated or damaged: dimension and sizes, {size}, do not fit")
+    where = fields.get("datafile")
+    if where is not None and (where.upper().startswith("LIST") or "%" in where or not where):
+        raise ValueError(f"{path} must hold its voxels itself, got data file: {where[:60]!r}")
+    skips = [
+        integers(path, name, fields.get(f"{name}skip", fields.get(f"{name} skip", "0")))[0]
+        for name in ("line", "byte")
+    ]
+    if any(skips) and where is None:
+        raise ValueError(f"{path} must hold its voxels right behind the header, got skips of {skips}")
+    endian = fields.get("endian", sys.byteorder).lower()
+    return Claim(
+        path,
+        size,
+        1,  # what ITK takes for channels is an axis here
+        _BYTES[kind],
+        _PACKING[encoding],  # type: ignore[arg-type]
+        path if where is None else path.parent / where,
+        start if where is None else 0,
+        exact=not any(skips),
+        swapped=endian != sys.byteorder,
+    )

@@ -1,0 +1,160 @@
+"""What a header claims of the voxels behind it, compared with the bytes that are there.
+
+Readers allocate what a header claims, fill what they can, and leave the rest as memory was; some ask no
+checksum. So claims are compared with the file before a reader sees it, and what was packed is unpacked here
+too, to the last byte and its checksum.
+"""
+
+import math
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from fairseg.io.limits import limits
+
+MOST_PACKED = 1032  # deflate packs no more bytes than that into one
+MOST_HEADER = 1 << 20  # bytes of a header in text
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a header says.
+
+    Attributes:
+        path: of the header.
+        size: voxels along each axis.
+        channels: numbers of a voxel.
+        number_bytes: bytes of each.
+        packing: "deflate" (zlib's or gzip's), "none", or "text" (numbers as words).
+        file: where the voxels lie: `path`, or a file beside it.
+        start: the first byte of the voxels in `file`.
+        exact: nothing follows the voxels.
+        swapped: the bytes of a voxel lie the other way round than in memory.
+    """
+
+    path: Path
+    size: tuple[int, ...]
+    channels: int
+    number_bytes: int
+    packing: Literal["deflate", "none", "text"]
+    file: Path
+    start: int
+    exact: bool = True
+    swapped: bool = False
+
+    @property
+    def needed(self) -> int:
+        """Bytes of all voxels."""
+        return math.prod(self.size) * self.channels * self.number_bytes
+
+    def check(self) -> None:
+        """Raise a ValueError unless the file can hold what it claims, and may."""
+        check_size(self.path, self.size)
+        if self.file != self.path:
+            self._check_detached()
+        there = self.file.stat().st_size - self.start
+        if self.packing == "deflate":
+            if self.needed > max(there, 0) * MOST_PACKED:
+                raise self._damaged(f"it has {there} bytes of voxels, which cannot hold {self.needed}")
+        elif self.packing == "text":
+            words = len(self.file.read_bytes()[self.start :].split())
+            if words * self.number_bytes != self.needed:
+                expected = self.needed // self.number_bytes
+                raise self._damaged(f"it has {words} numbers and must have {expected}")
+        elif there < self.needed or (self.exact and there > self.needed):
+            raise self._damaged(f"it has {there} bytes of voxels and must have {self.needed}")
+
+    def check_voxels(self, voxels: npt.NDArray[Any]) -> None:
+        """Raise a ValueError unless a reader has found the voxels that are packed in the file."""
+        if self.packing != "deflate":
+            return
+        checksum, length = 0, 0
+        try:
+            for part in inflate(self.file, self.start, self.needed):
+                checksum, length = zlib.crc32(part, checksum), length + len(part)
+        except (zlib.error, EOFError) as error:
+            raise self._damaged(str(error)) from None
+        if length != self.needed:
+            raise self._damaged(f"it has {length} bytes of voxels and must have {self.needed}")
+        native = voxels.byteswap() if self.swapped else voxels
+        if zlib.crc32(np.ascontiguousarray(native).data) != checksum:
+            raise self._damaged("it was read as something else than it holds")
+
+    def _check_detached(self) -> None:
+        inside = self.file.parent.resolve() == self.path.parent.resolve() and not self.file.is_symlink()
+        if not limits().detached or not inside:
+            advice = "" if inside else ", and not in its own folder"
+            raise ValueError(
+                f"{self.path} must hold its voxels itself: they are in another file{advice}"
+                + (" (--detached reads them)" if inside else "")
+            )
+        if not self.file.is_file():
+            raise ValueError(f"{self.path} is truncated or damaged: {self.file.name} is not there")
+
+    def _damaged(self, reason: str) -> ValueError:
+        return ValueError(f"{self.path} is truncated or damaged: {reason}")
+
+
+def check_size(path: Path, size: tuple[int, ...]) -> None:
+    """Raise a ValueError unless an image has axes of one voxel at least, and no more voxels than allowed."""
+    if not size or min(size) < 1:
+        raise ValueError(f"{path} is truncated or damaged: its size is {size}")
+    if (voxels := math.prod(size)) > limits().max_voxels:
+        raise ValueError(
+            f"{path} has {voxels} voxels, more than the {limits().max_voxels} that are read: --max-voxels"
+        )
+
+
+def inflate(path: Path, start: int, most: int) -> Iterator[bytes]:
+    """Yield what is packed in a file with zlib or gzip, of one or several members, in parts.
+
+    Args:
+        path: of the file.
+        start: its first packed byte.
+        most: bytes that there may be; what is more stops it, however much it would be.
+
+    Raises:
+        zlib.error: the data are damaged, or there are more.
+        EOFError: they end too early.
+    """
+    length = 0
+    with path.open("rb") as file:
+        file.seek(start)
+        waiting = file.read(_CHUNK)
+        while True:
+            member = zlib.decompressobj(47)  # either kind
+            while not member.eof:
+                part = member.decompress(waiting, _CHUNK)
+                length += len(part)
+                if length > most:
+                    raise zlib.error(f"it unpacks to more than the {most} bytes that its header claims")
+                yield part
+                waiting = member.unconsumed_tail or file.read(_CHUNK) if not member.eof else b""
+                if not member.eof and not waiting and not part:
+                    raise EOFError("its packed data end too early")
+            waiting = member.unused_data or file.read(_CHUNK)
+            if not waiting.strip(b"\0"):
+                return
+
+
+def header_lines(content: bytes) -> list[tuple[str, int]]:
+    """Return the lines of a header in text, each with the place of the byte after it."""
+    lines, start = [], 0
+    while (end := content.find(b"\n", start)) >= 0:
+        lines.append((content[start:end].decode("latin-1").rstrip("\r"), end + 1))
+        start = end + 1
+    return lines
+
+
+def integers(path: Path, name: str, text: str) -> tuple[int, ...]:
+    """Return the integers of a header's field, or raise a ValueError that names file and field."""
+    try:
+        return tuple(int(word) for word in text.split()[:16])
+    except ValueError:
+        raise ValueError(f"{path} is truncated or damaged: {name} is {text[:60]!r}") from None
