@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import fields
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -56,14 +58,15 @@ def check_same_origin(
     text = json.dumps(
         {**before, **now, "fairseg": fairseg.__version__, "mixed": mixed, "asked": asked},
         indent=1,
-        default=_plain,
+        default=partial(_plain, root),
     )
     write_files(root, {EXPERIMENT: text + "\n"})
     return mixed
 
 
-def _plain(value: Any) -> Any:
-    return value.to_dict() if isinstance(value, Settings) else str(value)
+def _plain(root: Path, value: Any) -> Any:
+    """Return a value as JSON holds it; of a path, where it lies from the experiment."""
+    return value.to_dict() if isinstance(value, Settings) else os.path.relpath(value, root)
 
 
 def _code() -> dict[str, str]:
@@ -82,7 +85,7 @@ def _data(root: Path, datasets: Mapping[str, Mapping[str, Path]]) -> dict[str, d
         digests[kind] = {}
         for name, file in files.items():
             status = file.stat()
-            stamp, path = [status.st_size, status.st_mtime_ns], str(file.resolve())
+            stamp, path = [status.st_size, status.st_mtime_ns], os.path.relpath(file, root)
             old = known.get(path)
             now[path] = old if old and old[:2] == stamp else [*stamp, _digest(file)]
             digests[kind][name] = now[path][2]

@@ -31,7 +31,7 @@ from fairseg.training.checkpoint import (
     seed_generators,
 )
 from fairseg.training.data import TrainingData, load_data
-from fairseg.training.description import check_same_data, check_same_settings, describe
+from fairseg.training.description import check_same_data, check_same_settings, describe, without_names
 from fairseg.training.finite_check import FiniteCheck
 from fairseg.training.group_losses import GroupLosses
 from fairseg.training.inference import Predictor, dice_by_group, subject_dice, validate
@@ -107,7 +107,7 @@ def train(
     if saved is not None:
         check_same_settings(saved["run"], settings, out, resume=resume)
     if processes.is_first:  # a checkpoint of fairseg says that the run is fairseg's too
-        with reading(dataset, table, split, overwrite=saved is not None):
+        with reading(dataset, table, split, init, weights, overwrite=saved is not None):
             claim(out, (CHECKPOINT, RUN, LOG, CURVES), "run")
 
     # The data: who is there, which groups, who is held out.
@@ -123,7 +123,7 @@ def train(
     )
     run = describe(settings, data, start, often)
     if saved is not None:
-        check_same_data(saved["run"], run, out)
+        check_same_data(without_names(saved["run"]), without_names(run), out)
     labels = list(data.raw.labels.values())
     device = pick_device(settings.device)
     torch.backends.cudnn.benchmark = device.type == "cuda"  # all batches are of one size
@@ -242,7 +242,7 @@ def train(
             training_log.epoch(line)  # before the checkpoint: a resumed run drops lines beyond it
             state = {
                 "epoch": epoch + 1,
-                "run": run,
+                "run": without_names(run),
                 "network": network.state_dict(),
                 "average": average.state_dict(),
                 "kept": rule.kept,

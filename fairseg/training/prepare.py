@@ -28,6 +28,7 @@ from fairseg.io.files import new_file, write_files
 from fairseg.io.image_checks import READERS, check_image
 from fairseg.io.image_writing import write_image
 from fairseg.io.images import Mask, check_same_grid, itk_messages, read_mask
+from fairseg.io.json_files import read_json
 from fairseg.io.outputs import check_writable
 from fairseg.io.parallel import run_all
 from fairseg.io.sentences import counted
@@ -89,7 +90,7 @@ class Case:
         file = self.folder / f"{self.name}.{kind}.npy"
         try:
             return np.load(file, mmap_mode="r")
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, EOFError) as error:
             raise ValueError(
                 f"{file} is gone or damaged, delete {self.folder} to make it again: {error}"
             ) from None
@@ -133,7 +134,7 @@ def prepare(
     folder = folder / hashlib.blake2b(identity.encode(), digest_size=6).hexdigest()
     folder.mkdir(parents=True, exist_ok=True)
     values = list(raw.labels.values())
-    sources = {name: _fingerprint([*files, raw.masks[name]], values) for name, files in raw.images.items()}
+    sources = {name: _fingerprint(raw, name, values) for name, files in raw.images.items()}
     todo = [name for name, source in sources.items() if not _is_prepared(folder, name, source)]
     jobs = [(name, raw.images[name], raw.masks[name], plan, raw.labels, folder) for name in todo]
     reader_messages: Counter[str] = Counter()
@@ -225,12 +226,10 @@ def _prepare_case(
     for array, kind in ((image, "image"), (target, "mask")):
         with new_file(folder / f"{name}.{kind}.npy") as temporary:  # another training may prepare the same
             np.save(temporary, array)
-    digest = hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=8)
-    digest.update(np.ascontiguousarray(target).data)
     box = foreground_box(target)
     slices = {value: np.flatnonzero((target == value).any(axis=(1, 2))).tolist() for value in labels.values()}
     description = {
-        "digest": digest.hexdigest(),
+        "digest": _digest(image, target),
         "shape": list(target.shape),
         "box": box and [list(box.start), list(box.stop)],
         "slices": {str(value): numbers for value, numbers in slices.items() if numbers},
@@ -246,21 +245,44 @@ def _case(folder: Path, name: str) -> Case:
 
 
 def _is_prepared(folder: Path, name: str, source: dict[str, Any]) -> bool:
-    arrays_exist = all((folder / f"{name}.{kind}.npy").exists() for kind in ("image", "mask"))
-    return arrays_exist and _description(folder, name).get("source") == source
+    """Say whether a case is there already, of the same files, and its arrays are as they were written."""
+    saved = _description(folder, name)
+    if saved.get("source") != source or not {"shape", "box", "slices", "digest"} <= saved.keys():
+        return False
+    try:
+        arrays = [np.load(folder / f"{name}.{kind}.npy", mmap_mode="r") for kind in ("image", "mask")]
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError, EOFError):
+        arrays = []
+    if arrays and _digest(*arrays) == saved["digest"]:
+        return True
+    logger.warning("prepared arrays of case %s were damaged or changed, and are made again", name)
+    return False
+
+
+def _digest(image: npt.NDArray[Any], mask: npt.NDArray[Any]) -> str:
+    digest = hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=8)
+    digest.update(np.ascontiguousarray(mask).data)
+    return digest.hexdigest()
 
 
 def _description(folder: Path, name: str) -> dict[str, Any]:
     try:
-        saved = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        saved = read_json(folder / f"{name}.json")
+    except ValueError:
         return {}
     return saved if isinstance(saved, dict) else {}
 
 
-def _fingerprint(files: Sequence[Path], labels: list[int]) -> dict[str, Any]:
-    stats = [[str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns] for file in files]
-    return {"files": stats, "labels": labels}
+def _fingerprint(raw: RawDataset, name: str, labels: list[int]) -> dict[str, Any]:
+    """Return what tells the files of a case from others, with names within the dataset only."""
+    files = [*raw.images[name], raw.masks[name]]
+    about = [
+        [file.relative_to(raw.folder).as_posix(), file.stat().st_size, file.stat().st_mtime_ns]
+        for file in files
+    ]
+    return {"files": about, "labels": labels}
 
 
 def _check_labels(voxels: npt.NDArray[Any], labels: dict[str, int]) -> None:
