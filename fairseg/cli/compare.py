@@ -28,9 +28,7 @@ from fairseg.io.outputs import check_writable
 @click.option("--out", type=options.OUT, required=True, help="Folder to write the comparison into.")
 @options.debug
 @options.writes
-def compare(
-    scores: Sequence[Path], names: str | None, bins: Sequence[Any], out: Path, **judging: Any
-) -> int:
+def compare(scores: Sequence[Path], names: str | None, bins: Sequence[Any], out: Path, **judging: Any) -> int:
     """Compare models that were scored on the same cases: one table of SCORES each.
 
     Says of each model whether it is fairer than the baseline, which groups gained or lost, and whether a
