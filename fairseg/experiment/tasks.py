@@ -23,10 +23,12 @@ from fairseg.crop import Box
 from fairseg.io import csv_files
 from fairseg.io.files import write_files
 from fairseg.io.images import find_masks, read_mask
+from fairseg.io.json_files import read_json
 from fairseg.io.lock import alone_in
 from fairseg.scoring import evaluate
 from fairseg.scoring.table import scores_to_files
 from fairseg.training.checkpoint import CHECKPOINT, DamagedError, load_checkpoint
+from fairseg.training.logger import RUN
 from fairseg.training.loop import train
 from fairseg.training.prediction import BOXES, predict
 from fairseg.training.prepare import SlicePlan, foreground_box, mask_in_plan
@@ -142,7 +144,7 @@ def _scores_of_training_cases(root: Path, folder: Path, spec: dict[str, Any], ma
     """Write how well another training's network segments the cases that it has trained on, once."""
     file, run = folder / TRAINING_SCORES, root / spec["scored_by"]
     if not file.exists():
-        about = load_checkpoint(run / CHECKPOINT)["run"]
+        about = read_json(run / RUN)  # with the names of cases, which no checkpoint has
         dataset, out = Path(spec["dataset"]), folder / "predictions"
         shutil.rmtree(out, ignore_errors=True)  # of a try that was stopped
         predict(run, dataset / "imagesTr", out, cases=about["train"], mirror=False, device=machine.device)

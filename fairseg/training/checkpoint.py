@@ -1,6 +1,7 @@
 """Checkpoints: written whole or not at all, read without running any code of theirs."""
 
 import random
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,20 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     if not isinstance(state, dict) or state.get("format") != FORMAT or not _is_run(state.get("run")):
         raise ValueError(f"{path} is no checkpoint of this version of fairseg")
     return state
+
+
+def case_code(name: str) -> str:
+    """Return a code for the name of a case: the same for the same name, so that runs can be compared.
+
+    Who guesses a name can see whether it was there. A code is its own code.
+    """
+    return name if name.startswith("#") else "#" + blake2b(name.encode(), digest_size=8).hexdigest()
+
+
+def without_names(run: dict[str, Any]) -> dict[str, Any]:
+    """Return what a run is for its checkpoint, which may be given away: with codes for the names of cases."""
+    lists = {part: run.get(part) for part in ("train", "validation", "upweighted")}
+    return {**run, **{part: names and [case_code(name) for name in names] for part, names in lists.items()}}
 
 
 def _is_run(run: Any) -> bool:

@@ -1,7 +1,6 @@
 """What a run is, in plain values, and whether a run that is gone on with is the same one."""
 
 from dataclasses import asdict
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -33,20 +32,6 @@ def describe(
         "init": None if start is None else start.digest,
         "upweighted": None if weights is None else list(weights.upweighted),
     }
-
-
-def without_names(run: dict[str, Any]) -> dict[str, Any]:
-    """Return what a run is for its checkpoint, which may be given away: with codes for the names of cases.
-
-    Codes are the same for the same names, so runs can be compared; who guesses a name can see whether it was
-    there.
-    """
-
-    def code(name: str) -> str:
-        return name if name.startswith("#") else "#" + blake2b(name.encode(), digest_size=8).hexdigest()
-
-    lists = {part: run.get(part) for part in ("train", "validation", "upweighted")}
-    return {**run, **{part: names and [code(name) for name in names] for part, names in lists.items()}}
 
 
 def check_same_settings(run: dict[str, Any], settings: Settings, out: Path, *, resume: bool) -> None:

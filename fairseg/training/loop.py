@@ -29,9 +29,10 @@ from fairseg.training.checkpoint import (
     restore_random_state,
     save_checkpoint,
     seed_generators,
+    without_names,
 )
 from fairseg.training.data import TrainingData, load_data
-from fairseg.training.description import check_same_data, check_same_settings, describe, without_names
+from fairseg.training.description import check_same_data, check_same_settings, describe
 from fairseg.training.finite_check import FiniteCheck
 from fairseg.training.group_losses import GroupLosses
 from fairseg.training.inference import Predictor, dice_by_group, subject_dice, validate

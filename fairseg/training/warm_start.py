@@ -15,7 +15,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from fairseg.io.sentences import counted
-from fairseg.training.checkpoint import CHECKPOINT, load_checkpoint, load_weights, weights_to_use
+from fairseg.training.checkpoint import CHECKPOINT, case_code, load_checkpoint, load_weights, weights_to_use
 from fairseg.training.data import TrainingData
 
 logger = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ def read_start(folder: str | Path | None, data: TrainingData) -> Start | None:
     for name, ours in (("channels", list(data.raw.channels)), ("labels", dict(data.raw.labels))):
         if about[name] != ours:
             raise ValueError(f"init: the run in {folder} has {name} {about[name]}, the data has {ours}")
-    if seen := {case.name for case in data.validation.cases} & set(about["train"]):
+    if seen := {case_code(case.name) for case in data.validation.cases} & set(map(case_code, about["train"])):
         number = counted(len(seen), "case")
         logger.warning("init: %s has trained on %s of this run's validation: too good there", folder, number)
     return Start(Path(folder), weights_to_use(saved))

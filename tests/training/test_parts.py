@@ -14,6 +14,7 @@ from fairseg.cli import main
 from fairseg.cohort.table import split_subjects
 from fairseg.losses import DiceCELoss
 from fairseg.training import Settings, predict, train
+from fairseg.training.checkpoint import case_code, without_names
 from fairseg.training.data import load_data
 from fairseg.training.inference import Predictor, dice_by_group
 from fairseg.training.methods import BASES, LOSSES, METHODS, ERMLoss, make_loss
@@ -158,6 +159,36 @@ def test_what_is_prepared_is_prepared_once(dataset: Path, tmp_path: Path) -> Non
     changed = {path.name.split(".")[0] for path, before in times.items() if path.stat().st_mtime_ns != before}
     assert changed == {name}
     assert cases[name].box is None
+
+
+def test_prepared_arrays_that_were_changed_are_made_again_and_hold_no_path(
+    dataset: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    raw = read_raw(dataset)
+    plan = make_plan(raw)
+    before = prepare(raw, plan, tmp_path / "arrays")
+    name, case = next(iter(before.items()))
+    array = case.folder / f"{name}.image.npy"
+    content = bytearray(array.read_bytes())
+    content[-1] ^= 1
+    for damaged in (bytes(content), bytes(content[:200]), b""):
+        array.write_bytes(damaged)
+        assert prepare(raw, plan, tmp_path / "arrays")[name].digest == case.digest
+        assert name in caplog.text
+        caplog.clear()
+    prepare(raw, plan, tmp_path / "arrays")
+    assert not caplog.text
+    assert str(dataset) not in (case.folder / f"{name}.json").read_text()
+
+
+def test_a_checkpoint_names_no_case() -> None:
+    run = {"train": ["p1", "p2"], "validation": ["p3"], "seed": 0}
+    coded = without_names(run)
+    assert not {"p1", "p2", "p3"} & {*coded["train"], *coded["validation"]}
+    assert len({*coded["train"], *coded["validation"]}) == 3
+    assert without_names(coded) == coded == without_names(run)
+    assert coded["seed"] == 0
+    assert coded["train"] == [case_code("p1"), case_code("p2")]
 
 
 def _no_mask(data: Path) -> str:
