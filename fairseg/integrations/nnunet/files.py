@@ -1,9 +1,9 @@
 """nnU-Net's files of cases, whose ending its dataset.json says."""
 
-import json
 from pathlib import Path
 
 from fairseg.io.images import EXTENSIONS, find_masks
+from fairseg.io.json_files import read_json
 
 DATASET = "dataset.json"
 
@@ -18,7 +18,7 @@ def file_ending(*folders: Path) -> str:
         if not file.is_file():
             continue
         try:
-            ending = json.loads(file.read_text(encoding="utf-8")).get("file_ending", "")
+            ending = read_json(file).get("file_ending", "")
         except (OSError, ValueError, AttributeError) as error:
             raise ValueError(f"{file} cannot be read as a dataset.json of nnU-Net: {error!r}") from None
         if not isinstance(ending, str) or (ending and not ending.startswith(".")):
