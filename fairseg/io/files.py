@@ -11,6 +11,7 @@ from pathlib import Path
 from shutil import rmtree
 
 from fairseg.io.outputs import (
+    MANIFEST,
     NotWritableError,
     check_writable,
     digest_of,
@@ -153,6 +154,13 @@ def filled_folder(folder: Path, kind: str) -> Iterator[Path]:
         for path in made:
             with suppress(OSError):
                 path.rmdir()
+
+
+def settle_manifest(folder: Path) -> None:
+    """Put the lines of a folder's manifest into order, which is that of several processes before."""
+    with suppress(OSError):  # one that is out of order is as good
+        lines = (folder / MANIFEST).read_text(encoding="utf-8").splitlines(keepends=True)
+        write_files(folder, {MANIFEST: "".join(sorted(set(lines)))})
 
 
 def write_error(path: Path, error: OSError) -> NotWritableError | NotWrittenError:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from fairseg.crop import Box, Cascade, segment_crops
-from fairseg.io.files import write_files
+from fairseg.io.files import settle_manifest, write_files
 from fairseg.io.images import find_masks, read_mask
 from fairseg.io.outputs import check_writable, reading
 from fairseg.io.parallel import run_all
@@ -154,6 +154,7 @@ def predict(
     )
     jobs = [([(name, files[name], masks.get(name)) for name in part],) for part in parts]
     results = list(run_all(predict_part, jobs, workers))
+    settle_manifest(folder)
     log_messages(Counter(message for _, messages in results for message in messages))
     total: dict[str, Any] = {"cases": len(names)}
     if cropped:

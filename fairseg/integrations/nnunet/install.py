@@ -33,7 +33,7 @@ def write_trainers(folder: str | Path) -> Path:
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
-    ...     sorted(file.name for file in write_trainers(folder).iterdir())
+    ...     sorted(file.name for file in write_trainers(folder).glob("*.py"))
     ['fairseg_trainers.py']
     """
     target = Path(folder).absolute()

@@ -10,6 +10,7 @@ import pytest
 
 import fairseg
 from fairseg import Verdict
+from fairseg.io.outputs import MANIFEST
 from fairseg.report.compare.card import to_terminal
 
 SIZES = {"A": 100, "B": 100}
@@ -180,7 +181,7 @@ def test_everything_that_shows_the_result_says_the_same_verdict(tmp_path: Path) 
     page = result.save(tmp_path).read_text(encoding="utf-8")
     assert {path.name for path in tmp_path.iterdir()} == {
         *("comparison.html", "comparison.csv", "comparison.md", "comparison.tex", "comparison.svg"),
-        *("findings.csv", "changes.csv"),
+        *("findings.csv", "changes.csv", MANIFEST),
     }
     for text in (page, result._repr_html_(), to_terminal(result), repr(result)):
         assert label in text.lower()
