@@ -158,7 +158,7 @@ def filled_folder(folder: Path, kind: str) -> Iterator[Path]:
 
 def settle_manifest(folder: Path) -> None:
     """Put the lines of a folder's manifest into order, which is that of several processes before."""
-    with suppress(OSError):  # one that is out of order is as good
+    with suppress(OSError, NotWritableError, NotWrittenError):  # one that is out of order is as good
         lines = (folder / MANIFEST).read_text(encoding="utf-8").splitlines(keepends=True)
         write_files(folder, {MANIFEST: "".join(sorted(set(lines)))})
 
