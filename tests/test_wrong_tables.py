@@ -87,7 +87,7 @@ def test_a_column_given_twice_is_named(reader: Callable[[Any], Any]) -> None:
         ("clinical_measures", {"reference_ml": "x"}, "row 0, column reference_ml: .*got 'x'"),
         ("agreement", {}, "must have the columns subject, measure.*has no measure and no unit.*it has case"),
         ("evaluate", {}, r"cohort must not use the names of scores for attributes, got \['label', 'dice'"),
-        ("evaluate", {"drop": "case"}, "cohort must have a column 'case', got subject, sex"),
+        ("evaluate", {"drop": ["case", "subject"]}, "cohort must have a column 'case' or 'subject', got sex"),
     ],
 )
 def test_a_table_that_lacks_what_is_needed_says_what_it_has(

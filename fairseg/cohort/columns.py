@@ -1,5 +1,6 @@
 """The columns of a scores table: which are metrics, which are sizes of masks, and which are attributes."""
 
+from collections.abc import Iterable
 from math import inf
 from typing import NamedTuple
 
@@ -67,6 +68,12 @@ _CALLED = {
     "sensitivity": "recall",
     "relativevolumeerror": "volume_error",
 }
+# What people call the columns that say what a row is of.
+_ROLES = {
+    "case": ("caseid",),
+    "subject": ("subjectid", "patient", "patientid", "participant", "participantid"),
+    "label": ("structure", "organ"),
+}
 
 
 def title(metric: str, unit: str = "mm") -> str:
@@ -98,8 +105,36 @@ def unit_of(column: str) -> str | None:
     return _read(column)[1]
 
 
+def roles_of(columns: Iterable[str], roles: Iterable[str] = tuple(_ROLES)) -> dict[str, str]:
+    """Return column -> "case", "subject" or "label", of those that are called so in other words.
+
+    Where a column has the very name, no other is taken. `ID` is the subject if nothing else names a person.
+
+    Raises:
+        ValueError: two columns could be one of them.
+
+    >>> roles_of(["patient_id", "Structure", "sex"]), roles_of(["ID", "sex"]), roles_of(["ID", "case"])
+    ({'patient_id': 'subject', 'Structure': 'label'}, {'ID': 'subject'}, {})
+    """
+    plain = {column: _plain(column) for column in columns}
+    found: dict[str, str] = {}
+    for role in roles:
+        words = (role, *_ROLES[role])
+        called = [] if role in plain else [name for name, word in plain.items() if word in words]
+        if len(called) > 1:
+            raise ValueError(f"one column must be the {role}, got {' and '.join(called)}: name one {role!r}")
+        found |= dict.fromkeys(called, role)
+    if not {"case", "subject"} & {*plain, *found.values()}:
+        found |= dict.fromkeys([name for name, word in plain.items() if word == "id"][:1], "subject")
+    return found
+
+
+def _plain(column: str) -> str:
+    return "".join(letter for letter in column.lower() if letter.isalnum())
+
+
 def _read(column: str) -> tuple[str | None, str | None]:
-    plain = "".join(letter for letter in column.lower() if letter.isalnum())
+    plain = _plain(column)
     for unit in ("", "mm", "px"):
         name = _CALLED.get(plain.removesuffix(unit))
         if plain.endswith(unit) and name is not None and (not unit or METRICS[name].unit):

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from fairseg.cohort.columns import METRICS, NOTE, SKIPPED
+from fairseg.cohort.columns import METRICS, NOTE, SKIPPED, roles_of
 from fairseg.cohort.levels import MISSING, cell_text, is_missing
 from fairseg.io.csv_files import fused, read_csv
 
@@ -23,12 +23,14 @@ def read_cohort(path: str | Path) -> pd.DataFrame:
     Every value stays text, so that "01" stays "01"; spaces around it go. A value that says "not known"
     (empty, NA, N/A, n/a, #N/A, <NA>, NaN, nan, NULL, null) becomes missing; `None` is kept as a level.
     Without a column `subject` the case is the subject, and so it is where that cell is empty: a column `note`
-    then says so of those cases. Comma, semicolon and tab separate columns.
+    then says so of those cases. Without `case` the subject is the case. Both are also found by other names
+    (`Case ID`, `patient_id` ...). A column of row numbers without a name, as R writes it, is left out. Comma,
+    semicolon and tab separate columns.
 
     Raises:
-        ValueError: the file cannot be read as a table, has no column `case` or two columns of one
-            name, or a row has no case or the case of an earlier row; row 2 is the first below the
-            header, as spreadsheets count.
+        ValueError: the file cannot be read as a table, has no column of cases or subjects or two columns of
+            one name, or a row has no case or the case of an earlier row; row 2 is the first below the header,
+            as spreadsheets count.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -41,9 +43,7 @@ def read_cohort(path: str | Path) -> pd.DataFrame:
     2  p02_ED     p02  NaN
     """
     file = Path(path)
-    table = read_csv(file)
-    if "case" not in table:
-        raise ValueError(f"{file} must have a column 'case', got {', '.join(table.columns)}")
+    table = with_cases(read_csv(file), str(file))
     if table.empty:
         raise ValueError(f"{file} must have at least one row below the header")
     table = table.apply(lambda column: column.str.strip())
@@ -84,6 +84,46 @@ def as_table(source: Any, argument: str = "table", *, also: str = "") -> pd.Data
     if (twice := table.columns[table.columns.duplicated()]).size:
         raise ValueError(f"{argument} must name each column once, got {twice[0]!r} twice")
     return table
+
+
+def with_roles(
+    table: pd.DataFrame, where: str, roles: Sequence[str] = ("case", "subject", "label")
+) -> pd.DataFrame:
+    """Return a table with `case`, `subject` and `label` under these names, without a column of row numbers.
+
+    Raises:
+        ValueError: two columns would be the same; the message begins with `where`.
+
+    >>> list(with_roles(pd.DataFrame({"Unnamed: 0": [1, 2], "PatientID": ["a", "b"], "sex": ["F", "M"]}), ""))
+    ['subject', 'sex']
+    """
+    numbers = [name for name in table if str(name) in ("", "Unnamed: 0") and _counts_rows(table[name])]
+    table = table.drop(columns=numbers)
+    try:
+        return table.rename(columns=roles_of(map(str, table.columns), roles))
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from None
+
+
+def _counts_rows(column: "pd.Series[Any]") -> bool:
+    rows = [str(value) for value in column]
+    return any(rows == [str(start + place) for place in range(len(rows))] for start in (0, 1))
+
+
+def with_cases(table: pd.DataFrame, where: str) -> pd.DataFrame:
+    """Return a cohort with the column `case`: the subjects are the cases if it names no others.
+
+    Raises:
+        ValueError: it names neither; the message begins with `where`.
+
+    >>> with_cases(pd.DataFrame({"patient_id": ["a", "b"]}), "cohort").columns.tolist()
+    ['subject', 'case']
+    """
+    came = ", ".join(map(str, table.columns))
+    table = with_roles(table, where, ("case", "subject"))
+    if "case" not in table and "subject" not in table:
+        raise ValueError(f"{where} must have a column 'case' or 'subject', got {came}")
+    return table if "case" in table else table.assign(case=table["subject"])
 
 
 def with_subjects(table: pd.DataFrame) -> pd.DataFrame:
@@ -161,7 +201,8 @@ def read_numbers(column: "pd.Series[Any]", where: str = "table") -> "pd.Series[f
     if any(wrong):
         row = column.index[wrong.index(True)]
         got = cell_repr(column[row])
-        raise ValueError(f"{where}: row {row}, column {column.name}: must be a number, got {got}")
+        comma = " (a decimal comma? write a point)" if str(column[row]).count(",") == 1 else ""
+        raise ValueError(f"{where}: row {row}, column {column.name}: must be a number, got {got}{comma}")
     return pd.Series(np.array(values, dtype=np.float64), index=column.index, name=column.name)
 
 

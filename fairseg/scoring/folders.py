@@ -14,7 +14,15 @@ from tqdm.auto import tqdm
 
 from fairseg.cohort.columns import DISTANCES, HD95, NO_ATTRIBUTES, NOTE, SKIPPED, UNIT, VOLUMES, VOXELS
 from fairseg.cohort.levels import cell_text
-from fairseg.cohort.table import NOT_IN_COHORT, as_table, clean_cells, noted, read_cohort, with_subjects
+from fairseg.cohort.table import (
+    NOT_IN_COHORT,
+    as_table,
+    clean_cells,
+    noted,
+    read_cohort,
+    with_cases,
+    with_subjects,
+)
 from fairseg.io.images import EXTENSIONS, find_masks
 from fairseg.io.parallel import run_all
 from fairseg.io.sentences import counted, listed
@@ -209,9 +217,7 @@ def _checked(cohort: Cohort) -> pd.DataFrame:
     """Return the cohort indexed by case, with the column subject first."""
     if isinstance(cohort, str | Path):
         cohort = read_cohort(cohort)
-    table = as_table(cohort, "cohort", also=" or a path to one")
-    if "case" not in table:
-        raise ValueError(f"cohort must have a column 'case', got {', '.join(map(str, table.columns))}")
+    table = with_cases(as_table(cohort, "cohort", also=" or a path to one"), "cohort")
     taken = [name for name in NO_ATTRIBUTES[2:] if name in table and name != NOTE]
     if taken:
         raise ValueError(f"cohort must not use the names of scores for attributes, got {taken}")

@@ -5,6 +5,7 @@ table: the unit of the distances in `distance_unit`, what is to be known of a ca
 could not be scored is a row without label and scores, whose `skipped` says why.
 """
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +24,7 @@ from fairseg.cohort.columns import (
     UNIT,
     VOXELS,
     metric_of,
+    roles_of,
     unit_of,
 )
 from fairseg.cohort.levels import cell_text, is_missing
@@ -34,6 +36,7 @@ from fairseg.cohort.table import (
     is_skipped,
     noted,
     read_numbers,
+    with_roles,
     with_subjects,
 )
 from fairseg.io.csv_files import fused, read_csv, to_csv
@@ -70,10 +73,12 @@ class Scores:
     def of(cls, source: Any, *, metric: str = "dice", where: str = "scores") -> "Scores":
         """Read and check scores: a `Scores`, a table in memory, or a path to one (CSV, Parquet, Excel).
 
-        A table has one row a subject, a case, or a case and label. Metrics are found by their names (`dice`,
-        `Dice`, `DSC`, `hd95` ...). Without a column `case` the subject is the case, or else the row; without
-        `subject` the case is the subject; without `label` there is one structure. Cells that say "not known"
-        (None, NaN, empty, NA, N/A, nan, NULL ...) are missing, and blanks around names do not count.
+        A table has one row a subject, a case, or a case and label. Columns are found by their names: metrics
+        (`dice`, `DSC`, `HD95 (mm)` ...), `case`, `subject` (`Subject`, `patient_id` ...) and `label`
+        (`structure` ...). Without a column `case` the subject is the case; without both each row is a person,
+        which a note says; without `subject` the case is the subject; without `label` there is one structure.
+        Cells that say "not known" (None, NaN, empty, NA, N/A, nan, NULL ...) are missing, and blanks around
+        names do not count.
 
         Args:
             source: the scores.
@@ -202,11 +207,13 @@ def _checked(table: pd.DataFrame, where: str, metric: str | None) -> Scores:
     if table.empty:
         raise ValueError(f"{where} must have at least one row, got none")
     _check_merged(table, where)
-    table, title = _with_metrics(table, where, metric)
+    table, title, called = _with_metrics(table, where, metric)
+    table = with_roles(table, where)
     numbers = [name for name in (*METRICS, *SIZES) if name in table]
     named = "case" in table or "subject" in table
     columns = {
-        name: _numbers(table[name], where) if name in numbers else _texts(table[name]) for name in table
+        name: _numbers(table[name], where, called.get(name, name)) if name in numbers else _texts(table[name])
+        for name in table
     }
     clean = _with_names(pd.DataFrame(columns, index=table.index), where)
     skipped = is_skipped(clean)
@@ -219,6 +226,8 @@ def _checked(table: pd.DataFrame, where: str, metric: str | None) -> Scores:
     if (again := rows.index[rows.duplicated(["case", "label"])]).size:
         row = rows.loc[again[0]]
         raise ValueError(f"{where}: row {again[0]} has case {row['case']}, label {row['label']} again")
+    if metric is not None and "dice" in rows and rows["dice"].isna().all():
+        raise ValueError(f"{where}: column {called['dice']} must have a number in some row, has none")
     rows, unit, about_unit = _with_unit(rows, where)
     attributes = [name for name in rows if name not in NO_ATTRIBUTES]
     front = ["case", "subject", *attributes]
@@ -226,7 +235,8 @@ def _checked(table: pd.DataFrame, where: str, metric: str | None) -> Scores:
     out = rows[[*front, "label", *numbers, *about]].reset_index(drop=True)
     lost = clean[skipped] if SKIPPED in clean else clean[skipped].assign(**{SKIPPED: None})
     lost = lost[[*front, SKIPPED]].drop_duplicates("case", keep="last").reset_index(drop=True)
-    return Scores(out, unit, lost, (*about_unit, *_notes_of_cases(out)), title, named)
+    about_rows = [] if named else ["no column names the subjects or cases: each row is taken for a person"]
+    return Scores(out, unit, lost, (*about_rows, *about_unit, *_notes_of_cases(out)), title, named)
 
 
 def _check_merged(table: pd.DataFrame, where: str) -> None:
@@ -239,8 +249,12 @@ def _check_merged(table: pd.DataFrame, where: str) -> None:
             )
 
 
-def _with_metrics(table: pd.DataFrame, where: str, metric: str | None) -> tuple[pd.DataFrame, str]:
-    """Return the table with metrics under their own names, and what the one to judge by is called."""
+def _with_metrics(
+    table: pd.DataFrame, where: str, metric: str | None
+) -> tuple[pd.DataFrame, str, dict[str, str]]:
+    """Return the table with metrics under our names, the title of the main one, and our name -> theirs."""
+    if not isinstance(metric, str | None):
+        raise ValueError(f"metric must be the name of one column, got {metric!r}{_about_wide(table)}")
     known = {name: metric_of(name) for name in table.columns}
     names = {name: found for name, found in known.items() if found is not None}
     title = METRICS["dice"].title
@@ -263,13 +277,28 @@ def _with_metrics(table: pd.DataFrame, where: str, metric: str | None) -> tuple[
     if not names:
         raise ValueError(
             f"{where} must have a column of scores ({', '.join(METRICS)}), has none: it has "
-            f"{listed(table.columns, 20)}"
+            f"{listed(table.columns, 20)}{_about_wide(table)}"
         )
     units = {unit_of(name) for name, kind in names.items() if kind in DISTANCES}
     table = table.rename(columns=names)
     if UNIT not in table and len(units) == 1 and None not in units:
         table[UNIT] = units.pop()
-    return table, title
+    return table, title, {kind: name for name, kind in names.items()}
+
+
+def _about_wide(table: pd.DataFrame) -> str:
+    """Say how a table with one column a structure becomes one with one row a structure; "" if it is none."""
+    names = [str(name) for name in table]
+    wide = [(name, found) for name in names if (found := re.match(r"(.+?)([_ .-])(?=.)", name))]
+    wide = [(name, found) for name, found in wide if metric_of(found[1])]
+    if not wide:
+        return ""
+    first, found = wide[0]
+    person = next((name for name, role in roles_of(names).items() if role == "subject"), "subject")
+    return (
+        f"; of columns such as {first}, make rows: pd.wide_to_long(table, {found[1]!r}, i={person!r}, "
+        f"j='label', sep={found[2]!r}, suffix='.+'), or judge one by metric={first!r}"
+    )
 
 
 def _title(metric: str) -> str:
@@ -307,9 +336,9 @@ def _texts(column: "pd.Series[Any]") -> "pd.Series[Any]":
     return pd.Series([cell_text(value) for value in column], index=column.index, dtype=object)
 
 
-def _numbers(column: "pd.Series[Any]", where: str) -> "pd.Series[float]":
-    """Return float64, each in the range of its metric or size."""
-    numbers = read_numbers(column, where)
+def _numbers(column: "pd.Series[Any]", where: str, called: str) -> "pd.Series[float]":
+    """Return float64, each in the range of its metric or size; errors call the column as its table does."""
+    numbers = read_numbers(column.rename(called), where)
     low, high = METRICS[str(column.name)].limits if column.name in METRICS else (0.0, np.inf)
     outside = numbers.index[(numbers < low) | (numbers > high)]
     if outside.size:
@@ -317,7 +346,7 @@ def _numbers(column: "pd.Series[Any]", where: str) -> "pd.Series[float]":
         percent = high == 1.0 and numbers.max() > 2.0 and numbers.max() <= 100.0
         hint = " (percentages? divide them by 100)" if percent else ""
         raise ValueError(
-            f"{where}: row {outside[0]}, column {column.name}: must be {span}, "
+            f"{where}: row {outside[0]}, column {called}: must be {span}, "
             f"got {cell_repr(column[outside[0]])}{hint}"
         )
     return numbers

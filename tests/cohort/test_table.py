@@ -109,9 +109,26 @@ def test_a_row_without_case_is_named(tmp_path: Path) -> None:
 
 
 def test_a_table_without_column_case_says_which_it_has(tmp_path: Path) -> None:
-    said = complaint(tmp_path, "Case,sex\n1,F\n")
+    said = complaint(tmp_path, "name,sex\n1,F\n")
     assert "'case'" in said
-    assert "Case, sex" in said
+    assert "name, sex" in said
+
+
+@pytest.mark.parametrize("header", ["Case,sex", "case_id,sex", "patient_id,sex", "ID,sex"])
+def test_cases_are_found_under_other_names(header: str, tmp_path: Path) -> None:
+    path = tmp_path / "groups.csv"
+    path.write_text(f"{header}\na,F\nb,M\n")
+    cohort = read_cohort(path)
+    assert cohort.columns.tolist() == ["case", "subject", "sex"]
+    assert cohort["case"].tolist() == cohort["subject"].tolist() == ["a", "b"]
+
+
+def test_cases_of_one_patient_are_of_one_subject(tmp_path: Path) -> None:
+    path = tmp_path / "groups.csv"
+    path.write_text("case,PatientID,organ\na_ED,a,heart\na_ES,a,heart\n")
+    cohort = read_cohort(path)
+    assert cohort["subject"].tolist() == ["a", "a"]
+    assert cohort.columns.tolist() == ["case", "subject", "organ"]
 
 
 @pytest.mark.parametrize("text", ["", "\n", "  \n\n", "\ufeff"])

@@ -343,10 +343,68 @@ def test_a_table_without_metric_says_what_it_has() -> None:
         Scores.of({"sex": ["F"], "volume": [3.0]})
 
 
+@pytest.mark.parametrize("person", ["patient_id", "Subject", "PatientID", "Participant ID", "ID"])
+@pytest.mark.parametrize("structure", ["Label", "structure"])
+def test_rows_of_one_person_are_one_subject_whatever_the_columns_are_called(
+    person: str, structure: str
+) -> None:
+    scores = Scores.of({person: ["p", "p", "q"], structure: ["LV", "RV", "LV"], "DSC": [0.9, 0.8, 0.7]})
+    assert scores.table["subject"].tolist() == ["p", "p", "q"]
+    assert scores.labels == ["LV", "RV"]
+    assert scores.attributes == []
+    assert scores.notes == ()
+
+
+def test_a_table_that_names_nobody_says_that_rows_are_taken_for_persons() -> None:
+    assert "each row is taken for a person" in Scores.of({"sex": ["F", "M"], "dice": [0.9, 0.8]}).notes[0]
+
+
+def test_two_columns_that_may_name_the_person_are_an_error_that_names_both() -> None:
+    with pytest.raises(ValueError, match=r"scores: .* subject, got patient and PatientID"):
+        Scores.of({"patient": ["a"], "PatientID": ["b"], "dice": [0.9]})
+    assert Scores.of({"subject": ["a"], "PatientID": ["b"], "dice": [0.9]}).attributes == ["PatientID"]
+
+
+def test_one_column_a_structure_is_an_error_with_the_line_that_mends_it() -> None:
+    wide = pd.DataFrame({"patient_id": ["a", "b"], "dice_LV": [0.9, 0.8], "dice_RV": [0.7, 0.6]})
+    with pytest.raises(ValueError, match="dice_LV") as error:
+        Scores.of(wide)
+    line = re.search(r"pd\.wide_to_long\(.*?\)", str(error.value))
+    assert line is not None
+    rows = eval(line[0], {"pd": pd, "table": wide})
+    scores = Scores.of(rows)
+    assert scores.labels == ["LV", "RV"]
+    assert scores.table.set_index(["subject", "label"])["dice"].to_dict() == {
+        ("a", "LV"): 0.9, ("b", "LV"): 0.8, ("a", "RV"): 0.7, ("b", "RV"): 0.6
+    }  # fmt: skip
+    columns: Any = ["dice_LV", "dice_RV"]
+    with pytest.raises(
+        ValueError, match=r"metric must be the name of one column, got \['dice_LV'.*wide_to_long"
+    ):
+        Scores.of(wide, metric=columns)
+
+
+def test_errors_call_a_column_as_its_table_does() -> None:
+    with pytest.raises(ValueError, match=r"row 1, column Dice score: .*'0,9' .a decimal comma"):
+        Scores.of({"Dice score": [0.5, "0,9"]})
+    with pytest.raises(ValueError, match="column DSC must have a number in some row"):
+        Scores.of({"DSC": [None, float("nan")]})
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_row_numbers_of_another_program_are_no_attribute(first: int, tmp_path: Path) -> None:
+    path = tmp_path / "scores.csv"
+    path.write_text(f'"","sex","dice"\n"{first}","F",0.9\n"{first + 1}","M",0.8\n')
+    assert Scores.of(path).attributes == ["sex"]
+    assert Scores.of(pd.read_csv(path)).attributes == ["sex"]
+    path.write_text('"","sex","dice"\n"7","F",0.9\n"7","M",0.8\n')
+    assert Scores.of(path).attributes == ["", "sex"]
+
+
 @pytest.mark.parametrize("values", [[91.0, 88.5], ["91", "0.5"]])
 def test_percentages_are_refused_with_what_to_do(values: list[Any]) -> None:
     with pytest.raises(
-        ValueError, match=r"row 0, column dice: must be from 0 to 1, got '?91.*divide them by 100"
+        ValueError, match=r"row 0, column DSC: must be from 0 to 1, got '?91.*divide them by 100"
     ):
         Scores.of({"DSC": values})
 
