@@ -90,7 +90,7 @@ def endpoints_table(result: Audited, analysis: "Analysis", most: int = 9) -> Tab
         rule = "rule" if last and pair != last and len(kept) > len(found) else ""
         lines.append((name, rule, [_verdict(row), _difference(row)]))
         last = pair
-    head = f"Disadvantage of {kept[0].second if kept and not several else 'the second'}"
+    head = f"Disadvantage of {kept[0].second}" if kept and not several else "Disadvantage"
     left_out = len(judged) - len(found)
     note = say("about_endpoints", options=result.options, left_out=left_out)
     caption = f"Comparisons by {analysis.name}"

@@ -47,6 +47,7 @@ from fairseg.report.templates import render_page, say
 from fairseg.report.worst import worst_cases
 from fairseg.scoring.summary import Summary
 from fairseg.scoring.summary_intervals import with_intervals
+from fairseg.scoring.table import ONE_LABEL
 from fairseg.statistics.cohort_table import CohortTable, cohort_table
 
 logger = logging.getLogger(__name__)
@@ -289,4 +290,5 @@ def about(result: Audited) -> dict[str, str]:
 def _size(result: Audited) -> str:
     table, labels = result.scores.table, result.scores.labels
     subjects, cases = table["subject"].nunique(), table["case"].nunique()
-    return f"{counted(subjects, 'subject')}, {counted(cases, 'case')}; {counted(len(labels), 'label')}"
+    size = f"{counted(subjects, 'subject')}, {counted(cases, 'case')}"
+    return size if labels == [ONE_LABEL] else f"{size}; {counted(len(labels), 'label')}: {', '.join(labels)}"

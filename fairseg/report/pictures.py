@@ -168,7 +168,7 @@ def gap_charts(result: Audited) -> list[tuple[str, Markup, int]]:
             label=f"Gaps: {endpoint}",
             axis=say("gap_axis", endpoint=endpoint.name, title=result.scores.title),
             margin=found[0].margin * scale,
-            heads=("Structure", "Verdict", "Disadvantage of the second [limits]", "Subjects"),
+            heads=("Structure", "Verdict", "Disadvantage [limits]", "Subjects"),
             write=write,
         )
         drawn.append((str(endpoint).capitalize(), picture, len(found) - len(shown)))
@@ -193,7 +193,7 @@ def _gap_row(row: Finding, result: Audited, scale: float) -> charts.ForestRow:
         name += f", {' and '.join(result.sections.adjust)} held fixed"
     gap, low, high = (value * scale for value in disadvantage(row))
     return charts.ForestRow(
-        block, name, gap, low, high, row.verdict, f"{row.n_first}, {row.n_second}", row_label(row)
+        block, name, gap, low, high, row.verdict, f"{row.n_second}, {row.n_first}", row_label(row)
     )
 
 

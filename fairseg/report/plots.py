@@ -16,7 +16,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogFormatter, MaxNLocator
 
 from fairseg.cohort.columns import METRICS
 from fairseg.cohort.ids import as_ids
@@ -89,7 +89,11 @@ def plot_gaps(result: Audited, ax: Axes | None = None, *, endpoint: Endpoint = E
     """Draw the findings of an endpoint with their limits, and the margin within which they do not matter."""
     rows = [row for row in result.judgement.findings if row.endpoint is endpoint][:_MOST_GAPS]
     fixed = f", {' and '.join(result.sections.adjust)} held fixed"
-    names = [f"{row.structure}: {row.second} against {row.first}{fixed * row.adjusted}" for row in rows]
+    several = len(result.structures) > 1
+    names = [
+        f"{row.structure}: " * several + f"{row.second} against {row.first}" + fixed * row.adjusted
+        for row in rows
+    ]
     ticks = ["\n".join(wrapped(name, _ROW_NAME)) for name in names]
     lines = max((tick.count("\n") + 1 for tick in ticks), default=1)
     ax = ax or new_axes(7.0, 1.2 + max(0.3, 0.17 * lines) * max(1, len(rows)))
@@ -128,6 +132,8 @@ def plot_size(result: Audited, ax: Axes | None = None) -> Axes:
         shade = color(group, summary.reference)
         ax.plot(size[own], score[own], marker(group), color=shade, alpha=0.75, mew=0, label=plain(name))
     ax.set_xscale("log")
+    ax.xaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1.0, 0.4)))
+    ax.xaxis.set_major_formatter(LogFormatter())
     ax.set_xlabel(f"size of the reference ({unit})")
     ax.set_ylabel(result.scores.title)
     ax.grid(color=GRID, lw=0.7)

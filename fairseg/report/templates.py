@@ -24,7 +24,7 @@ def environment(*, html: bool) -> Environment:
         trim_blocks=html,
         lstrip_blocks=html,
     )
-    made.filters |= {"listed": listed, "counted": counted, "p": p_text, "both": both}
+    made.filters |= {"listed": listed, "counted": counted, "p": p_text, "both": both, "structure": structure}
     writers = (numbers.score, numbers.percent, numbers.points_of, numbers.tenth, numbers.p_value)
     made.filters |= {write.__name__: write for write in writers}
     made.globals |= {
@@ -50,6 +50,15 @@ def say(macro: str, **facts: object) -> str:
     """Return a text on one line: a macro of `sentences.txt.j2`, filled in."""
     texts: Any = environment(html=False).get_template("sentences.txt.j2").module
     return " ".join(getattr(texts, macro)(**facts).split())
+
+
+def structure(name: str) -> str:
+    """Return what a sentence calls a structure: a bare number says what it numbers.
+
+    >>> structure("LV"), structure("2")
+    ('LV', 'label 2')
+    """
+    return f"label {name}" if name.isdigit() else name
 
 
 def both(names: list[str], most: int = 5) -> str:

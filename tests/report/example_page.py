@@ -20,6 +20,7 @@ from fairseg.report.charts import (
     script_policy,
 )
 from fairseg.report.overlays import Overlay, overlay_legend
+from fairseg.report.tables import Cell, Table
 from fairseg.report.templates import environment
 from fairseg.statistics.verdicts import Verdict
 
@@ -39,11 +40,7 @@ content="default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-sr
 <main id="main" tabindex="-1">
 <h1>Does the model treat {{ names[0] }} and {{ names[1] }} alike?</h1>
 <p class="soft">{{ number }} subjects, {{ structures|length }} structures.</p>
-{{ parts.hero(
-  "gap", badge,
-  "The model segments " ~ names[1] ~ " worse than " ~ names[0] ~ ": 0.031, more than the 0.02 that matter.",
-  "0.031", "gap in median DSC, 95% interval 0.012 to 0.050", ["Group", "n", "Median DSC"], rows
-) }}
+{{ parts.card(card) }}
 <h2>Gaps</h2>
 {{ forest }}
 {% for attribute, picture in boxes %}
@@ -167,9 +164,16 @@ def make_page(
         names=names,
         number=number,
         structures=structures,
-        badge=badge(Verdict.GAP),
         policy=Markup(script_policy()),
-        rows=[(name, [int((groups == group).sum()), "0.912"]) for group, name in enumerate(names)],
+        card={
+            "css": Verdict.GAP.css_class,
+            "badge": badge(Verdict.GAP),
+            "answer": f"The model segments {names[1]} worse than {names[0]}: 0.031, more than 0.02.",
+            "tables": [
+                Table.of("Groups", ["n"], [(name, "", [Cell(int((groups == group).sum()), kind="count")])
+                                           for group, name in enumerate(names)])
+            ],
+        },
         overlays=overlays,
         keys=overlay_legend(structures),
     )  # fmt: skip

@@ -134,7 +134,7 @@ def _gaps(result: Compared) -> Markup:
     several = len({(row.first, row.second) for _, row in typical}) > 1
     rows = []
     for model, row in typical:
-        counts = f"{row.n_first} / {row.n_second}"
+        counts = f"{row.n_second} / {row.n_first}"
         name = f"{row.structure}: {row.second} behind {row.first}" if several else row.structure
         before, after = row.gap_before.interval, row.gap_after.interval
         shown = Verdict.GAP if row.gap_before.shown else Verdict.OPEN

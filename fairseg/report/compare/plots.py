@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from fairseg.report.compare.compared import Compared
 from fairseg.report.compare.tables import summaries
 from fairseg.report.escape import plain
-from fairseg.report.palette import GRID, INK, VERDICTS, color, marker
+from fairseg.report.palette import GRID, INK, VERDICTS, color, fill, marker
 from fairseg.report.plots import draw_boxes, new_axes
 from fairseg.statistics.verdicts import Verdict
 
@@ -47,7 +47,7 @@ def plot_boxes(result: Compared, ax: Axes | None = None) -> Axes:
     ax.set_ylabel(next(iter(result.models.values())).title)
     ax.grid(axis="y", color=GRID, lw=0.7)
     for group, name in enumerate(first.names):
-        ax.plot([], [], "s", color=color(group, first.reference), label=plain(name))
+        ax.plot([], [], "s", mfc=fill(group, first.reference), mec=INK, label=plain(name))
     for text in ax.legend(frameon=False, ncols=number, loc="lower left", bbox_to_anchor=(0, 1)).get_texts():
         text.set_parse_math(False)
     return ax

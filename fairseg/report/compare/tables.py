@@ -27,17 +27,12 @@ def models_table(result: Compared) -> Table:
         pairs = [pair for pair in model.pairs if pair.attribute == model.primary and pair.rows]
         pairs.sort(key=lambda pair: pair.verdict is not model.verdict)
         for place, pair in enumerate(pairs[:_MOST_PAIRS]):
-            rows.append(
-                (_pair_name(model, pair, pairs), "rule" if rows and not place else "", _pair_cells(pair))
-            )
+            name = f"{model.model}: {pair.second} behind {pair.first}"
+            rows.append((name, "rule" if rows and not place else "", _pair_cells(pair)))
     title = next(iter(result.models.values())).title
     note = say("about_gains", title=title, baseline=result.baseline, options=result.options)
     heads = ("Verdict", "Gap before", "Gap after", "Gained more by")
     return Table.of(f"Gaps in the typical {title}", heads, rows, corner="Model", note=note)
-
-
-def _pair_name(model: ModelGains, pair: PairGains, pairs: Sequence[PairGains]) -> str:
-    return model.model if len(pairs) == 1 else f"{model.model}: {pair.first}, {pair.second}"
 
 
 def _pair_cells(pair: PairGains) -> list[Cell]:
