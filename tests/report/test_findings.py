@@ -135,3 +135,16 @@ def test_a_notebook_shows_the_card_without_a_script(tail: AuditResult) -> None:
     assert "<script" not in card
     assert "<style>" in card
     assert repr(tail).startswith(tail.sentence)
+
+
+def test_counts_stand_in_the_order_in_which_a_row_names_the_groups() -> None:
+    table = scores(worse=0.1)
+    few = table[(table["group"] == "A") | (table.index < table.index[table["group"] == "B"][0] + 60)]
+    html = str(gap_charts(fairseg.audit(few, by="group", reference="A"))[0][1])
+    assert "B against A" in html
+    assert "<td>30, 60</td>" in html
+
+
+def test_a_structure_that_is_a_number_is_called_a_label() -> None:
+    numbered = scores(worse=0.1).replace({"label": {"LV": "1", "RV": "2"}})
+    assert "on label 2, " in fairseg.audit(numbered, by="group", reference="A").sentence

@@ -221,3 +221,19 @@ def test_a_page_is_written_where_no_pair_is_judged(tmp_path: Path) -> None:
     result = judged(table(sizes=sizes), changed(table(sizes=sizes), B=0.04))
     page = result.save(tmp_path).read_text(encoding="utf-8")
     assert Verdict.NOT_JUDGED.label in page.lower()
+
+
+@pytest.mark.parametrize(
+    ("gain", "verdict"), [({"B": 0.03}, Verdict.FAIRER), ({"A": 0.03}, Verdict.LESS_FAIR)]
+)
+def test_sentence_and_table_say_which_group_is_behind(gain: dict[str, float], verdict: Verdict) -> None:
+    base = table()
+    result = fairseg.compare({"base": base, "other": changed(base, **gain)}, by="group")
+    assert result.verdicts == {"other": verdict}
+    assert " ." not in result.sentence
+    assert "  " not in result.sentence
+    # Without a reference gaps are measured from A: B is behind it.
+    (row,) = [line for line in repr(result).splitlines() if line.startswith("other: ")]
+    before = float(re.search(r"(\d\.\d{3})", row)[1])  # type: ignore[index]
+    assert "B behind A" in row
+    assert before == pytest.approx(0.04, abs=0.01)
