@@ -126,6 +126,47 @@ def test_a_line_that_a_person_would_type(
     assert result is not False
 
 
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (
+            'fairseg.audit(df, by="gender")',
+            "by: attribute 'gender' is not in scores, which have sex",
+        ),
+        ("fairseg.audit(df)", "by must name the attribute .*; the scores have sex, site"),
+        ('fairseg.audit(df.dice, df["sex"])', r"got Series|groups= beside it"),
+        ('fairseg.audit(df, by="sex", bins=[50])', r"bins must map attributes to edges.*got \[50\]"),
+        ('fairseg.audit(df, by=["sex", "site"], reference="X")', "reference: group must be one of .*F / "),
+        ('fairseg.audit(df, by="sex", metric=["dice"])', "metric must be the name of one column"),
+        ('fairseg.audit(df, by="sex").plot("size")', "reference_voxels or reference_ml"),
+        ("fairseg.plan(failure_rate=0.02)", "for failures say endpoint='failures'"),
+        (
+            'fairseg.metrics.fairness_gap(df, "sex")',
+            "values must be numbers, got a table .* take a column",
+        ),
+        ('fairseg.metrics.dice("a.nii.gz", reference)', "prediction must be an array .* 'a.nii.gz'"),
+        ('fairseg.Groups(df["sex"])', "'[FM]' twice: Groups.from_values"),
+        ('fairseg.losses.GroupDROLoss(df["sex"])', "'[FM]' twice: Groups.from_values"),
+        ("fairseg.crop.crop(reference, (1, 2, 3))", "box must be a Box, .*got tuple"),
+        ("fairseg.crop.Cascade(None, None, 96)", r"size must have one integer an axis.*got 96"),
+    ],
+)
+def test_a_wrong_line_says_what_is_wrong_and_what_there_is(
+    line: str, message: str, names: dict[str, Any]
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        eval(line, names)
+
+
+def test_a_reference_may_be_called_as_tables_call_it(names: dict[str, Any]) -> None:
+    df = names["df"]
+    short, full = (
+        fairseg.audit(df, by=["sex", "site"], min_size=5, reference=name).analyses[0].reference
+        for name in ("M / B", "sex=M, site=B")
+    )
+    assert short == full
+
+
 def test_functions_stay_functions_whatever_was_imported_first() -> None:
     code = "import fairseg.scoring.folders, fairseg as f; print(callable(f.evaluate), callable(f.audit))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -79,7 +79,8 @@ class Groups:
             object.__setattr__(self, field_name, value)
         if len(set(self.names)) != len(self.cells):
             twice = next(name for name, count in Counter(self.names).items() if count > 1)
-            raise ValueError(f"levels must make different group names, got {twice!r} twice")
+            hint = "" if bins or len(self.attributes) > 1 else ": Groups.from_values takes one value a sample"
+            raise ValueError(f"levels must make different group names, got {twice!r} twice{hint}")
 
     @classmethod
     def from_table(

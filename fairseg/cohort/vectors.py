@@ -47,12 +47,17 @@ def on_cpu(values: Any) -> Any:
     return values.detach().cpu().numpy() if hasattr(values, "detach") else values
 
 
-def _check_is_vector(values: Any, argument: str) -> None:
-    expected = f"{argument} must be a vector, one value a sample"
+def check_is_no_table(values: Any, expected: str) -> None:
+    """Raise a ValueError that begins with what is expected, if a table came where a column should."""
     if isinstance(values, Mapping) or hasattr(values, "columns"):
         raise ValueError(
             f"{expected}, got a table of {', '.join(map(str, values)) or 'no columns'}: take a column"
         )
+
+
+def _check_is_vector(values: Any, argument: str) -> None:
+    expected = f"{argument} must be a vector, one value a sample"
+    check_is_no_table(values, expected)
     shape = getattr(values, "shape", None)
     if shape is not None and len(shape) != 1:
         raise ValueError(f"{expected}, got shape {tuple(shape)}")

@@ -164,7 +164,7 @@ def crop(array: Array, box: Box, fill: float = 0) -> Array:
            [9, 9, 9]])
     """
     image: Any = array
-    lead = _leading(image, box.ndim)
+    lead = _leading(image, box)
     inside, outside = _overlap(box, tuple(image.shape[len(lead) :]))
     result = _filled(image, (*lead, *box.shape), fill)
     result[(..., *inside)] = image[(..., *outside)]
@@ -189,7 +189,7 @@ def uncrop(array: Array, box: Box, shape: Sequence[int], fill: float = 0) -> Arr
            [0., 0., 1.]])
     """
     part: Any = array
-    lead = _leading(part, box.ndim)
+    lead = _leading(part, box)
     if tuple(part.shape[len(lead) :]) != box.shape:
         raise ValueError(
             f"array must end in the box's shape, {box.shape}, got {tuple(part.shape[len(lead) :])}"
@@ -247,10 +247,14 @@ def _filled(like: Any, shape: tuple[int, ...], fill: float) -> Any:
     return np.full(shape, fill, dtype=like.dtype)
 
 
-def _leading(array: Any, ndim: int) -> tuple[int, ...]:
-    if len(array.shape) < ndim:
-        raise ValueError(f"array must have the box's {ndim} axes at least, got shape {tuple(array.shape)}")
-    return tuple(array.shape[: len(array.shape) - ndim])
+def _leading(array: Any, box: Box) -> tuple[int, ...]:
+    if not isinstance(box, Box):
+        raise ValueError(f"box must be a Box, such as Box.around(mask), got {type(box).__name__}")
+    if len(array.shape) < box.ndim:
+        raise ValueError(
+            f"array must have the box's {box.ndim} axes at least, got shape {tuple(array.shape)}"
+        )
+    return tuple(array.shape[: len(array.shape) - box.ndim])
 
 
 def _has_foreground(mask: Any) -> bool:

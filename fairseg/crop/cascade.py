@@ -64,6 +64,8 @@ class Cascade(nn.Module):
     ) -> None:
         super().__init__()
         self.locate, self.segment = locate, segment
+        if not np.iterable(size):
+            raise ValueError(f"size must have one integer an axis, such as ({size}, {size}), got {size!r}")
         self.size = Box((0,) * len(size), tuple(size)).shape  # a box checks it
         if not isinstance(fallback, Box) and fallback not in ("center", "error"):
             raise ValueError(f'fallback must be a Box, "center" or "error", got {fallback!r}')

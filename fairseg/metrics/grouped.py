@@ -15,7 +15,7 @@ import numpy.typing as npt
 from fairseg.cohort.groups import Groups
 from fairseg.cohort.ids import GroupIds, as_ids
 from fairseg.cohort.levels import is_missing, level_text
-from fairseg.cohort.vectors import Vector, on_cpu
+from fairseg.cohort.vectors import Vector, check_is_no_table, on_cpu
 
 Floats = npt.NDArray[np.float64]
 Reference = str | int | None
@@ -154,6 +154,7 @@ def as_values(values: Vector, argument: str = "values") -> Floats:
     >>> as_values([0.9, None, 1])
     array([0.9, nan, 1. ])
     """
+    check_is_no_table(values, f"{argument} must be numbers")
     plain = on_cpu(values.double() if hasattr(values, "detach") else values)
     try:
         return np.asarray(plain, dtype=np.float64)

@@ -7,6 +7,7 @@ their own; a mask that is wrong in any way ends here, with an error that names t
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import index
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -184,6 +185,10 @@ def as_mask(array: object, name: str) -> Mask:
 
 
 def _array(array: object, name: str) -> Mask:
+    if isinstance(array, str | PathLike):
+        raise ValueError(
+            f"{name} must be an array of labels, got the path {str(array)!r}: read its file first"
+        )
     if hasattr(array, "detach"):  # a torch tensor, without importing torch
         tensor: Any = array.detach().cpu()
         array = (tensor.double() if tensor.is_floating_point() else tensor).numpy()

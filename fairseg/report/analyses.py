@@ -87,12 +87,9 @@ def analyses_of(
 ) -> list[Analysis]:
     """Return the groupings that `audit` is asked for, checked; its arguments are those of `audit`."""
     asked = [by, *also]
-    names = [
-        one.attributes
-        if isinstance(one, Groups)
-        else tuple(sorted({one} if isinstance(one, str) else set(one)))
-        for one in asked
-    ]
+    if not isinstance(bins, Mapping):
+        raise ValueError(f"bins must map attributes to edges, such as {{'age': [50, 65]}}, got {bins!r}")
+    names = [_attributes(one) for one in asked]
     known = {name for each in names for name in each} | set(adjust)
     if stray := [name for name in bins if name not in known]:
         raise ValueError(f"bins: attribute {stray[0]!r} is not in by, also or adjust")
@@ -144,10 +141,12 @@ def _analysis(scores: Scores, groups: Groups, reference: str | None) -> Analysis
     members = membership(scores, groups)
     chosen = None
     if reference is not None:
-        try:
-            chosen = groups.index(str(reference))
-        except ValueError as error:
-            raise ValueError(f"reference: {error}") from None
+        called = [*groups.names, *short_names(groups)]  # as tables and charts name them, too
+        if str(reference) not in called:
+            raise ValueError(
+                f"reference: group must be one of {'; '.join(short_names(groups))}, got {reference!r}"
+            )
+        chosen = called.index(str(reference)) % len(groups)
         if not (members.ids == chosen).any():
             raise ValueError(f"reference: group {reference!r} has no scored subject")
     if (members.ids < 0).all() and not members.shared:

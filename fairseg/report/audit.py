@@ -174,7 +174,7 @@ def audit(
         if by is not None:
             raise ValueError("by and groups are two ways to say the same: give one of them")
         scores, by = with_groups(scores, groups, metric)
-    if by is None:
+    if by is None and scores is None:
         raise ValueError("by must name the attribute whose levels are the groups, such as by='sex'")
     folders = [predictions, references, cohort]
     if scores is None:
@@ -185,6 +185,9 @@ def audit(
     elif any(given is not None for given in folders):
         raise ValueError("give scores, or predictions, references and cohort, not both")
     checked = Scores.of(scores, metric=metric)
+    if by is None:
+        there = listed(checked.attributes, 20) or "none"
+        raise ValueError(f"by must name the attribute whose levels are the groups; the scores have {there}")
     if "dice" not in checked.table:
         raise ValueError(
             f"metric {metric!r} is not in scores, which have {listed(checked.metrics)}: gaps are judged by a "

@@ -270,9 +270,10 @@ def _check_assumptions(scores: Any, endpoint: str, **given: float | None) -> Non
         return
     needed = ["failure_rate"] if endpoint == "failures" else ["median", "iqr"]
     if stated != needed:
+        other = "; for failures say endpoint='failures'" if stated == ["failure_rate"] else ""
         raise ValueError(
             f"without scores, plan needs {' and '.join(needed)} for endpoint {endpoint!r}, "
-            f"got {listed(stated) or 'none'}"
+            f"got {listed(stated) or 'none'}{other}"
         )
 
 

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import LogFormatter, MaxNLocator
 
-from fairseg.cohort.columns import METRICS
+from fairseg.cohort.columns import METRICS, VOLUMES, VOXELS
 from fairseg.cohort.ids import as_ids
 from fairseg.metrics import split_by_group
 from fairseg.report.analyses import Analysis
@@ -123,7 +123,7 @@ def plot_size(result: Audited, ax: Axes | None = None) -> Axes:
     summary = summarized(result, result.analyses[0])[0]
     found = sizes(result.scores.table, summary)
     if found is None:
-        raise ValueError("scores must have the voxel counts or volumes of the reference masks, have none")
+        raise ValueError(f"scores must have the column {VOXELS[1]} or {VOLUMES[1]}, have neither")
     ax = ax or new_axes(5.2, 3.6)
     size, unit = found
     score, ids = (summary.subjects[name].to_numpy() for name in (result.scores.metrics[0], "group"))

@@ -194,7 +194,7 @@ def _read_table(file: Path) -> pd.DataFrame:
 
 def _as_frame(source: Any, where: str) -> pd.DataFrame:
     """Return a table with its named index as columns, and the numbers of its rows as index."""
-    table = as_table(source, where, also=", a path to one, or one value a subject with groups beside it")
+    table = as_table(source, where, also=", a path to one, or one value a subject with groups= beside it")
     # After `join` or `groupby` cases or subjects are the index.
     for name in reversed(table.index.names):
         if name is not None and name not in table:
