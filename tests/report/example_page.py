@@ -167,8 +167,10 @@ def make_page(
         policy=Markup(script_policy()),
         card={
             "css": Verdict.GAP.css_class,
-            "badge": badge(Verdict.GAP),
-            "answer": f"The model segments {names[1]} worse than {names[0]}: 0.031, more than 0.02.",
+            "answers": [
+                (badge(Verdict.GAP), f"{names[1]} is segmented worse than {names[0]}: 0.031, more than 0.02.")
+            ],
+            "stacked": False,
             "tables": [
                 Table.of("Groups", ["n"], [(name, "", [Cell(int((groups == group).sum()), kind="count")])
                                            for group, name in enumerate(names)])
