@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from fairseg.cohort.vectors import Vector
 from fairseg.losses.counts import Counts
 from fairseg.losses.group_loss import GroupLoss
-from fairseg.losses.grouping import NumGroups, group_sums, keep_for_backward
+from fairseg.losses.grouping import NumGroups, group_sums, is_transformed, keep_for_backward
 from fairseg.losses.hooked_features import HookedFeatures
 from fairseg.losses.per_sample import CrossEntropyLoss
 
@@ -112,7 +112,7 @@ class AttributeHead(nn.Module):
         still = pooled.detach()
         logits = self.classifier(still + self._factor().to(still.dtype) * (pooled - still))
         value: Tensor = self.loss(logits, ids, ids)
-        if self.training and torch.is_grad_enabled():
+        if self.training and torch.is_grad_enabled() and not is_transformed(value):
             self.steps_taken += 1
         return value
 

@@ -149,6 +149,15 @@ def test_the_warm_up_is_a_part_of_the_state_and_moves_in_training_steps_only() -
     assert all(after <= before for before, after in pairwise(later))
 
 
+def test_under_torch_func_it_is_a_pure_function() -> None:
+    head, features = make_head(reverse=True, warm_up=2), features_of(5)
+    head(features, IDS)
+    expected = gradients(copy.deepcopy(head)(features, IDS), features)[0]
+    got = torch.func.grad(lambda given: head(given, IDS))(features.detach())
+    torch.testing.assert_close(got, expected)
+    assert head.steps_taken == 1
+
+
 def train_on_two_directions(**options: Any) -> tuple[float, float, float]:
     """The task is in the first direction of the input, the group in the second.
 

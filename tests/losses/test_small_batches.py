@@ -46,7 +46,9 @@ def worst(logits: torch.Tensor) -> float:
     return float(-logits.log_softmax(0).min())
 
 
-@pytest.mark.parametrize(("num_groups", "batch_size"), [(6, 2), (8, 4), (12, 4), (4, 1)])
+@pytest.mark.parametrize(
+    ("num_groups", "batch_size"), [(6, 2), (8, 2), (8, 4), (12, 4), (4, 1), (3, 1), (5, 2), (7, 3), (12, 2)]
+)
 def test_balanced_batches_smaller_than_the_number_of_groups(num_groups: int, batch_size: int) -> None:
     last, mean = train([50] * num_groups, batch_size)
     assert last < 0.705
