@@ -27,6 +27,7 @@ class Choice:
     control: str = "baseline"  # the method without what is new in this one: same base, same steps
     grid: tuple[str, ...] = ()  # keys of `IMAGES`: where it is in the paper's grid
     start: str = ""  # another method, whose network of half of the steps it starts from, for the other half
+    per_group: bool = False  # a network for each group, trained and tested on its subjects alone
     scored_by: str = ""  # another, whose network of half of the steps says which cases are drawn more often
 
 
@@ -75,6 +76,12 @@ CHOICES: dict[str, Choice] = {
     ),
     "weight_average": Choice("Weights averaged over the last quarter", {"average": 0.25}),
     "amplitude_mix": Choice("Amplitudes mixed in half of the patches", {"amplitude_mix": 0.5}),
+    "multitask_head": Choice("Attribute head, multi-task", {"attribute_head": "multitask"}),
+    "adversarial_head": Choice("Attribute head, adversarial", {"attribute_head": "adversarial"}),
+    "group_networks": Choice("One network for each group", per_group=True),
+    "group_networks_start": Choice(
+        "One network for each group, from a common start", start="baseline", per_group=True
+    ),
     "just_train_twice": Choice("Just train twice", scored_by="baseline"),
 }
 
@@ -129,8 +136,8 @@ PRESETS = {
 
 # Settings that an experiment gives to its arms itself, or has options of its own for.
 NOT_SHARED = (
-    *("by", "bins", "sampler", "loss", "base", "reweight", "within_group", "crop", "freeze"),
-    *("seed", "split_seed", "device", "workers"),
+    *("by", "bins", "sampler", "loss", "base", "reweight", "within_group", "attribute_head", "crop"),
+    *("freeze", "seed", "split_seed", "device", "workers"),
 )
 
 

@@ -165,6 +165,11 @@ def _notes(study: Study) -> list[str]:
             f"Cross-validation in {study.plan.folds} folds: every subject is tested once, by networks that "
             "have not seen it. Numbers of training and validation are those of the first fold."
         )
+    if any(CHOICES[arm.method].per_group for arm in study.arms):
+        notes.append(
+            "One network for each group: to predict, the group of a subject must be known. Subjects of "
+            "unknown group, or of one that did not train, are segmented by the network of everybody."
+        )
     if untrained := sorted(set(folds["group"][folds["part"] == TEST]) - set(study.counts) - {""}):
         notes.append(f"Not trained on, only tested: {', '.join(untrained)}.")
     if untested := [name for name in study.counts if name not in tested["internal"]]:

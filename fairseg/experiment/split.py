@@ -29,7 +29,7 @@ def split_cohort(
 
     With folds, the subjects of one are tested; those of groups that do not train are left out of the others.
     """
-    pool = _members(cohort, cases, groups)
+    pool = members(cohort, cases, groups)
     subjects, ids = pool["subject"].to_numpy(), pool["id"].to_numpy()
     part = np.full(len(pool), TRAIN, dtype=object)
     untrained = ~pool["group"].isin(train_groups or pool["group"]).to_numpy()
@@ -42,7 +42,7 @@ def split_cohort(
     elif has_files(plan.dataset / "labelsTs"):
         tested["Ts"] = sorted(find_masks(plan.dataset / "labelsTs", "labelsTs"))
         part[_all_cases(subjects, untrained)] = LEFT_OUT
-        rows.append(_members(cohort, tested["Ts"], groups).assign(part=TEST))
+        rows.append(members(cohort, tested["Ts"], groups).assign(part=TEST))
         if both := sorted(set(rows[1]["subject"]) & set(pool["subject"])):
             raise ValueError(
                 f"{plan.dataset}: subjects must train or be tested, {listed(both)} would do both"
@@ -98,12 +98,18 @@ def fewer(split: pd.DataFrame, group: str, number: int, seed: int) -> pd.DataFra
     return fewer
 
 
+def only(split: pd.DataFrame, group: str) -> pd.DataFrame:
+    """Return the split with the training and validation subjects of one group, those of others left out."""
+    others = (split["group"] != group) & split["part"].isin((TRAIN, VALIDATION))
+    return split.assign(part=split["part"].mask(others, LEFT_OUT))
+
+
 def has_files(folder: Path) -> bool:
     """Say whether a folder is there and not empty."""
     return folder.is_dir() and any(folder.iterdir())
 
 
-def _members(cohort: pd.DataFrame, cases: Sequence[str], groups: Groups) -> pd.DataFrame:
+def members(cohort: pd.DataFrame, cases: Sequence[str], groups: Groups) -> pd.DataFrame:
     """Return case, subject, id and name of the group of each case; name "" where it is unknown."""
     rows = rows_of(cohort, cases)
     ids = groups.encode(rows)

@@ -2,9 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from fairseg.cohort.groups import Groups
 from fairseg.cohort.table import read_cohort, rows_of
 from fairseg.experiment.arms import CHOICES, Arm, plan_arms
 from fairseg.experiment.plan import Plan
-from fairseg.experiment.split import TRAIN, fewer, has_files, split_cohort
+from fairseg.experiment.split import TRAIN, fewer, has_files, members, only, split_cohort
 from fairseg.experiment.tasks import Task
 from fairseg.io import csv_files
 from fairseg.io.images import find_masks
@@ -117,7 +117,7 @@ def make_study(plan: Plan) -> Study:
 
 
 def _tasks_of(study: Study, arm: Arm, sets: dict[str, Any], fold: int) -> list[Task]:
-    """Return the trainings of an arm in a fold, in the order to do them, and at the end its test."""
+    """Return the trainings of an arm in a fold, each before what needs it, and its test or tests."""
     file = _minority_split(int(arm.level)) if arm.sweep == "minority" else SPLIT
     file = _in_fold(study.plan, fold, file)
     settings = arm.settings(study.plan.recipe, study.plan.ce_factor)
@@ -126,12 +126,52 @@ def _tasks_of(study: Study, arm: Arm, sets: dict[str, Any], fold: int) -> list[T
     if (first := arm.first(study.plan.recipe, study.plan.ce_factor)) is not None:
         before.append(_training(study, *first, file))
         use = {"init" if CHOICES[arm.method].start else "scored_by": before[0].name}
+    if CHOICES[arm.method].per_group:
+        return [*before, *_tasks_by_group(study, arm, sets, fold, use)]
     train = _training(study, arm.method, settings, file, use)
     locate = None
     if arm.images == "cascade":
         locate = _training(study, arm.method, settings.with_(crop="none"), file)
         before.append(locate)
     return [*before, train, _testing(study, arm.images, train, locate, sets)]
+
+
+def _tasks_by_group(
+    study: Study, arm: Arm, sets: dict[str, Any], fold: int, use: Mapping[str, str]
+) -> list[Task]:
+    """Return a training and a test for each group; who belongs to none is left to the shared network."""
+    recipe, factor = study.plan.recipe, study.plan.ce_factor
+    tasks: list[Task] = []
+
+    def add(method: str, file: str, use: Mapping[str, str], those: dict[str, Any]) -> None:
+        settings = replace(arm, method=method).settings(recipe, factor)
+        train = _training(study, method, settings, file, use)
+        tasks.extend((train, _testing(study, arm.images, train, None, those)))
+
+    for number, group in enumerate(study.counts):
+        if those := _cases_of(sets, study.plan, lambda name, group=group: name == group):
+            file = _in_fold(study.plan, fold, f"splits/group-{number}.csv")
+            study.splits[file] = csv_files.to_csv(only(study.folds[fold], group))
+            add(arm.method, file, use, those)
+    if those := _cases_of(sets, study.plan, lambda name: name not in study.counts):
+        add(CHOICES[arm.method].control, _in_fold(study.plan, fold, SPLIT), {}, those)
+    return tasks
+
+
+def _cases_of(sets: dict[str, Any], plan: Plan, is_chosen: Callable[[str], bool]) -> dict[str, Any]:
+    """Return the test sets with the cases of some groups alone, by the name of the group, "" if unknown."""
+    found = {}
+    for test, about in sets.items():
+        cohort = read_cohort(about["table"])
+        groups = Groups.from_table(cohort, by=plan.recipe.by, bins=plan.recipe.bins)
+        parts = []
+        for part in about["parts"]:
+            pool = members(cohort, part["cases"], groups)
+            if cases := pool["case"][pool["group"].map(is_chosen)].tolist():
+                parts.append({**part, "cases": cases})
+        if parts:
+            found[test] = {**about, "parts": parts}
+    return found
 
 
 def data_files(plan: Plan) -> dict[str, dict[str, Path]]:
