@@ -23,7 +23,7 @@ def cases_of(task: Any) -> set[str]:
     }
 
 
-def tests_and_trainings(study: Study, key: str) -> list[tuple[Any, Any]]:
+def networks_tested(study: Study, key: str) -> list[tuple[Any, Any]]:
     """Return each test of an arm with the training whose network it tests."""
     tasks = {task.name: task for task in study.tasks}
     (names,) = [one for arm, one in study.arms.items() if arm.key == key]
@@ -58,7 +58,7 @@ def test_each_group_is_segmented_by_its_own_network_and_the_rest_by_that_of_ever
     group = pd.read_csv(partly_known / "groups.csv").set_index("case")["group"].fillna("")
     own = set(train_groups or ("White", "Asian", "Mixed", "Black"))
     seen: list[str] = []
-    for test, training in tests_and_trainings(study, key):
+    for test, training in networks_tested(study, key):
         groups = set(group[sorted(cases_of(test))])
         seen += cases_of(test)
         split = pd.read_csv(StringIO(study.splits[training.spec["split"]]), keep_default_na=False)
@@ -72,7 +72,7 @@ def test_each_group_is_segmented_by_its_own_network_and_the_rest_by_that_of_ever
             assert own <= set(trains["group"])
             assert "init" not in training.spec
         assert not set(trains["subject"]) & {case.rpartition("_")[0] for case in cases_of(test)}
-    (everybody,) = tests_and_trainings(
+    (everybody,) = networks_tested(
         make_study(Plan(**{**vars(plan), "only": ("full/baseline",)})), "full/baseline"
     )
     assert sorted(seen) == sorted(cases_of(everybody[0]))  # each once
@@ -81,12 +81,12 @@ def test_each_group_is_segmented_by_its_own_network_and_the_rest_by_that_of_ever
 def test_a_common_start_is_the_baseline_of_half_of_the_epochs(data: Path, recipe: Settings) -> None:
     study = make_study(Plan(data, recipe, only=ARMS[1:], seeds=1))
     tasks = {task.name: task for task in study.tasks}
-    starts = {training.spec["init"] for _, training in tests_and_trainings(study, ARMS[1])}
+    starts = {training.spec["init"] for _, training in networks_tested(study, ARMS[1])}
     assert len(starts) == 1
     (start,) = (tasks[name] for name in starts)
     assert start.spec["split"] == "split.csv"
     assert start.spec["settings"]["epochs"] == 1  # of three
-    for _, training in tests_and_trainings(study, ARMS[1]):
+    for _, training in networks_tested(study, ARMS[1]):
         assert training.spec["settings"]["epochs"] == 2
         assert training.needs == (start.name,)
 
