@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -148,18 +148,23 @@ def _tasks_by_group(
         train = _training(study, method, settings, file, use)
         tasks.extend((train, _testing(study, arm.images, train, None, those)))
 
-    for number, group in enumerate(study.counts):
-        if those := _cases_of(sets, study.plan, lambda name, group=group: name == group):
+    split = study.folds[fold]
+    training = set(split["group"][split["part"] == TRAIN])  # in a fold, a rare group may have nobody
+    own = [group for group in study.counts if group in training]
+    for number, group in enumerate(own):
+        if those := _cases_of(sets, study.plan, [group]):
             file = _in_fold(study.plan, fold, f"splits/group-{number}.csv")
-            study.splits[file] = csv_files.to_csv(only(study.folds[fold], group))
+            study.splits[file] = csv_files.to_csv(only(split, group))
             add(arm.method, file, use, those)
-    if those := _cases_of(sets, study.plan, lambda name: name not in study.counts):
+    if those := _cases_of(sets, study.plan, own, rest=True):
         add(CHOICES[arm.method].control, _in_fold(study.plan, fold, SPLIT), {}, those)
     return tasks
 
 
-def _cases_of(sets: dict[str, Any], plan: Plan, is_chosen: Callable[[str], bool]) -> dict[str, Any]:
-    """Return the test sets with the cases of some groups alone, by the name of the group, "" if unknown."""
+def _cases_of(
+    sets: dict[str, Any], plan: Plan, wanted: Collection[str], *, rest: bool = False
+) -> dict[str, Any]:
+    """Return the test sets with the cases of the wanted groups alone, or with the rest of the cases."""
     found = {}
     for test, about in sets.items():
         cohort = read_cohort(about["table"])
@@ -167,7 +172,7 @@ def _cases_of(sets: dict[str, Any], plan: Plan, is_chosen: Callable[[str], bool]
         parts = []
         for part in about["parts"]:
             pool = members(cohort, part["cases"], groups)
-            if cases := pool["case"][pool["group"].map(is_chosen)].tolist():
+            if cases := pool["case"][pool["group"].isin(list(wanted)) != rest].tolist():
                 parts.append({**part, "cases": cases})
         if parts:
             found[test] = {**about, "parts": parts}
