@@ -8,7 +8,7 @@ from scipy import stats
 
 from fairseg.metrics.fairness import Floats
 from fairseg.statistics.two_samples import (
-    Shift,
+    LocationShift,
     brunner_munzel,
     fisher_exact,
     hodges_lehmann_limits,
@@ -65,7 +65,7 @@ def test_limits_agree_with_the_test_at_every_level(shape: str) -> None:
     rng = np.random.default_rng(3)
     for _ in range(40):
         first, second = samples(rng, shape, rng.integers(5, 60, 2))
-        shift = Shift(first, second)
+        shift = LocationShift(first, second)
         for level in (0.8, 0.9, 0.95, 0.999):
             found = shift.limits(level)
             assert found.low <= found.estimate <= found.high
