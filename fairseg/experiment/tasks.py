@@ -149,7 +149,7 @@ def _scores_of_training_cases(root: Path, folder: Path, spec: dict[str, Any], ma
         shutil.rmtree(out, ignore_errors=True)  # of a try that was stopped
         predict(run, dataset / "imagesTr", out, cases=about["train"], mirror=False, device=machine.device)
         cases = rows_of(read_cohort(spec["table"]), about["train"])
-        scores = evaluate(out, dataset / "labelsTr", cases, labels=about["labels"], metrics=("dice",))
+        scores = _evaluate(out, dataset / "labelsTr", cases, about["labels"], metrics=("dice",))
         write_files(folder, scores_to_files(scores, TRAINING_SCORES))
         shutil.rmtree(out)
     return file
@@ -194,11 +194,7 @@ def _test(root: Path, folder: Path, spec: dict[str, Any], machine: Machine) -> N
                 device=machine.device,
             )
             tested = rows_of(table, part["cases"])  # without a row: of unknown group, and scored all the same
-            codes = {
-                "labels": about["labels"],
-                "prediction_labels": about["labels"],
-            }  # a network may find nothing
-            scores.append(evaluate(out, part["labels"], tested, **codes))
+            scores.append(_evaluate(out, part["labels"], tested, about["labels"]))
             if spec["images"] == "cascade":
                 boxes += _boxes(root / spec["training"], out, part["labels"], test)
         files |= scores_to_files(pd.concat(scores, ignore_index=True), f"{test}.csv")
@@ -222,6 +218,13 @@ def _boxes(run: Path, out: Path, labels: str, test: str) -> list[dict[str, Any]]
             row[f"{name}_y"], row[f"{name}_x"] = (np.nan, np.nan) if one is None else one.shape
         rows.append(row)
     return rows
+
+
+def _evaluate(
+    masks: Path, references: str | Path, cases: pd.DataFrame, labels: dict[str, int], **options: Any
+) -> pd.DataFrame:
+    """Score the masks of a network, which may have found nothing of a label."""
+    return evaluate(masks, references, cases, labels=labels, prediction_labels=labels, **options)
 
 
 def _one_line(error: Exception) -> str:
