@@ -1,5 +1,6 @@
 """Arms beyond the paper, for real: what they start from and share, and who is drawn more often."""
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -35,8 +36,9 @@ def test_arms_start_from_the_network_of_another_and_draw_by_its_scores(
     assert [state["epoch"] for state in saved["just_train_twice"]] == [1, 3]
     weights = [state["network"]["input_block.conv1.conv.weight"] for state in (first, last_layer)]
     assert torch.equal(*weights)
-    often = saved["just_train_twice"][1]["run"]["upweighted"]
     (file,) = tmp_path.glob(f"trainings/*/{TRAINING_SCORES}")
+    about = json.loads((file.parent / "run.json").read_text())
+    often = about["upweighted"]
     scores = pd.read_csv(file).groupby("case")["dice"].mean()
-    assert set(scores.index) == set(first["run"]["train"])
+    assert set(scores.index) == set(about["train"])
     assert scores[often].max() < scores.drop(often).min()

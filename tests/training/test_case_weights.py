@@ -1,5 +1,6 @@
 """Case weights from a table of scores: who gets them, by hand, and what the sampler makes of them."""
 
+import json
 from collections import Counter
 from pathlib import Path
 
@@ -74,8 +75,9 @@ def test_a_run_with_case_weights_says_whose_and_is_gone_on_with_by_no_others(
     plain = tmp_path / "plain"
     train(dataset, plain, tiny, prepared=prepared)
     whole, without = (load_checkpoint(path / "checkpoint.pt") for path in (tmp_path / "whole", plain))
-    worst = whole["run"]["upweighted"]
-    assert worst == [name for name in names if name in whole["run"]["train"]][: len(worst)]
+    about = json.loads((tmp_path / "whole" / "run.json").read_text())
+    worst = about["upweighted"]
+    assert worst == [name for name in names if name in about["train"]][: len(worst)]
     assert without["run"]["upweighted"] is None
     assert not equal(whole["network"], without["network"])
     with pytest.raises(ValueError, match="drew other cases more often"):
