@@ -138,6 +138,7 @@ def test_a_line_that_a_person_would_type(
         ('fairseg.audit(df, by="sex", bins=[50])', r"bins must map attributes to edges.*got \[50\]"),
         ('fairseg.audit(df, by=["sex", "site"], reference="X")', "reference: group must be one of .*F / "),
         ('fairseg.audit(df, by="sex", metric=["dice"])', "metric must be the name of one column"),
+        ('fairseg.audit(df.assign(dice=None), by="sex")', "scores must have a number of DSC in some row"),
         ('fairseg.audit(df, by="sex").plot("size")', "reference_voxels or reference_ml"),
         ("fairseg.plan(failure_rate=0.02)", "for failures say endpoint='failures'"),
         (

@@ -150,7 +150,7 @@ def _check_before_scoring(
     files = find_masks(predictions, "predictions").keys() | find_masks(references, "references").keys()
     there = cohort[cohort["case"].isin(files)]
     rows = cohort if there.empty else there  # the others form no groups
-    scores = Scores.of(rows.assign(dice=float("nan")), where=str(table))
+    scores = Scores.of(rows.assign(label="any", dice=float("nan")), where=str(table))
     check_attributes(scores, table, given)
     analyses_of(scores, **_grouping(given))
 

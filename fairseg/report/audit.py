@@ -193,6 +193,8 @@ def audit(
             f"metric {metric!r} is not in scores, which have {listed(checked.metrics)}: gaps are judged by a "
             "share of 1; name another with metric="
         )
+    if checked.table["dice"].isna().all():
+        raise ValueError(f"scores must have a number of {checked.title} in some row, have none")
     return judge_scores(checked, by, **asked, options=options, sections=sections)
 
 

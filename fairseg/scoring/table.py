@@ -226,8 +226,6 @@ def _checked(table: pd.DataFrame, where: str, metric: str | None) -> Scores:
     if (again := rows.index[rows.duplicated(["case", "label"])]).size:
         row = rows.loc[again[0]]
         raise ValueError(f"{where}: row {again[0]} has case {row['case']}, label {row['label']} again")
-    if metric is not None and "dice" in rows and rows["dice"].isna().all():
-        raise ValueError(f"{where}: column {called['dice']} must have a number in some row, has none")
     rows, unit, about_unit = _with_unit(rows, where)
     attributes = [name for name in rows if name not in NO_ATTRIBUTES]
     front = ["case", "subject", *attributes]
