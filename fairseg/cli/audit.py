@@ -47,7 +47,7 @@ sections = options.group(
 
 @click.command()
 @click.argument("scores", type=options.PATH)
-@options.stated_grouping
+@options.grouping
 @judging
 @click.option("--metric", default="dice", show_default=True, help="Column to judge by: a share of 1.")
 @click.option("--predictions", type=options.PATH, help="Folder of predicted masks, to show the worst cases.")
@@ -64,7 +64,7 @@ def report(scores: Path, out: Path, metric: str, **given: Any) -> int:
     from fairseg.scoring.table import Scores  # noqa: PLC0415
 
     check_writable(out, FILES, KIND)
-    stated = _stated(given)
+    stated = stated_file(given)
     wanted = _sections(given, stated)
     table = Scores.of(scores, metric=metric)
     check_attributes(table, scores, given)
@@ -74,7 +74,7 @@ def report(scores: Path, out: Path, metric: str, **given: Any) -> int:
 
 @click.command()
 @options.scoring
-@options.stated_grouping
+@options.grouping
 @judging
 @sections
 @click.option("--out", type=options.OUT, required=True, help="Folder to write the report into.")
@@ -91,7 +91,7 @@ def audit(table: Path, out: Path, **given: Any) -> int:
 
     check_writable(out, ["scores.csv"], "scores")
     check_writable(out, FILES, KIND)
-    stated = _stated(given)
+    stated = stated_file(given)
     wanted = _sections(given, stated)
     scoring = {name: given.pop(name) for name in _SCORING}
     cohort = read_cohort(table)
@@ -168,7 +168,7 @@ def check_attributes(scores: Any, where: Path, given: dict[str, Any]) -> None:
                 raise ValueError(f"--{option} {name}: {where} has no such column, it has {has}")
 
 
-def _stated(given: dict[str, Any]) -> Any:
+def stated_file(given: dict[str, Any]) -> Any:
     """Put the options of the file `--preregister` among those given; return the file, or None."""
     from fairseg.report.preregistration import read_preregistration  # noqa: PLC0415
 
@@ -205,10 +205,14 @@ def _sections(given: dict[str, Any], stated: Any) -> Any:
     if predictions is not None:
         codes = {name: given.get(name) for name in ("labels", "prediction_labels", "ignore")}
         masks = MaskFolders(predictions, references, images, **codes)
-    command = " ".join(["fairseg", *map(str, sys.argv[1:])])
-    options_ = {"model": given.pop("model"), "resamples": given.pop("resamples"), "command": command}
+    options_ = {"model": given.pop("model"), "resamples": given.pop("resamples"), "command": typed_command()}
     options_ |= {"preregistered": stated}
     return ReportSections(masks=masks, heart=heart, **options_)
+
+
+def typed_command() -> str:
+    """Return the command line as it was typed."""
+    return " ".join(["fairseg", *map(str, sys.argv[1:])])
 
 
 def one_each(bins: Sequence[tuple[str, list[float]]]) -> dict[str, list[float]]:

@@ -4,15 +4,22 @@ Exit codes: 0 done; 2 bad input, with one line on stderr that says what and wher
 """
 
 import logging
+import os
+import signal
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import click
 
 from fairseg import __version__
 from fairseg.cli import audit, compare, demo, doctor, evaluate, experiment, nnunet, plan, training
+from fairseg.io.files import recording
+from fairseg.io.sentences import listed
 
 logger = logging.getLogger("fairseg")
 
@@ -21,12 +28,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     notes = _Notes()
     logger.addHandler(notes)
+    with _terminated_as_interrupted(), recording() as written:
+        return _run(arguments, notes, written)
+
+
+def _run(arguments: Sequence[str] | None, notes: "_Notes", written: list[Path]) -> int:
     try:
         code = int(cli.main(args=arguments, prog_name="fairseg", standalone_mode=False) or 0)
     except Exception as error:
         if "--debug" in (sys.argv if arguments is None else arguments) and not isinstance(error, _SAID):
             raise
-        return _end(error)
+        return _end(error, written)
     finally:
         logger.removeHandler(notes)
     try:
@@ -38,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
-def _end(error: Exception) -> int:
+def _end(error: Exception, written: Sequence[Path]) -> int:
     """Say in one line why a command ended; return the exit code: 2 where the user can mend it, else 1."""
     if isinstance(error, BrokenPipeError):  # whoever read the output has gone
         return 1
@@ -47,7 +59,7 @@ def _end(error: Exception) -> int:
         return 2
     code = 1
     if isinstance(error, _InterruptedError | click.Abort):
-        text = f"interrupted, {_LEFT.get(str(error), 'no result was written')}"
+        text = f"interrupted, {_LEFT.get(str(error)) or _left(written)}"
     elif isinstance(error, OSError):
         text = f"error: {error.filename or 'output'}: {error.strerror or error}"
         code = 2 if error.filename else 1
@@ -64,13 +76,40 @@ def _end(error: Exception) -> int:
     return _fail(text, code)
 
 
-# What an interrupted command leaves.
+def _left(written: Sequence[Path]) -> str:
+    """Return what is there of an interrupted command's results."""
+    if not written:
+        return "no result was written"
+    return f"written whole: {listed(written)}; nothing else was"
+
+
+# What an interrupted command leaves that goes on where it was.
 _LEFT = {
     "train": "the epochs that were done are kept: --resume goes on",
     "predict": "the masks that were done are kept",
     "demo": "what was done is kept: the same command goes on",
     "experiment": "what was done is kept: the same command goes on",
 }
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """Take SIGTERM, by which schedulers end a command, as Ctrl-C; processes that are forked end by it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    own = os.getpid()
+
+    def interrupt(number: int, _: FrameType | None) -> None:
+        if os.getpid() == own:
+            raise KeyboardInterrupt
+        os._exit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 class _InterruptedError(Exception):

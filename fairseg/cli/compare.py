@@ -9,15 +9,14 @@ import click
 
 import fairseg
 from fairseg.cli import options
-from fairseg.cli.audit import margins, one_each
+from fairseg.cli.audit import judging, stated_file, typed_command
 from fairseg.io.outputs import check_writable
 
 
 @click.command()
 @click.argument("scores", type=options.PATH, nargs=-1, required=True)
 @options.grouping
-@click.option("--also", multiple=True, metavar="ATTRIBUTE", help="Another attribute to judge.")
-@margins
+@judging
 @click.option("--metric", default="dice", show_default=True, help="Column to judge by: a share of 1.")
 @click.option(
     "--names",
@@ -28,7 +27,7 @@ from fairseg.io.outputs import check_writable
 @click.option("--out", type=options.OUT, required=True, help="Folder to write the comparison into.")
 @options.debug
 @options.writes
-def compare(scores: Sequence[Path], names: str | None, bins: Sequence[Any], out: Path, **judging: Any) -> int:
+def compare(scores: Sequence[Path], names: str | None, out: Path, **given: Any) -> int:
     """Compare models that were scored on the same cases: one table of SCORES each.
 
     Says of each model whether it is fairer than the baseline, which groups gained or lost, and whether a
@@ -36,10 +35,12 @@ def compare(scores: Sequence[Path], names: str | None, bins: Sequence[Any], out:
     """
     from fairseg.report.compare.card import to_terminal  # noqa: PLC0415  (the charts, which --help does not need)
     from fairseg.report.compare.page import FILES, KIND  # noqa: PLC0415
+    from fairseg.report.sections import ReportSections  # noqa: PLC0415
 
     check_writable(out, FILES, KIND)
+    sections = ReportSections(preregistered=stated_file(given), command=typed_command())
     models = dict(zip(_names(scores, names), scores, strict=True))
-    result = fairseg.compare(models, bins=one_each(bins), **judging)
+    result = fairseg.compare(models, sections=sections, **given)
     page = result.save(out)
     click.echo(to_terminal(result))
     click.echo(f"Comparison: {page}")

@@ -176,8 +176,7 @@ reference = click.option(
     metavar="LEVEL",
     help="Reference group, such as White; of an intersection: 'sex=F, site=A'.",
 )
-grouping = group(by(), reference, BINS)
-stated_grouping = group(  # that a file can state instead
+grouping = group(  # that a file can state instead
     by(required=False),
     reference,
     BINS,

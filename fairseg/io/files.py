@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from shutil import rmtree
 
@@ -24,9 +25,28 @@ _CALLERS = {
     *(errno.ENOENT, errno.ELOOP, errno.EINVAL, errno.EILSEQ),
 }
 
+_put_in_place: ContextVar[list[Path] | None] = ContextVar("put in place", default=None)
+
 
 class NotWrittenError(RuntimeError):
     """A file could not be written, as on a full disk; what was there before still is."""
+
+
+@contextmanager
+def recording() -> Iterator[list[Path]]:
+    """Give a list that fills with the files that are written whole meanwhile, in this order."""
+    written: list[Path] = []
+    before = _put_in_place.set(written)
+    try:
+        yield written
+    finally:
+        _put_in_place.reset(before)
+
+
+def _record(file: Path) -> None:
+    written = _put_in_place.get()
+    if written is not None and file not in written:
+        written.append(file)
 
 
 def write_files(folder: Path, files: Mapping[str, str | bytes], kind: str | None = None) -> None:
@@ -65,6 +85,7 @@ def write_files(folder: Path, files: Mapping[str, str | bytes], kind: str | None
         with _interrupts_wait():
             for temporary, path in waiting:
                 temporary.replace(path)
+                _record(path)
             _sync_folder(folder)
             new = []
     except OSError as error:
@@ -100,6 +121,7 @@ def new_file(path: Path, kind: str | None = None, *, grows: bool = False) -> Ite
         if kind is not None:
             record(path.parent, kind, {path.name: None if grows else digest_of(temporary)})
         temporary.replace(path)
+        _record(path)
         _sync_folder(path.parent)
     except OSError as error:
         raise write_error(path, error) from None
@@ -143,6 +165,8 @@ def filled_folder(folder: Path, kind: str) -> Iterator[Path]:
                     (target / name).parent.mkdir(parents=True, exist_ok=True)
                     (scratch / name).replace(target / name)
             _sync_folder(target.parent)
+            for name in names:
+                _record(folder / name)
             made = []
     except OSError as error:
         where = str(error.filename or folder).replace(str(scratch), str(folder))
@@ -195,15 +219,17 @@ def _sync_folder(folder: Path) -> None:
 
 @contextmanager
 def _interrupts_wait() -> Iterator[None]:
-    """Hold Ctrl-C back meanwhile; only the main thread has a say in signals."""
+    """Hold Ctrl-C and SIGTERM back meanwhile; only the main thread has a say in signals."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    pressed: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
+    came: list[int] = []
+    held = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(one, lambda number, _: came.append(number)) for one in held]
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
-    if pressed:
-        raise KeyboardInterrupt
+        for one, handler in zip(held, before, strict=True):
+            signal.signal(one, handler)
+    for number in came:
+        signal.raise_signal(number)

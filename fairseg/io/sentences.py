@@ -2,6 +2,9 @@
 
 from collections.abc import Iterable
 
+_P_LIMITS = (0.05, 0.01, 0.001)
+_MORE_DIGITS = 5
+
 
 def counted(number: int, noun: str) -> str:
     """Return a number and its noun, in the plural unless the number is 1.
@@ -12,13 +15,46 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'s' if number != 1 else ''}"
 
 
+def digits_apart(value: float, digits: int, limits: Iterable[float]) -> int | None:
+    """Return so many decimals, or more, that the rounded value lies on the same side of every limit.
+
+    None where even five more round it to a limit.
+
+    >>> digits_apart(0.0496, 2, [0.05]), digits_apart(0.031, 2, [0.05]), digits_apart(0.05 - 1e-12, 2, [0.05])
+    (4, 2, None)
+    """
+
+    def holds(decimals: int) -> bool:
+        shown = round(value, decimals)
+        return all((shown < one) == (value < one) and (shown > one) == (value > one) for one in limits)
+
+    limits = tuple(limits)
+    return next((more for more in range(digits, digits + _MORE_DIGITS + 1) if holds(more)), None)
+
+
+def p_number(p: float, digits: int) -> str:
+    """Return a p-value with so many decimals, or more, that it never seems to reach 0.05, 0.01 or 0.001.
+
+    >>> p_number(0.04996, 2), p_number(0.05 - 1e-12, 2), p_number(0.00042, 3)
+    ('0.04996', '<0.05', '<0.001')
+    """
+    if p < _P_LIMITS[-1]:
+        return f"<{_P_LIMITS[-1]:g}"
+    enough = digits_apart(p, digits, _P_LIMITS)
+    if enough is None:
+        limit = min(_P_LIMITS, key=lambda one: abs(p - one))
+        return f"{'<' if p < limit else '>'}{limit:g}"
+    return f"{p:.{enough}f}"
+
+
 def p_text(p: float) -> str:
     """Return a p-value as a sentence tells it.
 
     >>> p_text(0.00042), p_text(0.0312)
     ('p < 0.001', 'p = 0.031')
     """
-    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+    text = p_number(p, 3)
+    return f"p {text[0]} {text[1:]}" if text[0] in "<>" else f"p = {text}"
 
 
 def listed(things: Iterable[object], most: int = 5) -> str:

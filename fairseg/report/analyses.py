@@ -162,11 +162,11 @@ def strata_ids(
     scores: Scores, adjust: Sequence[str], bins: Mapping[str, Sequence[float]]
 ) -> npt.NDArray[np.int64] | None:
     """Return the stratum of each subject that the attributes held fixed make; None if none makes any."""
-    fixed = [name for name in adjust if _has_levels(scores, name, bins)]
+    fixed = [name for name in adjust if has_levels(scores, name, bins)]
     return strata(scores, fixed, bins)[1].ids if fixed else None
 
 
-def _has_levels(scores: Scores, name: str, bins: Mapping[str, Sequence[float]]) -> bool:
+def has_levels(scores: Scores, name: str, bins: Mapping[str, Sequence[float]]) -> bool:
     """Whether an attribute makes strata: it has levels, or numbers that are cut into bins."""
     if name == STRUCTURE_SIZE:
         return False

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fairseg.report import numbers
 from fairseg.report.audited import Audited
-from fairseg.report.findings_table import disadvantage, telling
+from fairseg.report.findings_table import telling
 from fairseg.report.templates import render_text
 from fairseg.statistics.findings import Comparison, Finding, GroupFacts
 from fairseg.statistics.verdicts import Endpoint, Verdict
@@ -57,7 +57,7 @@ def spoken(finding: Finding, result: Audited) -> dict[str, Any]:
     worse = finding.worse or finding.second
     better = finding.first if worse == finding.second else finding.second
     value = {finding.first: finding.value_first, finding.second: finding.value_second}
-    gap, *limits = disadvantage(finding)
+    gap, *limits = finding.disadvantage
     low, high = sorted(map(abs, limits))
     if finding.low * finding.high < 0:  # the limits hold 0, so neither sign may be dropped
         low, high = sorted(limit if gap >= 0 else -limit for limit in limits)
@@ -73,8 +73,8 @@ def spoken(finding: Finding, result: Audited) -> dict[str, Any]:
         "value_better": value[better],
         # Medians may lie the other way round than the typical difference; then they are no proof of it.
         "medians_agree": finding.endpoint is Endpoint.TYPICAL and round(apart, 3) > 0,
-        "by": write(abs(finding.estimate)),
-        "limits": numbers.span(low, high, write),
+        "by": write(abs(finding.estimate), apart=[finding.margin]),
+        "limits": numbers.span(low, high, write, apart=(0.0, finding.margin, -finding.margin)),
         "times": finding.times_subjects,
         "margin": write(finding.margin),
     }

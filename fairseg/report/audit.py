@@ -23,7 +23,7 @@ from fairseg.report.answer import answer
 from fairseg.report.audited import Audited
 from fairseg.report.card import card_html
 from fairseg.report.page import save_report
-from fairseg.report.preregistration import read_preregistration
+from fairseg.report.preregistration import stated_before
 from fairseg.report.sections import ReportSections
 from fairseg.report.text import small_table
 from fairseg.scoring.folders import Cohort, score_folders
@@ -165,9 +165,7 @@ def audit(
         "bins": bins or {},
     }
     if preregister is not None:
-        file = read_preregistration(preregister)
-        settled = file.settle({**asked, **judging})
-        judging, asked = ({name: settled[name] for name in part} for part in (judging, asked))
+        asked, judging, file = stated_before(preregister, asked, judging)
         sections = replace(sections or ReportSections(), preregistered=file)
     by, options = asked.pop("by"), JudgeOptions(**judging)
     if groups is not None:

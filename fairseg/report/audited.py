@@ -71,24 +71,23 @@ class Audited:
         """One row a comparison and endpoint, overall and for each structure.
 
         Columns: attribute, structure, endpoint, adjusted (within strata); first, second, n_first, n_second;
-        value_first, value_second (medians of the typical case, else shares); estimate (first minus second),
-        low, high (limits that hold over the whole page); p, p_adjusted; inside (the margin); verdict.
+        value_first, value_second (medians of the typical case, else shares); estimate, low, high (the
+        disadvantage of the second group, positive where it is worse served, as in comparisons; limits that
+        hold over the whole page); p, p_adjusted; inside (the margin); verdict.
         """
-        names: tuple[str, ...] = ("attribute", "structure", "endpoint", "adjusted", "first", "second")
-        names += ("n_first", "n_second")
-        names += (
-            "value_first",
-            "value_second",
-            "estimate",
-            "low",
-            "high",
-            "p",
-            "p_adjusted",
-            "inside",
-            "verdict",
-        )
-        rows = [[getattr(finding, name) for name in names] for finding in self.judgement.findings]
-        return pd.DataFrame(rows, columns=list(names)).astype({"endpoint": str})
+        about = [*("attribute", "structure", "endpoint", "adjusted", "first", "second")]
+        about += ["n_first", "n_second", "value_first", "value_second"]
+        judged = ("p", "p_adjusted", "inside", "verdict")
+        rows = [
+            [
+                *(getattr(finding, name) for name in about),
+                *finding.disadvantage,
+                *(getattr(finding, name) for name in judged),
+            ]
+            for finding in self.judgement.findings
+        ]
+        columns = [*about, "estimate", "low", "high", *judged]
+        return pd.DataFrame(rows, columns=columns).astype({"endpoint": str})
 
     @cached_property
     def left_out(self) -> pd.DataFrame:

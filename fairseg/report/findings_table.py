@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING
 from fairseg.report.audited import Audited
 from fairseg.report.tables import Cell, Table
 from fairseg.report.templates import say
+from fairseg.scoring.summary import ALL
 from fairseg.statistics.findings import Finding, GroupFacts
+from fairseg.statistics.judge_options import JudgeOptions
 from fairseg.statistics.verdicts import Endpoint, Verdict
 
 if TYPE_CHECKING:
@@ -28,17 +30,17 @@ def groups_table(result: Audited, analysis: "Analysis", structure: str | None = 
         for fact in result.judgement.facts
         if (fact.attribute, fact.structure) == (analysis.name, structure)
     ]
-    everyone = [fact for fact in result.judgement.everyone if fact.structure == structure]
-    rows = [(_group_name(fact), "", _fact_cells(fact)) for fact in facts]
-    known = sum(fact.n for fact in facts)
+    rows = [(_group_name(fact), "", _fact_cells(fact, result.options)) for fact in facts]
     rows += [
-        ("All" if fact.n == known else "All, of unknown group too", "rule", _fact_cells(fact))
-        for fact in everyone
+        (ALL, "rule", _fact_cells(fact, result.options))
+        for fact in result.judgement.known
+        if (fact.attribute, fact.structure) == (analysis.name, structure)
     ]
+    unknown = len(analysis.members.unknown)
     title, options = result.scores.title, result.options
     heads = ("n", f"Median {title}", f"{title} < {options.failure_threshold:g}", "In hardest tenth")
     caption = f"{structure}: groups by {analysis.name}"
-    note = say("about_groups", title=title, options=options)
+    note = say("about_groups", title=title, options=options, unknown=unknown)
     return Table.of(caption, heads, rows, corner="Group", note=note)
 
 
@@ -46,11 +48,12 @@ def _group_name(fact: GroupFacts) -> str:
     return fact.group if fact.judged else f"{fact.group} (too few to judge)"
 
 
-def _fact_cells(fact: GroupFacts) -> list[Cell]:
+def _fact_cells(fact: GroupFacts, options: JudgeOptions) -> list[Cell]:
+    medians, rates = options.floors
     return [
         Cell(fact.n, kind="count"),
-        Cell(fact.median, fact.median_low, fact.median_high),
-        Cell(fact.failure_rate, fact.failure_low, fact.failure_high, kind="percent"),
+        Cell(fact.median, fact.median_low, fact.median_high, apart=medians),
+        Cell(fact.failure_rate, fact.failure_low, fact.failure_high, kind="percent", apart=rates),
         Cell(fact.hardest, fact.hardest_low, fact.hardest_high, kind="percent"),
     ]
 
@@ -129,37 +132,27 @@ def subgroup_table(result: Audited) -> Table:
     """Return the figures of every attribute, group and structure: what reporting guidelines ask for."""
     rows = [
         (
-            f"{fact.attribute}, {fact.group}" if fact.attribute else "All",
+            f"{fact.attribute}, {fact.group or ALL}",
             "",
             [
                 Cell(fact.structure),
-                *_fact_cells(fact)[:1],
+                *_fact_cells(fact, result.options)[:1],
                 Cell(fact.missing, kind="count"),
-                *_fact_cells(fact)[1:],
+                *_fact_cells(fact, result.options)[1:],
             ],
         )
-        for fact in (*result.judgement.facts, *result.judgement.everyone)
+        for fact in (*result.judgement.facts, *result.judgement.known)
     ]
     title = result.scores.title
     heads = ("Structure", "Subjects", "Without a score", f"Median {title}", "Failures", "In hardest tenth")
-    note = say("about_groups", title=title, options=result.options)
+    unknown = len(result.analyses[0].members.unknown)
+    note = say("about_groups", title=title, options=result.options, unknown=unknown)
     return Table.of("Performance by subgroup", heads, rows, corner="Subgroup", note=note)
-
-
-def disadvantage(row: Finding) -> tuple[float, float, float]:
-    """Return by how much the second group is worse served than the first, with limits.
-
-    That is how all tables and charts show a finding, whatever the endpoint: to score higher is better, to
-    fail more often is worse.
-    """
-    if row.endpoint in (Endpoint.FAILURES, Endpoint.HARDEST):
-        return -row.estimate, -row.high, -row.low
-    return row.estimate, row.low, row.high
 
 
 def _difference(row: Finding) -> Cell:
     kind = "points" if row.endpoint in (Endpoint.FAILURES, Endpoint.HARDEST) else "score"
-    return Cell(*disadvantage(row), kind=kind)
+    return Cell(*row.disadvantage, kind=kind, apart=(row.margin, -row.margin))
 
 
 def row_label(row: Finding) -> tuple[str, str]:

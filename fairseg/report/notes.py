@@ -49,6 +49,8 @@ def method(result: Audited) -> str:
     before = result.sections.preregistered
     return say(
         "method",
+        by=result.analyses[0].name,
+        title=result.scores.title,
         options=result.options,
         level=result.judgement.alpha_star,
         version=__version__,

@@ -4,33 +4,49 @@ Files for computers (CSV, JSON) hold unrounded numbers instead.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from fairseg.io.sentences import digits_apart, p_number
 
 NONE = "\N{EN DASH}"  # stands where there is no value
 _MINUS = "\N{MINUS SIGN}"
 _SIGNIFICANT = 0.05
+_ROUNDING = 1e-9  # by which a sum in another order may differ
 
 
-def number(value: float, digits: int = 3, *, sign: bool = False) -> str:
+class Writer(Protocol):
+    """How a figure is written, with more decimals where it would seem to reach what it is compared with."""
+
+    def __call__(self, value: float, /, *, apart: Iterable[float] = ...) -> str:
+        """Return the figure as text."""
+
+
+def number(value: float, digits: int = 3, *, sign: bool = False, apart: Iterable[float] = ()) -> str:
     """Return a number with fixed decimals, a true minus sign and thousands set apart; never minus zero.
 
     Args:
         value: the number; NaN becomes `NONE`.
         digits: decimals.
         sign: put a plus before what is above zero.
+        apart: what it is compared with: it has more decimals where it would seem to reach one of these.
 
     >>> number(-0.0312), number(12345.6, 0), number(-0.0001, 2), number(1.5, 1, sign=True)
     ('\N{MINUS SIGN}0.031', '12,346', '0.00', '+1.5')
+    >>> number(0.01996, 3, apart=[0.02]), number(0.0200000000001, 3, apart=[0.02])
+    ('0.01996', '0.020')
     """
     if math.isnan(value):
         return NONE
+    differ = [limit for limit in apart if abs(value - limit) > _ROUNDING]
+    digits = digits_apart(value, digits, differ) or digits
     text = f"{abs(value):,.{digits}f}"
     if not text.strip("0.,"):
         return text
     return f"{_MINUS if value < 0 else '+' if sign else ''}{text}"
 
 
-def score(value: float, *, sign: bool = False) -> str:
+def score(value: float, *, sign: bool = False, apart: Iterable[float] = ()) -> str:
     """Return a score, a distance, or a difference of two: three decimals.
 
     A fourth stands where three would show nothing but a sign, as in the tables of Lee et al. 2025.
@@ -38,74 +54,86 @@ def score(value: float, *, sign: bool = False) -> str:
     >>> score(0.0314), score(0.00042), score(0.02, sign=True), score(-1e-6)
     ('0.031', '0.0004', '+0.020', '0.000')
     """
-    return number(value, 3 if abs(value) >= 0.0005 or round(value, 4) == 0 else 4, sign=sign)
+    digits = 3 if abs(value) >= 0.0005 or round(value, 4) == 0 else 4
+    return number(value, digits, sign=sign, apart=apart)
 
 
-def count(value: float) -> str:
+def count(value: float, *, apart: Iterable[float] = ()) -> str:
     """Return a whole number."""
-    return number(value, 0)
+    return number(value, 0, apart=apart)
 
 
-def tenth(value: float) -> str:
+def tenth(value: float, *, apart: Iterable[float] = ()) -> str:
     """Return a clinical measure, such as a volume in ml: one decimal."""
-    return number(value, 1)
+    return number(value, 1, apart=apart)
 
 
-def hundredth(value: float) -> str:
+def hundredth(value: float, *, apart: Iterable[float] = ()) -> str:
     """Return a standardised difference or another effect size: two decimals."""
-    return number(value, 2)
+    return number(value, 2, apart=apart)
 
 
-def percent(share: float) -> str:
+def percent(share: float, *, apart: Iterable[float] = ()) -> str:
     """Return a share of 1 in per cent; a small one is never shown as zero.
 
     >>> percent(0.205), percent(0.2), percent(0.0004), percent(-0.05)
     ('20.5%', '20.0%', '<0.1%', '\N{MINUS SIGN}5.0%')
     """
-    return "<0.1%" if 0 < share < 0.0005 else number(100 * share, 1) + ("" if math.isnan(share) else "%")
+    return (
+        "<0.1%" if 0 < share < 0.0005 else points_of(share, apart=apart) + ("" if math.isnan(share) else "%")
+    )
 
 
-def points_of(share: float) -> str:
+def points_of(share: float, *, apart: Iterable[float] = ()) -> str:
     """Return a difference of two shares in percentage points, without the word.
 
     >>> points_of(0.2), points_of(-0.053)
     ('20.0', '\N{MINUS SIGN}5.3')
     """
-    return number(100 * share, 1)
+    return number(100 * share, 1, apart=[100 * limit for limit in apart])
 
 
 def p_value(p: float) -> str:
     """Return a p-value with a star where it is below 0.05.
 
-    Near that limit it has a third digit, so that 0.0497* does not look like 0.05*.
+    Near that limit it has a third digit or more, so that 0.0497* does not look like 0.05*.
 
-    >>> p_value(0.0497), p_value(0.031), p_value(0.00004), p_value(0.5)
-    ('0.0497*', '0.031*', '<0.001*', '0.50')
+    >>> p_value(0.0497), p_value(0.031), p_value(0.00004), p_value(0.5), p_value(0.04996)
+    ('0.0497*', '0.031*', '<0.001*', '0.50', '0.04996*')
     """
     if math.isnan(p):
         return NONE
-    if p < 0.001:
-        return "<0.001*"
-    digits = 3 if abs(p - _SIGNIFICANT) < 0.005 else 2
-    return (f"{p:.{digits}g}" if p < 0.0995 else f"{p:.2f}") + ("*" if p < _SIGNIFICANT else "")
+    star = "*" if p < _SIGNIFICANT else ""
+    if not 0 < p < 0.0995:
+        return p_number(p, 2) + star
+    significant = 3 if abs(p - _SIGNIFICANT) < 0.005 else 2
+    return p_number(p, significant - 1 - math.floor(math.log10(p))).rstrip("0") + star
 
 
-def span(low: float, high: float, write: Callable[[float], str] = score) -> str:
-    """Return limits.
+def span(low: float, high: float, write: Writer = score, *, apart: Iterable[float] = (0.0,)) -> str:
+    """Return limits; those that leave out 0, or another value they are compared with, do so as written.
 
     >>> span(0.012, 0.0504), span(-2.31, 1.0, tenth)
     ('0.012 to 0.050', '\N{MINUS SIGN}2.3 to 1.0')
+    >>> span(0.0003, 0.0531, points_of), span(0.001, 0.02004, apart=[0.02])
+    ('0.03 to 5.3', '0.001 to 0.02004')
     """
-    return NONE if math.isnan(low + high) else f"{write(low)} to {write(high)}"
+    limits = tuple(apart)
+    return NONE if math.isnan(low + high) else f"{write(low, apart=limits)} to {write(high, apart=limits)}"
 
 
-def with_limits(value: float, low: float, high: float, write: Callable[[float], str] = score) -> str:
+def with_limits(
+    value: float, low: float, high: float, write: Writer = score, *, apart: Iterable[float] = (0.0,)
+) -> str:
     """Return a value and, if there are any, its limits in brackets.
 
     >>> with_limits(0.031, 0.012, 0.0504), with_limits(0.031, float("nan"), float("nan"))
     ('0.031 (0.012 to 0.050)', '0.031')
     """
-    return write(value) if math.isnan(low + high) else f"{write(value)} ({span(low, high, write)})"
+    limits = tuple(apart)
+    if math.isnan(low + high):
+        return write(value, apart=filter(None, limits))
+    return f"{write(value, apart=filter(None, limits))} ({span(low, high, write, apart=limits)})"
 
 
 def decimals(low: float, high: float) -> int:
@@ -119,7 +147,7 @@ def decimals(low: float, high: float) -> int:
 
 
 # How a cell of each kind is written.
-KINDS: dict[str, Callable[[float], str]] = {
+KINDS: dict[str, Callable[..., str]] = {
     "score": score,
     "count": count,
     "tenth": tenth,

@@ -1,10 +1,8 @@
 """Everything a report consists of, in one folder: the page, tables, figures, one sheet of paper."""
 
-import hashlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ from fairseg.io.files import write_files
 from fairseg.io.outputs import check_writable, remove_own
 from fairseg.io.sentences import counted
 from fairseg.report import charts
+from fairseg.report.about import about
 from fairseg.report.adjusted import adjust
 from fairseg.report.analyses import Analysis
 from fairseg.report.answer import answer
@@ -45,7 +44,7 @@ from fairseg.report.summary_table import summaries_to_csv, summary_table
 from fairseg.report.tables import to_latex, to_markdown
 from fairseg.report.templates import render_page, say
 from fairseg.report.worst import worst_cases
-from fairseg.scoring.summary import Summary
+from fairseg.scoring.summary import ALL, Summary
 from fairseg.scoring.summary_intervals import with_intervals
 from fairseg.scoring.table import ONE_LABEL
 from fairseg.statistics.cohort_table import CohortTable, cohort_table
@@ -90,7 +89,7 @@ def save_report(result: Audited, folder: Path) -> Path:
     """Write the report of an audit into a folder, and return the page's path.
 
     Written are `report.html` (self-contained) and `report.pdf` (one sheet); `findings.csv` (every comparison
-    and endpoint, unrounded); `subgroups.csv`, `.md` and `.tex` (performance of every group and structure);
+    and endpoint, unrounded, with the sign's meaning); `subgroups.csv`, `.md` and `.tex` (all groups);
     `summary.csv` (the paper's measures, unrounded, with intervals), `.md` and `.tex`; `subjects.csv` (the
     values that are summarised); the cohort table `cohort.csv`, `.md` and `.tex`; the figures `overall.svg`,
     `gaps.png` and, of several labels, `labels.svg`; `clinical.csv` with roles. Either all files are written
@@ -123,7 +122,10 @@ def save_report(result: Audited, folder: Path) -> Path:
         "summary.tex": to_latex(map(summary_table, summaries)),
         "subjects.csv": csv_files.to_csv(_subjects(summaries)),
         "findings.csv": csv_files.to_csv(
-            result.findings.assign(verdict=[one.value for one in result.findings["verdict"]])
+            result.findings.assign(
+                verdict=[one.value for one in result.findings["verdict"]],
+                sign="above 0: the second group is worse served",
+            )
         ),
         "subgroups.csv": csv_files.to_csv(_facts(result)),
         "subgroups.md": to_markdown([subgroups]),
@@ -183,8 +185,11 @@ def _judged_limits(summary: Summary, result: Audited, analysis: Analysis) -> Non
     row = f"Median {summary.title('dice')}"
     if summary.low is None or summary.high is None or row not in summary.low.index:
         return
-    facts = [one for one in result.judgement.facts if one.attribute == analysis.name]
-    facts = [one for one in (*facts, *result.judgement.everyone) if one.structure == structure]
+    facts = [
+        one
+        for one in (*result.judgement.facts, *result.judgement.known)
+        if (one.attribute, one.structure) == (analysis.name, structure)
+    ]
     summary.low.loc[row] = [one.median_low for one in facts]
     summary.high.loc[row] = [one.median_high for one in facts]
 
@@ -200,7 +205,8 @@ def _subjects(summaries: Sequence[Summary]) -> pd.DataFrame:
 
 
 def _facts(result: Audited) -> pd.DataFrame:
-    return pd.DataFrame([vars(fact) for fact in (*result.judgement.facts, *result.judgement.everyone)])
+    table = pd.DataFrame([vars(fact) for fact in (*result.judgement.facts, *result.judgement.known)])
+    return table.assign(group=table["group"].replace("", ALL))
 
 
 def _page(material: _Material) -> str:
@@ -211,7 +217,7 @@ def _page(material: _Material) -> str:
     counts = dict(enumerate(overall.counts.tolist()))
     values: dict[str, Any] = {
         "title": say("title", model=sections.model, by=result.analyses[0].name),
-        "about": about(result),
+        "about": about(sections, {sections.model: scores}),
         "labels": [summary.structure for summary in summaries[1:]],
         "size": _size(result),
         "counts": list(zip(overall.names, overall.counts.tolist(), strict=True)),
@@ -270,21 +276,6 @@ def _other(material: _Material, number: int) -> dict[str, Any]:
         "boxes": material.pictures.boxes(number, result.scores.metrics[0]),
         "tables": [(summary.structure, summary_table(summary).fitted()) for summary in summaries],
     }
-
-
-def about(result: Audited) -> dict[str, str]:
-    """Return what identifies a report: model, date, command, digests of the scores and of what was stated."""
-    before = result.sections.preregistered
-    scores = csv_files.to_csv(result.scores.to_frame()).encode()
-    lines = {
-        "Model": result.sections.model,
-        "Date": date.today().isoformat(),
-        "Command": result.sections.command,
-        "SHA-256 of the scores": hashlib.sha256(scores).hexdigest(),
-        "Stated before in": before.name if before else "",
-        "SHA-256 of that file": before.digest if before else "",
-    }
-    return {name: value for name, value in lines.items() if value}
 
 
 def _size(result: Audited) -> str:

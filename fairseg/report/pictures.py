@@ -12,7 +12,7 @@ from fairseg.cohort.columns import VOLUMES, VOXELS
 from fairseg.metrics.fairness import Floats
 from fairseg.report import charts, numbers
 from fairseg.report.audited import Audited
-from fairseg.report.findings_table import disadvantage, row_label
+from fairseg.report.findings_table import row_label
 from fairseg.report.templates import say
 from fairseg.scoring.summary import GAP, OVERALL, Summary
 from fairseg.scoring.table import Scores
@@ -191,7 +191,7 @@ def _gap_row(row: Finding, result: Audited, scale: float) -> charts.ForestRow:
         block, name = row.attribute, f"{row.second} against {row.first}"
     if row.adjusted:
         name += f", {' and '.join(result.sections.adjust)} held fixed"
-    gap, low, high = (value * scale for value in disadvantage(row))
+    gap, low, high = (value * scale for value in row.disadvantage)
     return charts.ForestRow(
         block, name, gap, low, high, row.verdict, f"{row.n_second}, {row.n_first}", row_label(row)
     )

@@ -25,7 +25,6 @@ from fairseg.report.analyses import Analysis
 from fairseg.report.audited import Audited
 from fairseg.report.charts.svg import wrapped
 from fairseg.report.escape import plain
-from fairseg.report.findings_table import disadvantage
 from fairseg.report.palette import GRID, INK, LINE, VERDICTS, color, fill, marker
 from fairseg.report.pictures import sizes
 from fairseg.report.templates import say
@@ -103,7 +102,7 @@ def plot_gaps(result: Audited, ax: Axes | None = None, *, endpoint: Endpoint = E
     for at, row in enumerate(rows):
         _, shade, shape = VERDICTS[row.verdict.marker]
         face = "white" if row.verdict is Verdict.OPEN else shade
-        gap, low, high = disadvantage(row)
+        gap, low, high = row.disadvantage
         ax.plot([low, high], [at, at], color=INK, lw=1.1, zorder=2)
         ax.plot(gap, at, marker=shape, ms=7, mfc=face, mec=shade, ls="", zorder=3)
     ax.set_yticks(range(len(rows)), ticks, parse_math=False)

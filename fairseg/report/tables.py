@@ -36,6 +36,7 @@ class Cell:
         best: whether it is the best of its row and stands out.
         span: columns that it takes.
         css: class of a text that is shown as a badge, such as a verdict.
+        apart: what the figure is compared with, such as a margin: rounding takes it to none of these.
     """
 
     value: float | str
@@ -46,11 +47,15 @@ class Cell:
     best: bool = False
     span: int = 1
     css: str = ""
+    apart: tuple[float, ...] = ()
 
     @property
     def text(self) -> str:
         """The figure, rounded."""
-        return self.value if isinstance(self.value, str) else numbers.KINDS[self.kind](self.value)
+        if isinstance(self.value, str):
+            return self.value
+        write = numbers.KINDS[self.kind]
+        return write(self.value, apart=self.apart) if self.apart else write(self.value)
 
     @property
     def limits(self) -> str:
@@ -58,7 +63,7 @@ class Cell:
         if self.below or isinstance(self.value, str) or math.isnan(self.value + self.low + self.high):
             return self.below
         kind = "points" if self.kind == "percent" else self.kind  # the sign once is enough
-        return f"({numbers.span(self.low, self.high, numbers.KINDS[kind])})"
+        return f"({numbers.span(self.low, self.high, numbers.KINDS[kind], apart=(0.0, *self.apart))})"
 
     @property
     def empty(self) -> bool:

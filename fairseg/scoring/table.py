@@ -5,8 +5,9 @@ table: the unit of the distances in `distance_unit`, what is to be known of a ca
 could not be scored is a row without label and scores, whose `skipped` says why.
 """
 
+import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -60,6 +61,8 @@ class Scores:
         notes: what else a reader must know of the table, one line each.
         title: what the main score, the column `dice`, is called where it is not Dice; else "DSC".
         named: whether the table names cases or subjects; else each row is a subject of its own.
+        file: name of the file that was read; empty for a table in memory.
+        digest: SHA-256 of that file, hexadecimal.
     """
 
     table: pd.DataFrame
@@ -68,6 +71,8 @@ class Scores:
     notes: tuple[str, ...] = ()
     title: str = METRICS["dice"].title
     named: bool = True
+    file: str = ""
+    digest: str = ""
 
     @classmethod
     def of(cls, source: Any, *, metric: str = "dice", where: str = "scores") -> "Scores":
@@ -101,10 +106,11 @@ class Scores:
                 )
             return source
         if isinstance(source, str | Path):
-            table, where = _read_table(Path(source)), str(source)
-        else:
-            table = _as_frame(source, where)
-        return _checked(table, where, metric)
+            path = Path(source)
+            checked = _checked(_read_table(path), str(source), metric)
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            return replace(checked, file=path.name, digest=digest)
+        return _checked(_as_frame(source, where), where, metric)
 
     @property
     def metrics(self) -> list[str]:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fairseg.statistics.judge_options import JudgeOptions
+from fairseg.statistics.limits import Interval
 from fairseg.statistics.verdicts import Endpoint, Verdict
 
 ALL_OTHERS = "all others"  # of known group, where each of many groups is compared with the rest
@@ -62,7 +63,8 @@ class Finding:
         n_second: of the second.
         value_first: median or share of the first group; NaN within strata.
         value_second: of the second.
-        estimate: first minus second: Hodges-Lehmann shift of scores, or difference of shares (0 to 1).
+        estimate: first minus second: Hodges-Lehmann shift of scores, or difference of shares (0 to 1); see
+            `disadvantage` for the sign that results have.
         low: limit of the estimate, together with all other rows of the page.
         high: the same.
         level: of these limits by themselves.
@@ -107,6 +109,16 @@ class Finding:
     worse: str | None = None
 
     @property
+    def disadvantage(self) -> Interval:
+        """By how much the second group is worse served than the first, with limits.
+
+        That is how results, tables and charts show a finding, whatever the endpoint: to score higher is
+        better, to fail more often or to be among the hardest more often is worse.
+        """
+        found = Interval(self.estimate, self.low, self.high)
+        return found.negated() if self.endpoint in (Endpoint.FAILURES, Endpoint.HARDEST) else found
+
+    @property
     def times_subjects(self) -> float:
         """About how many times as many subjects bring the limits inside the margin, if groups are alike."""
         half = (self.equivalence_high - self.equivalence_low) / 2
@@ -118,9 +130,9 @@ class GroupFacts:
     """How the model serves one group in one structure; NaN where nothing can be said.
 
     Attributes:
-        attribute: name of the attribute; "" for all subjects.
+        attribute: name of the attribute; "" for all subjects, of unknown group too.
         structure: name of the structure.
-        group: name of the group; "" for all subjects.
+        group: name of the group; "" for all.
         n: subjects with a score.
         missing: subjects of the group without one.
         judged: whether n is at least the smallest size that is judged.
@@ -225,7 +237,8 @@ class PageJudgement:
             served; with one, the attribute's verdict is not NO_GAP.
         comparisons: of all attributes.
         facts: of each group and structure.
-        everyone: of all subjects, for each structure.
+        everyone: of all subjects, for each structure; those of unknown group too, whom the model may fail.
+        known: of the subjects of known group of each attribute, for each structure; group is "".
         alpha_star: the level of a row of full weight at which the page keeps alpha.
         options: with which it was judged.
     """
@@ -236,6 +249,7 @@ class PageJudgement:
     comparisons: tuple[Comparison, ...]
     facts: tuple[GroupFacts, ...]
     everyone: tuple[GroupFacts, ...]
+    known: tuple[GroupFacts, ...]
     alpha_star: float
     options: JudgeOptions = field(default_factory=JudgeOptions)
 

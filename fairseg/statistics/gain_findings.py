@@ -32,6 +32,7 @@ class GainReasonKind(Enum):
     DROPPED_SUBJECTS = "subjects have no score with the second model"
     SMALL_GROUP_FAILS = "a group too small to be judged newly fails"
     UNJUDGED_STRUCTURE = "a structure has too few subjects to be judged"
+    STRATA = "strata too small"
     REMAINING_MARGIN = "limits reach beyond the margin"
 
 
@@ -98,6 +99,7 @@ class GainRow:
             with limits of a one-sided test.
         levels_down: whether the gap is shown to have changed for the loss of the group ahead.
         verdict: of this row, never better than what the pair's verdict allows.
+        adjusted: whether within strata; all figures are then of the strata with enough of both groups.
     """
 
     attribute: str
@@ -123,6 +125,7 @@ class GainRow:
     levels_down: bool
 
     verdict: Verdict = Verdict.OPEN
+    adjusted: bool = False
 
 
 @dataclass(frozen=True)
@@ -218,7 +221,8 @@ class PairGains:
         n_first: subjects of the first group with an overall score of both models.
         n_second: subjects of the second.
         verdict: over all structures and endpoints, and over both groups' subjects.
-        rows: overall first, the endpoints of a structure together; none where the pair is not judged.
+        rows: overall first, the endpoints of a structure together, each among all subjects and then within
+            strata; none where the pair is not judged.
         decided_by: the rows that carry the verdict; none where harm or failing does.
         harm: what is shown of harm to either group.
         reasons: what stands against a greener verdict.
@@ -239,6 +243,11 @@ class PairGains:
     def typical(self) -> GainRow | None:
         """The row of the overall typical case; None where the pair is not judged."""
         return self.rows[0] if self.rows else None
+
+    def within_strata(self, row: GainRow) -> GainRow | None:
+        """Return the same row within strata; None where they are not asked for, or too small."""
+        where = (row.structure, row.endpoint, True)
+        return next((one for one in self.rows if (one.structure, one.endpoint, one.adjusted) == where), None)
 
     @property
     def behind(self) -> str | None:
@@ -346,7 +355,10 @@ class GainsJudgement:
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that is known of one model before it is judged: rows of pairs, changes of groups, harm, failing."""
+    """All that is known of one model before it is judged: rows of pairs, changes of groups, harm, failing.
+
+    `stratified` says whether rows within strata were asked for.
+    """
 
     rows: dict[Pair, tuple[GainRow, ...]]
     sizes: dict[Pair, tuple[int, int]]
@@ -354,6 +366,7 @@ class Evidence:
     harm: tuple[HarmRow, ...]
     failing: tuple[Failing, ...]
     unjudged: tuple[Unjudged, ...]
+    stratified: bool = False
 
 
 def sign(value: float) -> int:

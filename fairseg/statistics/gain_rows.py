@@ -1,30 +1,52 @@
 """One row of a comparison of models: two groups, one structure, one endpoint, with all limits."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from fairseg.metrics.fairness import Floats
+from fairseg.statistics.batches import Integers
 from fairseg.statistics.gain_findings import GainRow, Gap, sign
 from fairseg.statistics.gain_tests import ENDPOINTS, Cohort, Corrected, GainTests, Members
 from fairseg.statistics.limits import Interval
-from fairseg.statistics.paired_shares import difference_of, paired_share_limits
+from fairseg.statistics.paired_shares import difference_of, pooled_share_limits
+from fairseg.statistics.row_tests import Limits
 from fairseg.statistics.two_samples import LocationShift, newcombe, signed_rank_limits
+from fairseg.statistics.within_strata import StratifiedShares, StratifiedShift
 
 
 def gain_row(
-    cohort: Cohort, model: int, tests: GainTests, place: int, structure: int, endpoint: int
+    cohort: Cohort,
+    model: int,
+    tests: GainTests,
+    place: int,
+    structure: int,
+    endpoint: int,
+    strata: Sequence[Integers],
+    *,
+    adjusted: bool,
 ) -> GainRow:
-    """Return the row of a pair, given by its place, with limits of the levels at which all rows hold."""
-    pair, options, at = cohort.pairs[place], cohort.options, (place, structure, endpoint)
+    """Return the row of a pair, given by its place, with limits of the levels at which all rows hold.
+
+    Args:
+        cohort: subjects and groups.
+        model: which of the models.
+        tests: of this model.
+        place: of the pair.
+        structure: which of the structures.
+        endpoint: which of the endpoints.
+        strata: the subjects (indices) of each stratum.
+        adjusted: whether these hold something fixed.
+    """
+    pair, options, at = cohort.pairs[place], cohort.options, (place, structure, endpoint, int(adjusted))
     before, after = cohort.before[model, :, structure], cohort.after[model, :, structure]
     both: _Scores | _Shares
     if endpoint == 0:
-        both = _Scores(before, after, cohort.members(pair))
+        both = _Scores(before, after, cohort.members(pair), strata)
     else:
-        both = _Shares(
-            before, after, tests.marks[2 * endpoint - 2 : 2 * endpoint, :, structure], cohort.members(pair)
-        )
+        marks = tests.marks[2 * endpoint - 2 : 2 * endpoint, :, structure]
+        both = _Shares(before, after, marks, cohort.members(pair), strata)
 
     def limits(table: Corrected, of: Callable[[float], Interval]) -> tuple[Interval, bool]:
         shown = bool(table.adjusted[at] <= options.alpha)
@@ -42,7 +64,7 @@ def gain_row(
     local = float(tests.gain.local[at])
     # The sum of both gaps, too, is judged by the corrected test, which is made for the typical case.
     sum_local = (
-        float(tests.mean.local[place, structure, 0])
+        float(tests.mean.local[place, structure, 0, int(adjusted)])
         if endpoint == 0
         else 1 - max(gap_before.level, gap_after.level)
     )
@@ -78,6 +100,7 @@ def gain_row(
         inside=-margin <= equivalence.low and equivalence.high <= margin,
         levelling=levelling,
         levels_down=levels_down,
+        adjusted=adjusted,
     )
 
 
@@ -101,20 +124,16 @@ def _narrowing(gain: Interval, mean: Interval, before: Interval) -> Interval:
 
 
 class _Scores:
-    """The typical case: gaps and gains as shifts."""
+    """The typical case: gaps and gains as shifts, in each stratum of the first group and of the second."""
 
-    def __init__(self, before: Floats, after: Floats, members: Members) -> None:
-        known = ~np.isnan(before)
-        one, two = (member & known for member in members)
-        self.sizes = int(one.sum()), int(two.sum())
-        gains, mean = (after - before).round(10), (before + after) / 2
-        self._gains = gains[one], gains[two]
-        self._gain = LocationShift(gains[two], gains[one])
-        self._before, self._after = (
-            LocationShift(before[one], before[two]),
-            LocationShift(after[one], after[two]),
-        )
-        self._mean = LocationShift(mean[one], mean[two])
+    def __init__(self, before: Floats, after: Floats, members: Members, strata: Sequence[Integers]) -> None:
+        self._groups = _in_strata(~np.isnan(before), members, strata)
+        self.sizes = _sizes(self._groups)
+        gains = (after - before).round(10)
+        self._gains = gains
+        self._gain = _shift([(gains[two], gains[one]) for one, two in self._groups])
+        self._before, self._after = self._shift(before), self._shift(after)
+        self._mean = self._shift((before + after) / 2)
 
     def gap_before(self, level: float) -> Interval:
         return self._before.limits(level)
@@ -130,22 +149,29 @@ class _Scores:
 
     def sum_of_gains(self, direction: int, level: float) -> Interval:
         """Return the gain of the group behind plus that of the group ahead."""
-        ahead, behind = self._gains[::direction]
-        return LocationShift(behind, -ahead).limits(level)
+        turned = [pair[::-direction] for pair in self._groups]
+        return _shift([(self._gains[behind], -self._gains[ahead]) for behind, ahead in turned]).limits(level)
 
     def gain_ahead(self, direction: int, level: float) -> Interval:
-        return signed_rank_limits(self._gains[::direction][0], level)
+        ahead = np.concatenate([pair[::direction][0] for pair in self._groups])
+        return signed_rank_limits(self._gains[ahead], level)
+
+    def _shift(self, values: Floats) -> Limits:
+        return _shift([(values[one], values[two]) for one, two in self._groups])
 
 
 class _Shares:
-    """Failures or the hardest tenth: gaps and gains as differences of shares."""
+    """Failures or the hardest tenth: gaps and gains as differences of shares, likewise."""
 
-    def __init__(self, before: Floats, after: Floats, marks: Floats, members: Members) -> None:
-        groups = [member & ~np.isnan(before) for member in members]
-        self._marks = [[model[group] > 0 for group in groups] for model in marks]
-        self.sizes = int(groups[0].sum()), int(groups[1].sum())
+    def __init__(
+        self, before: Floats, after: Floats, marks: Floats, members: Members, strata: Sequence[Integers]
+    ) -> None:
+        groups = _in_strata(~np.isnan(before), members, strata)
+        self._marks = [[tuple(model[group] > 0 for group in pair) for pair in groups] for model in marks]
+        self.sizes = _sizes(groups)
+        self._weights = np.array([one.size * two.size / (one.size + two.size) for one, two in groups])
         # Scores that are all the same leave nothing to be uncertain about.
-        self._unchanged = not any((after - before)[group].round(9).any() for group in groups)
+        self._unchanged = not any((after - before)[group].round(9).any() for pair in groups for group in pair)
 
     def gap_before(self, level: float) -> Interval:
         return self._gap(0, level)
@@ -158,7 +184,12 @@ class _Shares:
             return Interval(0.0, 0.0, 0.0)
         # Of a share that fails a rise is a loss: the second group gained more where the first's rose more.
         first, second = (
-            paired_share_limits(before, after, level) for before, after in zip(*self._marks, strict=True)
+            pooled_share_limits(
+                [(one[group], two[group]) for one, two in zip(*self._marks, strict=True)],
+                self._weights,
+                level,
+            )
+            for group in (0, 1)
         )
         return difference_of(first, second)
 
@@ -168,5 +199,26 @@ class _Shares:
         return Interval(*((one + two) / 2 for one, two in pairs))
 
     def _gap(self, model: int, level: float) -> Interval:
-        first, second = self._marks[model]
-        return newcombe(int(second.sum()), second.size, int(first.sum()), first.size, level)
+        tables = [
+            (int(second.sum()), second.size, int(first.sum()), first.size)
+            for first, second in self._marks[model]
+        ]
+        if len(tables) == 1:
+            return newcombe(*tables[0], level)
+        return StratifiedShares(tables).limits(level)
+
+
+def _in_strata(
+    known: npt.NDArray[np.bool_], members: Members, strata: Sequence[Integers]
+) -> list[tuple[Integers, Integers]]:
+    """Return the subjects (indices) of the first and of the second group with scores, of each stratum."""
+    one, two = (member & known for member in members)
+    return [(stratum[one[stratum]], stratum[two[stratum]]) for stratum in strata]
+
+
+def _sizes(groups: Sequence[tuple[Integers, Integers]]) -> tuple[int, int]:
+    return sum(one.size for one, _ in groups), sum(two.size for _, two in groups)
+
+
+def _shift(strata: Sequence[tuple[Floats, Floats]]) -> Limits:
+    return LocationShift(*strata[0]) if len(strata) == 1 else StratifiedShift(strata)

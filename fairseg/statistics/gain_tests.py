@@ -1,12 +1,13 @@
 """The subjects, pairs and p-values of a comparison of models, corrected over the whole page.
 
-The gains of all models share one error. The gaps with the baseline and with each model are corrected apart,
-as they would be in an audit of that model alone, and so are the gaps of the mean score of both, on which it
-rests whether a gap became narrower.
+The gains of all models share one error, those within strata too. The gaps with the baseline and with each
+model are corrected apart, as they would be in an audit of that model alone, and so are the gaps of the mean
+score of both, on which it rests whether a gap became narrower.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
 from typing import NamedTuple
 
@@ -14,12 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from fairseg.metrics.fairness import Floats
+from fairseg.statistics.batches import Integers
 from fairseg.statistics.findings import ALL_OTHERS, Grouping
 from fairseg.statistics.gain_findings import Pair
 from fairseg.statistics.judge_options import JudgeOptions
 from fairseg.statistics.page import hardest
 from fairseg.statistics.permutation import Row, adjusted_p, local_level, smallest_p_values
-from fairseg.statistics.two_samples import brunner_munzel, share_p_values
+from fairseg.statistics.row_tests import observe, stratum_members, usable_strata
 from fairseg.statistics.verdicts import Endpoint
 
 ENDPOINTS = (Endpoint.TYPICAL, Endpoint.FAILURES, Endpoint.HARDEST)
@@ -48,6 +50,7 @@ class Cohort:
         pairs: all that are compared, those of small groups as well.
         drop: a loss of more than this counts as harm.
         options: margins, thresholds and error.
+        blocks: the subjects (indices) of each stratum; None where none is held fixed.
     """
 
     raw_before: Floats
@@ -60,6 +63,7 @@ class Cohort:
     pairs: tuple[Pair, ...]
     drop: float
     options: JudgeOptions
+    blocks: tuple[Integers, ...] | None
 
     @classmethod
     def of(
@@ -70,6 +74,7 @@ class Cohort:
         structures: Sequence[str],
         drop: float,
         options: JudgeOptions,
+        strata: npt.ArrayLike | None,
     ) -> "Cohort":
         """Return the cohort of scores (N, S) and (M, N, S) that have been checked."""
         known = ~(np.isnan(before)[None] | np.isnan(after))
@@ -98,6 +103,7 @@ class Cohort:
             tuple(pairs),
             drop,
             options,
+            None if strata is None else tuple(stratum_members(strata, len(before))),
         )
 
     def judged(self, model: int, attribute: int) -> list[int]:
@@ -113,6 +119,20 @@ class Cohort:
         enough = counts >= self.options.min_size
         return np.asarray(enough & enough[0])
 
+    @cached_property
+    def _everyone(self) -> tuple[Integers, ...]:
+        return (np.arange(len(self.ids)),)
+
+    def strata(
+        self, model: int, pair: Pair, structure: int, *, adjusted: bool
+    ) -> tuple[Integers, ...] | None:
+        """Return the strata of a row: all subjects unless adjusted, None if the strata are too small."""
+        if not adjusted:
+            return self._everyone
+        known = ~np.isnan(self.before[model, :, structure])
+        groups = [member & known for member in self.members(pair)]
+        return usable_strata(groups, self.blocks or (), self.options.min_size)
+
     def members(self, pair: Pair) -> Members:
         """Return which subjects belong to the first and to the second group, (N,) each."""
         label = self.ids[:, pair.attribute]
@@ -125,7 +145,10 @@ class Cohort:
 
 
 class Corrected(NamedTuple):
-    """P-values, adjusted ones and local levels of rows, (P, S, E) each, NaN and 0 where not judged."""
+    """P-values, adjusted ones and local levels of rows, NaN and 0 where not judged.
+
+    Of each pair, structure and endpoint, first among all subjects, then within strata, (P, S, E, 2).
+    """
 
     p: Floats
     adjusted: Floats
@@ -186,56 +209,62 @@ def _corrected(
         marks: whether the endpoints after the first are marks 0 and 1, for Fisher's test; if not they are
             changes of marks, -1, 0 or 1, and tested as scores are.
     """
-    options, everyone = cohort.options, (np.arange(len(cohort.ids)),)
+    options = cohort.options
     weights = _GAP_WEIGHTS if marks else _GAIN_WEIGHTS
-    shape = (len(cohort.pairs), len(cohort.structures), len(values[0]))
+    shape = (len(cohort.pairs), len(cohort.structures), len(values[0]), 2)
     found = [Corrected(np.full(shape, np.nan), np.full(shape, np.nan), np.zeros(shape)) for _ in models]
-    rows: list[Row] = []
-    places: list[tuple[int, tuple[int, int, int]]] = []
-    for number, (model, endpoints) in enumerate(zip(models, values, strict=True)):
-        columns = [[np.ascontiguousarray(one[:, s]) for s in range(shape[1])] for one in endpoints]
-        for place, pair in enumerate(cohort.pairs):
-            for structure in np.flatnonzero(cohort.judged_structures(model, pair)):
-                for endpoint, column in enumerate(columns):
-                    weight = weights[endpoint if structure == 0 else -1]
-                    shares = marks and endpoint > 0
-                    rows.append(
-                        Row(
-                            pair.attribute,
-                            pair.first,
-                            pair.second,
-                            column[structure],
-                            shares,
-                            weight,
-                            everyone,
-                        )
-                    )
-                    places.append((number, (place, int(structure), endpoint)))
-    if not rows:
+    smallest = np.full(options.permutations, np.inf)
+    placed: list[tuple[int, tuple[int, int, int, int], Row]] = []
+    for adjusted in (False, True) if cohort.blocks else (False,):
+        rows = list(_rows(cohort, models, values, weights, marks=marks, adjusted=adjusted))
+        if rows:
+            dealt = smallest_p_values(
+                [row for *_, row in rows],
+                list(cohort.ids.T),
+                permutations=options.permutations,
+                seed=(options.seed, 1) if adjusted else options.seed,
+                blocks=cohort.blocks if adjusted else None,
+            )
+            np.minimum(smallest, dealt, out=smallest)
+        placed += rows
+    if not placed:
         return found
-    smallest = smallest_p_values(
-        rows, list(cohort.ids.T), permutations=options.permutations, seed=options.seed
-    )
     star = local_level(smallest, options.alpha)
-    for row, (number, at) in zip(rows, places, strict=True):
-        p = _p(row, cohort.members(cohort.pairs[at[0]]))
+    for number, at, row in placed:
+        p = observe(row, cohort.ids[:, row.attribute]).decisive_p
         found[number].p[at] = p
         found[number].local[at] = star * row.weight
-        adjusted = adjusted_p(smallest, p, row.weight)
+        over_all = adjusted_p(smallest, p, row.weight)
         # The adjusted p-value and the limits, which are of the local level, say the same.
         shown = p <= star * row.weight
         found[number].adjusted[at] = (
-            min(adjusted, options.alpha) if shown else max(adjusted, np.nextafter(options.alpha, 1))
+            min(over_all, options.alpha) if shown else max(over_all, np.nextafter(options.alpha, 1))
         )
     return found
 
 
-def _p(row: Row, members: Members) -> float:
-    parts = [row.values[member & ~np.isnan(row.values)] for member in members]
-    if not row.marks:
-        return brunner_munzel(*parts).p
-    counts = [int(part.sum()) for part in parts]
-    return float(share_p_values(parts[0].size, parts[1].size, sum(counts))[counts[0]])
+def _rows(
+    cohort: Cohort,
+    models: Sequence[int],
+    values: Sequence[Sequence[Floats]],
+    weights: Sequence[float],
+    *,
+    marks: bool,
+    adjusted: bool,
+) -> Iterator[tuple[int, tuple[int, int, int, int], Row]]:
+    """Yield the rows of `_corrected`, with the number of the model and the place among the corrected."""
+    for number, (model, endpoints) in enumerate(zip(models, values, strict=True)):
+        columns = [[np.ascontiguousarray(column) for column in one.T] for one in endpoints]
+        for place, pair in enumerate(cohort.pairs):
+            for structure in np.flatnonzero(cohort.judged_structures(model, pair)).tolist():
+                strata = cohort.strata(model, pair, structure, adjusted=adjusted)
+                if strata is None:
+                    continue
+                for endpoint, column in enumerate(columns):
+                    weight = weights[endpoint if structure == 0 else -1]
+                    shares = marks and endpoint > 0
+                    row = Row(*pair, column[structure], shares, weight, strata)
+                    yield number, (place, structure, endpoint, int(adjusted)), row
 
 
 def _all_marks(cohort: Cohort, model: int) -> Floats:

@@ -26,6 +26,7 @@ from fairseg.statistics.verdicts import Endpoint, Verdict
 AGAINST = (Verdict.OVERCORRECTED, Verdict.LEVELS_DOWN, Verdict.LESS_FAIR)
 
 _GRAVE = (Verdict.FAILS, Verdict.HARM)
+_UNTESTED = (GainReasonKind.UNJUDGED_STRUCTURE, GainReasonKind.STRATA)  # what may be said of the others
 _POSSIBLE = 2  # times the error that harm is allowed, in which it is possible enough to withhold praise
 _FAILING_SMALL = 2  # subjects more failing than rescued, in a group too small to be judged
 
@@ -116,24 +117,32 @@ def _pair(pair: Pair, evidence: Evidence, grouping: Grouping, options: JudgeOpti
     if not rows:
         return PairGains(grouping.name, first, second, n_first, n_second, Verdict.NOT_JUDGED, reasons=reasons)
     outside = _outside(rows, changes)
+    if evidence.stratified:
+        reasons = (*reasons, *_without_strata(rows))
     shown = [row_verdict(row) for row in rows]
-    overall = [
-        verdict
-        for row, verdict in zip(rows, shown, strict=True)
-        if row.structure == rows[0].structure and row.endpoint is not Endpoint.HARDEST
-    ]
+    # What is fairer among all subjects must be so among those who are alike.
+    fairer = {
+        endpoint
+        for endpoint in (Endpoint.TYPICAL, Endpoint.FAILURES)
+        if {False, evidence.stratified}
+        <= {
+            row.adjusted
+            for row, verdict in zip(rows, shown, strict=True)
+            if (row.structure, row.endpoint, verdict) == (rows[0].structure, endpoint, Verdict.FAIRER)
+        }
+    }
     possible = [
         GainReason(GainReasonKind.POSSIBLE_HARM, one.attribute, one.group, one.structure)
         for one in evidence.harm
         if one.attribute == grouping.name and one.allowed < one.p_adjusted <= _POSSIBLE * options.alpha
     ]
-    barred = possible or any(one.kind is not GainReasonKind.UNJUDGED_STRUCTURE for one in reasons)
+    barred = possible or any(one.kind not in _UNTESTED for one in reasons)
     rules = (
         (failing, Verdict.FAILS),
         (bool(harm), Verdict.HARM),
         (not outside and not reasons, Verdict.SAME),
         *((verdict in shown, verdict) for verdict in AGAINST),
-        (Verdict.FAIRER in overall and not barred, Verdict.FAIRER),
+        (bool(fairer) and not barred, Verdict.FAIRER),
         (Verdict.FAIRER in shown or Verdict.MOVED in shown, Verdict.MOVED),
         (bool(lost), Verdict.HARM),
     )
@@ -173,6 +182,15 @@ def _outside(rows: Sequence[GainRow], changes: Sequence[GroupChange]) -> list[Ga
         for one in changes
         if one.judged and not one.harmless
     ]
+
+
+def _without_strata(rows: Sequence[GainRow]) -> tuple[GainReason, ...]:
+    """Return which structures have too few subjects who are alike."""
+    there = {row.structure for row in rows if row.adjusted}
+    lacking = dict.fromkeys((row.attribute, row.structure) for row in rows if row.structure not in there)
+    return tuple(
+        GainReason(GainReasonKind.STRATA, attribute, None, structure) for attribute, structure in lacking
+    )
 
 
 def _reasons(

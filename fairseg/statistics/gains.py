@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
 from fairseg.metrics.fairness import Floats
 from fairseg.statistics.findings import Grouping
@@ -31,6 +32,7 @@ def judge_gains(
     groupings: Sequence[Grouping],
     *,
     structures: Sequence[str] = ("Overall",),
+    strata: npt.ArrayLike | None = None,
     drop: float = 0.10,
     options: JudgeOptions | None = None,
 ) -> GainsJudgement:
@@ -42,6 +44,8 @@ def judge_gains(
         models: names of the other models and their scores of the same subjects and structures.
         groupings: attributes, the primary one first; an id of -1 is unknown and takes no part.
         structures: names of the columns.
+        strata: id of the stratum of each subject, integer (N,), -1 unknown; adds the comparisons among
+            subjects of the same stratum, without which nothing is "fairer" or "no relevant change".
         drop: a subject who loses more than this is harmed.
         options: margins, failure threshold, error, permutations (at most 1,999 are made) and seed.
 
@@ -64,7 +68,7 @@ def judge_gains(
     before, *after = _checked(baseline, models, groupings, structures)
     # Every model is dealt four times: for its gains, both gaps and their mean.
     fewer = replace(options, permutations=min(options.permutations, _PERMUTATIONS))
-    cohort = Cohort.of(before, np.stack(after), groupings, structures, drop, fewer)
+    cohort = Cohort.of(before, np.stack(after), groupings, structures, drop, fewer, strata)
     tests = gain_tests(cohort)
     found = tuple(
         model_verdicts(name, _evidence(cohort, number, tests[number]), cohort.groupings, options)
@@ -80,9 +84,11 @@ def _evidence(cohort: Cohort, model: int, tests: GainTests) -> Evidence:
         first, second = cohort.members(pair)
         sizes[pair] = int((first & known).sum()), int((second & known).sum())
         rows[pair] = tuple(
-            gain_row(cohort, model, tests, place, int(structure), endpoint)
-            for structure in np.flatnonzero(cohort.judged_structures(model, pair))
+            gain_row(cohort, model, tests, place, structure, endpoint, within, adjusted=adjusted)
+            for structure in np.flatnonzero(cohort.judged_structures(model, pair)).tolist()
             for endpoint in range(len(ENDPOINTS))
+            for adjusted in ((False, True) if cohort.blocks else (False,))
+            if (within := cohort.strata(model, pair, structure, adjusted=adjusted)) is not None
         )
     harm = harm_rows(
         cohort.before[model],
@@ -94,7 +100,13 @@ def _evidence(cohort: Cohort, model: int, tests: GainTests) -> Evidence:
         alpha=cohort.options.alpha / len(cohort.after),
     )
     return Evidence(
-        rows, sizes, group_changes(cohort, model), harm, failing(cohort, model), unjudged(cohort, model)
+        rows,
+        sizes,
+        group_changes(cohort, model),
+        harm,
+        failing(cohort, model),
+        unjudged(cohort, model),
+        cohort.blocks is not None,
     )
 
 

@@ -47,6 +47,11 @@ class JudgeOptions:
     failure_floor: float = 0.15
     failing_median: float = 0.50
 
+    @property
+    def floors(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        """What medians and what failure rates of groups are compared with."""
+        return (self.median_floor, self.failing_median), (self.failure_floor, 0.5)
+
     def __post_init__(self) -> None:
         for name in _SHARES:
             _check(name, getattr(self, name), "above 0 and at most 1", lambda value: 0 < value <= 1)

@@ -37,14 +37,13 @@ from fairseg.statistics.page_level import (
     pairs_to_compare,
 )
 from fairseg.statistics.permutation import Row
-from fairseg.statistics.row_tests import centre, row_samples
+from fairseg.statistics.row_tests import centre, row_samples, stratum_members, usable_strata
 from fairseg.statistics.two_samples import brunner_munzel, fisher_exact, median_limits, wilson
 from fairseg.statistics.verdicts import Endpoint, Verdict
 
 HARDEST_SHARE = 0.1  # of all subjects
 _HARDER_SHARES = (0.05, 0.025)  # that are looked at before a verdict is green
-_LEAST_IN_STRATUM = 5  # subjects of each group
-_LEAST_IN_STRATA = 0.8  # of the smaller group, in strata with enough of both
+_LEAST_IN_TAIL = 5  # subjects of each group
 
 _Facts = dict[str, list[list[GroupFacts]]]  # of each attribute, group and structure
 
@@ -88,7 +87,7 @@ def judge_page(
     """
     options = options or JudgeOptions()
     values = _check_scores(scores, groupings, structures)
-    blocks = None if strata is None else _check_strata(strata, len(values))
+    blocks = None if strata is None else stratum_members(strata, len(values))
     measured = [_Structure(name, column, options) for name, column in zip(structures, values.T, strict=True)]
     facts: _Facts = {
         grouping.name: [
@@ -99,6 +98,11 @@ def judge_page(
     }
     all_subjects = np.ones(len(values), dtype=bool)
     everyone = [_group_facts("", "", all_subjects, one, options) for one in measured]
+    known = [
+        _group_facts(grouping.name, "", grouping.ids >= 0, one, options)
+        for grouping in groupings
+        for one in measured
+    ]
     drafts = [
         draft
         for place, grouping in enumerate(groupings)
@@ -126,6 +130,7 @@ def judge_page(
         tuple(comparisons),
         tuple(fact for group in flat.values() for fact in group),
         tuple(everyone),
+        tuple(known),
         rows_level.alpha_star,
         options,
     )
@@ -202,6 +207,8 @@ def _draft(
             if min(sizes[0]) < options.min_size:
                 continue
             enough = min(size) >= options.min_size
+            scored = [group & ~np.isnan(one.scores) for group in who]
+            within = None if blocks is None else usable_strata(scored, blocks, options.min_size)
             for endpoint, (values, marks, margin, weight) in one.endpoints(options).items():
                 row = Row(place, first, second, values, marks, 0.25 if number else weight, everyone)
                 crude = row_samples(row, grouping.ids, everyone[0])
@@ -221,24 +228,11 @@ def _draft(
                 worse = 0 if marks else 1
                 lines.append(make_line(finding, row if enough else None, grouping.ids, worse))
                 if blocks is not None:
-                    within = _within(row, grouping.ids, blocks, size, options)
                     plain = replace(finding, adjusted=True, value_first=np.nan, value_second=np.nan)
-                    lines.append(make_line(plain, within, grouping.ids, worse))
+                    alike = None if within is None else replace(row, strata=within)
+                    lines.append(make_line(plain, alike, grouping.ids, worse))
         drafts.append(_Draft(comparison, who, lines))
     return drafts
-
-
-def _within(
-    row: Row, ids: Integers, blocks: Sequence[Integers], sizes: Sequence[int], options: JudgeOptions
-) -> Row | None:
-    """Return the row within the strata that have enough of both groups; None if too few subjects are left."""
-    counts = np.array([[part.size for part in row_samples(row, ids, block)] for block in blocks])
-    used = np.flatnonzero(counts.min(1) >= _LEAST_IN_STRATUM).tolist()
-    left = counts[used].sum(0)
-    smaller = int(np.argmin(sizes))
-    if left.min() < options.min_size or left[smaller] < _LEAST_IN_STRATA * sizes[smaller]:
-        return None
-    return replace(row, strata=tuple(blocks[number] for number in used))
 
 
 def _judge(
@@ -316,7 +310,7 @@ def _severity(draft: _Draft, measured: Sequence[_Structure], options: JudgeOptio
             continue
         cut = np.nanmax(np.where(one.hardest == 1, one.scores, -np.inf))
         tails = [part[part <= cut] for part in parts]
-        p = brunner_munzel(*tails).p if min(tail.size for tail in tails) >= _LEAST_IN_STRATUM else 1.0
+        p = brunner_munzel(*tails).p if min(tail.size for tail in tails) >= _LEAST_IN_TAIL else 1.0
         for share in _HARDER_SHARES:
             harder = hardest(one.scores, share)
             counts = [
@@ -412,11 +406,3 @@ def _check_scores(scores: npt.ArrayLike, groupings: Sequence[Grouping], structur
         if len(set(names)) < len(names):
             raise ValueError(f"names of {what} must differ, got {names}")
     return np.round(values, 10)
-
-
-def _check_strata(strata: npt.ArrayLike, size: int) -> list[Integers]:
-    """Return the subjects of each stratum."""
-    ids = np.asarray(strata)
-    if ids.shape != (size,) or not np.issubdtype(ids.dtype, np.integer):
-        raise ValueError(f"strata must be integers, one a subject ({size},), got {ids.dtype} of {ids.shape}")
-    return [np.flatnonzero(ids == code) for code in np.unique(ids[ids >= 0])]

@@ -5,16 +5,19 @@ one group has Newcombe's limits (1998, paired method 10); those of the differenc
 adding squares of the distances to the limits (Zou and Donner 2008).
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
+from fairseg.metrics.fairness import Floats
 from fairseg.statistics.limits import Interval
 from fairseg.statistics.two_samples import wilson
 
+Marks = npt.NDArray[np.bool_]
 
-def paired_share_limits(
-    first: npt.NDArray[np.bool_], second: npt.NDArray[np.bool_], level: float = 0.95
-) -> Interval:
+
+def paired_share_limits(first: Marks, second: Marks, level: float = 0.95) -> Interval:
     """Return how much larger the second share is than the first, with limits.
 
     Args:
@@ -31,13 +34,38 @@ def paired_share_limits(
     >>> [round(value, 3) for value in paired_share_limits(fails, more)]
     [0.2, 0.045, 0.373]
     """
-    n = first.size
-    if not n:
+    return pooled_share_limits([(first, second)], np.ones(1), level)
+
+
+def pooled_share_limits(
+    strata: Sequence[tuple[Marks, Marks]], weights: Floats, level: float = 0.95
+) -> Interval:
+    """Return how much larger the second share is than the first, as the mean over strata.
+
+    Args:
+        strata: marks with the first and with the second model of the subjects of each stratum.
+        weights: of the strata.
+        level: of the limits, two-sided.
+
+    Returns:
+        The weighted mean of the changes, with the limits of one sample as large as the strata together are
+        worth; NaN without subjects.
+
+    >>> fails = np.ones(10, dtype=bool)
+    >>> change = pooled_share_limits([(fails, np.arange(10) < 8), (~fails, ~fails)], np.array([1.0, 3.0]))
+    >>> round(change.estimate, 3)  # a quarter of -0.2
+    -0.05
+    """
+    cells = [[one & two, one & ~two, ~one & two, ~one & ~two] for one, two in strata]
+    tables = np.array([[int(cell.sum()) for cell in row] for row in cells], dtype=np.float64)
+    sizes = tables.sum(axis=1)
+    if not sizes.all():
         return Interval(np.nan, np.nan, np.nan)
-    both, neither = int((first & second).sum()), int((~first & ~second).sum())
-    only_first, only_second = int((first & ~second).sum()), int((~first & second).sum())
-    before, after = wilson(both + only_first, n, level), wilson(both + only_second, n, level)
-    product = float(both * neither - only_first * only_second)
+    shares = weights / weights.sum()
+    n = float(1 / (shares**2 / sizes).sum())
+    both, only_first, only_second, neither = (shares / sizes @ tables * n).tolist()
+    before, after = (wilson(min(both + only, n), n, level) for only in (only_first, only_second))
+    product = both * neither - only_first * only_second
     if product > 0:  # Newcombe's correction for continuity
         product = max(product - n / 2, 0.0)
     margins = (both + only_first) * (only_second + neither) * (both + only_second) * (only_first + neither)

@@ -1,9 +1,11 @@
 """The test of one row of a page as it was observed: p-value, estimate, and limits of any level."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from fairseg.metrics.fairness import Floats
 from fairseg.statistics.batches import Integers
@@ -11,6 +13,9 @@ from fairseg.statistics.limits import Interval
 from fairseg.statistics.permutation import Row
 from fairseg.statistics.two_samples import LocationShift, fisher_exact, newcombe, share_p_values
 from fairseg.statistics.within_strata import StratifiedShares, StratifiedShift
+
+_LEAST_IN_STRATUM = 5  # subjects of each group
+_LEAST_IN_STRATA = 0.8  # of the smaller group, in strata with enough of both
 
 
 class Limits(Protocol):
@@ -59,6 +64,37 @@ def observe(row: Row, ids: Integers) -> RowTest:
     tables = [(int(one.sum()), one.size, int(two.sum()), two.size) for one, two in parts]
     shares = _Shares(*tables[0]) if single else StratifiedShares(tables)
     return RowTest(shares.p, shares.decisive_p, np.nan, shares)
+
+
+def usable_strata(
+    groups: Sequence[npt.NDArray[np.bool_]], blocks: Sequence[Integers], min_size: int
+) -> tuple[Integers, ...] | None:
+    """Return the strata that have enough of both groups; None if too few subjects are left in them.
+
+    Args:
+        groups: which subjects of the first and of the second group have a score, (N,) each.
+        blocks: the subjects (indices) of each stratum.
+        min_size: subjects of each group that all strata together must have.
+    """
+    counts = np.array([[int(group[block].sum()) for group in groups] for block in blocks]).reshape(-1, 2)
+    used = np.flatnonzero(counts.min(axis=1) >= _LEAST_IN_STRATUM).tolist()
+    left, sizes = counts[used].sum(axis=0), [int(group.sum()) for group in groups]
+    smaller = int(np.argmin(sizes))
+    if left.min() < min_size or left[smaller] < _LEAST_IN_STRATA * sizes[smaller]:
+        return None
+    return tuple(blocks[number] for number in used)
+
+
+def stratum_members(strata: npt.ArrayLike, size: int) -> list[Integers]:
+    """Return the subjects (indices) of each stratum, from ids, integer (N,), -1 unknown.
+
+    Raises:
+        ValueError: ids are not integers, one a subject.
+    """
+    ids = np.asarray(strata)
+    if ids.shape != (size,) or not np.issubdtype(ids.dtype, np.integer):
+        raise ValueError(f"strata must be integers, one a subject ({size},), got {ids.dtype} of {ids.shape}")
+    return [np.flatnonzero(ids == code) for code in np.unique(ids[ids >= 0])]
 
 
 def row_samples(row: Row, ids: Integers, stratum: Integers) -> tuple[Floats, Floats]:

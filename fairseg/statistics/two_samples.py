@@ -241,8 +241,8 @@ def median_limits(values: npt.ArrayLike, level: float = 0.95) -> Interval:
     return Interval(float(np.median(x)), float(x[rank]), float(x[x.size - 1 - rank]))
 
 
-def wilson(count: int, total: int, level: float = 0.95) -> Interval:
-    """Return a share with Wilson's (1927) limits.
+def wilson(count: float, total: float, level: float = 0.95) -> Interval:
+    """Return a share with Wilson's (1927) limits; counts of weighted strata need not be whole.
 
     >>> [round(value, 3) for value in wilson(0, 30)]
     [0.0, 0.0, 0.114]
@@ -447,6 +447,6 @@ def _check_level(level: float) -> None:
         raise ValueError(f"level must be between 0 and 1, got {level}")
 
 
-def _check_counts(count: int, total: int) -> None:
+def _check_counts(count: float, total: float) -> None:
     if total < 1 or not 0 <= count <= total:
         raise ValueError(f"count must be from 0 to total, and total at least 1, got {count} of {total}")

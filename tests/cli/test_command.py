@@ -4,6 +4,7 @@ import base64
 import csv
 import errno
 import html
+import importlib
 import json
 import logging
 import os
@@ -1020,6 +1021,27 @@ def test_an_interrupt_ends_at_once_with_one_line_and_nothing_left(
     assert "interrupted" in stderr
     assert stdout == ""
     assert files(slow_cohort) == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_says_what_is_written_and_what_is_not(
+    cohort: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    def interrupted(*_: Any, **__: Any) -> None:
+        signal.raise_signal(number)
+
+    before = [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)]
+    # By its full name, as `fairseg.report.audit` is the function.
+    monkeypatch.setattr(importlib.import_module("fairseg.report.audit"), "judge_scores", interrupted)
+    assert main(audit(cohort)) == 1
+    written = cohort / "out" / "scores.csv"
+    assert written.exists()
+    assert not (cohort / "out" / "report.html").exists()
+    message = capsys.readouterr().err.strip()
+    assert message == f"fairseg: interrupted, written whole: {written}; nothing else was"
+    assert main(["report", str(written), "--by", "sex", "--out", str(cohort / "new")]) == 1
+    assert capsys.readouterr().err.strip() == "fairseg: interrupted, no result was written"
+    assert [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)] == before
 
 
 def wait_until_it_scores(running: "subprocess.Popen[str]", mark: str, workers: int) -> None:

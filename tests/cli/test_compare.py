@@ -1,5 +1,6 @@
 """The command `fairseg compare`: from tables of scores to a folder, and what it refuses in one line."""
 
+import hashlib
 from pathlib import Path
 
 import pandas as pd
@@ -33,6 +34,27 @@ def test_two_tables_become_a_folder_and_the_answer(
     assert "fair: fairer" in out
     assert out.rstrip().splitlines()[-1] == f"Comparison: {tmp_path / 'out' / 'comparison.html'}"
     assert (tmp_path / "out" / "findings.csv").is_file()
+
+
+def test_what_was_stated_before_is_judged_by_and_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan, out = tmp_path / "plan.json", str(tmp_path / "out")
+    base = table(site=["north", "south"] * 100)
+    files = [save(tmp_path / "base.csv", base), save(tmp_path / "fair.csv", changed(base, B=0.04))]
+    options = ["--by", "group", "--reference", "A", "--margin", "0.01", "--adjust", "site"]
+    assert main(["plan", "--write", str(plan), *options]) == 0
+    start = ["compare", *map(str, files), "--preregister", str(plan), "--out", out]
+    assert main(start) == 0
+    page = (tmp_path / "out" / "comparison.html").read_text(encoding="utf-8")
+    for file in (plan, *files):
+        assert hashlib.sha256(file.read_bytes()).hexdigest() in page
+    findings = pd.read_csv(tmp_path / "out" / "findings.csv")
+    assert set(findings["adjusted"]) == {True, False}
+    assert set(findings["first"]) == {"A"}
+    assert "site held fixed" in capsys.readouterr().out
+    assert main([*start, "--margin", "0.02"]) == 2
+    assert "--margin contradicts plan.json" in capsys.readouterr().err
 
 
 def test_names_and_baseline_are_those_given(two: list[str], capsys: pytest.CaptureFixture[str]) -> None:

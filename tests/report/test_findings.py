@@ -2,6 +2,7 @@
 
 import re
 from html import unescape
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,6 @@ from fairseg import Verdict
 from fairseg.report import AuditResult
 from fairseg.report.cohort_table import parts_table
 from fairseg.report.findings_table import (
-    disadvantage,
     endpoints_table,
     findings_table,
     groups_table,
@@ -61,7 +61,7 @@ def test_groups_stand_with_typical_case_failures_and_hardest_tenth(tail: AuditRe
 
 def test_a_disadvantage_has_the_same_direction_at_every_endpoint(tail: AuditResult) -> None:
     for row in tail.judgement.findings:
-        gap, low, high = disadvantage(row)
+        gap, low, high = row.disadvantage
         assert low <= gap <= high
         if row.endpoint is Endpoint.FAILURES and not row.adjusted and row.structure == "Overall":
             assert gap == pytest.approx(0.25)  # B fails in 15 of 60
@@ -148,3 +148,44 @@ def test_counts_stand_in_the_order_in_which_a_row_names_the_groups() -> None:
 def test_a_structure_that_is_a_number_is_called_a_label() -> None:
     numbered = scores(worse=0.1).replace({"label": {"LV": "1", "RV": "2"}})
     assert "on label 2, " in fairseg.audit(numbered, by="group", reference="A").sentence
+
+
+def test_all_is_one_rule_on_card_in_tables_and_in_files(tmp_path: Path) -> None:
+    """Subjects of unknown group, who are far worse, are in no group and not under All, anywhere."""
+    table = scores()
+    unknown = table[table["group"] == "A"].assign(
+        subject=lambda one: "u" + one["subject"], group=None, dice=lambda one: one["dice"] - 0.3
+    )
+    result = fairseg.audit(pd.concat([table, unknown]), by="group", also="site")
+    result.save(tmp_path)
+    known = table.groupby("subject")["dice"].mean()
+    shown = groups_table(result, result.analyses[0])
+    cells = shown.cells[-1]
+    assert shown.rows[-1].name == "All"
+    assert (cells[0].value, cells[1].value) == (120, pytest.approx(known.median()))
+    subgroups = pd.read_csv(tmp_path / "subgroups.csv").query("structure == 'Overall' and group == 'All'")
+    assert subgroups.set_index("attribute")["n"].to_dict() == {"group": 120, "site": 180}
+    summary = pd.read_csv(tmp_path / "summary.csv").set_index(["structure", "measure"])["All (n=120)"]
+    median = summary["Overall", "Median DSC"]
+    assert median == pytest.approx(known.median())
+    limits = [summary["Overall", f"Median DSC: {end}"] for end in ("low", "high")]
+    assert limits == pytest.approx([cells[1].low, cells[1].high])
+    assert "60 subjects of unknown group are in no row" in to_terminal(result)
+
+
+def test_findings_have_one_sign(tmp_path: Path) -> None:
+    """Above 0 the second group is worse served, in every endpoint, of one model and of two."""
+    table = scores(worse=0.06, fails=20)
+    for reference, sign in (("A", 1), ("B", -1)):
+        result = fairseg.audit(table, by="group", reference=reference)
+        result.save(tmp_path)
+        found = pd.read_csv(tmp_path / "findings.csv")
+        assert found["endpoint"].nunique() == 3
+        shown = found[found["verdict"] == "gap shown"]
+        assert set(shown["endpoint"]) >= {"failures", "hardest tenth"}
+        assert (np.sign(shown[["estimate", "low", "high"]].to_numpy()) == sign).all()
+        assert found["sign"].eq("above 0: the second group is worse served").all()
+        change = fairseg.compare({"one": table, "two": table}, by="group", reference=reference)
+        merged = change.findings.merge(result.findings, on=["structure", "endpoint", "first", "second"])
+        assert len(merged) == len(change.findings)
+        assert np.allclose(merged["gap_before"], merged["estimate"])

@@ -423,9 +423,86 @@ def test_orders_of_subjects_and_names_do_not_matter_much() -> None:
     assert tuple(one.pairs[0].rows[0].equivalence) == pytest.approx(tuple(two.pairs[0].rows[0].equivalence))
 
 
+# ------------------------------------------------------------------ within strata
+SCANNER = np.repeat([0, 1, 0, 1], [90, 30, 30, 90])  # of 120 subjects of A, then of 120 of B
+
+
+def test_gains_that_hide_behind_a_scanner_are_shown_within_strata() -> None:
+    """In each scanner B gains .012 less than A, but B was mostly on the scanner whose images gained .024."""
+    before, groups = cohort((120, 120), (0.90, 0.90))
+    after = before + 0.024 * SCANNER - 0.012 * (groups == 1) + noise(240, 0.003)
+    crude = judge(before, after, groups).pairs[0].rows[0]
+    assert not crude.shown
+    found = judge(before, after, groups, strata=SCANNER)
+    assert found.verdict is Verdict.LESS_FAIR
+    (row,) = found.pairs[0].decided_by
+    assert row.adjusted
+    assert row.gain.estimate == pytest.approx(-0.012, abs=1e-3)
+    assert row.gain.high < 0
+    within = found.pairs[0].within_strata(found.pairs[0].rows[0])
+    assert row == within
+    assert (row.n_first, row.n_second) == (120, 120)
+
+
+def test_what_is_fairer_among_all_but_not_among_those_who_are_alike_is_not_fairer() -> None:
+    before, groups = cohort((120, 120), (0.92, 0.88))
+    after = before + 0.04 * SCANNER + noise(240, 0.003)
+    assert judge(before, after, groups).verdict is Verdict.FAIRER
+    found = judge(before, after, groups, strata=SCANNER)
+    assert found.verdict is Verdict.MOVED
+    within = found.pairs[0].within_strata(found.pairs[0].rows[0])
+    assert within is not None
+    assert not within.shown
+
+
+def test_what_is_fairer_among_those_who_are_alike_too_is_fairer() -> None:
+    before, groups = cohort((120, 120), (0.92, 0.88))
+    after = before + 0.04 * (groups == 1) + noise(240, 0.003)
+    found = judge(before, after, groups, strata=SCANNER)
+    assert found.verdict is Verdict.FAIRER
+    rows = [row for row in found.pairs[0].rows if row.endpoint is Endpoint.TYPICAL]
+    assert [row.adjusted for row in rows] == [False, True]
+    assert [row.gain.estimate for row in rows] == pytest.approx([0.04, 0.04], abs=2e-3)
+
+
+def test_a_constant_gain_in_each_stratum_is_found_whatever_the_strata_gain() -> None:
+    before, groups = cohort((40, 40), (0.90, 0.85))
+    scanner = np.tile([0, 1], 40)
+    after = before + np.where(groups == 1, 0.02, 0.0) + 0.05 * scanner
+    row = judge(before, after, groups, strata=scanner).pairs[0].rows[1]
+    assert row.adjusted
+    assert tuple(row.gain) == pytest.approx((0.02, 0.02, 0.02), abs=1e-4)
+
+
+def test_a_model_against_itself_is_the_same_within_strata_too() -> None:
+    before, groups = cohort((120, 120), (0.92, 0.88))
+    found = judge(before, before, groups, strata=SCANNER)
+    assert found.verdict is Verdict.SAME
+    assert {tuple(row.gain) for row in found.pairs[0].rows} == {(0.0, 0.0, 0.0)}
+
+
+def test_strata_that_are_too_small_leave_no_green_verdict() -> None:
+    before, groups = cohort((120, 120), (0.92, 0.88))
+    for after in (before, before + 0.04 * (groups == 1) + noise(240, 0.003)):
+        found = judge(before, after, groups, strata=np.arange(240) % 120)
+        assert not found.verdict.green
+        assert not any(row.adjusted for row in found.pairs[0].rows)
+        kinds = {reason.kind for reason in found.pairs[0].reasons}
+        assert GainReasonKind.STRATA in kinds
+
+
+def test_subjects_of_unknown_stratum_are_compared_in_no_stratum() -> None:
+    before, groups = cohort((120, 120), (0.92, 0.88))
+    after = before + 0.04 * (groups == 1) + noise(240, 0.003)
+    known = np.where(np.arange(240) % 10 == 0, -1, SCANNER)
+    row = judge(before, after, groups, strata=known).pairs[0].rows[1]
+    assert (row.adjusted, row.n_first, row.n_second) == (True, 108, 108)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        ({"strata": np.zeros(20)}, "strata must be integers"),
         ({"models": {}}, "models must name at least one model"),
         ({"groupings": []}, "groupings must hold at least one attribute"),
         ({"models": {"new": np.zeros((19, 1))}}, r"models\['new'\] must have the baseline's shape \(20, 1\)"),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fairseg.statistics.limits import Interval
-from fairseg.statistics.paired_shares import difference_of, paired_share_limits
+from fairseg.statistics.paired_shares import difference_of, paired_share_limits, pooled_share_limits
 
 
 def marks(both: int, only_first: int, only_second: int, neither: int) -> tuple[np.ndarray, np.ndarray]:
@@ -33,6 +33,17 @@ def test_limits_hold_the_truth() -> None:
         found = paired_share_limits(first, second)
         held += found.low <= 0.28579 - 0.14442 <= found.high
     assert 0.93 <= held / 600 <= 0.99
+
+
+def test_strata_of_one_kind_are_as_good_as_one_sample() -> None:
+    """Of equal strata nothing is lost: the same table in three parts has the limits of the whole."""
+    table = (6, 9, 3, 12)
+    whole = paired_share_limits(*marks(*table))
+    parts = [marks(*(count // 3 for count in table))] * 3
+    assert tuple(pooled_share_limits(parts, np.full(3, 5.0))) == pytest.approx(tuple(whole))
+    unequal = pooled_share_limits(parts, np.array([8.0, 1.0, 1.0]))
+    assert unequal.estimate == pytest.approx(whole.estimate)
+    assert unequal.high - unequal.low > whole.high - whole.low
 
 
 def test_nobody_changed_and_nobody_at_all() -> None:

@@ -1,6 +1,7 @@
 """Two values of every subject against each other: scores against size by group, and agreement of measures."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -195,7 +196,7 @@ def _panel(
     digits = decimals(flat.low, flat.high)
     summary = f"n = {len(who):,}"
     if limits:
-        bounds = span(limits[0], limits[2], lambda value: number(value, digits))
+        bounds = span(limits[0], limits[2], partial(number, digits=digits))
         summary += f", bias {number(limits[1], digits)}, limits {bounds}"
     top += 42
     unit = f" {quantity[quantity.rfind('(') :]}" if quantity.endswith(")") else ""

@@ -37,6 +37,8 @@ def model_answer(result: Compared, model: ModelGains) -> str:
         harm=[spoken_harm(one) for one in _worst(model)],
         losses=_losses(model),
         row=None if row is None else spoken_row(row, result),
+        held=result.held_fixed,
+        within=_within_strata(result, pair, row),
         changes=[] if pair is None else _changes(model, pair),
         pairs=len({(one.first, one.second) for one in model.pairs if one.attribute == model.primary}),
         unjudged=[one.group for one in model.unjudged if one.structure is None],
@@ -57,13 +59,16 @@ def spoken_row(row: GainRow, result: Compared) -> dict[str, Any]:
         "now_behind": now_behind,
         "gained": gained,
         "other": row.first if gained == row.second else row.second,
-        "gain": _abs(row.gain, write),
-        "before": _abs(row.gap_before.interval, write),
-        "after": _abs(row.gap_after.interval, write),
+        "gain": _abs(row.gain, write, row.margin),
+        "before": _abs(row.gap_before.interval, write, row.margin),
+        "after": _abs(row.gap_after.interval, write, row.margin),
         "turned": row.gap_before.sign * row.gap_after.sign < 0,
-        "at_most": write(max(0.0, row.reverse_bound)) if row.reverse_bound == row.reverse_bound else "",
+        "at_most": write(max(0.0, row.reverse_bound), apart=[row.margin])
+        if row.reverse_bound == row.reverse_bound
+        else "",
         "not_reversed": row.reverse_bound <= 0,
         "unit": "" if row.endpoint is Endpoint.TYPICAL else " points",
+        "held": result.held_fixed if row.adjusted else "",
     }
 
 
@@ -82,10 +87,10 @@ def spoken_harm(row: HarmRow) -> dict[str, Any]:
     }
 
 
-def _abs(interval: Interval, write: Any) -> str:
+def _abs(interval: Interval, write: Any, margin: float = 0.0) -> str:
     """Write an interval whose estimate is turned to be positive."""
     one = interval.negated() if interval.estimate < 0 else interval
-    return numbers.with_limits(*one, write)
+    return numbers.with_limits(*one, write, apart=(0.0, margin, -margin))
 
 
 def _shown(change: Interval) -> int:
@@ -97,6 +102,14 @@ def _row(pair: PairGains | None) -> GainRow | None:
     if pair is None:
         return None
     return pair.decided_by[0] if pair.decided_by else pair.typical
+
+
+def _within_strata(result: Compared, pair: PairGains | None, said: GainRow | None) -> dict[str, Any] | None:
+    """Return the gains within strata, in the endpoint that is spoken of; None if there are none, or said."""
+    if pair is None or said is None or said.adjusted:
+        return None
+    row = pair.within_strata(said)
+    return None if row is None else spoken_row(row, result)
 
 
 def _worst(model: ModelGains) -> list[HarmRow]:

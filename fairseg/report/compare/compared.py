@@ -1,12 +1,13 @@
 """What a comparison found: the tables that sentences, charts and pages are made of."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import pandas as pd
 
 from fairseg.report.analyses import Analysis
 from fairseg.report.audit import AuditResult, judge_scores
+from fairseg.report.sections import ReportSections
 from fairseg.scoring.table import Scores
 from fairseg.statistics.gain_findings import GainsJudgement
 from fairseg.statistics.judge_options import JudgeOptions
@@ -25,6 +26,7 @@ class Compared:
         judgement: every pair of groups, change and harm of every model, as numbers.
         lost: what some model lacks: kind, name, model, reason.
         notes: what else a reader must know, one line each.
+        sections: what is held fixed, what was stated before, and how the page was made.
     """
 
     models: dict[str, Scores]
@@ -34,6 +36,12 @@ class Compared:
     judgement: GainsJudgement
     lost: pd.DataFrame
     notes: tuple[str, ...] = ()
+    sections: ReportSections = field(default_factory=ReportSections)
+
+    @property
+    def held_fixed(self) -> str:
+        """The attributes that are held fixed, as a sentence says them; empty if none is."""
+        return " and ".join(self.sections.adjust)
 
     @property
     def verdicts(self) -> dict[str, Verdict]:
@@ -46,8 +54,9 @@ class Compared:
         by, *also = (analysis.groups for analysis in self.analyses)
         reference = self.analyses[0].reference
         level = None if reference is None else by.name(reference)
+        adjust, bins, options = self.sections.adjust, self.sections.bins, self.options
         return {
-            name: judge_scores(scores, by, level, also=also, options=self.options)
+            name: judge_scores(scores, by, level, also=also, adjust=adjust, bins=bins, options=options)
             for name, scores in self.models.items()
         }
 
@@ -60,14 +69,14 @@ class Compared:
 
     @cached_property
     def findings(self) -> pd.DataFrame:
-        """One row a model, pair of groups, structure and endpoint.
+        """One row a model, pair of groups, structure and endpoint, and again within strata.
 
-        Columns: model, attribute, structure, endpoint, first, second, n_first, n_second; gap_before,
-            gap_after (the
-        disadvantage of the second group) with _low and _high; gain (gap before minus gap after), low, high,
-        p, p_adjusted; inside (the margin); verdict.
+        Columns: model, attribute, structure, endpoint, adjusted (within strata); first, second, n_first,
+        n_second; gap_before, gap_after (the disadvantage of the second group) with _low and _high; gain (gap
+        before minus gap after; above 0 the second group gained more), low, high, p, p_adjusted; inside (the
+        margin); verdict.
         """
-        about = ("attribute", "structure", "endpoint", "first", "second", "n_first", "n_second")
+        about = ("attribute", "structure", "endpoint", "adjusted", "first", "second", "n_first", "n_second")
         judged = ("p", "p_adjusted", "inside", "verdict")
         ends = ("", "_low", "_high")
         columns = ["model", *about, *(f"gap_{when}{end}" for when in ("before", "after") for end in ends)]

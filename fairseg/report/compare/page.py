@@ -11,6 +11,7 @@ from fairseg.io import csv_files
 from fairseg.io.files import write_files
 from fairseg.io.outputs import check_writable
 from fairseg.io.sentences import counted, listed
+from fairseg.report.about import about
 from fairseg.report.charts import ForestRow, Roster, badge, dot_boxes, forest, script, script_policy
 from fairseg.report.compare.answer import model_answer
 from fairseg.report.compare.card import card_values
@@ -21,6 +22,7 @@ from fairseg.report.compare.tables import (
     findings_table,
     paper_figures,
     paper_tables,
+    row_label,
     summaries,
 )
 from fairseg.report.plots import figure_of, to_svg
@@ -37,6 +39,7 @@ FILES = (
     *(PAGE, "comparison.csv", "comparison.md", "comparison.tex", "findings.csv", "changes.csv"),
     "comparison.svg",
 )
+_SIGN = "gap above 0: the second group is behind; gain above 0: it gained more"
 
 
 def save_comparison(result: Compared, folder: Path) -> Path:
@@ -57,7 +60,9 @@ def save_comparison(result: Compared, folder: Path) -> Path:
         "comparison.csv": csv_files.to_csv(_unrounded(result, structures)),
         "comparison.md": to_markdown(tables),
         "comparison.tex": to_latex(tables),
-        "findings.csv": csv_files.to_csv(result.findings.astype({"verdict": str, "endpoint": str})),
+        "findings.csv": csv_files.to_csv(
+            result.findings.astype({"verdict": str, "endpoint": str}).assign(sign=_SIGN)
+        ),
         "changes.csv": csv_files.to_csv(result.changes),
         "comparison.svg": to_svg(figure_of(plot_boxes(result))),
     }
@@ -112,7 +117,8 @@ def _page(result: Compared) -> str:
         boxes={structure: _boxes(result, structure, subjects) for structure in structures},
         papers=[(structure, paper_tables(result, structure)) for structure in structures],
         findings=findings_table(result),
-        method=say("method_of_comparison", options=result.options, drop=result.judgement.drop),
+        about=about(result.sections, result.models),
+        method=_method(result),
         left_out=_left_out(result),
         notes=result.notes,
         data=subjects.markup(),
@@ -121,28 +127,43 @@ def _page(result: Compared) -> str:
     )
 
 
+def _method(result: Compared) -> str:
+    before = result.sections.preregistered
+    return say(
+        "method_of_comparison",
+        by=result.analyses[0].name,
+        title=next(iter(result.models.values())).title,
+        options=result.options,
+        drop=result.judgement.drop,
+        held=result.held_fixed,
+        stated=before.name if before else "",
+    )
+
+
 def _gaps(result: Compared) -> Markup:
     """Draw the gap in the typical case of each model, the baseline first in each block."""
     typical = [
-        (model, row)
+        (model, pair, row)
         for model in result.judgement.models
         for pair in model.pairs
         if pair.attribute == model.primary
         for row in pair.rows
         if row.endpoint == "typical case"
     ]
-    several = len({(row.first, row.second) for _, row in typical}) > 1
+    several = len({(row.first, row.second) for *_, row in typical}) > 1
     rows = []
-    for model, row in typical:
+    for model, pair, row in typical:
         counts = f"{row.n_second} / {row.n_first}"
         name = f"{row.structure}: {row.second} behind {row.first}" if several else row.structure
+        name += f", {result.held_fixed} held fixed" if row.adjusted else ""
         before, after = row.gap_before.interval, row.gap_after.interval
         shown = Verdict.GAP if row.gap_before.shown else Verdict.OPEN
         rows.append(ForestRow(model.model, f"{name}, before", *before, shown, counts))
-        rows.append(ForestRow(model.model, f"{name}, after", *after, row.verdict, counts))
+        label = row_label(row, pair)
+        rows.append(ForestRow(model.model, f"{name}, after", *after, row.verdict, counts, label))
     if not rows:  # no pair of groups is judged
         return Markup("")
-    first = typical[0][1]
+    first = typical[0][-1]
     whom = "gap" if several else f"{first.second} behind {first.first}"
     title = next(iter(result.models.values())).title
     return forest(
@@ -159,8 +180,13 @@ def _boxes(result: Compared, structure: str, subjects: Roster) -> Markup:
     first = result.analyses[0]
     of_model = summaries(result, structure)
     position = list(result.judgement.structures).index(structure)
+    names = subject_names(result.models[result.baseline])
+    values = {
+        name: summary.subjects.drop_duplicates("subject").set_index("subject")["dice"].reindex(names)
+        for name, summary in of_model.items()
+    }
     return dot_boxes(
-        {name: summary.subjects["dice"].to_numpy() for name, summary in of_model.items()},
+        {name: column.to_numpy() for name, column in values.items()},
         first.members.ids,
         first.groups.names,
         subjects=subjects,

@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from fairseg.cohort.columns import METRICS, NO_ATTRIBUTES, SIZES
 from fairseg.cohort.groups import Groups
 from fairseg.io.sentences import counted, listed
-from fairseg.report.analyses import analyses_of, with_groups
+from fairseg.report.analyses import analyses_of, has_levels, strata_ids, with_groups
 from fairseg.report.audit import OVERALL
 from fairseg.report.compare import plots
 from fairseg.report.compare.answer import answer
@@ -25,6 +25,8 @@ from fairseg.report.compare.card import card_html, small_table
 from fairseg.report.compare.compared import Compared
 from fairseg.report.compare.page import save_comparison
 from fairseg.report.compare.tables import paper_figures
+from fairseg.report.preregistration import stated_before
+from fairseg.report.sections import ReportSections
 from fairseg.scoring.subjects import structure_scores
 from fairseg.scoring.table import Scores
 from fairseg.statistics.common_structures import common_structures
@@ -85,6 +87,7 @@ def compare(
     reference: str | None = None,
     groups: Any = None,
     also: str | Sequence[str | Sequence[str] | Groups] = (),
+    adjust: str | Sequence[str] = (),
     bins: Mapping[str, Sequence[float]] | None = None,
     metric: str = "dice",
     margin: float = 0.02,
@@ -93,6 +96,8 @@ def compare(
     tail_margin: float = 0.10,
     min_size: int = 10,
     seed: int = 0,
+    sections: ReportSections | None = None,
+    preregister: str | Path | None = None,
 ) -> ComparisonResult:
     """Judge models beside a baseline, on the cases that all of them have.
 
@@ -105,6 +110,8 @@ def compare(
         reference: the group that the others are compared with; None: all pairs.
         groups: one value a subject or row in place of `by`.
         also: further attributes (or combinations), each judged beside the first.
+        adjust: attributes to hold fixed: the gains of subjects who are alike in them are compared too, and a
+            model is fairer only if it is so among them. They have levels, or bins.
         bins: attribute -> edges that cut a numeric attribute.
         metric: the column to judge by, a share of 1 where higher is better.
         margin: a difference in the typical case that does not matter.
@@ -113,6 +120,8 @@ def compare(
         tail_margin: the same for the share of a group among the hardest tenth.
         min_size: a group of fewer subjects is not judged.
         seed: of the permutations.
+        sections: of the saved page: `command` and `resamples` of `ReportSections`.
+        preregister: JSON file that states `by` to `seed` beforehand, as for `fairseg.audit`.
 
     Raises:
         ValueError: fewer than two models, an unknown baseline, no case in common, tables that disagree on who
@@ -125,14 +134,26 @@ def compare(
     >>> compare({"plain": before, "fair": after}, groups=sex, reference="M").verdicts["fair"]
     <Verdict.FAIRER: 'fairer'>
     """
-    options = JudgeOptions(
-        margin=margin,
-        failure_threshold=failure_threshold,
-        failure_margin=failure_margin,
-        tail_margin=tail_margin,
-        min_size=min_size,
-        seed=seed,
-    )
+    judging: dict[str, Any] = {
+        "margin": margin,
+        "failure_threshold": failure_threshold,
+        "failure_margin": failure_margin,
+        "tail_margin": tail_margin,
+        "min_size": min_size,
+        "seed": seed,
+    }
+    asked: dict[str, Any] = {
+        "by": by,
+        "reference": reference,
+        "also": also,
+        "adjust": adjust,
+        "bins": bins or {},
+    }
+    sections = sections or ReportSections()
+    if preregister is not None:
+        asked, judging, file = stated_before(preregister, asked, judging)
+        sections = replace(sections, preregistered=file)
+    by, options = asked["by"], JudgeOptions(**judging)
     if not isinstance(models, Mapping) or len(models) < 2:
         raise ValueError(f"models must map two names or more to scores, got {_described(models)}")
     if groups is not None:
@@ -142,27 +163,26 @@ def compare(
         models, by = {name: table for name, (table, _) in grouped.items()}, next(iter(grouped.values()))[1]
     if by is None:
         raise ValueError("by must name the attribute whose levels are the groups, such as by='sex'")
-    baseline = str(next(iter(models)) if baseline is None else baseline)
-    names = [baseline, *(str(name) for name in models if str(name) != baseline)]
-    given = {str(name): source for name, source in models.items()}
-    if baseline not in given:
-        raise ValueError(f"baseline must be one of {', '.join(given)}, got {baseline!r}")
-    scores = {name: Scores.of(given[name], metric=metric, where=f"model {name!r}") for name in names}
-    for name, one in scores.items():
-        if "dice" not in one.table:
-            raise ValueError(
-                f"model {name!r}: metric {metric!r} is not in its scores, which have {listed(one.metrics)}"
-            )
+    scores = _scores(models, baseline, metric)
+    baseline, *names = scores
     matched, lost, notes = _matched(scores)
     first = matched[baseline]
-    others = (also,) if isinstance(also, str) else also
-    analyses = analyses_of(first, by, reference, others, (), bins or {})
+    others, alike = (
+        (one,) if isinstance(one, str) else tuple(one) for one in (asked["also"], asked["adjust"])
+    )
+    edges = asked["bins"]
+    analyses = analyses_of(first, by, asked["reference"], others, alike, edges)
+    if without := [name for name in alike if not has_levels(first, name, edges)]:
+        raise ValueError(
+            f"adjust: {without[0]!r} has numbers, and models are compared within strata: give bins for it, "
+            f"such as bins={{{without[0]!r}: [50]}}"
+        )
     groupings = [one.grouping() for one in analyses]
     of_structure = {name: structure_scores(one) for name, one in matched.items()}
     labels = first.labels
     used = set(labels)
     for name, values in of_structure.items():
-        common = common_structures(values, groupings[:1], structures=labels, min_size=min_size)
+        common = common_structures(values, groupings[:1], structures=labels, min_size=options.min_size)
         used &= set(common.used)
         for structure, _, group in common.dropped:
             notes.append(f"{structure} is in no overall score: too few subjects of {group} have it ({name})")
@@ -174,18 +194,27 @@ def compare(
     for name, values in of_structure.items():
         part = [labels[place] for place in kept]
         overall = common_structures(
-            values[:, kept], groupings[:1], structures=part, min_size=min_size
+            values[:, kept], groupings[:1], structures=part, min_size=options.min_size
         ).overall
         columns[name] = np.column_stack([overall, values]) if several else overall[:, None]
     judgement = judge_gains(
         columns[baseline],
-        {name: columns[name] for name in names[1:]},
+        {name: columns[name] for name in names},
         groupings,
         structures=(OVERALL, *labels) if several else (OVERALL,),
+        strata=strata_ids(first, alike, edges),
         options=options,
     )
-    notes = list(dict.fromkeys(notes))
-    return ComparisonResult(matched, baseline, options, tuple(analyses), judgement, lost, tuple(notes))
+    return ComparisonResult(
+        matched,
+        baseline,
+        options,
+        tuple(analyses),
+        judgement,
+        lost,
+        tuple(dict.fromkeys(notes)),
+        sections.adjusted_for(alike, edges),
+    )
 
 
 def paper_table(result: ComparisonResult, structure: str = OVERALL) -> pd.DataFrame:
@@ -204,6 +233,22 @@ def paper_table(result: ComparisonResult, structure: str = OVERALL) -> pd.DataFr
         ValueError: there is no such structure.
     """
     return paper_figures(result, structure)
+
+
+def _scores(models: Mapping[str, Any], baseline: str | None, metric: str) -> dict[str, Scores]:
+    """Return the scores of each model, the baseline first."""
+    baseline = str(next(iter(models)) if baseline is None else baseline)
+    names = [baseline, *(str(name) for name in models if str(name) != baseline)]
+    given = {str(name): source for name, source in models.items()}
+    if baseline not in given:
+        raise ValueError(f"baseline must be one of {', '.join(given)}, got {baseline!r}")
+    scores = {name: Scores.of(given[name], metric=metric, where=f"model {name!r}") for name in names}
+    for name, one in scores.items():
+        if "dice" not in one.table:
+            raise ValueError(
+                f"model {name!r}: metric {metric!r} is not in its scores, which have {listed(one.metrics)}"
+            )
+    return scores
 
 
 def _matched(scores: dict[str, Scores]) -> tuple[dict[str, Scores], pd.DataFrame, list[str]]:

@@ -12,8 +12,7 @@ from fairseg.report.summary_table import kind_of
 from fairseg.report.tables import Cell, Heading, Table
 from fairseg.report.templates import say
 from fairseg.scoring.summary import GAP, P_VALUE, SER, Summary
-from fairseg.statistics.gain_findings import Gap, GroupChange, ModelGains, PairGains
-from fairseg.statistics.limits import Interval
+from fairseg.statistics.gain_findings import GainRow, GroupChange, ModelGains, PairGains
 from fairseg.statistics.verdicts import Endpoint, Verdict
 
 _SIDE_BY_SIDE = 8  # columns of groups in the paper's form
@@ -28,20 +27,23 @@ def models_table(result: Compared) -> Table:
         pairs.sort(key=lambda pair: pair.verdict is not model.verdict)
         for place, pair in enumerate(pairs[:_MOST_PAIRS]):
             name = f"{model.model}: {pair.second} behind {pair.first}"
-            rows.append((name, "rule" if rows and not place else "", _pair_cells(pair)))
+            crude = pair.rows[0]
+            rows.append((name, "rule" if rows and not place else "", _pair_cells(crude, pair)))
+            if result.held_fixed:
+                held = f"{name}, {result.held_fixed} held fixed"
+                rows.append((held, "", _pair_cells(pair.within_strata(crude), pair)))
     title = next(iter(result.models.values())).title
     note = say("about_gains", title=title, baseline=result.baseline, options=result.options)
     heads = ("Verdict", "Gap before", "Gap after", "Gained more by")
     return Table.of(f"Gaps in the typical {title}", heads, rows, corner="Model", note=note)
 
 
-def _pair_cells(pair: PairGains) -> list[Cell]:
-    row = pair.rows[0]
-    return [
-        _verdict(pair.verdict),
-        *(_gap(gap) for gap in (row.gap_before, row.gap_after)),
-        _figure(row.gain, "score"),
-    ]
+def _pair_cells(row: GainRow | None, pair: PairGains) -> list[Cell]:
+    """Return the cells of a pair, by the row of all subjects or by that within strata."""
+    if row is None:  # the strata are too small
+        return [_verdict(Verdict.NOT_JUDGED), *[Cell(float("nan"))] * 3]
+    text, css = row_label(row, pair)
+    return [Cell(text, css=css) if row.adjusted else _verdict(pair.verdict), *_figures(row, "score")]
 
 
 def changes_table(result: Compared, model: ModelGains, structure: str | None = None) -> Table:
@@ -74,7 +76,7 @@ def _change_cells(one: GroupChange) -> list[Cell]:
         Cell(one.n, kind="count"),
         Cell(one.median_before),
         Cell(one.median_after),
-        _figure(one.change, "score"),
+        Cell(*one.change),
         *(Cell(count, kind="count") for count in counts),
     ]
 
@@ -84,17 +86,18 @@ def findings_table(result: Compared) -> Table:
     heads = ("Verdict", "Subjects", "Gap before", "Gap after", "Gained more by", "p", "p (all)")
     rows = []
     for model in result.judgement.models:
-        for row in (row for pair in model.pairs for row in pair.rows):
+        for pair, row in ((one, row) for one in model.pairs for row in one.rows):
+            text, css = row_label(row, pair)
             kind = "score" if row.endpoint is Endpoint.TYPICAL else "points"
             cells = [
-                _verdict(row.verdict),
+                Cell(text, css=css),
                 Cell(f"{row.n_first}, {row.n_second}"),
-                *(_gap(gap, kind) for gap in (row.gap_before, row.gap_after)),
-                _figure(row.gain, kind),
+                *_figures(row, kind),
                 Cell(row.p, kind="p"),
                 Cell(row.p_adjusted, kind="p"),
             ]
             name = f"{model.model}, {row.structure}: {row.first}, {row.second}: {row.endpoint}"
+            name += f", {result.held_fixed} held fixed" if row.adjusted else ""
             rows.append((name, "", cells))
     return Table.of("Every finding", heads, rows, corner="Model, structure: groups: endpoint", tall=True)
 
@@ -192,12 +195,20 @@ def summaries(result: Compared, structure: str) -> dict[str, Summary]:
     return found
 
 
-def _gap(gap: Gap, kind: str = "score") -> Cell:
-    return _figure(gap.interval, kind)
+def _figures(row: GainRow, kind: str) -> list[Cell]:
+    """Return the gaps before and after, and the gain."""
+    apart = row.margin, -row.margin
+    return [
+        Cell(*interval, kind=kind, apart=apart)
+        for interval in (row.gap_before.interval, row.gap_after.interval, row.gain)
+    ]
 
 
-def _figure(interval: Interval, kind: str) -> Cell:
-    return Cell(interval.estimate, interval.low, interval.high, kind=kind)
+def row_label(row: GainRow, pair: PairGains) -> tuple[str, str]:
+    """Return what a row is called and its CSS class; within its margin it is green only if the pair is."""
+    if row.verdict is Verdict.SAME and pair.verdict is not Verdict.SAME:
+        return "Within margin", "inside"
+    return row.verdict.label.capitalize(), row.verdict.css_class
 
 
 def _verdict(verdict: Verdict) -> Cell:

@@ -48,6 +48,35 @@ def test_a_model_that_newly_fails_a_quarter_of_a_group_is_harm_however_the_media
     assert "fairer" not in result.sentence
 
 
+def test_gains_are_compared_within_strata_where_something_is_held_fixed() -> None:
+    """Who is on scanner y gains, where most of B is; nobody gains more than those who are alike."""
+    scanner = np.repeat(["x", "y", "x", "y"], [75, 25, 25, 75])
+    base = table(scanner=scanner, age=np.arange(200) % 60)
+    other = changed(base)
+    other["dice"] = (other["dice"] + 0.04 * (scanner == "y")).clip(0, 1)
+    result = judged(base, other, adjust="scanner")
+    assert judged(base, other).verdicts == {"other": Verdict.FAIRER}
+    assert result.verdicts == {"other": Verdict.MOVED}
+    typical = result.findings.query("endpoint == 'typical case'")
+    assert typical["adjusted"].tolist() == [False, True]
+    assert typical["gain"].round(2).tolist()[1] == 0
+    assert "With scanner held fixed, " in result.sentence
+    assert "B behind A, scanner held fixed" in to_terminal(result)
+    bins = {"age": [20, 40]}
+    assert "With age held fixed, " in judged(base, other, adjust="age", bins=bins).sentence
+    with pytest.raises(ValueError, match="adjust: 'age' has numbers"):
+        judged(base, other, adjust="age")
+    with pytest.raises(ValueError, match="adjust: 'group' makes the groups"):
+        judged(base, other, adjust="group")
+
+
+def test_a_page_of_subjects_who_lack_a_structure_is_written(tmp_path: Path) -> None:
+    base = pd.concat([table(sizes={"A": 20, "B": 20}).assign(label=label) for label in ("LV", "RV")])
+    base = base[(base["label"] == "LV") | ~base["subject"].str.endswith(("0", "5"))]
+    page = judged(base, changed(base.reset_index(drop=True), B=0.02)).save(tmp_path)
+    assert "<h3>RV</h3>" in page.read_text(encoding="utf-8")
+
+
 def test_a_model_beside_itself_changes_nothing_at_all() -> None:
     result = judged(table(), table())
     assert result.verdicts == {"other": Verdict.SAME}

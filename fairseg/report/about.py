@@ -1,0 +1,39 @@
+"""What identifies a report: model, date, version, command, digests of the scores and of what was stated."""
+
+import hashlib
+from collections.abc import Mapping
+from datetime import date
+
+from fairseg import __version__
+from fairseg.io import csv_files
+from fairseg.report.sections import ReportSections
+from fairseg.scoring.table import Scores
+
+
+def about(sections: ReportSections, models: Mapping[str, Scores]) -> dict[str, str]:
+    """Return what heads and values of a list say.
+
+    Args:
+        sections: of the report: command and file of what was stated before.
+        models: name (empty if it has none) -> scores.
+    """
+    before = sections.preregistered
+    lines = {
+        "Model" if len(models) == 1 else "Models": ", ".join(filter(None, models)),
+        "Date": date.today().isoformat(),
+        "Version": f"fairseg {__version__}",
+        "Command": sections.command,
+        **{_scores_of(name, scores): scores.digest or _digest(scores) for name, scores in models.items()},
+        "Stated before in": before.name if before else "",
+        "SHA-256 of that file": before.digest if before else "",
+    }
+    return {name: value for name, value in lines.items() if value}
+
+
+def _scores_of(name: str, scores: Scores) -> str:
+    what = f"SHA-256 of {scores.file}" if scores.file else "SHA-256 of the scores as CSV"
+    return f"{what} ({name})" if name else what
+
+
+def _digest(scores: Scores) -> str:
+    return hashlib.sha256(csv_files.to_csv(scores.to_frame()).encode()).hexdigest()
