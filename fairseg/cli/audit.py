@@ -47,6 +47,8 @@ sections = options.group(
 
 @click.command()
 @click.argument("scores", type=options.PATH)
+@options.tables
+@options.wide_scores
 @options.grouping
 @judging
 @click.option("--metric", default="dice", show_default=True, help="Column to judge by: a share of 1.")
@@ -66,7 +68,7 @@ def report(scores: Path, out: Path, metric: str, **given: Any) -> int:
     check_writable(out, FILES, KIND)
     stated = stated_file(given)
     wanted = _sections(given, stated)
-    table = Scores.of(scores, metric=metric)
+    table = Scores.of(scores, metric=metric, **options.score_options())
     check_attributes(table, scores, given)
     _judge(table, out, wanted, given)
     return 0
@@ -94,7 +96,7 @@ def audit(table: Path, out: Path, **given: Any) -> int:
     stated = stated_file(given)
     wanted = _sections(given, stated)
     scoring = {name: given.pop(name) for name in _SCORING}
-    cohort = read_cohort(table)
+    cohort = read_cohort(table, options.table_options())
     _check_before_scoring(cohort, table, scoring["predictions"], scoring["references"], given)
     scores = score(cohort, **scoring)
     write_files(out, scores_to_files(scores), "scores")
@@ -108,6 +110,7 @@ def audit(table: Path, out: Path, **given: Any) -> int:
 
 _SCORING = (
     *("predictions", "references", "labels", "prediction_labels", "ignore", "metrics", "empty", "tolerance"),
+    "spacing",
     *("workers", "on_error", "cross_check"),
 )
 

@@ -17,6 +17,8 @@ from fairseg.io.outputs import check_writable
 @click.argument("scores", type=options.PATH, nargs=-1, required=True)
 @options.grouping
 @judging
+@options.tables
+@options.wide_scores
 @click.option("--metric", default="dice", show_default=True, help="Column to judge by: a share of 1.")
 @click.option(
     "--names",
@@ -36,10 +38,12 @@ def compare(scores: Sequence[Path], names: str | None, out: Path, **given: Any) 
     from fairseg.report.compare.card import to_terminal  # noqa: PLC0415  (the charts, which --help does not need)
     from fairseg.report.compare.page import FILES, KIND  # noqa: PLC0415
     from fairseg.report.sections import ReportSections  # noqa: PLC0415
+    from fairseg.scoring.table import Scores  # noqa: PLC0415
 
     check_writable(out, FILES, KIND)
     sections = ReportSections(preregistered=stated_file(given), command=typed_command())
-    models = dict(zip(_names(scores, names), scores, strict=True))
+    read = [Scores.of(file, metric=given["metric"], **options.score_options()) for file in scores]
+    models = dict(zip(_names(scores, names), read, strict=True))
     result = fairseg.compare(models, sections=sections, **given)
     page = result.save(out)
     click.echo(to_terminal(result))

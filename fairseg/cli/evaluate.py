@@ -33,8 +33,11 @@ def evaluate(table: Path, out: Path, **scoring: Any) -> int:
 
 def score(cohort: Any, *, workers: int, predictions: Path, references: Path, **scoring: Any) -> Any:
     """Score folders as the options of `options.scoring` say; return `Scores`."""
+    from fairseg.cohort.table import read_cohort  # noqa: PLC0415
     from fairseg.scoring.folders import score_folders  # noqa: PLC0415
 
+    if isinstance(cohort, Path):
+        cohort = read_cohort(cohort, options.table_options())
     return score_folders(predictions, references, cohort, num_workers=workers, progress=True, **scoring)
 
 

@@ -82,6 +82,7 @@ def splits(
 @nnunet.command()
 @click.argument("results", type=options.PATH, nargs=-1, required=True)
 @click.option("--groups", "table", type=options.PATH, required=True, help="Table of cases: groups.csv.")
+@options.tables
 @options.labels
 @click.option("--out", type=options.OUT, required=True, help="The scores table to write: scores.csv.")
 @options.debug
@@ -92,7 +93,7 @@ def scores(results: Sequence[Path], table: Path, out: Path, **codes: Any) -> int
     RESULTS are folders of trained models (all their validated folds), of folds, or files summary.json.
     """
     check_writable(out.parent, [out.name], "scores")
-    read = integration.read_summaries(results, table, **codes)
+    read = integration.read_summaries(results, table, options=options.table_options(), **codes)
     write_files(out.parent, fairseg.scoring.scores_to_files(read, out.name), "scores")
     click.echo(f"{counted(read['case'].nunique(), 'case')} read: {out}")
     for note in fairseg.scoring.Scores.of(read).notes[1:]:  # the first is on where the Dice comes from

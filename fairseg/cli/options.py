@@ -114,6 +114,46 @@ def reads_images(command: Callable[..., Any]) -> Callable[..., Any]:
 
 debug = click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
 
+
+def _keep(context: click.Context, option: click.Parameter, value: Any) -> None:
+    """Remember an option of `tables` for `table_options`, so that commands need not pass it on."""
+    context.meta.setdefault(_TABLES, {})[option.name] = value
+
+
+def _table_option(name: str, text: str, **more: Any) -> Decorator:
+    return click.option(name, expose_value=False, callback=_keep, help=text, **more)
+
+
+_TABLES = "fairseg.cli.tables"
+tables = group(
+    _table_option(
+        "--na", "Text that means 'not known' in the tables, such as '?'.", multiple=True, metavar="TEXT"
+    ),
+    _table_option("--keep-na", "Column in which NA is a level.", multiple=True, metavar="COLUMN"),
+    _table_option("--case-column", "Column that names the cases. Default: case.", metavar="COLUMN"),
+    _table_option("--subject-column", "Column that names the subjects. Default: subject.", metavar="COLUMN"),
+)
+wide_scores = group(
+    _table_option("--wide", "Columns of scores, one a label: dice_LV,dice_RV.", metavar="COLUMN,..."),
+    _table_option("--percent", "Shares are written as percentages.", is_flag=True),
+)
+
+
+def table_options() -> Any:
+    """Return what the options of `tables` said, for the readers of tables."""
+    from fairseg.cohort.reading import TableOptions  # noqa: PLC0415  (keep --help quick)
+
+    given = click.get_current_context().meta.get(_TABLES, {})
+    return TableOptions(**{name: value for name, value in given.items() if name not in ("wide", "percent")})
+
+
+def score_options() -> dict[str, Any]:
+    """Return what the options of `tables` and `wide_scores` said, for `Scores.of`."""
+    given = click.get_current_context().meta.get(_TABLES, {})
+    wide = [name.strip() for name in (given.get("wide") or "").split(",") if name.strip()]
+    return {"options": table_options(), "wide": wide, "percent": bool(given.get("percent"))}
+
+
 labels = click.option(
     "--labels",
     type=types.LABELS,
@@ -133,6 +173,7 @@ scoring = group(
         required=True,
         help="Table of cases: columns case, subject, and the attributes.",
     ),
+    tables,
     labels,
     click.option(
         "--ignore",
@@ -153,6 +194,12 @@ scoring = group(
         default="nan",
         show_default=True,
         help="Distance of a structure that only one mask has: left out and counted, or the image's diagonal.",
+    ),
+    click.option(
+        "--spacing",
+        type=types.NUMBERS,
+        metavar="Y,X",
+        help="Pixel size in mm, rows first, of masks whose files state none, such as PNG.",
     ),
     click.option("--tolerance", type=types.Number(), help="Tolerance of nsd: mm, or pixels of PNG."),
     number("--workers", click.IntRange(min=1), 1, "Processes that score cases."),

@@ -15,7 +15,8 @@ import pandas as pd
 
 from fairseg.clinical.measures import ClinicalMeasures
 from fairseg.cohort.groups import UNKNOWN
-from fairseg.cohort.table import as_table, read_numbers
+from fairseg.cohort.reading import as_table
+from fairseg.cohort.table import read_numbers
 from fairseg.cohort.vectors import Vector
 from fairseg.io.sentences import counted, listed
 from fairseg.metrics.earlier_forms import accepts_num_groups

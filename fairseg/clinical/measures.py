@@ -13,7 +13,8 @@ import pandas as pd
 
 from fairseg.cohort.columns import NO_ATTRIBUTES, VOLUMES
 from fairseg.cohort.levels import cell_text
-from fairseg.cohort.table import as_table, is_skipped, read_numbers
+from fairseg.cohort.reading import as_table
+from fairseg.cohort.table import is_skipped, read_numbers
 from fairseg.io.sentences import counted, listed
 
 ROLES = ("lv", "myocardium", "rv")

@@ -11,10 +11,9 @@ import pandas as pd
 
 from fairseg.cohort.columns import NO_ATTRIBUTES
 from fairseg.cohort.groups import Groups
-from fairseg.cohort.levels import cell_text, is_missing
-from fairseg.cohort.table import as_table
+from fairseg.cohort.levels import FEW_LEVELS, cell_text, is_missing
+from fairseg.cohort.reading import as_table
 
-FEW_LEVELS = 6  # numbers of at most so many values may be codes; text of at most so many names nobody
 _MOST_FRACTIONS = 2  # as in Groups: field strengths of 1.5 and 3 are levels
 
 

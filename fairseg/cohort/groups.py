@@ -22,6 +22,7 @@ from fairseg.cohort.levels import (
     is_missing,
     is_number,
     level_text,
+    odd_cells,
 )
 from fairseg.cohort.vectors import Vector, on_cpu, read_vector
 
@@ -121,6 +122,7 @@ class Groups:
             if not levels:
                 raise ValueError(f"attribute {name!r} must have a value in some row, got none")
             if name not in edges:
+                _check_has_no_odd_cells(name, table, text)
                 _check_is_no_measurement(name, levels, _members(table, text))
             ranks.append(_ranks(name, levels, table, edges.get(name)))
         cells = {cell for cell in zip(*texts, strict=True) if None not in cell}
@@ -327,6 +329,18 @@ def _texts(table: Table, name: str, values: list[Any], edges: tuple[float, ...] 
                 )
         return bin_numeric(values, edges, name)
     return [None if is_missing(value) else level_text(value) for value in values]
+
+
+def _check_has_no_odd_cells(name: str, table: Table, text: Sequence[str | None]) -> None:
+    """Refuse to make groups of an age that has a "?" among its numbers."""
+    if odd := odd_cells(text):
+        column = next((column for column in ("case", "subject") if column in table), None)
+        who = list(range(len(text))) if column is None else list(table[column])
+        cells = ", ".join(f"{text[place]!r} ({column or 'row'} {who[place]})" for place in odd[:10])
+        raise ValueError(
+            f"attribute {name!r} must be numbers in every row, or levels, got {cells}: leave such a cell "
+            "empty, or write codes as text, such as site-7"
+        )
 
 
 def _check_is_no_measurement(name: str, levels: set[str], members: int) -> None:

@@ -9,8 +9,27 @@ from typing import Any
 
 import numpy as np
 
-# What people's tools write for "not known". R writes NA, pandas nothing, spreadsheets N/A or #N/A.
-MISSING = ("", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NULL", "null")
+# What people's tools write for "not known": what pandas reads so, among it R's NA, and N/A of spreadsheets.
+MISSING = (
+    *(
+        "",
+        "NA",
+        "N/A",
+        "n/a",
+        "#N/A",
+        "#N/A N/A",
+        "#NA",
+        "<NA>",
+        "NaN",
+        "nan",
+        "-NaN",
+        "-nan",
+        "NULL",
+        "null",
+    ),
+    *("None", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"),
+)
+FEW_LEVELS = 6  # numbers of at most so many values may be codes; text of at most so many names nobody
 _NOTHING = frozenset((*MISSING, "NaT"))
 _WHOLE = re.compile(r"-?(0|[1-9][0-9]*)\.0+")  # a whole number as pandas writes it beside a missing value
 
@@ -75,7 +94,7 @@ def is_missing(value: object) -> bool:
     """Whether a cell says nothing: None, NaN, NaT, blank, or a text of `MISSING` such as "NA".
 
     >>> [is_missing(value) for value in (None, float("nan"), " NA ", "None", 0)]
-    [True, True, True, False, False]
+    [True, True, True, True, False]
     """
     if isinstance(value, Real) and not isinstance(value, Integral):
         return isnan(float(value))
@@ -102,6 +121,21 @@ def level_text(value: object) -> str:
     if isinstance(value, str) and _WHOLE.fullmatch(value.strip()):
         return value.strip().split(".")[0]
     return " ".join(str(value).split())
+
+
+def odd_cells(values: Sequence[Any]) -> list[int]:
+    """Return where the cells of a column of numbers are none: at most 3, or one in twenty; [] of any other.
+
+    A column of numbers has more than 6 different ones. Cells that say nothing are not counted.
+
+    >>> odd_cells(["41", "?", "57", "63", "70", "71", "75", "80", None]), odd_cells(["A", "B"])
+    ([1], [])
+    """
+    known = [(place, value) for place, value in enumerate(values) if not is_missing(value)]
+    odd = [place for place, value in known if isinstance(value, bool) or not isfinite(as_float(value))]
+    numbers = {as_float(value) for _, value in known} if 0 < 3 * len(odd) < len(known) else set()
+    few = len(odd) <= max(3, len(known) // 20)
+    return odd if few and len([number for number in numbers if isfinite(number)]) > FEW_LEVELS else []
 
 
 def is_number(level: str) -> bool:

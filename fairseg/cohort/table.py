@@ -1,6 +1,7 @@
 """The cohort: read the table of cases and check it, with the row in every complaint."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,29 +9,35 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from fairseg.cohort.columns import METRICS, NOTE, SKIPPED, roles_of
-from fairseg.cohort.levels import MISSING, cell_text, is_missing
-from fairseg.io.csv_files import fused, read_csv
+from fairseg.cohort.columns import METRICS, NOTE, SKIPPED
+from fairseg.cohort.levels import cell_text, is_missing
+from fairseg.cohort.reading import CleanTable, TableOptions, read_table
+from fairseg.io.sentences import listed
 
 ALONE = "no subject, so the case is one of its own"
 NOT_IN_COHORT = "not in the cohort, so of unknown group"
 BETWEEN_NOTES = " | "  # of one case
 
 
-def read_cohort(path: str | Path) -> pd.DataFrame:
+def read_cohort(source: Any, options: TableOptions | None = None) -> pd.DataFrame:
     r"""Read `groups.csv`: one row a case, with the columns `case`, `subject` and the attributes.
 
-    Every value stays text, so that "01" stays "01"; spaces around it go. A value that says "not known"
-    (empty, NA, N/A, n/a, #N/A, <NA>, NaN, nan, NULL, null) becomes missing; `None` is kept as a level.
-    Without a column `subject` the case is the subject, and so it is where that cell is empty: a column `note`
-    then says so of those cases. Without `case` the subject is the case. Both are also found by other names
-    (`Case ID`, `patient_id` ...). A column of row numbers without a name, as R writes it, is left out. Comma,
-    semicolon and tab separate columns.
+    Every value stays text, so that "01" stays "01"; blanks around it go. A value that says "not known"
+    (empty, NA, N/A, nan, NULL, None and the like) becomes missing. Without a column `subject` the case is the
+    subject, and so it is where that cell is empty: a column `note` then says so of those cases. A CSV file
+    has comma, semicolon or tab between its columns; Excel and Parquet files are read too, and the
+    participants.tsv of BIDS. Without `case` the subject is the case. Both are also found by other names
+    (`Case ID`, `patient_id` ...). A column of row numbers without a name, as R writes it, is left out. What
+    was read other than it stands there is logged.
+
+    Args:
+        source: path of the file, or a table in memory.
+        options: further texts for "not known", and other names of the columns: see `TableOptions`.
 
     Raises:
-        ValueError: the file cannot be read as a table, has no column of cases or subjects or two columns of
-            one name, or a row has no case or the case of an earlier row; row 2 is the first below the header,
-            as spreadsheets count.
+        ValueError: it cannot be read as a table, has no column `case` or two columns of one name, or a row
+            has no case or the case of an earlier row; row 2 of a file is the first below the header, as
+            spreadsheets count.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -42,88 +49,34 @@ def read_cohort(path: str | Path) -> pd.DataFrame:
     1  p01_ES     p01    F
     2  p02_ED     p02  NaN
     """
-    file = Path(path)
-    table = with_cases(read_csv(file), str(file))
+    return clean_cohort(source, options).log()
+
+
+def clean_cohort(source: Any, options: TableOptions | None = None) -> CleanTable:
+    """Return what `read_cohort` returns, with its notes in place of logging them."""
+    read = read_table(source, "cohort", options, roles=("case", "subject"), also=" or a path to one")
+    table, where = read.frame, read.where
+    if "case" not in table and "subject" not in table:
+        raise ValueError(
+            f"{where} must have a column 'case' or 'subject', got {listed(table.columns, 20)}; if another "
+            "one names the cases, say --case-column NAME (TableOptions(case_column=NAME))"
+        )
+    if "case" not in table:
+        table = table.assign(case=table["subject"])
     if table.empty:
-        raise ValueError(f"{file} must have at least one row below the header")
-    table = table.apply(lambda column: column.str.strip())
-    table = table.mask(table.isin(MISSING))
+        raise ValueError(f"{where} must have at least one row, got none")
+    for name in ("case", "subject"):
+        if name in table:
+            table[name] = pd.Series(map(cell_text, table[name]), index=table.index, dtype=object)
     if (without := table.index[table["case"].isna()]).size:
-        raise ValueError(f"{file}: row {without[0]} has no case")
+        raise ValueError(f"{where}: row {without[0]} has no case")
     if (again := table.index[table["case"].duplicated()]).size:
         case = table.loc[again[0], "case"]
         rows = ", ".join(str(row) for row in table.index[table["case"] == case])
-        raise ValueError(f"{file}: case {case} must have one row, got rows {rows}")
+        raise ValueError(f"{where}: case {case} must have one row, got rows {rows}")
     table = with_subjects(table)
     attributes = [name for name in table.columns if name not in ("case", "subject")]
-    return pd.DataFrame(table[["case", "subject", *attributes]].reset_index(drop=True))
-
-
-def as_table(source: Any, argument: str = "table", *, also: str = "") -> pd.DataFrame:
-    """Return a DataFrame, or a mapping of columns as one.
-
-    Args:
-        source: the table.
-        argument: its name, for errors.
-        also: what else the caller takes, for errors.
-
-    Raises:
-        ValueError: it is no table, or has two columns of one name.
-
-    >>> as_table({"case": ["a"], "sex": ["F"]})
-      case sex
-    0    a   F
-    """
-    if not isinstance(source, pd.DataFrame | Mapping):
-        came = type(source).__name__
-        raise ValueError(f"{argument} must be a table, a DataFrame or a mapping of columns{also}, got {came}")
-    try:
-        table = pd.DataFrame(source)
-    except ValueError as error:
-        raise ValueError(f"{argument} must be a table: {error}") from None
-    if (twice := table.columns[table.columns.duplicated()]).size:
-        raise ValueError(f"{argument} must name each column once, got {twice[0]!r} twice")
-    return table
-
-
-def with_roles(
-    table: pd.DataFrame, where: str, roles: Sequence[str] = ("case", "subject", "label")
-) -> pd.DataFrame:
-    """Return a table with `case`, `subject` and `label` under these names, without a column of row numbers.
-
-    Raises:
-        ValueError: two columns would be the same; the message begins with `where`.
-
-    >>> list(with_roles(pd.DataFrame({"Unnamed: 0": [1, 2], "PatientID": ["a", "b"], "sex": ["F", "M"]}), ""))
-    ['subject', 'sex']
-    """
-    numbers = [name for name in table if str(name) in ("", "Unnamed: 0") and _counts_rows(table[name])]
-    table = table.drop(columns=numbers)
-    try:
-        return table.rename(columns=roles_of(map(str, table.columns), roles))
-    except ValueError as error:
-        raise ValueError(f"{where}: {error}") from None
-
-
-def _counts_rows(column: "pd.Series[Any]") -> bool:
-    rows = [str(value) for value in column]
-    return any(rows == [str(start + place) for place in range(len(rows))] for start in (0, 1))
-
-
-def with_cases(table: pd.DataFrame, where: str) -> pd.DataFrame:
-    """Return a cohort with the column `case`: the subjects are the cases if it names no others.
-
-    Raises:
-        ValueError: it names neither; the message begins with `where`.
-
-    >>> with_cases(pd.DataFrame({"patient_id": ["a", "b"]}), "cohort").columns.tolist()
-    ['subject', 'case']
-    """
-    came = ", ".join(map(str, table.columns))
-    table = with_roles(table, where, ("case", "subject"))
-    if "case" not in table and "subject" not in table:
-        raise ValueError(f"{where} must have a column 'case' or 'subject', got {came}")
-    return table if "case" in table else table.assign(case=table["subject"])
+    return replace(read, frame=table[["case", "subject", *attributes]].reset_index(drop=True))
 
 
 def with_subjects(table: pd.DataFrame) -> pd.DataFrame:
@@ -162,28 +115,6 @@ def noted(table: pd.DataFrame, notes: Mapping[str, Sequence[str]]) -> pd.DataFra
         lines += [line.replace(BETWEEN_NOTES, " / ") for line in notes.get(case, ())]
         texts.append(BETWEEN_NOTES.join(dict.fromkeys(lines)) or None)
     return table.assign(**{NOTE: pd.Series(texts, index=table.index, dtype=object)})
-
-
-def clean_cells(column: "pd.Series[Any]") -> "pd.Series[Any]":
-    """Return a column of a table in which text has no blanks around it and "NA" and its like are missing.
-
-    Cells that are no text stay as they are, and so does the order of a Categorical.
-
-    >>> clean_cells(pd.Series(["F ", "N/A", 3], dtype=object)).tolist()
-    ['F', None, 3]
-    """
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        names = [cell_text(level) if isinstance(level, str) else level for level in column.cat.categories]
-        levels = [level for level in dict.fromkeys(names) if level is not None]
-        place = {level: number for number, level in enumerate(levels)} | {None: -1}
-        codes = [place[name] for name in names]
-        taken = np.array([*codes, -1], dtype=np.int64)[column.cat.codes]
-        values = pd.Categorical.from_codes(taken, pd.Index(levels), ordered=column.cat.ordered)
-        return pd.Series(values, index=column.index, name=column.name)
-    if pd.api.types.is_numeric_dtype(column.dtype):
-        return column
-    cells = [cell_text(value) if isinstance(value, str) else value for value in column]
-    return pd.Series(cells, index=column.index, name=column.name, dtype=column.dtype)
 
 
 def read_numbers(column: "pd.Series[Any]", where: str = "table") -> "pd.Series[float]":
@@ -255,15 +186,16 @@ def read_split(path: str | Path) -> dict[str, str]:
     Raises:
         ValueError: the file cannot be read as a table, lacks a column, or gives a subject two parts.
     """
-    file = Path(path)
-    table = read_csv(file)
+    read = read_table(path, roles=("subject",))
+    table = read.log()
     if absent := [name for name in ("subject", "part") if name not in table]:
-        raise ValueError(f"{file} must have a column {absent[0]!r}, got {', '.join(table.columns)}")
+        raise ValueError(f"{read.where} must have a column {absent[0]!r}, got {listed(table.columns, 20)}")
     parts: dict[str, str] = {}
-    subjects = table["subject"].str.strip().map(fused)  # as `to_csv` writes it
-    for subject, part in zip(subjects, table["part"].str.strip(), strict=True):
-        if parts.setdefault(subject, part) != part:
-            raise ValueError(f"{file}: subject {subject} must have one part, got {parts[subject]} and {part}")
+    for subject, part in zip(map(cell_text, table["subject"]), map(cell_text, table["part"]), strict=True):
+        if parts.setdefault(str(subject), str(part)) != str(part):
+            raise ValueError(
+                f"{read.where}: subject {subject} must have one part, got {parts[str(subject)]} and {part}"
+            )
     return parts
 
 

@@ -1,6 +1,10 @@
 """CSV as people write and open it: read with the row in every complaint, written safe for spreadsheets."""
 
+import codecs
 import csv
+import logging
+import re
+from collections import Counter
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -8,36 +12,42 @@ from typing import Any
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
+logger = logging.getLogger(__name__)
+
+_STATED = re.compile(r"\s*sep=(.)[^\S\n]*\r?\n")  # Excel's own first line
+_BINARY = re.compile(rb"[\0-\x08\x0e-\x1f]")
+_ZIP = b"PK\x03\x04"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what makes a spreadsheet run a cell
 
 
 def read_csv(path: str | Path) -> pd.DataFrame:
     """Read a CSV file as text; the index is the row that a spreadsheet shows (2 below the header).
 
-    Comma, semicolon or tab separate, whichever the header has most of. Rows without any text are left out.
+    Comma, semicolon or tab separate, whichever the header has most of, or what Excel's first line `sep=;`
+    says. Rows without any text are left out. The text is UTF-8, UTF-16 as Excel's "Unicode text", or else
+    Windows-1252, which is logged. Where no comma separates, it is the decimal point of a column of numbers.
 
     Raises:
-        ValueError: the file cannot be read, is not UTF-8, has a row with more fields than the header, or
+        ValueError: the file cannot be read, is no text, has a row with more fields than the header, or
             two columns of one name; the message names the file and the row.
     """
     file = Path(path)
     try:
-        with file.open(encoding="utf-8-sig", newline="") as stream:
-            text = stream.read()
-    except UnicodeDecodeError:
-        raise ValueError(f"{file} must be text in UTF-8") from None
+        text = _decoded(file)
     except OSError as error:
         raise ValueError(f"{file} cannot be read: {error.strerror}") from None
-    first = text.lstrip().split("\n", 1)[0]
-    separator = max(",;\t", key=first.count)
+    stated = _STATED.match(text)
+    first = text[stated.end() if stated else 0 :].lstrip().split("\n", 1)[0]
+    separator = stated[1] if stated else max(",;\t", key=first.count)
     try:
         lines = csv.reader(StringIO(text, newline=""), delimiter=separator, strict=True)
-        (_, header), *rows = [(number, row) for number, row in enumerate(lines, 1) if "".join(row).strip()]
+        filled = [(number, row) for number, row in enumerate(lines, 1) if "".join(row).strip()]
+        (_, header), *rows = filled[1:] if stated else filled
     except (csv.Error, ValueError) as error:
         reason = "it is empty" if not text.strip() else str(error)
         raise ValueError(f"{file} cannot be read as a table: {reason}") from None
     names = [name.strip() for name in header]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
+    if twice := sorted(name for name, number in Counter(names).items() if number > 1):
         raise ValueError(f"{file} must name each column once, got {', '.join(map(repr, twice))} twice")
     kept = {}
     for number, row in rows:
@@ -47,7 +57,37 @@ def read_csv(path: str | Path) -> pd.DataFrame:
                 f"row {number} has {len(row)} fields, the header {len(names)}"
             )
         kept[number] = (row + [""] * len(names))[: len(names)]
-    return pd.DataFrame.from_dict(kept, orient="index", columns=names)
+    table = pd.DataFrame.from_dict(kept, orient="index", columns=names)
+    return table if separator == "," else table.apply(_with_decimal_points)
+
+
+def _decoded(file: Path) -> str:
+    """Return the text of a file."""
+    content = file.read_bytes()
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content.decode("utf-16", errors="replace")
+    if content.startswith(_ZIP):
+        raise ValueError(f"{file} must be text, got an Excel workbook or another archive: name it .xlsx")
+    if _BINARY.search(content):
+        raise ValueError(f"{file} must be text in UTF-8, got binary content")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        pass
+    try:
+        text = content.decode("cp1252")
+    except UnicodeDecodeError:
+        raise ValueError(f"{file} must be text in UTF-8") from None
+    logger.warning("%s is no text in UTF-8: it was read as Windows-1252", file)
+    return text
+
+
+def _with_decimal_points(column: "pd.Series[str]") -> "pd.Series[str]":
+    """Return a column of numbers with decimal commas as one with points; any other as it is."""
+    number = column.str.strip().str.fullmatch(r"[-+]?[0-9]*,[0-9]+(e[-+]?[0-9]+)?", case=False)
+    if not number.any() or not all(number | column.map(_is_number) | ~column.str.contains(",")):
+        return column
+    return column.where(~number, column.str.replace(",", "."))
 
 
 def to_csv(table: pd.DataFrame) -> str:

@@ -29,6 +29,10 @@ _MEANING = {
     "has unexpected scales in sform": "the affine (sform) has another scale than the voxel sizes "
     "(pixdim); the voxel sizes were used as spacing",
 }
+_SHEARED = (
+    " (its affine is sheared; to read it with the voxel sizes of pixdim, set the environment variable "
+    "ITK_NIFTI_SFORM_PERMISSIVE=1, or save it again with an affine without shear)"
+)
 
 # Grids may differ by rounding (NIfTI stores float32), by no more.
 _SPACING_RTOL = 1e-4
@@ -220,4 +224,5 @@ def _without_addresses(message: str) -> str:
 def _reason(error: RuntimeError, path: Path) -> str:
     said = str(error).strip().splitlines()[-1]
     said = re.sub(r"^(sitk::|ITK )?ERROR: |\w+\(0x[0-9a-f]+\): ", "", said)
-    return re.sub(r"\w+\(0x[0-9a-f]+\): ", "", said).replace(f'"{path}"', "it").replace(str(path), "it")
+    said = re.sub(r"\w+\(0x[0-9a-f]+\): ", "", said).replace(f'"{path}"', "it").replace(str(path), "it")
+    return said + (_SHEARED if "orthonormal" in said else "")

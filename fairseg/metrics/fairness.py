@@ -274,7 +274,7 @@ def fairness_score(
 ) -> float:
     """Fairness score of the MAMA-MIA challenge: 1 where groups are alike, less the more their means differ.
 
-    Of an attribute it is 1 - (range of the groups' mean Dice + range of their mean HD95 / 150 mm) / 2; of
+    Of one attribute it is 1 - (range of the groups' mean Dice + range of their mean HD95 / 150 mm) / 2, of
     several the mean over them (arXiv 2603.01250). It looks at means alone: neither at how sure they are nor
     at who is behind, and a model that fails for everybody alike scores 1.
 

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from markupsafe import Markup
 
-from fairseg.io.images import check_same_grid, read_mask
+from fairseg.io.images import check_same_grid
+from fairseg.io.label_files import read_labels
 from fairseg.io.slices import Voxels, choose_plane, read_pixels, to_uri, window_around
 from fairseg.metrics.masks import check_pair
 from fairseg.metrics.overlap import count
@@ -58,7 +59,7 @@ def overlay(
     Raises:
         ValueError: a mask cannot be read, they lie on different grids, or labels are not usable.
     """
-    truth, guess = read_mask(reference), read_mask(prediction)
+    truth, guess = read_labels(reference), read_labels(prediction)
     check_same_grid(guess, truth)
     pair = check_pair(
         guess.voxels,

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fairseg.io.images import find_masks, read_mask
+from fairseg.io.images import find_masks
+from fairseg.io.label_files import read_labels
 from fairseg.io.slices import find_image
 from fairseg.report.overlays import Overlay, overlay
 from fairseg.report.sections import MaskFolders
@@ -69,7 +70,7 @@ def _drawn(
         return
     try:
         if not codes.reference:
-            found = np.union1d(*(np.unique(read_mask(files[case]).voxels) for files in (predicted, true)))
+            found = np.union1d(*(np.unique(read_labels(files[case]).voxels) for files in (predicted, true)))
             codes = codes.of_values(int(value) for value in found if value > 0 and value != codes.ignore)
         image = None if images is None else find_image(images, case)
         yield overlay(case, true[case], predicted[case], codes.only(names), image=image, note=worst)

@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 
 from fairseg.cohort.columns import VOXELS
-from fairseg.io.images import check_same_grid, read_mask
+from fairseg.io.images import check_same_grid
+from fairseg.io.label_files import read_labels, with_spacing
 from fairseg.metrics.distance import Empty
 from fairseg.metrics.masks import check_pair, labels_in
 from fairseg.metrics.score import score_pair
-from fairseg.scoring.labels import LabelMap
+from fairseg.scoring.labels import LabelMap, smoothed_values
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Job:
     metrics: tuple[str, ...]
     empty: Empty
     tolerance: float | None
+    spacing: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,9 @@ def score_files(job: Job) -> Result:
     """Read and score one case; what is wrong with its files becomes part of the result."""
     names = job.labels
     try:
-        prediction, reference = read_mask(job.prediction), read_mask(job.reference)
+        prediction, reference = (
+            with_spacing(read_labels(file), job.spacing) for file in (job.prediction, job.reference)
+        )
         check_same_grid(prediction, reference)
         pair = check_pair(
             prediction.voxels,
@@ -60,6 +64,13 @@ def score_files(job: Job) -> Result:
         )
     except (ValueError, OSError) as error:
         return Result(job.case, error=str(error))
+    predicted, true = (tuple(labels_in(mask).tolist()) for mask in (pair.prediction, pair.reference))
+    for kind, found, codes in (
+        ("prediction", predicted, names.prediction),
+        ("reference", true, names.reference),
+    ):
+        if smoothed := smoothed_values(found, codes):
+            return Result(job.case, error=f"the {kind} {smoothed}")
     scores, counts = score_pair(pair, job.metrics, job.empty, job.tolerance)
     columns = {**scores, VOXELS[0]: counts.prediction, VOXELS[1]: counts.reference}
     structures = list(names.reference) or pair.labels.tolist()
@@ -67,7 +78,6 @@ def score_files(job: Job) -> Result:
         structure: {name: column[position].item() for name, column in columns.items()}
         for position, structure in enumerate(structures)
     }
-    predicted, true = (tuple(labels_in(mask).tolist()) for mask in (pair.prediction, pair.reference))
     messages = prediction.messages + reference.messages
     has_volume = len(reference.spacing) == 3 and reference.unit == "mm"
     voxel = float(np.prod(reference.spacing)) if has_volume else float("nan")

@@ -13,23 +13,15 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from fairseg.cohort.columns import DISTANCES, HD95, NO_ATTRIBUTES, NOTE, SKIPPED, UNIT, VOLUMES, VOXELS
-from fairseg.cohort.levels import cell_text
-from fairseg.cohort.table import (
-    NOT_IN_COHORT,
-    as_table,
-    clean_cells,
-    noted,
-    read_cohort,
-    with_cases,
-    with_subjects,
-)
-from fairseg.io.images import EXTENSIONS, find_masks
+from fairseg.cohort.table import NOT_IN_COHORT, clean_cohort, noted
+from fairseg.io.images import find_masks
 from fairseg.io.parallel import run_all
 from fairseg.io.sentences import counted, listed
 from fairseg.metrics.distance import Empty
-from fairseg.metrics.masks import Structures
+from fairseg.metrics.masks import Structures, check_spacing
 from fairseg.metrics.score import check_metrics
 from fairseg.scoring.case import Job, Result, score_files
+from fairseg.scoring.case_names import cases_as_files, hint_of_capitals
 from fairseg.scoring.cross_check import cross_check_scores, import_medpy
 from fairseg.scoring.labels import LabelMap, check_structures_occur, label_map
 from fairseg.scoring.table import Scores
@@ -53,6 +45,7 @@ def evaluate(
     metrics: Sequence[str] = ("dice", "hd"),
     empty: Empty = "nan",
     tolerance: float | None = None,
+    spacing: Sequence[float] | None = None,
     num_workers: int = 1,
     on_error: Literal["stop", "skip"] = "stop",
     cross_check: int = 0,
@@ -84,6 +77,7 @@ def evaluate(
             note says so).
         empty: distance of a label that only one mask has: "nan" or "diagonal" (see `hausdorff`).
         tolerance: for "nsd", in the unit of the distances.
+        spacing: pixel size along each axis of the array (rows, columns), mm, of files that state none.
         num_workers: processes; the result does not depend on it.
         on_error: "stop" raises at the first case that cannot be scored; "skip" leaves it out.
         cross_check: this many case-label pairs, drawn at random, are computed again with medpy.
@@ -104,7 +98,7 @@ def evaluate(
         RuntimeError: the cross-check found a difference.
     """
     options: dict[str, Any] = {"labels": labels, "prediction_labels": prediction_labels, "ignore": ignore}
-    options |= {"metrics": metrics, "empty": empty, "tolerance": tolerance}
+    options |= {"metrics": metrics, "empty": empty, "tolerance": tolerance, "spacing": spacing}
     options |= {"num_workers": num_workers, "on_error": on_error, "cross_check": cross_check}
     frame, _ = _score(predictions, references, cohort, **options, seed=seed, progress=progress)
     return frame
@@ -133,6 +127,7 @@ def _score(
     metrics: Sequence[str] = ("dice", "hd"),
     empty: Empty = "nan",
     tolerance: float | None = None,
+    spacing: Sequence[float] | None = None,
     num_workers: int = 1,
     on_error: Literal["stop", "skip"] = "stop",
     cross_check: int = 0,
@@ -143,16 +138,26 @@ def _score(
     check_metrics(metrics, empty, tolerance)
     metrics = _with_both_hd95(metrics)
     _check_options(on_error, num_workers, cross_check)
-    table = _checked(cohort)
+    if spacing is not None:
+        check_spacing(spacing, len(spacing))
+        if cross_check:
+            raise ValueError("cross_check must be 0 where spacing is given: medpy takes it from the files")
+    table, read_notes = _checked(cohort)
     predicted = find_masks(Path(predictions), "predictions")
     true = find_masks(Path(references), "references")
     names = label_map(Path(predictions), Path(references), labels, prediction_labels, ignore)
 
     skipped: dict[str, str] = {}
+    table, renamed = cases_as_files(table, predicted.keys() | true.keys())
     cases, notes = _match(table, predicted, true, skipped)
+    notes += [*read_notes, *renamed]
     if skipped and on_error == "stop":
         raise ValueError(_one_line(skipped))
-    jobs = [Job(case, predicted[case], true[case], names, tuple(metrics), empty, tolerance) for case in cases]
+    size = None if spacing is None else tuple(map(float, spacing))
+    jobs = [
+        Job(case, predicted[case], true[case], names, tuple(metrics), empty, tolerance, size)
+        for case in cases
+    ]
     results = _run(jobs, num_workers, skipped, stop=on_error == "stop", progress=progress)
     if not names.reference:
         names = names.of_values(sorted({value for result in results for value in result.true}))
@@ -213,29 +218,13 @@ def _run(
     return results
 
 
-def _checked(cohort: Cohort) -> pd.DataFrame:
-    """Return the cohort indexed by case, with the column subject first."""
-    if isinstance(cohort, str | Path):
-        cohort = read_cohort(cohort)
-    table = with_cases(as_table(cohort, "cohort", also=" or a path to one"), "cohort")
-    taken = [name for name in NO_ATTRIBUTES[2:] if name in table and name != NOTE]
+def _checked(cohort: Cohort) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Return the cohort indexed by case, with the column subject first, and what was read otherwise."""
+    read = clean_cohort(cohort)
+    taken = [name for name in NO_ATTRIBUTES[2:] if name in read.frame and name != NOTE]
     if taken:
         raise ValueError(f"cohort must not use the names of scores for attributes, got {taken}")
-    columns = {name: clean_cells(table[name]) for name in table}
-    for name in ("case", "subject"):
-        if name in columns:
-            texts = [cell_text(value) for value in table[name]]
-            columns[name] = pd.Series(texts, index=table.index, dtype=object)
-    table = pd.DataFrame(columns)
-    if table["case"].isna().any():
-        raise ValueError(
-            f"cohort must name the case of every row, got none in row {table['case'].isna().argmax()}"
-        )
-    twice = table["case"][table["case"].duplicated()]
-    if len(twice):
-        raise ValueError(f"cohort must have one row a case, got several of {listed(twice)}")
-    table = with_subjects(table).set_index("case")
-    return table[["subject", *(name for name in table.columns if name != "subject")]]
+    return read.frame.set_index("case"), read.notes
 
 
 def _match(
@@ -259,16 +248,15 @@ def _match(
         "reference": sorted(true.keys() - predicted.keys() - set(table.index)),
     }
     if not cases and not skipped:
-        named = any(str(case).lower().endswith(EXTENSIONS) for case in table.index)
-        slip = "; the column case holds names without the files' extension" if named else ""
         raise ValueError(
             f"cohort and folders must share cases, got {listed(table.index)} in the cohort "
-            f"and {listed(sorted(true))} in {_folder(true)}{slip}"
+            f"and {listed(sorted(true))} in {_folder(true)}{hint_of_capitals(neither, true)}"
         )
     notes = []
     if neither:
         notes.append(
             f"{counted(len(neither), 'case')} of the cohort without files, left out: {listed(neither)}"
+            f"{hint_of_capitals(neither, predicted.keys() | true.keys())}"
         )
     for kind, names in only.items():
         if names:

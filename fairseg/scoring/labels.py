@@ -1,6 +1,6 @@
 """Which values of the masks are which structure, on each side: as the caller says, or a dataset.json."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,8 @@ from fairseg.metrics.masks import Structures, structure_values
 Name = str | int
 Codes = tuple[int, ...]  # the values of one structure in the masks of one side
 _MOST = 20  # values that an error lists
+_MOST_STRAYS = 16  # values of a mask that are no labels, beside as many as there are labels
+_MOST_LABELS = 128  # that are found in a mask where nobody names them
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,25 @@ def _from_files(
             f"say which is which, such as {example or '--labels NAME=REFERENCE:PREDICTION'}"
         )
     return {name: predicted.structures[name] for name in true.structures}, true.structures
+
+
+def smoothed_values(found: Sequence[int], structures: Mapping[Name, Codes]) -> str:
+    """Return what is wrong with a mask of grey values, such as resizing with interpolation makes; else "".
+
+    Args:
+        found: the values of the mask, without background.
+        structures: name -> values; empty if every value is to be one.
+    """
+    known = {code for codes in structures.values() for code in codes}
+    strays = [value for value in found if value not in known]
+    most = max(_MOST_STRAYS, len(known)) if structures else _MOST_LABELS
+    if len(strays) <= most:
+        return ""
+    few = f", of which {len(found) - len(strays)} are labels" if structures else ""
+    return (
+        f"holds {len(found)} different values ({listed(found)}){few}: was it resized with interpolation? "
+        "Resize masks by nearest neighbours; name labels that are meant with --labels, or in dataset.json"
+    )
 
 
 def check_structures_occur(

@@ -7,6 +7,7 @@ could not be scored is a row without label and scores, whose `skipped` says why.
 
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -29,23 +30,21 @@ from fairseg.cohort.columns import (
     unit_of,
 )
 from fairseg.cohort.levels import cell_text, is_missing
+from fairseg.cohort.reading import CleanTable, TableOptions, read_table
 from fairseg.cohort.table import (
     BETWEEN_NOTES,
-    as_table,
     cell_repr,
-    clean_cells,
     is_skipped,
     noted,
     read_numbers,
-    with_roles,
     with_subjects,
 )
-from fairseg.io.csv_files import fused, read_csv, to_csv
+from fairseg.io.csv_files import to_csv
 from fairseg.io.sentences import counted, listed
+from fairseg.scoring.wide import hint_of_wide, long_table, without_percent
 
 Unit = Literal["mm", "px"]
 ONE_LABEL = "all labels"  # what a table without the column label scores
-_READERS = {".parquet": "pyarrow", ".xlsx": "openpyxl", ".xls": "xlrd"}  # what pandas needs to read them
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +74,16 @@ class Scores:
     digest: str = ""
 
     @classmethod
-    def of(cls, source: Any, *, metric: str = "dice", where: str = "scores") -> "Scores":
+    def of(
+        cls,
+        source: Any,
+        *,
+        metric: str = "dice",
+        where: str = "scores",
+        options: TableOptions | None = None,
+        wide: Sequence[str] = (),
+        percent: bool = False,
+    ) -> "Scores":
         """Read and check scores: a `Scores`, a table in memory, or a path to one (CSV, Parquet, Excel).
 
         A table has one row a subject, a case, or a case and label. Columns are found by their names: metrics
@@ -89,6 +97,9 @@ class Scores:
             source: the scores.
             metric: the column that the groups are judged by: a share of 1, higher is better.
             where: what errors call the source, if it is no file.
+            options: further texts for "not known", and other names of columns.
+            wide: columns of scores, one a label, such as "dice_LV" (or "LV", which is then a Dice).
+            percent: whether shares of 1 are written as percentages.
 
         Raises:
             ValueError: the source is no such table; the message names the column, the row (of a text file or
@@ -105,12 +116,17 @@ class Scores:
                     f"give the table to Scores.of(table, metric={metric!r})"
                 )
             return source
+        also = ", a path to one, or one value a subject with groups beside it"
+        read = read_table(source, where, options, scores=(metric, *wide), also=also)
+        if wide:
+            read = replace(read, frame=long_table(read.frame, read.where, wide))
+        if percent:
+            read = replace(read, frame=without_percent(read.frame, read.where, metric))
+        checked = _checked(read, metric)
         if isinstance(source, str | Path):
             path = Path(source)
-            checked = _checked(_read_table(path), str(source), metric)
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
-            return replace(checked, file=path.name, digest=digest)
-        return _checked(_as_frame(source, where), where, metric)
+            return replace(checked, file=path.name, digest=hashlib.sha256(path.read_bytes()).hexdigest())
+        return checked
 
     @property
     def metrics(self) -> list[str]:
@@ -149,7 +165,7 @@ class Scores:
         return table
 
 
-def read_scores(path: str | Path) -> pd.DataFrame:
+def read_scores(path: str | Path, options: TableOptions | None = None) -> pd.DataFrame:
     """Read a scores table that `fairseg evaluate` wrote, or one made by other means in its form.
 
     Case, subject, label and attributes are text, metrics and sizes numbers; an empty cell is missing.
@@ -159,14 +175,13 @@ def read_scores(path: str | Path) -> pd.DataFrame:
     Raises:
         ValueError: the file cannot be read as such a table; the message names it, the row and the column.
     """
-    file = Path(path)
-    table = _read_table(file)
-    if missing := [name for name in ("case", "label") if name not in table]:
+    read = read_table(path, options=options)
+    if missing := [name for name in ("case", "label") if name not in read.frame]:
         raise ValueError(
-            f"{file} must have the columns case and label, has no {' and no '.join(missing)}: it has "
-            f"{listed(table.columns, 20)}"
+            f"{read.where} must have the columns case and label, has no {' and no '.join(missing)}: it has "
+            f"{listed(read.frame.columns, 20)}"
         )
-    return _checked(table, str(file), None).to_frame()
+    return _checked(read, None).to_frame()
 
 
 def scores_to_files(scores: Scores | pd.DataFrame, name: str = "scores.csv") -> dict[str, str]:
@@ -177,44 +192,13 @@ def scores_to_files(scores: Scores | pd.DataFrame, name: str = "scores.csv") -> 
     return {name: to_csv(scores.astype(whole))}
 
 
-def _read_table(file: Path) -> pd.DataFrame:
-    """Return a table whose index is the row that a reader of the file sees."""
-    kind = file.suffix.lower()
-    if kind not in _READERS:
-        table = read_csv(file)
-        # What `to_csv` made safe for spreadsheets becomes what it was.
-        return table.map(fused).rename(columns=fused)
-    try:
-        table = pd.read_parquet(file) if kind == ".parquet" else pd.read_excel(file)
-    except ImportError:
-        reader = _READERS[kind]
-        raise ValueError(f"{file} cannot be read without {reader}: pip install {reader}") from None
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{file} cannot be read as a table: {error}") from None
-    table = _as_frame(table, str(file))
-    if kind != ".parquet":
-        table.index += 2  # the header is row 1
-        table = table.dropna(how="all")
-    return table
-
-
-def _as_frame(source: Any, where: str) -> pd.DataFrame:
-    """Return a table with its named index as columns, and the numbers of its rows as index."""
-    table = as_table(source, where, also=", a path to one, or one value a subject with groups= beside it")
-    # After `join` or `groupby` cases or subjects are the index.
-    for name in reversed(table.index.names):
-        if name is not None and name not in table:
-            table = table.reset_index(level=name)
-    return table.rename(columns=str).reset_index(drop=True)
-
-
-def _checked(table: pd.DataFrame, where: str, metric: str | None) -> Scores:
+def _checked(read: CleanTable, metric: str | None) -> Scores:
     """Make scores of a table; `metric` is the column to judge by, None if any metric will do."""
+    table, where = read.frame, read.where
     if table.empty:
         raise ValueError(f"{where} must have at least one row, got none")
     _check_merged(table, where)
     table, title, called = _with_metrics(table, where, metric)
-    table = with_roles(table, where)
     numbers = [name for name in (*METRICS, *SIZES) if name in table]
     named = "case" in table or "subject" in table
     columns = {
@@ -240,7 +224,8 @@ def _checked(table: pd.DataFrame, where: str, metric: str | None) -> Scores:
     lost = clean[skipped] if SKIPPED in clean else clean[skipped].assign(**{SKIPPED: None})
     lost = lost[[*front, SKIPPED]].drop_duplicates("case", keep="last").reset_index(drop=True)
     about_rows = [] if named else ["no column names the subjects or cases: each row is taken for a person"]
-    return Scores(out, unit, lost, (*about_rows, *about_unit, *_notes_of_cases(out)), title, named)
+    notes = (*read.notes, *about_rows, *about_unit, *_notes_of_cases(out))
+    return Scores(out, unit, lost, notes, title, named)
 
 
 def _check_merged(table: pd.DataFrame, where: str) -> None:
@@ -281,7 +266,7 @@ def _with_metrics(
     if not names:
         raise ValueError(
             f"{where} must have a column of scores ({', '.join(METRICS)}), has none: it has "
-            f"{listed(table.columns, 20)}{_about_wide(table)}"
+            f"{listed(table.columns, 20)}{_about_wide(table)}{hint_of_wide(table)}"
         )
     units = {unit_of(name) for name, kind in names.items() if kind in DISTANCES}
     table = table.rename(columns=names)
@@ -335,7 +320,6 @@ def _with_names(table: pd.DataFrame, where: str) -> pd.DataFrame:
 def _texts(column: "pd.Series[Any]") -> "pd.Series[Any]":
     """Return text, with None where the cell says nothing; an ordered Categorical stays one."""
     if getattr(column.dtype, "ordered", False) and column.name not in NO_ATTRIBUTES:
-        column = clean_cells(column)
         return column.cat.rename_categories([str(cell_text(level)) for level in column.cat.categories])
     return pd.Series([cell_text(value) for value in column], index=column.index, dtype=object)
 
@@ -348,7 +332,7 @@ def _numbers(column: "pd.Series[Any]", where: str, called: str) -> "pd.Series[fl
     if outside.size:
         span = f"from {low:g} to {high:g}" if np.isfinite(high) else f"{low:g} or more"
         percent = high == 1.0 and numbers.max() > 2.0 and numbers.max() <= 100.0
-        hint = " (percentages? divide them by 100)" if percent else ""
+        hint = " (percentages? say so: --percent, or Scores.of(table, percent=True))" if percent else ""
         raise ValueError(
             f"{where}: row {outside[0]}, column {called}: must be {span}, "
             f"got {cell_repr(column[outside[0]])}{hint}"

@@ -14,7 +14,8 @@ import pandas as pd
 from fairseg.cohort.attributes import Attribute, Subjects, attribute_names, read_subjects
 from fairseg.cohort.columns import NO_ATTRIBUTES
 from fairseg.cohort.groups import Groups
-from fairseg.cohort.table import as_table, is_skipped
+from fairseg.cohort.reading import as_table
+from fairseg.cohort.table import is_skipped
 from fairseg.io.sentences import counted, listed
 from fairseg.statistics.association import count_test, mean_test
 

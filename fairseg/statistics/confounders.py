@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from fairseg.cohort.attributes import read_attribute
-from fairseg.cohort.table import as_table
+from fairseg.cohort.reading import as_table
 from fairseg.cohort.vectors import Vector
 from fairseg.io.sentences import counted, listed
 from fairseg.metrics.earlier_forms import accepts_num_groups

@@ -13,7 +13,8 @@ import pandas as pd
 
 from fairseg.cohort.attributes import Subjects, attribute_names, read_subjects
 from fairseg.cohort.columns import VOXELS
-from fairseg.cohort.table import as_table, is_skipped, read_numbers
+from fairseg.cohort.reading import as_table
+from fairseg.cohort.table import is_skipped, read_numbers
 from fairseg.cohort.vectors import Vector
 from fairseg.io.sentences import counted, listed, p_text
 from fairseg.metrics.earlier_forms import accepts_num_groups

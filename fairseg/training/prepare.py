@@ -29,6 +29,7 @@ from fairseg.io.image_checks import READERS, check_image
 from fairseg.io.image_writing import write_image
 from fairseg.io.images import Mask, check_same_grid, itk_messages, read_mask
 from fairseg.io.json_files import read_json
+from fairseg.io.label_files import read_labels
 from fairseg.io.outputs import check_writable
 from fairseg.io.parallel import run_all
 from fairseg.io.sentences import counted
@@ -217,7 +218,7 @@ def _prepare_case(
     """Write the arrays of a case; return its description, and the messages of the image reader."""
     try:
         image, like = read_case(files, plan)
-        mask = read_mask(mask_file)
+        mask = read_labels(mask_file)
         check_same_grid(mask, like, names=("the mask", "the image"))
         _check_labels(mask.voxels, labels)
     except ValueError as error:

@@ -76,8 +76,8 @@ def test_missing_values_of_nullable_dtypes_are_unknown(values: list[Any], dtype:
     np.testing.assert_array_equal(Groups.from_table(table, by="flag").encode(table), [1, -1, 0])
 
 
-def test_none_as_text_is_a_level() -> None:
-    assert Groups.from_table({"disease": ["None", "DCM", None]}, by="disease").names == ("DCM", "None")
+def test_none_as_text_is_missing_as_in_pandas() -> None:
+    assert Groups.from_table({"disease": ["None", "DCM", None]}, by="disease").names == ("DCM",)
 
 
 @pytest.mark.parametrize("level", [1, 1.0, "1", " 1 ", np.int8(1), np.float32(1)], ids=repr)
@@ -101,8 +101,8 @@ def test_numbers_sort_by_value_and_text_as_text() -> None:
 
 def test_text_that_reads_as_no_finite_number_leaves_the_other_levels_in_order() -> None:
     odd = ["nan", "NaN", "NAN", "-nan", "inf"]
-    numbers = [str(number) for number in range(10, 40)]  # in one order as text and as numbers
-    levels = [*numbers[20:], "nan", "NaN", *numbers[:10][::-1], "NAN", "-nan", "inf", *numbers[10:20]]
+    numbers = [str(number) for number in range(10, 16)]  # in one order as text and as numbers
+    levels = [*numbers[4:], "nan", "NaN", *numbers[:2][::-1], "NAN", "-nan", "inf", *numbers[2:4]]
     names = Groups.from_table({"stage": levels}, by="stage").names
     assert [name for name in names if name not in odd] == numbers
 

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from fairseg import read_cohort
-from fairseg.cohort.table import MISSING, read_split, rows_of
+from fairseg.cohort.levels import MISSING
+from fairseg.cohort.table import read_split, rows_of
 from fairseg.io.csv_files import to_csv
 
 EXPECTED = pd.DataFrame({"case": ["p1_ED", "p1_ES"], "subject": ["p1", "p1"], "sex": ["F", "M"]}, dtype=str)
@@ -55,10 +56,10 @@ def test_markers_of_missing_values_become_missing(tmp_path: Path, marker: str) -
     assert table["sex"].isna().tolist() == [False, True, True]
 
 
-def test_none_leading_zeros_and_numbers_stay_the_text_that_they_are(tmp_path: Path) -> None:
-    table = read(tmp_path, "case,disease,site,age\n007,None,01,1.50\n7,none,1,1e3\n")
+def test_leading_zeros_and_numbers_stay_the_text_that_they_are(tmp_path: Path) -> None:
+    table = read(tmp_path, "case,disease,site,age\n007,mild,01,1.50\n7,none,1,1e3\n")
     assert table["case"].tolist() == ["007", "7"]
-    assert table["disease"].tolist() == ["None", "none"]
+    assert table["disease"].tolist() == ["mild", "none"]
     assert table["site"].tolist() == ["01", "1"]
     assert table["age"].tolist() == ["1.50", "1e3"]
 
@@ -112,6 +113,7 @@ def test_a_table_without_column_case_says_which_it_has(tmp_path: Path) -> None:
     said = complaint(tmp_path, "name,sex\n1,F\n")
     assert "'case'" in said
     assert "name, sex" in said
+    assert "--case-column" in said
 
 
 @pytest.mark.parametrize("header", ["Case,sex", "case_id,sex", "patient_id,sex", "ID,sex"])
@@ -149,9 +151,14 @@ def test_a_column_name_given_twice_is_named(tmp_path: Path, header: str) -> None
 
 @pytest.mark.parametrize(
     "data",
-    ["case,site\n1,Köln\n".encode("latin-1"), "case,site\n1,A\n".encode("utf-16"), b"\x1f\x8b\x08\xff"],
+    [
+        "case,site\n1,A\n".encode("utf-16-le"),
+        b"\x1f\x8b\x08\xff",
+        b"case,site\n1,\x81\n",
+        b"\x89PNG\r\n\x1a\n",
+    ],
 )
-def test_a_file_that_is_no_utf_8_text_is_refused(tmp_path: Path, data: bytes) -> None:
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path, data: bytes) -> None:
     assert "UTF-8" in complaint(tmp_path, data)
 
 

@@ -401,9 +401,7 @@ def test_row_numbers_of_another_program_are_no_attribute(first: int, tmp_path: P
 
 @pytest.mark.parametrize("values", [[91.0, 88.5], ["91", "0.5"]])
 def test_percentages_are_refused_with_what_to_do(values: list[Any]) -> None:
-    with pytest.raises(
-        ValueError, match=r"row 0, column DSC: must be from 0 to 1, got '?91.*divide them by 100"
-    ):
+    with pytest.raises(ValueError, match=r"row 0, column DSC: must be from 0 to 1, got '?91.*--percent"):
         Scores.of({"DSC": values})
 
 
@@ -452,7 +450,7 @@ def test_a_metric_that_cannot_be_judged_by_is_an_error() -> None:
 def test_a_reader_that_is_not_installed_is_named(
     name: str, reader: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def missing(_: Path) -> pd.DataFrame:
+    def missing(_: Path, **__: Any) -> pd.DataFrame:
         raise ImportError("no engine\nof many lines")
 
     monkeypatch.setattr(pd, "read_parquet", missing)
@@ -464,7 +462,7 @@ def test_a_reader_that_is_not_installed_is_named(
 @pytest.mark.parametrize("name", ["a.parquet", "A.XLSX"])
 def test_other_files_say_the_same(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pd, "read_parquet", lambda _: frame().set_index("case"))
-    monkeypatch.setattr(pd, "read_excel", lambda _: frame())
+    monkeypatch.setattr(pd, "read_excel", lambda _, **__: frame())
     scores = Scores.of(tmp_path / name)
     pd.testing.assert_frame_equal(scores.table, Scores.of(frame()).table)
     assert (scores.unit, scores.reasons) == ("px", {"03": "no prediction"})
@@ -474,7 +472,7 @@ def test_rows_of_a_spreadsheet_are_counted_as_it_shows_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     table = pd.DataFrame({"case": ["a", None, "b"], "dice": [0.5, None, 2.5]})
-    monkeypatch.setattr(pd, "read_excel", lambda _: table)
+    monkeypatch.setattr(pd, "read_excel", lambda _, **__: table)
     with pytest.raises(ValueError, match=r"a\.xlsx: row 4, column dice"):
         Scores.of(tmp_path / "a.xlsx")
 

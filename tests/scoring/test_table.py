@@ -29,7 +29,6 @@ NASTY = [
     "two\r\nlines",
     "two\rlines",
     "-1+2",
-    "None",
     "007",
     "1.0",
     "München ♀ 心",

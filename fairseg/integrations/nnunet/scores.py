@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from fairseg.cohort.columns import NOTE, VOXELS
+from fairseg.cohort.reading import TableOptions
 from fairseg.cohort.table import NOT_IN_COHORT, noted, read_cohort, rows_of
 from fairseg.integrations.nnunet.files import DATASET, case_of, file_ending
 from fairseg.io.json_files import read_json
@@ -26,6 +27,7 @@ def read_summaries(
     *,
     labels: Structures | None = None,
     prediction_labels: Structures | None = None,
+    options: TableOptions | None = None,
 ) -> pd.DataFrame:
     """Read the summary.json of validations into the form that `fairseg report` reads.
 
@@ -35,6 +37,7 @@ def read_summaries(
         table: of cases, as from `read_cohort`.
         labels: name -> value or values of the structures to read; None: all of them.
         prediction_labels: the same of those that the model may never predict, which else is an error.
+        options: what the table calls otherwise.
 
     Returns:
         One row per case and structure, a label or a region: case, subject, the attributes, label, dice,
@@ -50,7 +53,7 @@ def read_summaries(
             no case of one of them is in the table; a structure is in no reference, or in no prediction; or
         the table is not as `read_cohort` wants it.
     """
-    cohort = read_cohort(table)
+    cohort = read_cohort(table, options)
     chosen = None if labels is None else structure_values(labels)
     known_absent = {} if prediction_labels is None else structure_values(prediction_labels)
     if strange := [name for name, codes in known_absent.items() if (chosen or {}).get(name) != codes]:

@@ -1,0 +1,287 @@
+"""The one reader of tables: a file or a DataFrame in, clean cells out, and what there is to say of them."""
+
+import logging
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from fairseg.cohort.columns import NO_ATTRIBUTES, metric_of, roles_of
+from fairseg.cohort.levels import as_float, cell_text, odd_cells
+from fairseg.io.csv_files import fused, read_csv
+from fairseg.io.sentences import counted, listed
+
+logger = logging.getLogger(__name__)
+
+_READERS = {".parquet": "pyarrow", ".xlsx": "openpyxl", ".xls": "xlrd"}  # what pandas needs to read them
+_DICOM_AGE = re.compile(r"([0-9]{3})([DWMY])")  # value representation AS
+_PER_YEAR = {"D": 365.25, "W": 365.25 / 7, "M": 12.0, "Y": 1.0}
+
+
+@dataclass(frozen=True)
+class TableOptions:
+    """How a table differs from what fairseg reads without being told.
+
+    Attributes:
+        na: further texts that mean "not known", such as "?".
+        keep_na: columns in which "NA" and its like are a level, which is then called '"NA"'.
+        case_column: the column that names the cases; else `case`.
+        subject_column: the column that names the subjects; else `subject`.
+    """
+
+    na: Sequence[str] = ()
+    keep_na: Sequence[str] = ()
+    case_column: str | None = None
+    subject_column: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class CleanTable:
+    """A table as `read_table` returns it.
+
+    Attributes:
+        frame: text without blanks around it, None or NaN where a cell says nothing; the index is the row as a
+            reader of the file sees it (2 is the first below the header), of a DataFrame its number from 0 on.
+        where: the file, or what errors call the table.
+        notes: what was read other than it stands there, one line each.
+    """
+
+    frame: pd.DataFrame
+    where: str
+    notes: tuple[str, ...] = ()
+
+    def log(self) -> pd.DataFrame:
+        """Log the notes and return the frame."""
+        for note in self.notes:
+            logger.warning("%s: %s", self.where, note)
+        return self.frame
+
+
+def read_table(
+    source: Any,
+    argument: str = "table",
+    options: TableOptions | None = None,
+    *,
+    roles: Sequence[str] = ("case", "subject", "label"),
+    scores: Sequence[str] = (),
+    also: str = "",
+) -> CleanTable:
+    """Read a table, from a file or in memory, and clean its cells; all tables of fairseg come through here.
+
+    Blanks around text go; what says "not known" becomes missing (see `fairseg.cohort.levels.MISSING`); a
+    column of ages as DICOM writes them (`061Y`, `018M`) becomes years; in a column of numbers the few cells
+    that are none become missing, which a note says of each.
+
+    Args:
+        source: path of a CSV, Excel or Parquet file; a DataFrame, or a mapping of columns.
+        argument: what errors call a table in memory.
+        options: what the table calls otherwise.
+        roles: columns that are also found by other names, such as `patient_id`.
+        scores: columns of scores beside the metrics that have names: a cell that is no number stays there,
+            for whoever reads them to refuse.
+        also: what else the caller takes, for errors.
+
+    Raises:
+        ValueError: it is no table, or has two columns of one name, or lacks one that `options` name.
+
+    >>> table = read_table({"case": ["a ", "b"], "sex": ["F", "N/A"], "PatientAge": ["061Y", "018M"]})
+    >>> table.frame.fillna("not known").to_dict("list")
+    {'case': ['a', 'b'], 'sex': ['F', 'not known'], 'PatientAge': ['61', '1.5']}
+    >>> table.notes
+    ('PatientAge: ages such as 061Y are read as years',)
+    """
+    options = options or TableOptions()
+    is_file = isinstance(source, str | Path)
+    where = str(source) if is_file else argument
+    table = _from_file(Path(source)) if is_file else _from_memory(source, argument, also)
+    table = with_roles(_named(table, where, options), where, roles)
+    notes: list[str] = []
+    if strange := [name for name in options.keep_na if name not in table]:
+        raise ValueError(f"{where} must have the columns of keep_na, has no {listed(strange)}")
+    columns = {}
+    for name in map(str, table):
+        cells = _without(table[name], options.na)
+        cells = _kept(cells) if name in options.keep_na else clean_cells(cells)
+        if name not in NO_ATTRIBUTES and name not in scores and metric_of(name) is None:
+            cells = _numbers_alone(_in_years(cells, notes), notes)
+        columns[name] = cells
+    return CleanTable(pd.DataFrame(columns, index=table.index), where, tuple(notes))
+
+
+def as_table(source: Any, argument: str = "table", *, also: str = "") -> pd.DataFrame:
+    """Return a DataFrame, or a mapping of columns as one.
+
+    Args:
+        source: the table.
+        argument: its name, for errors.
+        also: what else the caller takes, for errors.
+
+    Raises:
+        ValueError: it is no table, or has two columns of one name.
+
+    >>> as_table({"case": ["a"], "sex": ["F"]})
+      case sex
+    0    a   F
+    """
+    if not isinstance(source, pd.DataFrame | Mapping):
+        came = type(source).__name__
+        raise ValueError(f"{argument} must be a table, a DataFrame or a mapping of columns{also}, got {came}")
+    try:
+        table = pd.DataFrame(source)
+    except ValueError as error:
+        raise ValueError(f"{argument} must be a table: {error}") from None
+    if (twice := table.columns[table.columns.duplicated()]).size:
+        raise ValueError(f"{argument} must name each column once, got {twice[0]!r} twice")
+    return table
+
+
+def with_roles(
+    table: pd.DataFrame, where: str, roles: Sequence[str] = ("case", "subject", "label")
+) -> pd.DataFrame:
+    """Return a table with `case`, `subject` and `label` under these names, without a column of row numbers.
+
+    Raises:
+        ValueError: two columns would be the same; the message begins with `where`.
+
+    >>> list(with_roles(pd.DataFrame({"Unnamed: 0": [1, 2], "PatientID": ["a", "b"], "sex": ["F", "M"]}), ""))
+    ['subject', 'sex']
+    """
+    numbers = [name for name in table if str(name) in ("", "Unnamed: 0") and _counts_rows(table[name])]
+    table = table.drop(columns=numbers)
+    try:
+        return table.rename(columns=roles_of(map(str, table.columns), roles))
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from None
+
+
+def _counts_rows(column: "pd.Series[Any]") -> bool:
+    rows = [str(value) for value in column]
+    return any(rows == [str(start + place) for place in range(len(rows))] for start in (0, 1))
+
+
+def clean_cells(column: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Return a column of a table in which text has no blanks around it and "NA" and its like are missing.
+
+    Cells that are no text stay as they are, and so does the order of a Categorical.
+
+    >>> clean_cells(pd.Series(["F ", "N/A", 3], dtype=object)).tolist()
+    ['F', None, 3]
+    """
+    return _mapped(column, cell_text)
+
+
+def _mapped(column: "pd.Series[Any]", clean: Callable[[str], str | None]) -> "pd.Series[Any]":
+    """Return a column with every text cleaned; other cells, and the order of levels, as they are."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        names = [clean(level) if isinstance(level, str) else level for level in column.cat.categories]
+        levels = [level for level in dict.fromkeys(names) if level is not None]
+        place = {level: number for number, level in enumerate(levels)} | {None: -1}
+        codes = [place[name] for name in names]
+        taken = np.array([*codes, -1], dtype=np.int64)[column.cat.codes]
+        values = pd.Categorical.from_codes(taken, pd.Index(levels), ordered=column.cat.ordered)
+        return pd.Series(values, index=column.index, name=column.name)
+    if pd.api.types.is_numeric_dtype(column.dtype):
+        return column
+    cells = [clean(value) if isinstance(value, str) else value for value in column]
+    return pd.Series(cells, index=column.index, name=column.name, dtype=column.dtype)
+
+
+def _without(column: "pd.Series[Any]", na: Sequence[str]) -> "pd.Series[Any]":
+    """Return a column in which these texts are missing."""
+    if not na:
+        return column
+    nothing = {text.strip() for text in na}
+    if pd.api.types.is_numeric_dtype(column.dtype):  # such as -9 or 999
+        return column.mask(column.isin([as_float(text) for text in nothing if isfinite(as_float(text))]))
+    return _mapped(column, lambda text: None if text.strip() in nothing else text)
+
+
+def _kept(column: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Return a column in which "NA" and its like are levels, in quotes, and only a blank is missing."""
+
+    def keep(text: str) -> str | None:
+        bare = text.strip()
+        return cell_text(bare) or (f'"{bare}"' if bare else None)
+
+    return _mapped(column, keep)
+
+
+def _in_years(column: "pd.Series[Any]", notes: list[str]) -> "pd.Series[Any]":
+    """Return a column of DICOM's ages in years, any other as it is."""
+    if column.dtype.kind != "O":
+        return column
+    texts = [text for text in column if isinstance(text, str)]
+    ages = [text for text in texts if _DICOM_AGE.fullmatch(text)]
+    if not ages or not all(text in ages or isfinite(as_float(text)) for text in set(texts)):
+        return column
+    notes.append(f"{column.name}: ages such as {ages[0]} are read as years")
+    return _mapped(column, _years)
+
+
+def _years(text: str) -> str:
+    found = _DICOM_AGE.fullmatch(text)
+    return text if found is None else f"{int(found[1]) / _PER_YEAR[found[2]]:.6g}"
+
+
+def _numbers_alone(column: "pd.Series[Any]", notes: list[str]) -> "pd.Series[Any]":
+    """Return a column of numbers without the few cells that are none, which a note names."""
+    odd = odd_cells(list(column)) if column.dtype.kind == "O" else []
+    if not odd:
+        return column
+    texts = [f"{column.iloc[place]!r} (row {column.index[place]})" for place in odd]
+    notes.append(
+        f"{column.name}: numbers but for {counted(len(odd), 'cell')}, taken as not known: {listed(texts, 10)}"
+    )
+    cells = column.copy()
+    cells.iloc[odd] = None
+    return cells
+
+
+def _from_file(file: Path) -> pd.DataFrame:
+    """Return the table of a file; the index is the row that a reader of it sees."""
+    kind = file.suffix.lower()
+    if kind not in _READERS:
+        table = read_csv(file)
+        # What `to_csv` made safe for spreadsheets becomes what it was.
+        return table.map(fused).rename(columns=fused)
+    try:
+        # Else pandas would take "NA" for missing where it is to be kept.
+        table = pd.read_parquet(file) if kind == ".parquet" else pd.read_excel(file, keep_default_na=False)
+    except ImportError:
+        reader = _READERS[kind]
+        raise ValueError(f"{file} cannot be read without {reader}: pip install {reader}") from None
+    except Exception as error:
+        raise ValueError(f"{file} cannot be read as a table: {error}") from None
+    table = _from_memory(table, str(file), "")
+    if kind != ".parquet":
+        table.index += 2  # the header is row 1
+        table = table.replace(r"^\s*$", None, regex=True).dropna(how="all")
+    return table
+
+
+def _from_memory(source: Any, argument: str, also: str) -> pd.DataFrame:
+    """Return a table with its named index as columns, and the numbers of its rows as index."""
+    table = as_table(source, argument, also=also)
+    # After `join`, `groupby` or `set_index` cases or subjects are the index.
+    for name in reversed(table.index.names):
+        if name is not None and name not in table:
+            table = table.reset_index(level=name)
+    table = table.rename(columns=lambda name: str(name).strip()).reset_index(drop=True)
+    return as_table(table, argument)  # which blanks may have made differ
+
+
+def _named(table: pd.DataFrame, where: str, options: TableOptions) -> pd.DataFrame:
+    """Return the table with its cases in `case` and its subjects in `subject`, whatever they were called."""
+    names: dict[str, str] = {}
+    for wanted, asked in (("case", options.case_column), ("subject", options.subject_column)):
+        if asked is not None:
+            if asked not in table:
+                raise ValueError(f"{where} must have a column {asked!r}, got {listed(table.columns, 20)}")
+            names[asked] = wanted
+    taken = [name for name in names.values() if name in table and name not in names]
+    return table.drop(columns=taken).rename(columns=names)

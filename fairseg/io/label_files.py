@@ -1,0 +1,108 @@
+"""Read a file of labels: what `read_mask` reads, and the other ways in which people keep whole numbers."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import SimpleITK as sitk
+from PIL import Image, UnidentifiedImageError
+
+from fairseg.io.image_checks import check_image
+from fairseg.io.images import Mask, itk_messages, read_mask
+
+NEAR = 1e-3  # labels that resampling left this far from whole numbers are rounded
+_OTHER_MODES = ("1", "P", "PA", "LA", "RGB", "RGBA")  # of PNG, that ITK does not read as labels
+
+
+def read_labels(path: Path) -> Mask:
+    """Read a mask of labels.
+
+    Beside what `read_mask` reads: PNG with a palette (its indices are the labels), of 1 bit, grey with
+    transparency (which is left out), or in colours whose channels are equal. Labels that differ from whole
+    numbers by at most 0.001, as resampling leaves them, are rounded, which a message says.
+
+    Raises:
+        ValueError: as `read_mask`; or the colours of a PNG are no grey values.
+    """
+    mode = _png_mode(path)
+    mask = read_mask(path) if mode is None else _read_png(path, mode)
+    return _rounded(mask)
+
+
+def with_spacing(mask: Mask, spacing: Sequence[float] | None) -> Mask:
+    """Return a mask whose file states no voxel size with this one, mm along its axes; any other as it is.
+
+    Raises:
+        ValueError: the spacing has not one number an axis.
+    """
+    if spacing is None or mask.unit == "mm":
+        return mask
+    if len(spacing) != mask.voxels.ndim:
+        raise ValueError(f"spacing must have {mask.voxels.ndim} numbers for this mask, got {len(spacing)}")
+    size = tuple(map(float, spacing))
+    return replace(mask, spacing=size, grid={**mask.grid, "spacing": size[::-1]}, unit="mm")
+
+
+def _png_mode(path: Path) -> str | None:
+    """Return the mode of a PNG that ITK does not read as labels; None of any other file."""
+    if path.suffix.lower() != ".png":
+        return None
+    try:
+        with Image.open(path) as image:
+            return image.mode if image.mode in _OTHER_MODES and image.format == "PNG" else None
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError):
+        return None  # for `read_mask` to say what is wrong
+
+
+def _read_png(path: Path, mode: str) -> Mask:
+    check_image(path)
+    try:
+        with Image.open(path) as image:
+            image.load()
+            pixels: npt.NDArray[Any] = np.asarray(image)
+    except (OSError, SyntaxError, ValueError) as error:
+        raise ValueError(f"{path} cannot be read as an image: {error}") from None
+    if mode in ("RGB", "RGBA"):
+        if not (pixels[..., :1] == pixels[..., :3]).all():
+            raise ValueError(f"{path} must hold grey values or indices of a palette as labels, got colours")
+        messages = ("its three equal channels were read as one",)
+    else:
+        messages = ("its transparency was left out",) if mode in ("LA", "PA") else ()
+    if pixels.ndim == 3:
+        pixels = pixels[..., 0]
+    spacing = _spacing(path)
+    grid = {
+        "size": pixels.shape[::-1],
+        "spacing": spacing,
+        "origin": (0.0, 0.0),
+        "direction": (1.0, 0.0, 0.0, 1.0),
+    }
+    unit = "px" if set(spacing) == {1.0} else "mm"
+    return Mask(pixels.astype(np.uint8), spacing[::-1], grid, messages, unit)
+
+
+def _spacing(path: Path) -> tuple[float, ...]:
+    """Return the pixel size that ITK finds in a PNG, which states one only where ITK wrote it."""
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    with itk_messages():
+        try:
+            reader.ReadImageInformation()
+        except RuntimeError:
+            return (1.0, 1.0)
+    return tuple(reader.GetSpacing()[:2])
+
+
+def _rounded(mask: Mask) -> Mask:
+    """Return a mask of whole numbers, if it is nearly one; any other as it is."""
+    if mask.voxels.dtype.kind != "f":
+        return mask
+    whole = np.rint(mask.voxels)
+    away = float(np.abs(mask.voxels - whole).max(initial=0.0))
+    if not 0 < away <= NEAR:
+        return mask
+    note = f"labels within {NEAR:g} of whole numbers were rounded"
+    return replace(mask, voxels=whole, messages=(*mask.messages, note))

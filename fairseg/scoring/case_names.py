@@ -1,0 +1,81 @@
+"""Names of cases in a table and names of files, which people spell differently."""
+
+from collections import Counter
+from collections.abc import Collection, Iterable
+
+import pandas as pd
+
+from fairseg.cohort.levels import level_text
+from fairseg.io.images import EXTENSIONS
+from fairseg.io.sentences import counted, listed
+
+_BIDS = "sub-"
+
+
+def cases_as_files(table: pd.DataFrame, files: Collection[str]) -> tuple[pd.DataFrame, list[str]]:
+    """Return the cohort with its cases named as the files are, and notes on what was renamed.
+
+    A case that has no file is looked for without a file's extension, as a whole number (`1` for `1.0`), and
+    with and without `sub-`. A row of a person of BIDS (`sub-01`) stands for all files `sub-01_...`.
+
+    Args:
+        table: indexed by case.
+        files: names of cases that have files.
+    """
+    names, renamed = [], []
+    for case in map(str, table.index):
+        name = case if case in files else next((one for one in _spellings(case) if one in files), case)
+        if name != case and name not in table.index:
+            renamed.append(f"{case} ({name})")
+            names.append(name)
+        else:
+            names.append(case)
+    # Two rows that come to one name stay as they were: which is meant, nobody can tell.
+    number = Counter(names)
+    plain = [case if number[name] > 1 else name for case, name in zip(table.index, names, strict=True)]
+    table = table.set_axis(pd.Index(plain, name="case"))
+    notes = (
+        [f"{counted(len(renamed), 'case')} found by another spelling: {listed(renamed)}"] if renamed else []
+    )
+    return _of_all_files(table, files, notes)
+
+
+def hint_of_capitals(cases: Iterable[str], files: Collection[str]) -> str:
+    """Return what to say of cases whose files differ in capitals only; "" if there are none."""
+    by_letters = {name.lower(): name for name in files}
+    pairs = [
+        f"{case} and {by_letters[str(case).lower()]}" for case in cases if str(case).lower() in by_letters
+    ]
+    return f"; capitals differ: {listed(pairs)}" if pairs else ""
+
+
+def _spellings(case: str) -> Iterable[str]:
+    bare = next((case[: -len(end)] for end in EXTENSIONS if case.lower().endswith(end)), case)
+    yield bare
+    yield level_text(case)
+    yield f"{_BIDS}{bare}"
+    if bare.startswith(_BIDS):
+        yield bare.removeprefix(_BIDS)
+
+
+def _of_all_files(
+    table: pd.DataFrame, files: Collection[str], notes: list[str]
+) -> tuple[pd.DataFrame, list[str]]:
+    """Return the table with a row for each file of a person of BIDS."""
+    of_person: dict[str, list[str]] = {}
+    for name in sorted(files):
+        person, more, _ = name.partition("_")
+        if more and person.startswith(_BIDS) and name not in table.index:
+            of_person.setdefault(person, []).append(name)
+    key = {case: case if case.startswith(_BIDS) else f"{_BIDS}{case}" for case in map(str, table.index)}
+    persons = {case: of_person[key[case]] for case in key if case not in files and key[case] in of_person}
+    if not persons:
+        return table, notes
+    chosen = [case for case in table.index for _ in persons.get(case, [case])]
+    names = [name for case in table.index for name in persons.get(case, [case])]
+    expanded = table.loc[chosen].set_axis(pd.Index(names, name="case"))
+    count = sum(map(len, persons.values()))
+    return expanded, [
+        *notes,
+        f"{counted(count, 'file')} of {counted(len(persons), 'row')} of one person each",
+    ]

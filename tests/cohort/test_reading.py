@@ -1,0 +1,208 @@
+"""One reader of tables: files and DataFrames alike, whatever the tool that wrote them.
+
+The oracle of missing values is pandas' own reader.
+"""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from fairseg import Groups, read_cohort
+from fairseg.cohort.levels import MISSING
+from fairseg.cohort.reading import TableOptions, read_table
+from fairseg.scoring import read_scores
+from fairseg.scoring.table import Scores
+
+Read = Callable[..., pd.DataFrame]
+
+
+def scored(table: pd.DataFrame) -> pd.DataFrame:
+    return table.assign(label="LV", dice=0.9)
+
+
+def written(table: pd.DataFrame, place: Path, **how: Any) -> Path:
+    table.to_csv(place / "table.csv", index=False, **how)
+    return place / "table.csv"
+
+
+READERS: dict[str, Read] = {
+    "cohort, file": lambda table, place, **options: read_cohort(written(table, place), **options),
+    "cohort, memory": lambda table, _, **options: read_cohort(table, **options),
+    "cohort, mapping": lambda table, _, **options: read_cohort(table.to_dict("list"), **options),
+    "scores, file": lambda table, place, **options: read_scores(written(scored(table), place), **options),
+    "scores, memory": lambda table, _, **options: Scores.of(scored(table), **options).table,
+    "scores, categories": lambda table, _, **options: (
+        Scores.of(scored(table).astype({"sex": "category"}), **options).table
+    ),
+}
+every_reader = pytest.mark.parametrize("read", READERS.values(), ids=READERS)
+PEOPLE = pd.DataFrame(
+    {"case": list("abcd"), "subject": ["p1", "p1 ", "p2", "p3"], "sex": ["F", " F", "M", "M "]}
+)
+
+
+@every_reader
+@pytest.mark.parametrize("nothing", [*MISSING, " NA ", "  "])
+def test_what_says_not_known_is_missing_everywhere(read: Read, nothing: str, tmp_path: Path) -> None:
+    table = PEOPLE.assign(sex=["F", nothing, "M", "M"], subject=["p1", "p2", nothing, "p3"])
+    got = read(table, tmp_path)
+    assert Groups.from_table(got, by="sex").names == ("F", "M")
+    assert got["sex"].isna().tolist() == [False, True, False, False]
+    assert got["subject"].tolist() == ["p1", "p2", "c", "p3"]  # nobody is called NA
+
+
+@every_reader
+def test_blanks_around_names_make_no_second_person_or_group(read: Read, tmp_path: Path) -> None:
+    got = read(PEOPLE, tmp_path)
+    assert got["subject"].tolist() == ["p1", "p1", "p2", "p3"]
+    assert Groups.from_table(got, by="sex").names == ("F", "M")
+
+
+def test_pandas_reads_the_same_as_missing(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("case,x\n" + "".join(f"{n},{text}\n" for n, text in enumerate(MISSING)))
+    assert pd.read_csv(tmp_path / "t.csv")["x"].isna().all()
+
+
+@every_reader
+def test_further_texts_for_not_known_and_levels_called_na(read: Read, tmp_path: Path) -> None:
+    table = PEOPLE.assign(sex=["F", "?", "M", "M"], region=["NA", "EU", "NA", ""])
+    got = read(table, tmp_path, options=TableOptions(na=["?"], keep_na=["region"]))
+    assert got["sex"].isna().tolist() == [False, True, False, False]
+    assert Groups.from_table(got, by="region").names == ('"NA"', "EU")
+    assert got["region"].isna().tolist() == [False, False, False, True]
+
+
+@every_reader
+def test_columns_may_be_called_otherwise(read: Read, tmp_path: Path) -> None:
+    table = PEOPLE.rename(columns={"case": "scan", "subject": "MRN"})
+    got = read(table, tmp_path, options=TableOptions(case_column="scan", subject_column="MRN"))
+    assert got["case"].tolist() == list("abcd")
+    assert got["subject"].nunique() == 3
+    with pytest.raises(ValueError, match="must have a column 'study'"):
+        read(table, tmp_path, options=TableOptions(case_column="study"))
+    assert (
+        read(PEOPLE.rename(columns={"case": "Case", "subject": "SUBJECT"}), tmp_path)["subject"].nunique()
+        == 3
+    )
+
+
+@every_reader
+def test_ages_of_dicom_are_years(read: Read, tmp_path: Path) -> None:
+    got = read(PEOPLE.assign(age=["061Y", "018M", "070Y", None]), tmp_path)
+    groups = Groups.from_table(got, by="age", bins={"age": [2, 65]})
+    assert [groups.name(one) for one in groups.encode(got)] == ["2<=age<65", "age<2", "age>=65", "unknown"]
+
+
+AGES = ["41", "57", "63", "70", "71", "75", "80", "82"]
+
+
+@pytest.mark.parametrize("odd", ["?", "unknown", "90+", "o61"])
+def test_the_few_cells_that_are_no_numbers_are_named(odd: str, caplog: pytest.LogCaptureFixture) -> None:
+    table = {"case": list("abcdefghi"), "age": [*AGES, odd]}
+    with caplog.at_level(logging.WARNING):
+        got = read_cohort(table)
+    assert f"{odd!r} (row 8)" in caplog.text
+    assert pd.to_numeric(got["age"]).notna().sum() == 8
+    assert any(f"{odd!r} (row 8)" in note for note in Scores.of({**table, "dice": [0.9] * 9}).notes)
+    with pytest.raises(ValueError, match=r"got .* \(case i\)"):
+        Groups.from_table(table, by="age")
+
+
+def test_codes_of_letters_and_numbers_are_levels() -> None:
+    table = {"case": list("abcdefgh"), "site": ["1", "2", "A", "B", "3", "C", "4", "D"]}
+    assert read_table(table).notes == ()
+    assert len(Groups.from_table(table, by="site")) == 8
+
+
+@pytest.mark.parametrize(
+    ("content", "sites"),
+    [
+        (b"sep=;\r\ncase;site\r\na;Z\r\nb;\r\n", ["Z", None]),
+        ("case\tsite\na\tZ\u00fcrich\nb\tK\u00f6ln\n".encode("utf-16"), ["Z\u00fcrich", "K\u00f6ln"]),
+        ("case;site\na;Z\u00fcrich\nb;K\u00f6ln\n".encode("cp1252"), ["Z\u00fcrich", "K\u00f6ln"]),
+        ("case;site\na;Z\u00fcrich\nb;K\u00f6ln\n".encode("utf-8-sig"), ["Z\u00fcrich", "K\u00f6ln"]),
+        (b"case;site\na;1,5\nb;3\n", ["1.5", "3"]),
+        (b"case;site\na;x,y\nb;3\n", ["x,y", "3"]),
+        (b'case,site\na,"' + b"x" * 100_000 + b'"\nb,y\n', ["x" * 100_000, "y"]),
+    ],
+    ids=["sep=", "UTF-16", "Windows-1252", "BOM", "decimal comma", "comma in text", "long cell"],
+)
+def test_text_of_other_programs(content: bytes, sites: list[str], tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_bytes(content)
+    got = read_cohort(tmp_path / "t.csv")
+    assert [None if pd.isna(site) else site for site in got["site"]] == sites
+
+
+def test_the_encoding_that_was_guessed_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "t.csv").write_bytes("case;site\na;Z\u00fcrich\n".encode("cp1252"))
+    with caplog.at_level(logging.WARNING):
+        read_cohort(tmp_path / "t.csv")
+    assert "Windows-1252" in caplog.text
+
+
+def test_participants_of_bids(tmp_path: Path) -> None:
+    (tmp_path / "participants.tsv").write_text("participant_id\tage\tsex\nsub-01\t034Y\tF\nsub-02\tn/a\tM\n")
+    got = read_cohort(tmp_path / "participants.tsv")
+    assert got[["case", "subject"]].to_numpy().tolist() == [["sub-01"] * 2, ["sub-02"] * 2]
+    assert got["age"].isna().tolist() == [False, True]
+
+
+@pytest.mark.parametrize("kind", ["xlsx", "parquet"])
+def test_excel_and_parquet(kind: str, tmp_path: Path) -> None:
+    pytest.importorskip({"xlsx": "openpyxl", "parquet": "pyarrow"}[kind])
+    file = tmp_path / f"t.{kind}"
+    PEOPLE.to_excel(file, index=False) if kind == "xlsx" else PEOPLE.to_parquet(file)
+    assert read_cohort(file)["subject"].nunique() == 3
+
+    file.write_bytes(b"PK\x03\x04nothing")
+    with pytest.raises(ValueError, match="cannot be read as a table"):
+        read_cohort(file)
+
+
+def test_names_of_cases_that_are_numbers_with_a_gap() -> None:
+    assert read_cohort({"case": [1.0, 2.0], "sex": ["F", "M"]})["case"].tolist() == ["1", "2"]
+    nullable = pd.DataFrame({"case": pd.array([1, 2], dtype="Int64"), "sex": ["F", pd.NA]})
+    assert read_cohort(nullable)["case"].tolist() == ["1", "2"]
+    unknown = pd.DataFrame({"case": ["a", "b"], "subject": ["p", None]}).astype("category")
+    assert read_cohort(unknown)["subject"].tolist() == ["p", "b"]
+
+
+def test_tables_of_thousands_of_columns_are_read(tmp_path: Path) -> None:
+    wide = pd.DataFrame({"case": ["a", "b"]} | {f"c{n}": ["1", "x"] for n in range(4000)})
+    assert read_cohort(written(wide, tmp_path)).shape == (2, 4002)
+
+
+# --- scores of another shape
+
+
+def test_a_column_for_each_label_is_refused_with_the_option_to_type_and_read_with_it() -> None:
+    wide = pd.DataFrame(
+        {"case": list("ab"), "sex": ["F", "M"], "dice_LV": [0.9, 0.8], "dice_RV": [0.7, None]}
+    )
+    with pytest.raises(ValueError, match=r"--wide 'dice_LV,dice_RV'"):
+        Scores.of(wide)
+    got = Scores.of(wide, wide=["dice_LV", "dice_RV"]).table
+    expected = wide.melt(["case", "sex"], var_name="label", value_name="dice")
+    assert got["label"].tolist() == ["LV", "LV", "RV", "RV"]
+    pd.testing.assert_series_equal(got["dice"], expected["dice"])
+    both = wide.assign(hd_LV=[3.0, 4.0])
+    table = Scores.of(both, wide=["dice_LV", "dice_RV", "hd_LV"]).table
+    assert table["hd"].tolist()[:2] == [3.0, 4.0]
+    assert table["hd"].isna().tolist() == [False, False, True, True]
+    with pytest.raises(ValueError, match="row 1, column dice_LV: must be a number, got 'x'"):
+        Scores.of(wide.assign(dice_LV=[0.9, "x"]), wide=["dice_LV", "dice_RV"])
+
+
+def test_percentages_are_converted_only_if_asked() -> None:
+    table = {"sex": ["F", "M"], "dice": [91.0, 88.0], "hd": [3.0, 2.0]}
+    with pytest.raises(ValueError, match="--percent"):
+        Scores.of(table)
+    got = Scores.of(table, percent=True).table
+    assert got["dice"].tolist() == [0.91, 0.88]
+    assert got["hd"].tolist() == [3.0, 2.0]
+    with pytest.raises(ValueError, match="must have percentages"):
+        Scores.of({"sex": ["F", "M"], "dice": [0.91, 0.88]}, percent=True)

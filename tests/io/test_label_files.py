@@ -1,0 +1,113 @@
+"""Masks as people keep them: every kind of PNG, nearly whole numbers; grey values are no labels."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import fairseg
+from fairseg.io.label_files import NEAR, read_labels
+from fairseg.scoring.table import Scores
+
+Save = Callable[..., Path]
+
+LABELS = np.zeros((12, 16), np.uint8)
+LABELS[2:9, 2:7] = 1
+LABELS[2:9, 9:14] = 2
+
+
+def palette(labels: Any) -> Image.Image:
+    image = Image.fromarray(labels, mode="P")
+    image.putpalette([200, 10, 10, 0, 0, 0, 10, 200, 10] + [0] * 759)
+    return image
+
+
+KINDS: dict[str, Callable[[Any], Image.Image]] = {
+    "grey": Image.fromarray,
+    "palette": palette,
+    "grey and alpha": lambda labels: Image.merge(
+        "LA", [Image.fromarray(labels), Image.fromarray(np.full_like(labels, 255))]
+    ),
+    "RGB": lambda labels: Image.fromarray(np.stack([labels] * 3, axis=-1)),
+    "RGBA": lambda labels: Image.fromarray(np.stack([labels] * 3 + [np.full_like(labels, 255)], axis=-1)),
+    "16 bits": lambda labels: Image.fromarray(labels.astype(np.uint16)),
+}
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_every_kind_of_png_gives_its_labels(kind: str, tmp_path: Path) -> None:
+    KINDS[kind](LABELS).save(tmp_path / "a.png")
+    mask = read_labels(tmp_path / "a.png")
+    assert mask.voxels.tolist() == LABELS.tolist()
+    assert (mask.spacing, mask.unit) == ((1.0, 1.0), "px")
+    assert mask.grid["size"] == (16, 12)
+
+
+def test_a_png_of_one_bit(tmp_path: Path) -> None:
+    Image.fromarray(LABELS == 2).save(tmp_path / "a.png")
+    assert read_labels(tmp_path / "a.png").voxels.tolist() == (LABELS == 2).astype(int).tolist()
+
+
+def test_colours_are_no_labels(tmp_path: Path) -> None:
+    Image.fromarray(np.stack([LABELS, LABELS, LABELS * 0], axis=-1)).save(tmp_path / "a.png")
+    with pytest.raises(ValueError, match=r"a\.png must hold grey values or indices of a palette"):
+        read_labels(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("away", [1e-7, 0.9 * NEAR, -0.9 * NEAR])
+def test_nearly_whole_numbers_are_rounded_with_a_word(away: float, tmp_path: Path, save_mask: Save) -> None:
+    voxels = (LABELS[None] + away * (LABELS[None] > 0)).astype(np.float32)
+    mask = read_labels(save_mask(tmp_path / "a.nii.gz", voxels))
+    assert mask.voxels.tolist() == LABELS[None].tolist()
+    assert "rounded" in " ".join(mask.messages)
+
+
+def masks(place: Path, prediction: Any, reference: Any) -> list[Path]:
+    for kind, labels in (("predictions", prediction), ("references", reference)):
+        (place / kind).mkdir(parents=True)
+        for case in "ab":
+            (labels if isinstance(labels, Image.Image) else Image.fromarray(labels)).save(
+                place / kind / f"{case}.png"
+            )
+    return [place / "predictions", place / "references"]
+
+
+COHORT = {"case": ["a", "b"], "sex": ["F", "M"]}
+
+
+@pytest.mark.parametrize("labels", [None, {"both": (1, 2)}, {"one": 255}])
+@pytest.mark.parametrize("side", ["prediction", "reference"])
+def test_masks_that_were_smoothed_by_resizing_are_refused(labels: Any, side: str, tmp_path: Path) -> None:
+    grey = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    plain = np.where(grey > 128, 255, np.where(grey > 50, 2, 1)).astype(np.uint8)
+    folders = masks(tmp_path, *((grey, plain) if side == "prediction" else (plain, grey)))
+    with pytest.raises(ValueError, match=f"the {side} holds 255 different values .* interpolation"):
+        fairseg.evaluate(*folders, COHORT, labels=labels)
+
+
+def test_kinds_may_differ_and_a_spacing_makes_millimetres(tmp_path: Path) -> None:
+    moved = np.roll(LABELS, 1, axis=0)
+    folders = masks(tmp_path, palette(moved), KINDS["RGB"](LABELS))
+    pixels = fairseg.evaluate(*folders, COHORT)
+    assert set(pixels["hd"]) == {1.0}
+    assert Scores.of(pixels).unit == "px"
+    sized = fairseg.evaluate(*folders, COHORT, spacing=(0.25, 2.0))
+    assert set(sized["hd"]) == {0.25}
+    assert Scores.of(sized).unit == "mm"
+    with pytest.raises(ValueError, match="spacing must have 2 numbers"):
+        fairseg.evaluate(*folders, COHORT, spacing=(1.0, 1.0, 1.0))
+    with pytest.raises(ValueError, match="spacing must have 2 positive numbers"):
+        fairseg.evaluate(*folders, COHORT, spacing=(1.0, 0.0))
+
+
+def test_a_sheared_affine_names_the_way_out(tmp_path: Path) -> None:
+    nibabel = pytest.importorskip("nibabel")
+    image = nibabel.Nifti1Image(np.zeros((8, 8, 4), np.uint8), None)
+    image.set_sform(np.array([[1, 0.02, 0, 0], [0, 1, 0, 0], [0, 0, 2, 0], [0, 0, 0, 1.0]]), 1)
+    image.set_qform(None, 0)
+    nibabel.save(image, tmp_path / "a.nii.gz")
+    with pytest.raises(ValueError, match="ITK_NIFTI_SFORM_PERMISSIVE=1"):
+        read_labels(tmp_path / "a.nii.gz")

@@ -1,0 +1,95 @@
+"""Names of cases as people write them in tables go with the names of files; what is not clear is said."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fairseg
+from fairseg.cli.command import main
+from fairseg.scoring import read_scores
+
+Save = Callable[..., Path]
+
+
+def folders(place: Path, names: list[str], save_mask: Save) -> list[Path]:
+    voxels = np.zeros((2, 6, 6), np.uint8)
+    voxels[:, 1:4, 1:4] = 1
+    for kind in ("predictions", "references"):
+        (place / kind).mkdir()
+        for name in names:
+            save_mask(place / kind / f"{name}.nii.gz", voxels)
+    return [place / "predictions", place / "references"]
+
+
+@pytest.mark.parametrize(
+    ("cases", "files"),
+    [
+        (["a.nii.gz", "b.nii.gz"], ["a", "b"]),
+        ([1.0, 2.0], ["1", "2"]),
+        (["1.0", "2.0"], ["1", "2"]),
+        (["01", "02"], ["sub-01", "sub-02"]),
+        (["sub-a", "sub-b"], ["a", "b"]),
+        (["sub-01", "sub-02"], ["sub-01_T1w", "sub-02_T1w"]),
+    ],
+    ids=["extension", "floats", "text of floats", "without sub-", "with sub-", "BIDS"],
+)
+def test_other_spellings_of_cases_find_their_files(
+    cases: list[Any], files: list[str], tmp_path: Path, save_mask: Save
+) -> None:
+    masks = folders(tmp_path, files, save_mask)
+    scores = fairseg.evaluate(*masks, {"case": cases, "sex": ["F", "M"]})
+    assert scores["case"].tolist() == files
+    assert scores["sex"].tolist() == ["F", "M"]
+
+
+def test_a_row_of_a_person_stands_for_all_its_files(tmp_path: Path, save_mask: Save) -> None:
+    files = ["sub-01_ses-1_dseg", "sub-01_ses-2_dseg", "sub-02_ses-1_dseg"]
+    masks = folders(tmp_path, files, save_mask)
+    (tmp_path / "participants.tsv").write_text("participant_id\tsex\nsub-01\tF\nsub-02\tM\n")
+    scores = fairseg.evaluate(*masks, tmp_path / "participants.tsv")
+    assert scores[["case", "subject", "sex"]].to_numpy().tolist() == [
+        [files[0], "sub-01", "F"],
+        [files[1], "sub-01", "F"],
+        [files[2], "sub-02", "M"],
+    ]
+
+
+def test_two_rows_that_come_to_one_file_are_not_guessed(tmp_path: Path, save_mask: Save) -> None:
+    masks = folders(tmp_path, ["a"], save_mask)
+    with pytest.raises(ValueError, match="must share cases"):
+        fairseg.evaluate(*masks, {"case": ["a.nii.gz", "a.nrrd"], "sex": ["F", "M"]})
+
+
+def test_capitals_are_hinted_at(tmp_path: Path, save_mask: Save) -> None:
+    masks = folders(tmp_path, ["p1"], save_mask)
+    with pytest.raises(ValueError, match="capitals differ: P1 and p1"):
+        fairseg.evaluate(*masks, {"case": ["P1"], "sex": ["F"]})
+
+
+def test_the_options_of_tables_reach_every_command(tmp_path: Path, save_mask: Save) -> None:
+    names = [f"c{number:02}" for number in range(12)]
+    masks = list(map(str, folders(tmp_path, names, save_mask)))
+    rows = "".join(f"{name},p{number},{'FM?'[number % 3]}\n" for number, name in enumerate(names))
+    (tmp_path / "t.csv").write_text("scan,MRN,sex\n" + rows)
+    options = ["--case-column", "scan", "--subject-column", "MRN", "--na", "?"]
+    table, out = ["--groups", str(tmp_path / "t.csv")], tmp_path / "scores.csv"
+    assert main(["evaluate", *masks, *table, *options, "--out", str(out)]) == 0
+    scores = read_scores(out)
+    assert scores["sex"].isna().sum() == 4
+    assert scores["subject"].nunique() == 12
+    by = ["--by", "sex", "--min-size", "2"]
+    assert main(["audit", *masks, *table, *options, *by, "--out", str(tmp_path / "audit")]) == 0
+    percent = scores.assign(dice=90.0 + np.arange(12) / 10, sex=list("FM?") * 4)
+    percent.drop(columns=["label", "hd", "distance_unit"]).rename(
+        columns={"dice": "dice_LV", "case": "scan", "subject": "MRN"}
+    ).to_csv(tmp_path / "wide.csv", index=False)
+    wide = [str(tmp_path / "wide.csv"), *options]
+    assert main(["report", *wide, *by, "--out", str(tmp_path / "report")]) == 2
+    shapes = ["--wide", "dice_LV", "--percent"]
+    assert main(["report", *wide, *shapes, *by, "--out", str(tmp_path / "report")]) == 0
+    (tmp_path / "other.csv").write_bytes((tmp_path / "wide.csv").read_bytes())
+    both = [wide[0], str(tmp_path / "other.csv"), *options, *shapes]
+    assert main(["compare", *both, *by, "--out", str(tmp_path / "compared")]) == 0
