@@ -58,7 +58,11 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path} could not be read: {_reason(error)}") from error
     except Exception as error:  # torch raises many kinds, and tells of ways to run the file's code
         raise DamagedError(f"{path} is no whole checkpoint: the file is damaged") from error
-    if not isinstance(state, dict) or state.get("format") != FORMAT or not _is_run(state.get("run")):
+    if (
+        not isinstance(state, dict)
+        or state.get("format") != FORMAT
+        or not isinstance(state.get("run", {}), dict)
+    ):
         raise ValueError(f"{path} is no checkpoint of this version of fairseg")
     return state
 
@@ -77,9 +81,17 @@ def without_names(run: dict[str, Any]) -> dict[str, Any]:
     return {**run, **{part: names and [case_code(name) for name in names] for part, names in lists.items()}}
 
 
-def _is_run(run: Any) -> bool:
-    """Say whether a checkpoint describes its run: all that is read of it, of its type."""
-    return isinstance(run, dict) and all(isinstance(run.get(name), kind) for name, kind in _RUN.items())
+def load_whole_run(path: Path) -> dict[str, Any]:
+    """Read a checkpoint that is to be used: as `load_checkpoint`, and all that is read of its run is there.
+
+    Raises:
+        DamagedError, ValueError: as `load_checkpoint`; or a description is not there, or of another type.
+    """
+    state = load_checkpoint(path)
+    run = state.get("run", {})
+    if wrong := [name for name, kind in _RUN.items() if not isinstance(run.get(name), kind)]:
+        raise ValueError(f"{path} does not describe its run as this version of fairseg does: {wrong[0]}")
+    return state
 
 
 def weights_to_use(state: dict[str, Any]) -> dict[str, Tensor]:

@@ -23,8 +23,8 @@ from fairseg.training.averaging import WeightAverage
 from fairseg.training.case_weights import read_case_weights
 from fairseg.training.checkpoint import (
     CHECKPOINT,
-    load_checkpoint,
     load_weights,
+    load_whole_run,
     random_state,
     restore_random_state,
     save_checkpoint,
@@ -104,7 +104,7 @@ def train(
     if settings.freeze != "none" and init is None and network is None:
         raise ValueError("freeze keeps what a network has learned, so it needs init")
     check_writable(out)
-    saved = load_checkpoint(out / CHECKPOINT) if (out / CHECKPOINT).exists() else None
+    saved = load_whole_run(out / CHECKPOINT) if (out / CHECKPOINT).exists() else None
     if saved is not None:
         check_same_settings(saved["run"], settings, out, resume=resume)
     if processes.is_first:  # a checkpoint of fairseg says that the run is fairseg's too

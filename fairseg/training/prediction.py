@@ -20,7 +20,7 @@ from fairseg.io.images import find_masks, read_mask
 from fairseg.io.outputs import check_writable, reading
 from fairseg.io.parallel import run_all
 from fairseg.io.sentences import listed
-from fairseg.training.checkpoint import CHECKPOINT, load_checkpoint, load_weights, weights_to_use
+from fairseg.training.checkpoint import CHECKPOINT, load_weights, load_whole_run, weights_to_use
 from fairseg.training.inference import Predictor
 from fairseg.training.machine import pick_device, pick_precision
 from fairseg.training.network import reference_network
@@ -59,7 +59,7 @@ def load_run(
     Raises:
         ValueError: there is no whole checkpoint, or it is of another network.
     """
-    saved = load_checkpoint(Path(folder) / CHECKPOINT)
+    saved = load_whole_run(Path(folder) / CHECKPOINT)
     about = saved["run"]
     try:
         settings, plan = Settings.from_dict(about["settings"]), SlicePlan(**about["plan"])
@@ -120,7 +120,7 @@ def predict(
     Raises:
         ValueError: a run, an image or an argument is not usable; the message says which.
     """
-    about = load_checkpoint(Path(run) / CHECKPOINT)["run"]
+    about = load_whole_run(Path(run) / CHECKPOINT)["run"]
     cropped = about["crop_size"] is not None
     if cropped != (cascade is not None or references is not None) or None not in (cascade, references):
         needs = "needs cascade or references, one of them" if cropped else "sees whole images: no cascade"

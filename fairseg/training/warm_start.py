@@ -15,7 +15,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from fairseg.io.sentences import counted
-from fairseg.training.checkpoint import CHECKPOINT, case_code, load_checkpoint, load_weights, weights_to_use
+from fairseg.training.checkpoint import CHECKPOINT, case_code, load_weights, load_whole_run, weights_to_use
 from fairseg.training.data import TrainingData
 
 logger = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ def read_start(folder: str | Path | None, data: TrainingData) -> Start | None:
     """
     if folder is None:
         return None
-    saved = load_checkpoint(Path(folder) / CHECKPOINT)
+    saved = load_whole_run(Path(folder) / CHECKPOINT)
     about = saved["run"]
     for name, ours in (("channels", list(data.raw.channels)), ("labels", dict(data.raw.labels))):
         if about[name] != ours:
