@@ -10,6 +10,7 @@ from . import samplers as samplers
 from . import scoring as scoring
 from . import statistics as statistics
 from . import training as training
+from . import understanding as understanding
 from .cohort import Groups as Groups
 from .cohort import read_cohort as read_cohort
 from .report.audit import audit as audit
@@ -17,6 +18,7 @@ from .report.compare.result import compare as compare
 from .report.planning import plan as plan
 from .scoring import evaluate as evaluate
 from .statistics.verdicts import Verdict as Verdict
+from .understanding.result import understand as understand
 
 __version__: str
 __all__: list[str]

@@ -22,6 +22,7 @@ FLOORS = (
     ("report",),
     ("datasets",),
     ("training",),
+    ("understanding",),
     ("experiment",),
     ("integrations",),
     ("cli",),

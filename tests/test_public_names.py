@@ -14,6 +14,7 @@ from fairseg.report import ComparisonResult
 MODULES = (
     *("fairseg", "fairseg.samplers", "fairseg.losses", "fairseg.crop", "fairseg.metrics"),
     *("fairseg.statistics", "fairseg.report", "fairseg.training", "fairseg.datasets"),
+    "fairseg.understanding",
 )
 INTEGRATIONS = (
     # each needs its own library

@@ -17,7 +17,7 @@ from typing import Any
 import click
 
 from fairseg import __version__
-from fairseg.cli import audit, compare, demo, doctor, evaluate, experiment, nnunet, plan, training
+from fairseg.cli import audit, compare, demo, doctor, evaluate, experiment, nnunet, plan, training, understand
 from fairseg.io.files import recording
 from fairseg.io.sentences import listed
 
@@ -163,7 +163,15 @@ def cli() -> None:
 
 for command in (
     *(evaluate.evaluate, plan.plan, audit.report, audit.audit, compare.compare, demo.phantom, training.train),
-    *(training.predict, experiment.experiment, demo.demo, nnunet.nnunet, doctor.doctor, doctor.completion),
+    *(
+        understand.understand,
+        training.predict,
+        experiment.experiment,
+        demo.demo,
+        nnunet.nnunet,
+        doctor.doctor,
+        doctor.completion,
+    ),
 ):
     cli.add_command(command)
 

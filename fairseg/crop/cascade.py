@@ -35,6 +35,9 @@ class Cascade(nn.Module):
             of the image, or "error". It is counted in `num_fallbacks`.
         shared: the images of a batch are slices of one case and share one crop, around what is found in
             any of them.
+        standardize: "crop" gives the second network crops of mean 0 and standard deviation 1, of each
+            channel (of all slices of a case, if they share their crop), as it must then be trained on.
+            Standardised over the whole image, a crop still has the outside in its brightness.
 
     Attributes:
         boxes: the crops of the last batch, one an image.
@@ -61,6 +64,7 @@ class Cascade(nn.Module):
         fallback: Fallback = "center",
         *,
         shared: bool = False,
+        standardize: Literal["crop"] | None = None,
     ) -> None:
         super().__init__()
         self.locate, self.segment = locate, segment
@@ -73,7 +77,10 @@ class Cascade(nn.Module):
             raise ValueError(f"fallback must have the crop's {len(self.size)} axes, got {fallback.ndim}")
         if margin < 0:
             raise ValueError(f"margin must be 0 or more, got {margin}")
+        if standardize not in (None, "crop"):
+            raise ValueError(f'standardize must be None or "crop", got {standardize!r}')
         self.margin, self.fallback, self.shared = margin, fallback, shared
+        self.standardize = standardize
         self.boxes: list[Box] = []
         self.found: list[Box | None] = []
         self.reset()
@@ -93,7 +100,10 @@ class Cascade(nn.Module):
         if not self.boxes:  # an empty batch: only the second network knows how many labels there are
             nothing = first_output(self.segment(image.new_empty((0, image.shape[1], *self.size))))
             return nothing.new_empty((0, nothing.shape[1], *shape))
-        return segment_crops(self.segment, image, self.boxes)
+        return segment_crops(self._segment, image, self.boxes)
+
+    def _segment(self, crops: Tensor) -> Any:
+        return self.segment(standardized(crops, together=self.shared) if self.standardize else crops)
 
     @torch.no_grad()
     def find(self, image: Tensor) -> list[Box]:
@@ -137,6 +147,21 @@ def segment_crops(segment: Network, image: Tensor, boxes: Sequence[Box]) -> Tens
     background = [uncrop(logits[n, :1], box, shape, fill=0.0) for n, box in enumerate(boxes)]
     objects = [uncrop(logits[n, 1:], box, shape, fill=_NEVER) for n, box in enumerate(boxes)]
     return torch.cat([torch.stack(background), torch.stack(objects)], dim=1)
+
+
+def standardized(crops: Tensor, *, together: bool = False) -> Tensor:
+    """Return crops of mean 0 and standard deviation 1 of each channel; a constant one becomes 0.
+
+    Args:
+        crops: (B, C, *S).
+        together: whether they are slices of one case, which keep their brightness among each other.
+
+    >>> standardized(torch.tensor([[[1.0, 3.0]], [[5.0, 5.0]]])).tolist()
+    [[[-1.0, 1.0]], [[0.0, 0.0]]]
+    """
+    axes = [axis for axis in range(crops.ndim) if axis != 1 and (together or axis)]
+    spread = crops.std(dim=axes, keepdim=True, correction=0).clamp(min=1e-8)
+    return (crops - crops.mean(dim=axes, keepdim=True)) / spread
 
 
 def first_output(logits: Tensor | Sequence[Tensor]) -> Tensor:

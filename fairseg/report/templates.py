@@ -16,9 +16,11 @@ from fairseg.report import numbers, palette
 
 @cache
 def environment(*, html: bool) -> Environment:
-    """Return the templates of this room and the experiment's, with the writers of numbers as filters."""
+    """Return the templates of all rooms that have pages, with the writers of numbers as filters."""
     made = Environment(
-        loader=ChoiceLoader([PackageLoader("fairseg", room) for room in ("report", "experiment")]),
+        loader=ChoiceLoader(
+            [PackageLoader("fairseg", room) for room in ("report", "experiment", "understanding")]
+        ),
         autoescape=html,
         undefined=StrictUndefined,
         trim_blocks=html,

@@ -3,7 +3,7 @@
 import json
 import logging
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from fairseg.crop import Box, Cascade, segment_crops
+from fairseg.crop import Box, Cascade, segment_crops, standardized
 from fairseg.io.files import settle_manifest, write_files
 from fairseg.io.images import find_masks, read_mask
 from fairseg.io.outputs import check_writable, reading
@@ -212,7 +212,7 @@ def _predict_cases(
                     logits, box, found = both(slices), both.boxes[0], both.found[0]
                 elif mask is not None:
                     box, found = _reference_box(mask, second)
-                    logits = segment_crops(_on_crops(second), slices, [box] * len(slices))
+                    logits = _reference_crops(second, slices, box)
                 else:
                     logits, box, found = second.predictor(slices), None, None
             except ValueError as error:
@@ -223,17 +223,6 @@ def _predict_cases(
             write_prediction(logits.transpose(0, 1), like, second.plan, out / f"{name}.nii.gz")
             bar.update()
     return boxes, messages
-
-
-def _on_crops(run: TrainedRun) -> Callable[[Tensor], Tensor]:
-    """Return the run's network for crops (Z, C, *crop_size) of a case, standardised by themselves."""
-
-    def segment(crops: Tensor) -> Tensor:
-        mean = crops.mean(dim=(0, 2, 3), keepdim=True)
-        spread = crops.std(dim=(0, 2, 3), keepdim=True, correction=0).clamp(min=1e-8)
-        return run.predictor((crops - mean) / spread)
-
-    return segment
 
 
 def _cascade(first: TrainedRun, second: TrainedRun) -> Cascade:
@@ -252,7 +241,14 @@ def _cascade(first: TrainedRun, second: TrainedRun) -> Cascade:
         logits = first.predictor(F.interpolate(slices, size=size, mode="bilinear"))
         return F.interpolate(logits, size=slices.shape[2:], mode="bilinear")
 
-    return Cascade(locate, _on_crops(second), second.crop_size, shared=True)
+    return Cascade(locate, second.predictor, second.crop_size, shared=True, standardize="crop")
+
+
+def _reference_crops(run: TrainedRun, slices: Tensor, box: Box) -> Tensor:
+    """Return the logits of slices (Z, C, y, x) of a case from their crop, standardised by itself."""
+    return segment_crops(
+        lambda crops: run.predictor(standardized(crops, together=True)), slices, [box] * len(slices)
+    )
 
 
 def _reference_box(mask: Path, run: TrainedRun) -> tuple[Box, Box | None]:

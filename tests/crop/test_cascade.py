@@ -141,3 +141,23 @@ def test_bad_options_are_named(options: dict[str, Any], message: str) -> None:
 def test_images_with_other_axes_are_refused() -> None:
     with pytest.raises(ValueError, match="2 spatial axes"):
         Cascade(Bright(), Bright(), size=(4, 4))(torch.zeros(1, 1, 4, 4, 4))
+
+
+def test_a_standardized_crop_does_not_know_how_bright_the_outside_is() -> None:
+    seen = []
+
+    def segment(crops: torch.Tensor) -> torch.Tensor:
+        seen.append(crops)
+        return torch.cat([-crops, crops], dim=1)
+
+    def brightest(image: torch.Tensor) -> torch.Tensor:
+        return torch.cat([torch.zeros_like(image), image - image.amax((2, 3), keepdim=True) + 1e-3], dim=1)
+
+    image = torch.zeros(2, 1, 12, 12)
+    image[:, :, 4:8, 4:8] = 5.0
+    image[1] = (image[1] - 3.0) * 0.5  # as if it had been standardised with something bright outside
+    Cascade(brightest, segment, size=(6, 6), standardize="crop")(image)
+    torch.testing.assert_close(seen[0][0], seen[0][1])
+    torch.testing.assert_close(seen[0].mean((1, 2, 3)), torch.zeros(2), atol=1e-6, rtol=0)
+    with pytest.raises(ValueError, match="standardize must be"):
+        Cascade(brightest, segment, size=(6, 6), standardize="image")  # type: ignore[arg-type]

@@ -1,0 +1,95 @@
+"""Is the group read where it is, and nowhere else? `fairseg.understand` on phantoms whose answer is known.
+
+    python benchmarks/understand.py --seeds 5            # the table of docs/understand.md
+    python benchmarks/understand.py --null 200           # how often chance is called readable
+
+One cohort takes a minute or two of a core. The null draws cohorts from the people of several phantoms without
+any shift, and deals them into two groups.
+"""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from fairseg.datasets import SHIFT, Shift, write_phantom
+from fairseg.training.raw import read_raw
+from fairseg.understanding import read_groups, views
+from fairseg.understanding.views import CaseFiles, make_frame, subject_views
+
+COHORTS = {
+    "all shifts": SHIFT,
+    "brightness and heart off": SHIFT.without(["brightness", "heart"]),
+    "heart only": Shift(heart=SHIFT.heart),
+    "no shift": Shift(),
+}
+SHOWN = (views.WHOLE, views.box_name(20.0), views.OUTSIDE, views.ORGAN, views.LEAK, views.MASK)
+
+
+def cohort_views(shift: Shift, seed: int, number: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Draw a cohort of two groups, and return its views and the group of each subject."""
+    with tempfile.TemporaryDirectory() as folder:
+        sizes = {"A": number, "B": number}
+        write_phantom(folder, subjects=sizes, test_subjects=0, shift=shift, seed=seed)
+        raw = read_raw(folder)
+        table = pd.read_csv(Path(folder) / "groups.csv").set_index("case").loc[list(raw.images)]
+        cases = [CaseFiles(name, raw.images[name], raw.masks[name]) for name in raw.images]
+        frame = make_frame(cases, raw.labels, views.MARGINS)
+        names, found = subject_views(cases, table["subject"].tolist(), frame)
+    groups = table.drop_duplicates("subject").set_index("subject").loc[names, "group"]
+    del found[views.MEASURES]
+    return found, (groups == "B").to_numpy().astype(np.int64)
+
+
+def table(seeds: int, number: int, permutations: int) -> None:
+    """Print the AUC of each view and cohort, and in how many seeds the group is shown to be readable."""
+    for name, shift in COHORTS.items():
+        aucs, shown, seconds = [], [], []
+        for seed in range(seeds):
+            found, ids = cohort_views(shift, seed, number)
+            start = time.process_time()
+            readings = read_groups(found, ids, ["A", "B"], permutations=permutations, seed=seed)
+            seconds.append(time.process_time() - start)
+            rows = {row.view: row for row in readings.rows}
+            aucs.append([rows[view].auc for view in SHOWN])
+            shown.append([rows[view].shown for view in SHOWN])
+        cells = [
+            f"{view}: {auc:.3f} ({count}/{seeds})"
+            for view, auc, count in zip(SHOWN, np.mean(aucs, axis=0), np.sum(shown, axis=0), strict=True)
+        ]
+        print(f"{name}: {'; '.join(cells)}; {np.mean(seconds):.0f} s of a core", flush=True)
+
+
+def null(cohorts: int, number: int, permutations: int, people: int) -> None:
+    """Print how often any view is called readable where groups are dealt to people at random."""
+    found, _ = cohort_views(Shift(), 1000, people // 2)
+    rng = np.random.default_rng(0)
+    wrong = 0
+    for cohort in range(cohorts):
+        chosen = rng.permutation(people)[: 2 * number]
+        own = {name: view[chosen] for name, view in found.items()}
+        ids = np.repeat([0, 1], number)
+        rows = read_groups(own, ids, ["A", "B"], permutations=permutations, seed=cohort).rows
+        wrong += any(row.shown for row in rows)
+        print(f"{wrong} of {cohort + 1} cohorts called readable", flush=True)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--subjects", type=int, default=60, help="of each group")
+    parser.add_argument("--permutations", type=int, default=1000)
+    parser.add_argument("--null", type=int, default=0, metavar="COHORTS")
+    parser.add_argument("--people", type=int, default=600, help="that the cohorts of --null are drawn from")
+    given = parser.parse_args()
+    if given.null:
+        null(given.null, given.subjects, given.permutations, given.people)
+    else:
+        table(given.seeds, given.subjects, given.permutations)

@@ -1,0 +1,65 @@
+"""The command `fairseg understand`: `fairseg.understand` on files."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+import fairseg
+from fairseg.cli import options, types
+from fairseg.cli.audit import one_each
+from fairseg.io.outputs import check_writable
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    return tuple(float(part) for part in text.split(","))
+
+
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(part.strip() for part in text.split(","))
+    if not all(names):
+        raise ValueError
+    return names
+
+
+@click.command()
+@click.argument("data", type=options.PATH)
+@options.grouping
+@click.option("--groups", "cohort", type=options.PATH, help="Table of cases. Default: groups.csv in DATA.")
+@click.option("--predictions", type=options.PATH, help="Folder of a model's masks of the same cases.")
+@click.option("--scores", type=options.PATH, help="A model's scores. Default: those of --predictions.")
+@click.option(
+    "--confounders",
+    type=types.Parsed(_names, "age,site"),
+    default=(),
+    metavar="A,B",
+    help="Attributes that groups may differ in besides.",
+)
+@click.option(
+    "--margins",
+    type=types.Parsed(_numbers, "0,5,10,20,40"),
+    default="0,5,10,20,40",
+    show_default=True,
+    metavar="MM,MM",
+    help="Crops to try: mm around the largest organ.",
+)
+@options.number("--min-size", click.IntRange(min=5), 10, "Subjects that a group needs to be judged.")
+@options.number("--permutations", click.IntRange(min=199), 1000, "Permutations of the groups.")
+@options.number("--seed", click.IntRange(min=0), 0, "Seed of the permutations.")
+@click.option("--out", type=options.OUT, required=True, help="Folder to write the page into.")
+@options.debug
+@options.writes
+def understand(data: Path, bins: Sequence[Any], out: Path, **given: Any) -> int:
+    """Say whether groups can be read from the images of DATA, where, and whether errors go with it.
+
+    DATA is in nnU-Net's raw layout with groups.csv. No model that tells people's groups is kept.
+    """
+    from fairseg.understanding.page import FILES, KIND  # noqa: PLC0415  (the charts, which --help does not need)
+
+    check_writable(out, FILES, KIND)
+    result = fairseg.understand(data, bins=one_each(bins), **given)
+    page = result.save(out)
+    click.echo(repr(result))
+    click.echo(f"Page: {page}")
+    return 0

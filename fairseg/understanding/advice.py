@@ -1,0 +1,116 @@
+"""What the findings suggest, as findings themselves: the words stand in the template."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from fairseg.understanding.confounded import Confounded
+from fairseg.understanding.errors import Atlas, MeasureDifference
+from fairseg.understanding.readable import Reading, Readings
+from fairseg.understanding.used import Association
+from fairseg.understanding.views import (
+    BOX,
+    HEADER,
+    LEAK,
+    LEAKING_BOX,
+    MASK,
+    ORGAN,
+    OUTSIDE,
+    SHAPE,
+    WHOLE,
+    box_name,
+)
+
+
+@dataclass(frozen=True)
+class Advice:
+    """A finding that something can be done about.
+
+    Attributes:
+        kind: "crop", "no crop", "standardise", "inside", "anatomy", "header", "confounded", "used",
+            "not used", "references", "errors" or "nothing".
+        strength: "shown", "not shown" where only a lack of evidence stands behind it, or which part is which.
+        facts: for its sentences.
+    """
+
+    kind: str
+    strength: str
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def margin_curve(readings: Readings) -> list[tuple[float, Reading]]:
+    """Return the margins, mm, with the reading of the group that is told best."""
+    views = [view for view in readings.views if view.startswith(BOX)]
+    return sorted((float(view.removeprefix(BOX).removesuffix(" mm")), readings.best(view)) for view in views)
+
+
+def crop_margin(readings: Readings) -> float | None:
+    """Return the widest margin up to which no group is shown to be readable, mm; None if there is none."""
+    widest = None
+    for margin, _ in margin_curve(readings):
+        if shown_in(readings, box_name(margin)):
+            return widest
+        widest = margin
+    return widest
+
+
+def shown_in(readings: Readings, view: str) -> list[Reading]:
+    """Return the groups that are shown to be readable in a view."""
+    return [row for row in readings.rows if row.view == view and row.shown]
+
+
+def advise(
+    readings: Readings,
+    confounded: Confounded | None,
+    associated: Sequence[Association],
+    atlas: Sequence[Atlas],
+    measures: Sequence[MeasureDifference],
+) -> tuple[Advice, ...]:
+    """Return what the findings suggest."""
+    found: list[Advice] = []
+    shown = [row for row in readings.rows if row.shown]
+    explained = [row for row in shown if confounded is not None and confounded.explained(row)]
+    if explained and confounded is not None:
+        facts = {"names": confounded.names, "views": list(dict.fromkeys(row.view for row in explained))}
+        found.append(Advice("confounded", "shown", facts))
+    inside = shown_in(readings, ORGAN)
+    away = [row for view in (WHOLE, OUTSIDE) for row in shown_in(readings, view)]
+    margin = crop_margin(readings)
+    if away and margin is not None:
+        best = max(away, key=lambda row: row.auc)
+        told = "outside: shown; within: not shown"
+        found.append(Advice("crop", told, {"margin": margin, "row": best}))
+    elif away:
+        closest = margin_curve(readings)[0]
+        found.append(Advice("no crop", "shown", {"margin": closest[0], "row": closest[1]}))
+    leaks = [
+        row
+        for own, whole in ((ORGAN, LEAK), (_closest(readings), LEAKING_BOX))
+        for row in shown_in(readings, whole)
+        if not shown_in(readings, own)
+    ]
+    if leaks:
+        found.append(Advice("standardise", "shown", {"row": leaks[0]}))
+    if inside:
+        found.append(Advice("inside", "shown", {"row": inside[0]}))
+    if anatomy := [row for view in (MASK, SHAPE) for row in shown_in(readings, view)]:
+        found.append(Advice("anatomy", "shown", {"row": anatomy[0]}))
+    if header := shown_in(readings, HEADER):
+        found.append(Advice("header", "shown", {"row": header[0]}))
+    if used := [one for one in associated if one.shown]:
+        found.append(Advice("used", "shown", {"one": max(used, key=lambda one: abs(one.correlation))}))
+    elif associated:
+        found.append(Advice("not used", "not shown", {"one": associated[0]}))
+    outlines = [one for one in measures if one.shown and one.measure.startswith("roughness")]
+    if outlines:
+        found.append(Advice("references", "shown", {"one": outlines[0]}))
+    if places := [one for one in atlas if one.shown]:
+        found.append(Advice("errors", "shown", {"one": places[0]}))
+    if not shown:
+        found.append(Advice("nothing", "not shown", {"chance": max(row.chance for row in readings.rows)}))
+    return tuple(found)
+
+
+def _closest(readings: Readings) -> str:
+    curve = margin_curve(readings)
+    return box_name(curve[0][0]) if curve else ""

@@ -1,0 +1,135 @@
+"""Is what can be read the group, or what the groups differ in besides: age, size, scanner?
+
+Three answers: how well the confounders alone tell a group apart; how well each view does with their straight
+lines taken out, among subjects who are alike in them; and how unlike the groups are (the cohort table). None
+of them knows of a confounder that was not recorded.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from fairseg.cohort.attributes import read_attribute
+from fairseg.understanding.readable import Floats, Integers, Reading, read_groups
+
+ALL = "all confounders"
+STRATA = 5  # of equal size along the score of the confounders, as is usual for propensity scores
+
+
+@dataclass(frozen=True)
+class Confounded:
+    """What confounders have to do with what can be read.
+
+    Attributes:
+        names: of the confounders.
+        alone: how well groups are told by each confounder, and by all of them.
+        within: how well they are told by the views among subjects who are alike in all of them.
+        n: subjects whose confounders are all known.
+        notes: groups of which too few subjects are alike in them, so that nothing is said within strata.
+    """
+
+    names: tuple[str, ...]
+    alone: tuple[Reading, ...]
+    within: tuple[Reading, ...]
+    n: int
+    notes: tuple[str, ...] = ()
+
+    def explained(self, row: Reading) -> bool:
+        """Whether confounders tell a group, and a view that tells it too is not shown to beyond them."""
+        pair = (row.view, row.group)
+        told = any(one.group == row.group and one.shown for one in self.alone)
+        rest = any((one.view, one.group) == pair and not one.shown for one in self.within)
+        return row.shown and told and rest
+
+
+def confounders_of(
+    views: Mapping[str, npt.NDArray[np.floating]],
+    ids: Integers,
+    names: Sequence[str],
+    columns: pd.DataFrame,
+    *,
+    least: int = 10,
+    permutations: int = 1000,
+    seed: int = 0,
+) -> Confounded:
+    """Test what confounders alone tell of the groups, and what views tell beyond them.
+
+    Args:
+        views: name -> (N, ...).
+        ids: group of each subject, (N,), from 0 on.
+        names: of the groups.
+        columns: the confounders, one row a subject; numbers or levels as `read_attribute` decides.
+        least: subjects of a group who must have others alike.
+        permutations: deals of the groups.
+        seed: of the deals.
+
+    Raises:
+        ValueError: a confounder has no value, or too few subjects have all of them.
+    """
+    coded = {str(name): _coded(str(name), columns[name]) for name in columns}
+    together = np.column_stack(list(coded.values()))
+    known = ~np.isnan(together).any(axis=1)
+    counts = np.bincount(ids[known], minlength=len(names))
+    if counts.min() < least:
+        short = names[int(counts.argmin())]
+        raise ValueError(
+            f"confounders: {counts.min()} subjects of {short} have a value of all of them, {least} are needed"
+        )
+    alone_views = {name: column[known] for name, column in coded.items()}
+    if len(coded) > 1:
+        alone_views[ALL] = together[known]
+    own = ids[known]
+    alone = read_groups(alone_views, own, names, permutations=permutations, seed=seed)
+    last = list(alone_views)[-1]
+    rest = {name: _without(view[known], together[known]) for name, view in views.items()}
+    within: list[Reading] = []
+    notes = []
+    for group in range(len(names)) if len(names) > 2 else (1,):
+        strata = _strata(alone.scores[last][:, group])
+        member = (own == group).astype(np.int64)
+        mixed = [stratum for stratum in np.unique(strata) if np.ptp(member[strata == stratum]) > 0]
+        used = np.isin(strata, mixed)
+        if min(member[used].sum(), (1 - member[used]).sum()) < least:
+            notes.append(f"too few subjects of {names[group]} are like the others in {' and '.join(coded)}")
+            continue
+        found = read_groups(
+            {name: view[used] for name, view in rest.items()},
+            member[used],
+            ("", names[group]),
+            strata=strata[used],
+            permutations=permutations,
+            seed=seed,
+        )
+        within += found.rows
+    return Confounded(tuple(coded), alone.rows, tuple(within), int(known.sum()), tuple(notes))
+
+
+def _coded(name: str, column: "pd.Series[Any]") -> Floats:
+    """Return a confounder as numbers, (N, K): itself and its square, or a dummy a level but one."""
+    attribute = read_attribute(name, column)
+    if not attribute.known.any():
+        raise ValueError(f"confounder {name!r} must have a value in some subject, got none")
+    if attribute.numbers is not None:
+        spread = np.nanstd(attribute.numbers)
+        z = (attribute.numbers - np.nanmean(attribute.numbers)) / (spread if spread > 0 else 1.0)
+        return np.column_stack([z, z**2])
+    codes = attribute.codes[:, None] == np.arange(1, max(len(attribute.levels), 2))
+    return np.where(attribute.known[:, None], codes.astype(np.float64), np.nan)
+
+
+def _without(view: npt.NDArray[np.floating], columns: Floats) -> Floats:
+    """Return a view without what is a straight line in the confounders."""
+    design = np.column_stack([np.ones(len(columns)), columns])
+    flat = view.reshape(len(view), -1).astype(np.float64)
+    fitted = design @ (np.linalg.pinv(design) @ flat)
+    return (flat - fitted).reshape(view.shape)
+
+
+def _strata(score: Floats) -> Integers:
+    """Return which fifth of the subjects each is in, by a score; equal scores are in one."""
+    edges = np.quantile(score, np.arange(1, STRATA) / STRATA)
+    return np.searchsorted(edges, score, side="right").astype(np.int64)

@@ -1,0 +1,206 @@
+"""Who is over- and under-segmented, and where: an atlas of errors by group, and what masks measure.
+
+The atlas is the share of a group's subjects in whom a place of the organ's box is a false positive or a
+false negative. Places next to each other are tested together (cluster permutation; Maris and Oostenveld
+2007): what is shown is that the groups' errors differ somewhere, and the cluster says about where.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.ndimage import label
+from scipy.stats import norm
+from statsmodels.stats.multitest import multipletests
+
+from fairseg.statistics.two_samples import brunner_munzel, hodges_lehmann_limits
+from fairseg.understanding.readable import LEVEL, Floats, Integers
+
+KINDS = ("false positives", "false negatives")
+_FORMING = float(norm.ppf(0.99))  # z that makes a place part of a cluster
+_LEAST_ERRORS = 0.02  # mean share of errors, below which a place is not looked at
+
+
+@dataclass(frozen=True, eq=False)
+class Atlas:
+    """Where the errors of two groups differ.
+
+    Attributes:
+        structure: name of the label.
+        kind: "false positives" or "false negatives".
+        first: name of a group, the reference group where there is one.
+        second: the other.
+        shares: of each group, how often a place is wrong, (2, levels, y, x), 0 to 1.
+        cluster: places of the cluster with most evidence, bool (levels, y, x).
+        more: the group with more errors in it; "" where no place stands out.
+        p_adjusted: of that cluster, over all structures, kinds and pairs.
+    """
+
+    structure: str
+    kind: str
+    first: str
+    second: str
+    shares: Floats
+    cluster: npt.NDArray[np.bool_]
+    more: str
+    p_adjusted: float
+
+    @property
+    def shown(self) -> bool:
+        """Whether the groups are shown to differ in this error."""
+        return self.p_adjusted <= LEVEL
+
+
+def error_atlas(
+    maps: npt.NDArray[np.floating],
+    ids: Integers,
+    names: Sequence[str],
+    structures: Sequence[str],
+    *,
+    permutations: int = 500,
+    seed: int = 0,
+) -> list[Atlas]:
+    """Compare where groups have errors.
+
+    Args:
+        maps: of each subject, the share of its cases with an error, (N, 2 L, levels, y, x), as the view
+            `ERRORS` has them: of each label false positives, then false negatives.
+        ids: group of each subject, (N,), from 0 on.
+        names: of the groups; with the first each other one is compared.
+        structures: names of the labels, (L,).
+        permutations: deals of the groups.
+        seed: of the deals.
+
+    Returns:
+        A row for each structure, kind of error and other group. The largest cluster over all of them in each
+        deal keeps the error.
+    """
+    shaped = maps.reshape(len(maps), len(structures), 2, *maps.shape[2:]).astype(np.float64)
+    rng = np.random.default_rng(seed)
+    deals = rng.permuted(np.tile(ids, (permutations, 1)), axis=1)
+    pairs = [(0, other) for other in range(1, len(names))]
+    found, chance = [], np.zeros(permutations)
+    for (place, structure), (number, kind) in (
+        (one, two) for one in enumerate(structures) for two in enumerate(KINDS)
+    ):
+        own = shaped[:, place, number].reshape(len(maps), -1)
+        looked = own.mean(axis=0) >= _LEAST_ERRORS
+        for first, second in pairs:
+            mass, cluster, more = _heaviest(own, looked, ids, (first, second), shaped.shape[3:])
+            for deal, dealt in enumerate(deals):
+                other = _heaviest(own, looked, dealt, (first, second), shaped.shape[3:])[0]
+                chance[deal] = max(chance[deal], other)
+            shares = np.stack([own[ids == group].mean(axis=0) for group in (first, second)])
+            told = (structure, kind, names[first], names[second], shares.reshape(2, *shaped.shape[3:]))
+            found.append((told, mass, cluster, more))
+    return [
+        Atlas(
+            *told,
+            cluster,
+            "" if not mass else names[0] if more < 0 else told[3],
+            float((1 + np.count_nonzero(chance >= mass - 1e-9)) / (1 + permutations)) if mass else 1.0,
+        )
+        for told, mass, cluster, more in found
+    ]
+
+
+def _heaviest(
+    own: Floats, looked: npt.NDArray[np.bool_], ids: Integers, pair: tuple[int, int], shape: tuple[int, ...]
+) -> tuple[float, npt.NDArray[np.bool_], int]:
+    """Return the mass of the heaviest cluster, its places, and the sign of second minus first in it."""
+    one, two = (own[ids == group][:, looked] for group in pair)
+    variance = one.var(axis=0, ddof=1) / len(one) + two.var(axis=0, ddof=1) / len(two)
+    z = np.zeros(looked.size)
+    z[looked] = (two.mean(axis=0) - one.mean(axis=0)) / np.sqrt(np.maximum(variance, 1e-6))
+    grid = z.reshape(shape)
+    best, places, sign = 0.0, np.zeros(shape, dtype=bool), 0
+    for side in (-1, 1):
+        parts, number = label(side * grid > _FORMING)
+        if not number:
+            continue
+        masses = np.bincount(parts.ravel(), weights=np.abs(grid).ravel())[1:]
+        if masses.max() > best:
+            best, places, sign = float(masses.max()), parts == masses.argmax() + 1, side
+    return best, places, sign
+
+
+@dataclass(frozen=True)
+class MeasureDifference:
+    """How a number of the masks differs between two groups.
+
+    Attributes:
+        measure: what is measured, with its unit.
+        structure: name of the label.
+        first: name of a group.
+        second: the other.
+        values: medians of both.
+        difference: Hodges-Lehmann, second minus first, with 95% limits.
+        p_adjusted: Brunner-Munzel, after Holm over all rows.
+    """
+
+    measure: str
+    structure: str
+    first: str
+    second: str
+    values: tuple[float, float]
+    difference: tuple[float, float, float]
+    p_adjusted: float
+
+    @property
+    def shown(self) -> bool:
+        """Whether a difference is shown."""
+        return self.p_adjusted <= LEVEL
+
+
+def measure_differences(
+    measures: Mapping[tuple[str, str], npt.ArrayLike], ids: Integers, names: Sequence[str]
+) -> list[MeasureDifference]:
+    """Compare numbers of the masks, such as signed volume errors, between groups.
+
+    Args:
+        measures: (measure, structure) -> one value a subject, (N,); NaN takes no part.
+        ids: group of each subject, (N,).
+        names: of the groups; with the first each other one is compared.
+
+    Returns:
+        A row for each measure and other group in which both have three values or more.
+    """
+    found = []
+    for (measure, structure), given in measures.items():
+        values = np.asarray(given, dtype=np.float64)
+        for first, second in combinations(range(len(names)), 2):
+            if first:
+                continue
+            one, two = (values[(ids == group) & np.isfinite(values)] for group in (first, second))
+            if min(one.size, two.size) < 3 or np.ptp(np.r_[one, two]) == 0:
+                continue
+            limits = hodges_lehmann_limits(two, one)
+            medians = (float(np.median(one)), float(np.median(two)))
+            difference = (limits.estimate, limits.low, limits.high)
+            p = brunner_munzel(one, two).p
+            found.append((measure, structure, names[first], names[second], medians, difference, p))
+    if not found:
+        return []
+    adjusted = multipletests([row[-1] for row in found], method="holm")[1]
+    return [MeasureDifference(*row[:-1], float(p)) for row, p in zip(found, adjusted, strict=True)]
+
+
+def signed_volume_errors(table: pd.DataFrame, subjects: Sequence[str]) -> dict[tuple[str, str], Floats]:
+    """Return by how much the model's volume of each label is off, percent of the reference, by subject.
+
+    Args:
+        table: of scores, with the columns subject, label, prediction_voxels and reference_voxels.
+        subjects: in whose order values are returned, (N,).
+    """
+    found = {}
+    for name, rows in table.groupby("label", sort=False):
+        sums = (
+            rows.groupby("subject")[["prediction_voxels", "reference_voxels"]].sum().reindex(list(subjects))
+        )
+        true = sums["reference_voxels"].where(sums["reference_voxels"] > 0)
+        error = 100 * (sums["prediction_voxels"] - true) / true
+        found["volume error (%)", str(name)] = error.to_numpy(dtype=np.float64)
+    return found

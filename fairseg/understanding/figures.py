@@ -1,0 +1,147 @@
+"""Figures of what was understood: AUC by view and by margin, mean images, the atlas of errors."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+
+from fairseg.report.escape import plain
+from fairseg.report.palette import BAD, GRID, INK, LINE, REFERENCE, color
+from fairseg.report.plots import STYLE, new_axes
+from fairseg.understanding.advice import margin_curve
+from fairseg.understanding.errors import Atlas
+from fairseg.understanding.views import BOX, WHOLE
+
+if TYPE_CHECKING:
+    from fairseg.understanding.result import UnderstandResult
+
+
+def plot(result: "UnderstandResult", kind: str, ax: Axes | None) -> Axes:
+    """Draw one of `KINDS`."""
+    if kind not in KINDS:
+        raise ValueError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}")
+    with rc_context(STYLE):
+        return KINDS[kind](result, ax)
+
+
+def plot_views(result: "UnderstandResult", ax: Axes | None = None) -> Axes:
+    """Draw the AUC of each view with its limits, and up to where chance goes."""
+    rows = result.readings.rows
+    ax = ax or new_axes(7.0, 1.0 + 0.28 * len(rows))
+    several = len({row.group for row in rows}) > 1
+    for at, row in enumerate(rows):
+        ax.barh(at, row.chance, height=1.0, color=GRID, lw=0, zorder=0)
+        shade = BAD if row.shown else REFERENCE[0]
+        ax.plot([row.low, row.high], [at, at], color=INK, lw=1.1, zorder=2)
+        ax.plot(row.auc, at, marker="D" if row.shown else "o", ms=6, color=shade, ls="", zorder=3)
+    ax.axvline(0.5, color=INK, lw=0.8)
+    names = [f"{row.view}: {row.group}" if several else row.view for row in rows]
+    ax.set_yticks(range(len(rows)), list(map(plain, names)), parse_math=False)
+    ax.set_ylim(len(rows) - 0.5, -0.5)
+    ax.set_xlim(min(0.3, *(row.low for row in rows)), 1.0)
+    ax.set_xlabel("AUC (grey: could be chance)")
+    ax.tick_params(axis="y", length=0)
+    return ax
+
+
+def plot_margins(result: "UnderstandResult", ax: Axes | None = None) -> Axes:
+    """Draw the AUC against the margin of the crop, mm."""
+    ax = ax or new_axes(4.6, 3.2)
+    curve = margin_curve(result.readings)
+    margins = [margin for margin, _ in curve]
+    for group in dict.fromkeys(row.group for row in result.readings.rows):
+        own = [row for row in result.readings.rows if row.group == group and row.view.startswith(BOX)]
+        shade = color(result.cohort.names.index(group), 0)
+        ax.fill_between(margins, 0.0, [row.chance for row in own], color=GRID, lw=0, zorder=0)
+        limits = [[row.auc - row.low for row in own], [row.high - row.auc for row in own]]
+        ax.errorbar(
+            margins, [row.auc for row in own], limits, color=shade, marker="o", lw=1.4, label=plain(group)
+        )
+    ax.axhline(0.5, color=INK, lw=0.8)
+    ax.set_ylim(min(0.35, *(row.low for _, row in curve)), 1.02)
+    ax.set_xlabel("Margin around the largest organ (mm)")
+    ax.set_ylabel("AUC (grey: could be chance)")
+    if len(result.cohort.names) > 2:
+        ax.legend(frameon=False)
+    return ax
+
+
+def plot_images(result: "UnderstandResult", ax: Axes | None = None) -> Axes:
+    """Draw the mean image of each group around the organ, and the difference of the first two."""
+    views = result.cohort.views[WHOLE]
+    middle = views[:, 0, views.shape[2] // 2]  # the first channel, halfway between the organ's ends
+    ids, names = result.cohort.ids, result.cohort.names
+    means = [middle[ids == group].mean(axis=0) for group in range(len(names))]
+    low, high = np.percentile(np.stack(means), (1, 99))
+    pictures: list[tuple[Any, str, dict[str, Any]]] = [
+        (mean, name, {"cmap": "gray", "vmin": low, "vmax": high})
+        for mean, name in zip(means, names, strict=True)
+    ]
+    away = means[1] - means[0]
+    most = float(np.abs(away).max()) or 1.0
+    pictures.append((away, f"{names[1]} - {names[0]}", {"cmap": "RdBu_r", "vmin": -most, "vmax": most}))
+    ax = ax or new_axes(2.3 * len(pictures), 2.6)
+    _side_by_side(ax, pictures, result.cohort.frame.whole, result.cohort.frame.box)
+    return ax
+
+
+def plot_errors(result: "UnderstandResult", ax: Axes | None = None) -> Axes:
+    """Draw where the two groups of the clearest finding of the atlas differ."""
+    if not result.atlas:
+        raise ValueError("errors need the masks of a model: understand(..., predictions=...)")
+    one: Atlas = min(result.atlas, key=lambda one: one.p_adjusted)
+    level = int(one.cluster.sum(axis=(1, 2)).argmax()) if one.more else one.cluster.shape[0] // 2
+    first, second = one.shares[:, level]
+    most = float(max(first.max(), second.max())) or 1.0
+    share: dict[str, Any] = {"cmap": "magma", "vmin": 0, "vmax": most}
+    away = second - first
+    widest = float(np.abs(away).max()) or 1.0
+    pictures = [
+        (first, one.first, share),
+        (second, one.second, share),
+        (away, f"{one.second} - {one.first}", {"cmap": "RdBu_r", "vmin": -widest, "vmax": widest}),
+    ]
+    ax = ax or new_axes(2.3 * len(pictures), 2.6)
+    _side_by_side(ax, pictures, (1.0, 1.0), None)
+    if one.shown:
+        inset: Any = ax.child_axes[2]
+        inset.contour(one.cluster[level], levels=[0.5], colors=INK, linewidths=1.0)
+    ax.set_title(f"{plain(one.structure)}, {one.kind}", fontsize=10, parse_math=False)
+    return ax
+
+
+def _side_by_side(
+    ax: Axes,
+    pictures: list[tuple[Any, str, dict[str, Any]]],
+    extent: tuple[float, float],
+    box: tuple[float, float] | None,
+) -> None:
+    """Draw pictures beside each other, with their names, and the organ's box in each."""
+    ax.set_axis_off()
+    width = 1.0 / len(pictures)
+    for place, (picture, name, look) in enumerate(pictures):
+        inset = ax.inset_axes((place * width + 0.01, 0.0, width - 0.02, 0.9))
+        inset.imshow(picture, **look, interpolation="nearest", aspect=extent[0] / extent[1])
+        inset.set_title(plain(name), fontsize=9, parse_math=False)
+        inset.set_xticks([])
+        inset.set_yticks([])
+        if box is not None:
+            high, wide = (len(picture) * part / whole for part, whole in zip(box, extent, strict=True))
+            middle = (len(picture) - 1) / 2
+            corners = [middle - wide / 2, middle + wide / 2], [middle - high / 2, middle + high / 2]
+            inset.plot(
+                [corners[0][i] for i in (0, 1, 1, 0, 0)],
+                [corners[1][i] for i in (0, 0, 1, 1, 0)],
+                color=LINE,
+                lw=0.9,
+            )
+
+
+KINDS: dict[str, Callable[["UnderstandResult", Axes | None], Axes]] = {
+    "views": plot_views,
+    "margins": plot_margins,
+    "images": plot_images,
+    "errors": plot_errors,
+}

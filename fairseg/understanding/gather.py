@@ -1,0 +1,200 @@
+"""What `understand` is given, read and checked: images and masks, groups, scores, confounders."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from fairseg.cohort.attributes import read_subjects
+from fairseg.cohort.groups import Groups
+from fairseg.cohort.table import read_cohort
+from fairseg.io.images import find_masks
+from fairseg.io.sentences import listed
+from fairseg.scoring.folders import score_folders
+from fairseg.scoring.subjects import structure_scores, subject_names
+from fairseg.scoring.table import Scores
+from fairseg.training.raw import RawDataset, read_raw
+from fairseg.understanding.readable import Floats, Integers
+from fairseg.understanding.views import CaseFiles, Frame, make_frame, subject_views
+
+FEWEST_GROUPS = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Gathered:
+    """A cohort as `understand` looks at it, with the subjects of the groups that are judged.
+
+    Attributes:
+        attributes: that make the groups.
+        raw: the dataset.
+        cases: files of each case of these subjects.
+        case_subjects: position of each case's subject.
+        subjects: names, (N,).
+        ids: group of each, int64 (N,).
+        names: of the groups that are judged; the first is the reference group.
+        left_out: group, subjects and why: too small, unknown, several groups, no organ.
+        table: of attributes, one row a subject.
+        frame: what the views have in common.
+        views: name -> (N, ...).
+        scores: the model's, or None.
+        dice: of each subject, (N,), NaN where unknown; None without scores.
+    """
+
+    attributes: tuple[str, ...]
+    raw: RawDataset
+    cases: tuple[CaseFiles, ...]
+    case_subjects: Integers
+    subjects: tuple[str, ...]
+    ids: Integers
+    names: tuple[str, ...]
+    left_out: pd.DataFrame
+    table: pd.DataFrame
+    frame: Frame
+    views: Mapping[str, npt.NDArray[np.floating]]
+    scores: Scores | None
+    dice: Floats | None
+
+    @property
+    def attribute(self) -> str:
+        """The attributes, as a sentence says them."""
+        return " and ".join(self.attributes)
+
+    @property
+    def counts(self) -> list[tuple[str, int]]:
+        """Name and subjects of each group that is judged."""
+        return [(name, int((self.ids == group).sum())) for group, name in enumerate(self.names)]
+
+
+def gather(
+    data: str | Path,
+    by: str | Sequence[str],
+    reference: str | None,
+    *,
+    cohort: str | Path | pd.DataFrame | None,
+    bins: Mapping[str, Sequence[float]],
+    predictions: str | Path | None,
+    scores: Any,
+    margins: Sequence[float],
+    min_size: int,
+) -> Gathered:
+    """Read the cohort; arguments are those of `understand`.
+
+    Raises:
+        ValueError: an input is not usable, or fewer than two groups are large enough; the message says which.
+    """
+    raw = read_raw(data)
+    table = cohort if isinstance(cohort, pd.DataFrame) else read_cohort(cohort or Path(data) / "groups.csv")
+    if absent := [name for name in ([by] if isinstance(by, str) else by) if name not in table]:
+        raise ValueError(f"by: the cohort has no column {absent[0]!r}, it has {listed(table.columns, 20)}")
+    table = table[table["case"].isin(raw.images)].reset_index(drop=True)
+    if table.empty:
+        raise ValueError(f"cohort and {data} share no case: the cohort must name those of imagesTr")
+    groups = Groups.from_table(table, by=by, bins={k: v for k, v in bins.items() if k in _names(by)})
+    own, left_out = _members(table, groups, min_size)
+    kept = [group for group in range(len(groups)) if (own["group"] == group).any()]
+    first = _reference(groups, reference, kept)
+    order = [*([] if first is None else [first]), *(group for group in kept if group != first)]
+    named = own.set_index("subject")["group"]
+    table = table[table["subject"].isin(named.index)]
+    masks = {} if predictions is None else find_masks(Path(predictions), "predictions")
+    if predictions is not None and (without := sorted(set(table["case"]) - masks.keys())):
+        raise ValueError(f"predictions has no mask of {listed(without)}")
+    cases = [CaseFiles(name, raw.images[name], raw.masks[name], masks.get(name)) for name in table["case"]]
+    frame = make_frame(cases, raw.labels, margins)
+    subjects, views = subject_views(cases, table["subject"].tolist(), frame)
+    if blank := sorted(set(named.index) - set(subjects)):
+        left_out.append({"group": "", "subjects": len(blank), "why": "no organ in the reference"})
+    of_subject = table.drop_duplicates("subject").set_index("subject").loc[subjects]
+    place = {subject: position for position, subject in enumerate(subjects)}
+    there = [subject in place for subject in table["subject"]]
+    scored, dice = _scores(scores, predictions, raw, table, subjects)
+    return Gathered(
+        groups.attributes,
+        raw,
+        tuple(case for case, has in zip(cases, there, strict=True) if has),
+        np.array([place[subject] for subject in table["subject"][there]], dtype=np.int64),
+        tuple(subjects),
+        np.array([order.index(int(group)) for group in named.loc[subjects]], dtype=np.int64),
+        tuple(groups.names[group] for group in order),
+        pd.DataFrame(left_out, columns=["group", "subjects", "why"]),
+        of_subject.reset_index(),
+        frame,
+        views,
+        scored,
+        dice,
+    )
+
+
+def _names(by: str | Sequence[str]) -> tuple[str, ...]:
+    return (by,) if isinstance(by, str) else tuple(by)
+
+
+def _members(table: pd.DataFrame, groups: Groups, min_size: int) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
+    """Return subject and group of those that are judged, and who is left out and why."""
+    found = read_subjects(table, groups.encode(table), len(groups))
+    own = pd.DataFrame(found.members, columns=["place", "group"])
+    own["subject"] = [found.names[place] for place in own["place"]]
+    left_out: list[dict[str, Any]] = []
+
+    def leave(which: "pd.Series[bool]", why: str, group: str = "") -> None:
+        nonlocal own
+        if which.any():
+            number = own.loc[which, "subject"].nunique()
+            left_out.append({"group": group, "subjects": number, "why": why})
+            own = own[~which]
+
+    leave(own["group"] < 0, "the group is unknown")
+    leave(own["subject"].isin(found.shared), "cases in several groups")
+    for group, name in enumerate(groups.names):
+        mine = own["group"] == group
+        if 0 < mine.sum() < min_size:
+            leave(mine, f"fewer than {min_size} subjects, so not judged", name)
+    if own["group"].nunique() < FEWEST_GROUPS:
+        sizes = ", ".join(
+            f"{name} {int((found.members[:, 1] == group).sum())}" for group, name in enumerate(groups.names)
+        )
+        raise ValueError(
+            f"by {' and '.join(groups.attributes)}: at least two groups of {min_size} subjects with images "
+            f"are needed, got {sizes}"
+        )
+    return own, left_out
+
+
+def _reference(groups: Groups, reference: str | None, kept: Sequence[int]) -> int | None:
+    if reference is None:
+        return None
+    try:
+        first = groups.index(str(reference))
+    except ValueError as error:
+        raise ValueError(f"reference: {error}") from None
+    if first not in kept:
+        raise ValueError(f"reference: group {reference} has too few subjects with images")
+    return first
+
+
+def _scores(
+    scores: Any, predictions: Any, raw: RawDataset, table: pd.DataFrame, subjects: Sequence[str]
+) -> tuple[Scores | None, Floats | None]:
+    """Return the scores that are given or that the predictions have, and the mean Dice of each subject."""
+    if scores is not None:
+        found = Scores.of(scores)
+    elif predictions is not None:
+        found = score_folders(
+            predictions, raw.folder / "labelsTr", table, labels=raw.labels, metrics=("dice",)
+        )
+    else:
+        return None, None
+    if "dice" not in found.table:
+        raise ValueError(f"scores must have a column dice, they have {listed(found.metrics)}")
+    of_structure = structure_scores(found)
+    with np.errstate(invalid="ignore"):
+        number = np.isfinite(of_structure).sum(axis=1)
+        mean = np.where(number > 0, np.nansum(of_structure, axis=1) / np.maximum(number, 1), np.nan)
+    own = pd.Series(mean, index=subject_names(found)).reindex(list(subjects))
+    if own.isna().all():
+        raise ValueError("scores must be of subjects of this cohort, they share none")
+    return found, np.asarray(own, dtype=np.float64)

@@ -1,0 +1,123 @@
+"""The page of `fairseg understand`: the sentence, then where the group is readable, then the rest."""
+
+import base64
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from markupsafe import Markup
+
+from fairseg import __version__
+from fairseg.cohort.groups import Groups
+from fairseg.io import csv_files
+from fairseg.io.files import write_files
+from fairseg.report import charts
+from fairseg.report.cohort_table import cohort_page_table
+from fairseg.report.numbers import hundredth
+from fairseg.report.plots import figure_of, to_svg
+from fairseg.report.tables import Table
+from fairseg.report.templates import render_page
+from fairseg.statistics.cohort_table import cohort_table
+from fairseg.statistics.verdicts import Verdict
+from fairseg.understanding import words
+
+if TYPE_CHECKING:
+    from fairseg.understanding.readable import Reading
+    from fairseg.understanding.result import UnderstandResult
+
+PAGE, KIND = "understand.html", "understand"
+FILES = (PAGE, "findings.csv", "advice.csv", "margins.svg", "images.svg", "errors.svg")
+
+
+def save_page(result: "UnderstandResult", folder: Path) -> Path:
+    """Write page and tables; see `UnderstandResult.save`."""
+    advice = pd.DataFrame(
+        [(*words.advice_words(one, result), one.strength) for one in result.advice],
+        columns=["found", "suggests", "command", "evidence"],
+    )
+    kinds = ["margins", "images", *(["errors"] if result.atlas else [])]
+    figures = {kind: to_svg(figure_of(result.plot(kind))) for kind in kinds}
+    pictures = {kind: base64.b64encode(svg).decode() for kind, svg in figures.items()}
+    page = render_page(
+        "understanding.html.j2",
+        title=f"What images tell of {result.cohort.attribute}",
+        card=card_values(result),
+        forest=_forest(result.readings.rows),
+        counts=result.cohort.counts,
+        left_out=result.left_out.to_dict("records"),
+        figures=pictures,
+        readings=words.readings_table(result),
+        confounders=words.confounder_tables(result),
+        confounder_notes=[] if result.confounded is None else result.confounded.notes,
+        people=_people(result),
+        association=words.association_table(result),
+        measures=words.measure_table(result),
+        advice=words.advice_table(result),
+        atlas=[one for one in result.atlas if one.shown],
+        method=words.say("method", result=result, version=__version__),
+    )
+    files: dict[str, str | bytes] = {
+        PAGE: page,
+        "findings.csv": csv_files.to_csv(result.findings),
+        "advice.csv": csv_files.to_csv(advice),
+        **{f"{kind}.svg": svg for kind, svg in figures.items()},
+    }
+    write_files(folder, files, KIND)
+    return folder / PAGE
+
+
+def card_values(result: "UnderstandResult") -> dict[str, Any]:
+    """Return what the macro `card` of `parts.html.j2` takes."""
+    headline, *details = words.answer_lines(result)
+    shown = any(row.shown for row in result.readings.rows)
+    look, text = (Verdict.GAP, "Readable") if shown else (Verdict.OPEN, "Not shown to be readable")
+    return {
+        "css": look.css_class,
+        "answers": [(charts.badge(look, (text, look.css_class)), headline)],
+        "details": " ".join(details),
+        "tables": [],
+        "stacked": False,
+    }
+
+
+def card_html(result: "UnderstandResult") -> str:
+    """Return the card with its own style and without a script, for a notebook."""
+    card = card_values(result) | {"tables": [words.readings_table(result)]}
+    return render_page("card.html.j2", card=card)
+
+
+def _forest(rows: "tuple[Reading, ...]") -> Markup:
+    several = len({row.group for row in rows}) > 1
+    lines = []
+    for row in sorted(rows, key=lambda row: words.view_rank(row.view)):
+        verdict, text = (Verdict.GAP, "readable") if row.shown else (Verdict.OPEN, "not shown")
+        lines.append(
+            charts.ForestRow(
+                row.view if several else "",
+                row.group if several else row.view,
+                row.auc - 0.5,
+                row.low - 0.5,
+                row.high - 0.5,
+                verdict,
+                hundredth(row.chance),
+                (text, verdict.css_class),
+            )
+        )
+    return charts.forest(
+        lines,
+        label="AUC of each view",
+        axis="AUC; band: could be chance",
+        margin=max(max(row.chance for row in rows) - 0.5, 0.0),
+        heads=("View", "Readable", "AUC [95% limits]", "Could be shown from"),
+        write=lambda value: hundredth(value + 0.5),
+    )
+
+
+def _people(result: "UnderstandResult") -> Table | None:
+    """Return who the subjects are, with what groups differ in."""
+    table = result.cohort.table.drop(columns=["case", "note"], errors="ignore")
+    names = [result.cohort.names[group] for group in result.cohort.ids]
+    own = table.assign(**{"group that is judged": names})
+    groups = Groups.from_table(own, by="group that is judged")
+    others = [str(name) for name in table if name not in ("subject", *result.cohort.attributes)]
+    return cohort_page_table(cohort_table(own, groups, others)) if others else None

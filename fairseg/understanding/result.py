@@ -1,0 +1,295 @@
+"""`fairseg.understand`: can the group be read, where, and does that go with the model's errors?
+
+Sentences, tables, figures and the page are made from the evidence, and from nothing else.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from fairseg.io.sentences import listed
+from fairseg.understanding.advice import Advice, advise, crop_margin
+from fairseg.understanding.confounded import Confounded, confounders_of
+from fairseg.understanding.errors import (
+    Atlas,
+    MeasureDifference,
+    error_atlas,
+    measure_differences,
+    signed_volume_errors,
+)
+from fairseg.understanding.gather import Gathered, gather
+from fairseg.understanding.readable import Reading, Readings, read_groups
+from fairseg.understanding.used import Association, associations
+from fairseg.understanding.views import ERRORS, MARGINS, MEASURES
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+@dataclass(frozen=True, eq=False)
+class UnderstandResult:
+    """Where a group can be read, and what that has to do with errors. Printed, it is the answer and a table.
+
+    Attributes:
+        cohort: whose images were looked at.
+        readings: how well each view tells the groups apart.
+        confounded: what confounders have to do with it; None where none were named.
+        associations: whether looking like a group goes with Dice; empty without scores.
+        atlas: where the groups' errors differ; empty without predictions.
+        measures: how volumes, volume errors and outlines differ.
+        min_size: subjects that a group needs.
+        permutations: deals behind every p-value.
+        seed: of the deals.
+    """
+
+    cohort: Gathered
+    readings: Readings
+    confounded: Confounded | None
+    associations: tuple[Association, ...]
+    atlas: tuple[Atlas, ...]
+    measures: tuple[MeasureDifference, ...]
+    min_size: int
+    permutations: int
+    seed: int
+
+    @cached_property
+    def sentence(self) -> str:
+        """The answer in a few sentences."""
+        from fairseg.understanding.words import answer  # noqa: PLC0415  (the templates load when they are needed)
+
+        return answer(self)
+
+    @cached_property
+    def findings(self) -> pd.DataFrame:
+        """Every test, a row each.
+
+        Columns: question ("readable", "readable from confounders", "readable within strata", "score and
+        Dice", "place of errors", "measure"), what (the view, confounder, structure or measure), group, other,
+        n, estimate (AUC, correlation of ranks, cluster's group or difference), low, high, chance (the AUC
+        that would be shown), p_adjusted, shown.
+        """
+        rows = _reading_rows("readable", self.readings.rows)
+        if self.confounded is not None:
+            rows += _reading_rows("readable from confounders", self.confounded.alone)
+            rows += _reading_rows("readable within strata", self.confounded.within)
+        rows += [
+            _row("score and Dice", one.view, one.group, "", one.n, one.correlation, one.low, one.high, one)
+            for one in self.associations
+        ]
+        counts = dict(self.cohort.counts)
+        for part in self.atlas:
+            what, n = f"{part.structure}: {part.kind}", counts[part.first] + counts[part.second]
+            share = part.shares[:, part.cluster].mean(axis=1) if part.more else np.zeros(2)
+            rows.append(
+                _row(
+                    "place of errors", what, part.second, part.first, n, share[1] - share[0], None, None, part
+                )
+            )
+        for one in self.measures:
+            what, n = f"{one.structure}: {one.measure}", counts[one.first] + counts[one.second]
+            rows.append(_row("measure", what, one.second, one.first, n, *one.difference, one))
+        return pd.DataFrame(rows, columns=list(_COLUMNS))
+
+    @cached_property
+    def advice(self) -> tuple[Advice, ...]:
+        """What the findings suggest, the strongest evidence first."""
+        return advise(self.readings, self.confounded, self.associations, self.atlas, self.measures)
+
+    @property
+    def crop_margin(self) -> float | None:
+        """The widest crop in which no group is shown to be readable, mm around the box; None if none is."""
+        return crop_margin(self.readings)
+
+    @property
+    def left_out(self) -> pd.DataFrame:
+        """Who was left out, and why: group, subjects, why."""
+        return self.cohort.left_out
+
+    def plot(self, kind: str = "views", ax: "Axes | None" = None) -> "Axes":
+        """Draw the result with matplotlib.
+
+        Args:
+            kind: "views" (AUC of each view, with what chance gives), "margins" (AUC against the crop's
+                margin), "images" (mean image of each group, and their difference) or "errors" (where the
+                groups' errors differ).
+            ax: where to draw; None makes a figure. Kinds of several pictures draw them side by side in it.
+
+        Raises:
+            ValueError: there is no such kind, or what it shows was not computed.
+        """
+        from fairseg.understanding.figures import plot  # noqa: PLC0415  (matplotlib)
+
+        return plot(self, kind, ax)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the page and its tables into a folder: `understand.html`, `findings.csv`, `advice.csv`.
+
+        Returns the page's path. No model is written: none that tells people's groups may leave this call.
+
+        Raises:
+            ValueError: the folder cannot be written.
+        """
+        from fairseg.understanding.page import save_page  # noqa: PLC0415  (the templates)
+
+        return save_page(self, Path(folder))
+
+    def __str__(self) -> str:
+        return self.sentence
+
+    def __repr__(self) -> str:
+        from fairseg.report.tables import grid  # noqa: PLC0415
+        from fairseg.understanding.words import readings_table  # noqa: PLC0415
+
+        return f"{self.sentence}\n\n{grid(readings_table(self))}"
+
+    def _repr_html_(self) -> str:
+        from fairseg.understanding.page import card_html  # noqa: PLC0415
+
+        return card_html(self)
+
+
+_COLUMNS = (
+    "question",
+    "what",
+    "group",
+    "other",
+    "n",
+    "estimate",
+    "low",
+    "high",
+    "chance",
+    "p_adjusted",
+    "shown",
+)
+
+
+def _row(
+    question: str, what: str, group: str, other: str, n: int, estimate: Any, low: Any, high: Any, one: Any
+) -> dict[str, Any]:
+    values = (question, what, group, other, n, estimate, low, high, np.nan, one.p_adjusted, one.shown)
+    return dict(zip(_COLUMNS, values, strict=True))
+
+
+def _reading_rows(question: str, rows: Sequence[Reading]) -> list[dict[str, Any]]:
+    return [
+        _row(question, row.view, row.group, "others", row.n + row.n_others, row.auc, row.low, row.high, row)
+        | {"chance": row.chance}
+        for row in rows
+    ]
+
+
+def understand(
+    data: str | Path,
+    by: str | Sequence[str],
+    reference: str | None = None,
+    *,
+    cohort: str | Path | pd.DataFrame | None = None,
+    bins: Mapping[str, Sequence[float]] | None = None,
+    predictions: str | Path | None = None,
+    scores: Any = None,
+    confounders: str | Sequence[str] = (),
+    margins: Sequence[float] = MARGINS,
+    min_size: int = 10,
+    permutations: int = 1000,
+    seed: int = 0,
+) -> UnderstandResult:
+    """Say whether groups can be read from images, where, and whether that goes with a model's errors.
+
+    That a group is readable says nothing bad of anybody: age is readable in every image. It says where a
+    network that is trained on few of a group could find something else to go by than the organ; whether one
+    does is a second question. What is read is how a group was recorded; an attribute such as ethnicity is a
+    social category.
+
+    Args:
+        data: folder in nnU-Net's raw layout: imagesTr, labelsTr, dataset.json, and groups.csv.
+        by: the attribute whose levels are the groups; several: their intersections.
+        reference: the group that the others are compared with; None: the first.
+        cohort: table of cases, or its path; None: groups.csv in `data`.
+        bins: attribute -> edges that cut a numeric attribute.
+        predictions: folder of a model's masks of the same cases.
+        scores: a model's scores of the same subjects, as `fairseg.audit` takes them; None: those of
+            `predictions`.
+        confounders: attributes of subjects that groups may differ in besides.
+        margins: of the crops that are tried, mm around the largest organ.
+        min_size: a group of fewer subjects is not judged; at least 5.
+        permutations: of the groups among subjects, at least 199.
+        seed: of the permutations and folds.
+
+    Returns:
+        The result; no trained model is in it.
+
+    Raises:
+        ValueError: an input is not usable, or fewer than two groups are large enough; the message says which.
+    """
+    if min_size < 5:
+        raise ValueError(f"min_size must be at least 5, one subject for each fold, got {min_size}")
+    if permutations < 199:
+        raise ValueError(f"permutations must be at least 199, got {permutations}")
+    if not margins or any(not np.isfinite(margin) or margin < 0 for margin in margins):
+        raise ValueError(f"margins must be numbers of at least 0, in mm, got {listed(margins) or 'none'}")
+    alike = [confounders] if isinstance(confounders, str) else list(confounders)
+    whole = gather(
+        data,
+        by,
+        reference,
+        cohort=cohort,
+        bins=bins or {},
+        predictions=predictions,
+        scores=scores,
+        margins=sorted(set(map(float, margins))),
+        min_size=min_size,
+    )
+    if absent := [name for name in alike if name not in whole.table]:
+        raise ValueError(f"confounders: the cohort has no column {absent[0]!r}")
+    views = {name: view for name, view in whole.views.items() if name != MEASURES}
+    tested: dict[str, Any] = {"permutations": permutations, "seed": seed}
+    readings = read_groups(views, whole.ids, whole.names, **tested)
+    confounded = None
+    if alike:
+        columns = whole.table[alike]
+        confounded = confounders_of(views, whole.ids, whole.names, columns, least=min_size, **tested)
+    associated = (
+        associations(readings, whole.dice, whole.ids, whole.names, **tested) if whole.dice is not None else []
+    )
+    structures = list(whole.raw.labels)
+    atlas = (
+        error_atlas(
+            whole.views[ERRORS],
+            whole.ids,
+            whole.names,
+            structures,
+            permutations=min(permutations, 500),
+            seed=seed,
+        )
+        if ERRORS in whole.views
+        else []
+    )
+    return UnderstandResult(
+        whole,
+        readings,
+        confounded,
+        tuple(associated),
+        tuple(atlas),
+        tuple(_measures(whole, structures)),
+        min_size,
+        permutations,
+        seed,
+    )
+
+
+def _measures(whole: Gathered, structures: Sequence[str]) -> list[MeasureDifference]:
+    """Compare volumes and outlines of the references, and the model's signed volume errors."""
+    columns = whole.views[MEASURES].astype(np.float64)
+    measures = {}
+    for place, structure in enumerate(structures):
+        measures["reference volume (ml)", structure] = columns[:, 2 * place]
+        measures["roughness of the reference outline (%)", structure] = columns[:, 2 * place + 1]
+    table = None if whole.scores is None else whole.scores.table
+    if table is not None and {"prediction_voxels", "reference_voxels"} <= set(table):
+        measures |= signed_volume_errors(table, whole.subjects)
+    return measure_differences(measures, whole.ids, whole.names)

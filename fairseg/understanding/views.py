@@ -1,0 +1,342 @@
+"""What of an image a model may see: small arrays of one size, centred on the organ, one a subject.
+
+Each view is standardised by its own pixels, so that nothing outside it has a say in its brightness; two are
+standardised over the whole image, to show what that lets in. What is blanked is a box of one size for
+everybody, never the organ's silhouette, which would be a view of its shape. Distances are in mm, so that the
+size of pixels is no sign of a group but in the view of the header.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.ndimage import gaussian_filter, map_coordinates
+from skimage.measure import perimeter
+
+from fairseg.crop import Box
+from fairseg.io.images import Mask, check_same_grid, read_mask
+
+Floats = npt.NDArray[np.float64]
+
+SIZE = 40  # pixels of a view along each axis
+LEVELS = (1 / 6, 1 / 2, 5 / 6)  # where the slices of a view lie between the organ's first and last
+RING = 20.0  # mm around the box
+MARGINS = (0.0, 5.0, 10.0, 20.0, 40.0)
+LEAST = 1e-8  # of a standard deviation
+
+WHOLE, OUTSIDE, AROUND = "whole image", "outside the box", "ring around the box"
+ORGAN, MASK, SHAPE = "organ only", "reference mask", "numbers of the shape"
+HEADER, INTENSITY, ERRORS = "header and field of view", "intensity statistics", "map of errors"
+LEAK = "organ only, image standardised"
+LEAKING_BOX = "box, image standardised"
+MEASURES = "measures of the reference"  # volume (ml) and roughness of each label; compared, not read
+
+
+BOX = "box + "
+
+
+def box_name(margin: float) -> str:
+    """Return the name of the view of a box with so many mm around it.
+
+    >>> box_name(5.0)
+    'box + 5 mm'
+    """
+    return f"{BOX}{margin:g} mm"
+
+
+@dataclass(frozen=True)
+class CaseFiles:
+    """The files of a case.
+
+    Attributes:
+        name: of the case.
+        images: one file a channel.
+        reference: of the reference mask.
+        prediction: of the model's mask, or None.
+    """
+
+    name: str
+    images: tuple[Path, ...]
+    reference: Path
+    prediction: Path | None = None
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What all views of a cohort have in common.
+
+    Attributes:
+        axis: of the arrays as read, across which slices lie; None for images in 2D.
+        whole: extent of the view of the whole image, mm (y, x).
+        box: extent of the largest organ, mm (y, x).
+        labels: name -> value.
+        margins: mm around the box.
+    """
+
+    axis: int | None
+    whole: tuple[float, float]
+    box: tuple[float, float]
+    labels: Mapping[str, int]
+    margins: tuple[float, ...] = MARGINS
+
+    def extent(self, margin: float) -> tuple[float, float]:
+        """Return the size of the box with a margin, mm (y, x)."""
+        return self.box[0] + 2 * margin, self.box[1] + 2 * margin
+
+
+def make_frame(cases: Sequence[CaseFiles], labels: Mapping[str, int], margins: Sequence[float]) -> Frame:
+    """Read all reference masks for the largest organ, and the median size of an image.
+
+    Raises:
+        ValueError: a mask cannot be read, or no mask has a label.
+    """
+    fields, organs, axes = [], [], []
+    for case in cases:
+        mask = read_mask(case.reference)
+        axes.append(_axis_of(mask))
+        voxels, spacing = _slices(mask.voxels, axes[-1]), _in_plane(mask, axes[-1])
+        fields.append(np.array(voxels.shape[1:]) * spacing)
+        if voxels.any():
+            organs.append(np.array(Box.around(voxels, ndim=2).shape) * spacing)
+    if not organs:
+        raise ValueError("the reference masks must have a label in some case, all are empty")
+    if len(set(axes)) > 1:
+        raise ValueError("images must all be in 2D, or all have their slices across the same axis")
+    whole, box = np.median(fields, axis=0), np.max(organs, axis=0)
+    return Frame(axes[0], tuple(whole.tolist()), tuple(box.tolist()), dict(labels), tuple(margins))
+
+
+def views_of(case: CaseFiles, frame: Frame) -> dict[str, Floats]:
+    """Return the views of a case: images (C, levels, y, x), and vectors of numbers.
+
+    Of a case without any label there are none.
+
+    Raises:
+        ValueError: a file cannot be read, or lies on another grid than the reference; it names the case.
+    """
+    try:
+        mask = read_mask(case.reference)
+        channels = [read_mask(file) for file in case.images]
+        for channel in channels:
+            check_same_grid(channel, mask, names=("the image", "the mask"))
+        guess = None if case.prediction is None else read_mask(case.prediction)
+        if guess is not None:
+            check_same_grid(guess, mask)
+    except ValueError as error:
+        raise ValueError(f"case {case.name}: {error}") from None
+    if not mask.voxels.any():
+        return {}
+    stacks = [_slices(channel.voxels, frame.axis).astype(np.float64) for channel in channels]
+    place = _Place(mask, frame)
+    found = _image_views(stacks, place, frame)
+    found |= _number_views(stacks, mask, place, frame)
+    if guess is not None:
+        found[ERRORS] = error_maps(_slices(guess.voxels, frame.axis), place, frame)
+    return found
+
+
+class _Place:
+    """Where the organ of a case lies, and how to sample around it."""
+
+    def __init__(self, mask: Mask, frame: Frame) -> None:
+        self.labels = _slices(mask.voxels, frame.axis)
+        self.spacing = _in_plane(mask, frame.axis)
+        self.organ = Box.around(self.labels)
+        first, last = self.organ.start[0], self.organ.stop[0]
+        levels = LEVELS if frame.axis is not None else (0.5,)
+        self.levels = [min(int(first + level * (last - first)), last - 1) for level in levels]
+        self.center = np.array(self.organ.center[1:]) - 0.5
+        self.grid = (len(levels), SIZE, SIZE)
+
+    def points(self, extent: Sequence[float]) -> list[Floats]:
+        """Return the rows and columns, in voxels, that a view of an extent in mm samples."""
+        steps = (np.arange(SIZE) - (SIZE - 1) / 2) / SIZE
+        return [
+            middle + steps * length / size
+            for middle, length, size in zip(self.center, extent, self.spacing, strict=True)
+        ]
+
+    def sample(self, stack: npt.NDArray[Any], extent: Sequence[float]) -> Floats:
+        """Return a stack around the organ, (levels, SIZE, SIZE); 0 outside the image."""
+        rows, columns = self.points(extent)
+        # A coarser grid than that of the image sees means, not single pixels.
+        blur = [
+            0.5 * max(length / SIZE / size - 1.0, 0.0)
+            for length, size in zip(extent, self.spacing, strict=True)
+        ]
+        grid = np.meshgrid(rows, columns, indexing="ij")
+        planes = [gaussian_filter(stack[level].astype(np.float64), blur) for level in self.levels]
+        return np.stack([map_coordinates(plane, grid, order=1) for plane in planes])
+
+    def inside(self, extent: Sequence[float]) -> npt.NDArray[np.bool_]:
+        """Return which pixels of a view lie in the image, (levels, SIZE, SIZE)."""
+        rows, columns = self.points(extent)
+        height, width = self.labels.shape[1:]
+        seen = ((rows >= 0) & (rows <= height - 1))[:, None] & ((columns >= 0) & (columns <= width - 1))
+        return np.broadcast_to(seen, self.grid)
+
+    def within(self, extent: Sequence[float], box: Sequence[float]) -> npt.NDArray[np.bool_]:
+        """Return which pixels of a view lie in a box of some mm around the organ's center."""
+        steps = np.abs(np.arange(SIZE) - (SIZE - 1) / 2) / SIZE
+        rows, columns = (steps * length <= size / 2 for length, size in zip(extent, box, strict=True))
+        return np.broadcast_to(rows[:, None] & columns, self.grid)
+
+
+def _image_views(stacks: Sequence[Floats], place: _Place, frame: Frame) -> dict[str, Floats]:
+    """Return the views that show pixels, (C, levels, y, x)."""
+    parts: list[dict[str, Floats]] = []
+    tight, ring = frame.extent(0.0), frame.extent(RING)
+    share = place.sample(place.labels > 0, tight)
+    organ = share >= 0.5
+    for stack in stacks:
+        mean, spread = float(stack.mean()), max(float(stack.std()), LEAST)
+        whole, seen = place.sample(stack, frame.whole), place.inside(frame.whole)
+        wide, seen_wide = place.sample(stack, ring), place.inside(ring)
+        close, seen_close = place.sample(stack, tight), place.inside(tight)
+        # Blanked before it is sampled: a pixel of the rim would be a mean with what lies outside.
+        own = place.sample(np.where(place.labels > 0, stack, 0.0), tight) / np.maximum(share, 0.5)
+        views = {
+            WHOLE: standardised(whole, seen),
+            OUTSIDE: standardised(whole, seen & ~place.within(frame.whole, tight)),
+            AROUND: standardised(wide, seen_wide & ~place.within(ring, tight)),
+            ORGAN: standardised(own, organ),
+            LEAK: np.where(organ, (own - mean) / spread, 0.0),
+            LEAKING_BOX: np.where(seen_close, (close - mean) / spread, 0.0),
+        }
+        for margin in frame.margins:
+            extent = frame.extent(margin)
+            views[box_name(margin)] = standardised(place.sample(stack, extent), place.inside(extent))
+        parts.append(views)
+    found = {name: np.stack([views[name] for views in parts]) for name in parts[0]}
+    indicators = [place.sample(place.labels == value, tight) for value in frame.labels.values()]
+    return {**found, MASK: np.stack(indicators)}
+
+
+def standardised(view: Floats, shown: npt.NDArray[np.bool_]) -> Floats:
+    """Return a view with mean 0 and standard deviation 1 over the pixels that are shown; others are 0.
+
+    >>> standardised(np.array([1.0, 3.0, 9.0]), np.array([True, True, False]))
+    array([-1.,  1.,  0.])
+    """
+    if not shown.any():
+        return np.zeros_like(view)
+    pixels = view[shown]
+    return np.where(shown, (view - pixels.mean()) / max(float(pixels.std()), LEAST), 0.0)
+
+
+def _number_views(stacks: Sequence[Floats], mask: Mask, place: _Place, frame: Frame) -> dict[str, Floats]:
+    """Return the views that are a few numbers."""
+    voxel = float(np.prod(mask.spacing))
+    field = np.array(place.labels.shape[1:]) * place.spacing
+    shape = [*(np.array(place.organ.shape[1:]) * place.spacing), place.organ.shape[0]]
+    intensity, measures = [], []
+    for value in frame.labels.values():
+        where = place.labels == value
+        shape.append(np.log(where.sum() * voxel + voxel))
+        shape += _moments(where, place.spacing)
+        measures += [where.sum() * voxel / 1000, _roughness(where)]
+        for stack in stacks:
+            pixels = stack[where] if where.any() else np.zeros(1)
+            intensity += [pixels.mean(), pixels.std()]
+    for stack in stacks:
+        intensity += [stack.mean(), stack.std(), *np.percentile(stack, (5, 25, 50, 75, 95))]
+    offset = (place.center - (np.array(place.labels.shape[1:]) - 1) / 2) * place.spacing
+    header = [
+        *mask.spacing,
+        *mask.voxels.shape,
+        *field,
+        *mask.grid["origin"],
+        *mask.grid["direction"],
+        *offset,
+    ]
+    return {
+        SHAPE: np.array(shape, dtype=np.float64),
+        HEADER: np.array(header, dtype=np.float64),
+        INTENSITY: np.array(intensity, dtype=np.float64),
+        MEASURES: np.array(measures, dtype=np.float64),
+    }
+
+
+def _moments(where: npt.NDArray[np.bool_], spacing: Floats) -> list[float]:
+    """Return how a label is spread in plane: the standard deviations along y and x, and their correlation."""
+    _, rows, columns = np.nonzero(where)
+    if rows.size < 3:
+        return [0.0, 0.0, 0.0]
+    points = np.stack([rows * spacing[0], columns * spacing[1]])
+    covariance = np.cov(points)
+    high, wide = np.sqrt(np.diag(covariance))
+    return [float(high), float(wide), float(covariance[0, 1] / max(high * wide, LEAST))]
+
+
+def _roughness(where: npt.NDArray[np.bool_]) -> float:
+    """Return how much longer an outline is than that of the same label smoothed, percent; NaN without one."""
+    ratios = []
+    for plane in where:
+        smooth = gaussian_filter(plane.astype(np.float64), 2.0) >= 0.5
+        length, smoothed = (float(perimeter(one)) for one in (plane, smooth))  # type: ignore[no-untyped-call]
+        if smoothed > 0:
+            ratios.append(100 * (length / smoothed - 1))
+    return float(np.mean(ratios)) if ratios else float("nan")
+
+
+def error_maps(guess: npt.NDArray[Any], place: _Place, frame: Frame) -> Floats:
+    """Return false positives and false negatives of each label, (2 L, levels, y, x), on the organ's box."""
+    extent = frame.extent(RING / 2)
+    maps = []
+    for value in frame.labels.values():
+        predicted, true = guess == value, place.labels == value
+        maps += [place.sample(predicted & ~true, extent), place.sample(true & ~predicted, extent)]
+    return np.stack(maps)
+
+
+def subject_views(
+    cases: Sequence[CaseFiles], subjects: Sequence[str], frame: Frame
+) -> tuple[list[str], dict[str, npt.NDArray[np.float32]]]:
+    """Return the mean of each view over the cases of a subject, and the subjects that have any.
+
+    Args:
+        cases: of the cohort.
+        subjects: of each case.
+        frame: as from `make_frame`.
+
+    Returns:
+        The subjects, in the order of the cases, and name -> (N, ...).
+    """
+    sums: dict[str, dict[str, Floats]] = {}
+    number: dict[str, int] = {}
+    for subject, found in zip(subjects, (views_of(case, frame) for case in cases), strict=True):
+        if not found:
+            continue
+        number[subject] = number.get(subject, 0) + 1
+        own = sums.setdefault(subject, {})
+        for name, view in found.items():
+            own[name] = own[name] + view if name in own else view
+    names = list(sums)
+    if not names:
+        raise ValueError("no case has a label to centre a view on")
+    shared = [name for name in sums[names[0]] if all(name in sums[subject] for subject in names)]
+    views = {
+        name: np.stack([sums[subject][name] / number[subject] for subject in names]).astype(np.float32)
+        for name in shared
+    }
+    return names, views
+
+
+def _axis_of(mask: Mask) -> int | None:
+    """Return the axis across slices: the coarsest, or the first where none is; None in 2D."""
+    if mask.voxels.ndim == 2:
+        return None
+    spacing = np.array(mask.spacing)
+    return int(spacing.argmax()) if spacing.max() > 1.5 * spacing.min() else 0
+
+
+def _slices(voxels: npt.NDArray[Any], axis: int | None) -> npt.NDArray[Any]:
+    return voxels[None] if axis is None else np.moveaxis(voxels, axis, 0)
+
+
+def _in_plane(mask: Mask, axis: int | None) -> Floats:
+    spacing = np.array(mask.spacing, dtype=np.float64)
+    return spacing if axis is None else np.delete(spacing, axis)

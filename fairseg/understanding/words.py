@@ -1,0 +1,178 @@
+"""The evidence in words and tables. What is said is chosen here; the words are in `understanding.txt.j2`."""
+
+from typing import TYPE_CHECKING, Any
+
+from fairseg.report.tables import Cell, Table
+from fairseg.report.templates import environment
+from fairseg.understanding.advice import Advice, crop_margin, shown_in
+from fairseg.understanding.readable import Reading
+from fairseg.understanding.views import (
+    BOX,
+    ERRORS,
+    HEADER,
+    INTENSITY,
+    LEAK,
+    LEAKING_BOX,
+    MASK,
+    ORGAN,
+    OUTSIDE,
+    SHAPE,
+    WHOLE,
+)
+
+if TYPE_CHECKING:
+    from fairseg.understanding.result import UnderstandResult
+
+_SEEN = (WHOLE, OUTSIDE)  # of which the sentence names the best
+
+
+def say(macro: str, **facts: object) -> str:
+    """Return a text on one line: a macro of `understanding.txt.j2`, filled in."""
+    texts: Any = environment(html=False).get_template("understanding.txt.j2").module
+    return " ".join(getattr(texts, macro)(**facts).split())
+
+
+def answer_lines(result: "UnderstandResult") -> list[str]:
+    """Return the answer, its sentences by themselves: where the group is readable, and whether it is used."""
+    readings = result.readings
+    shown = [row for row in readings.rows if row.shown]
+    images = [row for row in shown if row.view in _SEEN]
+    inside = [row for row in shown if row.view == ORGAN]
+    others = [view for view in (MASK, SHAPE, HEADER, INTENSITY, ERRORS) if shown_in(readings, view)]
+    lines = [
+        say(
+            "readable",
+            by=result.cohort.attribute,
+            counts=result.cohort.counts,
+            best=max(images or shown, key=lambda row: row.auc, default=None),
+            inside=max(inside, key=lambda row: row.auc, default=None),
+            organ=readings.best(ORGAN),
+            others=others,
+            chance=max(row.chance for row in readings.rows),
+            margin=crop_margin(readings),
+            leak=bool(shown_in(readings, LEAK) and not inside),
+        )
+    ]
+    if result.confounded is not None:
+        one = result.confounded
+        explained = [row for row in shown if one.explained(row)]
+        left = [row for row in one.within if row.shown]
+        alone = max(one.alone, key=lambda row: row.auc)
+        lines.append(say("confounded", one=one, alone=alone, explained=explained, left=left))
+    lines.append(
+        say(
+            "used",
+            associated=result.associations,
+            told=[one for one in result.associations if one.shown],
+            given=result.cohort.dice is not None,
+            readable=bool(shown),
+        )
+    )
+    return lines
+
+
+def answer(result: "UnderstandResult") -> str:
+    """Return the answer as plain text on one line."""
+    return " ".join(answer_lines(result))
+
+
+def readings_table(result: "UnderstandResult") -> Table:
+    """Return how well each view tells the groups apart, one row a view and group."""
+    return reading_table("Can the group be read?", result.readings.rows)
+
+
+def reading_table(caption: str, rows: "tuple[Reading, ...]") -> Table:
+    """Return readings as a table."""
+    several = len({row.group for row in rows}) > 1
+    lines = [
+        (
+            f"{row.view}: {row.group}" if several else row.view,
+            "",
+            [
+                Cell(row.auc, row.low, row.high, kind="hundredth"),
+                Cell(row.chance, kind="hundredth"),
+                Cell(row.p_adjusted, kind="p"),
+                Cell("shown" if row.shown else "not shown"),
+            ],
+        )
+        for row in rows
+    ]
+    heads = ("AUC", "Could be shown from", "p (all views)", "Readable")
+    return Table.of(caption, heads, lines, corner="View", note=say("about_readings"))
+
+
+def confounder_tables(result: "UnderstandResult") -> list[Table]:
+    """Return what confounders tell alone, and what views tell beyond them."""
+    one = result.confounded
+    if one is None:
+        return []
+    tables = [reading_table("Confounders alone", one.alone)]
+    if one.within:
+        tables.append(reading_table(f"Among subjects alike in {' and '.join(one.names)}", one.within))
+    return tables
+
+
+def association_table(result: "UnderstandResult") -> Table | None:
+    """Return whether looking like a group goes with Dice, and the gap before and after."""
+    if not result.associations:
+        return None
+    rows = [
+        (
+            f"{one.view}: {one.group}",
+            "",
+            [
+                Cell(one.correlation, one.low, one.high, kind="hundredth"),
+                Cell(one.p_adjusted, kind="p"),
+                Cell(*one.gap),
+                Cell("cannot be told") if one.apart else Cell(*one.adjusted),
+            ],
+        )
+        for one in result.associations
+    ]
+    heads = ("Correlation with Dice", "p (all rows)", "Gap", "Gap, score held fixed")
+    return Table.of("Does it go with Dice?", heads, rows, corner="View", note=say("about_associations"))
+
+
+def measure_table(result: "UnderstandResult") -> Table | None:
+    """Return how volumes, volume errors and outlines differ."""
+    if not result.measures:
+        return None
+    rows = [
+        (
+            f"{one.structure}: {one.measure}",
+            "",
+            [
+                Cell(f"{one.second} - {one.first}"),
+                *(Cell(value, kind="tenth") for value in reversed(one.values)),
+                Cell(*one.difference, kind="tenth"),
+                Cell(one.p_adjusted, kind="p"),
+            ],
+        )
+        for one in result.measures
+    ]
+    heads = ("Groups", "Median of the first", "Median of the second", "Difference", "p (Holm)")
+    return Table.of("What the masks measure", heads, rows, corner="Measure", note=say("about_measures"))
+
+
+def advice_table(result: "UnderstandResult") -> Table:
+    """Return what the findings suggest, with the command to run."""
+    rows = []
+    for one in result.advice:
+        found, suggests, command = advice_words(one, result)
+        rows.append((found, "", [Cell(suggests), Cell(command), Cell(one.strength)]))
+    heads = ("What it suggests", "Command", "Evidence")
+    return Table.of("What to do", heads, rows, corner="Found", note=say("about_advice"))
+
+
+def advice_words(one: Advice, result: "UnderstandResult") -> tuple[str, str, str]:
+    """Return what was found, what it suggests, and the command, if there is one."""
+    data, by = result.cohort.raw.folder.name, " --by ".join(result.cohort.attributes)
+    text = say("advice", kind=one.kind, data=data, by=by, **{"facts": one.facts})
+    found, suggests, command = (part.strip() for part in text.split("|"))
+    return found, suggests, command
+
+
+def view_rank(view: str) -> int:
+    """Return where a view stands on the page: images first, then crops, masks, numbers, the model."""
+    kinds = (WHOLE, OUTSIDE, "ring", BOX, ORGAN, LEAKING_BOX, LEAK, MASK, SHAPE, INTENSITY, HEADER, ERRORS)
+    return next((place for place, kind in enumerate(kinds) if view.startswith(kind)), len(kinds))

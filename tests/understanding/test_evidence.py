@@ -1,0 +1,127 @@
+"""Confounders, associations with Dice, and places of errors, on arrays whose answer is planted."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fairseg.understanding.advice import advise, crop_margin
+from fairseg.understanding.confounded import confounders_of
+from fairseg.understanding.errors import error_atlas, measure_differences, signed_volume_errors
+from fairseg.understanding.readable import Reading, Readings, read_groups
+from fairseg.understanding.used import associations
+
+IDS = np.repeat([0, 1], 40)
+NAMES = ("A", "B")
+
+
+def pattern(of_subject: np.ndarray, noise: float, rng: np.random.Generator) -> np.ndarray:
+    shape = np.sin(np.arange(36)).reshape(1, 1, 6, 6)
+    return of_subject[:, None, None, None, None] * shape + noise * rng.normal(size=(80, 1, 1, 6, 6))
+
+
+@pytest.fixture(scope="module")
+def by_age() -> tuple[dict[str, np.ndarray], pd.DataFrame]:
+    """Age makes the fat; group B is older; height has nothing to do with anything."""
+    rng = np.random.default_rng(3)
+    age = 55 + 12 * IDS + rng.normal(0, 8, 80)
+    own = IDS + rng.normal(0, 0.5, 80)
+    views = {"fat": pattern((age - 60) / 8, 0.3, rng), "own": pattern(own, 0.3, rng)}
+    return views, pd.DataFrame({"age": age, "height": rng.normal(170, 8, 80)})
+
+
+def test_a_planted_confounder_is_named_and_what_is_not_from_it_stays(by_age: tuple) -> None:
+    views, table = by_age
+    options = {"permutations": 199, "seed": 0}
+    readings = read_groups(views, IDS, NAMES, **options)
+    assert all(row.shown for row in readings.rows)
+    found = confounders_of(views, IDS, NAMES, table[["age"]], **options)
+    assert found.alone[0].shown
+    within = {row.view: row.shown for row in found.within}
+    assert within == {"fat": False, "own": True}
+    assert [row.view for row in readings.rows if found.explained(row)] == ["fat"]
+    advice = advise(readings, found, [], [], [])
+    assert advice[0].kind == "confounded"
+    assert advice[0].facts["views"] == ["fat"]
+
+
+def test_what_has_nothing_to_do_with_the_groups_explains_nothing(by_age: tuple) -> None:
+    views, table = by_age
+    readings = read_groups(views, IDS, NAMES, permutations=199)
+    found = confounders_of(views, IDS, NAMES, table[["height"]], permutations=199)
+    assert not found.alone[0].shown
+    assert not any(found.explained(row) for row in readings.rows)
+
+
+def test_a_confounder_that_separates_the_groups_leaves_nothing_to_say(by_age: tuple) -> None:
+    views, _ = by_age
+    site = pd.DataFrame({"site": np.where(IDS == 1, "north", "south")})
+    found = confounders_of(views, IDS, NAMES, site, permutations=199)
+    assert found.within == ()
+    assert "site" in found.notes[0]
+
+
+def test_a_confounder_without_values_is_an_error(by_age: tuple) -> None:
+    with pytest.raises(ValueError, match="'age' must have a value"):
+        confounders_of(by_age[0], IDS, NAMES, pd.DataFrame({"age": [None] * 80}), permutations=199)
+
+
+@pytest.mark.parametrize(("slope", "shown"), [(-0.04, True), (0.0, False)])
+def test_a_gap_alone_is_no_association_within_groups(slope: float, shown: bool) -> None:
+    rng = np.random.default_rng(5)
+    look = rng.normal(size=80)
+    views = {"look": pattern(2.0 * IDS + look, 0.05, rng)}
+    readings = read_groups(views, IDS, NAMES, permutations=199)
+    dice = 0.9 - 0.05 * IDS + slope * look + rng.normal(0, 0.01, 80)
+    dice[3] = np.nan
+    (found,) = associations(readings, dice, IDS, NAMES, permutations=499)
+    assert found.shown == shown
+    assert (found.correlation < -0.8) == shown
+    assert found.n == 79
+    assert found.gap[0] == pytest.approx(np.nanmean(dice[:40]) - dice[40:].mean())
+
+
+def test_errors_in_one_place_are_found_there_and_noise_is_not() -> None:
+    rng = np.random.default_rng(2)
+    maps = (rng.random((80, 4, 2, 20, 20)) < 0.1).astype(np.float32)
+    maps[IDS == 1, 3, 1, 4:8, 10:15] = rng.random((40, 4, 5)) < 0.6  # organ 2, false negatives, upper level
+    rows = error_atlas(maps, IDS, NAMES, ["one", "two"], permutations=99)
+    assert [(row.structure, row.kind) for row in rows if row.shown] == [("two", "false negatives")]
+    found = next(row for row in rows if row.shown)
+    assert found.more == "B"
+    assert found.cluster[1, 4:8, 10:15].mean() > 0.9
+    assert found.cluster.sum() < 40
+    assert found.shares[1, 1, 4:8, 10:15].mean() == pytest.approx(0.6, abs=0.05)
+
+
+def test_volume_errors_have_a_sign() -> None:
+    table = pd.DataFrame(
+        {
+            "subject": ["a", "a", "b", "c"],
+            "label": ["LV"] * 4,
+            "prediction_voxels": [110, 130, 90, 5],
+            "reference_voxels": [100, 100, 100, 0],
+        }
+    )
+    errors = signed_volume_errors(table, ["b", "a", "c", "d"])["volume error (%)", "LV"]
+    np.testing.assert_allclose(errors, [-10.0, 20.0, np.nan, np.nan])
+
+
+def test_measures_are_compared_with_the_first_group() -> None:
+    rng = np.random.default_rng(0)
+    values = {("volume (ml)", "LV"): rng.normal(100 + 30 * IDS, 10), ("flat", "LV"): np.ones(80)}
+    (row,) = measure_differences(values, IDS, NAMES)
+    assert (row.first, row.second, row.shown) == (*NAMES, True)
+    assert row.difference[1] < 30 < row.difference[2]
+
+
+def test_the_crop_to_use_is_the_widest_before_any_that_tells() -> None:
+    def reading(margin: int, p: float) -> Reading:
+        return Reading(f"box + {margin} mm", "B", 40, 40, 0.7, 0.6, 0.8, 0.65, p, p)
+
+    def margin(*ps: float) -> float | None:
+        rows = [reading(mm, p) for mm, p in zip((20, 0, 5), ps, strict=True)]
+        return crop_margin(Readings(tuple(rows), {}))
+
+    assert margin(0.01, 0.5, 0.5) == 5.0
+    assert margin(0.5, 0.5, 0.5) == 20.0
+    assert margin(0.5, 0.01, 0.5) is None

@@ -1,0 +1,114 @@
+"""The linear model, its folds, its permutations and its limits, against slow explicit ones."""
+
+import numpy as np
+import pytest
+from scipy.stats import mannwhitneyu
+
+from fairseg.understanding.readable import _components, _Deals, auc_limits, read_groups
+
+RNG = np.random.default_rng(7)
+IDS = np.repeat([0, 1], [22, 18])
+
+
+def refitted(parts: np.ndarray, ridge: float, ids: np.ndarray, folds: np.ndarray) -> np.ndarray:
+    """Fit a ridge regression with an intercept on each set of four folds, and score the fifth."""
+    design = np.column_stack([np.ones(len(parts)), parts])
+    penalty = np.diag([0.0, *[ridge] * parts.shape[1]])
+    scores = np.empty(len(parts))
+    for fold in np.unique(folds):
+        train = folds != fold
+        own = design[train]
+        weights = np.linalg.solve(own.T @ own + penalty, own.T @ (ids[train] == 1))
+        scores[~train] = design[~train] @ weights - (ids[train] == 1).mean()
+    return scores
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 5), (3,)], ids=["few subjects", "few components"])
+def test_the_closed_form_is_the_model_refitted_without_the_fold(shape: tuple[int, ...]) -> None:
+    view = RNG.normal(size=(40, *shape))
+    flat = view.reshape(40, -1) - view.reshape(40, -1).mean(axis=0)
+    flat = flat / flat.std(axis=0) if len(shape) == 1 else flat
+    left, size, _ = np.linalg.svd(flat, full_matrices=False)
+    deals = _Deals(IDS, 2, None, 3, seed=0)
+    found = deals._scores(_components(view), deals.ids, deals.folds)
+    ridge = (size**2).mean()  # all components are kept
+    for deal in range(4):
+        slow = [refitted(left * size, ridge, deals.ids[deal], folds) for folds in deals.folds[deal]]
+        np.testing.assert_allclose(found[deal, :, 1], np.mean(slow, axis=0), atol=1e-10)
+
+
+def test_every_fold_has_its_share_of_each_group_in_every_deal() -> None:
+    deals = _Deals(IDS, 2, None, 50, seed=0)
+    for ids, repeats in zip(deals.ids, deals.folds, strict=True):
+        assert np.bincount(ids).tolist() == [22, 18]
+        for folds in repeats:
+            for group, least, most in ((0, 4, 5), (1, 3, 4)):
+                counts = np.bincount(folds[ids == group], minlength=5)
+                assert least <= counts.min() <= counts.max() <= most
+
+
+def test_within_strata_groups_are_dealt_and_pairs_are_counted_within() -> None:
+    strata = RNG.integers(0, 3, 40)
+    deals = _Deals(IDS, 2, strata, 20, seed=0)
+    for stratum in range(3):
+        own = deals.ids[:, strata == stratum]
+        assert (own.sum(axis=1) == own[0].sum()).all()
+    scores = RNG.normal(size=(1, 40)).round(1)
+    wins = pairs = 0.0
+    for stratum in range(3):
+        one, two = (scores[0, (strata == stratum) & (group == IDS)] for group in (1, 0))
+        wins += mannwhitneyu(one, two).statistic
+        pairs += one.size * two.size
+    assert deals._auc(scores, IDS[None] == 1) == pytest.approx(wins / pairs)
+
+
+def test_an_auc_is_the_mann_whitney_statistic_and_names_do_not_matter() -> None:
+    view = RNG.normal(size=(40, 4)) + 0.5 * IDS[:, None]
+    found = read_groups({"view": view}, IDS, ["A", "B"], permutations=199)
+    scores = found.scores["view"][:, 1]
+    expected = mannwhitneyu(scores[IDS == 1], scores[IDS == 0]).statistic / (22 * 18)
+    assert found.rows[0].auc == pytest.approx(expected)
+    assert (found.rows[0].group, found.rows[0].n, found.rows[0].n_others) == ("B", 18, 22)
+
+
+def test_each_of_three_groups_is_told_from_the_others() -> None:
+    ids = np.repeat([0, 1, 2], 20)
+    view = RNG.normal(size=(60, 5))
+    view[ids == 2, 0] += 4.0
+    rows = {row.group: row for row in read_groups({"v": view}, ids, "abc", permutations=199).rows}
+    assert rows["c"].shown
+    assert rows["c"].auc > 0.95
+    assert rows.keys() == {"a", "b", "c"}
+
+
+def test_a_view_that_is_the_same_for_everybody_says_nothing() -> None:
+    rows = read_groups({"flat": np.ones((40, 3))}, IDS, ["A", "B"], permutations=199).rows
+    assert not rows[0].shown
+    assert rows[0].auc == 0.5
+
+
+def test_what_is_shown_lies_above_the_smallest_auc_that_can_be() -> None:
+    views = {str(n): RNG.normal(size=(40, 6)) + n * 0.2 * IDS[:, None] for n in range(6)}
+    for row in read_groups(views, IDS, ["A", "B"], permutations=399).rows:
+        assert row.shown == (row.auc > row.chance) or abs(row.auc - row.chance) < 1e-6
+        assert row.p <= row.p_adjusted
+
+
+def test_chance_alone_is_seldom_shown_over_all_views_together() -> None:
+    shown = 0
+    for cohort in range(12):
+        rng = np.random.default_rng(cohort)
+        ids = rng.permutation(np.repeat([0, 1], [12, 28]))
+        shared = rng.normal(size=(40, 3, 4))
+        views = {str(n): shared + rng.normal(size=shared.shape) for n in range(3)}
+        rows = read_groups(views, ids, ["A", "B"], permutations=199, seed=cohort).rows
+        shown += any(row.shown for row in rows)
+    assert shown <= 2  # of 12 at 5%; benchmarks/understand.py has 200
+
+
+@pytest.mark.parametrize(("auc", "low", "high"), [(1.0, 0.899, 1.0), (0.5, 0.331, 0.669), (0.0, 0.0, 0.101)])
+def test_limits_of_an_auc(auc: float, low: float, high: float) -> None:
+    found = auc_limits(auc, 20, 20)
+    assert found == pytest.approx((low, high), abs=5e-3)
+    mirrored = auc_limits(1 - auc, 20, 20)
+    assert found[0] == pytest.approx(1 - mirrored[1], abs=0.02)

@@ -1,0 +1,133 @@
+"""`fairseg.understand` and its command on a phantom whose groups differ outside the heart alone."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from matplotlib.axes import Axes
+
+import fairseg
+from fairseg.cli import main
+from fairseg.datasets import SHIFT, write_phantom
+from fairseg.understanding import views
+
+
+@pytest.fixture(scope="module")
+def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("phantom")
+    write_phantom(
+        folder,
+        subjects={"White": 14, "Black": 12, "Asian": 2},
+        test_subjects=0,
+        shift=SHIFT.without(["brightness", "heart"]),
+        shape=(52, 52),
+        spacing=4.5,
+        slices=3,
+    )
+    (folder / "masks").mkdir()
+    for file in (folder / "labelsTr").iterdir():  # a model that finds too little
+        mask = sitk.ReadImage(str(file))
+        small = sitk.Cast(sitk.BinaryErode(mask != 0, (1, 1, 0)), mask.GetPixelID())
+        sitk.WriteImage(mask * small, str(folder / "masks" / file.name))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def result(phantom: Path) -> fairseg.understanding.UnderstandResult:
+    return fairseg.understand(
+        phantom,
+        "group",
+        "White",
+        predictions=phantom / "masks",
+        confounders="age",
+        margins=(0, 30),
+        permutations=199,
+    )
+
+
+def test_the_outside_tells_the_groups_and_the_heart_does_not(
+    result: fairseg.understanding.UnderstandResult,
+) -> None:
+    shown = {row.view: row.shown for row in result.readings.rows}
+    assert shown[views.WHOLE]
+    assert shown[views.OUTSIDE]
+    assert not shown[views.ORGAN]
+    assert not shown[views.MASK]
+    assert result.crop_margin == 30.0  # with so few subjects; benchmarks/understand.py has more
+    assert result.advice[0].kind == "crop"
+    assert result.left_out.to_dict("records") == [
+        {"group": "Asian", "subjects": 2, "why": "fewer than 10 subjects, so not judged"}
+    ]
+    assert dict(result.cohort.counts) == {"White": 14, "Black": 12}
+
+
+def test_findings_hold_every_test_and_the_sentence_says_the_first(
+    result: fairseg.understanding.UnderstandResult,
+) -> None:
+    asked = set(result.findings["question"])
+    assert {"readable", "readable from confounders", "readable within strata", "score and Dice"} <= asked
+    volume = result.findings.query("what == 'LVBP: volume error (%)'").iloc[0]
+    assert volume["n"] == 26
+    assert "group can be read from the" in result.sentence
+    assert "not yet proof" in result.sentence or "is not shown" in result.sentence
+    assert "sentence" not in repr(result)
+    assert "<style>" in result._repr_html_()
+
+
+@pytest.mark.parametrize("kind", ["views", "margins", "images", "errors"])
+def test_every_figure_can_be_drawn(result: fairseg.understanding.UnderstandResult, kind: str) -> None:
+    assert isinstance(result.plot(kind), Axes)
+
+
+def test_no_model_of_groups_is_written(
+    result: fairseg.understanding.UnderstandResult, tmp_path: Path
+) -> None:
+    page = result.save(tmp_path)
+    written = {file.name for file in tmp_path.iterdir() if not file.name.startswith(".")}
+    figures = {"margins.svg", "images.svg", "errors.svg"}
+    assert written == {"understand.html", "findings.csv", "advice.csv", *figures}
+    text = page.read_text(encoding="utf-8")
+    assert text.index(result.sentence[:40]) < text.index("Can the group be read, and where?")
+    assert "social category" in text
+    assert "None" not in text
+
+
+def test_the_command_says_what_the_function_says(
+    phantom: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = phantom / "groups.csv"
+    assert main(["understand", str(phantom), "--by", "sex", "--margins", "0", "--min-size", "9",
+                 "--permutations", "199", "--groups", str(table), "--out", str(tmp_path)]) == 0  # fmt: skip
+    assert "Page:" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"by": "age"}, "age"),
+        ({"by": "shoe"}, "no column 'shoe'"),
+        ({"by": "group", "reference": "Asian"}, "too few subjects"),
+        ({"by": "group", "min_size": 13}, "at least two groups of 13 subjects .*Asian 2, Black 12, White 14"),
+        ({"by": "group", "confounders": "shoe"}, "no column 'shoe'"),
+        ({"by": "group", "margins": (-1,)}, "margins must be"),
+        ({"by": "group", "permutations": 10}, "at least 199"),
+        ({"by": "group", "min_size": 4}, "at least 5"),
+    ],
+)
+def test_bad_input_is_named(phantom: Path, arguments: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        fairseg.understand(phantom, **arguments)
+
+
+def test_a_missing_prediction_is_named(phantom: Path, tmp_path: Path) -> None:
+    one = sorted((phantom / "masks").iterdir())[0]
+    (tmp_path / one.name).write_bytes(one.read_bytes())
+    with pytest.raises(ValueError, match="predictions has no mask of"):
+        fairseg.understand(phantom, "group", predictions=tmp_path)
+
+
+def test_views_do_not_depend_on_numbers_of_cases(phantom: Path) -> None:
+    found = fairseg.understand(phantom, "group", permutations=199, margins=(0,)).cohort.views
+    assert all(len(view) == 26 for view in found.values())
+    assert all(view.dtype == np.float32 for view in found.values())

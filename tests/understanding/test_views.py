@@ -1,0 +1,119 @@
+"""What each view lets in, and what it does not."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from fairseg.understanding import views
+from fairseg.understanding.views import CaseFiles, make_frame, views_of
+
+
+def write(path: Path, array: np.ndarray, spacing: tuple[float, ...]) -> Path:
+    image = sitk.GetImageFromArray(array)
+    image.SetSpacing(spacing)
+    sitk.WriteImage(image, str(path))
+    return path
+
+
+def case(
+    folder: Path, name: str, image: np.ndarray, mask: np.ndarray, spacing: tuple[float, ...] = (2.0, 2.0, 8.0)
+) -> CaseFiles:
+    files = (write(folder / f"{name}_0000.nii.gz", image, spacing),)
+    return CaseFiles(name, files, write(folder / f"{name}.nii.gz", mask, spacing))
+
+
+def organ(shape: tuple[int, ...] = (5, 60, 60)) -> np.ndarray:
+    mask = np.zeros(shape, dtype=np.uint8)
+    mask[..., 20:34, 24:40] = 1
+    return mask
+
+
+@pytest.fixture
+def scene() -> tuple[np.ndarray, np.ndarray]:
+    image = np.random.default_rng(0).normal(100.0, 10.0, (5, 60, 60))
+    return image.astype(np.float32), organ()
+
+
+def test_what_lies_outside_has_no_say_in_the_views_of_the_organ(tmp_path: Path, scene: tuple) -> None:
+    image, mask = scene
+    other = np.where(mask > 0, image, 7 * image + 50).astype(np.float32)
+    cases = [case(tmp_path, name, pixels, mask) for name, pixels in (("a", image), ("b", other))]
+    frame = make_frame(cases, {"organ": 1}, (0.0, 10.0))
+    one, two = (views_of(each, frame) for each in cases)
+    for name in (views.MASK, views.SHAPE, views.HEADER):
+        np.testing.assert_array_equal(one[name], two[name])
+    np.testing.assert_allclose(one[views.ORGAN], two[views.ORGAN], atol=1e-4)  # its rim too
+    assert np.abs(one[views.LEAK] - two[views.LEAK]).mean() > 0.5
+
+
+def test_what_is_blanked_is_a_box_of_one_size_and_no_silhouette(tmp_path: Path, scene: tuple) -> None:
+    image, mask = scene
+    small = np.zeros_like(mask)
+    small[:, 25:29, 30:34] = 1
+    cases = [case(tmp_path, "a", image, mask), case(tmp_path, "b", image, small)]
+    frame = make_frame(cases, {"organ": 1}, (0.0,))
+    assert frame.box == (28.0, 32.0)
+    blank = [views_of(each, frame)[views.OUTSIDE][0, 0] == 0 for each in cases]
+    middle = [one[8:32, 8:32] for one in blank]
+    np.testing.assert_array_equal(middle[0], middle[1])
+    assert middle[0].any()
+
+
+def test_a_brighter_scanner_changes_no_view_of_pixels(tmp_path: Path, scene: tuple) -> None:
+    image, mask = scene
+    cases = [case(tmp_path, "a", image, mask), case(tmp_path, "b", 3 * image + 20, mask)]
+    frame = make_frame(cases, {"organ": 1}, (0.0,))
+    one, two = (views_of(each, frame) for each in cases)
+    for name in set(one) - {views.INTENSITY}:
+        np.testing.assert_allclose(one[name], two[name], atol=1e-4)
+
+
+def test_a_finer_grid_changes_the_header_and_hardly_the_picture(tmp_path: Path) -> None:
+    def draw(size: int) -> tuple[np.ndarray, np.ndarray]:
+        y, x = (np.mgrid[:size, :size] + 0.5) / size
+        image = np.sin(9 * x) * np.cos(7 * y) + 2 * ((x - 0.5) ** 2 + (y - 0.45) ** 2 < 0.02)
+        mask = (((x - 0.5) ** 2 + (y - 0.45) ** 2) < 0.02).astype(np.uint8)
+        return np.stack([image] * 3).astype(np.float32), np.stack([mask] * 3)
+
+    coarse = case(tmp_path, "a", *draw(60), spacing=(4.0, 4.0, 9.0))
+    fine = case(tmp_path, "b", *draw(120), spacing=(2.0, 2.0, 9.0))
+    frame = make_frame([coarse, fine], {"organ": 1}, (10.0,))
+    one, two = (views_of(each, frame) for each in (coarse, fine))
+    assert np.corrcoef(one[views.WHOLE].ravel(), two[views.WHOLE].ravel())[0, 1] > 0.99
+    assert not np.allclose(one[views.HEADER], two[views.HEADER])
+
+
+def test_images_in_2d_have_one_level_and_a_case_without_organ_no_view(tmp_path: Path) -> None:
+    image = np.random.default_rng(1).normal(size=(60, 60)).astype(np.float32)
+    cases = [
+        case(tmp_path, "a", image, organ((60, 60)), spacing=(1.0, 1.0)),
+        case(tmp_path, "b", image, np.zeros((60, 60), dtype=np.uint8), spacing=(1.0, 1.0)),
+    ]
+    frame = make_frame(cases, {"organ": 1}, (0.0,))
+    assert views_of(cases[0], frame)[views.WHOLE].shape == (1, 1, views.SIZE, views.SIZE)
+    assert views_of(cases[1], frame) == {}
+
+
+def test_an_image_that_is_not_finite_is_named(tmp_path: Path, scene: tuple) -> None:
+    image, mask = scene
+    image[0, 0, 0] = np.nan
+    bad = case(tmp_path, "p07", image, mask)
+    frame = make_frame([bad], {"organ": 1}, (0.0,))
+    with pytest.raises(ValueError, match=r"case p07: .* must be finite"):
+        views_of(bad, frame)
+
+
+def test_error_maps_say_what_is_too_much_and_what_is_missing(tmp_path: Path, scene: tuple) -> None:
+    image, mask = scene
+    guess = np.zeros_like(mask)
+    guess[:, 20:34, 32:48] = 1  # moved to the right by half its width
+    one = case(tmp_path, "a", image, mask)
+    predicted = write(tmp_path / "guess.nii.gz", guess, (2.0, 2.0, 8.0))
+    one = CaseFiles(one.name, one.images, one.reference, predicted)
+    frame = make_frame([one], {"organ": 1}, (0.0,))
+    too_much, missing = views_of(one, frame)[views.ERRORS][:, 1]
+    half = views.SIZE // 2
+    assert too_much[:, :half].sum() < 0.1 * too_much[:, half:].sum()
+    assert missing[:, half:].sum() < 0.1 * missing[:, :half].sum()
