@@ -68,7 +68,7 @@ def _read_png(path: Path, mode: str) -> Mask:
     if mode in ("RGB", "RGBA"):
         if not (pixels[..., :1] == pixels[..., :3]).all():
             raise ValueError(f"{path} must hold grey values or indices of a palette as labels, got colours")
-        messages = ("its three equal channels were read as one",)
+        messages: tuple[str, ...] = ("its three equal channels were read as one",)
     else:
         messages = ("its transparency was left out",) if mode in ("LA", "PA") else ()
     if pixels.ndim == 3:
