@@ -15,7 +15,7 @@ import torch
 from fairseg.cohort.table import read_cohort
 from fairseg.datasets.anatomy import LABELS
 from fairseg.datasets.phantom import write_phantom
-from fairseg.io.files import write_files
+from fairseg.io.files import check_writable, write_files
 from fairseg.io.json_files import read_json
 from fairseg.io.parallel import cores, run_all
 from fairseg.scoring import evaluate
@@ -79,6 +79,7 @@ def run_demo(
         ValueError: `out` holds another demo.
     """
     cohort = out / "phantom"
+    check_writable(out)
     report("1/4 Making a cohort of cardiac MR, with few people of one group to train on")
     identity = {"seed": seed, "subjects": subjects, "test": test_subjects, "settings": settings.to_dict()}
     if not _is_begun(out, identity):
