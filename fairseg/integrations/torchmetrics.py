@@ -65,7 +65,8 @@ class _GroupMetric(GroupVoxelCounts, Metric):
         self.add_state("rows", [], dist_reduce_fx="cat")
         # A state so that a collection never takes metrics of other labels for the same.
         unions = [value for union in self.labels for value in (len(union), *union)]
-        values = torch.tensor([float("nan") if ignore is None else ignore, *unions], dtype=torch.float64)
+        ignored = (0, 0) if ignore is None else (1, ignore)  # no NaN, which is equal to nothing
+        values = torch.tensor([*ignored, *unions], dtype=torch.float64)
         self.add_state("label_values", values, dist_reduce_fx="max")
 
     def update(

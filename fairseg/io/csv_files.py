@@ -5,6 +5,7 @@ import csv
 import logging
 import re
 from collections import Counter
+from contextlib import suppress
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -68,12 +69,11 @@ def _decoded(file: Path) -> str:
         return content.decode("utf-16", errors="replace")
     if content.startswith(_ZIP):
         raise ValueError(f"{file} must be text, got an Excel workbook or another archive: name it .xlsx")
+    if b"\0" not in content:
+        with suppress(UnicodeDecodeError):
+            return content.decode("utf-8-sig")
     if _BINARY.search(content):
         raise ValueError(f"{file} must be text in UTF-8, got binary content")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        pass
     try:
         text = content.decode("cp1252")
     except UnicodeDecodeError:

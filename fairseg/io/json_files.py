@@ -6,8 +6,12 @@ from pathlib import Path
 from typing import Any
 
 
-def read_json(path: str | Path) -> Any:
+def read_json(path: str | Path, *, nan: bool = False) -> Any:
     """Return what a JSON file holds.
+
+    Args:
+        path: the file.
+        nan: whether NaN is taken, as where nnU-Net writes a Dice of nothing.
 
     Raises:
         ValueError: the file cannot be read, is no JSON in UTF-8, is nested too deep, or has a number that is
@@ -15,12 +19,12 @@ def read_json(path: str | Path) -> Any:
     """
     file = Path(path)
     try:
-        return parse_json(file.read_bytes(), str(file))
+        return parse_json(file.read_bytes(), str(file), nan=nan)
     except OSError as error:
         raise ValueError(f"{file} cannot be read: {error.strerror}") from None
 
 
-def parse_json(content: bytes, where: str) -> Any:
+def parse_json(content: bytes, where: str, *, nan: bool = False) -> Any:
     """Return what JSON text holds; errors are those of `read_json`, and call the text `where`.
 
     >>> parse_json(b'{"labels": {"heart": NaN}}', "dataset.json")
@@ -28,7 +32,9 @@ def parse_json(content: bytes, where: str) -> Any:
     ValueError: dataset.json must be JSON: NaN is no number of JSON
     """
     try:
-        return json.loads(content.decode("utf-8"), parse_constant=_refuse, parse_float=_finite)
+        return json.loads(
+            content.decode("utf-8"), parse_constant=_nan if nan else _refuse, parse_float=_finite
+        )
     except RecursionError:
         raise ValueError(f"{where} must be JSON: it is nested too deep") from None
     except ValueError as error:
@@ -38,6 +44,10 @@ def parse_json(content: bytes, where: str) -> Any:
 def _finite(text: str) -> float:
     number = float(text)
     return number if math.isfinite(number) else _refuse(text)
+
+
+def _nan(text: str) -> float:
+    return math.nan if text == "NaN" else _refuse(text)
 
 
 def _refuse(text: str) -> float:

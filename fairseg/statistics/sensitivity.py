@@ -1,5 +1,6 @@
 """Does a verdict hang on a choice? The page judged again from other scores or fewer subjects."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -158,7 +159,9 @@ def _means(parts: Sequence[Floats], level: float, trimmed: float = 0.0) -> Inter
     estimate = float(np.subtract(*(trim_mean(part, trimmed) for part in parts)))
     if not any(np.ptp(part) for part in parts):
         return Interval(estimate, estimate, estimate)
-    low, high = ttest_ind(*parts, equal_var=False, trim=trimmed).confidence_interval(level)
+    with warnings.catch_warnings():  # of a group whose scores are equal but for rounding
+        warnings.filterwarnings("ignore", "Precision loss", RuntimeWarning)
+        low, high = ttest_ind(*parts, equal_var=False, trim=trimmed).confidence_interval(level)
     return Interval(estimate, float(low), float(high))
 
 

@@ -120,7 +120,7 @@ def _cases(file: Path, chosen: Mapping[str | int, tuple[int, ...]] | None) -> di
     """Return each case of a summary with its rows, one a structure."""
     cases: dict[str, list[dict[str, Any]]] = {}
     try:
-        summary = read_json(file)
+        summary = read_json(file, nan=True)
         # The trained model's folder, above the summary, has its dataset.json.
         model = next((folder for folder in file.resolve().parents[:3] if (folder / DATASET).is_file()), None)
         about, ending = (None, "") if model is None else (read_dataset_labels(model), file_ending(model))
