@@ -161,7 +161,7 @@ def _check_before_scoring(
 def check_attributes(scores: Any, where: Path, given: dict[str, Any]) -> None:
     """Raise where an option names an attribute that the file has not."""
     from fairseg.io.sentences import listed  # noqa: PLC0415
-    from fairseg.report.sections import STRUCTURE_SIZE  # noqa: PLC0415
+    from fairseg.scoring.subjects import STRUCTURE_SIZE  # noqa: PLC0415
 
     known = [*scores.attributes, "case", "subject"]
     for option in ("by", "also", "adjust"):

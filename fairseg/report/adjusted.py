@@ -12,8 +12,8 @@ from fairseg.cohort.attributes import read_attribute
 from fairseg.cohort.groups import Groups
 from fairseg.cohort.ids import as_ids
 from fairseg.report.pictures import sizes
-from fairseg.report.sections import STRUCTURE_SIZE
 from fairseg.report.tables import Cell, Table
+from fairseg.scoring.subjects import STRUCTURE_SIZE
 from fairseg.scoring.summary import Summary
 from fairseg.scoring.table import Scores
 from fairseg.statistics.confounders import adjusted_gap

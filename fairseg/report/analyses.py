@@ -9,14 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from fairseg.cohort.attributes import read_attribute
 from fairseg.cohort.groups import Groups
 from fairseg.cohort.ids import as_ids
 from fairseg.cohort.short_names import short_names
 from fairseg.io.sentences import counted, listed
 from fairseg.metrics.grouped import as_values
-from fairseg.report.sections import STRUCTURE_SIZE
-from fairseg.scoring.subjects import Membership, covariate, membership, strata
+from fairseg.scoring.subjects import STRUCTURE_SIZE, Membership, covariate, in_fifths, membership, strata
 from fairseg.scoring.table import Scores
 from fairseg.statistics.findings import Grouping
 
@@ -161,13 +159,10 @@ def _listed(scores: Scores) -> str:
 def strata_ids(
     scores: Scores, adjust: Sequence[str], bins: Mapping[str, Sequence[float]]
 ) -> npt.NDArray[np.int64] | None:
-    """Return the stratum of each subject that the attributes held fixed make; None if none makes any."""
-    fixed = [name for name in adjust if has_levels(scores, name, bins)]
-    return strata(scores, fixed, bins)[1].ids if fixed else None
+    """Return the stratum of each subject that the attributes held fixed make; None without."""
+    return strata(scores, adjust, bins)[1].ids if adjust else None
 
 
-def has_levels(scores: Scores, name: str, bins: Mapping[str, Sequence[float]]) -> bool:
-    """Whether an attribute makes strata: it has levels, or numbers that are cut into bins."""
-    if name == STRUCTURE_SIZE:
-        return False
-    return name in bins or read_attribute(name, scores.table[name]).numbers is None
+def held_fixed(scores: Scores, adjust: Sequence[str], bins: Mapping[str, Sequence[float]]) -> str:
+    """Return what is held fixed, as a sentence says it."""
+    return " and ".join(f"{name} (in fifths)" if in_fifths(scores, name, bins) else name for name in adjust)

@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from fairseg.report import numbers
 from fairseg.report.audited import Audited
-from fairseg.report.findings_table import telling
-from fairseg.report.templates import render_text
-from fairseg.statistics.findings import Comparison, Finding, GroupFacts
+from fairseg.report.findings_table import hardest_name, telling
+from fairseg.report.templates import render_text, say
+from fairseg.statistics.findings import Comparison, Finding, GroupFacts, ReasonKind
 from fairseg.statistics.verdicts import Endpoint, Verdict
 
 if TYPE_CHECKING:
     from fairseg.report.analyses import Analysis
+
+# What a reader must know whatever is shown: who is not judged, or has no score.
+_OF_WHO_IS_JUDGED = (ReasonKind.SMALL_GROUP, ReasonKind.UNKNOWN_GROUP, ReasonKind.MISSING_SCORES)
 
 
 def answer(result: Audited, analysis: "Analysis") -> str:
@@ -33,7 +36,7 @@ def answer_lines(result: Audited, analysis: "Analysis") -> list[str]:
     text = render_text(
         "answer.txt.j2",
         verdict=verdict.name,
-        title=result.scores.title if result.scores.title != "DSC" else "Dice",
+        title=spoken_title(result),
         options=result.options,
         lead=None if lead is None else spoken(lead, result),
         also=[spoken(finding, result) for finding in _others(comparisons, lead)],
@@ -43,10 +46,11 @@ def answer_lines(result: Audited, analysis: "Analysis") -> list[str]:
         everyone=_fails_everyone(comparisons, facts),
         judged=[fact.group for fact in facts if fact.judged],
         sizes=[(fact.group, fact.n) for fact in facts],
+        other_way=None if lead is None else _other_way(result, comparisons, lead),
         widest=_widest(result, comparisons),
-        floor=[fact for fact in facts if fact.judged and not fact.passes_floor],
+        reasons=_reasons(result, comparisons, analysis.name),
         adjusted=bool(result.sections.adjust) and any(finding.adjusted for finding in judgement.findings),
-        adjust=" and ".join(result.sections.adjust),
+        adjust=result.held_fixed,
         several=len(result.structures) > 1,
     )
     return [" ".join(line.split()) for line in text.splitlines() if line.strip()]
@@ -65,6 +69,7 @@ def spoken(finding: Finding, result: Audited) -> dict[str, Any]:
     apart = value[better] - value[worse]
     return {
         "endpoint": finding.endpoint.name,
+        "hardest": hardest_name(result, finding.structure),
         "structure": "" if finding.structure == result.structures[0] else finding.structure,
         "adjusted": finding.adjusted,
         "worse": worse,
@@ -104,6 +109,48 @@ def _others(comparisons: Sequence[Comparison], lead: Finding | None) -> list[Fin
     pair = (lead.first, lead.second)
     found = [finding for one in comparisons if (one.first, one.second) == pair for finding in one.shown]
     return [finding for finding in found if finding is not lead][:3]
+
+
+def _other_way(result: Audited, comparisons: Sequence[Comparison], lead: Finding) -> dict[str, Any] | None:
+    """Return the leading finding with strata held fixed, or without, where that is not shown."""
+    same = (lead.first, lead.second, lead.structure, lead.endpoint, not lead.adjusted)
+    for row in (row for one in comparisons for row in one.findings):
+        if (row.first, row.second, row.structure, row.endpoint, row.adjusted) != same or row.shown:
+            continue
+        gap, low, high = row.disadvantage
+        if lead.worse == lead.first:
+            gap, low, high = -gap, -high, -low
+        typical = row.endpoint is Endpoint.TYPICAL
+        by = numbers.with_limits(gap, low, high, numbers.score if typical else numbers.points_of)
+        judged = row.verdict is not Verdict.NOT_JUDGED
+        return {"adjusted": row.adjusted, "judged": judged, "by": by, "points": not typical}
+    return None
+
+
+def _reasons(result: Audited, comparisons: Sequence[Comparison], attribute: str) -> list[str]:
+    """Return what else stands in the way of a green verdict, each in words, once."""
+    found = [
+        reason
+        for one in comparisons
+        if one.verdict in (Verdict.OPEN, Verdict.GAP)
+        for reason in one.reasons
+        if reason.kind is not ReasonKind.MARGIN
+    ]
+    floors = [reason for reason in found if reason.kind is ReasonKind.FLOOR]
+    found = [reason for reason in found if reason not in floors[1:]]
+    facts = {"title": spoken_title(result), "overall": result.structures[0], "options": result.options}
+    adjust = result.held_fixed
+    texts = [
+        say("reason", one=one, adjust=adjust, **facts)
+        for one in (*result.judgement.reasons[attribute], *found)
+        if result.judgement.verdicts[attribute] is Verdict.OPEN or one.kind in _OF_WHO_IS_JUDGED
+    ]
+    return list(dict.fromkeys(texts))[:3]
+
+
+def spoken_title(result: Audited) -> str:
+    """Return what the score is called in sentences."""
+    return "Dice" if result.scores.title == "DSC" else result.scores.title
 
 
 def _failing(comparisons: Sequence[Comparison]) -> list[GroupFacts]:

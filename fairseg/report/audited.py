@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from fairseg.report.analyses import Analysis
+from fairseg.report.analyses import Analysis, held_fixed
 from fairseg.report.sections import ReportSections
 from fairseg.scoring.subjects import subject_names
 from fairseg.scoring.table import Scores
@@ -42,6 +42,11 @@ class Audited:
     def verdict(self) -> Verdict:
         """The verdict on the grouping that was asked about."""
         return self.judgement.verdict
+
+    @cached_property
+    def held_fixed(self) -> str:
+        """What is held fixed, as a sentence says it."""
+        return held_fixed(self.scores, self.sections.adjust, self.sections.bins)
 
     @cached_property
     def groups(self) -> pd.DataFrame:

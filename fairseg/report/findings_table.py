@@ -2,11 +2,15 @@
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from fairseg.report import numbers
 from fairseg.report.audited import Audited
 from fairseg.report.tables import Cell, Table
 from fairseg.report.templates import say
 from fairseg.scoring.summary import ALL
 from fairseg.statistics.findings import Finding, GroupFacts
+from fairseg.statistics.group_facts import HARDEST_SHARE
 from fairseg.statistics.judge_options import JudgeOptions
 from fairseg.statistics.verdicts import Endpoint, Verdict
 
@@ -40,7 +44,8 @@ def groups_table(result: Audited, analysis: "Analysis", structure: str | None = 
     title, options = result.scores.title, result.options
     heads = ("n", f"Median {title}", f"{title} < {options.failure_threshold:g}", "In hardest tenth")
     caption = f"{structure}: groups by {analysis.name}"
-    note = say("about_groups", title=title, options=options, unknown=unknown)
+    hardest = hardest_name(result, structure)
+    note = say("about_groups", title=title, options=options, unknown=unknown, hardest=hardest)
     return Table.of(caption, heads, rows, corner="Group", note=note)
 
 
@@ -89,7 +94,7 @@ def endpoints_table(result: Audited, analysis: "Analysis", most: int = 9) -> Tab
         )
         name += f" of {row.structure}" if row.structure != result.structures[0] else ""
         if row.adjusted:
-            name += f", {' and '.join(result.sections.adjust)} held fixed"
+            name += f", {result.held_fixed} held fixed"
         rule = "rule" if last and pair != last and len(kept) > len(found) else ""
         lines.append((name, rule, [_verdict(row), _difference(row)]))
         last = pair
@@ -116,7 +121,7 @@ def findings_table(result: Audited) -> Table:
         name = f"{row.structure}: {row.first}, {row.second}: {row.endpoint}"
         name = f"{row.attribute}, {name}" if several else name
         if row.adjusted:
-            name += f", {' and '.join(result.sections.adjust)} held fixed"
+            name += f", {result.held_fixed} held fixed"
         kind = "score" if row.endpoint is Endpoint.TYPICAL else "percent"
         values = [Cell(value, kind=kind) for value in (row.value_first, row.value_second)]
         counts = Cell(f"{row.n_first}, {row.n_second}")
@@ -145,9 +150,16 @@ def subgroup_table(result: Audited) -> Table:
     ]
     title = result.scores.title
     heads = ("Structure", "Subjects", "Without a score", f"Median {title}", "Failures", "In hardest tenth")
-    unknown = len(result.analyses[0].members.unknown)
-    note = say("about_groups", title=title, options=result.options, unknown=unknown)
+    unknown, hardest = len(result.analyses[0].members.unknown), hardest_name(result, result.structures[0])
+    note = say("about_groups", title=title, options=result.options, unknown=unknown, hardest=hardest)
     return Table.of("Performance by subgroup", heads, rows, corner="Subgroup", note=note)
+
+
+def hardest_name(result: Audited, structure: str) -> str:
+    """Return what the hardest tenth is called: by its true share where equal scores leave nothing near it."""
+    share = next(fact.hardest for fact in result.judgement.everyone if fact.structure == structure)
+    near = np.isnan(share) or abs(share - HARDEST_SHARE) <= HARDEST_SHARE / 2
+    return "tenth" if near else numbers.percent(share)
 
 
 def _difference(row: Finding) -> Cell:

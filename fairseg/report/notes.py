@@ -141,7 +141,7 @@ def _shared(overall: Summary) -> str:
     if not shared:
         return ""
     who = f"{counted(len(shared), 'subject')} {'is' if len(shared) == 1 else 'are'}"
-    return f"{who} in more than one group and counted in each: {listed(shared)}"
+    return f"{who} in several groups, counted in each, not judged: {listed(shared)}"
 
 
 def _single(overall: Summary) -> str:

@@ -8,12 +8,12 @@ import numpy.typing as npt
 import pandas as pd
 from markupsafe import Markup
 
-from fairseg.cohort.columns import VOLUMES, VOXELS
 from fairseg.metrics.fairness import Floats
 from fairseg.report import charts, numbers
 from fairseg.report.audited import Audited
 from fairseg.report.findings_table import row_label
 from fairseg.report.templates import say
+from fairseg.scoring.subjects import structure_sizes
 from fairseg.scoring.summary import GAP, OVERALL, Summary
 from fairseg.scoring.table import Scores
 from fairseg.statistics.findings import Finding
@@ -190,7 +190,7 @@ def _gap_row(row: Finding, result: Audited, scale: float) -> charts.ForestRow:
     if len(result.structures) == 1:
         block, name = row.attribute, f"{row.second} against {row.first}"
     if row.adjusted:
-        name += f", {' and '.join(result.sections.adjust)} held fixed"
+        name += f", {result.held_fixed} held fixed"
     gap, low, high = (value * scale for value in row.disadvantage)
     return charts.ForestRow(
         block, name, gap, low, high, row.verdict, f"{row.n_second}, {row.n_first}", row_label(row)
@@ -215,15 +215,12 @@ def sizes(table: pd.DataFrame, summary: Summary) -> tuple[Floats, str] | None:
 
     The mean over cases, in ml where files state a voxel size; None where the table tells neither.
     """
-    voxels = "px" if summary.unit == "px" else "voxels"
-    known = [(name, unit) for name, unit in ((VOLUMES[1], "ml"), (VOXELS[1], voxels)) if name in table]
-    if not known:
+    whole = summary.structure == OVERALL
+    found = structure_sizes(table if whole else table[table["label"].astype(str) == summary.structure])
+    if found is None:
         return None
-    column, unit = known[0]
-    rows = table if summary.structure == OVERALL else table[table["label"].astype(str) == summary.structure]
-    of_case = rows.groupby(["subject", "case"], sort=False)[column].sum(min_count=1)
-    mean = of_case.groupby(level="subject").mean()
-    return _of_subjects(summary, mean.where(mean > 0)), unit
+    of_subject, unit = found
+    return _of_subjects(summary, of_subject), "px" if (unit, summary.unit) == ("voxels", "px") else unit
 
 
 def _keys(summary: Summary) -> list[tuple[str, int]]:

@@ -22,6 +22,7 @@ from fairseg.scoring.subjects import structure_scores
 from fairseg.scoring.table import Scores
 from fairseg.statistics.common_structures import common_structures
 from fairseg.statistics.findings import Grouping
+from fairseg.statistics.judge_options import JudgeOptions
 from fairseg.statistics.planning import (
     DIRECTIONS,
     SampleSizes,
@@ -81,7 +82,16 @@ class PlanResult:
     @cached_property
     def sentence(self) -> str:
         """The answer: a sentence for each pair of groups."""
-        return say("plan", result=self, about="about " if self.pilot else "")
+        sizes = [
+            size
+            for pair in self.pairs
+            for plan in (pair.worse, pair.better)
+            for size in (plan.n_first, plan.n_second)
+        ]
+        least = JudgeOptions().min_size
+        too_small = any(size and size < least for size in sizes)
+        about = "about " if self.pilot else ""
+        return say("plan", result=self, about=about, too_small=too_small, least=least)
 
     @cached_property
     def table(self) -> pd.DataFrame:

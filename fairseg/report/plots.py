@@ -87,7 +87,7 @@ def plot_boxes(result: Audited, ax: Axes | None = None) -> Axes:
 def plot_gaps(result: Audited, ax: Axes | None = None, *, endpoint: Endpoint = Endpoint.TYPICAL) -> Axes:
     """Draw the findings of an endpoint with their limits, and the margin within which they do not matter."""
     rows = [row for row in result.judgement.findings if row.endpoint is endpoint][:_MOST_GAPS]
-    fixed = f", {' and '.join(result.sections.adjust)} held fixed"
+    fixed = f", {result.held_fixed} held fixed"
     several = len(result.structures) > 1
     names = [
         f"{row.structure}: " * several + f"{row.second} against {row.first}" + fixed * row.adjusted

@@ -7,8 +7,6 @@ from pathlib import Path
 from fairseg.metrics.masks import Structures
 from fairseg.report.preregistration import Preregistration
 
-STRUCTURE_SIZE = "structure size"  # the size of the reference masks, which gaps can be adjusted for
-
 
 @dataclass(frozen=True)
 class MaskFolders:
@@ -51,7 +49,7 @@ class ReportSections:
     Attributes:
         masks: where the masks are, for pictures of the worst cases.
         heart: which labels are which part of the heart, for volumes and ejection fractions.
-        adjust: attributes that are held fixed, numbers among them by regression.
+        adjust: attributes that are held fixed, numbers without bins by regression, and in fifths.
         bins: edges of numeric ones, for gaps within strata.
         model: what the model is called.
         command: the command that made the report.

@@ -178,19 +178,20 @@ class ReasonKind(StrEnum):
     MISSING_SCORES = "scores are missing more often in one group"
     STRATA = "strata too small"
     SEVERITY = "the hardest cases are worse in one group"
-    SMALL_GROUP = "a group too small to be judged is badly served"
+    SMALL_GROUP = "a group too small to be judged is served otherwise"
     UNKNOWN_GROUP = "subjects of unknown group are badly served"
 
 
 @dataclass(frozen=True)
 class Reason:
-    """What stands between a comparison, or an attribute, and NO_GAP."""
+    """What stands between a comparison, or an attribute, and NO_GAP, and the figures that it rests on."""
 
     kind: ReasonKind
     structure: str
     group: str | None = None
     endpoint: Endpoint | None = None
     adjusted: bool = False
+    facts: tuple[GroupFacts, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -143,6 +143,8 @@ class GroupChange:
         change: centre of the subjects' changes (Hodges and Lehmann), with limits that hold together for all
             groups and structures of the attribute.
         level: of these limits.
+        median_change: of the subjects' changes; of another sign than `change` where most subjects changed a
+            little and some much, the other way.
         failing_before: subjects who fail with the baseline.
         failing_after: subjects who fail with the second model.
         newly_failing: subjects who fail with the second model only.
@@ -165,6 +167,7 @@ class GroupChange:
     median_after: float
     change: Interval
     level: float
+    median_change: float
     failing_before: int
     failing_after: int
     newly_failing: int

@@ -18,8 +18,8 @@ from fairseg.metrics.fairness import Floats
 from fairseg.statistics.batches import Integers
 from fairseg.statistics.findings import ALL_OTHERS, Grouping
 from fairseg.statistics.gain_findings import Pair
+from fairseg.statistics.group_facts import hardest
 from fairseg.statistics.judge_options import JudgeOptions
-from fairseg.statistics.page import hardest
 from fairseg.statistics.permutation import Row, adjusted_p, local_level, smallest_p_values
 from fairseg.statistics.row_tests import observe, stratum_members, usable_strata
 from fairseg.statistics.verdicts import Endpoint

@@ -59,6 +59,7 @@ def _change(cohort: Cohort, model: int, attribute: int, group: int, structure: i
         median_after=float(np.median(after)) if gains.size else float("nan"),
         change=change,
         level=level,
+        median_change=float(np.median(gains)) if gains.size else float("nan"),
         failing_before=int(fails[0].sum()),
         failing_after=int(fails[1].sum()),
         newly_failing=int((newly > 0).sum()),

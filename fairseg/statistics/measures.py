@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from fairseg.metrics.fairness import Floats
 from fairseg.statistics.findings import ALL_OTHERS, Finding, Grouping
+from fairseg.statistics.group_facts import hardest
 from fairseg.statistics.judge_options import JudgeOptions
-from fairseg.statistics.page import hardest
 from fairseg.statistics.page_level import Line, make_line, page_level, pairs_to_compare
 from fairseg.statistics.permutation import Row
 from fairseg.statistics.row_tests import centre, row_samples

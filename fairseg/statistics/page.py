@@ -23,9 +23,9 @@ from fairseg.statistics.findings import (
     Grouping,
     PageJudgement,
     Reason,
-    ReasonKind,
     worst,
 )
+from fairseg.statistics.group_facts import StructureScores
 from fairseg.statistics.judge_options import JudgeOptions
 from fairseg.statistics.page_level import (
     Line,
@@ -37,13 +37,9 @@ from fairseg.statistics.page_level import (
     pairs_to_compare,
 )
 from fairseg.statistics.permutation import Row
+from fairseg.statistics.reasons import below_floor, missing_scores, not_judged, outside_margin, severity
 from fairseg.statistics.row_tests import centre, row_samples, stratum_members, usable_strata
-from fairseg.statistics.two_samples import brunner_munzel, fisher_exact, median_limits, wilson
-from fairseg.statistics.verdicts import Endpoint, Verdict
-
-HARDEST_SHARE = 0.1  # of all subjects
-_HARDER_SHARES = (0.05, 0.025)  # that are looked at before a verdict is green
-_LEAST_IN_TAIL = 5  # subjects of each group
+from fairseg.statistics.verdicts import Verdict
 
 _Facts = dict[str, list[list[GroupFacts]]]  # of each attribute, group and structure
 
@@ -88,20 +84,19 @@ def judge_page(
     options = options or JudgeOptions()
     values = _check_scores(scores, groupings, structures)
     blocks = None if strata is None else stratum_members(strata, len(values))
-    measured = [_Structure(name, column, options) for name, column in zip(structures, values.T, strict=True)]
+    columns = zip(structures, values.T, strict=True)
+    measured = [StructureScores(name, column, options) for name, column in columns]
     facts: _Facts = {
         grouping.name: [
-            [_group_facts(grouping.name, group, grouping.ids == code, one, options) for one in measured]
+            [one.facts(grouping.name, group, grouping.ids == code, options) for one in measured]
             for code, group in enumerate(grouping.group_names)
         ]
         for grouping in groupings
     }
     all_subjects = np.ones(len(values), dtype=bool)
-    everyone = [_group_facts("", "", all_subjects, one, options) for one in measured]
+    everyone = [one.facts("", "", all_subjects, options) for one in measured]
     known = [
-        _group_facts(grouping.name, "", grouping.ids >= 0, one, options)
-        for grouping in groupings
-        for one in measured
+        one.facts(grouping.name, "", grouping.ids >= 0, options) for grouping in groupings for one in measured
     ]
     drafts = [
         draft
@@ -115,7 +110,7 @@ def judge_page(
         else PageLevel(np.empty(0), level, options.alpha)
     )
     comparisons = [_judge(draft, rows_level, facts, measured, options) for draft in drafts]
-    reasons = {grouping.name: _unjudged(grouping, facts, measured[0], options) for grouping in groupings}
+    reasons = {grouping.name: not_judged(grouping, measured[0], options) for grouping in groupings}
     flat = {name: [fact for group in groups for fact in group] for name, groups in facts.items()}
     verdicts = {
         name: _attribute_verdict(
@@ -136,44 +131,6 @@ def judge_page(
     )
 
 
-def hardest(values: Floats, share: float = HARDEST_SHARE) -> Floats:
-    """Mark the worst tenth of the subjects with 1, the others with 0, (N,); NaN without a score.
-
-    Equal scores are marked alike, so that more or fewer than a tenth may be marked: fewer where a tenth would
-    be more than 15%, unless nothing near a tenth were left. Where all scores are equal none is marked.
-
-    >>> hardest(np.array([0.9, 0.8, np.nan, 0.9, 0.8, 0.7]), 0.2).tolist()
-    [0.0, 0.0, nan, 0.0, 0.0, 1.0]
-    """
-    known = values[~np.isnan(values)]
-    if not known.size:
-        return values.copy()
-    cut = np.quantile(known, share, method="inverted_cdf")
-    below, at_most = float((known < cut).mean()), float((known <= cut).mean())
-    with_ties = at_most <= 1.5 * share or (below < share / 2 and at_most < 1)
-    marked = (values <= cut if with_ties else values < cut).astype(np.float64)
-    marked[np.isnan(values)] = np.nan
-    return marked
-
-
-class _Structure:
-    """The scores of a structure, and who fails or is among the hardest in it."""
-
-    def __init__(self, name: str, scores: Floats, options: JudgeOptions) -> None:
-        self.name = name
-        self.scores = np.ascontiguousarray(scores)
-        self.fails = np.where(np.isnan(scores), np.nan, scores < options.failure_threshold)
-        self.hardest = hardest(self.scores)
-
-    def endpoints(self, options: JudgeOptions) -> dict[Endpoint, tuple[Floats, bool, float, float]]:
-        """Return values, whether they are marks, margin, and the weight of the overall score."""
-        return {
-            Endpoint.TYPICAL: (self.scores, False, options.margin, 1.0),
-            Endpoint.FAILURES: (self.fails, True, options.failure_margin, 1.0),
-            Endpoint.HARDEST: (self.hardest, True, options.tail_margin, 0.5),
-        }
-
-
 @dataclass(frozen=True)
 class _Draft:
     """A comparison before it is judged."""
@@ -187,7 +144,7 @@ def _draft(
     place: int,
     grouping: Grouping,
     facts: _Facts,
-    measured: Sequence[_Structure],
+    measured: Sequence[StructureScores],
     blocks: list[Integers] | None,
     options: JudgeOptions,
 ) -> list[_Draft]:
@@ -239,7 +196,7 @@ def _judge(
     draft: _Draft,
     level: PageLevel,
     facts: _Facts,
-    measured: Sequence[_Structure],
+    measured: Sequence[StructureScores],
     options: JudgeOptions,
 ) -> Comparison:
     """Give a comparison its numbers and its verdict."""
@@ -254,13 +211,12 @@ def _judge(
         if fact.group in (comparison.first, comparison.second)
     ]
     failing = tuple(fact for fact in own if fact.fails)
-    reasons = [_reason(finding, options) for finding in findings if not finding.inside]
-    reasons += [
-        Reason(ReasonKind.FLOOR, fact.structure, fact.group)
-        for fact in own
-        if fact.judged and not fact.passes_floor
-    ]
-    reasons += [*_missing(draft, measured[0], options), *_severity(draft, measured, options)]
+    first, second = draft.members
+    pair = (comparison.first, first), (comparison.second, second)
+    reasons = [outside_margin(finding, options) for finding in findings if not finding.inside]
+    reasons += below_floor(own)
+    reasons += missing_scores(comparison.attribute, pair, measured, options)
+    reasons += severity(pair, measured, options)
     if failing:
         verdict = Verdict.FAILS
     elif not reasons:
@@ -274,78 +230,6 @@ def _judge(
     )
 
 
-def _reason(finding: Finding, options: JudgeOptions) -> Reason:
-    """Return why a finding is not inside its margin."""
-    if finding.verdict is not Verdict.NOT_JUDGED:
-        kind = ReasonKind.MARGIN
-    elif min(finding.n_first, finding.n_second) < options.min_size:
-        kind = ReasonKind.TOO_FEW
-    else:
-        kind = ReasonKind.STRATA
-    return Reason(kind, finding.structure, None, finding.endpoint, finding.adjusted)
-
-
-def _missing(draft: _Draft, overall: _Structure, options: JudgeOptions) -> list[Reason]:
-    """Return a reason if more subjects of one group than of the other have no overall score."""
-    absent = [np.isnan(overall.scores[who]) for who in draft.members]
-    counts = [(int(part.sum()), part.size) for part in absent]
-    if fisher_exact(*counts[0], *counts[1]) > options.alpha:
-        return []
-    more = int(counts[1][0] / counts[1][1] > counts[0][0] / counts[0][1])
-    name = (draft.comparison.first, draft.comparison.second)[more]
-    return [Reason(ReasonKind.MISSING_SCORES, overall.name, name)]
-
-
-def _severity(draft: _Draft, measured: Sequence[_Structure], options: JudgeOptions) -> list[Reason]:
-    """Return a reason for each structure in which one group's hardest cases are far worse than the other's.
-
-    As many of both groups may be among the hardest tenth, or fail, and yet one group be missed and the other
-    only poor. Each structure has its part of a fifth of alpha, which so few green verdicts cost.
-    """
-    level = options.alpha / 5 / len(measured)
-    found = []
-    for one in measured:
-        parts = [part[~np.isnan(part)] for part in (one.scores[who] for who in draft.members)]
-        if min(part.size for part in parts) < options.min_size:
-            continue
-        cut = np.nanmax(np.where(one.hardest == 1, one.scores, -np.inf))
-        tails = [part[part <= cut] for part in parts]
-        p = brunner_munzel(*tails).p if min(tail.size for tail in tails) >= _LEAST_IN_TAIL else 1.0
-        for share in _HARDER_SHARES:
-            harder = hardest(one.scores, share)
-            counts = [
-                (int(np.nansum(harder[who])), part.size)
-                for who, part in zip(draft.members, parts, strict=True)
-            ]
-            p = min(p, fisher_exact(*counts[0], *counts[1]))
-        if p <= level:
-            found.append(Reason(ReasonKind.SEVERITY, one.name, None, Endpoint.HARDEST))
-    return found
-
-
-def _unjudged(
-    grouping: Grouping, facts: _Facts, overall: _Structure, options: JudgeOptions
-) -> tuple[Reason, ...]:
-    """Return groups that are too small, or subjects of unknown group, that are badly served as they stand."""
-
-    def badly(scores: Floats) -> bool:
-        known = scores[~np.isnan(scores)]
-        if not known.size:
-            return False
-        rate = float((known < options.failure_threshold).mean())
-        return bool(np.median(known) < options.median_floor or rate > options.failure_floor)
-
-    found = [
-        Reason(ReasonKind.SMALL_GROUP, overall.name, group[0].group)
-        for code, group in enumerate(facts[grouping.name])
-        if not group[0].judged and badly(overall.scores[grouping.ids == code])
-    ]
-    unknown = overall.scores[grouping.ids < 0]
-    if np.isfinite(unknown).sum() >= options.min_size and badly(unknown):
-        found.append(Reason(ReasonKind.UNKNOWN_GROUP, overall.name))
-    return tuple(found)
-
-
 def _attribute_verdict(
     comparisons: Sequence[Comparison], facts: Sequence[GroupFacts], reasons: Sequence[Reason]
 ) -> Verdict:
@@ -353,39 +237,6 @@ def _attribute_verdict(
         return Verdict.FAILS
     verdict = worst(comparison.verdict for comparison in comparisons)
     return Verdict.OPEN if verdict is Verdict.NO_GAP and reasons else verdict
-
-
-def _group_facts(
-    attribute: str, group: str, who: npt.NDArray[np.bool_], one: _Structure, options: JudgeOptions
-) -> GroupFacts:
-    scores = one.scores[who]
-    known = scores[~np.isnan(scores)]
-    n = known.size
-    found = GroupFacts(attribute, one.name, group, n, scores.size - n, judged=n >= options.min_size)
-    if not n:
-        return found
-    fails = int((known < options.failure_threshold).sum())
-    median, rate = median_limits(known), wilson(fails, n)
-    hard = wilson(int(np.nansum(one.hardest[who])), n)
-    one_sided = 1 - 2 * options.alpha
-    at_least, at_most = median_limits(known, one_sided).low, wilson(fails, n, one_sided).high
-    return replace(
-        found,
-        median=median.estimate,
-        median_low=median.low,
-        median_high=median.high,
-        failures=fails,
-        failure_rate=rate.estimate,
-        failure_low=rate.low,
-        failure_high=rate.high,
-        hardest=hard.estimate,
-        hardest_low=hard.low,
-        hardest_high=hard.high,
-        median_at_least=at_least,
-        failure_at_most=at_most,
-        fails=found.judged and (median.high < options.failing_median or rate.low > 0.5),
-        passes_floor=at_least >= options.median_floor and at_most <= options.failure_floor,
-    )
 
 
 def _check_scores(scores: npt.ArrayLike, groupings: Sequence[Grouping], structures: Sequence[str]) -> Floats:

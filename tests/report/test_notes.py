@@ -44,7 +44,7 @@ def test_without_dice_the_missing_measures_are_noted_and_no_footnote_is_left_bla
 def test_a_subject_in_two_groups_is_named() -> None:
     scores = table()
     scores.loc[scores["case"].isin(["c0", "c1"]), "subject"] = "p7"
-    assert notes(scores) == ["1 subject is in more than one group and counted in each: p7"]
+    assert notes(scores) == ["1 subject is in several groups, counted in each, not judged: p7"]
     summary = summarize(scores, Groups.from_table(scores, by="sex"))[0]
     assert "p: not given, 1 subject is in more than one group." in footnote(summary)
 
@@ -53,7 +53,9 @@ def test_of_many_subjects_in_several_groups_five_are_named_and_each_is_counted_o
     scores = table(24).assign(site=[f"site {place // 2 % 3}" for place in range(48)])
     scores["subject"] = [f"p{place // 6}" for place in range(48)]  # each in all three
     (note,) = notes(scores, by="site")
-    assert note == "8 subjects are in more than one group and counted in each: p0, p1, p2, p3, p4 and 3 more"
+    assert (
+        note == "8 subjects are in several groups, counted in each, not judged: p0, p1, p2, p3, p4 and 3 more"
+    )
 
 
 def test_a_case_that_lacks_the_row_of_a_label_is_named_with_the_label() -> None:

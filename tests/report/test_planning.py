@@ -194,3 +194,10 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     values = read_preregistration(path).options
     assert values == json.loads(path.read_text())
     assert (values["by"], values["bins"], values["seed"]) == (["age", "sex"], {"age": [50.0]}, 4)
+
+
+def test_it_says_that_an_audit_judges_no_group_so_small() -> None:
+    few = fairseg.plan(failure_rate=0.02, endpoint="failures", sizes=(10, 3))
+    enough = fairseg.plan(failure_rate=0.02, endpoint="failures", sizes=(10, 10))
+    assert "An audit judges no group of fewer than 10 subjects." in few.sentence
+    assert "An audit" not in enough.sentence

@@ -16,9 +16,9 @@ from fairseg.report import HeartRoles, MaskFolders, ReportSections, summarize
 from fairseg.report.adjusted import adjust
 from fairseg.report.clinical import clinical_section
 from fairseg.report.pictures import Pictures, gap_charts, sizes, with_largest_gaps
-from fairseg.report.sections import STRUCTURE_SIZE
 from fairseg.report.worst import worst_cases
 from fairseg.scoring import evaluate
+from fairseg.scoring.subjects import STRUCTURE_SIZE
 from fairseg.scoring.summary import Summary
 from fairseg.scoring.summary_intervals import with_intervals
 from fairseg.scoring.table import Scores

@@ -8,8 +8,9 @@ import pytest
 from fairseg.metrics.fairness import Floats
 from fairseg.statistics.common_structures import common_structures
 from fairseg.statistics.findings import ALL_OTHERS, Comparison, Grouping, PageJudgement, ReasonKind, worst
+from fairseg.statistics.group_facts import hardest
 from fairseg.statistics.judge_options import JudgeOptions
-from fairseg.statistics.page import hardest, judge_page
+from fairseg.statistics.page import judge_page
 from fairseg.statistics.two_samples import fisher_exact
 from fairseg.statistics.verdicts import Endpoint, Verdict
 
@@ -390,3 +391,28 @@ def test_errors_name_the_argument(rng: np.random.Generator) -> None:
 def test_options_are_checked(option: str, value: object) -> None:
     with pytest.raises(ValueError, match=f"{option} must be .*, got {value!r}"):
         JudgeOptions(**{option: value})  # type: ignore[arg-type]
+
+
+def test_a_structure_without_scores_in_one_group(rng: np.random.Generator) -> None:
+    scores, grouping = grouped(good(rng, 300, 2), good(rng, 300, 2))
+    scores[300:360, 2] = np.nan
+    page = judge_page(scores, [grouping], structures=THREE[:3], options=OPTIONS)
+    (reason,) = (one for one in page.comparisons[0].reasons if one.kind is ReasonKind.MISSING_SCORES)
+    assert page.verdict is not Verdict.NO_GAP
+    assert (reason.structure, reason.group) == ("MYO", "B")
+    assert [(fact.missing, fact.n) for fact in reason.facts] == [(60, 240), (0, 300)]
+
+
+def test_small_groups_that_are_served_well_but_otherwise(rng: np.random.Generator) -> None:
+    one = judge(good(rng, 400), good(rng, 400), good(rng, 9) - 0.12)
+    assert one.verdict is Verdict.OPEN
+    assert [reason.group for reason in one.reasons["group"]] == ["C"]
+    many = judge(good(rng, 400), good(rng, 400), *[np.array([0.83, 0.86, 0.88])] * 9)
+    assert many.verdict is Verdict.OPEN
+    assert [(reason.group, reason.facts[0].n) for reason in many.reasons["group"]] == [(None, 27)]
+
+
+def test_severity_names_the_group_whose_cases_are_worse(rng: np.random.Generator) -> None:
+    parts = [with_worst(good(rng, 400), 40, rng.uniform(*low, 40)) for low in ((0.5, 0.55), (0.72, 0.76))]
+    (reason,) = judge(*parts).comparisons[0].reasons
+    assert (reason.kind, reason.group) == (ReasonKind.SEVERITY, "A")

@@ -9,10 +9,18 @@ from typing import Any
 from fairseg.report import numbers
 from fairseg.report.compare.compared import Compared
 from fairseg.report.templates import say
-from fairseg.statistics.gain_findings import GainReasonKind, GainRow, ModelGains, PairGains
+from fairseg.statistics.gain_findings import (
+    GainReasonKind,
+    GainRow,
+    GroupChange,
+    ModelGains,
+    PairGains,
+    sign,
+)
+from fairseg.statistics.gain_verdicts import AGAINST, row_verdict
 from fairseg.statistics.harm import HarmRow
 from fairseg.statistics.limits import Interval
-from fairseg.statistics.verdicts import Endpoint
+from fairseg.statistics.verdicts import Endpoint, Verdict
 
 
 def answer(result: Compared) -> str:
@@ -40,7 +48,8 @@ def model_answer(result: Compared, model: ModelGains) -> str:
         held=result.held_fixed,
         within=_within_strata(result, pair, row),
         changes=[] if pair is None else _changes(model, pair),
-        pairs=len({(one.first, one.second) for one in model.pairs if one.attribute == model.primary}),
+        others=_others(pair, row, result),
+        reasons=_reasons(model, pair, result),
         unjudged=[one.group for one in model.unjudged if one.structure is None],
     )
 
@@ -63,6 +72,7 @@ def spoken_row(row: GainRow, result: Compared) -> dict[str, Any]:
         "before": _abs(row.gap_before.interval, write, row.margin),
         "after": _abs(row.gap_after.interval, write, row.margin),
         "turned": row.gap_before.sign * row.gap_after.sign < 0,
+        "narrower": row_verdict(row) is Verdict.FAIRER,
         "at_most": write(max(0.0, row.reverse_bound), apart=[row.margin])
         if row.reverse_bound == row.reverse_bound
         else "",
@@ -132,10 +142,45 @@ def _losses(model: ModelGains) -> list[dict[str, str]]:
         if reason.kind is GainReasonKind.LOSS_BEYOND_MARGIN
     }
     return [
-        {"group": one.group, "structure": one.structure, "by": _abs(one.change, numbers.score)}
+        {
+            "group": one.group,
+            "structure": one.structure,
+            "by": _abs(one.change, numbers.score),
+            **_median_change(one),
+        }
         for one in model.changes
         if (one.group, one.structure) in lost and one.change.estimate < 0
     ][:3]
+
+
+def _median_change(change: GroupChange) -> dict[str, Any]:
+    """Return what the median subject gained, and whether that is the other way than the balance of all."""
+    mixed = sign(change.median_change) * sign(change.change.estimate) < 0
+    return {"mixed": mixed, "median_change": numbers.score(change.median_change, sign=True)}
+
+
+def _others(pair: PairGains | None, row: GainRow | None, result: Compared) -> list[str]:
+    """Return what else of a pair speaks against the model, in the typical case of other structures."""
+    found = [
+        one
+        for one in (() if pair is None or pair.verdict not in AGAINST else pair.rows)
+        if one.verdict in AGAINST and one.endpoint is Endpoint.TYPICAL and one is not row
+    ]
+    return [say("against", row=spoken_row(one, result), verdict=one.verdict.label) for one in found[:2]]
+
+
+def _reasons(model: ModelGains, pair: PairGains | None, result: Compared) -> list[str]:
+    """Return what stands against a greener verdict of a pair, each in words, once."""
+    texts = []
+    for one in () if pair is None else pair.reasons:
+        if one.kind is GainReasonKind.REMAINING_MARGIN or one.group is None:
+            continue
+        place = (one.attribute, one.group, one.structure)
+        change = next(each for each in model.changes if (each.attribute, each.group, each.structure) == place)
+        facts = {"model": model.model, "overall": result.judgement.structures[0]}
+        by = _abs(change.change, numbers.score)
+        texts.append(say("gain_reason", one=one, change=change, by=by, **facts))
+    return list(dict.fromkeys(texts))[:3]
 
 
 def _changes(model: ModelGains, pair: PairGains) -> list[dict[str, Any]]:
@@ -153,6 +198,10 @@ def _changes(model: ModelGains, pair: PairGains) -> list[dict[str, Any]]:
                     "by": _abs(change.change, numbers.score)
                     if _shown(change.change)
                     else numbers.with_limits(*change.change, partial(numbers.score, sign=True)),
+                    "n": change.n,
+                    "newly_failing": change.newly_failing,
+                    "rescued": change.rescued,
+                    **_median_change(change),
                 }
             )
     return found

@@ -5,7 +5,7 @@ from functools import cached_property
 
 import pandas as pd
 
-from fairseg.report.analyses import Analysis
+from fairseg.report.analyses import Analysis, held_fixed
 from fairseg.report.audit import AuditResult, judge_scores
 from fairseg.report.sections import ReportSections
 from fairseg.scoring.table import Scores
@@ -41,7 +41,7 @@ class Compared:
     @property
     def held_fixed(self) -> str:
         """The attributes that are held fixed, as a sentence says them; empty if none is."""
-        return " and ".join(self.sections.adjust)
+        return held_fixed(self.models[self.baseline], self.sections.adjust, self.sections.bins)
 
     @property
     def verdicts(self) -> dict[str, Verdict]:

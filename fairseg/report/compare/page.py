@@ -73,7 +73,10 @@ def save_comparison(result: Compared, folder: Path) -> Path:
 
 
 def _structures(result: Compared) -> list[str]:
-    return list(result.judgement.structures)
+    """Return the overall scores and the structures that all models have."""
+    overall, *judged = result.judgement.structures
+    labels = result.models[result.baseline].labels
+    return [overall, *(one for one in judged if one in labels)]
 
 
 def _unrounded(result: Compared, structures: list[str]) -> Any:

@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from fairseg.cohort.columns import METRICS, NO_ATTRIBUTES, SIZES
 from fairseg.cohort.groups import Groups
 from fairseg.io.sentences import counted, listed
-from fairseg.report.analyses import analyses_of, has_levels, strata_ids, with_groups
+from fairseg.report.analyses import analyses_of, strata_ids, with_groups
 from fairseg.report.audit import OVERALL
 from fairseg.report.compare import plots
 from fairseg.report.compare.answer import answer
@@ -99,7 +99,10 @@ def compare(
     sections: ReportSections | None = None,
     preregister: str | Path | None = None,
 ) -> ComparisonResult:
-    """Judge models beside a baseline, on the cases that all of them have.
+    """Judge models beside a baseline, each on the cases that it shares with the baseline.
+
+    Tables and charts show the cases that all models have. What the baseline segmented and a model has no
+    score for is counted; if that is more than the failure margin, the model is not called fairer.
 
     Args:
         models: name -> scores, each as `fairseg.audit` takes them. Rows belong together that have the same
@@ -166,19 +169,14 @@ def compare(
     scores = _scores(models, baseline, metric)
     baseline, *names = scores
     matched, lost, notes = _matched(scores)
-    first = matched[baseline]
     others, alike = (
         (one,) if isinstance(one, str) else tuple(one) for one in (asked["also"], asked["adjust"])
     )
     edges = asked["bins"]
-    analyses = analyses_of(first, by, asked["reference"], others, alike, edges)
-    if without := [name for name in alike if not has_levels(first, name, edges)]:
-        raise ValueError(
-            f"adjust: {without[0]!r} has numbers, and models are compared within strata: give bins for it, "
-            f"such as bins={{{without[0]!r}: [50]}}"
-        )
-    groupings = [one.grouping() for one in analyses]
-    of_structure = {name: structure_scores(one) for name, one in matched.items()}
+    analyses = analyses_of(matched[baseline], by, asked["reference"], others, alike, edges)
+    first = scores[baseline]
+    groupings = [one.grouping() for one in analyses_of(first, by, asked["reference"], others, alike, edges)]
+    of_structure = {name: structure_scores(one) for name, one in _on_rows_of(baseline, scores).items()}
     labels = first.labels
     used = set(labels)
     for name, values in of_structure.items():
@@ -279,6 +277,16 @@ def _matched(scores: dict[str, Scores]) -> tuple[dict[str, Scores], pd.DataFrame
     return matched, lost, notes
 
 
+def _on_rows_of(baseline: str, scores: dict[str, Scores]) -> dict[str, Scores]:
+    """Return the models' scores on the rows of the baseline, in their order; NaN where a model has no row."""
+    rows = scores[baseline].table
+    keys = pd.MultiIndex.from_frame(rows[["case", "label"]])
+    dice = {
+        name: one.table.set_index(["case", "label"])["dice"].reindex(keys) for name, one in scores.items()
+    }
+    return {name: replace(scores[name], table=rows.assign(dice=dice[name].to_numpy())) for name in scores}
+
+
 def _check_agrees(
     theirs: "pd.Series[Any]", own: "pd.Series[Any]", column: str, name: str, baseline: str
 ) -> None:
@@ -310,8 +318,8 @@ def _lost(scores: dict[str, Scores], common: set[tuple[str, str]]) -> pd.DataFra
         kept = {case for case, _ in common}
         alone = dict.fromkeys(case for case, label in pairs if (case, label) not in common)
         for case in alone:
-            what = "some labels have" if case in kept else "it has"
-            rows.append(("case", case, name, f"{what} no scores of every model"))
+            what = "some of its labels" if case in kept else "it"
+            rows.append(("case", case, name, f"another model has no score of {what}"))
     return pd.DataFrame(rows, columns=["kind", "name", "model", "reason"])
 
 

@@ -151,6 +151,71 @@ def test_several_models_have_a_verdict_and_a_sentence_each() -> None:
     assert set(result.groups["model"]) == set(models)
 
 
+# --- what stands against praise is said ---
+
+
+def test_subjects_that_the_second_model_lacks_are_no_gain() -> None:
+    """Rows that are not there count as those without a score: the worst of B, say."""
+    base, other = table(), changed(table(), B=0.04)
+    worst = other[other["group"] == "B"].nsmallest(15, "dice").index
+    for lacking in (other.drop(worst), other.assign(dice=other["dice"].mask(other.index.isin(worst)))):
+        result = judged(base, lacking)
+        assert result.verdicts == {"other": Verdict.MOVED}
+        assert "15 of 100 subjects of B have no score with other" in result.sentence
+
+
+def test_a_structure_that_the_second_model_lacks_is_no_gain(tmp_path: Path) -> None:
+    parts = [table(label=label).assign(case=lambda rows: rows["subject"]) for label in ("LV", "RV")]
+    result = judged(pd.concat(parts, ignore_index=True), changed(parts[0], B=0.04))
+    assert result.verdicts == {"other": Verdict.MOVED}
+    assert "no score on RV with other" in result.sentence
+    assert result.save(tmp_path / "out").is_file()
+
+
+def test_new_failures_too_few_to_be_shown_stand_beside_the_praise() -> None:
+    other = changed(table(), B=0.04)
+    other.loc[other.index[other["group"] == "B"][:2], "dice"] = 0.2
+    result = judged(table(), other)
+    assert result.verdicts == {"other": Verdict.FAIRER}
+    assert "2 of 100 newly fail, 0 no longer do" in result.sentence
+
+
+def test_a_gain_of_everybody_is_said_where_the_gap_stays() -> None:
+    result = judged(table(), changed(table(), A=0.03, B=0.03))
+    assert result.verdicts == {"other": Verdict.SAME}
+    assert "A gained 0.0" in result.sentence
+
+
+def test_no_figure_of_the_baseline_is_given_to_the_model() -> None:
+    base = changed(table(), B=-0.7)
+    result = judged(base, changed(base, B=0.05))
+    assert result.verdicts == {"other": Verdict.FAILS}
+    about = result.sentence.split("base fails for B:")
+    (before,) = (one.median for one in result.judgement.models[0].failing if one.baseline and one.group)
+    assert f"{before:.3f}" in about[1]
+    assert f"{before:.3f}" not in about[0]
+
+
+def test_a_loss_on_balance_is_not_called_typical_where_most_gained() -> None:
+    other = changed(table(), B=0.04)
+    other.loc[other.index[other["group"] == "B"][:40], "dice"] -= 0.135
+    result = judged(table(), other)
+    assert result.verdicts == {"other": Verdict.HARM}
+    assert "B lost" in result.sentence
+    assert "on balance, while the median subject changed by +0.03" in result.sentence
+
+
+def test_all_structures_that_speak_against_a_model_are_named() -> None:
+    base = pd.concat([table(label=label) for label in ("LV", "RV")], ignore_index=True)
+    base = base.assign(case=base["subject"])
+    other = base.copy()
+    for label, gain in (("LV", 0.09), ("RV", -0.03)):
+        other.loc[(other["label"] == label) & (other["group"] == "B"), "dice"] += gain
+    result = judged(base, other)
+    assert result.verdicts == {"other": Verdict.OVERCORRECTED}
+    assert "Also on RV, less fair" in result.sentence
+
+
 # --- which rows belong together ---
 
 

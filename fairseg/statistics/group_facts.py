@@ -1,0 +1,85 @@
+"""How the model serves a group in a structure: its scores, who fails, and who is among the hardest tenth."""
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from fairseg.metrics.fairness import Floats
+from fairseg.statistics.findings import GroupFacts
+from fairseg.statistics.judge_options import JudgeOptions
+from fairseg.statistics.two_samples import median_limits, wilson
+from fairseg.statistics.verdicts import Endpoint
+
+HARDEST_SHARE = 0.1  # of all subjects
+
+
+def hardest(values: Floats, share: float = HARDEST_SHARE) -> Floats:
+    """Mark the worst tenth of the subjects with 1, the others with 0, (N,); NaN without a score.
+
+    Equal scores are marked alike, so that more or fewer than a tenth may be marked: fewer where a tenth would
+    be more than 15%, unless nothing near a tenth were left. Where all scores are equal none is marked.
+
+    >>> hardest(np.array([0.9, 0.8, np.nan, 0.9, 0.8, 0.7]), 0.2).tolist()
+    [0.0, 0.0, nan, 0.0, 0.0, 1.0]
+    """
+    known = values[~np.isnan(values)]
+    if not known.size:
+        return values.copy()
+    cut = np.quantile(known, share, method="inverted_cdf")
+    below, at_most = float((known < cut).mean()), float((known <= cut).mean())
+    with_ties = at_most <= 1.5 * share or (below < share / 2 and at_most < 1)
+    marked = (values <= cut if with_ties else values < cut).astype(np.float64)
+    marked[np.isnan(values)] = np.nan
+    return marked
+
+
+class StructureScores:
+    """The scores of a structure, and who fails or is among the hardest in it."""
+
+    def __init__(self, name: str, scores: Floats, options: JudgeOptions) -> None:
+        self.name = name
+        self.scores = np.ascontiguousarray(scores)
+        self.fails = np.where(np.isnan(scores), np.nan, scores < options.failure_threshold)
+        self.hardest = hardest(self.scores)
+
+    def endpoints(self, options: JudgeOptions) -> dict[Endpoint, tuple[Floats, bool, float, float]]:
+        """Return values, whether they are marks, margin, and the weight of the overall score."""
+        return {
+            Endpoint.TYPICAL: (self.scores, False, options.margin, 1.0),
+            Endpoint.FAILURES: (self.fails, True, options.failure_margin, 1.0),
+            Endpoint.HARDEST: (self.hardest, True, options.tail_margin, 0.5),
+        }
+
+    def facts(
+        self, attribute: str, group: str, who: npt.NDArray[np.bool_], options: JudgeOptions
+    ) -> GroupFacts:
+        """Return how the model serves these subjects, boolean (N,), in this structure."""
+        scores = self.scores[who]
+        known = scores[~np.isnan(scores)]
+        n = known.size
+        found = GroupFacts(attribute, self.name, group, n, scores.size - n, judged=n >= options.min_size)
+        if not n:
+            return found
+        fails = int((known < options.failure_threshold).sum())
+        median, rate = median_limits(known), wilson(fails, n)
+        hard = wilson(int(np.nansum(self.hardest[who])), n)
+        one_sided = 1 - 2 * options.alpha
+        at_least, at_most = median_limits(known, one_sided).low, wilson(fails, n, one_sided).high
+        return replace(
+            found,
+            median=median.estimate,
+            median_low=median.low,
+            median_high=median.high,
+            failures=fails,
+            failure_rate=rate.estimate,
+            failure_low=rate.low,
+            failure_high=rate.high,
+            hardest=hard.estimate,
+            hardest_low=hard.low,
+            hardest_high=hard.high,
+            median_at_least=at_least,
+            failure_at_most=at_most,
+            fails=found.judged and (median.high < options.failing_median or rate.low > 0.5),
+            passes_floor=at_least >= options.median_floor and at_most <= options.failure_floor,
+        )

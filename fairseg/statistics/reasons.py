@@ -1,0 +1,129 @@
+"""What stands between a comparison, or an attribute, and "no relevant gap", though no test shows a gap.
+
+Each is looked at by itself, at a level of its own: what it costs is a green verdict, never a false gap.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from fairseg.metrics.fairness import mann_whitney_u
+from fairseg.statistics.findings import Finding, GroupFacts, Grouping, Reason, ReasonKind
+from fairseg.statistics.group_facts import StructureScores, hardest
+from fairseg.statistics.judge_options import JudgeOptions
+from fairseg.statistics.page_level import Members
+from fairseg.statistics.two_samples import brunner_munzel, fisher_exact
+from fairseg.statistics.verdicts import Endpoint, Verdict
+
+_HARDER_SHARES = (0.05, 0.025)  # that are looked at before a verdict is green
+_LEAST_IN_TAIL = 5  # subjects of each group
+
+Pair = tuple[tuple[str, Members], tuple[str, Members]]  # names, and who is in the group, (N,)
+
+
+def outside_margin(finding: Finding, options: JudgeOptions) -> Reason:
+    """Return why a finding is not inside its margin."""
+    if finding.verdict is not Verdict.NOT_JUDGED:
+        kind = ReasonKind.MARGIN
+    elif min(finding.n_first, finding.n_second) < options.min_size:
+        kind = ReasonKind.TOO_FEW
+    else:
+        kind = ReasonKind.STRATA
+    return Reason(kind, finding.structure, None, finding.endpoint, finding.adjusted)
+
+
+def below_floor(facts: Sequence[GroupFacts]) -> list[Reason]:
+    """Return a reason for each judged group and structure in which the model is not shown to work."""
+    return [
+        Reason(ReasonKind.FLOOR, fact.structure, fact.group, facts=(fact,))
+        for fact in facts
+        if fact.judged and not fact.passes_floor
+    ]
+
+
+def missing_scores(
+    attribute: str, pair: Pair, measured: Sequence[StructureScores], options: JudgeOptions
+) -> list[Reason]:
+    """Return a reason for each structure in which more of one group than of the other have no score.
+
+    A structure may be absent from a reference; or scores may have been lost where the model failed.
+    """
+    found = []
+    for one in measured:
+        facts = [one.facts(attribute, name, who, options) for name, who in pair]
+        counts = [(fact.missing, fact.n + fact.missing) for fact in facts]
+        if min(total for _, total in counts) and fisher_exact(*counts[0], *counts[1]) <= options.alpha / len(
+            measured
+        ):
+            facts.sort(key=lambda fact: fact.missing / (fact.n + fact.missing), reverse=True)
+            reason = Reason(ReasonKind.MISSING_SCORES, one.name, facts[0].group, facts=tuple(facts))
+            found.append(reason)
+    return found
+
+
+def severity(pair: Pair, measured: Sequence[StructureScores], options: JudgeOptions) -> list[Reason]:
+    """Return a reason for each structure in which one group's hardest cases are far worse than the other's.
+
+    As many of both groups may be among the hardest tenth, or fail, and yet one group be missed and the other
+    only poor. Each structure has its part of a fifth of alpha, which so few green verdicts cost.
+    """
+    level = options.alpha / 5 / len(measured)
+    found = []
+    for one in measured:
+        parts = [part[~np.isnan(part)] for part in (one.scores[who] for _, who in pair)]
+        if min(part.size for part in parts) < options.min_size:
+            continue
+        cut = np.nanmax(np.where(one.hardest == 1, one.scores, -np.inf))
+        tails = [part[part <= cut] for part in parts]
+        tests = []
+        if min(tail.size for tail in tails) >= _LEAST_IN_TAIL:
+            test = brunner_munzel(*tails)
+            tests.append((test.p, int(test.effect > 0.5)))
+        for share in _HARDER_SHARES:
+            harder = hardest(one.scores, share)
+            counts = [
+                (int(np.nansum(harder[who])), part.size) for (_, who), part in zip(pair, parts, strict=True)
+            ]
+            shares = [count / total for count, total in counts]
+            tests.append((fisher_exact(*counts[0], *counts[1]), int(shares[1] > shares[0])))
+        p, worse = min(tests)
+        if p <= level:
+            found.append(Reason(ReasonKind.SEVERITY, one.name, pair[worse][0], Endpoint.HARDEST))
+    return found
+
+
+def not_judged(grouping: Grouping, overall: StructureScores, options: JudgeOptions) -> tuple[Reason, ...]:
+    """Return groups too small to be judged, and subjects of unknown group, that are served otherwise.
+
+    Badly, as they stand; or, of small groups and of all of these together, shown to be served other than the
+    groups that are judged (Mann-Whitney, Bonferroni): each may be too small to say by how much.
+    """
+    everyone = [
+        overall.facts(grouping.name, group, grouping.ids == code, options)
+        for code, group in enumerate(grouping.group_names)
+    ]
+    small = [code for code, fact in enumerate(everyone) if fact.n and not fact.judged]
+    large = [code for code, fact in enumerate(everyone) if fact.judged]
+    judged = overall.scores[np.isin(grouping.ids, large)]
+    level = options.alpha / (len(small) + (len(small) > 1)) if small else 0.0
+
+    def otherwise(who: Members) -> bool:
+        return bool(large) and mann_whitney_u(overall.scores[who], judged) <= level
+
+    found = [
+        Reason(ReasonKind.SMALL_GROUP, overall.name, everyone[code].group, facts=(everyone[code],))
+        for code in small
+        if _badly(everyone[code], options) or otherwise(grouping.ids == code)
+    ]
+    together = np.isin(grouping.ids, small)
+    if len(small) > 1 and not found and otherwise(together):
+        fact = overall.facts(grouping.name, "", together, options)
+        found.append(Reason(ReasonKind.SMALL_GROUP, overall.name, facts=(fact,)))
+    unknown = overall.facts(grouping.name, "", grouping.ids < 0, options)
+    if unknown.judged and _badly(unknown, options):
+        found.append(Reason(ReasonKind.UNKNOWN_GROUP, overall.name, facts=(unknown,)))
+    return tuple(found)
+
+
+def _badly(fact: GroupFacts, options: JudgeOptions) -> bool:
+    return fact.median < options.median_floor or fact.failure_rate > options.failure_floor

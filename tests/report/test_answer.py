@@ -1,0 +1,82 @@
+"""What the answer says is true of the cohort that was made for it."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import fairseg
+from fairseg.scoring.subjects import STRUCTURE_SIZE, strata
+from fairseg.scoring.table import Scores
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+def test_it_says_what_stands_in_the_way_where_all_limits_lie_within_the_margins(
+    rng: np.random.Generator,
+) -> None:
+    dice = np.r_[rng.beta(44, 5.6, 800), np.full(6, 0.2)]
+    result = fairseg.audit(dice, groups=np.repeat(["A", "B", "C"], [400, 400, 6]), reference="A")
+    assert result.verdict is fairseg.Verdict.OPEN
+    assert "for a gap between A and B" not in result.sentence  # that one is shown to be small
+    assert "C (6 subjects) is served otherwise: median Dice 0.200" in result.sentence
+
+
+def test_it_counts_the_scores_that_are_missing(rng: np.random.Generator) -> None:
+    subjects = [f"s{number}" for number in range(600)]
+    parts = [
+        pd.DataFrame({"subject": subjects, "group": np.repeat(["A", "B"], 300), "label": label})
+        for label in ("LV", "RV")
+    ]
+    table = pd.concat(parts).assign(dice=rng.beta(44, 5.6, 1200)).iloc[:-60]
+    result = fairseg.audit(table, by="group", reference="A")
+    assert result.verdict is fairseg.Verdict.OPEN
+    assert "60 of 300 subjects of B have no score on RV, against 0 of 300 of A" in result.sentence
+
+
+def test_numbers_without_bins_are_held_fixed_in_fifths(rng: np.random.Generator) -> None:
+    """A is younger and served worse at every age: level when pooled, which must not be green."""
+    age = np.r_[rng.normal(48, 10, 300), rng.normal(52, 10, 300)]
+    group = np.repeat(["A", "B"], 300)
+    dice = 0.95 - 0.005 * (age - 50) - np.where(group == "A", 0.02, 0) + rng.normal(0, 0.01, 600)
+    table = pd.DataFrame({"subject": range(600), "group": group, "age": age, "dice": dice.clip(0, 1)})
+    result = fairseg.audit(table, by="group", reference="B", adjust="age")
+    rows = result.findings.query("endpoint == 'typical case'").set_index("adjusted")
+    assert result.held_fixed == "age (in fifths)"
+    assert abs(rows.loc[False, "estimate"]) < 0.01
+    assert rows.loc[True, "low"] > 0.01
+    assert result.verdict is fairseg.Verdict.GAP
+
+
+def test_the_answer_says_what_became_of_a_gap_within_strata(rng: np.random.Generator) -> None:
+    """All of the gap is that of the scanners."""
+    group = np.repeat(["A", "B"], 200)
+    scanner = np.where(np.r_[np.arange(200) < 50, np.arange(200) < 150], "new", "old")
+    dice = np.where(scanner == "new", 0.93, 0.89) + rng.normal(0, 0.01, 400)
+    table = pd.DataFrame({"subject": range(400), "group": group, "scanner": scanner, "dice": dice})
+    result = fairseg.audit(table, by="group", reference="A", adjust="scanner")
+    assert "With scanner held fixed the difference is" in result.sentence
+    alone = table.assign(scanner=np.where(group == "A", "old", "new"))
+    none_alike = fairseg.audit(alone, by="group", reference="A", adjust="scanner")
+    assert "With scanner held fixed it is not judged: too few subjects are alike" in none_alike.sentence
+
+
+def test_a_tenth_that_is_none_is_not_called_one() -> None:
+    group = np.repeat(["A", "B"], 100)
+    dice = np.r_[np.repeat([0.8, 0.9], [20, 80]), np.repeat([0.8, 0.9], [80, 20])]
+    result = fairseg.audit(dice, groups=group, reference="A")
+    assert "among the hardest 50.0% (80.0%) than A (20.0%)" in result.sentence
+    assert "here the worst 50.0%" in result._repr_html_()
+
+
+def test_fifths_hold_as_many_subjects_each_and_no_value_in_two() -> None:
+    table = {"subject": range(100), "age": range(100), "dice": [0.9] * 100}
+    groups, members = strata(Scores.of(table), ["age"], {})
+    assert groups.counts(members.ids).tolist() == [19, 20, 20, 20, 21]
+    rare = {"subject": range(100), "weight": [50.0] * 93 + [51, 52, 53, 54, 55, 56, 57], "dice": [0.9] * 100}
+    groups, members = strata(Scores.of(rare), ["weight"], {})
+    assert groups.counts(members.ids).tolist() == [93, 7]
+    with pytest.raises(ValueError, match="needs the voxel counts or volumes"):
+        strata(Scores.of(table), [STRUCTURE_SIZE], {})
