@@ -332,11 +332,11 @@ def _texts(table: Table, name: str, values: list[Any], edges: tuple[float, ...] 
 
 
 def _check_has_no_odd_cells(name: str, table: Table, text: Sequence[str | None]) -> None:
-    """Refuse to make groups of an age that has a "?" among its numbers."""
-    if odd := odd_cells(text):
-        column = next((column for column in ("case", "subject") if column in table), None)
-        who = list(range(len(text))) if column is None else list(table[column])
-        cells = ", ".join(f"{text[place]!r} ({column or 'row'} {who[place]})" for place in odd[:10])
+    """Refuse to make groups of an age that has a "?" among its numbers; a bare column is only described."""
+    column = next((column for column in ("case", "subject") if column in table), None)
+    if column is not None and (odd := odd_cells(text)):
+        who = list(table[column])
+        cells = ", ".join(f"{text[place]!r} ({column} {who[place]})" for place in odd[:10])
         raise ValueError(
             f"attribute {name!r} must be numbers in every row, or levels, got {cells}: leave such a cell "
             "empty, or write codes as text, such as site-7"

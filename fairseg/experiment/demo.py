@@ -15,8 +15,9 @@ import torch
 from fairseg.cohort.table import read_cohort
 from fairseg.datasets.anatomy import LABELS
 from fairseg.datasets.phantom import write_phantom
-from fairseg.io.files import check_writable, write_files
+from fairseg.io.files import write_files
 from fairseg.io.json_files import read_json
+from fairseg.io.outputs import check_writable
 from fairseg.io.parallel import cores, run_all
 from fairseg.scoring import evaluate
 from fairseg.training.data import load_data

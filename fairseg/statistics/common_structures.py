@@ -67,7 +67,7 @@ def common_structures(
                 if count < enough
             ]
     lacked = {name for name, _, _ in dropped}
-    scored = present.any(0)  # nobody has a distance of a structure that is found in nobody
+    scored = np.asarray(present.any(0))  # nobody has a distance of a structure that is found in nobody
     kept = [place for place, name in enumerate(structures) if name not in lacked and scored[place]]
     used = tuple(structures[place] for place in kept)
     if not kept:

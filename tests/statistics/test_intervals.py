@@ -220,7 +220,7 @@ def test_equal_values_have_an_interval_of_no_width() -> None:
     ("options", "message"),
     [
         ({"level": 1.0}, "level must lie between 0 and 1, got 1.0"),
-        ({"resamples": 10}, "resamples must be an integer of at least 100, got 10"),
+        ({"resamples": 10}, "resamples must be an integer from 100 to 1,000,000, got 10"),
         ({"resamples": 1000.0}, "resamples"),
         ({"method": "basic"}, "method must be one of bca, percentile, binomial, got 'basic'"),
         ({"measure": "gap"}, 'measure must be "fairness_gap"'),
