@@ -25,7 +25,9 @@ def _names(text: str) -> tuple[str, ...]:
 
 @click.command()
 @click.argument("data", type=options.PATH)
-@options.grouping
+@options.by()
+@options.reference
+@options.BINS
 @click.option("--groups", "cohort", type=options.PATH, help="Table of cases. Default: groups.csv in DATA.")
 @click.option("--predictions", type=options.PATH, help="Folder of a model's masks of the same cases.")
 @click.option("--scores", type=options.PATH, help="A model's scores. Default: those of --predictions.")

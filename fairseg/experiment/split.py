@@ -78,7 +78,7 @@ def deal_folds(
         ValueError: there are fewer subjects than folds.
 
     >>> deal_folds(np.array(["a", "a", "b", "c", "d"]), np.array([0, 0, 0, 1, 1]), 2, seed=0)
-    array([1, 1, 0, 0, 1])
+    array([0, 0, 1, 0, 1])
     """
     names, first = np.unique(subjects, return_index=True)
     if len(names) < folds:

@@ -139,12 +139,14 @@ def _analysis(scores: Scores, groups: Groups, reference: str | None) -> Analysis
     members = membership(scores, groups)
     chosen = None
     if reference is not None:
-        called = [*groups.names, *short_names(groups)]  # as tables and charts name them, too
-        if str(reference) not in called:
+        short = short_names(groups)  # as tables and charts name them
+        try:
+            named = str(reference)
+            chosen = short.index(named) if named in short else groups.index(named)
+        except ValueError:
             raise ValueError(
-                f"reference: group must be one of {'; '.join(short_names(groups))}, got {reference!r}"
-            )
-        chosen = called.index(str(reference)) % len(groups)
+                f"reference: group must be one of {'; '.join(short)}, got {reference!r}"
+            ) from None
         if not (members.ids == chosen).any():
             raise ValueError(f"reference: group {reference!r} has no scored subject")
     if (members.ids < 0).all() and not members.shared:

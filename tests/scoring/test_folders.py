@@ -18,7 +18,7 @@ from medpy.metric import binary
 
 from fairseg.cohort.columns import VOLUMES, VOXELS
 from fairseg.cohort.table import read_cohort
-from fairseg.io.images import find_masks, read_mask
+from fairseg.io.images import find_masks
 from fairseg.metrics import volumes
 from fairseg.scoring import case as work
 from fairseg.scoring import evaluate
@@ -176,7 +176,7 @@ def test_flat_masks_have_no_volume_and_the_table_no_such_columns(
 
 def test_voxels_without_a_size_have_no_volume(cohort: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # No format that is read today has three axes and no size; one that comes must not be taken for mm.
-    monkeypatch.setattr(work, "read_mask", lambda path: replace(read_mask(path), unit="px"))
+    monkeypatch.setattr(work, "with_spacing", lambda mask, _: replace(mask, unit="px"))
     scores = score(cohort)
     assert list(scores.columns[-2:]) == list(VOXELS)
     assert Scores.of(scores).unit == "px"
@@ -553,7 +553,7 @@ def put(value: float, dtype: type) -> Callable[[npt.NDArray[Any]], npt.NDArray[A
         (put(-1, np.int16), ">= 0.*-1"),
         (lambda voxels: voxels[:1], "grid.*size"),
         (lambda voxels: voxels[:, :-1], "grid.*size"),
-        (lambda voxels: np.stack([voxels] * 3, axis=-1), "channel|grid"),
+        (lambda voxels: np.stack([voxels] * 3, axis=-1), "channel|grid|spacing"),
     ],
     ids=["fraction", "nan", "infinity", "negative", "would broadcast", "smaller", "colour"],
 )

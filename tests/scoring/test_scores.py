@@ -463,6 +463,7 @@ def test_a_reader_that_is_not_installed_is_named(
 def test_other_files_say_the_same(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pd, "read_parquet", lambda _: frame().set_index("case"))
     monkeypatch.setattr(pd, "read_excel", lambda _, **__: frame())
+    (tmp_path / name).touch()
     scores = Scores.of(tmp_path / name)
     pd.testing.assert_frame_equal(scores.table, Scores.of(frame()).table)
     assert (scores.unit, scores.reasons) == ("px", {"03": "no prediction"})

@@ -168,7 +168,6 @@ def test_where_a_row_lacks_its_subject_the_case_is_the_subject(tmp_path: Path) -
         ("case,label,score\na,1,0.5\n", "column of scores (dice, hd, hd95,"),
         ("case,label,dice\na,1,0.5\nb,1,0.5,3,4\n", "cannot be read as a table"),
         ("", "cannot be read as a table"),
-        ("case,label,dice\nKöln,1,0.5\n".encode("latin-1"), "utf-8"),
     ],
 )
 def test_a_bad_table_is_named_with_row_and_column(tmp_path: Path, text: str | bytes, said: str) -> None:

@@ -310,11 +310,11 @@ def test_a_run_is_resumed_only_on_its_own_data_and_network_and_by_one_process(
         train(other, run, tiny.with_(epochs=1), resume=True)
     with pytest.raises(ValueError, match="trained with another network"):
         train(dataset, run, tiny.with_(epochs=1), network=Line(), resume=True)
-    (run / ".checkpoint.pt.123.part").write_bytes(b"left by a run that was killed")
+    (run / ".123.part-checkpoint.pt").write_bytes(b"left by a run that was killed")
     (run / "log.jsonl").unlink()
     lines = train(dataset, run, tiny.with_(epochs=1), resume=True)  # the checkpoint has the log
     assert len(lines) == 1
-    assert not list(run.glob(".*.part"))
+    assert not list(run.glob(".*.part-*"))
     assert len((run / "log.jsonl").read_text().splitlines()) == 1
 
     class Intruder(Line):

@@ -51,7 +51,7 @@ def read_summaries(
     Raises:
         ValueError: there is no summary.json, or it is not as nnU-Net writes it; a case is in two of them;
             no case of one of them is in the table; a structure is in no reference, or in no prediction; or
-        the table is not as `read_cohort` wants it.
+            the table is not as `read_cohort` wants it.
     """
     cohort = read_cohort(table, options)
     chosen = None if labels is None else structure_values(labels)
