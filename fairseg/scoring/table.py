@@ -26,7 +26,6 @@ from fairseg.cohort.columns import (
     UNIT,
     VOXELS,
     metric_of,
-    roles_of,
     unit_of,
 )
 from fairseg.cohort.levels import cell_text, is_missing
@@ -266,7 +265,7 @@ def _with_metrics(
     if not names:
         raise ValueError(
             f"{where} must have a column of scores ({', '.join(METRICS)}), has none: it has "
-            f"{listed(table.columns, 20)}{_about_wide(table)}{hint_of_wide(table)}"
+            f"{listed(table.columns, 20)}{_about_wide(table)}"
         )
     units = {unit_of(name) for name, kind in names.items() if kind in DISTANCES}
     table = table.rename(columns=names)
@@ -276,18 +275,10 @@ def _with_metrics(
 
 
 def _about_wide(table: pd.DataFrame) -> str:
-    """Say how a table with one column a structure becomes one with one row a structure; "" if it is none."""
-    names = [str(name) for name in table]
-    wide = [(name, found) for name in names if (found := re.match(r"(.+?)([_ .-])(?=.)", name))]
-    wide = [(name, found) for name, found in wide if metric_of(found[1])]
-    if not wide:
-        return ""
-    first, found = wide[0]
-    person = next((name for name, role in roles_of(names).items() if role == "subject"), "subject")
-    return (
-        f"; of columns such as {first}, make rows: pd.wide_to_long(table, {found[1]!r}, i={person!r}, "
-        f"j='label', sep={found[2]!r}, suffix='.+'), or judge one by metric={first!r}"
-    )
+    """Say how a table with one column a structure is judged; "" if it is none."""
+    wide = (re.match(r"(.+?)[_ .-].", name) for name in map(str, table))
+    first = next((found.string for found in wide if found and metric_of(found[1])), None)
+    return "" if first is None else f"; judge one of its columns by metric={first!r}{hint_of_wide(table)}"
 
 
 def _title(metric: str) -> str:

@@ -48,8 +48,8 @@ def hint_of_wide(table: pd.DataFrame) -> str:
     if "label" in table or not (columns := [name for name in map(str, table) if _metric_and_label(name)]):
         return ""
     return (
-        f"; or say --wide {','.join(columns)!r} (Scores.of(table, wide={columns})), which "
-        "makes a row of each case and label"
+        f"; or make a row of each case and label: --wide {','.join(columns)!r}, in Python "
+        f"Scores.of(table, wide={columns})"
     )
 
 

@@ -369,17 +369,16 @@ def test_one_column_a_structure_is_an_error_with_the_line_that_mends_it() -> Non
     wide = pd.DataFrame({"patient_id": ["a", "b"], "dice_LV": [0.9, 0.8], "dice_RV": [0.7, 0.6]})
     with pytest.raises(ValueError, match="dice_LV") as error:
         Scores.of(wide)
-    line = re.search(r"pd\.wide_to_long\(.*?\)", str(error.value))
+    line = re.search(r"Scores\.of\(.*?\)", str(error.value))
     assert line is not None
-    rows = eval(line[0], {"pd": pd, "table": wide})
-    scores = Scores.of(rows)
+    scores = eval(line[0], {"Scores": Scores, "table": wide})
     assert scores.labels == ["LV", "RV"]
     assert scores.table.set_index(["subject", "label"])["dice"].to_dict() == {
         ("a", "LV"): 0.9, ("b", "LV"): 0.8, ("a", "RV"): 0.7, ("b", "RV"): 0.6
     }  # fmt: skip
     columns: Any = ["dice_LV", "dice_RV"]
     with pytest.raises(
-        ValueError, match=r"metric must be the name of one column, got \['dice_LV'.*wide_to_long"
+        ValueError, match=r"metric must be the name of one column, got \['dice_LV'.*Scores\.of"
     ):
         Scores.of(wide, metric=columns)
 
