@@ -1,5 +1,6 @@
 """What the header of an NRRD file claims. NrrdIO follows it to any data file on the machine."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -16,6 +17,8 @@ _BYTES = {
     **dict.fromkeys(("unsigned long long int", "double"), 8),
 }
 _PACKING = {"raw": "none", "gzip": "deflate", "gz": "deflate", "ascii": "text", "text": "text", "txt": "text"}
+
+_ENDLESS = re.compile(r"[\d.]{60}")  # digits that NrrdIO writes beyond its memory: the process would end
 
 
 def claim_of_nrrd(path: Path) -> Claim:
@@ -39,6 +42,8 @@ def claim_of_nrrd(path: Path) -> Claim:
     else:
         if "datafile" not in fields:  # with one, the header may end with the file
             raise ValueError(f"{path} is truncated or damaged: it has no whole header")
+    if endless := next((name for name, value in fields.items() if _ENDLESS.search(value)), None):
+        raise ValueError(f"{path} is truncated or damaged: a number of its {endless} has too many digits")
     if absent := [name for name in ("type", "dimension", "sizes", "encoding") if name not in fields]:
         raise ValueError(f"{path} is truncated or damaged: its header has no {absent[0]}")
     kind, encoding = fields["type"].lower(), fields["encoding"].lower()

@@ -92,5 +92,5 @@ def test_every_public_name_has_a_type_of_its_own_in_a_users_file(python: Path, t
 def test_a_wrong_call_is_found(python: Path, tmp_path: Path) -> None:
     wrong = "from fairseg.metrics import dice\nscore: str = dice([[1]], [[1]], labels={'LV': 'one'})\n"
     out = mypy(python, wrong, tmp_path)
-    assert 'has incompatible type "str": "str"' in out
+    assert "[arg-type]" in out
     assert "Incompatible types in assignment" in out
