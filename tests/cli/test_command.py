@@ -1027,8 +1027,16 @@ def test_an_interrupt_ends_at_once_with_one_line_and_nothing_left(
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_says_what_is_written_and_what_is_not(
-    cohort: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+    cohort: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+    number: signal.Signals,
 ) -> None:
+    # Tests that run in the background have inherited that SIGINT is ignored.
+    inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, inherited))
+
     def interrupted(*_: Any, **__: Any) -> None:
         signal.raise_signal(number)
 
