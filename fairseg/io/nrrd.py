@@ -18,7 +18,9 @@ _BYTES = {
 }
 _PACKING = {"raw": "none", "gzip": "deflate", "gz": "deflate", "ascii": "text", "text": "text", "txt": "text"}
 
-_ENDLESS = re.compile(r"[\d.]{60}")  # digits that NrrdIO writes beyond its memory: the process would end
+_ENDLESS = re.compile(
+    r"[^\s,()]{60}"
+)  # characters that NrrdIO writes beyond its memory: the process would end
 
 
 def claim_of_nrrd(path: Path) -> Claim:
@@ -42,7 +44,8 @@ def claim_of_nrrd(path: Path) -> Claim:
     else:
         if "datafile" not in fields:  # with one, the header may end with the file
             raise ValueError(f"{path} is truncated or damaged: it has no whole header")
-    if endless := next((name for name, value in fields.items() if _ENDLESS.search(value)), None):
+    numbers = {name: value for name, value in fields.items() if name not in ("datafile", "content")}
+    if endless := next((name for name, value in numbers.items() if _ENDLESS.search(value)), None):
         raise ValueError(f"{path} is truncated or damaged: a number of its {endless} has too many digits")
     if absent := [name for name in ("type", "dimension", "sizes", "encoding") if name not in fields]:
         raise ValueError(f"{path} is truncated or damaged: its header has no {absent[0]}")

@@ -216,9 +216,10 @@ def test_a_gzip_bomb_is_stopped_while_it_inflates(tmp_path: Path, voxels: Voxels
         tracemalloc.stop()
 
 
-def test_a_number_that_would_end_the_process_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("digit", ["9", "["])
+def test_a_number_that_would_end_the_process_is_refused(tmp_path: Path, digit: str) -> None:
     path = tmp_path / "a.nrrd"
-    space = f"space: left-posterior-superior\nspace directions: (1.5,{'9' * 600},0) (0,1,0) (0,0,1)\n"
+    space = f"space: left-posterior-superior\nspace directions: (1.5,{digit * 600},0) (0,1,0) (0,0,1)\n"
     path.write_bytes((NRRD + space + "\n").encode() + SECRET)
     with pytest.raises(ValueError, match=r"a\.nrrd .*spacedirections has too many digits"):
         read_mask(path)
