@@ -18,9 +18,7 @@ _BYTES = {
 }
 _PACKING = {"raw": "none", "gzip": "deflate", "gz": "deflate", "ascii": "text", "text": "text", "txt": "text"}
 
-_ENDLESS = re.compile(
-    r"[^\s,()]{60}"
-)  # characters that NrrdIO writes beyond its memory: the process would end
+_ENDLESS = re.compile(r"[^\s,()]{60}")  # NrrdIO writes such a cell beyond its memory, and the process ends
 
 
 def claim_of_nrrd(path: Path) -> Claim:
