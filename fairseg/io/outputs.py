@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b, file_digest
 from pathlib import Path
 
@@ -88,7 +89,7 @@ def check_writable(folder: Path, names: Iterable[str] = (), kind: str | None = N
     """
     _check_folder(folder)
     allowed = boundaries()
-    known: dict[str, set[str | None]] | None = None
+    known: Mapping[str, set[str | None]] | None = None
     for name in names:
         path = folder / name
         _check_apart(path, allowed.inputs)
@@ -194,21 +195,49 @@ def _kind_of(mode: int) -> str:
     return "a folder" if stat.S_ISDIR(mode) else "a device, a pipe or a socket"
 
 
-def _read_manifest(folder: Path, kind: str) -> dict[str, set[str | None]]:
-    """Return name -> digests that the file may have, of one kind of result."""
-    known: dict[str, set[str | None]] = {}
-    try:
-        text = (folder / MANIFEST).read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return known
-    for line in text.splitlines():
+class _Manifest:
+    """What the lines of a manifest say, up to the byte that was read last."""
+
+    def __init__(self) -> None:
+        self.inode, self.read = -1, 0
+        self.known: dict[str, dict[str, set[str | None]]] = {}  # kind -> name -> digests
+
+    def update(self, file: Path) -> None:
+        """Read what was added; all of it where it is another file than before."""
         try:
-            entry = json.loads(line)
-            if entry["kind"] == kind:
-                known.setdefault(entry["file"], set()).add(entry["digest"])
-        except (ValueError, KeyError, TypeError, RecursionError):
-            continue
-    return known
+            with file.open("rb") as stream:
+                about = os.fstat(stream.fileno())
+                if about.st_ino != self.inode or about.st_size < self.read:
+                    self.inode, self.read, self.known = about.st_ino, 0, {}
+                start = stream.seek(self.read)
+                added = stream.read()
+        except OSError:
+            self.inode, self.read, self.known = -1, 0, {}
+            return
+        added = added[: added.rfind(b"\n") + 1]  # the last line may not be whole yet
+        self.read = start + len(added)
+        for line in added.decode("utf-8", errors="replace").splitlines():
+            try:
+                entry = json.loads(line)
+                digests = self.known.setdefault(entry["kind"], {}).setdefault(entry["file"], set())
+                digests.add(entry["digest"])
+            except (ValueError, KeyError, TypeError, RecursionError):
+                continue
+
+
+@lru_cache(maxsize=8)
+def _manifest(_: str) -> _Manifest:
+    return _Manifest()
+
+
+def _read_manifest(folder: Path, kind: str) -> Mapping[str, set[str | None]]:
+    """Return name -> digests that the file may have, of one kind of result.
+
+    A folder of many files is written file by file, so a manifest is not read anew for each.
+    """
+    manifest = _manifest(os.path.abspath(folder))  # noqa: PTH100
+    manifest.update(folder / MANIFEST)
+    return manifest.known.get(kind, {})
 
 
 def digest_of(content: Path | bytes) -> str:
