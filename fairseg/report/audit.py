@@ -6,7 +6,6 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,8 +22,7 @@ from fairseg.report.answer import answer
 from fairseg.report.audited import Audited
 from fairseg.report.card import card_html
 from fairseg.report.page import save_report
-from fairseg.report.preregistration import stated_before
-from fairseg.report.sections import ReportSections
+from fairseg.report.sections import ReportSections, as_stated
 from fairseg.report.text import small_table
 from fairseg.scoring.folders import Cohort, score_folders
 from fairseg.scoring.subjects import structure_scores
@@ -149,25 +147,22 @@ def audit(
     >>> result.verdict, result.groups["n"].tolist()
     (<Verdict.GAP: 'gap shown'>, [40, 60])
     """
-    judging: dict[str, Any] = {
-        "margin": margin,
-        "failure_threshold": failure_threshold,
-        "failure_margin": failure_margin,
-        "tail_margin": tail_margin,
-        "min_size": min_size,
-        "seed": seed,
-    }
-    asked: dict[str, Any] = {
-        "by": by,
-        "reference": reference,
-        "also": also,
-        "adjust": adjust,
-        "bins": bins or {},
-    }
-    if preregister is not None:
-        asked, judging, file = stated_before(preregister, asked, judging)
-        sections = replace(sections or ReportSections(), preregistered=file)
-    by, options = asked.pop("by"), JudgeOptions(**judging)
+    asked, options, sections = as_stated(
+        preregister,
+        sections,
+        by=by,
+        reference=reference,
+        also=also,
+        adjust=adjust,
+        bins=bins or {},
+        margin=margin,
+        failure_threshold=failure_threshold,
+        failure_margin=failure_margin,
+        tail_margin=tail_margin,
+        min_size=min_size,
+        seed=seed,
+    )
+    by = asked.pop("by")
     if groups is not None:
         if by is not None:
             raise ValueError("by and groups are two ways to say the same: give one of them")

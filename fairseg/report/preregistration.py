@@ -71,19 +71,6 @@ class Preregistration:
         return {**given, **self.options}
 
 
-def stated_before(
-    path: str | Path, asked: Mapping[str, Any], judging: Mapping[str, Any]
-) -> tuple[dict[str, Any], dict[str, Any], Preregistration]:
-    """Return what is asked and how it is judged with the values of a file, and the file.
-
-    Raises:
-        ValueError: as `read_preregistration`, or an option differs from its default and from the file.
-    """
-    file = read_preregistration(path)
-    settled = file.settle({**asked, **judging})
-    return {name: settled[name] for name in asked}, {name: settled[name] for name in judging}, file
-
-
 def read_preregistration(path: str | Path) -> Preregistration:
     """Read the options of an audit from a JSON file.
 

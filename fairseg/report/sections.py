@@ -3,9 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from fairseg.metrics.masks import Structures
-from fairseg.report.preregistration import Preregistration
+from fairseg.report.preregistration import NUMBERS, Preregistration, read_preregistration
+from fairseg.statistics.judge_options import JudgeOptions
 
 
 @dataclass(frozen=True)
@@ -69,3 +71,24 @@ class ReportSections:
     def adjusted_for(self, adjust: Sequence[str], bins: Mapping[str, Sequence[float]]) -> "ReportSections":
         """Return these sections with the attributes that `audit` holds fixed."""
         return replace(self, adjust=tuple(adjust), bins={name: bins[name] for name in adjust if name in bins})
+
+
+def as_stated(
+    path: str | Path | None, sections: ReportSections | None, **given: Any
+) -> tuple[dict[str, Any], JudgeOptions, ReportSections]:
+    """Return what is asked, how it is judged and what is shown: by a file stated before, if there is one.
+
+    Args:
+        path: of the file.
+        sections: of the report.
+        given: the options of an audit, as a caller gave them.
+
+    Raises:
+        ValueError: as `read_preregistration`, or an option differs from its default and from the file.
+    """
+    sections = sections or ReportSections()
+    if path is not None:
+        file = read_preregistration(path)
+        given, sections = file.settle(given), replace(sections, preregistered=file)
+    judging = {name: given.pop(name) for name in NUMBERS}
+    return given, JudgeOptions(**judging), sections

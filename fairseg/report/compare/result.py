@@ -25,13 +25,11 @@ from fairseg.report.compare.card import card_html, small_table
 from fairseg.report.compare.compared import Compared
 from fairseg.report.compare.page import save_comparison
 from fairseg.report.compare.tables import paper_figures
-from fairseg.report.preregistration import stated_before
-from fairseg.report.sections import ReportSections
+from fairseg.report.sections import ReportSections, as_stated
 from fairseg.scoring.subjects import structure_scores
 from fairseg.scoring.table import Scores
 from fairseg.statistics.common_structures import common_structures
 from fairseg.statistics.gains import judge_gains
-from fairseg.statistics.judge_options import JudgeOptions
 
 
 class ComparisonResult(Compared):
@@ -137,26 +135,22 @@ def compare(
     >>> compare({"plain": before, "fair": after}, groups=sex, reference="M").verdicts["fair"]
     <Verdict.FAIRER: 'fairer'>
     """
-    judging: dict[str, Any] = {
-        "margin": margin,
-        "failure_threshold": failure_threshold,
-        "failure_margin": failure_margin,
-        "tail_margin": tail_margin,
-        "min_size": min_size,
-        "seed": seed,
-    }
-    asked: dict[str, Any] = {
-        "by": by,
-        "reference": reference,
-        "also": also,
-        "adjust": adjust,
-        "bins": bins or {},
-    }
-    sections = sections or ReportSections()
-    if preregister is not None:
-        asked, judging, file = stated_before(preregister, asked, judging)
-        sections = replace(sections, preregistered=file)
-    by, options = asked["by"], JudgeOptions(**judging)
+    asked, options, sections = as_stated(
+        preregister,
+        sections,
+        by=by,
+        reference=reference,
+        also=also,
+        adjust=adjust,
+        bins=bins or {},
+        margin=margin,
+        failure_threshold=failure_threshold,
+        failure_margin=failure_margin,
+        tail_margin=tail_margin,
+        min_size=min_size,
+        seed=seed,
+    )
+    by = asked["by"]
     if not isinstance(models, Mapping) or len(models) < 2:
         raise ValueError(f"models must map two names or more to scores, got {_described(models)}")
     if groups is not None:
