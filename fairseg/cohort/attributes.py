@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from fairseg.cohort.columns import NO_ATTRIBUTES
-from fairseg.cohort.groups import Groups
+from fairseg.cohort.groups import levels_of
 from fairseg.cohort.levels import FEW_LEVELS, cell_text, is_missing
 from fairseg.cohort.reading import as_table
 
@@ -85,9 +85,9 @@ def read_attribute(name: str, values: "Sequence[Any] | pd.Series[Any]") -> Attri
     if not np.isnan(distinct).any() and (distinct.size > FEW_LEVELS or fractions > _MOST_FRACTIONS):
         codes = np.where(missing, -1, np.searchsorted(distinct, np.where(missing, distinct[0], numbers)))
         return Attribute(name, numbers, codes.astype(np.int64), ())
-    column = {name: values}
-    levels = Groups.from_table(column, by=name)
-    return Attribute(name, None, levels.encode(column), levels.names)
+    text, levels = levels_of(values)
+    place = {level: code for code, level in enumerate(levels)} | {None: -1}
+    return Attribute(name, None, np.array([place[level] for level in text], dtype=np.int64), levels)
 
 
 @dataclass(frozen=True)

@@ -124,7 +124,7 @@ class Groups:
             if name not in edges:
                 _check_has_no_odd_cells(name, table, text)
                 _check_is_no_measurement(name, levels, _members(table, text))
-            ranks.append(_ranks(name, levels, table, edges.get(name)))
+            ranks.append(_ranks(name, levels, table[name], edges.get(name)))
         cells = {cell for cell in zip(*texts, strict=True) if None not in cell}
         if not cells:
             raise ValueError(f"{' and '.join(attributes)} must both be known in some row, got none")
@@ -332,11 +332,11 @@ def _texts(table: Table, name: str, values: list[Any], edges: tuple[float, ...] 
 
 
 def _check_has_no_odd_cells(name: str, table: Table, text: Sequence[str | None]) -> None:
-    """Refuse to make groups of an age that has a "?" among its numbers; a bare column is only described."""
-    column = next((column for column in ("case", "subject") if column in table), None)
-    if column is not None and (odd := odd_cells(text)):
-        who = list(table[column])
-        cells = ", ".join(f"{text[place]!r} ({column} {who[place]})" for place in odd[:10])
+    """Refuse to make groups of an age that has a "?" among its numbers."""
+    if odd := odd_cells(text):
+        column = next((column for column in ("case", "subject") if column in table), None)
+        who = list(range(len(text))) if column is None else list(table[column])
+        cells = ", ".join(f"{text[place]!r} ({column or 'row'} {who[place]})" for place in odd[:10])
         raise ValueError(
             f"attribute {name!r} must be numbers in every row, or levels, got {cells}: leave such a cell "
             "empty, or write codes as text, such as site-7"
@@ -367,12 +367,19 @@ def _members(table: Table, text: Sequence[str | None]) -> int:
     return len({(level, one) for level, one in zip(text, who, strict=True) if level is not None})
 
 
-def _ranks(name: str, levels: set[str], table: Table, edges: tuple[float, ...] | None) -> dict[str, int]:
+def levels_of(column: Any) -> tuple[list[str | None], tuple[str, ...]]:
+    """Return the level of each row of a column, None where it is missing; and all levels, in order."""
+    text = [None if is_missing(value) else level_text(value) for value in column]
+    ranks = _ranks("", {level for level in text if level is not None}, column, None)
+    return text, tuple(level for level in ranks if level in text)
+
+
+def _ranks(name: str, levels: set[str], column: Any, edges: tuple[float, ...] | None) -> dict[str, int]:
     """Return the rank of each level in the order of its attribute."""
     if edges is not None:
         ordered = bin_names(name, edges)
-    elif getattr(getattr(table[name], "dtype", None), "ordered", False):
-        ordered = [level_text(level) for level in table[name].dtype.categories]
+    elif getattr(getattr(column, "dtype", None), "ordered", False):
+        ordered = [level_text(level) for level in column.dtype.categories]
     else:
         ordered = sorted(levels, key=by_number if all(map(is_number, levels)) else None)
     return {level: rank for rank, level in enumerate(ordered)}
