@@ -180,6 +180,23 @@ def read_mask(path: Path) -> Mask:
     return Mask(voxels, image.GetSpacing()[::-1], grid, tuple(heard), unit)
 
 
+def read_grid(path: Path) -> tuple[tuple[int, ...], tuple[float, ...]]:
+    """Return size and spacing of an image in the order of arrays, from its header; `check_image` it first.
+
+    Raises:
+        ValueError: ITK cannot read it; it is named.
+    """
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    reader.SetImageIO(READERS[path.suffix.lower()])
+    with itk_messages():
+        try:
+            reader.ReadImageInformation()
+        except RuntimeError:
+            raise ValueError(f"{path} cannot be read as an image") from None
+    return reader.GetSize()[::-1], reader.GetSpacing()[::-1]
+
+
 def check_same_grid(
     prediction: Mask, reference: Mask, names: tuple[str, str] = ("the prediction", "the reference")
 ) -> None:

@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import SimpleITK as sitk
 from PIL import Image, UnidentifiedImageError
 
 from fairseg.io.image_checks import check_image
-from fairseg.io.images import Mask, itk_messages, read_mask
+from fairseg.io.images import Mask, read_grid, read_mask
 
 NEAR = 1e-3  # labels that resampling left this far from whole numbers are rounded
 _OTHER_MODES = ("1", "P", "PA", "LA", "RGB", "RGBA")  # of PNG, that ITK does not read as labels
@@ -76,24 +75,20 @@ def _read_png(path: Path, mode: str) -> Mask:
     spacing = _spacing(path)
     grid = {
         "size": pixels.shape[::-1],
-        "spacing": spacing,
+        "spacing": spacing[::-1],
         "origin": (0.0, 0.0),
         "direction": (1.0, 0.0, 0.0, 1.0),
     }
     unit = "px" if set(spacing) == {1.0} else "mm"
-    return Mask(pixels.astype(np.uint8), spacing[::-1], grid, messages, unit)
+    return Mask(pixels.astype(np.uint8), spacing, grid, messages, unit)
 
 
 def _spacing(path: Path) -> tuple[float, ...]:
     """Return the pixel size that ITK finds in a PNG, which states one only where ITK wrote it."""
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
-    with itk_messages():
-        try:
-            reader.ReadImageInformation()
-        except RuntimeError:
-            return (1.0, 1.0)
-    return tuple(reader.GetSpacing()[:2])
+    try:
+        return read_grid(path)[1][-2:]
+    except ValueError:
+        return (1.0, 1.0)
 
 
 def _rounded(mask: Mask) -> Mask:

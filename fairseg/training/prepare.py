@@ -25,9 +25,9 @@ from tqdm.auto import tqdm
 
 from fairseg.crop import Box
 from fairseg.io.files import new_file, write_files
-from fairseg.io.image_checks import READERS, check_image
+from fairseg.io.image_checks import check_image
 from fairseg.io.image_writing import write_image
-from fairseg.io.images import Mask, check_same_grid, itk_messages, read_mask
+from fairseg.io.images import Mask, check_same_grid, read_grid, read_mask
 from fairseg.io.json_files import read_json
 from fairseg.io.label_files import read_labels
 from fairseg.io.outputs import check_writable
@@ -99,7 +99,10 @@ class Case:
 
 def make_plan(raw: RawDataset, spacing: tuple[float, float] | None = None) -> SlicePlan:
     """Read the headers of all images and choose axis, pixel size (the median) and median shape."""
-    grids = [_read_grid(files[0]) for files in raw.images.values()]
+    grids = []
+    for first, *_ in raw.images.values():
+        check_image(first)
+        grids.append(tuple(map(np.array, read_grid(first))))
     if len({len(size) for size, _ in grids}) > 1:
         raise ValueError(f"{raw.folder / 'imagesTr'} must hold images all in 2D or all in 3D, got both")
     median = np.median([spacing for _, spacing in grids], axis=0)
@@ -291,20 +294,6 @@ def _check_labels(voxels: npt.NDArray[Any], labels: dict[str, int]) -> None:
         known = ", ".join(f"{value} ({name})" for name, value in labels.items())
         got = ", ".join(f"{value:g}" for value in unknown[:5])
         raise ValueError(f"the mask may hold 0 and the labels of dataset.json, {known}; got {got}")
-
-
-def _read_grid(file: Path) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """Return size and spacing of an image in the order of arrays, from its header."""
-    check_image(file)
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(file))
-    reader.SetImageIO(READERS[file.suffix.lower()])
-    with itk_messages():
-        try:
-            reader.ReadImageInformation()
-        except RuntimeError:
-            raise ValueError(f"{file} cannot be read as an image") from None
-    return np.array(reader.GetSize()[::-1]), np.array(reader.GetSpacing()[::-1])
 
 
 def _resampled_size(size: npt.ArrayLike, spacing: npt.ArrayLike, target: npt.ArrayLike) -> tuple[int, int]:
