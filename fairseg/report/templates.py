@@ -48,9 +48,14 @@ def render_text(template: str, **values: object) -> str:
     return environment(html=False).get_template(template).render(**values)
 
 
-def say(macro: str, **facts: object) -> str:
+def say(macro: str, /, **facts: object) -> str:
     """Return a text on one line: a macro of `sentences.txt.j2`, filled in."""
-    texts: Any = environment(html=False).get_template("sentences.txt.j2").module
+    return say_from("sentences.txt.j2", macro, **facts)
+
+
+def say_from(template: str, macro: str, /, **facts: object) -> str:
+    """Return a text on one line: a macro of a template of sentences, filled in."""
+    texts: Any = environment(html=False).get_template(template).module
     return " ".join(getattr(texts, macro)(**facts).split())
 
 

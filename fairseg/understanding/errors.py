@@ -17,7 +17,7 @@ from scipy.stats import norm
 from statsmodels.stats.multitest import multipletests
 
 from fairseg.statistics.two_samples import brunner_munzel, hodges_lehmann_limits
-from fairseg.understanding.readable import LEVEL, Floats, Integers
+from fairseg.understanding.readable import Floats, Integers, Tested
 
 KINDS = ("false positives", "false negatives")
 _FORMING = float(norm.ppf(0.99))  # z that makes a place part of a cluster
@@ -25,7 +25,7 @@ _LEAST_ERRORS = 0.02  # mean share of errors, below which a place is not looked 
 
 
 @dataclass(frozen=True, eq=False)
-class Atlas:
+class Atlas(Tested):
     """Where the errors of two groups differ.
 
     Attributes:
@@ -47,11 +47,6 @@ class Atlas:
     cluster: npt.NDArray[np.bool_]
     more: str
     p_adjusted: float
-
-    @property
-    def shown(self) -> bool:
-        """Whether the groups are shown to differ in this error."""
-        return self.p_adjusted <= LEVEL
 
 
 def error_atlas(
@@ -128,7 +123,7 @@ def _heaviest(
 
 
 @dataclass(frozen=True)
-class MeasureDifference:
+class MeasureDifference(Tested):
     """How a number of the masks differs between two groups.
 
     Attributes:
@@ -148,11 +143,6 @@ class MeasureDifference:
     values: tuple[float, float]
     difference: tuple[float, float, float]
     p_adjusted: float
-
-    @property
-    def shown(self) -> bool:
-        """Whether a difference is shown."""
-        return self.p_adjusted <= LEVEL
 
 
 def measure_differences(

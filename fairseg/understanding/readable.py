@@ -30,8 +30,19 @@ _FOLDS, _REPEATS = 5, 4
 _CHUNK = 50  # deals at a time
 
 
+class Tested:
+    """What was tested, with its p-value after correction over all rows."""
+
+    p_adjusted: float
+
+    @property
+    def shown(self) -> bool:
+        """Whether what was looked for is shown."""
+        return self.p_adjusted <= LEVEL
+
+
 @dataclass(frozen=True)
-class Reading:
+class Reading(Tested):
     """How well a group can be told from the others by a view.
 
     Attributes:
@@ -58,11 +69,6 @@ class Reading:
     chance: float
     p: float
     p_adjusted: float
-
-    @property
-    def shown(self) -> bool:
-        """Whether the group is shown to be readable."""
-        return self.p_adjusted <= LEVEL
 
 
 @dataclass(frozen=True, eq=False)

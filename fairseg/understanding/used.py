@@ -12,13 +12,13 @@ import pandas as pd
 from scipy.stats import rankdata
 
 from fairseg.statistics.confounders import adjusted_gap
-from fairseg.understanding.readable import LEVEL, Floats, Integers, Readings
+from fairseg.understanding.readable import Floats, Integers, Readings, Tested
 
 _APART = 0.95  # AUC above which hardly any two subjects of different groups have like scores
 
 
 @dataclass(frozen=True)
-class Association:
+class Association(Tested):
     """Whether the score of a view goes with Dice, within the groups.
 
     Attributes:
@@ -45,11 +45,6 @@ class Association:
     gap: tuple[float, float, float]
     adjusted: tuple[float, float, float]
     apart: bool
-
-    @property
-    def shown(self) -> bool:
-        """Whether an association is shown."""
-        return self.p_adjusted <= LEVEL
 
 
 def associations(

@@ -1,9 +1,10 @@
 """The evidence in words and tables. What is said is chosen here; the words are in `understanding.txt.j2`."""
 
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 from fairseg.report.tables import Cell, Table
-from fairseg.report.templates import environment
+from fairseg.report.templates import say_from
 from fairseg.understanding.advice import Advice, crop_margin, shown_in
 from fairseg.understanding.readable import Reading
 from fairseg.understanding.views import (
@@ -26,10 +27,7 @@ if TYPE_CHECKING:
 _SEEN = (WHOLE, OUTSIDE)  # of which the sentence names the best
 
 
-def say(macro: str, **facts: object) -> str:
-    """Return a text on one line: a macro of `understanding.txt.j2`, filled in."""
-    texts: Any = environment(html=False).get_template("understanding.txt.j2").module
-    return " ".join(getattr(texts, macro)(**facts).split())
+say = partial(say_from, "understanding.txt.j2")
 
 
 def answer_lines(result: "UnderstandResult") -> list[str]:
