@@ -59,7 +59,7 @@ def claim_of_nrrd(path: Path) -> Claim:
     if where is not None and (where.upper().startswith("LIST") or "%" in where or not where):
         raise ValueError(f"{path} must hold its voxels itself, got data file: {where[:60]!r}")
     skips = [
-        integers(path, name, fields.get(f"{name}skip", fields.get(f"{name} skip", "0")))[0]
+        integers(path, name, fields.get(f"{name}skip", "0"))[0]  # names are without their blanks
         for name in ("line", "byte")
     ]
     if any(skips) and where is None:

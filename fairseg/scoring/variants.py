@@ -47,19 +47,18 @@ def variants(
     base = variant("as judged", common.overall)
     whole: Rows = np.asarray(~np.isnan(used).any(axis=1))
     tried = []
-    if len(places) > 2 and whole.any():
+    if len(places) > 2:
         tried.append(variant("median over structures", np.median(used, axis=1), rows=whole))
-    if len(places) > 3 and whole.any():
+    if len(places) > 3:
         inner = np.sort(used, axis=1)[:, 1:-1]
         tried.append(variant("mean without best and worst structure", inner.mean(axis=1), rows=whole))
     if (missed := _without_missed(scores)) is not None:
         left = common_structures(missed[:, places], [grouping], structures=common.used, min_size=min_size)
         tried.append(variant("missed structures left out", left.overall, missed))
         without = np.asarray(~(np.isnan(missed) & ~np.isnan(of_structure)).any(axis=1))
-        if without.any():  # a structure may be missed in everybody
-            tried.append(replace(base, name="subjects with a missed structure left out", rows=without))
+        tried.append(replace(base, name="subjects with a missed structure left out", rows=without))
     every = ~np.isnan(of_structure).any(axis=1)
-    if several and every.any() and not every.all():
+    if several and not every.all():
         tried.append(replace(base, name="subjects with every structure", rows=np.asarray(every)))
     if len(of_structure) <= _MOST_SUBJECTS:
         rows = influential_rows(common.overall, grouping)
@@ -76,7 +75,8 @@ def variants(
             tried += [
                 leave_out(base, np.flatnonzero(site == level), f"without {name} {level}") for level in levels
             ]
-    return tried
+    # Everybody may lack a structure, or have one missed: then a choice leaves nobody to judge.
+    return [one for one in tried if one.rows is None or one.rows.any()]
 
 
 def _without_missed(scores: Scores) -> Floats | None:
