@@ -92,7 +92,9 @@ class Audited:
             for finding in self.judgement.findings
         ]
         columns = [*about, "estimate", "low", "high", *judged]
-        return pd.DataFrame(rows, columns=columns).astype({"endpoint": str})
+        table = pd.DataFrame(rows, columns=columns).astype({"endpoint": str})
+        # Where pyarrow is installed, pandas takes members of an enumeration of texts for bare text.
+        return table.assign(verdict=pd.Series([row[-1] for row in rows], dtype=object))
 
     @cached_property
     def left_out(self) -> pd.DataFrame:

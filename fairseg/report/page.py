@@ -122,10 +122,7 @@ def save_report(result: Audited, folder: Path) -> Path:
         "summary.tex": to_latex(map(summary_table, summaries)),
         "subjects.csv": csv_files.to_csv(_subjects(summaries)),
         "findings.csv": csv_files.to_csv(
-            result.findings.assign(
-                verdict=[one.value for one in result.findings["verdict"]],
-                sign="above 0: the second group is worse served",
-            )
+            result.findings.astype({"verdict": str}).assign(sign="above 0: the second group is worse served")
         ),
         "subgroups.csv": csv_files.to_csv(_facts(result)),
         "subgroups.md": to_markdown([subgroups]),

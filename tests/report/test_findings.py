@@ -67,6 +67,15 @@ def test_a_disadvantage_has_the_same_direction_at_every_endpoint(tail: AuditResu
             assert gap == pytest.approx(0.25)  # B fails in 15 of 60
 
 
+def test_verdicts_in_tables_are_members_of_the_enumeration(one_label: AuditResult) -> None:
+    # Where pyarrow is installed, pandas reads members of a StrEnum as bare text.
+    table = scores(worse=0.05)
+    change = fairseg.compare({"first": table, "second": table}, by="group", reference="A")
+    for found in (one_label.findings, change.findings):
+        assert len(found)
+        assert all(isinstance(verdict, Verdict) for verdict in found["verdict"])
+
+
 def test_the_verdict_rests_on_no_row_that_the_card_hides(one_label: AuditResult) -> None:
     rows = endpoints_table(one_label, one_label.analyses[0])
     pairs = zip(rows.rows, rows.cells, strict=True)

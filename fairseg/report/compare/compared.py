@@ -93,7 +93,9 @@ class Compared:
             for pair in model.pairs
             for row in pair.rows
         ]
-        return pd.DataFrame(rows, columns=[*columns, "gain", "low", "high", *judged])
+        table = pd.DataFrame(rows, columns=[*columns, "gain", "low", "high", *judged])
+        # Where pyarrow is installed, pandas takes members of an enumeration of texts for bare text.
+        return table.assign(verdict=pd.Series([row[-1] for row in rows], dtype=object))
 
     @cached_property
     def changes(self) -> pd.DataFrame:
