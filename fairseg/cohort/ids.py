@@ -11,6 +11,7 @@ import numpy.typing as npt
 from fairseg.cohort.groups import UNKNOWN, Groups
 from fairseg.cohort.levels import is_missing
 from fairseg.cohort.vectors import Integers, Vector, read_vector
+from fairseg.io.sentences import listed
 
 Known = Groups | Sequence[str] | int | None  # the groups of a cohort, their names, or how many there are
 
@@ -35,7 +36,9 @@ class GroupIds:
         return np.bincount(self.ids[self.ids >= 0], minlength=self.num_groups).astype(np.int64)
 
 
-def as_ids(groups: Vector, known: Known = None, *, argument: str = "groups") -> GroupIds:
+def as_ids(
+    groups: Vector, known: Known = None, *, argument: str = "groups", strict: bool = False
+) -> GroupIds:
     """Return the group ids of samples from ids or from names.
 
     **Integers are ids**, from -1 (unknown) on: NumPy's, torch's, pandas' (also nullable, <NA> is unknown), a
@@ -49,9 +52,11 @@ def as_ids(groups: Vector, known: Known = None, *, argument: str = "groups") -> 
         groups: one a sample, (N,).
         known: the groups of the cohort: a `Groups`, their names, or how many there are.
         argument: the name of `groups` in errors.
+        strict: whether a name that is none of the known groups is an error; else it is unknown, and logged.
 
     Raises:
-        ValueError: `groups` is no vector of ids or names, or an id is not below the number of known groups.
+        ValueError: `groups` is no vector of ids or names, or an id is not below the number of known groups;
+            or a name is none of theirs, if `strict`.
 
     >>> as_ids(["M", "F", None, "F"])
     GroupIds(ids=array([ 1,  0, -1,  0]), names=('F', 'M'), num_groups=2)
@@ -75,7 +80,10 @@ def as_ids(groups: Vector, known: Known = None, *, argument: str = "groups") -> 
                 raise ValueError(
                     f"{argument} must be of {number} groups, got {len(given)}: {', '.join(given.names)}"
                 )
-            return GroupIds(given.encode(groups), given.names, len(given))
+            ids = given.encode(groups)
+            if strict:
+                _check_all_known(values, ids, given, argument)
+            return GroupIds(ids, given.names, len(given))
         values = np.full(len(values), UNKNOWN)
     check_ids(values, number, argument)
     ids = values.astype(np.int64, copy=False)
@@ -120,6 +128,16 @@ def _check_are_names(values: list[object], argument: str) -> None:
         raise ValueError(
             f"{argument} must be integer ids or names, got dtype float64 (such as {known[0]!r});"
             " a measurement is cut into bins by Groups.from_values(values, bins=[...])"
+        )
+
+
+def _check_all_known(values: list[object], ids: Integers, known: Groups, argument: str) -> None:
+    """Refuse names that are none of the known groups; what is missing is no name."""
+    lost = {str(value) for value, code in zip(values, ids, strict=True) if code < 0 and not is_missing(value)}
+    if lost:
+        raise ValueError(
+            f"{argument} must be names of {listed(known.names)}, or None, got {listed(sorted(lost))};"
+            " Groups.encode(...) makes ids in which other names are unknown (-1)"
         )
 
 

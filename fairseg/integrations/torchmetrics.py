@@ -12,6 +12,7 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
+from fairseg.cohort.vectors import Vector
 from fairseg.integrations.voxel_counts import (
     FairnessGapValue,
     GroupVoxelCounts,
@@ -20,6 +21,7 @@ from fairseg.integrations.voxel_counts import (
     Statistic,
     WorstGroupValue,
 )
+from fairseg.losses.grouping import NumGroups
 from fairseg.metrics.masks import Structures
 
 __all__ = ["FairnessGap", "GroupCounts", "GroupDice", "SkewedErrorRatio", "WorstGroupDice"]
@@ -29,7 +31,7 @@ class _GroupMetric(GroupVoxelCounts, Metric):
     """What all of them share: the state and its update.
 
     Args:
-        num_groups: number of groups in the cohort, G.
+        num_groups: groups of the cohort, G: how many, a `Groups`, or their names.
         labels: label values, or a mapping name -> value or tuple of values, whose union is then the
             structure; a subject's Dice is the mean over structures.
         samples: what a sample is. "cases": a whole image; it has its Dice, and a subject has the mean over
@@ -49,7 +51,7 @@ class _GroupMetric(GroupVoxelCounts, Metric):
 
     def __init__(
         self,
-        num_groups: int,
+        num_groups: NumGroups,
         labels: Structures,
         *,
         samples: Samples = "cases",
@@ -70,7 +72,7 @@ class _GroupMetric(GroupVoxelCounts, Metric):
         self.add_state("label_values", values, dist_reduce_fx="max")
 
     def update(
-        self, prediction: Tensor, reference: Tensor, groups: Tensor, subjects: Tensor | None = None
+        self, prediction: Tensor, reference: Tensor, groups: Tensor | Vector, subjects: Tensor | None = None
     ) -> None:
         """Count the voxels of a batch.
 
@@ -78,7 +80,8 @@ class _GroupMetric(GroupVoxelCounts, Metric):
             prediction: label masks, integer (B, *S) or (B, 1, *S); or logits, floating (B, C, *S), whose
                 largest channel is the label.
             reference: label masks, integer (B, *S) or (B, 1, *S).
-            groups: ids, integer (B,); a sample with -1 is counted as unknown and has no other part.
+            groups: ids, integer (B,), or names, if the metric has them; a sample with -1 or None is counted
+                as unknown and has no other part.
             subjects: numbers of the subjects, integer (B,), from 0 to 2**53 - 1, the same on all processes;
                 None: every sample is a subject of its own.
 

@@ -12,7 +12,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from fairseg.cohort import Groups, as_groups
 from fairseg.cohort.ids import as_ids
+from fairseg.losses.grouping import NumGroups, batch_ids
 from fairseg.metrics.fairness import Floats, by_group, fairness_gap, skewed_error_ratio, worst_group
 from fairseg.metrics.masks import Structures, check_ignore, structure_values
 from fairseg.metrics.overlap import Counts
@@ -28,21 +30,28 @@ class GroupVoxelCounts:
     """A row a sample with its group, its subject and the voxels of each label; and what follows from them."""
 
     num_groups: int
+    _groups: Groups | None
     labels: list[tuple[int, ...]]  # of each structure its values
     ignore: int | None
     samples: Samples
     statistic: Statistic
 
     def _set_options(
-        self, num_groups: int, labels: Structures, samples: Samples, statistic: Statistic, ignore: int | None
+        self,
+        num_groups: NumGroups,
+        labels: Structures,
+        samples: Samples,
+        statistic: Statistic,
+        ignore: int | None,
     ) -> None:
-        if isinstance(num_groups, bool) or not isinstance(num_groups, int) or num_groups < 1:
-            raise ValueError(f"num_groups must be a positive integer, got {num_groups!r}")
+        known = as_groups(num_groups)
+        self._groups = known if isinstance(known, Groups) else None
+        self.num_groups = len(known) if isinstance(known, Groups) else int(known or 0)
         if samples not in ("cases", "slices"):
             raise ValueError(f'samples must be "cases" or "slices", got {samples!r}')
         if statistic not in ("median", "mean"):
             raise ValueError(f'statistic must be "median" or "mean", got {statistic!r}')
-        self.num_groups, self.labels = num_groups, list(structure_values(labels).values())
+        self.labels = list(structure_values(labels).values())
         if ignore is not None:
             check_ignore(ignore, self.labels)
         self.ignore = ignore
@@ -52,7 +61,8 @@ class GroupVoxelCounts:
         """Return the row of each sample, float64 (B, 2 + 3 L): group, subject, voxel counts."""
         voxels = count_voxels(prediction, reference, self.labels, self.ignore)
         size = len(voxels)
-        ids = check_ids(groups, "groups", size, -1, self.num_groups - 1)
+        given = batch_ids(groups, self._groups, voxels.device)
+        ids = check_ids(given, "groups", size, -1, self.num_groups - 1)
         owners = torch.full((size,), ALONE)
         if subjects is not None:
             owners = check_ids(subjects, "subjects", size, 0, _LARGEST_SUBJECT)
@@ -101,10 +111,15 @@ class FairnessGapValue(GroupVoxelCounts):
     """The value is the gap; NaN with fewer than two groups, or without the reference group."""
 
     def __init__(
-        self, num_groups: int, labels: Structures, *, reference: int | None = None, **kwargs: Any
+        self, num_groups: NumGroups, labels: Structures, *, reference: int | str | None = None, **kwargs: Any
     ) -> None:
         super().__init__(num_groups, labels, **kwargs)  # type: ignore[call-arg]  # that of the framework's class
-        fairness_gap(np.zeros(num_groups), reference)  # a wrong index must not come out after an epoch
+        if isinstance(reference, str):
+            names = () if self._groups is None else self._groups.names
+            if reference not in names:
+                raise ValueError(f"reference must be one of the groups {list(names)}, got {reference!r}")
+            reference = names.index(reference)
+        fairness_gap(np.zeros(self.num_groups), reference)  # a wrong index must not come out after an epoch
         self.reference = reference
 
     def _value(self) -> npt.ArrayLike:

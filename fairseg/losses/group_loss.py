@@ -66,10 +66,9 @@ class GroupLoss(nn.Module):
     `objective` for anything else. They see one loss a group, and never the samples.
 
     What holds for all of them: samples of group -1, and samples with nothing but ignored pixels, are left out
-        of
-    values, counts and gradients; absent groups have no part in value or gradient; a batch without any known
-    sample gives 0 with a gradient of 0; reductions are in float32 at least; nothing depends on the data but
-    numbers, so nothing waits for a GPU, and `torch.compile` makes one graph. In a training step under
+    of values, counts and gradients; absent groups have no part in value or gradient; a batch without any
+    known sample gives 0 with a gradient of 0; reductions are in float32 at least; nothing depends on the data
+    but numbers, so nothing waits for a GPU, and `torch.compile` makes one graph. In a training step under
     torch.distributed, sums and counts run over all ranks: with DistributedDataParallel, the gradient is that
     of one process with all samples. In eval mode, and without gradients, each rank stands alone. Under
     torch.func (`grad`, `jvp`, `vmap`) a loss is a pure function: it writes nothing, neither weights nor what
@@ -82,10 +81,8 @@ class GroupLoss(nn.Module):
         group_weights: factors for the groups' losses, (G,), such as `group_weights(counts)`; or name ->
             factor.
         within_group: what a group's loss is: the "mean" of its samples' losses, or "cvar", the mean of the
-            worst
-            fraction `alpha` of them in the batch: the loss of FairDRO (Tian et al. 2026). Not of a pooled
-                base.
-            On a GPU under torch.distributed, "cvar" needs batches of one size on all ranks.
+            worst fraction `alpha` of them in the batch: the loss of FairDRO (Tian et al. 2026). Not of a
+            pooled base. On a GPU under torch.distributed, "cvar" needs batches of one size on all ranks.
         alpha: that fraction, above 0 and at most 1.
         check: look for ids out of range and for losses that are not finite, and raise. By default on the
             CPU only, because it makes a GPU wait. Never under torch.compile or torch.func.

@@ -116,11 +116,12 @@ def batch_ids(groups: Tensor | Vector, known: Groups | None, device: torch.devic
     """Return the groups of a batch as a tensor: one as it is; ids or names in anything else on `device`.
 
     Raises:
-        ValueError: `groups` are names, and no groups are known. Those of the batch may not be all there are.
+        ValueError: `groups` are names, and no groups are known (those of the batch may not be all there are),
+            or a name is none of theirs: a sample that is left out by mistake is a mitigation that is off.
     """
     if isinstance(groups, Tensor):
         return groups
-    of_samples = as_ids(groups, known)
+    of_samples = as_ids(groups, known, strict=True)
     if of_samples.names is not None and known is None:
         raise ValueError(
             "groups are names, which are not known here: give the groups of the cohort, such as"

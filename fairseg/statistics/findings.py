@@ -178,6 +178,7 @@ class ReasonKind(StrEnum):
     MISSING_SCORES = "scores are missing more often in one group"
     STRATA = "strata too small"
     SEVERITY = "the hardest cases are worse in one group"
+    ONE_STRATUM = "one stratum has a gap that the strata together have not"
     SMALL_GROUP = "a group too small to be judged is served otherwise"
     UNKNOWN_GROUP = "subjects of unknown group are badly served"
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from fairseg.cohort.attributes import Subjects, attribute_names, read_subjects
-from fairseg.cohort.columns import VOXELS
+from fairseg.cohort.columns import DISTANCES, VOXELS
 from fairseg.cohort.reading import as_table
 from fairseg.cohort.table import is_skipped, read_numbers
 from fairseg.cohort.vectors import Vector
@@ -25,9 +25,11 @@ from fairseg.statistics.significance import holm
 MISSED = "structure missed"
 INVENTED = "structure invented"
 ZERO = "Dice of 0"
+DISTANCE = "distance missing"
 ATTRIBUTE = "attribute unknown"
 GROUP = "group unknown"
 _PLAIN = {MISSED: "Missed structures", INVENTED: "Invented structures", ZERO: "Structures with a Dice of 0"}
+_PLAIN[DISTANCE] = "Missing distances"
 _SIGNIFICANT = 0.05
 
 
@@ -38,7 +40,8 @@ def missingness(scores: pd.DataFrame, groups: Vector) -> pd.DataFrame:
     A structure is missed in a subject if in some case the reference has a label that the prediction lacks,
     and invented if the prediction has one that the reference lacks. A table without the columns
     prediction_voxels and reference_voxels cannot tell these apart, nor from a prediction beside the
-    structure: subjects with a Dice of 0 are counted instead. An attribute is unknown if none of the subject's
+    structure: subjects with a Dice of 0 are counted instead. A distance is missing where a row has none
+    though its Dice is above 0 or the table has no Dice. An attribute is unknown if none of the subject's
     cases has a value.
 
     Args:
@@ -47,13 +50,13 @@ def missingness(scores: pd.DataFrame, groups: Vector) -> pd.DataFrame:
         groups: the group of each row, (N,), ids or names as in `by_group`.
 
     Returns:
-        One row for each kind (and attribute) and group: kind ("structure missed", "structure invented",
-        "Dice of 0", "attribute unknown"), attribute ("" but for the last), group (its id, or its name where
-        names went in), count, n (subjects of the group), share (count / n, NaN for an absent group), p and
-        test of the kind (`count_test`, as in `cohort_table`; NaN and "" where there is nothing to compare),
-        and p_holm, corrected for all kinds tested (Holm 1979). Last comes one row of kind "group unknown" and
-        group -1, or "unknown" beside names: these subjects, out of all. A subject with cases in several
-        groups counts in each, and then nothing is tested.
+        One row for each kind (and attribute) and group: kind ("structure missed", "structure invented", "Dice
+        of 0", "distance missing", "attribute unknown"), attribute ("" but for the last), group (its id, or
+        its name where names went in), count, n (subjects of the group), share (count / n, NaN for an absent
+        group), p and test of the kind (`count_test`, as in `cohort_table`; NaN and "" where there is nothing
+        to compare), and p_holm, corrected for all kinds tested (Holm 1979). Last comes one row of kind "group
+        unknown" and group -1, or "unknown" beside names: these subjects, out of all. A subject with cases in
+        several groups counts in each, and then nothing is tested.
 
     Raises:
         ValueError: it is no table, names no subjects, or holds a score that is no number; or groups do not
@@ -82,9 +85,12 @@ def missingness(scores: pd.DataFrame, groups: Vector) -> pd.DataFrame:
         predicted, true = (read_numbers(scores[name], "scores").to_numpy() for name in VOXELS)
         concerned.append((MISSED, "", _some_row(subjects, (predicted == 0) & (true > 0))))
         concerned.append((INVENTED, "", _some_row(subjects, (predicted > 0) & (true == 0))))
-    elif "dice" in scores:
-        dice = read_numbers(scores["dice"], "scores").to_numpy()
+    dice = read_numbers(scores["dice"], "scores").to_numpy() if "dice" in scores else np.ones(len(scores))
+    if "dice" in scores and not set(VOXELS) <= set(scores.columns):
         concerned.append((ZERO, "", _some_row(subjects, dice == 0)))
+    if measured := [read_numbers(scores[name], "scores").to_numpy() for name in DISTANCES if name in scores]:
+        lacking = np.any([np.isnan(values) for values in measured if not np.isnan(values).all()], axis=0)
+        concerned.append((DISTANCE, "", _some_row(subjects, lacking & (dice > 0))))
     for name in attribute_names(scores):
         attribute, _ = subjects.attribute(scores, name)
         concerned.append((ATTRIBUTE, str(name), ~attribute.known))

@@ -37,7 +37,14 @@ from fairseg.statistics.page_level import (
     pairs_to_compare,
 )
 from fairseg.statistics.permutation import Row
-from fairseg.statistics.reasons import below_floor, missing_scores, not_judged, outside_margin, severity
+from fairseg.statistics.reasons import (
+    below_floor,
+    missing_scores,
+    not_judged,
+    one_stratum,
+    outside_margin,
+    severity,
+)
 from fairseg.statistics.row_tests import centre, row_samples, stratum_members, usable_strata
 from fairseg.statistics.verdicts import Verdict
 
@@ -136,6 +143,7 @@ class _Draft:
     """A comparison before it is judged."""
 
     comparison: Comparison
+    grouping: Grouping
     members: tuple[Members, Members]
     lines: list[Line]
 
@@ -188,7 +196,7 @@ def _draft(
                     plain = replace(finding, adjusted=True, value_first=np.nan, value_second=np.nan)
                     alike = None if within is None else replace(row, strata=within)
                     lines.append(make_line(plain, alike, grouping.ids, worse))
-        drafts.append(_Draft(comparison, who, lines))
+        drafts.append(_Draft(comparison, grouping, who, lines))
     return drafts
 
 
@@ -217,6 +225,7 @@ def _judge(
     reasons += below_floor(own)
     reasons += missing_scores(comparison.attribute, pair, measured, options)
     reasons += severity(pair, measured, options)
+    reasons += one_stratum(draft.lines, draft.grouping, measured, options)
     if failing:
         verdict = Verdict.FAILS
     elif not reasons:

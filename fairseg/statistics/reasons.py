@@ -4,14 +4,16 @@ Each is looked at by itself, at a level of its own: what it costs is a green ver
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from fairseg.metrics.fairness import mann_whitney_u
-from fairseg.statistics.findings import Finding, GroupFacts, Grouping, Reason, ReasonKind
+from fairseg.statistics.findings import ALL_OTHERS, Finding, GroupFacts, Grouping, Reason, ReasonKind
 from fairseg.statistics.group_facts import StructureScores, hardest
 from fairseg.statistics.judge_options import JudgeOptions
-from fairseg.statistics.page_level import Members
+from fairseg.statistics.page_level import Line, Members
+from fairseg.statistics.row_tests import observe
 from fairseg.statistics.two_samples import brunner_munzel, fisher_exact
 from fairseg.statistics.verdicts import Endpoint, Verdict
 
@@ -90,6 +92,42 @@ def severity(pair: Pair, measured: Sequence[StructureScores], options: JudgeOpti
         if p <= level:
             found.append(Reason(ReasonKind.SEVERITY, one.name, pair[worse][0], Endpoint.HARDEST))
     return found
+
+
+def one_stratum(
+    lines: Sequence[Line], grouping: Grouping, measured: Sequence[StructureScores], options: JudgeOptions
+) -> list[Reason]:
+    """Return a reason for each structure with a stratum in which the groups differ by more than a margin.
+
+    Gaps that lie one way with one scanner and the other way with the next add up to none over both. The test
+    of each row is made in each of its strata, Bonferroni over all of these.
+    """
+    strata = [
+        (line.finding, stratum, observe(replace(line.row, strata=(stratum,)), grouping.ids))
+        for line in lines
+        if line.row is not None and line.finding.adjusted
+        for stratum in line.row.strata
+    ]
+    found: dict[str, Reason] = {}
+    for finding, stratum, test in sorted(strata, key=lambda one: one[2].decisive_p):
+        estimate = test.limits(options.alpha).estimate
+        shown = test.decisive_p <= options.alpha / len(strata) and abs(estimate) > finding.margin
+        if not shown or finding.structure in found:
+            continue
+        here = np.isin(np.arange(len(grouping.ids)), stratum)
+        one = next(one for one in measured if one.name == finding.structure)
+        codes = [
+            grouping.group_names.index(name) for name in (finding.first, finding.second) if name != ALL_OTHERS
+        ]
+        facts = tuple(
+            one.facts(grouping.name, grouping.group_names[code], here & (grouping.ids == code), options)
+            for code in codes
+        )
+        worse = finding.first if (estimate < 0) == (finding.endpoint is Endpoint.TYPICAL) else finding.second
+        found[finding.structure] = Reason(
+            ReasonKind.ONE_STRATUM, finding.structure, worse, finding.endpoint, True, facts
+        )
+    return list(found.values())
 
 
 def not_judged(grouping: Grouping, overall: StructureScores, options: JudgeOptions) -> tuple[Reason, ...]:

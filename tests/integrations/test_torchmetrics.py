@@ -233,7 +233,7 @@ def test_what_cannot_be_counted_is_named(arguments: tuple[Any, ...], message: st
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"num_groups": 0}, "num_groups must be a positive integer, got 0"),
+        ({"num_groups": 0}, "num_groups must be an integer of at least 1, got 0"),
         ({"labels": [0]}, "labels must be positive"),
         ({"samples": "slice"}, "samples must be"),
         ({"statistic": "iqr"}, "statistic must be"),
@@ -296,3 +296,14 @@ def test_names_of_subjects_are_refused_with_the_remedy() -> None:
         ValueError, match=r"subjects must be integers, got \['p01', 'p02'\]; .*pandas.factorize"
     ):
         GroupDice(2, [1]).update(masks, masks, groups=torch.tensor([0, 1]), subjects=["p01", "p02"])  # type: ignore[arg-type]
+
+
+def test_metrics_of_named_groups_take_names() -> None:
+    masks = torch.tensor([[0, 1, 1], [0, 1, 0]]), torch.tensor([[0, 1, 1], [0, 1, 1]])
+    metric = FairnessGap(["F", "M"], labels=[1], reference="M")
+    metric.update(*masks, groups=["M", "F"])
+    assert metric.compute().item() == pytest.approx(1 / 3)
+    with pytest.raises(ValueError, match="groups must be names of F, M, or None, got f"):
+        metric.update(*masks, groups=["M", "f"])
+    with pytest.raises(ValueError, match="reference must be one of the groups"):
+        FairnessGap(["F", "M"], labels=[1], reference="X")

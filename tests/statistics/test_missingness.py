@@ -207,3 +207,17 @@ def test_without_voxels_a_dice_of_zero_is_counted() -> None:
     found = missingness(plain, Groups.from_table(plain, by="sex").encode(plain), 2)
     assert set(found["kind"]) == {"Dice of 0", "attribute unknown", "group unknown"}
     assert found.loc[found["kind"] == "Dice of 0", "count"].tolist() == [1, 0]
+
+
+def test_distances_that_are_missing_where_the_structure_was_found() -> None:
+    rows = [(name, 0.9 if number else 0.0) for name in "FM" for number in range(40)]
+    table = pd.DataFrame(rows, columns=["sex", "dice"])
+    table["case"] = [f"p{number}" for number in range(80)]
+    table["hd95"] = np.where((table["sex"] == "F") & (table.index % 40 < 16), NAN, 3.0)
+    found = found_in(table.assign(label="LV"))
+    lost = found[found["kind"] == "distance missing"]
+    assert lost["count"].tolist() == [15, 0]  # one of 16 is a missed structure, which has no distance
+    (sentence,) = missingness_sentences(found, ["F", "M"])
+    assert sentence.startswith("Missing distances are not spread evenly: 15 of 40 subjects of F")
+    alone = found_in(table.drop(columns="dice").assign(label="LV"))
+    assert alone[alone["kind"] == "distance missing"]["count"].tolist() == [16, 0]

@@ -185,6 +185,17 @@ def test_worse_in_both_scanners_and_level_when_pooled(rng: np.random.Generator) 
     assert within.low < 0.036 < within.high
 
 
+def test_gaps_that_lie_opposite_ways_in_two_scanners_are_not_green(rng: np.random.Generator) -> None:
+    scanner = np.tile(np.repeat([0, 1], 300), 2)
+    first, second = (good(rng, 600) + way * np.repeat([0.015, -0.015], 300) for way in (-1, 1))
+    assert judge(first, second).verdict is Verdict.NO_GAP
+    page = judge(first, second, strata=scanner)
+    assert page.verdict is Verdict.OPEN
+    (reason,) = (one for one in page.comparisons[0].reasons if one.kind is ReasonKind.ONE_STRATUM)
+    assert reason.group == ("A" if reason.facts[1].median > 0.9 else "B")
+    assert [fact.n for fact in reason.facts] == [300, 300]
+
+
 def test_strata_without_both_groups_are_too_small(rng: np.random.Generator) -> None:
     page = judge(good(rng, 400), good(rng, 400), strata=np.repeat([0, 1], 400))
     assert page.verdict is Verdict.OPEN

@@ -19,6 +19,7 @@ from fairseg.integrations.voxel_counts import (
     Statistic,
     WorstGroupValue,
 )
+from fairseg.losses.grouping import NumGroups, batch_ids
 from fairseg.metrics.masks import Structures
 
 
@@ -34,7 +35,8 @@ class GroupDiceMetric(GroupVoxelCounts, CumulativeIterationMetric):
     must have had a sample.
 
     Args:
-        num_groups: number of groups in the cohort, G.
+        num_groups: groups of the cohort, G: how many, a `Groups`, or their names; with names, `groups` may be
+            names too.
         labels: label values, or a mapping name -> value or tuple of values, whose union is then the
             structure; a subject's Dice is the mean over structures.
         samples: what a sample is. "cases": a whole image; it has its Dice, and a subject has the mean over
@@ -57,7 +59,7 @@ class GroupDiceMetric(GroupVoxelCounts, CumulativeIterationMetric):
 
     def __init__(
         self,
-        num_groups: int,
+        num_groups: NumGroups,
         labels: Structures,
         *,
         samples: Samples = "cases",
@@ -102,7 +104,10 @@ class GroupDiceMetric(GroupVoxelCounts, CumulativeIterationMetric):
             raise ValueError(
                 f"y must be as many masks as y_pred, {len(y_pred)}, got {0 if y is None else len(y)}"
             )
-        given = {name: torch.as_tensor(ids) for name, ids in kwargs.items() if ids is not None}
+        given = {name: ids for name, ids in kwargs.items() if ids is not None}
+        if "groups" in given:
+            given["groups"] = batch_ids(given["groups"], self._groups, torch.device("cpu"))
+        given = {name: torch.as_tensor(ids) for name, ids in given.items()}
         for name, ids in given.items():
             if ids.shape != (len(y_pred),):
                 raise ValueError(f"{name} must be {len(y_pred)} integer ids, got shape {tuple(ids.shape)}")

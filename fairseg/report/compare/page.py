@@ -60,9 +60,7 @@ def save_comparison(result: Compared, folder: Path) -> Path:
         "comparison.csv": csv_files.to_csv(_unrounded(result, structures)),
         "comparison.md": to_markdown(tables),
         "comparison.tex": to_latex(tables),
-        "findings.csv": csv_files.to_csv(
-            result.findings.astype({"verdict": str, "endpoint": str}).assign(sign=_SIGN)
-        ),
+        "findings.csv": csv_files.to_csv(result.findings.astype({"verdict": str}).assign(sign=_SIGN)),
         "changes.csv": csv_files.to_csv(result.changes),
         "comparison.svg": to_svg(figure_of(plot_boxes(result))),
     }
