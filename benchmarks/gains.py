@@ -42,6 +42,7 @@ from fairseg.statistics.two_samples import fisher_exact
 from fairseg.statistics.verdicts import Verdict
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
+Integers = np.ndarray[Any, np.dtype[np.int64]]
 
 CORRELATION = 0.8
 PERMUTATIONS = 499
@@ -76,6 +77,8 @@ class Truth:
         spread: standard deviation of noise added to the gains of the groups behind.
         structures: columns beside the overall score; all follow the same truth.
         models: second models, all alike.
+        scanner: what the second model loses in subjects of a second scanner, whichever their group: a
+            quarter of the first group, three quarters of those behind; strata are then given.
     """
 
     gap: float = 0.05
@@ -85,14 +88,17 @@ class Truth:
     spread: float = 0.0
     structures: int = 0
     models: int = 1
+    scanner: float | None = None
 
 
 def pair_of_models(
     kind: str, sizes: Sequence[int], truth: Truth, rng: np.random.Generator
-) -> tuple[Floats, list[Floats], np.ndarray[Any, np.dtype[np.int64]]]:
-    """Return the scores of the first model, those of the others, (N, S) each, and group ids."""
+) -> tuple[Floats, list[Floats], Integers, Integers]:
+    """Return the scores of the first model, those of the others, (N, S) each, group ids and scanners."""
     groups = np.repeat(np.arange(len(sizes)), sizes)
     behind = groups[:, None] > 0
+    place = np.concatenate([np.arange(size) / size for size in sizes])
+    scanners = (place < np.where(groups > 0, 0.75, 0.25)).astype(np.int64)
     columns = truth.structures or 1
     subject = rng.normal(size=(groups.size, 1))
     structure = np.sqrt(0.5) * subject + np.sqrt(0.5) * rng.normal(size=(groups.size, columns))
@@ -105,13 +111,14 @@ def pair_of_models(
     first = model(truth.gap * behind)
     others = []
     for _ in range(truth.models):
-        second = model((truth.gap - truth.gain) * behind + truth.loss * ~behind)
+        lost = (truth.scanner or 0.0) * scanners[:, None]
+        second = model((truth.gap - truth.gain) * behind + truth.loss * ~behind + lost)
         second = np.clip(second + truth.spread * behind * rng.normal(size=second.shape), 0, 1)
         newly = (groups == 1) & (rng.random(groups.size) < truth.failing)
         others.append(np.where(newly[:, None], rng.uniform(0.1, 0.45, second.shape), second))
     if truth.structures:
         first, *others = (np.column_stack([one.mean(axis=1), one]) for one in (first, *others))
-    return first, others, groups
+    return first, others, groups, scanners
 
 
 def judged(kind: str, sizes: Sequence[int], truth: Truth, cohorts: int) -> Iterator[Any]:
@@ -119,12 +126,13 @@ def judged(kind: str, sizes: Sequence[int], truth: Truth, cohorts: int) -> Itera
     names = tuple("ABCDEFGH"[: len(sizes)])
     structures = ("Overall", *(f"structure {number}" for number in range(truth.structures)))
     for seed in range(cohorts):
-        first, others, groups = pair_of_models(kind, sizes, truth, np.random.default_rng(seed))
+        first, others, groups, scanners = pair_of_models(kind, sizes, truth, np.random.default_rng(seed))
         yield judge_gains(
             first,
             {f"model {number}": other for number, other in enumerate(others)},
             [Grouping("group", names, groups, reference=0)],
             structures=structures,
+            strata=None if truth.scanner is None else scanners,
             options=JudgeOptions(permutations=PERMUTATIONS, seed=seed),
         )
 
@@ -137,6 +145,9 @@ def two_models(kind: str, sizes: Sequence[int], truth: Truth, cohorts: int) -> l
         verdicts.update({one.verdict for one in found.models})
         harm += any(one.shown_harm for one in found.models)
         rows = [pair.typical for one in found.models for pair in one.pairs if pair.typical is not None]
+        if truth.scanner is not None:
+            within = [pair.within_strata(pair.rows[0]) for one in found.models for pair in one.pairs]
+            rows = [row for row in within if row is not None]
         shown += any(row.shown for row in rows)
         held += all(row.gain.low - 1e-9 <= truth.gain + truth.loss <= row.gain.high + 1e-9 for row in rows)
         widths += [row.gain.high - row.gain.low for row in rows]
@@ -157,7 +168,7 @@ def two_models(kind: str, sizes: Sequence[int], truth: Truth, cohorts: int) -> l
         f"{harm / cohorts:.1%}",
         *(f"{verdicts[verdict] / cohorts:.1%}" for verdict in order[1:]),
         f"{held / cohorts:.1%}",
-        f"{np.median(widths):.3f}",
+        f"{np.median(widths) if widths else np.nan:.3f}",
     ]
 
 
@@ -188,6 +199,9 @@ TRUTHS: tuple[tuple[str, Truth, tuple[str, ...], tuple[tuple[int, ...], ...]], .
     ("equal models, three structures", Truth(structures=3), ("tail",), SIZES[:2]),
     ("gain .03, three structures", Truth(gain=0.03, structures=3), ("tail",), SIZES[:1]),
     ("three equal models", Truth(models=3), ("tail",), SIZES[1:2]),
+    ("equal models, two scanners held fixed", Truth(scanner=0.0), ("tail",), SIZES[:2]),
+    ("gain .03, two scanners held fixed", Truth(gain=0.03, scanner=0.0), ("beta",), SIZES[:2]),
+    ("the second scanner loses .03, held fixed", Truth(scanner=0.03), ("beta", "tail"), SIZES[1:4:2]),
     ("equal models, gains of the group behind spread", Truth(spread=0.06), ("beta",), SIZES[2:3]),
 )
 
@@ -205,7 +219,7 @@ def harm(cohorts: int) -> list[list[str]]:
 
 
 def _harmed(kind: str, sizes: Sequence[int], truth: Truth, seed: int) -> tuple[bool, bool]:
-    first, (second,), groups = pair_of_models(kind, sizes, truth, np.random.default_rng(seed))
+    first, (second,), groups, _ = pair_of_models(kind, sizes, truth, np.random.default_rng(seed))
     grouping = Grouping("group", tuple("ABCDEFGH"[: len(sizes)]), groups)
     options = JudgeOptions(permutations=PERMUTATIONS, seed=seed)
     shown = {row.test for row in harm_rows(first, second, [grouping], options=options) if row.shown}
@@ -295,13 +309,14 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--cohorts", type=int, default=400)
+    parser.add_argument("--only", default="", help="only verdicts on truths with these words in the title")
     parser.add_argument(
         "--quick", action="store_true", help="one kind and two sizes of each truth, 40 cohorts"
     )
     options = parser.parse_args()
     cohorts = min(options.cohorts, 40) if options.quick else options.cohorts
     print(describe("numpy", "scipy"))
-    for title, truth, kinds, every in TRUTHS:
+    for title, truth, kinds, every in (one for one in TRUTHS if options.only in one[0]):
         start = time.process_time()
         rows = [
             two_models(kind, sizes, truth, cohorts)
@@ -310,6 +325,8 @@ def main() -> None:
         ]
         print(f"\n{title} ({cohorts} cohorts, {time.process_time() - start:.0f} s)\n")
         print(tabulate(rows, HEADERS, tablefmt="github", disable_numparse=True), flush=True)
+    if options.only:
+        return
     print("\nHarm, by the tests of harm alone\n")
     names = ["kind", "subjects", "newly failing", "harm shown", "within the group", "between groups"]
     print(tabulate(harm(2 * cohorts), names, tablefmt="github", disable_numparse=True), flush=True)

@@ -142,6 +142,9 @@ class LocationShift:
     def _share_below(self, which: int, points: Floats) -> Floats:
         """Return the share of a group below these points, each value spread over a step of the values."""
         sample, sums = (self._x, self._y)[which], self._sums[which]
+        if not self._span:  # both groups have one value, as in a stratum where all is perfect
+            sides = [sample.searchsorted(points, side) for side in ("left", "right")]
+            return np.asarray(sum(sides) / (2 * sample.size))
         edges = np.concatenate([points - self._half, points + self._half])
         count = sample.searchsorted(edges, "right")
         area = count * edges - sums[count]

@@ -63,3 +63,13 @@ def test_exact_p_by_listing_all_tables() -> None:
             chance[one + two] += laws[0].pmf(one) * laws[1].pmf(two)
     assert StratifiedShares(tables).p == pytest.approx(2 * chance[5:].sum())
     assert StratifiedShares([(0, 5, 0, 6)]).p == 1.0
+
+
+def test_a_stratum_in_which_all_scores_are_equal_takes_part() -> None:
+    rng = np.random.default_rng(4)
+    parts = rng.normal(0.9, 0.02, 40), rng.normal(0.87, 0.02, 30)
+    alone, beside = StratifiedShift([parts]), StratifiedShift([parts, (np.ones(8), np.ones(6))])
+    assert alone.test.effect > beside.test.effect > 0.5  # alike there, so that the effect is nearer to a half
+    found = beside.limits()
+    assert 0 <= found.low <= found.estimate <= alone.estimate
+    assert StratifiedShift([(np.ones(8), np.ones(6))] * 2).limits() == (0.0, 0.0, 0.0)
