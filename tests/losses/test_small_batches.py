@@ -70,3 +70,25 @@ def test_shares_that_forbid_two_groups_to_meet() -> None:
     """2 : 1 : 1 in batches of two: the small groups are never in one batch, and are compared all the same."""
     last, _ = train([20, 10, 10], 2, balance=0.0, steps=2000)
     assert last < 0.72
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.5])
+@pytest.mark.parametrize("step_size", [0.01, 0.05])
+def test_regression_on_groups_with_other_targets(noise: float, step_size: float) -> None:
+    """One number is fitted to targets around 0, 1 and 2; the worst squared error is least, 1 + noise^2, at 1."""
+    ids, centres = np.repeat(np.arange(3), [90, 9, 1]), torch.tensor([0.0, 1.0, 2.0])
+    drawn = torch.Generator().manual_seed(0)
+    loss = GroupDROLoss(
+        3, lambda value, target: (value[:, 0] - target) ** 2, step_size=step_size, check=False
+    )
+    value, mean = torch.zeros(1, requires_grad=True), torch.zeros(1)
+    steps = 3000
+    for step, batch in enumerate(GroupBatchSampler(ids, 4, balance=0.0, num_batches=steps)):
+        groups = torch.from_numpy(ids[batch])
+        target = centres[groups] + noise * torch.randn(len(groups), generator=drawn)
+        (gradient,) = torch.autograd.grad(loss(value.expand(len(groups), 1), target, groups), value)
+        value = (value - 0.05 * gradient).detach().requires_grad_()
+        if step >= steps // 2:
+            mean += value.detach() / (steps - steps // 2)
+    least = 1 + noise**2
+    assert ((mean - centres) ** 2 + noise**2).max() / least < 1.25  # 1.8 where absent groups' weights freeze
