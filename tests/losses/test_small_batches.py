@@ -75,7 +75,7 @@ def test_shares_that_forbid_two_groups_to_meet() -> None:
 @pytest.mark.parametrize("noise", [0.0, 0.5])
 @pytest.mark.parametrize("step_size", [0.01, 0.05])
 def test_regression_on_groups_with_other_targets(noise: float, step_size: float) -> None:
-    """One number is fitted to targets around 0, 1 and 2; the worst squared error is least, 1 + noise^2, at 1."""
+    """One number is fitted to targets around 0, 1, 2; the worst squared error is least at 1: 1 + noise^2."""
     ids, centres = np.repeat(np.arange(3), [90, 9, 1]), torch.tensor([0.0, 1.0, 2.0])
     drawn = torch.Generator().manual_seed(0)
     loss = GroupDROLoss(
