@@ -5,7 +5,7 @@ are trained with and without mitigation, and all are scored on the same test sub
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,7 @@ def run_demo(
     settings: Settings = SETTINGS,
     subjects: Mapping[str, int] | None = None,
     test_subjects: int = 30,
+    arms: Sequence[str] = tuple(ARMS),
     report: Callable[[str], None] = lambda _: None,
 ) -> dict[str, pd.DataFrame]:
     """Make the cohort, train and predict with every arm, and score them on the test subjects.
@@ -71,6 +72,7 @@ def run_demo(
         settings: what all arms share.
         subjects: training subjects of each group; default: those of `write_phantom`.
         test_subjects: test subjects of each group.
+        arms: those to train, keys of `ARMS`; the cascaded one crops by what oversampling finds.
         report: called with a line before each stage.
 
     Returns:
@@ -87,21 +89,21 @@ def run_demo(
         # One that was stopped while it was written is written again.
         write_phantom(cohort, subjects=subjects, test_subjects=test_subjects, seed=seed, replace_files=True)
         write_files(out, {DEMO: json.dumps(identity, indent=1) + "\n"}, "demo")
-    workers = min(cores(), len(ARMS))
-    report(f"2/4 Training {len(ARMS)} networks for {settings.epochs * settings.steps} steps each: minutes")
+    workers = min(cores(), len(arms))
+    report(f"2/4 Training {len(arms)} networks for {settings.epochs * settings.steps} steps each: minutes")
     load_data(cohort, settings.with_(workers=workers), out / "prepared")  # which all of them share
-    jobs = [(cohort, out, name, settings.with_(seed=seed, **ARMS[name])) for name in ARMS]
+    jobs = [(cohort, out, name, settings.with_(seed=seed, **ARMS[name])) for name in arms]
     for name in run_all(_train, jobs, workers):
         report(f"    trained: {name}")
     report("3/4 Segmenting the test subjects")
-    list(run_all(_predict, [(cohort, out, name) for name in ARMS], workers))
+    list(run_all(_predict, [(cohort, out, name) for name in arms], workers))
     report("4/4 Scoring and comparing")
     table = read_cohort(cohort / "groups.csv")
     tested = table[table["split"] == "test"]
     # Networks of few steps may predict nothing; their labels are those that they were trained on.
     options: dict[str, Any] = {"labels": LABELS, "prediction_labels": LABELS, "num_workers": min(workers, 2)}
-    masks = {name: out / "predictions" / folder(name) for name in ARMS}
-    return {name: evaluate(masks[name], cohort / "labelsTs", tested, **options) for name in ARMS}
+    masks = {name: out / "predictions" / folder(name) for name in arms}
+    return {name: evaluate(masks[name], cohort / "labelsTs", tested, **options) for name in arms}
 
 
 def folder(arm: str) -> str:
