@@ -1,3 +1,4 @@
+from . import checking as checking
 from . import clinical as clinical
 from . import cohort as cohort
 from . import crop as crop
@@ -11,6 +12,7 @@ from . import scoring as scoring
 from . import statistics as statistics
 from . import training as training
 from . import understanding as understanding
+from .checking.result import check as check
 from .cohort import Groups as Groups
 from .cohort import read_cohort as read_cohort
 from .report.audit import audit as audit

@@ -22,7 +22,7 @@ FLOORS = (
     ("report",),
     ("datasets",),
     ("training",),
-    ("understanding",),
+    ("understanding", "checking"),
     ("experiment",),
     ("integrations",),
     ("cli",),

@@ -15,6 +15,7 @@ MODULES = (
     *("fairseg", "fairseg.samplers", "fairseg.losses", "fairseg.crop", "fairseg.metrics"),
     *("fairseg.statistics", "fairseg.report", "fairseg.training", "fairseg.datasets"),
     "fairseg.understanding",
+    "fairseg.checking",
 )
 INTEGRATIONS = (
     # each needs its own library

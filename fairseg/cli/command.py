@@ -17,7 +17,19 @@ from typing import Any
 import click
 
 from fairseg import __version__
-from fairseg.cli import audit, compare, demo, doctor, evaluate, experiment, nnunet, plan, training, understand
+from fairseg.cli import (
+    audit,
+    check,
+    compare,
+    demo,
+    doctor,
+    evaluate,
+    experiment,
+    nnunet,
+    plan,
+    training,
+    understand,
+)
 from fairseg.io.files import recording
 from fairseg.io.sentences import listed
 
@@ -162,7 +174,16 @@ def cli() -> None:
 
 
 for command in (
-    *(evaluate.evaluate, plan.plan, audit.report, audit.audit, compare.compare, demo.phantom, training.train),
+    *(
+        check.check,
+        evaluate.evaluate,
+        plan.plan,
+        audit.report,
+        audit.audit,
+        compare.compare,
+        demo.phantom,
+        training.train,
+    ),
     *(
         understand.understand,
         training.predict,

@@ -163,6 +163,18 @@ labels = click.option(
     help="1,2,3 or RVBP=1,LVM=2; a union: tumour=1+2+3; where predictions have other values: lung=150:1. "
     "Default: dataset.json in or above either folder, else every value in a reference.",
 )
+ignore = click.option(
+    "--ignore",
+    type=int,
+    metavar="VALUE",
+    help="Value of the references that counts for nothing. Default: 'ignore' of dataset.json.",
+)
+spacing = click.option(
+    "--spacing",
+    type=types.NUMBERS,
+    metavar="Y,X",
+    help="Pixel size in mm, rows first, of masks whose files state none, such as PNG.",
+)
 scoring = group(
     click.argument("predictions", type=PATH),
     click.argument("references", type=PATH),
@@ -175,12 +187,7 @@ scoring = group(
     ),
     tables,
     labels,
-    click.option(
-        "--ignore",
-        type=int,
-        metavar="VALUE",
-        help="Value of the references that counts for nothing. Default: 'ignore' of dataset.json.",
-    ),
+    ignore,
     click.option(
         "--metrics",
         type=types.METRIC_LIST,
@@ -195,12 +202,7 @@ scoring = group(
         show_default=True,
         help="Distance of a structure that only one mask has: left out and counted, or the image's diagonal.",
     ),
-    click.option(
-        "--spacing",
-        type=types.NUMBERS,
-        metavar="Y,X",
-        help="Pixel size in mm, rows first, of masks whose files state none, such as PNG.",
-    ),
+    spacing,
     click.option("--tolerance", type=types.Number(), help="Tolerance of nsd: mm, or pixels of PNG."),
     number("--workers", click.IntRange(min=1), 1, "Processes that score cases."),
     click.option(

@@ -1,7 +1,8 @@
 """Levels: what a cell of the cohort table says. Missing or known, number or text, and in which bin."""
 
 import re
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from math import isfinite, isnan
 from numbers import Integral, Real
@@ -136,6 +137,43 @@ def odd_cells(values: Sequence[Any]) -> list[int]:
     numbers = {as_float(value) for _, value in known} if 0 < 3 * len(odd) < len(known) else set()
     few = len(odd) <= max(3, len(known) // 20)
     return odd if few and len([number for number in numbers if isfinite(number)]) > FEW_LEVELS else []
+
+
+def alike(names: Iterable[str], *, initials: bool = True) -> list[tuple[str, ...]]:
+    """Find names that are probably one: capitals, blanks, marks between words, or coded accents differ.
+
+    Args:
+        names: levels of an attribute, or subjects.
+        initials: whether a single letter is also like the one word that begins with it.
+
+    Returns:
+        Sets of two or more, sorted.
+
+    >>> alike(["F", "Female", "f", "M", "other"]), alike(["site 1", "Site-1", "site 11", "A", "A-"])
+    ([('F', 'Female', 'f')], [('Site-1', 'site 1')])
+    """
+    plain = {name: _plain(name) for name in dict.fromkeys(map(str, names))}
+    words = [word for word in set(plain.values()) if len(word) > 2 and word.isalpha()]
+    if initials:
+        for name, word in plain.items():
+            longer = [one for one in words if one.startswith(word)] if len(word) == 1 else []
+            if word.isalpha() and len(longer) == 1:
+                plain[name] = longer[0]
+    sets: dict[str, list[str]] = {}
+    for name, word in plain.items():
+        sets.setdefault(word, []).append(name)
+    return sorted(tuple(sorted(one)) for one in sets.values() if len(one) > 1)
+
+
+def _plain(name: str) -> str:
+    """Return what is left of a name without what people write now so, now so."""
+    if is_number(name):
+        return f"{float(name):.15g}"
+    text = unicodedata.normalize("NFKC", name).casefold()
+    text = "".join(letter for letter in text if unicodedata.category(letter) != "Cf")
+    text = re.sub(r"(?<=\w)[\W_]+(?=\w)", "-", text.strip())
+    text = re.sub(r"(?<!\d)-|-(?!\d)", lambda mark: mark[0] if mark.end() == len(text) else "", text)
+    return re.sub(r"(?<!\d)0+(?=\d)", "", text)
 
 
 def is_number(level: str) -> bool:

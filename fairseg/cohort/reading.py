@@ -3,7 +3,7 @@
 import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -48,12 +48,23 @@ class CleanTable:
         frame: text without blanks around it, None or NaN where a cell says nothing; the index is the row as a
             reader of the file sees it (2 is the first below the header), of a DataFrame its number from 0 on.
         where: the file, or what errors call the table.
-        notes: what was read other than it stands there, one line each.
+        odd: column of numbers -> the cells that are none, with their rows; they were taken as not known.
+        changes: what else was read other than it stands there, one line each.
     """
 
     frame: pd.DataFrame
     where: str
-    notes: tuple[str, ...] = ()
+    odd: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    changes: tuple[str, ...] = ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """All that was read other than it stands there, one line each."""
+        odd = (
+            f"{name}: numbers but for {counted(len(cells), 'cell')}, taken as not known: {listed(cells, 10)}"
+            for name, cells in self.odd.items()
+        )
+        return (*self.changes, *odd)
 
     def log(self) -> pd.DataFrame:
         """Log the notes and return the frame."""
@@ -100,7 +111,8 @@ def read_table(
     where = str(source) if is_file else argument
     table = _from_file(Path(source)) if is_file else _from_memory(source, argument, also)
     table = with_roles(_named(table, where, options), where, roles)
-    notes: list[str] = []
+    changes: list[str] = []
+    odd: dict[str, tuple[str, ...]] = {}
     if strange := [name for name in options.keep_na if name not in table]:
         raise ValueError(f"{where} must have the columns of keep_na, has no {listed(strange)}")
     columns = {}
@@ -108,9 +120,9 @@ def read_table(
         cells = _without(table[name], options.na)
         cells = _kept(cells) if name in options.keep_na else clean_cells(cells)
         if name not in NO_ATTRIBUTES and name not in scores and metric_of(name) is None:
-            cells = _numbers_alone(_in_years(cells, notes), notes)
+            cells = _numbers_alone(_in_years(cells, changes), odd)
         columns[name] = cells
-    return CleanTable(pd.DataFrame(columns, index=table.index), where, tuple(notes))
+    return CleanTable(pd.DataFrame(columns, index=table.index), where, odd, tuple(changes))
 
 
 def as_table(source: Any, argument: str = "table", *, also: str = "") -> pd.DataFrame:
@@ -211,7 +223,7 @@ def _kept(column: "pd.Series[Any]") -> "pd.Series[Any]":
     return _mapped(column, keep)
 
 
-def _in_years(column: "pd.Series[Any]", notes: list[str]) -> "pd.Series[Any]":
+def _in_years(column: "pd.Series[Any]", changes: list[str]) -> "pd.Series[Any]":
     """Return a column of DICOM's ages in years, any other as it is."""
     if column.dtype.kind != "O":
         return column
@@ -219,7 +231,7 @@ def _in_years(column: "pd.Series[Any]", notes: list[str]) -> "pd.Series[Any]":
     ages = [text for text in texts if _DICOM_AGE.fullmatch(text)]
     if not ages or not all(text in ages or isfinite(as_float(text)) for text in set(texts)):
         return column
-    notes.append(f"{column.name}: ages such as {ages[0]} are read as years")
+    changes.append(f"{column.name}: ages such as {ages[0]} are read as years")
     return _mapped(column, _years)
 
 
@@ -228,17 +240,14 @@ def _years(text: str) -> str:
     return text if found is None else f"{int(found[1]) / _PER_YEAR[found[2]]:.6g}"
 
 
-def _numbers_alone(column: "pd.Series[Any]", notes: list[str]) -> "pd.Series[Any]":
-    """Return a column of numbers without the few cells that are none, which a note names."""
-    odd = odd_cells(list(column)) if column.dtype.kind == "O" else []
-    if not odd:
+def _numbers_alone(column: "pd.Series[Any]", odd: dict[str, tuple[str, ...]]) -> "pd.Series[Any]":
+    """Return a column of numbers without the few cells that are none, which `odd` keeps."""
+    places = odd_cells(list(column)) if column.dtype.kind == "O" else []
+    if not places:
         return column
-    texts = [f"{column.iloc[place]!r} (row {column.index[place]})" for place in odd]
-    notes.append(
-        f"{column.name}: numbers but for {counted(len(odd), 'cell')}, taken as not known: {listed(texts, 10)}"
-    )
+    odd[str(column.name)] = tuple(f"{column.iloc[place]!r} (row {column.index[place]})" for place in places)
     cells = column.copy()
-    cells.iloc[odd] = None
+    cells.iloc[places] = None
     return cells
 
 

@@ -19,7 +19,7 @@ def environment(*, html: bool) -> Environment:
     """Return the templates of all rooms that have pages, with the writers of numbers as filters."""
     made = Environment(
         loader=ChoiceLoader(
-            [PackageLoader("fairseg", room) for room in ("report", "experiment", "understanding")]
+            [PackageLoader("fairseg", room) for room in ("report", "experiment", "understanding", "checking")]
         ),
         autoescape=html,
         undefined=StrictUndefined,

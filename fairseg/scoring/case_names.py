@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 
 import pandas as pd
 
@@ -10,6 +11,49 @@ from fairseg.io.images import EXTENSIONS
 from fairseg.io.sentences import counted, listed
 
 _BIDS = "sub-"
+_SIDES = ("prediction", "reference")
+
+
+@dataclass(frozen=True)
+class MatchedCases:
+    """Which cases of a cohort have their files, in the order of the cohort; other files by name.
+
+    Attributes:
+        complete: a row and both files.
+        unknown: both files, and no row.
+        incomplete: case -> "prediction" or "reference", the file that a row lacks.
+        neither: a row and no file.
+        only: "prediction" or "reference" -> cases with that file alone, and no row.
+    """
+
+    complete: list[str]
+    unknown: list[str]
+    incomplete: dict[str, str]
+    neither: list[str]
+    only: dict[str, list[str]]
+
+
+def match_cases(cases: Iterable[str], predicted: Collection[str], true: Collection[str]) -> MatchedCases:
+    """Match the cases of a cohort with the files of both folders.
+
+    >>> match_cases(["a", "b", "c"], ["a", "b", "x"], ["a", "y"]).incomplete
+    {'b': 'reference'}
+    """
+    rows = list(cases)
+    files = dict(zip(_SIDES, (set(predicted), set(true)), strict=True))
+    both, known = files["prediction"] & files["reference"], set(rows)
+    there = files["prediction"] | files["reference"]
+    return MatchedCases(
+        [case for case in rows if case in both],
+        sorted(both - known),
+        {
+            case: next(side for side in _SIDES if case not in files[side])
+            for case in rows
+            if case in there - both
+        },
+        [case for case in rows if case not in there],
+        {side: sorted(files[side] - both - known) for side in _SIDES},
+    )
 
 
 def cases_as_files(table: pd.DataFrame, files: Collection[str]) -> tuple[pd.DataFrame, list[str]]:

@@ -21,7 +21,7 @@ from fairseg.metrics.distance import Empty
 from fairseg.metrics.masks import Structures, check_spacing
 from fairseg.metrics.score import check_metrics
 from fairseg.scoring.case import Job, Result, score_files
-from fairseg.scoring.case_names import cases_as_files, hint_of_capitals
+from fairseg.scoring.case_names import cases_as_files, hint_of_capitals, match_cases
 from fairseg.scoring.cross_check import cross_check_scores, import_medpy
 from fairseg.scoring.labels import LabelMap, check_structures_occur, label_map
 from fairseg.scoring.table import Scores
@@ -234,20 +234,11 @@ def _match(
     skipped: dict[str, str],
 ) -> tuple[list[str], list[str]]:
     """Return the cases to score, in order, and notes on all others; fill in the incomplete ones."""
-    cases = []
-    for case in table.index:
-        if (case in predicted) != (case in true):
-            kind, others = ("reference", true) if case in predicted else ("prediction", predicted)
-            skipped[case] = f"no {kind} in {_folder(others)}"
-        elif case in predicted:
-            cases.append(case)
-    unknown = sorted((predicted.keys() & true.keys()) - set(table.index))
-    neither = [case for case in table.index if case not in predicted and case not in true]
-    only = {
-        "prediction": sorted(predicted.keys() - true.keys() - set(table.index)),
-        "reference": sorted(true.keys() - predicted.keys() - set(table.index)),
-    }
-    if not cases and not skipped:
+    matched = match_cases(table.index, predicted, true)
+    for case, kind in matched.incomplete.items():
+        skipped[case] = f"no {kind} in {_folder(predicted if kind == 'prediction' else true)}"
+    neither = matched.neither
+    if not matched.complete and not skipped:
         raise ValueError(
             f"cohort and folders must share cases, got {listed(table.index)} in the cohort "
             f"and {listed(sorted(true))} in {_folder(true)}{hint_of_capitals(neither, true)}"
@@ -258,11 +249,11 @@ def _match(
             f"{counted(len(neither), 'case')} of the cohort without files, left out: {listed(neither)}"
             f"{hint_of_capitals(neither, predicted.keys() | true.keys())}"
         )
-    for kind, names in only.items():
+    for kind, names in matched.only.items():
         if names:
             cases_only = counted(len(names), "case")
             notes.append(f"{cases_only} not in the cohort and with a {kind} only, left out: {listed(names)}")
-    return cases + unknown, notes
+    return matched.complete + matched.unknown, notes
 
 
 def _notes(results: Iterable[Result], names: LabelMap) -> dict[str, list[str]]:

@@ -1,7 +1,7 @@
 """nnU-Net's raw layout: which cases there are, which files each has, what the labels are called."""
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -60,27 +60,41 @@ def read_raw(folder: str | Path) -> RawDataset:
     return RawDataset(root, channels, labels, images, masks)
 
 
+@dataclass(frozen=True)
+class CaseImages:
+    """Images by case and channel, and the names of files that are not CASE_0000 or the like."""
+
+    by_case: dict[str, dict[int, Path]]
+    misnamed: list[str]
+
+
+def images_of_cases(files: Mapping[str, Path]) -> CaseImages:
+    """Sort files of images, as from `find_masks`, by their case and channel."""
+    by_case: dict[str, dict[int, Path]] = defaultdict(dict)
+    misnamed = []
+    for name, path in files.items():
+        case, _, channel = name.rpartition("_")
+        if case and len(channel) == 4 and channel.isdecimal():
+            by_case[case][int(channel)] = path
+        else:
+            misnamed.append(path.name)
+    return CaseImages(dict(sorted(by_case.items())), misnamed)
+
+
 def find_images(folder: Path, num_channels: int) -> dict[str, tuple[Path, ...]]:
     """Return case -> its files, one a channel, of a folder with CASE_0000, CASE_0001, ...
 
     Raises:
         ValueError: the folder is none, or a case has another number of channels.
     """
-    by_case: dict[str, dict[int, Path]] = defaultdict(dict)
-    misnamed = []
-    for name, path in find_masks(folder, "images").items():
-        case, _, channel = name.rpartition("_")
-        if case and len(channel) == 4 and channel.isdecimal():
-            by_case[case][int(channel)] = path
-        else:
-            misnamed.append(path.name)
-    if misnamed:
+    found = images_of_cases(find_masks(folder, "images"))
+    if found.misnamed:
         raise ValueError(
-            f"{folder}: images must be named CASE_0000 and so on by channel, got {listed(misnamed)}"
+            f"{folder}: images must be named CASE_0000 and so on by channel, got {listed(found.misnamed)}"
         )
-    for case, files in by_case.items():
+    for case, files in found.by_case.items():
         if sorted(files) != list(range(num_channels)):
             expected = f"{counted(num_channels, 'channel')}, 0000 to {num_channels - 1:04d}"
             got = ", ".join(f"{channel:04d}" for channel in sorted(files))
             raise ValueError(f"{folder}: case {case} must have {expected}, got {got}")
-    return {case: tuple(files[n] for n in range(num_channels)) for case, files in sorted(by_case.items())}
+    return {case: tuple(files[n] for n in range(num_channels)) for case, files in found.by_case.items()}

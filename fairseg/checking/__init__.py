@@ -1,0 +1,5 @@
+"""What is there, before anything is computed: files, labels, tables and groups, and what to do about them."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,6 @@
+from .findings import Finding as Finding
+from .findings import Severity as Severity
+from .result import CheckResult as CheckResult
+from .result import check as check
+
+__all__: list[str]

@@ -1,0 +1,105 @@
+"""Look into the files of every case: can they be used, what do they hold, do they lie on one grid?"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from fairseg.io.images import Mask, check_same_grid, read_mask
+from fairseg.io.label_files import read_labels, with_spacing
+from fairseg.metrics.masks import as_mask, labels_in
+
+IMAGE = "image"  # what a file that is no mask is called; its channels are "image 0000" and so on
+
+
+@dataclass(frozen=True)
+class CaseFiles:
+    """The files of one case: role ("reference", "prediction", "image 0000" ...) -> file; masks come first."""
+
+    case: str
+    files: Mapping[str, Path]
+    part: str = ""
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    """What is in one file.
+
+    Attributes:
+        case: its case.
+        part: of the dataset that it lies in, such as "train"; "" where folders do not tell.
+        role: "reference", "prediction" or "image" with its channel.
+        file: its path.
+        size: voxels along the axes of the array (z, y, x).
+        spacing: voxel size along these axes.
+        unit: "mm", or "px" where the file states no size.
+        labels: of a mask, the values that occur.
+        digest: of the voxels; "" where there is nothing to compare: an empty mask, a constant image.
+        messages: what the readers had to say.
+        error: why it cannot be used; "" if it can.
+        other_grid: how its grid differs from that of the case's first file; "" if it does not.
+    """
+
+    case: str
+    part: str
+    role: str
+    file: Path
+    size: tuple[int, ...] = ()
+    spacing: tuple[float, ...] = ()
+    unit: str = "mm"
+    labels: tuple[int, ...] = ()
+    digest: str = ""
+    messages: tuple[str, ...] = field(default=())
+    error: str = ""
+    other_grid: str = ""
+
+    @property
+    def is_mask(self) -> bool:
+        """Whether it holds labels."""
+        return not self.role.startswith(IMAGE)
+
+
+def look_into(case: CaseFiles, spacing: Sequence[float] | None = None) -> list[FileFacts]:
+    """Read the files of a case, all of them, whatever is wrong with some."""
+    facts: list[FileFacts] = []
+    first: tuple[Mask, str] | None = None
+    for role, file in case.files.items():
+        own = FileFacts(case.case, case.part, role, file)
+        try:
+            mask = read_labels(file) if own.is_mask else read_mask(file)
+            image = with_spacing(mask, spacing)
+            seen = _seen(image, own.is_mask)
+        except (ValueError, OSError) as error:
+            facts.append(FileFacts(**{**vars(own), "error": str(error)}))
+            continue
+        differs = ""
+        if first is None:
+            first = image, role
+        else:
+            try:
+                check_same_grid(image, first[0], names=(f"the {role}", f"the {first[1]}"))
+            except ValueError as error:
+                differs = str(error)
+        about = {"size": image.voxels.shape, "spacing": image.spacing, "unit": image.unit}
+        facts.append(
+            FileFacts(**{**vars(own), **about, **seen, "messages": image.messages, "other_grid": differs})
+        )
+    return facts
+
+
+def _seen(image: Mask, is_mask: bool) -> dict[str, object]:
+    """Return label values and digest of the voxels."""
+    voxels, values = image.voxels, ()
+    if is_mask:
+        mask = as_mask(voxels, "mask")
+        values = tuple(labels_in(mask).tolist())
+        voxels = mask.astype(np.min_scalar_type(int(mask.max())))
+    elif not np.isfinite(voxels).all():
+        raise ValueError("the image must be finite everywhere, got NaN or infinity")
+    if voxels.min() == voxels.max():
+        return {"labels": values}
+    digest = hashlib.blake2b(f"{voxels.shape} {voxels.dtype}".encode(), digest_size=16)
+    digest.update(np.ascontiguousarray(voxels).data)
+    return {"labels": values, "digest": digest.hexdigest()}

@@ -1,0 +1,210 @@
+"""What a check found, written: in plain characters, as Markdown, as a page, and as the card of a notebook."""
+
+import textwrap
+from collections.abc import Iterable
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fairseg.checking.findings import Finding, Severity
+from fairseg.io import csv_files
+from fairseg.io.files import write_files
+from fairseg.io.sentences import listed
+from fairseg.report import charts
+from fairseg.report.escape import markdown, plain
+from fairseg.report.tables import Cell, Table, grid, to_markdown
+from fairseg.report.templates import render_page, say_from
+from fairseg.statistics.verdicts import Verdict
+
+if TYPE_CHECKING:
+    from fairseg.checking.files import FileFacts
+    from fairseg.checking.result import CheckResult
+
+PAGE, KIND = "check.html", "check"
+FILES = (PAGE, "check.md", "findings.csv", "files.csv")
+_LETTERS = 100  # of a line in the terminal
+_FEW = 5  # names that a sentence lists; of more the page has a list
+_LOOKS = {
+    Severity.ERROR: (Verdict.FAILS, "Errors"),
+    Severity.WARNING: (Verdict.GAP, "Warnings"),
+    Severity.NOTE: (Verdict.NO_GAP, "Ready"),
+}
+_HEADS = {Severity.ERROR: "Errors", Severity.WARNING: "Warnings", Severity.NOTE: "Notes"}
+
+
+def answer(result: "CheckResult") -> str:
+    """Return the answer in a sentence or two."""
+    return say_from(
+        "check.txt.j2",
+        "answer",
+        **{f"{severity.value}s": result.count(severity) for severity in Severity},
+        subjects=result.subjects,
+        cases=result.cases,
+        files=len(result.file_facts),
+        unusable=sum(bool(one.error) for one in result.file_facts),
+        first=result.details[0].what if result.details else "",
+    )
+
+
+def to_terminal(result: "CheckResult") -> str:
+    """Return answer, findings with what to do, and what is there, in plain characters."""
+    verdict, label = _LOOKS[result.severity]
+    blocks = [f"{verdict.character} {label}\n\n{textwrap.fill(plain(result.sentence), _LETTERS)}"]
+    for one in result.details:
+        first, rest = f"{one.severity.value}: ", "    "
+        what = textwrap.fill(plain(one.what), _LETTERS, initial_indent=first, subsequent_indent=rest)
+        to_do = textwrap.fill(plain(one.to_do), _LETTERS, initial_indent="    > ", subsequent_indent="      ")
+        blocks.append(f"{what}\n{to_do}")
+    blocks += [f"{plain(table.caption)}\n{grid(table)}" for table in overview(result) if table.rows]
+    return "\n\n".join(blocks)
+
+
+def to_text(result: "CheckResult") -> str:
+    """Return the same as Markdown."""
+    lines = ["# What is there: a check before the audit", "", markdown(result.sentence), ""]
+    for severity, ones in groupby(result.details, key=lambda one: one.severity):
+        lines += [f"## {_HEADS[severity]}", ""]
+        lines += [f"- {markdown(one.what)} *{markdown(one.to_do)}*" for one in ones]
+        lines.append("")
+    return "\n".join(lines) + "\n" + to_markdown(table for table in overview(result) if table.rows)
+
+
+def save_page(result: "CheckResult", folder: Path) -> Path:
+    """Write page and tables; see `CheckResult.save`."""
+    findings = [_findings_table(_HEADS[severity], _of(result, severity)) for severity in Severity]
+    page = render_page(
+        "check.html.j2",
+        card=card_values(result),
+        findings=findings,
+        long=[
+            (f"All {len(one.names)}: {one.what}", one.names)
+            for one in result.details
+            if len(one.names) > _FEW
+        ],
+        overview=overview(result),
+    )
+    names = result.findings["names"].map("; ".join)
+    files = result.files.assign(
+        size=result.files["size"].map(_numbers),
+        spacing=result.files["spacing"].map(_numbers),
+        labels=result.files["labels"].map(lambda values: " ".join(map(str, values))),
+    )
+    written = {
+        PAGE: page,
+        "check.md": to_text(result),
+        "findings.csv": csv_files.to_csv(result.findings.assign(names=names)),
+        "files.csv": csv_files.to_csv(files),
+    }
+    write_files(folder, written, KIND)
+    return folder / PAGE
+
+
+def card_values(result: "CheckResult") -> dict[str, Any]:
+    """Return what the macro `card` of `parts.html.j2` takes."""
+    look, label = _LOOKS[result.severity]
+    return {
+        "css": look.css_class,
+        "answers": [(charts.badge(look, (label, look.css_class)), result.sentence)],
+        "details": "",
+        "tables": [],
+        "stacked": False,
+    }
+
+
+def card_html(result: "CheckResult") -> str:
+    """Return the card with its own style, for a notebook."""
+    table = _findings_table("What to do", result.details)
+    return render_page("card.html.j2", card=card_values(result) | {"tables": [table], "stacked": True})
+
+
+def overview(result: "CheckResult") -> list[Table]:
+    """Return what is there: files, labels, groups and numbers."""
+    return [
+        _files_table(result.file_facts),
+        _labels_table(result),
+        _groups_table(result),
+        _numbers_table(result),
+    ]
+
+
+def _of(result: "CheckResult", severity: Severity) -> list[Finding]:
+    return [one for one in result.details if one.severity is severity]
+
+
+def _findings_table(caption: str, findings: Iterable[Finding]) -> Table:
+    rows = [(one.where, "", [Cell(one.what), Cell(one.to_do)]) for one in findings]
+    return Table.of(caption, ["What was found", "What to do"], rows, corner="Where")
+
+
+def _files_table(files: "tuple[FileFacts, ...]") -> Table:
+    rows = []
+    for (part, role), own in _grouped(files):
+        usable = [one for one in own if not one.error]
+        empty = sum(one.is_mask and not one.labels for one in usable)
+        cells = [
+            _count(len(own)),
+            _count(len(own) - len(usable)),
+            _count(empty),
+            Cell(_range([one.size for one in usable])),
+            Cell(_range([one.spacing for one in usable if one.unit == "mm"]) or "not stated"),
+        ]
+        rows.append((f"{part} {role}".strip(), "", cells))
+    heads = ["Files", "Cannot be used", "Without a label", "Size, voxels", "Spacing, mm"]
+    note = "Sizes and spacing along the axes of the array: slices, rows, columns; from the least to the most."
+    return Table.of("Files", heads, rows, corner="What", note=note)
+
+
+def _grouped(files: "tuple[FileFacts, ...]") -> "list[tuple[tuple[str, str], list[FileFacts]]]":
+    keys = dict.fromkeys((one.part, one.role) for one in files)
+    return [(key, [one for one in files if (one.part, one.role) == key]) for key in keys]
+
+
+def _labels_table(result: "CheckResult") -> Table:
+    rows = []
+    for one in result.labels.to_dict("records"):
+        cells = [Cell(one["structures"]), _count(one["references"]), _count(one["predictions"])]
+        rows.append((str(one["value"]), "", cells))
+    heads = ["Structure", "References with it", "Predictions with it"]
+    return Table.of("Label values", heads, rows, corner="Value")
+
+
+def _groups_table(result: "CheckResult") -> Table:
+    table = result.groups
+    parts = [part for part in dict.fromkeys(table.get("part", [])) if part]
+    rows = []
+    for (attribute, group), own in table.groupby(["attribute", "group"], sort=False) if len(table) else ():
+        sizes = own.set_index("part")
+        subjects = [sizes.loc[part, "subjects"] for part in ("", *parts)]
+        cells = [_count(subjects[0]), _count(sizes.loc["", "cases"]), *map(_count, subjects[1:])]
+        rows.append((f"{attribute}: {group}", "", cells))
+    return Table.of(
+        "Groups", ["Subjects", "Cases", *(f"Subjects, {part}" for part in parts)], rows, corner="Group"
+    )
+
+
+def _numbers_table(result: "CheckResult") -> Table:
+    rows = []
+    for one in result.numbers.to_dict("records"):
+        figures = [Cell(f"{one[name]:.4g}") for name in ("least", "median", "most")]
+        rows.append((one["attribute"], "", [_count(one["known"]), *figures]))
+    return Table.of("Numbers", ["Subjects with it", "Least", "Median", "Most"], rows, corner="Attribute")
+
+
+def _count(number: Any) -> Cell:
+    return Cell(float(number), kind="count")
+
+
+def _range(sizes: "list[tuple[float, ...]]") -> str:
+    """Return sizes of several files, axis by axis, from the least to the most; 2D and 3D apart."""
+    texts = []
+    for axes in sorted({len(size) for size in sizes}):
+        own = np.array([size for size in sizes if len(size) == axes])
+        spans = zip(own.min(axis=0), own.max(axis=0), strict=True)
+        texts.append(" x ".join(f"{low:g}" if low == high else f"{low:g}-{high:g}" for low, high in spans))
+    return listed(texts)
+
+
+def _numbers(values: Iterable[float]) -> str:
+    return " x ".join(f"{value:g}" for value in values)

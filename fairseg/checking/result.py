@@ -1,0 +1,219 @@
+"""`fairseg.check`: what is there, before anything is computed, and what to do about it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from fairseg.checking import gather
+from fairseg.checking.files import FileFacts
+from fairseg.checking.findings import Finding, Severity
+from fairseg.checking.masks import label_counts
+from fairseg.cohort.reading import TableOptions
+from fairseg.metrics.masks import Structures
+from fairseg.scoring.folders import Cohort
+from fairseg.scoring.labels import LabelMap
+
+_ORDER = list(Severity)
+
+
+@dataclass(frozen=True, eq=False)
+class CheckResult:
+    """What is there, and what is wrong with it. Printed, it is every finding and what to do about it.
+
+    Attributes:
+        details: every finding, the worst first.
+        file_facts: what is in each file that was looked into; empty for a table of scores.
+        names: which value is which structure, as the files or the caller say.
+        groups: attribute, group, part, subjects, cases; one row a group (part ""), and one for each part of a
+            split.
+        numbers: attribute, known, least, median, most; one row an attribute that is a measurement.
+        subjects: how many the table has.
+        cases: how many the table has.
+    """
+
+    details: tuple[Finding, ...]
+    file_facts: tuple[FileFacts, ...]
+    names: LabelMap
+    groups: pd.DataFrame
+    numbers: pd.DataFrame
+    subjects: int
+    cases: int
+
+    def count(self, severity: Severity) -> int:
+        """Return the number of findings that matter so much."""
+        return sum(one.severity is severity for one in self.details)
+
+    @property
+    def severity(self) -> Severity:
+        """The worst of the findings; a note if there is none."""
+        return min((one.severity for one in self.details), key=_ORDER.index, default=Severity.NOTE)
+
+    @property
+    def exit_code(self) -> int:
+        """2 with errors, 1 with warnings, else 0."""
+        return self.severity.exit_code
+
+    @cached_property
+    def sentence(self) -> str:
+        """The answer in a sentence or two."""
+        from fairseg.checking.page import answer  # noqa: PLC0415  (the templates load when they are needed)
+
+        return answer(self)
+
+    @cached_property
+    def findings(self) -> pd.DataFrame:
+        """One row a finding: severity, kind, where, names (files, cases, subjects, levels), what, to_do."""
+        rows = [
+            (one.severity.value, one.kind, one.where, one.names, one.what, one.to_do) for one in self.details
+        ]
+        return pd.DataFrame(rows, columns=["severity", "kind", "where", "names", "what", "to_do"])
+
+    @cached_property
+    def files(self) -> pd.DataFrame:
+        """One row a file: case, role, file, part, size, spacing, unit, labels, error."""
+        rows = [
+            (
+                one.case,
+                one.role,
+                str(one.file),
+                one.part,
+                one.size,
+                one.spacing,
+                one.unit,
+                one.labels,
+                one.error,
+            )
+            for one in self.file_facts
+        ]
+        columns = ["case", "role", "file", "part", "size", "spacing", "unit", "labels", "error"]
+        return pd.DataFrame(rows, columns=columns)
+
+    @cached_property
+    def labels(self) -> pd.DataFrame:
+        """One row a label value: value, structures, references and predictions (the masks that have it)."""
+        true, predicted = (label_counts(self.file_facts, role) for role in ("reference", "prediction"))
+        rows = []
+        for value in sorted(true.keys() | predicted.keys()):
+            called = [str(name) for name, codes in self.names.reference.items() if value in codes]
+            theirs = [str(name) for name, codes in self.names.prediction.items() if value in codes]
+            if value == self.names.ignore:
+                called = ["ignored"]
+            rows.append((value, ", ".join(dict.fromkeys(called + theirs)), true[value], predicted[value]))
+        return pd.DataFrame(rows, columns=["value", "structures", "references", "predictions"])
+
+    def save(self, folder: str | Path) -> Path:
+        """Write `check.html`, `check.md`, `findings.csv`, `files.csv` into a folder; return the page's path.
+
+        Raises:
+            ValueError: the folder cannot be written.
+        """
+        from fairseg.checking.page import save_page  # noqa: PLC0415
+
+        return save_page(self, Path(folder))
+
+    def __str__(self) -> str:
+        return self.sentence
+
+    def __repr__(self) -> str:
+        from fairseg.checking.page import to_terminal  # noqa: PLC0415
+
+        return to_terminal(self)
+
+    def _repr_html_(self) -> str:
+        from fairseg.checking.page import card_html  # noqa: PLC0415
+
+        return card_html(self)
+
+
+def check(
+    data: Any = None,
+    *,
+    predictions: str | Path | None = None,
+    references: str | Path | None = None,
+    cohort: Cohort | None = None,
+    by: str | Sequence[str] = (),
+    bins: Mapping[str, Sequence[float]] | None = None,
+    labels: Structures | None = None,
+    prediction_labels: Structures | None = None,
+    ignore: int | None = None,
+    spacing: Sequence[float] | None = None,
+    split: str | Path | None = None,
+    metric: str = "dice",
+    options: TableOptions | None = None,
+    wide: Sequence[str] = (),
+    percent: bool = False,
+    num_workers: int = 1,
+    progress: bool = False,
+) -> CheckResult:
+    """Say what is there before anything is computed, what is wrong with it, and what to do.
+
+    Give one of: a dataset in nnU-Net's raw layout with groups.csv, as `fairseg.training.train` and
+    `fairseg.understand` take it; a table of scores or of cases, as `fairseg.audit` and `read_cohort` take it;
+    or folders of masks, `predictions` and `references`, with `cohort`. Every file is read, whatever is wrong
+    with others; nothing is scored.
+
+    Args:
+        data: folder of the dataset; path of a table; a DataFrame or mapping of columns.
+        predictions: folder of predicted masks.
+        references: folder of reference masks.
+        cohort: table of cases with the attributes. Of a dataset: groups.csv in it, unless given.
+        by: attributes that groups will be made of: what is wrong with these is no mere note.
+        bins: attribute -> edges that cut a numeric attribute.
+        labels: as in `fairseg.evaluate`, like the next three.
+        prediction_labels: the same of the predictions, where these have other values.
+        ignore: value of voxels in the reference that count for nothing.
+        spacing: mm along the axes of the array, of files that state none.
+        split: table with the columns subject and part. None: a column of the table whose levels are such as
+            "train" and "test", or that is called "fold", says so.
+        metric: of a table of scores, the column to judge by.
+        options: how tables differ from what is read without being told.
+        wide: of a table of scores, its columns of scores, one a label.
+        percent: of a table of scores, whether shares are percentages.
+        num_workers: processes that read files.
+        progress: show a bar on stderr if it is a terminal.
+
+    Returns:
+        The findings; what the readers refuse is one of them.
+
+    Raises:
+        ValueError: nothing was given to look at, or several things, or a folder that is no dataset.
+
+    >>> table = {"case": ["a", "b", "c"], "sex": ["F", "f", "M"]}
+    >>> result = check(table, by="sex")
+    >>> result.exit_code, result.findings["kind"].tolist()
+    (1, ['alike', 'small_groups'])
+    """
+    asked = gather.Asked(
+        by=(by,) if isinstance(by, str) else tuple(by),
+        bins=dict(bins or {}),
+        labels=labels,
+        prediction_labels=prediction_labels,
+        ignore=ignore,
+        spacing=spacing,
+        split=split,
+        metric=metric,
+        options=options,
+        wide=wide,
+        percent=percent,
+        num_workers=num_workers,
+        progress=progress,
+    )
+    folders = (predictions, references)
+    if (data is None) == (folders == (None, None)) or (None in folders and data is None):
+        raise ValueError("check needs data, or predictions and references: one of the two")
+    if data is None:
+        seen = gather.from_folders(Path(str(predictions)), Path(str(references)), cohort, asked)
+    elif isinstance(data, str | Path) and Path(data).is_dir():
+        seen = gather.from_dataset(Path(data), cohort, asked)
+    else:
+        if cohort is not None:
+            raise ValueError("cohort goes with folders of masks: a table of scores has the attributes itself")
+        seen = gather.from_table(data, asked)
+    details = tuple(sorted(seen.findings, key=lambda one: _ORDER.index(one.severity)))
+    return CheckResult(
+        details, tuple(seen.files), seen.names, seen.groups, seen.numbers, seen.subjects, seen.cases
+    )
