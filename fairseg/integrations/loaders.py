@@ -14,6 +14,7 @@ from fairseg.samplers.sampler import GroupSampler
 
 __all__ = ["check_loader", "go_to"]
 
+_MOVING = {"SmartCacheDataset", "GridPatchDataset"}
 _INSIDE = ("batch_sampler", "sampler", "_batch_sampler", "_sampler")  # where wrappers keep what they wrap
 
 
@@ -31,8 +32,9 @@ def check_loader(loader: Any) -> GroupSampler[Any]:
         The `GroupBatchSampler` or `GroupWeightedSampler`, to save its state, say.
 
     Raises:
-        ValueError: there is none, so it was replaced; the draws are dealt out to the processes twice; or
-            they are not dealt out at all, so that all processes draw the same. The message says what to set.
+        ValueError: there is none, so it was replaced; the draws are dealt out to the processes twice; they
+            are not dealt out at all, so that all processes draw the same; or an index means another image in
+            every epoch, as with MONAI's SmartCacheDataset. The message says what to set.
 
     >>> import torch
     >>> from torch.utils.data import DataLoader, TensorDataset
@@ -47,6 +49,12 @@ def check_loader(loader: Any) -> GroupSampler[Any]:
     framework has put its own in its place
     """
     around: list[Any] = []
+    dataset = getattr(loader, "dataset", None)
+    if moving := _MOVING & {one.__name__ for one in type(dataset).__mro__}:
+        raise ValueError(
+            f"the dataset is a {moving.pop()} of MONAI, which gives an index another image as it goes on:"
+            " groups by index would be those of others. Take a CacheDataset or a PersistentDataset"
+        )
     sampler = _find(loader, around)
     if sampler is None:
         raise ValueError(

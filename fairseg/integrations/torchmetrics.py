@@ -21,7 +21,7 @@ from fairseg.integrations.voxel_counts import (
     Statistic,
     WorstGroupValue,
 )
-from fairseg.losses.grouping import NumGroups
+from fairseg.losses.grouping import NumGroups, to_device
 from fairseg.metrics.masks import Structures
 
 __all__ = ["FairnessGap", "GroupCounts", "GroupDice", "SkewedErrorRatio", "WorstGroupDice"]
@@ -61,14 +61,15 @@ class _GroupMetric(GroupVoxelCounts, Metric):
     ) -> None:
         Metric.__init__(self, **kwargs)
         self._set_options(num_groups, labels, samples, statistic, ignore)
-        # All in float64, which holds counts and ids exactly, and flat: for a rank that saw no sample,
-        # torchmetrics makes an empty state of the metric's dtype and one axis, and all ranks' must be alike.
-        self.set_dtype(torch.float64)
+        # All in int64, which every device has and which holds counts and ids exactly, and flat: for a rank
+        # that saw no sample, torchmetrics makes an empty state of the metric's dtype and one axis, and those
+        # of all ranks must be alike.
+        self.set_dtype(torch.int64)
         self.add_state("rows", [], dist_reduce_fx="cat")
         # A state so that a collection never takes metrics of other labels for the same.
         unions = [value for union in self.labels for value in (len(union), *union)]
         ignored = (0, 0) if ignore is None else (1, ignore)  # no NaN, which is equal to nothing
-        values = torch.tensor([*ignored, *unions], dtype=torch.float64)
+        values = torch.tensor([*ignored, *unions], dtype=torch.int64)
         self.add_state("label_values", values, dist_reduce_fx="max")
 
     def update(
@@ -92,8 +93,8 @@ class _GroupMetric(GroupVoxelCounts, Metric):
         self.rows.append(rows.flatten().to(self.device, self.dtype))
 
     def compute(self) -> Any:
-        """Return the value over all batches and processes, float64."""
-        return torch.as_tensor(self._value(), dtype=self.dtype, device=self.device)
+        """Return the value over all batches and processes, float64 (float32 on Apple's MPS)."""
+        return to_device(torch.as_tensor(self._value(), dtype=torch.float64), self.device)
 
     def _all_rows(self) -> Tensor | None:
         if not len(self.rows):

@@ -23,7 +23,7 @@ Ids = npt.NDArray[np.int64]
 Samples = Literal["cases", "slices"]
 Statistic = Literal["median", "mean"]
 ALONE = -1  # subject of a sample that came without one: it counts as a subject of its own
-_LARGEST_SUBJECT = 2**53 - 1  # float64, in which rows are kept, would merge subjects above it
+_LARGEST_SUBJECT = 2**53 - 1  # the arithmetic of `subject_dice`, in float64, would merge subjects above it
 
 
 class GroupVoxelCounts:
@@ -58,7 +58,7 @@ class GroupVoxelCounts:
         self.samples, self.statistic = samples, statistic
 
     def _count(self, prediction: Tensor, reference: Tensor, groups: Any, subjects: Any) -> Tensor:
-        """Return the row of each sample, float64 (B, 2 + 3 L): group, subject, voxel counts."""
+        """Return the row of each sample, int64 (B, 2 + 3 L): group, subject, voxel counts."""
         voxels = count_voxels(prediction, reference, self.labels, self.ignore)
         size = len(voxels)
         given = batch_ids(groups, self._groups, voxels.device)
@@ -67,7 +67,7 @@ class GroupVoxelCounts:
         if subjects is not None:
             owners = check_ids(subjects, "subjects", size, 0, _LARGEST_SUBJECT)
         parts = (ids.unsqueeze(1), owners.unsqueeze(1), voxels.flatten(1))
-        return torch.cat([part.to(voxels.device, torch.float64) for part in parts], dim=1)
+        return torch.cat([part.to(voxels.device, torch.int64) for part in parts], dim=1)
 
     def _all_rows(self) -> Tensor | None:
         """Return the rows of all batches, over all processes; `None` before the first."""

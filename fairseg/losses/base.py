@@ -17,6 +17,13 @@ _WAY_OUT = (
 _TORCHS_DEFAULT = -100  # the ignore_index that torch's losses have if nobody asked for one
 
 
+def _monai_way_out(base: Base) -> str:
+    """Name what stands for a loss of MONAI that has no reduction="none"."""
+    name = type(base).__name__
+    known = type(base).__module__.startswith("monai.") and name == "DiceCELoss"
+    return " In the place of MONAI's DiceCELoss: fairseg.losses.DiceCELoss()." if known else ""
+
+
 def is_pooled(base: Base) -> bool:
     """Whether a base sums statistics over the samples of a group first."""
     return getattr(base, "pool", "sample") == "group"
@@ -67,7 +74,7 @@ def sample_losses(base: Base, logits: Tensor, target: Tensor, ignored: int | Non
         raise NonAdditiveLossError(
             f"the base loss must return one value a sample, shape ({batch_size}, ...), got"
             f" {tuple(value.shape)}: a loss that reduces over the batch can not be split by group."
-            f" {_WAY_OUT}"
+            f" {_WAY_OUT}{_monai_way_out(base)}"
         )
     if value.dtype in (torch.float16, torch.bfloat16):
         value = value.float()

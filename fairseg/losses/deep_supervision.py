@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from fairseg.cohort.vectors import Vector
 from fairseg.losses.group_loss import GroupLoss
+from fairseg.losses.grouping import plain, precise
 
 
 class DeepSupervision(nn.Module):
@@ -47,7 +48,7 @@ class DeepSupervision(nn.Module):
         if hasattr(outputs, "shape"):
             raise ValueError("outputs must be a list, one tensor a scale, got a tensor")
         if isinstance(targets, Tensor):
-            targets = [_resize(targets, output) for output in outputs]
+            targets = [_resize(plain(targets), output) for output in outputs]
         if not len(outputs) == len(targets) == len(self.weights):
             raise ValueError(
                 f"outputs and targets must be as many as the weights, {len(self.weights)},"
@@ -67,6 +68,6 @@ def _resize(target: Tensor, output: Tensor) -> Tensor:
     if target.shape[-len(size) :] == size:
         return target
     image = target if target.ndim == output.ndim else target.unsqueeze(1)
-    # Through float64: exact for every label, on every device that interpolates.
-    small = F.interpolate(image.double(), size=size, mode="nearest-exact").to(target.dtype)
+    # As floats, on every device that interpolates: exact for every label, in float32 for those below 2**24.
+    small = F.interpolate(precise(image), size=size, mode="nearest-exact").to(target.dtype)
     return small if target.ndim == output.ndim else small.squeeze(1)

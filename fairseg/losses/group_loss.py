@@ -29,7 +29,9 @@ from fairseg.losses.grouping import (
     group_sums,
     is_distributed,
     is_transformed,
+    plain,
     sum_over_ranks,
+    to_device,
 )
 from fairseg.losses.per_sample import CrossEntropyLoss
 from fairseg.losses.within_group import cvar_weights, cvar_weights_over_ranks
@@ -47,6 +49,11 @@ class _Shield(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         (groups,) = ctx.saved_tensors
         return torch.where(_as_rows(groups >= 0, gradient), gradient, 0.0), None
+
+
+def _is_captured(values: Tensor) -> bool:
+    """Whether work on a tensor's device is recorded for a CUDA graph, in which nothing may wait."""
+    return values.device.type == "cuda" and torch.cuda.is_current_stream_capturing()
 
 
 def _as_rows(vector: Tensor, like: Tensor) -> Tensor:
@@ -85,7 +92,8 @@ class GroupLoss(nn.Module):
             pooled base. On a GPU under torch.distributed, "cvar" needs batches of one size on all ranks.
         alpha: that fraction, above 0 and at most 1.
         check: look for ids out of range and for losses that are not finite, and raise. By default on the
-            CPU only, because it makes a GPU wait. Never under torch.compile or torch.func.
+            CPU, and elsewhere at the first batch, because it makes a GPU wait. Never under torch.compile,
+            torch.func or in a CUDA graph.
         process_group: the ranks to sum over; default: all.
 
     Attributes:
@@ -123,6 +131,7 @@ class GroupLoss(nn.Module):
         self.names = known.names if isinstance(known, Groups) else None
         self.num_groups = number = len(known) if isinstance(known, Groups) else known
         self.check, self.process_group = check, process_group
+        self._is_first = True  # batch
         self.base: Base = CrossEntropyLoss() if base is None else base
         check_base(self.base)
         self.within_group = within_group
@@ -139,11 +148,13 @@ class GroupLoss(nn.Module):
 
         Args:
             logits: float (B, C, *S).
-            target: what the base takes; for ours, integer (B, *S) or (B, 1, *S).
+            target: what the base takes; for ours, integer or whole floats, (B, *S) or (B, 1, *S).
             groups: group ids, integer (B,), on the device of the logits; -1 is unknown. Or a list, array or
                 Series of ids, or of names if the loss was made with names.
+
+        MONAI's MetaTensors are taken as the tensors that they hold.
         """
-        return self.combine(*self.group_losses(logits, target, groups))
+        return self.combine(*self.group_losses(plain(logits), plain(target), groups))
 
     def weights(self, loss: Tensor, count: Tensor) -> Tensor:
         """Return the weights of the groups in the sum that is the loss, (G,); 0 for absent groups.
@@ -179,6 +190,8 @@ class GroupLoss(nn.Module):
     def combine(self, loss: Tensor, count: Tensor) -> Tensor:
         """Return the scalar made of the groups' losses; keeps them for logging, and checks them."""
         self._note(loss, count)
+        if not torch.compiler.is_compiling():
+            self._is_first = False
         if self.group_factor is not None:
             loss = loss * self.group_factor.to(loss.dtype)
         return self.objective(loss, count)
@@ -195,6 +208,7 @@ class GroupLoss(nn.Module):
         A sample (of a pooled base: a group) that has no annotated pixel at a scale has its loss from the
         other scales.
         """
+        outputs, targets = [plain(output) for output in outputs], [plain(target) for target in targets]
         ids = self.group_ids(groups, outputs[0])
         losses, present = [], []
         for output, target in zip(outputs, targets, strict=True):
@@ -219,7 +233,7 @@ class GroupLoss(nn.Module):
         """Return the groups of a batch as ids on the device of the logits, (B,), and check them."""
         groups = batch_ids(groups, self._groups, logits.device)
         check_group_ids(groups, logits.shape[0], self.num_groups, logits.device)
-        if self.check and logits.device.type != "cpu" and not torch.compiler.is_compiling():
+        if logits.device.type != "cpu" and self._checks(logits):
             check_range(groups, self.num_groups)
         return groups
 
@@ -299,7 +313,9 @@ class GroupLoss(nn.Module):
     def _checks(self, on: Tensor) -> bool:
         if torch.compiler.is_compiling() or is_transformed(on):
             return False
-        return on.device.type == "cpu" if self.check is None else self.check
+        if self.check is not None:
+            return self.check
+        return on.device.type == "cpu" or (self._is_first and not _is_captured(on))
 
     def _keep_positive(self, name: str, values: Counts | None, argument: str) -> None:
         """Register an optional argument that is a positive number for each group."""
@@ -325,8 +341,7 @@ class GroupLoss(nn.Module):
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         for name, buffer in before.items():
             device = fn(torch.empty(0, device=buffer.device)).device
-            precise = buffer.float() if device.type == "mps" and buffer.dtype == torch.float64 else buffer
-            self._buffers[name] = precise.to(device)
+            self._buffers[name] = to_device(buffer, device)
         return self
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:

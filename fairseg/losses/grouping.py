@@ -107,6 +107,18 @@ def keep_for_backward(values: Tensor) -> Tensor:
     return _keep(values) if torch.compiler.is_compiling() else values
 
 
+def plain(tensor: Tensor) -> Tensor:
+    """Return a MetaTensor of MONAI as the tensor that it holds, and any other tensor as it is."""
+    held: Tensor = tensor.as_tensor() if hasattr(tensor, "as_tensor") else tensor
+    return held
+
+
+def to_device(values: Tensor, device: torch.device) -> Tensor:
+    """Return values on a device, float64 as float32 where it has no more (Apple's MPS)."""
+    lowered = values.float() if device.type == "mps" and values.dtype == torch.float64 else values
+    return lowered.to(device)
+
+
 def precise(values: Tensor) -> Tensor:
     """Return float64, or float32 where a device has no more (Apple's MPS)."""
     return values.float() if values.device.type == "mps" else values.double()
@@ -120,7 +132,7 @@ def batch_ids(groups: Tensor | Vector, known: Groups | None, device: torch.devic
             or a name is none of theirs: a sample that is left out by mistake is a mitigation that is off.
     """
     if isinstance(groups, Tensor):
-        return groups
+        return plain(groups)
     of_samples = as_ids(groups, known, strict=True)
     if of_samples.names is not None and known is None:
         raise ValueError(

@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fairseg.losses.grouping import is_transformed, plain
+
 Pool = Literal["sample", "group"]
 
 _FEW_CLASSES = 8  # on a GPU, up to which a pass over the pixels for each class is the quicker way
@@ -31,10 +33,11 @@ class CrossEntropyLoss(nn.Module):
         label_smoothing: 0 to 1, as in torch.
 
     Shapes:
-        logits float (B, C, *S); target integer (B, *S) or (B, 1, *S); result (B,), float32 at least.
+        logits float (B, C, *S); target integer, or whole floats, (B, *S) or (B, 1, *S); result (B,), in
+        float32 at least.
 
     Raises:
-        ValueError: shapes do not fit, or the target is not of an integer type.
+        ValueError: shapes do not fit, or the target holds no whole numbers.
 
     >>> logits = torch.tensor([[[2.0, 0.0], [0.0, 2.0]], [[0.0, 0.0], [0.0, 0.0]]])
     >>> CrossEntropyLoss()(logits, torch.tensor([[0, 1], [0, 1]]))
@@ -110,11 +113,11 @@ class SoftDiceLoss(nn.Module):
             samples of a group first; called on its own, the loss takes the batch as one group.
 
     Shapes:
-        logits float (B, C, *S); target integer (B, *S) or (B, 1, *S); result float32, (B,), or a scalar
-        with `pool="group"`.
+        logits float (B, C, *S); target integer, or whole floats, (B, *S) or (B, 1, *S); result float32, (B,),
+        or a scalar with `pool="group"`.
 
     Raises:
-        ValueError: shapes do not fit, there is one class only, or the target is not of an integer type.
+        ValueError: shapes do not fit, there is one class only, or the target holds no whole numbers.
     """
 
     def __init__(
@@ -178,8 +181,8 @@ class DiceCELoss(nn.Module):
         dice_weight, ce_weight: weights of the two terms.
 
     Shapes:
-        logits float (B, C, *S); target integer (B, *S) or (B, 1, *S); result float32, (B,), or a scalar
-        with `pool="group"`.
+        logits float (B, C, *S); target integer, or whole floats, (B, *S) or (B, 1, *S); result float32, (B,),
+        or a scalar with `pool="group"`.
 
     >>> logits = torch.zeros(2, 2, 4, 4)
     >>> DiceCELoss()(logits, torch.zeros(2, 4, 4, dtype=torch.long))
@@ -235,9 +238,34 @@ def pooled_or_each(loss: SoftDiceLoss | DiceCELoss, logits: Tensor, target: Tens
     return loss.from_statistics(statistics if loss.pool == "sample" else statistics.sum(dim=0))
 
 
+def integer_labels(labels: Tensor, name: str) -> Tensor:
+    """Return labels as integers: MONAI reads them as float32.
+
+    That they are whole is checked on the CPU only, because it would make a GPU wait.
+
+    Raises:
+        ValueError: a value is not whole, as after an interpolation that is not "nearest".
+
+    >>> integer_labels(torch.tensor([[0.0, 2.0]]), "label")
+    tensor([[0, 2]])
+    """
+    labels = plain(labels)
+    if not labels.is_floating_point():
+        return labels
+    whole = labels.long()
+    plainly = not (torch.compiler.is_compiling() or is_transformed(labels))
+    if plainly and labels.device.type == "cpu" and not torch.equal(whole.to(labels.dtype), labels):
+        wrong = labels[whole != labels][0].item()
+        raise ValueError(
+            f"{name} must hold whole numbers, got {wrong:g}: was it resampled with another mode than nearest?"
+        )
+    return whole
+
+
 def fit(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """Return the logits in float32 at least and the target as int64 (B, *S), or raise a ValueError."""
-    if target.is_floating_point() or target.is_complex() or target.dtype == torch.bool:
+    target = integer_labels(target, "target")
+    if target.is_complex() or target.dtype == torch.bool:
         raise ValueError(f"target must be of an integer type (call .long()), got {target.dtype}")
     if target.ndim == logits.ndim and target.shape[1:2] == (1,):
         target = target.squeeze(1)

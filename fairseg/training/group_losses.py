@@ -8,6 +8,7 @@ from torch import Tensor
 
 from fairseg.losses import BalancedGroupLoss
 from fairseg.losses.group_loss import GroupLoss
+from fairseg.losses.grouping import precise
 from fairseg.training.methods import loss_of
 from fairseg.training.ranks import ProcessGroup
 
@@ -40,7 +41,9 @@ class GroupLosses:
         if self.beside is not None:
             loss_of(self.beside, outputs, target, groups)
         at = self.beside or self.loss
-        self._steps.append(torch.stack([at.group_loss, at.group_count, at.group_weight]).double())
+        self._steps.append(
+            torch.stack([precise(part) for part in (at.group_loss, at.group_count, at.group_weight)])
+        )
 
     def end_epoch(self) -> dict[str, dict[str, float | None]]:
         """Return `group_loss` and `group_weight`, name -> value; no loss of a group that was in no batch."""

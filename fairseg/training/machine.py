@@ -7,15 +7,20 @@ from fairseg.training.ranks import local_gpu
 
 
 def pick_device(name: str) -> torch.device:
-    """Return the device of a name; "auto" is a GPU if there is one, of several processes each its own."""
+    """Return the device of a name; "auto" is a GPU if there is one, of several processes each its own.
+
+    Apple's GPUs ("mps") have to be asked for.
+    """
     if name == "auto":
         return local_gpu() if torch.cuda.is_available() else torch.device("cpu")
     try:
         device = torch.device(name)
-        if device.type not in ("cpu", "cuda"):
+        if device.type not in ("cpu", "cuda", "mps"):
             raise RuntimeError
     except RuntimeError:
-        raise ValueError(f"device must be auto, cpu, cuda or cuda:N, got {name!r}") from None
+        raise ValueError(f"device must be auto, cpu, cuda, cuda:N or mps, got {name!r}") from None
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise ValueError("device mps is not there: torch finds no GPU of Apple's")
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"device {name} is not there: torch finds no GPU")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():

@@ -112,7 +112,7 @@ class Settings:
     workers: int | None = _setting(
         None, "Processes that prepare, load and augment. Default: none on the CPU, up to 8 on a GPU."
     )
-    device: str = _setting("auto", "auto, cpu, cuda or cuda:N.")
+    device: str = _setting("auto", "auto, cpu, cuda, cuda:N or mps (Apple).")
     precision: Literal["auto", "float32", "float16", "bfloat16"] = _setting(
         "auto", "Type of the network's forward pass; auto: float32 on the CPU, half on a GPU."
     )

@@ -1,21 +1,28 @@
 """A network of MONAI trained by MONAI's engine on patches of cached images, with groups. Thirty seconds."""
 
+import json
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 import torch
-from monai.data import CacheDataset, DataLoader, decollate_batch
+from monai.bundle import run
+from monai.data import CacheDataset, DataLoader, MetaTensor, SmartCacheDataset, decollate_batch
 from monai.data.utils import list_data_collate
 from monai.engines import SupervisedEvaluator, SupervisedTrainer
 from monai.handlers import CheckpointLoader, CheckpointSaver, from_engine
+from monai.losses import DiceCELoss as MonaiDiceCELoss
 from monai.metrics import DiceMetric
 from monai.networks.nets import UNet
 from monai.transforms import AsDiscreted, Compose, EnsureTyped, RandCropByPosNegLabeld
 from torch import nn
 from torch.nn import functional
 
+import fairseg
+from fairseg.integrations.loaders import check_loader
 from fairseg.integrations.monai import (
     FairnessGapMetric,
     GroupDiceMetric,
@@ -27,7 +34,7 @@ from fairseg.integrations.monai import (
     WorstGroupDiceMetric,
     with_groups,
 )
-from fairseg.losses import BalancedGroupLoss, DeepSupervision, GroupDROLoss
+from fairseg.losses import BalancedGroupLoss, DeepSupervision, GroupDROLoss, NonAdditiveLossError
 from fairseg.metrics import by_group, dice, fairness_gap, skewed_error_ratio
 from fairseg.samplers import GroupBatchSampler
 from tests.integrations.monai_ranks import make_masks, make_metric
@@ -387,3 +394,51 @@ def test_wrong_arguments_are_named() -> None:
         GroupMetricHandler(GroupDiceMetric(2, [1]), from_engine(["pred", "label"]), names=NAMES)
     with pytest.raises(ValueError, match="must be a group metric of fairseg, got DiceMetric"):
         GroupMetricHandler(DiceMetric(), from_engine(["pred", "label"]))  # type: ignore[arg-type]
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # MONAI warns of configs, and of decoders of DICOM
+def test_the_bundle_of_the_docs_trains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = Path(__file__).parents[2] / "docs" / "monai.md"
+    (config,) = re.findall(r"```json\n(.*?)```", page.read_text(), re.DOTALL)
+    random, cases = np.random.default_rng(0), []
+    for number in range(8):
+        mask = np.zeros((16, 16), np.uint8)
+        mask[4:12, 4 + number % 3 : 12] = 1
+        case = {"case": f"p{number}"}
+        for kind, values in (("image", mask + random.normal(0, 0.3, mask.shape)), ("label", mask)):
+            case[kind] = str(tmp_path / f"{kind}{number}.nii.gz")
+            sitk.WriteImage(sitk.GetImageFromArray(values.astype(np.float32)), case[kind])
+        cases.append(case)
+    (tmp_path / "dataset.json").write_text(json.dumps(cases))
+    (tmp_path / "train.json").write_text(config)
+    rows = "".join(f"p{number},{'F' if number < 2 else 'M'}\n" for number in range(8))
+    (tmp_path / "groups.csv").write_text(f"case,sex\n{rows}")
+    monkeypatch.chdir(tmp_path)
+    run(config_file="train.json")
+    assert "['loss_F', 'loss_M', 'samples_F', 'samples_M', 'weight_F', 'weight_M']" in capsys.readouterr().out
+
+
+def test_a_dataset_whose_indices_move_is_refused() -> None:
+    dataset = SmartCacheDataset(make_data(), replace_rate=0.5, cache_num=8, progress=False)
+    loader = DataLoader(dataset, batch_sampler=GroupBatchSampler(GROUPS[:8], batch_size=4))
+    with pytest.raises(ValueError, match="the dataset is a SmartCacheDataset of MONAI"):
+        check_loader(loader)
+
+
+def test_losses_take_what_a_plain_loop_has_and_give_a_plain_scalar() -> None:
+    torch.manual_seed(0)
+    logits, labels = (
+        MetaTensor(torch.randn(4, 3, 8, 8)),
+        MetaTensor(torch.randint(0, 3, (4, 1, 8, 8)).float()),
+    )
+    groups = torch.tensor([0, 1, 1, 0])
+    for base in (fairseg.losses.DiceCELoss(), fairseg.losses.DiceCELoss(pool="group")):
+        value = GroupDROLoss(2, base)(logits, labels, groups)
+        assert type(value) is torch.Tensor
+        assert value == GroupDROLoss(2, base)(logits.as_tensor(), labels.as_tensor().long(), groups)
+    deep = DeepSupervision(GroupDROLoss(2), [1.0, 0.5])
+    assert type(deep([logits, logits[..., ::2, ::2]], labels, groups)) is torch.Tensor
+    with pytest.raises(NonAdditiveLossError, match=r"fairseg\.losses\.DiceCELoss\(\)"):
+        GroupDROLoss(2, MonaiDiceCELoss(to_onehot_y=True, softmax=True))(logits, labels, groups)

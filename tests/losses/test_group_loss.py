@@ -438,3 +438,14 @@ def test_it_shows_its_options() -> None:
 def test_without_weights_or_objective_there_is_no_loss() -> None:
     with pytest.raises(NotImplementedError, match="GroupLoss must define weights or objective"):
         GroupLoss(3)(*batch(), GROUPS)
+
+
+def test_elsewhere_than_on_a_cpu_the_first_batch_is_looked_at() -> None:
+    elsewhere = torch.empty(2, device="meta")
+    loss = GroupDROLoss(3)
+    assert loss._checks(elsewhere)
+    loss(*batch(), GROUPS)
+    assert not loss._checks(elsewhere)
+    assert loss._checks(torch.empty(2))
+    assert GroupDROLoss(3, check=True)._checks(elsewhere)
+    assert not GroupDROLoss(3, check=False)._checks(elsewhere)

@@ -6,34 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-
-def plain(tensor: Tensor) -> Tensor:
-    """Return a MetaTensor as the tensor that it holds, and any other tensor as it is."""
-    held: Tensor = tensor.as_tensor() if hasattr(tensor, "as_tensor") else tensor
-    return held
-
-
-def integer_labels(labels: Tensor, name: str) -> Tensor:
-    """Return label masks as integers: MONAI reads them as float32.
-
-    That they are whole is checked on the CPU only, because it would make a GPU wait.
-
-    Raises:
-        ValueError: a value is not whole, as after an interpolation that is not "nearest".
-
-    >>> integer_labels(torch.tensor([[0.0, 2.0]]), "label")
-    tensor([[0, 2]])
-    """
-    labels = plain(labels)
-    if not labels.is_floating_point():
-        return labels
-    whole = labels.long()
-    if labels.device.type == "cpu" and not torch.equal(whole.to(labels.dtype), labels):
-        wrong = labels[whole != labels][0].item()
-        raise ValueError(
-            f"{name} must hold whole numbers, got {wrong:g}: was it resampled with another mode than nearest?"
-        )
-    return whole
+from fairseg.losses.grouping import plain
 
 
 def ids_of(batch: Any, key: str, size: int, *, what: str) -> Tensor:

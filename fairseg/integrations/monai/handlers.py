@@ -12,6 +12,7 @@ from fairseg.integrations.monai.batches import ids_of
 from fairseg.integrations.monai.metrics import GroupDiceMetric, named
 from fairseg.integrations.monai.training import GroupLossFunction
 from fairseg.losses import DeepSupervision, GroupLoss
+from fairseg.losses.grouping import precise
 
 
 class GroupMetricHandler(IgniteMetricHandler):
@@ -116,11 +117,11 @@ class LogGroupLoss:
     def _count(self) -> None:
         """Add up on the device: nothing waits for a GPU."""
         loss, count, weight = (
-            getattr(self._loss, name).double() for name in ("group_loss", "group_count", "group_weight")
+            precise(getattr(self._loss, name)) for name in ("group_loss", "group_count", "group_weight")
         )
         present = count > 0  # the loss of an absent group is NaN; that of one that diverged must stay
         loss = torch.where(present, loss, torch.zeros_like(loss))
-        now = torch.stack([loss, count, weight, present.double(), torch.ones_like(count)])
+        now = torch.stack([loss, count, weight, present.to(loss.dtype), torch.ones_like(count)])
         self._sums = now if self._sums is None else self._sums + now
 
     def _write(self, engine: Engine) -> None:

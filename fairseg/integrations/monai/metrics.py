@@ -10,7 +10,6 @@ import torch
 from monai.metrics.metric import CumulativeIterationMetric
 from torch import Tensor
 
-from fairseg.integrations.monai.batches import integer_labels, plain
 from fairseg.integrations.voxel_counts import (
     FairnessGapValue,
     GroupVoxelCounts,
@@ -19,7 +18,8 @@ from fairseg.integrations.voxel_counts import (
     Statistic,
     WorstGroupValue,
 )
-from fairseg.losses.grouping import NumGroups, batch_ids
+from fairseg.losses.grouping import NumGroups, batch_ids, plain
+from fairseg.losses.per_sample import integer_labels
 from fairseg.metrics.masks import Structures
 
 

@@ -9,7 +9,9 @@ import torch
 from monai.engines.utils import PrepareBatch, PrepareBatchDefault
 from torch import Tensor, nn
 
-from fairseg.integrations.monai.batches import ids_of, integer_labels, plain
+from fairseg.integrations.monai.batches import ids_of
+from fairseg.losses.grouping import plain
+from fairseg.losses.per_sample import integer_labels
 
 
 def with_groups(
