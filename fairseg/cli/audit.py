@@ -39,6 +39,7 @@ sections = options.group(
     options.clinical,
     click.option("--images", type=options.PATH, help="Folder of images, to show the worst cases on."),
     click.option("--model", metavar="NAME", default="", help="What the model is called, for the title."),
+    options.pseudonyms,
     options.number(
         "--resamples", click.IntRange(100, 1_000_000), 10_000, "Draws of each interval in tables."
     ),
@@ -67,7 +68,7 @@ def report(scores: Path, out: Path, metric: str, **given: Any) -> int:
 
     check_writable(out, FILES, KIND)
     stated = stated_file(given)
-    wanted = _sections(given, stated)
+    wanted = _sections(given, stated, out)
     table = Scores.of(scores, metric=metric, **options.score_options())
     check_attributes(table, scores, given)
     _judge(table, out, wanted, given)
@@ -94,12 +95,13 @@ def audit(table: Path, out: Path, **given: Any) -> int:
     check_writable(out, ["scores.csv"], "scores")
     check_writable(out, FILES, KIND)
     stated = stated_file(given)
-    wanted = _sections(given, stated)
+    wanted = _sections(given, stated, out)
     scoring = {name: given.pop(name) for name in _SCORING}
     cohort = read_cohort(table, options.table_options())
     _check_before_scoring(cohort, table, scoring["predictions"], scoring["references"], given)
     scores = score(cohort, **scoring)
-    write_files(out, scores_to_files(scores), "scores")
+    shown = scores if wanted.pseudonyms is None else scores.hidden(wanted.pseudonyms)
+    write_files(out, scores_to_files(shown), "scores")
     try:
         _judge(scores, out, wanted, given)
     except (ValueError, NotWrittenError) as error:
@@ -187,7 +189,7 @@ def stated_file(given: dict[str, Any]) -> Any:
     return file
 
 
-def _sections(given: dict[str, Any], stated: Any) -> Any:
+def _sections(given: dict[str, Any], stated: Any, out: Path) -> Any:
     """Take the options of `sections` out of those given; return what the report shows beside the gaps."""
     from fairseg.report.sections import HeartRoles, MaskFolders, ReportSections  # noqa: PLC0415
 
@@ -208,14 +210,31 @@ def _sections(given: dict[str, Any], stated: Any) -> Any:
     if predictions is not None:
         codes = {name: given.get(name) for name in ("labels", "prediction_labels", "ignore")}
         masks = MaskFolders(predictions, references, images, **codes)
-    options_ = {"model": given.pop("model"), "resamples": given.pop("resamples"), "command": typed_command()}
-    options_ |= {"preregistered": stated}
+    options_ = {"model": given.pop("model"), "resamples": given.pop("resamples"), "preregistered": stated}
+    options_ |= {"pseudonyms": options.key_outside(given.pop("pseudonyms"), out), "command": typed_command()}
     return ReportSections(masks=masks, heart=heart, **options_)
 
 
 def typed_command() -> str:
-    """Return the command line as it was typed."""
-    return " ".join(["fairseg", *map(str, sys.argv[1:])])
+    """Return the command line as it was typed; with --pseudonyms files are FILE, as they may name people."""
+    context = click.get_current_context()
+    if not context.params.get("pseudonyms"):
+        return " ".join(["fairseg", *map(str, sys.argv[1:])])
+    values = [
+        value
+        for one in context.command.params
+        if isinstance(one.type, type(options.PATH))
+        for value in _several(context.params.get(one.name or ""))
+    ]
+    words = ["fairseg"]
+    for word in map(str, sys.argv[1:]):
+        option, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
+        words.append(f"{option}{equals}FILE" if value and Path(value) in values else word)
+    return " ".join(words)
+
+
+def _several(value: Any) -> tuple[Any, ...]:
+    return value if isinstance(value, tuple) else (value,)
 
 
 def one_each(bins: Sequence[tuple[str, list[float]]]) -> dict[str, list[float]]:

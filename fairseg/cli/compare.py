@@ -27,6 +27,7 @@ from fairseg.io.outputs import check_writable
 )
 @click.option("--baseline", metavar="NAME", help="Model to compare the others with. Default: the first.")
 @click.option("--out", type=options.OUT, required=True, help="Folder to write the comparison into.")
+@options.pseudonyms
 @options.debug
 @options.writes
 def compare(scores: Sequence[Path], names: str | None, out: Path, **given: Any) -> int:
@@ -41,10 +42,11 @@ def compare(scores: Sequence[Path], names: str | None, out: Path, **given: Any) 
     from fairseg.scoring.table import Scores  # noqa: PLC0415
 
     check_writable(out, FILES, KIND)
+    hidden = options.key_outside(given.pop("pseudonyms"), out) or False
     sections = ReportSections(preregistered=stated_file(given), command=typed_command())
     read = [Scores.of(file, metric=given["metric"], **options.score_options()) for file in scores]
     models = dict(zip(_names(scores, names), read, strict=True))
-    result = fairseg.compare(models, sections=sections, **given)
+    result = fairseg.compare(models, sections=sections, pseudonyms=hidden, **given)
     page = result.save(out)
     click.echo(to_terminal(result))
     click.echo(f"Comparison: {page}")

@@ -78,6 +78,7 @@ from fairseg.training.settings import Settings
     metavar="NAME=VALUE",
     help="For submitit: slurm_partition=gpu, gpus_per_node=1, timeout_min=600, ...",
 )
+@options.pseudonyms
 @options.debug
 @options.writes
 @options.reads_images
@@ -95,10 +96,12 @@ def experiment(
     mirror: bool | None,
     mix: bool,
     device: str,
+    pseudonyms: Any,
     **arguments: Any,
 ) -> int:
     """Train and test every method of the paper on DATASET, and report it as the paper does."""
     need_extra()
+    hidden = options.key_outside(pseudonyms, out) or False
     changes = parse_changes(dict(settings))
     machine = {name: arguments.pop(name) for name in ("jobs", "threads", "workers", "cluster", "parameters")}
     attributes = tuple(by) or fairseg.experiment.default_attribute(dataset)
@@ -121,7 +124,9 @@ def experiment(
         **arguments,
     )
     engine = _engine(out, device, **machine)
-    results = fairseg.experiment.run_experiment(plan, out, engine=engine, mix=mix, progress=True)
+    results = fairseg.experiment.run_experiment(
+        plan, out, engine=engine, mix=mix, pseudonyms=hidden, progress=True
+    )
     folder = out / fairseg.experiment.page.REPORT
     click.echo((folder / fairseg.experiment.page.TABLES_FILE).read_text(encoding="utf-8"))
     for arm, state in results.failed.items():

@@ -85,7 +85,7 @@ def writes(command: Callable[..., Any]) -> Callable[..., Any]:
         inputs: list[Path] = []
         for one in click.get_current_context().command.params:
             value = given.get(one.name or "")
-            if one.type is PATH and value is not None:
+            if one.type in (PATH, types.KEY) and value not in (None, True):
                 inputs += value if isinstance(value, tuple) else [value]
         with reading(*inputs, overwrite=overwrite):
             return command(**given)
@@ -110,6 +110,27 @@ def reads_images(command: Callable[..., Any]) -> Callable[..., Any]:
             return command(**given)
 
     return bounded
+
+
+pseudonyms = click.option(
+    "--pseudonyms",
+    type=types.KEY,
+    is_flag=False,
+    flag_value=True,
+    default=None,
+    metavar="[FILE]",
+    help="Show codes in the place of the names of cases and subjects. FILE: the key, made if not there; "
+    "under one key a name has the same code in all results.",
+)
+
+
+def key_outside(given: Any, out: Path) -> Any:
+    """Return the pseudonyms that --pseudonyms asks for, or None; their key must not lie among the results."""
+    from fairseg.cohort.pseudonyms import Pseudonyms  # noqa: PLC0415  (keep --help quick)
+
+    if isinstance(given, Path):
+        Pseudonyms(b"", given).check_outside(out)  # before the key is made
+    return Pseudonyms.of(given or False)
 
 
 debug = click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")

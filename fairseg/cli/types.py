@@ -30,6 +30,13 @@ class _Path(_ParamType):
         return [CompletionItem(incomplete, type="file")]
 
 
+class _Key(_Path):
+    """A file for the key of pseudonyms, or True: none."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        return value if value is True else super().convert(value, param, ctx)
+
+
 class Parsed(_ParamType):
     """What a function reads from the text of an option; where it raises, the error shows an example."""
 
@@ -135,6 +142,7 @@ def _pair(text: str, number: Callable[[str], Any]) -> tuple[Any, Any]:
 
 PATH = _Path()  # of what a command reads
 SEED = click.IntRange(0, 2**32 - 1)  # what all generators take
+KEY = _Key()  # likewise, where it is there already
 OUT = _Path()  # of what it writes
 LABELS = Parsed(_labels, "1,2,3 or RVBP=1,LVM=2 or tumour=1+2+3 or lung=150:1")
 BINS = Parsed(_bins, "age=50,65")

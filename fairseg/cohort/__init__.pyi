@@ -3,6 +3,7 @@ from .groups import Groups as Groups
 from .ids import GroupIds as GroupIds
 from .ids import as_groups as as_groups
 from .ids import as_ids as as_ids
+from .pseudonyms import Pseudonyms as Pseudonyms
 from .reading import TableOptions as TableOptions
 from .table import fold_subjects as fold_subjects
 from .table import read_cohort as read_cohort

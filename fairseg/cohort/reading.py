@@ -14,7 +14,7 @@ import pandas as pd
 from fairseg.cohort.columns import NO_ATTRIBUTES, metric_of, roles_of
 from fairseg.cohort.levels import as_float, cell_text, odd_cells
 from fairseg.io.csv_files import fused, read_csv
-from fairseg.io.sentences import counted, listed
+from fairseg.io.sentences import NamingNote, counted, listed
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +61,9 @@ class CleanTable:
     def notes(self) -> tuple[str, ...]:
         """All that was read other than it stands there, one line each."""
         odd = (
-            f"{name}: numbers but for {counted(len(cells), 'cell')}, taken as not known: {listed(cells, 10)}"
+            NamingNote(
+                f"{name}: numbers but for {counted(len(cells), 'cell')}, taken as not known", cells, most=10
+            )
             for name, cells in self.odd.items()
         )
         return (*self.changes, *odd)

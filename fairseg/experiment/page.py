@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 from tabulate import tabulate
 
+from fairseg.cohort.pseudonyms import Pseudonyms
 from fairseg.experiment import figures
 from fairseg.experiment.arms import BEYOND, CHOICES, GRID, IMAGES, SINGLE, key_of
 from fairseg.experiment.paper import BOX_ERRORS, PRINTED
@@ -43,14 +44,19 @@ PAGE, TABLES_FILE = "experiment.html", "tables.md"
 _DRAWN = ("fig2-*.svg", "s[123].svg", "s2-*.svg", "boxes.csv")  # what not every report has
 
 
-def write_experiment(root: Path, results: Results, notes: Sequence[str]) -> Path:
+def write_experiment(
+    root: Path, results: Results, notes: Sequence[str], pseudonyms: Pseudonyms | None = None
+) -> Path:
     """Write the report of an experiment into its folder, and return the page.
 
     Args:
         root: folder of the experiment.
         results: as from `collect`.
         notes: what a reader must know, one line each.
+        pseudonyms: codes in the place of names, or None.
     """
+    if pseudonyms is not None:
+        results = results.hidden(pseudonyms)
     drawn = figures.draw(results)
     tables = [(make_table(results, *about), printed_table(*about)) for about in scored_tables(results)]
     page = render_template(

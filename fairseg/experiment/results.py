@@ -3,7 +3,7 @@
 import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from fairseg.cohort.pseudonyms import Pseudonyms, naming_columns
 from fairseg.crop import Box, box_error
 from fairseg.experiment.arms import Arm
 from fairseg.experiment.study import ArmTasks, Study
@@ -60,6 +61,20 @@ class Results:
     figures: pd.DataFrame
     boxes: pd.DataFrame
     summaries: dict[tuple[Arm, str], Summary]
+
+    def hidden(self, pseudonyms: Pseudonyms) -> "Results":
+        """Return the same results without the names of cases and subjects."""
+        of_cohort = self.scores.drop(columns=[*_ARM, "test"], errors="ignore")
+        left_out = naming_columns(of_cohort) if len(of_cohort) else []
+        names = {str(name) for fold in self.study.folds for name in fold["subject"]}
+        names |= {str(name) for name in of_cohort.get("case", ())}
+        words = [name for name in names if not name.isdecimal()]  # else a number in an error would be hidden
+        states = {
+            arm: replace(state, error=pseudonyms.within(state.error, words))
+            for arm, state in self.states.items()
+        }
+        scores, boxes = pseudonyms.hide(self.scores, left_out), pseudonyms.hide(self.boxes)
+        return replace(self, states=states, scores=scores, boxes=boxes)
 
     @property
     def tests(self) -> list[str]:

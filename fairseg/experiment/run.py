@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 from tqdm.auto import tqdm
 
+from fairseg.cohort.pseudonyms import Pseudonyms
 from fairseg.cohort.table import read_cohort
 from fairseg.experiment.arms import CHOICES, NOT_SHARED, PRESETS
 from fairseg.experiment.engines import Engine, Processes
@@ -59,6 +60,7 @@ def run_experiment(
     *,
     engine: Engine | None = None,
     mix: bool = False,
+    pseudonyms: bool | str | Path | Pseudonyms = False,
     progress: bool = False,
 ) -> Results:
     """Train and test all arms that are not done yet, and write the report.
@@ -72,6 +74,8 @@ def run_experiment(
         out: folder of the experiment.
         engine: where the work is done; default: as many processes as fill this machine.
         mix: go on although code or data have changed since the experiment was begun; the report says so.
+        pseudonyms: show codes in the place of names in the folder `report`, as `fairseg.audit` does; all else
+            in `out` is the experiment's own state and names cases.
         progress: show the overview on stderr.
 
     Raises:
@@ -79,6 +83,9 @@ def run_experiment(
     """
     root = Path(out)
     check_writable(root)
+    codes = Pseudonyms.of(pseudonyms)
+    if codes is not None:
+        codes.check_outside(root)
     study = make_study(plan)
     with alone_in(root):
         claim(root, (EXPERIMENT, DATA, SPLIT), "experiment")
@@ -96,7 +103,8 @@ def run_experiment(
             progress=progress,
         )
         results = collect(root, study)
-        write_experiment(root, results, [*_notes(study), *others, *(f"Mixed: {line}." for line in mixed)])
+        notes = [*_notes(study), *others, *(f"Mixed: {line}." for line in mixed)]
+        write_experiment(root, results, notes, codes)
     return results
 
 

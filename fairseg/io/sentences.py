@@ -6,6 +6,26 @@ _P_LIMITS = (0.05, 0.01, 0.001)
 _MORE_DIGITS = 5
 
 
+class NamingNote(str):
+    """A note that ends in names or cells of a table.
+
+    Attributes:
+        bare: what it says without them.
+
+    >>> note = NamingNote("2 cases left out", ["p01", "p02"])
+    >>> note, note.bare
+    ('2 cases left out: p01, p02', '2 cases left out')
+    """
+
+    bare: str
+
+    def __new__(cls, bare: str, names: Iterable[object], more: str = "", most: int = 5) -> "NamingNote":
+        """Return the note with its first names, and more beside them."""
+        note = super().__new__(cls, f"{bare}: {listed(names, most)}{more}")
+        note.bare = bare
+        return note
+
+
 def counted(number: int, noun: str) -> str:
     """Return a number and its noun, in the plural unless the number is 1.
 

@@ -23,15 +23,17 @@ def about(sections: ReportSections, models: Mapping[str, Scores]) -> dict[str, s
         "Date": date.today().isoformat(),
         "Version": f"fairseg {__version__}",
         "Command": sections.command,
+        "Names": "codes, made under a key, stand for cases and subjects" if sections.pseudonyms else "",
         **{_scores_of(name, scores): scores.digest or _digest(scores) for name, scores in models.items()},
-        "Stated before in": before.name if before else "",
+        "Stated before in": before.name if before and not sections.pseudonyms else "",
         "SHA-256 of that file": before.digest if before else "",
     }
     return {name: value for name, value in lines.items() if value}
 
 
 def _scores_of(name: str, scores: Scores) -> str:
-    what = f"SHA-256 of {scores.file}" if scores.file else "SHA-256 of the scores as CSV"
+    source = scores.file or ("the file of scores" if scores.digest else "the scores as CSV")
+    what = f"SHA-256 of {source}"
     return f"{what} ({name})" if name else what
 
 

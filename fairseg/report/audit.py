@@ -14,6 +14,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from fairseg.cohort.groups import Groups
+from fairseg.cohort.pseudonyms import Pseudonyms
 from fairseg.io.sentences import listed
 from fairseg.metrics.masks import Structures
 from fairseg.report import plots
@@ -103,6 +104,7 @@ def audit(
     seed: int = 0,
     sections: ReportSections | None = None,
     preregister: str | Path | None = None,
+    pseudonyms: bool | str | Path | Pseudonyms = False,
 ) -> AuditResult:
     """Judge whether a model serves the groups of a cohort equally well.
 
@@ -136,6 +138,9 @@ def audit(
         sections: what the saved report shows beside: see `ReportSections`.
         preregister: JSON file that states `by` to `seed` beforehand, as `fairseg plan --write` makes it; an
             argument that differs from its default and from the file is an error. The page names the file.
+        pseudonyms: show codes in the place of the names of cases and subjects. A path: the file of the key,
+            under which a name has the same code in every run; made if it is not there. True: a key that is
+            kept nowhere.
 
     Raises:
         ValueError: the input is no such table; an attribute, group or metric is not there; an option is out
@@ -150,6 +155,7 @@ def audit(
     asked, options, sections = as_stated(
         preregister,
         sections,
+        pseudonyms,
         by=by,
         reference=reference,
         also=also,
@@ -204,6 +210,8 @@ def judge_scores(
 ) -> AuditResult:
     """Judge scores that are checked: `audit`'s own work, for callers that have `Scores` and options."""
     options, sections = options or JudgeOptions(), sections or ReportSections()
+    if sections.pseudonyms is not None:
+        scores = scores.hidden(sections.pseudonyms)
     alike = (adjust,) if isinstance(adjust, str) else tuple(adjust)
     analyses = analyses_of(
         scores, by, reference, (also,) if isinstance(also, str) else also, alike, bins or {}

@@ -46,7 +46,6 @@ def first_notes(result: Audited) -> list[str]:
 
 def method(result: Audited) -> str:
     """Return how the result was judged, in words."""
-    before = result.sections.preregistered
     return say(
         "method",
         by=result.analyses[0].name,
@@ -54,7 +53,7 @@ def method(result: Audited) -> str:
         options=result.options,
         level=result.judgement.alpha_star,
         version=__version__,
-        stated=before.name if before else "",
+        stated=result.sections.stated_in,
     )
 
 

@@ -103,6 +103,8 @@ def save_report(result: Audited, folder: Path) -> Path:
     Raises:
         ValueError: the folder cannot be written, or a section that was asked for cannot be made.
     """
+    if result.sections.pseudonyms is not None:
+        result.sections.pseudonyms.check_outside(folder)
     check_writable(folder, FILES, KIND)
     material = _material(result)
     summaries = material.analyses[0]
@@ -244,7 +246,9 @@ def _page(material: _Material) -> str:
         "left_out": len(summaries) - len(with_largest_gaps(summaries)),
         "legend": charts.legend(overall.names, overall.reference, counts),
         "scatters": pictures.scatters(0, scores) if dice else Markup(""),
-        "worst": [] if sections.masks is None or not dice else worst_cases(scores, overall, sections.masks),
+        "worst": []
+        if sections.masks is None or not dice
+        else worst_cases(scores, overall, sections.masks, sections.pseudonyms),
         "keys": overlay_legend(scores.labels),
         "others": [_other(material, number) for number in range(1, len(result.analyses))],
         "cohort": cohort_page_table(material.cohort),

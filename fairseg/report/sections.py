@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from fairseg.cohort.pseudonyms import Pseudonyms
 from fairseg.metrics.masks import Structures
 from fairseg.report.preregistration import NUMBERS, Preregistration, read_preregistration
 from fairseg.statistics.judge_options import JudgeOptions
@@ -57,6 +58,7 @@ class ReportSections:
         command: the command that made the report.
         resamples: draws of the intervals in tables.
         preregistered: the file that stated the options before; set by `audit(preregister=...)`.
+        pseudonyms: codes in the place of names, or None; set by `audit(pseudonyms=...)`.
     """
 
     masks: MaskFolders | None = None
@@ -67,6 +69,14 @@ class ReportSections:
     command: str = ""
     resamples: int = 10_000
     preregistered: Preregistration | None = None
+    pseudonyms: Pseudonyms | None = None
+
+    @property
+    def stated_in(self) -> str:
+        """Which file stated the options before; "" without one."""
+        if self.preregistered is None:
+            return ""
+        return "that has the SHA-256 below" if self.pseudonyms else self.preregistered.name
 
     def adjusted_for(self, adjust: Sequence[str], bins: Mapping[str, Sequence[float]]) -> "ReportSections":
         """Return these sections with the attributes that `audit` holds fixed."""
@@ -74,13 +84,17 @@ class ReportSections:
 
 
 def as_stated(
-    path: str | Path | None, sections: ReportSections | None, **given: Any
+    path: str | Path | None,
+    sections: ReportSections | None,
+    pseudonyms: bool | str | Path | Pseudonyms,
+    **given: Any,
 ) -> tuple[dict[str, Any], JudgeOptions, ReportSections]:
     """Return what is asked, how it is judged and what is shown: by a file stated before, if there is one.
 
     Args:
         path: of the file.
         sections: of the report.
+        pseudonyms: as in `fairseg.audit`.
         given: the options of an audit, as a caller gave them.
 
     Raises:
@@ -90,5 +104,7 @@ def as_stated(
     if path is not None:
         file = read_preregistration(path)
         given, sections = file.settle(given), replace(sections, preregistered=file)
+    if pseudonyms:
+        sections = replace(sections, pseudonyms=Pseudonyms.of(pseudonyms))
     judging = {name: given.pop(name) for name in NUMBERS}
     return given, JudgeOptions(**judging), sections

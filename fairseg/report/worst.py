@@ -1,11 +1,12 @@
 """The cases that each group is served worst in, as pictures."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from fairseg.cohort.pseudonyms import Pseudonyms
 from fairseg.io.images import find_masks
 from fairseg.io.label_files import read_labels
 from fairseg.io.slices import find_image
@@ -22,7 +23,9 @@ _MOST = 12  # pictures, which make a page large
 _EACH = 3  # of a group
 
 
-def worst_cases(scores: Scores, overall: Summary, masks: MaskFolders) -> list[tuple[str, list[Overlay]]]:
+def worst_cases(
+    scores: Scores, overall: Summary, masks: MaskFolders, pseudonyms: Pseudonyms | None = None
+) -> list[tuple[str, list[Overlay]]]:
     """Draw the cases of lowest Dice of each group, the worst first, and name the structure that fails most.
 
     Args:
@@ -30,6 +33,7 @@ def worst_cases(scores: Scores, overall: Summary, masks: MaskFolders) -> list[tu
         overall: their summary, for the groups.
         masks: where the masks are. A case without its files, or whose files cannot be drawn, is left out with
             a warning.
+        pseudonyms: whose codes the scores have in the place of names.
 
     Returns:
         Group and pictures, of the groups that have cases; at most 12 pictures in all.
@@ -44,13 +48,23 @@ def worst_cases(scores: Scores, overall: Summary, masks: MaskFolders) -> list[tu
     codes = label_map(
         masks.predictions, masks.references, masks.labels, masks.prediction_labels, masks.ignore
     )
+    file_names = {case if pseudonyms is None else pseudonyms.code(case): case for case in predicted}
     found = []
     for group in present[:_MOST]:
         cases = of_case[[groups[case] == group for case in of_case.index]].dropna().sort_values()
         drawn: list[Overlay] = []
         for case in cases.index[:each]:
             worst = say("worst_structure", label=lowest.loc[case, "label"], dice=lowest.loc[case, "dice"])
-            drawn += _drawn(str(case), predicted, true, codes, masks.images, worst, scores.labels)
+            file_name = file_names.get(str(case))
+            if file_name is None or file_name not in true:
+                logger.warning("case %s has no files to draw it from", case)
+                continue
+            files = predicted[file_name], true[file_name]
+            try:
+                image = None if masks.images is None else find_image(masks.images, file_name)
+                drawn.append(_drawn(str(case), *files, codes, image, worst, scores.labels))
+            except (ValueError, OSError) as error:
+                logger.warning("case %s cannot be drawn: %s", case, error)
         if drawn:
             found.append((overall.names[group], drawn))
     return found
@@ -58,21 +72,14 @@ def worst_cases(scores: Scores, overall: Summary, masks: MaskFolders) -> list[tu
 
 def _drawn(
     case: str,
-    predicted: Mapping[str, Path],
-    true: Mapping[str, Path],
+    predicted: Path,
+    true: Path,
     codes: LabelMap,
-    images: Path | None,
+    image: Path | None,
     worst: str,
     names: Sequence[str],
-) -> Iterator[Overlay]:
-    if case not in predicted or case not in true:
-        logger.warning("case %s has no files to draw it from", case)
-        return
-    try:
-        if not codes.reference:
-            found = np.union1d(*(np.unique(read_labels(files[case]).voxels) for files in (predicted, true)))
-            codes = codes.of_values(int(value) for value in found if value > 0 and value != codes.ignore)
-        image = None if images is None else find_image(images, case)
-        yield overlay(case, true[case], predicted[case], codes.only(names), image=image, note=worst)
-    except (ValueError, OSError) as error:
-        logger.warning("case %s cannot be drawn: %s", case, error)
+) -> Overlay:
+    if not codes.reference:
+        found = np.union1d(*(np.unique(read_labels(file).voxels) for file in (predicted, true)))
+        codes = codes.of_values(int(value) for value in found if value > 0 and value != codes.ignore)
+    return overlay(case, true, predicted, codes.only(names), image=image, note=worst)

@@ -8,7 +8,7 @@ import pandas as pd
 
 from fairseg.cohort.levels import level_text
 from fairseg.io.images import EXTENSIONS
-from fairseg.io.sentences import counted, listed
+from fairseg.io.sentences import NamingNote, counted, listed
 
 _BIDS = "sub-"
 _SIDES = ("prediction", "reference")
@@ -78,9 +78,9 @@ def cases_as_files(table: pd.DataFrame, files: Collection[str]) -> tuple[pd.Data
     number = Counter(names)
     plain = [case if number[name] > 1 else name for case, name in zip(table.index, names, strict=True)]
     table = table.set_axis(pd.Index(plain, name="case"))
-    notes = (
-        [f"{counted(len(renamed), 'case')} found by another spelling: {listed(renamed)}"] if renamed else []
-    )
+    notes: list[str] = []
+    if renamed:
+        notes.append(NamingNote(f"{counted(len(renamed), 'case')} found by another spelling", renamed))
     return _of_all_files(table, files, notes)
 
 

@@ -16,7 +16,7 @@ from fairseg.cohort.columns import DISTANCES, HD95, NO_ATTRIBUTES, NOTE, SKIPPED
 from fairseg.cohort.table import NOT_IN_COHORT, clean_cohort, noted
 from fairseg.io.images import find_masks
 from fairseg.io.parallel import run_all
-from fairseg.io.sentences import counted, listed
+from fairseg.io.sentences import NamingNote, counted, listed
 from fairseg.metrics.distance import Empty
 from fairseg.metrics.masks import Structures, check_spacing
 from fairseg.metrics.score import check_metrics
@@ -113,7 +113,7 @@ def score_folders(predictions: str | Path, references: str | Path, cohort: Cohor
     """
     frame, notes = _score(predictions, references, cohort, **options)
     scores = Scores.of(frame)
-    return replace(scores, notes=(*notes, *scores.notes))
+    return replace(scores, table_notes=(*notes, *scores.table_notes))
 
 
 def _score(
@@ -243,16 +243,15 @@ def _match(
             f"cohort and folders must share cases, got {listed(table.index)} in the cohort "
             f"and {listed(sorted(true))} in {_folder(true)}{hint_of_capitals(neither, true)}"
         )
-    notes = []
+    notes: list[str] = []
     if neither:
-        notes.append(
-            f"{counted(len(neither), 'case')} of the cohort without files, left out: {listed(neither)}"
-            f"{hint_of_capitals(neither, predicted.keys() | true.keys())}"
-        )
+        capitals = hint_of_capitals(neither, predicted.keys() | true.keys())
+        bare = f"{counted(len(neither), 'case')} of the cohort without files, left out"
+        notes.append(NamingNote(bare, neither, capitals))
     for kind, names in matched.only.items():
         if names:
-            cases_only = counted(len(names), "case")
-            notes.append(f"{cases_only} not in the cohort and with a {kind} only, left out: {listed(names)}")
+            only_one = f"{counted(len(names), 'case')} not in the cohort and with a {kind} only, left out"
+            notes.append(NamingNote(only_one, names))
     return matched.complete + matched.unknown, notes
 
 

@@ -29,6 +29,7 @@ from fairseg.cohort.columns import (
     unit_of,
 )
 from fairseg.cohort.levels import cell_text, is_missing
+from fairseg.cohort.pseudonyms import Pseudonyms, naming_columns
 from fairseg.cohort.reading import CleanTable, TableOptions, read_table
 from fairseg.cohort.table import (
     BETWEEN_NOTES,
@@ -39,7 +40,7 @@ from fairseg.cohort.table import (
     with_subjects,
 )
 from fairseg.io.csv_files import to_csv
-from fairseg.io.sentences import counted, listed
+from fairseg.io.sentences import NamingNote, counted, listed
 from fairseg.scoring.wide import hint_of_wide, long_table, without_percent
 
 Unit = Literal["mm", "px"]
@@ -56,7 +57,8 @@ class Scores:
             Categorical stays one), and float64 with NaN.
         unit: of the distances, and of the tolerance of nsd: "mm" or "px"; None if the table does not say.
         skipped: one row a case that could not be scored: case, subject, the attributes, and `skipped`, why.
-        notes: what else a reader must know of the table, one line each.
+        table_notes: what else a reader must know of the table, one line each; `notes` are these and those on
+            cases.
         title: what the main score, the column `dice`, is called where it is not Dice; else "DSC".
         named: whether the table names cases or subjects; else each row is a subject of its own.
         file: name of the file that was read; empty for a table in memory.
@@ -66,7 +68,7 @@ class Scores:
     table: pd.DataFrame
     unit: Unit | None
     skipped: pd.DataFrame
-    notes: tuple[str, ...] = ()
+    table_notes: tuple[str, ...] = ()
     title: str = METRICS["dice"].title
     named: bool = True
     file: str = ""
@@ -147,6 +149,30 @@ class Scores:
         """Case -> why it was skipped."""
         return dict(zip(self.skipped["case"], self.skipped[SKIPPED], strict=True))
 
+    @cached_property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader must know of the table and of its cases, one line each."""
+        return (*self.table_notes, *_notes_of_cases(self.table))
+
+    def hidden(self, pseudonyms: Pseudonyms) -> "Scores":
+        """Return the same scores without the names of cases and subjects, nor of the file.
+
+        >>> scores = Scores.of({"subject": ["p01"], "sex": ["F"], "dice": [0.9]})
+        >>> scores.hidden(Pseudonyms(bytes(32))).table["subject"].tolist()
+        ['id-os56omk22qqu']
+        """
+        left_out = naming_columns(self.table)
+        notes = [note.bare if isinstance(note, NamingNote) else note for note in self.table_notes]
+        if left_out:
+            notes.append(f"left out, as their values name people: {listed(left_out)}")
+        return replace(
+            self,
+            table=pseudonyms.hide(self.table, left_out),
+            skipped=pseudonyms.hide(self.skipped, left_out),
+            table_notes=tuple(notes),
+            file="",
+        )
+
     def to_frame(self) -> pd.DataFrame:
         """Return one table that says all that belongs to rows; `Scores.of` makes the same scores of it.
 
@@ -223,7 +249,7 @@ def _checked(read: CleanTable, metric: str | None) -> Scores:
     lost = clean[skipped] if SKIPPED in clean else clean[skipped].assign(**{SKIPPED: None})
     lost = lost[[*front, SKIPPED]].drop_duplicates("case", keep="last").reset_index(drop=True)
     about_rows = [] if named else ["no column names the subjects or cases: each row is taken for a person"]
-    notes = (*read.notes, *about_rows, *about_unit, *_notes_of_cases(out))
+    notes = (*read.notes, *about_rows, *about_unit)
     return Scores(out, unit, lost, notes, title, named)
 
 

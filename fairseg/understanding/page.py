@@ -117,7 +117,10 @@ def _people(result: "UnderstandResult") -> Table | None:
     """Return who the subjects are, with what groups differ in."""
     table = result.cohort.table.drop(columns=["case", "note"], errors="ignore")
     names = [result.cohort.names[group] for group in result.cohort.ids]
-    own = table.assign(**{"group that is judged": names})
+    subjects = [
+        f"subject {place + 1}" for place in pd.factorize(table["subject"])[0]
+    ]  # the page names nobody
+    own = table.assign(**{"subject": subjects, "group that is judged": names})
     groups = Groups.from_table(own, by="group that is judged")
     others = [str(name) for name in table if name not in ("subject", *result.cohort.attributes)]
     return cohort_page_table(cohort_table(own, groups, others)) if others else None

@@ -52,6 +52,8 @@ def save_comparison(result: Compared, folder: Path) -> Path:
     Raises:
         ValueError: the folder cannot be written.
     """
+    if result.sections.pseudonyms is not None:
+        result.sections.pseudonyms.check_outside(folder)
     check_writable(folder, FILES, KIND)
     structures = _structures(result)
     tables = [table for structure in structures for table in paper_tables(result, structure)]
@@ -129,7 +131,6 @@ def _page(result: Compared) -> str:
 
 
 def _method(result: Compared) -> str:
-    before = result.sections.preregistered
     return say(
         "method_of_comparison",
         by=result.analyses[0].name,
@@ -137,7 +138,7 @@ def _method(result: Compared) -> str:
         options=result.options,
         drop=result.judgement.drop,
         held=result.held_fixed,
-        stated=before.name if before else "",
+        stated=result.sections.stated_in,
     )
 
 

@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 
 from fairseg.cohort.columns import METRICS, NO_ATTRIBUTES, SIZES
 from fairseg.cohort.groups import Groups
+from fairseg.cohort.pseudonyms import Pseudonyms, named_in
 from fairseg.io.sentences import counted, listed
 from fairseg.report.analyses import analyses_of, strata_ids, with_groups
 from fairseg.report.audit import OVERALL
@@ -96,6 +97,7 @@ def compare(
     seed: int = 0,
     sections: ReportSections | None = None,
     preregister: str | Path | None = None,
+    pseudonyms: bool | str | Path | Pseudonyms = False,
 ) -> ComparisonResult:
     """Judge models beside a baseline, each on the cases that it shares with the baseline.
 
@@ -123,6 +125,7 @@ def compare(
         seed: of the permutations.
         sections: of the saved page: `command` and `resamples` of `ReportSections`.
         preregister: JSON file that states `by` to `seed` beforehand, as for `fairseg.audit`.
+        pseudonyms: as for `fairseg.audit`; one key for all models.
 
     Raises:
         ValueError: fewer than two models, an unknown baseline, no case in common, tables that disagree on who
@@ -138,6 +141,7 @@ def compare(
     asked, options, sections = as_stated(
         preregister,
         sections,
+        pseudonyms,
         by=by,
         reference=reference,
         also=also,
@@ -161,6 +165,8 @@ def compare(
     if by is None:
         raise ValueError("by must name the attribute whose levels are the groups, such as by='sex'")
     scores = _scores(models, baseline, metric)
+    if sections.pseudonyms is not None:
+        scores = _hidden(scores, sections.pseudonyms)
     baseline, *names = scores
     matched, lost, notes = _matched(scores)
     others, alike = (
@@ -243,6 +249,14 @@ def _scores(models: Mapping[str, Any], baseline: str | None, metric: str) -> dic
     return scores
 
 
+def _hidden(scores: dict[str, Scores], pseudonyms: Pseudonyms) -> dict[str, Scores]:
+    """Return the scores with codes for names, which no model may be called by either."""
+    for model, one in scores.items():
+        if found := named_in(model, {*one.table["case"], *one.table["subject"]}):
+            raise ValueError(f"models must not be called by the case or subject {found[0]}, got {model!r}")
+    return {name: one.hidden(pseudonyms) for name, one in scores.items()}
+
+
 def _matched(scores: dict[str, Scores]) -> tuple[dict[str, Scores], pd.DataFrame, list[str]]:
     """Return the scores of the rows that all models have, in one order; what is lost, and notes."""
     notes = [f"{name}: {note}" for name, one in scores.items() for note in one.notes]
@@ -267,7 +281,7 @@ def _matched(scores: dict[str, Scores]) -> tuple[dict[str, Scores], pd.DataFrame
         numbers = [metric for metric in (*METRICS, *SIZES) if metric in rows]
         table = pd.concat([who, rows[numbers]], axis=1).reset_index()
         table = table[["case", "subject", *attributes, "label", *numbers]]
-        matched[name] = replace(one, table=table, notes=())
+        matched[name] = replace(one, table=table, table_notes=())
     return matched, lost, notes
 
 
