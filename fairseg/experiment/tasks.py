@@ -22,8 +22,9 @@ from fairseg.cohort.table import read_cohort, rows_of
 from fairseg.crop import Box
 from fairseg.io import csv_files
 from fairseg.io.files import write_files
-from fairseg.io.images import find_masks, read_mask
+from fairseg.io.images import find_masks
 from fairseg.io.json_files import read_json
+from fairseg.io.label_files import read_labels
 from fairseg.io.lock import alone_in
 from fairseg.scoring import evaluate
 from fairseg.scoring.table import scores_to_files
@@ -213,7 +214,7 @@ def _boxes(run: Path, out: Path, labels: str, test: str) -> list[dict[str, Any]]
     for case, box in json.loads((out / BOXES).read_text(encoding="utf-8")).items():
         found = box["found"] and Box(*map(tuple, box["found"]))
         row: dict[str, Any] = {"test": test, "case": case}
-        reference = foreground_box(mask_in_plan(read_mask(masks[case]), plan))
+        reference = foreground_box(mask_in_plan(read_labels(masks[case]), plan))
         for name, one in (("found", found), ("reference", reference)):
             row[f"{name}_y"], row[f"{name}_x"] = (np.nan, np.nan) if one is None else one.shape
         rows.append(row)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy.typing as npt
 
+from fairseg.io.array_files import ARRAY_READERS, read_array
 from fairseg.io.metaimage import claim_of_metaimage
 from fairseg.io.nifti import check_nifti, read_nifti_header
 from fairseg.io.nrrd import claim_of_nrrd
@@ -49,6 +50,9 @@ def check_image(path: Path) -> Callable[[npt.NDArray[Any]], None]:
         if suffix == ".png":
             check_png(path)
             return lambda _: None
+        if suffix in ARRAY_READERS:
+            read_array(path)
+            return lambda _: None
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror}") from None
-    raise ValueError(f"{path} must be an image in one of the formats {', '.join(READERS)}")
+    raise ValueError(f"{path} must be an image in one of the formats {', '.join((*READERS, *ARRAY_READERS))}")

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
+from fairseg.io.array_files import ARRAY_READERS, read_array
 from fairseg.io.image_checks import READERS, check_image
 from fairseg.io.outputs import IMAGE_ENDINGS
 
@@ -33,6 +34,8 @@ _SHEARED = (
     " (its affine is sheared; to read it with the voxel sizes of pixdim, set the environment variable "
     "ITK_NIFTI_SFORM_PERMISSIVE=1, or save it again with an affine without shear)"
 )
+
+_BESIDE = (".npy", ".npz")  # what may be probabilities
 
 # Grids may differ by rounding (NIfTI stores float32), by no more.
 _SPACING_RTOL = 1e-4
@@ -114,6 +117,8 @@ def _native_messages(listen: bool) -> Iterator[list[str]]:
 def find_masks(folder: Path, argument: str) -> dict[str, Path]:
     """Return case name -> file for the images of a folder; the name is the file's without extension.
 
+    An array of NumPy beside another image of its case is left out: nnU-Net writes probabilities so.
+
     Raises:
         ValueError: it is no folder, holds no image, or has two files of one case.
     """
@@ -131,7 +136,9 @@ def find_masks(folder: Path, argument: str) -> dict[str, Path]:
         if extension is None or path.name.startswith(".") or not path.is_file():
             continue
         case = path.name[: -len(extension)]
-        if case in found:
+        if case in found and extension in _BESIDE:
+            continue
+        if case in found and found[case].suffix.lower() not in _BESIDE:
             raise ValueError(f"case {case} has two files: {found[case]} and {path}")
         found[case] = path
     if not found:
@@ -146,6 +153,8 @@ def read_mask(path: Path) -> Mask:
         ValueError: the file is no image, is truncated or damaged, has more voxels than are read (see
             `fairseg.io.limits`), several channels, or is not 2D or 3D; it names the file.
     """
+    if path.suffix.lower() in ARRAY_READERS:
+        return plain_mask(*read_array(path), path)
     check_voxels = check_image(path)
     reader = READERS[path.suffix.lower()]
     with itk_messages() as messages, _native_messages(listen=reader != "NiftiImageIO") as native:
@@ -161,11 +170,7 @@ def read_mask(path: Path) -> Mask:
             f"{path} must have one channel, got {image.GetNumberOfComponentsPerPixel()} "
             "(a colour image? save the labels as grey values)"
         )
-    if image.GetDimension() not in (2, 3):
-        size = _short(image.GetSize())
-        raise ValueError(
-            f"{path} must be 2D or 3D, got {image.GetDimension()}D of size {size} (a time series?)"
-        )
+    _check_dimension(path, image.GetSize())
     grid = {
         "size": image.GetSize(),
         "spacing": image.GetSpacing(),
@@ -180,12 +185,35 @@ def read_mask(path: Path) -> Mask:
     return Mask(voxels, image.GetSpacing()[::-1], grid, tuple(heard), unit)
 
 
+def plain_mask(
+    voxels: npt.NDArray[Any], messages: tuple[str, ...], path: Path, spacing: tuple[float, ...] | None = None
+) -> Mask:
+    """Return the mask of an array that lies nowhere in particular; without a spacing a voxel is 1 px."""
+    _check_dimension(path, voxels.shape[::-1])
+    size = spacing or (1.0,) * voxels.ndim
+    grid = {
+        "size": voxels.shape[::-1],
+        "spacing": size[::-1],
+        "origin": (0.0,) * voxels.ndim,
+        "direction": tuple(np.eye(voxels.ndim).ravel().tolist()),
+    }
+    return Mask(voxels, size, grid, messages, "px" if set(size) == {1.0} else "mm")
+
+
+def _check_dimension(path: Path, size: tuple[int, ...]) -> None:
+    if len(size) not in (2, 3):
+        raise ValueError(f"{path} must be 2D or 3D, got {len(size)}D of size {_short(size)} (a time series?)")
+
+
 def read_grid(path: Path) -> tuple[tuple[int, ...], tuple[float, ...]]:
     """Return size and spacing of an image in the order of arrays, from its header; `check_image` it first.
 
     Raises:
         ValueError: ITK cannot read it; it is named.
     """
+    if path.suffix.lower() in ARRAY_READERS:
+        mask = read_mask(path)
+        return mask.voxels.shape, mask.spacing
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     reader.SetImageIO(READERS[path.suffix.lower()])

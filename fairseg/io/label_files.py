@@ -10,7 +10,7 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from fairseg.io.image_checks import check_image
-from fairseg.io.images import Mask, read_grid, read_mask
+from fairseg.io.images import Mask, plain_mask, read_grid, read_mask
 
 NEAR = 1e-3  # labels that resampling left this far from whole numbers are rounded
 _OTHER_MODES = ("1", "P", "PA", "LA", "RGB", "RGBA")  # of PNG, that ITK does not read as labels
@@ -72,15 +72,7 @@ def _read_png(path: Path, mode: str) -> Mask:
         messages = ("its transparency was left out",) if mode in ("LA", "PA") else ()
     if pixels.ndim == 3:
         pixels = pixels[..., 0]
-    spacing = _spacing(path)
-    grid = {
-        "size": pixels.shape[::-1],
-        "spacing": spacing[::-1],
-        "origin": (0.0, 0.0),
-        "direction": (1.0, 0.0, 0.0, 1.0),
-    }
-    unit = "px" if set(spacing) == {1.0} else "mm"
-    return Mask(pixels.astype(np.uint8), spacing, grid, messages, unit)
+    return plain_mask(pixels.astype(np.uint8), messages, path, _spacing(path))
 
 
 def _spacing(path: Path) -> tuple[float, ...]:

@@ -26,6 +26,10 @@ IMAGE_ENDINGS = (
     ".mha",
     ".mhd",
     ".png",
+    ".tif",
+    ".tiff",
+    ".npy",
+    ".npz",
 )  # what folders of images are searched for
 _RAW = ("imagesTr", "labelsTr", "imagesTs", "labelsTs")  # what nnU-Net's raw layout has below a dataset
 

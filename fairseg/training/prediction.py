@@ -16,7 +16,8 @@ from tqdm.auto import tqdm
 
 from fairseg.crop import Box, Cascade, segment_crops, standardized
 from fairseg.io.files import settle_manifest, write_files
-from fairseg.io.images import find_masks, read_mask
+from fairseg.io.images import find_masks
+from fairseg.io.label_files import read_labels
 from fairseg.io.outputs import check_writable, reading
 from fairseg.io.parallel import run_all
 from fairseg.io.sentences import listed
@@ -254,7 +255,7 @@ def _reference_crops(run: TrainedRun, slices: Tensor, box: Box) -> Tensor:
 def _reference_box(mask: Path, run: TrainedRun) -> tuple[Box, Box | None]:
     """Return the crop around a reference mask, as in training, and the box of what it holds."""
     assert run.crop_size is not None
-    voxels = mask_in_plan(read_mask(mask), run.plan)
+    voxels = mask_in_plan(read_labels(mask), run.plan)
     found = foreground_box(voxels)
     return (found or Box((0, 0), voxels.shape[1:])).resized(run.crop_size), found
 

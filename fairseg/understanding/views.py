@@ -18,6 +18,7 @@ from skimage.measure import perimeter
 
 from fairseg.crop import Box
 from fairseg.io.images import Mask, check_same_grid, read_mask
+from fairseg.io.label_files import read_labels
 
 Floats = npt.NDArray[np.float64]
 
@@ -95,7 +96,7 @@ def make_frame(cases: Sequence[CaseFiles], labels: Mapping[str, int], margins: S
     """
     fields, organs, axes = [], [], []
     for case in cases:
-        mask = read_mask(case.reference)
+        mask = read_labels(case.reference)
         axes.append(_axis_of(mask))
         voxels, spacing = _slices(mask.voxels, axes[-1]), _in_plane(mask, axes[-1])
         fields.append(np.array(voxels.shape[1:]) * spacing)
@@ -118,11 +119,11 @@ def views_of(case: CaseFiles, frame: Frame) -> dict[str, Floats]:
         ValueError: a file cannot be read, or lies on another grid than the reference; it names the case.
     """
     try:
-        mask = read_mask(case.reference)
+        mask = read_labels(case.reference)
         channels = [read_mask(file) for file in case.images]
         for channel in channels:
             check_same_grid(channel, mask, names=("the image", "the mask"))
-        guess = None if case.prediction is None else read_mask(case.prediction)
+        guess = None if case.prediction is None else read_labels(case.prediction)
         if guess is not None:
             check_same_grid(guess, mask)
     except ValueError as error:

@@ -6,10 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 import fairseg
-from fairseg.io.label_files import NEAR, read_labels
+from fairseg.io.images import find_masks, read_grid
+from fairseg.io.label_files import NEAR, read_labels, with_spacing
+from fairseg.io.limits import read_limits
+from fairseg.metrics.masks import as_mask
 from fairseg.scoring.table import Scores
 
 Save = Callable[..., Path]
@@ -55,6 +59,88 @@ def test_colours_are_no_labels(tmp_path: Path) -> None:
     Image.fromarray(np.stack([LABELS, LABELS, LABELS * 0], axis=-1)).save(tmp_path / "a.png")
     with pytest.raises(ValueError, match=r"a\.png must hold grey values or indices of a palette"):
         read_labels(tmp_path / "a.png")
+
+
+ARRAYS: dict[str, Callable[[Path, Any], Any]] = {
+    "a.npy": np.save,
+    "f.npy": lambda file, labels: np.save(file, np.asfortranarray(labels)),
+    "a.npz": lambda file, labels: np.savez_compressed(file, mask=labels),
+    "b.npz": np.savez,
+    "a.tif": lambda file, labels: tifffile.imwrite(file, labels, photometric="minisblack"),
+    "deflate.tiff": lambda file, labels: tifffile.imwrite(
+        file, labels, photometric="minisblack", compression="zlib"
+    ),
+    "big.tif": lambda file, labels: tifffile.imwrite(
+        file, labels, photometric="minisblack", bigtiff=True, byteorder=">"
+    ),
+    "imagej.tif": lambda file, labels: tifffile.imwrite(file, labels, imagej=True),
+    "rgb.tif": lambda file, labels: tifffile.imwrite(
+        file, np.stack([labels] * 3, axis=-1), photometric="rgb"
+    ),
+}
+
+
+@pytest.mark.parametrize("labels", [LABELS, np.stack([LABELS, LABELS[::-1]])])
+@pytest.mark.parametrize("name", list(ARRAYS))
+def test_arrays_and_tiff_give_their_labels(name: str, labels: Any, tmp_path: Path) -> None:
+    ARRAYS[name](tmp_path / name, labels)
+    mask = read_labels(tmp_path / name)
+    assert mask.voxels.tolist() == labels.tolist()
+    assert (mask.spacing, mask.unit, mask.grid["size"]) == ((1.0,) * labels.ndim, "px", labels.shape[::-1])
+    assert read_grid(tmp_path / name) == (labels.shape, mask.spacing)
+    assert with_spacing(mask, (2.0,) * labels.ndim).unit == "mm"
+
+
+def test_tiff_of_other_writers(tmp_path: Path) -> None:
+    pages = [Image.fromarray(LABELS), Image.fromarray(LABELS.max() - LABELS)]
+    pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:], compression="tiff_lzw")
+    assert read_labels(tmp_path / "a.tif").voxels.tolist() == [np.asarray(page).tolist() for page in pages]
+    palette(LABELS).save(tmp_path / "p.tif")
+    assert read_labels(tmp_path / "p.tif").voxels.tolist() == LABELS.tolist()
+    Image.fromarray(LABELS == 2).save(tmp_path / "one.tif")
+    assert (
+        as_mask(read_labels(tmp_path / "one.tif").voxels, "").tolist() == (LABELS == 2).astype(int).tolist()
+    )
+
+
+@pytest.mark.parametrize(
+    ("save", "message"),
+    [
+        (lambda file: np.savez(file, data=LABELS, seg=LABELS), r"a\.npz must hold one array, got data, seg"),
+        (lambda file: np.savez(file, np.array([{}], dtype=object)), r"a\.npz must hold numbers, got Python"),
+        (lambda file: file.write_bytes(b"PK\x03\x04 no archive"), r"a\.npz is truncated or damaged"),
+        (lambda file: np.savez(file, np.zeros((2, 2, 2, 2), np.uint8)), "must be 2D or 3D, got 4D"),
+    ],
+)
+def test_archives_that_are_no_mask_are_refused(
+    save: Callable[[Path], Any], message: str, tmp_path: Path
+) -> None:
+    save(tmp_path / "a.npz")
+    with pytest.raises(ValueError, match=message):
+        read_labels(tmp_path / "a.npz")
+
+
+def test_other_arrays_and_colours_are_refused(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.array([{}], dtype=object), allow_pickle=True)
+    with pytest.raises(ValueError, match=r"a\.npy is truncated or damaged, or no array of numbers"):
+        read_labels(tmp_path / "a.npy")
+    colours = np.stack([LABELS, LABELS, LABELS * 0], axis=-1)
+    tifffile.imwrite(tmp_path / "a.tif", colours, photometric="rgb")
+    with pytest.raises(ValueError, match=r"a\.tif must hold grey values"):
+        read_labels(tmp_path / "a.tif")
+    with tifffile.TiffWriter(tmp_path / "b.tif") as file:
+        file.write(LABELS, photometric="minisblack")
+        file.write(LABELS[:5], photometric="minisblack")
+    with pytest.raises(ValueError, match=r"b\.tif cannot be read: it holds 2 images"):
+        read_labels(tmp_path / "b.tif")
+    with read_limits(max_voxels=10), pytest.raises(ValueError, match="--max-voxels"):
+        read_labels(tmp_path / "a.tif")
+
+
+def test_probabilities_of_nnunet_beside_its_masks_are_left_out(tmp_path: Path, save_mask: Save) -> None:
+    save_mask(tmp_path / "a.nii.gz", LABELS[None])
+    np.savez(tmp_path / "a.npz", probabilities=np.zeros((4, 1, 12, 16)))
+    assert find_masks(tmp_path, "predictions") == {"a": tmp_path / "a.nii.gz"}
 
 
 @pytest.mark.parametrize("away", [1e-7, 0.9 * NEAR, -0.9 * NEAR])
