@@ -75,10 +75,11 @@ $(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
 	touch $@
 
 # nnU-Net without timm, which would bring a torchvision that not every build of torch has one for: the tests
-# have a stub of it, and all else that nnU-Net needs is in the extra.
+# have a stub of it, and all else that nnU-Net needs is in the extra. panoptica wants older NumPy and pandas than ours.
 $(VENV)/.installed-test: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .[test]
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps nnunetv2 dynamic-network-architectures
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps panoptica plotly ruamel.yaml
 	touch $@
 
 $(VENV)/.installed-%: $(VENV)/.installed

@@ -62,6 +62,7 @@ fairseg.crop.crop(reference, fairseg.crop.Box.around(reference, margin=2)).shape
 fairseg.evaluate("predictions", "references", "groups.csv")
 fairseg.audit(fairseg.evaluate("predictions", "references", fairseg.read_cohort("groups.csv")), by="sex")
 fairseg.audit(predictions="predictions", references="references", cohort="groups.csv", by="sex")
+fairseg.audit(predictions="predictions", references="references", cohort="groups.csv", by="sex", metric="iou")
 """
 
 

@@ -112,7 +112,7 @@ def audit(table: Path, out: Path, **given: Any) -> int:
 
 _SCORING = (
     *("predictions", "references", "labels", "prediction_labels", "ignore", "metrics", "empty", "tolerance"),
-    "spacing",
+    *("min_iou", "spacing"),
     *("workers", "on_error", "cross_check"),
 )
 

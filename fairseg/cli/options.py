@@ -224,7 +224,12 @@ scoring = group(
         help="Distance of a structure that only one mask has: left out and counted, or the image's diagonal.",
     ),
     spacing,
-    click.option("--tolerance", type=types.Number(), help="Tolerance of nsd: mm, or pixels of PNG."),
+    click.option(
+        "--tolerance", type=types.Number(), help="Tolerance of nsd and nsd_area: mm, or pixels of PNG."
+    ),
+    number(
+        "--min-iou", types.Number(), 0.5, "Intersection over union from which on a lesion counts as found."
+    ),
     number("--workers", click.IntRange(min=1), 1, "Processes that score cases."),
     click.option(
         "--on-error",

@@ -37,13 +37,20 @@ METRICS = {
     "precision": Metric("Precision"),
     "recall": Metric("Recall"),
     "volume_error": Metric("Volume error", higher_is_better=None, limits=(-1.0, inf)),
+    "nsd_area": Metric("NSD by area"),
+    "lesion_dice": Metric("Lesion DSC"),
+    "lesion_precision": Metric("Lesion precision"),
+    "lesion_recall": Metric("Lesion recall"),
 }
 HD95 = ("hd95", "hd95_pooled")  # the larger of the two directed percentiles; medpy's, of both together
 DISTANCES = tuple(name for name, metric in METRICS.items() if metric.unit)
+TOLERANT = ("nsd", "nsd_area")  # of surface voxels, and of surface area, within a tolerance
+MEASURED = (*DISTANCES, *TOLERANT)  # what hangs on the unit of length
 
 VOXELS = ("prediction_voxels", "reference_voxels")
 VOLUMES = ("prediction_ml", "reference_ml")
-SIZES = (*VOXELS, *VOLUMES)
+LESIONS = ("prediction_lesions", "reference_lesions")
+SIZES = (*VOXELS, *VOLUMES, *LESIONS)
 UNIT = "distance_unit"  # "mm" or "px", of every row
 SKIPPED = "skipped"  # why a case has no scores
 NOTE = "note"  # what is to be known of a case
@@ -67,6 +74,10 @@ _CALLED = {
     "intersectionoverunion": "iou",
     "sensitivity": "recall",
     "relativevolumeerror": "volume_error",
+    "nsdbyarea": "nsd_area",
+    "lesiondsc": "lesion_dice",
+    "lesionwisedice": "lesion_dice",
+    "lesionsensitivity": "lesion_recall",
 }
 # What people call the columns that say what a row is of.
 _ROLES = {

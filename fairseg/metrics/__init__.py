@@ -1,7 +1,8 @@
 """Overlap, surface distance and fairness measures of arrays. No torch, no files.
 
 One pair of masks: `dice`, `iou`, `precision`, `recall`, `volume_error`, `hausdorff`, `hd95`, `assd`, `masd`,
-`nsd`, `volumes`, or `score_case` for several at once. One value a subject and the groups, ids or names:
+`nsd`, `volumes`; of structures that are many `lesion_dice`, `lesion_precision`, `lesion_recall`, `lesions`;
+or `score_case` for several at once. One value a subject and the groups, ids or names:
 `by_group`, `fairness_gap`, `gap_pair`, `skewed_error_ratio`, `equity_scaled`, `fairness_score`,
 `worst_group`, `mann_whitney_u`. Folders of masks: `fairseg.evaluate`; how sure the measures are:
 `fairseg.statistics`.
@@ -23,10 +24,12 @@ from fairseg.metrics.fairness import (
     split_by_group,
     worst_group,
 )
+from fairseg.metrics.lesions import Lesions, lesion_dice, lesion_precision, lesion_recall, lesions
 from fairseg.metrics.overlap import dice, iou, precision, recall, volume_error, volumes
 from fairseg.metrics.score import score_case
 
 __all__ = [
+    "Lesions",
     "assd",
     "by_group",
     "dice",
@@ -38,6 +41,10 @@ __all__ = [
     "hd95",
     "iou",
     "iqr",
+    "lesion_dice",
+    "lesion_precision",
+    "lesion_recall",
+    "lesions",
     "mann_whitney_u",
     "masd",
     "nsd",

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from fairseg.metrics.masks import MaskPair, Structures, check_pair
 from fairseg.metrics.surface import SurfaceDistances, surface_distances
+from fairseg.metrics.surface_area import share_of_area_within
 
 Empty = Literal["nan", "diagonal"]
 Directed = Literal["max", "pooled"]
@@ -152,19 +153,22 @@ def nsd(
     labels: Structures | None = None,
     *,
     tolerance: float,
+    surface: Literal["voxels", "area"] = "voxels",
     spacing: Sequence[float] | None = None,
     ignore: int | None = None,
 ) -> Floats:
     """Normalised surface distance (surface Dice) of each structure at a tolerance in mm.
 
-    The share of the surface voxels of both masks that lie within `tolerance` of the other mask's
-    surface (Nikolov et al. 2021; counted in voxels, as MONAI does, not in mm^2 of surface).
+    The share of both surfaces that lies within `tolerance` of the other one (Nikolov et al. 2021).
 
     Args:
         prediction: label mask (*S), as for `hausdorff`.
         reference: the ground-truth mask (*S), the same shape.
         labels: as for `dice`; `None`: the labels that occur in either mask, in increasing order.
         tolerance: largest accepted distance, mm, >= 0; a distance equal to it is accepted.
+        surface: "voxels", surface voxels are counted, as MONAI does; or "area", the surface runs between
+            voxels and is weighed in mm^2 (in 2D mm), as surface-distance does. The two differ; tables call
+            the second `nsd_area`.
         spacing: voxel size along each axis of the arrays, mm; `None` means 1 mm.
         ignore: as for `hausdorff`.
 
@@ -176,9 +180,15 @@ def nsd(
 
     >>> nsd([[1, 1, 0, 0]], [[0, 0, 0, 1]], [1], spacing=(5.0, 2.0), tolerance=4.0)
     array([0.66666667])
+    >>> nsd([[1, 1, 0, 0]], [[0, 0, 0, 1]], [1], spacing=(5.0, 2.0), tolerance=4.0, surface="area").round(3)
+    array([0.789])
     """
     check_tolerance(tolerance)
+    if surface not in ("voxels", "area"):
+        raise ValueError(f'surface must be "voxels" or "area", got {surface!r}')
     pair = check_pair(prediction, reference, labels, spacing, ignore)
+    if surface == "area":
+        return share_of_area_within(pair, tolerance)
     return share_within(surface_distances(pair), tolerance)
 
 

@@ -118,7 +118,7 @@ def check_pair(
         # nibabel's arrays lie in memory the other way round: walk them as they lie.
         predicted, truth, size = predicted.T, truth.T, size[::-1]
         shape = shape[::-1]
-    box = _foreground(predicted, truth)
+    box = foreground(predicted, truth)
     predicted, truth = predicted[box], truth[box]
     if unions is None or predicted_unions is None:
         there = np.union1d(labels_in(predicted), labels_in(truth)).astype(np.int64)
@@ -305,7 +305,7 @@ def check_spacing(spacing: Sequence[float] | None, ndim: int) -> npt.NDArray[np.
     return size
 
 
-def _foreground(first: npt.NDArray[Any], second: npt.NDArray[Any]) -> tuple[slice, ...]:
+def foreground(first: npt.NDArray[Any], second: npt.NDArray[Any]) -> tuple[slice, ...]:
     """Return the smallest box that holds every non-zero voxel of both masks (empty if none)."""
     box: list[slice] = []
     ndim = first.ndim

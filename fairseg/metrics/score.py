@@ -1,11 +1,13 @@
 """All metrics of one pair of masks from one look at it."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from fairseg.cohort.columns import METRICS
+from fairseg.cohort.columns import LESIONS, METRICS, TOLERANT, VOXELS
 from fairseg.metrics.distance import (
     Empty,
     check_empty,
@@ -15,11 +17,52 @@ from fairseg.metrics.distance import (
     mean_of_directed_means,
     share_within,
 )
+from fairseg.metrics.lesions import check_min_iou, match_lesions, of_each
 from fairseg.metrics.masks import MaskPair, Structures, check_pair
-from fairseg.metrics.overlap import Counts, count
+from fairseg.metrics.overlap import count
 from fairseg.metrics.surface import surface_distances
+from fairseg.metrics.surface_area import share_of_area_within
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
 OF_COUNTS = ("dice", "iou", "precision", "recall", "volume_error")  # properties of `Counts`
+OF_LESIONS = {f"lesion_{name}": name for name in ("dice", "precision", "recall")}  # of `Lesions`
+
+
+@dataclass(frozen=True)
+class Measures:
+    """What to measure of each pair of masks, and how: the options of `score_case`, checked.
+
+    Raises:
+        ValueError: a metric is not known, or lacks what it needs.
+    """
+
+    metrics: tuple[str, ...]
+    empty: Empty = "nan"
+    tolerance: float | None = None
+    min_iou: float = 0.5
+
+    def __post_init__(self) -> None:
+        unknown = [metric for metric in self.metrics if metric not in METRICS]
+        if unknown or not self.metrics:
+            raise ValueError(f"metrics must be some of {', '.join(METRICS)}, got {list(self.metrics)!r}")
+        if len(set(self.metrics)) < len(self.metrics):
+            raise ValueError(f"metrics must differ, got {list(self.metrics)!r}")
+        check_empty(self.empty)
+        check_min_iou(self.min_iou)
+        if set(TOLERANT) & set(self.metrics):
+            check_tolerance(self.tolerance)
+
+    @classmethod
+    def of(cls, metrics: Sequence[str], *options: Any) -> "Measures":
+        """Return the measures of a sequence of metrics, which a plain string is not."""
+        if isinstance(metrics, str):
+            among = ", ".join(METRICS)
+            raise ValueError(
+                f"metrics must be some of {among}, as a sequence such as ('dice',), got {metrics!r}"
+            )
+        return cls(tuple(metrics), *options)
 
 
 def score_case(
@@ -31,8 +74,9 @@ def score_case(
     metrics: Sequence[str] = ("dice", "hd"),
     empty: Empty = "nan",
     tolerance: float | None = None,
+    min_iou: float = 0.5,
     ignore: int | None = None,
-) -> dict[str, npt.NDArray[np.float64]]:
+) -> dict[str, Floats]:
     """Score one prediction against its reference: each metric of each structure.
 
     Args:
@@ -41,15 +85,18 @@ def score_case(
         labels: as for `dice`; `None`: the labels that occur in either mask, in increasing order.
         spacing: voxel size along each axis of the arrays, mm; `None` means 1 mm.
         metrics: any of "dice", "iou", "precision", "recall", "volume_error", "hd", "hd95", "hd95_pooled",
-            "assd", "masd", "nsd"; "hd95" is the larger of the two directed percentiles, "hd95_pooled" is
-            medpy's.
+            "assd", "masd", "nsd", "nsd_area", "lesion_dice", "lesion_precision", "lesion_recall"; "hd95" is
+            the larger of the two directed percentiles, "hd95_pooled" is medpy's; "nsd_area" weighs surfaces
+            by area.
         empty: distance of a structure that only one mask has: "nan", or "diagonal" (see `hausdorff`).
-        tolerance: for "nsd", mm.
+        tolerance: for "nsd" and "nsd_area", mm.
+        min_iou: from which on a lesion is found (see `lesions`).
         ignore: as for `dice` and `hausdorff`.
 
     Returns:
         metric -> float64 (L,), in the order of `metrics`. Where neither mask has the structure all are NaN;
-        where one lacks it shares are 0, distances follow `empty`, and `volume_error` says which one.
+        where one lacks it shares are 0, distances follow `empty`, and `volume_error` and `lesion_recall` are
+        NaN where the reference lacks it.
 
     Raises:
         ValueError: an input is not usable; the message names it.
@@ -58,44 +105,42 @@ def score_case(
     >>> {metric: values.round(3).tolist() for metric, values in scores.items()}
     {'dice': [0.667], 'hd': [1.5]}
     """
-    check_metrics(metrics, empty, tolerance)
-    pair = check_pair(prediction, reference, labels, spacing, ignore)
-    return score_pair(pair, metrics, empty, tolerance)[0]
+    measures = Measures.of(metrics, empty, tolerance, min_iou)
+    return score_pair(check_pair(prediction, reference, labels, spacing, ignore), measures)[0]
 
 
-def check_metrics(metrics: Sequence[str], empty: str, tolerance: float | None) -> None:
-    """Raise a ValueError unless the metrics are known and have what they need."""
-    if isinstance(metrics, str):
-        among = ", ".join(METRICS)
-        raise ValueError(f"metrics must be some of {among}, as a sequence such as ('dice',), got {metrics!r}")
-    unknown = [metric for metric in metrics if metric not in METRICS]
-    if unknown or not metrics:
-        raise ValueError(f"metrics must be some of {', '.join(METRICS)}, got {metrics!r}")
-    if len(set(metrics)) < len(metrics):
-        raise ValueError(f"metrics must differ, got {metrics!r}")
-    check_empty(empty)
-    if "nsd" in metrics:
-        check_tolerance(tolerance)
-
-
-def score_pair(
-    pair: MaskPair, metrics: Sequence[str], empty: Empty, tolerance: float | None
-) -> tuple[dict[str, npt.NDArray[np.float64]], Counts]:
-    """Score checked masks; return the metrics and the voxel counts."""
+def score_pair(pair: MaskPair, measures: Measures) -> tuple[dict[str, Floats], dict[str, Ints]]:
+    """Score checked masks; return the metrics, and the sizes of both masks by the names of their columns."""
     counts = count(pair)
-    scores = {metric: getattr(counts, metric) for metric in metrics if metric in OF_COUNTS}
-    if measured := set(metrics) - set(OF_COUNTS):
-        distances = surface_distances(pair, only_largest=measured == {"hd"})
-        if "hd" in measured:
-            scores["hd"] = distance_percentile(pair, distances, 100.0, empty)
-        if "hd95" in measured:
-            scores["hd95"] = distance_percentile(pair, distances, 95.0, empty)
-        if "hd95_pooled" in measured:
-            scores["hd95_pooled"] = distance_percentile(pair, distances, 95.0, empty, "pooled")
-        if "assd" in measured:
-            scores["assd"] = mean_distance(pair, distances, empty)
-        if "masd" in measured:
-            scores["masd"] = mean_of_directed_means(pair, distances, empty)
-        if tolerance is not None and "nsd" in measured:
-            scores["nsd"] = share_within(distances, tolerance)
-    return {metric: scores[metric] for metric in metrics}, counts
+    sizes = dict(zip(VOXELS, (counts.prediction, counts.reference), strict=True))
+    scores = {name: getattr(counts, name) for name in OF_COUNTS}
+    wanted = set(measures.metrics)
+    if wanted & OF_LESIONS.keys():
+        found = match_lesions(pair, measures.min_iou)
+        scores |= {name: of_each(found, value) for name, value in OF_LESIONS.items()}
+        numbers = [(len(one.prediction_voxels), len(one.reference_voxels)) for one in found]
+        sizes |= dict(zip(LESIONS, np.array(numbers, dtype=np.int64).reshape(-1, 2).T, strict=True))
+    if "nsd_area" in wanted and measures.tolerance is not None:
+        scores["nsd_area"] = share_of_area_within(pair, measures.tolerance)
+    if left := wanted - scores.keys():
+        scores |= _of_distances(pair, left, measures)
+    return {metric: scores[metric] for metric in measures.metrics}, sizes
+
+
+def _of_distances(pair: MaskPair, wanted: set[str], measures: Measures) -> dict[str, Floats]:
+    distances = surface_distances(pair, only_largest=wanted == {"hd"})
+    empty = measures.empty
+    scores = {}
+    if "hd" in wanted:
+        scores["hd"] = distance_percentile(pair, distances, 100.0, empty)
+    if "hd95" in wanted:
+        scores["hd95"] = distance_percentile(pair, distances, 95.0, empty)
+    if "hd95_pooled" in wanted:
+        scores["hd95_pooled"] = distance_percentile(pair, distances, 95.0, empty, "pooled")
+    if "assd" in wanted:
+        scores["assd"] = mean_distance(pair, distances, empty)
+    if "masd" in wanted:
+        scores["masd"] = mean_of_directed_means(pair, distances, empty)
+    if "nsd" in wanted and measures.tolerance is not None:
+        scores["nsd"] = share_within(distances, measures.tolerance)
+    return scores

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
+from fairseg.cohort.columns import metric_of
 from fairseg.cohort.groups import Groups
 from fairseg.cohort.pseudonyms import Pseudonyms
 from fairseg.io.sentences import listed
@@ -180,7 +181,8 @@ def audit(
         if predictions is None or references is None or cohort is None:
             raise ValueError("audit needs scores, or predictions, references and cohort together")
         codes = {"labels": labels, "prediction_labels": prediction_labels, "ignore": ignore}
-        scores = score_folders(predictions, references, cohort, **codes)
+        metrics = dict.fromkeys(("dice", "hd", metric_of(metric) or metric))
+        scores = score_folders(predictions, references, cohort, metric=metric, metrics=list(metrics), **codes)
     elif any(given is not None for given in folders):
         raise ValueError("give scores, or predictions, references and cohort, not both")
     checked = Scores.of(scores, metric=metric)

@@ -65,7 +65,7 @@ def secondary(result: Audited, overall: Summary, clinical: pd.DataFrame | None =
         (f"{row.structure}: {row.first}, {row.second}: {row.endpoint}", "", _cells(row)) for row in found
     ]
     heads = ("Verdict", "Subjects", "First", "Second", "First minus second", "p (these)")
-    caption = "Distances and clinical errors" if clinical is not None else "Distances"
+    caption = "Other metrics and clinical errors" if clinical is not None else "Other metrics"
     corner = "Measure: first, second: endpoint"
     table = Table.of(caption, heads, lines, corner=corner, note=say("about_secondary"), tall=True)
     return Secondary(found, table, [_sentence(row) for row in found if row.shown])

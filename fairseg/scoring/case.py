@@ -5,12 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from fairseg.cohort.columns import VOXELS
 from fairseg.io.images import check_same_grid
 from fairseg.io.label_files import read_labels, with_spacing
-from fairseg.metrics.distance import Empty
 from fairseg.metrics.masks import check_pair, labels_in
-from fairseg.metrics.score import score_pair
+from fairseg.metrics.score import Measures, score_pair
 from fairseg.scoring.labels import LabelMap, smoothed_values
 
 
@@ -22,9 +20,7 @@ class Job:
     prediction: Path
     reference: Path
     labels: LabelMap
-    metrics: tuple[str, ...]
-    empty: Empty
-    tolerance: float | None
+    measures: Measures
     spacing: tuple[float, ...] | None = None
 
 
@@ -71,8 +67,8 @@ def score_files(job: Job) -> Result:
     ):
         if smoothed := smoothed_values(found, codes):
             return Result(job.case, error=f"the {kind} {smoothed}")
-    scores, counts = score_pair(pair, job.metrics, job.empty, job.tolerance)
-    columns = {**scores, VOXELS[0]: counts.prediction, VOXELS[1]: counts.reference}
+    scores, sizes = score_pair(pair, job.measures)
+    columns = {**scores, **sizes}
     structures = list(names.reference) or pair.labels.tolist()
     by_structure = {
         structure: {name: column[position].item() for name, column in columns.items()}

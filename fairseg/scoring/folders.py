@@ -12,14 +12,24 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from fairseg.cohort.columns import DISTANCES, HD95, NO_ATTRIBUTES, NOTE, SKIPPED, UNIT, VOLUMES, VOXELS
+from fairseg.cohort.columns import (
+    HD95,
+    LESIONS,
+    MEASURED,
+    NO_ATTRIBUTES,
+    NOTE,
+    SKIPPED,
+    UNIT,
+    VOLUMES,
+    VOXELS,
+)
 from fairseg.cohort.table import NOT_IN_COHORT, clean_cohort, noted
 from fairseg.io.images import find_masks
 from fairseg.io.parallel import run_all
 from fairseg.io.sentences import NamingNote, counted, listed
 from fairseg.metrics.distance import Empty
 from fairseg.metrics.masks import Structures, check_spacing
-from fairseg.metrics.score import check_metrics
+from fairseg.metrics.score import OF_LESIONS, Measures
 from fairseg.scoring.case import Job, Result, score_files
 from fairseg.scoring.case_names import cases_as_files, hint_of_capitals, match_cases
 from fairseg.scoring.cross_check import cross_check_scores, import_medpy
@@ -45,6 +55,7 @@ def evaluate(
     metrics: Sequence[str] = ("dice", "hd"),
     empty: Empty = "nan",
     tolerance: float | None = None,
+    min_iou: float = 0.5,
     spacing: Sequence[float] | None = None,
     num_workers: int = 1,
     on_error: Literal["stop", "skip"] = "stop",
@@ -76,7 +87,8 @@ def evaluate(
             Distances in mm, spacing from the files (in pixels where the files are PNG, which states none; a
             note says so).
         empty: distance of a label that only one mask has: "nan" or "diagonal" (see `hausdorff`).
-        tolerance: for "nsd", in the unit of the distances.
+        tolerance: for "nsd" and "nsd_area", in the unit of the distances.
+        min_iou: intersection over union from which on a lesion is found (see `fairseg.metrics.lesions`).
         spacing: pixel size along each axis of the array (rows, columns), mm, of files that state none.
         num_workers: processes; the result does not depend on it.
         on_error: "stop" raises at the first case that cannot be scored; "skip" leaves it out.
@@ -87,10 +99,11 @@ def evaluate(
     Returns:
         The scores: columns case, subject, the attributes, label (its name where names are given, else
         its value), the metrics, `distance_unit` where there are distances ("mm", or "px" if the files
-        state no voxel size), prediction_voxels and reference_voxels (and, of three axes, both in ml); one
-        row per case and label, in the order of the cohort. A label that neither mask of a case has is NaN,
-        with 0 voxels. A case that was skipped is a row without label and scores, whose column `skipped`
-        says why; what is to be known of a case stands in its column `note`.
+        state no voxel size), prediction_voxels and reference_voxels (of three axes both in ml too, and with
+        metrics of lesions prediction_lesions and reference_lesions, how many there are); one row per case
+        and label, in the order of the cohort. A label that neither mask of a case has is NaN, with 0
+        voxels. A case that was skipped is a row without label and scores, whose column `skipped` says why;
+        what is to be known of a case stands in its column `note`.
 
     Raises:
         ValueError: an input is not usable; the message names the argument, file, case or row; a structure is
@@ -98,21 +111,24 @@ def evaluate(
         RuntimeError: the cross-check found a difference.
     """
     options: dict[str, Any] = {"labels": labels, "prediction_labels": prediction_labels, "ignore": ignore}
-    options |= {"metrics": metrics, "empty": empty, "tolerance": tolerance, "spacing": spacing}
-    options |= {"num_workers": num_workers, "on_error": on_error, "cross_check": cross_check}
-    frame, _ = _score(predictions, references, cohort, **options, seed=seed, progress=progress)
+    options |= {"metrics": metrics, "empty": empty, "tolerance": tolerance, "min_iou": min_iou}
+    options |= {"spacing": spacing, "num_workers": num_workers, "on_error": on_error}
+    options |= {"cross_check": cross_check, "seed": seed, "progress": progress}
+    frame, _ = _score(predictions, references, cohort, **options)
     return frame
 
 
-def score_folders(predictions: str | Path, references: str | Path, cohort: Cohort, **options: Any) -> Scores:
-    """Score folders as `evaluate` does, with its options.
+def score_folders(
+    predictions: str | Path, references: str | Path, cohort: Cohort, *, metric: str = "dice", **options: Any
+) -> Scores:
+    """Score folders as `evaluate` does, with its options; `metric` is the one that groups are judged by.
 
     Returns:
         The scores. Their notes also say which files and rows of the cohort were left out, and what the
         cross-check found.
     """
     frame, notes = _score(predictions, references, cohort, **options)
-    scores = Scores.of(frame)
+    scores = Scores.of(frame, metric=metric)
     return replace(scores, table_notes=(*notes, *scores.table_notes))
 
 
@@ -127,6 +143,7 @@ def _score(
     metrics: Sequence[str] = ("dice", "hd"),
     empty: Empty = "nan",
     tolerance: float | None = None,
+    min_iou: float = 0.5,
     spacing: Sequence[float] | None = None,
     num_workers: int = 1,
     on_error: Literal["stop", "skip"] = "stop",
@@ -135,8 +152,8 @@ def _score(
     progress: bool = False,
 ) -> tuple[pd.DataFrame, list[str]]:
     """Return the table of `evaluate`, and the notes that belong to no row of it."""
-    check_metrics(metrics, empty, tolerance)
-    metrics = _with_both_hd95(metrics)
+    measures = Measures.of(metrics, empty, tolerance, min_iou)
+    measures = replace(measures, metrics=_with_both_hd95(measures.metrics))
     _check_options(on_error, num_workers, cross_check)
     if spacing is not None:
         check_spacing(spacing, len(spacing))
@@ -154,10 +171,7 @@ def _score(
     if skipped and on_error == "stop":
         raise ValueError(_one_line(skipped))
     size = None if spacing is None else tuple(map(float, spacing))
-    jobs = [
-        Job(case, predicted[case], true[case], names, tuple(metrics), empty, tolerance, size)
-        for case in cases
-    ]
+    jobs = [Job(case, predicted[case], true[case], names, measures, size) for case in cases]
     results = _run(jobs, num_workers, skipped, stop=on_error == "stop", progress=progress)
     if not names.reference:
         names = names.of_values(sorted({value for result in results for value in result.true}))
@@ -173,7 +187,7 @@ def _score(
     for case in set(of_case) - set(table.index):
         of_case[case].insert(0, NOT_IN_COHORT)
     notes += names.notes
-    scores = _assemble(results, table, list(names.reference), metrics)
+    scores = _assemble(results, table, list(names.reference), measures.metrics)
     if cross_check:
         compared, largest = cross_check_scores(scores, predicted, true, names, cross_check, seed)
         again = f"{counted(compared, 'score')} recomputed with medpy"
@@ -183,10 +197,10 @@ def _score(
     return scores, notes
 
 
-def _with_both_hd95(metrics: Sequence[str]) -> list[str]:
+def _with_both_hd95(metrics: Sequence[str]) -> tuple[str, ...]:
     """Return the metrics with the other definition of HD95 after the one asked for: it costs nothing more."""
     pairs = [(name, *(HD95 if name in HD95 else ())) for name in metrics]
-    return list(dict.fromkeys(name for pair in pairs for name in pair))
+    return tuple(dict.fromkeys(name for pair in pairs for name in pair))
 
 
 def _check_options(on_error: str, num_workers: int, cross_check: int) -> None:
@@ -277,7 +291,8 @@ def _assemble(
     structures: Sequence[str | int],
     metrics: Sequence[str],
 ) -> pd.DataFrame:
-    absent = {**dict.fromkeys(metrics, np.nan), **dict.fromkeys(VOXELS, 0)}
+    counts = (*VOXELS, *(LESIONS if set(metrics) & OF_LESIONS.keys() else ()))
+    absent = {**dict.fromkeys(metrics, np.nan), **dict.fromkeys(counts, 0)}
     scores = pd.DataFrame(
         [
             {
@@ -291,7 +306,7 @@ def _assemble(
             for name in structures
         ]
     )
-    sizes = list(VOXELS)
+    sizes = list(counts)
     if scores["voxel"].notna().any():
         for volume, voxels in zip(VOLUMES, VOXELS, strict=True):
             scores[volume] = scores[voxels] * scores["voxel"] / 1000.0  # mm^3 to ml
@@ -299,7 +314,7 @@ def _assemble(
     joined = table.reindex(scores["case"]).reset_index(drop=True)
     joined["subject"] = joined["subject"].fillna(scores["case"])
     front = pd.concat([scores[["case"]], joined.drop(columns=NOTE, errors="ignore")], axis=1)
-    unit = [UNIT] if set(metrics) & {*DISTANCES, "nsd"} else []
+    unit = [UNIT] if set(metrics) & set(MEASURED) else []
     about = [joined[NOTE]] if NOTE in joined else []
     return pd.concat([front, scores[["label", *metrics, *unit, *sizes]], *about], axis=1)
 

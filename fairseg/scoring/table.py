@@ -18,6 +18,8 @@ import pandas as pd
 
 from fairseg.cohort.columns import (
     DISTANCES,
+    LESIONS,
+    MEASURED,
     METRICS,
     NO_ATTRIBUTES,
     NOTE,
@@ -180,7 +182,7 @@ class Scores:
         """
         names = {"dice": _name(self.title)}
         table = self.table.rename(columns=names)
-        measured = [name for name in (*DISTANCES, "nsd") if name in table]
+        measured = [name for name in MEASURED if name in table]
         if self.unit and measured:
             place = max(list(table).index(name) for name in measured)
             table.insert(place + 1, UNIT, self.unit)
@@ -212,8 +214,9 @@ def read_scores(path: str | Path, options: TableOptions | None = None) -> pd.Dat
 def scores_to_files(scores: Scores | pd.DataFrame, name: str = "scores.csv") -> dict[str, str]:
     """Return the file of a scores table as name -> text."""
     scores = scores.to_frame() if isinstance(scores, Scores) else scores
-    # Beside a case without scores pandas holds numbers of voxels as floats.
-    whole = {size: "Int64" for size in VOXELS if size in scores and (scores[size].dropna() % 1 == 0).all()}
+    # Beside a case without scores pandas holds counts as floats.
+    counts = [size for size in (*VOXELS, *LESIONS) if size in scores]
+    whole = {size: "Int64" for size in counts if (scores[size].dropna() % 1 == 0).all()}
     return {name: to_csv(scores.astype(whole))}
 
 
@@ -359,8 +362,8 @@ def _numbers(column: "pd.Series[Any]", where: str, called: str) -> "pd.Series[fl
 
 def _with_unit(rows: pd.DataFrame, where: str) -> tuple[pd.DataFrame, Unit | None, list[str]]:
     """Return the rows with distances in one unit, this unit, and what is to be said of it."""
-    measured = [name for name in (*DISTANCES, "nsd") if name in rows]
-    distances = [name for name in measured if name != "nsd"]
+    measured = [name for name in MEASURED if name in rows]
+    distances = [name for name in measured if name in DISTANCES]
     if UNIT not in rows:
         unknown = f"the unit of the distances is not stated (column {UNIT}: mm or px): they are taken as mm"
         return rows, None, [unknown] if distances else []

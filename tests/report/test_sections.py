@@ -219,7 +219,7 @@ def test_a_whole_report_has_every_section(tmp_path: Path) -> None:
     ):  # fmt: skip
         assert re.search(rf"<h[123]>{re.escape(heading)}</h[123]>", page), heading
     assert result.sentence.split(";")[0] in unescape(page)
-    assert "Distances and clinical errors: findings beside the verdict" in page
+    assert "Other metrics and clinical errors: findings beside the verdict" in page
     assert "nan" not in re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL).lower()
     for name in (
         "report.pdf", "findings.csv", "subgroups.csv", "subgroups.md", "subgroups.tex", "summary.csv",
