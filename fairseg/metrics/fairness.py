@@ -280,8 +280,8 @@ def fairness_score(
 
     Args:
         dice: one value a subject, (N,).
-        hd95: one value a subject, (N,), mm; NaN, of a missed structure, is left out of its group's mean, so
-            score with `empty="diagonal"` to charge for it.
+        hd95: one value a subject, (N,), mm; NaN, of a missed structure, is left out of its group's mean. The
+            challenge charges 150 for a miss: put it in its place. Its script measures in voxels.
         attributes: name of an attribute -> the group of each subject, (N,), ids or names as in `by_group`; or
             the groups of one attribute.
         hd95_scale: HD95 that counts as much as a Dice of 1, mm.
