@@ -81,7 +81,12 @@ def train(
 @click.option("--out", type=options.OUT, required=True, help="Folder to write masks into: CASE.nii.gz.")
 @click.option("--cascade", type=options.PATH, metavar="RUN", help="Crop around what this run finds.")
 @click.option("--references", type=options.PATH, help="Crop around these masks, to compare with --cascade.")
-@click.option("--mirror/--no-mirror", default=True, show_default=True, help="Average over mirrorings.")
+@click.option(
+    "--mirror/--no-mirror",
+    default=True,
+    show_default=True,
+    help="Average over training's mirrorings.",
+)
 @options.number("--workers", click.IntRange(min=1), 1, "Processes that segment.")
 @options.setting("device")
 @options.debug

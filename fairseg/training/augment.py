@@ -23,7 +23,9 @@ from batchgeneratorsv2.transforms.utils.random import RandomTransform
 MARGIN = 1.5  # what rotation and scaling can ask for beyond the patch, as a factor
 
 
-def make_augmentation(patch_size: Sequence[int], *, elastic: bool = False) -> BasicTransform:
+def make_augmentation(
+    patch_size: Sequence[int], *, elastic: bool = False, mirrored_axes: Sequence[int] = (0, 1)
+) -> BasicTransform:
     """Return nnU-Net v2's training transforms of 2D patches, with its ranges and probabilities.
 
     Rotation, scaling, noise, blur, brightness, contrast, low resolution, gamma and mirroring; called with
@@ -79,7 +81,7 @@ def make_augmentation(patch_size: Sequence[int], *, elastic: bool = False) -> Ba
         [
             spatial,
             *(RandomTransform(transform, apply_probability=p) for p, transform in sometimes),
-            MirrorTransform(allowed_axes=tuple(range(len(patch_size)))),
+            *([MirrorTransform(allowed_axes=tuple(mirrored_axes))] if mirrored_axes else []),
         ]
     )
 

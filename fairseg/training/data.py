@@ -2,6 +2,8 @@
 
 import hashlib
 import logging
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,6 +66,22 @@ class TrainingData:
         return [int(depth[self.train.groups == group].sum()) for group in range(len(self.groups))]
 
 
+def sided(names: Iterable[str]) -> list[tuple[str, str]]:
+    """Return the pairs of names that differ by left and right alone.
+
+    >>> sided(["left lung", "lung_right", "heart", "kidney-L", "kidney-R", "left atrium"])
+    [('left lung', 'lung_right'), ('kidney-L', 'kidney-R')]
+    """
+    sides: dict[tuple[str, ...], dict[str, str]] = {}
+    for name in names:
+        words = re.findall(r"[^\W_]+", name.lower())
+        for side in ("left", "right"):
+            rest = tuple(word for word in words if word not in (side, side[0]))
+            if 0 < len(rest) < len(words):
+                sides.setdefault(rest, {})[side] = name
+    return [(found["left"], found["right"]) for found in sides.values() if len(found) == 2]
+
+
 def load_data(
     dataset: str | Path,
     settings: Settings,
@@ -85,6 +103,12 @@ def load_data(
             training case has a known group, or no subject is to train.
     """
     raw = read_raw(dataset)
+    if 1 in settings.mirrored_axes and (pairs := sided(raw.labels)):
+        logger.warning(
+            "%s: mirrored from left to right, patches do not tell which is which, unless the anatomy around"
+            " does; mirror=y leaves them as they lie",
+            listed(f"{left} and {right}" for left, right in pairs),
+        )
     file = raw.folder / "groups.csv" if table is None else Path(table)
     cohort = read_cohort(file)
     if absent := [name for name in settings.by if name not in cohort]:

@@ -26,7 +26,7 @@ class Predictor:
     Args:
         network: (B, C, *patch_size) -> logits (B, K, *patch_size), or a list whose first they are.
         patch_size: (y, x).
-        mirror: average over all mirrorings in plane, test-time augmentation as in nnU-Net.
+        mirrored_axes: of (y, x): average over all mirrorings along them, as nnU-Net does.
         device: where the network is.
         autocast: type of the forward pass; `None` for float32.
         batch_size: tiles at a time.
@@ -37,14 +37,14 @@ class Predictor:
         network: nn.Module,
         patch_size: Sequence[int],
         *,
-        mirror: bool,
+        mirrored_axes: Sequence[int] = (),
         device: torch.device,
         autocast: torch.dtype | None = None,
         batch_size: int = 16,
     ) -> None:
         self.network, self.patch_size, self.device = network, tuple(patch_size), device
         self.autocast, self.batch_size = autocast, batch_size
-        axes = range(2, 2 + len(self.patch_size)) if mirror else ()
+        axes = [2 + axis for axis in mirrored_axes]
         self.mirrored = [flips for n in range(len(axes) + 1) for flips in combinations(axes, n)]
 
     @torch.no_grad()

@@ -136,6 +136,7 @@ def train(
         seed=settings.seed,
         augment=settings.augment,
         elastic=settings.elastic,
+        mirrored_axes=settings.mirrored_axes,
         amplitude_mix=settings.amplitude_mix,
     )
     sampler = make_sampler(
@@ -176,7 +177,7 @@ def train(
     )
     autocast = pick_precision(settings.precision, device)
     scaler = torch.amp.GradScaler(device.type, enabled=autocast == torch.float16)
-    predictor = Predictor(network, data.patch_size, mirror=False, device=device, autocast=autocast)
+    predictor = Predictor(network, data.patch_size, device=device, autocast=autocast)
 
     # Where to begin, and which weights to keep.
     first, total = 0, settings.epochs * settings.steps

@@ -71,7 +71,11 @@ def load_run(
     load_weights(network, weights_to_use(saved), str(folder))
     autocast = pick_precision(settings.precision, chosen)
     predictor = Predictor(
-        network.to(chosen), about["patch_size"], mirror=mirror, device=chosen, autocast=autocast
+        network.to(chosen),
+        about["patch_size"],
+        mirrored_axes=settings.mirrored_axes if mirror else (),
+        device=chosen,
+        autocast=autocast,
     )
     crop_size = about["crop_size"] and tuple(about["crop_size"])
     return TrainedRun(about, plan, predictor, crop_size)
@@ -107,7 +111,7 @@ def predict(
         cases: names of those to segment; default: all of the folder.
         cascade: folder of the run that says where to look.
         references: folder of masks that say where to look.
-        mirror: average over mirrorings.
+        mirror: average over the mirrorings that the training had.
         device: where to predict.
         workers: processes, on the CPU.
         network: the network that was trained, if it was not the reference U-Net.

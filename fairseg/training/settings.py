@@ -75,6 +75,9 @@ class Settings:
     batch_size: int = _setting(12, "Patches in a batch.", 1)
     foreground: float = _setting(1 / 3, "Share of a batch whose patches must hold foreground.", 0.0, 1.0)
     augment: bool = _setting(True, "Augment as nnU-Net does.")
+    mirror: Literal["none", "x", "y", "xy"] = _setting(
+        "xy", "Axes of the image that training and prediction mirror; y where left and right are structures."
+    )
     elastic: bool = _setting(False, "Add elastic deformation, which nnU-Net v2 leaves out.")
     amplitude_mix: float = _setting(
         0.0, "Share of patches that get some of the appearance of another image (Xu et al. 2021).", 0.0, 1.0
@@ -130,6 +133,11 @@ class Settings:
     def sample_loss(self) -> BaseName:
         """The loss of a sample: `base`, or by default what the paper takes with the objective."""
         return self.base or ("dice_ce" if self.loss == "erm" else "ce")
+
+    @property
+    def mirrored_axes(self) -> tuple[int, ...]:
+        """The axes of a slice (y, x) along which patches are mirrored in training, and so in prediction."""
+        return tuple(axis for axis, name in enumerate("yx") if self.augment and name in self.mirror)
 
     def with_(self, **changes: Any) -> "Settings":
         """Return the settings with some of them changed."""

@@ -6,6 +6,7 @@ draw alone, so neither the number of worker processes nor an interruption change
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -60,6 +61,7 @@ class Slices(Dataset[tuple[Tensor, Tensor, int, int]]):
         seed: with the number of a draw it decides about all that is random.
         augment: whether patches are augmented.
         elastic: with elastic deformation.
+        mirrored_axes: axes of (y, x) along which the augmentation mirrors.
         amplitude_mix: share of patches that get some of the appearance of a slice of any case, evenly drawn.
 
     Attributes:
@@ -78,6 +80,7 @@ class Slices(Dataset[tuple[Tensor, Tensor, int, int]]):
         seed: int,
         augment: bool = True,
         elastic: bool = False,
+        mirrored_axes: Sequence[int] = (0, 1),
         amplitude_mix: float = 0.0,
     ) -> None:
         self.cases, self.view, self.patch_size, self.seed = list(cases), view, patch_size, seed
@@ -85,7 +88,8 @@ class Slices(Dataset[tuple[Tensor, Tensor, int, int]]):
         self.case = np.repeat(np.arange(len(depth)), depth)
         self.slice = np.concatenate([np.arange(number) for number in depth])
         self.group = np.asarray(groups)[self.case]
-        self.augmentation = make_augmentation(patch_size, elastic=elastic) if augment else None
+        options: dict[str, Any] = {"elastic": elastic, "mirrored_axes": mirrored_axes}
+        self.augmentation = make_augmentation(patch_size, **options) if augment else None
         self.amplitude_mix = amplitude_mix
         self.reach = tuple(int(length * MARGIN) if augment else length for length in patch_size)
         self.scale = None if view.size is None else [_mean_and_spread(view, case) for case in self.cases]

@@ -14,6 +14,7 @@ from fairseg.cli import main
 from fairseg.cohort.table import split_subjects
 from fairseg.losses import DiceCELoss
 from fairseg.training import Settings, predict, train
+from fairseg.training.augment import make_augmentation
 from fairseg.training.checkpoint import case_code, without_names
 from fairseg.training.data import load_data
 from fairseg.training.inference import Predictor, dice_by_group
@@ -344,7 +345,7 @@ class Sideways(nn.Module):
 
 def test_mirrored_prediction_is_the_mean_over_flips() -> None:
     image = torch.randn(3, 1, 8, 8)
-    found = Predictor(Sideways(), (8, 8), mirror=True, device=torch.device("cpu"))(image)
+    found = Predictor(Sideways(), (8, 8), mirrored_axes=(0, 1), device=torch.device("cpu"))(image)
     flips = [(), (2,), (3,), (2, 3)]
     expected = torch.stack([Sideways()(image.flip(turn)).flip(turn) for turn in flips]).mean(dim=0)
     torch.testing.assert_close(found, expected)
@@ -353,7 +354,7 @@ def test_mirrored_prediction_is_the_mean_over_flips() -> None:
 def test_tiles_of_a_pointwise_network_are_seamless() -> None:
     network = nn.Conv2d(1, 2, 1)
     image = torch.randn(2, 1, 21, 30)
-    found = Predictor(network, (8, 16), mirror=False, device=torch.device("cpu"))(image)
+    found = Predictor(network, (8, 16), device=torch.device("cpu"))(image)
     torch.testing.assert_close(found, network(image).detach())
 
 
@@ -414,3 +415,18 @@ def test_a_network_of_ones_own_predicts(
     assert done == {"cases": 4}
     with pytest.raises(ValueError, match="trained with another network"):
         predict(tmp_path / "run", dataset / "imagesTs", tmp_path / "out", device="cpu")
+
+
+@pytest.mark.parametrize("mirror", ["none", "x", "y", "xy"])
+def test_training_and_prediction_mirror_along_the_axes_asked_for(mirror: str) -> None:
+    settings = Settings(by=("group",), mirror=mirror)  # type: ignore[arg-type]
+    axes = settings.mirrored_axes
+    assert axes == {"none": (), "y": (0,), "x": (1,), "xy": (0, 1)}[mirror]
+    assert settings.with_(augment=False).mirrored_axes == ()
+    last = make_augmentation((8, 8), mirrored_axes=axes).transforms[-1]  # type: ignore[attr-defined]
+    assert getattr(last, "allowed_axes", ()) == axes
+    ramp = torch.arange(8.0).expand(1, 1, 8, 8) + 10 * torch.arange(8.0)[:, None]
+    found = Predictor(Sideways(), (8, 8), mirrored_axes=axes, device=torch.device("cpu"))(ramp)
+    flips = [turn for turn in ((), (2,), (3,), (2, 3)) if {axis - 2 for axis in turn} <= set(axes)]
+    expected = torch.stack([Sideways()(ramp.flip(turn)).flip(turn) for turn in flips]).mean(dim=0)
+    torch.testing.assert_close(found, expected)

@@ -389,7 +389,7 @@ def test_settings_are_checked_where_they_are_made(changes: dict[str, Any], said:
 
 
 def test_a_device_that_is_none_is_named() -> None:
-    for name in ("mps", "meta", "gpu"):
+    for name in ("tpu", "meta", "gpu"):
         with pytest.raises(ValueError, match="device must be auto, cpu, cuda, cuda:N or mps"):
             pick_device(name)
 
