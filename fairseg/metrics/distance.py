@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from fairseg.metrics.masks import MaskPair, Structures, check_pair
+from fairseg.metrics.masks import Pair, Structures, pair_of
 from fairseg.metrics.surface import SurfaceDistances, surface_distances
 from fairseg.metrics.surface_area import share_of_area_within
 
@@ -65,7 +65,7 @@ def hausdorff(
     if directed not in ("max", "pooled"):
         raise ValueError(f'directed must be "max" or "pooled", got {directed!r}')
     check_empty(empty)
-    pair = check_pair(prediction, reference, labels, spacing, ignore)
+    pair = pair_of(prediction, reference, labels, spacing, ignore)
     distances = surface_distances(pair, only_largest=percentile == 100.0)
     return distance_percentile(pair, distances, percentile, empty, directed)
 
@@ -121,7 +121,7 @@ def assd(
     array([4.66666667])
     """
     check_empty(empty)
-    pair = check_pair(prediction, reference, labels, spacing, ignore)
+    pair = pair_of(prediction, reference, labels, spacing, ignore)
     return mean_distance(pair, surface_distances(pair), empty)
 
 
@@ -143,7 +143,7 @@ def masd(
     array([4.5])
     """
     check_empty(empty)
-    pair = check_pair(prediction, reference, labels, spacing, ignore)
+    pair = pair_of(prediction, reference, labels, spacing, ignore)
     return mean_of_directed_means(pair, surface_distances(pair), empty)
 
 
@@ -186,14 +186,14 @@ def nsd(
     check_tolerance(tolerance)
     if surface not in ("voxels", "area"):
         raise ValueError(f'surface must be "voxels" or "area", got {surface!r}')
-    pair = check_pair(prediction, reference, labels, spacing, ignore)
+    pair = pair_of(prediction, reference, labels, spacing, ignore)
     if surface == "area":
-        return share_of_area_within(pair, tolerance)
+        return share_of_area_within(pair.on_host(), tolerance)
     return share_within(surface_distances(pair), tolerance)
 
 
 def distance_percentile(
-    pair: MaskPair, distances: SurfaceDistances, percentile: float, empty: Empty, directed: Directed = "max"
+    pair: Pair, distances: SurfaceDistances, percentile: float, empty: Empty, directed: Directed = "max"
 ) -> Floats:
     """Percentile of the surface distances of each structure, mm (L,)."""
     result = _without_surface(pair, distances, empty)
@@ -214,7 +214,7 @@ def _percentile(positive: Floats, count: int, percentile: float) -> float:
     return float(np.percentile(np.concatenate((np.zeros(count - positive.size), positive)), percentile))
 
 
-def mean_of_directed_means(pair: MaskPair, distances: SurfaceDistances, empty: Empty) -> Floats:
+def mean_of_directed_means(pair: Pair, distances: SurfaceDistances, empty: Empty) -> Floats:
     """Mean of the means of the two directions, of each structure, mm (L,)."""
     result = _without_surface(pair, distances, empty)
     for position in _measured(distances):
@@ -223,7 +223,7 @@ def mean_of_directed_means(pair: MaskPair, distances: SurfaceDistances, empty: E
     return result
 
 
-def mean_distance(pair: MaskPair, distances: SurfaceDistances, empty: Empty) -> Floats:
+def mean_distance(pair: Pair, distances: SurfaceDistances, empty: Empty) -> Floats:
     """Mean of all surface distances of each structure, mm (L,)."""
     result = _without_surface(pair, distances, empty)
     for position in _measured(distances):
@@ -257,7 +257,7 @@ def _measured(distances: SurfaceDistances) -> npt.NDArray[np.intp]:
     return np.flatnonzero(distances.count.all(axis=0))
 
 
-def _without_surface(pair: MaskPair, distances: SurfaceDistances, empty: Empty) -> Floats:
+def _without_surface(pair: Pair, distances: SurfaceDistances, empty: Empty) -> Floats:
     """Return the values of the labels that at least one mask lacks, NaN elsewhere."""
     miss = pair.diagonal if empty == "diagonal" else np.nan
     return np.where(distances.count.any(axis=0), miss, np.nan)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from scipy.ndimage import label
 from scipy.optimize import linear_sum_assignment
 
-from fairseg.metrics.masks import Mask, MaskPair, Structures, check_pair, structure_values
+from fairseg.metrics.masks import Mask, MaskPair, Structures, pair_of, structure_values
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -103,9 +103,9 @@ def lesions(
     (0.267, 0.5, 0.5)
     """
     check_min_iou(min_iou)
-    pair = check_pair(prediction, reference, labels, ignore=ignore)
+    pair = pair_of(prediction, reference, labels, ignore=ignore)
     names = pair.labels.tolist() if labels is None else list(structure_values(labels))
-    return dict(zip(names, match_lesions(pair, min_iou), strict=True))
+    return dict(zip(names, match_lesions(pair.on_host(), min_iou), strict=True))
 
 
 def lesion_dice(

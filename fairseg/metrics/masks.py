@@ -21,8 +21,31 @@ Mask = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
 
 
+class Pair:
+    """What checked masks are known by: `MaskPair` has arrays of them, `on_device.DevicePair` tensors.
+
+    Attributes:
+        labels: label values to score, int64 (L,); of a union its smallest in the reference.
+        spacing: voxel size along each axis of the masks, float64 (S,), mm.
+        shape: shape of the uncropped image.
+    """
+
+    labels: npt.NDArray[np.int64]
+    spacing: Floats
+    shape: tuple[int, ...]
+
+    @property
+    def diagonal(self) -> float:
+        """Length of the image's diagonal in mm: what a missed structure costs with `empty="diagonal"`."""
+        return float(np.linalg.norm(np.array(self.shape) * self.spacing))
+
+    def on_host(self) -> "MaskPair":
+        """Return the masks as arrays."""
+        raise NotImplementedError
+
+
 @dataclass(frozen=True)
-class MaskPair:
+class MaskPair(Pair):
     """Two checked label masks, cropped to the smallest box that holds the foreground of both.
 
     Attributes:
@@ -42,10 +65,9 @@ class MaskPair:
     shape: tuple[int, ...]
     unions: tuple[Unions, Unions] | None = None
 
-    @property
-    def diagonal(self) -> float:
-        """Length of the image's diagonal in mm: what a missed structure costs with `empty="diagonal"`."""
-        return float(np.linalg.norm(np.array(self.shape) * self.spacing))
+    def on_host(self) -> "MaskPair":
+        """Return itself."""
+        return self
 
     def rounds(self) -> "list[tuple[list[int], MaskPair]]":
         """Return the structures in as few rounds as unions that share a label need, each with plain labels.
@@ -57,17 +79,7 @@ class MaskPair:
         """
         if self.unions is None:
             return [(list(range(len(self.labels))), self)]
-        rounds: list[list[int]] = []
-        for position in range(len(self.labels)):
-            for others in rounds:
-                if not any(
-                    set(side[position]) & set(side[other]) for side in self.unions for other in others
-                ):
-                    others.append(position)
-                    break
-            else:
-                rounds.append([position])
-        return [(members, self._renumbered(members)) for members in rounds]
+        return [(members, self._renumbered(members)) for members in rounds_of(self.unions)]
 
     def _renumbered(self, members: Sequence[int]) -> "MaskPair":
         """Return the same masks with each of these structures as one label, from 1 on."""
@@ -128,12 +140,54 @@ def check_pair(
     return MaskPair(predicted, truth, values, size, shape, None if plain else (predicted_unions, unions))
 
 
+def pair_of(
+    prediction: object,
+    reference: object,
+    labels: Structures | None,
+    spacing: Sequence[float] | None = None,
+    ignore: int | None = None,
+) -> Pair:
+    """Return what `check_pair` does; of tensors on a GPU, a pair that stays there."""
+    if _on_accelerator(prediction, reference):
+        from fairseg.metrics.on_device import device_pair  # noqa: PLC0415  (it imports torch)
+
+        predicted: Any = prediction
+        true: Any = reference
+        return device_pair(predicted, true, labels, spacing, ignore)
+    return check_pair(prediction, reference, labels, spacing, ignore)
+
+
+def rounds_of(unions: tuple[Unions, Unions]) -> list[list[int]]:
+    """Return the positions of the structures in rounds: those of one share no label, in either mask.
+
+    >>> whole, core, edge = (1, 2, 3), (2, 3), (1,)
+    >>> rounds_of(((whole, core, edge), (whole, core, edge)))
+    [[0], [1, 2]]
+    """
+    rounds: list[list[int]] = []
+    for position in range(len(unions[0])):
+        for others in rounds:
+            if not any(set(side[position]) & set(side[other]) for side in unions for other in others):
+                others.append(position)
+                break
+        else:
+            rounds.append([position])
+    return rounds
+
+
 def check_ignore(ignore: int, unions: Sequence[tuple[int, ...]] | None) -> None:
     """Raise a ValueError unless `ignore` can be the value of voxels that count for nothing."""
     if isinstance(ignore, bool) or not isinstance(ignore, int | np.integer) or ignore == 0:
         raise ValueError(f"ignore must be an integer other than 0, the background, got {ignore!r}")
     if unions is not None and any(ignore in union for union in unions):
         raise ValueError(f"ignore must be none of the labels, got {ignore}")
+
+
+def _on_accelerator(*masks: Any) -> bool:
+    """Whether all masks are tensors on one accelerator that has float64, which Apple's GPUs have not."""
+    devices = {getattr(mask, "device", None) if hasattr(mask, "detach") else None for mask in masks}
+    device = devices.pop()
+    return not devices and device is not None and device.type not in ("cpu", "mps")
 
 
 def _without(prediction: object, reference: object, ignore: int) -> tuple[Mask, Mask]:

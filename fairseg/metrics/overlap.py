@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import singledispatch
 from typing import Any
 
 import numpy as np
@@ -9,11 +10,12 @@ import numpy.typing as npt
 
 from fairseg.metrics.masks import (
     MaskPair,
+    Pair,
     Structures,
     as_mask,
-    check_pair,
     check_spacing,
     labels_in,
+    pair_of,
     structure_values,
 )
 
@@ -65,8 +67,10 @@ class Counts:
         return share
 
 
-def count(pair: MaskPair) -> Counts:
+@singledispatch
+def count(pair: Pair) -> Counts:
     """Count the voxels of every structure in one pass over the two masks, or a few if unions overlap."""
+    assert isinstance(pair, MaskPair)  # `on_device` has the way of tensors
     counts = np.zeros((3, len(pair.labels)), dtype=np.int64)
     for places, plain in pair.rounds():
         counts[:, places] = _count(plain)
@@ -112,7 +116,7 @@ def dice(
     >>> dice([[0, 1, 3, 3]], [[1, 1, 2, 3]], {"tumour": (1, 2, 3), "core": (2, 3)})
     array([0.85714286, 1.        ])
     """
-    return count(check_pair(prediction, reference, labels, ignore=ignore)).dice
+    return count(pair_of(prediction, reference, labels, ignore=ignore)).dice
 
 
 def iou(
@@ -125,7 +129,7 @@ def iou(
     >>> iou([[0, 1, 1]], [[0, 0, 1]], labels=[1])
     array([0.5])
     """
-    return count(check_pair(prediction, reference, labels, ignore=ignore)).iou
+    return count(pair_of(prediction, reference, labels, ignore=ignore)).iou
 
 
 def precision(
@@ -139,7 +143,7 @@ def precision(
     >>> precision([[0, 1, 1]], [[0, 0, 1]], labels=[1])
     array([0.5])
     """
-    return count(check_pair(prediction, reference, labels, ignore=ignore)).precision
+    return count(pair_of(prediction, reference, labels, ignore=ignore)).precision
 
 
 def recall(
@@ -153,7 +157,7 @@ def recall(
     >>> recall([[0, 1, 1]], [[0, 0, 1]], labels=[1])
     array([1.])
     """
-    return count(check_pair(prediction, reference, labels, ignore=ignore)).recall
+    return count(pair_of(prediction, reference, labels, ignore=ignore)).recall
 
 
 def volume_error(
@@ -170,7 +174,7 @@ def volume_error(
     >>> volume_error([[0, 1, 1]], [[0, 0, 1]], labels=[1])
     array([1.])
     """
-    return count(check_pair(prediction, reference, labels, ignore=ignore)).volume_error
+    return count(pair_of(prediction, reference, labels, ignore=ignore)).volume_error
 
 
 def volumes(

@@ -18,7 +18,7 @@ from fairseg.metrics.distance import (
     share_within,
 )
 from fairseg.metrics.lesions import check_min_iou, match_lesions, of_each
-from fairseg.metrics.masks import MaskPair, Structures, check_pair
+from fairseg.metrics.masks import Pair, Structures, pair_of
 from fairseg.metrics.overlap import count
 from fairseg.metrics.surface import surface_distances
 from fairseg.metrics.surface_area import share_of_area_within
@@ -106,28 +106,28 @@ def score_case(
     {'dice': [0.667], 'hd': [1.5]}
     """
     measures = Measures.of(metrics, empty, tolerance, min_iou)
-    return score_pair(check_pair(prediction, reference, labels, spacing, ignore), measures)[0]
+    return score_pair(pair_of(prediction, reference, labels, spacing, ignore), measures)[0]
 
 
-def score_pair(pair: MaskPair, measures: Measures) -> tuple[dict[str, Floats], dict[str, Ints]]:
+def score_pair(pair: Pair, measures: Measures) -> tuple[dict[str, Floats], dict[str, Ints]]:
     """Score checked masks; return the metrics, and the sizes of both masks by the names of their columns."""
     counts = count(pair)
     sizes = dict(zip(VOXELS, (counts.prediction, counts.reference), strict=True))
     scores = {name: getattr(counts, name) for name in OF_COUNTS}
     wanted = set(measures.metrics)
     if wanted & OF_LESIONS.keys():
-        found = match_lesions(pair, measures.min_iou)
+        found = match_lesions(pair.on_host(), measures.min_iou)
         scores |= {name: of_each(found, value) for name, value in OF_LESIONS.items()}
         numbers = [(len(one.prediction_voxels), len(one.reference_voxels)) for one in found]
         sizes |= dict(zip(LESIONS, np.array(numbers, dtype=np.int64).reshape(-1, 2).T, strict=True))
     if "nsd_area" in wanted and measures.tolerance is not None:
-        scores["nsd_area"] = share_of_area_within(pair, measures.tolerance)
+        scores["nsd_area"] = share_of_area_within(pair.on_host(), measures.tolerance)
     if left := wanted - scores.keys():
         scores |= _of_distances(pair, left, measures)
     return {metric: scores[metric] for metric in measures.metrics}, sizes
 
 
-def _of_distances(pair: MaskPair, wanted: set[str], measures: Measures) -> dict[str, Floats]:
+def _of_distances(pair: Pair, wanted: set[str], measures: Measures) -> dict[str, Floats]:
     distances = surface_distances(pair, only_largest=wanted == {"hd"})
     empty = measures.empty
     scores = {}

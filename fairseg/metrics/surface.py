@@ -19,13 +19,13 @@ equal medpy's to rounding. Replacing `_Search.nearest` replaces the kernel.
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, singledispatch
 
 import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
-from fairseg.metrics.masks import MaskPair, renumber
+from fairseg.metrics.masks import MaskPair, Pair, renumber
 
 Ints = npt.NDArray[np.intp]
 Floats = npt.NDArray[np.float64]
@@ -64,7 +64,8 @@ class SurfaceDistances:
         return distances
 
 
-def surface_distances(pair: MaskPair, *, only_largest: bool = False) -> SurfaceDistances:
+@singledispatch
+def surface_distances(pair: Pair, *, only_largest: bool = False) -> SurfaceDistances:
     """Measure the distance of every surface voxel of each mask to the other mask's surface.
 
     Args:
@@ -72,6 +73,7 @@ def surface_distances(pair: MaskPair, *, only_largest: bool = False) -> SurfaceD
         only_largest: the caller needs only the largest distance of each label. Distances that can
             not be the largest are then reported as 0, which saves most of the time.
     """
+    assert isinstance(pair, MaskPair)  # `on_device` has the way of tensors
     if pair.unions is None:
         return _surface_distances(pair, only_largest)
     count = np.zeros((2, len(pair.labels)), dtype=np.int64)
@@ -110,7 +112,7 @@ class _Search:
         flat = len(long) < pair.reference.ndim
         extent = tuple(pair.reference.shape[axis] for axis in long)
         self.spacing = pair.spacing[long]
-        offsets, self.length = _ball(tuple(self.spacing))
+        offsets, self.length = ball(tuple(self.spacing))
         inside_reach = (np.abs(offsets) < extent).all(axis=1)
         offsets, self.length = offsets[inside_reach], self.length[inside_reach]
         reach = np.abs(offsets).max(axis=0, initial=1)
@@ -265,7 +267,7 @@ def _keep_surface(mask: npt.NDArray[np.unsignedinteger], steps: Ints, spare: npt
 
 
 @lru_cache(maxsize=64)
-def _ball(spacing: tuple[float, ...]) -> tuple[Ints, Floats]:
+def ball(spacing: tuple[float, ...]) -> tuple[Ints, Floats]:
     """Return voxel offsets (K, S) sorted by their length, and that length in mm (K,).
 
     Every offset that is shorter than the last one is in the list.

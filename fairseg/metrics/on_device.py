@@ -1,0 +1,294 @@
+"""Voxel counts and exact surface distances where the masks are, in torch alone: they never leave a GPU.
+
+The same steps as in `surface`, and the same values: surfaces by comparing neighbours; voxels that both
+surfaces share have distance 0; most others find their partner among the offsets around them, looked up in the
+order of their length; the few that are farther away are measured against all voxels of the other surface, or,
+where these are too many, by an exact distance transform, axis by axis (Felzenszwalb & Huttenlocher 2012, by
+trying all positions of a line). What goes to the CPU is the box around the foreground, and the distances of
+the voxels that only one surface has.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fairseg.metrics.masks import (
+    MaskPair,
+    Pair,
+    Structures,
+    Unions,
+    check_ignore,
+    check_spacing,
+    rounds_of,
+    structure_values,
+)
+from fairseg.metrics.overlap import Counts, count
+from fairseg.metrics.surface import SurfaceDistances, ball, surface_distances
+
+Floats = npt.NDArray[np.float64]
+
+_FIRST, _MOST = 32, 128  # offsets looked up at a time: at first, and at most
+_PAIRS = 1 << 25  # pairs of voxels measured at a time, which bounds the memory
+
+
+@dataclass(frozen=True)
+class DevicePair(Pair):
+    """Two checked label masks on a device, cropped to their common foreground: `MaskPair` in torch.
+
+    Attributes:
+        prediction: label values, integer tensor.
+        reference: the same for the ground truth, same shape and device.
+        labels: label values to score, int64 (L,); of a union its smallest in the reference.
+        spacing: voxel size along each axis, float64 (S,), mm.
+        shape: shape of the uncropped image.
+        unions: of each structure all its label values, in the prediction and in the reference.
+    """
+
+    prediction: Tensor
+    reference: Tensor
+    labels: npt.NDArray[np.int64]
+    spacing: Floats
+    shape: tuple[int, ...]
+    unions: tuple[Unions, Unions]
+
+    def on_host(self) -> MaskPair:
+        """Return the same as arrays, for what has no form in torch."""
+        masks = [mask.cpu().numpy() for mask in (self.prediction, self.reference)]
+        masks = [mask.astype(np.min_scalar_type(int(mask.max(initial=0)))) for mask in masks]
+        plain = self.unions[0] == self.unions[1] and all(len(union) == 1 for union in self.unions[1])
+        return MaskPair(
+            masks[0], masks[1], self.labels, self.spacing, self.shape, None if plain else self.unions
+        )
+
+    @cached_property
+    def numbered(self) -> list[tuple[list[int], Tensor, Tensor]]:
+        """The structures in rounds that share no label: their positions, and both masks as ids from 1 on."""
+        if not self.prediction.numel():
+            return []
+        predicted, true = self.unions
+        return [
+            (
+                members,
+                _ids(self.prediction, [predicted[one] for one in members]),
+                _ids(self.reference, [true[one] for one in members]),
+            )
+            for members in rounds_of(self.unions)
+        ]
+
+
+def device_pair(
+    prediction: Tensor,
+    reference: Tensor,
+    labels: Structures | None,
+    spacing: Sequence[float] | None = None,
+    ignore: int | None = None,
+    prediction_labels: Structures | None = None,
+) -> DevicePair:
+    """Check two masks on a device and crop them; arguments and errors are those of `check_pair`."""
+    if prediction.shape != reference.shape:
+        raise ValueError(
+            "prediction and reference must have the same shape, got"
+            f" {tuple(prediction.shape)} and {tuple(reference.shape)}"
+        )
+    true = None if labels is None else tuple(structure_values(labels).values())
+    predicted = true if prediction_labels is None else tuple(structure_values(prediction_labels).values())
+    if ignore is not None:
+        check_ignore(ignore, true)
+        prediction, reference = (mask.masked_fill(reference == ignore, 0) for mask in (prediction, reference))
+    size = check_spacing(spacing, prediction.ndim)
+    first, second = _whole(prediction, "prediction"), _whole(reference, "reference")
+    box = _foreground((first > 0) | (second > 0))
+    first, second = first[box], second[box]
+    if true is None or predicted is None:
+        there = torch.unique(torch.cat([torch.unique(first), torch.unique(second)])).cpu().numpy()
+        true = predicted = tuple((int(value),) for value in there if value > 0 and value != ignore)
+    values = np.array([min(union) for union in true], dtype=np.int64)
+    return DevicePair(first, second, values, size, tuple(prediction.shape), (predicted, true))
+
+
+@count.register
+def _count(pair: DevicePair) -> Counts:
+    found = np.zeros((3, len(pair.labels)), dtype=np.int64)
+    for members, predicted, true in pair.numbered:
+        number = len(members) + 1
+        joint = torch.bincount((predicted * number + true).flatten(), minlength=number**2)
+        table = joint.reshape(number, number).cpu().numpy()
+        found[:, members] = np.stack([table.sum(axis=1), table.sum(axis=0), np.diag(table)])[:, 1:]
+    return Counts(*found)
+
+
+@surface_distances.register
+def _surface_distances(pair: DevicePair, *, only_largest: bool = False) -> SurfaceDistances:
+    counts = np.zeros((2, len(pair.labels)), dtype=np.int64)
+    parts = [(np.zeros(0), np.zeros(0, dtype=np.intp), np.zeros(0, dtype=np.int8))]
+    for members, predicted, true in pair.numbered:
+        search = _Search(predicted, true, len(members), pair.spacing)
+        places = np.array(members, dtype=np.intp)
+        distance, label, second = (part.cpu().numpy() for part in search.measure())
+        parts.append((distance, places[label - 1], second.astype(np.int8)))
+        counts[:, members] = search.count.cpu().numpy()
+    distances, labels, sides = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    return SurfaceDistances(distances, labels, sides, counts)
+
+
+class _Search:
+    """The surfaces of both masks in one flat tensor, behind each other, and the voxels to be measured.
+
+    As in `surface._Search`; with padding in front too, so that no index is negative.
+    """
+
+    def __init__(self, first: Tensor, second: Tensor, number: int, spacing: Floats) -> None:
+        self.device, self.extent = first.device, first.shape
+        offsets, length = ball(tuple(spacing))
+        inside = (np.abs(offsets) < np.array(self.extent)).all(axis=1)
+        offsets, length = offsets[inside], length[inside]
+        reach = np.abs(offsets).max(axis=0, initial=1)
+        self.shape = tuple(int(n) for n in np.array(self.extent) + reach)
+        steps = np.array([prod(self.shape[axis + 1 :]) for axis in range(len(self.shape))])
+        flat = offsets @ steps
+        self.front, self.size = int(np.abs(flat).max(initial=0)), prod(self.shape)
+        self.offset = torch.from_numpy(flat).to(self.device)
+        self.length = torch.from_numpy(length).to(self.device)
+        self.spacing = torch.from_numpy(spacing).to(self.device)
+        ends = [length for n in reach[::-1].tolist() for length in (0, n)]
+        surfaces = [F.pad(_surface(mask), ends).flatten() for mask in (first, second)]
+        self.surface = F.pad(torch.cat(surfaces), (self.front, self.front))
+        self.count = torch.stack([torch.bincount(one, minlength=number + 1)[1:] for one in surfaces])
+        measured = F.pad((self.count > 0).all(dim=0), (1, 0))  # labels that both masks have; 0 is none
+        apart = surfaces[0] != surfaces[1]
+        asks = [(apart & measured[one]).nonzero().squeeze(1) for one in surfaces]
+        self.label = torch.cat([one[index] for one, index in zip(surfaces, asks, strict=True)])
+        # A voxel of the first mask looks for its partner in the second half, and the reverse.
+        self.query = torch.cat([asks[0] + self.size, asks[1]]) + self.front
+
+    def measure(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the distance of each voxel in mm, its label, and whether it is the reference's."""
+        distance = torch.full((len(self.query),), torch.inf, dtype=torch.float64, device=self.device)
+        left = torch.arange(len(self.query), device=self.device)
+        start, width = 0, _FIRST
+        while start < len(self.offset) and len(left):
+            block = self.offset[start : start + width]
+            for part in torch.split(left, max(1, _PAIRS // len(block))):
+                hit = self.surface[self.query[part, None] + block] == self.label[part, None]
+                nearest = hit.byte().argmax(dim=1)
+                found = hit.any(dim=1)
+                distance[part[found]] = self.length[start + nearest[found]]
+            left = left[distance[left].isinf()]
+            start, width = start + width, min(2 * width, _MOST)
+        if len(left):
+            distance[left] = self._far(left)
+        return distance, self.label, self.query < self.front + self.size
+
+    def _far(self, left: Tensor) -> Tensor:
+        """Measure voxels that no offset reaches, those of one mask and label at a time."""
+        found = torch.empty(len(left), dtype=torch.float64, device=self.device)
+        second, label = self.query[left] >= self.front + self.size, self.label[left]
+        for key in torch.unique(2 * label + second).tolist():
+            mine = (2 * label + second == key).nonzero().squeeze(1)
+            half = self.surface[self.front + self.size * (key % 2) :][: self.size] == key // 2
+            voxels = self._position(self.query[left[mine]] - self.front)
+            targets = self._position(half.nonzero().squeeze(1))
+            if _far_by_pairs(len(voxels) * len(targets), self.size * sum(self.extent)):
+                found[mine] = self._by_pairs(voxels, targets)
+            else:
+                inside = tuple(slice(0, n) for n in self.extent)
+                found[mine] = self._transform(half.reshape(self.shape)[inside])[voxels.long().unbind(dim=1)]
+        return found
+
+    def _by_pairs(self, voxels: Tensor, targets: Tensor) -> Tensor:
+        """Return the distance of each voxel (K, S) to the nearest target (T, S)."""
+        nearest = []
+        for part in torch.split(voxels, max(1, _PAIRS // len(targets))):
+            squared = torch.zeros(len(part), len(targets), dtype=torch.float64, device=self.device)
+            for axis, size in enumerate(self.spacing):
+                squared += ((part[:, axis, None] - targets[None, :, axis]) * size).square_()
+            nearest.append(squared.min(dim=1).values.sqrt())
+        return torch.cat(nearest)
+
+    def _transform(self, targets: Tensor) -> Tensor:
+        """Return the distance of every voxel of the box to the nearest target."""
+        squared = torch.where(targets, 0.0, torch.inf).double()
+        for axis, length in enumerate(self.extent):
+            line = torch.arange(length, device=self.device)
+            ways = ((line[:, None] - line[None]) * self.spacing[axis]).square()
+            lines = squared.movedim(axis, -1)
+            nearest = torch.full_like(lines, torch.inf)
+            for place in range(length):
+                nearest = torch.minimum(nearest, lines[..., place, None] + ways[place])
+            squared = nearest.movedim(-1, axis)
+        return squared.sqrt()
+
+    def _position(self, index: Tensor) -> Tensor:
+        """Return the voxel coordinates (K, S), float64, of flat indices into either half."""
+        places = torch.unravel_index(index % self.size, self.shape)
+        return torch.stack(places, dim=1).double()
+
+
+def _far_by_pairs(pairs: int, steps_of_transform: int) -> bool:
+    """Say whether measuring all pairs is the cheaper way."""
+    return pairs <= steps_of_transform
+
+
+def _surface(ids: Tensor) -> Tensor:
+    """Return label ids where a face neighbour is another or lies outside, 0 elsewhere."""
+    around = F.pad(ids, [1] * (2 * ids.ndim))
+    inner = torch.ones_like(ids, dtype=torch.bool)
+    for axis, length in enumerate(ids.shape):
+        middle = [slice(1, 1 + n) for n in ids.shape]
+        for start in (0, 2):
+            middle[axis] = slice(start, start + length)
+            inner &= around[tuple(middle)] == ids
+    return ids.masked_fill(inner, 0)
+
+
+def _ids(mask: Tensor, unions: Sequence[tuple[int, ...]]) -> Tensor:
+    """Return a mask in which each union is one label, from 1 on, int64, and all else is 0."""
+    pairs = sorted((value, number) for number, union in enumerate(unions, start=1) for value in union)
+    values, numbers = torch.tensor(list(zip(*pairs, strict=True)), device=mask.device)
+    place = torch.searchsorted(values, mask.contiguous()).clamp(max=len(pairs) - 1)
+    return torch.where(values[place] == mask, numbers[place], 0)
+
+
+def _whole(mask: Tensor, name: str) -> Tensor:
+    """Return a mask as int64, or raise a ValueError as `as_mask` does; waits once for the device."""
+    if mask.ndim == 0 or mask.numel() == 0:
+        raise ValueError(f"{name} must have at least one voxel, got shape {tuple(mask.shape)}")
+    if mask.is_complex():
+        raise ValueError(f"{name} must hold integer labels, got dtype {mask.dtype}")
+    if mask.dtype == torch.bool:
+        return mask.long()
+    whole = mask.long()
+    low, high, wrong = torch.stack(
+        [mask.amin().double(), mask.amax().double(), (whole.to(mask.dtype) != mask).any().double()]
+    ).tolist()
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise ValueError(f"{name} must hold integer labels, got NaN or infinity")
+    if low < 0:
+        raise ValueError(f"{name} must hold labels >= 0, got {low:g}")
+    if high >= 2.0**63:
+        raise ValueError(f"{name} must hold labels below 2**63, got {high:g}")
+    if wrong:
+        odd = float(mask[whole.to(mask.dtype) != mask][0])
+        raise ValueError(f"{name} must hold integer labels, got {odd} (a probability map? take its argmax)")
+    return whole
+
+
+def _foreground(used: Tensor) -> tuple[slice, ...]:
+    """Return the smallest box that holds what is used (empty if nothing is)."""
+    ends = []
+    for axis in range(used.ndim):
+        others = [other for other in range(used.ndim) if other != axis]
+        along = used.any(dim=others) if others else used
+        places = torch.arange(len(along), device=used.device)
+        ends += [torch.where(along, places, len(along)).min(), torch.where(along, places, -1).max()]
+    edges = torch.stack(ends).tolist()
+    if edges[1] < 0:
+        return (slice(0, 0),) * used.ndim
+    return tuple(slice(low, high + 1) for low, high in zip(edges[::2], edges[1::2], strict=True))
