@@ -16,10 +16,5 @@ def test_the_benchmark_for_gpus_runs_small() -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stderr
-    for what in (
-        "Dice, HD, HD95, ASSD, NSD of 3 labels",
-        "step of a U-Net, float32",
-        "GroupDROLoss",
-        "GroupBatchSampler",
-    ):
-        assert f"| {what}" in done.stdout or f"| batch of {what}" in done.stdout
+    for what in ("Dice, HD, HD95", "step of a U-Net, float32", "GroupDROLoss", "batch of GroupBatchSampler"):
+        assert f"| {what}" in done.stdout
