@@ -18,7 +18,7 @@ from fairseg.experiment.split import TRAIN, fewer, has_files, members, only, spl
 from fairseg.experiment.tasks import Task
 from fairseg.io import csv_files
 from fairseg.io.images import find_masks
-from fairseg.training.raw import read_raw
+from fairseg.training.raw import read_raw, refuse_ignore
 from fairseg.training.settings import MACHINE, Settings
 
 SPLIT = "split.csv"
@@ -62,6 +62,7 @@ def make_study(plan: Plan) -> Study:
         ValueError: a dataset or an argument is not usable; the message says what.
     """
     raw = read_raw(plan.dataset)
+    refuse_ignore(raw, "an experiment")
     table_file = raw.folder / "groups.csv"
     cohort = read_cohort(table_file)
     _check_attributes(cohort, table_file, plan)
@@ -259,6 +260,7 @@ def _external(plan: Plan, labels: Mapping[str, int], num_channels: int) -> dict[
     """Return the external test set: all labelled cases of the second dataset."""
     assert plan.external is not None
     raw = read_raw(plan.external)
+    refuse_ignore(raw, "an experiment")
     if dict(raw.labels) != dict(labels):
         raise ValueError(f"{plan.external} must have the labels {dict(labels)}, has {dict(raw.labels)}")
     if len(raw.channels) != num_channels:

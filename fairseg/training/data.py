@@ -61,8 +61,8 @@ class TrainingData:
 
     @property
     def counts(self) -> list[int]:
-        """Training slices of each group, (G,)."""
-        depth = np.array([case.shape[0] for case in self.train.cases])
+        """Annotated training slices of each group, (G,)."""
+        depth = np.array([len(case.annotated) for case in self.train.cases])
         return [int(depth[self.train.groups == group].sum()) for group in range(len(self.groups))]
 
 
@@ -152,7 +152,10 @@ def load_data(
     )
     view = _view(train.cases, settings)
     patch_size = _patch_size(settings, view.size or plan.shape)
-    return TrainingData(raw, plan, groups, train, validation, view, patch_size)
+    data = TrainingData(raw, plan, groups, train, validation, view, patch_size)
+    if empty := [name for name, count in zip(groups.names, data.counts, strict=True) if not count]:
+        raise ValueError(f"{raw.folder / 'labelsTr'}: all voxels to train on are ignored in {listed(empty)}")
+    return data
 
 
 def _view(cases: list[Case], settings: Settings) -> View:

@@ -22,6 +22,7 @@ def describe(
         "group_slices": dict(zip(data.groups.names, data.counts, strict=True)),
         "channels": list(data.raw.channels),
         "labels": dict(data.raw.labels),
+        "ignore": data.raw.ignore,
         "plan": asdict(data.plan),
         "patch_size": list(data.patch_size),
         "crop_size": None if data.view.size is None else list(data.view.size),

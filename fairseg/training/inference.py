@@ -71,17 +71,23 @@ class Predictor:
 
 
 def validate(
-    predictor: Predictor, cases: Sequence[Case], view: View, labels: Sequence[int], processes: ProcessGroup
+    predictor: Predictor,
+    cases: Sequence[Case],
+    view: View,
+    labels: Sequence[int],
+    processes: ProcessGroup,
+    ignored: int | None = None,
 ) -> npt.NDArray[np.float64]:
     """Return the Dice of each case and label, float64 (N, L), in the form that training sees.
 
-    NaN where neither mask has the label. Each process looks at its part of the cases, and all get all scores.
+    NaN where neither mask has the label; pixels that the reference ignores count for nothing. Each process
+    looks at its part of the cases, and all get all scores.
     """
     own = {}
     for position in processes.part_of(list(range(len(cases)))):
         image = torch.from_numpy(np.array(view.image(cases[position]).swapaxes(0, 1)))
         mask = predictor(image).argmax(dim=1).cpu().numpy()
-        own[position] = dice(mask, np.asarray(view.mask(cases[position])), labels)
+        own[position] = dice(mask, np.asarray(view.mask(cases[position])), labels, ignore=ignored)
     scores = np.full((len(cases), len(labels)), np.nan)
     for part in processes.gather(own):
         for position, values in part.items():

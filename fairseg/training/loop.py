@@ -40,6 +40,7 @@ from fairseg.training.logger import CURVES, LOG, RUN, TrainingLogger
 from fairseg.training.machine import pick_device, pick_precision, pick_workers
 from fairseg.training.methods import loss_of, make_loss, make_sampler
 from fairseg.training.network import reference_network
+from fairseg.training.prepare import IGNORED
 from fairseg.training.ranks import find_processes
 from fairseg.training.selection import CheckpointRule
 from fairseg.training.settings import Settings
@@ -164,7 +165,8 @@ def train(
     seed_generators(settings.seed + processes.rank)  # dropout, if there is any, is another on each rank
     joint: Any = network if processes.world == 1 else DistributedDataParallel(network)
     forward: Any = torch.compile(joint) if settings.compile else joint
-    loss = make_loss(settings, data.counts).to(device)
+    ignored = None if data.raw.ignore is None else IGNORED
+    loss = make_loss(settings, data.counts, ignored).to(device)
     loss.check = False  # FiniteCheck does it, which knows the names of cases
     group_losses = GroupLosses(loss, data.groups.names, processes)
     trained = [one for one in (*network.parameters(), *head.parameters()) if one.requires_grad]
@@ -225,7 +227,7 @@ def train(
 
             # Validation by group, on whole cases of held-out subjects.
             predictor.network = average.network
-            scores = validate(predictor, data.validation.cases, data.view, labels, processes)
+            scores = validate(predictor, data.validation.cases, data.view, labels, processes, ignored)
             dice, _, group_of = subject_dice(scores, data.validation.subjects, data.validation.groups)
             rule.end_epoch(epoch + 1, rule.score(dice, group_of), average.network)
             line = {

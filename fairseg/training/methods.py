@@ -34,12 +34,13 @@ from fairseg.samplers import GroupBatchSampler
 from fairseg.training.network import scale_weights
 from fairseg.training.settings import Settings
 
-# Losses of a sample. Dice is pooled inside each group, which over one group is nnU-Net's batch Dice.
-BASES: dict[str, Callable[[], nn.Module]] = {
-    "dice_ce": lambda: DiceCELoss(pool="group"),
+# Losses of a sample: label of pixels that do not count -> loss. Dice is pooled inside each group, which over
+# one group is nnU-Net's batch Dice.
+BASES: dict[str, Callable[[int | None], nn.Module]] = {
+    "dice_ce": lambda ignored: DiceCELoss(ignore_index=ignored, pool="group"),
     "ce": CrossEntropyLoss,
-    "dice": lambda: SoftDiceLoss(pool="group"),
-    "dice_ce_sample": DiceCELoss,
+    "dice": lambda ignored: SoftDiceLoss(ignore_index=ignored, pool="group"),
+    "dice_ce_sample": lambda ignored: DiceCELoss(ignore_index=ignored),
 }
 
 # Objectives of the groups: (number of groups, base, options) -> loss. "erm" knows no groups.
@@ -66,13 +67,15 @@ METHODS: dict[str, dict[str, Any]] = {
 }
 
 
-def make_loss(settings: Settings, counts: Sequence[int]) -> GroupLoss:
+def make_loss(settings: Settings, counts: Sequence[int], ignored: int | None = None) -> GroupLoss:
     """Return the loss that the settings name; `counts` are the training samples of each group, (G,).
+
+    Pixels of the label `ignored` count for nothing, and samples of nothing else have no part in the loss.
 
     Raises:
         ValueError: the loss and its base, or its weights, do not go together.
     """
-    base = BASES[settings.sample_loss]()
+    base = BASES[settings.sample_loss](ignored)
     options: dict[str, Any] = {}
     if settings.within_group == "cvar":
         options = {"within_group": "cvar", "alpha": settings.alpha}

@@ -259,7 +259,7 @@ def _reference_crops(run: TrainedRun, slices: Tensor, box: Box) -> Tensor:
 def _reference_box(mask: Path, run: TrainedRun) -> tuple[Box, Box | None]:
     """Return the crop around a reference mask, as in training, and the box of what it holds."""
     assert run.crop_size is not None
-    voxels = mask_in_plan(read_labels(mask), run.plan)
+    voxels = mask_in_plan(read_labels(mask), run.plan, run.about.get("ignore"))
     found = foreground_box(voxels)
     return (found or Box((0, 0), voxels.shape[1:])).resized(run.crop_size), found
 

@@ -41,6 +41,7 @@ Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.uint8]
 
 MASKS = "masks"  # what manifests call predictions
+IGNORED = 255  # in prepared masks, whatever value it has in the files
 
 _COARSER = 1.5  # times the first axis's spacing, from which on another axis is the one across slices
 _LARGEST_SLICE = 100_000_000  # pixels
@@ -75,6 +76,7 @@ class Case:
     shape: tuple[int, int, int]  # slices, y, x
     box: Box | None  # around all foreground, in plane; `None` if there is none
     slices: dict[int, list[int]]  # label value -> numbers of the slices that show it
+    annotated: list[int]  # numbers of the slices of which not everything is ignored
     digest: str  # of both arrays, to tell them from others of the same name
 
     def image(self) -> Floats:
@@ -137,10 +139,11 @@ def prepare(
     identity = json.dumps([str(raw.folder.resolve()), plan.axis, plan.spacing])
     folder = folder / hashlib.blake2b(identity.encode(), digest_size=6).hexdigest()
     folder.mkdir(parents=True, exist_ok=True)
-    values = list(raw.labels.values())
+    values = [*raw.labels.values(), *([] if raw.ignore is None else [raw.ignore])]
     sources = {name: _fingerprint(raw, name, values) for name, files in raw.images.items()}
     todo = [name for name, source in sources.items() if not _is_prepared(folder, name, source)]
-    jobs = [(name, raw.images[name], raw.masks[name], plan, raw.labels, folder) for name in todo]
+    about = (plan, raw.labels, raw.ignore, folder)
+    jobs = [(name, raw.images[name], raw.masks[name], *about) for name in todo]
     reader_messages: Counter[str] = Counter()
     bar = tqdm(total=len(jobs), desc="preparing", unit="case", disable=None if progress else True)
     with bar, closing(run_all(_prepare_case, jobs, workers)) as results:
@@ -181,9 +184,11 @@ def zscore(image: Floats) -> Floats:
     return ((image - mean) / max(spread, 1e-8)).astype(np.float32)
 
 
-def mask_in_plan(mask: Mask, plan: SlicePlan) -> Labels:
-    """Return a mask (Z, y, x) in the form of the plan."""
+def mask_in_plan(mask: Mask, plan: SlicePlan, ignore: int | None = None) -> Labels:
+    """Return a mask (Z, y, x) in the form of the plan, with `IGNORED` where it has the value `ignore`."""
     voxels, size = plan.slices(mask.voxels), plan.size_of(mask)
+    if ignore is not None:
+        voxels = np.where(voxels == ignore, IGNORED, voxels)
     if size == voxels.shape[1:]:
         return voxels.astype(np.uint8)
     result = np.zeros((len(voxels), *size), dtype=np.uint8)
@@ -193,8 +198,9 @@ def mask_in_plan(mask: Mask, plan: SlicePlan) -> Labels:
 
 
 def foreground_box(mask: Labels) -> Box | None:
-    """Return the box around all foreground of a mask (Z, y, x), in plane; `None` if there is none."""
-    return Box.around(mask, ndim=2) if mask.any() else None
+    """Return the box around all labels of a mask (Z, y, x), in plane; `None` if there are none."""
+    labelled = (mask > 0) & (mask != IGNORED)
+    return Box.around(labelled, ndim=2) if labelled.any() else None
 
 
 def write_prediction(logits: torch.Tensor, like: Mask, plan: SlicePlan, path: Path) -> None:
@@ -216,17 +222,23 @@ def write_prediction(logits: torch.Tensor, like: Mask, plan: SlicePlan, path: Pa
 
 
 def _prepare_case(
-    name: str, files: Sequence[Path], mask_file: Path, plan: SlicePlan, labels: dict[str, int], folder: Path
+    name: str,
+    files: Sequence[Path],
+    mask_file: Path,
+    plan: SlicePlan,
+    labels: dict[str, int],
+    ignore: int | None,
+    folder: Path,
 ) -> tuple[dict[str, Any], list[str]]:
     """Write the arrays of a case; return its description, and the messages of the image reader."""
     try:
         image, like = read_case(files, plan)
         mask = read_labels(mask_file)
         check_same_grid(mask, like, names=("the mask", "the image"))
-        _check_labels(mask.voxels, labels)
+        _check_labels(mask.voxels, labels, ignore)
     except ValueError as error:
         raise ValueError(f"case {name}: {error}") from None
-    target = mask_in_plan(mask, plan)
+    target = mask_in_plan(mask, plan, ignore)
     for array, kind in ((image, "image"), (target, "mask")):
         with new_file(folder / f"{name}.{kind}.npy") as temporary:  # another training may prepare the same
             np.save(temporary, array)
@@ -237,6 +249,7 @@ def _prepare_case(
         "shape": list(target.shape),
         "box": box and [list(box.start), list(box.stop)],
         "slices": {str(value): numbers for value, numbers in slices.items() if numbers},
+        "annotated": np.flatnonzero((target != IGNORED).any(axis=(1, 2))).tolist(),
     }
     return description, [*like.messages, *mask.messages]
 
@@ -245,13 +258,13 @@ def _case(folder: Path, name: str) -> Case:
     saved = _description(folder, name)
     box = saved["box"] and Box(*(tuple(edge) for edge in saved["box"]))
     slices = {int(value): list(numbers) for value, numbers in saved["slices"].items()}
-    return Case(name, folder, tuple(saved["shape"]), box, slices, saved["digest"])
+    return Case(name, folder, tuple(saved["shape"]), box, slices, saved["annotated"], saved["digest"])
 
 
 def _is_prepared(folder: Path, name: str, source: dict[str, Any]) -> bool:
     """Say whether a case is there already, of the same files, and its arrays are as they were written."""
     saved = _description(folder, name)
-    if saved.get("source") != source or not {"shape", "box", "slices", "digest"} <= saved.keys():
+    if saved.get("source") != source or not {"shape", "box", "slices", "annotated", "digest"} <= saved.keys():
         return False
     try:
         arrays = [np.load(folder / f"{name}.{kind}.npy", mmap_mode="r") for kind in ("image", "mask")]
@@ -289,8 +302,10 @@ def _fingerprint(raw: RawDataset, name: str, labels: list[int]) -> dict[str, Any
     return {"files": about, "labels": labels}
 
 
-def _check_labels(voxels: npt.NDArray[Any], labels: dict[str, int]) -> None:
-    if unknown := sorted(set(np.unique(voxels).tolist()) - {0, *labels.values()}):
+def _check_labels(voxels: npt.NDArray[Any], labels: dict[str, int], ignore: int | None) -> None:
+    if len(labels) >= IGNORED:
+        raise ValueError(f"a mask may have fewer than {IGNORED} labels, dataset.json names {len(labels)}")
+    if unknown := sorted(set(np.unique(voxels).tolist()) - {0, ignore, *labels.values()}):
         known = ", ".join(f"{value} ({name})" for name, value in labels.items())
         got = ", ".join(f"{value:g}" for value in unknown[:5])
         raise ValueError(f"the mask may hold 0 and the labels of dataset.json, {known}; got {got}")

@@ -8,6 +8,7 @@ from pathlib import Path
 from fairseg.io.images import find_masks
 from fairseg.io.json_files import read_json
 from fairseg.io.sentences import counted, listed
+from fairseg.metrics.masks import check_ignore
 from fairseg.scoring.labels import read_dataset_labels
 
 
@@ -20,6 +21,7 @@ class RawDataset:
     labels: dict[str, int]  # name -> value, 1 to L, without background
     images: dict[str, tuple[Path, ...]]  # case -> one file a channel
     masks: dict[str, Path]  # case -> file
+    ignore: int | None = None  # value of the masks that counts for nothing
 
     def only(self, cases: Collection[str]) -> "RawDataset":
         """Return the dataset with these cases alone."""
@@ -45,8 +47,12 @@ def read_raw(folder: str | Path) -> RawDataset:
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise ValueError(f'{file} must hold "channel_names" as nnU-Net writes them: {error!r}') from None
     about = read_dataset_labels(root)
-    if about is not None and about.ignore is not None:
-        raise ValueError(f"{about.file}: training with an ignore label ({about.ignore}) is not supported")
+    ignore = None if about is None else about.ignore
+    if about is not None and ignore is not None:
+        try:
+            check_ignore(ignore, list(about.structures.values()))
+        except ValueError as error:
+            raise ValueError(f"{about.file}: {error}") from None
     labels = {} if about is None else about.plain
     if sorted(labels.values()) != list(range(1, len(labels) + 1)) or not labels:
         raise ValueError(f"{file}: labels must be 1, 2, 3, ..., got {labels}")
@@ -57,7 +63,15 @@ def read_raw(folder: str | Path) -> RawDataset:
     if without := sorted(masks.keys() - images.keys()):
         raise ValueError(f"{root / 'imagesTr'} has no image for {listed(without)}")
     labels = dict(sorted(labels.items(), key=lambda item: item[1]))
-    return RawDataset(root, channels, labels, images, masks)
+    return RawDataset(root, channels, labels, images, masks, ignore)
+
+
+def refuse_ignore(raw: RawDataset, what: str) -> None:
+    """Raise a ValueError where a dataset has an ignore label, for what would take it for a structure."""
+    if raw.ignore is not None:
+        raise ValueError(
+            f"{raw.folder / 'dataset.json'}: {what} does not take an ignore label, got {raw.ignore}"
+        )
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ class View:
 
 
 class Slices(Dataset[tuple[Tensor, Tensor, int, int]]):
-    """Patches of the slices of some cases; index it with what `NumberedBatches` yields.
+    """Patches of the annotated slices of some cases; index it with what `NumberedBatches` yields.
 
     Args:
         cases: prepared cases.
@@ -84,9 +84,9 @@ class Slices(Dataset[tuple[Tensor, Tensor, int, int]]):
         amplitude_mix: float = 0.0,
     ) -> None:
         self.cases, self.view, self.patch_size, self.seed = list(cases), view, patch_size, seed
-        depth = [case.shape[0] for case in self.cases]
+        depth = [len(case.annotated) for case in self.cases]
         self.case = np.repeat(np.arange(len(depth)), depth)
-        self.slice = np.concatenate([np.arange(number) for number in depth])
+        self.slice = np.concatenate([np.array(case.annotated, dtype=np.int64) for case in self.cases])
         self.group = np.asarray(groups)[self.case]
         options: dict[str, Any] = {"elastic": elastic, "mirrored_axes": mirrored_axes}
         self.augmentation = make_augmentation(patch_size, **options) if augment else None

@@ -17,7 +17,7 @@ from fairseg.io.sentences import listed
 from fairseg.scoring.folders import score_folders
 from fairseg.scoring.subjects import structure_scores, subject_names
 from fairseg.scoring.table import Scores
-from fairseg.training.raw import RawDataset, read_raw
+from fairseg.training.raw import RawDataset, read_raw, refuse_ignore
 from fairseg.understanding.readable import Floats, Integers
 from fairseg.understanding.views import CaseFiles, Frame, make_frame, subject_views
 
@@ -87,6 +87,7 @@ def gather(
         ValueError: an input is not usable, or fewer than two groups are large enough; the message says which.
     """
     raw = read_raw(data)
+    refuse_ignore(raw, "understand")
     table = cohort if isinstance(cohort, pd.DataFrame) else read_cohort(cohort or Path(data) / "groups.csv")
     if absent := [name for name in ([by] if isinstance(by, str) else by) if name not in table]:
         raise ValueError(f"by: the cohort has no column {absent[0]!r}, it has {listed(table.columns, 20)}")
