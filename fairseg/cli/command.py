@@ -21,6 +21,7 @@ from fairseg.cli import (
     audit,
     check,
     compare,
+    convert,
     demo,
     doctor,
     evaluate,
@@ -182,6 +183,7 @@ for command in (
         audit.audit,
         compare.compare,
         demo.phantom,
+        convert.convert,
         training.train,
     ),
     *(

@@ -1,0 +1,30 @@
+"""The command `fairseg convert`: a challenge's folder into nnU-Net's raw layout with groups.csv."""
+
+from pathlib import Path
+
+import click
+
+from fairseg.cli import options
+from fairseg.io.sentences import counted
+
+_NAMES = ("kits23", "mnms", "amos", "totalsegmentator")  # those of `CONVERTERS`, which a test holds
+
+
+@click.command()
+@click.argument("challenge", type=click.Choice(_NAMES))
+@click.argument("folder", type=options.PATH)
+@click.option("--out", type=options.OUT, required=True, help="New folder to write the dataset into.")
+@options.debug
+def convert(challenge: str, folder: Path, out: Path) -> int:
+    """Copy the FOLDER of a CHALLENGE, as it was downloaded, into nnU-Net's raw layout with groups.csv."""
+    import fairseg  # noqa: PLC0415  (keep --help quick)
+
+    done = fairseg.datasets.convert(challenge, folder, out)
+    about = fairseg.datasets.CONVERTERS[challenge]
+    click.echo(f"{counted(done.cases, 'case')} of {counted(done.subjects, 'subject')}, copied: {out}")
+    for name, number in done.missing.items():
+        click.echo(f"{name} is not known of {counted(number, 'case')}")
+    for note in done.notes:
+        click.echo(note)
+    click.echo(f"Licence of the data: {about.licence}. Cite: {about.citation}.")
+    return 0
