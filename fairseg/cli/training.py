@@ -70,6 +70,11 @@ def train(
     for name, value in used["dice"].items():
         click.echo(
             f"  {name}: {'nobody to validate on' if value is None else f'{value:.3f} (n={number[name]})'}"
+            + "".join(
+                f", {label} {of_groups[name]:.3f}"
+                for label, of_groups in used["dice_by_label"].items()
+                if len(used["dice_by_label"]) > 1 and of_groups[name] is not None
+            )
         )
     click.echo(f"Run: {out}")
     return 0

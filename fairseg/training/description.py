@@ -1,14 +1,20 @@
 """What a run is, in plain values, and whether a run that is gone on with is the same one."""
 
+import logging
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from fairseg import __version__
+from fairseg.io.sentences import counted
 from fairseg.training.case_weights import CaseWeights
 from fairseg.training.data import TrainingData
 from fairseg.training.settings import MACHINE, Settings
 from fairseg.training.warm_start import Start
+
+logger = logging.getLogger(__name__)
 
 
 def describe(
@@ -17,6 +23,7 @@ def describe(
     """Return what a run is, in plain values: enough to predict with it, and to tell it from another."""
     return {
         "fairseg": __version__,
+        "threads": torch.get_num_threads(),  # one and two round differently, so that weights differ
         "settings": settings.to_dict(),
         "groups": data.groups.to_dict(),
         "group_slices": dict(zip(data.groups.names, data.counts, strict=True)),
@@ -36,12 +43,15 @@ def describe(
 
 
 def check_same_settings(run: dict[str, Any], settings: Settings, out: Path, *, resume: bool) -> None:
-    """Raise a ValueError unless a run may be gone on with, with these settings."""
+    """Raise a ValueError unless a run may be gone on with, with these settings; it may get more epochs."""
     if not resume:
         raise ValueError(f"{out} holds a run already: resume it, or choose another folder")
     before, now = Settings.from_dict(run["settings"]).to_dict(), settings.to_dict()
     for name in now.keys() - set(MACHINE):
-        if before[name] != now[name]:
+        longer = name == "epochs" and now[name] > before[name]
+        if longer and settings.average:
+            raise ValueError("epochs must stay: with average, the weights of other steps would be averaged")
+        if before[name] != now[name] and not longer:
             raise ValueError(
                 f"the run in {out} has {name} {before[name]}, not {now[name]}: "
                 "resume it with its own settings, or choose another folder"
@@ -49,7 +59,16 @@ def check_same_settings(run: dict[str, Any], settings: Settings, out: Path, *, r
 
 
 def check_same_data(before: dict[str, Any], now: dict[str, Any], out: Path) -> None:
-    """Raise a ValueError unless a run was of the same data, and began with the same weights."""
+    """Raise a ValueError unless a run was of the same data, and began with the same weights.
+
+    Another number of threads is noted: the run goes on, and is not bit for bit the one that was begun.
+    """
+    if before.get("threads", now["threads"]) != now["threads"]:
+        logger.warning(
+            "the run was begun with %s, now there are %d: its weights will differ by rounding",
+            counted(before["threads"], "thread"),
+            now["threads"],
+        )
     for name, what in (("init", "began with other weights"), ("upweighted", "drew other cases more often")):
         if before.get(name) != now[name]:
             raise ValueError(f"the run in {out} {what}: resume it as it was begun, or choose another folder")

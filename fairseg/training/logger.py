@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from importlib import import_module
@@ -15,7 +16,9 @@ from tqdm.auto import tqdm
 
 from fairseg.io.files import write_files
 from fairseg.io.lock import alone_in
+from fairseg.io.sentences import counted
 
+_MINUTE = 60.0  # seconds
 RUN, LOG, CURVES = "run.json", "log.jsonl", "curves.png"
 
 
@@ -37,9 +40,11 @@ class TrainingLogger:
     ) -> None:
         self.folder, self.lines = folder, list(lines)
         self.shown = progress and folder is not None
-        done = self.lines[-1]["step"] if self.lines else 0
+        self.total, self.done = total, self.lines[-1]["step"] if self.lines else 0
+        self._steps, self._began = 0, time.monotonic()
+        self._said = self._began
         self.bar = tqdm(
-            total=total, initial=done, desc="training", unit="step", disable=None if self.shown else True
+            total=total, initial=self.done, desc="training", unit="step", disable=None if self.shown else True
         )
         self.board: Any = None
         self._lock = ExitStack()
@@ -56,7 +61,16 @@ class TrainingLogger:
             self.board = writer(str(folder / "tensorboard"), purge_step=len(self.lines) + 1)
 
     def write_description(self, run: dict[str, Any]) -> None:
-        """Write what the run is."""
+        """Write what the run is, and say it where progress is shown."""
+        if self.shown:
+            slices, subjects = (
+                ", ".join(f"{name} {number}" for name, number in run[key].items())
+                for key in ("group_slices", "validation_subjects")
+            )
+            threads = counted(run["threads"], "thread")
+            tqdm.write(
+                f"training with {threads} on slices of {slices}; validation subjects: {subjects}", sys.stderr
+            )
         if self.folder is not None:
             write_files(self.folder, {RUN: json.dumps(run, indent=1) + "\n"})
 
@@ -64,8 +78,15 @@ class TrainingLogger:
         write_files(folder, {LOG: "".join(json.dumps(line) + "\n" for line in self.lines)})
 
     def step(self) -> None:
-        """Count a step on the bar."""
+        """Count a step on the bar; where that is no terminal, say every minute how far it is."""
         self.bar.update()
+        self._steps += 1
+        now = time.monotonic()
+        if self.shown and self.bar.disable and now - self._said > _MINUTE:
+            self._said = now
+            step = self.done + self._steps
+            left = (self.total - step) * (now - self._began) / self._steps / _MINUTE
+            tqdm.write(f"step {step} of {self.total}, about {max(1, round(left))} min left", sys.stderr)
 
     def epoch(self, line: dict[str, Any]) -> None:
         """Log an epoch."""

@@ -62,6 +62,31 @@ def test_a_run_leaves_its_log_curves_and_a_checkpoint_of_plain_values(
     assert about["group_slices"] == {"Black": 4, "White": 20}  # of 1 and 5 subjects, 2 cases of 2 slices
 
 
+def test_a_run_goes_on_for_more_epochs_and_says_how_far_it_is(
+    dataset: Path,
+    prepared: Path,
+    tiny: Settings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    one = tiny.with_(epochs=1)
+    train(dataset, tmp_path / "run", one, prepared=prepared)
+    monkeypatch.setattr("fairseg.training.logger._MINUTE", -1.0)
+    lines = train(dataset, tmp_path / "run", tiny, prepared=prepared, resume=True, progress=True)
+    assert [line["step"] for line in lines] == [3, 6]
+    assert lines[1]["learning_rate"] == pytest.approx(tiny.learning_rate * (1 - 5 / 6) ** tiny.poly_power)
+    said = capsys.readouterr().err
+    assert "slices of Black 4, White 20; validation subjects: " in said
+    assert "step 5 of 6" in said
+    with pytest.raises(ValueError, match="has epochs 2, not 1"):
+        train(dataset, tmp_path / "run", one, prepared=prepared, resume=True)
+    averaged = one.with_(average=0.5)
+    train(dataset, tmp_path / "averaged", averaged, prepared=prepared)
+    with pytest.raises(ValueError, match="epochs must stay"):
+        train(dataset, tmp_path / "averaged", averaged.with_(epochs=2), prepared=prepared, resume=True)
+
+
 def test_it_learns(dataset: Path, prepared: Path, tiny: Settings, tmp_path: Path) -> None:
     settings = tiny.with_(features=8, most_features=16, epochs=1, steps=60, augment=False, batch_size=8)
     line = train(dataset, tmp_path / "run", settings, prepared=prepared)[-1]
