@@ -135,6 +135,19 @@ def claim(folder: Path, names: Iterable[str], kind: str) -> None:
         raise NotWritableError(f"{folder} cannot be written: {error.strerror}") from None
 
 
+@contextmanager
+def undone_on_error(folder: Path) -> Iterator[None]:
+    """Take a folder that was not there away again if what begins in it fails with nothing but a manifest."""
+    there = folder.exists()
+    try:
+        yield
+    except BaseException:
+        if not there and folder.is_dir() and {one.name for one in folder.iterdir()} <= {MANIFEST}:
+            (folder / MANIFEST).unlink(missing_ok=True)
+            folder.rmdir()
+        raise
+
+
 def record(folder: Path, kind: str, files: Mapping[str, str | None]) -> None:
     """Add files to the manifest of a folder, before they are put there: name -> digest, or None for any."""
     known = _read_manifest(folder, kind)

@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
-from fairseg.io.outputs import check_writable, claim, reading
+from fairseg.io.outputs import check_writable, claim, reading, undone_on_error
 from fairseg.losses import ParetoMinimaxLoss
 from fairseg.metrics import fairness_gap
 from fairseg.training.attribute import AttributeTerm
@@ -108,21 +108,22 @@ def train(
     saved = load_whole_run(out / CHECKPOINT) if (out / CHECKPOINT).exists() else None
     if saved is not None:
         check_same_settings(saved["run"], settings, out, resume=resume)
-    if processes.is_first:  # a checkpoint of fairseg says that the run is fairseg's too
-        with reading(dataset, table, split, init, weights, overwrite=saved is not None):
-            claim(out, (CHECKPOINT, RUN, LOG, CURVES), "run")
+    with undone_on_error(out):
+        if processes.is_first:  # a checkpoint of fairseg says that the run is fairseg's too
+            with reading(dataset, table, split, init, weights, overwrite=saved is not None):
+                claim(out, (CHECKPOINT, RUN, LOG, CURVES), "run")
 
-    # The data: who is there, which groups, who is held out.
-    with processes.first_alone():  # it prepares what the others then find
-        where = Path(prepared or out / "prepared")
-        data = load_data(dataset, settings, where, table=table, split=split, progress=progress)
-    start = read_start(init, data)
-    often = read_case_weights(
-        weights,
-        [case.name for case in data.train.cases],
-        worst_share=settings.worst_share,
-        upweight=settings.upweight,
-    )
+        # The data: who is there, which groups, who is held out.
+        with processes.first_alone():  # it prepares what the others then find
+            where = Path(prepared or out / "prepared")
+            data = load_data(dataset, settings, where, table=table, split=split, progress=progress)
+        start = read_start(init, data)
+        often = read_case_weights(
+            weights,
+            [case.name for case in data.train.cases],
+            worst_share=settings.worst_share,
+            upweight=settings.upweight,
+        )
     run = describe(settings, data, start, often)
     if saved is not None:
         check_same_data(without_names(saved["run"]), without_names(run), out)

@@ -207,3 +207,9 @@ def test_a_damaged_checkpoint_is_named(content: bytes | None, tmp_path: Path) ->
         path.write_bytes(content)
     with pytest.raises(ValueError, match=r"checkpoint\.pt is (no whole checkpoint|not there)"):
         load_checkpoint(path)
+
+
+def test_a_start_that_fails_leaves_nothing(dataset: Path, tiny: Settings, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="has no attribute 'site'"):
+        train(dataset, tmp_path / "run", tiny.with_(by=("site",)))
+    assert not (tmp_path / "run").exists()
