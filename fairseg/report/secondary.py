@@ -36,8 +36,9 @@ class Secondary:
 def secondary(result: Audited, overall: Summary, clinical: pd.DataFrame | None = None) -> Secondary | None:
     """Compare distances and clinical errors of the groups; None where there are none.
 
-    Of distances and NSD the typical case and the hardest tenth; of clinical measures the error (prediction
-    minus reference), its size, and its spread, as the limits of agreement show it.
+    Of distances and shares the typical case and the hardest tenth; of the signed volume error the typical
+    case and the spread; of clinical measures the error (prediction minus reference), its size, and its
+    spread, as the limits of agreement show it.
 
     Args:
         result: of an audit.
@@ -49,7 +50,9 @@ def secondary(result: Audited, overall: Summary, clinical: pd.DataFrame | None =
     for metric in (name for name in result.scores.metrics if name != "dice"):
         values = _overall(result, overall, metric)
         better = METRICS[metric].higher_is_better
-        for endpoint in (Endpoint.TYPICAL, Endpoint.HARDEST):
+        # Of a signed error no end is the hardest, but its spread says how large it gets either way.
+        second = Endpoint.SPREAD if better is None else Endpoint.HARDEST
+        for endpoint in (Endpoint.TYPICAL, second):
             measures.append(Measure(overall.title(metric), values, endpoint, better))
     for measure, rows in () if clinical is None else clinical.groupby("measure", sort=False):
         error = (rows["prediction"] - rows["reference"]).set_axis(rows["subject"].astype(str))

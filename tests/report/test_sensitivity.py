@@ -12,6 +12,7 @@ from fairseg.report.sensitivity import sensitivity
 from fairseg.report.small_groups import shrunken_table
 from fairseg.scoring.variants import variants
 from fairseg.statistics.shrinkage import shrink
+from fairseg.statistics.verdicts import Endpoint
 
 
 def cohort(number: int = 80) -> pd.DataFrame:
@@ -172,3 +173,18 @@ def test_shrunken_means_are_those_of_the_model_and_nearer_to_the_centre() -> Non
         assert np.isclose(estimate.value, expected.estimate[at])
         assert abs(estimate.value - expected.centre) <= abs(raw.value - expected.centre) + 1e-12
     assert shrunken_table(summarize(table, Groups.from_table(table, by="site"))[0]) is None
+
+
+def test_a_signed_error_is_judged_by_its_typical_case_and_its_spread() -> None:
+    """No end of it is the hardest; who is over-segmented, and whose errors are large either way."""
+    rng = np.random.default_rng(0)
+    group = np.repeat(["A", "B", "C"], 60)
+    error = rng.normal(0, 0.03, 180) + 0.1 * (group == "B")
+    error[group == "C"] *= 5
+    table = pd.DataFrame({"group": group, "dice": rng.normal(0.9, 0.01, 180), "volume_error": error})
+    result = fairseg.audit(table, by="group", reference="A")
+    found = secondary(result, summarize(result.scores, result.analyses[0].groups)[0])
+    assert found is not None
+    shown = {(row.second, row.endpoint) for row in found.findings if row.shown}
+    assert shown == {("B", Endpoint.TYPICAL), ("C", Endpoint.SPREAD)}
+    assert {row.endpoint for row in found.findings} == {Endpoint.TYPICAL, Endpoint.SPREAD}
