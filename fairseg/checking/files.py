@@ -10,6 +10,7 @@ import numpy as np
 from fairseg.io.images import Mask, check_same_grid, read_mask
 from fairseg.io.label_files import read_labels, with_spacing
 from fairseg.metrics.masks import as_mask, labels_in
+from fairseg.scoring.labels import LabelMap
 
 IMAGE = "image"  # what a file that is no mask is called; its channels are "image 0000" and so on
 
@@ -61,14 +62,15 @@ class FileFacts:
         return not self.role.startswith(IMAGE)
 
 
-def look_into(case: CaseFiles, spacing: Sequence[float] | None = None) -> list[FileFacts]:
+def look_into(case: CaseFiles, names: LabelMap, spacing: Sequence[float] | None = None) -> list[FileFacts]:
     """Read the files of a case, all of them, whatever is wrong with some."""
     facts: list[FileFacts] = []
     first: tuple[Mask, str] | None = None
     for role, file in case.files.items():
         own = FileFacts(case.case, case.part, role, file)
         try:
-            mask = read_labels(file) if own.is_mask else read_mask(file)
+            codes = names.prediction if role == "prediction" else names.reference
+            mask = read_labels(file, codes) if own.is_mask else read_mask(file)
             image = with_spacing(mask, spacing)
             seen = _seen(image, own.is_mask)
         except (ValueError, OSError) as error:

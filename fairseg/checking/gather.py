@@ -261,7 +261,9 @@ def _look(cases: Sequence[CaseFiles], table: pd.DataFrame | None, seen: Seen, as
     facts: list[FileFacts] = []
     with (
         bar,
-        closing(run_all(look_into, [(case, asked.spacing) for case in cases], asked.num_workers)) as stream,
+        closing(
+            run_all(look_into, [(case, seen.names, asked.spacing) for case in cases], asked.num_workers)
+        ) as stream,
     ):
         for own in stream:
             facts += own

@@ -132,7 +132,11 @@ def read_numbers(column: "pd.Series[Any]", where: str = "table") -> "pd.Series[f
     if any(wrong):
         row = column.index[wrong.index(True)]
         got = cell_repr(column[row])
-        comma = " (a decimal comma? write a point)" if str(column[row]).count(",") == 1 else ""
+        comma = (
+            " (a decimal comma? write a point, or separate columns by semicolons)"
+            if str(column[row]).count(",") == 1
+            else ""
+        )
         raise ValueError(f"{where}: row {row}, column {column.name}: must be a number, got {got}{comma}")
     return pd.Series(np.array(values, dtype=np.float64), index=column.index, name=column.name)
 

@@ -16,6 +16,7 @@ from pandas.api.types import is_numeric_dtype
 logger = logging.getLogger(__name__)
 
 _STATED = re.compile(r"\s*sep=(.)[^\S\n]*\r?\n")  # Excel's own first line
+_THOUSANDS = re.compile(r"[-+]?[1-9][0-9]{0,2},[0-9]{3}")
 _BINARY = re.compile(rb"[\0-\x08\x0e-\x1f]")
 _ZIP = b"PK\x03\x04"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what makes a spreadsheet run a cell
@@ -26,7 +27,8 @@ def read_csv(path: str | Path) -> pd.DataFrame:
 
     Comma, semicolon or tab separate, whichever the header has most of, or what Excel's first line `sep=;`
     says. Rows without any text are left out. The text is UTF-8, UTF-16 as Excel's "Unicode text", or else
-    Windows-1252, which is logged. Where no comma separates, it is the decimal point of a column of numbers.
+    Windows-1252, which is logged. Where no comma separates, it is the decimal point of a column of numbers
+    (but before three digits each, beside other numbers with points: those are left as they are).
 
     Raises:
         ValueError: the file cannot be read, is no text, has a row with more fields than the header, or
@@ -59,7 +61,12 @@ def read_csv(path: str | Path) -> pd.DataFrame:
             )
         kept[number] = (row + [""] * len(names))[: len(names)]
     table = pd.DataFrame.from_dict(kept, orient="index", columns=names)
-    return table if separator == "," else table.apply(_with_decimal_points)
+    if separator == ",":
+        return table
+    points = (
+        re.search(rf'(?:^|["\n{separator}])[-+]?[0-9]*\.[0-9]+(?:["\r\n{separator}]|$)', text) is not None
+    )
+    return table.apply(lambda column: _with_decimal_points(column, beside_points=points))
 
 
 def _decoded(file: Path) -> str:
@@ -82,10 +89,15 @@ def _decoded(file: Path) -> str:
     return text
 
 
-def _with_decimal_points(column: "pd.Series[str]") -> "pd.Series[str]":
-    """Return a column of numbers with decimal commas as one with points; any other as it is."""
+def _with_decimal_points(column: "pd.Series[str]", *, beside_points: bool) -> "pd.Series[str]":
+    """Return a column of numbers with decimal commas as one with points; any other as it is.
+
+    Where other numbers of the file have points, commas before every three digits mark thousands.
+    """
     number = column.str.strip().str.fullmatch(r"[-+]?[0-9]*,[0-9]+(e[-+]?[0-9]+)?", case=False)
     if not number.any() or not all(number | column.map(_is_number) | ~column.str.contains(",")):
+        return column
+    if beside_points and column[number].str.strip().str.fullmatch(_THOUSANDS).all():
         return column
     return column.where(~number, column.str.replace(",", "."))
 

@@ -117,7 +117,8 @@ def _native_messages(listen: bool) -> Iterator[list[str]]:
 def find_masks(folder: Path, argument: str) -> dict[str, Path]:
     """Return case name -> file for the images of a folder; the name is the file's without extension.
 
-    An array of NumPy beside another image of its case is left out: nnU-Net writes probabilities so.
+    An array of NumPy beside another image of its case is left out: nnU-Net writes probabilities so. Without
+    any image, a folder is a case whose structures have a file each; see `fairseg.io.structure_files`.
 
     Raises:
         ValueError: it is no folder, holds no image, or has two files of one case.
@@ -141,9 +142,31 @@ def find_masks(folder: Path, argument: str) -> dict[str, Path]:
         if case in found and found[case].suffix.lower() not in _BESIDE:
             raise ValueError(f"case {case} has two files: {found[case]} and {path}")
         found[case] = path
+    found = found or {path.name: path for path in paths if is_structure_folder(path)}
+    if not found and any(path.suffix.lower() == ".dcm" for path in paths):
+        raise ValueError(
+            f"{argument} must be converted, got DICOM in {folder}: segimage2itkimage of dcmqi makes a file a "
+            "segment, in a folder a case, which is read"
+        )
     if not found:
         raise ValueError(f"{argument} has no image ({', '.join(EXTENSIONS)}): {folder}")
     return found
+
+
+def is_structure_folder(path: Path) -> bool:
+    """Whether a path is a folder of a case, with a file for each structure."""
+    return not path.name.startswith(".") and path.is_dir() and bool(structure_files(path))
+
+
+def structure_files(case: Path) -> dict[str, Path]:
+    """Return structure -> file of a case's folder, or of `segmentations` in it (TotalSegmentator's way)."""
+    inner = case / "segmentations"
+    files: dict[str, Path] = {}
+    for path in sorted((inner if inner.is_dir() else case).iterdir()):
+        end = next((end for end in EXTENSIONS if path.name.lower().endswith(end)), None)
+        if end is not None and path.is_file() and not path.name.startswith("."):
+            files[path.name[: -len(end)]] = path
+    return files
 
 
 def read_mask(path: Path) -> Mask:

@@ -1,6 +1,6 @@
 """Read a file of labels: what `read_mask` reads, and the other ways in which people keep whole numbers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,16 @@ from PIL import Image, UnidentifiedImageError
 
 from fairseg.io.image_checks import check_image
 from fairseg.io.images import Mask, plain_mask, read_grid, read_mask
+from fairseg.io.structure_files import read_structures
 
 NEAR = 1e-3  # labels that resampling left this far from whole numbers are rounded
 _OTHER_MODES = ("1", "P", "PA", "LA", "RGB", "RGBA")  # of PNG, that ITK does not read as labels
 
 
-def read_labels(path: Path) -> Mask:
+def read_labels(path: Path, structures: Mapping[Any, tuple[int, ...]] | None = None) -> Mask:
     """Read a mask of labels.
+
+    A folder is a case whose structures have a file each, named as in `structures`: name -> values.
 
     Beside what `read_mask` reads: PNG with a palette (its indices are the labels), of 1 bit, grey with
     transparency (which is left out), or in colours whose channels are equal. Labels that differ from whole
@@ -26,6 +29,8 @@ def read_labels(path: Path) -> Mask:
     Raises:
         ValueError: as `read_mask`; or the colours of a PNG are no grey values.
     """
+    if path.is_dir():
+        return read_structures(path, structures or {}, read_labels)
     mode = _png_mode(path)
     mask = read_mask(path) if mode is None else _read_png(path, mode)
     return _rounded(mask)

@@ -59,7 +59,7 @@ def overlay(
     Raises:
         ValueError: a mask cannot be read, they lie on different grids, or labels are not usable.
     """
-    truth, guess = read_labels(reference), read_labels(prediction)
+    truth, guess = read_labels(reference, labels.reference), read_labels(prediction, labels.prediction)
     check_same_grid(guess, truth)
     pair = check_pair(
         guess.voxels,

@@ -47,7 +47,8 @@ def score_files(job: Job) -> Result:
     names = job.labels
     try:
         prediction, reference = (
-            with_spacing(read_labels(file), job.spacing) for file in (job.prediction, job.reference)
+            with_spacing(read_labels(file, codes), job.spacing)
+            for file, codes in ((job.prediction, names.prediction), (job.reference, names.reference))
         )
         check_same_grid(prediction, reference)
         pair = check_pair(

@@ -24,6 +24,7 @@ from fairseg.cohort.columns import (
     VOXELS,
 )
 from fairseg.cohort.table import NOT_IN_COHORT, clean_cohort, noted
+from fairseg.io.image_checks import READERS
 from fairseg.io.images import find_masks
 from fairseg.io.parallel import run_all
 from fairseg.io.sentences import NamingNote, counted, listed
@@ -71,7 +72,7 @@ def evaluate(
     its two files is an error.
 
     Args:
-        predictions: folder of the model's label masks, in any format that SimpleITK reads.
+        predictions: folder of the model's label masks, in any format that is read (docs/audit.md).
         references: folder of the ground-truth masks.
         cohort: table of cases with the columns `case`, `subject` (if absent, the case is the
             subject) and the attributes, as from `read_cohort`; or the path of its file.
@@ -162,6 +163,12 @@ def _score(
     table, read_notes = _checked(cohort)
     predicted = find_masks(Path(predictions), "predictions")
     true = find_masks(Path(references), "references")
+    if cross_check and (
+        other := next(
+            (one for one in (*predicted.values(), *true.values()) if one.suffix.lower() not in READERS), None
+        )
+    ):
+        raise ValueError(f"cross_check must be 0 here: medpy does not read {other}")
     names = label_map(Path(predictions), Path(references), labels, prediction_labels, ignore)
 
     skipped: dict[str, str] = {}

@@ -7,6 +7,7 @@ from typing import Any
 
 from fairseg.io.json_files import read_json
 from fairseg.io.sentences import counted, listed
+from fairseg.io.structure_files import structure_names
 from fairseg.metrics.masks import Structures, structure_values
 
 Name = str | int
@@ -24,11 +25,14 @@ class DatasetLabels:
         file: the dataset.json.
         structures: name -> values; of a region all the labels that it is made of.
         ignore: value of the voxels that count for nothing; None if there is none.
+        by_files: there is none, and `file` is a folder with a file for each structure of a case, which have
+            no value until `read_labels` gives them these.
     """
 
     file: Path
     structures: dict[Name, Codes]
     ignore: int | None = None
+    by_files: bool = False
 
     @property
     def plain(self) -> dict[str, int]:
@@ -133,6 +137,7 @@ def _from_files(
     predicted: DatasetLabels | None, true: DatasetLabels | None
 ) -> tuple[dict[Name, Codes], dict[Name, Codes]]:
     """Return the values of both sides by their files; empty if there is none."""
+    _check_says_values(predicted, true)
     if predicted is None or true is None or predicted.file.resolve() == true.file.resolve():
         file = true or predicted
         structures: dict[Name, Codes] = {} if file is None else file.structures
@@ -146,6 +151,17 @@ def _from_files(
             f"say which is which, such as {example or '--labels NAME=REFERENCE:PREDICTION'}"
         )
     return {name: predicted.structures[name] for name in true.structures}, true.structures
+
+
+def _check_says_values(predicted: DatasetLabels | None, true: DatasetLabels | None) -> None:
+    """Raise where one side has a file for each structure and nothing says the values of the other side."""
+    for own, other, side in ((predicted, true, "references"), (true, predicted, "predictions")):
+        if own is not None and own.by_files and other is None:
+            name = next(iter(own.structures))
+            raise ValueError(
+                f"{own.file} has a file for each of {listed(own.structures)}; the {side} have one a case: "
+                f"say which of their values is which, such as --labels {name}=1"
+            )
 
 
 def smoothed_values(found: Sequence[int], structures: Mapping[Name, Codes]) -> str:
@@ -252,7 +268,7 @@ def _counts(found: Mapping[int, int]) -> str:
 
 
 def read_dataset_labels(folder: Path) -> DatasetLabels | None:
-    """Return what nnU-Net's dataset.json in a folder or its parent says of labels, if there is one.
+    """Return what a dataset.json in or above a folder says of labels, or else what names of files do.
 
     Raises:
         ValueError: the file is not as nnU-Net writes it.
@@ -261,7 +277,9 @@ def read_dataset_labels(folder: Path) -> DatasetLabels | None:
         if path.is_file():
             break
     else:
-        return None
+        names = structure_names(folder)
+        values: dict[Name, Codes] = {name: (value,) for value, name in enumerate(names, 1)}
+        return DatasetLabels(folder, values, by_files=True) if names else None
     try:
         entries = dict(read_json(path)["labels"])
     except (KeyError, TypeError, ValueError) as error:

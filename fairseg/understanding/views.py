@@ -96,7 +96,7 @@ def make_frame(cases: Sequence[CaseFiles], labels: Mapping[str, int], margins: S
     """
     fields, organs, axes = [], [], []
     for case in cases:
-        mask = read_labels(case.reference)
+        mask = read_labels(case.reference, _codes(labels))
         axes.append(_axis_of(mask))
         voxels, spacing = _slices(mask.voxels, axes[-1]), _in_plane(mask, axes[-1])
         fields.append(np.array(voxels.shape[1:]) * spacing)
@@ -110,6 +110,11 @@ def make_frame(cases: Sequence[CaseFiles], labels: Mapping[str, int], margins: S
     return Frame(axes[0], tuple(whole.tolist()), tuple(box.tolist()), dict(labels), tuple(margins))
 
 
+def _codes(labels: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
+    """Return the values of each structure, as `read_labels` takes them."""
+    return {name: (value,) for name, value in labels.items()}
+
+
 def views_of(case: CaseFiles, frame: Frame) -> dict[str, Floats]:
     """Return the views of a case: images (C, levels, y, x), and vectors of numbers.
 
@@ -119,11 +124,11 @@ def views_of(case: CaseFiles, frame: Frame) -> dict[str, Floats]:
         ValueError: a file cannot be read, or lies on another grid than the reference; it names the case.
     """
     try:
-        mask = read_labels(case.reference)
+        mask = read_labels(case.reference, _codes(frame.labels))
         channels = [read_mask(file) for file in case.images]
         for channel in channels:
             check_same_grid(channel, mask, names=("the image", "the mask"))
-        guess = None if case.prediction is None else read_labels(case.prediction)
+        guess = None if case.prediction is None else read_labels(case.prediction, _codes(frame.labels))
         if guess is not None:
             check_same_grid(guess, mask)
     except ValueError as error:

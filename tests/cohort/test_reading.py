@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -126,10 +127,28 @@ def test_codes_of_letters_and_numbers_are_levels() -> None:
         ("case;site\na;Z\u00fcrich\nb;K\u00f6ln\n".encode("cp1252"), ["Z\u00fcrich", "K\u00f6ln"]),
         ("case;site\na;Z\u00fcrich\nb;K\u00f6ln\n".encode("utf-8-sig"), ["Z\u00fcrich", "K\u00f6ln"]),
         (b"case;site\na;1,5\nb;3\n", ["1.5", "3"]),
+        (b'"";"case";"site"\n"1";"a";0,5\n"2";"b";NA\n', ["0.5", None]),
+        (b'sep=;\n"case";"site"\n"a";"8,7e-05"\n"b";"1"\n', ["8.7e-05", "1"]),
+        (b"case;site\na;1,234\nb;2,5\n", ["1.234", "2.5"]),
+        (b"case;site;dice\na;1,234;0.9\nb;12,345;0.8\n", ["1,234", "12,345"]),
+        (b"case;site;dice\na;70,5;0.9\nb;1,234;0.8\n", ["70.5", "1.234"]),
         (b"case;site\na;x,y\nb;3\n", ["x,y", "3"]),
         (b'case,site\na,"' + b"x" * 100_000 + b'"\nb,y\n', ["x" * 100_000, "y"]),
     ],
-    ids=["sep=", "UTF-16", "Windows-1252", "BOM", "decimal comma", "comma in text", "long cell"],
+    ids=[
+        "sep=",
+        "UTF-16",
+        "Windows-1252",
+        "BOM",
+        "decimal comma",
+        "write.csv2",
+        "quoted",
+        "three digits",
+        "thousands",
+        "mixed",
+        "comma in text",
+        "long cell",
+    ],
 )
 def test_text_of_other_programs(content: bytes, sites: list[str], tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_bytes(content)
@@ -153,10 +172,16 @@ def test_participants_of_bids(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["xlsx", "parquet"])
 def test_excel_and_parquet(kind: str, tmp_path: Path) -> None:
-    pytest.importorskip({"xlsx": "openpyxl", "parquet": "pyarrow"}[kind])
     file = tmp_path / f"t.{kind}"
     PEOPLE.to_excel(file, index=False) if kind == "xlsx" else PEOPLE.to_parquet(file)
     assert read_cohort(file)["subject"].nunique() == 3
+    dice = np.random.default_rng(0).random(20)
+    table = pd.DataFrame({"case": np.arange(20.0), "sex": ["F", "NA"] * 10, "dice": dice})
+    table.to_excel(file, index=False) if kind == "xlsx" else table.to_parquet(file)
+    scores = Scores.of(file).table
+    np.testing.assert_allclose(scores["dice"], dice, rtol=1e-15)
+    assert scores["case"].tolist() == [str(place) for place in range(20)]
+    assert scores["sex"].tolist()[:2] == ["F", None]
 
     file.write_bytes(b"PK\x03\x04nothing")
     with pytest.raises(ValueError, match="cannot be read as a table"):

@@ -1,5 +1,6 @@
 """Names of cases as people write them in tables go with the names of files; what is not clear is said."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,17 @@ def test_a_row_of_a_person_stands_for_all_its_files(tmp_path: Path, save_mask: S
         [files[1], "sub-01", "F"],
         [files[2], "sub-02", "M"],
     ]
+
+
+def test_the_labels_of_a_dataset_of_the_decathlon_and_cases_written_as_floats(
+    tmp_path: Path, save_mask: Save
+) -> None:
+    masks = folders(tmp_path, ["1", "2"], save_mask)
+    about = {"labels": {"0": "background", "1": "organ"}, "training": [{"image": "./imagesTr/1.nii.gz"}]}
+    (tmp_path / "dataset.json").write_text(json.dumps(about))
+    (tmp_path / "groups.csv").write_text("case,sex\n1.0,F\n2.0,M\n")
+    scores = fairseg.evaluate(*masks, tmp_path / "groups.csv")
+    assert scores[["case", "sex", "label"]].to_numpy().tolist() == [["1", "F", "organ"], ["2", "M", "organ"]]
 
 
 def test_two_rows_that_come_to_one_file_are_not_guessed(tmp_path: Path, save_mask: Save) -> None:

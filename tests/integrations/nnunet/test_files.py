@@ -187,6 +187,16 @@ def test_splits_say_what_is_wrong(folders: Path, monkeypatch: pytest.MonkeyPatch
         write_splits("902", by=["sex"])
 
 
+def test_a_summary_that_was_written_on_windows(tmp_path: Path) -> None:
+    about = json.loads(json.dumps(SUMMARY))
+    for side in ("prediction", "reference"):
+        about["metric_per_case"][0][f"{side}_file"] = rf"D:\\nnUNet_results\\fold_0\\{side}\\a_ED.nii.gz"
+    (tmp_path / "summary.json").write_text(json.dumps(about))
+    (tmp_path / "groups.csv").write_text("case,sex\na_ED,F\n")
+    scores = read_summaries([tmp_path / "summary.json"], tmp_path / "groups.csv", labels={"LVM": 1})
+    assert scores[["case", "sex", "dice"]].to_numpy().tolist() == [["a_ED", "F", 0.8]]
+
+
 @pytest.mark.parametrize("what", ["", "fold_0", "fold_0/validation", "fold_0/validation/summary.json"])
 def test_a_summary_becomes_a_scores_table(tmp_path: Path, what: str) -> None:
     (tmp_path / "groups.csv").write_text("case,subject,sex\na_ED,a,F\nb_ED,b,M\n")

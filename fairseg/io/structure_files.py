@@ -1,0 +1,73 @@
+"""Masks kept as one file a structure, in a folder a case: `CASE/liver.nii.gz`, or `CASE/segmentations/...`.
+
+TotalSegmentator writes its results so. The files of a case become one mask of labels, whose values the caller
+says; structures that overlap do not fit into one, and are refused.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from fairseg.io.images import Mask, check_same_grid, is_structure_folder, structure_files
+from fairseg.io.sentences import counted, listed
+
+
+def structure_names(folder: Path) -> list[str]:
+    """Return the structures that a folder of cases has files of; none if it has a file a case."""
+    if not folder.is_dir():
+        return []
+    cases = [path for path in sorted(folder.iterdir()) if is_structure_folder(path)]
+    return sorted({name for case in cases for name in structure_files(case)})
+
+
+def read_structures(
+    folder: Path, structures: Mapping[str | int, tuple[int, ...]], read: Callable[[Path], Mask]
+) -> Mask:
+    """Read the files of a case into one mask.
+
+    Args:
+        folder: of the case.
+        structures: name, which is the file's without extension, -> its value; of a union the first.
+        read: reads one of the files.
+
+    Returns:
+        The labels. A structure without a file is absent, which a message says.
+
+    Raises:
+        ValueError: none of the structures has a file; a file cannot be read, or holds several values; files
+            lie on different grids, or their structures overlap. The message names the file.
+    """
+    files = structure_files(folder)
+    wanted = {str(name): codes[0] for name, codes in structures.items()}
+    own = {name: file for name, file in files.items() if name in wanted}
+    if not own:
+        raise ValueError(
+            f"{folder} has a file for each of {listed(files)}, and none for {listed(wanted) or 'a label'}: "
+            f"name structures as their files, such as --labels {next(iter(files))}=1"
+        )
+    whole: Mask | None = None
+    owner: dict[int, str] = {}
+    for name, file in own.items():
+        mask = read(file)
+        inside = mask.voxels != 0
+        if (values := np.unique(mask.voxels[inside])).size > 1:
+            raise ValueError(f"{file} must hold one structure, got the values {listed(values.tolist())}")
+        if whole is None:
+            kind = np.min_scalar_type(max(wanted.values()))
+            whole = replace(mask, voxels=np.zeros(mask.voxels.shape, kind))
+        check_same_grid(mask, whole, names=(file.name, next(iter(own.values())).name))
+        for code in np.unique(whole.voxels[inside]).tolist():
+            if code:
+                number = int((whole.voxels[inside] == code).sum())
+                raise ValueError(
+                    f"{folder}: {name} and {owner[code]} overlap in {counted(number, 'voxel')}: save them "
+                    "as one file of labels, and name unions such as --labels 'tumour=1+2'"
+                )
+        whole.voxels[inside] = wanted[name]
+        owner[wanted[name]] = name
+    assert whole is not None
+    absent = [name for name in wanted if name not in files]
+    notes = [f"no file of {listed(absent)}: taken as absent"] if absent else []
+    return replace(whole, messages=(*whole.messages, *notes))
