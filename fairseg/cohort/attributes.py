@@ -13,6 +13,7 @@ from fairseg.cohort.columns import NO_ATTRIBUTES
 from fairseg.cohort.groups import levels_of
 from fairseg.cohort.levels import FEW_LEVELS, cell_text, is_missing
 from fairseg.cohort.reading import as_table
+from fairseg.io.cells import cells_of, each
 
 _MOST_FRACTIONS = 2  # as in Groups: field strengths of 1.5 and 3 are levels
 
@@ -76,10 +77,11 @@ def read_attribute(name: str, values: "Sequence[Any] | pd.Series[Any]") -> Attri
     >>> read_attribute("sex", ["M", None, "F"])
     Attribute(name='sex', numbers=None, codes=array([ 1, -1,  0]), levels=('F', 'M'))
     """
-    missing = np.fromiter(map(is_missing, values), dtype=bool, count=len(values))
+    cells = cells_of(values)
+    missing = np.array(each(is_missing, cells), dtype=bool)
     if missing.all():
         return Attribute(name, None, np.full(len(values), -1, dtype=np.int64), ())
-    numbers = np.fromiter(map(_number, values), dtype=np.float64, count=len(values))
+    numbers = np.array(each(_number, cells), dtype=np.float64)
     distinct = np.unique(numbers[~missing])  # all NaN are one
     fractions = int((distinct % 1 != 0).sum())
     if not np.isnan(distinct).any() and (distinct.size > FEW_LEVELS or fractions > _MOST_FRACTIONS):
@@ -168,10 +170,8 @@ def read_subjects(table: pd.DataFrame, ids: npt.ArrayLike, num_groups: int) -> S
     if not named:
         has = ", ".join(map(str, table.columns))
         raise ValueError(f"table must have a column 'subject' or 'case', got {has}")
-    who = [
-        next(filter(None, map(cell_text, row)), None)
-        for row in zip(*(table[name] for name in named), strict=True)
-    ]
+    columns = [each(cell_text, cells_of(table[name])) for name in named]
+    who = [next(filter(None, row), None) for row in zip(*columns, strict=True)]
     if None in who:
         raise ValueError(f"table must name the {named[-1]} of every row, got none in row {who.index(None)}")
     rows, names = pd.factorize(np.array(who, dtype=object))

@@ -21,10 +21,12 @@ from fairseg.cohort.levels import (
     check_edges,
     is_missing,
     is_number,
+    level_of,
     level_text,
     odd_cells,
 )
 from fairseg.cohort.vectors import Vector, on_cpu, read_vector
+from fairseg.io.cells import cells_of, each
 
 logger = logging.getLogger(__name__)
 
@@ -198,7 +200,7 @@ class Groups:
             return read.astype(np.int64)
         listed = list(on_cpu(values))
         named = {name: group for group, name in enumerate(self.names)}
-        texts = [None if is_missing(value) else level_text(value) for value in listed]
+        texts = each(level_of, listed)
         if len(self.attributes) == 1 and not all(text is None or text in named for text in texts):
             return self._encode_table({self.attributes[0]: listed})  # levels that are in bins, or in no group
         ids = [UNKNOWN if text is None else named.get(text, UNKNOWN) for text in texts]
@@ -308,7 +310,7 @@ def _column(table: Table, name: str) -> list[Any]:
     column = table[name]
     if getattr(column, "ndim", 1) != 1:
         raise ValueError(f"attribute {name!r} must be one column of the table, got {column.shape[1]}")
-    return list(column)
+    return cells_of(column)
 
 
 def _check_lengths(attributes: Sequence[str], columns: Sequence[list[Any]]) -> None:
@@ -321,14 +323,15 @@ def _check_lengths(attributes: Sequence[str], columns: Sequence[list[Any]]) -> N
 
 def _texts(table: Table, name: str, values: list[Any], edges: tuple[float, ...] | None) -> list[str | None]:
     if edges is not None:
-        for row, value in enumerate(values):
-            if "case" in table and not is_missing(value) and not isfinite(as_float(value)):
-                raise ValueError(
-                    f"attribute {name!r} must be a number to be cut into bins,"
-                    f" got {value!r} (case {list(table['case'])[row]})"
-                )
+        wrong = each(lambda value: not is_missing(value) and not isfinite(as_float(value)), values)
+        if "case" in table and any(wrong):
+            row = wrong.index(True)
+            raise ValueError(
+                f"attribute {name!r} must be a number to be cut into bins,"
+                f" got {values[row]!r} (case {list(table['case'])[row]})"
+            )
         return bin_numeric(values, edges, name)
-    return [None if is_missing(value) else level_text(value) for value in values]
+    return each(level_of, values)
 
 
 def _check_has_no_odd_cells(name: str, table: Table, text: Sequence[str | None]) -> None:
@@ -362,14 +365,17 @@ def _check_is_no_measurement(name: str, levels: set[str], members: int) -> None:
 
 def _members(table: Table, text: Sequence[str | None]) -> int:
     """Count the pairs of level and subject; without a column of subjects the case is one, or the row."""
-    names = next((list(table[column]) for column in ("subject", "case") if column in table), range(len(text)))
-    who = (row if is_missing(name) else str(name) for row, name in enumerate(names))
+    names = next(
+        (cells_of(table[column]) for column in ("subject", "case") if column in table), range(len(text))
+    )
+    missing = each(is_missing, names)
+    who = (row if gone else str(name) for row, (name, gone) in enumerate(zip(names, missing, strict=True)))
     return len({(level, one) for level, one in zip(text, who, strict=True) if level is not None})
 
 
 def levels_of(column: Any) -> tuple[list[str | None], tuple[str, ...]]:
     """Return the level of each row of a column, None where it is missing; and all levels, in order."""
-    text = [None if is_missing(value) else level_text(value) for value in column]
+    text = each(level_of, cells_of(column))
     ranks = _ranks("", {level for level in text if level is not None}, column, None)
     return text, tuple(level for level in ranks if level in text)
 

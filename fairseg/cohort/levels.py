@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from fairseg.io.cells import each
+
 # What people's tools write for "not known": what pandas reads so, among it R's NA, and N/A of spreadsheets.
 MISSING = (
     *(
@@ -51,7 +53,7 @@ def bin_numeric(values: Sequence[Any], edges: Sequence[float], name: str) -> lis
     """
     cuts = check_edges(name, edges)
     labels = bin_names(name, cuts)
-    numbers = [None if is_missing(value) else _number(name, value) for value in values]
+    numbers = each(lambda value: None if is_missing(value) else _number(name, value), values)
     places = np.searchsorted(cuts, [number or 0.0 for number in numbers], side="right")
     return [None if number is None else labels[place] for number, place in zip(numbers, places, strict=True)]
 
@@ -97,6 +99,8 @@ def is_missing(value: object) -> bool:
     >>> [is_missing(value) for value in (None, float("nan"), " NA ", "None", 0)]
     [True, True, True, True, False]
     """
+    if type(value) is str:  # the most frequent first
+        return value.strip() in _NOTHING
     if isinstance(value, Real) and not isinstance(value, Integral):
         return isnan(float(value))
     return value is None or str(value).strip() in _NOTHING
@@ -111,6 +115,11 @@ def cell_text(value: object) -> str | None:
     if is_missing(value):
         return None
     return value.strip() if isinstance(value, str) else level_text(value)
+
+
+def level_of(value: object) -> str | None:
+    """Return a cell as the text of a level; None where it says nothing."""
+    return None if is_missing(value) else level_text(value)
 
 
 def level_text(value: object) -> str:
@@ -132,11 +141,12 @@ def odd_cells(values: Sequence[Any]) -> list[int]:
     >>> odd_cells(["41", "?", "57", "63", "70", "71", "75", "80", None]), odd_cells(["A", "B"])
     ([1], [])
     """
-    known = [(place, value) for place, value in enumerate(values) if not is_missing(value)]
-    odd = [place for place, value in known if isinstance(value, bool) or not isfinite(as_float(value))]
-    numbers = {as_float(value) for _, value in known} if 0 < 3 * len(odd) < len(known) else set()
-    few = len(odd) <= max(3, len(known) // 20)
-    return odd if few and len([number for number in numbers if isfinite(number)]) > FEW_LEVELS else []
+    numbers = each(as_float, values)  # True and False are none
+    known = [place for place, missing in enumerate(each(is_missing, values)) if not missing]
+    odd = [place for place in known if not isfinite(numbers[place])]
+    if not 0 < 3 * len(odd) < len(known) or len(odd) > max(3, len(known) // 20):
+        return []
+    return odd if len({numbers[place] for place in known if isfinite(numbers[place])}) > FEW_LEVELS else []
 
 
 def alike(names: Iterable[str], *, initials: bool = True) -> list[tuple[str, ...]]:

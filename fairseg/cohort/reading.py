@@ -13,6 +13,7 @@ import pandas as pd
 
 from fairseg.cohort.columns import NO_ATTRIBUTES, metric_of, roles_of
 from fairseg.cohort.levels import as_float, cell_text, odd_cells
+from fairseg.io.cells import cells_of, each
 from fairseg.io.csv_files import fused, read_csv
 from fairseg.io.sentences import NamingNote, counted, listed
 
@@ -201,7 +202,7 @@ def _mapped(column: "pd.Series[Any]", clean: Callable[[str], str | None]) -> "pd
         return pd.Series(values, index=column.index, name=column.name)
     if pd.api.types.is_numeric_dtype(column.dtype):
         return column
-    cells = [clean(value) if isinstance(value, str) else value for value in column]
+    cells = each(lambda value: clean(value) if isinstance(value, str) else value, cells_of(column))
     return pd.Series(cells, index=column.index, name=column.name, dtype=column.dtype)
 
 
@@ -229,9 +230,9 @@ def _in_years(column: "pd.Series[Any]", changes: list[str]) -> "pd.Series[Any]":
     """Return a column of DICOM's ages in years, any other as it is."""
     if column.dtype.kind != "O":
         return column
-    texts = [text for text in column if isinstance(text, str)]
+    texts = dict.fromkeys(text for text in cells_of(column) if isinstance(text, str))
     ages = [text for text in texts if _DICOM_AGE.fullmatch(text)]
-    if not ages or not all(text in ages or isfinite(as_float(text)) for text in set(texts)):
+    if not ages or not all(_DICOM_AGE.fullmatch(text) or isfinite(as_float(text)) for text in texts):
         return column
     changes.append(f"{column.name}: ages such as {ages[0]} are read as years")
     return _mapped(column, _years)
@@ -244,7 +245,7 @@ def _years(text: str) -> str:
 
 def _numbers_alone(column: "pd.Series[Any]", odd: dict[str, tuple[str, ...]]) -> "pd.Series[Any]":
     """Return a column of numbers without the few cells that are none, which `odd` keeps."""
-    places = odd_cells(list(column)) if column.dtype.kind == "O" else []
+    places = odd_cells(cells_of(column)) if column.dtype.kind == "O" else []
     if not places:
         return column
     odd[str(column.name)] = tuple(f"{column.iloc[place]!r} (row {column.index[place]})" for place in places)
@@ -259,7 +260,8 @@ def _from_file(file: Path) -> pd.DataFrame:
     if kind not in _READERS:
         table = read_csv(file)
         # What `to_csv` made safe for spreadsheets becomes what it was.
-        return table.map(fused).rename(columns=fused)
+        cells = {name: each(fused, cells_of(column)) for name, column in table.items()}
+        return pd.DataFrame(cells, index=table.index, columns=table.columns).rename(columns=fused)
     try:
         # Else pandas would take "NA" for missing where it is to be kept.
         table = pd.read_parquet(file) if kind == ".parquet" else pd.read_excel(file, keep_default_na=False)

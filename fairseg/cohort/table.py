@@ -12,6 +12,7 @@ import pandas as pd
 from fairseg.cohort.columns import METRICS, NOTE, SKIPPED
 from fairseg.cohort.levels import cell_text, is_missing
 from fairseg.cohort.reading import CleanTable, TableOptions, read_table
+from fairseg.io.cells import cells_of, each
 from fairseg.io.sentences import listed
 
 ALONE = "no subject, so the case is one of its own"
@@ -67,7 +68,8 @@ def clean_cohort(source: Any, options: TableOptions | None = None) -> CleanTable
         raise ValueError(f"{where} must have at least one row, got none")
     for name in ("case", "subject"):
         if name in table:
-            table[name] = pd.Series(map(cell_text, table[name]), index=table.index, dtype=object)
+            cells = each(cell_text, cells_of(table[name]))
+            table[name] = pd.Series(cells, index=table.index, dtype=object)
     if (without := table.index[table["case"].isna()]).size:
         raise ValueError(f"{where}: row {without[0]} has no case")
     if (again := table.index[table["case"].duplicated()]).size:
@@ -127,7 +129,7 @@ def read_numbers(column: "pd.Series[Any]", where: str = "table") -> "pd.Series[f
     >>> read_numbers(pd.Series(["0.5", None, "NA"], name="dice")).tolist()
     [0.5, nan, nan]
     """
-    values = [_number(value) for value in column]
+    values = each(_number, cells_of(column))
     wrong = [value is None or value in (np.inf, -np.inf) for value in values]
     if any(wrong):
         row = column.index[wrong.index(True)]
@@ -156,7 +158,7 @@ def is_skipped(table: pd.DataFrame) -> npt.NDArray[np.bool_]:
     """
     if SKIPPED not in table:
         return np.zeros(len(table), dtype=bool)
-    said = np.array([not is_missing(reason) for reason in table[SKIPPED]], dtype=bool)
+    said = ~np.array(each(is_missing, cells_of(table[SKIPPED])), dtype=bool)
     values = [name for name in ("label", *METRICS) if name in table]
     return said & table[values].isna().to_numpy().all(axis=1)
 

@@ -13,6 +13,8 @@ from typing import Any
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
+from fairseg.io.cells import cells_of, each
+
 logger = logging.getLogger(__name__)
 
 _STATED = re.compile(r"\s*sep=(.)[^\S\n]*\r?\n")  # Excel's own first line
@@ -105,11 +107,11 @@ def _with_decimal_points(column: "pd.Series[str]", *, beside_points: bool) -> "p
 def to_csv(table: pd.DataFrame) -> str:
     """Return a table as CSV in which no text is a spreadsheet formula: `=cmd()` becomes `'=cmd()`."""
     # Numbers are left alone: pandas 2 turns whole ones with gaps into floats when it maps them.
-    safe = table.apply(lambda column: column if is_numeric_dtype(column) else column.map(_defused))
+    safe = table.apply(lambda column: column if is_numeric_dtype(column) else _safe(column))
     safe = safe.rename(columns=_defused)
     # A lone carriage return ends a row unless it is quoted, which pandas does not see to.
     strings = safe.select_dtypes(include=["object", "string"])
-    quote_all = any(column.astype(str).str.contains("\r").any() for _, column in strings.items())
+    quote_all = any("\r" in str(cell) for _, column in strings.items() for cell in set(cells_of(column)))
     file = StringIO()
     safe.to_csv(file, index=False, quoting=csv.QUOTE_NONNUMERIC if quote_all else csv.QUOTE_MINIMAL)
     return file.getvalue()
@@ -118,6 +120,12 @@ def to_csv(table: pd.DataFrame) -> str:
 def fused(value: str) -> str:
     """Take the apostrophe off again that `to_csv` put in front."""
     return value[1:] if value.startswith("'") and _is_hazard(value) else value
+
+
+def _safe(column: "pd.Series[Any]") -> "pd.Series[Any]":
+    if column.dtype.kind != "O":
+        return column.map(_defused)
+    return pd.Series(each(_defused, cells_of(column)), index=column.index, dtype=object)
 
 
 def _defused(value: Any) -> Any:

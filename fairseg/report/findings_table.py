@@ -17,6 +17,7 @@ from fairseg.statistics.verdicts import Endpoint, Verdict
 if TYPE_CHECKING:
     from fairseg.report.analyses import Analysis
 
+_MOST_ROWS = 300  # of all findings on a page, which no reader goes through; findings.csv has them all
 _ORDER = (Verdict.FAILS, Verdict.GAP, Verdict.OPEN, Verdict.NO_GAP, Verdict.NOT_JUDGED)
 
 
@@ -108,16 +109,21 @@ def endpoints_table(result: Audited, analysis: "Analysis", most: int = 9) -> Tab
 def telling(row: Finding, result: Audited) -> tuple[bool, bool, float, int]:
     """Return what ranks the finding first that says most: shown, overall, and far beyond its margin."""
     weight = 0.5 if row.endpoint is Endpoint.HARDEST else 1.0  # as in the control over the page
-    size = -weight * abs(row.estimate) / row.margin
+    size = -weight * float(np.nan_to_num(abs(row.estimate))) / row.margin
     return not row.shown, row.structure != result.structures[0], size, list(Endpoint).index(row.endpoint)
 
 
 def findings_table(result: Audited) -> Table:
-    """Return every row of the page: all attributes, structures, comparisons and endpoints."""
+    """Return the rows of the page: all attributes, structures, comparisons and endpoints.
+
+    Of more than 300 those that say most, in their order.
+    """
+    found = result.judgement.findings
+    kept = {id(row) for row in sorted(found, key=lambda row: telling(row, result))[:_MOST_ROWS]}
     heads = ("Verdict", "Subjects", "First", "Second", "Disadvantage of the second", "p", "p (page)")
     rows = []
     several = len(result.analyses) > 1
-    for row in result.judgement.findings:
+    for row in (row for row in found if id(row) in kept):
         name = f"{row.structure}: {row.first}, {row.second}: {row.endpoint}"
         name = f"{row.attribute}, {name}" if several else name
         if row.adjusted:
@@ -127,10 +133,14 @@ def findings_table(result: Audited) -> Table:
         counts = Cell(f"{row.n_first}, {row.n_second}")
         p = [Cell(row.p, kind="p"), Cell(row.p_adjusted, kind="p")]
         rows.append((name, "", [_verdict(row), counts, *values, _difference(row), *p]))
-    note = say("about_findings", alpha=result.options.alpha, level=result.judgement.alpha_star)
-    return Table.of(
-        "Every finding", heads, rows, corner="Structure: first, second: endpoint", note=note, tall=True
+    note = say(
+        "about_findings",
+        alpha=result.options.alpha,
+        level=result.judgement.alpha_star,
+        left_out=len(found) - len(rows),
     )
+    caption = "Every finding" if len(rows) == len(found) else "Findings that say most"
+    return Table.of(caption, heads, rows, corner="Structure: first, second: endpoint", note=note, tall=True)
 
 
 def subgroup_table(result: Audited) -> Table:

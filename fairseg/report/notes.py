@@ -122,9 +122,10 @@ def _lacking(table: pd.DataFrame) -> str:
     """Note cases that have no row of a label that other cases have."""
     labels = dict.fromkeys(table["label"])
     lacking = {}
-    for case, found in table.groupby("case", sort=False)["label"]:
-        if missing := labels.keys() - set(found):
-            lacking[case] = [label for label in labels if label in missing]
+    fewer = table[table.groupby("case")["label"].transform("size") < len(labels)]  # a label stands once a case
+    for case, found in fewer.groupby("case", sort=False)["label"]:
+        missing = labels.keys() - set(found)
+        lacking[case] = [label for label in labels if label in missing]
     if not lacking:
         return ""
     cases = listed(f"{case} ({listed(missing)})" for case, missing in lacking.items())

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from fairseg.io import csv_files
 from fairseg.io.files import write_files
 from fairseg.io.outputs import check_writable, remove_own
-from fairseg.io.sentences import counted
+from fairseg.io.sentences import counted, listed
 from fairseg.report import charts
 from fairseg.report.about import about
 from fairseg.report.adjusted import adjust
@@ -26,7 +26,7 @@ from fairseg.report.findings_table import findings_table, groups_table, subgroup
 from fairseg.report.notes import first_notes, method, notes_on, reconciled
 from fairseg.report.overlays import overlay_legend
 from fairseg.report.paper import report_sheet
-from fairseg.report.pictures import Pictures, gap_charts, with_largest_gaps
+from fairseg.report.pictures import Pictures, gap_charts, with_largest_gaps, with_tables
 from fairseg.report.plots import (
     figure_of,
     plot_gaps,
@@ -41,7 +41,7 @@ from fairseg.report.secondary import Secondary, secondary
 from fairseg.report.sensitivity import Sensitivity, sensitivity
 from fairseg.report.small_groups import shrunken_table
 from fairseg.report.summary_table import summaries_to_csv, summary_table
-from fairseg.report.tables import to_latex, to_markdown
+from fairseg.report.tables import Table, to_latex, to_markdown
 from fairseg.report.templates import render_page, say
 from fairseg.report.worst import worst_cases
 from fairseg.scoring.summary import ALL, Summary
@@ -212,12 +212,12 @@ def _page(material: _Material) -> str:
     """Fill in the page."""
     result, pictures, summaries = material.result, material.pictures, material.analyses[0]
     overall, sections, scores = summaries[0], result.sections, result.scores
-    dice = "dice" in scores.metrics
+    dice, tabled = "dice" in scores.metrics, with_tables(summaries)
     counts = dict(enumerate(overall.counts.tolist()))
     values: dict[str, Any] = {
         "title": say("title", model=sections.model, by=result.analyses[0].name),
         "about": about(sections, {sections.model: scores}),
-        "labels": [summary.structure for summary in summaries[1:]],
+        "labels": listed((summary.structure for summary in summaries[1:]), 20),
         "size": _size(result),
         "counts": list(zip(overall.names, overall.counts.tolist(), strict=True)),
         "reference": None if overall.reference is None else overall.names[overall.reference],
@@ -236,14 +236,18 @@ def _page(material: _Material) -> str:
             for one in result.analyses
             if len(one.groups.attributes) > 1
         ],
-        "tables": [(summary.structure, summary_table(summary).fitted()) for summary in summaries],
-        "groups": [(name, groups_table(result, result.analyses[0], name)) for name in result.structures[1:]],
+        "tables": _tables(tabled),
+        "untabled": len(summaries) - len(tabled),
+        "groups": [
+            (one.structure, groups_table(result, result.analyses[0], one.structure)) for one in tabled[1:]
+        ],
         "findings": findings_table(result),
         "sensitivity": material.sensitivity,
         "secondary": material.secondary,
         "shrunken": [table for one in material.analyses if (table := shrunken_table(one[0])) is not None],
         "boxes": {overall.title(name): pictures.boxes(0, name) for name in scores.metrics},
         "left_out": len(summaries) - len(with_largest_gaps(summaries)),
+        "thinned": pictures.thinned,
         "legend": charts.legend(overall.names, overall.reference, counts),
         "scatters": pictures.scatters(0, scores) if dice else Markup(""),
         "worst": []
@@ -275,12 +279,16 @@ def _other(material: _Material, number: int) -> dict[str, Any]:
         "badge": charts.badge(result.judgement.verdicts[analysis.name]),
         "groups": groups_table(result, analysis),
         "boxes": material.pictures.boxes(number, result.scores.metrics[0]),
-        "tables": [(summary.structure, summary_table(summary).fitted()) for summary in summaries],
+        "tables": _tables(with_tables(summaries)),
     }
+
+
+def _tables(summaries: Sequence[Summary]) -> list[tuple[str, list[Table]]]:
+    return [(summary.structure, summary_table(summary).fitted()) for summary in summaries]
 
 
 def _size(result: Audited) -> str:
     table, labels = result.scores.table, result.scores.labels
     subjects, cases = table["subject"].nunique(), table["case"].nunique()
     size = f"{counted(subjects, 'subject')}, {counted(cases, 'case')}"
-    return size if labels == [ONE_LABEL] else f"{size}; {counted(len(labels), 'label')}: {', '.join(labels)}"
+    return size if labels == [ONE_LABEL] else f"{size}; {counted(len(labels), 'label')}: {listed(labels, 20)}"

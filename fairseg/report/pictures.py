@@ -21,6 +21,7 @@ from fairseg.statistics.verdicts import Endpoint
 
 MOST_STRUCTURES = 12  # with charts of their own; of more, those with the largest gaps
 _MOST_SCATTERS = 6
+_MOST_TABLES, _MOST_LINES = 24, 2000  # structures with tables on a page, and lines of groups in these
 _MOST_TRENDS = 6  # groups, above which trends hide each other
 _MOST_GAPS = 40  # rows of a chart of gaps
 
@@ -39,7 +40,6 @@ class Pictures:
             times |= Counter(map(str, summaries[0].subjects["subject"]))
         names = [name for name, number in times.items() for _ in range(number)]
         first = dict(zip(times, np.cumsum([0, *times.values()]).tolist(), strict=False))
-        self.subjects = charts.Roster(names)
         self._place: list[dict[tuple[str, int], int]] = []
         self._ids: list[npt.NDArray[np.int64]] = []
         for summaries in analyses:
@@ -53,6 +53,15 @@ class Pictures:
             self._place.append(place)
             self._ids.append(ids)
         self._analyses = analyses
+        overall = analyses[0][0].subjects.drop_duplicates("subject").set_index("subject")
+        score = overall["dice"].reindex(names).to_numpy() if "dice" in overall else np.zeros(len(names))
+        self.subjects = charts.Roster(names, charts.spread_evenly(self._ids, score))
+
+    @property
+    def thinned(self) -> str:
+        """What a reader must know where not every subject is a dot; else empty."""
+        drawn = self.subjects.drawn
+        return "" if drawn.all() else say("thinned", drawn=int(drawn.sum()), number=drawn.size)
 
     def boxes(self, number: int, metric: str) -> Markup:
         """Draw one metric of every structure by group: boxes, and every subject as a dot."""
@@ -208,6 +217,11 @@ def with_largest_gaps(summaries: Sequence[Summary], most: int = MOST_STRUCTURES)
 
     kept = sorted(summaries, key=size, reverse=True)[:most]
     return [summary for summary in summaries if any(summary is one for one in kept)]
+
+
+def with_tables(summaries: Sequence[Summary]) -> list[Summary]:
+    """Return the summaries that a page has tables of: fewer, the more groups they have."""
+    return with_largest_gaps(summaries, min(_MOST_TABLES, max(2, _MOST_LINES // len(summaries[0].groups))))
 
 
 def sizes(table: pd.DataFrame, summary: Summary) -> tuple[Floats, str] | None:

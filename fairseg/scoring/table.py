@@ -41,6 +41,7 @@ from fairseg.cohort.table import (
     read_numbers,
     with_subjects,
 )
+from fairseg.io.cells import cells_of, each
 from fairseg.io.csv_files import to_csv
 from fairseg.io.sentences import NamingNote, counted, listed
 from fairseg.scoring.wide import hint_of_wide, long_table, without_percent
@@ -341,7 +342,7 @@ def _texts(column: "pd.Series[Any]") -> "pd.Series[Any]":
     """Return text, with None where the cell says nothing; an ordered Categorical stays one."""
     if getattr(column.dtype, "ordered", False) and column.name not in NO_ATTRIBUTES:
         return column.cat.rename_categories([str(cell_text(level)) for level in column.cat.categories])
-    return pd.Series([cell_text(value) for value in column], index=column.index, dtype=object)
+    return pd.Series(each(cell_text, cells_of(column)), index=column.index, dtype=object)
 
 
 def _numbers(column: "pd.Series[Any]", where: str, called: str) -> "pd.Series[float]":

@@ -213,8 +213,9 @@ def pooled_p(strata: Sequence[Placements]) -> Floats:
 def fisher_many(count: Floats, n_first: Floats, n_second: Floats, marked: Floats) -> Floats:
     """Return `fisher_exact` of many tables at once: marked subjects of the first group, sizes, all marked."""
     table = np.stack(np.broadcast_arrays(count, n_first, n_second, marked)).round().astype(np.int64)
-    base = int(table.max(initial=0)) + 1
-    key = ((table[0] * base + table[1]) * base + table[2]) * base + table[3]
+    low = table.min(axis=1, keepdims=True)
+    # Of margins that hardly differ between deals, so that this does not overflow in cohorts of any size.
+    key = np.ravel_multi_index(tuple(table - low), tuple((table - low).max(axis=1) + 1))
     _, index, back = np.unique(key, return_index=True, return_inverse=True)
     return np.asarray(_fisher_tables(*table[:, index])[back.ravel()])
 

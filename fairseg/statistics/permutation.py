@@ -76,14 +76,23 @@ def smallest_p_values(
     matrix = columns.matrix(len(ids[0]))
     labels = {number: ids[number].astype(np.int16) for number in sorted({row.attribute for row in rows})}
     found = []
+    tables: dict[_Test, list[npt.NDArray[np.int32]]] = {test: [] for test in tests if test.exact}
     for deals in _deal(len(ids[0]), permutations, blocks, np.random.default_rng(seed)):
         smallest = np.full(len(deals), np.inf)
         for number, label in labels.items():
             dealt = Dealt(label, deals, matrix)
             for test in (test for test in tests if test.row.attribute == number):
-                np.minimum(smallest, test.p_values(dealt) / test.row.weight, out=smallest)
+                if test.exact:
+                    tables[test].append(test.tables(dealt))
+                else:
+                    np.minimum(smallest, test.p_values(dealt) / test.row.weight, out=smallest)
         found.append(smallest)
-    return np.concatenate(found)
+    smallest = np.concatenate(found)
+    # Exact tests of all deals at once: a large cohort has few deals in a chunk, and many equal tables in all.
+    for test, parts in tables.items():
+        p = fisher_many(*np.concatenate(parts, axis=1).astype(np.float64))
+        np.minimum(smallest, p / test.row.weight, out=smallest)
+    return smallest
 
 
 def local_level(smallest: Floats, alpha: float) -> float:
@@ -163,10 +172,21 @@ class _Test:
             for cell, stratum in zip(self._cells, row.strata, strict=True)
         ]
 
+    @property
+    def exact(self) -> bool:
+        """Whether this is Fisher's test of one table a deal."""
+        return self.row.marks and len(self.row.strata) == 1
+
+    def tables(self, dealt: Dealt) -> npt.NDArray[np.int32]:
+        """Return for `fisher_many` marked of the first group, both sizes and all marked, (4, deals)."""
+        n, m, count, both = self._counted(dealt)
+        return np.stack([count, n, m, both])[:, :, 0].round().astype(np.int32)
+
     def p_values(self, dealt: Dealt) -> Floats:
-        """Return the p-value in each deal, (deals,)."""
+        """Return the p-value in each deal, (deals,); of Fisher's test see `tables`."""
         if self.row.marks:
-            return self._shares(dealt)
+            n, m, count, both = self._counted(dealt)
+            return _stratified(count.sum(1), np.stack([n, m, both], axis=2))
         first, second = self.row.first, self.row.second
         found = []
         for cell, places in zip(self._cells, self._places, strict=True):
@@ -177,14 +197,12 @@ class _Test:
                 found.append(placements(dealt, cell, first, second))
         return pooled_p(found)
 
-    def _shares(self, dealt: Dealt) -> Floats:
+    def _counted(self, dealt: Dealt) -> tuple[Floats, Floats, Floats, Floats]:
+        """Return both sizes, the marked of the first group and of both, in each stratum, (deals, strata)."""
         first, second = (dealt.sums(who, self.row.second) for who in (self.row.first, self.row.second))
         scored, marked = np.array(self._places).T
-        n, m, count = first[:, scored], second[:, scored], first[:, marked]
-        both = count + second[:, marked]
-        if len(scored) == 1:
-            return fisher_many(count[:, 0], n[:, 0], m[:, 0], both[:, 0])
-        return _stratified(count.sum(1), np.stack([n, m, both], axis=2))
+        count = first[:, marked]
+        return first[:, scored], second[:, scored], count, count + second[:, marked]
 
 
 def _stratified(count: Floats, margins: Floats) -> Floats:

@@ -9,7 +9,7 @@ from fairseg.report.charts.forest import ForestRow, badge, forest
 from fairseg.report.charts.frame import charts, legend
 from fairseg.report.charts.points import bland_altman, scatter
 from fairseg.report.charts.script import script, script_policy
-from fairseg.report.charts.subjects import Roster
+from fairseg.report.charts.subjects import Roster, spread_evenly
 
 __all__ = [
     "ForestRow",
@@ -23,4 +23,5 @@ __all__ = [
     "scatter",
     "script",
     "script_policy",
+    "spread_evenly",
 ]

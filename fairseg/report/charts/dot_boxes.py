@@ -109,8 +109,8 @@ def _panel(
         down = ground + 11 + rain / 2 + swarm(scale(part), radius, rain - 2 * radius)
         parts.append(
             dots(
-                scale(part), down, who, group=names[group], series=series, radius=radius, css=css,
-                opacity=opacity,
+                scale(part), down, who, subjects=subjects, group=names[group], series=series, radius=radius,
+                css=css, opacity=opacity,
             )
         )  # fmt: skip
         y = ground + 11 + rain + 5

@@ -86,8 +86,8 @@ def scatter(
         places = wide(across[who]), high(up[who])
         parts.append(
             dots(
-                *places, who, group=names[group], series=series, radius=radius, css=css, opacity=opacity,
-                marker=f"{name}-m{group}",
+                *places, who, subjects=subjects, group=names[group], series=series, radius=radius, css=css,
+                opacity=opacity, marker=f"{name}-m{group}",
             )
         )  # fmt: skip
         if trend and len(who) >= _LEAST_FOR_TREND:
@@ -166,7 +166,17 @@ def bland_altman(
         data = mean[who], difference[who], who
         css = css_class(group, reference)
         panels.append(
-            _panel(f"{name}-{group}", title, quantity, data, limits[group], (wide, high, left), series, css)
+            _panel(
+                f"{name}-{group}",
+                title,
+                quantity,
+                data,
+                limits[group],
+                (wide, high, left),
+                subjects,
+                series,
+                css,
+            )
         )
     return frame.charts(*panels)
 
@@ -186,6 +196,7 @@ def _panel(
     data: tuple[Floats, Floats, npt.NDArray[np.int64]],
     limits: list[float],
     axes: tuple[Scale, Scale, float],
+    subjects: Roster,
     series: Sequence[int],
     css: str,
 ) -> Markup:
@@ -209,8 +220,8 @@ def _panel(
         frame.x_axis(wide, top, top + _LOW, f"Mean of both, {quantity}"),
         frame.rule(left, high.at(0), _NARROW - 2, high.at(0), "axis"),
         dots(
-            wide(mean), high(difference), who, group=group, series=series, radius=radius, css=css,
-            opacity=opacity,
+            wide(mean), high(difference), who, subjects=subjects, group=group, series=series, radius=radius,
+            css=css, opacity=opacity,
         ),
     ]  # fmt: skip
     for value, kind in zip(limits, ("limit", "bias", "limit"), strict=False):

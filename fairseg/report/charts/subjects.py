@@ -6,6 +6,7 @@ once, however many charts show them.
 
 import json
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,8 @@ from fairseg.report.charts.svg import tag
 from fairseg.report.escape import plain
 from fairseg.report.numbers import decimals
 
+MOST_DOTS = 10_000  # of a chart, above which a page is slow and its dots hide each other
+_LEAST_DOTS = 20  # of a group that has so many subjects
 UNIT = 0.1  # pixels of the whole numbers that a path of dots is written in
 
 
@@ -25,6 +28,7 @@ class Roster:
 
     Args:
         names: of the subjects, each once.
+        drawn: whether each is drawn as a dot, bool (N,), as from `spread_evenly`; None: all are.
 
     >>> subjects = Roster(["ann", "bob"])
     >>> subjects.series("DSC", [0.912, float("nan")])
@@ -33,8 +37,10 @@ class Roster:
     <script type="application/json" id="chart-data">{"names":["ann","bob"],"series":[["DSC",3,[912,null]]]}...
     """
 
-    def __init__(self, names: Sequence[str]) -> None:
+    def __init__(self, names: Sequence[str], drawn: npt.NDArray[np.bool_] | None = None) -> None:
         self.names = [plain(str(name)) for name in names]
+        self.drawn = np.ones(len(self.names), dtype=bool) if drawn is None else drawn
+        self.place = np.cumsum(self.drawn) - 1  # among those that are drawn
         self._series: dict[tuple[str, bytes], int] = {}
         self._data: list[tuple[str, int, list[int | None]]] = []
 
@@ -47,6 +53,7 @@ class Roster:
         array = self.check(values, title)
         key = (title, array.tobytes())
         if key not in self._series:
+            array = array[self.drawn]
             finite = array[np.isfinite(array)]
             low, high = (finite.min(), finite.max()) if finite.size else (0.0, 1.0)
             digits = decimals(float(low), float(high))
@@ -70,12 +77,35 @@ class Roster:
 
     def markup(self) -> Markup:
         """Return the list for the page, once, after all charts are made."""
-        text = json.dumps(
-            {"names": self.names, "series": self._data}, ensure_ascii=False, separators=(",", ":")
-        )
+        names = [name for name, drawn in zip(self.names, self.drawn, strict=True) if drawn]
+        text = json.dumps({"names": names, "series": self._data}, ensure_ascii=False, separators=(",", ":"))
         # Within a script element only these could end it or begin another.
         text = text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
         return tag("script", Markup(text), type="application/json", id="chart-data")
+
+
+def spread_evenly(
+    groupings: Sequence[npt.NDArray[np.int64]], values: npt.NDArray[np.float64]
+) -> npt.NDArray[np.bool_]:
+    """Return which subjects are drawn, bool (N,): of more than 10,000 those spread evenly over each group.
+
+    Args:
+        groupings: of each attribute the group ids, (N,); -1 unknown.
+        values: (N,); each group's lowest and highest are drawn, and in between every so manyth by rank.
+    """
+    if values.size <= MOST_DOTS:
+        return np.ones(values.size, dtype=bool)
+    number = sum(np.unique(ids[ids >= 0]).size for ids in groupings)
+    most = max(_LEAST_DOTS, MOST_DOTS // max(number, 1))
+    order = np.argsort(values, kind="stable")
+    drawn = np.zeros(values.size, dtype=bool)
+    for ids in groupings:
+        ranked = order[np.argsort(ids[order], kind="stable")]  # by group, then by value
+        ends = np.searchsorted(ids[ranked], np.arange(int(ids.max()) + 2))
+        for start, stop in pairwise(ends):
+            places = np.linspace(start, stop - 1, min(most, int(stop - start))).round().astype(np.int64)
+            drawn[ranked[places]] = True
+    return drawn
 
 
 def check_groups(subjects: Roster, groups: npt.ArrayLike, names: Sequence[str]) -> npt.NDArray[np.int64]:
@@ -102,6 +132,7 @@ def dots(
     y: npt.NDArray[np.float64],
     who: npt.NDArray[np.int64],
     *,
+    subjects: Roster,
     group: str,
     series: Sequence[int],
     radius: float,
@@ -115,6 +146,7 @@ def dots(
         x: (N,), pixels.
         y: (N,), pixels.
         who: (N,), indices of the subjects, ascending.
+        subjects: of the page; those that it does not draw are left out.
         group: name of the group.
         series: what a tooltip tells of these dots, numbers from `Roster.series`.
         radius: of a dot, pixels.
@@ -122,6 +154,8 @@ def dots(
         opacity: 0 to 1.
         marker: id of the marker that stands for a dot; None for a round one.
     """
+    drawn = subjects.drawn[who]
+    x, y, who = x[drawn], y[drawn], subjects.place[who[drawn]]
     if len(x) == 0:
         return Markup("")
     pairs = zip(np.rint(x / UNIT).astype(int).tolist(), np.rint(y / UNIT).astype(int).tolist(), strict=True)

@@ -12,7 +12,16 @@ from fairseg.io.files import write_files
 from fairseg.io.outputs import check_writable
 from fairseg.io.sentences import counted, listed
 from fairseg.report.about import about
-from fairseg.report.charts import ForestRow, Roster, badge, dot_boxes, forest, script, script_policy
+from fairseg.report.charts import (
+    ForestRow,
+    Roster,
+    badge,
+    dot_boxes,
+    forest,
+    script,
+    script_policy,
+    spread_evenly,
+)
 from fairseg.report.compare.answer import model_answer
 from fairseg.report.compare.card import card_values
 from fairseg.report.compare.compared import Compared
@@ -28,7 +37,7 @@ from fairseg.report.compare.tables import (
 from fairseg.report.plots import figure_of, to_svg
 from fairseg.report.tables import to_latex, to_markdown
 from fairseg.report.templates import render_page, say
-from fairseg.scoring.subjects import subject_names
+from fairseg.scoring.subjects import structure_scores, subject_names
 from fairseg.statistics.verdicts import Verdict
 
 logger = logging.getLogger(__name__)
@@ -92,7 +101,10 @@ def _unrounded(result: Compared, structures: list[str]) -> Any:
 def _page(result: Compared) -> str:
     first = result.analyses[0]
     structures = _structures(result)
-    subjects = Roster(subject_names(result.models[result.baseline]))
+    baseline = result.models[result.baseline]
+    score = structure_scores(baseline).mean(axis=1)
+    drawn = spread_evenly([one.members.ids for one in result.analyses], score)
+    subjects = Roster(subject_names(baseline), drawn)
     models = [
         {
             "name": model.model,
@@ -124,6 +136,7 @@ def _page(result: Compared) -> str:
         method=_method(result),
         left_out=_left_out(result),
         notes=result.notes,
+        thinned="" if drawn.all() else say("thinned", drawn=int(drawn.sum()), number=drawn.size),
         data=subjects.markup(),
         script=script(),
         policy=Markup(script_policy()),
