@@ -34,7 +34,6 @@ from fairseg.experiment.tables import (
 )
 from fairseg.io import csv_files
 from fairseg.io.files import write_files
-from fairseg.io.outputs import remove_own
 from fairseg.report.escape import markdown
 from fairseg.report.templates import render_page as render_template
 from fairseg.scoring.summary import ALL, GAP
@@ -96,9 +95,9 @@ def write_experiment(
     }
     if not results.boxes.empty:
         files["boxes.csv"] = csv_files.to_csv(results.boxes)
-    write_files(root / REPORT, files, "experiment")
-    drawn_before = {file.name for pattern in _DRAWN for file in (root / REPORT).glob(pattern)}
-    remove_own(root / REPORT, drawn_before - files.keys(), "experiment")  # of an earlier call for more arms
+    # Of an earlier call for more arms there may be more figures.
+    drawn_before = sorted(file.name for pattern in _DRAWN for file in (root / REPORT).glob(pattern))
+    write_files(root / REPORT, files, "experiment", stale=drawn_before)
     return root / REPORT / PAGE
 
 

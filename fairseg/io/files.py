@@ -1,22 +1,26 @@
 """Write files whole or not at all: beside the target under another name, checked, synced, then renamed."""
 
 import errno
+import json
 import os
+import re
 import secrets
 import signal
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from contextvars import ContextVar
 from pathlib import Path
 from shutil import rmtree
 
+from fairseg.io.json_files import parse_json
 from fairseg.io.outputs import (
     MANIFEST,
     NotWritableError,
     check_writable,
     digest_of,
     record,
+    remove_own,
 )
 
 # What the caller of a command can mend; all else, such as a full disk, is the machine's.
@@ -24,6 +28,10 @@ _CALLERS = {
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR),
     *(errno.ENOENT, errno.ELOOP, errno.EINVAL, errno.EILSEQ),
 }
+
+_PAGE = ".html"
+_JOURNAL = ".pending.json"
+_TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.part-([^/\0]+)")
 
 _put_in_place: ContextVar[list[Path] | None] = ContextVar("put in place", default=None)
 
@@ -49,23 +57,29 @@ def _record(file: Path) -> None:
         written.append(file)
 
 
-def write_files(folder: Path, files: Mapping[str, str | bytes], kind: str | None = None) -> None:
+def write_files(
+    folder: Path, files: Mapping[str, str | bytes], kind: str | None = None, stale: Iterable[str] = ()
+) -> None:
     """Write files into a folder, made if needed, and replace those of an earlier call.
 
-    All are first written under other names, then put in place one after the other; if anything fails
-    before that, none is there. Ctrl-C waits until all are in place.
+    All are first written under other names; if anything fails before that, none is there. Then they are put
+    in place one after the other, which a kill can interrupt: a page (.html) is taken away first and put in
+    place last, so that none stands beside tables of another call, and the next call puts in place what is
+    left. Ctrl-C waits until all are in place.
 
     Args:
         folder: made if needed.
         files: name -> content.
         kind: of the result, for the manifest: see `check_writable`. None in a folder that holds fairseg's own
             state only.
+        stale: files of an earlier call of this kind that this one has not: they go, unless they were changed.
 
     Raises:
         NotWritableError: the folder cannot be written, or a file must not be replaced; the message says why.
         NotWrittenError: writing failed, as on a full disk.
     """
     check_writable(folder, files, kind)
+    _finish_interrupted(folder)
     new = [path for path in (folder, *folder.parents) if not path.exists()]
     waiting: list[tuple[Path, Path]] = []
     path = folder
@@ -83,11 +97,12 @@ def write_files(folder: Path, files: Mapping[str, str | bytes], kind: str | None
         if kind is not None:
             record(folder, kind, digests)
         with _interrupts_wait():
-            for temporary, path in waiting:
-                temporary.replace(path)
-                _record(path)
-            _sync_folder(folder)
-            new = []
+            moves = sorted(waiting, key=lambda move: move[1].suffix == _PAGE)
+            gone = [name for name in stale if name not in files]
+            journal = _journal(folder, kind, moves, gone) if len(moves) + len(gone) > 1 else None
+            waiting, new = [], []
+            path = folder
+            _put(folder, kind, moves, gone, journal)
     except OSError as error:
         raise write_error(path, error) from None
     finally:
@@ -97,6 +112,71 @@ def write_files(folder: Path, files: Mapping[str, str | bytes], kind: str | None
         for made in new:
             with suppress(OSError):
                 made.rmdir()
+
+
+def _journal(
+    folder: Path, kind: str | None, moves: Sequence[tuple[Path, Path]], stale: Sequence[str]
+) -> Path:
+    """Say in the folder which files are to be put in place or to go, for whoever must go on after a kill."""
+    journal = folder / f".{secrets.token_hex(8)}{_JOURNAL}"
+    temporary = _beside(journal)
+    names = [[temporary.name, path.name] for temporary, path in moves]
+    try:
+        temporary.write_text(json.dumps({"kind": kind, "moves": names, "stale": stale}), encoding="utf-8")
+        _sync(temporary)
+        temporary.replace(journal)
+        _sync_folder(folder)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return journal
+
+
+def _put(
+    folder: Path,
+    kind: str | None,
+    moves: Sequence[tuple[Path, Path]],
+    stale: Sequence[str],
+    journal: Path | None,
+) -> None:
+    """Put files in place, tables before pages; a page of an earlier call goes before its tables do."""
+    if journal is not None:
+        for temporary, path in moves:
+            if path.suffix == _PAGE and temporary.exists():
+                path.unlink(missing_ok=True)
+    if kind is not None:
+        remove_own(folder, stale, kind)
+    for temporary, path in moves:
+        with suppress(FileNotFoundError) if journal is not None else nullcontext():
+            temporary.replace(path)  # unless another process has gone on with it
+        _record(path)
+    _sync_folder(folder)
+    if journal is not None:
+        journal.unlink(missing_ok=True)
+
+
+def _finish_interrupted(folder: Path) -> None:
+    """Put in place what a call that was killed had written, but not yet put in place.
+
+    Raises:
+        NotWritableError: one of the files is somebody else's by now.
+    """
+    for journal in sorted(folder.glob(f".*{_JOURNAL}")) if folder.is_dir() else ():
+        try:
+            about = parse_json(journal.read_bytes(), str(journal))
+            kind, names = about["kind"], [(str(temporary), str(name)) for temporary, name in about["moves"]]
+            stale = [str(name) for name in about["stale"]]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # another process was faster, or it is none of ours
+        # Whoever made the journal, it moves nothing but files that `_beside` names, within the folder.
+        found = [_TEMPORARY.fullmatch(temporary) for temporary, _ in names]
+        plain = all(one and one[1] == name for one, (_, name) in zip(found, names, strict=True))
+        if not plain or any("/" in name for name in stale):
+            continue
+        moves = [(folder / temporary, folder / name) for temporary, name in names]
+        moves = [move for move in moves if move[0].is_file() and not move[0].is_symlink()]
+        kind = kind if isinstance(kind, str) else None
+        check_writable(folder, [path.name for _, path in moves], kind)
+        _put(folder, kind, moves, stale, journal)
 
 
 @contextmanager

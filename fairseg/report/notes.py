@@ -122,7 +122,9 @@ def _lacking(table: pd.DataFrame) -> str:
     """Note cases that have no row of a label that other cases have."""
     labels = dict.fromkeys(table["label"])
     lacking = {}
-    fewer = table[table.groupby("case")["label"].transform("size") < len(labels)]  # a label stands once a case
+    fewer = table[
+        table.groupby("case")["label"].transform("size") < len(labels)
+    ]  # a label stands once a case
     for case, found in fewer.groupby("case", sort=False)["label"]:
         missing = labels.keys() - set(found)
         lacking[case] = [label for label in labels if label in missing]

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from fairseg.io import csv_files
 from fairseg.io.files import write_files
-from fairseg.io.outputs import check_writable, remove_own
+from fairseg.io.outputs import check_writable
 from fairseg.io.sentences import counted, listed
 from fairseg.report import charts
 from fairseg.report.about import about
@@ -136,8 +136,7 @@ def save_report(result: Audited, folder: Path) -> Path:
     }
     if material.clinical is not None:
         files["clinical.csv"] = csv_files.to_csv(material.clinical.table)
-    write_files(folder, files, KIND)
-    remove_own(folder, [name for name in OPTIONAL if name not in files], KIND)
+    write_files(folder, files, KIND, stale=OPTIONAL)
     for note in material.notes:
         logger.warning("%s", note)
     return folder / PAGE
@@ -239,7 +238,9 @@ def _page(material: _Material) -> str:
         "tables": _tables(tabled),
         "untabled": len(summaries) - len(tabled),
         "groups": [
-            (one.structure, groups_table(result, result.analyses[0], one.structure)) for one in tabled[1:]
+            (one.structure, groups_table(result, result.analyses[0], one.structure))
+            for one in tabled
+            if one.structure in result.structures[1:]
         ],
         "findings": findings_table(result),
         "sensitivity": material.sensitivity,

@@ -1,7 +1,11 @@
 """Files are written whole or not at all."""
 
+import json
 import os
 import re
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -231,3 +235,86 @@ def test_a_disk_that_is_full_at_any_byte_leaves_the_old_files(tmp_path: Path, ro
         else:
             assert room > 30
         assert not list(disk.rglob("*.part-*"))
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from fairseg.io.files import write_files
+
+folder, at = Path(sys.argv[1]), int(sys.argv[2])
+steps = 0
+
+def counting(step):
+    def counted(*given, **named):
+        global steps
+        steps += 1
+        if steps == at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return step(*given, **named)
+    return counted
+
+for name in ("replace", "unlink", "write_bytes", "write_text"):
+    setattr(Path, name, counting(getattr(Path, name)))
+write_files(folder, {"page.html": "new page", "a.csv": "new a", "b.csv": "new b"}, "report", stale=["c.csv"])
+print(steps)
+"""
+
+
+def test_a_kill_at_any_step_leaves_no_page_beside_tables_of_another_call(tmp_path: Path) -> None:
+    def run(folder: Path, at: int) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", KILLED, str(folder), str(at)]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    def state(folder: Path) -> dict[str, str]:
+        return {path.name: path.read_text() for path in folder.iterdir() if not path.name.startswith(".")}
+
+    old, new = ({name: f"{age} {name[0]}" for name in ("a.csv", "b.csv")} for age in ("old", "new"))
+    old |= {"page.html": "old page", "c.csv": "old c"}
+    new["page.html"] = "new page"
+    write_files(tmp_path / "whole", old, "report")
+    whole = run(tmp_path / "whole", 0)
+    steps = int(whole.stdout)
+    seen = set()
+    for at in range(1, steps + 1):
+        folder = tmp_path / str(at)
+        write_files(folder, old, "report")
+        assert run(folder, at).returncode == -signal.SIGKILL
+        left = state(folder)
+        # A page that is there is beside the tables of its own call, whole.
+        assert left in (old, new) or "page.html" not in left
+        seen.add("old" if left == old else "new" if left == new else "neither")
+        write_files(folder, {"other.csv": "x", "another.csv": "y"}, "report")
+        after = state(folder)
+        assert {name: text for name, text in after.items() if "other" not in name} in (old, new)
+        if left != old:
+            assert after["page.html"] == "new page"
+            assert not list(folder.glob(".*.pending.json"))
+    assert seen == {"old", "new", "neither"}
+
+
+def test_a_journal_of_somebody_else_moves_nothing_out_of_its_folder(out: Path) -> None:
+    part = ".0123456789abcdef.part-"
+    (out / f"{part}mine.txt").write_text("theirs")
+    (out.parent / "outside").write_text("outside")
+    moves: list[list[list[str]] | object] = [
+        [["../outside", "b.csv"]],
+        [[f"{part}mine.txt", "../mine.txt"]],
+        [["b.csv", "a.csv"]],
+        "no list",
+        [["one"]],
+    ]
+    for number, one in enumerate(moves):
+        (out / f".{number:016x}.pending.json").write_text(
+            json.dumps({"kind": "report", "moves": one, "stale": ["../outside"]})
+        )
+    before = contents(out)
+    write_files(out, {"c.csv": "1", "d.csv": "2"}, "report")
+    after = contents(out)
+    assert {name: after[name] for name in before} == before
+    # One that is well-formed still replaces nothing that fairseg has not written.
+    text = json.dumps({"kind": "report", "moves": [[f"{part}mine.txt", "mine.txt"]], "stale": []})
+    (out / ".00000000000000ff.pending.json").write_text(text)
+    with pytest.raises(NotWritableError, match="not from an earlier call"):
+        write_files(out, {"c.csv": "1", "d.csv": "3"}, "report")
+    assert (out / "mine.txt").read_bytes() == b"mine"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from markupsafe import Markup
 
-from fairseg.report.charts import Roster, bland_altman, charts, dot_boxes, legend, scatter
+from fairseg.report.charts import Roster, bland_altman, charts, dot_boxes, legend, scatter, spread_evenly
 from fairseg.report.charts.jitter import swarm
 from fairseg.report.charts.scale import make_scale
 from fairseg.statistics.smoothing import density
@@ -194,3 +194,38 @@ def test_ticks_and_values_lie_on_the_axis(log: bool) -> None:
         assert len(set(scale.labels())) == len(scale.labels())
         for at in (scale(values), scale(scale.ticks)):
             assert np.all((at >= 10 - 1e-6) & (at <= 90 + 1e-6))
+
+
+def test_of_many_subjects_each_group_is_drawn_evenly_and_boxes_are_of_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("fairseg.report.charts.subjects.MOST_DOTS", 100)
+    rng = np.random.default_rng(0)
+    values = rng.uniform(0.5, 1.0, 1000)
+    values[7] = np.nan
+    ids = np.r_[np.zeros(990, np.int64), np.ones(8, np.int64), [-1, -1]]
+    other = rng.integers(0, 3, 1000)
+    drawn = spread_evenly([ids, other], values)
+    assert drawn[ids == 1].all()  # of a small group nobody is left out
+    assert 40 <= drawn.sum() <= 110
+    large = np.flatnonzero((ids == 0) & ~np.isnan(values))
+    assert drawn[large[values[large].argmin()]]
+    assert np.quantile(values[drawn & (ids == 0) & ~np.isnan(values)], 0.5) == pytest.approx(
+        np.quantile(values[large], 0.5), abs=0.05
+    )
+    subjects = Roster([f"s{place}" for place in range(1000)], drawn)
+    chart = dot_boxes({"LV": values}, ids, ["A", "B"], subjects=subjects, name="a", axis="DSC")
+    # The text counts everybody; dots and the list for tooltips are of those that are drawn.
+    assert "n = 989" in chart
+    told = json.loads(re.sub("<.*?>", "", str(subjects.markup())))
+    shown = [f"s{place}" for place in np.flatnonzero(drawn)]
+    assert told["names"] == shown
+    for path, group in re.findall(r'data-s="([^"]*)" data-g="([AB])"', str(chart)):
+        who = np.cumsum([int(step) for step in path.split()])
+        members = drawn & (ids == "AB".index(group)) & np.isfinite(values)
+        assert [shown[place] for place in who] == [f"s{place}" for place in np.flatnonzero(members)]
+
+
+def test_up_to_ten_thousand_subjects_all_are_drawn() -> None:
+    assert spread_evenly([np.zeros(10_000, np.int64)], np.arange(10_000.0)).all()
+    assert not spread_evenly([np.zeros(10_001, np.int64)], np.arange(10_001.0)).all()
