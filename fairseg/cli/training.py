@@ -83,7 +83,12 @@ def train(
 @click.command()
 @click.argument("run", type=options.PATH)
 @click.argument("images", type=options.PATH)
-@click.option("--out", type=options.OUT, required=True, help="Folder to write masks into: CASE.nii.gz.")
+@click.option(
+    "--out",
+    type=options.OUT,
+    required=True,
+    help="Folder for the masks, CASE.nii.gz and so on.",
+)
 @click.option("--cascade", type=options.PATH, metavar="RUN", help="Crop around what this run finds.")
 @click.option("--references", type=options.PATH, help="Crop around these masks, to compare with --cascade.")
 @click.option(

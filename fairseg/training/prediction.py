@@ -40,6 +40,7 @@ from fairseg.training.settings import Settings
 logger = logging.getLogger(__name__)
 
 BOXES = "boxes.json"
+_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha", ".png")  # of masks that are written
 
 
 @dataclass
@@ -106,7 +107,8 @@ def predict(
     Args:
         run: folder of a run.
         images: folder with CASE_0000.nii.gz and so on.
-        out: folder for CASE.nii.gz; where there were crops, `boxes.json` says where each was, and what was
+        out: folder for the masks, CASE with the ending of its images where that is .nii.gz, .nii, .nrrd, .mha
+            or .png, else with .nii.gz; where there were crops, `boxes.json` says where each was, and what was
             found there (pixels in plane, in the spacing of the run).
         cases: names of those to segment; default: all of the folder.
         cascade: folder of the run that says where to look.
@@ -142,7 +144,8 @@ def predict(
         raise ValueError("workers must be 1 with a network of your own")
     folder, names = Path(out), sorted(files)
     with reading(run, cascade, images, references):
-        check_writable(folder, [*(f"{name}.nii.gz" for name in names), *([BOXES] if cropped else [])], MASKS)
+        written = [_mask_name(name, files[name]) for name in names]
+        check_writable(folder, [*written, *([BOXES] if cropped else [])], MASKS)
     folder.mkdir(parents=True, exist_ok=True)
     share = -(-len(names) // max(workers, 1))
     parts = [names[start : start + share] for start in range(0, len(names), share)]
@@ -173,6 +176,12 @@ def predict(
         if cut:
             logger.warning("more was found than fits into the crop in %s", listed(cut))
     return total
+
+
+def _mask_name(case: str, images: Sequence[Path]) -> str:
+    """Return the name of a case's mask: with the ending of its images, where that can hold a mask."""
+    image = images[0].name.lower()
+    return case + next((ending for ending in _ENDINGS if image.endswith(ending)), ".nii.gz")
 
 
 def _fits(crop: list[list[int]], found: list[list[int]]) -> bool:
@@ -225,7 +234,7 @@ def _predict_cases(
             if box is not None:
                 boxes[name] = {"crop": _edges(box), "found": found and _edges(found)}
             messages += like.messages
-            write_prediction(logits.transpose(0, 1), like, second.plan, out / f"{name}.nii.gz")
+            write_prediction(logits.transpose(0, 1), like, second.plan, out / _mask_name(name, files))
             bar.update()
     return boxes, messages
 

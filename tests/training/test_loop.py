@@ -11,11 +11,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import SimpleITK as sitk
 import torch
 from torch import Tensor, nn
 
-from fairseg.training import Settings, train
+from fairseg.training import Settings, predict, train
 from fairseg.training.checkpoint import load_checkpoint, save_checkpoint
 from tests.waiting import PATIENCE
 
@@ -213,3 +215,19 @@ def test_a_start_that_fails_leaves_nothing(dataset: Path, tiny: Settings, tmp_pa
     with pytest.raises(ValueError, match="has no attribute 'site'"):
         train(dataset, tmp_path / "run", tiny.with_(by=("site",)))
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("ending", [".mha", ".nrrd", ".nii"])
+def test_masks_have_the_ending_of_the_images(
+    dataset: Path, prepared: Path, tiny: Settings, tmp_path: Path, ending: str
+) -> None:
+    train(dataset, tmp_path / "run", tiny.with_(epochs=1, steps=1), prepared=prepared)
+    image = min((dataset / "imagesTr").iterdir())
+    case = image.name.removesuffix("_0000.nii.gz")
+    (tmp_path / "images").mkdir()
+    sitk.WriteImage(sitk.ReadImage(str(image)), str(tmp_path / "images" / f"{case}_0000{ending}"))
+    masks = []
+    for images, name in ((tmp_path / "images", f"{case}{ending}"), (dataset / "imagesTr", f"{case}.nii.gz")):
+        predict(tmp_path / "run", images, tmp_path / f"out-{images.name}", cases=[case], device="cpu")
+        masks.append(sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / f"out-{images.name}" / name))))
+    np.testing.assert_array_equal(*masks)
