@@ -38,6 +38,7 @@ _FEWEST = 5  # subjects a group, below which a box would make much of little: po
 _WIDEST = 9.8  # inches of a figure, which the page then need not shrink, nor its letters
 _LABELS = 7.0  # inches for the boxes of each row
 _PANEL = 8.6  # inches for the boxes of a panel; names that need more stand at an angle
+_LONGEST = 60  # letters of a group's name, which a figure else would have no room beside
 _ROW_NAME = 32  # letters of a row's name, after which it is broken
 _LINE_LENGTH = 16  # letters of a name, after which it is broken
 STYLE: dict[Any, Any] = {
@@ -174,7 +175,7 @@ def plot_overall(summary: Summary) -> Figure:
     turn: dict[str, Any] = {}
     left, below = 0.75, 0.17 * max(map(len, names)) + 0.4
     if turned:
-        names = [[plain(name)] for name in summary.names]
+        names = [[_cut(name)] for name in summary.names]
         longest = max(len(name) for (name,) in names) + 8  # and n
         slot = min(0.5, _PANEL / len(names))
         angle = 60 if slot > 0.25 else 90
@@ -206,7 +207,8 @@ def plot_rows(rows: Mapping[str, Summary], metric: str) -> Figure:
     step = 1.0 / (number + 1)
     names = [textwrap.wrap(plain(name), _ROW_NAME) or [""] for name in rows]
     left = 0.3 + 0.085 * max(len(line) for lines in names for line in lines)
-    keys_wide = 0.085 * max(map(len, first.names)) + 0.75
+    groups = list(map(_cut, first.names))
+    keys_wide = 0.085 * max(map(len, groups)) + 0.75
     columns = max(1, min(number, int((left + _LABELS) / keys_wide)))
     most_lines = max(map(len, names))
     with rc_context(STYLE):
@@ -234,7 +236,7 @@ def plot_rows(rows: Mapping[str, Summary], metric: str) -> Figure:
         keys = [Patch(facecolor=fill(group, reference), edgecolor=INK) for group in range(number)]
         legend = figure.legend(
             keys,
-            list(map(plain, first.names)),
+            groups,
             loc="upper left",
             frameon=False,
             borderaxespad=0.2,
@@ -243,6 +245,12 @@ def plot_rows(rows: Mapping[str, Summary], metric: str) -> Figure:
         for text in legend.get_texts():
             text.set_parse_math(False)
     return figure
+
+
+def _cut(name: str) -> str:
+    """Return a name that a figure has room for: of a longer one its beginning and its end."""
+    text = plain(name)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 20]} … {text[-17:]}"
 
 
 def to_svg(figure: Figure) -> bytes:

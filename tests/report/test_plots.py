@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -111,3 +112,14 @@ def test_the_legend_stands_in_columns_above_the_boxes(number: int) -> None:
 def test_a_figure_without_a_judged_pair_has_room_to_be_drawn() -> None:
     scores = {"sex": ["F"] * 3 + ["M"] * 3, "dice": [0.9] * 6}
     to_png(figure_of(fairseg.audit(scores, by="sex").plot("gaps")))
+
+
+@pytest.mark.parametrize("length", [59, 61, 300])
+def test_names_of_any_length_leave_room_for_the_boxes(length: int) -> None:
+    rng = np.random.default_rng(0)
+    names = [letter * (length - 1) + "x" for letter in "FM"]
+    table = pd.DataFrame({"subject": [f"s{one}" for one in range(40)], "sex": names * 20})
+    table["dice"] = rng.uniform(0.8, 0.9, 40)
+    summary = summarize(table, Groups.from_table(table, by="sex"))[0]
+    for figure in (plot_overall(summary), plot_rows({"LV": summary}, "dice")):
+        assert figure.axes[0].get_position().width > 0.3
