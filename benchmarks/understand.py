@@ -2,6 +2,7 @@
 
     python benchmarks/understand.py --seeds 5            # the table of docs/understand.md
     python benchmarks/understand.py --null 200           # how often chance is called readable
+    python benchmarks/understand.py --intervention       # what a network goes by, and what it does without
 
 One cohort takes a minute or two of a core. The null draws cohorts from the people of several phantoms without
 any shift, and deals them into two groups.
@@ -19,7 +20,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+import fairseg
 from fairseg.datasets import SHIFT, Shift, write_phantom
+from fairseg.training import Settings, train
 from fairseg.training.raw import read_raw
 from fairseg.understanding import read_groups, views
 from fairseg.understanding.views import CaseFiles, make_frame, subject_views
@@ -81,6 +84,32 @@ def null(cohorts: int, number: int, permutations: int, people: int) -> None:
         print(f"{wrong} of {cohort + 1} cohorts called readable", flush=True)
 
 
+def intervention(seeds: int) -> None:
+    """Print what a baseline goes by, and what becomes of its gap if the fat is really switched off."""
+    for seed in range(seeds):
+        with tempfile.TemporaryDirectory() as folder:
+            root = Path(folder)
+            grid = {"shape": (64, 64), "spacing": 4.0, "slices": 3}
+            for name, shift in (("fat", Shift(fat=SHIFT.fat)), ("lean", Shift())):
+                sizes = {"White": 60, "Black": 2}
+                write_phantom(root / name, subjects=sizes, test_subjects=24, shift=shift, **grid, seed=seed)
+            recipe = {"features": 8, "most_features": 64, "batch_size": 4, "validation": 0.05}
+            recipe |= {"learning_rate": 0.1, "momentum": 0.9, "epochs": 1, "steps": 150, "device": "cpu"}
+            settings = Settings(by=("group",), **recipe, seed=seed)
+            train(root / "fat", root / "run", settings)
+            gaps = {}
+            for name in ("lean", "fat"):
+                result = fairseg.understand(root / name, "group", "White", run=root / "run", test=True)
+                dice, ids = result.intervention.dice, result.cohort.ids
+                gaps[name] = dice[ids == 0].mean() - dice[ids == 1].mean()
+            print(
+                f"seed {seed}: gap {gaps['fat']:.3f}, really without the fat {gaps['lean']:.3f}", flush=True
+            )
+            for one in result.intervention.changes:
+                change = "{:+.3f} ({:+.3f} to {:+.3f})".format(*one.change)
+                print(f"  {one.intervention}: {one.group} by {one.donors or 'nothing'}: {change}", flush=True)
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--seeds", type=int, default=1)
@@ -88,8 +117,11 @@ if __name__ == "__main__":
     parser.add_argument("--permutations", type=int, default=1000)
     parser.add_argument("--null", type=int, default=0, metavar="COHORTS")
     parser.add_argument("--people", type=int, default=600, help="that the cohorts of --null are drawn from")
+    parser.add_argument("--intervention", action="store_true")
     given = parser.parse_args()
-    if given.null:
+    if given.intervention:
+        intervention(given.seeds)
+    elif given.null:
         null(given.null, given.subjects, given.permutations, given.people)
     else:
         table(given.seeds, given.subjects, given.permutations)

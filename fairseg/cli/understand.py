@@ -9,6 +9,7 @@ import click
 import fairseg
 from fairseg.cli import options, types
 from fairseg.cli.audit import one_each
+from fairseg.cli.training import need_extra
 from fairseg.io.outputs import check_writable
 
 
@@ -31,6 +32,12 @@ def _names(text: str) -> tuple[str, ...]:
 @click.option("--groups", "cohort", type=options.PATH, help="Table of cases. Default: groups.csv in DATA.")
 @click.option("--predictions", type=options.PATH, help="Folder of a model's masks of the same cases.")
 @click.option("--scores", type=options.PATH, help="A model's scores. Default: those of --predictions.")
+@click.option(
+    "--run",
+    type=options.PATH,
+    help="A training: does its Dice change if the outside does? Takes minutes without a GPU.",
+)
+@click.option("--test", is_flag=True, help="Look at imagesTs and labelsTs in place of imagesTr and labelsTr.")
 @click.option(
     "--confounders",
     type=types.Parsed(_names, "age,site"),
@@ -59,8 +66,10 @@ def understand(data: Path, bins: Sequence[Any], out: Path, **given: Any) -> int:
     """
     from fairseg.understanding.page import FILES, KIND  # noqa: PLC0415  (the charts, which --help does not need)
 
+    if given["run"] is not None:
+        need_extra()
     check_writable(out, FILES, KIND)
-    result = fairseg.understand(data, bins=one_each(bins), **given)
+    result = fairseg.understand(data, bins=one_each(bins), **given, progress=True)
     page = result.save(out)
     click.echo(repr(result))
     click.echo(f"Page: {page}")

@@ -115,6 +115,29 @@ class Box:
         )
         return Box(start, tuple(low + width for low, width in zip(start, wanted, strict=True)))
 
+    def shifted(self, by: Sequence[int]) -> "Box":
+        """Return the box moved by some voxels along each axis."""
+        start, stop = (
+            tuple(edge + step for edge, step in zip(edges, by, strict=True))
+            for edges in (self.start, self.stop)
+        )
+        return Box(start, stop)
+
+
+def overlap(one: Box, other: Box) -> Box:
+    """Return what two boxes have in common.
+
+    Raises:
+        ValueError: they have nothing in common.
+
+    >>> overlap(Box((0, 0), (4, 4)), Box((2, -3), (9, 3)))
+    Box(start=(2, 0), stop=(4, 3))
+    """
+    return Box(
+        tuple(map(max, one.start, other.start)),
+        tuple(map(min, one.stop, other.stop)),
+    )
+
 
 def crop_size(
     masks: Iterable[Any], margin: int | Sequence[int] = 5, *, ndim: int | None = None

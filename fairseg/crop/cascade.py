@@ -9,7 +9,7 @@ import torch
 from skimage.measure import label
 from torch import Tensor, nn
 
-from fairseg.crop.box import Box, crop, uncrop
+from fairseg.crop.box import Box, crop, overlap, uncrop
 
 Network = Callable[[Tensor], Any]
 Fallback = Box | Literal["center", "error"]
@@ -37,7 +37,8 @@ class Cascade(nn.Module):
             any of them.
         standardize: "crop" gives the second network crops of mean 0 and standard deviation 1, of each
             channel (of all slices of a case, if they share their crop), as it must then be trained on.
-            Standardised over the whole image, a crop still has the outside in its brightness.
+            Standardised over the whole image, a crop still has the outside in its brightness. "organ" does it
+            by the pixels in the box of what was found (where nothing was, of the whole crop).
 
     Attributes:
         boxes: the crops of the last batch, one an image.
@@ -64,7 +65,7 @@ class Cascade(nn.Module):
         fallback: Fallback = "center",
         *,
         shared: bool = False,
-        standardize: Literal["crop"] | None = None,
+        standardize: Literal["crop", "organ"] | None = None,
     ) -> None:
         super().__init__()
         self.locate, self.segment = locate, segment
@@ -77,8 +78,8 @@ class Cascade(nn.Module):
             raise ValueError(f"fallback must have the crop's {len(self.size)} axes, got {fallback.ndim}")
         if margin < 0:
             raise ValueError(f"margin must be 0 or more, got {margin}")
-        if standardize not in (None, "crop"):
-            raise ValueError(f'standardize must be None or "crop", got {standardize!r}')
+        if standardize not in (None, "crop", "organ"):
+            raise ValueError(f'standardize must be None, "crop" or "organ", got {standardize!r}')
         self.margin, self.fallback, self.shared = margin, fallback, shared
         self.standardize = standardize
         self.boxes: list[Box] = []
@@ -103,7 +104,10 @@ class Cascade(nn.Module):
         return segment_crops(self._segment, image, self.boxes)
 
     def _segment(self, crops: Tensor) -> Any:
-        return self.segment(standardized(crops, together=self.shared) if self.standardize else crops)
+        if self.standardize:
+            organs = relative(self.found, self.boxes) if self.standardize == "organ" else None
+            crops = standardized(crops, together=self.shared, organs=organs)
+        return self.segment(crops)
 
     @torch.no_grad()
     def find(self, image: Tensor) -> list[Box]:
@@ -149,19 +153,39 @@ def segment_crops(segment: Network, image: Tensor, boxes: Sequence[Box]) -> Tens
     return torch.cat([torch.stack(background), torch.stack(objects)], dim=1)
 
 
-def standardized(crops: Tensor, *, together: bool = False) -> Tensor:
+def relative(found: Sequence[Box | None], boxes: Sequence[Box]) -> list[Box | None]:
+    """Return where in its crop each object lies, cut where it does not fit; None where nothing was found.
+
+    >>> relative([Box((4, 5), (9, 8))], [Box((3, 4), (8, 10))])
+    [Box(start=(1, 1), stop=(5, 4))]
+    """
+    return [
+        None if one is None else overlap(one, box).shifted([-low for low in box.start])
+        for one, box in zip(found, boxes, strict=True)
+    ]
+
+
+def standardized(
+    crops: Tensor, *, together: bool = False, organs: Sequence[Box | None] | None = None
+) -> Tensor:
     """Return crops of mean 0 and standard deviation 1 of each channel; a constant one becomes 0.
 
     Args:
         crops: (B, C, *S).
         together: whether they are slices of one case, which keep their brightness among each other.
+        organs: in each crop (the same in all, if they are `together`), the box whose pixels are counted; None
+            for all of the crop.
 
     >>> standardized(torch.tensor([[[1.0, 3.0]], [[5.0, 5.0]]])).tolist()
     [[[-1.0, 1.0]], [[0.0, 0.0]]]
     """
+    if organs is not None and not together:
+        each = zip(crops.split(1), organs, strict=True)
+        return torch.cat([standardized(one, together=True, organs=[organ]) for one, organ in each])
+    seen = crops if not organs or organs[0] is None else crops[(..., *organs[0].slices)]
     axes = [axis for axis in range(crops.ndim) if axis != 1 and (together or axis)]
-    spread = crops.std(dim=axes, keepdim=True, correction=0).clamp(min=1e-8)
-    return (crops - crops.mean(dim=axes, keepdim=True)) / spread
+    spread = seen.std(dim=axes, keepdim=True, correction=0).clamp(min=1e-8)
+    return (crops - seen.mean(dim=axes, keepdim=True)) / spread
 
 
 def first_output(logits: Tensor | Sequence[Tensor]) -> Tensor:

@@ -19,7 +19,7 @@ class Choice:
     """A method: what it changes in the settings that all arms share, and what it is compared with.
 
     An entry of `CHOICES` is all that an arm needs. One that the paper's grid does not have is the arm
-    `more/NAME`, on full images, and runs only where a pattern names it.
+    `more/NAME`, and runs only where a pattern names it.
     """
 
     title: str
@@ -27,6 +27,7 @@ class Choice:
     control: str = "baseline"  # the method without what is new in this one: same base, same steps
     grid: tuple[str, ...] = ()  # keys of `IMAGES`: where it is in the paper's grid
     start: str = ""  # another method, whose network of half of the steps it starts from, for the other half
+    images: str = "full"  # key of `IMAGES`: what it sees where it is not in that grid
     per_group: bool = False  # a network for each group, trained and tested on its subjects alone
     scored_by: str = ""  # another, whose network of half of the steps says which cases are drawn more often
 
@@ -83,6 +84,12 @@ CHOICES: dict[str, Choice] = {
         "One network for each group, from a common start", start="baseline", per_group=True
     ),
     "just_train_twice": Choice("Just train twice", scored_by="baseline"),
+    "standardize_image": Choice(
+        "Crops standardised over the whole image", {"standardize": "image"}, images="crop"
+    ),
+    "standardize_organ": Choice(
+        "Crops standardised by the organ's box", {"standardize": "organ"}, images="crop"
+    ),
 }
 
 SINGLE = ("baseline", "oversampling", "reweighting", "group_dro")
@@ -137,7 +144,7 @@ PRESETS = {
 # Settings that an experiment gives to its arms itself, or has options of its own for.
 NOT_SHARED = (
     *("by", "bins", "sampler", "loss", "base", "reweight", "within_group", "attribute_head", "crop"),
-    *("freeze", "seed", "split_seed", "device", "workers"),
+    *("standardize", "freeze", "seed", "split_seed", "device", "workers"),
 )
 
 
@@ -200,7 +207,7 @@ def plan_arms(only: Sequence[str], *, seeds: int, sweep_seeds: int, minority: Se
     ['full/baseline', 'balance/0', 'balance/0.25', 'balance/0.5', 'balance/0.75', 'balance/1']
     """
     grid = [(images, method) for images, methods in GRID.items() for method in methods]
-    beyond = [("full", method) for method in BEYOND] if only else []
+    beyond = [(one.images, method) for method, one in BEYOND.items()] if only else []
     arms = [Arm(seed, *cell) for seed in range(seeds) for cell in (*grid, *beyond)]
     for seed in range(sweep_seeds):
         arms += [Arm(seed, "full", "baseline", "minority", float(number)) for number in minority]

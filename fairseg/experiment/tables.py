@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fairseg.experiment.arms import BEYOND, CHOICES, PAIRS, SINGLE, key_of
+from fairseg.experiment.arms import BEYOND, CHOICES, IMAGES, PAIRS, SINGLE, key_of
 from fairseg.experiment.paper import GROUPS, MEASURES, PRINTED
 from fairseg.experiment.results import Results, Spread, significant
 from fairseg.report.summary_table import kind_of, write
@@ -49,11 +49,19 @@ TABLES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
 # The same of the methods that the paper has not, a table for each of their controls.
 BEYOND_TABLES = tuple(
     (
-        f"Beyond the paper. {CHOICES[control].title}, and what is compared with it; internal test",
+        f"Beyond the paper. {CHOICES[control].title}{'' if images == 'full' else f' on {IMAGES[images]}'}, "
+        "and what is compared with it; internal test",
         "internal",
-        (key_of(control), *(key_of(method) for method, one in BEYOND.items() if one.control == control)),
+        (
+            key_of(control, images),
+            *(
+                key_of(method)
+                for method, one in BEYOND.items()
+                if (one.control, one.images) == (control, images)
+            ),
+        ),
     )
-    for control in dict.fromkeys(one.control for one in BEYOND.values())
+    for control, images in dict.fromkeys((one.control, one.images) for one in BEYOND.values())
 )
 
 

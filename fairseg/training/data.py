@@ -161,6 +161,8 @@ def load_data(
 def _view(cases: list[Case], settings: Settings) -> View:
     """Return whole slices, or crops of the size of the largest object among the training cases (4.7)."""
     if settings.crop == "none":
+        if settings.standardize == "organ":
+            raise ValueError("standardize organ needs crops: of a whole image nobody says where the organ is")
         return View()
     boxes = [case.box for case in cases if case.box is not None]
     if not boxes:
@@ -168,7 +170,7 @@ def _view(cases: list[Case], settings: Settings) -> View:
     if without := [case.name for case in cases if case.box is None]:
         logger.warning("no foreground in %s: cropped to the middle of the image", listed(without))
     height, width = np.max([box.shape for box in boxes], axis=0) + 2 * settings.crop_margin
-    return View((int(height), int(width)))
+    return View((int(height), int(width)), settings.standardize)
 
 
 def _patch_size(settings: Settings, shape: tuple[int, int]) -> tuple[int, int]:

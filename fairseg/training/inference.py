@@ -106,8 +106,10 @@ def subject_dice(
     for position, pair in enumerate(zip(subjects, np.asarray(groups).tolist(), strict=True)):
         cases_of[pair].append(position)
     parts = [scores[cases] for cases in cases_of.values()]
-    overall = np.array([_mean(_mean(part, axis=1), axis=0) for part in parts], dtype=np.float64)
-    by_label = np.array([_mean(part, axis=0) for part in parts], dtype=np.float64)
+    overall = np.array(
+        [mean_of_known(mean_of_known(part, axis=1), axis=0) for part in parts], dtype=np.float64
+    )
+    by_label = np.array([mean_of_known(part, axis=0) for part in parts], dtype=np.float64)
     return overall, by_label, np.array([group for _, group in cases_of], dtype=np.int64)
 
 
@@ -131,8 +133,8 @@ def dice_by_group(
     return by_group(overall, ids)[0], np.stack([by_group(values, ids)[0] for values in by_label.T], axis=1)
 
 
-def _mean(values: npt.NDArray[np.float64], axis: int) -> npt.NDArray[np.float64]:
-    """Return the mean of the known values; NaN if none is."""
+def mean_of_known(values: npt.NDArray[np.float64], axis: int) -> npt.NDArray[np.float64]:
+    """Return the mean of the values that are not NaN; NaN if none is."""
     known = ~np.isnan(values)
     number = known.sum(axis=axis)
     total = np.where(known, values, 0.0).sum(axis=axis)

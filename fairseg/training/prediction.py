@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from fairseg.crop import Box, Cascade, segment_crops, standardized
+from fairseg.crop.cascade import relative
 from fairseg.io.files import settle_manifest, write_files
 from fairseg.io.images import find_masks
 from fairseg.io.label_files import read_labels
@@ -27,6 +28,7 @@ from fairseg.training.machine import pick_device, pick_precision
 from fairseg.training.network import reference_network
 from fairseg.training.prepare import (
     MASKS,
+    Labels,
     SlicePlan,
     foreground_box,
     log_messages,
@@ -51,6 +53,38 @@ class TrainedRun:
     plan: SlicePlan  # the form that its images have
     predictor: Predictor  # slices (Z, C, y, x) to logits
     crop_size: tuple[int, int] | None  # of a network that was trained on crops, or `None`
+
+    def box_around(self, mask: Labels) -> tuple[Box, Box | None]:
+        """Return the crop around a reference mask (Z, y, x), as in training, and the box of what it holds."""
+        assert self.crop_size is not None
+        found = foreground_box(mask)
+        return (found or Box((0, 0), mask.shape[1:])).resized(self.crop_size), found
+
+    @property
+    def standardize(self) -> Literal["crop", "organ"] | None:
+        """How crops are standardised, as `Cascade` takes it."""
+        named = self.about["settings"].get("standardize", "crop")
+        return None if named == "image" else named
+
+    def segment(self, slices: Tensor, box: Box | None = None, found: Box | None = None) -> Tensor:
+        """Return the logits (Z, K, y, x) of a case's slices (Z, C, y, x), or from their crop alone.
+
+        Args:
+            slices: of a case.
+            box: the crop.
+            found: around the organ; None where nothing was found.
+        """
+        if box is None:
+            return self.predictor(slices)
+        boxes, organs = [box] * len(slices), [found] * len(slices)
+
+        def segment(crops: Tensor) -> Tensor:
+            if self.standardize is not None:
+                own = relative(organs, boxes) if self.standardize == "organ" else None
+                crops = standardized(crops, together=True, organs=own)
+            return self.predictor(crops)
+
+        return segment_crops(segment, slices, boxes)
 
 
 def load_run(
@@ -225,8 +259,9 @@ def _predict_cases(
                 if both is not None:
                     logits, box, found = both(slices), both.boxes[0], both.found[0]
                 elif mask is not None:
-                    box, found = _reference_box(mask, second)
-                    logits = _reference_crops(second, slices, box)
+                    reference = mask_in_plan(read_labels(mask), second.plan, second.about.get("ignore"))
+                    box, found = second.box_around(reference)
+                    logits = second.segment(slices, box, found)
                 else:
                     logits, box, found = second.predictor(slices), None, None
             except ValueError as error:
@@ -255,22 +290,7 @@ def _cascade(first: TrainedRun, second: TrainedRun) -> Cascade:
         logits = first.predictor(F.interpolate(slices, size=size, mode="bilinear"))
         return F.interpolate(logits, size=slices.shape[2:], mode="bilinear")
 
-    return Cascade(locate, second.predictor, second.crop_size, shared=True, standardize="crop")
-
-
-def _reference_crops(run: TrainedRun, slices: Tensor, box: Box) -> Tensor:
-    """Return the logits of slices (Z, C, y, x) of a case from their crop, standardised by itself."""
-    return segment_crops(
-        lambda crops: run.predictor(standardized(crops, together=True)), slices, [box] * len(slices)
-    )
-
-
-def _reference_box(mask: Path, run: TrainedRun) -> tuple[Box, Box | None]:
-    """Return the crop around a reference mask, as in training, and the box of what it holds."""
-    assert run.crop_size is not None
-    voxels = mask_in_plan(read_labels(mask), run.plan, run.about.get("ignore"))
-    found = foreground_box(voxels)
-    return (found or Box((0, 0), voxels.shape[1:])).resized(run.crop_size), found
+    return Cascade(locate, second.predictor, second.crop_size, shared=True, standardize=second.standardize)
 
 
 def _edges(box: Box) -> list[list[int]]:

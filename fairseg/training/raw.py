@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from fairseg.io.images import find_masks
 from fairseg.io.json_files import read_json
@@ -14,14 +15,19 @@ from fairseg.scoring.labels import read_dataset_labels
 
 @dataclass(frozen=True)
 class RawDataset:
-    """The training part of a dataset on disk."""
+    """One part of a dataset on disk, that to train on or that to test on."""
 
-    folder: Path  # with dataset.json, imagesTr and labelsTr
+    folder: Path  # with dataset.json, and imagesTr and labelsTr or imagesTs and labelsTs
     channels: tuple[str, ...]  # names of the channels, such as ("cine MRI",)
     labels: dict[str, int]  # name -> value, 1 to L, without background
     images: dict[str, tuple[Path, ...]]  # case -> one file a channel
     masks: dict[str, Path]  # case -> file
     ignore: int | None = None  # value of the masks that counts for nothing
+
+    @property
+    def mask_folder(self) -> Path:
+        """Where the masks lie."""
+        return next(iter(self.masks.values())).parent
 
     def only(self, cases: Collection[str]) -> "RawDataset":
         """Return the dataset with these cases alone."""
@@ -33,8 +39,8 @@ class RawDataset:
         )
 
 
-def read_raw(folder: str | Path) -> RawDataset:
-    """Find the files of a dataset in nnU-Net v2's raw layout.
+def read_raw(folder: str | Path, part: Literal["Tr", "Ts"] = "Tr") -> RawDataset:
+    """Find the files of a dataset in nnU-Net v2's raw layout: those to train on, or those to test on.
 
     Raises:
         ValueError: a file or folder is not there, labels are not 1 to L, an image has no mask or a mask
@@ -56,12 +62,13 @@ def read_raw(folder: str | Path) -> RawDataset:
     labels = {} if about is None else about.plain
     if sorted(labels.values()) != list(range(1, len(labels) + 1)) or not labels:
         raise ValueError(f"{file}: labels must be 1, 2, 3, ..., got {labels}")
-    images = find_images(root / "imagesTr", len(channels))
-    masks = find_masks(root / "labelsTr", "labelsTr")
+    image_folder, mask_folder = root / f"images{part}", root / f"labels{part}"
+    images = find_images(image_folder, len(channels))
+    masks = find_masks(mask_folder, mask_folder.name)
     if without := sorted(images.keys() - masks.keys()):
-        raise ValueError(f"{root / 'labelsTr'} has no mask for {listed(without)}")
+        raise ValueError(f"{mask_folder} has no mask for {listed(without)}")
     if without := sorted(masks.keys() - images.keys()):
-        raise ValueError(f"{root / 'imagesTr'} has no image for {listed(without)}")
+        raise ValueError(f"{image_folder} has no image for {listed(without)}")
     labels = dict(sorted(labels.items(), key=lambda item: item[1]))
     return RawDataset(root, channels, labels, images, masks, ignore)
 

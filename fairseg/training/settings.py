@@ -67,6 +67,10 @@ class Settings:
     )
     crop_margin: int = _setting(5, "Pixels on each side of the largest object of the training set.")
 
+    standardize: Literal["image", "crop", "organ"] = _setting(
+        "crop", "By which pixels a crop is standardised: its image's, its own, or the organ's box."
+    )
+
     # The data.
     spacing: tuple[float, float] | None = _setting(None, "mm in plane. Default: the median.")
     patch_size: tuple[int, int] | None = _setting(

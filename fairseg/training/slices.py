@@ -6,7 +6,7 @@ draw alone, so neither the number of worker processes nor an interruption change
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,10 +15,11 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from fairseg.crop import Box, crop
+from fairseg.crop.box import overlap
 from fairseg.samplers import GroupBatchSampler
 from fairseg.training.amplitude import mix_amplitude
 from fairseg.training.augment import MARGIN, make_augmentation, seeded
-from fairseg.training.prepare import Case, Floats, Labels, zscore
+from fairseg.training.prepare import Case, Floats, Labels
 from fairseg.training.ranks import ProcessGroup
 
 Draw = tuple[int, int, bool]  # index of the slice, number of the draw, whether it is forced onto foreground
@@ -28,10 +29,12 @@ Draw = tuple[int, int, bool]  # index of the slice, number of the draw, whether 
 class View:
     """How much of a case is seen: all of it, or a crop of one size around its reference mask.
 
-    A crop is standardised by itself, so that nothing outside it has a say in its brightness.
+    A crop is standardised by itself, so that nothing outside it has a say in its brightness; or by the box of
+    the organ alone; or it stays as the whole image was standardised, to see what that lets in.
     """
 
     size: tuple[int, int] | None = None  # of the crop in plane, or `None` for whole slices
+    standardize: Literal["image", "crop", "organ"] = "crop"
 
     def box(self, case: Case) -> Box:
         """Return what is seen of a case, in plane; without foreground, the middle of the image."""
@@ -43,7 +46,19 @@ class View:
         if self.size is None:
             return case.image()
         seen = crop(np.asarray(case.image()), self.box(case))
-        return np.stack([zscore(channel) for channel in seen])
+        mean, spread = self.scale(case)
+        return (seen - mean[:, None]) / spread[:, None]
+
+    def scale(self, case: Case) -> tuple[Floats, Floats]:
+        """Return what is taken from each channel of a crop, and what it is divided by, (C, 1, 1)."""
+        box = self.box(case)
+        if self.standardize == "organ" and case.box is not None:
+            box = overlap(case.box, box)
+        seen = crop(np.asarray(case.image()), box).astype(np.float64)
+        mean, spread = seen.mean(axis=(1, 2, 3)), np.maximum(seen.std(axis=(1, 2, 3)), 1e-8)
+        if self.standardize == "image":
+            mean, spread = np.zeros_like(mean), np.ones_like(spread)
+        return mean.astype(np.float32)[:, None, None], spread.astype(np.float32)[:, None, None]
 
     def mask(self, case: Case) -> Labels:
         """Return the mask (Z, y, x) as it is seen."""
@@ -92,7 +107,7 @@ class Slices(Dataset[tuple[Tensor, Tensor, int, int]]):
         self.augmentation = make_augmentation(patch_size, **options) if augment else None
         self.amplitude_mix = amplitude_mix
         self.reach = tuple(int(length * MARGIN) if augment else length for length in patch_size)
-        self.scale = None if view.size is None else [_mean_and_spread(view, case) for case in self.cases]
+        self.scale = None if view.size is None else [view.scale(case) for case in self.cases]
 
     def __len__(self) -> int:
         return len(self.case)
@@ -183,10 +198,3 @@ class NumberedBatches:
             first = before + step * size
             joint = [(index, first + n, n >= size - self.forced) for n, index in enumerate(batch)]
             yield self.processes.part_of(joint)
-
-
-def _mean_and_spread(view: View, case: Case) -> tuple[Floats, Floats]:
-    """Return mean and standard deviation of each channel of a crop, (C, 1, 1)."""
-    seen = crop(np.asarray(case.image()), view.box(case)).astype(np.float64)
-    mean, spread = seen.mean(axis=(1, 2, 3)), np.maximum(seen.std(axis=(1, 2, 3)), 1e-8)
-    return tuple(value.astype(np.float32)[:, None, None] for value in (mean, spread))

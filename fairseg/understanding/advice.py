@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from fairseg.understanding.changes import Change
 from fairseg.understanding.confounded import Confounded
 from fairseg.understanding.errors import Atlas, MeasureDifference
 from fairseg.understanding.readable import Reading, Readings
@@ -21,14 +22,16 @@ from fairseg.understanding.views import (
     box_name,
 )
 
+OF_ORGAN = (ORGAN, MASK, SHAPE)  # views that no change outside the organ changes
+
 
 @dataclass(frozen=True)
 class Advice:
     """A finding that something can be done about.
 
     Attributes:
-        kind: "crop", "no crop", "standardise", "inside", "anatomy", "header", "confounded", "used",
-            "not used", "references", "errors" or "nothing".
+        kind: "crop", "no crop", "standardise", "inside", "anatomy", "header", "confounded", "goes by",
+            "stays", "used", "not used", "references", "errors" or "nothing".
         strength: "shown", "not shown" where only a lack of evidence stands behind it, or which part is which.
         facts: for its sentences.
     """
@@ -65,6 +68,7 @@ def advise(
     associated: Sequence[Association],
     atlas: Sequence[Atlas],
     measures: Sequence[MeasureDifference],
+    changes: Sequence[Change] = (),
 ) -> tuple[Advice, ...]:
     """Return what the findings suggest."""
     found: list[Advice] = []
@@ -75,8 +79,11 @@ def advise(
         found.append(Advice("confounded", "shown", facts))
     inside = shown_in(readings, ORGAN)
     away = [row for view in (WHOLE, OUTSIDE) for row in shown_in(readings, view)]
+    anatomy = [row for view in (MASK, SHAPE) for row in shown_in(readings, view)]
     margin = crop_margin(readings)
-    if away and margin is not None:
+    if away and anatomy:
+        pass  # the organ itself differs, which no crop hides, nor should
+    elif away and margin is not None:
         best = max(away, key=lambda row: row.auc)
         told = "outside: shown; within: not shown"
         found.append(Advice("crop", told, {"margin": margin, "row": best}))
@@ -91,17 +98,21 @@ def advise(
     ]
     if leaks:
         found.append(Advice("standardise", "shown", {"row": leaks[0]}))
-    if inside:
+    differ = {row.group for row in anatomy}  # the view of the organ has its outline too
+    if inside := [row for row in inside if row.group not in differ]:
         found.append(Advice("inside", "shown", {"row": inside[0]}))
-    if anatomy := [row for view in (MASK, SHAPE) for row in shown_in(readings, view)]:
-        found.append(Advice("anatomy", "shown", {"row": anatomy[0]}))
+    if anatomy:
+        found.append(Advice("anatomy", "shown", {"row": max(anatomy, key=lambda row: row.auc)}))
     if header := shown_in(readings, HEADER):
         found.append(Advice("header", "shown", {"row": header[0]}))
-    if used := [one for one in associated if one.shown]:
-        found.append(Advice("used", "shown", {"one": max(used, key=lambda one: abs(one.correlation))}))
-    elif associated:
-        found.append(Advice("not used", "not shown", {"one": associated[0]}))
-    outlines = [one for one in measures if one.shown and one.measure.startswith("roughness")]
+    found += _of_the_model(associated, changes)
+    # A small structure is rougher in pixels by itself.
+    sizes = {(one.structure, one.second) for one in measures if one.shown and "volume (ml)" in one.measure}
+    outlines = [
+        one
+        for one in measures
+        if one.shown and one.measure.startswith("roughness") and (one.structure, one.second) not in sizes
+    ]
     if outlines:
         found.append(Advice("references", "shown", {"one": outlines[0]}))
     if places := [one for one in atlas if one.shown]:
@@ -109,6 +120,29 @@ def advise(
     if not shown:
         found.append(Advice("nothing", "not shown", {"chance": max(row.chance for row in readings.rows)}))
     return tuple(found)
+
+
+def _of_the_model(associated: Sequence[Association], changes: Sequence[Change]) -> list[Advice]:
+    """Return what the model's Dice suggests, where it was asked."""
+    found: list[Advice] = []
+    lent = [one for one in changes if one.donors]
+    if moved := clearest(lent):
+        found.append(Advice("goes by", "shown", {"one": moved}))
+    elif lent:
+        found.append(Advice("stays", "not shown", {"one": lent[0]}))
+    if used := [one for one in associated if one.shown]:
+        one = max(used, key=lambda one: abs(one.correlation))
+        found.append(
+            Advice("used", "shown", {"one": one, "asked": bool(lent), "organ": one.view in OF_ORGAN})
+        )
+    elif associated:
+        found.append(Advice("not used", "not shown", {"one": associated[0]}))
+    return found
+
+
+def clearest(changes: Sequence[Change]) -> Change | None:
+    """Return the first change that is shown: exchange before brightness, the reference group last."""
+    return next((one for one in changes if one.shown), None)
 
 
 def _closest(readings: Readings) -> str:

@@ -8,6 +8,7 @@ false negative. Places next to each other are tested together (cluster permutati
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from math import comb
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,7 @@ from statsmodels.stats.multitest import multipletests
 from fairseg.statistics.two_samples import brunner_munzel, hodges_lehmann_limits
 from fairseg.understanding.readable import Floats, Integers, Tested
 
+VOLUME_ERROR = "volume error (%)"  # signed
 KINDS = ("false positives", "false negatives")
 _FORMING = float(norm.ppf(0.99))  # z that makes a place part of a cluster
 _LEAST_ERRORS = 0.02  # mean share of errors, below which a place is not looked at
@@ -133,7 +135,8 @@ class MeasureDifference(Tested):
         second: the other.
         values: medians of both.
         difference: Hodges-Lehmann, second minus first, with 95% limits.
-        p_adjusted: Brunner-Munzel, after Holm over all rows.
+        p_adjusted: Brunner-Munzel, no less than the smallest p that ranks of so few subjects can have, after
+            Holm over all rows.
     """
 
     measure: str
@@ -170,7 +173,8 @@ def measure_differences(
             limits = hodges_lehmann_limits(two, one)
             medians = (float(np.median(one)), float(np.median(two)))
             difference = (limits.estimate, limits.low, limits.high)
-            p = brunner_munzel(one, two).p
+            # Where the groups do not overlap its p has no bound; a rank test of so few has.
+            p = max(brunner_munzel(one, two).p, 2 / comb(one.size + two.size, one.size))
             found.append((measure, structure, names[first], names[second], medians, difference, p))
     if not found:
         return []
@@ -192,5 +196,5 @@ def signed_volume_errors(table: pd.DataFrame, subjects: Sequence[str]) -> dict[t
         )
         true = sums["reference_voxels"].where(sums["reference_voxels"] > 0)
         error = 100 * (sums["prediction_voxels"] - true) / true
-        found["volume error (%)", str(name)] = error.to_numpy(dtype=np.float64)
+        found[VOLUME_ERROR, str(name)] = error.to_numpy(dtype=np.float64)
     return found

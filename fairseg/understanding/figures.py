@@ -1,4 +1,4 @@
-"""Figures of what was understood: AUC by view and by margin, mean images, the atlas of errors."""
+"""Figures of what was understood: AUC by view and by margin, mean images, errors, occlusion, bottleneck."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -60,11 +60,12 @@ def plot_margins(result: "UnderstandResult", ax: Axes | None = None) -> Axes:
             margins, [row.auc for row in own], limits, color=shade, marker="o", lw=1.4, label=plain(group)
         )
     ax.axhline(0.5, color=INK, lw=0.8)
-    ax.set_ylim(min(0.35, *(row.low for _, row in curve)), 1.02)
+    lowest = min(row.low for row in result.readings.rows if row.view.startswith(BOX))
+    ax.set_ylim(min(0.35, lowest), 1.02)
     ax.set_xlabel("Margin around the largest organ (mm)")
     ax.set_ylabel("AUC (grey: could be chance)")
     if len(result.cohort.names) > 2:
-        ax.legend(frameon=False)
+        ax.legend(frameon=False, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3)
     return ax
 
 
@@ -112,6 +113,46 @@ def plot_errors(result: "UnderstandResult", ax: Axes | None = None) -> Axes:
     return ax
 
 
+def plot_occlusion(result: "UnderstandResult", ax: Axes | None = None) -> Axes:
+    """Draw what blanking each patch does to the Dice of two groups, those of the clearest difference."""
+    given = result.intervention
+    if given is None or not given.occlusion:
+        raise ValueError("occlusion needs a training: understand(..., run=...)")
+    one = min(given.occlusion, key=lambda one: one.p_adjusted)
+    first, second = one.change
+    most = float(np.nanmax(np.abs(one.change))) or 1.0
+    look: dict[str, Any] = {"cmap": "RdBu", "vmin": -most, "vmax": most}
+    pictures = [
+        (first, one.first, look),
+        (second, one.second, look),
+        (second - first, f"{one.second} - {one.first}", look),
+    ]
+    ax = ax or new_axes(2.3 * len(pictures), 2.6)
+    _side_by_side(ax, pictures, result.cohort.frame.whole, result.cohort.frame.box)
+    ax.set_title(f"Change of Dice, at most {most:.3f}", fontsize=10)
+    return ax
+
+
+def plot_bottleneck(result: "UnderstandResult", ax: Axes | None = None) -> Axes:
+    """Draw the subjects by the first two components of the run's features."""
+    if result.intervention is None:
+        raise ValueError("bottleneck needs a training: understand(..., run=...)")
+    ax = ax or new_axes(4.6, 3.2)
+    features = result.intervention.bottleneck
+    spread = features.std(axis=0)
+    own = (features - features.mean(axis=0))[:, spread > 0] / spread[spread > 0]
+    left, size, _ = np.linalg.svd(np.pad(own, ((0, 0), (0, 2))), full_matrices=False)
+    for group, name in enumerate(result.cohort.names):
+        mine = result.cohort.ids == group
+        x, y = (left[mine, :2] * size[:2]).T
+        ax.plot(x, y, ls="", marker="os^Dv"[group % 5], ms=4, color=color(group, 0), label=plain(name))
+    share = 100 * size[:2] ** 2 / max(float((size**2).sum()), 1e-12)
+    ax.set_xlabel(f"First component ({share[0]:.0f}% of the variance)")
+    ax.set_ylabel(f"Second component ({share[1]:.0f}%)")
+    ax.legend(frameon=False)
+    return ax
+
+
 def _side_by_side(
     ax: Axes,
     pictures: list[tuple[Any, str, dict[str, Any]]],
@@ -144,4 +185,6 @@ KINDS: dict[str, Callable[["UnderstandResult", Axes | None], Axes]] = {
     "margins": plot_margins,
     "images": plot_images,
     "errors": plot_errors,
+    "occlusion": plot_occlusion,
+    "bottleneck": plot_bottleneck,
 }

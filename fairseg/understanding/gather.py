@@ -1,9 +1,9 @@
 """What `understand` is given, read and checked: images and masks, groups, scores, confounders."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -13,13 +13,16 @@ from fairseg.cohort.attributes import read_subjects
 from fairseg.cohort.groups import Groups
 from fairseg.cohort.table import read_cohort
 from fairseg.io.images import find_masks
-from fairseg.io.sentences import listed
+from fairseg.io.sentences import counted, listed
 from fairseg.scoring.folders import score_folders
 from fairseg.scoring.subjects import structure_scores, subject_names
 from fairseg.scoring.table import Scores
 from fairseg.training.raw import RawDataset, read_raw, refuse_ignore
 from fairseg.understanding.readable import Floats, Integers
 from fairseg.understanding.views import CaseFiles, Frame, make_frame, subject_views
+
+if TYPE_CHECKING:
+    from fairseg.training.prediction import TrainedRun
 
 FEWEST_GROUPS = 2
 
@@ -78,6 +81,8 @@ def gather(
     bins: Mapping[str, Sequence[float]],
     predictions: str | Path | None,
     scores: Any,
+    run: "TrainedRun | None",
+    test: bool,
     margins: Sequence[float],
     min_size: int,
 ) -> Gathered:
@@ -86,16 +91,18 @@ def gather(
     Raises:
         ValueError: an input is not usable, or fewer than two groups are large enough; the message says which.
     """
-    raw = read_raw(data)
+    part: Literal["Tr", "Ts"] = "Ts" if test else "Tr"
+    raw = read_raw(data, part)
     refuse_ignore(raw, "understand")
+    _check_run(run, raw)
     table = cohort if isinstance(cohort, pd.DataFrame) else read_cohort(cohort or Path(data) / "groups.csv")
     if absent := [name for name in ([by] if isinstance(by, str) else by) if name not in table]:
         raise ValueError(f"by: the cohort has no column {absent[0]!r}, it has {listed(table.columns, 20)}")
     table = table[table["case"].isin(raw.images)].reset_index(drop=True)
     if table.empty:
-        raise ValueError(f"cohort and {data} share no case: the cohort must name those of imagesTr")
+        raise ValueError(f"cohort and {data} share no case: the cohort must name those of images{part}")
     groups = Groups.from_table(table, by=by, bins={k: v for k, v in bins.items() if k in _names(by)})
-    own, left_out = _members(table, groups, min_size)
+    own, left_out = _members(table, groups, min_size, _seen(run, table))
     kept = [group for group in range(len(groups)) if (own["group"] == group).any()]
     first = _reference(groups, reference, kept)
     order = [*([] if first is None else [first]), *(group for group in kept if group != first)]
@@ -134,7 +141,27 @@ def _names(by: str | Sequence[str]) -> tuple[str, ...]:
     return (by,) if isinstance(by, str) else tuple(by)
 
 
-def _members(table: pd.DataFrame, groups: Groups, min_size: int) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
+def _check_run(run: "TrainedRun | None", raw: RawDataset) -> None:
+    """Raise a ValueError unless a run, if there is one, can segment the images."""
+    for name, ours in (("channels", list(raw.channels)), ("labels", dict(raw.labels))):
+        if run is not None and run.about[name] != ours:
+            raise ValueError(f"run: it was trained with {name} {run.about[name]}, the data has {ours}")
+
+
+def _seen(run: "TrainedRun | None", table: pd.DataFrame) -> set[str]:
+    """Return the subjects on whom a run was trained, by the names of their cases."""
+    if run is None:
+        return set()
+    from fairseg.training.checkpoint import case_code  # noqa: PLC0415  (torch, which nothing else needs here)
+
+    codes = set(map(case_code, run.about["train"]))
+    return {str(subject) for case, subject in zip(table["case"], table["subject"], strict=True)
+            if case_code(case) in codes}  # fmt: skip
+
+
+def _members(
+    table: pd.DataFrame, groups: Groups, min_size: int, seen: Collection[str]
+) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
     """Return subject and group of those that are judged, and who is left out and why."""
     found = read_subjects(table, groups.encode(table), len(groups))
     own = pd.DataFrame(found.members, columns=["place", "group"])
@@ -148,6 +175,7 @@ def _members(table: pd.DataFrame, groups: Groups, min_size: int) -> tuple[pd.Dat
             left_out.append({"group": group, "subjects": number, "why": why})
             own = own[~which]
 
+    leave(own["subject"].isin(seen), "the run was trained on them")
     leave(own["group"] < 0, "the group is unknown")
     leave(own["subject"].isin(found.shared), "cases in several groups")
     for group, name in enumerate(groups.names):
@@ -155,9 +183,10 @@ def _members(table: pd.DataFrame, groups: Groups, min_size: int) -> tuple[pd.Dat
         if 0 < mine.sum() < min_size:
             leave(mine, f"fewer than {min_size} subjects, so not judged", name)
     if own["group"].nunique() < FEWEST_GROUPS:
-        sizes = ", ".join(
-            f"{name} {int((found.members[:, 1] == group).sum())}" for group, name in enumerate(groups.names)
-        )
+        unseen = [group for place, group in found.members.tolist() if found.names[place] not in seen]
+        sizes = ", ".join(f"{name} {unseen.count(group)}" for group, name in enumerate(groups.names))
+        if seen:
+            sizes += f" without {counted(len(seen), 'subject')} on whom the run was trained"
         raise ValueError(
             f"by {' and '.join(groups.attributes)}: at least two groups of {min_size} subjects with images "
             f"are needed, got {sizes}"
@@ -184,9 +213,7 @@ def _scores(
     if scores is not None:
         found = Scores.of(scores)
     elif predictions is not None:
-        found = score_folders(
-            predictions, raw.folder / "labelsTr", table, labels=raw.labels, metrics=("dice",)
-        )
+        found = score_folders(predictions, raw.mask_folder, table, labels=raw.labels, metrics=("dice",))
     else:
         return None, None
     if "dice" not in found.table:

@@ -26,7 +26,16 @@ if TYPE_CHECKING:
     from fairseg.understanding.result import UnderstandResult
 
 PAGE, KIND = "understand.html", "understand"
-FILES = (PAGE, "findings.csv", "advice.csv", "margins.svg", "images.svg", "errors.svg")
+FILES = (
+    PAGE,
+    "findings.csv",
+    "advice.csv",
+    "margins.svg",
+    "images.svg",
+    "errors.svg",
+    "occlusion.svg",
+    "bottleneck.svg",
+)
 
 
 def save_page(result: "UnderstandResult", folder: Path) -> Path:
@@ -36,6 +45,8 @@ def save_page(result: "UnderstandResult", folder: Path) -> Path:
         columns=["found", "suggests", "command", "evidence"],
     )
     kinds = ["margins", "images", *(["errors"] if result.atlas else [])]
+    if result.intervention is not None:
+        kinds += [*(["occlusion"] if result.intervention.occlusion else []), "bottleneck"]
     figures = {kind: to_svg(figure_of(result.plot(kind))) for kind in kinds}
     pictures = {kind: base64.b64encode(svg).decode() for kind, svg in figures.items()}
     page = render_page(
@@ -51,6 +62,12 @@ def save_page(result: "UnderstandResult", folder: Path) -> Path:
         confounder_notes=[] if result.confounded is None else result.confounded.notes,
         people=_people(result),
         association=words.association_table(result),
+        slices=words.slice_table(result),
+        changes=words.change_table(result),
+        occlusion=[]
+        if result.intervention is None
+        else [one for one in result.intervention.occlusion if one.shown],
+        used=words.used_line(result),
         measures=words.measure_table(result),
         advice=words.advice_table(result),
         atlas=[one for one in result.atlas if one.shown],

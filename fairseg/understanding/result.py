@@ -4,7 +4,7 @@ Sentences, tables, figures and the page are made from the evidence, and from not
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ import pandas as pd
 
 from fairseg.io.sentences import listed
 from fairseg.understanding.advice import Advice, advise, crop_margin
+from fairseg.understanding.changes import Intervention
 from fairseg.understanding.confounded import Confounded, confounders_of
 from fairseg.understanding.errors import (
     Atlas,
@@ -24,8 +25,9 @@ from fairseg.understanding.errors import (
 )
 from fairseg.understanding.gather import Gathered, gather
 from fairseg.understanding.readable import Reading, Readings, read_groups
+from fairseg.understanding.slices import Slice, find_slices
 from fairseg.understanding.used import Association, associations
-from fairseg.understanding.views import ERRORS, MARGINS, MEASURES
+from fairseg.understanding.views import BOTTLENECK, ERRORS, MARGINS, MEASURES, image_columns
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,6 +44,8 @@ class UnderstandResult:
         associations: whether looking like a group goes with Dice; empty without scores.
         atlas: where the groups' errors differ; empty without predictions.
         measures: how volumes, volume errors and outlines differ.
+        slices: subgroups that nobody named, as half of the subjects found and the other half tested them.
+        intervention: what the network does if the outside changes; None without a run.
         min_size: subjects that a group needs.
         permutations: deals behind every p-value.
         seed: of the deals.
@@ -53,6 +57,8 @@ class UnderstandResult:
     associations: tuple[Association, ...]
     atlas: tuple[Atlas, ...]
     measures: tuple[MeasureDifference, ...]
+    slices: tuple[Slice, ...]
+    intervention: Intervention | None
     min_size: int
     permutations: int
     seed: int
@@ -69,9 +75,10 @@ class UnderstandResult:
         """Every test, a row each.
 
         Columns: question ("readable", "readable from confounders", "readable within strata", "score and
-        Dice", "place of errors", "measure"), what (the view, confounder, structure or measure), group, other,
-        n, estimate (AUC, correlation of ranks, cluster's group or difference), low, high, chance (the AUC
-        that would be shown), p_adjusted, shown.
+        Dice", "Dice if the image changes", "Dice if a patch is blanked", "place of errors", "measure",
+        "slice"), what (the view, confounder, change, structure, measure or conditions), group, other, n,
+        estimate (AUC, correlation of ranks, or difference: of Dice, of shares, of a measure), low, high,
+        chance (the AUC that would be shown), p_adjusted, shown.
         """
         rows = _reading_rows("readable", self.readings.rows)
         if self.confounded is not None:
@@ -82,6 +89,36 @@ class UnderstandResult:
             for one in self.associations
         ]
         counts = dict(self.cohort.counts)
+        if self.intervention is not None:
+            rows += [
+                _row(
+                    "Dice if the image changes",
+                    one.intervention,
+                    one.group,
+                    one.donors,
+                    one.n,
+                    *one.change,
+                    one,
+                )
+                for one in self.intervention.changes
+            ]
+            for patch in self.intervention.occlusion:
+                row, column = patch.place
+                what, n = f"row {row + 1}, column {column + 1}", counts[patch.first] + counts[patch.second]
+                away = np.subtract(*patch.change[::-1, row, column])
+                rows.append(
+                    _row(
+                        "Dice if a patch is blanked",
+                        what,
+                        patch.second,
+                        patch.first,
+                        n,
+                        away,
+                        None,
+                        None,
+                        patch,
+                    )
+                )
         for part in self.atlas:
             what, n = f"{part.structure}: {part.kind}", counts[part.first] + counts[part.second]
             share = part.shares[:, part.cluster].mean(axis=1) if part.more else np.zeros(2)
@@ -93,12 +130,19 @@ class UnderstandResult:
         for one in self.measures:
             what, n = f"{one.structure}: {one.measure}", counts[one.first] + counts[one.second]
             rows.append(_row("measure", what, one.second, one.first, n, *one.difference, one))
+        rows += [
+            _row(
+                "slice", " and ".join(one.conditions), "", "others", one.n + one.n_rest, *one.difference, one
+            )
+            for one in self.slices
+        ]
         return pd.DataFrame(rows, columns=list(_COLUMNS))
 
     @cached_property
     def advice(self) -> tuple[Advice, ...]:
         """What the findings suggest, the strongest evidence first."""
-        return advise(self.readings, self.confounded, self.associations, self.atlas, self.measures)
+        changes = () if self.intervention is None else self.intervention.changes
+        return advise(self.readings, self.confounded, self.associations, self.atlas, self.measures, changes)
 
     @property
     def crop_margin(self) -> float | None:
@@ -115,8 +159,9 @@ class UnderstandResult:
 
         Args:
             kind: "views" (AUC of each view, with what chance gives), "margins" (AUC against the crop's
-                margin), "images" (mean image of each group, and their difference) or "errors" (where the
-                groups' errors differ).
+                margin), "images" (mean image of each group, and their difference), "errors" (where the
+                groups' errors differ), "occlusion" (what a run does if a patch is blanked) or "bottleneck"
+                (first two components of its features).
             ax: where to draw; None makes a figure. Kinds of several pictures draw them side by side in it.
 
         Raises:
@@ -192,11 +237,15 @@ def understand(
     bins: Mapping[str, Sequence[float]] | None = None,
     predictions: str | Path | None = None,
     scores: Any = None,
+    run: str | Path | None = None,
+    test: bool = False,
     confounders: str | Sequence[str] = (),
     margins: Sequence[float] = MARGINS,
     min_size: int = 10,
     permutations: int = 1000,
     seed: int = 0,
+    device: str = "auto",
+    progress: bool = False,
 ) -> UnderstandResult:
     """Say whether groups can be read from images, where, and whether that goes with a model's errors.
 
@@ -213,12 +262,18 @@ def understand(
         bins: attribute -> edges that cut a numeric attribute.
         predictions: folder of a model's masks of the same cases.
         scores: a model's scores of the same subjects, as `fairseg.audit` takes them; None: those of
-            `predictions`.
+            `predictions`, or of `run`.
+        run: folder of a training of `fairseg train`, whose images are changed outside the organ to see
+            whether it goes by that; subjects whose cases have the names of its training cases are left out.
+            A run that was trained on crops gets them around the reference.
+        test: look at imagesTs and labelsTs of `data` in place of imagesTr and labelsTr.
         confounders: attributes of subjects that groups may differ in besides.
         margins: of the crops that are tried, mm around the largest organ.
         min_size: a group of fewer subjects is not judged; at least 5.
         permutations: of the groups among subjects, at least 199.
-        seed: of the permutations and folds.
+        seed: of the permutations, folds and donors.
+        device: where the run predicts.
+        progress: show a bar on stderr if it is a terminal, while the run predicts.
 
     Returns:
         The result; no trained model is in it.
@@ -233,6 +288,12 @@ def understand(
     if not margins or any(not np.isfinite(margin) or margin < 0 for margin in margins):
         raise ValueError(f"margins must be numbers of at least 0, in mm, got {listed(margins) or 'none'}")
     alike = [confounders] if isinstance(confounders, str) else list(confounders)
+    trained = None
+    if run is not None:
+        from fairseg.training.prediction import load_run  # noqa: PLC0415  (torch)
+        from fairseg.understanding.intervention import intervene  # noqa: PLC0415
+
+        trained = load_run(run, mirror=False, device=device)
     whole = gather(
         data,
         by,
@@ -241,13 +302,24 @@ def understand(
         bins=bins or {},
         predictions=predictions,
         scores=scores,
+        run=trained,
+        test=test,
         margins=sorted(set(map(float, margins))),
         min_size=min_size,
     )
     if absent := [name for name in alike if name not in whole.table]:
         raise ValueError(f"confounders: the cohort has no column {absent[0]!r}")
-    views = {name: view for name, view in whole.views.items() if name != MEASURES}
     tested: dict[str, Any] = {"permutations": permutations, "seed": seed}
+    intervention = None
+    if trained is not None:
+        cases = whole.cases, whole.case_subjects, whole.ids, whole.names, whole.frame
+        intervention = intervene(trained, *cases, **tested, progress=progress)
+        whole = replace(
+            whole,
+            views={**whole.views, BOTTLENECK: intervention.bottleneck},
+            dice=intervention.dice if whole.dice is None else whole.dice,
+        )
+    views = {name: view for name, view in whole.views.items() if name != MEASURES}
     readings = read_groups(views, whole.ids, whole.names, **tested)
     confounded = None
     if alike:
@@ -276,10 +348,21 @@ def understand(
         tuple(associated),
         tuple(atlas),
         tuple(_measures(whole, structures)),
+        tuple(_slices(whole, permutations, seed)),
+        intervention,
         min_size,
         permutations,
         seed,
     )
+
+
+def _slices(whole: Gathered, permutations: int, seed: int) -> list[Slice]:
+    """Search the table, and what images say of size, brightness and pixels, for subgroups with low Dice."""
+    if whole.dice is None:
+        return []
+    table = whole.table.drop(columns=["case", "subject", "note", "split"], errors="ignore")
+    columns: dict[str, Any] = {str(name): table[name] for name in table}
+    return find_slices(whole.dice, columns | image_columns(whole.views), permutations=permutations, seed=seed)
 
 
 def _measures(whole: Gathered, structures: Sequence[str]) -> list[MeasureDifference]:

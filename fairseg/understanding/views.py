@@ -31,6 +31,7 @@ LEAST = 1e-8  # of a standard deviation
 WHOLE, OUTSIDE, AROUND = "whole image", "outside the box", "ring around the box"
 ORGAN, MASK, SHAPE = "organ only", "reference mask", "numbers of the shape"
 HEADER, INTENSITY, ERRORS = "header and field of view", "intensity statistics", "map of errors"
+BOTTLENECK = "bottleneck of the run"
 LEAK = "organ only, image standardised"
 LEAKING_BOX = "box, image standardised"
 MEASURES = "measures of the reference"  # volume (ml) and roughness of each label; compared, not read
@@ -329,6 +330,21 @@ def subject_views(
         for name in shared
     }
     return names, views
+
+
+def image_columns(views: Mapping[str, npt.NDArray[np.floating]]) -> dict[str, Floats]:
+    """Return what a table may lack of each subject: size of the organ, its brightness, size of pixels.
+
+    Brightness is that of the first channel within the organ, in standard deviations above the image's mean.
+    """
+    leak = views[LEAK][:, 0]
+    shown = leak != 0
+    bright = np.where(shown, leak, 0.0).sum(axis=(1, 2, 3)) / np.maximum(shown.sum(axis=(1, 2, 3)), 1)
+    return {
+        "organ volume (ml)": np.nansum(views[MEASURES][:, ::2], axis=1, dtype=np.float64),
+        "organ brightness (SD of the image)": bright.astype(np.float64),
+        "pixel size (mm)": views[HEADER][:, 1].astype(np.float64),
+    }
 
 
 def _axis_of(mask: Mask) -> int | None:

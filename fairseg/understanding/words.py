@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING
 
 from fairseg.report.tables import Cell, Table
 from fairseg.report.templates import say_from
-from fairseg.understanding.advice import Advice, crop_margin, shown_in
+from fairseg.understanding.advice import Advice, clearest, crop_margin, shown_in
+from fairseg.understanding.errors import VOLUME_ERROR
 from fairseg.understanding.readable import Reading
 from fairseg.understanding.views import (
+    BOTTLENECK,
     BOX,
     ERRORS,
     HEADER,
@@ -36,15 +38,20 @@ def answer_lines(result: "UnderstandResult") -> list[str]:
     shown = [row for row in readings.rows if row.shown]
     images = [row for row in shown if row.view in _SEEN]
     inside = [row for row in shown if row.view == ORGAN]
-    others = [view for view in (MASK, SHAPE, HEADER, INTENSITY, ERRORS) if shown_in(readings, view)]
+    groups = {row.group for row in shown}
+    anatomy = [row for row in shown if row.view in (MASK, SHAPE)]
+    others = [view for view in (HEADER, INTENSITY, ERRORS, BOTTLENECK) if shown_in(readings, view)]
     lines = [
         say(
             "readable",
             by=result.cohort.attribute,
             counts=result.cohort.counts,
+            told=[name for name in result.cohort.names if name in groups],
+            untold=[name for name in result.cohort.names if name not in groups],
             best=max(images or shown, key=lambda row: row.auc, default=None),
             inside=max(inside, key=lambda row: row.auc, default=None),
             organ=readings.best(ORGAN),
+            anatomy=max(anatomy, key=lambda row: row.auc, default=None),
             others=others,
             chance=max(row.chance for row in readings.rows),
             margin=crop_margin(readings),
@@ -57,16 +64,26 @@ def answer_lines(result: "UnderstandResult") -> list[str]:
         left = [row for row in one.within if row.shown]
         alone = max(one.alone, key=lambda row: row.auc)
         lines.append(say("confounded", one=one, alone=alone, explained=explained, left=left))
-    lines.append(
-        say(
-            "used",
-            associated=result.associations,
-            told=[one for one in result.associations if one.shown],
-            given=result.cohort.dice is not None,
-            readable=bool(shown),
-        )
-    )
+    lines.append(used_line(result))
+    if result.intervention is not None:
+        lent = [one for one in result.intervention.changes if one.donors]
+        lines.append(say("changed", one=clearest(lent) or lent[0], reference=result.cohort.names[0]))
+    if volumes := [one for one in result.measures if one.shown and one.measure == VOLUME_ERROR]:
+        lines.append(say("volumes", told=volumes))
+    if told := [one for one in result.slices if one.shown]:
+        lines.append(say("slices", told=told))
     return lines
+
+
+def used_line(result: "UnderstandResult") -> str:
+    """Say whether Dice goes with looking like a group; "" where no group is readable."""
+    return say(
+        "used",
+        associated=result.associations,
+        told=[one for one in result.associations if one.shown],
+        given=result.cohort.dice is not None,
+        readable=any(row.shown for row in result.readings.rows),
+    )
 
 
 def answer(result: "UnderstandResult") -> str:
@@ -75,13 +92,13 @@ def answer(result: "UnderstandResult") -> str:
 
 
 def readings_table(result: "UnderstandResult") -> Table:
-    """Return how well each view tells the groups apart, one row a view and group."""
-    return reading_table("Can the group be read?", result.readings.rows)
+    """Return how well each view tells the groups apart, a row a view, of the group that is told best."""
+    best = tuple(map(result.readings.best, result.readings.views))
+    return reading_table("Can the group be read?", best, several=len(result.cohort.names) > 2)
 
 
-def reading_table(caption: str, rows: "tuple[Reading, ...]") -> Table:
-    """Return readings as a table."""
-    several = len({row.group for row in rows}) > 1
+def reading_table(caption: str, rows: "tuple[Reading, ...]", *, several: bool) -> Table:
+    """Return readings as a table, with the group that is told if there are several."""
     lines = [
         (
             f"{row.view}: {row.group}" if several else row.view,
@@ -104,9 +121,11 @@ def confounder_tables(result: "UnderstandResult") -> list[Table]:
     one = result.confounded
     if one is None:
         return []
-    tables = [reading_table("Confounders alone", one.alone)]
+    several = len(result.cohort.names) > 2
+    tables = [reading_table("Confounders alone", one.alone, several=several)]
     if one.within:
-        tables.append(reading_table(f"Among subjects alike in {' and '.join(one.names)}", one.within))
+        caption = f"Among subjects alike in {' and '.join(one.names)}"
+        tables.append(reading_table(caption, one.within, several=several))
     return tables
 
 
@@ -129,6 +148,49 @@ def association_table(result: "UnderstandResult") -> Table | None:
     ]
     heads = ("Correlation with Dice", "p (all rows)", "Gap", "Gap, score held fixed")
     return Table.of("Does it go with Dice?", heads, rows, corner="View", note=say("about_associations"))
+
+
+def change_table(result: "UnderstandResult") -> Table | None:
+    """Return what becomes of Dice if the outside changes."""
+    if result.intervention is None:
+        return None
+    rows = [
+        (
+            f"{one.intervention}: {one.group}{', by ' if one.donors else ''}{one.donors}",
+            "",
+            [
+                Cell(one.now),
+                Cell(one.gap) if one.donors else Cell(""),
+                Cell(*one.change),
+                Cell(one.p_adjusted, kind="p") if one.donors else Cell(""),
+            ],
+        )
+        for one in result.intervention.changes
+    ]
+    heads = ("Dice as it is", "Gap to them", "Change of Dice", "p (Holm)")
+    return Table.of("If the outside changes", heads, rows, corner="Change", note=say("about_changes"))
+
+
+def slice_table(result: "UnderstandResult") -> Table | None:
+    """Return the subgroups that nobody named, as the half that did not search saw them."""
+    if not result.slices:
+        return None
+    rows = [
+        (
+            " and ".join(one.conditions),
+            "",
+            [
+                Cell(one.n, kind="count"),
+                Cell(one.dice),
+                Cell(one.rest),
+                Cell(*one.difference),
+                Cell(one.p_adjusted, kind="p"),
+            ],
+        )
+        for one in result.slices
+    ]
+    heads = ("n", "Dice", "Dice of the others", "Difference", "p (Holm)")
+    return Table.of("Slices that nobody named", heads, rows, corner="Subjects with", note=say("about_slices"))
 
 
 def measure_table(result: "UnderstandResult") -> Table | None:
@@ -172,5 +234,19 @@ def advice_words(one: Advice, result: "UnderstandResult") -> tuple[str, str, str
 
 def view_rank(view: str) -> int:
     """Return where a view stands on the page: images first, then crops, masks, numbers, the model."""
-    kinds = (WHOLE, OUTSIDE, "ring", BOX, ORGAN, LEAKING_BOX, LEAK, MASK, SHAPE, INTENSITY, HEADER, ERRORS)
+    kinds = (
+        WHOLE,
+        OUTSIDE,
+        "ring",
+        BOX,
+        ORGAN,
+        LEAKING_BOX,
+        LEAK,
+        MASK,
+        SHAPE,
+        INTENSITY,
+        HEADER,
+        ERRORS,
+        BOTTLENECK,
+    )
     return next((place for place, kind in enumerate(kinds) if view.startswith(kind)), len(kinds))

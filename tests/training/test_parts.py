@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from fairseg.cli import main
 from fairseg.cohort.table import split_subjects
+from fairseg.crop import crop, standardized
+from fairseg.crop.cascade import relative
 from fairseg.losses import DiceCELoss
 from fairseg.training import Settings, predict, train
 from fairseg.training.augment import make_augmentation
@@ -114,6 +116,31 @@ def test_a_crop_is_standardised_by_itself(dataset: Path, prepared: Path, tiny: S
     slices = Slices([case], np.array([0]), data.view, data.view.size, seed=0, augment=False)
     np.testing.assert_allclose(slices[1, 0, False][0], image[:, 1], atol=1e-4)
     assert View().image(case).shape[1:] == case.shape
+
+
+def test_a_crop_can_be_standardised_by_the_organs_box_or_as_its_image_was(
+    dataset: Path, prepared: Path, tiny: Settings
+) -> None:
+    by = tiny.with_(crop="reference", patch_size=None)
+    views = {how: load_data(dataset, by.with_(standardize=how), prepared) for how in ("image", "organ")}
+    case = views["organ"].train.cases[0]
+    size = views["organ"].view.size
+    assert case.box is not None
+    assert size is not None
+    image = views["image"].view.image(case)
+    np.testing.assert_array_equal(image, crop(np.asarray(case.image()), case.box.resized(size)))
+    own = np.asarray(case.image())[(..., *case.box.slices)]
+    seen = views["organ"].view.image(case)
+    np.testing.assert_allclose(seen, (image - own.mean()) / own.std(), atol=1e-4)
+    slices = Slices([case], np.array([0]), views["organ"].view, size, seed=0, augment=False)
+    np.testing.assert_allclose(slices[1, 0, False][0], seen[:, 1], atol=1e-4)
+    # The same where a cascade or a reference says where the organ is.
+    organs = relative([case.box], [case.box.resized(size)])
+    crops = torch.from_numpy(image).transpose(0, 1)
+    given = standardized(crops, together=True, organs=organs * len(crops))
+    np.testing.assert_allclose(given, seen.swapaxes(0, 1), atol=1e-4)
+    with pytest.raises(ValueError, match="needs crops"):
+        load_data(dataset, tiny.with_(standardize="organ"), prepared)
 
 
 # --- preparation

@@ -125,3 +125,14 @@ def test_the_crop_to_use_is_the_widest_before_any_that_tells() -> None:
     assert margin(0.01, 0.5, 0.5) == 5.0
     assert margin(0.5, 0.5, 0.5) == 20.0
     assert margin(0.5, 0.01, 0.5) is None
+
+
+@pytest.mark.parametrize(("view", "kinds"), [("organ only", ["crop"]), ("numbers of the shape", ["anatomy"])])
+def test_no_crop_is_advised_where_the_organs_themselves_differ(view: str, kinds: list[str]) -> None:
+    def reading(name: str, p: float) -> Reading:
+        return Reading(name, "B", 40, 40, 0.8, 0.7, 0.9, 0.65, p, p)
+
+    rows = [reading("whole image", 0.001), reading("box + 0 mm", 0.4)]
+    rows += [reading(view, 0.001 if kinds == ["anatomy"] else 0.6)]
+    found = advise(Readings(tuple(rows), {}), None, [], [], [])
+    assert [one.kind for one in found] == kinds

@@ -1,0 +1,133 @@
+"""Change what lies outside the organ's box, and nothing else: exchanged, matched in intensity, or blanked.
+
+An exchanged image has a seam, and a network may stumble over any seam. So what counts is the outside of
+another group's subject against that of another subject of the own group: both have one. Intensities
+of scanners have no unit; those of a donor are brought to the scale on which the organs of both agree. The
+changed image is then standardised over the whole again, as for training, so that the outside's say in the
+organ's brightness changes too.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from fairseg.crop import Box
+from fairseg.training.prepare import Floats, Labels, zscore
+from fairseg.understanding.views import LEAST, LEVELS
+
+
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """A case as a network gets it.
+
+    Attributes:
+        image: standardised over the whole, (C, Z, y, x).
+        mask: the reference, (Z, y, x), with some label.
+        organ_box: around the organ, in plane.
+        size: of the box that is the same for everybody, pixels; it may leave the image.
+    """
+
+    image: Floats
+    mask: Labels
+    organ_box: Box
+    size: tuple[int, int]
+
+    @property
+    def box(self) -> Box:
+        """The box of one size, around the organ's center in plane."""
+        return self.organ_box.resized(self.size)
+
+    def only(self, slices: Sequence[int]) -> "Scan":
+        """Return some of the slices, with the box where it is."""
+        return replace(self, image=self.image[:, slices], mask=self.mask[slices])
+
+    @cached_property
+    def inside(self) -> npt.NDArray[np.bool_]:
+        """Which pixels of a slice lie in the box, (y, x)."""
+        axes = (
+            (np.arange(length) >= low) & (np.arange(length) < high)
+            for length, low, high in zip(self.mask.shape[1:], self.box.start, self.box.stop, strict=True)
+        )
+        rows, columns = axes
+        return np.asarray(rows[:, None] & columns)
+
+    @cached_property
+    def slices(self) -> list[int]:
+        """The slices with the organ."""
+        numbers: list[int] = np.flatnonzero(self.mask.any(axis=(1, 2))).tolist()
+        return numbers
+
+    @property
+    def levels(self) -> list[int]:
+        """Three of them, where the views have theirs."""
+        return sorted({self.slices[int(level * len(self.slices))] for level in LEVELS})
+
+    @cached_property
+    def organ_scale(self) -> tuple[Floats, Floats]:
+        """Mean and standard deviation of the organ's pixels, (C, 1, 1, 1)."""
+        return _scale(self.image[:, self.mask > 0])
+
+    @cached_property
+    def outside_scale(self) -> tuple[Floats, Floats]:
+        """The same of all pixels outside the box; of an image without any, of all pixels."""
+        outside = ~self.inside
+        return _scale(
+            (self.image[..., outside] if outside.any() else self.image).reshape(len(self.image), -1)
+        )
+
+
+def exchanged(scan: Scan, donor: Scan) -> Floats:
+    """Return the image with the outside of the donor's box around its own, (C, Z, y, x).
+
+    The organs' centers lie on each other, and slices are matched from the organ's first to its last; where
+    the donor's image ends, its rim goes on.
+    """
+    ours, theirs = ((one.slices[0], one.slices[-1] + 1 - one.slices[0]) for one in (scan, donor))
+    along = (np.arange(len(scan.mask)) - ours[0] + 0.5) / ours[1]
+    starts = zip(scan.mask.shape[1:], scan.box.start, donor.box.start, strict=True)
+    places = [
+        np.floor(along * theirs[1]) + theirs[0],
+        *(np.arange(n) - low + other for n, low, other in starts),
+    ]
+    z, y, x = (
+        np.clip(place, 0, length - 1).astype(np.int64)
+        for place, length in zip(places, donor.mask.shape, strict=True)
+    )
+    picture = donor.image[:, z[:, None, None], y[:, None], x]
+    (mean, spread), (their_mean, their_spread) = scan.organ_scale, donor.organ_scale
+    return _joined(scan, (picture - their_mean) / their_spread * spread + mean)
+
+
+def matched(scan: Scan, donor: Scan) -> Floats:
+    """Return the image with its own outside, in the donor's mean and spread against the organ."""
+    (mean, spread), (their_mean, their_spread) = scan.organ_scale, donor.organ_scale
+    own, theirs = scan.outside_scale, donor.outside_scale
+    wanted = (theirs[0] - their_mean) / their_spread * spread + mean
+    width = theirs[1] / their_spread * spread
+    return _joined(scan, (scan.image - own[0]) / own[1] * width + wanted)
+
+
+def blanked(scan: Scan) -> Floats:
+    """Return the image with 0, its mean, outside the box; the organ stays as bright as it was."""
+    return np.where(scan.inside, scan.image, np.float32(0))
+
+
+INTERVENTIONS: dict[str, Callable[[Scan, Scan], Floats]] = {
+    "outside exchanged": exchanged,
+    "outside matched in intensity": matched,
+}
+BLANKED = "outside blanked"
+
+
+def _joined(scan: Scan, outside: Floats) -> Floats:
+    return np.stack([zscore(channel) for channel in np.where(scan.inside, scan.image, outside)])
+
+
+def _scale(pixels: Floats) -> tuple[Floats, Floats]:
+    mean, spread = pixels.mean(axis=1, dtype=np.float64), pixels.std(axis=1, dtype=np.float64)
+    return tuple(  # type: ignore[return-value]
+        value.astype(np.float32)[:, None, None, None] for value in (mean, np.maximum(spread, LEAST))
+    )
