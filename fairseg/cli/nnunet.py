@@ -33,9 +33,14 @@ def install(folder: Path) -> int:
 
       eval "$(fairseg nnunet install)"
     """
+    from fairseg.integrations.nnunet.install import missing  # noqa: PLC0415  (importlib.metadata slows help)
+
+    lacking = missing()
     variable, written = integration.VARIABLE, str(integration.write_trainers(folder))
     others = [path for path in os.environ.get(variable, "").split(os.pathsep) if path and path != written]
     click.echo(f"export {variable}={shlex.quote(os.pathsep.join([*others, written]))}")
+    for line in lacking:
+        click.echo(f"fairseg: note: {line}", err=True)
     return 0
 
 
@@ -67,6 +72,7 @@ def splits(
         by=tuple(by) or environment.by,
         bins=one_each(bins) or environment.bins,
         table=table or environment.table,
+        weight=environment.weight,
         folds=folds,
         seed=seed,
         replace_file=replace,
@@ -84,19 +90,42 @@ def splits(
 @click.option("--groups", "table", type=options.PATH, required=True, help="Table of cases: groups.csv.")
 @options.tables
 @options.labels
+@click.option(
+    "--metrics",
+    type=types.METRIC_LIST,
+    help="To compute from the masks beside each summary, such as dice,hd95.",
+)
+@click.option(
+    "--references", type=options.PATH, help="Reference masks for that. Default: as the summary says."
+)
+@click.option("--tolerance", type=types.Number(), help="Tolerance of nsd and nsd_area, mm.")
+@options.number("--workers", click.IntRange(min=1), 1, "Processes that score cases.")
 @click.option("--out", type=options.OUT, required=True, help="The scores table to write: scores.csv.")
 @options.debug
 @options.writes
-def scores(results: Sequence[Path], table: Path, out: Path, **codes: Any) -> int:
+@options.reads_images
+def scores(
+    results: Sequence[Path],
+    table: Path,
+    out: Path,
+    metrics: Sequence[str] | None,
+    tolerance: float | None,
+    workers: int,
+    **chosen: Any,
+) -> int:
     """Make a scores table for `fairseg report` of the Dice that nnU-Net's validation found.
 
     RESULTS are folders of trained models (all their validated folds), of folds, or files summary.json.
     """
     check_writable(out.parent, [out.name], "scores")
-    read = integration.read_summaries(results, table, options=options.table_options(), **codes)
+    if metrics:
+        chosen |= {"metrics": metrics, "tolerance": tolerance, "num_workers": workers}
+    read = integration.read_summaries(results, table, options=options.table_options(), **chosen)
     write_files(out.parent, fairseg.scoring.scores_to_files(read, out.name), "scores")
     click.echo(f"{counted(read['case'].nunique(), 'case')} read: {out}")
-    for note in fairseg.scoring.Scores.of(read).notes[1:]:  # the first is on where the Dice comes from
+    for note in (
+        fairseg.scoring.Scores.of(read).notes[1:] if not metrics else ()
+    ):  # the first: whose Dice it is
         click.echo(f"fairseg: note: {note}", err=True)
     return 0
 

@@ -8,6 +8,7 @@ from fairseg.losses.group_dro import GroupDROLoss
 from fairseg.losses.group_loss import GroupLoss
 from fairseg.losses.grouping import NonAdditiveLossError, group_mean
 from fairseg.losses.hooked_features import HookedFeatures
+from fairseg.losses.multilabel import DiceBCELoss
 from fairseg.losses.objectives import (
     BalancedGroupLoss,
     ChiSquareGroupLoss,
@@ -26,6 +27,7 @@ __all__ = [
     "ChiSquareGroupLoss",
     "CrossEntropyLoss",
     "DeepSupervision",
+    "DiceBCELoss",
     "DiceCELoss",
     "FairErrorBoundLoss",
     "GroupDROLoss",

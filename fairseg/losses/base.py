@@ -73,8 +73,8 @@ def sample_losses(base: Base, logits: Tensor, target: Tensor, ignored: int | Non
     if value.ndim == 0 or value.shape[0] != batch_size:
         raise NonAdditiveLossError(
             f"the base loss must return one value a sample, shape ({batch_size}, ...), got"
-            f" {tuple(value.shape)}: a loss that reduces over the batch can not be split by group."
-            f" {_WAY_OUT}{_monai_way_out(base)}"
+            f" {tuple(value.shape)} of {_name(base)}: a loss that reduces over the batch can not be split by"
+            f" group. {_WAY_OUT}{_monai_way_out(base)}"
         )
     if value.dtype in (torch.float16, torch.bfloat16):
         value = value.float()
@@ -86,6 +86,10 @@ def sample_losses(base: Base, logits: Tensor, target: Tensor, ignored: int | Non
             total = torch.where(valid, value, 0.0).flatten(1).sum(dim=1)
             return total / valid.flatten(1).sum(dim=1).clamp(min=1)
     return each_mean(value)
+
+
+def _name(base: Base) -> str:
+    return getattr(base, "__name__", type(base).__name__)
 
 
 def check_base(base: Base) -> None:

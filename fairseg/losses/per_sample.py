@@ -6,7 +6,7 @@ batch Dice of nnU-Net inside each group. Plain batch Dice mixes the groups; see 
 """
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +17,7 @@ from fairseg.losses.grouping import is_transformed, plain
 Pool = Literal["sample", "group"]
 
 _FEW_CLASSES = 8  # on a GPU, up to which a pass over the pixels for each class is the quicker way
+_LEAST = 1e-8  # that a denominator of Dice can be, as in nnU-Net
 _NEVER = -(2**62)  # an ignore_index that no mask has, so that -100 is an error unless asked for
 
 
@@ -107,7 +108,8 @@ class SoftDiceLoss(nn.Module):
 
     Args:
         include_background: count class 0 among the classes.
-        smooth: added to numerator and denominator, so that a class that neither has gives Dice 1.
+        smooth: added to numerator and denominator, so that a class that neither has gives Dice 1; with 0 it
+            gives Dice 0, as in nnU-Net.
         ignore_index: label of pixels that do not count.
         pool: "sample" gives the loss of each sample. With "group", a group loss sums I, P and R over the
             samples of a group first; called on its own, the loss takes the batch as one group.
@@ -128,8 +130,8 @@ class SoftDiceLoss(nn.Module):
         pool: Pool = "sample",
     ) -> None:
         super().__init__()
-        if not smooth > 0:
-            raise ValueError(f"smooth must be positive, got {smooth}")
+        if not smooth >= 0:
+            raise ValueError(f"smooth must be 0 or more, got {smooth}")
         self.include_background, self.smooth = include_background, float(smooth)
         self.ignore_index, self.pool = ignore_index, check_pool(pool)
 
@@ -164,7 +166,7 @@ class SoftDiceLoss(nn.Module):
     def from_statistics(self, statistics: Tensor) -> Tensor:
         """Return the loss from (summed) statistics, (..., 3 * L) -> (...)."""
         product, predicted, mask = statistics.chunk(3, dim=-1)
-        dice = (2.0 * product + self.smooth) / (predicted + mask + self.smooth)
+        dice = (2.0 * product + self.smooth) / (predicted + mask + self.smooth).clamp(min=_LEAST)
         loss: Tensor = 1.0 - dice.mean(dim=-1)
         return loss
 
@@ -232,7 +234,19 @@ class DiceCELoss(nn.Module):
         return self.dice_weight * self.dice.from_statistics(statistics[..., :-2]) + self.ce_weight * ce
 
 
-def pooled_or_each(loss: SoftDiceLoss | DiceCELoss, logits: Tensor, target: Tensor) -> Tensor:
+class Pooled(Protocol):
+    """A loss that is made of sums over samples: of each sample, or of a group (`pool`)."""
+
+    pool: Pool
+
+    def statistics(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Return what is summed over the samples of a group, (B, K)."""
+
+    def from_statistics(self, statistics: Tensor) -> Tensor:
+        """Return the loss from (summed) statistics, (..., K) -> (...)."""
+
+
+def pooled_or_each(loss: Pooled, logits: Tensor, target: Tensor) -> Tensor:
     """Return the loss of each sample, or with `pool="group"` that of the batch as one group."""
     statistics = loss.statistics(logits, target)
     return loss.from_statistics(statistics if loss.pool == "sample" else statistics.sum(dim=0))
@@ -277,8 +291,7 @@ def fit(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     if logits.shape[1] < 2:
         raise ValueError(
             f"logits must have at least 2 classes, background among them, got {logits.shape[1]};"
-            " for a sigmoid over one channel take another base, such as MONAI's"
-            ' DiceLoss(sigmoid=True, reduction="none")'
+            " for sigmoids take fairseg.losses.DiceBCELoss"
         )
     if logits.dtype in (torch.float16, torch.bfloat16):
         logits = logits.float()

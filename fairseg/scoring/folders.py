@@ -42,11 +42,12 @@ logger = logging.getLogger(__name__)
 _MOST_ERRORS = 5  # of skipped cases that are told; all of them stand in the result
 
 
+Folders = str | Path | Sequence[str | Path]
 Cohort = pd.DataFrame | Mapping[str, Sequence[Any]] | str | Path
 
 
 def evaluate(
-    predictions: str | Path,
+    predictions: Folders,
     references: str | Path,
     cohort: Cohort,
     *,
@@ -72,7 +73,8 @@ def evaluate(
     its two files is an error.
 
     Args:
-        predictions: folder of the model's label masks, in any format that is read (docs/audit.md).
+        predictions: folder of the model's label masks, in any format that is read (docs/audit.md); or
+            several, as of the folds of a cross-validation, which must have no case in common.
         references: folder of the ground-truth masks.
         cohort: table of cases with the columns `case`, `subject` (if absent, the case is the
             subject) and the attributes, as from `read_cohort`; or the path of its file.
@@ -120,7 +122,7 @@ def evaluate(
 
 
 def score_folders(
-    predictions: str | Path, references: str | Path, cohort: Cohort, *, metric: str = "dice", **options: Any
+    predictions: Folders, references: str | Path, cohort: Cohort, *, metric: str = "dice", **options: Any
 ) -> Scores:
     """Score folders as `evaluate` does, with its options; `metric` is the one that groups are judged by.
 
@@ -134,7 +136,7 @@ def score_folders(
 
 
 def _score(
-    predictions: str | Path,
+    predictions: Folders,
     references: str | Path,
     cohort: Cohort,
     *,
@@ -161,7 +163,8 @@ def _score(
         if cross_check:
             raise ValueError("cross_check must be 0 where spacing is given: medpy takes it from the files")
     table, read_notes = _checked(cohort)
-    predicted = find_masks(Path(predictions), "predictions")
+    folders = [Path(p) for p in ([predictions] if isinstance(predictions, str | Path) else predictions)]
+    predicted = _predicted(folders)
     true = find_masks(Path(references), "references")
     if cross_check and (
         other := next(
@@ -169,7 +172,7 @@ def _score(
         )
     ):
         raise ValueError(f"cross_check must be 0 here: medpy does not read {other}")
-    names = label_map(Path(predictions), Path(references), labels, prediction_labels, ignore)
+    names = label_map(folders[0], Path(references), labels, prediction_labels, ignore)
 
     skipped: dict[str, str] = {}
     table, renamed = cases_as_files(table, predicted.keys() | true.keys())
@@ -202,6 +205,18 @@ def _score(
     scores = _with_skipped(noted(scores, of_case), table, skipped)
     _log((*notes, *Scores.of(scores).notes), skipped)
     return scores, notes
+
+
+def _predicted(folders: Sequence[Path]) -> dict[str, Path]:
+    """Return the masks of all folders of predictions, by case."""
+    found: dict[str, Path] = {}
+    for folder in folders:
+        masks = find_masks(folder, "predictions")
+        if twice := found.keys() & masks.keys():
+            case = min(twice)
+            raise ValueError(f"predictions have two of case {case}: {found[case]} and {masks[case]}")
+        found |= masks
+    return found
 
 
 def _with_both_hd95(metrics: Sequence[str]) -> tuple[str, ...]:

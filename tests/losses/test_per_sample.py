@@ -259,7 +259,7 @@ def test_labels_that_are_no_class_are_one_error_from_every_base(label: int, shap
     [
         (lambda: CrossEntropyLoss(label_smoothing=1.5), "label_smoothing"),
         (lambda: CrossEntropyLoss(class_weight=[1.0, -1.0]), "class_weight"),
-        (lambda: SoftDiceLoss(smooth=0), "smooth"),
+        (lambda: SoftDiceLoss(smooth=-1), "smooth"),
         (lambda: DiceCELoss(pool="batch"), 'pool must be "sample" or "group", got \'batch\''),
         (lambda: SoftDiceLoss()(torch.zeros(1, 1, 2), torch.zeros(1, 2).long()), "at least 2 classes"),
     ],

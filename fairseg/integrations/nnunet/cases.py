@@ -1,4 +1,4 @@
-"""Which group each of nnU-Net's cases belongs to: groups.csv, checked against the cases of the dataset."""
+"""Which group each of nnU-Net's cases belongs to, and how often it is drawn: groups.csv, checked."""
 
 import json
 import os
@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from fairseg.cohort.groups import Groups
-from fairseg.cohort.table import read_cohort, rows_of
+from fairseg.cohort.table import read_cohort, read_numbers, rows_of
 from fairseg.io.sentences import counted, listed
 
 
@@ -23,6 +23,7 @@ class CaseGroups:
     groups: Groups  # those with a training case
     ids: Mapping[str, int]  # group id of each training case; -1 is unknown
     subjects: Mapping[str, str]  # subject of each training case
+    validation_ids: Mapping[str, int]  # group id of each case to validate on; -1 is unknown
 
     @property
     def counts(self) -> tuple[int, ...]:
@@ -65,7 +66,12 @@ def folder_of(variable: str, *, hint: str = "") -> Path:
 
 
 def read_groups(
-    file: Path, cases: Sequence[str], by: Sequence[str], bins: Mapping[str, Sequence[float]] | None = None
+    file: Path,
+    cases: Sequence[str],
+    by: Sequence[str],
+    bins: Mapping[str, Sequence[float]] | None = None,
+    *,
+    weight: str = "",
 ) -> tuple[pd.DataFrame, Groups, npt.NDArray[np.int64]]:
     """Read the table of cases and make the groups of some of them.
 
@@ -74,6 +80,7 @@ def read_groups(
         cases: each must have a row.
         by: attributes; none means the only one that the table has.
         bins: of numeric attributes, as in `Groups.from_table`.
+        weight: a column that is no attribute unless `by` says so.
 
     Returns:
         The rows of the cases, in their order; their groups; and the group id of each, -1 for unknown.
@@ -86,13 +93,14 @@ def read_groups(
     attributes = [name for name in rows.columns if name not in ("case", "subject")]
     if absent := [name for name in by if name not in attributes]:
         raise ValueError(f"{file} has no attribute {absent[0]!r}, it has {', '.join(attributes) or 'none'}")
-    if not by and len(attributes) != 1:
+    default = [name for name in attributes if name != weight]
+    if not by and len(default) != 1:
         raise ValueError(
-            f"{file} has {counted(len(attributes), 'attribute')} ({', '.join(attributes)}): say which makes"
+            f"{file} has {counted(len(default), 'attribute')} ({', '.join(default)}): say which makes"
             " the groups, by the variable FAIRSEG_BY, such as FAIRSEG_BY=sex"
         )
     try:
-        groups = Groups.from_table(rows, by=by or attributes, bins=bins)
+        groups = Groups.from_table(rows, by=by or default, bins=bins)
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from None
     return rows, groups, groups.encode(rows)
@@ -101,18 +109,19 @@ def read_groups(
 def group_cases(
     file: Path,
     training: Sequence[str],
-    others: Sequence[str] = (),
+    validation: Sequence[str] = (),
     *,
     by: Sequence[str] = (),
     bins: Mapping[str, Sequence[float]] | None = None,
+    weight: str = "",
 ) -> CaseGroups:
-    """Return the groups of the training cases, as from `read_groups`; `others` must have a row too.
+    """Return the groups of the training cases, as from `read_groups`, and of which of them the others are.
 
     Raises:
         ValueError: as `read_groups`; or the training cases are all of one group.
     """
-    _read_rows(file, [*training, *others])
-    rows, groups, ids = read_groups(file, training, by, bins)
+    _read_rows(file, [*training, *validation])
+    rows, groups, ids = read_groups(file, training, by, bins, weight=weight)
     if len(groups) < 2:
         raise ValueError(
             f"{file}: the training cases must be of at least two groups by"
@@ -123,7 +132,32 @@ def group_cases(
         groups,
         dict(zip(rows["case"], ids.tolist(), strict=True)),
         dict(zip(rows["case"], rows["subject"].astype(str), strict=True)),
+        dict(zip(validation, groups.encode(_read_rows(file, validation)).tolist(), strict=True)),
     )
+
+
+def read_weights(file: Path, cases: Sequence[str], column: str) -> dict[str, float]:
+    """Return how much more often each case is to be drawn, by a column of the table of cases.
+
+    Raises:
+        ValueError: as `read_groups`; the table has no such column; or a case has no number of at least 0.
+    """
+    rows = _read_rows(file, cases)
+    if column not in rows:
+        others = [name for name in rows.columns if name not in ("case", "subject")]
+        raise ValueError(
+            f"{file} has no column {column!r} to draw cases by, it has {', '.join(others) or 'none'}: name"
+            " one by the variable FAIRSEG_WEIGHT"
+        )
+    weights = read_numbers(rows.set_index("case")[column], str(file))
+    if wrong := [str(case) for case, weight in weights.items() if not weight >= 0]:
+        raise ValueError(
+            f"{file}: {column} must be a number of 0 or more, is not for {counted(len(wrong), 'case')}:"
+            f" {listed(wrong)}"
+        )
+    if not weights.any():
+        raise ValueError(f"{file}: {column} must be above 0 for a training case, is 0 for all")
+    return {str(case): float(weight) for case, weight in weights.items()}
 
 
 def _read_rows(file: Path, cases: Sequence[str]) -> pd.DataFrame:

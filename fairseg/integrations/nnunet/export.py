@@ -10,7 +10,9 @@ from fairseg.io.files import filled_folder
 
 STOCK = "nnUNetTrainer"
 OWN = "nnUNetTrainerFair"
-GROUP_LOGS = ("group_losses", "group_weights", "group_loss_state")  # what the trainers add to the logger
+NETWORK = "network_of"  # in the log: nnU-Net's trainer that builds the network
+BEST = "group_best"  # in the log: the Dice of each group, by which the best epoch was chosen
+GROUP_LOGS = ("group_losses", "group_weights", "group_loss_state", NETWORK, BEST)  # what trainers add to it
 _FILES = ("plans.json", "dataset.json", "dataset_fingerprint.json")
 
 
@@ -20,8 +22,8 @@ def export_model(
     """Write a trained model under the name of nnU-Net's own trainer.
 
     nnU-Net looks for the class of the trainer that a checkpoint names, even to predict. The networks of
-    fairseg's trainers are nnU-Net's, so the checkpoint only needs another name, and loses what was logged by
-    group.
+    fairseg's trainers are nnU-Net's, so the checkpoint only needs another name, that of the trainer that
+    builds the network (of a mix with `nnUNetTrainerBN` this one), and loses what was logged by group.
 
     Args:
         model: folder of the trained model, such as `nnUNetTrainerFairGroupDRO__nnUNetPlans__2d`.
@@ -33,7 +35,7 @@ def export_model(
 
     Raises:
         ValueError: the folder is no trained model, a fold's trainer is none of fairseg's (their names begin
-            with nnUNetTrainerFair), or `out` has files in it.
+            with nnUNetTrainerFair) or builds a network of its own, or `out` has files in it.
     """
     source, target = Path(model), Path(out)
     if lacking := [name for name in _FILES[:2] if not (source / name).is_file()]:
@@ -63,5 +65,10 @@ def _export(file: Path, copy: Path) -> None:
         raise ValueError(f"{file} cannot be read as a checkpoint of nnU-Net: {error!r}") from None
     if not str(name).startswith(OWN):
         raise ValueError(f"{file} must be of a trainer of fairseg ({OWN}...), is of {name}")
+    stock = content["logging"].get(NETWORK, [STOCK])[-1]
+    if not stock:
+        raise ValueError(
+            f"{file} has a network that {name} builds itself, which nnU-Net cannot make without it"
+        )
     logged = {key: value for key, value in content["logging"].items() if key not in GROUP_LOGS}
-    torch.save({**content, "trainer_name": STOCK, "logging": logged}, copy)
+    torch.save({**content, "trainer_name": stock, "logging": logged}, copy)

@@ -31,8 +31,8 @@ def file_ending(*folders: Path) -> str:
 def case_of(name: str, ending: str = "") -> str:
     """Return the case that a file is of: its name without the ending, or else without one that is known.
 
-    >>> case_of("p01_ED.tif", ".tif"), case_of("p01_ED.nii.gz"), case_of("p01_ED.tif")
-    ('p01_ED', 'p01_ED', 'p01_ED.tif')
+    >>> case_of("p01_ED.bmp", ".bmp"), case_of("p01_ED.nii.gz"), case_of("p01_ED.bmp")
+    ('p01_ED', 'p01_ED', 'p01_ED.bmp')
     """
     ends = (ending, *EXTENSIONS) if ending else EXTENSIONS
     return next((name[: -len(end)] for end in ends if name.endswith(end)), name)

@@ -3,7 +3,7 @@
 One of each an epoch, as the logger wants of all its entries. `group_loss_state` is that from which training
 goes on: the groups, which training cases are of them, and the state of the objective in plain numbers. Where
 the loss knows groups: `group_losses`, the mean training loss of each by name, and `group_weights`, what each
-weighs.
+weighs. `network_of` names nnU-Net's trainer that builds the network, and so can predict.
 """
 
 import math
@@ -16,6 +16,7 @@ import torch
 
 from fairseg.cohort.groups import Groups
 from fairseg.integrations.nnunet.cases import CaseGroups
+from fairseg.integrations.nnunet.export import NETWORK
 from fairseg.io.sentences import counted
 from fairseg.losses.group_loss import GroupLoss
 
@@ -33,6 +34,12 @@ def keep(logger: Any, epoch: int, loss: GroupLoss, cases: CaseGroups) -> None:
     }
     logger.local_logger.my_fantastic_logging.setdefault(STATE, [])
     logger.local_logger.log(STATE, entry, epoch)
+
+
+def keep_network(logger: Any, epoch: int, builder: type) -> None:
+    """Keep the name of the class that builds the network; "" if it is none of nnU-Net's own."""
+    name = builder.__name__ if builder.__module__.startswith("nnunetv2.") else ""
+    logger.local_logger.my_fantastic_logging[NETWORK] = [name] * (epoch + 1)  # also where it began without
 
 
 def write(

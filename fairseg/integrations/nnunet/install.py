@@ -1,5 +1,7 @@
 """The folder in which nnU-Net finds the trainers: one small file that imports them."""
 
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 
 from fairseg.io.files import write_files
@@ -9,11 +11,35 @@ FILE = "fairseg_trainers.py"
 TRAINERS = (
     "nnUNetTrainerFairERM",
     "nnUNetTrainerFairOversampling",
+    "nnUNetTrainerFairWeightedSampling",
     "nnUNetTrainerFairReweighting",
     "nnUNetTrainerFairGroupDRO",
     "nnUNetTrainerFairGroupDRO_Oversampling",
 )
 _PACKAGES = ("site-packages", "dist-packages")
+
+
+_FIRST = (2, 8)  # of nnU-Net that finds trainers outside of itself
+
+
+def missing() -> list[str]:
+    """Return what keeps nnU-Net from training with what is written, one line each; nothing is imported.
+
+    Raises:
+        ValueError: an nnU-Net is installed that looks for no trainers outside of itself.
+    """
+    try:
+        installed = version("nnunetv2")
+    except PackageNotFoundError:
+        return ["nnU-Net is not installed in this Python: pip install 'fairseg[nnunet]'"]
+    if tuple(int(part) for part in installed.split(".")[:2] if part.isdecimal()) < _FIRST:
+        raise ValueError(
+            f"nnU-Net {installed} is installed, which finds no trainer outside of itself; 2.8 or newer is"
+            " needed: pip install -U 'nnunetv2>=2.8,<3'"
+        )
+    if find_spec("timm") is None:
+        return ["timm is not installed; without it nnU-Net finds no trainer but its own: pip install timm"]
+    return []
 
 
 def write_trainers(folder: str | Path) -> Path:

@@ -1,8 +1,9 @@
-"""GroupDataLoader: nnU-Net's data loader with a set share of every group in each batch."""
+"""GroupDataLoader: nnU-Net's data loader that draws cases in equal shares of all groups, or by a weight."""
 
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,19 @@ from fairseg.samplers import GroupBatchSampler
 _BATCHES = 1000  # of an epoch of the sampler, which nobody sees: a loader goes on without end
 
 
+@dataclass(frozen=True)
+class Draws:
+    """How the training cases are drawn into batches."""
+
+    groups: Mapping[str, int]  # group id of each case, all in equal shares; -1 is unknown, and never drawn
+    subjects: Mapping[str, str] | None = None  # subject of each case, to be drawn evenly within a group
+    weights: Mapping[str, float] | None = None  # how much more often a case is drawn within its group
+
+
 class GroupDataLoader(nnUNetDataLoader):  # type: ignore[misc]
     """Draws the cases of each batch by `GroupBatchSampler`: equal shares of all groups, subjects evenly.
+
+    With weights, cases are drawn in proportion to theirs in place of that, within their group.
 
     nnU-Net forces foreground into the last third of a batch. A case's place in the batch says nothing about
     its group, so every group has its part of that third.
@@ -27,18 +39,17 @@ class GroupDataLoader(nnUNetDataLoader):  # type: ignore[misc]
 
     Args:
         *args, **options: as nnU-Net's loader takes them.
-        groups: group id of each case; -1 is unknown.
-        subjects: subject of each case.
+        draws: how to draw the training cases.
     """
 
-    def __init__(
-        self, *args: Any, groups: Mapping[str, int], subjects: Mapping[str, str], **options: Any
-    ) -> None:
+    def __init__(self, *args: Any, draws: Draws, **options: Any) -> None:
         super().__init__(*args, **options)
-        known = [str(case) for case in self.indices if groups[case] >= 0]
+        known = [str(case) for case in self.indices if draws.groups[case] >= 0]
         self._cases = np.array(known)
-        self._groups = [groups[case] for case in known]
-        self._subjects = [subjects[case] for case in known]
+        self._groups, self._subjects, self._weights = (
+            None if column is None else [column[case] for case in known]
+            for column in (draws.groups, draws.subjects, draws.weights)
+        )
         self._drawing: tuple[int, Iterator[list[int]]] | None = None
 
     def get_indices(self) -> npt.NDArray[np.str_]:
@@ -52,6 +63,7 @@ class GroupDataLoader(nnUNetDataLoader):  # type: ignore[misc]
             self._groups,
             self.batch_size,
             subjects=self._subjects,
+            weights=self._weights,
             num_batches=_BATCHES,
             seed=int(np.random.randint(2**31)),  # noqa: NPY002  (the generator that nnU-Net reseeds)
             num_replicas=1,
@@ -62,36 +74,29 @@ class GroupDataLoader(nnUNetDataLoader):  # type: ignore[misc]
 
 
 @contextmanager
-def balanced_training(
-    groups: Mapping[str, int], subjects: Mapping[str, str], training: list[Any]
-) -> Iterator[None]:
+def drawn_training(draws: Draws, training: list[Any]) -> Iterator[list[Any]]:
     """Let nnU-Net's trainer make a `GroupDataLoader` where it makes the loader of its training data.
 
     Its `get_dataloaders` names the class of both loaders and starts their workers, so there is no place
     between the two: meanwhile the name stands for this.
 
     Args:
-        groups: group id of each training case.
-        subjects: subject of each training case.
+        draws: how to draw the training cases.
         training: a list that holds the training dataset by the time that its loader is made.
 
-    Raises:
-        RuntimeError: no loader of the training data was made by that name.
+    Yields:
+        A list that holds the training dataset once its loader was made by that name.
     """
-    made = []
+    made: list[Any] = []
 
     def make(data: Any, *args: Any, **options: Any) -> Any:
         if not any(data is one for one in training):
             return nnUNetDataLoader(data, *args, **options)
         made.append(data)
-        return GroupDataLoader(data, *args, groups=groups, subjects=subjects, **options)
+        return GroupDataLoader(data, *args, draws=draws, **options)
 
     trainer_module.nnUNetDataLoader = make
     try:
-        yield
+        yield made
     finally:
         trainer_module.nnUNetDataLoader = nnUNetDataLoader
-    if not made:
-        raise RuntimeError(
-            "this version of nnU-Net makes its data loaders in another way, so batches would not be balanced"
-        )

@@ -1,6 +1,7 @@
 """The results of nnU-Net's own validation as a scores table."""
 
 import ast
+import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PureWindowsPath
 from typing import Any
@@ -12,12 +13,14 @@ from fairseg.cohort.reading import TableOptions
 from fairseg.cohort.table import NOT_IN_COHORT, noted, read_cohort, rows_of
 from fairseg.integrations.nnunet.files import DATASET, case_of, file_ending
 from fairseg.io.json_files import read_json
-from fairseg.io.sentences import listed
+from fairseg.io.sentences import counted, listed
 from fairseg.metrics.masks import Structures, structure_values
-from fairseg.scoring.labels import read_dataset_labels
+from fairseg.scoring.folders import evaluate
+from fairseg.scoring.labels import DatasetLabels, read_dataset_labels
 
 SUMMARY = "summary.json"
 _SIZES = (("n_pred", "Total Positives Test"), ("n_ref", "Total Positives Reference"))  # in v2 and in v1
+_SAME = 1e-5  # to which Dice of nnU-Net and of fairseg are the same
 _SOURCE = "Dice as nnU-Net's own validation found it"
 
 
@@ -28,8 +31,13 @@ def read_summaries(
     labels: Structures | None = None,
     prediction_labels: Structures | None = None,
     options: TableOptions | None = None,
+    metrics: Sequence[str] = (),
+    references: str | Path | None = None,
+    **scoring: Any,
 ) -> pd.DataFrame:
     """Read the summary.json of validations into the form that `fairseg report` reads.
+
+    nnU-Net finds no distances. Where metrics are asked for, the masks beside each summary.json are scored.
 
     Args:
         results: any of: a summary.json, a folder that has one, a `fold_0`, or the folder of a trained model,
@@ -38,20 +46,24 @@ def read_summaries(
         labels: name -> value or values of the structures to read; None: all of them.
         prediction_labels: the same of those that the model may never predict, which else is an error.
         options: what the table calls otherwise.
+        metrics: of `fairseg.evaluate`, such as "hd95", to compute from the masks; none: as nnU-Net found it.
+        references: folder of the reference masks for that; None: the folder that the summary names, else
+            the dataset's gt_segmentations in nnUNet_preprocessed.
+        **scoring: of `fairseg.evaluate`, such as `tolerance` and `num_workers`.
 
     Returns:
         One row per case and structure, a label or a region: case, subject, the attributes, label, dice,
         prediction_voxels and reference_voxels. The model's dataset.json, where it is found, says the names
         of the structures and the ending of the files, which the names of cases do not have. Dice is NaN
-        where both masks lack the label, as in `fairseg.metrics.dice`. nnU-Net computes no distances: for
-        those, score its masks with `fairseg evaluate`. Cases without a row in the table are of unknown
-        group; the column `note` says of
-        which cases this is so, and where the Dice comes from.
+        where both masks lack the label, as in `fairseg.metrics.dice`. Cases without a row in the table are of
+        unknown group; the column `note` says of which cases this is so, and where the Dice comes from. With
+        metrics, the table is that of `fairseg.evaluate`.
 
     Raises:
         ValueError: there is no summary.json, or it is not as nnU-Net writes it; a case is in two of them;
-            no case of one of them is in the table; a structure is in no reference, or in no prediction; or
-            the table is not as `read_cohort` wants it.
+            no case of one of them is in the table; a structure is in no reference, or in no prediction;
+            the table is not as `read_cohort` wants it; or, with metrics, the reference masks are not found or
+            the masks have another Dice than the summary.
     """
     cohort = read_cohort(table, options)
     chosen = None if labels is None else structure_values(labels)
@@ -79,6 +91,22 @@ def read_summaries(
     if not rows:
         raise ValueError(f"results must have a case, none is in {listed([str(path) for path in results])}")
     _check_both_sides(rows, file_of.values(), {str(name) for name in known_absent})
+    if metrics:
+        said = next(filter(None, map(_about, file_of.values())), None)
+        folder = _references(file_of.values()) if references is None else Path(references)
+        folders = list(dict.fromkeys(file.parent for file in file_of.values()))
+        measured = evaluate(
+            folders,
+            folder,
+            cohort[cohort["case"].isin(file_of)],
+            labels=chosen or (None if said is None else said.structures),
+            prediction_labels=prediction_labels,
+            ignore=None if said is None else said.ignore,
+            metrics=list(dict.fromkeys(["dice", *metrics])),
+            **scoring,
+        )
+        _check_same_masks(pd.DataFrame(rows), measured)
+        return measured
     about = rows_of(cohort, list(file_of))
     scores = about.drop(columns=NOTE, errors="ignore").merge(pd.DataFrame(rows), on="case")
     if NOTE in about:
@@ -121,9 +149,9 @@ def _cases(file: Path, chosen: Mapping[str | int, tuple[int, ...]] | None) -> di
     cases: dict[str, list[dict[str, Any]]] = {}
     try:
         summary = read_json(file, nan=True)
-        # The trained model's folder, above the summary, has its dataset.json.
-        model = next((folder for folder in file.resolve().parents[:3] if (folder / DATASET).is_file()), None)
-        about, ending = (None, "") if model is None else (read_dataset_labels(model), file_ending(model))
+        model = _model(file)
+        ending = "" if model is None else file_ending(model)
+        about = _about(file)
         structures = chosen or ({} if about is None else about.structures)
         names = {codes: str(name) for name, codes in structures.items()}
         for reference, metrics in _entries(summary):
@@ -140,6 +168,52 @@ def _cases(file: Path, chosen: Mapping[str | int, tuple[int, ...]] | None) -> di
     except (KeyError, TypeError, ValueError, AttributeError, SyntaxError, RecursionError) as error:
         raise ValueError(f"{file} must be a {SUMMARY} as nnU-Net writes it: {error!r}") from None
     return cases
+
+
+def _model(file: Path) -> Path | None:
+    """Return the folder of the trained model, above a summary, which has its dataset.json."""
+    return next((folder for folder in file.resolve().parents[:3] if (folder / DATASET).is_file()), None)
+
+
+def _about(file: Path) -> DatasetLabels | None:
+    """Return what the dataset.json above a summary says of labels."""
+    model = _model(file)
+    return None if model is None else read_dataset_labels(model)
+
+
+def _references(files: Iterable[Path]) -> Path:
+    """Return the folder of the references that the summaries name, or that is in nnU-Net's folders."""
+    for file in files:
+        reference, _ = next(_entries(read_json(file, nan=True)))
+        named = Path(reference).parent
+        if named.is_absolute() and named.is_dir():  # written on Windows, it is neither elsewhere
+            return named
+        dataset = next((folder.name for folder in file.resolve().parents if folder.name[:7] == "Dataset"), "")
+        own = Path(os.environ.get("nnUNet_preprocessed", ".")) / dataset / "gt_segmentations"  # noqa: SIM112
+        if dataset and own.is_dir():
+            return own
+    raise ValueError(
+        f"the references that {file} names are not there ({reference}), nor are they in nnUNet_preprocessed:"
+        " say --references FOLDER"
+    )
+
+
+def _check_same_masks(found: pd.DataFrame, measured: pd.DataFrame) -> None:
+    """Raise if the masks have another Dice than nnU-Net found: the summary is of other masks."""
+    keys = ["case", "label"]
+    pairs = (
+        found[[*keys, "dice"]]
+        .astype({"label": str})
+        .merge(measured[[*keys, "dice"]].astype({"label": str}), on=keys, suffixes=("", "_again"))
+    )
+    differ = (pairs["dice"] - pairs["dice_again"]).abs() > _SAME
+    if differ.any():
+        row = pairs[differ].iloc[0]
+        raise ValueError(
+            f"the masks of {int(differ.sum())} of {counted(len(pairs), 'structure')} have another Dice than"
+            f" the {SUMMARY} says, such as {row['label']} of {row['case']}, {row['dice_again']:.4f}"
+            f" for {row['dice']:.4f}: it is of other masks, or of other references"
+        )
 
 
 def _entries(summary: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -26,6 +26,7 @@ def write_splits(
     by: Sequence[str] = (),
     bins: Mapping[str, Sequence[float]] | None = None,
     table: str | Path | None = None,
+    weight: str = "",
     folds: int = 5,
     seed: int = 0,
     replace_file: bool = False,
@@ -41,6 +42,7 @@ def write_splits(
         by: attributes whose cells are the groups; default: the only one that the table has.
         bins: of numeric attributes, as in `Groups.from_table`.
         table: of cases; default: groups.csv in the raw dataset.
+        weight: a column that is no attribute unless `by` says so.
         folds: how many.
         seed: the same seed gives the same folds.
         replace_file: replace a splits_final.json that is there. Networks that were trained by it would then
@@ -63,7 +65,7 @@ def write_splits(
         raise ValueError(f"{target} is there; networks may have been trained by it")
     cases = _preprocessed_cases(raw / name, target.parent)
     file = table_of(name) if table is None else Path(table)
-    rows, groups, ids = read_groups(file, cases, by, bins)
+    rows, groups, ids = read_groups(file, cases, by, bins, weight=weight)
     folded = rows[["case", "subject"]].assign(
         fold=fold_subjects(rows["subject"].tolist(), ids, folds, seed=seed),
         group=[groups.name(number) for number in ids],

@@ -1,7 +1,9 @@
 """A small dataset as nnU-Net preprocesses it: real files in its own format, plans written by hand."""
 
 import json
+import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,12 @@ class Dataset:
     def table(self) -> Path:
         return self.raw / "groups.csv"
 
+    def add_column(self, name: str, values: dict[str, str] | None = None) -> None:
+        """Add a column to groups.csv, "1" where nothing else is said of a case."""
+        first, *lines = self.table.read_text().splitlines()
+        rows = [f"{line},{(values or {}).get(line.split(',')[0], '1')}" for line in lines]
+        self.table.write_text("\n".join([f"{first},{name}", *rows]) + "\n")
+
     def trainer(self, kind: type, configuration: str = "2d", *, resume: bool = False, **about: Any) -> Any:
         """Return a trainer of fold 0, as `nnUNetv2_train` makes it."""
         import torch  # noqa: PLC0415  (the tests that need nnU-Net skip without it)
@@ -50,8 +58,8 @@ def dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Dataset:
     """Return a dataset that 2d and 3d_fullres can be trained on; fold 0 validates on m4 and f1."""
     for variable in ("raw", "preprocessed", "results"):
         monkeypatch.setenv(f"nnUNet_{variable}", str(tmp_path / variable))
-    for variable in ("FAIRSEG_BY", "FAIRSEG_BINS", "FAIRSEG_GROUPS", "FAIRSEG_EPOCHS"):
-        monkeypatch.delenv(variable, raising=False)
+    for variable in [name for name in os.environ if name.startswith("FAIRSEG_")]:
+        monkeypatch.delenv(variable)
     monkeypatch.setenv("nnUNet_n_proc_DA", "0")
     raw, preprocessed = tmp_path / "raw" / NAME, tmp_path / "preprocessed" / NAME
     (raw / "labelsTr").mkdir(parents=True)
@@ -92,18 +100,32 @@ def dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Dataset:
 @pytest.fixture
 def batch_of() -> Callable[..., dict[str, Any]]:
     """Return a function that makes a random batch of these cases, as nnU-Net's loaders do."""
+    return make_batch
+
+
+def make_batch(
+    keys: list[str], shape: tuple[int, ...] = (16, 16), seed: int = 0, labels: int = 3
+) -> dict[str, Any]:
+    """Return a random batch of these cases."""
     import torch  # noqa: PLC0415
 
-    def make(
-        keys: list[str], shape: tuple[int, ...] = (16, 16), seed: int = 0, labels: int = 3
-    ) -> dict[str, Any]:
-        random = torch.Generator().manual_seed(seed)
-        target = torch.randint(0, labels, (len(keys), 1, *shape), generator=random, dtype=torch.int16)
-        small = target[(slice(None), slice(None), *(slice(None, None, 2) for _ in shape))]
-        data = torch.randn(len(keys), 1, *shape, generator=random)
-        return {"data": data, "target": [target, small], "keys": np.array(keys)}
+    random = torch.Generator().manual_seed(seed)
+    target = torch.randint(0, labels, (len(keys), 1, *shape), generator=random, dtype=torch.int16)
+    small = target[(slice(None), slice(None), *(slice(None, None, 2) for _ in shape))]
+    data = torch.randn(len(keys), 1, *shape, generator=random)
+    return {"data": data, "target": [target, small], "keys": np.array(keys)}
 
-    return make
+
+def loss_and_gradient(trainer: Any, batch: dict[str, Any]) -> tuple[float, Any]:
+    """Return the loss of a batch as of one group, and its gradient, of any trainer."""
+    import torch  # noqa: PLC0415
+
+    groups = torch.zeros(len(batch["data"]), dtype=torch.int64)
+    with trainer.loss.of_groups(groups) if hasattr(trainer.loss, "of_groups") else nullcontext():
+        value = trainer.loss(trainer.network(batch["data"]), batch["target"])
+    value.backward()
+    gradients = [p.grad.flatten() for p in trainer.network.parameters() if p.grad is not None]
+    return value.item(), torch.cat(gradients)
 
 
 def _configuration(axes: int) -> dict[str, Any]:
@@ -152,7 +174,8 @@ def _save_cases(folder: Path) -> None:
         data = random.normal(size=(1, 8, 24, 24)).astype(np.float32)
         seg = np.zeros((1, 8, 24, 24), np.int16)
         seg[:, 2:6, :6, :6], seg[:, 3:5, 1:4, 1:4] = 1, 2
-        places = {label: np.argwhere(seg == label) for label in (1, 2)}
+        places: dict[Any, Any] = {label: np.argwhere(seg == label) for label in (1, 2)}
+        places[-1, 0, 1, 2] = np.argwhere(seg >= 0)[::7]  # what is annotated, where there is an ignore label
         about = {"class_locations": places}
         nnUNetDatasetBlosc2.save_case(
             data, seg, about, str(folder / case), chunks=data.shape, blocks=data.shape

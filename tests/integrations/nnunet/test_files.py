@@ -4,16 +4,26 @@ import json
 import math
 import os
 import shutil
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
+import SimpleITK as sitk
 import torch
 
 from fairseg.cli import main
 from fairseg.cohort.table import fold_subjects
-from fairseg.integrations.nnunet import TRAINERS, export_model, read_summaries, write_splits, write_trainers
+from fairseg.integrations.nnunet import (
+    TRAINERS,
+    export_model,
+    install,
+    read_summaries,
+    write_splits,
+    write_trainers,
+)
 from fairseg.scoring.table import Scores, read_scores
 
 SUMMARY = {
@@ -240,6 +250,119 @@ def test_summaries_say_what_is_wrong(tmp_path: Path) -> None:
     file.write_text('{"metric_per_case": []}')
     with pytest.raises(ValueError, match="results must have a case"):
         read_summaries([place], table)
+
+
+def validated(folder: Path, regions: bool = False) -> tuple[Path, Path]:
+    """Write a trained model with masks and a summary of two folds, as nnU-Net does; and the references.
+
+    A square of 4 x 4 with a core of 2 x 2; the prediction lies one pixel lower, and 4 pixels are ignored.
+    """
+    place = model(folder)
+    labels = (
+        {"background": 0, "whole": [1, 2], "core": 2} if regions else {"background": 0, "rim": 1, "core": 2}
+    )
+    about = {"labels": {**labels, "ignore": 3}, "file_ending": ".nii.gz"}
+    (place / "dataset.json").write_text(json.dumps(about))
+    references = folder / "preprocessed" / "Dataset903_Kept" / "gt_segmentations"
+    references.mkdir(parents=True)
+    for fold, case in enumerate(("a_ED", "b_ED")):
+        true = np.zeros((2, 12, 12), np.uint8)
+        true[:, 4:8, 4:8], true[:, 5:7, 5:7] = 1, 2
+        predicted = np.roll(true, 1, axis=1)
+        true[0, :2, :2] = 3
+        predicted[0, 0, 0] = 2  # where nothing counts
+        masks = place / f"fold_{fold}" / "validation"
+        masks.mkdir(parents=True, exist_ok=True)
+        for file, mask in ((references, true), (masks, predicted)):
+            image = sitk.GetImageFromArray(mask)
+            image.SetSpacing((1.0, 2.0, 5.0))
+            sitk.WriteImage(image, str(file / f"{case}.nii.gz"))
+        entries = {}
+        for key, codes in (("(1, 2)", (1, 2)), ("2", (2,))) if regions else (("1", (1,)), ("2", (2,))):
+            here, there = (np.isin(mask, codes) & (true != 3) for mask in (predicted, true))
+            hit, both = int((here & there).sum()), int(here.sum() + there.sum())
+            entries[key] = {"Dice": 2 * hit / both, "n_pred": int(here.sum()), "n_ref": int(there.sum())}
+        entry = {
+            "metrics": entries,
+            "prediction_file": f"D:\\results\\validation\\{case}.nii.gz",  # written on Windows
+            "reference_file": f"D:\\preprocessed\\gt_segmentations\\{case}.nii.gz",
+        }
+        (masks / "summary.json").write_text(json.dumps({"metric_per_case": [entry]}))
+    return place, references
+
+
+@pytest.mark.parametrize("regions", [False, True])
+def test_metrics_are_computed_from_the_masks_of_all_folds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, regions: bool
+) -> None:
+    place, references = validated(tmp_path, regions)
+    table, out = tmp_path / "groups.csv", tmp_path / "scores.csv"
+    table.write_text("case,subject,sex\na_ED,a,F\nb_ED,b,M\nc_ED,c,M\n")  # c: validated in no fold
+    monkeypatch.setenv("nnUNet_preprocessed", str(tmp_path / "preprocessed"))
+    command = ["nnunet", "scores", str(place), "--groups", str(table), "--out", str(out)]
+    plain = read_summaries([place], table)
+    assert main([*command, "--references", str(references), "--metrics", "hd95,nsd", "--tolerance", "1"]) == 0
+    found = read_scores(out)
+    names = ["whole", "core"] if regions else ["rim", "core"]
+    assert found["label"].tolist() == plain["label"].tolist() == names * 2
+    assert found["case"].tolist() == ["a_ED"] * 2 + ["b_ED"] * 2
+    np.testing.assert_allclose(found["dice"], plain["dice"])
+    assert found["dice"].iloc[1] == 0.5  # a core of two rows, of which one is met
+    # One row lower, of rows 2 mm apart: the core is 2 mm off in either direction.
+    assert found["hd95"].iloc[1] == pytest.approx(2.0)
+    assert found["sex"].tolist() == ["F", "F", "M", "M"]
+
+
+def test_references_are_found_where_nnunet_keeps_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, references = validated(tmp_path)
+    table = tmp_path / "groups.csv"
+    table.write_text("case,subject,sex\na_ED,a,F\nb_ED,b,M\n")
+    monkeypatch.delenv("nnUNet_preprocessed", raising=False)
+    with pytest.raises(ValueError, match=r"are not there .* say --references FOLDER"):
+        read_summaries([place], table, metrics=["hd95"])
+    results = tmp_path / "results" / "Dataset903_Kept"
+    results.mkdir(parents=True)
+    moved = place.rename(results / place.name)
+    monkeypatch.setenv("nnUNet_preprocessed", str(tmp_path / "preprocessed"))
+    assert read_summaries([moved], table, metrics=["hd95"])["hd95"].notna().all()
+    # Another validation has overwritten the masks: the summary is not theirs.
+    masks = moved / "fold_0" / "validation" / "a_ED.nii.gz"
+    masks.write_bytes((references / "a_ED.nii.gz").read_bytes())
+    with pytest.raises(ValueError, match="masks of 2 of 4 structures have another Dice than the summary"):
+        read_summaries([moved], table, metrics=["hd95"])
+
+
+def test_install_says_what_keeps_nnunet_from_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def of(version: str | None, *, timm: bool = True) -> int:
+        def find_version(_: str) -> str:
+            if version is None:
+                raise PackageNotFoundError
+            return version
+
+        monkeypatch.setattr(install, "version", find_version)
+        monkeypatch.setattr(install, "find_spec", lambda _: timm or None)
+        return main(["nnunet", "install", str(tmp_path / "own")])
+
+    assert of("2.7.1") == 2
+    said = capsys.readouterr()
+    assert "nnU-Net 2.7.1 is installed, which finds no trainer outside of itself; 2.8 or newer" in said.err
+    assert not said.out
+    assert not (tmp_path / "own").exists()
+    for version, timm, note in (
+        ("2.8.0", True, ""),
+        ("2.10.0", True, ""),
+        ("2.8.1", False, "timm is not installed"),
+        (None, True, "nnU-Net is not installed in this Python"),
+    ):
+        assert of(version, timm=timm) == 0
+        said = capsys.readouterr()
+        assert said.out.startswith("export nnUNet_extTrainer=")
+        assert len(said.err.splitlines()) == bool(note)
+        assert note in said.err
 
 
 def test_an_exported_checkpoint_bears_nnunets_name_and_the_same_weights(

@@ -3,7 +3,6 @@
 import os
 from collections import Counter
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,10 +15,11 @@ from batchgenerators.dataloading.single_threaded_augmenter import SingleThreaded
 from nnunetv2.training.dataloading.data_loader import nnUNetDataLoader
 from nnunetv2.training.dataloading.nnunet_dataset import nnUNetDatasetBlosc2
 from nnunetv2.training.nnUNetTrainer import nnUNetTrainer as trainer_module
+from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from fairseg.integrations.nnunet import trainers
-from fairseg.integrations.nnunet.loader import GroupDataLoader, balanced_training
+from fairseg.integrations.nnunet.loader import Draws, GroupDataLoader
 
 from .conftest import CASES, ROWS, Dataset
 
@@ -36,7 +36,10 @@ PATCH = {"2d": (16, 16), "3d_fullres": (8, 16, 16)}
 
 
 def loader_of(
-    dataset: Dataset, configuration: str = "2d", batch_size: int = 6, **more: Any
+    dataset: Dataset,
+    configuration: str = "2d",
+    batch_size: int = 6,
+    draws: Draws = Draws(GROUPS, SUBJECTS),  # noqa: B008
 ) -> GroupDataLoader:
     labels = PlansManager(dataset.plans).get_label_manager(dataset.about)
     data = nnUNetDatasetBlosc2(str(dataset.preprocessed / f"nnUNetPlans_{configuration}"), list(CASES))
@@ -48,9 +51,7 @@ def loader_of(
         size,
         labels,
         oversample_foreground_percent=0.33,
-        groups=GROUPS,
-        subjects=SUBJECTS,
-        **more,
+        draws=draws,
     )
 
 
@@ -156,9 +157,82 @@ def test_trainers_balance_the_training_batches_alone(
     assert Counter(map(str, next(validation)["keys"])).keys() <= {"m4_ED", "m4_ES", "f1_ED"}
 
 
-def test_a_trainer_that_makes_its_loader_otherwise_is_noticed(dataset: Dataset, tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError, match="batches would not be balanced"), balanced_training({}, {}, []):
+def test_a_trainer_that_makes_its_loader_otherwise_is_noticed(dataset: Dataset) -> None:
+    class Base(nnUNetTrainer):  # type: ignore[misc]
+        def get_dataloaders(self) -> tuple[Any, Any]:
+            return iter(()), iter(())
+
+    class Mix(trainers.nnUNetTrainerFairOversampling, Base):
         pass
-    with pytest.raises(KeyError), balanced_training({}, {}, []):
-        raise KeyError
+
+    trainer = dataset.trainer(Mix)
+    trainer.initialize()
+    with pytest.raises(RuntimeError, match="cases would be drawn as in nnU-Net"):
+        trainer.get_dataloaders()
     assert trainer_module.nnUNetDataLoader is nnUNetDataLoader
+
+
+def test_cases_are_drawn_in_proportion_to_their_weights_within_their_group(dataset: Dataset) -> None:
+    women = {"f0_ED": 1.0, "f0_ES": 2.0, "f1_ED": 0.0}
+    loader = loader_of(dataset, draws=Draws(GROUPS, None, {case: women.get(case, 0.5) for case in CASES}))
+    drawn = Counter(str(case) for _ in range(60) for case in loader.get_indices())
+    # Of 360 draws half are hers, 1 to 2; his ten cases are alike. After c cycles a case is off by less than
+    # log2(c) + 1 draws: 60 of three cases, 27 of fourteen below.
+    assert {case: drawn[case] for case in women} == pytest.approx(
+        {"f0_ED": 60, "f0_ES": 120, "f1_ED": 0}, abs=7
+    )
+    assert {drawn[case] for case in CASES if SEX[case] == "M"} == {18}
+    # Without groups, a weight is all that counts.
+    weights = {case: 3.0 if SEX[case] == "" else 1.0 for case in CASES}
+    loader = loader_of(dataset, draws=Draws(dict.fromkeys(CASES, 0), None, weights))
+    drawn = Counter(str(case) for _ in range(64) for case in loader.get_indices())
+    assert drawn["u0_ED"] == pytest.approx(3 * 384 / 16, abs=6)
+    assert all(drawn[case] == pytest.approx(384 / 16, abs=6) for case in CASES if case != "u0_ED")
+
+
+def test_the_trainer_of_weights_needs_no_groups(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset.add_column("weight", {"f0_ED": "8", "f0_ES": "0", "u0_ED": "8"})
+    trainer = dataset.trainer(trainers.nnUNetTrainerFairWeightedSampling)
+    trainer.initialize()
+    assert trainer.case_groups is None
+    training, validation = trainer.get_dataloaders()
+    assert [type(loader.data_loader) for loader in (training, validation)] == [
+        GroupDataLoader,
+        nnUNetDataLoader,
+    ]
+    drawn = Counter(str(case) for _ in range(25) for case in training.data_loader.get_indices())
+    # Of 11 training cases two weigh 8, one nothing, eight 1: 24 in all, of 150 draws in 14 cycles.
+    assert drawn["f0_ED"] == pytest.approx(50, abs=5)
+    assert drawn["u0_ED"] == pytest.approx(50, abs=5)
+    assert drawn["f0_ES"] == 0
+    assert drawn["m0_ED"] == pytest.approx(6.25, abs=5)
+    # Beside groups, by the variable: within each of them.
+    monkeypatch.setenv("FAIRSEG_WEIGHT", "weight")
+    trainer = dataset.trainer(trainers.nnUNetTrainerFairGroupDRO_Oversampling)
+    trainer.initialize()
+    assert trainer.case_groups.groups.attributes == ("sex",)  # the weights are no attribute
+    loader = trainer.get_dataloaders()[0].data_loader
+    drawn = Counter(SEX[str(case)] for _ in range(10) for case in loader.get_indices())
+    assert drawn == {"F": 30, "M": 30}
+
+
+def test_weights_say_what_is_wrong(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    weighted = trainers.nnUNetTrainerFairWeightedSampling
+
+    def refused(message: str, kind: type = weighted) -> None:
+        with pytest.raises(ValueError, match=message):
+            dataset.trainer(kind).initialize()
+
+    refused(r"groups\.csv has no column 'weight' to draw cases by, it has sex: name one by .* FAIRSEG_WEIGHT")
+    good = dataset.table.read_text()
+    dataset.add_column("often", {"m0_ED": "", "m1_ED": "-1"})
+    monkeypatch.setenv("FAIRSEG_WEIGHT", "often")
+    refused(r"often must be a number of 0 or more, is not for 2 cases: m0_ED, m1_ED")
+    dataset.table.write_text(good)
+    dataset.add_column("often", {"m0_ED": "much"})
+    refused(r"column often: must be a number, got 'much'")
+    dataset.table.write_text(good)
+    dataset.add_column("often", dict.fromkeys(CASES, "0"))
+    refused("often must be above 0 for a training case, is 0 for all")
+    refused("FAIRSEG_WEIGHT is for trainers that draw the cases", trainers.nnUNetTrainerFairGroupDRO)
+    dataset.trainer(trainers.nnUNetTrainerFairERM).initialize()  # says that it does not use them

@@ -19,7 +19,7 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from fairseg.integrations.nnunet import TRAINERS, trainers
 from fairseg.losses import CVaRGroupLoss, GroupDROLoss
 
-from .conftest import Dataset
+from .conftest import Dataset, loss_and_gradient
 
 pytestmark = pytest.mark.slow
 
@@ -46,34 +46,77 @@ def stock_loss(output: list[torch.Tensor], target: list[torch.Tensor], *, batch_
     return value
 
 
-@pytest.mark.parametrize("configuration", list(PATCH))
-@pytest.mark.parametrize("ignore", [False, True])
-def test_the_control_has_the_loss_and_gradient_of_nnunet(
-    dataset: Dataset, batch_of: Batch, configuration: str, ignore: bool
-) -> None:
-    labels = {"labels": {**dataset.about["labels"], "ignore": 3}} if ignore else {}
-    ours = started(dataset, "nnUNetTrainerFairERM", configuration, **labels)
-    stock = dataset.trainer(nnUNetTrainer, configuration, **labels)
-    torch.manual_seed(0)
-    stock.initialize()
-    batch = batch_of(MIXED, PATCH[configuration], labels=3)
+REGIONS = {"labels": {"background": 0, "whole": [1, 2], "core": 2}, "regions_class_order": [1, 2]}
+
+
+def about_of(dataset: Dataset, *, regions: bool, ignore: bool) -> dict[str, Any]:
+    """Return what a dataset.json says of the labels."""
+    about = dict(REGIONS) if regions else {"labels": dataset.about["labels"]}
+    return {**about, "labels": {**about["labels"], "ignore": 3}} if ignore else about
+
+
+def as_regions(target: torch.Tensor, *, ignore: bool) -> torch.Tensor:
+    """Return labels (B, 1, *S) as nnU-Net's transform of regions gives them."""
+    parts = [(target == 1) | (target == 2), target == 2, *([target == 3] if ignore else [])]
+    return torch.cat(parts, dim=1)
+
+
+def batch_with(batch: dict[str, Any], *, regions: bool, ignore: bool) -> dict[str, Any]:
     if ignore:  # as many in each sample: else nnU-Net's cross-entropy without batch Dice weighs samples by it
         batch["target"][0][..., :4], batch["target"][1][..., :2] = 3, 3
-    values, gradients = [], []
-    for trainer in (ours, stock):
-        assert all(
-            torch.equal(*pair)
-            for pair in zip(ours.network.parameters(), stock.network.parameters(), strict=True)
-        )
-        trainer.loss.groups = torch.zeros(len(MIXED), dtype=torch.int64)
+    if regions:
+        batch["target"] = [as_regions(target, ignore=ignore) for target in batch["target"]]
+    return batch
+
+
+@pytest.mark.parametrize("configuration", list(PATCH))
+@pytest.mark.parametrize("regions", [False, True])
+@pytest.mark.parametrize("ignore", [False, True])
+def test_the_control_has_the_loss_and_gradient_of_nnunet(
+    dataset: Dataset, batch_of: Batch, configuration: str, regions: bool, ignore: bool
+) -> None:
+    about = about_of(dataset, regions=regions, ignore=ignore)
+    ours = started(dataset, "nnUNetTrainerFairERM", configuration, **about)
+    stock = dataset.trainer(nnUNetTrainer, configuration, **about)
+    torch.manual_seed(0)
+    stock.initialize()
+    batch = batch_with(batch_of(MIXED, PATCH[configuration]), regions=regions, ignore=ignore)
+    (value, gradient), (wanted, stock_gradient) = (loss_and_gradient(t, batch) for t in (ours, stock))
+    assert value == pytest.approx(wanted + 1, rel=1e-5)
+    torch.testing.assert_close(gradient, stock_gradient, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("ignore", [False, True])
+def test_group_dro_of_regions_has_nnunets_loss_within_each_group(
+    dataset: Dataset, batch_of: Batch, ignore: bool
+) -> None:
+    about = about_of(dataset, regions=True, ignore=ignore)
+    trainer = started(dataset, "nnUNetTrainerFairGroupDRO", **about)
+    stock = dataset.trainer(nnUNetTrainer, **about)
+    stock.initialize()
+    batch = batch_with(batch_of(MIXED), regions=True, ignore=ignore)
+    with torch.no_grad():
         output = trainer.network(batch["data"])
-        trainer.loss(output, batch["target"]).backward()
-        values.append(trainer.loss(output, batch["target"]).item())
-        gradients.append(
-            torch.cat([p.grad.flatten() for p in trainer.network.parameters() if p.grad is not None])
-        )
-    assert values[0] == pytest.approx(values[1] + 1, rel=1e-5)
-    torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-3, atol=1e-6)
+        wanted = [
+            stock.loss([o[places] for o in output], [t[places] for t in batch["target"]]).item() + 1
+            for places in GROUP.values()
+        ]
+    found = trainer.train_step(batch)
+    np.testing.assert_allclose(found["group_loss"], wanted, rtol=1e-4)
+
+
+@pytest.mark.parametrize("regions", [False, True])
+def test_a_patch_that_is_wholly_ignored_is_no_sample_of_its_group(
+    dataset: Dataset, batch_of: Batch, regions: bool
+) -> None:
+    about = about_of(dataset, regions=regions, ignore=True)
+    trainer = started(dataset, "nnUNetTrainerFairGroupDRO", "3d_fullres", **about)
+    batch = batch_of(MIXED, PATCH["3d_fullres"])
+    for target in batch["target"]:
+        target[1] = 3
+    if regions:
+        batch["target"] = [as_regions(target, ignore=True) for target in batch["target"]]
+    assert trainer.train_step(batch)["group_count"].tolist() == [1, 2]
 
 
 @pytest.mark.parametrize("configuration", list(PATCH))
@@ -113,8 +156,10 @@ def test_reweighting_takes_the_training_cases_of_the_fold(dataset: Dataset, batc
 
 @pytest.mark.parametrize("name", TRAINERS)
 def test_every_trainer_steps_and_validates_with_one_loss(
-    dataset: Dataset, batch_of: Batch, name: str
+    dataset: Dataset, batch_of: Batch, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
+    dataset.add_column("weight")
+    monkeypatch.setenv("FAIRSEG_BY", "sex")
     trainer = started(dataset, name)
     batch = batch_of(["m4_ED", "f1_ED", "m4_ES"])  # cases to validate on have no group in training
     trainer.on_validation_epoch_start()
@@ -219,20 +264,31 @@ def test_epochs_and_device_are_those_asked_for(dataset: Dataset, monkeypatch: py
         dataset.trainer(trainers.nnUNetTrainerFairERM)
 
 
-def test_regions_are_refused_before_anything_is_written(dataset: Dataset, tmp_path: Path) -> None:
-    regions = {"background": 0, "whole": [1, 2], "core": 2}
-    with pytest.raises(NotImplementedError, match=r"dataset\.json has regions"):
-        dataset.trainer(trainers.nnUNetTrainerFairGroupDRO, labels=regions, regions_class_order=[1, 2])
-    assert not list((tmp_path / "results").iterdir())
+@pytest.mark.parametrize("ignore", [False, True])
+@pytest.mark.parametrize("name", TRAINERS)
+def test_every_trainer_learns_regions_from_nnunets_own_batches(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch, name: str, ignore: bool
+) -> None:
+    monkeypatch.setenv("FAIRSEG_STEPS", "1")
+    monkeypatch.setenv("FAIRSEG_EPOCHS", "1")
+    monkeypatch.setenv("FAIRSEG_BEST", "mean")
+    dataset.add_column("weight")
+    monkeypatch.setenv("FAIRSEG_BY", "sex")
+    trainer = dataset.trainer(getattr(trainers, name), **about_of(dataset, regions=True, ignore=ignore))
+    trainer.run_training()
+    logged = torch.load(Path(trainer.output_folder) / "checkpoint_final.pth", weights_only=False)["logging"]
+    assert np.isfinite(logged["train_losses"]).all()
+    assert len(logged["dice_per_class_or_region"][0]) == 2
 
 
-def test_several_processes_are_refused(dataset: Dataset, tmp_path: Path) -> None:
+def test_several_processes_need_gpus(dataset: Dataset, tmp_path: Path) -> None:
     dist.init_process_group("gloo", init_method=f"file://{tmp_path}/meeting", rank=0, world_size=1)
     try:
-        with pytest.raises(NotImplementedError, match="leave out -num_gpus"):
+        with pytest.raises(NotImplementedError, match="on GPUs alone, and torch finds none here; leave out"):
             dataset.trainer(trainers.nnUNetTrainerFairOversampling)
     finally:
         dist.destroy_process_group()
+    assert not list((tmp_path / "results").iterdir())
 
 
 def test_groups_csv_is_checked(dataset: Dataset, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
