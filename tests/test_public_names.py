@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from matplotlib.axes import Axes
 
-from fairseg.report import ComparisonResult
+from fairseg.report import AuditResult, ComparisonResult
 
 MODULES = (
     *("fairseg", "fairseg.samplers", "fairseg.losses", "fairseg.crop", "fairseg.metrics"),
@@ -25,9 +25,11 @@ INTEGRATIONS = (
     "fairseg.integrations.loaders",
     "fairseg.integrations.monai",
     "fairseg.integrations.lightning",
+    "fairseg.integrations.huggingface",
+    "fairseg.integrations.trackers",
 )
 # What annotations name and modules import for type checkers only.
-LATE = {"Axes": Axes, "ComparisonResult": ComparisonResult}
+LATE = {"AuditResult": AuditResult, "Axes": Axes, "ComparisonResult": ComparisonResult}
 NAMES = [
     (module, name)
     for module in (*MODULES, *INTEGRATIONS)

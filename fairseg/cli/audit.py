@@ -39,6 +39,12 @@ sections = options.group(
     options.clinical,
     click.option("--images", type=options.PATH, help="Folder of images, to show the worst cases on."),
     click.option("--model", metavar="NAME", default="", help="What the model is called, for the title."),
+    click.option(
+        "--model-card",
+        type=options.OUT,
+        metavar="FILE",
+        help="Write a model card too, in Hugging Face's form, such as README.md.",
+    ),
     options.pseudonyms,
     options.number(
         "--resamples", click.IntRange(100, 1_000_000), 10_000, "Draws of each interval in tables."
@@ -67,6 +73,7 @@ def report(scores: Path, out: Path, metric: str, **given: Any) -> int:
     from fairseg.scoring.table import Scores  # noqa: PLC0415
 
     check_writable(out, FILES, KIND)
+    _check_card(given["model_card"])
     stated = stated_file(given)
     wanted = _sections(given, stated, out)
     table = Scores.of(scores, metric=metric, **options.score_options())
@@ -94,6 +101,7 @@ def audit(table: Path, out: Path, **given: Any) -> int:
 
     check_writable(out, ["scores.csv"], "scores")
     check_writable(out, FILES, KIND)
+    _check_card(given["model_card"])
     stated = stated_file(given)
     wanted = _sections(given, stated, out)
     scoring = {name: given.pop(name) for name in _SCORING}
@@ -118,7 +126,9 @@ _SCORING = (
 
 
 def _judge(scores: Any, out: Path, wanted: Any, given: dict[str, Any]) -> None:
+    from fairseg.io.files import write_files  # noqa: PLC0415
     from fairseg.report.audit import judge_scores  # noqa: PLC0415
+    from fairseg.report.model_card import KIND as MODEL_CARD  # noqa: PLC0415
     from fairseg.report.preregistration import NUMBERS  # noqa: PLC0415
     from fairseg.report.text import to_terminal  # noqa: PLC0415
     from fairseg.statistics.judge_options import JudgeOptions  # noqa: PLC0415
@@ -130,8 +140,22 @@ def _judge(scores: Any, out: Path, wanted: Any, given: dict[str, Any]) -> None:
         sections=wanted,
     )
     page = result.save(out)
+    card: Path | None = given["model_card"]
+    if card is not None:
+        write_files(card.parent, {card.name: result.model_card()}, MODEL_CARD)
     click.echo(to_terminal(result))
     click.echo(f"Report: {page}")
+    if card is not None:
+        click.echo(f"Model card: {card}")
+
+
+def _check_card(card: Path | None) -> None:
+    """Raise a ValueError if a model card is asked for and cannot be written."""
+    from fairseg.io.outputs import check_writable  # noqa: PLC0415
+    from fairseg.report.model_card import KIND  # noqa: PLC0415
+
+    if card is not None:
+        check_writable(card.parent, [card.name], KIND)
 
 
 def _grouping(given: dict[str, Any]) -> dict[str, Any]:

@@ -10,11 +10,13 @@ from typing import Any
 import torch.distributed as dist
 from torch.utils.data import DistributedSampler
 
+from fairseg.samplers import GroupBatchSampler
 from fairseg.samplers.sampler import GroupSampler
 
 __all__ = ["check_loader", "go_to"]
 
 _MOVING = {"SmartCacheDataset", "GridPatchDataset"}
+_SHARD = "BatchSamplerShard"
 _INSIDE = ("batch_sampler", "sampler", "_batch_sampler", "_sampler")  # where wrappers keep what they wrap
 
 
@@ -33,8 +35,9 @@ def check_loader(loader: Any) -> GroupSampler[Any]:
 
     Raises:
         ValueError: there is none, so it was replaced; the draws are dealt out to the processes twice; they
-            are not dealt out at all, so that all processes draw the same; or an index means another image in
-            every epoch, as with MONAI's SmartCacheDataset. The message says what to set.
+            are not dealt out at all, so that all processes draw the same; some processes get fewer batches
+            than others; or an index means another image in every epoch, as with MONAI's SmartCacheDataset.
+            The message says what to set.
 
     >>> import torch
     >>> from torch.utils.data import DataLoader, TensorDataset
@@ -72,6 +75,12 @@ def check_loader(loader: Any) -> GroupSampler[Any]:
             raise ValueError(
                 f"accelerate deals batches out to {world} processes itself, so {type(sampler).__name__} must"
                 " not: give it num_replicas=1, rank=0"
+            )
+        if any(_deals_unevenly(part, sampler) for part in [loader, *around]):
+            raise ValueError(
+                f"with even_batches=False, accelerate gives some of the {world} processes a batch more of"
+                f" {type(sampler).__name__}, and a group loss would wait for those that have none: leave it"
+                f" True, or draw a number of batches that {world} divides"
             )
     elif sampler.num_replicas != world:
         raise ValueError(
@@ -143,8 +152,23 @@ def _names(loader: Any) -> str:
 
 
 def _accelerate_deals(parts: list[Any]) -> bool:
-    """Whether accelerate gives each process its own of the batches; by name, so as not to import it."""
+    """Whether accelerate gives each process its own of the batches."""
+    return any(_is_accelerates(part, name) for part in parts for name in (_SHARD, "DataLoaderDispatcher"))
+
+
+def _is_accelerates(part: Any, name: str) -> bool:
+    """Whether a part is of a class of accelerate; by name, so as not to import it."""
     # isinstance would be wrong: these loaders pretend to be torch's.
-    kinds = {f"{type(part).__module__}.{type(part).__name__}" for part in parts}
-    dealing = ("BatchSamplerShard", "DataLoaderDispatcher")
-    return not kinds.isdisjoint(f"accelerate.data_loader.{name}" for name in dealing)
+    return f"{type(part).__module__}.{type(part).__name__}" == f"accelerate.data_loader.{name}"
+
+
+def _deals_unevenly(part: Any, sampler: GroupSampler[Any]) -> bool:
+    """Whether a part of a loader is accelerate's, and gives some processes more batches than others."""
+    if not _is_accelerates(part, _SHARD) or part.even_batches or part.drop_last:
+        return False
+    if not part.split_batches:
+        return bool(len(part.batch_sampler) % part.num_processes)
+    if isinstance(sampler, GroupBatchSampler):  # all of its batches are full
+        return False
+    last: int = len(sampler) % part.batch_size
+    return 0 < last <= int(part.batch_size // part.num_processes * (part.num_processes - 1))

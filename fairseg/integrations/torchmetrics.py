@@ -2,7 +2,7 @@
 
 `GroupDice`, `FairnessGap`, `SkewedErrorRatio`, `WorstGroupDice` and `GroupCounts` keep the same state, voxel
 counts of each sample, and end in the functions of `fairseg.metrics`; a `MetricCollection` therefore counts
-once for all of them. Needs the extra `torchmetrics`.
+once for all of them. `GroupReport` is all of them in one, by names for a log. Needs the extra `torchmetrics`.
 """
 
 from typing import Any
@@ -24,7 +24,7 @@ from fairseg.integrations.voxel_counts import (
 from fairseg.losses.grouping import NumGroups, to_device
 from fairseg.metrics.masks import Structures
 
-__all__ = ["FairnessGap", "GroupCounts", "GroupDice", "SkewedErrorRatio", "WorstGroupDice"]
+__all__ = ["FairnessGap", "GroupCounts", "GroupDice", "GroupReport", "SkewedErrorRatio", "WorstGroupDice"]
 
 
 class _GroupMetric(GroupVoxelCounts, Metric):
@@ -170,3 +170,26 @@ class GroupCounts(_GroupMetric):
     def compute(self) -> dict[str, Tensor]:
         """Return the counts by name."""
         return {name: count.to(self.device) for name, count in self._counts().items()}
+
+
+class GroupReport(FairnessGapValue, _GroupMetric):
+    """All values and counts of the groups by name, for `log_dict` or any experiment tracker; float.
+
+    `num_groups` must be a `Groups` or names. `dice_NAME` and `subjects_NAME` for each group,
+    `worst_group_dice`, `fairness_gap` (against the group `reference`, a name or an index; None: best minus
+    worst), `skewed_error_ratio`, `unknown_group`, `empty_masks`. A group without a Dice is NaN. NAME is the
+    group's, as `fairseg.integrations.trackers.log_keys` makes it for MLflow and Weights & Biases.
+
+    >>> metric = GroupReport(["age<50", "age>=50"], labels=[1])
+    >>> masks = torch.tensor([[0, 1], [1, 1]]), torch.tensor([[0, 1], [0, 1]])
+    >>> metric.update(*masks, groups=["age<50", "age>=50"])
+    >>> {name: round(value.item(), 3) for name, value in metric.compute().items()}
+    {'dice_age_lt_50': 1.0, 'dice_age_ge_50': 0.667, 'subjects_age_lt_50': 1.0, 'subjects_age_ge_50': 1.0,
+     'worst_group_dice': 0.667, 'fairness_gap': 0.333, 'skewed_error_ratio': inf, 'unknown_group': 0.0,
+     'empty_masks': 0.0}
+    """
+
+    def compute(self) -> dict[str, Tensor]:
+        """Return the values by name, float32 scalars."""
+        values = self._report(self.reference)
+        return {name: torch.tensor(value, device=self.device).float() for name, value in values.items()}

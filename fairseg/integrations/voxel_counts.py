@@ -14,6 +14,7 @@ from torch import Tensor
 
 from fairseg.cohort import Groups, as_groups
 from fairseg.cohort.ids import as_ids
+from fairseg.integrations.trackers import log_keys
 from fairseg.losses.grouping import NumGroups, batch_ids
 from fairseg.metrics.fairness import Floats, by_group, fairness_gap, skewed_error_ratio, worst_group
 from fairseg.metrics.masks import Structures, check_ignore, structure_values
@@ -98,6 +99,23 @@ class GroupVoxelCounts:
             "empty_masks": (np.isnan(dice) & (groups >= 0)).sum(),
         }
         return {name: torch.as_tensor(count) for name, count in counts.items()}
+
+    def _report(self, reference: int | None) -> dict[str, float]:
+        """Return all values and counts by the keys under which experiment trackers take them."""
+        if self._groups is None:
+            raise ValueError("num_groups must be the groups or their names, by which the report names them")
+        dice, groups = self._subjects()
+        values, counts = by_group(dice, as_ids(groups, known=self.num_groups), self.statistic)
+        keys = log_keys(self._groups.names)
+        return {
+            **{f"dice_{key}": float(value) for key, value in zip(keys, values, strict=True)},
+            **{f"subjects_{key}": int(count) for key, count in zip(keys, counts, strict=True)},
+            "worst_group_dice": float(worst_group(values)),
+            "fairness_gap": float(fairness_gap(values, reference=reference)),
+            "skewed_error_ratio": float(skewed_error_ratio(values)),
+            "unknown_group": int((groups < 0).sum()),
+            "empty_masks": int((np.isnan(dice) & (groups >= 0)).sum()),
+        }
 
 
 class WorstGroupValue(GroupVoxelCounts):

@@ -23,6 +23,7 @@ from fairseg.report.analyses import analyses_of, strata_ids, with_groups
 from fairseg.report.answer import answer
 from fairseg.report.audited import Audited
 from fairseg.report.card import card_html
+from fairseg.report.model_card import model_card
 from fairseg.report.page import save_report
 from fairseg.report.sections import ReportSections, as_stated
 from fairseg.report.text import small_table
@@ -70,6 +71,14 @@ class AuditResult(Audited):
             ValueError: the folder cannot be written.
         """
         return save_report(self, Path(folder))
+
+    def model_card(self) -> str:
+        """Return a model card in Hugging Face's form with what was found: Markdown below YAML.
+
+        It has the sentences of the page, how they came about, and the tables of groups and comparisons. What
+        the model is for, its authors add. Write it to `README.md` beside the weights, or take its sections.
+        """
+        return model_card(self)
 
     def __str__(self) -> str:
         return self.sentence

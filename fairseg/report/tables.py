@@ -209,13 +209,13 @@ def to_terminal(tables: Iterable[Table]) -> str:
     return "\n".join(parts)
 
 
-def to_markdown(tables: Iterable[Table]) -> str:
-    """Return tables in GitHub's Markdown, which has no cells over several columns."""
+def to_markdown(tables: Iterable[Table], level: int = 2) -> str:
+    """Return tables in GitHub's Markdown, which has no cells over several columns, below headings."""
     parts = []
     for table in tables:
         body = _grid(table.without_zeros(), "github", markdown, " ", bold="**{}**")
         note = markdown(table.without_zeros().note)
-        parts.append(f"## {markdown(table.caption)}\n\n{body}\n" + (f"\n{note}\n" if note else ""))
+        parts.append(f"{'#' * level} {markdown(table.caption)}\n\n{body}\n" + (f"\n{note}\n" if note else ""))
     return "\n".join(parts)
 
 

@@ -31,6 +31,11 @@ def make_loader(**options: Any) -> Any:
     return DataLoader(make_data(), batch_sampler=GroupBatchSampler(GROUPS, BATCH, **options))
 
 
+def make_weighted(draws: int) -> Any:
+    sampler = GroupWeightedSampler(GROUPS, draws, num_replicas=1, rank=0)
+    return DataLoader(make_data(), batch_size=BATCH, sampler=sampler)
+
+
 def make_model() -> torch.nn.Module:
     torch.manual_seed(0)
     return torch.nn.Conv2d(1, 2, 3, padding=1)
@@ -50,6 +55,12 @@ def error_of(make: Callable[[], Any]) -> str:
     except ValueError as error:
         return str(error)
     return "none"
+
+
+def counted(loader: Any) -> tuple[int, str]:
+    """Return how many batches come on this process, and what check_loader says of that."""
+    error = error_of(lambda: loader)
+    return len(seen(loader)), error
 
 
 def train(accelerator: Accelerator, loader: Any) -> dict[str, Any]:
@@ -76,10 +87,7 @@ def main(folder: Path) -> None:
         loader = accelerator_of(**options).prepare(make_loader(num_replicas=1, rank=0))
         check_loader(loader)
         results["drawn"][name] = [seen(loader) for _ in range(2)]
-    loader = DataLoader(
-        make_data(), batch_size=BATCH, sampler=GroupWeightedSampler(GROUPS, 36, num_replicas=1, rank=0)
-    )
-    loader = plain.prepare(loader)
+    loader = plain.prepare(make_weighted(36))
     check_loader(loader)
     results["drawn"]["weighted"] = [seen(loader)]
     results["errors"] = {
@@ -87,6 +95,15 @@ def main(folder: Path) -> None:
         "made too early": error_of(lambda: plain.prepare(early)),
         "not prepared": error_of(lambda: make_loader(num_replicas=1, rank=0)),
         "right without accelerate": error_of(make_loader),
+    }
+    uneven = accelerator_of(even_batches=False)
+    split = accelerator_of(even_batches=False, split_batches=True)
+    results["uneven"] = {
+        number: counted(uneven.prepare(make_loader(num_replicas=1, rank=0, num_batches=number)))
+        for number in (4, 5)
+    }
+    results["uneven"] |= {
+        f"split {number}": counted(split.prepare(make_weighted(number))) for number in (24, 27, 28)
     }
     # Training, and a restart after the first batch of the second epoch.
     results["trained"] = train(plain, plain.prepare(make_loader(num_replicas=1, rank=0)))

@@ -57,6 +57,15 @@ def test_draws_that_would_be_dealt_out_twice_or_never_are_named(ranks: Any) -> N
         assert errors["right without accelerate"] == "none"
 
 
+def test_uneven_numbers_of_batches_are_refused(ranks: Any) -> None:
+    for case in ranks[0]["uneven"]:
+        (here, error), (there, same_error) = (rank["uneven"][case] for rank in ranks)
+        assert error == same_error
+        assert (here != there) == ("even_batches=False" in error), case
+        assert here == there or "leave it True, or draw a number of batches that 2 divides" in error
+    assert [ranks[0]["uneven"][case][1] == "none" for case in (4, 5)] == [True, False]
+
+
 def test_a_training_is_that_of_one_process_with_both_batches(ranks: Any) -> None:
     model, loss = make_model(), GroupDROLoss(3, step_size=0.1)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.5)

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.utilities import CombinedLoader
 from torch.utils.data import DataLoader, TensorDataset
 from torchdata.stateful_dataloader import StatefulDataLoader
 
+from fairseg import Groups
 from fairseg.integrations.lightning import KeepGroupSampler, LogGroupMetrics, sampler_for
 from fairseg.losses import GroupDROLoss
 from fairseg.metrics import by_group, dice, fairness_gap, skewed_error_ratio
@@ -286,7 +288,7 @@ def test_a_step_that_returns_no_groups_is_named(tmp_path: Path) -> None:
         trainer.fit(Forgetful())
 
 
-def test_several_loaders_are_never_pooled_into_one_number(tmp_path: Path) -> None:
+def test_several_loaders_are_counted_apart_as_if_each_were_alone(tmp_path: Path) -> None:
     class Two(Segmenter):
         def validation_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Any]:
             return super().validation_step(batch, batch_idx)
@@ -294,19 +296,55 @@ def test_several_loaders_are_never_pooled_into_one_number(tmp_path: Path) -> Non
         test_step = validation_step
 
     loaders = [DataLoader(make_data(seed), batch_size=8) for seed in (1, 2)]
-    trainer = make_trainer(tmp_path, LogGroupMetrics(NAMES, [1]))
-    with pytest.raises(
-        ValueError, match="of one loader, and validation_step had a batch of dataloader_idx 1"
-    ):
-        trainer.validate(Two(), loaders, verbose=False)
-    with pytest.raises(ValueError, match="of one loader, and test_step had a batch of dataloader_idx 1"):
-        trainer.test(Two(), loaders, verbose=False)
-    assert trainer.validate(Two(), loaders[:1], verbose=False)
+    trainer, model = make_trainer(tmp_path, LogGroupMetrics(NAMES, [1]), max_epochs=1), Two()
+    for run, stage in ((trainer.validate, "val"), (trainer.test, "test")):
+        alone = [run(model, loader, verbose=False)[0] for loader in loaders]
+        together = run(model, loaders, verbose=False)
+        for number, (expected, got) in enumerate(zip(alone, together, strict=True)):
+            named = {
+                f"{name}/dataloader_idx_{number}": value
+                for name, value in expected.items()
+                if name.startswith(stage)
+            }
+            assert len(named) == 11
+            assert {name: got[name] for name in named} == pytest.approx(named, nan_ok=True)
+            assert not [name for name in got if name.endswith(f"idx_{1 - number}")]
+        assert alone[0][f"{stage}_dice_A"] != alone[1][f"{stage}_dice_A"]
+    saver = ModelCheckpoint(tmp_path, monitor="val_worst_group_dice/dataloader_idx_1", mode="max")
+    trainer = make_trainer(tmp_path, LogGroupMetrics(NAMES, [1]), saver, max_epochs=2, num_sanity_val_steps=1)
+    trainer.fit(model, val_dataloaders=loaders)
+    assert saver.best_model_score is not None
+    last = trainer.validate(model, loaders[1], verbose=False)[0]["val_worst_group_dice"]
+    assert float(trainer.callback_metrics["val_worst_group_dice"]) == last
 
 
-@pytest.mark.parametrize("names", ["AB", []])
+def test_batches_may_give_names_and_keys_are_those_that_trackers_take(tmp_path: Path) -> None:
+    class ByName(Segmenter):
+        def validation_step(self, batch: Any, batch_idx: int) -> dict[str, Any]:
+            step = super().validation_step(batch, batch_idx)
+            return step | {"groups": [names[i] if i >= 0 else None for i in step["groups"].tolist()]}
+
+    names = ["age<50", "50<=age<65", "sex=F, site=A"]
+    results = [
+        make_trainer(tmp_path, LogGroupMetrics(groups, [1], reference=reference)).validate(
+            model, model.val_dataloader(), verbose=False
+        )[0]
+        for model, groups, reference in (
+            (Segmenter(), NAMES, 1),
+            (ByName(), Groups(names), "50<=age<65"),
+        )
+    ]
+    keys = ("age_lt_50", "50_le_age_lt_65", "sex_F_site_A")
+    for plain, key in zip(NAMES, keys, strict=True):
+        expected = results[0][f"val_dice_{plain}"]
+        assert results[1][f"val_dice_{key}"] == pytest.approx(expected, nan_ok=True)
+    assert results[1]["val_fairness_gap"] == results[0]["val_fairness_gap"]
+    assert results[1]["val_unknown_group"] == 1
+
+
+@pytest.mark.parametrize("names", ["AB", [], 3])
 def test_names_are_checked(names: Any) -> None:
-    with pytest.raises(ValueError, match="names must be the names of the groups"):
+    with pytest.raises(ValueError, match="names must be "):
         LogGroupMetrics(names, [1])
 
 
@@ -318,12 +356,16 @@ def test_a_replaced_sampler_stops_the_training(tmp_path: Path) -> None:
 
     weighted = GroupWeightedSampler(GROUPS, 30)
     assert len(fit(DataLoader(make_data(), batch_size=3, sampler=weighted)).seen) == 10
-    with pytest.raises(ValueError, match="draws by SequentialSampler, not by a sampler of fairseg"):
-        fit(
-            DataLoader(make_data(), batch_size=3, sampler=GroupWeightedSampler(GROUPS, 30)), overfit_batches=2
-        )
+    for batches in ({"batch_size": 3, "sampler": weighted}, {"batch_sampler": GroupBatchSampler(GROUPS, 3)}):
+        with pytest.raises(ValueError, match=r"overfit_batches=2.* in the place of the group sampler"):
+            fit(DataLoader(make_data(), **batches), overfit_batches=2)
     with pytest.raises(ValueError, match="draws by RandomSampler"):
         fit(DataLoader(make_data(), batch_size=3, shuffle=True))
+    good = DataLoader(make_data(), batch_sampler=GroupBatchSampler(GROUPS, 3))
+    bad = DataLoader(make_data(), batch_size=3, shuffle=True)
+    for loaders, place in (({"left": good, "right": [good, bad]}, r"\['right'\]\[1\]"), ([bad], r"\[0\]")):
+        with pytest.raises(ValueError, match=f"^training loader {place}: the loader draws by RandomSampler"):
+            fit(CombinedLoader(loaders))
 
 
 def test_two_processes(tmp_path: Path) -> None:

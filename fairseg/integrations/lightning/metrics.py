@@ -1,20 +1,18 @@
 """LogGroupMetrics: the group metrics of each validation and test epoch in Lightning's log."""
 
-from collections.abc import Sequence
+from copy import deepcopy
+from functools import partial
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
-from torchmetrics import MetricCollection
+from torch import Tensor
+from torchmetrics import Metric
 
-from fairseg.integrations.torchmetrics import (
-    FairnessGap,
-    GroupCounts,
-    GroupDice,
-    SkewedErrorRatio,
-    WorstGroupDice,
-)
+from fairseg.cohort import Groups, as_groups
+from fairseg.integrations.torchmetrics import GroupReport
 from fairseg.integrations.voxel_counts import Samples, Statistic
-from fairseg.metrics.masks import Labels
+from fairseg.losses.grouping import NumGroups
+from fairseg.metrics.masks import Structures
 
 _NEEDED = ("prediction", "reference", "groups")
 
@@ -23,23 +21,29 @@ class LogGroupMetrics(Callback):
     """Logs Dice by group, worst group, fairness gap and skewed error ratio, over all processes.
 
     `validation_step` (and `test_step`) must return a dictionary with what
-    `fairseg.integrations.torchmetrics` takes: `prediction` (integer masks, or logits), `reference`, `groups`,
-    and `subjects` if there are any. Lightning drops what the sanity check logs. There must be one validation
-    loader, and one for the test.
+    `fairseg.integrations.torchmetrics` takes: `prediction` (integer masks, or logits), `reference`, `groups`
+    (ids or names), and `subjects` if there are any. Lightning drops what the sanity check logs.
 
     Logged, each behind `val_` or `test_`: `dice_NAME` and `subjects_NAME` for each group, `worst_group_dice`,
     `fairness_gap`, `skewed_error_ratio`, `unknown_group`, `empty_masks`. A group without a Dice is NaN. So
-    `ModelCheckpoint(monitor="val_worst_group_dice", mode="max")` keeps the best for the worst served.
+    `ModelCheckpoint(monitor="val_worst_group_dice", mode="max")` keeps the best for the worst served. NAME is
+    the group's, made by `fairseg.integrations.trackers.log_keys` into what MLflow and Weights & Biases take:
+    `50<=age<65` becomes `50_le_age_lt_65`.
+
+    Several validation or test loaders are counted apart: as with `self.log`, the key of each ends in
+    `/dataloader_idx_0` and so on. Each process must have a batch of every loader.
 
     Args:
-        names: the groups' names, `Groups.names`, in the order of their ids.
-        labels: label values, or a mapping name -> value; a subject's Dice is the mean over them.
+        names: the groups, a `Groups` or their names, in the order of their ids.
+        labels: label values, or a mapping name -> value or tuple of values, whose union is then the
+            structure; a subject's Dice is the mean over them.
         samples: "cases" if a sample is a whole image, "slices" if it is a part of one.
         statistic: "median" or "mean" of the subjects of a group.
-        reference: index of the reference group, which makes the gap signed; None: best minus worst.
+        reference: the reference group, its name or index, which makes the gap signed; None: best minus
+            worst.
 
     Raises:
-        ValueError: an argument is not usable; or, in training, what a step returned, or a second loader.
+        ValueError: an argument is not usable; or, in training, what a step returned.
 
     >>> callback = LogGroupMetrics(["Black", "White"], labels={"LV": 1}, samples="slices")
     >>> trainer = Trainer(callbacks=[callback], logger=False, enable_checkpointing=False)
@@ -47,31 +51,24 @@ class LogGroupMetrics(Callback):
 
     def __init__(
         self,
-        names: Sequence[str],
-        labels: Labels,
+        names: NumGroups,
+        labels: Structures,
         *,
         samples: Samples = "cases",
         statistic: Statistic = "median",
-        reference: int | None = None,
+        reference: int | str | None = None,
     ) -> None:
-        if isinstance(names, str) or not len(names):
+        groups = as_groups(names, "names")
+        if not isinstance(groups, Groups):
             raise ValueError(f"names must be the names of the groups, got {names!r}")
-        self.names = tuple(names)
-        number = len(self.names)
-        options: dict[str, Any] = {"samples": samples, "statistic": statistic}
-        self._metrics = MetricCollection(
-            {
-                "dice": GroupDice(number, labels, **options),
-                "worst_group_dice": WorstGroupDice(number, labels, **options),
-                "fairness_gap": FairnessGap(number, labels, reference=reference, **options),
-                "skewed_error_ratio": SkewedErrorRatio(number, labels, **options),
-                "counts": GroupCounts(number, labels, **options),
-            }
-        )
+        self.names = groups.names
+        options: dict[str, Any] = {"samples": samples, "statistic": statistic, "reference": reference}
+        self._metric = GroupReport(groups, labels, **options)
+        self._by_loader: dict[int, GroupReport] = {}
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Forget what was counted before."""
-        self._metrics.reset()
+        self._by_loader = {}
 
     def on_validation_batch_end(
         self,
@@ -82,36 +79,39 @@ class LogGroupMetrics(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Count a batch."""
-        step = "test_step" if trainer.testing else "validation_step"
-        if dataloader_idx:
-            raise ValueError(
-                f"LogGroupMetrics counts the samples of one loader, and {step} had a batch of dataloader_idx"
-                f" {dataloader_idx}: several loaders would be pooled into one number. Give one, or log each"
-                " with the metrics of fairseg.integrations.torchmetrics"
-            )
+        """Count a batch; with the first of a loader, tell Lightning what to log at the loader's end."""
+        stage, step = ("test", "test_step") if trainer.testing else ("val", "validation_step")
         if not isinstance(outputs, dict) or any(name not in outputs for name in _NEEDED):
             got = sorted(outputs) if isinstance(outputs, dict) else type(outputs).__name__
             raise ValueError(
                 f"{step} must return a dictionary with prediction, reference and groups, got {got}"
             )
-        self._metrics.to(pl_module.device)
-        self._metrics.update(*(outputs[name] for name in _NEEDED), outputs.get("subjects"))
-
-    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Log the values over all batches and processes."""
-        values = self._metrics.compute()  # over all processes: the same on each
-        logged = {name: value for name, value in values.items() if value.ndim == 0}
-        for name in ("dice", "subjects"):
-            logged |= {
-                f"{name}_{group}": value for group, value in zip(self.names, values[name], strict=True)
-            }
-        stage = "test" if trainer.testing else "val"
-        pl_module.log_dict(
-            {f"{stage}_{name}": value.float() for name, value in logged.items()}, sync_dist=True
-        )
-        self._metrics.reset()
+        metric = self._by_loader.get(dataloader_idx)
+        if metric is None:
+            metric = self._by_loader[dataloader_idx] = deepcopy(self._metric).to(pl_module.device)
+            for name in metric._report(None):  # of nothing yet: only the names count
+                pl_module.log(f"{stage}_{name}", _Logged(metric, name), metric_attribute=name)
+        prediction, reference, groups = (outputs[name] for name in _NEEDED)
+        metric.update(prediction, reference, groups, outputs.get("subjects"))
 
     on_test_epoch_start = on_validation_epoch_start
     on_test_batch_end = on_validation_batch_end
-    on_test_epoch_end = on_validation_epoch_end
+
+
+class _Logged(Metric):
+    """A number in the only form that Lightning asks for at the end of each loader, and not of all."""
+
+    full_state_update = False
+
+    def __init__(self, report: GroupReport, name: str) -> None:
+        super().__init__()
+        self._of = partial(report.compute)  # no module of this one, which Lightning resets
+        self._name = name
+        self.update()  # one that never was is warned of
+
+    def update(self) -> None:
+        """Do nothing: the report is updated."""
+
+    def compute(self) -> Tensor:
+        """Return the number; the report keeps what it has computed over all processes."""
+        return self._of()[self._name]

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy.typing as npt
 from lightning.pytorch import Callback, LightningModule, Trainer
+from torch.utils._pytree import keystr, tree_flatten_with_path  # that of Lightning's CombinedLoader
 
 from fairseg.integrations.loaders import check_loader, go_to
 from fairseg.samplers import GroupBatchSampler
@@ -49,11 +50,12 @@ class KeepGroupSampler(Callback):
     Lightning may replace samplers: `use_distributed_sampler=True` (its default) puts its own around a
     `GroupWeightedSampler` in several processes, `overfit_batches` puts a sequential one in its place. The
     training would go on without a word, or with a warning. With this callback it raises a ValueError when it
-    starts. It also gives the sampler the number of each epoch, as Lightning does only for samplers of single
-    indices, so that an epoch has the same draws whether there was a restart or not. After a restart from a
-    checkpoint, in the middle of an epoch too, it sets a sampler that was made by hand to where the checkpoint
-    was saved, as `sampler_for` does. What the sampler draws from is saved with the checkpoint: a restart with
-    another cohort, batch size, balance or seed is a ValueError.
+    starts, which names the loader by its place among several. It also gives the sampler the number of each
+    epoch, as Lightning does only for samplers of single indices, so that an epoch has the same draws whether
+    there was a restart or not. After a restart from a checkpoint, in the middle of an epoch too, it sets a
+    sampler that was made by hand to where the checkpoint was saved, as `sampler_for` does. What the
+    sampler draws from is saved with the checkpoint: a restart with another cohort, batch size, balance or
+    seed is a ValueError.
 
     Of several training loaders, each must draw by a group sampler. One that keeps its own state (torchdata's)
     is checked and left alone.
@@ -74,8 +76,19 @@ class KeepGroupSampler(Callback):
         self._saved = state_dict.get("samplers")
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Forget what another checkpoint held."""
+        """Forget what another checkpoint held.
+
+        Raises:
+            ValueError: `overfit_batches` is set.
+        """
         self._saved = None
+        overfit = vars(trainer).get("overfit_batches")  # Lightning sets it where no type checker sees it
+        if stage == "fit" and overfit:  # now, before it fails to build a batch sampler anew
+            raise ValueError(
+                f"overfit_batches={overfit} puts a sequential sampler in the place of the group"
+                " sampler of every training loader: leave it out, and give the loader few samples,"
+                " a torch.utils.data.Subset with a group sampler of their groups"
+            )
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Check the loaders, and set their samplers to where the training starts.
@@ -84,8 +97,8 @@ class KeepGroupSampler(Callback):
             ValueError: see `fairseg.integrations.loaders.check_loader`; or, after a restart, a sampler is
                 not that of the checkpoint, or it can not be set to where the checkpoint was saved.
         """
-        loaders = _loaders(trainer)
-        samplers = [check_loader(loader) for loader in loaders]
+        loaders = list(_loaders(trainer).values())
+        samplers = _check(trainer)
         self._identities = [sampler._identity() for sampler in samplers]
         _compare(self._saved, self._identities)
         position = _position(trainer, trainer.num_training_batches)
@@ -105,15 +118,31 @@ class KeepGroupSampler(Callback):
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Give the samplers the number of the epoch; Lightning leaves this out within a restarted epoch."""
-        for loader in _loaders(trainer):
-            sampler = check_loader(loader)
+        for loader, sampler in zip(_loaders(trainer).values(), _check(trainer), strict=True):
             if not _keeps_state(loader):
                 sampler.set_epoch(trainer.current_epoch)
 
 
-def _loaders(trainer: Trainer) -> list[Any]:
+def _loaders(trainer: Trainer) -> dict[str, Any]:
+    """Return the training loaders by their places, such as `['left'][0]`; "" if there is one alone."""
     combined = trainer.fit_loop._combined_loader  # what it iterates; its public view unpacks nothing
-    return [] if combined is None else list(combined.flattened)
+    if combined is None:
+        return {}
+    paths, _ = tree_flatten_with_path(combined.iterables)
+    return {keystr(path): loader for path, loader in paths}
+
+
+def _check(trainer: Trainer) -> list[GroupSampler[Any]]:
+    """Return the group sampler of each loader, or raise a ValueError that names the loader."""
+    samplers = []
+    for place, loader in _loaders(trainer).items():
+        try:
+            samplers.append(check_loader(loader))
+        except ValueError as error:
+            if not place:
+                raise
+            raise ValueError(f"training loader {place}: {error}") from None
+    return samplers
 
 
 def _keeps_state(loader: Any) -> bool:

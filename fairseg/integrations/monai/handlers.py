@@ -26,7 +26,8 @@ class GroupMetricHandler(IgniteMetricHandler):
         subject_key: where numbers of subjects are, integer, from 0 to 2**53 - 1, the same on all processes;
             None: every sample is a subject of its own.
         names: the groups' names, `Groups.names`. With them, the value of a `GroupDiceMetric` becomes one
-            scalar a group in `engine.state.metrics`, NAME_GROUP.
+            scalar a group in `engine.state.metrics`, NAME_GROUP, with the group's name as
+            `fairseg.integrations.trackers.log_keys` makes it for MLflow and Weights & Biases.
 
     Raises:
         ValueError: an argument is not usable; or, in a run, a batch has not one group for each sample.
@@ -78,9 +79,10 @@ class LogGroupLoss:
     """Puts each group's mean loss, mean weight and number of samples into the metrics of a trainer's epoch.
 
     At the end of an epoch `engine.state.metrics` has `loss_NAME`, `weight_NAME` and `samples_NAME` for each
-    group, for `StatsHandler`, `TensorBoardStatsHandler` and the like, if they come after this in the list of
-    handlers. A group that was in no batch has a loss of NaN, and one whose loss was NaN or infinite in any
-    batch has that. Steps count alike.
+    group (its name made by `fairseg.integrations.trackers.log_keys`), for `StatsHandler`,
+    `TensorBoardStatsHandler` and the like, if they come after this in the list of handlers. A group that was
+    in no batch has a loss of NaN, and one whose loss was NaN or infinite in any batch has that. Steps count
+    alike.
 
     Args:
         loss_function: that of the trainer; its loss must be one of `fairseg.losses`.
@@ -130,6 +132,4 @@ class LogGroupLoss:
         loss, count, weight, present, steps = self._sums.cpu()
         engine.state.metrics |= named(loss / present, "loss", self.names)  # 0 / 0 is NaN
         engine.state.metrics |= named(weight / steps, "weight", self.names)
-        engine.state.metrics |= {
-            f"samples_{name}": int(number) for name, number in zip(self.names, count.tolist(), strict=True)
-        }
+        engine.state.metrics |= named(count.long(), "samples", self.names)

@@ -10,6 +10,7 @@ import torch
 from monai.metrics.metric import CumulativeIterationMetric
 from torch import Tensor
 
+from fairseg.integrations.trackers import log_keys
 from fairseg.integrations.voxel_counts import (
     FairnessGapValue,
     GroupVoxelCounts,
@@ -173,9 +174,9 @@ def _label_mask(masks: Tensor, name: str) -> Tensor:
 
 
 def named(values: Tensor, name: str, groups: Sequence[str]) -> dict[str, float]:
-    """Return the values of the groups with their names.
+    """Return the values of the groups with their names, as experiment trackers take them (`log_keys`).
 
-    >>> named(torch.tensor([0.5, 0.75]), "dice", ["Black", "White"])
-    {'dice_Black': 0.5, 'dice_White': 0.75}
+    >>> named(torch.tensor([0.5, 0.75]), "dice", ["age<50", "age>=50"])
+    {'dice_age_lt_50': 0.5, 'dice_age_ge_50': 0.75}
     """
-    return {f"{name}_{group}": float(value) for group, value in zip(groups, values, strict=True)}
+    return {f"{name}_{key}": value for key, value in zip(log_keys(groups), values.tolist(), strict=True)}
