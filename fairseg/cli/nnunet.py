@@ -118,6 +118,8 @@ def scores(
     RESULTS are folders of trained models (all their validated folds), of folds, or files summary.json.
     """
     check_writable(out.parent, [out.name], "scores")
+    if not metrics and (chosen["references"] or tolerance is not None):
+        raise ValueError("--references and --tolerance are for what --metrics asks for")
     if metrics:
         chosen |= {"metrics": metrics, "tolerance": tolerance, "num_workers": workers}
     read = integration.read_summaries(results, table, options=options.table_options(), **chosen)

@@ -154,6 +154,10 @@ class FairTrainer(nnUNetTrainer):  # type: ignore[misc]
                 groups, subjects = found.ids, found.subjects
         if column and draws:
             weights = read_weights(file, training, column)
+            weightless = set(groups.values()) - {groups[case] for case, weight in weights.items() if weight}
+            if self.case_groups is not None and (absent := sorted(weightless - {-1})):
+                names = " and ".join(self.case_groups.groups.name(number) for number in absent)
+                raise ValueError(f"{file}: {column} must be above 0 for a training case of {names}")
             low, high = min(weights.values()), max(weights.values())
             never = sum(not weight for weight in weights.values())
             self.print_to_log_file(

@@ -319,6 +319,8 @@ def test_references_are_found_where_nnunet_keeps_them(
     place, references = validated(tmp_path)
     table = tmp_path / "groups.csv"
     table.write_text("case,subject,sex\na_ED,a,F\nb_ED,b,M\n")
+    command = ["nnunet", "scores", str(place), "--groups", str(table), "--out", str(tmp_path / "scores.csv")]
+    assert main([*command, "--references", str(references)]) == 2
     monkeypatch.delenv("nnUNet_preprocessed", raising=False)
     with pytest.raises(ValueError, match=r"are not there .* say --references FOLDER"):
         read_summaries([place], table, metrics=["hd95"])

@@ -234,5 +234,8 @@ def test_weights_say_what_is_wrong(dataset: Dataset, monkeypatch: pytest.MonkeyP
     dataset.table.write_text(good)
     dataset.add_column("often", dict.fromkeys(CASES, "0"))
     refused("often must be above 0 for a training case, is 0 for all")
+    dataset.table.write_text(good)
+    dataset.add_column("often", {"f0_ED": "0", "f0_ES": "0"})  # f1 is validated on
+    refused("often must be above 0 for a training case of F", trainers.nnUNetTrainerFairOversampling)
     refused("FAIRSEG_WEIGHT is for trainers that draw the cases", trainers.nnUNetTrainerFairGroupDRO)
     dataset.trainer(trainers.nnUNetTrainerFairERM).initialize()  # says that it does not use them
