@@ -175,7 +175,7 @@ class GroupTrainerMixin:
         file = Path(checkpoint) / _FILE
         if not file.is_file():
             raise ValueError(f"{checkpoint} has no {_FILE}: it was not saved by a GroupTrainerMixin")
-        state = torch.load(file, map_location=self.args.device, weights_only=True)
+        state = torch.load(file, map_location="cpu", weights_only=True)
         self.group_loss.load_state_dict(state["loss"])
         if (state["sampler"] is None) != (self.group_sampler is None):
             with_one = "without" if state["sampler"] is None else "with"
