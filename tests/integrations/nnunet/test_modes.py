@@ -1,4 +1,7 @@
-"""What else nnU-Net's users do: the cascade, and benchmarks without data. Half a minute."""
+"""What else nnU-Net's users do: PNG of two channels, the cascade, benchmarks without data.
+
+The first by nnU-Net's own commands, a step each; the others in this process. Minutes.
+"""
 
 import json
 from pathlib import Path
@@ -6,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 import torch
 
 pytest.importorskip("nnunetv2", reason="nnU-Net is not installed: make test does it")
@@ -13,13 +17,65 @@ pytest.importorskip("nnunetv2", reason="nnU-Net is not installed: make test does
 from nnunetv2.training.dataloading.nnunet_dataset import nnUNetDatasetBlosc2
 from nnunetv2.training.nnUNetTrainer.variants.benchmarking import nnUNetTrainerBenchmark_5epochs_noDataLoading
 
+from fairseg.cli import main
 from fairseg.integrations.nnunet import trainers
+from fairseg.scoring.table import Scores
 
 from .conftest import CASES, Dataset
+from .test_pipeline import STUBS, run
 
 pytestmark = pytest.mark.slow
 
 ERM, DRO = "nnUNetTrainerFairERM", "nnUNetTrainerFairGroupDRO_Oversampling"
+WEIGHTED = "nnUNetTrainerFairWeightedSampling"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder with nnU-Net's three, and the trainers installed."""
+    for name in ("raw", "preprocessed", "results"):
+        (tmp_path / name).mkdir()
+        monkeypatch.setenv(f"nnUNet_{name}", str(tmp_path / name))
+    assert main(["nnunet", "install", str(tmp_path / "installed")]) == 0
+    variables = {
+        "nnUNet_n_proc_DA": "1",
+        "nnUNet_def_n_proc": "1",
+        "FAIRSEG_STEPS": "1",
+        "FAIRSEG_EPOCHS": "1",
+    }
+    variables |= {"nnUNet_extTrainer": str(tmp_path / "installed"), "FAIRSEG_BY": "group"}
+    for name, value in {**variables, "PYTHONPATH": str(STUBS), "MPLCONFIGDIR": str(tmp_path)}.items():
+        monkeypatch.setenv(name, value)
+    return tmp_path
+
+
+def test_png_of_two_channels_drawn_by_weight(folder: Path) -> None:
+    name = "Dataset902_Flat"
+    raw = folder / "raw" / name
+    for part in ("imagesTr", "labelsTr"):
+        (raw / part).mkdir(parents=True)
+    random, rows = np.random.default_rng(0), ["case,subject,group,weight"]
+    for number in range(8):
+        mask = np.zeros((40, 48), np.uint8)
+        mask[8:24, 10 + number : 30 + number] = 1
+        for channel in (0, 1):
+            noisy = (60 * (channel + 1) * mask + random.integers(0, 60, mask.shape)).astype(np.uint8)
+            sitk.WriteImage(
+                sitk.GetImageFromArray(noisy), str(raw / "imagesTr" / f"p{number}_000{channel}.png")
+            )
+        sitk.WriteImage(sitk.GetImageFromArray(mask), str(raw / "labelsTr" / f"p{number}.png"))
+        rows.append(f"p{number},p{number},{'AB'[number % 2]},{number % 3}")
+    (raw / "groups.csv").write_text("\n".join(rows) + "\n")
+    about = {"channel_names": {"0": "a", "1": "b"}, "labels": {"background": 0, "organ": 1}}
+    (raw / "dataset.json").write_text(json.dumps({**about, "numTraining": 8, "file_ending": ".png"}))
+    run(folder, "nnUNetv2_plan_and_preprocess", "-d", "902", "-c", "2d", "-np", "1")
+    assert main(["nnunet", "splits", "902", "--folds", "2"]) == 0
+    said = run(folder, "nnUNetv2_train", "902", "2d", "0", "-tr", WEIGHTED, "-device", "cpu")
+    assert "fairseg: training cases are drawn by weight: 0 to 2" in said
+    place, out = folder / "results" / name / f"{WEIGHTED}__nnUNetPlans__2d", folder / "scores.csv"
+    command = ("nnunet", "scores", str(place), "--groups", str(raw / "groups.csv"), "--out", str(out))
+    assert main([*command, "--metrics", "dice,hd95", "--labels", "organ=1:1"]) == 0
+    assert Scores.of(out).table["case"].nunique() == 4
 
 
 def test_the_cascade_learns_from_the_predictions_of_its_own_trainer(
