@@ -14,6 +14,7 @@ from fairseg.integrations.huggingface import GroupTrainerMixin, group_metrics, l
 from fairseg.losses import CrossEntropyLoss, GroupDROLoss
 from fairseg.metrics import by_group, dice
 from fairseg.samplers import GroupBatchSampler
+from tests.integrations.processes import run_ranks
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::FutureWarning:transformers")]
 
@@ -160,6 +161,22 @@ def test_an_evaluation_by_group_is_that_of_the_metrics(tmp_path: Path) -> None:
     assert [got["eval_dice_age_lt_50"], got["eval_dice_age_ge_50"]] == pytest.approx(medians.tolist())
     assert [got["eval_subjects_age_lt_50"], got["eval_subjects_age_ge_50"]] == counts.tolist() == [3, 2]
     assert got["eval_unknown_group"] == 1
+
+
+def test_two_processes_take_turns_and_restart_to_the_last_bit(tmp_path: Path) -> None:
+    ranks = run_ranks("huggingface_ranks", tmp_path)
+    sampler = GroupBatchSampler(GROUPS, 2)
+    batches = [batch for _ in range(2) for batch in list(sampler)]
+    for number, rank in enumerate(ranks):
+        mine = [index for batch in batches[number::2] for index in batch]
+        assert rank["drawn"] == mine
+        assert rank["drawn again"] == mine[-8:]
+        assert torch.equal(rank["weight"][0], ranks[0]["weight"][0])
+        assert torch.equal(*rank["weight"])
+        whole, again = rank["models"]
+        assert all(torch.equal(value, again[name]) for name, value in whole.items())
+        counts = ("subjects_age_lt_50", "subjects_age_ge_50", "unknown_group")
+        assert [rank["evaluated"][f"eval_{name}"] for name in counts] == [3, 2, 1]
 
 
 def test_what_cannot_be_right_is_named(tmp_path: Path) -> None:
