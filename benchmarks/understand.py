@@ -23,7 +23,7 @@ import pandas as pd
 import fairseg
 from fairseg.datasets import SHIFT, Shift, write_phantom
 from fairseg.training import Settings, train
-from fairseg.training.raw import read_raw
+from fairseg.training.raw import plain_labels, read_raw
 from fairseg.understanding import read_groups, views
 from fairseg.understanding.views import CaseFiles, make_frame, subject_views
 
@@ -44,7 +44,7 @@ def cohort_views(shift: Shift, seed: int, number: int) -> tuple[dict[str, np.nda
         raw = read_raw(folder)
         table = pd.read_csv(Path(folder) / "groups.csv").set_index("case").loc[list(raw.images)]
         cases = [CaseFiles(name, raw.images[name], raw.masks[name]) for name in raw.images]
-        frame = make_frame(cases, raw.labels, views.MARGINS)
+        frame = make_frame(cases, plain_labels(raw, "this benchmark"), views.MARGINS)
         names, found = subject_views(cases, table["subject"].tolist(), frame)
     groups = table.drop_duplicates("subject").set_index("subject").loc[names, "group"]
     del found[views.MEASURES]

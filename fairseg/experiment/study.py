@@ -18,7 +18,7 @@ from fairseg.experiment.split import TRAIN, fewer, has_files, members, only, spl
 from fairseg.experiment.tasks import Task
 from fairseg.io import csv_files
 from fairseg.io.images import find_masks
-from fairseg.training.raw import read_raw, refuse_ignore
+from fairseg.training.raw import plain_labels, read_raw
 from fairseg.training.settings import MACHINE, Settings
 
 SPLIT = "split.csv"
@@ -62,7 +62,7 @@ def make_study(plan: Plan) -> Study:
         ValueError: a dataset or an argument is not usable; the message says what.
     """
     raw = read_raw(plan.dataset)
-    refuse_ignore(raw, "an experiment")
+    labels = plain_labels(raw, "an experiment")
     table_file = raw.folder / "groups.csv"
     cohort = read_cohort(table_file)
     _check_attributes(cohort, table_file, plan)
@@ -95,9 +95,9 @@ def make_study(plan: Plan) -> Study:
         for number in levels:
             less = csv_files.to_csv(fewer(split, minority, number, plan.split_seed))
             splits[_in_fold(plan, fold, _minority_split(number))] = less
-    sets = [{"internal": _test_set(raw.folder, table_file, raw.labels, cases)} for _, cases in parts]
+    sets = [{"internal": _test_set(raw.folder, table_file, labels, cases)} for _, cases in parts]
     if plan.external is not None:
-        sets[0]["external"] = _external(plan, raw.labels, len(raw.channels))
+        sets[0]["external"] = _external(plan, labels, len(raw.channels))
     tested = {
         (test, name): those
         for test in sets[0]
@@ -260,9 +260,9 @@ def _external(plan: Plan, labels: Mapping[str, int], num_channels: int) -> dict[
     """Return the external test set: all labelled cases of the second dataset."""
     assert plan.external is not None
     raw = read_raw(plan.external)
-    refuse_ignore(raw, "an experiment")
-    if dict(raw.labels) != dict(labels):
-        raise ValueError(f"{plan.external} must have the labels {dict(labels)}, has {dict(raw.labels)}")
+    theirs = plain_labels(raw, "an experiment")
+    if theirs != dict(labels):
+        raise ValueError(f"{plan.external} must have the labels {dict(labels)}, has {theirs}")
     if len(raw.channels) != num_channels:
         raise ValueError(f"{plan.external} must have {num_channels} channels, has {len(raw.channels)}")
     cases = {"Tr": sorted(raw.masks)}

@@ -34,17 +34,6 @@ class DatasetLabels:
     ignore: int | None = None
     by_files: bool = False
 
-    @property
-    def plain(self) -> dict[str, int]:
-        """The structures as name -> value.
-
-        Raises:
-            ValueError: one is a region of several labels.
-        """
-        if regions := [name for name, codes in self.structures.items() if len(codes) > 1]:
-            raise ValueError(f"{self.file}: {regions[0]!r} is a region, which is not supported here")
-        return {str(name): codes[0] for name, codes in self.structures.items()}
-
 
 @dataclass(frozen=True)
 class LabelMap:

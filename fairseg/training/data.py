@@ -103,7 +103,12 @@ def load_data(
             training case has a known group, or no subject is to train.
     """
     raw = read_raw(dataset)
-    if 1 in settings.mirrored_axes and (pairs := sided(raw.labels)):
+    if raw.order is not None and settings.loss == "fair_error_bound":
+        raise ValueError(
+            f"{raw.folder / 'dataset.json'}: loss fair_error_bound is defined by a softmax over labels, and "
+            "takes no regions"
+        )
+    if 1 in settings.mirrored_axes and (pairs := sided(raw.structures)):
         logger.warning(
             "%s: mirrored from left to right, patches do not tell which is which, unless the anatomy around"
             " does; mirror=y leaves them as they lie",

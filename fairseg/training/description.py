@@ -28,7 +28,8 @@ def describe(
         "groups": data.groups.to_dict(),
         "group_slices": dict(zip(data.groups.names, data.counts, strict=True)),
         "channels": list(data.raw.channels),
-        "labels": dict(data.raw.labels),
+        "labels": data.raw.labels,
+        "regions_class_order": None if data.raw.order is None else list(data.raw.order),
         "ignore": data.raw.ignore,
         "plan": asdict(data.plan),
         "patch_size": list(data.patch_size),
@@ -72,10 +73,11 @@ def check_same_data(before: dict[str, Any], now: dict[str, Any], out: Path) -> N
     for name, what in (("init", "began with other weights"), ("upweighted", "drew other cases more often")):
         if before.get(name) != now[name]:
             raise ValueError(f"the run in {out} {what}: resume it as it was begun, or choose another folder")
-    for name in ("train", "validation", "group_slices", "labels", "channels", "plan", "patch_size", "data"):
-        if before[name] != now[name]:
+    same = ("train", "validation", "group_slices", "labels", "regions_class_order", "channels", "plan")
+    for name in (*same, "patch_size", "data"):
+        if before.get(name) != now[name]:
             raise ValueError(
-                f"the run in {out} was of other data, its {name} was {_short(before[name])}, "
+                f"the run in {out} was of other data, its {name} was {_short(before.get(name))}, "
                 f"now it is {_short(now[name])}: train in another folder"
             )
 

@@ -12,8 +12,10 @@ from torch import Tensor, nn
 
 from fairseg.cohort.ids import as_ids
 from fairseg.metrics import by_group, dice
+from fairseg.metrics.masks import Structures
 from fairseg.training.prepare import Case
 from fairseg.training.ranks import ProcessGroup
+from fairseg.training.regions import shown, with_background
 from fairseg.training.slices import View
 
 
@@ -30,6 +32,7 @@ class Predictor:
         device: where the network is.
         autocast: type of the forward pass; `None` for float32.
         batch_size: tiles at a time.
+        order: of regions, see `shown`: their logits (B, L, *S) get background as a first channel.
     """
 
     def __init__(
@@ -41,9 +44,10 @@ class Predictor:
         device: torch.device,
         autocast: torch.dtype | None = None,
         batch_size: int = 16,
+        order: Sequence[int] | None = None,
     ) -> None:
         self.network, self.patch_size, self.device = network, tuple(patch_size), device
-        self.autocast, self.batch_size = autocast, batch_size
+        self.autocast, self.batch_size, self.order = autocast, batch_size, order
         axes = [2 + axis for axis in mirrored_axes]
         self.mirrored = [flips for n in range(len(axes) + 1) for flips in combinations(axes, n)]
 
@@ -67,28 +71,30 @@ class Predictor:
     def _logits(self, tiles: Tensor) -> Tensor:
         logits = self.network(tiles)
         first: Tensor = logits if isinstance(logits, Tensor) else logits[0]
-        return first.float()
+        return first.float() if self.order is None else with_background(first.float())
 
 
 def validate(
     predictor: Predictor,
     cases: Sequence[Case],
     view: View,
-    labels: Sequence[int],
+    structures: Structures,
     processes: ProcessGroup,
     ignored: int | None = None,
+    order: Sequence[int] | None = None,
 ) -> npt.NDArray[np.float64]:
-    """Return the Dice of each case and label, float64 (N, L), in the form that training sees.
+    """Return the Dice of each case and structure, float64 (N, L), in the form that training sees.
 
-    NaN where neither mask has the label; pixels that the reference ignores count for nothing. Each process
-    looks at its part of the cases, and all get all scores.
+    NaN where neither mask has the structure; pixels that the reference ignores count for nothing. Of regions,
+    `order` says how they are painted (see `shown`). Each process looks at its part of the cases, and all get
+    all scores.
     """
     own = {}
     for position in processes.part_of(list(range(len(cases)))):
         image = torch.from_numpy(np.array(view.image(cases[position]).swapaxes(0, 1)))
-        mask = predictor(image).argmax(dim=1).cpu().numpy()
-        own[position] = dice(mask, np.asarray(view.mask(cases[position])), labels, ignore=ignored)
-    scores = np.full((len(cases), len(labels)), np.nan)
+        mask = shown(predictor(image), order).cpu().numpy()
+        own[position] = dice(mask, np.asarray(view.mask(cases[position])), structures, ignore=ignored)
+    scores = np.full((len(cases), len(structures)), np.nan)
     for part in processes.gather(own):
         for position, values in part.items():
             scores[position] = values

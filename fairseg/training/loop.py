@@ -81,7 +81,8 @@ def train(
         split: table of subjects, with columns subject and part: train or validation, others are left out;
             default: a share of each group's subjects is held out, as the settings say.
         network: any network from (B, C, y, x) to logits (B, K, y, x), or to a list of them from full
-            resolution down, in training mode; default: the reference U-Net.
+            resolution down, in training mode; K are background and the labels, or the structures where these
+            are regions; default: the reference U-Net.
         prepared: folder for the prepared arrays, which several runs can share; default: in `out`.
         init: folder of a run whose network this one starts from; `settings.freeze` keeps parts of it.
         weights: scores of the training cases, by which the worst are drawn more often (`read_case_weights`).
@@ -127,7 +128,6 @@ def train(
     run = describe(settings, data, start, often)
     if saved is not None:
         check_same_data(without_names(saved["run"]), without_names(run), out)
-    labels = list(data.raw.labels.values())
     device = pick_device(settings.device)
     torch.backends.cudnn.benchmark = device.type == "cuda"  # all batches are of one size
     slices = Slices(
@@ -139,6 +139,7 @@ def train(
         augment=settings.augment,
         elastic=settings.elastic,
         mirrored_axes=settings.mirrored_axes,
+        structures=data.raw.structures.values(),
         amplitude_mix=settings.amplitude_mix,
     )
     sampler = make_sampler(
@@ -167,7 +168,9 @@ def train(
     joint: Any = network if processes.world == 1 else DistributedDataParallel(network)
     forward: Any = torch.compile(joint) if settings.compile else joint
     ignored = None if data.raw.ignore is None else IGNORED
-    loss = make_loss(settings, data.counts, ignored).to(device)
+    structures, order = data.raw.structures, data.raw.order
+    regions = None if order is None else tuple(structures.values())
+    loss = make_loss(settings, data.counts, ignored, regions).to(device)
     loss.check = False  # FiniteCheck does it, which knows the names of cases
     group_losses = GroupLosses(loss, data.groups.names, processes)
     trained = [one for one in (*network.parameters(), *head.parameters()) if one.requires_grad]
@@ -180,7 +183,7 @@ def train(
     )
     autocast = pick_precision(settings.precision, device)
     scaler = torch.amp.GradScaler(device.type, enabled=autocast == torch.float16)
-    predictor = Predictor(network, data.patch_size, device=device, autocast=autocast)
+    predictor = Predictor(network, data.patch_size, device=device, autocast=autocast, order=order)
 
     # Where to begin, and which weights to keep.
     first, total = 0, settings.epochs * settings.steps
@@ -228,7 +231,8 @@ def train(
 
             # Validation by group, on whole cases of held-out subjects.
             predictor.network = average.network
-            scores = validate(predictor, data.validation.cases, data.view, labels, processes, ignored)
+            held_out = data.validation.cases
+            scores = validate(predictor, held_out, data.view, structures, processes, ignored, order)
             dice, _, group_of = subject_dice(scores, data.validation.subjects, data.validation.groups)
             rule.end_epoch(epoch + 1, rule.score(dice, group_of), average.network)
             line = {
@@ -278,7 +282,7 @@ def _validation_dice(scores: npt.NDArray[np.float64], data: TrainingData) -> dic
     known = overall[~np.isnan(overall)]
     return {
         "dice": by_name(overall),
-        "dice_by_label": dict(zip(data.raw.labels, map(by_name, by_label.T), strict=True)),
+        "dice_by_label": dict(zip(data.raw.structures, map(by_name, by_label.T), strict=True)),
         "gap": _rounded(fairness_gap(known)) if known.size > 1 else None,
     }
 

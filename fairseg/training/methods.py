@@ -18,6 +18,7 @@ from fairseg.losses import (
     CrossEntropyLoss,
     CVaRGroupLoss,
     DeepSupervision,
+    DiceBCELoss,
     DiceCELoss,
     FairErrorBoundLoss,
     GroupDROLoss,
@@ -31,7 +32,9 @@ from fairseg.losses import (
 from fairseg.losses.erm import ERMLoss
 from fairseg.losses.group_loss import GroupLoss
 from fairseg.samplers import GroupBatchSampler
+from fairseg.scoring.labels import Codes
 from fairseg.training.network import scale_weights
+from fairseg.training.regions import RegionLoss
 from fairseg.training.settings import Settings
 
 # Losses of a sample: label of pixels that do not count -> loss. Dice is pooled inside each group, which over
@@ -41,6 +44,14 @@ BASES: dict[str, Callable[[int | None], nn.Module]] = {
     "ce": CrossEntropyLoss,
     "dice": lambda ignored: SoftDiceLoss(ignore_index=ignored, pool="group"),
     "dice_ce_sample": lambda ignored: DiceCELoss(ignore_index=ignored),
+}
+
+# The same of regions: of the sigmoid of each structure.
+REGION_BASES: dict[str, Callable[[int | None], DiceBCELoss]] = {
+    "dice_ce": lambda ignored: DiceBCELoss(ignore_index=ignored, pool="group"),
+    "ce": lambda ignored: DiceBCELoss(ignore_index=ignored, dice_weight=0.0),
+    "dice": lambda ignored: DiceBCELoss(ignore_index=ignored, bce_weight=0.0, pool="group"),
+    "dice_ce_sample": lambda ignored: DiceBCELoss(ignore_index=ignored),
 }
 
 # Objectives of the groups: (number of groups, base, options) -> loss. "erm" knows no groups.
@@ -67,15 +78,24 @@ METHODS: dict[str, dict[str, Any]] = {
 }
 
 
-def make_loss(settings: Settings, counts: Sequence[int], ignored: int | None = None) -> GroupLoss:
+def make_loss(
+    settings: Settings,
+    counts: Sequence[int],
+    ignored: int | None = None,
+    regions: Sequence[Codes] | None = None,
+) -> GroupLoss:
     """Return the loss that the settings name; `counts` are the training samples of each group, (G,).
 
     Pixels of the label `ignored` count for nothing, and samples of nothing else have no part in the loss.
+    `regions` are the values of each structure, L, where they may overlap: logits are then (B, L, *S).
 
     Raises:
         ValueError: the loss and its base, or its weights, do not go together.
     """
     base = BASES[settings.sample_loss](ignored)
+    if regions is not None:
+        channels = REGION_BASES[settings.sample_loss](None if ignored is None else len(regions))
+        base = RegionLoss(channels, regions, ignored)
     options: dict[str, Any] = {}
     if settings.within_group == "cvar":
         options = {"within_group": "cvar", "alpha": settings.alpha}

@@ -90,7 +90,7 @@ def reference_network(run: dict[str, Any], settings: Settings) -> nn.Module:
     """Return a new reference U-Net for a run, as `describe` gives it."""
     return make_network(
         len(run["channels"]),
-        len(run["labels"]) + 1,
+        len(run["labels"]) + (run.get("regions_class_order") is None),  # regions need no background
         run["patch_size"],
         features=settings.features,
         most_features=settings.most_features,

@@ -111,6 +111,7 @@ def load_run(
         mirrored_axes=settings.mirrored_axes if mirror else (),
         device=chosen,
         autocast=autocast,
+        order=about.get("regions_class_order"),
     )
     crop_size = about["crop_size"] and tuple(about["crop_size"])
     return TrainedRun(about, plan, predictor, crop_size)
@@ -269,7 +270,8 @@ def _predict_cases(
             if box is not None:
                 boxes[name] = {"crop": _edges(box), "found": found and _edges(found)}
             messages += like.messages
-            write_prediction(logits.transpose(0, 1), like, second.plan, out / _mask_name(name, files))
+            logits, file = logits.transpose(0, 1), out / _mask_name(name, files)
+            write_prediction(logits, like, second.plan, file, second.predictor.order)
             bar.update()
     return boxes, messages
 

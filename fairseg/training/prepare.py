@@ -33,7 +33,9 @@ from fairseg.io.label_files import read_labels
 from fairseg.io.outputs import check_writable
 from fairseg.io.parallel import run_all
 from fairseg.io.sentences import counted
+from fairseg.scoring.labels import Codes
 from fairseg.training.raw import RawDataset
+from fairseg.training.regions import shown
 
 logger = logging.getLogger(__name__)
 
@@ -139,10 +141,10 @@ def prepare(
     identity = json.dumps([str(raw.folder.resolve()), plan.axis, plan.spacing])
     folder = folder / hashlib.blake2b(identity.encode(), digest_size=6).hexdigest()
     folder.mkdir(parents=True, exist_ok=True)
-    values = [*raw.labels.values(), *([] if raw.ignore is None else [raw.ignore])]
+    values = [*raw.values, *([] if raw.ignore is None else [raw.ignore])]
     sources = {name: _fingerprint(raw, name, values) for name, files in raw.images.items()}
     todo = [name for name, source in sources.items() if not _is_prepared(folder, name, source)]
-    about = (plan, raw.labels, raw.ignore, folder)
+    about = (plan, raw.structures, raw.ignore, folder)
     jobs = [(name, raw.images[name], raw.masks[name], *about) for name in todo]
     reader_messages: Counter[str] = Counter()
     bar = tqdm(total=len(jobs), desc="preparing", unit="case", disable=None if progress else True)
@@ -203,8 +205,10 @@ def foreground_box(mask: Labels) -> Box | None:
     return Box.around(labelled, ndim=2) if labelled.any() else None
 
 
-def write_prediction(logits: torch.Tensor, like: Mask, plan: SlicePlan, path: Path) -> None:
-    """Write the mask of the most probable labels, on the exact grid of the image as read, `like`.
+def write_prediction(
+    logits: torch.Tensor, like: Mask, plan: SlicePlan, path: Path, order: Sequence[int] | None = None
+) -> None:
+    """Write the mask that logits show (see `shown`), on the exact grid of the image as read, `like`.
 
     Logits (K, Z, y, x) are in the form of the plan. The file is written whole or not at all.
     """
@@ -212,7 +216,7 @@ def write_prediction(logits: torch.Tensor, like: Mask, plan: SlicePlan, path: Pa
     scores = logits.transpose(0, 1).float()
     if tuple(scores.shape[2:]) != size:
         scores = F.interpolate(scores, size=size, mode="bilinear", align_corners=False)
-    mask = scores.argmax(dim=1).to(torch.uint8).cpu().numpy()
+    mask = shown(scores, order).to(torch.uint8).cpu().numpy()
     voxels = mask[0] if like.voxels.ndim == 2 else np.moveaxis(mask, 0, plan.axis)
     image = sitk.GetImageFromArray(np.ascontiguousarray(voxels))
     image.SetSpacing(like.grid["spacing"])
@@ -226,7 +230,7 @@ def _prepare_case(
     files: Sequence[Path],
     mask_file: Path,
     plan: SlicePlan,
-    labels: dict[str, int],
+    structures: dict[str, Codes],
     ignore: int | None,
     folder: Path,
 ) -> tuple[dict[str, Any], list[str]]:
@@ -235,7 +239,7 @@ def _prepare_case(
         image, like = read_case(files, plan)
         mask = read_labels(mask_file)
         check_same_grid(mask, like, names=("the mask", "the image"))
-        _check_labels(mask.voxels, labels, ignore)
+        _check_labels(mask.voxels, structures, ignore)
     except ValueError as error:
         raise ValueError(f"case {name}: {error}") from None
     target = mask_in_plan(mask, plan, ignore)
@@ -243,7 +247,8 @@ def _prepare_case(
         with new_file(folder / f"{name}.{kind}.npy") as temporary:  # another training may prepare the same
             np.save(temporary, array)
     box = foreground_box(target)
-    slices = {value: np.flatnonzero((target == value).any(axis=(1, 2))).tolist() for value in labels.values()}
+    values = sorted({value for codes in structures.values() for value in codes})
+    slices = {value: np.flatnonzero((target == value).any(axis=(1, 2))).tolist() for value in values}
     description = {
         "digest": _digest(image, target),
         "shape": list(target.shape),
@@ -302,11 +307,12 @@ def _fingerprint(raw: RawDataset, name: str, labels: list[int]) -> dict[str, Any
     return {"files": about, "labels": labels}
 
 
-def _check_labels(voxels: npt.NDArray[Any], labels: dict[str, int], ignore: int | None) -> None:
-    if len(labels) >= IGNORED:
-        raise ValueError(f"a mask may have fewer than {IGNORED} labels, dataset.json names {len(labels)}")
-    if unknown := sorted(set(np.unique(voxels).tolist()) - {0, ignore, *labels.values()}):
-        known = ", ".join(f"{value} ({name})" for name, value in labels.items())
+def _check_labels(voxels: npt.NDArray[Any], structures: dict[str, Codes], ignore: int | None) -> None:
+    values = {value for codes in structures.values() for value in codes}
+    if len(values) >= IGNORED:
+        raise ValueError(f"a mask may have fewer than {IGNORED} labels, dataset.json names {len(values)}")
+    if unknown := sorted(set(np.unique(voxels).tolist()) - {0, ignore, *values}):
+        known = ", ".join(f"{'+'.join(map(str, codes))} ({name})" for name, codes in structures.items())
         got = ", ".join(f"{value:g}" for value in unknown[:5])
         raise ValueError(f"the mask may hold 0 and the labels of dataset.json, {known}; got {got}")
 

@@ -4,13 +4,13 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from fairseg.io.images import find_masks
 from fairseg.io.json_files import read_json
 from fairseg.io.sentences import counted, listed
 from fairseg.metrics.masks import check_ignore
-from fairseg.scoring.labels import read_dataset_labels
+from fairseg.scoring.labels import Codes, read_dataset_labels
 
 
 @dataclass(frozen=True)
@@ -19,10 +19,22 @@ class RawDataset:
 
     folder: Path  # with dataset.json, and imagesTr and labelsTr or imagesTs and labelsTs
     channels: tuple[str, ...]  # names of the channels, such as ("cine MRI",)
-    labels: dict[str, int]  # name -> value, 1 to L, without background
+    structures: dict[str, Codes]  # name -> values of the masks that it is made of, without background
     images: dict[str, tuple[Path, ...]]  # case -> one file a channel
     masks: dict[str, Path]  # case -> file
     ignore: int | None = None  # value of the masks that counts for nothing
+    # Of regions, unions of labels: the label that each structure is painted with, one over the other.
+    order: tuple[int, ...] | None = None
+
+    @property
+    def labels(self) -> dict[str, int | list[int]]:
+        """The structures as dataset.json has them."""
+        return {name: codes[0] if len(codes) == 1 else list(codes) for name, codes in self.structures.items()}
+
+    @property
+    def values(self) -> list[int]:
+        """The values of the masks, 1 to L."""
+        return sorted({value for codes in self.structures.values() for value in codes})
 
     @property
     def mask_folder(self) -> Path:
@@ -43,13 +55,14 @@ def read_raw(folder: str | Path, part: Literal["Tr", "Ts"] = "Tr") -> RawDataset
     """Find the files of a dataset in nnU-Net v2's raw layout: those to train on, or those to test on.
 
     Raises:
-        ValueError: a file or folder is not there, labels are not 1 to L, an image has no mask or a mask
-            no image; the message names them.
+        ValueError: a file or folder is not there, labels are not 1 to L, regions can't be painted, an image
+            has no mask or a mask no image; the message names them.
     """
     root = Path(folder)
     file = root / "dataset.json"
     try:
-        channels = tuple(map(str, read_json(file)["channel_names"].values()))
+        content = read_json(file)
+        channels = tuple(map(str, content["channel_names"].values()))
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise ValueError(f'{file} must hold "channel_names" as nnU-Net writes them: {error!r}') from None
     about = read_dataset_labels(root)
@@ -59,9 +72,16 @@ def read_raw(folder: str | Path, part: Literal["Tr", "Ts"] = "Tr") -> RawDataset
             check_ignore(ignore, list(about.structures.values()))
         except ValueError as error:
             raise ValueError(f"{about.file}: {error}") from None
-    labels = {} if about is None else about.plain
-    if sorted(labels.values()) != list(range(1, len(labels) + 1)) or not labels:
-        raise ValueError(f"{file}: labels must be 1, 2, 3, ..., got {labels}")
+    named = {} if about is None else about.structures
+    structures = {str(name): codes for name, codes in named.items()}
+    values = {value for codes in structures.values() for value in codes}
+    if values != set(range(1, len(values) + 1)) or not values:
+        raise ValueError(f"{file}: labels must be 1, 2, 3, ..., got {structures}")
+    order = None
+    if any(len(codes) > 1 for codes in structures.values()):
+        order = _check_order(content.get("regions_class_order"), structures, file)
+    else:
+        structures = dict(sorted(structures.items(), key=lambda item: item[1]))
     image_folder, mask_folder = root / f"images{part}", root / f"labels{part}"
     images = find_images(image_folder, len(channels))
     masks = find_masks(mask_folder, mask_folder.name)
@@ -69,16 +89,51 @@ def read_raw(folder: str | Path, part: Literal["Tr", "Ts"] = "Tr") -> RawDataset
         raise ValueError(f"{mask_folder} has no mask for {listed(without)}")
     if without := sorted(masks.keys() - images.keys()):
         raise ValueError(f"{image_folder} has no image for {listed(without)}")
-    labels = dict(sorted(labels.items(), key=lambda item: item[1]))
-    return RawDataset(root, channels, labels, images, masks, ignore)
+    return RawDataset(root, channels, structures, images, masks, ignore, order)
 
 
-def refuse_ignore(raw: RawDataset, what: str) -> None:
-    """Raise a ValueError where a dataset has an ignore label, for what would take it for a structure."""
-    if raw.ignore is not None:
+def _check_order(order: Any, structures: Mapping[str, Codes], file: Path) -> tuple[int, ...]:
+    """Return the label that each structure is painted with; nnU-Net paints them in their order in the file.
+
+    Raises:
+        ValueError: there is not one for each, or a perfect mask would not come back as it is.
+    """
+    what = f'{file}: "regions_class_order"'
+    if not isinstance(order, list) or [type(value) for value in order] != [int] * len(structures):
         raise ValueError(
-            f"{raw.folder / 'dataset.json'}: {what} does not take an ignore label, got {raw.ignore}"
+            f"{what} must have, for regions, the label that each of {listed(structures)} is painted with, "
+            f"{counted(len(structures), 'integer')}, got {order}"
         )
+    of_value: dict[int, list[str]] = defaultdict(list)
+    for (name, codes), painted in zip(structures.items(), order, strict=True):
+        if painted not in codes:
+            raise ValueError(f"{what} must paint {name!r} with one of its labels, {codes}, got {painted}")
+        for value in codes:
+            of_value[value].append(name)
+    painted_with = dict(zip(structures, order, strict=True))
+    for value, names in sorted(of_value.items()):
+        seen = painted_with[names[-1]]  # the last is painted over the others
+        if of_value[seen] != names:
+            raise ValueError(
+                f"{what} must keep every label in its regions: {value} is of {listed(names)}, and painted in "
+                f"this order it becomes {seen}, which is of {listed(of_value[seen])}; name what lies within "
+                "another after it, and an overlap of two as a structure of its own, after both"
+            )
+    return tuple(order)
+
+
+def plain_labels(raw: RawDataset, what: str) -> dict[str, int]:
+    """Return the labels as name -> value, for what takes no voxel for ignored or of several structures.
+
+    Raises:
+        ValueError: the dataset has an ignore label, or regions.
+    """
+    file = raw.folder / "dataset.json"
+    if raw.ignore is not None:
+        raise ValueError(f"{file}: {what} does not take an ignore label, got {raw.ignore}")
+    if raw.order is not None:
+        raise ValueError(f"{file}: {what} does not take regions, got {raw.labels}")
+    return {name: codes[0] for name, codes in raw.structures.items()}
 
 
 @dataclass(frozen=True)

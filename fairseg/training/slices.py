@@ -4,7 +4,7 @@ A sample is one slice of a case. Everything random about a sample follows from t
 draw alone, so neither the number of worker processes nor an interruption changes what is drawn.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,6 +17,7 @@ from torch.utils.data import Dataset
 from fairseg.crop import Box, crop
 from fairseg.crop.box import overlap
 from fairseg.samplers import GroupBatchSampler
+from fairseg.scoring.labels import Codes
 from fairseg.training.amplitude import mix_amplitude
 from fairseg.training.augment import MARGIN, make_augmentation, seeded
 from fairseg.training.prepare import Case, Floats, Labels
@@ -77,6 +78,7 @@ class Slices(Dataset[tuple[Tensor, Tensor, int, int]]):
         augment: whether patches are augmented.
         elastic: with elastic deformation.
         mirrored_axes: axes of (y, x) along which the augmentation mirrors.
+        structures: values of each, to force patches onto; default: every label by itself.
         amplitude_mix: share of patches that get some of the appearance of a slice of any case, evenly drawn.
 
     Attributes:
@@ -96,9 +98,11 @@ class Slices(Dataset[tuple[Tensor, Tensor, int, int]]):
         augment: bool = True,
         elastic: bool = False,
         mirrored_axes: Sequence[int] = (0, 1),
+        structures: Collection[Codes] = (),
         amplitude_mix: float = 0.0,
     ) -> None:
         self.cases, self.view, self.patch_size, self.seed = list(cases), view, patch_size, seed
+        self.structures = tuple(structures)
         depth = [len(case.annotated) for case in self.cases]
         self.case = np.repeat(np.arange(len(depth)), depth)
         self.slice = np.concatenate([np.array(case.annotated, dtype=np.int64) for case in self.cases])
@@ -118,12 +122,13 @@ class Slices(Dataset[tuple[Tensor, Tensor, int, int]]):
         random = np.random.default_rng((self.seed, number))
         position, z = int(self.case[index]), int(self.slice[index])
         case = self.cases[position]
-        label = 0
-        if forced and case.slices:  # another slice of the case, if this one lacks the label
-            label = int(random.choice(list(case.slices)))
-            z = z if z in case.slices[label] else int(random.choice(case.slices[label]))
+        codes: Codes = ()
+        if forced and case.slices:  # another slice of the case, if this one lacks the structure
+            there = self._structures_of(case)
+            codes, numbers = there[int(random.choice(len(there)))]
+            z = z if z in numbers else int(random.choice(numbers))
         image, mask = self._slice(position, z)
-        box = self._box(mask, label, random)
+        box = self._box(mask, codes, random)
         pixels = crop(image, box)
         if self.amplitude_mix and random.random() < self.amplitude_mix:
             pixels = mix_amplitude(pixels, self._any_patch(random), random.random())
@@ -138,7 +143,15 @@ class Slices(Dataset[tuple[Tensor, Tensor, int, int]]):
         """Return the image of a patch of any case, drawn evenly."""
         position = int(random.integers(len(self.cases)))
         image, mask = self._slice(position, int(random.integers(self.cases[position].shape[0])))
-        return crop(image, self._box(mask, 0, random))
+        return crop(image, self._box(mask, (), random))
+
+    def _structures_of(self, case: Case) -> list[tuple[Codes, list[int]]]:
+        """Return the structures that a case has, each with the numbers of the slices that show it."""
+        numbers = {
+            codes: sorted({number for value in codes for number in case.slices.get(value, ())})
+            for codes in self.structures or ((value,) for value in case.slices)
+        }
+        return [(codes, found) for codes, found in numbers.items() if found]
 
     def _slice(self, position: int, z: int) -> tuple[Floats, Labels]:
         """Return one slice as it is seen: image (C, y, x) and mask (y, x)."""
@@ -149,13 +162,13 @@ class Slices(Dataset[tuple[Tensor, Tensor, int, int]]):
         box, (mean, spread) = self.view.box(case), self.scale[position]
         return (crop(image, box) - mean) / spread, crop(mask, box)
 
-    def _box(self, mask: Labels, label: int, random: np.random.Generator) -> Box:
-        """Return what to cut out: a patch around a pixel of a label, or anywhere for label 0.
+    def _box(self, mask: Labels, codes: Codes, random: np.random.Generator) -> Box:
+        """Return what to cut out: a patch around a pixel of one of some labels, or anywhere for none.
 
         The box has the same middle as the patch, and the size that the augmentation reaches for.
         """
         pixel = None
-        if label and (pixels := np.flatnonzero(mask == label)).size:
+        if codes and (pixels := np.flatnonzero(np.isin(mask, codes))).size:
             pixel = np.unravel_index(int(random.choice(pixels)), mask.shape)
         start = []
         for axis, (size, length) in enumerate(zip(mask.shape, self.patch_size, strict=True)):

@@ -47,7 +47,7 @@ def read_start(folder: str | Path | None, data: TrainingData) -> Start | None:
         return None
     saved = load_whole_run(Path(folder) / CHECKPOINT)
     about = saved["run"]
-    for name, ours in (("channels", list(data.raw.channels)), ("labels", dict(data.raw.labels))):
+    for name, ours in (("channels", list(data.raw.channels)), ("labels", data.raw.labels)):
         if about[name] != ours:
             raise ValueError(f"init: the run in {folder} has {name} {about[name]}, the data has {ours}")
     if seen := {case_code(case.name) for case in data.validation.cases} & set(map(case_code, about["train"])):

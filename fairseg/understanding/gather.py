@@ -17,7 +17,7 @@ from fairseg.io.sentences import counted, listed
 from fairseg.scoring.folders import score_folders
 from fairseg.scoring.subjects import structure_scores, subject_names
 from fairseg.scoring.table import Scores
-from fairseg.training.raw import RawDataset, read_raw, refuse_ignore
+from fairseg.training.raw import RawDataset, plain_labels, read_raw
 from fairseg.understanding.readable import Floats, Integers
 from fairseg.understanding.views import CaseFiles, Frame, make_frame, subject_views
 
@@ -93,7 +93,7 @@ def gather(
     """
     part: Literal["Tr", "Ts"] = "Ts" if test else "Tr"
     raw = read_raw(data, part)
-    refuse_ignore(raw, "understand")
+    labels = plain_labels(raw, "understand")
     _check_run(run, raw)
     table = cohort if isinstance(cohort, pd.DataFrame) else read_cohort(cohort or Path(data) / "groups.csv")
     if absent := [name for name in ([by] if isinstance(by, str) else by) if name not in table]:
@@ -112,7 +112,7 @@ def gather(
     if predictions is not None and (without := sorted(set(table["case"]) - masks.keys())):
         raise ValueError(f"predictions has no mask of {listed(without)}")
     cases = [CaseFiles(name, raw.images[name], raw.masks[name], masks.get(name)) for name in table["case"]]
-    frame = make_frame(cases, raw.labels, margins)
+    frame = make_frame(cases, labels, margins)
     subjects, views = subject_views(cases, table["subject"].tolist(), frame)
     if blank := sorted(set(named.index) - set(subjects)):
         left_out.append({"group": "", "subjects": len(blank), "why": "no organ in the reference"})
@@ -143,7 +143,7 @@ def _names(by: str | Sequence[str]) -> tuple[str, ...]:
 
 def _check_run(run: "TrainedRun | None", raw: RawDataset) -> None:
     """Raise a ValueError unless a run, if there is one, can segment the images."""
-    for name, ours in (("channels", list(raw.channels)), ("labels", dict(raw.labels))):
+    for name, ours in (("channels", list(raw.channels)), ("labels", raw.labels)):
         if run is not None and run.about[name] != ours:
             raise ValueError(f"run: it was trained with {name} {run.about[name]}, the data has {ours}")
 
@@ -213,7 +213,7 @@ def _scores(
     if scores is not None:
         found = Scores.of(scores)
     elif predictions is not None:
-        found = score_folders(predictions, raw.mask_folder, table, labels=raw.labels, metrics=("dice",))
+        found = score_folders(predictions, raw.mask_folder, table, labels=raw.structures, metrics=("dice",))
     else:
         return None, None
     if "dice" not in found.table:

@@ -328,7 +328,7 @@ def understand(
     associated = (
         associations(readings, whole.dice, whole.ids, whole.names, **tested) if whole.dice is not None else []
     )
-    structures = list(whole.raw.labels)
+    structures = list(whole.raw.structures)
     atlas = (
         error_atlas(
             whole.views[ERRORS],

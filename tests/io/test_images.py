@@ -480,7 +480,7 @@ def test_labels_are_read_from_dataset_json_in_the_folder_or_above(
     write_dataset(folder if place == "inside" else tmp_path, labels)
     found = read_dataset_labels(folder)
     assert found is not None
-    assert found.plain == {"RVBP": 1, "LVM": 2}
+    assert found.structures == {"RVBP": (1,), "LVM": (2,)}
     assert found.ignore is None
 
 

@@ -17,9 +17,8 @@ from fairseg.training.inference import validate
 from fairseg.training.methods import BASES, LOSSES, make_loss
 from fairseg.training.prepare import IGNORED
 from fairseg.training.ranks import ProcessGroup
-from fairseg.training.raw import read_raw
+from fairseg.training.raw import plain_labels, read_raw
 from fairseg.training.slices import View
-from fairseg.understanding.gather import refuse_ignore
 
 CODE = 9  # of the ignored voxels in the files
 
@@ -116,7 +115,7 @@ def test_by_the_command(partly: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     assert np.isfinite(line["loss"])
     assert all(0 <= value <= 1 for value in line["dice"].values() if value is not None)
     with pytest.raises(ValueError, match="understand does not take an ignore label, got 9"):
-        refuse_ignore(read_raw(partly), "understand")
+        plain_labels(read_raw(partly), "understand")
     assert main(["understand", str(partly), "--by", "group", "--out", str(tmp_path / "no")]) == 2
     assert "ignore label" in capsys.readouterr().err
 
