@@ -180,9 +180,11 @@ def standardized(
     [[[-1.0, 1.0]], [[0.0, 0.0]]]
     """
     if organs is not None and not together:
-        each = zip(crops.split(1), organs, strict=True)
-        return torch.cat([standardized(one, together=True, organs=[organ]) for one, organ in each])
-    seen = crops if not organs or organs[0] is None else crops[(..., *organs[0].slices)]
+        each = [standardized(crops[[n]], together=True, organs=[organ]) for n, organ in enumerate(organs)]
+        return torch.cat(each)
+    organ = organs[0] if organs else None
+    where: tuple[Any, ...] = (...,) if organ is None else (..., *organ.slices)
+    seen = crops[where]
     axes = [axis for axis in range(crops.ndim) if axis != 1 and (together or axis)]
     spread = seen.std(dim=axes, keepdim=True, correction=0).clamp(min=1e-8)
     return (crops - seen.mean(dim=axes, keepdim=True)) / spread

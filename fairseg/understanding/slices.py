@@ -103,7 +103,7 @@ def _worst(
         for name, column in columns.items()
         for text, member in _conditions(name, column, search)
     ]
-    candidates = [((text,), member) for _, text, member in single]
+    candidates: list[tuple[tuple[str, ...], Members]] = [((text,), member) for _, text, member in single]
     candidates += [
         ((one[1], two[1]), one[2] & two[2]) for one, two in combinations(single, 2) if one[0] != two[0]
     ]
