@@ -128,6 +128,5 @@ def _joined(scan: Scan, outside: Floats) -> Floats:
 
 def _scale(pixels: Floats) -> tuple[Floats, Floats]:
     mean, spread = pixels.mean(axis=1, dtype=np.float64), pixels.std(axis=1, dtype=np.float64)
-    return tuple(  # type: ignore[return-value]
-        value.astype(np.float32)[:, None, None, None] for value in (mean, np.maximum(spread, LEAST))
-    )
+    low, wide = (value.astype(np.float32)[:, None, None, None] for value in (mean, np.maximum(spread, LEAST)))
+    return low, wide
