@@ -212,27 +212,38 @@ def _kind_of(mode: int) -> str:
     return "a folder" if stat.S_ISDIR(mode) else "a device, a pipe or a socket"
 
 
+_SEEN = 512  # bytes at both ends of a manifest by which it is known again
+
+
 class _Manifest:
     """What the lines of a manifest say, up to the byte that was read last."""
 
     def __init__(self) -> None:
-        self.inode, self.read = -1, 0
         self.known: dict[str, dict[str, set[str | None]]] = {}  # kind -> name -> digests
+        self._forget(-1)
+
+    def _forget(self, inode: int) -> None:
+        self.inode, self.read, self.known = inode, 0, {}
+        self.head = self.tail = b""
 
     def update(self, file: Path) -> None:
         """Read what was added; all of it where it is another file than before."""
         try:
             with file.open("rb") as stream:
                 about = os.fstat(stream.fileno())
-                if about.st_ino != self.inode or about.st_size < self.read:
-                    self.inode, self.read, self.known = about.st_ino, 0, {}
+                head = stream.read(len(self.head))
+                stream.seek(self.read - len(self.tail))
+                tail = stream.read(len(self.tail))
+                if (about.st_ino, head, tail) != (self.inode, self.head, self.tail):  # written anew
+                    self._forget(about.st_ino)
                 start = stream.seek(self.read)
                 added = stream.read()
         except OSError:
-            self.inode, self.read, self.known = -1, 0, {}
+            self._forget(-1)
             return
         added = added[: added.rfind(b"\n") + 1]  # the last line may not be whole yet
         self.read = start + len(added)
+        self.head, self.tail = self.head or added[:_SEEN], (self.tail + added)[-_SEEN:]
         for line in added.decode("utf-8", errors="replace").splitlines():
             try:
                 entry = json.loads(line)

@@ -59,7 +59,7 @@ def test_chance_is_seldom_confirmed() -> None:
     for seed in range(40):
         dice, table = people(100 + seed, 80)
         told += any(one.shown for one in find_slices(dice, table, permutations=199, seed=seed))
-    assert told <= 5  # of 40 at 5%; benchmarks/understand.py has 200
+    assert told <= 5  # of 40 at 5%
 
 
 def test_too_few_subjects_say_nothing() -> None:
