@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 from markupsafe import Markup
+from matplotlib import rc_context
 
 from fairseg.io import csv_files
 from fairseg.io.files import write_files
@@ -28,6 +29,7 @@ from fairseg.report.overlays import overlay_legend
 from fairseg.report.paper import report_sheet
 from fairseg.report.pictures import Pictures, gap_charts, with_largest_gaps, with_tables
 from fairseg.report.plots import (
+    STYLE,
     figure_of,
     plot_gaps,
     plot_overall,
@@ -85,6 +87,7 @@ class _Material:
     secondary: Secondary | None
 
 
+@rc_context(STYLE)
 def save_report(result: Audited, folder: Path) -> Path:
     """Write the report of an audit into a folder, and return the page's path.
 

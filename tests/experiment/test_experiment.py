@@ -175,8 +175,8 @@ def test_a_failing_arm_stops_no_other_and_stands_in_the_report(
 ) -> None:
     made = loop.make_loss
 
-    def broken(settings: Settings, counts: Any) -> Any:
-        loss = made(settings, counts)
+    def broken(settings: Settings, *more: Any) -> Any:
+        loss = made(settings, *more)
         if settings.loss == "group_dro":
             loss.forward_scales = lambda *_: torch.tensor(float("nan"), requires_grad=True)
         return loss

@@ -1,10 +1,12 @@
 """Box plots: names stay apart, letters keep their size, and a box is drawn of enough subjects only."""
 
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
@@ -123,3 +125,14 @@ def test_names_of_any_length_leave_room_for_the_boxes(length: int) -> None:
     summary = summarize(table, Groups.from_table(table, by="sex"))[0]
     for figure in (plot_overall(summary), plot_rows({"LV": summary}, "dice")):
         assert figure.axes[0].get_position().width > 0.3
+
+
+def test_saved_figures_do_not_follow_the_style_of_the_process(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"sex": ["F", "M"] * 30, "dice": rng.normal(0.9, 0.02, 60).clip(0, 1)})
+    files = []
+    for size in (10.0, 30.0):  # nnU-Net sets fonts of two and a half times the size, for all of a process
+        with rc_context({"font.size": size, "axes.titlesize": 4 * size, "axes.grid": True}):
+            fairseg.audit(table, by="sex").save(tmp_path / str(size))
+        files.append([(tmp_path / str(size) / name).read_bytes() for name in ("overall.svg", "gaps.png")])
+    assert files[0] == files[1]

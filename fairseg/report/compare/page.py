@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 from markupsafe import Markup
+from matplotlib import rc_context
 
 from fairseg.io import csv_files
 from fairseg.io.files import write_files
@@ -34,7 +35,7 @@ from fairseg.report.compare.tables import (
     row_label,
     summaries,
 )
-from fairseg.report.plots import figure_of, to_svg
+from fairseg.report.plots import STYLE, figure_of, to_svg
 from fairseg.report.tables import to_latex, to_markdown
 from fairseg.report.templates import render_page, say
 from fairseg.scoring.subjects import structure_scores, subject_names
@@ -51,6 +52,7 @@ FILES = (
 _SIGN = "gap above 0: the second group is behind; gain above 0: it gained more"
 
 
+@rc_context(STYLE)
 def save_comparison(result: Compared, folder: Path) -> Path:
     """Write a comparison into a folder, and return the page's path.
 
