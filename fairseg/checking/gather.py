@@ -13,7 +13,7 @@ from fairseg.checking.files import IMAGE, CaseFiles, FileFacts, look_into
 from fairseg.checking.findings import Finding, Severity, found, refused
 from fairseg.checking.masks import file_findings, without_smoothed
 from fairseg.checking.scores import score_findings
-from fairseg.checking.tables import cell_findings, parts_column, table_findings
+from fairseg.checking.tables import cell_findings, leaks, parts_column, table_findings
 from fairseg.cohort.columns import NO_ATTRIBUTES, metric_of
 from fairseg.cohort.reading import CleanTable, TableOptions, read_table
 from fairseg.cohort.table import clean_cohort, read_split
@@ -271,9 +271,5 @@ def _look(cases: Sequence[CaseFiles], table: pd.DataFrame | None, seen: Seen, as
     seen.files = without_smoothed(facts, seen.names)
     subject_of = {} if table is None else dict(zip(table["case"], table["subject"], strict=True))
     seen.findings += file_findings(seen.files, seen.names, subject_of, seen.part_of)
-    homes: dict[str, dict[str, None]] = {}
-    for one in cases:
-        if one.part:
-            homes.setdefault(subject_of.get(one.case, one.case), {})[one.part] = None
-    both = [f"{subject} ({', '.join(parts)})" for subject, parts in homes.items() if len(parts) > 1]
-    seen.findings += found("several_parts", Severity.ERROR, "folders", both)
+    subjects = (subject_of.get(one.case, one.case) for one in cases)
+    seen.findings += leaks(subjects, [one.part for one in cases], "folders")

@@ -7,7 +7,8 @@ import numpy as np
 
 from fairseg.checking.files import FileFacts
 from fairseg.checking.findings import Finding, Severity, found, refused
-from fairseg.scoring.labels import LabelMap, check_structures_occur, smoothed_values
+from fairseg.io.sentences import times
+from fairseg.scoring.labels import LabelMap, check_structures_occur, smoothed_values, values_of
 
 _SIZES_APART = 5.0  # voxel sizes that differ so much suggest another unit
 
@@ -80,7 +81,7 @@ def _labels(usable: Sequence[FileFacts], names: LabelMap) -> list[Finding]:
         ("reference", true, names.reference),
         ("prediction", predicted, names.prediction),
     ):
-        known = {code for union in codes.values() for code in union}
+        known = values_of(codes)
         strays = [f"{value} (in {count})" for value, count in sorted(counts.items()) if value not in known]
         findings += found("stray_values", Severity.WARNING, role, strays)
     return findings
@@ -93,12 +94,12 @@ def _spacings(sized: Sequence[FileFacts]) -> list[Finding]:
         own = [one for one in sized if len(one.spacing) == axes]
         middle = np.median([one.spacing for one in own], axis=0)
         far = {
-            one.case: f"{one.case} ({_numbers(one.spacing)} mm)"
+            one.case: f"{one.case} ({times(one.spacing)} mm)"
             for one in own
             if max(np.max(np.divide(one.spacing, middle)), np.max(np.divide(middle, one.spacing)))
             >= _SIZES_APART
         }
-        findings += found("spacing_differs", Severity.WARNING, "files", far.values(), middle=_numbers(middle))
+        findings += found("spacing_differs", Severity.WARNING, "files", far.values(), middle=times(middle))
     return findings
 
 
@@ -137,7 +138,3 @@ def _with_subject(one: FileFacts, subject_of: Mapping[str, str]) -> str:
 def _short(one: FileFacts) -> str:
     """Return the file's name and what is wrong with it; errors of readers begin with the path."""
     return f"{one.file.name}: {one.error.removeprefix(str(one.file)).strip()}"
-
-
-def _numbers(values: Iterable[float]) -> str:
-    return " x ".join(f"{value:g}" for value in values)

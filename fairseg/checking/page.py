@@ -11,7 +11,7 @@ import numpy as np
 from fairseg.checking.findings import Finding, Severity
 from fairseg.io import csv_files
 from fairseg.io.files import write_files
-from fairseg.io.sentences import listed
+from fairseg.io.sentences import listed, times
 from fairseg.report import charts
 from fairseg.report.escape import markdown, plain
 from fairseg.report.tables import Cell, Table, grid, to_markdown
@@ -87,8 +87,8 @@ def save_page(result: "CheckResult", folder: Path) -> Path:
     )
     names = result.findings["names"].map("; ".join)
     files = result.files.assign(
-        size=result.files["size"].map(_numbers),
-        spacing=result.files["spacing"].map(_numbers),
+        size=result.files["size"].map(times),
+        spacing=result.files["spacing"].map(times),
         labels=result.files["labels"].map(lambda values: " ".join(map(str, values))),
     )
     written = {
@@ -204,7 +204,3 @@ def _range(sizes: "list[tuple[float, ...]]") -> str:
         spans = zip(own.min(axis=0), own.max(axis=0), strict=True)
         texts.append(" x ".join(f"{low:g}" if low == high else f"{low:g}-{high:g}" for low, high in spans))
     return listed(texts)
-
-
-def _numbers(values: Iterable[float]) -> str:
-    return " x ".join(f"{value:g}" for value in values)

@@ -75,22 +75,10 @@ class CheckResult:
     @cached_property
     def files(self) -> pd.DataFrame:
         """One row a file: case, role, file, part, size, spacing, unit, labels, error."""
-        rows = [
-            (
-                one.case,
-                one.role,
-                str(one.file),
-                one.part,
-                one.size,
-                one.spacing,
-                one.unit,
-                one.labels,
-                one.error,
-            )
-            for one in self.file_facts
-        ]
         columns = ["case", "role", "file", "part", "size", "spacing", "unit", "labels", "error"]
-        return pd.DataFrame(rows, columns=columns)
+        rows = [[getattr(one, name) for name in columns] for one in self.file_facts]
+        table = pd.DataFrame(rows, columns=columns)
+        return table.assign(file=table["file"].map(str))
 
     @cached_property
     def labels(self) -> pd.DataFrame:

@@ -1,6 +1,5 @@
 """What is wrong with a table of scores: repeated subjects, another unit, rows without a score."""
 
-import warnings
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
@@ -53,10 +52,7 @@ def _scales(scores: Scores, columns: Mapping[str, Floats], by: Sequence[str]) ->
             continue  # the table's own findings say so
         ids = membership(scores, groups).ids
         for name in (name for name in DISTANCES if name in columns):
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", RuntimeWarning)  # a subject without any distance has no mean
-                values = np.nanmean(columns[name], axis=1)
-            for one in scale_ratios(values, ids):
+            for one in scale_ratios(columns[name], ids):
                 pair = [groups.names[one.larger], groups.names[one.smaller]]
                 yield from found(
                     "scale", Severity.WARNING, attribute, pair, title=title(name), ratio=one.ratio

@@ -71,7 +71,7 @@ def table_findings(
     for names in alike(table["subject"].unique(), initials=False):
         findings += found("alike", Severity.WARNING, "subject", names)
     of_part = [part_of.get(case, "") for case in table["case"]]
-    findings += _leaks(table["subject"], of_part, parts)
+    findings += leaks(table["subject"], of_part, parts)
     sizes: list[dict[str, Any]] = []
     numbers: list[dict[str, Any]] = []
     asked = tuple(dict.fromkeys(name for name in by if name in table))
@@ -95,7 +95,7 @@ def table_findings(
     )
 
 
-def _leaks(subjects: Iterable[str], of_part: Sequence[str], where: str) -> list[Finding]:
+def leaks(subjects: Iterable[str], of_part: Sequence[str], where: str) -> list[Finding]:
     """Return the subjects that are in more than one part of a split."""
     homes: dict[str, dict[str, None]] = {}
     for subject, part in zip(subjects, of_part, strict=True):

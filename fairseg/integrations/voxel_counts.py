@@ -215,9 +215,9 @@ def subject_dice(
     pairs, index = np.unique(np.stack([owner, np.asarray(groups)], axis=1), axis=0, return_inverse=True)
     index = index.ravel()
     if samples == "slices":
-        dice = _mean_dice(_sum(voxels, index, len(pairs)))
+        dice = mean_dice(_sum(voxels, index, len(pairs)))
     else:
-        case_dice = _mean_dice(voxels)
+        case_dice = mean_dice(voxels)
         known = ~np.isnan(case_dice)
         total = _sum(np.where(known, case_dice, 0.0), index, len(pairs))
         dice = _ratio(total, _sum(known.astype(float), index, len(pairs)))
@@ -275,7 +275,7 @@ def _sum(values: Floats, index: Ids, size: int) -> Floats:
     return total
 
 
-def _mean_dice(counts: Floats) -> Floats:
+def mean_dice(counts: Floats) -> Floats:
     """Return the mean over labels of the Dice of voxel counts (N, 3, L): (N,), NaN where no label is."""
     dice = Counts(*np.moveaxis(counts, 1, 0).astype(np.int64)).dice
     return _ratio(np.nansum(dice, axis=1), (~np.isnan(dice)).sum(axis=1).astype(float))

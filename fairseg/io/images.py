@@ -114,6 +114,15 @@ def _native_messages(listen: bool) -> Iterator[list[str]]:
             said += file.read().decode(errors="replace").splitlines()
 
 
+def extension_of(name: str) -> str | None:
+    """Return the extension of an image file's name, one of `EXTENSIONS`; None if it has none of these.
+
+    >>> extension_of("p01_ED.NII.gz"), extension_of("notes.txt")
+    ('.nii.gz', None)
+    """
+    return next((end for end in EXTENSIONS if name.lower().endswith(end)), None)
+
+
 def find_masks(folder: Path, argument: str) -> dict[str, Path]:
     """Return case name -> file for the images of a folder; the name is the file's without extension.
 
@@ -133,7 +142,7 @@ def find_masks(folder: Path, argument: str) -> dict[str, Path]:
             str(path).encode("utf-8")
         except UnicodeEncodeError:
             raise ValueError(f"{argument} has a file whose name is not UTF-8: {str(path)!a}") from None
-        extension = next((end for end in EXTENSIONS if path.name.lower().endswith(end)), None)
+        extension = extension_of(path.name)
         if extension is None or path.name.startswith(".") or not path.is_file():
             continue
         case = path.name[: -len(extension)]
@@ -163,7 +172,7 @@ def structure_files(case: Path) -> dict[str, Path]:
     inner = case / "segmentations"
     files: dict[str, Path] = {}
     for path in sorted((inner if inner.is_dir() else case).iterdir()):
-        end = next((end for end in EXTENSIONS if path.name.lower().endswith(end)), None)
+        end = extension_of(path.name)
         if end is not None and path.is_file() and not path.name.startswith("."):
             files[path.name[: -len(end)]] = path
     return files

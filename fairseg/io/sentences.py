@@ -26,6 +26,15 @@ class NamingNote(str):
         return note
 
 
+def times(values: Iterable[float]) -> str:
+    """Return numbers along several axes: sizes, spacings.
+
+    >>> times((10, 1.5625, 1.5625))
+    '10 x 1.5625 x 1.5625'
+    """
+    return " x ".join(f"{value:g}" for value in values)
+
+
 def counted(number: int, noun: str) -> str:
     """Return a number and its noun, in the plural unless the number is 1.
 

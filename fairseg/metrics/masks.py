@@ -123,7 +123,7 @@ def check_pair(
         prediction, reference = _without(prediction, reference, ignore)
     predicted = as_mask(prediction, "prediction")
     truth = as_mask(reference, "reference")
-    _check_shapes(predicted, truth)
+    check_shapes(predicted.shape, truth.shape)
     size = check_spacing(spacing, predicted.ndim)
     shape = predicted.shape
     if truth.flags.f_contiguous and not truth.flags.c_contiguous:
@@ -193,15 +193,16 @@ def _on_accelerator(*masks: Any) -> bool:
 def _without(prediction: object, reference: object, ignore: int) -> tuple[Mask, Mask]:
     """Return both masks with background where the reference has the value `ignore`, which may be negative."""
     predicted, truth = _array(prediction, "prediction"), _array(reference, "reference")
-    _check_shapes(predicted, truth)
+    check_shapes(predicted.shape, truth.shape)
     ignored = truth == ignore
     return np.where(ignored, 0, predicted), np.where(ignored, 0, truth)
 
 
-def _check_shapes(prediction: Mask, reference: Mask) -> None:
-    if prediction.shape != reference.shape:
+def check_shapes(prediction: tuple[int, ...], reference: tuple[int, ...]) -> None:
+    """Raise a ValueError unless two masks have the same shape."""
+    if prediction != reference:
         raise ValueError(
-            f"prediction and reference must have the same shape, got {prediction.shape} and {reference.shape}"
+            f"prediction and reference must have the same shape, got {prediction} and {reference}"
         )
 
 

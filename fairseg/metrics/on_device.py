@@ -25,6 +25,7 @@ from fairseg.metrics.masks import (
     Structures,
     Unions,
     check_ignore,
+    check_shapes,
     check_spacing,
     rounds_of,
     structure_values,
@@ -92,11 +93,7 @@ def device_pair(
     prediction_labels: Structures | None = None,
 ) -> DevicePair:
     """Check two masks on a device and crop them; arguments and errors are those of `check_pair`."""
-    if prediction.shape != reference.shape:
-        raise ValueError(
-            "prediction and reference must have the same shape, got"
-            f" {tuple(prediction.shape)} and {tuple(reference.shape)}"
-        )
+    check_shapes(tuple(prediction.shape), tuple(reference.shape))
     true = None if labels is None else tuple(structure_values(labels).values())
     predicted = true if prediction_labels is None else tuple(structure_values(prediction_labels).values())
     if ignore is not None:

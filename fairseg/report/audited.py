@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -92,9 +93,7 @@ class Audited:
             for finding in self.judgement.findings
         ]
         columns = [*about, "estimate", "low", "high", *judged]
-        table = pd.DataFrame(rows, columns=columns).astype({"endpoint": str})
-        # Where pyarrow is installed, pandas takes members of an enumeration of texts for bare text.
-        return table.assign(verdict=pd.Series([row[-1] for row in rows], dtype=object))
+        return finding_table(rows, columns)
 
     @cached_property
     def left_out(self) -> pd.DataFrame:
@@ -127,3 +126,10 @@ class Audited:
             if not fact.judged and fact.structure == self.structures[0]
         ]
         return pd.DataFrame(rows, columns=["kind", "name", "group", "reason"])
+
+
+def finding_table(rows: list[list[Any]], columns: list[str]) -> pd.DataFrame:
+    """Return findings as a table; verdicts, the last column, stay members of `Verdict`."""
+    table = pd.DataFrame(rows, columns=columns).astype({"endpoint": str})
+    # Where pyarrow is installed, pandas takes members of an enumeration of texts for bare text.
+    return table.assign(verdict=pd.Series([row[-1] for row in rows], dtype=object))

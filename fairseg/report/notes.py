@@ -1,7 +1,5 @@
 """What a reader must know of the scores: doubled, left out, missing more often in a group, too few."""
 
-import warnings
-
 import numpy as np
 import pandas as pd
 
@@ -67,10 +65,7 @@ def _score_checks(result: Audited) -> list[str]:
         example = [names[row] for row in sets[0]]
         lines.append(say("duplicates", sets=len(sets), subjects=sum(map(len, sets)), example=example))
     for name in (name for name in DISTANCES if name in columns):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # a subject without any distance has no mean
-            values = np.nanmean(columns[name], axis=1)
-        for one in scale_ratios(values, first.members.ids):
+        for one in scale_ratios(columns[name], first.members.ids):
             larger, smaller = (short_names(first.groups)[code] for code in (one.larger, one.smaller))
             title = METRICS[name].title
             lines.append(say("scale", title=title, larger=larger, smaller=smaller, ratio=one.ratio))

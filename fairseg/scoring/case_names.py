@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from fairseg.cohort.levels import level_text
-from fairseg.io.images import EXTENSIONS
+from fairseg.io.images import extension_of
 from fairseg.io.sentences import NamingNote, counted, listed
 
 _BIDS = "sub-"
@@ -94,7 +94,8 @@ def hint_of_capitals(cases: Iterable[str], files: Collection[str]) -> str:
 
 
 def _spellings(case: str) -> Iterable[str]:
-    bare = next((case[: -len(end)] for end in EXTENSIONS if case.lower().endswith(end)), case)
+    end = extension_of(case)
+    bare = case if end is None else case[: -len(end)]
     yield bare
     yield level_text(case)
     yield f"{_BIDS}{bare}"

@@ -34,7 +34,7 @@ from fairseg.metrics.score import OF_LESIONS, Measures
 from fairseg.scoring.case import Job, Result, score_files
 from fairseg.scoring.case_names import cases_as_files, hint_of_capitals, match_cases
 from fairseg.scoring.cross_check import cross_check_scores, import_medpy
-from fairseg.scoring.labels import LabelMap, check_structures_occur, label_map
+from fairseg.scoring.labels import LabelMap, check_structures_occur, label_map, values_of
 from fairseg.scoring.table import Scores
 
 logger = logging.getLogger(__name__)
@@ -300,7 +300,7 @@ def _notes(results: Iterable[Result], names: LabelMap) -> dict[str, list[str]]:
             ("prediction", result.predicted, names.prediction),
             ("reference", result.true, names.reference),
         ):
-            known = {value for union in codes.values() for value in union}
+            known = values_of(codes)
             if strays := [value for value in found if value not in known]:
                 lines.append(f"values in a {kind} that are no label, not scored: {listed(strays, 10)}")
         notes[result.case] = lines + [f"image reader: {message}" for message in result.messages]

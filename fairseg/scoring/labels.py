@@ -17,6 +17,15 @@ _MOST_STRAYS = 16  # values of a mask that are no labels, beside as many as ther
 _MOST_LABELS = 128  # that are found in a mask where nobody names them
 
 
+def values_of(structures: Mapping[Any, Codes]) -> set[int]:
+    """Return the values that structures are made of.
+
+    >>> sorted(values_of({"whole tumour": (1, 2, 3), "core": (2, 3)}))
+    [1, 2, 3]
+    """
+    return {value for codes in structures.values() for value in codes}
+
+
 @dataclass(frozen=True)
 class DatasetLabels:
     """What a dataset.json says of its masks.
@@ -103,7 +112,7 @@ def label_map(
     else:
         pairs, stated = _from_files(predicted, true), frozenset()
     file = true or predicted
-    used = {code for codes in pairs[1].values() for code in codes}
+    used = values_of(pairs[1])
     if ignore is None and file is not None and file.ignore is not None and file.ignore not in used:
         ignore = file.ignore
         notes = [f"voxels of value {ignore} in a reference count for nothing, as {file.file.name} says"]
@@ -160,7 +169,7 @@ def smoothed_values(found: Sequence[int], structures: Mapping[Name, Codes]) -> s
         found: the values of the mask, without background.
         structures: name -> values; empty if every value is to be one.
     """
-    known = {code for codes in structures.values() for code in codes}
+    known = values_of(structures)
     strays = [value for value in found if value not in known]
     most = max(_MOST_STRAYS, len(known)) if structures else _MOST_LABELS
     if len(strays) <= most:
@@ -226,7 +235,7 @@ def check_structures_occur(
 
 def _unused(found: Mapping[int, int], structures: Mapping[Name, Codes]) -> list[Codes]:
     """Return the values of one side that are of no structure."""
-    used = {code for codes in structures.values() for code in codes}
+    used = values_of(structures)
     return [(value,) for value in sorted(found) if value not in used]
 
 

@@ -15,8 +15,6 @@ from fairseg.statistics.order_statistics import (
     resampled_medians,
 )
 
-ROUNDING = 1e-12  # a difference of this size shows nothing
-
 LeftOut = tuple[Floats, npt.NDArray[np.int64]]  # estimates with one value left out, and how many give each
 
 

@@ -1,5 +1,6 @@
 """What looks wrong in scores before any test: one subject under several names, scales, percentages."""
 
+import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -61,7 +62,8 @@ def scale_ratios(values: npt.ArrayLike, ids: npt.ArrayLike) -> tuple[ScaleRatio,
     """Find groups whose distances look as if given in cm or in voxels where the others' are in mm.
 
     Args:
-        values: one a subject, positive, such as the HD95, (N,); NaN takes no part.
+        values: of each subject, positive, such as the HD95, (N,), or one of each structure, (N, L), of which
+            the mean counts; NaN takes no part.
         ids: group ids, (N,); -1 is left out.
 
     Returns:
@@ -72,6 +74,10 @@ def scale_ratios(values: npt.ArrayLike, ids: npt.ArrayLike) -> tuple[ScaleRatio,
     (ScaleRatio(larger=0, smaller=1, ratio=10.0),)
     """
     value, group = np.asarray(values, dtype=np.float64), np.asarray(ids)
+    if value.ndim == 2:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # a subject without any distance has no mean
+            value = np.nanmean(value, axis=1)
     known = np.isfinite(value) & (group >= 0)
     parts = {
         int(code): value[known & (group == code)]

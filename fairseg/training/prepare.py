@@ -32,8 +32,8 @@ from fairseg.io.json_files import read_json
 from fairseg.io.label_files import read_labels
 from fairseg.io.outputs import check_writable
 from fairseg.io.parallel import run_all
-from fairseg.io.sentences import counted
-from fairseg.scoring.labels import Codes
+from fairseg.io.sentences import counted, times
+from fairseg.scoring.labels import Codes, values_of
 from fairseg.training.raw import RawDataset
 from fairseg.training.regions import shown
 
@@ -247,7 +247,7 @@ def _prepare_case(
         with new_file(folder / f"{name}.{kind}.npy") as temporary:  # another training may prepare the same
             np.save(temporary, array)
     box = foreground_box(target)
-    values = sorted({value for codes in structures.values() for value in codes})
+    values = sorted(values_of(structures))
     slices = {value: np.flatnonzero((target == value).any(axis=(1, 2))).tolist() for value in values}
     description = {
         "digest": _digest(image, target),
@@ -308,7 +308,7 @@ def _fingerprint(raw: RawDataset, name: str, labels: list[int]) -> dict[str, Any
 
 
 def _check_labels(voxels: npt.NDArray[Any], structures: dict[str, Codes], ignore: int | None) -> None:
-    values = {value for codes in structures.values() for value in codes}
+    values = values_of(structures)
     if len(values) >= IGNORED:
         raise ValueError(f"a mask may have fewer than {IGNORED} labels, dataset.json names {len(values)}")
     if unknown := sorted(set(np.unique(voxels).tolist()) - {0, ignore, *values}):
@@ -324,14 +324,10 @@ def _resampled_size(size: npt.ArrayLike, spacing: npt.ArrayLike, target: npt.Arr
     height, width = np.maximum(np.round(np.asarray(size) * ratio), 1).tolist()
     if not height * width <= _LARGEST_SLICE:
         raise ValueError(
-            f"spacing {_numbers(target)} mm where voxels have {_numbers(spacing)} mm makes slices of "
+            f"spacing {times(np.ravel(target))} mm where voxels have {times(np.ravel(spacing))} mm makes slices of "
             f"{height:g} x {width:g} pixels"
         )
     return int(height), int(width)
-
-
-def _numbers(values: npt.ArrayLike) -> str:
-    return " x ".join(f"{value:g}" for value in np.asarray(values).tolist())
 
 
 def _resize(stack: Floats, size: tuple[int, int], order: int) -> Floats:

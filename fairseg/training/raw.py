@@ -10,7 +10,7 @@ from fairseg.io.images import find_masks
 from fairseg.io.json_files import read_json
 from fairseg.io.sentences import counted, listed
 from fairseg.metrics.masks import check_ignore
-from fairseg.scoring.labels import Codes, read_dataset_labels
+from fairseg.scoring.labels import Codes, read_dataset_labels, values_of
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class RawDataset:
     @property
     def values(self) -> list[int]:
         """The values of the masks, 1 to L."""
-        return sorted({value for codes in self.structures.values() for value in codes})
+        return sorted(values_of(self.structures))
 
     @property
     def mask_folder(self) -> Path:
@@ -74,7 +74,7 @@ def read_raw(folder: str | Path, part: Literal["Tr", "Ts"] = "Tr") -> RawDataset
             raise ValueError(f"{about.file}: {error}") from None
     named = {} if about is None else about.structures
     structures = {str(name): codes for name, codes in named.items()}
-    values = {value for codes in structures.values() for value in codes}
+    values = values_of(structures)
     if values != set(range(1, len(values) + 1)) or not values:
         raise ValueError(f"{file}: labels must be 1, 2, 3, ..., got {structures}")
     order = None

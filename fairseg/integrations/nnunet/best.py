@@ -15,6 +15,7 @@ from nnunetv2.training.loss.dice import get_tp_fp_fn_tn
 
 from fairseg.cohort.groups import Groups
 from fairseg.integrations.nnunet.export import BEST
+from fairseg.integrations.voxel_counts import mean_dice
 
 _MEMORY = 0.9  # of the moving mean, as in nnU-Net
 
@@ -99,15 +100,8 @@ def group_dice(counts: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
     >>> group_dice(np.array([[[2.0, 1, 1], [0, 0, 0]], [[0, 0, 0], [0, 0, 0]]])).round(3)
     array([0.667,   nan])
     """
-    hit, false, missed = np.moveaxis(counts.astype(np.float64), -1, 0)
-    total = 2 * hit + false + missed
-    dice = np.divide(2 * hit, total, out=np.full(total.shape, np.nan), where=total > 0)
-    known = ~np.isnan(dice)
-    number = known.sum(axis=1)
-    sums = np.where(known, dice, 0.0).sum(axis=1)
-    mean: npt.NDArray[np.float64] = np.full(number.shape, np.nan)
-    np.divide(sums, number, out=mean, where=number > 0)
-    return mean
+    hit, false, missed = np.moveaxis(counts, -1, 0)
+    return mean_dice(np.stack([hit + false, hit + missed, hit], axis=1))
 
 
 def hard_counts(output: torch.Tensor, target: torch.Tensor, labels: Any) -> torch.Tensor:

@@ -7,6 +7,7 @@ import pandas as pd
 
 from fairseg.report.analyses import Analysis, held_fixed
 from fairseg.report.audit import AuditResult, judge_scores
+from fairseg.report.audited import finding_table
 from fairseg.report.sections import ReportSections
 from fairseg.scoring.table import Scores
 from fairseg.statistics.gain_findings import GainsJudgement
@@ -93,9 +94,7 @@ class Compared:
             for pair in model.pairs
             for row in pair.rows
         ]
-        table = pd.DataFrame(rows, columns=[*columns, "gain", "low", "high", *judged])
-        # Where pyarrow is installed, pandas takes members of an enumeration of texts for bare text.
-        return table.assign(verdict=pd.Series([row[-1] for row in rows], dtype=object))
+        return finding_table(rows, [*columns, "gain", "low", "high", *judged])
 
     @cached_property
     def changes(self) -> pd.DataFrame:
