@@ -110,6 +110,7 @@ def card_values(result: "CheckResult") -> dict[str, Any]:
         "details": "",
         "tables": [],
         "stacked": False,
+        "notes": [],
     }
 
 

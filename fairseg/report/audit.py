@@ -24,6 +24,7 @@ from fairseg.report.answer import answer
 from fairseg.report.audited import Audited
 from fairseg.report.card import card_html
 from fairseg.report.model_card import model_card
+from fairseg.report.notes import first_notes
 from fairseg.report.page import save_report
 from fairseg.report.sections import ReportSections, as_stated
 from fairseg.report.text import small_table
@@ -80,11 +81,16 @@ class AuditResult(Audited):
         """
         return model_card(self)
 
+    @cached_property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader must know beside the answer, one line each: doubled subjects, units, what lacks."""
+        return tuple(first_notes(self))
+
     def __str__(self) -> str:
         return self.sentence
 
     def __repr__(self) -> str:
-        return f"{self.sentence}\n\n{small_table(self)}"
+        return "\n\n".join([self.sentence, small_table(self), *self.notes])
 
     def _repr_html_(self) -> str:
         return card_html(self)

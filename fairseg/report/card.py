@@ -2,16 +2,19 @@
 
 from typing import Any
 
-from fairseg.report.answer import answer_lines
+from markupsafe import Markup
+
+from fairseg.report.answer import answer, answer_lines
 from fairseg.report.audited import Audited
 from fairseg.report.charts import badge
 from fairseg.report.findings_table import endpoints_table, groups_table
+from fairseg.report.notes import first_notes
 from fairseg.report.templates import render_page
 
 
 def card_values(result: Audited) -> dict[str, Any]:
     """Return what the macro `card` of `parts.html.j2` takes."""
-    first = result.analyses[0]
+    first, *others = result.analyses
     headline, *details = answer_lines(result, first)
     return {
         "css": result.verdict.css_class,
@@ -19,6 +22,15 @@ def card_values(result: Audited) -> dict[str, Any]:
         "details": " ".join(details),
         "tables": [groups_table(result, first), endpoints_table(result, first)],
         "stacked": False,
+        "notes": [
+            *(
+                Markup("{} By {}: {}").format(
+                    badge(result.judgement.verdicts[one.name]), one.name, answer(result, one)
+                )
+                for one in others
+            ),
+            *first_notes(result),
+        ],
     }
 
 

@@ -1,5 +1,7 @@
 """What a reader must know of the scores: doubled, left out, missing more often in a group, too few."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -8,6 +10,7 @@ from fairseg.cohort.columns import DISTANCES, METRICS
 from fairseg.cohort.ids import as_ids
 from fairseg.cohort.short_names import short_names
 from fairseg.io.sentences import counted, listed
+from fairseg.report.analyses import Analysis
 from fairseg.report.audited import Audited
 from fairseg.report.templates import say
 from fairseg.scoring.subjects import structure_scores, subject_names
@@ -31,7 +34,7 @@ def first_notes(result: Audited) -> list[str]:
         and not fact.judged
         and fact.n
     ]
-    lines = [*_score_checks(result)]
+    lines = score_checks(result.scores, result.analyses)
     if small:
         lines.append(f"Not judged, too few subjects: {listed(small)}.")
     lines += (
@@ -55,9 +58,14 @@ def method(result: Audited) -> str:
     )
 
 
-def _score_checks(result: Audited) -> list[str]:
-    """Return what looks wrong in the scores: one subject under several names, units, groups that overlap."""
-    scores, first = result.scores, result.analyses[0]
+def score_checks(scores: Scores, analyses: Sequence[Analysis]) -> list[str]:
+    """Return what looks wrong in the scores: one subject under several names, units, groups that overlap.
+
+    Args:
+        scores: of a model.
+        analyses: their groupings, the one that was asked about first.
+    """
+    first = analyses[0]
     names = subject_names(scores)
     columns = {name: structure_scores(scores, name) for name in scores.metrics}
     lines = []
@@ -71,7 +79,7 @@ def _score_checks(result: Audited) -> list[str]:
             lines.append(say("scale", title=title, larger=larger, smaller=smaller, ratio=one.ratio))
     if look_like_percentages(columns[scores.metrics[0]].ravel()):
         lines.append(say("percentages"))
-    shared = [one for one in result.analyses if one.members.shared]
+    shared = [one for one in analyses if one.members.shared]
     return [*lines, *(say("shared", subjects=one.members.shared, attribute=one.name) for one in shared)]
 
 

@@ -24,7 +24,7 @@ from fairseg.report.card import card_values
 from fairseg.report.clinical import Clinical, clinical_section
 from fairseg.report.cohort_table import cohort_page_table, parts_table
 from fairseg.report.findings_table import findings_table, groups_table, subgroup_table
-from fairseg.report.notes import first_notes, method, notes_on, reconciled
+from fairseg.report.notes import method, notes_on, reconciled
 from fairseg.report.overlays import overlay_legend
 from fairseg.report.paper import report_sheet
 from fairseg.report.pictures import Pictures, gap_charts, with_largest_gaps, with_tables
@@ -224,8 +224,7 @@ def _page(material: _Material) -> str:
         "counts": list(zip(overall.names, overall.counts.tolist(), strict=True)),
         "reference": None if overall.reference is None else overall.names[overall.reference],
         "card": card_values(result),
-        "first_notes": [
-            *first_notes(result),
+        "beside": [
             *reconciled(result, overall),
             *([] if material.secondary is None else material.secondary.sentences),
             *([] if material.sensitivity is None else filter(None, [material.sensitivity.sentence])),

@@ -324,8 +324,8 @@ def _resampled_size(size: npt.ArrayLike, spacing: npt.ArrayLike, target: npt.Arr
     height, width = np.maximum(np.round(np.asarray(size) * ratio), 1).tolist()
     if not height * width <= _LARGEST_SLICE:
         raise ValueError(
-            f"spacing {times(np.ravel(target))} mm where voxels have {times(np.ravel(spacing))} mm makes slices of "
-            f"{height:g} x {width:g} pixels"
+            f"spacing {times(np.ravel(target))} mm where voxels have {times(np.ravel(spacing))} mm makes "
+            f"slices of {height:g} x {width:g} pixels"
         )
     return int(height), int(width)
 

@@ -94,6 +94,7 @@ def card_values(result: "UnderstandResult") -> dict[str, Any]:
         "details": " ".join(details),
         "tables": [],
         "stacked": False,
+        "notes": [],
     }
 
 

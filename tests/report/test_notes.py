@@ -1,6 +1,8 @@
 """Notes on a scores table: what a reader must know, and nothing where all is well."""
 
+import html
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +12,13 @@ import pytest
 import fairseg
 from fairseg import Groups
 from fairseg.report import ReportSections, summarize
+from fairseg.report.audit import AuditResult
+from fairseg.report.compare.card import to_terminal as comparison_text
+from fairseg.report.compare.result import ComparisonResult
 from fairseg.report.notes import first_notes, notes_on, reconciled
 from fairseg.report.summary_table import footnote, summary_table
 from fairseg.report.tables import to_markdown, to_terminal
+from fairseg.report.text import to_terminal as audit_text
 from fairseg.scoring.summary_intervals import with_intervals
 
 
@@ -152,3 +158,59 @@ def test_a_star_that_the_verdict_does_not_share_is_explained() -> None:
             assert "not shown" in lines[0]
             return
     pytest.fail("no cohort had a star")
+
+
+def doubled() -> pd.DataFrame:
+    """Return twenty people of each sex, each under two names."""
+    rng = np.random.default_rng(0)
+    once = pd.DataFrame({"sex": np.repeat(["F", "M"], 20), "dice": rng.normal(0.9, 0.02, 40)})
+    twice = pd.concat([once, once], ignore_index=True)
+    return twice.assign(subject=[f"s{place}" for place in range(80)])
+
+
+def in_centimetres() -> pd.DataFrame:
+    """Return distances that are ten times as small in one sex."""
+    rng = np.random.default_rng(0)
+    scores = doubled().assign(dice=rng.normal(0.9, 0.02, 80), hd=rng.normal(8, 1, 80), distance_unit="mm")
+    return scores.assign(hd=scores["hd"].where(scores["sex"] == "F", scores["hd"] / 10))
+
+
+def seen(result: AuditResult | ComparisonResult, folder: Path) -> dict[str, str]:
+    """Return what each kind of reader sees of a result, without line breaks and markup."""
+    page = result.save(folder).read_text(encoding="utf-8")
+    terminal = audit_text(result) if isinstance(result, AuditResult) else comparison_text(result)
+    texts = {
+        "printed": repr(result),
+        "card": result._repr_html_(),
+        "page": page,
+        "terminal": terminal,
+    }
+    return {name: " ".join(html.unescape(text).split()) for name, text in texts.items()}
+
+
+@pytest.mark.parametrize("make", [doubled, in_centimetres])
+@pytest.mark.parametrize("models", [1, 2])
+def test_what_looks_wrong_is_said_wherever_the_answer_is_read(
+    make: Callable[[], pd.DataFrame], models: int, tmp_path: Path
+) -> None:
+    scores, sections = make(), ReportSections(resamples=100)
+    result = fairseg.audit(scores, by="sex", sections=sections)
+    if models == 2:
+        later = scores.assign(dice=scores["dice"] + 0.01)
+        result = fairseg.compare({"before": scores, "after": later}, by="sex", sections=sections)
+    (note,) = result.notes
+    assert "before" not in note  # it is so in both models
+    assert [name for name, text in seen(result, tmp_path).items() if note not in text] == []
+
+
+def test_what_looks_wrong_in_one_model_names_it() -> None:
+    scores = in_centimetres()
+    mended = scores.assign(hd=scores["hd"].where(scores["sex"] == "F", scores["hd"] * 10))
+    (note,) = fairseg.compare({"before": scores, "after": mended}, by="sex").notes
+    assert note.startswith("before: HD is ")
+
+
+def test_the_answer_by_a_further_attribute_is_on_the_card() -> None:
+    scores = in_centimetres().assign(site=["x", "y"] * 40)
+    card = html.unescape(fairseg.audit(scores, by="sex", also="site")._repr_html_())
+    assert "By site: " in card

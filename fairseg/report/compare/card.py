@@ -31,7 +31,9 @@ def card_values(result: Compared) -> dict[str, Any]:
             for one in models
         ],
         "tables": _tables(result),
+        "details": "",
         "stacked": True,
+        "notes": result.notes,
     }
 
 

@@ -137,7 +137,6 @@ def _page(result: Compared) -> str:
         about=about(result.sections, result.models),
         method=_method(result),
         left_out=_left_out(result),
-        notes=result.notes,
         thinned="" if drawn.all() else say("thinned", drawn=int(drawn.sum()), number=drawn.size),
         data=subjects.markup(),
         script=script(),

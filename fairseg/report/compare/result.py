@@ -18,7 +18,7 @@ from fairseg.cohort.columns import METRICS, NO_ATTRIBUTES, SIZES
 from fairseg.cohort.groups import Groups
 from fairseg.cohort.pseudonyms import Pseudonyms, named_in
 from fairseg.io.sentences import counted, listed
-from fairseg.report.analyses import analyses_of, strata_ids, with_groups
+from fairseg.report.analyses import Analysis, analyses_of, strata_ids, with_groups
 from fairseg.report.audit import OVERALL
 from fairseg.report.compare import plots
 from fairseg.report.compare.answer import answer
@@ -26,6 +26,7 @@ from fairseg.report.compare.card import card_html, small_table
 from fairseg.report.compare.compared import Compared
 from fairseg.report.compare.page import save_comparison
 from fairseg.report.compare.tables import paper_figures
+from fairseg.report.notes import score_checks
 from fairseg.report.sections import ReportSections, as_stated
 from fairseg.scoring.subjects import structure_scores
 from fairseg.scoring.table import Scores
@@ -72,7 +73,7 @@ class ComparisonResult(Compared):
         return self.sentence
 
     def __repr__(self) -> str:
-        return f"{self.sentence}\n\n{small_table(self)}"
+        return "\n\n".join([self.sentence, small_table(self), *self.notes])
 
     def _repr_html_(self) -> str:
         return card_html(self)
@@ -176,6 +177,7 @@ def compare(
     analyses = analyses_of(matched[baseline], by, asked["reference"], others, alike, edges)
     first = scores[baseline]
     groupings = [one.grouping() for one in analyses_of(first, by, asked["reference"], others, alike, edges)]
+    notes += _checked(matched, analyses)
     of_structure = {name: structure_scores(one) for name, one in _on_rows_of(baseline, scores).items()}
     labels = first.labels
     used = set(labels)
@@ -283,6 +285,17 @@ def _matched(scores: dict[str, Scores]) -> tuple[dict[str, Scores], pd.DataFrame
         table = table[["case", "subject", *attributes, "label", *numbers]]
         matched[name] = replace(one, table=table, table_notes=())
     return matched, lost, notes
+
+
+def _checked(models: dict[str, Scores], analyses: Sequence[Analysis]) -> list[str]:
+    """Return what looks wrong in the scores, once if it is so in all models."""
+    names: dict[str, list[str]] = {}
+    for name, one in models.items():
+        for note in score_checks(one, analyses):
+            names.setdefault(note, []).append(name)
+    return [
+        note if len(those) == len(models) else f"{listed(those)}: {note}" for note, those in names.items()
+    ]
 
 
 def _on_rows_of(baseline: str, scores: dict[str, Scores]) -> dict[str, Scores]:
