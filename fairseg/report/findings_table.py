@@ -174,7 +174,8 @@ def hardest_name(result: Audited, structure: str) -> str:
 
 def _difference(row: Finding) -> Cell:
     kind = "points" if row.endpoint in (Endpoint.FAILURES, Endpoint.HARDEST) else "score"
-    return Cell(*row.disadvantage, kind=kind, apart=(row.margin, -row.margin))
+    inner = (row.at_margin.low, row.at_margin.high)
+    return Cell(*row.disadvantage, kind=kind, apart=(row.margin, -row.margin), inner=inner)
 
 
 def row_label(row: Finding) -> tuple[str, str]:

@@ -201,9 +201,9 @@ def _gap_row(row: Finding, result: Audited, scale: float) -> charts.ForestRow:
     if row.adjusted:
         name += f", {result.held_fixed} held fixed"
     gap, low, high = (value * scale for value in row.disadvantage)
-    return charts.ForestRow(
-        block, name, gap, low, high, row.verdict, f"{row.n_second}, {row.n_first}", row_label(row)
-    )
+    inner = (row.at_margin.low * scale, row.at_margin.high * scale)
+    counts = f"{row.n_second}, {row.n_first}"
+    return charts.ForestRow(block, name, gap, low, high, row.verdict, counts, row_label(row), inner)
 
 
 def with_largest_gaps(summaries: Sequence[Summary], most: int = MOST_STRUCTURES) -> list[Summary]:

@@ -111,6 +111,14 @@ def plot_gaps(result: Audited, ax: Axes | None = None, *, endpoint: Endpoint = E
         face = "white" if row.verdict is Verdict.OPEN else shade
         gap, low, high = row.disadvantage
         ax.plot([low, high], [at, at], color=INK, lw=1.1, zorder=2)
+        ax.plot(
+            [row.at_margin.low, row.at_margin.high],
+            [at, at],
+            color=INK,
+            lw=3.0,
+            zorder=2,
+            solid_capstyle="butt",
+        )
         ax.plot(gap, at, marker=shape, ms=7, mfc=face, mec=shade, ls="", zorder=3)
     ax.set_yticks(range(len(rows)), ticks, parse_math=False)
     ax.set_ylim(max(1, len(rows)) - 0.5, -0.5)

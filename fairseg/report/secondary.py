@@ -80,7 +80,12 @@ def _cells(row: Finding) -> list[Cell]:
     values = [
         Cell(value, kind="percent" if share else "score") for value in (row.value_first, row.value_second)
     ]
-    limits = Cell(row.estimate, row.low, row.high, kind="points" if share else "score")
+    limits = Cell(
+        *(row.estimate, row.low, row.high),
+        kind="points" if share else "score",
+        apart=() if np.isnan(row.margin) else (row.margin, -row.margin),
+        inner=None if np.isnan(row.margin) else (row.equivalence_low, row.equivalence_high),
+    )
     counts = Cell(f"{row.n_first}, {row.n_second}")
     return [Cell(text, css=css), counts, *values, limits, Cell(row.p_adjusted, kind="p")]
 

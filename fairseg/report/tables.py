@@ -8,6 +8,7 @@ import math
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -37,6 +38,8 @@ class Cell:
         span: columns that it takes.
         css: class of a text that is shown as a badge, such as a verdict.
         apart: what the figure is compared with, such as a margin: rounding takes it to none of these.
+        inner: limits at 90%, which a margin is judged by; shown where they lie within it and the others,
+            which hold for a whole page, do not.
     """
 
     value: float | str
@@ -48,6 +51,7 @@ class Cell:
     span: int = 1
     css: str = ""
     apart: tuple[float, ...] = ()
+    inner: tuple[float, float] | None = None
 
     @property
     def text(self) -> str:
@@ -63,7 +67,13 @@ class Cell:
         if self.below or isinstance(self.value, str) or math.isnan(self.value + self.low + self.high):
             return self.below
         kind = "points" if self.kind == "percent" else self.kind  # the sign once is enough
-        return f"({numbers.span(self.low, self.high, numbers.KINDS[kind], apart=(0.0, *self.apart))})"
+        write = partial(numbers.span, write=numbers.KINDS[kind], apart=(0.0, *self.apart))
+        found = f"({write(self.low, self.high)})"
+        if self.inner is None:
+            return found
+        margin, (low, high) = max(self.apart), self.inner
+        only_inner = max(-low, high) <= margin < max(-self.low, self.high)
+        return f"{found}, 90%: {write(low, high)}" if only_inner else found
 
     @property
     def empty(self) -> bool:

@@ -119,6 +119,12 @@ class Finding:
         return found.negated() if self.endpoint in (Endpoint.FAILURES, Endpoint.HARDEST) else found
 
     @property
+    def at_margin(self) -> Interval:
+        """The same with the 90% limits that the margin is judged by."""
+        found = Interval(self.estimate, self.equivalence_low, self.equivalence_high)
+        return found.negated() if self.endpoint in (Endpoint.FAILURES, Endpoint.HARDEST) else found
+
+    @property
     def times_subjects(self) -> float:
         """About how many times as many subjects bring the limits inside the margin, if groups are alike."""
         half = (self.equivalence_high - self.equivalence_low) / 2

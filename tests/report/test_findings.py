@@ -1,6 +1,7 @@
 """What the engine found, as tables, card, chart and terminal: the same everywhere, in the same order."""
 
 import re
+from collections.abc import Callable
 from html import unescape
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from fairseg.report.findings_table import (
     row_label,
 )
 from fairseg.report.pictures import gap_charts
+from fairseg.report.tables import Table
 from fairseg.report.text import to_terminal
 from fairseg.statistics.verdicts import Endpoint
 
@@ -198,3 +200,32 @@ def test_findings_have_one_sign(tmp_path: Path) -> None:
         merged = change.findings.merge(result.findings, on=["structure", "endpoint", "first", "second"])
         assert len(merged) == len(change.findings)
         assert np.allclose(merged["gap_before"], merged["estimate"])
+
+
+@pytest.mark.parametrize("table", [endpoints_table, findings_table])
+def test_no_limit_contradicts_the_verdict_beside_it(table: Callable[..., Table]) -> None:
+    """Within a margin by 90% limits only: both those and the wider ones of the page are given."""
+    result = fairseg.audit(scores(worse=0.05, size=80), by="group")
+    rows = table(result, result.analyses[0]).cells if table is endpoints_table else table(result).cells
+    given = [row for row in rows if row[0].text == "Within margin"]
+    beyond = 0
+    for verdict, *cells in given:
+        (figure,) = [cell for cell in cells if cell.inner is not None]
+        margin = max(figure.apart)
+        assert figure.inner is not None
+        assert max(-figure.inner[0], figure.inner[1]) <= margin, verdict
+        leaves = max(-figure.low, figure.high) > margin
+        assert ("90%: " in figure.limits) == leaves
+        beyond += leaves
+    assert beyond, "no row tells the two kinds of limits apart"
+    assert all("90%" not in cell.limits for row in rows if row not in given for cell in row)
+
+
+def test_the_chart_of_gaps_has_the_limits_that_the_margin_is_judged_by() -> None:
+    result = fairseg.audit(scores(size=80), by="group")
+    typical = [row for row in result.judgement.findings if row.endpoint is Endpoint.TYPICAL]
+    assert str(gap_charts(result)[0][1]).count('class="whisker inner"') == len(typical)
+    thick = [line for line in result.plot("gaps").lines if line.get_linewidth() == 3.0]
+    assert [tuple(line.get_xdata()) for line in thick] == [
+        (row.equivalence_low, row.equivalence_high) for row in typical
+    ]

@@ -35,6 +35,7 @@ class ForestRow:
         verdict: on it; without an interval it is `NOT_JUDGED`.
         counts: subjects, as text: "15 / 12", "White 15, Black 12".
         label: text and CSS class of the badge; those of the verdict if not given.
+        inner: limits that a margin is judged by, narrower than the interval.
     """
 
     block: str
@@ -45,6 +46,7 @@ class ForestRow:
     verdict: Verdict
     counts: str
     label: tuple[str, str] | None = None
+    inner: tuple[float, float] | None = None
 
     @property
     def judged(self) -> bool:
@@ -134,6 +136,9 @@ def _row(row: ForestRow, scale: Scale, margin: float | None, write: Callable[[fl
         marks += [
             tag("svg", tag("path", d="M0-4V4", class_="whisker"), x=end, y="50%") for end in (low, high)
         ]
+        if row.inner is not None:
+            low, high = (f"{value:.2f}%" for value in scale(row.inner))
+            marks.append(tag("line", x1=low, x2=high, y1="50%", y2="50%", class_="whisker inner"))
     if math.isfinite(row.estimate):
         path = tag("path", d=VERDICTS[verdict.marker][0], class_=f"verdict {verdict.css_class}")
         marks.append(tag("svg", path, x=f"{scale.at(row.estimate):.2f}%", y="50%"))

@@ -198,10 +198,9 @@ def summaries(result: Compared, structure: str) -> dict[str, Summary]:
 def _figures(row: GainRow, kind: str) -> list[Cell]:
     """Return the gaps before and after, and the gain."""
     apart = row.margin, -row.margin
-    return [
-        Cell(*interval, kind=kind, apart=apart)
-        for interval in (row.gap_before.interval, row.gap_after.interval, row.gain)
-    ]
+    gaps = [Cell(*gap.interval, kind=kind, apart=apart) for gap in (row.gap_before, row.gap_after)]
+    inner = (row.equivalence.low, row.equivalence.high)
+    return [*gaps, Cell(*row.gain, kind=kind, apart=apart, inner=inner)]
 
 
 def row_label(row: GainRow, pair: PairGains) -> tuple[str, str]:
