@@ -23,6 +23,7 @@ from fairseg.metrics.masks import Structures
 from fairseg.scoring.case_names import cases_as_files, hint_of_capitals, match_cases
 from fairseg.scoring.labels import LabelMap, label_map
 from fairseg.scoring.table import Scores
+from fairseg.scoring.voxel_sizes import Spacing, VoxelSizes
 from fairseg.scoring.wide import hint_of_wide
 from fairseg.training.raw import images_of_cases, read_raw
 
@@ -36,7 +37,7 @@ class Asked:
     labels: Structures | None
     prediction_labels: Structures | None
     ignore: int | None
-    spacing: Sequence[float] | None
+    spacing: Spacing | None
     split: str | Path | None
     metric: str
     options: TableOptions | None
@@ -257,12 +258,17 @@ def _name_labels(predictions: Path, references: Path, seen: Seen, asked: Asked) 
 
 def _look(cases: Sequence[CaseFiles], table: pd.DataFrame | None, seen: Seen, asked: Asked) -> None:
     """Read all files, and keep what is to be known of them."""
+    try:
+        sizes = VoxelSizes.of(asked.spacing, None if table is None else table.set_index("case"))
+    except ValueError as error:
+        seen.findings += refused("spacing", error)
+        sizes = VoxelSizes()
     bar = tqdm(total=len(cases), desc="checking", unit="case", disable=None if asked.progress else True)
     facts: list[FileFacts] = []
     with (
         bar,
         closing(
-            run_all(look_into, [(case, seen.names, asked.spacing) for case in cases], asked.num_workers)
+            run_all(look_into, [(case, seen.names, sizes[case.case]) for case in cases], asked.num_workers)
         ) as stream,
     ):
         for own in stream:

@@ -16,6 +16,7 @@ from fairseg.cohort.reading import TableOptions
 from fairseg.metrics.masks import Structures
 from fairseg.scoring.folders import Cohort
 from fairseg.scoring.labels import LabelMap
+from fairseg.scoring.voxel_sizes import Spacing
 
 _ORDER = list(Severity)
 
@@ -128,7 +129,7 @@ def check(
     labels: Structures | None = None,
     prediction_labels: Structures | None = None,
     ignore: int | None = None,
-    spacing: Sequence[float] | None = None,
+    spacing: Spacing | None = None,
     split: str | Path | None = None,
     metric: str = "dice",
     options: TableOptions | None = None,
@@ -154,7 +155,7 @@ def check(
         labels: as in `fairseg.evaluate`, like the next three.
         prediction_labels: the same of the predictions, where these have other values.
         ignore: value of voxels in the reference that count for nothing.
-        spacing: mm along the axes of the array, of files that state none.
+        spacing: of files that state none, as in `fairseg.evaluate`.
         split: table with the columns subject and part. None: a column of the table whose levels are such as
             "train" and "test", or that is called "fold", says so.
         metric: of a table of scores, the column to judge by.

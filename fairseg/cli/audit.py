@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from click.core import ParameterSource
 
 from fairseg.cli import options, types
 from fairseg.cli.evaluate import report_skipped, score
+from fairseg.cohort.columns import SHARES
 
 _SHARE = types.Number(0.0, 1.0, min_open=True)
 margins = options.group(
@@ -86,18 +88,19 @@ def report(scores: Path, out: Path, metric: str, **given: Any) -> int:
 @options.scoring
 @options.grouping
 @judging
+@click.option("--metric", type=click.Choice(SHARES), default="dice", show_default=True, help="To judge by.")
 @sections
 @click.option("--out", type=options.OUT, required=True, help="Folder to write the report into.")
 @options.debug
 @options.writes
 @options.reads_images
-def audit(table: Path, out: Path, **given: Any) -> int:
+def audit(table: Path, out: Path, metric: str, **given: Any) -> int:
     """Score PREDICTIONS against REFERENCES and judge the scores by group, in one go."""
     from fairseg.cohort.table import read_cohort  # noqa: PLC0415
     from fairseg.io.files import NotWrittenError, write_files  # noqa: PLC0415
     from fairseg.io.outputs import check_writable  # noqa: PLC0415
     from fairseg.report.page import FILES, KIND  # noqa: PLC0415
-    from fairseg.scoring.table import scores_to_files  # noqa: PLC0415
+    from fairseg.scoring.table import Scores, scores_to_files  # noqa: PLC0415
 
     check_writable(out, ["scores.csv"], "scores")
     check_writable(out, FILES, KIND)
@@ -107,9 +110,13 @@ def audit(table: Path, out: Path, **given: Any) -> int:
     scoring = {name: given.pop(name) for name in _SCORING}
     cohort = read_cohort(table, options.table_options())
     _check_before_scoring(cohort, table, scoring["predictions"], scoring["references"], given)
+    scoring["metrics"] = tuple(dict.fromkeys((*scoring["metrics"], metric)))
     scores = score(cohort, **scoring)
     shown = scores if wanted.pseudonyms is None else scores.hidden(wanted.pseudonyms)
     write_files(out, scores_to_files(shown), "scores")
+    if metric != "dice":
+        judged = Scores.of(scores.to_frame(), metric=metric)
+        scores = replace(judged, table_notes=(*scores.table_notes, *judged.table_notes))
     try:
         _judge(scores, out, wanted, given)
     except (ValueError, NotWrittenError) as error:

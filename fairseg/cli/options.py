@@ -192,9 +192,10 @@ ignore = click.option(
 )
 spacing = click.option(
     "--spacing",
-    type=types.NUMBERS,
-    metavar="Y,X",
-    help="Pixel size in mm, rows first, of masks whose files state none, such as PNG.",
+    type=types.SPACING,
+    metavar="Y,X|COLUMN",
+    help="Pixel size in mm, rows first, of masks whose files state none, such as PNG; or the columns of the "
+    "table that have it.",
 )
 scoring = group(
     click.argument("predictions", type=PATH),

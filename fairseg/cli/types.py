@@ -121,6 +121,15 @@ def _assignment(text: str) -> tuple[str, str]:
     return name.replace("-", "_"), value
 
 
+def _spacing(text: str) -> tuple[float, ...] | tuple[str, ...]:
+    """Return numbers, else names of columns."""
+    parts = tuple(part.strip() for part in text.split(","))
+    try:
+        return tuple(map(float, parts))
+    except ValueError:
+        return parts
+
+
 def _group_size(text: str) -> tuple[str, int]:
     name, _, number = (part.strip() for part in text.rpartition("="))
     if not name or not number.isdecimal():
@@ -148,5 +157,5 @@ LABELS = Parsed(_labels, "1,2,3 or RVBP=1,LVM=2 or tumour=1+2+3 or lung=150:1")
 BINS = Parsed(_bins, "age=50,65")
 ASSIGNMENT = Parsed(_assignment, "steps=100")
 GROUP_SIZE = Parsed(_group_size, "Black=15")
-NUMBERS = Parsed(lambda text: tuple(float(number) for number in text.split(",")), "0.5,0.5")
+SPACING = Parsed(_spacing, "0.5,0.5 or the name of a column")
 METRIC_LIST = Parsed(_metrics, "dice,hd95")

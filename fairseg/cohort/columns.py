@@ -45,6 +45,7 @@ METRICS = {
 HD95 = ("hd95", "hd95_pooled")  # the larger of the two directed percentiles; medpy's, of both together
 DISTANCES = tuple(name for name, metric in METRICS.items() if metric.unit)
 TOLERANT = ("nsd", "nsd_area")  # of surface voxels, and of surface area, within a tolerance
+SHARES = tuple(name for name, metric in METRICS.items() if metric.limits == (0.0, 1.0))  # higher is better
 MEASURED = (*DISTANCES, *TOLERANT)  # what hangs on the unit of length
 
 VOXELS = ("prediction_voxels", "reference_voxels")

@@ -37,16 +37,21 @@ def read_labels(path: Path, structures: Mapping[Any, tuple[int, ...]] | None = N
 
 
 def with_spacing(mask: Mask, spacing: Sequence[float] | None) -> Mask:
-    """Return a mask whose file states no voxel size with this one, mm along its axes; any other as it is.
+    """Return a mask whose file states no voxel size with this one; any other as it is.
+
+    Args:
+        mask: as it was read.
+        spacing: mm along its axes, or one number for all; None: not known.
 
     Raises:
         ValueError: the spacing has not one number an axis.
     """
     if spacing is None or mask.unit == "mm":
         return mask
-    if len(spacing) != mask.voxels.ndim:
-        raise ValueError(f"spacing must have {mask.voxels.ndim} numbers for this mask, got {len(spacing)}")
-    size = tuple(map(float, spacing))
+    axes = mask.voxels.ndim
+    if len(spacing) not in (1, axes):
+        raise ValueError(f"spacing must have {axes} numbers for this mask, got {len(spacing) or 'none'}")
+    size = tuple(map(float, spacing)) * (axes if len(spacing) == 1 else 1)
     return replace(mask, spacing=size, grid={**mask.grid, "spacing": size[::-1]}, unit="mm")
 
 

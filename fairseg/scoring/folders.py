@@ -29,13 +29,14 @@ from fairseg.io.images import find_masks
 from fairseg.io.parallel import run_all
 from fairseg.io.sentences import NamingNote, counted, listed
 from fairseg.metrics.distance import Empty
-from fairseg.metrics.masks import Structures, check_spacing
+from fairseg.metrics.masks import Structures
 from fairseg.metrics.score import OF_LESIONS, Measures
 from fairseg.scoring.case import Job, Result, score_files
 from fairseg.scoring.case_names import cases_as_files, hint_of_capitals, match_cases
 from fairseg.scoring.cross_check import cross_check_scores, import_medpy
 from fairseg.scoring.labels import LabelMap, check_structures_occur, label_map, values_of
 from fairseg.scoring.table import Scores
+from fairseg.scoring.voxel_sizes import Spacing, VoxelSizes
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ def evaluate(
     empty: Empty = "nan",
     tolerance: float | None = None,
     min_iou: float = 0.5,
-    spacing: Sequence[float] | None = None,
+    spacing: Spacing | None = None,
     num_workers: int = 1,
     on_error: Literal["stop", "skip"] = "stop",
     cross_check: int = 0,
@@ -92,7 +93,9 @@ def evaluate(
         empty: distance of a label that only one mask has: "nan" or "diagonal" (see `hausdorff`).
         tolerance: for "nsd" and "nsd_area", in the unit of the distances.
         min_iou: intersection over union from which on a lesion is found (see `fairseg.metrics.lesions`).
-        spacing: pixel size along each axis of the array (rows, columns), mm, of files that state none.
+        spacing: pixel size along each axis of the array (rows, columns), mm, of files that state none; one
+            number goes for all axes. Or the column of the cohort that has it ("0.14", "0.14, 0.2"), or one
+            column an axis.
         num_workers: processes; the result does not depend on it.
         on_error: "stop" raises at the first case that cannot be scored; "skip" leaves it out.
         cross_check: this many case-label pairs, drawn at random, are computed again with medpy.
@@ -147,7 +150,7 @@ def _score(
     empty: Empty = "nan",
     tolerance: float | None = None,
     min_iou: float = 0.5,
-    spacing: Sequence[float] | None = None,
+    spacing: Spacing | None = None,
     num_workers: int = 1,
     on_error: Literal["stop", "skip"] = "stop",
     cross_check: int = 0,
@@ -158,10 +161,8 @@ def _score(
     measures = Measures.of(metrics, empty, tolerance, min_iou)
     measures = replace(measures, metrics=_with_both_hd95(measures.metrics))
     _check_options(on_error, num_workers, cross_check)
-    if spacing is not None:
-        check_spacing(spacing, len(spacing))
-        if cross_check:
-            raise ValueError("cross_check must be 0 where spacing is given: medpy takes it from the files")
+    if spacing is not None and cross_check:
+        raise ValueError("cross_check must be 0 where spacing is given: medpy takes it from the files")
     table, read_notes = _checked(cohort)
     folders = [Path(p) for p in ([predictions] if isinstance(predictions, str | Path) else predictions)]
     predicted = _predicted(folders)
@@ -180,8 +181,8 @@ def _score(
     notes += [*read_notes, *renamed]
     if skipped and on_error == "stop":
         raise ValueError(_one_line(skipped))
-    size = None if spacing is None else tuple(map(float, spacing))
-    jobs = [Job(case, predicted[case], true[case], names, measures, size) for case in cases]
+    sizes = VoxelSizes.of(spacing, table)
+    jobs = [Job(case, predicted[case], true[case], names, measures, sizes[case]) for case in cases]
     results = _run(jobs, num_workers, skipped, stop=on_error == "stop", progress=progress)
     if not names.reference:
         names = names.of_values(sorted({value for result in results for value in result.true}))

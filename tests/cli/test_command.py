@@ -131,14 +131,16 @@ def test_the_command_is_a_process_that_says_nothing_on_stderr_where_all_is_well(
         ("--by", "sex", "--reference", "M"),
         ("--by", "site", "--by", "sex", "--reference", "sex=F, site=A"),
         ("--by", "age", "--bins", "age=50,65"),
+        ("--by", "sex", "--metric", "iou"),
     ],
 )
 def test_evaluate_then_report_gives_what_audit_gives(cohort: Path, options: tuple[str, ...]) -> None:
     replace_column(cohort, "sex", lambda row: "" if row["case"] == "s8_ED" else row["sex"])
     scores = cohort / "scores.csv"
     options = (*options, *QUICK, "--min-size", "3")
-    assert main(["audit", *scoring(cohort), *options, "--out", str(cohort / "one")]) == 0
-    assert main(["evaluate", *scoring(cohort), "--out", str(scores)]) == 0
+    masks = (*scoring(cohort), "--metrics", "dice,hd,iou")
+    assert main(["audit", *masks, *options, "--out", str(cohort / "one")]) == 0
+    assert main(["evaluate", *masks, "--out", str(scores)]) == 0
     assert main(["report", str(scores), *options, "--out", str(cohort / "two")]) == 0
     for name in TABLES:
         assert (cohort / "one" / name).read_bytes() == (cohort / "two" / name).read_bytes(), name

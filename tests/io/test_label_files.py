@@ -183,6 +183,7 @@ def test_kinds_may_differ_and_a_spacing_makes_millimetres(tmp_path: Path) -> Non
     sized = fairseg.evaluate(*folders, COHORT, spacing=(0.25, 2.0))
     assert set(sized["hd"]) == {0.25}
     assert Scores.of(sized).unit == "mm"
+    assert set(fairseg.evaluate(*folders, COHORT, spacing=(0.25,))["hd"]) == {0.25}
     with pytest.raises(ValueError, match="spacing must have 2 numbers"):
         fairseg.evaluate(*folders, COHORT, spacing=(1.0, 1.0, 1.0))
     with pytest.raises(ValueError, match="spacing must have 2 positive numbers"):
