@@ -7,7 +7,7 @@ import click
 from fairseg.cli import options
 from fairseg.io.sentences import counted
 
-_NAMES = ("kits23", "mnms", "amos", "totalsegmentator")  # those of `CONVERTERS`, which a test holds
+_NAMES = ("kits23", "mnms", "amos", "camus", "totalsegmentator")  # those of `CONVERTERS`, which a test holds
 
 
 @click.command()

@@ -264,6 +264,27 @@ def _totalsegmentator(folder: Path) -> list[Found]:
     return found
 
 
+def _camus(folder: Path) -> list[Found]:
+    ours = {"Sex": "sex", "Age": "age", "ImageQuality": "image_quality", "EF": "ejection_fraction"}
+    found = []
+    for place in sorted(folder.glob("patient*/")):
+        for view in ("2CH", "4CH"):
+            about = place / f"Info_{view}.cfg"
+            images = {phase: place / f"{place.name}_{view}_{phase}.nii.gz" for phase in ("ED", "ES")}
+            masks = {phase: place / f"{place.name}_{view}_{phase}_gt.nii.gz" for phase in images}
+            there = [phase for phase in images if images[phase].is_file() and masks[phase].is_file()]
+            if there and not about.is_file():
+                raise ValueError(f"{place} must hold {about.name}, which has the person's attributes")
+            lines = about.read_text(encoding="utf-8").splitlines() if there else []
+            known = {key.strip(): text.strip() for key, _, text in (line.partition(":") for line in lines)}
+            person = {name: known.get(key) for key, name in ours.items()}
+            for phase in there:
+                named = {"view": view, "phase": phase, **person}
+                case = f"{place.name}_{view}_{phase}"
+                found.append(Found(case, place.name, images[phase], masks[phase], named))
+    return found
+
+
 _AMOS_LABELS = (
     *("spleen", "right kidney", "left kidney", "gall bladder", "esophagus", "liver", "stomach", "aorta"),
     *("postcava", "pancreas", "right adrenal gland", "left adrenal gland", "duodenum", "bladder"),
@@ -296,6 +317,16 @@ CONVERTERS: dict[str, Converter] = {
         _amos,
         "CC BY 4.0",
         "Ji et al., AMOS: A Large-Scale Abdominal Multi-Organ Benchmark, arXiv:2206.08023",
+    ),
+    "camus": Converter(
+        "patient0001/Info_2CH.cfg and patient0001_2CH_ED.nii.gz with patient0001_2CH_ED_gt.nii.gz (the "
+        "folder database_nifti/)",
+        "ultrasound",
+        {"LV": 1, "LVM": 2, "LA": 3},
+        _camus,
+        "as stated where you got the data",
+        "Leclerc et al., Deep Learning for Segmentation Using an Open Large-Scale Dataset in 2D "
+        "Echocardiography, IEEE TMI 38(9), 2019",
     ),
     "totalsegmentator": Converter(
         "meta.csv and s0000/ct.nii.gz with s0000/segmentations/liver.nii.gz and so on",

@@ -100,7 +100,24 @@ def totalsegmentator(folder: Path) -> None:
         save(folder / case / "segmentations" / "spleen.nii.gz", mask(case == "s0001", 1))
 
 
-FOLDERS = {"kits23": kits23, "mnms": mnms, "amos": amos, "totalsegmentator": totalsegmentator}
+def camus(folder: Path) -> None:
+    for person, sex in (("patient0001", "F"), ("patient0450", "M")):
+        for view in ("2CH", "4CH"):
+            about = f"ED: 1\nES: 18\nNbFrame: 18\nSex: {sex}\nAge: 56\nImageQuality: Good\nEF: 54\n"
+            for phase in ("ED", "ES"):
+                save(folder / person / f"{person}_{view}_{phase}.nii.gz", mask()[0])
+                save(folder / person / f"{person}_{view}_{phase}_gt.nii.gz", mask(1, 2, 3)[0])
+            save(folder / person / f"{person}_{view}_half_sequence.nii.gz", mask())
+            (folder / person / f"Info_{view}.cfg").write_text(about, encoding="utf-8")
+
+
+FOLDERS = {
+    "kits23": kits23,
+    "mnms": mnms,
+    "amos": amos,
+    "camus": camus,
+    "totalsegmentator": totalsegmentator,
+}
 
 
 @pytest.mark.parametrize("challenge", CONVERTERS)
@@ -121,7 +138,8 @@ def test_what_is_converted_is_read_without_a_touch(
     assert {"sex", "age"} <= set(table)
     assert before == {path: path.read_bytes() for path in source.rglob("*") if path.is_file()}
     for file in raw.masks.values():
-        assert sitk.ReadImage(str(file)).GetSpacing() == pytest.approx(SPACING)
+        size = sitk.ReadImage(str(file)).GetSpacing()
+        assert size == pytest.approx(SPACING[: len(size)])
     assert main(["convert", challenge, str(source), "--out", str(out)]) == 2
     assert "nothing is written over" in capsys.readouterr().err
 
@@ -145,6 +163,19 @@ def test_kits23_by_hand(tmp_path: Path) -> None:
     assert copied.read_bytes() == (tmp_path / "case_00003" / "segmentation.nii.gz").read_bytes()
     about = json.loads((tmp_path / "out" / "dataset.json").read_text(encoding="utf-8"))
     assert about["labels"] == {"background": 0, "kidney": 1, "tumor": 2, "cyst": 3}
+
+
+def test_camus_has_a_case_for_each_view_and_phase_of_a_person(tmp_path: Path) -> None:
+    camus(tmp_path)
+    done = convert("camus", tmp_path, tmp_path / "out")
+    assert (done.cases, done.subjects, done.missing) == (8, 2, {})
+    about = rows(tmp_path / "out")["patient0450_4CH_ES"]
+    assert about["subject"] == "patient0450"
+    names = ("view", "phase", "sex", "age", "image_quality", "ejection_fraction")
+    assert [about[name] for name in names] == ["4CH", "ES", "M", "56", "Good", "54"]
+    (tmp_path / "patient0001" / "Info_4CH.cfg").unlink()
+    with pytest.raises(ValueError, match=r"patient0001 must hold Info_4CH\.cfg"):
+        convert("camus", tmp_path, tmp_path / "again")
 
 
 def test_mnms_frames_are_those_of_the_table(tmp_path: Path) -> None:
@@ -190,9 +221,10 @@ def test_another_folder_is_refused_and_leaves_nothing(challenge: str, tmp_path: 
         with pytest.raises(ValueError, match="must hold"):
             convert(challenge, tmp_path / source, tmp_path / "out")
     FOLDERS[challenge](tmp_path / "empty")
-    for table in [*(tmp_path / "empty").glob("*.csv"), *(tmp_path / "empty").glob("*.json")]:
-        table.unlink()
-    with pytest.raises(ValueError, match="must hold one"):
+    for end in ("*.csv", "*.json", "*/*.cfg"):
+        for about in (tmp_path / "empty").glob(end):
+            about.unlink()
+    with pytest.raises(ValueError, match=r"must hold (one|Info)"):
         convert(challenge, tmp_path / "empty", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
