@@ -27,7 +27,7 @@ from fairseg.report.model_card import model_card
 from fairseg.report.notes import first_notes
 from fairseg.report.page import save_report
 from fairseg.report.sections import ReportSections, as_stated
-from fairseg.report.text import small_table
+from fairseg.report.text import other_answers, small_table
 from fairseg.scoring.folders import Cohort, score_folders
 from fairseg.scoring.subjects import structure_scores
 from fairseg.scoring.table import Scores
@@ -90,7 +90,7 @@ class AuditResult(Audited):
         return self.sentence
 
     def __repr__(self) -> str:
-        return "\n\n".join([self.sentence, small_table(self), *self.notes])
+        return "\n\n".join([self.sentence, small_table(self), *other_answers(self), *self.notes])
 
     def _repr_html_(self) -> str:
         return card_html(self)

@@ -11,13 +11,19 @@ from fairseg.cohort.ids import as_ids
 from fairseg.cohort.short_names import short_names
 from fairseg.io.sentences import counted, listed
 from fairseg.report.analyses import Analysis
+from fairseg.report.answer import spoken_title
 from fairseg.report.audited import Audited
 from fairseg.report.templates import say
 from fairseg.scoring.subjects import structure_scores, subject_names
 from fairseg.scoring.summary import P_VALUE, Summary
 from fairseg.scoring.table import Scores
 from fairseg.statistics.missingness import missingness, missingness_sentences
-from fairseg.statistics.score_checks import duplicate_rows, look_like_percentages, scale_ratios
+from fairseg.statistics.score_checks import (
+    duplicate_rows,
+    look_like_percentages,
+    scale_ratios,
+    uneven_cases,
+)
 from fairseg.statistics.verdicts import Endpoint
 
 
@@ -42,7 +48,7 @@ def first_notes(result: Audited) -> list[str]:
         if result.common.dropped
         else []
     )
-    return [*lines, *missingness_sentences(missing)]
+    return [*lines, *missingness_sentences(missing, title=spoken_title(result))]
 
 
 def method(result: Audited) -> str:
@@ -77,6 +83,10 @@ def score_checks(scores: Scores, analyses: Sequence[Analysis]) -> list[str]:
             larger, smaller = (short_names(first.groups)[code] for code in (one.larger, one.smaller))
             title = METRICS[name].title
             lines.append(say("scale", title=title, larger=larger, smaller=smaller, ratio=one.ratio))
+    counts = scores.table[scores.table["dice"].notna()].groupby("subject")["case"].nunique()
+    if uneven := uneven_cases(counts.reindex(names).to_numpy(), first.members.ids):
+        most, least = (short_names(first.groups)[code] for code in (uneven.larger, uneven.smaller))
+        lines.append(say("cases", most=most, least=least, many=uneven.many, few=uneven.few))
     if look_like_percentages(columns[scores.metrics[0]].ravel()):
         lines.append(say("percentages"))
     shared = [one for one in analyses if one.members.shared]

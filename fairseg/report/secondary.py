@@ -91,11 +91,12 @@ def _cells(row: Finding) -> list[Cell]:
 
 
 def _sentence(row: Finding) -> str:
-    share = row.endpoint is Endpoint.HARDEST
     low, high = sorted((abs(row.low), abs(row.high)))
-    larger = row.first if row.estimate > 0 else row.second
-    other = row.second if row.estimate > 0 else row.first
-    figures = {"by": abs(row.estimate), "low": low, "high": high, "share": share}
+    sides = [(row.first, row.value_first), (row.second, row.value_second)]
+    (larger, most), (other, least) = sides if row.estimate > 0 else sides[::-1]
+    # Of an error that may lie either way the larger is not the worse.
+    signed = row.endpoint is Endpoint.TYPICAL and row.worse is None
+    figures = {"by": abs(row.estimate), "low": low, "high": high, "signed": signed, "values": (most, least)}
     return say(
         "secondary", measure=row.structure, endpoint=row.endpoint.name, larger=larger, other=other, **figures
     )

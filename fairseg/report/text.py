@@ -18,13 +18,18 @@ def small_table(result: Audited) -> str:
     return grid(groups_table(result, result.analyses[0]))
 
 
+def other_answers(result: Audited) -> list[str]:
+    """Return the answer for each further attribute."""
+    return [f"By {one.name}: {answer(result, one)}" for one in result.analyses[1:]]
+
+
 def to_terminal(result: Audited) -> str:
     """Return the card of the page as text: verdict, sentence, groups and comparisons, in the same order."""
-    first, *others = result.analyses
+    first = result.analyses[0]
     verdict = result.verdict
     lines = [f"{verdict.character} {verdict.label.capitalize()}", answer(result, result.analyses[0])]
     lines += first_notes(result)
-    lines += [f"By {one.name}: {answer(result, one)}" for one in others]
+    lines += other_answers(result)
     text = "\n\n".join(textwrap.fill(plain(line), _LETTERS) for line in lines)
     tables = tables_to_terminal([groups_table(result, first), endpoints_table(result, first)])
     return f"{text}\n\n{tables}"

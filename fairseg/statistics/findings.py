@@ -126,9 +126,21 @@ class Finding:
 
     @property
     def times_subjects(self) -> float:
-        """About how many times as many subjects bring the limits inside the margin, if groups are alike."""
-        half = (self.equivalence_high - self.equivalence_low) / 2
-        return float(max(1.0, (half / self.margin) ** 2)) if self.margin > 0 else np.nan
+        """About how many times as many subjects like these bring the limits inside the margin, or beyond it.
+
+        Limits come nearer to the estimate as the root of the number of subjects, and those of shares that are
+        0 in both groups as the number itself. Infinite where the estimate is the margin.
+        """
+        if not self.margin > 0 or np.isnan(self.estimate):
+            return np.nan
+        up, down = self.equivalence_high - self.estimate, self.estimate - self.equivalence_low
+        to_high, to_low = self.margin - self.estimate, self.margin + self.estimate
+        with np.errstate(divide="ignore"):
+            within = max(np.divide(up, to_high), np.divide(down, to_low))
+            beyond = np.divide(down, -to_high) if self.estimate > 0 else np.divide(up, -to_low)
+        ratio = within if abs(self.estimate) < self.margin else beyond
+        none = self.endpoint is not Endpoint.TYPICAL and self.value_first == self.value_second == 0
+        return float(max(1.0, ratio if none else ratio**2))
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ class GainReasonKind(Enum):
     LOSS_BEYOND_MARGIN = "a group is shown to have lost more than the margin"
     POSSIBLE_HARM = "harm is not shown, but near to it"
     DROPPED_SUBJECTS = "subjects have no score with the second model"
-    SMALL_GROUP_FAILS = "a group too small to be judged newly fails"
+    SMALL_GROUP_FAILS = "a group too small to be judged newly fails, or lost much"
     UNJUDGED_STRUCTURE = "a structure has too few subjects to be judged"
     STRATA = "strata too small"
     REMAINING_MARGIN = "limits reach beyond the margin"
@@ -97,7 +97,7 @@ class GainRow:
         inside: whether these limits lie within the margin.
         levelling: typical case only, of two groups: gain of the group behind plus gain of the group ahead,
             with limits of a one-sided test.
-        levels_down: whether the gap is shown to have changed for the loss of the group ahead.
+        levels_down: whether the gap is smaller, and shown to have changed for the loss of the group ahead.
         verdict: of this row, never better than what the pair's verdict allows.
         adjusted: whether within strata; all figures are then of the strata with enough of both groups.
     """
@@ -156,6 +156,8 @@ class GroupChange:
         missing_after: subjects with a score of the baseline only.
         dropped: those of them whom the baseline did segment, with a score above 0.
         harmless: whether losses and new failures are shown to be within the margins.
+        loses: whether, by itself, the group is shown to have lost more than the margin; where it is too small
+            for `change` to have limits, too.
     """
 
     attribute: str
@@ -179,6 +181,7 @@ class GroupChange:
     missing_after: int
     dropped: int
     harmless: bool
+    loses: bool
 
 
 @dataclass(frozen=True)
@@ -299,10 +302,20 @@ class ModelGains:
         return tuple(row for row in self.harm if row.shown)
 
     @property
-    def primary_pair(self) -> PairGains | None:
-        """The first pair of the primary attribute that has the attribute's verdict; None without one."""
-        pairs = [pair for pair in self.pairs if pair.attribute == self.primary]
-        same = [pair for pair in pairs if pair.verdict is self.attribute_verdicts[self.primary]]
+    def decisive(self) -> str:
+        """The attribute whose verdict is the model's: the primary one, or another that turned it."""
+        names = (self.primary, *self.attribute_verdicts)
+        return next((name for name in names if self.attribute_verdicts[name] is self.verdict), self.primary)
+
+    @property
+    def telling_pairs(self) -> tuple[PairGains, ...]:
+        """The pairs of the primary attribute, and of the one that decides."""
+        return tuple(pair for pair in self.pairs if pair.attribute in (self.primary, self.decisive))
+
+    def pair_of(self, attribute: str) -> PairGains | None:
+        """Return the first pair of an attribute that has the attribute's verdict; None without pairs."""
+        pairs = [pair for pair in self.pairs if pair.attribute == attribute]
+        same = [pair for pair in pairs if pair.verdict is self.attribute_verdicts[attribute]]
         return next(iter(same or pairs), None)
 
     def pair(self, attribute: str, first: str, second: str) -> PairGains:

@@ -77,7 +77,9 @@ def gain_row(
     if isinstance(both, _Scores) and direction:
         levelling = both.sum_of_gains(direction, 1 - min(2 * local, 2 * options.alpha))
         loses = both.gain_ahead(direction, 1 - options.alpha).high < 0
-        levels_down = shown and sign(gain.estimate) == direction and levelling.high <= 0 and loses
+        smaller = abs(gap_after.interval.estimate) < abs(gap_before.interval.estimate)
+        towards = shown and sign(gain.estimate) == direction
+        levels_down = towards and smaller and levelling.high <= 0 and loses
     return GainRow(
         attribute=cohort.groupings[pair.attribute].name,
         first=cohort.name(pair.attribute, pair.first),

@@ -28,7 +28,7 @@ AGAINST = (Verdict.OVERCORRECTED, Verdict.LEVELS_DOWN, Verdict.LESS_FAIR)
 _GRAVE = (Verdict.FAILS, Verdict.HARM)
 _UNTESTED = (GainReasonKind.UNJUDGED_STRUCTURE, GainReasonKind.STRATA)  # what may be said of the others
 _POSSIBLE = 2  # times the error that harm is allowed, in which it is possible enough to withhold praise
-_FAILING_SMALL = 2  # subjects more failing than rescued, in a group too small to be judged
+_FEW = 2  # subjects more harmed than helped, in a group too small to be judged
 
 
 def row_verdict(row: GainRow) -> Verdict:
@@ -45,13 +45,16 @@ def row_verdict(row: GainRow) -> Verdict:
     reversed_gap = before.shown and after.shown and before.sign != after.sign
     sizes = abs(before.interval.estimate), abs(after.interval.estimate)
     slight = sizes[1] <= row.margin and sizes[1] < sizes[0]
-    opened = towards != 0 and after.shown and after.sign == -towards and before.sign in (0, -towards)
+    # A gap that is not shown may lie either way; what is larger by the other sign has not closed it.
+    grown = sizes[1] > sizes[0] and not before.shown
+    opened = towards != 0 and after.shown and after.sign == -towards
+    opened = opened and (before.sign in (0, -towards) or grown)
     rules = (
         (reversed_gap and not slight, Verdict.OVERCORRECTED),
         (row.levels_down, Verdict.LEVELS_DOWN),
         (wider or opened, Verdict.LESS_FAIR),
         (narrower or (before.shown and towards == before.sign and within), Verdict.FAIRER),
-        (towards != 0 and towards == before.sign, Verdict.MOVED),
+        (towards != 0 and towards == before.sign and not grown, Verdict.MOVED),
         (row.inside, Verdict.SAME),
     )
     return next((verdict for holds, verdict in rules if holds), Verdict.OPEN)
@@ -208,8 +211,10 @@ def _reasons(
             continue
         if one.dropped > options.failure_margin * (one.n + one.dropped):
             found.append(GainReason(kinds.DROPPED_SUBJECTS, attribute, one.group, one.structure))
-        if not one.judged and one.newly_failing - one.rescued >= _FAILING_SMALL:
+        if not one.judged and max(one.newly_failing - one.rescued, one.lost - one.gained) >= _FEW:
             found.append(GainReason(kinds.SMALL_GROUP_FAILS, attribute, one.group, one.structure))
+        elif not one.judged and one.loses:
+            found.append(GainReason(kinds.LOSS_BEYOND_MARGIN, attribute, one.group, one.structure))
     found += [
         GainReason(kinds.UNJUDGED_STRUCTURE, attribute, one.group, one.structure)
         for one in evidence.unjudged

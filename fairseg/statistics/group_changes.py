@@ -45,10 +45,10 @@ def _change(cohort: Cohort, model: int, attribute: int, group: int, structure: i
     weights = max(len(judged), 1) * (_OVERALL_WEIGHT + len(cohort.structures) - 1)
     level, one_sided = 1 - options.alpha * weight / weights, 1 - 2 * options.alpha
     change, failures = signed_rank_limits(gains, level), paired_share_limits(*fails, level)
-    least, most = signed_rank_limits(gains, one_sided).low, paired_share_limits(*fails, one_sided).high
+    centre, most = signed_rank_limits(gains, one_sided), paired_share_limits(*fails, one_sided).high
     if gains.size and not gains.any():
         change = failures = _UNCHANGED
-        least = most = 0.0
+        centre, most = _UNCHANGED, 0.0
     return GroupChange(
         attribute=grouping.name,
         group=grouping.group_names[group],
@@ -70,7 +70,8 @@ def _change(cohort: Cohort, model: int, attribute: int, group: int, structure: i
         missing_before=int(only_after.sum()),
         missing_after=int(only_before.sum()),
         dropped=int((raw_before[only_before] > 0).sum()),
-        harmless=bool(least >= -options.margin and most <= options.failure_margin),
+        harmless=bool(centre.low >= -options.margin and most <= options.failure_margin),
+        loses=bool(centre.high < -options.margin),
     )
 
 

@@ -28,7 +28,7 @@ ZERO = "Dice of 0"
 DISTANCE = "distance missing"
 ATTRIBUTE = "attribute unknown"
 GROUP = "group unknown"
-_PLAIN = {MISSED: "Missed structures", INVENTED: "Invented structures", ZERO: "Structures with a Dice of 0"}
+_PLAIN = {MISSED: "Missed structures", INVENTED: "Invented structures"}
 _PLAIN[DISTANCE] = "Missing distances"
 _SIGNIFICANT = 0.05
 
@@ -114,7 +114,9 @@ def missingness(scores: pd.DataFrame, groups: Vector) -> pd.DataFrame:
     return table if given.names is None else _named(table, given.names)
 
 
-def missingness_sentences(table: pd.DataFrame, names: Sequence[str] | None = None) -> list[str]:
+def missingness_sentences(
+    table: pd.DataFrame, names: Sequence[str] | None = None, *, title: str = "Dice"
+) -> list[str]:
     """Say in plain English what is not missing evenly: one sentence for each kind with p_holm < 0.05.
 
     Groups stand in the order of their shares, the largest first, with the corrected p-value.
@@ -122,6 +124,7 @@ def missingness_sentences(table: pd.DataFrame, names: Sequence[str] | None = Non
     Args:
         table: from `missingness`.
         names: of the groups, in the order of their ids, if the table has ids.
+        title: of the score that stands in the column dice.
 
     >>> counts = {"kind": "structure missed", "attribute": "", "p_holm": 0.0001}
     >>> table = pd.DataFrame({**counts, "group": [0, 1], "count": [5, 9], "n": [12, 400]})
@@ -136,11 +139,12 @@ def missingness_sentences(table: pd.DataFrame, names: Sequence[str] | None = Non
             )
         table = _named(table, names)
     sentences = []
+    plain = {**_PLAIN, ZERO: f"Structures whose {title} is 0"}
     for (kind, attribute), rows in table.groupby(["kind", "attribute"], sort=False):
         p = float(rows["p_holm"].iloc[0])
         if not p < _SIGNIFICANT:
             continue
-        what = _PLAIN.get(str(kind), f"Unknown values of {attribute}")
+        what = plain.get(str(kind), f"Unknown values of {attribute}")
         present = rows[rows["n"] > 0].sort_values("share", ascending=False, kind="stable")
         parts = [_part(row, number == 0) for number, row in enumerate(present.to_dict("records"))]
         against = f"{parts[0]} against {listed(parts[1:])}"

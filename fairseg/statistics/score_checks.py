@@ -13,6 +13,7 @@ _DECIMALS = 4  # scores of no more are rounded, and may agree by chance
 _SCALE = 5.0  # median distances that differ so much between groups and ...
 _OVERLAP = 0.05  # ... overlap so little suggest another unit
 _LEAST_IN_GROUP = 5
+_UNEVEN = 1.25  # times as many cases a subject in one group as in another
 
 
 def duplicate_rows(scores: npt.ArrayLike) -> tuple[tuple[int, ...], ...]:
@@ -42,6 +43,48 @@ def duplicate_rows(scores: npt.ArrayLike) -> tuple[tuple[int, ...], ...]:
     starts = np.flatnonzero(np.diff(back.ravel()[order], prepend=-1))
     sets = [part for part in np.split(rows[order], starts[1:]) if part.size > 1]
     return tuple(sorted(tuple(sorted(part.tolist())) for part in sets))
+
+
+class UnevenCases(NamedTuple):
+    """Two groups whose subjects have very different numbers of cases.
+
+    Attributes:
+        larger: id of the group with more cases a subject.
+        smaller: id of the other group.
+        many: cases of a subject of the larger, on average.
+        few: the same of the smaller.
+    """
+
+    larger: int
+    smaller: int
+    many: float
+    few: float
+
+
+def uneven_cases(cases: npt.ArrayLike, ids: npt.NDArray[np.int64]) -> UnevenCases | None:
+    """Find groups whose subjects have so different numbers of cases that their means do not compare.
+
+    The mean of four cases fails less often than one case of the same quality, and spreads half as wide.
+
+    Args:
+        cases: how many cases with a score each subject has, (N,); NaN if none.
+        ids: their groups, (N,); -1 for unknown.
+
+    Returns:
+        The groups with the most and the fewest, of those with 5 subjects or more, if one has a quarter more.
+
+    >>> uneven_cases([2, 2, 2, 2, 2, 1, 1, 1, 1, 1], np.repeat([0, 1], 5))
+    UnevenCases(larger=0, smaller=1, many=2.0, few=1.0)
+    """
+    counts = np.asarray(cases, dtype=np.float64)
+    parts = {int(code): counts[(ids == code) & ~np.isnan(counts)] for code in np.unique(ids[ids >= 0])}
+    means = {code: float(part.mean()) for code, part in parts.items() if part.size >= _LEAST_IN_GROUP}
+    if not means:
+        return None
+    larger, smaller = max(means, key=means.__getitem__), min(means, key=means.__getitem__)
+    if means[larger] < _UNEVEN * means[smaller]:
+        return None
+    return UnevenCases(larger, smaller, means[larger], means[smaller])
 
 
 class ScaleRatio(NamedTuple):

@@ -214,3 +214,35 @@ def test_the_answer_by_a_further_attribute_is_on_the_card() -> None:
     scores = in_centimetres().assign(site=["x", "y"] * 40)
     card = html.unescape(fairseg.audit(scores, by="sex", also="site")._repr_html_())
     assert "By site: " in card
+
+
+def test_a_score_other_than_dice_is_called_by_its_name_where_it_is_0() -> None:
+    group = np.repeat(["A", "B"], 40)
+    scores = np.where((group == "B") & (np.arange(80) % 2 == 0), 0.0, np.linspace(0.9, 0.98, 80))
+    (note,) = fairseg.audit(pd.DataFrame({"group": group, "nsd": scores}), by="group", metric="nsd").notes
+    assert "NSD" in note
+    assert "Dice" not in note
+
+
+def test_several_cases_a_subject_in_one_group_only_are_noted_where_the_answer_is_read() -> None:
+    rng = np.random.default_rng(0)
+    subjects = np.r_[np.repeat(np.arange(40), 4), np.arange(40, 80)]
+    scores = pd.DataFrame({"case": [f"c{at}" for at in range(200)], "subject": subjects.astype(str)})
+    scores = scores.assign(
+        group=np.where(subjects < 40, "A", "B"), dice=rng.normal(0.9, 0.02, 200).clip(0, 1)
+    )
+    result = fairseg.audit(scores, by="group")
+    (note,) = result.notes
+    assert "4.0 cases on average in A and 1.0 in B" in note
+    assert note in repr(result)
+    assert note in fairseg.compare({"a": scores, "b": scores}, by="group").notes
+
+
+def test_further_attributes_are_answered_wherever_the_answer_is_printed() -> None:
+    rng = np.random.default_rng(0)
+    site = np.repeat(["S", "T"], 60)
+    scores = pd.DataFrame({"sex": ["F", "M"] * 60, "site": site, "dice": rng.normal(0.93, 0.01, 120)})
+    scores.loc[scores["site"] == "T", "dice"] -= 0.06
+    result = fairseg.audit(scores, by="sex", also="site")
+    for text in (repr(result), audit_text(result)):
+        assert "By site: A gap is shown" in " ".join(text.split())

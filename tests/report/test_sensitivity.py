@@ -1,5 +1,7 @@
 """Other choices, other measures, and means drawn together: what changes the verdict is said first."""
 
+import re
+
 import numpy as np
 import pandas as pd
 
@@ -156,6 +158,23 @@ def test_distances_and_clinical_errors_are_findings_beside_the_verdict() -> None
     assert any("HD95 (mm) is larger in B than in A" in line for line in found.sentences)
     assert any("LVEF error (%) is spread wider in B" in line for line in found.sentences)
     assert secondary(fairseg.audit(cohort(), by="group"), overall) is None
+
+
+def test_of_an_error_with_a_sign_the_larger_is_not_called_so() -> None:
+    """LVEF is 3 points too low in B and right in A: its error is the larger number in A."""
+    rng = np.random.default_rng(1)
+    result = fairseg.audit(cohort(), by="group", reference="A")
+    overall = summarize(result.scores, result.analyses[0].groups)[0]
+    low = np.where(result.analyses[0].members.ids == 1, -3.0, 0.0)
+    clinical = pd.DataFrame(
+        {"measure": "LVEF", "unit": "%", "subject": [f"s{at}" for at in range(80)], "reference": 60.0}
+    ).assign(prediction=60 + low + 0.5 * rng.standard_normal(80))
+    found = secondary(result, overall, clinical)
+    assert found is not None
+    signed, size = found.sentences
+    assert "larger" not in signed
+    assert re.search(r"typically \S?0\.\d+ in A and \S[23]\.\d+ in B", signed)
+    assert "LVEF error (%), size is larger in B than in A" in size
 
 
 def test_shrunken_means_are_those_of_the_model_and_nearer_to_the_centre() -> None:

@@ -329,8 +329,9 @@ def test_unknown_ids_take_no_part_and_nobody_judged_is_not_judged() -> None:
     assert [change.n for change in found.changes] == [30, 30]
     lonely = judge(before[:35], after[:35], groups[:35])
     assert lonely.verdict is Verdict.NOT_JUDGED
-    assert lonely.primary_pair is not None
-    assert lonely.primary_pair.rows == ()
+    pair = lonely.pair_of(lonely.decisive)
+    assert pair is not None
+    assert pair.rows == ()
 
 
 @pytest.mark.parametrize("reference", [0, 1])
@@ -519,3 +520,53 @@ def test_bad_input_says_what_was_expected(change: dict[str, Any], message: str) 
     }
     with pytest.raises(ValueError, match=message):
         judge_gains(np.zeros((20, 1)), call.pop("models"), call.pop("groupings"), **call)
+
+
+# ------------------------------------------------------------------ gaps that were not there
+@pytest.mark.parametrize("seed", [0, 1, 2, 3, 4, 6, 7])  # of 5 a gap is shown by chance
+def test_a_group_that_was_level_and_loses_is_behind_now_and_not_levelled_down(seed: int) -> None:
+    before, groups = cohort((100, 100), (0.92, 0.92), seed=seed)
+    after = before - 0.018 * (groups == 1) + noise(200, 0.003)
+    found = judge(before, after, groups)
+    row = found.pairs[0].typical
+    assert row is not None
+    assert not row.gap_before.shown
+    assert found.verdict is Verdict.LESS_FAIR
+
+
+def test_a_gap_that_is_larger_the_other_way_is_none_that_closed() -> None:
+    """The group that is ahead by chance loses too little for a gap to be shown afterwards."""
+    groups = np.repeat([0, 1], 30)
+    before = 0.9 + 0.03 * stats.norm.ppf((np.arange(60) % 30 + 0.5) / 30) + 0.004 * groups
+    after = before - 0.012 * groups + noise(60, 0.001)
+    row = judge(before, after, groups).pairs[0].typical
+    assert row is not None
+    sizes = [abs(gap.interval.estimate) for gap in (row.gap_before, row.gap_after)]
+    assert row.shown
+    assert sizes[1] > sizes[0]
+    assert row.verdict in (Verdict.OPEN, Verdict.SAME)
+
+
+@pytest.mark.parametrize(("size", "loss"), [(8, 0.09), (5, 0.09), (3, 0.2)])
+def test_a_group_too_small_to_be_judged_that_loses_bars_praise(size: int, loss: float) -> None:
+    before, groups = cohort((100, 60, size), (0.92, 0.87, 0.9))
+    after = before + 0.04 * (groups == 1) + noise(groups.size, 0.004)
+    names = ("A", "B", "C")
+    assert judge(before, after, groups, names=names).verdict is Verdict.FAIRER
+    found = judge(before, after - loss * (groups == 2), groups, names=names)
+    assert found.verdict is Verdict.MOVED
+    assert "C" in {reason.group for reason in found.pair("group", "A", "B").reasons}
+
+
+def test_the_attribute_that_turns_the_verdict_is_the_one_to_speak_of() -> None:
+    before, groups = cohort((100, 100), (0.92, 0.87))
+    site = np.tile([0, 1], 100)
+    after = before + 0.04 * groups + 0.03 * (site == 0) + noise(200, 0.004)
+    both = [Grouping("sex", ("M", "F"), groups, 0), Grouping("site", ("S", "T"), site, 0)]
+    found = judge_gains(before[:, None], {"new": after[:, None]}, both, options=OPTIONS).of("new")
+    assert found.verdict is Verdict.LESS_FAIR
+    assert (found.primary, found.decisive) == ("sex", "site")
+    pair = found.pair_of(found.decisive)
+    assert pair is not None
+    assert pair.decided_by[0].gain.estimate == pytest.approx(-0.03, abs=0.003)
+    assert {pair.attribute for pair in found.telling_pairs} == {"sex", "site"}

@@ -7,7 +7,15 @@ import pytest
 
 from fairseg.metrics.fairness import Floats
 from fairseg.statistics.common_structures import common_structures
-from fairseg.statistics.findings import ALL_OTHERS, Comparison, Grouping, PageJudgement, ReasonKind, worst
+from fairseg.statistics.findings import (
+    ALL_OTHERS,
+    Comparison,
+    Finding,
+    Grouping,
+    PageJudgement,
+    ReasonKind,
+    worst,
+)
 from fairseg.statistics.group_facts import hardest
 from fairseg.statistics.judge_options import JudgeOptions
 from fairseg.statistics.page import judge_page
@@ -427,3 +435,43 @@ def test_severity_names_the_group_whose_cases_are_worse(rng: np.random.Generator
     parts = [with_worst(good(rng, 400), 40, rng.uniform(*low, 40)) for low in ((0.5, 0.55), (0.72, 0.76))]
     (reason,) = judge(*parts).comparisons[0].reasons
     assert (reason.kind, reason.group) == (ReasonKind.SEVERITY, "A")
+
+
+@pytest.mark.parametrize(
+    ("estimate", "low", "high", "times"),
+    [
+        (0.0, -0.04, 0.04, 4.0),
+        (0.0, -0.01, 0.04, 4.0),
+        (0.016, 0.008, 0.024, 4.0),  # half of the width is within the margin, and yet it is not settled
+        (-0.016, -0.024, -0.008, 4.0),
+        (0.05, -0.01, 0.09, 4.0),  # beyond the margin, where limits need not come within
+        (-0.05, -0.09, 0.01, 4.0),
+        (0.02, 0.01, 0.03, np.inf),
+        (0.0, -0.01, 0.01, 1.0),
+    ],
+)
+def test_how_many_times_the_subjects_settle_a_finding(
+    estimate: float, low: float, high: float, times: float
+) -> None:
+    row = Finding(
+        "sex",
+        "Overall",
+        Endpoint.TYPICAL,
+        "M",
+        "F",
+        90,
+        30,
+        estimate=estimate,
+        equivalence_low=low,
+        equivalence_high=high,
+        margin=0.02,
+    )
+    assert row.times_subjects == pytest.approx(times)
+
+
+def test_so_many_times_the_subjects_settle_that_nobody_fails(rng: np.random.Generator) -> None:
+    """Newcombe's limits of 0 of n and 0 of n, at 90%, lie within 5 points from 52 subjects on."""
+    scores = good(rng, 80)
+    (found,) = judge(scores[:40], scores[40:]).comparisons
+    row = next(row for row in found.findings if row.endpoint is Endpoint.FAILURES)
+    assert 40 * row.times_subjects == pytest.approx(52, abs=1.5)

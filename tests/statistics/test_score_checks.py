@@ -7,6 +7,7 @@ from fairseg.statistics.score_checks import (
     look_like_percentages,
     scale_ratios,
     several_groups,
+    uneven_cases,
 )
 
 
@@ -50,3 +51,15 @@ def test_percentages() -> None:
 
 def test_subjects_in_two_groups() -> None:
     assert several_groups(["a", "a", "b", "c", "c"], [0, -1, 1, 2, 0]) == {"c": (0, 2)}
+
+
+def test_several_cases_of_a_subject_in_one_group_only() -> None:
+    ids = np.repeat([0, 1, 2, -1], [10, 10, 4, 10])
+    cases = np.where(ids == 1, 4.0, np.where(ids == 0, 1.0, 9.0))
+    assert uneven_cases(cases, ids) == (1, 0, 4.0, 1.0)  # neither few subjects nor those of unknown group
+    assert uneven_cases(np.full(34, 2.0), ids) is None
+    assert uneven_cases(np.where(np.arange(34) % 10, 2.0, np.nan), ids) is None
+    assert (
+        uneven_cases(np.where(np.arange(34) == 3, 1.0, 2.0), ids) is None
+    )  # a case is missing here and there
+    assert uneven_cases([1.0, 2.0], np.array([0, 1])) is None

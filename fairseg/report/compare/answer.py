@@ -30,8 +30,9 @@ def answer(result: Compared) -> str:
 
 def model_answer(result: Compared, model: ModelGains) -> str:
     """Return what the evidence says of one model beside the baseline."""
-    pair = model.primary_pair
+    pair = model.pair_of(model.decisive)
     row = _row(pair)
+    levelled = row.structure if row is not None and model.verdict is Verdict.LEVELS_DOWN else None
     title = next(iter(result.models.values())).title
     return say(
         "gains",
@@ -47,8 +48,8 @@ def model_answer(result: Compared, model: ModelGains) -> str:
         row=None if row is None else spoken_row(row, result),
         held=result.held_fixed,
         within=_within_strata(result, pair, row),
-        changes=[] if pair is None else _changes(model, pair),
-        others=_others(pair, row, result),
+        changes=[] if pair is None else _changes(model, pair, levelled),
+        others=_others(model, pair, row, result),
         reasons=_reasons(model, pair, result),
         unjudged=[one.group for one in model.unjudged if one.structure is None],
     )
@@ -79,6 +80,7 @@ def spoken_row(row: GainRow, result: Compared) -> dict[str, Any]:
         "not_reversed": row.reverse_bound <= 0,
         "unit": "" if row.endpoint is Endpoint.TYPICAL else " points",
         "held": result.held_fixed if row.adjusted else "",
+        "by": "" if row.attribute == result.analyses[0].name else row.attribute,
     }
 
 
@@ -159,14 +161,22 @@ def _median_change(change: GroupChange) -> dict[str, Any]:
     return {"mixed": mixed, "median_change": numbers.score(change.median_change, sign=True)}
 
 
-def _others(pair: PairGains | None, row: GainRow | None, result: Compared) -> list[str]:
-    """Return what else of a pair speaks against the model, in the typical case of other structures."""
+def _others(model: ModelGains, pair: PairGains | None, row: GainRow | None, result: Compared) -> list[str]:
+    """Return what else speaks against the model: other structures of a pair, and other attributes."""
     found = [
         one
         for one in (() if pair is None or pair.verdict not in AGAINST else pair.rows)
         if one.verdict in AGAINST and one.endpoint is Endpoint.TYPICAL and one is not row
     ]
-    return [say("against", row=spoken_row(one, result), verdict=one.verdict.label) for one in found[:2]]
+    elsewhere = [
+        one.decided_by[0]
+        for name, verdict in model.attribute_verdicts.items()
+        if verdict in AGAINST and name != model.decisive and (one := model.pair_of(name)) is not None
+    ]
+    return [
+        say("against", row=spoken_row(one, result), verdict=one.verdict.label)
+        for one in (*found[:2], *elsewhere)
+    ]
 
 
 def _reasons(model: ModelGains, pair: PairGains | None, result: Compared) -> list[str]:
@@ -183,12 +193,18 @@ def _reasons(model: ModelGains, pair: PairGains | None, result: Compared) -> lis
     return list(dict.fromkeys(texts))[:3]
 
 
-def _changes(model: ModelGains, pair: PairGains) -> list[dict[str, Any]]:
-    """Return what became of both groups of a pair, in the typical case over all structures."""
+def _changes(model: ModelGains, pair: PairGains, structure: str | None = None) -> list[dict[str, Any]]:
+    """Return what became of both groups of a pair, in the typical case; None: over all structures."""
     found = []
     for group in (pair.first, pair.second):
         change = next(
-            (one for one in model.changes if (one.attribute, one.group) == (pair.attribute, group)), None
+            (
+                one
+                for one in model.changes
+                if (one.attribute, one.group) == (pair.attribute, group)
+                and structure in (None, one.structure)
+            ),
+            None,
         )
         if change is not None and change.judged:
             found.append(

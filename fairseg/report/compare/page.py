@@ -161,8 +161,7 @@ def _gaps(result: Compared) -> Markup:
     typical = [
         (model, pair, row)
         for model in result.judgement.models
-        for pair in model.pairs
-        if pair.attribute == model.primary
+        for pair in model.telling_pairs
         for row in pair.rows
         if row.endpoint == "typical case"
     ]

@@ -57,7 +57,7 @@ def plot_gaps(result: Compared, ax: Axes | None = None) -> Axes:
     """Draw the gap in the typical case with the baseline and with each model, with limits."""
     rows = []
     for model in result.judgement.models:
-        for pair in (pair for pair in model.pairs if pair.attribute == model.primary and pair.rows):
+        for pair in (pair for pair in model.telling_pairs if pair.rows):
             row = pair.rows[0]
             rows.append(
                 (

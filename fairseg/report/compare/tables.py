@@ -23,7 +23,7 @@ def models_table(result: Compared) -> Table:
     """Return one row a model and pair of groups: gap before and after, who gained more, the verdict."""
     rows: list[tuple[str, str, list[Cell]]] = []
     for model in result.judgement.models:
-        pairs = [pair for pair in model.pairs if pair.attribute == model.primary and pair.rows]
+        pairs = [pair for pair in model.telling_pairs if pair.rows]
         pairs.sort(key=lambda pair: pair.verdict is not model.verdict)
         for place, pair in enumerate(pairs[:_MOST_PAIRS]):
             name = f"{model.model}: {pair.second} behind {pair.first}"

@@ -330,3 +330,25 @@ def test_sentence_and_table_say_which_group_is_behind(gain: dict[str, float], ve
     before = float(re.search(r"(\d\.\d{3})", row)[1])  # type: ignore[index]
     assert "B behind A" in row
     assert before == pytest.approx(0.04, abs=0.01)
+
+
+def test_a_gap_of_another_attribute_that_opens_is_told_with_its_own_groups_and_figures() -> None:
+    base = table().assign(site=["S", "T"] * (sum(SIZES.values()) // 2))
+    other = changed(base, B=0.04)
+    other["dice"] = (other["dice"] + 0.03 * (other["site"] == "S")).clip(0, 1)
+    result = judged(base, other, also="site")
+    assert result.verdicts == {"other": Verdict.LESS_FAIR}
+    assert re.search(r"by site, S gained 0\.030 .* more than T; S was behind by 0\.002", result.sentence)
+    assert "B gained" not in result.sentence
+    assert "T behind S" in repr(result)
+
+
+def test_levelling_down_in_one_structure_names_it_with_its_own_changes() -> None:
+    base = pd.concat([table(label=label) for label in ("LV", "RV")], ignore_index=True)
+    base = base.assign(case=base["subject"])
+    other = changed(base, B=0.005)
+    other.loc[(other["label"] == "RV") & (other["group"] == "A"), "dice"] -= 0.035
+    other.loc[(other["label"] == "LV") & (other["group"] == "B"), "dice"] += 0.03
+    result = judged(base, other)
+    assert result.verdicts == {"other": Verdict.LEVELS_DOWN}
+    assert re.search(r"levels down: on RV, .*loss of A\. A lost 0\.03", result.sentence)
