@@ -134,7 +134,7 @@ class Preset:
 # of steps belongs to every result.
 _QUICK = {
     **{"features": 8, "most_features": 128, "batch_size": 4, "epochs": 2, "steps": 200},
-    **{"validation": 0.1, "learning_rate": 0.1, "momentum": 0.9},
+    **{"validation": 0.1, "learning_rate": 0.1, "momentum": 0.9, "schedule": "step"},
 }
 PRESETS = {
     "quick": Preset(_QUICK, ce_factor=2, mirror=False, seeds=3, sweep_seeds=1),

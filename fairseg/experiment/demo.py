@@ -36,6 +36,7 @@ SETTINGS = Settings(
     steps=50,
     learning_rate=0.1,
     momentum=0.9,
+    schedule="step",
     validation=0.1,
     device="cpu",
 )

@@ -11,6 +11,7 @@ from fairseg.cohort.vectors import Vector
 from fairseg.losses.base import Base, is_pooled, valid_pixels
 from fairseg.losses.group_loss import GroupLoss
 from fairseg.losses.grouping import NumGroups
+from fairseg.losses.multilabel import DiceBCELoss
 from fairseg.losses.per_sample import CrossEntropyLoss, class_sums, each_mean, fit, of_target
 
 
@@ -59,6 +60,10 @@ class FairErrorBoundLoss(GroupLoss):
         super().__init__(num_groups, base, **options)
         if self.group_factor is not None:
             raise ValueError("FairErrorBoundLoss makes its own weights, and takes no group_weights")
+        if isinstance(base, DiceBCELoss):
+            raise ValueError(
+                "FairErrorBoundLoss is defined by a softmax over labels, and takes no DiceBCELoss"
+            )
         if not 0 <= gamma < float("inf"):
             raise ValueError(f"gamma must be 0 or more, got {gamma}")
         if not 0 <= dice_weight <= 1:

@@ -16,6 +16,7 @@ from fairseg.io.sentences import counted, listed
 from fairseg.training.network import divisor
 from fairseg.training.prepare import Case, SlicePlan, make_plan, prepare
 from fairseg.training.raw import RawDataset, read_raw
+from fairseg.training.regions import NO_REGIONS
 from fairseg.training.settings import Settings
 from fairseg.training.slices import View
 
@@ -104,10 +105,7 @@ def load_data(
     """
     raw = read_raw(dataset)
     if raw.order is not None and settings.loss == "fair_error_bound":
-        raise ValueError(
-            f"{raw.folder / 'dataset.json'}: loss fair_error_bound is defined by a softmax over labels, and "
-            "takes no regions"
-        )
+        raise ValueError(f"{raw.folder / 'dataset.json'}: {NO_REGIONS}")
     if 1 in settings.mirrored_axes and (pairs := sided(raw.structures)):
         logger.warning(
             "%s: mirrored from left to right, patches do not tell which is which, unless the anatomy around"

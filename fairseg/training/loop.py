@@ -162,7 +162,7 @@ def train(
     seed_generators(settings.seed)
     network = reference_network(run, settings) if network is None else network
     network = begin(network, start, settings.freeze).to(device)
-    average = WeightAverage(network, settings.average, settings.epochs * settings.steps)
+    average = WeightAverage(network, settings.average, settings.epochs * settings.steps, settings.averaging)
     head = AttributeTerm(network, settings, data, processes, device)
     seed_generators(settings.seed + processes.rank)  # dropout, if there is any, is another on each rank
     joint: Any = network if processes.world == 1 else DistributedDataParallel(network)
@@ -208,8 +208,10 @@ def train(
         for epoch in range(first, settings.epochs):
             began = time.perf_counter()
             set_training(network)
-            for step, (*batch, case) in enumerate(loader, start=epoch * settings.steps):
-                rate = settings.learning_rate * (1.0 - step / total) ** settings.poly_power
+            before = epoch * settings.steps
+            for step, (*batch, case) in enumerate(loader, start=before):
+                done = (before if settings.schedule == "epoch" else step) / total
+                rate = settings.learning_rate * (1.0 - done) ** settings.poly_power
                 for parameters in optimizer.param_groups:
                     parameters["lr"] = rate
                 image, target, group = (part.to(device, non_blocking=True) for part in batch)

@@ -34,7 +34,7 @@ from fairseg.losses.group_loss import GroupLoss
 from fairseg.samplers import GroupBatchSampler
 from fairseg.scoring.labels import Codes
 from fairseg.training.network import scale_weights
-from fairseg.training.regions import RegionLoss
+from fairseg.training.regions import NO_REGIONS, RegionLoss
 from fairseg.training.settings import Settings
 
 # Losses of a sample: label of pixels that do not count -> loss. Dice is pooled inside each group, which over
@@ -94,6 +94,8 @@ def make_loss(
     """
     base = BASES[settings.sample_loss](ignored)
     if regions is not None:
+        if settings.loss == "fair_error_bound":
+            raise ValueError(NO_REGIONS)
         channels = REGION_BASES[settings.sample_loss](None if ignored is None else len(regions))
         base = RegionLoss(channels, regions, ignored)
     options: dict[str, Any] = {}

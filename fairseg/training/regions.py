@@ -12,6 +12,7 @@ from fairseg.losses import DiceBCELoss
 from fairseg.losses.per_sample import pooled_or_each
 from fairseg.scoring.labels import Codes
 
+NO_REGIONS = "loss fair_error_bound is defined by a softmax over labels, and takes no regions"
 _VALUES = 256  # that a prepared mask can have
 
 

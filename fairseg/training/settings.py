@@ -99,6 +99,10 @@ class Settings:
     steps: int = _setting(250, "Steps in an epoch.", 1)
     learning_rate: float = _setting(0.01, "Learning rate at the start.", 1e-12, 1e3)
     poly_power: float = _setting(0.9, "Power by which the learning rate falls to 0.", 0.0, 10.0)
+    schedule: Literal["epoch", "step"] = _setting(
+        "epoch",
+        "When it falls: after each epoch, as in nnU-Net, or each step, for runs of few epochs.",
+    )
     momentum: float = _setting(
         0.99, "Nesterov momentum; 0.9 with a higher learning rate suits short runs.", 0.0, 0.9999
     )
@@ -109,6 +113,9 @@ class Settings:
         "Use the mean weights of this last share of the steps; 0 for the last ones.",
         0.0,
         1.0,
+    )
+    averaging: Literal["mean", "ema"] = _setting(
+        "mean", "Whether all steps of that share count alike, or fade with it as their time (ema)."
     )
     keep: Literal["last", "best-mean", "best-worst-group", "distance-to-optimum"] = _setting(
         "last", "Epoch whose weights are used, by the Dice of held-out subjects in groups of five or more."
@@ -169,6 +176,7 @@ class Settings:
                 name: tuple(value) if isinstance(value, list) else value for name, value in saved.items()
             }
             values["bins"] = {name: tuple(edges) for name, edges in saved["bins"].items()}
+            values.setdefault("schedule", "step")  # runs from before there was a choice
             return cls(**values)  # type: ignore[arg-type]
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"settings must be those of this version: {error}") from None

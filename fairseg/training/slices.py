@@ -112,6 +112,7 @@ class Slices(Dataset[tuple[Tensor, Tensor, int, int]]):
         self.amplitude_mix = amplitude_mix
         self.reach = tuple(int(length * MARGIN) if augment else length for length in patch_size)
         self.scale = None if view.size is None else [view.scale(case) for case in self.cases]
+        self._pixels: dict[int, list[tuple[Codes, npt.NDArray[np.int64]]]] = {}
 
     def __len__(self) -> int:
         return len(self.case)
@@ -121,18 +122,16 @@ class Slices(Dataset[tuple[Tensor, Tensor, int, int]]):
         index, number, forced = draw
         random = np.random.default_rng((self.seed, number))
         position, z = int(self.case[index]), int(self.slice[index])
-        case = self.cases[position]
         codes: Codes = ()
-        if forced and case.slices:  # another slice of the case, if this one lacks the structure
-            there = self._structures_of(case)
-            codes, numbers = there[int(random.choice(len(there)))]
-            z = z if z in numbers else int(random.choice(numbers))
+        if forced and (there := self._structures_of(position)):  # any slice of the case, as nnU-Net does
+            codes, pixels = there[int(random.integers(len(there)))]
+            z = int(random.choice(len(pixels), p=pixels / pixels.sum()))
         image, mask = self._slice(position, z)
         box = self._box(mask, codes, random)
-        pixels = crop(image, box)
+        seen = crop(image, box)
         if self.amplitude_mix and random.random() < self.amplitude_mix:
-            pixels = mix_amplitude(pixels, self._any_patch(random), random.random())
-        patch, target = torch.from_numpy(pixels), torch.from_numpy(crop(mask, box).astype(np.int16))
+            seen = mix_amplitude(seen, self._any_patch(random), random.random())
+        patch, target = torch.from_numpy(seen), torch.from_numpy(crop(mask, box).astype(np.int16))
         if self.augmentation is not None:
             with seeded(int(random.integers(2**63))):
                 augmented = self.augmentation(image=patch, segmentation=target[None])
@@ -145,13 +144,17 @@ class Slices(Dataset[tuple[Tensor, Tensor, int, int]]):
         image, mask = self._slice(position, int(random.integers(self.cases[position].shape[0])))
         return crop(image, self._box(mask, (), random))
 
-    def _structures_of(self, case: Case) -> list[tuple[Codes, list[int]]]:
-        """Return the structures that a case has, each with the numbers of the slices that show it."""
-        numbers = {
-            codes: sorted({number for value in codes for number in case.slices.get(value, ())})
-            for codes in self.structures or ((value,) for value in case.slices)
-        }
-        return [(codes, found) for codes, found in numbers.items() if found]
+    def _structures_of(self, position: int) -> list[tuple[Codes, npt.NDArray[np.int64]]]:
+        """Return the structures that a case shows, each with its number of pixels in every slice (Z,)."""
+        if position not in self._pixels:
+            case = self.cases[position]
+            counts = np.array([np.bincount(mask.ravel(), minlength=256) for mask in self.view.mask(case)])
+            found = [
+                (codes, counts[:, list(codes)].sum(axis=1))
+                for codes in self.structures or ((value,) for value in case.slices)
+            ]
+            self._pixels[position] = [(codes, pixels) for codes, pixels in found if pixels.any()]
+        return self._pixels[position]
 
     def _slice(self, position: int, z: int) -> tuple[Floats, Labels]:
         """Return one slice as it is seen: image (C, y, x) and mask (y, x)."""
@@ -165,20 +168,20 @@ class Slices(Dataset[tuple[Tensor, Tensor, int, int]]):
     def _box(self, mask: Labels, codes: Codes, random: np.random.Generator) -> Box:
         """Return what to cut out: a patch around a pixel of one of some labels, or anywhere for none.
 
+        Around a pixel, it may reach beyond the slice at the upper edge, not at the lower, as in nnU-Net.
         The box has the same middle as the patch, and the size that the augmentation reaches for.
         """
         pixel = None
-        if codes and (pixels := np.flatnonzero(np.isin(mask, codes))).size:
-            pixel = np.unravel_index(int(random.choice(pixels)), mask.shape)
+        if codes:
+            pixel = np.unravel_index(int(random.choice(np.flatnonzero(np.isin(mask, codes)))), mask.shape)
         start = []
         for axis, (size, length) in enumerate(zip(mask.shape, self.patch_size, strict=True)):
             room = size - length
-            if room <= 0:
-                low = room // 2  # the slice lies in the middle of the patch
-            elif pixel is None:
-                low = int(random.integers(room + 1))
+            lowest = min(room // 2, 0)  # a slice that is smaller lies in the middle of the patch
+            if pixel is None:
+                low = int(random.integers(room + 1)) if room > 0 else lowest
             else:
-                low = int(np.clip(pixel[axis] - length // 2, 0, room))
+                low = max(int(pixel[axis]) - length // 2, lowest)
             start.append(low + length // 2 - self.reach[axis] // 2)
         return Box(tuple(start), tuple(low + length for low, length in zip(start, self.reach, strict=True)))
 

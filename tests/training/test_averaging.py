@@ -23,10 +23,30 @@ def test_the_average_is_that_of_the_last_steps_alone() -> None:
     assert network.weight.item() == 2**9
 
 
-def test_what_does_not_change_stays_to_the_last_bit_and_a_state_goes_on() -> None:
+def test_a_moving_average_forgets_with_the_share_as_its_time() -> None:
+    network = nn.Linear(1, 1)
+    average = WeightAverage(network, 0.5, total=6, kind="ema")
+    expected = []
+    for step in range(6):
+        nn.init.constant_(network.weight, float(step == 0))  # how much the first weights still count
+        average.step(step)
+        expected.append(average.network.weight.item())
+    # Of the first weights 1, then the least of exp(-1/3) = .717 and (1 + n)/(10 + n): 2/11, 3/12, 4/13, ...
+    by_hand = [1, 2 / 11, 2 / 11 * 3 / 12, 2 / 11 * 3 / 12 * 4 / 13, 2 / 11 * 3 / 12 * 4 / 13 * 5 / 14]
+    assert expected[:5] == pytest.approx(by_hand)
+    late = WeightAverage(network, 0.5, total=6, kind="ema")
+    for _ in range(50):
+        late.step(0)
+    nn.init.constant_(network.weight, 1.0)
+    late.step(50)
+    assert late.network.weight.item() == pytest.approx(1 - np.exp(-1 / 3))
+
+
+@pytest.mark.parametrize("kind", ["mean", "ema"])
+def test_what_does_not_change_stays_to_the_last_bit_and_a_state_goes_on(kind: str) -> None:
     network = nn.Linear(3, 3)
     before = network.weight.detach().clone()
-    average, other = (WeightAverage(network, 1.0, total=7) for _ in range(2))
+    average, other = (WeightAverage(network, 1.0, total=7, kind=kind) for _ in range(2))
     for step in range(7):
         average.step(step)
         if step == 3:

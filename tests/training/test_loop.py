@@ -77,7 +77,7 @@ def test_a_run_goes_on_for_more_epochs_and_says_how_far_it_is(
     monkeypatch.setattr("fairseg.training.logger._MINUTE", -1.0)
     lines = train(dataset, tmp_path / "run", tiny, prepared=prepared, resume=True, progress=True)
     assert [line["step"] for line in lines] == [3, 6]
-    assert lines[1]["learning_rate"] == pytest.approx(tiny.learning_rate * (1 - 5 / 6) ** tiny.poly_power)
+    assert lines[1]["learning_rate"] == pytest.approx(tiny.learning_rate * (1 - 1 / 2) ** tiny.poly_power)
     said = capsys.readouterr().err
     assert "slices of Black 4, White 20; validation subjects: " in said
     assert "step 5 of 6" in said
@@ -87,6 +87,24 @@ def test_a_run_goes_on_for_more_epochs_and_says_how_far_it_is(
     train(dataset, tmp_path / "averaged", averaged, prepared=prepared)
     with pytest.raises(ValueError, match="epochs must stay"):
         train(dataset, tmp_path / "averaged", averaged.with_(epochs=2), prepared=prepared, resume=True)
+
+
+def test_a_run_from_before_there_was_a_schedule_goes_on_by_the_step(
+    dataset: Path, prepared: Path, tiny: Settings, tmp_path: Path
+) -> None:
+    by_step = tiny.with_(schedule="step")
+    train(dataset, tmp_path / "whole", by_step, prepared=prepared)
+    old = tmp_path / "old"
+    train(dataset, old, by_step.with_(epochs=1), prepared=prepared)
+    state = torch.load(old / "checkpoint.pt", weights_only=True)
+    for name in ("schedule", "averaging"):
+        del state["run"]["settings"][name]
+    torch.save(state, old / "checkpoint.pt")
+    with pytest.raises(ValueError, match="has schedule step, not epoch"):
+        train(dataset, old, tiny, prepared=prepared, resume=True)
+    lines = train(dataset, old, by_step, prepared=prepared, resume=True)
+    assert lines[1]["learning_rate"] == pytest.approx(tiny.learning_rate * (1 - 5 / 6) ** tiny.poly_power)
+    assert load_checkpoint(old / "checkpoint.pt")["run"]["settings"]["schedule"] == "step"
 
 
 def test_it_learns(dataset: Path, prepared: Path, tiny: Settings, tmp_path: Path) -> None:

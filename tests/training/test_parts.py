@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -85,6 +86,34 @@ def test_forced_draws_hold_foreground_whatever_the_slice(
             case.slices[label][:] = case.slices[label][:1]  # as if the other slices were empty
     forced = [slices[index, number, True][1] for number, index in enumerate(range(len(slices)))]
     assert all((target > 0).any() for target in forced)
+
+
+def test_a_forced_patch_lies_where_nnunet_would_lay_it(dataset: Path, prepared: Path, tiny: Settings) -> None:
+    """Around a pixel of the structure, drawn from all of the case; beyond the upper edges if need be."""
+    data = load_data(dataset, tiny, prepared)
+    mask = np.zeros((2, 20, 20), dtype=np.uint8)
+    mask[0, 3, 4] = mask[1, 19, 10:19] = 1  # one pixel in a slice, nine in the other
+
+    class One(type(data.train.cases[0])):  # type: ignore[misc]
+        def mask(self) -> Any:
+            return mask
+
+        def image(self) -> Any:
+            return mask[None].astype(np.float32)
+
+    about = {"name": "one", "folder": prepared, "shape": mask.shape, "box": None, "digest": ""}
+    case = One(**about, slices={1: [0, 1]}, annotated=[0, 1])
+    for patch, beyond in (((8, 8), 4), ((24, 24), 12)):  # smaller and larger than the slice
+        slices = Slices([case], np.array([0]), View(), patch, seed=0, augment=False)
+        drawn = [slices[0, number, True] for number in range(500)]
+        second = [target for _, target, *_ in drawn if target[patch[0] // 2].any()]
+        assert 0.86 < len(second) / 500 < 0.94
+        assert all(target[patch[0] // 2, patch[1] // 2] == 1 for target in second)
+        assert all((target[-beyond + 1 :] == 0).all() for target in second)  # below the slice's last row
+        (first,) = {tuple(map(tuple, target.argwhere().tolist())) for _, target, *_ in drawn} - {
+            tuple(map(tuple, target.argwhere().tolist())) for target in second
+        }
+        assert first == (((3, 4),) if patch == (8, 8) else ((5, 6),))  # kept inside at the lower edges
 
 
 def test_a_third_of_each_batch_is_forced_and_draws_are_numbered_on(

@@ -72,16 +72,27 @@ class Recorder(torch.optim.SGD):
         return super().step(closure)
 
 
+@pytest.mark.parametrize(
+    ("schedule", "done"),
+    [("epoch", [0, 0, 0, 1 / 2, 1 / 2, 1 / 2]), ("step", [0, 1 / 6, 2 / 6, 3 / 6, 4 / 6, 5 / 6])],
+)
 def test_rate_momentum_decay_and_clipping_are_those_of_the_settings(
-    dataset: Path, prepared: Path, tiny: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    dataset: Path,
+    prepared: Path,
+    tiny: Settings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    schedule: Any,
+    done: list[float],
 ) -> None:
+    """nnU-Net's rate falls after each epoch (`PolyLRScheduler.step(epoch)`), by the share that is done."""
     monkeypatch.setattr(torch.optim, "SGD", Recorder)
-    settings = tiny.with_(learning_rate=0.02, momentum=0.8, weight_decay=0.001, clip=0.05)
-    train(dataset, tmp_path, settings, network=Line(), prepared=prepared)
+    rates = {"learning_rate": 0.02, "momentum": 0.8, "weight_decay": 0.001, "clip": 0.05}
+    train(dataset, tmp_path, tiny.with_(**rates, schedule=schedule), network=Line(), prepared=prepared)
     steps = Recorder.steps
     assert len(steps) == 6
-    for number, step in enumerate(steps):
-        assert step["lr"] == pytest.approx(0.02 * (1 - number / 6) ** 0.9, rel=1e-12)
+    for share, step in zip(done, steps, strict=True):
+        assert step["lr"] == pytest.approx(0.02 * (1 - share) ** 0.9, rel=1e-12)
         assert (step["momentum"], step["nesterov"], step["weight_decay"]) == (0.8, True, 0.001)
         assert step["norm"] <= 0.05 * (1 + 1e-5)
     assert max(step["norm"] for step in steps) == pytest.approx(0.05, rel=1e-4)

@@ -13,6 +13,7 @@ import fairseg
 from fairseg.cli.command import main
 from fairseg.io.images import find_masks
 from fairseg.io.label_files import read_labels
+from fairseg.losses import DiceBCELoss, FairErrorBoundLoss
 from fairseg.training import Settings
 from fairseg.training.data import load_data
 from fairseg.training.inference import validate
@@ -160,15 +161,14 @@ def test_validation_of_perfect_outputs_is_perfect(nested: Path, tmp_path: Path, 
 
 
 def test_patches_are_forced_onto_structures_evenly(nested: Path, tmp_path: Path) -> None:
-    """As in nnU-Net: a structure that the case has is drawn first, and then one of its slices."""
+    """As in nnU-Net: a structure that the case has is drawn first, and then one of its voxels."""
     data = load_data(nested, Settings(by=("group",)), tmp_path)
     options: Any = {"seed": 0, "augment": False, "structures": data.raw.structures.values()}
     slices = Slices(data.train.cases, data.train.groups, data.view, (8, 8), **options)
-    case = data.train.cases[0]
-    expected = [
-        (codes, [z for z, mask in enumerate(case.mask()) if np.isin(mask, codes).any()]) for codes in REGIONS
-    ]
-    assert slices._structures_of(case) == [(codes, found) for codes, found in expected if found]
+    masks = data.train.cases[0].mask()
+    expected = [(codes, [int(np.isin(mask, codes).sum()) for mask in masks]) for codes in REGIONS]
+    found = [(codes, pixels.tolist()) for codes, pixels in slices._structures_of(0)]
+    assert found == [(codes, pixels) for codes, pixels in expected if any(pixels)]
     middles = [int(slices[0, number, True][1][4, 4]) for number in range(300)]
     # A third of the draws is for the cavity, 3; another for 2 or 3; the rest for any.
     assert 0 not in middles
@@ -299,6 +299,10 @@ def test_the_loss_that_is_a_softmax_is_refused(
     assert main(["train", str(nested), "--by", "group", "--loss", "fair_error_bound", "--out", str(run)]) == 2
     assert "fair_error_bound is defined by a softmax over labels" in capsys.readouterr().err
     assert not run.exists()
+    with pytest.raises(ValueError, match="fair_error_bound is defined by a softmax over labels"):
+        make_loss(Settings(by=("group",), loss="fair_error_bound"), [6, 2], None, REGIONS)
+    with pytest.raises(ValueError, match="takes no DiceBCELoss"):
+        FairErrorBoundLoss(2, DiceBCELoss())
 
 
 def test_what_takes_no_regions_says_so(
