@@ -1,5 +1,6 @@
 """The findings as tables: what each group gets, comparisons by endpoint, and all rows of a page."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +18,7 @@ from fairseg.statistics.verdicts import Endpoint, Verdict
 if TYPE_CHECKING:
     from fairseg.report.analyses import Analysis
 
+MOST_GAPS = 40  # rows of a chart of gaps
 _MOST_ROWS = 300  # of all findings on a page, which no reader goes through; findings.csv has them all
 _ORDER = (Verdict.FAILS, Verdict.GAP, Verdict.OPEN, Verdict.NO_GAP, Verdict.NOT_JUDGED)
 
@@ -113,17 +115,22 @@ def telling(row: Finding, result: Audited) -> tuple[bool, bool, float, int]:
     return not row.shown, row.structure != result.structures[0], size, list(Endpoint).index(row.endpoint)
 
 
+def most_telling(rows: Sequence[Finding], result: Audited, most: int = MOST_GAPS) -> list[Finding]:
+    """Return findings in their order; of too many those that say most."""
+    kept = {id(row) for row in sorted(rows, key=lambda row: telling(row, result))[:most]}
+    return [row for row in rows if id(row) in kept]
+
+
 def findings_table(result: Audited) -> Table:
     """Return the rows of the page: all attributes, structures, comparisons and endpoints.
 
     Of more than 300 those that say most, in their order.
     """
     found = result.judgement.findings
-    kept = {id(row) for row in sorted(found, key=lambda row: telling(row, result))[:_MOST_ROWS]}
     heads = ("Verdict", "Subjects", "First", "Second", "Disadvantage of the second", "p", "p (page)")
     rows = []
     several = len(result.analyses) > 1
-    for row in (row for row in found if id(row) in kept):
+    for row in most_telling(found, result, _MOST_ROWS):
         name = f"{row.structure}: {row.first}, {row.second}: {row.endpoint}"
         name = f"{row.attribute}, {name}" if several else name
         if row.adjusted:

@@ -1,22 +1,27 @@
 """One sheet of A4: the answer, the groups, the gaps and how they were judged, for a file or a wall."""
 
 import textwrap
+from dataclasses import replace
 
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
+from fairseg.io.sentences import counted
 from fairseg.report.answer import answer
 from fairseg.report.audited import Audited
 from fairseg.report.escape import plain
 from fairseg.report.findings_table import endpoints_table, groups_table
-from fairseg.report.notes import method
+from fairseg.report.notes import first_notes, method
 from fairseg.report.palette import INK
 from fairseg.report.plots import STYLE, plot_boxes, plot_gaps
 from fairseg.report.tables import Table, grid
 from fairseg.report.templates import say
+from fairseg.statistics.verdicts import Endpoint
 
 _WIDE = 92  # letters of a line
-_ROWS = 12  # of a table
+_BELOW = 0.115  # where the method begins, of the height of the sheet
+_LEVEL_NAMES = 6  # groups, of more of which the names stand upright
+_GAP_ROW = 0.022  # of the same, which a row of the chart of gaps needs
 
 
 def report_sheet(result: Audited) -> Figure:
@@ -28,17 +33,26 @@ def report_sheet(result: Audited) -> Figure:
         title = say("title", model=result.sections.model, by=first.name)
         top = _text(figure, title, top, size=15, weight="bold", width=60)
         top = _text(figure, result.verdict.label.capitalize(), top - 0.008, size=12, weight="bold")
-        top = _text(figure, answer(result, result.analyses[0]), top, size=10.5)
-        for table in (groups_table(result, first), endpoints_table(result, first)):
-            top = _table(figure, table, top - 0.012)
-        height = max(0.12, min(0.24, top - 0.33))
-        boxes = figure.add_axes((0.1, top - height - 0.02, 0.34, height))
-        gaps = figure.add_axes((0.66, top - height - 0.02, 0.28, height))
+        top = _text(figure, answer(result, first), top, size=10.5)
+        for table, most in ((groups_table(result, first), 8), (endpoints_table(result, first), 8)):
+            top = _table(figure, table, top - 0.012, most)
+        for note in first_notes(result)[:3]:
+            top = _text(figure, note, top - 0.006, size=8)
+        bottom = _BELOW + 0.08
+        room = max(0.08, top - 0.02 - bottom)
+        tall = min(0.24, room)
+        boxes = figure.add_axes((0.1, bottom + room - tall, 0.32, tall))
         plot_boxes(result, boxes)
-        plot_gaps(result, gaps)
+        if len(boxes.get_xticks()) > _LEVEL_NAMES:
+            boxes.tick_params(axis="x", labelsize=6, labelrotation=90)
+        most = int(room / _GAP_ROW)
+        typical = sum(row.endpoint is Endpoint.TYPICAL for row in result.judgement.findings)
+        tall = min(room, _GAP_ROW * (min(most, typical) + 1))
+        gaps = figure.add_axes((0.68, bottom + room - tall, 0.26, tall))
+        plot_gaps(result, gaps, most=most)
         gaps.tick_params(labelsize=7)
-        gaps.xaxis.label.set_fontsize(7)
-        _text(figure, method(result), 0.11, size=8)
+        gaps.set_xlabel(gaps.get_xlabel().replace(": ", ":\n", 1), fontsize=7)
+        _text(figure, method(result), _BELOW, size=8)
     return figure
 
 
@@ -51,8 +65,11 @@ def _text(
     return top - len(lines) * size * 1.3 / 72 / 11.69 - 0.006
 
 
-def _table(figure: Figure, table: Table, top: float) -> float:
-    lines = grid(table).splitlines()[: 2 * _ROWS]
+def _table(figure: Figure, table: Table, top: float, most: int) -> float:
+    """Write the first rows of a table below a height, and how many more there are; return where it ends."""
+    more = len(table.rows) - most
+    lines = grid(replace(table, rows=table.rows[:most], cells=table.cells[:most])).splitlines()
+    lines += [f"and {counted(more, 'row')} more on the page and in its files"] if more > 0 else []
     figure.text(
         0.08, top, "\n".join(lines), size=7.5, family="monospace", va="top", color=INK, parse_math=False
     )

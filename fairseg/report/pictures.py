@@ -11,7 +11,7 @@ from markupsafe import Markup
 from fairseg.metrics.fairness import Floats
 from fairseg.report import charts, numbers
 from fairseg.report.audited import Audited
-from fairseg.report.findings_table import row_label
+from fairseg.report.findings_table import most_telling, row_label
 from fairseg.report.templates import say
 from fairseg.scoring.subjects import structure_sizes
 from fairseg.scoring.summary import GAP, OVERALL, Summary
@@ -23,7 +23,6 @@ MOST_STRUCTURES = 12  # with charts of their own; of more, those with the larges
 _MOST_SCATTERS = 6
 _MOST_TABLES, _MOST_LINES = 24, 2000  # structures with tables on a page, and lines of groups in these
 _MOST_TRENDS = 6  # groups, above which trends hide each other
-_MOST_GAPS = 40  # rows of a chart of gaps
 
 
 class Pictures:
@@ -169,7 +168,7 @@ def gap_charts(result: Audited) -> list[tuple[str, Markup, int]]:
         found = [row for row in result.judgement.findings if row.endpoint is endpoint]
         if not found:
             continue
-        shown = _most_telling(found, result.structures[0])
+        shown = most_telling(found, result)
         scale, write = (1.0, None) if endpoint is Endpoint.TYPICAL else (100.0, numbers.tenth)
         rows = [_gap_row(row, result, scale) for row in shown]
         picture = charts.forest(
@@ -182,16 +181,6 @@ def gap_charts(result: Audited) -> list[tuple[str, Markup, int]]:
         )
         drawn.append((str(endpoint).capitalize(), picture, len(found) - len(shown)))
     return drawn
-
-
-def _most_telling(found: Sequence[Finding], overall: str) -> list[Finding]:
-    """Return rows in their order; of too many those shown, then those overall, then the largest gaps."""
-
-    def rank(row: Finding) -> tuple[bool, bool, float]:
-        return not row.shown, row.structure != overall, -float(np.nan_to_num(abs(row.estimate)))
-
-    kept = {id(row) for row in sorted(found, key=rank)[:_MOST_GAPS]}
-    return [row for row in found if id(row) in kept]
 
 
 def _gap_row(row: Finding, result: Audited, scale: float) -> charts.ForestRow:

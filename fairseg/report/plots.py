@@ -25,6 +25,7 @@ from fairseg.report.analyses import Analysis
 from fairseg.report.audited import Audited
 from fairseg.report.charts.svg import wrapped
 from fairseg.report.escape import plain
+from fairseg.report.findings_table import MOST_GAPS, most_telling
 from fairseg.report.palette import GRID, INK, LINE, VERDICTS, color, fill, marker
 from fairseg.report.pictures import sizes
 from fairseg.report.templates import say
@@ -32,7 +33,6 @@ from fairseg.scoring.subjects import subject_names
 from fairseg.scoring.summary import Summary, summarize
 from fairseg.statistics.verdicts import Endpoint, Verdict
 
-_MOST_GAPS = 40  # rows of a chart of gaps
 _MOST_POINTS = 300  # subjects a group, above which single points say nothing
 _FEWEST = 5  # subjects a group, below which a box would make much of little: points only
 _WIDEST = 9.8  # inches of a figure, which the page then need not shrink, nor its letters
@@ -91,9 +91,12 @@ def plot_boxes(result: Audited, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def plot_gaps(result: Audited, ax: Axes | None = None, *, endpoint: Endpoint = Endpoint.TYPICAL) -> Axes:
+def plot_gaps(
+    result: Audited, ax: Axes | None = None, *, endpoint: Endpoint = Endpoint.TYPICAL, most: int = MOST_GAPS
+) -> Axes:
     """Draw the findings of an endpoint with their limits, and the margin within which they do not matter."""
-    rows = [row for row in result.judgement.findings if row.endpoint is endpoint][:_MOST_GAPS]
+    found = [row for row in result.judgement.findings if row.endpoint is endpoint]
+    rows = most_telling(found, result, most)
     fixed = f", {result.held_fixed} held fixed"
     several = len(result.structures) > 1
     names = [
@@ -123,7 +126,10 @@ def plot_gaps(result: Audited, ax: Axes | None = None, *, endpoint: Endpoint = E
     ax.set_yticks(range(len(rows)), ticks, parse_math=False)
     ax.set_ylim(max(1, len(rows)) - 0.5, -0.5)
     ax.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
-    ax.set_xlabel(say("gap_axis", endpoint=endpoint.name, title=result.scores.title))
+    label = say("gap_axis", endpoint=endpoint.name, title=result.scores.title)
+    ax.set_xlabel(
+        label if len(rows) == len(found) else f"{label}\n(the {len(rows)} of {len(found)} that say most)"
+    )
     ax.tick_params(axis="y", length=0)
     return ax
 

@@ -15,7 +15,9 @@ from matplotlib.text import Text
 import fairseg
 from fairseg import Groups
 from fairseg.report import Summary, summarize
+from fairseg.report.paper import report_sheet
 from fairseg.report.plots import figure_of, plot_overall, plot_rows, to_png
+from fairseg.statistics.verdicts import Endpoint
 
 PAGE = 9.9  # inches of the page's content: 62rem less its padding
 
@@ -136,3 +138,32 @@ def test_saved_figures_do_not_follow_the_style_of_the_process(tmp_path: Path) ->
             fairseg.audit(table, by="sex").save(tmp_path / str(size))
         files.append([(tmp_path / str(size) / name).read_bytes() for name in ("overall.svg", "gaps.png")])
     assert files[0] == files[1]
+
+
+@pytest.mark.parametrize("levels", [2, 14])
+def test_the_sheet_shows_what_says_most_and_nothing_lies_on_anything(levels: int) -> None:
+    """On one page there is room for some rows: which, and how many are not there, is said."""
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(
+        [
+            (f"s{place}", f"level {place % levels}", "xy"[place % 2], label, rng.normal(0.9, 0.02))
+            for place in range(20 * levels)
+            for label in ("LV", "RV", "MYO")
+        ],
+        columns=["subject", "group", "site", "label", "dice"],
+    )
+    result = fairseg.audit(table, by="group", also="site", adjust="site")
+    figure = report_sheet(result)
+    FigureCanvasAgg(figure).draw()
+    page, gaps = figure.bbox, figure.axes[1]
+    typical = [row for row in result.judgement.findings if row.endpoint is Endpoint.TYPICAL]
+    cut = len(gaps.get_yticks()) < len(typical)
+    assert (f"of {len(typical)} that say most" in gaps.get_xlabel()) == cut == (levels > 8)
+    boxes = [text.get_window_extent() for text in gaps.get_yticklabels()]
+    assert all(upper.y0 >= lower.y1 - 1 for upper, lower in pairwise(boxes))
+    texts = [text.get_window_extent() for text in figure.texts]
+    assert all(upper.y0 >= lower.y1 - 1 for upper, lower in pairwise(texts))
+    assert all(box.x0 >= page.x0 and box.x1 <= page.x1 and box.y0 >= page.y0 for box in texts + boxes)
+    assert max(text.y1 for text in [texts[-1]]) <= gaps.get_tightbbox().y0
+    written = "\n".join(text.get_text() for text in figure.texts)
+    assert ("more on the page" in written) == (levels > 8)
