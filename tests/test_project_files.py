@@ -109,6 +109,11 @@ def test_files_are_there_and_their_links_lead_somewhere(name: str) -> None:
         assert (ROOT / link).exists(), link
 
 
+def test_the_readme_leads_to_every_page_of_the_docs() -> None:
+    linked = re.findall(r"\]\(docs/([^)#/]+\.md)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert {page.name for page in (ROOT / "docs").glob("*.md")} - {"index.md"} == set(linked)
+
+
 @pytest.mark.parametrize(
     "form", sorted((ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml")), ids=lambda f: f.stem
 )
