@@ -126,3 +126,14 @@ def test_skipped_cases_and_odd_cells_change_no_count(name: str) -> None:
     kinds = table().astype(dict.fromkeys(["case", "subject", "sex", "label"], "category"))
     for other in (pd.concat([table(), lost]), odd, kinds, table().convert_dtypes()):
         pd.testing.assert_frame_equal(counts(other), counts(table()))
+
+
+def test_columns_with_names_of_several_levels_are_refused() -> None:
+    table = pd.concat({"model": pd.DataFrame({"sex": ["F", "M"], "dice": [0.9, 0.8]})}, axis=1)
+    with pytest.raises(ValueError, match=r"scores must have one name a column, got .'model', 'sex'"):
+        fairseg.audit(table, by="sex")
+
+
+def test_a_sign_of_percent_is_answered_with_what_to_type() -> None:
+    with pytest.raises(ValueError, match=r"row 0, column dice: .*'88\.0%' .*--percent"):
+        fairseg.audit({"sex": ["F", "M"], "dice": ["88.0%", "90.1%"]}, by="sex")

@@ -20,7 +20,7 @@ from fairseg.io.sentences import NamingNote, counted, listed
 logger = logging.getLogger(__name__)
 
 _READERS = {".parquet": "pyarrow", ".xlsx": "openpyxl", ".xls": "xlrd"}  # what pandas needs to read them
-_DICOM_AGE = re.compile(r"([0-9]{3})([DWMY])")  # value representation AS
+_DICOM_AGE = re.compile(r"([0-9]{1,3})([DWMY])")  # value representation AS
 _PER_YEAR = {"D": 365.25, "W": 365.25 / 7, "M": 12.0, "Y": 1.0}
 
 
@@ -150,6 +150,8 @@ def as_table(source: Any, argument: str = "table", *, also: str = "") -> pd.Data
         table = pd.DataFrame(source)
     except ValueError as error:
         raise ValueError(f"{argument} must be a table: {error}") from None
+    if table.columns.nlevels > 1:
+        raise ValueError(f"{argument} must have one name a column, got {table.columns[0]!r}")
     if (twice := table.columns[table.columns.duplicated()]).size:
         raise ValueError(f"{argument} must name each column once, got {twice[0]!r} twice")
     return table

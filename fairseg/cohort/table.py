@@ -134,12 +134,14 @@ def read_numbers(column: "pd.Series[Any]", where: str = "table") -> "pd.Series[f
     if any(wrong):
         row = column.index[wrong.index(True)]
         got = cell_repr(column[row])
-        comma = (
-            " (a decimal comma? write a point, or separate columns by semicolons)"
-            if str(column[row]).count(",") == 1
-            else ""
-        )
-        raise ValueError(f"{where}: row {row}, column {column.name}: must be a number, got {got}{comma}")
+        hint = ""
+        if str(column[row]).count(",") == 1:
+            hint = " (a decimal comma? write a point, or separate columns by semicolons)"
+        elif str(column[row]).endswith("%"):
+            hint = (
+                " (percentages? write the numbers alone and say --percent, or Scores.of(table, percent=True))"
+            )
+        raise ValueError(f"{where}: row {row}, column {column.name}: must be a number, got {got}{hint}")
     return pd.Series(np.array(values, dtype=np.float64), index=column.index, name=column.name)
 
 

@@ -27,10 +27,10 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what makes a spreadsheet run a ce
 def read_csv(path: str | Path) -> pd.DataFrame:
     """Read a CSV file as text; the index is the row that a spreadsheet shows (2 below the header).
 
-    Comma, semicolon or tab separate, whichever the header has most of, or what Excel's first line `sep=;`
-    says. Rows without any text are left out. The text is UTF-8, UTF-16 as Excel's "Unicode text", or else
-    Windows-1252, which is logged. Where no comma separates, it is the decimal point of a column of numbers
-    (but before three digits each, beside other numbers with points: those are left as they are).
+    Comma, semicolon, tab or a bar separate, whichever the header has most of, or what Excel's first line
+    `sep=;` says. Rows without any text are left out. The text is UTF-8, UTF-16 as Excel's "Unicode text", or
+    else Windows-1252, which is logged. Where no comma separates, it is the decimal point of a column of
+    numbers (but before three digits each, beside other numbers with points: those are left as they are).
 
     Raises:
         ValueError: the file cannot be read, is no text, has a row with more fields than the header, or
@@ -43,7 +43,7 @@ def read_csv(path: str | Path) -> pd.DataFrame:
         raise ValueError(f"{file} cannot be read: {error.strerror}") from None
     stated = _STATED.match(text)
     first = text[stated.end() if stated else 0 :].lstrip().split("\n", 1)[0]
-    separator = stated[1] if stated else max(",;\t", key=first.count)
+    separator = stated[1] if stated else max(",;\t|", key=first.count)
     try:
         lines = csv.reader(StringIO(text, newline=""), delimiter=separator, strict=True)
         filled = [(number, row) for number, row in enumerate(lines, 1) if "".join(row).strip()]

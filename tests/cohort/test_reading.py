@@ -92,8 +92,9 @@ def test_columns_may_be_called_otherwise(read: Read, tmp_path: Path) -> None:
 
 
 @every_reader
-def test_ages_of_dicom_are_years(read: Read, tmp_path: Path) -> None:
-    got = read(PEOPLE.assign(age=["061Y", "018M", "070Y", None]), tmp_path)
+@pytest.mark.parametrize("ages", [("061Y", "018M", "070Y"), ("61Y", "18M", "70Y"), ("61", "9M", "70Y")])
+def test_ages_of_dicom_are_years(read: Read, ages: tuple[str, ...], tmp_path: Path) -> None:
+    got = read(PEOPLE.assign(age=[*ages, None]), tmp_path)
     groups = Groups.from_table(got, by="age", bins={"age": [2, 65]})
     assert [groups.name(one) for one in groups.encode(got)] == ["2<=age<65", "age<2", "age>=65", "unknown"]
 
@@ -122,6 +123,7 @@ def test_codes_of_letters_and_numbers_are_levels() -> None:
 @pytest.mark.parametrize(
     ("content", "sites"),
     [
+        (b"case|site\na|Z\nb|\n", ["Z", None]),
         (b"sep=;\r\ncase;site\r\na;Z\r\nb;\r\n", ["Z", None]),
         ("case\tsite\na\tZ\u00fcrich\nb\tK\u00f6ln\n".encode("utf-16"), ["Z\u00fcrich", "K\u00f6ln"]),
         ("case;site\na;Z\u00fcrich\nb;K\u00f6ln\n".encode("cp1252"), ["Z\u00fcrich", "K\u00f6ln"]),
@@ -136,6 +138,7 @@ def test_codes_of_letters_and_numbers_are_levels() -> None:
         (b'case,site\na,"' + b"x" * 100_000 + b'"\nb,y\n', ["x" * 100_000, "y"]),
     ],
     ids=[
+        "bar",
         "sep=",
         "UTF-16",
         "Windows-1252",

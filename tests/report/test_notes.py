@@ -188,7 +188,15 @@ def seen(result: AuditResult | ComparisonResult, folder: Path) -> dict[str, str]
     return {name: " ".join(html.unescape(text).split()) for name, text in texts.items()}
 
 
-@pytest.mark.parametrize("make", [doubled, in_centimetres])
+def levels_alike() -> pd.DataFrame:
+    """Return a sex that is written in two ways."""
+    rng = np.random.default_rng(0)
+    return pd.DataFrame(
+        {"sex": np.repeat(["F", "female", "M"], 20), "dice": rng.normal(0.9, 0.02, 60)}
+    ).assign(subject=[f"s{place}" for place in range(60)])
+
+
+@pytest.mark.parametrize("make", [doubled, in_centimetres, levels_alike])
 @pytest.mark.parametrize("models", [1, 2])
 def test_what_looks_wrong_is_said_wherever_the_answer_is_read(
     make: Callable[[], pd.DataFrame], models: int, tmp_path: Path
