@@ -9,7 +9,7 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -185,8 +185,21 @@ def read_mask(path: Path) -> Mask:
         ValueError: the file is no image, is truncated or damaged, has more voxels than are read (see
             `fairseg.io.limits`), several channels, or is not 2D or 3D; it names the file.
     """
-    if path.suffix.lower() in ARRAY_READERS:
+    return _read(path, channels=1)
+
+
+def read_channels(path: Path, number: int) -> list[Mask]:
+    """Read an image of several channels in one file, such as a colour PNG: as `read_mask`, one for each."""
+    image = _read(path, channels=number)
+    return [replace(image, voxels=np.ascontiguousarray(image.voxels[..., n])) for n in range(number)]
+
+
+def _read(path: Path, *, channels: int) -> Mask:
+    """Read an image of so many channels, (*S), or (*S, channels) if there are several."""
+    if path.suffix.lower() in ARRAY_READERS and channels == 1:
         return plain_mask(*read_array(path), path)
+    if path.suffix.lower() in ARRAY_READERS:
+        raise ValueError(f"{path} must be a file for each of the {channels} channels, or one PNG in colour")
     check_voxels = check_image(path)
     reader = READERS[path.suffix.lower()]
     with itk_messages() as messages, _native_messages(listen=reader != "NiftiImageIO") as native:
@@ -197,11 +210,13 @@ def read_mask(path: Path) -> Mask:
     if image is None:
         raise ValueError(f"{path} cannot be read as an image: {'; '.join([*native, reason])}")
     messages += native
-    if image.GetNumberOfComponentsPerPixel() != 1:
+    found = image.GetNumberOfComponentsPerPixel()
+    if channels == 1 and found != 1:
         raise ValueError(
-            f"{path} must have one channel, got {image.GetNumberOfComponentsPerPixel()} "
-            "(a colour image? save the labels as grey values)"
+            f"{path} must have one channel, got {found} (a colour image? save the labels as grey values)"
         )
+    if found != channels:
+        raise ValueError(f"{path} must have the {channels} channels of dataset.json, got {found}")
     _check_dimension(path, image.GetSize())
     grid = {
         "size": image.GetSize(),

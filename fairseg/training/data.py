@@ -173,6 +173,12 @@ def _view(cases: list[Case], settings: Settings) -> View:
     if without := [case.name for case in cases if case.box is None]:
         logger.warning("no foreground in %s: cropped to the middle of the image", listed(without))
     height, width = np.max([box.shape for box in boxes], axis=0) + 2 * settings.crop_margin
+    if small := [case.name for case in cases if height > case.shape[1] or width > case.shape[2]]:
+        logger.warning(
+            "crops of %d x %d pixels, crop_margin %d, are larger than the image, and 0 beyond it, in %s",
+            *(height, width, settings.crop_margin),
+            listed(small),
+        )
     return View((int(height), int(width)), settings.standardize)
 
 

@@ -27,7 +27,7 @@ from fairseg.crop import Box
 from fairseg.io.files import new_file, write_files
 from fairseg.io.image_checks import check_image
 from fairseg.io.image_writing import write_image
-from fairseg.io.images import Mask, check_same_grid, read_grid, read_mask
+from fairseg.io.images import Mask, check_same_grid, read_channels, read_grid, read_mask
 from fairseg.io.json_files import read_json
 from fairseg.io.label_files import read_labels
 from fairseg.io.outputs import check_writable
@@ -165,12 +165,13 @@ def log_messages(messages: Counter[str]) -> None:
 
 
 def read_case(files: Sequence[Path], plan: SlicePlan) -> tuple[Floats, Mask]:
-    """Read an image, one file a channel, and bring it to the form of the plan.
+    """Read an image, one file a channel or one for all, and bring it to the form of the plan.
 
     Returns:
         The image (C, Z, y, x), float32, and its first channel as read, with the grid.
     """
-    channels = [read_mask(file) for file in files]
+    in_one = len(files) > 1 and len(set(files)) == 1
+    channels = read_channels(files[0], len(files)) if in_one else [read_mask(file) for file in files]
     for file, channel in zip(files, channels, strict=True):
         check_same_grid(channel, channels[0], names=(f"channel {file.name}", f"channel {files[0].name}"))
         if not np.isfinite(channel.voxels).all():

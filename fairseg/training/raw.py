@@ -160,6 +160,8 @@ def images_of_cases(files: Mapping[str, Path]) -> CaseImages:
 def find_images(folder: Path, num_channels: int) -> dict[str, tuple[Path, ...]]:
     """Return case -> its files, one a channel, of a folder with CASE_0000, CASE_0001, ...
 
+    Where of three channels there is CASE_0000 alone, as nnU-Net has colour images, it is each of them.
+
     Raises:
         ValueError: the folder is none, or a case has another number of channels.
     """
@@ -169,6 +171,8 @@ def find_images(folder: Path, num_channels: int) -> dict[str, tuple[Path, ...]]:
             f"{folder}: images must be named CASE_0000 and so on by channel, got {listed(found.misnamed)}"
         )
     for case, files in found.by_case.items():
+        if num_channels == 3 and list(files) == [0]:
+            files |= {1: files[0], 2: files[0]}
         if sorted(files) != list(range(num_channels)):
             expected = f"{counted(num_channels, 'channel')}, 0000 to {num_channels - 1:04d}"
             got = ", ".join(f"{channel:04d}" for channel in sorted(files))

@@ -1,5 +1,6 @@
 """The parts of training: draws, preparation, methods, inference, prediction; and what is refused."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -130,6 +131,39 @@ def test_a_third_of_each_batch_is_forced_and_draws_are_numbered_on(
     assert all(sum(forced for _, _, forced in batch) == 2 for batch in batches)
     share = [slices.group[index] for batch in batches for index, _, forced in batch if forced]
     assert 0.4 < np.mean(share) < 0.6  # both groups alike
+
+
+def test_a_colour_png_is_three_channels_and_a_crop_larger_than_the_image_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, random, rows = tmp_path / "data", np.random.default_rng(0), ["case,subject,sex"]
+    for folder in ("imagesTr", "labelsTr"):
+        (data / folder).mkdir(parents=True)
+    for number in range(6):
+        mask = np.zeros((20, 24), dtype=np.uint8)
+        mask[4:12, 5 + number : 15] = 1
+        colours = random.integers(0, 200, size=(20, 24, 3), dtype=np.uint8)
+        image = data / "imagesTr" / f"c{number}_0000.png"
+        sitk.WriteImage(sitk.GetImageFromArray(colours, isVector=True), image)
+        sitk.WriteImage(sitk.GetImageFromArray(mask), data / "labelsTr" / f"c{number}.png")
+        rows.append(f"c{number},p{number},{'FM'[number % 2]}")
+    (data / "groups.csv").write_text("\n".join(rows))
+    about = {"channel_names": {"0": "R", "1": "G", "2": "B"}, "labels": {"background": 0, "x": 1}}
+    (data / "dataset.json").write_text(json.dumps(about | {"numTraining": 6, "file_ending": ".png"}))
+    raw = read_raw(data)
+    case, _ = read_case(raw.images["c5"], make_plan(raw))
+    spread = colours - colours.mean((0, 1))
+    np.testing.assert_allclose(case[:, 0], (spread / colours.std((0, 1))).transpose(2, 0, 1), atol=1e-5)
+
+    run, small = tmp_path / "run", ["--features", "2", "--epochs", "1", "--steps", "1", "--batch-size", "2"]
+    crop = ["--crop", "reference", "--crop-margin", "9"]
+    assert main(["train", str(data), "--by", "sex", "--out", str(run), *small, *crop]) == 0
+    assert "crops of 26 x 28 pixels" in capsys.readouterr().err
+    predict(run, data / "imagesTr", tmp_path / "out", references=data / "labelsTr")
+    assert sorted(path.name for path in (tmp_path / "out").glob("c*")) == [f"c{n}.png" for n in range(6)]
+    sitk.WriteImage(sitk.GetImageFromArray(colours[..., 0]), image)
+    assert main(["train", str(data), "--by", "sex", "--out", str(tmp_path / "grey"), *small]) == 2
+    assert "c5_0000.png must have the 3 channels of dataset.json, got 1" in capsys.readouterr().err
 
 
 def test_a_crop_is_standardised_by_itself(dataset: Path, prepared: Path, tiny: Settings) -> None:
