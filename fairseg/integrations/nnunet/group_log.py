@@ -7,7 +7,7 @@ weighs. `network_of` names nnU-Net's trainer that builds the network, and so can
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from fairseg.io.sentences import counted
 from fairseg.losses.group_loss import GroupLoss
 
 LOSSES, WEIGHTS, STATE = "group_losses", "group_weights", "group_loss_state"
+DRAWS = "case_weights"
 
 
 def keep(logger: Any, epoch: int, loss: GroupLoss, cases: CaseGroups) -> None:
@@ -40,6 +41,21 @@ def keep_network(logger: Any, epoch: int, builder: type) -> None:
     """Keep the name of the class that builds the network; "" if it is none of nnU-Net's own."""
     name = builder.__name__ if builder.__module__.startswith("nnunetv2.") else ""
     logger.local_logger.my_fantastic_logging[NETWORK] = [name] * (epoch + 1)  # also where it began without
+
+
+def keep_draws(logger: Any, epoch: int, weights: Mapping[str, float] | None) -> None:
+    """Keep by what weights the cases are drawn; {} for none."""
+    logger.local_logger.my_fantastic_logging[DRAWS] = [dict(weights or {})] * (epoch + 1)
+
+
+def check_draws(logger: Any, weights: Mapping[str, float] | None) -> None:
+    """Raise a ValueError if the checkpoint says that its cases were drawn by other weights."""
+    entries = logger.local_logger.my_fantastic_logging.get(DRAWS)
+    if entries and entries[-1] != dict(weights or {}):
+        raise ValueError(
+            "the checkpoint was trained with cases drawn by other weights: to go on, FAIRSEG_WEIGHT and the"
+            " column must be as they were"
+        )
 
 
 def write(

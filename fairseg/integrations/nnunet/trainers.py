@@ -274,6 +274,7 @@ class FairTrainer(nnUNetTrainer):  # type: ignore[misc]
         """
         builder = _owner(type(self), "build_network_architecture")
         group_log.keep_network(self.logger, self.current_epoch, builder)
+        group_log.keep_draws(self.logger, self.current_epoch, self._draws and self._draws.weights)
         known = [output for output in train_outputs if output["group_count"].sum() > 0]
         super().on_train_epoch_end(known or [{**train_outputs[0], "loss": np.array(np.nan)}])
         if len(known) < len(train_outputs):
@@ -295,11 +296,13 @@ class FairTrainer(nnUNetTrainer):  # type: ignore[misc]
         """Load what nnU-Net loads and, to go on with training, the state of the objective.
 
         Raises:
-            ValueError: to go on, when the groups or the training cases are not those of the checkpoint.
+            ValueError: to go on, when the groups, the training cases or their weights are not those of the
+                checkpoint.
         """
         super().load_checkpoint(filename_or_checkpoint)
         if not self.logger.resume:
             return
+        group_log.check_draws(self.logger, self._draws and self._draws.weights)
         best_epoch.restore(self._best, self.logger.local_logger.my_fantastic_logging)
         if self.case_groups is None:
             return

@@ -124,3 +124,23 @@ def test_losses_that_are_not_finite_are_counted(tmp_path: Path) -> None:
     means: dict[str, Any] = logger.get_value("group_losses", 0)
     assert (means["A"], means["B"], means["D"]) == (2.0, 2.0, None)
     assert np.isnan(means["C"])
+
+
+def test_no_trainer_goes_on_with_other_weights_of_the_cases(
+    dataset: Dataset, batch_of: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "nnUNetTrainerFairOversampling"
+    lines = dataset.table.read_text().splitlines()
+    weighted = [f"{line},{1 + number % 2}" for number, line in enumerate(lines[1:])]
+    dataset.table.write_text("\n".join([f"{lines[0]},often", *weighted]) + "\n")
+    monkeypatch.setenv("FAIRSEG_BY", "sex")
+    monkeypatch.setenv("FAIRSEG_WEIGHT", "often")
+    trainer = started(dataset, name)
+    trained(dataset, batch_of, range(1), trainer)
+    file = Path(trainer.output_folder) / "checkpoint_best.pth"
+    started(dataset, name, resume=True).load_checkpoint(str(file))
+    monkeypatch.delenv("FAIRSEG_WEIGHT")
+    refused(dataset, name, file, "drawn by other weights: to go on, FAIRSEG_WEIGHT and the column must be")
+    monkeypatch.setenv("FAIRSEG_WEIGHT", "often")
+    dataset.table.write_text("\n".join([f"{lines[0]},often", *(line[:-1] + "3" for line in weighted)]) + "\n")
+    refused(dataset, name, file, "drawn by other weights")
