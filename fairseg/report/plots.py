@@ -195,7 +195,7 @@ def plot_overall(summary: Summary) -> Figure:
     turn: dict[str, Any] = {}
     left, below = 0.75, 0.17 * max(map(len, names)) + 0.4
     if turned:
-        names = [[_cut(name)] for name in summary.names]
+        names = [[cut(name)] for name in summary.names]
         longest = max(len(name) for (name,) in names) + 8  # and n
         slot = min(0.5, _PANEL / len(names))
         angle = 60 if slot > 0.25 else 90
@@ -227,7 +227,7 @@ def plot_rows(rows: Mapping[str, Summary], metric: str) -> Figure:
     step = 1.0 / (number + 1)
     names = [textwrap.wrap(plain(name), _ROW_NAME) or [""] for name in rows]
     left = 0.3 + 0.085 * max(len(line) for lines in names for line in lines)
-    groups = list(map(_cut, first.names))
+    groups = list(map(cut, first.names))
     keys_wide = 0.085 * max(map(len, groups)) + 0.75
     columns = max(1, min(number, int((left + _LABELS) / keys_wide)))
     most_lines = max(map(len, names))
@@ -267,7 +267,7 @@ def plot_rows(rows: Mapping[str, Summary], metric: str) -> Figure:
     return figure
 
 
-def _cut(name: str) -> str:
+def cut(name: str) -> str:
     """Return a name that a figure has room for: of a longer one its beginning and its end."""
     text = plain(name)
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 20]} … {text[-17:]}"
@@ -322,17 +322,9 @@ def _figure(
 
 
 def _panel(ax: Axes, summary: Summary, metric: str) -> None:
-    """Draw one box and the points of each group, and the line of the reference group's median."""
+    """Draw the box and the points of each group, and the line of the reference group's median."""
     values = _values(summary, metric)
     draw_boxes(ax, summary, metric, list(range(len(values))), 0.55, "vertical")
-    # The same jitter every time, drawn from no generator: golden-ratio steps fill the width evenly.
-    for place, part in enumerate(values):
-        if part.size <= _MOST_POINTS:
-            jitter = (np.arange(part.size) * 0.6180339887 % 1 - 0.5) * 0.34
-            large: dict[str, Any] = (
-                {"ms": 4.5, "alpha": 0.8} if part.size < _FEWEST else {"ms": 3, "alpha": 0.45}
-            )
-            ax.plot(place + jitter, part, "o", color=INK, mew=0, zorder=3, **large)
     if summary.reference is not None and values[summary.reference].size:
         ax.axhline(float(np.median(values[summary.reference])), ls="--", lw=1.1, color=LINE, zorder=1)
     ax.set_xlim(-0.6, len(values) - 0.4)
@@ -341,13 +333,15 @@ def _panel(ax: Axes, summary: Summary, metric: str) -> None:
 def draw_boxes(
     ax: Axes, summary: Summary, metric: str, places: Sequence[float], width: float, orientation: Any
 ) -> None:
-    """Draw a box for each group with subjects enough."""
+    """Draw a box for each group with subjects enough, and upright ones with a point a subject."""
     values = _values(summary, metric)
     shown = [number for number, part in enumerate(values) if part.size >= _FEWEST]
     points = orientation == "vertical" and max(map(len, values)) <= _MOST_POINTS
     fills = [fill(group, summary.reference) for group in range(len(values))]
     ax.set_axisbelow(True)
-    if orientation == "horizontal":
+    if orientation == "vertical":
+        _draw_points(ax, values, places, width)
+    else:
         for place, part, shade in zip(places, values, fills, strict=True):
             if 0 < part.size < _FEWEST:
                 ax.plot(part, [place] * part.size, "o", ms=5, mfc=shade, mec=INK, mew=0.8, zorder=3)
@@ -369,6 +363,18 @@ def draw_boxes(
     )
     for number, box in zip(shown, boxes["boxes"], strict=True):
         box.set_facecolor(fills[number])
+
+
+def _draw_points(ax: Axes, values: Sequence[Any], places: Sequence[float], width: float) -> None:
+    """Draw the subjects of each group, of which there are not too many."""
+    # The same jitter every time, drawn from no generator: golden-ratio steps fill the width evenly.
+    for place, part in zip(places, values, strict=True):
+        if part.size <= _MOST_POINTS:
+            jitter = (np.arange(part.size) * 0.6180339887 % 1 - 0.5) * 0.62 * width
+            large: dict[str, Any] = (
+                {"ms": 4.5, "alpha": 0.8} if part.size < _FEWEST else {"ms": 3, "alpha": 0.45}
+            )
+            ax.plot(place + jitter, part, "o", color=INK, mew=0, zorder=3, **large)
 
 
 def _values(summary: Summary, metric: str) -> list[Any]:

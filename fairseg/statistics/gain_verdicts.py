@@ -21,6 +21,7 @@ from fairseg.statistics.gain_findings import (
     sign,
 )
 from fairseg.statistics.judge_options import JudgeOptions
+from fairseg.statistics.two_samples import fisher_exact
 from fairseg.statistics.verdicts import Endpoint, Verdict
 
 AGAINST = (Verdict.OVERCORRECTED, Verdict.LEVELS_DOWN, Verdict.LESS_FAIR)
@@ -134,11 +135,13 @@ def _pair(pair: Pair, evidence: Evidence, grouping: Grouping, options: JudgeOpti
             if (row.structure, row.endpoint, verdict) == (rows[0].structure, endpoint, Verdict.FAIRER)
         }
     }
-    possible = [
-        GainReason(GainReasonKind.POSSIBLE_HARM, one.attribute, one.group, one.structure)
+    harmed = [
+        (one.attribute, one.group, one.structure)
         for one in evidence.harm
         if one.attribute == grouping.name and one.allowed < one.p_adjusted <= _POSSIBLE * options.alpha
     ]
+    harmed += _uneven_losses(grouping.name, evidence, options)
+    possible = [GainReason(GainReasonKind.POSSIBLE_HARM, *where) for where in dict.fromkeys(harmed)]
     barred = possible or any(one.kind not in _UNTESTED for one in reasons)
     rules = (
         (failing, Verdict.FAILS),
@@ -194,6 +197,20 @@ def _without_strata(rows: Sequence[GainRow]) -> tuple[GainReason, ...]:
     return tuple(
         GainReason(GainReasonKind.STRATA, attribute, None, structure) for attribute, structure in lacking
     )
+
+
+def _uneven_losses(attribute: str, evidence: Evidence, options: JudgeOptions) -> list[tuple[str, str, str]]:
+    """Return where more of a group than of the others lost much, of which McNemar's test may show nothing."""
+    judged = [one for one in evidence.changes if one.attribute == attribute and one.judged]
+    shown = {row.group for row in evidence.harm if row.shown and row.attribute == attribute}
+    found = []
+    for one in judged:
+        others = [other for other in judged if other.structure == one.structure and other is not one]
+        lost, n = sum(other.lost for other in others), sum(other.n for other in others)
+        more = one.group not in shown and n and one.lost > one.gained and one.lost * n > lost * one.n
+        if more and fisher_exact(one.lost, one.n, lost, n) <= options.alpha / len(judged):
+            found.append((one.attribute, one.group, one.structure))
+    return found
 
 
 def _reasons(

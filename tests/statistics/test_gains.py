@@ -570,3 +570,17 @@ def test_the_attribute_that_turns_the_verdict_is_the_one_to_speak_of() -> None:
     assert pair is not None
     assert pair.decided_by[0].gain.estimate == pytest.approx(-0.03, abs=0.003)
     assert {pair.attribute for pair in found.telling_pairs} == {"sex", "site"}
+
+
+def test_losses_of_a_few_of_a_dozen_bar_praise_where_hardly_any_other_loses() -> None:
+    before, groups = cohort((400, 12), (0.92, 0.87))
+    after = before + 0.04 * (groups == 1)
+    assert judge(before, after, groups).verdict is Verdict.FAIRER
+    after[-2:] -= 0.3
+    found = judge(before, after, groups)
+    assert not found.shown_harm
+    assert found.verdict is Verdict.MOVED
+    assert GainReasonKind.POSSIBLE_HARM in {one.kind for one in found.pairs[0].reasons}
+    after[:67] -= 0.3  # as many of all
+    (pair,) = judge(before, after, groups).pairs
+    assert ("B", GainReasonKind.POSSIBLE_HARM) not in {(one.group, one.kind) for one in pair.reasons}

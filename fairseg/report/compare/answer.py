@@ -22,6 +22,8 @@ from fairseg.statistics.harm import HarmRow
 from fairseg.statistics.limits import Interval
 from fairseg.statistics.verdicts import Endpoint, Verdict
 
+_LEAST = 0.0005  # less is written as 0
+
 
 def answer(result: Compared) -> str:
     """Return the answer on every model, as plain text on one line."""
@@ -113,7 +115,9 @@ def _shown(change: Interval) -> int:
 def _row(pair: PairGains | None) -> GainRow | None:
     if pair is None:
         return None
-    return pair.decided_by[0] if pair.decided_by else pair.typical
+    # Where most subjects did not change, the typical gain is shown and yet is nothing to speak of.
+    telling = (row for row in pair.decided_by if abs(row.gain.estimate) >= _LEAST)
+    return next(telling, pair.decided_by[0] if pair.decided_by else pair.typical)
 
 
 def _within_strata(result: Compared, pair: PairGains | None, said: GainRow | None) -> dict[str, Any] | None:
@@ -217,6 +221,8 @@ def _changes(model: ModelGains, pair: PairGains, structure: str | None = None) -
                     "n": change.n,
                     "newly_failing": change.newly_failing,
                     "rescued": change.rescued,
+                    "lost": change.lost,
+                    "gained": change.gained,
                     **_median_change(change),
                 }
             )

@@ -10,7 +10,7 @@ from fairseg.report.compare.compared import Compared
 from fairseg.report.compare.tables import summaries
 from fairseg.report.escape import plain
 from fairseg.report.palette import GRID, INK, VERDICTS, color, fill, marker
-from fairseg.report.plots import draw_boxes, new_axes
+from fairseg.report.plots import cut, draw_boxes, new_axes
 from fairseg.statistics.verdicts import Verdict
 
 _LETTERS = 14  # of a line below a model's boxes
@@ -38,7 +38,10 @@ def plot_boxes(result: Compared, ax: Axes | None = None) -> Axes:
     first = next(iter(of_model.values()))
     number = len(first.groups)
     step = 1.0 / (number + 0.6)
-    ax = ax or new_axes(1.2 + 1.1 * len(of_model) * max(1.0, 0.4 * number), 3.6)
+    keys = list(map(cut, first.names))
+    keys_wide = 0.75 + 0.085 * max(map(len, keys))
+    wide = max(1.2 + 1.1 * len(of_model) * max(1.0, 0.4 * number), 0.9 + keys_wide)
+    ax = ax or new_axes(wide, 3.6)
     for at, summary in enumerate(of_model.values()):
         places = [at + step * (group - (number - 1) / 2) for group in range(number)]
         draw_boxes(ax, summary, "dice", places, 0.8 * step, "vertical")
@@ -46,9 +49,11 @@ def plot_boxes(result: Compared, ax: Axes | None = None) -> Axes:
     ax.set_xticks(range(len(of_model)), names, parse_math=False)
     ax.set_ylabel(next(iter(result.models.values())).title)
     ax.grid(axis="y", color=GRID, lw=0.7)
-    for group, name in enumerate(first.names):
-        ax.plot([], [], "s", mfc=fill(group, first.reference), mec=INK, label=plain(name))
-    for text in ax.legend(frameon=False, ncols=number, loc="lower left", bbox_to_anchor=(0, 1)).get_texts():
+    for group, name in enumerate(keys):
+        ax.plot([], [], "s", mfc=fill(group, first.reference), mec=INK, label=name)
+    columns = max(1, min(number, int((wide - 0.7) / keys_wide)))
+    legend = ax.legend(frameon=False, ncols=columns, loc="lower left", bbox_to_anchor=(0, 1))
+    for text in legend.get_texts():
         text.set_parse_math(False)
     return ax
 

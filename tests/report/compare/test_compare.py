@@ -352,3 +352,37 @@ def test_levelling_down_in_one_structure_names_it_with_its_own_changes() -> None
     result = judged(base, other)
     assert result.verdicts == {"other": Verdict.LEVELS_DOWN}
     assert re.search(r"levels down: on RV, .*loss of A\. A lost 0\.03", result.sentence)
+
+
+def test_whom_a_model_fails_is_seen_in_the_box_plots_and_every_group_has_a_name_there() -> None:
+    sizes = {"A": 60, "B": 40, "C": 3, "a group of a rather long name, and then some more": 20}
+    base = table(sizes=sizes)
+    base.loc[base.index[60:67], "dice"] = np.linspace(0.1, 0.4, 7)
+    ax = judged(base, changed(base, B=0.03)).plot("boxes")
+    drawn = np.concatenate([line.get_ydata() for line in ax.lines if line.get_marker() == "o"])
+    scores = np.concatenate([base["dice"], changed(base, B=0.03)["dice"]])
+    np.testing.assert_allclose(np.sort(drawn), np.sort(scores))
+    ax.figure.canvas.draw()
+    legend, page = ax.get_legend().get_window_extent(), ax.figure.bbox
+    assert page.x0 <= legend.x0
+    assert legend.x1 <= page.x1
+
+
+def test_of_rescued_subjects_the_failures_are_spoken_of_and_not_a_gain_of_nothing() -> None:
+    base = table(gap=0.0)
+    failing = base.index[base["group"] == "B"][:15]
+    base.loc[failing, "dice"] = 0.2
+    other = base.copy()
+    other.loc[failing, "dice"] = 0.9
+    result = judged(base, other)
+    assert result.verdicts == {"other": Verdict.FAIRER}
+    assert "in failures, B gained 15.0 (" in result.sentence
+
+
+def test_those_who_lost_much_are_counted_beside_any_praise() -> None:
+    base = table()
+    other = changed(base, B=0.04)
+    other.loc[other.index[other["group"] == "B"][:2], "dice"] = 0.7
+    result = judged(base, other)
+    assert result.verdicts == {"other": Verdict.FAIRER}
+    assert "2 of 100 lost more than 0.1, 0 gained as much" in result.sentence
