@@ -274,7 +274,7 @@ class FairTrainer(nnUNetTrainer):  # type: ignore[misc]
         """
         builder = _owner(type(self), "build_network_architecture")
         group_log.keep_network(self.logger, self.current_epoch, builder)
-        group_log.keep_draws(self.logger, self.current_epoch, self._draws and self._draws.weights)
+        group_log.keep_draws(self.logger, self.current_epoch, self._case_weights)
         known = [output for output in train_outputs if output["group_count"].sum() > 0]
         super().on_train_epoch_end(known or [{**train_outputs[0], "loss": np.array(np.nan)}])
         if len(known) < len(train_outputs):
@@ -302,7 +302,7 @@ class FairTrainer(nnUNetTrainer):  # type: ignore[misc]
         super().load_checkpoint(filename_or_checkpoint)
         if not self.logger.resume:
             return
-        group_log.check_draws(self.logger, self._draws and self._draws.weights)
+        group_log.check_draws(self.logger, self._case_weights)
         best_epoch.restore(self._best, self.logger.local_logger.my_fantastic_logging)
         if self.case_groups is None:
             return
@@ -310,6 +310,10 @@ class FairTrainer(nnUNetTrainer):  # type: ignore[misc]
         group_log.restore(self.logger, self.group_loss, self.case_groups)
         if self._logs_groups:
             self.print_to_log_file(f"fairseg: resumed with {group_log.weights_text(self.logger)}")
+
+    @property
+    def _case_weights(self) -> Mapping[str, float] | None:
+        return None if self._draws is None else self._draws.weights
 
     @property
     def _logs_groups(self) -> bool:

@@ -40,7 +40,7 @@ def test_the_best_epoch_is_that_of_the_rule(rule: Any, chosen: list[int]) -> Non
     for epoch, dice in enumerate(EPOCHS):
         counts = np.zeros((2, 1, 3))
         for group, value in enumerate(dice.values()):
-            counts[group, 0] = (0, 0, 0) if value is None else (value, 1 - value, 1 - value)
+            counts[group, 0] = 0 if value is None else np.round([10 * value, *2 * [10 - 10 * value]])
         best.end_epoch(log, epoch, counts)
         if best.improves():
             found.append(epoch)
