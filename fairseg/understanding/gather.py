@@ -1,6 +1,6 @@
 """What `understand` is given, read and checked: images and masks, groups, scores, confounders."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -82,11 +82,15 @@ def gather(
     predictions: str | Path | None,
     scores: Any,
     run: "TrainedRun | None",
+    predict_run: "Callable[..., Any] | None",
+    scratch: Path,
     test: bool,
     margins: Sequence[float],
     min_size: int,
 ) -> Gathered:
     """Read the cohort; arguments are those of `understand`.
+
+    Where there is a run and no `predictions`, `predict_run` writes the run's into the folder `scratch`.
 
     Raises:
         ValueError: an input is not usable, or fewer than two groups are large enough; the message says which.
@@ -108,6 +112,10 @@ def gather(
     order = [*([] if first is None else [first]), *(group for group in kept if group != first)]
     named = own.set_index("subject")["group"]
     table = table[table["subject"].isin(named.index)]
+    if predictions is None and run is not None and predict_run is not None:
+        around = None if run.crop_size is None else raw.mask_folder
+        predict_run(Path(data) / f"images{part}", scratch, cases=set(table["case"]), references=around)
+        predictions = scratch
     masks = {} if predictions is None else find_masks(Path(predictions), "predictions")
     if predictions is not None and (without := sorted(set(table["case"]) - masks.keys())):
         raise ValueError(f"predictions has no mask of {listed(without)}")

@@ -3,9 +3,10 @@
 Sentences, tables, figures and the page are made from the evidence, and from nothing else.
 """
 
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +43,7 @@ class UnderstandResult:
         readings: how well each view tells the groups apart.
         confounded: what confounders have to do with it; None where none were named.
         associations: whether looking like a group goes with Dice; empty without scores.
-        atlas: where the groups' errors differ; empty without predictions.
+        atlas: where the groups' errors differ; empty without predictions or a run.
         measures: how volumes, volume errors and outlines differ.
         slices: subgroups that nobody named, as half of the subjects found and the other half tested them.
         intervention: what the network does if the outside changes; None without a run.
@@ -260,7 +261,7 @@ def understand(
         reference: the group that the others are compared with; None: the first.
         cohort: table of cases, or its path; None: groups.csv in `data`.
         bins: attribute -> edges that cut a numeric attribute.
-        predictions: folder of a model's masks of the same cases.
+        predictions: folder of a model's masks of the same cases; None: those of `run`.
         scores: a model's scores of the same subjects, as `fairseg.audit` takes them; None: those of
             `predictions`, or of `run`.
         run: folder of a training of `fairseg train`, whose images are changed outside the organ to see
@@ -288,25 +289,29 @@ def understand(
     if not margins or any(not np.isfinite(margin) or margin < 0 for margin in margins):
         raise ValueError(f"margins must be numbers of at least 0, in mm, got {listed(margins) or 'none'}")
     alike = [confounders] if isinstance(confounders, str) else list(confounders)
-    trained = None
+    trained, predict_run = None, None
     if run is not None:
-        from fairseg.training.prediction import load_run  # noqa: PLC0415  (torch)
+        from fairseg.training.prediction import load_run, predict  # noqa: PLC0415  (torch)
         from fairseg.understanding.intervention import intervene  # noqa: PLC0415
 
         trained = load_run(run, mirror=False, device=device)
-    whole = gather(
-        data,
-        by,
-        reference,
-        cohort=cohort,
-        bins=bins or {},
-        predictions=predictions,
-        scores=scores,
-        run=trained,
-        test=test,
-        margins=sorted(set(map(float, margins))),
-        min_size=min_size,
-    )
+        predict_run = partial(predict, run, mirror=False, device=device, progress=progress)
+    with tempfile.TemporaryDirectory() as scratch:
+        whole = gather(
+            data,
+            by,
+            reference,
+            cohort=cohort,
+            bins=bins or {},
+            predictions=predictions,
+            scores=scores,
+            run=trained,
+            predict_run=predict_run,
+            scratch=Path(scratch),
+            test=test,
+            margins=sorted(set(map(float, margins))),
+            min_size=min_size,
+        )
     if absent := [name for name in alike if name not in whole.table]:
         raise ValueError(f"confounders: the cohort has no column {absent[0]!r}")
     tested: dict[str, Any] = {"permutations": permutations, "seed": seed}
@@ -314,11 +319,7 @@ def understand(
     if trained is not None:
         cases = whole.cases, whole.case_subjects, whole.ids, whole.names, whole.frame
         intervention = intervene(trained, *cases, **tested, progress=progress)
-        whole = replace(
-            whole,
-            views={**whole.views, BOTTLENECK: intervention.bottleneck},
-            dice=intervention.dice if whole.dice is None else whole.dice,
-        )
+        whole = replace(whole, views={**whole.views, BOTTLENECK: intervention.bottleneck})
     views = {name: view for name, view in whole.views.items() if name != MEASURES}
     readings = read_groups(views, whole.ids, whole.names, **tested)
     confounded = None

@@ -214,6 +214,8 @@ def test_subjects_that_a_run_was_trained_on_are_left_out(tmp_path: Path) -> None
     assert dict(result.cohort.counts) == {"Black": 6, "White": 8}
     assert result.left_out["why"].tolist() == ["the run was trained on them"]
     assert not {"train_0_0000", "train_1_0000"} & set(result.cohort.subjects)
+    assert {part.structure for part in result.atlas} == set(result.cohort.raw.structures)
+    np.testing.assert_allclose(result.cohort.dice, result.intervention.dice, atol=0.02)
     about = tmp_path / "data" / "dataset.json"
     text = about.read_text(encoding="utf-8")
     about.write_text(text.replace("cine MRI", "CT"), encoding="utf-8")
