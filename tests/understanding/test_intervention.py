@@ -11,7 +11,7 @@ from scipy.stats import ttest_1samp
 
 import fairseg
 from fairseg.crop import Box
-from fairseg.datasets import write_phantom
+from fairseg.datasets import Shift, write_phantom
 from fairseg.training import Settings, train
 from fairseg.training.inference import Predictor
 from fairseg.training.prediction import TrainedRun
@@ -224,3 +224,30 @@ def test_subjects_that_a_run_was_trained_on_are_left_out(tmp_path: Path) -> None
     about.write_text(text, encoding="utf-8")
     with pytest.raises(ValueError, match="without 2 subjects on whom the run was trained"):
         fairseg.understand(tmp_path / "data", "group", **options | {"min_size": 8})
+
+
+@pytest.mark.slow
+def test_the_gap_falls_by_what_it_says_if_the_fat_is_switched_off(tmp_path: Path) -> None:
+    """The same people drawn again without the fat: what no exchange of pixels can know."""
+    for name, shift in (("fat", Shift(fat=30.0)), ("lean", Shift())):
+        sizes = {"White": 30, "Black": 2}
+        write_phantom(tmp_path / name, subjects=sizes, test_subjects=12, shift=shift, shape=(48, 48),
+                      spacing=5.4, slices=3, seed=3)  # fmt: skip
+    recipe = {"features": 8, "most_features": 32, "batch_size": 4, "learning_rate": 0.1, "momentum": 0.9}
+    settings = Settings(by=("group",), **recipe, epochs=1, steps=120, validation=0.1, device="cpu")
+    train(tmp_path / "fat", tmp_path / "run", settings)
+    results = {
+        name: fairseg.understand(
+            tmp_path / name, "group", "White", run=tmp_path / "run", test=True, permutations=199
+        )
+        for name in ("fat", "lean")
+    }
+    gaps = {}
+    for name, result in results.items():
+        dice, ids = result.intervention.dice, result.cohort.ids
+        gaps[name] = dice[ids == 0].mean() - dice[ids == 1].mean()
+    lent = results["fat"].intervention.changes[0]
+    assert (lent.intervention, lent.group, lent.donors) == ("outside exchanged", "Black", "White")
+    assert lent.shown
+    assert gaps["fat"] > 0.1
+    assert lent.change[1] - 0.02 <= gaps["fat"] - gaps["lean"] <= lent.change[2] + 0.02
