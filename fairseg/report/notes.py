@@ -44,12 +44,31 @@ def first_notes(result: Audited) -> list[str]:
     lines = score_checks(result.scores, result.analyses)
     if small:
         lines.append(f"Not judged, too few subjects: {listed(small)}.")
+    if first.members.unknown:
+        lines.append(_of_unknown_group(result))
     lines += (
         [say("dropped", dropped=result.common.dropped, used=result.common.used)]
         if result.common.dropped
         else []
     )
     return [*lines, *missingness_sentences(missing, title=spoken_title(result))]
+
+
+def _of_unknown_group(result: Audited) -> str:
+    """Return how those are served who are in no group, for nobody judges them."""
+    first, score = result.analyses[0], result.common.overall
+    names = subject_names(result.scores)
+    left = np.isin(names, first.members.unknown) & ~np.isnan(score)
+    return say(
+        "unknown_group",
+        attribute=first.name,
+        number=len(first.members.unknown),
+        scored=int(left.sum()),
+        title=spoken_title(result),
+        median=float(np.median(score[left])) if left.any() else np.nan,
+        failing=int((score[left] < result.options.failure_threshold).sum()),
+        threshold=result.options.failure_threshold,
+    )
 
 
 def method(result: Audited) -> str:

@@ -254,3 +254,12 @@ def test_further_attributes_are_answered_wherever_the_answer_is_printed() -> Non
     result = fairseg.audit(scores, by="sex", also="site")
     for text in (repr(result), audit_text(result)):
         assert "By site: A gap is shown" in " ".join(text.split())
+
+
+def test_how_those_of_unknown_group_are_served_is_said() -> None:
+    rng = np.random.default_rng(0)
+    dice = np.r_[rng.normal(0.9, 0.01, 60), 0.2, 0.6, np.nan]
+    scores = {"sex": ["F", "M"] * 30 + [None] * 3, "dice": dice}
+    (note,) = [one for one in fairseg.audit(scores, by="sex").notes if "in no group" in one]
+    assert note.startswith("3 subjects without a known sex are in no group")
+    assert "0.400, 1 of 2 below 0.5" in note
