@@ -33,6 +33,9 @@ class Gathered:
 
     Attributes:
         attributes: that make the groups.
+        data: where the dataset is, as it was given.
+        groups_file: where the table of attributes is; "" if it was no file.
+        bins: that cut the attributes.
         raw: the dataset.
         cases: files of each case of these subjects.
         case_subjects: position of each case's subject.
@@ -48,6 +51,9 @@ class Gathered:
     """
 
     attributes: tuple[str, ...]
+    data: str
+    groups_file: str
+    bins: Mapping[str, Sequence[float]]
     raw: RawDataset
     cases: tuple[CaseFiles, ...]
     case_subjects: Integers
@@ -130,6 +136,9 @@ def gather(
     scored, dice = _scores(scores, predictions, raw, table, subjects)
     return Gathered(
         groups.attributes,
+        str(data),
+        "" if isinstance(cohort, pd.DataFrame) else str(cohort or Path(data) / "groups.csv"),
+        {name: edges for name, edges in bins.items() if name in _names(by)},
         raw,
         tuple(case for case, has in zip(cases, there, strict=True) if has),
         np.array([place[subject] for subject in table["subject"][there]], dtype=np.int64),

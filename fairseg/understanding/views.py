@@ -74,6 +74,7 @@ class Frame:
         axis: of the arrays as read, across which slices lie; None for images in 2D.
         whole: extent of the view of the whole image, mm (y, x).
         box: extent of the largest organ, mm (y, x).
+        pixel: median size of a pixel, mm (y, x), to which training resamples.
         labels: name -> value.
         margins: mm around the box.
     """
@@ -81,6 +82,7 @@ class Frame:
     axis: int | None
     whole: tuple[float, float]
     box: tuple[float, float]
+    pixel: tuple[float, float]
     labels: Mapping[str, int]
     margins: tuple[float, ...] = MARGINS
 
@@ -95,20 +97,22 @@ def make_frame(cases: Sequence[CaseFiles], labels: Mapping[str, int], margins: S
     Raises:
         ValueError: a mask cannot be read, or no mask has a label.
     """
-    fields, organs, axes = [], [], []
+    fields, organs, axes, pixels = [], [], [], []
     for case in cases:
         mask = read_labels(case.reference, _codes(labels))
         axes.append(_axis_of(mask))
         voxels, spacing = _slices(mask.voxels, axes[-1]), _in_plane(mask, axes[-1])
         fields.append(np.array(voxels.shape[1:]) * spacing)
+        pixels.append(np.asarray(spacing))
         if voxels.any():
             organs.append(np.array(Box.around(voxels, ndim=2).shape) * spacing)
     if not organs:
         raise ValueError("the reference masks must have a label in some case, all are empty")
     if len(set(axes)) > 1:
         raise ValueError("images must all be in 2D, or all have their slices across the same axis")
-    whole, box = np.median(fields, axis=0), np.max(organs, axis=0)
-    return Frame(axes[0], tuple(whole.tolist()), tuple(box.tolist()), dict(labels), tuple(margins))
+    sizes = (np.median(fields, axis=0), np.max(organs, axis=0), np.median(pixels, axis=0))
+    whole, box, pixel = ((float(y), float(x)) for y, x in sizes)
+    return Frame(axes[0], whole, box, pixel, dict(labels), tuple(margins))
 
 
 def _codes(labels: Mapping[str, int]) -> dict[str, tuple[int, ...]]:

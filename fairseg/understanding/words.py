@@ -1,6 +1,8 @@
 """The evidence in words and tables. What is said is chosen here; the words are in `understanding.txt.j2`."""
 
+import shlex
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fairseg.report.tables import Cell, Table
@@ -24,8 +26,10 @@ from fairseg.understanding.views import (
 )
 
 if TYPE_CHECKING:
+    from fairseg.understanding.gather import Gathered
     from fairseg.understanding.result import UnderstandResult
 
+_SCANNED = ("site", "scanner", "centre", "center", "vendor", "manufacturer", "hospital", "institut")
 _SEEN = (WHOLE, OUTSIDE)  # of which the sentence names the best
 
 
@@ -226,10 +230,34 @@ def advice_table(result: "UnderstandResult") -> Table:
 
 def advice_words(one: Advice, result: "UnderstandResult") -> tuple[str, str, str]:
     """Return what was found, what it suggests, and the command, if there is one."""
-    data, by = result.cohort.raw.folder.name, " --by ".join(result.cohort.attributes)
-    text = say("advice", kind=one.kind, data=data, by=by, **{"facts": one.facts})
-    found, suggests, command = (part.strip() for part in text.split("|"))
+    cohort = result.cohort
+    options = [part for name in cohort.attributes for part in ("--by", name)]
+    for name, edges in cohort.bins.items():
+        options += ["--bins", f"{name}={','.join(f'{edge:g}' for edge in edges)}"]
+    groups = ["--groups", cohort.groups_file or "GROUPS.csv"]
+    named_otherwise = cohort.groups_file != str(Path(cohort.data) / "groups.csv")
+    pixels = int(one.facts.get("margin", 0.0) // max(cohort.frame.pixel))
+    asked = {
+        "data": shlex.join([cohort.data, *options, *(groups if named_otherwise else [])]),
+        "masks": f"PREDICTIONS REFERENCES {shlex.join([*groups, *options])}",
+        "by": shlex.join(options),
+        "pixels": pixels,
+        "scanned": shlex.quote(",".join(_scanned(cohort))),
+        "adjust": shlex.join([part for name in one.facts.get("names", ()) for part in ("--adjust", name)]),
+        "crop": any(other.kind == "crop" for other in result.advice),
+    }
+    text = say("advice", kind=one.kind, **asked, **{"facts": one.facts})
+    found, suggests, command = (part.strip() for part in text.split("|", 2))
     return found, suggests, command
+
+
+def _scanned(cohort: "Gathered") -> list[str]:
+    """Return the columns of the table that say where, or by what, people were scanned."""
+    return [
+        str(name)
+        for name in cohort.table
+        if str(name) not in cohort.attributes and any(word in str(name).casefold() for word in _SCANNED)
+    ]
 
 
 def view_rank(view: str) -> int:

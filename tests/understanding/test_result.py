@@ -1,7 +1,12 @@
 """`fairseg.understand` and its command on a phantom whose groups differ outside the heart alone."""
 
+import shlex
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import click
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -9,8 +14,12 @@ from matplotlib.axes import Axes
 
 import fairseg
 from fairseg.cli import main
+from fairseg.cli.command import cli
 from fairseg.datasets import SHIFT, write_phantom
 from fairseg.understanding import views
+from fairseg.understanding.advice import Advice
+from fairseg.understanding.readable import Reading
+from fairseg.understanding.words import advice_words
 
 
 @pytest.fixture(scope="module")
@@ -131,3 +140,51 @@ def test_views_do_not_depend_on_numbers_of_cases(phantom: Path) -> None:
     found = fairseg.understand(phantom, "group", permutations=199, margins=(0,)).cohort.views
     assert all(len(view) == 26 for view in found.values())
     assert all(view.dtype == np.float32 for view in found.values())
+
+
+ROW = Reading("outside", "Black", 12, 14, 0.9, 0.8, 0.95, 0.6, 0.001, 0.001)
+FACTS = {"margin": 10.0, "row": ROW, "names": ["age", "body size"], "views": ["outside"]}
+
+
+@pytest.mark.parametrize("scanned", [True, False])
+@pytest.mark.parametrize(
+    "kind", ["crop", "no crop", "standardise", "inside", "anatomy", "header", "confounded"]
+)
+def test_the_command_of_an_advice_runs_as_it_is_printed(
+    kind: str, scanned: bool, result: fairseg.understanding.UnderstandResult, phantom: Path
+) -> None:
+    table = result.cohort.table.assign(**({"Scanner vendor": "A"} if scanned else {}))
+    cohort = replace(result.cohort, table=table, bins={"group": [1.0, 2.5]})
+    asked: Any = SimpleNamespace(cohort=cohort, advice=())
+    _, suggests, printed = advice_words(Advice(kind, "shown", dict(FACTS)), asked)
+    if kind == "header" and not scanned:
+        assert printed == ""
+        assert "no column" in suggests
+        return
+    program, name, *arguments = shlex.split(printed)
+    assert program == "fairseg"
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None
+    parsed = command.make_parser(click.Context(command)).parse_args([*arguments])[
+        0
+    ]  # refuses what is no option
+    required = {one.name for one in command.params if one.required}
+    assert required <= parsed.keys()
+    given = {str(phantom)} if name in ("train", "experiment", "understand") else {"PREDICTIONS", "REFERENCES"}
+    assert given <= set(arguments)
+    assert arguments[arguments.index("--by") + 1] == "group"
+    assert "group=1,2.5" in arguments
+    if kind == "crop":  # 10 mm of 4.5 mm each
+        assert arguments[arguments.index("--crop-margin") + 1] == "2"
+    if kind == "confounded":
+        assert arguments[arguments.index("body size") - 1] == "--adjust"
+
+
+def test_no_crop_is_advised_to_who_needs_none(result: fairseg.understanding.UnderstandResult) -> None:
+    moved = SimpleNamespace(group="Black", change=(0.1, 0.05, 0.2), donors="White", intervention="exchanged")
+    went_by = Advice("goes by", "shown", {"one": moved})
+    for others, crops in (((Advice("crop", "shown"),), True), ((Advice("no crop", "shown"),), False)):
+        asked: Any = SimpleNamespace(cohort=result.cohort, advice=(*others, went_by))
+        _, _, printed = advice_words(went_by, asked)
+        assert ("--crop reference" in printed) == crops
+        assert ("--sampler oversampling" in printed) != crops
