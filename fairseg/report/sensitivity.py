@@ -34,9 +34,10 @@ def sensitivity(result: Audited, secondary: Sequence[Finding] = ()) -> Sensitivi
 
     Tried are: the median over structures in place of the mean, the mean without the best and the worst of at
     least four structures, a missed structure left out instead of scored 0, subjects without a missed
-    structure, subjects with all structures only, each group without its best or worst subject, all without
-    each site (columns such as site, scanner); means, trimmed means and medians of the groups in place of the
-    Hodges-Lehmann shift; and, where the scores have both, the other definition of HD95.
+    structure, subjects with all structures only, each group without its best or worst subject (of more than
+    12 groups all at once), all without each site (columns such as site, scanner); means, trimmed means and
+    medians of the groups in place of the Hodges-Lehmann shift; and, where the scores have both, the other
+    definition of HD95.
 
     Args:
         result: of an audit.

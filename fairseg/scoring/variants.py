@@ -17,7 +17,7 @@ SITES = ("site", "scanner", "centre", "center", "hospital", "vendor", "clinic")
 Rows = npt.NDArray[np.bool_]
 
 _MOST_SITES = 12
-_MOST_LEFT_OUT = 24  # subjects, one at a time
+_MOST_LEFT_OUT = 24  # subjects, one at a time; of more groups than that allows, one of each at once
 _MOST_SUBJECTS = 3000  # above which no single subject can matter
 
 
@@ -61,11 +61,14 @@ def variants(
     if several and not every.all():
         tried.append(replace(base, name="subjects with every structure", rows=np.asarray(every)))
     if len(of_structure) <= _MOST_SUBJECTS:
-        rows = influential_rows(common.overall, grouping)
-        tried += [
-            leave_out(base, [row], "without the best or worst subject of a group")
-            for row in rows[:_MOST_LEFT_OUT]
-        ]
+        ends = influential_rows(common.overall, grouping)
+        rows = sorted({row for end in ends for row in end})
+        if len(rows) <= _MOST_LEFT_OUT:
+            name = "without the best or worst subject of a group"
+            tried += [leave_out(base, [row], name) for row in rows]
+        else:
+            names = (f"without the {which} subject of every group" for which in ("worst", "best"))
+            tried += [leave_out(base, end, name) for name, end in zip(names, ends, strict=True)]
     for name in scores.attributes:
         if name.lower() not in SITES or name in grouping.name.split(" and "):
             continue

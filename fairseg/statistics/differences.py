@@ -17,6 +17,8 @@ from fairseg.metrics.grouped import Floats, GroupedValues
 from fairseg.statistics.limits import draw_medians, limits_of, too_few
 from fairseg.statistics.order_statistics import Method, left_out_medians
 
+_MOST_PAIRS = 1770  # of 60 groups; beyond, the limits of the groups are made to hold together, not of pairs
+
 
 class Differences(NamedTuple):
     """Differences between the medians of pairs of groups, first minus second, with joint limits.
@@ -26,7 +28,8 @@ class Differences(NamedTuple):
         estimate: (P,).
         low: lower limits, (P,).
         high: upper limits, (P,).
-        tail: the probability beyond each limit of a single pair, so that all hold together.
+        tail: the probability beyond each limit of a single pair, so that all hold together; of many pairs,
+            beyond each limit of a single group.
     """
 
     pairs: list[tuple[int, int]]
@@ -71,14 +74,34 @@ def differences(
         rng: of the draws.
         scale: applied to medians before they are subtracted.
 
+    Of more than 1,770 pairs (60 groups) the limits are what those of the groups' medians allow that hold for
+    all groups together (Sidak): wider, and linear in the groups.
+
     Limits are NaN for a pair with a group of one value; with "binomial" for all if the groups are so small
     that no limits can hold together (see `enclosed`).
     """
     drawn = [scale(medians) for medians in draw_medians(parts, resamples, method, rng)]
     point = [scale(np.median(part, keepdims=True))[0] if part.size else np.nan for part in parts]
-    tail = (1.0 - level) / 2 if len(pairs) < 2 else _joint_tail(drawn, pairs, level)
-    compared = {group for pair in pairs for group in pair}
+    compared = sorted({group for pair in pairs for group in pair})
     too_small = method == "binomial" and too_few([parts[group] for group in compared], method, level)
+    if len(pairs) > _MOST_PAIRS:
+        tail = (1.0 - level ** (1.0 / len(compared))) / 2
+        lowest, highest = np.full((2, len(parts)), np.nan)
+        for group in compared:
+            if not too_small and parts[group].size > 1:
+                medians, counts = left_out_medians(parts[group])
+                lowest[group], highest[group] = limits_of(
+                    drawn[group], point[group], tail, method, [(scale(medians), counts)]
+                )
+        (first, second), centre = np.array(pairs).T, np.array(point)
+        return Differences(
+            pairs,
+            centre[first] - centre[second],
+            lowest[first] - highest[second],
+            highest[first] - lowest[second],
+            tail,
+        )
+    tail = (1.0 - level) / 2 if len(pairs) < 2 else _joint_tail(drawn, pairs, level)
     estimate, low, high = (np.full(len(pairs), np.nan) for _ in range(3))
     for position, (first, second) in enumerate(pairs):
         estimate[position] = point[first] - point[second]

@@ -1,6 +1,7 @@
 """How the model serves a group in a structure: its scores, who fails, and who is among the hardest tenth."""
 
 from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,7 @@ from fairseg.statistics.two_samples import median_limits, wilson
 from fairseg.statistics.verdicts import Endpoint
 
 HARDEST_SHARE = 0.1  # of all subjects
+_HARDER_SHARES = (0.05, 0.025)  # that are looked at before a verdict is green
 
 
 def hardest(values: Floats, share: float = HARDEST_SHARE) -> Floats:
@@ -42,6 +44,16 @@ class StructureScores:
         self.scores = np.ascontiguousarray(scores)
         self.fails = np.where(np.isnan(scores), np.nan, scores < options.failure_threshold)
         self.hardest = hardest(self.scores)
+
+    @cached_property
+    def hardest_cut(self) -> float:
+        """The best score among the hardest tenth; minus infinity where nobody is."""
+        return float(self.scores[self.hardest == 1].max(initial=-np.inf))
+
+    @cached_property
+    def harder(self) -> list[Floats]:
+        """The marks of still smaller shares of the subjects."""
+        return [hardest(self.scores, share) for share in _HARDER_SHARES]
 
     def endpoints(self, options: JudgeOptions) -> dict[Endpoint, tuple[Floats, bool, float, float]]:
         """Return values, whether they are marks, margin, and the weight of the overall score."""

@@ -64,9 +64,8 @@ class PageLevel:
             return line.finding
         test, weight = line.test, line.row.weight
         level = self.alpha_star * weight
-        estimate, low, high = test.limits(level)
+        (estimate, low, high), equivalence = test.limits(level, 2 * self.alpha)
         shown = test.decisive_p <= level
-        equivalence = test.limits(2 * self.alpha)
         inside = max(-equivalence.low, equivalence.high) <= line.finding.margin
         worse = None
         if estimate and line.positive_is_worse_for is not None:

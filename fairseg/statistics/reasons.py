@@ -10,14 +10,13 @@ import numpy as np
 
 from fairseg.metrics.fairness import mann_whitney_u
 from fairseg.statistics.findings import ALL_OTHERS, Finding, GroupFacts, Grouping, Reason, ReasonKind
-from fairseg.statistics.group_facts import StructureScores, hardest
+from fairseg.statistics.group_facts import StructureScores
 from fairseg.statistics.judge_options import JudgeOptions
 from fairseg.statistics.page_level import Line, Members
 from fairseg.statistics.row_tests import observe
 from fairseg.statistics.two_samples import brunner_munzel, fisher_exact
 from fairseg.statistics.verdicts import Endpoint, Verdict
 
-_HARDER_SHARES = (0.05, 0.025)  # that are looked at before a verdict is green
 _LEAST_IN_TAIL = 5  # subjects of each group
 
 Pair = tuple[tuple[str, Members], tuple[str, Members]]  # names, and who is in the group, (N,)
@@ -52,11 +51,12 @@ def missing_scores(
     """
     found = []
     for one in measured:
-        facts = [one.facts(attribute, name, who, options) for name, who in pair]
-        counts = [(fact.missing, fact.n + fact.missing) for fact in facts]
+        lacking = np.isnan(one.scores)
+        counts = [(int(lacking[who].sum()), int(who.sum())) for _, who in pair]
         if min(total for _, total in counts) and fisher_exact(*counts[0], *counts[1]) <= options.alpha / len(
             measured
         ):
+            facts = [one.facts(attribute, name, who, options) for name, who in pair]
             facts.sort(key=lambda fact: fact.missing / (fact.n + fact.missing), reverse=True)
             reason = Reason(ReasonKind.MISSING_SCORES, one.name, facts[0].group, facts=tuple(facts))
             found.append(reason)
@@ -75,14 +75,12 @@ def severity(pair: Pair, measured: Sequence[StructureScores], options: JudgeOpti
         parts = [part[~np.isnan(part)] for part in (one.scores[who] for _, who in pair)]
         if min(part.size for part in parts) < options.min_size:
             continue
-        cut = np.nanmax(np.where(one.hardest == 1, one.scores, -np.inf))
-        tails = [part[part <= cut] for part in parts]
+        tails = [part[part <= one.hardest_cut] for part in parts]
         tests = []
         if min(tail.size for tail in tails) >= _LEAST_IN_TAIL:
             test = brunner_munzel(*tails)
             tests.append((test.p, int(test.effect > 0.5)))
-        for share in _HARDER_SHARES:
-            harder = hardest(one.scores, share)
+        for harder in one.harder:
             counts = [
                 (int(np.nansum(harder[who])), part.size) for (_, who), part in zip(pair, parts, strict=True)
             ]
@@ -110,9 +108,10 @@ def one_stratum(
     ]
     found: dict[str, Reason] = {}
     for finding, stratum, test in sorted(strata, key=lambda one: one[2].decisive_p):
-        estimate = test.limits(options.alpha).estimate
-        shown = test.decisive_p <= options.alpha / len(strata) and abs(estimate) > finding.margin
-        if not shown or finding.structure in found:
+        if test.decisive_p > options.alpha / len(strata) or finding.structure in found:
+            continue
+        estimate = test.limits(options.alpha)[0].estimate
+        if abs(estimate) <= finding.margin:
             continue
         here = np.isin(np.arange(len(grouping.ids)), stratum)
         one = next(one for one in measured if one.name == finding.structure)

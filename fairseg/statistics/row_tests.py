@@ -1,7 +1,8 @@
 """The test of one row of a page as it was observed: p-value, estimate, and limits of any level."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -11,7 +12,13 @@ from fairseg.metrics.fairness import Floats
 from fairseg.statistics.batches import Integers
 from fairseg.statistics.limits import Interval
 from fairseg.statistics.permutation import Row
-from fairseg.statistics.two_samples import LocationShift, fisher_exact, newcombe, share_p_values
+from fairseg.statistics.two_samples import (
+    LocationShift,
+    brunner_munzel,
+    fisher_exact,
+    newcombe,
+    share_p_values,
+)
 from fairseg.statistics.within_strata import StratifiedShares, StratifiedShift
 
 _LEAST_IN_STRATUM = 5  # subjects of each group
@@ -39,14 +46,16 @@ class RowTest:
     p: float
     decisive_p: float
     effect: float
-    _source: Limits
+    _source: Callable[[], Limits]  # made when it is asked for: a page has thousands of rows
 
-    def limits(self, alpha: float) -> Interval:
+    def limits(self, *alphas: float) -> list[Interval]:
         """Return the estimate with limits of level 1 - alpha, without 0 exactly where decisive_p <= alpha."""
-        found = self._source.limits(1.0 - max(alpha, 1e-15))
-        if self.decisive_p > alpha:
-            return Interval(found.estimate, min(found.low, 0.0), max(found.high, 0.0))
-        return found
+        source = self._source()
+        found = [(alpha, source.limits(1.0 - max(alpha, 1e-15))) for alpha in alphas]
+        return [
+            Interval(one.estimate, min(one.low, 0.0), max(one.high, 0.0)) if self.decisive_p > alpha else one
+            for alpha, one in found
+        ]
 
 
 def observe(row: Row, ids: Integers) -> RowTest:
@@ -58,12 +67,19 @@ def observe(row: Row, ids: Integers) -> RowTest:
     """
     parts = [row_samples(row, ids, stratum) for stratum in row.strata]
     single = len(parts) == 1
+    if not row.marks and single:
+        test = brunner_munzel(*parts[0])
+        return RowTest(test.p, test.p, test.effect, partial(_location_shift, row, ids))
     if not row.marks:
-        shift = LocationShift(*parts[0]) if single else StratifiedShift(parts)
-        return RowTest(shift.test.p, shift.test.p, shift.test.effect, shift)
+        shift = StratifiedShift(parts)
+        return RowTest(shift.test.p, shift.test.p, shift.test.effect, lambda: shift)
     tables = [(int(one.sum()), one.size, int(two.sum()), two.size) for one, two in parts]
     shares = _Shares(*tables[0]) if single else StratifiedShares(tables)
-    return RowTest(shares.p, shares.decisive_p, np.nan, shares)
+    return RowTest(shares.p, shares.decisive_p, np.nan, lambda: shares)
+
+
+def _location_shift(row: Row, ids: Integers) -> LocationShift:
+    return LocationShift(*row_samples(row, ids, row.strata[0]))
 
 
 def usable_strata(

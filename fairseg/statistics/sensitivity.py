@@ -184,8 +184,8 @@ def _verdict(variant: str, base: Comparison, verdict: Verdict, estimate: float) 
     return VariantVerdict(variant, base.attribute, base.first, base.second, verdict, flips, float(estimate))
 
 
-def influential_rows(overall: npt.ArrayLike, grouping: Grouping) -> tuple[int, ...]:
-    """Return the subjects that a comparison may hang on: the best and the worst of each group.
+def influential_rows(overall: npt.ArrayLike, grouping: Grouping) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the subjects that a comparison may hang on: the worst of each group, and the best of each.
 
     No other subject moves a rank test or a share further when it is left out. Judge the page without each,
     and say so if any flips the verdict.
@@ -195,15 +195,14 @@ def influential_rows(overall: npt.ArrayLike, grouping: Grouping) -> tuple[int, .
         grouping: the attribute.
 
     >>> influential_rows([0.9, 0.1, 0.8, 0.7, 0.6], Grouping("sex", ("F", "M"), np.array([0, 0, 0, 1, 1])))
-    (0, 1, 3, 4)
+    ((1, 4), (0, 3))
     """
     values = np.asarray(overall, dtype=np.float64)
-    found: set[int] = set()
-    for code in range(len(grouping.group_names)):
-        own = np.flatnonzero((grouping.ids == code) & ~np.isnan(values))
-        if own.size:
-            found |= {int(own[np.argmin(values[own])]), int(own[np.argmax(values[own])])}
-    return tuple(sorted(found))
+    scored = ~np.isnan(values)
+    groups = (np.flatnonzero((grouping.ids == code) & scored) for code in range(len(grouping.group_names)))
+    there = [own for own in groups if own.size]
+    worst, best = (tuple(int(own[at(values[own])]) for own in there) for at in (np.argmin, np.argmax))
+    return worst, best
 
 
 def leave_out(base: Variant, rows: Sequence[int] | Integers, name: str) -> Variant:

@@ -23,6 +23,7 @@ from fairseg.statistics.limits import Interval
 _DECIMALS = 10  # scores that agree so far are equal: sums in another order differ in the last bits
 _SMALLEST_STEP, _LARGEST_STEP = 1e-6, 0.25  # of range, of IQR, over which ties are interpolated
 _MOST_LISTED = 100_000  # differences of pairs, above which counting beats sorting
+_LOPSIDED, _LARGE = 16, 1000  # times the smaller group, subjects: a larger group is counted, not looked up
 _EXACT_UP_TO = 100  # values, above which signed ranks are normal to the third decimal
 
 
@@ -100,6 +101,11 @@ class LocationShift:
         middle = float(np.subtract(*np.percentile(np.concatenate([self._x, self._y]), [75, 25])))
         self._half = max(min(step / 2, _LARGEST_STEP * middle), _SMALLEST_STEP * span)
         self._sums = tuple(np.concatenate([[0.0], np.cumsum(sample)]) for sample in (self._x, self._y))
+        sizes = self._x.size, self._y.size
+        self._large = int(sizes[1] > sizes[0])
+        self._counted = None
+        if span and max(sizes) >= max(_LARGE, _LOPSIDED * min(sizes)):
+            self._counted = np.unique((self._x, self._y)[self._large], return_counts=True)
         self.estimate = self._centre() if span else 0.0
 
     @property
@@ -133,11 +139,43 @@ class LocationShift:
         return sum(_root(side, low, high, self._span * 1e-9) for side in (above, below)) / 2
 
     def _effect(self, shift: float) -> float:
+        if self._counted is not None and not self._large:  # from the few of the second group
+            return 1.0 - float(self._share_below(0, self._y + shift).mean())
         return float(self._share_below(1, self._x - shift).mean())
 
     def at(self, shift: float) -> tuple[float, float, float]:
         """Return effect, standard error and degrees of freedom of first - shift against second."""
-        return _moments(self._share_below(1, self._x - shift), self._share_below(0, self._y + shift))
+        if self._counted is None:
+            return _moments(self._share_below(1, self._x - shift), self._share_below(0, self._y + shift))
+        if self._large:
+            few, many = self._share_below(1, self._x - shift), self._shares_of_large(shift)
+            return _pooled(_Spread.of(few), many)
+        few, many = self._share_below(0, self._y + shift), self._shares_of_large(-shift)
+        return _pooled(many, _Spread.of(few))
+
+    def _shares_of_large(self, shift: float) -> "_Spread":
+        """Return how the shares of the smaller group below each value of the larger, plus shift, spread.
+
+        Only values within half a step of one of the smaller group's need to be looked up: between these a
+        share is a count. So a small group costs what it has, not what all the others have.
+        """
+        assert self._counted is not None
+        values, counts = self._counted
+        few = (self._x, self._y)[1 - self._large] - shift
+        low, high = values.searchsorted(few - self._half), values.searchsorted(few + self._half, "right")
+        near = high - low
+        starts = np.repeat(low, near)
+        inside = np.unique(starts + np.arange(starts.size) - np.repeat(np.cumsum(near) - near, near))
+        weights = np.concatenate([[0], np.cumsum(counts)])
+        # By the number of the smaller group that lies below: subjects, without those looked up.
+        subjects = np.diff(weights[np.concatenate([[0], high, [values.size]])])
+        subjects = subjects - np.bincount(
+            high.searchsorted(inside, "right"), counts[inside], minlength=subjects.size
+        )
+        shares = np.concatenate(
+            [np.arange(few.size + 1) / few.size, self._share_below(1 - self._large, values[inside] + shift)]
+        )
+        return _Spread.of(shares, np.concatenate([subjects, counts[inside]]))
 
     def _share_below(self, which: int, points: Floats) -> Floats:
         """Return the share of a group below these points, each value spread over a step of the values."""
@@ -404,12 +442,33 @@ def _placements(points: Floats, ordered: Floats) -> Floats:
     return np.asarray(sum(sides) / (2.0 * ordered.size))
 
 
+class _Spread(NamedTuple):
+    """Placements within the other group: their mean, the sum of squares around it, and how many."""
+
+    mean: float
+    squares: float
+    size: int
+
+    @classmethod
+    def of(cls, placements: Floats, subjects: Floats | None = None) -> "_Spread":
+        """Sum up placements, each of one subject or of so many."""
+        if subjects is None:
+            mean = float(placements.sum()) / placements.size
+            apart = placements - mean
+            return cls(mean, float(apart @ apart), placements.size)
+        size = int(subjects.sum())
+        mean = float(subjects @ placements) / size
+        return cls(mean, float(subjects @ (placements - mean) ** 2), size)
+
+
 def _moments(first: Floats, second: Floats) -> tuple[float, float, float]:
     """Return effect, standard error and df from each subject's placement within the other group."""
-    n, m = first.size, second.size
-    effect = float(first.sum()) / n
-    apart, other = first - effect, second - float(second.sum()) / m
-    one, two = float(apart @ apart) / (n * (n - 1)), float(other @ other) / (m * (m - 1))
+    return _pooled(_Spread.of(first), _Spread.of(second))
+
+
+def _pooled(first: _Spread, second: _Spread) -> tuple[float, float, float]:
+    effect, n, m = first.mean, first.size, second.size
+    one, two = first.squares / (n * (n - 1)), second.squares / (m * (m - 1))
     total = one + two
     df = total**2 / max(one**2 / (n - 1) + two**2 / (m - 1), 1e-300) if total > 0 else n + m - 2.0
     return effect, max(total**0.5, 0.5 / (n * m)), max(df, 1.0)

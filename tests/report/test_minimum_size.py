@@ -44,3 +44,16 @@ def test_none_of_many_groups_of_just_enough_is_said_to_have_fewer(tmp_path: Path
     page = result.save(tmp_path).read_text(encoding="utf-8")
     claims = {int(number) for number in re.findall(r"[Ff]ewer than (\d+) subjects with", page)}
     assert all(number > 10 for number in claims)
+
+
+def test_as_many_groups_are_judged_as_were_tried_and_no_more() -> None:
+    rng = np.random.default_rng(0)
+    for number, message in ((61, None), (501, "a table shows 500 groups at most")):
+        site = np.repeat([f"site {one:03}" for one in range(number)], 10)
+        scores = pd.DataFrame({"subject": np.arange(site.size).astype(str), "site": site})
+        scores["dice"] = rng.normal(0.9, 0.02, site.size)
+        if message is None:
+            assert len(fairseg.audit(scores, by="site").groups) == number
+        else:
+            with pytest.raises(ValueError, match=message):
+                fairseg.audit(scores, by="site")

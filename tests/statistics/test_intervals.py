@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from fairseg.metrics import by_group, fairness_gap, iqr, skewed_error_ratio
-from fairseg.statistics import Interval, bootstrap_interval, equity_interval, group_intervals
+from fairseg.statistics import Interval, bootstrap_interval, differences, equity_interval, group_intervals
 from fairseg.statistics.limits import left_out_iqrs
 from fairseg.statistics.order_statistics import (
     binomial_medians,
@@ -338,3 +338,29 @@ def test_the_equity_scaled_interval_holds_the_truth_of_equal_groups(sizes: tuple
         found = equity_interval(rng.normal(0.9, 0.03, groups.size), groups, len(sizes))
         held += found.low <= 0.9 <= found.high
     assert held >= 184  # of 190 expected, three standard errors
+
+
+@pytest.mark.parametrize("measure", ["fairness_gap", "skewed_error_ratio"])
+def test_limits_of_very_many_groups_hold_and_are_wider_than_those_of_pairs(
+    measure: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(4)
+    groups = np.repeat(np.arange(61), 20)  # 1,830 pairs
+    values = rng.normal(0.9, 0.02, groups.size) - 0.1 * (groups == 7)
+    of_groups = bootstrap_interval(values, groups, measure, resamples=500)  # type: ignore[arg-type]
+    monkeypatch.setattr(differences, "_MOST_PAIRS", 2000)
+    of_pairs = bootstrap_interval(values, groups, measure, resamples=500)  # type: ignore[arg-type]
+
+    assert of_groups.estimate == of_pairs.estimate
+    assert of_groups.low <= of_pairs.low <= of_pairs.estimate <= of_pairs.high <= of_groups.high
+    assert of_groups.low > (0.04 if measure == "fairness_gap" else 1.3)  # the gap of 0.1 is seen
+
+
+def test_a_gap_among_very_many_groups_is_inside_its_limits() -> None:
+    rng = np.random.default_rng(5)
+    groups, held = np.repeat(np.arange(61), 15), 0
+    for _ in range(40):
+        gap = bootstrap_interval(rng.normal(0.9, 0.02, groups.size), groups, "fairness_gap", resamples=400)
+        held += gap.low == 0.0  # all groups are alike
+
+    assert held >= 38

@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from fairseg.metrics.fairness import Floats
+from fairseg.statistics import two_samples
 from fairseg.statistics.two_samples import (
     LocationShift,
     brunner_munzel,
@@ -178,3 +179,21 @@ def test_missing_values_are_left_out_and_errors_name_the_argument() -> None:
         hodges_lehmann_limits([0.9, 0.8], [0.7, 0.6], level=95)
     with pytest.raises(ValueError, match="got 5 of 3"):
         newcombe(5, 3, 0, 3)
+
+
+@pytest.mark.parametrize("decimals", [2, 4, 15])
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_small_group_beside_thousands_is_tested_as_by_looking_up_every_subject(
+    decimals: int, turned: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(decimals)
+    parts = [rng.normal(0.9, 0.03, 20).round(decimals), rng.normal(0.89, 0.03, 3000).round(decimals)]
+    parts = parts[::-1] if turned else parts
+    counted = LocationShift(*parts)
+    monkeypatch.setattr(two_samples, "_LARGE", 10_000)
+    one_by_one = LocationShift(*parts)
+
+    assert counted.test == one_by_one.test
+    for shift in (-0.03, -0.01, 0.0, 0.005, 0.0123):
+        np.testing.assert_allclose(counted.at(shift), one_by_one.at(shift), rtol=1e-7, atol=1e-9)
+    np.testing.assert_allclose(counted.limits(0.9999), one_by_one.limits(0.9999), atol=1e-7)
