@@ -42,7 +42,7 @@ def test_a_report_is_judged_by_the_file_that_was_written(
     assert main([*judge, "--margin", "0.03", "--by", "sex"]) == 0
     page = (out / "report.html").read_text()
     assert hashlib.sha256(path.read_bytes()).hexdigest() in page
-    assert "set before, in the file plan.json" in page
+    assert "are those of the file plan.json" in page
     assert set(pd.read_csv(out / "findings.csv")["attribute"]) == {"sex", "age"}
     capsys.readouterr()
     # The default, said aloud, contradicts the file as any other value does.

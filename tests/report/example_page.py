@@ -171,6 +171,8 @@ def make_page(
                 (badge(Verdict.GAP), f"{names[1]} is segmented worse than {names[0]}: 0.031, more than 0.02.")
             ],
             "stacked": False,
+            "details": "",
+            "notes": [],
             "tables": [
                 Table.of("Groups", ["n"], [(name, "", [Cell(int((groups == group).sum()), kind="count")])
                                            for group, name in enumerate(names)])
