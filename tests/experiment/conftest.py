@@ -21,7 +21,7 @@ __all__ = ["dataset", "other", "prepared", "tiny"]
 
 @pytest.fixture(scope="session")
 def recipe() -> Settings:
-    """Few steps of a small network."""
+    """Few steps of a small network, else as the preset quick."""
     return Settings(
         by=("group",),
         features=4,
@@ -32,6 +32,7 @@ def recipe() -> Settings:
         validation=0.3,
         learning_rate=0.1,
         momentum=0.9,
+        schedule="step",
         device="cpu",
     )
 
