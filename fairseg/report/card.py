@@ -4,12 +4,13 @@ from typing import Any
 
 from markupsafe import Markup
 
-from fairseg.report.answer import answer, answer_lines
+from fairseg.report.answer import answer_lines
 from fairseg.report.audited import Audited
 from fairseg.report.charts import badge
 from fairseg.report.findings_table import endpoints_table, groups_table
 from fairseg.report.notes import first_notes
 from fairseg.report.templates import render_page
+from fairseg.report.text import other_answers
 
 
 def card_values(result: Audited) -> dict[str, Any]:
@@ -24,10 +25,8 @@ def card_values(result: Audited) -> dict[str, Any]:
         "stacked": False,
         "notes": [
             *(
-                Markup("{} By {}: {}").format(
-                    badge(result.judgement.verdicts[one.name]), one.name, answer(result, one)
-                )
-                for one in others
+                Markup("{} {}").format(badge(result.judgement.verdicts[one.name]), text)
+                for one, text in zip(others, other_answers(result), strict=True)
             ),
             *first_notes(result),
         ],

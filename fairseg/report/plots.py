@@ -228,8 +228,7 @@ def plot_rows(rows: Mapping[str, Summary], metric: str) -> Figure:
     names = [textwrap.wrap(plain(name), _ROW_NAME) or [""] for name in rows]
     left = 0.3 + 0.085 * max(len(line) for lines in names for line in lines)
     groups = list(map(cut, first.names))
-    keys_wide = 0.085 * max(map(len, groups)) + 0.75
-    columns = max(1, min(number, int((left + _LABELS) / keys_wide)))
+    columns = max(1, min(number, int((left + _LABELS) / key_width(groups))))
     most_lines = max(map(len, names))
     with rc_context(STYLE):
         figure, (ax,) = _figure(
@@ -265,6 +264,11 @@ def plot_rows(rows: Mapping[str, Summary], metric: str) -> Figure:
         for text in legend.get_texts():
             text.set_parse_math(False)
     return figure
+
+
+def key_width(names: Sequence[str]) -> float:
+    """Return the inches that the widest key of a legend takes."""
+    return 0.75 + 0.085 * max(map(len, names))
 
 
 def cut(name: str) -> str:

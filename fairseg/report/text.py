@@ -27,7 +27,7 @@ def to_terminal(result: Audited) -> str:
     """Return the card of the page as text: verdict, sentence, groups and comparisons, in the same order."""
     first = result.analyses[0]
     verdict = result.verdict
-    lines = [f"{verdict.character} {verdict.label.capitalize()}", answer(result, result.analyses[0])]
+    lines = [f"{verdict.character} {verdict.label.capitalize()}", answer(result, first)]
     lines += first_notes(result)
     lines += other_answers(result)
     text = "\n\n".join(textwrap.fill(plain(line), _LETTERS) for line in lines)

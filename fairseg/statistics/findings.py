@@ -115,13 +115,15 @@ class Finding:
         That is how results, tables and charts show a finding, whatever the endpoint: to score higher is
         better, to fail more often or to be among the hardest more often is worse.
         """
-        found = Interval(self.estimate, self.low, self.high)
-        return found.negated() if self.endpoint in (Endpoint.FAILURES, Endpoint.HARDEST) else found
+        return self._as_disadvantage(self.low, self.high)
 
     @property
     def at_margin(self) -> Interval:
         """The same with the 90% limits that the margin is judged by."""
-        found = Interval(self.estimate, self.equivalence_low, self.equivalence_high)
+        return self._as_disadvantage(self.equivalence_low, self.equivalence_high)
+
+    def _as_disadvantage(self, low: float, high: float) -> Interval:
+        found = Interval(self.estimate, low, high)
         return found.negated() if self.endpoint in (Endpoint.FAILURES, Endpoint.HARDEST) else found
 
     @property

@@ -10,7 +10,7 @@ from fairseg.report.compare.compared import Compared
 from fairseg.report.compare.tables import summaries
 from fairseg.report.escape import plain
 from fairseg.report.palette import GRID, INK, VERDICTS, color, fill, marker
-from fairseg.report.plots import cut, draw_boxes, new_axes
+from fairseg.report.plots import cut, draw_boxes, key_width, new_axes
 from fairseg.statistics.verdicts import Verdict
 
 _LETTERS = 14  # of a line below a model's boxes
@@ -39,7 +39,7 @@ def plot_boxes(result: Compared, ax: Axes | None = None) -> Axes:
     number = len(first.groups)
     step = 1.0 / (number + 0.6)
     keys = list(map(cut, first.names))
-    keys_wide = 0.75 + 0.085 * max(map(len, keys))
+    keys_wide = key_width(keys)
     wide = max(1.2 + 1.1 * len(of_model) * max(1.0, 0.4 * number), 0.9 + keys_wide)
     ax = ax or new_axes(wide, 3.6)
     for at, summary in enumerate(of_model.values()):
