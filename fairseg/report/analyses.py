@@ -1,7 +1,7 @@
 """Which groups are compared: what `audit` and `compare` are asked for, checked against the scores."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +29,13 @@ class Analysis:
         groups: the groups.
         reference: id of the reference group, or None: all pairs.
         members: the group of each subject.
+        held: whether it is among what is held fixed for the others, so that its own gap is not adjusted.
     """
 
     groups: Groups
     reference: int | None
     members: Membership
+    held: bool = False
 
     @property
     def name(self) -> str:
@@ -47,7 +49,7 @@ class Analysis:
 
     def grouping(self) -> Grouping:
         """Return this as the statistics take it."""
-        return Grouping(self.name, short_names(self.groups), self.members.ids, self.reference)
+        return Grouping(self.name, short_names(self.groups), self.members.ids, self.reference, self.held)
 
 
 def with_groups(scores: Any, groups: Any, metric: str) -> tuple[Any, str]:
@@ -115,7 +117,8 @@ def analyses_of(
         else:
             edges = {name: bins[name] for name in attributes if name in bins}
             groups = Groups.from_table(scores.table, by=attributes, bins=edges)
-        analyses.append(_analysis(scores, groups, None if number else reference))
+        analysis = _analysis(scores, groups, None if number else reference)
+        analyses.append(replace(analysis, held=not set(adjust).isdisjoint(attributes)))
     return analyses
 
 

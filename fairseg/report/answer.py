@@ -45,11 +45,11 @@ def answer_lines(result: Audited, analysis: "Analysis") -> list[str]:
         failing=_failing(comparisons),
         everyone=_fails_everyone(comparisons, facts),
         judged=[fact.group for fact in facts if fact.judged],
-        sizes=[(fact.group, fact.n) for fact in facts],
+        sizes=[(fact.group, fact.n, fact.missing) for fact in facts],
         other_way=None if lead is None else _other_way(result, comparisons, lead),
         widest=_widest(result, comparisons),
         reasons=_reasons(result, comparisons, analysis.name),
-        adjusted=bool(result.sections.adjust) and any(finding.adjusted for finding in judgement.findings),
+        adjusted=any(finding.adjusted for one in comparisons for finding in one.findings),
         adjust=result.held_fixed,
         several=len(result.structures) > 1,
     )

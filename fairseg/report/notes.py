@@ -113,6 +113,7 @@ def score_checks(scores: Scores, analyses: Sequence[Analysis]) -> list[str]:
     for name in (name for name in attributes if name in scores.table):
         levels = scores.table[name].dropna().astype(str).unique()
         lines += [say("alike", attribute=name, names=names) for names in alike(levels)]
+    lines += [say("held", attribute=one.name) for one in analyses if one.held]
     shared = [one for one in analyses if one.members.shared]
     return [*lines, *(say("shared", subjects=one.members.shared, attribute=one.name) for one in shared)]
 

@@ -24,6 +24,7 @@ class Grouping:
         ids: of the subjects' groups, integer (N,); -1 for unknown.
         reference: id of the group that the others are compared with; None: all pairs of groups, and above
             8 groups each with `ALL_OTHERS`.
+        held: whether it is among what the strata hold fixed, so that its groups are not compared within them.
 
     Raises:
         ValueError: ids or the reference are no ids of these groups.
@@ -33,6 +34,7 @@ class Grouping:
     group_names: tuple[str, ...]
     ids: npt.NDArray[np.int64]
     reference: int | None = None
+    held: bool = False
 
     def __post_init__(self) -> None:
         ids = np.asarray(self.ids)

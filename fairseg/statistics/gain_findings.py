@@ -208,12 +208,13 @@ class Failing:
 
 
 class Unjudged(NamedTuple):
-    """A group with too few subjects, in one structure or (None) at all."""
+    """A group with too few subjects, in one structure or (None) at all: n have both scores of `size`."""
 
     attribute: str
     group: str
     structure: str | None
     n: int
+    size: int
 
 
 @dataclass(frozen=True)

@@ -126,9 +126,11 @@ class Cohort:
     def strata(
         self, model: int, pair: Pair, structure: int, *, adjusted: bool
     ) -> tuple[Integers, ...] | None:
-        """Return the strata of a row: all subjects unless adjusted, None if the strata are too small."""
+        """Return the strata of a row: all subjects unless adjusted, None if they are too small or held."""
         if not adjusted:
             return self._everyone
+        if self.groupings[pair.attribute].held:
+            return None
         known = ~np.isnan(self.before[model, :, structure])
         groups = [member & known for member in self.members(pair)]
         return usable_strata(groups, self.blocks or (), self.options.min_size)

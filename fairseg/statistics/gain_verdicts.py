@@ -121,14 +121,15 @@ def _pair(pair: Pair, evidence: Evidence, grouping: Grouping, options: JudgeOpti
     if not rows:
         return PairGains(grouping.name, first, second, n_first, n_second, Verdict.NOT_JUDGED, reasons=reasons)
     outside = _outside(rows, changes)
-    if evidence.stratified:
+    stratified = evidence.stratified and not grouping.held
+    if stratified:
         reasons = (*reasons, *_without_strata(rows))
     shown = [row_verdict(row) for row in rows]
     # What is fairer among all subjects must be so among those who are alike.
     fairer = {
         endpoint
         for endpoint in (Endpoint.TYPICAL, Endpoint.FAILURES)
-        if {False, evidence.stratified}
+        if {False, stratified}
         <= {
             row.adjusted
             for row, verdict in zip(rows, shown, strict=True)

@@ -113,12 +113,13 @@ def unjudged(cohort: Cohort, model: int) -> tuple[Unjudged, ...]:
     for attribute, grouping in enumerate(cohort.groupings):
         judged = cohort.judged(model, attribute)
         for group, name in enumerate(grouping.group_names):
-            counts = known[cohort.ids[:, attribute] == group].sum(axis=0)
+            here = known[cohort.ids[:, attribute] == group]
+            counts, size = here.sum(axis=0), len(here)
             if group not in judged:
-                found.append(Unjudged(grouping.name, name, None, int(counts[0])))
+                found.append(Unjudged(grouping.name, name, None, int(counts[0]), size))
                 continue
             found += [
-                Unjudged(grouping.name, name, structure, int(count))
+                Unjudged(grouping.name, name, structure, int(count), size)
                 for structure, count in zip(cohort.structures[1:], counts[1:], strict=True)
                 if count < cohort.options.min_size
             ]

@@ -192,7 +192,7 @@ def _draft(
                 )
                 worse = 0 if marks else 1
                 lines.append(make_line(finding, row if enough else None, grouping.ids, worse))
-                if blocks is not None:
+                if blocks is not None and not grouping.held:
                     plain = replace(finding, adjusted=True, value_first=np.nan, value_second=np.nan)
                     alike = None if within is None else replace(row, strata=within)
                     lines.append(make_line(plain, alike, grouping.ids, worse))

@@ -43,19 +43,24 @@ def below_floor(facts: Sequence[GroupFacts]) -> list[Reason]:
 
 
 def missing_scores(
-    attribute: str, pair: Pair, measured: Sequence[StructureScores], options: JudgeOptions
+    attribute: str,
+    pair: Pair,
+    measured: Sequence[StructureScores],
+    options: JudgeOptions,
+    *,
+    of: int = 1,
 ) -> list[Reason]:
     """Return a reason for each structure in which more of one group than of the other have no score.
 
-    A structure may be absent from a reference; or scores may have been lost where the model failed.
+    A structure may be absent from a reference; or scores may have been lost where the model failed. `of` is
+    the number of pairs that share the level.
     """
+    level = options.alpha / len(measured) / of
     found = []
     for one in measured:
         lacking = np.isnan(one.scores)
         counts = [(int(lacking[who].sum()), int(who.sum())) for _, who in pair]
-        if min(total for _, total in counts) and fisher_exact(*counts[0], *counts[1]) <= options.alpha / len(
-            measured
-        ):
+        if min(total for _, total in counts) and fisher_exact(*counts[0], *counts[1]) <= level:
             facts = [one.facts(attribute, name, who, options) for name, who in pair]
             facts.sort(key=lambda fact: fact.missing / (fact.n + fact.missing), reverse=True)
             reason = Reason(ReasonKind.MISSING_SCORES, one.name, facts[0].group, facts=tuple(facts))
@@ -156,6 +161,20 @@ def not_judged(grouping: Grouping, overall: StructureScores, options: JudgeOptio
     if len(small) > 1 and not found and otherwise(together):
         fact = overall.facts(grouping.name, "", together, options)
         found.append(Reason(ReasonKind.SMALL_GROUP, overall.name, facts=(fact,)))
+    # Whom no comparison counts may be those whose scores were lost.
+    known = grouping.ids >= 0
+    aside = [
+        (everyone[code].group, grouping.ids == code, known & (grouping.ids != code))
+        for code in range(len(everyone))
+        if code not in large
+    ]
+    for name, who, others in (*aside, ("unknown group", ~known, known)):
+        pair = (ALL_OTHERS, others), (name, who)
+        found += [
+            reason
+            for reason in missing_scores(grouping.name, pair, [overall], options, of=len(aside) + 1)
+            if reason.group == name
+        ]
     unknown = overall.facts(grouping.name, "", grouping.ids < 0, options)
     if unknown.judged and _badly(unknown, options):
         found.append(Reason(ReasonKind.UNKNOWN_GROUP, overall.name, facts=(unknown,)))

@@ -466,6 +466,17 @@ def test_what_is_fairer_among_those_who_are_alike_too_is_fairer() -> None:
     assert [row.gain.estimate for row in rows] == pytest.approx([0.04, 0.04], abs=2e-3)
 
 
+def test_an_attribute_that_is_held_fixed_is_judged_among_all_subjects() -> None:
+    """Within a scanner there is no other scanner: what was gained by it can still be called fairer."""
+    before, groups = cohort((120, 120), (0.92, 0.88))
+    after = before + 0.04 * (groups == 1) + noise(240, 0.003)
+    scanner = Grouping("scanner", ("X", "Y"), groups, held=True)
+    found = judge_gains(before[:, None], {"model": after[:, None]}, [scanner], strata=groups).models[0]
+    assert found.verdict is Verdict.FAIRER
+    assert {row.adjusted for row in found.pairs[0].rows} == {False}
+    assert GainReasonKind.STRATA not in {one.kind for one in found.pairs[0].reasons}
+
+
 def test_a_constant_gain_in_each_stratum_is_found_whatever_the_strata_gain() -> None:
     before, groups = cohort((40, 40), (0.90, 0.85))
     scanner = np.tile([0, 1], 40)

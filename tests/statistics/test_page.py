@@ -217,6 +217,36 @@ def test_equal_large_groups_are_green_within_strata_too(rng: np.random.Generator
     assert {row.verdict for row in page.findings} == {Verdict.NO_GAP}
 
 
+def test_an_attribute_that_is_held_fixed_is_compared_without_strata_and_can_be_green(
+    rng: np.random.Generator,
+) -> None:
+    """As `--by ethnicity --adjust sex --also sex` has it: within men there are no women to compare with."""
+    sex, ethnicity = rng.integers(0, 2, 1200), np.repeat([0, 1], 600)
+    groupings = [
+        Grouping("ethnicity", ("A", "B"), ethnicity),
+        Grouping("sex", ("F", "M"), sex, held=True),
+    ]
+    page = judge_page(good(rng, 1200, 1), groupings, strata=sex, options=OPTIONS)
+    assert set(page.verdicts.values()) == {Verdict.NO_GAP}
+    assert {(row.attribute, row.adjusted) for row in page.findings} == {
+        ("ethnicity", False),
+        ("ethnicity", True),
+        ("sex", False),
+    }
+
+
+def test_a_group_whose_scores_were_all_lost_stands_against_a_green_verdict(rng: np.random.Generator) -> None:
+    """A third group of 150 has no score at all: nothing compares it, and nothing may be called level."""
+    lost = np.concatenate([good(rng, 600, 1), np.full((150, 1), np.nan)])
+    for code, who in ((2, "C"), (-1, "unknown group")):
+        ids = np.repeat([0, 1, code], [300, 300, 150])
+        page = judge_page(lost, [Grouping("site", ("A", "B", "C"), ids)], options=OPTIONS)
+        assert page.verdict is Verdict.OPEN
+        (reason,) = page.reasons["site"]
+        assert (reason.kind, reason.group) == (ReasonKind.MISSING_SCORES, who)
+        assert [(fact.n, fact.missing) for fact in reason.facts] == [(0, 150), (600, 0)]
+
+
 def test_a_perfect_model_is_green() -> None:
     page = judge(np.ones(200), np.ones(200))
     assert page.verdict is Verdict.NO_GAP

@@ -53,7 +53,11 @@ def model_answer(result: Compared, model: ModelGains) -> str:
         changes=[] if pair is None else _changes(model, pair, levelled),
         others=_others(model, pair, row, result),
         reasons=_reasons(model, pair, result),
-        unjudged=[one.group for one in model.unjudged if one.structure is None],
+        unjudged=[
+            f"{one.group} ({one.n} of {one.size} with both scores)" if one.n < one.size else one.group
+            for one in model.unjudged
+            if one.structure is None
+        ],
     )
 
 

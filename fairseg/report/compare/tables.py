@@ -22,6 +22,7 @@ _MOST_PAIRS = 6  # of a model on the card
 def models_table(result: Compared) -> Table:
     """Return one row a model and pair of groups: gap before and after, who gained more, the verdict."""
     rows: list[tuple[str, str, list[Cell]]] = []
+    held_too = [one.name for one in result.analyses if one.held]
     for model in result.judgement.models:
         pairs = [pair for pair in model.telling_pairs if pair.rows]
         pairs.sort(key=lambda pair: pair.verdict is not model.verdict)
@@ -29,7 +30,7 @@ def models_table(result: Compared) -> Table:
             name = f"{model.model}: {pair.second} behind {pair.first}"
             crude = pair.rows[0]
             rows.append((name, "rule" if rows and not place else "", _pair_cells(crude, pair)))
-            if result.held_fixed:
+            if result.held_fixed and pair.attribute not in held_too:
                 held = f"{name}, {result.held_fixed} held fixed"
                 rows.append((held, "", _pair_cells(pair.within_strata(crude), pair)))
     title = next(iter(result.models.values())).title
