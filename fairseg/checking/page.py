@@ -4,10 +4,12 @@ import textwrap
 from collections.abc import Iterable
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from fairseg.checking.checked import Checked
+from fairseg.checking.files import FileFacts
 from fairseg.checking.findings import Finding, Severity
 from fairseg.io import csv_files
 from fairseg.io.files import write_files
@@ -17,10 +19,6 @@ from fairseg.report.escape import markdown, plain
 from fairseg.report.tables import Cell, Table, grid, to_markdown
 from fairseg.report.templates import render_page, say_from
 from fairseg.statistics.verdicts import Verdict
-
-if TYPE_CHECKING:
-    from fairseg.checking.files import FileFacts
-    from fairseg.checking.result import CheckResult
 
 PAGE, KIND = "check.html", "check"
 FILES = (PAGE, "check.md", "findings.csv", "files.csv")
@@ -34,7 +32,7 @@ _LOOKS = {
 _HEADS = {Severity.ERROR: "Errors", Severity.WARNING: "Warnings", Severity.NOTE: "Notes"}
 
 
-def answer(result: "CheckResult") -> str:
+def answer(result: Checked) -> str:
     """Return the answer in a sentence or two."""
     return say_from(
         "check.txt.j2",
@@ -48,10 +46,10 @@ def answer(result: "CheckResult") -> str:
     )
 
 
-def to_terminal(result: "CheckResult") -> str:
+def to_terminal(result: Checked) -> str:
     """Return answer, findings with what to do, and what is there, in plain characters."""
     verdict, label = _LOOKS[result.severity]
-    blocks = [f"{verdict.character} {label}\n\n{textwrap.fill(plain(result.sentence), _LETTERS)}"]
+    blocks = [f"{verdict.character} {label}\n\n{textwrap.fill(plain(answer(result)), _LETTERS)}"]
     for one in result.details:
         first, rest = f"{one.severity.value}: ", "    "
         what = textwrap.fill(plain(one.what), _LETTERS, initial_indent=first, subsequent_indent=rest)
@@ -61,9 +59,9 @@ def to_terminal(result: "CheckResult") -> str:
     return "\n\n".join(blocks)
 
 
-def to_text(result: "CheckResult") -> str:
+def to_text(result: Checked) -> str:
     """Return the same as Markdown."""
-    lines = ["# What is there: a check before the audit", "", markdown(result.sentence), ""]
+    lines = ["# What is there: a check before the audit", "", markdown(answer(result)), ""]
     for severity, ones in groupby(result.details, key=lambda one: one.severity):
         lines += [f"## {_HEADS[severity]}", ""]
         lines += [f"- {markdown(one.what)} *{markdown(one.to_do)}*" for one in ones]
@@ -71,7 +69,7 @@ def to_text(result: "CheckResult") -> str:
     return "\n".join(lines) + "\n" + to_markdown(table for table in overview(result) if table.rows)
 
 
-def save_page(result: "CheckResult", folder: Path) -> Path:
+def save_page(result: Checked, folder: Path) -> Path:
     """Write page and tables; see `CheckResult.save`."""
     findings = [_findings_table(_HEADS[severity], _of(result, severity)) for severity in Severity]
     page = render_page(
@@ -101,12 +99,12 @@ def save_page(result: "CheckResult", folder: Path) -> Path:
     return folder / PAGE
 
 
-def card_values(result: "CheckResult") -> dict[str, Any]:
+def card_values(result: Checked) -> dict[str, Any]:
     """Return what the macro `card` of `parts.html.j2` takes."""
     look, label = _LOOKS[result.severity]
     return {
         "css": look.css_class,
-        "answers": [(charts.badge(look, (label, look.css_class)), result.sentence)],
+        "answers": [(charts.badge(look, (label, look.css_class)), answer(result))],
         "details": "",
         "tables": [],
         "stacked": False,
@@ -114,13 +112,13 @@ def card_values(result: "CheckResult") -> dict[str, Any]:
     }
 
 
-def card_html(result: "CheckResult") -> str:
+def card_html(result: Checked) -> str:
     """Return the card with its own style, for a notebook."""
     table = _findings_table("What to do", result.details)
     return render_page("card.html.j2", card=card_values(result) | {"tables": [table], "stacked": True})
 
 
-def overview(result: "CheckResult") -> list[Table]:
+def overview(result: Checked) -> list[Table]:
     """Return what is there: files, labels, groups and numbers."""
     return [
         _files_table(result.file_facts),
@@ -130,7 +128,7 @@ def overview(result: "CheckResult") -> list[Table]:
     ]
 
 
-def _of(result: "CheckResult", severity: Severity) -> list[Finding]:
+def _of(result: Checked, severity: Severity) -> list[Finding]:
     return [one for one in result.details if one.severity is severity]
 
 
@@ -139,7 +137,7 @@ def _findings_table(caption: str, findings: Iterable[Finding]) -> Table:
     return Table.of(caption, ["What was found", "What to do"], rows, corner="Where")
 
 
-def _files_table(files: "tuple[FileFacts, ...]") -> Table:
+def _files_table(files: tuple[FileFacts, ...]) -> Table:
     rows = []
     for (part, role), own in _grouped(files):
         usable = [one for one in own if not one.error]
@@ -157,12 +155,12 @@ def _files_table(files: "tuple[FileFacts, ...]") -> Table:
     return Table.of("Files", heads, rows, corner="What", note=note)
 
 
-def _grouped(files: "tuple[FileFacts, ...]") -> "list[tuple[tuple[str, str], list[FileFacts]]]":
+def _grouped(files: tuple[FileFacts, ...]) -> list[tuple[tuple[str, str], list[FileFacts]]]:
     keys = dict.fromkeys((one.part, one.role) for one in files)
     return [(key, [one for one in files if (one.part, one.role) == key]) for key in keys]
 
 
-def _labels_table(result: "CheckResult") -> Table:
+def _labels_table(result: Checked) -> Table:
     rows = []
     for one in result.labels.to_dict("records"):
         cells = [Cell(one["structures"]), _count(one["references"]), _count(one["predictions"])]
@@ -171,7 +169,7 @@ def _labels_table(result: "CheckResult") -> Table:
     return Table.of("Label values", heads, rows, corner="Value")
 
 
-def _groups_table(result: "CheckResult") -> Table:
+def _groups_table(result: Checked) -> Table:
     table = result.groups
     parts = [part for part in dict.fromkeys(table.get("part", [])) if part]
     rows = []
@@ -185,7 +183,7 @@ def _groups_table(result: "CheckResult") -> Table:
     )
 
 
-def _numbers_table(result: "CheckResult") -> Table:
+def _numbers_table(result: Checked) -> Table:
     rows = []
     for one in result.numbers.to_dict("records"):
         figures = [Cell(f"{one[name]:.4g}") for name in ("least", "median", "most")]
@@ -197,7 +195,7 @@ def _count(number: Any) -> Cell:
     return Cell(float(number), kind="count")
 
 
-def _range(sizes: "list[tuple[float, ...]]") -> str:
+def _range(sizes: list[tuple[float, ...]]) -> str:
     """Return sizes of several files, axis by axis, from the least to the most; 2D and 3D apart."""
     texts = []
     for axes in sorted({len(size) for size in sizes}):

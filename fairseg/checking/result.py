@@ -1,98 +1,29 @@
 """`fairseg.check`: what is there, before anything is computed, and what to do about it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from fairseg.checking import gather
-from fairseg.checking.files import FileFacts
-from fairseg.checking.findings import Finding, Severity
-from fairseg.checking.masks import label_counts
+from fairseg.checking.checked import SEVERITIES, Checked
+from fairseg.checking.page import answer, card_html, save_page, to_terminal
 from fairseg.cohort.reading import TableOptions
 from fairseg.metrics.masks import Structures
 from fairseg.scoring.folders import Cohort
-from fairseg.scoring.labels import LabelMap
 from fairseg.scoring.voxel_sizes import Spacing
 
-_ORDER = list(Severity)
 
-
-@dataclass(frozen=True, eq=False)
-class CheckResult:
+class CheckResult(Checked):
     """What is there, and what is wrong with it. Printed, it is every finding and what to do about it.
 
-    Attributes:
-        details: every finding, the worst first.
-        file_facts: what is in each file that was looked into; empty for a table of scores.
-        names: which value is which structure, as the files or the caller say.
-        groups: attribute, group, part, subjects, cases; one row a group (part ""), and one for each part of a
-            split.
-        numbers: attribute, known, least, median, most; one row an attribute that is a measurement.
-        subjects: how many the table has.
-        cases: how many the table has.
+    Its attributes are those of `Checked`.
     """
-
-    details: tuple[Finding, ...]
-    file_facts: tuple[FileFacts, ...]
-    names: LabelMap
-    groups: pd.DataFrame
-    numbers: pd.DataFrame
-    subjects: int
-    cases: int
-
-    def count(self, severity: Severity) -> int:
-        """Return the number of findings that matter so much."""
-        return sum(one.severity is severity for one in self.details)
-
-    @property
-    def severity(self) -> Severity:
-        """The worst of the findings; a note if there is none."""
-        return min((one.severity for one in self.details), key=_ORDER.index, default=Severity.NOTE)
-
-    @property
-    def exit_code(self) -> int:
-        """2 with errors, 1 with warnings, else 0."""
-        return self.severity.exit_code
 
     @cached_property
     def sentence(self) -> str:
         """The answer in a sentence or two."""
-        from fairseg.checking.page import answer  # noqa: PLC0415  (the templates load when they are needed)
-
         return answer(self)
-
-    @cached_property
-    def findings(self) -> pd.DataFrame:
-        """One row a finding: severity, kind, where, names (files, cases, subjects, levels), what, to_do."""
-        rows = [
-            (one.severity.value, one.kind, one.where, one.names, one.what, one.to_do) for one in self.details
-        ]
-        return pd.DataFrame(rows, columns=["severity", "kind", "where", "names", "what", "to_do"])
-
-    @cached_property
-    def files(self) -> pd.DataFrame:
-        """One row a file: case, role, file, part, size, spacing, unit, labels, error."""
-        columns = ["case", "role", "file", "part", "size", "spacing", "unit", "labels", "error"]
-        rows = [[getattr(one, name) for name in columns] for one in self.file_facts]
-        table = pd.DataFrame(rows, columns=columns)
-        return table.assign(file=table["file"].map(str))
-
-    @cached_property
-    def labels(self) -> pd.DataFrame:
-        """One row a label value: value, structures, references and predictions (the masks that have it)."""
-        true, predicted = (label_counts(self.file_facts, role) for role in ("reference", "prediction"))
-        rows = []
-        for value in sorted(true.keys() | predicted.keys()):
-            called = [str(name) for name, codes in self.names.reference.items() if value in codes]
-            theirs = [str(name) for name, codes in self.names.prediction.items() if value in codes]
-            if value == self.names.ignore:
-                called = ["ignored"]
-            rows.append((value, ", ".join(dict.fromkeys(called + theirs)), true[value], predicted[value]))
-        return pd.DataFrame(rows, columns=["value", "structures", "references", "predictions"])
 
     def save(self, folder: str | Path) -> Path:
         """Write `check.html`, `check.md`, `findings.csv`, `files.csv` into a folder; return the page's path.
@@ -100,21 +31,15 @@ class CheckResult:
         Raises:
             ValueError: the folder cannot be written.
         """
-        from fairseg.checking.page import save_page  # noqa: PLC0415
-
         return save_page(self, Path(folder))
 
     def __str__(self) -> str:
         return self.sentence
 
     def __repr__(self) -> str:
-        from fairseg.checking.page import to_terminal  # noqa: PLC0415
-
         return to_terminal(self)
 
     def _repr_html_(self) -> str:
-        from fairseg.checking.page import card_html  # noqa: PLC0415
-
         return card_html(self)
 
 
@@ -202,7 +127,7 @@ def check(
         if cohort is not None:
             raise ValueError("cohort goes with folders of masks: a table of scores has the attributes itself")
         seen = gather.from_table(data, asked)
-    details = tuple(sorted(seen.findings, key=lambda one: _ORDER.index(one.severity)))
+    details = tuple(sorted(seen.findings, key=lambda one: SEVERITIES.index(one.severity)))
     return CheckResult(
         details, tuple(seen.files), seen.names, seen.groups, seen.numbers, seen.subjects, seen.cases
     )

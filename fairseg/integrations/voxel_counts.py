@@ -16,9 +16,9 @@ from fairseg.cohort import Groups, as_groups
 from fairseg.cohort.ids import as_ids
 from fairseg.integrations.trackers import log_keys
 from fairseg.losses.grouping import NumGroups, batch_ids
+from fairseg.metrics.counts import Counts
 from fairseg.metrics.fairness import Floats, by_group, fairness_gap, skewed_error_ratio, worst_group
 from fairseg.metrics.masks import Structures, check_ignore, structure_values
-from fairseg.metrics.overlap import Counts
 
 Ids = npt.NDArray[np.int64]
 Samples = Literal["cases", "slices"]

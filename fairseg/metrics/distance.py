@@ -12,7 +12,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from fairseg.metrics.masks import Pair, Structures, pair_of
+from fairseg.metrics.masks import Pair, Structures
+from fairseg.metrics.pairs import pair_of
 from fairseg.metrics.surface import SurfaceDistances, surface_distances
 from fairseg.metrics.surface_area import share_of_area_within
 

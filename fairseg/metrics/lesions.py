@@ -14,7 +14,8 @@ import numpy.typing as npt
 from scipy.ndimage import label
 from scipy.optimize import linear_sum_assignment
 
-from fairseg.metrics.masks import Mask, MaskPair, Structures, pair_of, structure_values
+from fairseg.metrics.masks import Mask, MaskPair, Structures, structure_values
+from fairseg.metrics.pairs import pair_of
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

@@ -1,6 +1,6 @@
 """Check two label masks once and crop them to their foreground: what every metric starts from.
 
-Nothing here knows about a metric. `overlap` and `surface` take a `MaskPair` and need no checks of
+Nothing here knows about a metric. `counts` and `surface` take a `MaskPair` and need no checks of
 their own; a mask that is wrong in any way ends here, with an error that names the argument.
 """
 
@@ -140,23 +140,6 @@ def check_pair(
     return MaskPair(predicted, truth, values, size, shape, None if plain else (predicted_unions, unions))
 
 
-def pair_of(
-    prediction: object,
-    reference: object,
-    labels: Structures | None,
-    spacing: Sequence[float] | None = None,
-    ignore: int | None = None,
-) -> Pair:
-    """Return what `check_pair` does; of tensors on a GPU, a pair that stays there."""
-    if _on_accelerator(prediction, reference):
-        from fairseg.metrics.on_device import device_pair  # noqa: PLC0415  (it imports torch)
-
-        predicted: Any = prediction
-        true: Any = reference
-        return device_pair(predicted, true, labels, spacing, ignore)
-    return check_pair(prediction, reference, labels, spacing, ignore)
-
-
 def rounds_of(unions: tuple[Unions, Unions]) -> list[list[int]]:
     """Return the positions of the structures in rounds: those of one share no label, in either mask.
 
@@ -181,13 +164,6 @@ def check_ignore(ignore: int, unions: Sequence[tuple[int, ...]] | None) -> None:
         raise ValueError(f"ignore must be an integer other than 0, the background, got {ignore!r}")
     if unions is not None and any(ignore in union for union in unions):
         raise ValueError(f"ignore must be none of the labels, got {ignore}")
-
-
-def _on_accelerator(*masks: Any) -> bool:
-    """Whether all masks are tensors on one accelerator that has float64, which Apple's GPUs have not."""
-    devices = {getattr(mask, "device", None) if hasattr(mask, "detach") else None for mask in masks}
-    device = devices.pop()
-    return not devices and device is not None and device.type not in ("cpu", "mps")
 
 
 def _without(prediction: object, reference: object, ignore: int) -> tuple[Mask, Mask]:

@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fairseg.metrics.counts import Counts, count
 from fairseg.metrics.masks import (
     MaskPair,
     Pair,
@@ -30,7 +31,6 @@ from fairseg.metrics.masks import (
     rounds_of,
     structure_values,
 )
-from fairseg.metrics.overlap import Counts, count
 from fairseg.metrics.surface import SurfaceDistances, ball, surface_distances
 
 Floats = npt.NDArray[np.float64]

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fairseg.cohort.columns import LESIONS, METRICS, TOLERANT, VOXELS
+from fairseg.metrics.counts import count
 from fairseg.metrics.distance import (
     Empty,
     check_empty,
@@ -18,8 +19,8 @@ from fairseg.metrics.distance import (
     share_within,
 )
 from fairseg.metrics.lesions import check_min_iou, match_lesions, of_each
-from fairseg.metrics.masks import Pair, Structures, pair_of
-from fairseg.metrics.overlap import count
+from fairseg.metrics.masks import Pair, Structures
+from fairseg.metrics.pairs import pair_of
 from fairseg.metrics.surface import surface_distances
 from fairseg.metrics.surface_area import share_of_area_within
 

@@ -11,8 +11,8 @@ from markupsafe import Markup
 from fairseg.io.images import check_same_grid
 from fairseg.io.label_files import read_labels
 from fairseg.io.slices import Voxels, choose_plane, read_pixels, to_uri, window_around
+from fairseg.metrics.counts import count
 from fairseg.metrics.masks import check_pair
-from fairseg.metrics.overlap import count
 from fairseg.report.charts.svg import px, tag
 from fairseg.report.escape import plain
 from fairseg.report.palette import STRUCTURES

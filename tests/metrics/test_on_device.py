@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from fairseg.metrics import masks, nsd, on_device, score_case
+from fairseg.metrics import nsd, on_device, pairs, score_case
 from fairseg.metrics.on_device import DevicePair
 
 ALL = (
@@ -28,7 +28,7 @@ DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 
 @pytest.fixture(autouse=True)
 def every_tensor_is_on_an_accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(masks, "_on_accelerator", lambda *given: all(map(torch.is_tensor, given)))
+    monkeypatch.setattr(pairs, "_on_accelerator", lambda *given: all(map(torch.is_tensor, given)))
 
 
 def check(prediction: Any, reference: Any, labels: Any = None, metrics: Any = ALL, **options: Any) -> None:
@@ -36,7 +36,7 @@ def check(prediction: Any, reference: Any, labels: Any = None, metrics: Any = AL
     expected = score_case(prediction, reference, labels=labels, metrics=metrics, tolerance=2.0, **options)
     for device in DEVICES:
         tensors = [torch.as_tensor(mask, device=device) for mask in (prediction, reference)]
-        assert isinstance(masks.pair_of(*tensors, labels), DevicePair)
+        assert isinstance(pairs.pair_of(*tensors, labels), DevicePair)
         found = score_case(*tensors, labels=labels, metrics=metrics, tolerance=2.0, **options)
         for metric, values in expected.items():
             np.testing.assert_allclose(found[metric], values, rtol=0, atol=1e-9, err_msg=metric)
@@ -122,8 +122,8 @@ def test_what_can_not_be_scored_is_named(prediction: Any, reference: Any, labels
 def test_tensors_on_a_cpu_and_on_apples_gpus_go_through_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     tensors = torch.tensor([[0, 1]]), torch.tensor([[1, 1]])
-    assert not masks._on_accelerator(*tensors)
-    assert masks._on_accelerator(*(one.to("meta") for one in tensors))
+    assert not pairs._on_accelerator(*tensors)
+    assert pairs._on_accelerator(*(one.to("meta") for one in tensors))
     assert nsd(*tensors, tolerance=1.0) == 1.0
 
 

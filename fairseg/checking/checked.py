@@ -1,0 +1,80 @@
+"""What a check found, as numbers and names; `result.CheckResult` adds how it is read."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import pandas as pd
+
+from fairseg.checking.files import FileFacts
+from fairseg.checking.findings import Finding, Severity
+from fairseg.checking.masks import label_counts
+from fairseg.scoring.labels import LabelMap
+
+SEVERITIES = list(Severity)  # the worst first
+
+
+@dataclass(frozen=True, eq=False)
+class Checked:
+    """What is there, and what is wrong with it.
+
+    Attributes:
+        details: every finding, the worst first.
+        file_facts: what is in each file that was looked into; empty for a table of scores.
+        names: which value is which structure, as the files or the caller say.
+        groups: attribute, group, part, subjects, cases; one row a group (part ""), and one for each part of a
+            split.
+        numbers: attribute, known, least, median, most; one row an attribute that is a measurement.
+        subjects: how many the table has.
+        cases: how many the table has.
+    """
+
+    details: tuple[Finding, ...]
+    file_facts: tuple[FileFacts, ...]
+    names: LabelMap
+    groups: pd.DataFrame
+    numbers: pd.DataFrame
+    subjects: int
+    cases: int
+
+    def count(self, severity: Severity) -> int:
+        """Return the number of findings that matter so much."""
+        return sum(one.severity is severity for one in self.details)
+
+    @property
+    def severity(self) -> Severity:
+        """The worst of the findings; a note if there is none."""
+        return min((one.severity for one in self.details), key=SEVERITIES.index, default=Severity.NOTE)
+
+    @property
+    def exit_code(self) -> int:
+        """2 with errors, 1 with warnings, else 0."""
+        return self.severity.exit_code
+
+    @cached_property
+    def findings(self) -> pd.DataFrame:
+        """One row a finding: severity, kind, where, names (files, cases, subjects, levels), what, to_do."""
+        rows = [
+            (one.severity.value, one.kind, one.where, one.names, one.what, one.to_do) for one in self.details
+        ]
+        return pd.DataFrame(rows, columns=["severity", "kind", "where", "names", "what", "to_do"])
+
+    @cached_property
+    def files(self) -> pd.DataFrame:
+        """One row a file: case, role, file, part, size, spacing, unit, labels, error."""
+        columns = ["case", "role", "file", "part", "size", "spacing", "unit", "labels", "error"]
+        rows = [[getattr(one, name) for name in columns] for one in self.file_facts]
+        table = pd.DataFrame(rows, columns=columns)
+        return table.assign(file=table["file"].map(str))
+
+    @cached_property
+    def labels(self) -> pd.DataFrame:
+        """One row a label value: value, structures, references and predictions (the masks that have it)."""
+        true, predicted = (label_counts(self.file_facts, role) for role in ("reference", "prediction"))
+        rows = []
+        for value in sorted(true.keys() | predicted.keys()):
+            called = [str(name) for name, codes in self.names.reference.items() if value in codes]
+            theirs = [str(name) for name, codes in self.names.prediction.items() if value in codes]
+            if value == self.names.ignore:
+                called = ["ignored"]
+            rows.append((value, ", ".join(dict.fromkeys(called + theirs)), true[value], predicted[value]))
+        return pd.DataFrame(rows, columns=["value", "structures", "references", "predictions"])
