@@ -26,10 +26,9 @@ from typing import Any
 import SimpleITK as sitk
 from tabulate import tabulate
 
-from fairseg.cohort.groups import Groups
+import fairseg
 from fairseg.cohort.table import read_cohort
 from fairseg.datasets.example import write_example
-from fairseg.report import write_report
 from fairseg.scoring import evaluate
 
 ACDC = Path(os.environ.get("FAIRSEG_ACDC", "../shared/data/Dataset027_ACDC"))
@@ -66,8 +65,7 @@ def main() -> None:
         for _ in range(REPEATS + 1):
             reading, _ = clock(read)
             scoring, scores = clock(lambda: evaluate(*folders, read_cohort(data / "groups.csv")))
-            groups = Groups.from_table(scores, by=by)
-            reporting, _ = clock(lambda: write_report(scores, groups, out, reference=reference))  # noqa: B023
+            reporting, _ = clock(lambda: fairseg.audit(scores, by=by, reference=reference).save(out))  # noqa: B023
             rows.append((reading, scoring, reporting, scoring + reporting))
         rows = rows[1:]  # the first warms up
         parts = ("reading the files with SimpleITK", "evaluate (reads them too)", "report", "audit, in all")
