@@ -14,7 +14,15 @@ from fairseg.cohort.ids import as_ids
 from fairseg.cohort.short_names import short_names
 from fairseg.io.sentences import counted, listed
 from fairseg.metrics.grouped import as_values
-from fairseg.scoring.subjects import STRUCTURE_SIZE, Membership, covariate, in_fifths, membership, strata
+from fairseg.scoring.subjects import (
+    STRUCTURE_SIZE,
+    Membership,
+    covariate,
+    in_fifths,
+    lost_cases,
+    membership,
+    strata,
+)
 from fairseg.scoring.table import Scores
 from fairseg.statistics.findings import Grouping
 
@@ -29,12 +37,14 @@ class Analysis:
         groups: the groups.
         reference: id of the reference group, or None: all pairs.
         members: the group of each subject.
+        lost: of each group the subjects with a case that could not be scored, and all; empty if none was.
         held: whether it is among what is held fixed for the others, so that its own gap is not adjusted.
     """
 
     groups: Groups
     reference: int | None
     members: Membership
+    lost: tuple[tuple[int, int], ...] = ()
     held: bool = False
 
     @property
@@ -49,7 +59,8 @@ class Analysis:
 
     def grouping(self) -> Grouping:
         """Return this as the statistics take it."""
-        return Grouping(self.name, short_names(self.groups), self.members.ids, self.reference, self.held)
+        names = short_names(self.groups)
+        return Grouping(self.name, names, self.members.ids, self.reference, self.held, self.lost)
 
 
 def with_groups(scores: Any, groups: Any, metric: str) -> tuple[Any, str]:
@@ -116,7 +127,7 @@ def analyses_of(
             groups = one
         else:
             edges = {name: bins[name] for name in attributes if name in bins}
-            groups = Groups.from_table(scores.table, by=attributes, bins=edges)
+            groups = Groups.from_table(scores.all_rows, by=attributes, bins=edges)
         analysis = _analysis(scores, groups, None if number else reference)
         analyses.append(replace(analysis, held=not set(adjust).isdisjoint(attributes)))
     return analyses
@@ -154,7 +165,7 @@ def _analysis(scores: Scores, groups: Groups, reference: str | None) -> Analysis
             raise ValueError(f"reference: group {reference!r} has no scored subject")
     if (members.ids < 0).all() and not members.shared:
         raise ValueError(f"by {name}: no subject has a known group")
-    return Analysis(groups, chosen, members)
+    return Analysis(groups, chosen, members, lost_cases(scores, groups))
 
 
 def _listed(scores: Scores) -> str:

@@ -18,7 +18,12 @@ if TYPE_CHECKING:
     from fairseg.report.analyses import Analysis
 
 # What a reader must know whatever is shown: who is not judged, or has no score.
-_OF_WHO_IS_JUDGED = (ReasonKind.SMALL_GROUP, ReasonKind.UNKNOWN_GROUP, ReasonKind.MISSING_SCORES)
+_OF_WHO_IS_JUDGED = (
+    ReasonKind.SMALL_GROUP,
+    ReasonKind.UNKNOWN_GROUP,
+    ReasonKind.MISSING_SCORES,
+    ReasonKind.LOST_CASES,
+)
 
 
 def answer(result: Audited, analysis: "Analysis") -> str:

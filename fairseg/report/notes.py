@@ -95,6 +95,11 @@ def score_checks(scores: Scores, analyses: Sequence[Analysis]) -> list[str]:
     names = subject_names(scores)
     columns = {name: structure_scores(scores, name) for name in scores.metrics}
     lines = []
+    if len(scores.skipped):
+        of_groups = zip(short_names(first.groups), first.lost, strict=False)
+        by_group = [(group, lost, size) for group, (lost, size) in of_groups if lost or len(first.groups) < 7]
+        why = list(dict.fromkeys(scores.reasons.values()))
+        lines.append(say("skipped", cases=len(scores.skipped), why=why, by_group=by_group))
     if sets := duplicate_rows(np.column_stack(list(columns.values()))):
         example = [names[row] for row in sets[0]]
         lines.append(say("duplicates", sets=len(sets), subjects=sum(map(len, sets)), example=example))

@@ -60,6 +60,23 @@ def membership(scores: Scores, groups: Groups) -> Membership:
     )
 
 
+def lost_cases(scores: Scores, groups: Groups) -> tuple[tuple[int, int], ...]:
+    """Return of each group the subjects with a case that could not be scored, and all; empty if none was.
+
+    >>> table = {"case": ["a", "b", "c"], "sex": ["F", "M", "M"], "dice": [0.9, 0.9, None]}
+    >>> scores = Scores.of(table | {"label": ["LV", "LV", None], "skipped": [None, None, "no file"]})
+    >>> lost_cases(scores, Groups.from_table(scores.table, by="sex"))
+    ((0, 1), (1, 2))
+    """
+    if scores.skipped.empty:
+        return ()
+    rows = scores.all_rows
+    rows = rows.assign(group=groups.encode(rows), lost=np.arange(len(rows)) >= len(scores.table))
+    lost = rows[rows["group"] >= 0].groupby(["group", "subject"])["lost"].any()
+    of_group = [lost[lost.index.get_level_values("group") == code] for code in range(len(groups))]
+    return tuple((int(one.sum()), len(one)) for one in of_group)
+
+
 def structure_scores(scores: Scores, metric: str = "dice") -> Floats:
     """Return the mean over a subject's cases of each label, float64 (N, L); NaN where it has no value.
 

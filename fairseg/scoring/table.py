@@ -176,6 +176,11 @@ class Scores:
             file="",
         )
 
+    @property
+    def all_rows(self) -> pd.DataFrame:
+        """The scores, and below them the cases that could not be scored."""
+        return pd.concat([self.table, self.skipped], ignore_index=True) if len(self.skipped) else self.table
+
     def to_frame(self) -> pd.DataFrame:
         """Return one table that says all that belongs to rows; `Scores.of` makes the same scores of it.
 

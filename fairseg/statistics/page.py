@@ -39,6 +39,7 @@ from fairseg.statistics.page_level import (
 from fairseg.statistics.permutation import Row
 from fairseg.statistics.reasons import (
     below_floor,
+    lost_cases,
     missing_scores,
     not_judged,
     one_stratum,
@@ -224,6 +225,7 @@ def _judge(
     reasons = [outside_margin(finding, options) for finding in findings if not finding.inside]
     reasons += below_floor(own)
     reasons += missing_scores(comparison.attribute, pair, measured, options)
+    reasons += lost_cases(draft.grouping, comparison.first, comparison.second, options)
     reasons += severity(pair, measured, options)
     reasons += one_stratum(draft.lines, draft.grouping, measured, options)
     if failing:

@@ -68,6 +68,36 @@ def missing_scores(
     return found
 
 
+def lost_cases(grouping: Grouping, first: str, second: str, options: JudgeOptions) -> list[Reason]:
+    """Return a reason if cases of more subjects of one group than of the other could not be scored.
+
+    What lacks a prediction may be what the model cannot do; those who are left say nothing of it.
+
+    Args:
+        grouping: of the attribute, with what was lost.
+        first: name of a group, or `ALL_OTHERS`.
+        second: name of another group.
+        options: alpha.
+    """
+    if not grouping.lost:
+        return []
+    of_group = dict(zip(grouping.group_names, grouping.lost, strict=True))
+    others = [counts for name, counts in of_group.items() if name != second]
+    of_group[ALL_OTHERS] = sum(lost for lost, _ in others), sum(size for _, size in others)
+    counts = {name: of_group[name] for name in (first, second)}
+    if not all(size for _, size in counts.values()):
+        return []
+    (lost, size), (lost_second, size_second) = counts.values()
+    if fisher_exact(lost, size, lost_second, size_second) > options.alpha:
+        return []
+    ordered = sorted(counts, key=lambda name: counts[name][0] / counts[name][1], reverse=True)
+    facts = [
+        GroupFacts(grouping.name, "", name, counts[name][1] - counts[name][0], counts[name][0], judged=False)
+        for name in ordered
+    ]
+    return [Reason(ReasonKind.LOST_CASES, "", ordered[0], facts=tuple(facts))]
+
+
 def severity(pair: Pair, measured: Sequence[StructureScores], options: JudgeOptions) -> list[Reason]:
     """Return a reason for each structure in which one group's hardest cases are far worse than the other's.
 
@@ -175,6 +205,9 @@ def not_judged(grouping: Grouping, overall: StructureScores, options: JudgeOptio
             for reason in missing_scores(grouping.name, pair, [overall], options, of=len(aside) + 1)
             if reason.group == name
         ]
+    for code in (code for code in range(len(everyone)) if code not in large):
+        name = everyone[code].group
+        found += [one for one in lost_cases(grouping, ALL_OTHERS, name, options) if one.group == name]
     unknown = overall.facts(grouping.name, "", grouping.ids < 0, options)
     if unknown.judged and _badly(unknown, options):
         found.append(Reason(ReasonKind.UNKNOWN_GROUP, overall.name, facts=(unknown,)))

@@ -263,3 +263,24 @@ def test_how_those_of_unknown_group_are_served_is_said() -> None:
     (note,) = [one for one in fairseg.audit(scores, by="sex").notes if "in no group" in one]
     assert note.startswith("3 subjects without a known sex are in no group")
     assert "0.400, 1 of 2 below 0.5" in note
+
+
+def test_cases_that_could_not_be_scored_are_counted_by_group_wherever_the_answer_is_read() -> None:
+    """Half of B has no prediction, and no case of C: a level of skipped cases alone is a group too."""
+    rng = np.random.default_rng(0)
+    site = np.repeat(["A", "B", "C"], [600, 600, 20])
+    dice = rng.beta(44, 5.6, 1220)
+    scores = pd.DataFrame({"case": [f"c{place}" for place in range(1220)], "label": "LV", "site": site})
+    scores = scores.assign(dice=dice, skipped=None)
+    lost = (site == "C") | ((site == "B") & (np.arange(1220) % 2 == 0))
+    scores.loc[lost, ["label", "dice", "skipped"]] = None, np.nan, "no prediction"
+    result = fairseg.audit(scores, by="site")
+    assert result.verdict is fairseg.Verdict.OPEN
+    assert "300 of 600 subjects of B have a case that could not be scored" in result.sentence
+    (note,) = [note for note in result.notes if "could not be scored" in note]
+    assert "0 of 600 subjects of A, 300 of 600 of B, 20 of 20 of C" in note
+    assert note in repr(result)
+    assert result.groups.set_index("group")["n"].to_dict() == {"A": 600, "B": 300, "C": 0}
+    even = scores[~lost]
+    assert fairseg.audit(even, by="site").verdict is fairseg.Verdict.NO_GAP
+    assert note in fairseg.compare({"one": scores, "two": scores}, by="site").notes

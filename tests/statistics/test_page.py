@@ -247,6 +247,20 @@ def test_a_group_whose_scores_were_all_lost_stands_against_a_green_verdict(rng: 
         assert [(fact.n, fact.missing) for fact in reason.facts] == [(0, 150), (600, 0)]
 
 
+def test_cases_that_were_lost_more_often_in_one_group_stand_against_a_green_verdict(
+    rng: np.random.Generator,
+) -> None:
+    scores = good(rng, 1200, 1)
+    ids = np.repeat([0, 1], 600)
+    even, uneven = ((12, 600), (15, 600)), ((0, 600), (30, 630))
+    for lost, verdict in ((even, Verdict.NO_GAP), (uneven, Verdict.OPEN)):
+        page = judge_page(scores, [Grouping("site", ("A", "B"), ids, lost=lost)], options=OPTIONS)
+        assert page.verdict is verdict
+    (reason,) = page.comparisons[0].reasons
+    assert (reason.kind, reason.group) == (ReasonKind.LOST_CASES, "B")
+    assert [(fact.group, fact.missing, fact.n) for fact in reason.facts] == [("B", 30, 600), ("A", 0, 600)]
+
+
 def test_a_perfect_model_is_green() -> None:
     page = judge(np.ones(200), np.ones(200))
     assert page.verdict is Verdict.NO_GAP

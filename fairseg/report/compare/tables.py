@@ -27,24 +27,29 @@ def models_table(result: Compared) -> Table:
         pairs = [pair for pair in model.telling_pairs if pair.rows]
         pairs.sort(key=lambda pair: pair.verdict is not model.verdict)
         for place, pair in enumerate(pairs[:_MOST_PAIRS]):
-            name = f"{model.model}: {pair.second} behind {pair.first}"
+            turned = pair.behind == pair.first
+            behind, ahead = (pair.first, pair.second) if turned else (pair.second, pair.first)
+            name = f"{model.model}: {behind} behind {ahead}"
             crude = pair.rows[0]
-            rows.append((name, "rule" if rows and not place else "", _pair_cells(crude, pair)))
+            rows.append((name, "rule" if rows and not place else "", _pair_cells(crude, pair, turned)))
             if result.held_fixed and pair.attribute not in held_too:
                 held = f"{name}, {result.held_fixed} held fixed"
-                rows.append((held, "", _pair_cells(pair.within_strata(crude), pair)))
+                rows.append((held, "", _pair_cells(pair.within_strata(crude), pair, turned)))
     title = next(iter(result.models.values())).title
     note = say("about_gains", title=title, baseline=result.baseline, options=result.options)
     heads = ("Verdict", "Gap before", "Gap after", "Gained more by")
     return Table.of(f"Gaps in the typical {title}", heads, rows, corner="Model", note=note)
 
 
-def _pair_cells(row: GainRow | None, pair: PairGains) -> list[Cell]:
+def _pair_cells(row: GainRow | None, pair: PairGains, turned: bool) -> list[Cell]:
     """Return the cells of a pair, by the row of all subjects or by that within strata."""
     if row is None:  # the strata are too small
         return [_verdict(Verdict.NOT_JUDGED), *[Cell(float("nan"))] * 3]
     text, css = row_label(row, pair)
-    return [Cell(text, css=css) if row.adjusted else _verdict(pair.verdict), *_figures(row, "score")]
+    return [
+        Cell(text, css=css) if row.adjusted else _verdict(pair.verdict),
+        *_figures(row, "score", turned=turned),
+    ]
 
 
 def changes_table(result: Compared, model: ModelGains, structure: str | None = None) -> Table:
@@ -196,12 +201,13 @@ def summaries(result: Compared, structure: str) -> dict[str, Summary]:
     return found
 
 
-def _figures(row: GainRow, kind: str) -> list[Cell]:
-    """Return the gaps before and after, and the gain."""
+def _figures(row: GainRow, kind: str, *, turned: bool = False) -> list[Cell]:
+    """Return the gaps before and after, and the gain, of the second group or, turned, of the first."""
     apart = row.margin, -row.margin
-    gaps = [Cell(*gap.interval, kind=kind, apart=apart) for gap in (row.gap_before, row.gap_after)]
-    inner = (row.equivalence.low, row.equivalence.high)
-    return [*gaps, Cell(*row.gain, kind=kind, apart=apart, inner=inner)]
+    found = (row.gap_before.interval, row.gap_after.interval, row.gain, row.equivalence)
+    before, after, gain, (_, *inner) = (one.negated() for one in found) if turned else found
+    gaps = [Cell(*interval, kind=kind, apart=apart) for interval in (before, after)]
+    return [*gaps, Cell(*gain, kind=kind, apart=apart, inner=(inner[0], inner[1]))]
 
 
 def row_label(row: GainRow, pair: PairGains) -> tuple[str, str]:

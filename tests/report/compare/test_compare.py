@@ -12,6 +12,7 @@ import fairseg
 from fairseg import Verdict
 from fairseg.io.outputs import MANIFEST
 from fairseg.report.compare.card import to_terminal
+from fairseg.report.compare.tables import models_table
 
 SIZES = {"A": 100, "B": 100}
 
@@ -46,6 +47,16 @@ def test_a_model_that_newly_fails_a_quarter_of_a_group_is_harm_however_the_media
     assert (row["newly_failing"], row["rescued"], row["n"]) == (25, 0, 100)
     assert "25 of 100" in result.sentence
     assert "fairer" not in result.sentence
+
+
+def test_the_table_of_gaps_names_who_is_behind_first() -> None:
+    base = table(gap=-0.04)  # A is behind
+    result = judged(base, changed(base, A=0.03))
+    found = models_table(result)
+    assert found.rows[0].name == "other: A behind B"
+    before, after, gain = (float(cell.value) for cell in found.cells[0][1:])
+    assert (before, after, gain) == pytest.approx((0.04, 0.01, 0.03), abs=0.006)
+    assert result.judgement.of("other").pairs[0].typical.gain.estimate == -gain
 
 
 def test_gains_are_compared_within_strata_where_something_is_held_fixed() -> None:
@@ -340,7 +351,7 @@ def test_a_gap_of_another_attribute_that_opens_is_told_with_its_own_groups_and_f
     assert result.verdicts == {"other": Verdict.LESS_FAIR}
     assert re.search(r"by site, S gained 0\.030 .* more than T; S was behind by 0\.002", result.sentence)
     assert "B gained" not in result.sentence
-    assert "T behind S" in repr(result)
+    assert "S behind T" in repr(result)
 
 
 def test_levelling_down_in_one_structure_names_it_with_its_own_changes() -> None:
