@@ -1,7 +1,7 @@
 """Is the group read where it is, and nowhere else? `fairseg.understand` on phantoms whose answer is known.
 
     python benchmarks/understand.py --seeds 5            # the table of docs/understand.md
-    python benchmarks/understand.py --null 200           # how often chance is called readable
+    python benchmarks/understand.py --null 200 --permutations 199  # how often chance is called readable
     python benchmarks/understand.py --intervention       # what a network goes by, and what it does without
 
 One cohort takes a minute or two of a core. The null draws cohorts from the people of several phantoms without
@@ -25,6 +25,7 @@ from fairseg.datasets import SHIFT, Shift, write_phantom
 from fairseg.training import Settings, train
 from fairseg.training.raw import plain_labels, read_raw
 from fairseg.understanding import read_groups, views
+from fairseg.understanding.readable import PERMUTATIONS, Model
 from fairseg.understanding.views import CaseFiles, make_frame, subject_views
 
 COHORTS = {
@@ -51,21 +52,25 @@ def cohort_views(shift: Shift, seed: int, number: int) -> tuple[dict[str, np.nda
     return found, (groups == "B").to_numpy().astype(np.int64)
 
 
-def table(seeds: int, number: int, permutations: int) -> None:
+def table(cohorts: list[str], seeds: int, number: int, permutations: int, model: Model) -> None:
     """Print the AUC of each view and cohort, and in how many seeds the group is shown to be readable."""
-    for name, shift in COHORTS.items():
+    for name in cohorts:
         aucs, shown, seconds = [], [], []
         for seed in range(seeds):
-            found, ids = cohort_views(shift, seed, number)
+            found, ids = cohort_views(COHORTS[name], seed, number)
             start = time.process_time()
-            readings = read_groups(found, ids, ["A", "B"], permutations=permutations, seed=seed)
+            options = {"model": model, "permutations": permutations, "seed": seed}
+            readings = read_groups(found, ids, ["A", "B"], **options)
             seconds.append(time.process_time() - start)
             rows = {row.view: row for row in readings.rows}
             aucs.append([rows[view].auc for view in SHOWN])
             shown.append([rows[view].shown for view in SHOWN])
+        middle, least, most = (how(aucs, axis=0) for how in (np.mean, np.min, np.max))
         cells = [
-            f"{view}: {auc:.3f} ({count}/{seeds})"
-            for view, auc, count in zip(SHOWN, np.mean(aucs, axis=0), np.sum(shown, axis=0), strict=True)
+            f"{view}: {auc:.3f}, {low:.3f} to {high:.3f} ({count}/{seeds})"
+            for view, auc, low, high, count in zip(
+                SHOWN, middle, least, most, np.sum(shown, axis=0), strict=True
+            )
         ]
         print(f"{name}: {'; '.join(cells)}; {np.mean(seconds):.0f} s of a core", flush=True)
 
@@ -114,6 +119,8 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--subjects", type=int, default=60, help="of each group")
+    parser.add_argument("--cohort", action="append", choices=COHORTS)
+    parser.add_argument("--model", default="linear", choices=PERMUTATIONS)
     parser.add_argument("--permutations", type=int, default=1000)
     parser.add_argument("--null", type=int, default=0, metavar="COHORTS")
     parser.add_argument("--people", type=int, default=600, help="that the cohorts of --null are drawn from")
@@ -124,4 +131,5 @@ if __name__ == "__main__":
     elif given.null:
         null(given.null, given.subjects, given.permutations, given.people)
     else:
-        table(given.seeds, given.subjects, given.permutations)
+        cohorts = given.cohort or list(COHORTS)
+        table(cohorts, given.seeds, given.subjects, given.permutations, given.model)

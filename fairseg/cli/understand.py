@@ -54,7 +54,18 @@ def _names(text: str) -> tuple[str, ...]:
     help="Crops to try: mm around the largest organ.",
 )
 @options.number("--min-size", click.IntRange(min=5), 10, "Subjects that a group needs to be judged.")
-@options.number("--permutations", click.IntRange(min=199), 1000, "Permutations of the groups.")
+@click.option(
+    "--model",
+    type=click.Choice(("linear", "cnn")),
+    default="linear",
+    show_default=True,
+    help="What reads images. cnn: the reference network's encoder; takes half an hour without a GPU.",
+)
+@click.option(
+    "--permutations",
+    type=click.IntRange(min=19),
+    help="Permutations of the groups. Default: 1000, of a cnn 39.",
+)
 @options.number("--seed", click.IntRange(min=0), 0, "Seed of the permutations.")
 @click.option("--out", type=options.OUT, required=True, help="Folder to write the page into.")
 @options.debug
@@ -66,7 +77,7 @@ def understand(data: Path, bins: Sequence[Any], out: Path, **given: Any) -> int:
     """
     from fairseg.understanding.page import FILES, KIND  # noqa: PLC0415  (the charts, which --help does not need)
 
-    if given["run"] is not None:
+    if given["run"] is not None or given["model"] == "cnn":
         need_extra()
     check_writable(out, FILES, KIND)
     result = fairseg.understand(data, bins=one_each(bins), **given, progress=True)

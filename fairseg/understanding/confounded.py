@@ -53,8 +53,7 @@ def confounders_of(
     columns: pd.DataFrame,
     *,
     least: int = 10,
-    permutations: int = 1000,
-    seed: int = 0,
+    **options: Any,
 ) -> Confounded:
     """Test what confounders alone tell of the groups, and what views tell beyond them.
 
@@ -64,8 +63,7 @@ def confounders_of(
         names: of the groups.
         columns: the confounders, one row a subject; numbers or levels as `read_attribute` decides.
         least: subjects of a group who must have others alike.
-        permutations: deals of the groups.
-        seed: of the deals.
+        options: model, permutations and the like, as `read_groups` takes them.
 
     Raises:
         ValueError: a confounder has no value, or too few subjects have all of them.
@@ -83,7 +81,7 @@ def confounders_of(
     if len(coded) > 1:
         alone_views[ALL] = together[known]
     own = ids[known]
-    alone = read_groups(alone_views, own, names, permutations=permutations, seed=seed)
+    alone = read_groups(alone_views, own, names, **options)
     last = list(alone_views)[-1]
     rest = {name: _without(view[known], together[known]) for name, view in views.items()}
     within: list[Reading] = []
@@ -101,8 +99,7 @@ def confounders_of(
             member[used],
             ("", names[group]),
             strata=strata[used],
-            permutations=permutations,
-            seed=seed,
+            **options,
         )
         within += found.rows
     return Confounded(tuple(coded), alone.rows, tuple(within), int(known.sum()), tuple(notes))

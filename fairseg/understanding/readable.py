@@ -1,20 +1,25 @@
-"""Can the group be read from a view? A linear model, tested on subjects it has not seen, against chance.
+"""Can the group be read from a view? A model, tested on subjects it has not seen, against chance.
 
-Principal components, then regression of each group's indicator on them with a ridge: the linear
-discriminant, shrunk. Its out-of-fold scores have a closed form, so that a thousand permutations of the
+The linear one: principal components, then regression of each group's indicator on them with a ridge, the
+linear discriminant, shrunk. Its out-of-fold scores have a closed form, so that a thousand permutations of the
 groups, each with folds of its own, cost seconds. In coordinates Z of the components in which the whole
 sample has Z'Z + ridge = I, the scores of a held-out fold T by the model of all others are
 
     Z_T (I - Z_T' Z_T)^-1 (Z'y - Z_T' y_T),
 
 which is that model refitted, and not an approximation. The components come from all subjects, whose groups
-they do not know. Chance is what the same procedure gives where the groups are dealt anew to the subjects, so
-that nothing rests on AUC being about 0.5 by chance; the largest standardised AUC of all views in each deal
-keeps the error over all of them (max-T; Westfall and Young 1993).
+they do not know. The other model is in `encoder`.
+
+Chance is what the same procedure gives where the groups are dealt anew to the subjects, so that nothing rests
+on AUC being about 0.5 by chance; the largest standardised AUC of all views in each deal keeps the error over
+all of them (max-T; Westfall and Young 1993). Each deal is standardised by all others, the cohort itself among
+them, so that few deals are as exact as many.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -23,10 +28,15 @@ from scipy.stats import norm, rankdata
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
+Model = Literal["linear", "cnn"]
+# From groups (deals, N) and folds (deals, repeats, N) to out-of-fold scores (deals, N, G).
+Reader = Callable[[Integers, npt.NDArray[np.int8]], Floats]
 
 LEVEL = 0.05
+PERMUTATIONS: dict[Model, int] = {"linear": 1000, "cnn": 39}
+FEWEST_PERMUTATIONS: dict[Model, int] = {"linear": 199, "cnn": 19}
 _COMPONENTS = 40
-_FOLDS, _REPEATS = 5, 4
+FOLDS, _REPEATS = 5, 4
 _CHUNK = 50  # deals at a time
 
 
@@ -99,8 +109,11 @@ def read_groups(
     names: Sequence[str],
     *,
     strata: Integers | None = None,
+    model: Model = "linear",
     permutations: int = 1000,
     seed: int = 0,
+    device: str = "cpu",
+    progress: bool = False,
 ) -> Readings:
     """Test whether groups can be told apart by each of some views, with the error kept over all of them.
 
@@ -109,8 +122,12 @@ def read_groups(
         ids: group of each subject, int64 (N,), from 0 on; each group has at least as many subjects as folds.
         names: of the groups, (G,), at least two. Of two groups only the second is told from the first.
         strata: of each subject, (N,): only pairs of the same stratum count, and groups are dealt within.
-        permutations: deals of the groups.
-        seed: of deals and folds.
+        model: "linear", or "cnn": the encoder of the reference network, for views of images
+            (N, C, levels, y, x); views of numbers stay linear.
+        permutations: deals of the groups; no p can be below 1 / (permutations + 1).
+        seed: of deals, folds and networks.
+        device: where networks train.
+        progress: show a bar on stderr if it is a terminal, while networks train.
 
     Returns:
         The readings. A view that is the same for everybody has an AUC of 0.5.
@@ -126,21 +143,24 @@ def read_groups(
     [True, False]
     """
     counts = np.bincount(ids, minlength=len(names))
-    if counts.min() < _FOLDS:
+    if counts.min() < FOLDS:
         short = names[int(counts.argmin())]
-        raise ValueError(
-            f"ids must have {_FOLDS} subjects of each group at least, {short} has {counts.min()}"
-        )
+        raise ValueError(f"ids must have {FOLDS} subjects of each group at least, {short} has {counts.min()}")
     deals = _Deals(ids, len(names), strata, permutations, seed)
     told = range(len(names)) if len(names) > 2 else (1,)
     scores: dict[str, Floats] = {}
     values = []
     for name, view in views.items():
-        scores[name], aucs = deals.judge(_components(view), told)
+        read: Reader = partial(deals.linear_scores, _components(view))
+        if model == "cnn" and view.ndim > 2:
+            from fairseg.understanding.encoder import EncoderReader  # noqa: PLC0415  (torch)
+
+            read = EncoderReader(name, view, len(names), seed=seed, device=device, progress=progress)
+        scores[name], aucs = deals.judge(read, told)
         values.append(aucs)
     every = np.stack(values, axis=1)  # (deals, views, groups); the first deal is the cohort itself
-    center, spread = every[1:].mean(axis=0), np.maximum(every[1:].std(axis=0), 1e-9)
-    z = (every - center) / spread
+    centers, spreads = _of_the_others(every)
+    z = (every - centers) / spreads
     largest = z[1:].reshape(permutations, -1).max(axis=1)
     limit = np.quantile(largest, 1 - LEVEL, method="higher")
     rows = []
@@ -157,7 +177,7 @@ def read_groups(
                     others,
                     auc,
                     *auc_limits(auc, n, others),
-                    float(min(center[place, column] + limit * spread[place, column], 1.0)),
+                    float(min(centers[0, place, column] + limit * spreads[0, place, column], 1.0)),
                     _share(own[1:], own[0]),
                     _share(largest, own[0]),
                 )
@@ -185,6 +205,14 @@ def auc_limits(auc: float, n: int, others: int) -> tuple[float, float]:
     low = brentq(off, 0.0, min(auc, 1 - end), args=(1.0,)) if auc > end else 0.0
     high = brentq(off, max(auc, end), 1.0, args=(-1.0,)) if auc < 1 - end else 1.0
     return float(low), float(high)
+
+
+def _of_the_others(every: Floats) -> tuple[Floats, Floats]:
+    """Return the mean, and the standard deviation, of all deals but each by itself, both (deals, ...)."""
+    number, away = len(every) - 1, every - 0.5
+    means = (away.sum(axis=0) - away) / number
+    variances = ((away**2).sum(axis=0) - away**2) / number - means**2
+    return means + 0.5, np.sqrt(np.maximum(variances, 1e-18))
 
 
 def _share(chance: Floats, observed: float) -> float:
@@ -226,28 +254,28 @@ class _Deals:
         # Ordered by group and dealt in turn, every fold has its share of each group.
         order = (self.ids[:, None] + rng.random((permutations + 1, _REPEATS, ids.size))).argsort(axis=-1)
         self.folds = np.empty(order.shape, dtype=np.int8)
-        np.put_along_axis(self.folds, order, (np.arange(ids.size) % _FOLDS).astype(np.int8), axis=-1)
+        np.put_along_axis(self.folds, order, (np.arange(ids.size) % FOLDS).astype(np.int8), axis=-1)
 
-    def judge(self, parts: Floats, told: Sequence[int]) -> tuple[Floats, Floats]:
+    def judge(self, read: Reader, told: Sequence[int]) -> tuple[Floats, Floats]:
         """Return the out-of-fold scores of the cohort, (N, G), and the AUC of each deal and group told."""
         first = np.empty(0)
         aucs = []
         for start in range(0, len(self.ids), _CHUNK):
             ids, folds = self.ids[start : start + _CHUNK], self.folds[start : start + _CHUNK]
-            scores = self._scores(parts, ids, folds)
+            scores = read(ids, folds)
             first = first if start else scores[0]
             aucs.append(np.stack([self._auc(scores[..., group], ids == group) for group in told], axis=1))
         return first, np.concatenate(aucs)
 
-    def _scores(self, parts: Floats, ids: Integers, folds: npt.NDArray[np.int8]) -> Floats:
+    def linear_scores(self, parts: Floats, ids: Integers, folds: npt.NDArray[np.int8]) -> Floats:
         """Return the mean over repeats of the out-of-fold scores, (deals, N, G)."""
         deals, number = ids.shape
         target = (ids[..., None] == np.arange(self.number)).astype(np.float64)
-        products = parts @ parts.T if number < _FOLDS * parts.shape[1] else None
+        products = parts @ parts.T if number < FOLDS * parts.shape[1] else None
         whole = parts.T @ target if products is None else products @ target
         scores = np.zeros((deals, number, self.number))
         for repeat in range(_REPEATS):
-            for fold in range(_FOLDS):
+            for fold in range(FOLDS):
                 held = folds[:, repeat] == fold
                 size = int(held[0].sum())  # the same in every deal
                 where = np.nonzero(held)[1].reshape(deals, size)

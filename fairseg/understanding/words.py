@@ -98,11 +98,12 @@ def answer(result: "UnderstandResult") -> str:
 def readings_table(result: "UnderstandResult") -> Table:
     """Return how well each view tells the groups apart, a row a view, of the group that is told best."""
     best = tuple(map(result.readings.best, result.readings.views))
-    return reading_table("Can the group be read?", best, several=len(result.cohort.names) > 2)
+    return _reading_table("Can the group be read?", best, result)
 
 
-def reading_table(caption: str, rows: "tuple[Reading, ...]", *, several: bool) -> Table:
+def _reading_table(caption: str, rows: "tuple[Reading, ...]", result: "UnderstandResult") -> Table:
     """Return readings as a table, with the group that is told if there are several."""
+    several = len(result.cohort.names) > 2
     lines = [
         (
             f"{row.view}: {row.group}" if several else row.view,
@@ -117,7 +118,7 @@ def reading_table(caption: str, rows: "tuple[Reading, ...]", *, several: bool) -
         for row in rows
     ]
     heads = ("AUC", "Could be shown from", "p (all views)", "Readable")
-    return Table.of(caption, heads, lines, corner="View", note=say("about_readings"))
+    return Table.of(caption, heads, lines, corner="View", note=say("about_readings", model=result.model))
 
 
 def confounder_tables(result: "UnderstandResult") -> list[Table]:
@@ -125,11 +126,10 @@ def confounder_tables(result: "UnderstandResult") -> list[Table]:
     one = result.confounded
     if one is None:
         return []
-    several = len(result.cohort.names) > 2
-    tables = [reading_table("Confounders alone", one.alone, several=several)]
+    tables = [_reading_table("Confounders alone", one.alone, result)]
     if one.within:
         caption = f"Among subjects alike in {' and '.join(one.names)}"
-        tables.append(reading_table(caption, one.within, several=several))
+        tables.append(_reading_table(caption, one.within, result))
     return tables
 
 

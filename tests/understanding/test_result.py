@@ -120,7 +120,9 @@ def test_the_command_says_what_the_function_says(
         ({"by": "group", "min_size": 13}, "at least two groups of 13 subjects .*Asian 2, Black 12, White 14"),
         ({"by": "group", "confounders": "shoe"}, "no column 'shoe'"),
         ({"by": "group", "margins": (-1,)}, "margins must be"),
-        ({"by": "group", "permutations": 10}, "at least 199"),
+        ({"by": "group", "permutations": 10}, "at least 199 of a linear model"),
+        ({"by": "group", "model": "cnn", "permutations": 18}, "at least 19 of a cnn model"),
+        ({"by": "group", "model": "forest"}, "model must be one of linear, cnn"),
         ({"by": "group", "min_size": 4}, "at least 5"),
     ],
 )
@@ -140,6 +142,30 @@ def test_views_do_not_depend_on_numbers_of_cases(phantom: Path) -> None:
     found = fairseg.understand(phantom, "group", permutations=199, margins=(0,)).cohort.views
     assert all(len(view) == 26 for view in found.values())
     assert all(view.dtype == np.float32 for view in found.values())
+
+
+def test_a_cnn_reads_images_alone_and_the_page_says_the_smallest_p(
+    phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = []
+
+    class Guess:  # in place of a network, which `test_encoder` trains
+        def __init__(self, name: str, view: np.ndarray, number: int, **_: Any) -> None:
+            read.append(name)
+            self.number = number
+
+        def __call__(self, ids: np.ndarray, _folds: np.ndarray) -> np.ndarray:
+            return np.zeros((*ids.shape, self.number))
+
+    monkeypatch.setattr("fairseg.understanding.encoder.EncoderReader", Guess)
+    found = fairseg.understand(phantom, "group", model="cnn", margins=(0,))
+    assert found.permutations == 39
+    numbers = {views.SHAPE, views.HEADER, views.INTENSITY}
+    assert set(read) == set(found.readings.views) - numbers
+    assert {row.auc for row in found.readings.rows if row.view in read} == {0.5}
+    text = found.save(tmp_path).read_text(encoding="utf-8")
+    assert "none can be below 0.025" in text
+    assert "balanced batches" in text
 
 
 ROW = Reading("outside", "Black", 12, 14, 0.9, 0.8, 0.95, 0.6, 0.001, 0.001)
