@@ -98,7 +98,7 @@ def splits(
 @click.option(
     "--references", type=options.PATH, help="Reference masks for that. Default: as the summary says."
 )
-@click.option("--tolerance", type=types.Number(), help="Tolerance of nsd and nsd_area, mm.")
+@click.option("--tolerance", type=types.Number(0.0), help="Tolerance of nsd and nsd_area, mm.")
 @options.number("--workers", click.IntRange(min=1), 1, "Processes that score cases.")
 @click.option("--out", type=options.OUT, required=True, help="The scores table to write: scores.csv.")
 @options.debug

@@ -11,6 +11,7 @@ from fairseg.cli import options, types
 from fairseg.cli.audit import judging, one_each
 
 _INSIDE = types.Number(0.0, 1.0, min_open=True, max_open=True)
+_SHARE = types.Number(0.0, 1.0)
 
 
 def _sizes(text: str) -> tuple[int, int]:
@@ -38,9 +39,9 @@ def _sizes(text: str) -> tuple[int, int]:
 )
 @options.number("--power", _INSIDE, 0.8, "Probability with which the difference is to be shown.")
 @options.number("--alpha", _INSIDE, 0.05, "Two-sided level of one comparison.")
-@click.option("--median", type=types.Number(), help="Median Dice, in place of SCORES; with --iqr.")
-@click.option("--iqr", type=types.Number(), help="Distance of its quartiles.")
-@click.option("--failure-rate", type=types.Number(), help="Failure rate, in place of SCORES.")
+@click.option("--median", type=_SHARE, help="Median Dice, in place of SCORES; with --iqr.")
+@click.option("--iqr", type=_SHARE, help="Distance of its quartiles.")
+@click.option("--failure-rate", type=_SHARE, help="Failure rate, in place of SCORES.")
 @click.option("--write", type=options.OUT, metavar="FILE", help="Write --by to --seed, for --preregister.")
 @options.debug
 def plan(scores: Path | None, by: Sequence[str], write: Path | None, failures: bool, **given: Any) -> int:

@@ -59,6 +59,9 @@ class Number(click.FloatRange):
         number = super().convert(value, param, ctx)
         return number if math.isfinite(number) else self.fail(f"{value} is no finite number.", param, ctx)
 
+    def _describe_range(self) -> str:
+        return "" if self.min is self.max is None else super()._describe_range()  # else "x<=None" in the help
+
 
 def setting_type(name: str) -> Any:
     """Return how the text of a setting of `fairseg.training.Settings` is read."""

@@ -258,6 +258,7 @@ def test_every_command_has_help(
     assert main([*command, flag]) == 0
     out, err = capsys.readouterr()
     assert "Usage: fairseg" in out
+    assert "None]" not in out.replace("\n", "")
     assert err == ""
 
 
