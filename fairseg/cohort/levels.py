@@ -34,7 +34,7 @@ MISSING = (
 )
 FEW_LEVELS = 6  # numbers of at most so many values may be codes; text of at most so many names nobody
 _NOTHING = frozenset((*MISSING, "NaT"))
-_WHOLE = re.compile(r"-?(0|[1-9][0-9]*)\.0+")  # a whole number as pandas writes it beside a missing value
+WHOLE = re.compile(r"-?(0|[1-9][0-9]*)\.0+")  # a whole number as pandas writes it beside a missing value
 
 
 def bin_numeric(values: Sequence[Any], edges: Sequence[float], name: str) -> list[str | None]:
@@ -128,7 +128,7 @@ def level_text(value: object) -> str:
         return str(bool(value))
     if isinstance(value, Real) and float(value).is_integer():
         return str(int(float(value)))
-    if isinstance(value, str) and _WHOLE.fullmatch(value.strip()):
+    if isinstance(value, str) and WHOLE.fullmatch(value.strip()):
         return value.strip().split(".")[0]
     return " ".join(str(value).split())
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from fairseg.cohort.columns import NO_ATTRIBUTES, metric_of, roles_of
-from fairseg.cohort.levels import as_float, cell_text, odd_cells
+from fairseg.cohort.levels import WHOLE, as_float, cell_text, level_text, odd_cells
 from fairseg.io.cells import cells_of, each
 from fairseg.io.csv_files import fused, read_csv
 from fairseg.io.sentences import NamingNote, counted, listed
@@ -87,7 +87,8 @@ def read_table(
 ) -> CleanTable:
     """Read a table, from a file or in memory, and clean its cells; all tables of fairseg come through here.
 
-    Blanks around text go; what says "not known" becomes missing (see `fairseg.cohort.levels.MISSING`); a
+    Blanks around text go; cases or subjects that are all numbers such as `1.0`, as pandas writes `1` beside a
+    missing cell, become `1`; what says "not known" becomes missing (see `fairseg.cohort.levels.MISSING`); a
     column of ages as DICOM writes them (`061Y`, `018M`) becomes years; in a column of numbers the few cells
     that are none become missing, which a note says of each.
 
@@ -122,6 +123,8 @@ def read_table(
     for name in map(str, table):
         cells = _without(table[name], options.na)
         cells = _kept(cells) if name in options.keep_na else clean_cells(cells)
+        if name in ("case", "subject"):
+            cells = _whole_names(cells, changes)
         if name not in NO_ATTRIBUTES and name not in scores and metric_of(name) is None:
             cells = _numbers_alone(_in_years(cells, changes), odd)
         columns[name] = cells
@@ -226,6 +229,15 @@ def _kept(column: "pd.Series[Any]") -> "pd.Series[Any]":
         return cell_text(bare) or (f'"{bare}"' if bare else None)
 
     return _mapped(column, keep)
+
+
+def _whole_names(column: "pd.Series[Any]", changes: list[str]) -> "pd.Series[Any]":
+    """Return a column of names that are all numbers such as 1.0 with 1 in its place; any other as it is."""
+    texts = {text for text in cells_of(column) if isinstance(text, str)}
+    if not texts or not all(WHOLE.fullmatch(text) for text in texts):
+        return column
+    changes.append(f"{column.name}: names such as {min(texts)} are read as {level_text(min(texts))}")
+    return _mapped(column, level_text)
 
 
 def _in_years(column: "pd.Series[Any]", changes: list[str]) -> "pd.Series[Any]":

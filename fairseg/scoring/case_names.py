@@ -59,8 +59,9 @@ def match_cases(cases: Iterable[str], predicted: Collection[str], true: Collecti
 def cases_as_files(table: pd.DataFrame, files: Collection[str]) -> tuple[pd.DataFrame, list[str]]:
     """Return the cohort with its cases named as the files are, and notes on what was renamed.
 
-    A case that has no file is looked for without a file's extension, as a whole number (`1` for `1.0`), and
-    with and without `sub-`. A row of a person of BIDS (`sub-01`) stands for all files `sub-01_...`.
+    A case that has no file is looked for without a file's extension, as a whole number (`1` for `1.0`, and
+    the reverse), and with and without `sub-`. A row of a person of BIDS (`sub-01`) stands for all files
+    `sub-01_...`.
 
     Args:
         table: indexed by case.
@@ -98,6 +99,7 @@ def _spellings(case: str) -> Iterable[str]:
     bare = case if end is None else case[: -len(end)]
     yield bare
     yield level_text(case)
+    yield f"{case}.0"
     yield f"{_BIDS}{bare}"
     if bare.startswith(_BIDS):
         yield bare.removeprefix(_BIDS)

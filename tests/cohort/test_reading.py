@@ -15,6 +15,7 @@ import pytest
 from fairseg import Groups, read_cohort
 from fairseg.cohort.levels import MISSING
 from fairseg.cohort.reading import TableOptions, read_table
+from fairseg.cohort.table import read_split
 from fairseg.scoring import read_scores
 from fairseg.scoring.table import Scores
 
@@ -197,6 +198,36 @@ def test_names_of_cases_that_are_numbers_with_a_gap() -> None:
     assert read_cohort(nullable)["case"].tolist() == ["1", "2"]
     unknown = pd.DataFrame({"case": ["a", "b"], "subject": ["p", None]}).astype("category")
     assert read_cohort(unknown)["subject"].tolist() == ["p", "b"]
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        (["1.0", "2.0", "10.0"], ["1", "2", "10"]),
+        (["1.0", "2.0", None], ["1", "2", None]),
+        (["1.0", "1.1", "2.0"], ["1.0", "1.1", "2.0"]),  # versions, or parts of one
+        (["1.0", "2", "3.0"], ["1.0", "2", "3.0"]),
+        (["01.0", "02.0", "03.0"], ["01.0", "02.0", "03.0"]),
+    ],
+)
+def test_names_that_are_all_written_as_floats_are_whole_numbers_in_every_table(
+    written: list[str | None], read: list[str | None], tmp_path: Path
+) -> None:
+    cases = ["a", "b", "c"]
+    subjects = [name or case for case, name in zip(cases, read, strict=True)]
+    table = pd.DataFrame({"case": cases, "subject": written, "sex": ["F", "M", "F"]})
+    table.to_csv(tmp_path / "groups.csv", index=False)
+    assert read_cohort(table)["subject"].tolist() == subjects
+    assert read_cohort(tmp_path / "groups.csv")["subject"].tolist() == subjects
+    scores = Scores.of(table.assign(label="LV", dice=[0.9, 0.8, 0.7]))
+    assert scores.table["subject"].tolist() == subjects
+    if None not in written:
+        table.assign(case=written).drop(columns="subject").to_csv(tmp_path / "groups.csv", index=False)
+        assert read_cohort(tmp_path / "groups.csv")[["case", "subject"]].to_numpy().tolist() == [
+            [name, name] for name in read
+        ]
+        table.assign(part="train").to_csv(tmp_path / "split.csv", index=False)
+        assert list(read_split(tmp_path / "split.csv")) == read
 
 
 def test_tables_of_thousands_of_columns_are_read(tmp_path: Path) -> None:

@@ -31,11 +31,12 @@ def folders(place: Path, names: list[str], save_mask: Save) -> list[Path]:
         (["a.nii.gz", "b.nii.gz"], ["a", "b"]),
         ([1.0, 2.0], ["1", "2"]),
         (["1.0", "2.0"], ["1", "2"]),
+        (["1.0", "2.0"], ["1.0", "2.0"]),
         (["01", "02"], ["sub-01", "sub-02"]),
         (["sub-a", "sub-b"], ["a", "b"]),
         (["sub-01", "sub-02"], ["sub-01_T1w", "sub-02_T1w"]),
     ],
-    ids=["extension", "floats", "text of floats", "without sub-", "with sub-", "BIDS"],
+    ids=["extension", "floats", "text of floats", "files of floats", "without sub-", "with sub-", "BIDS"],
 )
 def test_other_spellings_of_cases_find_their_files(
     cases: list[Any], files: list[str], tmp_path: Path, save_mask: Save
