@@ -243,7 +243,7 @@ def main() -> None:
             batch_size=chosen.batch,
             steps=EPOCH,
             validation=0.25,
-            spacing=None if chosen.spacing is None else (chosen.spacing, chosen.spacing),
+            target_spacing=None if chosen.spacing is None else (chosen.spacing, chosen.spacing),
             device="cpu",
         )
         data = load_data(raw, settings, root / "prepared")

@@ -1,6 +1,7 @@
 """A wrong table is a ValueError that names the argument or column, and what there is instead: everywhere."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,18 @@ import pytest
 import fairseg
 from fairseg import Groups
 from fairseg.clinical import agreement, clinical_measures
+from fairseg.datasets.phantom import write_phantom
+from fairseg.experiment import Plan, make_recipe
+from fairseg.experiment.study import make_study
+from fairseg.integrations.nnunet.cases import read_groups
 from fairseg.scoring import evaluate
 from fairseg.scoring.summary import summarize
 from fairseg.scoring.table import Scores
 from fairseg.statistics.cohort_table import cohort_table
 from fairseg.statistics.confounders import adjusted_gap
 from fairseg.statistics.missingness import missingness
+from fairseg.training import Settings
+from fairseg.training.data import load_data
 
 GROUPS = Groups.from_table({"sex": ["F", "M"]}, by="sex")
 SEX = ["F", "F", "M", "M"]
@@ -137,3 +144,29 @@ def test_columns_with_names_of_several_levels_are_refused() -> None:
 def test_a_sign_of_percent_is_answered_with_what_to_type() -> None:
     with pytest.raises(ValueError, match=r"row 0, column dice: .*'88\.0%' .*--percent"):
         fairseg.audit({"sex": ["F", "M"], "dice": ["88.0%", "90.1%"]}, by="sex")
+
+
+GROUPERS: dict[str, Callable[[Path, list[str]], Any]] = {
+    "train": lambda data, _: load_data(data, Settings(by=("group",)), data / "prepared"),
+    "nnU-Net": lambda data, cases: read_groups(data / "groups.csv", cases, ["group"]),
+    "understand": lambda data, _: fairseg.understand(data, "group"),
+    "experiment": lambda data, _: make_study(Plan(data, make_recipe(("group",), "quick"))),
+}
+
+
+@pytest.mark.parametrize("grouper", GROUPERS.values(), ids=GROUPERS)
+def test_levels_that_look_alike_are_named_wherever_groups_are_made(
+    grouper: Callable[[Path, list[str]], Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = tmp_path / "data"
+    write_phantom(
+        data, subjects={"F": 4, "M": 2}, test_subjects=0, shape=(32, 32), spacing=6.0, slices=2, seed=1
+    )
+    file = data / "groups.csv"
+    rows = pd.read_csv(file)
+    rows.loc[rows["subject"].isin(sorted(rows.loc[rows["group"] == "F", "subject"])[:2]), "group"] = "Female"
+    rows.to_csv(file, index=False)
+    with suppress(ValueError):  # the groups are too small for some
+        grouper(data, rows["case"].tolist())
+    assert Groups.from_table(rows, by="group").alike == [("group", ("F", "Female"))]
+    assert caplog.text.count("levels of group that look alike are groups of their own: F, Female.") == 1

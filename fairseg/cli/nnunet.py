@@ -49,6 +49,7 @@ def install(folder: Path) -> int:
 @options.by(required=False, default="Default: FAIRSEG_BY, or the only one that the table has.")
 @options.BINS
 @click.option("--groups", "table", type=options.PATH, help="Table of cases. Default: in the raw dataset.")
+@click.option("--by-subject-only", is_flag=True, help="Look at no attribute: folds of subjects alone.")
 @options.number("--folds", click.IntRange(min=2), 5, "Number of folds.")
 @options.number("--seed", types.SEED, 0, "Another seed gives other folds.")
 @click.option("--replace", is_flag=True, help="Replace a split that is there.")
@@ -58,14 +59,18 @@ def splits(
     by: Sequence[str],
     bins: Sequence[Any],
     table: Path | None,
+    by_subject_only: bool,
     folds: int,
     seed: int,
     replace: bool,
 ) -> int:
-    """Write DATASET's splits_final.json: every group in every fold, a subject in one.
+    """Write DATASET's splits_final.json: a subject in one fold, every group in every fold.
 
-    DATASET is a name or number, as for nnU-Net; preprocess it first.
+    DATASET is a name or number, as for nnU-Net; preprocess it first. If the table has no attribute, or with
+    --by-subject-only, folds are made by subject alone.
     """
+    if by_subject_only and by:
+        raise ValueError("--by-subject-only looks at no attribute, so it goes without --by")
     environment = integration.read_environment()
     counts = integration.write_splits(
         dataset,
@@ -75,6 +80,7 @@ def splits(
         weight=environment.weight,
         folds=folds,
         seed=seed,
+        by_subject_only=by_subject_only,
         replace_file=replace,
     )
     click.echo("Validation subjects of each group, by fold:")

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import Field, fields
 from functools import wraps
 from pathlib import Path
-from typing import Any, get_origin
+from typing import Any
 
 import click
 
@@ -15,7 +15,7 @@ from fairseg.cli.types import PATH as PATH  # noqa: PLC0414
 from fairseg.cohort.columns import METRICS
 from fairseg.io.limits import MAX_VOXELS, read_limits
 from fairseg.io.outputs import reading
-from fairseg.training.settings import Settings, type_of
+from fairseg.training.settings import Settings
 
 Decorator = Callable[..., Any]
 
@@ -58,7 +58,7 @@ def _setting_option(one: "Field[Any]") -> Decorator:
         type=types.setting_type(one.name),
         default=default,
         show_default=default is not None,
-        metavar="Y,X" if get_origin(type_of(one.name)[0]) is tuple else None,
+        metavar=types.metavar_of(one.name),
         help=one.metadata["help"],
     )
 

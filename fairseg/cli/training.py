@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 import fairseg
-from fairseg.cli import options
+from fairseg.cli import options, types
 from fairseg.io.sentences import counted
 
 
@@ -91,6 +91,16 @@ def train(
 )
 @click.option("--cascade", type=options.PATH, metavar="RUN", help="Crop around what this run finds.")
 @click.option("--references", type=options.PATH, help="Crop around these masks, to compare with --cascade.")
+@click.option(
+    "--spacing",
+    type=types.SPACING,
+    metavar="Y,X|COLUMN",
+    help="Pixel size in mm, rows first, of images whose files state none, or the columns of --groups that "
+    "have it. Default: as in training.",
+)
+@click.option(
+    "--groups", "table", type=options.PATH, help="Table of cases, where a column has their pixel size."
+)
 @click.option(
     "--mirror/--no-mirror",
     default=True,

@@ -66,6 +66,8 @@ class Number(click.FloatRange):
 def setting_type(name: str) -> Any:
     """Return how the text of a setting of `fairseg.training.Settings` is read."""
     kind, _ = type_of(name)
+    if name == "spacing":
+        return SPACING
     if get_origin(kind) is Literal:
         return click.Choice(get_args(kind))
     if get_origin(kind) is tuple:
@@ -74,6 +76,13 @@ def setting_type(name: str) -> Any:
     if name in ("seed", "split_seed"):
         return SEED
     return Number() if kind is float else click.types.convert_type(kind)
+
+
+def metavar_of(name: str) -> str | None:
+    """Return what the help shows in the place of a setting's value; None: the name of its type."""
+    if name == "spacing":
+        return "Y,X|COLUMN"
+    return "Y,X" if get_origin(type_of(name)[0]) is tuple else None
 
 
 def _labels(text: str) -> list[tuple[str, tuple[int, ...], tuple[int, ...] | None]]:

@@ -54,6 +54,7 @@ def _names(text: str) -> tuple[str, ...]:
     help="Crops to try: mm around the largest organ.",
 )
 @options.number("--min-size", click.IntRange(min=5), 10, "Subjects that a group needs to be judged.")
+@options.spacing
 @click.option(
     "--model",
     type=click.Choice(("linear", "cnn")),

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fairseg.cohort.levels import (
+    alike,
     as_float,
     bin_names,
     bin_numeric,
@@ -27,6 +28,7 @@ from fairseg.cohort.levels import (
 )
 from fairseg.cohort.vectors import Vector, on_cpu, read_vector
 from fairseg.io.cells import cells_of, each
+from fairseg.io.sentences import listed
 
 logger = logging.getLogger(__name__)
 
@@ -162,6 +164,29 @@ class Groups:
     def names(self) -> tuple[str, ...]:
         """The group names, in the order of the ids."""
         return tuple(map(self._name, self.cells))
+
+    @property
+    def alike(self) -> list[tuple[str, tuple[str, ...]]]:
+        """Attribute and levels of it that are probably one, for each such set.
+
+        >>> Groups.from_table({"sex": ["F", "f", "M", "Female"]}, by="sex").alike
+        [('sex', ('F', 'Female', 'f'))]
+        """
+        return [
+            (name, names)
+            for name, levels in zip(self.attributes, zip(*self.cells, strict=True), strict=True)
+            if name not in self.bins
+            for names in alike(levels)
+        ]
+
+    def warn_of_alike(self) -> None:
+        """Log what is in `alike`."""
+        for name, names in self.alike:
+            logger.warning(
+                "levels of %s that look alike are groups of their own: %s. If they are one, write them alike",
+                name,
+                listed(names, 10),
+            )
 
     def __len__(self) -> int:
         return len(self.cells)

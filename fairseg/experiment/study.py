@@ -67,6 +67,7 @@ def make_study(plan: Plan) -> Study:
     cohort = read_cohort(table_file)
     _check_attributes(cohort, table_file, plan)
     groups = Groups.from_table(cohort, by=plan.recipe.by, bins=plan.recipe.bins)
+    groups.warn_of_alike()
     try:
         train_groups = [groups.name(groups.index(name)) for name in plan.train_groups]
     except ValueError as error:

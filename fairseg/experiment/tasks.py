@@ -24,10 +24,11 @@ from fairseg.io import csv_files
 from fairseg.io.files import write_files
 from fairseg.io.images import find_masks
 from fairseg.io.json_files import read_json
-from fairseg.io.label_files import read_labels
+from fairseg.io.label_files import read_labels, with_spacing
 from fairseg.io.lock import alone_in
 from fairseg.scoring import evaluate
 from fairseg.scoring.table import scores_to_files
+from fairseg.scoring.voxel_sizes import Spacing, VoxelSizes
 from fairseg.training.checkpoint import CHECKPOINT, DamagedError, load_checkpoint
 from fairseg.training.logger import RUN
 from fairseg.training.loop import train
@@ -148,9 +149,12 @@ def _scores_of_training_cases(root: Path, folder: Path, spec: dict[str, Any], ma
         about = read_json(run / RUN)  # with the names of cases, which no checkpoint has
         dataset, out = Path(spec["dataset"]), folder / "predictions"
         shutil.rmtree(out, ignore_errors=True)  # of a try that was stopped
-        predict(run, dataset / "imagesTr", out, cases=about["train"], mirror=False, device=machine.device)
         cases = rows_of(read_cohort(spec["table"]), about["train"])
-        scores = _evaluate(out, dataset / "labelsTr", cases, about["labels"], metrics=("dice",))
+        options = {"cases": about["train"], "table": cases, "mirror": False, "device": machine.device}
+        predict(run, dataset / "imagesTr", out, **options)
+        scores = _evaluate(
+            out, dataset / "labelsTr", cases, about["labels"], metrics=("dice",), spacing=_spacing(run)
+        )
         write_files(folder, scores_to_files(scores, TRAINING_SCORES))
         shutil.rmtree(out)
     return file
@@ -178,11 +182,13 @@ def _test(root: Path, folder: Path, spec: dict[str, Any], machine: Machine) -> N
             _check_whole(root / name)
     files: dict[str, str] = {}
     boxes: list[dict[str, Any]] = []
+    spacing = _spacing(root / spec["training"])
     for test, about in spec["tests"].items():
         table = read_cohort(about["table"])
         scores = []
         for part in about["parts"]:
             out = folder / "predictions" / test / Path(part["images"]).name
+            tested = rows_of(table, part["cases"])  # without a row: of unknown group, and scored all the same
             shutil.rmtree(out, ignore_errors=True)  # of a try that was stopped
             predict(
                 root / spec["training"],
@@ -191,13 +197,13 @@ def _test(root: Path, folder: Path, spec: dict[str, Any], machine: Machine) -> N
                 cases=part["cases"],
                 cascade=None if spec["first"] is None else root / spec["first"],
                 references=part["labels"] if spec["images"] == "crop" else None,
+                table=tested,
                 mirror=spec["mirror"],
                 device=machine.device,
             )
-            tested = rows_of(table, part["cases"])  # without a row: of unknown group, and scored all the same
-            scores.append(_evaluate(out, part["labels"], tested, about["labels"]))
+            scores.append(_evaluate(out, part["labels"], tested, about["labels"], spacing=spacing))
             if spec["images"] == "cascade":
-                boxes += _boxes(root / spec["training"], out, part["labels"], test)
+                boxes += _boxes(root / spec["training"], out, part["labels"], test, tested)
         files |= scores_to_files(pd.concat(scores, ignore_index=True), f"{test}.csv")
     if boxes:
         files[BOX_TABLE] = csv_files.to_csv(pd.DataFrame(boxes))
@@ -206,15 +212,21 @@ def _test(root: Path, folder: Path, spec: dict[str, Any], machine: Machine) -> N
         shutil.rmtree(folder / "predictions", ignore_errors=True)
 
 
-def _boxes(run: Path, out: Path, labels: str, test: str) -> list[dict[str, Any]]:
+def _spacing(run: Path) -> Spacing | None:
+    """Return the pixel size of images whose files state none, as a training has it."""
+    return Settings.from_dict(read_json(run / TASK)["settings"]).spacing
+
+
+def _boxes(run: Path, out: Path, labels: str, test: str, cases: pd.DataFrame) -> list[dict[str, Any]]:
     """Return the sizes of what the first network of a cascade found and of the reference, in pixels."""
     plan = SlicePlan(**load_checkpoint(run / CHECKPOINT)["run"]["plan"])
     masks = find_masks(Path(labels), "labels")
+    sizes = VoxelSizes.of(_spacing(run), cases.set_index("case"))
     rows = []
     for case, box in json.loads((out / BOXES).read_text(encoding="utf-8")).items():
         found = box["found"] and Box(*map(tuple, box["found"]))
         row: dict[str, Any] = {"test": test, "case": case}
-        reference = foreground_box(mask_in_plan(read_labels(masks[case]), plan))
+        reference = foreground_box(mask_in_plan(with_spacing(read_labels(masks[case]), sizes[case]), plan))
         for name, one in (("found", found), ("reference", reference)):
             row[f"{name}_y"], row[f"{name}_x"] = (np.nan, np.nan) if one is None else one.shape
         rows.append(row)

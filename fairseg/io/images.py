@@ -4,6 +4,7 @@ ITK prints the same warning for every file of many a data set. Messages are coll
 to the caller: none floods the terminal and none is lost.
 """
 
+import logging
 import os
 import re
 import sys
@@ -22,6 +23,9 @@ import SimpleITK as sitk
 from fairseg.io.array_files import ARRAY_READERS, read_array
 from fairseg.io.image_checks import READERS, check_image
 from fairseg.io.outputs import IMAGE_ENDINGS
+from fairseg.io.sentences import counted, listed
+
+logger = logging.getLogger(__name__)
 
 EXTENSIONS = IMAGE_ENDINGS
 
@@ -126,8 +130,9 @@ def extension_of(name: str) -> str | None:
 def find_masks(folder: Path, argument: str) -> dict[str, Path]:
     """Return case name -> file for the images of a folder; the name is the file's without extension.
 
-    An array of NumPy beside another image of its case is left out: nnU-Net writes probabilities so. Without
-    any image, a folder is a case whose structures have a file each; see `fairseg.io.structure_files`.
+    An array of NumPy beside another image of its case is left out, which is logged: nnU-Net writes
+    probabilities so. Without any image, a folder is a case whose structures have a file each; see
+    `fairseg.io.structure_files`.
 
     Raises:
         ValueError: it is no folder, holds no image, or has two files of one case.
@@ -136,7 +141,7 @@ def find_masks(folder: Path, argument: str) -> dict[str, Path]:
         paths = sorted(folder.iterdir())
     except OSError as error:
         raise ValueError(f"{argument} must be a folder of masks, got {folder}: {error.strerror}") from None
-    found: dict[str, Path] = {}
+    files: dict[str, list[Path]] = {}
     for path in paths:
         try:
             str(path).encode("utf-8")
@@ -145,12 +150,21 @@ def find_masks(folder: Path, argument: str) -> dict[str, Path]:
         extension = extension_of(path.name)
         if extension is None or path.name.startswith(".") or not path.is_file():
             continue
-        case = path.name[: -len(extension)]
-        if case in found and extension in _BESIDE:
-            continue
-        if case in found and found[case].suffix.lower() not in _BESIDE:
-            raise ValueError(f"case {case} has two files: {found[case]} and {path}")
-        found[case] = path
+        files.setdefault(path.name[: -len(extension)], []).append(path)
+    found: dict[str, Path] = {}
+    beside: list[str] = []
+    for case, own in files.items():
+        images = [path for path in own if path.suffix.lower() not in _BESIDE]
+        used = images or own
+        if len(used) > 1:
+            raise ValueError(f"case {case} has two files: {used[0]} and {used[1]}")
+        beside += [path.name for path in own if path not in used]
+        found[case] = used[0]
+    if beside:
+        logger.warning(
+            "%s: %s beside an image of the same case left out, as probabilities: %s",
+            *(folder, counted(len(beside), "array"), listed(beside)),
+        )
     found = found or {path.name: path for path in paths if is_structure_folder(path)}
     if not found and any(path.suffix.lower() == ".dcm" for path in paths):
         raise ValueError(
@@ -227,9 +241,13 @@ def _read(path: Path, *, channels: int) -> Mask:
     voxels = sitk.GetArrayFromImage(image)
     check_voxels(voxels)
     heard = dict.fromkeys(_tidy(message, path) for message in messages)
-    # A PNG has a size only where ITK itself wrote one into it.
-    unit = "px" if path.suffix.lower() == ".png" and set(image.GetSpacing()) == {1.0} else "mm"
-    return Mask(voxels, image.GetSpacing()[::-1], grid, tuple(heard), unit)
+    spacing = image.GetSpacing()[::-1]
+    return Mask(voxels, spacing, grid, tuple(heard), _unit(path, spacing))
+
+
+def _unit(path: Path, spacing: tuple[float, ...]) -> str:
+    """Return the unit of a spacing as ITK reads it: a PNG has a size only where ITK itself wrote one."""
+    return "px" if path.suffix.lower() == ".png" and set(spacing) == {1.0} else "mm"
 
 
 def plain_mask(
@@ -252,15 +270,17 @@ def _check_dimension(path: Path, size: tuple[int, ...]) -> None:
         raise ValueError(f"{path} must be 2D or 3D, got {len(size)}D of size {_short(size)} (a time series?)")
 
 
-def read_grid(path: Path) -> tuple[tuple[int, ...], tuple[float, ...]]:
-    """Return size and spacing of an image in the order of arrays, from its header; `check_image` it first.
+def read_grid(path: Path) -> tuple[tuple[int, ...], tuple[float, ...], str]:
+    """Return size, spacing and its unit (see `Mask`) of an image, from its header; `check_image` it first.
+
+    Both are in the order of arrays.
 
     Raises:
         ValueError: ITK cannot read it; it is named.
     """
     if path.suffix.lower() in ARRAY_READERS:
         mask = read_mask(path)
-        return mask.voxels.shape, mask.spacing
+        return mask.voxels.shape, mask.spacing, mask.unit
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     reader.SetImageIO(READERS[path.suffix.lower()])
@@ -269,7 +289,8 @@ def read_grid(path: Path) -> tuple[tuple[int, ...], tuple[float, ...]]:
             reader.ReadImageInformation()
         except RuntimeError:
             raise ValueError(f"{path} cannot be read as an image") from None
-    return reader.GetSize()[::-1], reader.GetSpacing()[::-1]
+    spacing = reader.GetSpacing()[::-1]
+    return reader.GetSize()[::-1], spacing, _unit(path, spacing)
 
 
 def check_same_grid(

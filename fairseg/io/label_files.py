@@ -48,11 +48,19 @@ def with_spacing(mask: Mask, spacing: Sequence[float] | None) -> Mask:
     """
     if spacing is None or mask.unit == "mm":
         return mask
-    axes = mask.voxels.ndim
-    if len(spacing) not in (1, axes):
-        raise ValueError(f"spacing must have {axes} numbers for this mask, got {len(spacing) or 'none'}")
-    size = tuple(map(float, spacing)) * (axes if len(spacing) == 1 else 1)
+    size = spacing_of_axes(spacing, mask.voxels.ndim)
     return replace(mask, spacing=size, grid={**mask.grid, "spacing": size[::-1]}, unit="mm")
+
+
+def spacing_of_axes(spacing: Sequence[float], axes: int) -> tuple[float, ...]:
+    """Return a spacing with a number an axis, of one number for all or of one an axis.
+
+    Raises:
+        ValueError: it has another number of them.
+    """
+    if len(spacing) not in (1, axes):
+        raise ValueError(f"spacing must have {axes} numbers for this image, got {len(spacing) or 'none'}")
+    return tuple(map(float, spacing)) * (axes if len(spacing) == 1 else 1)
 
 
 def _png_mode(path: Path) -> str | None:

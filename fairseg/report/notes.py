@@ -8,7 +8,6 @@ import pandas as pd
 from fairseg import __version__
 from fairseg.cohort.columns import DISTANCES, METRICS
 from fairseg.cohort.ids import as_ids
-from fairseg.cohort.levels import alike
 from fairseg.cohort.short_names import short_names
 from fairseg.io.sentences import counted, listed
 from fairseg.report.analyses import Analysis
@@ -114,10 +113,8 @@ def score_checks(scores: Scores, analyses: Sequence[Analysis]) -> list[str]:
         lines.append(say("cases", most=most, least=least, many=uneven.many, few=uneven.few))
     if look_like_percentages(columns[scores.metrics[0]].ravel()):
         lines.append(say("percentages"))
-    attributes = dict.fromkeys(name for one in analyses for name in one.groups.attributes)
-    for name in (name for name in attributes if name in scores.table):
-        levels = scores.table[name].dropna().astype(str).unique()
-        lines += [say("alike", attribute=name, names=names) for names in alike(levels)]
+    sets_of_levels = dict.fromkeys(pair for one in analyses for pair in one.groups.alike)
+    lines += [say("alike", attribute=name, names=names) for name, names in sets_of_levels]
     lines += [say("held", attribute=one.name) for one in analyses if one.held]
     shared = [one for one in analyses if one.members.shared]
     return [*lines, *(say("shared", subjects=one.members.shared, attribute=one.name) for one in shared)]

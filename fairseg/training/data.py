@@ -4,7 +4,7 @@ import hashlib
 import logging
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy.typing as npt
 from fairseg.cohort.groups import Groups
 from fairseg.cohort.table import read_cohort, read_split, rows_of, split_subjects
 from fairseg.io.sentences import counted, listed
+from fairseg.scoring.voxel_sizes import VoxelSizes
 from fairseg.training.network import divisor
 from fairseg.training.prepare import Case, SlicePlan, make_plan, prepare
 from fairseg.training.raw import RawDataset, read_raw
@@ -116,6 +117,7 @@ def load_data(
     cohort = read_cohort(file)
     if absent := [name for name in settings.by if name not in cohort]:
         raise ValueError(f"{file} has no attribute {absent[0]!r}, it has {', '.join(cohort.columns[2:])}")
+    raw = replace(raw, sizes=VoxelSizes.of(settings.spacing, cohort.set_index("case")))
     rows = rows_of(cohort, sorted(raw.images))
     if without := sorted(set(rows["case"]) - set(cohort["case"])):
         logger.warning(
@@ -130,6 +132,7 @@ def load_data(
         raw = raw.only(rows["case"].tolist())
     grouped = rows if split is None else rows[~held_out]
     groups = Groups.from_table(grouped, by=settings.by, bins=settings.bins)
+    groups.warn_of_alike()
     ids = groups.encode(rows)
     if split is None:
         held_out = split_subjects(
@@ -143,7 +146,7 @@ def load_data(
     for group, name in enumerate(groups.names):
         if not (ids[held_out] == group).any() and held_out.any():
             logger.warning("group %s has no subject to validate on", name)
-    plan = make_plan(raw, settings.spacing)
+    plan = make_plan(raw, settings.target_spacing)
     cases = prepare(raw, plan, prepared, workers=settings.workers or 1, progress=progress)
     train, validation = (
         CaseSet(

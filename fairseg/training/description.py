@@ -74,6 +74,7 @@ def check_same_data(before: dict[str, Any], now: dict[str, Any], out: Path) -> N
         if before.get(name) != now[name]:
             raise ValueError(f"the run in {out} {what}: resume it as it was begun, or choose another folder")
     same = ("train", "validation", "group_slices", "labels", "regions_class_order", "channels", "plan")
+    before["plan"].setdefault("unit", "mm")  # runs from before it was told
     for name in (*same, "patch_size", "data"):
         if before.get(name) != now[name]:
             raise ValueError(

@@ -27,30 +27,43 @@ class FiniteCheck:
         self.data, self.processes, self.scaled = data, processes, scaled
         self.interval = _GPU_INTERVAL if device.type == "cuda" else 1
         self._losses: list[Tensor] = []
+        self._samples: list[Tensor] = []
         self._unchecked: list[tuple[int, Tensor, Tensor, Tensor]] = []
 
-    def step(self, number: int, loss: Tensor, norm: Tensor, cases: Tensor) -> None:
+    def step(self, number: int, loss: Tensor, norm: Tensor, cases: Tensor, samples: Tensor) -> None:
         """Take a step's number, its loss, the norm of its gradient, and the cases of the batch.
+
+        `samples` are those of each group, (G,), that the loss is of.
 
         Raises:
             RuntimeError: one is not finite; the message names the step, and the cases with their groups.
         """
         self._losses.append(loss.detach())
+        self._samples.append(samples.sum())
         self._unchecked.append((number, loss.detach(), norm.detach(), cases))
         if len(self._unchecked) == self.interval:
             self._check()
 
     def end_epoch(self, network: nn.Module) -> float:
-        """Return the epoch's mean loss if all is finite, the network's weights too."""
+        """Return the epoch's mean loss, over the steps with something to learn from.
+
+        Raises:
+            RuntimeError: a loss, gradient or weight is not finite; or there was no such step.
+        """
         self._check()
         for name, weight in network.state_dict().items():
             if weight.is_floating_point() and not bool(weight.isfinite().all()):
                 raise RuntimeError(
                     f"{name} of the network is not finite any more; the checkpoint before is kept"
                 )
-        mean = float(torch.stack(self._losses).mean())
+        counted = torch.stack(self._losses)[torch.stack(self._samples) > 0]
         self._losses.clear()
-        return mean
+        self._samples.clear()
+        if not counted.numel():
+            raise RuntimeError(
+                "no patch of the epoch had an annotated pixel, or where groups count one of a known group"
+            )
+        return float(counted.mean())
 
     def _check(self) -> None:
         if not self._unchecked:

@@ -18,7 +18,7 @@ class GroupLosses:
 
     Of an objective that knows no groups (ERM), the loss of each is measured beside it, and its weight is its
     share of the batch. Of several processes, the losses of a pooled base are averaged over their parts of the
-    batch. A step without a group does not count in the mean of its loss.
+    batch. A step without a group does not count in the mean of its loss, a step without any in no mean.
 
     Args:
         loss: the objective.
@@ -54,7 +54,7 @@ class GroupLosses:
         loss, count, weight = steps.unbind(dim=1)
         means = (loss.nan_to_num().sum(dim=0) / (count > 0).sum(dim=0)).tolist()
         losses = [None if isnan(value) else round(value, 6) for value in means]
-        weights = [round(value, 6) for value in weight.mean(dim=0).tolist()]
+        weights = [round(value, 6) for value in weight[(count > 0).any(dim=1)].mean(dim=0).tolist()]
         return {
             "group_loss": dict(zip(self.names, losses, strict=True)),
             "group_weight": dict(zip(self.names, weights, strict=True)),

@@ -227,7 +227,7 @@ def train(
                 scaler.update()
                 average.step(step)
 
-                check.step(step, value, norm, case)
+                check.step(step, value, norm, case, loss.group_count)
                 training_log.step()
             mean_loss = check.end_epoch(network)
 

@@ -9,19 +9,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from fairseg.cohort.table import read_cohort
 from fairseg.crop import Box, Cascade, segment_crops, standardized
 from fairseg.crop.cascade import relative
 from fairseg.io.files import settle_manifest, write_files
 from fairseg.io.images import find_masks
-from fairseg.io.label_files import read_labels
+from fairseg.io.label_files import read_labels, with_spacing
 from fairseg.io.outputs import check_writable, reading
 from fairseg.io.parallel import run_all
 from fairseg.io.sentences import listed
+from fairseg.scoring.voxel_sizes import Spacing, VoxelSizes
 from fairseg.training.checkpoint import CHECKPOINT, load_weights, load_whole_run, weights_to_use
 from fairseg.training.inference import Predictor
 from fairseg.training.machine import pick_device, pick_precision
@@ -59,6 +62,11 @@ class TrainedRun:
         assert self.crop_size is not None
         found = foreground_box(mask)
         return (found or Box((0, 0), mask.shape[1:])).resized(self.crop_size), found
+
+    @property
+    def spacing(self) -> Spacing | None:
+        """The pixel size of images whose files state none, as the training had it."""
+        return Settings.from_dict(self.about["settings"]).spacing
 
     @property
     def standardize(self) -> Literal["crop", "organ"] | None:
@@ -125,6 +133,8 @@ def predict(
     cases: Collection[str] | None = None,
     cascade: str | Path | None = None,
     references: str | Path | None = None,
+    spacing: Spacing | None = None,
+    table: str | Path | pd.DataFrame | None = None,
     mirror: bool = True,
     device: str = "auto",
     workers: int = 1,
@@ -148,6 +158,8 @@ def predict(
         cases: names of those to segment; default: all of the folder.
         cascade: folder of the run that says where to look.
         references: folder of masks that say where to look.
+        spacing: pixel size of images whose files state none, or columns of `table`; default: as in training.
+        table: of the cases, where a column has their pixel size.
         mirror: average over the mirrorings that the training had.
         device: where to predict.
         workers: processes, on the CPU.
@@ -172,13 +184,14 @@ def predict(
         if absent := sorted(set(cases) - files.keys()):
             raise ValueError(f"{images} has no image of {listed(absent)}")
         files = {name: files[name] for name in sorted(cases)}
+    sizes = _sizes(Settings.from_dict(about["settings"]).spacing if spacing is None else spacing, table)
     masks = find_masks(Path(references), "references") if references is not None else {}
     if references is not None and (without := sorted(files.keys() - masks.keys())):
         raise ValueError(f"references has no mask for {listed(without)}")
     if workers > 1 and (network is not None or first_network is not None):
         raise ValueError("workers must be 1 with a network of your own")
     folder, names = Path(out), sorted(files)
-    with reading(run, cascade, images, references):
+    with reading(run, cascade, images, references, None if isinstance(table, pd.DataFrame) else table):
         written = [_mask_name(name, files[name]) for name in names]
         check_writable(folder, [*written, *([BOXES] if cropped else [])], MASKS)
     folder.mkdir(parents=True, exist_ok=True)
@@ -195,7 +208,7 @@ def predict(
         progress=progress and len(parts) == 1,
         one_thread=len(parts) > 1,
     )
-    jobs = [([(name, files[name], masks.get(name)) for name in part],) for part in parts]
+    jobs = [([(name, files[name], masks.get(name), sizes[name]) for name in part],) for part in parts]
     results = list(run_all(predict_part, jobs, workers))
     settle_manifest(folder)
     log_messages(Counter(message for _, messages in results for message in messages))
@@ -213,6 +226,21 @@ def predict(
     return total
 
 
+def _sizes(spacing: Spacing | None, table: str | Path | pd.DataFrame | None) -> VoxelSizes:
+    """Return the voxel sizes of the cases of a table.
+
+    Raises:
+        ValueError: they are in a column, and there is no table; or as `VoxelSizes.of`.
+    """
+    if table is None and spacing is not None and isinstance(spacing[0], str):
+        column = spacing if isinstance(spacing, str) else listed(spacing)
+        raise ValueError(
+            f"pixel sizes are in the column {column}, as in training, so the table of the cases is needed:"
+            " --groups TABLE; or --spacing with numbers"
+        )
+    return VoxelSizes.of(spacing, None if table is None else read_cohort(table).set_index("case"))
+
+
 def _mask_name(case: str, images: Sequence[Path]) -> str:
     """Return the name of a case's mask: with the ending of its images, where that can hold a mask."""
     image = images[0].name.lower()
@@ -226,7 +254,7 @@ def _fits(crop: list[list[int]], found: list[list[int]]) -> bool:
 
 
 def _predict_cases(
-    cases: Sequence[tuple[str, Sequence[Path], Path | None]],
+    cases: Sequence[tuple[str, Sequence[Path], Path | None, tuple[float, ...] | None]],
     *,
     run: str,
     cascade: str | None,
@@ -237,7 +265,7 @@ def _predict_cases(
     progress: bool,
     one_thread: bool,
 ) -> tuple[dict[str, Any], list[str]]:
-    """Write the masks of some cases: name, image files, reference mask where that says where to look.
+    """Write the masks of cases: name, images, the mask that says where to look, spacing; None for neither.
 
     Returns:
         The boxes of each case, where there were crops; and the messages of the image reader.
@@ -253,14 +281,15 @@ def _predict_cases(
     messages: list[str] = []
     bar = tqdm(total=len(cases), desc="predicting", unit="case", disable=None if progress else True)
     with bar:
-        for name, files, mask in cases:
+        for name, files, mask, spacing in cases:
             try:
-                image, like = read_case(files, second.plan)
+                image, like = read_case(files, second.plan, spacing)
                 slices = torch.from_numpy(image).transpose(0, 1).contiguous()
                 if both is not None:
                     logits, box, found = both(slices), both.boxes[0], both.found[0]
                 elif mask is not None:
-                    reference = mask_in_plan(read_labels(mask), second.plan, second.about.get("ignore"))
+                    given = with_spacing(read_labels(mask), spacing)
+                    reference = mask_in_plan(given, second.plan, second.about.get("ignore"))
                     box, found = second.box_around(reference)
                     logits = second.segment(slices, box, found)
                 else:

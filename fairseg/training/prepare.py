@@ -29,7 +29,7 @@ from fairseg.io.image_checks import check_image
 from fairseg.io.image_writing import write_image
 from fairseg.io.images import Mask, check_same_grid, read_channels, read_grid, read_mask
 from fairseg.io.json_files import read_json
-from fairseg.io.label_files import read_labels
+from fairseg.io.label_files import read_labels, spacing_of_axes, with_spacing
 from fairseg.io.outputs import check_writable
 from fairseg.io.parallel import run_all
 from fairseg.io.sentences import counted, times
@@ -57,13 +57,24 @@ class SlicePlan:
     axis: int  # of the arrays as read (z, y, x), across which slices lie
     spacing: tuple[float, float]  # mm in plane after resampling
     shape: tuple[int, int]  # median size of a slice after resampling, pixels
+    unit: str = "mm"  # of the spacing; "px" where files state no size, and a pixel counts as 1
 
     def slices(self, voxels: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return an array as read with the axis across slices first; of one in 2D, its only slice."""
         return voxels[None] if voxels.ndim == 2 else np.moveaxis(voxels, self.axis, 0)
 
     def size_of(self, mask: Mask) -> tuple[int, int]:
-        """Return the size of a slice of an image or mask as read after resampling, pixels."""
+        """Return the size of a slice of an image or mask as read after resampling, pixels.
+
+        Raises:
+            ValueError: its spacing has another unit.
+        """
+        if mask.unit != self.unit:
+            raise ValueError(
+                "the image states no pixel size, and the network was trained on sizes in mm: say spacing"
+                if mask.unit == "px"
+                else "the image has a pixel size in mm, and the network was trained on pixels of unknown size"
+            )
         spacing = np.array(mask.spacing)
         in_plane = spacing if spacing.size == 2 else np.delete(spacing, self.axis)
         return _resampled_size(self.slices(mask.voxels).shape[1:], in_plane, self.spacing)
@@ -102,13 +113,31 @@ class Case:
 
 
 def make_plan(raw: RawDataset, spacing: tuple[float, float] | None = None) -> SlicePlan:
-    """Read the headers of all images and choose axis, pixel size (the median) and median shape."""
+    """Read the headers of all images and choose axis, pixel size (by default the median) and median shape.
+
+    Raises:
+        ValueError: an image cannot be read; some are in 2D, some in 3D; or some state a size and some none.
+    """
     grids = []
-    for first, *_ in raw.images.values():
+    of_unit: dict[str, Path] = {}
+    for name, (first, *_) in raw.images.items():
         check_image(first)
-        grids.append(tuple(map(np.array, read_grid(first))))
+        size, own, unit = read_grid(first)
+        given = raw.sizes[name]
+        if unit == "px" and given is not None:
+            try:
+                own, unit = spacing_of_axes(given, len(size)), "mm"
+            except ValueError as error:
+                raise ValueError(f"case {name}: {error}") from None
+        grids.append((np.array(size), np.array(own)))
+        of_unit.setdefault(unit, first)
     if len({len(size) for size, _ in grids}) > 1:
         raise ValueError(f"{raw.folder / 'imagesTr'} must hold images all in 2D or all in 3D, got both")
+    if len(of_unit) > 1:
+        raise ValueError(
+            f"images must all state a pixel size or none, {of_unit['mm'].name} does and {of_unit['px'].name} "
+            "does not: say spacing"
+        )
     median = np.median([spacing for _, spacing in grids], axis=0)
     axis = 0 if len(median) == 2 or median.max() <= _COARSER * median[0] else int(median.argmax())
     across = [axis] if len(median) == 3 else []
@@ -117,7 +146,7 @@ def make_plan(raw: RawDataset, spacing: tuple[float, float] | None = None) -> Sl
         _resampled_size(np.delete(size, across), np.delete(before, across), (y, x)) for size, before in grids
     ]
     height, width = np.median(shapes, axis=0)
-    return SlicePlan(axis, (float(y), float(x)), (int(height), int(width)))
+    return SlicePlan(axis, (float(y), float(x)), (int(height), int(width)), *of_unit)
 
 
 def prepare(
@@ -138,14 +167,15 @@ def prepare(
         RuntimeError: an array cannot be written, as on a full disk.
     """
     check_writable(folder)
-    identity = json.dumps([str(raw.folder.resolve()), plan.axis, plan.spacing])
+    sizes = {name: raw.sizes[name] for name in sorted(raw.images)}
+    identity = json.dumps([str(raw.folder.resolve()), plan.axis, plan.spacing, sizes])
     folder = folder / hashlib.blake2b(identity.encode(), digest_size=6).hexdigest()
     folder.mkdir(parents=True, exist_ok=True)
     values = [*raw.values, *([] if raw.ignore is None else [raw.ignore])]
     sources = {name: _fingerprint(raw, name, values) for name, files in raw.images.items()}
     todo = [name for name, source in sources.items() if not _is_prepared(folder, name, source)]
     about = (plan, raw.structures, raw.ignore, folder)
-    jobs = [(name, raw.images[name], raw.masks[name], *about) for name in todo]
+    jobs = [(name, raw.images[name], raw.masks[name], sizes[name], *about) for name in todo]
     reader_messages: Counter[str] = Counter()
     bar = tqdm(total=len(jobs), desc="preparing", unit="case", disable=None if progress else True)
     with bar, closing(run_all(_prepare_case, jobs, workers)) as results:
@@ -164,8 +194,12 @@ def log_messages(messages: Counter[str]) -> None:
         logger.warning("image reader: %s (%s)", message, counted(number, "file"))
 
 
-def read_case(files: Sequence[Path], plan: SlicePlan) -> tuple[Floats, Mask]:
+def read_case(
+    files: Sequence[Path], plan: SlicePlan, spacing: Sequence[float] | None = None
+) -> tuple[Floats, Mask]:
     """Read an image, one file a channel or one for all, and bring it to the form of the plan.
+
+    Where the file states no pixel size it is `spacing`, as in `with_spacing`.
 
     Returns:
         The image (C, Z, y, x), float32, and its first channel as read, with the grid.
@@ -177,7 +211,7 @@ def read_case(files: Sequence[Path], plan: SlicePlan) -> tuple[Floats, Mask]:
         if not np.isfinite(channel.voxels).all():
             raise ValueError(f"{file} must be finite everywhere, got NaN or infinity")
     stacks = [zscore(plan.slices(channel.voxels).astype(np.float32)) for channel in channels]
-    size = plan.size_of(channels[0])
+    size = plan.size_of(with_spacing(channels[0], spacing))
     return np.stack([_resize(stack, size, order=3) for stack in stacks]), channels[0]
 
 
@@ -230,6 +264,7 @@ def _prepare_case(
     name: str,
     files: Sequence[Path],
     mask_file: Path,
+    spacing: tuple[float, ...] | None,
     plan: SlicePlan,
     structures: dict[str, Codes],
     ignore: int | None,
@@ -237,13 +272,13 @@ def _prepare_case(
 ) -> tuple[dict[str, Any], list[str]]:
     """Write the arrays of a case; return its description, and the messages of the image reader."""
     try:
-        image, like = read_case(files, plan)
+        image, like = read_case(files, plan, spacing)
         mask = read_labels(mask_file)
         check_same_grid(mask, like, names=("the mask", "the image"))
         _check_labels(mask.voxels, structures, ignore)
     except ValueError as error:
         raise ValueError(f"case {name}: {error}") from None
-    target = mask_in_plan(mask, plan, ignore)
+    target = mask_in_plan(with_spacing(mask, spacing), plan, ignore)
     for array, kind in ((image, "image"), (target, "mask")):
         with new_file(folder / f"{name}.{kind}.npy") as temporary:  # another training may prepare the same
             np.save(temporary, array)

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +11,7 @@ from fairseg.io.json_files import read_json
 from fairseg.io.sentences import counted, listed
 from fairseg.metrics.masks import check_ignore
 from fairseg.scoring.labels import Codes, read_dataset_labels, values_of
+from fairseg.scoring.voxel_sizes import VoxelSizes
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class RawDataset:
     ignore: int | None = None  # value of the masks that counts for nothing
     # Of regions, unions of labels: the label that each structure is painted with, one over the other.
     order: tuple[int, ...] | None = None
+    sizes: VoxelSizes = field(default_factory=VoxelSizes)  # of images and masks whose files state none
 
     @property
     def labels(self) -> dict[str, int | list[int]]:

@@ -72,7 +72,14 @@ class Settings:
     )
 
     # The data.
-    spacing: tuple[float, float] | None = _setting(None, "mm in plane. Default: the median.")
+    spacing: tuple[float, ...] | tuple[str, ...] | None = _setting(
+        None,
+        "Pixel size in mm, rows first, of images whose files state none, such as PNG; or the columns of the "
+        "table that have it.",
+    )
+    target_spacing: tuple[float, float] | None = _setting(
+        None, "Pixel size in plane that images are resampled to. Default: the median."
+    )
     patch_size: tuple[int, int] | None = _setting(
         None, "Pixels. Default: the median slice, at most 256 pixels a side.", 8
     )
@@ -165,7 +172,7 @@ class Settings:
     def from_dict(cls, saved: Mapping[str, Any]) -> "Settings":
         """Rebuild settings from `to_dict`.
 
-        >>> settings = Settings(by=("sex", "age"), bins={"age": (50.0,)}, spacing=(1.5, 1.5))
+        >>> settings = Settings(by=("sex", "age"), bins={"age": (50.0,)}, target_spacing=(1.5, 1.5))
         >>> Settings.from_dict(settings.to_dict()) == settings
         True
         """
@@ -177,6 +184,8 @@ class Settings:
             }
             values["bins"] = {name: tuple(edges) for name, edges in saved["bins"].items()}
             values.setdefault("schedule", "step")  # runs from before there was a choice
+            if "target_spacing" not in values:  # it was called spacing
+                values |= {"target_spacing": values.get("spacing"), "spacing": None}
             return cls(**values)  # type: ignore[arg-type]
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"settings must be those of this version: {error}") from None
@@ -188,7 +197,7 @@ MACHINE = ("workers", "device", "compile")  # settings on which no result depend
 def type_of(name: str) -> tuple[Any, bool]:
     """Return the type of a setting and whether it may be `None`.
 
-    >>> type_of("spacing"), type_of("epochs")
+    >>> type_of("target_spacing"), type_of("epochs")
     ((tuple[float, float], True), (<class 'int'>, False))
     """
     hint = _HINTS[name]
@@ -218,6 +227,13 @@ def _check(name: str, value: Any, *, low: float, high: float, help: str) -> None
     elif kind == tuple[int, int]:
         fits = len(value) == 2 and all(type(length) is int and length >= low for length in value)
         expected = f"two integers of at least {low}"
+    elif name == "spacing":
+        several = isinstance(value, tuple) and len(value) > 0
+        fits = several and (
+            all(isinstance(one, str) for one in value)
+            or all(isinstance(one, int | float) and 0 < one < inf for one in value)
+        )
+        expected = "a tuple of positive numbers, or of names of columns"
     elif kind == tuple[float, float]:
         fits, expected = len(value) == 2 and all(0 < mm < inf for mm in value), "two positive numbers"
     else:

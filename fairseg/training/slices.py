@@ -1,4 +1,4 @@
-"""What the network trains on: patches of slices, a third of them forced onto foreground.
+"""What the network trains on: patches of slices, a third of them forced onto foreground, all onto annotation.
 
 A sample is one slice of a case. Everything random about a sample follows from the seed and the number of its
 draw alone, so neither the number of worker processes nor an interruption changes what is drawn.
@@ -20,7 +20,7 @@ from fairseg.samplers import GroupBatchSampler
 from fairseg.scoring.labels import Codes
 from fairseg.training.amplitude import mix_amplitude
 from fairseg.training.augment import MARGIN, make_augmentation, seeded
-from fairseg.training.prepare import Case, Floats, Labels
+from fairseg.training.prepare import IGNORED, Case, Floats, Labels
 from fairseg.training.ranks import ProcessGroup
 
 Draw = tuple[int, int, bool]  # index of the slice, number of the draw, whether it is forced onto foreground
@@ -127,7 +127,8 @@ class Slices(Dataset[tuple[Tensor, Tensor, int, int]]):
             codes, pixels = there[int(random.integers(len(there)))]
             z = int(random.choice(len(pixels), p=pixels / pixels.sum()))
         image, mask = self._slice(position, z)
-        box = self._box(mask, codes, random)
+        onto = np.isin(mask, codes) if codes else _annotated(mask)
+        box = self._box(mask, onto, random)
         seen = crop(image, box)
         if self.amplitude_mix and random.random() < self.amplitude_mix:
             seen = mix_amplitude(seen, self._any_patch(random), random.random())
@@ -142,7 +143,7 @@ class Slices(Dataset[tuple[Tensor, Tensor, int, int]]):
         """Return the image of a patch of any case, drawn evenly."""
         position = int(random.integers(len(self.cases)))
         image, mask = self._slice(position, int(random.integers(self.cases[position].shape[0])))
-        return crop(image, self._box(mask, (), random))
+        return crop(image, self._box(mask, None, random))
 
     def _structures_of(self, position: int) -> list[tuple[Codes, npt.NDArray[np.int64]]]:
         """Return the structures that a case shows, each with its number of pixels in every slice (Z,)."""
@@ -165,15 +166,15 @@ class Slices(Dataset[tuple[Tensor, Tensor, int, int]]):
         box, (mean, spread) = self.view.box(case), self.scale[position]
         return (crop(image, box) - mean) / spread, crop(mask, box)
 
-    def _box(self, mask: Labels, codes: Codes, random: np.random.Generator) -> Box:
-        """Return what to cut out: a patch around a pixel of one of some labels, or anywhere for none.
+    def _box(self, mask: Labels, onto: npt.NDArray[np.bool_] | None, random: np.random.Generator) -> Box:
+        """Return what to cut out: a patch around one of some pixels (y, x), or anywhere for None.
 
         Around a pixel, it may reach beyond the slice at the upper edge, not at the lower, as in nnU-Net.
         The box has the same middle as the patch, and the size that the augmentation reaches for.
         """
         pixel = None
-        if codes:
-            pixel = np.unravel_index(int(random.choice(np.flatnonzero(np.isin(mask, codes)))), mask.shape)
+        if onto is not None:
+            pixel = np.unravel_index(int(random.choice(np.flatnonzero(onto))), mask.shape)
         start = []
         for axis, (size, length) in enumerate(zip(mask.shape, self.patch_size, strict=True)):
             room = size - length
@@ -184,6 +185,12 @@ class Slices(Dataset[tuple[Tensor, Tensor, int, int]]):
                 low = max(int(pixel[axis]) - length // 2, lowest)
             start.append(low + length // 2 - self.reach[axis] // 2)
         return Box(tuple(start), tuple(low + length for low, length in zip(start, self.reach, strict=True)))
+
+
+def _annotated(mask: Labels) -> npt.NDArray[np.bool_] | None:
+    """Return where a slice is annotated, for patches around it, as in nnU-Net; None: all, or nowhere."""
+    annotated = mask != IGNORED
+    return None if annotated.all() or not annotated.any() else annotated
 
 
 class NumberedBatches:

@@ -17,6 +17,7 @@ from fairseg.io.sentences import counted, listed
 from fairseg.scoring.folders import score_folders
 from fairseg.scoring.subjects import structure_scores, subject_names
 from fairseg.scoring.table import Scores
+from fairseg.scoring.voxel_sizes import Spacing, VoxelSizes
 from fairseg.training.raw import RawDataset, plain_labels, read_raw
 from fairseg.understanding.readable import Floats, Integers
 from fairseg.understanding.views import CaseFiles, Frame, make_frame, subject_views
@@ -93,6 +94,7 @@ def gather(
     test: bool,
     margins: Sequence[float],
     min_size: int,
+    spacing: Spacing | None,
 ) -> Gathered:
     """Read the cohort; arguments are those of `understand`.
 
@@ -112,6 +114,7 @@ def gather(
     if table.empty:
         raise ValueError(f"cohort and {data} share no case: the cohort must name those of images{part}")
     groups = Groups.from_table(table, by=by, bins={k: v for k, v in bins.items() if k in _names(by)})
+    groups.warn_of_alike()
     own, left_out = _members(table, groups, min_size, _seen(run, table))
     kept = [group for group in range(len(groups)) if (own["group"] == group).any()]
     first = _reference(groups, reference, kept)
@@ -120,12 +123,17 @@ def gather(
     table = table[table["subject"].isin(named.index)]
     if predictions is None and run is not None and predict_run is not None:
         around = None if run.crop_size is None else raw.mask_folder
-        predict_run(Path(data) / f"images{part}", scratch, cases=set(table["case"]), references=around)
+        which = {"cases": set(table["case"]), "table": table}
+        predict_run(Path(data) / f"images{part}", scratch, **which, references=around)
         predictions = scratch
     masks = {} if predictions is None else find_masks(Path(predictions), "predictions")
     if predictions is not None and (without := sorted(set(table["case"]) - masks.keys())):
         raise ValueError(f"predictions has no mask of {listed(without)}")
-    cases = [CaseFiles(name, raw.images[name], raw.masks[name], masks.get(name)) for name in table["case"]]
+    sizes = VoxelSizes.of(spacing, table.set_index("case"))
+    cases = [
+        CaseFiles(name, raw.images[name], raw.masks[name], masks.get(name), sizes[name])
+        for name in table["case"]
+    ]
     frame = make_frame(cases, labels, margins)
     subjects, views = subject_views(cases, table["subject"].tolist(), frame)
     if blank := sorted(set(named.index) - set(subjects)):

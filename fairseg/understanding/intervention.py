@@ -14,7 +14,6 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from fairseg.crop import Box
-from fairseg.io.label_files import read_labels
 from fairseg.metrics import dice
 from fairseg.training.inference import mean_of_known
 from fairseg.training.prediction import TrainedRun
@@ -148,8 +147,8 @@ class _Network:
     def _scan(self, case: int) -> Scan:
         files = self.cases[case]
         try:
-            image, _ = read_case(files.images, self.run.plan)
-            mask = mask_in_plan(read_labels(files.reference), self.run.plan)
+            image, _ = read_case(files.images, self.run.plan, files.spacing)
+            mask = mask_in_plan(files.labels(files.reference, self.run.about["labels"]), self.run.plan)
             return Scan(image, mask, Box.around(mask, ndim=2), self.size)
         except ValueError as error:
             raise ValueError(f"case {files.name}: {error}") from None

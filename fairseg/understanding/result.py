@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from fairseg.io.sentences import listed
+from fairseg.scoring.voxel_sizes import Spacing
 from fairseg.understanding.advice import Advice, advise, crop_margin
 from fairseg.understanding.changes import Intervention
 from fairseg.understanding.confounded import Confounded, confounders_of
@@ -255,6 +256,7 @@ def understand(
     model: Model = "linear",
     permutations: int | None = None,
     seed: int = 0,
+    spacing: Spacing | None = None,
     device: str = "auto",
     progress: bool = False,
 ) -> UnderstandResult:
@@ -287,6 +289,8 @@ def understand(
         permutations: of the groups among subjects, at least 199, of a cnn 19; None: 1000, of a cnn 39. No p
             of a view is below 1 / (permutations + 1).
         seed: of the permutations, folds, networks and donors.
+        spacing: pixel size in mm of images whose files state none, or the columns of the cohort that have it;
+            None: that of `run`.
         device: where networks train and predict.
         progress: show a bar on stderr if it is a terminal, while a network trains or predicts.
 
@@ -313,7 +317,8 @@ def understand(
         from fairseg.understanding.intervention import intervene  # noqa: PLC0415
 
         trained = load_run(run, mirror=False, device=device)
-        predict_run = partial(predict, run, mirror=False, device=device, progress=progress)
+        spacing = trained.spacing if spacing is None else spacing
+        predict_run = partial(predict, run, spacing=spacing, mirror=False, device=device, progress=progress)
     with tempfile.TemporaryDirectory() as scratch:
         whole = gather(
             data,
@@ -329,6 +334,7 @@ def understand(
             test=test,
             margins=sorted(set(map(float, margins))),
             min_size=min_size,
+            spacing=spacing,
         )
     if absent := [name for name in alike if name not in whole.table]:
         raise ValueError(f"confounders: the cohort has no column {absent[0]!r}")

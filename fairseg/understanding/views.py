@@ -18,7 +18,7 @@ from skimage.measure import perimeter
 
 from fairseg.crop import Box
 from fairseg.io.images import Mask, check_same_grid, read_mask
-from fairseg.io.label_files import read_labels
+from fairseg.io.label_files import read_labels, with_spacing
 
 Floats = npt.NDArray[np.float64]
 
@@ -58,12 +58,19 @@ class CaseFiles:
         images: one file a channel.
         reference: of the reference mask.
         prediction: of the model's mask, or None.
+        spacing: pixel size of files that state none, as `with_spacing` takes it.
     """
 
     name: str
     images: tuple[Path, ...]
     reference: Path
     prediction: Path | None = None
+    spacing: tuple[float, ...] | None = None
+
+    def labels(self, file: Path, labels: Mapping[str, int]) -> Mask:
+        """Return the mask in one of the files."""
+        codes = {name: (value,) for name, value in labels.items()}
+        return with_spacing(read_labels(file, codes), self.spacing)
 
 
 @dataclass(frozen=True)
@@ -99,7 +106,7 @@ def make_frame(cases: Sequence[CaseFiles], labels: Mapping[str, int], margins: S
     """
     fields, organs, axes, pixels = [], [], [], []
     for case in cases:
-        mask = read_labels(case.reference, _codes(labels))
+        mask = case.labels(case.reference, labels)
         axes.append(_axis_of(mask))
         voxels, spacing = _slices(mask.voxels, axes[-1]), _in_plane(mask, axes[-1])
         fields.append(np.array(voxels.shape[1:]) * spacing)
@@ -115,11 +122,6 @@ def make_frame(cases: Sequence[CaseFiles], labels: Mapping[str, int], margins: S
     return Frame(axes[0], whole, box, pixel, dict(labels), tuple(margins))
 
 
-def _codes(labels: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
-    """Return the values of each structure, as `read_labels` takes them."""
-    return {name: (value,) for name, value in labels.items()}
-
-
 def views_of(case: CaseFiles, frame: Frame) -> dict[str, Floats]:
     """Return the views of a case: images (C, levels, y, x), and vectors of numbers.
 
@@ -129,11 +131,11 @@ def views_of(case: CaseFiles, frame: Frame) -> dict[str, Floats]:
         ValueError: a file cannot be read, or lies on another grid than the reference; it names the case.
     """
     try:
-        mask = read_labels(case.reference, _codes(frame.labels))
-        channels = [read_mask(file) for file in case.images]
+        mask = case.labels(case.reference, frame.labels)
+        channels = [with_spacing(read_mask(file), case.spacing) for file in case.images]
         for channel in channels:
             check_same_grid(channel, mask, names=("the image", "the mask"))
-        guess = None if case.prediction is None else read_labels(case.prediction, _codes(frame.labels))
+        guess = None if case.prediction is None else case.labels(case.prediction, frame.labels)
         if guess is not None:
             check_same_grid(guess, mask)
     except ValueError as error:

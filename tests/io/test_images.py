@@ -5,6 +5,7 @@ import json
 import re
 import struct
 from collections.abc import Callable
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -527,3 +528,25 @@ def test_a_label_in_dataset_json_that_cannot_be_scored_is_an_error_that_names_fi
     path = write_dataset(tmp_path, labels)
     with pytest.raises(ValueError, match=rf"{re.escape(str(path))}.*{named}"):
         read_dataset_labels(tmp_path)
+
+
+ENDINGS = (".nii.gz", ".nii", ".mha", ".nrrd", ".png", ".tif", ".npy", ".npz", ".NII.GZ")
+
+
+@pytest.mark.parametrize(("one", "other"), list(combinations(ENDINGS, 2)))
+def test_two_files_of_a_case_are_an_error_or_the_array_is_left_out_with_a_word(
+    one: str, other: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    arrays = {".npy", ".npz"} & {one, other}
+    for ending in (one, other):
+        (tmp_path / f"case{ending}").touch()
+    if len(arrays) == 1:
+        (image,) = {one, other} - arrays
+        assert find_masks(tmp_path, "predictions") == {"case": tmp_path / f"case{image}"}
+        assert f"1 array beside an image of the same case left out, as probabilities: case{arrays.pop()}" in (
+            caplog.text
+        )
+    else:
+        with pytest.raises(ValueError, match=r"case case has two files: .* and "):
+            find_masks(tmp_path, "predictions")
+        assert not caplog.text

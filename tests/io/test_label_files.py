@@ -87,7 +87,7 @@ def test_arrays_and_tiff_give_their_labels(name: str, labels: Any, tmp_path: Pat
     mask = read_labels(tmp_path / name)
     assert mask.voxels.tolist() == labels.tolist()
     assert (mask.spacing, mask.unit, mask.grid["size"]) == ((1.0,) * labels.ndim, "px", labels.shape[::-1])
-    assert read_grid(tmp_path / name) == (labels.shape, mask.spacing)
+    assert read_grid(tmp_path / name) == (labels.shape, mask.spacing, "px")
     assert with_spacing(mask, (2.0,) * labels.ndim).unit == "mm"
 
 

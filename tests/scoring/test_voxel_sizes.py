@@ -56,7 +56,7 @@ def test_a_column_has_the_size_of_each_case(
 @pytest.mark.parametrize(
     ("columns", "spacing", "message"),
     [
-        ({"mm": [0.5, None]}, "mm", "case b: spacing must have 2 numbers for this mask, got none"),
+        ({"mm": [0.5, None]}, "mm", "case b: spacing must have 2 numbers for this image, got none"),
         ({"mm": [1, 0]}, "mm", "positive numbers, got '0' in column mm of case b"),
         ({"mm": ["0,14", 1]}, "mm", "positive numbers, got '0,14' in column mm of case a"),
         ({"mm": [1, "wide"]}, "mm", "positive numbers, got 'wide' in column mm of case b"),

@@ -11,14 +11,17 @@ import SimpleITK as sitk
 import torch
 
 from fairseg.cli.command import main
-from fairseg.training import Settings
+from fairseg.training import Settings, train
+from fairseg.training import slices as slices_module
+from fairseg.training.checkpoint import load_checkpoint
 from fairseg.training.data import load_data
+from fairseg.training.finite_check import FiniteCheck
 from fairseg.training.inference import validate
 from fairseg.training.methods import BASES, LOSSES, make_loss
 from fairseg.training.prepare import IGNORED
 from fairseg.training.ranks import ProcessGroup
 from fairseg.training.raw import plain_labels, read_raw
-from fairseg.training.slices import View
+from fairseg.training.slices import Slices, View
 
 CODE = 9  # of the ignored voxels in the files
 
@@ -89,6 +92,84 @@ def test_what_is_drawn_counted_and_cropped(partly: Path, dataset: Path, tmp_path
         assert (mask[1, :16] == IGNORED).all()
         np.testing.assert_array_equal(mask[1, 16:], full.mask()[1, 16:])
         assert case.box is None or case.box.start[0] >= 16
+
+
+@pytest.fixture(scope="session")
+def hardly(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The phantom of which 3 x 3 pixels of every case are annotated, in a corner: background."""
+    folder = tmp_path_factory.mktemp("hardly") / "dataset"
+    shutil.copytree(dataset, folder)
+    file = folder / "dataset.json"
+    about = json.loads(file.read_text(encoding="utf-8"))
+    about["labels"]["ignore"] = CODE
+    file.write_text(json.dumps(about), encoding="utf-8")
+    for path in sorted((folder / "labelsTr").iterdir()):
+        image = sitk.ReadImage(str(path))
+        voxels = np.full_like(sitk.GetArrayFromImage(image), CODE)
+        voxels[0, 2:5, -5:-2] = 0
+        changed = sitk.GetImageFromArray(voxels)
+        changed.CopyInformation(image)
+        sitk.WriteImage(changed, str(path))
+    return folder
+
+
+def test_every_patch_holds_an_annotated_pixel(hardly: Path, tmp_path: Path) -> None:
+    """As in nnU-Net; on random places nearly all patches would be wholly ignored."""
+    data = load_data(hardly, Settings(by=("group",)), tmp_path)
+    for augment in (False, True):
+        slices = Slices(data.train.cases, data.train.groups, View(), (16, 16), seed=0, augment=augment)
+        found = [int((slices[0, number, number % 3 == 0][1] == 0).sum()) for number in range(60)]
+        assert min(found) >= (9 if not augment else 1)
+
+
+@pytest.mark.parametrize(("loss", "more"), [("erm", {}), ("erm", {"reweight": "sum"}), ("group_dro", {})])
+def test_steps_with_nothing_to_learn_from_are_in_no_mean(
+    hardly: Path,
+    tiny: Settings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    loss: Any,
+    more: dict[str, Any],
+) -> None:
+    """Half of the batches are wholly ignored: means are those of the others, and the network stays finite."""
+    real, number = slices_module.Slices.__getitem__, iter(range(10_000))
+
+    def every_other_batch(self: Any, draw: Any) -> Any:
+        image, target, group, case = real(self, draw)
+        if next(number) // tiny.batch_size % 2:
+            target = torch.full_like(target, IGNORED)
+        return image, target, group, case
+
+    monkeypatch.setattr(slices_module.Slices, "__getitem__", every_other_batch)
+    seen: list[float] = []
+    step = FiniteCheck.step
+
+    def keep(self: FiniteCheck, at: int, value: torch.Tensor, *rest: torch.Tensor) -> None:
+        seen.append(float(value.detach()))
+        step(self, at, value, *rest)
+
+    monkeypatch.setattr(FiniteCheck, "step", keep)
+    settings = tiny.with_(loss=loss, epochs=1, steps=6, **more)
+    (line,) = train(hardly, tmp_path / "run", settings)
+    assert seen[1::2] == [0.0, 0.0, 0.0]
+    assert min(seen[::2]) > 0
+    assert line["loss"] == pytest.approx(np.mean(seen[::2]))
+    assert more or sum(line["group_weight"].values()) == pytest.approx(1.0, abs=1e-5)
+    assert all(value > 0 for value in line["group_loss"].values())
+    weights = load_checkpoint(tmp_path / "run" / "checkpoint.pt")["network"].values()
+    assert all(bool(weight.isfinite().all()) for weight in weights)
+
+
+def test_an_epoch_with_nothing_to_learn_from_says_so(
+    hardly: Path, tiny: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+
+    def nothing(array: Any, box: Any) -> Any:
+        return np.full((*array.shape[:-2], *box.shape), IGNORED, array.dtype)
+
+    monkeypatch.setattr(slices_module, "crop", nothing)
+    with pytest.raises(RuntimeError, match="no patch of the epoch had an annotated pixel"):
+        train(hardly, tmp_path / "run", tiny)
 
 
 def test_validation_is_perfect_where_annotated(partly: Path, dataset: Path, tmp_path: Path) -> None:

@@ -204,7 +204,7 @@ def test_a_cascade_of_two_spacings_finds_the_place_and_standardises_the_crop(
     still = AllSettings(
         by=("group",), epochs=1, steps=1, batch_size=2, learning_rate=1e-12, augment=False, device="cpu"
     )
-    train(square, tmp_path / "whole", still.with_(spacing=(2.0, 2.0)), network=Bright())
+    train(square, tmp_path / "whole", still.with_(target_spacing=(2.0, 2.0)), network=Bright())
     train(square, tmp_path / "crop", still.with_(crop="reference"), network=Bright())
     first, second = Bright(), Bright()
     done = predict(
@@ -342,7 +342,7 @@ def test_prepared_arrays_of_other_spacings_lie_beside_each_other_and_damage_is_n
     dataset: Path, tiny: Settings, tmp_path: Path
 ) -> None:
     fine = load_data(dataset, tiny, tmp_path)
-    coarse = load_data(dataset, tiny.with_(spacing=(12.0, 12.0)), tmp_path)
+    coarse = load_data(dataset, tiny.with_(target_spacing=(12.0, 12.0)), tmp_path)
     assert fine.train.cases[0].mask().shape == fine.train.cases[0].shape == (2, 32, 32)
     assert coarse.train.cases[0].mask().shape == coarse.train.cases[0].shape == (2, 16, 16)
     case = fine.train.cases[0]
@@ -389,7 +389,9 @@ def test_a_group_whose_subjects_are_all_held_out_is_named_and_is_no_group(
     [
         ({"by": "group"}, "by must be the names of attributes"),
         ({"patch_size": (32.5, 32)}, "patch_size must be two integers"),
-        ({"spacing": (float("inf"), 1.0)}, "spacing must be two positive numbers"),
+        ({"target_spacing": (float("inf"), 1.0)}, "target_spacing must be two positive numbers"),
+        ({"spacing": (0.14, "mm")}, "spacing must be a tuple of positive numbers, or of names"),
+        ({"spacing": "mm"}, "spacing must be a tuple of positive numbers, or of names"),
         ({"deep_supervision": "no"}, "deep_supervision must be True or False"),
         ({"workers": -1}, "workers must be an integer of at least 0"),
     ],

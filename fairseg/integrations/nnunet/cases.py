@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from fairseg.cohort.columns import NOTE
 from fairseg.cohort.groups import Groups
 from fairseg.cohort.table import read_cohort, read_numbers, rows_of
 from fairseg.io.sentences import counted, listed
@@ -89,11 +90,11 @@ def read_groups(
         ValueError: the file is not there or not as `read_cohort` wants it, a case has no row, an attribute is
             not in the table, none was named and there is not exactly one, or as `Groups.from_table`.
     """
-    rows = _read_rows(file, cases)
-    attributes = [name for name in rows.columns if name not in ("case", "subject")]
+    rows = read_rows(file, cases)
+    attributes = attributes_of(rows)
     if absent := [name for name in by if name not in attributes]:
         raise ValueError(f"{file} has no attribute {absent[0]!r}, it has {', '.join(attributes) or 'none'}")
-    default = [name for name in attributes if name != weight]
+    default = attributes_of(rows, weight)
     if not by and len(default) != 1:
         raise ValueError(
             f"{file} has {counted(len(default), 'attribute')} ({', '.join(default)}): say which makes"
@@ -103,6 +104,7 @@ def read_groups(
         groups = Groups.from_table(rows, by=by or default, bins=bins)
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from None
+    groups.warn_of_alike()
     return rows, groups, groups.encode(rows)
 
 
@@ -120,7 +122,7 @@ def group_cases(
     Raises:
         ValueError: as `read_groups`; or the training cases are all of one group.
     """
-    _read_rows(file, [*training, *validation])
+    read_rows(file, [*training, *validation])
     rows, groups, ids = read_groups(file, training, by, bins, weight=weight)
     if len(groups) < 2:
         raise ValueError(
@@ -132,7 +134,7 @@ def group_cases(
         groups,
         dict(zip(rows["case"], ids.tolist(), strict=True)),
         dict(zip(rows["case"], rows["subject"].astype(str), strict=True)),
-        dict(zip(validation, groups.encode(_read_rows(file, validation)).tolist(), strict=True)),
+        dict(zip(validation, groups.encode(read_rows(file, validation)).tolist(), strict=True)),
     )
 
 
@@ -142,9 +144,9 @@ def read_weights(file: Path, cases: Sequence[str], column: str) -> dict[str, flo
     Raises:
         ValueError: as `read_groups`; the table has no such column; or a case has no number of at least 0.
     """
-    rows = _read_rows(file, cases)
+    rows = read_rows(file, cases)
     if column not in rows:
-        others = [name for name in rows.columns if name not in ("case", "subject")]
+        others = attributes_of(rows)
         raise ValueError(
             f"{file} has no column {column!r} to draw cases by, it has {', '.join(others) or 'none'}: name"
             " one by the variable FAIRSEG_WEIGHT"
@@ -160,7 +162,12 @@ def read_weights(file: Path, cases: Sequence[str], column: str) -> dict[str, flo
     return {str(case): float(weight) for case, weight in weights.items()}
 
 
-def _read_rows(file: Path, cases: Sequence[str]) -> pd.DataFrame:
+def attributes_of(rows: pd.DataFrame, weight: str = "") -> list[str]:
+    """Return the columns that say something of a case, but for the one that it is drawn by."""
+    return [name for name in rows.columns if name not in ("case", "subject", NOTE, weight)]
+
+
+def read_rows(file: Path, cases: Sequence[str]) -> pd.DataFrame:
     """Read the table and return the rows of these cases, in their order; each must have one."""
     if not file.is_file():
         raise ValueError(

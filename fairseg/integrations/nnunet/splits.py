@@ -1,14 +1,15 @@
-"""Folds of cross-validation in which every group has its part, in the file that nnU-Net looks for."""
+"""Folds of cross-validation by subject, every group in each, in the file that nnU-Net looks for."""
 
 import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from fairseg.cohort.table import fold_subjects
-from fairseg.integrations.nnunet.cases import folder_of, read_groups, table_of
+from fairseg.integrations.nnunet.cases import attributes_of, folder_of, read_groups, read_rows, table_of
 from fairseg.integrations.nnunet.files import cases_in, file_ending
 from fairseg.io.files import write_files
 from fairseg.io.outputs import reading
@@ -17,6 +18,7 @@ from fairseg.io.sentences import counted, listed
 logger = logging.getLogger(__name__)
 
 FILE = "splits_final.json"
+EVERYONE = "everyone"
 PREPROCESSED = "gt_segmentations"
 
 
@@ -29,9 +31,10 @@ def write_splits(
     weight: str = "",
     folds: int = 5,
     seed: int = 0,
+    by_subject_only: bool = False,
     replace_file: bool = False,
 ) -> pd.DataFrame:
-    """Write splits_final.json, stratified by group, with all cases of a subject in one fold.
+    """Write splits_final.json, with all cases of a subject in one fold, and stratified by group.
 
     Without it nnU-Net makes a split of its own, at random over cases: it knows neither subjects nor groups.
     The cases are those that were preprocessed, whose segmentations nnU-Net keeps in gt_segmentations; where
@@ -39,18 +42,20 @@ def write_splits(
 
     Args:
         dataset: its name or number, as nnU-Net takes it: `Dataset027_ACDC` or 27.
-        by: attributes whose cells are the groups; default: the only one that the table has.
+        by: attributes whose cells are the groups; default: the only one that the table has. If it has
+            none, the folds are made by subject alone.
         bins: of numeric attributes, as in `Groups.from_table`.
         table: of cases; default: groups.csv in the raw dataset.
         weight: a column that is no attribute unless `by` says so.
         folds: how many.
         seed: the same seed gives the same folds.
+        by_subject_only: do not look at groups, whatever attributes the table has.
         replace_file: replace a splits_final.json that is there. Networks that were trained by it would then
             be validated on cases that they know.
 
     Returns:
-        Validation subjects of each group (rows, "unknown" among them) in each fold (columns). A warning is
-        logged where cases are preprocessed and not in labelsTr, or the other way round.
+        Validation subjects of each group (rows, "unknown" among them; without groups "everyone") in each
+        fold (columns). A warning is logged where cases are preprocessed and not in labelsTr, or the reverse.
 
     Raises:
         ValueError: nnUNet_raw or nnUNet_preprocessed is not set, the dataset is not there or not
@@ -65,10 +70,15 @@ def write_splits(
         raise ValueError(f"{target} is there; networks may have been trained by it")
     cases = _preprocessed_cases(raw / name, target.parent)
     file = table_of(name) if table is None else Path(table)
-    rows, groups, ids = read_groups(file, cases, by, bins, weight=weight)
+    rows = read_rows(file, cases)
+    if by_subject_only or not (by or attributes_of(rows, weight)):
+        order, ids = [EVERYONE], np.zeros(len(rows), dtype=np.int64)
+    else:
+        rows, groups, ids = read_groups(file, cases, by, bins, weight=weight)
+        order = [*groups.names, "unknown"]
     folded = rows[["case", "subject"]].assign(
         fold=fold_subjects(rows["subject"].tolist(), ids, folds, seed=seed),
-        group=[groups.name(number) for number in ids],
+        group=[order[number] for number in ids],  # -1 is the last
     )
     splits = [
         {
@@ -81,8 +91,8 @@ def write_splits(
         write_files(target.parent, {FILE: json.dumps(splits, indent=1) + "\n"}, "nnunet")
     subjects = folded.drop_duplicates("subject")
     counts = pd.crosstab(subjects["group"], subjects["fold"])
-    order = [known for known in (*groups.names, "unknown") if known in counts.index]
-    return counts.reindex(index=order, columns=range(folds), fill_value=0)
+    there = [known for known in order if known in counts.index]
+    return counts.reindex(index=there, columns=range(folds), fill_value=0)
 
 
 def dataset_name(dataset: str, raw: Path) -> str:

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import shutil
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,50 @@ def test_splits_have_every_group_in_every_fold_and_a_subject_in_one(
     assert json.loads(file.read_text()) != splits
     assert main(["nnunet", "splits", "902", "--by", "sex", "--folds", "6", "--replace"]) == 0
     assert "group F has no subject to validate on in some fold" in capsys.readouterr().err
+
+
+def _without_attributes(rows: list[str]) -> list[str]:
+    return [",".join(row.split(",")[:2]) for row in rows]
+
+
+def _with_a_weight(rows: list[str]) -> list[str]:
+    header, *others = _without_attributes(rows)
+    return [f"{header},often", *(f"{row},1" for row in others)]
+
+
+def _with_a_subject_left_blank(rows: list[str]) -> list[str]:
+    """The reader then adds a note, which is no attribute."""
+    return [row.replace(",s00", ",", 1) for row in _without_attributes(rows)]
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "counts"),
+    [
+        (_without_attributes, [], "4, 4, 3, 3, 3"),
+        (_with_a_weight, [], "4, 4, 3, 3, 3"),
+        (_with_a_subject_left_blank, [], "4, 4, 4, 3, 3"),
+        (list, ["--by-subject-only"], "4, 4, 3, 3, 3"),
+    ],
+)
+def test_splits_without_groups_are_by_subject(
+    folders: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[list[str]], list[str]],
+    options: list[str],
+    counts: str,
+) -> None:
+    table = folders / "raw" / "Dataset902_Split" / "groups.csv"
+    table.write_text("\n".join(change(table.read_text().split())) + "\n")
+    monkeypatch.setenv("FAIRSEG_WEIGHT", "often")
+    assert main(["nnunet", "splits", "902", *options]) == 0
+    assert capsys.readouterr().out.splitlines()[1:] == [f"  everyone: {counts}"]
+    file = folders / "preprocessed" / "Dataset902_Split" / "splits_final.json"
+    for split in json.loads(file.read_text()):
+        subjects = [{case[:3] for case in split[part] if case[:3] != "s00"} for part in ("train", "val")]
+        assert subjects[0].isdisjoint(subjects[1])
+        assert len(split["train"]) + len(split["val"]) == 34
+    assert main(["nnunet", "splits", "902", "--by-subject-only", "--by", "sex", "--replace"]) == 2
 
 
 def test_splits_are_of_the_cases_that_were_preprocessed(
