@@ -14,7 +14,7 @@ from fairseg.clinical import agreement, clinical_measures
 from fairseg.datasets.phantom import write_phantom
 from fairseg.experiment import Plan, make_recipe
 from fairseg.experiment.study import make_study
-from fairseg.integrations.nnunet.cases import read_groups
+from fairseg.integrations.nnunet.cases import read_groups, read_rows
 from fairseg.scoring import evaluate
 from fairseg.scoring.summary import summarize
 from fairseg.scoring.table import Scores
@@ -170,3 +170,35 @@ def test_levels_that_look_alike_are_named_wherever_groups_are_made(
         grouper(data, rows["case"].tolist())
     assert Groups.from_table(rows, by="group").alike == [("group", ("F", "Female"))]
     assert caplog.text.count("levels of group that look alike are groups of their own: F, Female.") == 1
+
+
+APART: dict[str, Callable[[Path, Path], Any]] = {
+    "evaluate": lambda data, file: evaluate(data / "labelsTr", data / "labelsTr", file),
+    "train": lambda data, file: load_data(data, Settings(by=("sex",)), data / "prepared", table=file),
+    "understand": lambda data, file: fairseg.understand(data, "sex", cohort=file),
+    "nnU-Net": lambda _, file: read_rows(file, ["p1", "p2"]),
+    "check": lambda data, file: fairseg.check(data, cohort=file).findings.astype(str).to_numpy().ravel(),
+}
+
+
+@pytest.mark.parametrize("command", APART.values(), ids=APART)
+@pytest.mark.parametrize("names", [["p1.nii.gz", "p2.nii.gz"], ["p1_0000.nii.gz", "p2_0000"], ["p1", "p2"]])
+def test_the_column_that_names_files_is_told_where_no_case_does(
+    command: Callable[[Path, Path], Any], names: list[str], tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    write_phantom(data, subjects={"F": 1, "M": 1}, test_subjects=0, shape=(32, 32), spacing=6.0, slices=2)
+    for number, case in enumerate(sorted(path.name[:-7] for path in (data / "labelsTr").iterdir()), start=1):
+        for folder, channel in (("labelsTr", ""), ("imagesTr", "_0000")):
+            file = data / folder / f"{case}{channel}.nii.gz"
+            if number > 2:
+                file.unlink()
+            else:
+                file.rename(file.with_name(f"p{number}{channel}.nii.gz"))
+    table = pd.DataFrame({"Patient ID": ["7", "8"], "Image Index": names, "sex": ["F", "M"]})
+    table.to_csv(tmp_path / "people.csv", index=False)
+    try:
+        said = str(command(data, tmp_path / "people.csv"))
+    except ValueError as error:
+        said = str(error)
+    assert "the column 'Image Index' names files: --case-column 'Image Index'" in said

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fairseg.io.images import Mask, check_same_grid, read_mask
-from fairseg.io.label_files import read_labels, with_spacing
+from fairseg.io.images import Mask, check_same_grid, read_channels
+from fairseg.io.label_files import read_image, read_labels, with_spacing
 from fairseg.metrics.masks import as_mask, labels_in
 from fairseg.scoring.labels import LabelMap
 
@@ -17,11 +17,15 @@ IMAGE = "image"  # what a file that is no mask is called; its channels are "imag
 
 @dataclass(frozen=True)
 class CaseFiles:
-    """The files of one case: role ("reference", "prediction", "image 0000" ...) -> file; masks come first."""
+    """The files of one case: role ("reference", "prediction", "image 0000" ...) -> file; masks come first.
+
+    `channels` are those of an image file, of which the first is looked at.
+    """
 
     case: str
     files: Mapping[str, Path]
     part: str = ""
+    channels: int = 1
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,7 @@ def look_into(case: CaseFiles, names: LabelMap, spacing: Sequence[float] | None 
         own = FileFacts(case.case, case.part, role, file)
         try:
             codes = names.prediction if role == "prediction" else names.reference
-            mask = read_labels(file, codes) if own.is_mask else read_mask(file)
+            mask = read_labels(file, codes) if own.is_mask else _read_image(file, case.channels)
             image = with_spacing(mask, spacing)
             seen = _seen(image, own.is_mask)
         except (ValueError, OSError) as error:
@@ -89,6 +93,10 @@ def look_into(case: CaseFiles, names: LabelMap, spacing: Sequence[float] | None 
             FileFacts(**{**vars(own), **about, **seen, "messages": image.messages, "other_grid": differs})
         )
     return facts
+
+
+def _read_image(file: Path, channels: int) -> Mask:
+    return read_image(file) if channels == 1 else read_channels(file, channels)[0]
 
 
 def _seen(image: Mask, is_mask: bool) -> dict[str, object]:

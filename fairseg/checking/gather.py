@@ -1,7 +1,7 @@
 """Collect what a check looks at: a dataset, folders of masks or a table. A reader's refusal is a finding."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,18 +14,18 @@ from fairseg.checking.findings import Finding, Severity, found, refused
 from fairseg.checking.masks import file_findings, without_smoothed
 from fairseg.checking.scores import score_findings
 from fairseg.checking.tables import cell_findings, leaks, parts_column, table_findings
+from fairseg.cohort.case_names import cases_as_files, hint_of_capitals, match_cases, names_apart
 from fairseg.cohort.columns import NO_ATTRIBUTES, metric_of
 from fairseg.cohort.reading import CleanTable, TableOptions, read_table
 from fairseg.cohort.table import clean_cohort, read_split
 from fairseg.io.images import find_masks
 from fairseg.io.parallel import run_all
 from fairseg.metrics.masks import Structures
-from fairseg.scoring.case_names import cases_as_files, hint_of_capitals, match_cases
 from fairseg.scoring.labels import LabelMap, label_map
 from fairseg.scoring.table import Scores
 from fairseg.scoring.voxel_sizes import Spacing, VoxelSizes
 from fairseg.scoring.wide import hint_of_wide
-from fairseg.training.raw import images_of_cases, read_raw
+from fairseg.training.raw import images_of_cases, read_channel_names, read_raw
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def from_folders(predictions: Path, references: Path, cohort: Any, asked: Asked)
         seen.findings += found(f"no_{side}", Severity.ERROR, side, own)
         seen.findings += found(f"only_{side}", Severity.WARNING, side, matched.only[side])
     if table is not None:
-        _about_table(matched.unknown, matched.neither, predicted.keys() | true.keys(), len(cases), seen)
+        _about_table(table, matched.unknown, matched.neither, predicted.keys() | true.keys(), seen)
     _name_labels(predictions, references, seen, asked)
     files = [
         CaseFiles(
@@ -102,6 +102,9 @@ def from_dataset(folder: Path, cohort: Any, asked: Asked) -> Seen:
         )
     seen, files = Seen(), []
     names: set[str] = set()
+    channels = 1
+    with suppress(ValueError):  # which `read_raw` says below
+        channels = len(read_channel_names(folder))
     for end, part in (("Tr", "training"), ("Ts", "test")):
         if end == "Ts" and not (folder / "imagesTs").is_dir():
             continue
@@ -126,13 +129,14 @@ def from_dataset(folder: Path, cohort: Any, asked: Asked) -> Seen:
                 f"{IMAGE} {channel:04d}": file
                 for channel, file in sorted(images.by_case.get(case, {}).items())
             }
-            files.append(CaseFiles(case, own, part))
+            in_colour = channels == 3 and list(images.by_case.get(case, {})) == [0]
+            files.append(CaseFiles(case, own, part, 3 if in_colour else 1))
         names |= images.by_case.keys() | masks.keys()
     table = _cohort(folder / "groups.csv" if cohort is None else cohort, names, seen, asked)
     if table is not None:
         rows = set(table["case"])
         neither = [case for case in table["case"] if case not in names]
-        _about_table(sorted(names - rows), neither, names, len(table), seen)
+        _about_table(table, sorted(names - rows), neither, names, seen)
     if not any(one.severity is Severity.ERROR for one in seen.findings):
         try:
             read_raw(folder)
@@ -229,20 +233,14 @@ def _parts(table: pd.DataFrame, seen: Seen, asked: Asked) -> tuple[str, dict[str
 
 
 def _about_table(
-    unknown: Sequence[str], neither: Sequence[str], files: Iterable[str], rows: int, seen: Seen
+    table: pd.DataFrame, unknown: Sequence[str], neither: Sequence[str], files: Iterable[str], seen: Seen
 ) -> None:
     """Keep which files have no row, and which rows no file."""
     there = set(files)
     seen.findings += found("not_in_table", Severity.WARNING, "groups", unknown)
-    if len(neither) == rows:
-        seen.findings += found(
-            "no_match",
-            Severity.ERROR,
-            "groups",
-            neither,
-            hint=hint_of_capitals(neither, there),
-            files=sorted(there),
-        )
+    if len(neither) == len(table):
+        apart = names_apart(table, there)
+        seen.findings += found("no_match", Severity.ERROR, "groups", neither, apart=apart)
     else:
         seen.findings += found(
             "no_files", Severity.NOTE, "groups", neither, hint=hint_of_capitals(neither, there)

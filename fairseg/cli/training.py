@@ -34,6 +34,7 @@ from fairseg.io.sentences import counted
     help="Scores of the training cases, the worst of which are drawn more often.",
 )
 @options.settings
+@options.tables
 @options.debug
 @options.writes
 @options.reads_images
@@ -52,8 +53,9 @@ def train(
     """Train a 2D U-Net on DATASET, in nnU-Net's raw layout with groups.csv, and validate it by group."""
     need_extra()
     chosen = fairseg.training.Settings(bins={name: tuple(edges) for name, edges in bins}, **settings)
+    cohort = fairseg.read_cohort(table or dataset / "groups.csv", options.table_options())
     paths: dict[str, Any] = {
-        **{"table": table, "split": split, "prepared": prepared},
+        **{"table": cohort, "split": split, "prepared": prepared},
         **{"init": init, "weights": weights},
     }
     with fairseg.training.joined_by_torchrun(chosen.device) as processes:
@@ -101,6 +103,7 @@ def train(
 @click.option(
     "--groups", "table", type=options.PATH, help="Table of cases, where a column has their pixel size."
 )
+@options.tables
 @click.option(
     "--mirror/--no-mirror",
     default=True,
@@ -112,10 +115,11 @@ def train(
 @options.debug
 @options.writes
 @options.reads_images
-def predict(run: Path, images: Path, out: Path, **arguments: Any) -> int:
+def predict(run: Path, images: Path, out: Path, table: Path | None, **arguments: Any) -> int:
     """Segment IMAGES (CASE_0000.nii.gz and so on) with a trained RUN."""
     need_extra()
-    done = fairseg.training.predict(run, images, out, progress=True, **arguments)
+    cohort = None if table is None else fairseg.read_cohort(table, options.table_options())
+    done = fairseg.training.predict(run, images, out, table=cohort, progress=True, **arguments)
     click.echo(f"{counted(done['cases'], 'case')} segmented: {out}")
     return 0
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from fairseg.cohort.case_names import cohort_as_files
 from fairseg.cohort.columns import METRICS, NOTE, SKIPPED
 from fairseg.cohort.levels import cell_text, is_missing
 from fairseg.cohort.reading import CleanTable, TableOptions, read_table
@@ -169,8 +170,8 @@ def rows_of(cohort: pd.DataFrame, cases: Iterable[str]) -> pd.DataFrame:
     """Return the rows of these cases, in their order; of one that the cohort lacks, a row of unknown group.
 
     Args:
-        cohort: as from `read_cohort`.
-        cases: names; each once.
+        cohort: as from `read_cohort`; its cases may be spelled otherwise (see `cases_as_files`).
+        cases: names of files; each once.
 
     >>> cohort = pd.DataFrame({"case": ["a", "b"], "subject": ["A", "B"], "sex": ["F", "M"]})
     >>> rows_of(cohort, ["b", "c"])
@@ -179,6 +180,7 @@ def rows_of(cohort: pd.DataFrame, cases: Iterable[str]) -> pd.DataFrame:
     1    c       c  NaN
     """
     names = list(cases)
+    cohort = cohort_as_files(cohort, names)
     rows = cohort.set_index("case").reindex(names).rename_axis("case").reset_index()
     absent = ~rows["case"].isin(cohort["case"])
     rows.loc[absent, "subject"] = rows.loc[absent, "case"]

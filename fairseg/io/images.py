@@ -22,7 +22,7 @@ import SimpleITK as sitk
 
 from fairseg.io.array_files import ARRAY_READERS, read_array
 from fairseg.io.image_checks import READERS, check_image
-from fairseg.io.outputs import IMAGE_ENDINGS
+from fairseg.io.outputs import IMAGE_ENDINGS, extension_of
 from fairseg.io.sentences import counted, listed
 
 logger = logging.getLogger(__name__)
@@ -116,15 +116,6 @@ def _native_messages(listen: bool) -> Iterator[list[str]]:
             os.close(terminal)
             file.seek(0)
             said += file.read().decode(errors="replace").splitlines()
-
-
-def extension_of(name: str) -> str | None:
-    """Return the extension of an image file's name, one of `EXTENSIONS`; None if it has none of these.
-
-    >>> extension_of("p01_ED.NII.gz"), extension_of("notes.txt")
-    ('.nii.gz', None)
-    """
-    return next((end for end in EXTENSIONS if name.lower().endswith(end)), None)
 
 
 def find_masks(folder: Path, argument: str) -> dict[str, Path]:

@@ -36,6 +36,28 @@ def read_labels(path: Path, structures: Mapping[Any, tuple[int, ...]] | None = N
     return _rounded(mask)
 
 
+def read_image(path: Path) -> Mask:
+    """Read an image of one channel: what `read_mask` reads, and PNG of grey values in any mode.
+
+    Colours, also those of a palette, must be equal, and become one channel; transparency is left out. A
+    message says so.
+
+    Raises:
+        ValueError: as `read_mask`; or a PNG has colours.
+    """
+    mode = _png_mode(path)
+    return read_mask(path) if mode is None else _read_png(path, mode, shades=True)
+
+
+def read_image_grid(path: Path) -> tuple[tuple[int, ...], tuple[float, ...], str]:
+    """Return size, spacing and its unit of an image that `read_image` reads, as `read_grid`."""
+    if _png_mode(path) is None:
+        return read_grid(path)
+    with Image.open(path) as image:
+        size, spacing = image.size[::-1], _spacing(path)
+    return size, spacing, "px" if set(spacing) == {1.0} else "mm"
+
+
 def with_spacing(mask: Mask, spacing: Sequence[float] | None) -> Mask:
     """Return a mask whose file states no voxel size with this one; any other as it is.
 
@@ -74,17 +96,21 @@ def _png_mode(path: Path) -> str | None:
         return None  # for `read_mask` to say what is wrong
 
 
-def _read_png(path: Path, mode: str) -> Mask:
+def _read_png(path: Path, mode: str, *, shades: bool = False) -> Mask:
+    """Return a PNG as one channel; of a palette its indices, or what they show if `shades`."""
     check_image(path)
     try:
         with Image.open(path) as image:
             image.load()
-            pixels: npt.NDArray[Any] = np.asarray(image)
+            if shades and mode in ("P", "PA"):
+                mode = "RGB"
+            pixels: npt.NDArray[Any] = np.asarray(image if mode == image.mode else image.convert(mode))
     except (OSError, SyntaxError, ValueError) as error:
         raise ValueError(f"{path} cannot be read as an image: {error}") from None
     if mode in ("RGB", "RGBA"):
         if not (pixels[..., :1] == pixels[..., :3]).all():
-            raise ValueError(f"{path} must hold grey values or indices of a palette as labels, got colours")
+            what = "" if shades else " or indices of a palette as labels"
+            raise ValueError(f"{path} must hold grey values{what}, got colours")
         messages: tuple[str, ...] = ("its three equal channels were read as one",)
     else:
         messages = ("its transparency was left out",) if mode in ("LA", "PA") else ()

@@ -34,6 +34,15 @@ IMAGE_ENDINGS = (
 _RAW = ("imagesTr", "labelsTr", "imagesTs", "labelsTs")  # what nnU-Net's raw layout has below a dataset
 
 
+def extension_of(name: str) -> str | None:
+    """Return the extension of an image file's name, one of `IMAGE_ENDINGS`; None if it has none of these.
+
+    >>> extension_of("p01_ED.NII.gz"), extension_of("notes.txt")
+    ('.nii.gz', None)
+    """
+    return next((end for end in IMAGE_ENDINGS if name.lower().endswith(end)), None)
+
+
 class NotWritableError(ValueError):
     """Files cannot be written where they should be, or must not be."""
 

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
+from fairseg.cohort.case_names import cases_as_files, hint_of_capitals, match_cases, names_apart
 from fairseg.cohort.columns import (
     HD95,
     LESIONS,
@@ -32,7 +33,6 @@ from fairseg.metrics.distance import Empty
 from fairseg.metrics.masks import Structures
 from fairseg.metrics.score import OF_LESIONS, Measures
 from fairseg.scoring.case import Job, Result, score_files
-from fairseg.scoring.case_names import cases_as_files, hint_of_capitals, match_cases
 from fairseg.scoring.cross_check import cross_check_scores, import_medpy
 from fairseg.scoring.labels import LabelMap, check_structures_occur, label_map, values_of
 from fairseg.scoring.table import Scores
@@ -276,10 +276,8 @@ def _match(
         skipped[case] = f"no {kind} in {_folder(predicted if kind == 'prediction' else true)}"
     neither = matched.neither
     if not matched.complete and not skipped:
-        raise ValueError(
-            f"cohort and folders must share cases, got {listed(table.index)} in the cohort "
-            f"and {listed(sorted(true))} in {_folder(true)}{hint_of_capitals(neither, true)}"
-        )
+        apart = names_apart(table.reset_index(), predicted.keys() | true.keys())
+        raise ValueError(f"cohort and folders must share cases: {apart}")
     notes: list[str] = []
     if neither:
         capitals = hint_of_capitals(neither, predicted.keys() | true.keys())

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
+from fairseg.cohort.case_names import cohort_as_files, names_apart
 from fairseg.cohort.groups import Groups
 from fairseg.cohort.table import read_cohort, read_split, rows_of, split_subjects
 from fairseg.io.sentences import counted, listed
@@ -89,7 +91,7 @@ def load_data(
     settings: Settings,
     prepared: Path,
     *,
-    table: str | Path | None = None,
+    table: str | Path | pd.DataFrame | None = None,
     split: str | Path | None = None,
     progress: bool = False,
 ) -> TrainingData:
@@ -113,13 +115,18 @@ def load_data(
             " does; mirror=y leaves them as they lie",
             listed(f"{left} and {right}" for left, right in pairs),
         )
-    file = raw.folder / "groups.csv" if table is None else Path(table)
-    cohort = read_cohort(file)
+    table = raw.folder / "groups.csv" if table is None else table
+    file = "the table of cases" if isinstance(table, pd.DataFrame) else table
+    cohort = read_cohort(table)
     if absent := [name for name in settings.by if name not in cohort]:
         raise ValueError(f"{file} has no attribute {absent[0]!r}, it has {', '.join(cohort.columns[2:])}")
+    cohort = cohort_as_files(cohort, raw.images)
     raw = replace(raw, sizes=VoxelSizes.of(settings.spacing, cohort.set_index("case")))
     rows = rows_of(cohort, sorted(raw.images))
-    if without := sorted(set(rows["case"]) - set(cohort["case"])):
+    without = sorted(set(rows["case"]) - set(cohort["case"]))
+    if len(without) == len(rows):
+        raise ValueError(f"{file} and {raw.folder} must share cases: {names_apart(cohort, raw.images)}")
+    if without:
         logger.warning(
             "%s not in %s, so of unknown group: %s", counted(len(without), "case"), file, listed(without)
         )

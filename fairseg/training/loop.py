@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
@@ -55,7 +56,7 @@ def train(
     out: str | Path,
     settings: Settings,
     *,
-    table: str | Path | None = None,
+    table: str | Path | pd.DataFrame | None = None,
     split: str | Path | None = None,
     network: nn.Module | None = None,
     prepared: str | Path | None = None,
@@ -77,7 +78,7 @@ def train(
         dataset: folder with dataset.json, imagesTr, labelsTr and groups.csv.
         out: folder of the run.
         settings: what to train and how.
-        table: of the cases; default: groups.csv in the dataset.
+        table: of the cases, or its path; default: groups.csv in the dataset.
         split: table of subjects, with columns subject and part: train or validation, others are left out;
             default: a share of each group's subjects is held out, as the settings say.
         network: any network from (B, C, y, x) to logits (B, K, y, x), or to a list of them from full
@@ -111,7 +112,8 @@ def train(
         check_same_settings(saved["run"], settings, out, resume=resume)
     with undone_on_error(out):
         if processes.is_first:  # a checkpoint of fairseg says that the run is fairseg's too
-            with reading(dataset, table, split, init, weights, overwrite=saved is not None):
+            read = (dataset, None if isinstance(table, pd.DataFrame) else table, split, init, weights)
+            with reading(*read, overwrite=saved is not None):
                 claim(out, (CHECKPOINT, RUN, LOG, CURVES), "run")
 
         # The data: who is there, which groups, who is held out.

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from fairseg.cohort.case_names import cohort_as_files
 from fairseg.cohort.table import read_cohort
 from fairseg.crop import Box, Cascade, segment_crops, standardized
 from fairseg.crop.cascade import relative
@@ -184,7 +185,9 @@ def predict(
         if absent := sorted(set(cases) - files.keys()):
             raise ValueError(f"{images} has no image of {listed(absent)}")
         files = {name: files[name] for name in sorted(cases)}
-    sizes = _sizes(Settings.from_dict(about["settings"]).spacing if spacing is None else spacing, table)
+    sizes = _sizes(
+        Settings.from_dict(about["settings"]).spacing if spacing is None else spacing, table, files
+    )
     masks = find_masks(Path(references), "references") if references is not None else {}
     if references is not None and (without := sorted(files.keys() - masks.keys())):
         raise ValueError(f"references has no mask for {listed(without)}")
@@ -226,8 +229,10 @@ def predict(
     return total
 
 
-def _sizes(spacing: Spacing | None, table: str | Path | pd.DataFrame | None) -> VoxelSizes:
-    """Return the voxel sizes of the cases of a table.
+def _sizes(
+    spacing: Spacing | None, table: str | Path | pd.DataFrame | None, files: Collection[str]
+) -> VoxelSizes:
+    """Return the voxel sizes of the cases of a table, named as the files are.
 
     Raises:
         ValueError: they are in a column, and there is no table; or as `VoxelSizes.of`.
@@ -238,7 +243,8 @@ def _sizes(spacing: Spacing | None, table: str | Path | pd.DataFrame | None) -> 
             f"pixel sizes are in the column {column}, as in training, so the table of the cases is needed:"
             " --groups TABLE; or --spacing with numbers"
         )
-    return VoxelSizes.of(spacing, None if table is None else read_cohort(table).set_index("case"))
+    cohort = None if table is None else cohort_as_files(read_cohort(table), files).set_index("case")
+    return VoxelSizes.of(spacing, cohort)
 
 
 def _mask_name(case: str, images: Sequence[Path]) -> str:

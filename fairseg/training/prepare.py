@@ -27,9 +27,15 @@ from fairseg.crop import Box
 from fairseg.io.files import new_file, write_files
 from fairseg.io.image_checks import check_image
 from fairseg.io.image_writing import write_image
-from fairseg.io.images import Mask, check_same_grid, read_channels, read_grid, read_mask
+from fairseg.io.images import Mask, check_same_grid, read_channels
 from fairseg.io.json_files import read_json
-from fairseg.io.label_files import read_labels, spacing_of_axes, with_spacing
+from fairseg.io.label_files import (
+    read_image,
+    read_image_grid,
+    read_labels,
+    spacing_of_axes,
+    with_spacing,
+)
 from fairseg.io.outputs import check_writable
 from fairseg.io.parallel import run_all
 from fairseg.io.sentences import counted, times
@@ -122,7 +128,7 @@ def make_plan(raw: RawDataset, spacing: tuple[float, float] | None = None) -> Sl
     of_unit: dict[str, Path] = {}
     for name, (first, *_) in raw.images.items():
         check_image(first)
-        size, own, unit = read_grid(first)
+        size, own, unit = read_image_grid(first)
         given = raw.sizes[name]
         if unit == "px" and given is not None:
             try:
@@ -205,7 +211,7 @@ def read_case(
         The image (C, Z, y, x), float32, and its first channel as read, with the grid.
     """
     in_one = len(files) > 1 and len(set(files)) == 1
-    channels = read_channels(files[0], len(files)) if in_one else [read_mask(file) for file in files]
+    channels = read_channels(files[0], len(files)) if in_one else [read_image(file) for file in files]
     for file, channel in zip(files, channels, strict=True):
         check_same_grid(channel, channels[0], names=(f"channel {file.name}", f"channel {files[0].name}"))
         if not np.isfinite(channel.voxels).all():

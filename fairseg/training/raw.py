@@ -62,11 +62,7 @@ def read_raw(folder: str | Path, part: Literal["Tr", "Ts"] = "Tr") -> RawDataset
     """
     root = Path(folder)
     file = root / "dataset.json"
-    try:
-        content = read_json(file)
-        channels = tuple(map(str, content["channel_names"].values()))
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise ValueError(f'{file} must hold "channel_names" as nnU-Net writes them: {error!r}') from None
+    channels = read_channel_names(root)
     about = read_dataset_labels(root)
     ignore = None if about is None else about.ignore
     if about is not None and ignore is not None:
@@ -81,7 +77,7 @@ def read_raw(folder: str | Path, part: Literal["Tr", "Ts"] = "Tr") -> RawDataset
         raise ValueError(f"{file}: labels must be 1, 2, 3, ..., got {structures}")
     order = None
     if any(len(codes) > 1 for codes in structures.values()):
-        order = _check_order(content.get("regions_class_order"), structures, file)
+        order = _check_order(read_json(file).get("regions_class_order"), structures, file)
     else:
         structures = dict(sorted(structures.items(), key=lambda item: item[1]))
     image_folder, mask_folder = root / f"images{part}", root / f"labels{part}"
@@ -92,6 +88,24 @@ def read_raw(folder: str | Path, part: Literal["Tr", "Ts"] = "Tr") -> RawDataset
     if without := sorted(masks.keys() - images.keys()):
         raise ValueError(f"{image_folder} has no image for {listed(without)}")
     return RawDataset(root, channels, structures, images, masks, ignore, order)
+
+
+def read_channel_names(root: Path) -> tuple[str, ...]:
+    """Return the names of the channels of a dataset in nnU-Net's raw layout.
+
+    Raises:
+        ValueError: there is no dataset.json that says them.
+    """
+    file = root / "dataset.json"
+    if not file.exists():
+        raise ValueError(
+            f"{root} must be a dataset in nnU-Net's raw layout, with dataset.json, imagesTr and labelsTr:"
+            f" {file.name} is not there"
+        )
+    try:
+        return tuple(map(str, read_json(file)["channel_names"].values()))
+    except (KeyError, AttributeError, TypeError) as error:
+        raise ValueError(f'{file} must hold "channel_names" as nnU-Net writes them: {error!r}') from None
 
 
 def _check_order(order: Any, structures: Mapping[str, Codes], file: Path) -> tuple[int, ...]:

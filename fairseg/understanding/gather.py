@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from fairseg.cohort.attributes import read_subjects
+from fairseg.cohort.case_names import cohort_as_files, names_apart
 from fairseg.cohort.groups import Groups
 from fairseg.cohort.table import read_cohort
 from fairseg.io.images import find_masks
@@ -110,9 +111,12 @@ def gather(
     table = cohort if isinstance(cohort, pd.DataFrame) else read_cohort(cohort or Path(data) / "groups.csv")
     if absent := [name for name in ([by] if isinstance(by, str) else by) if name not in table]:
         raise ValueError(f"by: the cohort has no column {absent[0]!r}, it has {listed(table.columns, 20)}")
+    table = cohort_as_files(table, raw.images)
+    if not table["case"].isin(raw.images).any():
+        raise ValueError(
+            f"cohort and images{part} of {data} must share cases: {names_apart(table, raw.images)}"
+        )
     table = table[table["case"].isin(raw.images)].reset_index(drop=True)
-    if table.empty:
-        raise ValueError(f"cohort and {data} share no case: the cohort must name those of images{part}")
     groups = Groups.from_table(table, by=by, bins={k: v for k, v in bins.items() if k in _names(by)})
     groups.warn_of_alike()
     own, left_out = _members(table, groups, min_size, _seen(run, table))

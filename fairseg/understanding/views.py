@@ -17,8 +17,8 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 from skimage.measure import perimeter
 
 from fairseg.crop import Box
-from fairseg.io.images import Mask, check_same_grid, read_mask
-from fairseg.io.label_files import read_labels, with_spacing
+from fairseg.io.images import Mask, check_same_grid
+from fairseg.io.label_files import read_image, read_labels, with_spacing
 
 Floats = npt.NDArray[np.float64]
 
@@ -132,7 +132,7 @@ def views_of(case: CaseFiles, frame: Frame) -> dict[str, Floats]:
     """
     try:
         mask = case.labels(case.reference, frame.labels)
-        channels = [with_spacing(read_mask(file), case.spacing) for file in case.images]
+        channels = [with_spacing(read_image(file), case.spacing) for file in case.images]
         for channel in channels:
             check_same_grid(channel, mask, names=("the image", "the mask"))
         guess = None if case.prediction is None else case.labels(case.prediction, frame.labels)

@@ -11,7 +11,7 @@ from PIL import Image
 
 import fairseg
 from fairseg.io.images import find_masks, read_grid
-from fairseg.io.label_files import NEAR, read_labels, with_spacing
+from fairseg.io.label_files import NEAR, read_image, read_image_grid, read_labels, with_spacing
 from fairseg.io.limits import read_limits
 from fairseg.metrics.masks import as_mask
 from fairseg.scoring.table import Scores
@@ -198,3 +198,40 @@ def test_a_sheared_affine_names_the_way_out(tmp_path: Path) -> None:
     nibabel.save(image, tmp_path / "a.nii.gz")
     with pytest.raises(ValueError, match="ITK_NIFTI_SFORM_PERMISSIVE=1"):
         read_labels(tmp_path / "a.nii.gz")
+
+
+def _grey_palette(image: Image.Image) -> Image.Image:
+    indexed = Image.fromarray(255 - np.asarray(image), mode="P")
+    indexed.putpalette([255 - shade // 3 for shade in range(768)])
+    return indexed
+
+
+SHADES: dict[str, Callable[[Image.Image], Image.Image]] = {
+    "grey": lambda image: image,
+    "colours": lambda image: image.convert("RGB"),
+    "colours and transparency": lambda image: image.convert("RGBA"),
+    "transparency": lambda image: image.convert("LA"),
+    "palette": _grey_palette,
+}
+
+
+@pytest.mark.parametrize("kind", SHADES)
+def test_an_image_of_grey_values_is_one_channel_however_png_keeps_it(kind: str, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 7)).astype(np.uint8)
+    file = tmp_path / "a_0000.png"
+    SHADES[kind](Image.fromarray(pixels)).save(file)
+    image = read_image(file)
+    assert image.voxels.tolist() == pixels.tolist()
+    assert (image.unit, image.spacing) == ("px", (1.0, 1.0))
+    assert read_image_grid(file) == ((5, 7), (1.0, 1.0), "px")
+    if kind == "palette":  # of labels the indices, of an image what they show
+        assert read_labels(file).voxels.tolist() == (255 - pixels).tolist()
+
+
+def test_an_image_in_colours_is_not_made_one_channel(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3)).astype(np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    Image.fromarray(pixels).convert("P").save(tmp_path / "p.png")
+    for name in ("a.png", "p.png"):
+        with pytest.raises(ValueError, match=f"{name} must hold grey values, got colours"):
+            read_image(tmp_path / name)

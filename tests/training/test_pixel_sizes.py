@@ -10,6 +10,7 @@ import pytest
 import SimpleITK as sitk
 from PIL import Image
 
+from fairseg.cli.command import main
 from fairseg.io.label_files import read_labels
 from fairseg.training import Settings, predict, train
 from fairseg.training.checkpoint import load_checkpoint
@@ -124,3 +125,27 @@ def test_runs_from_before_called_the_target_spacing(folders: dict[str, Path]) ->
     settings = Settings.from_dict(saved)
     assert (settings.spacing, settings.target_spacing) == (None, (1.5, 1.0))
     assert SlicePlan(0, (1.0, 1.0), (8, 8)).unit == "mm"
+
+
+def test_by_the_command_on_a_table_as_a_hospital_has_it(
+    folders: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = pd.read_csv(folders["column"] / "groups.csv").assign(person=["1.0", "2.0", "3.0", "4.0"])
+    table["case"] = [f"{name}_0000.png" for name in table["case"]]
+    table.loc[0, "sex"] = "?"
+    file = tmp_path / "people.csv"
+    table.rename(columns={"case": "Image Index", "person": "Patient ID"}).to_csv(file, sep=";", index=False)
+    small = [f"--{name.replace('_', '-')}={value}" for name, value in BRIEF.items()]
+    run, data = str(tmp_path / "run"), folders["column"]
+    train_it = ["train", str(data), "--groups", str(file), "--by", "sex", "--out", run, *small]
+    assert main([*train_it, "--spacing", "mm"]) == 2
+    assert "the column 'Image Index' names files: --case-column 'Image Index'" in capsys.readouterr().err
+    options = ["--case-column", "Image Index", "--na", "?"]
+    assert main([*train_it, "--spacing", "mm", *options]) == 0
+    assert "4 cases found by another spelling: a_0000.png (a)" in capsys.readouterr().err
+    about = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))
+    assert sum(about["group_slices"].values()) + sum(about["validation_subjects"].values()) == 3
+    images, out = str(data / "imagesTr"), str(tmp_path / "out")
+    assert main(["predict", run, images, "--out", out]) == 2
+    assert main(["predict", run, images, "--out", out, "--groups", str(file), *options]) == 0
+    assert sorted(path.name for path in (tmp_path / "out").glob("*.png")) == [f"{n}.png" for n in "abcd"]

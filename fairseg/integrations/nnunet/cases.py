@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from fairseg.cohort.case_names import cohort_as_files, hint_of_column
 from fairseg.cohort.columns import NOTE
 from fairseg.cohort.groups import Groups
 from fairseg.cohort.table import read_cohort, read_numbers, rows_of
@@ -174,11 +175,11 @@ def read_rows(file: Path, cases: Sequence[str]) -> pd.DataFrame:
             f"{file} is not there: put the table of cases (columns case, subject and the attributes) beside"
             " the dataset.json of the raw dataset, or name it by FAIRSEG_GROUPS"
         )
-    cohort = read_cohort(file)
+    cohort = cohort_as_files(read_cohort(file), cases)
     if without := sorted(set(cases) - set(cohort["case"])):
         raise ValueError(
             f"{file} has no row for {counted(len(without), 'case')} of {len(cases)}: {listed(without)}. A"
             " case is named as its file in labelsTr without extension; the table has"
-            f" {listed(cohort['case'].tolist())}"
+            f" {listed(cohort['case'].tolist())}{hint_of_column(cohort, without)}"
         )
     return rows_of(cohort, cases)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from fairseg.cohort.case_names import cohort_as_files, names_apart
 from fairseg.cohort.columns import NOTE, VOXELS
 from fairseg.cohort.reading import TableOptions
 from fairseg.cohort.table import NOT_IN_COHORT, noted, read_cohort, rows_of
@@ -75,14 +76,12 @@ def read_summaries(
         )
     rows: list[dict[str, Any]] = []
     file_of: dict[str, Path] = {}
+    summaries = [(file, _cases(file, chosen)) for path in results for file in _summaries(Path(path))]
+    cohort = cohort_as_files(cohort, {case for _, cases in summaries for case in cases})
     known = set(cohort["case"])
-    for file in (file for path in results for file in _summaries(Path(path))):
-        cases = _cases(file, chosen)
+    for file, cases in summaries:
         if cases and known.isdisjoint(cases):
-            raise ValueError(
-                f"no case of {file} has a row in {table}: its cases are {listed(cases)};"
-                f" the table has {listed(cohort['case'].tolist())}"
-            )
+            raise ValueError(f"no case of {file} has a row in {table}: {names_apart(cohort, cases)}")
         for case, case_rows in cases.items():
             if case in file_of:
                 raise ValueError(f"case {case} must be in one {SUMMARY}, is in {file_of[case]} and {file}")

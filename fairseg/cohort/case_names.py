@@ -1,5 +1,7 @@
 """Names of cases in a table and names of files, which people spell differently."""
 
+import logging
+import shlex
 from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -7,10 +9,13 @@ from dataclasses import dataclass
 import pandas as pd
 
 from fairseg.cohort.levels import level_text
-from fairseg.io.images import extension_of
+from fairseg.io.outputs import extension_of
 from fairseg.io.sentences import NamingNote, counted, listed
 
+logger = logging.getLogger(__name__)
+
 _BIDS = "sub-"
+_CHANNEL = "_0000"  # how nnU-Net names the image of a case
 _SIDES = ("prediction", "reference")
 
 
@@ -59,9 +64,9 @@ def match_cases(cases: Iterable[str], predicted: Collection[str], true: Collecti
 def cases_as_files(table: pd.DataFrame, files: Collection[str]) -> tuple[pd.DataFrame, list[str]]:
     """Return the cohort with its cases named as the files are, and notes on what was renamed.
 
-    A case that has no file is looked for without a file's extension, as a whole number (`1` for `1.0`, and
-    the reverse), and with and without `sub-`. A row of a person of BIDS (`sub-01`) stands for all files
-    `sub-01_...`.
+    A case that has no file is looked for without a file's extension, without nnU-Net's number of a channel,
+    as a whole number (`1` for `1.0`, and the reverse), and with and without `sub-`. A row of a person of BIDS
+    (`sub-01`) stands for all files `sub-01_...`.
 
     Args:
         table: indexed by case.
@@ -85,6 +90,19 @@ def cases_as_files(table: pd.DataFrame, files: Collection[str]) -> tuple[pd.Data
     return _of_all_files(table, files, notes)
 
 
+def cohort_as_files(cohort: pd.DataFrame, files: Collection[str]) -> pd.DataFrame:
+    """Return a cohort, as from `read_cohort`, with its cases named as the files are; log what was renamed.
+
+    >>> cohort = pd.DataFrame({"case": ["a.png", "b.png"], "subject": ["A", "B"]})
+    >>> cohort_as_files(cohort, ["a", "b"])["case"].tolist()
+    ['a', 'b']
+    """
+    table, notes = cases_as_files(cohort.set_index("case"), files)
+    for note in notes:
+        logger.warning("%s", note)
+    return table.reset_index()
+
+
 def hint_of_capitals(cases: Iterable[str], files: Collection[str]) -> str:
     """Return what to say of cases whose files differ in capitals only; "" if there are none."""
     by_letters = {name.lower(): name for name in files}
@@ -94,10 +112,34 @@ def hint_of_capitals(cases: Iterable[str], files: Collection[str]) -> str:
     return f"; capitals differ: {listed(pairs)}" if pairs else ""
 
 
+def hint_of_column(cohort: pd.DataFrame, files: Collection[str]) -> str:
+    """Return what to say of a column of a cohort that names files, where `case` does not; "" of none.
+
+    >>> table = pd.DataFrame({"case": ["1", "2"], "Image Index": ["a.png", "b.png"]})
+    >>> hint_of_column(table, ["a", "b", "c"])
+    "; the column 'Image Index' names files: --case-column 'Image Index'"
+    """
+    for name in cohort.columns.drop("case"):
+        cells = [cell for cell in cohort[name].unique() if isinstance(cell, str)]
+        if sum(any(one in files for one in _spellings(cell)) for cell in cells) > len(cells) / 2:
+            return f"; the column {str(name)!r} names files: --case-column {shlex.quote(str(name))}"
+    return ""
+
+
+def names_apart(cohort: pd.DataFrame, files: Collection[str]) -> str:
+    """Return what to say of a cohort and files that have no case in common."""
+    cases = cohort["case"].tolist()
+    return (
+        f"the table has {listed(cases, 3)}, the files are {listed(sorted(files), 3)}"
+        f"{hint_of_capitals(cases, files)}{hint_of_column(cohort, files)}"
+    )
+
+
 def _spellings(case: str) -> Iterable[str]:
     end = extension_of(case)
     bare = case if end is None else case[: -len(end)]
     yield bare
+    yield bare.removesuffix(_CHANNEL)
     yield level_text(case)
     yield f"{case}.0"
     yield f"{_BIDS}{bare}"
