@@ -229,7 +229,10 @@ scoring = group(
         "--tolerance", type=types.Number(0.0), help="Tolerance of nsd and nsd_area: mm, or pixels of PNG."
     ),
     number(
-        "--min-iou", types.Number(0.0, 1.0), 0.5, "Intersection over union from which on a lesion counts as found."
+        "--min-iou",
+        types.Number(0.0, 1.0),
+        0.5,
+        "Intersection over union from which on a lesion counts as found.",
     ),
     number("--workers", click.IntRange(min=1), 1, "Processes that score cases."),
     click.option(

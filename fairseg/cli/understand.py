@@ -67,7 +67,7 @@ def _names(text: str) -> tuple[str, ...]:
     type=click.IntRange(min=19),
     help="Permutations of the groups. Default: 1000, of a cnn 39.",
 )
-@options.number("--seed", click.IntRange(min=0), 0, "Seed of the permutations.")
+@options.number("--seed", types.SEED, 0, "Seed of the permutations.")
 @click.option("--out", type=options.OUT, required=True, help="Folder to write the page into.")
 @options.debug
 @options.writes

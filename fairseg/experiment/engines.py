@@ -147,7 +147,6 @@ class Cluster:
         parameters: dict[str, Any] | None = None,
     ) -> None:
         self.slots, self.machine = jobs, machine
-        folder.mkdir(parents=True, exist_ok=True)
         try:
             self._executor = submitit.AutoExecutor(folder=str(folder), cluster=cluster)
             defaults = {"timeout_min": 24 * 60, "name": "fairseg"}
@@ -156,6 +155,7 @@ class Cluster:
             raise ValueError("a cluster needs submitit: pip install 'fairseg[cluster]'") from None
         except (RuntimeError, ValueError, NameError) as error:
             raise ValueError(f"cluster {cluster}: {error}") from None
+        folder.mkdir(parents=True, exist_ok=True)
 
     def start(self, root: Path, name: str) -> Running:
         """Submit the task."""

@@ -25,7 +25,7 @@ from fairseg.experiment.study import SPLIT, Study, data_files, make_study
 from fairseg.experiment.tasks import DONE, TASK, Task
 from fairseg.io.files import write_files
 from fairseg.io.lock import alone_in
-from fairseg.io.outputs import check_writable, claim
+from fairseg.io.outputs import check_not_read, check_writable, claim, reading, undone_if_refused
 from fairseg.io.sentences import counted, listed
 from fairseg.training.selection import FEWEST
 from fairseg.training.settings import Settings
@@ -82,15 +82,18 @@ def run_experiment(
         ValueError: data or plan are not usable, or `out` was begun with other code or data.
     """
     root = Path(out)
+    with reading(plan.dataset, plan.external):
+        check_not_read(root)
     check_writable(root)
     codes = Pseudonyms.of(pseudonyms)
     if codes is not None:
         codes.check_outside(root)
     study = make_study(plan)
     with alone_in(root):
-        claim(root, (EXPERIMENT, DATA, SPLIT), "experiment")
-        mixed = check_same_origin(root, data_files(plan), plan, mix=mix)
-        _keep_split(root, study)
+        with undone_if_refused(root):
+            claim(root, (EXPERIMENT, DATA, SPLIT), "experiment")
+            mixed = check_same_origin(root, data_files(plan), plan, mix=mix)
+            _keep_split(root, study)
         others = _note_on_other_settings(root, study)
         if progress and others:
             tqdm.write(f"fairseg: {others[0]}", file=sys.stderr)

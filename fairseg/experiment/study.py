@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from fairseg.cohort.case_names import cohort_as_files
 from fairseg.cohort.groups import Groups
 from fairseg.cohort.table import read_cohort, rows_of
 from fairseg.experiment.arms import CHOICES, Arm, plan_arms
@@ -18,6 +19,9 @@ from fairseg.experiment.split import TRAIN, fewer, has_files, members, only, spl
 from fairseg.experiment.tasks import Task
 from fairseg.io import csv_files
 from fairseg.io.images import find_masks
+from fairseg.scoring.voxel_sizes import VoxelSizes
+from fairseg.training.data import fit_patch_size
+from fairseg.training.prepare import make_plan
 from fairseg.training.raw import plain_labels, read_raw
 from fairseg.training.settings import MACHINE, Settings
 
@@ -66,6 +70,9 @@ def make_study(plan: Plan) -> Study:
     table_file = raw.folder / "groups.csv"
     cohort = read_cohort(table_file)
     _check_attributes(cohort, table_file, plan)
+    sizes = VoxelSizes.of(plan.recipe.spacing, cohort_as_files(cohort, raw.images).set_index("case"))
+    shape = make_plan(replace(raw, sizes=sizes), plan.recipe.target_spacing).shape
+    fit_patch_size(plan.recipe, shape)  # before all arms fail at it
     groups = Groups.from_table(cohort, by=plan.recipe.by, bins=plan.recipe.bins)
     groups.warn_of_alike()
     try:

@@ -2,7 +2,7 @@
 
 import errno
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -12,7 +12,7 @@ _NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 
 @contextmanager
 def alone_in(folder: Path, *, lock: str = ".lock", wait: bool = False) -> Iterator[None]:
-    """Keep other processes away from a folder, which is made if needed.
+    """Keep other processes away from a folder, which is made if needed, and goes again if it stays empty.
 
     Args:
         folder: the folder.
@@ -22,6 +22,7 @@ def alone_in(folder: Path, *, lock: str = ".lock", wait: bool = False) -> Iterat
     Raises:
         ValueError: another process is there, and `wait` is False; or the disk has no locks.
     """
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         held = FileLock(folder / lock).acquire(timeout=-1 if wait else 0)
@@ -33,4 +34,11 @@ def alone_in(folder: Path, *, lock: str = ".lock", wait: bool = False) -> Iterat
         reason = "the disk (NFS?) has no file locks" if error.errno in _NO_LOCKS else error.strerror
         raise ValueError(f"{folder} cannot be locked for one process: {reason}") from None
     with held:
-        yield
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # it is not empty, or gone
+                if made and {one.name for one in folder.iterdir()} <= {lock}:
+                    (folder / lock).unlink(missing_ok=True)
+                    for path in made:
+                        path.rmdir()

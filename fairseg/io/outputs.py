@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b, file_digest
 from pathlib import Path
+from shutil import rmtree
 
 MANIFEST = ".fairseg.jsonl"
 IMAGE_ENDINGS = (
@@ -127,6 +128,13 @@ def check_writable(folder: Path, names: Iterable[str] = (), kind: str | None = N
             )
 
 
+def check_not_read(folder: Path) -> None:
+    """Raise a ValueError if a folder is one whose files the work at hand reads, images or not."""
+    for given in boundaries().inputs:
+        if os.path.realpath(folder) in _read_folders(given):
+            raise NotWritableError(f"{folder} is read: choose another --out")
+
+
 def claim(folder: Path, names: Iterable[str], kind: str) -> None:
     """Check that files can and may be put into a folder, made if needed, and make them fairseg's from now on.
 
@@ -145,15 +153,20 @@ def claim(folder: Path, names: Iterable[str], kind: str) -> None:
 
 
 @contextmanager
-def undone_on_error(folder: Path) -> Iterator[None]:
-    """Take a folder that was not there away again if what begins in it fails with nothing but a manifest."""
-    there = folder.exists()
+def undone_if_refused(folder: Path, lock: str = ".lock") -> Iterator[None]:
+    """Empty a folder again that held nothing, if what begins in it is refused: ends by a ValueError.
+
+    The caller has locked it, so that all that is there was made meanwhile.
+    """
+    was_empty = {one.name for one in folder.iterdir()} <= {lock}
     try:
         yield
-    except BaseException:
-        if not there and folder.is_dir() and {one.name for one in folder.iterdir()} <= {MANIFEST}:
-            (folder / MANIFEST).unlink(missing_ok=True)
-            folder.rmdir()
+    except ValueError:
+        for one in folder.iterdir() if was_empty else ():
+            if one.is_dir() and not one.is_symlink():
+                rmtree(one, ignore_errors=True)
+            elif one.name != lock:
+                one.unlink(missing_ok=True)
         raise
 
 
@@ -201,11 +214,17 @@ def _check_apart(path: Path, inputs: Iterable[Path]) -> None:
         source = os.path.realpath(given)
         if real == source or _is_same_file(path, given):
             raise NotWritableError(f"{path} is read and must not be replaced: choose another --out")
-        read = (source, *(os.path.join(source, name) for name in _RAW))  # noqa: PTH118
-        if path.name.lower().endswith(IMAGE_ENDINGS) and os.path.dirname(real) in read:  # noqa: PTH120
+        is_image = path.name.lower().endswith(IMAGE_ENDINGS)
+        if is_image and os.path.dirname(real) in _read_folders(given):  # noqa: PTH120
             raise NotWritableError(
                 f"{path.parent} is read, and {path.name} in it would be read too: choose another --out"
             )
+
+
+def _read_folders(given: Path) -> tuple[str, ...]:
+    """Return the folders whose files are read if this one is given, which may be a dataset."""
+    source = os.path.realpath(given)
+    return (source, *(os.path.join(source, name) for name in _RAW))  # noqa: PTH118
 
 
 def _is_same_file(path: Path, other: Path) -> bool:

@@ -180,7 +180,9 @@ def _score(
     cases, notes = _match(table, predicted, true, skipped)
     notes += [*read_notes, *renamed]
     if skipped and on_error == "stop":
-        raise ValueError(f"{_one_line(skipped)}; on_error='skip' (--on-error skip) counts them and leaves them out")
+        raise ValueError(
+            f"{_one_line(skipped)}; on_error='skip' (--on-error skip) counts them and leaves them out"
+        )
     sizes = VoxelSizes.of(spacing, table)
     jobs = [Job(case, predicted[case], true[case], names, measures, sizes[case]) for case in cases]
     results = _run(jobs, num_workers, skipped, stop=on_error == "stop", progress=progress)

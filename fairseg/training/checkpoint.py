@@ -1,28 +1,23 @@
 """Checkpoints: written whole or not at all, read without running any code of theirs."""
 
 import random
+from collections.abc import Callable
 from hashlib import blake2b
+from math import inf
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from fairseg.io.files import new_file
 from fairseg.io.outputs import NotWritableError
+from fairseg.training.settings import Settings
 
 CHECKPOINT = "checkpoint.pt"
 FORMAT = 2
-_RUN: dict[str, Any] = {  # what a run says of itself
-    "settings": dict,
-    "groups": dict,
-    "channels": list,
-    "labels": dict,
-    "plan": dict,
-    "patch_size": list,
-    "crop_size": list | None,
-}
+_LARGEST_SIDE = 2**16  # pixels of a patch or crop
 
 
 class DamagedError(ValueError):
@@ -85,30 +80,76 @@ def load_whole_run(path: Path) -> dict[str, Any]:
     """Read a checkpoint that is to be used: as `load_checkpoint`, and all that is read of its run is there.
 
     Raises:
-        DamagedError, ValueError: as `load_checkpoint`; or a description is not there, or of another type.
+        DamagedError, ValueError: as `load_checkpoint`; or a description or the weights are not there, or of
+            another type.
     """
     state = load_checkpoint(path)
-    run = state.get("run", {})
-    if wrong := [name for name, kind in _RUN.items() if not isinstance(run.get(name), kind)]:
-        raise ValueError(f"{path} does not describe its run as this version of fairseg does: {wrong[0]}")
+    run, unlike = state.get("run", {}), f"{path} does not describe its run as this version of fairseg does"
+    try:
+        Settings.from_dict(run.get("settings") or {})
+    except (ValueError, AttributeError) as error:
+        raise ValueError(f"{unlike}: {error}") from None
+    for name, fits in _RUN.items():
+        if not fits(run.get(name)):
+            raise ValueError(f"{unlike}: {name}, got {run.get(name)!r:.100}")
+    if not _are_weights(state.get("network")) or not _are_weights(weights_to_use(state)):
+        raise ValueError(f"{path} does not hold the finite weights of a network")
     return state
+
+
+def _is_size(value: Any) -> bool:
+    pair = isinstance(value, list | tuple) and len(value) == 2
+    return pair and all(type(length) is int and 1 <= length <= _LARGEST_SIDE for length in value)
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(text, str) for text in value)
+
+
+def _are_codes(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(type(code) is int for code in value)
+
+
+def _are_labels(value: Any) -> bool:
+    labels = list(value.values()) if isinstance(value, dict) else []
+    return bool(labels) and all(type(one) is int or _are_codes(one) for one in labels)
+
+
+def _is_plan(value: Any) -> bool:
+    if not isinstance(value, dict) or value.keys() - {"unit"} != {"axis", "spacing", "shape"}:
+        return False
+    spacing = value["spacing"]
+    positive = isinstance(spacing, list | tuple) and len(spacing) == 2
+    positive = positive and all(isinstance(mm, float) and 0 < mm < inf for mm in spacing)
+    known = value["axis"] in (0, 1, 2) and value.get("unit", "mm") in ("mm", "px")
+    return positive and known and _is_size(value["shape"])
+
+
+def _are_weights(value: Any) -> bool:
+    if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
+        return False
+    return all(isinstance(one, Tensor) and bool(one.isfinite().all()) for one in value.values())
+
+
+# What a run says of itself, and whether a value can be that.
+_RUN: dict[str, Callable[[Any], bool]] = {
+    "groups": lambda value: isinstance(value, dict),
+    "channels": lambda value: bool(value) and _are_texts(value),
+    "labels": _are_labels,
+    "plan": _is_plan,
+    "patch_size": _is_size,
+    "crop_size": lambda value: value is None or _is_size(value),
+    "train": _are_texts,
+    "ignore": lambda value: value is None or type(value) is int,
+    "regions_class_order": lambda value: value is None or _are_codes(value),
+}
 
 
 def weights_to_use(state: dict[str, Any]) -> dict[str, Tensor]:
     """Return the weights that a run is used with: those that its rule has kept (`Settings.keep`)."""
-    weights: dict[str, Tensor] = state["kept"]["network"] if "kept" in state else state["network"]
-    return weights
-
-
-def load_weights(network: nn.Module, weights: dict[str, Tensor], owner: str) -> None:
-    """Load weights, or raise a ValueError that says that they are of another network."""
-    try:
-        network.load_state_dict(weights)
-    except RuntimeError as error:
-        reason = " ".join(str(error).split("\n", 1)[-1].split())
-        raise ValueError(
-            f"{owner} was trained with another network, give it as network=: {reason:.200}"
-        ) from None
+    kept = state.get("kept", state)
+    weights: Any = kept.get("network") if isinstance(kept, dict) else None
+    return cast(dict[str, Tensor], weights)
 
 
 def seed_generators(seed: int) -> None:

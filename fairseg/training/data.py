@@ -38,6 +38,29 @@ class CaseSet:
 
 
 @dataclass(frozen=True)
+class ChosenCases:
+    """Which cases train and which are held out, as tables and headers tell: nothing is prepared yet."""
+
+    raw: RawDataset  # the dataset on disk, with these cases alone
+    plan: SlicePlan  # how they are to be prepared
+    names: list[str]  # of the cases, (N,)
+    subjects: list[str]  # (N,)
+    groups: Groups  # those with a training subject
+    ids: npt.NDArray[np.int64]  # group of each case, (N,); -1 is unknown
+    held_out: npt.NDArray[np.bool_]  # which cases are for validation, (N,)
+
+    def names_of(self, *, held_out: bool) -> list[str]:
+        """Return the names of the cases to validate on, or of those to train on."""
+        return [name for name, out in zip(self.names, self.held_out, strict=True) if out == held_out]
+
+    def patch_size(self, settings: Settings) -> tuple[int, int] | None:
+        """Return the patch size (y, x), or None where it depends on what crops will hold."""
+        if settings.crop != "none" and settings.patch_size is None:
+            return None
+        return fit_patch_size(settings, self.plan.shape)
+
+
+@dataclass(frozen=True)
 class TrainingData:
     """All that a training needs to know of its dataset."""
 
@@ -95,17 +118,35 @@ def load_data(
     split: str | Path | None = None,
     progress: bool = False,
 ) -> TrainingData:
-    """Read, prepare and split a dataset.
+    """Split a dataset and prepare it: `choose_cases` and `prepare_cases`.
+
+    Arguments are those of `train`; `prepared` is the folder for the prepared arrays.
+    """
+    chosen = choose_cases(dataset, settings, table=table, split=split)
+    return prepare_cases(chosen, settings, prepared, progress=progress)
+
+
+def choose_cases(
+    dataset: str | Path,
+    settings: Settings,
+    *,
+    table: str | Path | None = None,
+    split: str | Path | None = None,
+) -> ChosenCases:
+    """Read who is in a dataset and split it; nothing is written.
 
     Cases without a row in the table are of unknown group. Groups are those that have a subject
     to train on; rows of other cases, such as those to test on, are left out.
 
-    Arguments are those of `train`; `prepared` is the folder for the prepared arrays.
+    Arguments are those of `train`.
 
     Raises:
-        ValueError: as `read_raw`, `read_cohort` and `prepare`; an attribute is not in the table; or no
-            training case has a known group, or no subject is to train.
+        ValueError: as `read_raw`, `read_cohort` and `make_plan`; an attribute is not in the table; settings
+            do not fit each other or the labels; or no training case has a known group, or no subject is to
+            train.
     """
+    if settings.crop == "none" and settings.standardize == "organ":
+        raise ValueError("standardize organ needs crops: of a whole image nobody says where the organ is")
     raw = read_raw(dataset)
     if raw.order is not None and settings.loss == "fair_error_bound":
         raise ValueError(f"{raw.folder / 'dataset.json'}: {NO_REGIONS}")
@@ -153,18 +194,34 @@ def load_data(
     for group, name in enumerate(groups.names):
         if not (ids[held_out] == group).any() and held_out.any():
             logger.warning("group %s has no subject to validate on", name)
+    names, subjects = rows["case"].tolist(), rows["subject"].astype(str).tolist()
     plan = make_plan(raw, settings.target_spacing)
+    chosen = ChosenCases(raw, plan, names, subjects, groups, ids, np.asarray(held_out, dtype=bool))
+    chosen.patch_size(settings)  # raises where it fits no network
+    return chosen
+
+
+def prepare_cases(
+    chosen: ChosenCases, settings: Settings, prepared: Path, *, progress: bool = False
+) -> TrainingData:
+    """Prepare the cases of a training, those that are not in the folder `prepared` already.
+
+    Raises:
+        ValueError: as `prepare`; there is nothing to crop to, or a group's voxels are all ignored.
+        RuntimeError: as `prepare`.
+    """
+    raw, plan, groups = chosen.raw, chosen.plan, chosen.groups
     cases = prepare(raw, plan, prepared, workers=settings.workers or 1, progress=progress)
     train, validation = (
         CaseSet(
-            [cases[name] for name in rows["case"][keep]],
-            rows["subject"][keep].astype(str).tolist(),
-            ids[keep],
+            [cases[name] for name in chosen.names_of(held_out=out)],
+            [one for one, is_out in zip(chosen.subjects, chosen.held_out, strict=True) if is_out == out],
+            chosen.ids[chosen.held_out == out],
         )
-        for keep in (~held_out, held_out)
+        for out in (False, True)
     )
     view = _view(train.cases, settings)
-    patch_size = _patch_size(settings, view.size or plan.shape)
+    patch_size = fit_patch_size(settings, view.size or plan.shape)
     data = TrainingData(raw, plan, groups, train, validation, view, patch_size)
     if empty := [name for name, count in zip(groups.names, data.counts, strict=True) if not count]:
         raise ValueError(f"{raw.folder / 'labelsTr'}: all voxels to train on are ignored in {listed(empty)}")
@@ -174,8 +231,6 @@ def load_data(
 def _view(cases: list[Case], settings: Settings) -> View:
     """Return whole slices, or crops of the size of the largest object among the training cases (4.7)."""
     if settings.crop == "none":
-        if settings.standardize == "organ":
-            raise ValueError("standardize organ needs crops: of a whole image nobody says where the organ is")
         return View()
     boxes = [case.box for case in cases if case.box is not None]
     if not boxes:
@@ -192,8 +247,12 @@ def _view(cases: list[Case], settings: Settings) -> View:
     return View((int(height), int(width)), settings.standardize)
 
 
-def _patch_size(settings: Settings, shape: tuple[int, int]) -> tuple[int, int]:
-    """Return the patch size of the settings, or else that of a slice, fit for the network."""
+def fit_patch_size(settings: Settings, shape: tuple[int, int]) -> tuple[int, int]:
+    """Return the patch size of the settings, or else that of a slice, fit for the network.
+
+    Raises:
+        ValueError: that of the settings fits no network.
+    """
     if settings.patch_size is not None:
         factor = divisor(settings.patch_size)
         if any(length % step for length, step in zip(settings.patch_size, factor, strict=True)):

@@ -5,6 +5,8 @@ Everything before the loop is made by functions that say what they make; the loo
 
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,8 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
-from fairseg.io.outputs import check_writable, claim, reading, undone_on_error
+from fairseg.io.lock import alone_in
+from fairseg.io.outputs import check_writable, claim, reading, undone_if_refused
 from fairseg.losses import ParetoMinimaxLoss
 from fairseg.metrics import fairness_gap
 from fairseg.training.attribute import AttributeTerm
@@ -24,7 +27,6 @@ from fairseg.training.averaging import WeightAverage
 from fairseg.training.case_weights import read_case_weights
 from fairseg.training.checkpoint import (
     CHECKPOINT,
-    load_weights,
     load_whole_run,
     random_state,
     restore_random_state,
@@ -32,7 +34,7 @@ from fairseg.training.checkpoint import (
     seed_generators,
     without_names,
 )
-from fairseg.training.data import TrainingData, load_data
+from fairseg.training.data import TrainingData, choose_cases, prepare_cases
 from fairseg.training.description import check_same_data, check_same_settings, describe
 from fairseg.training.finite_check import FiniteCheck
 from fairseg.training.group_losses import GroupLosses
@@ -40,7 +42,7 @@ from fairseg.training.inference import Predictor, dice_by_group, subject_dice, v
 from fairseg.training.logger import CURVES, LOG, RUN, TrainingLogger
 from fairseg.training.machine import pick_device, pick_precision, pick_workers
 from fairseg.training.methods import loss_of, make_loss, make_sampler
-from fairseg.training.network import reference_network
+from fairseg.training.network import load_weights, reference_network
 from fairseg.training.prepare import IGNORED
 from fairseg.training.ranks import find_processes
 from fairseg.training.selection import CheckpointRule
@@ -110,82 +112,83 @@ def train(
     saved = load_whole_run(out / CHECKPOINT) if (out / CHECKPOINT).exists() else None
     if saved is not None:
         check_same_settings(saved["run"], settings, out, resume=resume)
-    with undone_on_error(out):
+    # What can be judged before anything is written: who is there, which groups, who is held out.
+    chosen = choose_cases(dataset, settings, table=table, split=split)
+    start = read_start(init, chosen, settings, network)
+    often = read_case_weights(
+        weights,
+        chosen.names_of(held_out=False),
+        worst_share=settings.worst_share,
+        upweight=settings.upweight,
+    )
+    device = pick_device(settings.device)
+    with _begun(out) if processes.is_first else nullcontext():
         if processes.is_first:  # a checkpoint of fairseg says that the run is fairseg's too
             read = (dataset, None if isinstance(table, pd.DataFrame) else table, split, init, weights)
             with reading(*read, overwrite=saved is not None):
                 claim(out, (CHECKPOINT, RUN, LOG, CURVES), "run")
-
-        # The data: who is there, which groups, who is held out.
         with processes.first_alone():  # it prepares what the others then find
-            where = Path(prepared or out / "prepared")
-            data = load_data(dataset, settings, where, table=table, split=split, progress=progress)
-        start = read_start(init, data)
-        often = read_case_weights(
-            weights,
-            [case.name for case in data.train.cases],
-            worst_share=settings.worst_share,
-            upweight=settings.upweight,
+            data = prepare_cases(chosen, settings, Path(prepared or out / "prepared"), progress=progress)
+        run = describe(settings, data, start, often)
+        if saved is not None:
+            check_same_data(without_names(saved["run"]), without_names(run), out)
+        torch.backends.cudnn.benchmark = device.type == "cuda"  # all batches are of one size
+        slices = Slices(
+            data.train.cases,
+            data.train.groups,
+            data.view,
+            data.patch_size,
+            seed=settings.seed,
+            augment=settings.augment,
+            elastic=settings.elastic,
+            mirrored_axes=settings.mirrored_axes,
+            structures=data.raw.structures.values(),
+            amplitude_mix=settings.amplitude_mix,
         )
-    run = describe(settings, data, start, often)
-    if saved is not None:
-        check_same_data(without_names(saved["run"]), without_names(run), out)
-    device = pick_device(settings.device)
-    torch.backends.cudnn.benchmark = device.type == "cuda"  # all batches are of one size
-    slices = Slices(
-        data.train.cases,
-        data.train.groups,
-        data.view,
-        data.patch_size,
-        seed=settings.seed,
-        augment=settings.augment,
-        elastic=settings.elastic,
-        mirrored_axes=settings.mirrored_axes,
-        structures=data.raw.structures.values(),
-        amplitude_mix=settings.amplitude_mix,
-    )
-    sampler = make_sampler(
-        settings,
-        slices.group,
-        [data.train.subjects[case] for case in slices.case],
-        None if often is None else often.weight[slices.case],
-    )
-    workers = pick_workers(settings.workers, device)
-    loader = DataLoader(
-        slices,
-        batch_sampler=NumberedBatches(sampler, settings.foreground, processes),
-        num_workers=workers,
-        persistent_workers=workers > 0,
-        pin_memory=device.type == "cuda",
-        generator=torch.Generator(),  # so that it leaves the global one alone
-    )
+        sampler = make_sampler(
+            settings,
+            slices.group,
+            [data.train.subjects[case] for case in slices.case],
+            None if often is None else often.weight[slices.case],
+        )
+        workers = pick_workers(settings.workers, device)
+        loader = DataLoader(
+            slices,
+            batch_sampler=NumberedBatches(sampler, settings.foreground, processes),
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            pin_memory=device.type == "cuda",
+            generator=torch.Generator(),  # so that it leaves the global one alone
+        )
 
-    # The network, the loss of its outputs, the optimiser.
-    seed_generators(settings.seed)
-    network = reference_network(run, settings) if network is None else network
-    network = begin(network, start, settings.freeze).to(device)
-    average = WeightAverage(network, settings.average, settings.epochs * settings.steps, settings.averaging)
-    head = AttributeTerm(network, settings, data, processes, device)
-    seed_generators(settings.seed + processes.rank)  # dropout, if there is any, is another on each rank
-    joint: Any = network if processes.world == 1 else DistributedDataParallel(network)
-    forward: Any = torch.compile(joint) if settings.compile else joint
-    ignored = None if data.raw.ignore is None else IGNORED
-    structures, order = data.raw.structures, data.raw.order
-    regions = None if order is None else tuple(structures.values())
-    loss = make_loss(settings, data.counts, ignored, regions).to(device)
-    loss.check = False  # FiniteCheck does it, which knows the names of cases
-    group_losses = GroupLosses(loss, data.groups.names, processes)
-    trained = [one for one in (*network.parameters(), *head.parameters()) if one.requires_grad]
-    optimizer = torch.optim.SGD(
-        trained,
-        lr=settings.learning_rate,
-        momentum=settings.momentum,
-        nesterov=settings.momentum > 0,
-        weight_decay=settings.weight_decay,
-    )
-    autocast = pick_precision(settings.precision, device)
-    scaler = torch.amp.GradScaler(device.type, enabled=autocast == torch.float16)
-    predictor = Predictor(network, data.patch_size, device=device, autocast=autocast, order=order)
+        # The network, the loss of its outputs, the optimiser.
+        seed_generators(settings.seed)
+        network = reference_network(run, settings) if network is None else network
+        network = begin(network, start, settings.freeze).to(device)
+        average = WeightAverage(
+            network, settings.average, settings.epochs * settings.steps, settings.averaging
+        )
+        head = AttributeTerm(network, settings, data, processes, device)
+        seed_generators(settings.seed + processes.rank)  # dropout, if there is any, is another on each rank
+        joint: Any = network if processes.world == 1 else DistributedDataParallel(network)
+        forward: Any = torch.compile(joint) if settings.compile else joint
+        ignored = None if data.raw.ignore is None else IGNORED
+        structures, order = data.raw.structures, data.raw.order
+        regions = None if order is None else tuple(structures.values())
+        loss = make_loss(settings, data.counts, ignored, regions).to(device)
+        loss.check = False  # FiniteCheck does it, which knows the names of cases
+        group_losses = GroupLosses(loss, data.groups.names, processes)
+        trained = [one for one in (*network.parameters(), *head.parameters()) if one.requires_grad]
+        optimizer = torch.optim.SGD(
+            trained,
+            lr=settings.learning_rate,
+            momentum=settings.momentum,
+            nesterov=settings.momentum > 0,
+            weight_decay=settings.weight_decay,
+        )
+        autocast = pick_precision(settings.precision, device)
+        scaler = torch.amp.GradScaler(device.type, enabled=autocast == torch.float16)
+        predictor = Predictor(network, data.patch_size, device=device, autocast=autocast, order=order)
 
     # Where to begin, and which weights to keep.
     first, total = 0, settings.epochs * settings.steps
@@ -271,6 +274,13 @@ def train(
                 save_checkpoint(out / CHECKPOINT, state)
         training_log.draw(data.groups.names)
     return training_log.lines
+
+
+@contextmanager
+def _begun(out: Path) -> Iterator[None]:
+    """Let a run begin alone in its folder; one that is refused leaves nothing in a folder that was empty."""
+    with alone_in(out), undone_if_refused(out):
+        yield
 
 
 def _validation_dice(scores: npt.NDArray[np.float64], data: TrainingData) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from monai.networks.nets.dynunet import DynUNet
 from torch import Tensor, nn
 
@@ -96,6 +97,24 @@ def reference_network(run: dict[str, Any], settings: Settings) -> nn.Module:
         most_features=settings.most_features,
         deep_supervision=settings.deep_supervision,
     )
+
+
+def load_weights(network: nn.Module, weights: dict[str, Tensor], owner: str, *, assign: bool = False) -> None:
+    """Load weights, or raise a ValueError that says that they are of another network."""
+    try:
+        network.load_state_dict(weights, assign=assign)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split("\n", 1)[-1].split())
+        raise ValueError(
+            f"{owner} was trained with another network, give it as network=: {reason:.200}"
+        ) from None
+
+
+def check_weights(run: dict[str, Any], settings: Settings, weights: dict[str, Tensor], owner: str) -> None:
+    """Raise a ValueError unless weights are of the reference U-Net of a run; takes no memory for it."""
+    with torch.device("meta"):
+        network = reference_network(run, settings)
+    load_weights(network, weights, owner, assign=True)
 
 
 def divisor(patch_size: Sequence[int]) -> tuple[int, ...]:

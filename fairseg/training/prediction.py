@@ -2,8 +2,8 @@
 
 import json
 import logging
-from collections import Counter
-from collections.abc import Collection, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,16 +20,16 @@ from fairseg.cohort.table import read_cohort
 from fairseg.crop import Box, Cascade, segment_crops, standardized
 from fairseg.crop.cascade import relative
 from fairseg.io.files import settle_manifest, write_files
-from fairseg.io.images import find_masks
+from fairseg.io.images import check_same_grid, find_masks
 from fairseg.io.label_files import read_labels, with_spacing
 from fairseg.io.outputs import check_writable, reading
 from fairseg.io.parallel import run_all
 from fairseg.io.sentences import listed
 from fairseg.scoring.voxel_sizes import Spacing, VoxelSizes
-from fairseg.training.checkpoint import CHECKPOINT, load_weights, load_whole_run, weights_to_use
+from fairseg.training.checkpoint import CHECKPOINT, load_whole_run, weights_to_use
 from fairseg.training.inference import Predictor
 from fairseg.training.machine import pick_device, pick_precision
-from fairseg.training.network import reference_network
+from fairseg.training.network import check_weights, load_weights, reference_network
 from fairseg.training.prepare import (
     MASKS,
     Labels,
@@ -38,6 +38,7 @@ from fairseg.training.prepare import (
     log_messages,
     mask_in_plan,
     read_case,
+    read_channels_of,
     write_prediction,
 )
 from fairseg.training.raw import find_images
@@ -106,13 +107,12 @@ def load_run(
     """
     saved = load_whole_run(Path(folder) / CHECKPOINT)
     about = saved["run"]
-    try:
-        settings, plan = Settings.from_dict(about["settings"]), SlicePlan(**about["plan"])
-        network = reference_network(about, settings) if network is None else network
-    except (TypeError, ValueError, IndexError, RuntimeError) as error:
-        raise ValueError(f"{folder}: its checkpoint describes no network: {error}") from None
-    chosen = pick_device(device)
-    load_weights(network, weights_to_use(saved), str(folder))
+    settings, plan = Settings.from_dict(about["settings"]), SlicePlan(**about["plan"])
+    chosen, weights = pick_device(device), weights_to_use(saved)
+    if network is None:
+        check_weights(about, settings, weights, str(folder))  # before memory is taken for what it claims
+        network = reference_network(about, settings)
+    load_weights(network, weights, str(folder))
     autocast = pick_precision(settings.precision, chosen)
     predictor = Predictor(
         network.to(chosen),
@@ -175,6 +175,14 @@ def predict(
     Raises:
         ValueError: a run, an image or an argument is not usable; the message says which.
     """
+    load = partial(
+        _load_networks,
+        str(run),
+        None if cascade is None else str(cascade),
+        mirror,
+        device,
+        (network, first_network),
+    )
     about = load_whole_run(Path(run) / CHECKPOINT)["run"]
     cropped = about["crop_size"] is not None
     if cropped != (cascade is not None or references is not None) or None not in (cascade, references):
@@ -197,21 +205,22 @@ def predict(
     with reading(run, cascade, images, references, None if isinstance(table, pd.DataFrame) else table):
         written = [_mask_name(name, files[name]) for name in names]
         check_writable(folder, [*written, *([BOXES] if cropped else [])], MASKS)
-    folder.mkdir(parents=True, exist_ok=True)
+    loaded = load()
+    given = [(name, files[name], masks.get(name), sizes[name]) for name in names]
+    checks = run_all(partial(_check_case, plan=loaded[0].plan), given, workers)
+    bar = tqdm(checks, desc="checking", total=len(names), unit="case", disable=None if progress else True)
+    deque(bar, maxlen=0)  # all of them before the first is segmented
     share = -(-len(names) // max(workers, 1))
-    parts = [names[start : start + share] for start in range(0, len(names), share)]
+    jobs = [(given[start : start + share],) for start in range(0, len(names), share)]
+    alone = len(jobs) == 1
     predict_part = partial(
         _predict_cases,
-        run=str(run),
-        cascade=None if cascade is None else str(cascade),
+        load=(lambda: loaded) if alone else load,
         out=folder,
-        mirror=mirror,
-        device=device,
-        networks=(network, first_network),
-        progress=progress and len(parts) == 1,
-        one_thread=len(parts) > 1,
+        progress=progress and alone,
+        one_thread=not alone,
     )
-    jobs = [([(name, files[name], masks.get(name), sizes[name]) for name in part],) for part in parts]
+    folder.mkdir(parents=True, exist_ok=True)
     results = list(run_all(predict_part, jobs, workers))
     settle_manifest(folder)
     log_messages(Counter(message for _, messages in results for message in messages))
@@ -259,15 +268,38 @@ def _fits(crop: list[list[int]], found: list[list[int]]) -> bool:
     return all(size >= extent for size, extent in sizes)
 
 
-def _predict_cases(
-    cases: Sequence[tuple[str, Sequence[Path], Path | None, tuple[float, ...] | None]],
-    *,
+def _load_networks(
     run: str,
     cascade: str | None,
-    out: Path,
     mirror: bool,
     device: str,
     networks: tuple[nn.Module | None, nn.Module | None],
+) -> tuple[TrainedRun, Cascade | None]:
+    """Load the run that segments; and both as one, where another says where to look."""
+    second = load_run(run, mirror=mirror, device=device, network=networks[0])
+    if cascade is None:
+        return second, None
+    return second, _cascade(load_run(cascade, mirror=mirror, device=device, network=networks[1]), second)
+
+
+def _check_case(
+    name: str, files: Sequence[Path], mask: Path | None, spacing: tuple[float, ...] | None, *, plan: SlicePlan
+) -> None:
+    """Raise a ValueError unless a case can be segmented: no mask is written before all of them can."""
+    try:
+        first, *_ = read_channels_of(files)
+        plan.size_of(with_spacing(first, spacing))
+        if mask is not None:
+            check_same_grid(read_labels(mask), first, names=("the reference", "the image"))
+    except ValueError as error:
+        raise ValueError(f"case {name}: {error}") from None
+
+
+def _predict_cases(
+    cases: Sequence[tuple[str, Sequence[Path], Path | None]],
+    *,
+    load: Callable[[], tuple[TrainedRun, Cascade | None]],
+    out: Path,
     progress: bool,
     one_thread: bool,
 ) -> tuple[dict[str, Any], list[str]]:
@@ -278,11 +310,7 @@ def _predict_cases(
     """
     if one_thread:
         torch.set_num_threads(1)  # a process of several
-    second = load_run(run, mirror=mirror, device=device, network=networks[0])
-    both = None
-    if cascade is not None:
-        first = load_run(cascade, mirror=mirror, device=device, network=networks[1])
-        both = _cascade(first, second)
+    second, both = load()
     boxes: dict[str, Any] = {}
     messages: list[str] = []
     bar = tqdm(total=len(cases), desc="predicting", unit="case", disable=None if progress else True)

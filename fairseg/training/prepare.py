@@ -210,15 +210,21 @@ def read_case(
     Returns:
         The image (C, Z, y, x), float32, and its first channel as read, with the grid.
     """
+    channels = read_channels_of(files)
+    stacks = [zscore(plan.slices(channel.voxels).astype(np.float32)) for channel in channels]
+    size = plan.size_of(with_spacing(channels[0], spacing))
+    return np.stack([_resize(stack, size, order=3) for stack in stacks]), channels[0]
+
+
+def read_channels_of(files: Sequence[Path]) -> list[Mask]:
+    """Read the channels of an image, one file each or one for all: finite, and all on one grid."""
     in_one = len(files) > 1 and len(set(files)) == 1
     channels = read_channels(files[0], len(files)) if in_one else [read_image(file) for file in files]
     for file, channel in zip(files, channels, strict=True):
         check_same_grid(channel, channels[0], names=(f"channel {file.name}", f"channel {files[0].name}"))
         if not np.isfinite(channel.voxels).all():
             raise ValueError(f"{file} must be finite everywhere, got NaN or infinity")
-    stacks = [zscore(plan.slices(channel.voxels).astype(np.float32)) for channel in channels]
-    size = plan.size_of(with_spacing(channels[0], spacing))
-    return np.stack([_resize(stack, size, order=3) for stack in stacks]), channels[0]
+    return channels
 
 
 def zscore(image: Floats) -> Floats:

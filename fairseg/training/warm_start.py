@@ -15,8 +15,10 @@ from typing import Any
 from torch import Tensor, nn
 
 from fairseg.io.sentences import counted
-from fairseg.training.checkpoint import CHECKPOINT, case_code, load_weights, load_whole_run, weights_to_use
-from fairseg.training.data import TrainingData
+from fairseg.training.checkpoint import CHECKPOINT, case_code, load_whole_run, weights_to_use
+from fairseg.training.data import ChosenCases
+from fairseg.training.network import check_weights, load_weights
+from fairseg.training.settings import Settings
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +30,11 @@ class Start:
     folder: Path
     weights: dict[str, Tensor]
 
+    @property
+    def owner(self) -> str:
+        """The run, as messages call it."""
+        return f"init: the run in {self.folder}"
+
     @cached_property
     def digest(self) -> str:
         """The weights as a short text."""
@@ -37,23 +44,42 @@ class Start:
         return digest.hexdigest()
 
 
-def read_start(folder: str | Path | None, data: TrainingData) -> Start | None:
-    """Read the network of a run, for training on this data; `None` for no run.
+def read_start(
+    folder: str | Path | None, chosen: ChosenCases, settings: Settings, network: nn.Module | None = None
+) -> Start | None:
+    """Read the network of a run, for training on these cases; `None` for no run.
+
+    Args:
+        folder: of the run.
+        chosen: the cases.
+        settings: of the training.
+        network: that will be trained; default: the reference U-Net of these settings.
 
     Raises:
-        ValueError: there is no whole checkpoint, or the run has other channels or labels.
+        ValueError: there is no whole checkpoint, or the run has other channels or labels, or another network
+            as far as the cases' headers tell; `begin` sees the rest.
     """
     if folder is None:
         return None
     saved = load_whole_run(Path(folder) / CHECKPOINT)
     about = saved["run"]
-    for name, ours in (("channels", list(data.raw.channels)), ("labels", data.raw.labels)):
-        if about[name] != ours:
-            raise ValueError(f"init: the run in {folder} has {name} {about[name]}, the data has {ours}")
-    if seen := {case_code(case.name) for case in data.validation.cases} & set(map(case_code, about["train"])):
+    order = chosen.raw.order
+    ours = {
+        "channels": list(chosen.raw.channels),
+        "labels": chosen.raw.labels,
+        "regions_class_order": order and list(order),
+    }
+    for name in ("channels", "labels"):
+        if about[name] != ours[name]:
+            raise ValueError(f"init: the run in {folder} has {name} {about[name]}, the data has {ours[name]}")
+    start = Start(Path(folder), weights_to_use(saved))
+    if network is None and (patch_size := chosen.patch_size(settings)) is not None:
+        check_weights({**ours, "patch_size": patch_size}, settings, start.weights, start.owner)
+    held_out = set(map(case_code, chosen.names_of(held_out=True)))
+    if seen := held_out & set(map(case_code, about["train"])):
         number = counted(len(seen), "case")
         logger.warning("init: %s has trained on %s of this run's validation: too good there", folder, number)
-    return Start(Path(folder), weights_to_use(saved))
+    return start
 
 
 def begin(network: nn.Module, start: Start | None, part: str) -> nn.Module:
@@ -63,7 +89,7 @@ def begin(network: nn.Module, start: Start | None, part: str) -> nn.Module:
         ValueError: the weights are of another network, or it does not say what its parts are.
     """
     if start is not None:
-        load_weights(network, start.weights, f"init: the run in {start.folder}")
+        load_weights(network, start.weights, start.owner)
     freeze(network, part)
     return network
 

@@ -96,6 +96,7 @@ def gather(
     margins: Sequence[float],
     min_size: int,
     spacing: Spacing | None,
+    confounders: Sequence[str] = (),
 ) -> Gathered:
     """Read the cohort; arguments are those of `understand`.
 
@@ -109,8 +110,11 @@ def gather(
     labels = plain_labels(raw, "understand")
     _check_run(run, raw)
     table = cohort if isinstance(cohort, pd.DataFrame) else read_cohort(cohort or Path(data) / "groups.csv")
-    if absent := [name for name in ([by] if isinstance(by, str) else by) if name not in table]:
-        raise ValueError(f"by: the cohort has no column {absent[0]!r}, it has {listed(table.columns, 20)}")
+    for option, names in (("by", _names(by)), ("confounders", confounders)):
+        if absent := [name for name in names if name not in table]:
+            has = listed(table.columns, 20)
+            raise ValueError(f"{option}: the cohort has no column {absent[0]!r}, it has {has}")
+    scored = None if scores is None else _with_dice(Scores.of(scores))
     table = cohort_as_files(table, raw.images)
     if not table["case"].isin(raw.images).any():
         raise ValueError(
@@ -145,7 +149,11 @@ def gather(
     of_subject = table.drop_duplicates("subject").set_index("subject").loc[subjects]
     place = {subject: position for position, subject in enumerate(subjects)}
     there = [subject in place for subject in table["subject"]]
-    scored, dice = _scores(scores, predictions, raw, table, subjects)
+    if scored is None and predictions is not None:
+        of_masks = score_folders(
+            predictions, raw.mask_folder, table, labels=raw.structures, metrics=("dice",)
+        )
+        scored = _with_dice(of_masks)
     return Gathered(
         groups.attributes,
         str(data),
@@ -162,7 +170,7 @@ def gather(
         frame,
         views,
         scored,
-        dice,
+        None if scored is None else _dice(scored, subjects),
     )
 
 
@@ -235,23 +243,19 @@ def _reference(groups: Groups, reference: str | None, kept: Sequence[int]) -> in
     return first
 
 
-def _scores(
-    scores: Any, predictions: Any, raw: RawDataset, table: pd.DataFrame, subjects: Sequence[str]
-) -> tuple[Scores | None, Floats | None]:
-    """Return the scores that are given or that the predictions have, and the mean Dice of each subject."""
-    if scores is not None:
-        found = Scores.of(scores)
-    elif predictions is not None:
-        found = score_folders(predictions, raw.mask_folder, table, labels=raw.structures, metrics=("dice",))
-    else:
-        return None, None
-    if "dice" not in found.table:
-        raise ValueError(f"scores must have a column dice, they have {listed(found.metrics)}")
-    of_structure = structure_scores(found)
+def _with_dice(scores: Scores) -> Scores:
+    if "dice" not in scores.table:
+        raise ValueError(f"scores must have a column dice, they have {listed(scores.metrics)}")
+    return scores
+
+
+def _dice(scores: Scores, subjects: Sequence[str]) -> Floats:
+    """Return the mean Dice of each subject over the structures."""
+    of_structure = structure_scores(scores)
     with np.errstate(invalid="ignore"):
         number = np.isfinite(of_structure).sum(axis=1)
         mean = np.where(number > 0, np.nansum(of_structure, axis=1) / np.maximum(number, 1), np.nan)
-    own = pd.Series(mean, index=subject_names(found)).reindex(list(subjects))
+    own = pd.Series(mean, index=subject_names(scores)).reindex(list(subjects))
     if own.isna().all():
         raise ValueError("scores must be of subjects of this cohort, they share none")
-    return found, np.asarray(own, dtype=np.float64)
+    return np.asarray(own, dtype=np.float64)

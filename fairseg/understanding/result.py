@@ -209,6 +209,8 @@ class UnderstandResult:
         return card_html(self)
 
 
+_MOST_PERMUTATIONS = 100_000  # which are held in memory, an integer a subject
+_WIDEST = 10_000.0  # mm, of a margin
 _COLUMNS = (
     "question",
     "what",
@@ -286,8 +288,8 @@ def understand(
         model: that reads images: "linear", seconds; or "cnn", the encoder of the reference network, trained
             anew on balanced batches in every fold of every permutation, half an hour for 120 subjects on one
             core. Numbers are read by the linear one.
-        permutations: of the groups among subjects, at least 199, of a cnn 19; None: 1000, of a cnn 39. No p
-            of a view is below 1 / (permutations + 1).
+        permutations: of the groups among subjects, 199 to 100,000, of a cnn at least 19; None: 1000, of a cnn
+            39. No p of a view is below 1 / (permutations + 1).
         seed: of the permutations, folds, networks and donors.
         spacing: pixel size in mm of images whose files state none, or the columns of the cohort that have it;
             None: that of `run`.
@@ -305,12 +307,13 @@ def understand(
     if model not in PERMUTATIONS:
         raise ValueError(f"model must be one of {listed(PERMUTATIONS)}, got {model!r}")
     permutations = PERMUTATIONS[model] if permutations is None else permutations
-    if permutations < FEWEST_PERMUTATIONS[model]:
-        least = FEWEST_PERMUTATIONS[model]
-        raise ValueError(f"permutations must be at least {least} of a {model} model, got {permutations}")
-    if not margins or any(not np.isfinite(margin) or margin < 0 for margin in margins):
-        raise ValueError(f"margins must be numbers of at least 0, in mm, got {listed(margins) or 'none'}")
-    alike = [confounders] if isinstance(confounders, str) else list(confounders)
+    least = FEWEST_PERMUTATIONS[model]
+    if not least <= permutations <= _MOST_PERMUTATIONS:
+        must = f"must be {least} to {_MOST_PERMUTATIONS} of a {model} model"
+        raise ValueError(f"permutations {must}, got {permutations}")
+    if not margins or not all(0 <= margin <= _WIDEST for margin in margins):
+        raise ValueError(f"margins must be from 0 to {_WIDEST:g} mm, got {listed(margins) or 'none'}")
+    alike = [confounders] if isinstance(confounders, str) else list(dict.fromkeys(confounders))
     trained, predict_run = None, None
     if run is not None:
         from fairseg.training.prediction import load_run, predict  # noqa: PLC0415  (torch)
@@ -335,9 +338,8 @@ def understand(
             margins=sorted(set(map(float, margins))),
             min_size=min_size,
             spacing=spacing,
+            confounders=alike,
         )
-    if absent := [name for name in alike if name not in whole.table]:
-        raise ValueError(f"confounders: the cohort has no column {absent[0]!r}")
     # What needs no network has as many deals as by default.
     cheap = permutations if model == "linear" else PERMUTATIONS["linear"]
     tested: dict[str, Any] = {"permutations": cheap, "seed": seed}

@@ -265,6 +265,28 @@ def test_external_data_groups_that_only_test_and_bad_requests(
             make_study(Plan(data, recipe, **{**asked, "train_groups": (), **changes}))
 
 
+def test_an_experiment_that_is_refused_leaves_nothing(
+    copy: Path, plan: Plan, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    before = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
+    command = ["experiment", str(copy), "--by", "group", "--arms", "full/baseline", "--device", "cpu"]
+    new = tmp_path / "in" / "new"
+    for options, named in (
+        (["--out", str(copy)], "is read: choose another --out"),
+        (["--out", str(copy / "imagesTr")], "is read: choose another --out"),
+        (["--out", str(new), "--set", "patch_size=33,31"], "patch_size must be divisible"),
+        (["--out", str(new), "--set", "target_spacing=1e-6,1e-6"], "spacing 1e-06"),
+        (["--out", str(new), "--cluster", "slurm"], "cluster slurm: "),
+    ):
+        capfd.readouterr()
+        assert main([*command, *options]) == 2
+        assert named in capfd.readouterr().err
+    with pytest.raises(ValueError, match="is read"):
+        run_experiment(replace(plan, dataset=copy), copy)
+    assert not new.parent.exists()
+    assert {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()} == before
+
+
 def test_a_second_experiment_in_the_folder_is_kept_away(plan: Plan, whole: tuple[Path, Results]) -> None:
     code = "import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.flock(f, fcntl.LOCK_EX)"
     with subprocess.Popen(

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 import numpy as np
+import pandas as pd
 import pytest
 import SimpleITK as sitk
 from matplotlib.axes import Axes
@@ -120,15 +121,30 @@ def test_the_command_says_what_the_function_says(
         ({"by": "group", "min_size": 13}, "at least two groups of 13 subjects .*Asian 2, Black 12, White 14"),
         ({"by": "group", "confounders": "shoe"}, "no column 'shoe'"),
         ({"by": "group", "margins": (-1,)}, "margins must be"),
-        ({"by": "group", "permutations": 10}, "at least 199 of a linear model"),
-        ({"by": "group", "model": "cnn", "permutations": 18}, "at least 19 of a cnn model"),
+        ({"by": "group", "permutations": 10}, "must be 199 to 100000 of a linear model"),
+        ({"by": "group", "model": "cnn", "permutations": 18}, "must be 19 to 100000 of a cnn model"),
         ({"by": "group", "model": "forest"}, "model must be one of linear, cnn"),
+        ({"by": "group", "margins": (1e308,)}, "margins must be"),
+        ({"by": "group", "margins": (float("nan"),)}, "margins must be"),
+        ({"by": "group", "permutations": 10**10}, "must be 199"),
         ({"by": "group", "min_size": 4}, "at least 5"),
     ],
 )
 def test_bad_input_is_named(phantom: Path, arguments: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         fairseg.understand(phantom, **arguments)
+
+
+def test_options_are_judged_before_images_are_read(phantom: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("fairseg.understanding.gather.make_frame", never)
+    scores = pd.DataFrame({"case": ["a"], "subject": ["a"], "label": ["1"], "hd": [1.0]})
+    with pytest.raises(ValueError, match="must have a column dice"):
+        fairseg.understand(phantom, "group", scores=scores)
+    with pytest.raises(ValueError, match="confounders: the cohort has no column 'shoe'"):
+        fairseg.understand(phantom, "group", confounders=("sex", "shoe"))
 
 
 def test_a_missing_prediction_is_named(phantom: Path, tmp_path: Path) -> None:
