@@ -2,6 +2,7 @@
 
     python benchmarks/understand.py --seeds 5            # the table of docs/understand.md
     python benchmarks/understand.py --null 200 --permutations 199  # how often chance is called readable
+    python benchmarks/understand.py --null-changes 300   # how often chance is called use
     python benchmarks/understand.py --intervention       # what a network goes by, and what it does without
 
 One cohort takes a minute or two of a core. The null draws cohorts from the people of several phantoms without
@@ -25,6 +26,8 @@ from fairseg.datasets import SHIFT, Shift, write_phantom
 from fairseg.training import Settings, train
 from fairseg.training.raw import plain_labels, read_raw
 from fairseg.understanding import read_groups, views
+from fairseg.understanding.changes import change_with_limits, with_holm
+from fairseg.understanding.intervention import _donors
 from fairseg.understanding.readable import PERMUTATIONS, Model
 from fairseg.understanding.views import CaseFiles, make_frame, subject_views
 
@@ -33,6 +36,13 @@ COHORTS = {
     "brightness and heart off": SHIFT.without(["brightness", "heart"]),
     "heart only": Shift(heart=SHIFT.heart),
     "no shift": Shift(),
+}
+# Made-up Dice: the standard deviation of what an outside costs everybody, the share of pairs that fail.
+DICE = {
+    "no donor matters": (0.0, 0.0),
+    "donors matter": (0.05, 0.0),
+    "failures": (0.01, 0.01),
+    "both": (0.05, 0.05),
 }
 SHOWN = (views.WHOLE, views.box_name(20.0), views.OUTSIDE, views.ORGAN, views.LEAK, views.MASK)
 
@@ -89,6 +99,45 @@ def null(cohorts: int, number: int, permutations: int, people: int) -> None:
         print(f"{wrong} of {cohort + 1} cohorts called readable", flush=True)
 
 
+def null_changes(cohorts: int) -> None:
+    """Print how often the network is said to go by the outside where groups are alike; Dice is made up."""
+    for sizes in ((24, 24), (10, 10), (40, 10), (100, 6), (20, 15, 10)):
+        for kind, (lending, failing) in DICE.items():
+            rng = np.random.default_rng(0)
+            shown = sum(alike_shown(rng, sizes, lending, failing) for _ in range(cohorts))
+            print(f"{' + '.join(map(str, sizes))}, {kind}: {shown} of {cohorts}", flush=True)
+
+
+def alike_shown(rng: np.random.Generator, sizes: tuple[int, ...], lending: float, failing: float) -> bool:
+    """Draw the Dice of subjects of alike groups with the outside of donors, and say whether use is shown.
+
+    An outside costs everybody some Dice (standard deviation `lending`), subjects mind it more or less, and a
+    share `failing` of all pairs fails.
+    """
+    ids = np.repeat(np.arange(len(sizes)), sizes)
+    partners = {group: list(range(1, len(sizes))) if group == 0 else [0] for group in range(len(sizes))}
+    donors = _donors(ids, partners, rng)
+    exchanged = rng.normal(0, lending, ids.size)
+    minds = np.exp(rng.normal(0, 0.8, ids.size))[:, None]
+    rows = []
+    for change, lent in (("exchanged", exchanged), ("matched", rng.normal(exchanged, lending))):
+        pairs = rng.normal(0, 0.01, (ids.size, ids.size))
+        pairs -= (rng.random(pairs.shape) < failing) * rng.uniform(0.2, 0.8, pairs.shape)
+        dice = np.minimum(0.9 + minds * lent + pairs, 1.0)
+        for group, others in partners.items():
+            for partner in others:
+                made = [
+                    (subject, own, other)
+                    for subject in np.flatnonzero(ids == group).tolist()
+                    for own, other in zip(donors[subject, group], donors[subject, partner], strict=True)
+                ]
+                subjects, own, other = np.transpose(made)
+                moved = dice[subjects, other] - dice[subjects, own]
+                found = change_with_limits(moved, subjects, own, other)
+                rows.append((change, str(group), str(partner), sizes[group], 0.9, 0.0, found))
+    return any(row.shown for row in with_holm(rows))
+
+
 def intervention(seeds: int) -> None:
     """Print what a baseline goes by, and what becomes of its gap if the fat is really switched off."""
     for seed in range(seeds):
@@ -124,10 +173,13 @@ if __name__ == "__main__":
     parser.add_argument("--permutations", type=int, default=1000)
     parser.add_argument("--null", type=int, default=0, metavar="COHORTS")
     parser.add_argument("--people", type=int, default=600, help="that the cohorts of --null are drawn from")
+    parser.add_argument("--null-changes", type=int, default=0, metavar="COHORTS")
     parser.add_argument("--intervention", action="store_true")
     given = parser.parse_args()
     if given.intervention:
         intervention(given.seeds)
+    elif given.null_changes:
+        null_changes(given.null_changes)
     elif given.null:
         null(given.null, given.subjects, given.permutations, given.people)
     else:

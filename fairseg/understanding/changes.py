@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.stats import t as student
-from statsmodels.stats.multitest import multipletests
 
+from fairseg.statistics.significance import holm
 from fairseg.understanding.readable import Floats, Integers, Tested
 
 _NO_SPREAD = 1e-12
@@ -106,10 +106,7 @@ def change_with_limits(change: Floats, *factors: Integers) -> tuple[float, float
 
 def with_holm(rows: Sequence[tuple[str, str, str, int, float, float, tuple[float, ...]]]) -> list[Change]:
     """Return changes, given with what `change_with_limits` returns; p is corrected over those with donors."""
-    tested = [place for place, row in enumerate(rows) if row[2]]
-    adjusted = np.full(len(rows), np.nan)
-    if tested:
-        adjusted[tested] = multipletests([rows[place][-1][-1] for place in tested], method="holm")[1]
+    adjusted = holm([row[-1][-1] if row[2] else np.nan for row in rows])
     return [
         Change(*row[:-1], (row[-1][0], row[-1][1], row[-1][2]), float(p))
         for row, p in zip(rows, adjusted, strict=True)

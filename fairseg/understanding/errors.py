@@ -15,8 +15,8 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.ndimage import label
 from scipy.stats import norm
-from statsmodels.stats.multitest import multipletests
 
+from fairseg.statistics.significance import holm
 from fairseg.statistics.two_samples import brunner_munzel, hodges_lehmann_limits
 from fairseg.understanding.readable import Floats, Integers, Tested
 
@@ -178,7 +178,7 @@ def measure_differences(
             found.append((measure, structure, names[first], names[second], medians, difference, p))
     if not found:
         return []
-    adjusted = multipletests([row[-1] for row in found], method="holm")[1]
+    adjusted = holm([row[-1] for row in found])
     return [MeasureDifference(*row[:-1], float(p)) for row, p in zip(found, adjusted, strict=True)]
 
 

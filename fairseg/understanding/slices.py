@@ -12,10 +12,10 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
 
 from fairseg.cohort.attributes import read_attribute
+from fairseg.statistics.significance import holm
 from fairseg.understanding.readable import Floats, Tested
 
 Members = npt.NDArray[np.bool_]
@@ -78,7 +78,7 @@ def find_slices(
                 tested.append((conditions, inside, outside, _lower(inside, outside, permutations, rng)))
     if not tested:
         return []
-    adjusted = multipletests([p for *_, p in tested], method="holm")[1]
+    adjusted = holm([p for *_, p in tested])
     found = [
         Slice(
             conditions,
