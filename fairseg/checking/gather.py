@@ -14,7 +14,13 @@ from fairseg.checking.findings import Finding, Severity, found, refused
 from fairseg.checking.masks import file_findings, without_smoothed
 from fairseg.checking.scores import score_findings
 from fairseg.checking.tables import cell_findings, leaks, parts_column, table_findings
-from fairseg.cohort.case_names import cases_as_files, hint_of_capitals, match_cases, names_apart
+from fairseg.cohort.case_names import (
+    cases_as_files,
+    files_as_cases,
+    hint_of_capitals,
+    match_cases,
+    names_apart,
+)
 from fairseg.cohort.columns import NO_ATTRIBUTES, metric_of
 from fairseg.cohort.reading import CleanTable, TableOptions, read_table
 from fairseg.cohort.table import clean_cohort, read_split
@@ -68,6 +74,9 @@ def from_folders(predictions: Path, references: Path, cohort: Any, asked: Asked)
         _masks(folder, argument, seen)
         for folder, argument in ((predictions, "predictions"), (references, "references"))
     )
+    predicted, true, endings = files_as_cases(predicted, true, _case_names(cohort, asked))
+    for note in endings:
+        seen.findings += found("read_otherwise", Severity.NOTE, "files", [note], reason=note)
     table = _cohort(cohort, predicted.keys() | true.keys(), seen, asked)
     cases = [] if table is None else table["case"].tolist()
     matched = match_cases(cases, predicted, true)
@@ -187,6 +196,14 @@ def _masks(folder: Path, argument: str, seen: Seen) -> dict[str, Path]:
     except ValueError as error:
         seen.findings += refused(argument, error)
         return {}
+
+
+def _case_names(cohort: Any, asked: Asked) -> list[str]:
+    """Return the cases of a table; none of one that cannot be read, which `_cohort` says."""
+    with suppress(ValueError):
+        if cohort is not None:
+            return list(map(str, clean_cohort(cohort, asked.options).frame["case"]))
+    return []
 
 
 def _cohort(cohort: Any, files: Iterable[str], seen: Seen, asked: Asked) -> pd.DataFrame | None:

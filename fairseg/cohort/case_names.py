@@ -3,8 +3,9 @@
 import logging
 import shlex
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 
@@ -59,6 +60,47 @@ def match_cases(cases: Iterable[str], predicted: Collection[str], true: Collecti
         [case for case in rows if case not in there],
         {side: sorted(files[side] - both - known) for side in _SIDES},
     )
+
+
+def files_as_cases(
+    predicted: Mapping[str, Path], true: Mapping[str, Path], cases: Iterable[str]
+) -> tuple[dict[str, Path], dict[str, Path], list[str]]:
+    """Return files by their case where all of a folder are named as a case with one ending, and notes.
+
+    As predictions `p01_pred`, references `p01_gt`, `p01_0000`, or Slicer's `p01.seg`. Where a case has a file
+    of its very name, or some file ends otherwise, they stay as they are; and so do those of BIDS.
+
+    Args:
+        predicted: name -> file, of predictions.
+        true: of references.
+        cases: of the cohort.
+
+    >>> predicted, true = {"a_pred": Path(), "b_pred": Path()}, {"a": Path(), "b": Path()}
+    >>> files_as_cases(predicted, true, ["a", "b", "c"])[2]
+    ['predictions are named CASE_pred']
+    >>> files_as_cases({"a_ED": Path(), "a_ES": Path()}, true, ["a"])[2]
+    []
+    """
+    known = {spelling for case in map(str, cases) for spelling in (case, *_spellings(case))}
+    ends = [_ending(files, known) for files in (predicted, true)]
+    if ends[0] == ends[1] and next(iter(true), "").startswith(_BIDS):
+        ends = ["", ""]  # a row stands for all files of a person
+    named = [
+        {name.removesuffix(end): path for name, path in files.items()}
+        for files, end in zip((predicted, true), ends, strict=True)
+    ]
+    notes = [f"{side}s are named CASE{end}" for side, end in zip(_SIDES, ends, strict=True) if end]
+    return named[0], named[1], notes
+
+
+def _ending(files: Collection[str], known: Collection[str]) -> str:
+    """Return what all names of files have after that of a case; "" if they have nothing like it."""
+    first = "" if any(case in files for case in known) else next(iter(files), "")
+    for place in range(len(first) - 1, 0, -1):
+        end = first[place:]
+        if first[:place] in known and not end[0].isalnum() and all(name.endswith(end) for name in files):
+            return end if 2 * sum(name.removesuffix(end) in known for name in files) > len(files) else ""
+    return ""
 
 
 def cases_as_files(table: pd.DataFrame, files: Collection[str]) -> tuple[pd.DataFrame, list[str]]:

@@ -288,6 +288,8 @@ def _from_file(file: Path) -> pd.DataFrame:
     if kind != ".parquet":
         table.index += 2  # the header is row 1
         table = table.replace(r"^\s*$", None, regex=True).dropna(how="all")
+        nameless = [name for name in table if str(name).startswith("Unnamed: ")]
+        table = table.drop(columns=[name for name in nameless if table[name].isna().all()])
     return table
 
 

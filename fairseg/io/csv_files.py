@@ -28,9 +28,10 @@ def read_csv(path: str | Path) -> pd.DataFrame:
     """Read a CSV file as text; the index is the row that a spreadsheet shows (2 below the header).
 
     Comma, semicolon, tab or a bar separate, whichever the header has most of, or what Excel's first line
-    `sep=;` says. Rows without any text are left out. The text is UTF-8, UTF-16 as Excel's "Unicode text", or
-    else Windows-1252, which is logged. Where no comma separates, it is the decimal point of a column of
-    numbers (but before three digits each, beside other numbers with points: those are left as they are).
+    `sep=;` says. Rows without any text are left out, and columns without name and text. The text is UTF-8,
+    UTF-16 as Excel's "Unicode text", or else Windows-1252, which is logged. Where no comma separates, it is
+    the decimal point of a column of numbers (but before three digits each, beside other numbers with points:
+    those are left as they are).
 
     Raises:
         ValueError: the file cannot be read, is no text, has a row with more fields than the header, or
@@ -51,17 +52,24 @@ def read_csv(path: str | Path) -> pd.DataFrame:
     except (csv.Error, ValueError) as error:
         reason = "it is empty" if not text.strip() else str(error)
         raise ValueError(f"{file} cannot be read as a table: {reason}") from None
-    names = [name.strip() for name in header]
+    header = [name.strip() for name in header]
+    # Spreadsheets write columns without a name, and without any cell, beside the others.
+    places = [
+        place
+        for place, name in enumerate(header)
+        if name or any("".join(row[place : place + 1]).strip() for _, row in rows)
+    ]
+    names = [header[place] for place in places]
     if twice := sorted(name for name, number in Counter(names).items() if number > 1):
         raise ValueError(f"{file} must name each column once, got {', '.join(map(repr, twice))} twice")
     kept = {}
     for number, row in rows:
-        if len(row) > len(names) and any(field.strip() for field in row[len(names) :]):
+        if len(row) > len(header) and any(field.strip() for field in row[len(header) :]):
             raise ValueError(
                 f"{file} cannot be read as a table: "
-                f"row {number} has {len(row)} fields, the header {len(names)}"
+                f"row {number} has {len(row)} fields, the header {len(header)}"
             )
-        kept[number] = (row + [""] * len(names))[: len(names)]
+        kept[number] = ["".join(row[place : place + 1]) for place in places]
     table = pd.DataFrame.from_dict(kept, orient="index", columns=names)
     if separator == ",":
         return table

@@ -293,7 +293,7 @@ def check_same_grid(
         if got != true and (len(got) != len(true) or not _close(name, got, true, reference)):
             raise ValueError(
                 f"{names[0]} lies on another grid than {names[1]}: {name} "
-                f"{_short(got)} instead of {_short(true)}"
+                f"{_short(got)} instead of {_short(true)}{_way_out(prediction, reference)}"
             )
 
 
@@ -306,6 +306,17 @@ def _close(name: str, got: tuple[float, ...], true: tuple[float, ...], reference
         tolerance = _ORIGIN_ATOL * min(reference.spacing)
         return np.allclose(got, true, rtol=0.0, atol=tolerance)
     return np.allclose(got, true, rtol=0.0, atol=_DIRECTION_ATOL)
+
+
+def _way_out(mask: Mask, reference: Mask) -> str:
+    """Return what brings a mask onto the grid of another."""
+    same_size = mask.grid["size"] == reference.grid["size"]
+    nowhere = plain_mask(mask.voxels, (), Path()).grid
+    if same_size and all(mask.grid[name] == value for name, value in nowhere.items()):
+        return " (it states no place: was it saved without its header? CopyInformation takes the other's)"
+    if mask.unit == reference.unit == "mm" and len(mask.grid["size"]) == len(reference.grid["size"]):
+        return " (sitk.Resample of one onto the other, with sitk.sitkNearestNeighbor, brings both onto one)"
+    return ""
 
 
 def _short(numbers: tuple[float, ...]) -> str:

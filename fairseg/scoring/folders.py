@@ -12,7 +12,13 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from fairseg.cohort.case_names import cases_as_files, hint_of_capitals, match_cases, names_apart
+from fairseg.cohort.case_names import (
+    cases_as_files,
+    files_as_cases,
+    hint_of_capitals,
+    match_cases,
+    names_apart,
+)
 from fairseg.cohort.columns import (
     HD95,
     LESIONS,
@@ -68,7 +74,8 @@ def evaluate(
 ) -> pd.DataFrame:
     """Score a folder of predicted masks against a folder of reference masks.
 
-    Files belong together if their names without extension are equal. A case that both folders have
+    Files belong together if their names without extension are equal, or all of a folder have one ending more
+    than the cases of the cohort (`p01_pred`). A case that both folders have
     but the cohort lacks is scored with unknown attributes; files of one folder only, and rows of the
     cohort without files, are left out; each is logged by name. A case of the cohort with only one of
     its two files is an error.
@@ -176,9 +183,10 @@ def _score(
     names = label_map(folders[0], Path(references), labels, prediction_labels, ignore)
 
     skipped: dict[str, str] = {}
+    predicted, true, endings = files_as_cases(predicted, true, table.index)
     table, renamed = cases_as_files(table, predicted.keys() | true.keys())
     cases, notes = _match(table, predicted, true, skipped)
-    notes += [*read_notes, *renamed]
+    notes += [*read_notes, *endings, *renamed]
     if skipped and on_error == "stop":
         raise ValueError(
             f"{_one_line(skipped)}; on_error='skip' (--on-error skip) counts them and leaves them out"

@@ -106,3 +106,49 @@ def test_the_options_of_tables_reach_every_command(tmp_path: Path, save_mask: Sa
     (tmp_path / "other.csv").write_bytes((tmp_path / "wide.csv").read_bytes())
     both = [wide[0], str(tmp_path / "other.csv"), *options, *shapes]
     assert main(["compare", *both, *by, "--out", str(tmp_path / "compared")]) == 0
+
+
+@pytest.mark.parametrize(
+    ("cases", "endings"),
+    [
+        (["p1", "p2"], ("_pred", "_gt")),
+        (["p1", "p2"], ("", "_0000")),
+        (["p1", "p2"], (".seg", "")),
+        (["p1.nii.gz", "p2.nii.gz"], ("_seg", "_seg")),
+        (["1", "10"], ("_pred", "")),
+        (["p1", "p2", "p3"], ("-mask", "")),
+        (["sub-1", "sub-2"], ("_pred", "_gt")),
+    ],
+)
+def test_files_of_one_ending_belong_to_the_cases_that_they_begin_with(
+    cases: list[str], endings: tuple[str, str], tmp_path: Path, save_mask: Save
+) -> None:
+    names = [case.removesuffix(".nii.gz") for case in cases]
+    masks = folders(tmp_path, names, save_mask)
+    for folder, end in zip(masks, endings, strict=True):
+        for name in names:
+            file = folder / f"{name}.nii.gz"
+            file.rename(folder / f"{name}{end}.nii.gz")
+    table = {"case": cases, "sex": ["F", "M", "F"][: len(cases)]}
+    scores = fairseg.evaluate(*masks, table)
+    assert scores["case"].tolist() == names
+    assert scores["sex"].tolist() == table["sex"]
+    result = fairseg.check(predictions=masks[0], references=masks[1], cohort=table)
+    assert not result.findings["kind"].isin(["no_match", "no_prediction", "no_reference"]).any()
+
+
+@pytest.mark.parametrize(
+    ("cases", "files"),
+    [
+        (["p1"], ["p1_ED", "p1_ES"]),  # two frames of one
+        (["p1", "p2"], ["p10", "p20"]),  # other people
+        (["p1", "p2", "p3"], ["p1_gt", "p8_gt", "p9_gt"]),  # hardly anybody
+        (["p1", "p2"], ["p1_gt", "p2_seg"]),
+    ],
+)
+def test_files_that_may_be_of_others_are_not_guessed(
+    cases: list[str], files: list[str], tmp_path: Path, save_mask: Save
+) -> None:
+    masks = folders(tmp_path, files, save_mask)
+    with pytest.raises(ValueError, match="must share cases: the table has"):
+        fairseg.evaluate(*masks, {"case": cases, "sex": ["F"] * len(cases)})

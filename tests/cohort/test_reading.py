@@ -265,3 +265,17 @@ def test_percentages_are_converted_only_if_asked() -> None:
     assert got["hd"].tolist() == [3.0, 2.0]
     with pytest.raises(ValueError, match="must have percentages"):
         Scores.of({"sex": ["F", "M"], "dice": [0.91, 0.88]}, percent=True)
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_columns_without_name_and_text_are_left_out(separator: str, tmp_path: Path) -> None:
+    text = "case,sex,,age,\na,F,,41,\nb,M,,52,\n,,,,\n".replace(",", separator)
+    (tmp_path / "t.csv").write_text(text)
+    assert list(read_cohort(tmp_path / "t.csv")) == ["case", "subject", "sex", "age"]
+    table = pd.DataFrame({"case": ["a", "b"], "sex": ["F", "M"], " ": [None, None], "  ": [None, None]})
+    table.columns = pd.Index(["case", "sex", None, None])
+    table.to_excel(tmp_path / "t.xlsx", index=False)
+    assert list(read_cohort(tmp_path / "t.xlsx")) == ["case", "subject", "sex"]
+    (tmp_path / "two.csv").write_text("case,sex,,\na,F,1,2\n")
+    with pytest.raises(ValueError, match="must name each column once, got '' twice"):
+        read_cohort(tmp_path / "two.csv")

@@ -550,3 +550,26 @@ def test_two_files_of_a_case_are_an_error_or_the_array_is_left_out_with_a_word(
         with pytest.raises(ValueError, match=r"case case has two files: .* and "):
             find_masks(tmp_path, "predictions")
         assert not caplog.text
+
+
+@pytest.mark.parametrize(
+    ("changes", "way_out"),
+    [
+        ({"direction": (1.0, 0, 0, 0, -1, 0, 0, 0, 1)}, "sitk.Resample of one onto the other"),
+        ({"origin": (0.0, 0.0, 5.0)}, "sitk.Resample of one onto the other"),
+        ({"spacing": (1.0, 1.0, 1.0)}, "CopyInformation takes the other's"),
+    ],
+)
+def test_what_brings_masks_onto_one_grid_is_told(
+    changes: dict[str, Any], way_out: str, tmp_path: Path
+) -> None:
+    masks = []
+    for number, own in enumerate(({"spacing": SPACING[::-1]}, {"spacing": SPACING[::-1]} | changes)):
+        image = sitk.GetImageFromArray(np.ones((3, 4, 5), np.uint8))
+        for name, value in own.items():
+            getattr(image, f"Set{name.capitalize()}")(value)
+        sitk.WriteImage(image, str(tmp_path / f"{number}.nii.gz"))
+        masks.append(read_mask(tmp_path / f"{number}.nii.gz"))
+    with pytest.raises(ValueError, match="the prediction lies on another grid") as caught:
+        check_same_grid(masks[1], masks[0])
+    assert way_out in str(caught.value)

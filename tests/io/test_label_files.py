@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 import tifffile
 from PIL import Image
 
@@ -235,3 +236,20 @@ def test_an_image_in_colours_is_not_made_one_channel(tmp_path: Path) -> None:
     for name in ("a.png", "p.png"):
         with pytest.raises(ValueError, match=f"{name} must hold grey values, got colours"):
             read_image(tmp_path / name)
+
+
+@pytest.mark.parametrize("axis", [0, -1])
+@pytest.mark.parametrize("name", ["a.npy", "a.npz", "a.nii.gz"])
+def test_a_channel_for_each_label_is_no_volume(name: str, axis: int, tmp_path: Path) -> None:
+    labels = np.random.default_rng(0).integers(0, 3, (6, 7))
+    channels = np.stack([labels == value for value in range(3)], axis=axis).astype(np.uint8)
+    save = {".npy": np.save, ".npz": np.savez}.get(Path(name).suffix)
+    if save is None:
+        sitk.WriteImage(sitk.GetImageFromArray(channels), str(tmp_path / name))
+    else:
+        save(tmp_path / name, channels)
+    with pytest.raises(ValueError, match=r"a\.\S+ must hold labels, got a channel for each \(one-hot\)"):
+        read_labels(tmp_path / name)
+    channels[0, 0, 0] = 1 - channels[0, 0, 0]
+    np.save(tmp_path / "b.npy", channels)  # a voxel more or less: a volume
+    assert read_labels(tmp_path / "b.npy").voxels.tolist() == channels.tolist()
