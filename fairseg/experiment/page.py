@@ -27,16 +27,19 @@ from fairseg.experiment.tables import (
     cell_of,
     gap_rows,
     head_of,
+    judged_tables,
     make_table,
     printed_table,
-    scored_tables,
     title_of,
 )
+from fairseg.experiment.verdicts import grave, verdicts_beside
 from fairseg.io import csv_files
 from fairseg.io.files import write_files
+from fairseg.io.sentences import listed
 from fairseg.report.escape import markdown
 from fairseg.report.templates import render_page as render_template
 from fairseg.scoring.summary import ALL, GAP
+from fairseg.statistics.verdicts import Verdict
 
 REPORT = "report"
 PAGE, TABLES_FILE = "experiment.html", "tables.md"
@@ -57,7 +60,8 @@ def write_experiment(
     if pseudonyms is not None:
         results = results.hidden(pseudonyms)
     drawn = figures.draw(results)
-    tables = [(make_table(results, *about), printed_table(*about)) for about in scored_tables(results)]
+    judged = judged_tables(results)
+    tables = [(make_table(results, *about), printed_table(*about)) for about in judged]
     page = render_template(
         "experiment.html.j2",
         study=results.study,
@@ -87,7 +91,7 @@ def write_experiment(
     )
     files: dict[str, str | bytes] = {
         PAGE: page,
-        TABLES_FILE: to_markdown(results),
+        TABLES_FILE: to_markdown(results, judged),
         "arms.csv": csv_files.to_csv(_arms(results)),
         "figures.csv": csv_files.to_csv(results.figures),
         "scores.csv": csv_files.to_csv(results.scores),
@@ -117,30 +121,35 @@ def headline(results: Results) -> str:
     said = f"Median Dice of the baseline on full images: {tell('full/baseline')}."
     if not results.learned("full/baseline"):
         return f"{said} It has not learned in this time, so no gap is compared with its."
-    floor = results.spread("full/baseline", "Median DSC", study.reference).mean - 0.01
+    # What can be used where there is no reference mask.
     keys = [f"{images}/{method}" for images in ("full", "cascade") for method in GRID[images]]
-    fair = [
-        key
-        for key in keys
-        if results.spread(key, "Median DSC", study.reference).mean >= floor
-        and results.gap(key).number
-        and key != "full/baseline"
-    ]
-    if fair:
-        best = min(fair, key=lambda key: abs(results.gap(key).mean))
-        images, method = best.split("/")
-        said += (
-            f" The smallest gap at no more than 0.01 lost by {study.reference}, of what can be used where "
-            f"there is no reference mask: {CHOICES[method].title} on {IMAGES[images]}, {tell(best)}."
-        )
+    verdicts = {key: found for key, found in verdicts_beside(results, "full/baseline", keys).items() if found}
+
+    def named(key: str) -> str:
+        images, method = key.split("/")
+        return f"{CHOICES[method].title} on {IMAGES[images]}"
+
+    if fairer := [key for key, found in verdicts.items() if set(found.values()) == {Verdict.FAIRER}]:
+        said += f" Fairer in every seed: {'; '.join(f'{named(key)}, {tell(key)}' for key in fairer)}."
+    elif verdicts:
+        said += " Nothing that can be used where there is no reference mask is fairer in every seed."
+    if worse := [key for key, found in verdicts.items() if grave(found)]:
+        what = "the model fails, a group is worse off, less fair, over-corrected or levelling down"
+        said += f" Worse in some seed ({what}): {listed(map(named, worse), 20)}."
     return said
 
 
-def to_markdown(results: Results) -> str:
-    """Return all tables with a row an arm: mean over seeds (lowest to highest), and the paper's medians."""
+def to_markdown(results: Results, tables: Sequence[tuple[str, str, dict[str, str]]]) -> str:
+    """Return all tables with a row an arm: mean over seeds (lowest to highest), and the paper's medians.
+
+    Args:
+        results: of the experiment.
+        tables: from `judged_tables`.
+    """
     parts = []
     pair = markdown(f"{results.study.reference}, {results.study.minority}")
-    for title, test, keys in scored_tables(results):
+    for title, test, verdicts in tables:
+        keys = list(verdicts)
         groups = results.groups(test)
         gaps = gap_rows(results, test)
         rows = []
@@ -153,6 +162,7 @@ def to_markdown(results: Results) -> str:
                     *(_span(spread_of(key), sign=name.startswith(GAP)) for name, spread_of in gaps.items()),
                     _span(results.spread(key, "SER", ALL, test=test)),
                     significant(results, key, test),
+                    verdicts[key],
                     "" if printed is None else f"{' / '.join(printed.medians['Median DSC'])} / {printed.gap}",
                 ]
             )
@@ -162,6 +172,7 @@ def to_markdown(results: Results) -> str:
             *(markdown(name.replace(GAP, "gap")) for name in gaps),
             "SER",
             "p < 0.05" if len(gaps) == 1 else f"p < 0.05 ({pair})",
+            f"verdict beside {title_of(keys[0])}",
             "the paper: White / Black / gap",
         ]
         parts.append(f"## {title}\n\n{tabulate(rows, heads, tablefmt='github', disable_numparse=True)}\n")
@@ -221,10 +232,16 @@ def _collapsed(results: Results) -> list[str]:
     keys = dict.fromkeys(arm.key for arm in results.states)
     reference = results.study.reference
     low = [key for key in keys if not results.learned(key)]
-    if not low:
-        return []
     said = f"median Dice of {reference} below {LEARNED:g}"
-    return [f"Not learned in this time ({said}), so they say nothing of fairness: {', '.join(low)}."]
+    notes = [f"Not learned in this time ({said}), so they say nothing of fairness: {', '.join(low)}."]
+    parts = [
+        f"{key}, seed {seed}: {listed(structures)}"
+        for key in keys
+        if key not in low
+        for seed, structures in results.not_learned(key).items()
+    ]
+    some = f"Structures not learned ({said}), which leave a gap that means nothing: {'; '.join(parts)}."
+    return [*(notes if low else []), *([some] if parts else [])]
 
 
 def _numbers(results: Results) -> list[tuple[str, list[int]]]:

@@ -19,7 +19,7 @@ from fairseg.experiment.tasks import BOX_TABLE, TASK, State, state_of
 from fairseg.scoring.summary import ALL, OVERALL, P_VALUE, Summary, summarize
 from fairseg.scoring.table import read_scores
 
-_ARM = ("key", "images", "method", "seed", "sweep", "level")
+ABOUT_ARM = ("key", "images", "method", "seed", "sweep", "level")
 
 LEARNED = 0.5  # median Dice of the reference group, below which an arm has learned nothing to judge
 
@@ -64,7 +64,7 @@ class Results:
 
     def hidden(self, pseudonyms: Pseudonyms) -> "Results":
         """Return the same results without the names of cases and subjects."""
-        of_cohort = self.scores.drop(columns=[*_ARM, "test"], errors="ignore")
+        of_cohort = self.scores.drop(columns=[*ABOUT_ARM, "test"], errors="ignore")
         left_out = naming_columns(of_cohort) if len(of_cohort) else []
         names = {str(name) for fold in self.study.folds for name in fold["subject"]}
         names |= {str(name) for name in of_cohort.get("case", ())}
@@ -128,6 +128,17 @@ class Results:
         """Say whether an arm that was scored has learned enough for its gap to mean something."""
         return not self.spread(key, "Median DSC", self.study.reference, test=test).mean < LEARNED
 
+    def not_learned(self, key: str, *, test: str = "internal") -> dict[int, list[str]]:
+        """Return seed -> the structures on which an arm has learned too little, where there are any."""
+        if self.figures.empty:
+            return {}
+        rows = self.figures
+        about = {"key": key, "test": test, "measure": "Median DSC", "group": self.study.reference}
+        for name, value in (about | {"attribute": self.study.plan.by}).items():
+            rows = rows[rows[name] == value]
+        low = rows[(rows["value"] < LEARNED) & (rows["structure"] != OVERALL)]
+        return {int(str(seed)): [*part["structure"]] for seed, part in low.groupby("seed")}
+
     def groups(self, test: str) -> tuple[str, ...]:
         """Return the groups of a test set, the reference group first; none if it has not two."""
         groups = self.study.tested.get((test, self.study.plan.by))
@@ -142,7 +153,7 @@ def collect(root: Path, study: Study) -> Results:
         states[arm] = state_of_arm(root, tasks)
         if states[arm].status != "done":
             continue
-        about = {"key": arm.key, **{name: getattr(arm, name) for name in _ARM[1:]}}
+        about = {"key": arm.key, **{name: getattr(arm, name) for name in ABOUT_ARM[1:]}}
         for test, table in _scores(root, tasks.tests).items():
             scores.append(_labelled(table, {**about, "test": test}))
             for name in study.plan.attributes:
@@ -239,8 +250,9 @@ def _joined(tables: list[pd.DataFrame]) -> pd.DataFrame:
 def findings(results: Results, test: str = "internal") -> list[tuple[str, str, str]]:
     """Return the paper's findings, each with whether it shows here, seed by seed, and the means.
 
-    Gaps of arms that have not learned are not judged.
-    "in 2 of 3 seeds" means that it shows in two of the three in which all of its arms have a result.
+    Gaps of arms that have not learned are not judged, nor those of a seed in which one has not learned some
+    structure: what fails everybody has no gap. "in 2 of 3 seeds" means that it shows in two of the three in
+    which all of its arms have a result.
     """
     minority, reference = results.study.minority, results.study.reference
 
@@ -248,7 +260,10 @@ def findings(results: Results, test: str = "internal") -> list[tuple[str, str, s
         return results.by_seed(key, "Median DSC", group, test=test)
 
     def gaps(key: str) -> dict[int, float]:
-        return results.gaps(key, test=test) if results.learned(key, test=test) else {}
+        if not results.learned(key, test=test):
+            return {}
+        low = results.not_learned(key, test=test)
+        return {seed: gap for seed, gap in results.gaps(key, test=test).items() if seed not in low}
 
     def finding(
         title: str, first: dict[int, float], second: dict[int, float], holds: Callable[[float, float], bool]

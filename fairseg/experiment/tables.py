@@ -1,6 +1,6 @@
 """Tables in the paper's form: of an experiment, and of what the paper prints."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,6 +8,7 @@ import numpy as np
 from fairseg.experiment.arms import BEYOND, CHOICES, IMAGES, PAIRS, SINGLE, key_of
 from fairseg.experiment.paper import GROUPS, MEASURES, PRINTED
 from fairseg.experiment.results import Results, Spread, significant
+from fairseg.experiment.verdicts import in_words, verdicts_beside
 from fairseg.report.summary_table import kind_of, write
 from fairseg.scoring.summary import ALL, GAP
 
@@ -91,6 +92,15 @@ class Table:
     rows: dict[str, list[list[Cell]]]
 
 
+def judged_tables(results: Results) -> list[tuple[str, str, dict[str, str]]]:
+    """Return `scored_tables`, with each arm's verdicts beside the first of its table, in words."""
+    judged = []
+    for title, test, keys in scored_tables(results):
+        verdicts = verdicts_beside(results, keys[0], keys, test)
+        judged.append((title, test, {key: in_words(verdicts.get(key, {})) for key in keys}))
+    return judged
+
+
 def scored_tables(results: Results) -> list[tuple[str, str, tuple[str, ...]]]:
     """Return the tables that have an arm that was scored, each with these arms.
 
@@ -104,8 +114,9 @@ def scored_tables(results: Results) -> list[tuple[str, str, tuple[str, ...]]]:
     return found
 
 
-def make_table(results: Results, title: str, test: str, keys: Sequence[str]) -> Table:
-    """Return a table of arms that were scored."""
+def make_table(results: Results, title: str, test: str, verdicts: Mapping[str, str]) -> Table:
+    """Return a table of arms that were scored, by key with their verdicts beside the first."""
+    keys = list(verdicts)
     groups = results.groups(test)
     seeds = [len(results.by_seed(key, "Subjects", ALL, test=test)) for key in keys]
     rows: dict[str, list[list[Cell]]] = {}
@@ -124,11 +135,13 @@ def make_table(results: Results, title: str, test: str, keys: Sequence[str]) -> 
         rows[measure] = [[cell_of(GAP, spreads_of(key))] for key in keys]
     pair = f" ({results.study.reference}, {results.study.minority})" if len(groups) > 2 else ""
     rows[f"p < 0.05, seeds{pair}"] = [[Cell(significant(results, key, test))] for key in keys]
+    if any(verdicts.values()):
+        rows[f"Verdict beside {title_of(keys[0])}"] = [[Cell(verdicts[key])] for key in keys]
     rows |= _left_out(results, test, keys)
     return Table(title, [head_of(results, key, test) for key in keys], groups, rows)
 
 
-def printed_table(title: str, test: str, keys: Sequence[str]) -> Table | None:
+def printed_table(title: str, test: str, keys: Iterable[str]) -> Table | None:
     """Return what the paper prints of the same arms, `None` where it has no such table."""
     printed = {key: PRINTED[test][key] for key in keys if key in PRINTED[test]}
     if not printed or not title.startswith("Table"):

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fairseg import Groups
 from fairseg.experiment.arms import BALANCES, BEYOND, CHOICES, GRID, Arm, Choice, plan_arms
 from fairseg.experiment.page import headline
 from fairseg.experiment.paper import BOX_ERRORS, MEASURES, PRINTED
@@ -14,7 +15,9 @@ from fairseg.experiment.plan import Plan
 from fairseg.experiment.results import Results, Spread, box_errors, findings
 from fairseg.experiment.study import Study
 from fairseg.experiment.tables import BEYOND_TABLES, TABLES, head_of, scored_tables
-from fairseg.scoring.summary import ALL, OVERALL, P_VALUE
+from fairseg.experiment.verdicts import verdicts_beside
+from fairseg.scoring.summary import ALL, OVERALL, P_VALUE, summarize
+from fairseg.statistics.verdicts import Verdict
 from fairseg.training.settings import Settings
 
 # key -> seed -> (White, Black)
@@ -88,7 +91,77 @@ def test_figures_over_seeds(results: Results) -> None:
         0,
     )
     assert "White 0.920, Black 0.877 (gap +0.043)" in headline(results)
-    assert "Baseline on cascaded crops, White 0.920, Black 0.915 (gap +0.005)" in headline(results)
+    assert "every seed" not in headline(results)  # there are no scores to judge
+
+
+def cohort(white: float, black: float, rv: float = 0.0) -> pd.DataFrame:
+    """Return the scores of 40 + 40 subjects on two structures; `rv` is lost by everybody on one of them."""
+    rng = np.random.default_rng(round(1000 * (white + black)))
+    group = np.repeat(["White", "Black"], 40)
+    mean = np.where(group == "White", white, black)
+    about = {"case": [f"c{place}" for place in range(80)], "subject": [f"s{place}" for place in range(80)]}
+    parts = [
+        pd.DataFrame({**about, "group": group, "label": label, "dice": (mean - lost).clip(0.05)})
+        for label, lost in (("LV", 0.0), ("RV", rv))
+    ]
+    table = pd.concat(parts, ignore_index=True)
+    return table.assign(dice=(table["dice"] + rng.normal(0, 0.005, 160)).clip(0, 1))
+
+
+def scored(arms: dict[str, dict[int, pd.DataFrame]]) -> Results:
+    """Return the results of arms, by seed."""
+    recipe = Settings(by=("group",))
+    groups = Groups.from_table(cohort(0.9, 0.9), by="group")
+    tested = {("internal", "group"): groups}
+    study = Study(Plan(Path("data"), recipe), "White", "Black", {}, pd.DataFrame(), {}, tested)
+    scores, figures = [], []
+    for key, seeds in arms.items():
+        for seed, table in seeds.items():
+            images, method = key.split("/")
+            about = {"key": key, "images": images, "method": method, "seed": seed, "sweep": "", "level": 0.0}
+            scores.append(table.assign(**about, test="internal"))
+            for part in summarize(table, groups, reference="White"):
+                rows = (
+                    part.table.melt(ignore_index=False, var_name="group").rename_axis("measure").reset_index()
+                )
+                figures.append(
+                    rows.assign(**about, test="internal", attribute="group", structure=part.structure)
+                )
+    return Results(study, {}, pd.concat(scores), pd.concat(figures), pd.DataFrame(), {})
+
+
+def test_an_arm_is_judged_beside_its_control_in_each_seed_by_its_subjects() -> None:
+    """Oversampling is fairer with one seed; with the other its medians are level, for it has lost the RV."""
+    results = scored(
+        {
+            "full/baseline": {0: cohort(0.92, 0.86), 1: cohort(0.92, 0.86)},
+            "full/oversampling": {0: cohort(0.921, 0.921), 1: cohort(0.921, 0.921, rv=0.6)},
+            "cascade/baseline": {0: cohort(0.921, 0.92), 1: cohort(0.922, 0.92)},
+        }
+    )
+    found = verdicts_beside(results, "full/baseline", ["full/oversampling", "cascade/baseline"])
+    assert found == {
+        "full/oversampling": {0: Verdict.FAIRER, 1: Verdict.FAILS},
+        "cascade/baseline": {0: Verdict.FAIRER, 1: Verdict.FAIRER},
+    }
+    assert verdicts_beside(results, "full/oversampling", ["full/baseline"])["full/baseline"] == {
+        0: Verdict.LESS_FAIR,
+        1: Verdict.NOT_JUDGED,  # what is beside a control that fails
+    }
+    fairer, worse = headline(results).split(" Worse in some seed")
+    assert "Fairer in every seed: Baseline on cascaded crops" in fairer
+    assert "Oversampling" not in fairer
+    assert "Oversampling on full images" in worse
+    assert results.not_learned("full/oversampling") == {1: ["RV"]}
+    shown = {title: shows for title, shows, _ in findings(results)}
+    assert shown["Oversampling closes the gap (to half or less)"] == "in 1 of 1 seeds"
+
+
+def test_without_anything_fairer_in_every_seed_the_headline_says_so() -> None:
+    same = {seed: cohort(0.92, 0.86) for seed in range(2)}
+    said = headline(scored({"full/baseline": same, "full/oversampling": same}))
+    assert "Nothing that can be used where there is no reference mask is fairer in every seed." in said
+    assert "Worse" not in said
 
 
 def test_arms_that_have_not_learned_are_not_judged(results: Results) -> None:

@@ -1,0 +1,67 @@
+"""What an arm does beside another, seed by seed: the verdicts of `fairseg.compare` on the test subjects."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from fairseg.experiment.results import ABOUT_ARM, Results
+from fairseg.io.sentences import counted
+from fairseg.report.compare.result import compare
+from fairseg.statistics.verdicts import Verdict
+
+# The gravest first: so they stand where seeds differ.
+_ORDER = (
+    Verdict.FAILS,
+    Verdict.HARM,
+    Verdict.LESS_FAIR,
+    Verdict.OVERCORRECTED,
+    Verdict.LEVELS_DOWN,
+    Verdict.NOT_JUDGED,
+    Verdict.OPEN,
+    Verdict.SAME,
+    Verdict.MOVED,
+    Verdict.FAIRER,
+)
+
+
+def verdicts_beside(
+    results: Results, control: str, keys: Sequence[str], test: str = "internal"
+) -> dict[str, dict[int, Verdict]]:
+    """Return key -> seed -> verdict beside the control of the same seed, where both have scores.
+
+    All arms of a seed are judged together, at one level. Seeds are judged by themselves: their networks are
+    others, and their subjects the same, so that no test may count them as more subjects. Beside a control
+    that fails nothing is judged.
+    """
+    groups = results.study.tested.get((test, results.study.plan.by))
+    found: dict[str, dict[int, Verdict]] = {key: {} for key in keys if key != control}
+    if groups is None or results.scores.empty:
+        return found
+    reference = results.study.reference if results.study.reference in groups.names else None
+    rows = results.scores[results.scores["test"] == test]
+    for seed, of_seed in rows.groupby("seed", sort=True):
+        by_key = of_seed.groupby("key", sort=False)
+        scores = {str(key): part.drop(columns=[*ABOUT_ARM, "test"]) for key, part in by_key}
+        models = {key: scores[key] for key in (control, *found) if key in scores}
+        if control in models and len(models) > 1:
+            judged = compare(models, by=groups, baseline=control, reference=reference)
+            for one in judged.judgement.models:
+                beside_failing = one.verdict is Verdict.FAILS and all(part.baseline for part in one.failing)
+                found[one.model][int(str(seed))] = Verdict.NOT_JUDGED if beside_failing else one.verdict
+    return found
+
+
+def in_words(verdicts: dict[int, Verdict]) -> str:
+    """Return the verdicts of an arm with the number of their seeds, the gravest first; "" without any.
+
+    >>> in_words({0: Verdict.FAIRER, 1: Verdict.HARM, 2: Verdict.FAIRER})
+    'a group is worse off (1 seed), fairer (2 seeds)'
+    """
+    counts = Counter(verdicts.values())
+    return ", ".join(
+        f"{verdict.label} ({counted(counts[verdict], 'seed')})" for verdict in _ORDER if verdict in counts
+    )
+
+
+def grave(verdicts: dict[int, Verdict]) -> bool:
+    """Say whether the verdict of some seed speaks against the arm."""
+    return any(verdict in _ORDER[:5] for verdict in verdicts.values())
