@@ -130,7 +130,7 @@ def choose_cases(
     dataset: str | Path,
     settings: Settings,
     *,
-    table: str | Path | None = None,
+    table: str | Path | pd.DataFrame | None = None,
     split: str | Path | None = None,
 ) -> ChosenCases:
     """Read who is in a dataset and split it; nothing is written.

@@ -296,7 +296,7 @@ def _check_case(
 
 
 def _predict_cases(
-    cases: Sequence[tuple[str, Sequence[Path], Path | None]],
+    cases: Sequence[tuple[str, Sequence[Path], Path | None, tuple[float, ...] | None]],
     *,
     load: Callable[[], tuple[TrainedRun, Cascade | None]],
     out: Path,
