@@ -62,6 +62,21 @@ def shown_in(readings: Readings, view: str) -> list[Reading]:
     return [row for row in readings.rows if row.view == view and row.shown]
 
 
+def beyond_outline(readings: Readings, row: Reading) -> bool:
+    """Return whether a view tells a group better than the organ's outline, which it may show, does.
+
+    Where the outline is not shown to tell it, any view does.
+    """
+    outlines = [one for view in (MASK, SHAPE) for one in shown_in(readings, view) if one.group == row.group]
+    return all(row.low > one.auc for one in outlines)
+
+
+def tightest_shown(readings: Readings) -> list[Reading]:
+    """Return the groups that are shown to be readable in the tightest crop that was tried."""
+    curve = margin_curve(readings)
+    return shown_in(readings, box_name(curve[0][0])) if curve else []
+
+
 def advise(
     readings: Readings,
     confounded: Confounded | None,
@@ -77,29 +92,27 @@ def advise(
     if explained and confounded is not None:
         facts = {"names": confounded.names, "views": list(dict.fromkeys(row.view for row in explained))}
         found.append(Advice("confounded", "shown", facts))
-    inside = shown_in(readings, ORGAN)
     away = [row for view in (WHOLE, OUTSIDE) for row in shown_in(readings, view)]
     anatomy = [row for view in (MASK, SHAPE) for row in shown_in(readings, view)]
     margin = crop_margin(readings)
     if away and anatomy:
         pass  # the organ itself differs, which no crop hides, nor should
-    elif away and margin is not None:
+    elif away and margin is not None and not shown_in(readings, ORGAN):
         best = max(away, key=lambda row: row.auc)
         told = "outside: shown; within: not shown"
         found.append(Advice("crop", told, {"margin": margin, "row": best}))
-    elif away:
+    elif away and tightest_shown(readings):
         closest = margin_curve(readings)[0]
         found.append(Advice("no crop", "shown", {"margin": closest[0], "row": closest[1]}))
     leaks = [
         row
         for own, whole in ((ORGAN, LEAK), (_closest(readings), LEAKING_BOX))
         for row in shown_in(readings, whole)
-        if not shown_in(readings, own)
+        if not shown_in(readings, own) and beyond_outline(readings, row)
     ]
     if leaks:
         found.append(Advice("standardise", "shown", {"row": leaks[0]}))
-    differ = {row.group for row in anatomy}  # the view of the organ has its outline too
-    if inside := [row for row in inside if row.group not in differ]:
+    if inside := [row for row in shown_in(readings, ORGAN) if beyond_outline(readings, row)]:
         found.append(Advice("inside", "shown", {"row": inside[0]}))
     if anatomy:
         found.append(Advice("anatomy", "shown", {"row": max(anatomy, key=lambda row: row.auc)}))

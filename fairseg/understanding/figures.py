@@ -17,6 +17,8 @@ from fairseg.understanding.views import BOX, WHOLE
 if TYPE_CHECKING:
     from fairseg.understanding.result import UnderstandResult
 
+_A_ROW = 3  # pictures
+
 
 def plot(result: "UnderstandResult", kind: str, ax: Axes | None) -> Axes:
     """Draw one of `KINDS`."""
@@ -83,8 +85,7 @@ def plot_images(result: "UnderstandResult", ax: Axes | None = None) -> Axes:
     away = means[1] - means[0]
     most = float(np.abs(away).max()) or 1.0
     pictures.append((away, f"{names[1]} - {names[0]}", {"cmap": "RdBu_r", "vmin": -most, "vmax": most}))
-    ax = ax or new_axes(2.3 * len(pictures), 2.6)
-    _side_by_side(ax, pictures, result.cohort.frame.whole, result.cohort.frame.box)
+    ax = _side_by_side(ax, pictures, result.cohort.frame.whole, result.cohort.frame.box)
     return ax
 
 
@@ -104,12 +105,11 @@ def plot_errors(result: "UnderstandResult", ax: Axes | None = None) -> Axes:
         (second, one.second, share),
         (away, f"{one.second} - {one.first}", {"cmap": "RdBu_r", "vmin": -widest, "vmax": widest}),
     ]
-    ax = ax or new_axes(2.3 * len(pictures), 2.6)
-    _side_by_side(ax, pictures, (1.0, 1.0), None)
+    ax = _side_by_side(ax, pictures, (1.0, 1.0), None)
     if one.shown:
         inset: Any = ax.child_axes[2]
         inset.contour(one.cluster[level], levels=[0.5], colors=INK, linewidths=1.0)
-    ax.set_title(f"{plain(one.structure)}, {one.kind}", fontsize=10, parse_math=False)
+    ax.set_title(f"{plain(one.structure)}, {one.kind}", parse_math=False)
     return ax
 
 
@@ -127,9 +127,8 @@ def plot_occlusion(result: "UnderstandResult", ax: Axes | None = None) -> Axes:
         (second, one.second, look),
         (second - first, f"{one.second} - {one.first}", look),
     ]
-    ax = ax or new_axes(2.3 * len(pictures), 2.6)
-    _side_by_side(ax, pictures, result.cohort.frame.whole, result.cohort.frame.box)
-    ax.set_title(f"Change of Dice, at most {most:.3f}", fontsize=10)
+    ax = _side_by_side(ax, pictures, result.cohort.frame.whole, result.cohort.frame.box)
+    ax.set_title(f"Change of Dice, at most {most:.3f}")
     return ax
 
 
@@ -154,18 +153,22 @@ def plot_bottleneck(result: "UnderstandResult", ax: Axes | None = None) -> Axes:
 
 
 def _side_by_side(
-    ax: Axes,
+    ax: Axes | None,
     pictures: list[tuple[Any, str, dict[str, Any]]],
     extent: tuple[float, float],
     box: tuple[float, float] | None,
-) -> None:
-    """Draw pictures beside each other, with their names, and the organ's box in each."""
+) -> Axes:
+    """Draw pictures beside each other, three a row, with their names, and the organ's box in each."""
+    rows = -(-len(pictures) // _A_ROW)
+    ax = ax or new_axes(2.0 * _A_ROW, 2.4 * rows)
     ax.set_axis_off()
-    width = 1.0 / len(pictures)
+    width, height = 1 / _A_ROW, 1 / rows
     for place, (picture, name, look) in enumerate(pictures):
-        inset = ax.inset_axes((place * width + 0.01, 0.0, width - 0.02, 0.9))
+        row, column = divmod(place, _A_ROW)
+        corner = column * width + 0.01, 1 - (row + 1) * height
+        inset = ax.inset_axes((*corner, width - 0.02, 0.88 * height))
         inset.imshow(picture, **look, interpolation="nearest", aspect=extent[0] / extent[1])
-        inset.set_title(plain(name), fontsize=9, parse_math=False)
+        inset.set_title(plain(name), parse_math=False)
         inset.set_xticks([])
         inset.set_yticks([])
         if box is not None:
@@ -178,6 +181,7 @@ def _side_by_side(
                 color=LINE,
                 lw=0.9,
             )
+    return ax
 
 
 KINDS: dict[str, Callable[["UnderstandResult", Axes | None], Axes]] = {

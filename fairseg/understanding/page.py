@@ -124,8 +124,8 @@ def _forest(rows: "tuple[Reading, ...]") -> Markup:
     return charts.forest(
         lines,
         label="AUC of each view",
-        axis="AUC; band: could be chance",
-        margin=max(max(row.chance for row in rows) - 0.5, 0.0),
+        axis="AUC; band: chance in every view",
+        margin=max(min(row.chance for row in rows) - 0.5, 0.0),
         heads=("View", "Readable", "AUC [95% limits]", "Could be shown from"),
         write=lambda value: hundredth(value + 0.5),
     )

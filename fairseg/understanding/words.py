@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 
 from fairseg.report.tables import Cell, Table
 from fairseg.report.templates import say_from
-from fairseg.understanding.advice import Advice, clearest, crop_margin, shown_in
+from fairseg.understanding.advice import (
+    Advice,
+    beyond_outline,
+    clearest,
+    crop_margin,
+    shown_in,
+    tightest_shown,
+)
 from fairseg.understanding.errors import VOLUME_ERROR
 from fairseg.understanding.readable import Reading
 from fairseg.understanding.views import (
@@ -41,7 +48,9 @@ def answer_lines(result: "UnderstandResult") -> list[str]:
     readings = result.readings
     shown = [row for row in readings.rows if row.shown]
     images = [row for row in shown if row.view in _SEEN]
-    inside = [row for row in shown if row.view == ORGAN]
+    inside = [row for row in shown if row.view == ORGAN and beyond_outline(readings, row)]
+    leaks = [row for row in shown if row.view == LEAK and beyond_outline(readings, row)]
+    of_organ = {row.group for row in shown_in(readings, ORGAN)}
     groups = {row.group for row in shown}
     anatomy = [row for row in shown if row.view in (MASK, SHAPE)]
     others = [view for view in (HEADER, INTENSITY, ERRORS, BOTTLENECK) if shown_in(readings, view)]
@@ -59,7 +68,8 @@ def answer_lines(result: "UnderstandResult") -> list[str]:
             others=others,
             chance=max(row.chance for row in readings.rows),
             margin=crop_margin(readings),
-            leak=bool(shown_in(readings, LEAK) and not inside),
+            tightest=max(tightest_shown(readings), key=lambda row: row.auc, default=None),
+            leak=any(row.group not in of_organ for row in leaks),
         )
     ]
     if result.confounded is not None:

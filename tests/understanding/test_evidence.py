@@ -127,6 +127,34 @@ def test_the_crop_to_use_is_the_widest_before_any_that_tells() -> None:
     assert margin(0.5, 0.01, 0.5) is None
 
 
+def found(**aucs: float) -> Readings:
+    """Return readings of one group, shown from 0.7 on, with limits of 0.1 on both sides."""
+    rows = [
+        Reading(name.replace("_", " "), "B", 40, 40, auc, auc - 0.1, auc + 0.1, 0.7, p, p)
+        for name, auc in aucs.items()
+        for p in (0.001 if auc >= 0.7 else 0.5,)
+    ]
+    return Readings(tuple(rows), {})
+
+
+@pytest.mark.parametrize(
+    ("aucs", "kinds"),
+    [
+        ({"organ_only": 0.9, "reference_mask": 0.6}, ["inside"]),
+        ({"organ_only": 0.9, "reference_mask": 0.85}, ["anatomy"]),  # its outline may be all of it
+        ({"organ_only": 0.9, "reference_mask": 0.75}, ["inside", "anatomy"]),
+        ({"whole_image": 0.9, "organ_only": 0.9, "box_+_0_mm": 0.6}, ["inside"]),
+        ({"whole_image": 0.9, "organ_only": 0.6, "box_+_0_mm": 0.6}, ["crop"]),
+        ({"whole_image": 0.9, "organ_only": 0.6, "box_+_0_mm": 0.8}, ["no crop"]),
+        ({"organ_only,_image_standardised": 0.9, "organ_only": 0.6}, ["standardise"]),
+        ({"organ_only,_image_standardised": 0.9, "organ_only": 0.6, "reference_mask": 0.85}, ["anatomy"]),
+    ],
+)
+def test_an_outline_is_not_taken_for_what_is_within_it(aucs: dict[str, float], kinds: list[str]) -> None:
+    known = {"whole_image": 0.5, "organ_only": 0.5, "box_+_0_mm": 0.5}
+    assert [one.kind for one in advise(found(**known | aucs), None, [], [], [])] == kinds
+
+
 @pytest.mark.parametrize(("view", "kinds"), [("organ only", ["crop"]), ("numbers of the shape", ["anatomy"])])
 def test_no_crop_is_advised_where_the_organs_themselves_differ(view: str, kinds: list[str]) -> None:
     def reading(name: str, p: float) -> Reading:
