@@ -57,15 +57,16 @@ def sensitivity(result: Audited, secondary: Sequence[Finding] = ()) -> Sensitivi
         ]
     )
     rows = [(name, "", cells) for name, cells, _ in (*judged, *other)]
-    flips, others = (
-        [(name, cells[0].text) for name, cells, flips in part if flips] for part in (judged, other)
-    )
+    flips = [(name, flip) for name, _, flip in judged if flip is not None]
+    others = [(name, cells[0].text) for name, cells, flip in other if flip is not None]
+    pairs = [one for one in page.comparisons if one.attribute == grouping.name]
+    alone = len(pairs) == 1 and pairs[0].verdict is result.verdict  # else each pair has its own
     caption = f"The verdict by {grouping.name} under other choices"
     one_definition = len(set(HD95) & set(result.scores.metrics)) == 1
     note = say("about_sensitivity", one_definition=one_definition)
     heads = ("Verdict", "Typical gap", "Changes")
     table = Table.of(caption, heads, rows, corner="Choice", note=note)
-    sentences = [say("flips", flips=flips, number=len(judged) - 1)] if flips else []
+    sentences = [say("flips", flips=flips, number=len(judged) - 1, alone=alone)] if flips else []
     sentences += [say("other_definition", flips=others)] if others else []
     return Sensitivity(table, " ".join(sentences))
 
@@ -108,16 +109,19 @@ def _estimate(findings: Sequence[Finding]) -> float:
     return findings[0].estimate if findings else float("nan")
 
 
-def _rows(found: list[VariantVerdict]) -> list[tuple[str, list[Cell], bool]]:
+def _rows(found: list[VariantVerdict]) -> list[tuple[str, list[Cell], VariantVerdict | None]]:
     names = dict.fromkeys(one.variant for one in found)
     return [_row(name, [one for one in found if one.variant == name]) for name in names]
 
 
-def _row(name: str, found: list[VariantVerdict]) -> tuple[str, list[Cell], bool]:
-    """Return the verdict of a choice that is least like the page's, where it was tried in several ways."""
+def _row(name: str, found: list[VariantVerdict]) -> tuple[str, list[Cell], VariantVerdict | None]:
+    """Return the verdict of a choice that is least like the page's, where it was tried in several ways.
+
+    The last is it again if it flips.
+    """
     flipped = [one for one in found if one.flips and one.verdict is not Verdict.NOT_JUDGED]
     one = (flipped or found)[0]
     verdict = Cell(one.verdict.label.capitalize(), css=one.verdict.css_class)
     gap = max((other.estimate for other in found), key=lambda value: abs(np.nan_to_num(value)))
     changes = Cell(f"in {len(flipped)} of {len(found)}" if flipped else "no")
-    return name, [verdict, Cell(gap), changes], bool(flipped)
+    return name, [verdict, Cell(gap), changes], one if flipped else None
