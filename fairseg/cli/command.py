@@ -41,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     notes = _Notes()
     logger.addHandler(notes)
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # what it says of its cache is no news of ours
     with _terminated_as_interrupted(), recording() as written:
         return _run(arguments, notes, written)
 

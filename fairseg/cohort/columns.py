@@ -1,8 +1,9 @@
 """The columns of a scores table: which are metrics, which are sizes of masks, and which are attributes."""
 
 from collections.abc import Iterable
-from math import inf
 from typing import NamedTuple
+
+LARGEST = 1e12  # of a distance, volume or count; what is beyond is damage, and its square no number
 
 
 class Metric(NamedTuple):
@@ -22,7 +23,7 @@ class Metric(NamedTuple):
 
 
 def _distance(name: str) -> Metric:
-    return Metric(name, "mm", higher_is_better=False, limits=(0.0, inf))
+    return Metric(name, "mm", higher_is_better=False, limits=(0.0, LARGEST))
 
 
 METRICS = {
@@ -36,7 +37,7 @@ METRICS = {
     "iou": Metric("IoU"),
     "precision": Metric("Precision"),
     "recall": Metric("Recall"),
-    "volume_error": Metric("Volume error", higher_is_better=None, limits=(-1.0, inf)),
+    "volume_error": Metric("Volume error", higher_is_better=None, limits=(-1.0, LARGEST)),
     "nsd_area": Metric("NSD by area"),
     "lesion_dice": Metric("Lesion DSC"),
     "lesion_precision": Metric("Lesion precision"),

@@ -101,11 +101,18 @@ def write_phantom(
         raise ValueError(f"subjects must be group -> number of subjects, got {subjects}")
     if wrong := [name for name in counts if not isinstance(name, str) or not name.strip()]:
         raise ValueError(f"groups must have names, got {wrong[0]!r}")
-    for name, value in (("test_subjects", test_subjects), ("slices", slices), ("seed", seed)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < (name == "slices"):
-            raise ValueError(f"{name} must be an integer of at least {int(name == 'slices')}, got {value!r}")
-    if min(shape) * spacing < 150.0:
-        raise ValueError(f"shape times spacing must cover 150 mm and more, got {shape} times {spacing} mm")
+    for name, value, low, high in (
+        ("test_subjects", test_subjects, 0, 10**6),
+        ("slices", slices, 1, 1000),
+        ("seed", seed, 0, 2**32 - 1),
+    ):
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise ValueError(f"{name} must be an integer of at least {low} and at most {high}, got {value!r}")
+    if max(shape) > 4096 or not 150.0 <= min(shape) * spacing <= 10_000.0:
+        raise ValueError(
+            "shape times spacing must cover 150 mm and more, up to 10 m and 4096 pixels, "
+            f"got {shape} times {spacing} mm"
+        )
     names = ("dataset.json", "groups.csv", *FOLDERS)
     replace_files = replace_files or boundaries().overwrite
     if not replace_files and (there := [name for name in names if (Path(folder) / name).exists()]):

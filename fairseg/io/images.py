@@ -22,6 +22,7 @@ import SimpleITK as sitk
 
 from fairseg.io.array_files import ARRAY_READERS, read_array
 from fairseg.io.image_checks import READERS, check_image
+from fairseg.io.limits import check_voxel_size
 from fairseg.io.outputs import IMAGE_ENDINGS, extension_of
 from fairseg.io.sentences import counted, listed
 
@@ -233,6 +234,7 @@ def _read(path: Path, *, channels: int) -> Mask:
     check_voxels(voxels)
     heard = dict.fromkeys(_tidy(message, path) for message in messages)
     spacing = image.GetSpacing()[::-1]
+    check_voxel_size(spacing, str(path))
     return Mask(voxels, spacing, grid, tuple(heard), _unit(path, spacing))
 
 
@@ -247,6 +249,7 @@ def plain_mask(
     """Return the mask of an array that lies nowhere in particular; without a spacing a voxel is 1 px."""
     _check_dimension(path, voxels.shape[::-1])
     size = spacing or (1.0,) * voxels.ndim
+    check_voxel_size(size, str(path))
     grid = {
         "size": voxels.shape[::-1],
         "spacing": size[::-1],
@@ -281,6 +284,7 @@ def read_grid(path: Path) -> tuple[tuple[int, ...], tuple[float, ...], str]:
         except RuntimeError:
             raise ValueError(f"{path} cannot be read as an image") from None
     spacing = reader.GetSpacing()[::-1]
+    check_voxel_size(spacing, str(path))
     return reader.GetSize()[::-1], spacing, _unit(path, spacing)
 
 

@@ -1,11 +1,12 @@
 """How much may be read, and from where: bounds for files that nobody has looked at."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
 MAX_VOXELS = 1_000_000_000
+_SIZES = (1e-6, 1e4)  # mm; electron microscopes have larger voxels, and no scanner is as wide
 
 
 @dataclass(frozen=True)
@@ -53,3 +54,18 @@ def read_limits(given: ReadLimits | None = None, /, **changed: int | bool) -> It
         yield
     finally:
         _LIMITS.reset(token)
+
+
+def check_voxel_size(size: Sequence[float], where: str) -> None:
+    """Raise a ValueError that begins with `where` unless these can be the sizes of a voxel, in mm.
+
+    Volumes and distances of a damaged header would be nonsense, and pixels of 0 of no number.
+
+    >>> check_voxel_size((1.5, 1e38), "a.nii.gz")
+    Traceback (most recent call last):
+    ValueError: a.nii.gz must have voxels above 1e-06 and up to 10000 mm, got 1.5 x 1e+38
+    """
+    low, high = _SIZES
+    if not all(low < length <= high for length in size):
+        got = " x ".join(f"{length:g}" for length in size)
+        raise ValueError(f"{where} must have voxels above {low:g} and up to {high:g} mm, got {got}")

@@ -278,10 +278,13 @@ def read_dataset_labels(folder: Path) -> DatasetLabels | None:
         names = structure_names(folder)
         values: dict[Name, Codes] = {name: (value,) for value, name in enumerate(names, 1)}
         return DatasetLabels(folder, values, by_files=True) if names else None
-    try:
-        entries = dict(read_json(path)["labels"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f'{path} must hold "labels" as nnU-Net writes them: {error!r}') from None
+    content = read_json(path)
+    entries = content.get("labels") if isinstance(content, dict) else None
+    if not isinstance(entries, dict):
+        got = "no object" if entries is None else f"{entries!r:.60}"
+        raise ValueError(
+            f'{path} must hold "labels" as nnU-Net writes them, name and value of each, got {got}'
+        )
     labels: dict[Name, Codes] = {}
     for key, value in entries.items():
         # nnU-Net v1 and the Decathlon wrote value -> name, v2 writes name -> value.

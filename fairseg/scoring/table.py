@@ -18,6 +18,7 @@ import pandas as pd
 
 from fairseg.cohort.columns import (
     DISTANCES,
+    LARGEST,
     LESIONS,
     MEASURED,
     METRICS,
@@ -353,10 +354,11 @@ def _texts(column: "pd.Series[Any]") -> "pd.Series[Any]":
 def _numbers(column: "pd.Series[Any]", where: str, called: str) -> "pd.Series[float]":
     """Return float64, each in the range of its metric or size; errors call the column as its table does."""
     numbers = read_numbers(column.rename(called), where)
-    low, high = METRICS[str(column.name)].limits if column.name in METRICS else (0.0, np.inf)
+    low, high = METRICS[str(column.name)].limits if column.name in METRICS else (0.0, LARGEST)
     outside = numbers.index[(numbers < low) | (numbers > high)]
     if outside.size:
-        span = f"from {low:g} to {high:g}" if np.isfinite(high) else f"{low:g} or more"
+        bound = f"{low:g} or more" if numbers[outside[0]] < low else f"{high:g} or less"
+        span = f"from {low:g} to {high:g}" if high == 1.0 else bound
         percent = high == 1.0 and numbers.max() > 2.0 and numbers.max() <= 100.0
         hint = " (percentages? say so: --percent, or Scores.of(table, percent=True))" if percent else ""
         raise ValueError(

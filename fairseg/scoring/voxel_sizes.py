@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from fairseg.io.limits import check_voxel_size
 from fairseg.io.sentences import listed
 from fairseg.metrics.masks import check_spacing
 
@@ -49,7 +50,9 @@ class VoxelSizes:
         names = [one for one in sizes if isinstance(one, str)]
         if not names or len(names) < len(sizes):
             numbers: Any = sizes
-            return cls(of_all=tuple(check_spacing(numbers, len(sizes)).tolist()))
+            of_all = tuple(check_spacing(numbers, len(sizes)).tolist())
+            check_voxel_size(of_all, "spacing")
+            return cls(of_all=of_all)
         columns = pd.DataFrame() if table is None else table
         for name in names:
             if name not in columns:
@@ -75,4 +78,5 @@ def _numbers(cell: Any, column: str, case: Any) -> tuple[float, ...]:
         found = (math.nan,)
     if not all(0 < size < math.inf for size in found):
         raise ValueError(f"spacing must be positive numbers, got {text!r} in column {column} of case {case}")
+    check_voxel_size(found, f"spacing in column {column} of case {case}")
     return found

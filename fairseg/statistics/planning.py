@@ -22,6 +22,8 @@ _SIMULATIONS = 1000  # cohorts of each simulated power
 _MOST = 4_000_000  # scores drawn for one simulated power
 _LARGEST = 1_000_000  # subjects of a group that are tried
 _OUTSIDE = 1e-7  # probability of counts that are left out of an exact power, on each side
+_SMALLEST_DIFFERENCE = 1e-4  # that is planned for; smaller ones need more subjects than there are
+_MOST_UNEQUAL = 1000.0  # subjects of one group to one of the other
 
 
 @dataclass(frozen=True)
@@ -86,9 +88,7 @@ def plan_shift(
     (20, 20)
     """
     pools = _Pools(first, second, bounds)
-    _check(difference=difference, power=power, alpha=alpha)
-    if not ratio > 0:
-        raise ValueError(f"ratio must be positive, got {ratio}")
+    _check(ratio, difference=difference, power=power, alpha=alpha)
 
     def sizes(number: float) -> tuple[int, int]:
         return max(2, round(number * ratio)), max(2, round(number))
@@ -417,11 +417,9 @@ def plan_failures(
     >>> plan.n_first, plan.n_second, round(plan.power, 2)
     (52, 52, 0.8)
     """
-    _check(difference=difference, power=power, alpha=alpha)
+    _check(ratio, difference=difference, power=power, alpha=alpha)
     if not 0 <= share <= share + difference <= 1:
         raise ValueError(f"share and share + difference must lie within 0 to 1, got {share} and {difference}")
-    if not ratio > 0:
-        raise ValueError(f"ratio must be positive, got {ratio}")
     shares = _shares(share, difference, direction)
 
     def reached(number: float) -> float:
@@ -512,8 +510,11 @@ def _probit_step(
     return found
 
 
-def _check(**numbers: float) -> None:
+def _check(ratio: float = 1.0, **numbers: float) -> None:
     for name, value in numbers.items():
-        if not (value > 0 if name == "difference" else 0 < value < 1):
-            expected = "positive" if name == "difference" else "between 0 and 1"
-            raise ValueError(f"{name} must be {expected}, got {value}")
+        if name == "difference" and not value >= _SMALLEST_DIFFERENCE:
+            raise ValueError(f"difference must be at least {_SMALLEST_DIFFERENCE:g}, got {value}")
+        if name != "difference" and not 0 < value < 1:
+            raise ValueError(f"{name} must be between 0 and 1, got {value}")
+    if not 1 / _MOST_UNEQUAL <= ratio <= _MOST_UNEQUAL:
+        raise ValueError(f"ratio must be from {1 / _MOST_UNEQUAL:g} to {_MOST_UNEQUAL:g}, got {ratio}")

@@ -102,10 +102,13 @@ def read_channel_names(root: Path) -> tuple[str, ...]:
             f"{root} must be a dataset in nnU-Net's raw layout, with dataset.json, imagesTr and labelsTr:"
             f" {file.name} is not there"
         )
-    try:
-        return tuple(map(str, read_json(file)["channel_names"].values()))
-    except (KeyError, AttributeError, TypeError) as error:
-        raise ValueError(f'{file} must hold "channel_names" as nnU-Net writes them: {error!r}') from None
+    content = read_json(file)
+    names = content.get("channel_names") if isinstance(content, dict) else None
+    if not isinstance(names, dict):
+        got = "none" if names is None else f"{names!r:.60}"
+        what = '"channel_names" as nnU-Net writes them, number and name of each'
+        raise ValueError(f"{file} must hold {what}, got {got}")
+    return tuple(map(str, names.values()))
 
 
 def _check_order(order: Any, structures: Mapping[str, Codes], file: Path) -> tuple[int, ...]:

@@ -156,9 +156,9 @@ def test_detectable_failures_differ_by_direction() -> None:
     ("call", "message"),
     [
         (lambda: plan_shift([0.9] * 4, [0.9] * 9, 0.1), "first must have at least 5 scores"),
-        (lambda: plan_shift([0.9] * 9, [0.9] * 9, 0.0), "difference must be positive, got 0.0"),
+        (lambda: plan_shift([0.9] * 9, [0.9] * 9, 0.0), "difference must be at least 0.0001, got 0.0"),
         (lambda: plan_shift([0.9] * 9, [0.9] * 9, 0.1, power=1.0), "power must be between 0 and 1"),
-        (lambda: plan_shift([0.9] * 9, [0.9] * 9, 0.1, ratio=0), "ratio must be positive"),
+        (lambda: plan_shift([0.9] * 9, [0.9] * 9, 0.1, ratio=0), "ratio must be from 0.001 to 1000"),
         (lambda: detectable_shifts([0.9] * 9, [0.9] * 9, 1, 9), "must be at least 2"),
         (lambda: plan_failures(0.9, 0.2), "share and share"),
         (lambda: failure_power(0.1, 1.2, 5, 5), "share_second must lie between 0 and 1"),
