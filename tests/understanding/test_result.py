@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 import fairseg
 from fairseg.cli import main
 from fairseg.cli.command import cli
-from fairseg.datasets import SHIFT, write_phantom
+from fairseg.datasets import SHIFT, Shift, write_phantom
 from fairseg.understanding import views
 from fairseg.understanding.advice import Advice
 from fairseg.understanding.readable import Reading
@@ -220,6 +220,30 @@ def test_the_command_of_an_advice_runs_as_it_is_printed(
         assert arguments[arguments.index("--crop-margin") + 1] == "2"
     if kind == "confounded":
         assert arguments[arguments.index("body size") - 1] == "--adjust"
+
+
+def test_the_command_names_the_age_that_makes_the_fat_by_which_groups_are_told(tmp_path: Path) -> None:
+    """Fat goes with age alone, and so do the groups: older people have more of it, and are B more often."""
+    sizes = {str(level): 20 for level in range(5)}
+    write_phantom(tmp_path / "data", subjects=sizes, test_subjects=0, shift=Shift(fat=40.0), shape=(40, 40),
+                  spacing=6.0, slices=2)  # fmt: skip
+    table = pd.read_csv(tmp_path / "data" / "groups.csv")
+    people = table.groupby("subject")["group"].first()
+    rng = np.random.default_rng(2)
+    age = (50 + 5 * people + rng.normal(0, 2, len(people))).round(1)
+    kind = pd.Series(np.where(rng.random(len(people)) < 0.04 + 0.23 * people, "B", "A"), people.index)
+    table["age"], table["group"] = table["subject"].map(age), table["subject"].map(kind)
+    table.to_csv(tmp_path / "data" / "groups.csv", index=False)
+    for confounder, named in (("age", True), ("height", False)):
+        out = tmp_path / confounder
+        assert main(["understand", str(tmp_path / "data"), "--by", "group", "--margins", "0", "--permutations",
+                     "499", "--confounders", confounder, "--out", str(out)]) == 0  # fmt: skip
+        rows = pd.read_csv(out / "findings.csv").set_index(["question", "what"])
+        assert rows.loc[("readable", "outside the box"), "shown"]
+        assert rows.loc[("readable from confounders", confounder), "shown"] == named
+        assert rows.loc[("readable within strata", "outside the box"), "shown"] != named
+        commands = pd.read_csv(out / "advice.csv", keep_default_na=False)["command"]
+        assert any(command.endswith(f"--adjust {confounder} --out DIR") for command in commands) == named
 
 
 def test_no_crop_is_advised_to_who_needs_none(result: fairseg.understanding.UnderstandResult) -> None:
