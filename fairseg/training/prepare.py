@@ -40,7 +40,7 @@ from fairseg.io.outputs import check_writable
 from fairseg.io.parallel import run_all
 from fairseg.io.sentences import counted, times
 from fairseg.scoring.labels import Codes, values_of
-from fairseg.training.raw import RawDataset
+from fairseg.training.raw import RawDataset, slice_axis
 from fairseg.training.regions import shown
 
 logger = logging.getLogger(__name__)
@@ -51,7 +51,6 @@ Labels = npt.NDArray[np.uint8]
 MASKS = "masks"  # what manifests call predictions
 IGNORED = 255  # in prepared masks, whatever value it has in the files
 
-_COARSER = 1.5  # times the first axis's spacing, from which on another axis is the one across slices
 _LARGEST_SLICE = 100_000_000  # pixels
 _SAME = 1e-3  # relative difference of spacings that needs no resampling
 
@@ -145,7 +144,7 @@ def make_plan(raw: RawDataset, spacing: tuple[float, float] | None = None) -> Sl
             "does not: say spacing"
         )
     median = np.median([spacing for _, spacing in grids], axis=0)
-    axis = 0 if len(median) == 2 or median.max() <= _COARSER * median[0] else int(median.argmax())
+    axis = 0 if len(median) == 2 else slice_axis(median)
     across = [axis] if len(median) == 3 else []
     y, x = np.delete(median, across) if spacing is None else spacing
     shapes = [

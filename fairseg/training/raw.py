@@ -6,12 +6,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+import numpy.typing as npt
+
 from fairseg.io.images import find_masks
 from fairseg.io.json_files import read_json
 from fairseg.io.sentences import counted, listed
 from fairseg.metrics.masks import check_ignore
 from fairseg.scoring.labels import Codes, read_dataset_labels, values_of
 from fairseg.scoring.voxel_sizes import VoxelSizes
+
+_COARSER = 1.5  # times the first axis's spacing, from which on another axis is the one across slices
 
 
 @dataclass(frozen=True)
@@ -88,6 +93,16 @@ def read_raw(folder: str | Path, part: Literal["Tr", "Ts"] = "Tr") -> RawDataset
     if without := sorted(masks.keys() - images.keys()):
         raise ValueError(f"{image_folder} has no image for {listed(without)}")
     return RawDataset(root, channels, structures, images, masks, ignore, order)
+
+
+def slice_axis(spacing: npt.ArrayLike) -> int:
+    """Return the axis across slices, of arrays as read (z, y, x): the first, unless another is far coarser.
+
+    >>> slice_axis([8.0, 1.5, 1.5]), slice_axis([1.0, 6.0, 1.0]), slice_axis([5.0, 6.0, 3.0])
+    (0, 1, 0)
+    """
+    sizes = np.asarray(spacing, dtype=np.float64)
+    return 0 if sizes.max() <= _COARSER * sizes[0] else int(sizes.argmax())
 
 
 def read_channel_names(root: Path) -> tuple[str, ...]:

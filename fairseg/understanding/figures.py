@@ -1,6 +1,7 @@
 """Figures of what was understood: AUC by view and by margin, mean images, errors, occlusion, bottleneck."""
 
 from collections.abc import Callable
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from fairseg.understanding.result import UnderstandResult
 
 _A_ROW = 3  # pictures
+_A_LINE = 22  # letters above a picture
 
 
 def plot(result: "UnderstandResult", kind: str, ax: Axes | None) -> Axes:
@@ -58,16 +60,17 @@ def plot_margins(result: "UnderstandResult", ax: Axes | None = None) -> Axes:
         shade = color(result.cohort.names.index(group), 0)
         ax.fill_between(margins, 0.0, [row.chance for row in own], color=GRID, lw=0, zorder=0)
         limits = [[row.auc - row.low for row in own], [row.high - row.auc for row in own]]
-        ax.errorbar(
-            margins, [row.auc for row in own], limits, color=shade, marker="o", lw=1.4, label=plain(group)
-        )
+        ax.errorbar(margins, [row.auc for row in own], limits, color=shade, marker="o", lw=1.4, label=group)
     ax.axhline(0.5, color=INK, lw=0.8)
     lowest = min(row.low for row in result.readings.rows if row.view.startswith(BOX))
     ax.set_ylim(min(0.35, lowest), 1.02)
     ax.set_xlabel("Margin around the largest organ (mm)")
     ax.set_ylabel("AUC (grey: could be chance)")
     if len(result.cohort.names) > 2:
-        ax.legend(frameon=False, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3)
+        handles, labels = ax.get_legend_handles_labels()
+        columns = 3 if max(map(len, labels)) <= _A_LINE / 2 else 1
+        names = map(_two_lines, labels)
+        ax.legend(handles, names, frameon=False, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=columns)
     return ax
 
 
@@ -152,6 +155,11 @@ def plot_bottleneck(result: "UnderstandResult", ax: Axes | None = None) -> Axes:
     return ax
 
 
+def _two_lines(name: str) -> str:
+    """Return a name on two lines at most."""
+    return "\n".join(wrap(plain(name), _A_LINE, max_lines=2, placeholder="..."))
+
+
 def _side_by_side(
     ax: Axes | None,
     pictures: list[tuple[Any, str, dict[str, Any]]],
@@ -160,15 +168,15 @@ def _side_by_side(
 ) -> Axes:
     """Draw pictures beside each other, three a row, with their names, and the organ's box in each."""
     rows = -(-len(pictures) // _A_ROW)
-    ax = ax or new_axes(2.0 * _A_ROW, 2.4 * rows)
+    ax = ax or new_axes(2.0 * _A_ROW, 2.6 * rows)
     ax.set_axis_off()
     width, height = 1 / _A_ROW, 1 / rows
     for place, (picture, name, look) in enumerate(pictures):
         row, column = divmod(place, _A_ROW)
         corner = column * width + 0.01, 1 - (row + 1) * height
-        inset = ax.inset_axes((*corner, width - 0.02, 0.88 * height))
+        inset = ax.inset_axes((*corner, width - 0.02, 0.78 * height))
         inset.imshow(picture, **look, interpolation="nearest", aspect=extent[0] / extent[1])
-        inset.set_title(plain(name), parse_math=False)
+        inset.set_title(_two_lines(name), parse_math=False)
         inset.set_xticks([])
         inset.set_yticks([])
         if box is not None:

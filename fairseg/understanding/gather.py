@@ -128,7 +128,7 @@ def gather(
     first = _reference(groups, reference, kept)
     order = [*([] if first is None else [first]), *(group for group in kept if group != first)]
     named = own.set_index("subject")["group"]
-    table = table[table["subject"].isin(named.index)]
+    everybody, table = table, table[table["subject"].isin(named.index)]
     if predictions is None and run is not None and predict_run is not None:
         around = None if run.crop_size is None else raw.mask_folder
         which = {"cases": set(table["case"]), "table": table}
@@ -150,8 +150,10 @@ def gather(
     place = {subject: position for position, subject in enumerate(subjects)}
     there = [subject in place for subject in table["subject"]]
     if scored is None and predictions is not None:
+        # Whoever is left out is in the cohort all the same, and scored if there is a mask.
+        masked = everybody[everybody["case"].isin(masks)]
         of_masks = score_folders(
-            predictions, raw.mask_folder, table, labels=raw.structures, metrics=("dice",)
+            predictions, raw.mask_folder, masked, labels=raw.structures, metrics=("dice",)
         )
         scored = _with_dice(of_masks)
     return Gathered(

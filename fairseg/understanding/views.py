@@ -19,6 +19,7 @@ from skimage.measure import perimeter
 from fairseg.crop import Box
 from fairseg.io.images import Mask, check_same_grid
 from fairseg.io.label_files import read_image, read_labels, with_spacing
+from fairseg.training.raw import slice_axis
 
 Floats = npt.NDArray[np.float64]
 
@@ -354,11 +355,8 @@ def image_columns(views: Mapping[str, npt.NDArray[np.floating]]) -> dict[str, Fl
 
 
 def _axis_of(mask: Mask) -> int | None:
-    """Return the axis across slices: the coarsest, or the first where none is; None in 2D."""
-    if mask.voxels.ndim == 2:
-        return None
-    spacing = np.array(mask.spacing)
-    return int(spacing.argmax()) if spacing.max() > 1.5 * spacing.min() else 0
+    """Return the axis across slices, as in training; None in 2D."""
+    return None if mask.voxels.ndim == 2 else slice_axis(mask.spacing)
 
 
 def _slices(voxels: npt.NDArray[Any], axis: int | None) -> npt.NDArray[Any]:
