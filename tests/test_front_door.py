@@ -23,6 +23,12 @@ fairseg.audit(df, by="sex", also=["site"], adjust=["site"], margin=0.03).left_ou
 fairseg.audit(df["dice"], groups=df["sex"])
 fairseg.audit(df["dice"].to_numpy(), groups=df["sex"].to_numpy(), reference="M")
 fairseg.audit(df["dice"].tolist(), groups=df["sex"].tolist())
+fairseg.audit(df.dice, by=df.sex, reference="M")
+fairseg.audit(df, df["sex"]).groups
+fairseg.audit(df, by=df.columns[df.columns == "sex"])
+fairseg.audit(df.to_dict("records"), by="sex")
+fairseg.audit(df.to_records(index=False), by="sex")
+fairseg.compare({"a": df.dice, "b": other.dice}, by=df.sex)
 fairseg.audit(df.rename(columns={"dice": "DSC"}), by="sex")
 fairseg.audit(df.rename(columns={"dice": "my score"}), by="sex", metric="my score")
 fairseg.audit(long, by="sex", reference="M")
@@ -135,7 +141,8 @@ def test_a_line_that_a_person_would_type(
             "by: attribute 'gender' is not in scores, which have sex",
         ),
         ("fairseg.audit(df)", "by must name the attribute .*; the scores have sex, site"),
-        ('fairseg.audit(df.dice, df["sex"])', r"got Series|groups= beside it"),
+        ('fairseg.audit(df.dice, by="sex")', r"got Series|groups= beside it"),
+        ('fairseg.audit(df, df["sex"][:9])', "scores and groups must have one length"),
         ('fairseg.audit(df, by="sex", bins=[50])', r"bins must map attributes to edges.*got \[50\]"),
         ('fairseg.audit(df, by=["sex", "site"], reference="X")', "reference: group must be one of .*F / "),
         ('fairseg.audit(df, by="sex", metric=["dice"])', "metric must be the name of one column"),

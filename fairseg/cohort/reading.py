@@ -132,7 +132,7 @@ def read_table(
 
 
 def as_table(source: Any, argument: str = "table", *, also: str = "") -> pd.DataFrame:
-    """Return a DataFrame, or a mapping of columns as one.
+    """Return a DataFrame; a mapping of columns, rows as mappings, or an array of named fields as one.
 
     Args:
         source: the table.
@@ -146,7 +146,9 @@ def as_table(source: Any, argument: str = "table", *, also: str = "") -> pd.Data
       case sex
     0    a   F
     """
-    if not isinstance(source, pd.DataFrame | Mapping):
+    rows = isinstance(source, list) and bool(source) and all(isinstance(one, Mapping) for one in source)
+    fields = getattr(getattr(source, "dtype", None), "names", None)
+    if not (rows or fields or isinstance(source, pd.DataFrame | Mapping)):
         came = type(source).__name__
         raise ValueError(f"{argument} must be a table, a DataFrame or a mapping of columns{also}, got {came}")
     try:

@@ -12,6 +12,7 @@ from PIL import Image, UnidentifiedImageError
 from fairseg.io.image_checks import check_image
 from fairseg.io.images import Mask, plain_mask, read_grid, read_mask
 from fairseg.io.structure_files import read_structures
+from fairseg.io.voxel_data import is_one_hot
 
 NEAR = 1e-3  # labels that resampling left this far from whole numbers are rounded
 _OTHER_MODES = ("1", "P", "PA", "LA", "RGB", "RGBA")  # of PNG, that ITK does not read as labels
@@ -33,16 +34,9 @@ def read_labels(path: Path, structures: Mapping[Any, tuple[int, ...]] | None = N
         return read_structures(path, structures or {}, read_labels)
     mode = _png_mode(path)
     mask = _rounded(read_mask(path) if mode is None else _read_png(path, mode))
-    if _is_one_hot(mask.voxels):
+    if is_one_hot(mask.voxels):
         raise ValueError(f"{path} must hold labels, got a channel for each (one-hot): save their argmax")
     return mask
-
-
-def _is_one_hot(voxels: npt.NDArray[Any]) -> bool:
-    """Whether the first or last axis of an array is one of classes: 1 in one of them everywhere, else 0."""
-    if voxels.ndim != 3 or voxels.min(initial=0) < 0 or voxels.max(initial=0) != 1:
-        return False
-    return any(voxels.shape[axis] > 1 and bool((voxels.sum(axis=axis) == 1).all()) for axis in (0, -1))
 
 
 def read_image(path: Path) -> Mask:

@@ -20,6 +20,7 @@ from fairseg.io.limits import limits
 MOST_PACKED = 1032  # deflate packs no more bytes than that into one
 MOST_HEADER = 1 << 20  # bytes of a header in text
 _CHUNK = 1 << 20
+_MOST_CLASSES = 128  # of an axis that may be one of classes
 
 
 @dataclass(frozen=True)
@@ -158,3 +159,27 @@ def integers(path: Path, name: str, text: str) -> tuple[int, ...]:
         return tuple(int(word) for word in text.split()[:16])
     except ValueError:
         raise ValueError(f"{path} is truncated or damaged: {name} is {text[:60]!r}") from None
+
+
+def is_one_hot(voxels: npt.NDArray[Any]) -> bool:
+    """Whether an axis is one of classes: 1 in one of them everywhere, else 0.
+
+    Looked at are the first axis, the second of four and more, and the last, where they are short as classes
+    are; and only arrays of 64 pixels and more, in which no mask of labels is like that by chance.
+
+    >>> labels = np.arange(64).reshape(8, 8) % 3
+    >>> is_one_hot(np.eye(3)[labels]), is_one_hot(labels[None])
+    (True, False)
+    """
+    if voxels.ndim < 3:
+        return False
+    for axis in {0, 1, voxels.ndim - 1} if voxels.ndim > 3 else {0, 2}:
+        number = voxels.shape[axis]
+        if not 1 < number <= _MOST_CLASSES or voxels.size < 64 * number:
+            continue
+        corner = voxels[tuple(slice(None) if one == axis else 0 for one in range(voxels.ndim))]
+        if corner.sum() != 1:  # nearly every mask ends here, since corners are background
+            continue
+        if set(np.unique(voxels)) == {0, 1} and bool((voxels.sum(axis=axis, dtype=np.int64) == 1).all()):
+            return True
+    return False

@@ -13,12 +13,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fairseg.io.voxel_data import is_one_hot
+
 Labels = Sequence[int] | Mapping[str, int]
 # A structure is a label, or a union of labels.
 Structures = Labels | Mapping[str, int | tuple[int, ...]] | Mapping[str | int, tuple[int, ...]]
 Unions = tuple[tuple[int, ...], ...]  # of each structure its label values
 Mask = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
+# What images of SimpleITK and nibabel are known by, and how their voxels are had.
+_IMAGES = {
+    "GetPixelIDValue": "sitk.GetArrayFromImage(image), with spacing=image.GetSpacing()[::-1] for distances",
+    "dataobj": "np.asarray(image.dataobj), with spacing=image.header.get_zooms() for distances",
+}
 
 
 class Pair:
@@ -124,6 +131,9 @@ def check_pair(
     predicted = as_mask(prediction, "prediction")
     truth = as_mask(reference, "reference")
     check_shapes(predicted.shape, truth.shape)
+    for name, mask in (("reference", truth), ("prediction", predicted)):
+        if is_one_hot(mask):
+            raise ValueError(f"{name} must hold labels, got a channel for each (one-hot): take its argmax")
     size = check_spacing(spacing, predicted.ndim)
     shape = predicted.shape
     if truth.flags.f_contiguous and not truth.flags.c_contiguous:
@@ -203,7 +213,7 @@ def as_mask(array: object, name: str) -> Mask:
     if not (np.isfinite(low) and np.isfinite(high)):
         raise ValueError(f"{name} must hold integer labels, got NaN or infinity")
     if low < 0:
-        raise ValueError(f"{name} must hold labels >= 0, got {low}")
+        raise ValueError(f"{name} must hold labels >= 0, got {low} (logits? take their argmax)")
     if float(high) >= 2.0**63:
         raise ValueError(f"{name} must hold labels below 2**63, got {high}")
     if mask.dtype.kind == "u":
@@ -220,6 +230,9 @@ def _array(array: object, name: str) -> Mask:
         raise ValueError(
             f"{name} must be an array of labels, got the path {str(array)!r}: read its file first"
         )
+    for attribute, how in _IMAGES.items():
+        if hasattr(array, attribute):
+            raise ValueError(f"{name} must be an array of labels, got an image: take {how}")
     if hasattr(array, "detach"):  # a torch tensor, without importing torch
         tensor: Any = array.detach().cpu()
         array = (tensor.double() if tensor.is_floating_point() else tensor).numpy()

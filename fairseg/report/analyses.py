@@ -63,6 +63,14 @@ class Analysis:
         return Grouping(self.name, names, self.members.ids, self.reference, self.held, self.lost)
 
 
+def is_vector(by: Any, scores: Any) -> bool:
+    """Say whether `by` is the group of each subject, and not the name of a column or several."""
+    if getattr(by, "dtype", None) is None or not hasattr(scores, "__len__"):
+        return False
+    columns = scores.columns if isinstance(scores, pd.DataFrame) else ()
+    return not (len(by) < len(scores) and all(name in columns for name in by))
+
+
 def with_groups(scores: Any, groups: Any, metric: str) -> tuple[Any, str]:
     """Return a table with the groups as a column, and that column's name."""
     name = str(getattr(groups, "name", None) or "group")

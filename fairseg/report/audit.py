@@ -19,7 +19,7 @@ from fairseg.cohort.pseudonyms import Pseudonyms
 from fairseg.io.sentences import listed
 from fairseg.metrics.masks import Structures
 from fairseg.report import plots
-from fairseg.report.analyses import analyses_of, strata_ids, with_groups
+from fairseg.report.analyses import analyses_of, is_vector, strata_ids, with_groups
 from fairseg.report.answer import answer
 from fairseg.report.audited import Audited
 from fairseg.report.card import card_html
@@ -130,7 +130,8 @@ def audit(
     Args:
         scores: a DataFrame or mapping of columns with one row a subject, a case, or a case and label; the
             path of such a table (CSV, Parquet, Excel); `Scores`; or one value a subject, (N,), with `groups`.
-        by: the attribute whose levels are the groups; several: their intersections.
+        by: the attribute whose levels are the groups; several: their intersections. Or an array or Series,
+            the group of each row, as `groups`.
         reference: the group that the others are compared with; None: all pairs (of more than eight groups,
             each with all others).
         groups: one value a subject or row, (N,), in place of `by`: names of groups (NumPy, pandas, list).
@@ -168,6 +169,8 @@ def audit(
     >>> result.verdict, result.groups["n"].tolist()
     (<Verdict.GAP: 'gap shown'>, [40, 60])
     """
+    if groups is None and is_vector(by, scores):
+        by, groups = None, by
     asked, options, sections = as_stated(
         preregister,
         sections,

@@ -241,7 +241,7 @@ def test_an_image_in_colours_is_not_made_one_channel(tmp_path: Path) -> None:
 @pytest.mark.parametrize("axis", [0, -1])
 @pytest.mark.parametrize("name", ["a.npy", "a.npz", "a.nii.gz"])
 def test_a_channel_for_each_label_is_no_volume(name: str, axis: int, tmp_path: Path) -> None:
-    labels = np.random.default_rng(0).integers(0, 3, (6, 7))
+    labels = np.random.default_rng(0).integers(0, 3, (8, 9))
     channels = np.stack([labels == value for value in range(3)], axis=axis).astype(np.uint8)
     save = {".npy": np.save, ".npz": np.savez}.get(Path(name).suffix)
     if save is None:

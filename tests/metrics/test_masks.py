@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 import torch
 
 from fairseg.metrics import dice, hausdorff, score_case
@@ -129,3 +130,33 @@ def test_labels_that_no_int64_holds_are_refused() -> None:
         dice(MASK, MASK, [2**63])
     with pytest.raises(ValueError, match="prediction must be an array"):
         dice([[1], [1, 2]], MASK, [1])
+
+
+@pytest.mark.parametrize("axis", [0, -1])
+@pytest.mark.parametrize("dtype", [np.uint8, bool, np.float32])
+@pytest.mark.parametrize("shape", [(9, 9), (4, 9, 9)])
+def test_one_hot_masks_are_refused(axis: int, dtype: Any, shape: tuple[int, ...]) -> None:
+    """They would be scored as masks of label 1, the background's channel among them."""
+    labels = np.arange(np.prod(shape)).reshape(shape) % 3
+    channels = np.stack([labels == value for value in range(3)], axis=axis).astype(dtype)
+    with pytest.raises(ValueError, match=r"reference must hold labels, got a channel for each \(one-hot\)"):
+        dice(channels, channels)
+    batch = np.stack([np.moveaxis(channels, axis, 0)] * 2)  # as in a training loop
+    with pytest.raises(ValueError, match=r"one-hot"):
+        hausdorff(batch, batch)
+    assert dice(labels, labels).tolist() == [1.0, 1.0]
+
+
+def test_images_of_readers_are_refused_with_how_their_voxels_are_had() -> None:
+    """NumPy would take the voxels of one of SimpleITK in one long row, in which distances mean nothing."""
+    image = sitk.GetImageFromArray(MASK.astype(np.uint8))
+    with pytest.raises(
+        ValueError, match=r"prediction must be an array of labels, got an image: take sitk\.Get"
+    ):
+        hausdorff(image, image)
+
+    class Nifti:
+        dataobj = MASK
+
+    with pytest.raises(ValueError, match=r"got an image: take np\.asarray\(image\.dataobj\), with spacing="):
+        dice(Nifti(), MASK)

@@ -48,6 +48,7 @@ def model_answer(result: Compared, model: ModelGains) -> str:
         harm=[spoken_harm(one) for one in _worst(model)],
         losses=_losses(model),
         row=None if row is None else spoken_row(row, result),
+        settled=row is not None and not row.shown and pair is not None and row is not pair.typical,
         held=result.held_fixed,
         within=_within_strata(result, pair, row),
         changes=[] if pair is None else _changes(model, pair, levelled),
@@ -121,7 +122,14 @@ def _row(pair: PairGains | None) -> GainRow | None:
         return None
     # Where most subjects did not change, the typical gain is shown and yet is nothing to speak of.
     telling = (row for row in pair.decided_by if abs(row.gain.estimate) >= _LEAST)
-    return next(telling, pair.decided_by[0] if pair.decided_by else pair.typical)
+    if row := next(telling, pair.decided_by[0] if pair.decided_by else None):
+        return row
+    # Nothing is decided: what is least certain is spoken of.
+    open_rows = [row for row in pair.rows if not row.inside]
+    typical = pair.typical
+    if typical is None or not typical.inside or not open_rows:
+        return typical
+    return max(open_rows, key=lambda row: max(-row.equivalence.low, row.equivalence.high) / row.margin)
 
 
 def _within_strata(result: Compared, pair: PairGains | None, said: GainRow | None) -> dict[str, Any] | None:

@@ -18,7 +18,7 @@ from fairseg.cohort.columns import METRICS, NO_ATTRIBUTES, SIZES
 from fairseg.cohort.groups import Groups
 from fairseg.cohort.pseudonyms import Pseudonyms, named_in
 from fairseg.io.sentences import counted, listed
-from fairseg.report.analyses import Analysis, analyses_of, strata_ids, with_groups
+from fairseg.report.analyses import Analysis, analyses_of, is_vector, strata_ids, with_groups
 from fairseg.report.audit import OVERALL
 from fairseg.report.compare import plots
 from fairseg.report.compare.answer import answer
@@ -109,7 +109,8 @@ def compare(
         models: name -> scores, each as `fairseg.audit` takes them. Rows belong together that have the same
             case (and label); without cases the subject is the case, and tables without either must have the
             same rows in the same order.
-        by: the attribute whose levels are the groups; several: their intersections.
+        by: the attribute whose levels are the groups; several: their intersections. Or an array or Series,
+            the group of each row, as `groups`.
         baseline: the model that the others are compared with; None: the first.
         reference: the group that the others are compared with; None: all pairs.
         groups: one value a subject or row in place of `by`.
@@ -139,6 +140,9 @@ def compare(
     >>> compare({"plain": before, "fair": after}, groups=sex, reference="M").verdicts["fair"]
     <Verdict.FAIRER: 'fairer'>
     """
+    some = next(iter(models.values()), None) if isinstance(models, Mapping) else None
+    if groups is None and is_vector(by, some):
+        by, groups = None, by
     asked, options, sections = as_stated(
         preregister,
         sections,
