@@ -7,7 +7,7 @@ too, to the last byte and its checksum.
 
 import math
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -171,15 +171,20 @@ def is_one_hot(voxels: npt.NDArray[Any]) -> bool:
     >>> is_one_hot(np.eye(3)[labels]), is_one_hot(labels[None])
     (True, False)
     """
-    if voxels.ndim < 3:
-        return False
-    for axis in {0, 1, voxels.ndim - 1} if voxels.ndim > 3 else {0, 2}:
-        number = voxels.shape[axis]
-        if not 1 < number <= _MOST_CLASSES or voxels.size < 64 * number:
-            continue
-        corner = voxels[tuple(slice(None) if one == axis else 0 for one in range(voxels.ndim))]
-        if corner.sum() != 1:  # nearly every mask ends here, since corners are background
+    for axis, line in lines_of_classes(voxels.shape):
+        if voxels[line].sum() != 1:  # nearly every mask ends here, since corners are background
             continue
         if set(np.unique(voxels)) == {0, 1} and bool((voxels.sum(axis=axis, dtype=np.int64) == 1).all()):
             return True
     return False
+
+
+def lines_of_classes(shape: Sequence[int]) -> list[tuple[int, tuple[int | slice, ...]]]:
+    """Return the axes of an array that may be one of classes, and where its first corner lies along each."""
+    ndim, size = len(shape), math.prod(shape)
+    axes = () if ndim < 3 else sorted({0, 2} if ndim == 3 else {0, 1, ndim - 1})
+    return [
+        (axis, tuple(slice(None) if one == axis else 0 for one in range(ndim)))
+        for axis in axes
+        if 1 < shape[axis] <= _MOST_CLASSES and size >= 64 * shape[axis]
+    ]

@@ -131,9 +131,8 @@ def check_pair(
     predicted = as_mask(prediction, "prediction")
     truth = as_mask(reference, "reference")
     check_shapes(predicted.shape, truth.shape)
-    for name, mask in (("reference", truth), ("prediction", predicted)):
-        if is_one_hot(mask):
-            raise ValueError(f"{name} must hold labels, got a channel for each (one-hot): take its argmax")
+    check_no_channels(truth, "reference")
+    check_no_channels(predicted, "prediction")
     size = check_spacing(spacing, predicted.ndim)
     shape = predicted.shape
     if truth.flags.f_contiguous and not truth.flags.c_contiguous:
@@ -182,6 +181,12 @@ def _without(prediction: object, reference: object, ignore: int) -> tuple[Mask, 
     check_shapes(predicted.shape, truth.shape)
     ignored = truth == ignore
     return np.where(ignored, 0, predicted), np.where(ignored, 0, truth)
+
+
+def check_no_channels(mask: Mask, name: str) -> None:
+    """Raise a ValueError if a mask has a channel for each label."""
+    if is_one_hot(mask):
+        raise ValueError(f"{name} must hold labels, got a channel for each (one-hot): take its argmax")
 
 
 def check_shapes(prediction: tuple[int, ...], reference: tuple[int, ...]) -> None:

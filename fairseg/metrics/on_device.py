@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fairseg.io.voxel_data import lines_of_classes
 from fairseg.metrics.counts import Counts, count
 from fairseg.metrics.masks import (
     MaskPair,
@@ -26,6 +27,7 @@ from fairseg.metrics.masks import (
     Structures,
     Unions,
     check_ignore,
+    check_no_channels,
     check_shapes,
     check_spacing,
     rounds_of,
@@ -101,6 +103,10 @@ def device_pair(
         prediction, reference = (mask.masked_fill(reference == ignore, 0) for mask in (prediction, reference))
     size = check_spacing(spacing, prediction.ndim)
     first, second = _whole(prediction, "prediction"), _whole(reference, "reference")
+    for mask, name in ((second, "reference"), (first, "prediction")):
+        corners = [mask[line].sum() for _, line in lines_of_classes(mask.shape)]
+        if corners and 1 in torch.stack(corners).tolist():  # so in next to no mask of labels
+            check_no_channels(mask.cpu().numpy(), name)
     box = _foreground((first > 0) | (second > 0))
     first, second = first[box], second[box]
     if true is None or predicted is None:
