@@ -392,7 +392,8 @@ def _slices(whole: Gathered, permutations: int, seed: int) -> list[Slice]:
     """Search the table, and what images say of size, brightness and pixels, for subgroups with low Dice."""
     if whole.dice is None:
         return []
-    table = whole.table.drop(columns=["case", "subject", "note", "split"], errors="ignore")
+    asked = ["case", "subject", "note", "split", *whole.attributes]  # the groups themselves were named
+    table = whole.table.drop(columns=asked, errors="ignore")
     columns: dict[str, Any] = {str(name): table[name] for name in table}
     return find_slices(whole.dice, columns | image_columns(whole.views), permutations=permutations, seed=seed)
 

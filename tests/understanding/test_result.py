@@ -21,6 +21,7 @@ from fairseg.datasets import SHIFT, Shift, write_phantom
 from fairseg.understanding import views
 from fairseg.understanding.advice import Advice
 from fairseg.understanding.readable import Reading
+from fairseg.understanding.result import _slices
 from fairseg.understanding.words import advice_words
 
 
@@ -271,3 +272,22 @@ def test_no_crop_is_advised_to_who_needs_none(result: fairseg.understanding.Unde
         _, _, printed = advice_words(went_by, asked)
         assert ("--crop reference" in printed) == crops
         assert ("--sampler oversampling" in printed) != crops
+
+
+def test_slices_are_of_columns_that_nobody_named() -> None:
+    """Dice is bad in one group and in nobody else: that was asked, and is no answer to another question."""
+    group = np.tile(["White", "Black"], 40)
+    rng = np.random.default_rng(0)
+    look: Any = {views.LEAK: np.zeros((80, 1, 1, 2, 2)), views.MEASURES: np.ones((80, 2))}
+    look[views.HEADER] = np.ones((80, 3))
+    people: Any = SimpleNamespace(
+        dice=np.where(group == "Black", 0.5, 0.9) + rng.normal(0, 0.01, 80),
+        table=pd.DataFrame({"subject": np.arange(80), "group": group, "sex": np.repeat(["F", "M"], 40)}),
+        views=look,
+        attributes=("sex",),
+    )
+    (found, *_) = _slices(people, 199, 0)
+    assert found.shown
+    assert found.conditions[0] == "group = Black"
+    people.attributes = ("group",)
+    assert not any("group" in condition for one in _slices(people, 199, 0) for condition in one.conditions)
