@@ -7,9 +7,11 @@ started again finds what was done.
 
 import json
 import logging
+import os
 import shutil
 import time
 import traceback
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -93,7 +95,10 @@ def open_task(root: Path, task: Task) -> State:
     state = state_of(folder)
     if state.status == "done":
         return state
-    write_files(folder, {TASK: json.dumps(task.spec, indent=1) + "\n"})
+    spec = _with_paths(
+        task.spec, lambda path: os.path.relpath(path, root)
+    )  # the folders can be moved together
+    write_files(folder, {TASK: json.dumps(spec, indent=1) + "\n"})
     (folder / FAILED).unlink(missing_ok=True)
     return State("open")
 
@@ -111,12 +116,33 @@ def run_task(root: Path, name: str, machine: Machine) -> None:
         began = time.monotonic()
         try:
             spec = json.loads((folder / TASK).read_text(encoding="utf-8"))
+            spec = _with_paths(spec, lambda path: os.path.normpath(root / path))
             (_train if spec["kind"] == "train" else _test)(root, folder, spec, machine)
         except Exception as error:  # whatever it is, the other tasks go on
             fail(folder, _one_line(error), time.monotonic() - began, traceback.format_exc())
             return
         seconds = {"seconds": round(time.monotonic() - began, 1)}
         write_files(folder, {DONE: json.dumps(seconds) + "\n"})
+
+
+def _with_paths(spec: Mapping[str, Any], change: Callable[[str], str]) -> dict[str, Any]:
+    """Return what to do with the paths to data changed: of a dataset, of tables, images and masks."""
+    changed = dict(spec)
+    for name in ("dataset", "table"):
+        if name in changed:
+            changed[name] = change(changed[name])
+    if "tests" in changed:
+        changed["tests"] = {
+            name: {
+                **_with_paths(about, change),
+                "parts": [
+                    {**part, "images": change(part["images"]), "labels": change(part["labels"])}
+                    for part in about["parts"]
+                ],
+            }
+            for name, about in changed["tests"].items()
+        }
+    return changed
 
 
 def fail(folder: Path, error: str, seconds: float = 0.0, details: str = "") -> None:

@@ -29,8 +29,9 @@ SECRETS = [*NAMES, "Stranger", "Ghost", "MRN", "-02-03", "hospital"]
 def parts(data: bytes) -> Iterator[bytes]:
     """Yield a file's bytes, and what is packed in them: streams of PDF, chunks of PNG, data in a page."""
     yield data
-    with suppress(OSError, EOFError):
-        yield from parts(gzip.decompress(data))
+    if data.startswith(b"\x1f\x8b"):
+        with suppress(OSError, EOFError):
+            yield from parts(gzip.decompress(data))
     for stream in re.findall(rb"stream\r?\n(.*?)\r?\nendstream", data, re.DOTALL):
         with suppress(zlib.error):
             yield zlib.decompressobj().decompress(stream)
