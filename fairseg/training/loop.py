@@ -73,7 +73,7 @@ def train(
     line an epoch, and at the end `curves.png`. A run that was stopped goes on from its last checkpoint; on
     the CPU its weights are then those of a run that was not, bit for bit.
 
-    Where torch.distributed is initialised (`torchrun -m fairseg.training`), all processes call this
+    Where torch.distributed is initialised (`torchrun -m fairseg train`), all processes call this
     together, and share each batch: the weights are those of one process, up to rounding.
 
     Args:

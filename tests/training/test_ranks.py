@@ -11,8 +11,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from fairseg.cli import main
 from fairseg.training import Settings, train
-from fairseg.training.__main__ import run
 from fairseg.training.checkpoint import load_checkpoint
 from fairseg.training.methods import LOSSES, METHODS
 from fairseg.training.network import make_network
@@ -25,7 +25,6 @@ ALL_METHODS = """
 import json, sys
 import torch
 from fairseg.training import Settings, train
-from fairseg.training.__main__ import run
 from fairseg.training.ranks import joined_by_torchrun
 here, dataset, prepared, out, settings = sys.argv[1:]
 sys.path.insert(0, here)
@@ -86,20 +85,21 @@ def test_two_processes_train_as_one_with_the_joint_batch(
             assert json.loads(text)["group_weight"] == pytest.approx(line["group_weight"], abs=1e-5)
 
 
+@pytest.mark.parametrize("module", [("fairseg", "train"), ("fairseg.training",)])
 def test_the_command_runs_under_torchrun_and_goes_on_in_one_process(
-    dataset: Path, prepared: Path, tmp_path: Path
+    module: tuple[str, ...], dataset: Path, prepared: Path, tmp_path: Path
 ) -> None:
     options = [str(dataset), "--by", "group", "--features", "4", "--batch-size", "4", "--steps", "2"]
     options += ["--device", "cpu", "--prepared", str(prepared), "--out", str(tmp_path / "run")]
     done = subprocess.run(
-        [*TWO, "-m", "fairseg.training", *options, "--epochs", "1"],
+        [*TWO, "-m", *module, *options, "--epochs", "1"],
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.count("Median validation Dice by group") == 1  # said by one of them
-    assert run([*options, "--epochs", "1", "--resume"]) == 0
+    assert main(["train", *options, "--epochs", "1", "--resume"]) == 0
 
 
 def test_a_batch_of_fewer_patches_than_processes_is_refused(
