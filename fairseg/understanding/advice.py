@@ -119,8 +119,12 @@ def advise(
     if header := shown_in(readings, HEADER):
         found.append(Advice("header", "shown", {"row": header[0]}))
     found += _of_the_model(associated, changes)
-    # A small structure is rougher in pixels by itself.
-    sizes = {(one.structure, one.second) for one in measures if one.shown and "volume (ml)" in one.measure}
+    # A small structure is rougher in pixels by itself: that sizes differ need not be shown to be the reason.
+    sizes = {
+        (one.structure, one.second)
+        for one in measures
+        if "volume (ml)" in one.measure and not one.difference[1] <= 0 <= one.difference[2]
+    }
     outlines = [
         one
         for one in measures

@@ -6,7 +6,12 @@ import pytest
 
 from fairseg.understanding.advice import advise, crop_margin
 from fairseg.understanding.confounded import confounders_of
-from fairseg.understanding.errors import error_atlas, measure_differences, signed_volume_errors
+from fairseg.understanding.errors import (
+    MeasureDifference,
+    error_atlas,
+    measure_differences,
+    signed_volume_errors,
+)
 from fairseg.understanding.readable import Reading, Readings, read_groups
 from fairseg.understanding.used import associations
 
@@ -112,6 +117,17 @@ def test_measures_are_compared_with_the_first_group() -> None:
     (row,) = measure_differences(values, IDS, NAMES)
     assert (row.first, row.second, row.shown) == (*NAMES, True)
     assert row.difference[1] < 30 < row.difference[2]
+
+
+@pytest.mark.parametrize(("low", "kinds"), [(-2.0, ["references", "nothing"]), (1.0, ["nothing"])])
+def test_outlines_are_not_called_rough_where_the_structure_may_be_smaller(
+    low: float, kinds: list[str]
+) -> None:
+    names = ("LV", "A", "B", (100.0, 110.0))
+    size = MeasureDifference("reference volume (ml)", *names, (10.0, low, 20.0), 0.4)  # after Holm
+    rough = MeasureDifference("roughness of the reference outline (%)", *names, (-5.0, -7.0, -3.0), 0.01)
+    advice = advise(found(whole_image=0.5), None, [], [], [size, rough])
+    assert [one.kind for one in advice] == kinds
 
 
 def test_the_crop_to_use_is_the_widest_before_any_that_tells() -> None:
