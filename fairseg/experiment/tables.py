@@ -104,12 +104,13 @@ def judged_tables(results: Results) -> list[tuple[str, str, dict[str, str]]]:
 def scored_tables(results: Results) -> list[tuple[str, str, tuple[str, ...]]]:
     """Return the tables that have an arm that was scored, each with these arms.
 
-    One beyond the paper needs an arm besides the control, which another table may have.
+    A table of its first arm alone stands only if no other has it.
     """
-    found = []
+    found: list[tuple[str, str, tuple[str, ...]]] = []
     for title, test, keys in (*TABLES, *BEYOND_TABLES):
         there = tuple(key for key in keys if results.by_seed(key, "Subjects", ALL, test=test))
-        if there and ((title, test, keys) in TABLES or set(there) - {keys[0]}):
+        elsewhere = {key for _, same, others in found if same == test for key in others}
+        if set(there) - ({keys[0]} & elsewhere):
             found.append((title, test, there))
     return found
 
