@@ -33,6 +33,8 @@ def install(folder: Path) -> int:
 
       eval "$(fairseg nnunet install)"
     """
+    if folder.parts[0] == "~":
+        raise ValueError("FOLDER must be given, as this user has no home folder")
     from fairseg.integrations.nnunet.install import missing  # noqa: PLC0415  (importlib.metadata slows help)
 
     lacking = missing()

@@ -24,21 +24,22 @@ def alone_in(folder: Path, *, lock: str = ".lock", wait: bool = False) -> Iterat
     """
     made = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        held = FileLock(folder / lock).acquire(timeout=-1 if wait else 0)
-    except Timeout:
-        raise ValueError(f"{folder}: another process is at work in this folder") from None
-    except NotImplementedError:
-        raise ValueError(f"{folder} must be on a disk with file locks, which this one (NFS?) lacks") from None
-    except OSError as error:
-        reason = "the disk (NFS?) has no file locks" if error.errno in _NO_LOCKS else error.strerror
-        raise ValueError(f"{folder} cannot be locked for one process: {reason}") from None
-    with held:
         try:
+            folder.mkdir(parents=True, exist_ok=True)
+            held = FileLock(folder / lock).acquire(timeout=-1 if wait else 0)
+        except Timeout:
+            raise ValueError(f"{folder}: another process is at work in this folder") from None
+        except NotImplementedError:
+            lacks = "which this one (NFS?) lacks"
+            raise ValueError(f"{folder} must be on a disk with file locks, {lacks}") from None
+        except OSError as error:
+            reason = "the disk (NFS?) has no file locks" if error.errno in _NO_LOCKS else error.strerror
+            raise ValueError(f"{folder} cannot be locked for one process: {reason}") from None
+        with held:
             yield
-        finally:
-            with suppress(OSError):  # it is not empty, or gone
-                if made and {one.name for one in folder.iterdir()} <= {lock}:
-                    (folder / lock).unlink(missing_ok=True)
-                    for path in made:
-                        path.rmdir()
+    finally:
+        with suppress(OSError):  # it is not empty, or gone
+            if made and {one.name for one in folder.iterdir()} <= {lock}:
+                (folder / lock).unlink(missing_ok=True)
+                for path in made:
+                    path.rmdir()

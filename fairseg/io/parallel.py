@@ -52,17 +52,27 @@ def run_all(function: Callable[..., T], jobs: Sequence[tuple[Any, ...]], workers
     )
     here = (Path.cwd(), boundaries(), limits())
     # Workers, born now, leave Ctrl-C to this process; loky's tracker of files says nothing of those gone.
-    with _ignoring_interrupts(), _warnings_of_children("ignore:resource_tracker"):
+    with _ignoring_interrupts(), _warnings_of_children("ignore:resource_tracker"), _naming_workers():
         results = parallel(joblib.delayed(_call)(here, function, job) for job in jobs)
     try:
-        for result, error in results:
-            if error is not None:
-                raise error
-            yield result
+        with _naming_workers():
+            for result, error in results:
+                if error is not None:
+                    raise error
+                yield result
     finally:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # joblib on results that nobody waits for any more
             results.close()
+
+
+@contextmanager
+def _naming_workers() -> Iterator[None]:
+    """Say of a pipe that broke that it was a worker's, and not that of who reads the output."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise RuntimeError("workers could not be started, or were ended: workers=1 does without") from None
 
 
 def _call(

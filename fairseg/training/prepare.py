@@ -178,7 +178,7 @@ def prepare(
     folder.mkdir(parents=True, exist_ok=True)
     values = [*raw.values, *([] if raw.ignore is None else [raw.ignore])]
     sources = {name: _fingerprint(raw, name, values) for name, files in raw.images.items()}
-    todo = [name for name, source in sources.items() if not _is_prepared(folder, name, source)]
+    todo = [name for name, source in sources.items() if not _is_prepared(folder, name, source, raw.values)]
     about = (plan, raw.structures, raw.ignore, folder)
     jobs = [(name, raw.images[name], raw.masks[name], sizes[name], *about) for name in todo]
     reader_messages: Counter[str] = Counter()
@@ -293,17 +293,21 @@ def _prepare_case(
     for array, kind in ((image, "image"), (target, "mask")):
         with new_file(folder / f"{name}.{kind}.npy") as temporary:  # another training may prepare the same
             np.save(temporary, array)
-    box = foreground_box(target)
-    values = sorted(values_of(structures))
-    slices = {value: np.flatnonzero((target == value).any(axis=(1, 2))).tolist() for value in values}
-    description = {
-        "digest": _digest(image, target),
-        "shape": list(target.shape),
+    description = _describe(image, target, sorted(values_of(structures)))
+    return description, [*like.messages, *mask.messages]
+
+
+def _describe(image: npt.NDArray[Any], mask: npt.NDArray[Any], values: Sequence[int]) -> dict[str, Any]:
+    """Return what the description of a case says of its arrays, as JSON has it."""
+    box = foreground_box(mask)
+    slices = {value: np.flatnonzero((mask == value).any(axis=(1, 2))).tolist() for value in values}
+    return {
+        "digest": _digest(image, mask),
+        "shape": list(mask.shape),
         "box": box and [list(box.start), list(box.stop)],
         "slices": {str(value): numbers for value, numbers in slices.items() if numbers},
-        "annotated": np.flatnonzero((target != IGNORED).any(axis=(1, 2))).tolist(),
+        "annotated": np.flatnonzero((mask != IGNORED).any(axis=(1, 2))).tolist(),
     }
-    return description, [*like.messages, *mask.messages]
 
 
 def _case(folder: Path, name: str) -> Case:
@@ -313,10 +317,10 @@ def _case(folder: Path, name: str) -> Case:
     return Case(name, folder, tuple(saved["shape"]), box, slices, saved["annotated"], saved["digest"])
 
 
-def _is_prepared(folder: Path, name: str, source: dict[str, Any]) -> bool:
-    """Say whether a case is there already, of the same files, and its arrays are as they were written."""
+def _is_prepared(folder: Path, name: str, source: dict[str, Any], values: Sequence[int]) -> bool:
+    """Say whether a case is there already, of the same files, and all of it is as it was written."""
     saved = _description(folder, name)
-    if saved.get("source") != source or not {"shape", "box", "slices", "annotated", "digest"} <= saved.keys():
+    if saved.get("source") != source:
         return False
     try:
         arrays = [np.load(folder / f"{name}.{kind}.npy", mmap_mode="r") for kind in ("image", "mask")]
@@ -324,9 +328,11 @@ def _is_prepared(folder: Path, name: str, source: dict[str, Any]) -> bool:
         return False
     except (OSError, ValueError, EOFError):
         arrays = []
-    if arrays and _digest(*arrays) == saved["digest"]:
+    typed = [one.dtype for one in arrays] == [np.float32, np.uint8]  # the digest is of bytes
+    whole = typed and arrays[0].shape[1:] == arrays[1].shape and _digest(*arrays) == saved.get("digest")
+    if whole and saved == {**_describe(arrays[0], arrays[1], values), "source": source}:
         return True
-    logger.warning("prepared arrays of case %s were damaged or changed, and are made again", name)
+    logger.warning("what was prepared of case %s was damaged or changed, and is made again", name)
     return False
 
 

@@ -302,3 +302,32 @@ def test_a_folder_that_may_not_be_written_is_named(data: Path, command: tuple[st
     assert code == 2
     (line,) = [line for line in error.splitlines() if not line.startswith("fairseg: note: ")]
     assert "cannot be written: no permission in" in line
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="needs root, to become somebody else")
+def test_a_user_without_a_name_and_a_home_has_no_traceback(data: Path) -> None:
+    let_all_in(data)
+    (data / "mine").mkdir()
+    (data / "mine").chmod(0o777)
+    nobody = "env -u HOME -u USER -u LOGNAME setpriv --reuid=54321 --regid=54321 --clear-groups"
+
+    def run(command: str) -> tuple[int, str]:
+        shell = f"{nobody} {sys.executable} {command}"
+        done = subprocess.run(
+            shell, shell=True, cwd=data / "mine", capture_output=True, text=True, check=False
+        )
+        return done.returncode, done.stderr
+
+    assert run("-m fairseg report ../scores.csv --by sex --resamples 100 --out out") == (0, "")
+    code, error = run("-c 'import fairseg.training.network'")  # MONAI asks for the user's name
+    assert code == 0, error
+    code, error = run("-m fairseg nnunet install")
+    assert code == 2
+    assert error == "fairseg: error: FOLDER must be given, as this user has no home folder\n"
+    assert not (data / "mine" / "~").exists()
+
+
+def test_a_cache_of_figures_that_cannot_be_written_is_no_news(data: Path) -> None:
+    shell = f"MPLCONFIGDIR=/proc/nowhere {sys.executable} -m fairseg {' '.join(REPORT)}"
+    done = subprocess.run(shell, shell=True, cwd=data, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

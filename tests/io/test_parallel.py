@@ -6,6 +6,7 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+import joblib
 import pytest
 
 from fairseg.io.limits import limits, read_limits
@@ -101,3 +102,12 @@ def test_workers_end_with_the_process_that_started_them_even_if_it_is_killed(tmp
         running.send_signal(signal.SIGKILL)
         running.wait(PATIENCE)
     wait_until(lambda: not any(Path(f"/proc/{pid}/cmdline").exists() for pid in workers))
+
+
+def test_workers_that_cannot_be_started_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(joblib.Parallel, "__call__", broken)
+    with pytest.raises(RuntimeError, match="workers could not be started"):
+        list(run_all(abs, [(-1,), (-2,)], 2))

@@ -1,5 +1,7 @@
 """What is refused leaves nothing: no folder, no prepared arrays, no half of the masks; one line says why."""
 
+import io
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +16,7 @@ from fairseg.cli import main
 from fairseg.io.outputs import undone_if_refused
 from fairseg.training import Settings, train
 from fairseg.training.checkpoint import CHECKPOINT, load_whole_run
+from fairseg.training.data import load_data
 
 RECIPE = ["--by", "group", "--features", "4", "--most-features", "8", "--epochs", "1", "--steps", "2"]
 RECIPE += ["--batch-size", "4", "--device", "cpu"]
@@ -230,3 +233,70 @@ def test_a_checkpoint_without_finite_weights_is_named(run: Path, tmp_path: Path,
     torch.save(saved, tmp_path / CHECKPOINT)
     with pytest.raises(ValueError, match="finite weights"):
         load_whole_run(tmp_path / CHECKPOINT)
+
+
+def prepared_files(dataset: Path, folder: Path) -> tuple[Path, Path]:
+    """Prepare a dataset; return the image and the description of its first case."""
+    load_data(dataset, Settings(by=("group",)), folder)
+    return min(folder.rglob("*.image.npy")), min(folder.rglob("*.json"))
+
+
+def flipped(content: bytes) -> bytes:
+    return content[:-1] + bytes([content[-1] ^ 1])
+
+
+def pickled(_: bytes) -> bytes:
+    file = io.BytesIO()
+    np.save(file, np.array([Loud()], dtype=object), allow_pickle=True)
+    return file.getvalue()
+
+
+class Loud:
+    """What would run if it were unpickled."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (exec, ("raise SystemExit('code of a file ran')",))
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        flipped,
+        pickled,
+        lambda content: content.replace(b"'<f4'", b"'<i4'"),  # the same bytes, as other numbers
+        lambda content: content[:-40],
+        lambda _: b"",
+    ],
+    ids=["bit", "pickle", "type", "cut", "empty"],
+)
+def test_a_prepared_array_that_was_changed_is_made_again(
+    dataset: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, spoil: Callable[[bytes], bytes]
+) -> None:
+    image, _ = prepared_files(dataset, tmp_path)
+    before = image.read_bytes()
+    image.write_bytes(spoil(before))
+    assert image.read_bytes() != before
+    prepared_files(dataset, tmp_path)
+    assert image.read_bytes() == before
+    case = image.name.removesuffix(".image.npy")
+    assert f"what was prepared of case {case} was damaged or changed" in caplog.text
+
+
+CHANGES: dict[str, Any] = {
+    "another shape": {"shape": [1, 2, 3]},
+    "another box": {"box": [[0, 0], [4, 4]]},
+    "a box that is none": {"box": [[0], [1, 2, 3]]},
+    "other slices": {"slices": {"1": [0]}},
+    "slices of no label": {"slices": {"a": "b"}},
+    "slices that are not there": {"annotated": [999]},
+    "a digest of others": {"digest": "0" * 16},
+}
+
+
+@pytest.mark.parametrize("change", [*CHANGES.values(), None], ids=[*CHANGES, "no JSON"])
+def test_a_description_that_was_changed_is_made_again(dataset: Path, tmp_path: Path, change: Any) -> None:
+    _, file = prepared_files(dataset, tmp_path)
+    before = file.read_text()
+    file.write_text("[" * 100_000 if change is None else json.dumps(json.loads(before) | change))
+    prepared_files(dataset, tmp_path)
+    assert file.read_text() == before
