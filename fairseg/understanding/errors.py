@@ -7,8 +7,6 @@ false negative. Places next to each other are tested together (cluster permutati
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
-from math import comb
 
 import numpy as np
 import numpy.typing as npt
@@ -16,13 +14,13 @@ import pandas as pd
 from scipy.ndimage import label
 from scipy.stats import norm
 
-from fairseg.statistics.significance import holm
 from fairseg.statistics.two_samples import brunner_munzel, hodges_lehmann_limits
 from fairseg.understanding.readable import Floats, Integers, Tested
 
 VOLUME_ERROR = "volume error (%)"  # signed
 KINDS = ("false positives", "false negatives")
 _FORMING = float(norm.ppf(0.99))  # z that makes a place part of a cluster
+_FEWEST = 3  # values of a group that is compared
 _LEAST_ERRORS = 0.02  # mean share of errors, below which a place is not looked at
 
 
@@ -135,8 +133,7 @@ class MeasureDifference(Tested):
         second: the other.
         values: medians of both.
         difference: Hodges-Lehmann, second minus first, with 95% limits.
-        p_adjusted: Brunner-Munzel, no less than the smallest p that ranks of so few subjects can have, after
-            Holm over all rows.
+        p_adjusted: Brunner-Munzel, by dealing the groups anew, over all rows.
     """
 
     measure: str
@@ -149,7 +146,12 @@ class MeasureDifference(Tested):
 
 
 def measure_differences(
-    measures: Mapping[tuple[str, str], npt.ArrayLike], ids: Integers, names: Sequence[str]
+    measures: Mapping[tuple[str, str], npt.ArrayLike],
+    ids: Integers,
+    names: Sequence[str],
+    *,
+    permutations: int = 1000,
+    seed: int = 0,
 ) -> list[MeasureDifference]:
     """Compare numbers of the masks, such as signed volume errors, between groups.
 
@@ -157,29 +159,35 @@ def measure_differences(
         measures: (measure, structure) -> one value a subject, (N,); NaN takes no part.
         ids: group of each subject, (N,).
         names: of the groups; with the first each other one is compared.
+        permutations: deals of the groups; the smallest p over all rows in each keeps the error.
+        seed: of the deals.
 
     Returns:
         A row for each measure and other group in which both have three values or more.
     """
-    found = []
+    rng = np.random.default_rng(seed)
+    deals = rng.permuted(np.tile(ids, (permutations, 1)), axis=1)
+    found, chance = [], np.ones(permutations)
     for (measure, structure), given in measures.items():
         values = np.asarray(given, dtype=np.float64)
-        for first, second in combinations(range(len(names)), 2):
-            if first:
-                continue
-            one, two = (values[(ids == group) & np.isfinite(values)] for group in (first, second))
-            if min(one.size, two.size) < 3 or np.ptp(np.r_[one, two]) == 0:
+        known = np.isfinite(values)
+        for second in range(1, len(names)):
+            two, one = (values[(ids == group) & known] for group in (second, 0))
+            if min(one.size, two.size) < _FEWEST or np.ptp(np.r_[one, two]) == 0:
                 continue
             limits = hodges_lehmann_limits(two, one)
             medians = (float(np.median(one)), float(np.median(two)))
             difference = (limits.estimate, limits.low, limits.high)
-            # Where the groups do not overlap its p has no bound; a rank test of so few has.
-            p = max(brunner_munzel(one, two).p, 2 / comb(one.size + two.size, one.size))
-            found.append((measure, structure, names[first], names[second], medians, difference, p))
-    if not found:
-        return []
-    adjusted = holm([row[-1] for row in found])
-    return [MeasureDifference(*row[:-1], float(p)) for row, p in zip(found, adjusted, strict=True)]
+            row = (measure, structure, names[0], names[second], medians, difference)
+            found.append((row, brunner_munzel(one, two).p))
+            for deal, dealt in enumerate(deals[:, known]):
+                dealt_one, dealt_two = (values[known][dealt == group] for group in (0, second))
+                if min(dealt_one.size, dealt_two.size) >= _FEWEST:
+                    chance[deal] = min(chance[deal], brunner_munzel(dealt_one, dealt_two).p)
+    return [
+        MeasureDifference(*row, float((1 + np.count_nonzero(chance <= p * (1 + 1e-9))) / (1 + permutations)))
+        for row, p in found
+    ]
 
 
 def signed_volume_errors(table: pd.DataFrame, subjects: Sequence[str]) -> dict[tuple[str, str], Floats]:

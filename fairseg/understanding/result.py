@@ -378,7 +378,7 @@ def understand(
         confounded,
         tuple(associated),
         tuple(atlas),
-        tuple(_measures(whole, structures)),
+        tuple(_measures(whole, structures, cheap, seed)),
         tuple(_slices(whole, cheap, seed)),
         intervention,
         min_size,
@@ -398,7 +398,9 @@ def _slices(whole: Gathered, permutations: int, seed: int) -> list[Slice]:
     return find_slices(whole.dice, columns | image_columns(whole.views), permutations=permutations, seed=seed)
 
 
-def _measures(whole: Gathered, structures: Sequence[str]) -> list[MeasureDifference]:
+def _measures(
+    whole: Gathered, structures: Sequence[str], permutations: int, seed: int
+) -> list[MeasureDifference]:
     """Compare volumes and outlines of the references, and the model's signed volume errors."""
     columns = whole.views[MEASURES].astype(np.float64)
     measures = {}
@@ -408,4 +410,4 @@ def _measures(whole: Gathered, structures: Sequence[str]) -> list[MeasureDiffere
     table = None if whole.scores is None else whole.scores.table
     if table is not None and {"prediction_voxels", "reference_voxels"} <= set(table):
         measures |= signed_volume_errors(table, whole.subjects)
-    return measure_differences(measures, whole.ids, whole.names)
+    return measure_differences(measures, whole.ids, whole.names, permutations=permutations, seed=seed)

@@ -224,7 +224,7 @@ def measure_table(result: "UnderstandResult") -> Table | None:
         )
         for one in result.measures
     ]
-    heads = ("Groups", "Median of the first", "Median of the second", "Difference", "p (Holm)")
+    heads = ("Groups", "Median of the first", "Median of the second", "Difference", "p (all rows)")
     return Table.of("What the masks measure", heads, rows, corner="Measure", note=say("about_measures"))
 
 
