@@ -9,7 +9,7 @@ import pandas as pd
 from fairseg.checking.findings import Finding, Severity, found, refused
 from fairseg.cohort.attributes import attribute_names, read_attribute, read_subjects
 from fairseg.cohort.groups import Groups
-from fairseg.cohort.levels import alike
+from fairseg.cohort.levels import alike, perhaps_missing, said_missing
 from fairseg.cohort.reading import CleanTable
 from fairseg.cohort.short_names import short_names
 
@@ -127,6 +127,8 @@ def _attribute(
             return [], [], measured
     findings: list[Finding] = []
     if read.numbers is None:
+        unsaid = perhaps_missing(read.levels)
+        findings += found("perhaps_missing", Severity.WARNING, name, unsaid, option=said_missing(unsaid))
         for names in alike(read.levels):
             findings += found("alike", Severity.WARNING, name, names)
     if read.kind == "identifier" and not asked:

@@ -25,6 +25,7 @@ from fairseg.cohort.levels import (
     level_of,
     level_text,
     odd_cells,
+    perhaps_missing,
 )
 from fairseg.cohort.vectors import Vector, on_cpu, read_vector
 from fairseg.io.cells import cells_of, each
@@ -172,15 +173,35 @@ class Groups:
         >>> Groups.from_table({"sex": ["F", "f", "M", "Female"]}, by="sex").alike
         [('sex', ('F', 'Female', 'f'))]
         """
+        return [(name, names) for name, levels in self._levels() for names in alike(levels)]
+
+    @property
+    def perhaps_missing(self) -> list[tuple[str, tuple[str, ...]]]:
+        """Attribute and the levels of it that may mean "not known", where there are any.
+
+        >>> Groups.from_table({"sex": ["F", "unknown", "M"]}, by="sex").perhaps_missing
+        [('sex', ('unknown',))]
+        """
+        found = [(name, perhaps_missing(levels)) for name, levels in self._levels()]
+        return [(name, names) for name, names in found if names]
+
+    def _levels(self) -> list[tuple[str, tuple[str, ...]]]:
+        """Return each attribute that is not cut into bins, and its levels."""
         return [
-            (name, names)
+            (name, tuple(dict.fromkeys(levels)))
             for name, levels in zip(self.attributes, zip(*self.cells, strict=True), strict=True)
             if name not in self.bins
-            for names in alike(levels)
         ]
 
-    def warn_of_alike(self) -> None:
-        """Log what is in `alike`."""
+    def warn_of_levels(self) -> None:
+        """Log what is in `alike` and in `perhaps_missing`."""
+        for name, names in self.perhaps_missing:
+            logger.warning(
+                "levels of %s that may mean 'not known' are groups of their own: %s. If they mean it, leave"
+                " their cells empty",
+                name,
+                listed(names, 10),
+            )
         for name, names in self.alike:
             logger.warning(
                 "levels of %s that look alike are groups of their own: %s. If they are one, write them alike",

@@ -1,6 +1,7 @@
 """Levels: what a cell of the cohort table says. Missing or known, number or text, and in which bin."""
 
 import re
+import shlex
 import unicodedata
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
@@ -34,6 +35,38 @@ MISSING = (
 )
 FEW_LEVELS = 6  # numbers of at most so many values may be codes; text of at most so many names nobody
 _NOTHING = frozenset((*MISSING, "NaT"))
+# What people write for it besides, which may also be a group of its own: it is told, not decided.
+_PERHAPS_NOTHING = frozenset(
+    (
+        *(
+            "?",
+            "??",
+            "-",
+            "--",
+            ".",
+            "n.a.",
+            "n.k.",
+            "n.d.",
+            "na.",
+            "null",
+            "unk",
+            "unkn",
+            "unknown",
+            "missing",
+        ),
+        *(
+            "no data",
+            "not known",
+            "not available",
+            "not stated",
+            "not reported",
+            "not recorded",
+            "unspecified",
+        ),
+        *("not specified", "undisclosed", "not disclosed", "not given", "declined", "prefer not to say"),
+    )
+)
+_ZERO_WIDTH = "\u200b\u200c\u200d\u2060\ufeff"  # blanks that `strip` leaves
 WHOLE = re.compile(r"-?(0|[1-9][0-9]*)\.0+")  # a whole number as pandas writes it beside a missing value
 
 
@@ -112,9 +145,11 @@ def cell_text(value: object) -> str | None:
     >>> cell_text(" p01 "), cell_text(1.0), cell_text("1.0"), cell_text("N/A")
     ('p01', '1', '1.0', None)
     """
+    if isinstance(value, str):
+        value = value.strip().strip(_ZERO_WIDTH).strip()
     if is_missing(value):
         return None
-    return value.strip() if isinstance(value, str) else level_text(value)
+    return value if isinstance(value, str) else level_text(value)
 
 
 def level_of(value: object) -> str | None:
@@ -173,6 +208,26 @@ def alike(names: Iterable[str], *, initials: bool = True) -> list[tuple[str, ...
     for name, word in plain.items():
         sets.setdefault(word, []).append(name)
     return sorted(tuple(sorted(one)) for one in sets.values() if len(one) > 1)
+
+
+def perhaps_missing(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the levels that may mean "not known", as "unknown" and "?" do, and are groups all the same.
+
+    >>> perhaps_missing(["F", "Unknown", "?", "other", "not_reported"])
+    ('Unknown', '?', 'not_reported')
+    """
+    return tuple(
+        name for name in names if " ".join(name.casefold().replace("_", " ").split()) in _PERHAPS_NOTHING
+    )
+
+
+def said_missing(names: Iterable[str]) -> str:
+    """Return what to type so that texts are missing.
+
+    >>> said_missing(["?", "not known"])
+    "--na '?' --na 'not known'"
+    """
+    return " ".join(f"--na {shlex.quote(name)}" for name in names)
 
 
 def _plain(name: str) -> str:

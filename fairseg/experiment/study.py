@@ -74,7 +74,7 @@ def make_study(plan: Plan) -> Study:
     shape = make_plan(replace(raw, sizes=sizes), plan.recipe.target_spacing).shape
     fit_patch_size(plan.recipe, shape)  # before all arms fail at it
     groups = Groups.from_table(cohort, by=plan.recipe.by, bins=plan.recipe.bins)
-    groups.warn_of_alike()
+    groups.warn_of_levels()
     try:
         train_groups = [groups.name(groups.index(name)) for name in plan.train_groups]
     except ValueError as error:

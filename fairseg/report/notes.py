@@ -8,6 +8,7 @@ import pandas as pd
 from fairseg import __version__
 from fairseg.cohort.columns import DISTANCES, METRICS
 from fairseg.cohort.ids import as_ids
+from fairseg.cohort.levels import said_missing
 from fairseg.cohort.short_names import short_names
 from fairseg.io.sentences import counted, listed
 from fairseg.report.analyses import Analysis
@@ -113,6 +114,11 @@ def score_checks(scores: Scores, analyses: Sequence[Analysis]) -> list[str]:
         lines.append(say("cases", most=most, least=least, many=uneven.many, few=uneven.few))
     if look_like_percentages(columns[scores.metrics[0]].ravel()):
         lines.append(say("percentages"))
+    unsaid = dict.fromkeys(pair for one in analyses for pair in one.groups.perhaps_missing)
+    lines += [
+        say("perhaps_missing", attribute=name, names=names, option=said_missing(names))
+        for name, names in unsaid
+    ]
     sets_of_levels = dict.fromkeys(pair for one in analyses for pair in one.groups.alike)
     lines += [say("alike", attribute=name, names=names) for name, names in sets_of_levels]
     lines += [say("held", attribute=one.name) for one in analyses if one.held]

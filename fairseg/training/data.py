@@ -180,7 +180,7 @@ def choose_cases(
         raw = raw.only(rows["case"].tolist())
     grouped = rows if split is None else rows[~held_out]
     groups = Groups.from_table(grouped, by=settings.by, bins=settings.bins)
-    groups.warn_of_alike()
+    groups.warn_of_levels()
     ids = groups.encode(rows)
     if split is None:
         held_out = split_subjects(

@@ -122,7 +122,7 @@ def gather(
         )
     table = table[table["case"].isin(raw.images)].reset_index(drop=True)
     groups = Groups.from_table(table, by=by, bins={k: v for k, v in bins.items() if k in _names(by)})
-    groups.warn_of_alike()
+    groups.warn_of_levels()
     own, left_out = _members(table, groups, min_size, _seen(run, table))
     kept = [group for group in range(len(groups)) if (own["group"] == group).any()]
     first = _reference(groups, reference, kept)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ import SimpleITK as sitk
 import fairseg
 from fairseg.checking import Finding, Severity, page
 from fairseg.cli import main
+from fairseg.cohort import TableOptions
 from fairseg.report.templates import environment
 
 Save = Callable[..., Path]
@@ -317,3 +319,13 @@ def test_there_is_one_thing_to_look_at(given: dict[str, Any]) -> None:
 def test_a_folder_that_is_no_dataset_says_what_to_type(cohort: Path) -> None:
     with pytest.raises(ValueError, match="fairseg check PREDICTIONS REFERENCES"):
         fairseg.check(cohort / "references")
+
+
+@pytest.mark.parametrize("level", ["unknown", "?", "-", "Not reported", "n.a."])
+def test_levels_that_may_mean_not_known_are_told_with_what_to_type(level: str) -> None:
+    table = {"case": [f"c{place}" for place in range(60)], "sex": ["F", "M", level] * 20}
+    (finding,) = fairseg.check(table, by="sex").findings.itertuples()
+    assert (finding.severity, finding.kind) == ("warning", "perhaps_missing")
+    assert f"--na {shlex.quote(level)}" in finding.to_do
+    said = fairseg.check(table, by="sex", options=TableOptions(na=[level]))
+    assert not said.findings["kind"].isin(["perhaps_missing"]).any()

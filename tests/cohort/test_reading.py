@@ -279,3 +279,12 @@ def test_columns_without_name_and_text_are_left_out(separator: str, tmp_path: Pa
     (tmp_path / "two.csv").write_text("case,sex,,\na,F,1,2\n")
     with pytest.raises(ValueError, match="must name each column once, got '' twice"):
         read_cohort(tmp_path / "two.csv")
+
+
+@pytest.mark.parametrize("blank", ["\u200b", "\ufeff", "\u00a0", " \u2060 "])
+def test_blanks_without_width_are_blanks(blank: str) -> None:
+    table = {"case": ["a", "b"], "subject": ["p1", f"{blank}p1{blank}"], "sex": [f"F{blank}", blank]}
+    read = read_cohort(table)
+    assert read["subject"].tolist() == ["p1", "p1"]
+    assert read["sex"][0] == "F"
+    assert read["sex"].isna().tolist() == [False, True]

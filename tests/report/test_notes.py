@@ -196,7 +196,12 @@ def levels_alike() -> pd.DataFrame:
     ).assign(subject=[f"s{place}" for place in range(60)])
 
 
-@pytest.mark.parametrize("make", [doubled, in_centimetres, levels_alike])
+def levels_that_may_say_nothing() -> pd.DataFrame:
+    """Return a sex of which a third is "Unknown", which would be a group that makes a gap."""
+    return levels_alike().replace({"sex": {"female": "Unknown"}})
+
+
+@pytest.mark.parametrize("make", [doubled, in_centimetres, levels_alike, levels_that_may_say_nothing])
 @pytest.mark.parametrize("models", [1, 2])
 def test_what_looks_wrong_is_said_wherever_the_answer_is_read(
     make: Callable[[], pd.DataFrame], models: int, tmp_path: Path

@@ -105,7 +105,7 @@ def read_groups(
         groups = Groups.from_table(rows, by=by or default, bins=bins)
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from None
-    groups.warn_of_alike()
+    groups.warn_of_levels()
     return rows, groups, groups.encode(rows)
 
 
