@@ -281,8 +281,8 @@ def read_grid(path: Path) -> tuple[tuple[int, ...], tuple[float, ...], str]:
     with itk_messages():
         try:
             reader.ReadImageInformation()
-        except RuntimeError:
-            raise ValueError(f"{path} cannot be read as an image") from None
+        except RuntimeError as error:
+            raise ValueError(f"{path} cannot be read as an image: {_reason(error, path)}") from None
     spacing = reader.GetSpacing()[::-1]
     check_voxel_size(spacing, str(path))
     return reader.GetSize()[::-1], spacing, _unit(path, spacing)

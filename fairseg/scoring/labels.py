@@ -1,6 +1,6 @@
 """Which values of the masks are which structure, on each side: as the caller says, or a dataset.json."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -107,6 +107,7 @@ def label_map(
         given = {} if prediction_labels is None else _by_name(prediction_labels, named)
         pairs = ({**named, **given}, named)
         stated = frozenset(given)
+        _check_unions_follow(pairs[1], pairs[0], stated)
     elif prediction_labels is not None:
         raise ValueError("prediction_labels must come with labels, which name the structures")
     else:
@@ -117,6 +118,26 @@ def label_map(
         ignore = file.ignore
         notes = [f"voxels of value {ignore} in a reference count for nothing, as {file.file.name} says"]
     return LabelMap(*pairs, ignore, stated, tuple(notes))
+
+
+def _check_unions_follow(
+    true: Mapping[Name, Codes], predicted: Mapping[Name, Codes], stated: Collection[Name]
+) -> None:
+    """Raise where a structure has another value in predictions, and a union of it says nothing of that."""
+    single = [name for name in stated if len(true[name]) == 1 and true[name] != predicted[name]]
+    moved = {true[name][0]: predicted[name][0] for name in single}
+    unsaid = {name: codes for name, codes in _moved(true, moved).items() if name not in stated}
+    if unsaid:
+        raise ValueError(
+            f"labels: predictions have other values for {listed(moved)}, so {listed(unsaid)} must say theirs"
+            f" too: {_typed(unsaid, true, unsaid)}"
+        )
+
+
+def _moved(structures: Mapping[Name, Codes], moved: Mapping[int, int]) -> dict[Name, Codes]:
+    """Return the structures that are of other values once these have moved, with those values."""
+    after = {name: tuple(moved.get(code, code) for code in codes) for name, codes in structures.items()}
+    return {name: codes for name, codes in after.items() if set(codes) != set(structures[name])}
 
 
 def _by_name(prediction_labels: Structures, named: Mapping[Name, Codes]) -> dict[Name, Codes]:
@@ -228,8 +249,13 @@ def check_structures_occur(
         what = _texts({name: names.prediction[name] for name in missing})
         spare = _unused(predicted, names.prediction)[: len(missing)]
         codes = {name: names.reference[name] for name in missing} | dict(zip(missing, spare, strict=False))
-        out = f"say which value is which, such as {_typed(missing, names.reference, codes)}"
+        single = [name for name in missing if len(names.reference[name]) == 1]
+        codes |= _moved(names.reference, {names.reference[name][0]: codes[name][0] for name in single})
+        out = f"say which value is which, such as {_typed(codes, names.reference, codes)}"
         never = "" if spare else ", which says that the model never predicts it"
+        if not spare and len(single) == 1 and names.ignore is None:
+            value = names.reference[single[0]][0]
+            never += f", or --ignore {value}, that what has this value counts for nothing"
         raise ValueError(f"no prediction has {what}: {there}; {out}{never}")
 
 

@@ -135,6 +135,39 @@ def test_the_mapping_gives_the_scores_of_equal_codes(read: Reader, tmp_path: Pat
     assert alike["dice"].min() < 1
 
 
+@every_reader
+def test_a_union_follows_the_values_of_what_it_is_made_of(
+    read: Reader, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Else it would be scored on half of itself: the left is 1 on both sides, the right 2 and 5."""
+    place = cohort(tmp_path / "other", (1, 2), (1, 5))
+    labels = {"both": (1, 2), "right": 2}
+    for given in ({"right": 5}, None):
+        with pytest.raises(ValueError, match=r".") as error:
+            read(place, labels=labels, prediction_labels=given)
+        assert '--labels "both=1+2:1+5"' in str(error.value) + capsys.readouterr().err
+    codes = {"labels": labels, "prediction_labels": {"both": (1, 5), "right": 5}}
+    alike = read(cohort(tmp_path / "alike", (1, 2), (1, 2)), labels=labels)
+    pd.testing.assert_frame_equal(read(place, **codes), alike)
+    swapped = {
+        "labels": {"both": (1, 2), "left": 1, "right": 2},
+        "prediction_labels": {"left": 2, "right": 1},
+    }
+    scores = read(cohort(tmp_path / "swapped", (1, 2), (2, 1)), **swapped)  # which the union does not see
+    assert scores["dice"].max() == 1
+
+
+@every_reader
+def test_a_value_of_the_references_alone_may_be_ignored_and_that_is_told(
+    read: Reader, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = cohort(tmp_path, (1, 255), (1, 0))
+    with pytest.raises(ValueError, match=r".") as error:
+        read(place)
+    assert "or --ignore 255, that what has this value counts" in str(error.value) + capsys.readouterr().err
+    assert read(place, ignore=255)["label"].astype(str).unique().tolist() == ["1"]
+
+
 def test_the_mapping_that_an_error_shows_works_as_it_stands(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
