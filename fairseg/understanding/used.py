@@ -13,6 +13,7 @@ from scipy.stats import rankdata
 
 from fairseg.statistics.confounders import adjusted_gap
 from fairseg.understanding.readable import Floats, Integers, Readings, Tested
+from fairseg.understanding.views import ERRORS
 
 _APART = 0.95  # AUC above which hardly any two subjects of different groups have like scores
 
@@ -67,9 +68,9 @@ def associations(
         seed: of the deals.
 
     Returns:
-        A row for each view and group that is shown to be readable.
+        A row for each view and group that is shown to be readable, but the map of errors.
     """
-    rows = [row for row in readings.rows if row.shown]
+    rows = [row for row in readings.rows if row.shown and row.view != ERRORS]  # of which Dice is made
     known = np.isfinite(dice)
     own = ids[known]
     if not rows or known.sum() < 4:

@@ -75,6 +75,7 @@ def test_a_gap_alone_is_no_association_within_groups(slope: float, shown: bool) 
     rng = np.random.default_rng(5)
     look = rng.normal(size=80)
     views = {"look": pattern(2.0 * IDS + look, 0.05, rng)}
+    views["map of errors"] = views["look"]  # goes with Dice by itself
     readings = read_groups(views, IDS, NAMES, permutations=199)
     dice = 0.9 - 0.05 * IDS + slope * look + rng.normal(0, 0.01, 80)
     dice[3] = np.nan
