@@ -225,6 +225,12 @@ def prepare_cases(
     data = TrainingData(raw, plan, groups, train, validation, view, patch_size)
     if empty := [name for name, count in zip(groups.names, data.counts, strict=True) if not count]:
         raise ValueError(f"{raw.folder / 'labelsTr'}: all voxels to train on are ignored in {listed(empty)}")
+    shown = {value for case in train.cases for value in case.slices}
+    absent = [name for name, codes in raw.structures.items() if not shown.intersection(codes)]
+    if len(absent) == len(raw.structures):
+        raise ValueError(f"{raw.folder / 'labelsTr'}: no mask to train on has a label, all are background")
+    if absent:
+        logger.warning("no mask to train on has %s, which the network can't learn", listed(absent))
     return data
 
 

@@ -367,7 +367,10 @@ def _check_labels(voxels: npt.NDArray[Any], structures: dict[str, Codes], ignore
     if unknown := sorted(set(np.unique(voxels).tolist()) - {0, ignore, *values}):
         known = ", ".join(f"{'+'.join(map(str, codes))} ({name})" for name, codes in structures.items())
         got = ", ".join(f"{value:g}" for value in unknown[:5])
-        raise ValueError(f"the mask may hold 0 and the labels of dataset.json, {known}; got {got}")
+        raise ValueError(
+            f"the mask may hold 0 and the labels of dataset.json, {known}; got {got}: name it there, or"
+            " number the values of the masks anew (docs/training.md shows how)"
+        )
 
 
 def _resampled_size(size: npt.ArrayLike, spacing: npt.ArrayLike, target: npt.ArrayLike) -> tuple[int, int]:

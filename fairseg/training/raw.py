@@ -79,7 +79,10 @@ def read_raw(folder: str | Path, part: Literal["Tr", "Ts"] = "Tr") -> RawDataset
     structures = {str(name): codes for name, codes in named.items()}
     values = values_of(structures)
     if values != set(range(1, len(values) + 1)) or not values:
-        raise ValueError(f"{file}: labels must be 1, 2, 3, ..., got {structures}")
+        raise ValueError(
+            f"{file}: labels must be 1, 2, 3, ..., as nnU-Net asks too, got {structures}: number the values"
+            " anew, in the masks as well (docs/training.md shows how)"
+        )
     order = None
     if any(len(codes) > 1 for codes in structures.values()):
         order = _check_order(read_json(file).get("regions_class_order"), structures, file)
@@ -121,6 +124,11 @@ def read_channel_names(root: Path) -> tuple[str, ...]:
     names = content.get("channel_names") if isinstance(content, dict) else None
     if not isinstance(names, dict):
         got = "none" if names is None else f"{names!r:.60}"
+        if isinstance(content, dict) and "modality" in content:
+            got += (
+                ' but "modality", as of the Decathlon and nnU-Net v1, which nnUNetv2_convert_MSD_dataset or'
+            )
+            got += " nnUNetv2_convert_old_nnUNet_dataset converts"
         what = '"channel_names" as nnU-Net writes them, number and name of each'
         raise ValueError(f"{file} must hold {what}, got {got}")
     return tuple(map(str, names.values()))

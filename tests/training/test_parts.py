@@ -520,3 +520,34 @@ def test_training_and_prediction_mirror_along_the_axes_asked_for(mirror: str) ->
     flips = [turn for turn in ((), (2,), (3,), (2, 3)) if {axis - 2 for axis in turn} <= set(axes)]
     expected = torch.stack([Sideways()(ramp.flip(turn)).flip(turn) for turn in flips]).mean(dim=0)
     torch.testing.assert_close(found, expected)
+
+
+def test_masks_without_a_label_are_nothing_to_learn_from(
+    dataset: Path, tiny: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "data"
+    shutil.copytree(dataset, folder)
+
+    def keep(values: list[int]) -> None:
+        for path in (folder / "labelsTr").iterdir():
+            image = sitk.ReadImage(str(path))
+            voxels = sitk.GetArrayFromImage(image)
+            voxels[~np.isin(voxels, values)] = 0
+            changed = sitk.GetImageFromArray(voxels)
+            changed.CopyInformation(image)
+            sitk.WriteImage(changed, str(path))
+
+    keep([1, 3])
+    load_data(folder, tiny, tmp_path / "prepared")
+    assert "no mask to train on has LVM, which the network can't learn" in caplog.text
+    keep([])
+    with pytest.raises(ValueError, match="labelsTr: no mask to train on has a label, all are background"):
+        load_data(folder, tiny, tmp_path / "prepared")
+
+
+def test_a_dataset_of_nnunets_first_version_is_told_how_to_convert(dataset: Path, tmp_path: Path) -> None:
+    about = json.loads((dataset / "dataset.json").read_text(encoding="utf-8"))
+    about["modality"] = about.pop("channel_names")
+    (tmp_path / "dataset.json").write_text(json.dumps(about), encoding="utf-8")
+    with pytest.raises(ValueError, match=r'got none but "modality", .*nnUNetv2_convert_MSD_dataset'):
+        read_raw(tmp_path)
