@@ -5,6 +5,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from fairseg.report.tables import Cell, Table
 from fairseg.report.templates import say_from
 from fairseg.understanding.advice import (
@@ -91,11 +93,14 @@ def answer_lines(result: "UnderstandResult") -> list[str]:
 
 def used_line(result: "UnderstandResult") -> str:
     """Say whether Dice goes with looking like a group; "" where no group is readable."""
+    dice = result.cohort.dice
     return say(
         "used",
         associated=result.associations,
         told=[one for one in result.associations if one.shown],
-        given=result.cohort.dice is not None,
+        given=dice is not None,
+        known=0 if dice is None else int(np.isfinite(dice).sum()),
+        n=len(result.cohort.subjects),
         readable=any(row.shown for row in result.readings.rows),
     )
 

@@ -22,7 +22,7 @@ from fairseg.understanding import views
 from fairseg.understanding.advice import Advice
 from fairseg.understanding.readable import Reading
 from fairseg.understanding.result import _slices
-from fairseg.understanding.words import advice_words
+from fairseg.understanding.words import advice_words, used_line
 
 
 @pytest.fixture(scope="module")
@@ -272,6 +272,18 @@ def test_no_crop_is_advised_to_who_needs_none(result: fairseg.understanding.Unde
         _, _, printed = advice_words(went_by, asked)
         assert ("--crop reference" in printed) == crops
         assert ("--sampler oversampling" in printed) != crops
+
+
+def test_few_subjects_with_dice_are_said(result: fairseg.understanding.UnderstandResult) -> None:
+    dice = result.cohort.dice
+    assert dice is not None
+    assert "Dice is known" not in result.sentence
+    few = replace(result.cohort, dice=np.where(np.arange(dice.size) < 3, dice, np.nan))
+    said = used_line(replace(result, cohort=few, associations=()))
+    assert (
+        said
+        == f"Whether a model goes by it cannot be told. Dice is known of 3 of the {dice.size} subjects only."
+    )
 
 
 def test_slices_are_of_columns_that_nobody_named() -> None:
