@@ -11,6 +11,7 @@ import pytest
 import fairseg
 from fairseg import Groups
 from fairseg.clinical import agreement, clinical_measures
+from fairseg.cohort import TableOptions
 from fairseg.datasets.phantom import write_phantom
 from fairseg.experiment import Plan, make_recipe
 from fairseg.experiment.study import make_study
@@ -214,4 +215,16 @@ def test_the_column_that_names_files_is_told_where_no_case_does(
         said = str(command(data, tmp_path / "people.csv"))
     except ValueError as error:
         said = str(error)
-    assert "the column 'Image Index' names files: --case-column 'Image Index'" in said
+    # nnU-Net's commands have no such option.
+    way_out = "call it case" if "call it case" in said else "--case-column 'Image Index'"
+    assert f"the column 'Image Index' names files: {way_out}" in said
+
+
+def test_understand_reads_a_table_as_it_is(tmp_path: Path) -> None:
+    data, file = tmp_path / "data", tmp_path / "people.csv"
+    write_phantom(data, subjects={"F": 1, "M": 1}, test_subjects=0, shape=(32, 32), spacing=6.0, slices=2)
+    rows = pd.read_csv(data / "groups.csv").rename(columns={"case": "Image Index"})
+    rows.assign(group=["?", *rows["group"][1:]]).to_csv(file, index=False)
+    options = TableOptions(case_column="Image Index", na=["?"])
+    with pytest.raises(ValueError, match=r"at least two groups of 10 subjects .* got F 1, M 1"):
+        fairseg.understand(data, "group", cohort=file, options=options)

@@ -55,6 +55,7 @@ def _names(text: str) -> tuple[str, ...]:
 )
 @options.number("--min-size", click.IntRange(min=5), 10, "Subjects that a group needs to be judged.")
 @options.spacing
+@options.tables
 @click.option(
     "--model",
     type=click.Choice(("linear", "cnn")),
@@ -81,6 +82,7 @@ def understand(data: Path, bins: Sequence[Any], out: Path, **given: Any) -> int:
     if given["run"] is not None or given["model"] == "cnn":
         need_extra()
     check_writable(out, FILES, KIND)
+    given["options"] = options.table_options()
     result = fairseg.understand(data, bins=one_each(bins), **given, progress=True)
     page = result.save(out)
     click.echo(repr(result))

@@ -154,8 +154,10 @@ def hint_of_capitals(cases: Iterable[str], files: Collection[str]) -> str:
     return f"; capitals differ: {listed(pairs)}" if pairs else ""
 
 
-def hint_of_column(cohort: pd.DataFrame, files: Collection[str]) -> str:
+def hint_of_column(cohort: pd.DataFrame, files: Collection[str], way_out: str = "") -> str:
     """Return what to say of a column of a cohort that names files, where `case` does not; "" of none.
+
+    `way_out` is what to do, by default the option of the commands.
 
     >>> table = pd.DataFrame({"case": ["1", "2"], "Image Index": ["a.png", "b.png"]})
     >>> hint_of_column(table, ["a", "b", "c"])
@@ -164,7 +166,8 @@ def hint_of_column(cohort: pd.DataFrame, files: Collection[str]) -> str:
     for name in cohort.columns.drop("case"):
         cells = [cell for cell in cohort[name].unique() if isinstance(cell, str)]
         if sum(any(one in files for one in _spellings(cell)) for cell in cells) > len(cells) / 2:
-            return f"; the column {str(name)!r} names files: --case-column {shlex.quote(str(name))}"
+            out = way_out or f"--case-column {shlex.quote(str(name))}"
+            return f"; the column {str(name)!r} names files: {out}"
     return ""
 
 

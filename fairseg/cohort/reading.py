@@ -40,6 +40,18 @@ class TableOptions:
     case_column: str | None = None
     subject_column: str | None = None
 
+    @property
+    def words(self) -> list[str]:
+        """What the commands are told by, as it is typed.
+
+        >>> TableOptions(na=["?"], case_column="Image Index").words
+        ['--na', '?', '--case-column', 'Image Index']
+        """
+        named = (("--case-column", self.case_column), ("--subject-column", self.subject_column))
+        pairs = [*(("--na", text) for text in self.na), *(("--keep-na", name) for name in self.keep_na)]
+        pairs += [(option, name) for option, name in named if name is not None]
+        return [word for pair in pairs for word in pair]
+
 
 @dataclass(frozen=True, eq=False)
 class CleanTable:

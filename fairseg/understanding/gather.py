@@ -12,6 +12,7 @@ import pandas as pd
 from fairseg.cohort.attributes import read_subjects
 from fairseg.cohort.case_names import cohort_as_files, names_apart
 from fairseg.cohort.groups import Groups
+from fairseg.cohort.reading import TableOptions
 from fairseg.cohort.table import read_cohort
 from fairseg.io.images import find_masks
 from fairseg.io.sentences import counted, listed
@@ -50,6 +51,7 @@ class Gathered:
         views: name -> (N, ...).
         scores: the model's, or None.
         dice: of each subject, (N,), NaN where unknown; None without scores.
+        options: how the table was read.
     """
 
     attributes: tuple[str, ...]
@@ -68,6 +70,7 @@ class Gathered:
     views: Mapping[str, npt.NDArray[np.floating]]
     scores: Scores | None
     dice: Floats | None
+    options: TableOptions
 
     @property
     def attribute(self) -> str:
@@ -86,6 +89,7 @@ def gather(
     reference: str | None,
     *,
     cohort: str | Path | pd.DataFrame | None,
+    options: TableOptions | None,
     bins: Mapping[str, Sequence[float]],
     predictions: str | Path | None,
     scores: Any,
@@ -109,7 +113,8 @@ def gather(
     raw = read_raw(data, part)
     labels = plain_labels(raw, "understand")
     _check_run(run, raw)
-    table = cohort if isinstance(cohort, pd.DataFrame) else read_cohort(cohort or Path(data) / "groups.csv")
+    file = Path(data) / "groups.csv" if cohort is None else cohort
+    table = file if isinstance(file, pd.DataFrame) else read_cohort(file, options)
     for option, names in (("by", _names(by)), ("confounders", confounders)):
         if absent := [name for name in names if name not in table]:
             has = listed(table.columns, 20)
@@ -159,7 +164,7 @@ def gather(
     return Gathered(
         groups.attributes,
         str(data),
-        "" if isinstance(cohort, pd.DataFrame) else str(cohort or Path(data) / "groups.csv"),
+        "" if isinstance(file, pd.DataFrame) else str(file),
         {name: edges for name, edges in bins.items() if name in _names(by)},
         raw,
         tuple(case for case, has in zip(cases, there, strict=True) if has),
@@ -173,6 +178,7 @@ def gather(
         views,
         scored,
         None if scored is None else _dice(scored, subjects),
+        options or TableOptions(),
     )
 
 

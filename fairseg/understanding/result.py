@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from fairseg.cohort.reading import TableOptions
 from fairseg.io.sentences import listed
 from fairseg.scoring.voxel_sizes import Spacing
 from fairseg.understanding.advice import Advice, advise, crop_margin
@@ -247,6 +248,7 @@ def understand(
     reference: str | None = None,
     *,
     cohort: str | Path | pd.DataFrame | None = None,
+    options: TableOptions | None = None,
     bins: Mapping[str, Sequence[float]] | None = None,
     predictions: str | Path | None = None,
     scores: Any = None,
@@ -274,6 +276,7 @@ def understand(
         by: the attribute whose levels are the groups; several: their intersections.
         reference: the group that the others are compared with; None: the first.
         cohort: table of cases, or its path; None: groups.csv in `data`.
+        options: how that file calls things otherwise.
         bins: attribute -> edges that cut a numeric attribute.
         predictions: folder of a model's masks of the same cases; None: those of `run`.
         scores: a model's scores of the same subjects, as `fairseg.audit` takes them; None: those of
@@ -328,6 +331,7 @@ def understand(
             by,
             reference,
             cohort=cohort,
+            options=options,
             bins=bins or {},
             predictions=predictions,
             scores=scores,

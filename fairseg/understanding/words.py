@@ -249,8 +249,9 @@ def advice_words(one: Advice, result: "UnderstandResult") -> tuple[str, str, str
     options = [part for name in cohort.attributes for part in ("--by", name)]
     for name, edges in cohort.bins.items():
         options += ["--bins", f"{name}={','.join(f'{edge:g}' for edge in edges)}"]
-    groups = ["--groups", cohort.groups_file or "GROUPS.csv"]
-    named_otherwise = cohort.groups_file != str(Path(cohort.data) / "groups.csv")
+    read = cohort.options.words
+    groups = ["--groups", cohort.groups_file or "GROUPS.csv", *read]
+    named_otherwise = bool(read) or cohort.groups_file != str(Path(cohort.data) / "groups.csv")
     pixels = int(one.facts.get("margin", 0.0) // max(cohort.frame.pixel))
     asked = {
         "data": shlex.join([cohort.data, *options, *(groups if named_otherwise else [])]),

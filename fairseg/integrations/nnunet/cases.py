@@ -180,6 +180,6 @@ def read_rows(file: Path, cases: Sequence[str]) -> pd.DataFrame:
         raise ValueError(
             f"{file} has no row for {counted(len(without), 'case')} of {len(cases)}: {listed(without)}. A"
             " case is named as its file in labelsTr without extension; the table has"
-            f" {listed(cohort['case'].tolist())}{hint_of_column(cohort, without)}"
+            f" {listed(cohort['case'].tolist())}{hint_of_column(cohort, without, 'call it case')}"
         )
     return rows_of(cohort, cases)
