@@ -262,14 +262,6 @@ class PairGains:
         row = self.typical
         return None if row is None else {1: self.second, -1: self.first}.get(row.gap_before.sign)
 
-    @property
-    def gained_more(self) -> str | None:
-        """The group that is shown to have gained more in the typical case."""
-        row = self.typical
-        if row is None or not row.shown:
-            return None
-        return self.second if row.gain.estimate > 0 else self.first
-
 
 @dataclass(frozen=True)
 class ModelGains:
