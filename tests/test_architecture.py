@@ -54,6 +54,27 @@ def test_rooms_import_lower_floors_only(number: int, room: str) -> None:
         assert imported(file) <= below | {room}, file
 
 
+def test_no_files_import_each_other_in_a_circle() -> None:
+    """Imports inside functions and those for types alone count too: they are arrows as well."""
+    files = {
+        file.relative_to(PACKAGE.parent).with_suffix("").as_posix(): file for file in PACKAGE.rglob("*.py")
+    }
+    arrows: dict[str, set[str]] = {}
+    for name, file in files.items():
+        nodes = ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        named = {
+            path.replace(".", "/")
+            for node in nodes
+            if isinstance(node, ast.ImportFrom) and node.module
+            for path in (node.module, *(f"{node.module}.{alias.name}" for alias in node.names))
+        }
+        arrows[name] = named & files.keys()
+    while free := [name for name, to in arrows.items() if not to & arrows.keys()]:
+        for name in free:
+            del arrows[name]
+    assert not arrows
+
+
 @pytest.mark.parametrize("block", FLOORS[3])
 def test_blocks_need_the_cohort_at_most(block: str) -> None:
     for file in (PACKAGE / block).rglob("*.py"):

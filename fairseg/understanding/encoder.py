@@ -16,7 +16,9 @@ from tqdm.auto import tqdm
 from fairseg.samplers import GroupBatchSampler
 from fairseg.training.machine import pick_device
 from fairseg.training.network import make_network
-from fairseg.understanding.readable import FOLDS, Floats, Integers
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
 
 _PIXELS = 20  # along each axis, means of the pixels of a view
 _FEATURES = 8
@@ -62,7 +64,7 @@ class EncoderReader:
         off = None if self.progress else True
         deals = tqdm(zip(ids, folds[:, 0], strict=True), f"reading {self.name}", len(ids), disable=off)
         for deal, (groups, parts) in enumerate(deals):
-            for held in (parts == fold for fold in range(FOLDS)):
+            for held in (parts == fold for fold in np.unique(parts)):
                 scores[deal, held] = self._unseen(groups, held)
         return scores
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from textwrap import wrap
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from matplotlib import rc_context
@@ -13,16 +13,14 @@ from fairseg.report.palette import BAD, GRID, INK, LINE, REFERENCE, color
 from fairseg.report.plots import STYLE, new_axes
 from fairseg.understanding.advice import margin_curve
 from fairseg.understanding.errors import Atlas
+from fairseg.understanding.understood import Understood
 from fairseg.understanding.views import BOX, WHOLE
-
-if TYPE_CHECKING:
-    from fairseg.understanding.result import UnderstandResult
 
 _A_ROW = 3  # pictures
 _A_LINE = 22  # letters above a picture
 
 
-def plot(result: "UnderstandResult", kind: str, ax: Axes | None) -> Axes:
+def plot(result: Understood, kind: str, ax: Axes | None) -> Axes:
     """Draw one of `KINDS`."""
     if kind not in KINDS:
         raise ValueError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}")
@@ -30,7 +28,7 @@ def plot(result: "UnderstandResult", kind: str, ax: Axes | None) -> Axes:
         return KINDS[kind](result, ax)
 
 
-def plot_views(result: "UnderstandResult", ax: Axes | None = None) -> Axes:
+def plot_views(result: Understood, ax: Axes | None = None) -> Axes:
     """Draw the AUC of each view with its limits, and up to where chance goes."""
     rows = result.readings.rows
     ax = ax or new_axes(7.0, 1.0 + 0.28 * len(rows))
@@ -50,7 +48,7 @@ def plot_views(result: "UnderstandResult", ax: Axes | None = None) -> Axes:
     return ax
 
 
-def plot_margins(result: "UnderstandResult", ax: Axes | None = None) -> Axes:
+def plot_margins(result: Understood, ax: Axes | None = None) -> Axes:
     """Draw the AUC against the margin of the crop, mm."""
     ax = ax or new_axes(4.6, 3.2)
     curve = margin_curve(result.readings)
@@ -74,7 +72,7 @@ def plot_margins(result: "UnderstandResult", ax: Axes | None = None) -> Axes:
     return ax
 
 
-def plot_images(result: "UnderstandResult", ax: Axes | None = None) -> Axes:
+def plot_images(result: Understood, ax: Axes | None = None) -> Axes:
     """Draw the mean image of each group around the organ, and the difference of the first two."""
     views = result.cohort.views[WHOLE]
     middle = views[:, 0, views.shape[2] // 2]  # the first channel, halfway between the organ's ends
@@ -92,7 +90,7 @@ def plot_images(result: "UnderstandResult", ax: Axes | None = None) -> Axes:
     return ax
 
 
-def plot_errors(result: "UnderstandResult", ax: Axes | None = None) -> Axes:
+def plot_errors(result: Understood, ax: Axes | None = None) -> Axes:
     """Draw where the two groups of the clearest finding of the atlas differ."""
     if not result.atlas:
         raise ValueError("errors need the masks of a model: understand(..., predictions=...)")
@@ -116,7 +114,7 @@ def plot_errors(result: "UnderstandResult", ax: Axes | None = None) -> Axes:
     return ax
 
 
-def plot_occlusion(result: "UnderstandResult", ax: Axes | None = None) -> Axes:
+def plot_occlusion(result: Understood, ax: Axes | None = None) -> Axes:
     """Draw what blanking each patch does to the Dice of two groups, those of the clearest difference."""
     given = result.intervention
     if given is None or not given.occlusion:
@@ -135,7 +133,7 @@ def plot_occlusion(result: "UnderstandResult", ax: Axes | None = None) -> Axes:
     return ax
 
 
-def plot_bottleneck(result: "UnderstandResult", ax: Axes | None = None) -> Axes:
+def plot_bottleneck(result: Understood, ax: Axes | None = None) -> Axes:
     """Draw the subjects by the first two components of the run's features."""
     if result.intervention is None:
         raise ValueError("bottleneck needs a training: understand(..., run=...)")
@@ -192,7 +190,7 @@ def _side_by_side(
     return ax
 
 
-KINDS: dict[str, Callable[["UnderstandResult", Axes | None], Axes]] = {
+KINDS: dict[str, Callable[[Understood, Axes | None], Axes]] = {
     "views": plot_views,
     "margins": plot_margins,
     "images": plot_images,

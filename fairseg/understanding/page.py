@@ -20,10 +20,11 @@ from fairseg.report.templates import render_page
 from fairseg.statistics.cohort_table import cohort_table
 from fairseg.statistics.verdicts import Verdict
 from fairseg.understanding import words
+from fairseg.understanding.figures import plot
+from fairseg.understanding.understood import Understood
 
 if TYPE_CHECKING:
     from fairseg.understanding.readable import Reading
-    from fairseg.understanding.result import UnderstandResult
 
 PAGE, KIND = "understand.html", "understand"
 FILES = (
@@ -38,7 +39,7 @@ FILES = (
 )
 
 
-def save_page(result: "UnderstandResult", folder: Path) -> Path:
+def save_page(result: Understood, folder: Path) -> Path:
     """Write page and tables; see `UnderstandResult.save`."""
     advice = pd.DataFrame(
         [(*words.advice_words(one, result), one.strength) for one in result.advice],
@@ -47,8 +48,8 @@ def save_page(result: "UnderstandResult", folder: Path) -> Path:
     kinds = ["margins", "images", *(["errors"] if result.atlas else [])]
     if result.intervention is not None:
         kinds += [*(["occlusion"] if result.intervention.occlusion else []), "bottleneck"]
-    figures = {kind: to_svg(figure_of(result.plot(kind))) for kind in kinds}
-    pictures = {kind: base64.b64encode(svg).decode() for kind, svg in figures.items()}
+    drawn = {kind: to_svg(figure_of(plot(result, kind, None))) for kind in kinds}
+    pictures = {kind: base64.b64encode(svg).decode() for kind, svg in drawn.items()}
     page = render_page(
         "understanding.html.j2",
         title=f"What images tell of {result.cohort.attribute}",
@@ -77,13 +78,13 @@ def save_page(result: "UnderstandResult", folder: Path) -> Path:
         PAGE: page,
         "findings.csv": csv_files.to_csv(result.findings),
         "advice.csv": csv_files.to_csv(advice),
-        **{f"{kind}.svg": svg for kind, svg in figures.items()},
+        **{f"{kind}.svg": svg for kind, svg in drawn.items()},
     }
     write_files(folder, files, KIND)
     return folder / PAGE
 
 
-def card_values(result: "UnderstandResult") -> dict[str, Any]:
+def card_values(result: Understood) -> dict[str, Any]:
     """Return what the macro `card` of `parts.html.j2` takes."""
     headline, *details = words.answer_lines(result)
     shown = any(row.shown for row in result.readings.rows)
@@ -98,7 +99,7 @@ def card_values(result: "UnderstandResult") -> dict[str, Any]:
     }
 
 
-def card_html(result: "UnderstandResult") -> str:
+def card_html(result: Understood) -> str:
     """Return the card with its own style and without a script, for a notebook."""
     card = card_values(result) | {"tables": [words.readings_table(result)]}
     return render_page("card.html.j2", card=card)
@@ -131,7 +132,7 @@ def _forest(rows: "tuple[Reading, ...]") -> Markup:
     )
 
 
-def _people(result: "UnderstandResult") -> Table | None:
+def _people(result: Understood) -> Table | None:
     """Return who the subjects are, with what groups differ in."""
     table = result.cohort.table.drop(columns=["case", "note"], errors="ignore")
     names = [result.cohort.names[group] for group in result.cohort.ids]

@@ -36,7 +36,7 @@ LEVEL = 0.05
 PERMUTATIONS: dict[Model, int] = {"linear": 1000, "cnn": 39}
 FEWEST_PERMUTATIONS: dict[Model, int] = {"linear": 199, "cnn": 19}
 _COMPONENTS = 40
-FOLDS, _REPEATS = 5, 4
+_FOLDS, _REPEATS = 5, 4
 _CHUNK = 50  # deals at a time
 
 
@@ -143,9 +143,11 @@ def read_groups(
     [True, False]
     """
     counts = np.bincount(ids, minlength=len(names))
-    if counts.min() < FOLDS:
+    if counts.min() < _FOLDS:
         short = names[int(counts.argmin())]
-        raise ValueError(f"ids must have {FOLDS} subjects of each group at least, {short} has {counts.min()}")
+        raise ValueError(
+            f"ids must have {_FOLDS} subjects of each group at least, {short} has {counts.min()}"
+        )
     deals = _Deals(ids, len(names), strata, permutations, seed)
     told = range(len(names)) if len(names) > 2 else (1,)
     scores: dict[str, Floats] = {}
@@ -254,7 +256,7 @@ class _Deals:
         # Ordered by group and dealt in turn, every fold has its share of each group.
         order = (self.ids[:, None] + rng.random((permutations + 1, _REPEATS, ids.size))).argsort(axis=-1)
         self.folds = np.empty(order.shape, dtype=np.int8)
-        np.put_along_axis(self.folds, order, (np.arange(ids.size) % FOLDS).astype(np.int8), axis=-1)
+        np.put_along_axis(self.folds, order, (np.arange(ids.size) % _FOLDS).astype(np.int8), axis=-1)
 
     def judge(self, read: Reader, told: Sequence[int]) -> tuple[Floats, Floats]:
         """Return the out-of-fold scores of the cohort, (N, G), and the AUC of each deal and group told."""
@@ -271,11 +273,11 @@ class _Deals:
         """Return the mean over repeats of the out-of-fold scores, (deals, N, G)."""
         deals, number = ids.shape
         target = (ids[..., None] == np.arange(self.number)).astype(np.float64)
-        products = parts @ parts.T if number < FOLDS * parts.shape[1] else None
+        products = parts @ parts.T if number < _FOLDS * parts.shape[1] else None
         whole = parts.T @ target if products is None else products @ target
         scores = np.zeros((deals, number, self.number))
         for repeat in range(_REPEATS):
-            for fold in range(FOLDS):
+            for fold in range(_FOLDS):
                 held = folds[:, repeat] == fold
                 size = int(held[0].sum())  # the same in every deal
                 where = np.nonzero(held)[1].reshape(deals, size)

@@ -19,6 +19,7 @@ from fairseg.understanding.advice import (
 )
 from fairseg.understanding.errors import VOLUME_ERROR
 from fairseg.understanding.readable import Reading
+from fairseg.understanding.understood import Understood
 from fairseg.understanding.views import (
     BOTTLENECK,
     BOX,
@@ -36,7 +37,6 @@ from fairseg.understanding.views import (
 
 if TYPE_CHECKING:
     from fairseg.understanding.gather import Gathered
-    from fairseg.understanding.result import UnderstandResult
 
 _SCANNED = ("site", "scanner", "centre", "center", "vendor", "manufacturer", "hospital", "institut")
 _SEEN = (WHOLE, OUTSIDE)  # of which the sentence names the best
@@ -45,7 +45,7 @@ _SEEN = (WHOLE, OUTSIDE)  # of which the sentence names the best
 say = partial(say_from, "understanding.txt.j2")
 
 
-def answer_lines(result: "UnderstandResult") -> list[str]:
+def answer_lines(result: Understood) -> list[str]:
     """Return the answer, its sentences by themselves: where the group is readable, and whether it is used."""
     readings = result.readings
     shown = [row for row in readings.rows if row.shown]
@@ -91,7 +91,7 @@ def answer_lines(result: "UnderstandResult") -> list[str]:
     return lines
 
 
-def used_line(result: "UnderstandResult") -> str:
+def used_line(result: Understood) -> str:
     """Say whether Dice goes with looking like a group; "" where no group is readable."""
     dice = result.cohort.dice
     return say(
@@ -105,18 +105,18 @@ def used_line(result: "UnderstandResult") -> str:
     )
 
 
-def answer(result: "UnderstandResult") -> str:
+def answer(result: Understood) -> str:
     """Return the answer as plain text on one line."""
     return " ".join(answer_lines(result))
 
 
-def readings_table(result: "UnderstandResult") -> Table:
+def readings_table(result: Understood) -> Table:
     """Return how well each view tells the groups apart, a row a view, of the group that is told best."""
     best = tuple(map(result.readings.best, result.readings.views))
     return _reading_table("Can the group be read?", best, result)
 
 
-def _reading_table(caption: str, rows: "tuple[Reading, ...]", result: "UnderstandResult") -> Table:
+def _reading_table(caption: str, rows: "tuple[Reading, ...]", result: Understood) -> Table:
     """Return readings as a table, with the group that is told if there are several."""
     several = len(result.cohort.names) > 2
     lines = [
@@ -136,7 +136,7 @@ def _reading_table(caption: str, rows: "tuple[Reading, ...]", result: "Understan
     return Table.of(caption, heads, lines, corner="View", note=say("about_readings", model=result.model))
 
 
-def confounder_tables(result: "UnderstandResult") -> list[Table]:
+def confounder_tables(result: Understood) -> list[Table]:
     """Return what confounders tell alone, and what views tell beyond them."""
     one = result.confounded
     if one is None:
@@ -148,7 +148,7 @@ def confounder_tables(result: "UnderstandResult") -> list[Table]:
     return tables
 
 
-def association_table(result: "UnderstandResult") -> Table | None:
+def association_table(result: Understood) -> Table | None:
     """Return whether looking like a group goes with Dice, and the gap before and after."""
     if not result.associations:
         return None
@@ -169,7 +169,7 @@ def association_table(result: "UnderstandResult") -> Table | None:
     return Table.of("Does it go with Dice?", heads, rows, corner="View", note=say("about_associations"))
 
 
-def change_table(result: "UnderstandResult") -> Table | None:
+def change_table(result: Understood) -> Table | None:
     """Return what becomes of Dice if the outside changes."""
     if result.intervention is None:
         return None
@@ -190,7 +190,7 @@ def change_table(result: "UnderstandResult") -> Table | None:
     return Table.of("If the outside changes", heads, rows, corner="Change", note=say("about_changes"))
 
 
-def slice_table(result: "UnderstandResult") -> Table | None:
+def slice_table(result: Understood) -> Table | None:
     """Return the subgroups that nobody named, as the half that did not search saw them."""
     if not result.slices:
         return None
@@ -212,7 +212,7 @@ def slice_table(result: "UnderstandResult") -> Table | None:
     return Table.of("Slices that nobody named", heads, rows, corner="Subjects with", note=say("about_slices"))
 
 
-def measure_table(result: "UnderstandResult") -> Table | None:
+def measure_table(result: Understood) -> Table | None:
     """Return how volumes, volume errors and outlines differ."""
     if not result.measures:
         return None
@@ -233,7 +233,7 @@ def measure_table(result: "UnderstandResult") -> Table | None:
     return Table.of("What the masks measure", heads, rows, corner="Measure", note=say("about_measures"))
 
 
-def advice_table(result: "UnderstandResult") -> Table:
+def advice_table(result: Understood) -> Table:
     """Return what the findings suggest, with the command to run."""
     rows = []
     for one in result.advice:
@@ -243,7 +243,7 @@ def advice_table(result: "UnderstandResult") -> Table:
     return Table.of("What to do", heads, rows, corner="Found", note=say("about_advice"))
 
 
-def advice_words(one: Advice, result: "UnderstandResult") -> tuple[str, str, str]:
+def advice_words(one: Advice, result: Understood) -> tuple[str, str, str]:
     """Return what was found, what it suggests, and the command, if there is one."""
     cohort = result.cohort
     options = [part for name in cohort.attributes for part in ("--by", name)]

@@ -1,0 +1,172 @@
+"""What `fairseg.understand` found, as numbers and names; `result.UnderstandResult` adds how it is read."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from fairseg.understanding.advice import Advice, advise, crop_margin
+from fairseg.understanding.changes import Intervention
+from fairseg.understanding.confounded import Confounded
+from fairseg.understanding.errors import (
+    Atlas,
+    MeasureDifference,
+)
+from fairseg.understanding.gather import Gathered
+from fairseg.understanding.readable import (
+    Model,
+    Reading,
+    Readings,
+)
+from fairseg.understanding.slices import Slice
+from fairseg.understanding.used import Association
+
+
+@dataclass(frozen=True, eq=False)
+class Understood:
+    """Where a group can be read, and what that has to do with errors.
+
+    Attributes:
+        cohort: whose images were looked at.
+        readings: how well each view tells the groups apart.
+        confounded: what confounders have to do with it; None where none were named.
+        associations: whether looking like a group goes with Dice; empty without scores.
+        atlas: where the groups' errors differ; empty without predictions or a run.
+        measures: how volumes, volume errors and outlines differ.
+        slices: subgroups that nobody named, as half of the subjects found and the other half tested them.
+        intervention: what the network does if the outside changes; None without a run.
+        min_size: subjects that a group needs.
+        model: that read the images.
+        permutations: deals of the groups, behind the p of every view.
+        seed: of the deals.
+    """
+
+    cohort: Gathered
+    readings: Readings
+    confounded: Confounded | None
+    associations: tuple[Association, ...]
+    atlas: tuple[Atlas, ...]
+    measures: tuple[MeasureDifference, ...]
+    slices: tuple[Slice, ...]
+    intervention: Intervention | None
+    min_size: int
+    model: Model
+    permutations: int
+    seed: int
+
+    @cached_property
+    def findings(self) -> pd.DataFrame:
+        """Every test, a row each.
+
+        Columns: question ("readable", "readable from confounders", "readable within strata", "score and
+        Dice", "Dice if the image changes", "Dice if a patch is blanked", "place of errors", "measure",
+        "slice"), what (the view, confounder, change, structure, measure or conditions), group, other, n,
+        estimate (AUC, correlation of ranks, or difference: of Dice, of shares, of a measure), low, high,
+        chance (the AUC that would be shown), p_adjusted, shown.
+        """
+        rows = _reading_rows("readable", self.readings.rows)
+        if self.confounded is not None:
+            rows += _reading_rows("readable from confounders", self.confounded.alone)
+            rows += _reading_rows("readable within strata", self.confounded.within)
+        rows += [
+            _row("score and Dice", one.view, one.group, "", one.n, one.correlation, one.low, one.high, one)
+            for one in self.associations
+        ]
+        counts = dict(self.cohort.counts)
+        if self.intervention is not None:
+            rows += [
+                _row(
+                    "Dice if the image changes",
+                    one.intervention,
+                    one.group,
+                    one.donors,
+                    one.n,
+                    *one.change,
+                    one,
+                )
+                for one in self.intervention.changes
+            ]
+            for patch in self.intervention.occlusion:
+                row, column = patch.place
+                what, n = f"row {row + 1}, column {column + 1}", counts[patch.first] + counts[patch.second]
+                away = np.subtract(*patch.change[::-1, row, column])
+                rows.append(
+                    _row(
+                        "Dice if a patch is blanked",
+                        what,
+                        patch.second,
+                        patch.first,
+                        n,
+                        away,
+                        None,
+                        None,
+                        patch,
+                    )
+                )
+        for part in self.atlas:
+            what, n = f"{part.structure}: {part.kind}", counts[part.first] + counts[part.second]
+            share = part.shares[:, part.cluster].mean(axis=1) if part.more else np.zeros(2)
+            rows.append(
+                _row(
+                    "place of errors", what, part.second, part.first, n, share[1] - share[0], None, None, part
+                )
+            )
+        for one in self.measures:
+            what, n = f"{one.structure}: {one.measure}", counts[one.first] + counts[one.second]
+            rows.append(_row("measure", what, one.second, one.first, n, *one.difference, one))
+        rows += [
+            _row(
+                "slice", " and ".join(one.conditions), "", "others", one.n + one.n_rest, *one.difference, one
+            )
+            for one in self.slices
+        ]
+        return pd.DataFrame(rows, columns=list(_COLUMNS))
+
+    @cached_property
+    def advice(self) -> tuple[Advice, ...]:
+        """What the findings suggest, the strongest evidence first."""
+        changes = () if self.intervention is None else self.intervention.changes
+        return advise(self.readings, self.confounded, self.associations, self.atlas, self.measures, changes)
+
+    @property
+    def crop_margin(self) -> float | None:
+        """The widest crop in which no group is shown to be readable, mm around the box; None if none is."""
+        return crop_margin(self.readings)
+
+    @property
+    def left_out(self) -> pd.DataFrame:
+        """Who was left out, and why: group, subjects, why."""
+        return self.cohort.left_out
+
+
+_COLUMNS = (
+    "question",
+    "what",
+    "group",
+    "other",
+    "n",
+    "estimate",
+    "low",
+    "high",
+    "chance",
+    "p_adjusted",
+    "shown",
+)
+
+
+def _row(
+    question: str, what: str, group: str, other: str, n: int, estimate: Any, low: Any, high: Any, one: Any
+) -> dict[str, Any]:
+    values = (question, what, group, other, n, estimate, low, high, np.nan, one.p_adjusted, one.shown)
+    return dict(zip(_COLUMNS, values, strict=True))
+
+
+def _reading_rows(question: str, rows: Sequence[Reading]) -> list[dict[str, Any]]:
+    return [
+        _row(question, row.view, row.group, "others", row.n + row.n_others, row.auc, row.low, row.high, row)
+        | {"chance": row.chance}
+        for row in rows
+    ]
