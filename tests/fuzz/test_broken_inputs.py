@@ -1,9 +1,11 @@
 """Drawn broken inputs through all readers and commands: an answer, or one line; nothing lost.
 
-A seed is one input, so what fails can be made again: `pytest tests/fuzz -k 'readers[mask.mha-17]'`.
+A seed is one input, so what fails can be made again: `pytest tests/fuzz -k 'readers[mask.mha-17]'`. Other inputs than
+the slow tests' own: `FUZZ_FIRST_SEED=50000 pytest -m slow tests/fuzz`.
 """
 
 import json
+import os
 import shutil
 import warnings
 from collections.abc import Callable
@@ -24,6 +26,7 @@ from fairseg.scoring.labels import read_dataset_labels
 from fairseg.scoring.table import Scores
 
 QUICK, MANY = 200, 2000  # inputs in CI, and where slow tests run
+FIRST = int(os.environ.get("FUZZ_FIRST_SEED", "1000"))  # seed of the slow tests' first input
 
 NASTY = (
     *(b"NaN", b"Infinity", b"-1", b"0", b"1e308", b"1e999", b"-1e-320", b"9" * 400, b"9" * 5000, b"1.5"),
@@ -135,7 +138,7 @@ def test_readers(tmp_path: Path, name: str, seed: int) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", READERS)
 def test_readers_on_many(tmp_path: Path, name: str) -> None:
-    for seed in range(1000, 1000 + MANY // len(READERS)):
+    for seed in range(FIRST, FIRST + MANY // len(READERS)):
         folder = tmp_path / str(seed)
         folder.mkdir()
         check_reader(folder, name, seed)
@@ -198,7 +201,7 @@ def test_commands(
 def test_commands_on_many(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    for seed in range(1000, 1000 + MANY // 8):
+    for seed in range(FIRST, FIRST + MANY // 8):
         folder = tmp_path / str(seed)
         folder.mkdir()
         monkeypatch.chdir(folder)
