@@ -18,13 +18,10 @@ def each(function: Callable[[Any], Result], cells: Iterable[Any]) -> list[Result
     >>> each(len, ["ab", "c", "ab"])
     [2, 1, 2]
     """
-    found: dict[str, Result] = {}
-    results = []
-    for cell in cells:
-        if type(cell) is not str:  # 1, 1.0 and True are equal, and differ as texts
-            results.append(function(cell))
-            continue
-        if cell not in found:
-            found[cell] = function(cell)
-        results.append(found[cell])
-    return results
+    listed = cells if isinstance(cells, list) else list(cells)
+    # 1, 1.0 and True are equal, and differ as texts.
+    texts = listed if set(map(type, listed)) == {str} else [cell for cell in listed if type(cell) is str]
+    found = {text: function(text) for text in dict.fromkeys(texts)}
+    if len(texts) == len(listed):
+        return [found[text] for text in listed]
+    return [found[cell] if type(cell) is str else function(cell) for cell in listed]

@@ -30,21 +30,7 @@ def claim_of_nrrd(path: Path) -> Claim:
     """
     with path.open("rb") as file:
         begin = file.read(MOST_HEADER)
-    fields: dict[str, str] = {}
-    start = 0
-    for line, end in header_lines(begin if begin.startswith(b"NRRD000") else b""):
-        start = end
-        if not line:
-            break
-        name, colon, value = line.partition(": ")
-        if colon and not line.startswith("#"):
-            fields[name.strip().lower().replace(" ", "")] = value.strip()
-    else:
-        if "datafile" not in fields:  # with one, the header may end with the file
-            raise ValueError(f"{path} is truncated or damaged: it has no whole header")
-    numbers = {name: value for name, value in fields.items() if name not in ("datafile", "content")}
-    if endless := next((name for name, value in numbers.items() if _ENDLESS.search(value)), None):
-        raise ValueError(f"{path} is truncated or damaged: a number of its {endless} has too many digits")
+    fields, start = _fields(path, begin if begin.startswith(b"NRRD000") else b"")
     if absent := [name for name in ("type", "dimension", "sizes", "encoding") if name not in fields]:
         raise ValueError(f"{path} is truncated or damaged: its header has no {absent[0]}")
     kind, encoding = fields["type"].lower(), fields["encoding"].lower()
@@ -76,3 +62,28 @@ def claim_of_nrrd(path: Path) -> Claim:
         exact=not any(skips),
         swapped=endian != sys.byteorder,
     )
+
+
+def _fields(path: Path, begin: bytes) -> tuple[dict[str, str], int]:
+    """Return the fields of a header, and the byte behind it.
+
+    NrrdIO knows fields without a blank behind the colon too, so that every line is looked at.
+    """
+    fields: dict[str, str] = {}
+    start = 0
+    for line, end in header_lines(begin):
+        start = end
+        if not line:
+            return fields, start
+        if line.startswith("#"):
+            continue
+        name, _, value = line.partition(":")
+        name = name.strip().lower().replace(" ", "")
+        is_free = value.startswith("=") or name in ("datafile", "content")
+        if not is_free and _ENDLESS.search(value or line):
+            raise ValueError(f"{path} is truncated or damaged: a cell of its {name[:60]!r} has no end")
+        if value.startswith(" "):
+            fields[name] = value.strip()
+    if "datafile" not in fields:  # with one, the header may end with the file
+        raise ValueError(f"{path} is truncated or damaged: it has no whole header")
+    return fields, start

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from fairseg.cohort.ids import as_ids
+from fairseg.cohort.short_names import short_names
 from fairseg.report.analyses import Analysis, held_fixed
 from fairseg.report.sections import ReportSections
 from fairseg.scoring.subjects import subject_names
@@ -14,6 +16,7 @@ from fairseg.scoring.table import Scores
 from fairseg.statistics.common_structures import CommonStructures
 from fairseg.statistics.findings import PageJudgement
 from fairseg.statistics.judge_options import JudgeOptions
+from fairseg.statistics.missingness import missingness
 from fairseg.statistics.verdicts import Verdict
 
 
@@ -43,6 +46,12 @@ class Audited:
     def verdict(self) -> Verdict:
         """The verdict on the grouping that was asked about."""
         return self.judgement.verdict
+
+    @cached_property
+    def missing(self) -> pd.DataFrame:
+        """What is missing in which group of the first grouping, as `missingness` has it."""
+        groups, table = self.analyses[0].groups, self.scores.table
+        return missingness(table, as_ids(groups.encode(table), known=short_names(groups)))
 
     @cached_property
     def held_fixed(self) -> str:

@@ -7,7 +7,6 @@ import pandas as pd
 
 from fairseg import __version__
 from fairseg.cohort.columns import DISTANCES, METRICS
-from fairseg.cohort.ids import as_ids
 from fairseg.cohort.levels import said_missing
 from fairseg.cohort.short_names import short_names
 from fairseg.io.sentences import counted, listed
@@ -18,7 +17,7 @@ from fairseg.report.templates import say
 from fairseg.scoring.subjects import structure_scores, subject_names
 from fairseg.scoring.summary import P_VALUE, Summary
 from fairseg.scoring.table import Scores
-from fairseg.statistics.missingness import missingness, missingness_sentences
+from fairseg.statistics.missingness import missingness_sentences
 from fairseg.statistics.score_checks import (
     duplicate_rows,
     look_like_percentages,
@@ -31,8 +30,6 @@ from fairseg.statistics.verdicts import Endpoint
 def first_notes(result: Audited) -> list[str]:
     """Return what stands on the first screen below the answer, one line each."""
     first = result.analyses[0]
-    ids = as_ids(first.groups.encode(result.scores.table), known=short_names(first.groups))
-    missing = missingness(result.scores.table, ids)
     small = [
         f"{fact.group} (n={fact.n}, median {result.scores.title} {fact.median:.3f})"
         for fact in result.judgement.facts
@@ -51,7 +48,7 @@ def first_notes(result: Audited) -> list[str]:
         if result.common.dropped
         else []
     )
-    return [*lines, *missingness_sentences(missing, title=spoken_title(result))]
+    return [*lines, *missingness_sentences(result.missing, title=spoken_title(result))]
 
 
 def _of_unknown_group(result: Audited) -> str:

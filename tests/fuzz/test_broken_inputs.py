@@ -1,7 +1,7 @@
 """Drawn broken inputs through all readers and commands: an answer, or one line; nothing lost.
 
-A seed is one input, so what fails can be made again: `pytest tests/fuzz -k 'readers[mask.mha-17]'`. Other inputs than
-the slow tests' own: `FUZZ_FIRST_SEED=50000 pytest -m slow tests/fuzz`.
+A seed is one input, so what fails can be made again: `pytest tests/fuzz -k 'readers[mask.mha-17]'`. For other
+inputs than the slow tests' own: `FUZZ_FIRST_SEED=50000 pytest -m slow tests/fuzz`.
 """
 
 import json

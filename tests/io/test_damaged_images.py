@@ -227,9 +227,12 @@ def test_a_gzip_bomb_is_stopped_while_it_inflates(tmp_path: Path, voxels: Voxels
 
 
 @pytest.mark.parametrize("digit", ["9", "["])
-def test_a_number_that_would_end_the_process_is_refused(tmp_path: Path, digit: str) -> None:
+@pytest.mark.parametrize(
+    "line", ["space directions: (1.5,{},0) (0,1,0) (0,0,1)", "kinds:{}", "{}", "units:{}"]
+)
+def test_a_cell_that_would_end_the_process_is_refused(tmp_path: Path, digit: str, line: str) -> None:
     path = tmp_path / "a.nrrd"
-    space = f"space: left-posterior-superior\nspace directions: (1.5,{digit * 600},0) (0,1,0) (0,0,1)\n"
-    path.write_bytes((NRRD + space + "\n").encode() + SECRET)
-    with pytest.raises(ValueError, match=r"a\.nrrd .*spacedirections has too many digits"):
+    header = NRRD + f"space: left-posterior-superior\n{line.format(digit * 2000)}\n\n"
+    path.write_bytes(header.encode() + SECRET)
+    with pytest.raises(ValueError, match=r"a\.nrrd is truncated or damaged: a cell of its .* has no end"):
         read_mask(path)
