@@ -76,6 +76,7 @@ def method(result: Audited) -> str:
         title=result.scores.title,
         options=result.options,
         level=result.judgement.alpha_star,
+        permutations=result.judgement.permutations,
         version=__version__,
         stated=result.sections.stated_in,
     )

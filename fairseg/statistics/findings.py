@@ -269,6 +269,8 @@ class PageJudgement:
         known: of the subjects of known group of each attribute, for each structure; group is "".
         alpha_star: the level of a row of full weight at which the page keeps alpha.
         options: with which it was judged.
+        permutations: behind the level, fewer than asked on pages of many rows or subjects; 0 where the level
+            is that of another page.
     """
 
     primary: str
@@ -280,6 +282,7 @@ class PageJudgement:
     known: tuple[GroupFacts, ...]
     alpha_star: float
     options: JudgeOptions = field(default_factory=JudgeOptions)
+    permutations: int = 0
 
     @property
     def verdict(self) -> Verdict:

@@ -76,8 +76,8 @@ def judge_page(
             adjusted then. None: as permutations say.
 
     Returns:
-        The verdict of each attribute and comparison, and the findings behind it. More than 1,000 rows are
-        judged with 999 permutations at most.
+        The verdict of each attribute and comparison, and the findings behind it. More than 1,000 rows, or
+        more than 50,000 subjects, are judged with 999 permutations at most.
 
     Raises:
         ValueError: shapes differ, names repeat, or scores are not from 0 to 1, as percentages.
@@ -136,6 +136,7 @@ def judge_page(
         tuple(known),
         rows_level.alpha_star,
         options,
+        max(rows_level.smallest.size - 1, 0),
     )
 
 

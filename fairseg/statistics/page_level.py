@@ -18,7 +18,7 @@ from fairseg.statistics.verdicts import Verdict
 Members = npt.NDArray[np.bool_]
 
 _MOST_GROUPS_IN_PAIRS = 8
-_MANY_ROWS, _FEW_PERMUTATIONS = 1000, 999
+_MANY_ROWS, _MANY_SUBJECTS, _FEW_PERMUTATIONS = 1000, 50_000, 999
 
 
 @dataclass(frozen=True)
@@ -103,11 +103,13 @@ def page_level(
     Args:
         lines: all of the page.
         groupings: its attributes.
-        options: alpha, permutations and seed. More than 1,000 rows have 999 permutations at most.
+        options: alpha, permutations and seed. More than 1,000 rows, or 50,000 subjects, have 999
+            permutations at most.
         blocks: the subjects (indices) of each stratum, if there are lines within strata.
     """
     tested = [line for line in lines if line.row is not None]
-    deals = min(options.permutations, _FEW_PERMUTATIONS) if len(tested) > _MANY_ROWS else options.permutations
+    many = len(tested) > _MANY_ROWS or len(groupings[0].ids) > _MANY_SUBJECTS
+    deals = min(options.permutations, _FEW_PERMUTATIONS) if many else options.permutations
     smallest = np.full(deals, np.inf)
     for adjusted in (False, True):
         rows = [line.row for line in tested if line.row is not None and line.finding.adjusted == adjusted]

@@ -261,6 +261,20 @@ def test_cases_that_were_lost_more_often_in_one_group_stand_against_a_green_verd
     assert [(fact.group, fact.missing, fact.n) for fact in reason.facts] == [("B", 30, 600), ("A", 0, 600)]
 
 
+def test_large_cohorts_and_long_pages_say_how_many_permutations_they_had(rng: np.random.Generator) -> None:
+    options = JudgeOptions(permutations=1200)
+    for size, used in ((60, 1200), (50_002, 999)):
+        sex = Grouping("sex", ("F", "M"), np.arange(size) % 2)
+        page = judge_page(good(rng, size, 1), [sex], options=options)
+        assert page.permutations == used
+    assert (
+        judge_page(
+            good(rng, 60, 1), [Grouping("sex", ("F", "M"), np.arange(60) % 2)], level=0.01
+        ).permutations
+        == 0
+    )
+
+
 def test_a_perfect_model_is_green() -> None:
     page = judge(np.ones(200), np.ones(200))
     assert page.verdict is Verdict.NO_GAP
