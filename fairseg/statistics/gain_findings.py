@@ -29,7 +29,9 @@ class GainReasonKind(Enum):
 
     LOSS_BEYOND_MARGIN = "a group is shown to have lost more than the margin"
     POSSIBLE_HARM = "harm is not shown, but near to it"
-    DROPPED_SUBJECTS = "subjects have no score with the second model"
+    DROPPED_SUBJECTS = "subjects lack a score with the second model that the baseline has"
+    UNPAIRED = "more subjects of one group than of the others lack scores of both models"
+    LOST_CASES = "cases of more subjects of one group could not be scored with either model"
     SMALL_GROUP_FAILS = "a group too small to be judged newly fails, or lost much"
     UNJUDGED_STRUCTURE = "a structure has too few subjects to be judged"
     STRATA = "strata too small"
@@ -152,9 +154,11 @@ class GroupChange:
         lost: subjects who lost more than the drop.
         gained: subjects who gained more than it.
         failures: change of the share of subjects who fail, limits likewise.
-        missing_before: subjects with a score of the second model only.
-        missing_after: subjects with a score of the baseline only.
+        size: subjects of the group, with scores or without.
+        missing_before: subjects with a score of the second model only, in some case.
+        missing_after: subjects with a score of the baseline only, in some case.
         dropped: those of them whom the baseline did segment, with a score above 0.
+        partly: subjects with scores of both models, and one more of either in some other case.
         harmless: whether losses and new failures are shown to be within the margins.
         loses: whether, by itself, the group is shown to have lost more than the margin; where it is too small
             for `change` to have limits, too.
@@ -177,9 +181,11 @@ class GroupChange:
     lost: int
     gained: int
     failures: Interval
+    size: int
     missing_before: int
     missing_after: int
     dropped: int
+    partly: int
     harmless: bool
     loses: bool
 

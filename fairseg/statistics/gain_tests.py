@@ -42,8 +42,8 @@ class Cohort:
     Attributes:
         raw_before: scores of the baseline, (N, S).
         raw_after: scores of the models, (M, N, S).
-        before: the baseline's, NaN where the model has none, (M, N, S).
-        after: the models', NaN where the baseline has none.
+        before: the baseline's of what the model has too, NaN where the model has none, (M, N, S).
+        after: the models' of what the baseline has too.
         ids: of the attributes, (N, K).
         groupings: attributes.
         structures: names, overall first.
@@ -75,9 +75,13 @@ class Cohort:
         drop: float,
         options: JudgeOptions,
         strata: npt.ArrayLike | None,
+        paired: Sequence[Floats] | None = None,
     ) -> "Cohort":
-        """Return the cohort of scores (N, S) and (M, N, S) that have been checked."""
-        known = ~(np.isnan(before)[None] | np.isnan(after))
+        """Return the cohort of scores (N, S) and (M, N, S) that have been checked; paired: (2, N, S) each."""
+        first, second = np.broadcast_to(before, after.shape), after
+        if paired is not None:
+            first, second = (np.stack([one[side] for one in paired]) for side in (0, 1))
+        known = ~(np.isnan(first) | np.isnan(second))
         ids = np.stack([np.asarray(one.ids, dtype=np.int64) for one in groupings], axis=1)
         pairs: list[Pair] = []
         for attribute, grouping in enumerate(groupings):
@@ -95,8 +99,8 @@ class Cohort:
         return cls(
             before,
             after,
-            np.where(known, before[None], np.nan),
-            np.where(known, after, np.nan),
+            np.where(known, first, np.nan),
+            np.where(known, second, np.nan),
             ids,
             tuple(groupings),
             tuple(structures),

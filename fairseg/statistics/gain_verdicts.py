@@ -21,6 +21,7 @@ from fairseg.statistics.gain_findings import (
     sign,
 )
 from fairseg.statistics.judge_options import JudgeOptions
+from fairseg.statistics.reasons import lost_cases
 from fairseg.statistics.two_samples import fisher_exact
 from fairseg.statistics.verdicts import Endpoint, Verdict
 
@@ -118,6 +119,10 @@ def _pair(pair: Pair, evidence: Evidence, grouping: Grouping, options: JudgeOpti
     )
     lost = [one for one in changes if one.judged and one.change.high < -options.margin]
     reasons = _reasons(grouping.name, groups, lost, evidence, options)
+    reasons += tuple(
+        GainReason(GainReasonKind.LOST_CASES, grouping.name, one.group)
+        for one in lost_cases(grouping, first, second, options)
+    )
     if not rows:
         return PairGains(grouping.name, first, second, n_first, n_second, Verdict.NOT_JUDGED, reasons=reasons)
     outside = _outside(rows, changes)
@@ -214,6 +219,17 @@ def _uneven_losses(attribute: str, evidence: Evidence, options: JudgeOptions) ->
     return found
 
 
+def _unpaired(change: GroupChange, evidence: Evidence, options: JudgeOptions) -> bool:
+    """Return whether more of a group than of the others have, in some case, no score of both models."""
+    same = [one for one in evidence.changes if one.attribute == change.attribute]
+    others = [one for one in same if one.structure == change.structure and one.group != change.group]
+    lacking, rest = (sum(one.size - one.n + one.partly for one in part) for part in ([change], others))
+    size, size_rest = change.size, sum(one.size for one in others)
+    if not size or not size_rest or lacking * size_rest <= rest * size:
+        return False
+    return fisher_exact(lacking, size, rest, size_rest) <= options.alpha / len(same)
+
+
 def _reasons(
     attribute: str,
     groups: set[str],
@@ -229,6 +245,8 @@ def _reasons(
             continue
         if one.dropped > options.failure_margin * (one.n + one.dropped):
             found.append(GainReason(kinds.DROPPED_SUBJECTS, attribute, one.group, one.structure))
+        elif _unpaired(one, evidence, options):
+            found.append(GainReason(kinds.UNPAIRED, attribute, one.group, one.structure))
         if not one.judged and max(one.newly_failing - one.rescued, one.lost - one.gained) >= _FEW:
             found.append(GainReason(kinds.SMALL_GROUP_FAILS, attribute, one.group, one.structure))
         elif not one.judged and one.loses:

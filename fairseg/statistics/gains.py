@@ -32,6 +32,7 @@ def judge_gains(
     groupings: Sequence[Grouping],
     *,
     structures: Sequence[str] = ("Overall",),
+    paired: Mapping[str, tuple[Floats, Floats]] | None = None,
     strata: npt.ArrayLike | None = None,
     drop: float = 0.10,
     options: JudgeOptions | None = None,
@@ -44,6 +45,8 @@ def judge_gains(
         models: names of the other models and their scores of the same subjects and structures.
         groupings: attributes, the primary one first; an id of -1 is unknown and takes no part.
         structures: names of the columns.
+        paired: of each model the baseline's scores and its own, as far as they are means of cases that both
+            have scores of, where a subject has several; None: a score is of one case.
         strata: id of the stratum of each subject, integer (N,), -1 unknown; adds the comparisons among
             subjects of the same stratum, without which nothing is "fairer" or "no relevant change".
         drop: a subject who loses more than this is harmed.
@@ -68,7 +71,10 @@ def judge_gains(
     before, *after = _checked(baseline, models, groupings, structures)
     # Every model is dealt four times: for its gains, both gaps and their mean.
     fewer = replace(options, permutations=min(options.permutations, _PERMUTATIONS))
-    cohort = Cohort.of(before, np.stack(after), groupings, structures, drop, fewer, strata)
+    both = None
+    if paired is not None:
+        both = [_checked(one, {name: two}, groupings, structures) for name, (one, two) in paired.items()]
+    cohort = Cohort.of(before, np.stack(after), groupings, structures, drop, fewer, strata, both)
     tests = gain_tests(cohort)
     found = tuple(
         model_verdicts(name, _evidence(cohort, number, tests[number]), cohort.groupings, options)

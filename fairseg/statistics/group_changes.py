@@ -15,6 +15,7 @@ from fairseg.statistics.two_samples import median_limits, signed_rank_limits, wi
 
 _OVERALL_WEIGHT = 4  # of a group overall, against 1 of each of its structures
 _UNCHANGED = Interval(0.0, 0.0, 0.0)
+_ROUNDING = 1e-9
 
 
 def group_changes(cohort: Cohort, model: int) -> tuple[GroupChange, ...]:
@@ -32,12 +33,18 @@ def _change(cohort: Cohort, model: int, attribute: int, group: int, structure: i
     judged = cohort.judged(model, attribute)
     member = cohort.ids[:, attribute] == group
     raw_before, raw_after = cohort.raw_before[:, structure], cohort.raw_after[model, :, structure]
+    pair = cohort.before[model, :, structure], cohort.after[model, :, structure]
     only_before, only_after = (
         member & ~np.isnan(one) & np.isnan(two)
         for one, two in ((raw_before, raw_after), (raw_after, raw_before))
     )
-    here = member & ~np.isnan(cohort.before[model, :, structure])
-    before, after = raw_before[here], raw_after[here]
+    here = member & ~np.isnan(pair[0])
+    before, after = (one[here] for one in pair)
+    # Of several cases one model may lack some: its mean is then of others than those that both have.
+    partly_before, partly_after = (
+        here & (np.abs(raw - both) > _ROUNDING)
+        for raw, both in zip((raw_after, raw_before), pair[::-1], strict=True)
+    )
     gains = (after - before).round(10)
     newly, lost = net_events(before, after, options.failure_threshold, cohort.drop)
     fails = before < options.failure_threshold, after < options.failure_threshold
@@ -67,9 +74,11 @@ def _change(cohort: Cohort, model: int, attribute: int, group: int, structure: i
         lost=int((lost > 0).sum()),
         gained=int((lost < 0).sum()),
         failures=failures,
-        missing_before=int(only_after.sum()),
-        missing_after=int(only_before.sum()),
-        dropped=int((raw_before[only_before] > 0).sum()),
+        size=int(member.sum()),
+        missing_before=int((only_after | partly_before).sum()),
+        missing_after=int((only_before | partly_after).sum()),
+        dropped=int((raw_before[only_before | partly_after] > 0).sum()),
+        partly=int((partly_before | partly_after).sum()),
         harmless=bool(centre.low >= -options.margin and most <= options.failure_margin),
         loses=bool(centre.high < -options.margin),
     )

@@ -202,9 +202,10 @@ def _reasons(model: ModelGains, pair: PairGains | None, result: Compared) -> lis
         if one.kind is GainReasonKind.REMAINING_MARGIN or one.group is None:
             continue
         place = (one.attribute, one.group, one.structure)
-        change = next(each for each in model.changes if (each.attribute, each.group, each.structure) == place)
-        facts = {"model": model.model, "overall": result.judgement.structures[0]}
-        by = _abs(change.change, numbers.score)
+        changes = (each for each in model.changes if (each.attribute, each.group, each.structure) == place)
+        change = next(changes, None)
+        facts = {"model": model.model, "baseline": result.baseline, "overall": result.judgement.structures[0]}
+        by = "" if change is None else _abs(change.change, numbers.score)
         texts.append(say("gain_reason", one=one, change=change, by=by, **facts))
     return list(dict.fromkeys(texts))[:3]
 

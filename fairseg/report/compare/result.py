@@ -18,6 +18,7 @@ from fairseg.cohort.columns import METRICS, NO_ATTRIBUTES, SIZES
 from fairseg.cohort.groups import Groups
 from fairseg.cohort.pseudonyms import Pseudonyms, named_in
 from fairseg.io.sentences import counted, listed
+from fairseg.metrics.fairness import Floats
 from fairseg.report.analyses import Analysis, analyses_of, is_vector, strata_ids, with_groups
 from fairseg.report.audit import OVERALL
 from fairseg.report.compare import plots
@@ -179,10 +180,11 @@ def compare(
     )
     edges = asked["bins"]
     analyses = analyses_of(matched[baseline], by, asked["reference"], others, alike, edges)
-    first = scores[baseline]
+    aligned = _on_rows_of_all(baseline, scores)
+    first = aligned[baseline]
     groupings = [one.grouping() for one in analyses_of(first, by, asked["reference"], others, alike, edges)]
     notes += _checked(matched, analyses)
-    of_structure = {name: structure_scores(one) for name, one in _on_rows_of(baseline, scores).items()}
+    of_structure = {name: structure_scores(one) for name, one in aligned.items()}
     labels = first.labels
     used = set(labels)
     for name, values in of_structure.items():
@@ -194,18 +196,23 @@ def compare(
         raise ValueError(f"by {groupings[0].name}: the groups have no structure in common")
     kept = [place for place, label in enumerate(labels) if label in used]
     several = len(labels) > 1
-    columns = {}
-    for name, values in of_structure.items():
-        part = [labels[place] for place in kept]
-        overall = common_structures(
-            values[:, kept], groupings[:1], structures=part, min_size=options.min_size
-        ).overall
-        columns[name] = np.column_stack([overall, values]) if several else overall[:, None]
+    part = [labels[place] for place in kept]
+
+    def with_overall(values: Floats) -> Floats:
+        if not several:
+            return values[:, :1]
+        common = common_structures(values[:, kept], groupings[:1], structures=part, min_size=options.min_size)
+        return np.column_stack([common.overall, values])
+
+    columns = {name: with_overall(values) for name, values in of_structure.items()}
+    both = {name: _of_both(first, aligned[name]) for name in names}
+    paired = {name: (with_overall(one), with_overall(two)) for name, (one, two) in both.items()}
     judgement = judge_gains(
         columns[baseline],
         {name: columns[name] for name in names},
         groupings,
         structures=(OVERALL, *labels) if several else (OVERALL,),
+        paired=paired,
         strata=strata_ids(first, alike, edges),
         options=options,
     )
@@ -302,14 +309,33 @@ def _checked(models: dict[str, Scores], analyses: Sequence[Analysis]) -> list[st
     ]
 
 
-def _on_rows_of(baseline: str, scores: dict[str, Scores]) -> dict[str, Scores]:
-    """Return the models' scores on the rows of the baseline, in their order; NaN where a model has no row."""
+def _on_rows_of_all(baseline: str, scores: dict[str, Scores]) -> dict[str, Scores]:
+    """Return the models' scores on the rows of the baseline, and below them what only others have.
+
+    Of the baseline's labels, in one order; NaN where a model has no row.
+    """
     rows = scores[baseline].table
+    about = [name for name in rows if name in ("case", "subject", "label") or name not in NO_ATTRIBUTES]
+    labels = set(scores[baseline].labels)
+    parts = [rows[about], *(one.table.reindex(columns=about) for one in scores.values())]
+    more = pd.concat(parts, ignore_index=True).drop_duplicates(["case", "label"]).iloc[len(rows) :]
+    more = more[more["label"].isin(labels)]
+    rows = pd.concat([rows, more], ignore_index=True) if len(more) else rows
     keys = pd.MultiIndex.from_frame(rows[["case", "label"]])
     dice = {
         name: one.table.set_index(["case", "label"])["dice"].reindex(keys) for name, one in scores.items()
     }
     return {name: replace(scores[name], table=rows.assign(dice=dice[name].to_numpy())) for name in scores}
+
+
+def _of_both(baseline: Scores, model: Scores) -> tuple[Floats, Floats]:
+    """Return the scores of each subject and structure, of the cases that both models have scores of."""
+    both = baseline.table["dice"].notna().to_numpy() & model.table["dice"].notna().to_numpy()
+    first, second = (
+        structure_scores(replace(one, table=one.table.assign(dice=one.table["dice"].where(both))))
+        for one in (baseline, model)
+    )
+    return first, second
 
 
 def _check_agrees(

@@ -13,6 +13,7 @@ from fairseg import Verdict
 from fairseg.io.outputs import MANIFEST
 from fairseg.report.compare.card import to_terminal
 from fairseg.report.compare.tables import models_table
+from fairseg.statistics.gain_findings import GainReasonKind
 
 SIZES = {"A": 100, "B": 100}
 
@@ -47,6 +48,39 @@ def test_a_model_that_newly_fails_a_quarter_of_a_group_is_harm_however_the_media
     assert (row["newly_failing"], row["rescued"], row["n"]) == (25, 0, 100)
     assert "25 of 100" in result.sentence
     assert "fairer" not in result.sentence
+
+
+def test_models_are_compared_on_the_cases_that_both_have_scores_of() -> None:
+    """A copy of a model that leaves out the bad cases of one group gains nothing."""
+    rng = np.random.default_rng(1)
+    base = pd.concat([table(), table(1)], ignore_index=True).assign(label="LV")
+    base["case"] = [f"{subject}_{place // 200}" for place, subject in enumerate(base["subject"])]
+    base["dice"] = rng.normal(0.92, 0.01, 400)
+    bad = (base["group"] == "B") & (rng.random(400) < 0.2)
+    base.loc[bad, "dice"] = 0.4
+    scored = base["dice"].mask(bad)
+    lacking = {"rows": base[~bad], "scores": base.assign(dice=scored)}
+    for other in lacking.values():
+        for models in ((base, other), (other, base)):
+            result = judged(*models)
+            assert result.verdicts == {"other": Verdict.OPEN}
+            (pair,) = result.judgement.of("other").pairs
+            assert pair.typical.gain.estimate == 0
+            kinds = {GainReasonKind.DROPPED_SUBJECTS, GainReasonKind.UNPAIRED}
+            assert kinds & {reason.kind for reason in pair.reasons}
+    both = judged(base.assign(dice=scored), base.assign(dice=scored))
+    assert both.verdicts == {"other": Verdict.SAME}  # each subject has another case
+
+
+def test_scores_that_both_models_lack_more_often_in_one_group_are_no_absence_of_change() -> None:
+    base = table(sizes={"A": 200, "B": 200}, gap=0.0)
+    base.loc[base.index[200:280], "dice"] = np.nan
+    result = judged(base, base)
+    assert result.verdicts == {"other": Verdict.OPEN}
+    assert "80 of 200 subjects of B lack a score" in result.sentence
+    skipped = base.assign(label="LV", case=base["subject"], skipped=None)
+    skipped.loc[skipped.index[200:280], ["label", "skipped"]] = None, "no prediction"
+    assert judged(skipped, skipped).verdicts == {"other": Verdict.OPEN}
 
 
 def test_the_table_of_gaps_names_who_is_behind_first() -> None:
@@ -171,14 +205,14 @@ def test_subjects_that_the_second_model_lacks_are_no_gain() -> None:
     for lacking in (other.drop(worst), other.assign(dice=other["dice"].mask(other.index.isin(worst)))):
         result = judged(base, lacking)
         assert result.verdicts == {"other": Verdict.MOVED}
-        assert "15 of 100 subjects of B have no score with other" in result.sentence
+        assert "15 of 100 subjects of B lack a score with other that they have with base" in result.sentence
 
 
 def test_a_structure_that_the_second_model_lacks_is_no_gain(tmp_path: Path) -> None:
     parts = [table(label=label).assign(case=lambda rows: rows["subject"]) for label in ("LV", "RV")]
     result = judged(pd.concat(parts, ignore_index=True), changed(parts[0], B=0.04))
     assert result.verdicts == {"other": Verdict.MOVED}
-    assert "no score on RV with other" in result.sentence
+    assert "lack a score on RV with other" in result.sentence
     assert result.save(tmp_path / "out").is_file()
 
 
