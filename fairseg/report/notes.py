@@ -14,7 +14,7 @@ from fairseg.report.analyses import Analysis
 from fairseg.report.answer import spoken_title
 from fairseg.report.audited import Audited
 from fairseg.report.templates import say
-from fairseg.scoring.subjects import structure_scores, subject_names
+from fairseg.scoring.subjects import lost_cases, structure_scores, subject_names
 from fairseg.scoring.summary import P_VALUE, Summary
 from fairseg.scoring.table import Scores
 from fairseg.statistics.missingness import missingness_sentences
@@ -25,6 +25,8 @@ from fairseg.statistics.score_checks import (
     uneven_cases,
 )
 from fairseg.statistics.verdicts import Endpoint
+
+_FEW_GROUPS = 8  # of more, those alone are named that lost a case
 
 
 def first_notes(result: Audited) -> list[str]:
@@ -38,7 +40,7 @@ def first_notes(result: Audited) -> list[str]:
         and not fact.judged
         and fact.n
     ]
-    lines = score_checks(result.scores, result.analyses)
+    lines = [*skipped_note(result.scores, first), *score_checks(result.scores, result.analyses)]
     if small:
         lines.append(f"Not judged, too few subjects: {listed(small)}.")
     if first.members.unknown:
@@ -82,6 +84,20 @@ def method(result: Audited) -> str:
     )
 
 
+def skipped_note(scores: Scores, analysis: Analysis) -> list[str]:
+    """Return a line that counts the cases that were skipped, by group; none without."""
+    if scores.skipped.empty:
+        return []
+    names = (*short_names(analysis.groups), "unknown group")
+    counts = lost_cases(scores, analysis.groups, skipped_only=True)
+    few = len(names) < _FEW_GROUPS
+    by_group = [
+        (name, lost, size) for name, (lost, size) in zip(names, counts, strict=True) if size and (lost or few)
+    ]
+    why = list(dict.fromkeys(scores.reasons.values()))
+    return [say("skipped", cases=len(scores.skipped), why=why, by_group=by_group)]
+
+
 def score_checks(scores: Scores, analyses: Sequence[Analysis]) -> list[str]:
     """Return what looks wrong in the scores: one subject under several names, units, groups that overlap.
 
@@ -93,11 +109,6 @@ def score_checks(scores: Scores, analyses: Sequence[Analysis]) -> list[str]:
     names = subject_names(scores)
     columns = {name: structure_scores(scores, name) for name in scores.metrics}
     lines = []
-    if len(scores.skipped):
-        of_groups = zip(short_names(first.groups), first.lost, strict=False)
-        by_group = [(group, lost, size) for group, (lost, size) in of_groups if lost or len(first.groups) < 7]
-        why = list(dict.fromkeys(scores.reasons.values()))
-        lines.append(say("skipped", cases=len(scores.skipped), why=why, by_group=by_group))
     if sets := duplicate_rows(np.column_stack(list(columns.values()))):
         example = [names[row] for row in sets[0]]
         lines.append(say("duplicates", sets=len(sets), subjects=sum(map(len, sets)), example=example))

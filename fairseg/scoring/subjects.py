@@ -60,20 +60,25 @@ def membership(scores: Scores, groups: Groups) -> Membership:
     )
 
 
-def lost_cases(scores: Scores, groups: Groups) -> tuple[tuple[int, int], ...]:
-    """Return of each group the subjects with a case that could not be scored, and all; empty if none was.
+def lost_cases(scores: Scores, groups: Groups, *, skipped_only: bool = False) -> tuple[tuple[int, int], ...]:
+    """Return of each group the subjects with a case that has no score, and all subjects; last of no group.
+
+    Such a case was skipped, or, unless `skipped_only`, has no score of any label. Empty if there is none.
 
     >>> table = {"case": ["a", "b", "c"], "sex": ["F", "M", "M"], "dice": [0.9, 0.9, None]}
     >>> scores = Scores.of(table | {"label": ["LV", "LV", None], "skipped": [None, None, "no file"]})
     >>> lost_cases(scores, Groups.from_table(scores.table, by="sex"))
-    ((0, 1), (1, 2))
+    ((0, 1), (1, 2), (0, 0))
     """
-    if scores.skipped.empty:
-        return ()
     rows = scores.all_rows
-    rows = rows.assign(group=groups.encode(rows), lost=np.arange(len(rows)) >= len(scores.table))
-    lost = rows[rows["group"] >= 0].groupby(["group", "subject"])["lost"].any()
-    of_group = [lost[lost.index.get_level_values("group") == code] for code in range(len(groups))]
+    skipped = np.arange(len(rows)) >= len(scores.table)
+    scored = ~skipped if skipped_only or "dice" not in rows else rows["dice"].notna().to_numpy()
+    rows = pd.DataFrame({**rows[["subject", "case"]], "group": groups.encode(rows), "scored": scored})
+    of_case = rows.groupby(["group", "subject", "case"], sort=False)["scored"].any()
+    if of_case.all():
+        return ()
+    lost = ~of_case.groupby(level=["group", "subject"]).all()
+    of_group = [lost[lost.index.get_level_values("group") == code] for code in (*range(len(groups)), -1)]
     return tuple((int(one.sum()), len(one)) for one in of_group)
 
 

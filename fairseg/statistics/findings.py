@@ -25,8 +25,8 @@ class Grouping:
         reference: id of the group that the others are compared with; None: all pairs of groups, and above
             8 groups each with `ALL_OTHERS`.
         held: whether it is among what the strata hold fixed, so that its groups are not compared within them.
-        lost: of each group the subjects with a case that could not be scored, and all subjects, those whom
-            `ids` lack for want of any score among them; empty where no case was lost.
+        lost: of each group, and last of unknown group, the subjects with a case that has no score, and all
+            subjects, those whom `ids` lack for want of any score among them; empty where no case was lost.
 
     Raises:
         ValueError: ids or the reference are no ids of these groups.
@@ -201,7 +201,7 @@ class ReasonKind(StrEnum):
     FLOOR = "not shown to work"
     TOO_FEW = "too few subjects with a score"
     MISSING_SCORES = "scores are missing more often in one group"
-    LOST_CASES = "cases of more subjects of one group could not be scored"
+    LOST_CASES = "cases of more subjects of one group have no score"
     STRATA = "strata too small"
     SEVERITY = "the hardest cases are worse in one group"
     ONE_STRATUM = "one stratum has a gap that the strata together have not"

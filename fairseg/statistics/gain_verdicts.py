@@ -122,6 +122,7 @@ def _pair(pair: Pair, evidence: Evidence, grouping: Grouping, options: JudgeOpti
     reasons += tuple(
         GainReason(GainReasonKind.LOST_CASES, grouping.name, one.group)
         for one in lost_cases(grouping, first, second, options)
+        if one.group not in {reason.group for reason in reasons}
     )
     if not rows:
         return PairGains(grouping.name, first, second, n_first, n_second, Verdict.NOT_JUDGED, reasons=reasons)

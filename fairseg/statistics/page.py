@@ -23,6 +23,7 @@ from fairseg.statistics.findings import (
     Grouping,
     PageJudgement,
     Reason,
+    ReasonKind,
     worst,
 )
 from fairseg.statistics.group_facts import StructureScores
@@ -226,7 +227,8 @@ def _judge(
     reasons = [outside_margin(finding, options) for finding in findings if not finding.inside]
     reasons += below_floor(own)
     reasons += missing_scores(comparison.attribute, pair, measured, options)
-    reasons += lost_cases(draft.grouping, comparison.first, comparison.second, options)
+    if not any(one.kind is ReasonKind.MISSING_SCORES for one in reasons):
+        reasons += lost_cases(draft.grouping, comparison.first, comparison.second, options)
     reasons += severity(pair, measured, options)
     reasons += one_stratum(draft.lines, draft.grouping, measured, options)
     if failing:

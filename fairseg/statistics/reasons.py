@@ -19,6 +19,8 @@ from fairseg.statistics.verdicts import Endpoint, Verdict
 
 _LEAST_IN_TAIL = 5  # subjects of each group
 
+UNKNOWN = "unknown group"
+
 Pair = tuple[tuple[str, Members], tuple[str, Members]]  # names, and who is in the group, (N,)
 
 
@@ -69,7 +71,7 @@ def missing_scores(
 
 
 def lost_cases(grouping: Grouping, first: str, second: str, options: JudgeOptions) -> list[Reason]:
-    """Return a reason if cases of more subjects of one group than of the other could not be scored.
+    """Return a reason if cases of more subjects of one group than of the other have no score.
 
     What lacks a prediction may be what the model cannot do; those who are left say nothing of it.
 
@@ -81,8 +83,8 @@ def lost_cases(grouping: Grouping, first: str, second: str, options: JudgeOption
     """
     if not grouping.lost:
         return []
-    of_group = dict(zip(grouping.group_names, grouping.lost, strict=True))
-    others = [counts for name, counts in of_group.items() if name != second]
+    of_group = dict(zip((*grouping.group_names, UNKNOWN), grouping.lost, strict=True))
+    others = [counts for name, counts in of_group.items() if name not in (second, UNKNOWN)]
     of_group[ALL_OTHERS] = sum(lost for lost, _ in others), sum(size for _, size in others)
     counts = {name: of_group[name] for name in (first, second)}
     if not all(size for _, size in counts.values()):
@@ -198,16 +200,16 @@ def not_judged(grouping: Grouping, overall: StructureScores, options: JudgeOptio
         for code in range(len(everyone))
         if code not in large
     ]
-    for name, who, others in (*aside, ("unknown group", ~known, known)):
+    for name, who, others in (*aside, (UNKNOWN, ~known, known)):
         pair = (ALL_OTHERS, others), (name, who)
         found += [
             reason
             for reason in missing_scores(grouping.name, pair, [overall], options, of=len(aside) + 1)
             if reason.group == name
         ]
-    for code in (code for code in range(len(everyone)) if code not in large):
-        name = everyone[code].group
-        found += [one for one in lost_cases(grouping, ALL_OTHERS, name, options) if one.group == name]
+    for name in (*(name for name, _, _ in aside), UNKNOWN):
+        if name not in {one.group for one in found}:
+            found += [one for one in lost_cases(grouping, ALL_OTHERS, name, options) if one.group == name]
     unknown = overall.facts(grouping.name, "", grouping.ids < 0, options)
     if unknown.judged and _badly(unknown, options):
         found.append(Reason(ReasonKind.UNKNOWN_GROUP, overall.name, facts=(unknown,)))

@@ -281,7 +281,7 @@ def test_cases_that_could_not_be_scored_are_counted_by_group_wherever_the_answer
     scores.loc[lost, ["label", "dice", "skipped"]] = None, np.nan, "no prediction"
     result = fairseg.audit(scores, by="site")
     assert result.verdict is fairseg.Verdict.OPEN
-    assert "300 of 600 subjects of B have a case that could not be scored" in result.sentence
+    assert "300 of 600 subjects of B have a case without a score" in result.sentence
     (note,) = [note for note in result.notes if "could not be scored" in note]
     assert "0 of 600 subjects of A, 300 of 600 of B, 20 of 20 of C" in note
     assert note in repr(result)
@@ -289,3 +289,16 @@ def test_cases_that_could_not_be_scored_are_counted_by_group_wherever_the_answer
     even = scores[~lost]
     assert fairseg.audit(even, by="site").verdict is fairseg.Verdict.NO_GAP
     assert note in fairseg.compare({"one": scores, "two": scores}, by="site").notes
+
+
+@pytest.mark.parametrize("reason", [None, "reader failed"])
+def test_a_case_without_a_score_beside_one_with_a_score_counts_as_lost(reason: str | None) -> None:
+    rng = np.random.default_rng(0)
+    scores = pd.DataFrame({"subject": np.repeat([f"s{place}" for place in range(400)], 2), "label": "LV"})
+    scores = scores.assign(case=[f"c{place}" for place in range(800)], sex=np.repeat(["M", "F"], 400))
+    scores["dice"] = rng.beta(44, 5.6, 800)
+    assert fairseg.audit(scores, by="sex").verdict is fairseg.Verdict.NO_GAP
+    lost = (scores["sex"] == "F") & (np.arange(800) % 10 == 0)
+    result = fairseg.audit(scores.assign(dice=scores["dice"].mask(lost), skipped=reason), by="sex")
+    assert result.verdict is fairseg.Verdict.OPEN
+    assert "40 of 200 subjects of F have a case without a score, against 0 of 200 of M" in result.sentence

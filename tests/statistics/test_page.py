@@ -254,7 +254,7 @@ def test_cases_that_were_lost_more_often_in_one_group_stand_against_a_green_verd
     ids = np.repeat([0, 1], 600)
     even, uneven = ((12, 600), (15, 600)), ((0, 600), (30, 630))
     for lost, verdict in ((even, Verdict.NO_GAP), (uneven, Verdict.OPEN)):
-        page = judge_page(scores, [Grouping("site", ("A", "B"), ids, lost=lost)], options=OPTIONS)
+        page = judge_page(scores, [Grouping("site", ("A", "B"), ids, lost=(*lost, (0, 0)))], options=OPTIONS)
         assert page.verdict is verdict
     (reason,) = page.comparisons[0].reasons
     assert (reason.kind, reason.group) == (ReasonKind.LOST_CASES, "B")

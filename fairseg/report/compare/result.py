@@ -19,7 +19,7 @@ from fairseg.cohort.groups import Groups
 from fairseg.cohort.pseudonyms import Pseudonyms, named_in
 from fairseg.io.sentences import counted, listed
 from fairseg.metrics.fairness import Floats
-from fairseg.report.analyses import Analysis, analyses_of, is_vector, strata_ids, with_groups
+from fairseg.report.analyses import analyses_of, is_vector, strata_ids, with_groups
 from fairseg.report.audit import OVERALL
 from fairseg.report.compare import plots
 from fairseg.report.compare.answer import answer
@@ -27,7 +27,7 @@ from fairseg.report.compare.card import card_html, small_table
 from fairseg.report.compare.compared import Compared
 from fairseg.report.compare.page import save_comparison
 from fairseg.report.compare.tables import paper_figures
-from fairseg.report.notes import score_checks
+from fairseg.report.notes import score_checks, skipped_note
 from fairseg.report.sections import ReportSections, as_stated
 from fairseg.scoring.subjects import structure_scores
 from fairseg.scoring.table import Scores
@@ -183,7 +183,8 @@ def compare(
     aligned = _on_rows_of_all(baseline, scores)
     first = aligned[baseline]
     groupings = [one.grouping() for one in analyses_of(first, by, asked["reference"], others, alike, edges)]
-    notes += _checked(matched, analyses)
+    notes += _by_model({name: skipped_note(one, analyses[0]) for name, one in scores.items()})
+    notes += _by_model({name: score_checks(one, analyses) for name, one in matched.items()})
     of_structure = {name: structure_scores(one) for name, one in aligned.items()}
     labels = first.labels
     used = set(labels)
@@ -298,15 +299,13 @@ def _matched(scores: dict[str, Scores]) -> tuple[dict[str, Scores], pd.DataFrame
     return matched, lost, notes
 
 
-def _checked(models: dict[str, Scores], analyses: Sequence[Analysis]) -> list[str]:
-    """Return what looks wrong in the scores, once if it is so in all models."""
+def _by_model(found: dict[str, list[str]]) -> list[str]:
+    """Return the notes on models, each once, with the models that it is of unless it is of all."""
     names: dict[str, list[str]] = {}
-    for name, one in models.items():
-        for note in score_checks(one, analyses):
+    for name, notes in found.items():
+        for note in notes:
             names.setdefault(note, []).append(name)
-    return [
-        note if len(those) == len(models) else f"{listed(those)}: {note}" for note, those in names.items()
-    ]
+    return [note if len(those) == len(found) else f"{listed(those)}: {note}" for note, those in names.items()]
 
 
 def _on_rows_of_all(baseline: str, scores: dict[str, Scores]) -> dict[str, Scores]:
