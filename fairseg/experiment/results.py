@@ -265,38 +265,38 @@ def findings(results: Results, test: str = "internal") -> list[tuple[str, str, s
         low = results.not_learned(key, test=test)
         return {seed: gap for seed, gap in results.gaps(key, test=test).items() if seed not in low}
 
-    def finding(
-        title: str, first: dict[int, float], second: dict[int, float], holds: Callable[[float, float], bool]
-    ) -> None:
+    def finding(title: str, before: str, after: str, holds: Callable[[float, float], bool]) -> None:
+        first, second = gaps(before), gaps(after)
         if seeds := sorted(first.keys() & second.keys()):
             times = sum(holds(first[seed], second[seed]) for seed in seeds)
             means = [np.mean([values[seed] for seed in seeds]) for values in (first, second)]
-            shown = f"gap {means[0]:+.3f}, then {means[1]:+.3f}"
+            minor = [np.mean([dice(key, minority)[seed] for seed in seeds]) for key in (before, after)]
+            shown = f"gap {means[0]:+.3f}, then {means[1]:+.3f}; "
+            shown += f"Dice of {minority} {minor[0]:.3f}, then {minor[1]:.3f}"
             found.append((title, f"in {times} of {len(seeds)} seeds", shown))
 
     def smaller(before: float, after: float) -> bool:
         return abs(after) < abs(before)
 
     found: list[tuple[str, str, str]] = []
-    base = gaps("full/baseline")
     finding(
         "Oversampling closes the gap (to half or less)",
-        base,
-        gaps("full/oversampling"),
+        "full/baseline",
+        "full/oversampling",
         lambda before, after: abs(after) <= abs(before) / 2,
     )
-    finding("Crops by the reference shrink the baseline's gap", base, gaps("crop/baseline"), smaller)
-    finding("Cascaded crops shrink the baseline's gap", base, gaps("cascade/baseline"), smaller)
+    finding("Crops by the reference shrink the baseline's gap", "full/baseline", "crop/baseline", smaller)
+    finding("Cascaded crops shrink the baseline's gap", "full/baseline", "cascade/baseline", smaller)
     finding(
         "Oversampling shrinks the gap on cascaded crops further",
-        gaps("cascade/baseline"),
-        gaps("cascade/oversampling"),
+        "cascade/baseline",
+        "cascade/oversampling",
         smaller,
     )
     finding(
         "Group DRO shrinks the gap, beside the baseline with its loss (cross-entropy)",
-        gaps("full/baseline_ce"),
-        gaps("full/group_dro"),
+        "full/baseline_ce",
+        "full/group_dro",
         smaller,
     )
     pairs = {

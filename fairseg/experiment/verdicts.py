@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import astuple
 
 from fairseg.experiment.results import ABOUT_ARM, Results
 from fairseg.io.sentences import counted
@@ -29,8 +30,8 @@ def verdicts_beside(
     """Return key -> seed -> verdict beside the control of the same seed, where both have scores.
 
     All arms of a seed are judged together, at one level. Seeds are judged by themselves: their networks are
-    others, and their subjects the same, so that no test may count them as more subjects. Beside a control
-    that fails nothing is judged.
+    others, and their subjects the same, so that no test may count them as more subjects. An arm that fails
+    only where its control does too is not judged.
     """
     groups = results.study.tested.get((test, results.study.plan.by))
     found: dict[str, dict[int, Verdict]] = {key: {} for key in keys if key != control}
@@ -45,8 +46,12 @@ def verdicts_beside(
         if control in models and len(models) > 1:
             judged = compare(models, by=groups, baseline=control, reference=reference)
             for one in judged.judgement.models:
-                beside_failing = one.verdict is Verdict.FAILS and all(part.baseline for part in one.failing)
-                found[one.model][int(str(seed))] = Verdict.NOT_JUDGED if beside_failing else one.verdict
+                own, of_control = (
+                    {part[1:4] for part in map(astuple, one.failing) if part[0] is beside}
+                    for beside in (False, True)
+                )
+                no_worse = one.verdict is Verdict.FAILS and own <= of_control
+                found[one.model][int(str(seed))] = Verdict.NOT_JUDGED if no_worse else one.verdict
     return found
 
 

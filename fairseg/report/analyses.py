@@ -83,6 +83,12 @@ def with_groups(scores: Any, groups: Any, metric: str) -> tuple[Any, str]:
             "scores and groups must have the same index, got rows in different order or of other names: "
             "align them, or pass .to_numpy() of both"
         )
+    columns = scores.values() if isinstance(scores, Mapping) else ()
+    named = [one.index for one in columns if isinstance(one, pd.Series)]
+    if isinstance(groups, pd.Series) and any(not one.equals(groups.index) for one in named):
+        raise ValueError(
+            "scores and groups must have the same index, got columns in another order than groups"
+        )
     frame = (
         pd.DataFrame(scores).reset_index(drop=True) if table else pd.DataFrame({metric: as_values(scores)})
     )

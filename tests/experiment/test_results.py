@@ -15,6 +15,7 @@ from fairseg.experiment.plan import Plan
 from fairseg.experiment.results import Results, Spread, box_errors, findings
 from fairseg.experiment.study import Study
 from fairseg.experiment.tables import BEYOND_TABLES, TABLES, head_of, scored_tables
+from fairseg.experiment.tasks import State
 from fairseg.experiment.verdicts import verdicts_beside
 from fairseg.scoring.summary import ALL, OVERALL, P_VALUE, summarize
 from fairseg.statistics.verdicts import Verdict
@@ -64,7 +65,7 @@ def test_findings_are_judged_seed_by_seed_where_both_arms_have_a_result(results:
     found = {title: (shows, figures) for title, shows, figures in findings(results)}
     assert found["Oversampling closes the gap (to half or less)"] == (
         "in 2 of 3 seeds",
-        "gap +0.043, then +0.020",
+        "gap +0.043, then +0.020; Dice of Black 0.877, then 0.897",
     )
     assert found["Cascaded crops shrink the baseline's gap"][0] == "in 1 of 1 seeds"
     assert found["Oversampling shrinks the gap on cascaded crops further"][0] == "in 0 of 1 seeds"
@@ -127,7 +128,10 @@ def scored(arms: dict[str, dict[int, pd.DataFrame]]) -> Results:
                 figures.append(
                     rows.assign(**about, test="internal", attribute="group", structure=part.structure)
                 )
-    return Results(study, {}, pd.concat(scores), pd.concat(figures), pd.DataFrame(), {})
+    states = {
+        Arm(seed, *key.split("/")[:2]): State("done", 1.0) for key, seeds in arms.items() for seed in seeds
+    }
+    return Results(study, states, pd.concat(scores), pd.concat(figures), pd.DataFrame(), {})
 
 
 def test_an_arm_is_judged_beside_its_control_in_each_seed_by_its_subjects() -> None:
@@ -160,8 +164,23 @@ def test_an_arm_is_judged_beside_its_control_in_each_seed_by_its_subjects() -> N
 def test_without_anything_fairer_in_every_seed_the_headline_says_so() -> None:
     same = {seed: cohort(0.92, 0.86) for seed in range(2)}
     said = headline(scored({"full/baseline": same, "full/oversampling": same}))
-    assert "Nothing that can be used where there is no reference mask is fairer in every seed." in said
+    assert "No arm but those on crops by the reference masks is fairer in every seed." in said
     assert "Worse" not in said
+
+
+def test_an_arm_of_which_a_seed_failed_is_not_fairer_in_every_seed() -> None:
+    base = {seed: cohort(0.92, 0.86) for seed in range(2)}
+    results = scored({"full/baseline": base, "full/oversampling": {0: cohort(0.921, 0.921)}})
+    states = results.states | {Arm(1, "full", "oversampling"): State("failed", 1.0, "broke")}
+    assert "Fairer in every seed" in headline(results)
+    assert "Fairer in every seed" not in headline(replace(results, states=states))
+
+
+def test_an_arm_that_fails_where_its_control_fails_too_is_not_worse() -> None:
+    results = scored({"full/baseline": {0: cohort(0.92, 0.2)}, "full/oversampling": {0: cohort(0.92, 0.42)}})
+    found = verdicts_beside(results, "full/baseline", ["full/oversampling"])
+    assert found == {"full/oversampling": {0: Verdict.NOT_JUDGED}}
+    assert "Worse" not in headline(results)
 
 
 def test_arms_that_have_not_learned_are_not_judged(results: Results) -> None:

@@ -49,6 +49,7 @@ def model_answer(result: Compared, model: ModelGains) -> str:
         losses=_losses(model),
         row=None if row is None else spoken_row(row, result),
         settled=row is not None and not row.shown and pair is not None and row is not pair.typical,
+        held_itself=pair is not None and pair.attribute in {one.name for one in result.analyses if one.held},
         held=result.held_fixed,
         within=_within_strata(result, pair, row),
         changes=[] if pair is None else _changes(model, pair, levelled),
