@@ -244,9 +244,9 @@ def spoken(command: tuple[str, ...], redirect: str, folder: Path, as_nobody: boo
 
 
 def let_all_in(folder: Path) -> None:
-    """Let other users into a folder, and into those above it that pytest has made."""
+    """Let other users into a folder, and into those above it that pytest has made, alone or in workers."""
     for path in (folder, *folder.parents):
-        if path == folder or path.name.startswith(("pytest-", "test_")):
+        if path == folder or path.name.startswith(("pytest-", "popen-", "test_")):
             path.chmod(0o755)
 
 
