@@ -88,20 +88,26 @@ def endpoints_table(result: Audited, analysis: "Analysis", most: int = 9) -> Tab
         found = [[min(rows, key=lambda row: telling(row, result))] for rows in found]
         found = sorted(found, key=lambda rows: telling(rows[0], result))[:most]
     kept = [row for rows in found for row in rows]
+    # Without a reference the group that is behind in the typical case is named first.
+    turned = {
+        (one.first, one.second)
+        for one in comparisons
+        if analysis.reference is None and one.findings and one.findings[0].worse == one.first
+    }
     lines = []
     last: tuple[str, str] | None = None
     for row in kept:
         pair = (row.first, row.second)
-        name = (
-            f"{row.second} against {row.first}: {row.endpoint}" if several else str(row.endpoint).capitalize()
-        )
+        behind, ahead = pair if pair in turned else pair[::-1]
+        name = f"{behind} against {ahead}: {row.endpoint}" if several else str(row.endpoint).capitalize()
         name += f" of {row.structure}" if row.structure != result.structures[0] else ""
         if row.adjusted:
             name += f", {result.held_fixed} held fixed"
         rule = "rule" if last and pair != last and len(kept) > len(found) else ""
-        lines.append((name, rule, [_verdict(row), _difference(row)]))
+        lines.append((name, rule, [_verdict(row), _difference(row, turned=pair in turned)]))
         last = pair
-    head = f"Disadvantage of {kept[0].second}" if kept and not several else "Disadvantage"
+    of = "" if several or last is None else f" of {last[0] if last in turned else last[1]}"
+    head = f"Disadvantage{of}"
     left_out = len(judged) - len(found)
     note = say("about_endpoints", options=result.options, left_out=left_out)
     caption = f"Comparisons by {analysis.name}"
@@ -179,10 +185,12 @@ def hardest_name(result: Audited, structure: str) -> str:
     return "tenth" if near else numbers.percent(share)
 
 
-def _difference(row: Finding) -> Cell:
+def _difference(row: Finding, *, turned: bool = False) -> Cell:
+    """Return the disadvantage of the second group or, turned, of the first."""
     kind = "points" if row.endpoint in (Endpoint.FAILURES, Endpoint.HARDEST) else "score"
-    inner = (row.at_margin.low, row.at_margin.high)
-    return Cell(*row.disadvantage, kind=kind, apart=(row.margin, -row.margin), inner=inner)
+    found = (row.disadvantage, row.at_margin)
+    disadvantage, (_, low, high) = (one.negated() for one in found) if turned else found
+    return Cell(*disadvantage, kind=kind, apart=(row.margin, -row.margin), inner=(low, high))
 
 
 def row_label(row: Finding) -> tuple[str, str]:

@@ -43,6 +43,15 @@ def first_notes(result: Audited) -> list[str]:
     lines = [*skipped_note(result.scores, first), *score_checks(result.scores, result.analyses)]
     if small:
         lines.append(f"Not judged, too few subjects: {listed(small)}.")
+    facts = [
+        fact
+        for fact in result.judgement.facts
+        if (fact.attribute, fact.structure) == (first.name, result.structures[0])
+    ]
+    if subjects := sum(fact.missing for fact in facts):
+        few = len(facts) < _FEW_GROUPS
+        by_group = [(one.group, one.missing, one.n + one.missing) for one in facts if one.missing or few]
+        lines.append(say("unscored", by_group=by_group, subjects=subjects))
     if first.members.unknown:
         lines.append(_of_unknown_group(result))
     lines += (

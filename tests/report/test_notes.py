@@ -15,6 +15,7 @@ from fairseg.report import ReportSections, summarize
 from fairseg.report.audit import AuditResult
 from fairseg.report.compare.card import to_terminal as comparison_text
 from fairseg.report.compare.result import ComparisonResult
+from fairseg.report.findings_table import endpoints_table
 from fairseg.report.notes import first_notes, notes_on, reconciled
 from fairseg.report.summary_table import footnote, summary_table
 from fairseg.report.tables import to_markdown, to_terminal
@@ -302,3 +303,22 @@ def test_a_case_without_a_score_beside_one_with_a_score_counts_as_lost(reason: s
     result = fairseg.audit(scores.assign(dice=scores["dice"].mask(lost), skipped=reason), by="sex")
     assert result.verdict is fairseg.Verdict.OPEN
     assert "40 of 200 subjects of F have a case without a score, against 0 of 200 of M" in result.sentence
+
+
+def test_subjects_without_a_score_are_counted_by_group_beside_the_answer() -> None:
+    scores = pd.DataFrame({"sex": np.repeat(["F", "M"], 30), "dice": np.linspace(0.8, 0.95, 60)})
+    scores.loc[[3, 7, 9], "dice"] = np.nan
+    (note,) = [one for one in fairseg.audit(scores, by="sex").notes if "without a score" in one]
+    assert note == "3 subjects without a score take no part: 3 of 30 of F, 0 of 30 of M."
+
+
+def test_without_a_reference_the_card_names_the_group_that_is_behind() -> None:
+    dice = np.r_[np.linspace(0.7, 0.8, 40), np.linspace(0.9, 0.95, 40)]
+    table = pd.DataFrame({"sex": np.repeat(["F", "M"], 40), "dice": dice})  # in alphabetical order F is first
+    plain, asked = (fairseg.audit(table, by="sex", reference=name) for name in (None, "F"))
+    shown, with_reference = (endpoints_table(one, one.analyses[0]) for one in (plain, asked))
+    assert [one.name for one in shown.columns] == ["Verdict", "Disadvantage of F"]
+    assert [one.name for one in with_reference.columns] == ["Verdict", "Disadvantage of M"]
+    values = [float(cells[1].value) for cells in shown.cells]
+    assert values == [-float(cells[1].value) for cells in with_reference.cells]
+    assert min(values) >= 0
