@@ -43,7 +43,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logger.addHandler(notes)
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # what it says of its cache is no news of ours
     with _terminated_as_interrupted(), recording() as written:
-        return _run(arguments, notes, written)
+        code = _run(arguments, notes, written)
+    _let_go_of_what_is_full()
+    return code
+
+
+def _let_go_of_what_is_full() -> None:
+    """Turn streams that take nothing more to nowhere: Python flushes them at its end, and ended in 120."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except (OSError, ValueError):
+            with suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _run(arguments: Sequence[str] | None, notes: "_Notes", written: list[Path]) -> int:

@@ -239,7 +239,10 @@ def spoken(command: tuple[str, ...], redirect: str, folder: Path, as_nobody: boo
     """Run a command through a shell; return its exit code and what is on stderr."""
     user = "setpriv --reuid=65534 --regid=65534 --clear-groups " if as_nobody else ""
     shell = f"{user}{sys.executable} -m fairseg {' '.join(command)} {redirect}"
-    done = subprocess.run(shell, shell=True, cwd=folder, capture_output=True, text=True, check=False)
+    plain = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    done = subprocess.run(
+        shell, shell=True, cwd=folder, env=plain, capture_output=True, text=True, check=False
+    )
     return done.returncode, done.stderr
 
 

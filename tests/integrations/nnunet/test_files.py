@@ -271,7 +271,7 @@ def test_summaries_say_what_is_wrong(tmp_path: Path) -> None:
     table = tmp_path / "groups.csv"
     table.write_text("case,subject,sex\nb_ED,b,M\n")
     place, out = model(tmp_path), tmp_path / "scores.csv"
-    with pytest.raises(ValueError, match=r"no case of .* has a row in .*groups\.csv: .* a_ED; .* b_ED$"):
+    with pytest.raises(ValueError, match=r"no case of .* has a row in .*groups\.csv: .* b_ED, .* a_ED$"):
         read_summaries([place], table)
     assert main(["nnunet", "scores", str(place), "--groups", str(table), "--out", str(out)]) == 2
     assert not out.exists()
