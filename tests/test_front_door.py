@@ -29,6 +29,7 @@ fairseg.audit(df, by=df.columns[df.columns == "sex"])
 fairseg.audit(df.to_dict("records"), by="sex")
 fairseg.audit(df.to_records(index=False), by="sex")
 fairseg.compare({"a": df.dice, "b": other.dice}, by=df.sex)
+fairseg.compare({"a": df, "b": other}, by="sex").verdict is fairseg.Verdict.FAIRER
 fairseg.audit(df.rename(columns={"dice": "DSC"}), by="sex")
 fairseg.audit(df.rename(columns={"dice": "my score"}), by="sex", metric="my score")
 fairseg.audit(long, by="sex", reference="M")
@@ -140,6 +141,7 @@ def test_a_line_that_a_person_would_type(
             'fairseg.audit(df, by="gender")',
             "by: attribute 'gender' is not in scores, which have sex",
         ),
+        ('fairseg.compare({"a": df, "b": other, "c": df}, by="sex").verdict', "see verdicts"),
         ("fairseg.audit(df)", "by must name the attribute .*; the scores have sex, site"),
         ('fairseg.audit(df.dice, by="sex")', r"got Series|groups= beside it"),
         ('fairseg.audit(df, df["sex"][:9])', "scores and groups must have one length"),

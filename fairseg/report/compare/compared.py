@@ -49,6 +49,19 @@ class Compared:
         """The verdict on each model beside the baseline."""
         return {model.model: model.verdict for model in self.judgement.models}
 
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict on the model beside the baseline, where there is one.
+
+        Raises:
+            ValueError: there are several; see `verdicts`.
+        """
+        if len(self.verdicts) > 1:
+            raise ValueError(
+                f"verdict is of one model beside the baseline, got {len(self.verdicts)}: see verdicts"
+            )
+        return next(iter(self.verdicts.values()))
+
     @cached_property
     def audits(self) -> dict[str, AuditResult]:
         """Each model judged alone, on the cases that all have."""
