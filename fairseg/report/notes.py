@@ -32,22 +32,19 @@ _FEW_GROUPS = 8  # of more, those alone are named that lost a case
 def first_notes(result: Audited) -> list[str]:
     """Return what stands on the first screen below the answer, one line each."""
     first = result.analyses[0]
-    small = [
-        f"{fact.group} (n={fact.n}, median {result.scores.title} {fact.median:.3f})"
-        for fact in result.judgement.facts
-        if fact.attribute == first.name
-        and fact.structure == result.structures[0]
-        and not fact.judged
-        and fact.n
-    ]
-    lines = [*skipped_note(result.scores, first), *score_checks(result.scores, result.analyses)]
-    if small:
-        lines.append(f"Not judged, too few subjects: {listed(small)}.")
     facts = [
         fact
         for fact in result.judgement.facts
         if (fact.attribute, fact.structure) == (first.name, result.structures[0])
     ]
+    small = [
+        f"{fact.group} (n={fact.n}, median {result.scores.title} {fact.median:.3f})"
+        for fact in facts
+        if not fact.judged and fact.n
+    ]
+    lines = [*skipped_note(result.scores, first), *score_checks(result.scores, result.analyses)]
+    if small:
+        lines.append(f"Not judged, too few subjects: {listed(small)}.")
     if subjects := sum(fact.missing for fact in facts):
         few = len(facts) < _FEW_GROUPS
         by_group = [(one.group, one.missing, one.n + one.missing) for one in facts if one.missing or few]

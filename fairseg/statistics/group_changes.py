@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 
 from fairseg.metrics.fairness import Floats
 from fairseg.statistics.gain_findings import Failing, GroupChange, Unjudged
@@ -40,10 +41,16 @@ def _change(cohort: Cohort, model: int, attribute: int, group: int, structure: i
     )
     here = member & ~np.isnan(pair[0])
     before, after = (one[here] for one in pair)
-    # Of several cases one model may lack some: its mean is then of others than those that both have.
+    # Where a subject lacks structures, an overall score hangs on others' scores: its structures tell the cases.
+    columns = (
+        slice(1, None) if structure == 0 and len(cohort.structures) > 1 else slice(structure, structure + 1)
+    )
     partly_before, partly_after = (
-        here & (np.abs(raw - both) > _ROUNDING)
-        for raw, both in zip((raw_after, raw_before), pair[::-1], strict=True)
+        here & _of_other_cases(raw[:, columns], both[:, columns]).any(axis=1)
+        for raw, both in (
+            (cohort.raw_after[model], cohort.after[model]),
+            (cohort.raw_before, cohort.before[model]),
+        )
     )
     gains = (after - before).round(10)
     newly, lost = net_events(before, after, options.failure_threshold, cohort.drop)
@@ -82,6 +89,11 @@ def _change(cohort: Cohort, model: int, attribute: int, group: int, structure: i
         harmless=bool(centre.low >= -options.margin and most <= options.failure_margin),
         loses=bool(centre.high < -options.margin),
     )
+
+
+def _of_other_cases(raw: Floats, both: Floats) -> npt.NDArray[np.bool_]:
+    """Return whether scores are means of other cases than of those that both models have scores of."""
+    return ~np.isnan(raw) & ~(np.abs(raw - both) <= _ROUNDING)
 
 
 def failing(cohort: Cohort, model: int) -> tuple[Failing, ...]:

@@ -73,6 +73,26 @@ def test_models_are_compared_on_the_cases_that_both_have_scores_of() -> None:
     assert "more subjects of B than of the others have a case without a score" in both.sentence
 
 
+def test_who_lost_nothing_is_not_counted_where_others_lost_a_structure() -> None:
+    """Some of A lack the RV in both models; that a fifth of B loses it with one moves the level of all."""
+    parts = [table(gap=gap).assign(label=label) for label, gap in (("LV", 0.0), ("RV", 0.03))]
+    base = pd.concat(parts, ignore_index=True).assign(case=lambda rows: rows["subject"])
+    place, is_rv = base["subject"].str[1:].astype(int), base["label"] == "RV"
+    base.loc[is_rv & (place < 10), "dice"] = np.nan
+    other = base.assign(dice=base["dice"].mask(is_rv & (place >= 180)))
+    changes = {
+        (one.group, one.structure): one.dropped for one in judged(base, other).judgement.of("other").changes
+    }
+    assert changes == {
+        ("A", "Overall"): 0,
+        ("A", "LV"): 0,
+        ("A", "RV"): 0,
+        ("B", "Overall"): 20,
+        ("B", "LV"): 0,
+        ("B", "RV"): 20,
+    }
+
+
 def test_scores_that_both_models_lack_more_often_in_one_group_are_no_absence_of_change() -> None:
     base = table(sizes={"A": 200, "B": 200}, gap=0.0)
     base.loc[base.index[200:280], "dice"] = np.nan
