@@ -77,17 +77,14 @@ def with_groups(scores: Any, groups: Any, metric: str) -> tuple[Any, str]:
     table = isinstance(scores, pd.DataFrame | Mapping)
     if isinstance(scores, str | Path) or scores is None:
         raise ValueError("groups must stand beside one value a subject, or a table in memory")
-    aligned = isinstance(scores, pd.Series | pd.DataFrame) and isinstance(groups, pd.Series)
-    if aligned and len(scores) == len(groups) and not scores.index.equals(groups.index):
+    parts = scores.values() if isinstance(scores, Mapping) else [scores]
+    indices = [one.index for one in parts if isinstance(one, pd.Series | pd.DataFrame)]
+    if isinstance(groups, pd.Series) and any(
+        len(index) == len(groups) and not index.equals(groups.index) for index in indices
+    ):
         raise ValueError(
             "scores and groups must have the same index, got rows in different order or of other names: "
             "align them, or pass .to_numpy() of both"
-        )
-    columns = scores.values() if isinstance(scores, Mapping) else ()
-    named = [one.index for one in columns if isinstance(one, pd.Series)]
-    if isinstance(groups, pd.Series) and any(not one.equals(groups.index) for one in named):
-        raise ValueError(
-            "scores and groups must have the same index, got columns in another order than groups"
         )
     frame = (
         pd.DataFrame(scores).reset_index(drop=True) if table else pd.DataFrame({metric: as_values(scores)})

@@ -41,10 +41,9 @@ def _change(cohort: Cohort, model: int, attribute: int, group: int, structure: i
     )
     here = member & ~np.isnan(pair[0])
     before, after = (one[here] for one in pair)
-    # Where a subject lacks structures, an overall score hangs on others' scores: its structures tell the cases.
-    columns = (
-        slice(1, None) if structure == 0 and len(cohort.structures) > 1 else slice(structure, structure + 1)
-    )
+    # The overall score of who lacks a structure hangs on others' scores, so the structures tell the cases.
+    whole = structure == 0 and len(cohort.structures) > 1
+    columns = slice(1, None) if whole else slice(structure, structure + 1)
     partly_before, partly_after = (
         here & _of_other_cases(raw[:, columns], both[:, columns]).any(axis=1)
         for raw, both in (
