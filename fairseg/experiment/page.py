@@ -24,6 +24,7 @@ from fairseg.experiment.results import (
 from fairseg.experiment.split import TEST, TRAIN, VALIDATION
 from fairseg.experiment.tables import (
     Cell,
+    Judged,
     cell_of,
     gap_rows,
     head_of,
@@ -32,10 +33,10 @@ from fairseg.experiment.tables import (
     printed_table,
     title_of,
 )
-from fairseg.experiment.verdicts import grave, verdicts_beside
+from fairseg.experiment.verdicts import grave, in_words
 from fairseg.io import csv_files
 from fairseg.io.files import write_files
-from fairseg.io.sentences import listed
+from fairseg.io.sentences import counted, listed
 from fairseg.report.escape import markdown
 from fairseg.report.templates import render_page as render_template
 from fairseg.scoring.summary import ALL, GAP
@@ -61,7 +62,7 @@ def write_experiment(
         results = results.hidden(pseudonyms)
     drawn = figures.draw(results)
     judged = judged_tables(results)
-    tables = [(make_table(results, *about), printed_table(*about)) for about in judged]
+    tables = [(make_table(results, one), printed_table(*one)) for one in judged]
     page = render_template(
         "experiment.html.j2",
         study=results.study,
@@ -70,7 +71,7 @@ def write_experiment(
         parts=[TRAIN, VALIDATION, TEST, *(["external test"] if "external" in results.tests else [])],
         steps=results.study.plan.recipe.epochs * results.study.plan.recipe.steps,
         ce_factor=results.study.plan.ce_factor,
-        headline=headline(results),
+        headline=headline(results, judged),
         findings=findings(results),
         tables=tables,
         others=[
@@ -105,8 +106,13 @@ def write_experiment(
     return root / REPORT / PAGE
 
 
-def headline(results: Results) -> str:
-    """Return the experiment in a sentence or two, never a gap without the Dice beside it."""
+def headline(results: Results, tables: Sequence[Judged]) -> str:
+    """Return the experiment in a sentence or two, never a gap without the Dice beside it.
+
+    Args:
+        results: of the experiment.
+        tables: from `judged_tables`; those whose control is the baseline on full images tell what is fairer.
+    """
     study = results.study
 
     def tell(key: str) -> str:
@@ -114,7 +120,9 @@ def headline(results: Results) -> str:
             f"{group} {results.spread(key, 'Median DSC', group).mean:.3f}"
             for group in (study.reference, study.minority)
         )
-        return f"{dice} (gap {results.gap(key).mean:+.3f})"
+        seeds = len(results.not_learned(key))
+        low = f", with a structure not learned in {counted(seeds, 'seed')}" if seeds else ""
+        return f"{dice} (gap {results.gap(key).mean:+.3f}{low})"
 
     if not results.gap("full/baseline").number:
         return f"There is no Dice of {study.reference} and {study.minority} by the baseline on full images."
@@ -122,7 +130,8 @@ def headline(results: Results) -> str:
     if not results.learned("full/baseline"):
         return f"{said} It has not learned in this time, so no gap is compared with its."
     arms = {arm.key: arm for arm in results.states if not arm.sweep and arm.images != "crop"}
-    verdicts = {key: one for key, one in verdicts_beside(results, "full/baseline", [*arms]).items() if one}
+    beside = [one for one in tables if (one.control, one.test) == ("full/baseline", "internal")]
+    verdicts = {key: found for one in beside for key, found in one.verdicts.items() if found and key in arms}
 
     def named(key: str) -> str:
         return f"{CHOICES[arms[key].method].title} on {IMAGES[arms[key].images]}"
@@ -144,7 +153,7 @@ def headline(results: Results) -> str:
     return said
 
 
-def to_markdown(results: Results, tables: Sequence[tuple[str, str, dict[str, str]]]) -> str:
+def to_markdown(results: Results, tables: Sequence[Judged]) -> str:
     """Return all tables with a row an arm: mean over seeds (lowest to highest), and the paper's medians.
 
     Args:
@@ -167,7 +176,7 @@ def to_markdown(results: Results, tables: Sequence[tuple[str, str, dict[str, str
                     *(_span(spread_of(key), sign=name.startswith(GAP)) for name, spread_of in gaps.items()),
                     _span(results.spread(key, "SER", ALL, test=test)),
                     significant(results, key, test),
-                    verdicts[key],
+                    in_words(verdicts[key]),
                     "" if printed is None else f"{' / '.join(printed.medians['Median DSC'])} / {printed.gap}",
                 ]
             )

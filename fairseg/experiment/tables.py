@@ -1,7 +1,8 @@
 """Tables in the paper's form: of an experiment, and of what the paper prints."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from fairseg.experiment.results import Results, Spread, significant
 from fairseg.experiment.verdicts import in_words, verdicts_beside
 from fairseg.report.summary_table import kind_of, write
 from fairseg.scoring.summary import ALL, GAP
+from fairseg.statistics.verdicts import Verdict
 
 # Title, test set, arms: what the paper has a table of, and the controls.
 TABLES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
@@ -22,6 +24,11 @@ TABLES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ),
     ("Table 6. Crops by the reference, internal test", "internal", tuple(f"crop/{m}" for m in SINGLE)),
     ("Table 7. Cascaded crops, internal test", "internal", tuple(f"cascade/{m}" for m in SINGLE)),
+    (
+        "Tables 4 and 7. Cascaded crops beside full images, internal test",
+        "internal",
+        ("full/baseline", *(f"cascade/{m}" for m in SINGLE)),
+    ),
     ("Table 8. Single methods, full images, external test", "external", tuple(f"full/{m}" for m in SINGLE)),
     (
         "Table 9. Crops, external test",
@@ -92,13 +99,31 @@ class Table:
     rows: dict[str, list[list[Cell]]]
 
 
-def judged_tables(results: Results) -> list[tuple[str, str, dict[str, str]]]:
-    """Return `scored_tables`, with each arm's verdicts beside the first of its table, in words."""
-    judged = []
-    for title, test, keys in scored_tables(results):
-        verdicts = verdicts_beside(results, keys[0], keys, test)
-        judged.append((title, test, {key: in_words(verdicts.get(key, {})) for key in keys}))
-    return judged
+class Judged(NamedTuple):
+    """Arms of one table.
+
+    Attributes:
+        title: of the table.
+        test: name of the test set.
+        verdicts: key -> seed -> verdict beside the first arm, which has none itself.
+    """
+
+    title: str
+    test: str
+    verdicts: dict[str, dict[int, Verdict]]
+
+    @property
+    def control(self) -> str:
+        """Key of the first arm."""
+        return next(iter(self.verdicts))
+
+
+def judged_tables(results: Results) -> list[Judged]:
+    """Return `scored_tables`, with each arm's verdicts beside the first of its table."""
+    return [
+        Judged(title, test, {keys[0]: {}, **verdicts_beside(results, keys[0], keys, test)})
+        for title, test, keys in scored_tables(results)
+    ]
 
 
 def scored_tables(results: Results) -> list[tuple[str, str, tuple[str, ...]]]:
@@ -115,8 +140,9 @@ def scored_tables(results: Results) -> list[tuple[str, str, tuple[str, ...]]]:
     return found
 
 
-def make_table(results: Results, title: str, test: str, verdicts: Mapping[str, str]) -> Table:
-    """Return a table of arms that were scored, by key with their verdicts beside the first."""
+def make_table(results: Results, judged: Judged) -> Table:
+    """Return a table of arms that were scored, with their verdicts beside the first."""
+    title, test, verdicts = judged
     keys = list(verdicts)
     groups = results.groups(test)
     seeds = [len(results.by_seed(key, "Subjects", ALL, test=test)) for key in keys]
@@ -137,7 +163,7 @@ def make_table(results: Results, title: str, test: str, verdicts: Mapping[str, s
     pair = f" ({results.study.reference}, {results.study.minority})" if len(groups) > 2 else ""
     rows[f"p < 0.05, seeds{pair}"] = [[Cell(significant(results, key, test))] for key in keys]
     if any(verdicts.values()):
-        rows[f"Verdict beside {title_of(keys[0])}"] = [[Cell(verdicts[key])] for key in keys]
+        rows[f"Verdict beside {title_of(judged.control)}"] = [[Cell(in_words(verdicts[key]))] for key in keys]
     rows |= _left_out(results, test, keys)
     return Table(title, [head_of(results, key, test) for key in keys], groups, rows)
 

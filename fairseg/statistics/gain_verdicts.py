@@ -244,7 +244,8 @@ def _reasons(
     for one in evidence.changes:
         if one.attribute != attribute:
             continue
-        if one.dropped > options.failure_margin * (one.n + one.dropped):
+        # At most so many have a score with the baseline in every case that matters here.
+        if one.dropped > options.failure_margin * (one.n + one.missing_after - one.partly):
             found.append(GainReason(kinds.DROPPED_SUBJECTS, attribute, one.group, one.structure))
         elif _unpaired(one, evidence, options):
             found.append(GainReason(kinds.UNPAIRED, attribute, one.group, one.structure))

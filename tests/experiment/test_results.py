@@ -14,7 +14,7 @@ from fairseg.experiment.paper import BOX_ERRORS, MEASURES, PRINTED
 from fairseg.experiment.plan import Plan
 from fairseg.experiment.results import Results, Spread, box_errors, findings
 from fairseg.experiment.study import Study
-from fairseg.experiment.tables import BEYOND_TABLES, TABLES, head_of, scored_tables
+from fairseg.experiment.tables import BEYOND_TABLES, TABLES, head_of, judged_tables, scored_tables
 from fairseg.experiment.tasks import State
 from fairseg.experiment.verdicts import verdicts_beside
 from fairseg.scoring.summary import ALL, OVERALL, P_VALUE, summarize
@@ -91,8 +91,12 @@ def test_figures_over_seeds(results: Results) -> None:
         pytest.approx(0.13 / 3),
         0,
     )
-    assert "White 0.920, Black 0.877 (gap +0.043)" in headline(results)
-    assert "every seed" not in headline(results)  # there are no scores to judge
+    assert "White 0.920, Black 0.877 (gap +0.043)" in head(results)
+    assert "every seed" not in head(results)  # there are no scores to judge
+
+
+def head(results: Results) -> str:
+    return headline(results, judged_tables(results))
 
 
 def cohort(white: float, black: float, rv: float = 0.0) -> pd.DataFrame:
@@ -125,6 +129,8 @@ def scored(arms: dict[str, dict[int, pd.DataFrame]]) -> Results:
                 rows = (
                     part.table.melt(ignore_index=False, var_name="group").rename_axis("measure").reset_index()
                 )
+                of_all = {"measure": "Subjects", "group": ALL, "value": float(part.counts.sum())}
+                rows = pd.concat([rows, pd.DataFrame([of_all])])
                 figures.append(
                     rows.assign(**about, test="internal", attribute="group", structure=part.structure)
                 )
@@ -152,7 +158,11 @@ def test_an_arm_is_judged_beside_its_control_in_each_seed_by_its_subjects() -> N
         0: Verdict.LESS_FAIR,
         1: Verdict.NOT_JUDGED,  # what is beside a control that fails
     }
-    fairer, worse = headline(results).split(" Worse in some seed")
+    assert [(one.title, one.verdicts) for one in judged_tables(results)[:2]] == [
+        (TABLES[0][0], {"full/baseline": {}, "full/oversampling": found["full/oversampling"]}),
+        (TABLES[4][0], {"full/baseline": {}, "cascade/baseline": found["cascade/baseline"]}),
+    ]
+    fairer, worse = head(results).split(" Worse in some seed")
     assert "Fairer in every seed: Baseline on cascaded crops" in fairer
     assert "Oversampling" not in fairer
     assert "Oversampling on full images" in worse
@@ -163,7 +173,7 @@ def test_an_arm_is_judged_beside_its_control_in_each_seed_by_its_subjects() -> N
 
 def test_without_anything_fairer_in_every_seed_the_headline_says_so() -> None:
     same = {seed: cohort(0.92, 0.86) for seed in range(2)}
-    said = headline(scored({"full/baseline": same, "full/oversampling": same}))
+    said = head(scored({"full/baseline": same, "full/oversampling": same}))
     assert "No arm but those on crops by the reference masks is fairer in every seed." in said
     assert "Worse" not in said
 
@@ -172,15 +182,15 @@ def test_an_arm_of_which_a_seed_failed_is_not_fairer_in_every_seed() -> None:
     base = {seed: cohort(0.92, 0.86) for seed in range(2)}
     results = scored({"full/baseline": base, "full/oversampling": {0: cohort(0.921, 0.921)}})
     states = results.states | {Arm(1, "full", "oversampling"): State("failed", 1.0, "broke")}
-    assert "Fairer in every seed" in headline(results)
-    assert "Fairer in every seed" not in headline(replace(results, states=states))
+    assert "Fairer in every seed" in head(results)
+    assert "Fairer in every seed" not in head(replace(results, states=states))
 
 
 def test_an_arm_that_fails_where_its_control_fails_too_is_not_worse() -> None:
     results = scored({"full/baseline": {0: cohort(0.92, 0.2)}, "full/oversampling": {0: cohort(0.92, 0.42)}})
     found = verdicts_beside(results, "full/baseline", ["full/oversampling"])
     assert found == {"full/oversampling": {0: Verdict.NOT_JUDGED}}
-    assert "Worse" not in headline(results)
+    assert "Worse" not in head(results)
 
 
 def test_arms_that_have_not_learned_are_not_judged(results: Results) -> None:
@@ -189,7 +199,7 @@ def test_arms_that_have_not_learned_are_not_judged(results: Results) -> None:
     assert not poor.learned("full/baseline")
     assert poor.learned("cascade/baseline")
     assert "Oversampling closes the gap (to half or less)" not in {title for title, _, _ in findings(poor)}
-    assert headline(poor).endswith("It has not learned in this time, so no gap is compared with its.")
+    assert head(poor).endswith("It has not learned in this time, so no gap is compared with its.")
     assert head_of(poor, "full/baseline", "internal") == "Baseline, not learned"
     assert head_of(poor, "cascade/baseline", "internal") == "Baseline (cascade)"
 

@@ -73,6 +73,20 @@ def test_models_are_compared_on_the_cases_that_both_have_scores_of() -> None:
     assert "more subjects of B than of the others have a case without a score" in both.sentence
 
 
+@pytest.mark.parametrize(("without", "too_many"), [(20, False), (21, True)])
+def test_who_lost_one_case_of_two_is_counted_among_the_group_once(without: int, too_many: bool) -> None:
+    """5 % of 400 are 20 subjects."""
+    sizes = {"A": 400, "B": 400}
+    visits = [table(visit, sizes=sizes).assign(visit=str(visit)) for visit in (1, 2)]
+    base = pd.concat(visits, ignore_index=True)
+    base["case"] = base["subject"] + base["visit"]
+    place = base["subject"].str[1:].astype(int)
+    lost = (base["visit"] == "2") & (place % 400 < without)
+    other = changed(base, B=0.03)
+    (pair,) = judged(base, other.assign(dice=other["dice"].mask(lost))).judgement.of("other").pairs
+    assert (GainReasonKind.DROPPED_SUBJECTS in {one.kind for one in pair.reasons}) == too_many
+
+
 def test_who_lost_nothing_is_not_counted_where_others_lost_a_structure() -> None:
     """Some of A lack the RV in both models; that a fifth of B loses it with one moves the level of all."""
     parts = [table(gap=gap).assign(label=label) for label, gap in (("LV", 0.0), ("RV", 0.03))]
