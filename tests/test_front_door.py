@@ -70,6 +70,15 @@ fairseg.evaluate("predictions", "references", "groups.csv")
 fairseg.audit(fairseg.evaluate("predictions", "references", fairseg.read_cohort("groups.csv")), by="sex")
 fairseg.audit(predictions="predictions", references="references", cohort="groups.csv", by="sex")
 fairseg.audit(predictions="predictions", references="references", cohort="groups.csv", by="sex", metric="iou")
+fairseg.audit("predictions", "references", groups="groups.csv", by="sex", metric="iou").options.seed == 0
+fairseg.audit(Path("predictions"), Path("references"), "groups.csv", "sex", "M").analyses[0].reference == 1
+fairseg.audit(df, groups="sex", reference="M").verdict is fairseg.Verdict.GAP
+list(fairseg.compare(df, other, by="sex").verdicts) == ["model 2"]
+list(fairseg.compare([df, other, df], "sex").verdicts) == ["model 2", "model 3"]
+list(fairseg.compare("scores.csv", "others.csv", "sex", reference="M").verdicts) == ["others"]
+fairseg.compare(df.dice, other.dice, groups=df.sex).verdict is fairseg.Verdict.FAIRER
+fairseg.evaluate("predictions", "references", groups="groups.csv")
+fairseg.check("predictions", "references", "groups.csv").exit_code == 0
 """
 
 
@@ -128,7 +137,8 @@ def test_a_line_that_a_person_would_type(
     snippet: str, place: Path, names: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(place)
-    names["long"].to_csv("scores.csv", index=False)
+    for file in ("scores.csv", "others.csv"):
+        names["long"].to_csv(file, index=False)
     result = eval(snippet, dict(names))
     assert result is not None
     assert result is not False
@@ -160,12 +170,22 @@ def test_a_line_that_a_person_would_type(
         ('fairseg.losses.GroupDROLoss(df["sex"])', "'[FM]' twice: Groups.from_values"),
         ("fairseg.crop.crop(reference, (1, 2, 3))", "box must be a Box, .*got tuple"),
         ("fairseg.crop.Cascade(None, None, 96)", r"size must have one integer an axis.*got 96"),
+        ('fairseg.audit(df, by="Sexo")', "did you mean 'sex'"),
+        ('fairseg.audit(df, by="sex", metric="dize")', "did you mean 'dice'"),
+        ('fairseg.audit(df, by="sex").plot("box")', "did you mean 'boxes'"),
+        ('fairseg.compare({"old": df, "new": other}, "sex", "odl")', "did you mean 'old'"),
+        ('fairseg.audit(df, by="sex", referense="M")', "did you mean 'reference'.*fairseg.audit"),
+        ('fairseg.audit("a.csv", "b.csv", by="sex")', "fairseg.compare"),
+        ('fairseg.audit("here", "there", by="sex")', "predictions, references and cohort"),
+        ('fairseg.compare(a=df, b=other, by="sex")', "fairseg.compare"),
+        ("fairseg.evaluate('here', 'there')", "cohort.*fairseg.evaluate"),
+        ("fairseg.audit(df.assign(dice=df.dice * 100), by='sex')", r"fairseg\.scoring\.Scores\.of\("),
     ],
 )
 def test_a_wrong_line_says_what_is_wrong_and_what_there_is(
     line: str, message: str, names: dict[str, Any]
 ) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((TypeError, ValueError), match=message):
         eval(line, names)
 
 

@@ -9,7 +9,9 @@ from fairseg.checking import gather
 from fairseg.checking.checked import SEVERITIES, Checked
 from fairseg.checking.page import answer, card_html, save_page, to_terminal
 from fairseg.cohort.reading import TableOptions
+from fairseg.io.calls import says_what_to_type
 from fairseg.metrics.masks import Structures
+from fairseg.report.analyses import audit_as_meant
 from fairseg.scoring.folders import Cohort
 from fairseg.scoring.voxel_sizes import Spacing
 
@@ -43,6 +45,10 @@ class CheckResult(Checked):
         return card_html(self)
 
 
+@says_what_to_type(
+    "fairseg.check('dataset', by='sex'), or fairseg.check('predictions', 'references', 'groups.csv')",
+    audit_as_meant,
+)
 def check(
     data: Any = None,
     *,

@@ -12,6 +12,7 @@ from fairseg.cohort.groups import Groups
 from fairseg.cohort.levels import alike, perhaps_missing, said_missing
 from fairseg.cohort.reading import CleanTable
 from fairseg.cohort.short_names import short_names
+from fairseg.io.sentences import did_you_mean
 
 _MANY = 0.1  # of the subjects, of unknown group
 LEAST = 10  # subjects that an audit judges a group by, unless it is told otherwise
@@ -78,7 +79,8 @@ def table_findings(
     for name in by:
         if name not in table:
             has = ", ".join(map(str, attribute_names(table))) or "no attribute"
-            findings += refused(name, f"there is no column {name!r}: the table has {has}")
+            near = did_you_mean(name, attribute_names(table))
+            findings += refused(name, f"there is no column {name!r}: the table has {has}{near}")
     for name in attribute_names(table):
         own, counted, measured = _attribute(
             table, str(name), asked=asked == (name,), bins=bins, of_part=of_part

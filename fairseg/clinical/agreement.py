@@ -18,7 +18,7 @@ from fairseg.cohort.groups import UNKNOWN
 from fairseg.cohort.reading import as_table
 from fairseg.cohort.table import read_numbers
 from fairseg.cohort.vectors import Vector
-from fairseg.io.sentences import counted, listed
+from fairseg.io.sentences import counted, listed, not_among
 from fairseg.metrics.earlier_forms import accepts_num_groups
 from fairseg.metrics.grouped import Floats, GroupedValues, group_ids
 
@@ -148,7 +148,7 @@ def bland_altman_points(measures: Measures, measure: str) -> pd.DataFrame:
     table = _checked(measures)
     known = list(table["measure"].unique())
     if measure not in known:
-        raise ValueError(f"measure must be one of {', '.join(map(str, known))}, got {measure!r}")
+        raise ValueError(not_among("measure", measure, known))
     rows = table[table["measure"] == measure].dropna(subset=["prediction", "reference"])
     return pd.DataFrame(
         {

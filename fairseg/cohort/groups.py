@@ -29,7 +29,7 @@ from fairseg.cohort.levels import (
 )
 from fairseg.cohort.vectors import Vector, on_cpu, read_vector
 from fairseg.io.cells import cells_of, each
-from fairseg.io.sentences import listed
+from fairseg.io.sentences import did_you_mean, listed, not_among
 
 logger = logging.getLogger(__name__)
 
@@ -288,7 +288,7 @@ class Groups:
             return self.names.index(name)
         names = [sorted(known.split(", ")) for known in self.names]
         if sorted(str(name).split(", ")) not in names:
-            raise ValueError(f"group must be one of {'; '.join(self.names)}, got {name!r}")
+            raise ValueError(not_among("group", name, self.names, between="; "))
         return names.index(sorted(str(name).split(", ")))
 
     def counts(self, ids: npt.ArrayLike) -> npt.NDArray[np.int64]:
@@ -352,7 +352,10 @@ def _group_names(names: Sequence[str]) -> list[str]:
 
 def _column(table: Table, name: str) -> list[Any]:
     if name not in table:
-        raise ValueError(f"attribute {name!r} is not in the table, which has {', '.join(map(str, table))}")
+        near = did_you_mean(name, table)
+        raise ValueError(
+            f"attribute {name!r} is not in the table, which has {', '.join(map(str, table))}{near}"
+        )
     column = table[name]
     if getattr(column, "ndim", 1) != 1:
         raise ValueError(f"attribute {name!r} must be one column of the table, got {column.shape[1]}")

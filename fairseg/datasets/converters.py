@@ -20,7 +20,7 @@ from fairseg.io.csv_files import read_csv, to_csv
 from fairseg.io.files import filled_folder
 from fairseg.io.image_writing import write_image
 from fairseg.io.json_files import read_json
-from fairseg.io.sentences import counted, listed
+from fairseg.io.sentences import counted, listed, not_among
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def convert(challenge: str, folder: str | Path, out: str | Path) -> Converted:
             the message says what was expected where.
     """
     if challenge not in CONVERTERS:
-        raise ValueError(f"challenge must be one of {', '.join(CONVERTERS)}, got {challenge!r}")
+        raise ValueError(not_among("challenge", challenge, CONVERTERS))
     converter, place = CONVERTERS[challenge], Path(out)
     if place.exists() and (not place.is_dir() or any(place.iterdir())):
         raise ValueError(f"{place} must be a new or an empty folder: nothing is written over")

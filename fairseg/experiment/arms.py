@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
+from fairseg.io.sentences import did_you_mean
 from fairseg.training.methods import METHODS
 from fairseg.training.settings import Settings
 
@@ -218,6 +219,7 @@ def plan_arms(only: Sequence[str], *, seeds: int, sweep_seeds: int, minority: Se
     for pattern in only or ("*",):
         fitting = {key for key in keys if fnmatchcase(key, pattern)}
         if not fitting:
-            raise ValueError(f"arms: {pattern!r} fits none of {', '.join(keys)}")
+            near = did_you_mean(pattern, keys)
+            raise ValueError(f"arms: {pattern!r} fits none of {', '.join(keys)}{near}")
         chosen |= fitting
     return [arm for arm in arms if arm.key in chosen]

@@ -14,7 +14,7 @@ from fairlearn.metrics import MetricFrame
 from fairseg.cohort.groups import Groups
 from fairseg.cohort.ids import as_ids
 from fairseg.cohort.levels import level_text
-from fairseg.io.sentences import listed
+from fairseg.io.sentences import listed, not_among
 from fairseg.metrics.fairness import Statistic, by_group
 from fairseg.scoring.summary import summarize
 from fairseg.scoring.table import Scores
@@ -72,11 +72,11 @@ def metric_frame(
     else:
         groups = Groups.from_table(checked.table, by=by, bins=bins)
     if metric not in checked.metrics:
-        raise ValueError(f"metric must be one of {', '.join(checked.metrics)}, got {metric!r}")
+        raise ValueError(not_among("metric", metric, checked.metrics))
     overall, *of_labels = summarize(checked, groups)
     tables = {summary.structure: summary.subjects for summary in of_labels}
     if label is not None and str(label) not in tables:
-        raise ValueError(f"label must be one of {', '.join(tables)}, got {label!r}")
+        raise ValueError(not_among("label", label, tables))
     subjects = overall.subjects if label is None else tables[str(label)]
     subjects = subjects[subjects["group"] >= 0]
     values = subjects[metric].to_numpy(dtype=np.float64)

@@ -1,5 +1,6 @@
-"""How notes and errors count and list: `1 case`, `2 cases`; `a, b, c, d, e and 3 more`."""
+"""How notes and errors count, list and guess: `2 cases`; `a, b, c, d, e and 3 more`; `did you mean 'b'?`."""
 
+import difflib
 from collections.abc import Iterable
 
 _P_LIMITS = (0.05, 0.01, 0.001)
@@ -94,3 +95,24 @@ def listed(things: Iterable[object], most: int = 5) -> str:
     """
     names = [str(thing) for thing in things]
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def did_you_mean(name: object, names: Iterable[object]) -> str:
+    """Return the end of an error: which of the names there are is nearly this one; "" if none is.
+
+    >>> did_you_mean("Sexo", ["age", "sex"]), did_you_mean("x", ["sex"])
+    ("; did you mean 'sex'?", '')
+    """
+    there = {str(one).lower(): str(one) for one in names}
+    near = difflib.get_close_matches(str(name).lower(), there, 1)
+    return f"; did you mean {there[near[0]]!r}?" if near else ""
+
+
+def not_among(argument: str, got: object, names: Iterable[object], *, between: str = ", ") -> str:
+    """Return the error of an argument that must be one of the names there are.
+
+    >>> not_among("kind", "boxs", ["boxes", "gaps"])
+    "kind must be one of boxes, gaps, got 'boxs'; did you mean 'boxes'?"
+    """
+    there = [str(name) for name in names]
+    return f"{argument} must be one of {between.join(there)}, got {got!r}{did_you_mean(got, there)}"

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import scipy  # its parts load when they are touched
 
 from fairseg.cohort.vectors import Vector
+from fairseg.io.sentences import not_among
 from fairseg.metrics.earlier_forms import accepts_num_groups
 from fairseg.metrics.grouped import Floats as Floats  # noqa: PLC0414  (the rooms above take it from here)
 from fairseg.metrics.grouped import (
@@ -69,7 +70,7 @@ def by_group(
     {'F': 0.7, 'M': 0.85}
     """
     if statistic not in _STATISTICS:
-        raise ValueError(f"statistic must be one of {', '.join(_STATISTICS)}, got {statistic!r}")
+        raise ValueError(not_among("statistic", statistic, _STATISTICS))
     grouped = GroupedValues.of(values, groups)
     counts = np.array([part.size for part in grouped.parts], dtype=np.int64)
     return grouped.per_group(grouped.summary(_STATISTICS[statistic])), grouped.per_group(counts)

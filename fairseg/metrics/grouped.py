@@ -16,6 +16,7 @@ from fairseg.cohort.groups import Groups
 from fairseg.cohort.ids import GroupIds, as_ids
 from fairseg.cohort.levels import is_missing, level_text
 from fairseg.cohort.vectors import Vector, check_is_no_table, on_cpu
+from fairseg.io.sentences import did_you_mean
 
 Floats = npt.NDArray[np.float64]
 Reference = str | int | None
@@ -193,6 +194,7 @@ def group_id(reference: Reference, names: tuple[str, ...] | None, num_groups: in
         known = "; ".join(names)
         raise ValueError(
             f"reference must be one of the groups ({known}) or an id, got {reference!r}"
+            f"{did_you_mean(reference, names)}"
         ) from None
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fairseg.cohort.columns import LESIONS, METRICS, TOLERANT, VOXELS
+from fairseg.io.sentences import did_you_mean
 from fairseg.metrics.counts import count
 from fairseg.metrics.distance import (
     Empty,
@@ -47,7 +48,10 @@ class Measures:
     def __post_init__(self) -> None:
         unknown = [metric for metric in self.metrics if metric not in METRICS]
         if unknown or not self.metrics:
-            raise ValueError(f"metrics must be some of {', '.join(METRICS)}, got {list(self.metrics)!r}")
+            near = "".join(did_you_mean(name, METRICS) for name in unknown[:1])
+            raise ValueError(
+                f"metrics must be some of {', '.join(METRICS)}, got {list(self.metrics)!r}{near}"
+            )
         if len(set(self.metrics)) < len(self.metrics):
             raise ValueError(f"metrics must differ, got {list(self.metrics)!r}")
         check_empty(self.empty)

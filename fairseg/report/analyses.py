@@ -12,7 +12,8 @@ import pandas as pd
 from fairseg.cohort.groups import Groups
 from fairseg.cohort.ids import as_ids
 from fairseg.cohort.short_names import short_names
-from fairseg.io.sentences import counted, listed
+from fairseg.io.calls import Call, is_path
+from fairseg.io.sentences import counted, did_you_mean, listed, not_among
 from fairseg.metrics.grouped import as_values
 from fairseg.scoring.subjects import (
     STRUCTURE_SIZE,
@@ -63,6 +64,61 @@ class Analysis:
         return Grouping(self.name, names, self.members.ids, self.reference, self.held, self.lost)
 
 
+def audit_as_meant(*given: Any, groups: Any = None, **options: Any) -> Call:
+    """Take folders of masks without their names, and `groups` that name a column or the table of cases.
+
+    Raises:
+        TypeError: there are two tables, which is a comparison.
+
+    >>> audit_as_meant("predicted", "true", groups="groups.csv", by="sex")[1]
+    {'by': 'sex', 'predictions': 'predicted', 'references': 'true', 'cohort': 'groups.csv'}
+    >>> audit_as_meant({"dice": [0.9], "sex": ["F"]}, groups="sex")[1]
+    {'by': 'sex'}
+    """
+    if len(given) > 1 and all(map(_is_table, given[:2])):
+        raise TypeError("audit takes one table; of two type fairseg.compare({'a': a, 'b': b}, by='sex')")
+    paths = len(given) > 1 and all(isinstance(one, str | Path) for one in given[:2])
+    if paths and not is_path(given[0]) and ("by" in options or len(given) > 3 or Path(given[0]).is_dir()):
+        names = ("predictions", "references", "cohort", "by", "reference")
+        options |= dict(zip(names, given, strict=False))
+        given = given[len(names) :]
+    if options.get("predictions") is not None and (is_path(groups) or isinstance(groups, pd.DataFrame)):
+        options.setdefault("cohort", groups)
+        groups = None
+    elif isinstance(groups, str) and not is_path(groups) and "by" not in options and len(given) < 2:
+        options["by"], groups = groups, None
+    return given, options if groups is None else options | {"groups": groups}
+
+
+def compare_as_meant(*given: Any, **options: Any) -> Call:
+    """Take scores one after another, or a list of them, for those of models called after their files.
+
+    >>> compare_as_meant("a.csv", "b.csv", "sex")[0]
+    ({'a': 'a.csv', 'b': 'b.csv'}, 'sex')
+    >>> compare_as_meant([0.9, 0.8], [0.8, 0.8], groups=["F", "M"])[0]
+    ({'model 1': [0.9, 0.8], 'model 2': [0.8, 0.8]},)
+    """
+
+    def are_scores(thing: Any) -> bool:
+        vector = "groups" in options and hasattr(thing, "__len__") and not isinstance(thing, str)
+        return vector or _is_table(thing)
+
+    if given and isinstance(given[0], list | tuple) and all(map(are_scores, given[0])):
+        models, rest = list(given[0]), given[1:]
+    else:
+        number = next((place for place, one in enumerate(given) if not are_scores(one)), len(given))
+        models, rest = list(given[:number]), given[number:]
+    if len(models) < 2:
+        return given, options
+    names = [Path(one).stem if is_path(one) else f"model {place}" for place, one in enumerate(models, 1)]
+    names = names if len({*names}) == len(names) else list(map(str, models))
+    return (dict(zip(names, models, strict=True)), *rest), options
+
+
+def _is_table(thing: Any) -> bool:
+    return isinstance(thing, pd.DataFrame | Mapping | Scores) or is_path(thing)
+
+
 def is_vector(by: Any, scores: Any) -> bool:
     """Say whether `by` is the group of each subject, and not the name of a column or several."""
     if getattr(by, "dtype", None) is None or not hasattr(scores, "__len__"):
@@ -76,7 +132,10 @@ def with_groups(scores: Any, groups: Any, metric: str) -> tuple[Any, str]:
     name = str(getattr(groups, "name", None) or "group")
     table = isinstance(scores, pd.DataFrame | Mapping)
     if isinstance(scores, str | Path) or scores is None:
-        raise ValueError("groups must stand beside one value a subject, or a table in memory")
+        raise ValueError(
+            "groups must stand beside one value a subject, or a table in memory; of a file name the column: "
+            "by='sex'"
+        )
     parts = scores.values() if isinstance(scores, Mapping) else [scores]
     indices = [one.index for one in parts if isinstance(one, pd.Series | pd.DataFrame)]
     if isinstance(groups, pd.Series) and any(
@@ -114,14 +173,15 @@ def analyses_of(
     names = [_attributes(one) for one in asked]
     known = {name for each in names for name in each} | set(adjust)
     if stray := [name for name in bins if name not in known]:
-        raise ValueError(f"bins: attribute {stray[0]!r} is not in by, also or adjust")
+        near = did_you_mean(stray[0], known)
+        raise ValueError(f"bins: attribute {stray[0]!r} is not in by, also or adjust{near}")
     if twice := [name for place, name in enumerate(names) if name in names[:place]]:
         raise ValueError(f"also: {' and '.join(twice[0])} is judged already")
     for name in adjust:
         if name in names[0]:
             raise ValueError(f"adjust: {name!r} makes the groups, so a gap cannot be adjusted for it")
         if name not in scores.table and name != STRUCTURE_SIZE:
-            raise ValueError(f"adjust: attribute {name!r} is not in scores, which have {_listed(scores)}")
+            raise ValueError(f"adjust: {_absent(name, scores)}")
         if name != STRUCTURE_SIZE and (several := covariate(scores, name)[1]):
             raise ValueError(
                 f"adjust: {name!r} differs between cases of one subject ({listed(several, 3)}), so it is no "
@@ -131,9 +191,7 @@ def analyses_of(
     for number, (one, attributes) in enumerate(zip(asked, names, strict=True)):
         if absent := [name for name in attributes if name not in scores.table]:
             what = "also" if number else "by"
-            raise ValueError(
-                f"{what}: attribute {absent[0]!r} is not in scores, which have {_listed(scores)}"
-            )
+            raise ValueError(f"{what}: {_absent(absent[0], scores)}")
         if isinstance(one, Groups):
             groups = one
         else:
@@ -169,9 +227,7 @@ def _analysis(scores: Scores, groups: Groups, reference: str | None) -> Analysis
             named = str(reference)
             chosen = short.index(named) if named in short else groups.index(named)
         except ValueError:
-            raise ValueError(
-                f"reference: group must be one of {'; '.join(short)}, got {reference!r}"
-            ) from None
+            raise ValueError(not_among("reference: group", reference, short, between="; ")) from None
         if not (members.ids == chosen).any():
             raise ValueError(f"reference: group {reference!r} has no scored subject")
     if (members.ids < 0).all() and not members.shared:
@@ -179,8 +235,10 @@ def _analysis(scores: Scores, groups: Groups, reference: str | None) -> Analysis
     return Analysis(groups, chosen, members, lost_cases(scores, groups))
 
 
-def _listed(scores: Scores) -> str:
-    return listed(scores.attributes, 20) or "no attributes"
+def _absent(name: str, scores: Scores) -> str:
+    there = scores.attributes
+    has = listed(there, 20) or "no attributes"
+    return f"attribute {name!r} is not in scores, which have {has}{did_you_mean(name, there)}"
 
 
 def strata_ids(

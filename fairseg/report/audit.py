@@ -16,10 +16,11 @@ from matplotlib.axes import Axes
 from fairseg.cohort.columns import metric_of
 from fairseg.cohort.groups import Groups
 from fairseg.cohort.pseudonyms import Pseudonyms
+from fairseg.io.calls import says_what_to_type
 from fairseg.io.sentences import listed
 from fairseg.metrics.masks import Structures
 from fairseg.report import plots
-from fairseg.report.analyses import analyses_of, is_vector, strata_ids, with_groups
+from fairseg.report.analyses import analyses_of, audit_as_meant, is_vector, strata_ids, with_groups
 from fairseg.report.answer import answer
 from fairseg.report.audited import Audited
 from fairseg.report.card import card_html
@@ -96,6 +97,10 @@ class AuditResult(Audited):
         return card_html(self)
 
 
+@says_what_to_type(
+    "fairseg.audit(scores, by='sex'), or fairseg.audit('predictions', 'references', 'groups.csv', 'sex')",
+    audit_as_meant,
+)
 def audit(
     scores: Any = None,
     by: str | Sequence[str] | Groups | None = None,
@@ -125,7 +130,8 @@ def audit(
     """Judge whether a model serves the groups of a cohort equally well.
 
     Give one of: a table of scores (`audit(df, by="sex")`), one value a subject (`audit(dice, groups=sex)`),
-    or folders of masks (`audit(predictions=..., references=..., cohort="groups.csv", by="sex")`).
+    or folders of masks (`audit(predictions=..., references=..., cohort="groups.csv", by="sex")`, or in this
+    order without names, `audit("predictions", "references", "groups.csv", "sex")`).
 
     Args:
         scores: a DataFrame or mapping of columns with one row a subject, a case, or a case and label; the
@@ -197,7 +203,9 @@ def audit(
     folders = [predictions, references, cohort]
     if scores is None:
         if predictions is None or references is None or cohort is None:
-            raise ValueError("audit needs scores, or predictions, references and cohort together")
+            raise ValueError(
+                "audit needs scores, or predictions, references and cohort (such as 'groups.csv') together"
+            )
         codes = {"labels": labels, "prediction_labels": prediction_labels, "ignore": ignore}
         metrics = dict.fromkeys(("dice", "hd", metric_of(metric) or metric))
         scores = score_folders(predictions, references, cohort, metric=metric, metrics=list(metrics), **codes)

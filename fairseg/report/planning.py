@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 
 from fairseg.cohort.groups import Groups
-from fairseg.io.sentences import listed
+from fairseg.io.calls import says_what_to_type
+from fairseg.io.sentences import did_you_mean, listed
 from fairseg.metrics.fairness import Floats
 from fairseg.report.analyses import Analysis, analyses_of, with_groups
 from fairseg.report.tables import Cell, Table, grid
@@ -140,6 +141,7 @@ class PlanResult:
         return Table.of("Plan", heads, rows, corner="Gap")
 
 
+@says_what_to_type("fairseg.plan(scores, by='sex', difference=0.02)")
 def plan(
     scores: Any = None,
     by: str | Sequence[str] | Groups | None = None,
@@ -219,7 +221,10 @@ def plan(
         scores, by = with_groups(scores, groups, metric)
     checked = Scores.of(scores, metric=metric)
     if "dice" not in checked.table:
-        raise ValueError(f"metric {metric!r} is not in scores, which have {listed(checked.metrics)}")
+        raise ValueError(
+            f"metric {metric!r} is not in scores, which have {listed(checked.metrics)}"
+            f"{did_you_mean(metric, checked.metrics)}"
+        )
     (first, of_first), *others = _pools(checked, by, reference, bins or {})
     pairs = []
     for second, of_second in others:

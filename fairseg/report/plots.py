@@ -20,6 +20,7 @@ from matplotlib.ticker import LogFormatter, MaxNLocator
 
 from fairseg.cohort.columns import METRICS, VOLUMES, VOXELS
 from fairseg.cohort.ids import as_ids
+from fairseg.io.sentences import not_among
 from fairseg.metrics import split_by_group
 from fairseg.report.analyses import Analysis
 from fairseg.report.audited import Audited
@@ -73,7 +74,7 @@ def plot(result: Audited, kind: str = "boxes", ax: Axes | None = None) -> Axes:
         ValueError: there is no such kind, or the scores have no sizes.
     """
     if kind not in KINDS:
-        raise ValueError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}")
+        raise ValueError(not_among("kind", kind, KINDS))
     return KINDS[kind](result, ax)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from fairseg.cohort.groups import Groups
 from fairseg.io.files import write_files
 from fairseg.io.json_files import parse_json
-from fairseg.io.sentences import listed
+from fairseg.io.sentences import did_you_mean, listed
 from fairseg.statistics.judge_options import JudgeOptions
 
 NUMBERS = ("margin", "failure_threshold", "failure_margin", "tail_margin", "min_size", "seed")
@@ -87,7 +87,8 @@ def read_preregistration(path: str | Path) -> Preregistration:
     if not isinstance(found, dict):
         raise ValueError(f"{path} must hold an object with the options of an audit")
     if unknown := [name for name in found if name not in DEFAULTS]:
-        raise ValueError(f"{path}: {unknown[0]!r} is none of {', '.join(DEFAULTS)}")
+        near = did_you_mean(unknown[0], DEFAULTS)
+        raise ValueError(f"{path}: {unknown[0]!r} is none of {', '.join(DEFAULTS)}{near}")
     values = _checked({**DEFAULTS, **found}, f"{path}: ")
     return Preregistration(path.name, hashlib.sha256(content).hexdigest(), values)
 

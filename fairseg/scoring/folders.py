@@ -31,6 +31,7 @@ from fairseg.cohort.columns import (
     VOXELS,
 )
 from fairseg.cohort.table import NOT_IN_COHORT, clean_cohort, noted
+from fairseg.io.calls import Call, says_what_to_type
 from fairseg.io.image_checks import READERS
 from fairseg.io.images import find_masks
 from fairseg.io.parallel import run_all
@@ -53,6 +54,12 @@ Folders = str | Path | Sequence[str | Path]
 Cohort = pd.DataFrame | Mapping[str, Sequence[Any]] | str | Path
 
 
+def evaluate_as_meant(*given: Any, **options: Any) -> Call:
+    """Take the table of cases under the name that the commands have for it, `groups`, too."""
+    return given, {"cohort" if name == "groups" else name: value for name, value in options.items()}
+
+
+@says_what_to_type("fairseg.evaluate('predictions', 'references', 'groups.csv')", evaluate_as_meant)
 def evaluate(
     predictions: Folders,
     references: str | Path,

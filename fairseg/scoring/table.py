@@ -44,7 +44,7 @@ from fairseg.cohort.table import (
 )
 from fairseg.io.cells import cells_of, each
 from fairseg.io.csv_files import to_csv
-from fairseg.io.sentences import NamingNote, counted, listed
+from fairseg.io.sentences import NamingNote, counted, did_you_mean, listed
 from fairseg.scoring.wide import hint_of_wide, long_table, without_percent
 
 Unit = Literal["mm", "px"]
@@ -118,7 +118,7 @@ class Scores:
             if metric_of(metric) != "dice" and _title(metric) != source.title:
                 raise ValueError(
                     f"metric: these scores are judged by {source.title}, not {metric}: "
-                    f"give the table to Scores.of(table, metric={metric!r})"
+                    f"make them by fairseg.scoring.Scores.of(table, metric={metric!r})"
                 )
             return source
         also = ", a path to one, or one value a subject with groups beside it"
@@ -290,7 +290,10 @@ def _with_metrics(
             )
         called = [name for name in known if name == metric or (wanted and known[name] == wanted)]
         if not called:
-            raise ValueError(f"metric {metric!r} is not in {where}, which has {listed(table.columns, 20)}")
+            raise ValueError(
+                f"metric {metric!r} is not in {where}, which has {listed(table.columns, 20)}"
+                f"{did_you_mean(metric, table.columns)}"
+            )
         dice = [name for name, kind in known.items() if kind == "dice" and name not in called]
         table = table.drop(columns=dice)
         names = {name: kind for name, kind in names.items() if name not in dice} | {called[0]: "dice"}
@@ -360,7 +363,11 @@ def _numbers(column: "pd.Series[Any]", where: str, called: str) -> "pd.Series[fl
         bound = f"{low:g} or more" if numbers[outside[0]] < low else f"{high:g} or less"
         span = f"from {low:g} to {high:g}" if high == 1.0 else bound
         percent = high == 1.0 and numbers.max() > 2.0 and numbers.max() <= 100.0
-        hint = " (percentages? say so: --percent, or Scores.of(table, percent=True))" if percent else ""
+        hint = (
+            " (percentages? say so: --percent, or fairseg.scoring.Scores.of(table, percent=True))"
+            if percent
+            else ""
+        )
         raise ValueError(
             f"{where}: row {outside[0]}, column {called}: must be {span}, "
             f"got {cell_repr(column[outside[0]])}{hint}"

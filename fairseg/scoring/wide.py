@@ -7,7 +7,7 @@ import pandas as pd
 
 from fairseg.cohort.columns import METRICS, metric_of
 from fairseg.cohort.table import read_numbers
-from fairseg.io.sentences import listed
+from fairseg.io.sentences import did_you_mean, listed
 
 
 def long_table(table: pd.DataFrame, where: str, wide: Sequence[str]) -> pd.DataFrame:
@@ -28,7 +28,9 @@ def long_table(table: pd.DataFrame, where: str, wide: Sequence[str]) -> pd.DataF
     1    a    RV   0.8
     """
     if absent := [name for name in wide if name not in table]:
-        raise ValueError(f"{where} must have the columns of wide, has no {listed(absent)}")
+        raise ValueError(
+            f"{where} must have the columns of wide, has no {listed(absent)}{did_you_mean(absent[0], table)}"
+        )
     if "label" in table:
         raise ValueError(f"{where} has a column 'label' already, so its columns are of one label each row")
     parts = [_metric_and_label(name) or ("dice", name) for name in wide]
@@ -49,7 +51,7 @@ def hint_of_wide(table: pd.DataFrame) -> str:
         return ""
     return (
         f"; or make a row of each case and label: --wide {','.join(columns)!r}, in Python "
-        f"Scores.of(table, wide={columns})"
+        f"fairseg.scoring.Scores.of(table, wide={columns})"
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from fairseg.cohort.vectors import Vector
+from fairseg.io.sentences import not_among
 from fairseg.metrics.earlier_forms import accepts_num_groups
 from fairseg.metrics.fairness import fairness_gap, iqr, skewed_error_ratio, worst_group
 from fairseg.metrics.grouped import Floats, GroupedValues, Reference
@@ -261,4 +262,4 @@ def check_options(level: float, resamples: int, method: str) -> None:
     if not whole or not 100 <= resamples <= 1_000_000:
         raise ValueError(f"resamples must be an integer from 100 to 1,000,000, got {resamples!r}")
     if method not in METHODS:
-        raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
+        raise ValueError(not_among("method", method, METHODS))

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 
+from fairseg.io.sentences import not_among
 from fairseg.report.escape import plain
 from fairseg.report.palette import BAD, GRID, INK, LINE, REFERENCE, color
 from fairseg.report.plots import STYLE, new_axes
@@ -23,7 +24,7 @@ _A_LINE = 22  # letters above a picture
 def plot(result: Understood, kind: str, ax: Axes | None) -> Axes:
     """Draw one of `KINDS`."""
     if kind not in KINDS:
-        raise ValueError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}")
+        raise ValueError(not_among("kind", kind, KINDS))
     with rc_context(STYLE):
         return KINDS[kind](result, ax)
 

@@ -15,7 +15,7 @@ from fairseg.cohort.groups import Groups
 from fairseg.cohort.reading import TableOptions
 from fairseg.cohort.table import read_cohort
 from fairseg.io.images import find_masks
-from fairseg.io.sentences import counted, listed
+from fairseg.io.sentences import counted, did_you_mean, listed
 from fairseg.scoring.folders import score_folders
 from fairseg.scoring.subjects import structure_scores, subject_names
 from fairseg.scoring.table import Scores
@@ -117,7 +117,7 @@ def gather(
     table = file if isinstance(file, pd.DataFrame) else read_cohort(file, options)
     for option, names in (("by", _names(by)), ("confounders", confounders)):
         if absent := [name for name in names if name not in table]:
-            has = listed(table.columns, 20)
+            has = listed(table.columns, 20) + did_you_mean(absent[0], table)
             raise ValueError(f"{option}: the cohort has no column {absent[0]!r}, it has {has}")
     scored = None if scores is None else _with_dice(Scores.of(scores))
     table = cohort_as_files(table, raw.images)

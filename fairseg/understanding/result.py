@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 
 from fairseg.cohort.reading import TableOptions
-from fairseg.io.sentences import listed
+from fairseg.io.calls import says_what_to_type
+from fairseg.io.sentences import listed, not_among
 from fairseg.scoring.voxel_sizes import Spacing
 from fairseg.understanding.confounded import confounders_of
 from fairseg.understanding.errors import (
@@ -100,6 +101,7 @@ _MOST_PERMUTATIONS = 100_000  # which are held in memory, an integer a subject
 _WIDEST = 10_000.0  # mm, of a margin
 
 
+@says_what_to_type("fairseg.understand('dataset', 'sex')")
 def understand(
     data: str | Path,
     by: str | Sequence[str],
@@ -166,7 +168,7 @@ def understand(
     if min_size < 5:
         raise ValueError(f"min_size must be at least 5, one subject for each fold, got {min_size}")
     if model not in PERMUTATIONS:
-        raise ValueError(f"model must be one of {listed(PERMUTATIONS)}, got {model!r}")
+        raise ValueError(not_among("model", model, PERMUTATIONS))
     permutations = PERMUTATIONS[model] if permutations is None else permutations
     least = FEWEST_PERMUTATIONS[model]
     if not least <= permutations <= _MOST_PERMUTATIONS:

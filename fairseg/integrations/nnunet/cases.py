@@ -15,7 +15,7 @@ from fairseg.cohort.case_names import cohort_as_files, hint_of_column
 from fairseg.cohort.columns import NOTE
 from fairseg.cohort.groups import Groups
 from fairseg.cohort.table import read_cohort, read_numbers, rows_of
-from fairseg.io.sentences import counted, listed
+from fairseg.io.sentences import counted, did_you_mean, listed
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ def read_weights(file: Path, cases: Sequence[str], column: str) -> dict[str, flo
         others = attributes_of(rows)
         raise ValueError(
             f"{file} has no column {column!r} to draw cases by, it has {', '.join(others) or 'none'}: name"
-            " one by the variable FAIRSEG_WEIGHT"
+            f" one by the variable FAIRSEG_WEIGHT{did_you_mean(column, others)}"
         )
     weights = read_numbers(rows.set_index("case")[column], str(file))
     if wrong := [str(case) for case, weight in weights.items() if not weight >= 0]:

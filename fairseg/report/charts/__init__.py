@@ -8,8 +8,7 @@ from fairseg.report.charts.dot_boxes import dot_boxes
 from fairseg.report.charts.forest import ForestRow, badge, forest
 from fairseg.report.charts.frame import charts, legend
 from fairseg.report.charts.points import bland_altman, scatter
-from fairseg.report.charts.script import script, script_policy
-from fairseg.report.charts.subjects import Roster, spread_evenly
+from fairseg.report.charts.subjects import Roster, script, script_policy, spread_evenly
 
 __all__ = [
     "ForestRow",

@@ -1,11 +1,15 @@
-"""The dots of the charts and who they are: one list of subjects for the whole page.
+"""The dots of the charts and who they are: one list of subjects for the page, and a script that names them.
 
 A dot costs about 12 bytes: all dots of a group are one path, and names and exact values stand on the page
 once, however many charts show them.
 """
 
+import hashlib
 import json
+from base64 import b64encode
 from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
 from itertools import pairwise
 
 import numpy as np
@@ -181,3 +185,25 @@ def look_for(number: int) -> tuple[float, float]:
     """Return radius and opacity of a dot where there are so many of them."""
     looks = ((30, 3.0, 0.85), (120, 2.4, 0.65), (600, 1.7, 0.65), (2500, 1.2, 0.5), (10**9, 0.9, 0.5))
     return next((radius, opacity) for most, radius, opacity in looks if number <= most)
+
+
+def script() -> Markup:
+    """Return the one script of the page: it names dots; without it, all of the page is there to read."""
+    return Markup("<script>{}</script>").format(Markup(_source()))
+
+
+def script_policy() -> str:
+    """Return what the Content-Security-Policy says to let this script run, and no other.
+
+    >>> script_policy()
+    "'sha256-...'"
+    """
+    return f"'sha256-{b64encode(hashlib.sha256(_source().encode()).digest()).decode()}'"
+
+
+@cache
+def _source() -> str:
+    """Return the script without the white space and comments that only its readers need."""
+    text = files("fairseg.report.charts").joinpath("hover.js").read_text(encoding="utf-8")
+    lines = (line.strip() for line in text.splitlines())
+    return "\n".join(line for line in lines if line and not line.startswith("//"))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import numpy as np
 from matplotlib.axes import Axes
 
+from fairseg.io.sentences import not_among
 from fairseg.report.compare.compared import Compared
 from fairseg.report.compare.tables import summaries
 from fairseg.report.escape import plain
@@ -28,7 +29,7 @@ def plot(result: Compared, kind: str = "boxes", ax: Axes | None = None) -> Axes:
         ValueError: there is no such kind.
     """
     if kind not in KINDS:
-        raise ValueError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}")
+        raise ValueError(not_among("kind", kind, KINDS))
     return KINDS[kind](result, ax)
 
 

@@ -17,9 +17,10 @@ from matplotlib.axes import Axes
 from fairseg.cohort.columns import METRICS, NO_ATTRIBUTES, SIZES
 from fairseg.cohort.groups import Groups
 from fairseg.cohort.pseudonyms import Pseudonyms, named_in
-from fairseg.io.sentences import counted, listed
+from fairseg.io.calls import says_what_to_type
+from fairseg.io.sentences import counted, listed, not_among
 from fairseg.metrics.fairness import Floats
-from fairseg.report.analyses import analyses_of, is_vector, strata_ids, with_groups
+from fairseg.report.analyses import analyses_of, compare_as_meant, is_vector, strata_ids, with_groups
 from fairseg.report.audit import OVERALL
 from fairseg.report.compare import plots
 from fairseg.report.compare.answer import answer
@@ -80,6 +81,7 @@ class ComparisonResult(Compared):
         return card_html(self)
 
 
+@says_what_to_type("fairseg.compare({'baseline': scores, 'fair': others}, by='sex')", compare_as_meant)
 def compare(
     models: Mapping[str, Any],
     by: str | Sequence[str] | Groups | None = None,
@@ -107,7 +109,8 @@ def compare(
     score for is counted; if that is more than the failure margin, the model is not called fairer.
 
     Args:
-        models: name -> scores, each as `fairseg.audit` takes them. Rows belong together that have the same
+        models: name -> scores, each as `fairseg.audit` takes them; tables one after another or in a list are
+            called after their files, else "model 1", "model 2". Rows belong together that have the same
             case (and label); without cases the subject is the case, and tables without either must have the
             same rows in the same order.
         by: the attribute whose levels are the groups; several: their intersections. Or an array or Series,
@@ -162,7 +165,10 @@ def compare(
     )
     by = asked["by"]
     if not isinstance(models, Mapping) or len(models) < 2:
-        raise ValueError(f"models must map two names or more to scores, got {_described(models)}")
+        raise ValueError(
+            f"models must map two names or more to scores, such as {{'baseline': a, 'fair': b}}, "
+            f"got {_described(models)}"
+        )
     if groups is not None:
         if by is not None:
             raise ValueError("by and groups are two ways to say the same: give one of them")
@@ -253,7 +259,7 @@ def _scores(models: Mapping[str, Any], baseline: str | None, metric: str) -> dic
     names = [baseline, *(str(name) for name in models if str(name) != baseline)]
     given = {str(name): source for name, source in models.items()}
     if baseline not in given:
-        raise ValueError(f"baseline must be one of {', '.join(given)}, got {baseline!r}")
+        raise ValueError(not_among("baseline", baseline, given))
     scores = {name: Scores.of(given[name], metric=metric, where=f"model {name!r}") for name in names}
     for name, one in scores.items():
         if "dice" not in one.table:

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from fairseg.io.sentences import not_among
 from fairseg.report.compare.compared import Compared
 from fairseg.report.page import summaries_of
 from fairseg.report.summary_table import kind_of
@@ -196,7 +197,7 @@ def summaries(result: Compared, structure: str) -> dict[str, Summary]:
     for name, audit in result.audits.items():
         of_model = {one.structure: one for one in summaries_of(audit, audit.analyses[0])}
         if structure not in of_model:
-            raise ValueError(f"structure must be one of {', '.join(of_model)}, got {structure!r}")
+            raise ValueError(not_among("structure", structure, of_model))
         found[name] = of_model[structure]
     return found
 
