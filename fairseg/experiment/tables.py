@@ -23,12 +23,12 @@ TABLES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         ("full/baseline", *(f"full/{m}" for m in PAIRS)),
     ),
     ("Table 6. Crops by the reference, internal test", "internal", tuple(f"crop/{m}" for m in SINGLE)),
-    ("Table 7. Cascaded crops, internal test", "internal", tuple(f"cascade/{m}" for m in SINGLE)),
     (
         "Tables 4 and 7. Cascaded crops beside full images, internal test",
         "internal",
         ("full/baseline", *(f"cascade/{m}" for m in SINGLE)),
     ),
+    ("Table 7. Cascaded crops, internal test", "internal", tuple(f"cascade/{m}" for m in SINGLE)),
     ("Table 8. Single methods, full images, external test", "external", tuple(f"full/{m}" for m in SINGLE)),
     (
         "Table 9. Crops, external test",
