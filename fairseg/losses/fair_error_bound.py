@@ -10,7 +10,7 @@ from torch import Tensor
 from fairseg.cohort.vectors import Vector
 from fairseg.losses.base import Base, is_pooled, valid_pixels
 from fairseg.losses.group_loss import GroupLoss
-from fairseg.losses.grouping import NumGroups
+from fairseg.losses.grouping import NumGroups, plain
 from fairseg.losses.multilabel import DiceBCELoss
 from fairseg.losses.per_sample import CrossEntropyLoss, class_sums, each_mean, fit, of_target
 
@@ -77,6 +77,7 @@ class FairErrorBoundLoss(GroupLoss):
 
     def forward(self, logits: Tensor, target: Tensor, groups: Tensor | Vector) -> Tensor:
         """Return the loss of a batch; arguments as in `GroupLoss.forward`."""
+        logits, target = plain(logits), plain(target)
         ids = self.annotated_ids(self.group_ids(groups, logits), logits, target)
         logits = self.shielded(logits, ids)
         scores, labels = fit(logits, target)
@@ -85,11 +86,11 @@ class FairErrorBoundLoss(GroupLoss):
         terms = self._terms(log_probability, log_chosen, labels)
         classes = terms.shape[1] // 3
         pooled = is_pooled(self.base)
-        plain = isinstance(self.base, CrossEntropyLoss) and self.base.is_plain  # then it is there already
+        is_there = isinstance(self.base, CrossEntropyLoss) and self.base.is_plain
         if pooled:
             each: Tensor = self.base.statistics(logits, target)  # type: ignore[attr-defined]
         else:
-            each = -each_mean(log_chosen) if plain else self._each(logits, target)
+            each = -each_mean(log_chosen) if is_there else self._each(logits, target)
             each = self.within(each, ids).unsqueeze(1)
         sums, count = self.sum_by_group(torch.cat([terms, each.to(terms.dtype)], dim=1), ids)
         product, squares, mask = sums[:, : 3 * classes].chunk(3, dim=1)

@@ -18,6 +18,7 @@ Pool = Literal["sample", "group"]
 
 _FEW_CLASSES = 8  # on a GPU, up to which a pass over the pixels for each class is the quicker way
 _LEAST = 1e-8  # that a denominator of Dice can be, as in nnU-Net
+_FOR_SIGMOIDS = "; for sigmoids, one channel a structure, take fairseg.losses.DiceBCELoss"
 _NEVER = -(2**62)  # an ignore_index that no mask has, so that -100 is an error unless asked for
 
 
@@ -287,11 +288,12 @@ def fit(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         raise ValueError(
             "logits and target must have shapes (B, C, *S) and (B, *S) or (B, 1, *S),"
             f" got {tuple(logits.shape)} and {tuple(target.shape)}"
+            f"{_FOR_SIGMOIDS if logits.shape == target.shape else ''}"
         )
     if logits.shape[1] < 2:
         raise ValueError(
-            f"logits must have at least 2 classes, background among them, got {logits.shape[1]};"
-            " for sigmoids take fairseg.losses.DiceBCELoss"
+            f"logits must have at least 2 classes, background among them, got {logits.shape[1]}"
+            f"{_FOR_SIGMOIDS}"
         )
     if logits.dtype in (torch.float16, torch.bfloat16):
         logits = logits.float()

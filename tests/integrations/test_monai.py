@@ -35,7 +35,13 @@ from fairseg.integrations.monai import (
     WorstGroupDiceMetric,
     with_groups,
 )
-from fairseg.losses import BalancedGroupLoss, DeepSupervision, GroupDROLoss, NonAdditiveLossError
+from fairseg.losses import (
+    BalancedGroupLoss,
+    DeepSupervision,
+    FairErrorBoundLoss,
+    GroupDROLoss,
+    NonAdditiveLossError,
+)
 from fairseg.metrics import by_group, dice, fairness_gap, skewed_error_ratio
 from fairseg.samplers import GroupBatchSampler
 from tests.integrations.monai_ranks import make_masks, make_metric
@@ -441,7 +447,13 @@ def test_losses_take_what_a_plain_loop_has_and_give_a_plain_scalar() -> None:
         value = GroupDROLoss(2, base)(logits, labels, groups)
         assert type(value) is torch.Tensor
         assert value == GroupDROLoss(2, base)(logits.as_tensor(), labels.as_tensor().long(), groups)
+    assert type(FairErrorBoundLoss(2)(logits, labels, groups)) is torch.Tensor
     deep = DeepSupervision(GroupDROLoss(2), [1.0, 0.5])
     assert type(deep([logits, logits[..., ::2, ::2]], labels, groups)) is torch.Tensor
     with pytest.raises(NonAdditiveLossError, match=r"fairseg\.losses\.DiceCELoss\(\)"):
         GroupDROLoss(2, MonaiDiceCELoss(to_onehot_y=True, softmax=True))(logits, labels, groups)
+    for loss in (GroupDROLoss(2), FairErrorBoundLoss(2)):
+        with pytest.raises(ValueError, match="DeepSupervision"):
+            loss([logits, logits], labels, groups)  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="DiceBCELoss"):
+            loss(logits, torch.ones(4, 3, 8, 8), groups)
