@@ -19,7 +19,7 @@ from fairseg.experiment.split import TRAIN, fewer, has_files, members, only, spl
 from fairseg.experiment.tasks import Task
 from fairseg.io import csv_files
 from fairseg.io.images import find_masks
-from fairseg.io.sentences import not_among
+from fairseg.io.sentences import did_you_mean
 from fairseg.scoring.voxel_sizes import VoxelSizes
 from fairseg.training.data import fit_patch_size
 from fairseg.training.prepare import make_plan
@@ -95,7 +95,8 @@ def make_study(plan: Plan) -> Study:
     with suppress(ValueError):
         reference = groups.name(groups.index(reference))  # attributes in any order
     if reference not in counts:
-        raise ValueError(not_among("reference", reference, counts))
+        near = did_you_mean(reference, counts)
+        raise ValueError(f"reference: {reference!r} is none of those that train, {', '.join(counts)}{near}")
     minority = min((name for name in counts if name != reference), key=lambda name: counts[name])
     levels = sorted({max(1, counts[minority] // 2**step) for step in range(4)})
     splits = {}

@@ -11,10 +11,11 @@ from fairseg.cohort.ids import as_ids
 from fairseg.cohort.short_names import short_names
 from fairseg.report.analyses import Analysis, held_fixed
 from fairseg.report.sections import ReportSections
+from fairseg.report.templates import say
 from fairseg.scoring.subjects import subject_names
 from fairseg.scoring.table import Scores
 from fairseg.statistics.common_structures import CommonStructures
-from fairseg.statistics.findings import PageJudgement
+from fairseg.statistics.findings import Finding, PageJudgement
 from fairseg.statistics.judge_options import JudgeOptions
 from fairseg.statistics.missingness import missingness
 from fairseg.statistics.verdicts import Verdict
@@ -57,6 +58,24 @@ class Audited:
     def held_fixed(self) -> str:
         """What is held fixed, as a sentence says it."""
         return held_fixed(self.scores, self.sections.adjust, self.sections.bins)
+
+    @cached_property
+    def turned(self) -> set[tuple[str, str, str]]:
+        """The pairs without a reference whose first group is behind in the typical case."""
+        free = {one.name for one in self.analyses if one.reference is None}
+        return {
+            (one.attribute, one.first, one.second)
+            for one in self.judgement.comparisons
+            if one.attribute in free and one.findings and one.findings[0].worse == one.first
+        }
+
+    def as_named(self, row: Finding) -> Finding:
+        """Return a finding as tables and charts say it: its second group against its first.
+
+        Where there is no reference, the group that is behind in the typical case is named first, so that a
+        pair has one name and one sign all over the page.
+        """
+        return row.turned() if (row.attribute, row.first, row.second) in self.turned else row
 
     @cached_property
     def groups(self) -> pd.DataFrame:
@@ -142,3 +161,10 @@ def finding_table(rows: list[list[Any]], columns: list[str]) -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=columns).astype({"endpoint": str})
     # Where pyarrow is installed, pandas takes members of an enumeration of texts for bare text.
     return table.assign(verdict=pd.Series([row[-1] for row in rows], dtype=object))
+
+
+def with_sign(findings: pd.DataFrame, macro: str) -> pd.DataFrame:
+    """Return findings as a file has them: verdicts as text, and what the sign says of whom."""
+    pairs = list(zip(findings["first"], findings["second"], strict=True))
+    texts = {pair: say(macro, first=pair[0], second=pair[1]) for pair in dict.fromkeys(pairs)}
+    return findings.astype({"verdict": str}).assign(sign=[texts[pair] for pair in pairs])

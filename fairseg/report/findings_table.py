@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 MOST_GAPS = 40  # rows of a chart of gaps
 _MOST_ROWS = 300  # of all findings on a page, which no reader goes through; findings.csv has them all
-_ORDER = (Verdict.FAILS, Verdict.GAP, Verdict.OPEN, Verdict.NO_GAP, Verdict.NOT_JUDGED)
+ORDER = (Verdict.FAILS, Verdict.GAP, Verdict.OPEN, Verdict.NO_GAP, Verdict.NOT_JUDGED)
 
 
 def groups_table(result: Audited, analysis: "Analysis", structure: str | None = None) -> Table:
@@ -82,31 +82,26 @@ def endpoints_table(result: Audited, analysis: "Analysis", most: int = 9) -> Tab
     several = len(comparisons) > 1
     found = [
         [row for row in one.findings if row.shown or row.structure == result.structures[0]]
-        for one in sorted(judged, key=lambda one: _ORDER.index(one.verdict))
+        for one in sorted(judged, key=lambda one: ORDER.index(one.verdict))
     ]
-    if sum(map(len, found)) > most and several:
+    if sum(map(len, found)) > most and len(found) > 1:
         found = [[min(rows, key=lambda row: telling(row, result))] for rows in found]
         found = sorted(found, key=lambda rows: telling(rows[0], result))[:most]
     kept = [row for rows in found for row in rows]
-    # Without a reference the group that is behind in the typical case is named first.
-    turned = {
-        (one.first, one.second)
-        for one in comparisons
-        if analysis.reference is None and one.findings and one.findings[0].worse == one.first
-    }
     lines = []
     last: tuple[str, str] | None = None
-    for row in kept:
+    for row in map(result.as_named, kept):
         pair = (row.first, row.second)
-        behind, ahead = pair if pair in turned else pair[::-1]
-        name = f"{behind} against {ahead}: {row.endpoint}" if several else str(row.endpoint).capitalize()
+        name = (
+            f"{row.second} against {row.first}: {row.endpoint}" if several else str(row.endpoint).capitalize()
+        )
         name += f" of {row.structure}" if row.structure != result.structures[0] else ""
         if row.adjusted:
             name += f", {result.held_fixed} held fixed"
         rule = "rule" if last and pair != last and len(kept) > len(found) else ""
-        lines.append((name, rule, [_verdict(row), _difference(row, turned=pair in turned)]))
+        lines.append((name, rule, [_verdict(row), _difference(row)]))
         last = pair
-    of = "" if several or last is None else f" of {last[0] if last in turned else last[1]}"
+    of = "" if several or last is None else f" of {last[1]}"
     head = f"Disadvantage{of}"
     left_out = len(judged) - len(found)
     note = say("about_endpoints", options=result.options, left_out=left_out)
@@ -133,17 +128,17 @@ def findings_table(result: Audited) -> Table:
     Of more than 300 those that say most, in their order.
     """
     found = result.judgement.findings
-    heads = ("Verdict", "Subjects", "First", "Second", "Disadvantage of the second", "p", "p (page)")
+    heads = ("Verdict", "Subjects", "Named first", "Other", "Disadvantage", "p", "p (page)")
     rows = []
     several = len(result.analyses) > 1
-    for row in most_telling(found, result, _MOST_ROWS):
-        name = f"{row.structure}: {row.first}, {row.second}: {row.endpoint}"
+    for row in map(result.as_named, most_telling(found, result, _MOST_ROWS)):
+        name = f"{row.structure}: {row.second} against {row.first}: {row.endpoint}"
         name = f"{row.attribute}, {name}" if several else name
         if row.adjusted:
             name += f", {result.held_fixed} held fixed"
         kind = "score" if row.endpoint is Endpoint.TYPICAL else "percent"
-        values = [Cell(value, kind=kind) for value in (row.value_first, row.value_second)]
-        counts = Cell(f"{row.n_first}, {row.n_second}")
+        values = [Cell(value, kind=kind) for value in (row.value_second, row.value_first)]
+        counts = Cell(f"{row.n_second}, {row.n_first}")
         p = [Cell(row.p, kind="p"), Cell(row.p_adjusted, kind="p")]
         rows.append((name, "", [_verdict(row), counts, *values, _difference(row), *p]))
     note = say(
@@ -153,7 +148,7 @@ def findings_table(result: Audited) -> Table:
         left_out=len(found) - len(rows),
     )
     caption = "Every finding" if len(rows) == len(found) else "Findings that say most"
-    return Table.of(caption, heads, rows, corner="Structure: first, second: endpoint", note=note, tall=True)
+    return Table.of(caption, heads, rows, corner="Structure: groups: endpoint", note=note, tall=True)
 
 
 def subgroup_table(result: Audited) -> Table:
@@ -185,12 +180,11 @@ def hardest_name(result: Audited, structure: str) -> str:
     return "tenth" if near else numbers.percent(share)
 
 
-def _difference(row: Finding, *, turned: bool = False) -> Cell:
-    """Return the disadvantage of the second group or, turned, of the first."""
+def _difference(row: Finding) -> Cell:
+    """Return the disadvantage of the second group."""
     kind = "points" if row.endpoint in (Endpoint.FAILURES, Endpoint.HARDEST) else "score"
-    found = (row.disadvantage, row.at_margin)
-    disadvantage, (_, low, high) = (one.negated() for one in found) if turned else found
-    return Cell(*disadvantage, kind=kind, apart=(row.margin, -row.margin), inner=(low, high))
+    _, low, high = row.at_margin
+    return Cell(*row.disadvantage, kind=kind, apart=(row.margin, -row.margin), inner=(low, high))
 
 
 def row_label(row: Finding) -> tuple[str, str]:

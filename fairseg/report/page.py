@@ -19,7 +19,7 @@ from fairseg.report.about import about
 from fairseg.report.adjusted import adjust
 from fairseg.report.analyses import Analysis
 from fairseg.report.answer import answer
-from fairseg.report.audited import Audited
+from fairseg.report.audited import Audited, with_sign
 from fairseg.report.card import card_values
 from fairseg.report.clinical import Clinical, clinical_section
 from fairseg.report.cohort_table import cohort_page_table, parts_table
@@ -126,9 +126,7 @@ def save_report(result: Audited, folder: Path) -> Path:
         "summary.md": to_markdown(map(summary_table, summaries)),
         "summary.tex": to_latex(map(summary_table, summaries)),
         "subjects.csv": csv_files.to_csv(_subjects(summaries)),
-        "findings.csv": csv_files.to_csv(
-            result.findings.astype({"verdict": str}).assign(sign="above 0: the second group is worse served")
-        ),
+        "findings.csv": csv_files.to_csv(with_sign(result.findings, "sign")),
         "subgroups.csv": csv_files.to_csv(_facts(result)),
         "subgroups.md": to_markdown([subgroups]),
         "subgroups.tex": to_latex([subgroups]),

@@ -170,7 +170,7 @@ def gap_charts(result: Audited) -> list[tuple[str, Markup, int]]:
             continue
         shown = most_telling(found, result)
         scale, write = (1.0, None) if endpoint is Endpoint.TYPICAL else (100.0, numbers.tenth)
-        rows = [_gap_row(row, result, scale) for row in shown]
+        rows = [_gap_row(result.as_named(row), result, scale) for row in shown]
         picture = charts.forest(
             rows,
             label=f"Gaps: {endpoint}",

@@ -97,7 +97,7 @@ def plot_gaps(
 ) -> Axes:
     """Draw the findings of an endpoint with their limits, and the margin within which they do not matter."""
     found = [row for row in result.judgement.findings if row.endpoint is endpoint]
-    rows = most_telling(found, result, most)
+    rows = list(map(result.as_named, most_telling(found, result, most)))
     fixed = f", {result.held_fixed} held fixed"
     several = len(result.structures) > 1
     names = [

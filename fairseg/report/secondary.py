@@ -1,5 +1,6 @@
 """Findings beside the verdict: distances and clinical errors, by the same tests, at a level of their own."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,7 @@ from fairseg.scoring.subjects import structure_scores, subject_names
 from fairseg.scoring.summary import Summary
 from fairseg.statistics.common_structures import common_structures
 from fairseg.statistics.findings import Finding
+from fairseg.statistics.limits import Interval
 from fairseg.statistics.measures import Measure, judge_measures
 from fairseg.statistics.verdicts import Endpoint
 
@@ -64,29 +66,40 @@ def secondary(result: Audited, overall: Summary, clinical: pd.DataFrame | None =
     if not measures:
         return None
     found = judge_measures(measures, [result.analyses[0].grouping()], options=result.options)
+    higher = {one.name for one in measures if one.higher_is_better}
     lines = [
-        (f"{row.structure}: {row.first}, {row.second}: {row.endpoint}", "", _cells(row)) for row in found
+        (f"{row.structure}: {row.second} against {row.first}: {row.endpoint}", "", _cells(row, higher))
+        for row in map(result.as_named, found)
     ]
-    heads = ("Verdict", "Subjects", "First", "Second", "First minus second", "p (these)")
+    heads = ("Verdict", "Subjects", "Named first", "Other", "Difference", "p (these)")
     caption = "Other metrics and clinical errors" if clinical is not None else "Other metrics"
-    corner = "Measure: first, second: endpoint"
+    corner = "Measure: groups: endpoint"
     table = Table.of(caption, heads, lines, corner=corner, note=say("about_secondary"), tall=True)
     return Secondary(found, table, [_sentence(row) for row in found if row.shown])
 
 
-def _cells(row: Finding) -> list[Cell]:
+def _cells(row: Finding, better: Collection[str]) -> list[Cell]:
+    """Return the cells of a row; `better` has the measures of which the higher value is the better one."""
     text, css = row_label(row)
     share = row.endpoint is Endpoint.HARDEST
+    # As all over the page, above 0 the group named first, the second of the finding, is worse served; of a
+    # signed error, of which no end is worse, its value is the higher.
+    second_is_worse = row.structure in better and row.endpoint is Endpoint.TYPICAL
+    found = (
+        Interval(row.estimate, row.low, row.high),
+        Interval(row.estimate, row.equivalence_low, row.equivalence_high),
+    )
+    difference, (_, *inner) = found if second_is_worse else (one.negated() for one in found)
     values = [
-        Cell(value, kind="percent" if share else "score") for value in (row.value_first, row.value_second)
+        Cell(value, kind="percent" if share else "score") for value in (row.value_second, row.value_first)
     ]
     limits = Cell(
-        *(row.estimate, row.low, row.high),
+        *difference,
         kind="points" if share else "score",
         apart=() if np.isnan(row.margin) else (row.margin, -row.margin),
-        inner=None if np.isnan(row.margin) else (row.equivalence_low, row.equivalence_high),
+        inner=None if np.isnan(row.margin) else (inner[0], inner[1]),
     )
-    counts = Cell(f"{row.n_first}, {row.n_second}")
+    counts = Cell(f"{row.n_second}, {row.n_first}")
     return [Cell(text, css=css), counts, *values, limits, Cell(row.p_adjusted, kind="p")]
 
 

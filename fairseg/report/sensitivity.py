@@ -1,13 +1,14 @@
 """Does the verdict hang on a choice? The page judged again from other scores, and without some subjects."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from fairseg.cohort.columns import HD95, METRICS
 from fairseg.report.analyses import strata_ids
 from fairseg.report.audited import Audited
+from fairseg.report.findings_table import ORDER
 from fairseg.report.tables import Cell, Table
 from fairseg.report.templates import say
 from fairseg.scoring.variants import variants
@@ -48,14 +49,13 @@ def sensitivity(result: Audited, secondary: Sequence[Finding] = ()) -> Sensitivi
     page, grouping, sections = result.judgement, result.analyses[0].grouping(), result.sections
     tried = variants(result.scores, result.common, grouping, result.structures, result.options.min_size)
     strata = strata_ids(result.scores, sections.adjust, sections.bins)
-    other = _rows(_other_definition(secondary))
-    judged = _rows(
-        [
-            *_as_judged(result),
-            *judge_variants(page, tried, [grouping], strata=strata),
-            *judge_centres(page, result.common.overall, grouping),
-        ]
-    )
+    other = _rows(_other_definition(secondary), result)
+    tried_again = [
+        *_as_judged(result),
+        *judge_variants(page, tried, [grouping], strata=strata),
+        *judge_centres(page, result.common.overall, grouping),
+    ]
+    judged = _rows(tried_again, result)
     rows = [(name, "", cells) for name, cells, _ in (*judged, *other)]
     flips = [(name, flip) for name, _, flip in judged if flip is not None]
     others = [(name, cells[0].text) for name, cells, flip in other if flip is not None]
@@ -109,19 +109,36 @@ def _estimate(findings: Sequence[Finding]) -> float:
     return findings[0].estimate if findings else float("nan")
 
 
-def _rows(found: list[VariantVerdict]) -> list[tuple[str, list[Cell], VariantVerdict | None]]:
+def _rows(
+    found: list[VariantVerdict], result: Audited
+) -> list[tuple[str, list[Cell], VariantVerdict | None]]:
+    """Return a row a choice, with the pairs named as all over the page."""
+    found = [
+        replace(one, first=one.second, second=one.first, estimate=-one.estimate)
+        if (one.attribute, one.first, one.second) in result.turned
+        else one
+        for one in found
+    ]
     names = dict.fromkeys(one.variant for one in found)
     return [_row(name, [one for one in found if one.variant == name]) for name in names]
 
 
 def _row(name: str, found: list[VariantVerdict]) -> tuple[str, list[Cell], VariantVerdict | None]:
-    """Return the verdict of a choice that is least like the page's, where it was tried in several ways.
+    """Return the verdict of a choice and of which of several pairs it is, its gap, and how many flip.
 
-    The last is it again if it flips.
+    It is the worst of those that flip, else of all: those that fail first, then the widest of those with a
+    gap, as in the card. The last is it again if it flips.
     """
     flipped = [one for one in found if one.flips and one.verdict is not Verdict.NOT_JUDGED]
-    one = (flipped or found)[0]
-    verdict = Cell(one.verdict.label.capitalize(), css=one.verdict.css_class)
-    gap = max((other.estimate for other in found), key=lambda value: abs(np.nan_to_num(value)))
+    one = min(
+        flipped or found,
+        key=lambda each: (ORDER.index(each.verdict), -abs(np.nan_to_num(each.estimate))),
+    )
+    text = one.verdict.label.capitalize()
+    if len({(each.first, each.second) for each in found}) > 1:
+        text += f": {one.second} against {one.first}"
+    verdict = Cell(text, css=one.verdict.css_class)
+    of_pair = [each.estimate for each in found if (each.first, each.second) == (one.first, one.second)]
+    gap = max(of_pair, key=lambda value: abs(np.nan_to_num(value)))
     changes = Cell(f"in {len(flipped)} of {len(found)}" if flipped else "no")
     return name, [verdict, Cell(gap), changes], one if flipped else None

@@ -1,7 +1,7 @@
 """What the judging of a page finds: names and numbers, to be made into sentences, tables and charts."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 import numpy as np
@@ -126,6 +126,24 @@ class Finding:
     def at_margin(self) -> Interval:
         """The same with the 90% limits that the margin is judged by."""
         return self._as_disadvantage(self.equivalence_low, self.equivalence_high)
+
+    def turned(self) -> "Finding":
+        """Return the same finding with its groups the other way round."""
+        return replace(
+            self,
+            first=self.second,
+            second=self.first,
+            n_first=self.n_second,
+            n_second=self.n_first,
+            value_first=self.value_second,
+            value_second=self.value_first,
+            estimate=-self.estimate,
+            low=-self.high,
+            high=-self.low,
+            equivalence_low=-self.equivalence_high,
+            equivalence_high=-self.equivalence_low,
+            effect=1.0 - self.effect,
+        )
 
     def _as_disadvantage(self, low: float, high: float) -> Interval:
         found = Interval(self.estimate, low, high)

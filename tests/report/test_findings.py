@@ -13,6 +13,7 @@ import fairseg
 from fairseg import Verdict
 from fairseg.report import AuditResult
 from fairseg.report.cohort_table import parts_table
+from fairseg.report.compare.tables import findings_table as all_gains
 from fairseg.report.findings_table import (
     endpoints_table,
     findings_table,
@@ -20,6 +21,7 @@ from fairseg.report.findings_table import (
     row_label,
 )
 from fairseg.report.pictures import gap_charts
+from fairseg.report.sensitivity import sensitivity
 from fairseg.report.tables import Table
 from fairseg.report.text import to_terminal
 from fairseg.statistics.verdicts import Endpoint
@@ -185,7 +187,7 @@ def test_all_is_one_rule_on_card_in_tables_and_in_files(tmp_path: Path) -> None:
 
 
 def test_findings_have_one_sign(tmp_path: Path) -> None:
-    """Above 0 the second group is worse served, in every endpoint, of one model and of two."""
+    """Above 0 the second group is worse served, in every endpoint and file, of one model and of two."""
     table = scores(worse=0.06, fails=20)
     for reference, sign in (("A", 1), ("B", -1)):
         result = fairseg.audit(table, by="group", reference=reference)
@@ -195,11 +197,43 @@ def test_findings_have_one_sign(tmp_path: Path) -> None:
         shown = found[found["verdict"] == "gap shown"]
         assert set(shown["endpoint"]) >= {"failures", "hardest tenth"}
         assert (np.sign(shown[["estimate", "low", "high"]].to_numpy()) == sign).all()
-        assert found["sign"].eq("above 0: the second group is worse served").all()
+        second = "B" if reference == "A" else "A"
+        assert found["sign"].eq(f"above 0: {second} is worse served than {reference}").all()
+        rows = zip(findings_table(result).rows, findings_table(result).cells, strict=True)
+        of_page = {row.name: cells[4].value for row, cells in rows if cells[0].text == "Gap shown"}
+        assert all(f"{second} against {reference}" in name for name in of_page)
+        assert list(of_page.values()) == shown["estimate"].tolist()
         change = fairseg.compare({"one": table, "two": table}, by="group", reference=reference)
         merged = change.findings.merge(result.findings, on=["structure", "endpoint", "first", "second"])
         assert len(merged) == len(change.findings)
         assert np.allclose(merged["gap_before"], merged["estimate"])
+
+
+@pytest.mark.parametrize("worse", ["A", "B"])
+def test_without_a_reference_the_group_behind_is_named_first_wherever_a_gap_stands(
+    worse: str, tmp_path: Path
+) -> None:
+    """The card, the chart, the table of all findings and other choices give a gap one name and one sign."""
+    other = "B" if worse == "A" else "A"
+    table = scores(worse=0.06).query("label == 'RV'").replace({"group": {"B": worse, "A": other}})
+    result = fairseg.audit(table, by="group")
+    (name,) = {row.name.split(": ")[1] for row in findings_table(result).rows}
+    assert name == f"{worse} against {other}"
+    assert findings_table(result).cells[0][4].value == pytest.approx(0.06, abs=0.01)
+    assert endpoints_table(result, result.analyses[0]).cells[0][1].value > 0
+    (line,) = [one for one in result.plot("gaps").lines if one.get_marker() not in (None, "None", "")]
+    assert line.get_xdata()[0] > 0
+    assert [tick.get_text() for tick in result.plot("gaps").get_yticklabels()] == [name]
+    choices = sensitivity(result)
+    assert choices is not None
+    assert all(cells[1].value > 0 for cells in choices.table.cells)
+    sign = pd.read_csv(result.save(tmp_path).parent / "findings.csv")["sign"]
+    assert sign.eq("above 0: B is worse served than A").all()  # the file has the first and second of a pair
+    change = fairseg.compare({"one": table, "two": table}, by="group")
+    assert change.plot("gaps").get_yticklabels()[0].get_text() == f"two: {worse} behind {other}"
+    whole = all_gains(change)
+    assert f"{worse} against {other}" in whole.rows[0].name
+    assert whole.cells[0][2].value == pytest.approx(0.06, abs=0.01)
 
 
 @pytest.mark.parametrize("table", [endpoints_table, findings_table])

@@ -143,6 +143,7 @@ def test_nothing_judged_is_judged_no_other_way() -> None:
 def test_distances_and_clinical_errors_are_findings_beside_the_verdict() -> None:
     rng = np.random.default_rng(1)
     table = cohort().assign(hd95=lambda one: rng.normal(5, 0.5, len(one)) + 3 * (one["group"] == "B"))
+    table["iou"] = rng.normal(0.8, 0.01, len(table)) - 0.1 * (table["group"] == "B")
     result = fairseg.audit(table, by="group", reference="A")
     overall = summarize(result.scores, result.analyses[0].groups)[0]
     spread = np.where(np.arange(80) % 2, 4.0, 1.0)  # four times as wide in B
@@ -152,9 +153,16 @@ def test_distances_and_clinical_errors_are_findings_beside_the_verdict() -> None
     found = secondary(result, overall, clinical)
     assert found is not None
     rows = found.table.to_frame()
-    assert rows.loc["HD95 (mm): A, B: typical case", "Verdict"] == "Gap shown"
-    assert rows.loc["LVEF error (%): A, B: spread", "Verdict"] == "Gap shown"
-    assert rows.loc["LVEF error (%): A, B: typical case", "Verdict"] == "Not enough evidence"
+    assert rows.loc["HD95 (mm): B against A: typical case", "Verdict"] == "Gap shown"
+    assert rows.loc["LVEF error (%): B against A: spread", "Verdict"] == "Gap shown"
+    assert rows.loc["LVEF error (%): B against A: typical case", "Verdict"] == "Not enough evidence"
+    # B is worse served by all of them: farther away, less overlap, wider spread.
+    figures = {row.name: cells[4] for row, cells in zip(found.table.rows, found.table.cells, strict=True)}
+    for name, by in (("HD95 (mm)", 3.0), ("IoU", 0.1)):
+        one = figures[f"{name}: B against A: typical case"]
+        assert np.isclose(one.value, by, rtol=0.1)
+        assert 0 < one.low < one.value < one.high
+    assert figures["LVEF error (%): B against A: spread"].low > 0
     assert any("HD95 (mm) is larger in B than in A" in line for line in found.sentences)
     assert any("LVEF error (%) is spread wider in B" in line for line in found.sentences)
     assert secondary(fairseg.audit(cohort(), by="group"), overall) is None
@@ -171,6 +179,7 @@ def test_of_an_error_with_a_sign_the_larger_is_not_called_so() -> None:
     ).assign(prediction=60 + low + 0.5 * rng.standard_normal(80))
     found = secondary(result, overall, clinical)
     assert found is not None
+    assert np.isclose(found.table.cells[0][4].value, -3.0, atol=0.5)  # no end of it is worse: B minus A
     signed, size = found.sentences
     assert "larger" not in signed
     assert re.search(r"typically \S?0\.\d+ in A and \S[23]\.\d+ in B", signed)

@@ -13,6 +13,7 @@ from fairseg.io.files import write_files
 from fairseg.io.outputs import check_writable
 from fairseg.io.sentences import counted, listed
 from fairseg.report.about import about
+from fairseg.report.audited import with_sign
 from fairseg.report.charts import (
     ForestRow,
     Roster,
@@ -29,7 +30,10 @@ from fairseg.report.compare.compared import Compared
 from fairseg.report.compare.plots import plot_boxes
 from fairseg.report.compare.tables import (
     changes_table,
+    counts_of,
     findings_table,
+    gaps_of,
+    named,
     paper_figures,
     paper_tables,
     row_label,
@@ -49,7 +53,6 @@ FILES = (
     *(PAGE, "comparison.csv", "comparison.md", "comparison.tex", "findings.csv", "changes.csv"),
     "comparison.svg",
 )
-_SIGN = "gap above 0: the second group is behind; gain above 0: it gained more"
 
 
 @rc_context(STYLE)
@@ -73,7 +76,7 @@ def save_comparison(result: Compared, folder: Path) -> Path:
         "comparison.csv": csv_files.to_csv(_unrounded(result, structures)),
         "comparison.md": to_markdown(tables),
         "comparison.tex": to_latex(tables),
-        "findings.csv": csv_files.to_csv(result.findings.astype({"verdict": str}).assign(sign=_SIGN)),
+        "findings.csv": csv_files.to_csv(with_sign(result.findings, "sign_of_gains")),
         "changes.csv": csv_files.to_csv(result.changes),
         "comparison.svg": to_svg(figure_of(plot_boxes(result))),
     }
@@ -165,21 +168,20 @@ def _gaps(result: Compared) -> Markup:
         for row in pair.rows
         if row.endpoint == "typical case"
     ]
-    several = len({(row.first, row.second) for *_, row in typical}) > 1
+    several = len({named(pair, "behind") for _, pair, _ in typical}) > 1
     rows = []
     for model, pair, row in typical:
-        counts = f"{row.n_second} / {row.n_first}"
-        name = f"{row.structure}: {row.second} behind {row.first}" if several else row.structure
+        counts = " / ".join(map(str, counts_of(row, pair)))
+        name = f"{row.structure}: {named(pair, 'behind')}" if several else row.structure
         name += f", {result.held_fixed} held fixed" if row.adjusted else ""
-        before, after = row.gap_before.interval, row.gap_after.interval
+        before, after = gaps_of(row, pair)
         shown = Verdict.GAP if row.gap_before.shown else Verdict.OPEN
         rows.append(ForestRow(model.model, f"{name}, before", *before, shown, counts))
         label = row_label(row, pair)
         rows.append(ForestRow(model.model, f"{name}, after", *after, row.verdict, counts, label))
     if not rows:  # no pair of groups is judged
         return Markup("")
-    first = typical[0][-1]
-    whom = "gap" if several else f"{first.second} behind {first.first}"
+    whom = "gap" if several else named(typical[0][1], "behind")
     title = next(iter(result.models.values())).title
     return forest(
         rows[:60],

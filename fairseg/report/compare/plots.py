@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 
 from fairseg.io.sentences import not_among
 from fairseg.report.compare.compared import Compared
-from fairseg.report.compare.tables import summaries
+from fairseg.report.compare.tables import gaps_of, named, summaries
 from fairseg.report.escape import plain
 from fairseg.report.palette import GRID, INK, VERDICTS, color, fill, marker
 from fairseg.report.plots import cut, draw_boxes, key_width, new_axes
@@ -64,14 +64,8 @@ def plot_gaps(result: Compared, ax: Axes | None = None) -> Axes:
     rows = []
     for model in result.judgement.models:
         for pair in (pair for pair in model.telling_pairs if pair.rows):
-            row = pair.rows[0]
             rows.append(
-                (
-                    f"{model.model}: {row.second} behind {row.first}",
-                    row.gap_before,
-                    row.gap_after,
-                    pair.verdict,
-                )
+                (f"{model.model}: {named(pair, 'behind')}", *gaps_of(pair.rows[0], pair), pair.verdict)
             )
     ax = ax or new_axes(6.0, 1.2 + 0.42 * max(1, len(rows)))
     ax.axvspan(-result.options.margin, result.options.margin, color=GRID, lw=0, zorder=0)
@@ -79,13 +73,20 @@ def plot_gaps(result: Compared, ax: Axes | None = None) -> Axes:
     for at, (_, before, after, verdict) in enumerate(rows):
         _, shade, shape = VERDICTS[verdict.marker]
         for gap, lift, filled in ((before, -0.16, False), (after, 0.16, True)):
-            low, high = gap.interval.low, gap.interval.high
-            ax.plot([low, high], [at + lift] * 2, color=INK, lw=1.1, alpha=1.0 if filled else 0.5, zorder=2)
+            ax.plot(
+                [gap.low, gap.high],
+                [at + lift] * 2,
+                color=INK,
+                lw=1.1,
+                alpha=1.0 if filled else 0.5,
+                zorder=2,
+            )
             face = shade if filled and verdict is not Verdict.OPEN else "white"
             ax.plot(
-                gap.interval.estimate,
+                gap.estimate,
                 at + lift,
-                shape if filled else "o",
+                marker=shape if filled else "o",  # no format string: that of "no relevant change" is a text
+                ls="",
                 ms=7,
                 mfc=face,
                 mec=shade,

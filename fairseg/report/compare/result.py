@@ -166,8 +166,8 @@ def compare(
     by = asked["by"]
     if not isinstance(models, Mapping) or len(models) < 2:
         raise ValueError(
-            f"models must map two names or more to scores, such as {{'baseline': a, 'fair': b}}, "
-            f"got {_described(models)}"
+            f"models must map two names or more to scores, got {_described(models)}: type "
+            "fairseg.compare({'baseline': scores, 'fair': others}, by='sex')"
         )
     if groups is not None:
         if by is not None:

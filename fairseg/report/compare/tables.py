@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from fairseg.cohort.columns import METRICS
 from fairseg.io.sentences import not_among
 from fairseg.report.compare.compared import Compared
 from fairseg.report.page import summaries_of
@@ -14,6 +15,7 @@ from fairseg.report.tables import Cell, Heading, Table
 from fairseg.report.templates import say
 from fairseg.scoring.summary import GAP, P_VALUE, SER, Summary
 from fairseg.statistics.gain_findings import GainRow, GroupChange, ModelGains, PairGains
+from fairseg.statistics.limits import Interval
 from fairseg.statistics.verdicts import Endpoint, Verdict
 
 _SIDE_BY_SIDE = 8  # columns of groups in the paper's form
@@ -28,28 +30,26 @@ def models_table(result: Compared) -> Table:
         pairs = [pair for pair in model.telling_pairs if pair.rows]
         pairs.sort(key=lambda pair: pair.verdict is not model.verdict)
         for place, pair in enumerate(pairs[:_MOST_PAIRS]):
-            turned = pair.behind == pair.first
-            behind, ahead = (pair.first, pair.second) if turned else (pair.second, pair.first)
-            name = f"{model.model}: {behind} behind {ahead}"
+            name = f"{model.model}: {named(pair, 'behind')}"
             crude = pair.rows[0]
-            rows.append((name, "rule" if rows and not place else "", _pair_cells(crude, pair, turned)))
+            rows.append((name, "rule" if rows and not place else "", _pair_cells(crude, pair)))
             if result.held_fixed and pair.attribute not in held_too:
                 held = f"{name}, {result.held_fixed} held fixed"
-                rows.append((held, "", _pair_cells(pair.within_strata(crude), pair, turned)))
+                rows.append((held, "", _pair_cells(pair.within_strata(crude), pair)))
     title = next(iter(result.models.values())).title
     note = say("about_gains", title=title, baseline=result.baseline, options=result.options)
     heads = ("Verdict", "Gap before", "Gap after", "Gained more by")
     return Table.of(f"Gaps in the typical {title}", heads, rows, corner="Model", note=note)
 
 
-def _pair_cells(row: GainRow | None, pair: PairGains, turned: bool) -> list[Cell]:
+def _pair_cells(row: GainRow | None, pair: PairGains) -> list[Cell]:
     """Return the cells of a pair, by the row of all subjects or by that within strata."""
     if row is None:  # the strata are too small
         return [_verdict(Verdict.NOT_JUDGED), *[Cell(float("nan"))] * 3]
     text, css = row_label(row, pair)
     return [
         Cell(text, css=css) if row.adjusted else _verdict(pair.verdict),
-        *_figures(row, "score", turned=turned),
+        *_figures(row, "score", pair),
     ]
 
 
@@ -98,15 +98,16 @@ def findings_table(result: Compared) -> Table:
             kind = "score" if row.endpoint is Endpoint.TYPICAL else "points"
             cells = [
                 Cell(text, css=css),
-                Cell(f"{row.n_first}, {row.n_second}"),
-                *_figures(row, kind),
+                Cell(", ".join(map(str, counts_of(row, pair)))),
+                *_figures(row, kind, pair),
                 Cell(row.p, kind="p"),
                 Cell(row.p_adjusted, kind="p"),
             ]
-            name = f"{model.model}, {row.structure}: {row.first}, {row.second}: {row.endpoint}"
+            name = f"{model.model}, {row.structure}: {named(pair, 'against')}: {row.endpoint}"
             name += f", {result.held_fixed} held fixed" if row.adjusted else ""
             rows.append((name, "", cells))
-    return Table.of("Every finding", heads, rows, corner="Model, structure: groups: endpoint", tall=True)
+    note, corner = say("about_all_gains"), "Model, structure: groups: endpoint"
+    return Table.of("Every finding", heads, rows, corner=corner, note=note, tall=True)
 
 
 def paper_figures(result: Compared, structure: str = "Overall") -> pd.DataFrame:
@@ -121,8 +122,8 @@ def paper_figures(result: Compared, structure: str = "Overall") -> pd.DataFrame:
 def paper_tables(result: Compared, structure: str = "Overall") -> list[Table]:
     """Return the paper's figures as tables: a few models side by side, the best of them marked.
 
-    The best is the highest median score of a group and the lowest distance, the gap closest to 0, the SER
-    closest to 1.
+    The best is the highest median score of a group and the lowest distance, the gap and the signed error
+    closest to 0, the SER closest to 1.
     """
     found = summaries(result, structure)
     first = next(iter(found.values()))
@@ -183,7 +184,9 @@ def _best(name: str, values: Sequence[float]) -> float | None:
         return None
     if name == GAP:
         return min(known, key=abs)
-    return max(known) if name.startswith(("Median DSC", "Median NSD")) else min(known)
+    title = name.removeprefix("Median ").split(" (")[0]
+    better = next((one.higher_is_better for one in METRICS.values() if one.title == title), True)
+    return min(known, key=abs) if better is None else max(known) if better and name != SER else min(known)
 
 
 def _row(frame: pd.DataFrame, name: str) -> list[float]:
@@ -202,13 +205,35 @@ def summaries(result: Compared, structure: str) -> dict[str, Summary]:
     return found
 
 
-def _figures(row: GainRow, kind: str, *, turned: bool = False) -> list[Cell]:
-    """Return the gaps before and after, and the gain, of the second group or, turned, of the first."""
+def _figures(row: GainRow, kind: str, pair: PairGains) -> list[Cell]:
+    """Return the gaps before and after, and the gain, of the group that the pair is named by."""
     apart = row.margin, -row.margin
-    found = (row.gap_before.interval, row.gap_after.interval, row.gain, row.equivalence)
-    before, after, gain, (_, *inner) = (one.negated() for one in found) if turned else found
-    gaps = [Cell(*interval, kind=kind, apart=apart) for interval in (before, after)]
+    found = (row.gain, row.equivalence)
+    gain, (_, *inner) = (one.negated() for one in found) if is_turned(pair) else found
+    gaps = [Cell(*interval, kind=kind, apart=apart) for interval in gaps_of(row, pair)]
     return [*gaps, Cell(*gain, kind=kind, apart=apart, inner=(inner[0], inner[1]))]
+
+
+def is_turned(pair: PairGains) -> bool:
+    """Say whether a pair is named by its first group: the one that is behind with the baseline."""
+    return pair.behind == pair.first
+
+
+def named(pair: PairGains, word: str) -> str:
+    """Return what a pair is called all over the page: the group that is behind with the baseline, first."""
+    behind, ahead = (pair.first, pair.second) if is_turned(pair) else (pair.second, pair.first)
+    return f"{behind} {word} {ahead}"
+
+
+def counts_of(row: GainRow, pair: PairGains) -> tuple[int, int]:
+    """Return the subjects of both groups of a row, as the pair is named."""
+    return (row.n_first, row.n_second) if is_turned(pair) else (row.n_second, row.n_first)
+
+
+def gaps_of(row: GainRow, pair: PairGains) -> tuple[Interval, Interval]:
+    """Return the gaps before and after: above 0 the group that the pair is named by is behind."""
+    gaps = row.gap_before.interval, row.gap_after.interval
+    return (gaps[0].negated(), gaps[1].negated()) if is_turned(pair) else gaps
 
 
 def row_label(row: GainRow, pair: PairGains) -> tuple[str, str]:

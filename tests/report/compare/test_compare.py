@@ -12,7 +12,7 @@ import fairseg
 from fairseg import Verdict
 from fairseg.io.outputs import MANIFEST
 from fairseg.report.compare.card import to_terminal
-from fairseg.report.compare.tables import models_table
+from fairseg.report.compare.tables import models_table, paper_tables
 from fairseg.statistics.gain_findings import GainReasonKind
 
 SIZES = {"A": 100, "B": 100}
@@ -466,3 +466,14 @@ def test_those_who_lost_much_are_counted_beside_any_praise() -> None:
     result = judged(base, other)
     assert result.verdicts == {"other": Verdict.FAIRER}
     assert "2 of 100 lost more than 0.1, 0 gained as much" in result.sentence
+
+
+def test_the_best_of_the_papers_figures_is_the_highest_overlap_and_the_lowest_distance() -> None:
+    rng = np.random.default_rng(0)
+    base = pd.DataFrame({"sex": ["F", "M"] * 20, "dice": 0.8, "iou": 0.7, "hd95": 9.0})
+    base["dice"] += rng.normal(0, 0.01, 40)
+    better = base.assign(dice=base["dice"] + 0.1, iou=0.8, hd95=5.0)
+    rows = paper_tables(fairseg.compare({"base": base, "better": better}, by="sex"))[0]
+    best = {row.name: [cell.best for cell in cells] for row, cells in zip(rows.rows, rows.cells, strict=True)}
+    for name in ("Median DSC", "Median IoU", "Median HD95 (mm)"):
+        assert best[name] == [False, False, True, True]
