@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isfinite, isnan
 from typing import Any, Literal
 
 import numpy as np
@@ -11,7 +10,7 @@ import pandas as pd
 
 from fairseg.cohort.columns import NO_ATTRIBUTES
 from fairseg.cohort.groups import levels_of
-from fairseg.cohort.levels import FEW_LEVELS, cell_text, is_missing
+from fairseg.cohort.levels import FEW_LEVELS, as_float, cell_text, is_missing, is_number
 from fairseg.cohort.reading import as_table
 from fairseg.io.cells import cells_of, each
 
@@ -55,7 +54,7 @@ class Attribute:
     @property
     def strays(self) -> list[str]:
         """Levels that are no numbers, where most are: perhaps a slip in a numeric column."""
-        others = [level for level in self.levels if isnan(_number(level))]
+        others = [level for level in self.levels if not is_number(level)]
         return others if 2 * len(others) < len(self.levels) else []
 
 
@@ -81,7 +80,8 @@ def read_attribute(name: str, values: "Sequence[Any] | pd.Series[Any]") -> Attri
     missing = np.array(each(is_missing, cells), dtype=bool)
     if missing.all():
         return Attribute(name, None, np.full(len(values), -1, dtype=np.int64), ())
-    numbers = np.array(each(_number, cells), dtype=np.float64)
+    numbers = np.array(each(as_float, cells), dtype=np.float64)
+    numbers[np.isinf(numbers)] = np.nan
     distinct = np.unique(numbers[~missing])  # all NaN are one
     fractions = int((distinct % 1 != 0).sum())
     if not np.isnan(distinct).any() and (distinct.size > FEW_LEVELS or fractions > _MOST_FRACTIONS):
@@ -185,12 +185,3 @@ def read_subjects(table: pd.DataFrame, ids: npt.ArrayLike, num_groups: int) -> S
 def attribute_names(table: pd.DataFrame) -> list[str]:
     """Return the columns of a cohort or scores table that are attributes."""
     return [name for name in table.columns if name not in NO_ATTRIBUTES]
-
-
-def _number(value: object) -> float:
-    """Return a finite number, or one that reads as such; NaN for anything else."""
-    try:
-        number = float(str(value))
-    except ValueError:
-        return float("nan")
-    return number if isfinite(number) else float("nan")

@@ -115,12 +115,7 @@ class Groups:
         edges = {name: check_edges(name, values) for name, values in (bins or {}).items()}
         if strange := edges.keys() - set(attributes):
             raise ValueError(f"bins must be for attributes in by, got {', '.join(sorted(strange))}")
-        columns = [_column(table, name) for name in attributes]
-        _check_lengths(attributes, columns)
-        texts = [
-            _texts(table, name, values, edges.get(name))
-            for name, values in zip(attributes, columns, strict=True)
-        ]
+        texts = _texts(table, attributes, edges)
         ranks = []
         for name, text in zip(attributes, texts, strict=True):
             levels = {level for level in text if level is not None}
@@ -255,12 +250,7 @@ class Groups:
         return np.array(ids, dtype=np.int64)
 
     def _encode_table(self, table: Table) -> npt.NDArray[np.int64]:
-        columns = [_column(table, name) for name in self.attributes]
-        _check_lengths(self.attributes, columns)
-        texts = [
-            _texts(table, name, values, self.bins.get(name))
-            for name, values in zip(self.attributes, columns, strict=True)
-        ]
+        texts = _texts(table, self.attributes, self.bins)
         number = {cell: position for position, cell in enumerate(self.cells)}
         rows = list(zip(*texts, strict=True))
         self._warn_of(Counter(self._name(cell) for cell in rows if None not in cell and cell not in number))
@@ -362,25 +352,29 @@ def _column(table: Table, name: str) -> list[Any]:
     return cells_of(column)
 
 
-def _check_lengths(attributes: Sequence[str], columns: Sequence[list[Any]]) -> None:
-    if len({len(column) for column in columns}) > 1:
-        lengths = ", ".join(
-            f"{name}: {len(column)}" for name, column in zip(attributes, columns, strict=True)
-        )
+def _texts(
+    table: Table, attributes: Sequence[str], bins: Mapping[str, tuple[float, ...]]
+) -> list[list[str | None]]:
+    """Return the level of each row as text, None where it is missing, of each attribute."""
+    columns = {name: _column(table, name) for name in attributes}
+    if len(set(map(len, columns.values()))) > 1:
+        lengths = ", ".join(f"{name}: {len(column)}" for name, column in columns.items())
         raise ValueError(f"columns must have one length, got {lengths}")
+    return [
+        _bins_of(table, name, values, bins[name]) if name in bins else each(level_of, values)
+        for name, values in columns.items()
+    ]
 
 
-def _texts(table: Table, name: str, values: list[Any], edges: tuple[float, ...] | None) -> list[str | None]:
-    if edges is not None:
-        wrong = each(lambda value: not is_missing(value) and not isfinite(as_float(value)), values)
-        if "case" in table and any(wrong):
-            row = wrong.index(True)
-            raise ValueError(
-                f"attribute {name!r} must be a number to be cut into bins,"
-                f" got {values[row]!r} (case {list(table['case'])[row]})"
-            )
-        return bin_numeric(values, edges, name)
-    return each(level_of, values)
+def _bins_of(table: Table, name: str, values: list[Any], edges: tuple[float, ...]) -> list[str | None]:
+    wrong = each(lambda value: not is_missing(value) and not isfinite(as_float(value)), values)
+    if "case" in table and any(wrong):
+        row = wrong.index(True)
+        raise ValueError(
+            f"attribute {name!r} must be a number to be cut into bins,"
+            f" got {values[row]!r} (case {list(table['case'])[row]})"
+        )
+    return bin_numeric(values, edges, name)
 
 
 def _check_has_no_odd_cells(name: str, table: Table, text: Sequence[str | None]) -> None:

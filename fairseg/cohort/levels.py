@@ -15,57 +15,17 @@ from fairseg.io.cells import each
 
 # What people's tools write for "not known": what pandas reads so, among it R's NA, and N/A of spreadsheets.
 MISSING = (
-    *(
-        "",
-        "NA",
-        "N/A",
-        "n/a",
-        "#N/A",
-        "#N/A N/A",
-        "#NA",
-        "<NA>",
-        "NaN",
-        "nan",
-        "-NaN",
-        "-nan",
-        "NULL",
-        "null",
-    ),
-    *("None", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"),
+    *("", "NA", "N/A", "n/a", "#N/A", "#N/A N/A", "#NA", "<NA>", "NaN", "nan", "-NaN", "-nan"),
+    *("NULL", "null", "None", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"),
 )
 FEW_LEVELS = 6  # numbers of at most so many values may be codes; text of at most so many names nobody
 _NOTHING = frozenset((*MISSING, "NaT"))
 # What people write for it besides, which may also be a group of its own: it is told, not decided.
-_PERHAPS_NOTHING = frozenset(
-    (
-        *(
-            "?",
-            "??",
-            "-",
-            "--",
-            ".",
-            "n.a.",
-            "n.k.",
-            "n.d.",
-            "na.",
-            "null",
-            "unk",
-            "unkn",
-            "unknown",
-            "missing",
-        ),
-        *(
-            "no data",
-            "not known",
-            "not available",
-            "not stated",
-            "not reported",
-            "not recorded",
-            "unspecified",
-        ),
-        *("not specified", "undisclosed", "not disclosed", "not given", "declined", "prefer not to say"),
-    )
-)
+_PERHAPS_NOTHING = {
+    *("?", "??", "-", "--", ".", "n.a.", "n.k.", "n.d.", "na.", "null", "unk", "unkn", "unknown", "missing"),
+    *("no data", "not known", "not available", "not stated", "not reported", "not recorded", "not given"),
+    *("unspecified", "not specified", "undisclosed", "not disclosed", "declined", "prefer not to say"),
+}
 _ZERO_WIDTH = "\u200b\u200c\u200d\u2060\ufeff"  # blanks that `strip` leaves
 WHOLE = re.compile(r"-?(0|[1-9][0-9]*)\.0+")  # a whole number as pandas writes it beside a missing value
 
@@ -243,10 +203,7 @@ def _plain(name: str) -> str:
 
 def is_number(level: str) -> bool:
     """Whether a level reads as a finite number."""
-    try:
-        return isfinite(float(level))
-    except ValueError:
-        return False
+    return isfinite(as_float(level))
 
 
 def by_number(level: str) -> tuple[float, str]:

@@ -1,6 +1,6 @@
 """The cohort: read the table of cases and check it, with the row in every complaint."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -234,13 +234,9 @@ def fold_subjects(
     home = _homes(subjects, groups)
     if not 2 <= folds <= len(home):
         raise ValueError(f"folds must be from 2 to the number of subjects, {len(home)}, got {folds}")
-    fold: dict[str, int] = {}
-    for group in sorted(set(home.values())):
-        members = sorted(name for name, where in home.items() if where == group)
-        order = np.random.default_rng((seed, group + 1)).permutation(len(members))
-        # Each group goes on where the one before it stopped, so that the folds stay alike in size.
-        for place in order:
-            fold[members[place]] = len(fold) % folds
+    # Each group goes on where the one before it stopped, so that the folds stay alike in size.
+    everybody = (name for members in _shuffled(home, seed) for name in members)
+    fold = {name: place % folds for place, name in enumerate(everybody)}
     return np.array([fold[str(subject)] for subject in subjects], dtype=np.int64)
 
 
@@ -270,12 +266,9 @@ def split_subjects(
         raise ValueError(f"share must be 0 or more and below 1, got {share}")
     home = _homes(subjects, groups)
     aside: set[str] = set()
-    for group in sorted(set(home.values())):
-        members = sorted(name for name, where in home.items() if where == group)
+    for members in _shuffled(home, seed):
         number = min(max(round(share * len(members)), int(share > 0)), len(members) - 1)
-        # One generator a group: a group that grows does not move the split of the others.
-        order = np.random.default_rng((seed, group + 1)).permutation(len(members))
-        aside |= {members[place] for place in order[:number]}
+        aside.update(members[:number])
     return np.array([str(subject) in aside for subject in subjects], dtype=bool)
 
 
@@ -299,3 +292,12 @@ def _homes(subjects: Sequence[Any], groups: npt.ArrayLike) -> dict[str, int]:
     for name, group in zip(names, ids.tolist(), strict=True):
         home.setdefault(name, group)
     return home
+
+
+def _shuffled(home: Mapping[str, int], seed: int) -> Iterator[list[str]]:
+    """Yield the subjects of each group in random order, as from `_homes`."""
+    for group in sorted(set(home.values())):
+        members = sorted(name for name, where in home.items() if where == group)
+        # One generator a group: a group that grows does not move the order of the others.
+        order = np.random.default_rng((seed, group + 1)).permutation(len(members))
+        yield [members[place] for place in order]

@@ -200,11 +200,16 @@ def read_channels(path: Path, number: int) -> list[Mask]:
     return [replace(image, voxels=np.ascontiguousarray(image.voxels[..., n])) for n in range(number)]
 
 
-def _read(path: Path, *, channels: int) -> Mask:
+def read_picture(path: Path) -> Mask:
+    """Read an image with as many channels as it has, (*S) or (*S, channels); else as `read_mask`."""
+    return _read(path, channels=None)
+
+
+def _read(path: Path, *, channels: int | None) -> Mask:
     """Read an image of so many channels, (*S), or (*S, channels) if there are several."""
-    if path.suffix.lower() in ARRAY_READERS and channels == 1:
-        return plain_mask(*read_array(path), path)
     if path.suffix.lower() in ARRAY_READERS:
+        if channels in (1, None):
+            return plain_mask(*read_array(path), path)
         raise ValueError(f"{path} must be a file for each of the {channels} channels, or one PNG in colour")
     check_voxels = check_image(path)
     reader = READERS[path.suffix.lower()]
@@ -221,7 +226,7 @@ def _read(path: Path, *, channels: int) -> Mask:
         raise ValueError(
             f"{path} must have one channel, got {found} (a colour image? save the labels as grey values)"
         )
-    if found != channels:
+    if channels not in (found, None):
         raise ValueError(f"{path} must have the {channels} channels of dataset.json, got {found}")
     _check_dimension(path, image.GetSize())
     grid = {

@@ -9,12 +9,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import SimpleITK as sitk
 from PIL import Image
 
-from fairseg.io.array_files import ARRAY_READERS
-from fairseg.io.image_checks import READERS, check_image
-from fairseg.io.images import EXTENSIONS, Mask, check_same_grid, itk_messages, read_mask
+from fairseg.io.images import EXTENSIONS, Mask, check_same_grid, read_picture
 
 Voxels = npt.NDArray[Any]
 
@@ -63,45 +60,18 @@ def find_image(folder: Path, case: str) -> Path | None:
 
 def read_pixels(path: Path, truth: Mask) -> tuple[Voxels | None, str]:
     """Return the pixels of an image, colours as a last axis, or None and why."""
-    if path.suffix.lower() in ARRAY_READERS:
-        return _read_array(path, truth)
     try:
-        check_voxels = check_image(path)
-        with itk_messages():
-            image = sitk.ReadImage(str(path), imageIO=READERS[path.suffix.lower()])
-        check_voxels(sitk.GetArrayViewFromImage(image))
-    except (RuntimeError, ValueError):
-        return None, " The image cannot be read."
-    grid = {
-        "size": image.GetSize(),
-        "spacing": image.GetSpacing(),
-        "origin": image.GetOrigin(),
-        "direction": image.GetDirection(),
-    }
-    pixels = sitk.GetArrayFromImage(image)
-    if other := _other_grid(Mask(pixels, image.GetSpacing()[::-1], grid, ()), truth):
-        return None, other
-    if image.GetNumberOfComponentsPerPixel() > 1:
-        pixels = pixels[..., :3] if pixels.shape[-1] >= 3 else pixels[..., 0]  # without transparency
-    return pixels, ""
-
-
-def _read_array(path: Path, truth: Mask) -> tuple[Voxels | None, str]:
-    """Return the pixels of a file that `read_array` reads, or None and why."""
-    try:
-        image = read_mask(path)
+        image = read_picture(path)
     except ValueError:
         return None, " The image cannot be read."
-    other = _other_grid(image, truth)
-    return (None, other) if other else (image.voxels, "")
-
-
-def _other_grid(image: Mask, truth: Mask) -> str:
     try:
         check_same_grid(image, truth)
     except ValueError:
-        return " The image lies on another grid than the masks and is not shown."
-    return ""
+        return None, " The image lies on another grid than the masks and is not shown."
+    pixels = image.voxels
+    if pixels.ndim > len(image.spacing):  # colours, without transparency
+        pixels = pixels[..., :3] if pixels.shape[-1] >= 3 else pixels[..., 0]
+    return pixels, ""
 
 
 def choose_plane(truth: Mask, structures: Iterable[tuple[Voxels, Voxels]]) -> tuple[Plane, str]:

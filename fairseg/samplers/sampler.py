@@ -4,7 +4,7 @@ import logging
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -238,13 +238,9 @@ def check_count(value: object, name: str, *, least: int) -> int:
 
 
 def _check_balance(balance: object) -> float:
-    if isinstance(balance, bool) or not isinstance(balance, int | float | np.floating | np.integer):
-        share = -1.0
-    else:
-        share = float(balance)
-    if not 0 <= share <= 1:
+    if isinstance(balance, bool) or not isinstance(balance, Real) or not 0 <= balance <= 1:
         raise ValueError(f"balance must lie between 0 (natural) and 1 (equal shares), got {balance!r}")
-    return share
+    return float(balance)
 
 
 def _group_ids(groups: Vector) -> tuple[npt.NDArray[np.integer], tuple[str, ...] | None]:
