@@ -162,10 +162,14 @@ def _grouped(files: tuple[FileFacts, ...]) -> list[tuple[tuple[str, str], list[F
 
 def _labels_table(result: Checked) -> Table:
     rows = []
+    there = {f"{one.role}s" for one in result.file_facts}
+    # A dataset has no predictions, and 0 of them would say that a model never finds a structure.
+    roles = [role for role in ("references", "predictions") if role in there]
     for one in result.labels.to_dict("records"):
-        cells = [Cell(one["structures"]), _count(one["references"]), _count(one["predictions"])]
-        rows.append((str(one["value"]), "", cells))
-    heads = ["Structure", "References with it", "Predictions with it"]
+        rows.append(
+            (str(one["value"]), "", [Cell(one["structures"]), *(_count(one[role]) for role in roles)])
+        )
+    heads = ["Structure", *(f"{role.capitalize()} with it" for role in roles)]
     return Table.of("Label values", heads, rows, corner="Value")
 
 

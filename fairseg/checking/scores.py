@@ -52,7 +52,7 @@ def _scales(scores: Scores, columns: Mapping[str, Floats], by: Sequence[str]) ->
             continue  # the table's own findings say so
         ids = membership(scores, groups).ids
         for name in (name for name in DISTANCES if name in columns):
-            for one in scale_ratios(columns[name], ids):
+            for one in scale_ratios(columns[name], ids, columns.get("dice")):
                 pair = [groups.names[one.larger], groups.names[one.smaller]]
                 yield from found(
                     "scale", Severity.WARNING, attribute, pair, title=title(name), ratio=one.ratio

@@ -211,5 +211,6 @@ def _of_all_files(
     count = sum(map(len, persons.values()))
     return expanded, [
         *notes,
-        f"{counted(count, 'file')} of {counted(len(persons), 'row')} of one person each",
+        f"{counted(len(persons), 'row')} of the table named persons: their {counted(count, 'file')} "
+        f"({_BIDS}..._...) are the cases",
     ]

@@ -93,7 +93,8 @@ def adjust(
         column = _strata(covariates, name, bins)
         if column is None:
             notes.append(
-                f"{name} has numbers: give bins (--bins {name}=...) to see gaps within its strata"
+                f"{name} has numbers: the verdict holds it fixed in fifths, the regression as a number; "
+                f"give bins (--bins {name}=...) to see gaps within its strata"
                 if name != STRUCTURE_SIZE
                 else f"{name} is in the regression only"
             )

@@ -119,7 +119,7 @@ def score_checks(scores: Scores, analyses: Sequence[Analysis]) -> list[str]:
         example = [names[row] for row in sets[0]]
         lines.append(say("duplicates", sets=len(sets), subjects=sum(map(len, sets)), example=example))
     for name in (name for name in DISTANCES if name in columns):
-        for one in scale_ratios(columns[name], first.members.ids):
+        for one in scale_ratios(columns[name], first.members.ids, columns.get("dice")):
             larger, smaller = (short_names(first.groups)[code] for code in (one.larger, one.smaller))
             title = METRICS[name].title
             lines.append(say("scale", title=title, larger=larger, smaller=smaller, ratio=one.ratio))

@@ -260,6 +260,7 @@ def _page(material: _Material) -> str:
         "adjusted": adjust(scores, overall, sections.adjust, sections.bins, resamples=sections.resamples),
         "clinical": material.clinical,
         "notes": [*scores.notes, *material.notes],
+        "metrics": [overall.title(name) for name in scores.metrics],
         "skipped": scores.reasons,
     }
     values |= {

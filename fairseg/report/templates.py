@@ -4,6 +4,7 @@ The templates hold the English; what they are given are findings. A sentence is 
 `sentences.txt.j2`.
 """
 
+import re
 from functools import cache
 from typing import Any
 
@@ -26,7 +27,15 @@ def environment(*, html: bool) -> Environment:
         trim_blocks=html,
         lstrip_blocks=html,
     )
-    made.filters |= {"listed": listed, "counted": counted, "p": p_text, "both": both, "structure": structure}
+    made.tests["search"] = lambda text, pattern: re.search(pattern, str(text)) is not None
+    made.filters |= {
+        "listed": listed,
+        "counted": counted,
+        "p": p_text,
+        "both": both,
+        "structure": structure,
+        "as_sentence": as_sentence,
+    }
     writers = (numbers.score, numbers.percent, numbers.points_of, numbers.tenth, numbers.p_value)
     made.filters |= {write.__name__: write for write in writers}
     made.globals |= {
@@ -57,6 +66,16 @@ def say_from(template: str, macro: str, /, **facts: object) -> str:
     """Return a text on one line: a macro of a template of sentences, filled in."""
     texts: Any = environment(html=False).get_template(template).module
     return " ".join(getattr(texts, macro)(**facts).split())
+
+
+def as_sentence(note: str) -> str:
+    """Return a note with a capital letter, unless it begins with a name of the user's and a colon.
+
+    >>> as_sentence("no column names the cases"), as_sentence("fair: no unit is stated")
+    ('No column names the cases', 'fair: no unit is stated')
+    """
+    word = note.split(" ", 1)[0]
+    return note[:1].upper() + note[1:] if word.isalpha() else note
 
 
 def structure(name: str) -> str:

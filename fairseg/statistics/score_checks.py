@@ -101,13 +101,17 @@ class ScaleRatio(NamedTuple):
     ratio: float
 
 
-def scale_ratios(values: npt.ArrayLike, ids: npt.ArrayLike) -> tuple[ScaleRatio, ...]:
+def scale_ratios(
+    values: npt.ArrayLike, ids: npt.ArrayLike, overlap: npt.ArrayLike | None = None
+) -> tuple[ScaleRatio, ...]:
     """Find groups whose distances look as if given in cm or in voxels where the others' are in mm.
 
     Args:
         values: of each subject, positive, such as the HD95, (N,), or one of each structure, (N, L), of which
             the mean counts; NaN takes no part.
         ids: group ids, (N,); -1 is left out.
+        overlap: the Dice of each, of the shape of `values`: where a group's distances are larger because the
+            model fails it, its 1 - Dice is so many times as large too, and no unit is to blame.
 
     Returns:
         The groups whose median is a fifth of another's, or less, and of whose values hardly any reaches the
@@ -116,11 +120,8 @@ def scale_ratios(values: npt.ArrayLike, ids: npt.ArrayLike) -> tuple[ScaleRatio,
     >>> scale_ratios([8, 9, 10, 11, 12, 0.8, 0.9, 1.0, 1.1, 1.2], [0] * 5 + [1] * 5)
     (ScaleRatio(larger=0, smaller=1, ratio=10.0),)
     """
-    value, group = np.asarray(values, dtype=np.float64), np.asarray(ids)
-    if value.ndim == 2:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # a subject without any distance has no mean
-            value = np.nanmean(value, axis=1)
+    group, value = np.asarray(ids), _mean_of_subject(values)
+    error = np.zeros(len(value)) if overlap is None else 1.0 - _mean_of_subject(overlap)
     known = np.isfinite(value) & (group >= 0)
     parts = {
         int(code): value[known & (group == code)]
@@ -130,11 +131,28 @@ def scale_ratios(values: npt.ArrayLike, ids: npt.ArrayLike) -> tuple[ScaleRatio,
     if not parts:
         return ()
     largest = max(parts, key=lambda code: float(np.median(parts[code])))
+    errors = {code: float(np.nanmedian(error[known & (group == code)])) for code in parts}
+
+    def explained(code: int) -> float:
+        """Return how many times as large a group's 1 - Dice makes the other's distances."""
+        return max(1.0, errors[largest] / errors[code]) if errors[code] > 0 else 1.0
+
     return tuple(
         ScaleRatio(largest, code, float(np.median(parts[largest]) / np.median(part)))
         for code, part in parts.items()
-        if 0 < _SCALE * np.median(part) <= np.median(parts[largest]) and _apart(parts[largest], part)
+        if 0 < _SCALE * explained(code) * np.median(part) <= np.median(parts[largest])
+        and _apart(parts[largest], part)
     )
+
+
+def _mean_of_subject(values: npt.ArrayLike) -> Floats:
+    """Return one value a subject, (N,): of one a structure, (N, L), the mean of those that are known."""
+    value = np.asarray(values, dtype=np.float64)
+    if value.ndim == 1:
+        return value
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a subject without any value has no mean
+        return np.asarray(np.nanmean(value, axis=1))
 
 
 def look_like_percentages(scores: npt.ArrayLike) -> bool:

@@ -263,3 +263,24 @@ def test_the_chart_of_gaps_has_the_limits_that_the_margin_is_judged_by() -> None
     assert [tuple(line.get_xdata()) for line in thick] == [
         (row.equivalence_low, row.equivalence_high) for row in typical
     ]
+
+
+def test_a_stray_level_leaves_the_comparison_of_the_others_as_it_is() -> None:
+    """One subject of group "b" beside "B": every endpoint of A against B stands on the card all the same."""
+    table = pd.concat([scores(worse=0.05).assign(label=label) for label in ("RV", "LV", "MYO")])
+    table = table.drop_duplicates(["subject", "label"])
+    stray = table.assign(group=table["group"].mask(table["subject"] == "B0", "b"))
+    whole, split = (fairseg.audit(one, by="group", adjust="site") for one in (table, stray))
+    rows = [len(endpoints_table(one, one.analyses[0]).rows) for one in (whole, split)]
+    assert rows[0] == rows[1] > 3
+
+
+def test_a_model_that_fails_one_group_is_said_once() -> None:
+    table = scores().assign(hd95=3.0)
+    failed = table["group"] == "B"
+    table.loc[failed, "dice"] -= 0.6
+    table.loc[failed, "hd95"] = 40.0
+    result = fairseg.audit(table, by="group")
+    assert result.verdict is Verdict.FAILS
+    assert "for B: B" not in result.sentence
+    assert not any("units" in note for note in result.notes)

@@ -39,6 +39,9 @@ def test_distances_of_one_group_in_cm() -> None:
     assert scale_ratios(np.where(ids == 1, mm * 2, mm), ids) == ()
     assert scale_ratios(np.where(rng.random(80) < 0.3, mm * 20, mm), ids) == ()
     assert scale_ratios([8.0, 0.8], [0, 1]) == ()
+    # A model that fails a group has larger distances there, and as much larger 1 - Dice; cm for mm has not.
+    assert scale_ratios(np.where(ids == 1, mm * 12, mm), ids, np.where(ids == 1, 0.3, 0.9)) == ()
+    assert scale_ratios(np.where(ids == 1, mm * 12, mm), ids, np.where(ids == 1, 0.88, 0.9))
     assert scale_ratios([np.nan] * 4, [0, 0, 1, -1]) == ()
 
 

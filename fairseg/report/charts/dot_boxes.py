@@ -21,6 +21,7 @@ _FEWEST = 5  # subjects, below which a box would make much of little: dots only
 _CLOUD = 20  # subjects that a density takes
 _MANY = 6  # groups, above which rows are lower
 _LEFT, _RIGHT = 8.0, frame.WIDTH - 8.0
+_SQUEEZED = 0.2  # of the common axis: a panel that fills less could not be read
 
 
 def dot_boxes(
@@ -32,8 +33,11 @@ def dot_boxes(
     name: str,
     axis: str,
     reference: int | None = None,
+    one_axis: bool = False,
 ) -> Markup:
-    """Return one panel a structure, all on one axis; in each the groups below each other.
+    """Return one panel a structure; in each the groups below each other.
+
+    All have one axis, unless that would squeeze one of them into less than a fifth of it.
 
     A group of at least 5 subjects has a box (quartiles and median; whiskers to the farthest value within
     1.5 IQR), one of at least 20 the density above it, and every group its subjects as dots.
@@ -46,6 +50,7 @@ def dot_boxes(
         name: id that no other chart of the page begins with.
         axis: what the values are, such as "DSC" or "HD (mm)".
         reference: id of the group whose median is drawn through all others.
+        one_axis: whether panels that are to be compared, such as models, keep one axis whatever it squeezes.
 
     Raises:
         ValueError: arrays that do not fit the subjects.
@@ -57,11 +62,15 @@ def dot_boxes(
     """
     ids = check_groups(subjects, groups, names)
     values = {row: subjects.check(array, row) for row, array in rows.items()}
-    scale = make_scale([array[ids >= 0] for array in values.values()], _LEFT + 4, _RIGHT - 4)
+    parts = [array[(ids >= 0) & np.isfinite(array)] for array in values.values()]
+    spans = [float(np.ptp(part)) for part in parts if part.size]
+    squeezed = not one_axis and bool(spans) and 0 < min(spans) < _SQUEEZED * np.ptp(np.concatenate(parts))
+    scales = [make_scale([part] if squeezed else parts, _LEFT + 4, _RIGHT - 4) for part in parts]
+    axis_title = f"{axis}, own axis" if squeezed else axis
     return frame.charts(
         *(
-            _panel(row, array, ids, names, subjects, f"{name}-{at}", axis, reference, scale)
-            for at, (row, array) in enumerate(values.items())
+            _panel(row, array, ids, names, subjects, f"{name}-{at}", axis, reference, scale, axis_title)
+            for at, ((row, array), scale) in enumerate(zip(values.items(), scales, strict=True))
         )
     )
 
@@ -76,6 +85,7 @@ def _panel(
     axis: str,
     reference: int | None,
     scale: Scale,
+    axis_title: str,
 ) -> Markup:
     """Return the picture of one structure."""
     members = [np.flatnonzero((ids == group) & np.isfinite(values)) for group in range(len(names))]
@@ -114,7 +124,7 @@ def _panel(
             )
         )  # fmt: skip
         y = ground + 11 + rain + 5
-    back = [frame.x_axis(scale, top, y, axis)]
+    back = [frame.x_axis(scale, top, y, axis_title)]
     if reference is not None and members[reference].size:
         at = scale.at(float(np.median(values[members[reference]])))
         line = "".join(f"M{px(at)} {px(first)}V{px(last)}" for first, last in bands)  # not through the text

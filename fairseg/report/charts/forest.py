@@ -104,7 +104,8 @@ def forest(
             raise ValueError(f"row {row.name!r} must have low <= high, got {row.low} and {row.high}")
     ends = [value for row in rows if row.judged for value in (row.low, row.high, row.estimate)]
     ends += [row.estimate for row in rows if math.isfinite(row.estimate)]
-    scale = make_scale([ends], 4, 96, most=5, include=[0.0, *([] if margin is None else [-margin, margin])])
+    # Room for half of a number at both ends, also where the page is 420 pixels wide.
+    scale = make_scale([ends], 9, 91, most=5, include=[0.0, *([] if margin is None else [-margin, margin])])
     digits = decimals(scale.low, scale.high)
     write = write or (lambda value: number(value, digits))
     body = []

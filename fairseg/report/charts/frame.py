@@ -124,6 +124,8 @@ def legend(
     """
     keys = []
     for group, name in enumerate(names):
+        if counts is not None and not counts[group]:
+            continue  # nobody of it is in the picture
         path = tag("path", d=outline(group), class_=f"fill {css_class(group, reference)}")
         key = tag("svg", path, viewBox="-1.5 -1.5 3 3", width=14, height=14, aria_hidden="true")
         more = [f"n = {counts[group]:,}"] if counts else []

@@ -8,6 +8,7 @@ import pandas as pd
 from markupsafe import Markup
 from matplotlib import rc_context
 
+from fairseg.cohort.columns import title
 from fairseg.io import csv_files
 from fairseg.io.files import write_files
 from fairseg.io.outputs import check_writable
@@ -144,6 +145,7 @@ def _page(result: Compared) -> str:
         data=subjects.markup(),
         script=script(),
         policy=Markup(script_policy()),
+        metrics=[baseline.title, *(title(name) for name in baseline.metrics if name != "dice")],
     )
 
 
@@ -210,6 +212,7 @@ def _boxes(result: Compared, structure: str, subjects: Roster) -> Markup:
         name=f"s{position}",
         axis=next(iter(result.models.values())).title,
         reference=first.reference,
+        one_axis=True,
     )
 
 

@@ -30,6 +30,7 @@ from fairseg.report.compare.page import save_comparison
 from fairseg.report.compare.tables import paper_figures
 from fairseg.report.notes import score_checks, skipped_note
 from fairseg.report.sections import ReportSections, as_stated
+from fairseg.report.templates import as_sentence
 from fairseg.scoring.subjects import structure_scores
 from fairseg.scoring.table import Scores
 from fairseg.statistics.common_structures import common_structures
@@ -198,7 +199,7 @@ def compare(
         common = common_structures(values, groupings[:1], structures=labels, min_size=options.min_size)
         used &= set(common.used)
         for structure, _, group in common.dropped:
-            notes.append(f"{structure} is in no overall score: too few subjects of {group} have it ({name})")
+            notes.append(f"Too few subjects of {group} have {structure}: it is in no overall score ({name})")
     if not used:
         raise ValueError(f"by {groupings[0].name}: the groups have no structure in common")
     kept = [place for place, label in enumerate(labels) if label in used]
@@ -279,7 +280,7 @@ def _hidden(scores: dict[str, Scores], pseudonyms: Pseudonyms) -> dict[str, Scor
 
 def _matched(scores: dict[str, Scores]) -> tuple[dict[str, Scores], pd.DataFrame, list[str]]:
     """Return the scores of the rows that all models have, in one order; what is lost, and notes."""
-    notes = [f"{name}: {note}" for name, one in scores.items() for note in one.notes]
+    notes = [f"{name}: {as_sentence(note)}" for name, one in scores.items() for note in one.notes]
     baseline = next(iter(scores))
     first = scores[baseline].table.set_index(["case", "label"])
     if unnamed := [name for name, one in scores.items() if not one.named]:
@@ -363,7 +364,7 @@ def _check_rows_alone(scores: dict[str, Scores], unnamed: Sequence[str], notes: 
             "models must name their cases or subjects, to be matched; without names they need the same rows "
             f"in the same order, got {', '.join(f'{name}: {size} rows' for name, size in sizes.items())}"
         )
-    notes.append("the rows of the models name neither cases nor subjects: they are matched by their order")
+    notes.append("The rows of the models name neither cases nor subjects: they are matched by their order")
 
 
 def _lost(scores: dict[str, Scores], common: set[tuple[str, str]]) -> pd.DataFrame:

@@ -229,3 +229,17 @@ def test_of_many_subjects_each_group_is_drawn_evenly_and_boxes_are_of_all(
 def test_up_to_ten_thousand_subjects_all_are_drawn() -> None:
     assert spread_evenly([np.zeros(10_000, np.int64)], np.arange(10_000.0)).all()
     assert not spread_evenly([np.zeros(10_001, np.int64)], np.arange(10_001.0)).all()
+
+
+def test_a_panel_that_the_common_axis_would_squeeze_has_its_own_unless_panels_are_compared() -> None:
+    subjects, groups, values = cohort()
+    rows = {"LV": values, "RV": 100 * values}
+
+    def width(chart: str) -> float:
+        return float(np.ptp(np.concatenate([places(path)[:, 0] for path in paths(chart)[:2]])))
+
+    facts = {"subjects": subjects, "name": "a", "axis": "HD (mm)"}
+    own, common = (dot_boxes(rows, groups, NAMES, one_axis=one, **facts) for one in (False, True))
+    assert width(own) > 10 * width(common)
+    assert ("own axis" in own, "own axis" in common) == (True, False)
+    assert "own axis" not in dot_boxes({"LV": values, "RV": 2 * values}, groups, NAMES, **facts)
