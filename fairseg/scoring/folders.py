@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -143,6 +143,8 @@ def score_folders(
 ) -> Scores:
     """Score folders as `evaluate` does, with its options; `metric` is the one that groups are judged by.
 
+    With `cases`, names of files, all others are left out without a word.
+
     Returns:
         The scores. Their notes also say which files and rows of the cohort were left out, and what the
         cross-check found.
@@ -170,6 +172,7 @@ def _score(
     cross_check: int = 0,
     seed: int = 0,
     progress: bool = False,
+    cases: Collection[str] | None = None,
 ) -> tuple[pd.DataFrame, list[str]]:
     """Return the table of `evaluate`, and the notes that belong to no row of it."""
     measures = Measures.of(metrics, empty, tolerance, min_iou)
@@ -188,18 +191,22 @@ def _score(
     ):
         raise ValueError(f"cross_check must be 0 here: medpy does not read {other}")
     names = label_map(folders[0], Path(references), labels, prediction_labels, ignore)
+    if cases is not None:
+        predicted, true = (
+            {name: files[name] for name in files if name in cases} for files in (predicted, true)
+        )
 
     skipped: dict[str, str] = {}
     predicted, true, endings = files_as_cases(predicted, true, table.index)
     table, renamed = cases_as_files(table, predicted.keys() | true.keys())
-    cases, notes = _match(table, predicted, true, skipped)
+    complete, notes = _match(table, predicted, true, skipped)
     notes += [*read_notes, *endings, *renamed]
     if skipped and on_error == "stop":
         raise ValueError(
             f"{_one_line(skipped)}; on_error='skip' (--on-error skip) counts them and leaves them out"
         )
     sizes = VoxelSizes.of(spacing, table)
-    jobs = [Job(case, predicted[case], true[case], names, measures, sizes[case]) for case in cases]
+    jobs = [Job(case, predicted[case], true[case], names, measures, sizes[case]) for case in complete]
     results = _run(jobs, num_workers, skipped, stop=on_error == "stop", progress=progress)
     if not names.reference:
         names = names.of_values(sorted({value for result in results for value in result.true}))

@@ -16,7 +16,7 @@ from fairseg.integrations.nnunet.files import DATASET, case_of, file_ending
 from fairseg.io.json_files import read_json
 from fairseg.io.sentences import counted, listed
 from fairseg.metrics.masks import Structures, structure_values
-from fairseg.scoring.folders import evaluate
+from fairseg.scoring.folders import score_folders
 from fairseg.scoring.labels import DatasetLabels, read_dataset_labels
 
 SUMMARY = "summary.json"
@@ -94,16 +94,17 @@ def read_summaries(
         said = next(filter(None, map(_about, file_of.values())), None)
         folder = _references(file_of.values()) if references is None else Path(references)
         folders = list(dict.fromkeys(file.parent for file in file_of.values()))
-        measured = evaluate(
+        measured = score_folders(
             folders,
             folder,
             cohort[cohort["case"].isin(file_of)],
+            cases=file_of,  # the references are of all folds
             labels=chosen or (None if said is None else said.structures),
             prediction_labels=prediction_labels,
             ignore=None if said is None else said.ignore,
             metrics=list(dict.fromkeys(["dice", *metrics])),
             **scoring,
-        )
+        ).to_frame()
         _check_same_masks(pd.DataFrame(rows), measured)
         return measured
     about = rows_of(cohort, list(file_of))

@@ -338,7 +338,10 @@ def validated(folder: Path, regions: bool = False) -> tuple[Path, Path]:
 
 @pytest.mark.parametrize("regions", [False, True])
 def test_metrics_are_computed_from_the_masks_of_all_folds(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, regions: bool
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    regions: bool,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     place, references = validated(tmp_path, regions)
     table, out = tmp_path / "groups.csv", tmp_path / "scores.csv"
@@ -346,7 +349,10 @@ def test_metrics_are_computed_from_the_masks_of_all_folds(
     monkeypatch.setenv("nnUNet_preprocessed", str(tmp_path / "preprocessed"))
     command = ["nnunet", "scores", str(place), "--groups", str(table), "--out", str(out)]
     plain = read_summaries([place], table)
+    # As in nnU-Net's gt_segmentations, the references are those of all folds.
+    (references / "c_ED.nii.gz").write_bytes((references / "a_ED.nii.gz").read_bytes())
     assert main([*command, "--references", str(references), "--metrics", "hd95,nsd", "--tolerance", "1"]) == 0
+    assert "c_ED" not in caplog.text
     found = read_scores(out)
     names = ["whole", "core"] if regions else ["rim", "core"]
     assert found["label"].tolist() == plain["label"].tolist() == names * 2
