@@ -231,8 +231,9 @@ class GroupLoss(nn.Module):
 
     def group_ids(self, groups: Tensor | Vector, logits: Tensor) -> Tensor:
         """Return the groups of a batch as ids on the device of the logits, (B,), and check them."""
-        if not isinstance(logits, Tensor):
-            kind = type(logits).__name__
+        given: Any = logits
+        if not isinstance(given, Tensor):
+            kind = type(given).__name__
             way_out = "fairseg.losses.DeepSupervision takes the outputs of several scales"
             raise ValueError(f"logits must be a tensor, got {kind}: {way_out}")
         groups = batch_ids(groups, self._groups, logits.device)

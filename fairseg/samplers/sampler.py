@@ -238,7 +238,7 @@ def check_count(value: object, name: str, *, least: int) -> int:
 
 
 def _check_balance(balance: object) -> float:
-    if isinstance(balance, bool) or not isinstance(balance, Real) or not 0 <= balance <= 1:
+    if isinstance(balance, bool) or not isinstance(balance, Real) or not 0 <= float(balance) <= 1:
         raise ValueError(f"balance must lie between 0 (natural) and 1 (equal shares), got {balance!r}")
     return float(balance)
 
