@@ -211,36 +211,41 @@ def _read(path: Path, *, channels: int | None) -> Mask:
         if channels in (1, None):
             return plain_mask(*read_array(path), path)
         raise ValueError(f"{path} must be a file for each of the {channels} channels, or one PNG in colour")
-    check_voxels = check_image(path)
-    reader = READERS[path.suffix.lower()]
-    with itk_messages() as messages, _native_messages(listen=reader != "NiftiImageIO") as native:
+    voxels_of = check_image(path)
+    reader, kind = sitk.ImageFileReader(), READERS[path.suffix.lower()]
+    reader.SetFileName(str(path))
+    reader.SetImageIO(kind)
+    voxels, reason = None, ""
+    with itk_messages() as messages, _native_messages(listen=kind != "NiftiImageIO") as native:
         try:
-            image, reason = sitk.ReadImage(str(path), imageIO=reader), ""
+            reader.ReadImageInformation()
+            _check_channels(path, reader.GetNumberOfComponents(), channels)
+            _check_dimension(path, reader.GetSize())
+            shape = reader.GetSize()[::-1]
+            voxels = voxels_of(shape, lambda: sitk.GetArrayFromImage(reader.Execute()))
         except RuntimeError as error:
-            image, reason = None, _reason(error, path)
-    if image is None:
+            reason = _reason(error, path)
+    if voxels is None:
         raise ValueError(f"{path} cannot be read as an image: {'; '.join([*native, reason])}")
-    messages += native
-    found = image.GetNumberOfComponentsPerPixel()
+    grid = {
+        "size": reader.GetSize(),
+        "spacing": reader.GetSpacing(),
+        "origin": reader.GetOrigin(),
+        "direction": reader.GetDirection(),
+    }
+    heard = dict.fromkeys(_tidy(message, path) for message in (*messages, *native))
+    spacing = reader.GetSpacing()[::-1]
+    check_voxel_size(spacing, str(path))
+    return Mask(voxels, spacing, grid, tuple(heard), _unit(path, spacing))
+
+
+def _check_channels(path: Path, found: int, channels: int | None) -> None:
     if channels == 1 and found != 1:
         raise ValueError(
             f"{path} must have one channel, got {found} (a colour image? save the labels as grey values)"
         )
     if channels not in (found, None):
         raise ValueError(f"{path} must have the {channels} channels of dataset.json, got {found}")
-    _check_dimension(path, image.GetSize())
-    grid = {
-        "size": image.GetSize(),
-        "spacing": image.GetSpacing(),
-        "origin": image.GetOrigin(),
-        "direction": image.GetDirection(),
-    }
-    voxels = sitk.GetArrayFromImage(image)
-    check_voxels(voxels)
-    heard = dict.fromkeys(_tidy(message, path) for message in messages)
-    spacing = image.GetSpacing()[::-1]
-    check_voxel_size(spacing, str(path))
-    return Mask(voxels, spacing, grid, tuple(heard), _unit(path, spacing))
 
 
 def _unit(path: Path, spacing: tuple[float, ...]) -> str:

@@ -1,22 +1,28 @@
-"""What ITK keeps to itself about a NIfTI file: that it is cut short, damaged, or holds what is no number.
+"""The voxels of a NIfTI file, and what ITK keeps to itself about it: that it is cut short, or damaged.
 
 ITK fills the missing part of a truncated file with whatever lies in memory, takes voxel sizes of 0 or
 NaN for 1 mm, turns NaN and infinity among the voxels into 0, and asks no checksum. All without a word.
+So voxels that are plain numbers are taken from the file here, which is also quicker; where they lie is ITK's
+to say, and what it converts (colours, scaled values) it reads.
 """
 
 import math
 import struct
 import zlib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from fairseg.io.voxel_data import MOST_PACKED, check_size, inflate
+from fairseg.io.voxel_data import MOST_PACKED, Voxels, check_size, inflate
 
 _GZIP = b"\x1f\x8b"
 _FLOATS = {16: "f4", 64: "f8"}  # NIfTI's codes of the types that can hold NaN
+_NUMBERS = {
+    **{2: "u1", 4: "i2", 8: "i4", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8"},
+    **_FLOATS,
+}
 _BITS = {
     **dict.fromkeys((2, 256), 8),
     **dict.fromkeys((4, 512), 16),
@@ -30,7 +36,7 @@ _TRAILING = 1 << 20  # bytes that some writers leave behind the voxels
 
 
 class NiftiHeader(NamedTuple):
-    """The fields that matter here, and the beginning and the end of the file."""
+    """The fields that matter here; `scaled` voxels are read as other numbers than the file holds."""
 
     order: str
     kind: int
@@ -39,8 +45,7 @@ class NiftiHeader(NamedTuple):
     spacing: tuple[float, ...]
     start: int
     packed: bool
-    begin: bytes  # unpacked
-    trailer: bytes
+    scaled: bool
 
     @property
     def voxels(self) -> int:
@@ -62,12 +67,10 @@ def read_nifti_header(path: Path) -> NiftiHeader:
     with path.open("rb") as file:
         begin = file.read(_START)
         length = file.seek(0, 2)
-        file.seek(max(0, length - 8))
-        trailer = file.read(8)
     packed = begin.startswith(_GZIP)
     try:
         unpacked = zlib.decompressobj(31).decompress(begin, _START) if packed else begin
-        header = _parse(unpacked, packed, trailer)
+        header = _parse(unpacked, packed)
     except (zlib.error, struct.error):
         raise ValueError(f"{path} is truncated or damaged: it has no whole header") from None
     except ValueError as error:
@@ -84,33 +87,37 @@ def read_nifti_header(path: Path) -> NiftiHeader:
     return header
 
 
-def check_nifti(path: Path, header: NiftiHeader, voxels: npt.NDArray[Any]) -> None:
-    """Compare a NIfTI file with what its header and its checksum promise.
+def nifti_voxels(
+    path: Path, header: NiftiHeader, shape: tuple[int, ...], read: Callable[[], Voxels]
+) -> Voxels:
+    """Return the voxels of a NIfTI file that is what its header and its checksum promise.
 
     Args:
         path: the file, gzipped or not.
         header: of it.
-        voxels: the array that ITK read from it.
+        shape: of the image, in the order of arrays.
+        read: what ITK makes of the file, asked only where that is not what the file holds.
 
     Raises:
         ValueError: the file is truncated or damaged, or a voxel is NaN or infinite; the message names it.
     """
-    if header.packed and header.kind not in _FLOATS and _checksum_fits(header, voxels):
-        return
-    if not header.packed and header.kind not in _FLOATS:
-        return
     content = _unpack(path, header) if header.packed else path.read_bytes()
     if len(content) < header.needed:
         raise ValueError(
             f"{path} is truncated: it has {len(content)} bytes unpacked and needs {header.needed}"
         )
-    if header.kind in _FLOATS:
-        kind = header.order + _FLOATS[header.kind]
-        if not np.isfinite(np.frombuffer(content, kind, header.voxels, header.start)).all():
-            raise ValueError(f"{path} must be finite everywhere, got NaN or infinity")
+    if header.kind not in _NUMBERS:
+        return read()
+    kind = np.dtype(header.order + _NUMBERS[header.kind])
+    voxels = np.frombuffer(content, kind, header.voxels, header.start)
+    if header.kind in _FLOATS and not np.isfinite(voxels).all():
+        raise ValueError(f"{path} must be finite everywhere, got NaN or infinity")
+    if header.scaled or math.prod(shape) != header.voxels:
+        return read()
+    return voxels.astype(kind.newbyteorder("=")).reshape(shape)
 
 
-def _parse(begin: bytes, packed: bool, trailer: bytes) -> NiftiHeader:
+def _parse(begin: bytes, packed: bool) -> NiftiHeader:
     """Read the fields that matter; NIfTI-1 has a header of 348 bytes, NIfTI-2 of 540, either order."""
     for order in "<>":
         (length,) = struct.unpack_from(order + "i", begin)
@@ -118,13 +125,14 @@ def _parse(begin: bytes, packed: bool, trailer: bytes) -> NiftiHeader:
             dim = struct.unpack_from(order + "8h", begin, 40)
             kind, bits = struct.unpack_from(order + "2h", begin, 70)
             pixdim = struct.unpack_from(order + "8f", begin, 76)
-            (start,) = struct.unpack_from(order + "f", begin, 108)
+            start, *scale = struct.unpack_from(order + "3f", begin, 108)
             magic = begin[344:348]
         elif length == 540:
             dim = struct.unpack_from(order + "8q", begin, 16)
             kind, bits = struct.unpack_from(order + "2h", begin, 12)
             pixdim = struct.unpack_from(order + "8d", begin, 104)
             (start,) = struct.unpack_from(order + "q", begin, 168)
+            scale = list(struct.unpack_from(order + "2d", begin, 176))
             magic = begin[4:12]
         else:
             continue
@@ -142,21 +150,9 @@ def _parse(begin: bytes, packed: bool, trailer: bytes) -> NiftiHeader:
         axes = max(1, *(axis for axis in range(1, dim[0] + 1) if dim[axis] > 1 or axis <= 3), 1)
         spacing = tuple(map(float, pixdim[1 : min(axes, dim[0]) + 1]))
         size = tuple(int(length) or 1 for length in dim[1 : dim[0] + 1])
-        return NiftiHeader(order, kind, size, bits, spacing, int(start), packed, begin, trailer)
+        scaled = scale not in ([0.0, 0.0], [1.0, 0.0])  # a slope of 0 is none
+        return NiftiHeader(order, kind, size, bits, spacing, int(start), packed, scaled)
     raise struct.error
-
-
-def _checksum_fits(header: NiftiHeader, voxels: npt.NDArray[Any]) -> bool:
-    """Say whether header and voxels are all that was packed, bit by bit; False may also mean "unsure".
-
-    gzip ends with the checksum and the size of what it packed. The voxels need not be unpacked again to
-    compare: ITK has done it. Only what it had to convert, or what follows the image, makes unsure.
-    """
-    if header.start > len(header.begin):
-        return False
-    begun = zlib.crc32(header.begin[: header.start])
-    checksum = zlib.crc32(np.ascontiguousarray(voxels).data, begun)
-    return struct.unpack("<2I", header.trailer) == (checksum, header.needed % 2**32)
 
 
 def _unpack(path: Path, header: NiftiHeader) -> bytes:

@@ -5,15 +5,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 from fairseg.io.images import EXTENSIONS, Mask, check_same_grid, read_picture
-
-Voxels = npt.NDArray[Any]
+from fairseg.io.voxel_data import Voxels
 
 _CONTEXT = 0.35  # of the structures' size, shown on each side of them
 _LEAST = 32.0  # mm, or pixels: the shortest side of what is shown

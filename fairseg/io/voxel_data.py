@@ -7,7 +7,7 @@ too, to the last byte and its checksum.
 
 import math
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from fairseg.io.limits import limits
 
+Voxels = npt.NDArray[Any]
 MOST_PACKED = 1032  # deflate packs no more bytes than that into one
 MOST_HEADER = 1 << 20  # bytes of a header in text
 _CHUNK = 1 << 20
@@ -71,10 +72,11 @@ class Claim:
         elif there < self.needed or (self.exact and there > self.needed):
             raise self._damaged(f"it has {there} bytes of voxels and must have {self.needed}")
 
-    def check_voxels(self, voxels: npt.NDArray[Any]) -> None:
-        """Raise a ValueError unless a reader has found the voxels that are packed in the file."""
+    def voxels(self, _: tuple[int, ...], read: Callable[[], Voxels]) -> Voxels:
+        """Return what a reader finds, or raise a ValueError unless it is what is packed in the file."""
+        voxels = read()
         if self.packing != "deflate":
-            return
+            return voxels
         checksum, length = 0, 0
         try:
             for part in inflate(self.file, self.start, self.needed):
@@ -86,6 +88,7 @@ class Claim:
         native = voxels.byteswap() if self.swapped else voxels
         if zlib.crc32(np.ascontiguousarray(native).data) != checksum:
             raise self._damaged("it was read as something else than it holds")
+        return voxels
 
     def _check_detached(self) -> None:
         inside = self.file.parent.resolve() == self.path.parent.resolve() and not self.file.is_symlink()

@@ -573,3 +573,24 @@ def test_what_brings_masks_onto_one_grid_is_told(
     with pytest.raises(ValueError, match="the prediction lies on another grid") as caught:
         check_same_grid(masks[1], masks[0])
     assert way_out in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f4", "f8"])
+@pytest.mark.parametrize("slope", [0.0, 1.0, 2.0])
+def test_voxels_of_a_nifti_file_are_those_of_itk(tmp_path: Path, kind: str, slope: float) -> None:
+    file, turned = tmp_path / "little.nii", tmp_path / "big.nii.gz"
+    voxels = np.arange(24).reshape(2, 3, 4).astype(kind)
+    sitk.WriteImage(sitk.GetImageFromArray(voxels), str(file))
+    content = bytearray(file.read_bytes())
+    struct.pack_into("<2f", content, 112, slope, 0.0)
+    file.write_bytes(content)
+    header = struct.unpack_from("<i10s18sihcc8h3f4h8f3fhcc4f2i80s24s2h6f12f16s4s", content)
+    begin = struct.pack(">i10s18sihcc8h3f4h8f3fhcc4f2i80s24s2h6f12f16s4s", *header)
+    body = voxels.astype(">" + kind).tobytes()
+    turned.write_bytes(gzip.compress(begin + b"\0\0\0\0" + body))
+    for path in (file, turned):
+        truth = sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
+        found = read_mask(path).voxels
+        np.testing.assert_array_equal(found, truth)
+        np.testing.assert_array_equal(found, voxels * (slope or 1))
+        assert found.dtype == truth.dtype and found.dtype.isnative and found.flags.writeable
