@@ -63,7 +63,7 @@ result.plot("gaps")
 # %% [markdown]
 # ## When you want files
 #
-# `save` writes the page, the tables and the figures of `fairseg report`.
+# `save` writes the page and the tables of `fairseg report`; `figures=True` draws figures for a paper too.
 
 # %%
 result.save("report")

@@ -47,6 +47,9 @@ sections = options.group(
         metavar="FILE",
         help="Write a model card too, in Hugging Face's form, such as README.md.",
     ),
+    click.option(
+        "--figures", is_flag=True, help="Draw overall.svg, labels.svg, gaps.png and report.pdf too."
+    ),
     options.pseudonyms,
     options.number(
         "--resamples", click.IntRange(100, 1_000_000), 10_000, "Draws of each interval in tables."
@@ -146,12 +149,12 @@ def _judge(scores: Any, out: Path, wanted: Any, given: dict[str, Any]) -> None:
         options=JudgeOptions(**{name: given[name] for name in NUMBERS}),
         sections=wanted,
     )
-    page = result.save(out)
+    page = result.save(out, figures=given["figures"])
     card: Path | None = given["model_card"]
     if card is not None:
         write_files(card.parent, {card.name: result.model_card()}, MODEL_CARD)
     click.echo(to_terminal(result))
-    click.echo(f"Report: {page}")
+    click.echo(f"Report: {page}" + ("" if given["figures"] else " (--figures draws figures for a paper too)"))
     if card is not None:
         click.echo(f"Model card: {card}")
 

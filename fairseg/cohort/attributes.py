@@ -170,8 +170,10 @@ def read_subjects(table: pd.DataFrame, ids: npt.ArrayLike, num_groups: int) -> S
     if not named:
         has = ", ".join(map(str, table.columns))
         raise ValueError(f"table must have a column 'subject' or 'case', got {has}")
-    columns = [each(cell_text, cells_of(table[name])) for name in named]
-    who = [next(filter(None, row), None) for row in zip(*columns, strict=True)]
+    who: list[str | None] = each(cell_text, cells_of(table[named[0]]))
+    if not all(who) and len(named) > 1:
+        case = each(cell_text, cells_of(table[named[1]]))
+        who = [subject or own for subject, own in zip(who, case, strict=True)]
     if None in who:
         raise ValueError(f"table must name the {named[-1]} of every row, got none in row {who.index(None)}")
     rows, names = pd.factorize(np.array(who, dtype=object))

@@ -28,7 +28,7 @@ from fairseg.cohort.levels import (
     perhaps_missing,
 )
 from fairseg.cohort.vectors import Vector, on_cpu, read_vector
-from fairseg.io.cells import cells_of, each
+from fairseg.io.cells import Levels, cells_of, coded, combined, each
 from fairseg.io.sentences import did_you_mean, listed, not_among
 
 logger = logging.getLogger(__name__)
@@ -115,17 +115,18 @@ class Groups:
         edges = {name: check_edges(name, values) for name, values in (bins or {}).items()}
         if strange := edges.keys() - set(attributes):
             raise ValueError(f"bins must be for attributes in by, got {', '.join(sorted(strange))}")
-        texts = _texts(table, attributes, edges)
+        columns = _coded_levels(table, attributes, edges)
         ranks = []
-        for name, text in zip(attributes, texts, strict=True):
-            levels = {level for level in text if level is not None}
+        for name, (codes, own) in zip(attributes, columns, strict=True):
+            levels = {level for level in own if level is not None}
             if not levels:
                 raise ValueError(f"attribute {name!r} must have a value in some row, got none")
             if name not in edges:
+                text = [own[code] for code in codes.tolist()]
                 _check_has_no_odd_cells(name, table, text)
-                _check_is_no_measurement(name, levels, _members(table, text))
+                _check_is_no_measurement(name, levels, table, text)
             ranks.append(_ranks(name, levels, table[name], edges.get(name)))
-        cells = {cell for cell in zip(*texts, strict=True) if None not in cell}
+        cells = {cell for cell in combined(columns)[1] if None not in cell}
         if not cells:
             raise ValueError(f"{' and '.join(attributes)} must both be known in some row, got none")
         order = sorted(cells, key=lambda cell: [rank[level] for rank, level in zip(ranks, cell, strict=True)])
@@ -250,11 +251,14 @@ class Groups:
         return np.array(ids, dtype=np.int64)
 
     def _encode_table(self, table: Table) -> npt.NDArray[np.int64]:
-        texts = _texts(table, self.attributes, self.bins)
         number = {cell: position for position, cell in enumerate(self.cells)}
-        rows = list(zip(*texts, strict=True))
-        self._warn_of(Counter(self._name(cell) for cell in rows if None not in cell and cell not in number))
-        return np.array([number.get(cell, UNKNOWN) for cell in rows], dtype=np.int64)
+        which, cells = combined(_coded_levels(table, self.attributes, self.bins))
+        unseen: Counter[str] = Counter()
+        for cell, rows in zip(cells, np.bincount(which, minlength=len(cells)).tolist(), strict=True):
+            if None not in cell and cell not in number:
+                unseen[self._name(cell)] += rows
+        self._warn_of(unseen)
+        return np.array([number.get(cell, UNKNOWN) for cell in cells], dtype=np.int64)[which]
 
     def name(self, group: int) -> str:
         """Return the name of a group id; "unknown" for -1."""
@@ -352,29 +356,28 @@ def _column(table: Table, name: str) -> list[Any]:
     return cells_of(column)
 
 
-def _texts(
+def _coded_levels(
     table: Table, attributes: Sequence[str], bins: Mapping[str, tuple[float, ...]]
-) -> list[list[str | None]]:
-    """Return the level of each row as text, None where it is missing, of each attribute."""
+) -> list[Levels]:
+    """Return of each attribute which level each row has; levels are text, None where it is missing."""
     columns = {name: _column(table, name) for name in attributes}
     if len(set(map(len, columns.values()))) > 1:
         lengths = ", ".join(f"{name}: {len(column)}" for name, column in columns.items())
         raise ValueError(f"columns must have one length, got {lengths}")
     return [
-        _bins_of(table, name, values, bins[name]) if name in bins else each(level_of, values)
+        _bins_of(table, name, values, bins[name]) if name in bins else coded(level_of, values)
         for name, values in columns.items()
     ]
 
 
-def _bins_of(table: Table, name: str, values: list[Any], edges: tuple[float, ...]) -> list[str | None]:
+def _bins_of(table: Table, name: str, values: list[Any], edges: tuple[float, ...]) -> Levels:
     wrong = each(lambda value: not is_missing(value) and not isfinite(as_float(value)), values)
-    if "case" in table and any(wrong):
+    if any(wrong):
         row = wrong.index(True)
-        raise ValueError(
-            f"attribute {name!r} must be a number to be cut into bins,"
-            f" got {values[row]!r} (case {list(table['case'])[row]})"
-        )
-    return bin_numeric(values, edges, name)
+        got = repr(values[row]) + (f" (case {list(table['case'])[row]})" if "case" in table else "")
+        raise ValueError(f"attribute {name!r} must be a number to be cut into bins, got {got}")
+    codes, numbers = coded(lambda value: None if is_missing(value) else as_float(value), values)
+    return codes, bin_numeric(numbers, edges, name)
 
 
 def _check_has_no_odd_cells(name: str, table: Table, text: Sequence[str | None]) -> None:
@@ -389,13 +392,17 @@ def _check_has_no_odd_cells(name: str, table: Table, text: Sequence[str | None])
         )
 
 
-def _check_is_no_measurement(name: str, levels: set[str], members: int) -> None:
-    """Refuse to make a group of every height or age, `members` in all; field strengths of 1.5 and 3 pass."""
+def _check_is_no_measurement(
+    name: str, levels: set[str], table: Table, text: Sequence[str | None]
+) -> None:
+    """Refuse to make a group of every height or age; field strengths of 1.5 and 3 pass."""
     if not all(map(is_number, levels)):
         return
     numbers = sorted(map(float, levels))
     fractional = [number for number in numbers if number % 1]
-    scattered = len(levels) > _MOST_NUMBERS and members < _FEWEST_EACH * len(levels)
+    many = len(levels) > _MOST_NUMBERS
+    members = _members(table, text) if many else 0
+    scattered = many and members < _FEWEST_EACH * len(levels)
     if len(fractional) > 2 or scattered:
         middle, example = f"{float(np.median(numbers)):.4g}", (fractional or numbers)[0]
         few = f", of {members} subjects in all" if scattered else ""

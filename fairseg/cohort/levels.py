@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fairseg.io.cells import each
+from fairseg.io.cells import coded, each
 
 # What people's tools write for "not known": what pandas reads so, among it R's NA, and N/A of spreadsheets.
 MISSING = (
@@ -106,10 +106,9 @@ def cell_text(value: object) -> str | None:
     ('p01', '1', '1.0', None)
     """
     if isinstance(value, str):
-        value = value.strip().strip(_ZERO_WIDTH).strip()
-    if is_missing(value):
-        return None
-    return value if isinstance(value, str) else level_text(value)
+        text = value.strip().strip(_ZERO_WIDTH).strip()
+        return None if text in _NOTHING else text
+    return level_of(value)
 
 
 def level_of(value: object) -> str | None:
@@ -136,12 +135,15 @@ def odd_cells(values: Sequence[Any]) -> list[int]:
     >>> odd_cells(["41", "?", "57", "63", "70", "71", "75", "80", None]), odd_cells(["A", "B"])
     ([1], [])
     """
-    numbers = each(as_float, values)  # True and False are none
-    known = [place for place, missing in enumerate(each(is_missing, values)) if not missing]
-    odd = [place for place in known if not isfinite(numbers[place])]
-    if not 0 < 3 * len(odd) < len(known) or len(odd) > max(3, len(known) // 20):
+    codes, numbers = coded(lambda value: None if is_missing(value) else as_float(value), values)
+    count = np.bincount(codes, minlength=len(numbers))
+    known = int(sum(count[code] for code, number in enumerate(numbers) if number is not None))
+    none = [code for code, number in enumerate(numbers) if number is not None and not isfinite(number)]
+    odd = int(count[none].sum())
+    if not 0 < 3 * odd < known or odd > max(3, known // 20):
         return []
-    return odd if len({numbers[place] for place in known if isfinite(numbers[place])}) > FEW_LEVELS else []
+    finite = {number for number in numbers if number is not None and isfinite(number)}
+    return np.flatnonzero(np.isin(codes, none)).tolist() if len(finite) > FEW_LEVELS else []
 
 
 def alike(names: Iterable[str], *, initials: bool = True) -> list[tuple[str, ...]]:

@@ -171,6 +171,8 @@ def check_ignore(ignore: int, unions: Sequence[tuple[int, ...]] | None) -> None:
     """Raise a ValueError unless `ignore` can be the value of voxels that count for nothing."""
     if isinstance(ignore, bool) or not isinstance(ignore, int | np.integer) or ignore == 0:
         raise ValueError(f"ignore must be an integer other than 0, the background, got {ignore!r}")
+    if not -(2**63) <= ignore < 2**63:
+        raise ValueError(f"ignore must be what a mask can hold, from -2**63 to below 2**63, got {ignore}")
     if unions is not None and any(ignore in union for union in unions):
         raise ValueError(f"ignore must be none of the labels, got {ignore}")
 

@@ -8,10 +8,9 @@ import warnings
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.axes import Axes
 
 from fairseg.cohort.columns import metric_of
 from fairseg.cohort.groups import Groups
@@ -19,7 +18,6 @@ from fairseg.cohort.pseudonyms import Pseudonyms
 from fairseg.io.calls import says_what_to_type
 from fairseg.io.sentences import listed
 from fairseg.metrics.masks import Structures
-from fairseg.report import plots
 from fairseg.report.analyses import analyses_of, audit_as_meant, is_vector, strata_ids, with_groups
 from fairseg.report.answer import answer
 from fairseg.report.audited import Audited
@@ -36,6 +34,9 @@ from fairseg.statistics.common_structures import common_structures
 from fairseg.statistics.judge_options import JudgeOptions
 from fairseg.statistics.page import judge_page
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 OVERALL = "Overall"
 
 
@@ -50,7 +51,7 @@ class AuditResult(Audited):
         """The answer in a sentence or two."""
         return answer(self, self.analyses[0])
 
-    def plot(self, kind: str = "boxes", ax: Axes | None = None) -> Axes:
+    def plot(self, kind: str = "boxes", ax: "Axes | None" = None) -> "Axes":
         """Draw the result with matplotlib.
 
         Args:
@@ -64,15 +65,21 @@ class AuditResult(Audited):
         Raises:
             ValueError: there is no such kind, or the scores have no sizes.
         """
+        from fairseg.report import plots  # noqa: PLC0415  (matplotlib)
+
         return plots.plot(self, kind, ax)
 
-    def save(self, folder: str | Path) -> Path:
-        """Write the page, tables and figures into a folder; return the page's path.
+    def save(self, folder: str | Path, *, figures: bool = False) -> Path:
+        """Write the page and tables into a folder; return the page's path.
+
+        Args:
+            folder: made if needed.
+            figures: draw overall.svg, labels.svg, gaps.png and the sheet report.pdf too.
 
         Raises:
             ValueError: the folder cannot be written.
         """
-        return save_report(self, Path(folder))
+        return save_report(self, Path(folder), figures=figures)
 
     def model_card(self) -> str:
         """Return a model card in Hugging Face's form with what was found: Markdown below YAML.
@@ -268,7 +275,7 @@ def judge_scores(
 def write_report(
     scores: Any, groups: Groups, out: str | Path, *, reference: str | None = None
 ) -> AuditResult:
-    """Judge scores by group and write the report: what `fairseg.audit(...).save(...)` does.
+    """Judge scores by group and write the report: what `fairseg.audit(...).save(..., figures=True)` does.
 
     Kept for this version; see `fairseg.audit` for margins, further attributes and sections.
     """
@@ -278,5 +285,5 @@ def write_report(
         stacklevel=2,
     )
     result = judge_scores(Scores.of(scores), groups, reference)
-    result.save(out)
+    result.save(out, figures=True)
     return result

@@ -13,6 +13,7 @@ from fairseg.report.analyses import Analysis, held_fixed
 from fairseg.report.sections import ReportSections
 from fairseg.report.templates import say
 from fairseg.scoring.subjects import subject_names
+from fairseg.scoring.summary import Summary, summarize
 from fairseg.scoring.table import Scores
 from fairseg.statistics.common_structures import CommonStructures
 from fairseg.statistics.findings import Finding, PageJudgement
@@ -58,6 +59,13 @@ class Audited:
     def held_fixed(self) -> str:
         """What is held fixed, as a sentence says it."""
         return held_fixed(self.scores, self.sections.adjust, self.sections.bins)
+
+    def summaries(self, analysis: Analysis) -> list[Summary]:
+        """Return those of a grouping, from the overall scores and the structures that were judged."""
+        reference = None if analysis.reference is None else analysis.groups.name(analysis.reference)
+        overall = dict(zip(subject_names(self.scores), self.common.overall.tolist(), strict=True))
+        used = self.common.used
+        return summarize(self.scores, analysis.groups, reference=reference, overall=overall, common=used)
 
     @cached_property
     def turned(self) -> set[tuple[str, str, str]]:

@@ -8,7 +8,6 @@ from typing import Any
 
 import pandas as pd
 from markupsafe import Markup
-from matplotlib import rc_context
 
 from fairseg.io import csv_files
 from fairseg.io.files import write_files
@@ -26,19 +25,7 @@ from fairseg.report.cohort_table import cohort_page_table, parts_table
 from fairseg.report.findings_table import findings_table, groups_table, subgroup_table
 from fairseg.report.notes import method, notes_on, reconciled
 from fairseg.report.overlays import overlay_legend
-from fairseg.report.paper import report_sheet
 from fairseg.report.pictures import Pictures, gap_charts, with_largest_gaps, with_tables
-from fairseg.report.plots import (
-    STYLE,
-    figure_of,
-    plot_gaps,
-    plot_overall,
-    plot_rows,
-    summarized,
-    to_pdf,
-    to_png,
-    to_svg,
-)
 from fairseg.report.secondary import Secondary, secondary
 from fairseg.report.sensitivity import Sensitivity, sensitivity
 from fairseg.report.small_groups import shrunken_table
@@ -55,9 +42,10 @@ logger = logging.getLogger(__name__)
 
 PAGE = "report.html"
 KIND = "report"
-OPTIONAL = ("labels.svg", "clinical.csv")
+FIGURES = ("overall.svg", "labels.svg", "gaps.png", "report.pdf")
+OPTIONAL = (*FIGURES, "clinical.csv")
 FILES = (
-    *(PAGE, "report.pdf", "overall.svg", "gaps.png", "findings.csv", "subjects.csv", *OPTIONAL),
+    *(PAGE, "findings.csv", "subjects.csv", *OPTIONAL),
     *(f"{name}.{form}" for name in ("summary", "subgroups", "cohort") for form in ("csv", "md", "tex")),
 )
 
@@ -87,21 +75,21 @@ class _Material:
     secondary: Secondary | None
 
 
-@rc_context(STYLE)
-def save_report(result: Audited, folder: Path) -> Path:
+def save_report(result: Audited, folder: Path, *, figures: bool = False) -> Path:
     """Write the report of an audit into a folder, and return the page's path.
 
-    Written are `report.html` (self-contained) and `report.pdf` (one sheet); `findings.csv` (every comparison
-    and endpoint, unrounded, with the sign's meaning); `subgroups.csv`, `.md` and `.tex` (all groups);
-    `summary.csv` (the paper's measures, unrounded, with intervals), `.md` and `.tex`; `subjects.csv` (the
-    values that are summarised); the cohort table `cohort.csv`, `.md` and `.tex`; the figures `overall.svg`,
-    `gaps.png` and, of several labels, `labels.svg`; `clinical.csv` with roles. Either all files are written
-    or none; those of an earlier report are replaced, other files of those names are an error. Notes on the
-    scores stand on the page and are logged.
+    Written are `report.html` (self-contained); `findings.csv` (every comparison and endpoint, unrounded, with
+    the sign's meaning); `subgroups.csv`, `.md` and `.tex` (all groups); `summary.csv` (the paper's measures,
+    unrounded, with intervals), `.md` and `.tex`; `subjects.csv` (the values that are summarised); the cohort
+    table `cohort.csv`, `.md` and `.tex`; `clinical.csv` with roles; if asked for, the figures `overall.svg`,
+    `gaps.png` and, of several labels, `labels.svg`, and the sheet `report.pdf`. Either all files are written
+    or none; those of an earlier report are replaced, or go where they are not written again; other files of
+    those names are an error. Notes on the scores stand on the page and are logged.
 
     Args:
         result: of an audit.
         folder: made if needed.
+        figures: draw them too, for papers and slides, which takes about as long as all else.
 
     Raises:
         ValueError: the folder cannot be written, or a section that was asked for cannot be made.
@@ -111,20 +99,13 @@ def save_report(result: Audited, folder: Path) -> Path:
     check_writable(folder, FILES, KIND)
     material = _material(result)
     summaries = material.analyses[0]
-    figures = {
-        "overall.svg": to_svg(plot_overall(summaries[0])),
-        "gaps.png": to_png(figure_of(plot_gaps(result))),
-    }
-    if len(summaries) > 2:  # with a single label both figures would be the same
-        rows = {part.structure: part for part in summaries[1:]}
-        figures["labels.svg"] = to_svg(plot_rows(rows, result.scores.metrics[0]))
     subgroups, cohort = subgroup_table(result), cohort_page_table(material.cohort)
+    tables = [summary_table(one) for one in summaries]
     files: dict[str, str | bytes] = {
-        PAGE: _page(material),
-        "report.pdf": to_pdf(report_sheet(result)),
+        PAGE: _page(material, cohort, tables),
         "summary.csv": summaries_to_csv(summaries),
-        "summary.md": to_markdown(map(summary_table, summaries)),
-        "summary.tex": to_latex(map(summary_table, summaries)),
+        "summary.md": to_markdown(tables),
+        "summary.tex": to_latex(tables),
         "subjects.csv": csv_files.to_csv(_subjects(summaries)),
         "findings.csv": csv_files.to_csv(with_sign(result.findings, "sign")),
         "subgroups.csv": csv_files.to_csv(_facts(result)),
@@ -133,10 +114,13 @@ def save_report(result: Audited, folder: Path) -> Path:
         "cohort.csv": csv_files.to_csv(material.cohort.table),
         "cohort.md": to_markdown([cohort]),
         "cohort.tex": to_latex([cohort]),
-        **figures,
     }
     if material.clinical is not None:
         files["clinical.csv"] = csv_files.to_csv(material.clinical.table)
+    if figures:
+        from fairseg.report.paper import figure_files  # noqa: PLC0415  (matplotlib)
+
+        files |= figure_files(result, summaries)
     write_files(folder, files, KIND, stale=OPTIONAL)
     for note in material.notes:
         logger.warning("%s", note)
@@ -171,7 +155,7 @@ def summaries_of(result: Audited, analysis: Analysis) -> list[Summary]:
     options = {"min_size": result.options.min_size, "seed": result.options.seed}
     found = [
         with_intervals(one, resamples=result.sections.resamples, **options)
-        for one in summarized(result, analysis)
+        for one in result.summaries(analysis)
     ]
     for one in found:
         _judged_limits(one, result, analysis)
@@ -196,8 +180,8 @@ def _judged_limits(summary: Summary, result: Audited, analysis: Analysis) -> Non
 def _subjects(summaries: Sequence[Summary]) -> pd.DataFrame:
     parts = []
     for summary in summaries:
-        names = [summary.groups.name(number) for number in summary.subjects["group"]]
-        part = summary.subjects.assign(group=names)
+        named = {number: summary.groups.name(number) for number in range(-1, len(summary.groups))}
+        part = summary.subjects.assign(group=summary.subjects["group"].map(named))
         part.insert(0, "structure", summary.structure)
         parts.append(part)
     return pd.concat(parts, ignore_index=True)
@@ -208,7 +192,7 @@ def _facts(result: Audited) -> pd.DataFrame:
     return table.assign(group=table["group"].replace("", ALL))
 
 
-def _page(material: _Material) -> str:
+def _page(material: _Material, cohort: Table, tables: Sequence[Table]) -> str:
     """Fill in the page."""
     result, pictures, summaries = material.result, material.pictures, material.analyses[0]
     overall, sections, scores = summaries[0], result.sections, result.scores
@@ -235,7 +219,11 @@ def _page(material: _Material) -> str:
             for one in result.analyses
             if len(one.groups.attributes) > 1
         ],
-        "tables": _tables(tabled),
+        "tables": [
+            (one.structure, table.fitted())
+            for one, table in zip(summaries, tables, strict=True)
+            if any(one is other for other in tabled)
+        ],
         "untabled": len(summaries) - len(tabled),
         "groups": [
             (one.structure, groups_table(result, result.analyses[0], one.structure))
@@ -256,7 +244,7 @@ def _page(material: _Material) -> str:
         else worst_cases(scores, overall, sections.masks, sections.pseudonyms),
         "keys": overlay_legend(scores.labels),
         "others": [_other(material, number) for number in range(1, len(result.analyses))],
-        "cohort": cohort_page_table(material.cohort),
+        "cohort": cohort,
         "adjusted": adjust(scores, overall, sections.adjust, sections.bins, resamples=sections.resamples),
         "clinical": material.clinical,
         "notes": [*scores.notes, *material.notes],
@@ -281,12 +269,8 @@ def _other(material: _Material, number: int) -> dict[str, Any]:
         "badge": charts.badge(result.judgement.verdicts[analysis.name]),
         "groups": groups_table(result, analysis),
         "boxes": material.pictures.boxes(number, result.scores.metrics[0]),
-        "tables": _tables(with_tables(summaries)),
+        "tables": [(one.structure, summary_table(one).fitted()) for one in with_tables(summaries)],
     }
-
-
-def _tables(summaries: Sequence[Summary]) -> list[tuple[str, list[Table]]]:
-    return [(summary.structure, summary_table(summary).fitted()) for summary in summaries]
 
 
 def _size(result: Audited) -> str:

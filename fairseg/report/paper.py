@@ -1,6 +1,7 @@
-"""One sheet of A4: the answer, the groups, the gaps and how they were judged, for a file or a wall."""
+"""The figures of a report for papers, and one sheet of A4: the answer, the groups, the gaps, the method."""
 
 import textwrap
+from collections.abc import Sequence
 from dataclasses import replace
 
 from matplotlib import rc_context
@@ -13,15 +14,40 @@ from fairseg.report.escape import plain
 from fairseg.report.findings_table import endpoints_table, groups_table
 from fairseg.report.notes import first_notes, method
 from fairseg.report.palette import INK
-from fairseg.report.plots import STYLE, plot_boxes, plot_gaps
+from fairseg.report.plots import (
+    STYLE,
+    figure_of,
+    plot_boxes,
+    plot_gaps,
+    plot_overall,
+    plot_rows,
+    to_pdf,
+    to_png,
+    to_svg,
+)
 from fairseg.report.tables import Table, grid
 from fairseg.report.templates import say
+from fairseg.scoring.summary import Summary
 from fairseg.statistics.verdicts import Endpoint
 
 _WIDE = 92  # letters of a line
 _BELOW = 0.115  # where the method begins, of the height of the sheet
 _LEVEL_NAMES = 6  # groups, of more of which the names stand upright
 _GAP_ROW = 0.022  # of the same, which a row of the chart of gaps needs
+
+
+@rc_context(STYLE)
+def figure_files(result: Audited, summaries: Sequence[Summary]) -> dict[str, bytes]:
+    """Return the figures and the sheet, name -> content; `summaries` are those of the first grouping."""
+    files = {
+        "overall.svg": to_svg(plot_overall(summaries[0])),
+        "gaps.png": to_png(figure_of(plot_gaps(result))),
+        "report.pdf": to_pdf(report_sheet(result)),
+    }
+    if len(summaries) > 2:  # with a single label both figures would be the same
+        rows = {part.structure: part for part in summaries[1:]}
+        files["labels.svg"] = to_svg(plot_rows(rows, result.scores.metrics[0]))
+    return files
 
 
 def report_sheet(result: Audited) -> Figure:

@@ -1,6 +1,5 @@
 """The charts of the page, made of summaries and findings: all show the same subjects in one order."""
 
-from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,6 +7,7 @@ import numpy.typing as npt
 import pandas as pd
 from markupsafe import Markup
 
+from fairseg.io.cells import cells_of
 from fairseg.metrics.fairness import Floats
 from fairseg.report import charts, numbers
 from fairseg.report.audited import Audited
@@ -34,22 +34,19 @@ class Pictures:
 
     def __init__(self, analyses: Sequence[Sequence[Summary]]) -> None:
         # A subject with cases in several groups of a grouping has a dot in each.
-        times: Counter[str] = Counter()
-        for summaries in analyses:
-            times |= Counter(map(str, summaries[0].subjects["subject"]))
-        names = [name for name, number in times.items() for _ in range(number)]
-        first = dict(zip(times, np.cumsum([0, *times.values()]).tolist(), strict=False))
-        self._place: list[dict[tuple[str, int], int]] = []
+        everyone = [cells_of(summaries[0].subjects["subject"]) for summaries in analyses]
+        self._names = pd.Index(dict.fromkeys(name for some in everyone for name in some), dtype=object)
+        codes = [self._names.get_indexer(some) for some in everyone]
+        times = np.max([np.bincount(some, minlength=self._names.size) for some in codes], axis=0)
+        names = self._names.repeat(times).tolist()
+        first = np.cumsum(times) - times
+        self._place: list[pd.Series[int]] = []
         self._ids: list[npt.NDArray[np.int64]] = []
-        for summaries in analyses:
-            seen: Counter[str] = Counter()
-            place: dict[tuple[str, int], int] = {}
+        for summaries, code in zip(analyses, codes, strict=True):
+            place = first[code] + pd.Series(code).groupby(code).cumcount().to_numpy()
             ids = np.full(len(names), -1, dtype=np.int64)
-            for name, group in _keys(summaries[0]):
-                place[name, group] = first[name] + seen[name]
-                ids[place[name, group]] = group
-                seen[name] += 1
-            self._place.append(place)
+            ids[place] = summaries[0].subjects["group"]
+            self._place.append(pd.Series(place, self._keys(summaries[0])))
             self._ids.append(ids)
         self._analyses = analyses
         overall = analyses[0][0].subjects.drop_duplicates("subject").set_index("subject")
@@ -152,9 +149,14 @@ class Pictures:
     def _aligned(self, number: int, summary: Summary, values: Floats) -> Floats:
         """Put values of a summary's subjects into the order of the page."""
         aligned = np.full(len(self.subjects.names), np.nan)
-        places = [self._place[number][key] for key in _keys(summary)]
-        aligned[places] = np.where(np.isfinite(values), values, np.nan)
+        places = self._place[number].loc[self._keys(summary)]
+        aligned[places.to_numpy()] = np.where(np.isfinite(values), values, np.nan)
         return aligned
+
+    def _keys(self, summary: Summary) -> npt.NDArray[np.int64]:
+        """Return a number for each row of a summary's subjects: of the subject and its group."""
+        code = self._names.get_indexer(cells_of(summary.subjects["subject"]))
+        return np.asarray(code * (len(summary.groups) + 1) + summary.subjects["group"].to_numpy() + 1)
 
 
 def gap_charts(result: Audited) -> list[tuple[str, Markup, int]]:
@@ -224,10 +226,6 @@ def sizes(table: pd.DataFrame, summary: Summary) -> tuple[Floats, str] | None:
         return None
     of_subject, unit = found
     return _of_subjects(summary, of_subject), "px" if (unit, summary.unit) == ("voxels", "px") else unit
-
-
-def _keys(summary: Summary) -> list[tuple[str, int]]:
-    return list(zip(map(str, summary.subjects["subject"]), summary.subjects["group"].tolist(), strict=True))
 
 
 def _of_subjects(summary: Summary, of_subject: "pd.Series[float]") -> Floats:

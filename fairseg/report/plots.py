@@ -22,7 +22,6 @@ from fairseg.cohort.columns import METRICS, VOLUMES, VOXELS
 from fairseg.cohort.ids import as_ids
 from fairseg.io.sentences import not_among
 from fairseg.metrics import split_by_group
-from fairseg.report.analyses import Analysis
 from fairseg.report.audited import Audited
 from fairseg.report.charts.svg import wrapped
 from fairseg.report.escape import plain
@@ -30,8 +29,7 @@ from fairseg.report.findings_table import MOST_GAPS, most_telling
 from fairseg.report.palette import GRID, INK, LINE, VERDICTS, color, fill, marker
 from fairseg.report.pictures import sizes
 from fairseg.report.templates import say
-from fairseg.scoring.subjects import subject_names
-from fairseg.scoring.summary import Summary, summarize
+from fairseg.scoring.summary import Summary
 from fairseg.statistics.verdicts import Endpoint, Verdict
 
 _MOST_POINTS = 300  # subjects a group, above which single points say nothing
@@ -80,7 +78,7 @@ def plot(result: Audited, kind: str = "boxes", ax: Axes | None = None) -> Axes:
 
 def plot_boxes(result: Audited, ax: Axes | None = None) -> Axes:
     """Draw the subjects' overall scores by group, as in Fig. 2 of the paper."""
-    summary = summarized(result, result.analyses[0])[0]
+    summary = result.summaries(result.analyses[0])[0]
     ax = ax or new_axes(max(3.5, 1.1 * len(summary.groups)), 3.6)
     metric = result.scores.metrics[0]
     _panel(ax, summary, metric)
@@ -141,7 +139,7 @@ def plot_size(result: Audited, ax: Axes | None = None) -> Axes:
     Raises:
         ValueError: the scores have no sizes.
     """
-    summary = summarized(result, result.analyses[0])[0]
+    summary = result.summaries(result.analyses[0])[0]
     found = sizes(result.scores.table, summary)
     if found is None:
         raise ValueError(f"scores must have the column {VOXELS[1]} or {VOLUMES[1]}, have neither")
@@ -164,14 +162,6 @@ def plot_size(result: Audited, ax: Axes | None = None) -> Axes:
 
 
 KINDS: dict[str, Callable[..., Axes]] = {"boxes": plot_boxes, "gaps": plot_gaps, "size": plot_size}
-
-
-def summarized(result: Audited, analysis: Analysis) -> list[Summary]:
-    """Return the summaries of a grouping, from the overall scores and the structures that were judged."""
-    reference = None if analysis.reference is None else analysis.groups.name(analysis.reference)
-    overall = dict(zip(subject_names(result.scores), result.common.overall.tolist(), strict=True))
-    used = result.common.used
-    return summarize(result.scores, analysis.groups, reference=reference, overall=overall, common=used)
 
 
 def figure_of(ax: Axes) -> Figure:

@@ -8,7 +8,7 @@ from typing import Any
 from fairseg.io.json_files import read_json
 from fairseg.io.sentences import counted, listed
 from fairseg.io.structure_files import structure_names
-from fairseg.metrics.masks import Structures, structure_values
+from fairseg.metrics.masks import Structures, check_ignore, structure_values
 
 Name = str | int
 Codes = tuple[int, ...]  # the values of one structure in the masks of one side
@@ -117,6 +117,8 @@ def label_map(
     if ignore is None and file is not None and file.ignore is not None and file.ignore not in used:
         ignore = file.ignore
         notes = [f"voxels of value {ignore} in a reference count for nothing, as {file.file.name} says"]
+    elif ignore is not None:
+        check_ignore(ignore, list(pairs[1].values()))
     return LabelMap(*pairs, ignore, stated, tuple(notes))
 
 
@@ -327,6 +329,8 @@ def read_dataset_labels(folder: Path) -> DatasetLabels | None:
     foreground = {name: codes for name, codes in labels.items() if codes != (0,)}
     try:
         structure_values(foreground)
+        if ignored is not None:
+            check_ignore(ignored[0], None)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     return DatasetLabels(path, foreground, ignored[0] if ignored else None)

@@ -37,7 +37,7 @@ class Membership:
 
 def subject_names(scores: Scores) -> list[str]:
     """Return the subjects, in the order of the table."""
-    return [str(subject) for subject in scores.table["subject"].unique()]
+    return scores.subjects[1]
 
 
 def membership(scores: Scores, groups: Groups) -> Membership:
@@ -47,17 +47,14 @@ def membership(scores: Scores, groups: Groups) -> Membership:
     >>> membership(scores, Groups.from_table(scores.table, by="sex"))
     Membership(ids=array([-1,  1, -1]), shared=['a'], unknown=['c'])
     """
-    rows = pd.DataFrame({"subject": scores.table["subject"], "group": groups.encode(scores.table)})
-    known = rows[rows["group"] >= 0].drop_duplicates()
-    count = known.groupby("subject", sort=False).size()
-    names = pd.Index(subject_names(scores))
-    number = count.reindex(names).fillna(0).to_numpy()
-    ids = known.drop_duplicates("subject").set_index("subject")["group"].reindex(names).fillna(-1)
-    return Membership(
-        np.where(number == 1, ids.to_numpy(), -1).astype(np.int64),
-        names[number > 1].tolist(),
-        names[number == 0].tolist(),
-    )
+    subject, names = scores.subjects
+    pairs = np.stack([subject, groups.encode(scores.table)], axis=1)
+    subject, group = np.unique(pairs[pairs[:, 1] >= 0], axis=0).T
+    number = np.bincount(subject, minlength=len(names))
+    ids = np.full(len(names), -1, dtype=np.int64)
+    ids[subject] = group
+    several, none = ([names[place] for place in np.flatnonzero(which)] for which in (number > 1, number == 0))
+    return Membership(np.where(number == 1, ids, -1), several, none)
 
 
 def lost_cases(scores: Scores, groups: Groups, *, skipped_only: bool = False) -> tuple[tuple[int, int], ...]:
@@ -87,10 +84,12 @@ def structure_scores(scores: Scores, metric: str = "dice") -> Floats:
 
     Rows in the order of `subject_names`, columns in that of `scores.labels`.
     """
-    table = scores.table
-    means = table.pivot_table(index="subject", columns="label", values=metric, aggfunc="mean", dropna=False)
-    means = means.reindex(index=subject_names(scores), columns=scores.labels)
-    return means.to_numpy(dtype=np.float64)
+    subject, names = scores.subjects
+    label, labels = pd.factorize(scores.table["label"])
+    means = scores.table[metric].groupby(subject * len(labels) + label).mean()
+    table = np.full(len(names) * len(labels), np.nan)
+    table[means.index.to_numpy()] = means.to_numpy(dtype=np.float64)
+    return table.reshape(len(names), len(labels))
 
 
 def covariate(scores: Scores, name: str) -> tuple[list[str | None], list[str]]:

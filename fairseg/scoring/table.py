@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from fairseg.cohort.columns import (
@@ -137,6 +138,12 @@ class Scores:
     def metrics(self) -> list[str]:
         """The metrics that the table has, in the order of `METRICS`."""
         return [name for name in METRICS if name in self.table]
+
+    @cached_property
+    def subjects(self) -> tuple[npt.NDArray[np.int64], list[str]]:
+        """The subjects in the order of the table, and which of them each row is of, int64 (N,)."""
+        codes, names = pd.factorize(self.table["subject"])
+        return codes.astype(np.int64), [str(name) for name in names]
 
     @property
     def labels(self) -> list[str]:

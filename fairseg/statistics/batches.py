@@ -13,7 +13,6 @@ import numpy.typing as npt
 from fairseg.metrics.fairness import Floats
 
 Integers = npt.NDArray[np.int64]
-Deals = npt.NDArray[np.int32]  # the row of the attributes that each row of the scores gets, (deals, N)
 Who = int | None  # a group, or all others of known group but this pair's second
 
 _MANY_SUBJECTS, _LARGE_GROUP = 1000, 50  # from where Welch's test of the ranks stands for Brunner-Munzel
@@ -58,14 +57,15 @@ class Dealt:
     """The groups of an attribute as dealt to the rows of the scores.
 
     Attributes:
-        label: group ids, (deals, N).
+        label: group ids, (deals, N); each deal has the same ones.
     """
 
-    def __init__(self, ids: npt.NDArray[np.int16], deals: Deals, matrix: npt.NDArray[np.float32]) -> None:
-        self.label = ids[deals]
+    def __init__(self, label: npt.NDArray[np.int16], matrix: npt.NDArray[np.float32]) -> None:
+        self.label = label
         self._matrix = matrix
-        self._counts = np.bincount(ids[ids >= 0])
-        self._unknown = int((ids < 0).sum())
+        known = label[0][label[0] >= 0]
+        self._counts = np.bincount(known)
+        self._unknown = label.shape[1] - known.size
         self._sums: dict[tuple[Who, int], Floats] = {}
         self._before: dict[tuple[SortedScores, Who, int], npt.NDArray[np.int32]] = {}
 
@@ -106,14 +106,20 @@ class Dealt:
 
     def _summed(self, who: Who, second: int) -> Floats:
         if who is None:
-            known = self._sums.get((None, -1))
-            if known is None:
-                known = np.asarray((self.label >= 0).astype(np.float32) @ self._matrix, dtype=np.float64)
-                self._sums[None, -1] = known
-            return known - self.sums(second, second)
+            return self._of_known - self.sums(second, second)
         if self._counts.size > _MANY_GROUPS:
             return np.asarray(self._matrix[self.members(who, second)].sum(1), dtype=np.float64)
+        if not self._unknown and who == self._counts.argmax():  # what all the others leave
+            others = (self.sums(group, group) for group in range(self._counts.size) if group != who)
+            return self._of_known - sum(others)
         return np.asarray((self.label == who).astype(np.float32) @ self._matrix, dtype=np.float64)
+
+    @cached_property
+    def _of_known(self) -> Floats:
+        """The sums over all subjects of known group, (deals, columns), or (columns,) of all alike."""
+        if not self._unknown:
+            return self._matrix.sum(axis=0, dtype=np.float64)
+        return np.asarray((self.label >= 0).astype(np.float32) @ self._matrix, dtype=np.float64)
 
     def before(self, cell: SortedScores, who: Who, second: int) -> npt.NDArray[np.int32]:
         """Return how many of a group have a lower place than 0, 1, ... in a cell, (deals, V + 1)."""

@@ -6,7 +6,7 @@ weighted p-value of a deal says what chance alone shows on this page. Within str
 the subjects of the same stratum.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -15,7 +15,6 @@ import numpy.typing as npt
 
 from fairseg.metrics.fairness import Floats
 from fairseg.statistics.batches import (
-    Deals,
     Dealt,
     Integers,
     SortedScores,
@@ -26,6 +25,8 @@ from fairseg.statistics.batches import (
     rank_placements,
 )
 from fairseg.statistics.two_samples import hypergeometric
+
+Cells = npt.NDArray[np.signedinteger]
 
 _MOST_TABLES = 500  # of margins that differ from deal to deal, beyond which stratified shares are normal
 _CHUNK = 3_000_000  # subjects of all deals that are held at once
@@ -74,13 +75,13 @@ def smallest_p_values(
     columns = _Columns()
     tests = [_Test(row, columns) for row in rows]
     matrix = columns.matrix(len(ids[0]))
-    labels = {number: ids[number].astype(np.int16) for number in sorted({row.attribute for row in rows})}
+    cells, fields = _packed({number: ids[number] for number in sorted({row.attribute for row in rows})})
     found = []
     tables: dict[_Test, list[npt.NDArray[np.int32]]] = {test: [] for test in tests if test.exact}
-    for deals in _deal(len(ids[0]), permutations, blocks, np.random.default_rng(seed)):
+    for deals in _deal(cells, permutations, blocks, np.random.default_rng(seed)):
         smallest = np.full(len(deals), np.inf)
-        for number, label in labels.items():
-            dealt = Dealt(label, deals, matrix)
+        for number, (shift, mask) in fields.items():
+            dealt = Dealt(((deals >> shift) & mask).astype(np.int16) - np.int16(1), matrix)
             for test in (test for test in tests if test.row.attribute == number):
                 if test.exact:
                     tables[test].append(test.tables(dealt))
@@ -146,13 +147,30 @@ def _stratified_table(margins: tuple[tuple[int, int, int], ...]) -> tuple[int, F
     return least, np.minimum(2 * tails, 1.0)
 
 
+def _packed(ids: Mapping[int, Integers]) -> tuple[Cells, dict[int, tuple[int, int]]]:
+    """Return the group ids of all attributes in one integer a row, so that they are dealt at once.
+
+    Returns:
+        The integers, (N,); and for each attribute where its bits are, which hold the id + 1: shift and mask.
+    """
+    fields, width = {}, 0
+    for number, own in ids.items():
+        bits = int(own.max(initial=0) + 1).bit_length()
+        fields[number] = width, (1 << bits) - 1
+        width += bits
+    if width > 63:  # more attributes than a page has
+        raise ValueError(f"attributes must have fewer groups in all, got {len(ids)} of {width} bits")
+    packed = sum((own + 1) << fields[number][0] for number, own in ids.items())
+    return np.asarray(packed, dtype=np.int16 if width < 16 else np.int32 if width < 32 else np.int64), fields
+
+
 def _deal(
-    size: int, permutations: int, blocks: Sequence[Integers] | None, rng: np.random.Generator
-) -> Iterator[Deals]:
-    """Yield chunks of deals: the row of the attributes that each row of the scores gets, (deals, N)."""
-    chunk = max(1, _CHUNK // size)
+    cells: Cells, permutations: int, blocks: Sequence[Integers] | None, rng: np.random.Generator
+) -> Iterator[Cells]:
+    """Yield chunks of deals: what each row of the scores gets of the attributes' rows, (deals, N)."""
+    chunk = max(1, _CHUNK // cells.size)
     for start in range(0, permutations, chunk):
-        deals = np.tile(np.arange(size, dtype=np.int32), (min(chunk, permutations - start), 1))
+        deals = np.tile(cells, (min(chunk, permutations - start), 1))
         if blocks is None:
             rng.permuted(deals, axis=1, out=deals)
         for block in blocks or ():

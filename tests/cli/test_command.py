@@ -109,7 +109,8 @@ def test_an_audit_writes_the_whole_report_and_shows_the_answer(
     assert out.splitlines()[0].endswith(result.verdict.label.capitalize())
     assert str(cohort / "out" / "report.html") in out
     written = {path.name for path in (cohort / "out").iterdir()}
-    assert {"report.html", "report.pdf", "scores.csv", *TABLES} <= written
+    assert {"report.html", "scores.csv", *TABLES} <= written
+    assert not written & {"report.pdf", "overall.svg", "labels.svg", "gaps.png"}
     assert not [name for name in written if "part" in name]
     found = findings(cohort / "out")
     assert set(found["verdict"]) <= {one.value for one in Verdict}
@@ -183,7 +184,7 @@ def test_png_masks_with_sex_as_the_group_and_no_dataset_json(tmp_path: Path, sav
     page = (tmp_path / "out" / "report.html").read_text()
     assert "distances are in pixels" in page
     out = ["--out", str(tmp_path / "again"), "--min-size", "4", *QUICK]
-    report = ["report", str(tmp_path / "out" / "scores.csv"), "--by", "sex", *out]
+    report = ["report", str(tmp_path / "out" / "scores.csv"), "--by", "sex", "--figures", *out]
     assert main(report) == 0
     for folder in ("out", "again"):
         for path in texts(tmp_path / folder):

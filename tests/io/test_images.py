@@ -593,4 +593,6 @@ def test_voxels_of_a_nifti_file_are_those_of_itk(tmp_path: Path, kind: str, slop
         found = read_mask(path).voxels
         np.testing.assert_array_equal(found, truth)
         np.testing.assert_array_equal(found, voxels * (slope or 1))
-        assert found.dtype == truth.dtype and found.dtype.isnative and found.flags.writeable
+        assert found.dtype == truth.dtype
+        assert found.dtype.isnative
+        assert found.flags.writeable

@@ -135,7 +135,7 @@ def test_saved_figures_do_not_follow_the_style_of_the_process(tmp_path: Path) ->
     files = []
     for size in (10.0, 30.0):  # nnU-Net sets fonts of two and a half times the size, for all of a process
         with rc_context({"font.size": size, "axes.titlesize": 4 * size, "axes.grid": True}):
-            fairseg.audit(table, by="sex").save(tmp_path / str(size))
+            fairseg.audit(table, by="sex").save(tmp_path / str(size), figures=True)
         files.append([(tmp_path / str(size) / name).read_bytes() for name in ("overall.svg", "gaps.png")])
     assert files[0] == files[1]
 

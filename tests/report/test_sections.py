@@ -209,7 +209,7 @@ def test_a_whole_report_has_every_section(tmp_path: Path) -> None:
     sections = ReportSections(resamples=300, heart=HeartRoles({"lv": "LVBP"}, "frame"), model="nnU-Net")
     options = {"also": ["sex", "age"], "adjust": ["site", STRUCTURE_SIZE], "bins": {"age": [50.0]}}
     result = fairseg.audit(scores, by="group", reference="A", sections=sections, **options)
-    page = result.save(tmp_path).read_text()
+    page = result.save(tmp_path, figures=True).read_text()
     for heading in (
         "nnU-Net: group fairness by group", "Gaps, and how sure they are", "Every subject",
         "Distance and size", "Does the verdict hang on a choice?",
@@ -228,7 +228,8 @@ def test_a_whole_report_has_every_section(tmp_path: Path) -> None:
     ):  # fmt: skip
         assert (tmp_path / name).stat().st_size, name
     fairseg.audit(scores, by="group", sections=QUICK).save(tmp_path)
-    assert not (tmp_path / "clinical.csv").exists()  # of the report before
+    for name in ("clinical.csv", "overall.svg", "labels.svg", "gaps.png", "report.pdf"):
+        assert not (tmp_path / name).exists()  # of the report before
 
 
 def test_a_stratum_may_be_called_like_a_group_of_the_statistics() -> None:

@@ -37,7 +37,7 @@ def cohort(rng: np.random.Generator, kind: str) -> tuple[np.ndarray, np.ndarray]
 
 def dealt_out(rng: np.random.Generator, ids: np.ndarray) -> tuple[np.ndarray, Dealt]:
     deals = rng.permuted(np.tile(ALL, (DEALS, 1)), axis=1)
-    return ids[deals], Dealt(ids.astype(np.int16), deals, np.zeros((60, 0), dtype=np.float32))
+    return ids[deals], Dealt(ids.astype(np.int16)[deals], np.zeros((60, 0), dtype=np.float32))
 
 
 KINDS = ["plain", "two", "ties", "two ties", "missing", "two ties missing", "unknown", "ties missing unknown"]
@@ -101,7 +101,7 @@ def test_ranks_stand_for_placements_of_large_groups() -> None:
     deals = rng.permuted(np.tile(np.arange(2000), (300, 1)), axis=1)
     cell = SortedScores(values, np.arange(2000))
     matrix = np.stack([cell.scored(), cell.ranks(), cell.ranks() ** 2], axis=1).astype(np.float32)
-    dealt = Dealt(ids.astype(np.int16), deals, matrix)
+    dealt = Dealt(ids.astype(np.int16)[deals], matrix)
     exact = placements(dealt, cell, 0, 1)
     ranks = rank_placements(dealt.sums(0, 1), dealt.sums(1, 1))
     np.testing.assert_allclose(ranks.effect, exact.effect, atol=1e-5)

@@ -1,11 +1,11 @@
 """Axes: from values to pixels, and the ticks between."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib.ticker import MaxNLocator
 
 from fairseg.report.numbers import number
 
@@ -89,12 +89,29 @@ def make_scale(
         return Scale(low, high, start, stop, _log_ticks(low, high), log=True)
     if high - low <= 1e-9 * max(1.0, abs(high)):
         low, high = low - 0.05 * max(1.0, abs(low)), high + 0.05 * max(1.0, abs(high))
-    ticks = [float(tick) for tick in MaxNLocator(most, steps=[1, 2, 5, 10]).tick_values(low, high)]
+    ticks = _even_ticks(low, high, most)
     # Up to the next tick, but no further than a little room: empty ends only make the rest small.
     room = 0.05 * (high - low)
     low, high = max(low - room, ticks[0]), min(high + room, ticks[-1])
     shown = tuple(float(f"{tick:.10g}") + 0.0 for tick in ticks if low <= tick <= high)
     return Scale(low, high, start, stop, shown)
+
+
+def _even_ticks(low: float, high: float, most: int) -> list[float]:
+    """Return multiples of 1, 2 or 5 of a decade, from one at or below `low` to one at or above `high`.
+
+    They are those of matplotlib's MaxNLocator, without its import: the smallest step that makes no more than
+    `most` intervals, or a smaller one where less than two multiples lie between the ends.
+    """
+    decade = 10.0 ** math.floor(math.log10((high - low) / most))
+    rising = [step * decade for step in (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)]
+    fitting = next(place for place, step in enumerate(rising) if step >= (high - low) / most)
+    for step in reversed(rising[: fitting + 1]):
+        first, last = math.floor(low / step + 1e-10), math.ceil(high / step - 1e-10)
+        ticks = [number * step for number in range(first, last + 1)]
+        if sum(low <= tick <= high for tick in ticks) >= 2:
+            break
+    return ticks
 
 
 def _log_ticks(low: float, high: float) -> tuple[float, ...]:
@@ -106,6 +123,6 @@ def _log_ticks(low: float, high: float) -> tuple[float, ...]:
         if len(shown) <= 8:
             break
     if len(shown) < 2:  # less than a decade
-        even = [float(f"{tick:.10g}") for tick in MaxNLocator(5).tick_values(low, high)]
+        even = [float(f"{tick:.10g}") for tick in _even_ticks(low, high, 5)]
         shown = tuple(tick for tick in even if low <= tick <= high)
     return shown

@@ -6,7 +6,6 @@ from typing import Any
 
 import pandas as pd
 from markupsafe import Markup
-from matplotlib import rc_context
 
 from fairseg.cohort.columns import title
 from fairseg.io import csv_files
@@ -28,7 +27,6 @@ from fairseg.report.charts import (
 from fairseg.report.compare.answer import model_answer
 from fairseg.report.compare.card import card_values
 from fairseg.report.compare.compared import Compared
-from fairseg.report.compare.plots import plot_boxes
 from fairseg.report.compare.tables import (
     changes_table,
     counts_of,
@@ -40,7 +38,6 @@ from fairseg.report.compare.tables import (
     row_label,
     summaries,
 )
-from fairseg.report.plots import STYLE, figure_of, to_svg
 from fairseg.report.tables import to_latex, to_markdown
 from fairseg.report.templates import render_page, say
 from fairseg.scoring.subjects import structure_scores, subject_names
@@ -56,7 +53,6 @@ FILES = (
 )
 
 
-@rc_context(STYLE)
 def save_comparison(result: Compared, folder: Path) -> Path:
     """Write a comparison into a folder, and return the page's path.
 
@@ -67,6 +63,8 @@ def save_comparison(result: Compared, folder: Path) -> Path:
     Raises:
         ValueError: the folder cannot be written.
     """
+    from fairseg.report.compare.plots import boxes_svg  # noqa: PLC0415  (matplotlib)
+
     if result.sections.pseudonyms is not None:
         result.sections.pseudonyms.check_outside(folder)
     check_writable(folder, FILES, KIND)
@@ -79,7 +77,7 @@ def save_comparison(result: Compared, folder: Path) -> Path:
         "comparison.tex": to_latex(tables),
         "findings.csv": csv_files.to_csv(with_sign(result.findings, "sign_of_gains")),
         "changes.csv": csv_files.to_csv(result.changes),
-        "comparison.svg": to_svg(figure_of(plot_boxes(result))),
+        "comparison.svg": boxes_svg(result),
     }
     write_files(folder, files, KIND)
     for note in result.notes:

@@ -4,6 +4,7 @@ import textwrap
 from collections.abc import Callable
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 
 from fairseg.io.sentences import not_among
@@ -11,7 +12,7 @@ from fairseg.report.compare.compared import Compared
 from fairseg.report.compare.tables import gaps_of, named, summaries
 from fairseg.report.escape import plain
 from fairseg.report.palette import GRID, INK, VERDICTS, color, fill, marker
-from fairseg.report.plots import cut, draw_boxes, key_width, new_axes
+from fairseg.report.plots import STYLE, cut, draw_boxes, figure_of, key_width, new_axes, to_svg
 from fairseg.statistics.verdicts import Verdict
 
 _LETTERS = 14  # of a line below a model's boxes
@@ -31,6 +32,12 @@ def plot(result: Compared, kind: str = "boxes", ax: Axes | None = None) -> Axes:
     if kind not in KINDS:
         raise ValueError(not_among("kind", kind, KINDS))
     return KINDS[kind](result, ax)
+
+
+@rc_context(STYLE)
+def boxes_svg(result: Compared) -> bytes:
+    """Return the box plots as a file."""
+    return to_svg(figure_of(plot_boxes(result)))
 
 
 def plot_boxes(result: Compared, ax: Axes | None = None) -> Axes:

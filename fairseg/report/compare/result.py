@@ -8,11 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 
 from fairseg.cohort.columns import METRICS, NO_ATTRIBUTES, SIZES
 from fairseg.cohort.groups import Groups
@@ -22,7 +21,6 @@ from fairseg.io.sentences import counted, listed, not_among
 from fairseg.metrics.fairness import Floats
 from fairseg.report.analyses import analyses_of, compare_as_meant, is_vector, strata_ids, with_groups
 from fairseg.report.audit import OVERALL
-from fairseg.report.compare import plots
 from fairseg.report.compare.answer import answer
 from fairseg.report.compare.card import card_html, small_table
 from fairseg.report.compare.compared import Compared
@@ -36,6 +34,9 @@ from fairseg.scoring.table import Scores
 from fairseg.statistics.common_structures import common_structures
 from fairseg.statistics.gains import judge_gains
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 
 class ComparisonResult(Compared):
     """What a comparison found. Printed, it is the answer and a small table; in a notebook, the card.
@@ -48,7 +49,7 @@ class ComparisonResult(Compared):
         """The answer: a sentence or two for each model."""
         return answer(self)
 
-    def plot(self, kind: str = "boxes", ax: Axes | None = None) -> Axes:
+    def plot(self, kind: str = "boxes", ax: "Axes | None" = None) -> "Axes":
         """Draw the result with matplotlib.
 
         Args:
@@ -62,6 +63,8 @@ class ComparisonResult(Compared):
         Raises:
             ValueError: there is no such kind.
         """
+        from fairseg.report.compare import plots  # noqa: PLC0415  (matplotlib)
+
         return plots.plot(self, kind, ax)
 
     def save(self, folder: str | Path) -> Path:
