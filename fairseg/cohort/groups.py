@@ -392,9 +392,7 @@ def _check_has_no_odd_cells(name: str, table: Table, text: Sequence[str | None])
         )
 
 
-def _check_is_no_measurement(
-    name: str, levels: set[str], table: Table, text: Sequence[str | None]
-) -> None:
+def _check_is_no_measurement(name: str, levels: set[str], table: Table, text: Sequence[str | None]) -> None:
     """Refuse to make a group of every height or age; field strengths of 1.5 and 3 pass."""
     if not all(map(is_number, levels)):
         return

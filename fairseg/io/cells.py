@@ -1,12 +1,13 @@
 """Cells of a column: as a list, and a function of each, worked out once for equal texts."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 Result = TypeVar("Result")
+Levels = tuple[npt.NDArray[np.int64], list[Any]]  # which of the levels each cell has, and these, or None
 
 
 def cells_of(column: Iterable[Any]) -> list[Any]:
@@ -18,12 +19,12 @@ def cells_of(column: Iterable[Any]) -> list[Any]:
 def coded(
     function: Callable[[Any], Result], cells: Iterable[Any]
 ) -> tuple[npt.NDArray[np.int64], list[Result]]:
-    """Return the values of a function, each once, and of each cell which one it has, int64 (N,).
+    """Return which of the values of a function each cell has, int64 (N,), and these values.
 
-    Equal values may come twice, but where cells are no texts; these must be such as a dict can hold.
+    Of texts there is one for each that differs; other cells have values that a dict can hold.
 
-    >>> coded(len, ["ab", "c", None, "ab"][:2])
-    (array([0, 1]), [2, 1])
+    >>> coded(len, ["ab", "c", "ab"])
+    (array([0, 1, 0]), [2, 1])
     """
     listed: list[Any] = cells if isinstance(cells, list) else list(cells)
     plain = set(map(type, listed)) <= {str, type(None)}
@@ -31,6 +32,17 @@ def coded(
     code = {key: number for number, key in enumerate(dict.fromkeys(keys))}
     codes = np.fromiter(map(code.__getitem__, keys), dtype=np.int64, count=len(keys))
     return codes, list(map(function, code)) if plain else list(code)
+
+
+def combined(levels: Sequence[Levels]) -> tuple[npt.NDArray[np.int64], list[tuple[Any, ...]]]:
+    """Return which combination of the columns' levels each row has, and those that occur, in that order."""
+    which, cells = levels[0][0], list(zip(levels[0][1], strict=True))
+    for codes, own in levels[1:]:
+        pairs, first, back = np.unique(which * len(own) + codes, return_index=True, return_inverse=True)
+        order = np.argsort(first)
+        cells = [(*cells[pair // len(own)], own[pair % len(own)]) for pair in pairs[order].tolist()]
+        which = np.argsort(order)[back.ravel()]
+    return which, cells
 
 
 def each(function: Callable[[Any], Result], cells: Iterable[Any]) -> list[Result]:

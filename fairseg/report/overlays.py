@@ -10,7 +10,8 @@ from markupsafe import Markup
 
 from fairseg.io.images import check_same_grid
 from fairseg.io.label_files import read_labels
-from fairseg.io.slices import Voxels, choose_plane, read_pixels, to_uri, window_around
+from fairseg.io.slices import choose_plane, read_pixels, to_uri, window_around
+from fairseg.io.voxel_data import Voxels
 from fairseg.metrics.counts import count
 from fairseg.metrics.masks import check_pair
 from fairseg.report.charts.svg import px, tag

@@ -149,8 +149,8 @@ class Pictures:
     def _aligned(self, number: int, summary: Summary, values: Floats) -> Floats:
         """Put values of a summary's subjects into the order of the page."""
         aligned = np.full(len(self.subjects.names), np.nan)
-        places = self._place[number].loc[self._keys(summary)]
-        aligned[places.to_numpy()] = np.where(np.isfinite(values), values, np.nan)
+        places = self._place[number].reindex(self._keys(summary)).to_numpy()
+        aligned[places] = np.where(np.isfinite(values), values, np.nan)
         return aligned
 
     def _keys(self, summary: Summary) -> npt.NDArray[np.int64]:

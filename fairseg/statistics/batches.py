@@ -109,16 +109,17 @@ class Dealt:
             return self._of_known - self.sums(second, second)
         if self._counts.size > _MANY_GROUPS:
             return np.asarray(self._matrix[self.members(who, second)].sum(1), dtype=np.float64)
-        if not self._unknown and who == self._counts.argmax():  # what all the others leave
-            others = (self.sums(group, group) for group in range(self._counts.size) if group != who)
-            return self._of_known - sum(others)
+        if not self._unknown and self._counts.size > 1 and who == self._counts.argmax():
+            # What all the others leave of the sums that every deal has.
+            others = [self.sums(group, group) for group in range(self._counts.size) if group != who]
+            return np.asarray(self._of_known - np.sum(others, axis=0))
         return np.asarray((self.label == who).astype(np.float32) @ self._matrix, dtype=np.float64)
 
     @cached_property
     def _of_known(self) -> Floats:
         """The sums over all subjects of known group, (deals, columns), or (columns,) of all alike."""
         if not self._unknown:
-            return self._matrix.sum(axis=0, dtype=np.float64)
+            return np.asarray(self._matrix.sum(axis=0, dtype=np.float64))
         return np.asarray((self.label >= 0).astype(np.float32) @ self._matrix, dtype=np.float64)
 
     def before(self, cell: SortedScores, who: Who, second: int) -> npt.NDArray[np.int32]:
