@@ -48,11 +48,11 @@ def caption(name: str) -> str:
     kind, *more = name.split("-")
     if kind == "fig2":
         images, test = more
-        return f"Fig. 2 of the paper: overall Dice of the {test} test subjects, {IMAGES[images]}, first seed."
+        return f"Overall Dice of the {test} test subjects, {IMAGES[images]}, first seed (as Fig. 2)."
     return {
-        "s1": "Fig. S1: the number of minority subjects in training; baseline on full images.",
-        "s2": f"Fig. S2: the level of oversampling, {' '.join(more)} images; 0 natural, 1 equal shares.",
-        "s3": "Fig. S3: fairness gap against median Dice, for the levels of oversampling (numbers).",
+        "s1": "The number of minority subjects in training; baseline on full images (as Fig. S1).",
+        "s2": f"The level of oversampling, {' '.join(more)} images; 0 natural, 1 equal shares (as Fig. S2).",
+        "s3": "Fairness gap against median Dice, for the levels of oversampling (numbers), as Fig. S3.",
     }[kind]
 
 

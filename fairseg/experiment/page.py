@@ -62,7 +62,8 @@ def write_experiment(
         results = results.hidden(pseudonyms)
     drawn = figures.draw(results)
     judged = judged_tables(results)
-    tables = [(make_table(results, one), printed_table(*one)) for one in judged]
+    beside = beside_paper(results)
+    tables = [(make_table(results, one), printed_table(*one) if beside else None) for one in judged]
     page = render_template(
         "experiment.html.j2",
         study=results.study,
@@ -89,6 +90,7 @@ def write_experiment(
         number=len(results.states),
         notes=[*notes, *_collapsed(results)],
         paper_groups=PAPER_GROUPS,
+        beside=beside,
     )
     files: dict[str, str | bytes] = {
         PAGE: page,
@@ -104,6 +106,11 @@ def write_experiment(
     drawn_before = sorted(file.name for pattern in _DRAWN for file in (root / REPORT).glob(pattern))
     write_files(root / REPORT, files, "experiment", stale=drawn_before)
     return root / REPORT / PAGE
+
+
+def beside_paper(results: Results) -> bool:
+    """Say whether the groups are those of the paper, whose figures then stand beside the own ones."""
+    return {results.study.reference, results.study.minority} == set(PAPER_GROUPS)
 
 
 def headline(results: Results, tables: Sequence[Judged]) -> str:
@@ -160,7 +167,7 @@ def to_markdown(results: Results, tables: Sequence[Judged]) -> str:
         results: of the experiment.
         tables: from `judged_tables`.
     """
-    parts = []
+    parts, beside = [], beside_paper(results)
     pair = markdown(f"{results.study.reference}, {results.study.minority}")
     for title, test, verdicts in tables:
         keys = list(verdicts)
@@ -168,7 +175,7 @@ def to_markdown(results: Results, tables: Sequence[Judged]) -> str:
         gaps = gap_rows(results, test)
         rows = []
         for key in keys:
-            printed = PRINTED[test].get(key)
+            printed = PRINTED[test].get(key) if beside else None
             rows.append(
                 [
                     markdown(head_of(results, key, test)),
@@ -177,9 +184,11 @@ def to_markdown(results: Results, tables: Sequence[Judged]) -> str:
                     _span(results.spread(key, "SER", ALL, test=test)),
                     significant(results, key, test),
                     in_words(verdicts[key]),
-                    "" if printed is None else f"{' / '.join(printed.medians['Median DSC'])} / {printed.gap}",
                 ]
             )
+            if beside:
+                medians = () if printed is None else (*printed.medians["Median DSC"], printed.gap)
+                rows[-1].append(" / ".join(medians))
         heads = [
             "",
             *map(markdown, groups),
@@ -187,7 +196,7 @@ def to_markdown(results: Results, tables: Sequence[Judged]) -> str:
             "SER",
             "p < 0.05" if len(gaps) == 1 else f"p < 0.05 ({pair})",
             f"verdict beside {title_of(keys[0])}",
-            "the paper: White / Black / gap",
+            *([f"the paper: {' / '.join(PAPER_GROUPS)} / gap"] if beside else []),
         ]
         parts.append(f"## {title}\n\n{tabulate(rows, heads, tablefmt='github', disable_numparse=True)}\n")
     shown = findings(results)
@@ -227,7 +236,7 @@ def _other(
     return attribute, test, groups, rows
 
 
-def _box_rows(results: Results) -> list[tuple[str, list[Cell], str, tuple[str, str]]]:
+def _box_rows(results: Results) -> list[tuple[str, list[Cell], str, tuple[str, ...]]]:
     """Return a row a method: the errors along x and y, in how many cases nothing was found, the paper's."""
     rows = []
     for method in SINGLE:
@@ -237,7 +246,8 @@ def _box_rows(results: Results) -> list[tuple[str, list[Cell], str, tuple[str, s
                 for one in errors
             ]
             empty, number = fallbacks(results, method)
-            rows.append((CHOICES[method].title, cells, f"{empty} of {number}", BOX_ERRORS[method]))
+            printed = BOX_ERRORS[method] if beside_paper(results) else ()
+            rows.append((CHOICES[method].title, cells, f"{empty} of {number}", printed))
     return rows
 
 

@@ -94,9 +94,9 @@ def run_experiment(
             claim(root, (EXPERIMENT, DATA, SPLIT), "experiment")
             mixed = check_same_origin(root, data_files(plan), plan, mix=mix)
             _keep_split(root, study)
-        others = _note_on_other_settings(root, study)
-        if progress and others:
-            tqdm.write(f"fairseg: {others[0]}", file=sys.stderr)
+        others = _notes_on_others(root, study)
+        for note in others if progress else ():
+            tqdm.write(f"fairseg: {note}", file=sys.stderr)
         run_tasks(
             root,
             study.tasks,
@@ -123,23 +123,33 @@ def _keep_split(root: Path, study: Study) -> None:
         write_files(file.parent, {file.name: text})
 
 
-def _note_on_other_settings(root: Path, study: Study) -> list[str]:
-    """Return a note on finished trainings in the folder that have other settings, if there are any."""
+def _notes_on_others(root: Path, study: Study) -> list[str]:
+    """Return a note on finished trainings in the folder that the report leaves out, for each reason why."""
     chosen = {name for one in CHOICES.values() for name in one.settings}
     of_an_arm = {*NOT_SHARED, "balance", "compile", *chosen}
     recipe = study.plan.recipe.to_dict()
     shared = recipe.keys() - of_an_arm - {"epochs"}
     epochs = {recipe["epochs"], recipe["epochs"] * study.plan.ce_factor}
     planned = {task.name for task in study.tasks}
-    number = 0
+    other, unnamed = 0, 0
     for file in root.glob(f"trainings/*/{DONE}"):
         if file.parent.relative_to(root).as_posix() not in planned:
             saved = json.loads((file.parent / TASK).read_text(encoding="utf-8"))["settings"]
-            number += saved["epochs"] not in epochs or any(saved.get(name) != recipe[name] for name in shared)
-    if not number:
-        return []
-    are = "is of other settings and does" if number == 1 else "are of other settings and do"
-    return [f"{counted(number, 'finished training')} in this folder {are} not count here."]
+            if saved["epochs"] not in epochs or any(saved.get(name) != recipe[name] for name in shared):
+                other += 1
+            else:
+                unnamed += 1
+    notes = []
+    if other:
+        are = "is of other settings and does" if other == 1 else "are of other settings and do"
+        notes.append(f"{counted(other, 'finished training')} in this folder {are} not count here.")
+    if unnamed:
+        are = "is of an arm or seed that was" if unnamed == 1 else "are of arms or seeds that were"
+        notes.append(
+            f"{counted(unnamed, 'finished training')} in this folder {are} not asked for this time, "
+            "so not in this report: ask for all of them at once (--arms, --seeds) to have them in it."
+        )
+    return notes
 
 
 def _result_line(root: Path, study: Study) -> Callable[[Task], str]:

@@ -19,7 +19,6 @@ from fairseg.understanding.views import (
     OUTSIDE,
     SHAPE,
     WHOLE,
-    box_name,
 )
 
 OF_ORGAN = (ORGAN, MASK, SHAPE)  # views that no change outside the organ changes
@@ -44,14 +43,14 @@ class Advice:
 def margin_curve(readings: Readings) -> list[tuple[float, Reading]]:
     """Return the margins, mm, with the reading of the group that is told best."""
     views = [view for view in readings.views if view.startswith(BOX)]
-    return sorted((float(view.removeprefix(BOX).removesuffix(" mm")), readings.best(view)) for view in views)
+    return sorted((float(view.removeprefix(BOX).split()[0]), readings.best(view)) for view in views)
 
 
 def crop_margin(readings: Readings) -> float | None:
     """Return the widest margin up to which no group is shown to be readable, mm; None if there is none."""
     widest = None
-    for margin, _ in margin_curve(readings):
-        if shown_in(readings, box_name(margin)):
+    for margin, row in margin_curve(readings):
+        if shown_in(readings, row.view):
             return widest
         widest = margin
     return widest
@@ -74,7 +73,7 @@ def beyond_outline(readings: Readings, row: Reading) -> bool:
 def tightest_shown(readings: Readings) -> list[Reading]:
     """Return the groups that are shown to be readable in the tightest crop that was tried."""
     curve = margin_curve(readings)
-    return shown_in(readings, box_name(curve[0][0])) if curve else []
+    return shown_in(readings, curve[0][1].view) if curve else []
 
 
 def advise(
@@ -123,7 +122,7 @@ def advise(
     sizes = {
         (one.structure, one.second)
         for one in measures
-        if "volume (ml)" in one.measure and not one.difference[1] <= 0 <= one.difference[2]
+        if one.measure.startswith("reference volume") and not one.difference[1] <= 0 <= one.difference[2]
     }
     outlines = [
         one
@@ -164,4 +163,4 @@ def clearest(changes: Sequence[Change]) -> Change | None:
 
 def _closest(readings: Readings) -> str:
     curve = margin_curve(readings)
-    return box_name(curve[0][0]) if curve else ""
+    return curve[0][1].view if curve else ""

@@ -63,7 +63,7 @@ def plot_margins(result: Understood, ax: Axes | None = None) -> Axes:
     ax.axhline(0.5, color=INK, lw=0.8)
     lowest = min(row.low for row in result.readings.rows if row.view.startswith(BOX))
     ax.set_ylim(min(0.35, lowest), 1.02)
-    ax.set_xlabel("Margin around the largest organ (mm)")
+    ax.set_xlabel(f"Margin around the largest organ ({result.cohort.frame.unit})")
     ax.set_ylabel("AUC (grey: could be chance)")
     if len(result.cohort.names) > 2:
         handles, labels = ax.get_legend_handles_labels()

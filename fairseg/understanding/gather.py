@@ -52,6 +52,9 @@ class Gathered:
         scores: the model's, or None.
         dice: of each subject, (N,), NaN where unknown; None without scores.
         options: how the table was read.
+        predictions: the folder of masks that was given; "" without.
+        scores_file: the table of scores that was given, if it was a file.
+        unseen: cases of imagesTs, where imagesTr were looked at.
     """
 
     attributes: tuple[str, ...]
@@ -71,6 +74,9 @@ class Gathered:
     scores: Scores | None
     dice: Floats | None
     options: TableOptions
+    predictions: str = ""
+    scores_file: str = ""
+    unseen: int = 0
 
     @property
     def attribute(self) -> str:
@@ -114,6 +120,8 @@ def gather(
     labels = plain_labels(raw, "understand")
     _check_run(run, raw)
     file = Path(data) / "groups.csv" if cohort is None else cohort
+    given = "" if predictions is None else str(predictions)
+    unseen = 0 if test else len(list((Path(data) / "labelsTs").glob("[!.]*")))
     table = file if isinstance(file, pd.DataFrame) else read_cohort(file, options)
     for option, names in (("by", _names(by)), ("confounders", confounders)):
         if absent := [name for name in names if name not in table]:
@@ -141,7 +149,8 @@ def gather(
         predictions = scratch
     masks = {} if predictions is None else find_masks(Path(predictions), "predictions")
     if predictions is not None and (without := sorted(set(table["case"]) - masks.keys())):
-        raise ValueError(f"predictions has no mask of {listed(without)}")
+        hint = "; of the cases of imagesTs say --test (test=True)" if unseen else ""
+        raise ValueError(f"predictions has no mask of {listed(without)}, of images{part}{hint}")
     sizes = VoxelSizes.of(spacing, table.set_index("case"))
     cases = [
         CaseFiles(name, raw.images[name], raw.masks[name], masks.get(name), sizes[name])
@@ -179,6 +188,9 @@ def gather(
         scored,
         None if scored is None else _dice(scored, subjects),
         options or TableOptions(),
+        given,
+        str(scores) if isinstance(scores, str | Path) else "",
+        unseen,
     )
 
 

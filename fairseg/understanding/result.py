@@ -259,7 +259,9 @@ def _slices(whole: Gathered, permutations: int, seed: int) -> list[Slice]:
     asked = ["case", "subject", "note", "split", *whole.attributes]  # the groups themselves were named
     table = whole.table.drop(columns=asked, errors="ignore")
     columns: dict[str, Any] = {str(name): table[name] for name in table}
-    return find_slices(whole.dice, columns | image_columns(whole.views), permutations=permutations, seed=seed)
+    return find_slices(
+        whole.dice, columns | image_columns(whole.views, whole.frame), permutations=permutations, seed=seed
+    )
 
 
 def _measures(
@@ -269,7 +271,7 @@ def _measures(
     columns = whole.views[MEASURES].astype(np.float64)
     measures = {}
     for place, structure in enumerate(structures):
-        measures["reference volume (ml)", structure] = columns[:, 2 * place]
+        measures[f"reference volume ({whole.frame.volume_unit})", structure] = columns[:, 2 * place]
         measures["roughness of the reference outline (%)", structure] = columns[:, 2 * place + 1]
     table = None if whole.scores is None else whole.scores.table
     if table is not None and {"prediction_voxels", "reference_voxels"} <= set(table):

@@ -41,13 +41,13 @@ MEASURES = "measures of the reference"  # volume (ml) and roughness of each labe
 BOX = "box + "
 
 
-def box_name(margin: float) -> str:
-    """Return the name of the view of a box with so many mm around it.
+def box_name(margin: float, unit: str = "mm") -> str:
+    """Return the name of the view of a box with so many mm around it, or pixels where these have no size.
 
     >>> box_name(5.0)
     'box + 5 mm'
     """
-    return f"{BOX}{margin:g} mm"
+    return f"{BOX}{margin:g} {unit}"
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,7 @@ class Frame:
         pixel: median size of a pixel, mm (y, x), to which training resamples.
         labels: name -> value.
         margins: mm around the box.
+        unit: "mm"; or "px" where some file states no pixel size, so that all lengths are in pixels.
     """
 
     axis: int | None
@@ -93,6 +94,12 @@ class Frame:
     pixel: tuple[float, float]
     labels: Mapping[str, int]
     margins: tuple[float, ...] = MARGINS
+    unit: str = "mm"
+
+    @property
+    def volume_unit(self) -> str:
+        """The unit of volumes, which are in ml where pixels have a size."""
+        return "ml" if self.unit == "mm" else "1000 px"
 
     def extent(self, margin: float) -> tuple[float, float]:
         """Return the size of the box with a margin, mm (y, x)."""
@@ -105,10 +112,11 @@ def make_frame(cases: Sequence[CaseFiles], labels: Mapping[str, int], margins: S
     Raises:
         ValueError: a mask cannot be read, or no mask has a label.
     """
-    fields, organs, axes, pixels = [], [], [], []
+    fields, organs, axes, pixels, units = [], [], [], [], set()
     for case in cases:
         mask = case.labels(case.reference, labels)
         axes.append(_axis_of(mask))
+        units.add(mask.unit)
         voxels, spacing = _slices(mask.voxels, axes[-1]), _in_plane(mask, axes[-1])
         fields.append(np.array(voxels.shape[1:]) * spacing)
         pixels.append(np.asarray(spacing))
@@ -120,7 +128,8 @@ def make_frame(cases: Sequence[CaseFiles], labels: Mapping[str, int], margins: S
         raise ValueError("images must all be in 2D, or all have their slices across the same axis")
     sizes = (np.median(fields, axis=0), np.max(organs, axis=0), np.median(pixels, axis=0))
     whole, box, pixel = ((float(y), float(x)) for y, x in sizes)
-    return Frame(axes[0], whole, box, pixel, dict(labels), tuple(margins))
+    unit = "px" if "px" in units else "mm"
+    return Frame(axes[0], whole, box, pixel, dict(labels), tuple(margins), unit)
 
 
 def views_of(case: CaseFiles, frame: Frame) -> dict[str, Floats]:
@@ -222,7 +231,9 @@ def _image_views(stacks: Sequence[Floats], place: _Place, frame: Frame) -> dict[
         }
         for margin in frame.margins:
             extent = frame.extent(margin)
-            views[box_name(margin)] = standardised(place.sample(stack, extent), place.inside(extent))
+            views[box_name(margin, frame.unit)] = standardised(
+                place.sample(stack, extent), place.inside(extent)
+            )
         parts.append(views)
     found = {name: np.stack([views[name] for views in parts]) for name in parts[0]}
     indicators = [place.sample(place.labels == value, tight) for value in frame.labels.values()]
@@ -339,7 +350,7 @@ def subject_views(
     return names, views
 
 
-def image_columns(views: Mapping[str, npt.NDArray[np.floating]]) -> dict[str, Floats]:
+def image_columns(views: Mapping[str, npt.NDArray[np.floating]], frame: Frame) -> dict[str, Floats]:
     """Return what a table may lack of each subject: size of the organ, its brightness, size of pixels.
 
     Brightness is that of the first channel within the organ, in standard deviations above the image's mean.
@@ -348,9 +359,9 @@ def image_columns(views: Mapping[str, npt.NDArray[np.floating]]) -> dict[str, Fl
     shown = leak != 0
     bright = np.where(shown, leak, 0.0).sum(axis=(1, 2, 3)) / np.maximum(shown.sum(axis=(1, 2, 3)), 1)
     return {
-        "organ volume (ml)": np.nansum(views[MEASURES][:, ::2], axis=1, dtype=np.float64),
+        f"organ volume ({frame.volume_unit})": np.nansum(views[MEASURES][:, ::2], axis=1, dtype=np.float64),
         "organ brightness (SD of the image)": bright.astype(np.float64),
-        "pixel size (mm)": views[HEADER][:, 1].astype(np.float64),
+        **({"pixel size (mm)": views[HEADER][:, 1].astype(np.float64)} if frame.unit == "mm" else {}),
     }
 
 

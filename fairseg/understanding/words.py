@@ -70,6 +70,7 @@ def answer_lines(result: Understood) -> list[str]:
             others=others,
             chance=max(row.chance for row in readings.rows),
             margin=crop_margin(readings),
+            unit=result.cohort.frame.unit,
             tightest=max(tightest_shown(readings), key=lambda row: row.auc, default=None),
             leak=any(row.group not in of_organ for row in leaks),
         )
@@ -81,6 +82,8 @@ def answer_lines(result: Understood) -> list[str]:
         alone = max(one.alone, key=lambda row: row.auc)
         lines.append(say("confounded", one=one, alone=alone, explained=explained, left=left))
     lines.append(used_line(result))
+    if result.cohort.unseen and result.cohort.dice is not None:
+        lines.append(say("of_training", part="imagesTr", cases=result.cohort.unseen))
     if result.intervention is not None:
         lent = [one for one in result.intervention.changes if one.donors]
         lines.append(say("changed", one=clearest(lent) or lent[0], reference=result.cohort.names[0]))
@@ -255,7 +258,12 @@ def advice_words(one: Advice, result: Understood) -> tuple[str, str, str]:
     pixels = int(one.facts.get("margin", 0.0) // max(cohort.frame.pixel))
     asked = {
         "data": shlex.join([cohort.data, *options, *(groups if named_otherwise else [])]),
-        "masks": f"PREDICTIONS REFERENCES {shlex.join([*groups, *options])}",
+        "masks": shlex.join(
+            [cohort.predictions or "PREDICTIONS", str(cohort.raw.mask_folder), *groups, *options]
+        ),
+        "images": shlex.quote(str(next(iter(cohort.cases)).images[0].parent)),
+        "scores": shlex.join([cohort.scores_file] if cohort.scores_file else []),
+        "unit": cohort.frame.unit,
         "by": shlex.join(options),
         "pixels": pixels,
         "scanned": shlex.quote(",".join(_scanned(cohort))),

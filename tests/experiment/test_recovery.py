@@ -57,6 +57,9 @@ def test_finished_trainings_of_other_settings_are_told(
     run_experiment(replace(plan, only=("full/baseline",)), tmp_path, engine=InProcess())
     page = tmp_path / "report" / "experiment.html"
     assert "of other settings" not in page.read_text()
+    assert (
+        "1 finished training in this folder is of an arm or seed that was not asked for" in page.read_text()
+    )
     run_experiment(replace(plan, recipe=recipe.with_(steps=5)), tmp_path, engine=InProcess())
     assert "2 finished trainings in this folder are of other settings" in page.read_text()
 

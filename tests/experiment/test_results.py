@@ -9,7 +9,7 @@ import pytest
 
 from fairseg import Groups
 from fairseg.experiment.arms import BALANCES, BEYOND, CHOICES, GRID, Arm, Choice, plan_arms
-from fairseg.experiment.page import headline
+from fairseg.experiment.page import headline, to_markdown
 from fairseg.experiment.paper import BOX_ERRORS, MEASURES, PRINTED
 from fairseg.experiment.plan import Plan
 from fairseg.experiment.results import Results, Spread, box_errors, findings
@@ -327,3 +327,11 @@ def test_a_table_beyond_the_paper_stands_beside_its_control(results: Results) ->
     assert not any(title.startswith("Beyond") for title in titles)
     (table,) = (keys for _, _, keys in BEYOND_TABLES if "more/within_group_cvar" in keys)
     assert table[0] == "more/balanced_sample"
+
+
+def test_the_papers_figures_stand_beside_its_own_groups_alone(results: Results) -> None:
+    tables = [("Table 4", "internal", {"full/baseline": {}, "full/oversampling": {}})]
+    assert "the paper: White / Black" in to_markdown(results, tables)
+    other = replace(results, study=replace(results.study, reference="M", minority="F"))
+    assert "the paper: White" not in to_markdown(other, tables)
+    assert "0.896" not in to_markdown(other, tables)

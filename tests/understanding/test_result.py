@@ -1,5 +1,7 @@
 """`fairseg.understand` and its command on a phantom whose groups differ outside the heart alone."""
 
+import json
+import re
 import shlex
 from dataclasses import replace
 from pathlib import Path
@@ -229,7 +231,8 @@ def test_the_command_of_an_advice_runs_as_it_is_printed(
     ]  # refuses what is no option
     required = {one.name for one in command.params if one.required}
     assert required <= parsed.keys()
-    given = {str(phantom)} if name in ("train", "experiment", "understand") else {"PREDICTIONS", "REFERENCES"}
+    masks = {cohort.predictions, str(cohort.raw.mask_folder)}
+    given = {str(phantom)} if name in ("train", "experiment", "understand") else masks
     assert given <= set(arguments)
     assert arguments[arguments.index("--by") + 1] == "group"
     assert "group=1,2.5" in arguments
@@ -296,6 +299,7 @@ def test_slices_are_of_columns_that_nobody_named() -> None:
         dice=np.where(group == "Black", 0.5, 0.9) + rng.normal(0, 0.01, 80),
         table=pd.DataFrame({"subject": np.arange(80), "group": group, "sex": np.repeat(["F", "M"], 40)}),
         views=look,
+        frame=SimpleNamespace(unit="mm", volume_unit="ml"),
         attributes=("sex",),
     )
     (found, *_) = _slices(people, 199, 0)
@@ -303,3 +307,48 @@ def test_slices_are_of_columns_that_nobody_named() -> None:
     assert found.conditions[0] == "group = Black"
     people.attributes = ("group",)
     assert not any("group" in condition for one in _slices(people, 199, 0) for condition in one.conditions)
+
+
+def test_pictures_without_a_pixel_size_are_measured_in_pixels_and_commands_name_what_was_given(
+    tmp_path: Path,
+) -> None:
+    from PIL import Image  # noqa: PLC0415
+
+    rng, lines = np.random.default_rng(0), ["case,sex"]
+    data, predictions = tmp_path / "pictures", tmp_path / "predictions"
+    for folder in (data / "imagesTr", data / "labelsTr", data / "imagesTs", data / "labelsTs", predictions):
+        folder.mkdir(parents=True)
+    for number in range(24):
+        case, part, sex = f"c{number:02}", "Tr" if number < 22 else "Ts", "FM"[number % 2]
+        mask = np.zeros((48, 48), np.uint8)
+        mask[16 : 30 + number % 3, 16:30] = 1
+        image = 60 + rng.normal(0, 5, mask.shape) + 80 * mask
+        image[:6, :6] += 90 * (sex == "F")
+        Image.fromarray(image.clip(0, 255).astype(np.uint8)).save(data / f"images{part}" / f"{case}_0000.png")
+        Image.fromarray(mask).save(data / f"labels{part}" / f"{case}.png")
+        if part == "Tr":
+            Image.fromarray(np.roll(mask, 1, 0)).save(predictions / f"{case}.png")
+        lines.append(f"{case},{sex}")
+    (data / "groups.csv").write_text("\n".join(lines))
+    about = {"channel_names": {"0": "X"}, "labels": {"background": 0, "lung": 1}, "file_ending": ".png"}
+    (data / "dataset.json").write_text(json.dumps(about))
+    result = fairseg.understand(data, "sex", predictions=predictions, permutations=199, margins=[2, 16])
+    assert {view for view in result.readings.views if view.startswith("box +")} == {
+        "box + 2 px",
+        "box + 16 px",
+    }
+    assert {one.measure for one in result.measures} >= {"reference volume (1000 px)"}
+    page = result.save(tmp_path / "out").read_text(encoding="utf-8")
+    assert not re.search(r"\d mm\b|\(m[lm]\)", page)
+    commands = [advice_words(one, result)[2] for one in result.advice]
+    assert all(str(predictions) in command for command in commands if command.startswith("fairseg audit"))
+    assert not any(
+        word in command for command in commands for word in ("PREDICTIONS", "REFERENCES", "SCORES")
+    )
+    assert result.cohort.unseen == 2
+    assert "--test" in result.sentence
+    for file in predictions.iterdir():
+        file.unlink()
+    Image.fromarray(mask).save(predictions / "c22.png")
+    with pytest.raises(ValueError, match=r"no mask of c00, .* --test"):
+        fairseg.understand(data, "sex", predictions=predictions, permutations=199)
