@@ -155,18 +155,30 @@ class _Commands(click.Group):
 
 
 class _Notes(logging.Handler):
-    """Keeps what the library has to say until the work is done, then shows it, one line each."""
+    """Keeps what the library has to say until the work is done, then shows it, one line each.
+
+    What a training has to say it shows at once: it may be hours to its end, and a reason to stop.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.lines: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(_one_line(record.getMessage()))
+        line = _one_line(record.getMessage())
+        if record.name.startswith("fairseg.training"):
+            with suppress(OSError):  # a terminal that is full or gone
+                self._say(line)
+        else:
+            self.lines.append(line)
 
     def show(self) -> None:
         for line in self.lines:
-            click.echo(f"fairseg: note: {line}", err=True)
+            self._say(line)
+
+    @staticmethod
+    def _say(line: str) -> None:
+        click.echo(f"fairseg: note: {line}", err=True)
 
 
 def _fail(message: str, code: int) -> int:

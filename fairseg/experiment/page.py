@@ -238,7 +238,7 @@ def _other(
 
 def _box_rows(results: Results) -> list[tuple[str, list[Cell], str, tuple[str, ...]]]:
     """Return a row a method: the errors along x and y, in how many cases nothing was found, the paper's."""
-    rows = []
+    rows: list[tuple[str, list[Cell], str, tuple[str, ...]]] = []
     for method in SINGLE:
         if (errors := box_errors(results, method)) is not None:
             cells = [
