@@ -19,6 +19,8 @@ from fairseg.training.settings import Settings
 @click.option(
     "--out", type=options.OUT, required=True, help="Folder of the experiment; it goes on where it was."
 )
+@click.option("--groups", "table", type=options.PATH, help="Table of cases. Default: groups.csv in DATASET.")
+@options.tables
 @options.by(required=False, default="Default: group, or the only one.")
 @options.BINS
 @click.option("--reference", metavar="LEVEL", help="Reference group. Default: the largest that trains.")
@@ -85,6 +87,7 @@ from fairseg.training.settings import Settings
 def experiment(
     dataset: Path,
     out: Path,
+    table: Path | None,
     by: Sequence[str],
     bins: Sequence[Any],
     preset: str,
@@ -104,7 +107,8 @@ def experiment(
     hidden = options.key_outside(pseudonyms, out) or False
     changes = parse_changes(dict(settings))
     machine = {name: arguments.pop(name) for name in ("jobs", "threads", "workers", "cluster", "parameters")}
-    attributes = tuple(by) or fairseg.experiment.default_attribute(dataset)
+    read = options.table_options()
+    attributes = tuple(by) or fairseg.experiment.default_attribute(table or dataset / "groups.csv", read)
     edges = {name: tuple(values) for name, values in bins}
     if stray := [name for name in edges if name not in (*attributes, *also)]:
         raise ValueError(f"--bins {stray[0]}: it is neither in --by nor in --also")
@@ -121,6 +125,8 @@ def experiment(
         train_groups=tuple(train_groups),
         ce_factor=chosen.ce_factor,
         mirror=chosen.mirror if mirror is None else mirror,
+        table=table,
+        options=read,
         **arguments,
     )
     engine = _engine(out, device, **machine)

@@ -1,9 +1,14 @@
 """The plan of an experiment: on which data, which arms, how often."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
+
+from fairseg.cohort.reading import TableOptions
+from fairseg.cohort.table import read_cohort
 from fairseg.training.settings import Settings
 
 
@@ -29,6 +34,8 @@ class Plan:
         ce_factor: arms on cross-entropy alone train for so many times the epochs.
         mirror: average predictions over mirrorings.
         keep_predictions: leave the masks in the folder.
+        table: of cases with the attributes; None: groups.csv in `dataset`. That of `external` is there.
+        options: how that table differs from what is read without being told.
     """
 
     dataset: Path
@@ -47,6 +54,19 @@ class Plan:
     ce_factor: int = 1
     mirror: bool = True
     keep_predictions: bool = False
+    table: Path | None = None
+    options: TableOptions = field(default_factory=TableOptions)
+
+    @property
+    def table_file(self) -> Path:
+        """The table of cases with the attributes."""
+        return self.table or self.dataset / "groups.csv"
+
+    @property
+    def table_of_cases(self) -> dict[str, Any]:
+        """How tasks find and read that table, as JSON holds it; see `read_table`."""
+        told = {name: value for name, value in asdict(self.options).items() if value}
+        return {"table": str(self.table_file.resolve()), **({"options": told} if told else {})}
 
     @property
     def by(self) -> str:
@@ -62,3 +82,8 @@ class Plan:
             for name in self.also
             if name != self.by
         }
+
+
+def read_table(about: Mapping[str, Any]) -> pd.DataFrame:
+    """Return the cohort of a task or test set, as `Plan.table_of_cases` names it."""
+    return read_cohort(about["table"], TableOptions(**about.get("options", {})))

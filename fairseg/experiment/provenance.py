@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import fairseg
+from fairseg.cohort.reading import TableOptions
 from fairseg.experiment.plan import Plan
 from fairseg.io.files import write_files
 from fairseg.io.sentences import listed
@@ -66,6 +67,8 @@ def check_same_origin(
 
 def _plain(root: Path, value: Any) -> Any:
     """Return a value as JSON holds it; of a path, where it lies from the experiment."""
+    if isinstance(value, TableOptions):
+        return value.words
     return value.to_dict() if isinstance(value, Settings) else os.path.relpath(value, root)
 
 

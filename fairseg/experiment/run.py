@@ -12,6 +12,7 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from fairseg.cohort.pseudonyms import Pseudonyms
+from fairseg.cohort.reading import TableOptions
 from fairseg.cohort.table import read_cohort
 from fairseg.experiment.arms import CHOICES, NOT_SHARED, PRESETS
 from fairseg.experiment.engines import Engine, Processes
@@ -44,14 +45,12 @@ def make_recipe(by: tuple[str, ...], preset: str = "quick", **changes: Any) -> S
     return Settings(by=by, **{**PRESETS[preset].settings, **changes})
 
 
-def default_attribute(dataset: Path) -> tuple[str, ...]:
-    """Return the attribute to group by when none is named: `group`, or the only one that there is."""
-    names = list(read_cohort(dataset / "groups.csv").columns[2:])
+def default_attribute(table: Path, options: TableOptions | None = None) -> tuple[str, ...]:
+    """Return the attribute to group by when none is named: `group`, or the only one that the table has."""
+    names = list(read_cohort(table, options).columns[2:])
     if "group" in names or len(names) == 1:
         return ("group",) if "group" in names else (names[0],)
-    raise ValueError(
-        f"by must name an attribute of {dataset / 'groups.csv'}: {', '.join(names) or 'it has none'}"
-    )
+    raise ValueError(f"by must name an attribute of {table}: {', '.join(names) or 'it has none'}")
 
 
 def run_experiment(

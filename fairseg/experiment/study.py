@@ -14,7 +14,7 @@ from fairseg.cohort.case_names import cohort_as_files
 from fairseg.cohort.groups import Groups
 from fairseg.cohort.table import read_cohort, rows_of
 from fairseg.experiment.arms import CHOICES, Arm, plan_arms
-from fairseg.experiment.plan import Plan
+from fairseg.experiment.plan import Plan, read_table
 from fairseg.experiment.split import TRAIN, fewer, has_files, members, only, split_cohort
 from fairseg.experiment.tasks import Task
 from fairseg.io import csv_files
@@ -68,9 +68,8 @@ def make_study(plan: Plan) -> Study:
     """
     raw = read_raw(plan.dataset)
     labels = plain_labels(raw, "an experiment")
-    table_file = raw.folder / "groups.csv"
-    cohort = read_cohort(table_file)
-    _check_attributes(cohort, table_file, plan)
+    cohort = read_table(plan.table_of_cases)
+    _check_attributes(cohort, plan.table_file, plan)
     sizes = VoxelSizes.of(plan.recipe.spacing, cohort_as_files(cohort, raw.images).set_index("case"))
     shape = make_plan(replace(raw, sizes=sizes), plan.recipe.target_spacing).shape
     fit_patch_size(plan.recipe, shape)  # before all arms fail at it
@@ -105,7 +104,7 @@ def make_study(plan: Plan) -> Study:
         for number in levels:
             less = csv_files.to_csv(fewer(split, minority, number, plan.split_seed))
             splits[_in_fold(plan, fold, _minority_split(number))] = less
-    sets = [{"internal": _test_set(raw.folder, table_file, labels, cases)} for _, cases in parts]
+    sets = [{"internal": _test_set(raw.folder, plan.table_of_cases, labels, cases)} for _, cases in parts]
     if plan.external is not None:
         sets[0]["external"] = _external(plan, labels, len(raw.channels))
     tested = {
@@ -178,7 +177,7 @@ def _cases_of(
     """Return the test sets with the cases of the wanted groups alone, or with the rest of the cases."""
     found = {}
     for test, about in sets.items():
-        cohort = read_cohort(about["table"])
+        cohort = read_table(about)
         groups = Groups.from_table(cohort, by=plan.recipe.by, bins=plan.recipe.bins)
         parts = []
         for part in about["parts"]:
@@ -195,10 +194,12 @@ def data_files(plan: Plan) -> dict[str, dict[str, Path]]:
     by_kind: dict[str, dict[str, Path]] = {}
     for kind, folder in (("data", plan.dataset), ("external data", plan.external)):
         if folder is not None:
-            files = [folder / "dataset.json", folder / "groups.csv"]
+            files = [folder / "dataset.json"]
             for part in ("imagesTr", "labelsTr", "imagesTs", "labelsTs"):
                 files += sorted(path for path in (folder / part).glob("[!.]*") if path.is_file())
-            by_kind[kind] = {file.relative_to(folder).as_posix(): file for file in files}
+            table = plan.table_file if kind == "data" else folder / "groups.csv"
+            own = {file.relative_to(folder).as_posix(): file for file in files}
+            by_kind[kind] = {"groups.csv": table, **own}
     return by_kind
 
 
@@ -227,7 +228,7 @@ def _groups_tested(folds: Sequence[Mapping[str, Any]], plan: Plan) -> dict[str, 
     Raises:
         ValueError: an attribute makes no groups, such as an age without bins.
     """
-    cohort = read_cohort(folds[0]["table"])
+    cohort = read_table(folds[0])
     rows = rows_of(cohort, [case for one in folds for part in one["parts"] for case in part["cases"]])
     tested = {}
     for name, (by, bins) in plan.attributes.items():
@@ -252,7 +253,7 @@ def _in_fold(plan: Plan, fold: int, file: str) -> str:
 
 
 def _test_set(
-    folder: Path, table: Path, labels: Mapping[str, int], cases: Mapping[str, Sequence[str]]
+    folder: Path, table: Mapping[str, Any], labels: Mapping[str, int], cases: Mapping[str, Sequence[str]]
 ) -> dict[str, Any]:
     parts = [
         {
@@ -263,7 +264,7 @@ def _test_set(
         for kind, names in cases.items()
         if names
     ]
-    return {"table": str(table.resolve()), "labels": dict(labels), "parts": parts}
+    return {**table, "labels": dict(labels), "parts": parts}
 
 
 def _external(plan: Plan, labels: Mapping[str, int], num_channels: int) -> dict[str, Any]:
@@ -280,7 +281,7 @@ def _external(plan: Plan, labels: Mapping[str, int], num_channels: int) -> dict[
         cases["Ts"] = sorted(find_masks(plan.external / "labelsTs", "labelsTs"))
     table = raw.folder / "groups.csv"
     _check_attributes(read_cohort(table), table, plan)
-    return _test_set(raw.folder, table, labels, cases)
+    return _test_set(raw.folder, {"table": str(table.resolve())}, labels, cases)
 
 
 def _training(
@@ -291,7 +292,7 @@ def _training(
     spec = {
         "kind": "train",
         "dataset": str(study.plan.dataset.resolve()),
-        "table": str((study.plan.dataset / "groups.csv").resolve()),
+        **study.plan.table_of_cases,
         "split": split,
         "settings": plain,
         **(use or {}),

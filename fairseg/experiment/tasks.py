@@ -20,8 +20,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from fairseg.cohort.table import read_cohort, rows_of
+from fairseg.cohort.table import rows_of
 from fairseg.crop import Box
+from fairseg.experiment.plan import read_table
 from fairseg.io import csv_files
 from fairseg.io.files import write_files
 from fairseg.io.images import find_masks
@@ -159,7 +160,7 @@ def _train(root: Path, folder: Path, spec: dict[str, Any], machine: Machine) -> 
         spec["dataset"],
         folder,
         settings.with_(device=machine.device, workers=machine.workers),
-        table=spec["table"],
+        table=read_table(spec),
         split=root / spec["split"],
         prepared=root / PREPARED,
         init=root / spec["init"] if "init" in spec else None,
@@ -175,7 +176,7 @@ def _scores_of_training_cases(root: Path, folder: Path, spec: dict[str, Any], ma
         about = read_json(run / RUN)  # with the names of cases, which no checkpoint has
         dataset, out = Path(spec["dataset"]), folder / "predictions"
         shutil.rmtree(out, ignore_errors=True)  # of a try that was stopped
-        cases = rows_of(read_cohort(spec["table"]), about["train"])
+        cases = rows_of(read_table(spec), about["train"])
         options = {"cases": about["train"], "table": cases, "mirror": False, "device": machine.device}
         predict(run, dataset / "imagesTr", out, **options)
         scores = _evaluate(
@@ -210,7 +211,7 @@ def _test(root: Path, folder: Path, spec: dict[str, Any], machine: Machine) -> N
     boxes: list[dict[str, Any]] = []
     spacing = _spacing(root / spec["training"])
     for test, about in spec["tests"].items():
-        table = read_cohort(about["table"])
+        table = read_table(about)
         scores = []
         for part in about["parts"]:
             out = folder / "predictions" / test / Path(part["images"]).name

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fairseg.cohort.columns import metric_of
+from fairseg.cohort.columns import SHARES, metric_of
 from fairseg.cohort.groups import Groups
 from fairseg.cohort.pseudonyms import Pseudonyms
 from fairseg.io.calls import says_what_to_type
@@ -225,7 +225,8 @@ def audit(
     if "dice" not in checked.table:
         raise ValueError(
             f"metric {metric!r} is not in scores, which have {listed(checked.metrics)}: gaps are judged by a "
-            "share of 1; name another with metric="
+            "share of 1, higher better, such as dice, nsd or iou; "
+            + ("name it with metric=" if set(checked.metrics) & set(SHARES) else "distances stand beside it")
         )
     if checked.table["dice"].isna().all():
         raise ValueError(f"scores must have a number of {checked.title} in some row, have none")

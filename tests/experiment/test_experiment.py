@@ -18,10 +18,12 @@ import pytest
 import torch
 
 from fairseg.cli import main
+from fairseg.cohort import TableOptions
 from fairseg.experiment import Cluster, InProcess, Plan, Processes, run_experiment
 from fairseg.experiment.page import REPORT
+from fairseg.experiment.plan import read_table
 from fairseg.experiment.results import Results
-from fairseg.experiment.study import make_study
+from fairseg.experiment.study import data_files, make_study
 from fairseg.experiment.tasks import state_of
 from fairseg.training import loop
 from fairseg.training.settings import Settings
@@ -338,3 +340,20 @@ def test_nobody_is_in_two_parts_even_with_cases_in_several_groups(copy: Path, re
         case.rsplit("_", 1)[0] for part in test.spec["tests"]["internal"]["parts"] for case in part["cases"]
     }
     assert tested == set(study.split[study.split["part"] == "test"]["subject"])
+
+
+def test_the_table_of_cases_may_lie_elsewhere_and_call_its_columns_otherwise(
+    data: Path, recipe: Settings, tmp_path: Path
+) -> None:
+    table = pd.read_csv(data / "groups.csv")
+    moved = tmp_path / "people.csv"
+    table.rename(columns={"case": "Image"}).to_csv(moved, index=False)
+    plain = make_study(Plan(data, recipe))
+    plan = Plan(data, recipe, table=moved, options=TableOptions(case_column="Image"))
+    study = make_study(plan)
+    assert study.counts == plain.counts
+    assert study.splits.keys() == plain.splits.keys()
+    assert {task.name for task in study.tasks} == {task.name for task in plain.tasks}
+    train = next(task for task in study.tasks if task.spec["kind"] == "train")
+    assert read_table(train.spec)["case"].tolist() == table["case"].tolist()
+    assert data_files(plan)["data"]["groups.csv"] == moved

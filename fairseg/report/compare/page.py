@@ -181,7 +181,7 @@ def _gaps(result: Compared) -> Markup:
         rows.append(ForestRow(model.model, f"{name}, after", *after, row.verdict, counts, label))
     if not rows:  # no pair of groups is judged
         return Markup("")
-    whom = "gap" if several else named(typical[0][1], "behind")
+    whom = "Gap" if several else named(typical[0][1], "behind")
     title = next(iter(result.models.values())).title
     return forest(
         rows[:60],
