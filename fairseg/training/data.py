@@ -98,13 +98,15 @@ def sided(names: Iterable[str]) -> list[tuple[str, str]]:
 
     >>> sided(["left lung", "lung_right", "heart", "kidney-L", "kidney-R", "left atrium"])
     [('left lung', 'lung_right'), ('kidney-L', 'kidney-R')]
+    >>> sided(["LeftLung", "RightLung", "left", "right", "LVM", "RVM"])
+    [('LeftLung', 'RightLung'), ('left', 'right')]
     """
     sides: dict[tuple[str, ...], dict[str, str]] = {}
     for name in names:
-        words = re.findall(r"[^\W_]+", name.lower())
+        words = re.findall(r"[^\W_]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower())
         for side in ("left", "right"):
             rest = tuple(word for word in words if word not in (side, side[0]))
-            if 0 < len(rest) < len(words):
+            if len(rest) < len(words):
                 sides.setdefault(rest, {})[side] = name
     return [(found["left"], found["right"]) for found in sides.values() if len(found) == 2]
 
