@@ -121,7 +121,8 @@ class GroupTrainerMixin:
         """
         inputs = dict(inputs)
         if missing := [name for name in ("labels", self.keys[0]) if name not in inputs]:
-            raise ValueError(f"the batch has no {missing[0]!r}, it has {sorted(inputs)}")
+            hint = "" if missing[0] == "labels" else " (names are dropped when batches are made: give ids)"
+            raise ValueError(f"the batch has no {missing[0]!r}, it has {sorted(inputs)}{hint}")
         labels, groups = inputs.pop("labels"), inputs.pop(self.keys[0])
         for name in self.keys[1:]:
             inputs.pop(name, None)
