@@ -38,6 +38,8 @@ def answer_lines(result: Audited, analysis: "Analysis") -> list[str]:
     verdict = judgement.verdicts[analysis.name]
     lead = leading_finding(result, comparisons)
     facts = overall_facts(result, analysis.name)
+    judged = [fact.group for fact in facts if fact.judged]
+    all_fail = [fact for fact in judgement.everyone if fact.fails]
     text = render_text(
         "answer.txt.j2",
         verdict=verdict.name,
@@ -47,9 +49,9 @@ def answer_lines(result: Audited, analysis: "Analysis") -> list[str]:
         also=[spoken(finding, result) for finding in _others(comparisons, lead)],
         shown=sum(one.verdict is Verdict.GAP for one in comparisons),
         comparisons=len([one for one in comparisons if one.verdict is not Verdict.NOT_JUDGED]),
-        failing=_failing(comparisons),
-        everyone=_fails_everyone(comparisons, facts),
-        judged=[fact.group for fact in facts if fact.judged],
+        failing=_failing(comparisons) or all_fail,
+        everyone=bool(all_fail) and _fail(comparisons, judged),
+        judged=judged,
         sizes=[(fact.group, fact.n, fact.missing) for fact in facts],
         other_way=None if lead is None else _other_way(result, comparisons, lead),
         widest=_widest(result, comparisons),
@@ -163,9 +165,8 @@ def _failing(comparisons: Sequence[Comparison]) -> list[GroupFacts]:
     return list(facts.values())
 
 
-def _fails_everyone(comparisons: Sequence[Comparison], facts: Sequence[GroupFacts]) -> bool:
-    judged = {fact.group for fact in facts if fact.judged}
-    return bool(judged) and judged <= {fact.group for fact in _failing(comparisons)}
+def _fail(comparisons: Sequence[Comparison], groups: Sequence[str]) -> bool:
+    return bool(groups) and {*groups} <= {fact.group for fact in _failing(comparisons)}
 
 
 def _widest(result: Audited, comparisons: Sequence[Comparison]) -> dict[str, Any] | None:

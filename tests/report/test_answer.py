@@ -24,6 +24,37 @@ def test_it_says_what_stands_in_the_way_where_all_limits_lie_within_the_margins(
     assert "C (6 subjects) is served otherwise: median Dice 0.200" in result.sentence
 
 
+@pytest.mark.parametrize(
+    ("groups", "dice"),
+    [
+        (["A"] * 40 + ["B"] * 40 + [None] * 120, [0.9] * 80 + [0.3] * 120),  # who is in no group
+        (list("ABCDE") * 8, [0.1] * 40),  # groups too small to be judged
+    ],
+)
+def test_a_model_that_fails_for_no_judged_group_fails_for_all_together(
+    groups: list[str | None], dice: list[float]
+) -> None:
+    table = pd.DataFrame({"group": groups, "dice": dice}).assign(subject=lambda rows: rows.index)
+    result = fairseg.audit(table, by="group")
+    assert result.verdict is fairseg.Verdict.FAILS
+    assert "fails for all subjects together" in result.sentence
+    assert f"median Dice {np.median(dice):.3f}" in result.sentence
+    both = fairseg.compare({"one": table, "other": table.assign(dice=table["dice"] - 0.01)}, by="group")
+    assert "other fails for all subjects together" in both.sentence
+
+
+def test_fails_for_everyone_is_said_where_the_others_fail_too(rng: np.random.Generator) -> None:
+    dice = np.r_[rng.beta(20, 80, 60), rng.beta(44, 5.6, 200)]
+    groups = pd.Series(["A"] * 30 + ["B"] * 30 + [None] * 200)
+    sentences = [
+        fairseg.audit(dice[:number], groups=groups[:number]).sentence.split(":")[0] for number in (60, 260)
+    ]
+    assert sentences == [
+        "The model fails for everyone, so fairness is not judged",
+        "The model fails for A and B",
+    ]
+
+
 def test_it_counts_the_scores_that_are_missing(rng: np.random.Generator) -> None:
     subjects = [f"s{number}" for number in range(600)]
     parts = [
