@@ -153,7 +153,7 @@ def _judge(scores: Any, out: Path, wanted: Any, given: dict[str, Any]) -> None:
     card: Path | None = given["model_card"]
     if card is not None:
         write_files(card.parent, {card.name: result.model_card()}, MODEL_CARD)
-    click.echo(to_terminal(result))
+    click.echo(to_terminal(result, result.notes))
     click.echo(f"Report: {page}" + ("" if given["figures"] else " (--figures draws figures for a paper too)"))
     if card is not None:
         click.echo(f"Model card: {card}")

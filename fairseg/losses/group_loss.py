@@ -229,7 +229,7 @@ class GroupLoss(nn.Module):
             return self.combine(joint, most)
         return self.combine(*self._reduce(joint, torch.where(most > 0, ids, -1)))
 
-    def group_ids(self, groups: Tensor | Vector, logits: Tensor) -> Tensor:
+    def group_ids(self, groups: Tensor | Vector, logits: Any) -> Tensor:
         """Return the groups of a batch as ids on the device of the logits, (B,), and check them."""
         given: Any = logits
         if not isinstance(given, Tensor):

@@ -21,6 +21,7 @@ from fairseg.metrics.masks import Structures
 from fairseg.report.analyses import analyses_of, audit_as_meant, is_vector, strata_ids, with_groups
 from fairseg.report.answer import answer
 from fairseg.report.audited import Audited
+from fairseg.report.beside import Beside, beside
 from fairseg.report.card import card_html
 from fairseg.report.model_card import model_card
 from fairseg.report.notes import first_notes
@@ -79,7 +80,7 @@ class AuditResult(Audited):
         Raises:
             ValueError: the folder cannot be written.
         """
-        return save_report(self, Path(folder), figures=figures)
+        return save_report(self, self._beside, Path(folder), figures=figures)
 
     def model_card(self) -> str:
         """Return a model card in Hugging Face's form with what was found: Markdown below YAML.
@@ -87,12 +88,20 @@ class AuditResult(Audited):
         It has the sentences of the page, how they came about, and the tables of groups and comparisons. What
         the model is for, its authors add. Write it to `README.md` beside the weights, or take its sections.
         """
-        return model_card(self)
+        return model_card(self, self.notes)
 
     @cached_property
     def notes(self) -> tuple[str, ...]:
-        """What a reader must know beside the answer, one line each: doubled subjects, units, what lacks."""
-        return tuple(first_notes(self))
+        """What a reader must know beside the answer, one line each.
+
+        Doubled subjects, units, what lacks; then what other metrics and clinical measures show, and whether
+        the verdict hangs on choices.
+        """
+        return (*first_notes(self), *self._beside.sentences)
+
+    @cached_property
+    def _beside(self) -> Beside:
+        return beside(self)
 
     def __str__(self) -> str:
         return self.sentence
@@ -101,7 +110,7 @@ class AuditResult(Audited):
         return "\n\n".join([self.sentence, small_table(self), *other_answers(self), *self.notes])
 
     def _repr_html_(self) -> str:
-        return card_html(self)
+        return card_html(self, self.notes)
 
 
 @says_what_to_type(

@@ -1,5 +1,6 @@
 """The card that heads a page and stands for a result in a notebook: verdict, sentence, groups, gaps."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from markupsafe import Markup
@@ -8,13 +9,12 @@ from fairseg.report.answer import answer_lines
 from fairseg.report.audited import Audited
 from fairseg.report.charts import badge
 from fairseg.report.findings_table import endpoints_table, groups_table
-from fairseg.report.notes import first_notes
 from fairseg.report.templates import render_page
 from fairseg.report.text import other_answers
 
 
-def card_values(result: Audited) -> dict[str, Any]:
-    """Return what the macro `card` of `parts.html.j2` takes."""
+def card_values(result: Audited, notes: Sequence[str]) -> dict[str, Any]:
+    """Return what the macro `card` of `parts.html.j2` takes, with notes below its tables."""
     first, *others = result.analyses
     headline, *details = answer_lines(result, first)
     return {
@@ -28,11 +28,11 @@ def card_values(result: Audited) -> dict[str, Any]:
                 Markup("{} {}").format(badge(result.judgement.verdicts[one.name]), text)
                 for one, text in zip(others, other_answers(result), strict=True)
             ),
-            *first_notes(result),
+            *notes,
         ],
     }
 
 
-def card_html(result: Audited) -> str:
+def card_html(result: Audited, notes: Sequence[str]) -> str:
     """Return the card with its own style and without a script, for a notebook."""
-    return render_page("card.html.j2", card=card_values(result))
+    return render_page("card.html.j2", card=card_values(result, notes))

@@ -29,7 +29,6 @@ class Clinical:
         table: agreement by measure and group, as `agreement` gives it.
         measures: of each subject, as from `clinical_measures`.
         page_table: the same for the page.
-        charts: Bland-Altman plots, measure -> picture.
         sentences: what a reader must know first.
         notes: what is missing.
     """
@@ -37,22 +36,17 @@ class Clinical:
     table: pd.DataFrame
     measures: pd.DataFrame
     page_table: Table
-    charts: dict[str, Markup]
     sentences: list[str]
     notes: list[str]
 
 
-def clinical_section(
-    scores: Scores, overall: Summary, roles: HeartRoles, pictures: Pictures, number: int = 0
-) -> Clinical | None:
+def clinical_section(scores: Scores, overall: Summary, roles: HeartRoles) -> Clinical | None:
     """Compare predicted with true clinical measures by group; None if a subject is in several groups.
 
     Args:
         scores: the scores, with volumes in ml.
         overall: its summary, for the groups.
         roles: of labels and cases.
-        pictures: the charts of the page.
-        number: of the grouping among those of the page.
 
     Raises:
         ValueError: as `clinical_measures`.
@@ -65,18 +59,21 @@ def clinical_section(
     agreed = agreement(measures, ids, len(overall.groups))
     found = agreed.table
     large = {subject: group if group in overall.judged else -1 for subject, group in ids.items()}
-    units = dict(zip(found["measure"], found["unit"], strict=True))
     return Clinical(
         table=found.assign(group=[overall.groups.name(group) for group in found["group"]]),
         measures=measures.table,
         page_table=_page_table(found, overall),
-        charts={
-            measure: pictures.agreement(number, measures.table, measure, unit)
-            for measure, unit in units.items()
-        },
         sentences=bias_sentences(agreement(measures, large, len(overall.groups)).table, overall.names),
         notes=[*measures.notes, *agreed.notes],
     )
+
+
+def agreement_charts(clinical: Clinical, pictures: Pictures) -> dict[str, Markup]:
+    """Return Bland-Altman plots by the first grouping: measure -> picture."""
+    units = dict(zip(clinical.table["measure"], clinical.table["unit"], strict=True))
+    return {
+        measure: pictures.agreement(0, clinical.measures, measure, unit) for measure, unit in units.items()
+    }
 
 
 def bias_sentences(found: pd.DataFrame, names: Sequence[str]) -> list[str]:

@@ -1,23 +1,24 @@
 """A model card with what an audit found, in the form of Hugging Face's: YAML about it, then Markdown."""
 
 import json
+from collections.abc import Sequence
 
 from fairseg.report.analyses import Analysis
 from fairseg.report.answer import answer
 from fairseg.report.audited import Audited
 from fairseg.report.escape import markdown
 from fairseg.report.findings_table import endpoints_table, groups_table
-from fairseg.report.notes import first_notes, method
+from fairseg.report.notes import method
 from fairseg.report.tables import to_markdown
 from fairseg.report.templates import render_text
 
 KIND = "model card"
 
 
-def model_card(result: Audited) -> str:
+def model_card(result: Audited, notes: Sequence[str]) -> str:
     """Return the card: verdict and sentences as on the page, how they came about, groups and comparisons."""
     first, *others = [_answer(result, one) for one in result.analyses]
-    parts = [first, *map(markdown, first_notes(result)), *others]
+    parts = [first, *map(markdown, notes), *others]
     tables = [table(result, one) for one in result.analyses for table in (groups_table, endpoints_table)]
     text = render_text(
         "model_card.md.j2",

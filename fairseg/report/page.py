@@ -19,15 +19,14 @@ from fairseg.report.adjusted import adjust
 from fairseg.report.analyses import Analysis
 from fairseg.report.answer import answer
 from fairseg.report.audited import Audited, with_sign
+from fairseg.report.beside import Beside
 from fairseg.report.card import card_values
-from fairseg.report.clinical import Clinical, clinical_section
+from fairseg.report.clinical import agreement_charts
 from fairseg.report.cohort_table import cohort_page_table, parts_table
 from fairseg.report.findings_table import findings_table, groups_table, subgroup_table
-from fairseg.report.notes import method, notes_on, reconciled
+from fairseg.report.notes import first_notes, method, notes_on
 from fairseg.report.overlays import overlay_legend
 from fairseg.report.pictures import Pictures, gap_charts, with_largest_gaps, with_tables
-from fairseg.report.secondary import Secondary, secondary
-from fairseg.report.sensitivity import Sensitivity, sensitivity
 from fairseg.report.small_groups import shrunken_table
 from fairseg.report.summary_table import summaries_to_csv, summary_table
 from fairseg.report.tables import Table, to_latex, to_markdown
@@ -59,23 +58,19 @@ class _Material:
         analyses: for each grouping the summaries of all structures, with intervals.
         notes: on the scores.
         cohort: who the subjects are.
-        clinical: agreement of clinical measures, if asked for.
         pictures: the charts.
-        sensitivity: what became of the verdict under other choices.
-        secondary: findings beside the verdict.
+        beside: what is found beside the verdict.
     """
 
     result: Audited
     analyses: list[list[Summary]]
     notes: list[str]
     cohort: CohortTable
-    clinical: Clinical | None
     pictures: Pictures
-    sensitivity: Sensitivity | None
-    secondary: Secondary | None
+    beside: Beside
 
 
-def save_report(result: Audited, folder: Path, *, figures: bool = False) -> Path:
+def save_report(result: Audited, beside: Beside, folder: Path, *, figures: bool = False) -> Path:
     """Write the report of an audit into a folder, and return the page's path.
 
     Written are `report.html` (self-contained); `findings.csv` (every comparison and endpoint, unrounded, with
@@ -88,6 +83,7 @@ def save_report(result: Audited, folder: Path, *, figures: bool = False) -> Path
 
     Args:
         result: of an audit.
+        beside: what is found beside its verdict.
         folder: made if needed.
         figures: draw them too, for papers and slides, which takes about as long as all else.
 
@@ -97,7 +93,7 @@ def save_report(result: Audited, folder: Path, *, figures: bool = False) -> Path
     if result.sections.pseudonyms is not None:
         result.sections.pseudonyms.check_outside(folder)
     check_writable(folder, FILES, KIND)
-    material = _material(result)
+    material = _material(result, beside)
     summaries = material.analyses[0]
     subgroups, cohort = subgroup_table(result), cohort_page_table(material.cohort)
     tables = [summary_table(one) for one in summaries]
@@ -115,39 +111,27 @@ def save_report(result: Audited, folder: Path, *, figures: bool = False) -> Path
         "cohort.md": to_markdown([cohort]),
         "cohort.tex": to_latex([cohort]),
     }
-    if material.clinical is not None:
-        files["clinical.csv"] = csv_files.to_csv(material.clinical.table)
+    if beside.clinical is not None:
+        files["clinical.csv"] = csv_files.to_csv(beside.clinical.table)
     if figures:
         from fairseg.report.paper import figure_files  # noqa: PLC0415  (matplotlib)
 
-        files |= figure_files(result, summaries)
+        files |= figure_files(result, summaries, beside.sentences)
     write_files(folder, files, KIND, stale=OPTIONAL)
     for note in material.notes:
         logger.warning("%s", note)
     return folder / PAGE
 
 
-def _material(result: Audited) -> _Material:
-    scores, sections = result.scores, result.sections
+def _material(result: Audited, beside: Beside) -> _Material:
+    scores = result.scores
     analyses = [summaries_of(result, one) for one in result.analyses]
     overall = analyses[0][0]
     pictures = Pictures(analyses)
     groups = overall.groups
     shown = [name for name in scores.attributes if name not in groups.attributes or name in groups.bins]
-    clinical = None
-    if sections.heart is not None:
-        clinical = clinical_section(scores, overall, sections.heart, pictures)
-    beside = secondary(result, overall, None if clinical is None else clinical.measures)
-    return _Material(
-        result,
-        analyses,
-        notes_on(scores, overall),
-        cohort_table(scores.table, groups, shown),
-        clinical,
-        pictures,
-        sensitivity(result, () if beside is None else beside.findings),
-        beside,
-    )
+    cohort = cohort_table(scores.table, groups, shown)
+    return _Material(result, analyses, notes_on(scores, overall), cohort, pictures, beside)
 
 
 def summaries_of(result: Audited, analysis: Analysis) -> list[Summary]:
@@ -195,6 +179,7 @@ def _facts(result: Audited) -> pd.DataFrame:
 def _page(material: _Material, cohort: Table, tables: Sequence[Table]) -> str:
     """Fill in the page."""
     result, pictures, summaries = material.result, material.pictures, material.analyses[0]
+    beside = material.beside
     overall, sections, scores = summaries[0], result.sections, result.scores
     dice, tabled = "dice" in scores.metrics, with_tables(summaries)
     counts = dict(enumerate(overall.counts.tolist()))
@@ -205,13 +190,8 @@ def _page(material: _Material, cohort: Table, tables: Sequence[Table]) -> str:
         "size": _size(result),
         "counts": list(zip(overall.names, overall.counts.tolist(), strict=True)),
         "reference": None if overall.reference is None else overall.names[overall.reference],
-        "card": card_values(result),
-        "beside": [
-            *reconciled(result, overall),
-            *([] if material.secondary is None else material.secondary.sentences),
-            *([] if material.sensitivity is None else filter(None, [material.sensitivity.sentence])),
-            *([] if material.clinical is None else material.clinical.sentences),
-        ],
+        "card": card_values(result, first_notes(result)),
+        "beside": beside.sentences,
         "gaps": gap_charts(result),
         "method": method(result),
         "parts_of_groups": [
@@ -231,8 +211,8 @@ def _page(material: _Material, cohort: Table, tables: Sequence[Table]) -> str:
             if one.structure in result.structures[1:]
         ],
         "findings": findings_table(result),
-        "sensitivity": material.sensitivity,
-        "secondary": material.secondary,
+        "sensitivity": beside.sensitivity,
+        "secondary": beside.secondary,
         "shrunken": [table for one in material.analyses if (table := shrunken_table(one[0])) is not None],
         "boxes": {overall.title(name): pictures.boxes(0, name) for name in scores.metrics},
         "left_out": len(summaries) - len(with_largest_gaps(summaries)),
@@ -246,7 +226,8 @@ def _page(material: _Material, cohort: Table, tables: Sequence[Table]) -> str:
         "others": [_other(material, number) for number in range(1, len(result.analyses))],
         "cohort": cohort,
         "adjusted": adjust(scores, overall, sections.adjust, sections.bins, resamples=sections.resamples),
-        "clinical": material.clinical,
+        "clinical": beside.clinical,
+        "agreement": {} if beside.clinical is None else agreement_charts(beside.clinical, pictures),
         "notes": [*scores.notes, *material.notes],
         "metrics": [overall.title(name) for name in scores.metrics],
         "skipped": scores.reasons,

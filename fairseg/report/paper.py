@@ -37,12 +37,20 @@ _GAP_ROW = 0.022  # of the same, which a row of the chart of gaps needs
 
 
 @rc_context(STYLE)
-def figure_files(result: Audited, summaries: Sequence[Summary]) -> dict[str, bytes]:
-    """Return the figures and the sheet, name -> content; `summaries` are those of the first grouping."""
+def figure_files(
+    result: Audited, summaries: Sequence[Summary], beside: Sequence[str]
+) -> dict[str, bytes]:
+    """Return the figures and the sheet, name -> content.
+
+    Args:
+        result: of an audit.
+        summaries: those of its first grouping.
+        beside: what is found beside the verdict.
+    """
     files = {
         "overall.svg": to_svg(plot_overall(summaries[0])),
         "gaps.png": to_png(figure_of(plot_gaps(result))),
-        "report.pdf": to_pdf(report_sheet(result)),
+        "report.pdf": to_pdf(report_sheet(result, beside)),
     }
     if len(summaries) > 2:  # with a single label both figures would be the same
         rows = {part.structure: part for part in summaries[1:]}
@@ -50,8 +58,8 @@ def figure_files(result: Audited, summaries: Sequence[Summary]) -> dict[str, byt
     return files
 
 
-def report_sheet(result: Audited) -> Figure:
-    """Return the sheet as a figure."""
+def report_sheet(result: Audited, beside: Sequence[str]) -> Figure:
+    """Return the sheet as a figure, with the first of what is found beside the verdict."""
     first = result.analyses[0]
     with rc_context(STYLE):
         figure = Figure(figsize=(8.27, 11.69))
@@ -62,7 +70,7 @@ def report_sheet(result: Audited) -> Figure:
         top = _text(figure, answer(result, first), top, size=10.5)
         for table, most in ((groups_table(result, first), 8), (endpoints_table(result, first), 8)):
             top = _table(figure, table, top - 0.012, most)
-        for note in first_notes(result)[:3]:
+        for note in [*first_notes(result)[:3], *beside][:4]:
             top = _text(figure, note, top - 0.006, size=8)
         bottom = _BELOW + 0.08
         room = max(0.08, top - 0.02 - bottom)

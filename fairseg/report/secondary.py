@@ -50,7 +50,7 @@ def secondary(result: Audited, overall: Summary, clinical: pd.DataFrame | None =
     names = subject_names(result.scores)
     measures = []
     for metric in (name for name in result.scores.metrics if name != "dice"):
-        values = _overall(result, overall, metric)
+        values = overall_metric(result, overall, metric)
         better = METRICS[metric].higher_is_better
         # Of a signed error no end is the hardest, but its spread says how large it gets either way.
         second = Endpoint.SPREAD if better is None else Endpoint.HARDEST
@@ -115,7 +115,7 @@ def _sentence(row: Finding) -> str:
     )
 
 
-def _overall(result: Audited, overall: Summary, metric: str) -> np.ndarray:
+def overall_metric(result: Audited, overall: Summary, metric: str) -> np.ndarray:
     """Return a metric of each subject over the structures that the groups have in common.
 
     It is NaN where the summary has none, such as a distance of a subject with a missed structure.

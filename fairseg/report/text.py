@@ -1,12 +1,12 @@
 """The result of an audit in plain characters: the answer, the groups, every comparison, what to know."""
 
 import textwrap
+from collections.abc import Sequence
 
 from fairseg.report.answer import answer
 from fairseg.report.audited import Audited
 from fairseg.report.escape import plain
 from fairseg.report.findings_table import endpoints_table, groups_table
-from fairseg.report.notes import first_notes
 from fairseg.report.tables import grid
 from fairseg.report.tables import to_terminal as tables_to_terminal
 
@@ -23,12 +23,12 @@ def other_answers(result: Audited) -> list[str]:
     return [f"By {one.name}: {answer(result, one)}" for one in result.analyses[1:]]
 
 
-def to_terminal(result: Audited) -> str:
+def to_terminal(result: Audited, notes: Sequence[str]) -> str:
     """Return the card of the page as text: verdict, sentence, groups and comparisons, in the same order."""
     first = result.analyses[0]
     verdict = result.verdict
     lines = [f"{verdict.character} {verdict.label.capitalize()}", answer(result, first)]
-    lines += first_notes(result)
+    lines += notes
     lines += other_answers(result)
     text = "\n\n".join(textwrap.fill(plain(line), _LETTERS) for line in lines)
     tables = tables_to_terminal([groups_table(result, first), endpoints_table(result, first)])

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 import fairseg
+from fairseg.report.text import to_terminal
 from fairseg.scoring.subjects import STRUCTURE_SIZE, strata
 from fairseg.scoring.table import Scores
 
@@ -65,6 +66,17 @@ def test_it_counts_the_scores_that_are_missing(rng: np.random.Generator) -> None
     result = fairseg.audit(table, by="group", reference="A")
     assert result.verdict is fairseg.Verdict.OPEN
     assert "60 of 300 subjects of B have no score on RV, against 0 of 300 of A" in result.sentence
+
+
+def test_what_another_metric_shows_stands_wherever_the_answer_does(rng: np.random.Generator) -> None:
+    table = pd.DataFrame({"group": np.repeat(["A", "B"], 300), "dice": rng.normal(0.9, 0.01, 600)})
+    table["hd95"] = rng.gamma(4, 1, 600) + 6 * (table["group"] == "B")
+    result = fairseg.audit(table, by="group")
+    assert result.verdict is fairseg.Verdict.NO_GAP
+    (said,) = (note for note in result.notes if "HD95 (mm) is larger in B than in A" in note)
+    terminal = " ".join(to_terminal(result, result.notes).split())
+    for text in (repr(result), terminal, result._repr_html_(), result.model_card()):
+        assert said.removesuffix(".")[:60] in text
 
 
 def test_numbers_without_bins_are_held_fixed_in_fifths(rng: np.random.Generator) -> None:

@@ -92,7 +92,7 @@ def test_the_verdict_rests_on_no_row_that_the_card_hides(one_label: AuditResult)
 def test_the_adjusted_finding_is_in_card_and_terminal(tail: AuditResult) -> None:
     names = [row.name for row in endpoints_table(tail, tail.analyses[0]).rows]
     assert "Failures, site held fixed" in names
-    assert "Failures, site held fixed" in to_terminal(tail)
+    assert "Failures, site held fixed" in to_terminal(tail, tail.notes)
     assert "Failures, site held fixed" in tail._repr_html_()
 
 
@@ -101,7 +101,7 @@ def test_card_chart_table_and_terminal_say_the_same_in_the_same_order(tail: Audi
     expected = [(row.name, cells[0].text) for row, cells in zip(rows.rows, rows.cells, strict=True)]
     html = re.sub(r"<style>.*?</style>", "", tail._repr_html_(), flags=re.DOTALL)
     card = unescape(re.sub(r"<[^>]+>", " ", html))
-    for shown in (card, to_terminal(tail)):
+    for shown in (card, to_terminal(tail, tail.notes)):
         text = " ".join(shown.split())
         places = [text.index(tail.verdict.label.capitalize()), text.index(tail.sentence)]
         places += [text.index(f"{name} {verdict}", places[1]) for name, verdict in expected]
@@ -183,7 +183,7 @@ def test_all_is_one_rule_on_card_in_tables_and_in_files(tmp_path: Path) -> None:
     assert median == pytest.approx(known.median())
     limits = [summary["Overall", f"Median DSC: {end}"] for end in ("low", "high")]
     assert limits == pytest.approx([cells[1].low, cells[1].high])
-    assert "60 subjects of unknown group are in no row" in to_terminal(result)
+    assert "60 subjects of unknown group are in no row" in to_terminal(result, result.notes)
 
 
 def test_findings_have_one_sign(tmp_path: Path) -> None:

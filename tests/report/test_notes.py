@@ -179,7 +179,10 @@ def in_centimetres() -> pd.DataFrame:
 def seen(result: AuditResult | ComparisonResult, folder: Path) -> dict[str, str]:
     """Return what each kind of reader sees of a result, without line breaks and markup."""
     page = result.save(folder).read_text(encoding="utf-8")
-    terminal = audit_text(result) if isinstance(result, AuditResult) else comparison_text(result)
+    if isinstance(result, AuditResult):
+        terminal = audit_text(result, result.notes)
+    else:
+        terminal = comparison_text(result, result.all_notes)
     texts = {
         "printed": repr(result),
         "card": result._repr_html_(),
@@ -258,7 +261,7 @@ def test_further_attributes_are_answered_wherever_the_answer_is_printed() -> Non
     scores = pd.DataFrame({"sex": ["F", "M"] * 60, "site": site, "dice": rng.normal(0.93, 0.01, 120)})
     scores.loc[scores["site"] == "T", "dice"] -= 0.06
     result = fairseg.audit(scores, by="sex", also="site")
-    for text in (repr(result), audit_text(result)):
+    for text in (repr(result), audit_text(result, result.notes)):
         assert "By site: A gap is shown" in " ".join(text.split())
 
 

@@ -153,7 +153,7 @@ def test_the_sheet_shows_what_says_most_and_nothing_lies_on_anything(levels: int
         columns=["subject", "group", "site", "label", "dice"],
     )
     result = fairseg.audit(table, by="group", also="site", adjust="site")
-    figure = report_sheet(result)
+    figure = report_sheet(result, ["Beside the verdict: HD95."])
     FigureCanvasAgg(figure).draw()
     page, gaps = figure.bbox, figure.axes[1]
     typical = [row for row in result.judgement.findings if row.endpoint is Endpoint.TYPICAL]

@@ -14,7 +14,7 @@ from fairseg.clinical import agreement, clinical_measures
 from fairseg.datasets.example import write_example
 from fairseg.report import HeartRoles, MaskFolders, ReportSections, summarize
 from fairseg.report.adjusted import adjust
-from fairseg.report.clinical import clinical_section
+from fairseg.report.clinical import agreement_charts, clinical_section
 from fairseg.report.pictures import Pictures, gap_charts, sizes, with_largest_gaps
 from fairseg.report.worst import worst_cases
 from fairseg.scoring import evaluate
@@ -106,7 +106,7 @@ def test_clinical_measures_stand_by_group() -> None:
     scores = make_scores()
     overall = summaries_of(scores)[0]
     roles = HeartRoles({"lv": "LVBP", "myocardium": "LVM"}, "frame")
-    section = clinical_section(Scores.of(scores), overall, roles, Pictures([[overall]]))
+    section = clinical_section(Scores.of(scores), overall, roles)
     assert section is not None
     measures = clinical_measures(scores, roles.labels, phase="frame")
     ids = dict(zip(overall.subjects["subject"], overall.subjects["group"], strict=True))
@@ -115,14 +115,10 @@ def test_clinical_measures_stand_by_group() -> None:
     assert section.page_table.rows[0].name == "LVEDV (ml), A"
     count, bias, *_ = section.page_table.cells[0]
     assert (count.text, bias.value, bias.low) == ("30", expected["bias"][0], expected["bias_low"][0])
-    assert set(section.charts) == set(expected["measure"])
-    assert section.charts["LVEDV"].count('class="dots') == 2
-    assert (
-        clinical_section(
-            Scores.of(scores), summaries_of(scores, "frame", None)[0], roles, Pictures([[overall]])
-        )
-        is None
-    )
+    charts = agreement_charts(section, Pictures([[overall]]))
+    assert set(charts) == set(expected["measure"])
+    assert charts["LVEDV"].count('class="dots') == 2
+    assert clinical_section(Scores.of(scores), summaries_of(scores, "frame", None)[0], roles) is None
 
 
 def test_every_subject_is_a_dot_in_every_grouping() -> None:
@@ -261,7 +257,7 @@ def biases(bias: dict[str, float], seed: int = 0) -> list[str]:
     scores = pd.DataFrame(rows)
     overall = with_intervals(summarize(scores, Groups.from_table(scores, by="group"))[0], resamples=300)
     roles = HeartRoles({"lv": "LVBP"}, "frame")
-    found = clinical_section(Scores.of(scores), overall, roles, Pictures([[overall]]))
+    found = clinical_section(Scores.of(scores), overall, roles)
     assert found is not None
     return found.sentences
 

@@ -1,6 +1,7 @@
 """The card that heads a comparison's page and stands for it in a notebook, and the same in a terminal."""
 
 import textwrap
+from collections.abc import Sequence
 from typing import Any
 
 from fairseg.report.charts import badge
@@ -17,8 +18,8 @@ _MOST_CHANGES = 3  # models whose groups have a table on the card
 _OF_CHANGES = (0, 3, 4, 5)  # columns: subjects, typical change, who newly fails and who no longer does
 
 
-def card_values(result: Compared) -> dict[str, Any]:
-    """Return what the macro `card` of `parts.html.j2` takes."""
+def card_values(result: Compared, notes: Sequence[str]) -> dict[str, Any]:
+    """Return what the macro `card` of `parts.html.j2` takes, with notes below its tables."""
     models = result.judgement.models
     alike = len({model.verdict for model in models}) == 1
     return {
@@ -33,7 +34,7 @@ def card_values(result: Compared) -> dict[str, Any]:
         "tables": _tables(result),
         "details": "",
         "stacked": True,
-        "notes": result.notes,
+        "notes": notes,
     }
 
 
@@ -52,9 +53,9 @@ def _tables(result: Compared) -> list[Table]:
     return [models_table(result), whole.part(_OF_CHANGES)]
 
 
-def card_html(result: Compared) -> str:
+def card_html(result: Compared, notes: Sequence[str]) -> str:
     """Return the card with its own style and without a script, for a notebook."""
-    return render_page("card.html.j2", card=card_values(result))
+    return render_page("card.html.j2", card=card_values(result, notes))
 
 
 def small_table(result: Compared) -> str:
@@ -62,11 +63,11 @@ def small_table(result: Compared) -> str:
     return grid(models_table(result))
 
 
-def to_terminal(result: Compared) -> str:
+def to_terminal(result: Compared, notes: Sequence[str]) -> str:
     """Return the card as text: the verdict and sentence of every model, then the tables, then notes."""
     lines = []
     for model in result.judgement.models:
         lines.append(f"{model.verdict.character} {model.model}: {model.verdict.label}")
         lines.append(model_answer(result, model))
-    text = "\n\n".join(textwrap.fill(plain(line), _LETTERS) for line in [*lines, *result.notes])
+    text = "\n\n".join(textwrap.fill(plain(line), _LETTERS) for line in [*lines, *notes])
     return f"{text}\n\n{tables_to_terminal(_tables(result))}"

@@ -1,6 +1,7 @@
 """A comparison in one folder: the page, tables for paper and spreadsheet, a figure."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +54,8 @@ FILES = (
 )
 
 
-def save_comparison(result: Compared, folder: Path) -> Path:
-    """Write a comparison into a folder, and return the page's path.
+def save_comparison(result: Compared, notes: Sequence[str], folder: Path) -> Path:
+    """Write a comparison, with notes for its card, into a folder, and return the page's path.
 
     Written are `comparison.html` (self-contained), `comparison.csv` (the paper's figures of every model and
     structure, unrounded), `.md` and `.tex`, `findings.csv` (every pair of groups, structure and endpoint),
@@ -71,7 +72,7 @@ def save_comparison(result: Compared, folder: Path) -> Path:
     structures = _structures(result)
     tables = [table for structure in structures for table in paper_tables(result, structure)]
     files: dict[str, str | bytes] = {
-        PAGE: _page(result),
+        PAGE: _page(result, notes),
         "comparison.csv": csv_files.to_csv(_unrounded(result, structures)),
         "comparison.md": to_markdown(tables),
         "comparison.tex": to_latex(tables),
@@ -80,7 +81,7 @@ def save_comparison(result: Compared, folder: Path) -> Path:
         "comparison.svg": boxes_svg(result),
     }
     write_files(folder, files, KIND)
-    for note in result.notes:
+    for note in notes:
         logger.warning("%s", note)
     return folder / PAGE
 
@@ -102,7 +103,7 @@ def _unrounded(result: Compared, structures: list[str]) -> Any:
     return whole[["structure", *(name for name in whole if name != "structure")]]
 
 
-def _page(result: Compared) -> str:
+def _page(result: Compared, notes: Sequence[str]) -> str:
     first = result.analyses[0]
     structures = _structures(result)
     baseline = result.models[result.baseline]
@@ -130,7 +131,7 @@ def _page(result: Compared) -> str:
         size=_size(result),
         counts=list(zip(first.groups.names, first.counts.tolist(), strict=True)),
         reference=reference,
-        card=card_values(result),
+        card=card_values(result, notes),
         models=models,
         gaps=_gaps(result),
         boxes={structure: _boxes(result, structure, subjects) for structure in structures},

@@ -22,6 +22,7 @@ from fairseg.metrics.fairness import Floats
 from fairseg.report.analyses import analyses_of, compare_as_meant, is_vector, strata_ids, with_groups
 from fairseg.report.audit import OVERALL
 from fairseg.report.compare.answer import answer
+from fairseg.report.compare.beside import other_metrics
 from fairseg.report.compare.card import card_html, small_table
 from fairseg.report.compare.compared import Compared
 from fairseg.report.compare.page import save_comparison
@@ -73,16 +74,21 @@ class ComparisonResult(Compared):
         Raises:
             ValueError: the folder cannot be written.
         """
-        return save_comparison(self, Path(folder))
+        return save_comparison(self, self.all_notes, Path(folder))
+
+    @cached_property
+    def all_notes(self) -> tuple[str, ...]:
+        """The notes, and where a group got worse in another metric than the one judged by."""
+        return (*self.notes, *other_metrics(self))
 
     def __str__(self) -> str:
         return self.sentence
 
     def __repr__(self) -> str:
-        return "\n\n".join([self.sentence, small_table(self), *self.notes])
+        return "\n\n".join([self.sentence, small_table(self), *self.all_notes])
 
     def _repr_html_(self) -> str:
-        return card_html(self)
+        return card_html(self, self.all_notes)
 
 
 @says_what_to_type("fairseg.compare({'baseline': scores, 'fair': others}, by='sex')", compare_as_meant)

@@ -118,6 +118,39 @@ def test_scores_that_both_models_lack_more_often_in_one_group_are_no_absence_of_
     assert judged(skipped, skipped).verdicts == {"other": Verdict.OPEN}
 
 
+@pytest.mark.parametrize(
+    ("metric", "shift", "worse", "apart"),
+    [
+        ("hd95", {"B": 6.0}, ["B"], ["B", "A"]),  # farther is worse
+        ("hd95", {"A": -3.0}, [], ["B", "A"]),  # what is better for one group alone
+        ("hd95", {"A": 1.0, "B": 1.0}, ["A", "B"], []),
+        ("hd95", {}, [], []),
+        ("nsd", {"A": -0.05}, ["A"], ["A", "B"]),  # less is worse
+        ("nsd", {"A": 0.05, "B": 0.05}, [], []),
+    ],
+)
+def test_another_metric_than_the_one_judged_by_is_told_wherever_the_answer_is(
+    metric: str, shift: dict[str, float], worse: list[str], apart: list[str]
+) -> None:
+    base = table()
+    rng = np.random.default_rng(3)
+    base["hd95"], base["nsd"] = rng.uniform(5, 9, 200), rng.uniform(0.6, 0.9, 200)
+    noise = rng.normal(0, 0.01, 200)
+    result = judged(base, base.assign(**{metric: base[metric] + base["group"].map(shift).fillna(0) + noise}))
+    assert result.verdict is Verdict.SAME
+    told = [note for note in result.all_notes if note.startswith("Beside the verdict")]
+    title = {"hd95": "HD95 (mm)", "nsd": "NSD"}[metric]
+    parts = [f"{group} is typically worse off than with base" for group in worse]
+    parts += ["{} fared worse than {}".format(*apart)] if apart else []
+    assert len(told) == bool(parts)
+    for note in told:
+        assert note.startswith(f"Beside the verdict, {title}: with other, {parts[0]}")
+        assert note.count(";") == len(parts) - 1
+        assert all(part in note for part in parts)
+        for text in (repr(result), result._repr_html_(), to_terminal(result, result.all_notes)):
+            assert note[:40] in " ".join(text.split())
+
+
 def test_the_table_of_gaps_names_who_is_behind_first() -> None:
     base = table(gap=-0.04)  # A is behind
     result = judged(base, changed(base, A=0.03))
@@ -141,7 +174,7 @@ def test_gains_are_compared_within_strata_where_something_is_held_fixed() -> Non
     assert typical["adjusted"].tolist() == [False, True]
     assert typical["gain"].round(2).tolist()[1] == 0
     assert "With scanner held fixed, " in result.sentence
-    assert "B behind A, scanner held fixed" in to_terminal(result)
+    assert "B behind A, scanner held fixed" in to_terminal(result, result.all_notes)
     bins = {"age": [20, 40]}
     assert "With age held fixed, " in judged(base, other, adjust="age", bins=bins).sentence
     assert "With age (in fifths) held fixed, " in judged(base, other, adjust="age").sentence
@@ -356,7 +389,7 @@ def test_everything_that_shows_the_result_says_the_same_verdict(tmp_path: Path) 
         *("comparison.html", "comparison.csv", "comparison.md", "comparison.tex", "comparison.svg"),
         *("findings.csv", "changes.csv", MANIFEST),
     }
-    for text in (page, result._repr_html_(), to_terminal(result), repr(result)):
+    for text in (page, result._repr_html_(), to_terminal(result, result.all_notes), repr(result)):
         assert label in text.lower()
     assert result.sentence in repr(result)
 
