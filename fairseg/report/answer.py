@@ -115,7 +115,9 @@ def _others(comparisons: Sequence[Comparison], lead: Finding | None) -> list[Fin
         return []
     pair = (lead.first, lead.second)
     found = [finding for one in comparisons if (one.first, one.second) == pair for finding in one.shown]
-    return [finding for finding in found if finding is not lead][:3]
+    # Among many equal scores a shift may be shown that is of no size.
+    slight = [one for one in found if one.endpoint is Endpoint.TYPICAL and round(abs(one.estimate), 3) == 0]
+    return [finding for finding in found if finding is not lead and finding not in slight][:3]
 
 
 def _other_way(result: Audited, comparisons: Sequence[Comparison], lead: Finding) -> dict[str, Any] | None:

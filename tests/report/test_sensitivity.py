@@ -55,7 +55,7 @@ def test_a_verdict_that_hangs_on_missed_structures_is_named() -> None:
     rows = found.table.to_frame()
     assert rows.loc["missed structures left out", "Changes"] == "in 1 of 1"
     assert rows.loc["median over structures", "Changes"] == "no"
-    assert 'missed structures left out, it is "not enough evidence"' in found.sentence
+    assert '"not enough evidence" by the choice "missed structures left out"' in found.sentence
 
 
 def test_a_subject_without_any_structure_left_is_no_trouble() -> None:
