@@ -37,9 +37,7 @@ _GAP_ROW = 0.022  # of the same, which a row of the chart of gaps needs
 
 
 @rc_context(STYLE)
-def figure_files(
-    result: Audited, summaries: Sequence[Summary], beside: Sequence[str]
-) -> dict[str, bytes]:
+def figure_files(result: Audited, summaries: Sequence[Summary], beside: Sequence[str]) -> dict[str, bytes]:
     """Return the figures and the sheet, name -> content.
 
     Args:

@@ -95,7 +95,7 @@ def test_notes_stand_on_the_page_after_those_of_the_table_and_are_logged(
     with caplog.at_level(logging.WARNING, logger="fairseg"):
         page = result.save(tmp_path).read_text()
     assert any("c1 (RV)" in record.getMessage() for record in caplog.records)
-    assert page.index("said before") < page.index("c1 (RV)")
+    assert page.index("Said before") < page.index("c1 (RV)")
 
 
 def numbers(size: int = 40) -> pd.DataFrame:
