@@ -6,7 +6,7 @@ weighted p-value of a deal says what chance alone shows on this page. Within str
 the subjects of the same stratum.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -29,6 +29,7 @@ from fairseg.statistics.two_samples import hypergeometric
 Cells = npt.NDArray[np.signedinteger]
 
 _MOST_TABLES = 500  # of margins that differ from deal to deal, beyond which stratified shares are normal
+_BITS = 63  # of the integer that is dealt
 _CHUNK = 3_000_000  # subjects of all deals that are held at once
 
 
@@ -75,13 +76,14 @@ def smallest_p_values(
     columns = _Columns()
     tests = [_Test(row, columns) for row in rows]
     matrix = columns.matrix(len(ids[0]))
-    cells, fields = _packed({number: ids[number] for number in sorted({row.attribute for row in rows})})
+    attributes = sorted({row.attribute for row in rows})
+    cells, label = _packed({number: ids[number] for number in attributes})
     found = []
     tables: dict[_Test, list[npt.NDArray[np.int32]]] = {test: [] for test in tests if test.exact}
     for deals in _deal(cells, permutations, blocks, np.random.default_rng(seed)):
         smallest = np.full(len(deals), np.inf)
-        for number, (shift, mask) in fields.items():
-            dealt = Dealt(((deals >> shift) & mask).astype(np.int16) - np.int16(1), matrix)
+        for number in attributes:
+            dealt = Dealt(label(number, deals), matrix)
             for test in (test for test in tests if test.row.attribute == number):
                 if test.exact:
                     tables[test].append(test.tables(dealt))
@@ -147,21 +149,28 @@ def _stratified_table(margins: tuple[tuple[int, int, int], ...]) -> tuple[int, F
     return least, np.minimum(2 * tails, 1.0)
 
 
-def _packed(ids: Mapping[int, Integers]) -> tuple[Cells, dict[int, tuple[int, int]]]:
-    """Return the group ids of all attributes in one integer a row, so that they are dealt at once.
+def _packed(ids: Mapping[int, Integers]) -> tuple[Cells, Callable[[int, Cells], npt.NDArray[np.int16]]]:
+    """Return what of a row is dealt, (N,), and how the group ids of an attribute are read from it.
 
-    Returns:
-        The integers, (N,); and for each attribute where its bits are, which hold the id + 1: shift and mask.
+    That are the ids of all attributes in the bits of one integer, which costs one deal and no lookup; of so
+    many attributes that they have no room there, the number of the row.
     """
     fields, width = {}, 0
     for number, own in ids.items():
         bits = int(own.max(initial=0) + 1).bit_length()
         fields[number] = width, (1 << bits) - 1
         width += bits
-    if width > 63:  # more attributes than a page has
-        raise ValueError(f"attributes must have fewer groups in all, got {len(ids)} of {width} bits")
+    if width > _BITS:
+        labels = {number: own.astype(np.int16) for number, own in ids.items()}
+        size = len(next(iter(ids.values())))
+        return np.arange(size, dtype=np.int32), lambda number, deals: labels[number][deals]
+
+    def label(number: int, deals: Cells) -> npt.NDArray[np.int16]:
+        shift, mask = fields[number]
+        return ((deals >> shift) & mask).astype(np.int16) - np.int16(1)
+
     packed = sum((own + 1) << fields[number][0] for number, own in ids.items())
-    return np.asarray(packed, dtype=np.int16 if width < 16 else np.int32 if width < 32 else np.int64), fields
+    return np.asarray(packed, dtype=np.int16 if width < 16 else np.int32 if width < 32 else np.int64), label
 
 
 def _deal(

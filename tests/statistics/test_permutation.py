@@ -5,6 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
+from fairseg.statistics import permutation
 from fairseg.statistics.permutation import Row, adjusted_p, local_level, smallest_p_values, stratified_fisher
 from fairseg.statistics.two_samples import brunner_munzel, fisher_exact
 
@@ -79,3 +80,17 @@ def test_adjusted_p_and_level_agree() -> None:
 
 def test_stratified_fisher_of_one_stratum() -> None:
     assert stratified_fisher(6, [(10, 30, 6)]) == pytest.approx(fisher_exact(6, 10, 0, 30))
+
+
+def test_any_number_of_attributes_is_dealt_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ids of 40 attributes have no room in the bits of one integer; what is dealt is the same."""
+    rng = np.random.default_rng(2)
+    ids = [rng.integers(-1, 3, 60) for _ in range(40)]
+    rows = [
+        Row(number, 0, 1, rng.random(60).round(1), marks=False, weight=1.0, strata=(np.arange(60),))
+        for number in range(40)
+    ]
+    assert smallest_p_values(rows, ids, permutations=100, seed=0).max() < 0.5
+    few = smallest_p_values(rows[:3], ids, permutations=100, seed=0)
+    monkeypatch.setattr(permutation, "_BITS", 0)
+    assert smallest_p_values(rows[:3], ids, permutations=100, seed=0).tolist() == few.tolist()
