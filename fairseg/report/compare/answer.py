@@ -44,7 +44,7 @@ def model_answer(result: Compared, model: ModelGains) -> str:
         title="Dice" if title == "DSC" else title,
         options=result.options,
         drop=result.judgement.drop,
-        failing=list(model.failing[:3]),
+        failing=_failing(model, result.judgement.structures[0]),
         harm=[spoken_harm(one) for one in _worst(model)],
         losses=_losses(model),
         row=None if row is None else spoken_row(row, result),
@@ -78,6 +78,7 @@ def spoken_row(row: GainRow, result: Compared) -> dict[str, Any]:
         "gained": gained,
         "other": row.first if gained == row.second else row.second,
         "gain": _abs(row.gain, write, row.margin),
+        "none": abs(row.gain.estimate) < _LEAST,
         "before": _abs(row.gap_before.interval, write, row.margin),
         "after": _abs(row.gap_after.interval, write, row.margin),
         "turned": row.gap_before.sign * row.gap_after.sign < 0,
@@ -150,6 +151,25 @@ def _worst(model: ModelGains) -> list[HarmRow]:
     for row in order:
         clearest.setdefault(row.group, row)
     return list(clearest.values())[:3]
+
+
+def _failing(model: ModelGains, overall: str) -> list[dict[str, Any]]:
+    """Return where a model fails, or the baseline, overall first; once for everyone where every group fails."""
+    judged = {one.group for one in model.changes if one.judged and one.attribute == model.primary}
+    found = []
+    for one in sorted(model.failing, key=lambda one: one.structure != overall):
+        place = (one.baseline, one.structure)
+        fail = {
+            each.group for each in model.failing if each.group and (each.baseline, each.structure) == place
+        }
+        whole = any(not each.group and (each.baseline, each.structure) == place for each in model.failing)
+        everyone = whole and bool(judged) and judged <= fail
+        if one.group and everyone:
+            continue
+        who = one.group or ("everyone" if everyone else "all subjects together")
+        facts = {name: getattr(one, name) for name in ("baseline", "structure", "median", "failures", "n")}
+        found.append({"who": who, **facts})
+    return found[:3]
 
 
 def _losses(model: ModelGains) -> list[dict[str, str]]:

@@ -289,7 +289,7 @@ def _hidden(scores: dict[str, Scores], pseudonyms: Pseudonyms) -> dict[str, Scor
 
 def _matched(scores: dict[str, Scores]) -> tuple[dict[str, Scores], pd.DataFrame, list[str]]:
     """Return the scores of the rows that all models have, in one order; what is lost, and notes."""
-    notes = [f"{name}: {as_sentence(note)}" for name, one in scores.items() for note in one.notes]
+    notes = _by_model({name: list(map(as_sentence, one.notes)) for name, one in scores.items()})
     baseline = next(iter(scores))
     first = scores[baseline].table.set_index(["case", "label"])
     if unnamed := [name for name, one in scores.items() if not one.named]:

@@ -510,3 +510,13 @@ def test_the_best_of_the_papers_figures_is_the_highest_overlap_and_the_lowest_di
     best = {row.name: [cell.best for cell in cells] for row, cells in zip(rows.rows, rows.cells, strict=True)}
     for name in ("Median DSC", "Median IoU", "Median HD95 (mm)"):
         assert best[name] == [False, False, True, True]
+
+
+def test_a_model_that_fails_everyone_is_said_once_and_a_baseline_that_fails_too() -> None:
+    table = pd.DataFrame({"subject": [f"s{at}" for at in range(40)], "sex": ["F", "M"] * 20})
+    table["dice"] = np.linspace(0.2, 0.4, 40)
+    result = fairseg.compare({"a": table, "b": table.assign(dice=table["dice"] + 0.01)}, by="sex")
+    assert result.verdict is Verdict.FAILS
+    assert "b fails for everyone" in result.sentence
+    assert "a fails for everyone" in result.sentence
+    assert "fails for F" not in result.sentence
