@@ -154,7 +154,7 @@ def _worst(model: ModelGains) -> list[HarmRow]:
 
 
 def _failing(model: ModelGains, overall: str) -> list[dict[str, Any]]:
-    """Return where a model fails, or the baseline, overall first; once for everyone where each group fails."""
+    """Return where a model fails, or the baseline, overall first; once for everyone where all groups fail."""
     judged = {one.group for one in model.changes if one.judged and one.attribute == model.primary}
     found = []
     for one in sorted(model.failing, key=lambda one: one.structure != overall):
