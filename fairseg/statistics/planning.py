@@ -81,7 +81,8 @@ def plan_shift(
         are off by a fifth in one pilot of three.
 
     Raises:
-        ValueError: a pool has fewer than 5 scores, or a number is out of range.
+        ValueError: a pool has fewer than 5 scores, or a number is out of range; the difference is larger than
+            the typical score.
 
     >>> plan = plan_shift(assumed_scores(0.92, 0.03), assumed_scores(0.92, 0.03), 0.02)
     >>> plan.n_first, plan.n_second
@@ -89,6 +90,12 @@ def plan_shift(
     """
     pools = _Pools(first, second, bounds)
     _check(ratio, difference=difference, power=power, alpha=alpha)
+    room = min(float(np.median(pool)) for pool in pools.pools) - bounds[0]
+    if difference > room:
+        raise ValueError(
+            f"difference must be at most {room:.3g}, got {difference:g}: the better served group scores as "
+            f"the pools do, and the other so much lower would lie below {bounds[0]:g}"
+        )
 
     def sizes(number: float) -> tuple[int, int]:
         return max(2, round(number * ratio)), max(2, round(number))

@@ -117,6 +117,15 @@ def test_what_cannot_be_shown_is_said() -> None:
     assert same.n_first == same.n_second > 1  # no spread: a few suffice
 
 
+@pytest.mark.parametrize("direction", DIRECTIONS)
+def test_a_difference_that_no_scores_can_have_is_refused(direction: Direction) -> None:
+    """From a typical score of .9 another lies at most .9 lower, whichever group is the better served."""
+    pool = assumed_scores(0.9, 0.03)
+    assert plan_shift(pool, pool, 0.85, direction=direction).n_second > 0
+    with pytest.raises(ValueError, match="difference must be at most 0.9, got 0.95"):
+        plan_shift(pool, pool, 0.95, direction=direction)
+
+
 def test_distances_are_planned_within_their_own_bounds() -> None:
     distances = np.random.default_rng(0).lognormal(1.5, 0.4, 400)
     plan = plan_shift(-distances, -distances, 1.0, bounds=(-np.inf, 0.0))
