@@ -22,6 +22,7 @@ from fairseg.integrations.monai.metrics import GroupDiceMetric
 from fairseg.integrations.nnunet import read_summaries
 from fairseg.integrations.torchmetrics import FairnessGap, GroupDice
 from fairseg.scoring import read_scores
+from fairseg.scoring.labels import read_dataset_labels
 
 Masks = Callable[..., Path]
 Reader = Callable[..., pd.DataFrame]
@@ -400,3 +401,17 @@ def test_a_summary_whose_codes_differ_is_an_error(tmp_path: Path) -> None:
     assert main(["nnunet", "scores", str(file), *out, "--labels", "2=2:3"]) == 2
     with pytest.raises(ValueError, match="no reference"):
         read_summaries([summary(tmp_path, {"a": {"1": (0.0, 4, 0)}}, "v2")], table)
+
+
+@pytest.mark.parametrize("ignore", [2**63, 2**70, -(2**63) - 1])
+@pytest.mark.parametrize("way", READERS)
+def test_ignored_is_what_a_mask_can_hold(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], way: str, ignore: int
+) -> None:
+    place = cohort(tmp_path, (1, 2), (1, 2))
+    with pytest.raises(ValueError) as error:
+        READERS[way](place, ignore=ignore)
+    assert "ignore must be what a mask can hold" in str(error.value) + capsys.readouterr().err
+    say_labels(place / "references", {"wall": 1, "ignore": ignore})
+    with pytest.raises(ValueError, match=r"dataset\.json: ignore must be what a mask can hold"):
+        read_dataset_labels(place / "references")
