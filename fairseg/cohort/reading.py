@@ -13,7 +13,7 @@ import pandas as pd
 
 from fairseg.cohort.columns import NO_ATTRIBUTES, metric_of, roles_of
 from fairseg.cohort.levels import WHOLE, as_float, cell_text, level_text, odd_cells
-from fairseg.io.cells import cells_of, each
+from fairseg.io.cells import cells_of, each, texts_of
 from fairseg.io.csv_files import fused, read_csv
 from fairseg.io.sentences import NamingNote, counted, listed
 
@@ -247,7 +247,7 @@ def _kept(column: "pd.Series[Any]") -> "pd.Series[Any]":
 
 def _whole_names(column: "pd.Series[Any]", changes: list[str]) -> "pd.Series[Any]":
     """Return a column of names that are all numbers such as 1.0 with 1 in its place; any other as it is."""
-    texts = {text for text in cells_of(column) if isinstance(text, str)}
+    texts = texts_of(column)
     if not texts or not all(WHOLE.fullmatch(text) for text in texts):
         return column
     changes.append(f"{column.name}: names such as {min(texts)} are read as {level_text(min(texts))}")
@@ -258,7 +258,7 @@ def _in_years(column: "pd.Series[Any]", changes: list[str]) -> "pd.Series[Any]":
     """Return a column of DICOM's ages in years, any other as it is."""
     if column.dtype.kind != "O":
         return column
-    texts = dict.fromkeys(text for text in cells_of(column) if isinstance(text, str))
+    texts = texts_of(column)
     ages = [text for text in texts if _DICOM_AGE.fullmatch(text)]
     if not ages or not all(_DICOM_AGE.fullmatch(text) or isfinite(as_float(text)) for text in texts):
         return column

@@ -16,6 +16,14 @@ def cells_of(column: Iterable[Any]) -> list[Any]:
     return list(column.tolist() if is_text else column)  # type: ignore[attr-defined]
 
 
+def texts_of(column: Iterable[Any]) -> list[str]:
+    """Return the texts among the cells of a column, each once."""
+    cells = cells_of(column)
+    if set(map(type, cells)) <= {str, type(None)}:
+        return [text for text in dict.fromkeys(cells) if text is not None]
+    return list(dict.fromkeys(cell for cell in cells if isinstance(cell, str)))
+
+
 def coded(
     function: Callable[[Any], Result], cells: Iterable[Any]
 ) -> tuple[npt.NDArray[np.int64], list[Result]]:

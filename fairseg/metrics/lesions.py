@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import label
-from scipy.optimize import linear_sum_assignment
 
 from fairseg.metrics.masks import Mask, MaskPair, Structures, structure_values
 from fairseg.metrics.pairs import pair_of
@@ -222,6 +221,8 @@ def _components(mask: Mask) -> tuple[Ints, Ints]:
 
 def _assign(rows: Ints, columns: Ints, values: Floats) -> Ints:
     """Return the places of the candidates that make the greatest sum, each row and column once."""
+    from scipy.optimize import linear_sum_assignment  # noqa: PLC0415  (slow to import)
+
     each_row, row = np.unique(rows, return_inverse=True)
     each_column, column = np.unique(columns, return_inverse=True)
     candidate = np.full((len(each_row), len(each_column)), -1)

@@ -20,10 +20,10 @@ def plain(text: str) -> str:
     >>> plain("two\nlines"), plain("\x1b[31mred")
     ('two lines', '�[31mred')
     """
-    shown = (
-        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in " ".join(text.split())
-    )
-    return "".join(shown)
+    line = " ".join(text.split())
+    if line.isprintable():
+        return line
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in line)
 
 
 def markdown(text: str) -> str:
