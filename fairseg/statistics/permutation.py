@@ -30,7 +30,7 @@ Cells = npt.NDArray[np.signedinteger]
 
 _MOST_TABLES = 500  # of margins that differ from deal to deal, beyond which stratified shares are normal
 _BITS = 63  # of the integer that is dealt
-_CHUNK = 3_000_000  # subjects of all deals that are held at once
+_CHUNK = 1_500_000  # subjects of all deals that are held at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -259,7 +259,7 @@ class _Columns:
     def __init__(self) -> None:
         self._cells: dict[tuple[int, int], SortedScores] = {}
         self._places: dict[tuple[int, int, str], int] = {}
-        self._columns: list[Floats] = []
+        self._columns: list[npt.NDArray[np.float32]] = []
 
     def cell(self, values: Floats, stratum: Integers) -> SortedScores:
         key = id(values), id(stratum)  # rows hold them, so that no id is given twice
@@ -278,9 +278,9 @@ class _Columns:
             else:
                 column = cell.ranks() ** (2 if kind == "squares" else 1)
             self._places[key] = len(self._columns)
-            self._columns.append(column)
+            self._columns.append(column.astype(np.float32))
         return self._places[key]
 
     def matrix(self, size: int) -> npt.NDArray[np.float32]:
-        stacked = np.stack(self._columns, axis=1) if self._columns else np.zeros((size, 0))
-        return np.ascontiguousarray(stacked, dtype=np.float32)
+        columns = self._columns
+        return np.stack(columns, axis=1) if columns else np.zeros((size, 0), dtype=np.float32)
