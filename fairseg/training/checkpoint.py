@@ -6,6 +6,7 @@ from hashlib import blake2b
 from math import inf
 from pathlib import Path
 from typing import Any, cast
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 import torch
@@ -46,6 +47,9 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         ValueError: it cannot be read, or it is of another format.
     """
     try:
+        with ZipFile(path) as archive:  # torch itself asks no checksum
+            if archive.testzip() is not None:
+                raise BadZipFile
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise DamagedError(f"{path} is not there: no checkpoint was written yet") from None

@@ -15,7 +15,7 @@ import torch
 from fairseg.cli import main
 from fairseg.io.outputs import undone_if_refused
 from fairseg.training import Settings, train
-from fairseg.training.checkpoint import CHECKPOINT, load_whole_run
+from fairseg.training.checkpoint import CHECKPOINT, DamagedError, load_whole_run
 from fairseg.training.data import load_data
 
 RECIPE = ["--by", "group", "--features", "4", "--most-features", "8", "--epochs", "1", "--steps", "2"]
@@ -233,6 +233,24 @@ def test_a_checkpoint_without_finite_weights_is_named(run: Path, tmp_path: Path,
     torch.save(saved, tmp_path / CHECKPOINT)
     with pytest.raises(ValueError, match="finite weights"):
         load_whole_run(tmp_path / CHECKPOINT)
+
+
+def test_flipped_bits_of_a_checkpoint_are_refused_or_change_nothing(run: Path, tmp_path: Path) -> None:
+    content, rng = (run / CHECKPOINT).read_bytes(), np.random.default_rng(0)
+    saved, file, refusals = load_whole_run(run / CHECKPOINT), tmp_path / CHECKPOINT, 0
+    for place, bit in zip(rng.integers(0, len(content), 100), rng.integers(0, 8, 100), strict=True):
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << int(bit)
+        file.write_bytes(damaged)
+        try:
+            found = load_whole_run(file)
+        except DamagedError as error:
+            assert str(file) in str(error)  # noqa: PT017  (most are refused, what only fills up is not)
+            refusals += 1
+        else:
+            assert found["run"] == saved["run"]
+            assert all(torch.equal(one, found["network"][name]) for name, one in saved["network"].items())
+    assert refusals > 80
 
 
 def prepared_files(dataset: Path, folder: Path) -> tuple[Path, Path]:
