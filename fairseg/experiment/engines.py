@@ -112,7 +112,7 @@ class Processes:
         for machine in self._in_use.values():
             free.remove(machine)
         machine = free[0]
-        process = self._context.Process(target=_child, args=(root, name, machine), daemon=False)
+        process = self._context.Process(target=_child, args=(root.resolve(), name, machine), daemon=False)
         with _environment(dict.fromkeys(_THREADS, str(machine.threads))):
             process.start()
         self._in_use[process] = machine
