@@ -48,7 +48,7 @@ def compare(scores: Sequence[Path], names: str | None, out: Path, **given: Any) 
     models = dict(zip(_names(scores, names), read, strict=True))
     result = fairseg.compare(models, sections=sections, pseudonyms=hidden, **given)
     page = result.save(out)
-    click.echo(to_terminal(result, result.all_notes))
+    click.echo(to_terminal(result, result.notes))
     click.echo(f"Comparison: {page}")
     return 0
 

@@ -78,6 +78,6 @@ def demo(out: Path, seed: int) -> int:
         write_files(folder, fairseg.scoring.scores_to_files(table), "scores")
     comparison = fairseg.compare(scores, by="group", reference=demo.REFERENCE)
     page = comparison.save(out / "comparison")
-    click.echo(to_terminal(comparison, comparison.all_notes))
+    click.echo(to_terminal(comparison, comparison.notes))
     click.echo(f"Comparison: {page}; a report of each arm: {out / 'reports'}")
     return 0

@@ -179,15 +179,12 @@ def in_centimetres() -> pd.DataFrame:
 def seen(result: AuditResult | ComparisonResult, folder: Path) -> dict[str, str]:
     """Return what each kind of reader sees of a result, without line breaks and markup."""
     page = result.save(folder).read_text(encoding="utf-8")
-    if isinstance(result, AuditResult):
-        terminal = audit_text(result, result.notes)
-    else:
-        terminal = comparison_text(result, result.all_notes)
+    text = audit_text if isinstance(result, AuditResult) else comparison_text
     texts = {
         "printed": repr(result),
         "card": result._repr_html_(),
         "page": page,
-        "terminal": terminal,
+        "terminal": text(result, result.notes),
     }
     return {name: " ".join(html.unescape(text).split()) for name, text in texts.items()}
 
@@ -223,7 +220,7 @@ def test_what_looks_wrong_is_said_wherever_the_answer_is_read(
 def test_what_looks_wrong_in_one_model_names_it() -> None:
     scores = in_centimetres()
     mended = scores.assign(hd=scores["hd"].where(scores["sex"] == "F", scores["hd"] * 10))
-    (note,) = fairseg.compare({"before": scores, "after": mended}, by="sex").notes
+    note = fairseg.compare({"before": scores, "after": mended}, by="sex").notes[0]
     assert note.startswith("before: HD is ")
 
 

@@ -26,7 +26,7 @@ class Compared:
         analyses: the grouping that was asked about, then those of `also`.
         judgement: every pair of groups, change and harm of every model, as numbers.
         lost: what some model lacks: kind, name, model, reason.
-        notes: what else a reader must know, one line each.
+        table_notes: what else a reader must know of the tables, one line each.
         sections: what is held fixed, what was stated before, and how the page was made.
     """
 
@@ -36,7 +36,7 @@ class Compared:
     analyses: tuple[Analysis, ...]
     judgement: GainsJudgement
     lost: pd.DataFrame
-    notes: tuple[str, ...] = ()
+    table_notes: tuple[str, ...] = ()
     sections: ReportSections = field(default_factory=ReportSections)
 
     @property

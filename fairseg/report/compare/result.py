@@ -74,21 +74,24 @@ class ComparisonResult(Compared):
         Raises:
             ValueError: the folder cannot be written.
         """
-        return save_comparison(self, self.all_notes, Path(folder))
+        return save_comparison(self, self.notes, Path(folder))
 
     @cached_property
-    def all_notes(self) -> tuple[str, ...]:
-        """The notes, and where a group got worse in another metric than the one judged by."""
-        return (*self.notes, *other_metrics(self))
+    def notes(self) -> tuple[str, ...]:
+        """What a reader must know beside the answer, one line each.
+
+        What is odd in the tables; then where a group got worse in another metric than the one judged by.
+        """
+        return (*self.table_notes, *other_metrics(self))
 
     def __str__(self) -> str:
         return self.sentence
 
     def __repr__(self) -> str:
-        return "\n\n".join([self.sentence, small_table(self), *self.all_notes])
+        return "\n\n".join([self.sentence, small_table(self), *self.notes])
 
     def _repr_html_(self) -> str:
-        return card_html(self, self.all_notes)
+        return card_html(self, self.notes)
 
 
 @says_what_to_type("fairseg.compare({'baseline': scores, 'fair': others}, by='sex')", compare_as_meant)

@@ -138,7 +138,7 @@ def test_another_metric_than_the_one_judged_by_is_told_wherever_the_answer_is(
     noise = rng.normal(0, 0.01, 200)
     result = judged(base, base.assign(**{metric: base[metric] + base["group"].map(shift).fillna(0) + noise}))
     assert result.verdict is Verdict.SAME
-    told = [note for note in result.all_notes if note.startswith("Beside the verdict")]
+    told = [note for note in result.notes if note.startswith("Beside the verdict")]
     title = {"hd95": "HD95 (mm)", "nsd": "NSD"}[metric]
     parts = [f"{group} is typically worse off than with base" for group in worse]
     parts += ["{} fared worse than {}".format(*apart)] if apart else []
@@ -147,7 +147,7 @@ def test_another_metric_than_the_one_judged_by_is_told_wherever_the_answer_is(
         assert note.startswith(f"Beside the verdict, {title}: with other, {parts[0]}")
         assert note.count(";") == len(parts) - 1
         assert all(part in note for part in parts)
-        for text in (repr(result), result._repr_html_(), to_terminal(result, result.all_notes)):
+        for text in (repr(result), result._repr_html_(), to_terminal(result, result.notes)):
             assert note[:40] in " ".join(text.split())
 
 
@@ -174,7 +174,7 @@ def test_gains_are_compared_within_strata_where_something_is_held_fixed() -> Non
     assert typical["adjusted"].tolist() == [False, True]
     assert typical["gain"].round(2).tolist()[1] == 0
     assert "With scanner held fixed, " in result.sentence
-    assert "B behind A, scanner held fixed" in to_terminal(result, result.all_notes)
+    assert "B behind A, scanner held fixed" in to_terminal(result, result.notes)
     bins = {"age": [20, 40]}
     assert "With age held fixed, " in judged(base, other, adjust="age", bins=bins).sentence
     assert "With age (in fifths) held fixed, " in judged(base, other, adjust="age").sentence
@@ -389,7 +389,7 @@ def test_everything_that_shows_the_result_says_the_same_verdict(tmp_path: Path) 
         *("comparison.html", "comparison.csv", "comparison.md", "comparison.tex", "comparison.svg"),
         *("findings.csv", "changes.csv", MANIFEST),
     }
-    for text in (page, result._repr_html_(), to_terminal(result, result.all_notes), repr(result)):
+    for text in (page, result._repr_html_(), to_terminal(result, result.notes), repr(result)):
         assert label in text.lower()
     assert result.sentence in repr(result)
 
