@@ -126,6 +126,8 @@ def _parse(begin: bytes, packed: bool) -> NiftiHeader:
             kind, bits = struct.unpack_from(order + "2h", begin, 70)
             pixdim = struct.unpack_from(order + "8f", begin, 76)
             start, *scale = struct.unpack_from(order + "3f", begin, 108)
+            codes = struct.unpack_from(order + "2h", begin, 252)
+            place = struct.unpack_from(order + "18f", begin, 256)
             magic = begin[344:348]
         elif length == 540:
             dim = struct.unpack_from(order + "8q", begin, 16)
@@ -133,6 +135,8 @@ def _parse(begin: bytes, packed: bool) -> NiftiHeader:
             pixdim = struct.unpack_from(order + "8d", begin, 104)
             (start,) = struct.unpack_from(order + "q", begin, 168)
             scale = list(struct.unpack_from(order + "2d", begin, 176))
+            codes = struct.unpack_from(order + "2i", begin, 344)
+            place = struct.unpack_from(order + "18d", begin, 352)
             magic = begin[4:12]
         else:
             continue
@@ -146,6 +150,10 @@ def _parse(begin: bytes, packed: bool) -> NiftiHeader:
             raise ValueError(f"it has {dim[0]} axes")
         if _BITS.get(kind) != bits:
             raise ValueError(f"a voxel of datatype {kind} has {_BITS.get(kind)} bits, not {bits}")
+        # Of the two ways to say where voxels lie, those count that have a code.
+        for code, form, numbers in zip(codes, ("qform", "sform"), (place[:6], place[6:]), strict=True):
+            if code > 0 and not all(map(math.isfinite, numbers)):
+                raise ValueError(f"its {form}, which says where it lies, holds what is no number")
         # ITK drops axes of length 1 at the end, and what is said about their size.
         axes = max(1, *(axis for axis in range(1, dim[0] + 1) if dim[axis] > 1 or axis <= 3), 1)
         spacing = tuple(map(float, pixdim[1 : min(axes, dim[0]) + 1]))

@@ -166,6 +166,23 @@ def read_or_refused(path: Path) -> npt.NDArray[Any] | None:
         return None
 
 
+@pytest.mark.parametrize(("form", "offset"), [("qform", 256), ("sform", SROW)])
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+def test_a_place_that_is_no_number_is_refused_where_it_counts(
+    tmp_path: Path, voxels: npt.NDArray[np.uint8], save_mask: Save, form: str, offset: int, number: float
+) -> None:
+    path = save_mask(tmp_path / "a.nii", voxels, spacing=SPACING)
+    patch(path, offset, "<f", number)
+    codes = {"qform": (1, 0), "sform": (0, 1)}
+    for counts, pair in codes.items():
+        patch(path, QFORM_CODE, "<2h", *pair)
+        if counts == form:
+            with pytest.raises(ValueError, match=rf"a\.nii .*{form}, which says where it lies"):
+                read_mask(path)
+        else:
+            assert np.array_equal(read_mask(path).voxels, voxels)
+
+
 def cuts(size: int) -> list[int]:
     return sorted({*range(0, size, max(1, size // 60)), *range(max(0, size - 24), size)})
 
