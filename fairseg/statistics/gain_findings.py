@@ -308,8 +308,9 @@ class ModelGains:
 
     @property
     def telling_pairs(self) -> tuple[PairGains, ...]:
-        """The pairs of the primary attribute, and of the one that decides."""
-        return tuple(pair for pair in self.pairs if pair.attribute in (self.primary, self.decisive))
+        """The pairs of the primary attribute, and of the one that decides; those with the verdict first."""
+        pairs = [pair for pair in self.pairs if pair.attribute in (self.primary, self.decisive)]
+        return tuple(sorted(pairs, key=lambda pair: pair.verdict is not self.verdict))
 
     def pair_of(self, attribute: str) -> PairGains | None:
         """Return the first pair of an attribute that has the attribute's verdict; None without pairs."""

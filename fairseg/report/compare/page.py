@@ -48,6 +48,7 @@ logger = logging.getLogger(__name__)
 
 PAGE = "comparison.html"
 KIND = "comparison"
+_MOST_GAPS = 60  # that are drawn
 FILES = (
     *(PAGE, "comparison.csv", "comparison.md", "comparison.tex", "findings.csv", "changes.csv"),
     "comparison.svg",
@@ -125,6 +126,7 @@ def _page(result: Compared, notes: Sequence[str]) -> str:
         for model in result.judgement.models
     ]
     reference = None if first.reference is None else first.groups.name(first.reference)
+    gaps, gaps_left = _gaps(result)
     return render_page(
         "comparison.html.j2",
         title=say("title_of_comparison", by=first.name, baseline=result.baseline),
@@ -133,7 +135,8 @@ def _page(result: Compared, notes: Sequence[str]) -> str:
         reference=reference,
         card=card_values(result, notes),
         models=models,
-        gaps=_gaps(result),
+        gaps=gaps,
+        gaps_left=gaps_left,
         boxes={structure: _boxes(result, structure, subjects) for structure in structures},
         papers=[(structure, paper_tables(result, structure)) for structure in structures],
         findings=findings_table(result),
@@ -160,8 +163,8 @@ def _method(result: Compared) -> str:
     )
 
 
-def _gaps(result: Compared) -> Markup:
-    """Draw the gap in the typical case of each model, the baseline first in each block."""
+def _gaps(result: Compared) -> tuple[Markup, int]:
+    """Draw the gap in the typical case of each model, before and after, and count those not drawn."""
     typical = [
         (model, pair, row)
         for model in result.judgement.models
@@ -173,24 +176,26 @@ def _gaps(result: Compared) -> Markup:
     rows = []
     for model, pair, row in typical:
         counts = " / ".join(map(str, counts_of(row, pair)))
-        name = f"{row.structure}: {named(pair, 'behind')}" if several else row.structure
-        name += f", {result.held_fixed} held fixed" if row.adjusted else ""
+        block = f"{model.model}: {named(pair, 'behind')}" if several else model.model
+        name = row.structure + (f", {result.held_fixed} held fixed" if row.adjusted else "")
         before, after = gaps_of(row, pair)
         shown = Verdict.GAP if row.gap_before.shown else Verdict.OPEN
-        rows.append(ForestRow(model.model, f"{name}, before", *before, shown, counts))
-        label = row_label(row, pair)
-        rows.append(ForestRow(model.model, f"{name}, after", *after, row.verdict, counts, label))
+        small = not row.gap_before.shown and max(-before.low, before.high) <= row.margin
+        label = ("Within margin", "inside") if small else None
+        rows.append(ForestRow(block, f"{name}, before", *before, shown, counts, label))
+        rows.append(ForestRow(block, f"{name}, after", *after, row.verdict, counts, row_label(row, pair)))
     if not rows:  # no pair of groups is judged
-        return Markup("")
+        return Markup(""), 0
     whom = "Gap" if several else named(typical[0][1], "behind")
     title = next(iter(result.models.values())).title
-    return forest(
-        rows[:60],
+    drawn = forest(
+        rows[:_MOST_GAPS],
         label="Gaps before and after",
         axis=f"{whom} in the typical {title}",
         margin=result.options.margin,
-        heads=("Structure and groups" if several else "Structure", "Verdict", "Gap [limits]", "Subjects"),
+        heads=("Structure", "Verdict", "Gap [limits]", "Subjects"),
     )
+    return drawn, max(0, len(rows) - _MOST_GAPS)
 
 
 def _boxes(result: Compared, structure: str, subjects: Roster) -> Markup:

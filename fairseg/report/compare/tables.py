@@ -28,7 +28,6 @@ def models_table(result: Compared) -> Table:
     held_too = [one.name for one in result.analyses if one.held]
     for model in result.judgement.models:
         pairs = [pair for pair in model.telling_pairs if pair.rows]
-        pairs.sort(key=lambda pair: pair.verdict is not model.verdict)
         for place, pair in enumerate(pairs[:_MOST_PAIRS]):
             name = f"{model.model}: {named(pair, 'behind')}"
             crude = pair.rows[0]
