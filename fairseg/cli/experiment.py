@@ -69,6 +69,7 @@ from fairseg.training.settings import Settings
 @click.option("--mix", is_flag=True, help="Go on although code or data have changed; the report says so.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Jobs at a time. Default: the GPUs, or the cores.")
 @options.number("--threads", click.IntRange(min=1), 1, "Threads of each job on the CPU.")
+@options.setting("spacing")
 @options.setting("workers")
 @options.setting("device")
 @click.option("--cluster", type=click.Choice(["slurm", "local"]), help="Submit jobs, by submitit.")
@@ -98,6 +99,7 @@ def experiment(
     train_groups: Sequence[str],
     mirror: bool | None,
     mix: bool,
+    spacing: Any,
     device: str,
     pseudonyms: Any,
     **arguments: Any,
@@ -106,6 +108,10 @@ def experiment(
     need_extra()
     hidden = options.key_outside(pseudonyms, out) or False
     changes = parse_changes(dict(settings))
+    if spacing is not None:
+        if "spacing" in changes:
+            raise ValueError("--spacing and --set spacing= are two ways to say the same: give one of them")
+        changes["spacing"] = spacing
     machine = {name: arguments.pop(name) for name in ("jobs", "threads", "workers", "cluster", "parameters")}
     read = options.table_options()
     attributes = tuple(by) or fairseg.experiment.default_attribute(table or dataset / "groups.csv", read)

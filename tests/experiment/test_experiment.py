@@ -278,6 +278,11 @@ def test_an_experiment_that_is_refused_leaves_nothing(
         (["--out", str(copy / "imagesTr")], "is read: choose another --out"),
         (["--out", str(new), "--set", "patch_size=33,31"], "patch_size must be divisible"),
         (["--out", str(new), "--set", "target_spacing=1e-6,1e-6"], "spacing 1e-06"),
+        (
+            ["--out", str(new), "--spacing", "mm"],
+            "spacing must be numbers or columns of the cohort, got 'mm'",
+        ),
+        (["--out", str(new), "--spacing", "mm", "--set", "spacing=mm"], "two ways to say the same"),
         (["--out", str(new), "--cluster", "slurm"], "cluster slurm: "),
     ):
         capfd.readouterr()
