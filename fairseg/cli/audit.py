@@ -66,6 +66,7 @@ sections = options.group(
 @click.option("--metric", default="dice", show_default=True, help="Column to judge by: a share of 1.")
 @click.option("--predictions", type=options.PATH, help="Folder of predicted masks, to show the worst cases.")
 @click.option("--references", type=options.PATH, help="Folder of reference masks, for the same.")
+@options.spacing
 @sections
 @click.option("--out", type=options.OUT, required=True, help="Folder to write the report into.")
 @options.debug
@@ -233,6 +234,8 @@ def _sections(given: dict[str, Any], stated: Any, out: Path) -> Any:
         raise ValueError("--predictions and --references must be given together")
     if images is not None and predictions is None:
         raise ValueError("--images needs --predictions and --references, to know what to show")
+    if given.get("spacing") is not None and predictions is None:
+        raise ValueError("--spacing needs --predictions and --references, which are drawn")
     if images is not None and not images.is_dir():
         raise ValueError(f"--images must be a folder, got {images}")
     if roles is None and phase is not None:
@@ -242,7 +245,7 @@ def _sections(given: dict[str, Any], stated: Any, out: Path) -> Any:
         heart = HeartRoles(roles) if phase is None else HeartRoles(roles, *phase)
     masks = None
     if predictions is not None:
-        codes = {name: given.get(name) for name in ("labels", "prediction_labels", "ignore")}
+        codes = {name: given.get(name) for name in ("labels", "prediction_labels", "ignore", "spacing")}
         masks = MaskFolders(predictions, references, images, **codes)
     options_ = {"model": given.pop("model"), "resamples": given.pop("resamples"), "preregistered": stated}
     options_ |= {"pseudonyms": options.key_outside(given.pop("pseudonyms"), out), "command": typed_command()}

@@ -73,7 +73,7 @@ def with_spacing(mask: Mask, spacing: Sequence[float] | None) -> Mask:
     """
     if spacing is None or mask.unit == "mm":
         return mask
-    size = spacing_of_axes(spacing, mask.voxels.ndim)
+    size = spacing_of_axes(spacing, len(mask.spacing))  # an image can have an axis of colours besides
     return replace(mask, spacing=size, grid={**mask.grid, "spacing": size[::-1]}, unit="mm")
 
 

@@ -1,7 +1,7 @@
 """A slice of a case as a small picture: which one, which part of it, and its pixels as a data URI."""
 
 from base64 import b64encode
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -11,6 +11,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from fairseg.io.images import EXTENSIONS, Mask, check_same_grid, read_picture
+from fairseg.io.label_files import with_spacing
 from fairseg.io.voxel_data import Voxels
 
 _CONTEXT = 0.35  # of the structures' size, shown on each side of them
@@ -56,10 +57,10 @@ def find_image(folder: Path, case: str) -> Path | None:
     return next((folder / name for name in names if (folder / name).is_file()), None)
 
 
-def read_pixels(path: Path, truth: Mask) -> tuple[Voxels | None, str]:
-    """Return the pixels of an image, colours as a last axis, or None and why."""
+def read_pixels(path: Path, truth: Mask, spacing: Sequence[float] | None = None) -> tuple[Voxels | None, str]:
+    """Return the pixels of an image, colours as a last axis, or None and why; `spacing` as `with_spacing`."""
     try:
-        image = read_picture(path)
+        image = with_spacing(read_picture(path), spacing)
     except ValueError:
         return None, " The image cannot be read."
     try:

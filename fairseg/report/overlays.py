@@ -9,7 +9,7 @@ import numpy.typing as npt
 from markupsafe import Markup
 
 from fairseg.io.images import check_same_grid
-from fairseg.io.label_files import read_labels
+from fairseg.io.label_files import read_labels, with_spacing
 from fairseg.io.slices import choose_plane, read_pixels, to_uri, window_around
 from fairseg.io.voxel_data import Voxels
 from fairseg.metrics.counts import count
@@ -45,6 +45,7 @@ def overlay(
     *,
     image: Path | None = None,
     note: str = "",
+    spacing: Sequence[float] | None = None,
 ) -> Overlay:
     """Draw both masks of a case over its image, on the slice where most voxels disagree.
 
@@ -56,11 +57,15 @@ def overlay(
         image: file of the image. With None, a file that cannot be read, or one on another grid, the masks
             stand on black, and the text says so.
         note: what else the text says.
+        spacing: pixel size of files that state none, as `with_spacing` takes it.
 
     Raises:
         ValueError: a mask cannot be read, they lie on different grids, or labels are not usable.
     """
-    truth, guess = read_labels(reference, labels.reference), read_labels(prediction, labels.prediction)
+    truth, guess = (
+        with_spacing(read_labels(file, codes), spacing)
+        for file, codes in ((reference, labels.reference), (prediction, labels.prediction))
+    )
     check_same_grid(guess, truth)
     pair = check_pair(
         guess.voxels,
@@ -71,7 +76,7 @@ def overlay(
     )
     scores = count(pair).dice
     score = float(np.nanmean(scores)) if np.isfinite(scores).any() else float("nan")
-    pixels, lacking = (None, " No image.") if image is None else read_pixels(image, truth)
+    pixels, lacking = (None, " No image.") if image is None else read_pixels(image, truth, spacing)
     plane, where = choose_plane(truth, _structures(truth.voxels, guess.voxels, labels))
     drawn = np.array(list(_structures(plane.of(truth.voxels), plane.of(guess.voxels), labels)))
     window = window_around(np.asarray(drawn.any(axis=(0, 1))), plane.spacing)

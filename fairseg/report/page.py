@@ -183,6 +183,11 @@ def _page(material: _Material, cohort: Table, tables: Sequence[Table]) -> str:
     overall, sections, scores = summaries[0], result.sections, result.scores
     dice, tabled = "dice" in scores.metrics, with_tables(summaries)
     counts = dict(enumerate(overall.counts.tolist()))
+    worst, not_drawn = (
+        ([], {})
+        if sections.masks is None or not dice
+        else worst_cases(scores, overall, sections.masks, sections.pseudonyms)
+    )
     values: dict[str, Any] = {
         "title": say("title", model=sections.model, by=result.analyses[0].name),
         "about": about(sections, {sections.model: scores}),
@@ -219,9 +224,8 @@ def _page(material: _Material, cohort: Table, tables: Sequence[Table]) -> str:
         "thinned": pictures.thinned,
         "legend": charts.legend(overall.names, overall.reference, counts),
         "scatters": pictures.scatters(0, scores) if dice else Markup(""),
-        "worst": []
-        if sections.masks is None or not dice
-        else worst_cases(scores, overall, sections.masks, sections.pseudonyms),
+        "worst": worst,
+        "not_drawn": not_drawn,
         "keys": overlay_legend(scores.labels),
         "others": [_other(material, number) for number in range(1, len(result.analyses))],
         "cohort": cohort,

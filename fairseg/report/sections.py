@@ -8,6 +8,7 @@ from typing import Any
 from fairseg.cohort.pseudonyms import Pseudonyms
 from fairseg.metrics.masks import Structures
 from fairseg.report.preregistration import NUMBERS, Preregistration, read_preregistration
+from fairseg.scoring.voxel_sizes import Spacing
 from fairseg.statistics.judge_options import JudgeOptions
 
 
@@ -19,7 +20,8 @@ class MaskFolders:
         predictions: folder of the model's masks.
         references: folder of the reference masks.
         images: folder of the images; None to draw masks alone.
-        labels: as in `fairseg.evaluate`, and so `prediction_labels` and `ignore`.
+        labels: as in `fairseg.evaluate`, and so `prediction_labels`, `ignore` and `spacing` (its columns are
+            attributes of the scores).
     """
 
     predictions: Path
@@ -28,6 +30,7 @@ class MaskFolders:
     labels: Structures | None = None
     prediction_labels: Structures | None = None
     ignore: int | None = None
+    spacing: Spacing | None = None
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from fairseg.report.templates import say
 from fairseg.scoring.labels import LabelMap, label_map
 from fairseg.scoring.summary import Summary
 from fairseg.scoring.table import Scores
+from fairseg.scoring.voxel_sizes import VoxelSizes
 
 logger = logging.getLogger(__name__)
 
@@ -25,18 +27,21 @@ _EACH = 3  # of a group
 
 def worst_cases(
     scores: Scores, overall: Summary, masks: MaskFolders, pseudonyms: Pseudonyms | None = None
-) -> list[tuple[str, list[Overlay]]]:
+) -> tuple[list[tuple[str, list[Overlay]]], dict[str, list[str]]]:
     """Draw the cases of lowest Dice of each group, the worst first, and name the structure that fails most.
 
     Args:
         scores: the scores, with Dice.
         overall: their summary, for the groups.
-        masks: where the masks are. A case without its files, or whose files cannot be drawn, is left out with
-            a warning.
+        masks: where the masks are.
         pseudonyms: whose codes the scores have in the place of names.
 
     Returns:
-        Group and pictures, of the groups that have cases; at most 12 pictures in all.
+        Group and pictures, of the groups that have cases; at most 12 pictures in all. And why cases could not
+        be drawn, with their names; a reason can name a file, so with pseudonyms the log alone has it.
+
+    Raises:
+        ValueError: the spacing is not usable.
     """
     table = scores.table
     of_case = table.groupby("case", sort=False)["dice"].mean()
@@ -48,38 +53,35 @@ def worst_cases(
     codes = label_map(
         masks.predictions, masks.references, masks.labels, masks.prediction_labels, masks.ignore
     )
+    sizes = VoxelSizes.of(masks.spacing, lowest)
     file_names = {case if pseudonyms is None else pseudonyms.code(case): case for case in predicted}
     found = []
+    failed: dict[str, list[str]] = {}
     for group in present[:_MOST]:
         cases = of_case[[groups[case] == group for case in of_case.index]].dropna().sort_values()
         drawn: list[Overlay] = []
         for case in cases.index[:each]:
             worst = say("worst_structure", label=lowest.loc[case, "label"], dice=lowest.loc[case, "dice"])
             file_name = file_names.get(str(case))
-            if file_name is None or file_name not in true:
-                logger.warning("case %s has no files to draw it from", case)
-                continue
-            files = predicted[file_name], true[file_name]
             try:
+                if file_name is None or file_name not in true:
+                    raise ValueError("there is no prediction and reference of that name")
+                files = true[file_name], predicted[file_name]
                 image = None if masks.images is None else find_image(masks.images, file_name)
-                drawn.append(_drawn(str(case), *files, codes, image, worst, scores.labels))
+                draw = partial(overlay, str(case), *files, image=image, note=worst, spacing=sizes[str(case)])
+                drawn.append(draw(_shown(codes, files, scores.labels)))
             except (ValueError, OSError) as error:
                 logger.warning("case %s cannot be drawn: %s", case, error)
+                reason = str(error) if pseudonyms is None else "the log of the run says why"
+                failed.setdefault(reason, []).append(str(case))
         if drawn:
             found.append((overall.names[group], drawn))
-    return found
+    return found, failed
 
 
-def _drawn(
-    case: str,
-    predicted: Path,
-    true: Path,
-    codes: LabelMap,
-    image: Path | None,
-    worst: str,
-    names: Sequence[str],
-) -> Overlay:
+def _shown(codes: LabelMap, files: Sequence[Path], names: Sequence[str]) -> LabelMap:
+    """Return the structures of these names; without any named, the values that the masks have."""
     if not codes.reference:
-        found = np.union1d(*(np.unique(read_labels(file).voxels) for file in (predicted, true)))
+        found = np.union1d(*(np.unique(read_labels(file).voxels) for file in files))
         codes = codes.of_values(int(value) for value in found if value > 0 and value != codes.ignore)
-    return overlay(case, true, predicted, codes.only(names), image=image, note=worst)
+    return codes.only(names)

@@ -87,6 +87,7 @@ def test_a_report_of_everything(scores: Path, capfd: pytest.CaptureFixture[str])
         (["--roles", "lv=LV"], "LV"),
         (["--predictions", "here"], "--predictions and --references must be given together"),
         (["--images", "here"], "--images needs --predictions and --references"),
+        (["--spacing", "1"], "--spacing needs --predictions and --references"),
     ],
 )
 def test_wrong_options_are_one_line(

@@ -7,9 +7,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import SimpleITK as sitk
+from PIL import Image
 
 import fairseg
 from fairseg import Groups, read_cohort
+from fairseg.cli import main
 from fairseg.clinical import agreement, clinical_measures
 from fairseg.datasets.example import write_example
 from fairseg.report import HeartRoles, MaskFolders, ReportSections, summarize
@@ -184,7 +187,8 @@ def example(folder: Path) -> tuple[pd.DataFrame, Summary]:
 def test_the_worst_cases_are_shown_by_group(tmp_path: Path) -> None:
     scores, overall = example(tmp_path)
     masks = MaskFolders(tmp_path / "predictions", tmp_path / "references")
-    shown = worst_cases(Scores.of(scores), overall, masks)
+    shown, not_drawn = worst_cases(Scores.of(scores), overall, masks)
+    assert not not_drawn
     assert [name for name, _ in shown] == ["F", "M"]
     for group, pictures in shown:
         cases = scores[scores["sex"] == group].groupby("case")["dice"].mean().sort_values()
@@ -195,7 +199,51 @@ def test_the_worst_cases_are_shown_by_group(tmp_path: Path) -> None:
             own = scores[scores["case"] == case].set_index("label")["dice"]
             assert f"worst in {own.idxmin()} ({own.min():.3f})" in picture.text
     next((tmp_path / "references").glob(f"{cases.index[0]}.*")).write_bytes(b"broken")
-    assert len(worst_cases(Scores.of(scores), overall, masks)[1][1]) == 2
+    shown, not_drawn = worst_cases(Scores.of(scores), overall, masks)
+    assert len(shown[1][1]) == 2
+    assert list(not_drawn.values()) == [[cases.index[0]]]
+
+
+def test_masks_of_two_formats_are_drawn_with_the_pixel_size_that_is_given(tmp_path: Path) -> None:
+    """Predictions and colour images state no size, references do: 0.5 by 0.25 mm, other ones in each case."""
+    table = pd.DataFrame(
+        {"case": list("abcd"), "sex": list("FFMM"), "mm": ["0.5, 0.25", 1.5, 1.5, "0.5, 0.25"]}
+    )
+    for folder in ("predictions", "references", "images"):
+        (tmp_path / folder).mkdir()
+    for shift, (case, mm) in enumerate(zip(table["case"], table["mm"], strict=True)):
+        true = np.zeros((40, 60), np.uint8)
+        true[10:30, 20:40] = 1
+        made = sitk.GetImageFromArray(true)
+        made.SetSpacing((0.25, 0.5) if isinstance(mm, str) else (1.5, 1.5))  # columns first
+        sitk.WriteImage(made, str(tmp_path / "references" / f"{case}.nii.gz"))
+        Image.fromarray(np.roll(true, shift + 1, axis=1)).save(tmp_path / "predictions" / f"{case}.png")
+        Image.fromarray(np.stack([true * 90] * 3, axis=-1)).save(tmp_path / "images" / f"{case}.png")
+    people = tmp_path / "people.csv"
+    table.to_csv(people, index=False)
+    folders = [str(tmp_path / folder) for folder in ("predictions", "references")]
+    images, out = ["--images", str(tmp_path / "images"), "--by", "sex", "--min-size", "2"], tmp_path / "out"
+    audit = ["audit", *folders, "--groups", str(people), "--labels", "1", *images, "--resamples", "100"]
+    assert main([*audit, "--spacing", "mm", "--out", str(out)]) == 0
+    page = (out / "report.html").read_text()
+    assert page.count("<figure>") == page.count("data:image") == 4
+    assert not re.search("another grid|Not drawn|No image", page)
+    report = [
+        "report",
+        str(out / "scores.csv"),
+        "--predictions",
+        folders[0],
+        "--references",
+        folders[1],
+        *images,
+    ]
+    assert main([*report, "--spacing", "mm", "--out", str(tmp_path / "again")]) == 0
+    assert (tmp_path / "again" / "report.html").read_text().count("data:image") == 4
+    assert main([*report, "--out", str(tmp_path / "without")]) == 0  # as if nobody had stated a size
+    page = (tmp_path / "without" / "report.html").read_text()
+    assert "<figure>" not in page
+    assert "The worst cases of each group" in page
+    assert len(re.findall("Not drawn: .* another grid", page)) == 2  # a reason each of two sizes
 
 
 def test_a_whole_report_has_every_section(tmp_path: Path) -> None:
