@@ -31,6 +31,7 @@ from fairseg.report.text import other_answers, small_table
 from fairseg.scoring.folders import Cohort, score_folders
 from fairseg.scoring.subjects import structure_scores
 from fairseg.scoring.table import Scores
+from fairseg.scoring.voxel_sizes import Spacing
 from fairseg.statistics.common_structures import common_structures
 from fairseg.statistics.judge_options import JudgeOptions
 from fairseg.statistics.page import judge_page
@@ -129,6 +130,7 @@ def audit(
     labels: Structures | None = None,
     prediction_labels: Structures | None = None,
     ignore: int | None = None,
+    spacing: Spacing | None = None,
     also: str | Sequence[str | Sequence[str] | Groups] = (),
     adjust: str | Sequence[str] = (),
     bins: Mapping[str, Sequence[float]] | None = None,
@@ -163,6 +165,8 @@ def audit(
         labels: of the masks, as in `fairseg.evaluate`.
         prediction_labels: the same of the predictions, where these have other values.
         ignore: value of voxels in the reference masks that count for nothing.
+        spacing: pixel size in mm of masks whose files state none, rows first, or the columns of `cohort` that
+            have it; see `fairseg.evaluate`.
         also: further attributes (or combinations), each judged beside the first; errors are controlled over
             all of them.
         adjust: attributes to hold fixed: the gap among subjects who are alike in them is judged too.
@@ -222,9 +226,12 @@ def audit(
             raise ValueError(
                 "audit needs scores, or predictions, references and cohort (such as 'groups.csv') together"
             )
-        codes = {"labels": labels, "prediction_labels": prediction_labels, "ignore": ignore}
+        codes: dict[str, Any] = {"labels": labels, "prediction_labels": prediction_labels, "ignore": ignore}
+        codes["spacing"] = spacing
         metrics = dict.fromkeys(("dice", "hd", metric_of(metric) or metric))
         scores = score_folders(predictions, references, cohort, metric=metric, metrics=list(metrics), **codes)
+    elif spacing is not None:
+        raise ValueError("spacing is of masks: give predictions, references and cohort with it, not scores")
     elif any(given is not None for given in folders):
         raise ValueError("give scores, or predictions, references and cohort, not both")
     checked = Scores.of(scores, metric=metric)

@@ -288,9 +288,12 @@ def _check_case(
     """Raise a ValueError unless a case can be segmented: no mask is written before all of them can."""
     try:
         first, *_ = read_channels_of(files)
-        plan.size_of(with_spacing(first, spacing))
+        first = with_spacing(first, spacing)
+        plan.size_of(first)
         if mask is not None:
-            check_same_grid(read_labels(mask), first, names=("the reference", "the image"))
+            check_same_grid(
+                with_spacing(read_labels(mask), spacing), first, names=("the reference", "the image")
+            )
     except ValueError as error:
         raise ValueError(f"case {name}: {error}") from None
 

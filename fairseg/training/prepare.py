@@ -284,12 +284,12 @@ def _prepare_case(
     """Write the arrays of a case; return its description, and the messages of the image reader."""
     try:
         image, like = read_case(files, plan, spacing)
-        mask = read_labels(mask_file)
-        check_same_grid(mask, like, names=("the mask", "the image"))
+        mask = with_spacing(read_labels(mask_file), spacing)
+        check_same_grid(mask, with_spacing(like, spacing), names=("the mask", "the image"))
         _check_labels(mask.voxels, structures, ignore)
     except ValueError as error:
         raise ValueError(f"case {name}: {error}") from None
-    target = mask_in_plan(with_spacing(mask, spacing), plan, ignore)
+    target = mask_in_plan(mask, plan, ignore)
     for array, kind in ((image, "image"), (target, "mask")):
         with new_file(folder / f"{name}.{kind}.npy") as temporary:  # another training may prepare the same
             np.save(temporary, array)

@@ -53,8 +53,8 @@ class Gathered:
         dice: of each subject, (N,), NaN where unknown; None without scores.
         options: how the table was read.
         predictions: the folder of masks that was given; "" without.
-        scores_file: the table of scores that was given, if it was a file.
         unseen: cases of imagesTs, where imagesTr were looked at.
+        spacing: of images whose files state none, as it was given; None without.
     """
 
     attributes: tuple[str, ...]
@@ -75,8 +75,8 @@ class Gathered:
     dice: Floats | None
     options: TableOptions
     predictions: str = ""
-    scores_file: str = ""
     unseen: int = 0
+    spacing: Spacing | None = None
 
     @property
     def attribute(self) -> str:
@@ -167,7 +167,7 @@ def gather(
         # Whoever is left out is in the cohort all the same, and scored if there is a mask.
         masked = everybody[everybody["case"].isin(masks)]
         of_masks = score_folders(
-            predictions, raw.mask_folder, masked, labels=raw.structures, metrics=("dice",)
+            predictions, raw.mask_folder, masked, labels=raw.structures, metrics=("dice",), spacing=spacing
         )
         scored = _with_dice(of_masks)
     return Gathered(
@@ -189,8 +189,8 @@ def gather(
         None if scored is None else _dice(scored, subjects),
         options or TableOptions(),
         given,
-        str(scores) if isinstance(scores, str | Path) else "",
         unseen,
+        spacing,
     )
 
 

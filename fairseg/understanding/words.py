@@ -252,6 +252,9 @@ def advice_words(one: Advice, result: Understood) -> tuple[str, str, str]:
     options = [part for name in cohort.attributes for part in ("--by", name)]
     for name, edges in cohort.bins.items():
         options += ["--bins", f"{name}={','.join(f'{edge:g}' for edge in edges)}"]
+    if cohort.spacing is not None:
+        sizes = [cohort.spacing] if isinstance(cohort.spacing, str) else map(str, cohort.spacing)
+        options += ["--spacing", ",".join(sizes)]
     read = cohort.options.words
     groups = ["--groups", cohort.groups_file or "GROUPS.csv", *read]
     named_otherwise = bool(read) or cohort.groups_file != str(Path(cohort.data) / "groups.csv")
@@ -262,9 +265,7 @@ def advice_words(one: Advice, result: Understood) -> tuple[str, str, str]:
             [cohort.predictions or "PREDICTIONS", str(cohort.raw.mask_folder), *groups, *options]
         ),
         "images": shlex.quote(str(next(iter(cohort.cases)).images[0].parent)),
-        "scores": shlex.join([cohort.scores_file] if cohort.scores_file else []),
         "unit": cohort.frame.unit,
-        "by": shlex.join(options),
         "pixels": pixels,
         "scanned": shlex.quote(",".join(_scanned(cohort))),
         "adjust": shlex.join([part for name in one.facts.get("names", ()) for part in ("--adjust", name)]),

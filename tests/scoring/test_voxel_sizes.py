@@ -46,6 +46,9 @@ def test_a_column_has_the_size_of_each_case(
     scores = fairseg.evaluate(*folders, cohort(**columns), spacing=spacing)
     assert scores["hd"].tolist() == distances
     assert set(scores["distance_unit"]) == {"mm"}
+    given = {"predictions": folders[0], "references": folders[1], "cohort": cohort(**columns)}
+    audited = fairseg.audit(**given, by="sex", spacing=spacing, min_size=2)
+    assert audited.scores.table["hd"].tolist() == distances
     sizes = fairseg.check(
         predictions=folders[0], references=folders[1], cohort=cohort(**columns), spacing=spacing
     ).files
@@ -76,3 +79,8 @@ def test_a_case_that_the_table_lacks_has_no_size() -> None:
     sizes = VoxelSizes.of("mm", cohort(mm=[1, 2]).set_index("case"))
     assert sizes["c"] == ()
     assert VoxelSizes()["c"] is None
+
+
+def test_scores_have_no_pixels_to_size() -> None:
+    with pytest.raises(ValueError, match="spacing is of masks"):
+        fairseg.audit({"dice": [0.9, 0.8], "sex": ["F", "M"]}, by="sex", spacing=(0.5, 0.5))

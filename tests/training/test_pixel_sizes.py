@@ -108,7 +108,7 @@ def test_images_that_state_a_size_and_images_that_state_none_do_not_mix(
     for folder in ("imagesTr", "labelsTr"):
         (data / folder).mkdir(parents=True)
         for name in SIZES:
-            source = folders["column" if name == "a" else "stated"]
+            source = folders["column" if name == "a" and folder == "imagesTr" else "stated"]
             for file in (source / folder).glob(f"{name}*"):
                 (data / folder / file.name).write_bytes(file.read_bytes())
     for name in ("groups.csv", "dataset.json"):

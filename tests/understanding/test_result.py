@@ -347,6 +347,22 @@ def test_pictures_without_a_pixel_size_are_measured_in_pixels_and_commands_name_
     )
     assert result.cohort.unseen == 2
     assert "--test" in result.sentence
+    for file in predictions.iterdir():  # of a model that writes NIfTI, which states the size
+        stated = sitk.GetImageFromArray(np.asarray(Image.open(file)))
+        stated.SetSpacing((0.25, 0.5))
+        sitk.WriteImage(stated, str(file.with_suffix(".nii.gz")))
+        file.unlink()
+    table = pd.read_csv(data / "groups.csv").assign(subject=lambda rows: rows["case"], mm="0.5, 0.25")
+    sized = fairseg.understand(data, "sex", cohort=table, spacing="mm", predictions=predictions,
+                               permutations=199, margins=[2])  # fmt: skip
+    assert sized.cohort.frame.pixel == (0.5, 0.25)
+    assert result.cohort.dice is not None
+    assert sized.cohort.dice is not None
+    assert sized.cohort.dice.tolist() == result.cohort.dice.tolist()
+    for kind in ("crop", "no crop", "header", "confounded", "errors"):
+        facts = {**FACTS, "one": SimpleNamespace(more="F", kind="misses", structure="lung")}
+        printed = advice_words(Advice(kind, "shown", facts), sized)[2]
+        assert "--spacing mm" in printed or printed == "", kind
     for file in predictions.iterdir():
         file.unlink()
     Image.fromarray(mask).save(predictions / "c22.png")
