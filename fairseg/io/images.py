@@ -305,9 +305,14 @@ def check_same_grid(
     for name, true in reference.grid.items():
         got = prediction.grid[name]
         if got != true and (len(got) != len(true) or not _close(name, got, true, reference)):
+            if name == "spacing" and prediction.unit != reference.unit:
+                sizeless = names[0] if prediction.unit == "px" else names[1]
+                way_out = f" (the file of {sizeless} states no pixel size: --spacing, or spacing=, gives it)"
+            else:
+                way_out = _way_out(prediction, reference)
             raise ValueError(
                 f"{names[0]} lies on another grid than {names[1]}: {name} "
-                f"{_short(got)} instead of {_short(true)}{_way_out(prediction, reference)}"
+                f"{_short(got)} instead of {_short(true)}{way_out}"
             )
 
 

@@ -467,8 +467,9 @@ def test_a_png_and_a_nifti_on_the_same_plain_grid_go_together(tmp_path: Path, sa
     png = read_mask(save_mask(tmp_path / "a.png", flat, spacing=(1.0, 1.0)))
     check_same_grid(png, read_mask(save_mask(tmp_path / "a.nii.gz", flat, spacing=(1.0, 1.0))))
     other = read_mask(save_mask(tmp_path / "b.nii.gz", flat, spacing=(1.0, 0.5)))
-    with pytest.raises(ValueError, match="spacing"):
-        check_same_grid(png, other)
+    for pair, role in (((png, other), "prediction"), ((other, png), "reference")):
+        with pytest.raises(ValueError, match=f"of the {role} states no pixel size: --spacing, or spacing="):
+            check_same_grid(*pair)
 
 
 # --- read_dataset_labels
