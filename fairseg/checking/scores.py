@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import numpy as np
 
 from fairseg.checking.findings import Finding, Severity, found
-from fairseg.cohort.columns import DISTANCES, title
+from fairseg.cohort.columns import DISTANCES, VOXELS, title
 from fairseg.cohort.groups import Groups
 from fairseg.metrics.fairness import Floats
 from fairseg.scoring.subjects import membership, structure_scores, subject_names
@@ -32,10 +32,17 @@ def score_findings(scores: Scores, by: Sequence[str], known: Collection[str]) ->
     findings += found(
         "skipped", Severity.WARNING, "scores", scores.reasons, reasons=list(scores.reasons.values())
     )
-    table = scores.table
-    main = scores.metrics[0]
-    without = table.loc[table[main].isna(), "subject"].drop_duplicates()
-    findings += found("no_score", Severity.NOTE, title(main), without)
+    table, main = scores.table, scores.metrics[0]
+    called = scores.title if main == "dice" else title(main)
+    absent = table[list(VOXELS)].eq(0).all(axis=1) if set(VOXELS) <= set(table) else False
+    lacks = table.assign(lacks=table[main].isna() & ~absent).groupby("subject", sort=False)["lacks"]
+    whole, some = lacks.all(), lacks.any()
+    every = {"subjects": len(some)}
+    severity = (
+        Severity.ERROR if whole.all() else Severity.WARNING
+    )  # an audit refuses a column without numbers
+    findings += found("unscored", severity, called, whole.index[whole], **every)
+    findings += found("no_score", Severity.NOTE, called, some.index[some & ~whole], **every)
     labels = set(scores.labels)
     of_case = table.groupby("case", sort=False)["label"].agg(set)
     lacking = [f"{case} ({', '.join(sorted(labels - own))})" for case, own in of_case.items() if labels - own]

@@ -131,11 +131,12 @@ def scale_ratios(
     if not parts:
         return ()
     largest = max(parts, key=lambda code: float(np.median(parts[code])))
-    errors = {code: float(np.nanmedian(error[known & (group == code)])) for code in parts}
+    both = known & ~np.isnan(error)
+    errors = {code: float(np.median(error[mine])) for code in parts if (mine := both & (group == code)).any()}
 
     def explained(code: int) -> float:
         """Return how many times as large a group's 1 - Dice makes the other's distances."""
-        return max(1.0, errors[largest] / errors[code]) if errors[code] > 0 else 1.0
+        return max(1.0, errors.get(largest, 0.0) / errors[code]) if errors.get(code, 0.0) > 0 else 1.0
 
     return tuple(
         ScaleRatio(largest, code, float(np.median(parts[largest]) / np.median(part)))

@@ -225,6 +225,23 @@ def test_distances_in_another_unit_are_found() -> None:
     assert kinds(fairseg.check(scores(hd=distance), by="sex")) == {"scale": ("M", "F")}
 
 
+@pytest.mark.filterwarnings("error")
+def test_subjects_without_any_score_are_counted_and_those_that_lack_some_are_noted() -> None:
+    few = scores(hd=np.random.default_rng(1).uniform(5, 9, 40))
+    few.loc[1:38, "dice"] = np.nan
+    result = fairseg.check(few, by="sex")
+    assert kinds(result) == {"unscored": tuple(f"p{place}" for place in range(1, 39))}
+    (found,) = (one for one in result.details if one.kind == "unscored")
+    assert (found.severity, found.where, found.facts["subjects"]) == (Severity.WARNING, "DSC", 40)
+    (found,) = (one for one in fairseg.check(scores(dice=np.nan)).details if one.kind == "unscored")
+    assert found.severity is Severity.ERROR  # as for an audit
+    both = pd.concat([scores(label="LV"), scores(label="RV").assign(dice=np.nan)])
+    assert all(one.severity is Severity.NOTE for one in fairseg.check(both, by="sex").details)
+    in_neither = few.assign(prediction_voxels=5, reference_voxels=5)
+    in_neither.loc[1:37, ["prediction_voxels", "reference_voxels"]] = 0
+    assert kinds(fairseg.check(in_neither, by="sex")) == {"unscored": ("p38",)}
+
+
 def test_people_in_two_parts_are_found_by_the_levels_of_a_column_or_by_a_file(tmp_path: Path) -> None:
     table = scores(part=["train", "TEST"] * 20)
     table.loc[1, "subject"] = "p0"

@@ -1,5 +1,7 @@
 """Duplicates, scales and percentages."""
 
+import warnings
+
 import numpy as np
 
 from fairseg.statistics.score_checks import (
@@ -43,6 +45,11 @@ def test_distances_of_one_group_in_cm() -> None:
     assert scale_ratios(np.where(ids == 1, mm * 12, mm), ids, np.where(ids == 1, 0.3, 0.9)) == ()
     assert scale_ratios(np.where(ids == 1, mm * 12, mm), ids, np.where(ids == 1, 0.88, 0.9))
     assert scale_ratios([np.nan] * 4, [0, 0, 1, -1]) == ()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for lacking in (0, 1):  # nobody of the group has a Dice, which then explains nothing
+            overlap = np.where(ids == lacking, np.nan, 0.9)
+            assert len(scale_ratios(np.where(ids == 1, mm / 10, mm), ids, overlap)) == 1
 
 
 def test_percentages() -> None:
