@@ -127,6 +127,12 @@ def is_vector(by: Any, scores: Any) -> bool:
     return not (len(by) < len(scores) and all(name in columns for name in by))
 
 
+def indexes_of(scores: Any) -> list[pd.Index]:
+    """Return the names that pandas has of the rows of a table, of a column, or of each column."""
+    parts = scores.values() if isinstance(scores, Mapping) else [scores]
+    return [one.index for one in parts if isinstance(one, pd.Series | pd.DataFrame)]
+
+
 def with_groups(scores: Any, groups: Any, metric: str) -> tuple[Any, str]:
     """Return a table with the groups as a column, and that column's name."""
     name = str(getattr(groups, "name", None) or "group")
@@ -136,14 +142,12 @@ def with_groups(scores: Any, groups: Any, metric: str) -> tuple[Any, str]:
             "groups must stand beside one value a subject, or a table in memory; of a file name the column: "
             "by='sex'"
         )
-    parts = scores.values() if isinstance(scores, Mapping) else [scores]
-    indices = [one.index for one in parts if isinstance(one, pd.Series | pd.DataFrame)]
     if isinstance(groups, pd.Series) and any(
-        len(index) == len(groups) and not index.equals(groups.index) for index in indices
+        len(index) == len(groups) and not index.equals(groups.index) for index in indexes_of(scores)
     ):
         raise ValueError(
             "scores and groups must have the same index, got rows in different order or of other names: "
-            "align them, or pass .to_numpy() of both"
+            'align them; in several tables add a column subject: df.reset_index(names="subject")'
         )
     frame = (
         pd.DataFrame(scores).reset_index(drop=True) if table else pd.DataFrame({metric: as_values(scores)})

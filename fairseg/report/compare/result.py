@@ -19,7 +19,14 @@ from fairseg.cohort.pseudonyms import Pseudonyms, named_in
 from fairseg.io.calls import says_what_to_type
 from fairseg.io.sentences import counted, listed, not_among
 from fairseg.metrics.fairness import Floats
-from fairseg.report.analyses import analyses_of, compare_as_meant, is_vector, strata_ids, with_groups
+from fairseg.report.analyses import (
+    analyses_of,
+    compare_as_meant,
+    indexes_of,
+    is_vector,
+    strata_ids,
+    with_groups,
+)
 from fairseg.report.audit import OVERALL
 from fairseg.report.compare.answer import answer
 from fairseg.report.compare.beside import other_metrics
@@ -125,7 +132,7 @@ def compare(
         models: name -> scores, each as `fairseg.audit` takes them; tables one after another or in a list are
             called after their files, else "model 1", "model 2". Rows belong together that have the same
             case (and label); without cases the subject is the case, and tables without either must have the
-            same rows in the same order.
+            same rows in the same order, and one index.
         by: the attribute whose levels are the groups; several: their intersections. Or an array or Series,
             the group of each row, as `groups`.
         baseline: the model that the others are compared with; None: the first.
@@ -182,6 +189,7 @@ def compare(
             f"models must map two names or more to scores, got {_described(models)}: type "
             "fairseg.compare({'baseline': scores, 'fair': others}, by='sex')"
         )
+    indexes = [(str(name), index) for name, source in models.items() for index in indexes_of(source)]
     if groups is not None:
         if by is not None:
             raise ValueError("by and groups are two ways to say the same: give one of them")
@@ -190,6 +198,8 @@ def compare(
     if by is None:
         raise ValueError("by must name the attribute whose levels are the groups, such as by='sex'")
     scores = _scores(models, baseline, metric)
+    if not all(one.named for one in scores.values()):
+        _check_rows_alone(scores, indexes)
     if sections.pseudonyms is not None:
         scores = _hidden(scores, sections.pseudonyms)
     baseline, *names = scores
@@ -295,8 +305,10 @@ def _matched(scores: dict[str, Scores]) -> tuple[dict[str, Scores], pd.DataFrame
     notes = _by_model({name: list(map(as_sentence, one.notes)) for name, one in scores.items()})
     baseline = next(iter(scores))
     first = scores[baseline].table.set_index(["case", "label"])
-    if unnamed := [name for name, one in scores.items() if not one.named]:
-        _check_rows_alone(scores, unnamed, notes)
+    if not scores[baseline].named:
+        notes.append(
+            "The rows of the models name neither cases nor subjects: they are matched by their order"
+        )
     common = first.index
     for one in scores.values():
         common = common[common.isin(pd.MultiIndex.from_frame(one.table[["case", "label"]]))]
@@ -368,15 +380,20 @@ def _check_agrees(
         )
 
 
-def _check_rows_alone(scores: dict[str, Scores], unnamed: Sequence[str], notes: list[str]) -> None:
-    """Raise unless tables without cases and subjects can be matched by the order of their rows."""
+def _check_rows_alone(scores: dict[str, Scores], indexes: Sequence[tuple[str, "pd.Index[Any]"]]) -> None:
+    """Raise unless tables, of which some name no cases, can be matched by the order of their rows."""
     sizes = {name: len(one.table) for name, one in scores.items()}
-    if len(unnamed) < len(scores) or len(set(sizes.values())) > 1:
+    if any(one.named for one in scores.values()) or len(set(sizes.values())) > 1:
         raise ValueError(
             "models must name their cases or subjects, to be matched; without names they need the same rows "
             f"in the same order, got {', '.join(f'{name}: {size} rows' for name, size in sizes.items())}"
         )
-    notes.append("The rows of the models name neither cases nor subjects: they are matched by their order")
+    if other := [name for name, index in indexes if not index.equals(indexes[0][1])]:
+        raise ValueError(
+            f"models must have a column subject to be matched, got none, and another index in {other[0]} "
+            f"than in {indexes[0][0]}: if it names the subjects, give each table "
+            'df.reset_index(names="subject")'
+        )
 
 
 def _lost(scores: dict[str, Scores], common: set[tuple[str, str]]) -> pd.DataFrame:

@@ -354,6 +354,26 @@ def test_tables_without_names_are_matched_by_their_order_and_a_note_says_so() ->
         judged(base, base.iloc[1:])
 
 
+def test_rows_named_by_an_index_alone_are_not_paired_by_their_place() -> None:
+    named = table()
+    base, other = (
+        one.set_index("subject").rename_axis(None) for one in (named, changed(named, B=0.04)[::-1])
+    )
+    groups = base["group"]
+    for models, by in (
+        ([base, other], "group"),
+        ([base, other], groups),
+        ([base["dice"], other["dice"]], groups.to_numpy()),
+        ([base["dice"], other["dice"]], groups),
+    ):
+        with pytest.raises(ValueError, match=r'df.reset_index\(names="subject"\)') as refused:
+            fairseg.compare(dict(zip(["base", "other"], models, strict=True)), by=by)
+        assert "\n" not in str(refused.value)
+    mended = judged(*(one.reset_index(names="subject") for one in (base, other)))
+    assert mended.findings["gain"].tolist() == judged(named, changed(named, B=0.04)).findings["gain"].tolist()
+    assert judged(base, other[::-1]).verdicts == mended.verdicts
+
+
 def test_tables_that_disagree_on_who_is_in_which_group_are_refused() -> None:
     base = table()
     other = base.assign(group=np.where(base["subject"] == "s001", "B", base["group"]))
