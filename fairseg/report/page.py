@@ -34,7 +34,7 @@ from fairseg.report.templates import render_page, say
 from fairseg.report.worst import worst_cases
 from fairseg.scoring.summary import ALL, Summary
 from fairseg.scoring.summary_intervals import with_intervals
-from fairseg.scoring.table import ONE_LABEL
+from fairseg.scoring.table import ONE_LABEL, column_called
 from fairseg.statistics.cohort_table import CohortTable, cohort_table
 
 logger = logging.getLogger(__name__)
@@ -166,6 +166,7 @@ def _subjects(summaries: Sequence[Summary]) -> pd.DataFrame:
     for summary in summaries:
         named = {number: summary.groups.name(number) for number in range(-1, len(summary.groups))}
         part = summary.subjects.assign(group=summary.subjects["group"].map(named))
+        part = part.rename(columns={"dice": column_called(summary.score)})
         part.insert(0, "structure", summary.structure)
         parts.append(part)
     return pd.concat(parts, ignore_index=True)
@@ -233,6 +234,7 @@ def _page(material: _Material, cohort: Table, tables: Sequence[Table]) -> str:
         "clinical": beside.clinical,
         "agreement": {} if beside.clinical is None else agreement_charts(beside.clinical, pictures),
         "notes": [*scores.notes, *material.notes],
+        "score": overall.score,
         "metrics": [overall.title(name) for name in scores.metrics],
         "skipped": scores.reasons,
     }

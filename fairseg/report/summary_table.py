@@ -36,7 +36,7 @@ def summary_table(summary: Summary) -> Table:
     rows = [
         (
             name,
-            "count" if kind_of(name) == "count" else "fairness" * (name in FAIRNESS),
+            "count" if kind_of(name) == "count" else "fairness" * name.startswith(FAIRNESS),
             [Cell(*figure, kind=kind_of(name)) for figure in zip(values[at], low[at], high[at], strict=True)],
         )
         for at, name in enumerate(measures)

@@ -32,10 +32,10 @@ ALL = "All"
 SER = "SER"
 GAP = "Fairness gap"
 P_VALUE = "p (Mann-Whitney U)"
-# What `with_intervals` adds.
+# What `with_intervals` adds; the title of the main score follows the worst group's and the equity-scaled.
 GAP_OF_LARGE = "Fairness gap of the groups judged"
-WORST = "Worst group DSC"
-EQUITY = "Equity-scaled DSC"
+WORST = "Worst group"
+EQUITY = "Equity-scaled"
 CORRECTED = "p, corrected (Holm)"
 
 
@@ -51,8 +51,9 @@ class Summary:
             of all known groups. NaN where a measure has no value: the gap and the p-value of the
             reference group with itself, or what would need more groups or subjects.
         subjects: one row a subject and group, with columns subject, group (id, -1 unknown) and the
-            metrics: the values that the table sums up.
+            metrics: the values that the table sums up; the main score stands in `dice`.
         unit: of the distances, "mm" or "px".
+        score: what the main score is called, such as "DSC".
         low: lower limits of the figures in the table, in its form; None where they were not asked for or
             cannot be given. NaN where a figure has none.
         high: upper limits.
@@ -67,6 +68,7 @@ class Summary:
     table: pd.DataFrame
     subjects: pd.DataFrame
     unit: str = "mm"
+    score: str = METRICS["dice"].title
     low: pd.DataFrame | None = None
     high: pd.DataFrame | None = None
     judged: tuple[int, ...] = ()
@@ -85,7 +87,7 @@ class Summary:
 
     @property
     def scored(self) -> npt.NDArray[np.int64]:
-        """Subjects with a Dice in each group, int64 (G,): those that gaps are judged from."""
+        """Subjects with a main score in each group, int64 (G,): those that gaps are judged from."""
         there = self.subjects["dice"].notna().to_numpy() if "dice" in self.subjects else False
         return self.groups.counts(np.where(there, self.subjects["group"].to_numpy(), -1))
 
@@ -96,8 +98,8 @@ class Summary:
         return [str(subject) for subject in known[known.duplicated()].unique()]
 
     def title(self, metric: str) -> str:
-        """Return what a metric is called, with its unit."""
-        return title(metric, self.unit)
+        """Return what the column of a metric is called, with its unit."""
+        return self.score if metric == "dice" else title(metric, self.unit)
 
 
 def summarize(
@@ -155,15 +157,13 @@ def summarize(
         raise ValueError(f"reference: group {reference!r} has no scored case")
     rows = checked.table.assign(group=ids)
     parts = [(OVERALL, rows), *((str(name), part) for name, part in rows.groupby("label", sort=False))]
-    unit = checked.unit or "mm"
     return [
         _summary(
             name,
             part,
-            checked.metrics,
+            checked,
             groups,
             chosen,
-            unit,
             *((None, None) if number else (overall, common)),
         )
         for number, (name, part) in enumerate(parts)
@@ -173,13 +173,13 @@ def summarize(
 def _summary(
     structure: str,
     rows: pd.DataFrame,
-    metrics: Sequence[str],
+    scores: Scores,
     groups: Groups,
     reference: int | None,
-    unit: str,
     overall: Mapping[str, float] | None,
     common: Sequence[str] | None,
 ) -> Summary:
+    metrics = scores.metrics
     subjects = _subject_scores(rows, metrics, common)
     if overall is not None and "dice" in metrics:
         subjects["dice"] = subjects["subject"].astype(str).map(overall).astype(float)
@@ -193,14 +193,14 @@ def _summary(
         median, count = by_group(values, ids)
         spread, _ = by_group(values, ids, "iqr")
         spread[count < 2] = np.nan  # one subject has no spread
-        name = title(metric, unit)
+        name = scores.title if metric == "dice" else title(metric, scores.unit or "mm")
         table[f"Median {name}"] = [*median, np.median(everyone) if everyone.size else np.nan]
         table[f"IQR {name}"] = [*spread, iqr(everyone) if everyone.size > 1 else np.nan]
     if "dice" in metrics:
         table |= _fairness(subjects, ids, reference)
-    table |= _left_out(rows, subjects, metrics, len(groups))
+    table |= _left_out(rows, subjects, scores, len(groups))
     frame = pd.DataFrame.from_dict(table, orient="index", columns=columns, dtype=float)
-    return Summary(structure, groups, reference, frame, subjects, unit)
+    return Summary(structure, groups, reference, frame, subjects, scores.unit or "mm", scores.title)
 
 
 def _subject_scores(rows: pd.DataFrame, metrics: Sequence[str], common: Sequence[str] | None) -> pd.DataFrame:
@@ -249,7 +249,7 @@ def _fairness(subjects: pd.DataFrame, ids: GroupIds, reference: int | None) -> d
 
 
 def _left_out(
-    rows: pd.DataFrame, subjects: pd.DataFrame, metrics: Sequence[str], number: int
+    rows: pd.DataFrame, subjects: pd.DataFrame, scores: Scores, number: int
 ) -> dict[str, list[float]]:
     """Count what has no score, by group: subjects, then pairs of case and label by their masks."""
 
@@ -258,10 +258,12 @@ def _left_out(
         return [*counted.astype(float), float(counted.sum())]
 
     counts = {}
-    distances = [name for name in metrics if name in DISTANCES]  # all are missing for the same subjects
+    distances = [
+        name for name in scores.metrics if name in DISTANCES
+    ]  # all are missing for the same subjects
     group = subjects["group"].to_numpy()
-    for name in [*(name for name in metrics if name == "dice"), *distances[:1]]:
-        plain = METRICS[name].title
+    for name in [*(name for name in scores.metrics if name == "dice"), *distances[:1]]:
+        plain = scores.title if name == "dice" else METRICS[name].title
         counts[f"Subjects without {plain}"] = by_id(group[subjects[name].isna().to_numpy()])
     if set(VOXELS) <= set(rows.columns):
         group = rows["group"].to_numpy()

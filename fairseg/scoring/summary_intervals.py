@@ -123,8 +123,8 @@ def _fairness_rows(
         # A gap to a group of three says little; then the interval is that of the groups that are large.
         GAP: {number: gap} if all_judged else {},
         GAP_OF_LARGE: {number: gap},
-        WORST: {number: worst or _alone(worst_group(medians))},
-        EQUITY: {number: equity_interval(dice, ids, level=draws["level"])},
+        f"{WORST} {summary.score}": {number: worst or _alone(worst_group(medians))},
+        f"{EQUITY} {summary.score}": {number: equity_interval(dice, ids, level=draws["level"])},
         P_VALUE: {number: _alone(_overall_p(large, judged) if len(judged) > 1 else np.nan)},
         CORRECTED: {},
     }

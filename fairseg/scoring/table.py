@@ -194,7 +194,7 @@ class Scores:
 
         A main score that is not Dice has its own name here, and `Scores.of` must be told it again.
         """
-        names = {"dice": _name(self.title)}
+        names = {"dice": column_called(self.title)}
         table = self.table.rename(columns=names)
         measured = [name for name in MEASURED if name in table]
         if self.unit and measured:
@@ -333,8 +333,12 @@ def _title(metric: str) -> str:
     return METRICS[found].title if found else metric
 
 
-def _name(title: str) -> str:
-    """Return the name of the column that `_title` calls so."""
+def column_called(title: str) -> str:
+    """Return the name of the column whose scores have a title.
+
+    >>> column_called("NSD"), column_called("my score")
+    ('nsd', 'my score')
+    """
     return next((name for name, metric in METRICS.items() if metric.title == title), title)
 
 

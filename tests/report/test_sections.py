@@ -325,3 +325,35 @@ def test_groups_too_few_to_judge_make_no_bias_and_hide_none() -> None:
 
 def test_without_bias_nothing_is_said_of_it() -> None:
     assert sum(bool(biases({}, seed)) for seed in range(30)) <= 6  # of two families of 5% each
+
+
+@pytest.mark.parametrize(("metric", "title"), [("nsd", "NSD"), ("quality", "quality")])
+def test_every_place_names_the_metric_that_is_judged_by(tmp_path: Path, metric: str, title: str) -> None:
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(
+        {
+            "subject": [f"p{place}" for place in range(60)],
+            "sex": np.repeat(["F", "M"], 30),
+            "age": rng.integers(40, 80, 60),
+            "dice": rng.uniform(0.8, 0.9, 60),
+            "hd": rng.uniform(3, 9, 60),
+            metric: rng.uniform(0.6, 0.7, 60),
+        }
+    )
+    result = fairseg.audit(table, by="sex", metric=metric, adjust="age", sections=QUICK)
+    result.save(tmp_path / "audit")
+    other = table.assign(**{metric: table[metric] + 0.01})
+    compared = fairseg.compare({"a": table, "b": other}, by="sex", metric=metric, sections=QUICK)
+    compared.save(tmp_path / "comparison")
+    head = (tmp_path / "audit/subjects.csv").read_text().splitlines()[0]
+    assert head == f"structure,subject,group,{metric},hd"
+    assert f"| Median {title} " in (tmp_path / "audit/summary.md").read_text()
+    assert f"Median {title}" in fairseg.report.paper_table(compared).index
+    texts = [file for file in tmp_path.rglob("*") if file.suffix in (".html", ".md", ".csv", ".tex", ".svg")]
+    assert len(texts) > 12
+    for file in texts:
+        visible = re.sub(r"(?s)<(script|style).*?</\1>|<[^>]*>", " ", file.read_text())
+        found = re.findall(r".{30}\b(?:DSC|[Dd]ice)\b.{30}", visible)
+        assert not found, (file.name, found)
+    assert result.plot("boxes").get_ylabel() == title
+    assert compared.plot("boxes").get_ylabel() == title

@@ -52,7 +52,7 @@ def test_limits_are_those_of_the_statistics() -> None:
         (GAP, ALL, gap),
         (GAP, "B", gap),
         ("SER", ALL, bootstrap_interval(dice, ids, "skewed_error_ratio", **options)),
-        (WORST, ALL, bootstrap_interval(dice, ids, "worst_group", **options)),
+        (f"{WORST} DSC", ALL, bootstrap_interval(dice, ids, "worst_group", **options)),
         ("Median DSC", "B", group_intervals(dice, ids, method="binomial")[1]),
         ("IQR DSC", "A", group_intervals(dice, ids, "iqr", method="percentile", resamples=500)[0]),
         ("Median DSC", ALL, group_intervals(dice, np.zeros_like(ids), method="binomial")[0]),
@@ -100,7 +100,7 @@ def test_several_groups_are_corrected_for_and_small_ones_left_out() -> None:
     alone = judged({"A": 60, "B": 25, "C": 30}, {"A": 0.9, "B": 0.85, "C": 0.9})[0]
     assert CORRECTED not in alone.table.index
     assert GAP_OF_LARGE not in alone.table.index
-    assert alone.table.loc[EQUITY, ALL] < alone.table.loc["Median DSC", ALL]
+    assert alone.table.loc[f"{EQUITY} DSC", ALL] < alone.table.loc["Median DSC", ALL]
 
 
 def test_exactly_the_smallest_size_is_large_enough() -> None:
@@ -127,8 +127,8 @@ def test_a_group_that_is_too_small_has_no_p_and_can_be_the_worst() -> None:
     assert overall.low is not None
     assert np.isfinite(overall.table.loc[P_VALUE, "B"])
     assert np.isnan(overall.table.loc[P_VALUE, "C"])
-    assert overall.table.loc[WORST, ALL] == overall.table.loc["Median DSC", "C"]
-    assert np.isnan(overall.low.loc[WORST, ALL])
+    assert overall.table.loc[f"{WORST} DSC", ALL] == overall.table.loc["Median DSC", "C"]
+    assert np.isnan(overall.low.loc[f"{WORST} DSC", ALL])
     two = judged({"A": 60, "C": 4}, {"A": 0.90, "C": 0.70}, "A")[0]
     assert two.table.loc[P_VALUE].isna().all()
 
