@@ -197,24 +197,32 @@ def pooled_p(strata: Sequence[Placements]) -> Floats:
     """
     from scipy.special import stdtr  # noqa: PLC0415  (slow to import)
 
-    weights, variances, freedom, shift = np.zeros((4, strata[0].effect.size))
-    for part in strata:
-        n, m = part.n_first, part.n_second
-        known = (n >= 2) & (m >= 2)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            weight = np.where(known, n * m / (n + m), 0.0)
-            one, two = part.first / n, part.second / m
-            total = one + two
-            df = np.where(total > 0, total**2 / (one**2 / (n - 1) + two**2 / (m - 1)), n + m - 2.0)
-            variance = np.maximum(total, (0.5 / (n * m)) ** 2)
-            shift = shift + np.where(known, weight * (part.effect - 0.5), 0.0)
-            variance = np.where(known, weight**2 * variance, 0.0)
-            freedom = freedom + np.where(known, variance**2 / np.maximum(df, 1.0), 0.0)
-        weights, variances = weights + weight, variances + variance
+    effect, first, second, n, m = np.array(strata).swapaxes(0, 1)  # (strata, deals) each
+    known = (n >= 2) & (m >= 2)
     with np.errstate(divide="ignore", invalid="ignore"):
-        t = np.where(weights > 0, np.abs(shift) / np.sqrt(variances), 0.0)
-        df = np.where(weights > 0, variances**2 / freedom, 1.0)
+        weight = np.where(known, n * m / (n + m), 0.0)
+        one, two = first / n, second / m
+        own = one + two
+        df = np.where(own > 0, own**2 / (one**2 / (n - 1) + two**2 / (m - 1)), n + m - 2.0)
+        variance = np.where(known, weight**2 * np.maximum(own, (0.5 / (n * m)) ** 2), 0.0)
+        freedom = np.where(known, variance**2 / np.maximum(df, 1.0), 0.0).sum(0)
+        shift = np.where(known, weight * (effect - 0.5), 0.0).sum(0)
+        apart = effect - 0.5 - shift / weight.sum(0)
+        chance = np.where(known, weight * allocation_factor(n, m) * apart**2, 0.0)
+        total = (variance + chance).sum(0)
+        some = known.any(0)
+        t = np.where(some, np.abs(shift) / np.sqrt(total), 0.0)
+        df = np.where(some, total**2 / freedom, 1.0)
     return np.asarray(2 * stdtr(np.maximum(df, 1.0), -t))
+
+
+def allocation_factor(n: Floats, m: Floats) -> Floats:
+    """Return by how much a stratum's weight n m / (n + m) varies where subjects fall into strata by chance.
+
+    That is its variance over the weight itself, where n and m are counts of Poisson, by the delta method:
+    (n**3 + m**3) / (n + m)**3.
+    """
+    return np.asarray(1.0 - 3.0 * n * m / (n + m) ** 2)
 
 
 def fisher_many(count: Floats, n_first: Floats, n_second: Floats, marked: Floats) -> Floats:

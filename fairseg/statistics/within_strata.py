@@ -2,6 +2,10 @@
 
 As in `two_samples`, which is the case of one stratum, with weights n m / (n + m) for a stratum of n and m
 subjects: those of Mantel and Haenszel for shares, and nearly van Elteren's for ranks.
+
+Ranks: where effects of strata differ, the pooled effect also depends on how many subjects happen to fall into
+each. Without the variance of that, two strata whose gaps are opposite and separate well, which leaves each
+without a variance of its own, would show a gap in the direction of the stratum that has more subjects.
 """
 
 from collections.abc import Sequence
@@ -9,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from fairseg.statistics.batches import allocation_factor
 from fairseg.statistics.limits import Interval
 from fairseg.statistics.permutation import stratified_fisher
 from fairseg.statistics.two_samples import BrunnerMunzel, LocationShift, invert, newcombe_at, newcombe_level
@@ -30,8 +35,10 @@ class StratifiedShift:
 
         self._shifts = [LocationShift(first, second) for first, second in strata]
         sizes = [tuple(np.isfinite(np.asarray(part, dtype=float)).sum() for part in pair) for pair in strata]
-        weights = np.array([n * m / (n + m) for n, m in sizes])
+        n, m = np.array(sizes, dtype=np.float64).T
+        weights = n * m / (n + m)
         self._weights = weights / weights.sum()
+        self._chance = self._weights * allocation_factor(n, m) / weights.sum()
         ends = np.array([shift.ends for shift in self._shifts])
         self.ends = float(ends[:, 0].min()), float(ends[:, 1].max())
         effect, se, df = self._pooled([shift.test[:3] for shift in self._shifts])
@@ -52,9 +59,10 @@ class StratifiedShift:
 
     def _pooled(self, tests: Sequence[tuple[float, float, float]]) -> tuple[float, float, float]:
         effects, errors, freedom = np.array(tests).T
+        effect = float(self._weights @ effects)
         variances = self._weights**2 * errors**2
-        total = float(variances.sum())
-        return float(self._weights @ effects), total**0.5, total**2 / float((variances**2 / freedom).sum())
+        total = float(variances.sum() + self._chance @ (effects - effect) ** 2)
+        return effect, total**0.5, total**2 / float((variances**2 / freedom).sum())
 
 
 class StratifiedShares:

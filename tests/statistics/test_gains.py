@@ -445,6 +445,23 @@ def test_gains_that_hide_behind_a_scanner_are_shown_within_strata() -> None:
     assert (row.n_first, row.n_second) == (120, 120)
 
 
+def test_gains_of_one_group_in_each_scanner_show_no_direction() -> None:
+    """A gains .03 in one scanner, B in the other, and a coin decides on the scanner: none gains more."""
+    shown = 0
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        before, groups = cohort((100, 100), (0.90, 0.87))
+        scanner = rng.integers(0, 2, 200)
+        after = before + np.where(scanner == groups, 0.03, 0.0) + rng.normal(0, 0.003, 200)
+        (row,) = (
+            row
+            for row in judge(before, after, groups, strata=scanner).pairs[0].rows
+            if row.adjusted and row.endpoint is Endpoint.TYPICAL
+        )
+        shown += row.shown
+    assert shown <= 3
+
+
 def test_what_is_fairer_among_all_but_not_among_those_who_are_alike_is_not_fairer() -> None:
     before, groups = cohort((120, 120), (0.92, 0.88))
     after = before + 0.04 * SCANNER + noise(240, 0.003)

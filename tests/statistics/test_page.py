@@ -204,6 +204,20 @@ def test_gaps_that_lie_opposite_ways_in_two_scanners_are_not_green(rng: np.rando
     assert [fact.n for fact in reason.facts] == [300, 300]
 
 
+def test_opposite_gaps_that_separate_are_no_gap_in_a_random_direction() -> None:
+    """A coin decides on the scanner: the one with more subjects, by chance, must not decide the direction."""
+    called = 0
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        scanner = rng.integers(0, 2, 200)
+        scores = rng.normal(0.85, 0.01, 200) + np.where(scanner == np.repeat([0, 1], 100), 0.02, -0.02)
+        page = judge(scores[:100], scores[100:], strata=scanner)
+        called += any(row.shown for row in page.findings if row.adjusted)
+        (row,) = (row for row in page.findings if row.adjusted and row.endpoint is Endpoint.TYPICAL)
+        assert row.shown or row.low < 0 < row.high
+    assert called <= 3
+
+
 def test_strata_without_both_groups_are_too_small(rng: np.random.Generator) -> None:
     page = judge(good(rng, 400), good(rng, 400), strata=np.repeat([0, 1], 400))
     assert page.verdict is Verdict.OPEN
