@@ -31,7 +31,7 @@ def verdicts_beside(
 
     All arms of a seed are judged together, at one level. Seeds are judged by themselves: their networks are
     others, and their subjects the same, so that no test may count them as more subjects. An arm that fails
-    only where its control does too is not judged.
+    only where its control does too is not judged, but for harm.
     """
     groups = results.study.tested.get((test, results.study.plan.by))
     found: dict[str, dict[int, Verdict]] = {key: {} for key in keys if key != control}
@@ -51,7 +51,8 @@ def verdicts_beside(
                     for beside in (False, True)
                 )
                 no_worse = one.verdict is Verdict.FAILS and own <= of_control
-                found[one.model][int(str(seed))] = Verdict.NOT_JUDGED if no_worse else one.verdict
+                instead = Verdict.HARM if one.shown_harm else Verdict.NOT_JUDGED
+                found[one.model][int(str(seed))] = instead if no_worse else one.verdict
     return found
 
 

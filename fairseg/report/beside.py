@@ -1,6 +1,6 @@
 """What is found beside the verdict, and told with it: other metrics, clinical errors, other choices."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fairseg.report.audited import Audited
 from fairseg.report.clinical import Clinical, clinical_section
@@ -33,6 +33,8 @@ def beside(result: Audited) -> Beside:
         ValueError: as `clinical_section`.
     """
     overall, heart = result.summaries(result.analyses[0])[0], result.sections.heart
+    counts, least = overall.counts.tolist(), result.options.min_size
+    overall = replace(overall, judged=tuple(code for code, count in enumerate(counts) if count >= least))
     clinical = None if heart is None else clinical_section(result.scores, overall, heart)
     others = secondary(result, overall, None if clinical is None else clinical.measures)
     choices = sensitivity(result, () if others is None else others.findings)

@@ -66,7 +66,7 @@ def _of_unknown_group(result: Audited) -> str:
     left = np.isin(names, first.members.unknown) & ~np.isnan(score)
     return say(
         "unknown_group",
-        attribute=first.name,
+        attribute=" or ".join(first.groups.attributes),
         number=len(first.members.unknown),
         scored=int(left.sum()),
         title=spoken_title(result),

@@ -33,6 +33,8 @@ class GainReasonKind(Enum):
     UNPAIRED = "more subjects of one group than of the others lack scores of both models"
     LOST_CASES = "cases of more subjects of one group could not be scored with either model"
     SMALL_GROUP_FAILS = "a group too small to be judged newly fails, or lost much"
+    UNKNOWN_GROUP_FAILS = "subjects of unknown group newly fail, or lost much"
+    MEANS_DIFFER = "the groups' mean gains differ otherwise than their typical ones"
     UNJUDGED_STRUCTURE = "a structure has too few subjects to be judged"
     STRATA = "strata too small"
     REMAINING_MARGIN = "limits reach beyond the margin"
@@ -100,6 +102,8 @@ class GainRow:
         levelling: typical case only, of two groups: gain of the group behind plus gain of the group ahead,
             with limits of a one-sided test.
         levels_down: whether the gap is smaller, and shown to have changed for the loss of the group ahead.
+        mean_gain: by how much more the second group gained in the mean, with 99% limits (Welch); None but for
+            the typical case among all subjects.
         verdict: of this row, never better than what the pair's verdict allows.
         adjusted: whether within strata; all figures are then of the strata with enough of both groups.
     """
@@ -125,9 +129,22 @@ class GainRow:
     inside: bool
     levelling: Interval | None
     levels_down: bool
-
+    mean_gain: Interval | None = None
     verdict: Verdict = Verdict.OPEN
     adjusted: bool = False
+
+    @property
+    def means_differ(self) -> bool:
+        """Whether the groups' mean gains differ otherwise than their typical ones.
+
+        By more than the margin where those differ by less, or by another amount: much may have become of some
+        subjects while most are as they were, which no shift of the typical case tells.
+        """
+        if self.mean_gain is None:
+            return False
+        mean, low, high = self.mean_gain
+        unseen = self.inside and abs(mean) > self.margin and (low > 0 or high < 0)
+        return unseen or high < self.gain.low or low > self.gain.high
 
 
 @dataclass(frozen=True)
@@ -283,6 +300,7 @@ class ModelGains:
         harm: every test of harm.
         failing: where the second model fails, or the baseline.
         unjudged: groups with too few subjects.
+        unknown: what became of those of unknown group, by attribute and structure.
     """
 
     model: str
@@ -294,6 +312,7 @@ class ModelGains:
     harm: tuple[HarmRow, ...]
     failing: tuple[Failing, ...]
     unjudged: tuple[Unjudged, ...]
+    unknown: tuple[GroupChange, ...]
 
     @property
     def shown_harm(self) -> tuple[HarmRow, ...]:
@@ -382,6 +401,7 @@ class Evidence:
     harm: tuple[HarmRow, ...]
     failing: tuple[Failing, ...]
     unjudged: tuple[Unjudged, ...]
+    unknown: tuple[GroupChange, ...]
     stratified: bool = False
 
 

@@ -12,8 +12,10 @@ from fairseg.statistics.gain_tests import ENDPOINTS, Cohort, Corrected, GainTest
 from fairseg.statistics.limits import Interval
 from fairseg.statistics.paired_shares import difference_of, pooled_share_limits
 from fairseg.statistics.row_tests import Limits
-from fairseg.statistics.two_samples import LocationShift, newcombe, signed_rank_limits
+from fairseg.statistics.two_samples import LocationShift, newcombe, signed_rank_limits, welch_limits
 from fairseg.statistics.within_strata import StratifiedShares, StratifiedShift
+
+_MEAN_LEVEL = 0.99  # of limits that stand against praise alone
 
 
 def gain_row(
@@ -102,6 +104,7 @@ def gain_row(
         inside=-margin <= equivalence.low and equivalence.high <= margin,
         levelling=levelling,
         levels_down=levels_down,
+        mean_gain=both.mean_gain(_MEAN_LEVEL) if isinstance(both, _Scores) and not adjusted else None,
         adjusted=adjusted,
     )
 
@@ -148,6 +151,12 @@ class _Scores:
 
     def mean_gap(self, level: float) -> Interval:
         return self._mean.limits(level)
+
+    def mean_gain(self, level: float) -> Interval:
+        """Return the mean gain of the second group minus that of the first, of a single stratum (Welch)."""
+        ((first, second),) = self._groups
+        one, two = self._gains[first], self._gains[second]
+        return welch_limits(two, one, level)
 
     def sum_of_gains(self, direction: int, level: float) -> Interval:
         """Return the gain of the group behind plus that of the group ahead."""

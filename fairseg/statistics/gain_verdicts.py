@@ -81,6 +81,7 @@ def model_verdicts(
         evidence.harm,
         evidence.failing,
         evidence.unjudged,
+        evidence.unknown,
     )
 
 
@@ -88,10 +89,12 @@ def _attribute(name: str, pairs: Sequence[PairGains], evidence: Evidence) -> Ver
     """Return the verdict over all pairs of an attribute, and over groups that stand in no judged pair."""
     judged = [pair for pair in pairs if pair.attribute == name and pair.verdict is not Verdict.NOT_JUDGED]
     verdicts = {pair.verdict for pair in judged}
-    if any(one.group is None or (one.attribute == name and not one.baseline) for one in evidence.failing):
+    if any(not one.baseline and one.attribute in (None, name) for one in evidence.failing):
         return Verdict.FAILS
     if any(one.shown and one.attribute == name for one in evidence.harm):
         return Verdict.HARM
+    if any(one.baseline and one.group is None for one in evidence.failing):
+        return Verdict.NOT_JUDGED
     gaps = [pair for pair in judged if pair.rows[0].gap_before.shown]
     largest = max(gaps, key=lambda pair: abs(pair.rows[0].gap_before.interval.estimate), default=None)
     if not judged:
@@ -114,9 +117,11 @@ def _pair(pair: Pair, evidence: Evidence, grouping: Grouping, options: JudgeOpti
         one for one in evidence.harm if one.shown and one.attribute == grouping.name and one.group in groups
     )
     failing = any(
-        one.group is None or (not one.baseline and one.attribute == grouping.name and one.group in groups)
+        not one.baseline and (one.group is None or (one.attribute == grouping.name and one.group in groups))
         for one in evidence.failing
     )
+    # A gap of a baseline that fails for all is none to compare with.
+    before_fails = any(one.baseline and one.group is None for one in evidence.failing)
     lost = [one for one in changes if one.judged and one.change.high < -options.margin]
     reasons = _reasons(grouping.name, groups, lost, evidence, options)
     reasons += tuple(
@@ -127,6 +132,11 @@ def _pair(pair: Pair, evidence: Evidence, grouping: Grouping, options: JudgeOpti
     if not rows:
         return PairGains(grouping.name, first, second, n_first, n_second, Verdict.NOT_JUDGED, reasons=reasons)
     outside = _outside(rows, changes)
+    reasons += tuple(
+        GainReason(GainReasonKind.MEANS_DIFFER, row.attribute, second, row.structure, row.endpoint)
+        for row in rows
+        if row.means_differ
+    )
     stratified = evidence.stratified and not grouping.held
     if stratified:
         reasons = (*reasons, *_without_strata(rows))
@@ -153,6 +163,7 @@ def _pair(pair: Pair, evidence: Evidence, grouping: Grouping, options: JudgeOpti
     rules = (
         (failing, Verdict.FAILS),
         (bool(harm), Verdict.HARM),
+        (before_fails, Verdict.NOT_JUDGED),
         (not outside and not reasons, Verdict.SAME),
         *((verdict in shown, verdict) for verdict in AGAINST),
         (bool(fairer) and not barred, Verdict.FAIRER),
@@ -163,7 +174,11 @@ def _pair(pair: Pair, evidence: Evidence, grouping: Grouping, options: JudgeOpti
     ranked = tuple(
         replace(row, verdict=_within(verdict, found)) for row, found in zip(rows, shown, strict=True)
     )
-    decided = () if verdict in (*_GRAVE, Verdict.OPEN) else (row for row in ranked if row.verdict is verdict)
+    decided = (
+        ()
+        if verdict in (*_GRAVE, Verdict.NOT_JUDGED, Verdict.OPEN)
+        else (row for row in ranked if row.verdict is verdict)
+    )
     return PairGains(
         grouping.name,
         first,
@@ -180,7 +195,7 @@ def _pair(pair: Pair, evidence: Evidence, grouping: Grouping, options: JudgeOpti
 
 def _within(pair: Verdict, row: Verdict) -> Verdict:
     """Return a row's verdict as far as the pair's allows: no praise beside harm, no alarm within margins."""
-    if pair in (Verdict.FAILS, Verdict.SAME):
+    if pair in (Verdict.FAILS, Verdict.NOT_JUDGED, Verdict.SAME):
         return pair
     return Verdict.MOVED if row is Verdict.FAIRER and pair is not row else row
 
@@ -253,6 +268,12 @@ def _reasons(
             found.append(GainReason(kinds.SMALL_GROUP_FAILS, attribute, one.group, one.structure))
         elif not one.judged and one.loses:
             found.append(GainReason(kinds.LOSS_BEYOND_MARGIN, attribute, one.group, one.structure))
+    found += [
+        GainReason(kinds.UNKNOWN_GROUP_FAILS, attribute, one.group, one.structure)
+        for one in evidence.unknown
+        if one.attribute == attribute
+        and (max(one.newly_failing - one.rescued, one.lost - one.gained) >= _FEW or one.loses)
+    ]
     found += [
         GainReason(kinds.UNJUDGED_STRUCTURE, attribute, one.group, one.structure)
         for one in evidence.unjudged

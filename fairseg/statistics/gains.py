@@ -19,7 +19,7 @@ from fairseg.statistics.gain_findings import Evidence, GainsJudgement
 from fairseg.statistics.gain_rows import gain_row
 from fairseg.statistics.gain_tests import ENDPOINTS, Cohort, GainTests, gain_tests
 from fairseg.statistics.gain_verdicts import model_verdicts
-from fairseg.statistics.group_changes import failing, group_changes, unjudged
+from fairseg.statistics.group_changes import failing, group_changes, unjudged, unknown_changes
 from fairseg.statistics.harm import harm_rows
 from fairseg.statistics.judge_options import JudgeOptions
 
@@ -112,6 +112,7 @@ def _evidence(cohort: Cohort, model: int, tests: GainTests) -> Evidence:
         harm,
         failing(cohort, model),
         unjudged(cohort, model),
+        unknown_changes(cohort, model),
         cohort.blocks is not None,
     )
 

@@ -12,6 +12,7 @@ from fairseg.statistics.harm import net_events
 from fairseg.statistics.judge_options import JudgeOptions
 from fairseg.statistics.limits import Interval
 from fairseg.statistics.paired_shares import paired_share_limits
+from fairseg.statistics.reasons import UNKNOWN
 from fairseg.statistics.two_samples import median_limits, signed_rank_limits, wilson
 
 _OVERALL_WEIGHT = 4  # of a group overall, against 1 of each of its structures
@@ -29,10 +30,20 @@ def group_changes(cohort: Cohort, model: int) -> tuple[GroupChange, ...]:
     )
 
 
+def unknown_changes(cohort: Cohort, model: int) -> tuple[GroupChange, ...]:
+    """Return the same of those of unknown group, by attribute; none where there are no such subjects."""
+    return tuple(
+        _change(cohort, model, attribute, -1, structure)
+        for attribute in range(len(cohort.groupings))
+        if (cohort.ids[:, attribute] < 0).any()
+        for structure in range(len(cohort.structures))
+    )
+
+
 def _change(cohort: Cohort, model: int, attribute: int, group: int, structure: int) -> GroupChange:
     options, grouping = cohort.options, cohort.groupings[attribute]
     judged = cohort.judged(model, attribute)
-    member = cohort.ids[:, attribute] == group
+    member = cohort.ids[:, attribute] == group  # of an unknown one it is -1
     raw_before, raw_after = cohort.raw_before[:, structure], cohort.raw_after[model, :, structure]
     pair = cohort.before[model, :, structure], cohort.after[model, :, structure]
     only_before, only_after = (
@@ -64,7 +75,7 @@ def _change(cohort: Cohort, model: int, attribute: int, group: int, structure: i
         centre, most = _UNCHANGED, 0.0
     return GroupChange(
         attribute=grouping.name,
-        group=grouping.group_names[group],
+        group=grouping.group_names[group] if group >= 0 else UNKNOWN,
         structure=cohort.structures[structure],
         judged=group in judged and gains.size >= options.min_size,
         n=gains.size,

@@ -1,6 +1,5 @@
 """Does a verdict hang on a choice? The page judged again from other scores or fewer subjects."""
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -14,6 +13,7 @@ from fairseg.statistics.findings import ALL_OTHERS, Comparison, Finding, Groupin
 from fairseg.statistics.limits import Interval
 from fairseg.statistics.page import judge_page
 from fairseg.statistics.page_level import members
+from fairseg.statistics.two_samples import welch_limits
 from fairseg.statistics.verdicts import Verdict
 
 _TRIMMED = 0.2  # of each end, as Yuen (1974) did
@@ -153,18 +153,6 @@ def _with_other_centre(base: Comparison, row: Finding, at_level: Interval, inner
     return Verdict.GAP if shown else Verdict.OPEN
 
 
-def _means(parts: Sequence[Floats], level: float, trimmed: float = 0.0) -> Interval:
-    from scipy.stats import trim_mean, ttest_ind  # noqa: PLC0415  (slow to import)
-
-    estimate = float(np.subtract(*(trim_mean(part, trimmed) for part in parts)))
-    if not any(np.ptp(part) for part in parts):
-        return Interval(estimate, estimate, estimate)
-    with warnings.catch_warnings():  # of a group whose scores are equal but for rounding
-        warnings.filterwarnings("ignore", "Precision loss", RuntimeWarning)
-        low, high = ttest_ind(*parts, equal_var=False, trim=trimmed).confidence_interval(level)
-    return Interval(estimate, float(low), float(high))
-
-
 def _medians(parts: Sequence[Floats], level: float) -> Interval:
     joint = differences(
         parts, [(0, 1)], level=level, resamples=_RESAMPLES, method="binomial", rng=np.random.default_rng(0)
@@ -173,8 +161,8 @@ def _medians(parts: Sequence[Floats], level: float) -> Interval:
 
 
 _CENTRES: dict[str, Callable[[Sequence[Floats], float], Interval]] = {
-    "difference of means": _means,
-    "difference of trimmed means": lambda parts, level: _means(parts, level, _TRIMMED),
+    "difference of means": lambda parts, level: welch_limits(parts[0], parts[1], level),
+    "difference of trimmed means": lambda parts, level: welch_limits(parts[0], parts[1], level, _TRIMMED),
     "difference of medians": _medians,
 }
 

@@ -10,6 +10,7 @@ Values that are given to few decimals tie. The shift is then interpolated over t
 medians of grouped data are: between two shifts that differ by a step the test changes linearly.
 """
 
+import warnings
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -220,6 +221,36 @@ def invert(
 
     low, high = limit(-1.0), limit(1.0)
     return Interval(estimate, *((low, high) if apart else (min(low, 0.0), max(high, 0.0))))
+
+
+def welch_limits(
+    first: npt.ArrayLike, second: npt.ArrayLike, level: float = 0.95, trimmed: float = 0.0
+) -> Interval:
+    """Return the difference of two means, first - second, with Welch's limits, or Yuen's of trimmed means.
+
+    Args:
+        first: one value a subject, (N,), at least 2; NaN is left out.
+        second: the same for the other group.
+        level: of the limits, two-sided.
+        trimmed: share of the values that is left out at each end.
+
+    Raises:
+        ValueError: a group has fewer than 2 values, or level is not between 0 and 1.
+
+    >>> [round(value, 3) for value in welch_limits([0.95, 0.93, 0.91, 0.90], [0.92, 0.89, 0.88, 0.87])]
+    [0.033, -0.005, 0.07]
+    """
+    from scipy.stats import trim_mean, ttest_ind  # noqa: PLC0415  (slow to import)
+
+    _check_level(level)
+    parts = _ordered("first", first), _ordered("second", second)
+    estimate = float(np.subtract(*(trim_mean(part, trimmed) for part in parts)))
+    if not any(np.ptp(part) for part in parts):
+        return Interval(estimate, estimate, estimate)
+    with warnings.catch_warnings():  # of a group whose scores are equal but for rounding
+        warnings.filterwarnings("ignore", "Precision loss", RuntimeWarning)
+        low, high = ttest_ind(*parts, equal_var=False, trim=trimmed).confidence_interval(level)
+    return Interval(estimate, float(low), float(high))
 
 
 def signed_rank_limits(values: npt.ArrayLike, level: float = 0.95) -> Interval:

@@ -357,3 +357,18 @@ def test_every_place_names_the_metric_that_is_judged_by(tmp_path: Path, metric: 
         assert not found, (file.name, found)
     assert result.plot("boxes").get_ylabel() == title
     assert compared.plot("boxes").get_ylabel() == title
+
+
+def test_biased_ejection_fractions_stand_wherever_the_answer_does() -> None:
+    rng = np.random.default_rng(0)
+    subjects, group = [f"p{place}" for place in range(80)], np.repeat(["A", "B"], 40)
+    parts = []
+    for frame, volume, off in (("ED", 150, 0), ("ES", 60, 12)):
+        reference = rng.normal(volume, 10, 80)
+        part = {"case": [f"{name}_{frame}" for name in subjects], "subject": subjects, "group": group}
+        part |= {"frame": frame, "label": "LV", "dice": rng.normal(0.9, 0.01, 80)}
+        prediction = reference + off + rng.normal(0, 3, 80)
+        parts.append(pd.DataFrame({**part, "reference_ml": reference, "prediction_ml": prediction}))
+    sections = ReportSections(heart=HeartRoles({"lv": "LV"}, "frame", ("ED", "ES")))
+    result = fairseg.audit(pd.concat(parts), by="group", sections=sections)
+    assert any(note.startswith("LVEF, prediction minus reference") for note in result.notes)

@@ -10,6 +10,7 @@ from fairseg.report import numbers
 from fairseg.report.compare.compared import Compared
 from fairseg.report.templates import say
 from fairseg.statistics.gain_findings import (
+    GainReason,
     GainReasonKind,
     GainRow,
     GroupChange,
@@ -194,7 +195,9 @@ def _losses(model: ModelGains) -> list[dict[str, str]]:
 
 def _median_change(change: GroupChange) -> dict[str, Any]:
     """Return what the median subject gained, and whether that is the other way than the balance of all."""
-    mixed = sign(change.median_change) * sign(change.change.estimate) < 0
+    mixed = (
+        sign(change.median_change) != sign(change.change.estimate) and abs(change.change.estimate) >= _LEAST
+    )
     return {"mixed": mixed, "median_change": numbers.score(change.median_change, sign=True)}
 
 
@@ -223,12 +226,22 @@ def _reasons(model: ModelGains, pair: PairGains | None, result: Compared) -> lis
         if one.kind is GainReasonKind.REMAINING_MARGIN or one.group is None:
             continue
         place = (one.attribute, one.group, one.structure)
-        changes = (each for each in model.changes if (each.attribute, each.group, each.structure) == place)
-        change = next(changes, None)
+        changes = (*model.changes, *model.unknown)
+        change = next((one for one in changes if (one.attribute, one.group, one.structure) == place), None)
         facts = {"model": model.model, "baseline": result.baseline, "overall": result.judgement.structures[0]}
         by = "" if change is None else _abs(change.change, numbers.score)
-        texts.append(say("gain_reason", one=one, change=change, by=by, **facts))
+        mean = _mean_gain(pair, one) if one.kind is GainReasonKind.MEANS_DIFFER else None
+        texts.append(say("gain_reason", one=one, change=change, by=by, mean=mean, **facts))
     return list(dict.fromkeys(texts))[:3]
+
+
+def _mean_gain(pair: PairGains | None, reason: GainReason) -> dict[str, str]:
+    """Return who gained more in the mean, than whom, and by how much."""
+    rows = () if pair is None else pair.rows
+    row = next(row for row in rows if row.mean_gain is not None and row.structure == reason.structure)
+    assert row.mean_gain is not None
+    who = (row.second, row.first) if row.mean_gain.estimate >= 0 else (row.first, row.second)
+    return {"gained": who[0], "other": who[1], "by": _abs(row.mean_gain, numbers.score)}
 
 
 def _changes(model: ModelGains, pair: PairGains, structure: str | None = None) -> list[dict[str, Any]]:

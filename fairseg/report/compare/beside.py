@@ -33,8 +33,10 @@ def other_metrics(result: Compared) -> tuple[str, ...]:
     changes = {
         (name, metric): after - values[result.baseline, metric]
         for (name, metric), after in values.items()
-        if name != result.baseline
-    }
+        if name != result.baseline and summary[name].title(metric) == summary[result.baseline].title(metric)
+    }  # not of pixels and millimetres
+    if not changes:
+        return ()
     grouping = result.analyses[0].grouping()
     measures = [
         Measure(str(place), change, higher_is_better=METRICS[metric].higher_is_better)
@@ -56,6 +58,21 @@ def other_metrics(result: Compared) -> tuple[str, ...]:
             about = {"baseline": result.baseline, "measure": title, "worse": worse, "apart": apart}
             found.append(say("other_metric", model=name, **about))
     return tuple(found)
+
+
+def unknown_group(result: Compared) -> tuple[str, ...]:
+    """Return what became of those of unknown group, whom no pair counts, one line."""
+    overall, by = result.judgement.structures[0], result.analyses[0]
+    title = next(iter(result.models.values())).title
+    changes = [
+        (model.model, change)
+        for model in result.judgement.models
+        for change in model.unknown
+        if (change.attribute, change.structure) == (by.name, overall) and change.n
+    ]
+    number = len(by.members.unknown)
+    about = {"attributes": by.groups.attributes, "title": "Dice" if title == "DSC" else title}
+    return (say("unknown_in_models", number=number, changes=changes, **about),) if number else ()
 
 
 def _apart(row: Finding) -> tuple[str | None, str, Interval]:

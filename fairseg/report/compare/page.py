@@ -82,7 +82,7 @@ def save_comparison(result: Compared, notes: Sequence[str], folder: Path) -> Pat
         "comparison.svg": boxes_svg(result),
     }
     write_files(folder, files, KIND)
-    for note in notes:
+    for note in result.table_notes:
         logger.warning("%s", note)
     return folder / PAGE
 

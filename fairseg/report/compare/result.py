@@ -29,7 +29,7 @@ from fairseg.report.analyses import (
 )
 from fairseg.report.audit import OVERALL
 from fairseg.report.compare.answer import answer
-from fairseg.report.compare.beside import other_metrics
+from fairseg.report.compare.beside import other_metrics, unknown_group
 from fairseg.report.compare.card import card_html, small_table
 from fairseg.report.compare.compared import Compared
 from fairseg.report.compare.page import save_comparison
@@ -87,9 +87,10 @@ class ComparisonResult(Compared):
     def notes(self) -> tuple[str, ...]:
         """What a reader must know beside the answer, one line each.
 
-        What is odd in the tables; then where a group got worse in another metric than the one judged by.
+        What is odd in the tables; what became of those of unknown group; then where a group got worse in
+        another metric than the one judged by.
         """
-        return (*self.table_notes, *other_metrics(self))
+        return (*self.table_notes, *unknown_group(self), *other_metrics(self))
 
     def __str__(self) -> str:
         return self.sentence

@@ -18,6 +18,7 @@ from fairseg.statistics.gain_findings import GainRow, GroupChange, ModelGains, P
 from fairseg.statistics.limits import Interval
 from fairseg.statistics.verdicts import Endpoint, Verdict
 
+_FAIRNESS = (SER, GAP, P_VALUE)
 _SIDE_BY_SIDE = 8  # columns of groups in the paper's form
 _MOST_PAIRS = 6  # of a model on the card
 
@@ -132,13 +133,14 @@ def paper_tables(result: Compared, structure: str = "Overall") -> list[Table]:
     tables = []
     for start in range(0, len(models), step):
         part = {name: found[name] for name in models[start : start + step]}
-        rows = [str(name) for name in first.table.index if _in_paper(str(name))]
+        names = dict.fromkeys(str(name) for one in found.values() for name in one.table.index)
+        rows = sorted(filter(_in_paper, names), key=lambda name: name in _FAIRNESS)
         cells = [_paper_row(name, part, found) for name in rows]
         tables.append(
             Table(
                 caption=f"{structure}, by {' and '.join(first.groups.attributes)}",
                 columns=tuple(Heading(name) for _ in part for name in first.names),
-                rows=tuple(Heading(name, "fairness" if name in (SER, GAP, P_VALUE) else "") for name in rows),
+                rows=tuple(Heading(name, "fairness" if name in _FAIRNESS else "") for name in rows),
                 cells=tuple(cells),
                 corner="Measure",
                 spans=tuple((name, wide) for name in part),
@@ -152,7 +154,7 @@ def paper_tables(result: Compared, structure: str = "Overall") -> list[Table]:
 
 
 def _in_paper(name: str) -> bool:
-    return name.startswith(("Median", "IQR")) or name in (SER, GAP, P_VALUE)
+    return name.startswith(("Median", "IQR")) or name in _FAIRNESS
 
 
 def _paper_row(name: str, part: dict[str, Summary], every: dict[str, Summary]) -> tuple[Cell, ...]:
@@ -161,7 +163,7 @@ def _paper_row(name: str, part: dict[str, Summary], every: dict[str, Summary]) -
     for summary in part.values():
         groups = list(range(len(summary.groups)))
         values = _row(summary.table, name)
-        if name in (SER, GAP, P_VALUE):
+        if name in _FAIRNESS:
             best = _best(name, [_row(one.table, name)[-1] for one in every.values()])
             low, high = (_limit(frame, name) for frame in (summary.low, summary.high))
             row.append(Cell(values[-1], low, high, kind_of(name), best=values[-1] == best, span=len(groups)))
@@ -189,7 +191,8 @@ def _best(name: str, values: Sequence[float]) -> float | None:
 
 
 def _row(frame: pd.DataFrame, name: str) -> list[float]:
-    values: list[float] = frame.loc[[name]].to_numpy()[0].tolist()
+    """Return the figures of a measure, NaN where a model has none, such as a distance in another unit."""
+    values: list[float] = frame.reindex([name]).to_numpy()[0].tolist()
     return values
 
 

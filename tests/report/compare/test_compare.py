@@ -140,8 +140,8 @@ def test_another_metric_than_the_one_judged_by_is_told_wherever_the_answer_is(
     assert result.verdict is Verdict.SAME
     told = [note for note in result.notes if note.startswith("Beside the verdict")]
     title = {"hd95": "HD95 (mm)", "nsd": "NSD"}[metric]
-    parts = [f"{group} is typically worse off than with base" for group in worse]
-    parts += ["{} fared worse than {}".format(*apart)] if apart else []
+    parts = [f"{group} is on balance worse off than with base" for group in worse]
+    parts += ["what changed is worse for {} than for {}".format(*apart)] if apart else []
     assert len(told) == bool(parts)
     for note in told:
         assert note.startswith(f"Beside the verdict, {title}: with other, {parts[0]}")
@@ -149,6 +149,59 @@ def test_another_metric_than_the_one_judged_by_is_told_wherever_the_answer_is(
         assert all(part in note for part in parts)
         for text in (repr(result), result._repr_html_(), to_terminal(result, result.notes)):
             assert note[:40] in " ".join(text.split())
+
+
+def test_what_most_subjects_do_not_tell_is_no_absence_of_change_and_no_praise() -> None:
+    """A third of a group gains much, or a third of the group behind loses just less than "much"."""
+    base = table(sizes={"A": 200, "B": 200}, gap=0.03)
+    rng = np.random.default_rng(5)
+    some = np.arange(400) % 3 == 0
+    noise = rng.normal(0, 0.005, 400)
+    widened = base.assign(dice=base["dice"] - 0.12)
+    wider = widened.assign(dice=widened["dice"] + 0.12 * (some & (base["group"] == "A")) + noise)
+    result = judged(widened, wider)
+    (pair,) = result.judgement.of("other").pairs
+    assert pair.typical is not None
+    assert pair.typical.inside  # the shift of gains is small
+    assert pair.typical.means_differ
+    assert result.verdict in (Verdict.LESS_FAIR, Verdict.OPEN)
+    mixed = np.where(some, -0.085, 0.05) * (base["group"] == "B")
+    result = judged(base, base.assign(dice=base["dice"] + mixed + noise))
+    assert result.verdict is Verdict.MOVED
+    (pair,) = result.judgement.of("other").pairs
+    assert GainReasonKind.MEANS_DIFFER in {one.kind for one in pair.reasons}
+
+
+def test_those_of_unknown_group_who_newly_fail_bar_praise_and_are_counted() -> None:
+    base = table(sizes={"A": 100, "B": 100, "?": 60})
+    base["group"] = base["group"].replace("?", None)
+    for gain, verdict in ((0.04, Verdict.MOVED), (0.0, Verdict.OPEN)):
+        other = changed(base, B=gain)
+        other.loc[200:, "dice"] = 0.3
+        result = judged(base, other)
+        assert result.verdict is verdict
+        assert "60 of 60 subjects of unknown group newly fail" in result.sentence
+        assert any("60 subjects without a known group" in note for note in result.notes)
+    assert judged(base, changed(base, B=0.04)).verdict is Verdict.FAIRER
+
+
+def test_a_model_does_not_fail_because_its_baseline_does() -> None:
+    poor, good = table().assign(dice=0.2), table(1)
+    result = judged(poor, good)
+    assert result.verdict is Verdict.NOT_JUDGED
+    assert "base fails for everyone" in result.sentence
+    assert "other fails" not in result.sentence
+    assert judged(good, poor).verdict is Verdict.FAILS
+    assert "the model fails" not in result._repr_html_().lower()
+
+
+def test_models_without_a_metric_in_common_have_nothing_beside_the_verdict(tmp_path: Path) -> None:
+    base = table().assign(hd95=5.0)
+    for other in (table(1), table(1).assign(hd=7.0)):
+        for pair in ((base, other), (other, base)):
+            result = judged(*pair)
+            assert not any(note.startswith("Beside") for note in result.notes)
+            result.save(tmp_path)
 
 
 def test_the_table_of_gaps_names_who_is_behind_first() -> None:
