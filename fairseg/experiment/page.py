@@ -153,7 +153,9 @@ def headline(results: Results, tables: Sequence[Judged]) -> str:
     if fairer:
         said += f" Fairer in every seed: {'; '.join(f'{named(key)}, {tell(key)}' for key in fairer)}."
     elif verdicts:
-        said += " No arm but those on crops by the reference masks is fairer in every seed."
+        said += " None of the others is fairer in every seed."
+        if any(arm.images == "crop" for arm in results.states):
+            said += " Crops by the reference masks are not among them: a network in use has no reference."
     if worse := [key for key, found in verdicts.items() if grave(found)]:
         what = "the model fails, a group is worse off, less fair, over-corrected or levelling down"
         said += f" Worse in some seed ({what}): {listed(map(named, worse), 20)}."

@@ -270,9 +270,10 @@ def findings(results: Results, test: str = "internal") -> list[tuple[str, str, s
         if seeds := sorted(first.keys() & second.keys()):
             times = sum(holds(first[seed], second[seed]) for seed in seeds)
             means = [np.mean([values[seed] for seed in seeds]) for values in (first, second)]
-            minor = [np.mean([dice(key, minority)[seed] for seed in seeds]) for key in (before, after)]
-            shown = f"gap {means[0]:+.3f}, then {means[1]:+.3f}; "
-            shown += f"Dice of {minority} {minor[0]:.3f}, then {minor[1]:.3f}"
+            shown = f"gap {means[0]:+.3f}, then {means[1]:+.3f}"
+            for group in (reference, minority):
+                ends = [np.mean([dice(key, group)[seed] for seed in seeds]) for key in (before, after)]
+                shown += f"; Dice of {group} {ends[0]:.3f}, then {ends[1]:.3f}"
             found.append((title, f"in {times} of {len(seeds)} seeds", shown))
 
     def smaller(before: float, after: float) -> bool:

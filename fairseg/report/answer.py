@@ -50,7 +50,7 @@ def answer_lines(result: Audited, analysis: "Analysis") -> list[str]:
         shown=sum(one.verdict is Verdict.GAP for one in comparisons),
         comparisons=len([one for one in comparisons if one.verdict is not Verdict.NOT_JUDGED]),
         failing=_failing(comparisons) or all_fail,
-        everyone=bool(all_fail) and _fail(comparisons, judged),
+        everyone=bool(all_fail) and _fail(comparisons, facts) and not analysis.members.unknown,
         judged=judged,
         sizes=[(fact.group, fact.n, fact.missing) for fact in facts],
         other_way=None if lead is None else _other_way(result, comparisons, lead),
@@ -167,8 +167,10 @@ def _failing(comparisons: Sequence[Comparison]) -> list[GroupFacts]:
     return list(facts.values())
 
 
-def _fail(comparisons: Sequence[Comparison], groups: Sequence[str]) -> bool:
-    return bool(groups) and {*groups} <= {fact.group for fact in _failing(comparisons)}
+def _fail(comparisons: Sequence[Comparison], facts: Sequence[GroupFacts]) -> bool:
+    """Return whether the model is shown to fail for every group, those too small to be judged as well."""
+    groups = {fact.group for fact in facts if fact.n}
+    return bool(groups) and groups <= {fact.group for fact in _failing(comparisons)}
 
 
 def _widest(result: Audited, comparisons: Sequence[Comparison]) -> dict[str, Any] | None:

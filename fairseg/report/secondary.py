@@ -1,12 +1,12 @@
 """Findings beside the verdict: distances and clinical errors, by the same tests, at a level of their own."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from fairseg.cohort.columns import METRICS
+from fairseg.cohort.columns import HD95, METRICS
 from fairseg.report.audited import Audited
 from fairseg.report.findings_table import row_label
 from fairseg.report.tables import Cell, Table
@@ -75,7 +75,7 @@ def secondary(result: Audited, overall: Summary, clinical: pd.DataFrame | None =
     caption = "Other metrics and clinical errors" if clinical is not None else "Other metrics"
     corner = "Measure: groups: endpoint"
     table = Table.of(caption, heads, lines, corner=corner, note=say("about_secondary"), tall=True)
-    return Secondary(found, table, [_sentence(row) for row in found if row.shown])
+    return Secondary(found, table, [_sentence(row) for row in _to_tell(found)])
 
 
 def _cells(row: Finding, better: Collection[str]) -> list[Cell]:
@@ -101,6 +101,16 @@ def _cells(row: Finding, better: Collection[str]) -> list[Cell]:
     )
     counts = Cell(f"{row.n_second}, {row.n_first}")
     return [Cell(text, css=css), counts, *values, limits, Cell(row.p_adjusted, kind="p")]
+
+
+def _to_tell(found: Sequence[Finding]) -> list[Finding]:
+    """Return what is shown and of some size, of both definitions of HD95 the first that has it."""
+    told: dict[tuple[str, ...], Finding] = {}
+    for row in found:
+        if row.shown and round(abs(row.estimate), 3) > 0:
+            measure = row.structure.replace(METRICS[HD95[1]].title, METRICS[HD95[0]].title)
+            told.setdefault((measure, row.first, row.second, row.endpoint), row)
+    return list(told.values())
 
 
 def _sentence(row: Finding) -> str:

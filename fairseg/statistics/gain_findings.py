@@ -135,16 +135,24 @@ class GainRow:
 
     @property
     def means_differ(self) -> bool:
-        """Whether the groups' mean gains differ otherwise than their typical ones.
+        """Whether the mean gains differ by more than the margin, though the typical ones by less.
 
-        By more than the margin where those differ by less, or by another amount: much may have become of some
-        subjects while most are as they were, which no shift of the typical case tells.
+        Much may have become of some subjects while most are as they were, which no shift tells.
         """
         if self.mean_gain is None:
             return False
         mean, low, high = self.mean_gain
-        unseen = self.inside and abs(mean) > self.margin and (low > 0 or high < 0)
-        return unseen or high < self.gain.low or low > self.gain.high
+        return self.inside and abs(mean) > self.margin and (low > 0 or high < 0)
+
+    @property
+    def means_oppose(self) -> bool:
+        """Whether who typically gained more is shown to have gained less of it in the mean."""
+        if self.mean_gain is None:
+            return False
+        mean, gain = (
+            one if self.gain.estimate >= 0 else one.negated() for one in (self.mean_gain, self.gain)
+        )
+        return mean.high < gain.low and gain.estimate - mean.estimate > self.margin / 2
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,8 @@ from fairseg.statistics.verdicts import Endpoint, Verdict
 AGAINST = (Verdict.OVERCORRECTED, Verdict.LEVELS_DOWN, Verdict.LESS_FAIR)
 
 _GRAVE = (Verdict.FAILS, Verdict.HARM)
-_UNTESTED = (GainReasonKind.UNJUDGED_STRUCTURE, GainReasonKind.STRATA)  # what may be said of the others
+# What may be said of others, or tells of more than is praised.
+_UNTESTED = (GainReasonKind.UNJUDGED_STRUCTURE, GainReasonKind.STRATA, GainReasonKind.MEANS_DIFFER)
 _POSSIBLE = 2  # times the error that harm is allowed, in which it is possible enough to withhold praise
 _FEW = 2  # subjects more harmed than helped, in a group too small to be judged
 
@@ -135,7 +136,7 @@ def _pair(pair: Pair, evidence: Evidence, grouping: Grouping, options: JudgeOpti
     reasons += tuple(
         GainReason(GainReasonKind.MEANS_DIFFER, row.attribute, second, row.structure, row.endpoint)
         for row in rows
-        if row.means_differ
+        if row.means_differ or row.means_oppose
     )
     stratified = evidence.stratified and not grouping.held
     if stratified:
@@ -159,7 +160,8 @@ def _pair(pair: Pair, evidence: Evidence, grouping: Grouping, options: JudgeOpti
     ]
     harmed += _uneven_losses(grouping.name, evidence, options)
     possible = [GainReason(GainReasonKind.POSSIBLE_HARM, *where) for where in dict.fromkeys(harmed)]
-    barred = possible or any(one.kind not in _UNTESTED for one in reasons)
+    barred = possible or any(row.means_oppose for row in rows)
+    barred = barred or any(one.kind not in _UNTESTED for one in reasons)
     rules = (
         (failing, Verdict.FAILS),
         (bool(harm), Verdict.HARM),

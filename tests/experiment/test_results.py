@@ -65,7 +65,7 @@ def test_findings_are_judged_seed_by_seed_where_both_arms_have_a_result(results:
     found = {title: (shows, figures) for title, shows, figures in findings(results)}
     assert found["Oversampling closes the gap (to half or less)"] == (
         "in 2 of 3 seeds",
-        "gap +0.043, then +0.020; Dice of Black 0.877, then 0.897",
+        "gap +0.043, then +0.020; Dice of White 0.920, then 0.917; Dice of Black 0.877, then 0.897",
     )
     assert found["Cascaded crops shrink the baseline's gap"][0] == "in 1 of 1 seeds"
     assert found["Oversampling shrinks the gap on cascaded crops further"][0] == "in 0 of 1 seeds"
@@ -174,7 +174,7 @@ def test_an_arm_is_judged_beside_its_control_in_each_seed_by_its_subjects() -> N
 def test_without_anything_fairer_in_every_seed_the_headline_says_so() -> None:
     same = {seed: cohort(0.92, 0.86) for seed in range(2)}
     said = head(scored({"full/baseline": same, "full/oversampling": same}))
-    assert "No arm but those on crops by the reference masks is fairer in every seed." in said
+    assert said.endswith("None of the others is fairer in every seed.")
     assert "Worse" not in said
 
 

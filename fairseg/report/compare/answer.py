@@ -156,7 +156,7 @@ def _worst(model: ModelGains) -> list[HarmRow]:
 
 def _failing(model: ModelGains, overall: str) -> list[dict[str, Any]]:
     """Return where a model fails, or the baseline, overall first; once for everyone where all groups fail."""
-    judged = {one.group for one in model.changes if one.judged and one.attribute == model.primary}
+    groups = {one.group for one in model.changes if one.n and one.attribute == model.primary}
     found = []
     for one in sorted(model.failing, key=lambda one: one.structure != overall):
         place = (one.baseline, one.structure)
@@ -164,7 +164,7 @@ def _failing(model: ModelGains, overall: str) -> list[dict[str, Any]]:
             each.group for each in model.failing if each.group and (each.baseline, each.structure) == place
         }
         whole = any(not each.group and (each.baseline, each.structure) == place for each in model.failing)
-        everyone = whole and bool(judged) and judged <= fail
+        everyone = whole and bool(groups) and groups <= fail and not model.unknown
         if one.group and everyone:
             continue
         who = one.group or ("everyone" if everyone else "all subjects together")

@@ -164,6 +164,7 @@ def test_what_most_subjects_do_not_tell_is_no_absence_of_change_and_no_praise() 
     assert pair.typical is not None
     assert pair.typical.inside  # the shift of gains is small
     assert pair.typical.means_differ
+    assert not pair.typical.means_oppose
     assert result.verdict in (Verdict.LESS_FAIR, Verdict.OPEN)
     mixed = np.where(some, -0.085, 0.05) * (base["group"] == "B")
     result = judged(base, base.assign(dice=base["dice"] + mixed + noise))
