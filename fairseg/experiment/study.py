@@ -19,7 +19,7 @@ from fairseg.experiment.split import TRAIN, fewer, has_files, members, only, spl
 from fairseg.experiment.tasks import Task
 from fairseg.io import csv_files
 from fairseg.io.images import find_masks
-from fairseg.io.sentences import did_you_mean
+from fairseg.io.sentences import did_you_mean, no_attribute
 from fairseg.scoring.voxel_sizes import VoxelSizes
 from fairseg.training.data import fit_patch_size
 from fairseg.training.prepare import make_plan
@@ -206,7 +206,7 @@ def data_files(plan: Plan) -> dict[str, dict[str, Path]]:
 def _check_attributes(cohort: pd.DataFrame, file: Path, plan: Plan) -> None:
     for name in (*plan.recipe.by, *plan.also):
         if name not in cohort:
-            raise ValueError(f"{file} has no attribute {name!r}, it has {', '.join(cohort.columns[2:])}")
+            raise ValueError(no_attribute(file, name, cohort.columns[2:]))
 
 
 def _check_folds(plan: Plan) -> None:

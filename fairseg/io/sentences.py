@@ -108,6 +108,18 @@ def did_you_mean(name: object, names: Iterable[object]) -> str:
     return f"; did you mean {there[near[0]]!r}?" if near else ""
 
 
+def no_attribute(where: object, name: str, names: Iterable[object]) -> str:
+    """Return the error of a table that lacks an attribute, with those it has.
+
+    >>> no_attribute("groups.csv", "skin_typ", ["sex", "skin_type"])
+    "groups.csv has no attribute 'skin_typ', it has sex, skin_type; did you mean 'skin_type'?"
+    """
+    there = [str(one) for one in names]
+    return (
+        f"{where} has no attribute {name!r}, it has {', '.join(there) or 'none'}{did_you_mean(name, there)}"
+    )
+
+
 def not_among(argument: str, got: object, names: Iterable[object], *, between: str = ", ") -> str:
     """Return the error of an argument that must be one of the names there are.
 

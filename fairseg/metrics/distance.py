@@ -250,7 +250,8 @@ def check_empty(empty: str) -> None:
 def check_tolerance(tolerance: float | None) -> None:
     """Raise a ValueError unless `tolerance` is a finite number of mm >= 0."""
     if tolerance is None or not (np.isfinite(tolerance) and tolerance >= 0):
-        raise ValueError(f"tolerance must be a number of mm >= 0, got {tolerance}")
+        needed = "; nsd needs it, such as tolerance=2 or --tolerance 2" if tolerance is None else ""
+        raise ValueError(f"tolerance must be a number of mm >= 0, got {tolerance}{needed}")
 
 
 def _measured(distances: SurfaceDistances) -> npt.NDArray[np.intp]:

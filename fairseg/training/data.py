@@ -14,7 +14,7 @@ import pandas as pd
 from fairseg.cohort.case_names import cohort_as_files, names_apart
 from fairseg.cohort.groups import Groups
 from fairseg.cohort.table import read_cohort, read_split, rows_of, split_subjects
-from fairseg.io.sentences import counted, listed
+from fairseg.io.sentences import counted, listed, no_attribute
 from fairseg.scoring.voxel_sizes import VoxelSizes
 from fairseg.training.network import divisor
 from fairseg.training.prepare import Case, SlicePlan, make_plan, prepare
@@ -162,7 +162,7 @@ def choose_cases(
     file = "the table of cases" if isinstance(table, pd.DataFrame) else table
     cohort = read_cohort(table)
     if absent := [name for name in settings.by if name not in cohort]:
-        raise ValueError(f"{file} has no attribute {absent[0]!r}, it has {', '.join(cohort.columns[2:])}")
+        raise ValueError(no_attribute(file, absent[0], cohort.columns[2:]))
     cohort = cohort_as_files(cohort, raw.images)
     raw = replace(raw, sizes=VoxelSizes.of(settings.spacing, cohort.set_index("case")))
     rows = rows_of(cohort, sorted(raw.images))

@@ -15,7 +15,7 @@ from fairseg.cohort.case_names import cohort_as_files, hint_of_column
 from fairseg.cohort.columns import NOTE
 from fairseg.cohort.groups import Groups
 from fairseg.cohort.table import read_cohort, read_numbers, rows_of
-from fairseg.io.sentences import counted, did_you_mean, listed
+from fairseg.io.sentences import counted, did_you_mean, listed, no_attribute
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def read_groups(
     rows = read_rows(file, cases)
     attributes = attributes_of(rows)
     if absent := [name for name in by if name not in attributes]:
-        raise ValueError(f"{file} has no attribute {absent[0]!r}, it has {', '.join(attributes) or 'none'}")
+        raise ValueError(no_attribute(file, absent[0], attributes))
     default = attributes_of(rows, weight)
     if not by and len(default) != 1:
         raise ValueError(
