@@ -69,8 +69,8 @@ def _fact_cells(fact: GroupFacts, options: JudgeOptions) -> list[Cell]:
 def endpoints_table(result: Audited, analysis: "Analysis", most: int = 9) -> Table:
     """Return the findings that a verdict rests on: all overall ones of an attribute, and others shown.
 
-    Those with strata held fixed are among them. Of many comparisons those that show most come first, and the
-    others are left to `findings_table`.
+    Those with strata held fixed are among them. Of many comparisons those that show most come first, the
+    first with all overall findings and each other with one; the rest is left to `findings_table`.
 
     Args:
         result: of an audit.
@@ -85,8 +85,15 @@ def endpoints_table(result: Audited, analysis: "Analysis", most: int = 9) -> Tab
         for one in sorted(judged, key=lambda one: ORDER.index(one.verdict))
     ]
     if sum(map(len, found)) > most and len(found) > 1:
-        found = [[min(rows, key=lambda row: telling(row, result))] for rows in found]
-        found = sorted(found, key=lambda rows: telling(rows[0], result))[:most]
+        leading = [min(rows, key=lambda row: telling(row, result)) for rows in found]
+        order = sorted(range(len(found)), key=lambda place: telling(leading[place], result))
+        # Of the pair that says most, all endpoints, as the answer speaks of them.
+        first = [
+            row
+            for row in found[order[0]]
+            if row is leading[order[0]] or row.structure == result.structures[0]
+        ]
+        found = [first, *([leading[place]] for place in order[1:])][: max(1, most + 1 - len(first))]
     kept = [row for rows in found for row in rows]
     lines = []
     last: tuple[str, str] | None = None
