@@ -13,7 +13,7 @@ from fairseg.statistics.two_samples import signed_rank_limits
 
 
 def other_metrics(result: Compared) -> tuple[str, ...]:
-    """Return where a group got worse in another metric than the one judged by, or worse than another group.
+    """Return where a group got worse in another metric than the one judged by, worse than others, or lost it.
 
     The subjects' changes, by the same tests as a page's, at a level of their own: groups among each other,
     and each by itself (Bonferroni over models, metrics and groups). A signed error has no worse.
@@ -47,15 +47,27 @@ def other_metrics(result: Compared) -> tuple[str, ...]:
     found = []
     for place, ((name, metric), change) in enumerate(changes.items()):
         worse: dict[str, Interval] = {}
+        gone: dict[str, tuple[int, int]] = {}
+        had = ~np.isnan(values[result.baseline, metric])
         for code, group in enumerate(grouping.group_names):
             own = change[(grouping.ids == code) & ~np.isnan(change)]
             loss = signed_rank_limits(-own if METRICS[metric].higher_is_better else own, level)
             if own.size >= options.min_size and loss.low > 0:
                 worse[group] = loss
+            member = (grouping.ids == code) & had
+            lost = int(np.isnan(values[name, metric][member]).sum())
+            if lost > options.failure_margin * member.sum():
+                gone[group] = lost, int(member.sum())
         apart = [_apart(row) for row in rows if row.structure == str(place) and row.shown]
-        if worse or apart:
+        if worse or apart or gone:
             title = summary[name].title(metric)
-            about = {"baseline": result.baseline, "measure": title, "worse": worse, "apart": apart}
+            about = {
+                "baseline": result.baseline,
+                "measure": title,
+                "worse": worse,
+                "apart": apart,
+                "gone": gone,
+            }
             found.append(say("other_metric", model=name, **about))
     return tuple(found)
 

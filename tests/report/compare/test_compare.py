@@ -151,6 +151,13 @@ def test_another_metric_than_the_one_judged_by_is_told_wherever_the_answer_is(
             assert note[:40] in " ".join(text.split())
 
 
+def test_subjects_who_lose_another_metric_are_counted() -> None:
+    base = table().assign(hd95=np.random.default_rng(1).uniform(5, 9, 200))
+    lost = base.assign(hd95=base["hd95"].mask(base.index.isin(range(100, 112)) | (base.index < 5)))
+    (note,) = (one for one in judged(base, lost).notes if one.startswith("Beside"))
+    assert note.endswith("with other, 12 of 100 subjects of B have none any more.")  # 5 of A are 5 %
+
+
 def test_what_most_subjects_do_not_tell_is_no_absence_of_change_and_no_praise() -> None:
     """A third of a group gains much, or a third of the group behind loses just less than "much"."""
     base = table(sizes={"A": 200, "B": 200}, gap=0.03)
