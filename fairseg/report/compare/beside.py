@@ -3,6 +3,7 @@
 import numpy as np
 
 from fairseg.cohort.columns import METRICS
+from fairseg.metrics.fairness import Floats
 from fairseg.report.compare.compared import Compared
 from fairseg.report.secondary import overall_metric
 from fairseg.report.templates import say
@@ -16,60 +17,58 @@ def other_metrics(result: Compared) -> tuple[str, ...]:
     """Return where a group got worse in another metric than the one judged by, worse than others, or lost it.
 
     The subjects' changes, by the same tests as a page's, at a level of their own: groups among each other,
-    and each by itself (Bonferroni over models, metrics and groups). A signed error has no worse.
+    and each by itself (Bonferroni over models, metrics and groups). Of a signed error its size is told.
     """
-    audits, options = result.audits, result.options
-    columns = result.models[result.baseline].metrics
-    metrics = [one for one in columns if one != "dice" and METRICS[one].higher_is_better is not None]
+    metrics = [one for one in result.models[result.baseline].metrics if one != "dice"]
     if not metrics:
         return ()
+    audits, options, grouping = result.audits, result.options, result.analyses[0].grouping()
     summary = {name: audit.summaries(audit.analyses[0])[0] for name, audit in audits.items()}
-    values = {
-        (name, metric): overall_metric(audit, summary[name], metric)
+    harms = {
+        (name, metric): _harm(metric, overall_metric(audit, summary[name], metric))
         for name, audit in audits.items()
         for metric in metrics
         if metric in audit.scores.metrics
     }
     changes = {
-        (name, metric): after - values[result.baseline, metric]
-        for (name, metric), after in values.items()
+        (name, metric): after - harms[result.baseline, metric]
+        for (name, metric), after in harms.items()
         if name != result.baseline and summary[name].title(metric) == summary[result.baseline].title(metric)
     }  # not of pixels and millimetres
-    if not changes:
-        return ()
-    grouping = result.analyses[0].grouping()
-    measures = [
-        Measure(str(place), change, higher_is_better=METRICS[metric].higher_is_better)
-        for place, ((_, metric), change) in enumerate(changes.items())
-    ]
-    rows = judge_measures(measures, [grouping], options=options)
-    level = 1 - options.alpha / (len(changes) * len(grouping.group_names))
+    rows = judge_measures(
+        [Measure(str(place), change) for place, change in enumerate(changes.values())],
+        [grouping],
+        options=options,
+    )
+    level = 1 - options.alpha / max(1, len(changes) * len(grouping.group_names))
     found = []
     for place, ((name, metric), change) in enumerate(changes.items()):
+        before, after = harms[result.baseline, metric], harms[name, metric]
         worse: dict[str, Interval] = {}
         gone: dict[str, tuple[int, int]] = {}
-        had = ~np.isnan(values[result.baseline, metric])
         for code, group in enumerate(grouping.group_names):
-            own = change[(grouping.ids == code) & ~np.isnan(change)]
-            loss = signed_rank_limits(-own if METRICS[metric].higher_is_better else own, level)
+            member = grouping.ids == code
+            own = change[member & ~np.isnan(change)]
+            loss = signed_rank_limits(own, level)
             if own.size >= options.min_size and loss.low > 0:
                 worse[group] = loss
-            member = (grouping.ids == code) & had
-            lost = int(np.isnan(values[name, metric][member]).sum())
+            member &= ~np.isnan(before)
+            lost = int(np.isnan(after[member]).sum())
             if lost > options.failure_margin * member.sum():
                 gone[group] = lost, int(member.sum())
         apart = [_apart(row) for row in rows if row.structure == str(place) and row.shown]
         if worse or apart or gone:
-            title = summary[name].title(metric)
-            about = {
-                "baseline": result.baseline,
-                "measure": title,
-                "worse": worse,
-                "apart": apart,
-                "gone": gone,
-            }
-            found.append(say("other_metric", model=name, **about))
+            measure = summary[name].title(metric)
+            measure += ", size" if METRICS[metric].higher_is_better is None else ""
+            told = {"baseline": result.baseline, "worse": worse, "apart": apart, "gone": gone}
+            found.append(say("other_metric", model=name, measure=measure, **told))
     return tuple(found)
+
+
+def _harm(metric: str, values: Floats) -> Floats:
+    """Return a metric of each subject, (N,), turned so that more of it is worse."""
+    better = METRICS[metric].higher_is_better
+    return np.abs(values) if better is None else -values if better else values
 
 
 def unknown_group(result: Compared) -> tuple[str, ...]:

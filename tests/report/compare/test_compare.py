@@ -127,6 +127,7 @@ def test_scores_that_both_models_lack_more_often_in_one_group_are_no_absence_of_
         ("hd95", {}, [], []),
         ("nsd", {"A": -0.05}, ["A"], ["A", "B"]),  # less is worse
         ("nsd", {"A": 0.05, "B": 0.05}, [], []),
+        ("volume_error", {"A": -0.3}, ["A"], ["A", "B"]),  # too small is as wrong as too large
     ],
 )
 def test_another_metric_than_the_one_judged_by_is_told_wherever_the_answer_is(
@@ -135,11 +136,12 @@ def test_another_metric_than_the_one_judged_by_is_told_wherever_the_answer_is(
     base = table()
     rng = np.random.default_rng(3)
     base["hd95"], base["nsd"] = rng.uniform(5, 9, 200), rng.uniform(0.6, 0.9, 200)
+    base["volume_error"] = 0.1
     noise = rng.normal(0, 0.01, 200)
     result = judged(base, base.assign(**{metric: base[metric] + base["group"].map(shift).fillna(0) + noise}))
     assert result.verdict is Verdict.SAME
     told = [note for note in result.notes if note.startswith("Beside the verdict")]
-    title = {"hd95": "HD95 (mm)", "nsd": "NSD"}[metric]
+    title = {"hd95": "HD95 (mm)", "nsd": "NSD", "volume_error": "Volume error, size"}[metric]
     parts = [f"{group} is on balance worse off than with base" for group in worse]
     parts += ["what changed is worse for {} than for {}".format(*apart)] if apart else []
     assert len(told) == bool(parts)
