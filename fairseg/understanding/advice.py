@@ -122,7 +122,7 @@ def advise(
     sizes = {
         (one.structure, one.second)
         for one in measures
-        if one.measure.startswith("reference volume") and not one.difference[1] <= 0 <= one.difference[2]
+        if one.measure.startswith("reference") and not one.difference[1] <= 0 <= one.difference[2]
     }
     outlines = [
         one

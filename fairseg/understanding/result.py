@@ -271,7 +271,7 @@ def _measures(
     columns = whole.views[MEASURES].astype(np.float64)
     measures = {}
     for place, structure in enumerate(structures):
-        measures[f"reference volume ({whole.frame.volume_unit})", structure] = columns[:, 2 * place]
+        measures[f"reference {whole.frame.size}", structure] = columns[:, 2 * place]
         measures["roughness of the reference outline (%)", structure] = columns[:, 2 * place + 1]
     table = None if whole.scores is None else whole.scores.table
     if table is not None and {"prediction_voxels", "reference_voxels"} <= set(table):

@@ -35,7 +35,7 @@ HEADER, INTENSITY, ERRORS = "header and field of view", "intensity statistics", 
 BOTTLENECK = "bottleneck of the run"
 LEAK = "organ only, image standardised"
 LEAKING_BOX = "box, image standardised"
-MEASURES = "measures of the reference"  # volume (ml) and roughness of each label; compared, not read
+MEASURES = "measures of the reference"  # size and roughness of each label; compared, not read
 
 
 BOX = "box + "
@@ -97,9 +97,11 @@ class Frame:
     unit: str = "mm"
 
     @property
-    def volume_unit(self) -> str:
-        """The unit of volumes, which are in ml where pixels have a size."""
-        return "ml" if self.unit == "mm" else "1000 px"
+    def size(self) -> str:
+        """What the size of a structure is, and its unit: a volume, of images in 2D an area."""
+        if self.axis is None:
+            return "area (mm²)" if self.unit == "mm" else "area (px)"
+        return "volume (ml)" if self.unit == "mm" else "volume (1000 px)"
 
     def extent(self, margin: float) -> tuple[float, float]:
         """Return the size of the box with a margin, mm (y, x)."""
@@ -262,7 +264,7 @@ def _number_views(stacks: Sequence[Floats], mask: Mask, place: _Place, frame: Fr
         where = place.labels == value
         shape.append(np.log(where.sum() * voxel + voxel))
         shape += _moments(where, place.spacing)
-        measures += [where.sum() * voxel / 1000, _roughness(where)]
+        measures += [where.sum() * voxel / (1 if frame.axis is None else 1000), _roughness(where)]
         for stack in stacks:
             pixels = stack[where] if where.any() else np.zeros(1)
             intensity += [pixels.mean(), pixels.std()]
@@ -359,7 +361,7 @@ def image_columns(views: Mapping[str, npt.NDArray[np.floating]], frame: Frame) -
     shown = leak != 0
     bright = np.where(shown, leak, 0.0).sum(axis=(1, 2, 3)) / np.maximum(shown.sum(axis=(1, 2, 3)), 1)
     return {
-        f"organ volume ({frame.volume_unit})": np.nansum(views[MEASURES][:, ::2], axis=1, dtype=np.float64),
+        f"organ {frame.size}": np.nansum(views[MEASURES][:, ::2], axis=1, dtype=np.float64),
         "organ brightness (SD of the image)": bright.astype(np.float64),
         **({"pixel size (mm)": views[HEADER][:, 1].astype(np.float64)} if frame.unit == "mm" else {}),
     }

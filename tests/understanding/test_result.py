@@ -299,7 +299,7 @@ def test_slices_are_of_columns_that_nobody_named() -> None:
         dice=np.where(group == "Black", 0.5, 0.9) + rng.normal(0, 0.01, 80),
         table=pd.DataFrame({"subject": np.arange(80), "group": group, "sex": np.repeat(["F", "M"], 40)}),
         views=look,
-        frame=SimpleNamespace(unit="mm", volume_unit="ml"),
+        frame=SimpleNamespace(unit="mm", size="volume (ml)"),
         attributes=("sex",),
     )
     (found, *_) = _slices(people, 199, 0)
@@ -337,7 +337,7 @@ def test_pictures_without_a_pixel_size_are_measured_in_pixels_and_commands_name_
         "box + 2 px",
         "box + 16 px",
     }
-    assert {one.measure for one in result.measures} >= {"reference volume (1000 px)"}
+    assert {one.measure for one in result.measures} >= {"reference area (px)"}
     page = result.save(tmp_path / "out").read_text(encoding="utf-8")
     assert not re.search(r"\d mm\b|\(m[lm]\)", page)
     commands = [advice_words(one, result)[2] for one in result.advice]
