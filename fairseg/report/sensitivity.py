@@ -65,7 +65,7 @@ def sensitivity(result: Audited, secondary: Sequence[Finding] = ()) -> Sensitivi
     one_definition = len(set(HD95) & set(result.scores.metrics)) == 1
     note = say("about_sensitivity", one_definition=one_definition)
     heads = ("Verdict", "Typical gap", "Changes")
-    table = Table.of(caption, heads, rows, corner="Choice", note=note)
+    table = Table.of(caption, heads, rows, corner="Choice", note=note, tall=True)
     sentences = [say("flips", flips=flips, number=len(judged) - 1, alone=alone)] if flips else []
     sentences += [say("other_definition", flips=others)] if others else []
     return Sensitivity(table, " ".join(sentences))

@@ -182,7 +182,7 @@ def test_png_masks_with_sex_as_the_group_and_no_dataset_json(tmp_path: Path, sav
     assert checked.startswith("fairseg: note: cross-check: 48 scores recomputed with medpy")
     assert "female" in done.stdout
     page = (tmp_path / "out" / "report.html").read_text()
-    assert "distances are in pixels" in page
+    assert "Distances are in pixels" in page
     out = ["--out", str(tmp_path / "again"), "--min-size", "4", *QUICK]
     report = ["report", str(tmp_path / "out" / "scores.csv"), "--by", "sex", "--figures", *out]
     assert main(report) == 0
