@@ -60,8 +60,16 @@ class Audited:
         """What is held fixed, as a sentence says it."""
         return held_fixed(self.scores, self.sections.adjust, self.sections.bins)
 
+    @cached_property
+    def first_summaries(self) -> list[Summary]:
+        """The summaries of the grouping that was asked about, over all labels first."""
+        return self._summarized(self.analyses[0])
+
     def summaries(self, analysis: Analysis) -> list[Summary]:
         """Return those of a grouping, from the overall scores and the structures that were judged."""
+        return self.first_summaries if analysis is self.analyses[0] else self._summarized(analysis)
+
+    def _summarized(self, analysis: Analysis) -> list[Summary]:
         reference = None if analysis.reference is None else analysis.groups.name(analysis.reference)
         overall = dict(zip(subject_names(self.scores), self.common.overall.tolist(), strict=True))
         used = self.common.used

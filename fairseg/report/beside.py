@@ -7,6 +7,7 @@ from fairseg.report.clinical import Clinical, clinical_section
 from fairseg.report.notes import reconciled
 from fairseg.report.secondary import Secondary, secondary
 from fairseg.report.sensitivity import Sensitivity, sensitivity
+from fairseg.statistics.order_statistics import size_to_judge
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,9 @@ def beside(result: Audited) -> Beside:
     Raises:
         ValueError: as `clinical_section`.
     """
-    overall, heart = result.summaries(result.analyses[0])[0], result.sections.heart
-    counts, least = overall.counts.tolist(), result.options.min_size
+    overall, heart = result.first_summaries[0], result.sections.heart
+    counts = overall.counts.tolist()
+    least = size_to_judge(counts, result.options.min_size, overall.level)  # as in the tables with intervals
     overall = replace(overall, judged=tuple(code for code, count in enumerate(counts) if count >= least))
     clinical = None if heart is None else clinical_section(result.scores, overall, heart)
     others = secondary(result, overall, None if clinical is None else clinical.measures)

@@ -78,7 +78,7 @@ def plot(result: Audited, kind: str = "boxes", ax: Axes | None = None) -> Axes:
 
 def plot_boxes(result: Audited, ax: Axes | None = None) -> Axes:
     """Draw the subjects' overall scores by group, as in Fig. 2 of the paper."""
-    summary = result.summaries(result.analyses[0])[0]
+    summary = result.first_summaries[0]
     ax = ax or new_axes(max(3.5, 1.1 * len(summary.groups)), 3.6)
     metric = result.scores.metrics[0]
     _panel(ax, summary, metric)
@@ -139,7 +139,7 @@ def plot_size(result: Audited, ax: Axes | None = None) -> Axes:
     Raises:
         ValueError: the scores have no sizes.
     """
-    summary = result.summaries(result.analyses[0])[0]
+    summary = result.first_summaries[0]
     found = sizes(result.scores.table, summary)
     if found is None:
         raise ValueError(f"scores must have the column {VOXELS[1]} or {VOLUMES[1]}, have neither")

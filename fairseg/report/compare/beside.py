@@ -23,7 +23,7 @@ def other_metrics(result: Compared) -> tuple[str, ...]:
     if not metrics:
         return ()
     audits, options, grouping = result.audits, result.options, result.analyses[0].grouping()
-    summary = {name: audit.summaries(audit.analyses[0])[0] for name, audit in audits.items()}
+    summary = {name: audit.first_summaries[0] for name, audit in audits.items()}
     harms = {
         (name, metric): _harm(metric, overall_metric(audit, summary[name], metric))
         for name, audit in audits.items()
