@@ -26,7 +26,8 @@ _PERHAPS_NOTHING = {
     *("no data", "not known", "not available", "not stated", "not reported", "not recorded", "not given"),
     *("unspecified", "not specified", "undisclosed", "not disclosed", "declined", "prefer not to say"),
 }
-_ZERO_WIDTH = "\u200b\u200c\u200d\u2060\ufeff"  # blanks that `strip` leaves
+# What nobody sees around a text: blanks, and what has no width, which `strip` leaves.
+_UNSEEN = "".join(filter(str.isspace, map(chr, range(0x3001)))) + "\u200b\u200c\u200d\u2060\ufeff"
 WHOLE = re.compile(r"-?(0|[1-9][0-9]*)\.0+")  # a whole number as pandas writes it beside a missing value
 
 
@@ -89,24 +90,24 @@ def as_float(value: object) -> float:
 def is_missing(value: object) -> bool:
     """Whether a cell says nothing: None, NaN, NaT, blank, or a text of `MISSING` such as "NA".
 
-    >>> [is_missing(value) for value in (None, float("nan"), " NA ", "None", 0)]
-    [True, True, True, True, False]
+    >>> [is_missing(value) for value in (None, float("nan"), " NA ", "None", chr(0x200B), 0)]
+    [True, True, True, True, True, False]
     """
     if type(value) is str:  # the most frequent first
-        return value.strip() in _NOTHING
+        return value.strip(_UNSEEN) in _NOTHING
     if isinstance(value, Real) and not isinstance(value, Integral):
         return isnan(float(value))
-    return value is None or str(value).strip() in _NOTHING
+    return value is None or str(value).strip(_UNSEEN) in _NOTHING
 
 
 def cell_text(value: object) -> str | None:
-    """Return a cell as text without blanks around it; None where it says nothing.
+    """Return a cell as text without blanks around it, seen or unseen; None where it says nothing.
 
     >>> cell_text(" p01 "), cell_text(1.0), cell_text("1.0"), cell_text("N/A")
     ('p01', '1', '1.0', None)
     """
     if isinstance(value, str):
-        text = value.strip().strip(_ZERO_WIDTH).strip()
+        text = value.strip(_UNSEEN)
         return None if text in _NOTHING else text
     return level_of(value)
 

@@ -34,9 +34,12 @@ NASTY = [
     "München ♀ 心",
     "<script>alert(1)</script>",
 ]
+NO_WIDTH = "\ufeff\u200b\u200c\u200d\u2060"
 TEXT = st.text(
     st.characters(exclude_categories=["Cs"], exclude_characters="\0\r"), min_size=1, max_size=8
-).filter(lambda text: text.strip() == text and not is_missing(text))
+).filter(
+    lambda text: text.strip("\ufeff\u200b\u200c\u200d\u2060") == text.strip() == text and not is_missing(text)
+)
 
 
 def table(levels: list[str]) -> pd.DataFrame:
@@ -176,7 +179,10 @@ def test_a_bad_table_is_named_with_row_and_column(tmp_path: Path, text: str | by
     assert said.lower() in complaint(tmp_path, text).lower()
 
 
-@pytest.mark.parametrize(("text", "what"), [(",1,0.5", "case"), ("b,,0.5", "label")])
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [(",1,0.5", "case"), ("b,,0.5", "label"), ("b,\u200b,0.5", "label"), ("\u200b \u200b,1,0.5", "case")],
+)
 def test_a_row_without_case_or_label_is_refused_not_lost(tmp_path: Path, text: str, what: str) -> None:
     said = complaint(tmp_path, f"case,label,dice\na,1,0.5\n{text}\n")
     assert "row 3" in said
