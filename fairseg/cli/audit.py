@@ -120,7 +120,7 @@ def audit(table: Path, out: Path, metric: str, **given: Any) -> int:
     write_files(out, scores_to_files(shown), "scores")
     if metric != "dice":
         judged = Scores.of(scores.to_frame(), metric=metric)
-        scores = replace(judged, table_notes=(*scores.table_notes, *judged.table_notes))
+        scores = replace(judged, table_notes=tuple(dict.fromkeys((*scores.table_notes, *judged.table_notes))))
     try:
         _judge(scores, out, wanted, given)
     except (ValueError, NotWrittenError) as error:

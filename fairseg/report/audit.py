@@ -27,6 +27,7 @@ from fairseg.report.model_card import model_card
 from fairseg.report.notes import first_notes
 from fairseg.report.page import save_report
 from fairseg.report.sections import ReportSections, as_stated
+from fairseg.report.templates import as_sentence
 from fairseg.report.text import other_answers, small_table
 from fairseg.scoring.folders import Cohort, score_folders
 from fairseg.scoring.subjects import structure_scores
@@ -96,9 +97,10 @@ class AuditResult(Audited):
         """What a reader must know beside the answer, one line each.
 
         Doubled subjects, units, what lacks; then what other metrics and clinical measures show, and whether
-        the verdict hangs on choices.
+        the verdict hangs on choices; then how the table was read.
         """
-        return (*first_notes(self), *self._beside.sentences)
+        table = map(as_sentence, self.scores.table_notes)
+        return (*first_notes(self), *self._beside.sentences, *table)
 
     @cached_property
     def _beside(self) -> Beside:

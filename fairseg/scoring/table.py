@@ -266,7 +266,9 @@ def _checked(read: CleanTable, metric: str | None) -> Scores:
     lost = clean[skipped] if SKIPPED in clean else clean[skipped].assign(**{SKIPPED: None})
     lost = lost[[*front, SKIPPED]].drop_duplicates("case", keep="last").reset_index(drop=True)
     about_rows = [] if named else ["no column names the subjects or cases: each row is taken for a person"]
-    notes = (*read.notes, *about_rows, *about_unit)
+    unread = [name for name in read.frame if metric_of(str(name)) == "dice" and called["dice"] != name]
+    about_metric = [f"judged by {title}: the table's column {name!r} is not looked at" for name in unread]
+    notes = (*read.notes, *about_rows, *about_metric, *about_unit)
     return Scores(out, unit, lost, notes, title, named)
 
 

@@ -29,7 +29,7 @@ class Grouping:
             subjects, those whom `ids` lack for want of any score among them; empty where no case was lost.
 
     Raises:
-        ValueError: ids or the reference are no ids of these groups.
+        ValueError: ids or the reference are no ids of these groups, or a group is called `ALL_OTHERS`.
     """
 
     name: str
@@ -50,6 +50,11 @@ class Grouping:
             raise ValueError(f"reference must be None or from 0 to {size - 1}, got {self.reference}")
         if len(set(self.group_names)) != size:
             raise ValueError(f"group_names must differ, got {self.group_names}")
+        if ALL_OTHERS in self.group_names:
+            raise ValueError(
+                f"a group of {self.name!r} may not be called {ALL_OTHERS!r}, which stands for all groups "
+                "but one: rename it"
+            )
         object.__setattr__(self, "group_names", tuple(self.group_names))
         object.__setattr__(self, "ids", ids.astype(np.int64))
 

@@ -233,7 +233,7 @@ def test_the_answer_by_a_further_attribute_is_on_the_card() -> None:
 def test_a_score_other_than_dice_is_called_by_its_name_where_it_is_0() -> None:
     group = np.repeat(["A", "B"], 40)
     scores = np.where((group == "B") & (np.arange(80) % 2 == 0), 0.0, np.linspace(0.9, 0.98, 80))
-    (note,) = fairseg.audit(pd.DataFrame({"group": group, "nsd": scores}), by="group", metric="nsd").notes
+    note, *_ = fairseg.audit(pd.DataFrame({"group": group, "nsd": scores}), by="group", metric="nsd").notes
     assert "NSD" in note
     assert "Dice" not in note
 
@@ -322,3 +322,18 @@ def test_without_a_reference_the_card_names_the_group_that_is_behind() -> None:
     values = [float(cells[1].value) for cells in shown.cells]
     assert values == [-float(cells[1].value) for cells in with_reference.cells]
     assert min(values) >= 0
+
+
+def test_how_the_table_was_read_is_told_where_the_answer_is_read() -> None:
+    scores = table(24).drop(columns=["case", "subject", "label"]).assign(nsd=0.9)
+    audited = fairseg.audit(scores, by="sex", metric="nsd")
+    wanted = ("each row is taken for a person", "'dice' is not looked at", "unit of the distances")
+    assert [note for want in wanted for note in audited.notes if want in note] == list(audited.notes[-3:])
+    assert audited.notes[-1] in repr(audited)
+    assert audited.notes[-1] in html.unescape(audited._repr_html_())
+    assert not fairseg.audit(table(24).drop(columns="hd"), by="sex").notes
+
+
+def test_no_group_may_be_called_as_all_others_are() -> None:
+    with pytest.raises(ValueError, match="a group of 'sex' may not be called 'all others'"):
+        fairseg.audit(table(24).replace({"sex": {"F": "all others"}}), by="sex")
