@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fairseg.io.images import Mask, check_same_grid, read_channels
-from fairseg.io.label_files import read_image, read_labels, with_spacing
+from fairseg.io.images import Mask, check_same_grid
+from fairseg.io.label_files import read_image_files, read_labels, with_spacing
 from fairseg.metrics.masks import as_mask, labels_in
 from fairseg.scoring.labels import LabelMap
 
@@ -74,7 +74,7 @@ def look_into(case: CaseFiles, names: LabelMap, spacing: Sequence[float] | None 
         own = FileFacts(case.case, case.part, role, file)
         try:
             codes = names.prediction if role == "prediction" else names.reference
-            mask = read_labels(file, codes) if own.is_mask else _read_image(file, case.channels)
+            mask = read_labels(file, codes) if own.is_mask else read_image_files([file] * case.channels)[0]
             image = with_spacing(mask, spacing)
             seen = _seen(image, own.is_mask)
         except (ValueError, OSError) as error:
@@ -95,10 +95,6 @@ def look_into(case: CaseFiles, names: LabelMap, spacing: Sequence[float] | None 
     return facts
 
 
-def _read_image(file: Path, channels: int) -> Mask:
-    return read_image(file) if channels == 1 else read_channels(file, channels)[0]
-
-
 def _seen(image: Mask, is_mask: bool) -> dict[str, object]:
     """Return label values and digest of the voxels."""
     voxels, values = image.voxels, ()
@@ -106,8 +102,6 @@ def _seen(image: Mask, is_mask: bool) -> dict[str, object]:
         mask = as_mask(voxels, "mask")
         values = tuple(labels_in(mask).tolist())
         voxels = mask.astype(np.min_scalar_type(int(mask.max())))
-    elif not np.isfinite(voxels).all():
-        raise ValueError("the image must be finite everywhere, got NaN or infinity")
     if voxels.min() == voxels.max():
         return {"labels": values}
     digest = hashlib.blake2b(f"{voxels.shape} {voxels.dtype}".encode(), digest_size=16)

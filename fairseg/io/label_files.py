@@ -10,7 +10,7 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from fairseg.io.image_checks import check_image
-from fairseg.io.images import Mask, plain_mask, read_grid, read_mask
+from fairseg.io.images import Mask, check_same_grid, plain_mask, read_channels, read_grid, read_mask
 from fairseg.io.structure_files import read_structures
 from fairseg.io.voxel_data import is_one_hot
 
@@ -50,6 +50,22 @@ def read_image(path: Path) -> Mask:
     """
     mode = _png_mode(path)
     return read_mask(path) if mode is None else _read_png(path, mode, shades=True)
+
+
+def read_image_files(files: Sequence[Path]) -> list[Mask]:
+    """Read the channels of an image, from a file each, or from one that is named for all of them.
+
+    Raises:
+        ValueError: as `read_image`; a value is not finite, the one file has another number of channels, or
+            files lie on several grids; the message names the file.
+    """
+    in_one = len(files) > 1 and len(set(files)) == 1
+    channels = read_channels(files[0], len(files)) if in_one else [read_image(file) for file in files]
+    for file, channel in zip(files, channels, strict=True):
+        check_same_grid(channel, channels[0], names=(f"channel {file.name}", f"channel {files[0].name}"))
+        if not np.isfinite(channel.voxels).all():
+            raise ValueError(f"{file} must be finite everywhere, got NaN or infinity")
+    return channels
 
 
 def read_image_grid(path: Path) -> tuple[tuple[int, ...], tuple[float, ...], str]:
@@ -112,8 +128,10 @@ def _read_png(path: Path, mode: str, *, shades: bool = False) -> Mask:
         raise ValueError(f"{path} cannot be read as an image: {error}") from None
     if mode in ("RGB", "RGBA"):
         if not (pixels[..., :1] == pixels[..., :3]).all():
-            what = "" if shades else " or indices of a palette as labels"
-            raise ValueError(f"{path} must hold grey values{what}, got colours")
+            if shades:
+                way_out = "colours (dataset.json must name three channels for them)"
+                raise ValueError(f"{path} must hold grey values, got {way_out}")
+            raise ValueError(f"{path} must hold grey values or indices of a palette as labels, got colours")
         messages: tuple[str, ...] = ("its three equal channels were read as one",)
     else:
         messages = ("its transparency was left out",) if mode in ("LA", "PA") else ()

@@ -21,7 +21,7 @@ from fairseg.crop import Box, Cascade, segment_crops, standardized
 from fairseg.crop.cascade import relative
 from fairseg.io.files import settle_manifest, write_files
 from fairseg.io.images import check_same_grid, find_masks
-from fairseg.io.label_files import read_labels, with_spacing
+from fairseg.io.label_files import read_image_files, read_labels, with_spacing
 from fairseg.io.outputs import check_writable, reading
 from fairseg.io.parallel import run_all
 from fairseg.io.sentences import listed
@@ -38,7 +38,6 @@ from fairseg.training.prepare import (
     log_messages,
     mask_in_plan,
     read_case,
-    read_channels_of,
     write_prediction,
 )
 from fairseg.training.raw import find_images
@@ -287,7 +286,7 @@ def _check_case(
 ) -> None:
     """Raise a ValueError unless a case can be segmented: no mask is written before all of them can."""
     try:
-        first, *_ = read_channels_of(files)
+        first, *_ = read_image_files(files)
         first = with_spacing(first, spacing)
         plan.size_of(first)
         if mask is not None:

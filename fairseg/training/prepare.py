@@ -27,10 +27,10 @@ from fairseg.crop import Box
 from fairseg.io.files import new_file, write_files
 from fairseg.io.image_checks import check_image
 from fairseg.io.image_writing import write_image
-from fairseg.io.images import Mask, check_same_grid, read_channels
+from fairseg.io.images import Mask, check_same_grid
 from fairseg.io.json_files import read_json
 from fairseg.io.label_files import (
-    read_image,
+    read_image_files,
     read_image_grid,
     read_labels,
     spacing_of_axes,
@@ -209,21 +209,10 @@ def read_case(
     Returns:
         The image (C, Z, y, x), float32, and its first channel as read, with the grid.
     """
-    channels = read_channels_of(files)
+    channels = read_image_files(files)
     stacks = [zscore(plan.slices(channel.voxels).astype(np.float32)) for channel in channels]
     size = plan.size_of(with_spacing(channels[0], spacing))
     return np.stack([_resize(stack, size, order=3) for stack in stacks]), channels[0]
-
-
-def read_channels_of(files: Sequence[Path]) -> list[Mask]:
-    """Read the channels of an image, one file each or one for all: finite, and all on one grid."""
-    in_one = len(files) > 1 and len(set(files)) == 1
-    channels = read_channels(files[0], len(files)) if in_one else [read_image(file) for file in files]
-    for file, channel in zip(files, channels, strict=True):
-        check_same_grid(channel, channels[0], names=(f"channel {file.name}", f"channel {files[0].name}"))
-        if not np.isfinite(channel.voxels).all():
-            raise ValueError(f"{file} must be finite everywhere, got NaN or infinity")
-    return channels
 
 
 def zscore(image: Floats) -> Floats:

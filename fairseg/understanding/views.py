@@ -18,7 +18,7 @@ from skimage.measure import perimeter
 
 from fairseg.crop import Box
 from fairseg.io.images import Mask, check_same_grid
-from fairseg.io.label_files import read_image, read_labels, with_spacing
+from fairseg.io.label_files import read_image_files, read_labels, with_spacing
 from fairseg.training.raw import slice_axis
 
 Floats = npt.NDArray[np.float64]
@@ -144,9 +144,8 @@ def views_of(case: CaseFiles, frame: Frame) -> dict[str, Floats]:
     """
     try:
         mask = case.labels(case.reference, frame.labels)
-        channels = [with_spacing(read_image(file), case.spacing) for file in case.images]
-        for channel in channels:
-            check_same_grid(channel, mask, names=("the image", "the mask"))
+        channels = [with_spacing(channel, case.spacing) for channel in read_image_files(case.images)]
+        check_same_grid(channels[0], mask, names=("the image", "the mask"))
         guess = None if case.prediction is None else case.labels(case.prediction, frame.labels)
         if guess is not None:
             check_same_grid(guess, mask)

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from PIL import Image
 
 from fairseg.understanding import views
 from fairseg.understanding.views import CaseFiles, make_frame, views_of
@@ -103,6 +104,23 @@ def test_an_image_that_is_not_finite_is_named(tmp_path: Path, scene: tuple) -> N
     frame = make_frame([bad], {"organ": 1}, (0.0,))
     with pytest.raises(ValueError, match=r"case p07: .* must be finite"):
         views_of(bad, frame)
+
+
+def test_colours_in_one_file_are_read_as_a_file_for_each_channel(tmp_path: Path) -> None:
+    colours = np.random.default_rng(0).integers(0, 256, (3, 60, 60), dtype=np.uint8)
+    Image.fromarray(organ((60, 60))).save(tmp_path / "a.png")
+    Image.fromarray(colours.transpose(1, 2, 0)).save(tmp_path / "colours.png")
+    apart = tuple(tmp_path / f"a_000{number}.png" for number in range(3))
+    for file, channel in zip(apart, colours, strict=True):
+        Image.fromarray(channel).save(file)
+    cases = [CaseFiles("a", files, tmp_path / "a.png") for files in ((tmp_path / "colours.png",) * 3, apart)]
+    frame = make_frame(cases, {"organ": 1}, (0.0,))
+    one, two = (views_of(case, frame) for case in cases)
+    for name in two:
+        np.testing.assert_array_equal(one[name], two[name])
+    assert one[views.WHOLE].shape == (3, 1, views.SIZE, views.SIZE)
+    means = one[views.INTENSITY][6:].reshape(3, 7)[:, 0]  # after mean and spread of the organ
+    np.testing.assert_allclose(means, colours.mean(axis=(1, 2)))
 
 
 def test_error_maps_say_what_is_too_much_and_what_is_missing(tmp_path: Path, scene: tuple) -> None:
