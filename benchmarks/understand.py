@@ -55,7 +55,7 @@ def cohort_views(shift: Shift, seed: int, number: int) -> tuple[dict[str, np.nda
         raw = read_raw(folder)
         table = pd.read_csv(Path(folder) / "groups.csv").set_index("case").loc[list(raw.images)]
         cases = [CaseFiles(name, raw.images[name], raw.masks[name]) for name in raw.images]
-        frame = make_frame(cases, plain_labels(raw, "this benchmark"), views.MARGINS)
+        frame = make_frame(cases, plain_labels(raw, "this benchmark"), (0.0, 5.0, 10.0, 20.0, 40.0))
         names, found = subject_views(cases, table["subject"].tolist(), frame)
     groups = table.drop_duplicates("subject").set_index("subject").loc[names, "group"]
     del found[views.MEASURES]

@@ -48,10 +48,9 @@ def _names(text: str) -> tuple[str, ...]:
 @click.option(
     "--margins",
     type=types.Parsed(_numbers, "0,5,10,20,40"),
-    default="0,5,10,20,40",
-    show_default=True,
     metavar="MM,MM",
-    help="Crops to try: mm around the largest organ.",
+    help="Crops to try: mm (or pixels, where files state no size) around the largest organ. Default: "
+    "0,5,10,20,40, or smaller steps in small images.",
 )
 @options.number("--min-size", click.IntRange(min=5), 10, "Subjects that a group needs to be judged.")
 @options.spacing

@@ -17,7 +17,7 @@ from scipy.stats import norm
 from fairseg.statistics.two_samples import brunner_munzel, hodges_lehmann_limits
 from fairseg.understanding.readable import Floats, Integers, Tested
 
-VOLUME_ERROR = "volume error (%)"  # signed
+ERROR = " error (%)"  # signed, of the volume or area
 KINDS = ("false positives", "false negatives")
 _FORMING = float(norm.ppf(0.99))  # z that makes a place part of a cluster
 _FEWEST = 3  # values of a group that is compared
@@ -190,12 +190,15 @@ def measure_differences(
     ]
 
 
-def signed_volume_errors(table: pd.DataFrame, subjects: Sequence[str]) -> dict[tuple[str, str], Floats]:
+def signed_size_errors(
+    table: pd.DataFrame, subjects: Sequence[str], size: str
+) -> dict[tuple[str, str], Floats]:
     """Return by how much the model's volume of each label is off, percent of the reference, by subject.
 
     Args:
         table: of scores, with the columns subject, label, prediction_voxels and reference_voxels.
         subjects: in whose order values are returned, (N,).
+        size: what it is called, "volume" or "area".
     """
     found = {}
     for name, rows in table.groupby("label", sort=False):
@@ -204,5 +207,5 @@ def signed_volume_errors(table: pd.DataFrame, subjects: Sequence[str]) -> dict[t
         )
         true = sums["reference_voxels"].where(sums["reference_voxels"] > 0)
         error = 100 * (sums["prediction_voxels"] - true) / true
-        found[VOLUME_ERROR, str(name)] = error.to_numpy(dtype=np.float64)
+        found[size + ERROR, str(name)] = error.to_numpy(dtype=np.float64)
     return found

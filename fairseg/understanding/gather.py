@@ -103,7 +103,7 @@ def gather(
     predict_run: "Callable[..., Any] | None",
     scratch: Path,
     test: bool,
-    margins: Sequence[float],
+    margins: Sequence[float] | None,
     min_size: int,
     spacing: Spacing | None,
     confounders: Sequence[str] = (),

@@ -58,6 +58,8 @@ def save_page(result: Understood, folder: Path) -> Path:
         counts=result.cohort.counts,
         left_out=result.left_out.to_dict("records"),
         figures=pictures,
+        about_images=words.about_images(result),
+        margin_note=words.margin_note(result),
         readings=words.readings_table(result),
         confounders=words.confounder_tables(result),
         confounder_notes=[] if result.confounded is None else result.confounded.notes,

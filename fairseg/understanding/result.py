@@ -22,7 +22,7 @@ from fairseg.understanding.errors import (
     MeasureDifference,
     error_atlas,
     measure_differences,
-    signed_volume_errors,
+    signed_size_errors,
 )
 from fairseg.understanding.gather import Gathered, gather
 from fairseg.understanding.readable import (
@@ -34,7 +34,7 @@ from fairseg.understanding.readable import (
 from fairseg.understanding.slices import Slice, find_slices
 from fairseg.understanding.understood import Understood
 from fairseg.understanding.used import associations
-from fairseg.understanding.views import BOTTLENECK, ERRORS, MARGINS, MEASURES, image_columns
+from fairseg.understanding.views import BOTTLENECK, ERRORS, MEASURES, image_columns
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -87,9 +87,9 @@ class UnderstandResult(Understood):
 
     def __repr__(self) -> str:
         from fairseg.report.tables import grid  # noqa: PLC0415
-        from fairseg.understanding.words import readings_table  # noqa: PLC0415
+        from fairseg.understanding.words import margin_note, readings_table  # noqa: PLC0415
 
-        return f"{self.sentence}\n\n{grid(readings_table(self))}"
+        return "\n\n".join(filter(None, (self.sentence, grid(readings_table(self)), margin_note(self))))
 
     def _repr_html_(self) -> str:
         from fairseg.understanding.page import card_html  # noqa: PLC0415
@@ -98,7 +98,7 @@ class UnderstandResult(Understood):
 
 
 _MOST_PERMUTATIONS = 100_000  # which are held in memory, an integer a subject
-_WIDEST = 10_000.0  # mm, of a margin
+_WIDEST = 10_000.0  # mm or pixels, of a margin
 
 
 @says_what_to_type("fairseg.understand('dataset', 'sex')")
@@ -115,7 +115,7 @@ def understand(
     run: str | Path | None = None,
     test: bool = False,
     confounders: str | Sequence[str] = (),
-    margins: Sequence[float] = MARGINS,
+    margins: Sequence[float] | None = None,
     min_size: int = 10,
     model: Model = "linear",
     permutations: int | None = None,
@@ -146,7 +146,9 @@ def understand(
             A run that was trained on crops gets them around the reference.
         test: look at imagesTs and labelsTs of `data` in place of imagesTr and labelsTr.
         confounders: attributes of subjects that groups may differ in besides.
-        margins: of the crops that are tried, mm around the largest organ.
+        margins: of the crops that are tried, mm around the largest organ (pixels where files state no size);
+            None: 0, 5, 10, 20 and 40 mm, or smaller steps where images are so small that a crop would remove
+            nothing. Of those that are given, the result names what removes nothing of half of the images.
         min_size: a group of fewer subjects is not judged; at least 5.
         model: that reads images: "linear", seconds; or "cnn", the encoder of the reference network, trained
             anew on balanced batches in every fold of every permutation, half an hour for 120 subjects on one
@@ -174,8 +176,8 @@ def understand(
     if not least <= permutations <= _MOST_PERMUTATIONS:
         must = f"must be {least} to {_MOST_PERMUTATIONS} of a {model} model"
         raise ValueError(f"permutations {must}, got {permutations}")
-    if not margins or not all(0 <= margin <= _WIDEST for margin in margins):
-        raise ValueError(f"margins must be from 0 to {_WIDEST:g} mm, got {listed(margins) or 'none'}")
+    if margins is not None and not (margins and all(0 <= margin <= _WIDEST for margin in margins)):
+        raise ValueError(f"margins must be from 0 to {_WIDEST:g}, got {listed(margins) or 'none'}")
     alike = [confounders] if isinstance(confounders, str) else list(dict.fromkeys(confounders))
     trained, predict_run = None, None
     if run is not None:
@@ -199,7 +201,7 @@ def understand(
             predict_run=predict_run,
             scratch=Path(scratch),
             test=test,
-            margins=sorted(set(map(float, margins))),
+            margins=None if margins is None else [float(margin) for margin in margins],
             min_size=min_size,
             spacing=spacing,
             confounders=alike,
@@ -271,9 +273,9 @@ def _measures(
     columns = whole.views[MEASURES].astype(np.float64)
     measures = {}
     for place, structure in enumerate(structures):
-        measures[f"reference {whole.frame.size}", structure] = columns[:, 2 * place]
+        measures[f"reference {whole.frame.size} ({whole.frame.size_unit})", structure] = columns[:, 2 * place]
         measures["roughness of the reference outline (%)", structure] = columns[:, 2 * place + 1]
     table = None if whole.scores is None else whole.scores.table
     if table is not None and {"prediction_voxels", "reference_voxels"} <= set(table):
-        measures |= signed_volume_errors(table, whole.subjects)
+        measures |= signed_size_errors(table, whole.subjects, whole.frame.size)
     return measure_differences(measures, whole.ids, whole.names, permutations=permutations, seed=seed)

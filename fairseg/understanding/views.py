@@ -6,6 +6,7 @@ everybody, never the organ's silhouette, which would be a view of its shape. Dis
 size of pixels is no sign of a group but in the view of the header.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +26,9 @@ Floats = npt.NDArray[np.float64]
 
 SIZE = 40  # pixels of a view along each axis
 LEVELS = (1 / 6, 1 / 2, 5 / 6)  # where the slices of a view lie between the organ's first and last
-RING = 20.0  # mm around the box
-MARGINS = (0.0, 5.0, 10.0, 20.0, 40.0)
+STEP = 5.0  # mm
+MARGINS = (0, 1, 2, 4, 8)  # steps
+_RING = 4  # steps around the box
 LEAST = 1e-8  # of a standard deviation
 
 WHOLE, OUTSIDE, AROUND = "whole image", "outside the box", "ring around the box"
@@ -80,41 +82,63 @@ class Frame:
 
     Attributes:
         axis: of the arrays as read, across which slices lie; None for images in 2D.
+        flat: whether no image has more than one slice.
         whole: extent of the view of the whole image, mm (y, x).
         box: extent of the largest organ, mm (y, x).
         pixel: median size of a pixel, mm (y, x), to which training resamples.
         labels: name -> value.
         margins: mm around the box.
         unit: "mm"; or "px" where some file states no pixel size, so that all lengths are in pixels.
+        step: by which margins grow: 5 mm, or less where images are small, so that all crops remove something.
+        useless: margins that were asked for, and from which on a crop removes nothing of half of the images.
     """
 
     axis: int | None
+    flat: bool
     whole: tuple[float, float]
     box: tuple[float, float]
     pixel: tuple[float, float]
     labels: Mapping[str, int]
-    margins: tuple[float, ...] = MARGINS
-    unit: str = "mm"
+    margins: tuple[float, ...]
+    unit: str
+    step: float
+    useless: tuple[float, ...]
 
     @property
     def size(self) -> str:
-        """What the size of a structure is, and its unit: a volume, of images in 2D an area."""
-        if self.axis is None:
-            return "area (mm²)" if self.unit == "mm" else "area (px)"
-        return "volume (ml)" if self.unit == "mm" else "volume (1000 px)"
+        """What the size of a structure is: a volume, of images in 2D an area."""
+        return "area" if self.flat else "volume"
+
+    @property
+    def size_unit(self) -> str:
+        """The unit of `size`."""
+        return {"area": ("mm²", "px"), "volume": ("ml", "1000 px")}[self.size][self.unit == "px"]
+
+    @property
+    def ring(self) -> tuple[float, float]:
+        """The size of the box with the ring around it, mm (y, x)."""
+        return self.extent(_RING * self.step)
 
     def extent(self, margin: float) -> tuple[float, float]:
         """Return the size of the box with a margin, mm (y, x)."""
         return self.box[0] + 2 * margin, self.box[1] + 2 * margin
 
 
-def make_frame(cases: Sequence[CaseFiles], labels: Mapping[str, int], margins: Sequence[float]) -> Frame:
+def make_frame(
+    cases: Sequence[CaseFiles], labels: Mapping[str, int], margins: Sequence[float] | None
+) -> Frame:
     """Read all reference masks for the largest organ, and the median size of an image.
+
+    Args:
+        cases: of the cohort.
+        labels: name -> value.
+        margins: that are asked for, mm; those from which on a crop removes nothing are left out, but the
+            least. None: `MARGINS`.
 
     Raises:
         ValueError: a mask cannot be read, or no mask has a label.
     """
-    fields, organs, axes, pixels, units = [], [], [], [], set()
+    fields, organs, farthest, axes, pixels, depths, units = [], [], [], [], [], [], set()
     for case in cases:
         mask = case.labels(case.reference, labels)
         axes.append(_axis_of(mask))
@@ -122,8 +146,12 @@ def make_frame(cases: Sequence[CaseFiles], labels: Mapping[str, int], margins: S
         voxels, spacing = _slices(mask.voxels, axes[-1]), _in_plane(mask, axes[-1])
         fields.append(np.array(voxels.shape[1:]) * spacing)
         pixels.append(np.asarray(spacing))
+        depths.append(len(voxels))
         if voxels.any():
-            organs.append(np.array(Box.around(voxels, ndim=2).shape) * spacing)
+            organ = Box.around(voxels, ndim=2)
+            organs.append(np.array(organ.shape) * spacing)
+            sides = np.array(organ.center), np.array(voxels.shape[1:]) - organ.center
+            farthest.append(np.maximum(*sides) * spacing)
     if not organs:
         raise ValueError("the reference masks must have a label in some case, all are empty")
     if len(set(axes)) > 1:
@@ -131,7 +159,24 @@ def make_frame(cases: Sequence[CaseFiles], labels: Mapping[str, int], margins: S
     sizes = (np.median(fields, axis=0), np.max(organs, axis=0), np.median(pixels, axis=0))
     whole, box, pixel = ((float(y), float(x)) for y, x in sizes)
     unit = "px" if "px" in units else "mm"
-    return Frame(axes[0], whole, box, pixel, dict(labels), tuple(margins), unit)
+    reach = float(np.median((np.array(farthest) - np.array(box) / 2).max(axis=1)))
+    step = _step(max(reach, min(pixel)) / MARGINS[-1])
+    step = min(step, STEP) if unit == "mm" else max(step, 1.0)
+    asked = [number * step for number in MARGINS] if margins is None else sorted(set(margins))
+    useless = tuple(margin for margin in asked if margin >= reach)
+    tried = tuple(margin for margin in asked if margin < reach) or (asked[0],)
+    flat = max(depths) == 1
+    return Frame(axes[0], flat, whole, box, pixel, dict(labels), tried, unit, step, useless)
+
+
+def _step(most: float) -> float:
+    """Return the largest 1, 2 or 5 of a decade that is not above a number.
+
+    >>> _step(37.0), _step(5.0), _step(0.014)
+    (20.0, 5.0, 0.01)
+    """
+    decade = 10.0 ** math.floor(math.log10(most))
+    return next(round(one * decade, 12) for one in (5, 2, 1) if one * decade <= most)
 
 
 def views_of(case: CaseFiles, frame: Frame) -> dict[str, Floats]:
@@ -170,7 +215,7 @@ class _Place:
         self.spacing = _in_plane(mask, frame.axis)
         self.organ = Box.around(self.labels)
         first, last = self.organ.start[0], self.organ.stop[0]
-        levels = LEVELS if frame.axis is not None else (0.5,)
+        levels = (0.5,) if frame.flat else LEVELS
         self.levels = [min(int(first + level * (last - first)), last - 1) for level in levels]
         self.center = np.array(self.organ.center[1:]) - 0.5
         self.grid = (len(levels), SIZE, SIZE)
@@ -212,7 +257,7 @@ class _Place:
 def _image_views(stacks: Sequence[Floats], place: _Place, frame: Frame) -> dict[str, Floats]:
     """Return the views that show pixels, (C, levels, y, x)."""
     parts: list[dict[str, Floats]] = []
-    tight, ring = frame.extent(0.0), frame.extent(RING)
+    tight, ring = frame.extent(0.0), frame.ring
     share = place.sample(place.labels > 0, tight)
     organ = share >= 0.5
     for stack in stacks:
@@ -255,7 +300,7 @@ def standardised(view: Floats, shown: npt.NDArray[np.bool_]) -> Floats:
 
 def _number_views(stacks: Sequence[Floats], mask: Mask, place: _Place, frame: Frame) -> dict[str, Floats]:
     """Return the views that are a few numbers."""
-    voxel = float(np.prod(mask.spacing))
+    voxel = float(np.prod(place.spacing if frame.flat else mask.spacing))
     field = np.array(place.labels.shape[1:]) * place.spacing
     shape = [*(np.array(place.organ.shape[1:]) * place.spacing), place.organ.shape[0]]
     intensity, measures = [], []
@@ -263,7 +308,7 @@ def _number_views(stacks: Sequence[Floats], mask: Mask, place: _Place, frame: Fr
         where = place.labels == value
         shape.append(np.log(where.sum() * voxel + voxel))
         shape += _moments(where, place.spacing)
-        measures += [where.sum() * voxel / (1 if frame.axis is None else 1000), _roughness(where)]
+        measures += [where.sum() * voxel / (1 if frame.flat else 1000), _roughness(where)]
         for stack in stacks:
             pixels = stack[where] if where.any() else np.zeros(1)
             intensity += [pixels.mean(), pixels.std()]
@@ -310,7 +355,7 @@ def _roughness(where: npt.NDArray[np.bool_]) -> float:
 
 def error_maps(guess: npt.NDArray[Any], place: _Place, frame: Frame) -> Floats:
     """Return false positives and false negatives of each label, (2 L, levels, y, x), on the organ's box."""
-    extent = frame.extent(RING / 2)
+    extent = frame.extent(_RING / 2 * frame.step)
     maps = []
     for value in frame.labels.values():
         predicted, true = guess == value, place.labels == value
@@ -360,7 +405,9 @@ def image_columns(views: Mapping[str, npt.NDArray[np.floating]], frame: Frame) -
     shown = leak != 0
     bright = np.where(shown, leak, 0.0).sum(axis=(1, 2, 3)) / np.maximum(shown.sum(axis=(1, 2, 3)), 1)
     return {
-        f"organ {frame.size}": np.nansum(views[MEASURES][:, ::2], axis=1, dtype=np.float64),
+        f"organ {frame.size} ({frame.size_unit})": np.nansum(
+            views[MEASURES][:, ::2], axis=1, dtype=np.float64
+        ),
         "organ brightness (SD of the image)": bright.astype(np.float64),
         **({"pixel size (mm)": views[HEADER][:, 1].astype(np.float64)} if frame.unit == "mm" else {}),
     }

@@ -17,7 +17,7 @@ from fairseg.understanding.advice import (
     shown_in,
     tightest_shown,
 )
-from fairseg.understanding.errors import VOLUME_ERROR
+from fairseg.understanding.errors import ERROR
 from fairseg.understanding.readable import Reading
 from fairseg.understanding.understood import Understood
 from fairseg.understanding.views import (
@@ -87,11 +87,26 @@ def answer_lines(result: Understood) -> list[str]:
     if result.intervention is not None:
         lent = [one for one in result.intervention.changes if one.donors]
         lines.append(say("changed", one=clearest(lent) or lent[0], reference=result.cohort.names[0]))
-    if volumes := [one for one in result.measures if one.shown and one.measure == VOLUME_ERROR]:
-        lines.append(say("volumes", told=volumes))
+    if sizes := [one for one in result.measures if one.shown and one.measure.endswith(ERROR)]:
+        lines.append(say("sizes", told=sizes, size=result.cohort.frame.size))
     if told := [one for one in result.slices if one.shown]:
         lines.append(say("slices", told=told))
     return lines
+
+
+def margin_note(result: Understood) -> str:
+    """Say which margins a crop removes nothing with; "" if none."""
+    return say("margins", frame=result.cohort.frame)
+
+
+def about_images(result: Understood) -> str:
+    """Say what the pictures of the groups show, and what of the images they do not."""
+    return say(
+        "about_images",
+        names=result.cohort.names,
+        channels=result.cohort.raw.channels,
+        flat=result.cohort.frame.flat,
+    )
 
 
 def used_line(result: Understood) -> str:

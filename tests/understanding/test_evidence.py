@@ -10,7 +10,7 @@ from fairseg.understanding.errors import (
     MeasureDifference,
     error_atlas,
     measure_differences,
-    signed_volume_errors,
+    signed_size_errors,
 )
 from fairseg.understanding.readable import Reading, Readings, read_groups
 from fairseg.understanding.used import associations
@@ -108,7 +108,7 @@ def test_volume_errors_have_a_sign() -> None:
             "reference_voxels": [100, 100, 100, 0],
         }
     )
-    errors = signed_volume_errors(table, ["b", "a", "c", "d"])["volume error (%)", "LV"]
+    errors = signed_size_errors(table, ["b", "a", "c", "d"], "volume")["volume error (%)", "LV"]
     np.testing.assert_allclose(errors, [-10.0, 20.0, np.nan, np.nan])
 
 

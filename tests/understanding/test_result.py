@@ -299,7 +299,7 @@ def test_slices_are_of_columns_that_nobody_named() -> None:
         dice=np.where(group == "Black", 0.5, 0.9) + rng.normal(0, 0.01, 80),
         table=pd.DataFrame({"subject": np.arange(80), "group": group, "sex": np.repeat(["F", "M"], 40)}),
         views=look,
-        frame=SimpleNamespace(unit="mm", size="volume (ml)"),
+        frame=SimpleNamespace(unit="mm", size="volume", size_unit="ml"),
         attributes=("sex",),
     )
     (found, *_) = _slices(people, 199, 0)

@@ -123,6 +123,41 @@ def test_colours_in_one_file_are_read_as_a_file_for_each_channel(tmp_path: Path)
     np.testing.assert_allclose(means, colours.mean(axis=(1, 2)))
 
 
+# An organ of 20 by 10 pixels whose center lies 40 and 20 pixels from the borders: 30 and 15 beyond the box.
+@pytest.mark.parametrize(
+    ("spacing", "asked", "tried", "useless"),
+    [
+        (None, None, (0, 2, 4, 8, 16), ()),  # in pixels
+        (0.01, None, (0, 0.02, 0.04, 0.08, 0.16), ()),
+        (20.0, None, (0, 5, 10, 20, 40), ()),
+        (None, [40, 2, 30, 2, 29], (2, 29), (30, 40)),
+        (None, [60], (60,), (60,)),
+    ],
+)
+def test_margins_fit_the_images_and_those_that_remove_nothing_are_told(
+    tmp_path: Path, spacing: float | None, asked: list[float] | None, tried: tuple, useless: tuple
+) -> None:
+    mask = np.zeros((80, 40), np.uint8)
+    mask[30:50, 15:25] = 1
+    file = tmp_path / "a.png"
+    Image.fromarray(mask).save(file)
+    case = CaseFiles("a", (file,), file, spacing=None if spacing is None else (spacing,))
+    frame = make_frame([case], {"organ": 1}, asked)
+    assert (frame.margins, frame.useless) == (pytest.approx(tried), useless)
+
+
+def test_a_single_slice_is_an_area_and_the_ring_is_as_wide_as_margins_grow(tmp_path: Path) -> None:
+    mask = np.zeros((1, 80, 40), np.uint8)
+    mask[:, 30:50, 15:25] = 1
+    one = case(tmp_path, "a", mask.astype(np.float32), mask, spacing=(0.5, 0.5, 999.0))
+    frame = make_frame([one], {"organ": 1}, None)
+    assert (frame.size, frame.size_unit, frame.step) == ("area", "mm²", 1.0)
+    assert frame.ring == (10.0 + 8.0, 5.0 + 8.0)
+    found = views_of(one, frame)
+    assert found[views.MEASURES][0] == 200 * 0.25
+    assert found[views.WHOLE].shape == (1, 1, views.SIZE, views.SIZE)
+
+
 def test_error_maps_say_what_is_too_much_and_what_is_missing(tmp_path: Path, scene: tuple) -> None:
     image, mask = scene
     guess = np.zeros_like(mask)
