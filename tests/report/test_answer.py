@@ -134,3 +134,15 @@ def test_fifths_hold_as_many_subjects_each_and_no_value_in_two() -> None:
     assert groups.counts(members.ids).tolist() == [93, 7]
     with pytest.raises(ValueError, match="needs the voxel counts or volumes"):
         strata(Scores.of(table), [STRUCTURE_SIZE], {})
+
+
+def test_a_reference_that_is_too_small_is_what_stands_in_the_way(rng: np.random.Generator) -> None:
+    table = pd.DataFrame({"group": ["A"] * 40 + ["B"] * 40 + ["C"] * 5, "dice": rng.beta(42, 4.2, 85)})
+    table["subject"] = table.index
+    audited = fairseg.audit(table, by="group", reference="C")
+    compared = fairseg.compare({"base": table, "other": table}, by="group", reference="C")
+    for result in (audited, compared):
+        assert result.verdict is fairseg.Verdict.NOT_JUDGED
+        assert "at least two groups" not in result.sentence
+        assert "compared with C" in result.sentence
+    assert "at least two groups" in fairseg.audit(table[35:], by="group", min_size=20).sentence

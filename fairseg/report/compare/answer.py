@@ -37,6 +37,9 @@ def model_answer(result: Compared, model: ModelGains) -> str:
     row = _row(pair)
     levelled = row.structure if row is not None and model.verdict is Verdict.LEVELS_DOWN else None
     title = next(iter(result.models.values())).title
+    few = {one.group for one in model.unjudged if one.structure is None and one.attribute == model.primary}
+    grouping = result.analyses[0].grouping()
+    reference = None if grouping.reference is None else grouping.group_names[grouping.reference]
     return say(
         "gains",
         model=model.model,
@@ -61,6 +64,7 @@ def model_answer(result: Compared, model: ModelGains) -> str:
             for one in model.unjudged
             if one.structure is None
         ],
+        reference=reference if reference in few else None,
     )
 
 
@@ -221,14 +225,22 @@ def _others(model: ModelGains, pair: PairGains | None, row: GainRow | None, resu
 
 def _reasons(model: ModelGains, pair: PairGains | None, result: Compared) -> list[str]:
     """Return what stands against a greener verdict of a pair, each in words, once."""
-    texts = []
+    texts, overall = [], result.judgement.structures[0]
+    changes: dict[tuple[str, str | None, str | None], GroupChange] = {
+        (one.attribute, one.group, one.structure): one for one in (*model.changes, *model.unknown)
+    }
     for one in () if pair is None else pair.reasons:
         if one.kind is GainReasonKind.REMAINING_MARGIN or one.group is None:
             continue
-        place = (one.attribute, one.group, one.structure)
-        changes = (*model.changes, *model.unknown)
-        change = next((one for one in changes if (one.attribute, one.group, one.structure) == place), None)
-        facts = {"model": model.model, "baseline": result.baseline, "overall": result.judgement.structures[0]}
+        change = changes.get((one.attribute, one.group, one.structure))
+        if one.kind is GainReasonKind.DROPPED_SUBJECTS:
+            # Where every structure lacks as many subjects, overall tells of them; where some do, these do.
+            lacks = {at: changes[one.attribute, one.group, at].dropped for at in result.judgement.structures}
+            alike = [at for at, dropped in lacks.items() if dropped == lacks[overall]]
+            told = [overall] if len(alike) == len(lacks) else [at for at in alike if at != overall] or alike
+            if one.structure in alike and one.structure not in told:
+                continue
+        facts = {"model": model.model, "baseline": result.baseline, "overall": overall}
         by = "" if change is None else _abs(change.change, numbers.score)
         mean = _mean_gain(pair, one) if one.kind is GainReasonKind.MEANS_DIFFER else None
         texts.append(say("gain_reason", one=one, change=change, by=by, mean=mean, **facts))

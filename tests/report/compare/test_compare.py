@@ -603,3 +603,18 @@ def test_a_model_that_fails_everyone_is_said_once_and_a_baseline_that_fails_too(
     assert "b fails for everyone" in result.sentence
     assert "a fails for everyone" in result.sentence
     assert "fails for F" not in result.sentence
+
+
+@pytest.mark.parametrize(
+    ("lost", "wanted"),
+    [(("LV", "RV"), "lack a score with other"), (("RV",), "lack a score on RV with other")],
+)
+def test_the_same_lost_subjects_are_told_of_once(lost: tuple[str, ...], wanted: str) -> None:
+    base = pd.concat([table().assign(label="LV"), table(1).assign(label="RV")], ignore_index=True)
+    other = changed(base, B=0.04)
+    gone = other["label"].isin(lost) & other["subject"].isin(
+        base.loc[base["group"] == "B", "subject"].unique()[:20]
+    )
+    result = judged(base, other[~gone])
+    assert result.sentence.count("20 of") == 1
+    assert wanted in result.sentence
