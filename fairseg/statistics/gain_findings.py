@@ -214,6 +214,11 @@ class GroupChange:
     harmless: bool
     loses: bool
 
+    @property
+    def net_harmed(self) -> int:
+        """Subjects who newly fail less those rescued, or who lost much less those who gained much."""
+        return max(self.newly_failing - self.rescued, self.lost - self.gained)
+
 
 @dataclass(frozen=True)
 class Failing:

@@ -266,15 +266,14 @@ def _reasons(
             found.append(GainReason(kinds.DROPPED_SUBJECTS, attribute, one.group, one.structure))
         elif _unpaired(one, evidence, options):
             found.append(GainReason(kinds.UNPAIRED, attribute, one.group, one.structure))
-        if not one.judged and max(one.newly_failing - one.rescued, one.lost - one.gained) >= _FEW:
+        if not one.judged and one.net_harmed >= _FEW:
             found.append(GainReason(kinds.SMALL_GROUP_FAILS, attribute, one.group, one.structure))
         elif not one.judged and one.loses:
             found.append(GainReason(kinds.LOSS_BEYOND_MARGIN, attribute, one.group, one.structure))
     found += [
         GainReason(kinds.UNKNOWN_GROUP_FAILS, attribute, one.group, one.structure)
         for one in evidence.unknown
-        if one.attribute == attribute
-        and (max(one.newly_failing - one.rescued, one.lost - one.gained) >= _FEW or one.loses)
+        if one.attribute == attribute and (one.net_harmed >= _FEW or one.loses)
     ]
     found += [
         GainReason(kinds.UNJUDGED_STRUCTURE, attribute, one.group, one.structure)

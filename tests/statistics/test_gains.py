@@ -285,6 +285,53 @@ def test_small_groups_are_named_and_their_failures_bar_praise() -> None:
     assert GainReasonKind.SMALL_GROUP_FAILS in {one.kind for one in found.pair("group", "A", "B").reasons}
 
 
+def test_a_model_that_fails_for_all_together_fails_for_every_pair() -> None:
+    before, groups = cohort((30, 30, 120), (0.92, 0.88, 0.9))
+    groups[60:] = -1
+    after = np.where(groups == -1, 0.1, before)
+    found = judge(before, after, groups)
+    assert [(one.attribute, one.group) for one in found.failing] == [(None, None)]
+    assert [pair.verdict for pair in found.pairs] == [Verdict.FAILS]
+
+
+def test_a_structure_that_a_group_has_too_little_of_bars_praise() -> None:
+    before, groups = cohort((100, 60, 60), (0.92, 0.87, 0.87))
+    before = np.column_stack([before] * 3)
+    before[165:, 2] = np.nan  # five of C have it
+    after = before + (0.04 * (groups > 0) + noise(220, 0.005))[:, None]
+    found = judge(before, after, groups, names=("A", "B", "C"))
+    kind = GainReasonKind.UNJUDGED_STRUCTURE
+    named = {
+        group: [
+            (one.group, one.structure) for one in found.pair("group", "A", group).reasons if one.kind is kind
+        ]
+        for group in ("B", "C")
+    }
+    assert named == {"B": [], "C": [("C", "RV")]}
+    assert not any(pair.verdict.green for pair in found.pairs)
+
+
+@pytest.mark.parametrize(
+    ("small_before", "small_after", "barred"),
+    [
+        ([0.9] * 6, [0.2] * 2 + [0.9] * 4, True),
+        ([0.9] * 6, [0.2] + [0.9] * 5, False),  # of one nothing is said
+        ([0.9] * 3 + [0.2] * 3, [0.2] * 2 + [0.9] * 4, False),  # two newly fail, three no longer do
+        ([0.9] * 6, [0.7] * 2 + [0.9] * 4, True),  # none fails, two lost much
+        ([0.9] * 4 + [0.7] * 2, [0.7] * 2 + [0.9] * 4, False),
+    ],
+)
+def test_two_more_of_a_small_group_harmed_than_helped_bar_praise(
+    small_before: list[float], small_after: list[float], barred: bool
+) -> None:
+    before, groups = cohort((100, 60, 6), (0.92, 0.87, 0.9))
+    after = before + 0.04 * (groups == 1) + noise(166, 0.005)
+    before[160:], after[160:] = small_before, small_after
+    pair = judge(before, after, groups, names=("A", "B", "C")).pair("group", "A", "B")
+    assert pair.verdict is (Verdict.MOVED if barred else Verdict.FAIRER)
+    assert (GainReasonKind.SMALL_GROUP_FAILS in {one.kind for one in pair.reasons}) is barred
+
+
 def test_harm_that_is_nearly_shown_bars_praise() -> None:
     before, groups = cohort((100, 100), (0.92, 0.88))
     after = before + 0.035 * (groups == 1) + noise(200, 0.003)
