@@ -1,7 +1,7 @@
 """What a check found, written: in plain characters, as Markdown, as a page, and as the card of a notebook."""
 
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -15,14 +15,14 @@ from fairseg.io import csv_files
 from fairseg.io.files import write_files
 from fairseg.io.sentences import listed, times
 from fairseg.report import charts
+from fairseg.report.card import Card
 from fairseg.report.escape import markdown, plain
-from fairseg.report.tables import Cell, Table, grid, to_markdown
+from fairseg.report.tables import LETTERS, Cell, Table, grid, paragraphs, to_markdown
 from fairseg.report.templates import render_page, say_from
 from fairseg.statistics.verdicts import Verdict
 
 PAGE, KIND = "check.html", "check"
 FILES = (PAGE, "check.md", "findings.csv", "files.csv")
-_LETTERS = 100  # of a line in the terminal
 _FEW = 5  # names that a sentence lists; of more the page has a list
 _LOOKS = {
     Severity.ERROR: (Verdict.FAILS, "Errors"),
@@ -49,11 +49,11 @@ def answer(result: Checked) -> str:
 def to_terminal(result: Checked) -> str:
     """Return answer, findings with what to do, and what is there, in plain characters."""
     verdict, label = _LOOKS[result.severity]
-    blocks = [f"{verdict.character} {label}\n\n{textwrap.fill(plain(answer(result)), _LETTERS)}"]
+    blocks = [f"{verdict.character} {label}\n\n{paragraphs([answer(result)])}"]
     for one in result.details:
         first, rest = f"{one.severity.value}: ", "    "
-        what = textwrap.fill(plain(one.what), _LETTERS, initial_indent=first, subsequent_indent=rest)
-        to_do = textwrap.fill(plain(one.to_do), _LETTERS, initial_indent="    > ", subsequent_indent="      ")
+        what = textwrap.fill(plain(one.what), LETTERS, initial_indent=first, subsequent_indent=rest)
+        to_do = textwrap.fill(plain(one.to_do), LETTERS, initial_indent="    > ", subsequent_indent="      ")
         blocks.append(f"{what}\n{to_do}")
     blocks += [f"{plain(table.caption)}\n{grid(table)}" for table in overview(result) if table.rows]
     return "\n\n".join(blocks)
@@ -74,7 +74,7 @@ def save_page(result: Checked, folder: Path) -> Path:
     findings = [_findings_table(_HEADS[severity], _of(result, severity)) for severity in Severity]
     page = render_page(
         "check.html.j2",
-        card=card_values(result),
+        card=card_of(result),
         findings=findings,
         long=[
             (f"All {len(one.names)}: {one.what}", one.names)
@@ -99,23 +99,16 @@ def save_page(result: Checked, folder: Path) -> Path:
     return folder / PAGE
 
 
-def card_values(result: Checked) -> dict[str, Any]:
-    """Return what the macro `card` of `parts.html.j2` takes."""
+def card_of(result: Checked, tables: Sequence[Table] = ()) -> Card:
+    """Return the card: whether there is something wrong, and the answer."""
     look, label = _LOOKS[result.severity]
-    return {
-        "css": look.css_class,
-        "answers": [(charts.badge(look, (label, look.css_class)), answer(result))],
-        "details": "",
-        "tables": [],
-        "stacked": False,
-        "notes": [],
-    }
+    badge = charts.badge(look, (label, look.css_class))
+    return Card(look.css_class, [(badge, answer(result))], tables=tables, stacked=bool(tables))
 
 
 def card_html(result: Checked) -> str:
-    """Return the card with its own style, for a notebook."""
-    table = _findings_table("What to do", result.details)
-    return render_page("card.html.j2", card=card_values(result) | {"tables": [table], "stacked": True})
+    """Return the card with what to do, for a notebook."""
+    return card_of(result, [_findings_table("What to do", result.details)]).html()
 
 
 def overview(result: Checked) -> list[Table]:

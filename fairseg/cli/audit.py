@@ -139,9 +139,9 @@ _SCORING = (
 def _judge(scores: Any, out: Path, wanted: Any, given: dict[str, Any]) -> None:
     from fairseg.io.files import write_files  # noqa: PLC0415
     from fairseg.report.audit import judge_scores  # noqa: PLC0415
+    from fairseg.report.card import to_terminal  # noqa: PLC0415
     from fairseg.report.model_card import KIND as MODEL_CARD  # noqa: PLC0415
     from fairseg.report.preregistration import NUMBERS  # noqa: PLC0415
-    from fairseg.report.text import to_terminal  # noqa: PLC0415
     from fairseg.statistics.judge_options import JudgeOptions  # noqa: PLC0415
 
     result = judge_scores(

@@ -133,8 +133,10 @@ def indexes_of(scores: Any) -> list[pd.Index]:
     return [one.index for one in parts if isinstance(one, pd.Series | pd.DataFrame)]
 
 
-def with_groups(scores: Any, groups: Any, metric: str) -> tuple[Any, str]:
-    """Return a table with the groups as a column, and that column's name."""
+def with_groups(scores: Any, by: Any, groups: Any, metric: str) -> tuple[Any, str]:
+    """Return a table with the groups as a column, and that column's name; `by` must name none besides."""
+    if by is not None:
+        raise ValueError("by and groups are two ways to say the same: give one of them")
     name = str(getattr(groups, "name", None) or "group")
     table = isinstance(scores, pd.DataFrame | Mapping)
     if isinstance(scores, str | Path) or scores is None:

@@ -5,17 +5,15 @@ figures that it rests on.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fairseg.report import numbers
+from fairseg.report.analyses import Analysis
 from fairseg.report.audited import Audited
 from fairseg.report.findings_table import hardest_name, telling
 from fairseg.report.templates import render_text, say
 from fairseg.statistics.findings import Comparison, Finding, GroupFacts, ReasonKind
 from fairseg.statistics.verdicts import Endpoint, Verdict
-
-if TYPE_CHECKING:
-    from fairseg.report.analyses import Analysis
 
 # What a reader must know whatever is shown: who is not judged, or has no score.
 _OF_WHO_IS_JUDGED = (
@@ -26,24 +24,24 @@ _OF_WHO_IS_JUDGED = (
 )
 
 
-def answer(result: Audited, analysis: "Analysis") -> str:
+def answer(result: Audited, analysis: Analysis) -> str:
     """Return the answer for one grouping, as plain text on one line."""
     return " ".join(answer_lines(result, analysis))
 
 
-def answer_lines(result: Audited, analysis: "Analysis") -> list[str]:
+def answer_lines(result: Audited, analysis: Analysis) -> list[str]:
     """Return the answer, its sentences by themselves: the first stands large."""
     judgement = result.judgement
     comparisons = [one for one in judgement.comparisons if one.attribute == analysis.name]
     verdict = judgement.verdicts[analysis.name]
     lead = leading_finding(result, comparisons)
-    facts = overall_facts(result, analysis.name)
+    facts = judgement.facts_of(analysis.name, result.structures[0])
     judged = [fact.group for fact in facts if fact.judged]
     all_fail = [fact for fact in judgement.everyone if fact.fails]
     text = render_text(
         "answer.txt.j2",
         verdict=verdict.name,
-        title=spoken_title(result),
+        title=result.scores.spoken_title,
         options=result.options,
         lead=None if lead is None else spoken(lead, result),
         also=[spoken(finding, result) for finding in _others(comparisons, lead)],
@@ -69,10 +67,7 @@ def spoken(finding: Finding, result: Audited) -> dict[str, Any]:
     worse = finding.worse or finding.second
     better = finding.first if worse == finding.second else finding.second
     value = {finding.first: finding.value_first, finding.second: finding.value_second}
-    gap, *limits = finding.disadvantage
-    low, high = sorted(map(abs, limits))
-    if finding.low * finding.high < 0:  # the limits hold 0, so neither sign may be dropped
-        low, high = sorted(limit if gap >= 0 else -limit for limit in limits)
+    by, low, high = finding.disadvantage.positive()
     write = numbers.score if finding.endpoint is Endpoint.TYPICAL else numbers.points_of
     apart = value[better] - value[worse]
     return {
@@ -86,7 +81,7 @@ def spoken(finding: Finding, result: Audited) -> dict[str, Any]:
         "value_better": value[better],
         # Medians may lie the other way round than the typical difference; then they are no proof of it.
         "medians_agree": finding.endpoint is Endpoint.TYPICAL and round(apart, 3) > 0,
-        "by": write(abs(finding.estimate), apart=[finding.margin]),
+        "by": write(by, apart=[finding.margin]),
         "limits": numbers.span(low, high, write, apart=(0.0, finding.margin, -finding.margin)),
         "times": finding.times_subjects,
         "margin": write(finding.margin),
@@ -100,14 +95,6 @@ def leading_finding(result: Audited, comparisons: Sequence[Comparison]) -> Findi
     """
     shown = [finding for one in comparisons if one.verdict is Verdict.GAP for finding in one.shown]
     return min(shown, key=lambda row: telling(row, result), default=None)
-
-
-def overall_facts(result: Audited, attribute: str) -> list[GroupFacts]:
-    """Return the facts of each group of an attribute, over all structures."""
-    first = result.structures[0]
-    return [
-        fact for fact in result.judgement.facts if fact.attribute == attribute and fact.structure == first
-    ]
 
 
 def _others(comparisons: Sequence[Comparison], lead: Finding | None) -> list[Finding]:
@@ -148,7 +135,7 @@ def _reasons(result: Audited, comparisons: Sequence[Comparison], attribute: str)
     ]
     floors = [reason for reason in found if reason.kind is ReasonKind.FLOOR]
     found = [reason for reason in found if reason not in floors[1:]]
-    facts = {"title": spoken_title(result), "overall": result.structures[0], "options": result.options}
+    facts = {"title": result.scores.spoken_title, "overall": result.structures[0], "options": result.options}
     adjust = result.held_fixed
     texts = [
         say("reason", one=one, adjust=adjust, **facts)
@@ -156,11 +143,6 @@ def _reasons(result: Audited, comparisons: Sequence[Comparison], attribute: str)
         if result.judgement.verdicts[attribute] is Verdict.OPEN or one.kind in _OF_WHO_IS_JUDGED
     ]
     return list(dict.fromkeys(texts))[:3]
-
-
-def spoken_title(result: Audited) -> str:
-    """Return what the score is called in sentences."""
-    return "Dice" if result.scores.title == "DSC" else result.scores.title
 
 
 def _failing(comparisons: Sequence[Comparison]) -> list[GroupFacts]:

@@ -22,13 +22,12 @@ from fairseg.report.analyses import analyses_of, audit_as_meant, is_vector, stra
 from fairseg.report.answer import answer
 from fairseg.report.audited import Audited
 from fairseg.report.beside import Beside, beside
-from fairseg.report.card import card_html
+from fairseg.report.card import card_of, other_answers, small_table
 from fairseg.report.model_card import model_card
 from fairseg.report.notes import first_notes
 from fairseg.report.page import save_report
 from fairseg.report.sections import ReportSections, as_stated
 from fairseg.report.templates import as_sentence
-from fairseg.report.text import other_answers, small_table
 from fairseg.scoring.folders import Cohort, score_folders
 from fairseg.scoring.subjects import structure_scores
 from fairseg.scoring.table import Scores
@@ -70,7 +69,7 @@ class AuditResult(Audited):
         """
         from fairseg.report import plots  # noqa: PLC0415  (matplotlib)
 
-        return plots.plot(self, kind, ax)
+        return plots.draw(plots.KINDS, kind, self, ax)
 
     def save(self, folder: str | Path, *, figures: bool = False) -> Path:
         """Write the page and tables into a folder; return the page's path.
@@ -113,7 +112,7 @@ class AuditResult(Audited):
         return "\n\n".join([self.sentence, small_table(self), *other_answers(self), *self.notes])
 
     def _repr_html_(self) -> str:
-        return card_html(self, self.notes)
+        return card_of(self, self.notes).html()
 
 
 @says_what_to_type(
@@ -217,9 +216,7 @@ def audit(
     )
     by = asked.pop("by")
     if groups is not None:
-        if by is not None:
-            raise ValueError("by and groups are two ways to say the same: give one of them")
-        scores, by = with_groups(scores, groups, metric)
+        scores, by = with_groups(scores, by, groups, metric)
     if by is None and scores is None:
         raise ValueError("by must name the attribute whose levels are the groups, such as by='sex'")
     folders = [predictions, references, cohort]

@@ -100,21 +100,14 @@ class Audited:
         Columns: attribute, group, n; median, median_low, median_high; failure_rate, failure_low,
         failure_high; hardest_tenth, hardest_low, hardest_high (95 % limits each); judged.
         """
-        rows = [
-            {
-                "attribute": fact.attribute,
-                "group": fact.group,
-                "n": fact.n,
-                **{name: getattr(fact, name) for name in ("median", "median_low", "median_high")},
-                **{name: getattr(fact, name) for name in ("failure_rate", "failure_low", "failure_high")},
-                "hardest_tenth": fact.hardest,
-                **{name: getattr(fact, name) for name in ("hardest_low", "hardest_high")},
-                "judged": fact.judged,
-            }
-            for fact in self.judgement.facts
-            if fact.structure == self.structures[0]
-        ]
-        return pd.DataFrame(rows)
+        names = (
+            *("attribute", "group", "n", "median", "median_low", "median_high"),
+            *("failure_rate", "failure_low", "failure_high"),
+            *("hardest", "hardest_low", "hardest_high", "judged"),
+        )
+        facts = [fact for fact in self.judgement.facts if fact.structure == self.structures[0]]
+        rows = [[getattr(fact, name) for name in names] for fact in facts]
+        return pd.DataFrame(rows, columns=list(names)).rename(columns={"hardest": "hardest_tenth"})
 
     @cached_property
     def findings(self) -> pd.DataFrame:

@@ -1,38 +1,75 @@
-"""The card that heads a page and stands for a result in a notebook: verdict, sentence, groups, gaps."""
+"""The card that heads a page and stands for a result in a notebook; that of an audit, as text too."""
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from fairseg.report.answer import answer_lines
+from fairseg.report.answer import answer, answer_lines
 from fairseg.report.audited import Audited
 from fairseg.report.charts import badge
 from fairseg.report.findings_table import endpoints_table, groups_table
+from fairseg.report.tables import Table, grid, paragraphs
+from fairseg.report.tables import to_terminal as tables_to_terminal
 from fairseg.report.templates import render_page
-from fairseg.report.text import other_answers
 
 
-def card_values(result: Audited, notes: Sequence[str]) -> dict[str, Any]:
-    """Return what the macro `card` of `parts.html.j2` takes, with notes below its tables."""
+@dataclass(frozen=True)
+class Card:
+    """What the macro `card` of `parts.html.j2` takes.
+
+    Attributes:
+        css: class of its colour.
+        answers: badge and sentence of each.
+        details: what else the answer says.
+        tables: those below it.
+        stacked: whether they stand below each other.
+        notes: what a reader must know, one line each.
+    """
+
+    css: str
+    answers: Sequence[tuple[Markup, str]]
+    details: str = ""
+    tables: Sequence[Table] = ()
+    stacked: bool = False
+    notes: Sequence[str] = ()
+
+    def html(self) -> str:
+        """Return the card with its own style and without a script, for a notebook."""
+        return render_page("card.html.j2", card=self)
+
+
+def card_of(result: Audited, notes: Sequence[str]) -> Card:
+    """Return the card of an audit, with notes below its tables: verdict, sentence, groups, comparisons."""
     first, *others = result.analyses
     headline, *details = answer_lines(result, first)
-    return {
-        "css": result.verdict.css_class,
-        "answers": [(badge(result.verdict), headline)],
-        "details": " ".join(details),
-        "tables": [groups_table(result, first), endpoints_table(result, first)],
-        "stacked": False,
-        "notes": [
-            *(
-                Markup("{} {}").format(badge(result.judgement.verdicts[one.name]), text)
-                for one, text in zip(others, other_answers(result), strict=True)
-            ),
-            *notes,
-        ],
-    }
+    further = [
+        Markup("{} {}").format(badge(result.judgement.verdicts[one.name]), text)
+        for one, text in zip(others, other_answers(result), strict=True)
+    ]
+    return Card(
+        result.verdict.css_class,
+        [(badge(result.verdict), headline)],
+        " ".join(details),
+        [groups_table(result, first), endpoints_table(result, first)],
+        notes=[*further, *notes],
+    )
 
 
-def card_html(result: Audited, notes: Sequence[str]) -> str:
-    """Return the card with its own style and without a script, for a notebook."""
-    return render_page("card.html.j2", card=card_values(result, notes))
+def small_table(result: Audited) -> str:
+    """Return the groups of the attribute that was asked about, one a row."""
+    return grid(groups_table(result, result.analyses[0]))
+
+
+def other_answers(result: Audited) -> list[str]:
+    """Return the answer for each further attribute."""
+    return [f"By {one.name}: {answer(result, one)}" for one in result.analyses[1:]]
+
+
+def to_terminal(result: Audited, notes: Sequence[str]) -> str:
+    """Return the card as text."""
+    first = result.analyses[0]
+    verdict = f"{result.verdict.character} {result.verdict.label.capitalize()}"
+    text = paragraphs([verdict, answer(result, first), *notes, *other_answers(result)])
+    tables = tables_to_terminal([groups_table(result, first), endpoints_table(result, first)])
+    return f"{text}\n\n{tables}"

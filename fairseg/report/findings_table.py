@@ -1,11 +1,11 @@
 """The findings as tables: what each group gets, comparisons by endpoint, and all rows of a page."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fairseg.report import numbers
+from fairseg.report.analyses import Analysis
 from fairseg.report.audited import Audited
 from fairseg.report.tables import Cell, Table
 from fairseg.report.templates import say
@@ -15,15 +15,12 @@ from fairseg.statistics.group_facts import HARDEST_SHARE
 from fairseg.statistics.judge_options import JudgeOptions
 from fairseg.statistics.verdicts import Endpoint, Verdict
 
-if TYPE_CHECKING:
-    from fairseg.report.analyses import Analysis
-
 MOST_GAPS = 40  # rows of a chart of gaps
 _MOST_ROWS = 300  # of all findings on a page, which no reader goes through; findings.csv has them all
 ORDER = (Verdict.FAILS, Verdict.GAP, Verdict.OPEN, Verdict.NO_GAP, Verdict.NOT_JUDGED)
 
 
-def groups_table(result: Audited, analysis: "Analysis", structure: str | None = None) -> Table:
+def groups_table(result: Audited, analysis: Analysis, structure: str | None = None) -> Table:
     """Return how the model serves each group of an attribute: typical case, failures, hardest tenth.
 
     Args:
@@ -32,16 +29,11 @@ def groups_table(result: Audited, analysis: "Analysis", structure: str | None = 
         structure: of which structure; None: overall.
     """
     structure = structure or result.structures[0]
-    facts = [
-        fact
-        for fact in result.judgement.facts
-        if (fact.attribute, fact.structure) == (analysis.name, structure)
-    ]
-    rows = [(_group_name(fact), "", _fact_cells(fact, result.options)) for fact in facts]
-    rows += [
-        (ALL, "rule", _fact_cells(fact, result.options))
-        for fact in result.judgement.known
-        if (fact.attribute, fact.structure) == (analysis.name, structure)
+    rows = [
+        (_group_name(fact), "", _fact_cells(fact, result.options))
+        if fact.group
+        else (ALL, "rule", _fact_cells(fact, result.options))
+        for fact in result.judgement.facts_of(analysis.name, structure, known=True)
     ]
     unknown = len(analysis.members.unknown)
     title, options = result.scores.title, result.options
@@ -66,7 +58,7 @@ def _fact_cells(fact: GroupFacts, options: JudgeOptions) -> list[Cell]:
     ]
 
 
-def endpoints_table(result: Audited, analysis: "Analysis", most: int = 9) -> Table:
+def endpoints_table(result: Audited, analysis: Analysis, most: int = 9) -> Table:
     """Return the findings that a verdict rests on: all overall ones of an attribute, and others shown.
 
     Those with strata held fixed are among them. Of many comparisons those that show most come first, the

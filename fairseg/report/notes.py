@@ -11,7 +11,6 @@ from fairseg.cohort.levels import said_missing
 from fairseg.cohort.short_names import short_names
 from fairseg.io.sentences import counted, listed
 from fairseg.report.analyses import Analysis
-from fairseg.report.answer import spoken_title
 from fairseg.report.audited import Audited
 from fairseg.report.templates import say
 from fairseg.scoring.subjects import lost_cases, structure_scores, subject_names
@@ -32,11 +31,7 @@ _FEW_GROUPS = 8  # of more, those alone are named that lost a case
 def first_notes(result: Audited) -> list[str]:
     """Return what stands on the first screen below the answer, one line each."""
     first = result.analyses[0]
-    facts = [
-        fact
-        for fact in result.judgement.facts
-        if (fact.attribute, fact.structure) == (first.name, result.structures[0])
-    ]
+    facts = result.judgement.facts_of(first.name, result.structures[0])
     small = [
         f"{fact.group} (n={fact.n}, median {result.scores.title} {fact.median:.3f})"
         for fact in facts
@@ -56,7 +51,7 @@ def first_notes(result: Audited) -> list[str]:
         if result.common.dropped
         else []
     )
-    return [*lines, *missingness_sentences(result.missing, title=spoken_title(result))]
+    return [*lines, *missingness_sentences(result.missing, title=result.scores.spoken_title)]
 
 
 def _of_unknown_group(result: Audited) -> str:
@@ -69,7 +64,7 @@ def _of_unknown_group(result: Audited) -> str:
         attribute=" or ".join(first.groups.attributes),
         number=len(first.members.unknown),
         scored=int(left.sum()),
-        title=spoken_title(result),
+        title=result.scores.spoken_title,
         median=float(np.median(score[left])) if left.any() else np.nan,
         failing=int((score[left] < result.options.failure_threshold).sum()),
         threshold=result.options.failure_threshold,

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from fairseg.report.analyses import Analysis
 from fairseg.report.answer import answer
 from fairseg.report.audited import Audited, with_sign
 from fairseg.report.beside import Beside
-from fairseg.report.card import card_values
+from fairseg.report.card import card_of
 from fairseg.report.clinical import agreement_charts
 from fairseg.report.cohort_table import cohort_page_table, parts_table
 from fairseg.report.findings_table import findings_table, groups_table, subgroup_table
@@ -49,27 +48,6 @@ FILES = (
 )
 
 
-@dataclass(frozen=True)
-class _Material:
-    """What a report is made of: computed once, shown on the page, in tables and on paper.
-
-    Attributes:
-        result: of the audit.
-        analyses: for each grouping the summaries of all structures, with intervals.
-        notes: on the scores.
-        cohort: who the subjects are.
-        pictures: the charts.
-        beside: what is found beside the verdict.
-    """
-
-    result: Audited
-    analyses: list[list[Summary]]
-    notes: list[str]
-    cohort: CohortTable
-    pictures: Pictures
-    beside: Beside
-
-
 def save_report(result: Audited, beside: Beside, folder: Path, *, figures: bool = False) -> Path:
     """Write the report of an audit into a folder, and return the page's path.
 
@@ -93,12 +71,14 @@ def save_report(result: Audited, beside: Beside, folder: Path, *, figures: bool 
     if result.sections.pseudonyms is not None:
         result.sections.pseudonyms.check_outside(folder)
     check_writable(folder, FILES, KIND)
-    material = _material(result, beside)
-    summaries = material.analyses[0]
-    subgroups, cohort = subgroup_table(result), cohort_page_table(material.cohort)
+    analyses = [summaries_of(result, one) for one in result.analyses]
+    summaries = analyses[0]
+    notes = notes_on(result.scores, summaries[0])
+    who = _cohort(result, summaries[0])
+    subgroups, cohort = subgroup_table(result), cohort_page_table(who)
     tables = [summary_table(one) for one in summaries]
     files: dict[str, str | bytes] = {
-        PAGE: _page(material, cohort, tables),
+        PAGE: _page(result, beside, analyses, cohort, tables, notes),
         "summary.csv": summaries_to_csv(summaries),
         "summary.md": to_markdown(tables),
         "summary.tex": to_latex(tables),
@@ -107,7 +87,7 @@ def save_report(result: Audited, beside: Beside, folder: Path, *, figures: bool 
         "subgroups.csv": csv_files.to_csv(_facts(result)),
         "subgroups.md": to_markdown([subgroups]),
         "subgroups.tex": to_latex([subgroups]),
-        "cohort.csv": csv_files.to_csv(material.cohort.table),
+        "cohort.csv": csv_files.to_csv(who.table),
         "cohort.md": to_markdown([cohort]),
         "cohort.tex": to_latex([cohort]),
     }
@@ -118,20 +98,16 @@ def save_report(result: Audited, beside: Beside, folder: Path, *, figures: bool 
 
         files |= figure_files(result, summaries, beside.sentences)
     write_files(folder, files, KIND, stale=OPTIONAL)
-    for note in material.notes:
+    for note in notes:
         logger.warning("%s", note)
     return folder / PAGE
 
 
-def _material(result: Audited, beside: Beside) -> _Material:
-    scores = result.scores
-    analyses = [summaries_of(result, one) for one in result.analyses]
-    overall = analyses[0][0]
-    pictures = Pictures(analyses)
-    groups = overall.groups
+def _cohort(result: Audited, overall: Summary) -> CohortTable:
+    """Return who the subjects are, by the first grouping."""
+    scores, groups = result.scores, overall.groups
     shown = [name for name in scores.attributes if name not in groups.attributes or name in groups.bins]
-    cohort = cohort_table(scores.table, groups, shown)
-    return _Material(result, analyses, notes_on(scores, overall), cohort, pictures, beside)
+    return cohort_table(scores.table, groups, shown)
 
 
 def summaries_of(result: Audited, analysis: Analysis) -> list[Summary]:
@@ -152,11 +128,7 @@ def _judged_limits(summary: Summary, result: Audited, analysis: Analysis) -> Non
     row = f"Median {summary.title('dice')}"
     if summary.low is None or summary.high is None or row not in summary.low.index:
         return
-    facts = [
-        one
-        for one in (*result.judgement.facts, *result.judgement.known)
-        if (one.attribute, one.structure) == (analysis.name, structure)
-    ]
+    facts = result.judgement.facts_of(analysis.name, structure, known=True)
     summary.low.loc[row] = [one.median_low for one in facts]
     summary.high.loc[row] = [one.median_high for one in facts]
 
@@ -177,10 +149,16 @@ def _facts(result: Audited) -> pd.DataFrame:
     return table.assign(group=table["group"].replace("", ALL))
 
 
-def _page(material: _Material, cohort: Table, tables: Sequence[Table]) -> str:
-    """Fill in the page."""
-    result, pictures, summaries = material.result, material.pictures, material.analyses[0]
-    beside = material.beside
+def _page(
+    result: Audited,
+    beside: Beside,
+    analyses: Sequence[list[Summary]],
+    cohort: Table,
+    tables: Sequence[Table],
+    notes: Sequence[str],
+) -> str:
+    """Fill in the page from the summaries of each grouping, tables of the first, and notes on the scores."""
+    pictures, summaries = Pictures(analyses), analyses[0]
     overall, sections, scores = summaries[0], result.sections, result.scores
     dice, tabled = "dice" in scores.metrics, with_tables(summaries)
     counts = dict(enumerate(overall.counts.tolist()))
@@ -196,7 +174,7 @@ def _page(material: _Material, cohort: Table, tables: Sequence[Table]) -> str:
         "size": _size(result),
         "counts": list(zip(overall.names, overall.counts.tolist(), strict=True)),
         "reference": None if overall.reference is None else overall.names[overall.reference],
-        "card": card_values(result, first_notes(result)),
+        "card": card_of(result, first_notes(result)),
         "beside": beside.sentences,
         "gaps": gap_charts(result),
         "method": method(result),
@@ -219,7 +197,7 @@ def _page(material: _Material, cohort: Table, tables: Sequence[Table]) -> str:
         "findings": findings_table(result),
         "sensitivity": beside.sensitivity,
         "secondary": beside.secondary,
-        "shrunken": [table for one in material.analyses if (table := shrunken_table(one[0])) is not None],
+        "shrunken": [table for one in analyses if (table := shrunken_table(one[0])) is not None],
         "boxes": {overall.title(name): pictures.boxes(0, name) for name in scores.metrics},
         "left_out": len(summaries) - len(with_largest_gaps(summaries)),
         "thinned": pictures.thinned,
@@ -228,12 +206,12 @@ def _page(material: _Material, cohort: Table, tables: Sequence[Table]) -> str:
         "worst": worst,
         "not_drawn": not_drawn,
         "keys": overlay_legend(scores.labels),
-        "others": [_other(material, number) for number in range(1, len(result.analyses))],
+        "others": [_other(result, number, analyses[number], pictures) for number in range(1, len(analyses))],
         "cohort": cohort,
         "adjusted": adjust(scores, overall, sections.adjust, sections.bins, resamples=sections.resamples),
         "clinical": beside.clinical,
         "agreement": {} if beside.clinical is None else agreement_charts(beside.clinical, pictures),
-        "notes": [*scores.notes, *material.notes],
+        "notes": [*scores.notes, *notes],
         "score": overall.score,
         "metrics": [overall.title(name) for name in scores.metrics],
         "skipped": scores.reasons,
@@ -246,16 +224,15 @@ def _page(material: _Material, cohort: Table, tables: Sequence[Table]) -> str:
     return render_page("report.html.j2", **values)
 
 
-def _other(material: _Material, number: int) -> dict[str, Any]:
+def _other(result: Audited, number: int, summaries: Sequence[Summary], pictures: Pictures) -> dict[str, Any]:
     """Return what the page shows of a further grouping."""
-    result, summaries = material.result, material.analyses[number]
     analysis = result.analyses[number]
     return {
         "by": analysis.name,
         "answer": answer(result, analysis),
         "badge": charts.badge(result.judgement.verdicts[analysis.name]),
         "groups": groups_table(result, analysis),
-        "boxes": material.pictures.boxes(number, result.scores.metrics[0]),
+        "boxes": pictures.boxes(number, result.scores.metrics[0]),
         "tables": [(one.structure, summary_table(one).fitted()) for one in with_tables(summaries)],
     }
 

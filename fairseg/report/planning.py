@@ -5,7 +5,7 @@ From the scores of a pilot, which become the pools that cohorts are drawn from, 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from html import escape
 from typing import Any, Literal
 
@@ -116,10 +116,7 @@ class PlanResult:
         return f"{self.sentence}\n\n{grid(self._shown())}"
 
     def _repr_html_(self) -> str:
-        shown = self._shown()
-        cells = [[cell.text for cell in row] for row in shown.cells]
-        index, columns = ([one.name for one in part] for part in (shown.rows, shown.columns))
-        return f"<p>{escape(self.sentence)}</p>{pd.DataFrame(cells, index=index, columns=columns).to_html()}"
+        return f"<p>{escape(self.sentence)}</p>{self._shown().to_frame().to_html()}"
 
     def _shown(self) -> Table:
         """Return the table as people read it."""
@@ -208,17 +205,24 @@ def plan(
     _check_assumptions(scores, endpoint, median=median, iqr=iqr, failure_rate=failure_rate)
     if failure_rate is not None and not 0 <= failure_rate < 1:
         raise ValueError(f"failure_rate must be at least 0 and below 1, got {failure_rate}")
-    asked = _Asked(endpoint, difference, sizes, ratio, power, alpha, seed)
+    planned = partial(
+        _planned,
+        endpoint=endpoint,
+        difference=difference,
+        sizes=sizes,
+        ratio=ratio,
+        seed=seed,
+        power=power,
+        alpha=alpha,
+    )
     if scores is None:
         if by is not None or groups is not None:
             raise ValueError("by and groups need scores: assumptions hold for both groups alike")
         pool = assumed_scores(float(median), float(iqr)) if median is not None and iqr is not None else _NONE
-        pair = _planned(_UNNAMED[0], pool, _UNNAMED[1], pool, failure_rate or 0.0, asked)
+        pair = planned(_UNNAMED[0], pool, _UNNAMED[1], pool, failure_rate or 0.0)
         return PlanResult((pair,), endpoint, sizes is not None, False, "Dice", power, alpha)
     if groups is not None:
-        if by is not None:
-            raise ValueError("by and groups are two ways to say the same: give one of them")
-        scores, by = with_groups(scores, groups, metric)
+        scores, by = with_groups(scores, by, groups, metric)
     checked = Scores.of(scores, metric=metric)
     if "dice" not in checked.table:
         raise ValueError(
@@ -229,40 +233,37 @@ def plan(
     pairs = []
     for second, of_second in others:
         rate = min(float((pool < failure_threshold).mean()) for pool in (of_first, of_second))
-        pairs.append(_planned(first, of_first, second, of_second, rate, asked))
+        pairs.append(planned(first, of_first, second, of_second, rate))
     return PlanResult(tuple(pairs), endpoint, sizes is not None, True, checked.title, power, alpha)
 
 
-@dataclass(frozen=True)
-class _Asked:
-    """What `plan` was asked, for every pair of groups."""
-
-    endpoint: str
-    difference: float
-    sizes: tuple[int, int] | None
-    ratio: float
-    power: float
-    alpha: float
-    seed: int
-
-
 def _planned(
-    first: str, of_first: Floats, second: str, of_second: Floats, rate: float, asked: _Asked
+    first: str,
+    of_first: Floats,
+    second: str,
+    of_second: Floats,
+    rate: float,
+    *,
+    endpoint: str,
+    difference: float,
+    sizes: tuple[int, int] | None,
+    ratio: float,
+    seed: int,
+    **level: Any,
 ) -> PlannedPair:
-    level: dict[str, Any] = {"power": asked.power, "alpha": asked.alpha}
-    if asked.endpoint == "failures":
-        if asked.sizes is not None:
-            return PlannedPair(first, second, *detectable_failures(rate, *asked.sizes, **level), rate)
+    """Plan for two groups, from their scores, or from the rate of failures in the one better served."""
+    if endpoint == "failures":
+        if sizes is not None:
+            return PlannedPair(first, second, *detectable_failures(rate, *sizes, **level), rate)
         worse, better = (
-            plan_failures(rate, asked.difference, direction=direction, ratio=asked.ratio, **level)
+            plan_failures(rate, difference, direction=direction, ratio=ratio, **level)
             for direction in DIRECTIONS
         )
         return PlannedPair(first, second, worse, better, rate)
-    pools = of_first, of_second
-    if asked.sizes is not None:
-        return PlannedPair(first, second, *detectable_shifts(*pools, *asked.sizes, seed=asked.seed, **level))
+    if sizes is not None:
+        return PlannedPair(first, second, *detectable_shifts(of_first, of_second, *sizes, seed=seed, **level))
     worse, better = (
-        plan_shift(*pools, asked.difference, direction=direction, ratio=asked.ratio, seed=asked.seed, **level)
+        plan_shift(of_first, of_second, difference, direction=direction, ratio=ratio, seed=seed, **level)
         for direction in DIRECTIONS
     )
     return PlannedPair(first, second, worse, better)

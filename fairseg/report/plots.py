@@ -15,6 +15,7 @@ import numpy as np
 from matplotlib import rc_context, rcParamsDefault
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
 from matplotlib.patches import Patch
 from matplotlib.ticker import LogFormatter, MaxNLocator
 
@@ -60,20 +61,15 @@ STYLE: dict[Any, Any] = {
 }
 
 
-def plot(result: Audited, kind: str = "boxes", ax: Axes | None = None) -> Axes:
-    """Draw the result of an audit.
-
-    Args:
-        result: of an audit.
-        kind: "boxes", "gaps" or "size".
-        ax: where to draw; None makes a figure of its own, which no other library's state knows of.
+def draw(kinds: Mapping[str, Callable[..., Axes]], kind: str, result: Any, ax: Axes | None) -> Axes:
+    """Draw a result as one of the kinds that there are of it.
 
     Raises:
-        ValueError: there is no such kind, or the scores have no sizes.
+        ValueError: there is no such kind.
     """
-    if kind not in KINDS:
-        raise ValueError(not_among("kind", kind, KINDS))
-    return KINDS[kind](result, ax)
+    if kind not in kinds:
+        raise ValueError(not_among("kind", kind, kinds))
+    return kinds[kind](result, ax)
 
 
 def plot_boxes(result: Audited, ax: Axes | None = None) -> Axes:
@@ -113,23 +109,14 @@ def plot_gaps(
         face = "white" if row.verdict is Verdict.OPEN else shade
         gap, low, high = row.disadvantage
         ax.plot([low, high], [at, at], color=INK, lw=1.1, zorder=2)
-        ax.plot(
-            [row.at_margin.low, row.at_margin.high],
-            [at, at],
-            color=INK,
-            lw=3.0,
-            zorder=2,
-            solid_capstyle="butt",
-        )
+        ax.plot(row.at_margin[1:], [at, at], color=INK, lw=3.0, zorder=2, solid_capstyle="butt")
         ax.plot(gap, at, marker=shape, ms=7, mfc=face, mec=shade, ls="", zorder=3)
-    ax.set_yticks(range(len(rows)), ticks, parse_math=False)
-    ax.set_ylim(max(1, len(rows)) - 0.5, -0.5)
+    name_rows(ax, ticks)
     ax.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     label = say("gap_axis", endpoint=endpoint.name, title=result.scores.title)
     ax.set_xlabel(
         label if len(rows) == len(found) else f"{label}\n(the {len(rows)} of {len(found)} that say most)"
     )
-    ax.tick_params(axis="y", length=0)
     return ax
 
 
@@ -156,8 +143,7 @@ def plot_size(result: Audited, ax: Axes | None = None) -> Axes:
     ax.set_xlabel(f"size of the reference ({unit})")
     ax.set_ylabel(result.scores.title)
     ax.grid(color=GRID, lw=0.7)
-    for text in ax.legend(frameon=False).get_texts():
-        text.set_parse_math(False)
+    as_written(ax.legend(frameon=False))
     return ax
 
 
@@ -237,24 +223,28 @@ def plot_rows(rows: Mapping[str, Summary], metric: str) -> Figure:
             if reference is not None and values[reference].size:
                 line = [float(np.median(values[reference]))] * 2
                 ax.plot(line, [row - 0.46, row + 0.46], ls="--", lw=1.1, color=LINE, zorder=1)
-        ax.set_yticks(range(len(rows)), ["\n".join(lines) for lines in names], parse_math=False)
-        ax.set_ylim(max(1, len(rows)) - 0.5, -0.5)
+        name_rows(ax, ["\n".join(lines) for lines in names])
         ax.set_xlabel(first.title(metric))
         ax.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
         ax.grid(axis="x", color=GRID, lw=0.7)
-        ax.tick_params(axis="y", length=0)
         keys = [Patch(facecolor=fill(group, reference), edgecolor=INK) for group in range(number)]
-        legend = figure.legend(
-            keys,
-            groups,
-            loc="upper left",
-            frameon=False,
-            borderaxespad=0.2,
-            ncols=columns,
+        as_written(
+            figure.legend(keys, groups, loc="upper left", frameon=False, borderaxespad=0.2, ncols=columns)
         )
-        for text in legend.get_texts():
-            text.set_parse_math(False)
     return figure
+
+
+def name_rows(ax: Axes, names: Sequence[str]) -> None:
+    """Name the rows of a chart, the first on top."""
+    ax.set_yticks(range(len(names)), names, parse_math=False)
+    ax.set_ylim(max(1, len(names)) - 0.5, -0.5)
+    ax.tick_params(axis="y", length=0)
+
+
+def as_written(legend: Legend) -> None:
+    """Keep names in a legend from being read as formulas."""
+    for text in legend.get_texts():
+        text.set_parse_math(False)
 
 
 def key_width(names: Sequence[str]) -> float:

@@ -15,7 +15,6 @@ from fairseg.scoring.subjects import structure_scores, subject_names
 from fairseg.scoring.summary import Summary
 from fairseg.statistics.common_structures import common_structures
 from fairseg.statistics.findings import Finding
-from fairseg.statistics.limits import Interval
 from fairseg.statistics.measures import Measure, judge_measures
 from fairseg.statistics.verdicts import Endpoint
 
@@ -85,10 +84,7 @@ def _cells(row: Finding, better: Collection[str]) -> list[Cell]:
     # As all over the page, above 0 the group named first, the second of the finding, is worse served; of a
     # signed error, of which no end is worse, its value is the higher.
     second_is_worse = row.structure in better and row.endpoint is Endpoint.TYPICAL
-    found = (
-        Interval(row.estimate, row.low, row.high),
-        Interval(row.estimate, row.equivalence_low, row.equivalence_high),
-    )
+    found = row.interval, row.equivalence
     difference, (_, *inner) = found if second_is_worse else (one.negated() for one in found)
     values = [
         Cell(value, kind="percent" if share else "score") for value in (row.value_second, row.value_first)
@@ -114,12 +110,12 @@ def _to_tell(found: Sequence[Finding]) -> list[Finding]:
 
 
 def _sentence(row: Finding) -> str:
-    low, high = sorted((abs(row.low), abs(row.high)))
+    by, low, high = row.interval.positive()
     sides = [(row.first, row.value_first), (row.second, row.value_second)]
     (larger, most), (other, least) = sides if row.estimate > 0 else sides[::-1]
     # Of an error that may lie either way the larger is not the worse.
     signed = row.endpoint is Endpoint.TYPICAL and row.worse is None
-    figures = {"by": abs(row.estimate), "low": low, "high": high, "signed": signed, "values": (most, least)}
+    figures = {"by": by, "low": low, "high": high, "signed": signed, "values": (most, least)}
     return say(
         "secondary", measure=row.structure, endpoint=row.endpoint.name, larger=larger, other=other, **figures
     )

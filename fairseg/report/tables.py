@@ -21,7 +21,7 @@ from fairseg.report.escape import latex, markdown, plain
 
 _IN_TERMINAL = 5  # groups that stand side by side; more become rows
 _IN_LATEX = 8  # columns, above which a table is shrunk to the width of the text
-_LETTERS = 100  # of a line of text in the terminal
+LETTERS = 100  # of a line of text in the terminal
 
 
 @dataclass(frozen=True)
@@ -209,12 +209,17 @@ def grid(whole: Table) -> str:
     return _grid(table, "simple", plain, "\n", **(widths if narrow else {}))
 
 
+def paragraphs(lines: Iterable[str]) -> str:
+    """Return lines as paragraphs of plain characters for a terminal."""
+    return "\n\n".join(textwrap.fill(plain(line), LETTERS) for line in lines)
+
+
 def to_terminal(tables: Iterable[Table]) -> str:
     """Return tables in plain characters, with captions and notes."""
     parts = []
     for table in tables:
         title = plain(table.caption)
-        note = textwrap.fill(plain(table.without_zeros().note), _LETTERS)
+        note = paragraphs([table.without_zeros().note])
         parts.append(f"{title}\n{'=' * len(title)}\n\n{grid(table)}\n" + (f"\n{note}\n" if note else ""))
     return "\n".join(parts)
 

@@ -135,6 +135,11 @@ class Scores:
         return checked
 
     @property
+    def spoken_title(self) -> str:
+        """What sentences call the main score."""
+        return "Dice" if self.title == METRICS["dice"].title else self.title
+
+    @property
     def metrics(self) -> list[str]:
         """The metrics that the table has, in the order of `METRICS`."""
         return [name for name in METRICS if name in self.table]

@@ -119,18 +119,28 @@ class Finding:
     worse: str | None = None
 
     @property
+    def interval(self) -> Interval:
+        """The estimate with its limits."""
+        return Interval(self.estimate, self.low, self.high)
+
+    @property
+    def equivalence(self) -> Interval:
+        """The estimate with the limits that the margin is judged by."""
+        return Interval(self.estimate, self.equivalence_low, self.equivalence_high)
+
+    @property
     def disadvantage(self) -> Interval:
         """By how much the second group is worse served than the first, with limits.
 
         That is how results, tables and charts show a finding, whatever the endpoint: to score higher is
         better, to fail more often or to be among the hardest more often is worse.
         """
-        return self._as_disadvantage(self.low, self.high)
+        return self._as_disadvantage(self.interval)
 
     @property
     def at_margin(self) -> Interval:
         """The same with the 90% limits that the margin is judged by."""
-        return self._as_disadvantage(self.equivalence_low, self.equivalence_high)
+        return self._as_disadvantage(self.equivalence)
 
     def turned(self) -> "Finding":
         """Return the same finding with its groups the other way round."""
@@ -150,9 +160,8 @@ class Finding:
             effect=1.0 - self.effect,
         )
 
-    def _as_disadvantage(self, low: float, high: float) -> Interval:
-        found = Interval(self.estimate, low, high)
-        return found.negated() if self.endpoint in (Endpoint.FAILURES, Endpoint.HARDEST) else found
+    def _as_disadvantage(self, one: Interval) -> Interval:
+        return one.negated() if self.endpoint in (Endpoint.FAILURES, Endpoint.HARDEST) else one
 
     @property
     def times_subjects(self) -> float:
@@ -316,6 +325,11 @@ class PageJudgement:
     def findings(self) -> tuple[Finding, ...]:
         """All rows of the page."""
         return tuple(row for comparison in self.comparisons for row in comparison.findings)
+
+    def facts_of(self, attribute: str, structure: str, *, known: bool = False) -> list[GroupFacts]:
+        """Return the facts of each group of an attribute, and last those of all its `known` subjects."""
+        facts = (*self.facts, *self.known) if known else self.facts
+        return [one for one in facts if (one.attribute, one.structure) == (attribute, structure)]
 
     @property
     def fails_everyone(self) -> bool:

@@ -29,6 +29,17 @@ class Interval(NamedTuple):
         """Return the interval of the negative."""
         return Interval(-self.estimate, -self.high, -self.low)
 
+    def positive(self) -> "Interval":
+        """Return the interval, or that of the negative, whichever has an estimate above 0.
+
+        Of an estimate of 0 that which lies above 0 for the most part.
+
+        >>> Interval(-0.03, -0.05, 0.01).positive(), Interval(0.0, -0.05, -0.01).positive()
+        (Interval(estimate=0.03, low=-0.01, high=0.05), Interval(estimate=-0.0, low=0.01, high=0.05))
+        """
+        below = self.estimate < 0 or (self.estimate == 0 and self.low + self.high < 0)
+        return self.negated() if below else self
+
 
 def too_few(parts: Sequence[Floats], method: Method, level: float) -> bool:
     """Return whether the groups are too small for any limits: one of a single value, or not `enclosed`."""

@@ -8,10 +8,9 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 
-from fairseg.io.sentences import not_among
 from fairseg.report.escape import plain
 from fairseg.report.palette import BAD, GRID, INK, LINE, REFERENCE, color
-from fairseg.report.plots import STYLE, new_axes
+from fairseg.report.plots import STYLE, as_written, draw, name_rows, new_axes
 from fairseg.understanding.advice import margin_curve
 from fairseg.understanding.errors import Atlas
 from fairseg.understanding.understood import Understood
@@ -23,10 +22,8 @@ _A_LINE = 22  # letters above a picture
 
 def plot(result: Understood, kind: str, ax: Axes | None) -> Axes:
     """Draw one of `KINDS`."""
-    if kind not in KINDS:
-        raise ValueError(not_among("kind", kind, KINDS))
     with rc_context(STYLE):
-        return KINDS[kind](result, ax)
+        return draw(KINDS, kind, result, ax)
 
 
 def plot_views(result: Understood, ax: Axes | None = None) -> Axes:
@@ -41,11 +38,9 @@ def plot_views(result: Understood, ax: Axes | None = None) -> Axes:
         ax.plot(row.auc, at, marker="D" if row.shown else "o", ms=6, color=shade, ls="", zorder=3)
     ax.axvline(0.5, color=INK, lw=0.8)
     names = [f"{row.view}: {row.group}" if several else row.view for row in rows]
-    ax.set_yticks(range(len(rows)), list(map(plain, names)), parse_math=False)
-    ax.set_ylim(len(rows) - 0.5, -0.5)
+    name_rows(ax, list(map(plain, names)))
     ax.set_xlim(min(0.3, *(row.low for row in rows)), 1.0)
     ax.set_xlabel("AUC (grey: could be chance)")
-    ax.tick_params(axis="y", length=0)
     return ax
 
 
@@ -69,7 +64,8 @@ def plot_margins(result: Understood, ax: Axes | None = None) -> Axes:
         handles, labels = ax.get_legend_handles_labels()
         columns = 3 if max(map(len, labels)) <= _A_LINE / 2 else 1
         names = map(_two_lines, labels)
-        ax.legend(handles, names, frameon=False, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=columns)
+        corner: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0)}
+        as_written(ax.legend(handles, names, frameon=False, ncols=columns, **corner))
     return ax
 
 
@@ -87,8 +83,7 @@ def plot_images(result: Understood, ax: Axes | None = None) -> Axes:
     away = means[1] - means[0]
     most = float(np.abs(away).max()) or 1.0
     pictures.append((away, f"{names[1]} - {names[0]}", {"cmap": "RdBu_r", "vmin": -most, "vmax": most}))
-    ax = _side_by_side(ax, pictures, result.cohort.frame.whole, result.cohort.frame.box)
-    return ax
+    return _side_by_side(ax, pictures, result.cohort.frame.whole, result.cohort.frame.box)
 
 
 def plot_errors(result: Understood, ax: Axes | None = None) -> Axes:
@@ -150,7 +145,7 @@ def plot_bottleneck(result: Understood, ax: Axes | None = None) -> Axes:
     share = 100 * size[:2] ** 2 / max(float((size**2).sum()), 1e-12)
     ax.set_xlabel(f"First component ({share[0]:.0f}% of the variance)")
     ax.set_ylabel(f"Second component ({share[1]:.0f}%)")
-    ax.legend(frameon=False)
+    as_written(ax.legend(frameon=False))
     return ax
 
 
@@ -181,13 +176,9 @@ def _side_by_side(
         if box is not None:
             high, wide = (len(picture) * part / whole for part, whole in zip(box, extent, strict=True))
             middle = (len(picture) - 1) / 2
-            corners = [middle - wide / 2, middle + wide / 2], [middle - high / 2, middle + high / 2]
-            inset.plot(
-                [corners[0][i] for i in (0, 1, 1, 0, 0)],
-                [corners[1][i] for i in (0, 0, 1, 1, 0)],
-                color=LINE,
-                lw=0.9,
-            )
+            left, right, low, top = (middle + part / 2 for part in (-wide, wide, -high, high))
+            x, y = [left, right, right, left, left], [low, low, top, top, low]
+            inset.plot(x, y, color=LINE, lw=0.9)
     return ax
 
 

@@ -1,8 +1,9 @@
 """The page of `fairseg understand`: the sentence, then where the group is readable, then the rest."""
 
 import base64
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from markupsafe import Markup
@@ -12,6 +13,7 @@ from fairseg.cohort.groups import Groups
 from fairseg.io import csv_files
 from fairseg.io.files import write_files
 from fairseg.report import charts
+from fairseg.report.card import Card
 from fairseg.report.cohort_table import cohort_page_table
 from fairseg.report.numbers import hundredth
 from fairseg.report.plots import figure_of, to_svg
@@ -53,7 +55,7 @@ def save_page(result: Understood, folder: Path) -> Path:
     page = render_page(
         "understanding.html.j2",
         title=f"What images tell of {result.cohort.attribute}",
-        card=card_values(result),
+        card=card_of(result),
         forest=_forest(result.readings.rows),
         counts=result.cohort.counts,
         left_out=result.left_out.to_dict("records"),
@@ -86,25 +88,18 @@ def save_page(result: Understood, folder: Path) -> Path:
     return folder / PAGE
 
 
-def card_values(result: Understood) -> dict[str, Any]:
-    """Return what the macro `card` of `parts.html.j2` takes."""
+def card_of(result: Understood, tables: Sequence[Table] = ()) -> Card:
+    """Return the card: whether a group is readable, and the answer."""
     headline, *details = words.answer_lines(result)
     shown = any(row.shown for row in result.readings.rows)
     look, text = (Verdict.GAP, "Readable") if shown else (Verdict.OPEN, "Not shown to be readable")
-    return {
-        "css": look.css_class,
-        "answers": [(charts.badge(look, (text, look.css_class)), headline)],
-        "details": " ".join(details),
-        "tables": [],
-        "stacked": False,
-        "notes": [],
-    }
+    badge = charts.badge(look, (text, look.css_class))
+    return Card(look.css_class, [(badge, headline)], " ".join(details), tables)
 
 
 def card_html(result: Understood) -> str:
-    """Return the card with its own style and without a script, for a notebook."""
-    card = card_values(result) | {"tables": [words.readings_table(result)]}
-    return render_page("card.html.j2", card=card)
+    """Return the card with its table, for a notebook."""
+    return card_of(result, [words.readings_table(result)]).html()
 
 
 def _forest(rows: "tuple[Reading, ...]") -> Markup:

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 import fairseg
-from fairseg.report.text import to_terminal
+from fairseg.report.card import to_terminal
 from fairseg.scoring.subjects import STRUCTURE_SIZE, strata
 from fairseg.scoring.table import Scores
 

@@ -12,6 +12,7 @@ import pytest
 import fairseg
 from fairseg import Verdict
 from fairseg.report import AuditResult
+from fairseg.report.card import to_terminal
 from fairseg.report.cohort_table import parts_table
 from fairseg.report.compare.tables import findings_table as all_gains
 from fairseg.report.findings_table import (
@@ -23,7 +24,6 @@ from fairseg.report.findings_table import (
 from fairseg.report.pictures import gap_charts
 from fairseg.report.sensitivity import sensitivity
 from fairseg.report.tables import Table
-from fairseg.report.text import to_terminal
 from fairseg.statistics.verdicts import Endpoint
 
 

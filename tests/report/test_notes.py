@@ -13,13 +13,13 @@ import fairseg
 from fairseg import Groups
 from fairseg.report import ReportSections, summarize
 from fairseg.report.audit import AuditResult
+from fairseg.report.card import to_terminal as audit_text
 from fairseg.report.compare.card import to_terminal as comparison_text
 from fairseg.report.compare.result import ComparisonResult
 from fairseg.report.findings_table import endpoints_table
 from fairseg.report.notes import first_notes, notes_on, reconciled
 from fairseg.report.summary_table import footnote, summary_table
 from fairseg.report.tables import to_markdown, to_terminal
-from fairseg.report.text import to_terminal as audit_text
 from fairseg.scoring.summary_intervals import with_intervals
 
 

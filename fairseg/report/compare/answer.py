@@ -36,7 +36,6 @@ def model_answer(result: Compared, model: ModelGains) -> str:
     pair = model.pair_of(model.decisive)
     row = _row(pair)
     levelled = row.structure if row is not None and model.verdict is Verdict.LEVELS_DOWN else None
-    title = next(iter(result.models.values())).title
     few = {one.group for one in model.unjudged if one.structure is None and one.attribute == model.primary}
     grouping = result.analyses[0].grouping()
     reference = None if grouping.reference is None else grouping.group_names[grouping.reference]
@@ -45,7 +44,7 @@ def model_answer(result: Compared, model: ModelGains) -> str:
         model=model.model,
         baseline=result.baseline,
         verdict=model.verdict.name,
-        title="Dice" if title == "DSC" else title,
+        title=result.scores.spoken_title,
         options=result.options,
         drop=result.judgement.drop,
         failing=_failing(model, result.judgement.structures[0]),

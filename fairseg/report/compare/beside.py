@@ -19,7 +19,7 @@ def other_metrics(result: Compared) -> tuple[str, ...]:
     The subjects' changes, by the same tests as a page's, at a level of their own: groups among each other,
     and each by itself (Bonferroni over models, metrics and groups). Of a signed error its size is told.
     """
-    metrics = [one for one in result.models[result.baseline].metrics if one != "dice"]
+    metrics = [one for one in result.scores.metrics if one != "dice"]
     if not metrics:
         return ()
     audits, options, grouping = result.audits, result.options, result.analyses[0].grouping()
@@ -74,7 +74,6 @@ def _harm(metric: str, values: Floats) -> Floats:
 def unknown_group(result: Compared) -> tuple[str, ...]:
     """Return what became of those of unknown group, whom no pair counts, one line."""
     overall, by = result.judgement.structures[0], result.analyses[0]
-    title = next(iter(result.models.values())).title
     changes = [
         (model.model, change)
         for model in result.judgement.models
@@ -82,12 +81,11 @@ def unknown_group(result: Compared) -> tuple[str, ...]:
         if (change.attribute, change.structure) == (by.name, overall) and change.n
     ]
     number = len(by.members.unknown)
-    about = {"attributes": by.groups.attributes, "title": "Dice" if title == "DSC" else title}
+    about = {"attributes": by.groups.attributes, "title": result.scores.spoken_title}
     return (say("unknown_in_models", number=number, changes=changes, **about),) if number else ()
 
 
 def _apart(row: Finding) -> tuple[str | None, str, Interval]:
     """Return who fared worse, than whom, and by how much."""
     other = row.first if row.worse == row.second else row.second
-    low, high = sorted((abs(row.low), abs(row.high)))
-    return row.worse, other, Interval(abs(row.estimate), low, high)
+    return row.worse, other, row.interval.positive()

@@ -1,41 +1,32 @@
 """The card that heads a comparison's page and stands for it in a notebook, and the same in a terminal."""
 
-import textwrap
 from collections.abc import Sequence
-from typing import Any
 
+from fairseg.report.card import Card
 from fairseg.report.charts import badge
 from fairseg.report.compare.answer import model_answer
 from fairseg.report.compare.compared import Compared
 from fairseg.report.compare.tables import changes_table, models_table
-from fairseg.report.escape import plain
-from fairseg.report.tables import Table, grid
+from fairseg.report.tables import Table, grid, paragraphs
 from fairseg.report.tables import to_terminal as tables_to_terminal
-from fairseg.report.templates import render_page
 
-_LETTERS = 100  # of a line in the terminal
 _MOST_CHANGES = 3  # models whose groups have a table on the card
 _OF_CHANGES = (0, 3, 4, 5)  # columns: subjects, typical change, who newly fails and who no longer does
 
 
-def card_values(result: Compared, notes: Sequence[str]) -> dict[str, Any]:
-    """Return what the macro `card` of `parts.html.j2` takes, with notes below its tables."""
+def card_of(result: Compared, notes: Sequence[str]) -> Card:
+    """Return the card of a comparison, with notes below its tables."""
     models = result.judgement.models
     alike = len({model.verdict for model in models}) == 1
-    return {
-        "css": models[0].verdict.css_class if alike else "",
-        "answers": [
-            (
-                badge(one.verdict, (f"{one.model}: {one.verdict.label}", one.verdict.css_class)),
-                model_answer(result, one),
-            )
-            for one in models
-        ],
-        "tables": _tables(result),
-        "details": "",
-        "stacked": True,
-        "notes": notes,
-    }
+    answers = [
+        (
+            badge(one.verdict, (f"{one.model}: {one.verdict.label}", one.verdict.css_class)),
+            model_answer(result, one),
+        )
+        for one in models
+    ]
+    css = models[0].verdict.css_class if alike else ""
+    return Card(css, answers, tables=_tables(result), stacked=True, notes=notes)
 
 
 def _tables(result: Compared) -> list[Table]:
@@ -53,21 +44,15 @@ def _tables(result: Compared) -> list[Table]:
     return [models_table(result), whole.part(_OF_CHANGES)]
 
 
-def card_html(result: Compared, notes: Sequence[str]) -> str:
-    """Return the card with its own style and without a script, for a notebook."""
-    return render_page("card.html.j2", card=card_values(result, notes))
-
-
 def small_table(result: Compared) -> str:
     """Return every model and pair of groups, one a row."""
     return grid(models_table(result))
 
 
 def to_terminal(result: Compared, notes: Sequence[str]) -> str:
-    """Return the card as text: the verdict and sentence of every model, then the tables, then notes."""
+    """Return the card as text: the verdict and sentence of every model, then notes, then the tables."""
     lines = []
     for model in result.judgement.models:
         lines.append(f"{model.verdict.character} {model.model}: {model.verdict.label}")
         lines.append(model_answer(result, model))
-    text = "\n\n".join(textwrap.fill(plain(line), _LETTERS) for line in [*lines, *notes])
-    return f"{text}\n\n{tables_to_terminal(_tables(result))}"
+    return f"{paragraphs([*lines, *notes])}\n\n{tables_to_terminal(_tables(result))}"

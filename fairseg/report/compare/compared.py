@@ -40,9 +40,14 @@ class Compared:
     sections: ReportSections = field(default_factory=ReportSections)
 
     @property
+    def scores(self) -> Scores:
+        """The scores of the baseline."""
+        return self.models[self.baseline]
+
+    @property
     def held_fixed(self) -> str:
         """The attributes that are held fixed, as a sentence says them; empty if none is."""
-        return held_fixed(self.models[self.baseline], self.sections.adjust, self.sections.bins)
+        return held_fixed(self.scores, self.sections.adjust, self.sections.bins)
 
     @property
     def verdicts(self) -> dict[str, Verdict]:

@@ -26,7 +26,7 @@ from fairseg.report.charts import (
     spread_evenly,
 )
 from fairseg.report.compare.answer import model_answer
-from fairseg.report.compare.card import card_values
+from fairseg.report.compare.card import card_of
 from fairseg.report.compare.compared import Compared
 from fairseg.report.compare.tables import (
     changes_table,
@@ -90,7 +90,7 @@ def save_comparison(result: Compared, notes: Sequence[str], folder: Path) -> Pat
 def _structures(result: Compared) -> list[str]:
     """Return the overall scores and the structures that all models have."""
     overall, *judged = result.judgement.structures
-    labels = result.models[result.baseline].labels
+    labels = result.scores.labels
     return [overall, *(one for one in judged if one in labels)]
 
 
@@ -107,7 +107,7 @@ def _unrounded(result: Compared, structures: list[str]) -> Any:
 def _page(result: Compared, notes: Sequence[str]) -> str:
     first = result.analyses[0]
     structures = _structures(result)
-    baseline = result.models[result.baseline]
+    baseline = result.scores
     score = structure_scores(baseline).mean(axis=1)
     drawn = spread_evenly([one.members.ids for one in result.analyses], score)
     subjects = Roster(subject_names(baseline), drawn)
@@ -133,7 +133,7 @@ def _page(result: Compared, notes: Sequence[str]) -> str:
         size=_size(result),
         counts=list(zip(first.groups.names, first.counts.tolist(), strict=True)),
         reference=reference,
-        card=card_values(result, notes),
+        card=card_of(result, notes),
         models=models,
         gaps=gaps,
         gaps_left=gaps_left,
@@ -155,7 +155,7 @@ def _method(result: Compared) -> str:
     return say(
         "method_of_comparison",
         by=result.analyses[0].name,
-        title=next(iter(result.models.values())).title,
+        title=result.scores.title,
         options=result.options,
         drop=result.judgement.drop,
         held=result.held_fixed,
@@ -187,7 +187,7 @@ def _gaps(result: Compared) -> tuple[Markup, int]:
     if not rows:  # no pair of groups is judged
         return Markup(""), 0
     whom = "Gap" if several else named(typical[0][1], "behind")
-    title = next(iter(result.models.values())).title
+    title = result.scores.title
     drawn = forest(
         rows[:_MOST_GAPS],
         label="Gaps before and after",
@@ -203,7 +203,7 @@ def _boxes(result: Compared, structure: str, subjects: Roster) -> Markup:
     first = result.analyses[0]
     of_model = summaries(result, structure)
     position = list(result.judgement.structures).index(structure)
-    names = subject_names(result.models[result.baseline])
+    names = subject_names(result.scores)
     values = {
         name: summary.subjects.drop_duplicates("subject").set_index("subject")["dice"].reindex(names)
         for name, summary in of_model.items()
@@ -214,14 +214,14 @@ def _boxes(result: Compared, structure: str, subjects: Roster) -> Markup:
         first.groups.names,
         subjects=subjects,
         name=f"s{position}",
-        axis=next(iter(result.models.values())).title,
+        axis=result.scores.title,
         reference=first.reference,
         one_axis=True,
     )
 
 
 def _size(result: Compared) -> str:
-    table = result.models[result.baseline].table
+    table = result.scores.table
     subjects, cases = table["subject"].nunique(), table["case"].nunique()
     return f"{counted(len(result.models), 'model')}, {counted(subjects, 'subject')}, {counted(cases, 'case')}"
 

@@ -7,31 +7,24 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 
-from fairseg.io.sentences import not_among
 from fairseg.report.compare.compared import Compared
 from fairseg.report.compare.tables import gaps_of, named, summaries
 from fairseg.report.escape import plain
 from fairseg.report.palette import GRID, INK, VERDICTS, color, fill, marker
-from fairseg.report.plots import STYLE, cut, draw_boxes, figure_of, key_width, new_axes, to_svg
+from fairseg.report.plots import (
+    STYLE,
+    as_written,
+    cut,
+    draw_boxes,
+    figure_of,
+    key_width,
+    name_rows,
+    new_axes,
+    to_svg,
+)
 from fairseg.statistics.verdicts import Verdict
 
 _LETTERS = 14  # of a line below a model's boxes
-
-
-def plot(result: Compared, kind: str = "boxes", ax: Axes | None = None) -> Axes:
-    """Draw the result of a comparison.
-
-    Args:
-        result: of a comparison.
-        kind: "boxes", "gaps" or "gains".
-        ax: where to draw; None makes a figure of its own.
-
-    Raises:
-        ValueError: there is no such kind.
-    """
-    if kind not in KINDS:
-        raise ValueError(not_among("kind", kind, KINDS))
-    return KINDS[kind](result, ax)
 
 
 @rc_context(STYLE)
@@ -55,14 +48,12 @@ def plot_boxes(result: Compared, ax: Axes | None = None) -> Axes:
         draw_boxes(ax, summary, "dice", places, 0.8 * step, "vertical")
     names = [textwrap.fill(plain(name), _LETTERS) for name in of_model]
     ax.set_xticks(range(len(of_model)), names, parse_math=False)
-    ax.set_ylabel(next(iter(result.models.values())).title)
+    ax.set_ylabel(result.scores.title)
     ax.grid(axis="y", color=GRID, lw=0.7)
     for group, name in enumerate(keys):
         ax.plot([], [], "s", mfc=fill(group, first.reference), mec=INK, label=name)
     columns = max(1, min(number, int((wide - 0.7) / keys_wide)))
-    legend = ax.legend(frameon=False, ncols=columns, loc="lower left", bbox_to_anchor=(0, 1))
-    for text in legend.get_texts():
-        text.set_parse_math(False)
+    as_written(ax.legend(frameon=False, ncols=columns, loc="lower left", bbox_to_anchor=(0, 1)))
     return ax
 
 
@@ -80,29 +71,13 @@ def plot_gaps(result: Compared, ax: Axes | None = None) -> Axes:
     for at, (_, before, after, verdict) in enumerate(rows):
         _, shade, shape = VERDICTS[verdict.marker]
         for gap, lift, filled in ((before, -0.16, False), (after, 0.16, True)):
-            ax.plot(
-                [gap.low, gap.high],
-                [at + lift] * 2,
-                color=INK,
-                lw=1.1,
-                alpha=1.0 if filled else 0.5,
-                zorder=2,
-            )
+            alpha = 1.0 if filled else 0.5
+            ax.plot(gap[1:], [at + lift] * 2, color=INK, lw=1.1, alpha=alpha, zorder=2)
             face = shade if filled and verdict is not Verdict.OPEN else "white"
-            ax.plot(
-                gap.estimate,
-                at + lift,
-                marker=shape if filled else "o",  # no format string: that of "no relevant change" is a text
-                ls="",
-                ms=7,
-                mfc=face,
-                mec=shade,
-                zorder=3,
-            )
-    ax.set_yticks(range(len(rows)), [plain(name) for name, *_ in rows], parse_math=False)
-    ax.set_ylim(max(1, len(rows)) - 0.5, -0.5)
-    ax.set_xlabel(f"gap before (open) and after, in {next(iter(result.models.values())).title}")
-    ax.tick_params(axis="y", length=0)
+            sign = shape if filled else "o"  # no format string: that of "no relevant change" is a text
+            ax.plot(gap.estimate, at + lift, marker=sign, ls="", ms=7, mfc=face, mec=shade, zorder=3)
+    name_rows(ax, [plain(name) for name, *_ in rows])
+    ax.set_xlabel(f"gap before (open) and after, in {result.scores.title}")
     return ax
 
 
@@ -123,10 +98,8 @@ def plot_gains(result: Compared, ax: Axes | None = None) -> Axes:
         if not np.isnan(change.low + change.high):
             ax.plot([change.low, change.high], [at, at], color=INK, lw=1.1, zorder=2)
         ax.plot(change.estimate, at, marker(group), ms=7, color=shade, mew=0, zorder=3)
-    ax.set_yticks(range(len(rows)), [plain(name) for name, *_ in rows], parse_math=False)
-    ax.set_ylim(max(1, len(rows)) - 0.5, -0.5)
-    ax.set_xlabel(f"typical change of a subject's {next(iter(result.models.values())).title}")
-    ax.tick_params(axis="y", length=0)
+    name_rows(ax, [plain(name) for name, *_ in rows])
+    ax.set_xlabel(f"typical change of a subject's {result.scores.title}")
     return ax
 
 

@@ -30,7 +30,7 @@ from fairseg.report.analyses import (
 from fairseg.report.audit import OVERALL
 from fairseg.report.compare.answer import answer
 from fairseg.report.compare.beside import other_metrics, unknown_group
-from fairseg.report.compare.card import card_html, small_table
+from fairseg.report.compare.card import card_of, small_table
 from fairseg.report.compare.compared import Compared
 from fairseg.report.compare.page import save_comparison
 from fairseg.report.compare.tables import paper_figures
@@ -72,8 +72,9 @@ class ComparisonResult(Compared):
             ValueError: there is no such kind.
         """
         from fairseg.report.compare import plots  # noqa: PLC0415  (matplotlib)
+        from fairseg.report.plots import draw  # noqa: PLC0415
 
-        return plots.plot(self, kind, ax)
+        return draw(plots.KINDS, kind, self, ax)
 
     def save(self, folder: str | Path) -> Path:
         """Write the page, tables and figures into a folder; return the page's path.
@@ -99,7 +100,7 @@ class ComparisonResult(Compared):
         return "\n\n".join([self.sentence, small_table(self), *self.notes])
 
     def _repr_html_(self) -> str:
-        return card_html(self, self.notes)
+        return card_of(self, self.notes).html()
 
 
 @says_what_to_type("fairseg.compare({'baseline': scores, 'fair': others}, by='sex')", compare_as_meant)
@@ -192,9 +193,7 @@ def compare(
         )
     indexes = [(str(name), index) for name, source in models.items() for index in indexes_of(source)]
     if groups is not None:
-        if by is not None:
-            raise ValueError("by and groups are two ways to say the same: give one of them")
-        grouped = {str(name): with_groups(source, groups, metric) for name, source in models.items()}
+        grouped = {str(name): with_groups(source, by, groups, metric) for name, source in models.items()}
         models, by = {name: table for name, (table, _) in grouped.items()}, next(iter(grouped.values()))[1]
     if by is None:
         raise ValueError("by must name the attribute whose levels are the groups, such as by='sex'")

@@ -36,7 +36,7 @@ def models_table(result: Compared) -> Table:
             if result.held_fixed and pair.attribute not in held_too:
                 held = f"{name}, {result.held_fixed} held fixed"
                 rows.append((held, "", _pair_cells(pair.within_strata(crude), pair)))
-    title = next(iter(result.models.values())).title
+    title = result.scores.title
     note = say("about_gains", title=title, baseline=result.baseline, options=result.options)
     heads = ("Verdict", "Gap before", "Gap after", "Gained more by")
     return Table.of(f"Gaps in the typical {title}", heads, rows, corner="Model", note=note)
@@ -61,7 +61,7 @@ def changes_table(result: Compared, model: ModelGains, structure: str | None = N
     rows = [
         (f"{one.attribute}: {one.group}" if several else one.group, "", _change_cells(one)) for one in changes
     ]
-    title = next(iter(result.models.values())).title
+    title = result.scores.title
     heads = (
         "Subjects",
         "Median before",
