@@ -91,12 +91,7 @@ def _torch() -> dict[str, Any]:
         for number in range(torch.cuda.device_count())
     ]
     threads = torch.get_num_threads()
-    return {
-        "version": torch.__version__,
-        "cuda": torch.version.cuda,
-        "devices": devices,
-        "threads": threads,
-    }
+    return {"version": torch.__version__, "cuda": torch.version.cuda, "devices": devices, "threads": threads}
 
 
 def _folder_state(value: str | None) -> str:

@@ -85,12 +85,7 @@ def train(
 @click.command()
 @click.argument("run", type=options.PATH)
 @click.argument("images", type=options.PATH)
-@click.option(
-    "--out",
-    type=options.OUT,
-    required=True,
-    help="Folder for the masks, CASE.nii.gz and so on.",
-)
+@click.option("--out", type=options.OUT, required=True, help="Folder for the masks, CASE.nii.gz and so on.")
 @click.option("--cascade", type=options.PATH, metavar="RUN", help="Crop around what this run finds.")
 @click.option("--references", type=options.PATH, help="Crop around these masks, to compare with --cascade.")
 @click.option(
@@ -105,10 +100,7 @@ def train(
 )
 @options.tables
 @click.option(
-    "--mirror/--no-mirror",
-    default=True,
-    show_default=True,
-    help="Average over training's mirrorings.",
+    "--mirror/--no-mirror", default=True, show_default=True, help="Average over training's mirrorings."
 )
 @options.number("--workers", click.IntRange(min=1), 1, "Processes that segment.")
 @options.setting("device")

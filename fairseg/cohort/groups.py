@@ -90,11 +90,7 @@ class Groups:
 
     @classmethod
     def from_table(
-        cls,
-        table: Table,
-        by: str | Sequence[str],
-        *,
-        bins: Mapping[str, Sequence[float]] | None = None,
+        cls, table: Table, by: str | Sequence[str], *, bins: Mapping[str, Sequence[float]] | None = None
     ) -> "Groups":
         """Collect the groups that occur in a table.
 

@@ -133,10 +133,7 @@ def overlap(one: Box, other: Box) -> Box:
     >>> overlap(Box((0, 0), (4, 4)), Box((2, -3), (9, 3)))
     Box(start=(2, 0), stop=(4, 3))
     """
-    return Box(
-        tuple(map(max, one.start, other.start)),
-        tuple(map(min, one.stop, other.stop)),
-    )
+    return Box(tuple(map(max, one.start, other.start)), tuple(map(min, one.stop, other.stop)))
 
 
 def crop_size(

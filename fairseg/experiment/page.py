@@ -12,15 +12,7 @@ from fairseg.experiment import figures
 from fairseg.experiment.arms import BEYOND, CHOICES, GRID, IMAGES, SINGLE, key_of
 from fairseg.experiment.paper import BOX_ERRORS, PRINTED
 from fairseg.experiment.paper import GROUPS as PAPER_GROUPS
-from fairseg.experiment.results import (
-    LEARNED,
-    Results,
-    Spread,
-    box_errors,
-    fallbacks,
-    findings,
-    significant,
-)
+from fairseg.experiment.results import LEARNED, Results, Spread, box_errors, fallbacks, findings, significant
 from fairseg.experiment.split import TEST, TRAIN, VALIDATION
 from fairseg.experiment.tables import (
     Cell,

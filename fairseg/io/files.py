@@ -14,14 +14,7 @@ from pathlib import Path
 from shutil import rmtree
 
 from fairseg.io.json_files import parse_json
-from fairseg.io.outputs import (
-    MANIFEST,
-    NotWritableError,
-    check_writable,
-    digest_of,
-    record,
-    remove_own,
-)
+from fairseg.io.outputs import MANIFEST, NotWritableError, check_writable, digest_of, record, remove_own
 
 # What the caller of a command can mend; all else, such as a full disk, is the machine's.
 _CALLERS = {

@@ -33,7 +33,7 @@ EXTENSIONS = IMAGE_ENDINGS
 # What ITK means, where it does not say it.
 _MEANING = {
     "has unexpected scales in sform": "the affine (sform) has another scale than the voxel sizes "
-    "(pixdim); the voxel sizes were used as spacing",
+    "(pixdim); the voxel sizes were used as spacing"
 }
 _SHEARED = (
     " (its affine is sheared; to read it with the voxel sizes of pixdim, set the environment variable "

@@ -19,10 +19,7 @@ from fairseg.io.voxel_data import MOST_PACKED, Voxels, check_size, inflate
 
 _GZIP = b"\x1f\x8b"
 _FLOATS = {16: "f4", 64: "f8"}  # NIfTI's codes of the types that can hold NaN
-_NUMBERS = {
-    **{2: "u1", 4: "i2", 8: "i4", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8"},
-    **_FLOATS,
-}
+_NUMBERS = {**{2: "u1", 4: "i2", 8: "i4", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8"}, **_FLOATS}
 _BITS = {
     **dict.fromkeys((2, 256), 8),
     **dict.fromkeys((4, 512), 16),

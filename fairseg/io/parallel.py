@@ -45,10 +45,7 @@ def run_all(function: Callable[..., T], jobs: Sequence[tuple[Any, ...]], workers
     # where warnings are errors it would end the thread that hands out the jobs, but not the wait for them.
     warnings.filterwarnings("ignore", message="A worker stopped while some jobs", category=UserWarning)
     parallel = joblib.Parallel(
-        n_jobs=min(workers, len(jobs)),
-        return_as="generator",
-        initializer=_end_with,
-        initargs=(os.getpid(),),
+        n_jobs=min(workers, len(jobs)), return_as="generator", initializer=_end_with, initargs=(os.getpid(),)
     )
     here = (Path.cwd(), boundaries(), limits())
     # Workers, born now, leave Ctrl-C to this process; loky's tracker of files says nothing of those gone.

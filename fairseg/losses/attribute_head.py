@@ -166,11 +166,7 @@ class LossWithAttributeHead(nn.Module):
     """
 
     def __init__(
-        self,
-        loss: Callable[..., Tensor],
-        head: nn.Module,
-        features: HookedFeatures,
-        weight: float = 1.0,
+        self, loss: Callable[..., Tensor], head: nn.Module, features: HookedFeatures, weight: float = 1.0
     ) -> None:
         super().__init__()
         if not 0 <= weight < float("inf"):

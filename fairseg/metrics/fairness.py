@@ -16,12 +16,7 @@ from fairseg.cohort.vectors import Vector
 from fairseg.io.sentences import not_among
 from fairseg.metrics.earlier_forms import accepts_num_groups
 from fairseg.metrics.grouped import Floats as Floats  # noqa: PLC0414  (the rooms above take it from here)
-from fairseg.metrics.grouped import (
-    GroupedValues,
-    GroupValues,
-    Reference,
-    as_values,
-)
+from fairseg.metrics.grouped import GroupedValues, GroupValues, Reference, as_values
 
 Statistic = Literal["median", "mean", "iqr"]
 
@@ -36,11 +31,7 @@ def iqr(values: Vector) -> float:
     return float(high - low)
 
 
-_STATISTICS: dict[str, Callable[[Floats], float]] = {
-    "median": np.median,
-    "mean": np.mean,
-    "iqr": iqr,
-}
+_STATISTICS: dict[str, Callable[[Floats], float]] = {"median": np.median, "mean": np.mean, "iqr": iqr}
 
 
 @accepts_num_groups()

@@ -56,10 +56,7 @@ def cohort_page_table(cohort: CohortTable) -> Table:
     names = [*table.loc[table["kind"] == "subjects", "name"], "SMD", "p"]
     columns = tuple(Heading(str(name)) for name in names)
     note = say(
-        "about_cohort",
-        kinds=set(table["kind"]),
-        tests=sorted(set(table["test"]) - {""}),
-        notes=cohort.notes,
+        "about_cohort", kinds=set(table["kind"]), tests=sorted(set(table["test"]) - {""}), notes=cohort.notes
     )
     return Table(CAPTION, columns, tuple(rows), tuple(cells), "Attribute", note, tall=len(columns) > 7)
 

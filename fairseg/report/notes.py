@@ -17,12 +17,7 @@ from fairseg.scoring.subjects import lost_cases, structure_scores, subject_names
 from fairseg.scoring.summary import P_VALUE, Summary
 from fairseg.scoring.table import Scores
 from fairseg.statistics.missingness import missingness_sentences
-from fairseg.statistics.score_checks import (
-    duplicate_rows,
-    look_like_percentages,
-    scale_ratios,
-    uneven_cases,
-)
+from fairseg.statistics.score_checks import duplicate_rows, look_like_percentages, scale_ratios, uneven_cases
 from fairseg.statistics.verdicts import Endpoint
 
 _FEW_GROUPS = 8  # of more, those alone are named that lost a case

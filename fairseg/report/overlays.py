@@ -116,11 +116,7 @@ def _draw(text: str, drawn: Voxels, spacing: tuple[float, float], scene: str | N
     if scene is not None:
         parts.append(
             tag(
-                "image",
-                href=scene,
-                width=px(wide * unit),
-                height=px(tall * unit),
-                preserveAspectRatio="none",
+                "image", href=scene, width=px(wide * unit), height=px(tall * unit), preserveAspectRatio="none"
             )
         )
     for side, css in enumerate(("truth", "guess")):

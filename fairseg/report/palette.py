@@ -31,10 +31,7 @@ MARKERS: tuple[tuple[str, Any], ...] = (
     ("M0 1.25L1.15-.85L-1.15-.85z", "v"),
     ("M-.4-1.2H.4V-.4H1.2V.4H.4V1.2H-.4V.4H-1.2V-.4H-.4z", "P"),
     ("M0-1.3L.4-.4L1.25-.4L.6 .2L.85 1.1L0 .6L-.85 1.1L-.6 .2L-1.25-.4L-.4-.4z", "*"),
-    (
-        "M-.7-1.1L0-.45L.7-1.1L1.1-.7L.45 0L1.1 .7L.7 1.1L0 .45L-.7 1.1L-1.1 .7L-.45 0L-1.1-.7z",
-        "X",
-    ),
+    ("M-.7-1.1L0-.45L.7-1.1L1.1-.7L.45 0L1.1 .7L.7 1.1L0 .45L-.7 1.1L-1.1 .7L-.45 0L-1.1-.7z", "X"),
     ("M-.5-1.1H.5L1.1 0L.5 1.1H-.5L-1.1 0z", "H"),
 )
 # Marker of a verdict -> its outline within 7 pixels of 0, 0, its colour, and what matplotlib calls it.

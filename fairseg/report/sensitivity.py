@@ -131,8 +131,7 @@ def _row(name: str, found: list[VariantVerdict]) -> tuple[str, list[Cell], Varia
     """
     flipped = [one for one in found if one.flips and one.verdict is not Verdict.NOT_JUDGED]
     one = min(
-        flipped or found,
-        key=lambda each: (ORDER.index(each.verdict), -abs(np.nan_to_num(each.estimate))),
+        flipped or found, key=lambda each: (ORDER.index(each.verdict), -abs(np.nan_to_num(each.estimate)))
     )
     text = one.verdict.label.capitalize()
     if len({(each.first, each.second) for each in found}) > 1:

@@ -289,10 +289,7 @@ def _checked(cohort: Cohort) -> tuple[pd.DataFrame, tuple[str, ...]]:
 
 
 def _match(
-    table: pd.DataFrame,
-    predicted: Mapping[str, Path],
-    true: Mapping[str, Path],
-    skipped: dict[str, str],
+    table: pd.DataFrame, predicted: Mapping[str, Path], true: Mapping[str, Path], skipped: dict[str, str]
 ) -> tuple[list[str], list[str]]:
     """Return the cases to score, in order, and notes on all others; fill in the incomplete ones."""
     matched = match_cases(table.index, predicted, true)
@@ -331,10 +328,7 @@ def _notes(results: Iterable[Result], names: LabelMap) -> dict[str, list[str]]:
 
 
 def _assemble(
-    results: Iterable[Result],
-    table: pd.DataFrame,
-    structures: Sequence[str | int],
-    metrics: Sequence[str],
+    results: Iterable[Result], table: pd.DataFrame, structures: Sequence[str | int], metrics: Sequence[str]
 ) -> pd.DataFrame:
     counts = (*VOXELS, *(LESIONS if set(metrics) & OF_LESIONS.keys() else ()))
     absent = {**dict.fromkeys(metrics, np.nan), **dict.fromkeys(counts, 0)}

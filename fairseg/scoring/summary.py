@@ -16,14 +16,7 @@ from fairseg.cohort.columns import DISTANCES, METRICS, VOXELS, title
 from fairseg.cohort.groups import Groups
 from fairseg.cohort.ids import GroupIds, as_ids
 from fairseg.cohort.short_names import short_names
-from fairseg.metrics import (
-    by_group,
-    fairness_gap,
-    iqr,
-    mann_whitney_u,
-    skewed_error_ratio,
-    split_by_group,
-)
+from fairseg.metrics import by_group, fairness_gap, iqr, mann_whitney_u, skewed_error_ratio, split_by_group
 from fairseg.scoring.table import Scores
 from fairseg.statistics.judge_options import JudgeOptions
 
@@ -158,14 +151,7 @@ def summarize(
     rows = checked.table.assign(group=ids)
     parts = [(OVERALL, rows), *((str(name), part) for name, part in rows.groupby("label", sort=False))]
     return [
-        _summary(
-            name,
-            part,
-            checked,
-            groups,
-            chosen,
-            *((None, None) if number else (overall, common)),
-        )
+        _summary(name, part, checked, groups, chosen, *((None, None) if number else (overall, common)))
         for number, (name, part) in enumerate(parts)
     ]
 

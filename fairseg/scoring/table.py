@@ -35,14 +35,7 @@ from fairseg.cohort.columns import (
 from fairseg.cohort.levels import cell_text, is_missing
 from fairseg.cohort.pseudonyms import Pseudonyms, naming_columns
 from fairseg.cohort.reading import CleanTable, TableOptions, read_table
-from fairseg.cohort.table import (
-    BETWEEN_NOTES,
-    cell_repr,
-    is_skipped,
-    noted,
-    read_numbers,
-    with_subjects,
-)
+from fairseg.cohort.table import BETWEEN_NOTES, cell_repr, is_skipped, noted, read_numbers, with_subjects
 from fairseg.io.cells import cells_of, each
 from fairseg.io.csv_files import to_csv
 from fairseg.io.sentences import NamingNote, counted, did_you_mean, listed

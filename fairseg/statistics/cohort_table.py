@@ -60,9 +60,7 @@ class CohortTable:
 
 
 def cohort_table(
-    table: pd.DataFrame | Mapping[str, Sequence[Any]],
-    groups: Groups,
-    columns: Sequence[str] | None = None,
+    table: pd.DataFrame | Mapping[str, Sequence[Any]], groups: Groups, columns: Sequence[str] | None = None
 ) -> CohortTable:
     """Describe the subjects of each group: their number, and the mean or the counts of each attribute.
 

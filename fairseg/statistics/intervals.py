@@ -14,19 +14,8 @@ from fairseg.metrics.earlier_forms import accepts_num_groups
 from fairseg.metrics.fairness import fairness_gap, iqr, skewed_error_ratio, worst_group
 from fairseg.metrics.grouped import Floats, GroupedValues, Reference
 from fairseg.statistics.differences import differences, gap_limits, pairs_of
-from fairseg.statistics.limits import (
-    Interval,
-    draw_medians,
-    left_out_iqrs,
-    limits_of,
-    too_few,
-)
-from fairseg.statistics.order_statistics import (
-    Method,
-    binomial_ranks,
-    left_out_medians,
-    resampled_quantiles,
-)
+from fairseg.statistics.limits import Interval, draw_medians, left_out_iqrs, limits_of, too_few
+from fairseg.statistics.order_statistics import Method, binomial_ranks, left_out_medians, resampled_quantiles
 
 Measure = Callable[[Floats], float]
 METHODS = ("bca", "percentile", "binomial")

@@ -8,12 +8,7 @@ import numpy.typing as npt
 import scipy  # its parts load when they are touched
 
 from fairseg.metrics.grouped import Floats
-from fairseg.statistics.order_statistics import (
-    Method,
-    binomial_medians,
-    enclosed,
-    resampled_medians,
-)
+from fairseg.statistics.order_statistics import Method, binomial_medians, enclosed, resampled_medians
 
 LeftOut = tuple[Floats, npt.NDArray[np.int64]]  # estimates with one value left out, and how many give each
 
@@ -59,11 +54,7 @@ def draw_medians(
 
 
 def limits_of(
-    drawn: Floats,
-    estimate: float,
-    tail: float,
-    method: Method,
-    loo: Sequence[LeftOut],
+    drawn: Floats, estimate: float, tail: float, method: Method, loo: Sequence[LeftOut]
 ) -> tuple[float, float]:
     """Return the two limits that draws give, with this probability beyond each.
 
@@ -81,12 +72,7 @@ def limits_of(
     return float(low), float(high)
 
 
-def _bca(
-    drawn: Floats,
-    estimate: float,
-    quantiles: Floats,
-    loo: Sequence[LeftOut],
-) -> Floats:
+def _bca(drawn: Floats, estimate: float, quantiles: Floats, loo: Sequence[LeftOut]) -> Floats:
     close = np.abs(drawn - estimate) <= 1e-12 * (1.0 + abs(estimate))  # equal but for rounding
     below = (drawn < estimate) & ~close
     share = np.clip(below.mean() + close.mean() / 2, 0.5 / drawn.size, 1 - 0.5 / drawn.size)

@@ -204,11 +204,7 @@ def _draft(
 
 
 def _judge(
-    draft: _Draft,
-    level: PageLevel,
-    facts: _Facts,
-    measured: Sequence[StructureScores],
-    options: JudgeOptions,
+    draft: _Draft, level: PageLevel, facts: _Facts, measured: Sequence[StructureScores], options: JudgeOptions
 ) -> Comparison:
     """Give a comparison its numbers and its verdict."""
     comparison = draft.comparison

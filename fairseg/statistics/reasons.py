@@ -45,12 +45,7 @@ def below_floor(facts: Sequence[GroupFacts]) -> list[Reason]:
 
 
 def missing_scores(
-    attribute: str,
-    pair: Pair,
-    measured: Sequence[StructureScores],
-    options: JudgeOptions,
-    *,
-    of: int = 1,
+    attribute: str, pair: Pair, measured: Sequence[StructureScores], options: JudgeOptions, *, of: int = 1
 ) -> list[Reason]:
     """Return a reason for each structure in which more of one group than of the other have no score.
 

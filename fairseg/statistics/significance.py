@@ -113,12 +113,7 @@ def _signed_rank_p(change: Floats) -> float:
 
 @accepts_num_groups()
 def permutation_test(
-    values: Vector,
-    groups: Vector,
-    *,
-    reference: Reference = None,
-    permutations: int = 10_000,
-    seed: int = 0,
+    values: Vector, groups: Vector, *, reference: Reference = None, permutations: int = 10_000, seed: int = 0
 ) -> float:
     """Permutation test of the fairness gap: how often groups drawn at random lie as far apart; the p-value.
 

@@ -116,10 +116,7 @@ def train(
     chosen = choose_cases(dataset, settings, table=table, split=split)
     start = read_start(init, chosen, settings, network)
     often = read_case_weights(
-        weights,
-        chosen.names_of(held_out=False),
-        worst_share=settings.worst_share,
-        upweight=settings.upweight,
+        weights, chosen.names_of(held_out=False), worst_share=settings.worst_share, upweight=settings.upweight
     )
     device = pick_device(settings.device)
     with _begun(out) if processes.is_first else nullcontext():

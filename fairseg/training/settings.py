@@ -107,8 +107,7 @@ class Settings:
     learning_rate: float = _setting(0.01, "Learning rate at the start.", 1e-12, 1e3)
     poly_power: float = _setting(0.9, "Power by which the learning rate falls to 0.", 0.0, 10.0)
     schedule: Literal["epoch", "step"] = _setting(
-        "epoch",
-        "When it falls: after each epoch, as in nnU-Net, or each step, for runs of few epochs.",
+        "epoch", "When it falls: after each epoch, as in nnU-Net, or each step, for runs of few epochs."
     )
     momentum: float = _setting(
         0.99, "Nesterov momentum; 0.9 with a higher learning rate suits short runs.", 0.0, 0.9999
@@ -116,10 +115,7 @@ class Settings:
     weight_decay: float = _setting(3e-5, "Weight decay.", 0.0, 1.0)
     clip: float = _setting(12.0, "Norm of the gradient at most.", 1e-12, 1e12)
     average: float = _setting(
-        0.0,
-        "Use the mean weights of this last share of the steps; 0 for the last ones.",
-        0.0,
-        1.0,
+        0.0, "Use the mean weights of this last share of the steps; 0 for the last ones.", 0.0, 1.0
     )
     averaging: Literal["mean", "ema"] = _setting(
         "mean", "Whether all steps of that share count alike, or fade with it as their time (ema)."

@@ -9,17 +9,7 @@ from fairseg.understanding.confounded import Confounded
 from fairseg.understanding.errors import Atlas, MeasureDifference
 from fairseg.understanding.readable import Reading, Readings
 from fairseg.understanding.used import Association
-from fairseg.understanding.views import (
-    BOX,
-    HEADER,
-    LEAK,
-    LEAKING_BOX,
-    MASK,
-    ORGAN,
-    OUTSIDE,
-    SHAPE,
-    WHOLE,
-)
+from fairseg.understanding.views import BOX, HEADER, LEAK, LEAKING_BOX, MASK, ORGAN, OUTSIDE, SHAPE, WHOLE
 
 OF_ORGAN = (ORGAN, MASK, SHAPE)  # views that no change outside the organ changes
 

@@ -25,12 +25,7 @@ from fairseg.understanding.errors import (
     signed_size_errors,
 )
 from fairseg.understanding.gather import Gathered, gather
-from fairseg.understanding.readable import (
-    FEWEST_PERMUTATIONS,
-    PERMUTATIONS,
-    Model,
-    read_groups,
-)
+from fairseg.understanding.readable import FEWEST_PERMUTATIONS, PERMUTATIONS, Model, read_groups
 from fairseg.understanding.slices import Slice, find_slices
 from fairseg.understanding.understood import Understood
 from fairseg.understanding.used import associations
@@ -228,12 +223,7 @@ def understand(
     structures = list(whole.raw.structures)
     atlas = (
         error_atlas(
-            whole.views[ERRORS],
-            whole.ids,
-            whole.names,
-            structures,
-            permutations=min(cheap, 500),
-            seed=seed,
+            whole.views[ERRORS], whole.ids, whole.names, structures, permutations=min(cheap, 500), seed=seed
         )
         if ERRORS in whole.views
         else []

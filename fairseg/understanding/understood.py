@@ -11,16 +11,9 @@ import pandas as pd
 from fairseg.understanding.advice import Advice, advise, crop_margin
 from fairseg.understanding.changes import Intervention
 from fairseg.understanding.confounded import Confounded
-from fairseg.understanding.errors import (
-    Atlas,
-    MeasureDifference,
-)
+from fairseg.understanding.errors import Atlas, MeasureDifference
 from fairseg.understanding.gather import Gathered
-from fairseg.understanding.readable import (
-    Model,
-    Reading,
-    Readings,
-)
+from fairseg.understanding.readable import Model, Reading, Readings
 from fairseg.understanding.slices import Slice
 from fairseg.understanding.used import Association
 

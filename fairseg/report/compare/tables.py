@@ -47,10 +47,7 @@ def _pair_cells(row: GainRow | None, pair: PairGains) -> list[Cell]:
     if row is None:  # the strata are too small
         return [_verdict(Verdict.NOT_JUDGED), *[Cell(float("nan"))] * 3]
     text, css = row_label(row, pair)
-    return [
-        Cell(text, css=css) if row.adjusted else _verdict(pair.verdict),
-        *_figures(row, "score", pair),
-    ]
+    return [Cell(text, css=css) if row.adjusted else _verdict(pair.verdict), *_figures(row, "score", pair)]
 
 
 def changes_table(result: Compared, model: ModelGains, structure: str | None = None) -> Table:
