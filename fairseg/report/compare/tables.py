@@ -238,7 +238,7 @@ def gaps_of(row: GainRow, pair: PairGains) -> tuple[Interval, Interval]:
 def row_label(row: GainRow, pair: PairGains) -> tuple[str, str]:
     """Return what a row is called and its CSS class; within its margin it is green only if the pair is."""
     if row.verdict is Verdict.SAME and pair.verdict is not Verdict.SAME:
-        return "Within margin", "inside"
+        return "Change within margin", "inside"
     return row.verdict.label.capitalize(), row.verdict.css_class
 
 

@@ -618,3 +618,10 @@ def test_the_same_lost_subjects_are_told_of_once(lost: tuple[str, ...], wanted: 
     result = judged(base, other[~gone])
     assert result.sentence.count("20 of") == 1
     assert wanted in result.sentence
+
+
+def test_a_change_within_the_margin_is_not_called_a_gap_within_it(tmp_path: Path) -> None:
+    base = table(gap=0.06, sizes={"A": 40, "B": 40})
+    page = judged(base, base.assign(dice=base["dice"] - 0.01)).save(tmp_path).read_text()
+    assert "Change within margin" in page
+    assert "Within margin" not in page
