@@ -220,18 +220,24 @@ def audit(
     if by is None and scores is None:
         raise ValueError("by must name the attribute whose levels are the groups, such as by='sex'")
     folders = [predictions, references, cohort]
+    of_masks = {
+        "labels": labels,
+        "prediction_labels": prediction_labels,
+        "ignore": ignore,
+        "spacing": spacing,
+    }
     if scores is None:
         if predictions is None or references is None or cohort is None:
             raise ValueError(
                 "audit needs scores, or predictions, references and cohort (such as 'groups.csv') together"
             )
-        codes: dict[str, Any] = {"labels": labels, "prediction_labels": prediction_labels, "ignore": ignore}
-        codes["spacing"] = spacing
         metrics = dict.fromkeys(("dice", "hd", metric_of(metric) or metric))
-        scores = score_folders(predictions, references, cohort, metric=metric, metrics=list(metrics), **codes)
-    elif spacing is not None:
-        raise ValueError("spacing is of masks: give predictions, references and cohort with it, not scores")
-    elif any(given is not None for given in folders):
+        scores = score_folders(
+            predictions, references, cohort, metric=metric, metrics=list(metrics), **of_masks
+        )
+    elif given := next((name for name, value in of_masks.items() if value is not None), None):
+        raise ValueError(f"{given} is of masks: give predictions, references and cohort with it, not scores")
+    elif any(folder is not None for folder in folders):
         raise ValueError("give scores, or predictions, references and cohort, not both")
     checked = Scores.of(scores, metric=metric)
     if by is None:

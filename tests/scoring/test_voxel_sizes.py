@@ -81,6 +81,10 @@ def test_a_case_that_the_table_lacks_has_no_size() -> None:
     assert VoxelSizes()["c"] is None
 
 
-def test_scores_have_no_pixels_to_size() -> None:
-    with pytest.raises(ValueError, match="spacing is of masks"):
-        fairseg.audit({"dice": [0.9, 0.8], "sex": ["F", "M"]}, by="sex", spacing=(0.5, 0.5))
+@pytest.mark.parametrize(
+    "of_masks",
+    [{"spacing": (0.5, 0.5)}, {"labels": {"LV": 1}}, {"prediction_labels": {"LV": 1}}, {"ignore": 255}],
+)
+def test_scores_have_no_pixels_to_size_or_to_read(of_masks: Any) -> None:
+    with pytest.raises(ValueError, match=f"{next(iter(of_masks))} is of masks"):
+        fairseg.audit({"dice": [0.9, 0.8], "sex": ["F", "M"]}, by="sex", **of_masks)
