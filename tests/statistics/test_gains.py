@@ -308,7 +308,21 @@ def test_a_structure_that_a_group_has_too_little_of_bars_praise() -> None:
         for group in ("B", "C")
     }
     assert named == {"B": [], "C": [("C", "RV")]}
+    reasons = found.pair("group", "A", "C").reasons
+    assert (GainReasonKind.UNPAIRED, "C", "RV") in {(one.kind, one.group, one.structure) for one in reasons}
     assert not any(pair.verdict.green for pair in found.pairs)
+
+
+def test_cases_that_one_group_lost_bar_praise() -> None:
+    before, groups = cohort((100, 60), (0.92, 0.87))
+    after = before + 0.04 * (groups == 1) + noise(160, 0.005)
+    for lost, verdict in (((12, 12), Verdict.FAIRER), ((0, 12), Verdict.MOVED)):
+        grouping = Grouping("group", ("A", "B"), groups, 0, lost=((lost[0], 100), (lost[1], 60), (0, 0)))
+        scores = before[:, None], {"new": after[:, None]}
+        (pair,) = judge_gains(*scores, [grouping], structures=("Overall",), options=OPTIONS).of("new").pairs
+        assert pair.verdict is verdict
+        named = [one.group for one in pair.reasons if one.kind is GainReasonKind.LOST_CASES]
+        assert named == (["B"] if lost == (0, 12) else [])
 
 
 @pytest.mark.parametrize(
