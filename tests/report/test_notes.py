@@ -337,3 +337,10 @@ def test_how_the_table_was_read_is_told_where_the_answer_is_read() -> None:
 def test_no_group_may_be_called_as_all_others_are() -> None:
     with pytest.raises(ValueError, match="a group of 'sex' may not be called 'all others'"):
         fairseg.audit(table(24).replace({"sex": {"F": "all others"}}), by="sex")
+
+
+def test_where_nothing_is_judged_the_page_explains_no_chart(tmp_path: Path) -> None:
+    page = fairseg.audit(table(12), by="sex").save(tmp_path).read_text(encoding="utf-8")
+    assert "Not judged" in page
+    assert "how sure they are" not in page
+    assert "thin lines" not in page
