@@ -89,7 +89,7 @@ def test_a_model_against_itself_is_the_same_to_the_last_digit() -> None:
 def test_one_group_unchanged_the_other_a_little_better_is_that_little() -> None:
     before, groups = cohort((100, 100), (0.92, 0.88), spread=0.03)
     after = before + 0.011 * (groups == 1)
-    row = judge(before, after, groups).pairs[0].typical
+    row = judge(before, after, groups).pairs[0].rows[0]
     assert row is not None
     assert row.gain.estimate == pytest.approx(0.011, abs=1e-4)
     assert 0.0105 < row.gain.low <= row.gain.high < 0.0115
@@ -311,6 +311,17 @@ def test_a_structure_that_a_group_has_too_little_of_bars_praise() -> None:
     reasons = found.pair("group", "A", "C").reasons
     assert (GainReasonKind.UNPAIRED, "C", "RV") in {(one.kind, one.group, one.structure) for one in reasons}
     assert not any(pair.verdict.green for pair in found.pairs)
+
+
+def test_the_group_behind_gained_more_where_the_other_may_be_behind_now() -> None:
+    before, groups = cohort((60, 25), (0.92, 0.87), seed=3)
+    after = before + (0.075 + noise(85, 0.05, seed=4)) * (groups == 1)
+    row = judge(before, after, groups).pairs[0].rows[0]
+    assert row.shown
+    assert row.gap_before.shown
+    assert row.narrowing.low < 0 < row.narrowing.high
+    assert row.reverse_bound > row.margin
+    assert row.verdict is Verdict.MOVED
 
 
 def test_cases_that_one_group_lost_bar_praise() -> None:
@@ -628,7 +639,7 @@ def test_a_gap_that_is_larger_the_other_way_is_none_that_closed() -> None:
     groups = np.repeat([0, 1], 30)
     before = 0.9 + 0.03 * stats.norm.ppf((np.arange(60) % 30 + 0.5) / 30) + 0.004 * groups
     after = before - 0.012 * groups + noise(60, 0.001)
-    row = judge(before, after, groups).pairs[0].typical
+    row = judge(before, after, groups).pairs[0].rows[0]
     assert row is not None
     sizes = [abs(gap.interval.estimate) for gap in (row.gap_before, row.gap_after)]
     assert row.shown
