@@ -161,6 +161,7 @@ def test_a_model_that_fails_for_one_group_only() -> None:
     found = judge(before, after, groups, names=("A", "B", "C"))
     assert found.verdict is Verdict.FAILS
     assert [(one.attribute, one.group, one.failures) for one in found.failing] == [("group", "C", 30)]
+    assert {pair.second: pair.verdict is Verdict.FAILS for pair in found.pairs} == {"B": False, "C": True}
     # A baseline that failed a group may be mended.
     mended = judge(after, before, groups, names=("A", "B", "C"))
     assert mended.pair("group", "A", "C").verdict is Verdict.FAIRER
