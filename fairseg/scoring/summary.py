@@ -6,6 +6,7 @@ labels, a subject's the mean over its cases, a group's the median over its subje
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -84,7 +85,7 @@ class Summary:
         there = self.subjects["dice"].notna().to_numpy() if "dice" in self.subjects else False
         return self.groups.counts(np.where(there, self.subjects["group"].to_numpy(), -1))
 
-    @property
+    @cached_property
     def shared(self) -> list[str]:
         """Subjects in more than one group."""
         known = self.subjects.loc[self.subjects["group"] >= 0, "subject"]
@@ -148,7 +149,8 @@ def summarize(
         raise ValueError(f"by {by}: no case has a known group")
     if not (ids == chosen).any() and chosen is not None:
         raise ValueError(f"reference: group {reference!r} has no scored case")
-    rows = checked.table.assign(group=ids)
+    numbered = {name: pd.factorize(checked.table[name])[0] for name in ("subject", "case")}
+    rows = checked.table.assign(group=ids, **numbered)  # numbers group several times as fast as names
     parts = [(OVERALL, rows), *((str(name), part) for name, part in rows.groupby("label", sort=False))]
     return [
         _summary(name, part, checked, groups, chosen, *((None, None) if number else (overall, common)))
@@ -167,6 +169,8 @@ def _summary(
 ) -> Summary:
     metrics = scores.metrics
     subjects = _subject_scores(rows, metrics, common)
+    names = scores.table["subject"].drop_duplicates().array
+    subjects["subject"] = names.take(subjects["subject"].to_numpy())
     if overall is not None and "dice" in metrics:
         subjects["dice"] = subjects["subject"].astype(str).map(overall).astype(float)
     columns = [*groups.names, ALL]
@@ -196,14 +200,12 @@ def _subject_scores(rows: pd.DataFrame, metrics: Sequence[str], common: Sequence
     else:  # a table made elsewhere: Dice 0 without a distance means that one mask was empty
         missed = rows["dice"] == 0 if "dice" in rows else pd.Series(False, index=rows.index)
     keys = ["subject", "group"]
-    scores = rows[[*keys, "case", *metrics]].copy()
-    for metric in metrics:
-        # Infinity marks a miss while means are taken: it survives them, where NaN would drop out.
-        scores.loc[missed & scores[metric].isna(), metric] = np.inf
+    # Infinity marks a miss while means are taken: it survives them, where NaN would drop out.
+    scores = rows[list(metrics)].mask(missed.to_numpy()[:, None] & rows[list(metrics)].isna(), np.inf)
     if common is not None:
-        scores.loc[~rows["label"].isin(common), list(metrics)] = np.nan
+        scores[~rows["label"].isin(common)] = np.nan
     with np.errstate(invalid="ignore"):
-        by_case = scores.groupby([*keys, "case"], sort=False)[list(metrics)].mean()
+        by_case = scores.groupby([rows[key] for key in (*keys, "case")], sort=False).mean()
         by_subject = by_case.groupby(level=keys, sort=False).mean()
     return by_subject.replace(np.inf, np.nan).reset_index()
 

@@ -52,13 +52,15 @@ def with_intervals(
     """
     if summary.shared:
         return summary
-    low = pd.DataFrame(np.nan, index=summary.table.index, columns=summary.table.columns)
-    high = low.copy()
     group = summary.subjects["group"].to_numpy()
     number = len(summary.groups)
     ids = as_ids(group, known=number)
     everyone = as_ids(np.where(group >= 0, 0, -1), known=1)
     draws: dict[str, Any] = {"level": level, "resamples": resamples, "seed": seed}
+    ends = estimates, low, high = [
+        dict(zip(summary.table.index, cells, strict=True))
+        for cells in (summary.table.to_numpy().copy(), *np.full((2, *summary.table.shape), np.nan))
+    ]
     for metric in (name for name in summary.subjects if name not in ("subject", "group")):
         values = summary.subjects[metric].to_numpy()
         for statistic, method, row in _STATISTICS:
@@ -68,29 +70,30 @@ def with_intervals(
                 for interval in group_intervals(values, who, statistic, method=method, **draws)
             ]
             name = f"{row} {summary.title(str(metric))}"
-            low.loc[name] = [interval.low for interval in found]
-            high.loc[name] = [interval.high for interval in found]
-    if "dice" not in summary.subjects:
-        return replace(summary, low=low, high=high, level=level)
-    dice = summary.subjects["dice"].to_numpy()
-    parts = sorted_parts(dice, ids)
-    least = size_to_judge([part.size for part in parts], min_size, level)
-    judged = tuple(code for code, part in enumerate(parts) if part.size >= least)
-    rows = _fairness_rows(summary, ids, parts, judged, draws)
-    # By place, since a group may have the name of the last column.
-    frames = [frame.set_axis(range(number + 1), axis="columns") for frame in (summary.table, low, high)]
-    for row, cells in rows.items():
-        for frame, end in zip(frames, ("estimate", "low", "high"), strict=True):
-            if row not in frame.index:
-                frame.loc[row] = np.nan
+            low[name][:] = [interval.low for interval in found]
+            high[name][:] = [interval.high for interval in found]
+    order, judged, least = list(estimates), summary.judged, summary.min_size
+    if "dice" in summary.subjects:
+        dice = summary.subjects["dice"].to_numpy()
+        parts = sorted_parts(dice, ids)
+        least = size_to_judge([part.size for part in parts], min_size, level)
+        judged = tuple(code for code, part in enumerate(parts) if part.size >= least)
+        rows = _fairness_rows(summary, ids, parts, judged, draws)
+        after = [name for name in order if name.startswith(("Subjects", "Structures"))]
+        order = [*(name for name in order if name not in rows and name not in after), *rows, *after]
+        for row, cells in rows.items():
+            for one in ends:
+                one.setdefault(row, np.full(number + 1, np.nan))
             for column, interval in cells.items():
-                if end != "estimate" or row not in (SER, GAP):  # these stand there already
-                    frame.loc[row, column] = getattr(interval, end)
-    old = [name for name in summary.table.index if name not in rows]
-    after = [name for name in old if str(name).startswith(("Subjects", "Structures"))]
-    order = [*(name for name in old if name not in after), *rows, *after]
-    table, low, high = (frame.loc[order].set_axis(summary.table.columns, axis="columns") for frame in frames)
-    return replace(summary, table=table, low=low, high=high, judged=judged, min_size=least, level=level)
+                if row not in (SER, GAP):  # these stand there already
+                    estimates[row][column] = interval.estimate
+                low[row][column], high[row][column] = interval.low, interval.high
+    table, *limits = (
+        pd.DataFrame([one[name] for name in order], order, summary.table.columns) for one in ends
+    )
+    return replace(
+        summary, table=table, low=limits[0], high=limits[1], judged=judged, min_size=least, level=level
+    )
 
 
 def _fairness_rows(

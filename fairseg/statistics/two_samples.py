@@ -12,7 +12,7 @@ medians of grouped data are: between two shifts that differ by a step the test c
 
 import warnings
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -131,11 +131,13 @@ class LocationShift:
         low, high = self.ends
         within = 0.25 / (self._x.size * self._y.size)
 
+        effect = cache(self._effect)  # both are asked for the ends
+
         def above(shift: float) -> float:
-            return self._effect(shift) - 0.5 + within
+            return effect(shift) - 0.5 + within
 
         def below(shift: float) -> float:
-            return self._effect(shift) - 0.5 - within
+            return effect(shift) - 0.5 - within
 
         return sum(_root(side, low, high, self._span * 1e-9) for side in (above, below)) / 2
 
@@ -209,6 +211,8 @@ def invert(
         apart: whether the test rejects a shift of 0, so that the limits must exclude it.
     """
     from scipy.special import stdtrit  # noqa: PLC0415  (slow to import)
+
+    at = cache(at)  # both limits are sought from the estimate, and `brentq` asks for the ends again
 
     def limit(sign: float) -> float:
         end = 0.0 if apart and sign * estimate < 0 else ends[int(sign > 0)]
