@@ -103,6 +103,8 @@ def test_old_paths_of_modules_warn_and_lead_to_the_new_ones() -> None:
         ("import fairseg.crop", ("pandas", "scipy", "skimage", "torch")),
         ("import fairseg.cohort.groups", ("pandas", "torch")),
         ("import fairseg.metrics, fairseg.report", ("torch", "medpy", "scipy.stats", "matplotlib")),
+        # What a report on a table of scores needs, which reads no image.
+        ("import fairseg.report.page", ("SimpleITK", "tqdm", "asyncio", "skimage", "scipy.signal")),
     ],
 )
 def test_importing_costs_nothing_that_is_not_needed(statement: str, absent: tuple[str, ...]) -> None:

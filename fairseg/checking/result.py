@@ -9,10 +9,10 @@ from fairseg.checking import gather
 from fairseg.checking.checked import SEVERITIES, Checked
 from fairseg.checking.page import answer, card_html, save_page, to_terminal
 from fairseg.cohort.reading import TableOptions
+from fairseg.cohort.table import Cohort
 from fairseg.io.calls import says_what_to_type
 from fairseg.metrics.masks import Structures
 from fairseg.report.analyses import audit_as_meant
-from fairseg.scoring.folders import Cohort
 from fairseg.scoring.voxel_sizes import Spacing
 
 

@@ -19,6 +19,7 @@ from fairseg.io.sentences import listed
 ALONE = "no subject, so the case is one of its own"
 NOT_IN_COHORT = "not in the cohort, so of unknown group"
 BETWEEN_NOTES = " | "  # of one case
+Cohort = pd.DataFrame | Mapping[str, Sequence[Any]] | str | Path  # what `read_cohort` takes
 
 
 def read_cohort(source: Any, options: TableOptions | None = None) -> pd.DataFrame:

@@ -11,14 +11,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import SimpleITK as sitk
 
 from fairseg.io.array_files import ARRAY_READERS, read_array
 from fairseg.io.image_checks import READERS, check_image
@@ -67,27 +66,32 @@ class Mask:
     unit: str = "mm"
 
 
-class _Collector(sitk.LoggerBase):
-    """Takes ITK's messages instead of the terminal."""
+@cache
+def _collector() -> Any:
+    """Return the class that takes ITK's messages instead of the terminal."""
+    import SimpleITK as sitk  # noqa: PLC0415  (slow, and a report on a table of scores reads no image)
 
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.messages: list[str] = []
+    class Collector(sitk.LoggerBase):
+        def __init__(self) -> None:
+            super().__init__()  # type: ignore[no-untyped-call]
+            self.messages: list[str] = []
 
-    def DisplayText(self, t: str) -> None:  # noqa: N802
-        self.messages.append(t)
+        def DisplayText(self, t: str) -> None:  # noqa: N802
+            self.messages.append(t)
 
-    DisplayErrorText = DisplayWarningText = DisplayGenericOutputText = DisplayText
+        DisplayErrorText = DisplayWarningText = DisplayGenericOutputText = DisplayText
 
-    def DisplayDebugText(self, t: str) -> None:  # noqa: N802
-        """Leave ITK's debugging out."""
+        def DisplayDebugText(self, t: str) -> None:  # noqa: N802
+            """Leave ITK's debugging out."""
+
+    return Collector
 
 
 @contextmanager
 def itk_messages() -> Iterator[list[str]]:
     """Collect what ITK says meanwhile, in place of printing it."""
-    collector = _Collector()
-    before = collector.SetAsGlobalITKLogger()  # type: ignore[no-untyped-call]
+    collector = _collector()()
+    before = collector.SetAsGlobalITKLogger()
     try:
         yield collector.messages
     finally:
@@ -211,18 +215,19 @@ def _read(path: Path, *, channels: int | None) -> Mask:
         if channels in (1, None):
             return plain_mask(*read_array(path), path)
         raise ValueError(f"{path} must be a file for each of the {channels} channels, or one PNG in colour")
+    from SimpleITK import GetArrayFromImage  # noqa: PLC0415
+
     voxels_of = check_image(path)
-    reader, kind = sitk.ImageFileReader(), READERS[path.suffix.lower()]
-    reader.SetFileName(str(path))
-    reader.SetImageIO(kind)
+    reader = _reader(path)
     voxels, reason = None, ""
-    with itk_messages() as messages, _native_messages(listen=kind != "NiftiImageIO") as native:
+    listen = reader.GetImageIO() != "NiftiImageIO"
+    with itk_messages() as messages, _native_messages(listen=listen) as native:
         try:
             reader.ReadImageInformation()
             _check_channels(path, reader.GetNumberOfComponents(), channels)
             _check_dimension(path, reader.GetSize())
             shape = reader.GetSize()[::-1]
-            voxels = voxels_of(shape, lambda: sitk.GetArrayFromImage(reader.Execute()))
+            voxels = voxels_of(shape, lambda: GetArrayFromImage(reader.Execute()))
         except RuntimeError as error:
             reason = _reason(error, path)
     if voxels is None:
@@ -237,6 +242,16 @@ def _read(path: Path, *, channels: int | None) -> Mask:
     spacing = reader.GetSpacing()[::-1]
     check_voxel_size(spacing, str(path))
     return Mask(voxels, spacing, grid, tuple(heard), _unit(path, spacing))
+
+
+def _reader(path: Path) -> Any:
+    """Return ITK's reader of an image file."""
+    import SimpleITK as sitk  # noqa: PLC0415
+
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    reader.SetImageIO(READERS[path.suffix.lower()])
+    return reader
 
 
 def _check_channels(path: Path, found: int, channels: int | None) -> None:
@@ -285,9 +300,7 @@ def read_grid(path: Path) -> tuple[tuple[int, ...], tuple[float, ...], str]:
     if path.suffix.lower() in ARRAY_READERS:
         mask = read_mask(path)
         return mask.voxels.shape, mask.spacing, mask.unit
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
-    reader.SetImageIO(READERS[path.suffix.lower()])
+    reader = _reader(path)
     with itk_messages():
         try:
             reader.ReadImageInformation()

@@ -15,6 +15,7 @@ import numpy as np
 from fairseg.cohort.columns import SHARES, metric_of
 from fairseg.cohort.groups import Groups
 from fairseg.cohort.pseudonyms import Pseudonyms
+from fairseg.cohort.table import Cohort
 from fairseg.io.calls import says_what_to_type
 from fairseg.io.sentences import listed
 from fairseg.metrics.masks import Structures
@@ -28,7 +29,6 @@ from fairseg.report.notes import first_notes
 from fairseg.report.page import save_report
 from fairseg.report.sections import ReportSections, as_stated
 from fairseg.report.templates import as_sentence
-from fairseg.scoring.folders import Cohort, score_folders
 from fairseg.scoring.subjects import structure_scores
 from fairseg.scoring.table import Scores
 from fairseg.scoring.voxel_sizes import Spacing
@@ -231,6 +231,8 @@ def audit(
             raise ValueError(
                 "audit needs scores, or predictions, references and cohort (such as 'groups.csv') together"
             )
+        from fairseg.scoring.folders import score_folders  # noqa: PLC0415  (brings tqdm and asyncio)
+
         metrics = dict.fromkeys(("dice", "hd", metric_of(metric) or metric))
         scores = score_folders(
             predictions, references, cohort, metric=metric, metrics=list(metrics), **of_masks

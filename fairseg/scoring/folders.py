@@ -30,7 +30,7 @@ from fairseg.cohort.columns import (
     VOLUMES,
     VOXELS,
 )
-from fairseg.cohort.table import NOT_IN_COHORT, clean_cohort, noted
+from fairseg.cohort.table import NOT_IN_COHORT, Cohort, clean_cohort, noted
 from fairseg.io.calls import Call, says_what_to_type
 from fairseg.io.image_checks import READERS
 from fairseg.io.images import find_masks
@@ -51,7 +51,6 @@ _MOST_ERRORS = 5  # of skipped cases that are told; all of them stand in the res
 
 
 Folders = str | Path | Sequence[str | Path]
-Cohort = pd.DataFrame | Mapping[str, Sequence[Any]] | str | Path
 
 
 def evaluate_as_meant(*given: Any, **options: Any) -> Call:
