@@ -126,7 +126,7 @@ def _of(result: Checked, severity: Severity) -> list[Finding]:
 
 
 def _findings_table(caption: str, findings: Iterable[Finding]) -> Table:
-    rows = [(one.where, "", [Cell(one.what), Cell(one.to_do)]) for one in findings]
+    rows = [(one.where, one.what, one.to_do) for one in findings]
     return Table.of(caption, ["What was found", "What to do"], rows, corner="Where")
 
 
@@ -135,14 +135,9 @@ def _files_table(files: tuple[FileFacts, ...]) -> Table:
     for (part, role), own in _grouped(files):
         usable = [one for one in own if not one.error]
         empty = sum(one.is_mask and not one.labels for one in usable)
-        cells = [
-            _count(len(own)),
-            _count(len(own) - len(usable)),
-            _count(empty),
-            Cell(_range([one.size for one in usable])),
-            Cell(_range([one.spacing for one in usable if one.unit == "mm"]) or "not stated"),
-        ]
-        rows.append((f"{part} {role}".strip(), "", cells))
+        counts = map(_count, (len(own), len(own) - len(usable), empty))
+        spacing = _range([one.spacing for one in usable if one.unit == "mm"]) or "not stated"
+        rows.append((f"{part} {role}".strip(), *counts, _range([one.size for one in usable]), spacing))
     heads = ["Files", "Cannot be used", "Without a label", "Size, voxels", "Spacing, mm"]
     note = "Sizes and spacing along the axes of the array: slices, rows, columns; from the least to the most."
     return Table.of("Files", heads, rows, corner="What", note=note)
@@ -154,14 +149,13 @@ def _grouped(files: tuple[FileFacts, ...]) -> list[tuple[tuple[str, str], list[F
 
 
 def _labels_table(result: Checked) -> Table:
-    rows = []
     there = {f"{one.role}s" for one in result.file_facts}
     # A dataset has no predictions, and 0 of them would say that a model never finds a structure.
     roles = [role for role in ("references", "predictions") if role in there]
-    for one in result.labels.to_dict("records"):
-        rows.append(
-            (str(one["value"]), "", [Cell(one["structures"]), *(_count(one[role]) for role in roles)])
-        )
+    rows = [
+        (str(one["value"]), one["structures"], *(_count(one[role]) for role in roles))
+        for one in result.labels.to_dict("records")
+    ]
     heads = ["Structure", *(f"{role.capitalize()} with it" for role in roles)]
     return Table.of("Label values", heads, rows, corner="Value")
 
@@ -173,18 +167,19 @@ def _groups_table(result: Checked) -> Table:
     for (attribute, group), own in table.groupby(["attribute", "group"], sort=False) if len(table) else ():
         sizes = own.set_index("part")
         subjects = [sizes.loc[part, "subjects"] for part in ("", *parts)]
-        cells = [_count(subjects[0]), _count(sizes.loc["", "cases"]), *map(_count, subjects[1:])]
-        rows.append((f"{attribute}: {group}", "", cells))
+        counts = subjects[0], sizes.loc["", "cases"], *subjects[1:]
+        rows.append((f"{attribute}: {group}", *map(_count, counts)))
     return Table.of(
         "Groups", ["Subjects", "Cases", *(f"Subjects, {part}" for part in parts)], rows, corner="Group"
     )
 
 
 def _numbers_table(result: Checked) -> Table:
-    rows = []
-    for one in result.numbers.to_dict("records"):
-        figures = [Cell(f"{one[name]:.4g}") for name in ("least", "median", "most")]
-        rows.append((one["attribute"], "", [_count(one["known"]), *figures]))
+    figures = ("least", "median", "most")
+    rows = [
+        (one["attribute"], _count(one["known"]), *(f"{one[name]:.4g}" for name in figures))
+        for one in result.numbers.to_dict("records")
+    ]
     return Table.of("Numbers", ["Subjects with it", "Least", "Median", "Most"], rows, corner="Attribute")
 
 

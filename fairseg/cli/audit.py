@@ -170,13 +170,7 @@ def _check_card(card: Path | None) -> None:
 
 
 def _grouping(given: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "by": given["by"],
-        "reference": given["reference"],
-        "also": given["also"],
-        "adjust": given["adjust"],
-        "bins": given["bins"],
-    }
+    return {name: given[name] for name in ("by", "reference", "also", "adjust", "bins")}
 
 
 def _check_before_scoring(

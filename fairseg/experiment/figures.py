@@ -12,7 +12,7 @@ from fairseg.experiment.results import Results
 from fairseg.report.escape import plain
 from fairseg.report.palette import GRID as GRID_COLOR
 from fairseg.report.palette import INK, LINE, color
-from fairseg.report.plots import STYLE, plot_rows, to_svg
+from fairseg.report.plots import STYLE, as_written, figure_of, new_axes, plot_rows, to_svg
 from fairseg.scoring.summary import ALL
 
 _SERIES = {"balance": ("full images", "#3182bd", "o"), "balance_cascade": ("cascaded crops", "#e6550d", "s")}
@@ -65,31 +65,25 @@ def _levels(results: Results, sweep: str) -> list[float]:
     return sorted({arm.level for arm in arms})
 
 
+@rc_context(STYLE)
 def _lines(
     results: Results, sweep: str, levels: Sequence[float], groups: Sequence[str], label: str
 ) -> Figure:
     """Draw the median Dice of each group over the levels of a sweep; bars from lowest to highest seed."""
-    with rc_context(STYLE):
-        figure = Figure(figsize=(5.6, 3.4), layout="constrained")
-        ax = figure.subplots()
-        for group in groups:
-            color = _line_color(results, group)
-            spreads = [results.spread(f"{sweep}/{level:g}", "Median DSC", group) for level in levels]
-            middle = [spread.mean for spread in spreads]
-            ax.plot(levels, middle, "o-", color=color, mec=INK, label=plain(group))
-            bars = [
-                (level, one.low, one.high)
-                for level, one in zip(levels, spreads, strict=True)
-                if one.number > 1
-            ]
-            if bars:
-                ax.vlines(*zip(*bars, strict=True), color=INK, lw=1)
-        if sweep == "minority" and levels[-1] > 4 * levels[0]:
-            ax.set_xscale("log", base=2)
-        ax.set_xticks(levels, [f"{level:g}" for level in levels])
-        ax.minorticks_off()
-        _finish(ax, label, "median DSC")
-    return figure
+    ax = new_axes(5.6, 3.4)
+    for group in groups:
+        color = _line_color(results, group)
+        spreads = [results.spread(f"{sweep}/{level:g}", "Median DSC", group) for level in levels]
+        middle = [spread.mean for spread in spreads]
+        ax.plot(levels, middle, "o-", color=color, mec=INK, label=plain(group))
+        pairs = zip(levels, spreads, strict=True)
+        if bars := [(level, one.low, one.high) for level, one in pairs if one.number > 1]:
+            ax.vlines(*zip(*bars, strict=True), color=INK, lw=1)
+    if sweep == "minority" and levels[-1] > 4 * levels[0]:
+        ax.set_xscale("log", base=2)
+    ax.set_xticks(levels, [f"{level:g}" for level in levels])
+    ax.minorticks_off()
+    return _finished(ax, label, "median DSC")
 
 
 def _line_color(results: Results, group: str) -> str:
@@ -98,35 +92,26 @@ def _line_color(results: Results, group: str) -> str:
     return color(groups.index(group), groups.index(results.study.reference))
 
 
+@rc_context(STYLE)
 def _scatter(results: Results) -> Figure:
     """Draw the fairness gap against the median Dice of all, one point a level of oversampling."""
-    study = results.study
-    with rc_context(STYLE):
-        figure = Figure(figsize=(5.6, 3.6), layout="constrained")
-        ax = figure.subplots()
-        for sweep, (name, shade, marker) in _SERIES.items():
-            levels = _levels(results, sweep)
-            points = []
-            for level in levels:
-                key = f"{sweep}/{level:g}"
-                points.append((results.gap(key).mean, results.spread(key, "Median DSC", ALL).mean))
-            if points:
-                ax.plot(*zip(*points, strict=True), marker, color=shade, mec=INK, ms=7, label=name)
-                for (x, y), level in zip(points, levels, strict=True):
-                    ax.annotate(f"{level:g}", (x, y), textcoords="offset points", xytext=(6, 5), fontsize=8)
-        ax.axvline(0.0, color=LINE, ls="--", lw=1)
-        _finish(
-            ax,
-            f"fairness gap, {plain(study.reference)} - {plain(study.minority)}",
-            "median DSC, all subjects",
-        )
-    return figure
+    ax = new_axes(5.6, 3.6)
+    for sweep, (name, shade, marker) in _SERIES.items():
+        levels = _levels(results, sweep)
+        keys = [f"{sweep}/{level:g}" for level in levels]
+        points = [(results.gap(key).mean, results.spread(key, "Median DSC", ALL).mean) for key in keys]
+        if points:
+            ax.plot(*zip(*points, strict=True), marker, color=shade, mec=INK, ms=7, label=name)
+            for (x, y), level in zip(points, levels, strict=True):
+                ax.annotate(f"{level:g}", (x, y), textcoords="offset points", xytext=(6, 5), fontsize=8)
+    ax.axvline(0.0, color=LINE, ls="--", lw=1)
+    pair = f"{plain(results.study.reference)} - {plain(results.study.minority)}"
+    return _finished(ax, f"fairness gap, {pair}", "median DSC, all subjects")
 
 
-def _finish(ax: Axes, x: str, y: str) -> None:
+def _finished(ax: Axes, x: str, y: str) -> Figure:
     ax.set_xlabel(plain(x), parse_math=False)
     ax.set_ylabel(y)
     ax.grid(color=GRID_COLOR, lw=0.7)
-    legend = ax.legend(frameon=False, fontsize=9)
-    for text in legend.get_texts():
-        text.set_parse_math(False)
+    as_written(ax.legend(frameon=False, fontsize=9))
+    return figure_of(ax)

@@ -15,7 +15,6 @@ from fairseg.experiment.paper import GROUPS as PAPER_GROUPS
 from fairseg.experiment.results import LEARNED, Results, Spread, box_errors, fallbacks, findings, significant
 from fairseg.experiment.split import TEST, TRAIN, VALIDATION
 from fairseg.experiment.tables import (
-    Cell,
     Judged,
     cell_of,
     gap_rows,
@@ -30,6 +29,7 @@ from fairseg.io import csv_files
 from fairseg.io.files import write_files
 from fairseg.io.sentences import counted, listed
 from fairseg.report.escape import markdown
+from fairseg.report.tables import Cell
 from fairseg.report.templates import render_page as render_template
 from fairseg.scoring.summary import ALL, GAP
 from fairseg.statistics.verdicts import Verdict
@@ -236,7 +236,7 @@ def _box_rows(results: Results) -> list[tuple[str, list[Cell], str, tuple[str, .
     for method in SINGLE:
         if (errors := box_errors(results, method)) is not None:
             cells = [
-                Cell(f"{one.mean:.2f}", f"{one.low:.2f} to {one.high:.2f}" if one.number > 1 else "")
+                Cell(f"{one.mean:.2f}", below=f"{one.low:.2f} to {one.high:.2f}" if one.number > 1 else "")
                 for one in errors
             ]
             empty, number = fallbacks(results, method)

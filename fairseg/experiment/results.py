@@ -279,31 +279,19 @@ def findings(results: Results, test: str = "internal") -> list[tuple[str, str, s
     def smaller(before: float, after: float) -> bool:
         return abs(after) < abs(before)
 
+    def halved(before: float, after: float) -> bool:
+        return abs(after) <= abs(before) / 2
+
     found: list[tuple[str, str, str]] = []
-    finding(
-        "Oversampling closes the gap (to half or less)",
-        "full/baseline",
-        "full/oversampling",
-        lambda before, after: abs(after) <= abs(before) / 2,
-    )
-    finding("Crops by the reference shrink the baseline's gap", "full/baseline", "crop/baseline", smaller)
-    finding("Cascaded crops shrink the baseline's gap", "full/baseline", "cascade/baseline", smaller)
-    finding(
-        "Oversampling shrinks the gap on cascaded crops further",
-        "cascade/baseline",
-        "cascade/oversampling",
-        smaller,
-    )
-    finding(
-        "Group DRO shrinks the gap, beside the baseline with its loss (cross-entropy)",
-        "full/baseline_ce",
-        "full/group_dro",
-        smaller,
-    )
-    pairs = {
-        group: (dice("full/baseline", group), dice("full/reweighting", group))
-        for group in (reference, minority)
-    }
+    full, cascade = "full/baseline", "cascade/baseline"
+    finding("Oversampling closes the gap (to half or less)", full, "full/oversampling", halved)
+    finding("Crops by the reference shrink the baseline's gap", full, "crop/baseline", smaller)
+    finding("Cascaded crops shrink the baseline's gap", full, cascade, smaller)
+    further = "Oversampling shrinks the gap on cascaded crops further"
+    finding(further, cascade, "cascade/oversampling", smaller)
+    dro = "Group DRO shrinks the gap, beside the baseline with its loss (cross-entropy)"
+    finding(dro, "full/baseline_ce", "full/group_dro", smaller)
+    pairs = {group: (dice(full, group), dice("full/reweighting", group)) for group in (reference, minority)}
     if seeds := sorted(set.intersection(*(set(one) for pair in pairs.values() for one in pair))):
         changes = {
             group: [after[seed] - before[seed] for seed in seeds] for group, (before, after) in pairs.items()

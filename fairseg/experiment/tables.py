@@ -11,6 +11,7 @@ from fairseg.experiment.paper import GROUPS, MEASURES, PRINTED
 from fairseg.experiment.results import Results, Spread, significant
 from fairseg.experiment.verdicts import in_words, verdicts_beside
 from fairseg.report.summary_table import kind_of, write
+from fairseg.report.tables import Cell
 from fairseg.scoring.summary import ALL, GAP
 from fairseg.statistics.verdicts import Verdict
 
@@ -71,15 +72,6 @@ BEYOND_TABLES = tuple(
     )
     for control, images in dict.fromkeys((one.control, one.images) for one in BEYOND.values())
 )
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A figure: its mean over the seeds, and from the lowest to the highest if there are several."""
-
-    text: str
-    range: str = ""
-    best: bool = False
 
 
 @dataclass(frozen=True)
@@ -205,7 +197,7 @@ def _of_seeds(cell: Cell, spread: Spread, number: int) -> Cell:
     """Say of how many seeds a figure is, where some have none, such as a distance to what was missed."""
     if not 0 < spread.number < number:
         return cell
-    return replace(cell, range=f"{cell.range}, {spread.number} of {number} seeds".removeprefix(", "))
+    return replace(cell, below=f"{cell.below}, {spread.number} of {number} seeds".removeprefix(", "))
 
 
 def _left_out(results: Results, test: str, keys: Sequence[str]) -> dict[str, list[list[Cell]]]:
@@ -249,7 +241,7 @@ def head_of(results: Results, key: str, test: str) -> str:
 def cell_of(measure: str, spread: Spread, *, best: bool = False) -> Cell:
     """Return a figure over seeds, rounded as its measure asks."""
     ends = [write(measure, value) for value in (spread.mean, spread.low, spread.high)]
-    return Cell(ends[0], f"{ends[1]} to {ends[2]}" if spread.number > 1 else "", best)
+    return Cell(ends[0], below=f"{ends[1]} to {ends[2]}" if spread.number > 1 else "", best=best)
 
 
 def _best(spreads: Sequence[Sequence[Spread]]) -> set[tuple[int, int]]:

@@ -12,7 +12,7 @@ from fairseg.cohort.attributes import read_attribute
 from fairseg.cohort.groups import Groups
 from fairseg.cohort.ids import as_ids
 from fairseg.report.pictures import sizes
-from fairseg.report.tables import Cell, Table
+from fairseg.report.tables import Cell, Heading, Table
 from fairseg.scoring.subjects import STRUCTURE_SIZE
 from fairseg.scoring.summary import Summary
 from fairseg.scoring.table import Scores
@@ -131,30 +131,32 @@ def _strata(covariates: pd.DataFrame, name: str, bins: Mapping[str, Sequence[flo
 def _regression_table(found: pd.DataFrame, overall: Summary) -> Table:
     rows = []
     for row in found.to_dict("records"):
-        cells = [Cell(f"{row['n_reference']}, {row['n_group']}")]
+        cells = []
         for kind in ("unadjusted", "adjusted"):
             cells.append(Cell(row[kind], row[f"{kind}_low"], row[f"{kind}_high"]))
             cells.append(Cell(row[f"{kind}_p"], kind="p"))
-        rows.append((overall.names[int(row["group"])], "", cells))
+        rows.append((overall.names[int(row["group"])], _counts(row), *cells))
     heads = ("Subjects (reference, group)", "Gap of means", "p", "Adjusted gap of means", "p")
     return Table.of("Adjusted gaps", heads, rows, corner="Group")
 
 
 def _strata_table(by: str, strata: pd.DataFrame, pooled: pd.DataFrame, overall: Summary) -> Table:
-    rows = []
+    def gap(row: dict[Any, Any]) -> Cell:
+        return Cell(row["gap"], row["low"], row["high"])
+
+    rows: list[tuple[object, ...]] = []
     for total in pooled.to_dict("records"):
         name = overall.names[int(total["group"])]
         for row in strata[strata["group"] == total["group"]].to_dict("records"):
-            counts = Cell(f"{row['n_reference']}, {row['n_group']}")
-            rows.append(
-                (f"{name}, {row['stratum']}", "", [counts, Cell(row["gap"], row["low"], row["high"])])
-            )
-        counts = Cell(f"{total['n_reference']}, {total['n_group']}")
-        rows.append((f"{name}, without strata", "rule", [counts, Cell(total["crude"])]))
-        gap = Cell(total["gap"], total["low"], total["high"])
-        rows.append((f"{name}, pooled over strata", "fairness", [counts, gap]))
+            rows.append((f"{name}, {row['stratum']}", _counts(row), gap(row)))
+        rows.append((Heading(f"{name}, without strata", "rule"), _counts(total), Cell(total["crude"])))
+        rows.append((Heading(f"{name}, pooled over strata", "fairness"), _counts(total), gap(total)))
     heads = ("Subjects (reference, group)", "Gap of medians")
     return Table.of(f"Gaps within {by}", heads, rows, corner="Group, stratum")
+
+
+def _counts(row: Mapping[Any, Any]) -> str:
+    return f"{row['n_reference']}, {row['n_group']}"
 
 
 def _named(note: str, overall: Summary) -> str:

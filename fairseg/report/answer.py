@@ -52,7 +52,7 @@ def answer_lines(result: Audited, analysis: Analysis) -> list[str]:
         judged=judged,
         sizes=[(fact.group, fact.n, fact.missing) for fact in facts],
         reference=next((fact.group for code, fact in enumerate(facts) if code == analysis.reference), None),
-        other_way=None if lead is None else _other_way(result, comparisons, lead),
+        other_way=None if lead is None else _other_way(comparisons, lead),
         widest=_widest(result, comparisons),
         reasons=_reasons(result, comparisons, analysis.name),
         adjusted=any(finding.adjusted for one in comparisons for finding in one.findings),
@@ -108,7 +108,7 @@ def _others(comparisons: Sequence[Comparison], lead: Finding | None) -> list[Fin
     return [finding for finding in found if finding is not lead and finding not in slight][:3]
 
 
-def _other_way(result: Audited, comparisons: Sequence[Comparison], lead: Finding) -> dict[str, Any] | None:
+def _other_way(comparisons: Sequence[Comparison], lead: Finding) -> dict[str, Any] | None:
     """Return the leading finding with strata held fixed, or without, where that is not shown."""
     same = (lead.first, lead.second, lead.structure, lead.endpoint, not lead.adjusted)
     for row in (row for one in comparisons for row in one.findings):

@@ -23,11 +23,13 @@ from fairseg.report.analyses import analyses_of, audit_as_meant, is_vector, stra
 from fairseg.report.answer import answer
 from fairseg.report.audited import Audited
 from fairseg.report.beside import Beside, beside
-from fairseg.report.card import card_of, other_answers, small_table
+from fairseg.report.card import card_of, other_answers
+from fairseg.report.findings_table import groups_table
 from fairseg.report.model_card import model_card
 from fairseg.report.notes import first_notes
 from fairseg.report.page import save_report
 from fairseg.report.sections import ReportSections, as_stated
+from fairseg.report.tables import grid
 from fairseg.report.templates import as_sentence
 from fairseg.scoring.subjects import structure_scores
 from fairseg.scoring.table import Scores
@@ -109,7 +111,9 @@ class AuditResult(Audited):
         return self.sentence
 
     def __repr__(self) -> str:
-        return "\n\n".join([self.sentence, small_table(self), *other_answers(self), *self.notes])
+        return "\n\n".join(
+            [self.sentence, grid(groups_table(self, self.analyses[0])), *other_answers(self), *self.notes]
+        )
 
     def _repr_html_(self) -> str:
         return card_of(self, self.notes).html()
@@ -206,7 +210,7 @@ def audit(
         reference=reference,
         also=also,
         adjust=adjust,
-        bins=bins or {},
+        bins=bins,
         margin=margin,
         failure_threshold=failure_threshold,
         failure_margin=failure_margin,
@@ -261,8 +265,8 @@ def judge_scores(
     by: str | Sequence[str] | Groups,
     reference: str | None = None,
     *,
-    also: str | Sequence[str | Sequence[str] | Groups] = (),
-    adjust: str | Sequence[str] = (),
+    also: Sequence[str | Sequence[str] | Groups] = (),
+    adjust: Sequence[str] = (),
     bins: Mapping[str, Sequence[float]] | None = None,
     options: JudgeOptions | None = None,
     sections: ReportSections | None = None,
@@ -271,10 +275,8 @@ def judge_scores(
     options, sections = options or JudgeOptions(), sections or ReportSections()
     if sections.pseudonyms is not None:
         scores = scores.hidden(sections.pseudonyms)
-    alike = (adjust,) if isinstance(adjust, str) else tuple(adjust)
-    analyses = analyses_of(
-        scores, by, reference, (also,) if isinstance(also, str) else also, alike, bins or {}
-    )
+    edges = bins or {}
+    analyses = analyses_of(scores, by, reference, also, adjust, edges)
     groupings = [one.grouping() for one in analyses]
     of_structure = structure_scores(scores)
     labels = scores.labels
@@ -285,14 +287,9 @@ def judge_scores(
     several = len(labels) > 1
     columns = np.column_stack([common.overall, of_structure]) if several else common.overall[:, None]
     structures = (OVERALL, *labels) if several else (OVERALL,)
-    judgement = judge_page(
-        columns,
-        groupings,
-        structures=structures,
-        strata=strata_ids(scores, alike, bins or {}),
-        options=options,
-    )
-    sections = sections.adjusted_for(alike, bins or {})
+    strata = strata_ids(scores, adjust, edges)
+    judgement = judge_page(columns, groupings, structures=structures, strata=strata, options=options)
+    sections = sections.adjusted_for(adjust, edges)
     return AuditResult(scores, options, tuple(analyses), judgement, common, structures, sections)
 
 

@@ -9,7 +9,7 @@ from fairseg.report.answer import answer, answer_lines
 from fairseg.report.audited import Audited
 from fairseg.report.charts import badge
 from fairseg.report.findings_table import endpoints_table, groups_table
-from fairseg.report.tables import Table, grid, paragraphs
+from fairseg.report.tables import Table, paragraphs
 from fairseg.report.tables import to_terminal as tables_to_terminal
 from fairseg.report.templates import render_page
 
@@ -54,11 +54,6 @@ def card_of(result: Audited, notes: Sequence[str]) -> Card:
         [groups_table(result, first), endpoints_table(result, first)],
         notes=[*further, *notes],
     )
-
-
-def small_table(result: Audited) -> str:
-    """Return the groups of the attribute that was asked about, one a row."""
-    return grid(groups_table(result, result.analyses[0]))
 
 
 def other_answers(result: Audited) -> list[str]:

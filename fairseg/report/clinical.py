@@ -12,7 +12,7 @@ from fairseg.clinical.measures import clinical_measures
 from fairseg.report import numbers
 from fairseg.report.pictures import Pictures
 from fairseg.report.sections import HeartRoles
-from fairseg.report.tables import Cell, Table
+from fairseg.report.tables import Cell, Heading, Table
 from fairseg.report.templates import say
 from fairseg.scoring.summary import Summary
 from fairseg.scoring.table import Scores
@@ -71,9 +71,7 @@ def clinical_section(scores: Scores, overall: Summary, roles: HeartRoles) -> Cli
 def agreement_charts(clinical: Clinical, pictures: Pictures) -> dict[str, Markup]:
     """Return Bland-Altman plots by the first grouping: measure -> picture."""
     units = dict(zip(clinical.table["measure"], clinical.table["unit"], strict=True))
-    return {
-        measure: pictures.agreement(0, clinical.measures, measure, unit) for measure, unit in units.items()
-    }
+    return {measure: pictures.agreement(clinical.measures, measure, unit) for measure, unit in units.items()}
 
 
 def bias_sentences(found: pd.DataFrame, names: Sequence[str]) -> list[str]:
@@ -124,15 +122,17 @@ def _page_table(found: pd.DataFrame, overall: Summary) -> Table:
     for row in found.to_dict("records"):
         measure = f"{row['measure']} ({row['unit']})"
         new = measure != last
-        cells = [
-            Cell(row["n"], kind="count"),
-            Cell(row["bias"], row["bias_low"], row["bias_high"], kind="tenth"),
-            Cell(numbers.span(row["lower_limit"], row["upper_limit"], numbers.tenth)),
-            Cell(row["mean_absolute_error"], kind="tenth"),
-            Cell(row["p_bias_differs"], kind="p") if new else Cell(""),
-        ]
         name = f"{measure}, {overall.names[int(row['group'])]}"
-        rows.append((name, "rule" if last and new else "", cells))
+        rows.append(
+            (
+                Heading(name, "rule" if last and new else ""),
+                Cell(row["n"], kind="count"),
+                Cell(row["bias"], row["bias_low"], row["bias_high"], kind="tenth"),
+                numbers.span(row["lower_limit"], row["upper_limit"], numbers.tenth),
+                Cell(row["mean_absolute_error"], kind="tenth"),
+                Cell(row["p_bias_differs"], kind="p") if new else "",
+            )
+        )
         last = measure
     caption = "Agreement of clinical measures by group"
     return Table.of(caption, heads, rows, corner="Measure, group", tall=True)

@@ -100,7 +100,7 @@ def _mean(mean: float, spread: float, decimals: int) -> str:
 def parts_table(groups: Groups, counts: list[int]) -> Table:
     """Return what the short names of intersections stand for, with numbers of subjects."""
     rows = [
-        (name, "", [*map(Cell, cell), Cell(count, kind="count")])
+        (name, *cell, Cell(count, kind="count"))
         for name, cell, count in zip(short_names(groups), groups.cells, counts, strict=True)
     ]
     return Table.of("Groups and their parts", [*groups.attributes, "Subjects"], rows, corner="Group")

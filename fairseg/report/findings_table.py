@@ -7,7 +7,7 @@ import numpy as np
 from fairseg.report import numbers
 from fairseg.report.analyses import Analysis
 from fairseg.report.audited import Audited
-from fairseg.report.tables import Cell, Table
+from fairseg.report.tables import Cell, Heading, Table
 from fairseg.report.templates import say
 from fairseg.scoring.summary import ALL
 from fairseg.statistics.findings import Finding, GroupFacts
@@ -30,9 +30,7 @@ def groups_table(result: Audited, analysis: Analysis, structure: str | None = No
     """
     structure = structure or result.structures[0]
     rows = [
-        (_group_name(fact), "", _fact_cells(fact, result.options))
-        if fact.group
-        else (ALL, "rule", _fact_cells(fact, result.options))
+        (_group_name(fact) if fact.group else Heading(ALL, "rule"), *_fact_cells(fact, result.options))
         for fact in result.judgement.facts_of(analysis.name, structure, known=True)
     ]
     unknown = len(analysis.members.unknown)
@@ -98,7 +96,7 @@ def endpoints_table(result: Audited, analysis: Analysis, most: int = 9) -> Table
         if row.adjusted:
             name += f", {result.held_fixed} held fixed"
         rule = "rule" if last and pair != last and len(kept) > len(found) else ""
-        lines.append((name, rule, [_verdict(row), _difference(row)]))
+        lines.append((Heading(name, rule), _verdict(row), _difference(row)))
         last = pair
     of = "" if several or last is None else f" of {last[1]}"
     head = f"Disadvantage{of}"
@@ -137,9 +135,9 @@ def findings_table(result: Audited) -> Table:
             name += f", {result.held_fixed} held fixed"
         kind = "score" if row.endpoint is Endpoint.TYPICAL else "percent"
         values = [Cell(value, kind=kind) for value in (row.value_second, row.value_first)]
-        counts = Cell(f"{row.n_second}, {row.n_first}")
-        p = [Cell(row.p, kind="p"), Cell(row.p_adjusted, kind="p")]
-        rows.append((name, "", [_verdict(row), counts, *values, _difference(row), *p]))
+        counts = f"{row.n_second}, {row.n_first}"
+        p = Cell(row.p, kind="p"), Cell(row.p_adjusted, kind="p")
+        rows.append((name, _verdict(row), counts, *values, _difference(row), *p))
     note = say(
         "about_findings",
         alpha=result.options.alpha,
@@ -152,19 +150,11 @@ def findings_table(result: Audited) -> Table:
 
 def subgroup_table(result: Audited) -> Table:
     """Return the figures of every attribute, group and structure: what reporting guidelines ask for."""
-    rows = [
-        (
-            f"{fact.attribute}, {fact.group or ALL}",
-            "",
-            [
-                Cell(fact.structure),
-                *_fact_cells(fact, result.options)[:1],
-                Cell(fact.missing, kind="count"),
-                *_fact_cells(fact, result.options)[1:],
-            ],
-        )
-        for fact in (*result.judgement.facts, *result.judgement.known)
-    ]
+    rows = []
+    for fact in (*result.judgement.facts, *result.judgement.known):
+        n, *figures = _fact_cells(fact, result.options)
+        name, missing = f"{fact.attribute}, {fact.group or ALL}", Cell(fact.missing, kind="count")
+        rows.append((name, fact.structure, n, missing, *figures))
     title = result.scores.title
     heads = ("Structure", "Subjects", "Without a score", f"Median {title}", "Failures", "In hardest tenth")
     unknown, hardest = len(result.analyses[0].members.unknown), hardest_name(result, result.structures[0])

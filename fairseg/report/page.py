@@ -202,7 +202,7 @@ def _page(
         "left_out": len(summaries) - len(with_largest_gaps(summaries)),
         "thinned": pictures.thinned,
         "legend": charts.legend(overall.names, overall.reference, counts),
-        "scatters": pictures.scatters(0, scores) if dice else Markup(""),
+        "scatters": pictures.scatters(scores) if dice else Markup(""),
         "worst": worst,
         "not_drawn": not_drawn,
         "keys": overlay_legend(scores.labels),

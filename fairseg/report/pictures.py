@@ -74,68 +74,55 @@ class Pictures:
             reference=overall.reference,
         )
 
-    def scatters(self, number: int, scores: Scores) -> Markup:
-        """Draw distance against Dice of all labels, and Dice against the size of each label."""
-        summaries = self._analyses[number]
-        overall = summaries[0]
-        dice = overall.title("dice")
+    def scatters(self, scores: Scores) -> Markup:
+        """Draw distance against Dice, and Dice against the size of each label, by the first grouping."""
+        overall, *labels = self._analyses[0]
         distance = next((name for name in ("hd", "hd95", "assd") if name in overall.subjects), None)
         drawn = []
         if distance is not None:
-            title = overall.title(distance)
-            x, y = (self._values(number, overall, name) for name in ("dice", distance))
-            drawn.append(
-                self._scatter(
-                    number, (x, y), f"distance{number}", f"{OVERALL}: {dice} and {title}", (dice, title)
-                )
-            )
-        for at, summary in enumerate(with_largest_gaps(summaries[1:], _MOST_SCATTERS)):
+            x = self._values(0, overall, "dice")
+            drawn.append(self._scatter("distance0", overall, x, overall.title("dice"), distance))
+        for at, summary in enumerate(with_largest_gaps(labels, _MOST_SCATTERS)):
             size = sizes(scores.table, summary)
             if size is None:
                 break
-            x, y = self._aligned(number, summary, size[0]), self._values(number, summary, "dice")
-            axes = f"Size of the reference ({size[1]})", dice
-            title = f"{summary.structure}: size and {dice}"
-            drawn.append(self._scatter(number, (x, y), f"size{number}-{at}", title, axes, size=True))
+            axis = f"Size of the reference ({size[1]})"
+            x = self._aligned(0, summary, size[0])
+            drawn.append(self._scatter(f"size0-{at}", summary, x, axis, "dice", size=True))
         return charts.charts(*drawn) if drawn else Markup("")
 
     def _scatter(
-        self,
-        number: int,
-        values: tuple[Floats, Floats],
-        name: str,
-        title: str,
-        axes: tuple[str, str],
-        *,
-        size: bool = False,
+        self, name: str, summary: Summary, x: Floats, x_axis: str, metric: str, *, size: bool = False
     ) -> Markup:
-        overall = self._analyses[number][0]
+        """Draw a metric of a structure against something else of the subjects."""
+        y_axis = summary.title(metric)
         return charts.scatter(
-            *values,
-            self._ids[number],
-            overall.names,
+            x,
+            self._values(0, summary, metric),
+            self._ids[0],
+            summary.names,
             subjects=self.subjects,
             name=name,
-            title=title,
-            x_axis=axes[0],
-            y_axis=axes[1],
-            reference=overall.reference,
+            title=f"{summary.structure}: {'size' if size else x_axis} and {y_axis}",
+            x_axis=x_axis,
+            y_axis=y_axis,
+            reference=summary.reference,
             log_x=size,
-            trend=size and len(overall.groups) <= _MOST_TRENDS,
+            trend=size and len(summary.groups) <= _MOST_TRENDS,
         )
 
-    def agreement(self, number: int, measures: pd.DataFrame, measure: str, unit: str) -> Markup:
-        """Draw a Bland-Altman plot of a clinical measure, one panel a group."""
-        overall = self._analyses[number][0]
+    def agreement(self, measures: pd.DataFrame, measure: str, unit: str) -> Markup:
+        """Draw a Bland-Altman plot of a clinical measure, one panel a group of the first grouping."""
+        overall = self._analyses[0][0]
         rows = measures[measures["measure"] == measure].set_index("subject")
         predicted, reference = (
-            self._aligned(number, overall, _of_subjects(overall, rows[column]))
+            self._aligned(0, overall, _of_subjects(overall, rows[column]))
             for column in ("prediction", "reference")
         )
         return charts.bland_altman(
             predicted,
             reference,
-            self._ids[number],
+            self._ids[0],
             overall.names,
             subjects=self.subjects,
             name=f"agreement-{measure.replace(' ', '-')}",

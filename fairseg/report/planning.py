@@ -124,12 +124,9 @@ class PlanResult:
         rows = [
             (
                 f"{pair.second} {word} than {pair.first}",
-                "",
-                [
-                    Cell(plan.difference, kind=kind),
-                    *(Cell(n or np.nan, kind="count") for n in (plan.n_first, plan.n_second)),
-                    Cell(plan.power, kind="percent"),
-                ],
+                Cell(plan.difference, kind=kind),
+                *(Cell(n or np.nan, kind="count") for n in (plan.n_first, plan.n_second)),
+                Cell(plan.power, kind="percent"),
             )
             for pair in self.pairs
             for word, plan in (("worse", pair.worse), ("better", pair.better))

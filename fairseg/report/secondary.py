@@ -67,7 +67,7 @@ def secondary(result: Audited, overall: Summary, clinical: pd.DataFrame | None =
     found = judge_measures(measures, [result.analyses[0].grouping()], options=result.options)
     higher = {one.name for one in measures if one.higher_is_better}
     lines = [
-        (f"{row.structure}: {row.second} against {row.first}: {row.endpoint}", "", _cells(row, higher))
+        (f"{row.structure}: {row.second} against {row.first}: {row.endpoint}", *_cells(row, higher))
         for row in map(result.as_named, found)
     ]
     heads = ("Verdict", "Subjects", "Named first", "Other", "Difference", "p (these)")

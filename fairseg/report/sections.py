@@ -110,4 +110,7 @@ def as_stated(
     if pseudonyms:
         sections = replace(sections, pseudonyms=Pseudonyms.of(pseudonyms))
     judging = {name: given.pop(name) for name in NUMBERS}
+    given["bins"] = given["bins"] or {}
+    for name in ("also", "adjust"):
+        given[name] = (given[name],) if isinstance(given[name], str) else tuple(given[name])
     return given, JudgeOptions(**judging), sections

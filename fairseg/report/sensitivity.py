@@ -56,7 +56,7 @@ def sensitivity(result: Audited, secondary: Sequence[Finding] = ()) -> Sensitivi
         *judge_centres(page, result.common.overall, grouping),
     ]
     judged = _rows(tried_again, result)
-    rows = [(name, "", cells) for name, cells, _ in (*judged, *other)]
+    rows = [(name, *cells) for name, cells, _ in (*judged, *other)]
     flips = [(name, flip) for name, _, flip in judged if flip is not None]
     others = [(name, cells[0].text) for name, cells, flip in other if flip is not None]
     pairs = [one for one in page.comparisons if one.attribute == grouping.name]

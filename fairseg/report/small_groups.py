@@ -34,11 +34,7 @@ def shrunken_table(overall: Summary) -> Table | None:
     errors = spread / np.sqrt(np.maximum(count, 1))
     shrunken = shrink(means, errors)
     rows = [
-        (
-            name,
-            "",
-            [Cell(count[at], kind="count"), Cell(means[at]), Cell(*(part[at] for part in shrunken[:3]))],
-        )
+        (name, Cell(count[at], kind="count"), Cell(means[at]), Cell(*(part[at] for part in shrunken[:3])))
         for at, name in enumerate(overall.names)
         if count[at]
     ]

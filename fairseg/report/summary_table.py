@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from fairseg.report.numbers import KINDS
-from fairseg.report.tables import Cell, Table, to_csv
+from fairseg.report.tables import Cell, Heading, Table, to_csv
 from fairseg.report.templates import say
 from fairseg.scoring.summary import ALL, CORRECTED, EQUITY, GAP, GAP_OF_LARGE, P_VALUE, SER, WORST, Summary
 
@@ -33,14 +33,11 @@ def summary_table(summary: Summary) -> Table:
         else frame.to_numpy().tolist()
         for frame in frames
     )
-    rows = [
-        (
-            name,
-            "count" if kind_of(name) == "count" else "fairness" * name.startswith(FAIRNESS),
-            [Cell(*figure, kind=kind_of(name)) for figure in zip(values[at], low[at], high[at], strict=True)],
-        )
-        for at, name in enumerate(measures)
-    ]
+    rows = []
+    for at, name in enumerate(measures):
+        css = "count" if kind_of(name) == "count" else "fairness" * name.startswith(FAIRNESS)
+        figures = zip(values[at], low[at], high[at], strict=True)
+        rows.append((Heading(name, css), *(Cell(*figure, kind=kind_of(name)) for figure in figures)))
     return Table.of(
         caption(summary), _headings(summary, summary.names), rows, corner="Measure", note=footnote(summary)
     )
@@ -53,11 +50,8 @@ def summaries_to_csv(summaries: Sequence[Summary]) -> str:
     for summary in summaries:
         counts = [*summary.counts.tolist(), int(summary.counts.sum())]
         table = summary_table(summary)
-        rows = [("Subjects", "", [Cell(count, kind="count") for count in counts])]
-        rows += [
-            (heading.name, heading.css, list(row))
-            for heading, row in zip(table.rows, table.cells, strict=True)
-        ]
+        rows = [("Subjects", *(Cell(count, kind="count") for count in counts))]
+        rows += [(heading.name, *row) for heading, row in zip(table.rows, table.cells, strict=True)]
         tables.append((summary.structure, Table.of("", _headings(first, first.groups.names), rows)))
     return to_csv(tables, "structure", "measure")
 

@@ -118,17 +118,18 @@ class Table:
         cls,
         caption: str,
         columns: Iterable[str],
-        rows: Iterable[tuple[str, str, Sequence[Cell]]],
+        rows: Iterable[Sequence[object]],
         *,
         corner: str = "",
         note: str = "",
         tall: bool = False,
     ) -> "Table":
-        """Make a table of rows: name, CSS class, cells."""
-        lines = list(rows)
-        headings = tuple(Heading(name, css) for name, css, _ in lines)
-        cells = tuple(tuple(part) for *_, part in lines)
-        return cls(caption, tuple(map(Heading, columns)), headings, cells, corner, note, tall=tall)
+        """Make a table of rows: first the name, or a `Heading` with its CSS class, then cells or texts."""
+        heads, cells = [], []
+        for name, *row in rows:
+            heads.append(name if isinstance(name, Heading) else Heading(str(name)))
+            cells.append(tuple(one if isinstance(one, Cell) else Cell(str(one)) for one in row))
+        return cls(caption, tuple(map(Heading, columns)), tuple(heads), tuple(cells), corner, note, tall=tall)
 
     def turned(self) -> "Table":
         """Return the table with rows for columns."""

@@ -14,8 +14,8 @@ import numpy as np
 from fairseg.cohort.vectors import Vector
 from fairseg.metrics.earlier_forms import accepts_num_groups
 from fairseg.metrics.grouped import Floats, GroupedValues
-from fairseg.statistics.limits import draw_medians, limits_of, too_few
-from fairseg.statistics.order_statistics import Method, left_out_medians
+from fairseg.statistics.limits import Draws
+from fairseg.statistics.order_statistics import left_out_medians
 
 _MOST_PAIRS = 1770  # of 60 groups; beyond, the limits of the groups are made to hold together, not of pairs
 
@@ -56,11 +56,7 @@ def pairs_of(parts: Sequence[Floats], reference: int | None) -> list[tuple[int, 
 def differences(
     parts: Sequence[Floats],
     pairs: list[tuple[int, int]],
-    *,
-    level: float,
-    resamples: int,
-    method: Method,
-    rng: np.random.Generator,
+    draws: Draws,
     scale: Callable[[Floats], Floats] = np.asarray,
 ) -> Differences:
     """Return the differences of medians of pairs of groups with limits that hold for all pairs together.
@@ -68,10 +64,7 @@ def differences(
     Args:
         parts: sorted values of each group, as from `sorted_parts`.
         pairs: ids of the groups to compare, first minus second.
-        level: probability that all limits hold.
-        resamples: draws.
-        method: as in `bootstrap_interval`.
-        rng: of the draws.
+        draws: of the medians; its level is that all limits hold.
         scale: applied to medians before they are subtracted.
 
     Of more than 1,770 pairs (60 groups) the limits are what those of the groups' medians allow that hold for
@@ -80,19 +73,18 @@ def differences(
     Limits are NaN for a pair with a group of one value; with "binomial" for all if the groups are so small
     that no limits can hold together (see `enclosed`).
     """
-    drawn = [scale(medians) for medians in draw_medians(parts, resamples, method, rng)]
+    drawn = [scale(medians) for medians in draws.medians(parts)]
     point = [scale(np.median(part, keepdims=True))[0] if part.size else np.nan for part in parts]
     compared = sorted({group for pair in pairs for group in pair})
-    too_small = method == "binomial" and too_few([parts[group] for group in compared], method, level)
+    too_small = draws.method == "binomial" and draws.too_few([parts[group] for group in compared])
     if len(pairs) > _MOST_PAIRS:
-        tail = (1.0 - level ** (1.0 / len(compared))) / 2
+        tail = (1.0 - draws.level ** (1.0 / len(compared))) / 2
         lowest, highest = np.full((2, len(parts)), np.nan)
         for group in compared:
             if not too_small and parts[group].size > 1:
                 medians, counts = left_out_medians(parts[group])
-                lowest[group], highest[group] = limits_of(
-                    drawn[group], point[group], tail, method, [(scale(medians), counts)]
-                )
+                loo = [(scale(medians), counts)]
+                lowest[group], highest[group] = draws.limits(drawn[group], point[group], loo, tail)
         (first, second), centre = np.array(pairs).T, np.array(point)
         return Differences(
             pairs,
@@ -101,20 +93,19 @@ def differences(
             highest[first] - lowest[second],
             tail,
         )
-    tail = (1.0 - level) / 2 if len(pairs) < 2 else _joint_tail(drawn, pairs, level)
+    tail = draws.tail if len(pairs) < 2 else _joint_tail(drawn, pairs, draws.level)
     estimate, low, high = (np.full(len(pairs), np.nan) for _ in range(3))
     for position, (first, second) in enumerate(pairs):
         estimate[position] = point[first] - point[second]
         if too_small or min(parts[first].size, parts[second].size) < 2:
             continue
         loo = []
-        if method == "bca":
+        if draws.method == "bca":
             for sign, group in ((1.0, first), (-1.0, second)):
                 medians, counts = left_out_medians(parts[group])
                 loo.append((sign * scale(medians), counts))
-        low[position], high[position] = limits_of(
-            drawn[first] - drawn[second], estimate[position], tail, method, loo
-        )
+        away = drawn[first] - drawn[second]
+        low[position], high[position] = draws.limits(away, estimate[position], loo, tail)
     return Differences(pairs, estimate, low, high, tail)
 
 

@@ -9,16 +9,14 @@ from typing import Any, Literal
 import numpy as np
 
 from fairseg.cohort.vectors import Vector
-from fairseg.io.sentences import not_among
 from fairseg.metrics.earlier_forms import accepts_num_groups
 from fairseg.metrics.fairness import fairness_gap, iqr, skewed_error_ratio, worst_group
 from fairseg.metrics.grouped import Floats, GroupedValues, Reference
 from fairseg.statistics.differences import differences, gap_limits, pairs_of
-from fairseg.statistics.limits import Interval, draw_medians, left_out_iqrs, limits_of, too_few
+from fairseg.statistics.limits import Draws, Interval, left_out_iqrs
 from fairseg.statistics.order_statistics import Method, binomial_ranks, left_out_medians, resampled_quantiles
 
 Measure = Callable[[Floats], float]
-METHODS = ("bca", "percentile", "binomial")
 _LEAST_FOR_IQR = 12  # subjects: of 6 skewed ones an interval holds the truth in 82 of 100 cohorts only
 _LEAST_ERROR = 1e-300  # whose logarithm exists
 
@@ -73,14 +71,12 @@ def bootstrap_interval(
     >>> print(f"{gap.estimate:.3f} ({gap.low:.3f} to {gap.high:.3f})")
     0.044 (0.022 to 0.061)
     """
-    check_options(level, resamples, method)
+    draws = Draws(level, resamples, method, np.random.default_rng(seed))
     grouped = GroupedValues.of(values, groups, reference=reference)
     parts, medians = grouped.ordered, grouped.medians
-    rng = np.random.default_rng(seed)
-    options: dict[str, Any] = {"level": level, "resamples": resamples, "method": method, "rng": rng}
     if measure == "fairness_gap":
         estimate = fairness_gap(medians, reference=grouped.reference)
-        joint = differences(parts, pairs_of(parts, grouped.reference), **options)
+        joint = differences(parts, pairs_of(parts, grouped.reference), draws)
         return Interval(estimate, *gap_limits(joint, signed=reference is not None))
     if reference is not None:
         raise ValueError(
@@ -88,15 +84,15 @@ def bootstrap_interval(
         )
     if measure == "skewed_error_ratio":
         ratio = skewed_error_ratio(medians)
-        return Interval(ratio, *_error_ratio_limits(parts, ratio, **options))
+        return Interval(ratio, *_error_ratio_limits(parts, ratio, draws))
     if measure == "worst_group":
-        return Interval(worst_group(medians), *_worst_limits(parts, **options))
+        return Interval(worst_group(medians), *_worst_limits(parts, draws))
     if not callable(measure):
         raise ValueError(
             'measure must be "fairness_gap", "skewed_error_ratio", "worst_group" or a function, '
             f"got {measure!r}"
         )
-    return _of_function(parts, medians, measure, **options)
+    return _of_function(parts, medians, measure, draws)
 
 
 @accepts_num_groups()
@@ -135,44 +131,33 @@ def group_intervals(
     >>> [round(float(limit), 2) for limit in interval]  # between the 2nd and 3rd, and the 8th and 9th
     [5.5, 2.66, 8.34]
     """
-    check_options(level, resamples, method)
+    draws = Draws(level, resamples, method, np.random.default_rng(seed))
     if statistic not in ("median", "iqr"):
         raise ValueError(f'statistic must be "median" or "iqr", got {statistic!r}')
-    rng = np.random.default_rng(seed)
     intervals = []
     grouped = GroupedValues.of(values, groups)
     for part in grouped.ordered:
         estimate = np.nan if not part.size else np.median(part) if statistic == "median" else iqr(part)
-        small = too_few([part], method, level) if statistic == "median" else part.size < _LEAST_FOR_IQR
+        small = draws.too_few([part]) if statistic == "median" else part.size < _LEAST_FOR_IQR
         if small:
             intervals.append(Interval(float(estimate), np.nan, np.nan))
             continue
         if statistic == "median" and method == "binomial":  # known without a draw
-            tails = np.array([(1 - level) / 2, (1 + level) / 2])
+            tails = np.array([draws.tail, (1 + level) / 2])
             intervals.append(Interval(float(estimate), *binomial_ranks(part.size, tails).of(part).tolist()))
             continue
         if statistic == "median":
-            drawn = draw_medians([part], resamples, method, rng)[0]
+            drawn = draws.medians([part])[0]
             loo = [left_out_medians(part)]
         else:
-            low, high = resampled_quantiles(part, (0.25, 0.75), resamples, rng)
+            low, high = resampled_quantiles(part, (0.25, 0.75), resamples, draws.rng)
             drawn = high - low
             loo = [left_out_iqrs(part)] if method == "bca" else []
-        intervals.append(
-            Interval(float(estimate), *limits_of(drawn, float(estimate), (1 - level) / 2, method, loo))
-        )
+        intervals.append(Interval(float(estimate), *draws.limits(drawn, float(estimate), loo)))
     return grouped.per_group(intervals)
 
 
-def _error_ratio_limits(
-    parts: Sequence[Floats],
-    estimate: float,
-    *,
-    level: float,
-    resamples: int,
-    method: Method,
-    rng: np.random.Generator,
-) -> tuple[float, float]:
+def _error_ratio_limits(parts: Sequence[Floats], estimate: float, draws: Draws) -> tuple[float, float]:
     """Return limits of the skewed error ratio: those of the largest difference of log errors."""
     if np.isnan(estimate):
         return float("nan"), float("nan")
@@ -180,47 +165,31 @@ def _error_ratio_limits(
     def log_error(dice: Floats) -> Floats:
         return np.asarray(np.log(np.maximum(1.0 - dice, _LEAST_ERROR)))
 
-    pairs = pairs_of(parts, None)
-    joint = differences(
-        parts, pairs, level=level, resamples=resamples, method=method, rng=rng, scale=log_error
-    )
-    low, high = gap_limits(joint, signed=False)
+    low, high = gap_limits(differences(parts, pairs_of(parts, None), draws, log_error), signed=False)
     most = -np.log(_LEAST_ERROR) / 2
     return float(np.exp(low)), float("inf") if high > most else float(np.exp(high))
 
 
-def _worst_limits(
-    parts: Sequence[Floats], *, level: float, resamples: int, method: Method, rng: np.random.Generator
-) -> tuple[float, float]:
+def _worst_limits(parts: Sequence[Floats], draws: Draws) -> tuple[float, float]:
     """Bound the smallest median: from below by each group's limit, from above by limits that hold together.
 
     The smallest of several noisy medians is too small on average. Its lower limit fails only if that of the
     truly worst group does; its upper limit must hold for every group (Sidak).
     """
     there = [part for part in parts if part.size]
-    if too_few(there, method, level):
+    if draws.too_few(there):
         return float("nan"), float("nan")
-    alone = (1.0 - level) / 2
-    together = 1.0 - (1.0 - alone) ** (1.0 / len(there))
+    together = 1.0 - (1.0 - draws.tail) ** (1.0 / len(there))
     low, high = [], []
-    for part, drawn in zip(there, draw_medians(there, resamples, method, rng), strict=True):
+    for part, drawn in zip(there, draws.medians(there), strict=True):
         loo = [left_out_medians(part)]
         median = float(np.median(part))
-        low.append(limits_of(drawn, median, alone, method, loo)[0])
-        high.append(limits_of(drawn, median, together, method, loo)[1])
+        low.append(draws.limits(drawn, median, loo)[0])
+        high.append(draws.limits(drawn, median, loo, together)[1])
     return min(low), min(high)
 
 
-def _of_function(
-    parts: Sequence[Floats],
-    medians: Floats,
-    measure: Measure,
-    *,
-    level: float,
-    resamples: int,
-    method: Method,
-    rng: np.random.Generator,
-) -> Interval:
+def _of_function(parts: Sequence[Floats], medians: Floats, measure: Measure, draws: Draws) -> Interval:
     def value(of: Floats) -> float:
         try:
             return float(measure(of))
@@ -228,27 +197,16 @@ def _of_function(
             raise ValueError(f"measure must give a number, got {measure(of)!r}") from None
 
     estimate = value(medians.copy())
-    if np.isnan(estimate) or too_few(parts, method, level):
+    if np.isnan(estimate) or draws.too_few(parts):
         return Interval(estimate, np.nan, np.nan)
-    drawn = np.column_stack(list(draw_medians(parts, resamples, method, rng)))
+    drawn = np.column_stack(draws.medians(parts))
     values = np.array([value(row) for row in drawn])
     loo = []
-    if method == "bca":
+    if draws.method == "bca":
         for group, part in enumerate(parts):
             if part.size:
                 changed, counts = left_out_medians(part)
                 rows = np.repeat(medians[None], len(changed), axis=0)
                 rows[:, group] = changed
                 loo.append((np.array([value(row) for row in rows]), counts))
-    return Interval(estimate, *limits_of(values, estimate, (1.0 - level) / 2, method, loo))
-
-
-def check_options(level: float, resamples: int, method: str) -> None:
-    """Raise a ValueError for an option that is out of range."""
-    if not 0.0 < level < 1.0:
-        raise ValueError(f"level must lie between 0 and 1, got {level}")
-    whole = isinstance(resamples, int | np.integer) and not isinstance(resamples, bool)
-    if not whole or not 100 <= resamples <= 1_000_000:
-        raise ValueError(f"resamples must be an integer from 100 to 1,000,000, got {resamples!r}")
-    if method not in METHODS:
-        raise ValueError(not_among("method", method, METHODS))
+    return Interval(estimate, *draws.limits(values, estimate, loo))

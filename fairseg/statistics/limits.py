@@ -1,15 +1,18 @@
 """From draws of a statistic to its confidence limits: percentiles, BCa, and the distribution of a median."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import scipy  # its parts load when they are touched
 
+from fairseg.io.sentences import not_among
 from fairseg.metrics.grouped import Floats
 from fairseg.statistics.order_statistics import Method, binomial_medians, enclosed, resampled_medians
 
+METHODS = ("bca", "percentile", "binomial")
 LeftOut = tuple[Floats, npt.NDArray[np.int64]]  # estimates with one value left out, and how many give each
 
 
@@ -36,40 +39,73 @@ class Interval(NamedTuple):
         return self.negated() if below else self
 
 
-def too_few(parts: Sequence[Floats], method: Method, level: float) -> bool:
-    """Return whether the groups are too small for any limits: one of a single value, or not `enclosed`."""
-    sizes = [part.size for part in parts if part.size]
-    return min(sizes, default=0) < 2 or (method == "binomial" and not enclosed(sizes, level))
+@dataclass(frozen=True)
+class Draws:
+    """How medians are drawn, and limits taken from the draws.
 
+    Attributes:
+        level: confidence level of the limits.
+        resamples: number of draws.
+        method: as in `bootstrap_interval`.
+        rng: of the draws.
 
-def draw_medians(
-    parts: Sequence[Floats], resamples: int, method: Method, rng: np.random.Generator
-) -> list[Floats]:
-    """Draw medians of each group, (R,) each; NaN for an absent group."""
-    draw = binomial_medians if method == "binomial" else resampled_medians
-    return [
-        draw(part.size, resamples, rng).of(part) if part.size else np.full(resamples, np.nan)
-        for part in parts
-    ]
-
-
-def limits_of(
-    drawn: Floats, estimate: float, tail: float, method: Method, loo: Sequence[LeftOut]
-) -> tuple[float, float]:
-    """Return the two limits that draws give, with this probability beyond each.
-
-    Args:
-        drawn: (R,).
-        estimate: of the sample.
-        tail: probability.
-        method: "bca" shifts the quantiles.
-        loo: for "bca", of each group the estimates with one subject left out and how many give each.
+    Raises:
+        ValueError: a value is out of range.
     """
-    quantiles = np.array([tail, 1.0 - tail])
-    if method == "bca":
-        quantiles = _bca(drawn, estimate, quantiles, loo)
-    low, high = np.quantile(drawn, quantiles)
-    return float(low), float(high)
+
+    level: float
+    resamples: int
+    method: Method
+    rng: np.random.Generator
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.level < 1.0:
+            raise ValueError(f"level must lie between 0 and 1, got {self.level}")
+        number = self.resamples
+        whole = isinstance(number, int | np.integer) and not isinstance(number, bool)
+        if not whole or not 100 <= number <= 1_000_000:
+            raise ValueError(f"resamples must be an integer from 100 to 1,000,000, got {number!r}")
+        if self.method not in METHODS:
+            raise ValueError(not_among("method", self.method, METHODS))
+
+    @property
+    def tail(self) -> float:
+        """The probability beyond each of two limits."""
+        return (1.0 - self.level) / 2
+
+    def too_few(self, parts: Sequence[Floats]) -> bool:
+        """Return whether groups are too small for any limits: one of a single value, or not `enclosed`."""
+        sizes = [part.size for part in parts if part.size]
+        return min(sizes, default=0) < 2 or (self.method == "binomial" and not enclosed(sizes, self.level))
+
+    def medians(self, parts: Sequence[Floats]) -> list[Floats]:
+        """Draw medians of each group, (R,) each; NaN for an absent group."""
+        draw = binomial_medians if self.method == "binomial" else resampled_medians
+        return [
+            draw(part.size, self.resamples, self.rng).of(part)
+            if part.size
+            else np.full(self.resamples, np.nan)
+            for part in parts
+        ]
+
+    def limits(
+        self, drawn: Floats, estimate: float, loo: Sequence[LeftOut], tail: float | None = None
+    ) -> tuple[float, float]:
+        """Return the two limits that draws give.
+
+        Args:
+            drawn: (R,).
+            estimate: of the sample.
+            loo: for "bca", which shifts the quantiles: of each group the estimates with one subject left out,
+                and how many give each.
+            tail: probability beyond each limit; that of the level if not given.
+        """
+        beyond = self.tail if tail is None else tail
+        quantiles = np.array([beyond, 1.0 - beyond])
+        if self.method == "bca":
+            quantiles = _bca(drawn, estimate, quantiles, loo)
+        low, high = np.quantile(drawn, quantiles)
+        return float(low), float(high)
 
 
 def _bca(drawn: Floats, estimate: float, quantiles: Floats, loo: Sequence[LeftOut]) -> Floats:

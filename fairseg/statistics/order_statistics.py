@@ -133,20 +133,6 @@ def resampled_quantiles(
     )
 
 
-def medians_of_ranks(ranks: npt.NDArray[np.int32], ordered: Floats) -> Floats:
-    """Return the medians of samples (R, N) that are given as places in sorted values; reorders the places.
-
-    Small integers are selected several times faster than the values themselves.
-
-    >>> medians_of_ranks(np.array([[2, 0, 0], [1, 2, 2]], np.int32), np.array([0.5, 0.7, 0.9]))
-    array([0.5, 0.9])
-    """
-    half = ranks.shape[1] // 2
-    kth = [half] if ranks.shape[1] % 2 else [half - 1, half]
-    ranks.partition(kth, axis=1)
-    return np.asarray(ordered[ranks[:, kth]].mean(axis=1))
-
-
 def left_out_medians(ordered: Floats) -> tuple[Floats, npt.NDArray[np.int64]]:
     """Return the medians of a sorted sample (N,) with one value left out, and how many values give each.
 

@@ -1,7 +1,6 @@
 """What looks wrong in scores before any test: one subject under several names, scales, percentages."""
 
 import warnings
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -165,23 +164,6 @@ def look_like_percentages(scores: npt.ArrayLike) -> bool:
     values = np.asarray(scores, dtype=np.float64)
     known = values[np.isfinite(values)]
     return bool(known.size and known.max() > 1.5 and known.max() <= 100 and known.min() >= 0)
-
-
-def several_groups(subjects: Sequence[object], ids: npt.ArrayLike) -> dict[object, tuple[int, ...]]:
-    """Return the subjects that are in more than one group, with their group ids.
-
-    Args:
-        subjects: name of the subject of each row, (N,).
-        ids: group id of each row, (N,); -1 is no group.
-
-    >>> several_groups(["s1", "s1", "s2"], [0, 1, 1])
-    {'s1': (0, 1)}
-    """
-    groups: dict[object, set[int]] = {}
-    for subject, code in zip(subjects, np.asarray(ids).tolist(), strict=True):
-        if code >= 0:
-            groups.setdefault(subject, set()).add(code)
-    return {subject: tuple(sorted(found)) for subject, found in groups.items() if len(found) > 1}
 
 
 def _apart(larger: Floats, smaller: Floats) -> bool:

@@ -13,7 +13,7 @@ from fairseg.understanding.changes import Intervention
 from fairseg.understanding.confounded import Confounded
 from fairseg.understanding.errors import Atlas, MeasureDifference
 from fairseg.understanding.gather import Gathered
-from fairseg.understanding.readable import Model, Reading, Readings
+from fairseg.understanding.readable import Model, Readings, Tested
 from fairseg.understanding.slices import Slice
 from fairseg.understanding.used import Association
 
@@ -60,62 +60,52 @@ class Understood:
         estimate (AUC, correlation of ranks, or difference: of Dice, of shares, of a measure), low, high,
         chance (the AUC that would be shown), p_adjusted, shown.
         """
-        rows = _reading_rows("readable", self.readings.rows)
-        if self.confounded is not None:
-            rows += _reading_rows("readable from confounders", self.confounded.alone)
-            rows += _reading_rows("readable within strata", self.confounded.within)
-        rows += [
-            _row("score and Dice", one.view, one.group, "", one.n, one.correlation, one.low, one.high, one)
-            for one in self.associations
-        ]
-        counts = dict(self.cohort.counts)
-        if self.intervention is not None:
-            rows += [
-                _row(
-                    "Dice if the image changes",
-                    one.intervention,
-                    one.group,
-                    one.donors,
-                    one.n,
-                    *one.change,
-                    one,
-                )
-                for one in self.intervention.changes
-            ]
-            for patch in self.intervention.occlusion:
-                row, column = patch.place
-                what, n = f"row {row + 1}, column {column + 1}", counts[patch.first] + counts[patch.second]
-                away = np.subtract(*patch.change[::-1, row, column])
-                rows.append(
-                    _row(
-                        "Dice if a patch is blanked",
-                        what,
-                        patch.second,
-                        patch.first,
-                        n,
-                        away,
-                        None,
-                        None,
-                        patch,
-                    )
-                )
+        rows: list[tuple[Any, ...]] = []
+
+        def add(
+            question: str,
+            what: str,
+            groups: Sequence[str],
+            n: int,
+            limits: Sequence[float],
+            one: Tested,
+            chance: float = np.nan,
+        ) -> None:
+            rows.append((question, what, *groups, n, *limits, chance, one.p_adjusted, one.shown))
+
+        counts, given, beside = dict(self.cohort.counts), self.intervention, self.confounded
+        readings = {"readable": self.readings.rows}
+        if beside is not None:
+            readings |= {"readable from confounders": beside.alone, "readable within strata": beside.within}
+        for question, read in readings.items():
+            for row in read:
+                n, limits = row.n + row.n_others, (row.auc, row.low, row.high)
+                add(question, row.view, (row.group, "others"), n, limits, row, row.chance)
+        for one in self.associations:
+            limits = one.correlation, one.low, one.high
+            add("score and Dice", one.view, (one.group, ""), one.n, limits, one)
+        for change in () if given is None else given.changes:
+            groups = change.group, change.donors
+            add("Dice if the image changes", change.intervention, groups, change.n, change.change, change)
+        for patch in () if given is None else given.occlusion:
+            row_number, column = patch.place
+            what, n = f"row {row_number + 1}, column {column + 1}", counts[patch.first] + counts[patch.second]
+            away = float(np.subtract(*patch.change[::-1, row_number, column])), np.nan, np.nan
+            add("Dice if a patch is blanked", what, (patch.second, patch.first), n, away, patch)
         for part in self.atlas:
             what, n = f"{part.structure}: {part.kind}", counts[part.first] + counts[part.second]
             share = part.shares[:, part.cluster].mean(axis=1) if part.more else np.zeros(2)
-            rows.append(
-                _row(
-                    "place of errors", what, part.second, part.first, n, share[1] - share[0], None, None, part
-                )
+            away = float(share[1] - share[0]), np.nan, np.nan
+            add("place of errors", what, (part.second, part.first), n, away, part)
+        for measure in self.measures:
+            what, n = (
+                f"{measure.structure}: {measure.measure}",
+                counts[measure.first] + counts[measure.second],
             )
-        for one in self.measures:
-            what, n = f"{one.structure}: {one.measure}", counts[one.first] + counts[one.second]
-            rows.append(_row("measure", what, one.second, one.first, n, *one.difference, one))
-        rows += [
-            _row(
-                "slice", " and ".join(one.conditions), "", "others", one.n + one.n_rest, *one.difference, one
-            )
-            for one in self.slices
-        ]
+            add("measure", what, (measure.second, measure.first), n, measure.difference, measure)
+        for subgroup in self.slices:
+            what, n = " and ".join(subgroup.conditions), subgroup.n + subgroup.n_rest
+            add("slice", what, ("", "others"), n, subgroup.difference, subgroup)
         return pd.DataFrame(rows, columns=list(_COLUMNS))
 
     @cached_property
@@ -136,30 +126,6 @@ class Understood:
 
 
 _COLUMNS = (
-    "question",
-    "what",
-    "group",
-    "other",
-    "n",
-    "estimate",
-    "low",
-    "high",
-    "chance",
-    "p_adjusted",
-    "shown",
+    *("question", "what", "group", "other", "n", "estimate", "low", "high"),
+    *("chance", "p_adjusted", "shown"),
 )
-
-
-def _row(
-    question: str, what: str, group: str, other: str, n: int, estimate: Any, low: Any, high: Any, one: Any
-) -> dict[str, Any]:
-    values = (question, what, group, other, n, estimate, low, high, np.nan, one.p_adjusted, one.shown)
-    return dict(zip(_COLUMNS, values, strict=True))
-
-
-def _reading_rows(question: str, rows: Sequence[Reading]) -> list[dict[str, Any]]:
-    return [
-        _row(question, row.view, row.group, "others", row.n + row.n_others, row.auc, row.low, row.high, row)
-        | {"chance": row.chance}
-        for row in rows
-    ]

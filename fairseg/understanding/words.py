@@ -140,13 +140,10 @@ def _reading_table(caption: str, rows: "tuple[Reading, ...]", result: Understood
     lines = [
         (
             f"{row.view}: {row.group}" if several else row.view,
-            "",
-            [
-                Cell(row.auc, row.low, row.high, kind="hundredth"),
-                Cell(row.chance, kind="hundredth"),
-                Cell(row.p_adjusted, kind="p"),
-                Cell("shown" if row.shown else "not shown"),
-            ],
+            Cell(row.auc, row.low, row.high, kind="hundredth"),
+            Cell(row.chance, kind="hundredth"),
+            Cell(row.p_adjusted, kind="p"),
+            "shown" if row.shown else "not shown",
         )
         for row in rows
     ]
@@ -173,13 +170,10 @@ def association_table(result: Understood) -> Table | None:
     rows = [
         (
             f"{one.view}: {one.group}",
-            "",
-            [
-                Cell(one.correlation, one.low, one.high, kind="hundredth"),
-                Cell(one.p_adjusted, kind="p"),
-                Cell(*one.gap),
-                Cell("cannot be told") if one.apart else Cell(*one.adjusted),
-            ],
+            Cell(one.correlation, one.low, one.high, kind="hundredth"),
+            Cell(one.p_adjusted, kind="p"),
+            Cell(*one.gap),
+            "cannot be told" if one.apart else Cell(*one.adjusted),
         )
         for one in result.associations
     ]
@@ -194,13 +188,10 @@ def change_table(result: Understood) -> Table | None:
     rows = [
         (
             f"{one.intervention}: {one.group}{', by ' if one.donors else ''}{one.donors}",
-            "",
-            [
-                Cell(one.now),
-                Cell(one.gap) if one.donors else Cell(""),
-                Cell(*one.change),
-                Cell(one.p_adjusted, kind="p") if one.donors else Cell(""),
-            ],
+            Cell(one.now),
+            Cell(one.gap) if one.donors else "",
+            Cell(*one.change),
+            Cell(one.p_adjusted, kind="p") if one.donors else "",
         )
         for one in result.intervention.changes
     ]
@@ -215,14 +206,11 @@ def slice_table(result: Understood) -> Table | None:
     rows = [
         (
             " and ".join(one.conditions),
-            "",
-            [
-                Cell(one.n, kind="count"),
-                Cell(one.dice),
-                Cell(one.rest),
-                Cell(*one.difference),
-                Cell(one.p_adjusted, kind="p"),
-            ],
+            Cell(one.n, kind="count"),
+            Cell(one.dice),
+            Cell(one.rest),
+            Cell(*one.difference),
+            Cell(one.p_adjusted, kind="p"),
         )
         for one in result.slices
     ]
@@ -237,13 +225,10 @@ def measure_table(result: Understood) -> Table | None:
     rows = [
         (
             f"{one.structure}: {one.measure}",
-            "",
-            [
-                Cell(f"{one.second} - {one.first}"),
-                *(Cell(value, kind="tenth") for value in reversed(one.values)),
-                Cell(*one.difference, kind="tenth"),
-                Cell(one.p_adjusted, kind="p"),
-            ],
+            f"{one.second} - {one.first}",
+            *(Cell(value, kind="tenth") for value in reversed(one.values)),
+            Cell(*one.difference, kind="tenth"),
+            Cell(one.p_adjusted, kind="p"),
         )
         for one in result.measures
     ]
@@ -253,10 +238,7 @@ def measure_table(result: Understood) -> Table | None:
 
 def advice_table(result: Understood) -> Table:
     """Return what the findings suggest, with the command to run."""
-    rows = []
-    for one in result.advice:
-        found, suggests, command = advice_words(one, result)
-        rows.append((found, "", [Cell(suggests), Cell(command), Cell(one.strength)]))
+    rows = [(*advice_words(one, result), one.strength) for one in result.advice]
     heads = ("What it suggests", "Command", "Evidence")
     return Table.of("What to do", heads, rows, corner="Found", note=say("about_advice"))
 
@@ -303,18 +285,7 @@ def _scanned(cohort: "Gathered") -> list[str]:
 def view_rank(view: str) -> int:
     """Return where a view stands on the page: images first, then crops, masks, numbers, the model."""
     kinds = (
-        WHOLE,
-        OUTSIDE,
-        "ring",
-        BOX,
-        ORGAN,
-        LEAKING_BOX,
-        LEAK,
-        MASK,
-        SHAPE,
-        INTENSITY,
-        HEADER,
-        ERRORS,
-        BOTTLENECK,
+        *(WHOLE, OUTSIDE, "ring", BOX, ORGAN, LEAKING_BOX, LEAK),
+        *(MASK, SHAPE, INTENSITY, HEADER, ERRORS, BOTTLENECK),
     )
     return next((place for place, kind in enumerate(kinds) if view.startswith(kind)), len(kinds))

@@ -174,7 +174,7 @@ def make_page(
             "details": "",
             "notes": [],
             "tables": [
-                Table.of("Groups", ["n"], [(name, "", [Cell(int((groups == group).sum()), kind="count")])
+                Table.of("Groups", ["n"], [(name, Cell(int((groups == group).sum()), kind="count"))
                                            for group, name in enumerate(names)])
             ],
         },

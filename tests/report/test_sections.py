@@ -140,11 +140,11 @@ def test_every_subject_is_a_dot_in_every_grouping() -> None:
     drawn = str(Pictures([summaries_of(unknown)]).boxes(0, "dice"))
     panel = re.findall(r"<svg.*?</svg>", drawn, flags=re.DOTALL)[0]
     assert sum(len(who.split()) for who in re.findall(r'data-s="([^"]*)"', panel)) == 39
-    marks = str(pictures.scatters(0, Scores.of(scores)))
+    marks = str(pictures.scatters(Scores.of(scores)))
     assert marks.count("<svg") == 3
     assert "Size of the reference (ml)" in marks
     bare = scores.drop(columns=[name for name in scores if name.endswith(("_voxels", "_ml"))])
-    assert str(pictures.scatters(0, Scores.of(bare))).count("<svg") == 1
+    assert str(pictures.scatters(Scores.of(bare))).count("<svg") == 1
 
 
 def test_sizes_are_means_over_cases() -> None:

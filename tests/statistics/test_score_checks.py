@@ -8,7 +8,6 @@ from fairseg.statistics.score_checks import (
     duplicate_rows,
     look_like_percentages,
     scale_ratios,
-    several_groups,
     uneven_cases,
 )
 
@@ -57,10 +56,6 @@ def test_percentages() -> None:
     assert not look_like_percentages([0.0, 1.0])
     assert not look_like_percentages([200.0, 30.0])
     assert not look_like_percentages([np.nan])
-
-
-def test_subjects_in_two_groups() -> None:
-    assert several_groups(["a", "a", "b", "c", "c"], [0, -1, 1, 2, 0]) == {"c": (0, 2)}
 
 
 def test_several_cases_of_a_subject_in_one_group_only() -> None:

@@ -7,7 +7,7 @@ from fairseg.report.charts import badge
 from fairseg.report.compare.answer import model_answer
 from fairseg.report.compare.compared import Compared
 from fairseg.report.compare.tables import changes_table, models_table
-from fairseg.report.tables import Table, grid, paragraphs
+from fairseg.report.tables import Heading, Table, paragraphs
 from fairseg.report.tables import to_terminal as tables_to_terminal
 
 _MOST_CHANGES = 3  # models whose groups have a table on the card
@@ -34,7 +34,7 @@ def _tables(result: Compared) -> list[Table]:
     models = result.judgement.models[:_MOST_CHANGES]
     changes = [changes_table(result, model) for model in models]
     rows = [
-        (f"{model.model}: {heading.name}", "rule" if place and not at else "", row)
+        (Heading(f"{model.model}: {heading.name}", "rule" if place and not at else ""), *row)
         for place, (model, table) in enumerate(zip(models, changes, strict=True))
         for at, (heading, row) in enumerate(zip(table.rows, table.cells, strict=True))
     ]
@@ -42,11 +42,6 @@ def _tables(result: Compared) -> list[Table]:
     caption = "What became of each group"
     whole = Table.of(caption, heads, rows, corner="Model: group", note=changes[0].note)
     return [models_table(result), whole.part(_OF_CHANGES)]
-
-
-def small_table(result: Compared) -> str:
-    """Return every model and pair of groups, one a row."""
-    return grid(models_table(result))
 
 
 def to_terminal(result: Compared, notes: Sequence[str]) -> str:

@@ -30,12 +30,13 @@ from fairseg.report.analyses import (
 from fairseg.report.audit import OVERALL
 from fairseg.report.compare.answer import answer
 from fairseg.report.compare.beside import other_metrics, unknown_group
-from fairseg.report.compare.card import card_of, small_table
+from fairseg.report.compare.card import card_of
 from fairseg.report.compare.compared import Compared
 from fairseg.report.compare.page import save_comparison
-from fairseg.report.compare.tables import paper_figures
+from fairseg.report.compare.tables import models_table, paper_figures
 from fairseg.report.notes import score_checks, skipped_note
 from fairseg.report.sections import ReportSections, as_stated
+from fairseg.report.tables import grid
 from fairseg.report.templates import as_sentence
 from fairseg.scoring.subjects import structure_scores
 from fairseg.scoring.table import Scores
@@ -97,7 +98,7 @@ class ComparisonResult(Compared):
         return self.sentence
 
     def __repr__(self) -> str:
-        return "\n\n".join([self.sentence, small_table(self), *self.notes])
+        return "\n\n".join([self.sentence, grid(models_table(self)), *self.notes])
 
     def _repr_html_(self) -> str:
         return card_of(self, self.notes).html()
@@ -177,7 +178,7 @@ def compare(
         reference=reference,
         also=also,
         adjust=adjust,
-        bins=bins or {},
+        bins=bins,
         margin=margin,
         failure_threshold=failure_threshold,
         failure_margin=failure_margin,
@@ -204,14 +205,11 @@ def compare(
         scores = _hidden(scores, sections.pseudonyms)
     baseline, *names = scores
     matched, lost, notes = _matched(scores)
-    others, alike = (
-        (one,) if isinstance(one, str) else tuple(one) for one in (asked["also"], asked["adjust"])
-    )
-    edges = asked["bins"]
-    analyses = analyses_of(matched[baseline], by, asked["reference"], others, alike, edges)
+    asked["by"] = by
+    analyses = analyses_of(matched[baseline], **asked)
     aligned = _on_rows_of_all(baseline, scores)
     first = aligned[baseline]
-    groupings = [one.grouping() for one in analyses_of(first, by, asked["reference"], others, alike, edges)]
+    groupings = [one.grouping() for one in analyses_of(first, **asked)]
     notes += _by_model({name: skipped_note(one, analyses[0]) for name, one in scores.items()})
     notes += _by_model({name: score_checks(one, analyses) for name, one in matched.items()})
     of_structure = {name: structure_scores(one) for name, one in aligned.items()}
@@ -243,7 +241,7 @@ def compare(
         groupings,
         structures=(OVERALL, *labels) if several else (OVERALL,),
         paired=paired,
-        strata=strata_ids(first, alike, edges),
+        strata=strata_ids(first, asked["adjust"], asked["bins"]),
         options=options,
     )
     return ComparisonResult(
@@ -254,7 +252,7 @@ def compare(
         judgement,
         lost,
         tuple(dict.fromkeys(notes)),
-        sections.adjusted_for(alike, edges),
+        sections.adjusted_for(asked["adjust"], asked["bins"]),
     )
 
 

@@ -25,17 +25,17 @@ _MOST_PAIRS = 6  # of a model on the card
 
 def models_table(result: Compared) -> Table:
     """Return one row a model and pair of groups: gap before and after, who gained more, the verdict."""
-    rows: list[tuple[str, str, list[Cell]]] = []
+    rows: list[tuple[object, ...]] = []
     held_too = [one.name for one in result.analyses if one.held]
     for model in result.judgement.models:
         pairs = [pair for pair in model.telling_pairs if pair.rows]
         for place, pair in enumerate(pairs[:_MOST_PAIRS]):
             name = f"{model.model}: {named(pair, 'behind')}"
             crude = pair.rows[0]
-            rows.append((name, "rule" if rows and not place else "", _pair_cells(crude, pair)))
+            rows.append((Heading(name, "rule" if rows and not place else ""), *_pair_cells(crude, pair)))
             if result.held_fixed and pair.attribute not in held_too:
-                held = f"{name}, {result.held_fixed} held fixed"
-                rows.append((held, "", _pair_cells(pair.within_strata(crude), pair)))
+                held = Heading(f"{name}, {result.held_fixed} held fixed")
+                rows.append((held, *_pair_cells(pair.within_strata(crude), pair)))
     title = result.scores.title
     note = say("about_gains", title=title, baseline=result.baseline, options=result.options)
     heads = ("Verdict", "Gap before", "Gap after", "Gained more by")
@@ -56,7 +56,7 @@ def changes_table(result: Compared, model: ModelGains, structure: str | None = N
     changes = [one for one in model.changes if one.structure == structure]
     several = len({one.attribute for one in changes}) > 1
     rows = [
-        (f"{one.attribute}: {one.group}" if several else one.group, "", _change_cells(one)) for one in changes
+        (f"{one.attribute}: {one.group}" if several else one.group, *_change_cells(one)) for one in changes
     ]
     title = result.scores.title
     heads = (
@@ -93,16 +93,11 @@ def findings_table(result: Compared) -> Table:
         for pair, row in ((one, row) for one in model.pairs for row in one.rows):
             text, css = row_label(row, pair)
             kind = "score" if row.endpoint is Endpoint.TYPICAL else "points"
-            cells = [
-                Cell(text, css=css),
-                Cell(", ".join(map(str, counts_of(row, pair)))),
-                *_figures(row, kind, pair),
-                Cell(row.p, kind="p"),
-                Cell(row.p_adjusted, kind="p"),
-            ]
+            counts = ", ".join(map(str, counts_of(row, pair)))
+            p = Cell(row.p, kind="p"), Cell(row.p_adjusted, kind="p")
             name = f"{model.model}, {row.structure}: {named(pair, 'against')}: {row.endpoint}"
             name += f", {result.held_fixed} held fixed" if row.adjusted else ""
-            rows.append((name, "", cells))
+            rows.append((name, Cell(text, css=css), counts, *_figures(row, kind, pair), *p))
     note, corner = say("about_all_gains"), "Model, structure: groups: endpoint"
     return Table.of("Every finding", heads, rows, corner=corner, note=note, tall=True)
 
