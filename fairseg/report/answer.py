@@ -51,7 +51,7 @@ def answer_lines(result: Audited, analysis: Analysis) -> list[str]:
         everyone=bool(all_fail) and _fail(comparisons, facts) and not analysis.members.unknown,
         judged=judged,
         sizes=[(fact.group, fact.n, fact.missing) for fact in facts],
-        reference=next((fact.group for code, fact in enumerate(facts) if code == analysis.reference), None),
+        reference=None if analysis.reference is None else facts[analysis.reference].group,
         other_way=None if lead is None else _other_way(comparisons, lead),
         widest=_widest(result, comparisons),
         reasons=_reasons(result, comparisons, analysis.name),

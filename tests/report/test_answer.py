@@ -146,3 +146,6 @@ def test_a_reference_that_is_too_small_is_what_stands_in_the_way(rng: np.random.
         assert "at least two groups" not in result.sentence
         assert "compared with C" in result.sentence
     assert "at least two groups" in fairseg.audit(table[35:], by="group", min_size=20).sentence
+    few = table[table["group"] != "B"]
+    assert "at least two groups" in fairseg.audit(few, by="group", reference="A").sentence
+    assert "at least two groups" in fairseg.compare({"a": few, "b": few}, by="group", reference="A").sentence

@@ -40,7 +40,7 @@ from fairseg.report.tables import grid
 from fairseg.report.templates import as_sentence
 from fairseg.scoring.subjects import structure_scores
 from fairseg.scoring.table import Scores
-from fairseg.statistics.common_structures import common_structures
+from fairseg.statistics.common_structures import CommonStructures, common_structures
 from fairseg.statistics.gains import judge_gains
 
 if TYPE_CHECKING:
@@ -218,8 +218,7 @@ def compare(
     for name, values in of_structure.items():
         common = common_structures(values, groupings[:1], structures=labels, min_size=options.min_size)
         used &= set(common.used)
-        for structure, _, group in common.dropped:
-            notes.append(f"Too few subjects of {group} have {structure}: it is in no overall score ({name})")
+        notes += _lacking(name, scores[name].labels, common)
     if not used:
         raise ValueError(f"by {groupings[0].name}: the groups have no structure in common")
     kept = [place for place, label in enumerate(labels) if label in used]
@@ -337,17 +336,28 @@ def _by_model(found: dict[str, list[str]]) -> list[str]:
     return [note if len(those) == len(found) else f"{listed(those)}: {note}" for note, those in names.items()]
 
 
+def _lacking(model: str, labels: Sequence[str], common: CommonStructures) -> list[str]:
+    """Say which structures are in no overall score, as a model has none of them, or of few of a group."""
+    lacking: dict[str, list[str]] = {}
+    for structure, _, group in common.dropped:
+        lacking.setdefault(structure, []).append(group)
+    return [
+        f"Too few subjects of {listed(names)} have {structure}: it is in no overall score ({model})"
+        if structure in labels
+        else f"{model} has no score of {structure}, which is neither compared nor in the overall score"
+        for structure, names in lacking.items()
+    ]
+
+
 def _on_rows_of_all(baseline: str, scores: dict[str, Scores]) -> dict[str, Scores]:
     """Return the models' scores on the rows of the baseline, and below them what only others have.
 
-    Of the baseline's labels, in one order; NaN where a model has no row.
+    Of all labels that some model has, in one order; NaN where a model has no row.
     """
     rows = scores[baseline].table
     about = [name for name in rows if name in ("case", "subject", "label") or name not in NO_ATTRIBUTES]
-    labels = set(scores[baseline].labels)
     parts = [rows[about], *(one.table.reindex(columns=about) for one in scores.values())]
     more = pd.concat(parts, ignore_index=True).drop_duplicates(["case", "label"]).iloc[len(rows) :]
-    more = more[more["label"].isin(labels)]
     rows = pd.concat([rows, more], ignore_index=True) if len(more) else rows
     keys = pd.MultiIndex.from_frame(rows[["case", "label"]])
     dice = {

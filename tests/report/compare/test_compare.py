@@ -625,3 +625,14 @@ def test_a_change_within_the_margin_is_not_called_a_gap_within_it(tmp_path: Path
     page = judged(base, base.assign(dice=base["dice"] - 0.01)).save(tmp_path).read_text()
     assert "Change within margin" in page
     assert "Within margin" not in page
+
+
+@pytest.mark.parametrize(("rv", "verdict"), [(0.05, Verdict.FAILS), (0.9, Verdict.FAIRER)])
+def test_a_structure_that_only_the_new_model_has_is_looked_at(rv: float, verdict: Verdict) -> None:
+    base = table().assign(label="LV")
+    other = changed(base, B=0.03)
+    added = other.assign(label="RV", dice=np.where(other["group"] == "A", 0.9, rv))
+    result = judged(base, pd.concat([other, added], ignore_index=True))
+    assert result.verdict is verdict
+    assert any("base has no score of RV" in note for note in result.notes)
+    assert ("other fails for B: on RV" in result.sentence) is (verdict is Verdict.FAILS)
