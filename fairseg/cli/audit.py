@@ -191,7 +191,7 @@ def _check_before_scoring(
 
 def check_attributes(scores: Any, where: Path, given: dict[str, Any]) -> None:
     """Raise where an option names an attribute that the file has not."""
-    from fairseg.io.sentences import listed  # noqa: PLC0415
+    from fairseg.io.sentences import did_you_mean, listed  # noqa: PLC0415
     from fairseg.scoring.subjects import STRUCTURE_SIZE  # noqa: PLC0415
 
     known = [*scores.attributes, "case", "subject"]
@@ -199,7 +199,8 @@ def check_attributes(scores: Any, where: Path, given: dict[str, Any]) -> None:
         for name in given.get(option, ()):
             if name not in known and not (option == "adjust" and name == STRUCTURE_SIZE):
                 has = listed(scores.attributes, 20) or "no attributes"
-                raise ValueError(f"--{option} {name}: {where} has no such column, it has {has}")
+                near = did_you_mean(name, scores.attributes)
+                raise ValueError(f"--{option} {name}: {where} has no such column, it has {has}{near}")
 
 
 def stated_file(given: dict[str, Any]) -> Any:

@@ -198,8 +198,8 @@ spacing = click.option(
     "table that have it.",
 )
 scoring = group(
-    click.argument("predictions", type=PATH),
-    click.argument("references", type=PATH),
+    click.argument("predictions", type=types.MaskFolder()),
+    click.argument("references", type=types.MaskFolder()),
     click.option(
         "--groups",
         "table",

@@ -1,6 +1,7 @@
 """How the command `fairseg` reads the values of its options: paths, labels, bins, settings."""
 
 import math
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
@@ -9,6 +10,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from fairseg.cohort.columns import METRICS
+from fairseg.io.calls import is_path
 from fairseg.training.settings import type_of
 
 if TYPE_CHECKING:
@@ -28,6 +30,18 @@ class _Path(_ParamType):
     def shell_complete(self, ctx: Any, param: Any, incomplete: str) -> list[CompletionItem]:
         """Let the shell complete names of files, as it does everywhere."""
         return [CompletionItem(incomplete, type="file")]
+
+
+class MaskFolder(_Path):
+    """A folder of masks; a table in its place is told which command takes it, before others are missed."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Path:
+        """Return the path."""
+        path = super().convert(value, param, ctx)
+        if is_path(path):
+            say = f"fairseg report {shlex.quote(str(path))} --by ATTRIBUTE --out DIR judges a table of scores"
+            self.fail(f"must be a folder of masks, got the file {path}; {say}", param, ctx)
+        return path
 
 
 class _Key(_Path):

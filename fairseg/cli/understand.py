@@ -64,8 +64,8 @@ def _names(text: str) -> tuple[str, ...]:
 )
 @click.option(
     "--permutations",
-    type=click.IntRange(min=19),
-    help="Permutations of the groups. Default: 1000, of a cnn 39.",
+    type=int,
+    help="Permutations of the groups, at least 119, of a cnn 19. Default: 1000, of a cnn 39.",
 )
 @options.number("--seed", types.SEED, 0, "Seed of the permutations.")
 @click.option("--out", type=options.OUT, required=True, help="Folder to write the page into.")

@@ -15,7 +15,7 @@ from fairseg.cohort.columns import NO_ATTRIBUTES, VOLUMES
 from fairseg.cohort.levels import cell_text
 from fairseg.cohort.reading import as_table
 from fairseg.cohort.table import is_skipped, read_numbers
-from fairseg.io.sentences import counted, listed
+from fairseg.io.sentences import brief, counted, listed
 
 ROLES = ("lv", "myocardium", "rv")
 # Density of myocardium, g/ml (Schulz-Menger et al., J Cardiovasc Magn Reson 2020; 22:19).
@@ -133,7 +133,7 @@ def _phases(
 ) -> tuple[list["pd.Series[str]"], list[str]]:
     """Return case -> subject for each of the two phases, and notes on what is missing."""
     if isinstance(phases, str) or len(phases) != 2 or phases[0] == phases[1]:
-        raise ValueError(f"phases must be two different levels of {phase!r}, got {phases!r}")
+        raise ValueError(f"phases must be two different levels of {phase!r}, got {brief(phases)}")
     level = cases[phase].map(str).where(cases[phase].notna())
     if absent := [name for name in phases if not (level == name).any()]:
         there = listed(level.dropna().unique()) or "nothing"
@@ -237,7 +237,7 @@ def _checked(given: pd.DataFrame | Mapping[str, Sequence[Any]], phase: str | Non
 def _check_roles(roles: Mapping[str, str], labels: Sequence[str]) -> None:
     for role, label in roles.items():
         if role not in ROLES:
-            raise ValueError(f"roles must be some of {', '.join(ROLES)}, got {role!r}")
+            raise ValueError(f"roles must be some of {', '.join(ROLES)}, got {brief(role)}")
         if label not in labels:
             raise ValueError(f"roles must name labels of the scores, {', '.join(labels)}, got {role}={label}")
     if len(set(roles.values())) < len(roles):

@@ -29,14 +29,14 @@ from fairseg.cohort.levels import (
 )
 from fairseg.cohort.vectors import Vector, on_cpu, read_vector
 from fairseg.io.cells import Levels, cells_of, coded, combined, each
-from fairseg.io.sentences import did_you_mean, listed, not_among
+from fairseg.io.sentences import brief, did_you_mean, listed, not_among
 
 logger = logging.getLogger(__name__)
 
 Table = Any  # a pandas DataFrame or a mapping of columns; pandas is not imported for the type
 UNKNOWN = -1
-_MOST_NUMBERS = 10  # numeric levels, above which each must have enough subjects
-_FEWEST_EACH = 3
+MOST_NUMBERS = 10  # numeric levels, above which each must have enough subjects
+FEWEST_EACH = 3
 
 
 @dataclass(frozen=True, init=False)
@@ -334,9 +334,10 @@ class Groups:
 
 def _group_names(names: Sequence[str]) -> list[str]:
     if isinstance(names, str) or not isinstance(read := read_vector(names, "names"), list) or not read:
-        raise ValueError(f"names must be a list of the names of groups, got {names!r}")
+        hint = "; Groups.from_values takes one value a sample" if len(names) > MOST_NUMBERS else ""
+        raise ValueError(f"names must be a list of the names of groups, got {brief(names)}{hint}")
     if any(map(is_missing, read)):
-        raise ValueError(f"names must say the name of every group, got {names!r}")
+        raise ValueError(f"names must say the name of every group, got {brief(names)}")
     return [level_text(name) for name in read]
 
 
@@ -394,9 +395,9 @@ def _check_is_no_measurement(name: str, levels: set[str], table: Table, text: Se
         return
     numbers = sorted(map(float, levels))
     fractional = [number for number in numbers if number % 1]
-    many = len(levels) > _MOST_NUMBERS
+    many = len(levels) > MOST_NUMBERS
     members = _members(table, text) if many else 0
-    scattered = many and members < _FEWEST_EACH * len(levels)
+    scattered = many and members < FEWEST_EACH * len(levels)
     if len(fractional) > 2 or scattered:
         middle, example = f"{float(np.median(numbers)):.4g}", (fractional or numbers)[0]
         few = f", of {members} subjects in all" if scattered else ""

@@ -1,5 +1,6 @@
 """as_ids: group ids out of whatever a caller has, ids or names. The door of everything that takes groups."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -8,10 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fairseg.cohort.groups import UNKNOWN, Groups
+from fairseg.cohort.groups import FEWEST_EACH, MOST_NUMBERS, UNKNOWN, Groups
 from fairseg.cohort.levels import is_missing
 from fairseg.cohort.vectors import Integers, Vector, read_vector
-from fairseg.io.sentences import listed
+from fairseg.io.sentences import brief, listed
+
+logger = logging.getLogger(__name__)
 
 Known = Groups | Sequence[str] | int | None  # the groups of a cohort, their names, or how many there are
 
@@ -46,7 +49,9 @@ def as_ids(
     or levels of an attribute: text, True and False, every pandas Categorical. They get the ids that
     `Groups.from_values` gives them, or those of `known`; `None`, NaN and "" are unknown. So levels that are
     numbers (a stage of 1 to 4) are ids here: make them a Categorical or text, or encode them with
-    `Groups.encode`, if they are none.
+    `Groups.encode`, if they are none. Where no groups are known, more than 10 integers that do not count from
+    0 on are taken for a measurement, such as an age: an error if they are of fewer than 3 samples each on
+    average, else a warning if none is 0.
 
     Args:
         groups: one a sample, (N,).
@@ -55,7 +60,8 @@ def as_ids(
         strict: whether a name that is none of the known groups is an error; else it is unknown, and logged.
 
     Raises:
-        ValueError: `groups` is no vector of ids or names, or an id is not below the number of known groups;
+        ValueError: `groups` is no vector of ids or names, or a measurement; an id is not below the number of
+            known groups;
             or a name is none of theirs, if `strict`.
 
     >>> as_ids(["M", "F", None, "F"])
@@ -86,6 +92,8 @@ def as_ids(
             return GroupIds(ids, given.names, len(given))
         values = np.full(len(values), UNKNOWN)
     check_ids(values, number, argument)
+    if number is None:
+        check_no_measurement(values, argument)
     ids = values.astype(np.int64, copy=False)
     return GroupIds(ids, names, number if number is not None else int(ids.max()) + 1)
 
@@ -105,7 +113,8 @@ def as_groups(
         return int(given)
     if isinstance(given, Real):
         raise ValueError(
-            f"{argument} must be an integer of at least 1, got {given!r} (or names of groups, or a Groups)"
+            f"{argument} must be an integer of at least 1, got {brief(given)} (or names of groups, or a "
+            "Groups)"
         )
     return Groups(given)
 
@@ -121,14 +130,35 @@ def check_ids(ids: Integers, num_groups: int | None, argument: str = "groups") -
         raise ValueError(f"{argument} must be ids from -1 (unknown){most}, got {wrong}")
 
 
+def check_no_measurement(values: Integers, argument: str = "groups") -> None:
+    """Refuse ages in the place of ids: many numbers, of few samples each, that do not count from 0 on."""
+    present = np.unique(values[values >= 0])
+    samples = int((values >= 0).sum())
+    if not MOST_NUMBERS < present.size <= present[-1]:
+        return
+    what = (
+        f"has {present.size} integers from {present[0]} to {present[-1]} among {samples} samples, each a "
+        f"group of its own: a measurement is cut into bins by {_way_to_bins(present)}"
+    )
+    if samples < FEWEST_EACH * present.size:
+        raise ValueError(f"{argument} {what}")
+    if present[0] > 0:
+        logger.warning("%s %s", argument, what)
+
+
 def _check_are_names(values: list[object], argument: str) -> None:
     """Refuse numbers that are no ids: a measurement, or a vector of losses in the place of groups."""
     known = [value for value in values if not is_missing(value)]
     if known and all(isinstance(value, Real) and not isinstance(value, Integral) for value in known):
         raise ValueError(
             f"{argument} must be integer ids or names, got dtype float64 (such as {known[0]!r});"
-            " a measurement is cut into bins by Groups.from_values(values, bins=[...])"
+            f" a measurement is cut into bins by {_way_to_bins(known)}"
         )
+
+
+def _way_to_bins(values: Any) -> str:
+    middle = np.median(np.unique(np.asarray(values, np.float64)))
+    return f"Groups.from_values(values, bins=[{middle:.4g}]).encode(values)"
 
 
 def _check_all_known(values: list[object], ids: Integers, known: Groups, argument: str) -> None:

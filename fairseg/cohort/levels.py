@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from fairseg.io.cells import coded, each
+from fairseg.io.sentences import brief
 
 # What people's tools write for "not known": what pandas reads so, among it R's NA, and N/A of spreadsheets.
 MISSING = (
@@ -59,9 +60,9 @@ def check_edges(name: str, values: Sequence[float]) -> tuple[float, ...]:
     except (TypeError, ValueError):
         edges = ()
     if not edges or not all(map(isfinite, edges)) or list(edges) != sorted(set(edges)):
-        raise ValueError(f"bins of {name!r} must be increasing numbers, got {values!r}")
+        raise ValueError(f"bins of {name!r} must be increasing numbers, got {brief(values)}")
     if len({f"{edge:.15g}" for edge in edges}) < len(edges):
-        raise ValueError(f"bins of {name!r} must differ in their first 15 digits, got {values!r}")
+        raise ValueError(f"bins of {name!r} must differ in their first 15 digits, got {brief(values)}")
     return edges
 
 

@@ -15,7 +15,7 @@ from fairseg.cohort.columns import NO_ATTRIBUTES, metric_of, roles_of
 from fairseg.cohort.levels import WHOLE, as_float, cell_text, level_text, odd_cells
 from fairseg.io.cells import cells_of, each, texts_of
 from fairseg.io.csv_files import fused, read_csv
-from fairseg.io.sentences import NamingNote, counted, listed
+from fairseg.io.sentences import NamingNote, counted, lacks_column, listed
 
 logger = logging.getLogger(__name__)
 
@@ -324,7 +324,7 @@ def _named(table: pd.DataFrame, where: str, options: TableOptions) -> pd.DataFra
     for wanted, asked in (("case", options.case_column), ("subject", options.subject_column)):
         if asked is not None:
             if asked not in table:
-                raise ValueError(f"{where} must have a column {asked!r}, got {listed(table.columns, 20)}")
+                raise ValueError(lacks_column(where, asked, table.columns))
             names[asked] = wanted
     taken = [name for name in names.values() if name in table and name not in names]
     return table.drop(columns=taken).rename(columns=names)

@@ -13,8 +13,9 @@ from fairseg.cohort.case_names import cohort_as_files
 from fairseg.cohort.columns import METRICS, NOTE, SKIPPED
 from fairseg.cohort.levels import cell_text, is_missing
 from fairseg.cohort.reading import CleanTable, TableOptions, read_table
+from fairseg.io.calls import says_what_to_type
 from fairseg.io.cells import cells_of, each
-from fairseg.io.sentences import listed
+from fairseg.io.sentences import lacks_column, listed
 
 ALONE = "no subject, so the case is one of its own"
 NOT_IN_COHORT = "not in the cohort, so of unknown group"
@@ -22,6 +23,7 @@ BETWEEN_NOTES = " | "  # of one case
 Cohort = pd.DataFrame | Mapping[str, Sequence[Any]] | str | Path  # what `read_cohort` takes
 
 
+@says_what_to_type("read_cohort('groups.csv', fairseg.cohort.TableOptions(case_column='file'))")
 def read_cohort(source: Any, options: TableOptions | None = None) -> pd.DataFrame:
     r"""Read `groups.csv`: one row a case, with the columns `case`, `subject` and the attributes.
 
@@ -38,9 +40,9 @@ def read_cohort(source: Any, options: TableOptions | None = None) -> pd.DataFram
         options: further texts for "not known", and other names of the columns: see `TableOptions`.
 
     Raises:
-        ValueError: it cannot be read as a table, has no column `case` or two columns of one name, or a row
-            has no case or the case of an earlier row; row 2 of a file is the first below the header, as
-            spreadsheets count.
+        ValueError: it cannot be read as a table, has no column `case` or two columns of one name, a row has
+            no case or the case of an earlier row, or, in a table without cases, rows of a subject differ; row
+            2 of a file is the first below the header, as spreadsheets count.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -64,14 +66,17 @@ def clean_cohort(source: Any, options: TableOptions | None = None) -> CleanTable
             f"{where} must have a column 'case' or 'subject', got {listed(table.columns, 20)}; if another "
             "one names the cases, say --case-column NAME (TableOptions(case_column=NAME))"
         )
-    if "case" not in table:
-        table = table.assign(case=table["subject"])
     if table.empty:
         raise ValueError(f"{where} must have at least one row, got none")
+    of_subjects = "case" not in table
+    if of_subjects:
+        table = table.assign(case=table["subject"])
     for name in ("case", "subject"):
         if name in table:
             cells = each(cell_text, cells_of(table[name]))
             table[name] = pd.Series(cells, index=table.index, dtype=object)
+    if of_subjects:
+        table = _one_row_each(table, where)
     if (without := table.index[table["case"].isna()]).size:
         raise ValueError(f"{where}: row {without[0]} has no case")
     if (again := table.index[table["case"].duplicated()]).size:
@@ -81,6 +86,26 @@ def clean_cohort(source: Any, options: TableOptions | None = None) -> CleanTable
     table = with_subjects(table)
     attributes = [name for name in table.columns if name not in ("case", "subject")]
     return replace(read, frame=table[["case", "subject", *attributes]].reset_index(drop=True))
+
+
+def _one_row_each(table: pd.DataFrame, where: str) -> pd.DataFrame:
+    """Return a table without cases with one row a subject; what is empty in one may be filled in another.
+
+    Raises:
+        ValueError: rows of a subject differ, as of several cases; it names subject, column, values and rows.
+    """
+    for name in table.columns.drop(["case", "subject"]):
+        told = table[["subject", name]].dropna().drop_duplicates()
+        if (again := told.index[told["subject"].duplicated()]).size:
+            subject, other = told.loc[again[0]]
+            row = told.index[told["subject"] == subject][0]
+            raise ValueError(
+                f"{where}: subject {subject} must have one {name}, got {told.loc[row, name]!r} in row {row} "
+                f"and {other!r} in row {again[0]}; where rows are cases, name them by --case-column NAME"
+            )
+    first = ~table["subject"].duplicated() | table["subject"].isna()
+    filled = table.groupby("subject", sort=False).bfill()
+    return table.assign(**{str(name): filled[name] for name in filled if name != "case"})[first]
 
 
 def with_subjects(table: pd.DataFrame) -> pd.DataFrame:
@@ -201,7 +226,7 @@ def read_split(path: str | Path) -> dict[str, str]:
     read = read_table(path, roles=("subject",))
     table = read.log()
     if absent := [name for name in ("subject", "part") if name not in table]:
-        raise ValueError(f"{read.where} must have a column {absent[0]!r}, got {listed(table.columns, 20)}")
+        raise ValueError(lacks_column(read.where, absent[0], table.columns))
     parts: dict[str, str] = {}
     for subject, part in zip(map(cell_text, table["subject"]), map(cell_text, table["part"]), strict=True):
         if parts.setdefault(str(subject), str(part)) != str(part):

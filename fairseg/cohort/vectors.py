@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fairseg.cohort.levels import is_missing
+from fairseg.io.sentences import brief
 
 Vector = Any  # a list, tuple, NumPy array, pandas Series or array, or torch tensor; none of them is imported
 Integers = npt.NDArray[np.integer]
@@ -62,7 +63,7 @@ def _check_is_vector(values: Any, argument: str) -> None:
     if shape is not None and len(shape) != 1:
         raise ValueError(f"{expected}, got shape {tuple(shape)}")
     if isinstance(values, str | set | frozenset) or not hasattr(values, "__len__"):
-        raise ValueError(f"{expected}, got {values!r}")
+        raise ValueError(f"{expected}, got {brief(values)}")
     if shape is None and any(isinstance(value, list | tuple) or np.ndim(value) for value in values):
         raise ValueError(f"{expected}, got shape {_shape(values)}")
 

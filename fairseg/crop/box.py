@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from fairseg.io.sentences import brief
+
 Array = TypeVar("Array")  # a NumPy array or a torch tensor
 
 
@@ -289,5 +291,5 @@ def _per_axis(value: Any, ndim: int, name: str, *, least: int) -> tuple[int, ...
         several = ()
     if len(several) != ndim or min(several) < least:
         kind = "positive integer" if least else "integer of 0 or more"
-        raise ValueError(f"{name} must be a {kind}, or one for each of the {ndim} axes, got {value!r}")
+        raise ValueError(f"{name} must be a {kind}, or one for each of the {ndim} axes, got {brief(value)}")
     return several

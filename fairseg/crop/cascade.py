@@ -10,6 +10,7 @@ from skimage.measure import label
 from torch import Tensor, nn
 
 from fairseg.crop.box import Box, crop, overlap, uncrop
+from fairseg.io.sentences import brief
 
 Network = Callable[[Tensor], Any]
 Fallback = Box | Literal["center", "error"]
@@ -70,16 +71,18 @@ class Cascade(nn.Module):
         super().__init__()
         self.locate, self.segment = locate, segment
         if not np.iterable(size):
-            raise ValueError(f"size must have one integer an axis, such as ({size}, {size}), got {size!r}")
+            raise ValueError(
+                f"size must have one integer an axis, such as ({size}, {size}), got {brief(size)}"
+            )
         self.size = Box((0,) * len(size), tuple(size)).shape  # a box checks it
         if not isinstance(fallback, Box) and fallback not in ("center", "error"):
-            raise ValueError(f'fallback must be a Box, "center" or "error", got {fallback!r}')
+            raise ValueError(f'fallback must be a Box, "center" or "error", got {brief(fallback)}')
         if isinstance(fallback, Box) and fallback.ndim != len(self.size):
             raise ValueError(f"fallback must have the crop's {len(self.size)} axes, got {fallback.ndim}")
         if margin < 0:
             raise ValueError(f"margin must be 0 or more, got {margin}")
         if standardize not in (None, "crop", "organ"):
-            raise ValueError(f'standardize must be None, "crop" or "organ", got {standardize!r}')
+            raise ValueError(f'standardize must be None, "crop" or "organ", got {brief(standardize)}')
         self.margin, self.fallback, self.shared = margin, fallback, shared
         self.standardize = standardize
         self.boxes: list[Box] = []

@@ -20,7 +20,7 @@ from fairseg.io.csv_files import read_csv, to_csv
 from fairseg.io.files import filled_folder
 from fairseg.io.image_writing import write_image
 from fairseg.io.json_files import read_json
-from fairseg.io.sentences import counted, listed, not_among
+from fairseg.io.sentences import counted, lacks_column, listed, not_among
 
 
 @dataclass(frozen=True)
@@ -174,10 +174,10 @@ def _rows(file: Path, key: str, columns: Mapping[str, str]) -> dict[str, dict[st
     """Return key -> attributes of a table; `columns` are name in the table -> name in groups.csv."""
     table = read_csv(file)
     if key not in table:
-        raise ValueError(f"{file} must have a column {key!r}, it has {listed(table.columns, 20)}")
+        raise ValueError(lacks_column(file, key, table.columns))
     known = {name: ours for name, ours in columns.items() if name in table}
     if absent := [name for name, ours in columns.items() if ours in ("sex", "age") and name not in known]:
-        raise ValueError(f"{file} must have a column {absent[0]!r}, it has {listed(table.columns, 20)}")
+        raise ValueError(lacks_column(file, absent[0], table.columns))
     kept = table.set_index(key)[list(known)].rename(columns=known)
     return {str(name): {ours: row[ours] for ours in known.values()} for name, row in kept.iterrows()}
 

@@ -14,7 +14,7 @@ from fairlearn.metrics import MetricFrame
 from fairseg.cohort.groups import Groups
 from fairseg.cohort.ids import as_ids
 from fairseg.cohort.levels import level_text
-from fairseg.io.sentences import listed, not_among
+from fairseg.io.sentences import brief, listed, not_among
 from fairseg.metrics.fairness import Statistic, by_group
 from fairseg.scoring.summary import summarize
 from fairseg.scoring.table import Scores
@@ -67,7 +67,7 @@ def metric_frame(
     checked = Scores.of(scores)
     if isinstance(by, Groups):
         if bins is not None:
-            raise ValueError(f"bins must be None where by holds finished groups, got {bins!r}")
+            raise ValueError(f"bins must be None where by holds finished groups, got {brief(bins)}")
         groups = by
     else:
         groups = Groups.from_table(checked.table, by=by, bins=bins)

@@ -15,6 +15,7 @@ from torch import Tensor
 from fairseg.cohort import Groups, as_groups
 from fairseg.cohort.ids import as_ids
 from fairseg.integrations.trackers import log_keys
+from fairseg.io.sentences import brief
 from fairseg.losses.grouping import NumGroups, batch_ids
 from fairseg.metrics.counts import Counts
 from fairseg.metrics.fairness import Floats, by_group, fairness_gap, skewed_error_ratio, worst_group
@@ -230,7 +231,7 @@ def check_ids(ids: Tensor, name: str, size: int, low: int, high: int) -> Tensor:
         given = torch.as_tensor(ids)
     except (TypeError, ValueError):  # names
         raise ValueError(
-            f"{name} must be integers, got {ids!r:.60}; of names make them by pandas.factorize(names)[0]"
+            f"{name} must be integers, got {brief(ids)}; of names make them by pandas.factorize(names)[0]"
         ) from None
     if given.shape != (size,) or given.is_floating_point() or given.dtype == torch.bool:
         raise ValueError(

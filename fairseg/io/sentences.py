@@ -1,10 +1,12 @@
 """How notes and errors count, list and guess: `2 cases`; `a, b, c, d, e and 3 more`; `did you mean 'b'?`."""
 
 import difflib
+import itertools
 from collections.abc import Iterable
 
 _P_LIMITS = (0.05, 0.01, 0.001)
 _MORE_DIGITS = 5
+_SHOWN, _LONGEST = 8, 80  # values of a list, letters of anything else, that an error shows
 
 
 class NamingNote(str):
@@ -97,6 +99,33 @@ def listed(things: Iterable[object], most: int = 5) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
+def brief(value: object) -> str:
+    """Return a value as errors show it, on one line; of an array, a Series or a long list its first values.
+
+    >>> brief("x"), brief(list(range(20)))
+    ("'x'", 'list of 20: 0, 1, 2, ...')
+    """
+    shape = getattr(value, "shape", None)
+    if shape or (isinstance(value, list | tuple | set | frozenset) and len(value) > _SHOWN):
+        size = "x".join(map(str, shape)) if shape else len(value)  # type: ignore[arg-type]
+        first = itertools.islice(value, 3) if not shape or len(shape) == 1 else ()  # type: ignore[call-overload]
+        cells = [repr(cell.item() if hasattr(cell, "item") else cell) for cell in first]
+        return f"{type(value).__name__} of {size}" + (f": {', '.join(cells)}, ..." if cells else "")
+    text = " ".join(repr(value).split())
+    return text if len(text) <= _LONGEST else text[:_LONGEST] + "..."
+
+
+def lacks_column(where: object, name: object, names: Iterable[object]) -> str:
+    """Return the error of a table that lacks a column, with those it has.
+
+    >>> lacks_column("groups.csv", "cse", ["case", "sex"])
+    "groups.csv must have a column 'cse', it has case, sex; did you mean 'case'?"
+    """
+    there = list(names)
+    has = listed(there, 20) or "none"
+    return f"{where} must have a column {name!r}, it has {has}{did_you_mean(name, there)}"
+
+
 def did_you_mean(name: object, names: Iterable[object]) -> str:
     """Return the end of an error: which of the names there are is nearly this one; "" if none is.
 
@@ -127,4 +156,4 @@ def not_among(argument: str, got: object, names: Iterable[object], *, between: s
     "kind must be one of boxes, gaps, got 'boxs'; did you mean 'boxes'?"
     """
     there = [str(name) for name in names]
-    return f"{argument} must be one of {between.join(there)}, got {got!r}{did_you_mean(got, there)}"
+    return f"{argument} must be one of {between.join(there)}, got {brief(got)}{did_you_mean(got, there)}"

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from fairseg.io.sentences import brief
 from fairseg.losses.grouping import NonAdditiveLossError
 from fairseg.losses.per_sample import check_labels, each_mean
 
@@ -95,7 +96,7 @@ def _name(base: Base) -> str:
 def check_base(base: Base) -> None:
     """Refuse what is no loss of samples at all."""
     if not callable(base) or isinstance(base, type):
-        raise ValueError(f"base must be a loss, called with logits and target, got {base!r}")
+        raise ValueError(f"base must be a loss, called with logits and target, got {brief(base)}")
     if hasattr(base, "group_losses"):
         raise ValueError("base must be a loss of samples, got a group loss")
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from fairseg.cohort import Groups, as_ids
 from fairseg.cohort.vectors import read_vector
+from fairseg.io.sentences import brief
 
 # One number a group; name -> number; or the group of each sample of the cohort, to be counted.
 Counts = Sequence[float] | Tensor | Mapping[Any, float] | Any
@@ -101,7 +102,7 @@ def check_counts(counts: Any, name: str = "counts") -> Tensor:
     """Return group counts as float64 (G,) on the CPU, or raise a ValueError that names the group."""
     number = torch.as_tensor(counts, dtype=torch.float64).detach().cpu()
     if number.ndim != 1 or not number.numel():
-        raise ValueError(f"{name} must be a vector, one number a group, got {counts!r}")
+        raise ValueError(f"{name} must be a vector, one number a group, got {brief(counts)}")
     for group, count in enumerate(number.tolist()):
         if not 0 < count < float("inf"):
             raise ValueError(f"{name} must be positive, got {count:g} for group {group}")
@@ -135,7 +136,7 @@ def _kamiran_calders(counts: Any) -> Tensor:
     table = np.asarray(counts, dtype=np.float64)
     if table.ndim != 2 or not table.size or not (np.isfinite(table) & (table >= 0)).all():
         raise ValueError(
-            f"counts must be samples of each group and outcome, (G, Y), 0 or more, got {counts!r}"
+            f"counts must be samples of each group and outcome, (G, Y), 0 or more, got {brief(counts)}"
         )
     for group, row in enumerate(table):
         if not row.any():

@@ -4,6 +4,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from fairseg.io.sentences import brief
+
 
 class HookedFeatures:
     """What a layer of a network gave in its last forward pass, with its graph.
@@ -91,4 +93,6 @@ def _find(network: nn.Module, layer: str | nn.Module) -> tuple[str, nn.Module]:
     if isinstance(layer, nn.Module):
         raise ValueError(f"layer must be a module of the network, this {type(layer).__name__} is none")
     names = ", ".join(name for name in known if name and "." not in name)
-    raise ValueError(f"layer must be the name of a module of the network, such as {names}; got {layer!r}")
+    raise ValueError(
+        f"layer must be the name of a module of the network, such as {names}; got {brief(layer)}"
+    )

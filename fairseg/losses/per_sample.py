@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fairseg.io.sentences import brief
 from fairseg.losses.grouping import is_transformed, plain
 
 Pool = Literal["sample", "group"]
@@ -394,5 +395,5 @@ def _class_weight(class_weight: Sequence[float] | Tensor | None) -> Tensor | Non
         return None
     weight = torch.as_tensor(class_weight, dtype=torch.get_default_dtype()).detach().clone()
     if weight.ndim != 1 or not bool((weight >= 0).all()) or not bool(weight.isfinite().all()):
-        raise ValueError(f"class_weight must be finite numbers >= 0, one a class, got {class_weight!r}")
+        raise ValueError(f"class_weight must be finite numbers >= 0, one a class, got {brief(class_weight)}")
     return weight

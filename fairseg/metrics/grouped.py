@@ -16,7 +16,7 @@ from fairseg.cohort.groups import Groups
 from fairseg.cohort.ids import GroupIds, as_ids
 from fairseg.cohort.levels import is_missing, level_text
 from fairseg.cohort.vectors import Vector, check_is_no_table, on_cpu
-from fairseg.io.sentences import did_you_mean
+from fairseg.io.sentences import brief, did_you_mean
 
 Floats = npt.NDArray[np.float64]
 Reference = str | int | None
@@ -167,7 +167,7 @@ def _number(value: object, argument: str) -> float:
     try:
         return float("nan") if is_missing(value) else float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):
-        raise ValueError(f"{argument} must be numbers, got {value!r}") from None
+        raise ValueError(f"{argument} must be numbers, got {brief(value)}") from None
 
 
 def group_ids(groups: Vector) -> GroupIds:
@@ -187,13 +187,13 @@ def group_id(reference: Reference, names: tuple[str, ...] | None, num_groups: in
     if is_id and 0 <= int(reference) < num_groups:
         return int(reference)
     if names is None:
-        raise ValueError(f"reference must be a group id below {num_groups}, got {reference!r}")
+        raise ValueError(f"reference must be a group id below {num_groups}, got {brief(reference)}")
     try:
         return Groups(names).index("" if is_id else level_text(reference))
     except ValueError:
         known = "; ".join(names)
         raise ValueError(
-            f"reference must be one of the groups ({known}) or an id, got {reference!r}"
+            f"reference must be one of the groups ({known}) or an id, got {brief(reference)}"
             f"{did_you_mean(reference, names)}"
         ) from None
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fairseg.io.sentences import brief
 from fairseg.io.voxel_data import is_one_hot
 
 Labels = Sequence[int] | Mapping[str, int]
@@ -170,7 +171,7 @@ def rounds_of(unions: tuple[Unions, Unions]) -> list[list[int]]:
 def check_ignore(ignore: int, unions: Sequence[tuple[int, ...]] | None) -> None:
     """Raise a ValueError unless `ignore` can be the value of voxels that count for nothing."""
     if isinstance(ignore, bool) or not isinstance(ignore, int | np.integer) or ignore == 0:
-        raise ValueError(f"ignore must be an integer other than 0, the background, got {ignore!r}")
+        raise ValueError(f"ignore must be an integer other than 0, the background, got {brief(ignore)}")
     if not -(2**63) <= ignore < 2**63:
         raise ValueError(f"ignore must be what a mask can hold, from -2**63 to below 2**63, got {ignore}")
     if unions is not None and any(ignore in union for union in unions):
@@ -321,7 +322,7 @@ def label_values(labels: Labels) -> dict[str | int, int]:
             or the same value twice.
     """
     if isinstance(labels, str | bytes) or not isinstance(labels, Mapping | Sequence | np.ndarray):
-        raise ValueError(f"labels must be a sequence of ints or a mapping name -> int, got {labels!r}")
+        raise ValueError(f"labels must be a sequence of ints or a mapping name -> int, got {brief(labels)}")
     items = labels.items() if isinstance(labels, Mapping) else [(value, value) for value in labels]
     named: dict[str | int, int] = {}
     for name, value in items:
@@ -330,7 +331,7 @@ def label_values(labels: Labels) -> dict[str | int, int]:
                 raise TypeError
             number = index(value)
         except TypeError:
-            raise ValueError(f"labels must be integers, got {value!r}") from None
+            raise ValueError(f"labels must be integers, got {brief(value)}") from None
         if number <= 0:
             raise ValueError(f"labels must be positive (0 is background), got {number}")
         if number >= 2**63:
@@ -352,7 +353,7 @@ def check_spacing(spacing: Sequence[float] | None, ndim: int) -> npt.NDArray[np.
     except (TypeError, ValueError):
         size = np.empty(0)
     if size.shape != (ndim,) or not np.isfinite(size).all() or (size <= 0).any():
-        raise ValueError(f"spacing must have {ndim} positive numbers, got {spacing!r}")
+        raise ValueError(f"spacing must have {ndim} positive numbers, got {brief(spacing)}")
     return size
 
 

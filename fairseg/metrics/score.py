@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fairseg.cohort.columns import LESIONS, METRICS, TOLERANT, VOXELS
-from fairseg.io.sentences import did_you_mean
+from fairseg.io.sentences import brief, did_you_mean
 from fairseg.metrics.counts import count
 from fairseg.metrics.distance import (
     Empty,
@@ -65,7 +65,7 @@ class Measures:
         if isinstance(metrics, str):
             among = ", ".join(METRICS)
             raise ValueError(
-                f"metrics must be some of {among}, as a sequence such as ('dice',), got {metrics!r}"
+                f"metrics must be some of {among}, as a sequence such as ('dice',), got {brief(metrics)}"
             )
         return cls(tuple(metrics), *options)
 

@@ -13,7 +13,7 @@ from fairseg.cohort.groups import Groups
 from fairseg.cohort.ids import as_ids
 from fairseg.cohort.short_names import short_names
 from fairseg.io.calls import Call, is_path
-from fairseg.io.sentences import counted, did_you_mean, listed, not_among
+from fairseg.io.sentences import brief, counted, did_you_mean, listed, not_among
 from fairseg.metrics.grouped import as_values
 from fairseg.scoring.subjects import (
     STRUCTURE_SIZE,
@@ -175,7 +175,7 @@ def analyses_of(
     """Return the groupings that `audit` is asked for, checked; its arguments are those of `audit`."""
     asked = [by, *also]
     if not isinstance(bins, Mapping):
-        raise ValueError(f"bins must map attributes to edges, such as {{'age': [50, 65]}}, got {bins!r}")
+        raise ValueError(f"bins must map attributes to edges, such as {{'age': [50, 65]}}, got {brief(bins)}")
     names = [_attributes(one) for one in asked]
     known = {name for each in names for name in each} | set(adjust)
     if stray := [name for name in bins if name not in known]:

@@ -10,9 +10,10 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from fairseg.cohort.ids import as_ids, check_ids
+from fairseg.cohort.ids import as_ids, check_ids, check_no_measurement
 from fairseg.cohort.levels import is_missing
 from fairseg.cohort.vectors import Vector, on_cpu, read_vector
+from fairseg.io.sentences import brief
 from fairseg.samplers.draws import Indices, Members
 from fairseg.samplers.stream import Stream, StreamState
 
@@ -233,13 +234,13 @@ class _Items(Iterator[Item]):
 def check_count(value: object, name: str, *, least: int) -> int:
     """Return an int of at least `least`, or raise a ValueError that names the argument."""
     if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
-        raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
+        raise ValueError(f"{name} must be an integer of at least {least}, got {brief(value)}")
     return int(value)
 
 
 def _check_balance(balance: object) -> float:
     if isinstance(balance, bool) or not isinstance(balance, Real) or not 0 <= float(balance) <= 1:
-        raise ValueError(f"balance must lie between 0 (natural) and 1 (equal shares), got {balance!r}")
+        raise ValueError(f"balance must lie between 0 (natural) and 1 (equal shares), got {brief(balance)}")
     return float(balance)
 
 
@@ -252,6 +253,8 @@ def _group_ids(groups: Vector) -> tuple[npt.NDArray[np.integer], tuple[str, ...]
     if not ids.size:
         raise ValueError("groups must be a vector of ids or names, one a sample, got none")
     check_ids(ids, _MOST_GROUPS)
+    if names is None:
+        check_no_measurement(ids)
     if int(ids.max()) < 0:
         raise ValueError(f"groups must be known for at least one sample, all {ids.size} are -1")
     return ids if ids.dtype.kind == "i" else ids.astype(np.int64), names
@@ -292,7 +295,7 @@ def _sample_weights(weights: Vector, ids: npt.NDArray[np.integer]) -> npt.NDArra
     try:
         each = np.array(given, dtype=np.float64)
     except (TypeError, ValueError):
-        raise ValueError(f"weights must be numbers, one a sample, got {weights!r}") from None
+        raise ValueError(f"weights must be numbers, one a sample, got {brief(weights)}") from None
     if each.shape != ids.shape:
         raise ValueError(f"weights must have one number a sample, shape {ids.shape}, got shape {each.shape}")
     each[ids < 0] = 0.0

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fairseg.io.sentences import brief
 from fairseg.samplers.draws import Draws, Indices, Members, generator
 from fairseg.samplers.quotas import Quotas, Remainders, share_weights
 from fairseg.samplers.weighted import WeightedDraws
@@ -116,7 +117,9 @@ class Stream:
         number, total = len(self.weights), self._quotas.total
         for name, values in (("owed", remainder), ("drawn", drawn)):
             if not isinstance(values, list) or len(values) != number or {type(v) for v in values} != {int}:
-                raise ValueError(f"state must have {name} as a list of {number} integers, got {values!r}")
+                raise ValueError(
+                    f"state must have {name} as a list of {number} integers, got {brief(values)}"
+                )
         if sum(remainder) or max(map(abs, remainder)) >= total or min(drawn) < 0:
             raise ValueError("state must have owed and drawn as they were saved, these are none")
         return StreamState(block, self._quotas.as_remainders(remainder), np.array(drawn, dtype=np.int64))

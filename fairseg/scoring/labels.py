@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fairseg.io.json_files import read_json
-from fairseg.io.sentences import counted, listed
+from fairseg.io.sentences import brief, counted, listed
 from fairseg.io.structure_files import structure_names
 from fairseg.metrics.masks import Structures, check_ignore, structure_values
 
@@ -309,7 +309,7 @@ def read_dataset_labels(folder: Path) -> DatasetLabels | None:
     content = read_json(path)
     entries = content.get("labels") if isinstance(content, dict) else None
     if not isinstance(entries, dict):
-        got = "no object" if entries is None else f"{entries!r:.60}"
+        got = "no object" if entries is None else brief(entries)
         raise ValueError(
             f'{path} must hold "labels" as nnU-Net writes them, name and value of each, got {got}'
         )

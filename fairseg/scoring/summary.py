@@ -17,6 +17,7 @@ from fairseg.cohort.columns import DISTANCES, METRICS, VOXELS, title
 from fairseg.cohort.groups import Groups
 from fairseg.cohort.ids import GroupIds, as_ids
 from fairseg.cohort.short_names import short_names
+from fairseg.io.sentences import brief
 from fairseg.metrics import by_group, fairness_gap, iqr, mann_whitney_u, skewed_error_ratio, split_by_group
 from fairseg.scoring.table import Scores
 from fairseg.statistics.judge_options import JudgeOptions
@@ -131,7 +132,7 @@ def summarize(
     """
     if not isinstance(groups, Groups):
         raise ValueError(
-            f"groups must be Groups, such as Groups.from_table(scores, by={groups!r}), got {groups!r}"
+            f"groups must be Groups, such as Groups.from_table(scores, by={groups!r}), got {brief(groups)}"
             if isinstance(groups, str)
             else f"groups must be Groups, as from Groups.from_table, got {type(groups).__name__}"
         )

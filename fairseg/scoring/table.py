@@ -38,7 +38,7 @@ from fairseg.cohort.reading import CleanTable, TableOptions, read_table
 from fairseg.cohort.table import BETWEEN_NOTES, cell_repr, is_skipped, noted, read_numbers, with_subjects
 from fairseg.io.cells import cells_of, each
 from fairseg.io.csv_files import to_csv
-from fairseg.io.sentences import NamingNote, counted, did_you_mean, listed
+from fairseg.io.sentences import NamingNote, brief, counted, did_you_mean, listed
 from fairseg.scoring.wide import hint_of_wide, long_table, without_percent
 
 Unit = Literal["mm", "px"]
@@ -285,15 +285,15 @@ def _with_metrics(
 ) -> tuple[pd.DataFrame, str, dict[str, str]]:
     """Return the table with metrics under our names, the title of the main one, and our name -> theirs."""
     if not isinstance(metric, str | None):
-        raise ValueError(f"metric must be the name of one column, got {metric!r}{_about_wide(table)}")
+        raise ValueError(f"metric must be the name of one column, got {brief(metric)}{_about_wide(table)}")
     known = {name: metric_of(name) for name in table.columns}
     names = {name: found for name, found in known.items() if found is not None}
     title = METRICS["dice"].title
     if metric is not None and (wanted := metric_of(metric)) != "dice":
         if wanted and not METRICS[wanted].higher_is_better:
             raise ValueError(
-                f"metric must be a share of 1, higher better, such as dice or nsd, got {metric!r}: distances "
-                "and errors are reported beside it"
+                f"metric must be a share of 1, higher better, such as dice or nsd, got {brief(metric)}: "
+                "distances and errors are reported beside it"
             )
         called = [name for name in known if name == metric or (wanted and known[name] == wanted)]
         if not called:

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from fairseg.io.limits import check_voxel_size
-from fairseg.io.sentences import listed
+from fairseg.io.sentences import lacks_column
 from fairseg.metrics.masks import check_spacing
 
 Spacing = str | Sequence[str] | Sequence[float]
@@ -56,10 +56,8 @@ class VoxelSizes:
         columns = pd.DataFrame() if table is None else table
         for name in names:
             if name not in columns:
-                there = listed(columns.columns, 20) or "none"
-                raise ValueError(
-                    f"spacing must be numbers or columns of the cohort, got {name!r}; it has {there}"
-                )
+                lacks = lacks_column("the cohort", name, columns.columns)
+                raise ValueError(f"spacing must be numbers or names of columns: {lacks}")
         parts = [[_numbers(cell, str(name), case) for case, cell in columns[name].items()] for name in names]
         of_case = {str(case): sum(own, ()) for case, *own in zip(columns.index, *parts, strict=True)}
         return cls(of_case=of_case)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from fairseg.io.images import find_masks
 from fairseg.io.json_files import read_json
-from fairseg.io.sentences import counted, listed
+from fairseg.io.sentences import brief, counted, listed
 from fairseg.metrics.masks import check_ignore
 from fairseg.scoring.labels import Codes, read_dataset_labels, values_of
 from fairseg.scoring.voxel_sizes import VoxelSizes
@@ -123,7 +123,7 @@ def read_channel_names(root: Path) -> tuple[str, ...]:
     content = read_json(file)
     names = content.get("channel_names") if isinstance(content, dict) else None
     if not isinstance(names, dict):
-        got = "none" if names is None else f"{names!r:.60}"
+        got = "none" if names is None else brief(names)
         if isinstance(content, dict) and "modality" in content:
             got += (
                 ' but "modality", as of the Decathlon and nnU-Net v1, which nnUNetv2_convert_MSD_dataset or'

@@ -34,7 +34,6 @@ Reader = Callable[[Integers, npt.NDArray[np.int8]], Floats]
 
 LEVEL = 0.05
 PERMUTATIONS: dict[Model, int] = {"linear": 1000, "cnn": 39}
-FEWEST_PERMUTATIONS: dict[Model, int] = {"linear": 199, "cnn": 19}
 _COMPONENTS = 40
 _FOLDS, _REPEATS = 5, 4
 _CHUNK = 50  # deals at a time

@@ -25,8 +25,8 @@ from fairseg.understanding.errors import (
     signed_size_errors,
 )
 from fairseg.understanding.gather import Gathered, gather
-from fairseg.understanding.readable import FEWEST_PERMUTATIONS, PERMUTATIONS, Model, read_groups
-from fairseg.understanding.slices import Slice, find_slices
+from fairseg.understanding.readable import LEVEL, PERMUTATIONS, Model, read_groups
+from fairseg.understanding.slices import FOUND, Slice, find_slices
 from fairseg.understanding.understood import Understood
 from fairseg.understanding.used import associations
 from fairseg.understanding.views import BOTTLENECK, ERRORS, MEASURES, image_columns
@@ -92,6 +92,7 @@ class UnderstandResult(Understood):
         return card_html(self)
 
 
+_HOLM: dict[Model, int] = {"linear": 2 * FOUND, "cnn": 1}  # rows over which a p is corrected, at most
 _MOST_PERMUTATIONS = 100_000  # which are held in memory, an integer a subject
 _WIDEST = 10_000.0  # mm or pixels, of a margin
 
@@ -148,8 +149,8 @@ def understand(
         model: that reads images: "linear", seconds; or "cnn", the encoder of the reference network, trained
             anew on balanced batches in every fold of every permutation, half an hour for 120 subjects on one
             core. Numbers are read by the linear one.
-        permutations: of the groups among subjects, 199 to 100,000, of a cnn at least 19; None: 1000, of a cnn
-            39. No p of a view is below 1 / (permutations + 1).
+        permutations: of the groups among subjects, 119 to 100,000, of a cnn at least 19 (fewer could show
+            nothing at 0.05); None: 1000, of a cnn 39. No p of a view is below 1 / (permutations + 1).
         seed: of the permutations, folds, networks and donors.
         spacing: pixel size in mm of images whose files state none, or the columns of the cohort that have it;
             None: that of `run`.
@@ -167,10 +168,14 @@ def understand(
     if model not in PERMUTATIONS:
         raise ValueError(not_among("model", model, PERMUTATIONS))
     permutations = PERMUTATIONS[model] if permutations is None else permutations
-    least = FEWEST_PERMUTATIONS[model]
+    least = round(_HOLM[model] / LEVEL) - 1
     if not least <= permutations <= _MOST_PERMUTATIONS:
-        must = f"must be {least} to {_MOST_PERMUTATIONS} of a {model} model"
-        raise ValueError(f"permutations {must}, got {permutations}")
+        of = f"{_HOLM[model]} slices together" if _HOLM[model] > 1 else "a view"
+        raise ValueError(
+            f"permutations must be {least} to {_MOST_PERMUTATIONS} of a {model} model, got {permutations}: "
+            f"of fewer, the smallest p of {of}, {_HOLM[model]} / (permutations + 1), is above {LEVEL:g}, so "
+            "that nothing could be shown"
+        )
     if margins is not None and not (margins and all(0 <= margin <= _WIDEST for margin in margins)):
         raise ValueError(f"margins must be from 0 to {_WIDEST:g}, got {listed(margins) or 'none'}")
     alike = [confounders] if isinstance(confounders, str) else list(dict.fromkeys(confounders))

@@ -1084,3 +1084,16 @@ def test_one_voxel_of_1e30_costs_no_other_case(cohort: Path, capfd: pytest.Captu
     bad(cohort, audit(cohort), capfd, "s3_ED", "2**63")
     assert main([*audit(cohort), "--on-error", "skip"]) == 1
     assert (cohort / "out" / "report.html").exists()
+
+
+@pytest.mark.parametrize("command", ["audit", "evaluate"])
+def test_a_table_in_the_place_of_masks_is_told_its_command(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "scores.csv"
+    table.write_text("subject,sex,score\na,F,0.9\n")
+    assert main([command, str(table), "--out", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr().err
+    assert f"got the file {table}" in said
+    assert "fairseg report" in said
+    assert "REFERENCES" not in said

@@ -9,8 +9,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+import fairseg
 from fairseg import Groups
 from fairseg.cohort import as_groups, as_ids
+from fairseg.losses import GroupDROLoss
+from fairseg.metrics import fairness_gap
+from fairseg.samplers import GroupBatchSampler
 
 INTEGERS = {
     "list": [1, 0, -1, 1],
@@ -180,3 +184,42 @@ def test_ids_and_names_beyond_the_known_groups_are_refused_or_unknown() -> None:
 def test_what_names_no_groups_is_refused(known: Any) -> None:
     with pytest.raises(ValueError, match=r"num_groups must|names must|twice"):
         as_groups(known)
+
+
+AGES = np.random.default_rng(0).integers(20, 80, 60)
+
+
+@pytest.mark.parametrize(
+    "take",
+    [
+        as_ids,
+        lambda ages: GroupBatchSampler(ages, 8),
+        lambda ages: GroupBatchSampler(pd.Series(ages), 8),
+        lambda ages: fairness_gap(np.ones(60), ages),
+        lambda ages: fairness_gap(np.ones(60), ages + 0.5),
+        lambda ages: fairseg.audit(np.linspace(0, 1, 60), groups=ages),
+    ],
+)
+def test_a_measurement_is_no_ids(take: Any) -> None:
+    with pytest.raises(ValueError, match=rf"bins=\[{np.median(np.unique(AGES)):.0f}(\.5)?\]\)\.encode"):
+        take(AGES)
+
+
+def test_many_ids_that_count_from_0_are_ids(caplog: pytest.LogCaptureFixture) -> None:
+    ids = np.arange(40)
+    assert as_ids(ids).num_groups == 40
+    assert as_ids(AGES, known=100).num_groups == 100
+    gap = np.repeat(np.delete(ids, 7), 3)  # a group of the cohort that has nobody here
+    assert as_ids(gap).num_groups == 40
+    assert not caplog.records
+    as_ids(np.repeat(np.arange(20, 40), 3))
+    assert "20 integers from 20 to 39 among 60 samples" in caplog.text
+
+
+@pytest.mark.parametrize("values", [pd.Series(AGES), AGES, torch.from_numpy(AGES), AGES.tolist()])
+def test_an_error_shows_the_first_values_of_many(values: Any) -> None:
+    with pytest.raises(ValueError, match=rf"groups, got \w+ of 60: {AGES[0]}, {AGES[1]}, {AGES[2]}, \.\.\.;"):
+        Groups(values)
+    with pytest.raises(ValueError, match=r"base must be .* got \w+ of 60") as caught:
+        GroupDROLoss(2, base=values)
+    assert len(str(caught.value)) < 150

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from fairseg import read_cohort
+from fairseg.cohort import TableOptions
 from fairseg.cohort.levels import MISSING
 from fairseg.cohort.table import read_split, rows_of
 from fairseg.io.csv_files import to_csv
@@ -107,6 +108,23 @@ def test_a_case_in_several_rows_is_named_with_the_rows_of_a_spreadsheet(tmp_path
 def test_a_row_without_case_is_named(tmp_path: Path) -> None:
     assert "row 4 has no case" in complaint(tmp_path, "case,sex\n1,F\n\n,M\n")
     assert "row 2 has no case" in complaint(tmp_path, "case,sex\nNA,F\n")
+
+
+def test_rows_of_a_subject_are_one_unless_they_contradict(tmp_path: Path) -> None:
+    text = "subject,sex,age\nb,M,50\na,F,\na,,41\n"
+    (tmp_path / "people.csv").write_text(text)
+    table = read_cohort(tmp_path / "people.csv")
+    assert table.to_numpy().tolist() == [["b", "b", "M", "50"], ["a", "a", "F", "41"]]
+    said = complaint(tmp_path, text + "a,M,41\n")
+    assert "subject a must have one sex, got 'F' in row 3 and 'M' in row 5" in said
+
+
+def test_a_column_that_is_not_there_is_guessed(tmp_path: Path) -> None:
+    (tmp_path / "g.csv").write_text("file,sex\na,F\n")
+    with pytest.raises(ValueError, match=r"column 'fil', it has file, sex; did you mean 'file'"):
+        read_cohort(tmp_path / "g.csv", TableOptions(case_column="fil"))
+    with pytest.raises(TypeError, match=r"TableOptions\(case_column='file'\)"):
+        read_cohort(tmp_path / "g.csv", case_column="file")  # type: ignore[call-arg]
 
 
 def test_a_table_without_column_case_says_which_it_has(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def test_a_column_has_the_size_of_each_case(
         ({"mm": [1, 0]}, "mm", "positive numbers, got '0' in column mm of case b"),
         ({"mm": ["0,14", 1]}, "mm", "positive numbers, got '0,14' in column mm of case a"),
         ({"mm": [1, "wide"]}, "mm", "positive numbers, got 'wide' in column mm of case b"),
-        ({}, "mm", "columns of the cohort, got 'mm'; it has subject, sex"),
+        ({}, "mm", "the cohort must have a column 'mm', it has subject, sex"),
         ({"mm": [1, 1]}, ("mm", 2.0), "spacing must have 2 positive numbers"),
         ({}, (), "spacing must have 2 numbers"),
     ],

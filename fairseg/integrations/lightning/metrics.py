@@ -11,6 +11,7 @@ from torchmetrics import Metric
 from fairseg.cohort import Groups, as_groups
 from fairseg.integrations.torchmetrics import GroupReport
 from fairseg.integrations.voxel_counts import Samples, Statistic
+from fairseg.io.sentences import brief
 from fairseg.losses.grouping import NumGroups
 from fairseg.metrics.masks import Structures
 
@@ -60,7 +61,7 @@ class LogGroupMetrics(Callback):
     ) -> None:
         groups = as_groups(names, "names")
         if not isinstance(groups, Groups):
-            raise ValueError(f"names must be the names of the groups, got {names!r}")
+            raise ValueError(f"names must be the names of the groups, got {brief(names)}")
         self.names = groups.names
         options: dict[str, Any] = {"samples": samples, "statistic": statistic, "reference": reference}
         self._metric = GroupReport(groups, labels, **options)

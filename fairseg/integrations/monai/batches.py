@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fairseg.io.sentences import brief
 from fairseg.losses.grouping import plain
 
 
@@ -34,7 +35,7 @@ def ids_of(batch: Any, key: str, size: int, *, what: str) -> Tensor:
         ids = _as_tensor(values)
     except (TypeError, ValueError, RuntimeError):
         raise ValueError(
-            f"{what} under {key!r} must be integers, got {values!r}; pandas.factorize makes them of names"
+            f"{what} under {key!r} must be integers, got {brief(values)}; pandas.factorize makes them"
         ) from None
     if ids.is_floating_point() or ids.dtype == torch.bool or ids.shape != (size,):
         raise ValueError(

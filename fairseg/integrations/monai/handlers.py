@@ -11,6 +11,7 @@ from torch import Tensor
 from fairseg.integrations.monai.batches import ids_of
 from fairseg.integrations.monai.metrics import GroupDiceMetric, named
 from fairseg.integrations.monai.training import GroupLossFunction
+from fairseg.io.sentences import brief
 from fairseg.losses import DeepSupervision, GroupLoss
 from fairseg.losses.grouping import precise
 
@@ -50,7 +51,7 @@ class GroupMetricHandler(IgniteMetricHandler):
             raise ValueError(f"metric_fn must be a group metric of fairseg, got {type(metric_fn).__name__}")
         number = metric_fn.num_groups
         if names is not None and (isinstance(names, str) or len(names) != number):
-            raise ValueError(f"names must be the names of {number} groups, got {names!r}")
+            raise ValueError(f"names must be the names of {number} groups, got {brief(names)}")
         self.group_key, self.subject_key, self.names = group_key, subject_key, names
         super().__init__(metric_fn=metric_fn, output_transform=output_transform, save_details=False)
 
@@ -102,7 +103,7 @@ class LogGroupLoss:
             raise ValueError(f"loss_function must hold a group loss of fairseg, got {type(loss).__name__}")
         self._loss, number = inner, inner.num_groups
         if isinstance(names, str) or len(names) != number:
-            raise ValueError(f"names must be the names of {number} groups, got {names!r}")
+            raise ValueError(f"names must be the names of {number} groups, got {brief(names)}")
         self.names = tuple(names)
         self._sums: Tensor | None = None
 
