@@ -21,7 +21,7 @@ from fairseg.cohort.case_names import (
     match_cases,
     names_apart,
 )
-from fairseg.cohort.columns import NO_ATTRIBUTES, metric_of
+from fairseg.cohort.columns import is_attribute, metric_of
 from fairseg.cohort.reading import CleanTable, TableOptions, read_table
 from fairseg.cohort.table import clean_cohort, read_split
 from fairseg.io.images import find_masks
@@ -186,7 +186,7 @@ def _rows_of_people(table: pd.DataFrame) -> pd.DataFrame:
     rows = pd.Series(map(str, table.index), index=table.index)
     case = table.get("case", table.get("subject", rows)).fillna(rows).astype(str)
     subject = table.get("subject", case).fillna(case).astype(str)
-    attributes = [name for name in table if name not in NO_ATTRIBUTES and metric_of(str(name)) is None]
+    attributes = [name for name in table if is_attribute(name) and metric_of(str(name)) is None]
     return table[attributes].assign(case=case, subject=subject)
 
 

@@ -71,12 +71,12 @@ def _labels(usable: Sequence[FileFacts], names: LabelMap) -> list[Finding]:
     if not number:
         return []
     names = names if names.reference else names.of_values(sorted(true))
-    findings: list[Finding] = []
     there = any(one.role == "prediction" for one in usable)
     try:
         check_structures_occur(names, predicted if there else true, true, number)
     except ValueError as error:
-        findings += refused("labels", error)
+        return refused("labels", error)  # which names the values of both sides, and what to type for them
+    findings: list[Finding] = []
     for role, counts, codes in (
         ("reference", true, names.reference),
         ("prediction", predicted, names.prediction),

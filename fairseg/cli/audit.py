@@ -200,7 +200,7 @@ def check_attributes(scores: Any, where: Path, given: dict[str, Any]) -> None:
             if name not in known and not (option == "adjust" and name == STRUCTURE_SIZE):
                 has = listed(scores.attributes, 20) or "no attributes"
                 near = did_you_mean(name, scores.attributes)
-                raise ValueError(f"--{option} {name}: {where} has no such column, it has {has}{near}")
+                raise ValueError(f"--{option} {name}: {where} has no such attribute, it has {has}{near}")
 
 
 def stated_file(given: dict[str, Any]) -> Any:

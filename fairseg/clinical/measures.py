@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fairseg.cohort.columns import NO_ATTRIBUTES, VOLUMES
+from fairseg.cohort.columns import VOLUMES, is_attribute
 from fairseg.cohort.levels import cell_text
 from fairseg.cohort.reading import as_table
 from fairseg.cohort.table import is_skipped, read_numbers
@@ -214,8 +214,8 @@ def _checked(given: pd.DataFrame | Mapping[str, Sequence[Any]], phase: str | Non
             f"scores must have the column {absent[0]}, which evaluate writes for masks of three axes with "
             f"a voxel size in mm, got {', '.join(map(str, scores))}"
         )
-    if phase is not None and (phase in NO_ATTRIBUTES or phase not in scores):
-        there = ", ".join(str(name) for name in scores if name not in NO_ATTRIBUTES) or "none"
+    if phase is not None and not (phase in scores and is_attribute(phase)):
+        there = ", ".join(str(name) for name in scores if is_attribute(name)) or "none"
         raise ValueError(f"phase must be an attribute of the scores, which have {there}, got {phase!r}")
     scores = scores[~is_skipped(scores)]
     if scores.empty:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from fairseg.cohort.columns import NO_ATTRIBUTES
+from fairseg.cohort.columns import is_attribute
 from fairseg.cohort.groups import levels_of
 from fairseg.cohort.levels import FEW_LEVELS, as_float, cell_text, is_missing, is_number
 from fairseg.cohort.reading import as_table
@@ -186,4 +186,4 @@ def read_subjects(table: pd.DataFrame, ids: npt.ArrayLike, num_groups: int) -> S
 
 def attribute_names(table: pd.DataFrame) -> list[str]:
     """Return the columns of a cohort or scores table that are attributes."""
-    return [name for name in table.columns if name not in NO_ATTRIBUTES]
+    return [name for name in table.columns if is_attribute(name)]

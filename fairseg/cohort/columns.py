@@ -1,5 +1,6 @@
 """The columns of a scores table: which are metrics, which are sizes of masks, and which are attributes."""
 
+import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -57,6 +58,7 @@ UNIT = "distance_unit"  # "mm" or "px", of every row
 SKIPPED = "skipped"  # why a case has no scores
 NOTE = "note"  # what is to be known of a case
 NO_ATTRIBUTES = ("case", "subject", "label", *METRICS, *SIZES, UNIT, SKIPPED, NOTE)
+_SPACING = re.compile(r"(pixel|voxel)?spacing(mm)?[xyz]?(mm)?")  # of files, which `--spacing` names
 # What people call a metric; case, blanks and marks between words do not count.
 _CALLED = {
     **{name.replace("_", ""): name for name in METRICS},
@@ -140,6 +142,15 @@ def roles_of(columns: Iterable[str], roles: Iterable[str] = tuple(_ROLES)) -> di
     if not {"case", "subject"} & {*plain, *found.values()}:
         found |= dict.fromkeys([name for name, word in plain.items() if word == "id"][:1], "subject")
     return found
+
+
+def is_attribute(column: object) -> bool:
+    """Whether a column of a cohort or of scores is an attribute: no name, score or note, nor a pixel spacing.
+
+    >>> [is_attribute(name) for name in ("sex", "dice", "spacing", "PixelSpacing", "spacing_x_mm")]
+    [True, False, False, False, False]
+    """
+    return column not in NO_ATTRIBUTES and not _SPACING.fullmatch(_plain(str(column)))
 
 
 def _plain(column: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fairseg.cohort.columns import NO_ATTRIBUTES, metric_of, roles_of
+from fairseg.cohort.columns import is_attribute, metric_of, roles_of
 from fairseg.cohort.levels import WHOLE, as_float, cell_text, level_text, odd_cells
 from fairseg.io.cells import cells_of, each, texts_of
 from fairseg.io.csv_files import fused, read_csv
@@ -137,7 +137,7 @@ def read_table(
         cells = _kept(cells) if name in options.keep_na else clean_cells(cells)
         if name in ("case", "subject"):
             cells = _whole_names(cells, changes)
-        if name not in NO_ATTRIBUTES and name not in scores and metric_of(name) is None:
+        if is_attribute(name) and name not in scores and metric_of(name) is None:
             cells = _numbers_alone(_in_years(cells, changes), odd)
         columns[name] = cells
     return CleanTable(pd.DataFrame(columns, index=table.index), where, odd, tuple(changes))

@@ -173,7 +173,7 @@ class LossWithAttributeHead(nn.Module):
             raise ValueError(f"weight must be 0 or more, got {weight}")
         self.loss, self.head, self.features, self.weight = loss, head, features, float(weight)
 
-    def forward(self, outputs: Any, target: Any, groups: Tensor | Vector) -> Tensor:
+    def forward(self, outputs: Any, target: Any, groups: Tensor | Vector = None) -> Tensor:
         """Return the loss of a batch, with the head's term in a training step."""
         value = self.loss(outputs, target, groups)
         if not (self.training and torch.is_grad_enabled()):
@@ -193,7 +193,7 @@ class _AttributeLoss(GroupLoss):
         self._keep_positive("group_counts", group_counts, "group_counts")
         self._log("group_accuracy", torch.full((self.num_groups,), torch.nan))
 
-    def forward(self, logits: Tensor, target: Tensor, groups: Tensor | Vector) -> Tensor:
+    def forward(self, logits: Tensor, target: Tensor, groups: Tensor | Vector = None) -> Tensor:
         right = (logits.argmax(dim=1) == target).to(logits.dtype).unsqueeze(1)
         sums, count = group_sums(right, target, self.num_groups)
         self.record("group_accuracy", sums.squeeze(1) / count)  # NaN for absent groups

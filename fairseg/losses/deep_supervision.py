@@ -36,7 +36,7 @@ class DeepSupervision(nn.Module):
         self.loss = loss
 
     def forward(
-        self, outputs: Sequence[Tensor], targets: Tensor | Sequence[Tensor], groups: Tensor | Vector
+        self, outputs: Sequence[Tensor], targets: Tensor | Sequence[Tensor], groups: Tensor | Vector = None
     ) -> Tensor:
         """Return the loss.
 

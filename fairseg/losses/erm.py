@@ -23,7 +23,7 @@ class ERMLoss(BalancedGroupLoss):
     def __init__(self, base: Base, **options: Any) -> None:
         super().__init__(1, base, **options)
 
-    def forward(self, logits: Tensor, target: Tensor, groups: Tensor | Vector) -> Tensor:
+    def forward(self, logits: Tensor, target: Tensor, groups: Tensor | Vector = None) -> Tensor:
         """Return the loss of a batch; arguments as in `GroupLoss.forward`."""
         return super().forward(logits, target, _one_group(logits))
 

@@ -75,7 +75,7 @@ class FairErrorBoundLoss(GroupLoss):
         self.floor = float(floor)
         self.gamma, self.dice_weight, self.smooth = float(gamma), float(dice_weight), float(smooth)
 
-    def forward(self, logits: Tensor, target: Tensor, groups: Tensor | Vector) -> Tensor:
+    def forward(self, logits: Tensor, target: Tensor, groups: Tensor | Vector = None) -> Tensor:
         """Return the loss of a batch; arguments as in `GroupLoss.forward`."""
         logits, target = plain(logits), plain(target)
         ids = self.annotated_ids(self.group_ids(groups, logits), logits, target)

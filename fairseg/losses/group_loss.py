@@ -143,7 +143,7 @@ class GroupLoss(nn.Module):
         self._log("group_count", torch.zeros(number))
         self._log("group_weight", torch.full((number,), 1.0 / number, dtype=torch.float64))
 
-    def forward(self, logits: Tensor, target: Tensor, groups: Tensor | Vector) -> Tensor:
+    def forward(self, logits: Tensor, target: Tensor, groups: Tensor | Vector = None) -> Tensor:
         """Return the loss of a batch.
 
         Args:

@@ -9,6 +9,12 @@ from torch import Tensor
 from fairseg.cohort import Groups, as_groups, as_ids
 from fairseg.cohort.vectors import Vector
 
+_NO_GROUPS = (
+    "groups must be given, one a sample: loss(logits, target, groups). Where an engine calls its loss with two: "
+    "in MONAI's loss_function=GroupLossFunction(loss) with prepare_batch=PrepareGroupBatch(loss_function), of "
+    "fairseg.integrations.monai; in Hugging Face's GroupTrainerMixin, of fairseg.integrations.huggingface; in Lightning "
+    "call it in training_step, with batch['group']"
+)
 NumGroups = int | Groups | Sequence[str]
 
 
@@ -128,11 +134,13 @@ def batch_ids(groups: Tensor | Vector, known: Groups | None, device: torch.devic
     """Return the groups of a batch as a tensor: one as it is; ids or names in anything else on `device`.
 
     Raises:
-        ValueError: `groups` are names, and no groups are known (those of the batch may not be all there are),
+        ValueError: there are none; `groups` are names, and no groups are known (those of the batch may not be all there are),
             or a name is none of theirs: a sample that is left out by mistake is a mitigation that is off.
     """
     if isinstance(groups, Tensor):
         return plain(groups)
+    if groups is None:
+        raise ValueError(_NO_GROUPS)
     of_samples = as_ids(groups, known, strict=True)
     if of_samples.names is not None and known is None:
         raise ValueError(

@@ -183,10 +183,11 @@ def analyses_of(
         raise ValueError(f"bins: attribute {stray[0]!r} is not in by, also or adjust{near}")
     if twice := [name for place, name in enumerate(names) if name in names[:place]]:
         raise ValueError(f"also: {' and '.join(twice[0])} is judged already")
+    there = [*scores.attributes, "case", "subject"]
     for name in adjust:
         if name in names[0]:
             raise ValueError(f"adjust: {name!r} makes the groups, so a gap cannot be adjusted for it")
-        if name not in scores.table and name != STRUCTURE_SIZE:
+        if name not in (*there, STRUCTURE_SIZE):
             raise ValueError(f"adjust: {_absent(name, scores)}")
         if name != STRUCTURE_SIZE and (several := covariate(scores, name)[1]):
             raise ValueError(
@@ -195,7 +196,7 @@ def analyses_of(
             )
     analyses = []
     for number, (one, attributes) in enumerate(zip(asked, names, strict=True)):
-        if absent := [name for name in attributes if name not in scores.table]:
+        if absent := [name for name in attributes if name not in there]:
             what = "also" if number else "by"
             raise ValueError(f"{what}: {_absent(absent[0], scores)}")
         if isinstance(one, Groups):

@@ -29,6 +29,7 @@ from fairseg.cohort.columns import (
     SKIPPED,
     UNIT,
     VOXELS,
+    is_attribute,
     metric_of,
     unit_of,
 )
@@ -151,7 +152,7 @@ class Scores:
     @property
     def attributes(self) -> list[str]:
         """The columns that are attributes of cases or subjects."""
-        return [str(name) for name in self.table if name not in NO_ATTRIBUTES]
+        return [str(name) for name in self.table if is_attribute(name)]
 
     @cached_property
     def reasons(self) -> dict[str, str]:

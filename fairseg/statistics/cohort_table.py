@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from fairseg.cohort.attributes import Attribute, Subjects, attribute_names, read_subjects
-from fairseg.cohort.columns import NO_ATTRIBUTES
+from fairseg.cohort.columns import is_attribute
 from fairseg.cohort.groups import Groups
 from fairseg.cohort.reading import as_table
 from fairseg.cohort.table import is_skipped
@@ -149,7 +149,7 @@ def _checked(table: pd.DataFrame, columns: Sequence[str]) -> list[str]:
         if name not in table:
             has = ", ".join(map(str, attribute_names(table)))
             raise ValueError(f"columns must be attributes of the table, which has {has}, got {name!r}")
-        if name in NO_ATTRIBUTES:
+        if not is_attribute(name):
             raise ValueError(f"columns must be attributes of subjects, got {name!r}, which is none")
     return list(columns)
 

@@ -9,6 +9,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from fairseg import __version__
+from fairseg.cohort.attributes import attribute_names
 from fairseg.cohort.groups import Groups
 from fairseg.io import csv_files
 from fairseg.io.files import write_files
@@ -138,5 +139,5 @@ def _people(result: Understood) -> Table | None:
     ]  # the page names nobody
     own = table.assign(**{"subject": subjects, "group that is judged": names})
     groups = Groups.from_table(own, by="group that is judged")
-    others = [str(name) for name in table if name not in ("subject", *result.cohort.attributes)]
+    others = [str(name) for name in attribute_names(table) if name not in result.cohort.attributes]
     return cohort_page_table(cohort_table(own, groups, others)) if others else None

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from fairseg.cohort.attributes import attribute_names
 from fairseg.cohort.reading import TableOptions
 from fairseg.io.calls import says_what_to_type
 from fairseg.io.sentences import listed, not_among
@@ -253,9 +254,9 @@ def _slices(whole: Gathered, permutations: int, seed: int) -> list[Slice]:
     """Search the table, and what images say of size, brightness and pixels, for subgroups with low Dice."""
     if whole.dice is None:
         return []
-    asked = ["case", "subject", "note", "split", *whole.attributes]  # the groups themselves were named
-    table = whole.table.drop(columns=asked, errors="ignore")
-    columns: dict[str, Any] = {str(name): table[name] for name in table}
+    asked = ["split", *whole.attributes]  # the groups themselves were named
+    named = [name for name in attribute_names(whole.table) if name not in asked]
+    columns: dict[str, Any] = {str(name): whole.table[name] for name in named}
     return find_slices(
         whole.dice, columns | image_columns(whole.views, whole.frame), permutations=permutations, seed=seed
     )

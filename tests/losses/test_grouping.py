@@ -6,7 +6,14 @@ import pytest
 import torch
 
 from fairseg import Groups
-from fairseg.losses import group_mean, group_weights
+from fairseg.losses import (
+    DeepSupervision,
+    FairErrorBoundLoss,
+    GroupDROLoss,
+    WorstGroupLoss,
+    group_mean,
+    group_weights,
+)
 
 
 def test_weights_by_hand() -> None:
@@ -83,3 +90,12 @@ def test_means_of_halves_are_float32(dtype: torch.dtype) -> None:
 def test_bad_groups_are_named(values: Any, groups: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         group_mean(values, groups, 3)
+
+
+@pytest.mark.parametrize("loss", [GroupDROLoss(2), WorstGroupLoss(2), FairErrorBoundLoss(2)])
+def test_a_loss_without_groups_says_how_an_engine_gives_them(loss: torch.nn.Module) -> None:
+    logits, target = torch.zeros(2, 2, 4), torch.zeros(2, 4, dtype=torch.long)
+    with pytest.raises(ValueError, match=r"groups must be given.*GroupLossFunction.*GroupTrainerMixin"):
+        loss(logits, target)
+    with pytest.raises(ValueError, match=r"groups must be given"):
+        DeepSupervision(loss, [1.0])([logits], target)

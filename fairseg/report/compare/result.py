@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from fairseg.cohort.columns import METRICS, NO_ATTRIBUTES, SIZES
+from fairseg.cohort.columns import METRICS, NO_ATTRIBUTES, SIZES, is_attribute
 from fairseg.cohort.groups import Groups
 from fairseg.cohort.pseudonyms import Pseudonyms, named_in
 from fairseg.io.calls import says_what_to_type
@@ -312,7 +312,7 @@ def _matched(scores: dict[str, Scores]) -> tuple[dict[str, Scores], pd.DataFrame
     if common.empty:
         raise ValueError(f"models must share cases, got none that {' and '.join(scores)} have")
     lost = _lost(scores, set(common))
-    attributes = [str(name) for name in first if name not in NO_ATTRIBUTES]
+    attributes = [str(name) for name in first if is_attribute(name)]
     who = first.loc[common, ["subject", *attributes]]
     matched = {}
     for name, one in scores.items():
