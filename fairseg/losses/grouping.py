@@ -10,10 +10,10 @@ from fairseg.cohort import Groups, as_groups, as_ids
 from fairseg.cohort.vectors import Vector
 
 _NO_GROUPS = (
-    "groups must be given, one a sample: loss(logits, target, groups). Where an engine calls its loss with two: "
-    "in MONAI's loss_function=GroupLossFunction(loss) with prepare_batch=PrepareGroupBatch(loss_function), of "
-    "fairseg.integrations.monai; in Hugging Face's GroupTrainerMixin, of fairseg.integrations.huggingface; in Lightning "
-    "call it in training_step, with batch['group']"
+    "groups must be given, one a sample: loss(logits, target, groups). An engine that calls it with two: "
+    "MONAI's takes loss_function=GroupLossFunction(loss) and prepare_batch=PrepareGroupBatch(loss_function), "
+    "of fairseg.integrations.monai; Hugging Face's the GroupTrainerMixin of "
+    "fairseg.integrations.huggingface; in Lightning call it in training_step, with batch['group']"
 )
 NumGroups = int | Groups | Sequence[str]
 
@@ -134,8 +134,9 @@ def batch_ids(groups: Tensor | Vector, known: Groups | None, device: torch.devic
     """Return the groups of a batch as a tensor: one as it is; ids or names in anything else on `device`.
 
     Raises:
-        ValueError: there are none; `groups` are names, and no groups are known (those of the batch may not be all there are),
-            or a name is none of theirs: a sample that is left out by mistake is a mitigation that is off.
+        ValueError: there are none; `groups` are names, and no groups are known (those of the batch may not be
+            all there are), or a name is none of theirs: a sample that is left out by mistake is a mitigation
+            that is off.
     """
     if isinstance(groups, Tensor):
         return plain(groups)

@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from fairseg import __version__
 from fairseg.io.sentences import counted, listed, p_text
@@ -35,6 +36,7 @@ def environment(*, html: bool) -> Environment:
         "both": both,
         "structure": structure,
         "as_sentence": as_sentence,
+        "options_whole": options_whole,
     }
     writers = (numbers.score, numbers.percent, numbers.points_of, numbers.tenth, numbers.p_value)
     made.filters |= {write.__name__: write for write in writers}
@@ -76,6 +78,15 @@ def as_sentence(note: str) -> str:
     """
     word = note.split(" ", 1)[0]
     return note[:1].upper() + note[1:] if word.isalpha() else note
+
+
+def options_whole(text: object) -> Markup:
+    """Return a text for a page, in which no line ends within an option of a command.
+
+    >>> options_whole("a < b: --spacing 0.5")
+    Markup('a &lt; b: <span class="option">--spacing</span> 0.5')
+    """
+    return Markup(re.sub(r"(?<![\w-])--[a-z][\w-]*", r'<span class="option">\g<0></span>', str(escape(text))))
 
 
 def structure(name: str) -> str:

@@ -126,9 +126,7 @@ def test_codes_that_differ_on_one_side_are_an_error_with_the_option_to_type(coho
     (cohort / "dataset.json").unlink()
     result = check(cohort, labels={"RVBP": 50, "LVM": 100, "LVBP": 150})
     assert result.exit_code == 2
-    assert not (
-        result.findings["kind"] == "stray_values"
-    ).any()  # the values are in the error, with the way out
+    assert not (result.findings["kind"] == "stray_values").any()  # they are in the error
     assert '--labels "RVBP=50:1"' in result.findings.query("kind == 'refused'")["what"].item()
 
 
