@@ -58,19 +58,31 @@ def find_image(folder: Path, case: str) -> Path | None:
 
 
 def read_pixels(path: Path, truth: Mask, spacing: Sequence[float] | None = None) -> tuple[Voxels | None, str]:
-    """Return the pixels of an image, colours as a last axis, or None and why; `spacing` as `with_spacing`."""
+    """Return the pixels of an image, colours as a last axis, or None; and what is to be known of it.
+
+    An image without a pixel size, such as PNG, says nothing of its place: it is drawn on masks of its shape.
+
+    Args:
+        path: of the image.
+        truth: the reference mask.
+        spacing: as `with_spacing` takes it.
+    """
     try:
-        image = with_spacing(read_picture(path), spacing)
+        placed = read_picture(path)
+        image = with_spacing(placed, spacing)
     except ValueError:
         return None, " The image cannot be read."
+    about = ""
     try:
-        check_same_grid(image, truth)
-    except ValueError:
-        return None, " The image lies on another grid than the masks and is not shown."
+        check_same_grid(image, truth, names=("the image", "the masks"))
+    except ValueError as error:
+        if "px" not in (placed.unit, truth.unit) or image.grid["size"] != truth.grid["size"]:
+            return None, f" The image is not shown: {str(error).replace('the image', 'it', 1)}."
+        about = " Image or masks state no place: they are drawn pixel on pixel, as their files have them."
     pixels = image.voxels
     if pixels.ndim > len(image.spacing):  # colours, without transparency
         pixels = pixels[..., :3] if pixels.shape[-1] >= 3 else pixels[..., 0]
-    return pixels, ""
+    return pixels, about
 
 
 def choose_plane(truth: Mask, structures: Iterable[tuple[Voxels, Voxels]]) -> tuple[Plane, str]:

@@ -92,6 +92,27 @@ def test_flat_pictures_in_grey_and_in_colour(channels: int, tmp_path: Path) -> N
     assert np.asarray(picture(got.picture)).std() > 20
 
 
+def test_a_picture_without_a_place_is_drawn_on_masks_of_its_shape_alone(
+    tmp_path: Path, save_mask: Save
+) -> None:
+    mask = np.zeros((70, 90), np.uint8)
+    mask[20:50, 20:50] = 2
+    path = save_mask(tmp_path / "m.nii.gz", mask, (0.5, 0.25))
+    pixels = np.random.default_rng(0).integers(0, 256, (70, 90), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "image.png")
+    Image.fromarray(pixels.T).save(tmp_path / "turned.png")
+    labels = LabelMap({"LV": (2,)}, {"LV": (2,)})
+    drawn, turned = (
+        overlay("x", path, path, labels, image=tmp_path / name) for name in ("image.png", "turned.png")
+    )
+    assert "state no place" in drawn.text
+    assert np.asarray(picture(drawn.picture)).std() > 20
+    assert (
+        "not shown: it lies on another grid than the masks: size (70, 90) instead of (90, 70)" in turned.text
+    )
+    assert "<image" not in turned.picture
+
+
 def test_large_images_stay_small(tmp_path: Path, save_mask: Save) -> None:
     mask = np.zeros((1500, 2000), np.uint8)
     mask[100:1400, 100:1900] = 1
