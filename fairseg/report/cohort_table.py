@@ -1,6 +1,6 @@
 """The cohort by group as people read it: Tables 1 to 3 of Lee et al. 2025, with standardised differences."""
 
-from math import floor, isnan, log10, nan
+from math import floor, isinf, isnan, log10, nan
 from typing import Any
 
 import pandas as pd
@@ -10,7 +10,6 @@ from fairseg.cohort.short_names import short_names
 from fairseg.report import numbers
 from fairseg.report.tables import Cell, Heading, Table
 from fairseg.report.templates import say
-from fairseg.statistics.association import standardised_difference
 from fairseg.statistics.cohort_table import CohortTable
 
 CAPTION = "Subjects by group"
@@ -29,7 +28,8 @@ def cohort_page_table(cohort: CohortTable) -> Table:
 
     Returns:
         Rows: "n subjects", then such as "age", "sex=F", "age: missing"; columns: the groups, "All",
-        "unknown" if there are such subjects, "SMD" (see `standardised_difference`) and "p".
+        "unknown" if there are such subjects, "SMD" (`smd` of `CohortTable`; an infinite one as its sign) and
+        "p".
 
     >>> from fairseg import Groups
     >>> from fairseg.statistics.cohort_table import cohort_table
@@ -45,9 +45,7 @@ def cohort_page_table(cohort: CohortTable) -> Table:
     last: str | None = None
     for (attribute, kind, level), line in table.groupby(["attribute", "kind", "level"], sort=False):
         new = attribute != last
-        of_attribute = table[table["attribute"] == attribute]
-        smd = standardised_difference(of_attribute) if new and attribute else nan
-        p = float(line["p"].iloc[0]) if new else nan
+        smd, p = line[["smd", "p"]].iloc[0] if new else (nan, nan)
         css = " ".join(name for name, has in (("count", kind == "missing"), ("rule", new)) if has)
         rows.append(Heading(_label(str(attribute), str(kind), str(level)), css))
         texts = [Cell(text) for text in _values(str(kind), line)]
@@ -56,7 +54,11 @@ def cohort_page_table(cohort: CohortTable) -> Table:
     names = [*table.loc[table["kind"] == "subjects", "name"], "SMD", "p"]
     columns = tuple(Heading(str(name)) for name in names)
     note = say(
-        "about_cohort", kinds=set(table["kind"]), tests=sorted(set(table["test"]) - {""}), notes=cohort.notes
+        "about_cohort",
+        kinds=set(table["kind"]),
+        apart=isinf(table["smd"].max()),
+        tests=sorted(set(table["test"]) - {""}),
+        notes=cohort.notes,
     )
     return Table(CAPTION, columns, tuple(rows), tuple(cells), "Attribute", note, tall=len(columns) > 7)
 

@@ -26,7 +26,7 @@ def number(value: float, digits: int = 3, *, sign: bool = False, apart: Iterable
     """Return a number with fixed decimals, a true minus sign and thousands set apart; never minus zero.
 
     Args:
-        value: the number; NaN becomes `NONE`.
+        value: the number; NaN becomes `NONE`, infinity its sign.
         digits: decimals.
         sign: put a plus before what is above zero.
         apart: what it is compared with: it has more decimals where it would seem to reach one of these.
@@ -35,9 +35,13 @@ def number(value: float, digits: int = 3, *, sign: bool = False, apart: Iterable
     ('\N{MINUS SIGN}0.031', '12,346', '0.00', '+1.5')
     >>> number(0.01996, 3, apart=[0.02]), number(0.0200000000001, 3, apart=[0.02])
     ('0.01996', '0.020')
+    >>> number(math.inf), number(math.nan)
+    ('\N{INFINITY}', '\N{EN DASH}')
     """
     if math.isnan(value):
         return NONE
+    if math.isinf(value):
+        return f"{_MINUS if value < 0 else ''}\N{INFINITY}"
     differ = [limit for limit in apart if abs(value - limit) > _ROUNDING]
     digits = digits_apart(value, digits, differ) or digits
     text = f"{abs(value):,.{digits}f}"

@@ -4,8 +4,8 @@ Tests return the p-value and the name of the test that made it, or NaN and "" wh
 """
 
 from collections.abc import Sequence
-from itertools import combinations
-from math import isnan, nan, sqrt
+from itertools import combinations, starmap
+from math import inf, nan, sqrt
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,7 @@ _FEWEST_EXPECTED = 5  # below which the chi-squared distribution is no good appr
 _TABLES = 20_000
 _CHUNK = 1_000  # tables in memory at once
 _SEED = 0
+_ROUNDING = 1e-12  # of a mean: what spreads by less is one value
 
 
 def count_test(counts: npt.ArrayLike) -> tuple[float, str]:
@@ -109,30 +110,38 @@ def standardised_difference(lines: pd.DataFrame) -> float:
     """Return the largest standardised difference of an attribute between any two groups (Yang, Dalton 2012).
 
     The difference of two means over the root of the mean of both variances; of levels the Mahalanobis
-    distance of their shares, without a value where they have none in common. Above 0.1 groups are commonly
-    called unlike.
+    distance of their shares. Above 0.1 groups are commonly called unlike.
 
     Args:
         lines: the rows of one attribute of a `cohort_table`.
 
     Returns:
-        0 or more; NaN where no two groups have values enough.
+        0 or more; infinite where two groups have no level in common, or means that differ without any
+        spread; NaN where no two groups have values enough.
     """
     groups = lines[lines["group"].notna() & (lines["group"] >= 0).fillna(value=False)]
-    found = []
     if "mean" in set(lines["kind"]):
-        moments = groups.loc[groups["kind"] == "mean", ["mean", "sd"]].to_numpy(dtype=float)
-        for (first, one), (second, other) in combinations(moments[~np.isnan(moments).any(axis=1)], 2):
-            spread = sqrt((one**2 + other**2) / 2)
-            found.append(abs(first - second) / spread if spread else nan)
+        rows = groups.loc[groups["kind"] == "mean", ["mean", "sd"]].to_numpy(dtype=float)
+        between = _between_means
     else:
         levels = groups[groups["kind"] == "level"].pivot_table("share", "group", "level", sort=False)
-        shares = levels.to_numpy(dtype=float)[:, 1:]  # the first follows from the others
-        for first, second in combinations(shares[~np.isnan(shares).any(axis=1)], 2):
-            covariance = sum(np.diag(part) - np.outer(part, part) for part in (first, second)) / 2
-            away = first - second
-            inverse = np.linalg.pinv(covariance, rcond=1e-9, hermitian=True)
-            alike = np.allclose(covariance @ inverse @ away, away, atol=1e-9)
-            found.append(float(sqrt(max(0.0, away @ inverse @ away))) if alike else nan)
-    known = [value for value in found if not isnan(value)]
-    return max(known, default=nan)
+        rows, between = levels.to_numpy(dtype=float), _between_shares
+    return max(starmap(between, combinations(rows[~np.isnan(rows).any(axis=1)], 2)), default=nan)
+
+
+def _between_means(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]) -> float:
+    (mean, one), (mean_second, other) = first, second
+    away, spread = abs(mean - mean_second), sqrt((one**2 + other**2) / 2)
+    if spread > (rounding := _ROUNDING * max(abs(mean), abs(mean_second))):
+        return float(away / spread)
+    return inf if away > rounding else 0.0
+
+
+def _between_shares(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]) -> float:
+    if not ((first > 0) & (second > 0)).any():
+        return inf
+    covariance = sum(np.diag(part) - np.outer(part, part) for part in (first, second)) / 2
+    away = first - second
+    # Shares add up to 1, so that the covariance has no inverse; the difference lies where it has one.
+    inverse = np.linalg.pinv(covariance, rcond=1e-9, hermitian=True)
+    return float(sqrt(max(0.0, away @ inverse @ away)))

@@ -17,7 +17,7 @@ from fairseg.cohort.groups import Groups
 from fairseg.cohort.reading import as_table
 from fairseg.cohort.table import is_skipped
 from fairseg.io.sentences import counted, listed
-from fairseg.statistics.association import count_test, mean_test
+from fairseg.statistics.association import count_test, mean_test, standardised_difference
 
 ALL = "All"
 UNKNOWN = "unknown"
@@ -32,6 +32,7 @@ _EMPTY = {
     "share": np.nan,
     "mean": np.nan,
     "sd": np.nan,
+    "smd": np.nan,
     "p": np.nan,
     "test": "",
 }
@@ -51,6 +52,7 @@ class CohortTable:
             - n: subjects, of "mean" and "level" those with a known value
             - count: of n, Int64; share: count / n, NaN if n is 0 (both of "level" and "missing")
             - mean, sd (n - 1 in the denominator; NaN for fewer than 2 subjects)
+            - smd: of the attribute, from `standardised_difference`; NaN where there is none, and of "missing"
             - p and test: of the attribute; NaN and "" where none was made
         notes: what was left out or not tested, and why.
     """
@@ -72,7 +74,8 @@ def cohort_table(
 
     Means are tested with Welch's t-test or, of more than two groups, Welch's ANOVA; counts with the
     chi-squared test or an exact one (`count_test`). The p-values are not corrected for several attributes.
-    Attributes that define the groups are not tested, nor is anything if a subject is in several groups.
+    Attributes that define the groups are neither tested nor have an SMD; nothing is tested if a subject is in
+    several groups.
     Subjects of unknown group have numbers of their own but are in no test, and not in "All".
 
     Args:
@@ -126,6 +129,9 @@ def cohort_table(
             p, test = _test(attribute, parts, notes)
         rows += _lines(attribute, parts, p, test)
     result = pd.DataFrame(rows, columns=list(_EMPTY)).astype({"group": "Int64", "count": "Int64"})
+    of_values = result[result["kind"].isin(["mean", "level"]) & ~result["attribute"].isin(groups.attributes)]
+    for _, lines in of_values.groupby("attribute"):
+        result.loc[lines.index, "smd"] = standardised_difference(lines)
     return CohortTable(result, notes)
 
 

@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 
 from fairseg import Groups
-from fairseg.report.cohort_table import cohort_page_table, standardised_difference
+from fairseg.report.cohort_table import cohort_page_table
 from fairseg.report.numbers import NONE
 from fairseg.report.tables import to_latex, to_markdown
-from fairseg.statistics.cohort_table import cohort_table
+from fairseg.statistics.cohort_table import CohortTable, cohort_table
 
 NASTY = ["<b>x</b>", "a|b", "50%_&", "$x$", "two\nlines", "{#~^}", "\x1b[31m"]
 
@@ -180,6 +180,10 @@ def test_the_page_gets_plain_rows_with_a_rule_between_attributes() -> None:
     assert {len(cells) for cells in part.cells} == {5}
 
 
+def smd_of(table: CohortTable) -> dict[str, float]:
+    return {str(name): rows["smd"].iloc[0] for name, rows in table.table.groupby("attribute") if name}
+
+
 def test_standardised_differences_are_those_of_their_definition() -> None:
     cases = {
         "case": list(range(30)),
@@ -188,15 +192,38 @@ def test_standardised_differences_are_those_of_their_definition() -> None:
         "smoker": ["yes"] * 3 + ["no"] * 7 + ["yes"] * 12 + ["no"] * 8,
         "site": (["A"] * 5 + ["B"] * 3 + ["C"] * 2) + (["A"] * 5 + ["B"] * 5 + ["C"] * 10),
     }
-    table = table_of(cases, "sex", columns=["kg", "smoker", "site"]).table
+    smd = smd_of(table_of(cases, "sex", columns=["kg", "smoker", "site"]))
     kg = {sex: np.array(cases["kg"])[np.array(cases["sex"]) == sex] for sex in "FM"}
     expected = (79.5 - 64.5) / np.sqrt((kg["F"].var(ddof=1) + kg["M"].var(ddof=1)) / 2)
-    assert standardised_difference(table[table["attribute"] == "kg"]) == pytest.approx(expected)
+    assert smd["kg"] == pytest.approx(expected)
     # Of two levels: the difference of the shares over the root of the mean variance.
-    two = standardised_difference(table[table["attribute"] == "smoker"])
-    assert two == pytest.approx(0.3 / np.sqrt((0.3 * 0.7 + 0.6 * 0.4) / 2))
+    assert smd["smoker"] == pytest.approx(0.3 / np.sqrt((0.3 * 0.7 + 0.6 * 0.4) / 2))
     first, second = np.array([0.3, 0.2]), np.array([0.25, 0.5])
     spread = sum(np.diag(part) - np.outer(part, part) for part in (first, second)) / 2
     away = first - second
-    three = standardised_difference(table[table["attribute"] == "site"])
-    assert three == pytest.approx(np.sqrt(away @ np.linalg.inv(spread) @ away))
+    assert smd["site"] == pytest.approx(np.sqrt(away @ np.linalg.inv(spread) @ away))
+
+
+def test_groups_that_are_wholly_apart_are_infinitely_far_from_each_other() -> None:
+    group = np.repeat(["A", "B", "C"], 10)
+    apart = {
+        "site": np.where(group == "C", "y", "x"),  # A and B alike, C apart
+        "scanner": np.select([group == "A", group == "B"], ["p", "q"], "r"),
+        "grade": np.where(group == "C", np.tile(["u", "v"], 15), "w"),
+        "kg": np.select([group == "A", group == "B"], [70.1, 60.3], 50.7),
+        "arm": ["left"] * 30,
+        "age": [50.1] * 30,
+        "clinic": np.where(group == "C", "m", np.tile(["m", "n"], 15)),
+    }
+    cases = {"case": list(range(30)), "group": group} | apart
+    table = table_of(cases, "group", columns=list(apart))
+    found = smd_of(table)
+    assert {name for name, smd in found.items() if np.isinf(smd)} == {"site", "scanner", "grade", "kg"}
+    assert found["arm"] == found["age"] == 0
+    assert found["clinic"] == pytest.approx(0.5 / np.sqrt(0.25 / 2))
+    page = cohort_page_table(table)
+    assert "\N{INFINITY}: two groups have no value in common" in page.note
+    assert cohort_cells(table).loc["site=x", "SMD"] == "\N{INFINITY}"
+    assert r"$\infty$" in to_latex([page])
+    del cases["scanner"], cases["grade"], cases["kg"], cases["site"]
+    assert "\N{INFINITY}" not in cohort_page_table(table_of(cases, "group")).note
