@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,7 @@ sections = options.group(
 @options.debug
 @options.writes
 @options.reads_images
-def report(scores: Path, out: Path, metric: str, **given: Any) -> int:
+def report(scores: Path, out: Path, **given: Any) -> int:
     """Judge a table of SCORES by group: the answer, tables, plots, and a page."""
     from fairseg.io.outputs import check_writable  # noqa: PLC0415  (keep --help quick)
     from fairseg.report.page import FILES, KIND  # noqa: PLC0415
@@ -82,7 +83,7 @@ def report(scores: Path, out: Path, metric: str, **given: Any) -> int:
     _check_card(given["model_card"])
     stated = stated_file(given)
     wanted = _sections(given, stated, out)
-    table = Scores.of(scores, metric=metric, **options.score_options())
+    table = Scores.of(scores, metric=given.pop("metric"), **options.score_options())
     check_attributes(table, scores, given)
     _judge(table, out, wanted, given)
     return 0
@@ -98,7 +99,7 @@ def report(scores: Path, out: Path, metric: str, **given: Any) -> int:
 @options.debug
 @options.writes
 @options.reads_images
-def audit(table: Path, out: Path, metric: str, **given: Any) -> int:
+def audit(table: Path, out: Path, **given: Any) -> int:
     """Score PREDICTIONS against REFERENCES and judge the scores by group, in one go."""
     from fairseg.cohort.table import read_cohort  # noqa: PLC0415
     from fairseg.io.files import NotWrittenError, write_files  # noqa: PLC0415
@@ -112,6 +113,7 @@ def audit(table: Path, out: Path, metric: str, **given: Any) -> int:
     stated = stated_file(given)
     wanted = _sections(given, stated, out)
     scoring = {name: given.pop(name) for name in _SCORING}
+    metric = given.pop("metric")
     cohort = read_cohort(table, options.table_options())
     _check_before_scoring(cohort, table, scoring["predictions"], scoring["references"], given)
     scoring["metrics"] = tuple(dict.fromkeys((*scoring["metrics"], metric)))
@@ -196,7 +198,8 @@ def check_attributes(scores: Any, where: Path, given: dict[str, Any]) -> None:
 
     known = [*scores.attributes, "case", "subject"]
     for option in ("by", "also", "adjust"):
-        for name in given.get(option, ()):
+        asked = [[one] if isinstance(one, str) else one for one in given.get(option, ())]
+        for name in chain.from_iterable(asked):  # a file may state intersections
             if name not in known and not (option == "adjust" and name == STRUCTURE_SIZE):
                 has = listed(scores.attributes, 20) or "no attributes"
                 near = did_you_mean(name, scores.attributes)

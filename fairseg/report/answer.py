@@ -5,6 +5,7 @@ figures that it rests on.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from fairseg.report import numbers
@@ -12,7 +13,7 @@ from fairseg.report.analyses import Analysis
 from fairseg.report.audited import Audited
 from fairseg.report.findings_table import hardest_name, telling
 from fairseg.report.templates import render_text, say
-from fairseg.statistics.findings import Comparison, Finding, GroupFacts, ReasonKind
+from fairseg.statistics.findings import Comparison, Finding, GroupFacts, Reason, ReasonKind
 from fairseg.statistics.verdicts import Endpoint, Verdict
 
 # What a reader must know whatever is shown: who is not judged, or has no score.
@@ -135,6 +136,8 @@ def _reasons(result: Audited, comparisons: Sequence[Comparison], attribute: str)
     ]
     floors = [reason for reason in found if reason.kind is ReasonKind.FLOOR]
     found = [reason for reason in found if reason not in floors[1:]]
+    if floors:
+        found[found.index(floors[0])] = _floors(result, floors)
     facts = {"title": result.scores.spoken_title, "overall": result.structures[0], "options": result.options}
     adjust = result.held_fixed
     texts = [
@@ -143,6 +146,21 @@ def _reasons(result: Audited, comparisons: Sequence[Comparison], attribute: str)
         if result.judgement.verdicts[attribute] is Verdict.OPEN or one.kind in _OF_WHO_IS_JUDGED
     ]
     return list(dict.fromkeys(texts))[:3]
+
+
+def _floors(result: Audited, floors: Sequence[Reason]) -> Reason:
+    """Return one reason of all groups that the model is not shown to serve well enough, the worst first.
+
+    A group stands there once: with the scores over all structures, or else with its worst structure.
+    """
+    overall = result.structures[0]
+    facts = sorted(
+        (fact for one in floors for fact in one.facts),
+        key=lambda fact: (fact.structure != overall, fact.median, -fact.failure_rate),
+    )
+    of_group = {fact.group: fact for fact in reversed(facts)}
+    worst = sorted(of_group.values(), key=lambda fact: (fact.median, -fact.failure_rate))
+    return replace(floors[0], facts=tuple(worst))
 
 
 def _failing(comparisons: Sequence[Comparison]) -> list[GroupFacts]:

@@ -211,6 +211,7 @@ def audit(
         also=also,
         adjust=adjust,
         bins=bins,
+        metric=metric,
         margin=margin,
         failure_threshold=failure_threshold,
         failure_margin=failure_margin,
@@ -218,7 +219,7 @@ def audit(
         min_size=min_size,
         seed=seed,
     )
-    by = asked.pop("by")
+    by, metric = asked.pop("by"), asked.pop("metric")
     if groups is not None:
         scores, by = with_groups(scores, by, groups, metric)
     if by is None and scores is None:
@@ -273,6 +274,8 @@ def judge_scores(
 ) -> AuditResult:
     """Judge scores that are checked: `audit`'s own work, for callers that have `Scores` and options."""
     options, sections = options or JudgeOptions(), sections or ReportSections()
+    if sections.preregistered is not None:
+        sections.preregistered.check_metric(scores.title)
     if sections.pseudonyms is not None:
         scores = scores.hidden(sections.pseudonyms)
     edges = bins or {}

@@ -37,11 +37,15 @@ def beside(result: Audited) -> Beside:
     counts = overall.counts.tolist()
     least = size_to_judge(counts, result.options.min_size, overall.level)  # as in the tables with intervals
     overall = replace(overall, judged=tuple(code for code, count in enumerate(counts) if count >= least))
-    clinical = None if heart is None else clinical_section(result.scores, overall, heart)
+    clinical = None
+    if heart is not None:
+        tolerated = result.options.failure_margin
+        clinical = clinical_section(result.scores, overall, heart, tolerated=tolerated)
     others = secondary(result, overall, None if clinical is None else clinical.measures)
     choices = sensitivity(result, () if others is None else others.findings)
     sentences = (
         *reconciled(result, overall),
+        *([] if clinical is None else clinical.missing),
         *([] if others is None else others.sentences),
         *([] if choices is None else filter(None, [choices.sentence])),
         *([] if clinical is None else clinical.sentences),

@@ -13,10 +13,12 @@ from fairseg.report import numbers
 from fairseg.report.pictures import Pictures
 from fairseg.report.sections import HeartRoles
 from fairseg.report.tables import Cell, Heading, Table
-from fairseg.report.templates import say
+from fairseg.report.templates import both, say
 from fairseg.scoring.summary import Summary
 from fairseg.scoring.table import Scores
 from fairseg.statistics import holm
+from fairseg.statistics.association import count_test
+from fairseg.statistics.missingness import MEASURE, missingness_sentences
 
 _SIGNIFICANT = 0.05
 
@@ -29,24 +31,29 @@ class Clinical:
         table: agreement by measure and group, as `agreement` gives it.
         measures: of each subject, as from `clinical_measures`.
         page_table: the same for the page.
-        sentences: what a reader must know first.
+        missing: who lacks which measures, one sentence each.
+        sentences: which measures are biased.
         notes: what is missing.
     """
 
     table: pd.DataFrame
     measures: pd.DataFrame
     page_table: Table
+    missing: list[str]
     sentences: list[str]
     notes: list[str]
 
 
-def clinical_section(scores: Scores, overall: Summary, roles: HeartRoles) -> Clinical | None:
+def clinical_section(
+    scores: Scores, overall: Summary, roles: HeartRoles, *, tolerated: float = 0.05
+) -> Clinical | None:
     """Compare predicted with true clinical measures by group; None if a subject is in several groups.
 
     Args:
         scores: the scores, with volumes in ml.
         overall: its summary, for the groups.
         roles: of labels and cases.
+        tolerated: share of a group that may lack a measure without a sentence.
 
     Raises:
         ValueError: as `clinical_measures`.
@@ -63,6 +70,7 @@ def clinical_section(scores: Scores, overall: Summary, roles: HeartRoles) -> Cli
         table=found.assign(group=[overall.groups.name(group) for group in found["group"]]),
         measures=measures.table,
         page_table=_page_table(found, overall),
+        missing=missingness_sentences(_missing(found), overall.names, tolerated=tolerated),
         sentences=bias_sentences(agreement(measures, large, len(overall.groups)).table, overall.names),
         notes=[*measures.notes, *agreed.notes],
     )
@@ -74,13 +82,30 @@ def agreement_charts(clinical: Clinical, pictures: Pictures) -> dict[str, Markup
     return {measure: pictures.agreement(clinical.measures, measure, unit) for measure, unit in units.items()}
 
 
+def _missing(found: pd.DataFrame) -> pd.DataFrame:
+    """Count by group who lacks which measures, as `missingness` does; those that the same lack are one."""
+    alike: dict[tuple[int, ...], list[str]] = {}
+    for measure, rows in found.groupby("measure", sort=False):
+        alike.setdefault((*rows["n"], *rows["missing"]), []).append(str(measure))
+    tables = []
+    for measures in alike.values():
+        rows = found[found["measure"] == measures[0]]
+        p, test = count_test(rows[["n", "missing"]].to_numpy().T)
+        n = rows["n"] + rows["missing"]
+        about = {"kind": MEASURE, "attribute": both(measures), "p": p, "test": test}
+        counts = {"group": rows["group"], "count": rows["missing"], "n": n, "share": rows["missing"] / n}
+        tables.append(pd.DataFrame({**about, **counts}))
+    corrected = holm([float(one["p"].iloc[0]) for one in tables])
+    return pd.concat([one.assign(p_holm=p) for one, p in zip(tables, corrected, strict=True)])
+
+
 def bias_sentences(found: pd.DataFrame, names: Sequence[str]) -> list[str]:
     """Return which measures are biased to a group's disadvantage, one sentence each.
 
     These are ejection fractions that are biased in some group, since treatment hangs on them, and every
     measure whose biases differ between the groups (p < 0.05, corrected after Holm for all measures). The
     intervals hold together for all ejection fractions and groups (Bonferroni), so that without any bias one
-    is named in at most 5 of 100 cohorts.
+    is named in at most 5 of 100 cohorts; they are wider than those of `agreement`, and say so.
 
     Args:
         found: from `agreement`, of the groups that are judged.
@@ -111,7 +136,8 @@ def bias_sentences(found: pd.DataFrame, names: Sequence[str]) -> list[str]:
         ordered = limits.sort_values("bias", key=abs, ascending=False, kind="stable").to_dict("records")
         groups = [{**row, "name": names[row["group"]]} for row in ordered]
         unit = rows["unit"].iloc[0]
-        sentences.append(say("bias", measure=measure, unit=unit, groups=groups, p=p, differ=differ))
+        figures = {"groups": groups, "together": together, "p": p, "differ": differ}
+        sentences.append(say("bias", measure=measure, unit=unit, **figures))
     return sentences
 
 

@@ -7,10 +7,12 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from fairseg.cohort.columns import metric_of
 from fairseg.cohort.groups import Groups
 from fairseg.io.files import write_files
 from fairseg.io.json_files import parse_json
 from fairseg.io.sentences import did_you_mean, listed
+from fairseg.scoring.table import title_of
 from fairseg.statistics.judge_options import JudgeOptions
 
 NUMBERS = ("margin", "failure_threshold", "failure_margin", "tail_margin", "min_size", "seed")
@@ -21,6 +23,7 @@ DEFAULTS: dict[str, Any] = {
     "also": (),
     "adjust": (),
     "bins": {},
+    "metric": "dice",
     **{one.name: one.default for one in fields(JudgeOptions) if one.name in NUMBERS},
 }
 _FORMS = {
@@ -29,6 +32,7 @@ _FORMS = {
     "also": "a list of names, or of lists of names",
     "adjust": "a list of names",
     "bins": "an object of attributes, each with a list of edges",
+    "metric": "the name of the score to judge by",
 }
 
 
@@ -39,7 +43,8 @@ class Preregistration:
     Attributes:
         name: of the file.
         digest: SHA-256 of its bytes, hexadecimal.
-        options: every option; those that the file leaves out have their defaults.
+        options: every option; those that the file leaves out have their defaults, and a single name is a
+            list of one.
     """
 
     name: str
@@ -69,6 +74,14 @@ class Preregistration:
                     "leave it out, or judge without the file"
                 )
         return {**given, **self.options}
+
+    def check_metric(self, title: str) -> None:
+        """Raise a ValueError if scores are judged by another metric, of this title, than the file says."""
+        if title_of(stated := self.options["metric"]) != title:
+            raise ValueError(
+                f"metric contradicts {self.name}, which says {json.dumps(stated)}: the scores are judged by "
+                f"{title}"
+            )
 
 
 def read_preregistration(path: str | Path) -> Preregistration:
@@ -120,12 +133,16 @@ def _checked(values: Mapping[str, Any], where: str) -> dict[str, Any]:
         JudgeOptions(**{name: values[name] for name in NUMBERS})
     except ValueError as error:
         raise ValueError(f"{where}{error}") from None
+    values = {**values, "metric": metric_of(values["metric"]) or values["metric"]}
+    values |= {name: [values[name]] for name in ("by", "also", "adjust") if isinstance(values[name], str)}
     return {name: json.loads(json.dumps(values[name])) for name in DEFAULTS}
 
 
 def _has_form(name: str, value: Any) -> bool:
     if name == "reference":
         return value is None or isinstance(value, str)
+    if name == "metric":
+        return isinstance(value, str) and bool(value)
     if name == "bins":
         return isinstance(value, Mapping) and all(
             isinstance(edges, list | tuple) and all(isinstance(edge, int | float) for edge in edges)
@@ -152,6 +169,8 @@ def _plain(name: str, value: Any) -> Any:
         return _names(value)
     if name == "also":
         return sorted(_names(one) for one in ([value] if isinstance(value, str) else value))
+    if name == "metric":
+        return title_of(value) if isinstance(value, str) else value
     if name == "bins":
         return {key: [float(edge) for edge in edges] for key, edges in (value or {}).items()}
     return value

@@ -110,7 +110,7 @@ class Scores:
         ([0.91, 0.88], ['sex'], ['all labels'])
         """
         if isinstance(source, cls):
-            if metric_of(metric) != "dice" and _title(metric) != source.title:
+            if metric_of(metric) != "dice" and title_of(metric) != source.title:
                 raise ValueError(
                     f"metric: these scores are judged by {source.title}, not {metric}: "
                     f"make them by fairseg.scoring.Scores.of(table, metric={metric!r})"
@@ -305,7 +305,7 @@ def _with_metrics(
         dice = [name for name, kind in known.items() if kind == "dice" and name not in called]
         table = table.drop(columns=dice)
         names = {name: kind for name, kind in names.items() if name not in dice} | {called[0]: "dice"}
-        title = _title(metric)
+        title = title_of(metric)
     for kind in set(names.values()):
         if len(same := [name for name, each in names.items() if each == kind]) > 1:
             raise ValueError(f"{where} must have one column of {kind}, got {' and '.join(same)}")
@@ -328,7 +328,7 @@ def _about_wide(table: pd.DataFrame) -> str:
     return "" if first is None else f"; judge one of its columns by metric={first!r}{hint_of_wide(table)}"
 
 
-def _title(metric: str) -> str:
+def title_of(metric: str) -> str:
     """Return what a column is called that groups are judged by."""
     found = metric_of(metric)
     return METRICS[found].title if found else metric

@@ -144,4 +144,4 @@ def _between_shares(first: npt.NDArray[np.float64], second: npt.NDArray[np.float
     away = first - second
     # Shares add up to 1, so that the covariance has no inverse; the difference lies where it has one.
     inverse = np.linalg.pinv(covariance, rcond=1e-9, hermitian=True)
-    return float(sqrt(max(0.0, away @ inverse @ away)))
+    return sqrt(max(0.0, float(away @ inverse @ away)))

@@ -26,6 +26,7 @@ MISSED = "structure missed"
 INVENTED = "structure invented"
 ZERO = "Dice of 0"
 DISTANCE = "distance missing"
+MEASURE = "measure missing"
 ATTRIBUTE = "attribute unknown"
 GROUP = "group unknown"
 _PLAIN = {MISSED: "Missed structures", INVENTED: "Invented structures"}
@@ -115,16 +116,22 @@ def missingness(scores: pd.DataFrame, groups: Vector) -> pd.DataFrame:
 
 
 def missingness_sentences(
-    table: pd.DataFrame, names: Sequence[str] | None = None, *, title: str = "Dice"
+    table: pd.DataFrame,
+    names: Sequence[str] | None = None,
+    *,
+    title: str = "Dice",
+    tolerated: float = 1.0,
 ) -> list[str]:
     """Say in plain English what is not missing evenly: one sentence for each kind with p_holm < 0.05.
 
-    Groups stand in the order of their shares, the largest first, with the corrected p-value.
+    One, too, of what is missing in a larger share of a group than is tolerated, evenly or not. Groups stand
+    in the order of their shares, the largest first, with the corrected p-value.
 
     Args:
         table: from `missingness`.
         names: of the groups, in the order of their ids, if the table has ids.
         title: of the score that stands in the column dice.
+        tolerated: share of 1 of a group.
 
     >>> counts = {"kind": "structure missed", "attribute": "", "p_holm": 0.0001}
     >>> table = pd.DataFrame({**counts, "group": [0, 1], "count": [5, 9], "n": [12, 400]})
@@ -142,13 +149,18 @@ def missingness_sentences(
     plain = {**_PLAIN, ZERO: f"Structures whose {title} is 0"}
     for (kind, attribute), rows in table.groupby(["kind", "attribute"], sort=False):
         p = float(rows["p_holm"].iloc[0])
-        if not p < _SIGNIFICANT:
+        uneven = p < _SIGNIFICANT
+        if not uneven and not (rows["share"] > tolerated).any():
             continue
-        what = plain.get(str(kind), f"Unknown values of {attribute}")
+        without = "Missing" if kind == MEASURE else "Unknown"
+        what = plain.get(str(kind), f"{without} values of {attribute}")
         present = rows[rows["n"] > 0].sort_values("share", ascending=False, kind="stable")
         parts = [_part(row, number == 0) for number, row in enumerate(present.to_dict("records"))]
-        against = f"{parts[0]} against {listed(parts[1:])}"
-        sentences.append(f"{what} are not spread evenly: {against}, {p_text(p)}.")
+        if uneven:
+            against = f"{parts[0]} against {listed(parts[1:])}"
+            sentences.append(f"{what} are not spread evenly: {against}, {p_text(p)}.")
+        else:
+            sentences.append(f"{what}: {listed(parts)}.")
     return sentences
 
 

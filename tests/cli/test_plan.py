@@ -52,6 +52,40 @@ def test_a_report_is_judged_by_the_file_that_was_written(
     assert "--min-size contradicts plan.json" in capsys.readouterr().err
 
 
+def test_a_single_name_in_the_file_is_a_list_of_one(scores: Path) -> None:
+    path, found = scores.parent / "plan.json", []
+    judge = ["report", str(scores), "--resamples", "200", "--preregister", str(path), "--out"]
+    table = pd.read_csv(scores).assign(site=["x", "y", "y", "x"] * 25)
+    table.to_csv(scores, index=False)
+    for several in (False, True):
+        names = {"by": "sex", "also": "age", "adjust": "site"}
+        stated = {key: [name] if several else name for key, name in names.items()}
+        path.write_text(json.dumps({**stated, "reference": "M"}))
+        out = scores.parent / f"out{several}"
+        assert main([*judge, str(out), "--by", "sex", "--also", "age", "--adjust", "site"]) == 0
+        found.append(pd.read_csv(out / "findings.csv"))
+    pd.testing.assert_frame_equal(*found)
+    assert set(found[0]["attribute"]) == {"sex", "age"}
+    path.write_text(json.dumps({"by": "sex", "also": [["sex", "site"]]}))
+    assert main([*judge, str(scores.parent / "parts")]) == 0
+
+
+def test_another_metric_than_that_of_the_file_is_refused(
+    scores: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, out = scores.parent / "plan.json", str(scores.parent / "out")
+    pd.read_csv(scores).assign(iou=lambda table: table["dice"] / (2 - table["dice"])).to_csv(
+        scores, index=False
+    )
+    judge = ["report", str(scores), "--out", out, "--resamples", "200", "--preregister", str(path)]
+    assert main(["plan", "--by", "sex", "--metric", "iou", "--write", str(path)]) == 0
+    assert json.loads(path.read_text())["metric"] == "iou"
+    assert main(judge) == 0
+    assert "IoU" in capsys.readouterr().out
+    assert main([*judge, "--metric", "dice"]) == 2
+    assert '--metric contradicts plan.json, which says "iou"' in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -1,5 +1,7 @@
 """What the answer says is true of the cohort that was made for it."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -65,6 +67,30 @@ def test_a_shift_of_no_size_is_not_told_beside_failures() -> None:
     assert round(typical["estimate"].item(), 3) == 0
     assert "fails more often in B (15.0%" in result.sentence
     assert "0.000" not in result.sentence
+
+
+def test_it_names_those_whom_the_model_is_not_shown_to_serve_the_worst_first() -> None:
+    groups = np.repeat(list("ABCD"), 30)
+    centres = {"A": 0.7, "B": 0.705, "C": 0.68, "D": 0.69}
+    dice = np.array([centres[name] for name in groups]) + np.tile(np.linspace(-0.15, 0.15, 30), 4)
+    text = fairseg.audit(dice, groups=groups, reference="B").sentence
+    told = text[text.index("works well enough for") :]
+    named = re.findall(r"([A-D]) \(median Dice (\d\.\d+), 0.0% below 0.5\)", told)
+    assert named == [("C", "0.680"), ("D", "0.690"), ("A", "0.700")]
+    assert "and 1 more group" in told
+
+
+def test_it_names_the_worst_structure_of_a_group_that_is_served_well_over_all() -> None:
+    rows = [
+        (f"s{place}", "A" if place < 40 else "B", label, centre + (place % 40 - 20) / 500)
+        for label, centre in (("LV", 0.92), ("RV", 0.67), ("MYO", 0.65))
+        for place in range(80)
+    ]
+    table = pd.DataFrame(rows, columns=["subject", "group", "label", "dice"])
+    text = fairseg.audit(table, by="group", reference="A").sentence
+    assert re.search(
+        r"well enough for ([AB]) \(median Dice 0\.6\d+ on MYO, .*\) and [AB] \(median .* on MYO,", text
+    )
 
 
 def test_it_counts_the_scores_that_are_missing(rng: np.random.Generator) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 import fairseg
 from fairseg.report.preregistration import read_preregistration, write_preregistration
+from fairseg.scoring.table import Scores
 from fairseg.statistics.planning import (
     DIRECTIONS,
     assumed_scores,
@@ -152,8 +153,33 @@ def test_a_file_stated_beforehand_gives_the_options_of_an_audit(pilot: pd.DataFr
         fairseg.audit(pilot, preregister=path, margin=0.05)
     with pytest.raises(ValueError, match=r"by contradicts plan.json"):
         fairseg.audit(pilot, ["sex", "site"], preregister=path)
+    for call in (
+        lambda: fairseg.audit(pilot.assign(iou=pilot["dice"]), preregister=path, metric="iou"),
+        lambda: fairseg.audit(Scores.of(pilot.assign(iou=pilot["dice"]), metric="iou"), preregister=path),
+        lambda: fairseg.compare(
+            {"a": pilot.assign(iou=0.9), "b": pilot.assign(iou=0.8)}, preregister=path, metric="iou"
+        ),
+    ):
+        with pytest.raises(ValueError, match=r'metric contradicts plan.json, which says "dice"'):
+            call()
     with pytest.raises(ValueError, match=r"is there already"):
         write_preregistration(path, options)
+
+
+def test_a_file_states_the_metric(pilot: pd.DataFrame, tmp_path: Path) -> None:
+    path = write_preregistration(tmp_path / "plan.json", {"by": "sex", "metric": "IoU"})
+    scores = pilot.assign(iou=pilot["dice"] / (2 - pilot["dice"]))
+    expected = fairseg.audit(scores, "sex", metric="iou")
+    for result in (
+        fairseg.audit(scores, preregister=path),
+        fairseg.audit(scores, preregister=path, metric="jaccard"),
+        fairseg.audit(Scores.of(scores, metric="iou"), preregister=path),
+    ):
+        pd.testing.assert_frame_equal(result.findings, expected.findings)
+    with pytest.raises(ValueError, match=r"metric: these scores are judged by DSC, not iou"):
+        fairseg.audit(Scores.of(scores), preregister=path)
+    with pytest.raises(ValueError, match=r"metric must be the name of the score"):
+        write_preregistration(tmp_path / "other.json", {"by": "sex", "metric": ["dice"]})
 
 
 def test_what_a_file_leaves_out_has_its_default(tmp_path: Path) -> None:

@@ -287,14 +287,19 @@ def test_a_stratum_may_be_called_like_a_group_of_the_statistics() -> None:
     assert any("group 9" in note for note in found.notes)
 
 
-def biases(bias: dict[str, float], seed: int = 0) -> list[str]:
-    """Return what is said of ejection fractions of 40 subjects of A, 20 of B and 4 of C."""
+def biases(bias: dict[str, float], seed: int = 0, missed: dict[str, int] | None = None) -> list[str]:
+    """Return what is said of ejection fractions of 40 subjects of A, 20 of B and 4 of C.
+
+    Of the first subjects of a group, `missed` in number, the prediction has no ventricle at end-diastole.
+    """
     rng = np.random.default_rng(seed)
     rows = []
     for group, size in (("A", 40), ("B", 20), ("C", 4)):
         for place in range(size):
             for frame, true in (("ED", 150.0), ("ES", 60.0)):
                 more = bias.get(group, 0.0) if frame == "ES" else 0.0
+                if frame == "ED" and place < (missed or {}).get(group, 0):
+                    more = -true - 100.0
                 rows.append(
                     {
                         "case": f"{group}{place}_{frame}", "subject": f"{group}{place}", "group": group,
@@ -307,7 +312,7 @@ def biases(bias: dict[str, float], seed: int = 0) -> list[str]:
     roles = HeartRoles({"lv": "LVBP"}, "frame")
     found = clinical_section(Scores.of(scores), overall, roles)
     assert found is not None
-    return found.sentences
+    return [*found.missing, *found.sentences]
 
 
 def test_a_biased_ejection_fraction_is_on_the_first_screen() -> None:
@@ -316,6 +321,24 @@ def test_a_biased_ejection_fraction_is_on_the_first_screen() -> None:
         r"LVEF, prediction minus reference \(%\): B \W\d\.\d \(\W\d\.\d to \W\d\.\d\); A ", fraction
     )
     assert fraction.endswith("The biases differ between the groups (p < 0.001 after Holm).")
+
+
+def test_who_has_no_ejection_fraction_is_told() -> None:
+    uneven = biases({}, missed={"B": 6})[0]
+    assert uneven.startswith(
+        "Missing values of LVEF are not spread evenly: 6 of 20 subjects of B (30%) against "
+    )
+    assert "0 of 40 of A (0%)" in uneven
+    alike = biases({}, missed={"A": 6, "B": 3})[0]
+    assert alike.startswith("Missing values of LVEF: ")
+    assert "6 of 40 subjects of A (15%)" in alike
+    assert "3 of 20 of B (15%)" in alike
+    assert not any("Missing" in line for line in biases({}, missed={"A": 2, "B": 1}))  # 5% are tolerated
+
+
+def test_limits_that_hold_together_say_so() -> None:
+    [fraction] = [line for line in biases({"B": 9.0}) if line.startswith("LVEF")]
+    assert "The 2 limits of this kind hold together, and are wider than those of the table" in fraction
 
 
 def test_groups_too_few_to_judge_make_no_bias_and_hide_none() -> None:

@@ -179,6 +179,7 @@ def compare(
         also=also,
         adjust=adjust,
         bins=bins,
+        metric=metric,
         margin=margin,
         failure_threshold=failure_threshold,
         failure_margin=failure_margin,
@@ -186,7 +187,7 @@ def compare(
         min_size=min_size,
         seed=seed,
     )
-    by = asked["by"]
+    by, metric = asked["by"], asked.pop("metric")
     if not isinstance(models, Mapping) or len(models) < 2:
         raise ValueError(
             f"models must map two names or more to scores, got {_described(models)}: type "
@@ -199,6 +200,8 @@ def compare(
     if by is None:
         raise ValueError("by must name the attribute whose levels are the groups, such as by='sex'")
     scores = _scores(models, baseline, metric)
+    if sections.preregistered is not None:
+        sections.preregistered.check_metric(next(iter(scores.values())).title)
     if not all(one.named for one in scores.values()):
         _check_rows_alone(scores, indexes)
     if sections.pseudonyms is not None:
