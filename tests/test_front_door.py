@@ -149,7 +149,7 @@ def test_a_line_that_a_person_would_type(
     [
         (
             'fairseg.audit(df, by="gender")',
-            "by: attribute 'gender' is not in scores, which have sex",
+            "by: the table has no attribute 'gender', it has sex",
         ),
         ('fairseg.compare({"a": df, "b": other, "c": df}, by="sex").verdict', "see verdicts"),
         ("fairseg.audit(df)", "by must name the attribute .*; the scores have sex, site"),

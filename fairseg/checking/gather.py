@@ -1,7 +1,7 @@
 """Collect what a check looks at: a dataset, folders of masks or a table. A reader's refusal is a finding."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing, suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,9 @@ from fairseg.cohort.table import clean_cohort, read_split
 from fairseg.io.images import find_masks
 from fairseg.io.parallel import run_all
 from fairseg.metrics.masks import Structures
+from fairseg.report.analyses import analyses_of, check_cohort, overall_scores
 from fairseg.scoring.labels import LabelMap, label_map
+from fairseg.scoring.subjects import check_judged
 from fairseg.scoring.table import Scores
 from fairseg.scoring.voxel_sizes import Spacing, VoxelSizes
 from fairseg.scoring.wide import hint_of_wide
@@ -52,6 +54,12 @@ class Asked:
     num_workers: int
     progress: bool
 
+    @property
+    def grouping(self) -> dict[str, Any]:
+        """What an audit by these attributes is asked for."""
+        bins = {name: edges for name, edges in self.bins.items() if name in self.by}
+        return {"by": self.by, "reference": None, "also": (), "adjust": (), "bins": bins}
+
 
 @dataclass
 class Seen:
@@ -65,6 +73,19 @@ class Seen:
     part_of: dict[str, str] = field(default_factory=dict)  # case -> part, as the table says
     subjects: int = 0
     cases: int = 0
+
+    @property
+    def stops(self) -> bool:
+        """Whether a command would stop at what was found."""
+        return any(one.severity is Severity.ERROR for one in self.findings)
+
+    @contextmanager
+    def refusals(self, where: str) -> Iterator[None]:
+        """Keep a reader's refusal as a finding."""
+        try:
+            yield
+        except ValueError as error:
+            self.findings += refused(where, error)
 
 
 def from_folders(predictions: Path, references: Path, cohort: Any, asked: Asked) -> Seen:
@@ -98,6 +119,10 @@ def from_folders(predictions: Path, references: Path, cohort: Any, asked: Asked)
         )
         for case in sorted(predicted.keys() | true.keys())
     ]
+    if table is not None and asked.by and not seen.stops:
+        rows = table[table["case"].isin(predicted.keys() | true.keys())]
+        with seen.refusals("groups"):
+            check_cohort(rows, "groups", **asked.grouping)
     _look(files, table, seen, asked)
     return seen
 
@@ -146,11 +171,9 @@ def from_dataset(folder: Path, cohort: Any, asked: Asked) -> Seen:
         rows = set(table["case"])
         neither = [case for case in table["case"] if case not in names]
         _about_table(table, sorted(names - rows), neither, names, seen)
-    if not any(one.severity is Severity.ERROR for one in seen.findings):
-        try:
+    if not seen.stops:
+        with seen.refusals("training"):
             read_raw(folder)
-        except ValueError as error:
-            seen.findings += refused("training", error)
     _name_labels(folder / "labelsTr", folder / "labelsTr", seen, asked)
     _look(files, table, seen, asked)
     return seen
@@ -166,6 +189,7 @@ def from_table(source: Any, asked: Asked) -> Seen:
         return seen
     named = (str(name) == asked.metric or metric_of(str(name)) is not None for name in read.frame)
     is_scores = asked.wide or any(named) or hint_of_wide(read.frame)
+    scores = None
     try:
         if is_scores:
             shape: dict[str, Any] = {"options": asked.options, "wide": asked.wide, "percent": asked.percent}
@@ -178,6 +202,15 @@ def from_table(source: Any, asked: Asked) -> Seen:
         seen.findings += refused(read.where, error)
         table = _rows_of_people(read.frame)
     _describe(table, read, seen, asked)
+    if seen.stops:
+        return seen
+    with seen.refusals(read.where):
+        if scores is not None:
+            check_judged(scores)
+            if asked.by:
+                overall_scores(scores, analyses_of(scores, **asked.grouping)[0].grouping())
+        elif asked.by:
+            check_cohort(table, read.where, **asked.grouping)
     return seen
 
 

@@ -7,12 +7,11 @@ import numpy as np
 import pandas as pd
 
 from fairseg.checking.findings import Finding, Severity, found, refused
-from fairseg.cohort.attributes import attribute_names, read_attribute, read_subjects
+from fairseg.cohort.attributes import attribute_names, check_attributes, read_attribute, read_subjects
 from fairseg.cohort.groups import Groups
 from fairseg.cohort.levels import alike, perhaps_missing, said_missing
 from fairseg.cohort.reading import CleanTable
 from fairseg.cohort.short_names import short_names
-from fairseg.io.sentences import did_you_mean
 
 _MANY = 0.1  # of the subjects, of unknown group
 LEAST = 10  # subjects that an audit judges a group by, unless it is told otherwise
@@ -75,12 +74,13 @@ def table_findings(
     findings += leaks(table["subject"], of_part, parts)
     sizes: list[dict[str, Any]] = []
     numbers: list[dict[str, Any]] = []
-    asked = tuple(dict.fromkeys(name for name in by if name in table))
-    for name in by:
-        if name not in table:
-            has = ", ".join(map(str, attribute_names(table))) or "no attribute"
-            near = did_you_mean(name, attribute_names(table))
-            findings += refused(name, f"there is no column {name!r}: the table has {has}{near}")
+    asked: tuple[str, ...] = ()
+    for name in dict.fromkeys(by):
+        try:
+            check_attributes([name], table, "the table")
+            asked += (name,)
+        except ValueError as error:
+            findings += refused(name, error)
     for name in attribute_names(table):
         own, counted, measured = _attribute(
             table, str(name), asked=asked == (name,), bins=bins, of_part=of_part

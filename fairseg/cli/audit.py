@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +83,6 @@ def report(scores: Path, out: Path, **given: Any) -> int:
     stated = stated_file(given)
     wanted = _sections(given, stated, out)
     table = Scores.of(scores, metric=given.pop("metric"), **options.score_options())
-    check_attributes(table, scores, given)
     _judge(table, out, wanted, given)
     return 0
 
@@ -180,30 +178,12 @@ def _check_before_scoring(
 ) -> None:
     """Raise what the table and the names of files can tell to be wrong, not after an hour of scoring."""
     from fairseg.io.images import find_masks  # noqa: PLC0415
-    from fairseg.report.analyses import analyses_of  # noqa: PLC0415
-    from fairseg.scoring.table import Scores  # noqa: PLC0415
+    from fairseg.report.analyses import check_cohort  # noqa: PLC0415
 
     files = find_masks(predictions, "predictions").keys() | find_masks(references, "references").keys()
     there = cohort[cohort["case"].isin(files)]
     rows = cohort if there.empty else there  # the others form no groups
-    scores = Scores.of(rows.assign(label="any", dice=float("nan")), where=str(table))
-    check_attributes(scores, table, given)
-    analyses_of(scores, **_grouping(given))
-
-
-def check_attributes(scores: Any, where: Path, given: dict[str, Any]) -> None:
-    """Raise where an option names an attribute that the file has not."""
-    from fairseg.io.sentences import did_you_mean, listed  # noqa: PLC0415
-    from fairseg.scoring.subjects import STRUCTURE_SIZE  # noqa: PLC0415
-
-    known = [*scores.attributes, "case", "subject"]
-    for option in ("by", "also", "adjust"):
-        asked = [[one] if isinstance(one, str) else one for one in given.get(option, ())]
-        for name in chain.from_iterable(asked):  # a file may state intersections
-            if name not in known and not (option == "adjust" and name == STRUCTURE_SIZE):
-                has = listed(scores.attributes, 20) or "no attributes"
-                near = did_you_mean(name, scores.attributes)
-                raise ValueError(f"--{option} {name}: {where} has no such attribute, it has {has}{near}")
+    check_cohort(rows, str(table), **_grouping(given))
 
 
 def stated_file(given: dict[str, Any]) -> Any:

@@ -1,6 +1,6 @@
 """Attributes of subjects, read from a table of cases: one value a subject, a number or a level."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,6 +13,7 @@ from fairseg.cohort.groups import levels_of
 from fairseg.cohort.levels import FEW_LEVELS, as_float, cell_text, is_missing, is_number
 from fairseg.cohort.reading import as_table
 from fairseg.io.cells import cells_of, each
+from fairseg.io.sentences import listed, no_attribute
 
 _MOST_FRACTIONS = 2  # as in Groups: field strengths of 1.5 and 3 are levels
 
@@ -182,6 +183,23 @@ def read_subjects(table: pd.DataFrame, ids: npt.ArrayLike, num_groups: int) -> S
     known[members[members[:, 1] >= 0, 0]] = True
     members = members[(members[:, 1] >= 0) | ~known[members[:, 0]]]
     return Subjects(tuple(names), rows.astype(np.int64), members)
+
+
+def check_attributes(names: Iterable[str], table: pd.DataFrame, where: str) -> None:
+    """Raise a ValueError if one of these is no attribute of a cohort or scores table.
+
+    >>> check_attributes(["subject"], pd.DataFrame({"subject": ["p1"], "sex": ["F"]}), "groups.csv")
+    Traceback (most recent call last):
+    ValueError: groups.csv: 'subject' is no attribute (whose levels are groups of subjects); it has sex
+    """
+    for name in names:
+        if name not in table:
+            raise ValueError(no_attribute(where, name, attribute_names(table)))
+        if not is_attribute(name):
+            has = listed(attribute_names(table), 20) or "none"
+            raise ValueError(
+                f"{where}: {name!r} is no attribute (whose levels are groups of subjects); it has {has}"
+            )
 
 
 def attribute_names(table: pd.DataFrame) -> list[str]:

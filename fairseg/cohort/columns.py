@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
+OVERALL = "Overall"  # what tables call the mean over the labels of a subject
 LARGEST = 1e12  # of a distance, volume or count; what is beyond is damage, and its square no number
 
 

@@ -160,9 +160,13 @@ def alike(names: Iterable[str], *, initials: bool = True) -> list[tuple[str, ...
 
     >>> alike(["F", "Female", "f", "M", "other"]), alike(["site 1", "Site-1", "site 11", "A", "A-"])
     ([('F', 'Female', 'f')], [('Site-1', 'site 1')])
+    >>> alike(["I", "II", "III"]), alike(["A", "all others"])
+    ([], [])
     """
     plain = {name: _plain(name) for name in dict.fromkeys(map(str, names))}
-    words = [word for word in set(plain.values()) if len(word) > 2 and word.isalpha()]
+    # "all others" is no word, and III none that an I stands for.
+    one_word = {word for name, word in plain.items() if name.isalpha() and not set(word) <= set("ivx")}
+    words = [word for word in one_word if len(word) > 2]
     if initials:
         for name, word in plain.items():
             longer = [one for one in words if one.startswith(word)] if len(word) == 1 else []

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from fairseg.cohort.columns import OVERALL
 from fairseg.cohort.pseudonyms import Pseudonyms, naming_columns
 from fairseg.crop import Box, box_error
 from fairseg.experiment.arms import Arm
 from fairseg.experiment.study import ArmTasks, Study
 from fairseg.experiment.tasks import BOX_TABLE, TASK, State, state_of
-from fairseg.scoring.summary import ALL, OVERALL, P_VALUE, Summary, summarize
+from fairseg.scoring.summary import ALL, P_VALUE, Summary, summarize
 from fairseg.scoring.table import read_scores
 
 ABOUT_ARM = ("key", "images", "method", "seed", "sweep", "level")

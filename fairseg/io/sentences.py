@@ -144,9 +144,8 @@ def no_attribute(where: object, name: str, names: Iterable[object]) -> str:
     "groups.csv has no attribute 'skin_typ', it has sex, skin_type; did you mean 'skin_type'?"
     """
     there = [str(one) for one in names]
-    return (
-        f"{where} has no attribute {name!r}, it has {', '.join(there) or 'none'}{did_you_mean(name, there)}"
-    )
+    has = listed(there, 20) or "none"
+    return f"{where} has no attribute {name!r}, it has {has}{did_you_mean(name, there)}"
 
 
 def not_among(argument: str, got: object, names: Iterable[object], *, between: str = ", ") -> str:

@@ -4,7 +4,7 @@ Nothing here knows about a metric. `counts` and `surface` take a `MaskPair` and 
 their own; a mask that is wrong in any way ends here, with an error that names the argument.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from operator import index
 from os import PathLike
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fairseg.cohort.columns import OVERALL
 from fairseg.io.sentences import brief
 from fairseg.io.voxel_data import is_one_hot
 
@@ -295,6 +296,8 @@ def structure_values(structures: Structures) -> dict[str | int, tuple[int, ...]]
     >>> structure_values({"whole tumour": (1, 2, 3), "core": (2, 3), "edema": 1})
     {'whole tumour': (1, 2, 3), 'core': (2, 3), 'edema': (1,)}
     """
+    if isinstance(structures, Mapping):
+        check_label_names(structures, "labels")
     if not isinstance(structures, Mapping) or not any(map(_is_union, structures.values())):
         return {name: (value,) for name, value in label_values(structures).items()}  # type: ignore[arg-type]
     unions: dict[str | int, tuple[int, ...]] = {}
@@ -308,6 +311,18 @@ def structure_values(structures: Structures) -> dict[str | int, tuple[int, ...]]
             raise ValueError(f"labels must differ, got {union} twice")
         unions[name] = union
     return unions
+
+
+def check_label_names(names: Collection[object], where: str, hint: str = "") -> None:
+    """Raise a ValueError if one label of several is called as tables call the mean over all labels.
+
+    >>> check_label_names(["Overall"], "labels")  # alone it is the mean
+    """
+    if len(names) > 1 and (found := [one for one in names if str(one).casefold() == OVERALL.casefold()]):
+        raise ValueError(
+            f"{where}: a label beside others may not be called {found[0]!r}, which stands for the mean over "
+            f"the labels: rename it, or leave it out if it is that mean{hint}"
+        )
 
 
 def _is_union(value: object) -> bool:

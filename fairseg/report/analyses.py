@@ -9,23 +9,30 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from fairseg.cohort.attributes import check_attributes
+from fairseg.cohort.columns import is_attribute
 from fairseg.cohort.groups import Groups
 from fairseg.cohort.ids import as_ids
 from fairseg.cohort.short_names import short_names
 from fairseg.io.calls import Call, is_path
 from fairseg.io.sentences import brief, counted, did_you_mean, listed, not_among
+from fairseg.metrics.fairness import Floats
 from fairseg.metrics.grouped import as_values
 from fairseg.scoring.subjects import (
     STRUCTURE_SIZE,
     Membership,
+    check_judged,
     covariate,
     in_fifths,
     lost_cases,
     membership,
     strata,
+    structure_scores,
 )
 from fairseg.scoring.table import Scores
+from fairseg.statistics.common_structures import CommonStructures, common_structures
 from fairseg.statistics.findings import Grouping
+from fairseg.statistics.judge_options import JudgeOptions
 
 _MOST_GROUPS = 500  # whose report was tried: under two minutes and 8 MB
 
@@ -157,7 +164,7 @@ def with_groups(scores: Any, by: Any, groups: Any, metric: str) -> tuple[Any, st
     given = as_ids(groups)
     if len(given.ids) != len(frame):
         raise ValueError(f"scores and groups must have one length, got {len(frame)} and {len(given.ids)}")
-    if table and name in frame:
+    if name in frame or not is_attribute(name):
         name = f"{name} (given)"
     levels = pd.Index(given.names or map(str, range(given.num_groups)))
     codes = pd.Categorical.from_codes(given.ids, categories=levels, ordered=True)
@@ -173,7 +180,7 @@ def analyses_of(
     bins: Mapping[str, Sequence[float]],
 ) -> list[Analysis]:
     """Return the groupings that `audit` is asked for, checked; its arguments are those of `audit`."""
-    asked = [by, *also]
+    asked, called = [by, *also], scores.file or "the table"
     if not isinstance(bins, Mapping):
         raise ValueError(f"bins must map attributes to edges, such as {{'age': [50, 65]}}, got {brief(bins)}")
     names = [_attributes(one) for one in asked]
@@ -183,12 +190,11 @@ def analyses_of(
         raise ValueError(f"bins: attribute {stray[0]!r} is not in by, also or adjust{near}")
     if twice := [name for place, name in enumerate(names) if name in names[:place]]:
         raise ValueError(f"also: {' and '.join(twice[0])} is judged already")
-    there = [*scores.attributes, "case", "subject"]
     for name in adjust:
         if name in names[0]:
             raise ValueError(f"adjust: {name!r} makes the groups, so a gap cannot be adjusted for it")
-        if name not in (*there, STRUCTURE_SIZE):
-            raise ValueError(f"adjust: {_absent(name, scores)}")
+        if name != STRUCTURE_SIZE:
+            check_attributes([name], scores.table, f"adjust: {called}")
         if name != STRUCTURE_SIZE and (several := covariate(scores, name)[1]):
             raise ValueError(
                 f"adjust: {name!r} differs between cases of one subject ({listed(several, 3)}), so it is no "
@@ -196,9 +202,7 @@ def analyses_of(
             )
     analyses = []
     for number, (one, attributes) in enumerate(zip(asked, names, strict=True)):
-        if absent := [name for name in attributes if name not in there]:
-            what = "also" if number else "by"
-            raise ValueError(f"{what}: {_absent(absent[0], scores)}")
+        check_attributes(attributes, scores.table, f"{'also' if number else 'by'}: {called}")
         if isinstance(one, Groups):
             groups = one
         else:
@@ -207,6 +211,18 @@ def analyses_of(
         analysis = _analysis(scores, groups, None if number else reference)
         analyses.append(replace(analysis, held=not set(adjust).isdisjoint(attributes)))
     return analyses
+
+
+def check_cohort(cohort: pd.DataFrame, where: str, **grouping: Any) -> None:
+    """Raise what an audit of a table of cases would refuse once they are scored.
+
+    Args:
+        cohort: the rows of cases that will be scored.
+        where: what errors call it.
+        grouping: the arguments of `analyses_of`.
+    """
+    scores = Scores.of(cohort.assign(label="any", dice=float("nan")), where=where)
+    analyses_of(replace(scores, file=where), **grouping)
 
 
 def _attributes(by: str | Sequence[str] | Groups) -> tuple[str, ...]:
@@ -242,10 +258,21 @@ def _analysis(scores: Scores, groups: Groups, reference: str | None) -> Analysis
     return Analysis(groups, chosen, members, lost_cases(scores, groups))
 
 
-def _absent(name: str, scores: Scores) -> str:
-    there = scores.attributes
-    has = listed(there, 20) or "no attributes"
-    return f"attribute {name!r} is not in scores, which have {has}{did_you_mean(name, there)}"
+def overall_scores(
+    scores: Scores, grouping: Grouping, min_size: int = JudgeOptions.min_size
+) -> tuple[Floats, CommonStructures]:
+    """Return the scores of each subject and label, (N, L), and the overall ones, as the groups compare.
+
+    Raises:
+        ValueError: there is nothing to judge by, or the groups have no structure in common.
+    """
+    check_judged(scores)
+    of_structure = structure_scores(scores)
+    common = common_structures(of_structure, [grouping], structures=scores.labels, min_size=min_size)
+    if not common.used:
+        lacking = "; ".join(f"{group} has too little of {name}" for name, _, group in common.dropped)
+        raise ValueError(f"by {grouping.name}: the groups have no structure in common: {lacking}")
+    return of_structure, common
 
 
 def strata_ids(

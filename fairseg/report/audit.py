@@ -12,14 +12,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fairseg.cohort.columns import SHARES, metric_of
+from fairseg.cohort.columns import OVERALL, metric_of
 from fairseg.cohort.groups import Groups
 from fairseg.cohort.pseudonyms import Pseudonyms
 from fairseg.cohort.table import Cohort
 from fairseg.io.calls import says_what_to_type
 from fairseg.io.sentences import listed
 from fairseg.metrics.masks import Structures
-from fairseg.report.analyses import analyses_of, audit_as_meant, is_vector, strata_ids, with_groups
+from fairseg.report.analyses import (
+    analyses_of,
+    audit_as_meant,
+    is_vector,
+    overall_scores,
+    strata_ids,
+    with_groups,
+)
 from fairseg.report.answer import answer
 from fairseg.report.audited import Audited
 from fairseg.report.beside import Beside, beside
@@ -31,17 +38,13 @@ from fairseg.report.page import save_report
 from fairseg.report.sections import ReportSections, as_stated
 from fairseg.report.tables import grid
 from fairseg.report.templates import as_sentence
-from fairseg.scoring.subjects import structure_scores
 from fairseg.scoring.table import Scores
 from fairseg.scoring.voxel_sizes import Spacing
-from fairseg.statistics.common_structures import common_structures
 from fairseg.statistics.judge_options import JudgeOptions
 from fairseg.statistics.page import judge_page
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-OVERALL = "Overall"
 
 
 class AuditResult(Audited):
@@ -250,14 +253,6 @@ def audit(
     if by is None:
         there = listed(checked.attributes, 20) or "none"
         raise ValueError(f"by must name the attribute whose levels are the groups; the scores have {there}")
-    if "dice" not in checked.table:
-        raise ValueError(
-            f"metric {metric!r} is not in scores, which have {listed(checked.metrics)}: gaps are judged by a "
-            "share of 1, higher better, such as dice, nsd or iou; "
-            + ("name it with metric=" if set(checked.metrics) & set(SHARES) else "distances stand beside it")
-        )
-    if checked.table["dice"].isna().all():
-        raise ValueError(f"scores must have a number of {checked.title} in some row, have none")
     return judge_scores(checked, by, **asked, options=options, sections=sections)
 
 
@@ -281,12 +276,8 @@ def judge_scores(
     edges = bins or {}
     analyses = analyses_of(scores, by, reference, also, adjust, edges)
     groupings = [one.grouping() for one in analyses]
-    of_structure = structure_scores(scores)
+    of_structure, common = overall_scores(scores, groupings[0], options.min_size)
     labels = scores.labels
-    common = common_structures(of_structure, groupings[:1], structures=labels, min_size=options.min_size)
-    if not common.used:
-        lacking = "; ".join(f"{group} has too little of {name}" for name, _, group in common.dropped)
-        raise ValueError(f"by {groupings[0].name}: the groups have no structure in common: {lacking}")
     several = len(labels) > 1
     columns = np.column_stack([common.overall, of_structure]) if several else common.overall[:, None]
     structures = (OVERALL, *labels) if several else (OVERALL,)

@@ -7,6 +7,7 @@ import numpy.typing as npt
 import pandas as pd
 from markupsafe import Markup
 
+from fairseg.cohort.columns import OVERALL
 from fairseg.io.cells import cells_of
 from fairseg.metrics.fairness import Floats
 from fairseg.report import charts, numbers
@@ -14,7 +15,7 @@ from fairseg.report.audited import Audited
 from fairseg.report.findings_table import most_telling, row_label
 from fairseg.report.templates import say
 from fairseg.scoring.subjects import structure_sizes
-from fairseg.scoring.summary import GAP, OVERALL, Summary
+from fairseg.scoring.summary import GAP, Summary
 from fairseg.scoring.table import Scores
 from fairseg.statistics.findings import Finding
 from fairseg.statistics.verdicts import Endpoint

@@ -14,14 +14,13 @@ import pandas as pd
 
 from fairseg.cohort.groups import Groups
 from fairseg.io.calls import says_what_to_type
-from fairseg.io.sentences import did_you_mean, listed
+from fairseg.io.sentences import listed
 from fairseg.metrics.fairness import Floats
-from fairseg.report.analyses import Analysis, analyses_of, with_groups
+from fairseg.report.analyses import Analysis, analyses_of, overall_scores, with_groups
 from fairseg.report.tables import Cell, Table, grid
 from fairseg.report.templates import say
-from fairseg.scoring.subjects import structure_scores
+from fairseg.scoring.subjects import subject_names
 from fairseg.scoring.table import Scores
-from fairseg.statistics.common_structures import common_structures
 from fairseg.statistics.findings import Grouping
 from fairseg.statistics.judge_options import JudgeOptions
 from fairseg.statistics.planning import (
@@ -221,11 +220,6 @@ def plan(
     if groups is not None:
         scores, by = with_groups(scores, by, groups, metric)
     checked = Scores.of(scores, metric=metric)
-    if "dice" not in checked.table:
-        raise ValueError(
-            f"metric {metric!r} is not in scores, which have {listed(checked.metrics)}"
-            f"{did_you_mean(metric, checked.metrics)}"
-        )
     (first, of_first), *others = _pools(checked, by, reference, bins or {})
     pairs = []
     for second, of_second in others:
@@ -294,12 +288,13 @@ def _pools(
     scores: Scores, by: Any, reference: str | None, bins: Mapping[str, Sequence[float]]
 ) -> list[tuple[str, Floats]]:
     """Return the name and the overall scores of each group, the reference group first."""
-    of_structure = structure_scores(scores)
     if by is None:
         if reference is not None or bins:
             raise ValueError("reference and bins need by, the attribute whose levels are the groups")
-        everyone = Grouping("", ("everyone", "no one"), np.zeros(len(of_structure), dtype=np.int64), None)
-        pool = _overall(scores, of_structure, everyone)
+        everyone = Grouping(
+            "", ("everyone", "no one"), np.zeros(len(subject_names(scores)), dtype=np.int64), None
+        )
+        pool = overall_scores(scores, everyone)[1].overall
         pool = pool[~np.isnan(pool)]
         _check_pool("scores", pool)
         return [(name, pool) for name in _UNNAMED]
@@ -310,7 +305,7 @@ def _pools(
             f"by {analysis.name}: of {len(grouping.group_names)} groups, reference must name the first of "
             f"each pair, one of {listed(grouping.group_names)}"
         )
-    overall = _overall(scores, of_structure, grouping)
+    overall = overall_scores(scores, grouping)[1].overall
     first = analysis.reference or 0
     order = [first, *(code for code in range(len(grouping.group_names)) if code != first)]
     pools = []
@@ -319,13 +314,6 @@ def _pools(
         _check_pool(f"group {grouping.group_names[code]}", pool)
         pools.append((grouping.group_names[code], pool))
     return pools
-
-
-def _overall(scores: Scores, of_structure: Floats, grouping: Grouping) -> Floats:
-    found = common_structures(of_structure, [grouping], structures=scores.labels)
-    if not found.used:
-        raise ValueError(f"by {grouping.name}: the groups have no structure in common")
-    return found.overall
 
 
 def _check_pool(name: str, pool: Floats) -> None:

@@ -12,8 +12,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from fairseg.cohort.attributes import read_attribute
-from fairseg.cohort.columns import VOLUMES, VOXELS
+from fairseg.cohort.columns import SHARES, VOLUMES, VOXELS
 from fairseg.cohort.groups import Groups
+from fairseg.io.sentences import listed
 from fairseg.metrics.fairness import Floats
 from fairseg.scoring.table import Scores
 
@@ -77,6 +78,24 @@ def lost_cases(scores: Scores, groups: Groups, *, skipped_only: bool = False) ->
     lost = ~of_case.groupby(level=["group", "subject"]).all()
     of_group = [lost[lost.index.get_level_values("group") == code] for code in (*range(len(groups)), -1)]
     return tuple((int(one.sum()), len(one)) for one in of_group)
+
+
+def check_judged(scores: Scores, where: str = "scores") -> None:
+    """Raise a ValueError unless scores have a share of 1 to judge by, with a number in some row.
+
+    Args:
+        scores: of one model.
+        where: what the error calls them.
+    """
+    if "dice" not in scores.table:
+        shares = [name for name in scores.metrics if name in SHARES]
+        to_do = f"say metric={shares[0]!r} (--metric {shares[0]})" if shares else "distances stand beside it"
+        raise ValueError(
+            f"{where} must have a column to judge by, a share of 1, higher better, such as dice, nsd or iou; "
+            f"got {listed(scores.metrics)}: {to_do}"
+        )
+    if scores.table["dice"].isna().all():
+        raise ValueError(f"{where} must have a number of {scores.title} in some row, got none")
 
 
 def structure_scores(scores: Scores, metric: str = "dice") -> Floats:

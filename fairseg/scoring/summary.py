@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from fairseg.cohort.columns import DISTANCES, METRICS, VOXELS, title
+from fairseg.cohort.columns import DISTANCES, METRICS, OVERALL, VOXELS, title
 from fairseg.cohort.groups import Groups
 from fairseg.cohort.ids import GroupIds, as_ids
 from fairseg.cohort.short_names import short_names
@@ -22,7 +22,6 @@ from fairseg.metrics import by_group, fairness_gap, iqr, mann_whitney_u, skewed_
 from fairseg.scoring.table import Scores
 from fairseg.statistics.judge_options import JudgeOptions
 
-OVERALL = "Overall"
 ALL = "All"
 SER = "SER"
 GAP = "Fairness gap"

@@ -40,6 +40,7 @@ from fairseg.cohort.table import BETWEEN_NOTES, cell_repr, is_skipped, noted, re
 from fairseg.io.cells import cells_of, each
 from fairseg.io.csv_files import to_csv
 from fairseg.io.sentences import NamingNote, brief, counted, did_you_mean, listed
+from fairseg.metrics.masks import check_label_names
 from fairseg.scoring.wide import hint_of_wide, long_table, without_percent
 
 Unit = Literal["mm", "px"]
@@ -257,6 +258,7 @@ def _checked(read: CleanTable, metric: str | None) -> Scores:
     if (again := rows.index[rows.duplicated(["case", "label"])]).size:
         row = rows.loc[again[0]]
         raise ValueError(f"{where}: row {again[0]} has case {row['case']}, label {row['label']} again")
+    check_label_names(rows["label"].unique(), where, " (of a report's subjects.csv judge its scores.csv)")
     rows, unit, about_unit = _with_unit(rows, where)
     attributes = [name for name in rows if name not in NO_ATTRIBUTES]
     front = ["case", "subject", *attributes]

@@ -269,13 +269,37 @@ def test_odd_cells_are_named_once_with_the_option_to_type() -> None:
         (scores().rename(columns={"dice": "dice_LV"}).assign(dice_RV=0.5), "--wide"),
         (scores(age=range(40)), "--bins age="),
         (scores().assign(sex=None), "attribute 'sex' must have a value"),
+        (scores().assign(sex="F"), "at least two groups"),
+        (scores().rename(columns={"dice": "hd95"}), "got hd95"),
+        (scores().rename(columns={"dice": "nsd"}), "--metric nsd"),
+        (scores(label=["Overall", "LV"] * 20), "may not be called 'Overall'"),
+        (scores(label=np.repeat(["LV", "RV"], 20), sex=np.repeat(["F", "M"], 20)), "no structure in common"),
     ],
 )
 def test_what_an_audit_would_refuse_is_an_error_in_its_words(table: pd.DataFrame, option: str) -> None:
     by = "age" if "age" in table else "sex"
     result = fairseg.check(table, by=by)
+    with pytest.raises(ValueError, match=option) as refusal:
+        fairseg.audit(table, by=by)
     assert result.exit_code == 2
-    assert any(option in one.what for one in result.details if one.severity is Severity.ERROR)
+    said = [one.what.removesuffix(".") for one in result.details if one.severity is Severity.ERROR]
+    assert any(option in one and one in str(refusal.value) for one in said), (said, refusal.value)
+
+
+@pytest.mark.parametrize("by", ["subject", "case", "dice", "label"])
+def test_what_is_no_attribute_makes_no_groups(by: str) -> None:
+    table = scores(label="LV", case=[f"c{row}" for row in range(40)])
+    with pytest.raises(ValueError, match=f"'{by}' is no attribute .* it has sex"):
+        fairseg.audit(table, by=by)
+    (finding,) = fairseg.check(table, by=by).details[:1]
+    assert (finding.severity, finding.where) == (Severity.ERROR, by)
+
+
+def test_folders_whose_cases_are_all_of_one_group_are_an_error(cohort: Path) -> None:
+    table = pd.read_csv(cohort / "groups.csv").assign(sex="F")
+    assert [one.facts["reason"] for one in check(cohort, cohort=table).details if one.kind == "refused"] == [
+        "by sex: at least two groups are needed to compare, got 1 group: F"
+    ]
 
 
 # The result

@@ -570,7 +570,7 @@ BAD_OPTIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "words as labels": (("--labels", "one,two"), ("--labels", "one,two")),
     "no labels": (("--labels", ""), ("--labels",)),
     "reference": (("--reference", "X"), ("reference", "X", "F", "M")),
-    "attribute": (("--by", "colour"), ("--by colour", "groups.csv", "sex, site, age")),
+    "attribute": (("--by", "colour"), ("'colour'", "by: ", "groups.csv", "sex, site, age")),
     "bins of words": (("--bins", "age=old"), ("--bins", "age=old")),
     "bins of nothing": (("--bins", "age"), ("--bins",)),
     "bins not asked for": (("--bins", "age=50"), ("bins", "age")),
@@ -585,8 +585,8 @@ BAD_OPTIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "workers": (("--workers", "0"), ("--workers", "0")),
     "on-error": (("--on-error", "ignore"), ("--on-error", "ignore")),
     "cross-check": (("--cross-check", "-5"), ("--cross-check", "-5")),
-    "also": (("--also", "colour"), ("--also colour", "groups.csv", "sex, site, age")),
-    "adjust": (("--adjust", "colour"), ("--adjust colour", "groups.csv", "sex, site, age")),
+    "also": (("--also", "colour"), ("'colour'", "also: ", "groups.csv", "sex, site, age")),
+    "adjust": (("--adjust", "colour"), ("'colour'", "adjust: ", "groups.csv", "sex, site, age")),
     "also as by": (("--also", "sex"), ("also", "sex")),
     "adjust as by": (("--adjust", "sex"), ("adjust", "sex")),
     "margin": (("--margin", "0"), ("--margin", "0")),
@@ -640,7 +640,9 @@ def test_groups_are_those_that_have_files_whatever_else_the_table_holds(cohort: 
 def test_groups_of_one_subject_and_subjects_of_two_groups_are_noted(
     cohort: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(audit(cohort, by="case")) == 0
+    table = pd.read_csv(cohort / "groups.csv")
+    table.assign(scan=table["case"]).to_csv(cohort / "groups.csv", index=False)
+    assert main(audit(cohort, by="scan")) == 0
     notes = [line.removeprefix("fairseg: note: ") for line in capfd.readouterr().err.splitlines()]
     assert any("10 of 10 groups" in note for note in notes)
     assert any(note.endswith("s1, s2") for note in notes)
@@ -800,7 +802,7 @@ def test_scores_that_are_not_usable_are_named(
 @pytest.mark.parametrize(
     ("options", "fragments"),
     [
-        (("--by", "colour"), ("--by colour", "scores.csv", "sex, site, age")),
+        (("--by", "colour"), ("'colour'", "by: ", "scores.csv", "sex, site, age")),
         (("--by", "sex", "--reference", "X"), ("reference", "X")),
         (("--by", "sex", "--metric", "nsd"), ("scores.csv", "nsd")),
         (("--by", "sex", "--predictions", "p"), ("--predictions", "--references")),

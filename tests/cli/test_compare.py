@@ -83,7 +83,7 @@ def test_bins_cut_a_number_into_groups(two: list[str], capsys: pytest.CaptureFix
         (["--names", "A,A"], "--names must be different and not empty, got A,A"),
         (["--baseline", "C"], "baseline must be one of base, fair, got 'C'"),
         (["--reference", "Asian"], "reference: "),
-        (["--by", "sex"], "attribute 'sex' is not in scores"),
+        (["--by", "sex"], "has no attribute 'sex'"),
         (["--margin", "0"], "'--margin'"),
     ],
 )

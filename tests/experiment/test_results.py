@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from fairseg import Groups
+from fairseg.cohort.columns import OVERALL
 from fairseg.experiment.arms import BALANCES, BEYOND, CHOICES, GRID, Arm, Choice, plan_arms
 from fairseg.experiment.page import headline, to_markdown
 from fairseg.experiment.paper import BOX_ERRORS, MEASURES, PRINTED
@@ -17,7 +18,7 @@ from fairseg.experiment.study import Study
 from fairseg.experiment.tables import BEYOND_TABLES, TABLES, head_of, judged_tables, scored_tables
 from fairseg.experiment.tasks import State
 from fairseg.experiment.verdicts import verdicts_beside
-from fairseg.scoring.summary import ALL, OVERALL, P_VALUE, summarize
+from fairseg.scoring.summary import ALL, P_VALUE, summarize
 from fairseg.statistics.verdicts import Verdict
 from fairseg.training.settings import Settings
 

@@ -128,7 +128,7 @@ def test_names_are_safe_in_a_notebook(pilot: pd.DataFrame) -> None:
         ({"scores": {"dice": [0.9] * 4}}, "scores must have at least 5 scored subjects"),
         ({"scores": {"dice": [0.9] * 9}, "reference": "M"}, "reference and bins need by"),
         ({"scores": {"dice": [0.9] * 9, "sex": ["F", *"MMMMMMMM"]}, "by": "sex"}, "group F must have"),
-        ({"scores": {"dice": [0.9] * 9}, "by": "sex"}, "attribute 'sex' is not in scores"),
+        ({"scores": {"dice": [0.9] * 9}, "by": "sex"}, "has no attribute 'sex'"),
     ],
 )
 def test_bad_input_says_what_was_expected(options: dict[str, Any], message: str) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from fairseg.cohort.columns import METRICS, NO_ATTRIBUTES, SIZES, is_attribute
+from fairseg.cohort.columns import METRICS, NO_ATTRIBUTES, OVERALL, SIZES, is_attribute
 from fairseg.cohort.groups import Groups
 from fairseg.cohort.pseudonyms import Pseudonyms, named_in
 from fairseg.io.calls import says_what_to_type
@@ -27,7 +27,6 @@ from fairseg.report.analyses import (
     strata_ids,
     with_groups,
 )
-from fairseg.report.audit import OVERALL
 from fairseg.report.compare.answer import answer
 from fairseg.report.compare.beside import other_metrics, unknown_group
 from fairseg.report.compare.card import card_of
@@ -38,7 +37,7 @@ from fairseg.report.notes import score_checks, skipped_note
 from fairseg.report.sections import ReportSections, as_stated
 from fairseg.report.tables import grid
 from fairseg.report.templates import as_sentence
-from fairseg.scoring.subjects import structure_scores
+from fairseg.scoring.subjects import check_judged, structure_scores
 from fairseg.scoring.table import Scores
 from fairseg.statistics.common_structures import CommonStructures, common_structures
 from fairseg.statistics.gains import judge_gains
@@ -285,10 +284,7 @@ def _scores(models: Mapping[str, Any], baseline: str | None, metric: str) -> dic
         raise ValueError(not_among("baseline", baseline, given))
     scores = {name: Scores.of(given[name], metric=metric, where=f"model {name!r}") for name in names}
     for name, one in scores.items():
-        if "dice" not in one.table:
-            raise ValueError(
-                f"model {name!r}: metric {metric!r} is not in its scores, which have {listed(one.metrics)}"
-            )
+        check_judged(one, f"model {name!r}")
     return scores
 
 
