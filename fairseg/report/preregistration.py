@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from fairseg.cohort.columns import metric_of
+from fairseg.cohort.columns import SHARES, metric_of
 from fairseg.cohort.groups import Groups
 from fairseg.io.files import write_files
 from fairseg.io.json_files import parse_json
@@ -32,7 +32,7 @@ _FORMS = {
     "also": "a list of names, or of lists of names",
     "adjust": "a list of names",
     "bins": "an object of attributes, each with a list of edges",
-    "metric": "the name of the score to judge by",
+    "metric": "the name of the score to judge by, a share of 1 such as dice",
 }
 
 
@@ -142,7 +142,7 @@ def _has_form(name: str, value: Any) -> bool:
     if name == "reference":
         return value is None or isinstance(value, str)
     if name == "metric":
-        return isinstance(value, str) and bool(value)
+        return isinstance(value, str) and bool(value) and metric_of(value) in (None, *SHARES)
     if name == "bins":
         return isinstance(value, Mapping) and all(
             isinstance(edges, list | tuple) and all(isinstance(edge, int | float) for edge in edges)

@@ -178,8 +178,9 @@ def test_a_file_states_the_metric(pilot: pd.DataFrame, tmp_path: Path) -> None:
         pd.testing.assert_frame_equal(result.findings, expected.findings)
     with pytest.raises(ValueError, match=r"metric: these scores are judged by DSC, not iou"):
         fairseg.audit(Scores.of(scores), preregister=path)
-    with pytest.raises(ValueError, match=r"metric must be the name of the score"):
-        write_preregistration(tmp_path / "other.json", {"by": "sex", "metric": ["dice"]})
+    for metric in (["dice"], "", "hd95"):
+        with pytest.raises(ValueError, match=r"metric must be the name of the score .* a share of 1"):
+            write_preregistration(tmp_path / "other.json", {"by": "sex", "metric": metric})
 
 
 def test_what_a_file_leaves_out_has_its_default(tmp_path: Path) -> None:

@@ -376,6 +376,7 @@ def test_every_place_names_the_metric_that_is_judged_by(tmp_path: Path, metric: 
     assert len(texts) > 12
     for file in texts:
         visible = re.sub(r"(?s)<(script|style).*?</\1>|<[^>]*>", " ", file.read_text())
+        visible = re.sub(r"column \S*dice\S* is not looked at", "", visible)  # the one thing to say of it
         found = re.findall(r".{30}\b(?:DSC|[Dd]ice)\b.{30}", visible)
         assert not found, (file.name, found)
     assert result.plot("boxes").get_ylabel() == title
