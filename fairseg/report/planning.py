@@ -31,9 +31,12 @@ from fairseg.statistics.planning import (
     detectable_shifts,
     plan_failures,
     plan_shift,
+    pooled_scores,
+    shift_power,
 )
 
 _LEAST = 5  # scores of a pilot's group
+_MOST_BY_SHAPE = 0.05  # power in one direction where there is no difference: twice what chance gives
 _UNNAMED = "the first group", "the second"
 _NONE = np.empty(0)
 
@@ -48,6 +51,8 @@ class PlannedPair:
         worse: the plan for a second group that is worse served.
         better: the plan for a second group that is better served.
         failure_rate: share of failures in the group that is better served; NaN for the typical case.
+        pooled: whether both are planned from the scores of both, moved to one centre, because their own would
+            often show a gap where their centres are the same.
     """
 
     first: str
@@ -55,6 +60,7 @@ class PlannedPair:
     worse: SampleSizes
     better: SampleSizes
     failure_rate: float = np.nan
+    pooled: bool = False
 
 
 @dataclass(frozen=True)
@@ -251,13 +257,31 @@ def _planned(
             for direction in DIRECTIONS
         )
         return PlannedPair(first, second, worse, better, rate)
-    if sizes is not None:
-        return PlannedPair(first, second, *detectable_shifts(of_first, of_second, *sizes, seed=seed, **level))
-    worse, better = (
-        plan_shift(of_first, of_second, difference, direction=direction, ratio=ratio, seed=seed, **level)
+
+    for name, pool in ((first, of_first), (second, of_second)):
+        if np.ptp(pool) == 0:
+            raise ValueError(f"{name} must have scores that differ to plan from, got {pool[0]:.4g} in all")
+
+    def plans(one: Floats, two: Floats) -> tuple[SampleSizes, SampleSizes]:
+        if sizes is not None:
+            return detectable_shifts(one, two, *sizes, seed=seed, **level)
+        worse, better = (
+            plan_shift(one, two, difference, direction=direction, ratio=ratio, seed=seed, **level)
+            for direction in DIRECTIONS
+        )
+        return worse, better
+
+    found = plans(of_first, of_second)
+    by_shape = [
+        shift_power(of_first, of_second, 0.0, plan.n_first, plan.n_second, direction=direction, seed=seed)
+        for plan in found
+        if plan.n_second
         for direction in DIRECTIONS
-    )
-    return PlannedPair(first, second, worse, better)
+    ]
+    if max(by_shape, default=0.0) <= _MOST_BY_SHAPE:
+        return PlannedPair(first, second, *found)
+    both = pooled_scores(of_first, of_second)
+    return PlannedPair(first, second, *plans(both, both), pooled=True)
 
 
 def _check(endpoint: str, **shares: float) -> None:

@@ -208,6 +208,15 @@ def shift_power(
     )
 
 
+def pooled_scores(first: npt.ArrayLike, second: npt.ArrayLike) -> Floats:
+    """Return the scores of both pools, each from 0 to 1, moved to the centre of the first.
+
+    >>> pooled_scores([0.81, 0.82, 0.83, 0.84, 0.85], [0.71, 0.72, 0.73, 0.74, 0.75]).size
+    10
+    """
+    return np.sort(np.concatenate(_Pools(first, second, (0.0, 1.0)).pools))
+
+
 def assumed_scores(median: float, iqr: float, *, number: int = 999) -> Floats:
     """Return a pool of Dice-like scores of a given centre and spread: quantiles of a beta distribution.
 

@@ -126,6 +126,7 @@ def test_names_are_safe_in_a_notebook(pilot: pd.DataFrame) -> None:
         ({"endpoint": "tail"}, "endpoint must be"),
         ({"scores": {"dice": [0.9] * 9}, "median": 0.9}, "median: assumptions stand in place of scores"),
         ({"scores": {"dice": [0.9] * 4}}, "scores must have at least 5 scored subjects"),
+        ({"scores": {"dice": [0.9] * 9}}, "must have scores that differ to plan from, got 0.9 in all"),
         ({"scores": {"dice": [0.9] * 9}, "reference": "M"}, "reference and bins need by"),
         ({"scores": {"dice": [0.9] * 9, "sex": ["F", *"MMMMMMMM"]}, "by": "sex"}, "group F must have"),
         ({"scores": {"dice": [0.9] * 9}, "by": "sex"}, "has no attribute 'sex'"),
@@ -228,3 +229,15 @@ def test_it_says_that_an_audit_judges_no_group_so_small() -> None:
     enough = fairseg.plan(failure_rate=0.02, endpoint="failures", sizes=(10, 10))
     assert "An audit judges no group of fewer than 10 subjects." in few.sentence
     assert "An audit" not in enough.sentence
+
+
+def test_a_pilot_whose_groups_differ_in_shape_is_planned_from_both_together() -> None:
+    rng = np.random.default_rng(6)
+    first, second = rng.normal(0.97, 0.03, 54).clip(0, 1), rng.normal(0.9, 0.06, 30).clip(0, 1)
+    table = {"sex": ["M"] * 54 + ["F"] * 30, "dice": np.r_[first, second]}
+    (unlike,) = fairseg.plan(table, by="sex", reference="M", sizes=(200, 200)).pairs
+    low = rng.normal(0.85, 0.03, 54)  # far from the ceiling, and the same in both but for a shift
+    same = {"sex": ["M"] * 54 + ["F"] * 54, "dice": np.r_[low, low - 0.01]}
+    (alike,) = fairseg.plan(same, by="sex", reference="M", sizes=(200, 200)).pairs
+    assert (unlike.pooled, alike.pooled) == (True, False)
+    assert min(unlike.worse.difference, unlike.better.difference) > 0.002
