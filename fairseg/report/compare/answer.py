@@ -58,13 +58,28 @@ def model_answer(result: Compared, model: ModelGains) -> str:
         changes=[] if pair is None else _changes(model, pair, levelled),
         others=_others(model, pair, row, result),
         reasons=_reasons(model, pair, result),
-        unjudged=[
-            f"{one.group} ({one.n} of {one.size} with both scores)" if one.n < one.size else one.group
-            for one in model.unjudged
-            if one.structure is None
-        ],
+        unjudged=_unjudged(model, pair, result.judgement.structures[0]),
         reference=reference if reference in few else None,
     )
+
+
+def _unjudged(model: ModelGains, pair: PairGains | None, overall: str) -> list[str]:
+    """Return the groups too small to be judged, each with how many have scores, and are harmed by the model.
+
+    What stands among the reasons of the pair that is spoken of is not said again.
+    """
+    spoken = model.verdict in (Verdict.MOVED, Verdict.OPEN, Verdict.SAME)
+    reasons = () if pair is None or not spoken else pair.reasons
+    said = {one.group for one in reasons if one.kind is GainReasonKind.SMALL_GROUP_FAILS}
+    found = []
+    for one in (one for one in model.unjudged if one.structure is None):
+        texts = [f"{one.n} of {one.size} with both scores"] if one.n < one.size else []
+        own = [each for each in model.changes if (each.attribute, each.group) == (one.attribute, one.group)]
+        worst = max(own, key=lambda each: (each.net_harmed, each.structure == overall), default=None)
+        if worst is not None and worst.net_harmed > 0 and one.group not in said:
+            texts.append(say("small_group", change=worst, overall=overall))
+        found.append(f"{one.group} ({'; '.join(texts)})" if texts else one.group)
+    return found
 
 
 def spoken_row(row: GainRow, result: Compared) -> dict[str, Any]:

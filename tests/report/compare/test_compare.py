@@ -317,6 +317,15 @@ def test_groups_too_small_are_not_judged() -> None:
     assert result.verdicts == {"other": Verdict.NOT_JUDGED}
 
 
+@pytest.mark.parametrize(("failing", "said"), [(3, "3 of 9 newly fail"), (0, "too few subjects: B.")])
+def test_those_of_a_group_too_small_who_newly_fail_are_counted(failing: int, said: str) -> None:
+    base = table(sizes={"A": 60, "B": 9})
+    after = base["dice"].where(base.index < len(base) - failing, 0.2)
+    result = judged(base, base.assign(dice=after))
+    assert result.verdict is Verdict.NOT_JUDGED
+    assert said in result.sentence
+
+
 def test_several_models_have_a_verdict_and_a_sentence_each() -> None:
     base = table()
     models = {"base": base, "up": changed(base, B=0.04), "same": base}
