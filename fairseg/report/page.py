@@ -213,6 +213,7 @@ def _page(
         "agreement": {} if beside.clinical is None else agreement_charts(beside.clinical, pictures),
         "notes": [*scores.notes, *notes],
         "score": overall.score,
+        "moved": result.common.moved,
         "metrics": [overall.title(name) for name in scores.metrics],
         "skipped": scores.reasons,
     }

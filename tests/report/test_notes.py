@@ -344,3 +344,12 @@ def test_where_nothing_is_judged_the_page_explains_no_chart(tmp_path: Path) -> N
     assert "Not judged" in page
     assert "how sure they are" not in page
     assert "thin lines" not in page
+
+
+@pytest.mark.parametrize("lacking", [0, 1])
+def test_the_caption_says_how_many_overall_scores_are_moved(lacking: int, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"subject": np.repeat(np.arange(40), 2), "label": ["LV", "RV"] * 40})
+    table = table.assign(sex=np.where(table["subject"] < 20, "F", "M"), dice=rng.uniform(0.8, 0.95, 80))
+    page = fairseg.audit(table.iloc[lacking:], by="sex").save(tmp_path).read_text(encoding="utf-8")
+    assert ("1 subject without a score of some label" in page) is bool(lacking)
