@@ -2,6 +2,7 @@
 
 import html
 import logging
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -186,7 +187,8 @@ def seen(result: AuditResult | ComparisonResult, folder: Path) -> dict[str, str]
         "page": page,
         "terminal": text(result, result.notes),
     }
-    return {name: " ".join(html.unescape(text).split()) for name, text in texts.items()}
+    bare = {name: re.sub("</?span[^>]*>", "", text) for name, text in texts.items()}
+    return {name: " ".join(html.unescape(text).split()) for name, text in bare.items()}
 
 
 def levels_alike() -> pd.DataFrame:
