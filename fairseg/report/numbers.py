@@ -12,6 +12,7 @@ from fairseg.io.sentences import digits_apart, p_number
 NONE = "\N{EN DASH}"  # stands where there is no value
 _MINUS = "\N{MINUS SIGN}"
 _SIGNIFICANT = 0.05
+_MORE = 2  # decimals that tell a figure from what it is compared with; where they do not, a sign does
 _ROUNDING = 1e-9  # by which a sum in another order may differ
 
 
@@ -29,12 +30,15 @@ def number(value: float, digits: int = 3, *, sign: bool = False, apart: Iterable
         value: the number; NaN becomes `NONE`, infinity its sign.
         digits: decimals.
         sign: put a plus before what is above zero.
-        apart: what it is compared with: it has more decimals where it would seem to reach one of these.
+        apart: what it is compared with: it has up to two more decimals, or else "<" or ">", where it would
+            seem to reach one of these.
 
     >>> number(-0.0312), number(12345.6, 0), number(-0.0001, 2), number(1.5, 1, sign=True)
     ('\N{MINUS SIGN}0.031', '12,346', '0.00', '+1.5')
     >>> number(0.01996, 3, apart=[0.02]), number(0.0200000000001, 3, apart=[0.02])
     ('0.01996', '0.020')
+    >>> number(0.0199997, 3, apart=[0.02]), number(3e-8, 3, apart=[0.0])
+    ('<0.020', '>0.000')
     >>> number(math.inf), number(math.nan)
     ('\N{INFINITY}', '\N{EN DASH}')
     """
@@ -43,7 +47,11 @@ def number(value: float, digits: int = 3, *, sign: bool = False, apart: Iterable
     if math.isinf(value):
         return f"{_MINUS if value < 0 else ''}\N{INFINITY}"
     differ = [limit for limit in apart if abs(value - limit) > _ROUNDING]
-    digits = digits_apart(value, digits, differ) or digits
+    enough = digits_apart(value, digits, differ)
+    if enough is None or enough > digits + _MORE:
+        limit = min(differ, key=lambda one: abs(value - one))
+        return f"{'<' if value < limit else '>'}{number(limit, digits, sign=sign)}"
+    digits = enough
     text = f"{abs(value):,.{digits}f}"
     if not text.strip("0.,"):
         return text
