@@ -1,6 +1,7 @@
 """What a person types: calls are taken as they are meant, or end in an error that says what to type."""
 
 import inspect
+import os
 import re
 from collections.abc import Callable
 from functools import wraps
@@ -61,4 +62,5 @@ def is_path(thing: object) -> bool:
     """
     if not isinstance(thing, str | Path):
         return False
-    return Path(thing).suffix.lower() in _TABLES or Path(thing).is_file()
+    # `Path.is_file` raises an error of a name that is too long for the file system.
+    return Path(thing).suffix.lower() in _TABLES or os.path.isfile(thing)  # noqa: PTH113

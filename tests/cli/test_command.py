@@ -683,7 +683,7 @@ def test_a_folder_that_is_not_usable_is_named(
         if what == "no masks":
             (folder / "readme.txt").write_text("")
     arguments = [str(folder) if part == str(cohort / kind) else part for part in audit(cohort)]
-    bad(cohort, arguments, capfd, kind, str(folder))
+    bad(cohort, arguments, capfd, kind.upper() if what == "a file" else kind, str(folder))
 
 
 @pytest.mark.parametrize("labels", ['{"labels": {"background": 0, "a": -1}}', "{broken", "[]"])

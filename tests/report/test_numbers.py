@@ -52,7 +52,7 @@ def test_p(p: float, shown: str) -> None:
         (0.00005001, "0.0001"),
         (0.0, "0.000"),
         (-0.0, "0.000"),
-        (math.inf, "inf"),
+        (math.inf, "∞"),
         (1234.5, "1,234.500"),
         (math.nan, NONE),
     ],

@@ -126,7 +126,7 @@ def test_p_has_a_third_digit_near_5_percent_alone(p: float, shown: str) -> None:
 
 
 def test_a_perfect_group_has_an_infinite_ratio() -> None:
-    assert cells(summaries_of({"F": [1.0, 1.0], "M": [0.5, 0.5]})[0]).loc["SER", "All (n=4)"] == "inf"
+    assert cells(summaries_of({"F": [1.0, 1.0], "M": [0.5, 0.5]})[0]).loc["SER", "All (n=4)"] == "∞"
 
 
 def test_latex_shows_a_small_p_as_rounded() -> None:
