@@ -49,9 +49,9 @@ def as_ids(
     or levels of an attribute: text, True and False, every pandas Categorical. They get the ids that
     `Groups.from_values` gives them, or those of `known`; `None`, NaN and "" are unknown. So levels that are
     numbers (a stage of 1 to 4) are ids here: make them a Categorical or text, or encode them with
-    `Groups.encode`, if they are none. Where no groups are known, more than 10 integers that do not count from
-    0 on are taken for a measurement, such as an age: an error if they are of fewer than 3 samples each on
-    average, else a warning if none is 0.
+    `Groups.encode`, if they are none. Where no groups are known, more than 10 integers of which none is 0
+    are taken for a measurement, such as an age: an error if they are of fewer than 3 samples each on average,
+    else a warning.
 
     Args:
         groups: one a sample, (N,).
@@ -131,10 +131,10 @@ def check_ids(ids: Integers, num_groups: int | None, argument: str = "groups") -
 
 
 def check_no_measurement(values: Integers, argument: str = "groups") -> None:
-    """Refuse ages in the place of ids: many numbers, of few samples each, that do not count from 0 on."""
+    """Refuse ages in the place of ids: many numbers, of few samples each, and no 0, with which ids begin."""
     present = np.unique(values[values >= 0])
     samples = int((values >= 0).sum())
-    if not MOST_NUMBERS < present.size <= present[-1]:
+    if present.size <= MOST_NUMBERS or present[0] == 0:
         return
     what = (
         f"has {present.size} integers from {present[0]} to {present[-1]} among {samples} samples, each a "
@@ -142,8 +142,7 @@ def check_no_measurement(values: Integers, argument: str = "groups") -> None:
     )
     if samples < FEWEST_EACH * present.size:
         raise ValueError(f"{argument} {what}")
-    if present[0] > 0:
-        logger.warning("%s %s", argument, what)
+    logger.warning("%s %s", argument, what)
 
 
 def _check_are_names(values: list[object], argument: str) -> None:
