@@ -134,10 +134,10 @@ def _reasons(result: Audited, comparisons: Sequence[Comparison], attribute: str)
         for reason in one.reasons
         if reason.kind is not ReasonKind.MARGIN
     ]
-    floors = [reason for reason in found if reason.kind is ReasonKind.FLOOR]
-    found = [reason for reason in found if reason not in floors[1:]]
-    if floors:
-        found[found.index(floors[0])] = _floors(result, floors)
+    if floors := [reason for reason in found if reason.kind is ReasonKind.FLOOR]:
+        place = found.index(floors[0])  # a group below the floor stands in each of its comparisons
+        found = [reason for reason in found if reason.kind is not ReasonKind.FLOOR]
+        found.insert(place, _floors(result, floors))
     facts = {"title": result.scores.spoken_title, "overall": result.structures[0], "options": result.options}
     adjust = result.held_fixed
     texts = [

@@ -175,3 +175,12 @@ def test_a_reference_that_is_too_small_is_what_stands_in_the_way(rng: np.random.
     few = table[table["group"] != "B"]
     assert "at least two groups" in fairseg.audit(few, by="group", reference="A").sentence
     assert "at least two groups" in fairseg.compare({"a": few, "b": few}, by="group", reference="A").sentence
+
+
+def test_a_group_below_the_floor_in_several_comparisons_is_told_once(rng: np.random.Generator) -> None:
+    groups = np.repeat(["A", "B", "C"], [14, 40, 40])
+    dice = np.where(groups == "C", 0.9, 0.93) + rng.normal(0, 0.02, 94)
+    table = pd.DataFrame({"group": groups, "dice": dice.clip(0, 1)}).assign(subject=range(94))
+    for reference in (None, "A", "B"):
+        result = fairseg.audit(table, by="group", reference=reference)
+        assert result.sentence.count("not shown that the model works well enough") <= 1
