@@ -75,7 +75,7 @@ BINS = click.option(
 
 
 def writes(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --overwrite to a command, and keep it from writing over what it reads: every path of type PATH."""
+    """Add --overwrite to a command, and keep it from writing over what it reads: every path but OUT."""
 
     @click.option(
         "--overwrite", is_flag=True, help="Replace files at the place of the output, whoever wrote them."
@@ -85,7 +85,7 @@ def writes(command: Callable[..., Any]) -> Callable[..., Any]:
         inputs: list[Path] = []
         for one in click.get_current_context().command.params:
             value = given.get(one.name or "")
-            if one.type in (PATH, types.KEY) and value not in (None, True):
+            if getattr(one.type, "reads", False) and value not in (None, True):
                 inputs += value if isinstance(value, tuple) else [value]
         with reading(*inputs, overwrite=overwrite):
             return command(**given)
@@ -198,8 +198,8 @@ spacing = click.option(
     "table that have it.",
 )
 scoring = group(
-    click.argument("predictions", type=types.MaskFolder()),
-    click.argument("references", type=types.MaskFolder()),
+    click.argument("predictions", type=types.MASKS),
+    click.argument("references", type=types.MASKS),
     click.option(
         "--groups",
         "table",

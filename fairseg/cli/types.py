@@ -23,6 +23,7 @@ class _Path(_ParamType):
     """A file or folder; an empty name, as of an unset shell variable, is none."""
 
     name = "path"
+    reads = True  # so that no output may fall on it
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Path:
         return Path(value) if str(value) else self.fail("must not be empty", param, ctx)
@@ -32,7 +33,13 @@ class _Path(_ParamType):
         return [CompletionItem(incomplete, type="file")]
 
 
-class MaskFolder(_Path):
+class _Written(_Path):
+    """A file or folder that a command writes."""
+
+    reads = False
+
+
+class _MaskFolder(_Path):
     """A folder of masks; a table in its place is told which command takes it, before others are missed."""
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Path:
@@ -176,9 +183,10 @@ def _pair(text: str, number: Callable[[str], Any]) -> tuple[Any, Any]:
 
 
 PATH = _Path()  # of what a command reads
+MASKS = _MaskFolder()  # likewise
 SEED = click.IntRange(0, 2**32 - 1)  # what all generators take
 KEY = _Key()  # likewise, where it is there already
-OUT = _Path()  # of what it writes
+OUT = _Written()  # of what it writes
 LABELS = Parsed(_labels, "1,2,3 or RVBP=1,LVM=2 or tumour=1+2+3 or lung=150:1")
 BINS = Parsed(_bins, "age=50,65")
 ASSIGNMENT = Parsed(_assignment, "steps=100")

@@ -76,9 +76,9 @@ def test_a_report_of_everything(scores: Path, capfd: pytest.CaptureFixture[str])
     [
         (["--also", "site"], "also: site is judged already"),
         (["--also", "sex", "--also", "sex"], "also: sex is judged already"),
-        (["--also", "shoe"], "--also shoe: "),
+        (["--also", "shoe"], "also: scores.csv has no attribute 'shoe'"),
         (["--bins", "age=50"], "bins: attribute 'age' is not in by, also or adjust"),
-        (["--adjust", "shoe"], "--adjust shoe: "),
+        (["--adjust", "shoe"], "adjust: scores.csv has no attribute 'shoe'"),
         (["--adjust", "site"], "adjust: 'site' makes the groups"),
         (["--adjust", "frame"], "adjust: 'frame' differs between cases of one subject"),
         (["--margin", "0"], "--margin"),

@@ -280,7 +280,7 @@ def test_an_experiment_that_is_refused_leaves_nothing(
         (["--out", str(new), "--set", "target_spacing=1e-6,1e-6"], "spacing 1e-06"),
         (
             ["--out", str(new), "--spacing", "mm"],
-            "spacing must be numbers or columns of the cohort, got 'mm'",
+            "spacing must be numbers or names of columns: the cohort must have a column 'mm'",
         ),
         (["--out", str(new), "--spacing", "mm", "--set", "spacing=mm"], "two ways to say the same"),
         (["--out", str(new), "--cluster", "slurm"], "cluster slurm: "),
