@@ -184,9 +184,9 @@ def _pair(text: str, number: Callable[[str], Any]) -> tuple[Any, Any]:
 
 PATH = _Path()  # of what a command reads
 MASKS = _MaskFolder()  # likewise
-SEED = click.IntRange(0, 2**32 - 1)  # what all generators take
 KEY = _Key()  # likewise, where it is there already
 OUT = _Written()  # of what it writes
+SEED = click.IntRange(0, 2**32 - 1)  # what all generators take
 LABELS = Parsed(_labels, "1,2,3 or RVBP=1,LVM=2 or tumour=1+2+3 or lung=150:1")
 BINS = Parsed(_bins, "age=50,65")
 ASSIGNMENT = Parsed(_assignment, "steps=100")

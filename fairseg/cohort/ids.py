@@ -61,8 +61,7 @@ def as_ids(
 
     Raises:
         ValueError: `groups` is no vector of ids or names, or a measurement; an id is not below the number of
-            known groups;
-            or a name is none of theirs, if `strict`.
+            known groups; or a name is none of theirs, if `strict`.
 
     >>> as_ids(["M", "F", None, "F"])
     GroupIds(ids=array([ 1,  0, -1,  0]), names=('F', 'M'), num_groups=2)

@@ -52,7 +52,7 @@ def answer_lines(result: Audited, analysis: Analysis) -> list[str]:
         everyone=bool(all_fail) and _fail(comparisons, facts) and not analysis.members.unknown,
         judged=judged,
         sizes=[(fact.group, fact.n, fact.missing) for fact in facts],
-        reference=None if analysis.reference is None else facts[analysis.reference].group,
+        reference=analysis.grouping().reference_name,
         other_way=None if lead is None else _other_way(comparisons, lead),
         widest=_widest(result, comparisons),
         reasons=_reasons(result, comparisons, analysis.name),

@@ -58,6 +58,11 @@ class Grouping:
         object.__setattr__(self, "group_names", tuple(self.group_names))
         object.__setattr__(self, "ids", ids.astype(np.int64))
 
+    @property
+    def reference_name(self) -> str | None:
+        """The name of the group that the others are compared with, if there is one."""
+        return None if self.reference is None else self.group_names[self.reference]
+
 
 @dataclass(frozen=True)
 class Finding:

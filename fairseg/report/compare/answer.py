@@ -37,8 +37,7 @@ def model_answer(result: Compared, model: ModelGains) -> str:
     row = _row(pair)
     levelled = row.structure if row is not None and model.verdict is Verdict.LEVELS_DOWN else None
     few = {one.group for one in model.unjudged if one.structure is None and one.attribute == model.primary}
-    grouping = result.analyses[0].grouping()
-    reference = None if grouping.reference is None else grouping.group_names[grouping.reference]
+    reference = result.analyses[0].grouping().reference_name
     return say(
         "gains",
         model=model.model,
@@ -248,17 +247,27 @@ def _reasons(model: ModelGains, pair: PairGains | None, result: Compared) -> lis
             continue
         change = changes.get((one.attribute, one.group, one.structure))
         if one.kind is GainReasonKind.DROPPED_SUBJECTS:
-            # Where every structure lacks as many subjects, overall tells of them; where some do, these do.
-            lacks = {at: changes[one.attribute, one.group, at].dropped for at in result.judgement.structures}
-            alike = [at for at, dropped in lacks.items() if dropped == lacks[overall]]
-            told = [overall] if len(alike) == len(lacks) else [at for at in alike if at != overall] or alike
-            if one.structure in alike and one.structure not in told:
+            dropped = [changes[one.attribute, one.group, at].dropped for at in result.judgement.structures]
+            if _told_elsewhere(dropped, overall=one.structure == overall):
                 continue
         facts = {"model": model.model, "baseline": result.baseline, "overall": overall}
         by = "" if change is None else _abs(change.change, numbers.score)
         mean = _mean_gain(pair, one) if one.kind is GainReasonKind.MEANS_DIFFER else None
         texts.append(say("gain_reason", one=one, change=change, by=by, mean=mean, **facts))
     return list(dict.fromkeys(texts))[:3]
+
+
+def _told_elsewhere(dropped: list[int], *, overall: bool) -> bool:
+    """Say whether other reasons tell of the same lost subjects, so that they are not told of twice.
+
+    Where every structure lacks as many as overall, that tells of them; where only some do, these do.
+
+    Args:
+        dropped: subjects that were lost overall, then of each structure.
+        overall: whether the reason is that of overall.
+    """
+    alike = dropped.count(dropped[0])
+    return 1 < alike < len(dropped) if overall else alike == len(dropped)
 
 
 def _mean_gain(pair: PairGains | None, reason: GainReason) -> dict[str, str]:
