@@ -49,14 +49,11 @@ def match_cases(cases: Iterable[str], predicted: Collection[str], true: Collecti
     files = dict(zip(_SIDES, (set(predicted), set(true)), strict=True))
     both, known = files["prediction"] & files["reference"], set(rows)
     there = files["prediction"] | files["reference"]
+    half = there - both
     return MatchedCases(
         [case for case in rows if case in both],
         sorted(both - known),
-        {
-            case: next(side for side in _SIDES if case not in files[side])
-            for case in rows
-            if case in there - both
-        },
+        {case: next(side for side in _SIDES if case not in files[side]) for case in rows if case in half},
         [case for case in rows if case not in there],
         {side: sorted(files[side] - both - known) for side in _SIDES},
     )

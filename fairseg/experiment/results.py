@@ -269,13 +269,23 @@ def findings(results: Results, test: str = "internal") -> list[tuple[str, str, s
     def finding(title: str, before: str, after: str, holds: Callable[[float, float], bool]) -> None:
         first, second = gaps(before), gaps(after)
         if seeds := sorted(first.keys() & second.keys()):
-            times = sum(holds(first[seed], second[seed]) for seed in seeds)
+            held = [seed for seed in seeds if holds(first[seed], second[seed])]
             means = [np.mean([values[seed] for seed in seeds]) for values in (first, second)]
             shown = f"gap {means[0]:+.3f}, then {means[1]:+.3f}"
             for group in (reference, minority):
                 ends = [np.mean([dice(key, group)[seed] for seed in seeds]) for key in (before, after)]
                 shown += f"; Dice of {group} {ends[0]:.3f}, then {ends[1]:.3f}"
-            found.append((title, f"in {times} of {len(seeds)} seeds", shown))
+            shows = f"in {len(held)} of {len(seeds)} seeds"
+            if lost := sum(levelled(before, after, seed) for seed in held):
+                shows += f"; in {lost} the group ahead lost more than the other gained"
+            found.append((title, shows, shown))
+
+    def levelled(before: str, after: str, seed: int) -> bool:
+        gains = {
+            group: dice(after, group)[seed] - dice(before, group)[seed] for group in (reference, minority)
+        }
+        ahead, behind = sorted(gains, key=lambda group: -dice(before, group)[seed])
+        return -gains[ahead] > max(gains[behind], 0.0)
 
     def smaller(before: float, after: float) -> bool:
         return abs(after) < abs(before)

@@ -134,7 +134,7 @@ def find_masks(folder: Path, argument: str) -> dict[str, Path]:
         ValueError: it is no folder, holds no image, or has two files of one case.
     """
     try:
-        paths = sorted(folder.iterdir())
+        paths = sorted(folder.iterdir(), key=lambda path: path.name)
     except OSError as error:
         raise ValueError(f"{argument} must be a folder of masks, got {folder}: {error.strerror}") from None
     files: dict[str, list[Path]] = {}

@@ -18,7 +18,7 @@ def structure_names(folder: Path) -> list[str]:
     """Return the structures that a folder of cases has files of; none if it has a file a case."""
     if not folder.is_dir():
         return []
-    cases = [path for path in sorted(folder.iterdir()) if is_structure_folder(path)]
+    cases = [path for path in folder.iterdir() if is_structure_folder(path)]
     return sorted({name for case in cases for name in structure_files(case)})
 
 
