@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
-from tabulate import tabulate
 
 from fairseg.cohort.pseudonyms import Pseudonyms
 from fairseg.experiment import figures
@@ -29,7 +28,8 @@ from fairseg.io import csv_files
 from fairseg.io.files import write_files
 from fairseg.io.sentences import counted, listed
 from fairseg.report.escape import markdown
-from fairseg.report.tables import Cell
+from fairseg.report.tables import Cell, Table
+from fairseg.report.tables import to_markdown as tables_to_markdown
 from fairseg.report.templates import render_page as render_template
 from fairseg.scoring.summary import ALL, GAP
 from fairseg.statistics.verdicts import Verdict
@@ -60,12 +60,11 @@ def write_experiment(
         "experiment.html.j2",
         study=results.study,
         by=results.study.plan.by,
-        numbers=_numbers(results),
-        parts=[TRAIN, VALIDATION, TEST, *(["external test"] if "external" in results.tests else [])],
+        subjects=_subjects(results),
         steps=results.study.plan.recipe.epochs * results.study.plan.recipe.steps,
         ce_factor=results.study.plan.ce_factor,
         headline=headline(results, judged),
-        findings=findings(results),
+        findings=_findings(results),
         tables=tables,
         others=[
             _other(results, name, test)
@@ -73,7 +72,7 @@ def write_experiment(
             for test in results.tests
             if name != results.study.plan.by and (test, name) in results.study.tested
         ],
-        boxes=_box_rows(results),
+        boxes=_boxes(results),
         figures=[
             (name, figures.caption(name), base64.b64encode(svg).decode()) for name, svg in drawn.items()
         ],
@@ -82,7 +81,6 @@ def write_experiment(
         number=len(results.states),
         notes=[*notes, *_collapsed(results)],
         paper_groups=PAPER_GROUPS,
-        beside=beside,
     )
     files: dict[str, str | bytes] = {
         PAGE: page,
@@ -161,47 +159,42 @@ def to_markdown(results: Results, tables: Sequence[Judged]) -> str:
         results: of the experiment.
         tables: from `judged_tables`.
     """
-    parts, beside = [], beside_paper(results)
-    pair = markdown(f"{results.study.reference}, {results.study.minority}")
-    for title, test, verdicts in tables:
-        keys = list(verdicts)
-        groups = results.groups(test)
-        gaps = gap_rows(results, test)
-        rows = []
-        for key in keys:
-            printed = PRINTED[test].get(key) if beside else None
-            rows.append(
-                [
-                    markdown(head_of(results, key, test)),
-                    *(_span(results.spread(key, "Median DSC", group, test=test)) for group in groups),
-                    *(_span(spread_of(key), sign=name.startswith(GAP)) for name, spread_of in gaps.items()),
-                    _span(results.spread(key, "SER", ALL, test=test)),
-                    significant(results, key, test),
-                    in_words(verdicts[key]),
-                ]
-            )
-            if beside:
-                medians = () if printed is None else (*printed.medians["Median DSC"], printed.gap)
-                rows[-1].append(" / ".join(medians))
-        heads = [
-            "",
-            *map(markdown, groups),
-            *(markdown(name.replace(GAP, "gap")) for name in gaps),
-            "SER",
-            "p < 0.05" if len(gaps) == 1 else f"p < 0.05 ({pair})",
-            f"verdict beside {title_of(keys[0])}",
-            *([f"the paper: {' / '.join(PAPER_GROUPS)} / gap"] if beside else []),
-        ]
-        parts.append(f"## {title}\n\n{tabulate(rows, heads, tablefmt='github', disable_numparse=True)}\n")
-    shown = findings(results)
-    if shown:
-        rows = [[markdown(text) for text in row] for row in shown]
-        heads = ["finding", "shows", "figures (means)"]
-        parts.append(f"## The paper's findings here\n\n{tabulate(rows, heads, tablefmt='github')}\n")
+    shown = [_rows_of_arms(results, one) for one in tables]
+    shown += [] if (found := _findings(results)) is None else [found]
+    parts = [tables_to_markdown(shown)] if shown else []
     if failed := results.failed:
         lines = [f"- {arm.key}, seed {arm.seed}: {markdown(state.error)}" for arm, state in failed.items()]
         parts.append("## Failed, and in no table\n\n" + "\n".join(lines) + "\n")
     return "\n".join(parts)
+
+
+def _rows_of_arms(results: Results, judged: Judged) -> Table:
+    title, test, verdicts = judged
+    beside, groups, gaps = beside_paper(results), results.groups(test), gap_rows(results, test)
+    rows = []
+    for key in verdicts:
+        rows.append(
+            [
+                head_of(results, key, test),
+                *(_span(results.spread(key, "Median DSC", group, test=test)) for group in groups),
+                *(_span(spread_of(key), sign=name.startswith(GAP)) for name, spread_of in gaps.items()),
+                _span(results.spread(key, "SER", ALL, test=test)),
+                significant(results, key, test),
+                in_words(verdicts[key]),
+            ]
+        )
+        if beside:
+            printed = PRINTED[test].get(key)
+            medians = () if printed is None else (*printed.medians["Median DSC"], printed.gap)
+            rows[-1].append(" / ".join(medians))
+    pair = f" ({results.study.reference}, {results.study.minority})" if len(gaps) > 1 else ""
+    heads = [
+        *groups,
+        *(name.replace(GAP, "gap") for name in gaps),
+        *("SER", f"p < 0.05{pair}", f"verdict beside {title_of(next(iter(verdicts)))}"),
+        *([f"the paper: {' / '.join(PAPER_GROUPS)} / gap"] if beside else []),
+    ]
+    return Table.of(title, heads, rows)
 
 
 def _span(spread: Spread, *, sign: bool = False) -> str:
@@ -212,9 +205,14 @@ def _span(spread: Spread, *, sign: bool = False) -> str:
     return form.format(spread.mean) + ends
 
 
-def _other(
-    results: Results, attribute: str, test: str
-) -> tuple[str, str, tuple[str, ...], list[tuple[str, list[Cell]]]]:
+def _findings(results: Results) -> Table | None:
+    """Return the paper's findings, each with whether it shows; None where there is nothing to tell by."""
+    rows = findings(results)
+    heads = ("Shows", "Means over seeds")
+    return Table.of("The paper's findings here", heads, rows, corner="Finding") if rows else None
+
+
+def _other(results: Results, attribute: str, test: str) -> Table:
     """Return the median Dice by another attribute: its groups, and a row an arm of the grid."""
     groups = results.study.tested[test, attribute].names
     measures = [*(("Median DSC", group) for group in groups), (GAP, ALL)]
@@ -226,13 +224,15 @@ def _other(
         ]
         if any(one.number for one in found):
             cells = [cell_of(measure, one) for (measure, _), one in zip(measures, found, strict=True)]
-            rows.append((title_of(key), cells))
-    return attribute, test, groups, rows
+            rows.append((title_of(key), *cells))
+    caption = f"The same arms by {attribute}: median Dice, {test} test"
+    return Table.of(caption, (*groups, "Best minus worst"), rows, corner="Arm", tall=True)
 
 
-def _box_rows(results: Results) -> list[tuple[str, list[Cell], str, tuple[str, ...]]]:
+def _boxes(results: Results) -> Table | None:
     """Return a row a method: the errors along x and y, in how many cases nothing was found, the paper's."""
-    rows: list[tuple[str, list[Cell], str, tuple[str, ...]]] = []
+    rows: list[tuple[object, ...]] = []
+    beside = beside_paper(results)
     for method in SINGLE:
         if (errors := box_errors(results, method)) is not None:
             cells = [
@@ -240,9 +240,12 @@ def _box_rows(results: Results) -> list[tuple[str, list[Cell], str, tuple[str, .
                 for one in errors
             ]
             empty, number = fallbacks(results, method)
-            printed = BOX_ERRORS[method] if beside_paper(results) else ()
-            rows.append((CHOICES[method].title, cells, f"{empty} of {number}", printed))
-    return rows
+            printed = BOX_ERRORS[method] if beside else ()
+            rows.append((CHOICES[method].title, *cells, f"{empty} of {number}", *printed))
+    heads = ["Error x (%)", "Error y (%)", "Nothing found, cases of all seeds"]
+    heads += ["The paper, x", "The paper, y"] if beside else []
+    caption = "Table S4. Size of the cascaded crops against those by the reference"
+    return Table.of(caption, heads, rows, corner="First network") if rows else None
 
 
 def _collapsed(results: Results) -> list[str]:
@@ -262,18 +265,19 @@ def _collapsed(results: Results) -> list[str]:
     return [*(notes if low else []), *([some] if parts else [])]
 
 
-def _numbers(results: Results) -> list[tuple[str, list[int]]]:
-    """Return group, and its subjects in training, validation, test, and the external test if there is one."""
+def _subjects(results: Results) -> Table:
+    """Return each group's subjects in training, validation, test, and the external test if there is one."""
     split = results.study.split
     external = next((one for (_, test), one in results.summaries.items() if test == "external"), None)
     counts = {} if external is None else dict(zip(external.groups.names, external.counts, strict=True))
+    heads = [TRAIN, VALIDATION, TEST, *([] if external is None else ["external test"])]
     rows = []
     for group in sorted({*split["group"], *counts} - {""}):
         mine = [fold["part"][fold["group"] == group] for fold in results.study.folds]
         numbers = [int((mine[0] == part).sum()) for part in (TRAIN, VALIDATION)]
         numbers.append(sum(int((part == TEST).sum()) for part in mine))
-        rows.append((group, numbers if external is None else [*numbers, int(counts.get(group, 0))]))
-    return rows
+        rows.append((group, *numbers, *([] if external is None else [int(counts.get(group, 0))])))
+    return Table.of("Subjects", heads, rows, corner="Subjects")
 
 
 def _arms(results: Results) -> pd.DataFrame:

@@ -1,7 +1,7 @@
 """Tables in the paper's form: of an experiment, and of what the paper prints."""
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +11,7 @@ from fairseg.experiment.paper import GROUPS, MEASURES, PRINTED
 from fairseg.experiment.results import Results, Spread, significant
 from fairseg.experiment.verdicts import in_words, verdicts_beside
 from fairseg.report.summary_table import kind_of, write
-from fairseg.report.tables import Cell
+from fairseg.report.tables import Cell, Heading, Table
 from fairseg.scoring.summary import ALL, GAP
 from fairseg.statistics.verdicts import Verdict
 
@@ -72,23 +72,6 @@ BEYOND_TABLES = tuple(
     )
     for control, images in dict.fromkeys((one.control, one.images) for one in BEYOND.values())
 )
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table in the paper's form: rows are measures, columns are groups, side by side for each method.
-
-    Attributes:
-        title: what it shows.
-        heads: of the methods.
-        groups: under each of them.
-        rows: measure -> cells of each method; one for each group, or one over all.
-    """
-
-    title: str
-    heads: list[str]
-    groups: tuple[str, ...]
-    rows: dict[str, list[list[Cell]]]
 
 
 class Judged(NamedTuple):
@@ -157,7 +140,7 @@ def make_table(results: Results, judged: Judged) -> Table:
     if any(verdicts.values()):
         rows[f"Verdict beside {title_of(judged.control)}"] = [[Cell(in_words(verdicts[key]))] for key in keys]
     rows |= _left_out(results, test, keys)
-    return Table(title, [head_of(results, key, test) for key in keys], groups, rows)
+    return _paper_form(title, [head_of(results, key, test) for key in keys], groups, rows)
 
 
 def printed_table(title: str, test: str, keys: Iterable[str]) -> Table | None:
@@ -172,7 +155,32 @@ def printed_table(title: str, test: str, keys: Iterable[str]) -> Table | None:
     rows["SER"] = [[Cell(one.ser)] for one in printed.values()]
     rows[GAP] = [[Cell(one.gap)] for one in printed.values()]
     rows["p (Mann-Whitney U)"] = [[Cell("< 0.05" if one.p == "*" else one.p)] for one in printed.values()]
-    return Table(title, [title_of(key) for key in printed], GROUPS, rows)
+    return _paper_form(f"The paper: {title}", [title_of(key) for key in printed], GROUPS, rows)
+
+
+def _paper_form(
+    title: str, heads: Sequence[str], groups: Sequence[str], rows: Mapping[str, Sequence[Sequence[Cell]]]
+) -> Table:
+    """Return measures below each other, and groups side by side for each method.
+
+    Args:
+        title: what it shows.
+        heads: of the methods.
+        groups: under each of them.
+        rows: measure -> cells of each method; one for each group, or one over all.
+    """
+    wide = len(groups)
+    return Table(
+        title,
+        tuple(Heading(group) for _ in heads for group in groups),
+        tuple(Heading(name, "fairness" if name.startswith(GAP) else "") for name in rows),
+        tuple(
+            tuple(replace(cell, span=wide // len(part)) for part in parts for cell in part)
+            for parts in rows.values()
+        ),
+        spans=tuple((head, wide) for head in heads),
+        tall=True,
+    )
 
 
 def gap_rows(results: Results, test: str) -> dict[str, Callable[[str], Spread]]:
