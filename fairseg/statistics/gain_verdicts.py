@@ -108,21 +108,14 @@ def _attribute(name: str, pairs: Sequence[PairGains], evidence: Evidence) -> Ver
 
 
 def _pair(pair: Pair, evidence: Evidence, grouping: Grouping, options: JudgeOptions) -> PairGains:
-    rows, (n_first, n_second) = evidence.rows[pair], evidence.sizes[pair]
+    """Judge the gains of two groups, or of one against all others."""
+    rows = evidence.rows[pair]
     second = grouping.group_names[pair.second]
     first = ALL_OTHERS if pair.first is None else grouping.group_names[pair.first]
+    about = (grouping.name, first, second, *evidence.sizes[pair])
     # In a group against all others the other side is every group of the attribute.
     groups = set(grouping.group_names) if pair.first is None else {first, second}
     changes = [one for one in evidence.changes if one.attribute == grouping.name and one.group in groups]
-    harm = tuple(
-        one for one in evidence.harm if one.shown and one.attribute == grouping.name and one.group in groups
-    )
-    failing = any(
-        not one.baseline and (one.group is None or (one.attribute == grouping.name and one.group in groups))
-        for one in evidence.failing
-    )
-    # A gap of a baseline that fails for all is none to compare with.
-    before_fails = any(one.baseline and one.group is None for one in evidence.failing)
     lost = [one for one in changes if one.judged and one.change.high < -options.margin]
     reasons = _reasons(grouping.name, groups, lost, evidence, options)
     reasons += tuple(
@@ -131,68 +124,76 @@ def _pair(pair: Pair, evidence: Evidence, grouping: Grouping, options: JudgeOpti
         if one.group not in {reason.group for reason in reasons}
     )
     if not rows:
-        return PairGains(grouping.name, first, second, n_first, n_second, Verdict.NOT_JUDGED, reasons=reasons)
-    outside = _outside(rows, changes)
-    reasons += tuple(
-        GainReason(GainReasonKind.MEANS_DIFFER, row.attribute, second, row.structure, row.endpoint)
-        for row in rows
-        if row.means_differ or row.means_oppose
-    )
-    stratified = evidence.stratified and not grouping.held
-    if stratified:
-        reasons = (*reasons, *_without_strata(rows))
+        return PairGains(*about, Verdict.NOT_JUDGED, reasons=reasons)
+    reasons += _of_rows(rows, second, stratified := evidence.stratified and not grouping.held)
+    outside, possible = _outside(rows, changes), _possible_harm(grouping.name, evidence, options)
+    barred = bool(possible) or any(one.kind not in _UNTESTED for one in reasons)
+    barred = barred or any(row.means_oppose for row in rows)
     shown = [row_verdict(row) for row in rows]
-    # What is fairer among all subjects must be so among those who are alike.
-    fairer = {
-        endpoint
-        for endpoint in (Endpoint.TYPICAL, Endpoint.FAILURES)
-        if {False, stratified}
-        <= {
-            row.adjusted
-            for row, verdict in zip(rows, shown, strict=True)
-            if (row.structure, row.endpoint, verdict) == (rows[0].structure, endpoint, Verdict.FAIRER)
-        }
-    }
-    harmed = [
-        (one.attribute, one.group, one.structure)
-        for one in evidence.harm
-        if one.attribute == grouping.name and one.allowed < one.p_adjusted <= _POSSIBLE * options.alpha
-    ]
-    harmed += _uneven_losses(grouping.name, evidence, options)
-    possible = [GainReason(GainReasonKind.POSSIBLE_HARM, *where) for where in dict.fromkeys(harmed)]
-    barred = possible or any(row.means_oppose for row in rows)
-    barred = barred or any(one.kind not in _UNTESTED for one in reasons)
+    harm = tuple(
+        one for one in evidence.harm if one.shown and one.attribute == grouping.name and one.group in groups
+    )
     rules = (
-        (failing, Verdict.FAILS),
+        (_fails(evidence, grouping.name, groups), Verdict.FAILS),
         (bool(harm), Verdict.HARM),
-        (before_fails, Verdict.NOT_JUDGED),
+        # A gap of a baseline that fails for all is none to compare with.
+        (any(one.baseline and one.group is None for one in evidence.failing), Verdict.NOT_JUDGED),
         (not outside and not reasons, Verdict.SAME),
         *((verdict in shown, verdict) for verdict in AGAINST),
-        (bool(fairer) and not barred, Verdict.FAIRER),
+        (_fairer(rows, shown, stratified) and not barred, Verdict.FAIRER),
         (Verdict.FAIRER in shown or Verdict.MOVED in shown, Verdict.MOVED),
         (bool(lost), Verdict.HARM),
     )
     verdict = next((verdict for holds, verdict in rules if holds), Verdict.OPEN)
-    ranked = tuple(
-        replace(row, verdict=_within(verdict, found)) for row, found in zip(rows, shown, strict=True)
+    ranked = tuple(replace(row, verdict=_within(verdict, one)) for row, one in zip(rows, shown, strict=True))
+    undecided = verdict in (*_GRAVE, Verdict.NOT_JUDGED, Verdict.OPEN)
+    decided = () if undecided else tuple(row for row in ranked if row.verdict is verdict)
+    reasons = (*reasons, *possible, *(outside if verdict is Verdict.OPEN else ()))
+    return PairGains(*about, verdict, ranked, decided, harm, reasons)
+
+
+def _fails(evidence: Evidence, attribute: str, groups: set[str]) -> bool:
+    """Return whether the second model fails, for everybody or for one of the groups."""
+    return any(
+        not one.baseline and (one.group is None or (one.attribute == attribute and one.group in groups))
+        for one in evidence.failing
     )
-    decided = (
-        ()
-        if verdict in (*_GRAVE, Verdict.NOT_JUDGED, Verdict.OPEN)
-        else (row for row in ranked if row.verdict is verdict)
+
+
+def _fairer(rows: Sequence[GainRow], shown: Sequence[Verdict], stratified: bool) -> bool:
+    """Return whether an overall endpoint is fairer, also among those who are alike if that is asked for."""
+    found = {
+        (row.endpoint, row.adjusted)
+        for row, verdict in zip(rows, shown, strict=True)
+        if row.structure == rows[0].structure and verdict is Verdict.FAIRER
+    }
+    needed = {False, stratified}
+    return any(
+        found >= {(endpoint, adjusted) for adjusted in needed}
+        for endpoint in (Endpoint.TYPICAL, Endpoint.FAILURES)
     )
-    return PairGains(
-        grouping.name,
-        first,
-        second,
-        n_first,
-        n_second,
-        verdict,
-        ranked,
-        tuple(decided),
-        harm,
-        (*reasons, *possible, *(outside if verdict is Verdict.OPEN else ())),
+
+
+def _of_rows(rows: Sequence[GainRow], second: str, stratified: bool) -> tuple[GainReason, ...]:
+    """Return where means tell another story than the tests, and what could not be looked at within strata."""
+    kind = GainReasonKind.MEANS_DIFFER
+    differ = tuple(
+        GainReason(kind, row.attribute, second, row.structure, row.endpoint)
+        for row in rows
+        if row.means_differ or row.means_oppose
     )
+    return differ + (_without_strata(rows) if stratified else ())
+
+
+def _possible_harm(attribute: str, evidence: Evidence, options: JudgeOptions) -> list[GainReason]:
+    """Return where harm is likely enough to withhold praise, though it is not shown."""
+    harmed = [
+        (one.attribute, one.group, one.structure)
+        for one in evidence.harm
+        if one.attribute == attribute and one.allowed < one.p_adjusted <= _POSSIBLE * options.alpha
+    ]
+    harmed += _uneven_losses(attribute, evidence, options)
+    return [GainReason(GainReasonKind.POSSIBLE_HARM, *where) for where in dict.fromkeys(harmed)]
 
 
 def _within(pair: Verdict, row: Verdict) -> Verdict:
