@@ -5,7 +5,8 @@ tables of the paper as pandas DataFrames.
 """
 
 from fairseg.report.audit import AuditResult, audit, write_report
-from fairseg.report.compare.result import ComparisonResult, compare, paper_table
+from fairseg.report.compare.result import ComparisonResult, compare
+from fairseg.report.compare.tables import paper_table
 from fairseg.report.planning import PlannedPair, PlanResult, plan
 from fairseg.report.preregistration import Preregistration
 from fairseg.report.sections import HeartRoles, MaskFolders, ReportSections

@@ -205,23 +205,7 @@ def audit(
     """
     if groups is None and is_vector(by, scores):
         by, groups = None, by
-    asked, options, sections = as_stated(
-        preregister,
-        sections,
-        pseudonyms,
-        by=by,
-        reference=reference,
-        also=also,
-        adjust=adjust,
-        bins=bins,
-        metric=metric,
-        margin=margin,
-        failure_threshold=failure_threshold,
-        failure_margin=failure_margin,
-        tail_margin=tail_margin,
-        min_size=min_size,
-        seed=seed,
-    )
+    asked, options, sections = as_stated(locals())
     by, metric = asked.pop("by"), asked.pop("metric")
     if groups is not None:
         scores, by = with_groups(scores, by, groups, metric)

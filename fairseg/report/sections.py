@@ -7,7 +7,7 @@ from typing import Any
 
 from fairseg.cohort.pseudonyms import Pseudonyms
 from fairseg.metrics.masks import Structures
-from fairseg.report.preregistration import NUMBERS, Preregistration, read_preregistration
+from fairseg.report.preregistration import DEFAULTS, NUMBERS, Preregistration, read_preregistration
 from fairseg.scoring.voxel_sizes import Spacing
 from fairseg.statistics.judge_options import JudgeOptions
 
@@ -86,29 +86,23 @@ class ReportSections:
         return replace(self, adjust=tuple(adjust), bins={name: bins[name] for name in adjust if name in bins})
 
 
-def as_stated(
-    path: str | Path | None,
-    sections: ReportSections | None,
-    pseudonyms: bool | str | Path | Pseudonyms,
-    **given: Any,
-) -> tuple[dict[str, Any], JudgeOptions, ReportSections]:
+def as_stated(arguments: Mapping[str, Any]) -> tuple[dict[str, Any], JudgeOptions, ReportSections]:
     """Return what is asked, how it is judged and what is shown: by a file stated before, if there is one.
 
     Args:
-        path: of the file.
-        sections: of the report.
-        pseudonyms: as in `fairseg.audit`.
-        given: the options of an audit, as a caller gave them.
+        arguments: of `audit` or `compare`, by their names, as a caller gave them; those that no file states
+            are passed over, but for `preregister`, `sections` and `pseudonyms`.
 
     Raises:
         ValueError: as `read_preregistration`, or an option differs from its default and from the file.
     """
-    sections = sections or ReportSections()
-    if path is not None:
-        file = read_preregistration(path)
+    given = {name: arguments[name] for name in DEFAULTS}
+    sections = arguments["sections"] or ReportSections()
+    if arguments["preregister"] is not None:
+        file = read_preregistration(arguments["preregister"])
         given, sections = file.settle(given), replace(sections, preregistered=file)
-    if pseudonyms:
-        sections = replace(sections, pseudonyms=Pseudonyms.of(pseudonyms))
+    if arguments["pseudonyms"]:
+        sections = replace(sections, pseudonyms=Pseudonyms.of(arguments["pseudonyms"]))
     judging = {name: given.pop(name) for name in NUMBERS}
     given["bins"] = given["bins"] or {}
     for name in ("also", "adjust"):

@@ -34,7 +34,7 @@ from fairseg.report.compare.tables import (
     findings_table,
     gaps_of,
     named,
-    paper_figures,
+    paper_table,
     paper_tables,
     row_label,
     summaries,
@@ -97,7 +97,7 @@ def _structures(result: Compared) -> list[str]:
 def _unrounded(result: Compared, structures: list[str]) -> Any:
     parts = []
     for structure in structures:
-        table = paper_figures(result, structure)
+        table = paper_table(result, structure)
         table.columns = pd.Index([": ".join(column) for column in table.columns])
         parts.append(table.rename_axis("measure").reset_index().assign(structure=structure))
     whole = pd.concat(parts, ignore_index=True)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from fairseg.cohort.columns import OVERALL
 from fairseg.cohort.groups import Groups
@@ -33,7 +32,7 @@ from fairseg.report.compare.matching import (
     read_models,
 )
 from fairseg.report.compare.page import save_comparison
-from fairseg.report.compare.tables import models_table, paper_figures
+from fairseg.report.compare.tables import models_table
 from fairseg.report.notes import score_checks, skipped_note
 from fairseg.report.sections import ReportSections, as_stated
 from fairseg.report.tables import grid
@@ -169,23 +168,7 @@ def compare(
     <Verdict.FAIRER: 'fairer'>
     """
     by, groups = named_or_given(models, by, groups)
-    asked, options, sections = as_stated(
-        preregister,
-        sections,
-        pseudonyms,
-        by=by,
-        reference=reference,
-        also=also,
-        adjust=adjust,
-        bins=bins,
-        metric=metric,
-        margin=margin,
-        failure_threshold=failure_threshold,
-        failure_margin=failure_margin,
-        tail_margin=tail_margin,
-        min_size=min_size,
-        seed=seed,
-    )
+    asked, options, sections = as_stated(locals())
     metric = asked.pop("metric")
     scores, asked["by"] = read_models(models, asked["by"], groups, baseline=baseline, metric=metric)
     if sections.preregistered is not None:
@@ -251,24 +234,6 @@ def _judged(
         options=options,
     )
     return judgement, lacking
-
-
-def paper_table(result: ComparisonResult, structure: str = OVERALL) -> pd.DataFrame:
-    """Return one structure's figures of all models, as in Tables 4 to 9 of Lee et al. 2025, unrounded.
-
-    Args:
-        result: of a comparison.
-        structure: "Overall" or a label.
-
-    Returns:
-        float64; columns (model, group), and (model, "All") for what is of all groups; rows "Median DSC", "IQR
-        DSC" and so on for each metric, "SER", "Fairness gap" and "p (Mann-Whitney U)". NaN where there is no
-        value.
-
-    Raises:
-        ValueError: there is no such structure.
-    """
-    return paper_figures(result, structure)
 
 
 def _lacking(model: str, labels: Sequence[str], common: CommonStructures) -> list[str]:

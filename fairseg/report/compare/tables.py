@@ -102,8 +102,21 @@ def findings_table(result: Compared) -> Table:
     return Table.of("Every finding", heads, rows, corner=corner, note=note, tall=True)
 
 
-def paper_figures(result: Compared, structure: str = "Overall") -> pd.DataFrame:
-    """Return the figures of `fairseg.report.paper_table`."""
+def paper_table(result: Compared, structure: str = "Overall") -> pd.DataFrame:
+    """Return one structure's figures of all models, as in Tables 4 to 9 of Lee et al. 2025, unrounded.
+
+    Args:
+        result: of a comparison.
+        structure: "Overall" or a label.
+
+    Returns:
+        float64; columns (model, group), and (model, "All") for what is of all groups; rows "Median DSC", "IQR
+        DSC" and so on for each metric, "SER", "Fairness gap" and "p (Mann-Whitney U)". NaN where there is no
+        value.
+
+    Raises:
+        ValueError: there is no such structure.
+    """
     columns = {}
     for model, summary in summaries(result, structure).items():
         rows = [name for name in summary.table.index if _in_paper(str(name))]
