@@ -120,37 +120,35 @@ def gather(
     labels = plain_labels(raw, "understand")
     _check_run(run, raw)
     file = Path(data) / "groups.csv" if cohort is None else cohort
-    given = "" if predictions is None else str(predictions)
     unseen = 0 if test else len(list((Path(data) / "labelsTs").glob("[!.]*")))
-    table = file if isinstance(file, pd.DataFrame) else read_cohort(file, options)
-    for option, names in (("by", _names(by)), ("confounders", confounders)):
-        if absent := [name for name in names if name not in table]:
-            has = listed(table.columns, 20) + did_you_mean(absent[0], table)
-            raise ValueError(f"{option}: the cohort has no column {absent[0]!r}, it has {has}")
     scored = None if scores is None else _with_dice(Scores.of(scores))
-    table = cohort_as_files(table, raw.images)
-    if not table["case"].isin(raw.images).any():
-        raise ValueError(
-            f"cohort and images{part} of {data} must share cases: {names_apart(table, raw.images)}"
-        )
-    table = table[table["case"].isin(raw.images)].reset_index(drop=True)
-    groups = Groups.from_table(table, by=by, bins={k: v for k, v in bins.items() if k in _names(by)})
+    everybody = _read_table(
+        file, options, raw, f"images{part} of {data}", by=_names(by), confounders=confounders
+    )
+    of_groups = {name: edges for name, edges in bins.items() if name in _names(by)}
+    groups = Groups.from_table(everybody, by=by, bins=of_groups)
     groups.warn_of_levels()
-    own, left_out = _members(table, groups, min_size, _seen(run, table))
-    kept = [group for group in range(len(groups)) if (own["group"] == group).any()]
-    first = _reference(groups, reference, kept)
-    order = [*([] if first is None else [first]), *(group for group in kept if group != first)]
-    named = own.set_index("subject")["group"]
-    everybody, table = table, table[table["subject"].isin(named.index)]
+    own, left_out = _members(everybody, groups, min_size, _seen(run, everybody))
+    order = _order(groups, reference, set(own["group"]))
+    group_of = own.set_index("subject")["group"]
+    table = everybody[everybody["subject"].isin(group_of.index)]
+    folder = predictions
     if predictions is None and run is not None and predict_run is not None:
         around = None if run.crop_size is None else raw.mask_folder
         which = {"cases": set(table["case"]), "table": table}
         predict_run(Path(data) / f"images{part}", scratch, **which, references=around)
-        predictions = scratch
-    masks = {} if predictions is None else find_masks(Path(predictions), "predictions")
-    if predictions is not None and (without := sorted(set(table["case"]) - masks.keys())):
+        folder = scratch
+    masks = {} if folder is None else find_masks(Path(folder), "predictions")
+    if folder is not None and (without := sorted(set(table["case"]) - masks.keys())):
         hint = "; of the cases of imagesTs say --test (test=True)" if unseen else ""
         raise ValueError(f"predictions has no mask of {listed(without)}, of images{part}{hint}")
+    if scored is None and folder is not None:
+        # Whoever is left out is in the cohort all the same, and scored if there is a mask.
+        masked = everybody[everybody["case"].isin(masks)]
+        of_masks = score_folders(
+            folder, raw.mask_folder, masked, labels=raw.structures, metrics=("dice",), spacing=spacing
+        )
+        scored = _with_dice(of_masks)
     sizes = VoxelSizes.of(spacing, table.set_index("case"))
     cases = [
         CaseFiles(name, raw.images[name], raw.masks[name], masks.get(name), sizes[name])
@@ -158,40 +156,62 @@ def gather(
     ]
     frame = make_frame(cases, labels, margins)
     subjects, views = subject_views(cases, table["subject"].tolist(), frame)
-    if blank := sorted(set(named.index) - set(subjects)):
+    if blank := sorted(set(group_of.index) - set(subjects)):
         left_out.append({"group": "", "subjects": len(blank), "why": "no organ in the reference"})
-    of_subject = table.drop_duplicates("subject").set_index("subject").loc[subjects]
     place = {subject: position for position, subject in enumerate(subjects)}
-    there = [subject in place for subject in table["subject"]]
-    if scored is None and predictions is not None:
-        # Whoever is left out is in the cohort all the same, and scored if there is a mask.
-        masked = everybody[everybody["case"].isin(masks)]
-        of_masks = score_folders(
-            predictions, raw.mask_folder, masked, labels=raw.structures, metrics=("dice",), spacing=spacing
-        )
-        scored = _with_dice(of_masks)
+    places = [place.get(subject) for subject in table["subject"]]
     return Gathered(
-        groups.attributes,
-        str(data),
-        "" if isinstance(file, pd.DataFrame) else str(file),
-        {name: edges for name, edges in bins.items() if name in _names(by)},
-        raw,
-        tuple(case for case, has in zip(cases, there, strict=True) if has),
-        np.array([place[subject] for subject in table["subject"][there]], dtype=np.int64),
-        tuple(subjects),
-        np.array([order.index(int(group)) for group in named.loc[subjects]], dtype=np.int64),
-        tuple(groups.names[group] for group in order),
-        pd.DataFrame(left_out, columns=["group", "subjects", "why"]),
-        of_subject.reset_index(),
-        frame,
-        views,
-        scored,
-        None if scored is None else _dice(scored, subjects),
-        options or TableOptions(),
-        given,
-        unseen,
-        spacing,
+        attributes=groups.attributes,
+        data=str(data),
+        groups_file="" if isinstance(file, pd.DataFrame) else str(file),
+        bins=of_groups,
+        raw=raw,
+        cases=tuple(case for case, where in zip(cases, places, strict=True) if where is not None),
+        case_subjects=np.array([where for where in places if where is not None], dtype=np.int64),
+        subjects=tuple(subjects),
+        ids=np.array([order.index(int(group)) for group in group_of.loc[subjects]], dtype=np.int64),
+        names=tuple(groups.names[group] for group in order),
+        left_out=pd.DataFrame(left_out, columns=["group", "subjects", "why"]),
+        table=table.drop_duplicates("subject").set_index("subject").loc[subjects].reset_index(),
+        frame=frame,
+        views=views,
+        scores=scored,
+        dice=None if scored is None else _dice(scored, subjects),
+        options=options or TableOptions(),
+        predictions="" if predictions is None else str(predictions),
+        unseen=unseen,
+        spacing=spacing,
     )
+
+
+def _read_table(
+    file: str | Path | pd.DataFrame,
+    options: TableOptions | None,
+    raw: RawDataset,
+    where: str,
+    **columns: Sequence[str],
+) -> pd.DataFrame:
+    """Return the rows of the cohort that have an image, by the names of the images.
+
+    Args:
+        file: the cohort.
+        options: how to read it.
+        raw: the dataset.
+        where: its images, as a message calls them.
+        **columns: option -> the columns that it names.
+
+    Raises:
+        ValueError: a column is missing, or no case has an image.
+    """
+    table = file if isinstance(file, pd.DataFrame) else read_cohort(file, options)
+    for option, names in columns.items():
+        if absent := [name for name in names if name not in table]:
+            has = listed(table.columns, 20) + did_you_mean(absent[0], table)
+            raise ValueError(f"{option}: the cohort has no column {absent[0]!r}, it has {has}")
+    table = cohort_as_files(table, raw.images)
+    if not table["case"].isin(raw.images).any():
+        raise ValueError(f"cohort and {where} must share cases: {names_apart(table, raw.images)}")
+    return table[table["case"].isin(raw.images)].reset_index(drop=True)
 
 
 def _names(by: str | Sequence[str]) -> tuple[str, ...]:
@@ -251,16 +271,18 @@ def _members(
     return own, left_out
 
 
-def _reference(groups: Groups, reference: str | None, kept: Sequence[int]) -> int | None:
+def _order(groups: Groups, reference: str | None, judged: Collection[int]) -> list[int]:
+    """Return the groups that are judged, the reference group first."""
+    kept = [group for group in range(len(groups)) if group in judged]
     if reference is None:
-        return None
+        return kept
     try:
         first = groups.index(str(reference))
     except ValueError as error:
         raise ValueError(f"reference: {error}") from None
     if first not in kept:
         raise ValueError(f"reference: group {reference} has too few subjects with images")
-    return first
+    return [first, *(group for group in kept if group != first)]
 
 
 def _with_dice(scores: Scores) -> Scores:
