@@ -3,7 +3,7 @@
 import json
 import logging
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -46,6 +46,8 @@ from fairseg.training.settings import Settings
 logger = logging.getLogger(__name__)
 
 BOXES = "boxes.json"
+# Name, images of the channels, mask that says where to look, pixel size; None where there is no mask, or size.
+_Case = tuple[str, Sequence[Path], Path | None, tuple[float, ...] | None]
 _ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha", ".png")  # of masks that are written
 
 
@@ -182,35 +184,25 @@ def predict(
         device,
         (network, first_network),
     )
+    if workers > 1 and (network is not None or first_network is not None):
+        raise ValueError("workers must be 1 with a network of your own")
     about = load_whole_run(Path(run) / CHECKPOINT)["run"]
     cropped = about["crop_size"] is not None
     if cropped != (cascade is not None or references is not None) or None not in (cascade, references):
         needs = "needs cascade or references, one of them" if cropped else "sees whole images: no cascade"
         raise ValueError(f"{run} was trained on {about['settings']['crop']} crops, so it {needs}")
-    files = find_images(Path(images), len(about["channels"]))
-    if cases is not None:
-        if absent := sorted(set(cases) - files.keys()):
-            raise ValueError(f"{images} has no image of {listed(absent)}")
-        files = {name: files[name] for name in sorted(cases)}
-    sizes = _sizes(
-        Settings.from_dict(about["settings"]).spacing if spacing is None else spacing, table, files
-    )
-    masks = find_masks(Path(references), "references") if references is not None else {}
-    if references is not None and (without := sorted(files.keys() - masks.keys())):
-        raise ValueError(f"references has no mask for {listed(without)}")
-    if workers > 1 and (network is not None or first_network is not None):
-        raise ValueError("workers must be 1 with a network of your own")
-    folder, names = Path(out), sorted(files)
+    own = Settings.from_dict(about["settings"]).spacing if spacing is None else spacing
+    given = _cases(images, cases, references, len(about["channels"]), own, table)
+    folder = Path(out)
     with reading(run, cascade, images, references, None if isinstance(table, pd.DataFrame) else table):
-        written = [_mask_name(name, files[name]) for name in names]
+        written = [_mask_name(name, files) for name, files, *_ in given]
         check_writable(folder, [*written, *([BOXES] if cropped else [])], MASKS)
     loaded = load()
-    given = [(name, files[name], masks.get(name), sizes[name]) for name in names]
     checks = run_all(partial(_check_case, plan=loaded[0].plan), given, workers)
-    bar = tqdm(checks, desc="checking", total=len(names), unit="case", disable=None if progress else True)
+    bar = tqdm(checks, desc="checking", total=len(given), unit="case", disable=None if progress else True)
     deque(bar, maxlen=0)  # all of them before the first is segmented
-    share = -(-len(names) // max(workers, 1))
-    jobs = [(given[start : start + share],) for start in range(0, len(names), share)]
+    share = -(-len(given) // max(workers, 1))
+    jobs = [(given[start : start + share],) for start in range(0, len(given), share)]
     alone = len(jobs) == 1
     predict_part = partial(
         _predict_cases,
@@ -223,18 +215,48 @@ def predict(
     results = list(run_all(predict_part, jobs, workers))
     settle_manifest(folder)
     log_messages(Counter(message for _, messages in results for message in messages))
-    total: dict[str, Any] = {"cases": len(names)}
+    total: dict[str, Any] = {"cases": len(given)}
     if cropped:
         boxes = {name: box for part, _ in results for name, box in part.items()}
         write_files(folder, {BOXES: json.dumps(boxes, indent=1) + "\n"}, MASKS)
-        nothing = [name for name, box in boxes.items() if box["found"] is None]
-        cut = [name for name, box in boxes.items() if box["found"] and not _fits(**box)]
-        total |= {"fallbacks": len(nothing), "cut": len(cut)}
-        if nothing:
-            logger.warning("nothing was found, so the middle was cropped, in %s", listed(nothing))
-        if cut:
-            logger.warning("more was found than fits into the crop in %s", listed(cut))
+        total |= _counted(boxes)
     return total
+
+
+def _cases(
+    images: str | Path,
+    cases: Collection[str] | None,
+    references: str | Path | None,
+    channels: int,
+    spacing: Spacing | None,
+    table: str | Path | pd.DataFrame | None,
+) -> list[_Case]:
+    """Return what is to be segmented, in the order of the names.
+
+    Raises:
+        ValueError: a case has no image or no reference, or its pixel size is not known.
+    """
+    files = find_images(Path(images), channels)
+    if cases is not None:
+        if absent := sorted(set(cases) - files.keys()):
+            raise ValueError(f"{images} has no image of {listed(absent)}")
+        files = {name: files[name] for name in sorted(cases)}
+    sizes = _sizes(spacing, table, files)
+    masks = find_masks(Path(references), "references") if references is not None else {}
+    if references is not None and (without := sorted(files.keys() - masks.keys())):
+        raise ValueError(f"references has no mask for {listed(without)}")
+    return [(name, files[name], masks.get(name), sizes[name]) for name in sorted(files)]
+
+
+def _counted(boxes: Mapping[str, Any]) -> dict[str, int]:
+    """Count the cases in which nothing was found, or more than fits into the crop, and log their names."""
+    nothing = [name for name, box in boxes.items() if box["found"] is None]
+    cut = [name for name, box in boxes.items() if box["found"] and not _fits(**box)]
+    if nothing:
+        logger.warning("nothing was found, so the middle was cropped, in %s", listed(nothing))
+    if cut:
+        logger.warning("more was found than fits into the crop in %s", listed(cut))
+    return {"fallbacks": len(nothing), "cut": len(cut)}
 
 
 def _sizes(
@@ -298,14 +320,14 @@ def _check_case(
 
 
 def _predict_cases(
-    cases: Sequence[tuple[str, Sequence[Path], Path | None, tuple[float, ...] | None]],
+    cases: Sequence[_Case],
     *,
     load: Callable[[], tuple[TrainedRun, Cascade | None]],
     out: Path,
     progress: bool,
     one_thread: bool,
 ) -> tuple[dict[str, Any], list[str]]:
-    """Write the masks of cases: name, images, the mask that says where to look, spacing; None for neither.
+    """Write the masks of cases.
 
     Returns:
         The boxes of each case, where there were crops; and the messages of the image reader.
