@@ -46,7 +46,7 @@ from fairseg.training.settings import Settings
 logger = logging.getLogger(__name__)
 
 BOXES = "boxes.json"
-# Name, images of the channels, mask that says where to look, pixel size; None where there is no mask, or size.
+# Name, images of the channels, mask that says where to look, pixel size; None where there is no mask or size.
 _Case = tuple[str, Sequence[Path], Path | None, tuple[float, ...] | None]
 _ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha", ".png")  # of masks that are written
 
