@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from fairseg.cohort.groups import Groups
-from fairseg.cohort.table import rows_of, split_subjects
+from fairseg.cohort.table import fold_subjects, rows_of, split_subjects
 from fairseg.experiment.plan import Plan
 from fairseg.io.images import find_masks
 from fairseg.io.sentences import listed
@@ -35,7 +35,7 @@ def split_cohort(
     untrained = ~pool["group"].isin(train_groups or pool["group"]).to_numpy()
     rows, tested = [pool], {}
     if plan.folds:
-        fold_of = deal_folds(subjects, ids, plan.folds, seed=plan.split_seed)
+        fold_of = fold_subjects(subjects.tolist(), ids, plan.folds, seed=plan.split_seed)
         part[_all_cases(subjects, untrained)] = LEFT_OUT
         part[fold_of == fold] = TEST
         tested["Tr"] = sorted(pool["case"][part == TEST])
@@ -61,32 +61,6 @@ def split_cohort(
     rows[0] = pool.assign(part=part)
     table = pd.concat(rows)[["subject", "group", "part"]].drop_duplicates("subject")
     return table.sort_values("subject", ignore_index=True), tested
-
-
-def deal_folds(
-    subjects: npt.NDArray[Any], groups: npt.NDArray[np.int64], folds: int, *, seed: int
-) -> npt.NDArray[np.int64]:
-    """Return the fold of each case, (N,): all cases of a subject are in one, and each group is dealt evenly.
-
-    Args:
-        subjects: of each case, (N,).
-        groups: id of each case, (N,); a subject belongs to that of its first case.
-        folds: how many.
-        seed: of the order in which the subjects of a group are dealt.
-
-    Raises:
-        ValueError: there are fewer subjects than folds.
-
-    >>> deal_folds(np.array(["a", "a", "b", "c", "d"]), np.array([0, 0, 0, 1, 1]), 2, seed=0)
-    array([0, 0, 1, 0, 1])
-    """
-    names, first = np.unique(subjects, return_index=True)
-    if len(names) < folds:
-        raise ValueError(f"folds must be at most the {len(names)} subjects, got {folds}")
-    order = np.random.default_rng((seed, 11)).permutation(len(names))
-    dealt = order[np.argsort(groups[first][order], kind="stable")]  # one group after the other
-    fold_of = dict(zip(names[dealt].tolist(), (np.arange(len(names)) % folds).tolist(), strict=True))
-    return np.array([fold_of[subject] for subject in subjects.tolist()], dtype=np.int64)
 
 
 def fewer(split: pd.DataFrame, group: str, number: int, seed: int) -> pd.DataFrame:

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fairseg.cohort import fold_subjects
 from fairseg.experiment import InProcess, Plan, run_experiment
 from fairseg.experiment.page import REPORT
-from fairseg.experiment.split import LEFT_OUT, TEST, TRAIN, VALIDATION, deal_folds
+from fairseg.experiment.split import LEFT_OUT, TEST, TRAIN, VALIDATION
 from fairseg.experiment.study import make_study
 from fairseg.scoring.summary import ALL
 from fairseg.training.settings import Settings
@@ -25,19 +26,21 @@ def test_every_subject_is_in_one_fold_and_groups_are_dealt_evenly(
 ) -> None:
     ids = np.repeat(groups, 2)  # two cases each
     subjects = np.repeat([f"s{number:02d}" for number in range(len(groups))], 2)
-    fold_of = deal_folds(subjects, ids, folds, seed=seed)
+    fold_of = fold_subjects(subjects.tolist(), ids, folds, seed=seed)
     assert np.array_equal(fold_of[::2], fold_of[1::2])
     fold = fold_of[::2]
     for sizes in [Counter(fold), *(Counter(fold[np.array(groups) == group]) for group in set(groups))]:
         counts = [sizes[number] for number in range(folds)]
         assert max(counts) - min(counts) <= 1
-    backwards = deal_folds(subjects[::-1], ids[::-1], folds, seed=seed)  # whatever the order of the table
+    backwards = fold_subjects(
+        subjects.tolist()[::-1], ids[::-1], folds, seed=seed
+    )  # whatever the order of the table
     assert np.array_equal(backwards[::-1], fold_of)
 
 
 def test_more_folds_than_subjects_are_refused() -> None:
-    with pytest.raises(ValueError, match="at most the 2 subjects, got 3"):
-        deal_folds(np.array(["a", "b"]), np.array([0, 1]), 3, seed=0)
+    with pytest.raises(ValueError, match="to the number of subjects, 2, got 3"):
+        fold_subjects(["a", "b"], np.array([0, 1]), 3, seed=0)
 
 
 def test_an_experiment_in_folds_tests_everybody_once(
