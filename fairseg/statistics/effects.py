@@ -39,19 +39,31 @@ def cliffs_delta(first: Vector, second: Vector, *, level: float = 0.95) -> Inter
     smaller = np.searchsorted(ordered, one, "left").sum()
     larger = one.size * two.size - np.searchsorted(ordered, one, "right").sum()
     theta = 0.5 + float(smaller - larger) / (2.0 * one.size * two.size)
+    return Interval(2 * theta - 1, *(2 * limit - 1 for limit in auc_limits(theta, one.size, two.size, level)))
+
+
+def auc_limits(auc: float, n: int, others: int, level: float = 0.95) -> tuple[float, float]:
+    """Return limits of an AUC over subjects, by Newcombe's (2006) method 5.
+
+    Inverted from the variance of Hanley and McNeil (1982), so that an AUC of 1 has limits too. They hold for
+    the scores as they are: that another cohort would train another model is not in them.
+
+    >>> [round(limit, 3) for limit in auc_limits(1.0, 20, 20)]
+    [0.899, 1.0]
+    """
     width = float(scipy.special.ndtri(0.5 + level / 2))
-    half = (one.size + two.size) / 2.0 - 1.0
+    half = (n + others) / 2.0 - 1.0
 
     def beyond(true: float) -> float:
-        """Return by how much the estimate lies beyond what chance allows."""
+        """Return by how much the AUC lies beyond what chance allows."""
         spread = 1.0 + half * (1.0 - true) / (2.0 - true) + half * true / (1.0 + true)
-        variance = true * (1.0 - true) * spread / (one.size * two.size)
-        return abs(theta - true) - width * float(np.sqrt(variance))
+        variance = true * (1.0 - true) * spread / (n * others)
+        return abs(auc - true) - width * float(np.sqrt(variance))
 
-    # Below the estimate the excess falls towards it, above it grows.
-    low = _root(beyond, 0.0, theta) if theta > 0 else 0.0
-    high = _root(lambda true: -beyond(true), theta, 1.0) if theta < 1 else 1.0
-    return Interval(2 * theta - 1, 2 * low - 1, 2 * high - 1)
+    # Below the AUC the excess falls towards it, above it grows.
+    low = _root(beyond, 0.0, auc) if auc > 0 else 0.0
+    high = _root(lambda true: -beyond(true), auc, 1.0) if auc < 1 else 1.0
+    return low, high
 
 
 def hodges_lehmann(first: Vector, second: Vector, *, level: float = 0.95) -> Interval:

@@ -23,8 +23,9 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import brentq
-from scipy.stats import norm, rankdata
+from scipy.stats import rankdata
+
+from fairseg.statistics.effects import auc_limits
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -184,28 +185,6 @@ def read_groups(
                 )
             )
     return Readings(tuple(rows), scores)
-
-
-def auc_limits(auc: float, n: int, others: int) -> tuple[float, float]:
-    """Return 95% limits of an AUC over subjects, by Newcombe's (2006) method 5.
-
-    Inverted from the variance of Hanley and McNeil (1982), so that an AUC of 1 has limits too. They hold for
-    the scores as they are: that another cohort would train another model is not in them.
-
-    >>> [round(limit, 3) for limit in auc_limits(1.0, 20, 20)]
-    [0.899, 1.0]
-    """
-    z = float(norm.ppf(0.975))
-
-    def off(at: float, sign: float) -> float:
-        both = (n + others) / 2 - 1
-        pairs = (1 - at) / (2 - at) + at / (1 + at)
-        return float(at + sign * z * np.sqrt(at * (1 - at) * (1 + both * pairs) / (n * others)) - auc)
-
-    end = 1e-9  # at 0 and 1 the variance is 0, and an AUC of 1 would be its own limit
-    low = brentq(off, 0.0, min(auc, 1 - end), args=(1.0,)) if auc > end else 0.0
-    high = brentq(off, max(auc, end), 1.0, args=(-1.0,)) if auc < 1 - end else 1.0
-    return float(low), float(high)
 
 
 def _of_the_others(every: Floats) -> tuple[Floats, Floats]:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import mannwhitneyu
 
-from fairseg.understanding.readable import _components, _Deals, auc_limits, read_groups
+from fairseg.statistics.effects import auc_limits
+from fairseg.understanding.readable import _components, _Deals, read_groups
 
 RNG = np.random.default_rng(7)
 IDS = np.repeat([0, 1], [22, 18])
