@@ -16,13 +16,10 @@ from fairseg.cohort.vectors import Vector
 from fairseg.integrations.voxel_counts import (
     FairnessGapValue,
     GroupVoxelCounts,
-    Samples,
     SkewedErrorRatioValue,
-    Statistic,
     WorstGroupValue,
 )
-from fairseg.losses.grouping import NumGroups, to_device
-from fairseg.metrics.masks import Structures
+from fairseg.losses.grouping import to_device
 
 __all__ = ["FairnessGap", "GroupCounts", "GroupDice", "GroupReport", "SkewedErrorRatio", "WorstGroupDice"]
 
@@ -49,18 +46,7 @@ class _GroupMetric(GroupVoxelCounts, Metric):
     full_state_update = False
     rows: list[Tensor]
 
-    def __init__(
-        self,
-        num_groups: NumGroups,
-        labels: Structures,
-        *,
-        samples: Samples = "cases",
-        statistic: Statistic = "median",
-        ignore: int | None = None,
-        **kwargs: Any,
-    ) -> None:
-        Metric.__init__(self, **kwargs)
-        self._set_options(num_groups, labels, samples, statistic, ignore)
+    def _keep_rows(self) -> None:
         # All in int64, which every device has and which holds counts and ids exactly, and flat: for a rank
         # that saw no sample, torchmetrics makes an empty state of the metric's dtype and one axis, and those
         # of all ranks must be alike.
@@ -68,7 +54,7 @@ class _GroupMetric(GroupVoxelCounts, Metric):
         self.add_state("rows", [], dist_reduce_fx="cat")
         # A state so that a collection never takes metrics of other labels for the same.
         unions = [value for union in self.labels for value in (len(union), *union)]
-        ignored = (0, 0) if ignore is None else (1, ignore)  # no NaN, which is equal to nothing
+        ignored = (0, 0) if self.ignore is None else (1, self.ignore)  # no NaN, which is equal to nothing
         values = torch.tensor([*ignored, *unions], dtype=torch.int64)
         self.add_state("label_values", values, dist_reduce_fx="max")
 

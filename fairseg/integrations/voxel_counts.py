@@ -31,21 +31,17 @@ _LARGEST_SUBJECT = 2**53 - 1  # the arithmetic of `subject_dice`, in float64, wo
 class GroupVoxelCounts:
     """A row a sample with its group, its subject and the voxels of each label; and what follows from them."""
 
-    num_groups: int
-    _groups: Groups | None
-    labels: list[tuple[int, ...]]  # of each structure its values
-    ignore: int | None
-    samples: Samples
-    statistic: Statistic
-
-    def _set_options(
+    def __init__(
         self,
         num_groups: NumGroups,
         labels: Structures,
-        samples: Samples,
-        statistic: Statistic,
-        ignore: int | None,
+        *,
+        samples: Samples = "cases",
+        statistic: Statistic = "median",
+        ignore: int | None = None,
+        **kwargs: Any,
     ) -> None:
+        super().__init__(**kwargs)  # of the framework's class
         known = as_groups(num_groups)
         self._groups = known if isinstance(known, Groups) else None
         self.num_groups = len(known) if isinstance(known, Groups) else int(known or 0)
@@ -53,11 +49,16 @@ class GroupVoxelCounts:
             raise ValueError(f'samples must be "cases" or "slices", got {samples!r}')
         if statistic not in ("median", "mean"):
             raise ValueError(f'statistic must be "median" or "mean", got {statistic!r}')
-        self.labels = list(structure_values(labels).values())
+        self.labels = list(structure_values(labels).values())  # of each structure its values
         if ignore is not None:
             check_ignore(ignore, self.labels)
         self.ignore = ignore
-        self.samples, self.statistic = samples, statistic
+        self.samples: Samples = samples
+        self.statistic: Statistic = statistic
+        self._keep_rows()
+
+    def _keep_rows(self) -> None:
+        """Make room for rows, where the framework must be told of them."""
 
     def _count(self, prediction: Tensor, reference: Tensor, groups: Any, subjects: Any) -> Tensor:
         """Return the row of each sample, int64 (B, 2 + 3 L): group, subject, voxel counts."""
@@ -132,7 +133,7 @@ class FairnessGapValue(GroupVoxelCounts):
     def __init__(
         self, num_groups: NumGroups, labels: Structures, *, reference: int | str | None = None, **kwargs: Any
     ) -> None:
-        super().__init__(num_groups, labels, **kwargs)  # type: ignore[call-arg]  # that of the framework's class
+        super().__init__(num_groups, labels, **kwargs)
         if isinstance(reference, str):
             names = () if self._groups is None else self._groups.names
             if reference not in names:

@@ -14,14 +14,11 @@ from fairseg.integrations.trackers import log_keys
 from fairseg.integrations.voxel_counts import (
     FairnessGapValue,
     GroupVoxelCounts,
-    Samples,
     SkewedErrorRatioValue,
-    Statistic,
     WorstGroupValue,
 )
-from fairseg.losses.grouping import NumGroups, batch_ids, plain
+from fairseg.losses.grouping import batch_ids, plain
 from fairseg.losses.per_sample import integer_labels
-from fairseg.metrics.masks import Structures
 
 
 class GroupDiceMetric(GroupVoxelCounts, CumulativeIterationMetric):
@@ -57,18 +54,6 @@ class GroupDiceMetric(GroupVoxelCounts, CumulativeIterationMetric):
     >>> {name: count.tolist() for name, count in metric.counts().items()}
     {'subjects': [1, 1, 0], 'unknown_group': 1, 'empty_masks': 0}
     """
-
-    def __init__(
-        self,
-        num_groups: NumGroups,
-        labels: Structures,
-        *,
-        samples: Samples = "cases",
-        statistic: Statistic = "median",
-        ignore: int | None = None,
-    ) -> None:
-        CumulativeIterationMetric.__init__(self)
-        self._set_options(num_groups, labels, samples, statistic, ignore)
 
     def aggregate(self) -> Tensor:
         """Return the value over all samples since the last reset, float64."""
