@@ -61,6 +61,11 @@ class Analysis:
         return " and ".join(self.groups.attributes)
 
     @property
+    def reference_name(self) -> str | None:
+        """The whole name of the reference group, if there is one."""
+        return None if self.reference is None else self.groups.name(self.reference)
+
+    @property
     def counts(self) -> npt.NDArray[np.int64]:
         """Subjects in each group, int64 (G,)."""
         return self.groups.counts(self.members.ids)

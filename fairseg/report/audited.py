@@ -70,9 +70,8 @@ class Audited:
         return self.first_summaries if analysis is self.analyses[0] else self._summarized(analysis)
 
     def _summarized(self, analysis: Analysis) -> list[Summary]:
-        reference = None if analysis.reference is None else analysis.groups.name(analysis.reference)
         overall = dict(zip(subject_names(self.scores), self.common.overall.tolist(), strict=True))
-        used = self.common.used
+        used, reference = self.common.used, analysis.reference_name
         return summarize(self.scores, analysis.groups, reference=reference, overall=overall, common=used)
 
     @cached_property

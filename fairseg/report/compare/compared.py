@@ -71,8 +71,7 @@ class Compared:
     def audits(self) -> dict[str, AuditResult]:
         """Each model judged alone, on the cases that all have."""
         by, *also = (analysis.groups for analysis in self.analyses)
-        reference = self.analyses[0].reference
-        level = None if reference is None else by.name(reference)
+        level = self.analyses[0].reference_name
         adjust, bins, options = self.sections.adjust, self.sections.bins, self.options
         return {
             name: judge_scores(scores, by, level, also=also, adjust=adjust, bins=bins, options=options)

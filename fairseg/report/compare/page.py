@@ -125,14 +125,13 @@ def _page(result: Compared, notes: Sequence[str]) -> str:
         }
         for model in result.judgement.models
     ]
-    reference = None if first.reference is None else first.groups.name(first.reference)
     gaps, gaps_left = _gaps(result)
     return render_page(
         "comparison.html.j2",
         title=say("title_of_comparison", by=first.name, baseline=result.baseline),
         size=_size(result),
         counts=list(zip(first.groups.names, first.counts.tolist(), strict=True)),
-        reference=reference,
+        reference=first.reference_name,
         card=card_of(result, notes),
         models=models,
         gaps=gaps,
