@@ -10,6 +10,7 @@ import pytest
 
 import fairseg
 from fairseg.report import ReportSections
+from fairseg.statistics.verdicts import Verdict
 
 pytestmark = pytest.mark.slow
 
@@ -88,6 +89,30 @@ def test_no_table_is_wider_than_the_page(tmp_path: Path, browse: Callable[..., s
     said = browse(probe, "--allow-file-access-from-files", "--dump-dom")
     assert '"cut":[false,' in said
     assert "true" not in said.partition('"cut"')[2].partition("]")[0]
+
+
+@pytest.mark.parametrize("width", [420, 1160])
+def test_intervals_of_all_rows_lie_on_one_axis(
+    width: int, tmp_path: Path, browse: Callable[..., str]
+) -> None:
+    rng = np.random.default_rng(0)
+    group = np.repeat(["White", "Black"], 30)
+    first = 0.90 + rng.normal(0, 0.03, 60) - 0.05 * (group == "Black")
+    second = first + rng.normal(0, 0.01, 60) + 0.05 * (group == "Black")
+    compared = fairseg.compare({"baseline": first, "balanced": second}, groups=group, reference="White")
+    assert compared.verdicts["balanced"] is Verdict.MOVED  # the longest words, which pushed the axes apart
+    probe = tmp_path / "probe.html"
+    probe.write_text(
+        f"""<iframe id=f width={width} height=900 src="{compared.save(tmp_path / "page").as_uri()}"></iframe>
+        <pre id=out></pre><script>
+        onload = () => {{ const d = document.getElementById('f').contentDocument;
+          const ends = (e) => {{ const box = e.getBoundingClientRect(); return box.left + ' ' + box.right; }};
+          const axes = new Set([...d.querySelectorAll('.forest tr:not(.blocks) td.plot')].map(ends)).size;
+          const around = d.querySelector('.scroll:has(.forest)');
+          const cut = around.scrollWidth > around.clientWidth;
+          document.getElementById('out').textContent = JSON.stringify({{ axes, cut }}); }}</script>"""
+    )
+    assert '{"axes":1,"cut":false}' in browse(probe, "--allow-file-access-from-files", "--dump-dom")
 
 
 def test_a_screenshot_is_not_blank(tmp_path: Path, browse: Callable[..., str]) -> None:

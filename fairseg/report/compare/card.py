@@ -9,6 +9,7 @@ from fairseg.report.compare.compared import Compared
 from fairseg.report.compare.tables import changes_table, models_table
 from fairseg.report.tables import Heading, Table, paragraphs
 from fairseg.report.tables import to_terminal as tables_to_terminal
+from fairseg.report.templates import say
 
 _MOST_CHANGES = 3  # models whose groups have a table on the card
 _OF_CHANGES = (0, 3, 4, 5)  # columns: subjects, typical change, who newly fails and who no longer does
@@ -40,7 +41,8 @@ def _tables(result: Compared) -> list[Table]:
     ]
     heads = [heading.name for heading in changes[0].columns]
     caption = "What became of each group"
-    whole = Table.of(caption, heads, rows, corner="Model: group", note=changes[0].note)
+    about = say("about_changes", title=result.scores.title, options=result.options)
+    whole = Table.of(caption, heads, rows, corner="Model: group", note=about)
     return [models_table(result), whole.part(_OF_CHANGES)]
 
 

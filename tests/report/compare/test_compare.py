@@ -143,7 +143,7 @@ def test_another_metric_than_the_one_judged_by_is_told_wherever_the_answer_is(
     told = [note for note in result.notes if note.startswith("Beside the verdict")]
     title = {"hd95": "HD95 (mm)", "nsd": "NSD", "volume_error": "Volume error, size"}[metric]
     parts = [f"{group} is on balance worse off than with base" for group in worse]
-    parts += ["what changed is worse for {} than for {}".format(*apart)] if apart else []
+    parts += ["the change was worse for {} than for {}".format(*apart)] if apart else []
     assert len(told) == bool(parts)
     for note in told:
         assert note.startswith(f"Beside the verdict, {title}: with other, {parts[0]}")
