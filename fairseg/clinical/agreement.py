@@ -4,7 +4,7 @@ After Bland and Altman, *Lancet* 1986; 327:307-310, and *Statistical Methods in 
 8:135-160. Takes what `clinical_measures` gives, or any table of its form.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import wraps
 from math import sqrt
@@ -21,6 +21,7 @@ from fairseg.cohort.vectors import Vector
 from fairseg.io.sentences import counted, listed, not_among
 from fairseg.metrics.earlier_forms import accepts_num_groups
 from fairseg.metrics.grouped import Floats, GroupedValues, group_ids
+from fairseg.statistics.association import mean_test
 
 Measures = ClinicalMeasures | pd.DataFrame
 
@@ -107,8 +108,8 @@ def agreement(measures: Measures, groups: Mapping[str, str | int] | Vector) -> A
         predicted, true = table.loc[part, ["prediction", "reference"]].to_numpy(np.float64).T
         ids = given.ids[part]
         samples = GroupedValues(predicted - true, ids, given.num_groups).parts
-        least = _ROUNDING * np.nan_to_num(np.abs([predicted, true])).max()
-        p_value = _p_of_equal_means([sample for sample in samples if sample.size > 1], least)
+        rounding = _ROUNDING * np.nan_to_num(np.abs([predicted, true])).max()
+        p_value, _ = mean_test(samples, rounding=rounding)
         for group, sample in enumerate(samples):
             about = {
                 "measure": measure,
@@ -173,24 +174,6 @@ def _limits(sample: Floats) -> dict[str, float]:
     for name, limit in (("lower_limit", bias - _WITHIN * sd), ("upper_limit", bias + _WITHIN * sd)):
         row |= {name: limit, f"{name}_low": limit - of_limit, f"{name}_high": limit + of_limit}
     return {**row, "mean_absolute_error": error}
-
-
-def _p_of_equal_means(samples: Sequence[Floats], least: float) -> float:
-    """Return the p of Welch's test that means are equal; NaN without two samples, or without spread."""
-    spread = [sample.std(ddof=1) for sample in samples]
-    if len(samples) < 2 or (min if len(samples) > 2 else max)(spread) <= least:
-        return float("nan")
-    if len(samples) == 2:
-        from scipy import stats  # noqa: PLC0415
-
-        (first, second), (sd, other) = samples, spread
-        test = stats.ttest_ind_from_stats(
-            first.mean(), sd, first.size, second.mean(), other, second.size, equal_var=False
-        )
-        return float(test.pvalue)
-    from statsmodels.stats.oneway import anova_oneway  # noqa: PLC0415  (slow to import)
-
-    return float(anova_oneway(samples, use_var="unequal").pvalue)
 
 
 def _checked(measures: Measures) -> pd.DataFrame:

@@ -77,7 +77,7 @@ def _monte_carlo(table: npt.NDArray[np.int64]) -> float:
     return (extreme + 1) / (_TABLES + 1)
 
 
-def mean_test(samples: Sequence[npt.NDArray[np.float64]]) -> tuple[float, str]:
+def mean_test(samples: Sequence[npt.NDArray[np.float64]], *, rounding: float = 0.0) -> tuple[float, str]:
     """Test whether groups have the same mean, without assuming that they have the same spread.
 
     Two groups: Welch's t-test. More: Welch's ANOVA (statsmodels' `anova_oneway(use_var="unequal")`).
@@ -85,6 +85,7 @@ def mean_test(samples: Sequence[npt.NDArray[np.float64]]) -> tuple[float, str]:
     Args:
         samples: the values of each group, without NaN. Groups of fewer than 2 values take no part: they have
             no spread.
+        rounding: values that are no further apart than this have no spread either.
 
     Returns:
         The two-sided p-value and the name of the test; NaN and "" with fewer than two groups to compare or
@@ -95,7 +96,7 @@ def mean_test(samples: Sequence[npt.NDArray[np.float64]]) -> tuple[float, str]:
     (0.0705, "Welch's t-test")
     """
     tested = [np.asarray(values, dtype=np.float64) for values in samples if len(values) > 1]
-    spread = [bool(np.ptp(values) > 0) for values in tested]
+    spread = [bool(np.ptp(values) > rounding) for values in tested]
     if len(tested) == 2 and any(spread):
         moments = [moment for part in tested for moment in (part.mean(), part.std(ddof=1), part.size)]
         return float(scipy.stats.ttest_ind_from_stats(*moments, equal_var=False).pvalue), WELCH_T
