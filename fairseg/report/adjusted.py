@@ -52,37 +52,22 @@ def adjust(
     Args:
         scores: the scores.
         overall: its summary over all labels.
-        by: attributes; "structure size" is the size of the reference masks.
+        by: attributes that `strata` takes; "structure size" is the size of the reference masks.
         bins: edges of numeric attributes, for the strata; in the regression numbers stay numbers.
         resamples: of the intervals within strata.
 
     Returns:
         The section; None where nothing was asked for, or there is no Dice, or subjects are in several groups.
-
-    Raises:
-        ValueError: an attribute differs between cases of a subject, or no sizes are known.
     """
     if not by or "dice" not in overall.subjects or overall.shared:
         return None
     table = scores.table
-    for name in by:
-        if name == STRUCTURE_SIZE:
-            continue
-        if table[["subject", name]].dropna().drop_duplicates()["subject"].duplicated().any():
-            raise ValueError(f"adjust: {name!r} differs between cases of one subject, so it is no confounder")
     subjects = overall.subjects["subject"]
     cases = table.drop_duplicates("subject").set_index("subject").reindex(subjects)
     covariates = pd.DataFrame(index=range(len(subjects)))
     for name in by:
-        if name != STRUCTURE_SIZE:
-            covariates[name] = cases[name].to_numpy()
-            continue
-        size = sizes(table, overall)
-        if size is None:
-            raise ValueError(
-                f"adjust: {STRUCTURE_SIZE!r} needs the voxel counts or volumes of the reference masks"
-            )
-        covariates[name] = size[0]
+        size = sizes(table, overall) if name == STRUCTURE_SIZE else None
+        covariates[name] = size[0] if size is not None else cases[name].to_numpy()
     dice = overall.subjects["dice"].to_numpy()
     ids = as_ids(overall.subjects["group"].to_numpy(), known=len(overall.groups))
     reference = overall.reference if overall.reference is not None else int(np.argmax(overall.counts))

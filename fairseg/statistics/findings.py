@@ -336,11 +336,6 @@ class PageJudgement:
         facts = (*self.facts, *self.known) if known else self.facts
         return [one for one in facts if (one.attribute, one.structure) == (attribute, structure)]
 
-    @property
-    def fails_everyone(self) -> bool:
-        """Whether the overall scores show that the model fails for all subjects together."""
-        return self.everyone[0].fails
-
 
 def worst(verdicts: Iterable[Verdict]) -> Verdict:
     """Return the verdict that counts where several comparisons have one: green only if all judged are.

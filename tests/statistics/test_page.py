@@ -82,7 +82,7 @@ def test_a_fifth_of_one_group_fails_at_equal_medians(
 def test_a_model_that_fails_everybody(rng: np.random.Generator, scores: Floats) -> None:
     page = judge(scores, rng.permutation(scores))
     assert page.verdict is Verdict.FAILS
-    assert page.fails_everyone
+    assert page.everyone[0].fails
     assert {fact.group for fact in page.comparisons[0].failing} == {"A", "B"}
     assert {row.verdict for row in page.findings} == {Verdict.FAILS}
 
@@ -90,7 +90,7 @@ def test_a_model_that_fails_everybody(rng: np.random.Generator, scores: Floats) 
 def test_a_model_that_fails_the_reference_group(rng: np.random.Generator) -> None:
     page = judge(good(rng, 30) - 0.6, good(rng, 100))
     assert page.verdict is Verdict.FAILS
-    assert not page.fails_everyone
+    assert not page.everyone[0].fails
     assert [fact.group for fact in page.comparisons[0].failing] == ["A"]
 
 
@@ -100,7 +100,7 @@ def test_a_structure_that_is_always_missed_fails(rng: np.random.Generator) -> No
     page = judge(first, second)
     assert page.verdict is Verdict.FAILS
     assert {fact.structure for fact in page.comparisons[0].failing} == {"RV"}
-    assert not page.fails_everyone
+    assert not page.everyone[0].fails
 
 
 def test_a_structure_missed_in_six_of_ten(rng: np.random.Generator) -> None:
