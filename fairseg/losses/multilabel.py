@@ -2,13 +2,13 @@
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from fairseg.losses.grouping import is_transformed
-from fairseg.losses.per_sample import Pool, SoftDiceLoss, pooled_or_each, ratio
+from fairseg.losses.per_sample import Pool, PooledLoss, SoftDiceLoss, ratio
 
 
-class DiceBCELoss(nn.Module):
+class DiceBCELoss(PooledLoss):
     """Soft Dice plus binary cross-entropy of sigmoids: for regions, lesions, and whatever may overlap.
 
     `dice_weight * (1 - mean over structures of soft Dice) + bce_weight * cross-entropy`, the latter averaged
@@ -47,10 +47,6 @@ class DiceBCELoss(nn.Module):
         self.dice = SoftDiceLoss(True, smooth, None, pool)
         self.dice_weight, self.bce_weight = float(dice_weight), float(bce_weight)
         self.ignore_index, self.pool = ignore_index, pool
-
-    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Return the loss of each sample, (B,), or of the batch."""
-        return pooled_or_each(self, logits, target)
 
     def statistics(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return what is summed over the samples of a group: Dice's and cross-entropy's, (B, 3 * L + 2)."""

@@ -6,7 +6,7 @@ batch Dice of nnU-Net inside each group. Plain batch Dice mixes the groups; see 
 """
 
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -100,7 +100,26 @@ class CrossEntropyLoss(nn.Module):
         )
 
 
-class SoftDiceLoss(nn.Module):
+class PooledLoss(nn.Module):
+    """A loss that is made of sums over samples: of each sample, or of a group (`pool`)."""
+
+    pool: Pool
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Return the loss of each sample, (B,), or with `pool="group"` that of the batch as one group."""
+        statistics = self.statistics(logits, target)
+        return self.from_statistics(statistics if self.pool == "sample" else statistics.sum(dim=0))
+
+    def statistics(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Return what is summed over the samples of a group, (B, K)."""
+        raise NotImplementedError
+
+    def from_statistics(self, statistics: Tensor) -> Tensor:
+        """Return the loss from (summed) statistics, (..., K) -> (...)."""
+        raise NotImplementedError
+
+
+class SoftDiceLoss(PooledLoss):
     """One minus the soft Dice of the softmax, averaged over classes: of each sample, or of each group.
 
     `1 - mean over classes of (2 I + smooth) / (P + R + smooth)`, with I, P and R the sums over pixels of
@@ -137,10 +156,6 @@ class SoftDiceLoss(nn.Module):
         self.include_background, self.smooth = include_background, float(smooth)
         self.ignore_index, self.pool = ignore_index, check_pool(pool)
 
-    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Return the loss of each sample, (B,), or of the batch."""
-        return pooled_or_each(self, logits, target)
-
     def statistics(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return what is summed over the samples of a group: I, P and R of each class, (B, 3 * L)."""
         logits, target = fit(logits, target)
@@ -173,7 +188,7 @@ class SoftDiceLoss(nn.Module):
         return loss
 
 
-class DiceCELoss(nn.Module):
+class DiceCELoss(PooledLoss):
     """Soft Dice plus cross-entropy: `dice_weight * SoftDiceLoss + ce_weight * CrossEntropyLoss`.
 
     With `pool="group"` and one group this is nnU-Net's batch Dice + CE (plus 1, see `SoftDiceLoss`).
@@ -209,10 +224,6 @@ class DiceCELoss(nn.Module):
         self.ce = CrossEntropyLoss(ignore_index, class_weight, label_smoothing)
         self.dice_weight, self.ce_weight, self.pool = float(dice_weight), float(ce_weight), pool
 
-    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Return the loss of each sample, (B,), or of the batch."""
-        return pooled_or_each(self, logits, target)
-
     def statistics(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return what is summed over the samples of a group: Dice's and cross-entropy's, (B, 3 * L + 2)."""
         logits, target = fit(logits, target)
@@ -234,24 +245,6 @@ class DiceCELoss(nn.Module):
         """Return the loss from (summed) statistics, (..., 3 * L + 2) -> (...)."""
         ce = ratio(statistics[..., -2], statistics[..., -1])
         return self.dice_weight * self.dice.from_statistics(statistics[..., :-2]) + self.ce_weight * ce
-
-
-class Pooled(Protocol):
-    """A loss that is made of sums over samples: of each sample, or of a group (`pool`)."""
-
-    pool: Pool
-
-    def statistics(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Return what is summed over the samples of a group, (B, K)."""
-
-    def from_statistics(self, statistics: Tensor) -> Tensor:
-        """Return the loss from (summed) statistics, (..., K) -> (...)."""
-
-
-def pooled_or_each(loss: Pooled, logits: Tensor, target: Tensor) -> Tensor:
-    """Return the loss of each sample, or with `pool="group"` that of the batch as one group."""
-    statistics = loss.statistics(logits, target)
-    return loss.from_statistics(statistics if loss.pool == "sample" else statistics.sum(dim=0))
 
 
 def integer_labels(labels: Tensor, name: str) -> Tensor:

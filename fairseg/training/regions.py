@@ -6,17 +6,17 @@ Masks stay label maps everywhere: the loss makes channels of them, and what is p
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from fairseg.losses import DiceBCELoss
-from fairseg.losses.per_sample import pooled_or_each
+from fairseg.losses.per_sample import PooledLoss
 from fairseg.scoring.labels import Codes
 
 NO_REGIONS = "loss fair_error_bound is defined by a softmax over labels, and takes no regions"
 _VALUES = 256  # that a prepared mask can have
 
 
-class RegionLoss(nn.Module):
+class RegionLoss(PooledLoss):
     """A loss of channels, one a structure, for targets that are label maps.
 
     Args:
@@ -39,10 +39,6 @@ class RegionLoss(nn.Module):
         if ignored is not None:
             channels[ignored, -1] = True
         self.register_buffer("channels", channels, persistent=False)  # it follows from the dataset
-
-    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Return the loss of each sample, (B,), or of the batch."""
-        return pooled_or_each(self, logits, target)
 
     def statistics(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return what is summed over the samples of a group, (B, 3 * L + 2)."""
