@@ -106,17 +106,15 @@ class GroupVoxelCounts:
         """Return all values and counts by the keys under which experiment trackers take them."""
         if self._groups is None:
             raise ValueError("num_groups must be the groups or their names, by which the report names them")
-        dice, groups = self._subjects()
-        values, counts = by_group(dice, as_ids(groups, known=self.num_groups), self.statistic)
-        keys = log_keys(self._groups.names)
+        values, counts = self._by_group(), self._counts()
+        keys, subjects = log_keys(self._groups.names), counts.pop("subjects")
         return {
             **{f"dice_{key}": float(value) for key, value in zip(keys, values, strict=True)},
-            **{f"subjects_{key}": int(count) for key, count in zip(keys, counts, strict=True)},
+            **{f"subjects_{key}": int(count) for key, count in zip(keys, subjects, strict=True)},
             "worst_group_dice": float(worst_group(values)),
             "fairness_gap": float(fairness_gap(values, reference=reference)),
             "skewed_error_ratio": float(skewed_error_ratio(values)),
-            "unknown_group": int((groups < 0).sum()),
-            "empty_masks": int((np.isnan(dice) & (groups >= 0)).sum()),
+            **{name: int(count) for name, count in counts.items()},
         }
 
 

@@ -1,6 +1,7 @@
 """One row of a comparison of models: two groups, one structure, one endpoint, with all limits."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -134,23 +135,12 @@ class _Scores:
     def __init__(self, before: Floats, after: Floats, members: Members, strata: Sequence[Integers]) -> None:
         self._groups = _in_strata(~np.isnan(before), members, strata)
         self.sizes = _sizes(self._groups)
-        gains = (after - before).round(10)
-        self._gains = gains
-        self._gain = _shift([(gains[two], gains[one]) for one, two in self._groups])
-        self._before, self._after = self._shift(before), self._shift(after)
-        self._mean = self._shift((before + after) / 2)
-
-    def gap_before(self, level: float) -> Interval:
-        return self._before.limits(level)
-
-    def gap_after(self, level: float) -> Interval:
-        return self._after.limits(level)
-
-    def gain(self, level: float) -> Interval:
-        return self._gain.limits(level)
-
-    def mean_gap(self, level: float) -> Interval:
-        return self._mean.limits(level)
+        self._gains = gains = (after - before).round(10)
+        self.gain = _shift([(gains[two], gains[one]) for one, two in self._groups]).limits
+        self.gap_before, self.gap_after, self.mean_gap = (
+            _shift([(values[one], values[two]) for one, two in self._groups]).limits
+            for values in (before, after, (before + after) / 2)
+        )
 
     def mean_gain(self, level: float) -> Interval:
         """Return the mean gain of the second group minus that of the first, of a single stratum (Welch)."""
@@ -167,9 +157,6 @@ class _Scores:
         ahead = np.concatenate([pair[::direction][0] for pair in self._groups])
         return signed_rank_limits(self._gains[ahead], level)
 
-    def _shift(self, values: Floats) -> Limits:
-        return _shift([(values[one], values[two]) for one, two in self._groups])
-
 
 class _Shares:
     """Failures or the hardest tenth: gaps and gains as differences of shares, likewise."""
@@ -181,14 +168,9 @@ class _Shares:
         self._marks = [[tuple(model[group] > 0 for group in pair) for pair in groups] for model in marks]
         self.sizes = _sizes(groups)
         self._weights = np.array([one.size * two.size / (one.size + two.size) for one, two in groups])
+        self.gap_before, self.gap_after = (partial(self._gap, model) for model in (0, 1))
         # Scores that are all the same leave nothing to be uncertain about.
         self._unchanged = not any((after - before)[group].round(9).any() for pair in groups for group in pair)
-
-    def gap_before(self, level: float) -> Interval:
-        return self._gap(0, level)
-
-    def gap_after(self, level: float) -> Interval:
-        return self._gap(1, level)
 
     def gain(self, level: float) -> Interval:
         if self._unchanged:
@@ -206,7 +188,7 @@ class _Shares:
 
     def mean_gap(self, level: float) -> Interval:
         """Return the mean of both gaps, with limits that are at least wide enough."""
-        pairs = zip(self._gap(0, level), self._gap(1, level), strict=True)
+        pairs = zip(self.gap_before(level), self.gap_after(level), strict=True)
         return Interval(*((one + two) / 2 for one, two in pairs))
 
     def _gap(self, model: int, level: float) -> Interval:
