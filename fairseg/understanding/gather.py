@@ -293,11 +293,8 @@ def _with_dice(scores: Scores) -> Scores:
 
 def _dice(scores: Scores, subjects: Sequence[str]) -> Floats:
     """Return the mean Dice of each subject over the structures."""
-    of_structure = structure_scores(scores)
-    with np.errstate(invalid="ignore"):
-        number = np.isfinite(of_structure).sum(axis=1)
-        mean = np.where(number > 0, np.nansum(of_structure, axis=1) / np.maximum(number, 1), np.nan)
-    own = pd.Series(mean, index=subject_names(scores)).reindex(list(subjects))
+    of_structures = pd.DataFrame(structure_scores(scores), index=subject_names(scores))
+    own = of_structures.mean(axis="columns").reindex(list(subjects))
     if own.isna().all():
         raise ValueError("scores must be of subjects of this cohort, they share none")
     return np.asarray(own, dtype=np.float64)

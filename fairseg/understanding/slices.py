@@ -12,10 +12,10 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
 
 from fairseg.cohort.attributes import read_attribute
 from fairseg.statistics.significance import holm
+from fairseg.statistics.two_samples import welch_limits
 from fairseg.understanding.readable import Floats, Tested
 
 Members = npt.NDArray[np.bool_]
@@ -86,7 +86,7 @@ def find_slices(
             outside.size,
             float(inside.mean()),
             float(outside.mean()),
-            _difference(inside, outside),
+            welch_limits(inside, outside),
             float(p),
         )
         for (conditions, inside, outside, _), p in zip(tested, adjusted, strict=True)
@@ -147,11 +147,3 @@ def _lower(inside: Floats, outside: Floats, permutations: int, rng: np.random.Ge
     everybody = np.concatenate([inside, outside])
     deals = rng.permuted(np.tile(everybody, (permutations, 1)), axis=1)[:, : inside.size].mean(axis=1)
     return float((1 + np.count_nonzero(deals <= inside.mean() + 1e-12)) / (1 + permutations))
-
-
-def _difference(inside: Floats, outside: Floats) -> tuple[float, float, float]:
-    away = float(inside.mean() - outside.mean())
-    if np.ptp(inside) + np.ptp(outside) == 0:
-        return away, away, away
-    low, high = CompareMeans(DescrStatsW(inside), DescrStatsW(outside)).tconfint_diff(usevar="unequal")
-    return away, float(low), float(high)
