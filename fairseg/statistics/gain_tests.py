@@ -8,7 +8,6 @@ score of both, on which it rests whether a gap became narrower.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
@@ -20,13 +19,13 @@ from fairseg.statistics.findings import ALL_OTHERS, Grouping
 from fairseg.statistics.gain_findings import Pair
 from fairseg.statistics.group_facts import hardest
 from fairseg.statistics.judge_options import JudgeOptions
+from fairseg.statistics.page_level import members, pairs_to_compare
 from fairseg.statistics.permutation import Row, adjusted_p, local_level, smallest_p_values
 from fairseg.statistics.row_tests import observe, stratum_members, usable_strata
 from fairseg.statistics.verdicts import Endpoint
 
 ENDPOINTS = (Endpoint.TYPICAL, Endpoint.FAILURES, Endpoint.HARDEST)
 
-_MOST_PAIRED = 8  # judged groups up to which every pair is compared
 # Of the error, by endpoint and for each endpoint of a structure. Gaps are weighted as in an audit of one
 # model; of the gains the typical case is the primary question.
 _GAP_WEIGHTS = (1.0, 1.0, 0.5, 0.25)
@@ -85,17 +84,11 @@ class Cohort:
         ids = np.stack([np.asarray(one.ids, dtype=np.int64) for one in groupings], axis=1)
         pairs: list[Pair] = []
         for attribute, grouping in enumerate(groupings):
-            sizes = [int((ids[:, attribute] == group).sum()) for group in range(len(grouping.group_names))]
-            here = [group for group, size in enumerate(sizes) if size]
-            large = [group for group in here if sizes[group] >= options.min_size]
-            if grouping.reference is not None:
-                others = [group for group in here if group != grouping.reference]
-                pairs += [Pair(attribute, grouping.reference, group) for group in others]
-            elif len(large) > _MOST_PAIRED:
-                pairs += [Pair(attribute, None, group) for group in here]
-            else:
-                pairs += [Pair(attribute, one, two) for one, two in combinations(large, 2)]
-                pairs += [Pair(attribute, None, group) for group in here if group not in large]
+            large = [
+                (grouping.ids == group).sum() >= options.min_size
+                for group in range(len(grouping.group_names))
+            ]
+            pairs += [Pair(attribute, *pair) for pair in pairs_to_compare(grouping, large)]
         return cls(
             before,
             after,
@@ -119,7 +112,7 @@ class Cohort:
     def judged_structures(self, model: int, pair: Pair) -> npt.NDArray[np.bool_]:
         """Return in which structures both groups have subjects enough, (S,); in none if not overall."""
         known = ~np.isnan(self.before[model])
-        counts = np.min([known[members].sum(axis=0) for members in self.members(pair)], axis=0)
+        counts = np.min([known[group].sum(axis=0) for group in self.members(pair)], axis=0)
         enough = counts >= self.options.min_size
         return np.asarray(enough & enough[0])
 
@@ -141,9 +134,7 @@ class Cohort:
 
     def members(self, pair: Pair) -> Members:
         """Return which subjects belong to the first and to the second group, (N,) each."""
-        label = self.ids[:, pair.attribute]
-        second = label == pair.second
-        return (label >= 0) & ~second if pair.first is None else label == pair.first, second
+        return members(self.groupings[pair.attribute], pair.first, pair.second)
 
     def name(self, attribute: int, group: int | None) -> str:
         """Return a group's name."""

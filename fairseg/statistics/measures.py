@@ -10,12 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from fairseg.metrics.fairness import Floats
-from fairseg.statistics.findings import ALL_OTHERS, Finding, Grouping
+from fairseg.statistics.findings import Finding, Grouping
 from fairseg.statistics.group_facts import hardest
 from fairseg.statistics.judge_options import JudgeOptions
-from fairseg.statistics.page_level import Line, make_line, page_level, pairs_to_compare
+from fairseg.statistics.page_level import Line, finding_of, make_line, page_level, pairs_to_compare
 from fairseg.statistics.permutation import Row
-from fairseg.statistics.row_tests import centre, row_samples
 from fairseg.statistics.verdicts import Endpoint, Verdict
 
 
@@ -86,20 +85,9 @@ def _lines(place: int, grouping: Grouping, measure: Measure, options: JudgeOptio
     lines = []
     for first, second in pairs_to_compare(grouping, judged):
         row = Row(place, first, second, values, marks, 1.0, everyone)
-        parts = row_samples(row, grouping.ids, everyone[0])
-        finding = Finding(
-            grouping.name,
-            measure.name,
-            measure.endpoint,
-            ALL_OTHERS if first is None else grouping.group_names[first],
-            grouping.group_names[second],
-            parts[0].size,
-            parts[1].size,
-            centre(parts[0], marks=marks),
-            centre(parts[1], marks=marks),
-            margin=np.nan if measure.margin is None else measure.margin,
-        )
-        enough = min(part.size for part in parts) >= options.min_size
+        margin = np.nan if measure.margin is None else measure.margin
+        finding = finding_of(row, grouping, measure.name, measure.endpoint, margin)
+        enough = min(finding.n_first, finding.n_second) >= options.min_size
         lines.append(make_line(finding, row if enough else None, grouping.ids, _worse(measure)))
     return lines
 

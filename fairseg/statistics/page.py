@@ -18,7 +18,6 @@ from fairseg.statistics.batches import Integers
 from fairseg.statistics.findings import (
     ALL_OTHERS,
     Comparison,
-    Finding,
     GroupFacts,
     Grouping,
     PageJudgement,
@@ -32,6 +31,7 @@ from fairseg.statistics.page_level import (
     Line,
     Members,
     PageLevel,
+    finding_of,
     make_line,
     members,
     page_level,
@@ -47,7 +47,7 @@ from fairseg.statistics.reasons import (
     outside_margin,
     severity,
 )
-from fairseg.statistics.row_tests import centre, row_samples, stratum_members, usable_strata
+from fairseg.statistics.row_tests import stratum_members, usable_strata
 from fairseg.statistics.verdicts import Verdict
 
 _Facts = dict[str, list[list[GroupFacts]]]  # of each attribute, group and structure
@@ -179,20 +179,7 @@ def _draft(
             within = None if blocks is None else usable_strata(scored, blocks, options.min_size)
             for endpoint, (values, marks, margin, weight) in one.endpoints(options).items():
                 row = Row(place, first, second, values, marks, 0.25 if number else weight, everyone)
-                crude = row_samples(row, grouping.ids, everyone[0])
-                one_centre, other_centre = (centre(part, marks=marks) for part in crude)
-                finding = Finding(
-                    grouping.name,
-                    one.name,
-                    endpoint,
-                    name,
-                    comparison.second,
-                    size[0],
-                    size[1],
-                    one_centre,
-                    other_centre,
-                    margin=margin,
-                )
+                finding = finding_of(row, grouping, one.name, endpoint, margin)
                 worse = 0 if marks else 1
                 lines.append(make_line(finding, row if enough else None, grouping.ids, worse))
                 if blocks is not None and not grouping.held:

@@ -9,11 +9,11 @@ import numpy.typing as npt
 
 from fairseg.metrics.fairness import Floats
 from fairseg.statistics.batches import Integers, Who
-from fairseg.statistics.findings import Finding, Grouping
+from fairseg.statistics.findings import ALL_OTHERS, Finding, Grouping
 from fairseg.statistics.judge_options import JudgeOptions
 from fairseg.statistics.permutation import Row, adjusted_p, local_level, smallest_p_values
-from fairseg.statistics.row_tests import RowTest, observe
-from fairseg.statistics.verdicts import Verdict
+from fairseg.statistics.row_tests import RowTest, observe, row_samples
+from fairseg.statistics.verdicts import Endpoint, Verdict
 
 Members = npt.NDArray[np.bool_]
 
@@ -37,6 +37,30 @@ class Line:
     row: Row | None
     test: RowTest | None
     positive_is_worse_for: int | None
+
+
+def finding_of(row: Row, grouping: Grouping, name: str, endpoint: Endpoint, margin: float) -> Finding:
+    """Return the finding of a row of all subjects: names, sizes and what is typical of both groups."""
+    first, second = row_samples(row, grouping.ids, row.strata[0])
+    return Finding(
+        grouping.name,
+        name,
+        endpoint,
+        ALL_OTHERS if row.first is None else grouping.group_names[row.first],
+        grouping.group_names[row.second],
+        first.size,
+        second.size,
+        _centre(first, marks=row.marks),
+        _centre(second, marks=row.marks),
+        margin=margin,
+    )
+
+
+def _centre(values: Floats, *, marks: bool) -> float:
+    """Return the median of scores, or the share of marked; NaN without values."""
+    if not values.size:
+        return float("nan")
+    return float(values.mean() if marks else np.median(values))
 
 
 def make_line(finding: Finding, row: Row | None, ids: Integers, positive_is_worse_for: int | None) -> Line:

@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fairseg.metrics.fairness import Floats
+from fairseg.statistics.batches import Placements, pooled_p
+from fairseg.statistics.two_samples import shares_below
 
 Direction = Literal["second worse", "second better"]
 DIRECTIONS: tuple[Direction, Direction] = ("second worse", "second better")
@@ -285,7 +287,7 @@ class _Pools:
 
         better, worse = self.shifted(shift, direction)
         n_better, n_worse = (n_first, n_second) if direction == "second worse" else (n_second, n_first)
-        above, below = _share_below(better, worse), _share_below(worse, better)
+        above, below = shares_below(better, worse), shares_below(worse, better)
         terms = above.var() / n_better, below.var() / n_worse
         se = np.sqrt(max(sum(terms), (0.5 / (n_better * n_worse)) ** 2))
         weight = terms[0] ** 2 / max(n_better - 1, 1) + terms[1] ** 2 / max(n_worse - 1, 1)
@@ -299,7 +301,6 @@ class _Pools:
         self, shift: float, n_first: int, n_second: int, direction: Direction, alpha: float, seed: int
     ) -> float:
         """Return the share of cohorts in which the test shows the shift in its direction."""
-        from scipy.special import stdtrit  # noqa: PLC0415
         from scipy.stats import rankdata  # noqa: PLC0415
 
         better, worse = self.shifted(shift, direction)
@@ -313,11 +314,10 @@ class _Pools:
             ranks = rankdata(np.concatenate([x, y], axis=1), axis=1)
             above = (ranks[:, :n_better] - rankdata(x, axis=1)) / n_worse
             below = (ranks[:, n_better:] - rankdata(y, axis=1)) / n_better
-            one, two = above.var(axis=1, ddof=1) / n_better, below.var(axis=1, ddof=1) / n_worse
-            se = np.sqrt(np.maximum(one + two, (0.5 / (n_better * n_worse)) ** 2))
-            weight = one**2 / (n_better - 1) + two**2 / (n_worse - 1)
-            df = np.where(weight > 0, (one + two) ** 2 / np.maximum(weight, 1e-300), n_better + n_worse - 2)
-            shown += int(((above.mean(axis=1) - 0.5) / se >= stdtrit(np.maximum(df, 1), 1 - alpha / 2)).sum())
+            effect, *variances = above.mean(axis=1), above.var(axis=1, ddof=1), below.var(axis=1, ddof=1)
+            sizes = (np.full(batch, float(size)) for size in (n_better, n_worse))
+            p = pooled_p([Placements(effect, *variances, *sizes)])
+            shown += int(((effect > 0.5) & (p <= alpha)).sum())
             left -= batch
         return shown / cohorts
 
@@ -360,13 +360,6 @@ def _centre_difference(first: Floats, second: Floats) -> float:
         for pool in (first, second)
     ]
     return float(np.median(thinned[0][:, None] - thinned[1][None]))
-
-
-def _share_below(values: Floats, others: Floats) -> Floats:
-    """Return the share of others below each value, ties by half; both sorted or not, others sorted inside."""
-    ordered = np.sort(others)
-    left, right = (np.searchsorted(ordered, values, side) for side in ("left", "right"))
-    return np.asarray((left + right) / (2 * ordered.size), dtype=np.float64)
 
 
 # ------------------------------------------------------------------------------------------ failures

@@ -122,13 +122,6 @@ def row_samples(row: Row, ids: Integers, stratum: Integers) -> tuple[Floats, Flo
     return values[known & first], values[known & second]
 
 
-def centre(values: Floats, *, marks: bool) -> float:
-    """Return the median of scores, or the share of marked; NaN without values."""
-    if not values.size:
-        return float("nan")
-    return float(values.mean() if marks else np.median(values))
-
-
 class _Shares:
     """Fisher's exact test of two shares, with Newcombe's limits."""
 

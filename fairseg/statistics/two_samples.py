@@ -57,7 +57,7 @@ def brunner_munzel(first: npt.ArrayLike, second: npt.ArrayLike) -> BrunnerMunzel
     [0.875, 0.144, 4.8, 0.05]
     """
     x, y = _ordered("first", first), _ordered("second", second)
-    return _test(_placements(x, y), _placements(y, x))
+    return _test(shares_below(x, y), shares_below(y, x))
 
 
 def hodges_lehmann_limits(first: npt.ArrayLike, second: npt.ArrayLike, level: float = 0.95) -> Interval:
@@ -93,7 +93,7 @@ class LocationShift:
 
     def __init__(self, first: npt.ArrayLike, second: npt.ArrayLike) -> None:
         self._x, self._y = _ordered("first", first), _ordered("second", second)
-        self.test = _test(_placements(self._x, self._y), _placements(self._y, self._x))
+        self.test = _test(shares_below(self._x, self._y), shares_below(self._y, self._x))
         values = np.unique(np.concatenate([self._x, self._y]))
         span = float(values[-1] - values[0])
         self._span = span
@@ -471,7 +471,7 @@ def _mean_of_rank(ordered: Floats, rank: int) -> float:
     return float(np.round(high, _DECIMALS + 2))
 
 
-def _placements(points: Floats, ordered: Floats) -> Floats:
+def shares_below(points: Floats, ordered: Floats) -> Floats:
     """Return the share of a group below each point; values equal to it count half."""
     sides = (np.searchsorted(ordered, points, side) for side in ("left", "right"))
     return np.asarray(sum(sides) / (2.0 * ordered.size))
