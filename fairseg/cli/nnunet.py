@@ -57,21 +57,14 @@ def install(folder: Path) -> int:
 @click.option("--replace", is_flag=True, help="Replace a split that is there.")
 @options.debug
 def splits(
-    dataset: str,
-    by: Sequence[str],
-    bins: Sequence[Any],
-    table: Path | None,
-    by_subject_only: bool,
-    folds: int,
-    seed: int,
-    replace: bool,
+    dataset: str, by: Sequence[str], bins: Sequence[Any], table: Path | None, replace: bool, **given: Any
 ) -> int:
     """Write DATASET's splits_final.json: a subject in one fold, every group in every fold.
 
     DATASET is a name or number, as for nnU-Net; preprocess it first. If the table has no attribute, or with
     --by-subject-only, folds are made by subject alone.
     """
-    if by_subject_only and by:
+    if given["by_subject_only"] and by:
         raise ValueError("--by-subject-only looks at no attribute, so it goes without --by")
     environment = integration.read_environment()
     counts = integration.write_splits(
@@ -80,10 +73,8 @@ def splits(
         bins=one_each(bins) or environment.bins,
         table=table or environment.table,
         weight=environment.weight,
-        folds=folds,
-        seed=seed,
-        by_subject_only=by_subject_only,
         replace_file=replace,
+        **given,
     )
     click.echo("Validation subjects of each group, by fold:")
     for name, row in counts.iterrows():

@@ -38,28 +38,14 @@ from fairseg.io.sentences import counted
 @options.debug
 @options.writes
 @options.reads_images
-def train(
-    dataset: Path,
-    bins: Sequence[Any],
-    table: Path | None,
-    split: Path | None,
-    out: Path,
-    resume: bool,
-    prepared: Path | None,
-    init: Path | None,
-    weights: Path | None,
-    **settings: Any,
-) -> int:
+def train(dataset: Path, bins: Sequence[Any], table: Path | None, out: Path, **settings: Any) -> int:
     """Train a 2D U-Net on DATASET, in nnU-Net's raw layout with groups.csv, and validate it by group."""
     need_extra()
+    given = {name: settings.pop(name) for name in ("split", "prepared", "init", "weights", "resume")}
     chosen = fairseg.training.Settings(bins={name: tuple(edges) for name, edges in bins}, **settings)
     cohort = fairseg.read_cohort(table or dataset / "groups.csv", options.table_options())
-    paths: dict[str, Any] = {
-        **{"table": cohort, "split": split, "prepared": prepared},
-        **{"init": init, "weights": weights},
-    }
     with fairseg.training.joined_by_torchrun(chosen.device) as processes:
-        lines = fairseg.training.train(dataset, out, chosen, **paths, resume=resume, progress=True)
+        lines = fairseg.training.train(dataset, out, chosen, table=cohort, **given, progress=True)
     if not processes.is_first:
         return 0
     last = lines[-1]

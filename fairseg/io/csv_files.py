@@ -80,7 +80,6 @@ def read_csv(path: str | Path) -> pd.DataFrame:
 
 
 def _decoded(file: Path) -> str:
-    """Return the text of a file."""
     content = file.read_bytes()
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return content.decode("utf-16", errors="replace")

@@ -128,7 +128,6 @@ def forest(
 
 
 def _row(row: ForestRow, scale: Scale, margin: float | None, write: Callable[[float], str]) -> Markup:
-    """Return a row of the table."""
     verdict = row.verdict if row.judged else Verdict.NOT_JUDGED
     marks = []
     if row.judged:
