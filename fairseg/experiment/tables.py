@@ -1,6 +1,6 @@
 """Tables in the paper's form: of an experiment, and of what the paper prints."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ from fairseg.experiment.paper import GROUPS, MEASURES, PRINTED
 from fairseg.experiment.results import Results, Spread, significant
 from fairseg.experiment.verdicts import in_words, verdicts_beside
 from fairseg.report.summary_table import kind_of, write
-from fairseg.report.tables import Cell, Heading, Table
+from fairseg.report.tables import Cell, Table
 from fairseg.scoring.summary import ALL, GAP
 from fairseg.statistics.verdicts import Verdict
 
@@ -140,7 +140,7 @@ def make_table(results: Results, judged: Judged) -> Table:
     if any(verdicts.values()):
         rows[f"Verdict beside {title_of(judged.control)}"] = [[Cell(in_words(verdicts[key]))] for key in keys]
     rows |= _left_out(results, test, keys)
-    return _paper_form(title, [head_of(results, key, test) for key in keys], groups, rows)
+    return Table.side_by_side(title, [head_of(results, key, test) for key in keys], groups, rows, (GAP,))
 
 
 def printed_table(title: str, test: str, keys: Iterable[str]) -> Table | None:
@@ -155,32 +155,8 @@ def printed_table(title: str, test: str, keys: Iterable[str]) -> Table | None:
     rows["SER"] = [[Cell(one.ser)] for one in printed.values()]
     rows[GAP] = [[Cell(one.gap)] for one in printed.values()]
     rows["p (Mann-Whitney U)"] = [[Cell("< 0.05" if one.p == "*" else one.p)] for one in printed.values()]
-    return _paper_form(f"The paper: {title}", [title_of(key) for key in printed], GROUPS, rows)
-
-
-def _paper_form(
-    title: str, heads: Sequence[str], groups: Sequence[str], rows: Mapping[str, Sequence[Sequence[Cell]]]
-) -> Table:
-    """Return measures below each other, and groups side by side for each method.
-
-    Args:
-        title: what it shows.
-        heads: of the methods.
-        groups: under each of them.
-        rows: measure -> cells of each method; one for each group, or one over all.
-    """
-    wide = len(groups)
-    return Table(
-        title,
-        tuple(Heading(group) for _ in heads for group in groups),
-        tuple(Heading(name, "fairness" if name.startswith(GAP) else "") for name in rows),
-        tuple(
-            tuple(replace(cell, span=wide // len(part)) for part in parts for cell in part)
-            for parts in rows.values()
-        ),
-        spans=tuple((head, wide) for head in heads),
-        tall=True,
-    )
+    heads = [title_of(key) for key in printed]
+    return Table.side_by_side(f"The paper: {title}", heads, GROUPS, rows, (GAP,))
 
 
 def gap_rows(results: Results, test: str) -> dict[str, Callable[[str], Spread]]:

@@ -6,7 +6,7 @@ Pages lay it out by the macro `table` of `parts.html.j2`.
 
 import math
 import textwrap
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
@@ -130,6 +130,37 @@ class Table:
             heads.append(name if isinstance(name, Heading) else Heading(str(name)))
             cells.append(tuple(one if isinstance(one, Cell) else Cell(str(one)) for one in row))
         return cls(caption, tuple(map(Heading, columns)), tuple(heads), tuple(cells), corner, note, tall=tall)
+
+    @classmethod
+    def side_by_side(
+        cls,
+        caption: str,
+        heads: Sequence[str],
+        groups: Sequence[str],
+        rows: Mapping[str, Sequence[Sequence[Cell]]],
+        fairness: tuple[str, ...],
+    ) -> "Table":
+        """Make a table in the paper's form: measures below each other, and groups for each of some models.
+
+        Args:
+            caption: what it shows.
+            heads: of the models.
+            groups: under each of them.
+            rows: measure -> cells of each model; one for each group, or one over all.
+            fairness: how measures of fairness begin.
+        """
+        wide = len(groups)
+        return cls(
+            caption,
+            tuple(Heading(group) for _ in heads for group in groups),
+            tuple(Heading(name, "fairness" if name.startswith(fairness) else "") for name in rows),
+            tuple(
+                tuple(replace(cell, span=wide // len(part)) for part in parts for cell in part)
+                for parts in rows.values()
+            ),
+            spans=tuple((head, wide) for head in heads),
+            tall=True,
+        )
 
     def turned(self) -> "Table":
         """Return the table with rows for columns."""

@@ -132,51 +132,38 @@ def paper_tables(result: Compared, structure: str = "Overall") -> list[Table]:
     """
     found = summaries(result, structure)
     first = next(iter(found.values()))
-    wide = len(first.groups)
-    step = max(1, _SIDE_BY_SIDE // wide)
-    models = list(found)
+    names = dict.fromkeys(str(name) for one in found.values() for name in one.table.index)
+    rows = sorted(filter(_in_paper, names), key=lambda name: name in _FAIRNESS)
+    cells = {name: _paper_cells(name, found) for name in rows}
+    caption = f"{structure}, by {' and '.join(first.groups.attributes)}"
+    models, step = list(found), max(1, _SIDE_BY_SIDE // len(first.groups))
     tables = []
     for start in range(0, len(models), step):
-        part = {name: found[name] for name in models[start : start + step]}
-        names = dict.fromkeys(str(name) for one in found.values() for name in one.table.index)
-        rows = sorted(filter(_in_paper, names), key=lambda name: name in _FAIRNESS)
-        cells = [_paper_row(name, part, found) for name in rows]
-        tables.append(
-            Table(
-                caption=f"{structure}, by {' and '.join(first.groups.attributes)}",
-                columns=tuple(Heading(name) for _ in part for name in first.names),
-                rows=tuple(Heading(name, "fairness" if name in _FAIRNESS else "") for name in rows),
-                cells=tuple(cells),
-                corner="Measure",
-                spans=tuple((name, wide) for name in part),
-                tall=True,
-            )
-        )
-    return [
-        *(replace(table, note="") for table in tables[:-1]),
-        replace(tables[-1], note=say("about_paper_table")),
-    ]
+        part = slice(start, start + step)
+        own = {name: of_models[part] for name, of_models in cells.items()}
+        table = Table.side_by_side(caption, models[part], first.names, own, _FAIRNESS)
+        tables.append(replace(table, corner="Measure"))
+    tables[-1] = replace(tables[-1], note=say("about_paper_table"))
+    return tables
 
 
 def _in_paper(name: str) -> bool:
     return name.startswith(("Median", "IQR")) or name in _FAIRNESS
 
 
-def _paper_row(name: str, part: dict[str, Summary], every: dict[str, Summary]) -> tuple[Cell, ...]:
-    """Return one measure of a few models: a cell a group, or one over all groups."""
-    row: list[Cell] = []
-    for summary in part.values():
-        groups = list(range(len(summary.groups)))
-        values = _row(summary.table, name)
+def _paper_cells(name: str, found: dict[str, Summary]) -> list[list[Cell]]:
+    """Return one measure of each model: a cell a group, or one over all groups."""
+    rows, kind = [_row(one.table, name) for one in found.values()], kind_of(name)
+    *best, best_of_all = (_best(name, values) for values in zip(*rows, strict=True))
+    cells = []
+    for summary, (*values, of_all) in zip(found.values(), rows, strict=True):
         if name in _FAIRNESS:
-            best = _best(name, [_row(one.table, name)[-1] for one in every.values()])
             low, high = (_limit(frame, name) for frame in (summary.low, summary.high))
-            row.append(Cell(values[-1], low, high, kind_of(name), best=values[-1] == best, span=len(groups)))
-            continue
-        for group in groups:
-            best = _best(name, [_row(one.table, name)[group] for one in every.values()])
-            row.append(Cell(values[group], kind=kind_of(name), best=values[group] == best))
-    return tuple(row)
+            cells.append([Cell(of_all, low, high, kind, best=of_all == best_of_all)])
+        else:
+            pairs = zip(values, best, strict=True)
+            cells.append([Cell(value, kind=kind, best=value == top) for value, top in pairs])
+    return cells
 
 
 def _limit(frame: pd.DataFrame | None, name: str) -> float:
