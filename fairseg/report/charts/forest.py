@@ -74,7 +74,7 @@ def forest(
     *,
     label: str,
     axis: str,
-    margin: float | None = None,
+    margin: float,
     heads: tuple[str, str, str, str] = HEADS,
     write: Callable[[float], str] | None = None,
 ) -> Markup:
@@ -84,12 +84,12 @@ def forest(
         rows: the gaps; neighbours of one block stand below its heading.
         label: what the table shows, for those who hear it.
         axis: what is drawn, such as "Gap in median DSC, White minus group".
-        margin: gaps between -margin and margin do not matter; None draws no band.
+        margin: gaps between -margin and margin do not matter.
         heads: of the columns with text.
         write: how gaps are written; with as many decimals as the axis needs if not given.
 
     Raises:
-        ValueError: no rows, an interval the wrong way round, a margin below 0.
+        ValueError: no rows, or an interval the wrong way round.
 
     >>> row = ForestRow("sex", "LV", 0.03, 0.01, 0.05, Verdict.GAP, "15 / 12")
     >>> "0.030 [0.010, 0.050]" in forest([row], label="Gaps", axis="Gap in DSC", margin=0.02)
@@ -97,15 +97,13 @@ def forest(
     """
     if not rows:
         raise ValueError("rows must have at least one gap, got none")
-    if margin is not None and not (math.isfinite(margin) and margin >= 0):
-        raise ValueError(f"margin must be a number of at least 0, got {margin}")
     for row in rows:
         if row.judged and row.low > row.high:
             raise ValueError(f"row {row.name!r} must have low <= high, got {row.low} and {row.high}")
     ends = [value for row in rows if row.judged for value in (row.low, row.high, row.estimate)]
     ends += [row.estimate for row in rows if math.isfinite(row.estimate)]
     # Room for half of a number at both ends, also where the page is 420 pixels wide.
-    scale = make_scale([ends], 9, 91, most=5, include=[0.0, *([] if margin is None else [-margin, margin])])
+    scale = make_scale([ends], 9, 91, most=5, include=[0.0, -margin, margin])
     digits = decimals(scale.low, scale.high)
     write = write or (lambda value: number(value, digits))
     body = []
@@ -127,7 +125,7 @@ def forest(
     return tag("div", table, class_="scroll", tabindex=0, role="region", aria_label=plain(label))
 
 
-def _row(row: ForestRow, scale: Scale, margin: float | None, write: Callable[[float], str]) -> Markup:
+def _row(row: ForestRow, scale: Scale, margin: float, write: Callable[[float], str]) -> Markup:
     verdict = row.verdict if row.judged else Verdict.NOT_JUDGED
     marks = []
     if row.judged:
@@ -155,13 +153,11 @@ def _row(row: ForestRow, scale: Scale, margin: float | None, write: Callable[[fl
     )
 
 
-def _cell(scale: Scale, margin: float | None, *marks: Markup) -> Markup:
+def _cell(scale: Scale, margin: float, *marks: Markup) -> Markup:
     """Return the cell of the plot: band, grid, zero, and what is drawn on them."""
-    parts = []
-    if margin is not None:
-        left, right = scale([-margin, margin])
-        band = {"x": f"{left:.2f}%", "width": f"{right - left:.2f}%"}
-        parts.append(tag("rect", **band, height="100%", class_="band"))
+    left, right = scale([-margin, margin])
+    band = {"x": f"{left:.2f}%", "width": f"{right - left:.2f}%"}
+    parts = [tag("rect", **band, height="100%", class_="band")]
     for tick in scale.ticks:
         at = f"{scale.at(tick):.2f}%"
         parts.append(tag("line", x1=at, x2=at, y2="100%", class_="axis" if tick == 0 else "grid"))
