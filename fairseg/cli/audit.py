@@ -74,14 +74,9 @@ sections = options.group(
 @options.reads_images
 def report(scores: Path, out: Path, **given: Any) -> int:
     """Judge a table of SCORES by group: the answer, tables, plots, and a page."""
-    from fairseg.io.outputs import check_writable  # noqa: PLC0415  (keep --help quick)
-    from fairseg.report.page import FILES, KIND  # noqa: PLC0415
-    from fairseg.scoring.table import Scores  # noqa: PLC0415
+    from fairseg.scoring.table import Scores  # noqa: PLC0415  (keep --help quick)
 
-    check_writable(out, FILES, KIND)
-    _check_card(given["model_card"])
-    stated = stated_file(given)
-    wanted = _sections(given, stated, out)
+    wanted = _sections(given, out)
     table = Scores.of(scores, metric=given.pop("metric"), **options.score_options())
     _judge(table, out, wanted, given)
     return 0
@@ -102,14 +97,10 @@ def audit(table: Path, out: Path, **given: Any) -> int:
     from fairseg.cohort.table import read_cohort  # noqa: PLC0415
     from fairseg.io.files import NotWrittenError, write_files  # noqa: PLC0415
     from fairseg.io.outputs import check_writable  # noqa: PLC0415
-    from fairseg.report.page import FILES, KIND  # noqa: PLC0415
     from fairseg.scoring.table import Scores, scores_to_files  # noqa: PLC0415
 
     check_writable(out, ["scores.csv"], "scores")
-    check_writable(out, FILES, KIND)
-    _check_card(given["model_card"])
-    stated = stated_file(given)
-    wanted = _sections(given, stated, out)
+    wanted = _sections(given, out)
     scoring = {name: given.pop(name) for name in _SCORING}
     metric = given.pop("metric")
     cohort = read_cohort(table, options.table_options())
@@ -160,15 +151,6 @@ def _judge(scores: Any, out: Path, wanted: Any, given: dict[str, Any]) -> None:
         click.echo(f"Model card: {card}")
 
 
-def _check_card(card: Path | None) -> None:
-    """Raise a ValueError if a model card is asked for and cannot be written."""
-    from fairseg.io.outputs import check_writable  # noqa: PLC0415
-    from fairseg.report.model_card import KIND  # noqa: PLC0415
-
-    if card is not None:
-        check_writable(card.parent, [card.name], KIND)
-
-
 def _grouping(given: dict[str, Any]) -> dict[str, Any]:
     return {name: given[name] for name in ("by", "reference", "also", "adjust", "bins")}
 
@@ -202,10 +184,20 @@ def stated_file(given: dict[str, Any]) -> Any:
     return file
 
 
-def _sections(given: dict[str, Any], stated: Any, out: Path) -> Any:
-    """Take the options of `sections` out of those given; return what the report shows beside the gaps."""
+def _sections(given: dict[str, Any], out: Path) -> Any:
+    """Take the options of `sections` out of those given; return what the report shows beside the gaps.
+
+    Raises:
+        ValueError: options do not fit each other, or the report or the model card cannot be written.
+    """
+    from fairseg.io.outputs import check_writable  # noqa: PLC0415
+    from fairseg.report import model_card, page  # noqa: PLC0415
     from fairseg.report.sections import HeartRoles, MaskFolders, ReportSections  # noqa: PLC0415
 
+    check_writable(out, page.FILES, page.KIND)
+    if (card := given["model_card"]) is not None:
+        check_writable(card.parent, [card.name], model_card.KIND)
+    stated = stated_file(given)
     images, roles, phase = given.pop("images"), given.pop("roles"), given.pop("phase")
     predictions, references = given["predictions"], given["references"]
     if (predictions is None) != (references is None):
