@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fairseg.metrics.fairness import Floats
+from fairseg.statistics.two_samples import log_ways
 
 Integers = npt.NDArray[np.int64]
 Who = int | None  # a group, or all others of known group but this pair's second
@@ -237,12 +238,7 @@ def fisher_many(count: Floats, n_first: Floats, n_second: Floats, marked: Floats
 
 def _fisher_tables(count: Integers, n: Integers, m: Integers, marked: Integers) -> Floats:
     """Add up one tail, away from the mean, from the observed table outward; the other is the rest."""
-    from scipy.special import gammaln  # noqa: PLC0415
-
-    def ways(total: Integers, chosen: Integers) -> Floats:
-        return np.asarray(gammaln(total + 1) - gammaln(chosen + 1) - gammaln(total - chosen + 1))
-
-    chance = np.exp(ways(n, count) + ways(m, marked - count) - ways(n + m, marked))
+    chance = np.exp(log_ways(n, count) + log_ways(m, marked - count) - log_ways(n + m, marked))
     up = count * (n + m) > n * marked
     step = np.where(up, 1, -1)
     tail, term, at = chance.copy(), chance.copy(), count.copy()

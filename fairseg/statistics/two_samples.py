@@ -396,20 +396,23 @@ def newcombe_level(
     return np.asarray(2 * ndtr(-low))
 
 
+def log_ways(total: npt.ArrayLike, chosen: npt.ArrayLike) -> Floats:
+    """Return the logarithm of the number of ways to choose some of a total."""
+    from scipy.special import gammaln  # noqa: PLC0415
+
+    n, k = np.asarray(total), np.asarray(chosen)
+    return np.asarray(gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1))
+
+
 def hypergeometric(total_first: int, total_second: int, marked: int) -> tuple[int, Floats]:
     """Return the smallest possible number of marked subjects in the first group, and each number's chance.
 
     >>> hypergeometric(2, 1, 2)  # one or two of the first group's two
     (1, array([0.66666667, 0.33333333]))
     """
-    from scipy.special import gammaln  # noqa: PLC0415
-
-    def ways(total: int, chosen: npt.NDArray[np.int64]) -> Floats:
-        return np.asarray(gammaln(total + 1) - gammaln(chosen + 1) - gammaln(total - chosen + 1))
-
     least, most = max(0, marked - total_second), min(marked, total_first)
     first = np.arange(least, most + 1)
-    logs = ways(total_first, first) + ways(total_second, marked - first)
+    logs = log_ways(total_first, first) + log_ways(total_second, marked - first)
     chances = np.exp(logs - logs.max())
     return least, chances / chances.sum()
 
