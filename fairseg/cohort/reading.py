@@ -15,6 +15,7 @@ from fairseg.cohort.columns import is_attribute, metric_of, roles_of
 from fairseg.cohort.levels import WHOLE, as_float, cell_text, level_text, odd_cells
 from fairseg.io.cells import cells_of, each, texts_of
 from fairseg.io.csv_files import fused, read_csv
+from fairseg.io.excel_files import NoNamesError, Sheet, read_excel
 from fairseg.io.sentences import NamingNote, counted, lacks_column, listed
 
 logger = logging.getLogger(__name__)
@@ -125,9 +126,12 @@ def read_table(
     options = options or TableOptions()
     is_file = isinstance(source, str | Path)
     where = str(source) if is_file else argument
-    table = _from_file(Path(source)) if is_file else _from_memory(source, argument, also)
-    table = with_roles(_named(table, where, options), where, roles)
     changes: list[str] = []
+    if is_file:
+        table, where = _from_file(Path(source), changes)
+    else:
+        table = _from_memory(source, argument, also)
+    table = with_roles(_named(table, where, options), where, roles)
     odd: dict[str, tuple[str, ...]] = {}
     if strange := [name for name in options.keep_na if name not in table]:
         raise ValueError(f"{where} must have the columns of keep_na, has no {listed(strange)}")
@@ -282,29 +286,28 @@ def _numbers_alone(column: "pd.Series[Any]", odd: dict[str, tuple[str, ...]]) ->
     return cells
 
 
-def _from_file(file: Path) -> pd.DataFrame:
-    """Return the table of a file; the index is the row that a reader of it sees."""
+def _from_file(file: Path, changes: list[str]) -> tuple[pd.DataFrame, str]:
+    """Return the table of a file, its index the rows as a reader sees them, and what errors call it."""
     kind = file.suffix.lower()
     if kind not in _READERS:
         table = read_csv(file)
         # What `to_csv` made safe for spreadsheets becomes what it was.
         cells = {name: each(fused, cells_of(column)) for name, column in table.items()}
-        return pd.DataFrame(cells, index=table.index, columns=table.columns).rename(columns=fused)
+        table = pd.DataFrame(cells, index=table.index, columns=table.columns)
+        return table.rename(columns=fused), str(file)
     try:
-        # Else pandas would take "NA" for missing where it is to be kept.
-        table = pd.read_parquet(file) if kind == ".parquet" else pd.read_excel(file, keep_default_na=False)
+        sheet = Sheet(pd.read_parquet(file), str(file), "") if kind == ".parquet" else read_excel(file)
     except ImportError:
         reader = _READERS[kind]
         raise ValueError(f"{file} cannot be read without {reader}: pip install {reader}") from None
+    except NoNamesError:
+        raise
     except Exception as error:
         raise ValueError(f"{file} cannot be read as a table: {error}") from None
-    table = _from_memory(table, str(file), "")
-    if kind != ".parquet":
-        table.index += 2  # the header is row 1
-        table = table.replace(r"^\s*$", None, regex=True).dropna(how="all")
-        nameless = [name for name in table if str(name).startswith("Unnamed: ")]
-        table = table.drop(columns=[name for name in nameless if table[name].isna().all()])
-    return table
+    if sheet.note:
+        changes.append(sheet.note)
+    table = _from_memory(sheet.table, str(file), "")
+    return (table if kind == ".parquet" else table.set_axis(sheet.table.index)), sheet.place
 
 
 def _from_memory(source: Any, argument: str, also: str) -> pd.DataFrame:

@@ -38,6 +38,8 @@ def answer_lines(result: Audited, analysis: Analysis) -> list[str]:
     lead = leading_finding(result, comparisons)
     facts = judgement.facts_of(analysis.name, result.structures[0])
     judged = [fact.group for fact in facts if fact.judged]
+    # Not those of the comparisons: a group that fails may be the only one that is large enough to be judged.
+    failing = [fact for fact in judgement.facts if fact.attribute == analysis.name and fact.fails]
     all_fail = [fact for fact in judgement.everyone if fact.fails]
     text = render_text(
         "answer.txt.j2",
@@ -48,8 +50,8 @@ def answer_lines(result: Audited, analysis: Analysis) -> list[str]:
         also=[spoken(finding, result) for finding in _others(comparisons, lead)],
         shown=sum(one.verdict is Verdict.GAP for one in comparisons),
         comparisons=len([one for one in comparisons if one.verdict is not Verdict.NOT_JUDGED]),
-        failing=_failing(comparisons) or all_fail,
-        everyone=bool(all_fail) and _fail(comparisons, facts) and not analysis.members.unknown,
+        failing=failing or all_fail,
+        everyone=bool(all_fail) and _fail(failing, facts) and not analysis.members.unknown,
         judged=judged,
         sizes=[(fact.group, fact.n, fact.missing) for fact in facts],
         reference=analysis.grouping().reference_name,
@@ -163,15 +165,10 @@ def _floors(result: Audited, floors: Sequence[Reason]) -> Reason:
     return replace(floors[0], facts=tuple(worst))
 
 
-def _failing(comparisons: Sequence[Comparison]) -> list[GroupFacts]:
-    facts = {(fact.structure, fact.group): fact for one in comparisons for fact in one.failing}
-    return list(facts.values())
-
-
-def _fail(comparisons: Sequence[Comparison], facts: Sequence[GroupFacts]) -> bool:
+def _fail(failing: Sequence[GroupFacts], facts: Sequence[GroupFacts]) -> bool:
     """Return whether the model is shown to fail for every group, those too small to be judged as well."""
     groups = {fact.group for fact in facts if fact.n}
-    return bool(groups) and groups <= {fact.group for fact in _failing(comparisons)}
+    return bool(groups) and groups <= {fact.group for fact in failing}
 
 
 def _widest(result: Audited, comparisons: Sequence[Comparison]) -> dict[str, Any] | None:

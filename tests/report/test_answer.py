@@ -46,6 +46,18 @@ def test_a_model_that_fails_for_no_judged_group_fails_for_all_together(
     assert "other fails for all subjects together" in both.sentence
 
 
+@pytest.mark.parametrize("reference", [None, "M", "F"])
+def test_a_group_that_fails_is_named_where_no_other_is_large_enough(reference: str | None) -> None:
+    """All 12 men have a left lung below 0.5 and a right one above; 3 women are too few for a comparison."""
+    table = pd.DataFrame(
+        {"sex": ["F"] * 3 + ["M"] * 12, "right lung": 0.9, "left lung": [0.7] * 3 + [0.4] * 12}
+    )
+    scores = Scores.of(table.assign(subject=table.index), wide=["left lung", "right lung"])
+    result = fairseg.audit(scores, by="sex", reference=reference)
+    assert result.verdict is fairseg.Verdict.FAILS
+    assert result.sentence.startswith("The model fails for M: left lung, median Dice 0.400")
+
+
 def test_fails_for_everyone_is_said_where_the_others_fail_too(rng: np.random.Generator) -> None:
     dice = np.r_[rng.beta(20, 80, 60), rng.beta(44, 5.6, 200)]
     groups = pd.Series(["A"] * 30 + ["B"] * 30 + [None] * 200)

@@ -453,7 +453,7 @@ def test_a_reader_that_is_not_installed_is_named(
         raise ImportError("no engine\nof many lines")
 
     monkeypatch.setattr(pd, "read_parquet", missing)
-    monkeypatch.setattr(pd, "read_excel", missing)
+    monkeypatch.setattr(pd, "ExcelFile", missing)
     with pytest.raises(ValueError, match=rf"{re.escape(name)} cannot be read.*pip install {reader}$"):
         Scores.of(tmp_path / name)
 
@@ -461,18 +461,16 @@ def test_a_reader_that_is_not_installed_is_named(
 @pytest.mark.parametrize("name", ["a.parquet", "A.XLSX"])
 def test_other_files_say_the_same(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pd, "read_parquet", lambda _: frame().set_index("case"))
-    monkeypatch.setattr(pd, "read_excel", lambda _, **__: frame())
-    (tmp_path / name).touch()
+    frame().to_excel(tmp_path / "a.xlsx", index=False)
+    (tmp_path / "a.xlsx").rename(tmp_path / name)
     scores = Scores.of(tmp_path / name)
     pd.testing.assert_frame_equal(scores.table, Scores.of(frame()).table)
     assert (scores.unit, scores.reasons) == ("px", {"03": "no prediction"})
 
 
-def test_rows_of_a_spreadsheet_are_counted_as_it_shows_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_rows_of_a_spreadsheet_are_counted_as_it_shows_them(tmp_path: Path) -> None:
     table = pd.DataFrame({"case": ["a", None, "b"], "dice": [0.5, None, 2.5]})
-    monkeypatch.setattr(pd, "read_excel", lambda _, **__: table)
+    table.to_excel(tmp_path / "a.xlsx", index=False)
     with pytest.raises(ValueError, match=r"a\.xlsx: row 4, column dice"):
         Scores.of(tmp_path / "a.xlsx")
 

@@ -1,0 +1,71 @@
+"""Excel workbooks: the first sheet as it stands there, text as text, and what else the workbook holds."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from fairseg.io.sentences import counted, listed
+
+_NAMELESS = "Unnamed: "  # what pandas calls a column without a name
+
+
+class NoNamesError(ValueError):
+    """Row 1 holds a title, or nothing, in place of the names of the columns."""
+
+
+class Sheet(NamedTuple):
+    """The first sheet of a workbook.
+
+    Attributes:
+        table: its cells; the index is the row that a spreadsheet shows (2 below the header).
+        place: what errors call it: the path, and the sheet where the workbook has others.
+        note: that others were not read; "" where there are none.
+    """
+
+    table: pd.DataFrame
+    place: str
+    note: str
+
+
+def read_excel(path: Path) -> Sheet:
+    """Read the first sheet of a workbook; rows without cells, columns without name and cells are left out.
+
+    A cell that is text stays text, so that "001" is not 1; one that is a number is a number, a whole one an
+    integer.
+
+    Raises:
+        ImportError: what reads the workbook is not installed.
+        NoNamesError: row 1 holds a title, or nothing; the message names the file.
+    """
+    with pd.ExcelFile(path) as book:
+        first, *others = book.sheet_names
+        # Without `dtype` pandas makes numbers of text, and "NA" missing, which is a level where it is kept.
+        table = pd.read_excel(book, sheet_name=first, keep_default_na=False, dtype=object)
+    table = table.infer_objects()
+    table.index += 2  # the header is row 1
+    table = table.replace(r"^\s*$", None, regex=True).dropna(how="all")
+    nameless = [name for name in table if str(name).startswith(_NAMELESS)]
+    table = table.drop(columns=[name for name in nameless if table[name].isna().all()])
+    place, note = str(path), ""
+    if others:
+        place += f" (sheet {first!r}, the first of {1 + len(others)})"
+        note = f"{counted(len(others), 'sheet')} of the workbook not read: {listed(others)}"
+    check_names(table, place)
+    return Sheet(table, place, note)
+
+
+def check_names(table: pd.DataFrame, where: str) -> None:
+    """Raise a NoNamesError where row 1 holds a title, or nothing.
+
+    >>> check_names(pd.DataFrame({"case": ["a"], "sex": ["F"]}), "t.xlsx")
+    """
+    names: list[Any] = list(table)
+    named = [name for name in names if not str(name).startswith(_NAMELESS)]
+    nameless = len(names) - len(named)
+    # One column without a name, before one of scores, is the index of a DataFrame.
+    if len(named) <= 1 and (nameless > 1 or (nameless == 1 and names[0] in named)):
+        got = f"only {named[0]!r}" if named else "none"
+        raise NoNamesError(
+            f"{where} must have the names of its columns in row 1, got {got}: delete the rows above them"
+        )
