@@ -11,6 +11,7 @@ from click.core import ParameterSource
 
 from fairseg.cli import options, types
 from fairseg.cli.evaluate import report_skipped, score
+from fairseg.cli.once import OnceCommand
 from fairseg.cohort.columns import SHARES
 
 _SHARE = types.Number(0.0, 1.0, min_open=True)
@@ -57,7 +58,7 @@ sections = options.group(
 )
 
 
-@click.command()
+@click.command(cls=OnceCommand)
 @click.argument("scores", type=options.PATH)
 @options.tables
 @options.wide_scores
@@ -82,7 +83,7 @@ def report(scores: Path, out: Path, **given: Any) -> int:
     return 0
 
 
-@click.command()
+@click.command(cls=OnceCommand)
 @options.scoring
 @options.grouping
 @judging

@@ -8,9 +8,10 @@ import click
 
 from fairseg.cli import options
 from fairseg.cli.audit import one_each
+from fairseg.cli.once import OnceCommand
 
 
-@click.command()
+@click.command(cls=OnceCommand)
 @click.argument("data", type=options.PATH)
 @click.argument("references", type=options.PATH, required=False)
 @click.option("--groups", "cohort", type=options.PATH, help="Table of cases. Of a dataset: groups.csv in it.")

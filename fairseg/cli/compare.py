@@ -10,10 +10,11 @@ import click
 import fairseg
 from fairseg.cli import options
 from fairseg.cli.audit import judging, stated_file, typed_command
+from fairseg.cli.once import OnceCommand
 from fairseg.io.outputs import check_writable
 
 
-@click.command()
+@click.command(cls=OnceCommand)
 @click.argument("scores", type=options.PATH, nargs=-1, required=True)
 @options.grouping
 @judging

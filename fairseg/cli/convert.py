@@ -5,12 +5,13 @@ from pathlib import Path
 import click
 
 from fairseg.cli import options
+from fairseg.cli.once import OnceCommand
 from fairseg.io.sentences import counted
 
 _NAMES = ("kits23", "mnms", "amos", "camus", "totalsegmentator")  # those of `CONVERTERS`, which a test holds
 
 
-@click.command()
+@click.command(cls=OnceCommand)
 @click.argument("challenge", type=click.Choice(_NAMES))
 @click.argument("folder", type=options.PATH)
 @click.option("--out", type=options.OUT, required=True, help="New folder to write the dataset into.")

@@ -8,11 +8,12 @@ import click
 
 import fairseg
 from fairseg.cli import options, types
+from fairseg.cli.once import OnceCommand
 from fairseg.cli.training import need_extra
 from fairseg.io.files import write_files
 
 
-@click.command()
+@click.command(cls=OnceCommand)
 @click.argument("folder", type=options.OUT)
 @click.option(
     "--subjects",
@@ -60,7 +61,7 @@ def phantom(
     return 0
 
 
-@click.command()
+@click.command(cls=OnceCommand)
 @options.number("--out", options.OUT, Path("fairseg-demo"), "Folder to write the demo into.")
 @options.number("--seed", types.SEED, 0, "Seed of the cohort and of the trainings.")
 @options.debug

@@ -8,8 +8,10 @@ from typing import Any
 import click
 from click.shell_completion import get_completion_class
 
+from fairseg.cli.once import OnceCommand
 
-@click.command()
+
+@click.command(cls=OnceCommand)
 @click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
 def doctor(as_json: bool) -> int:
     """Show what is installed, what is missing, and what there is to compute on."""
@@ -20,7 +22,7 @@ def doctor(as_json: bool) -> int:
     return 0
 
 
-@click.command()
+@click.command(cls=OnceCommand)
 @click.argument("shell", type=click.Choice(("bash", "zsh", "fish")))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> int:

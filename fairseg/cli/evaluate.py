@@ -7,9 +7,10 @@ from typing import Any
 import click
 
 from fairseg.cli import options
+from fairseg.cli.once import OnceCommand
 
 
-@click.command()
+@click.command(cls=OnceCommand)
 @options.scoring
 @click.option("--out", type=options.OUT, required=True, help="The scores table to write: scores.csv.")
 @options.debug

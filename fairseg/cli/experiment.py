@@ -9,12 +9,13 @@ import click
 
 import fairseg
 from fairseg.cli import options, types
+from fairseg.cli.once import OnceCommand
 from fairseg.cli.training import need_extra
 from fairseg.io.parallel import cores
 from fairseg.training.settings import Settings
 
 
-@click.command()
+@click.command(cls=OnceCommand)
 @click.argument("dataset", type=options.PATH)
 @click.option(
     "--out", type=options.OUT, required=True, help="Folder of the experiment; it goes on where it was."

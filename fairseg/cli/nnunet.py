@@ -11,6 +11,7 @@ import click
 import fairseg
 from fairseg.cli import options, types
 from fairseg.cli.audit import one_each
+from fairseg.cli.once import OnceCommand
 from fairseg.integrations import nnunet as integration
 from fairseg.io.files import write_files
 from fairseg.io.outputs import check_writable
@@ -22,7 +23,7 @@ def nnunet() -> None:
     """Train with nnU-Net v2: groups in its batches and losses, its results in fairseg's tables."""
 
 
-@nnunet.command()
+@nnunet.command(cls=OnceCommand)
 @click.argument("folder", type=options.OUT, default=Path(click.get_app_dir("fairseg")) / "nnunet_trainers")
 @options.debug
 @options.writes
@@ -46,7 +47,7 @@ def install(folder: Path) -> int:
     return 0
 
 
-@nnunet.command()
+@nnunet.command(cls=OnceCommand)
 @click.argument("dataset")
 @options.by(required=False, default="Default: FAIRSEG_BY, or the only one that the table has.")
 @options.BINS
@@ -84,7 +85,7 @@ def splits(
     return 0
 
 
-@nnunet.command()
+@nnunet.command(cls=OnceCommand)
 @click.argument("results", type=options.PATH, nargs=-1, required=True)
 @click.option("--groups", "table", type=options.PATH, required=True, help="Table of cases: groups.csv.")
 @options.tables
@@ -92,6 +93,9 @@ def splits(
 @click.option(
     "--metrics",
     type=types.METRIC_LIST,
+    multiple=True,
+    callback=types.flat,
+    metavar="METRIC,...",
     help="To compute from the masks beside each summary, such as dice,hd95.",
 )
 @click.option(
@@ -131,7 +135,7 @@ def scores(
     return 0
 
 
-@nnunet.command()
+@nnunet.command(cls=OnceCommand)
 @click.argument("model", type=options.PATH)
 @click.option("--out", type=options.OUT, required=True, help="Folder to write, new or empty.")
 @click.option(

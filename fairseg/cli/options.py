@@ -155,7 +155,9 @@ tables = group(
     _table_option("--subject-column", "Column that names the subjects. Default: subject.", metavar="COLUMN"),
 )
 wide_scores = group(
-    _table_option("--wide", "Columns of scores, one a label: dice_LV,dice_RV.", metavar="COLUMN,..."),
+    _table_option(
+        "--wide", "Columns of scores, one a label: dice_LV,dice_RV.", multiple=True, metavar="COLUMN,..."
+    ),
     _table_option("--percent", "Shares are written as percentages.", is_flag=True),
 )
 
@@ -171,7 +173,7 @@ def table_options() -> Any:
 def score_options() -> dict[str, Any]:
     """Return what the options of `tables` and `wide_scores` said, for `Scores.of`."""
     given = click.get_current_context().meta.get(_TABLES, {})
-    wide = [name.strip() for name in (given.get("wide") or "").split(",") if name.strip()]
+    wide = [name.strip() for one in given.get("wide", ()) for name in one.split(",") if name.strip()]
     return {"options": table_options(), "wide": wide, "percent": bool(given.get("percent"))}
 
 
@@ -213,7 +215,10 @@ scoring = group(
     click.option(
         "--metrics",
         type=types.METRIC_LIST,
-        default="dice,hd",
+        multiple=True,
+        callback=types.flat,
+        metavar="METRIC,...",
+        default=["dice,hd"],
         show_default=True,
         help=f"Some of {','.join(METRICS)}.",
     ),

@@ -9,6 +9,7 @@ import click
 import fairseg
 from fairseg.cli import options, types
 from fairseg.cli.audit import judging, one_each
+from fairseg.cli.once import OnceCommand
 
 _INSIDE = types.Number(0.0, 1.0, min_open=True, max_open=True)
 _SHARE = types.Number(0.0, 1.0)
@@ -19,7 +20,7 @@ def _sizes(text: str) -> tuple[int, int]:
     return first, second
 
 
-@click.command()
+@click.command(cls=OnceCommand)
 @click.argument("scores", type=options.PATH, required=False)
 @options.by(required=False)
 @options.reference

@@ -10,10 +10,11 @@ import click
 
 import fairseg
 from fairseg.cli import options, types
+from fairseg.cli.once import OnceCommand
 from fairseg.io.sentences import counted
 
 
-@click.command()
+@click.command(cls=OnceCommand)
 @click.argument("dataset", type=options.PATH)
 @options.by()
 @options.BINS
@@ -68,7 +69,7 @@ def train(dataset: Path, bins: Sequence[Any], table: Path | None, out: Path, **s
     return 0
 
 
-@click.command()
+@click.command(cls=OnceCommand)
 @click.argument("run", type=options.PATH)
 @click.argument("images", type=options.PATH)
 @click.option("--out", type=options.OUT, required=True, help="Folder for the masks, CASE.nii.gz and so on.")

@@ -107,7 +107,8 @@ def metavar_of(name: str) -> str | None:
 
 
 def _labels(text: str) -> list[tuple[str, tuple[int, ...], tuple[int, ...] | None]]:
-    """Return name, values in the references and in the predictions of `1,LVM=2,tumour=1+2+3,lung=150:1`."""
+    """Return name, values in the references and in the predictions of `LVM=2,tumour=1+2+3,lung=150:1`."""
+    _check_all_named(text)
     structures = []
     for part in text.split(","):
         name, named, codes = (piece.strip() for piece in part.rpartition("="))
@@ -119,8 +120,28 @@ def _labels(text: str) -> list[tuple[str, tuple[int, ...], tuple[int, ...] | Non
     return structures
 
 
+def _check_all_named(text: str) -> None:
+    """Refuse `lungs=1,2`: is 2 a value of the lungs, or a structure of its own?"""
+    parts = [part.strip() for part in text.split(",")]
+    bare = [part for part in parts if "=" not in part]
+    if not all(bare) or not 0 < len(bare) < len(parts):
+        return
+    name, _, codes = next(part for part in parts if "=" in part).rpartition("=")
+    union = f"{name.strip()}={'+'.join([codes.strip(), *bare])}"
+    apart = ",".join(part if "=" in part else f"NAME{part}={part}" for part in parts)
+    raise click.BadParameter(
+        f"{text!r} has values with a name and without: type {union} for one structure of several values, or "
+        f"{apart} with a name for each"
+    )
+
+
 def _codes(text: str) -> tuple[int, ...]:
     return tuple(int(value) for value in text.split("+"))
+
+
+def flat(_context: click.Context, _option: Any, value: tuple[tuple[Any, ...], ...]) -> tuple[Any, ...]:
+    """Return the values of all times that an option of a comma list was given, each once."""
+    return tuple(dict.fromkeys(one for part in value for one in part))
 
 
 def structures(context: click.Context, option: Any, value: Any) -> dict[str | int, tuple[int, ...]] | None:

@@ -9,6 +9,7 @@ import click
 import fairseg
 from fairseg.cli import options, types
 from fairseg.cli.audit import one_each
+from fairseg.cli.once import OnceCommand
 from fairseg.cli.training import need_extra
 from fairseg.io.outputs import check_writable
 
@@ -24,7 +25,7 @@ def _names(text: str) -> tuple[str, ...]:
     return names
 
 
-@click.command()
+@click.command(cls=OnceCommand)
 @click.argument("data", type=options.PATH)
 @options.by()
 @options.reference
@@ -41,7 +42,8 @@ def _names(text: str) -> tuple[str, ...]:
 @click.option(
     "--confounders",
     type=types.Parsed(_names, "age,site"),
-    default=(),
+    multiple=True,
+    callback=types.flat,
     metavar="A,B",
     help="Attributes that groups may differ in besides.",
 )
