@@ -1,6 +1,6 @@
 """Collect what a check looks at: a dataset, folders of masks or a table. A reader's refusal is a finding."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +13,7 @@ from fairseg.checking.files import IMAGE, CaseFiles, FileFacts, look_into
 from fairseg.checking.findings import Finding, Severity, found, refused
 from fairseg.checking.masks import file_findings, without_smoothed
 from fairseg.checking.scores import score_findings
-from fairseg.checking.tables import cell_findings, leaks, parts_column, table_findings
+from fairseg.checking.tables import cell_findings, leaks, parts_column, table_findings, with_files
 from fairseg.cohort.case_names import (
     cases_as_files,
     files_as_cases,
@@ -239,7 +239,7 @@ def _case_names(cohort: Any, asked: Asked) -> list[str]:
     return []
 
 
-def _cohort(cohort: Any, files: Iterable[str], seen: Seen, asked: Asked) -> pd.DataFrame | None:
+def _cohort(cohort: Any, files: Collection[str], seen: Seen, asked: Asked) -> pd.DataFrame | None:
     """Return the table with its cases named as the files, and keep what is to be known of it."""
     if cohort is None:
         seen.findings += [Finding("no_table", Severity.WARNING, "groups")]
@@ -253,17 +253,22 @@ def _cohort(cohort: Any, files: Iterable[str], seen: Seen, asked: Asked) -> pd.D
     for note in renamed:
         seen.findings += found("read_otherwise", Severity.NOTE, read.where, [note], reason=note)
     table = table.reset_index()
-    _describe(table, read, seen, asked)
+    _describe(table, read, seen, asked, files)
     return table
 
 
-def _describe(table: pd.DataFrame, read: CleanTable, seen: Seen, asked: Asked) -> None:
-    """Keep what is to be known of a table by itself."""
+def _describe(
+    table: pd.DataFrame, read: CleanTable, seen: Seen, asked: Asked, files: Collection[str] | None = None
+) -> None:
+    """Keep what is to be known of a table by itself; of its groups, among the cases that have files."""
     parts, seen.part_of = _parts(table, seen, asked)
     seen.findings += cell_findings(read)
-    findings, seen.groups, seen.numbers = table_findings(table, asked.by, asked.bins, seen.part_of, parts)
+    findings, seen.groups, seen.numbers = table_findings(
+        table, asked.by, asked.bins, seen.part_of, parts, files
+    )
     seen.findings += findings
-    seen.subjects, seen.cases = table["subject"].nunique(), table["case"].nunique()
+    rows = with_files(table, files)
+    seen.subjects, seen.cases = rows["subject"].nunique(), rows["case"].nunique()
 
 
 def _parts(table: pd.DataFrame, seen: Seen, asked: Asked) -> tuple[str, dict[str, str]]:

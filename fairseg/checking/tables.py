@@ -1,6 +1,6 @@
 """What is wrong with a table of cases: names that look alike, odd cells, groups, and who is in which part."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -53,6 +53,7 @@ def table_findings(
     bins: Mapping[str, Sequence[float]],
     part_of: Mapping[str, str],
     parts: str = "",
+    files: Collection[str] | None = None,
 ) -> tuple[list[Finding], pd.DataFrame, pd.DataFrame]:
     """Return what is to be known of a table, the sizes of its groups, and its numbers.
 
@@ -62,6 +63,7 @@ def table_findings(
         bins: attribute -> edges.
         part_of: case -> part of a split; empty if there is none.
         parts: the column or file that says so.
+        files: cases that there are files of, where files are looked at: groups are of those rows.
 
     Returns:
         Findings; groups, with the columns attribute, group, part, subjects, cases; numbers, with the columns
@@ -72,6 +74,8 @@ def table_findings(
         findings += found("alike", Severity.WARNING, "subject", names)
     of_part = [part_of.get(case, "") for case in table["case"]]
     findings += leaks(table["subject"], of_part, parts)
+    table = with_files(table, files)
+    of_part = [part_of.get(case, "") for case in table["case"]]
     sizes: list[dict[str, Any]] = []
     numbers: list[dict[str, Any]] = []
     asked: tuple[str, ...] = ()
@@ -95,6 +99,12 @@ def table_findings(
         pd.DataFrame(sizes, columns=["attribute", "group", "part", "subjects", "cases"]),
         pd.DataFrame(numbers, columns=["attribute", "known", "least", "median", "most"]),
     )
+
+
+def with_files(table: pd.DataFrame, files: Collection[str] | None) -> pd.DataFrame:
+    """Return the rows that there are files of; all where none is, or where no files are looked at."""
+    rows = table if files is None else table[table["case"].isin(list(files))]
+    return table if rows.empty else rows
 
 
 def leaks(subjects: Iterable[str], of_part: Sequence[str], where: str) -> list[Finding]:

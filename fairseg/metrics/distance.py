@@ -27,7 +27,7 @@ def hausdorff(
     reference: object,
     labels: Structures | None = None,
     *,
-    spacing: Sequence[float] | None = None,
+    spacing: float | Sequence[float] | None = None,
     percentile: float = 100.0,
     directed: Directed = "max",
     empty: Empty = "nan",
@@ -42,7 +42,7 @@ def hausdorff(
         prediction: label mask (*S), integers, bool, or whole-number floats; NumPy or torch.
         reference: the ground-truth mask (*S), the same shape.
         labels: as for `dice`; `None`: the labels that occur in either mask, in increasing order.
-        spacing: voxel size along each axis of the arrays, mm; `None` means 1 mm.
+        spacing: voxel size along each axis of the arrays, mm, or one number for all; `None` means 1 mm.
         percentile: 0 to 100, of the distances.
         directed: "max", the larger of the percentiles of the two directions, or "pooled", the percentile of
             both directions together. For the largest distance they are one.
@@ -76,7 +76,7 @@ def hd95(
     reference: object,
     labels: Structures | None = None,
     *,
-    spacing: Sequence[float] | None = None,
+    spacing: float | Sequence[float] | None = None,
     directed: Directed = "max",
     empty: Empty = "nan",
     ignore: int | None = None,
@@ -109,7 +109,7 @@ def assd(
     reference: object,
     labels: Structures | None = None,
     *,
-    spacing: Sequence[float] | None = None,
+    spacing: float | Sequence[float] | None = None,
     empty: Empty = "nan",
     ignore: int | None = None,
 ) -> Floats:
@@ -131,7 +131,7 @@ def masd(
     reference: object,
     labels: Structures | None = None,
     *,
-    spacing: Sequence[float] | None = None,
+    spacing: float | Sequence[float] | None = None,
     empty: Empty = "nan",
     ignore: int | None = None,
 ) -> Floats:
@@ -155,7 +155,7 @@ def nsd(
     *,
     tolerance: float,
     surface: Literal["voxels", "area"] = "voxels",
-    spacing: Sequence[float] | None = None,
+    spacing: float | Sequence[float] | None = None,
     ignore: int | None = None,
 ) -> Floats:
     """Normalised surface distance (surface Dice) of each structure at a tolerance in mm.
@@ -170,7 +170,7 @@ def nsd(
         surface: "voxels", surface voxels are counted, as MONAI does; or "area", the surface runs between
             voxels and is weighed in mm^2 (in 2D mm), as surface-distance does. The two differ; tables call
             the second `nsd_area`.
-        spacing: voxel size along each axis of the arrays, mm; `None` means 1 mm.
+        spacing: voxel size along each axis of the arrays, mm, or one number for all; `None` means 1 mm.
         ignore: as for `hausdorff`.
 
     Returns:

@@ -104,7 +104,7 @@ def check_pair(
     prediction: object,
     reference: object,
     labels: Structures | None,
-    spacing: Sequence[float] | None = None,
+    spacing: float | Sequence[float] | None = None,
     ignore: int | None = None,
     prediction_labels: Structures | None = None,
 ) -> MaskPair:
@@ -114,7 +114,7 @@ def check_pair(
         prediction: label mask (*S).
         reference: the ground-truth mask (*S), the same shape.
         labels: what to score; `None`: the labels that occur in either mask, in increasing order.
-        spacing: voxel size along each axis, mm; `None` means 1 mm.
+        spacing: voxel size along each axis, mm, or one number for all; `None` means 1 mm.
         ignore: voxels where the reference has this value become background in both masks.
         prediction_labels: the values of the same structures in the prediction, in the same order; `None`:
             those of `labels`.
@@ -359,14 +359,16 @@ def label_values(labels: Labels) -> dict[str | int, int]:
     return named
 
 
-def check_spacing(spacing: Sequence[float] | None, ndim: int) -> npt.NDArray[np.float64]:
-    """Return the voxel size along each axis, float64 (ndim,), mm; `None` means 1 mm."""
+def check_spacing(spacing: float | Sequence[float] | None, ndim: int) -> npt.NDArray[np.float64]:
+    """Return the voxel size along each axis, float64 (ndim,), mm; one may go for all, `None` is 1."""
     if spacing is None:
         return np.ones(ndim)
     try:
         size = np.asarray(spacing, dtype=np.float64)
     except (TypeError, ValueError):
         size = np.empty(0)
+    if size.ndim == 0:
+        size = np.full(ndim, float(size))
     if size.shape != (ndim,) or not np.isfinite(size).all() or (size <= 0).any():
         raise ValueError(f"spacing must have {ndim} positive numbers, got {brief(spacing)}")
     return size

@@ -90,7 +90,7 @@ def device_pair(
     prediction: Tensor,
     reference: Tensor,
     labels: Structures | None,
-    spacing: Sequence[float] | None = None,
+    spacing: float | Sequence[float] | None = None,
     ignore: int | None = None,
     prediction_labels: Structures | None = None,
 ) -> DevicePair:

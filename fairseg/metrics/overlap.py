@@ -100,14 +100,14 @@ def volume_error(
 
 
 def volumes(
-    mask: object, labels: Structures | None = None, *, spacing: Sequence[float]
+    mask: object, labels: Structures | None = None, *, spacing: float | Sequence[float]
 ) -> npt.NDArray[np.float64]:
     """Volume of each structure, in millilitres (1 ml = 1000 mm^3).
 
     Args:
         mask: label mask (*S) of three axes, as for `dice`.
         labels: as for `dice`; `None`: the labels that occur in the mask, in increasing order.
-        spacing: voxel size along each axis of `mask`, mm.
+        spacing: voxel size along each axis of `mask`, mm, or one number for all.
 
     Returns:
         float64 (L,); 0.0 where the structure is not in the mask.

@@ -10,7 +10,7 @@ def pair_of(
     prediction: object,
     reference: object,
     labels: Structures | None,
-    spacing: Sequence[float] | None = None,
+    spacing: float | Sequence[float] | None = None,
     ignore: int | None = None,
 ) -> Pair:
     """Return what `check_pair` does; of tensors on a GPU, a pair that stays there."""

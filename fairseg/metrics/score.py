@@ -75,7 +75,7 @@ def score_case(
     reference: object,
     *,
     labels: Structures | None = None,
-    spacing: Sequence[float] | None = None,
+    spacing: float | Sequence[float] | None = None,
     metrics: Sequence[str] = ("dice", "hd"),
     empty: Empty = "nan",
     tolerance: float | None = None,
@@ -88,7 +88,7 @@ def score_case(
         prediction: label mask (*S), integers, bool, or whole-number floats; NumPy or torch.
         reference: the ground-truth mask (*S), the same shape.
         labels: as for `dice`; `None`: the labels that occur in either mask, in increasing order.
-        spacing: voxel size along each axis of the arrays, mm; `None` means 1 mm.
+        spacing: voxel size along each axis of the arrays, mm, or one number for all; `None` means 1 mm.
         metrics: any of "dice", "iou", "precision", "recall", "volume_error", "hd", "hd95", "hd95_pooled",
             "assd", "masd", "nsd", "nsd_area", "lesion_dice", "lesion_precision", "lesion_recall"; "hd95" is
             the larger of the two directed percentiles, "hd95_pooled" is medpy's; "nsd_area" weighs surfaces

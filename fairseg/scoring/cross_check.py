@@ -1,7 +1,8 @@
 """Compute some scores again with medpy, from the files on: a check that users can run on their data.
 
 Nothing is shared with the code that made the scores: medpy reads the files, finds the spacing and the
-axes' order, and measures.
+axes' order, and measures. What medpy does not read as labels, or has no pixel size of, it is given as fairseg
+reads it: PNG, arrays, a file a structure, and all masks where `spacing` is given.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,10 +12,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from fairseg.io.image_checks import READERS
 from fairseg.io.images import itk_messages
+from fairseg.io.label_files import read_labels, with_spacing
 from fairseg.scoring.labels import LabelMap
+from fairseg.scoring.voxel_sizes import VoxelSizes
 
 TOLERANCE = 1e-9
+_Codes = Mapping[Any, tuple[int, ...]]
+_Loaded = tuple[np.ndarray[Any, Any], tuple[float, ...], bool]  # voxels, their size, whether that is in mm
+_Load = Callable[[Path, _Codes], _Loaded]
 
 
 def cross_check_scores(
@@ -24,6 +31,7 @@ def cross_check_scores(
     labels: LabelMap,
     number: int,
     seed: int = 0,
+    sizes: VoxelSizes | None = None,
 ) -> tuple[int, float]:
     """Compare `number` rows of the scores, drawn at random, with medpy's `dc`, `hd`, `hd95`, `assd`.
 
@@ -51,13 +59,18 @@ def cross_check_scores(
     compared, largest = 0, 0.0
     draw = np.random.default_rng(seed).choice(len(scores), size=min(number, len(scores)), replace=False)
     for _, row in scores.iloc[np.sort(draw)].iterrows():
-        prediction, _ = _load(io, predictions[row["case"]])
-        reference, spacing = _load(io, references[row["case"]])
+        given = None if sizes is None else sizes[row["case"]]
+        files = predictions[row["case"]], references[row["case"]]
+        load = _by_medpy(io)
+        if given is not None or not all(map(read_by_medpy, files)):  # both alike: medpy's axes are x, y, z
+            load = _by_fairseg(given)
+        prediction, _, _ = load(files[0], labels.prediction)
+        reference, spacing, has_size = load(files[1], labels.reference)
         counts = np.ones(reference.shape, dtype=bool) if labels.ignore is None else reference != labels.ignore
         predicted = np.isin(prediction, labels.prediction[row["label"]]) & counts
         true = np.isin(reference, labels.reference[row["label"]]) & counts
         expected = {"prediction_voxels": predicted.sum(), "reference_voxels": true.sum()}
-        if true.ndim == 3:
+        if true.ndim == 3 and has_size:
             expected |= {
                 "prediction_ml": predicted.sum() * np.prod(spacing) / 1000.0,
                 "reference_ml": true.sum() * np.prod(spacing) / 1000.0,
@@ -101,7 +114,25 @@ def import_medpy() -> tuple[Any, Any]:
     return io, binary
 
 
-def _load(io: Any, path: Path) -> tuple[np.ndarray[Any, Any], tuple[float, ...]]:
-    with itk_messages():  # heard before, when the file was scored
-        voxels, header = io.load(str(path))
-    return voxels, header.get_voxel_spacing()
+def read_by_medpy(path: Path) -> bool:
+    """Whether medpy reads a file itself: it takes the colours of PNG for labels, and knows no arrays."""
+    return path.suffix.lower() in READERS and path.suffix.lower() != ".png"
+
+
+def _by_medpy(io: Any) -> _Load:
+    def load(path: Path, _: _Codes) -> _Loaded:
+        with itk_messages():  # heard before, when the file was scored
+            voxels, header = io.load(str(path))
+        if voxels.dtype.kind == "f":  # resampled labels are nearly whole
+            voxels = np.rint(voxels)
+        return voxels, header.get_voxel_spacing(), True
+
+    return load
+
+
+def _by_fairseg(given: tuple[float, ...] | None) -> _Load:
+    def load(path: Path, codes: _Codes) -> _Loaded:
+        mask = with_spacing(read_labels(path, codes), given)
+        return mask.voxels, mask.spacing, mask.unit == "mm"
+
+    return load

@@ -32,7 +32,6 @@ from fairseg.cohort.columns import (
 )
 from fairseg.cohort.table import NOT_IN_COHORT, Cohort, clean_cohort, noted
 from fairseg.io.calls import Call, says_what_to_type
-from fairseg.io.image_checks import READERS
 from fairseg.io.images import find_masks
 from fairseg.io.parallel import run_all
 from fairseg.io.sentences import NamingNote, counted, listed
@@ -40,7 +39,7 @@ from fairseg.metrics.distance import Empty
 from fairseg.metrics.masks import Structures
 from fairseg.metrics.score import OF_LESIONS, Measures
 from fairseg.scoring.case import Job, Result, score_files
-from fairseg.scoring.cross_check import cross_check_scores, import_medpy
+from fairseg.scoring.cross_check import cross_check_scores, import_medpy, read_by_medpy
 from fairseg.scoring.labels import LabelMap, check_structures_occur, label_map, values_of
 from fairseg.scoring.table import Scores
 from fairseg.scoring.voxel_sizes import Spacing, VoxelSizes
@@ -177,18 +176,10 @@ def _score(
     measures = Measures.of(metrics, empty, tolerance, min_iou)
     measures = replace(measures, metrics=_with_both_hd95(measures.metrics))
     _check_options(on_error, num_workers, cross_check)
-    if spacing is not None and cross_check:
-        raise ValueError("cross_check must be 0 where spacing is given: medpy takes it from the files")
     table, read_notes = _checked(cohort)
     folders = [Path(p) for p in ([predictions] if isinstance(predictions, str | Path) else predictions)]
     predicted = _predicted(folders)
     true = find_masks(Path(references), "references")
-    if cross_check and (
-        other := next(
-            (one for one in (*predicted.values(), *true.values()) if one.suffix.lower() not in READERS), None
-        )
-    ):
-        raise ValueError(f"cross_check must be 0 here: medpy does not read {other}")
     names = label_map(folders[0], Path(references), labels, prediction_labels, ignore)
     if cases is not None:
         predicted, true = (
@@ -223,8 +214,10 @@ def _score(
     notes += names.notes
     scores = _assemble(results, table, list(names.reference), measures.metrics)
     if cross_check:
-        compared, largest = cross_check_scores(scores, predicted, true, names, cross_check, seed)
+        compared, largest = cross_check_scores(scores, predicted, true, names, cross_check, seed, sizes)
         again = f"{counted(compared, 'score')} recomputed with medpy"
+        if spacing is not None or not all(map(read_by_medpy, (*predicted.values(), *true.values()))):
+            again += ", of masks as fairseg reads them"
         notes.append(f"cross-check: {again}, largest difference {largest:.2g}")
     scores = _with_skipped(noted(scores, of_case), table, skipped)
     _log((*notes, *Scores.of(scores).notes), skipped)

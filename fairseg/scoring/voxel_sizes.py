@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import pandas as pd
@@ -12,7 +13,7 @@ from fairseg.io.limits import check_voxel_size
 from fairseg.io.sentences import lacks_column
 from fairseg.metrics.masks import check_spacing
 
-Spacing = str | Sequence[str] | Sequence[float]
+Spacing = str | float | Sequence[str] | Sequence[float]
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,9 @@ class VoxelSizes:
         r"""Return the voxel sizes of the cases of a table, as `fairseg.evaluate` takes them.
 
         Args:
-            spacing: one size for all cases; the column that has it, as "0.14" (all axes alike), or rows first
-                as "0.14, 0.2" and DICOM's "0.14\0.2"; or one column an axis, rows first; None: not given.
+            spacing: one size for all cases, a number for all axes or one an axis; the column that has it, as
+                "0.14" (all axes alike), or rows first as "0.14, 0.2" and DICOM's "0.14\0.2"; or one column an
+                axis, rows first; None: not given.
             table: of cases, which are its index; None where there is none.
 
         Raises:
@@ -46,7 +48,7 @@ class VoxelSizes:
         """
         if spacing is None:
             return cls()
-        sizes = [spacing] if isinstance(spacing, str) else list(spacing)
+        sizes = sizes_given(spacing)
         names = [one for one in sizes if isinstance(one, str)]
         if not names or len(names) < len(sizes):
             numbers: Any = sizes
@@ -65,6 +67,11 @@ class VoxelSizes:
     def __getitem__(self, case: str) -> tuple[float, ...] | None:
         """Return the size for a case, () if its own is not known; None where no size is given."""
         return self.of_all if self.of_case is None else self.of_case.get(case, ())
+
+
+def sizes_given(spacing: Spacing) -> list[str | float]:
+    """Return the numbers, or the names of columns, that a spacing is given by."""
+    return [spacing] if isinstance(spacing, str | float | Real) else list(spacing)
 
 
 def _numbers(cell: Any, column: str, case: Any) -> tuple[float, ...]:

@@ -25,7 +25,7 @@ from fairseg.io.label_files import read_image_files, read_labels, with_spacing
 from fairseg.io.outputs import check_writable, reading
 from fairseg.io.parallel import run_all
 from fairseg.io.sentences import listed
-from fairseg.scoring.voxel_sizes import Spacing, VoxelSizes
+from fairseg.scoring.voxel_sizes import Spacing, VoxelSizes, sizes_given
 from fairseg.training.checkpoint import CHECKPOINT, load_whole_run, weights_to_use
 from fairseg.training.inference import Predictor
 from fairseg.training.machine import pick_device, pick_precision
@@ -267,11 +267,11 @@ def _sizes(
     Raises:
         ValueError: they are in a column, and there is no table; or as `VoxelSizes.of`.
     """
-    if table is None and spacing is not None and isinstance(spacing[0], str):
-        column = spacing if isinstance(spacing, str) else listed(spacing)
+    sizes = [] if spacing is None else sizes_given(spacing)
+    if table is None and any(isinstance(one, str) for one in sizes):
         raise ValueError(
-            f"pixel sizes are in the column {column}, as in training, so the table of the cases is needed:"
-            " --groups TABLE; or --spacing with numbers"
+            f"pixel sizes are in the column {listed(sizes)}, as in training, so the table of the cases is "
+            "needed: --groups TABLE; or --spacing with numbers"
         )
     cohort = None if table is None else cohort_as_files(read_cohort(table), files).set_index("case")
     return VoxelSizes.of(spacing, cohort)

@@ -9,6 +9,7 @@ import numpy as np
 
 from fairseg.report.tables import Cell, Table
 from fairseg.report.templates import say_from
+from fairseg.scoring.voxel_sizes import sizes_given
 from fairseg.understanding.advice import (
     Advice,
     beyond_outline,
@@ -250,8 +251,7 @@ def advice_words(one: Advice, result: Understood) -> tuple[str, str, str]:
     for name, edges in cohort.bins.items():
         options += ["--bins", f"{name}={','.join(f'{edge:g}' for edge in edges)}"]
     if cohort.spacing is not None:
-        sizes = [cohort.spacing] if isinstance(cohort.spacing, str) else map(str, cohort.spacing)
-        options += ["--spacing", ",".join(sizes)]
+        options += ["--spacing", ",".join(map(str, sizes_given(cohort.spacing)))]
     read = cohort.options.words
     groups = ["--groups", cohort.groups_file or "GROUPS.csv", *read]
     named_otherwise = bool(read) or cohort.groups_file != str(Path(cohort.data) / "groups.csv")

@@ -72,6 +72,19 @@ def test_nothing_is_wrong_with_a_cohort_without_slips(cohort: Path) -> None:
     assert result.numbers.to_numpy().tolist() == [["age", 8, 31.0, 59.0, 75.0]]
 
 
+def test_groups_are_counted_among_those_with_files(cohort: Path) -> None:
+    """The table holds 20 people more, without files, as of a training set."""
+    with (cohort / "groups.csv").open("a") as file:
+        file.writelines(f"t{number},t{number},{'FM'[number % 2]},A,50\n" for number in range(20))
+    result = check(cohort)
+    (few,) = [one for one in result.details if one.kind == FEW and one.where == "sex"]
+    assert (few.severity, few.names) == (Severity.WARNING, ("F (4)", "M (4)"))
+    sizes = result.groups.set_index(["attribute", "group"])["subjects"]
+    assert sizes.loc["sex"].to_dict() == {"F": 4, "M": 4}
+    assert (result.subjects, result.cases) == (8, 10)
+    assert fairseg.check(cohort / "groups.csv", by="sex").subjects == 28
+
+
 @pytest.mark.parametrize(
     ("slip", "kind", "names"),
     [

@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 import SimpleITK as sitk
 from medpy.metric import binary
+from PIL import Image
 
 from fairseg.cohort.columns import VOLUMES, VOXELS
 from fairseg.cohort.table import read_cohort
@@ -716,6 +717,51 @@ def test_the_cross_check_says_what_it_compared(with_a_miss: Path) -> None:
     compared, largest = cross_check_scores(scores.table, predictions, references, CODES, 1000)
     assert compared == 120
     assert largest == pytest.approx(5e-10, rel=0.01)
+
+
+def as_palette(pixels: np.ndarray) -> Image.Image:
+    image = Image.fromarray(pixels, mode="P")
+    image.putpalette([0, 0, 0, 200, 30, 30, 30, 200, 30])
+    return image
+
+
+PNGS: dict[str, Callable[[np.ndarray], Image.Image]] = {
+    "palette": as_palette,
+    "1 bit": lambda pixels: Image.fromarray(pixels > 0),
+    "equal channels": lambda pixels: Image.fromarray(np.stack([pixels] * 3, axis=-1)),
+    "grey and alpha": lambda pixels: Image.fromarray(
+        np.stack([pixels, np.full_like(pixels, 255)], axis=-1), mode="LA"
+    ),
+    "grey": Image.fromarray,
+}
+
+
+@pytest.mark.parametrize("kind", PNGS)
+@pytest.mark.parametrize("spacing", [None, (0.5, 2.0)])
+@pytest.mark.filterwarnings("ignore:'mode' parameter is deprecated")
+def test_the_cross_check_reads_what_is_scored(
+    tmp_path: Path, kind: str, spacing: tuple[float, float] | None
+) -> None:
+    for name in ("predictions", "references"):
+        (tmp_path / name).mkdir()
+        pixels = np.zeros((12, 20), np.uint8)
+        pixels[3:8, 4:9] = 1
+        PNGS[kind](np.roll(pixels, name == "predictions", 0)).save(tmp_path / name / "a.png")
+    scores = scored(tmp_path, {"case": ["a"], "sex": ["F"]}, cross_check=1, spacing=spacing)
+    assert scores.table["hd"].tolist() == [1.0 if spacing is None else 0.5]
+    (note,) = [note for note in scores.notes if note.startswith("cross-check")]
+    assert note.startswith("cross-check: 2 scores recomputed with medpy, of masks as fairseg reads them")
+
+
+def test_the_cross_check_takes_arrays_and_formats_of_other_axes(tmp_path: Path, save_mask: Save) -> None:
+    mask = np.zeros((4, 8, 9), np.uint8)
+    mask[1:3, 2:6, 2:7] = 1
+    for name in ("predictions", "references"):
+        (tmp_path / name).mkdir()
+    np.save(tmp_path / "predictions" / "a.npy", np.roll(mask, 1, 2))
+    save_mask(tmp_path / "references" / "a.nii.gz", mask, spacing=(1.0, 1.0, 1.0))
+    scores = score(tmp_path, {"case": ["a"], "sex": ["F"]}, cross_check=1, spacing=1)
+    assert scores["hd"].tolist() == [1.0]
 
 
 def test_the_cross_check_draws_as_many_rows_as_asked(cohort: Path, monkeypatch: pytest.MonkeyPatch) -> None:

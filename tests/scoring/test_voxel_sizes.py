@@ -56,6 +56,14 @@ def test_a_column_has_the_size_of_each_case(
     assert {size[axis] for axis, size in zip((0, 1), sizes["spacing"][::2], strict=True)} == set(distances)
 
 
+def test_one_number_goes_for_all_axes(folders: tuple[Path, Path]) -> None:
+    for spacing in (0.14, [0.14], (0.14, 0.14)):
+        scores = fairseg.evaluate(*folders, cohort(), spacing=spacing, cross_check=2)
+        assert scores["hd"].tolist() == pytest.approx([0.14, 0.14])
+    with pytest.raises(ValueError, match="spacing must have 1 positive numbers, got"):
+        fairseg.evaluate(*folders, cohort(), spacing=-1)
+
+
 @pytest.mark.parametrize(
     ("columns", "spacing", "message"),
     [
