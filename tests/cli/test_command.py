@@ -594,7 +594,7 @@ BAD_OPTIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "min-size": (("--min-size", "1"), ("--min-size", "1")),
     "phase without roles": (("--phase", "frame=ED,ES"), ("--phase", "--roles")),
     "images that are not there": (("--images", "nowhere"), ("--images", "nowhere")),
-    "empty output": (("--out", ""), ("--out", "empty")),
+    "output twice": (("--out", "other"), ("--out", "once")),
     "no such option": (("--colour", "red"), ("--colour",)),
     "argument too many": (("more",), ("more",)),
 }
@@ -608,6 +608,10 @@ def test_an_option_that_is_not_usable_is_named(
     fragments: tuple[str, ...],
 ) -> None:
     bad(cohort, audit(cohort, *options), capfd, *fragments)
+
+
+def test_an_empty_output_is_named(cohort: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    bad(cohort, [*audit(cohort)[:-1], ""], capfd, "--out", "empty")
 
 
 def test_an_age_for_each_subject_is_refused_before_anything_is_scored(
