@@ -106,6 +106,9 @@ class GainRow:
             the typical case among all subjects.
         verdict: of this row, never better than what the pair's verdict allows.
         adjusted: whether within strata; all figures are then of the strata with enough of both groups.
+        contrary: typical case: whether the mean gains differ the other way, by more than half of the margin.
+        passed: hardest tenth: whether the group that has more of it than before has sunk no further below the
+            line that was the baseline's, so that only the others rose out of it.
     """
 
     attribute: str
@@ -132,6 +135,8 @@ class GainRow:
     mean_gain: Interval | None = None
     verdict: Verdict = Verdict.OPEN
     adjusted: bool = False
+    contrary: bool = False
+    passed: bool = False
 
     @property
     def means_differ(self) -> bool:
@@ -146,13 +151,13 @@ class GainRow:
 
     @property
     def means_oppose(self) -> bool:
-        """Whether who typically gained more is shown to have gained less of it in the mean."""
+        """Whether who typically gained more is shown to have gained less of it in the mean, if any."""
         if self.mean_gain is None:
             return False
         mean, gain = (
             one if self.gain.estimate >= 0 else one.negated() for one in (self.mean_gain, self.gain)
         )
-        return mean.high < gain.low and gain.estimate - mean.estimate > self.margin / 2
+        return mean.low <= 0 and mean.high < gain.low and gain.estimate - mean.estimate > self.margin / 2
 
 
 @dataclass(frozen=True)
@@ -286,6 +291,20 @@ class PairGains:
     def typical(self) -> GainRow | None:
         """The row of the overall typical case; None where the pair is not judged."""
         return self.rows[0] if self.rows else None
+
+    @property
+    def telling(self) -> GainRow | None:
+        """The row to speak of: one that carries the verdict, or else the least certain one.
+
+        Where most subjects hardly changed, the typical gain is shown and yet is nothing to speak of.
+        """
+        if self.decided_by:
+            large = (row for row in self.decided_by if abs(row.gain.estimate) >= row.margin / 2)
+            return next(large, self.decided_by[0])
+        open_rows = [row for row in self.rows if not row.inside]
+        if self.typical is None or not self.typical.inside or not open_rows:
+            return self.typical
+        return max(open_rows, key=lambda row: max(-row.equivalence.low, row.equivalence.high) / row.margin)
 
     def within_strata(self, row: GainRow) -> GainRow | None:
         """Return the same row within strata; None where they are not asked for, or too small."""

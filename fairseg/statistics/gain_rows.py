@@ -14,6 +14,7 @@ from fairseg.statistics.limits import Interval
 from fairseg.statistics.paired_shares import difference_of, pooled_share_limits
 from fairseg.statistics.row_tests import Limits
 from fairseg.statistics.two_samples import LocationShift, newcombe, signed_rank_limits, welch_limits
+from fairseg.statistics.verdicts import Endpoint
 from fairseg.statistics.within_strata import StratifiedShares, StratifiedShift
 
 _MEAN_LEVEL = 0.99  # of limits that stand against praise alone
@@ -79,10 +80,10 @@ def gain_row(
     levelling, levels_down = None, False
     if isinstance(both, _Scores) and direction:
         levelling = both.sum_of_gains(direction, 1 - min(2 * local, 2 * options.alpha))
-        loses = both.gain_ahead(direction, 1 - options.alpha).high < 0
+        loses = both.gain_ahead(direction, 1 - options.alpha).high < 0 and both.mean_ahead(direction) < 0
         smaller = abs(gap_after.interval.estimate) < abs(gap_before.interval.estimate)
         towards = shown and sign(gain.estimate) == direction
-        levels_down = towards and smaller and levelling.high <= 0 and loses
+        levels_down = gap_before.shown and towards and smaller and levelling.high <= 0 and loses
     return GainRow(
         attribute=cohort.groupings[pair.attribute].name,
         first=cohort.name(pair.attribute, pair.first),
@@ -107,6 +108,10 @@ def gain_row(
         levels_down=levels_down,
         mean_gain=both.mean_gain(_MEAN_LEVEL) if isinstance(both, _Scores) and not adjusted else None,
         adjusted=adjusted,
+        contrary=isinstance(both, _Scores) and both.contrary(gain.estimate, margin),
+        passed=endpoint == ENDPOINTS.index(Endpoint.HARDEST)
+        and isinstance(both, _Shares)
+        and not both.sinks(gain.estimate, margin),
     )
 
 
@@ -157,6 +162,16 @@ class _Scores:
         ahead = np.concatenate([pair[::direction][0] for pair in self._groups])
         return signed_rank_limits(self._gains[ahead], level)
 
+    def mean_ahead(self, direction: int) -> float:
+        return float(np.concatenate([self._gains[pair[::direction][0]] for pair in self._groups]).mean())
+
+    def contrary(self, gain: float, margin: float) -> bool:
+        """Return whether the mean gains differ the other way than the typical ones, and not by little."""
+        weights = [one.size * two.size / (one.size + two.size) for one, two in self._groups]
+        means = [self._gains[two].mean() - self._gains[one].mean() for one, two in self._groups]
+        mean = float(np.average(means, weights=weights))
+        return mean * gain < 0 and abs(mean) > margin / 2
+
 
 class _Shares:
     """Failures or the hardest tenth: gaps and gains as differences of shares, likewise."""
@@ -165,6 +180,9 @@ class _Shares:
         self, before: Floats, after: Floats, marks: Floats, members: Members, strata: Sequence[Integers]
     ) -> None:
         groups = _in_strata(~np.isnan(before), members, strata)
+        line = before[marks[0] == 1].max(initial=-np.inf)
+        below = (after <= line) * 1.0 - (before <= line)
+        self._below = [np.concatenate([below[pair[side]] for pair in groups]) for side in (0, 1)]
         self._marks = [[tuple(model[group] > 0 for group in pair) for pair in groups] for model in marks]
         self.sizes = _sizes(groups)
         self._weights = np.array([one.size * two.size / (one.size + two.size) for one, two in groups])
@@ -190,6 +208,10 @@ class _Shares:
         """Return the mean of both gaps, with limits that are at least wide enough."""
         pairs = zip(self.gap_before(level), self.gap_after(level), strict=True)
         return Interval(*((one + two) / 2 for one, two in pairs))
+
+    def sinks(self, gain: float, margin: float) -> bool:
+        """Return whether more of the group that gained less are now below the baseline's line than before."""
+        return float(self._below[0 if gain > 0 else 1].mean()) > margin / 2
 
     def _gap(self, model: int, level: float) -> Interval:
         tables = [

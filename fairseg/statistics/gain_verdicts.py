@@ -25,7 +25,7 @@ from fairseg.statistics.reasons import lost_cases
 from fairseg.statistics.two_samples import fisher_exact
 from fairseg.statistics.verdicts import Endpoint, Verdict
 
-AGAINST = (Verdict.OVERCORRECTED, Verdict.LEVELS_DOWN, Verdict.LESS_FAIR)
+AGAINST = (Verdict.LEVELS_DOWN, Verdict.OVERCORRECTED, Verdict.LESS_FAIR)
 
 _GRAVE = (Verdict.FAILS, Verdict.HARM)
 # What may be said of others, or tells of more than is praised.
@@ -39,28 +39,35 @@ def row_verdict(row: GainRow) -> Verdict:
 
     |gap before| > |gap after| exactly where the gain and the sum of both gaps have one sign, which the limits
     of the narrowing show. Where they do not, a model is fairer still if a gap was shown, the group behind
-    gained more, and the other is not behind by more than the margin.
+    gained more, and the other is not behind by more than the margin. Typical gains that the means contradict
+    say nothing, a hardest tenth that some only rose out of nothing against a model, and a gap whose estimates
+    say the reverse neither fairer nor less fair.
     """
     before, after = row.gap_before, row.gap_after
-    towards = sign(row.gain.estimate) if row.shown else 0
-    narrower, wider = row.shown and row.narrowing.low > 0, row.shown and row.narrowing.high < 0
-    within = row.reverse_bound <= row.margin
-    reversed_gap = before.shown and after.shown and before.sign != after.sign
+    towards = sign(row.gain.estimate) if row.shown and not row.contrary else 0
     sizes = abs(before.interval.estimate), abs(after.interval.estimate)
+    blamed = towards != 0 and not row.passed
+    narrower = row.narrowing.low > 0 or (before.shown and towards == before.sign and _not_reversed(row))
     slight = sizes[1] <= row.margin and sizes[1] < sizes[0]
+    reversed_gap = before.shown and after.shown and before.sign != after.sign
     # A gap that is not shown may lie either way; what is larger by the other sign has not closed it.
     grown = sizes[1] > sizes[0] and not before.shown
-    opened = towards != 0 and after.shown and after.sign == -towards
-    opened = opened and (before.sign in (0, -towards) or grown)
+    opened = after.shown and after.sign == -towards and (before.sign in (0, -towards) or grown)
+    wider = sizes[1] > sizes[0] and (row.narrowing.high < 0 or opened)
     rules = (
-        (reversed_gap and not slight, Verdict.OVERCORRECTED),
-        (row.levels_down, Verdict.LEVELS_DOWN),
-        (wider or opened, Verdict.LESS_FAIR),
-        (narrower or (before.shown and towards == before.sign and within), Verdict.FAIRER),
+        (blamed and row.levels_down, Verdict.LEVELS_DOWN),
+        (blamed and reversed_gap and not slight, Verdict.OVERCORRECTED),
+        (blamed and wider, Verdict.LESS_FAIR),
+        (towards != 0 and narrower and sizes[1] < sizes[0], Verdict.FAIRER),
         (towards != 0 and towards == before.sign and not grown, Verdict.MOVED),
         (row.inside, Verdict.SAME),
     )
     return next((verdict for holds, verdict in rules if holds), Verdict.OPEN)
+
+
+def _not_reversed(row: GainRow) -> bool:
+    """Return whether the group that was ahead is shown to be behind by no more than the margin."""
+    return row.reverse_bound <= row.margin
 
 
 def model_verdicts(
@@ -128,7 +135,6 @@ def _pair(pair: Pair, evidence: Evidence, grouping: Grouping, options: JudgeOpti
     reasons += _of_rows(rows, second, stratified := evidence.stratified and not grouping.held)
     outside, possible = _outside(rows, changes), _possible_harm(grouping.name, evidence, options)
     barred = bool(possible) or any(one.kind not in _UNTESTED for one in reasons)
-    barred = barred or any(row.means_oppose for row in rows)
     shown = [row_verdict(row) for row in rows]
     harm = tuple(
         one for one in evidence.harm if one.shown and one.attribute == grouping.name and one.group in groups
@@ -141,6 +147,7 @@ def _pair(pair: Pair, evidence: Evidence, grouping: Grouping, options: JudgeOpti
         (not outside and not reasons, Verdict.SAME),
         *((verdict in shown, verdict) for verdict in AGAINST),
         (_fairer(rows, shown, stratified) and not barred, Verdict.FAIRER),
+        (bool(lost) and not any(map(_gains, changes)), Verdict.HARM),
         (Verdict.FAIRER in shown or Verdict.MOVED in shown, Verdict.MOVED),
         (bool(lost), Verdict.HARM),
     )
@@ -161,17 +168,26 @@ def _fails(evidence: Evidence, attribute: str, groups: set[str]) -> bool:
 
 
 def _fairer(rows: Sequence[GainRow], shown: Sequence[Verdict], stratified: bool) -> bool:
-    """Return whether an overall endpoint is fairer, also among those who are alike if that is asked for."""
+    """Return whether an overall endpoint is fairer, also among those who are alike if that is asked for.
+
+    Means that tell another story than the typical case stand against that, unless they favour the same group.
+    """
     found = {
-        (row.endpoint, row.adjusted)
+        (row.endpoint, row.adjusted): sign(row.gain.estimate)
         for row, verdict in zip(rows, shown, strict=True)
         if row.structure == rows[0].structure and verdict is Verdict.FAIRER
     }
-    needed = {False, stratified}
+    opposed = [row.mean_gain for row in rows if row.means_oppose and row.mean_gain is not None]
     return any(
-        found >= {(endpoint, adjusted) for adjusted in needed}
+        all((endpoint, adjusted) in found for adjusted in (False, stratified))
+        and all(found[endpoint, False] * limit > 0 for one in opposed for limit in one[1:])
         for endpoint in (Endpoint.TYPICAL, Endpoint.FAILURES)
     )
+
+
+def _gains(change: GroupChange) -> bool:
+    """Return whether a group is shown to have gained: typically, or as fewer fail."""
+    return change.judged and (change.change.low > 0 or change.failures.high < 0)
 
 
 def _of_rows(rows: Sequence[GainRow], second: str, stratified: bool) -> tuple[GainReason, ...]:
@@ -180,7 +196,7 @@ def _of_rows(rows: Sequence[GainRow], second: str, stratified: bool) -> tuple[Ga
     differ = tuple(
         GainReason(kind, row.attribute, second, row.structure, row.endpoint)
         for row in rows
-        if row.means_differ or row.means_oppose
+        if row.mean_gain is not None and (row.means_differ or row.means_oppose or row.contrary)
     )
     return differ + (_without_strata(rows) if stratified else ())
 

@@ -34,7 +34,7 @@ def answer(result: Compared) -> str:
 def model_answer(result: Compared, model: ModelGains) -> str:
     """Return what the evidence says of one model beside the baseline."""
     pair = model.pair_of(model.decisive)
-    row = _row(pair)
+    row = None if pair is None else pair.telling
     levelled = row.structure if row is not None and model.verdict is Verdict.LEVELS_DOWN else None
     few = {one.group for one in model.unjudged if one.structure is None and one.attribute == model.primary}
     reference = result.analyses[0].grouping().reference_name
@@ -46,6 +46,7 @@ def model_answer(result: Compared, model: ModelGains) -> str:
         title=result.scores.spoken_title,
         options=result.options,
         drop=result.judgement.drop,
+        several=len(result.judgement.structures) > 1,
         failing=_failing(model, result.judgement.structures[0]),
         harm=[spoken_harm(one) for one in _worst(model)],
         losses=_losses(model),
@@ -106,6 +107,7 @@ def spoken_row(row: GainRow, result: Compared) -> dict[str, Any]:
         else "",
         "not_reversed": row.reverse_bound <= 0,
         "unit": "" if row.endpoint is Endpoint.TYPICAL else " points",
+        "contrary": row.contrary,
         "held": result.held_fixed if row.adjusted else "",
         "by": "" if row.attribute == result.analyses[0].name else row.attribute,
     }
@@ -135,21 +137,6 @@ def _abs(interval: Interval, write: Any, margin: float = 0.0) -> str:
 def _shown(change: Interval) -> int:
     """Return 1 for what is shown to have gained, -1 for what is shown to have lost, 0 for neither."""
     return int(change.low > 0) - int(change.high < 0)
-
-
-def _row(pair: PairGains | None) -> GainRow | None:
-    if pair is None:
-        return None
-    # Where most subjects did not change, the typical gain is shown and yet is nothing to speak of.
-    telling = (row for row in pair.decided_by if abs(row.gain.estimate) >= _LEAST)
-    if row := next(telling, pair.decided_by[0] if pair.decided_by else None):
-        return row
-    # Nothing is decided: what is least certain is spoken of.
-    open_rows = [row for row in pair.rows if not row.inside]
-    typical = pair.typical
-    if typical is None or not typical.inside or not open_rows:
-        return typical
-    return max(open_rows, key=lambda row: max(-row.equivalence.low, row.equivalence.high) / row.margin)
 
 
 def _within_strata(result: Compared, pair: PairGains | None, said: GainRow | None) -> dict[str, Any] | None:
@@ -270,13 +257,14 @@ def _told_elsewhere(dropped: list[int], *, overall: bool) -> bool:
     return 1 < alike < len(dropped) if overall else alike == len(dropped)
 
 
-def _mean_gain(pair: PairGains | None, reason: GainReason) -> dict[str, str]:
-    """Return who gained more in the mean, than whom, and by how much."""
+def _mean_gain(pair: PairGains | None, reason: GainReason) -> dict[str, Any]:
+    """Return who gained more in the mean, than whom, by how much, and whether that is less than typically."""
     rows = () if pair is None else pair.rows
     row = next(row for row in rows if row.mean_gain is not None and row.structure == reason.structure)
     assert row.mean_gain is not None
     who = (row.second, row.first) if row.mean_gain.estimate >= 0 else (row.first, row.second)
-    return {"gained": who[0], "other": who[1], "by": _abs(row.mean_gain, numbers.score)}
+    less = row.means_oppose and row.mean_gain.estimate * row.gain.estimate > 0
+    return {"gained": who[0], "other": who[1], "by": _abs(row.mean_gain, numbers.score), "less": less}
 
 
 def _changes(model: ModelGains, pair: PairGains, structure: str | None = None) -> list[dict[str, Any]]:

@@ -33,6 +33,8 @@ def models_table(result: Compared) -> Table:
             name = f"{model.model}: {named(pair, 'behind')}"
             crude = pair.rows[0]
             rows.append((Heading(name, "rule" if rows and not place else ""), *_pair_cells(crude, pair)))
+            if pair.decided_by and pair.telling not in (None, crude, pair.within_strata(crude)):
+                rows.append(_telling_row(name, pair))
             if result.held_fixed and pair.attribute not in held_too:
                 held = Heading(f"{name}, {result.held_fixed} held fixed")
                 rows.append((held, *_pair_cells(pair.within_strata(crude), pair)))
@@ -40,6 +42,22 @@ def models_table(result: Compared) -> Table:
     note = say("about_gains", title=title, baseline=result.baseline, options=result.options)
     heads = ("Verdict", "Gap before", "Gap after", "Gained more by")
     return Table.of(f"Gaps in the typical {title}", heads, rows, corner="Model", note=note)
+
+
+def _telling_row(name: str, pair: PairGains) -> tuple[object, ...]:
+    """Return the row that decides, where it is not the overall typical case."""
+    row = pair.telling
+    assert row is not None
+    text, css = row_label(row, pair)
+    typical = row.endpoint is Endpoint.TYPICAL
+    where = ("" if row.structure == pair.rows[0].structure else f", {row.structure}") + (
+        "" if typical else f", {row.endpoint} (points)"
+    )
+    return (
+        Heading(name + where),
+        Cell(text, css=css),
+        *_figures(row, "score" if typical else "points", pair),
+    )
 
 
 def _pair_cells(row: GainRow | None, pair: PairGains) -> list[Cell]:
