@@ -106,7 +106,8 @@ class GainRow:
             the typical case among all subjects.
         verdict: of this row, never better than what the pair's verdict allows.
         adjusted: whether within strata; all figures are then of the strata with enough of both groups.
-        contrary: typical case: whether the mean gains differ the other way, by more than half of the margin.
+        contrary: typical case: whether the mean gains differ the other way, by more than half of the margin
+            and than their standard error.
         passed: hardest tenth: whether the group that has more of it than before has sunk no further below the
             line that was the baseline's, so that only the others rose out of it.
     """

@@ -166,11 +166,13 @@ class _Scores:
         return float(np.concatenate([self._gains[pair[::direction][0]] for pair in self._groups]).mean())
 
     def contrary(self, gain: float, margin: float) -> bool:
-        """Return whether the mean gains differ the other way than the typical ones, and not by little."""
-        weights = [one.size * two.size / (one.size + two.size) for one, two in self._groups]
-        means = [self._gains[two].mean() - self._gains[one].mean() for one, two in self._groups]
-        mean = float(np.average(means, weights=weights))
-        return mean * gain < 0 and abs(mean) > margin / 2
+        """Return whether the mean gains differ the other way, by more than chance and half of the margin."""
+        gains = [(self._gains[one], self._gains[two]) for one, two in self._groups]
+        weights = np.array([one.size * two.size / (one.size + two.size) for one, two in gains])
+        weights /= weights.sum()
+        mean = float(weights @ [two.mean() - one.mean() for one, two in gains])
+        variances = [one.var(ddof=1) / one.size + two.var(ddof=1) / two.size for one, two in gains]
+        return mean * gain < 0 and abs(mean) > max(margin / 2, float(weights**2 @ variances) ** 0.5)
 
 
 class _Shares:
