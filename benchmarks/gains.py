@@ -31,13 +31,13 @@ from fairseg.statistics.gains import judge_gains
 from fairseg.statistics.harm import harm_rows
 from fairseg.statistics.judge_options import JudgeOptions
 from fairseg.statistics.planning import (
-    DIRECTIONS,
     detectable_failures,
     detectable_shifts,
     plan_failures,
     plan_shift,
     shift_power,
 )
+from fairseg.statistics.pools import DIRECTIONS
 from fairseg.statistics.two_samples import fisher_exact
 from fairseg.statistics.verdicts import Verdict
 

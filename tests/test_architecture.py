@@ -131,8 +131,8 @@ def test_everything_named_is_there() -> None:
         _ = fairseg.nothing
 
 
-# Longer than most, and one idea each: two groups compared, whatever the test; planning of both endpoints.
-WHOLE = {"statistics/two_samples.py", "statistics/planning.py"}
+# Longer than most, and one idea each: two groups compared, whatever the test.
+WHOLE = {"statistics/two_samples.py"}
 
 
 def test_no_file_outgrows_its_idea() -> None:

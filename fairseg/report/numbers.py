@@ -70,6 +70,15 @@ def score(value: float, *, sign: bool = False, apart: Iterable[float] = ()) -> s
     return number(value, digits, sign=sign, apart=apart)
 
 
+def shift(value: float, *, apart: Iterable[float] = ()) -> str:
+    """Return a difference that a study is planned for: three decimals, four below 0.01.
+
+    >>> shift(0.02), shift(0.0005), shift(float("inf"))
+    ('0.020', '0.0005', '\N{INFINITY}')
+    """
+    return number(value, 3 if abs(value) >= 0.00995 else 4, apart=apart)
+
+
 def count(value: float, *, apart: Iterable[float] = ()) -> str:
     """Return a whole number."""
     return number(value, 0, apart=apart)
@@ -161,6 +170,7 @@ def decimals(low: float, high: float) -> int:
 # How a cell of each kind is written.
 KINDS: dict[str, Callable[..., str]] = {
     "score": score,
+    "shift": shift,
     "count": count,
     "tenth": tenth,
     "hundredth": hundredth,

@@ -23,22 +23,22 @@ from fairseg.scoring.subjects import subject_names
 from fairseg.scoring.table import Scores
 from fairseg.statistics.findings import Grouping
 from fairseg.statistics.judge_options import JudgeOptions
+from fairseg.statistics.pilot_range import PilotLimits, pilot_limits
 from fairseg.statistics.planning import (
-    DIRECTIONS,
+    LARGEST,
     SampleSizes,
     assumed_scores,
     detectable_failures,
     detectable_shifts,
     plan_failures,
     plan_shift,
-    pooled_scores,
-    shift_power,
 )
+from fairseg.statistics.pools import DIRECTIONS
 
 _LEAST = 5  # scores of a pilot's group
-_MOST_BY_SHAPE = 0.05  # power in one direction where there is no difference: twice what chance gives
 _UNNAMED = "the first group", "the second"
 _NONE = np.empty(0)
+_AT_BOUND = 0.05  # share of scores at or past 1 that is told
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,7 @@ class PlannedPair:
         worse: the plan for a second group that is worse served.
         better: the plan for a second group that is better served.
         failure_rate: share of failures in the group that is better served; NaN for the typical case.
-        pooled: whether both are planned from the scores of both, moved to one centre, because their own would
-            often show a gap where their centres are the same.
+        limits: of a pilot's plans, worse and better: what the pilot leaves open; None where it has none.
     """
 
     first: str
@@ -60,7 +59,35 @@ class PlannedPair:
     worse: SampleSizes
     better: SampleSizes
     failure_rate: float = np.nan
-    pooled: bool = False
+    limits: tuple[PilotLimits | None, PilotLimits | None] = (None, None)
+
+    def spans(self, sized: bool) -> tuple[tuple[float, float], tuple[float, float]]:
+        """Return 80% limits of each plan's difference, or of its subjects of the second group; NaN: none."""
+        return _span(self.worse, self.limits[0], sized), _span(self.better, self.limits[1], sized)
+
+    @property
+    def resolved(self) -> float:
+        """The smallest difference that the pilot resolves where less was asked or found; else NaN."""
+        finer = [
+            one.resolved
+            for plan, one in zip((self.worse, self.better), self.limits, strict=True)
+            if one is not None and one.resolved > plan.difference
+        ]
+        return max(finer, default=np.nan)
+
+    @property
+    def at_bound(self) -> bool:
+        """Whether more than a few scores are 1, or would pass it where the better group kept its level."""
+        return any(one is not None and one.at_bound > _AT_BOUND for one in self.limits)
+
+
+def _span(plan: SampleSizes, limits: PilotLimits | None, sized: bool) -> tuple[float, float]:
+    if limits is None:
+        return np.nan, np.nan
+    if sized:
+        return plan.difference * limits.low, plan.difference * limits.high
+    low, high = (plan.n_second * factor**2 for factor in (limits.low, limits.high))
+    return max(2.0, round(low)), np.ceil(high) if high <= LARGEST else np.inf
 
 
 @dataclass(frozen=True)
@@ -71,7 +98,7 @@ class PlanResult:
         pairs: of groups, the reference group with each other one.
         endpoint: "typical" or "failures".
         sized: whether the sizes were given, and the differences found.
-        pilot: whether the numbers rest on the scores of a pilot cohort, so that they are about right only.
+        pilot: whether the numbers rest on the scores of a pilot cohort, which is a sample itself.
         title: of the score.
         power: that was asked for.
         alpha: two-sided level of one comparison.
@@ -97,22 +124,24 @@ class PlanResult:
         least = JudgeOptions().min_size
         too_small = any(size and size < least for size in sizes)
         about = "about " if self.pilot else ""
-        return say("plan", result=self, about=about, too_small=too_small, least=least)
+        return say("plan", result=self, about=about, too_small=too_small, least=least, largest=LARGEST)
 
     @cached_property
     def table(self) -> pd.DataFrame:
         """One row a pair and direction.
 
         Columns: first, second, endpoint, direction ("second worse", "second better"), difference (NaN: none
-        can be shown), n_first, n_second (0: no number is enough), power (at these sizes), alpha.
+        can be shown), n_first, n_second (0: no number is enough), power (at these sizes), alpha; low, high:
+        what the pilot leaves open of the difference where sizes were given, else of n_second (80% limits;
+        NaN: of failures, of assumptions, or where there is no plan).
         """
         rows = [
-            {"first": pair.first, "second": pair.second, **vars(plan)}
+            {"first": pair.first, "second": pair.second, **vars(plan), "low": low, "high": high}
             for pair in self.pairs
-            for plan in (pair.worse, pair.better)
+            for plan, (low, high) in zip((pair.worse, pair.better), pair.spans(self.sized), strict=True)
         ]
         names = ("first", "second", "endpoint", "direction", "difference", "n_first", "n_second")
-        return pd.DataFrame(rows, columns=[*names, "power", "alpha"])
+        return pd.DataFrame(rows, columns=[*names, "power", "alpha", "low", "high"])
 
     def __str__(self) -> str:
         return self.sentence
@@ -125,7 +154,7 @@ class PlanResult:
 
     def _shown(self) -> Table:
         """Return the table as people read it."""
-        kind = "score" if self.endpoint == "typical" else "percent"
+        kind = "shift" if self.endpoint == "typical" else "percent"
         rows = [
             (
                 f"{pair.second} {word} than {pair.first}",
@@ -190,14 +219,16 @@ def plan(
         seed: of the simulated cohorts.
 
     Returns:
-        The plan. From one pilot its numbers are about right: the pilot is a sample itself.
+        The plan. Its power is that of cohorts drawn from the pilot's groups, each moved as a whole so that
+        one lies the difference below the other. The pilot is a sample itself: 80% limits, by bootstrap, say
+        how far its numbers may be off in the typical case.
 
     Raises:
         ValueError: neither scores nor assumptions, or both; a group of the pilot has fewer than 5 scores;
             more than two groups without a reference; a number is out of range.
 
     >>> plan(median=0.92, iqr=0.03, difference=0.02).table[["n_first", "n_second"]].values.tolist()
-    [[20, 20], [20, 20]]
+    [[21, 21], [21, 21]]
     >>> plan(failure_rate=0.02, endpoint="failures", sizes=(400, 12)).table["difference"].round(3).tolist()
     [0.28, 0.335]
     """
@@ -214,6 +245,7 @@ def plan(
         sizes=sizes,
         ratio=ratio,
         seed=seed,
+        pilot=scores is not None,
         power=power,
         alpha=alpha,
     )
@@ -246,6 +278,7 @@ def _planned(
     sizes: tuple[int, int] | None,
     ratio: float,
     seed: int,
+    pilot: bool,
     **level: Any,
 ) -> PlannedPair:
     """Plan for two groups, from their scores, or from the rate of failures in the one better served."""
@@ -272,16 +305,13 @@ def _planned(
         return worse, better
 
     found = plans(of_first, of_second)
-    by_shape = [
-        shift_power(of_first, of_second, 0.0, plan.n_first, plan.n_second, direction=direction, seed=seed)
-        for plan in found
-        if plan.n_second
-        for direction in DIRECTIONS
-    ]
-    if max(by_shape, default=0.0) <= _MOST_BY_SHAPE:
+    if not pilot:
         return PlannedPair(first, second, *found)
-    both = pooled_scores(of_first, of_second)
-    return PlannedPair(first, second, *plans(both, both), pooled=True)
+    limits = [
+        pilot_limits(of_first, of_second, plan, seed=seed) if plan.n_second and plan.difference > 0 else None
+        for plan in found
+    ]
+    return PlannedPair(first, second, *found, limits=(limits[0], limits[1]))
 
 
 def _check(endpoint: str, **shares: float) -> None:

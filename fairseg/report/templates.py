@@ -38,8 +38,8 @@ def environment(*, html: bool) -> Environment:
         "as_sentence": as_sentence,
         "options_whole": options_whole,
     }
-    writers = (numbers.score, numbers.percent, numbers.points_of, numbers.tenth, numbers.p_value)
-    made.filters |= {write.__name__: write for write in writers}
+    for name in ("score", "shift", "percent", "points_of", "tenth", "p_value"):
+        made.filters[name] = getattr(numbers, name)
     made.globals |= {
         "span": numbers.span,
         "tenth": numbers.tenth,

@@ -14,18 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from fairseg.metrics.fairness import Floats
-from fairseg.statistics.batches import Placements, pooled_p
-from fairseg.statistics.two_samples import shares_below
+from fairseg.statistics.pools import DIRECTIONS, Direction, Pools
 
-Direction = Literal["second worse", "second better"]
-DIRECTIONS: tuple[Direction, Direction] = ("second worse", "second better")
-
-_SIMULATIONS = 1000  # cohorts of each simulated power
-_MOST = 4_000_000  # scores drawn for one simulated power
-_LARGEST = 1_000_000  # subjects of a group that are tried
+LARGEST = 100_000  # subjects of a group that are tried
 _OUTSIDE = 1e-7  # probability of counts that are left out of an exact power, on each side
 _SMALLEST_DIFFERENCE = 1e-4  # that is planned for; smaller ones need more subjects than there are
 _MOST_UNEQUAL = 1000.0  # subjects of one group to one of the other
+_OFF = 0.03  # of the power that is asked for
 
 
 @dataclass(frozen=True)
@@ -68,54 +63,62 @@ def plan_shift(
 
     Args:
         first: pool of scores that the first group is drawn from, (n,): a pilot's, or `assumed_scores`.
-        second: the same for the second group. Where their centres differ the second is moved to the first's,
-            so that the difference to be shown is the only one.
-        difference: size of the shift that is to be shown, positive, in the scores' unit.
-        direction: which group has the lower scores.
+        second: the same for the second group. Both keep their shape, and a gap of their own does not count.
+        difference: size of the shift that is to be shown, positive, in the scores' unit. Where it is less
+            than the pools resolve (fewer than two subjects of the smaller lie between), the sizes are those
+            of the smallest shift that they do resolve, times the square of the ratio of both.
+        direction: which group has the lower scores. The other keeps its level, unless the lower would pass
+            the upper bound.
         ratio: subjects of the first group to one of the second.
         power: probability with which the shift is to be shown.
         alpha: two-sided level of the test: that of one comparison of the page, not of the whole page.
-        bounds: of the scores; a shifted score stops there.
+        bounds: of the scores; a score that is shifted below stops there.
         seed: of the simulated cohorts.
 
     Returns:
-        The plan; about right, as a pilot's pool is a sample itself: from 54 and 30 pilot subjects the sizes
-        are off by a fifth in one pilot of three.
+        The plan, true of cohorts drawn from these pools. A pilot's pool is a sample itself: `pilot_limits`
+        says how far the sizes may be off for that.
 
     Raises:
-        ValueError: a pool has fewer than 5 scores, or a number is out of range; the difference is larger than
-            the typical score.
+        ValueError: a pool has fewer than 5 scores, or a number is out of range; the typical score of the
+            group that is worse served would lie below its bound.
 
     >>> plan = plan_shift(assumed_scores(0.92, 0.03), assumed_scores(0.92, 0.03), 0.02)
     >>> plan.n_first, plan.n_second
-    (20, 20)
+    (21, 21)
     """
-    pools = _Pools(first, second, bounds)
+    pools = Pools(first, second, bounds)
     _check(ratio, difference=difference, power=power, alpha=alpha)
-    room = min(float(np.median(pool)) for pool in pools.pools) - bounds[0]
+    room = difference + float(np.median(pools.moved(difference, direction)[1])) - bounds[0]
     if difference > room:
         raise ValueError(
             f"difference must be at most {room:.3g}, got {difference:g}: the better served group scores as "
             f"the pools do, and the other so much lower would lie below {bounds[0]:g}"
         )
+    shift = pools.resolved(difference, direction)
+    farther = (shift / difference) ** 2
 
     def sizes(number: float) -> tuple[int, int]:
         return max(2, round(number * ratio)), max(2, round(number))
 
     def formula(number: float) -> float:
-        return pools.formula_power(difference, number * ratio, number, direction, alpha)
+        return pools.formula_power(shift, number * ratio, number, direction, alpha)
 
-    def simulated(number: float) -> float:
-        return pools.simulated_power(difference, *sizes(number), direction, alpha, seed)
+    def simulated(number: float, batch: int = seed) -> float:
+        return pools.power(shift, *sizes(number), direction, alpha, batch)
 
-    fewest = max(3.0, 3.0 / ratio)
-    if formula(_LARGEST) < power:
-        return SampleSizes("typical", direction, difference, 0, 0, formula(_LARGEST), alpha)
-    number = _smallest(formula, power, fewest, _LARGEST, geometric=True)
+    fewest, most = max(3.0, 3.0 / ratio), LARGEST / max(1.0, ratio) / farther
+    none = SampleSizes("typical", direction, difference, 0, 0, formula(max(most, 2.0)), alpha)
+    if most < fewest or none.power < power:
+        return none
+    number = _smallest(formula, power, fewest, most, geometric=True)
     # Power on the probit scale is nearly straight in the square root of the size.
-    root = _probit_step(lambda r: simulated(r * r), power, np.sqrt(number), spread=0.12, runs=2)
-    n_first, n_second = sizes(np.ceil(max(fewest, root * root - 1e-9)))
-    reached = pools.simulated_power(difference, n_first, n_second, direction, alpha, seed + 1)
+    root = _probit_step(lambda r: simulated(r * r), power, np.sqrt(number), spread=0.12, runs=4)
+    number = max(fewest, root * root)
+    reached = simulated(np.ceil(number - 1e-9), seed + 1)
+    n_first, n_second = sizes(np.ceil(number * farther - 1e-9))
+    if max(n_first, n_second) > LARGEST:
+        return none
     return SampleSizes("typical", direction, difference, n_first, n_second, reached, alpha)
 
 
@@ -133,7 +136,7 @@ def detectable_shifts(
     """Return the smallest shift that a cohort of these sizes shows, with the second group worse and better.
 
     Args:
-        first: pool of the first group, as in `plan_shift`.
+        first: pool of the first group, as in `plan_shift`, also of a shift that the pools do not resolve.
         second: pool of the second.
         n_first: subjects of the first group, at least 2.
         n_second: subjects of the second.
@@ -149,7 +152,7 @@ def detectable_shifts(
     >>> [round(plan.difference, 3) for plan in detectable_shifts(pool, pool, 400, 12)]
     [0.018, 0.022]
     """
-    pools = _Pools(first, second, bounds)
+    pools = Pools(first, second, bounds)
     _check(power=power, alpha=alpha)
     if min(n_first, n_second) < 2:
         raise ValueError(f"n_first and n_second must be at least 2, got {n_first} and {n_second}")
@@ -159,21 +162,36 @@ def detectable_shifts(
 
 
 def _detectable(
-    pools: "_Pools", n_first: int, n_second: int, direction: Direction, power: float, alpha: float, seed: int
+    pools: Pools, n_first: int, n_second: int, direction: Direction, power: float, alpha: float, seed: int
 ) -> SampleSizes:
     def formula(shift: float) -> float:
         return pools.formula_power(shift, n_first, n_second, direction, alpha)
 
     def simulated(shift: float, batch: int = seed) -> float:
-        return pools.simulated_power(shift, n_first, n_second, direction, alpha, batch)
+        return pools.power(shift, n_first, n_second, direction, alpha, batch)
 
+    least = pools.resolved(_SMALLEST_DIFFERENCE, direction)
+    if formula(least) >= power:  # fewer subjects show it: the shift goes with the root of their number
+        fewer = _smallest(
+            lambda part: pools.formula_power(least, n_first * part, n_second * part, direction, alpha),
+            power,
+            3 / min(n_first, n_second),
+            1.0,
+            geometric=True,
+        )
+        sizes = max(2, round(n_first * fewer)), max(2, round(n_second * fewer))
+        shift = max(least * np.sqrt(fewer), _SMALLEST_DIFFERENCE)
+        reached = pools.power(least, *sizes, direction, alpha, seed + 1)
+        return SampleSizes("typical", direction, shift, n_first, n_second, reached, alpha)
     if formula(pools.span) >= power:
         start = _smallest(formula, power, 0.0, pools.span)
     elif simulated(pools.span) >= power:  # the formula is too careful for a handful of subjects
         start = pools.span / 2
     else:
         return SampleSizes("typical", direction, np.nan, n_first, n_second, simulated(pools.span), alpha)
-    shift = min(_probit_step(simulated, power, start, spread=0.15, runs=2), pools.span)
+    shift = min(_probit_step(simulated, power, start, spread=0.15, runs=4), pools.span)
+    if simulated(shift) < power - _OFF and simulated(pools.span) >= power:  # power rises by leaps
+        shift = _smallest(simulated, power, shift, pools.span)
     return SampleSizes("typical", direction, shift, n_first, n_second, simulated(shift, seed + 1), alpha)
 
 
@@ -200,23 +218,12 @@ def shift_power(
         direction: as in `plan_shift`.
         alpha: as in `plan_shift`.
         bounds: as in `plan_shift`.
-        seed: of the cohorts, 1,000 of them where groups are small.
+        seed: of the cohorts, 2,000 of them where groups are small.
 
     >>> shift_power(assumed_scores(0.92, 0.03), assumed_scores(0.92, 0.03), 0.02, 25, 25) > 0.75
     True
     """
-    return _Pools(first, second, bounds).simulated_power(
-        difference, n_first, n_second, direction, alpha, seed
-    )
-
-
-def pooled_scores(first: npt.ArrayLike, second: npt.ArrayLike) -> Floats:
-    """Return the scores of both pools, each from 0 to 1, moved to the centre of the first.
-
-    >>> pooled_scores([0.81, 0.82, 0.83, 0.84, 0.85], [0.71, 0.72, 0.73, 0.74, 0.75]).size
-    10
-    """
-    return np.sort(np.concatenate(_Pools(first, second, (0.0, 1.0)).pools))
+    return Pools(first, second, bounds).power(difference, n_first, n_second, direction, alpha, seed)
 
 
 def assumed_scores(median: float, iqr: float, *, number: int = 999) -> Floats:
@@ -256,110 +263,6 @@ def assumed_scores(median: float, iqr: float, *, number: int = 999) -> Floats:
         raise ValueError(f"no scores between 0 and 1 have median {median} and interquartile range {iqr}")
     a, b = shape(float(np.exp(brentq(excess, least, most))))
     return np.asarray(betaincinv(a, b, (np.arange(number) + 0.5) / number))
-
-
-class _Pools:
-    """The two pools, aligned, and the power of a test of samples from them."""
-
-    def __init__(self, first: npt.ArrayLike, second: npt.ArrayLike, bounds: tuple[float, float]) -> None:
-        self.bounds = bounds
-        first, second = (_pool(name, pool, bounds) for name, pool in (("first", first), ("second", second)))
-        # Scores of few decimals stand for scores around them: those move by any shift, and are rounded then.
-        self.step = _step(np.concatenate([first, second]))
-        first, second = (_spread(pool, self.step, bounds) for pool in (first, second))
-        self.pools = first, np.sort(np.clip(second + _centre_difference(first, second), *bounds))
-        both = np.concatenate(self.pools)
-        # The largest shift that is looked at: to the lower bound, or past each other where there is none.
-        self.span = float(min(both.max() - bounds[0], 4 * np.ptp(both) + 1e-9))
-
-    def shifted(self, shift: float, direction: Direction) -> tuple[Floats, Floats]:
-        """Return the pool of the group that is better served, and that of the other, lower by the shift."""
-        better, worse = self.pools if direction == "second worse" else self.pools[::-1]
-        lower = np.maximum(worse - shift, self.bounds[0])
-        return (_rounded(better, self.step), _rounded(lower, self.step)) if self.step else (better, lower)
-
-    def formula_power(
-        self, shift: float, n_first: float, n_second: float, direction: Direction, alpha: float
-    ) -> float:
-        """Return the power by the noncentral t distribution with the pools' effect and variances."""
-        from scipy.special import ndtr, stdtrit  # noqa: PLC0415
-        from scipy.stats import nct  # noqa: PLC0415
-
-        better, worse = self.shifted(shift, direction)
-        n_better, n_worse = (n_first, n_second) if direction == "second worse" else (n_second, n_first)
-        above, below = shares_below(better, worse), shares_below(worse, better)
-        terms = above.var() / n_better, below.var() / n_worse
-        se = np.sqrt(max(sum(terms), (0.5 / (n_better * n_worse)) ** 2))
-        weight = terms[0] ** 2 / max(n_better - 1, 1) + terms[1] ** 2 / max(n_worse - 1, 1)
-        df = max(1.0, sum(terms) ** 2 / weight) if weight > 0 else n_better + n_worse - 2.0
-        effect, critical = (above.mean() - 0.5) / se, float(stdtrit(df, 1 - alpha / 2))
-        if df > 200 or effect > 30:  # there the normal distribution is as good, and nct may not converge
-            return float(ndtr(effect - critical))
-        return float(nct.sf(critical, df, effect))
-
-    def simulated_power(
-        self, shift: float, n_first: int, n_second: int, direction: Direction, alpha: float, seed: int
-    ) -> float:
-        """Return the share of cohorts in which the test shows the shift in its direction."""
-        from scipy.stats import rankdata  # noqa: PLC0415
-
-        better, worse = self.shifted(shift, direction)
-        n_better, n_worse = (n_first, n_second) if direction == "second worse" else (n_second, n_first)
-        cohorts = int(np.clip(_MOST // (n_better + n_worse), 200, _SIMULATIONS))
-        rng, shown, left = np.random.default_rng(seed), 0, cohorts
-        while left:
-            batch = min(left, max(1, 1_000_000 // (n_better + n_worse)))
-            x = better[rng.integers(0, better.size, (batch, n_better))]
-            y = worse[rng.integers(0, worse.size, (batch, n_worse))]
-            ranks = rankdata(np.concatenate([x, y], axis=1), axis=1)
-            above = (ranks[:, :n_better] - rankdata(x, axis=1)) / n_worse
-            below = (ranks[:, n_better:] - rankdata(y, axis=1)) / n_better
-            effect, *variances = above.mean(axis=1), above.var(axis=1, ddof=1), below.var(axis=1, ddof=1)
-            sizes = (np.full(batch, float(size)) for size in (n_better, n_worse))
-            p = pooled_p([Placements(effect, *variances, *sizes)])
-            shown += int(((effect > 0.5) & (p <= alpha)).sum())
-            left -= batch
-        return shown / cohorts
-
-
-def _pool(name: str, values: npt.ArrayLike, bounds: tuple[float, float]) -> Floats:
-    pool = np.asarray(values, dtype=np.float64).ravel()
-    pool = np.sort(pool[~np.isnan(pool)])
-    if pool.size < 5:
-        raise ValueError(f"{name} must have at least 5 scores to plan from, got {pool.size}")
-    if pool[0] < bounds[0] or pool[-1] > bounds[1]:
-        raise ValueError(f"{name} must lie within {bounds}, got {pool[0]:.4g} to {pool[-1]:.4g}")
-    return pool
-
-
-def _step(scores: Floats) -> float:
-    """Return the step of scores that are multiples of one and much tied, 0 for others."""
-    values = np.unique(scores.round(9))
-    if values.size < 2 or values.size > scores.size / 2:
-        return 0.0
-    step = float(np.diff(values).min())
-    multiples = values / step
-    return step if np.allclose(multiples, multiples.round(), atol=1e-4) else 0.0
-
-
-def _spread(pool: Floats, step: float, bounds: tuple[float, float]) -> Floats:
-    """Return a sorted pool whose equal scores are spread evenly over a step around them."""
-    _, places, counts = np.unique(pool.round(9), return_index=True, return_counts=True)
-    among = np.arange(pool.size) - np.repeat(places, counts)
-    return np.clip(pool + step * ((among + 0.5) / np.repeat(counts, counts) - 0.5), *bounds)
-
-
-def _rounded(scores: Floats, step: float) -> Floats:
-    return np.asarray((scores / step).round() * step)
-
-
-def _centre_difference(first: Floats, second: Floats) -> float:
-    """Return the median of all differences first - second (Hodges and Lehmann), 1,000 quantiles at most."""
-    thinned = [
-        pool if pool.size <= 1000 else np.quantile(pool, (np.arange(1000) + 0.5) / 1000)
-        for pool in (first, second)
-    ]
-    return float(np.median(thinned[0][:, None] - thinned[1][None]))
 
 
 # ------------------------------------------------------------------------------------------ failures
@@ -438,7 +341,7 @@ def plan_failures(
     upper = 8.0
     while reached(upper) < power:
         upper *= 2
-        if upper * max(ratio, 1) > _LARGEST:
+        if upper * max(ratio, 1) > LARGEST:
             return SampleSizes("failures", direction, difference, 0, 0, reached(upper / 2), alpha)
     number = int(np.ceil(_smallest(reached, power, 1.0, upper, geometric=True)))
     # Exact power moves up and down from size to size: the size must do, and the next two as well.

@@ -12,14 +12,15 @@ import pytest
 import fairseg
 from fairseg.report.preregistration import read_preregistration, write_preregistration
 from fairseg.scoring.table import Scores
+from fairseg.statistics.pilot_range import pilot_limits
 from fairseg.statistics.planning import (
-    DIRECTIONS,
     assumed_scores,
     detectable_failures,
     detectable_shifts,
     plan_failures,
     plan_shift,
 )
+from fairseg.statistics.pools import DIRECTIONS
 
 
 @pytest.fixture(scope="module")
@@ -231,7 +232,7 @@ def test_it_says_that_an_audit_judges_no_group_so_small() -> None:
     assert "An audit" not in enough.sentence
 
 
-def test_a_pilot_whose_groups_differ_in_shape_is_planned_from_both_together() -> None:
+def test_a_pilot_at_a_ceiling_is_planned_from_its_groups_as_they_are() -> None:
     rng = np.random.default_rng(6)
     first, second = rng.normal(0.97, 0.03, 54).clip(0, 1), rng.normal(0.9, 0.06, 30).clip(0, 1)
     table = {"sex": ["M"] * 54 + ["F"] * 30, "dice": np.r_[first, second]}
@@ -239,5 +240,35 @@ def test_a_pilot_whose_groups_differ_in_shape_is_planned_from_both_together() ->
     low = rng.normal(0.85, 0.03, 54)  # far from the ceiling, and the same in both but for a shift
     same = {"sex": ["M"] * 54 + ["F"] * 54, "dice": np.r_[low, low - 0.01]}
     (alike,) = fairseg.plan(same, by="sex", reference="M", sizes=(200, 200)).pairs
-    assert (unlike.pooled, alike.pooled) == (True, False)
-    assert min(unlike.worse.difference, unlike.better.difference) > 0.002
+    assert (unlike.at_bound, alike.at_bound) == (True, False)
+    assert min(unlike.worse.difference, unlike.better.difference) > 0.005
+
+
+def test_what_the_pilot_leaves_open_stands_in_brackets(pilot: pd.DataFrame) -> None:
+    result = fairseg.plan(pilot, by="sex", reference="M", difference=0.05, ratio=2.0)
+    plan = plan_shift(of(pilot, "M"), of(pilot, "F"), 0.05, ratio=2.0)
+    limits = pilot_limits(of(pilot, "M"), of(pilot, "F"), plan)
+    low, high = (round(plan.n_second * limits.low**2), np.ceil(plan.n_second * limits.high**2))
+    assert result.table.loc[0, ["low", "high"]].tolist() == [low, high]
+    assert low < plan.n_second < high
+    assert f"{plan.n_second} of F ({low} to {high:.0f})" in result.sentence
+    assert f"{plan.n_first} subjects of M ({2 * low} to {2 * high:.0f})" in result.sentence
+    sized = fairseg.plan(pilot, by="sex", reference="M", sizes=(120, 60)).table.loc[0]
+    assert sized["low"] < sized["difference"] < sized["high"] < 1
+    assert fairseg.plan(median=0.9, iqr=0.08, sizes=(40, 20)).table[["low", "high"]].isna().all(axis=None)
+
+
+def test_a_power_that_is_not_the_one_asked_for_is_said() -> None:
+    (few,) = fairseg.plan(median=0.9, iqr=0.02, difference=0.3).pairs  # three of each show it nearly always
+    result = fairseg.plan(median=0.9, iqr=0.02, difference=0.3)
+    assert few.worse.power > 0.9
+    assert f"with a power of {100 * few.worse.power:.1f}%" in result.sentence
+    assert "with a power of" not in fairseg.plan(median=0.9, iqr=0.08, difference=0.05).sentence
+
+
+def test_a_difference_that_the_pilot_does_not_resolve_is_said() -> None:
+    rng = np.random.default_rng(2)
+    table = {"sex": ["M"] * 20 + ["F"] * 20, "dice": rng.normal(0.9, 0.03, 40)}
+    fine = fairseg.plan(table, by="sex", reference="M", difference=0.002)
+    assert "does not resolve differences below 0.0" in fine.sentence
+    assert np.isnan(fairseg.plan(table, by="sex", reference="M", difference=0.03).pairs[0].resolved)

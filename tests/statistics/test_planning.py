@@ -8,8 +8,6 @@ import pytest
 from scipy import stats
 
 from fairseg.statistics.planning import (
-    DIRECTIONS,
-    Direction,
     assumed_scores,
     detectable_failures,
     detectable_shifts,
@@ -18,6 +16,7 @@ from fairseg.statistics.planning import (
     plan_shift,
     shift_power,
 )
+from fairseg.statistics.pools import DIRECTIONS, Direction
 
 
 def pool(kind: str) -> Any:
@@ -124,6 +123,21 @@ def test_a_difference_that_no_scores_can_have_is_refused(direction: Direction) -
     assert plan_shift(pool, pool, 0.85, direction=direction).n_second > 0
     with pytest.raises(ValueError, match=r"at most 0\.9, got 0\.95"):
         plan_shift(pool, pool, 0.95, direction=direction)
+
+
+@pytest.mark.parametrize("alike", [True, False])
+def test_sizes_for_less_than_a_pilot_resolves_go_with_the_square(alike: bool) -> None:
+    """Normal groups of SD s need 2 (1.96 + 0.84)^2 pi/3 (s/d)^2 subjects each, nearly, where d is small."""
+    rng = np.random.default_rng(1)
+    first, second = rng.normal(0.9, 0.03, (2, 20))
+    truth = 2 * 7.85 * np.pi / 3 * (0.03 / 0.001) ** 2
+    fine = plan_shift(first, first if alike else second, 0.001)
+    finer = plan_shift(first, first if alike else second, 0.0005)
+    assert truth / 3 < fine.n_second < 3 * truth
+    assert finer.n_second == pytest.approx(4 * fine.n_second, rel=0.15)
+    assert plan_shift(first, second, 0.0001).n_second == 0  # more than 100,000 subjects
+    (shown, _) = detectable_shifts(first, first if alike else second, fine.n_first, fine.n_second)
+    assert shown.difference == pytest.approx(0.001, rel=0.15)
 
 
 def test_distances_are_planned_within_their_own_bounds() -> None:
