@@ -9,7 +9,7 @@ a share of the error.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -18,6 +18,7 @@ import numpy.typing as npt
 from fairseg.metrics.fairness import Floats
 from fairseg.statistics.findings import Grouping
 from fairseg.statistics.judge_options import JudgeOptions
+from fairseg.statistics.row_order import content_order
 
 Event = Literal["newly failing", "lost"]
 EVENTS: tuple[Event, Event] = ("newly failing", "lost")
@@ -99,6 +100,9 @@ def harm_rows(
     """
     options = options or JudgeOptions()
     alpha = options.alpha if alpha is None else alpha
+    order = content_order([*first.T, *second.T, *(np.asarray(grouping.ids) for grouping in groupings)])
+    first, second = first[order], second[order]
+    groupings = [replace(grouping, ids=np.asarray(grouping.ids)[order]) for grouping in groupings]
     newly, lost = net_events(first, second, options.failure_threshold, drop)
     known = ~(np.isnan(first) | np.isnan(second))
     places = [

@@ -7,7 +7,7 @@ the subjects of the same stratum.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -24,6 +24,7 @@ from fairseg.statistics.batches import (
     pooled_p,
     rank_placements,
 )
+from fairseg.statistics.row_order import content_order
 from fairseg.statistics.two_samples import hypergeometric
 
 Cells = npt.NDArray[np.signedinteger]
@@ -66,6 +67,8 @@ def smallest_p_values(
 ) -> Floats:
     """Return the smallest p / weight over the rows in each of so many permutations, (permutations,).
 
+    The order of the subjects does not matter.
+
     Args:
         rows: of the page.
         ids: group ids of each attribute, (N,) each; -1 unknown.
@@ -73,6 +76,7 @@ def smallest_p_values(
         seed: of the deals.
         blocks: the subjects (indices) among whom scores are dealt; None: among all.
     """
+    rows, ids, blocks = _by_content(rows, ids, blocks)
     columns = _Columns()
     tests = [_Test(row, columns) for row in rows]
     matrix = columns.matrix(len(ids[0]))
@@ -96,6 +100,29 @@ def smallest_p_values(
         p = fisher_many(*np.concatenate(parts, axis=1).astype(np.float64))
         np.minimum(smallest, p / test.row.weight, out=smallest)
     return smallest
+
+
+def _by_content(
+    rows: Sequence[Row], ids: Sequence[Integers], blocks: Sequence[Integers] | None
+) -> tuple[list[Row], list[Integers], list[Integers] | None]:
+    """Return the same with the subjects in the order of their values and groups."""
+    values = {id(row.values): row.values for row in rows}
+    order = content_order([*values.values(), *ids])
+    place = np.empty_like(order)
+    place[order] = np.arange(order.size)
+    # What rows have in common they have in common still.
+    values = {key: one[order] for key, one in values.items()}
+    strata = {id(one): np.sort(place[one]) for row in rows for one in row.strata}
+    found = [
+        replace(row, values=values[id(row.values)], strata=tuple(strata[id(one)] for one in row.strata))
+        for row in rows
+    ]
+    moved = None if blocks is None else sorted((np.sort(place[block]) for block in blocks), key=_first)
+    return found, [one[order] for one in ids], moved
+
+
+def _first(block: Integers) -> int:
+    return int(block[0]) if block.size else -1
 
 
 def local_level(smallest: Floats, alpha: float) -> float:

@@ -143,7 +143,7 @@ def permutation_test(
     observed = abs(fairness_gap(grouped.medians, reference=grouped.reference))
     if np.isnan(observed):
         return float("nan")
-    pooled = np.concatenate(parts)
+    pooled = np.sort(np.concatenate(parts))  # what is drawn must not hang on the order of the subjects
     cuts = np.cumsum([parts[number].size for number in there])[:-1]
     home = None if grouped.reference is None else there.index(grouped.reference)
     rng = np.random.default_rng(seed)
