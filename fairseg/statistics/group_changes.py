@@ -52,9 +52,10 @@ def _change(cohort: Cohort, model: int, attribute: int, group: int, structure: i
     )
     here = member & ~np.isnan(pair[0])
     before, after = (one[here] for one in pair)
-    # The overall score of who lacks a structure hangs on others' scores, so the structures tell the cases.
+    # The overall score of who lacks a structure hangs on others' scores, so the structures tell the cases:
+    # those that both models have of somebody, for what one has of nobody is compared in no subject.
     whole = structure == 0 and len(cohort.structures) > 1
-    columns = slice(1, None) if whole else slice(structure, structure + 1)
+    columns = _in_both(cohort, model) if whole else np.array([structure])
     partly_before, partly_after = (
         here & _of_other_cases(raw[:, columns], both[:, columns]).any(axis=1)
         for raw, both in (
@@ -99,6 +100,13 @@ def _change(cohort: Cohort, model: int, attribute: int, group: int, structure: i
         harmless=bool(centre.low >= -options.margin and most <= options.failure_margin),
         loses=bool(centre.high < -options.margin),
     )
+
+
+def _in_both(cohort: Cohort, model: int) -> npt.NDArray[np.int64]:
+    """Return the single structures that the baseline and the model both have scores of."""
+    scores = cohort.raw_before, cohort.raw_after[model]
+    known = np.all([~np.isnan(one[:, 1:]).all(axis=0) for one in scores], axis=0)
+    return np.flatnonzero(known) + 1
 
 
 def _of_other_cases(raw: Floats, both: Floats) -> npt.NDArray[np.bool_]:
