@@ -83,7 +83,7 @@ class Finding:
         low: limit of the estimate, together with all other rows of the page.
         high: the same.
         level: of these limits by themselves.
-        p: of this row by itself.
+        p: of this row by itself; of scores never below the level at which the limits reach 0.
         p_adjusted: over the page.
         shown: whether p_adjusted is at most alpha; exactly then low and high exclude 0.
         equivalence_low: 90% limit of the estimate (for an alpha of 5%), for the margin alone.
@@ -96,6 +96,7 @@ class Finding:
         effect: the chance that a subject of the first group scores higher than one of the second; NaN for
             shares.
         worse: name of the group that the estimate says is worse served; None where it is 0 or NaN.
+        times_shift: of scores outside their margin, `times_subjects` by their test; NaN elsewhere.
     """
 
     attribute: str
@@ -122,6 +123,7 @@ class Finding:
     adjusted: bool = False
     effect: float = np.nan
     worse: str | None = None
+    times_shift: float = np.nan
 
     @property
     def interval(self) -> Interval:
@@ -172,9 +174,12 @@ class Finding:
     def times_subjects(self) -> float:
         """About how many times as many subjects like these bring the limits inside the margin, or beyond it.
 
-        Limits come nearer to the estimate as the root of the number of subjects, and those of shares that are
-        0 in both groups as the number itself. Infinite where the estimate is the margin.
+        Of scores by their test (`times_to_settle`). Limits of shares come nearer to the estimate as the root of
+        the number of subjects, and where they are 0 in both groups as the number itself. Infinite where the
+        estimate is the margin.
         """
+        if self.endpoint is Endpoint.TYPICAL:
+            return 1.0 if self.inside else self.times_shift
         if not self.margin > 0 or np.isnan(self.estimate):
             return np.nan
         up, down = self.equivalence_high - self.estimate, self.estimate - self.equivalence_low
@@ -183,7 +188,7 @@ class Finding:
             within = max(np.divide(up, to_high), np.divide(down, to_low))
             beyond = np.divide(down, -to_high) if self.estimate > 0 else np.divide(up, -to_low)
         ratio = within if abs(self.estimate) < self.margin else beyond
-        none = self.endpoint is not Endpoint.TYPICAL and self.value_first == self.value_second == 0
+        none = self.value_first == self.value_second == 0
         return float(max(1.0, ratio if none else ratio**2))
 
 
@@ -248,7 +253,10 @@ class ReasonKind(StrEnum):
 
 @dataclass(frozen=True)
 class Reason:
-    """What stands between a comparison, or an attribute, and NO_GAP, and the figures that it rests on."""
+    """What stands between a comparison, or an attribute, and NO_GAP, and the figures that it rests on.
+
+    `group` is the one that is worse off, where one is, and `against` the one that it is compared with.
+    """
 
     kind: ReasonKind
     structure: str
@@ -256,6 +264,7 @@ class Reason:
     endpoint: Endpoint | None = None
     adjusted: bool = False
     facts: tuple[GroupFacts, ...] = ()
+    against: str | None = None
 
 
 @dataclass(frozen=True)

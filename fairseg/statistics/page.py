@@ -118,7 +118,8 @@ def judge_page(
         if level is None
         else PageLevel(np.empty(0), level, options.alpha)
     )
-    comparisons = [_judge(draft, rows_level, facts, measured, options) for draft in drafts]
+    compared = sum(bool(draft.lines) for draft in drafts)
+    comparisons = [_judge(draft, rows_level, facts, measured, options, compared) for draft in drafts]
     reasons = {grouping.name: not_judged(grouping, measured[0], options) for grouping in groupings}
     flat = {name: [fact for group in groups for fact in group] for name, groups in facts.items()}
     verdicts = {
@@ -191,9 +192,14 @@ def _draft(
 
 
 def _judge(
-    draft: _Draft, level: PageLevel, facts: _Facts, measured: Sequence[StructureScores], options: JudgeOptions
+    draft: _Draft,
+    level: PageLevel,
+    facts: _Facts,
+    measured: Sequence[StructureScores],
+    options: JudgeOptions,
+    compared: int,
 ) -> Comparison:
-    """Give a comparison its numbers and its verdict."""
+    """Give a comparison, one of so many of the page, its numbers and its verdict."""
     comparison = draft.comparison
     if not draft.lines:
         return comparison
@@ -212,7 +218,7 @@ def _judge(
     reasons += missing_scores(comparison.attribute, pair, measured, options)
     if not any(one.kind is ReasonKind.MISSING_SCORES for one in reasons):
         reasons += lost_cases(draft.grouping, comparison.first, comparison.second, options)
-    reasons += severity(pair, measured, options)
+    reasons += severity(pair, measured, options, of=compared)
     reasons += one_stratum(draft.lines, draft.grouping, measured, options)
     if failing:
         verdict = Verdict.FAILS

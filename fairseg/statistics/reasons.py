@@ -95,13 +95,16 @@ def lost_cases(grouping: Grouping, first: str, second: str, options: JudgeOption
     return [Reason(ReasonKind.LOST_CASES, "", ordered[0], facts=tuple(facts))]
 
 
-def severity(pair: Pair, measured: Sequence[StructureScores], options: JudgeOptions) -> list[Reason]:
+def severity(
+    pair: Pair, measured: Sequence[StructureScores], options: JudgeOptions, *, of: int = 1
+) -> list[Reason]:
     """Return a reason for each structure in which one group's hardest cases are far worse than the other's.
 
     As many of both groups may be among the hardest tenth, or fail, and yet one group be missed and the other
-    only poor. Each structure has its part of a fifth of alpha, which so few green verdicts cost.
+    only poor. Each structure of each of the `of` pairs that are looked at has its part of a fifth of alpha,
+    which so few green verdicts cost.
     """
-    level = options.alpha / 5 / len(measured)
+    level = options.alpha / 5 / len(measured) / of
     found = []
     for one in measured:
         parts = [part[~np.isnan(part)] for part in (one.scores[who] for _, who in pair)]
@@ -120,7 +123,8 @@ def severity(pair: Pair, measured: Sequence[StructureScores], options: JudgeOpti
             tests.append((fisher_exact(*counts[0], *counts[1]), int(shares[1] > shares[0])))
         p, worse = min(tests)
         if p <= level:
-            found.append(Reason(ReasonKind.SEVERITY, one.name, pair[worse][0], Endpoint.HARDEST))
+            names = pair[worse][0], pair[1 - worse][0]
+            found.append(Reason(ReasonKind.SEVERITY, one.name, names[0], Endpoint.HARDEST, against=names[1]))
     return found
 
 
