@@ -174,9 +174,9 @@ class Finding:
     def times_subjects(self) -> float:
         """About how many times as many subjects like these bring the limits inside the margin, or beyond it.
 
-        Of scores by their test (`times_to_settle`). Limits of shares come nearer to the estimate as the root of
-        the number of subjects, and where they are 0 in both groups as the number itself. Infinite where the
-        estimate is the margin.
+        Of scores by their test (`times_to_settle`). Limits of shares come nearer to the estimate as the root
+        of the number of subjects, and where they are 0 in both groups as the number itself. Infinite where
+        the estimate is the margin.
         """
         if self.endpoint is Endpoint.TYPICAL:
             return 1.0 if self.inside else self.times_shift

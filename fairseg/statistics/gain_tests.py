@@ -20,6 +20,7 @@ from fairseg.statistics.gain_findings import Pair
 from fairseg.statistics.group_facts import hardest
 from fairseg.statistics.judge_options import JudgeOptions
 from fairseg.statistics.page_level import members, pairs_to_compare
+from fairseg.statistics.paired_shares import difference_level
 from fairseg.statistics.permutation import Row, adjusted_p, local_level, smallest_p_values
 from fairseg.statistics.row_tests import observe, stratum_members, usable_strata
 from fairseg.statistics.verdicts import Endpoint
@@ -178,7 +179,7 @@ def gain_tests(cohort: Cohort) -> list[GainTests]:
         ]
         for model in everything
     ]
-    together = _corrected(cohort, list(everything), gains, marks=False)
+    together = _corrected(cohort, list(everything), gains, marks=False, pairs=marks)
     found = []
     for model in everything:
         before, after = cohort.before[model], cohort.after[model]
@@ -195,7 +196,12 @@ def gain_tests(cohort: Cohort) -> list[GainTests]:
 
 
 def _corrected(
-    cohort: Cohort, models: Sequence[int], values: Sequence[Sequence[Floats]], *, marks: bool
+    cohort: Cohort,
+    models: Sequence[int],
+    values: Sequence[Sequence[Floats]],
+    *,
+    marks: bool,
+    pairs: Sequence[Floats] = (),
 ) -> list[Corrected]:
     """Correct all rows of these models together.
 
@@ -204,7 +210,9 @@ def _corrected(
         models: whose rows they are.
         values: of each model and endpoint, (N, S).
         marks: whether the endpoints after the first are marks 0 and 1, for Fisher's test; if not they are
-            changes of marks, -1, 0 or 1, and tested as scores are.
+            changes of marks, -1, 0 or 1, and tested as scores are, but never shown against the limits of
+            paired shares.
+        pairs: the marks that changed, of each model (4, N, S), before and after.
     """
     options = cohort.options
     weights = _GAP_WEIGHTS if marks else _GAIN_WEIGHTS
@@ -228,7 +236,7 @@ def _corrected(
         return found
     star = local_level(smallest, options.alpha)
     for number, at, row in placed:
-        p = observe(row, cohort.ids[:, row.attribute]).decisive_p
+        p = _decisive_p(cohort, row, at, None if marks or not at[2] else pairs[number])
         found[number].p[at] = p
         found[number].local[at] = star * row.weight
         over_all = adjusted_p(smallest, p, row.weight)
@@ -238,6 +246,26 @@ def _corrected(
             min(over_all, options.alpha) if shown else max(over_all, np.nextafter(options.alpha, 1))
         )
     return found
+
+
+def _decisive_p(cohort: Cohort, row: Row, at: tuple[int, int, int, int], marks: Floats | None) -> float:
+    """Return the p-value of a row by itself, or the level at which its limits reach zero if that is larger.
+
+    marks: those that changed, of a row of changes of marks: its limits are of `paired_shares`.
+    """
+    test = observe(row, cohort.ids[:, row.attribute])
+    if marks is None:
+        return test.decisive_p
+    if test.p > cohort.options.alpha:
+        return test.p  # nothing that is starred
+    _, structure, endpoint, _ = at
+    before, after = marks[2 * endpoint - 2 : 2 * endpoint, :, structure]
+    groups = []
+    for member in cohort.members(cohort.pairs[at[0]]):
+        here = [stratum[(member & ~np.isnan(row.values))[stratum]] for stratum in row.strata]
+        groups.append([(before[subjects] > 0, after[subjects] > 0) for subjects in here])
+    sizes = np.array([[one.size for one, _ in group] for group in groups], dtype=np.float64)
+    return max(test.p, difference_level(*groups, sizes.prod(axis=0) / sizes.sum(axis=0)))
 
 
 def _rows(

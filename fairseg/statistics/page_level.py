@@ -101,7 +101,7 @@ class PageLevel:
             low=low,
             high=high,
             level=1.0 - level,
-            p=test.p,
+            p=test.p if line.row.marks else test.decisive_p,
             p_adjusted=adjusted_p(self.smallest, test.decisive_p, weight) if self.smallest.size else np.nan,
             shown=shown,
             equivalence_low=equivalence.low,
@@ -109,6 +109,7 @@ class PageLevel:
             inside=inside,
             effect=test.effect,
             worse=worse,
+            times_shift=np.nan if inside else test.times(line.finding.margin, self.alpha),
             verdict=Verdict.GAP if shown else Verdict.OPEN,
         )
 

@@ -88,5 +88,33 @@ def difference_of(first: Interval, second: Interval) -> Interval:
     return Interval(estimate, float(estimate - below), float(estimate + above))
 
 
+def difference_level(
+    first: Sequence[tuple[Marks, Marks]], second: Sequence[tuple[Marks, Marks]], weights: Floats
+) -> float:
+    """Return the two-sided level at which the limits of a difference between two groups' changes reach zero.
+
+    Args:
+        first: marks with the first and with the second model of the first group's subjects, of each stratum.
+        second: of the second group's.
+        weights: of the strata.
+
+    >>> none, some = np.zeros(60, dtype=bool), np.arange(60) < 9
+    >>> p = difference_level([(some, none)], [(none, none)], np.ones(1))
+    >>> limits = [difference_of(*(pooled_share_limits([marks], np.ones(1), 1 - q)
+    ...           for marks in ((some, none), (none, none)))) for q in (p * 0.99, p * 1.01)]
+    >>> [bool(one.low <= 0 <= one.high) for one in limits]
+    [True, False]
+    """
+    from scipy.special import ndtr  # noqa: PLC0415  (slow to import)
+
+    low, high = 0.0, 8.0  # the quantile at which a limit is zero
+    for _ in range(30):
+        middle = (low + high) / 2
+        level = float(1 - 2 * ndtr(-middle))
+        found = difference_of(*(pooled_share_limits(strata, weights, level) for strata in (first, second)))
+        low, high = (middle, high) if found.low > 0 or found.high < 0 else (low, middle)
+    return float(2 * ndtr(-low))
+
+
 def _distance(one: float, other: float, correlation: float) -> float:
     return float(np.sqrt(max(one**2 - 2 * correlation * one * other + other**2, 0.0)))

@@ -11,10 +11,9 @@ import numpy.typing as npt
 from fairseg.metrics.fairness import Floats
 from fairseg.statistics.batches import Integers
 from fairseg.statistics.limits import Interval
+from fairseg.statistics.location_shift import LocationShift, times_to_settle
 from fairseg.statistics.permutation import Row
 from fairseg.statistics.two_samples import (
-    LocationShift,
-    brunner_munzel,
     fisher_exact,
     newcombe,
     share_p_values,
@@ -39,7 +38,7 @@ class RowTest:
     Attributes:
         p: of the test by itself.
         decisive_p: the level at which the limits reach zero, or p if that is larger: what is shown is decided
-            by this one, so that no limits contradict it.
+            by this one, so that no limits contradict it. Of a shift it is larger where many scores are equal.
         effect: of Brunner and Munzel; NaN for shares.
     """
 
@@ -57,6 +56,13 @@ class RowTest:
             for alpha, one in found
         ]
 
+    def times(self, margin: float, alpha: float) -> float:
+        """Return how many times the subjects settle whether a shift is within its margin; NaN of shares."""
+        source = self._source()
+        if not isinstance(source, LocationShift | StratifiedShift) or not margin > 0:
+            return np.nan
+        return times_to_settle(source.at, source.estimate, margin, alpha)
+
 
 def observe(row: Row, ids: Integers) -> RowTest:
     """Test a row; both groups must have at least 2 subjects in every stratum.
@@ -68,11 +74,11 @@ def observe(row: Row, ids: Integers) -> RowTest:
     parts = [row_samples(row, ids, stratum) for stratum in row.strata]
     single = len(parts) == 1
     if not row.marks and single:
-        test = brunner_munzel(*parts[0])
-        return RowTest(test.p, test.p, test.effect, partial(_location_shift, row, ids))
+        plain = LocationShift(*parts[0])
+        return RowTest(plain.test.p, plain.p, plain.test.effect, partial(_location_shift, row, ids))
     if not row.marks:
         shift = StratifiedShift(parts)
-        return RowTest(shift.test.p, shift.test.p, shift.test.effect, lambda: shift)
+        return RowTest(shift.test.p, shift.p, shift.test.effect, lambda: shift)
     tables = [(int(one.sum()), one.size, int(two.sum()), two.size) for one, two in parts]
     shares = _Shares(*tables[0]) if single else StratifiedShares(tables)
     return RowTest(shares.p, shares.decisive_p, np.nan, lambda: shares)

@@ -1,18 +1,13 @@
-"""Tests of two groups, and limits that agree with them: a shift, a difference of shares, a median.
+"""Tests of two groups, and limits of differences of means and shares, of medians and of centres.
 
 The typical case: Brunner and Munzel (2000) test the relative effect P(X > Y) + P(X = Y) / 2 against a half.
-Unlike Mann-Whitney's, the test keeps its level where the groups spread unequally. The estimate beside it is
-the Hodges-Lehmann shift, with the shifts that the same test does not reject as its limits, so that limits
-without zero and a small p-value are one and the same statement. Shares: Fisher's exact test and Newcombe's
-(1998, method 10) limits. `fairseg.statistics.page` corrects these tests over a whole page.
-
-Values that are given to few decimals tie. The shift is then interpolated over the step of the values, as
-medians of grouped data are: between two shifts that differ by a step the test changes linearly.
+Unlike Mann-Whitney's, the test keeps its level where the groups spread unequally; `location_shift` has the
+estimate and the limits that belong to it. Shares: Fisher's exact test and Newcombe's (1998, method 10)
+limits. `fairseg.statistics.page` corrects these tests over a whole page.
 """
 
 import warnings
-from collections.abc import Callable
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,10 +16,7 @@ import numpy.typing as npt
 from fairseg.metrics.fairness import Floats
 from fairseg.statistics.limits import Interval
 
-_DECIMALS = 10  # scores that agree so far are equal: sums in another order differ in the last bits
-_SMALLEST_STEP, _LARGEST_STEP = 1e-6, 0.25  # of range, of IQR, over which ties are interpolated
-_MOST_LISTED = 100_000  # differences of pairs, above which counting beats sorting
-_LOPSIDED, _LARGE = 16, 1000  # times the smaller group, subjects: a larger group is counted, not looked up
+DECIMALS = 10  # scores that agree so far are equal: sums in another order differ in the last bits
 _EXACT_UP_TO = 100  # values, above which signed ranks are normal to the third decimal
 
 
@@ -56,175 +48,8 @@ def brunner_munzel(first: npt.ArrayLike, second: npt.ArrayLike) -> BrunnerMunzel
     >>> [round(value, 3) for value in test]
     [0.875, 0.144, 4.8, 0.05]
     """
-    x, y = _ordered("first", first), _ordered("second", second)
-    return _test(shares_below(x, y), shares_below(y, x))
-
-
-def hodges_lehmann_limits(first: npt.ArrayLike, second: npt.ArrayLike, level: float = 0.95) -> Interval:
-    """Estimate how far the values of one group lie above those of the other.
-
-    Args:
-        first: one value a subject, (N,), at least 2; NaN is left out.
-        second: the same for the other group.
-        level: of the limits, two-sided.
-
-    Returns:
-        The Hodges-Lehmann shift first - second, which is the median of all differences, and the smallest and
-        largest shift that `brunner_munzel` does not reject; in the values' unit. The limits exclude 0 exactly
-        where its p-value is at most 1 - level. Many differences are counted, not listed: memory is O(N).
-
-    Raises:
-        ValueError: a group has fewer than 2 values, or level is not between 0 and 1.
-
-    >>> shift = hodges_lehmann_limits([0.95, 0.93, 0.91, 0.90], [0.92, 0.89, 0.88, 0.87])
-    >>> [round(value, 3) for value in shift]
-    [0.03, -0.01, 0.07]
-    """
-    return LocationShift(first, second).limits(level)
-
-
-class LocationShift:
-    """The shift between two groups, made once for limits of several levels.
-
-    Attributes:
-        test: `brunner_munzel` of the two groups.
-        estimate: the Hodges-Lehmann shift first - second.
-    """
-
-    def __init__(self, first: npt.ArrayLike, second: npt.ArrayLike) -> None:
-        self._x, self._y = _ordered("first", first), _ordered("second", second)
-        self.test = _test(shares_below(self._x, self._y), shares_below(self._y, self._x))
-        values = np.unique(np.concatenate([self._x, self._y]))
-        span = float(values[-1] - values[0])
-        self._span = span
-        self._tied = 1 < values.size < self._x.size + self._y.size
-        step = float(np.diff(values).min()) if self._tied else 0.0
-        middle = float(np.subtract(*np.percentile(np.concatenate([self._x, self._y]), [75, 25])))
-        self._half = max(min(step / 2, _LARGEST_STEP * middle), _SMALLEST_STEP * span)
-        self._sums = tuple(np.concatenate([[0.0], np.cumsum(sample)]) for sample in (self._x, self._y))
-        sizes = self._x.size, self._y.size
-        self._large = int(sizes[1] > sizes[0])
-        self._counted = None
-        if span and max(sizes) >= max(_LARGE, _LOPSIDED * min(sizes)):
-            self._counted = np.unique((self._x, self._y)[self._large], return_counts=True)
-        self.estimate = self._centre() if span else 0.0
-
-    @property
-    def ends(self) -> tuple[float, float]:
-        """The smallest and the largest shift that could be asked for: the groups do not overlap there."""
-        return (
-            float(self._x[0] - self._y[-1]) - 2 * self._half,
-            float(self._x[-1] - self._y[0]) + 2 * self._half,
-        )
-
-    def limits(self, level: float = 0.95) -> Interval:
-        """Return the shift with its limits of this two-sided level."""
-        _check_level(level)
-        if not self._span:
-            return Interval(0.0, 0.0, 0.0)
-        return invert(self.at, self.estimate, self.ends, 1.0 - level, apart=self.test.p <= 1.0 - level)
-
-    def _centre(self) -> float:
-        """Return the shift at which the effect is a half: the middle of such shifts, if several."""
-        if not self._tied and self._x.size * self._y.size <= _MOST_LISTED:
-            return float(np.median(np.subtract.outer(self._x, self._y)))
-        low, high = self.ends
-        within = 0.25 / (self._x.size * self._y.size)
-
-        effect = cache(self._effect)  # both are asked for the ends
-
-        def above(shift: float) -> float:
-            return effect(shift) - 0.5 + within
-
-        def below(shift: float) -> float:
-            return effect(shift) - 0.5 - within
-
-        return sum(_root(side, low, high, self._span * 1e-9) for side in (above, below)) / 2
-
-    def _effect(self, shift: float) -> float:
-        if self._counted is not None and not self._large:  # from the few of the second group
-            return 1.0 - float(self._share_below(0, self._y + shift).mean())
-        return float(self._share_below(1, self._x - shift).mean())
-
-    def at(self, shift: float) -> tuple[float, float, float]:
-        """Return effect, standard error and degrees of freedom of first - shift against second."""
-        if self._counted is None:
-            return _moments(self._share_below(1, self._x - shift), self._share_below(0, self._y + shift))
-        if self._large:
-            few, many = self._share_below(1, self._x - shift), self._shares_of_large(shift)
-            return _pooled(_Spread.of(few), many)
-        few, many = self._share_below(0, self._y + shift), self._shares_of_large(-shift)
-        return _pooled(many, _Spread.of(few))
-
-    def _shares_of_large(self, shift: float) -> "_Spread":
-        """Return how the shares of the smaller group below each value of the larger, plus shift, spread.
-
-        Only values within half a step of one of the smaller group's need to be looked up: between these a
-        share is a count. So a small group costs what it has, not what all the others have.
-        """
-        assert self._counted is not None
-        values, counts = self._counted
-        few = (self._x, self._y)[1 - self._large] - shift
-        low, high = values.searchsorted(few - self._half), values.searchsorted(few + self._half, "right")
-        near = high - low
-        starts = np.repeat(low, near)
-        inside = np.unique(starts + np.arange(starts.size) - np.repeat(np.cumsum(near) - near, near))
-        weights = np.concatenate([[0], np.cumsum(counts)])
-        # By the number of the smaller group that lies below: subjects, without those looked up.
-        subjects = np.diff(weights[np.concatenate([[0], high, [values.size]])])
-        subjects = subjects - np.bincount(
-            high.searchsorted(inside, "right"), counts[inside], minlength=subjects.size
-        )
-        shares = np.concatenate(
-            [np.arange(few.size + 1) / few.size, self._share_below(1 - self._large, values[inside] + shift)]
-        )
-        return _Spread.of(shares, np.concatenate([subjects, counts[inside]]))
-
-    def _share_below(self, which: int, points: Floats) -> Floats:
-        """Return the share of a group below these points, each value spread over a step of the values."""
-        sample, sums = (self._x, self._y)[which], self._sums[which]
-        if not self._span:  # both groups have one value, as in a stratum where all is perfect
-            sides = [sample.searchsorted(points, side) for side in ("left", "right")]
-            return np.asarray(sum(sides) / (2 * sample.size))
-        edges = np.concatenate([points - self._half, points + self._half])
-        count = sample.searchsorted(edges, "right")
-        area = count * edges - sums[count]
-        share = (area[points.size :] - area[: points.size]) / (2 * self._half * sample.size)
-        return np.asarray(share)
-
-
-def invert(
-    at: Callable[[float], tuple[float, float, float]],
-    estimate: float,
-    ends: tuple[float, float],
-    alpha: float,
-    *,
-    apart: bool,
-) -> Interval:
-    """Return the limits of a shift: where a test of it, which has effect, se and df, stops to accept.
-
-    Args:
-        at: the test of a shift.
-        estimate: the shift of effect 0.5.
-        ends: shifts that are rejected, one on each side.
-        alpha: two-sided level of the test.
-        apart: whether the test rejects a shift of 0, so that the limits must exclude it.
-    """
-    from scipy.special import stdtrit  # noqa: PLC0415  (slow to import)
-
-    at = cache(at)  # both limits are sought from the estimate, and `brentq` asks for the ends again
-
-    def limit(sign: float) -> float:
-        end = 0.0 if apart and sign * estimate < 0 else ends[int(sign > 0)]
-
-        def excess(shift: float) -> float:
-            effect, se, df = at(shift)
-            return float(sign * (effect - 0.5) / se - stdtrit(df, alpha / 2))
-
-        return _root(excess, estimate, end, abs(end - estimate) * 3e-6)
-
-    low, high = limit(-1.0), limit(1.0)
-    return Interval(estimate, *((low, high) if apart else (min(low, 0.0), max(high, 0.0))))
+    x, y = ordered_values("first", first), ordered_values("second", second)
+    return tested(shares_below(x, y), shares_below(y, x))
 
 
 def welch_limits(
@@ -246,8 +71,8 @@ def welch_limits(
     """
     from scipy.stats import trim_mean, ttest_ind  # noqa: PLC0415  (slow to import)
 
-    _check_level(level)
-    parts = _ordered("first", first), _ordered("second", second)
+    check_level(level)
+    parts = ordered_values("first", first), ordered_values("second", second)
     estimate = float(np.subtract(*(trim_mean(part, trimmed) for part in parts)))
     if not any(np.ptp(part) for part in parts):
         return Interval(estimate, estimate, estimate)
@@ -274,8 +99,8 @@ def signed_rank_limits(values: npt.ArrayLike, level: float = 0.95) -> Interval:
     """
     from scipy.special import ndtri  # noqa: PLC0415
 
-    _check_level(level)
-    x = _known(values)
+    check_level(level)
+    x = known_values(values)
     n, means = x.size, x.size * (x.size + 1) // 2
     if not n:
         return Interval(np.nan, np.nan, np.nan)
@@ -306,8 +131,8 @@ def median_limits(values: npt.ArrayLike, level: float = 0.95) -> Interval:
     """
     from scipy.special import bdtr  # noqa: PLC0415
 
-    _check_level(level)
-    x = _known(values)
+    check_level(level)
+    x = known_values(values)
     if not x.size:
         return Interval(np.nan, np.nan, np.nan)
     below = bdtr(np.arange(x.size // 2 + 1), x.size, 0.5)
@@ -325,7 +150,7 @@ def wilson(count: float, total: float, level: float = 0.95) -> Interval:
     """
     from scipy.special import ndtri  # noqa: PLC0415
 
-    _check_level(level)
+    check_level(level)
     _check_counts(count, total)
     share, low, high = _wilson(np.array([count]), total, float(ndtri(0.5 + level / 2)))
     return Interval(float(share[0]), float(low[0]), float(high[0]))
@@ -341,7 +166,7 @@ def newcombe(
     """
     from scipy.special import ndtri  # noqa: PLC0415
 
-    _check_level(level)
+    check_level(level)
     _check_counts(count_first, total_first)
     _check_counts(count_second, total_second)
     counts = np.array([count_first]), np.array([count_second])
@@ -471,7 +296,7 @@ def _mean_of_rank(ordered: Floats, rank: int) -> float:
         pairs = int(np.searchsorted(ordered, 2 * middle - ordered, "right").sum())
         itself = int(np.searchsorted(ordered, middle, "right"))
         low, high = (low, middle) if (pairs + itself) // 2 > rank else (middle, high)
-    return float(np.round(high, _DECIMALS + 2))
+    return float(np.round(high, DECIMALS + 2))
 
 
 def shares_below(points: Floats, ordered: Floats) -> Floats:
@@ -480,7 +305,7 @@ def shares_below(points: Floats, ordered: Floats) -> Floats:
     return np.asarray(sum(sides) / (2.0 * ordered.size))
 
 
-class _Spread(NamedTuple):
+class Spread(NamedTuple):
     """Placements within the other group: their mean, the sum of squares around it, and how many."""
 
     mean: float
@@ -488,7 +313,7 @@ class _Spread(NamedTuple):
     size: int
 
     @classmethod
-    def of(cls, placements: Floats, subjects: Floats | None = None) -> "_Spread":
+    def of(cls, placements: Floats, subjects: Floats | None = None) -> "Spread":
         """Sum up placements, each of one subject or of so many."""
         if subjects is None:
             mean = float(placements.sum()) / placements.size
@@ -499,12 +324,13 @@ class _Spread(NamedTuple):
         return cls(mean, float(subjects @ (placements - mean) ** 2), size)
 
 
-def _moments(first: Floats, second: Floats) -> tuple[float, float, float]:
+def moments_of(first: Floats, second: Floats) -> tuple[float, float, float]:
     """Return effect, standard error and df from each subject's placement within the other group."""
-    return _pooled(_Spread.of(first), _Spread.of(second))
+    return pooled_moments(Spread.of(first), Spread.of(second))
 
 
-def _pooled(first: _Spread, second: _Spread) -> tuple[float, float, float]:
+def pooled_moments(first: Spread, second: Spread) -> tuple[float, float, float]:
+    """Return effect, standard error and df from how both groups' placements spread."""
     effect, n, m = first.mean, first.size, second.size
     one, two = first.squares / (n * (n - 1)), second.squares / (m * (m - 1))
     total = one + two
@@ -512,37 +338,32 @@ def _pooled(first: _Spread, second: _Spread) -> tuple[float, float, float]:
     return effect, max(total**0.5, 0.5 / (n * m)), max(df, 1.0)
 
 
-def _test(first: Floats, second: Floats) -> BrunnerMunzel:
+def tested(first: Floats, second: Floats) -> BrunnerMunzel:
+    """Return `brunner_munzel` from each subject's placement within the other group."""
     from scipy.special import stdtr  # noqa: PLC0415
 
-    effect, se, df = _moments(first, second)
+    effect, se, df = moments_of(first, second)
     return BrunnerMunzel(effect, se, df, float(2 * stdtr(df, -abs(effect - 0.5) / se)))
 
 
-def _root(function: Callable[[float], float], start: float, end: float, tolerance: float) -> float:
-    """Return where a monotone function between start and end is zero; the end, where it is not."""
-    from scipy.optimize import brentq  # noqa: PLC0415
-
-    if function(start) * function(end) >= 0:
-        return end
-    return float(brentq(function, start, end, xtol=tolerance))
-
-
-def _ordered(name: str, values: npt.ArrayLike) -> Floats:
-    known = _known(values)
+def ordered_values(name: str, values: npt.ArrayLike) -> Floats:
+    """Return the values that are not NaN in rising order; an error names them if they are fewer than 2."""
+    known = known_values(values)
     if known.size < 2:
         raise ValueError(f"{name} must have at least 2 values, got {known.size}")
     return known
 
 
-def _known(values: npt.ArrayLike) -> Floats:
+def known_values(values: npt.ArrayLike) -> Floats:
+    """Return the values that are not NaN in rising order; an infinite one is an error."""
     numbers = np.asarray(values, dtype=np.float64).ravel()
     if np.isinf(numbers).any():
         raise ValueError("values must be finite or NaN, got infinity")
-    return np.sort(np.round(numbers[~np.isnan(numbers)], _DECIMALS))
+    return np.sort(np.round(numbers[~np.isnan(numbers)], DECIMALS))
 
 
-def _check_level(level: float) -> None:
+def check_level(level: float) -> None:
+    """Raise a ValueError unless this is a level of limits."""
     if not 0.0 < level < 1.0:
         raise ValueError(f"level must be between 0 and 1, got {level}")
 

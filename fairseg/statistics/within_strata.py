@@ -1,7 +1,7 @@
 """The tests of two groups among subjects of the same stratum, such as of one scanner, pooled over strata.
 
-As in `two_samples`, which is the case of one stratum, with weights n m / (n + m) for a stratum of n and m
-subjects: those of Mantel and Haenszel for shares, and nearly van Elteren's for ranks.
+As in `location_shift` and `two_samples`, which is the case of one stratum, with weights n m / (n + m) for a
+stratum of n and m subjects: those of Mantel and Haenszel for shares, and nearly van Elteren's for ranks.
 
 Ranks: where effects of strata differ, the pooled effect also depends on how many subjects happen to fall into
 each. Without the variance of that, two strata whose gaps are opposite and separate well, which leaves each
@@ -9,14 +9,17 @@ without a variance of its own, would show a gap in the direction of the stratum 
 """
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
+from fairseg.metrics.fairness import Floats
 from fairseg.statistics.batches import allocation_factor
 from fairseg.statistics.limits import Interval
+from fairseg.statistics.location_shift import LocationShift, Moments, invert, middle_shift, one_directional
 from fairseg.statistics.permutation import stratified_fisher
-from fairseg.statistics.two_samples import BrunnerMunzel, LocationShift, invert, newcombe_at, newcombe_level
+from fairseg.statistics.two_samples import BrunnerMunzel, newcombe_at, newcombe_level
 
 
 class StratifiedShift:
@@ -24,14 +27,13 @@ class StratifiedShift:
 
     Attributes:
         test: of Brunner and Munzel, pooled over strata.
-        estimate: the shift first - second at which the pooled effect is a half: the Hodges-Lehmann shift
-            within strata.
+        p: of no shift, as `LocationShift.p`.
+        ends: the smallest and the largest shift that could be asked for.
     """
 
     def __init__(self, strata: Sequence[tuple[npt.ArrayLike, npt.ArrayLike]]) -> None:
         """Compare both groups' values, at least 2 each, in every stratum."""
-        from scipy.optimize import brentq  # noqa: PLC0415  (slow to import)
-        from scipy.special import stdtr  # noqa: PLC0415
+        from scipy.special import stdtr  # noqa: PLC0415  (slow to import)
 
         self._shifts = [LocationShift(first, second) for first, second in strata]
         sizes = [tuple(np.isfinite(np.asarray(part, dtype=float)).sum() for part in pair) for pair in strata]
@@ -39,25 +41,43 @@ class StratifiedShift:
         weights = n * m / (n + m)
         self._weights = weights / weights.sum()
         self._chance = self._weights * allocation_factor(n, m) / weights.sum()
+        self._within = float(0.25 * (self._weights / (n * m)).min())  # less than any change of the effect
         ends = np.array([shift.ends for shift in self._shifts])
         self.ends = float(ends[:, 0].min()), float(ends[:, 1].max())
         effect, se, df = self._pooled([shift.test[:3] for shift in self._shifts])
         self.test = BrunnerMunzel(effect, se, df, float(2 * stdtr(df, -abs(effect - 0.5) / se)))
-        self.estimate = 0.0
-        if self.ends[1] > self.ends[0] and effect != 0.5:
-            self.estimate = float(brentq(lambda shift: self.at(shift)[0] - 0.5, *self.ends, xtol=1e-9))
+        sign = 1 if effect > 0.5 else -1
+        beside = self._pooled([shift.beside_zero(sign) for shift in self._shifts])
+        self.p = max(self.test.p, one_directional(beside, sign))
 
-    def at(self, shift: float) -> tuple[float, float, float]:
+    @cached_property
+    def estimate(self) -> float:
+        """The shift first - second at which the pooled effect is a half: Hodges-Lehmann's within strata."""
+        return middle_shift(
+            lambda shift: self.at(shift)[0], self.ends, self._within, self.differences, exact=self.exact
+        )
+
+    @property
+    def exact(self) -> bool:
+        """Whether estimate and limits are differences of subjects, not interpolated between them."""
+        return all(one.exact for one in self._shifts)
+
+    def at(self, shift: float) -> Moments:
         """Return pooled effect, standard error and degrees of freedom of first - shift against second."""
         return self._pooled([one.at(shift) for one in self._shifts])
 
+    def differences(self, low: float, high: float) -> Floats:
+        """Return the differences of two subjects of a stratum at which the test changes at once, rising."""
+        return np.unique(np.concatenate([one.differences(low, high) for one in self._shifts]))
+
     def limits(self, level: float = 0.95) -> Interval:
         """Return the shift with the limits that the pooled test does not reject."""
-        if self.ends[0] == self.ends[1]:
-            return Interval(0.0, 0.0, 0.0)
-        return invert(self.at, self.estimate, self.ends, 1.0 - level, apart=self.test.p <= 1.0 - level)
+        apart = self.p <= 1.0 - level
+        return invert(
+            self.at, self.estimate, self.ends, 1.0 - level, self.differences, apart=apart, exact=self.exact
+        )
 
-    def _pooled(self, tests: Sequence[tuple[float, float, float]]) -> tuple[float, float, float]:
+    def _pooled(self, tests: Sequence[Moments]) -> Moments:
         effects, errors, freedom = np.array(tests).T
         effect = float(self._weights @ effects)
         variances = self._weights**2 * errors**2

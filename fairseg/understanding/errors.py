@@ -14,7 +14,8 @@ import pandas as pd
 from scipy.ndimage import label
 from scipy.stats import norm
 
-from fairseg.statistics.two_samples import brunner_munzel, hodges_lehmann_limits
+from fairseg.statistics.location_shift import LocationShift
+from fairseg.statistics.two_samples import brunner_munzel
 from fairseg.understanding.readable import Floats, Integers, Tested
 
 ERROR = " error (%)"  # signed, of the volume or area
@@ -175,11 +176,12 @@ def measure_differences(
             two, one = (values[(ids == group) & known] for group in (second, 0))
             if min(one.size, two.size) < _FEWEST or np.ptp(np.r_[one, two]) == 0:
                 continue
-            limits = hodges_lehmann_limits(two, one)
+            shift = LocationShift(two, one)
+            limits = shift.limits()
             medians = (float(np.median(one)), float(np.median(two)))
             difference = (limits.estimate, limits.low, limits.high)
             row = (measure, structure, names[0], names[second], medians, difference)
-            found.append((row, brunner_munzel(one, two).p))
+            found.append((row, shift.p))
             for deal, dealt in enumerate(deals[:, known]):
                 dealt_one, dealt_two = (values[known][dealt == group] for group in (0, second))
                 if min(dealt_one.size, dealt_two.size) >= _FEWEST:

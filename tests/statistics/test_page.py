@@ -528,7 +528,7 @@ def test_how_many_times_the_subjects_settle_a_finding(
     row = Finding(
         "sex",
         "Overall",
-        Endpoint.TYPICAL,
+        Endpoint.FAILURES,
         "M",
         "F",
         90,
@@ -539,6 +539,29 @@ def test_how_many_times_the_subjects_settle_a_finding(
         margin=0.02,
     )
     assert row.times_subjects == pytest.approx(times)
+
+
+@pytest.mark.parametrize("levels", [False, True])
+def test_so_many_times_the_subjects_settle_a_typical_difference(
+    rng: np.random.Generator, levels: bool
+) -> None:
+    """Also of scores of few levels, whose limits move in steps and not as the root of the subjects."""
+    first, second = rng.normal(0.93, 0.01, 80).clip(0, 1), good(rng, 40)
+    if levels:
+        second = np.repeat([0.0, 0.5, 1.0], [4, 3, 4])
+
+    def row(times: int) -> Finding:
+        (found,) = judge(np.tile(first, times), np.tile(second, times)).comparisons
+        return found.findings[0]
+
+    def settled(one: Finding) -> bool:
+        return one.inside or one.equivalence_low > one.margin or one.equivalence_high < -one.margin
+
+    times = row(1).times_subjects
+    assert not settled(row(1))
+    assert times > 1.5
+    assert not settled(row(int(times * 0.9)))
+    assert settled(row(int(np.ceil(times * 1.1))))
 
 
 def test_so_many_times_the_subjects_settle_that_nobody_fails(rng: np.random.Generator) -> None:
