@@ -260,12 +260,13 @@ def _decisive_p(cohort: Cohort, row: Row, at: tuple[int, int, int, int], marks: 
         return test.p  # nothing that is starred
     _, structure, endpoint, _ = at
     before, after = marks[2 * endpoint - 2 : 2 * endpoint, :, structure]
-    groups = []
-    for member in cohort.members(cohort.pairs[at[0]]):
-        here = [stratum[(member & ~np.isnan(row.values))[stratum]] for stratum in row.strata]
-        groups.append([(before[subjects] > 0, after[subjects] > 0) for subjects in here])
-    sizes = np.array([[one.size for one, _ in group] for group in groups], dtype=np.float64)
-    return max(test.p, difference_level(*groups, sizes.prod(axis=0) / sizes.sum(axis=0)))
+    first, second = (
+        [(before[one] > 0, after[one] > 0) for one in (stratum[here[stratum]] for stratum in row.strata)]
+        for here in (member & ~np.isnan(row.values) for member in cohort.members(cohort.pairs[at[0]]))
+    )
+    sizes = np.array([[one.size, two.size] for (one, _), (two, _) in zip(first, second, strict=True)])
+    weights = sizes.prod(axis=1) / sizes.sum(axis=1)
+    return max(test.p, difference_level(first, second, weights))
 
 
 def _rows(

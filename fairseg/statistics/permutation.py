@@ -105,9 +105,12 @@ def smallest_p_values(
 def _by_content(
     rows: Sequence[Row], ids: Sequence[Integers], blocks: Sequence[Integers] | None
 ) -> tuple[list[Row], list[Integers], list[Integers] | None]:
-    """Return the same with the subjects in the order of their values and groups."""
+    """Return the same with the subjects in the order of their values, groups and blocks."""
     values = {id(row.values): row.values for row in rows}
-    order = content_order([*values.values(), *ids])
+    within = np.full(len(ids[0]), -1)
+    for number, block in enumerate(blocks or ()):
+        within[block] = number
+    order = content_order([*values.values(), *ids, within])
     place = np.empty_like(order)
     place[order] = np.arange(order.size)
     # What rows have in common they have in common still.

@@ -317,6 +317,20 @@ def test_a_structure_that_a_group_has_too_little_of_bars_praise() -> None:
     assert not any(pair.verdict.green for pair in found.pairs)
 
 
+@pytest.mark.parametrize("lacking", [60, 30])
+def test_a_structure_of_one_model_only_leaves_nobody_unpaired(lacking: int) -> None:
+    """RV is new, and lacking in the second group: nobody has it with both, the first group least of all."""
+    before, groups = cohort((60, 60), (0.92, 0.87))
+    before = np.column_stack([before] * 3)
+    after = before + noise(120, 0.005)[:, None]
+    before[:, 2] = np.nan
+    after[60 : 60 + lacking, 2] = np.nan
+    found = judge(before, after, groups)
+    assert GainReasonKind.UNPAIRED not in {one.kind for one in found.pairs[0].reasons}
+    for group in ("A", "B"):
+        assert (found.change("group", group).partly, found.change("group", group).n) == (0, 60)
+
+
 def test_the_group_behind_gained_more_where_the_other_may_be_behind_now() -> None:
     before, groups = cohort((60, 25), (0.92, 0.87), seed=3)
     after = before + (0.075 + noise(85, 0.05, seed=4)) * (groups == 1)

@@ -16,9 +16,10 @@ from fairseg.statistics.findings import (
     ReasonKind,
     worst,
 )
-from fairseg.statistics.group_facts import hardest
+from fairseg.statistics.group_facts import StructureScores, hardest
 from fairseg.statistics.judge_options import JudgeOptions
 from fairseg.statistics.page import judge_page
+from fairseg.statistics.reasons import severity
 from fairseg.statistics.two_samples import fisher_exact
 from fairseg.statistics.verdicts import Endpoint, Verdict
 
@@ -506,7 +507,19 @@ def test_small_groups_that_are_served_well_but_otherwise(rng: np.random.Generato
 def test_severity_names_the_group_whose_cases_are_worse(rng: np.random.Generator) -> None:
     parts = [with_worst(good(rng, 400), 40, rng.uniform(*low, 40)) for low in ((0.5, 0.55), (0.72, 0.76))]
     (reason,) = judge(*parts).comparisons[0].reasons
-    assert (reason.kind, reason.group) == (ReasonKind.SEVERITY, "A")
+    assert (reason.kind, reason.group, reason.against) == (ReasonKind.SEVERITY, "A", "B")
+
+
+def test_severity_allows_for_all_comparisons_of_the_page(rng: np.random.Generator) -> None:
+    """A tail that stands out beside one group by p = 0.004 may be the worst of twelve by chance."""
+    parts = [with_worst(good(rng, 200), 20, np.linspace(low, low + 0.1, 20)) for low in (0.5, 0.53)]
+    pair = [(name, np.repeat([0, 1], 200) == code) for code, name in enumerate("AB")]
+    measured = [StructureScores("Overall", np.concatenate(parts), JudgeOptions())]
+    named = [
+        [reason.group for reason in severity((pair[0], pair[1]), measured, JudgeOptions(), of=of)]
+        for of in (1, 11)
+    ]
+    assert named == [["A"], []]
 
 
 @pytest.mark.parametrize(
