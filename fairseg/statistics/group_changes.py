@@ -18,6 +18,7 @@ from fairseg.statistics.two_samples import median_limits, signed_rank_limits, wi
 _OVERALL_WEIGHT = 4  # of a group overall, against 1 of each of its structures
 _UNCHANGED = Interval(0.0, 0.0, 0.0)
 _ROUNDING = 1e-9
+_NEAR = 0.1  # share of the subjects whose gains are near the centre, below which it is not typical
 
 
 def group_changes(cohort: Cohort, model: int) -> tuple[GroupChange, ...]:
@@ -69,8 +70,9 @@ def _change(cohort: Cohort, model: int, attribute: int, group: int, structure: i
     weight = _OVERALL_WEIGHT if structure == 0 else 1
     weights = max(len(judged), 1) * (_OVERALL_WEIGHT + len(cohort.structures) - 1)
     level, one_sided = 1 - options.alpha * weight / weights, 1 - 2 * options.alpha
-    change, failures = signed_rank_limits(gains, level), paired_share_limits(*fails, level)
-    centre, most = signed_rank_limits(gains, one_sided), paired_share_limits(*fails, one_sided).high
+    change, failures = _centre(gains, level, options.margin), paired_share_limits(*fails, level)
+    centre = _centre(gains, one_sided, options.margin)
+    most = paired_share_limits(*fails, one_sided).high
     if gains.size and not gains.any():
         change = failures = _UNCHANGED
         centre, most = _UNCHANGED, 0.0
@@ -100,6 +102,23 @@ def _change(cohort: Cohort, model: int, attribute: int, group: int, structure: i
         harmless=bool(centre.low >= -options.margin and most <= options.failure_margin),
         loses=bool(centre.high < -options.margin),
     )
+
+
+def _centre(gains: Floats, level: float, margin: float) -> Interval:
+    """Return the centre of the gains, with limits.
+
+    Where hardly any subject is near the centre, as where half gained and half lost, it tells nothing of a
+    typical subject: its limits then reach as far as those of the median.
+    """
+    found = signed_rank_limits(gains, level)
+    if not gains.size:
+        return found
+    spread = float(np.subtract(*np.percentile(gains, [75, 25])))
+    near = np.abs(gains - found.estimate) <= max(margin, spread / 4) + _ROUNDING
+    if near.mean() >= _NEAR:  # a quarter of those who have one peak, and more
+        return found
+    middle = median_limits(gains, level)
+    return Interval(found.estimate, min(found.low, middle.low), max(found.high, middle.high))
 
 
 def _in_both(cohort: Cohort, model: int) -> npt.NDArray[np.int64]:

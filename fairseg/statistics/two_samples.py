@@ -296,7 +296,7 @@ def _mean_of_rank(ordered: Floats, rank: int) -> float:
         pairs = int(np.searchsorted(ordered, 2 * middle - ordered, "right").sum())
         itself = int(np.searchsorted(ordered, middle, "right"))
         low, high = (low, middle) if (pairs + itself) // 2 > rank else (middle, high)
-    return float(np.round(high, DECIMALS + 2))
+    return float(np.round(high, DECIMALS + 2)) + 0.0  # never minus zero
 
 
 def shares_below(points: Floats, ordered: Floats) -> Floats:
