@@ -5,7 +5,7 @@ the business of `fairseg.clinical.agreement`.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -32,10 +32,12 @@ class ClinicalMeasures:
         table: one row a subject and measure, subjects in the order of the scores: columns subject, measure,
             unit ("ml", "%", "g"), prediction and reference (float64).
         notes: what is missing.
+        doubt: that the phases seem to be swapped; "" if they do not.
     """
 
     table: pd.DataFrame
     notes: list[str]
+    doubt: str = ""
 
 
 def clinical_measures(
@@ -93,9 +95,10 @@ def clinical_measures(
     for part in volumes:
         diastole, systole = (part.loc[of.index].set_axis(of).reindex(subjects) for of in found)
         values.append(_heart(diastole, systole, roles))
-    notes += _swapped(values[1], phase, phases)
+    swapped, doubt = _swapped(values[1], phase, phases)
     used = [*found[0].index, *found[1].index]
-    return _long(values, notes + _gaps([part.loc[used] for part in volumes], list(roles.values())))
+    notes += [*swapped, *_gaps([part.loc[used] for part in volumes], list(roles.values()))]
+    return replace(_long(values, notes), doubt=doubt)
 
 
 def _by_label(table: pd.DataFrame, kind: str, cases: "pd.Index[str]") -> pd.DataFrame:
@@ -157,8 +160,8 @@ def _phases(
     return found, notes
 
 
-def _swapped(reference: _Columns, phase: str, phases: tuple[str, str]) -> list[str]:
-    """Note subjects whose reference ventricle is larger at end-systole: the phases may be swapped."""
+def _swapped(reference: _Columns, phase: str, phases: tuple[str, str]) -> tuple[list[str], str]:
+    """Note subjects whose reference ventricle is larger at end-systole, and doubt the phases if most are."""
     smaller: dict[str, None] = {}
     known: dict[str, None] = {}
     for name in ("LV", "RV"):
@@ -167,12 +170,13 @@ def _swapped(reference: _Columns, phase: str, phases: tuple[str, str]) -> list[s
             known |= dict.fromkeys(map(str, stroke.index[stroke.notna()]))
             smaller |= dict.fromkeys(map(str, stroke.index[stroke < 0]))
     if not smaller:
-        return []
-    asked = (
-        f": are {phases[0]} and {phases[1]} of {phase} swapped?" if 2 * len(smaller) > len(known) else ": "
-    )
+        return [], ""
     who = f"{counted(len(smaller), 'subject')} of {len(known)} with a reference larger at end-systole"
-    return [f"{who}{asked}{' ' if asked[-1] == '?' else ''}{listed(smaller)}"]
+    if 2 * len(smaller) <= len(known):
+        return [f"{who}: {listed(smaller)}"], ""
+    asked = f"are {phases[0]} and {phases[1]} of {phase} swapped?"
+    negative = f"{len(smaller)} of {len(known)} subjects have a negative ejection fraction in the references"
+    return [f"{who}: {asked} {listed(smaller)}"], f"{negative}: {asked}"
 
 
 def _gaps(volumes: Sequence[pd.DataFrame], labels: Sequence[str]) -> list[str]:

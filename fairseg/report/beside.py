@@ -44,6 +44,7 @@ def beside(result: Audited) -> Beside:
     others = secondary(result, overall, None if clinical is None else clinical.measures)
     choices = sensitivity(result, () if others is None else others.findings)
     sentences = (
+        *([clinical.doubt] if clinical is not None and clinical.doubt else []),
         *reconciled(result, overall),
         *([] if clinical is None else clinical.missing),
         *([] if others is None else others.sentences),

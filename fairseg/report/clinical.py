@@ -34,6 +34,7 @@ class Clinical:
         missing: who lacks which measures, one sentence each.
         sentences: which measures are biased.
         notes: what is missing.
+        doubt: that the phases seem to be swapped; "" if they do not.
     """
 
     table: pd.DataFrame
@@ -42,6 +43,7 @@ class Clinical:
     missing: list[str]
     sentences: list[str]
     notes: list[str]
+    doubt: str = ""
 
 
 def clinical_section(
@@ -73,6 +75,7 @@ def clinical_section(
         missing=missingness_sentences(_missing(found), overall.names, tolerated=tolerated),
         sentences=bias_sentences(agreement(measures, large, len(overall.groups)).table, overall.names),
         notes=[*measures.notes, *agreed.notes],
+        doubt=measures.doubt,
     )
 
 

@@ -626,6 +626,8 @@ def test_swapped_phases_are_noted() -> None:
     turned = clinical_measures(scores, ROLES, phase="frame", phases=("ES", "ED"))
     larger = "1 subject of 1 with a reference larger at end-systole"
     assert f"clinical measures: {larger}: are ES and ED of frame swapped? p1" in turned.notes
+    negative = "1 of 1 subjects have a negative ejection fraction in the references"
+    assert turned.doubt == f"{negative}: are ES and ED of frame swapped?"
 
 
 def test_subjects_with_either_ventricle_are_counted_once() -> None:

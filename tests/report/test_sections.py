@@ -391,3 +391,16 @@ def test_biased_ejection_fractions_stand_wherever_the_answer_does() -> None:
     sections = ReportSections(heart=HeartRoles({"lv": "LV"}, "frame", ("ED", "ES")))
     result = fairseg.audit(pd.concat(parts), by="group", sections=sections)
     assert any(note.startswith("LVEF, prediction minus reference") for note in result.notes)
+
+
+def test_swapped_phases_are_told_with_the_answer() -> None:
+    rows = [
+        {"case": f"s{n}_{phase}", "subject": f"s{n}", "sex": "FM"[n % 2], "frame": phase, "label": "LV"}
+        | {"dice": 0.9 + n / 1000, "prediction_ml": volume, "reference_ml": volume + n}
+        for n in range(24)
+        for phase, volume in (("ED", 60.0), ("ES", 150.0))
+    ]
+    heart = HeartRoles({"lv": "LV"}, "frame", ("ED", "ES"))
+    result = fairseg.audit(pd.DataFrame(rows), by="sex", sections=ReportSections(heart=heart))
+    doubt = "24 of 24 subjects have a negative ejection fraction in the references"
+    assert f"{doubt}: are ED and ES of frame swapped?" in result.notes
