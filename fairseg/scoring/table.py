@@ -45,6 +45,7 @@ from fairseg.scoring.wide import hint_of_wide, long_table, without_percent
 
 Unit = Literal["mm", "px"]
 ONE_LABEL = "all labels"  # what a table without the column label scores
+_NOT_SKIPPED = {"", "0", "0.0", "false", "no"}  # what a column `skipped` may say of who was not
 
 
 @dataclass(frozen=True, eq=False)
@@ -269,8 +270,20 @@ def _checked(read: CleanTable, metric: str | None) -> Scores:
     about_rows = [] if named else ["no column names the subjects or cases: each row is taken for a person"]
     unread = [name for name in read.frame if metric_of(str(name)) == "dice" and called["dice"] != name]
     about_metric = [f"judged by {title}: the table's column {name!r} is not looked at" for name in unread]
-    notes = (*read.notes, *about_rows, *about_metric, *about_unit)
+    notes = (*read.notes, *about_rows, *about_metric, *about_unit, *_scored_though_skipped(rows))
     return Scores(out, unit, lost, notes, title, named)
+
+
+def _scored_though_skipped(rows: pd.DataFrame) -> list[str]:
+    """Return a note on the cases whose rows have a score though `skipped` says why they have none."""
+    if SKIPPED not in rows:
+        return []
+    said = [isinstance(cell, str) and cell.strip().lower() not in _NOT_SKIPPED for cell in rows[SKIPPED]]
+    cases = list(dict.fromkeys(rows.loc[said, "case"]))
+    if not cases:
+        return []
+    have = f"{counted(len(cases), 'case')} {'has' if len(cases) == 1 else 'have'}"
+    return [f"{have} a score, which counts, and yet a reason in the column {SKIPPED!r}: {listed(cases)}"]
 
 
 def _check_merged(table: pd.DataFrame, where: str) -> None:

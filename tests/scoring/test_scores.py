@@ -287,6 +287,16 @@ def test_one_row_a_case_may_be_a_skipped_one() -> None:
     assert len(scores.labels) == 1
     # A case with a score was not skipped, whatever the column says; one without a reason has no score.
     assert Scores.of({"case": ["a", "b"], "dice": [0.9, 0.8], "skipped": [None, "no"]}).skipped.empty
+
+
+def test_a_score_beside_a_reason_to_skip_counts_and_is_told() -> None:
+    cases = {"case": ["a", "b", "c"], "dice": [0.9, 0.8, 0.7]}
+    scores = Scores.of(cases | {"skipped": [None, "bad file", "bad file"]})
+    assert len(scores.table) == 3
+    assert scores.notes == (
+        "2 cases have a score, which counts, and yet a reason in the column 'skipped': b, c",
+    )
+    assert not any("skipped" in note for note in Scores.of(cases | {"skipped": [False, "no", None]}).notes)
     assert len(Scores.of({"case": ["a", "b"], "dice": [0.9, None]}).table) == 2
 
 
