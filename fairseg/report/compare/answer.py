@@ -49,13 +49,13 @@ def model_answer(result: Compared, model: ModelGains) -> str:
         several=len(result.judgement.structures) > 1,
         failing=_failing(model, result.judgement.structures[0]),
         harm=[spoken_harm(one) for one in _worst(model)],
-        losses=_losses(model),
+        losses=_losses(model, result),
         row=None if row is None else spoken_row(row, result),
         settled=row is not None and not row.shown and pair is not None and row is not pair.typical,
         held_itself=pair is not None and pair.attribute in {one.name for one in result.analyses if one.held},
         held=result.held_fixed,
         within=_within_strata(result, pair, row),
-        changes=[] if pair is None else _changes(model, pair, levelled),
+        changes=[] if pair is None else _changes(model, pair, result, levelled),
         others=_others(model, pair, row, result),
         reasons=_reasons(model, pair, result),
         unjudged=_unjudged(model, pair, result.judgement.structures[0]),
@@ -177,7 +177,7 @@ def _failing(model: ModelGains, overall: str) -> list[dict[str, Any]]:
     return found[:3]
 
 
-def _losses(model: ModelGains) -> list[dict[str, str]]:
+def _losses(model: ModelGains, result: Compared) -> list[dict[str, str]]:
     """Return the groups whose typical case is shown to have lost more than the margin."""
     lost = {
         (reason.group, reason.structure)
@@ -189,7 +189,7 @@ def _losses(model: ModelGains) -> list[dict[str, str]]:
         {
             "group": one.group,
             "structure": one.structure,
-            "by": _abs(one.change, numbers.score),
+            "by": _abs(one.change, numbers.score, result.options.margin),
             **_median_change(one),
         }
         for one in model.changes
@@ -238,7 +238,7 @@ def _reasons(model: ModelGains, pair: PairGains | None, result: Compared) -> lis
             if _told_elsewhere(dropped, overall=one.structure == overall):
                 continue
         facts = {"model": model.model, "baseline": result.baseline, "overall": overall}
-        by = "" if change is None else _abs(change.change, numbers.score)
+        by = "" if change is None else _abs(change.change, numbers.score, result.options.margin)
         mean = _mean_gain(pair, one) if one.kind is GainReasonKind.MEANS_DIFFER else None
         texts.append(say("gain_reason", one=one, change=change, by=by, mean=mean, **facts))
     return list(dict.fromkeys(texts))[:3]
@@ -267,9 +267,11 @@ def _mean_gain(pair: PairGains | None, reason: GainReason) -> dict[str, Any]:
     return {"gained": who[0], "other": who[1], "by": _abs(row.mean_gain, numbers.score), "less": less}
 
 
-def _changes(model: ModelGains, pair: PairGains, structure: str | None = None) -> list[dict[str, Any]]:
+def _changes(
+    model: ModelGains, pair: PairGains, result: Compared, structure: str | None = None
+) -> list[dict[str, Any]]:
     """Return what became of both groups of a pair, in the typical case; None: over all structures."""
-    found = []
+    found, margin = [], result.options.margin
     for group in (pair.first, pair.second):
         change = next(
             (
@@ -285,9 +287,11 @@ def _changes(model: ModelGains, pair: PairGains, structure: str | None = None) -
                 {
                     "group": group,
                     "shown": _shown(change.change),
-                    "by": _abs(change.change, numbers.score)
+                    "by": _abs(change.change, numbers.score, margin)
                     if _shown(change.change)
-                    else numbers.with_limits(*change.change, partial(numbers.score, sign=True)),
+                    else numbers.with_limits(
+                        *change.change, partial(numbers.score, sign=True), apart=(0.0, margin, -margin)
+                    ),
                     "n": change.n,
                     "newly_failing": change.newly_failing,
                     "rescued": change.rescued,

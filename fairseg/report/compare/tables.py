@@ -74,7 +74,11 @@ def changes_table(result: Compared, model: ModelGains, structure: str | None = N
     changes = [one for one in model.changes if one.structure == structure]
     several = len({one.attribute for one in changes}) > 1
     rows = [
-        (f"{one.attribute}: {one.group}" if several else one.group, *_change_cells(one)) for one in changes
+        (
+            f"{one.attribute}: {one.group}" if several else one.group,
+            *_change_cells(one, result.options.margin),
+        )
+        for one in changes
     ]
     title = result.scores.title
     heads = (
@@ -92,13 +96,13 @@ def changes_table(result: Compared, model: ModelGains, structure: str | None = N
     )
 
 
-def _change_cells(one: GroupChange) -> list[Cell]:
+def _change_cells(one: GroupChange, margin: float) -> list[Cell]:
     counts = (one.newly_failing, one.rescued, one.lost)
     return [
         Cell(one.n, kind="count"),
         Cell(one.median_before),
         Cell(one.median_after),
-        Cell(*one.change),
+        Cell(*one.change, apart=(margin, -margin)),
         *(Cell(count, kind="count") for count in counts),
     ]
 
