@@ -4,8 +4,8 @@ import difflib
 import itertools
 from collections.abc import Iterable
 
-_P_LIMITS, _LEAST_P = (0.05, 0.01), 0.001
-_MORE_DIGITS, _MORE_OF_P = 5, 3
+_P_LIMITS = (0.05, 0.01, 0.001)
+_MORE_DIGITS, _DIGITS_OF_P = 5, 4
 _SHOWN, _LONGEST = 8, 80  # values of a list, letters of anything else, that an error shows
 
 
@@ -65,17 +65,19 @@ def digits_apart(value: float, digits: int, limits: Iterable[float]) -> int | No
 
 
 def p_number(p: float, digits: int) -> str:
-    """Return a p-value with up to three more decimals, so that it never seems to reach 0.05 or 0.01.
+    """Return a p-value with so many decimals, or more, that it never seems to reach 0.05, 0.01 or 0.001.
 
-    >>> p_number(0.04996, 2), p_number(0.05 - 1e-12, 2), p_number(0.0100004, 3)
-    ('0.04996', '<0.05', '>0.01')
-    >>> p_number(0.00042, 3), p_number(0.0010004, 4)
-    ('<0.001', '0.0010')
+    A sign stands in the place of more than four digits.
+
+    >>> p_number(0.04996, 2), p_number(0.05 - 1e-12, 2), p_number(0.00042, 3)
+    ('0.04996', '<0.05', '<0.001')
+    >>> p_number(0.00102, 4), p_number(0.0010004, 4)
+    ('0.00102', '>0.001')
     """
-    if p < _LEAST_P:
-        return f"<{_LEAST_P:g}"
+    if p < _P_LIMITS[-1]:
+        return f"<{_P_LIMITS[-1]:g}"
     enough = digits_apart(p, digits, _P_LIMITS)
-    if enough is None or enough > digits + _MORE_OF_P:
+    if enough is None or (enough > digits and round(p, enough) * 10**enough >= 10**_DIGITS_OF_P):
         limit = min(_P_LIMITS, key=lambda one: abs(p - one))
         return f"{'<' if p < limit else '>'}{limit:g}"
     return f"{p:.{enough}f}"

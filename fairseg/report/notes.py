@@ -153,6 +153,7 @@ def reconciled(result: Audited, overall: Summary) -> list[str]:
         starred = p < 0.05
         if not np.isnan(p) and starred != row.shown:
             facts = {"p": p, "p_page": row.p_adjusted, "starred": starred, "shown": row.shown}
+            facts["p_row"] = row.p
             sentences.append(say("reconciled", first=row.first, second=row.second, **facts))
     return sentences[:3]
 

@@ -108,10 +108,10 @@ def _centre(gains: Floats, level: float, margin: float) -> Interval:
     """Return the centre of the gains, with limits.
 
     Where hardly any subject is near the centre, as where half gained and half lost, it tells nothing of a
-    typical subject: its limits then reach as far as those of the median.
+    typical subject: limits that hold 0 then reach as far as those of the median.
     """
     found = signed_rank_limits(gains, level)
-    if not gains.size:
+    if not found.low <= 0 <= found.high:
         return found
     spread = float(np.subtract(*np.percentile(gains, [75, 25])))
     near = np.abs(gains - found.estimate) <= max(margin, spread / 4) + _ROUNDING

@@ -110,7 +110,8 @@ def _by_content(
     within = np.full(len(ids[0]), -1)
     for number, block in enumerate(blocks or ()):
         within[block] = number
-    order = content_order([*values.values(), *ids, within])
+    # By size first: whichever of two models is the baseline, the same is drawn for the same subjects.
+    order = content_order([*map(np.abs, values.values()), *values.values(), *ids, within])
     place = np.empty_like(order)
     place[order] = np.arange(order.size)
     # What rows have in common they have in common still.
