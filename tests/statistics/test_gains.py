@@ -331,6 +331,16 @@ def test_a_structure_of_one_model_only_leaves_nobody_unpaired(lacking: int) -> N
         assert (found.change("group", group).partly, found.change("group", group).n) == (0, 60)
 
 
+def test_a_group_of_which_half_gained_and_half_lost_is_not_said_to_be_as_it_was() -> None:
+    before, groups = cohort((60, 60), (0.85, 0.85))
+    after = before + np.where(groups == 1, np.tile([0.08, -0.08], 60), 0.0)
+    still, split = (judge(before, after, groups).change("group", group) for group in ("A", "B"))
+    assert tuple(still.change) == (0.0, 0.0, 0.0)
+    assert tuple(split.change) == pytest.approx((0.0, -0.08, 0.08))
+    assert still.harmless
+    assert not split.harmless
+
+
 def test_the_group_behind_gained_more_where_the_other_may_be_behind_now() -> None:
     before, groups = cohort((60, 25), (0.92, 0.87), seed=3)
     after = before + (0.075 + noise(85, 0.05, seed=4)) * (groups == 1)

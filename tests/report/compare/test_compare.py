@@ -645,3 +645,22 @@ def test_a_structure_that_only_the_new_model_has_is_looked_at(rv: float, verdict
     assert result.verdict is verdict
     assert any("base has no score of RV" in note for note in result.notes)
     assert ("other fails for B: on RV" in result.sentence) is (verdict is Verdict.FAILS)
+
+
+def test_a_loss_near_the_margin_is_written_on_its_side() -> None:
+    """Limits that three decimals would take to the margin: by more than that is "fairer" barred."""
+    rng = np.random.default_rng(0)
+    who = {"subject": range(80), "g": np.repeat(["A", "B"], 40)}
+    table = pd.DataFrame({**who, "dice": rng.normal(0.9, 0.01, 80)})
+    losses = rng.normal(0.026, 0.01, 40)
+
+    def lost(more: float) -> tuple[float, str]:
+        after = table["dice"] - np.r_[np.zeros(40), losses + more]
+        result = fairseg.compare({"old": table, "new": table.assign(dice=after)}, by="g", reference="A")
+        return -result.changes.query("group == 'B'")["high"].item(), result.sentence
+
+    least, _ = lost(0.0)
+    for limit, written in ((0.0202, "(0.0202 to"), (0.0198, "(0.0198 to")):
+        found, sentence = lost(limit - least)
+        assert found == pytest.approx(limit)
+        assert written in sentence
