@@ -26,6 +26,7 @@ from fairseg.cohort.reading import CleanTable, TableOptions, read_table
 from fairseg.cohort.table import clean_cohort, read_split
 from fairseg.io.images import find_masks
 from fairseg.io.parallel import run_all
+from fairseg.io.structure_files import hint_of_layout
 from fairseg.metrics.masks import Structures
 from fairseg.report.analyses import analyses_of, check_cohort, overall_scores
 from fairseg.scoring.labels import LabelMap, label_map
@@ -106,7 +107,7 @@ def from_folders(predictions: Path, references: Path, cohort: Any, asked: Asked)
         seen.findings += found(f"no_{side}", Severity.ERROR, side, own)
         seen.findings += found(f"only_{side}", Severity.WARNING, side, matched.only[side])
     if table is not None:
-        _about_table(table, matched.unknown, matched.neither, predicted.keys() | true.keys(), seen)
+        _about_table(table, matched.unknown, matched.neither, {**predicted, **true}, seen)
     _name_labels(predictions, references, seen, asked)
     files = [
         CaseFiles(
@@ -288,13 +289,19 @@ def _parts(table: pd.DataFrame, seen: Seen, asked: Asked) -> tuple[str, dict[str
 
 
 def _about_table(
-    table: pd.DataFrame, unknown: Sequence[str], neither: Sequence[str], files: Iterable[str], seen: Seen
+    table: pd.DataFrame,
+    unknown: Sequence[str],
+    neither: Sequence[str],
+    files: Mapping[str, Path] | Iterable[str],
+    seen: Seen,
 ) -> None:
     """Keep which files have no row, and which rows no file."""
     there = set(files)
     seen.findings += found("not_in_table", Severity.WARNING, "groups", unknown)
     if len(neither) == len(table):
         apart = names_apart(table, there)
+        if isinstance(files, Mapping):
+            apart += hint_of_layout(files, list(table["case"]))
         seen.findings += found("no_match", Severity.ERROR, "groups", neither, apart=apart)
     else:
         seen.findings += found(

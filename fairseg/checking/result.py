@@ -9,7 +9,7 @@ from fairseg.checking import gather
 from fairseg.checking.checked import SEVERITIES, Checked
 from fairseg.checking.page import answer, card_html, save_page, to_terminal
 from fairseg.cohort.reading import TableOptions
-from fairseg.cohort.table import Cohort
+from fairseg.cohort.table import Cohort, with_columns
 from fairseg.io.calls import says_what_to_type
 from fairseg.metrics.masks import Structures
 from fairseg.report.analyses import audit_as_meant
@@ -68,6 +68,8 @@ def check(
     percent: bool = False,
     num_workers: int = 1,
     progress: bool = False,
+    case_column: str | None = None,
+    subject_column: str | None = None,
 ) -> CheckResult:
     """Say what is there before anything is computed, what is wrong with it, and what to do.
 
@@ -95,6 +97,8 @@ def check(
         percent: of a table of scores, whether shares are percentages.
         num_workers: processes that read files.
         progress: show a bar on stderr if it is a terminal.
+        case_column: the column of the table that names the cases, where it is not found by its name.
+        subject_column: the column that names the subjects, likewise.
 
     Returns:
         The findings; what the readers refuse is one of them.
@@ -116,7 +120,7 @@ def check(
         spacing=spacing,
         split=split,
         metric=metric,
-        options=options,
+        options=with_columns(options, case_column, subject_column),
         wide=wide,
         percent=percent,
         num_workers=num_workers,

@@ -1,6 +1,7 @@
 """Names of cases in a table and names of files, which people spell differently."""
 
 import logging
+import re
 import shlex
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
@@ -104,7 +105,8 @@ def cases_as_files(table: pd.DataFrame, files: Collection[str]) -> tuple[pd.Data
     """Return the cohort with its cases named as the files are, and notes on what was renamed.
 
     A case that has no file is looked for without a file's extension, without nnU-Net's number of a channel,
-    as a whole number (`1` for `1.0`, and the reverse), and with and without `sub-`. A row of a person of BIDS
+    as a whole number (`1` for `1.0`, and the reverse; `1` for the only file of this number, `00001`), without
+    the folders of a path, and with and without `sub-`. A row of a person of BIDS
     (`sub-01`) stands for all files `sub-01_...`.
 
     Args:
@@ -112,8 +114,10 @@ def cases_as_files(table: pd.DataFrame, files: Collection[str]) -> tuple[pd.Data
         files: names of cases that have files.
     """
     names, renamed = [], []
+    numbered = _by_number(files)
     for case in map(str, table.index):
-        name = case if case in files else next((one for one in _spellings(case) if one in files), case)
+        spellings = (*_spellings(case), *numbered.get(case.lstrip("0"), ()))
+        name = case if case in files else next((one for one in spellings if one in files), case)
         if name != case and name not in table.index:
             renamed.append(f"{case} ({name})")
             names.append(name)
@@ -177,7 +181,18 @@ def names_apart(cohort: pd.DataFrame, files: Collection[str]) -> str:
     )
 
 
+def _by_number(files: Collection[str]) -> dict[str, tuple[str, ...]]:
+    """Return number, without leading zeros -> the file that is named so, where it is the only one."""
+    of_number: dict[str, list[str]] = {}
+    for name in files:
+        if name.isdecimal():
+            of_number.setdefault(name.lstrip("0"), []).append(name)
+    return {number: tuple(names) for number, names in of_number.items() if len(names) == 1}
+
+
 def _spellings(case: str) -> Iterable[str]:
+    case = re.split(r"[/\\]", case)[-1]  # of a path, also of Windows
+    yield case
     end = extension_of(case)
     bare = case if end is None else case[: -len(end)]
     yield bare

@@ -4,10 +4,12 @@ Everything else in fairseg works on the ids; names appear only where people read
 """
 
 import logging
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,8 +26,10 @@ from fairseg.cohort.levels import (
     is_number,
     level_of,
     level_text,
+    no_number,
     odd_cells,
     perhaps_missing,
+    said_missing,
 )
 from fairseg.cohort.vectors import Vector, on_cpu, read_vector
 from fairseg.io.cells import Levels, cells_of, coded, combined, each
@@ -105,6 +109,9 @@ class Groups:
                 without bins: more than 2 fractional numbers, or more than 10 numbers of fewer than 3
                 subjects each, on average; bins do not increase or name no attribute.
         """
+        if isinstance(table, str | Path):
+            read = f"Groups.from_table(fairseg.read_cohort({str(table)!r}), by={by!r})"
+            raise ValueError(f"table must be a DataFrame or a mapping of columns, got a path: type {read}")
         attributes = tuple(sorted({by} if isinstance(by, str) else set(by)))
         if not attributes:
             raise ValueError("by must name at least one attribute, got none")
@@ -372,7 +379,7 @@ def _bins_of(table: Table, name: str, values: list[Any], edges: tuple[float, ...
     if any(wrong):
         row = wrong.index(True)
         got = repr(values[row]) + (f" (case {list(table['case'])[row]})" if "case" in table else "")
-        raise ValueError(f"attribute {name!r} must be a number to be cut into bins, got {got}")
+        raise ValueError(no_number(name, got, values[row]))
     codes, numbers = coded(lambda value: None if is_missing(value) else as_float(value), values)
     return codes, bin_numeric(numbers, edges, name)
 
@@ -382,10 +389,11 @@ def _check_has_no_odd_cells(name: str, table: Table, text: Sequence[str | None])
     if odd := odd_cells(text):
         column = next((column for column in ("case", "subject") if column in table), None)
         who = list(range(len(text))) if column is None else list(table[column])
+        options = said_missing(dict.fromkeys(str(text[place]) for place in odd[:3]))
         cells = ", ".join(f"{text[place]!r} ({column or 'row'} {who[place]})" for place in odd[:10])
         raise ValueError(
             f"attribute {name!r} must be numbers in every row, or levels, got {cells}: leave such a cell "
-            "empty, or write codes as text, such as site-7"
+            f"empty, say {options}, or write codes as text, such as site-7"
         )
 
 
@@ -401,9 +409,10 @@ def _check_is_no_measurement(name: str, levels: set[str], table: Table, text: Se
     if len(fractional) > 2 or scattered:
         middle, example = f"{float(np.median(numbers)):.4g}", (fractional or numbers)[0]
         few = f", of {members} subjects in all" if scattered else ""
+        typed = shlex.quote(f"{name}={middle}")
         raise ValueError(
             f"attribute {name!r} has {len(levels)} numeric levels (such as {example:g}){few}: if it is a "
-            f"measurement, give its bins, such as bins={{{name!r}: [{middle}]}} or --bins {name}={middle}; "
+            f"measurement, give its bins, such as bins={{{name!r}: [{middle}]}} or --bins {typed}; "
             f"if it is a code, write it as text, such as {name}-{example:g}"
         )
 

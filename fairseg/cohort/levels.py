@@ -76,8 +76,18 @@ def bin_names(name: str, edges: tuple[float, ...]) -> list[str]:
 def _number(name: str, value: object) -> float:
     number = as_float(value)
     if not isfinite(number):
-        raise ValueError(f"attribute {name!r} must be a number to be cut into bins, got {value!r}")
+        raise ValueError(no_number(name, repr(value), value))
     return number
+
+
+def no_number(name: str, got: str, value: object) -> str:
+    """Return the error of a cell that is no number, in an attribute that is cut into bins.
+
+    >>> no_number("age", "'?' (case a)", "?")
+    "attribute 'age' must be a number to be cut into bins, got '?' (case a); if it means not known: --na '?'"
+    """
+    told = f"; if it means not known: {said_missing([value])}" if isinstance(value, str) else ""
+    return f"attribute {name!r} must be a number to be cut into bins, got {got}{told}"
 
 
 def as_float(value: object) -> float:
@@ -129,10 +139,11 @@ def level_text(value: object) -> str:
     return " ".join(str(value).split())
 
 
-def odd_cells(values: Sequence[Any]) -> list[int]:
+def odd_cells(values: Sequence[Any], distinct: int = FEW_LEVELS) -> list[int]:
     """Return where the cells of a column of numbers are none: at most 3, or one in twenty; [] of any other.
 
-    A column of numbers has more than 6 different ones. Cells that say nothing are not counted.
+    Fewer than a third may be odd. A column of numbers has more different ones than `distinct`. Cells that say
+    nothing are not counted.
 
     >>> odd_cells(["41", "?", "57", "63", "70", "71", "75", "80", None]), odd_cells(["A", "B"])
     ([1], [])
@@ -145,7 +156,7 @@ def odd_cells(values: Sequence[Any]) -> list[int]:
     if not 0 < 3 * odd < known or odd > max(3, known // 20):
         return []
     finite = {number for number in numbers if number is not None and isfinite(number)}
-    return np.flatnonzero(np.isin(codes, none)).tolist() if len(finite) > FEW_LEVELS else []
+    return np.flatnonzero(np.isin(codes, none)).tolist() if len(finite) > distinct else []
 
 
 def alike(names: Iterable[str], *, initials: bool = True) -> list[tuple[str, ...]]:

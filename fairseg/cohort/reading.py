@@ -2,6 +2,7 @@
 
 import logging
 import re
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
@@ -21,6 +22,7 @@ from fairseg.io.sentences import NamingNote, counted, lacks_column, listed
 logger = logging.getLogger(__name__)
 
 _READERS = {".parquet": "pyarrow", ".xlsx": "openpyxl", ".xls": "xlrd"}  # what pandas needs to read them
+_NOT_READ = (".json", ".gz", ".bz2", ".xz", ".zip", ".zst", ".feather", ".pkl", ".pickle", ".ods", ".h5")
 _DICOM_AGE = re.compile(r"([0-9]{1,3})([DWMY])")  # value representation AS
 _PER_YEAR = {"D": 365.25, "W": 365.25 / 7, "M": 12.0, "Y": 1.0}
 
@@ -135,6 +137,8 @@ def read_table(
     odd: dict[str, tuple[str, ...]] = {}
     if strange := [name for name in options.keep_na if name not in table]:
         raise ValueError(f"{where} must have the columns of keep_na, has no {listed(strange)}")
+    if options.case_column is not None and "subject" in roles and "subject" not in table:
+        changes.append("no column names the subjects: each case is taken for a person; else --subject-column")
     columns = {}
     for name in map(str, table):
         cells = _without(table[name], options.na)
@@ -262,9 +266,11 @@ def _in_years(column: "pd.Series[Any]", changes: list[str]) -> "pd.Series[Any]":
     """Return a column of DICOM's ages in years, any other as it is."""
     if column.dtype.kind != "O":
         return column
-    texts = texts_of(column)
-    ages = [text for text in texts if _DICOM_AGE.fullmatch(text)]
-    if not ages or not all(_DICOM_AGE.fullmatch(text) or isfinite(as_float(text)) for text in texts):
+    ages = [text for text in texts_of(column) if _DICOM_AGE.fullmatch(text)]
+    # A few cells may be neither, as in a column of numbers.
+    numbers = each(lambda cell: _years(cell) if isinstance(cell, str) else cell, cells_of(column))
+    odd = any(isinstance(cell, str) and not isfinite(as_float(cell)) for cell in numbers)
+    if not ages or (odd and not odd_cells(numbers, distinct=0)):
         return column
     changes.append(f"{column.name}: ages such as {ages[0]} are read as years")
     return _mapped(column, _years)
@@ -289,6 +295,8 @@ def _numbers_alone(column: "pd.Series[Any]", odd: dict[str, tuple[str, ...]]) ->
 def _from_file(file: Path, changes: list[str]) -> tuple[pd.DataFrame, str]:
     """Return the table of a file, its index the rows as a reader sees them, and what errors call it."""
     kind = file.suffix.lower()
+    if kind in _NOT_READ:
+        raise ValueError(f"{file} {_not_read(file)}")
     if kind not in _READERS:
         table = read_csv(file)
         # What `to_csv` made safe for spreadsheets becomes what it was.
@@ -308,6 +316,19 @@ def _from_file(file: Path, changes: list[str]) -> tuple[pd.DataFrame, str]:
         changes.append(sheet.note)
     table = _from_memory(sheet.table, str(file), "")
     return (table if kind == ".parquet" else table.set_axis(sheet.table.index)), sheet.place
+
+
+def _not_read(file: Path) -> str:
+    """Return what an error says of a file in a format that is not read."""
+    if file.suffix.lower() == ".json" and file.is_file() and b'"metric_per_case"' in file.read_bytes():
+        return (
+            f"is a summary of nnU-Net's validation: fairseg nnunet scores {shlex.quote(str(file))} --groups "
+            "groups.csv --out scores.csv makes a table of scores of it"
+        )
+    return (
+        "must be a table in a format that is read: CSV (.csv, .tsv, .txt), Excel (.xlsx, .xls) or Parquet "
+        f"(.parquet), got {file.suffix}; a DataFrame is taken as it is"
+    )
 
 
 def _from_memory(source: Any, argument: str, also: str) -> pd.DataFrame:

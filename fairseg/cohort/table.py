@@ -23,8 +23,14 @@ BETWEEN_NOTES = " | "  # of one case
 Cohort = pd.DataFrame | Mapping[str, Sequence[Any]] | str | Path  # what `read_cohort` takes
 
 
-@says_what_to_type("read_cohort('groups.csv', fairseg.cohort.TableOptions(case_column='file'))")
-def read_cohort(source: Any, options: TableOptions | None = None) -> pd.DataFrame:
+@says_what_to_type("read_cohort('groups.csv', case_column='file', subject_column='patient')")
+def read_cohort(
+    source: Any,
+    options: TableOptions | None = None,
+    *,
+    case_column: str | None = None,
+    subject_column: str | None = None,
+) -> pd.DataFrame:
     r"""Read `groups.csv`: one row a case, with the columns `case`, `subject` and the attributes.
 
     Every value stays text, so that "01" stays "01"; blanks around it go. A value that says "not known"
@@ -38,6 +44,8 @@ def read_cohort(source: Any, options: TableOptions | None = None) -> pd.DataFram
     Args:
         source: path of the file, or a table in memory.
         options: further texts for "not known", and other names of the columns: see `TableOptions`.
+        case_column: the column that names the cases, as `options` may say too.
+        subject_column: the column that names the subjects, likewise.
 
     Raises:
         ValueError: it cannot be read as a table, has no column `case` or two columns of one name, a row has
@@ -54,7 +62,24 @@ def read_cohort(source: Any, options: TableOptions | None = None) -> pd.DataFram
     1  p01_ES     p01    F
     2  p02_ED     p02  NaN
     """
-    return clean_cohort(source, options).log()
+    return clean_cohort(source, with_columns(options, case_column, subject_column)).log()
+
+
+def with_columns(
+    options: TableOptions | None, case_column: str | None, subject_column: str | None
+) -> TableOptions:
+    """Return options of a table with the names of its columns of cases and subjects, where given."""
+    options = options or TableOptions()
+    return replace(
+        options,
+        case_column=options.case_column if case_column is None else case_column,
+        subject_column=options.subject_column if subject_column is None else subject_column,
+    )
+
+
+def named_otherwise(cohort: Any, names: TableOptions) -> Any:
+    """Return a cohort read by the names of its columns; one that needs none as it is."""
+    return cohort if names == TableOptions() else read_cohort(cohort, names)
 
 
 def clean_cohort(source: Any, options: TableOptions | None = None) -> CleanTable:
@@ -64,7 +89,7 @@ def clean_cohort(source: Any, options: TableOptions | None = None) -> CleanTable
     if "case" not in table and "subject" not in table:
         raise ValueError(
             f"{where} must have a column 'case' or 'subject', got {listed(table.columns, 20)}; if another "
-            "one names the cases, say --case-column NAME (TableOptions(case_column=NAME))"
+            "one names the cases, say --case-column NAME (in Python case_column=NAME)"
         )
     if table.empty:
         raise ValueError(f"{where} must have at least one row, got none")
@@ -164,6 +189,9 @@ def read_numbers(column: "pd.Series[Any]", where: str = "table") -> "pd.Series[f
         row = column.index[wrong.index(True)]
         got = cell_repr(column[row])
         hint = ""
+        if values[wrong.index(True)] in (np.inf, -np.inf):
+            hint = " (of a structure that one mask lacks? leave the cell empty, which counts as missing, or "
+            hint += "write a distance such as the image's diagonal)"
         if str(column[row]).count(",") == 1:
             hint = " (a decimal comma? write a point, or separate columns by semicolons)"
         elif str(column[row]).endswith("%"):

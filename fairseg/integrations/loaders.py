@@ -4,11 +4,11 @@ Frameworks that train in several processes take a data loader apart and build an
 own or one around that of the user. Batches then still come, but no longer in the shares of the sampler.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from typing import Any
 
 import torch.distributed as dist
-from torch.utils.data import DistributedSampler
+from torch.utils.data import BatchSampler, DistributedSampler
 
 from fairseg.samplers import GroupBatchSampler
 from fairseg.samplers.sampler import GroupSampler
@@ -36,8 +36,9 @@ def check_loader(loader: Any) -> GroupSampler[Any]:
     Raises:
         ValueError: there is none, so it was replaced; the draws are dealt out to the processes twice; they
             are not dealt out at all, so that all processes draw the same; some processes get fewer batches
-            than others; or an index means another image in every epoch, as with MONAI's SmartCacheDataset.
-            The message says what to set.
+            than others; batches are put into batches, by `DataLoader(sampler=...)`; the data set has fewer
+            samples than groups were given; or an index means another image in every epoch, as with MONAI's
+            SmartCacheDataset. The message says what to set.
 
     >>> import torch
     >>> from torch.utils.data import DataLoader, TensorDataset
@@ -64,6 +65,7 @@ def check_loader(loader: Any) -> GroupSampler[Any]:
             f"the loader draws by {_names(loader)}, not by a sampler of fairseg: none was given, or a"
             " framework has put its own in its place"
         )
+    _check_is_taken_whole(sampler, around, dataset)
     if any(isinstance(part, DistributedSampler) for part in around):
         raise ValueError(
             f"the draws of {type(sampler).__name__} are dealt out a second time, by"
@@ -89,6 +91,21 @@ def check_loader(loader: Any) -> GroupSampler[Any]:
             f" num_replicas={world} and rank"
         )
     return sampler
+
+
+def _check_is_taken_whole(sampler: GroupSampler[Any], around: list[Any], dataset: Any) -> None:
+    """Refuse batches that are put into batches, and draws that the data set does not have."""
+    if isinstance(sampler, GroupBatchSampler) and around and type(around[-1]) is BatchSampler:
+        raise ValueError(
+            "GroupBatchSampler draws whole batches, and the loader puts those into batches of its own: give"
+            " it as DataLoader(dataset, batch_sampler=sampler), without batch_size"
+        )
+    samples = int(sampler.counts.sum()) + sampler.num_unknown
+    if isinstance(dataset, Sized) and (length := len(dataset)) < samples:
+        raise ValueError(
+            f"{type(sampler).__name__} has the groups of {samples} samples, and the data set has {length}:"
+            " give it the group of each sample of this data set, in its order"
+        )
 
 
 def go_to(sampler: GroupSampler[Any], epoch: int, step: int = 0) -> None:

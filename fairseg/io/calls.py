@@ -3,7 +3,7 @@
 import inspect
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -17,13 +17,14 @@ _TABLES = (".csv", ".tsv", ".txt", ".xlsx", ".xls", ".parquet")
 
 
 def says_what_to_type(
-    line: str, as_meant: Callable[..., Call] | None = None
+    line: str, as_meant: Callable[..., Call] | None = None, elsewhere: Mapping[str, str] | None = None
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Let a call that Python refuses end in a TypeError with a line that works, not in Python's words alone.
 
     Args:
         line: the call that works.
         as_meant: takes what a person gave, and returns what the function takes.
+        elsewhere: what another function takes -> the call of it that works.
 
     >>> @says_what_to_type("cut(8)")
     ... def cut(number, *, parts=2):
@@ -45,7 +46,9 @@ def says_what_to_type(
             except TypeError as error:
                 unknown = re.search(r"unexpected keyword argument '(.+)'", str(error))
                 near = did_you_mean(unknown[1], signature.parameters) if unknown else ""
-                said = f"{function.__name__}: {error}{near or '.'} Type for example {line}"
+                works = (elsewhere or {}).get(unknown[1]) if unknown else None
+                told = f". Type for example {works}" if works else f"{near or '.'} Type for example {line}"
+                said = f"{function.__name__}: {error}{told}"
                 raise TypeError(said) from None
             return function(*args, **named)
 

@@ -2,6 +2,7 @@
 
 import difflib
 import itertools
+import shlex
 from collections.abc import Iterable
 
 _P_LIMITS = (0.05, 0.01, 0.001)
@@ -149,7 +150,13 @@ def no_attribute(where: object, name: str, names: Iterable[object]) -> str:
     """
     there = [str(one) for one in names]
     has = listed(there, 20) or "none"
-    return f"{where} has no attribute {name!r}, it has {has}{did_you_mean(name, there)}"
+    parts = [part.strip() for part in name.split(",")]
+    if len(parts) > 1 and set(parts) <= set(there):
+        each = " ".join(f"--by {shlex.quote(part)}" for part in parts)
+        near = f"; name each by itself, such as {each}, in Python by={parts}"
+    else:
+        near = did_you_mean(name, there)
+    return f"{where} has no attribute {name!r}, it has {has}{near}"
 
 
 def not_among(argument: str, got: object, names: Iterable[object], *, between: str = ", ") -> str:

@@ -4,7 +4,7 @@ TotalSegmentator writes its results so. The files of a case become one mask of l
 says; structures that overlap do not fit into one, and are refused.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +20,24 @@ def structure_names(folder: Path) -> list[str]:
         return []
     cases = [path for path in folder.iterdir() if is_structure_folder(path)]
     return sorted({name for case in cases for name in structure_files(case)})
+
+
+def hint_of_layout(masks: Mapping[str, Path], cases: Collection[str]) -> str:
+    """Return what to say of folders that are named after structures and have a file a case; "" of none.
+
+    Args:
+        masks: case -> file or folder, as found.
+        cases: those of the cohort.
+    """
+    for name, folder in masks.items():
+        if is_structure_folder(folder) and structure_files(folder).keys() & set(cases):
+            example = next(case for case in structure_files(folder) if case in cases)
+            end = structure_files(folder)[example].name[len(example) :]
+            return (
+                f"; {folder} has a file a case, and what is read is a folder a case with a file a structure, "
+                f"such as {example}/{name}{end}: move the files so, or save one mask of labels a case"
+            )
+    return ""
 
 
 def read_structures(

@@ -15,7 +15,8 @@ import numpy as np
 from fairseg.cohort.columns import OVERALL, metric_of
 from fairseg.cohort.groups import Groups
 from fairseg.cohort.pseudonyms import Pseudonyms
-from fairseg.cohort.table import Cohort
+from fairseg.cohort.reading import TableOptions
+from fairseg.cohort.table import Cohort, named_otherwise
 from fairseg.io.calls import says_what_to_type
 from fairseg.io.sentences import listed
 from fairseg.metrics.masks import Structures
@@ -125,6 +126,10 @@ class AuditResult(Audited):
 @says_what_to_type(
     "fairseg.audit(scores, by='sex'), or fairseg.audit('predictions', 'references', 'groups.csv', 'sex')",
     audit_as_meant,
+    {
+        "wide": "fairseg.audit(fairseg.scoring.Scores.of(table, wide=['dice_LV', 'dice_RV']), by='sex')",
+        "percent": "fairseg.audit(fairseg.scoring.Scores.of(table, percent=True), by='sex')",
+    },
 )
 def audit(
     scores: Any = None,
@@ -152,6 +157,8 @@ def audit(
     sections: ReportSections | None = None,
     preregister: str | Path | None = None,
     pseudonyms: bool | str | Path | Pseudonyms = False,
+    case_column: str | None = None,
+    subject_column: str | None = None,
 ) -> AuditResult:
     """Judge whether a model serves the groups of a cohort equally well.
 
@@ -192,6 +199,9 @@ def audit(
         pseudonyms: show codes in the place of the names of cases and subjects. A path: the file of the key,
             under which a name has the same code in every run; made if it is not there. True: a key that is
             kept nowhere.
+        case_column: the column of the scores, or of the cohort, that names the cases, where its name does not
+            tell.
+        subject_column: the column that names the subjects, likewise.
 
     Raises:
         ValueError: the input is no such table; an attribute, group or metric is not there; an option is out
@@ -211,6 +221,7 @@ def audit(
         scores, by = with_groups(scores, by, groups, metric)
     if by is None and scores is None:
         raise ValueError("by must name the attribute whose levels are the groups, such as by='sex'")
+    names = TableOptions(case_column=case_column, subject_column=subject_column)
     folders = [predictions, references, cohort]
     of_masks = {
         "labels": labels,
@@ -226,14 +237,16 @@ def audit(
         from fairseg.scoring.folders import score_folders  # noqa: PLC0415  (brings tqdm and asyncio)
 
         metrics = dict.fromkeys(("dice", "hd", metric_of(metric) or metric))
+        cohort = named_otherwise(cohort, names)
         scores = score_folders(
             predictions, references, cohort, metric=metric, metrics=list(metrics), **of_masks
         )
+        names = TableOptions()
     elif given := next((name for name, value in of_masks.items() if value is not None), None):
         raise ValueError(f"{given} is of masks: give predictions, references and cohort with it, not scores")
     elif any(folder is not None for folder in folders):
         raise ValueError("give scores, or predictions, references and cohort, not both")
-    checked = Scores.of(scores, metric=metric)
+    checked = Scores.of(scores, metric=metric, options=names)
     if by is None:
         there = listed(checked.attributes, 20) or "none"
         raise ValueError(f"by must name the attribute whose levels are the groups; the scores have {there}")

@@ -29,7 +29,8 @@ class Result:
     """What comes back: scores by structure, or the error; and what there is to tell.
 
     `predicted` and `true` are the label values that occur in each mask. `voxel` is the volume of a voxel in
-    mm^3: NaN where the mask has not three axes, or no size in mm.
+    mm^3: NaN where the mask has not three axes, or no size in mm. `ignored`: some voxel of the reference
+    counts for nothing.
     """
 
     case: str
@@ -40,6 +41,7 @@ class Result:
     error: str | None = None
     unit: str = "mm"
     voxel: float = float("nan")
+    ignored: bool = False
 
 
 def score_files(job: Job) -> Result:
@@ -51,6 +53,7 @@ def score_files(job: Job) -> Result:
             for file, codes in ((job.prediction, names.prediction), (job.reference, names.reference))
         )
         check_same_grid(prediction, reference)
+        ignored = names.ignore is not None and bool((reference.voxels == names.ignore).any())
         pair = check_pair(
             prediction.voxels,
             reference.voxels,
@@ -78,4 +81,6 @@ def score_files(job: Job) -> Result:
     messages = prediction.messages + reference.messages
     has_volume = len(reference.spacing) == 3 and reference.unit == "mm"
     voxel = float(np.prod(reference.spacing)) if has_volume else float("nan")
-    return Result(job.case, by_structure, predicted, true, messages, unit=reference.unit, voxel=voxel)
+    return Result(
+        job.case, by_structure, predicted, true, messages, unit=reference.unit, voxel=voxel, ignored=ignored
+    )

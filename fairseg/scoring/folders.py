@@ -30,11 +30,13 @@ from fairseg.cohort.columns import (
     VOLUMES,
     VOXELS,
 )
-from fairseg.cohort.table import NOT_IN_COHORT, Cohort, clean_cohort, noted
+from fairseg.cohort.reading import TableOptions
+from fairseg.cohort.table import NOT_IN_COHORT, Cohort, clean_cohort, named_otherwise, noted
 from fairseg.io.calls import Call, says_what_to_type
 from fairseg.io.images import find_masks
 from fairseg.io.parallel import run_all
 from fairseg.io.sentences import NamingNote, counted, listed
+from fairseg.io.structure_files import hint_of_layout
 from fairseg.metrics.distance import Empty
 from fairseg.metrics.masks import Structures
 from fairseg.metrics.score import OF_LESIONS, Measures
@@ -76,6 +78,8 @@ def evaluate(
     cross_check: int = 0,
     seed: int = 0,
     progress: bool = False,
+    case_column: str | None = None,
+    subject_column: str | None = None,
 ) -> pd.DataFrame:
     """Score a folder of predicted masks against a folder of reference masks.
 
@@ -113,6 +117,8 @@ def evaluate(
         cross_check: this many case-label pairs, drawn at random, are computed again with medpy.
         seed: for that draw.
         progress: show a bar on stderr if it is a terminal.
+        case_column: the column of the cohort that names the cases, where it is not found by its name.
+        subject_column: the column that names the subjects, likewise.
 
     Returns:
         The scores: columns case, subject, the attributes, label (its name where names are given, else
@@ -132,7 +138,8 @@ def evaluate(
     options |= {"metrics": metrics, "empty": empty, "tolerance": tolerance, "min_iou": min_iou}
     options |= {"spacing": spacing, "num_workers": num_workers, "on_error": on_error}
     options |= {"cross_check": cross_check, "seed": seed, "progress": progress}
-    frame, _ = _score(predictions, references, cohort, **options)
+    names = TableOptions(case_column=case_column, subject_column=subject_column)
+    frame, _ = _score(predictions, references, named_otherwise(cohort, names), **options)
     return frame
 
 
@@ -212,6 +219,8 @@ def _score(
     for case in set(of_case) - set(table.index):
         of_case[case].insert(0, NOT_IN_COHORT)
     notes += names.notes
+    if ignore is not None and not any(result.ignored for result in results):
+        notes.append(f"no reference has the value {ignore}, which was to count for nothing (ignore)")
     scores = _assemble(results, table, list(names.reference), measures.metrics)
     if cross_check:
         compared, largest = cross_check_scores(scores, predicted, true, names, cross_check, seed, sizes)
@@ -290,6 +299,7 @@ def _match(
     neither = matched.neither
     if not matched.complete and not skipped:
         apart = names_apart(table.reset_index(), predicted.keys() | true.keys())
+        apart += hint_of_layout({**predicted, **true}, table.index)
         raise ValueError(f"cohort and folders must share cases: {apart}")
     notes: list[str] = []
     if neither:

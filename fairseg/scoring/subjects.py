@@ -17,6 +17,7 @@ from fairseg.cohort.groups import Groups
 from fairseg.io.sentences import listed
 from fairseg.metrics.fairness import Floats
 from fairseg.scoring.table import Scores
+from fairseg.scoring.wide import hint_of_wide
 
 STRUCTURE_SIZE = "structure size"  # the size of the reference masks, which gaps can be adjusted for
 
@@ -92,7 +93,7 @@ def check_judged(scores: Scores, where: str = "scores") -> None:
         to_do = f"say metric={shares[0]!r} (--metric {shares[0]})" if shares else "distances stand beside it"
         raise ValueError(
             f"{where} must have a column to judge by, a share of 1, higher better, such as dice, nsd or iou; "
-            f"got {listed(scores.metrics)}: {to_do}"
+            f"got {listed(scores.metrics)}: {to_do}{hint_of_wide(scores.table.drop(columns='label'))}"
         )
     if scores.table["dice"].isna().all():
         raise ValueError(f"{where} must have a number of {scores.title} in some row, got none")

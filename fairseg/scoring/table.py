@@ -268,6 +268,10 @@ def _checked(read: CleanTable, metric: str | None) -> Scores:
     lost = clean[skipped] if SKIPPED in clean else clean[skipped].assign(**{SKIPPED: None})
     lost = lost[[*front, SKIPPED]].drop_duplicates("case", keep="last").reset_index(drop=True)
     about_rows = [] if named else ["no column names the subjects or cases: each row is taken for a person"]
+    if named and "case" not in table:
+        twice = rows["subject"][rows.duplicated(["subject", "label"])].unique()
+        several = f"{counted(len(twice), 'subject')} with several rows of a label, taken as cases of theirs"
+        about_rows += [NamingNote(several, twice)] if len(twice) else []
     unread = [name for name in read.frame if metric_of(str(name)) == "dice" and called["dice"] != name]
     about_metric = [f"judged by {title}: the table's column {name!r} is not looked at" for name in unread]
     notes = (*read.notes, *about_rows, *about_metric, *about_unit, *_scored_though_skipped(rows))

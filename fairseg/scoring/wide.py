@@ -82,6 +82,18 @@ def _metric_and_label(column: str) -> tuple[str, str] | None:
         first, _, rest = column.partition(mark)
         before, _, last = column.rpartition(mark)
         for metric, label in ((first, rest), (last, before)):
-            if (kind := metric_of(metric)) is not None and label.strip(" ()[]"):
-                return kind, label.strip(" ()[]")
+            if (kind := metric_of(metric)) is not None and (name := _bare(label)):
+                return kind, name
     return None
+
+
+def _bare(label: str) -> str:
+    """Return a label without brackets around all of it; "lung (left)" keeps its own.
+
+    >>> _bare("(RV)"), _bare("lung (left)"), _bare(" [LV] ")
+    ('RV', 'lung (left)', 'LV')
+    """
+    text = label.strip()
+    if text[:1] in ("(", "[") and text[-1:] in (")", "]"):
+        return text.strip(" ()[]")
+    return text if text.strip("()[] ") else ""

@@ -152,3 +152,63 @@ def test_files_that_may_be_of_others_are_not_guessed(
     masks = folders(tmp_path, files, save_mask)
     with pytest.raises(ValueError, match="must share cases: the table has"):
         fairseg.evaluate(*masks, {"case": cases, "sex": ["F"] * len(cases)})
+
+
+@pytest.mark.parametrize(
+    ("cases", "files"),
+    [
+        (["1", "2"], ["00001", "00002"]),
+        (["01", "2"], ["00001", "2"]),
+        (["0", "10"], ["000", "010"]),
+        (["/data/masks/a.png", "/data/masks/b.nii.gz"], ["a", "b"]),
+        (["C:\\masks\\a.png", "..\\b"], ["a", "b"]),
+        (["masks/a", "masks\\b_0000.nii.gz"], ["a", "b"]),
+    ],
+)
+def test_numbers_with_zeros_and_paths_are_found(
+    cases: list[str], files: list[str], tmp_path: Path, save_mask: Save
+) -> None:
+    places = folders(tmp_path, files, save_mask)
+    scores = fairseg.evaluate(*places, {"case": cases, "subject": ["P", "Q"], "sex": ["F", "M"]})
+    assert scores[["case", "subject"]].to_numpy().tolist() == [[files[0], "P"], [files[1], "Q"]]
+
+
+@pytest.mark.parametrize(
+    ("cases", "files"),
+    [(["1", "2"], ["001", "01"]), (["1", "01"], ["001", "002"]), (["x/a", "y/a"], ["a", "b"])],
+)
+def test_what_two_files_or_rows_could_mean_is_not_guessed(
+    cases: list[str], files: list[str], tmp_path: Path, save_mask: Save
+) -> None:
+    places = folders(tmp_path, files, save_mask)
+    with pytest.raises(ValueError, match="cohort and folders must share cases"):
+        fairseg.evaluate(*places, {"case": cases, "sex": ["F", "M"]})
+
+
+def test_a_folder_a_structure_is_told_how_to_lie(tmp_path: Path, save_mask: Save) -> None:
+    for kind in ("predictions", "references"):
+        for structure in ("left", "right"):
+            (tmp_path / kind / structure).mkdir(parents=True)
+            for case in ("a", "b"):
+                mask = np.zeros((2, 6, 6), np.uint8)
+                mask[:, 1:3, 1:3] = 1
+                save_mask(tmp_path / kind / structure / f"{case}.nii.gz", mask)
+    places = tmp_path / "predictions", tmp_path / "references"
+    table = {"case": ["a", "b"], "sex": ["F", "M"]}
+    with pytest.raises(ValueError, match=r"folder a case with a file a structure, such as a/left\.nii\.gz"):
+        fairseg.evaluate(*places, table)
+    found = fairseg.check(predictions=places[0], references=places[1], cohort=table).findings["what"]
+    assert found.str.contains("such as a/left.nii.gz", regex=False).any()
+
+
+def test_columns_of_the_cohort_are_named_in_python(tmp_path: Path, save_mask: Save) -> None:
+    given = dict(zip(("predictions", "references"), folders(tmp_path, ["a", "b"], save_mask), strict=True))
+    table = {"Nr": ["a", "b"], "Patient": ["P", "Q"], "sex": ["F", "M"]}
+    columns = {"case_column": "Nr", "subject_column": "Patient"}
+    assert fairseg.evaluate(**given, cohort=table, **columns)["subject"].tolist() == ["P", "Q"]
+    audited = fairseg.audit(**given, cohort=table, by="sex", **columns)
+    assert audited.scores.table["subject"].tolist() == ["P", "Q"]
+    assert fairseg.check(**given, cohort=table, **columns).subjects == 2
+    scores = {"Nr": list("abc"), "Patient": list("PPQ"), "sex": list("FFM"), "dice": [0.9, 0.8, 0.7]}
+    assert fairseg.audit(scores, by="sex", **columns).groups["n"].tolist() == [1, 1]
+    assert fairseg.check(scores, **columns).subjects == 2

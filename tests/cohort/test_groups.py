@@ -410,3 +410,14 @@ def test_any_text_survives_json_and_is_found_by_its_name(levels: list[str]) -> N
     again = Groups.from_dict(json.loads(json.dumps(groups.to_dict())))
     assert again == groups
     assert [again.index(name) for name in again.names] == list(range(len(groups)))
+
+
+def test_a_path_in_the_place_of_a_table_is_told_how_to_read_it() -> None:
+    with pytest.raises(ValueError, match=r"from_table\(fairseg.read_cohort\('one.csv'\), by='sex'\)"):
+        Groups.from_table("one.csv", by="sex")  # type: ignore[arg-type]
+
+
+def test_bins_to_type_are_quoted_for_the_shell() -> None:
+    ages = [20 + number for number in range(40)]
+    with pytest.raises(ValueError, match=r"--bins 'Patient Age=39\.5'"):
+        Groups.from_table({"Patient Age": ages}, by="Patient Age")

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import fairseg
 from fairseg import Groups, read_cohort
 from fairseg.cohort.levels import MISSING
 from fairseg.cohort.reading import TableOptions, read_table
@@ -288,3 +289,51 @@ def test_blanks_without_width_are_blanks(blank: str) -> None:
     assert read["subject"].tolist() == ["p1", "p1"]
     assert read["sex"][0] == "F"
     assert read["sex"].isna().tolist() == [False, True]
+
+
+def test_a_few_odd_cells_among_ages_of_dicom_are_not_known() -> None:
+    ages = [f"{40 + number:03}Y" for number in range(9)]
+    read = read_table({"case": list("abcdefghij"), "PatientAge": [*ages, "?"]})
+    assert read.frame["PatientAge"].tolist()[:9] == [*map(str, range(40, 49))]
+    assert read.frame["PatientAge"].isna().tolist() == [False] * 9 + [True]
+    assert list(read.odd) == ["PatientAge"]
+    few = read_table({"case": list("abcd"), "PatientAge": ["041Y", "052Y", "063Y", "?"]})
+    with pytest.raises(ValueError, match=r"got '\?' \(case d\); if it means not known: --na '\?'"):
+        Groups.from_table(few.frame, by="PatientAge", bins={"PatientAge": [50]})
+    many = {"case": list("abcd"), "PatientAge": ["041Y", "052Y", "?", "?"]}
+    assert read_table(many).frame["PatientAge"].tolist() == many["PatientAge"]
+
+
+def test_an_odd_cell_names_the_option_that_makes_it_missing() -> None:
+    with pytest.raises(ValueError, match=r"say --na '\?', or write codes as text"):
+        Groups.from_table({"case": list("abcdefghi"), "age": [*AGES, "?"]}, by="age")
+
+
+@pytest.mark.parametrize("name", ["t.csv.gz", "t.feather", "t.pkl", "t.json", "t.ods"])
+def test_formats_that_are_not_read_are_told_those_that_are(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text("{}")
+    with pytest.raises(ValueError, match=r"must be a table in a format that is read: CSV \(\.csv"):
+        read_table(tmp_path / name)
+
+
+def test_the_summary_of_nnunet_is_told_its_command(tmp_path: Path) -> None:
+    (tmp_path / "summary.json").write_text('{"metric_per_case": []}')
+    with pytest.raises(ValueError, match=r"fairseg nnunet scores \S+summary.json --groups groups.csv --out"):
+        Scores.of(tmp_path / "summary.json")
+
+
+def test_columns_are_named_in_python_as_in_the_commands(caplog: pytest.LogCaptureFixture) -> None:
+    table = {"Bild": ["a", "b"], "Nr": ["p", "p"], "sex": ["F", "F"]}
+    read = read_cohort(table, case_column="Bild", subject_column="Nr")
+    assert read[["case", "subject"]].to_numpy().tolist() == [["a", "p"], ["b", "p"]]
+    assert "each case is taken for a person" not in caplog.text
+    assert read_cohort(table, case_column="Bild")["subject"].tolist() == ["a", "b"]
+    assert "no column names the subjects: each case is taken for a person" in caplog.text
+
+
+def test_several_names_in_one_option_are_told_apart() -> None:
+    table = {"subject": list("abcd"), "sex": list("FFMM"), "site": list("ABAB"), "dice": [0.9] * 4}
+    with pytest.raises(
+        ValueError, match=r"name each by itself, such as --by sex --by site, in Python by=\['sex'"
+    ):
+        fairseg.audit(table, by="sex,site")

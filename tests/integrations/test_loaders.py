@@ -98,3 +98,24 @@ def test_any_place_can_be_gone_to(kind: Any, step: int) -> None:
     assert list(other) == epochs[2][step:]
     with pytest.raises(ValueError, match="step must lie between 0 and 10, the length of an epoch, got 11"):
         go_to(other, 0, 11)
+
+
+def test_batches_within_batches_are_refused() -> None:
+    sampler = GroupBatchSampler(GROUPS, batch_size=6)
+    data = make_data()
+    with pytest.raises(ValueError, match=r"DataLoader\(dataset, batch_sampler=sampler\), without batch_size"):
+        check_loader(DataLoader(data, sampler=sampler, batch_size=8))
+    assert check_loader(DataLoader(data, batch_sampler=sampler)) is sampler
+    assert check_loader(DataLoader(data, sampler=sampler, batch_size=None)) is sampler  # a batch is an index
+    one_by_one = GroupWeightedSampler(GROUPS, 30)
+    assert check_loader(DataLoader(data, sampler=one_by_one, batch_size=8)) is one_by_one
+
+
+def test_a_sampler_of_more_samples_than_the_data_set_has_is_refused() -> None:
+    longer = np.append(GROUPS, [-1, 0])
+    for sampler in (
+        {"batch_sampler": GroupBatchSampler(longer, batch_size=6)},
+        {"sampler": GroupWeightedSampler(longer, 30), "batch_size": 8},
+    ):
+        with pytest.raises(ValueError, match="has the groups of 62 samples, and the data set has 60"):
+            check_loader(DataLoader(make_data(), **sampler))

@@ -781,3 +781,15 @@ def test_the_cross_check_alone_needs_medpy(cohort: Path, monkeypatch: pytest.Mon
     monkeypatch.setitem(evaluate.__globals__, "run_all", None)  # the message comes before any scoring
     with pytest.raises(ValueError, match="cross_check needs medpy"):
         score(cohort, cross_check=1)
+
+
+def test_an_ignored_value_that_no_reference_has_is_told(cohort: Path) -> None:
+    note = "no reference has the value 99, which was to count for nothing (ignore)"
+    assert note in scored(cohort, ignore=99).notes
+    mask = np.full(SHAPE, 99, np.uint8)
+    mask[1:3, 2:6, 2:7] = 1
+    image = sitk.ReadImage(str(cohort / "references" / "s1_ED.nii.gz"))
+    changed = sitk.GetImageFromArray(mask)
+    changed.CopyInformation(image)
+    sitk.WriteImage(changed, str(cohort / "references" / "s1_ED.nii.gz"))
+    assert not any("count for nothing" in note for note in scored(cohort, ignore=99).notes)

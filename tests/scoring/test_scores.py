@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import fairseg
 from fairseg import Groups
 from fairseg.cohort.columns import DISTANCES, METRICS
 from fairseg.cohort.levels import MISSING
@@ -492,3 +493,32 @@ def test_a_damaged_parquet_file_is_named(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(pd, "read_parquet", damaged)
     with pytest.raises(ValueError, match=r"a\.parquet cannot be read as a table: Parquet magic"):
         Scores.of(tmp_path / "a.parquet")
+
+
+def test_subjects_with_several_rows_are_told_to_have_several_cases() -> None:
+    table = {"subject": ["a", "b", "a"], "sex": ["F", "M", "F"], "dice": [0.9, 0.8, 0.2]}
+    (note,) = Scores.of(table).notes
+    assert note == "1 subject with several rows of a label, taken as cases of theirs: a"
+    assert "1 subject with several rows" in str(fairseg.check(table, by="sex").findings["what"].tolist())
+    assert any("1 subject with several rows" in note for note in fairseg.audit(table, by="sex").notes)
+    assert not Scores.of({**table, "label": ["LV", "LV", "RV"]}).notes
+    assert not Scores.of({**table, "case": ["1", "2", "3"]}).notes
+
+
+@pytest.mark.parametrize("cell", [np.inf, "inf"])
+def test_an_infinite_distance_is_told_what_to_do(cell: Any) -> None:
+    with pytest.raises(ValueError, match=r"hd: must be a number, got '?inf'? \(of a structure .*leave the"):
+        Scores.of({"dice": [0.9, 0.0], "hd": [3.0, cell]})
+
+
+def test_wide_columns_beside_a_distance_are_told_of_too() -> None:
+    table = pd.DataFrame(
+        {"sex": ["F", "M"], "dice_LV": [0.9, 0.8], "dice_RV": [0.9, 0.8], "hd95": [3.0, 4.0]}
+    )
+    with pytest.raises(
+        ValueError, match=r"--wide 'dice_LV,dice_RV', in Python fairseg.scoring.Scores.of\(table"
+    ):
+        fairseg.audit(table, by="sex")
+    for option in ({"wide": ["dice_LV"]}, {"percent": True}):
+        with pytest.raises(TypeError, match=rf"Scores\.of\(table, {next(iter(option))}="):
+            fairseg.audit(table, by="sex", **option)
