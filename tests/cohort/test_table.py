@@ -123,8 +123,8 @@ def test_a_column_that_is_not_there_is_guessed(tmp_path: Path) -> None:
     (tmp_path / "g.csv").write_text("file,sex\na,F\n")
     with pytest.raises(ValueError, match=r"column 'fil', it has file, sex; did you mean 'file'"):
         read_cohort(tmp_path / "g.csv", TableOptions(case_column="fil"))
-    with pytest.raises(TypeError, match=r"TableOptions\(case_column='file'\)"):
-        read_cohort(tmp_path / "g.csv", case_column="file")  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match=r"case_column='file', subject_column='patient'"):
+        read_cohort(tmp_path / "g.csv", column="file")  # type: ignore[call-arg]
 
 
 def test_a_table_without_column_case_says_which_it_has(tmp_path: Path) -> None:

@@ -159,7 +159,10 @@ def _worst(model: ModelGains) -> list[HarmRow]:
 
 
 def _failing(model: ModelGains, overall: str) -> list[dict[str, Any]]:
-    """Return where a model fails, or the baseline, overall first; once for everyone where all groups fail."""
+    """Return where a model fails, and then the baseline: at most three places each, overall first.
+
+    Everyone is named once where all groups fail.
+    """
     groups = {one.group for one in model.changes if one.n and one.attribute == model.primary}
     found = []
     for one in sorted(model.failing, key=lambda one: one.structure != overall):
@@ -174,7 +177,7 @@ def _failing(model: ModelGains, overall: str) -> list[dict[str, Any]]:
         who = one.group or ("everyone" if everyone else "all subjects together")
         facts = {name: getattr(one, name) for name in ("baseline", "structure", "median", "failures", "n")}
         found.append({"who": who, **facts})
-    return found[:3]
+    return [one for side in (False, True) for one in [each for each in found if each["baseline"] == side][:3]]
 
 
 def _losses(model: ModelGains, result: Compared) -> list[dict[str, str]]:

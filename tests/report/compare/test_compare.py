@@ -664,3 +664,15 @@ def test_a_loss_near_the_margin_is_written_on_its_side() -> None:
         found, sentence = lost(limit - least)
         assert found == pytest.approx(limit)
         assert written in sentence
+
+
+def test_both_models_that_fail_are_named_and_the_group_too_small() -> None:
+    """Twelve men fail on the left lung with both models; three women are too few to be judged."""
+    rows = pd.DataFrame({"subject": [f"s{at}" for at in range(15)], "sex": ["F"] * 3 + ["M"] * 12})
+    left = rows.assign(label="left", dice=[0.7] * 3 + [0.3] * 12)
+    base = pd.concat([left, rows.assign(label="right", dice=0.4)], ignore_index=True)
+    result = fairseg.compare({"a": base, "b": base.assign(dice=base["dice"] - 0.01)}, by="sex")
+    assert result.verdict is Verdict.FAILS
+    assert "b fails for" in result.sentence
+    assert "a fails for" in result.sentence
+    assert "Not judged, too few subjects: F" in result.sentence
