@@ -201,6 +201,36 @@ def read_numbers(column: "pd.Series[Any]", where: str = "table") -> "pd.Series[f
     return pd.Series(np.array(values, dtype=np.float64), index=column.index, name=column.name)
 
 
+def check_limits(
+    numbers: "pd.Series[float]",
+    column: "pd.Series[Any]",
+    limits: tuple[float, float],
+    where: str,
+    called: str,
+) -> None:
+    """Raise a ValueError where a number is beyond the limits of its metric.
+
+    Args:
+        numbers: as from `read_numbers`.
+        column: the cells that they are of.
+        limits: the least and the greatest value.
+        where: what the error calls the table.
+        called: and the column.
+    """
+    low, high = limits
+    outside = numbers.index[(numbers < low) | (numbers > high)]
+    if not outside.size:
+        return
+    bound = f"{low:g} or more" if numbers[outside[0]] < low else f"{high:g} or less"
+    span = f"from {low:g} to {high:g}" if high == 1.0 else bound
+    percent = high == 1.0 and numbers.max() > 2.0 and numbers.max() <= 100.0
+    hint = " (percentages? say so: --percent, or fairseg.scoring.Scores.of(table, percent=True))"
+    raise ValueError(
+        f"{where}: row {outside[0]}, column {called}: must be {span}, "
+        f"got {cell_repr(column[outside[0]])}{hint if percent else ''}"
+    )
+
+
 def cell_repr(value: object) -> str:
     """Return a cell as errors show it, without NumPy's type around it."""
     return "nothing" if value is None else repr(value.item() if isinstance(value, np.generic) else value)

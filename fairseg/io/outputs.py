@@ -87,6 +87,9 @@ def reading(*inputs: str | Path | None, overwrite: bool = False) -> AbstractCont
     return within(Boundaries(paths, overwrite))
 
 
+_OF_FILES = (".html", ".htm", ".pdf", ".md", ".csv", ".tex", ".json", ".png", ".svg", ".xlsx")
+
+
 def check_writable(folder: Path, names: Iterable[str] = (), kind: str | None = None) -> None:
     """Raise a ValueError unless files of these names can and may be put into `folder`.
 
@@ -195,6 +198,10 @@ def remove_own(folder: Path, names: Iterable[str], kind: str) -> None:
 
 
 def _check_folder(folder: Path) -> None:
+    if folder.suffix.lower() in _OF_FILES and not folder.exists():
+        raise NotWritableError(
+            f"{folder} is named as a file, and results go into a folder: type {folder.with_suffix('')}"
+        )
     existing = folder.absolute()
     try:
         while not existing.exists() and existing != existing.parent:

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fairseg.cohort.ids import as_ids, check_ids, check_no_measurement
-from fairseg.cohort.levels import is_missing
+from fairseg.cohort.levels import is_missing, perhaps_missing
 from fairseg.cohort.vectors import Vector, on_cpu, read_vector
-from fairseg.io.sentences import brief
+from fairseg.io.sentences import brief, listed
 from fairseg.samplers.draws import Indices, Members
 from fairseg.samplers.stream import Stream, StreamState
 
@@ -249,6 +249,8 @@ def _group_ids(groups: Vector) -> tuple[npt.NDArray[np.integer], tuple[str, ...]
     if not isinstance(values, np.ndarray) and len(values):
         of_names = as_ids(groups)
         values, names = of_names.ids, of_names.names
+    if unsaid := perhaps_missing(names or ()):
+        logger.warning("%s may mean not known and is a group all the same: give None for it", listed(unsaid))
     ids = np.asarray(values)
     if not ids.size:
         raise ValueError("groups must be a vector of ids or names, one a sample, got none")

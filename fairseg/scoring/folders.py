@@ -55,7 +55,16 @@ Folders = str | Path | Sequence[str | Path]
 
 
 def evaluate_as_meant(*given: Any, **options: Any) -> Call:
-    """Take the table of cases under the name that the commands have for it, `groups`, too."""
+    """Take the table of cases under the name that the commands have for it, `groups`, too.
+
+    Raises:
+        ValueError: masks are given as arrays.
+    """
+    if any(hasattr(one, "shape") and not isinstance(one, pd.DataFrame) for one in given[:2]):
+        raise ValueError(
+            "predictions and references must be folders of masks, got arrays: "
+            "fairseg.metrics.score_case(prediction, reference, labels={'LV': 1}) scores those of one case"
+        )
     return given, {"cohort" if name == "groups" else name: value for name, value in options.items()}
 
 

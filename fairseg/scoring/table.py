@@ -36,7 +36,15 @@ from fairseg.cohort.columns import (
 from fairseg.cohort.levels import cell_text, is_missing
 from fairseg.cohort.pseudonyms import Pseudonyms, naming_columns
 from fairseg.cohort.reading import CleanTable, TableOptions, read_table
-from fairseg.cohort.table import BETWEEN_NOTES, cell_repr, is_skipped, noted, read_numbers, with_subjects
+from fairseg.cohort.table import (
+    BETWEEN_NOTES,
+    cell_repr,
+    check_limits,
+    is_skipped,
+    noted,
+    read_numbers,
+    with_subjects,
+)
 from fairseg.io.cells import cells_of, each
 from fairseg.io.csv_files import to_csv
 from fairseg.io.sentences import NamingNote, brief, counted, did_you_mean, listed
@@ -121,7 +129,7 @@ class Scores:
         also = ", a path to one, or one value a subject with groups beside it"
         read = read_table(source, where, options, scores=(metric, *wide), also=also)
         if wide:
-            read = replace(read, frame=long_table(read.frame, read.where, wide))
+            read = replace(read, frame=long_table(read.frame, read.where, wide, percent=percent))
         if percent:
             read = replace(read, frame=without_percent(read.frame, read.where, metric))
         checked = _checked(read, metric)
@@ -388,21 +396,8 @@ def _texts(column: "pd.Series[Any]") -> "pd.Series[Any]":
 def _numbers(column: "pd.Series[Any]", where: str, called: str) -> "pd.Series[float]":
     """Return float64, each in the range of its metric or size; errors call the column as its table does."""
     numbers = read_numbers(column.rename(called), where)
-    low, high = METRICS[str(column.name)].limits if column.name in METRICS else (0.0, LARGEST)
-    outside = numbers.index[(numbers < low) | (numbers > high)]
-    if outside.size:
-        bound = f"{low:g} or more" if numbers[outside[0]] < low else f"{high:g} or less"
-        span = f"from {low:g} to {high:g}" if high == 1.0 else bound
-        percent = high == 1.0 and numbers.max() > 2.0 and numbers.max() <= 100.0
-        hint = (
-            " (percentages? say so: --percent, or fairseg.scoring.Scores.of(table, percent=True))"
-            if percent
-            else ""
-        )
-        raise ValueError(
-            f"{where}: row {outside[0]}, column {called}: must be {span}, "
-            f"got {cell_repr(column[outside[0]])}{hint}"
-        )
+    limits = METRICS[str(column.name)].limits if column.name in METRICS else (0.0, LARGEST)
+    check_limits(numbers, column, limits, where, called)
     return numbers
 
 

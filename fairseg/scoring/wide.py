@@ -6,20 +6,24 @@ import numpy as np
 import pandas as pd
 
 from fairseg.cohort.columns import METRICS, metric_of
-from fairseg.cohort.table import read_numbers
+from fairseg.cohort.table import check_limits, read_numbers
 from fairseg.io.sentences import did_you_mean, listed
 
 
-def long_table(table: pd.DataFrame, where: str, wide: Sequence[str]) -> pd.DataFrame:
+def long_table(
+    table: pd.DataFrame, where: str, wide: Sequence[str], *, percent: bool = False
+) -> pd.DataFrame:
     """Return a table of one row a case and label from one with a column for each label.
 
     Args:
         table: as from `read_table`.
         where: what errors call it.
         wide: the columns of scores: a label, for its Dice, or a metric and a label, such as "dice_LV".
+        percent: whether shares are percentages.
 
     Raises:
-        ValueError: a column is not there, or a cell is no number; the message names the row.
+        ValueError: a column is not there, or a cell is no number that its metric can have; the message names
+            the row.
 
     >>> table = pd.DataFrame({"case": ["a"], "dice_LV": [0.9], "dice_RV": [0.8]})
     >>> long_table(table, "table", ["dice_LV", "dice_RV"])
@@ -38,6 +42,10 @@ def long_table(table: pd.DataFrame, where: str, wide: Sequence[str]) -> pd.DataF
     if "case" not in rest and "subject" not in rest:
         rest = rest.assign(case=table.index.astype(str))
     scores = {name: read_numbers(table[name], where) for name in wide}
+    for name, (metric, _) in zip(wide, parts, strict=True):
+        low, high = METRICS[metric].limits
+        limits = (low, 100.0 if percent and high == 1.0 else high)
+        check_limits(scores[name], table[name], limits, where, name)
     tables = []
     for label in dict.fromkeys(label for _, label in parts):
         own = {metric: scores[name] for name, (metric, of) in zip(wide, parts, strict=True) if of == label}

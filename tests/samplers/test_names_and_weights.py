@@ -166,3 +166,8 @@ def test_a_draw_can_be_entered_anywhere() -> None:
     whole = draws.take((1, 0), 1, 0, 9000)
     for start, number in ((0, 1), (1499, 2), (1500, 4000), (8999, 1)):
         np.testing.assert_array_equal(draws.take((1, 0), 1, start, number), whole[start : start + number])
+
+
+def test_a_group_that_may_mean_not_known_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    GroupBatchSampler(["F", "M", "unknown", "M"], batch_size=3)
+    assert "unknown may mean not known and is a group all the same" in caplog.text

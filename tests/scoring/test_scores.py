@@ -522,3 +522,29 @@ def test_wide_columns_beside_a_distance_are_told_of_too() -> None:
     for option in ({"wide": ["dice_LV"]}, {"percent": True}):
         with pytest.raises(TypeError, match=rf"Scores\.of\(table, {next(iter(option))}="):
             fairseg.audit(table, by="sex", **option)
+
+
+def test_a_wide_column_out_of_range_is_named_as_in_its_table_with_its_row() -> None:
+    table = {"sex": ["F", "M", "F"], "dice_LV": [0.9, 0.8, 0.7], "dice_RV": [0.9, 0.8, 1.7]}
+    with pytest.raises(ValueError, match=r"row 2, column dice_RV: must be from 0 to 1, got 1\.7"):
+        Scores.of(table, wide=["dice_LV", "dice_RV"])
+    percent = {"sex": ["F", "M"], "dice_LV": [90, 80], "dice_RV": [90, 80]}
+    wide = ["dice_LV", "dice_RV"]
+    assert Scores.of(percent, wide=wide, percent=True).table["dice"].tolist() == [0.9, 0.8, 0.9, 0.8]
+    with pytest.raises(ValueError, match=r"column dice_LV: must be from 0 to 1, got 90 .percentages"):
+        Scores.of(percent, wide=wide)
+    with pytest.raises(ValueError, match=r"column dice_RV: must be .* got 800"):
+        Scores.of({**percent, "dice_RV": [90, 800]}, wide=wide, percent=True)
+
+
+def test_arrays_are_told_what_scores_them() -> None:
+    mask = np.zeros((4, 4), np.uint8)
+    with pytest.raises(ValueError, match=r"got arrays: fairseg\.metrics\.score_case\(prediction, reference"):
+        fairseg.evaluate(mask, mask)
+
+
+def test_a_result_is_no_file(tmp_path: Path) -> None:
+    result = fairseg.audit({"sex": ["F", "M"] * 12, "dice": [0.9] * 24}, by="sex")
+    with pytest.raises(ValueError, match=r"rep1\.html is named as a file, .* type \S*rep1$"):
+        result.save(tmp_path / "rep1.html")
+    assert not list(tmp_path.iterdir())
