@@ -96,7 +96,8 @@ def test_a_nasty_level_comes_back_as_it_was(level: str) -> None:
     assert_same(again(table(levels)), table(levels))
 
 
-@given(st.lists(TEXT, min_size=1, max_size=4))
+# No label beside others may be called as tables call the mean over all.
+@given(st.lists(TEXT.filter(lambda text: text.strip().casefold() != "overall"), min_size=1, max_size=4))
 def test_any_text_comes_back_as_it_was(levels: list[str]) -> None:
     levels = [*levels, "b"]
     assert_same(again(table(levels)), table(levels))
