@@ -37,6 +37,7 @@ class GainReasonKind(Enum):
     MEANS_DIFFER = "the groups' mean gains differ otherwise than their typical ones"
     UNJUDGED_STRUCTURE = "a structure has too few subjects to be judged"
     STRATA = "strata too small"
+    TYPICAL_OPPOSES = "the other group typically gained more, by more than does not matter"
     REMAINING_MARGIN = "limits reach beyond the margin"
 
 
@@ -108,8 +109,10 @@ class GainRow:
         adjusted: whether within strata; all figures are then of the strata with enough of both groups.
         contrary: typical case: whether the mean gains differ the other way, by more than half of the margin
             and than their standard error.
-        passed: hardest tenth: whether the group that has more of it than before has sunk no further below the
-            line that was the baseline's, so that only the others rose out of it.
+        passed: hardest tenth: whether hardly any of the group that has more of it than before are new in it
+            and lost more than the margin, so that others only rose out of it.
+        own_loss: whether the group that gained less is shown to have lost; of shares, whether more of it
+            fail, or are among the hardest tenth.
     """
 
     attribute: str
@@ -138,6 +141,7 @@ class GainRow:
     adjusted: bool = False
     contrary: bool = False
     passed: bool = False
+    own_loss: bool = True
 
     @property
     def means_differ(self) -> bool:
@@ -367,8 +371,11 @@ class ModelGains:
     def pair_of(self, attribute: str) -> PairGains | None:
         """Return the first pair of an attribute that has the attribute's verdict; None without pairs."""
         pairs = [pair for pair in self.pairs if pair.attribute == attribute]
-        same = [pair for pair in pairs if pair.verdict is self.attribute_verdicts[attribute]]
-        return next(iter(same or pairs), None)
+        verdict = self.attribute_verdicts[attribute]
+        same = [pair for pair in pairs if pair.verdict is verdict] or pairs
+        if verdict is Verdict.OPEN:  # of what is open, that is to be told in which something is shown
+            same.sort(key=lambda pair: not any(row.shown for row in pair.rows))
+        return next(iter(same), None)
 
     def pair(self, attribute: str, first: str, second: str) -> PairGains:
         """Return a pair by its names.

@@ -19,6 +19,7 @@ from fairseg.statistics.verdicts import Endpoint
 from fairseg.statistics.within_strata import StratifiedShares, StratifiedShift
 
 _MEAN_LEVEL = 0.99  # of limits that stand against praise alone
+_CHANCE = 1.645  # standard errors by which means must contradict what the ranks show
 
 
 def gain_row(
@@ -81,7 +82,7 @@ def gain_row(
     levelling, levels_down = None, False
     if isinstance(both, _Scores) and direction:
         levelling = both.sum_of_gains(direction, 1 - min(2 * local, 2 * options.alpha))
-        loses = both.gain_ahead(direction, 1 - options.alpha).high < 0 and both.mean_ahead(direction) < 0
+        loses = both.gain_ahead(direction, 1 - options.alpha).high < 0
         smaller = abs(gap_after.interval.estimate) < abs(gap_before.interval.estimate)
         towards = shown and sign(gain.estimate) == direction
         levels_down = gap_before.shown and towards and smaller and levelling.high <= 0 and loses
@@ -112,7 +113,8 @@ def gain_row(
         contrary=isinstance(both, _Scores) and both.contrary(gain.estimate, margin),
         passed=endpoint == ENDPOINTS.index(Endpoint.HARDEST)
         and isinstance(both, _Shares)
-        and not both.sinks(gain.estimate, margin),
+        and both.sunk(gain.estimate, options.margin) <= margin / 2,
+        own_loss=both.loses(gain.estimate, 1 - options.alpha),
     )
 
 
@@ -163,9 +165,6 @@ class _Scores:
         ahead = np.concatenate([pair[::direction][0] for pair in self._groups])
         return signed_rank_limits(self._gains[ahead], level)
 
-    def mean_ahead(self, direction: int) -> float:
-        return float(np.concatenate([self._gains[pair[::direction][0]] for pair in self._groups]).mean())
-
     def contrary(self, gain: float, margin: float) -> bool:
         """Return whether the mean gains differ the other way, by more than chance and half of the margin."""
         gains = [(self._gains[one], self._gains[two]) for one, two in self._groups]
@@ -173,7 +172,13 @@ class _Scores:
         weights /= weights.sum()
         mean = float(weights @ [two.mean() - one.mean() for one, two in gains])
         variances = [one.var(ddof=1) / one.size + two.var(ddof=1) / two.size for one, two in gains]
-        return mean * gain < 0 and abs(mean) > max(margin / 2, float(weights**2 @ variances) ** 0.5)
+        chance = _CHANCE * float(weights**2 @ variances) ** 0.5
+        return mean * gain < 0 and abs(mean) > max(margin / 2, chance)
+
+    def loses(self, gain: float, level: float) -> bool:
+        """Return whether the group that gained less is shown to have lost."""
+        less = np.concatenate([pair[0 if gain > 0 else 1] for pair in self._groups])
+        return signed_rank_limits(self._gains[less], level).high < 0
 
 
 class _Shares:
@@ -183,10 +188,8 @@ class _Shares:
         self, before: Floats, after: Floats, marks: Floats, members: Members, strata: Sequence[Integers]
     ) -> None:
         groups = _in_strata(~np.isnan(before), members, strata)
-        line = before[marks[0] == 1].max(initial=-np.inf)
-        below = (after <= line) * 1.0 - (before <= line)
-        self._below = [np.concatenate([below[pair[side]] for pair in groups]) for side in (0, 1)]
         self._marks = [[tuple(model[group] > 0 for group in pair) for pair in groups] for model in marks]
+        self._gains = [np.concatenate([(after - before)[pair[side]] for pair in groups]) for side in (0, 1)]
         self.sizes = _sizes(groups)
         self._weights = np.array([one.size * two.size / (one.size + two.size) for one, two in groups])
         self.gap_before, self.gap_after = (partial(self._gap, model) for model in (0, 1))
@@ -212,9 +215,16 @@ class _Shares:
         pairs = zip(self.gap_before(level), self.gap_after(level), strict=True)
         return Interval(*((one + two) / 2 for one, two in pairs))
 
-    def sinks(self, gain: float, margin: float) -> bool:
-        """Return whether more of the group that gained less are now below the baseline's line than before."""
-        return float(self._below[0 if gain > 0 else 1].mean()) > margin / 2
+    def sunk(self, gain: float, margin: float) -> float:
+        """Return the share of the group that gained less who are newly marked and lost more than a margin."""
+        less = self._gains[0 if gain > 0 else 1]
+        old, new = (np.concatenate([pair[0 if gain > 0 else 1] for pair in model]) for model in self._marks)
+        return float((new & ~old & (less < -margin)).mean())
+
+    def loses(self, gain: float, level: float) -> bool:
+        """Return whether more of the group that gained less are marked than before."""
+        old, new = (np.concatenate([pair[0 if gain > 0 else 1] for pair in model]) for model in self._marks)
+        return bool(new.sum() > old.sum())
 
     def _gap(self, model: int, level: float) -> Interval:
         tables = [

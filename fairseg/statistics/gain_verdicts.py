@@ -52,7 +52,9 @@ def row_verdict(row: GainRow) -> Verdict:
     reversed_gap = before.shown and after.shown and before.sign != after.sign
     # A gap that is not shown may lie either way; what is larger by the other sign has not closed it.
     grown = sizes[1] > sizes[0] and not before.shown
-    opened = after.shown and after.sign == -towards and (before.sign in (0, -towards) or grown)
+    opened = (
+        after.shown and after.sign == -towards and (before.sign in (0, -towards) or (grown and row.own_loss))
+    )
     wider = sizes[1] > sizes[0] and (row.narrowing.high < 0 or opened)
     rules = (
         (blamed and row.levels_down, Verdict.LEVELS_DOWN),
@@ -136,6 +138,7 @@ def _pair(pair: Pair, evidence: Evidence, grouping: Grouping, options: JudgeOpti
     outside, possible = _outside(rows, changes), _possible_harm(grouping.name, evidence, options)
     barred = bool(possible) or any(one.kind not in _UNTESTED for one in reasons)
     shown = [row_verdict(row) for row in rows]
+    gained = any(_gains(one, rows[0].structure, options.margin) for one in changes)
     harm = tuple(
         one for one in evidence.harm if one.shown and one.attribute == grouping.name and one.group in groups
     )
@@ -147,7 +150,7 @@ def _pair(pair: Pair, evidence: Evidence, grouping: Grouping, options: JudgeOpti
         (not outside and not reasons, Verdict.SAME),
         *((verdict in shown, verdict) for verdict in AGAINST),
         (_fairer(rows, shown, stratified) and not barred, Verdict.FAIRER),
-        (bool(lost) and not any(map(_gains, changes)), Verdict.HARM),
+        (bool(lost) and not gained, Verdict.HARM),
         (Verdict.FAIRER in shown or Verdict.MOVED in shown, Verdict.MOVED),
         (bool(lost), Verdict.HARM),
     )
@@ -185,9 +188,10 @@ def _fairer(rows: Sequence[GainRow], shown: Sequence[Verdict], stratified: bool)
     )
 
 
-def _gains(change: GroupChange) -> bool:
-    """Return whether a group is shown to have gained: typically, or as fewer fail."""
-    return change.judged and (change.change.low > 0 or change.failures.high < 0)
+def _gains(change: GroupChange, overall: str, margin: float) -> bool:
+    """Return whether a group is shown to have gained, and not by little: typically, or as fewer fail."""
+    typically = change.change.low > 0 and change.change.estimate >= margin / 2
+    return change.judged and change.structure == overall and (typically or change.failures.high < 0)
 
 
 def _of_rows(rows: Sequence[GainRow], second: str, stratified: bool) -> tuple[GainReason, ...]:
@@ -198,7 +202,13 @@ def _of_rows(rows: Sequence[GainRow], second: str, stratified: bool) -> tuple[Ga
         for row in rows
         if row.mean_gain is not None and (row.means_differ or row.means_oppose or row.contrary)
     )
-    return differ + (_without_strata(rows) if stratified else ())
+    kind = GainReasonKind.TYPICAL_OPPOSES
+    oppose = tuple(
+        GainReason(kind, row.attribute, second, row.structure, row.endpoint)
+        for row in rows
+        if row.contrary and row.shown and not row.inside and not row.adjusted
+    )
+    return oppose + differ + (_without_strata(rows) if stratified else ())
 
 
 def _possible_harm(attribute: str, evidence: Evidence, options: JudgeOptions) -> list[GainReason]:

@@ -770,8 +770,69 @@ def test_a_group_whose_failures_are_repaired_is_not_levelled_down() -> None:
     before, after = failing(good, 14), good - 0.015 * (groups == 0) + noise(210, 0.003)
     assert judge(good, after, groups).verdict is Verdict.LEVELS_DOWN
     found = judge(before, after, groups)
-    assert not any(row.levels_down for row in found.pairs[0].rows)
+    assert found.pairs[0].rows[0].contrary
     assert found.verdict not in AGAINST
+
+
+@pytest.mark.parametrize("rescued", [1, 2, 4])
+@pytest.mark.parametrize("gained", [0.0, 0.002])
+def test_a_few_rescued_do_not_excuse_levelling_down(rescued: int, gained: float) -> None:
+    """All others of the group ahead lose .03, and the group behind gains nothing to speak of."""
+    good, groups = cohort((40, 40), (0.90, 0.87), 0.015)
+    before = failing(good, rescued)
+    found = judge(before, good - np.where(groups == 0, 0.03, -gained) + noise(80, 0.003), groups)
+    assert found.verdict is Verdict.LEVELS_DOWN
+
+
+@pytest.mark.parametrize("small", [10, 12])
+def test_one_rescued_of_a_dozen_does_not_hide_that_all_others_lose(small: int) -> None:
+    good, groups = cohort((40, small), (0.90, 0.88), 0.015)
+    found = judge(failing(good, 1, 40), good - 0.05 * (groups == 1) + noise(40 + small, 0.003), groups)
+    assert found.verdict is Verdict.LESS_FAIR
+
+
+def test_of_open_pairs_that_is_spoken_of_in_which_something_is_shown() -> None:
+    """C loses .015 but for three who are rescued, so that its means contradict; nothing became of A and B."""
+    good, groups = cohort((40, 40, 40), (0.9, 0.9, 0.9), 0.03)
+    after = good - 0.015 * (groups == 2) + noise(120, 0.003)
+    found = judge(failing(good, 6, 80), after, groups, names=("A", "B", "C"))
+    assert found.verdict is Verdict.OPEN
+    pair = found.pair_of("group")
+    assert pair is not None
+    assert (pair.first, pair.second) == ("A", "C")
+
+
+def test_who_sinks_into_the_hardest_tenth_is_seen_where_others_rise_out_of_it() -> None:
+    """A's tail is repaired; a fifth of B loses .09, and stops above the line that the tail had."""
+    good, groups = cohort((120, 60), (0.90, 0.90))
+    before = good.copy()
+    before[:12], before[120:126], before[126:138] = 0.68, 0.68, 0.81
+    before += noise(180, 0.004, 2)
+    after = before + 0.003 * groups + noise(180, 0.004)
+    after[:12], after[126:138] = 0.9, before[126:138] - 0.09
+    found = judge(before, after, groups)
+    tenth = next(row for row in found.pairs[0].rows if row.endpoint is Endpoint.HARDEST)
+    assert not tenth.passed
+    assert found.verdict is Verdict.LESS_FAIR
+
+
+def test_repaired_failures_are_not_fairer_where_all_others_of_the_group_fall_behind() -> None:
+    good, groups = cohort((60, 60), (0.90, 0.90), 0.015)
+    after = good - 0.03 * ((groups == 1) & (np.arange(120) >= 72)) + noise(120, 0.003)
+    found = judge(failing(good, 12, 60), after, groups)
+    (pair,) = found.pairs
+    assert row_verdict(pair.rows[1]) is Verdict.FAIRER
+    assert found.verdict is Verdict.MOVED
+    assert GainReasonKind.TYPICAL_OPPOSES in {reason.kind for reason in pair.reasons}
+    assert pair.rows[0].verdict is not Verdict.FAIRER
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_group_that_only_gains_and_passes_the_other_makes_nothing_less_fair(seed: int) -> None:
+    """B was behind by .02, which is not shown, and is ahead by .015."""
+    before, groups = cohort((20, 20), (0.90, 0.88), 0.03, seed=seed)
+    found = judge(before, before + 0.035 * (groups == 1) + noise(40, 0.003), groups)
+    assert found.verdict is not Verdict.LESS_FAIR
 
 
 def test_there_is_no_levelling_down_where_no_gap_was_shown() -> None:

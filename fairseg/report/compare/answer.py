@@ -35,6 +35,7 @@ def model_answer(result: Compared, model: ModelGains) -> str:
     """Return what the evidence says of one model beside the baseline."""
     pair = model.pair_of(model.decisive)
     row = None if pair is None else pair.telling
+    said = None if row is None else spoken_row(row, result)
     levelled = row.structure if row is not None and model.verdict is Verdict.LEVELS_DOWN else None
     few = {one.group for one in model.unjudged if one.structure is None and one.attribute == model.primary}
     reference = result.analyses[0].grouping().reference_name
@@ -50,14 +51,14 @@ def model_answer(result: Compared, model: ModelGains) -> str:
         failing=_failing(model, result.judgement.structures[0]),
         harm=[spoken_harm(one) for one in _worst(model)],
         losses=_losses(model, result),
-        row=None if row is None else spoken_row(row, result),
+        row=said,
         settled=row is not None and not row.shown and pair is not None and row is not pair.typical,
         held_itself=pair is not None and pair.attribute in {one.name for one in result.analyses if one.held},
         held=result.held_fixed,
         within=_within_strata(result, pair, row),
         changes=[] if pair is None else _changes(model, pair, result, levelled),
         others=_others(model, pair, row, result),
-        reasons=_reasons(model, pair, result),
+        reasons=_reasons(model, pair, said, result),
         unjudged=_unjudged(model, pair, result.judgement.structures[0]),
         reference=reference if reference in few else None,
     )
@@ -101,6 +102,7 @@ def spoken_row(row: GainRow, result: Compared) -> dict[str, Any]:
         "before": _abs(row.gap_before.interval, write, row.margin),
         "after": _abs(row.gap_after.interval, write, row.margin),
         "turned": row.gap_before.sign * row.gap_after.sign < 0,
+        "after_shown": row.gap_after.shown,
         "narrower": row_verdict(row) is Verdict.FAIRER,
         "at_most": write(max(0.0, row.reverse_bound), apart=[row.margin])
         if row.reverse_bound == row.reverse_bound
@@ -193,6 +195,9 @@ def _losses(model: ModelGains, result: Compared) -> list[dict[str, str]]:
             "group": one.group,
             "structure": one.structure,
             "by": _abs(one.change, numbers.score, result.options.margin),
+            "n": one.n,
+            "rescued": one.rescued,
+            "newly_failing": one.newly_failing,
             **_median_change(one),
         }
         for one in model.changes
@@ -226,8 +231,10 @@ def _others(model: ModelGains, pair: PairGains | None, row: GainRow | None, resu
     ]
 
 
-def _reasons(model: ModelGains, pair: PairGains | None, result: Compared) -> list[str]:
-    """Return what stands against a greener verdict of a pair, each in words, once."""
+def _reasons(
+    model: ModelGains, pair: PairGains | None, said: dict[str, Any] | None, result: Compared
+) -> list[str]:
+    """Return what stands against a greener verdict of a pair, each in words, once, beside what is said."""
     texts, overall = [], result.judgement.structures[0]
     changes: dict[tuple[str, str | None, str | None], GroupChange] = {
         (one.attribute, one.group, one.structure): one for one in (*model.changes, *model.unknown)
@@ -243,7 +250,14 @@ def _reasons(model: ModelGains, pair: PairGains | None, result: Compared) -> lis
         facts = {"model": model.model, "baseline": result.baseline, "overall": overall}
         by = "" if change is None else _abs(change.change, numbers.score, result.options.margin)
         mean = _mean_gain(pair, one) if one.kind is GainReasonKind.MEANS_DIFFER else None
-        texts.append(say("gain_reason", one=one, change=change, by=by, mean=mean, **facts))
+        typical = _typical_gain(pair, one, result) if one.kind is GainReasonKind.TYPICAL_OPPOSES else None
+        # What is said already, or speaks for what is said.
+        if said is not None and (
+            (mean and said["endpoint"] != "TYPICAL" and mean["gained"] == said["gained"])
+            or (typical and said["endpoint"] == "TYPICAL")
+        ):
+            continue
+        texts.append(say("gain_reason", one=one, change=change, by=by, mean=mean, typical=typical, **facts))
     return list(dict.fromkeys(texts))[:3]
 
 
@@ -258,6 +272,14 @@ def _told_elsewhere(dropped: list[int], *, overall: bool) -> bool:
     """
     alike = dropped.count(dropped[0])
     return 1 < alike < len(dropped) if overall else alike == len(dropped)
+
+
+def _typical_gain(pair: PairGains | None, reason: GainReason, result: Compared) -> dict[str, Any]:
+    """Return who typically gained more in a structure, than whom, and by how much."""
+    rows = () if pair is None else pair.rows
+    row = next(row for row in rows if row.mean_gain is not None and row.structure == reason.structure)
+    spoken = spoken_row(row, result)
+    return {"gained": spoken["gained"], "other": spoken["other"], "by": spoken["gain"]}
 
 
 def _mean_gain(pair: PairGains | None, reason: GainReason) -> dict[str, Any]:

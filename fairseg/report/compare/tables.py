@@ -32,8 +32,10 @@ def models_table(result: Compared) -> Table:
         for place, pair in enumerate(pairs[:_MOST_PAIRS]):
             name = f"{model.model}: {named(pair, 'behind')}"
             crude = pair.rows[0]
-            rows.append((Heading(name, "rule" if rows and not place else ""), *_pair_cells(crude, pair)))
-            if pair.decided_by and pair.telling not in (None, crude, pair.within_strata(crude)):
+            other = bool(pair.decided_by) and pair.telling not in (None, crude, pair.within_strata(crude))
+            cells = _pair_cells(crude, pair, of_pair=not other)
+            rows.append((Heading(name, "rule" if rows and not place else ""), *cells))
+            if other:
                 rows.append(_telling_row(name, pair))
             if result.held_fixed and pair.attribute not in held_too:
                 held = Heading(f"{name}, {result.held_fixed} held fixed")
@@ -60,12 +62,12 @@ def _telling_row(name: str, pair: PairGains) -> tuple[object, ...]:
     )
 
 
-def _pair_cells(row: GainRow | None, pair: PairGains) -> list[Cell]:
-    """Return the cells of a pair, by the row of all subjects or by that within strata."""
+def _pair_cells(row: GainRow | None, pair: PairGains, *, of_pair: bool = False) -> list[Cell]:
+    """Return the cells of a row of a pair, with the verdict of the pair or its own."""
     if row is None:  # the strata are too small
         return [_verdict(Verdict.NOT_JUDGED), *[Cell(float("nan"))] * 3]
     text, css = row_label(row, pair)
-    return [Cell(text, css=css) if row.adjusted else _verdict(pair.verdict), *_figures(row, "score", pair)]
+    return [_verdict(pair.verdict) if of_pair else Cell(text, css=css), *_figures(row, "score", pair)]
 
 
 def changes_table(result: Compared, model: ModelGains, structure: str | None = None) -> Table:
