@@ -818,8 +818,8 @@ def test_who_sinks_into_the_hardest_tenth_is_seen_where_others_rise_out_of_it() 
 
 def test_repaired_failures_are_not_fairer_where_all_others_of_the_group_fall_behind() -> None:
     good, groups = cohort((60, 60), (0.90, 0.90), 0.015)
-    after = good - 0.03 * ((groups == 1) & (np.arange(120) >= 72)) + noise(120, 0.003)
-    found = judge(failing(good, 12, 60), after, groups)
+    after = good - 0.03 * ((groups == 1) & (np.arange(120) >= 76)) + noise(120, 0.003)
+    found = judge(failing(good, 16, 60), after, groups)
     (pair,) = found.pairs
     assert row_verdict(pair.rows[1]) is Verdict.FAIRER
     assert found.verdict is Verdict.MOVED
