@@ -52,6 +52,7 @@ def model_answer(result: Compared, model: ModelGains) -> str:
         harm=[spoken_harm(one) for one in _worst(model)],
         losses=_losses(model, result),
         row=said,
+        left=None if pair is None or row is pair.typical else _gap_left(pair, result),
         settled=row is not None and not row.shown and pair is not None and row is not pair.typical,
         held_itself=pair is not None and pair.attribute in {one.name for one in result.analyses if one.held},
         held=result.held_fixed,
@@ -272,6 +273,12 @@ def _told_elsewhere(dropped: list[int], *, overall: bool) -> bool:
     """
     alike = dropped.count(dropped[0])
     return 1 < alike < len(dropped) if overall else alike == len(dropped)
+
+
+def _gap_left(pair: PairGains, result: Compared) -> dict[str, Any] | None:
+    """Return the typical case of all structures where a gap is shown with the second model, else None."""
+    row = pair.typical
+    return spoken_row(row, result) if row is not None and row.gap_after.shown else None
 
 
 def _typical_gain(pair: PairGains | None, reason: GainReason, result: Compared) -> dict[str, Any]:

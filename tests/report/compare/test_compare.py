@@ -14,6 +14,7 @@ from fairseg.io.outputs import MANIFEST
 from fairseg.report.compare.card import to_terminal
 from fairseg.report.compare.tables import models_table, paper_tables
 from fairseg.statistics.gain_findings import GainReasonKind
+from fairseg.statistics.verdicts import Endpoint
 
 SIZES = {"A": 100, "B": 100}
 
@@ -582,6 +583,24 @@ def test_of_rescued_subjects_the_failures_are_spoken_of_and_not_a_gain_of_nothin
     result = judged(base, other)
     assert result.verdicts == {"other": Verdict.FAIRER}
     assert "in failures, B gained 15.0 (" in result.sentence
+
+
+def test_a_typical_gap_that_is_left_is_told_beside_repaired_failures() -> None:
+    base = table(gap=0.06)
+    failing = base.index[base["group"] == "B"][:20]
+    base.loc[failing, "dice"] = 0.2
+    other = base.copy()
+    other.loc[failing, "dice"] = 0.85
+    result = judged(base, other)
+    (pair,) = result.judgement.models[0].pairs
+    assert pair.telling is not None
+    assert pair.telling.endpoint is Endpoint.FAILURES
+    assert pair.rows[0].gap_after.shown
+    assert result.verdicts == {"other": Verdict.FAIRER}
+    assert "in failures, B gained 20.0 (" in result.sentence
+    assert "Typically B is behind by 0.06" in result.sentence
+    (typical, failures) = models_table(result).cells
+    assert [cells[0].text for cells in (typical, failures)] == ["Change within margin", "Fairer"]
 
 
 def test_those_who_lost_much_are_counted_beside_any_praise() -> None:
