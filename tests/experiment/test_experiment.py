@@ -56,11 +56,13 @@ def tables(out: Path) -> dict[str, bytes]:
 def command(data: Path, recipe: Settings) -> Callable[..., list[str]]:
     """Return a function that gives the command line of the plan, into a folder."""
 
-    def arguments(out: Path, *more: str, dataset: Path = data, arms: Sequence[str] = ARMS) -> list[str]:
+    def arguments(
+        out: Path, *more: str, dataset: Path = data, arms: Sequence[str] = ARMS, seeds: int = 2
+    ) -> list[str]:
         settings = ("features", "most_features", "epochs", "steps", "batch_size", "validation")
         options = [f"--set={name}={getattr(recipe, name)}" for name in settings]
         options += [f"--arms={name}" for name in arms]
-        options += ["--also=sex", "--seeds=2", "--device=cpu"]
+        options += ["--also=sex", f"--seeds={seeds}", "--device=cpu"]
         return ["experiment", str(dataset), "--out", str(out), *options, *more]
 
     return arguments
@@ -201,7 +203,7 @@ def test_the_command_says_by_its_exit_code_that_an_arm_has_failed(
     copy: Path, command: Callable[..., list[str]], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     arms = ("full/baseline", "full/oversampling")
-    options = command(tmp_path / "out", "--jobs=1", "--seeds=1", dataset=copy, arms=arms)
+    options = command(tmp_path / "out", "--jobs=1", dataset=copy, arms=arms, seeds=1)
     study_split = make_study(Plan(copy, Settings(by=("group",), validation=0.3))).split
     tested = study_split.query("part == 'test'")["subject"].iloc[0]
     (copy / "labelsTr" / f"{tested}_ED.nii.gz").write_bytes(b"broken")

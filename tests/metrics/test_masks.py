@@ -83,7 +83,7 @@ def test_bad_labels(labels: Any, message: str) -> None:
 
 @pytest.mark.parametrize(
     "spacing",
-    [(1.0,), (1.0, 1.0, 1.0), (0.0, 1.0), (-1.0, 1.0), (np.nan, 1.0), (np.inf, 1.0), 1.0, "ab", [[1.0, 1.0]]],
+    [(1.0,), (1.0, 1.0, 1.0), (0.0, 1.0), (-1.0, 1.0), (np.nan, 1.0), (np.inf, 1.0), 0.0, "ab", [[1.0, 1.0]]],
 )
 def test_bad_spacing(spacing: Any) -> None:
     with pytest.raises(ValueError, match="spacing must have 2 positive numbers, got"):
