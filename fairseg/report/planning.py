@@ -230,7 +230,7 @@ def plan(
     >>> plan(median=0.92, iqr=0.03, difference=0.02).table[["n_first", "n_second"]].values.tolist()
     [[21, 21], [21, 21]]
     >>> plan(failure_rate=0.02, endpoint="failures", sizes=(400, 12)).table["difference"].round(3).tolist()
-    [0.28, 0.335]
+    [0.23, 0.325]
     """
     _check(endpoint, difference=difference, failure_threshold=failure_threshold)
     if sizes is not None and (len(sizes) != 2 or any(size != int(size) or size < 2 for size in sizes)):

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fairseg.metrics.fairness import Floats
-from fairseg.statistics.two_samples import log_ways
+from fairseg.statistics.two_samples import EQUAL, log_ways
 
 Integers = npt.NDArray[np.int64]
 Who = int | None  # a group, or all others of known group but this pair's second
@@ -237,16 +237,44 @@ def fisher_many(count: Floats, n_first: Floats, n_second: Floats, marked: Floats
 
 
 def _fisher_tables(count: Integers, n: Integers, m: Integers, marked: Integers) -> Floats:
-    """Add up one tail, away from the mean, from the observed table outward; the other is the rest."""
-    chance = np.exp(log_ways(n, count) + log_ways(m, marked - count) - log_ways(n + m, marked))
+    """Add up the tail of each table outward, and on the other side all tables that are no likelier."""
+    margins = n, m, marked
+    own = _log_chance(count, *margins)
+    least, most = np.maximum(0, marked - m), np.minimum(n, marked)
+    mode = np.clip((n + 1) * (marked + 1) // (n + m + 2), least, most)
     up = count * (n + m) > n * marked
-    step = np.where(up, 1, -1)
-    tail, term, at = chance.copy(), chance.copy(), count.copy()
+    # The likeliest table of the other side that is no likelier: beyond the mode chances fall outward.
+    inner = np.where(up, np.minimum(count - 1, mode), np.maximum(count + 1, mode))
+    step, reach = np.where(up, 1, -1), np.where(up, inner - least, most - inner)
+    low, high = np.zeros_like(reach), np.maximum(reach + 1, 0)  # places outward from the inner one
+    while (low < high).any():
+        middle = (low + high) // 2
+        place = np.clip(inner - step * middle, least, most)
+        holds = (middle > reach) | (_log_chance(place, *margins) <= own + EQUAL)
+        searching = low < high
+        high, low = np.where(searching & holds, middle, high), np.where(searching & ~holds, middle + 1, low)
+    other = np.clip(inner - step * low, least, most)
+    there = low <= reach
+    tail = _outward(count, own, step, *margins)
+    beyond = _outward(other, _log_chance(other, *margins), -step, *margins)
+    return np.asarray(np.minimum(1.0, tail + np.where(there, beyond, 0.0)))
+
+
+def _log_chance(count: Integers, n: Integers, m: Integers, marked: Integers) -> Floats:
+    return log_ways(n, count) + log_ways(m, marked - count) - log_ways(n + m, marked)
+
+
+def _outward(
+    count: Integers, log_chance: Floats, step: Integers, n: Integers, m: Integers, marked: Integers
+) -> Floats:
+    """Return the chance of a table and of all that follow it in steps up or down."""
+    tail = np.exp(log_chance)
+    term, at = tail.copy(), count.copy()
     going = np.flatnonzero(term > 0)
     while going.size:
         k, rows, columns, total = at[going], n[going], m[going], marked[going]
         ratio = np.where(
-            up[going],
+            step[going] > 0,
             (rows - k) * (total - k) / ((k + 1.0) * (columns - total + k + 1.0)),
             k * (columns - total + k) / ((rows - k + 1.0) * (total - k + 1.0)),
         )
@@ -254,7 +282,7 @@ def _fisher_tables(count: Integers, n: Integers, m: Integers, marked: Integers) 
         tail[going] += term[going]
         at[going] += step[going]
         going = going[term[going] > 1e-12 * tail[going]]
-    return np.asarray(np.minimum(1.0, 2 * np.minimum(tail, 1.0 - tail + chance)))
+    return tail
 
 
 def _variance(squares: Floats, total: Floats, size: Floats) -> Floats:

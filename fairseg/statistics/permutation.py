@@ -25,7 +25,7 @@ from fairseg.statistics.batches import (
     rank_placements,
 )
 from fairseg.statistics.row_order import content_order
-from fairseg.statistics.two_samples import hypergeometric
+from fairseg.statistics.two_samples import hypergeometric, no_likelier
 
 Cells = npt.NDArray[np.signedinteger]
 
@@ -176,8 +176,7 @@ def _stratified_table(margins: tuple[tuple[int, int, int], ...]) -> tuple[int, F
     for first, second, marked in margins:
         start, part = hypergeometric(first, second, marked)
         chances, least = np.convolve(chances, part), least + start
-    tails = np.minimum(np.cumsum(chances), np.cumsum(chances[::-1])[::-1])
-    return least, np.minimum(2 * tails, 1.0)
+    return least, no_likelier(chances)
 
 
 def _packed(ids: Mapping[int, Integers]) -> tuple[Cells, Callable[[int, Cells], npt.NDArray[np.int16]]]:

@@ -17,6 +17,7 @@ from fairseg.metrics.fairness import Floats
 from fairseg.statistics.limits import Interval
 
 DECIMALS = 10  # scores that agree so far are equal: sums in another order differ in the last bits
+EQUAL = 1e-7  # relative difference of chances up to which tables are equally likely, as elsewhere
 _EXACT_UP_TO = 100  # values, above which signed ranks are normal to the third decimal
 
 
@@ -175,10 +176,10 @@ def newcombe(
 
 
 def fisher_exact(count_first: int, total_first: int, count_second: int, total_second: int) -> float:
-    """Return the two-sided p-value of two shares: twice the smaller tail of the hypergeometric distribution.
+    """Return the two-sided p-value of two shares: of all tables with these margins that are no likelier.
 
-    >>> round(fisher_exact(6, 10, 0, 30), 5)
-    0.00011
+    >>> round(fisher_exact(6, 10, 0, 30), 6)
+    5.5e-05
     """
     _check_counts(count_first, total_first)
     _check_counts(count_second, total_second)
@@ -193,8 +194,8 @@ def share_p_values(total_first: int, total_second: int, marked: int) -> Floats:
     The larger of Fisher's exact p and the level at which Newcombe's limits reach zero, so that no limits
     contradict the p-value. Place k is for k marked subjects in the first group; NaN where that cannot be.
 
-    >>> float(share_p_values(10, 30, 6)[6].round(5))  # 6 of 10 against 0 of 30
-    0.00011
+    >>> float(share_p_values(10, 30, 6)[6].round(6))  # 6 of 10 against 0 of 30
+    5.5e-05
     """
     exact = _fisher(total_first, total_second, marked)
     first = np.arange(marked + 1)
@@ -242,12 +243,22 @@ def hypergeometric(total_first: int, total_second: int, marked: int) -> tuple[in
     return least, chances / chances.sum()
 
 
+def no_likelier(chances: Floats) -> Floats:
+    """Return of each outcome the chance of all that are no likelier, which is the two-sided p of exact tests.
+
+    >>> no_likelier(np.array([0.1, 0.6, 0.3])).round(6).tolist()
+    [0.1, 1.0, 0.4]
+    """
+    ordered = np.sort(chances)
+    upto = np.searchsorted(ordered, chances * (1 + EQUAL), side="right")
+    return np.minimum(np.cumsum(ordered)[upto - 1], 1.0)
+
+
 @lru_cache(maxsize=4096)
 def _fisher(total_first: int, total_second: int, marked: int) -> Floats:
     least, chances = hypergeometric(total_first, total_second, marked)
-    tails = np.minimum(np.cumsum(chances), np.cumsum(chances[::-1])[::-1])
     found = np.full(marked + 1, np.nan)
-    found[least : least + chances.size] = np.minimum(2 * tails, 1.0)
+    found[least : least + chances.size] = no_likelier(chances)
     found.setflags(write=False)
     return found
 

@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from fairseg.statistics.batches import (
     Dealt,
@@ -128,6 +129,8 @@ def test_fisher_of_many_tables() -> None:
         found = fisher_many(count, n, m, marked)
         for k, one, two, all_marked, p in zip(count, n, m, marked, found, strict=True):
             assert p == pytest.approx(fisher_exact(k, one, all_marked - k, two), rel=1e-6, abs=1e-290)
+        table = [[count[0], n[0] - count[0]], [marked[0] - count[0], m[0] - marked[0] + count[0]]]
+        assert found[0] == pytest.approx(stats.fisher_exact(table).pvalue, rel=1e-6, abs=1e-290)
 
 
 def test_p_of_fisher_falls_outward() -> None:
