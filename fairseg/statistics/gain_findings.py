@@ -108,7 +108,7 @@ class GainRow:
         verdict: of this row, never better than what the pair's verdict allows.
         adjusted: whether within strata; all figures are then of the strata with enough of both groups.
         contrary: typical case: whether the mean gains differ the other way, by more than half of the margin
-            and than their standard error.
+            and than 1.645 of their standard errors.
         passed: hardest tenth: whether hardly any of the group that has more of it than before are new in it
             and lost more than the margin, so that others only rose out of it.
         own_loss: whether the group that gained less is shown to have lost; of shares, whether more of it

@@ -177,7 +177,7 @@ class _Scores:
 
     def loses(self, gain: float, level: float) -> bool:
         """Return whether the group that gained less is shown to have lost."""
-        less = np.concatenate([pair[0 if gain > 0 else 1] for pair in self._groups])
+        less = np.concatenate([pair[_gained_less(gain)] for pair in self._groups])
         return signed_rank_limits(self._gains[less], level).high < 0
 
 
@@ -217,14 +217,18 @@ class _Shares:
 
     def sunk(self, gain: float, margin: float) -> float:
         """Return the share of the group that gained less who are newly marked and lost more than a margin."""
-        less = self._gains[0 if gain > 0 else 1]
-        old, new = (np.concatenate([pair[0 if gain > 0 else 1] for pair in model]) for model in self._marks)
-        return float((new & ~old & (less < -margin)).mean())
+        old, new = self._marked_of_less(gain)
+        return float((new & ~old & (self._gains[_gained_less(gain)] < -margin)).mean())
 
-    def loses(self, gain: float, level: float) -> bool:
+    def loses(self, gain: float, _level: float) -> bool:
         """Return whether more of the group that gained less are marked than before."""
-        old, new = (np.concatenate([pair[0 if gain > 0 else 1] for pair in model]) for model in self._marks)
+        old, new = self._marked_of_less(gain)
         return bool(new.sum() > old.sum())
+
+    def _marked_of_less(self, gain: float) -> list[npt.NDArray[np.bool_]]:
+        """Return who of the group that gained less is marked, with the baseline and with the model."""
+        side = _gained_less(gain)
+        return [np.concatenate([pair[side] for pair in model]) for model in self._marks]
 
     def _gap(self, model: int, level: float) -> Interval:
         tables = [
@@ -234,6 +238,11 @@ class _Shares:
         if len(tables) == 1:
             return newcombe(*tables[0], level)
         return StratifiedShares(tables).limits(level)
+
+
+def _gained_less(gain: float) -> int:
+    """Return the place of the group that gained less: 0 for the first of a pair, 1 for the second."""
+    return 0 if gain > 0 else 1
 
 
 def _in_strata(

@@ -1,7 +1,5 @@
 """The Hodges-Lehmann shift and its limits against brute force, and where many scores are equal."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import pytest
 
@@ -10,19 +8,7 @@ from fairseg.statistics import location_shift
 from fairseg.statistics.location_shift import LocationShift, hodges_lehmann_limits
 from fairseg.statistics.two_samples import brunner_munzel
 from fairseg.statistics.within_strata import StratifiedShift
-
-SHAPES = ["plain", "two decimals", "ceiling", "spread"]
-
-
-def samples(rng: np.random.Generator, shape: str, sizes: Sequence[int]) -> tuple[Floats, Floats]:
-    first, second = (rng.beta(20, 2, size) for size in sizes)
-    if shape == "two decimals":
-        return first.round(2), (second - 0.01).round(2)
-    if shape == "ceiling":
-        return np.minimum(first * 1.08, 1.0), np.minimum(second * 1.06, 1.0)
-    if shape == "spread":
-        return 0.8 + (first - 0.8) * 3, second
-    return first, second * 0.98
+from tests.statistics.two_groups import SHAPES, samples
 
 
 @pytest.mark.parametrize("shape", ["plain", "spread"])

@@ -1,12 +1,9 @@
 """The two-sample tests against SciPy, brute force and properties."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import pytest
 from scipy import stats
 
-from fairseg.metrics.fairness import Floats
 from fairseg.statistics.location_shift import hodges_lehmann_limits
 from fairseg.statistics.two_samples import (
     brunner_munzel,
@@ -17,20 +14,7 @@ from fairseg.statistics.two_samples import (
     signed_rank_limits,
     wilson,
 )
-
-
-def samples(rng: np.random.Generator, shape: str, sizes: Sequence[int]) -> tuple[Floats, Floats]:
-    first, second = (rng.beta(20, 2, size) for size in sizes)
-    if shape == "two decimals":
-        return first.round(2), (second - 0.01).round(2)
-    if shape == "ceiling":
-        return np.minimum(first * 1.08, 1.0), np.minimum(second * 1.06, 1.0)
-    if shape == "spread":
-        return 0.8 + (first - 0.8) * 3, second
-    return first, second * 0.98
-
-
-SHAPES = ["plain", "two decimals", "ceiling", "spread"]
+from tests.statistics.two_groups import SHAPES, samples
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -283,20 +283,23 @@ def _gap_left(pair: PairGains, result: Compared) -> dict[str, Any] | None:
 
 def _typical_gain(pair: PairGains | None, reason: GainReason, result: Compared) -> dict[str, Any]:
     """Return who typically gained more in a structure, than whom, and by how much."""
-    rows = () if pair is None else pair.rows
-    row = next(row for row in rows if row.mean_gain is not None and row.structure == reason.structure)
-    spoken = spoken_row(row, result)
+    spoken = spoken_row(_typical_row(pair, reason), result)
     return {"gained": spoken["gained"], "other": spoken["other"], "by": spoken["gain"]}
 
 
 def _mean_gain(pair: PairGains | None, reason: GainReason) -> dict[str, Any]:
     """Return who gained more in the mean, than whom, by how much, and whether that is less than typically."""
-    rows = () if pair is None else pair.rows
-    row = next(row for row in rows if row.mean_gain is not None and row.structure == reason.structure)
+    row = _typical_row(pair, reason)
     assert row.mean_gain is not None
     who = (row.second, row.first) if row.mean_gain.estimate >= 0 else (row.first, row.second)
     less = row.means_oppose and row.mean_gain.estimate * row.gain.estimate > 0
     return {"gained": who[0], "other": who[1], "by": _abs(row.mean_gain, numbers.score), "less": less}
+
+
+def _typical_row(pair: PairGains | None, reason: GainReason) -> GainRow:
+    """Return the typical case among all subjects, in the structure of a reason."""
+    rows = () if pair is None else pair.rows
+    return next(row for row in rows if row.mean_gain is not None and row.structure == reason.structure)
 
 
 def _changes(
