@@ -4,6 +4,7 @@ The blocks stand alone: `fairseg.cohort` (who the subjects are), `fairseg.metric
 fairness measures), `fairseg.statistics` (intervals, tests, verdicts), `fairseg.scoring` (folders of masks to
 scores), `fairseg.report` (tables, charts, pages), `fairseg.samplers` (balanced batches), `fairseg.losses`
 (losses of groups), `fairseg.crop` (boxes, cascades), `fairseg.training` (the reference loop).
+The names that most people type are here too: `fairseg.dice`, `fairseg.GroupBatchSampler`, ...
 Importing the package costs nothing: what `__init__.pyi` names loads when it is first touched.
 """
 

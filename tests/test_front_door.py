@@ -79,6 +79,10 @@ list(fairseg.compare("scores.csv", "others.csv", "sex", reference="M").verdicts)
 fairseg.compare(df.dice, other.dice, groups=df.sex).verdict is fairseg.Verdict.FAIRER
 fairseg.evaluate("predictions", "references", groups="groups.csv")
 fairseg.check("predictions", "references", "groups.csv").exit_code == 0
+fairseg.dice(prediction, reference) == fairseg.metrics.dice(prediction, reference)
+fairseg.fairness_gap(df.dice, df.sex, reference="M") > 0
+next(iter(fairseg.GroupBatchSampler(df.sex, 8)))
+fairseg.GroupDROLoss(groups, fairseg.DiceCELoss())(logits, target, ids)
 """
 
 

@@ -41,6 +41,7 @@ def answer_lines(result: Audited, analysis: Analysis) -> list[str]:
     # Not those of the comparisons: a group that fails may be the only one that is large enough to be judged.
     failing = [fact for fact in judgement.facts if fact.attribute == analysis.name and fact.fails]
     all_fail = [fact for fact in judgement.everyone if fact.fails]
+    everyone = bool(all_fail) and _fail(failing, facts) and not analysis.members.unknown
     text = render_text(
         "answer.txt.j2",
         verdict=verdict.name,
@@ -51,7 +52,8 @@ def answer_lines(result: Audited, analysis: Analysis) -> list[str]:
         shown=sum(one.verdict is Verdict.GAP for one in comparisons),
         comparisons=len([one for one in comparisons if one.verdict is not Verdict.NOT_JUDGED]),
         failing=failing or all_fail,
-        everyone=bool(all_fail) and _fail(failing, facts) and not analysis.members.unknown,
+        everyone=everyone,
+        together=None if everyone or not failing else next(iter(all_fail), None),
         judged=judged,
         sizes=[(fact.group, fact.n, fact.missing) for fact in facts],
         reference=analysis.grouping().reference_name,

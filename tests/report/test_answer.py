@@ -46,6 +46,13 @@ def test_a_model_that_fails_for_no_judged_group_fails_for_all_together(
     assert "other fails for all subjects together" in both.sentence
 
 
+def test_a_failing_group_excuses_no_other_where_the_model_fails_for_all_together() -> None:
+    table = pd.DataFrame({"sex": ["F"] * 40 + ["M"] * 60, "dice": [0.1, 0.9] * 20 + [0.1] * 45 + [0.9] * 15})
+    result = fairseg.audit(table.assign(subject=table.index), by="sex")
+    assert result.sentence.startswith("The model fails for M: median Dice 0.100")
+    assert "fails for all subjects together too: median Dice 0.100, 65.0% of 100" in result.sentence
+
+
 @pytest.mark.parametrize("reference", [None, "M", "F"])
 def test_a_group_that_fails_is_named_where_no_other_is_large_enough(reference: str | None) -> None:
     """All 12 men have a left lung below 0.5 and a right one above; 3 women are too few for a comparison."""
