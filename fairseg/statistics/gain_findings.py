@@ -30,6 +30,7 @@ class GainReasonKind(Enum):
     LOSS_BEYOND_MARGIN = "a group is shown to have lost more than the margin"
     POSSIBLE_HARM = "harm is not shown, but near to it"
     DROPPED_SUBJECTS = "subjects lack a score with the second model that the baseline has"
+    DROPPED_STRUCTURE = "nobody has scores of a structure with the second model that the baseline has"
     UNPAIRED = "more subjects of one group than of the others lack scores of both models"
     LOST_CASES = "cases of more subjects of one group could not be scored with either model"
     SMALL_GROUP_FAILS = "a group too small to be judged newly fails, or lost much"

@@ -285,8 +285,14 @@ def _reasons(
     """Return what no green verdict is given with, though no test of the pair shows it."""
     kinds = GainReasonKind
     found = [GainReason(kinds.LOSS_BEYOND_MARGIN, attribute, one.group, one.structure) for one in lost]
-    for one in evidence.changes:
-        if one.attribute != attribute:
+    own = [one for one in evidence.changes if one.attribute == attribute]
+    absent = {one.structure for one in own} - {one.structure for one in own if one.n}
+    dropped = {one.structure for one in own if one.structure in absent and one.dropped}
+    found += [
+        GainReason(kinds.DROPPED_STRUCTURE, attribute, None, structure) for structure in sorted(dropped)
+    ]
+    for one in own:
+        if one.structure in absent:
             continue
         # At most so many have a score with the baseline in every case that matters here.
         if one.dropped > options.failure_margin * (one.n + one.missing_after - one.partly):
@@ -305,6 +311,6 @@ def _reasons(
     found += [
         GainReason(kinds.UNJUDGED_STRUCTURE, attribute, one.group, one.structure)
         for one in evidence.unjudged
-        if one.attribute == attribute and one.group in groups and one.structure is not None
+        if one.attribute == attribute and one.group in groups and one.structure not in (None, *absent)
     ]
     return tuple(found)

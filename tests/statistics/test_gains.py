@@ -317,6 +317,19 @@ def test_a_structure_that_a_group_has_too_little_of_bars_praise() -> None:
     assert not any(pair.verdict.green for pair in found.pairs)
 
 
+def test_a_structure_that_a_model_has_of_nobody_is_one_reason() -> None:
+    before, groups = cohort((100, 60), (0.92, 0.87))
+    before = np.column_stack([before] * 3)
+    after = before + (0.04 * (groups > 0) + noise(160, 0.005))[:, None]
+    after[:, 2] = np.nan
+    found = judge(before, after, groups)
+    reasons = [(one.kind, one.group, one.structure) for one in found.pairs[0].reasons]
+    assert found.verdict is Verdict.MOVED
+    assert reasons == [(GainReasonKind.DROPPED_STRUCTURE, None, "RV")]
+    after[:, 2], before[:, 2] = before[:, 2], np.nan  # the baseline lacks it: nothing was lost
+    assert judge(before, after, groups).verdict is Verdict.FAIRER
+
+
 @pytest.mark.parametrize("lacking", [60, 30])
 def test_a_structure_of_one_model_only_leaves_nobody_unpaired(lacking: int) -> None:
     """RV is new, and lacking in the second group: nobody has it with both, the first group least of all."""

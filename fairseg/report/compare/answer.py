@@ -241,7 +241,8 @@ def _reasons(
         (one.attribute, one.group, one.structure): one for one in (*model.changes, *model.unknown)
     }
     for one in () if pair is None else pair.reasons:
-        if one.kind is GainReasonKind.REMAINING_MARGIN or one.group is None:
+        about_group = one.kind is not GainReasonKind.DROPPED_STRUCTURE
+        if one.kind is GainReasonKind.REMAINING_MARGIN or (one.group is None and about_group):
             continue
         change = changes.get((one.attribute, one.group, one.structure))
         if one.kind is GainReasonKind.DROPPED_SUBJECTS:

@@ -353,7 +353,7 @@ def test_a_structure_that_the_second_model_lacks_is_no_gain(tmp_path: Path) -> N
     parts = [table(label=label).assign(case=lambda rows: rows["subject"]) for label in ("LV", "RV")]
     result = judged(pd.concat(parts, ignore_index=True), changed(parts[0], B=0.04))
     assert result.verdicts == {"other": Verdict.MOVED}
-    assert "lack a score on RV with other" in result.sentence
+    assert "other has no score of RV, which " in result.sentence
     assert result.save(tmp_path / "out").is_file()
 
 
