@@ -137,7 +137,9 @@ def _pair(pair: Pair, evidence: Evidence, grouping: Grouping, options: JudgeOpti
     reasons += _of_rows(rows, second, stratified := evidence.stratified and not grouping.held)
     outside, possible = _outside(rows, changes), _possible_harm(grouping.name, evidence, options)
     barred = bool(possible) or any(one.kind not in _UNTESTED for one in reasons)
-    shown = [row_verdict(row) for row in rows]
+    # What is shown of a single structure decides nothing where it is also shown to be too small to matter.
+    slight = [row.inside and row.structure != rows[0].structure for row in rows]
+    shown = [Verdict.SAME if one else row_verdict(row) for row, one in zip(rows, slight, strict=True)]
     gained = any(_gains(one, rows[0].structure, options.margin) for one in changes)
     harm = tuple(
         one for one in evidence.harm if one.shown and one.attribute == grouping.name and one.group in groups

@@ -317,6 +317,20 @@ def test_a_structure_that_a_group_has_too_little_of_bars_praise() -> None:
     assert not any(pair.verdict.green for pair in found.pairs)
 
 
+@pytest.mark.parametrize("towards", [-1, 1])
+def test_a_change_of_a_structure_that_is_too_small_to_matter_decides_nothing(towards: int) -> None:
+    before, groups = cohort((30, 30), (0.92, 0.89))
+    before = np.column_stack([before] * 3)
+    after = before + noise((60, 3), 0.002)
+    after[:, 1] += towards * 0.006 * (groups > 0)  # limits of failures are wider than their margin
+    found = judge(before, after, groups)
+    row = next(one for one in found.pairs[0].rows if one.structure == "LV")
+    assert row.shown
+    assert row.inside
+    assert row.verdict is Verdict.SAME
+    assert found.verdict is Verdict.OPEN
+
+
 def test_a_structure_that_a_model_has_of_nobody_is_one_reason() -> None:
     before, groups = cohort((100, 60), (0.92, 0.87))
     before = np.column_stack([before] * 3)
