@@ -80,7 +80,7 @@ def advise(
     explained = [row for row in shown if confounded is not None and confounded.explained(row)]
     if explained and confounded is not None:
         facts = {"names": confounded.names, "views": list(dict.fromkeys(row.view for row in explained))}
-        found.append(Advice("confounded", "shown", facts))
+        found.append(Advice("confounded", "alone: shown; beyond: not shown", facts))
     away = [row for view in (WHOLE, OUTSIDE) for row in shown_in(readings, view)]
     anatomy = [row for view in (MASK, SHAPE) for row in shown_in(readings, view)]
     margin = crop_margin(readings)

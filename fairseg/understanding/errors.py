@@ -49,6 +49,11 @@ class Atlas(Tested):
     more: str
     p_adjusted: float
 
+    @property
+    def size(self) -> float:
+        """How many more places of the cluster are wrong in a subject of the group with more errors."""
+        return float(abs((self.shares[1] - self.shares[0])[self.cluster].sum()))
+
 
 def error_atlas(
     maps: npt.NDArray[np.floating],
@@ -71,8 +76,9 @@ def error_atlas(
         seed: of the deals.
 
     Returns:
-        A row for each structure, kind of error and other group. The largest cluster over all of them in each
-        deal keeps the error.
+        A row for each structure, kind of error and other group, that with most evidence first, then by how
+        many more errors a subject has there. The largest cluster over all of them in each deal keeps the
+        error.
     """
     shaped = maps.reshape(len(maps), len(structures), 2, *maps.shape[2:]).astype(np.float64)
     rng = np.random.default_rng(seed)
@@ -92,7 +98,7 @@ def error_atlas(
             shares = np.stack([own[ids == group].mean(axis=0) for group in (first, second)])
             told = (structure, kind, names[first], names[second], shares.reshape(2, *shaped.shape[3:]))
             found.append((told, mass, cluster, more))
-    return [
+    rows = [
         Atlas(
             *told,
             cluster,
@@ -101,6 +107,7 @@ def error_atlas(
         )
         for told, mass, cluster, more in found
     ]
+    return sorted(rows, key=lambda one: (one.p_adjusted, -one.size))
 
 
 def _heaviest(

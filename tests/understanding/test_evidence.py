@@ -46,6 +46,7 @@ def test_a_planted_confounder_is_named_and_what_is_not_from_it_stays(by_age: tup
     assert [row.view for row in readings.rows if found.explained(row)] == ["fat"]
     advice = advise(readings, found, [], [], [])
     assert advice[0].kind == "confounded"
+    assert advice[0].strength != "shown"  # it stands on what is not shown among subjects who are alike
     assert advice[0].facts["views"] == ["fat"]
 
 
@@ -97,6 +98,21 @@ def test_errors_in_one_place_are_found_there_and_noise_is_not() -> None:
     assert found.cluster[1, 4:8, 10:15].mean() > 0.9
     assert found.cluster.sum() < 40
     assert found.shares[1, 1, 4:8, 10:15].mean() == pytest.approx(0.6, abs=0.05)
+
+
+def test_the_place_where_most_is_wrong_comes_first_whatever_the_order_of_the_table() -> None:
+    rng = np.random.default_rng(4)
+    maps = (rng.random((80, 4, 1, 20, 20)) < 0.05).astype(np.float32)
+    maps[IDS == 0, 0, 0, 2:5, 2:6] = (
+        rng.random((40, 3, 4)) < 0.5
+    )  # the lung that A's model overdraws a little
+    maps[IDS == 1, 2, 0, 6:14, 6:14] = rng.random((40, 8, 8)) < 0.9
+    first, second, *_ = error_atlas(maps, IDS, NAMES, ["lung", "heart"], permutations=99)
+    assert first.p_adjusted == second.p_adjusted == 0.01
+    assert (first.more, first.structure, first.kind) == ("B", "heart", "false positives")
+    assert (second.more, second.structure) == ("A", "lung")
+    advice = advise(found(whole_image=0.5), None, [], [first, second], [])
+    assert next(one for one in advice if one.kind == "errors").facts["one"] is first
 
 
 def test_volume_errors_have_a_sign() -> None:
