@@ -372,4 +372,6 @@ def _reason(error: RuntimeError, path: Path) -> str:
     said = str(error).strip().splitlines()[-1]
     said = re.sub(r"^(sitk::|ITK )?ERROR: |\w+\(0x[0-9a-f]+\): ", "", said)
     said = re.sub(r"\w+\(0x[0-9a-f]+\): ", "", said).replace(f'"{path}"', "it").replace(str(path), "it")
+    if "PixelType" in said:
+        return "its pixels are not one number each; fairseg.io.label_files.read_labels takes grey with transparency"
     return said + (_SHEARED if "orthonormal" in said else "")
