@@ -373,5 +373,6 @@ def _reason(error: RuntimeError, path: Path) -> str:
     said = re.sub(r"^(sitk::|ITK )?ERROR: |\w+\(0x[0-9a-f]+\): ", "", said)
     said = re.sub(r"\w+\(0x[0-9a-f]+\): ", "", said).replace(f'"{path}"', "it").replace(str(path), "it")
     if "PixelType" in said:
-        return "its pixels are not one number each; fairseg.io.label_files.read_labels takes grey with transparency"
+        way_out = "fairseg.io.label_files.read_labels takes grey with transparency"
+        return f"its pixels are not one number each; {way_out}"
     return said + (_SHEARED if "orthonormal" in said else "")

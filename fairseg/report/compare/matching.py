@@ -9,6 +9,7 @@ import pandas as pd
 from fairseg.cohort.columns import METRICS, NO_ATTRIBUTES, SIZES, is_attribute
 from fairseg.cohort.groups import Groups
 from fairseg.cohort.pseudonyms import Pseudonyms, named_in
+from fairseg.cohort.reading import TableOptions
 from fairseg.io.sentences import counted, listed, not_among
 from fairseg.metrics.fairness import Floats
 from fairseg.report.analyses import indexes_of, is_vector, with_groups
@@ -26,7 +27,7 @@ def named_or_given(models: Any, by: Any, groups: Any) -> tuple[By, Any]:
 
 
 def read_models(
-    models: Any, by: By, groups: Any, *, baseline: str | None, metric: str
+    models: Any, by: By, groups: Any, *, baseline: str | None, metric: str, options: TableOptions
 ) -> tuple[dict[str, Scores], By]:
     """Return the scores of each model, the baseline first, and the attribute to group by.
 
@@ -36,6 +37,7 @@ def read_models(
         groups: one value a row, or None.
         baseline: name of a model; None: the first.
         metric: the column to judge by.
+        options: how the tables call cases and subjects.
 
     Raises:
         ValueError: fewer than two models, no such baseline, no attribute, scores that cannot be judged, or
@@ -57,7 +59,10 @@ def read_models(
     if baseline not in given:
         raise ValueError(not_among("baseline", baseline, given))
     names = dict.fromkeys((baseline, *given))
-    scores = {name: Scores.of(given[name], metric=metric, where=f"model {name!r}") for name in names}
+    scores = {
+        name: Scores.of(given[name], metric=metric, where=f"model {name!r}", options=options)
+        for name in names
+    }
     for name, one in scores.items():
         check_judged(one, f"model {name!r}")
     if not all(one.named for one in scores.values()):

@@ -14,6 +14,7 @@ import numpy as np
 from fairseg.cohort.columns import OVERALL
 from fairseg.cohort.groups import Groups
 from fairseg.cohort.pseudonyms import Pseudonyms
+from fairseg.cohort.reading import TableOptions
 from fairseg.io.calls import says_what_to_type
 from fairseg.io.sentences import listed
 from fairseg.metrics.fairness import Floats
@@ -125,6 +126,8 @@ def compare(
     sections: ReportSections | None = None,
     preregister: str | Path | None = None,
     pseudonyms: bool | str | Path | Pseudonyms = False,
+    case_column: str | None = None,
+    subject_column: str | None = None,
 ) -> ComparisonResult:
     """Judge models beside a baseline, each on the cases that it shares with the baseline.
 
@@ -155,6 +158,8 @@ def compare(
         sections: of the saved page: `command` and `resamples` of `ReportSections`.
         preregister: JSON file that states `by` to `seed` beforehand, as for `fairseg.audit`.
         pseudonyms: as for `fairseg.audit`; one key for all models.
+        case_column: the column of each table that names the cases, where its name does not tell.
+        subject_column: the column that names the subjects, likewise.
 
     Raises:
         ValueError: fewer than two models, an unknown baseline, no case in common, tables that disagree on who
@@ -170,7 +175,10 @@ def compare(
     by, groups = named_or_given(models, by, groups)
     asked, options, sections = as_stated(locals())
     metric = asked.pop("metric")
-    scores, asked["by"] = read_models(models, asked["by"], groups, baseline=baseline, metric=metric)
+    names = TableOptions(case_column=case_column, subject_column=subject_column)
+    scores, asked["by"] = read_models(
+        models, asked["by"], groups, baseline=baseline, metric=metric, options=names
+    )
     if sections.preregistered is not None:
         sections.preregistered.check_metric(next(iter(scores.values())).title)
     if sections.pseudonyms is not None:

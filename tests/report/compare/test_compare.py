@@ -695,3 +695,17 @@ def test_both_models_that_fail_are_named_and_the_group_too_small() -> None:
     assert "b fails for" in result.sentence
     assert "a fails for" in result.sentence
     assert "Not judged, too few subjects: F" in result.sentence
+
+
+def test_cases_and_subjects_may_be_called_otherwise() -> None:
+    rows = range(40)
+    table = pd.DataFrame({"Bild": [f"i{n}" for n in rows], "sex": ["F", "M"] * 20})
+    table["Nr"] = [f"p{n % 2}{n // 4}" for n in rows]
+    first = table.assign(dice=np.linspace(0.8, 0.9, 40))
+    result = fairseg.compare(
+        {"a": first, "b": first[::-1]}, by="sex", case_column="Bild", subject_column="Nr"
+    )
+    assert [pair.n_first for pair in result.judgement.models[0].pairs] == [10]
+    assert set(result.findings["gain"]) == {0.0}
+    with pytest.raises(ValueError, match=r"model 'a' must have a column 'scan', it has Bild, sex, Nr"):
+        fairseg.compare({"a": first, "b": first}, by="sex", case_column="scan")
