@@ -195,6 +195,18 @@ def test_a_dataset_is_looked_at_with_its_test_part(raw: Path) -> None:
     }
 
 
+def test_what_to_do_about_an_image_is_not_what_to_do_about_a_mask(raw: Path) -> None:
+    change(raw / "imagesTr/c0_0000.nii.gz", lambda voxels: voxels * np.nan)
+    small = sitk.GetImageFromArray(np.random.default_rng(1).normal(size=(3, 6, 8)).astype(np.float32))
+    sitk.WriteImage(small, str(raw / "imagesTr/c1_0000.nii.gz"))
+    result = fairseg.check(raw)
+    told = {one.kind: one.to_do for one in result.details}
+    assert "--on-error" not in told["unusable"]  # no option of what reads images
+    assert "linearly" in told["other_grid"]
+    for kind, needed in (("unusable", "--on-error skip"), ("other_grid", "nearest neighbours")):
+        assert needed in Finding(kind, Severity.ERROR, "prediction", ("c0",)).to_do
+
+
 def test_a_person_in_training_and_test_is_an_error_by_name_and_by_image(raw: Path) -> None:
     rewrite(raw / "groups.csv", "c4,p4", "c4,p0")
     shutil.copy(raw / "imagesTr/c1_0000.nii.gz", raw / "imagesTs/c5_0000.nii.gz")
