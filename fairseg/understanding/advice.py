@@ -9,7 +9,19 @@ from fairseg.understanding.confounded import Confounded
 from fairseg.understanding.errors import Atlas, MeasureDifference
 from fairseg.understanding.readable import Reading, Readings
 from fairseg.understanding.used import Association
-from fairseg.understanding.views import BOX, HEADER, LEAK, LEAKING_BOX, MASK, ORGAN, OUTSIDE, SHAPE, WHOLE
+from fairseg.understanding.views import (
+    AROUND,
+    BOX,
+    HEADER,
+    LEAK,
+    LEAKING_BOX,
+    MASK,
+    ORGAN,
+    OUTSIDE,
+    POSITION,
+    SHAPE,
+    WHOLE,
+)
 
 OF_ORGAN = (ORGAN, MASK, SHAPE)  # views that no change outside the organ changes
 
@@ -19,8 +31,8 @@ class Advice:
     """A finding that something can be done about.
 
     Attributes:
-        kind: "crop", "no crop", "standardise", "inside", "anatomy", "header", "confounded", "goes by",
-            "stays", "used", "not used", "references", "errors" or "nothing".
+        kind: "crop", "no crop", "standardise", "inside", "anatomy", "pixels", "header", "position",
+            "confounded", "goes by", "stays", "used", "not used", "references", "errors" or "nothing".
         strength: "shown", "not shown" where only a lack of evidence stands behind it, or which part is which.
         facts: for its sentences.
     """
@@ -66,6 +78,11 @@ def tightest_shown(readings: Readings) -> list[Reading]:
     return shown_in(readings, curve[0][1].view) if curve else []
 
 
+def pixels_differ(readings: Readings, unit: str) -> bool:
+    """Return whether organs may differ in pixels since images do, in pixels of unknown size."""
+    return unit == "px" and bool(shown_in(readings, HEADER))
+
+
 def advise(
     readings: Readings,
     confounded: Confounded | None,
@@ -73,17 +90,20 @@ def advise(
     atlas: Sequence[Atlas],
     measures: Sequence[MeasureDifference],
     changes: Sequence[Change] = (),
+    *,
+    unit: str = "mm",
 ) -> tuple[Advice, ...]:
-    """Return what the findings suggest."""
+    """Return what the findings suggest; `unit` is that of lengths, "mm" or "px"."""
     found: list[Advice] = []
     shown = [row for row in readings.rows if row.shown]
     explained = [row for row in shown if confounded is not None and confounded.explained(row)]
     if explained and confounded is not None:
         facts = {"names": confounded.names, "views": list(dict.fromkeys(row.view for row in explained))}
         found.append(Advice("confounded", "alone: shown; beyond: not shown", facts))
-    away = [row for view in (WHOLE, OUTSIDE) for row in shown_in(readings, view)]
-    anatomy = [row for view in (MASK, SHAPE) for row in shown_in(readings, view)]
     margin = crop_margin(readings)
+    wider = [row.view for at, row in margin_curve(readings) if margin is None or at > margin]
+    away = [row for view in (WHOLE, OUTSIDE, AROUND, *wider) for row in shown_in(readings, view)]
+    anatomy = [row for view in (MASK, SHAPE) for row in shown_in(readings, view)]
     if away and anatomy:
         pass  # the organ itself differs, which no crop hides, nor should
     elif away and margin is not None and not shown_in(readings, ORGAN):
@@ -104,9 +124,12 @@ def advise(
     if inside := [row for row in shown_in(readings, ORGAN) if beyond_outline(readings, row)]:
         found.append(Advice("inside", "shown", {"row": inside[0]}))
     if anatomy:
-        found.append(Advice("anatomy", "shown", {"row": max(anatomy, key=lambda row: row.auc)}))
+        kind = "pixels" if pixels_differ(readings, unit) else "anatomy"
+        found.append(Advice(kind, "shown", {"row": max(anatomy, key=lambda row: row.auc)}))
     if header := shown_in(readings, HEADER):
         found.append(Advice("header", "shown", {"row": header[0]}))
+    if position := shown_in(readings, POSITION):
+        found.append(Advice("position", "shown", {"row": position[0]}))
     found += _of_the_model(associated, changes)
     # A small structure is rougher in pixels by itself: that sizes differ need not be shown to be the reason.
     sizes = {

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from fairseg.cohort.attributes import read_attribute
+from fairseg.io.sentences import counted
 from fairseg.understanding.readable import Floats, Integers, Reading, read_groups
 
 ALL = "all confounders"
@@ -66,7 +67,8 @@ def confounders_of(
         options: model, permutations and the like, as `read_groups` takes them.
 
     Raises:
-        ValueError: a confounder has no value, or too few subjects have all of them.
+        ValueError: a confounder has no value, or a value of its own for nearly every subject, or too few
+            subjects have all of them.
     """
     coded = {str(name): _coded(str(name), columns[name]) for name in columns}
     together = np.column_stack(list(coded.values()))
@@ -110,6 +112,11 @@ def _coded(name: str, column: "pd.Series[Any]") -> Floats:
     attribute = read_attribute(name, column)
     if not attribute.known.any():
         raise ValueError(f"confounder {name!r} must have a value in some subject, got none")
+    if attribute.kind == "identifier":
+        raise ValueError(
+            f"confounder {name!r} must have subjects who share a value, it names them: "
+            f"{len(attribute.levels)} values of {counted(int(attribute.known.sum()), 'subject')}"
+        )
     if attribute.numbers is not None:
         spread = np.nanstd(attribute.numbers)
         z = (attribute.numbers - np.nanmean(attribute.numbers)) / (spread if spread > 0 else 1.0)

@@ -46,8 +46,10 @@ def plot_views(result: Understood, ax: Axes | None = None) -> Axes:
 
 def plot_margins(result: Understood, ax: Axes | None = None) -> Axes:
     """Draw the AUC against the margin of the crop, mm."""
-    ax = ax or new_axes(4.6, 3.2)
     curve = margin_curve(result.readings)
+    if not curve:
+        raise ValueError("margins need a crop that removes something of half of the images, none was tried")
+    ax = ax or new_axes(4.6, 3.2)
     margins = [margin for margin, _ in curve]
     for group in dict.fromkeys(row.group for row in result.readings.rows):
         own = [row for row in result.readings.rows if row.group == group and row.view.startswith(BOX)]

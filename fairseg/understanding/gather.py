@@ -125,13 +125,16 @@ def gather(
     everybody = _read_table(
         file, options, raw, f"images{part} of {data}", by=_names(by), confounders=confounders
     )
+    for name in confounders:
+        if name in (*_names(by), "case", "subject"):
+            what = "makes the groups" if name in _names(by) else "names people"
+            raise ValueError(f"confounders: {name!r} {what}, so that it cannot be held fixed between groups")
     of_groups = {name: edges for name, edges in bins.items() if name in _names(by)}
     groups = Groups.from_table(everybody, by=by, bins=of_groups)
     groups.warn_of_levels()
-    own, left_out = _members(everybody, groups, min_size, _seen(run, everybody))
-    order = _order(groups, reference, set(own["group"]))
-    group_of = own.set_index("subject")["group"]
-    table = everybody[everybody["subject"].isin(group_of.index)]
+    members = _Members(everybody, groups, min_size, _seen(run, everybody))
+    _order(groups, reference, members)
+    table = members.rows(everybody)
     folder = predictions
     if predictions is None and run is not None and predict_run is not None:
         around = None if run.crop_size is None else raw.mask_folder
@@ -150,28 +153,35 @@ def gather(
         )
         scored = _with_dice(of_masks)
     sizes = VoxelSizes.of(spacing, table.set_index("case"))
-    cases = [
-        CaseFiles(name, raw.images[name], raw.masks[name], masks.get(name), sizes[name])
+    files = {
+        name: CaseFiles(name, raw.images[name], raw.masks[name], masks.get(name), sizes[name])
         for name in table["case"]
-    ]
-    frame = make_frame(cases, labels, margins)
+    }
+    frame = make_frame(list(files.values()), labels, margins)
+    if frame.blank:
+        with_organ = everybody[~everybody["case"].isin(frame.blank)]
+        members.leave_blank(set(with_organ["subject"]))
+        table = members.rows(with_organ)
+        # Of those who are left alone: an organ or an image of another group would widen every view.
+        frame = make_frame([files[name] for name in table["case"]], labels, margins)
+    order = _order(groups, reference, members)
+    cases = [files[name] for name in table["case"]]
     subjects, views = subject_views(cases, table["subject"].tolist(), frame)
-    if blank := sorted(set(group_of.index) - set(subjects)):
-        left_out.append({"group": "", "subjects": len(blank), "why": "no organ in the reference"})
+    group_of = members.own.set_index("subject")["group"]
     place = {subject: position for position, subject in enumerate(subjects)}
-    places = [place.get(subject) for subject in table["subject"]]
+    places = [place[subject] for subject in table["subject"]]
     return Gathered(
         attributes=groups.attributes,
         data=str(data),
         groups_file="" if isinstance(file, pd.DataFrame) else str(file),
         bins=of_groups,
         raw=raw,
-        cases=tuple(case for case, where in zip(cases, places, strict=True) if where is not None),
-        case_subjects=np.array([where for where in places if where is not None], dtype=np.int64),
+        cases=tuple(cases),
+        case_subjects=np.array(places, dtype=np.int64),
         subjects=tuple(subjects),
         ids=np.array([order.index(int(group)) for group in group_of.loc[subjects]], dtype=np.int64),
         names=tuple(groups.names[group] for group in order),
-        left_out=pd.DataFrame(left_out, columns=["group", "subjects", "why"]),
+        left_out=pd.DataFrame(members.left_out, columns=["group", "subjects", "why"]),
         table=table.drop_duplicates("subject").set_index("subject").loc[subjects].reset_index(),
         frame=frame,
         views=views,
@@ -236,43 +246,78 @@ def _seen(run: "TrainedRun | None", table: pd.DataFrame) -> set[str]:
             if case_code(case) in codes}  # fmt: skip
 
 
-def _members(
-    table: pd.DataFrame, groups: Groups, min_size: int, seen: Collection[str]
-) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
-    """Return subject and group of those that are judged, and who is left out and why."""
-    found = read_subjects(table, groups.encode(table), len(groups))
-    own = pd.DataFrame(found.members, columns=["place", "group"])
-    own["subject"] = [found.names[place] for place in own["place"]]
-    left_out: list[dict[str, Any]] = []
+class _Members:
+    """The subjects of the groups that are judged, and who is left out and why.
 
-    def leave(which: "pd.Series[bool]", why: str, group: str = "") -> None:
-        nonlocal own
-        if which.any():
-            number = own.loc[which, "subject"].nunique()
-            left_out.append({"group": group, "subjects": number, "why": why})
-            own = own[~which]
+    Attributes:
+        own: columns subject and group, a row each.
+        left_out: group ("" if it is unknown), subjects and why.
+    """
 
-    leave(own["subject"].isin(seen), "the run was trained on them")
-    leave(own["group"] < 0, "the group is unknown")
-    leave(own["subject"].isin(found.shared), "cases in several groups")
-    for group, name in enumerate(groups.names):
-        mine = own["group"] == group
-        if 0 < mine.sum() < min_size:
-            leave(mine, f"fewer than {min_size} subjects, so not judged", name)
-    if own["group"].nunique() < FEWEST_GROUPS:
-        unseen = [group for place, group in found.members.tolist() if found.names[place] not in seen]
-        sizes = ", ".join(f"{name} {unseen.count(group)}" for group, name in enumerate(groups.names))
-        if seen:
-            sizes += f" without {counted(len(seen), 'subject')} on whom the run was trained"
-        raise ValueError(
-            f"by {' and '.join(groups.attributes)}: at least two groups of {min_size} subjects with images "
-            f"are needed, got {sizes}"
+    def __init__(self, table: pd.DataFrame, groups: Groups, min_size: int, seen: Collection[str]) -> None:
+        found = read_subjects(table, groups.encode(table), len(groups))
+        self.own = pd.DataFrame(found.members, columns=["place", "group"])
+        self.own["subject"] = [found.names[place] for place in self.own["place"]]
+        self.left_out: list[dict[str, Any]] = []
+        self._groups, self._min_size = groups, min_size
+        self._leave(self.own["subject"].isin(found.shared), "cases in several groups", of_groups=False)
+        self._leave(self.own["group"] < 0, "the group is unknown", of_groups=False)
+        self._trained_on = int(self.own["subject"].isin(seen).sum())
+        self._leave(self.own["subject"].isin(seen), "the run was trained on them")
+        self._leave_small("with images", dict.fromkeys(range(len(groups)), 0))
+
+    def rows(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Return the rows of a table that are of these subjects."""
+        return table[table["subject"].isin(self.own["subject"])]
+
+    def leave_blank(self, seen: Collection[str]) -> None:
+        """Leave out who has an organ in no reference, and groups that are too small without them.
+
+        Raises:
+            ValueError: fewer than two groups are left.
+        """
+        before = dict(enumerate(np.bincount(self.own["group"], minlength=len(self._groups)).tolist()))
+        self._leave(~self.own["subject"].isin(seen), "no organ in the reference")
+        self._leave_small("with an organ in the reference", {group: n for group, n in before.items() if n})
+
+    def _leave(self, which: "pd.Series[bool]", why: str, *, of_groups: bool = True) -> None:
+        """Leave subjects out, and note them by group, if they are of one that is known."""
+        left = self.own[which]
+        parts = [left[left["group"] == group] for group in sorted(set(left["group"]))]
+        for part in parts if of_groups else [left][: len(left)]:
+            name = self._groups.names[part["group"].iloc[0]] if of_groups else ""
+            self.left_out.append({"group": name, "subjects": part["subject"].nunique(), "why": why})
+        self.own = self.own[~which]
+
+    def _leave_small(self, who: str, before: Mapping[int, int]) -> None:
+        """Leave out groups that are too small to be judged.
+
+        Args:
+            who: says which subjects count.
+            before: of each group that counts, how many there were before some were left out, or 0.
+        """
+        counts = self.own["group"].value_counts()
+        self._leave(
+            self.own["group"].map(counts) < self._min_size,
+            f"fewer than {self._min_size} subjects {who}, so not judged",
         )
-    return own, left_out
+        if self.own["group"].nunique() < FEWEST_GROUPS:
+            now = {group: int(counts.get(group, 0)) for group in before}
+            sizes = ", ".join(
+                f"{self._groups.names[group]} {n}" + (f" of {before[group]}" if n < before[group] else "")
+                for group, n in now.items()
+            )
+            if self._trained_on:
+                sizes += f" without {counted(self._trained_on, 'subject')} on whom the run was trained"
+            raise ValueError(
+                f"by {' and '.join(self._groups.attributes)}: at least two groups of {self._min_size} "
+                f"subjects {who} are needed, got {sizes}"
+            )
 
 
-def _order(groups: Groups, reference: str | None, judged: Collection[int]) -> list[int]:
+def _order(groups: Groups, reference: str | None, members: _Members) -> list[int]:
     """Return the groups that are judged, the reference group first."""
+    judged = set(members.own["group"])
     kept = [group for group in range(len(groups)) if group in judged]
     if reference is None:
         return kept
@@ -281,7 +326,9 @@ def _order(groups: Groups, reference: str | None, judged: Collection[int]) -> li
     except ValueError as error:
         raise ValueError(f"reference: {error}") from None
     if first not in kept:
-        raise ValueError(f"reference: group {reference} has too few subjects with images")
+        left = [one["why"] for one in members.left_out if one["group"] == groups.names[first]]
+        why = left[-1] if left else "it has no subjects"
+        raise ValueError(f"reference: group {reference} cannot be judged: {why}")
     return [first, *(group for group in kept if group != first)]
 
 

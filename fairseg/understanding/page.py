@@ -48,7 +48,8 @@ def save_page(result: Understood, folder: Path) -> Path:
         [(*words.advice_words(one, result), one.strength) for one in result.advice],
         columns=["found", "suggests", "command", "evidence"],
     )
-    kinds = ["margins", "images", *(["errors"] if result.atlas else [])]
+    kinds = [*(["margins"] if result.cohort.frame.margins else []), "images"]
+    kinds += ["errors"] if result.atlas else []
     if result.intervention is not None:
         kinds += [*(["occlusion"] if result.intervention.occlusion else []), "bottleneck"]
     drawn = {kind: to_svg(figure_of(plot(result, kind, None))) for kind in kinds}
@@ -61,6 +62,7 @@ def save_page(result: Understood, folder: Path) -> Path:
         counts=result.cohort.counts,
         left_out=result.left_out.to_dict("records"),
         figures=pictures,
+        flat=result.cohort.frame.flat,
         about_images=words.about_images(result),
         margin_note=words.margin_note(result),
         readings=words.readings_table(result),

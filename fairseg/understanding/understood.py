@@ -112,7 +112,8 @@ class Understood:
     def advice(self) -> tuple[Advice, ...]:
         """What the findings suggest, the strongest evidence first."""
         changes = () if self.intervention is None else self.intervention.changes
-        return advise(self.readings, self.confounded, self.associations, self.atlas, self.measures, changes)
+        evidence = self.confounded, self.associations, self.atlas, self.measures, changes
+        return advise(self.readings, *evidence, unit=self.cohort.frame.unit)
 
     @property
     def crop_margin(self) -> float | None:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -29,11 +29,13 @@ LEVELS = (1 / 6, 1 / 2, 5 / 6)  # where the slices of a view lie between the org
 STEP = 5.0  # mm
 MARGINS = (0, 1, 2, 4, 8)  # steps
 _RING = 4  # steps around the box
+_FARTHEST = 2  # times the usual reach of an image, so that one large image makes no view coarse
 LEAST = 1e-8  # of a standard deviation
 
 WHOLE, OUTSIDE, AROUND = "whole image", "outside the box", "ring around the box"
 ORGAN, MASK, SHAPE = "organ only", "reference mask", "numbers of the shape"
-HEADER, INTENSITY, ERRORS = "header and field of view", "intensity statistics", "map of errors"
+HEADER, POSITION = "header and field of view", "position of the organ"
+INTENSITY, ERRORS = "intensity statistics", "map of errors"
 BOTTLENECK = "bottleneck of the run"
 LEAK = "organ only, image standardised"
 LEAKING_BOX = "box, image standardised"
@@ -83,14 +85,17 @@ class Frame:
     Attributes:
         axis: of the arrays as read, across which slices lie; None for images in 2D.
         flat: whether no image has more than one slice.
-        whole: extent of the view of the whole image, mm (y, x).
+        whole: extent of the view of the whole image, mm (y, x): it holds every pixel of every image, but of
+            those that reach more than twice as far from the organ as half of them do.
         box: extent of the largest organ, mm (y, x).
         pixel: median size of a pixel, mm (y, x), to which training resamples.
         labels: name -> value.
         margins: mm around the box.
         unit: "mm"; or "px" where some file states no pixel size, so that all lengths are in pixels.
         step: by which margins grow: 5 mm, or less where images are small, so that all crops remove something.
-        useless: margins that were asked for, and from which on a crop removes nothing of half of the images.
+        useless: margins that were asked for, and are not tried, since a crop with them removes nothing of
+            half of the images.
+        blank: names of the cases whose reference mask has no label.
     """
 
     axis: int | None
@@ -103,6 +108,7 @@ class Frame:
     unit: str
     step: float
     useless: tuple[float, ...]
+    blank: tuple[str, ...]
 
     @property
     def size(self) -> str:
@@ -127,24 +133,23 @@ class Frame:
 def make_frame(
     cases: Sequence[CaseFiles], labels: Mapping[str, int], margins: Sequence[float] | None
 ) -> Frame:
-    """Read all reference masks for the largest organ, and the median size of an image.
+    """Read all reference masks for the largest organ, and how far images reach around it.
 
     Args:
         cases: of the cohort.
         labels: name -> value.
-        margins: that are asked for, mm; those from which on a crop removes nothing are left out, but the
-            least. None: `MARGINS`.
+        margins: that are asked for, mm; those from which on a crop removes nothing are left out. None:
+            `MARGINS`.
 
     Raises:
         ValueError: a mask cannot be read, or no mask has a label.
     """
-    fields, organs, farthest, axes, pixels, depths, units = [], [], [], [], [], [], set()
+    organs, farthest, axes, pixels, depths, units, blank = [], [], [], [], [], set(), []
     for case in cases:
         mask = case.labels(case.reference, labels)
         axes.append(_axis_of(mask))
         units.add(mask.unit)
         voxels, spacing = _slices(mask.voxels, axes[-1]), _in_plane(mask, axes[-1])
-        fields.append(np.array(voxels.shape[1:]) * spacing)
         pixels.append(np.asarray(spacing))
         depths.append(len(voxels))
         if voxels.any():
@@ -152,11 +157,15 @@ def make_frame(
             organs.append(np.array(organ.shape) * spacing)
             sides = np.array(organ.center), np.array(voxels.shape[1:]) - organ.center
             farthest.append(np.maximum(*sides) * spacing)
+        else:
+            blank.append(case.name)
     if not organs:
         raise ValueError("the reference masks must have a label in some case, all are empty")
     if len(set(axes)) > 1:
         raise ValueError("images must all be in 2D, or all have their slices across the same axis")
-    sizes = (np.median(fields, axis=0), np.max(organs, axis=0), np.median(pixels, axis=0))
+    # As wide as the image, a view would lose what is far from an organ that lies aside.
+    reaches = np.minimum(np.max(farthest, axis=0), _FARTHEST * np.median(farthest, axis=0))
+    sizes = (2 * reaches, np.max(organs, axis=0), np.median(pixels, axis=0))
     whole, box, pixel = ((float(y), float(x)) for y, x in sizes)
     unit = "px" if "px" in units else "mm"
     reach = float(np.median((np.array(farthest) - np.array(box) / 2).max(axis=1)))
@@ -164,9 +173,10 @@ def make_frame(
     step = min(step, STEP) if unit == "mm" else max(step, 1.0)
     asked = [number * step for number in MARGINS] if margins is None else sorted(set(margins))
     useless = tuple(margin for margin in asked if margin >= reach)
-    tried = tuple(margin for margin in asked if margin < reach) or (asked[0],)
+    tried = tuple(margin for margin in asked if margin < reach)
     flat = max(depths) == 1
-    return Frame(axes[0], flat, whole, box, pixel, dict(labels), tried, unit, step, useless)
+    lengths = (whole, box, pixel)
+    return Frame(axes[0], flat, *lengths, dict(labels), tried, unit, step, useless, tuple(blank))
 
 
 def _step(most: float) -> float:
@@ -228,8 +238,13 @@ class _Place:
             for middle, length, size in zip(self.center, extent, self.spacing, strict=True)
         ]
 
-    def sample(self, stack: npt.NDArray[Any], extent: Sequence[float]) -> Floats:
-        """Return a stack around the organ, (levels, SIZE, SIZE); 0 outside the image."""
+    def sample(
+        self,
+        stack: npt.NDArray[Any],
+        extent: Sequence[float],
+        beyond: Literal["constant", "nearest"] = "constant",
+    ) -> Floats:
+        """Return a stack around the organ, (levels, SIZE, SIZE); beyond the image 0 or its border."""
         rows, columns = self.points(extent)
         # A coarser grid than that of the image sees means, not single pixels.
         blur = [
@@ -238,7 +253,7 @@ class _Place:
         ]
         grid = np.meshgrid(rows, columns, indexing="ij")
         planes = [gaussian_filter(stack[level].astype(np.float64), blur) for level in self.levels]
-        return np.stack([map_coordinates(plane, grid, order=1) for plane in planes])
+        return np.stack([map_coordinates(plane, grid, order=1, mode=beyond) for plane in planes])
 
     def inside(self, extent: Sequence[float]) -> npt.NDArray[np.bool_]:
         """Return which pixels of a view lie in the image, (levels, SIZE, SIZE)."""
@@ -262,14 +277,16 @@ def _image_views(stacks: Sequence[Floats], place: _Place, frame: Frame) -> dict[
     organ = share >= 0.5
     for stack in stacks:
         mean, spread = float(stack.mean()), max(float(stack.std()), LEAST)
-        whole, seen = place.sample(stack, frame.whole), place.inside(frame.whole)
+        # Its border goes on, since an edge would tell where in the image the organ lies.
+        whole, seen = place.sample(stack, frame.whole, "nearest"), place.inside(frame.whole)
+        outside = ~place.within(frame.whole, tight)
         wide, seen_wide = place.sample(stack, ring), place.inside(ring)
         close, seen_close = place.sample(stack, tight), place.inside(tight)
         # Blanked before it is sampled: a pixel of the rim would be a mean with what lies outside.
         own = place.sample(np.where(place.labels > 0, stack, 0.0), tight) / np.maximum(share, 0.5)
         views = {
-            WHOLE: standardised(whole, seen),
-            OUTSIDE: standardised(whole, seen & ~place.within(frame.whole, tight)),
+            WHOLE: standardised(whole, np.ones_like(seen), seen),
+            OUTSIDE: standardised(whole, outside, seen & outside),
             AROUND: standardised(wide, seen_wide & ~place.within(ring, tight)),
             ORGAN: standardised(own, organ),
             LEAK: np.where(organ, (own - mean) / spread, 0.0),
@@ -286,15 +303,22 @@ def _image_views(stacks: Sequence[Floats], place: _Place, frame: Frame) -> dict[
     return {**found, MASK: np.stack(indicators)}
 
 
-def standardised(view: Floats, shown: npt.NDArray[np.bool_]) -> Floats:
+def standardised(
+    view: Floats, shown: npt.NDArray[np.bool_], own: npt.NDArray[np.bool_] | None = None
+) -> Floats:
     """Return a view with mean 0 and standard deviation 1 over the pixels that are shown; others are 0.
+
+    Args:
+        view: of any shape.
+        shown: which pixels of it, of the same shape.
+        own: over which mean and standard deviation are taken; None: those that are shown.
 
     >>> standardised(np.array([1.0, 3.0, 9.0]), np.array([True, True, False]))
     array([-1.,  1.,  0.])
     """
-    if not shown.any():
+    pixels = view[shown if own is None else own]
+    if not pixels.size:
         return np.zeros_like(view)
-    pixels = view[shown]
     return np.where(shown, (view - pixels.mean()) / max(float(pixels.std()), LEAST), 0.0)
 
 
@@ -321,11 +345,11 @@ def _number_views(stacks: Sequence[Floats], mask: Mask, place: _Place, frame: Fr
         *field,
         *mask.grid["origin"],
         *mask.grid["direction"],
-        *offset,
     ]
     return {
         SHAPE: np.array(shape, dtype=np.float64),
         HEADER: np.array(header, dtype=np.float64),
+        POSITION: np.array(offset, dtype=np.float64),
         INTENSITY: np.array(intensity, dtype=np.float64),
         MEASURES: np.array(measures, dtype=np.float64),
     }

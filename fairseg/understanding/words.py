@@ -15,6 +15,7 @@ from fairseg.understanding.advice import (
     beyond_outline,
     clearest,
     crop_margin,
+    pixels_differ,
     shown_in,
     tightest_shown,
 )
@@ -32,6 +33,7 @@ from fairseg.understanding.views import (
     MASK,
     ORGAN,
     OUTSIDE,
+    POSITION,
     SHAPE,
     WHOLE,
 )
@@ -56,7 +58,7 @@ def answer_lines(result: Understood) -> list[str]:
     of_organ = {row.group for row in shown_in(readings, ORGAN)}
     groups = {row.group for row in shown}
     anatomy = [row for row in shown if row.view in (MASK, SHAPE)]
-    others = [view for view in (HEADER, INTENSITY, ERRORS, BOTTLENECK) if shown_in(readings, view)]
+    others = [view for view in (HEADER, POSITION, INTENSITY, ERRORS, BOTTLENECK) if shown_in(readings, view)]
     lines = [
         say(
             "readable",
@@ -72,6 +74,7 @@ def answer_lines(result: Understood) -> list[str]:
             chance=max(row.chance for row in readings.rows),
             margin=crop_margin(readings),
             unit=result.cohort.frame.unit,
+            pixels=pixels_differ(readings, result.cohort.frame.unit),
             tightest=max(tightest_shown(readings), key=lambda row: row.auc, default=None),
             leak=any(row.group not in of_organ for row in leaks),
         )
@@ -286,6 +289,6 @@ def view_rank(view: str) -> int:
     """Return where a view stands on the page: images first, then crops, masks, numbers, the model."""
     kinds = (
         *(WHOLE, OUTSIDE, "ring", BOX, ORGAN, LEAKING_BOX, LEAK),
-        *(MASK, SHAPE, INTENSITY, HEADER, ERRORS, BOTTLENECK),
+        *(MASK, SHAPE, INTENSITY, HEADER, POSITION, ERRORS, BOTTLENECK),
     )
     return next((place for place, kind in enumerate(kinds) if view.startswith(kind)), len(kinds))

@@ -66,6 +66,11 @@ def test_a_confounder_that_separates_the_groups_leaves_nothing_to_say(by_age: tu
     assert "site" in found.notes[0]
 
 
+def test_a_confounder_that_names_people_is_an_error(by_age: tuple) -> None:
+    with pytest.raises(ValueError, match=r"'nurse' must have subjects who share a value, .* 80 values"):
+        confounders_of(by_age[0], IDS, NAMES, pd.DataFrame({"nurse": map("n{}".format, range(80))}))
+
+
 def test_a_confounder_without_values_is_an_error(by_age: tuple) -> None:
     with pytest.raises(ValueError, match="'age' must have a value"):
         confounders_of(by_age[0], IDS, NAMES, pd.DataFrame({"age": [None] * 80}), permutations=199)
@@ -179,6 +184,10 @@ def found(**aucs: float) -> Readings:
         ({"whole_image": 0.9, "organ_only": 0.9, "box_+_0_mm": 0.6}, ["inside"]),
         ({"whole_image": 0.9, "organ_only": 0.6, "box_+_0_mm": 0.6}, ["crop"]),
         ({"whole_image": 0.9, "organ_only": 0.6, "box_+_0_mm": 0.8}, ["no crop"]),
+        ({"box_+_40_mm": 0.9}, ["crop"]),  # what the whole image has in too few pixels
+        ({"ring_around_the_box": 0.9}, ["crop"]),
+        ({"position_of_the_organ": 0.9}, ["position"]),
+        ({"header_and_field_of_view": 0.9, "reference_mask": 0.9}, ["anatomy", "header"]),
         ({"organ_only,_image_standardised": 0.9, "organ_only": 0.6}, ["standardise"]),
         ({"organ_only,_image_standardised": 0.9, "organ_only": 0.6, "reference_mask": 0.85}, ["anatomy"]),
     ],
@@ -186,6 +195,12 @@ def found(**aucs: float) -> Readings:
 def test_an_outline_is_not_taken_for_what_is_within_it(aucs: dict[str, float], kinds: list[str]) -> None:
     known = {"whole_image": 0.5, "organ_only": 0.5, "box_+_0_mm": 0.5}
     assert [one.kind for one in advise(found(**known | aucs), None, [], [], [])] == kinds
+
+
+@pytest.mark.parametrize(("header", "kinds"), [(0.9, ["pixels", "header"]), (0.5, ["anatomy"])])
+def test_organs_are_not_said_to_differ_in_pixels_that_do(header: float, kinds: list[str]) -> None:
+    readings = found(reference_mask=0.9, header_and_field_of_view=header)
+    assert [one.kind for one in advise(readings, None, [], [], [], unit="px")] == kinds
 
 
 @pytest.mark.parametrize(("view", "kinds"), [("organ only", ["crop"]), ("numbers of the shape", ["anatomy"])])

@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -71,7 +72,7 @@ def test_the_outside_tells_the_groups_and_the_heart_does_not(
     assert result.crop_margin == 30.0  # with so few subjects; benchmarks/understand.py has more
     assert result.advice[0].kind == "crop"
     assert result.left_out.to_dict("records") == [
-        {"group": "Asian", "subjects": 2, "why": "fewer than 10 subjects, so not judged"}
+        {"group": "Asian", "subjects": 2, "why": "fewer than 10 subjects with images, so not judged"}
     ]
     assert dict(result.cohort.counts) == {"White": 14, "Black": 12}
 
@@ -136,9 +137,12 @@ def test_the_command_says_what_the_function_says(
     [
         ({"by": "age"}, "age"),
         ({"by": "shoe"}, "no column 'shoe'"),
-        ({"by": "group", "reference": "Asian"}, "too few subjects"),
+        ({"by": "group", "reference": "Asian"}, "Asian cannot be judged: fewer than 10 subjects with images"),
         ({"by": "group", "min_size": 13}, "at least two groups of 13 subjects .*Asian 2, Black 12, White 14"),
         ({"by": "group", "confounders": "shoe"}, "no column 'shoe'"),
+        ({"by": ["sex", "group"], "confounders": "group"}, "confounders: 'group' makes the groups"),
+        ({"by": "group", "confounders": ("age", "subject")}, "confounders: 'subject' names people"),
+        ({"by": "group", "confounders": "case"}, "confounders: 'case' names people"),
         ({"by": "group", "margins": (-1,)}, "margins must be"),
         (
             {"by": "group", "permutations": 10},
@@ -167,6 +171,34 @@ def test_options_are_judged_before_images_are_read(phantom: Path, monkeypatch: p
         fairseg.understand(phantom, "group", scores=scores)
     with pytest.raises(ValueError, match="confounders: the cohort has no column 'shoe'"):
         fairseg.understand(phantom, "group", confounders=("sex", "shoe"))
+
+
+def test_groups_are_judged_by_those_who_have_an_organ_and_told_why_not(phantom: Path, tmp_path: Path) -> None:
+    shutil.copytree(phantom, tmp_path / "data")
+    table = pd.read_csv(phantom / "groups.csv")
+    subjects = {name: rows["subject"].unique() for name, rows in table.groupby("group")}
+
+    def blank(group: str, number: int) -> None:
+        for case in table.loc[table["subject"].isin(subjects[group][:number]), "case"]:
+            (file,) = (tmp_path / "data" / "labelsTr").glob(f"{case}.*")
+            mask = sitk.ReadImage(str(file))
+            sitk.WriteImage(mask * 0, str(file))
+
+    blank("Asian", 1)
+    blank("White", 3)
+    asked = {"permutations": 119, "margins": (0,)}
+    with_asians = fairseg.understand(tmp_path / "data", "group", **asked)
+    assert dict(with_asians.cohort.counts) == {"Black": 12, "White": 11}
+    none = "no organ in the reference"
+    assert with_asians.left_out.to_dict("records")[1:] == [{"group": "White", "subjects": 3, "why": none}]
+    blank("Black", 5)
+    with pytest.raises(
+        ValueError, match="an organ in the reference are needed, got Black 7 of 12, White 11 of"
+    ):
+        fairseg.understand(tmp_path / "data", "group", **asked)
+    few = fairseg.understand(tmp_path / "data", ["sex", "group"], min_size=5, **asked)
+    assert min(n for _, n in few.cohort.counts) >= 5
+    assert "fewer than 5 subjects with an organ in the reference, so not judged" in set(few.left_out["why"])
 
 
 def test_a_missing_prediction_is_named(phantom: Path, tmp_path: Path) -> None:
@@ -198,7 +230,7 @@ def test_a_cnn_reads_images_alone_and_the_page_says_the_smallest_p(
     monkeypatch.setattr("fairseg.understanding.encoder.EncoderReader", Guess)
     found = fairseg.understand(phantom, "group", model="cnn", margins=(0,))
     assert found.permutations == 39
-    numbers = {views.SHAPE, views.HEADER, views.INTENSITY}
+    numbers = {views.SHAPE, views.HEADER, views.POSITION, views.INTENSITY}
     assert set(read) == set(found.readings.views) - numbers
     assert {row.auc for row in found.readings.rows if row.view in read} == {0.5}
     text = found.save(tmp_path).read_text(encoding="utf-8")
@@ -212,7 +244,8 @@ FACTS = {"margin": 10.0, "row": ROW, "names": ["age", "body size"], "views": ["o
 
 @pytest.mark.parametrize("scanned", [True, False])
 @pytest.mark.parametrize(
-    "kind", ["crop", "no crop", "standardise", "inside", "anatomy", "header", "confounded"]
+    "kind",
+    ["crop", "no crop", "standardise", "inside", "anatomy", "pixels", "header", "position", "confounded"],
 )
 def test_the_command_of_an_advice_runs_as_it_is_printed(
     kind: str, scanned: bool, result: fairseg.understanding.UnderstandResult, phantom: Path

@@ -62,6 +62,44 @@ def test_what_is_blanked_is_a_box_of_one_size_and_no_silhouette(tmp_path: Path, 
     assert middle[0].any()
 
 
+def test_the_whole_image_is_all_of_it_though_the_organ_lies_aside(tmp_path: Path) -> None:
+    cases = []
+    for number, corner in enumerate(((0, 0), (0, 56), (56, 0), (56, 56))):
+        image = np.zeros((60, 60), dtype=np.float32)
+        image[corner[0] : corner[0] + 4, corner[1] : corner[1] + 4] = 100.0
+        mask = np.zeros((60, 60), dtype=np.uint8)
+        mask[44:52, 8 + number : 14 + number] = 1
+        cases.append(case(tmp_path, str(number), image, mask, spacing=(1.0, 1.0)))
+    frame = make_frame(cases, {"organ": 1}, (0.0,))
+    assert frame.whole == (2 * 48.0, 2 * 49.0)
+    for one in cases:
+        found = views_of(one, frame)
+        assert found[views.WHOLE].max() > 5.0
+        assert found[views.OUTSIDE].max() > 5.0
+
+
+def test_one_large_image_makes_no_view_of_the_whole_coarse(tmp_path: Path) -> None:
+    sizes = (60, 60, 60, 600)
+    arrays = [np.zeros((size, 60), dtype=np.float32) for size in sizes]
+    masks = [organ((size, 60)) for size in sizes]
+    pairs = zip("abcd", arrays, masks, strict=True)
+    cases = [case(tmp_path, name, image, mask, spacing=(1.0, 1.0)) for name, image, mask in pairs]
+    assert make_frame(cases, {"organ": 1}, (0.0,)).whole == (2 * 2 * 33.0, 2 * 32.0)
+
+
+def test_where_the_field_lies_is_told_by_the_position_and_not_by_the_whole_image(tmp_path: Path) -> None:
+    y, x = np.mgrid[:100, :100] - 50.0
+    scene = (100.0 * (np.hypot(y, x) < 16)).astype(np.float32)
+    mask = (np.hypot(y, x) < 6).astype(np.uint8)
+    fields = {"a": (slice(15, 75), slice(20, 80)), "b": (slice(25, 85), slice(20, 80))}
+    cases = [case(tmp_path, name, scene[at], mask[at], (1.0, 1.0)) for name, at in fields.items()]
+    frame = make_frame(cases, {"organ": 1}, (0.0,))
+    one, two = (views_of(each, frame) for each in cases)
+    for name in (views.WHOLE, views.OUTSIDE, views.HEADER):  # a row of pixels more or less is standardised by
+        np.testing.assert_allclose(one[name], two[name], atol=0.05)
+    np.testing.assert_allclose(one[views.POSITION] - two[views.POSITION], [10.0, 0.0])
+
+
 def test_a_brighter_scanner_changes_no_view_of_pixels(tmp_path: Path, scene: tuple) -> None:
     image, mask = scene
     cases = [case(tmp_path, "a", image, mask), case(tmp_path, "b", 3 * image + 20, mask)]
@@ -131,7 +169,7 @@ def test_colours_in_one_file_are_read_as_a_file_for_each_channel(tmp_path: Path)
         (0.01, None, (0, 0.02, 0.04, 0.08, 0.16), ()),
         (20.0, None, (0, 5, 10, 20, 40), ()),
         (None, [40, 2, 30, 2, 29], (2, 29), (30, 40)),
-        (None, [60], (60,), (60,)),
+        (None, [60], (), (60,)),
     ],
 )
 def test_margins_fit_the_images_and_those_that_remove_nothing_are_told(
