@@ -14,10 +14,12 @@ from fairseg.report.plots import STYLE, as_written, draw, name_rows, new_axes
 from fairseg.understanding.advice import margin_curve
 from fairseg.understanding.errors import Atlas
 from fairseg.understanding.understood import Understood
-from fairseg.understanding.views import BOX, WHOLE
+from fairseg.understanding.views import BOX, LEAST, WHOLE, errors_extent
 
 _A_ROW = 3  # pictures
 _A_LINE = 22  # letters above a picture
+BAR = "bar"
+_SCALE = 8.0  # standard errors at least: of groups that are alike hardly any pixel is beyond half of it
 
 
 def plot(result: Understood, kind: str, ax: Axes | None) -> Axes:
@@ -72,7 +74,7 @@ def plot_margins(result: Understood, ax: Axes | None = None) -> Axes:
 
 
 def plot_images(result: Understood, ax: Axes | None = None) -> Axes:
-    """Draw the mean image of each group around the organ, and the difference of the first two."""
+    """Draw the mean image of each group around the organ, and the difference of the two that differ most."""
     views = result.cohort.views[WHOLE]
     middle = views[:, 0, views.shape[2] // 2]  # the first channel, halfway between the organ's ends
     ids, names = result.cohort.ids, result.cohort.names
@@ -82,10 +84,11 @@ def plot_images(result: Understood, ax: Axes | None = None) -> Axes:
         (mean, name, {"cmap": "gray", "vmin": low, "vmax": high})
         for mean, name in zip(means, names, strict=True)
     ]
-    away = means[1] - means[0]
-    most = float(np.abs(away).max()) or 1.0
-    pictures.append((away, f"{names[1]} - {names[0]}", {"cmap": "RdBu_r", "vmin": -most, "vmax": most}))
-    return _side_by_side(ax, pictures, result.cohort.frame.whole, result.cohort.frame.box)
+    one, two = (names.index(name) for name in result.pictured)
+    first, second = (middle[ids == group] for group in (one, two))
+    error = np.sqrt(first.var(axis=0, ddof=1) / len(first) + second.var(axis=0, ddof=1) / len(second))
+    pictures.append(_difference(names[one], names[two], means[one], means[two], error))
+    return _side_by_side(ax, pictures, result.cohort.frame.whole, result.cohort.frame.box)[0]
 
 
 def plot_errors(result: Understood, ax: Axes | None = None) -> Axes:
@@ -95,19 +98,22 @@ def plot_errors(result: Understood, ax: Axes | None = None) -> Axes:
     one: Atlas = min(result.atlas, key=lambda one: one.p_adjusted)
     level = int(one.cluster.sum(axis=(1, 2)).argmax()) if one.more else one.cluster.shape[0] // 2
     first, second = one.shares[:, level]
-    most = float(max(first.max(), second.max())) or 1.0
-    share: dict[str, Any] = {"cmap": "magma", "vmin": 0, "vmax": most}
-    away = second - first
-    widest = float(np.abs(away).max()) or 1.0
-    pictures = [
-        (first, one.first, share),
-        (second, one.second, share),
-        (away, f"{one.second} - {one.first}", {"cmap": "RdBu_r", "vmin": -widest, "vmax": widest}),
+    most = 100 * float(max(first.max(), second.max())) or 1.0
+    share: dict[str, Any] = {"cmap": "magma", "vmin": 0, "vmax": most, BAR: "Wrong there (%)"}
+    counts = dict(result.cohort.counts)
+    # No share varies more than that of all or nothing. With one more of both, 0% and 100% have an error too.
+    variances = [
+        (n * own + 1) * (n * (1 - own) + 1) / (n + 2) ** 2 / n
+        for own, n in ((first, counts[one.first]), (second, counts[one.second]))
     ]
-    ax = _side_by_side(ax, pictures, (1.0, 1.0), None)
+    pictures = [
+        (100 * first, one.first, share),
+        (100 * second, one.second, share),
+        _difference(one.first, one.second, first, second, np.sqrt(np.add(*variances))),
+    ]
+    ax, (*_, last) = _side_by_side(ax, pictures, errors_extent(result.cohort.frame), None)
     if one.shown:
-        inset: Any = ax.child_axes[2]
-        inset.contour(one.cluster[level], levels=[0.5], colors=INK, linewidths=1.0)
+        last.contour(one.cluster[level], levels=[0.5], colors=INK, linewidths=1.0)
     ax.set_title(f"{plain(one.structure)}, {one.kind}", parse_math=False)
     return ax
 
@@ -120,15 +126,13 @@ def plot_occlusion(result: Understood, ax: Axes | None = None) -> Axes:
     one = min(given.occlusion, key=lambda one: one.p_adjusted)
     first, second = one.change
     most = float(np.nanmax(np.abs(one.change))) or 1.0
-    look: dict[str, Any] = {"cmap": "RdBu", "vmin": -most, "vmax": most}
+    look: dict[str, Any] = {"cmap": "RdBu", "vmin": -most, "vmax": most, BAR: "Change of Dice"}
     pictures = [
         (first, one.first, look),
         (second, one.second, look),
         (second - first, f"{one.second} - {one.first}", look),
     ]
-    ax = _side_by_side(ax, pictures, result.cohort.frame.whole, result.cohort.frame.box)
-    ax.set_title(f"Change of Dice, at most {most:.3f}")
-    return ax
+    return _side_by_side(ax, pictures, result.cohort.frame.whole, result.cohort.frame.box)[0]
 
 
 def plot_bottleneck(result: Understood, ax: Axes | None = None) -> Axes:
@@ -156,22 +160,50 @@ def _two_lines(name: str) -> str:
     return "\n".join(wrap(plain(name), _A_LINE, max_lines=2, placeholder="..."))
 
 
+def _difference(first: str, second: str, one: Any, two: Any, error: Any) -> tuple[Any, str, dict[str, Any]]:
+    """Return the picture of second minus first in standard errors, on a scale that chance does not fill."""
+    away = (two - one) / np.maximum(error, LEAST)
+    most = max(_SCALE, float(np.abs(away).max()))
+    look = {"cmap": "RdBu_r", "vmin": -most, "vmax": most, BAR: "Standard errors"}
+    return away, f"{second} - {first}", look
+
+
 def _side_by_side(
     ax: Axes | None,
     pictures: list[tuple[Any, str, dict[str, Any]]],
     extent: tuple[float, float],
     box: tuple[float, float] | None,
-) -> Axes:
-    """Draw pictures beside each other, three a row, with their names, and the organ's box in each."""
+) -> tuple[Axes, list[Axes]]:
+    """Draw pictures beside each other, three a row, with their names, and the organ's box in each.
+
+    Args:
+        ax: where to draw, or None.
+        pictures: each with its name and how `imshow` draws it; under `BAR` what its colour bar says, if any.
+        extent: of a picture, mm (y, x).
+        box: of the organ, mm (y, x), or None.
+
+    Returns:
+        The axes, and those of the pictures in it.
+    """
     rows = -(-len(pictures) // _A_ROW)
-    ax = ax or new_axes(2.0 * _A_ROW, 2.6 * rows)
+    ax = ax or new_axes(2.0 * _A_ROW, 2.9 * rows)
     ax.set_axis_off()
     width, height = 1 / _A_ROW, 1 / rows
+    insets: list[Axes] = []
     for place, (picture, name, look) in enumerate(pictures):
         row, column = divmod(place, _A_ROW)
         corner = column * width + 0.01, 1 - (row + 1) * height
-        inset = ax.inset_axes((*corner, width - 0.02, 0.78 * height))
-        inset.imshow(picture, **look, interpolation="nearest", aspect=extent[0] / extent[1])
+        inset = ax.inset_axes((corner[0], corner[1] + 0.2 * height, width - 0.02, 0.62 * height))
+        insets.append(inset)
+        drawn = {name: value for name, value in look.items() if name != BAR}
+        shown = inset.imshow(picture, **drawn, interpolation="nearest", aspect=extent[0] / extent[1])
+        if BAR in look:
+            below = corner[0] + 0.03, corner[1] + 0.14 * height
+            bar_axes = ax.inset_axes((*below, width - 0.08, 0.03 * height))
+            bar = ax.figure.colorbar(shown, cax=bar_axes, orientation="horizontal")
+            bar.set_label(look[BAR], fontsize="small")
+            bar.ax.tick_params(labelsize="small")
+            bar.outline.set_visible(False)
         inset.set_title(_two_lines(name), parse_math=False)
         inset.set_xticks([])
         inset.set_yticks([])
@@ -181,7 +213,7 @@ def _side_by_side(
             left, right, low, top = (middle + part / 2 for part in (-wide, wide, -high, high))
             x, y = [left, right, right, left, left], [low, low, top, top, low]
             inset.plot(x, y, color=LINE, lw=0.9)
-    return ax
+    return ax, insets
 
 
 KINDS: dict[str, Callable[[Understood, Axes | None], Axes]] = {

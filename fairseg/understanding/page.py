@@ -66,6 +66,7 @@ def save_page(result: Understood, folder: Path) -> Path:
         about_images=words.about_images(result),
         margin_note=words.margin_note(result),
         readings=words.readings_table(result),
+        pairs=words.pair_table(result),
         confounders=words.confounder_tables(result),
         confounder_notes=[] if result.confounded is None else result.confounded.notes,
         people=_people(result),

@@ -19,6 +19,7 @@ them, so that few deals are as exact as many.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import combinations
 from typing import Literal
 
 import numpy as np
@@ -67,6 +68,7 @@ class Reading(Tested):
             could show.
         p: one-sided, of this row by itself.
         p_adjusted: over all rows.
+        against: name of the one group that it is told from; "" where that is all others.
     """
 
     view: str
@@ -79,6 +81,7 @@ class Reading(Tested):
     chance: float
     p: float
     p_adjusted: float
+    against: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,14 +91,21 @@ class Readings:
     Attributes:
         rows: of each view and group.
         scores: view -> how much a subject looks like each group, out of fold, (N, G); of no unit.
+        pairs: of each view and two groups where there are more than two: of three groups of which two are
+            alike, each is told from all others. p is over all views and pairs.
     """
 
     rows: tuple[Reading, ...]
     scores: Mapping[str, Floats]
+    pairs: tuple[Reading, ...] = ()
 
     def best(self, view: str) -> Reading:
         """Return the row of the view in which a group is told apart best."""
         return max((row for row in self.rows if row.view == view), key=lambda row: row.auc)
+
+    def clearest_pair(self, view: str) -> Reading | None:
+        """Return the pair of groups that the view tells apart best; None where there are but two groups."""
+        return max((row for row in self.pairs if row.view == view), key=lambda row: row.auc, default=None)
 
     @property
     def views(self) -> list[str]:
@@ -149,7 +159,11 @@ def read_groups(
             f"ids must have {_FOLDS} subjects of each group at least, {short} has {counts.min()}"
         )
     deals = _Deals(ids, len(names), strata, permutations, seed)
-    told = range(len(names)) if len(names) > 2 else (1,)
+    told: list[tuple[int, int | None]] = [(1, None)]
+    if len(names) > 2:
+        told = [(group, None) for group in range(len(names))]
+    alone = len(told)
+    told += combinations(range(len(names)), 2) if len(names) > 2 else []
     scores: dict[str, Floats] = {}
     values = []
     for name, view in views.items():
@@ -160,31 +174,44 @@ def read_groups(
             read = EncoderReader(name, view, len(names), seed=seed, device=device, progress=progress)
         scores[name], aucs = deals.judge(read, told)
         values.append(aucs)
-    every = np.stack(values, axis=1)  # (deals, views, groups); the first deal is the cohort itself
+    every = np.stack(values, axis=1)  # (deals, views, what is told); the first deal is the cohort itself
+    about = [
+        (
+            names[group],
+            int(counts[group]),
+            int(ids.size - counts[group] if other is None else counts[other]),
+            "" if other is None else names[other],
+        )
+        for group, other in told
+    ]
+    rows = _judged(every[..., :alone], list(views), about[:alone])
+    pairs = _judged(every[..., alone:], list(views), about[alone:]) if len(about) > alone else ()
+    return Readings(rows, scores, pairs)
+
+
+def _judged(
+    every: Floats, views: Sequence[str], about: Sequence[tuple[str, int, int, str]]
+) -> tuple[Reading, ...]:
+    """Return a row for each view and what it tells, with the error kept over all of them.
+
+    Args:
+        every: AUC of each deal, (deals, views, K); the first deal is the cohort itself.
+        views: their names.
+        about: of each of the K: the group, its subjects, those of the others, and what `against` says.
+    """
     centers, spreads = _of_the_others(every)
     z = (every - centers) / spreads
-    largest = z[1:].reshape(permutations, -1).max(axis=1)
+    largest = z[1:].reshape(len(z) - 1, -1).max(axis=1)
     limit = np.quantile(largest, 1 - LEVEL, method="higher")
     rows = []
-    for place, name in enumerate(views):
-        for column, group in enumerate(told):
+    for place, view in enumerate(views):
+        for column, (group, n, others, against) in enumerate(about):
             auc, own = float(every[0, place, column]), z[:, place, column]
-            n = int(counts[group])
-            others = ids.size - n
-            rows.append(
-                Reading(
-                    name,
-                    names[group],
-                    n,
-                    others,
-                    auc,
-                    *auc_limits(auc, n, others),
-                    float(min(centers[0, place, column] + limit * spreads[0, place, column], 1.0)),
-                    _share(own[1:], own[0]),
-                    _share(largest, own[0]),
-                )
-            )
-    return Readings(tuple(rows), scores)
+            chance = float(min(centers[0, place, column] + limit * spreads[0, place, column], 1.0))
+            p, adjusted = _share(own[1:], own[0]), _share(largest, own[0])
+            limits = auc_limits(auc, n, others)
+            rows.append(Reading(view, group, n, others, auc, *limits, chance, p, adjusted, against))
+    return tuple(rows)
 
 
 def _of_the_others(every: Floats) -> tuple[Floats, Floats]:
@@ -236,15 +263,18 @@ class _Deals:
         self.folds = np.empty(order.shape, dtype=np.int8)
         np.put_along_axis(self.folds, order, (np.arange(ids.size) % _FOLDS).astype(np.int8), axis=-1)
 
-    def judge(self, read: Reader, told: Sequence[int]) -> tuple[Floats, Floats]:
-        """Return the out-of-fold scores of the cohort, (N, G), and the AUC of each deal and group told."""
+    def judge(self, read: Reader, told: Sequence[tuple[int, int | None]]) -> tuple[Floats, Floats]:
+        """Return the out-of-fold scores of the cohort, (N, G), and the AUC of each deal and what is told.
+
+        `told` has groups and from whom they are told: another group, or None for all others.
+        """
         first = np.empty(0)
         aucs = []
         for start in range(0, len(self.ids), _CHUNK):
             ids, folds = self.ids[start : start + _CHUNK], self.folds[start : start + _CHUNK]
             scores = read(ids, folds)
             first = first if start else scores[0]
-            aucs.append(np.stack([self._auc(scores[..., group], ids == group) for group in told], axis=1))
+            aucs.append(np.stack([self._told(scores, ids, *pair) for pair in told], axis=1))
         return first, np.concatenate(aucs)
 
     def linear_scores(self, parts: Floats, ids: Integers, folds: npt.NDArray[np.int8]) -> Floats:
@@ -275,13 +305,21 @@ class _Deals:
                     scores[rows, where] += answer - np.linalg.solve(system, answer - whole[rows, where])
         return scores / _REPEATS
 
-    def _auc(self, scores: Floats, member: npt.NDArray[np.bool_]) -> Floats:
+    def _told(self, scores: Floats, ids: Integers, group: int, other: int | None) -> Floats:
+        """Return how well the scores (deals, N, G) tell a group from another, or from all others."""
+        member = ids == group
+        if other is None:
+            return self._auc(scores[..., group], member, ~member)
+        return self._auc(scores[..., group] - scores[..., other], member, ids == other)
+
+    def _auc(self, scores: Floats, member: npt.NDArray[np.bool_], rest: npt.NDArray[np.bool_]) -> Floats:
         """Return the share of pairs within strata in which the member scores higher, ties by half."""
         wins, pairs = np.zeros(len(scores)), np.zeros(len(scores))
         for stratum in self.strata:
-            inside = member[:, stratum]
-            ranks = rankdata(scores[:, stratum].round(10), axis=1)
+            inside, others = member[:, stratum], rest[:, stratum]
+            # Whoever is neither stands above all, where no rank of theirs counts.
+            looked = np.where(inside | others, scores[:, stratum].round(10), np.inf)
             n = inside.sum(axis=1)
-            wins += (ranks * inside).sum(axis=1) - n * (n + 1) / 2
-            pairs += n * (stratum.size - n)
+            wins += (rankdata(looked, axis=1) * inside).sum(axis=1) - n * (n + 1) / 2
+            pairs += n * others.sum(axis=1)
         return np.where(pairs > 0, wins / np.maximum(pairs, 1), 0.5)

@@ -16,6 +16,7 @@ from fairseg.understanding.gather import Gathered
 from fairseg.understanding.readable import Model, Readings, Tested
 from fairseg.understanding.slices import Slice
 from fairseg.understanding.used import Association
+from fairseg.understanding.views import WHOLE
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,11 +55,11 @@ class Understood:
     def findings(self) -> pd.DataFrame:
         """Every test, a row each.
 
-        Columns: question ("readable", "readable from confounders", "readable within strata", "score and
-        Dice", "Dice if the image changes", "Dice if a patch is blanked", "place of errors", "measure",
-        "slice"), what (the view, confounder, change, structure, measure or conditions), group, other, n,
-        estimate (AUC, correlation of ranks, or difference: of Dice, of shares, of a measure), low, high,
-        chance (the AUC that would be shown), p_adjusted, shown.
+        Columns: question ("readable", "readable in pairs", "readable from confounders", "readable within
+        strata", "score and Dice", "Dice if the image changes", "Dice if a patch is blanked", "place of
+        errors", "measure", "slice"), what (the view, confounder, change, structure, measure or conditions),
+        group, other, n, estimate (AUC, correlation of ranks, or difference: of Dice, of shares, of a
+        measure), low, high, chance (the AUC that would be shown), p_adjusted, shown.
         """
         rows: list[tuple[Any, ...]] = []
 
@@ -74,13 +75,13 @@ class Understood:
             rows.append((question, what, *groups, n, *limits, chance, one.p_adjusted, one.shown))
 
         counts, given, beside = dict(self.cohort.counts), self.intervention, self.confounded
-        readings = {"readable": self.readings.rows}
+        readings = {"readable": self.readings.rows, "readable in pairs": self.readings.pairs}
         if beside is not None:
             readings |= {"readable from confounders": beside.alone, "readable within strata": beside.within}
         for question, read in readings.items():
             for row in read:
                 n, limits = row.n + row.n_others, (row.auc, row.low, row.high)
-                add(question, row.view, (row.group, "others"), n, limits, row, row.chance)
+                add(question, row.view, (row.group, row.against or "others"), n, limits, row, row.chance)
         for one in self.associations:
             limits = one.correlation, one.low, one.high
             add("score and Dice", one.view, (one.group, ""), one.n, limits, one)
@@ -114,6 +115,13 @@ class Understood:
         changes = () if self.intervention is None else self.intervention.changes
         evidence = self.confounded, self.associations, self.atlas, self.measures, changes
         return advise(self.readings, *evidence, unit=self.cohort.frame.unit)
+
+    @property
+    def pictured(self) -> tuple[str, str]:
+        """The two groups whose mean images are compared: whom the whole image tells apart best."""
+        pair = self.readings.clearest_pair(WHOLE)
+        first, second = self.cohort.names[:2] if pair is None else (pair.group, pair.against)
+        return first, second
 
     @property
     def crop_margin(self) -> float | None:

@@ -377,9 +377,14 @@ def _roughness(where: npt.NDArray[np.bool_]) -> float:
     return float(np.mean(ratios)) if ratios else float("nan")
 
 
+def errors_extent(frame: Frame) -> tuple[float, float]:
+    """Return the extent of the maps of errors, mm (y, x)."""
+    return frame.extent(_RING / 2 * frame.step)
+
+
 def error_maps(guess: npt.NDArray[Any], place: _Place, frame: Frame) -> Floats:
     """Return false positives and false negatives of each label, (2 L, levels, y, x), on the organ's box."""
-    extent = frame.extent(_RING / 2 * frame.step)
+    extent = errors_extent(frame)
     maps = []
     for value in frame.labels.values():
         predicted, true = guess == value, place.labels == value

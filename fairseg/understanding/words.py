@@ -56,7 +56,6 @@ def answer_lines(result: Understood) -> list[str]:
     inside = [row for row in shown if row.view == ORGAN and beyond_outline(readings, row)]
     leaks = [row for row in shown if row.view == LEAK and beyond_outline(readings, row)]
     of_organ = {row.group for row in shown_in(readings, ORGAN)}
-    groups = {row.group for row in shown}
     anatomy = [row for row in shown if row.view in (MASK, SHAPE)]
     others = [view for view in (HEADER, POSITION, INTENSITY, ERRORS, BOTTLENECK) if shown_in(readings, view)]
     lines = [
@@ -64,8 +63,7 @@ def answer_lines(result: Understood) -> list[str]:
             "readable",
             by=result.cohort.attribute,
             counts=result.cohort.counts,
-            told=[name for name in result.cohort.names if name in groups],
-            untold=[name for name in result.cohort.names if name not in groups],
+            pairs=pairs_told(result),
             best=max(images or shown, key=lambda row: row.auc, default=None),
             inside=max(inside, key=lambda row: row.auc, default=None),
             organ=readings.best(ORGAN),
@@ -107,7 +105,8 @@ def about_images(result: Understood) -> str:
     """Say what the pictures of the groups show, and what of the images they do not."""
     return say(
         "about_images",
-        names=result.cohort.names,
+        pair=result.pictured,
+        several=len(result.cohort.names) > 2,
         channels=result.cohort.raw.channels,
         flat=result.cohort.frame.flat,
     )
@@ -144,15 +143,57 @@ def _reading_table(caption: str, rows: "tuple[Reading, ...]", result: Understood
     lines = [
         (
             f"{row.view}: {row.group}" if several else row.view,
-            Cell(row.auc, row.low, row.high, kind="hundredth"),
-            Cell(row.chance, kind="hundredth"),
-            Cell(row.p_adjusted, kind="p"),
-            "shown" if row.shown else "not shown",
+            *_told_cells(row),
         )
         for row in rows
     ]
-    heads = ("AUC", "Could be shown from", "p (all views)", "Readable")
-    return Table.of(caption, heads, lines, corner="View", note=say("about_readings", model=result.model))
+    note = say("about_readings", model=result.model)
+    return Table.of(caption, _TOLD_HEADS, lines, corner="View", note=note)
+
+
+_TOLD_HEADS = ("AUC", "Could be shown from", "p (all views)", "Readable")
+
+
+def _told_cells(row: Reading) -> tuple[Cell, Cell, Cell, str]:
+    """Return the cells of a reading, under `_TOLD_HEADS`."""
+    return (
+        Cell(row.auc, row.low, row.high, kind="hundredth"),
+        Cell(row.chance, kind="hundredth"),
+        Cell(row.p_adjusted, kind="p"),
+        "shown" if row.shown else "not shown",
+    )
+
+
+def pairs_told(result: Understood) -> dict[str, list[str]]:
+    """Return which groups some view is shown to tell from "each" of the others, and which pairs besides.
+
+    Of three groups or more: names of groups in "each"; in "told" and "untold" pairs such as "A from B", those
+    with a group of "each" not among the told.
+    """
+    names = result.cohort.names
+    pairs = {(row.group, row.against): False for row in result.readings.pairs}
+    for row in result.readings.pairs:
+        pairs[row.group, row.against] |= row.shown
+    each = [name for name in names if pairs and all(shown for pair, shown in pairs.items() if name in pair)]
+    said = {pair: f"{pair[0]} from {pair[1]}" for pair in pairs}
+    told = [said[pair] for pair, shown in pairs.items() if shown and not set(pair) & set(each)]
+    return {"each": each, "told": told, "untold": [said[pair] for pair, shown in pairs.items() if not shown]}
+
+
+def pair_table(result: Understood) -> Table | None:
+    """Return by which view two groups are told apart best, a row a pair; None where there are but two."""
+    best: dict[tuple[str, str], Reading] = {}
+    for row in sorted(result.readings.pairs, key=lambda row: (row.p_adjusted, -row.auc)):
+        best.setdefault((row.group, row.against), row)
+    if not best:
+        return None
+    lines = [
+        (f"{row.group} from {row.against}", row.view, *_told_cells(row))
+        for row in (best[row.group, row.against] for row in result.readings.pairs[: len(best)])
+    ]
+    heads = ("Best view", *_TOLD_HEADS[:2], "p (all views and pairs)", _TOLD_HEADS[3])
+    caption = "Which groups are told from each other?"
+    return Table.of(caption, heads, lines, corner="Groups", note=say("about_pairs"))
 
 
 def confounder_tables(result: Understood) -> list[Table]:

@@ -60,7 +60,7 @@ def test_within_strata_groups_are_dealt_and_pairs_are_counted_within() -> None:
         one, two = (scores[0, (strata == stratum) & (group == IDS)] for group in (1, 0))
         wins += mannwhitneyu(one, two).statistic
         pairs += one.size * two.size
-    assert deals._auc(scores, IDS[None] == 1) == pytest.approx(wins / pairs)
+    assert deals._auc(scores, IDS[None] == 1, IDS[None] == 0) == pytest.approx(wins / pairs)
 
 
 def test_an_auc_is_the_mann_whitney_statistic_and_names_do_not_matter() -> None:
@@ -113,3 +113,39 @@ def test_limits_of_an_auc(auc: float, low: float, high: float) -> None:
     assert found == pytest.approx((low, high), abs=5e-3)
     mirrored = auc_limits(1 - auc, 20, 20)
     assert found[0] == pytest.approx(1 - mirrored[1], abs=0.02)
+
+
+def three_groups(seed: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """A and B are alike; C is brighter in one view."""
+    rng = np.random.default_rng(seed)
+    ids = np.repeat([0, 1, 2], [20, 12, 15])
+    views = {name: rng.normal(size=(47, 1, 1, 6, 6)) for name in ("fat", "noise")}
+    views["fat"] += 1.5 * (ids == 2)[:, None, None, None, None]
+    return views, ids
+
+
+def test_of_three_groups_of_which_two_are_alike_the_third_alone_is_told_from_each() -> None:
+    views, ids = three_groups(0)
+    found = read_groups(views, ids, ["A", "B", "C"], permutations=99)
+    assert [(row.group, row.against) for row in found.pairs if row.shown] == [("A", "C"), ("B", "C")]
+    assert {row.view for row in found.pairs if row.shown} == {"fat"}
+    best = found.clearest_pair("fat")
+    assert best is not None
+    assert "C" in (best.group, best.against)
+    for row, (one, two) in zip(found.pairs, ((0, 1), (0, 2), (1, 2)), strict=False):
+        away = found.scores["fat"][:, one] - found.scores["fat"][:, two]
+        wins = mannwhitneyu(away[ids == one].round(10), away[ids == two].round(10)).statistic
+        assert row.auc == pytest.approx(wins / ((ids == one).sum() * (ids == two).sum()))
+        assert (row.n, row.n_others) == ((ids == one).sum(), (ids == two).sum())
+
+
+def test_two_groups_have_no_pairs() -> None:
+    assert read_groups({"noise": RNG.normal(size=(40, 3))}, IDS, ["A", "B"], permutations=19).pairs == ()
+
+
+def test_alike_groups_beside_one_that_differs_are_seldom_told_from_each_other() -> None:
+    wrong = 0
+    for seed in range(40):
+        found = read_groups(*three_groups(seed), ["A", "B", "C"], permutations=39, seed=seed)
+        wrong += any(row.shown for row in found.pairs if row.against == "B")
+    assert wrong <= 5  # of 40 at 5%

@@ -21,7 +21,7 @@ import fairseg
 from fairseg.cli import main
 from fairseg.cli.command import cli
 from fairseg.datasets import SHIFT, Shift, write_phantom
-from fairseg.understanding import views
+from fairseg.understanding import UnderstandResult, views
 from fairseg.understanding.advice import Advice
 from fairseg.understanding.readable import Reading
 from fairseg.understanding.result import _slices
@@ -49,7 +49,7 @@ def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def result(phantom: Path) -> fairseg.understanding.UnderstandResult:
+def result(phantom: Path) -> UnderstandResult:
     return fairseg.understand(
         phantom,
         "group",
@@ -62,7 +62,7 @@ def result(phantom: Path) -> fairseg.understanding.UnderstandResult:
 
 
 def test_the_outside_tells_the_groups_and_the_heart_does_not(
-    result: fairseg.understanding.UnderstandResult,
+    result: UnderstandResult,
 ) -> None:
     shown = {row.view: row.shown for row in result.readings.rows}
     assert shown[views.WHOLE]
@@ -78,7 +78,7 @@ def test_the_outside_tells_the_groups_and_the_heart_does_not(
 
 
 def test_findings_hold_every_test_and_the_sentence_says_the_first(
-    result: fairseg.understanding.UnderstandResult,
+    result: UnderstandResult,
 ) -> None:
     asked = set(result.findings["question"])
     assert {"readable", "readable from confounders", "readable within strata", "score and Dice"} <= asked
@@ -90,8 +90,51 @@ def test_findings_hold_every_test_and_the_sentence_says_the_first(
     assert "<style>" in result._repr_html_()
 
 
+def test_of_three_groups_the_sentence_names_the_one_that_differs_and_the_picture_shows_it(
+    result: UnderstandResult,
+) -> None:
+    def reading(group: str, p: float, against: str = "") -> Reading:
+        return Reading(views.WHOLE, group, 9, 9, 1 - p / 2, 0.6, 0.8, 0.65, p, p, against)
+
+    def of(*ps: float) -> UnderstandResult:
+        pairs = (("A", "B"), ("A", "C"), ("B", "C"))
+        told = tuple(reading(one, p, two) for (one, two), p in zip(pairs, ps, strict=True))
+        organ = replace(reading("C", 0.5), view=views.ORGAN)
+        rows = (*(reading(name, 0.01) for name in "ABC"), organ)
+        cohort = replace(result.cohort, names=("A", "B", "C"), ids=np.arange(len(result.cohort.ids)) % 3)
+        readings = replace(result.readings, rows=rows, pairs=told)
+        nothing = dict.fromkeys(("associations", "atlas", "measures", "slices"), ())
+        return replace(result, cohort=cohort, readings=readings, confounded=None, **nothing)
+
+    assert "some view tells C from each of the others; not shown: A from B." in of(0.5, 0.01, 0.02).sentence
+    assert "Some view tells each group from each other." in of(0.01, 0.01, 0.02).sentence
+    assert "some view tells A from C; not shown: A from B, B from C." in of(0.5, 0.01, 0.5).sentence
+    assert "no view is shown to tell two groups apart." in of(0.5, 0.5, 0.5).sentence
+    found = of(0.5, 0.02, 0.01)
+    assert found.pictured == ("B", "C")
+    assert "C - B" in [inset.get_title() for inset in found.plot("images").child_axes]
+    assert set(found.findings.query("question == 'readable in pairs'")["other"]) == {"B", "C"}
+
+
+def test_differences_are_drawn_on_a_scale_that_chance_does_not_fill_and_in_their_shape(
+    result: UnderstandResult,
+) -> None:
+    noise = np.random.default_rng(0).normal(size=result.cohort.views[views.WHOLE].shape)
+    cohort = replace(result.cohort, views={**result.cohort.views, views.WHOLE: noise})
+    drawn = {}
+    for kind, given in (("images", replace(result, cohort=cohort)), ("errors", result)):
+        insets: Any = given.plot(kind).child_axes
+        drawn[kind] = next(inset for inset in insets if " - " in inset.get_title())
+        low, high = drawn[kind].images[0].get_clim()
+        assert high == -low >= 8
+        assert "Standard errors" in [inset.get_xlabel() for inset in insets]
+    assert np.abs(drawn["images"].images[0].get_array()).max() < 6
+    tall, wide = views.errors_extent(result.cohort.frame)
+    assert drawn["errors"].get_aspect() == pytest.approx(tall / wide)
+
+
 @pytest.mark.parametrize("kind", ["views", "margins", "images", "errors"])
-def test_every_figure_can_be_drawn(result: fairseg.understanding.UnderstandResult, kind: str) -> None:
+def test_every_figure_can_be_drawn(result: UnderstandResult, kind: str) -> None:
     assert isinstance(result.plot(kind), Axes)
 
 
@@ -107,12 +150,11 @@ def test_intersections_have_room_in_figures_and_whoever_is_left_out_is_in_the_co
     assert legend is not None
     assert [text.get_text() for text in legend.get_texts()] == list(found.cohort.names)
     assert not any(isinstance(handle, Patch) for handle in legend.legend_handles)
-    found.save(tmp_path)  # a warning of matplotlib would be an error
+    page = found.save(tmp_path)  # a warning of matplotlib would be an error
+    assert "Which groups are told from each other?" in page.read_text(encoding="utf-8")
 
 
-def test_no_model_of_groups_is_written(
-    result: fairseg.understanding.UnderstandResult, tmp_path: Path
-) -> None:
+def test_no_model_of_groups_is_written(result: UnderstandResult, tmp_path: Path) -> None:
     page = result.save(tmp_path)
     written = {file.name for file in tmp_path.iterdir() if not file.name.startswith(".")}
     figures = {"margins.svg", "images.svg", "errors.svg"}
@@ -248,7 +290,7 @@ FACTS = {"margin": 10.0, "row": ROW, "names": ["age", "body size"], "views": ["o
     ["crop", "no crop", "standardise", "inside", "anatomy", "pixels", "header", "position", "confounded"],
 )
 def test_the_command_of_an_advice_runs_as_it_is_printed(
-    kind: str, scanned: bool, result: fairseg.understanding.UnderstandResult, phantom: Path
+    kind: str, scanned: bool, result: UnderstandResult, phantom: Path
 ) -> None:
     table = result.cohort.table.assign(**({"Scanner vendor": "A"} if scanned else {}))
     cohort = replace(result.cohort, table=table, bins={"group": [1.0, 2.5]})
@@ -303,7 +345,7 @@ def test_the_command_names_the_age_that_makes_the_fat_by_which_groups_are_told(t
         assert any(command.endswith(f"--adjust {confounder} --out DIR") for command in commands) == named
 
 
-def test_no_crop_is_advised_to_who_needs_none(result: fairseg.understanding.UnderstandResult) -> None:
+def test_no_crop_is_advised_to_who_needs_none(result: UnderstandResult) -> None:
     moved = SimpleNamespace(group="Black", change=(0.1, 0.05, 0.2), donors="White", intervention="exchanged")
     went_by = Advice("goes by", "shown", {"one": moved})
     for others, crops in (((Advice("crop", "shown"),), True), ((Advice("no crop", "shown"),), False)):
@@ -313,7 +355,7 @@ def test_no_crop_is_advised_to_who_needs_none(result: fairseg.understanding.Unde
         assert ("--sampler oversampling" in printed) != crops
 
 
-def test_few_subjects_with_dice_are_said(result: fairseg.understanding.UnderstandResult) -> None:
+def test_few_subjects_with_dice_are_said(result: UnderstandResult) -> None:
     dice = result.cohort.dice
     assert dice is not None
     assert "Dice is known" not in result.sentence
