@@ -16,7 +16,8 @@ import numpy.typing as npt
 
 from fairseg.crop import Box
 from fairseg.training.prepare import Floats, Labels, zscore
-from fairseg.understanding.views import LEAST, LEVELS
+from fairseg.understanding.place import LEVELS
+from fairseg.understanding.views import LEAST
 
 
 @dataclass(frozen=True, eq=False)

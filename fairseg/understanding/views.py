@@ -10,22 +10,20 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import gaussian_filter, map_coordinates
+from scipy.ndimage import gaussian_filter
 from skimage.measure import perimeter
 
 from fairseg.crop import Box
 from fairseg.io.images import Mask, check_same_grid
 from fairseg.io.label_files import read_image_files, read_labels, with_spacing
-from fairseg.training.raw import slice_axis
+from fairseg.understanding.place import Place, axis_of, size_in_plane, slices_of
 
 Floats = npt.NDArray[np.float64]
 
-SIZE = 40  # pixels of a view along each axis
-LEVELS = (1 / 6, 1 / 2, 5 / 6)  # where the slices of a view lie between the organ's first and last
 STEP = 5.0  # mm
 MARGINS = (0, 1, 2, 4, 8)  # steps
 _RING = 4  # steps around the box
@@ -147,9 +145,9 @@ def make_frame(
     organs, farthest, axes, pixels, depths, units, blank = [], [], [], [], [], set(), []
     for case in cases:
         mask = case.labels(case.reference, labels)
-        axes.append(_axis_of(mask))
+        axes.append(axis_of(mask))
         units.add(mask.unit)
-        voxels, spacing = _slices(mask.voxels, axes[-1]), _in_plane(mask, axes[-1])
+        voxels, spacing = slices_of(mask.voxels, axes[-1]), size_in_plane(mask, axes[-1])
         pixels.append(np.asarray(spacing))
         depths.append(len(voxels))
         if voxels.any():
@@ -208,68 +206,16 @@ def views_of(case: CaseFiles, frame: Frame) -> dict[str, Floats]:
         raise ValueError(f"case {case.name}: {error}") from None
     if not mask.voxels.any():
         return {}
-    stacks = [_slices(channel.voxels, frame.axis).astype(np.float64) for channel in channels]
-    place = _Place(mask, frame)
+    stacks = [slices_of(channel.voxels, frame.axis).astype(np.float64) for channel in channels]
+    place = Place(mask, frame.axis, flat=frame.flat)
     found = _image_views(stacks, place, frame)
     found |= _number_views(stacks, mask, place, frame)
     if guess is not None:
-        found[ERRORS] = error_maps(_slices(guess.voxels, frame.axis), place, frame)
+        found[ERRORS] = error_maps(slices_of(guess.voxels, frame.axis), place, frame)
     return found
 
 
-class _Place:
-    """Where the organ of a case lies, and how to sample around it."""
-
-    def __init__(self, mask: Mask, frame: Frame) -> None:
-        self.labels = _slices(mask.voxels, frame.axis)
-        self.spacing = _in_plane(mask, frame.axis)
-        self.organ = Box.around(self.labels)
-        first, last = self.organ.start[0], self.organ.stop[0]
-        levels = (0.5,) if frame.flat else LEVELS
-        self.levels = [min(int(first + level * (last - first)), last - 1) for level in levels]
-        self.center = np.array(self.organ.center[1:]) - 0.5
-        self.grid = (len(levels), SIZE, SIZE)
-
-    def points(self, extent: Sequence[float]) -> list[Floats]:
-        """Return the rows and columns, in voxels, that a view of an extent in mm samples."""
-        steps = (np.arange(SIZE) - (SIZE - 1) / 2) / SIZE
-        return [
-            middle + steps * length / size
-            for middle, length, size in zip(self.center, extent, self.spacing, strict=True)
-        ]
-
-    def sample(
-        self,
-        stack: npt.NDArray[Any],
-        extent: Sequence[float],
-        beyond: Literal["constant", "nearest"] = "constant",
-    ) -> Floats:
-        """Return a stack around the organ, (levels, SIZE, SIZE); beyond the image 0 or its border."""
-        rows, columns = self.points(extent)
-        # A coarser grid than that of the image sees means, not single pixels.
-        blur = [
-            0.5 * max(length / SIZE / size - 1.0, 0.0)
-            for length, size in zip(extent, self.spacing, strict=True)
-        ]
-        grid = np.meshgrid(rows, columns, indexing="ij")
-        planes = [gaussian_filter(stack[level].astype(np.float64), blur) for level in self.levels]
-        return np.stack([map_coordinates(plane, grid, order=1, mode=beyond) for plane in planes])
-
-    def inside(self, extent: Sequence[float]) -> npt.NDArray[np.bool_]:
-        """Return which pixels of a view lie in the image, (levels, SIZE, SIZE)."""
-        rows, columns = self.points(extent)
-        height, width = self.labels.shape[1:]
-        seen = ((rows >= 0) & (rows <= height - 1))[:, None] & ((columns >= 0) & (columns <= width - 1))
-        return np.broadcast_to(seen, self.grid)
-
-    def within(self, extent: Sequence[float], box: Sequence[float]) -> npt.NDArray[np.bool_]:
-        """Return which pixels of a view lie in a box of some mm around the organ's center."""
-        steps = np.abs(np.arange(SIZE) - (SIZE - 1) / 2) / SIZE
-        rows, columns = (steps * length <= size / 2 for length, size in zip(extent, box, strict=True))
-        return np.broadcast_to(rows[:, None] & columns, self.grid)
-
-
-def _image_views(stacks: Sequence[Floats], place: _Place, frame: Frame) -> dict[str, Floats]:
+def _image_views(stacks: Sequence[Floats], place: Place, frame: Frame) -> dict[str, Floats]:
     """Return the views that show pixels, (C, levels, y, x)."""
     parts: list[dict[str, Floats]] = []
     tight, ring = frame.extent(0.0), frame.ring
@@ -322,7 +268,7 @@ def standardised(
     return np.where(shown, (view - pixels.mean()) / max(float(pixels.std()), LEAST), 0.0)
 
 
-def _number_views(stacks: Sequence[Floats], mask: Mask, place: _Place, frame: Frame) -> dict[str, Floats]:
+def _number_views(stacks: Sequence[Floats], mask: Mask, place: Place, frame: Frame) -> dict[str, Floats]:
     """Return the views that are a few numbers."""
     voxel = float(np.prod(place.spacing if frame.flat else mask.spacing))
     field = np.array(place.labels.shape[1:]) * place.spacing
@@ -382,7 +328,7 @@ def errors_extent(frame: Frame) -> tuple[float, float]:
     return frame.extent(_RING / 2 * frame.step)
 
 
-def error_maps(guess: npt.NDArray[Any], place: _Place, frame: Frame) -> Floats:
+def error_maps(guess: npt.NDArray[Any], place: Place, frame: Frame) -> Floats:
     """Return false positives and false negatives of each label, (2 L, levels, y, x), on the organ's box."""
     extent = errors_extent(frame)
     maps = []
@@ -440,17 +386,3 @@ def image_columns(views: Mapping[str, npt.NDArray[np.floating]], frame: Frame) -
         "organ brightness (SD of the image)": bright.astype(np.float64),
         **({"pixel size (mm)": views[HEADER][:, 1].astype(np.float64)} if frame.unit == "mm" else {}),
     }
-
-
-def _axis_of(mask: Mask) -> int | None:
-    """Return the axis across slices, as in training; None in 2D."""
-    return None if mask.voxels.ndim == 2 else slice_axis(mask.spacing)
-
-
-def _slices(voxels: npt.NDArray[Any], axis: int | None) -> npt.NDArray[Any]:
-    return voxels[None] if axis is None else np.moveaxis(voxels, axis, 0)
-
-
-def _in_plane(mask: Mask, axis: int | None) -> Floats:
-    spacing = np.array(mask.spacing, dtype=np.float64)
-    return spacing if axis is None else np.delete(spacing, axis)

@@ -8,6 +8,7 @@ import SimpleITK as sitk
 from PIL import Image
 
 from fairseg.understanding import views
+from fairseg.understanding.place import SIZE
 from fairseg.understanding.views import CaseFiles, make_frame, views_of
 
 
@@ -131,7 +132,7 @@ def test_images_in_2d_have_one_level_and_a_case_without_organ_no_view(tmp_path: 
         case(tmp_path, "b", image, np.zeros((60, 60), dtype=np.uint8), spacing=(1.0, 1.0)),
     ]
     frame = make_frame(cases, {"organ": 1}, (0.0,))
-    assert views_of(cases[0], frame)[views.WHOLE].shape == (1, 1, views.SIZE, views.SIZE)
+    assert views_of(cases[0], frame)[views.WHOLE].shape == (1, 1, SIZE, SIZE)
     assert views_of(cases[1], frame) == {}
 
 
@@ -156,7 +157,7 @@ def test_colours_in_one_file_are_read_as_a_file_for_each_channel(tmp_path: Path)
     one, two = (views_of(case, frame) for case in cases)
     for name in two:
         np.testing.assert_array_equal(one[name], two[name])
-    assert one[views.WHOLE].shape == (3, 1, views.SIZE, views.SIZE)
+    assert one[views.WHOLE].shape == (3, 1, SIZE, SIZE)
     means = one[views.INTENSITY][6:].reshape(3, 7)[:, 0]  # after mean and spread of the organ
     np.testing.assert_allclose(means, colours.mean(axis=(1, 2)))
 
@@ -193,7 +194,7 @@ def test_a_single_slice_is_an_area_and_the_ring_is_as_wide_as_margins_grow(tmp_p
     assert frame.ring == (10.0 + 8.0, 5.0 + 8.0)
     found = views_of(one, frame)
     assert found[views.MEASURES][0] == 200 * 0.25
-    assert found[views.WHOLE].shape == (1, 1, views.SIZE, views.SIZE)
+    assert found[views.WHOLE].shape == (1, 1, SIZE, SIZE)
 
 
 def test_error_maps_say_what_is_too_much_and_what_is_missing(tmp_path: Path, scene: tuple) -> None:
@@ -205,6 +206,6 @@ def test_error_maps_say_what_is_too_much_and_what_is_missing(tmp_path: Path, sce
     one = CaseFiles(one.name, one.images, one.reference, predicted)
     frame = make_frame([one], {"organ": 1}, (0.0,))
     too_much, missing = views_of(one, frame)[views.ERRORS][:, 1]
-    half = views.SIZE // 2
+    half = SIZE // 2
     assert too_much[:, :half].sum() < 0.1 * too_much[:, half:].sum()
     assert missing[:, half:].sum() < 0.1 * missing[:, :half].sum()
