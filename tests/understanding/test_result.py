@@ -250,6 +250,17 @@ def test_a_missing_prediction_is_named(phantom: Path, tmp_path: Path) -> None:
         fairseg.understand(phantom, "group", predictions=tmp_path)
 
 
+def test_nothing_is_said_of_crops_that_remove_nothing(phantom: Path, tmp_path: Path) -> None:
+    found = fairseg.understand(phantom, "group", permutations=119, margins=(500,))
+    assert found.crop_margin is None
+    assert "crop" not in found.sentence
+    assert not {"crop", "no crop"} & {one.kind for one in found.advice}
+    page = found.save(tmp_path).read_text(encoding="utf-8")
+    assert "No crop was tried: even one with 500 mm around the largest organ removes nothing" in page
+    with pytest.raises(ValueError, match="margins need a crop that removes something"):
+        found.plot("margins")
+
+
 def test_views_do_not_depend_on_numbers_of_cases(phantom: Path) -> None:
     found = fairseg.understand(phantom, "group", permutations=199, margins=(0,)).cohort.views
     assert all(len(view) == 26 for view in found.values())
