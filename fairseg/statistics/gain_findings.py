@@ -37,6 +37,8 @@ class GainReasonKind(Enum):
     UNKNOWN_GROUP_FAILS = "subjects of unknown group newly fail, or lost much"
     MEANS_DIFFER = "the groups' mean gains differ otherwise than their typical ones"
     UNJUDGED_STRUCTURE = "a structure has too few subjects to be judged"
+    LOSS_ALONE = "a group is shown to have lost, and no group of the pair to have gained"
+    LARGEST_GAP = "the largest gap is another one now, and larger than any was before"
     STRATA = "strata too small"
     TYPICAL_OPPOSES = "the other group typically gained more, by more than does not matter"
     REMAINING_MARGIN = "limits reach beyond the margin"

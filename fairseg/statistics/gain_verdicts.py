@@ -41,12 +41,15 @@ def row_verdict(row: GainRow) -> Verdict:
     of the narrowing show. Where they do not, a model is fairer still if a gap was shown, the group behind
     gained more, and the other is not behind by more than the margin. Typical gains that the means contradict
     say nothing, a hardest tenth that some only rose out of nothing against a model, and a gap whose estimates
-    say the reverse neither fairer nor less fair.
+    say the reverse neither fairer nor less fair. What is shown to lie within the margin is no more than a
+    movement, and none that a model is blamed for.
     """
     before, after = row.gap_before, row.gap_after
     towards = sign(row.gain.estimate) if row.shown and not row.contrary else 0
     sizes = abs(before.interval.estimate), abs(after.interval.estimate)
-    blamed = towards != 0 and not row.passed
+    blamed = towards != 0 and not row.passed and not row.inside
+    # Where subjects changed by different amounts the gap need not follow the shift between their gains.
+    followed = (before.interval.estimate - after.interval.estimate) * towards >= abs(row.gain.estimate) / 2
     narrower = row.narrowing.low > 0 or (before.shown and towards == before.sign and _not_reversed(row))
     slight = sizes[1] <= row.margin and sizes[1] < sizes[0]
     reversed_gap = before.shown and after.shown and before.sign != after.sign
@@ -60,7 +63,7 @@ def row_verdict(row: GainRow) -> Verdict:
         (blamed and row.levels_down, Verdict.LEVELS_DOWN),
         (blamed and reversed_gap and not slight, Verdict.OVERCORRECTED),
         (blamed and wider, Verdict.LESS_FAIR),
-        (towards != 0 and narrower and sizes[1] < sizes[0], Verdict.FAIRER),
+        (towards != 0 and narrower and followed and not row.inside and sizes[1] < sizes[0], Verdict.FAIRER),
         (towards != 0 and towards == before.sign and not grown, Verdict.MOVED),
         (row.inside, Verdict.SAME),
     )
@@ -77,6 +80,7 @@ def model_verdicts(
 ) -> ModelGains:
     """Judge every pair, every attribute and the model."""
     pairs = tuple(_pair(pair, evidence, groupings[pair.attribute], options) for pair in evidence.rows)
+    pairs = _beside_the_largest(pairs)
     verdicts = {grouping.name: _attribute(grouping.name, pairs, evidence) for grouping in groupings}
     verdict, *others = verdicts.values()
     grave = [one for one in _GRAVE if one in (verdict, *others)]
@@ -93,6 +97,34 @@ def model_verdicts(
         evidence.unjudged,
         evidence.unknown,
     )
+
+
+def _beside_the_largest(pairs: tuple[PairGains, ...]) -> tuple[PairGains, ...]:
+    """Let no pair be fairer where another gap of its attribute is now larger than any was before."""
+    judged = [pair for pair in pairs if pair.rows]
+    found = []
+    for pair in pairs:
+        own = [one for one in judged if one.attribute == pair.attribute]
+        if pair.verdict is Verdict.FAIRER and (largest := largest_gap(own)) not in (None, pair):
+            assert largest is not None
+            reason = GainReason(GainReasonKind.LARGEST_GAP, pair.attribute, largest.second)
+            rows = tuple(replace(row, verdict=_within(Verdict.MOVED, row.verdict)) for row in pair.rows)
+            decided = tuple(row for row in rows if row.verdict is Verdict.MOVED)
+            moved = replace(pair, verdict=Verdict.MOVED, rows=rows, decided_by=decided)
+            found.append(replace(moved, reasons=(*pair.reasons, reason)))
+        else:
+            found.append(pair)
+    return tuple(found)
+
+
+def largest_gap(pairs: Sequence[PairGains]) -> PairGains | None:
+    """Return the pair whose typical gap is shown with the second model, and larger than any was before."""
+    before = max((abs(pair.rows[0].gap_before.interval.estimate) for pair in pairs), default=0.0)
+    shown = [pair for pair in pairs if pair.rows[0].gap_after.shown]
+    largest = max(shown, key=lambda pair: abs(pair.rows[0].gap_after.interval.estimate), default=None)
+    if largest is None or abs(largest.rows[0].gap_after.interval.estimate) <= before:
+        return None
+    return largest
 
 
 def _attribute(name: str, pairs: Sequence[PairGains], evidence: Evidence) -> Verdict:
@@ -136,6 +168,7 @@ def _pair(pair: Pair, evidence: Evidence, grouping: Grouping, options: JudgeOpti
         return PairGains(*about, Verdict.NOT_JUDGED, reasons=reasons)
     reasons += _of_rows(rows, second, stratified := evidence.stratified and not grouping.held)
     outside, possible = _outside(rows, changes), _possible_harm(grouping.name, evidence, options)
+    reasons += _losses_alone(grouping.name, changes, rows[0].structure)
     barred = bool(possible) or any(one.kind not in _UNTESTED for one in reasons)
     # What is shown of a single structure decides nothing where it is also shown to be too small to matter.
     slight = [row.inside and row.structure != rows[0].structure for row in rows]
@@ -194,6 +227,18 @@ def _gains(change: GroupChange, overall: str, margin: float) -> bool:
     """Return whether a group is shown to have gained, and not by little: typically, or as fewer fail."""
     typically = change.change.low > 0 and change.change.estimate >= margin / 2
     return change.judged and change.structure == overall and (typically or change.failures.high < 0)
+
+
+def _losses_alone(attribute: str, changes: Sequence[GroupChange], overall: str) -> tuple[GainReason, ...]:
+    """Return who is shown to have typically lost, where nobody is shown to have gained."""
+    own = [one for one in changes if one.judged and one.structure == overall]
+    if any(one.change.low > 0 or one.failures.high < 0 for one in own):
+        return ()
+    return tuple(
+        GainReason(GainReasonKind.LOSS_ALONE, attribute, one.group, overall)
+        for one in own
+        if one.change.high < 0
+    )
 
 
 def _of_rows(rows: Sequence[GainRow], second: str, stratified: bool) -> tuple[GainReason, ...]:

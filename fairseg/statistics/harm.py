@@ -224,23 +224,25 @@ def _between(
     permutations: int,
     rng: np.random.Generator,
 ) -> list[HarmRow]:
-    """Test new failures of each group, less those that it was rescued from, against those of all others."""
+    """Test new failures of each group, less those that it was rescued from, against those of all others.
+
+    How many of a group were rescued is held fixed while the new failures are dealt anew: dealt as well, the
+    rescued of one group would hide the new failures of all others, and chance would seem to make none.
+    """
     places = [place for place in places if place.elsewhere.sum() >= 2]
     if not places:
         return []
     tables = [
-        np.stack([place.known, falls[:, place.column] > 0, falls[:, place.column] < 0], axis=1).astype(
-            np.float32
-        )
-        for place in places
+        np.stack([place.known, falls[:, place.column] > 0], axis=1).astype(np.float32) for place in places
     ]
+    rescued = [int((falls[place.here, place.column] < 0).sum()) for place in places]
     p: list[list[Floats]] = [[] for _ in places]
     for batch in _deals(permutations, len(falls), rng):
-        for found, place, table in zip(p, places, tables, strict=True):
+        for found, place, table, better in zip(p, places, tables, rescued, strict=True):
             dealt = place.ids[batch]
             here = (dealt == place.number).astype(np.float32) @ table
             others = ((dealt >= 0) & (dealt != place.number)).astype(np.float32) @ table
-            net = np.maximum(here[:, 1] - here[:, 2], 0)
+            net = np.maximum(here[:, 1] - better, 0)
             found.append(_fisher(net, others[:, 1], here[:, 0], others[:, 0]))
     every = np.stack([np.concatenate(found) for found in p], axis=1)
     adjusted = _adjusted(every, np.array([place.weight for place in places]))
@@ -269,7 +271,8 @@ def _adjusted(p: Floats, weights: Floats) -> Floats:
     """
     scaled = p / weights
     lowest = np.sort(scaled.min(axis=1))
-    return np.asarray(np.searchsorted(lowest, scaled[0] * (1 + 1e-9), "right") / lowest.size)
+    adjusted = np.searchsorted(lowest, scaled[0] * (1 + 1e-9), "right") / lowest.size
+    return np.asarray(np.maximum(adjusted, p[0]))
 
 
 def _fisher(k: Floats, k_others: Floats, n: Floats, n_others: Floats) -> Floats:

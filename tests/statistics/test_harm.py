@@ -49,6 +49,22 @@ def test_p_values_are_those_of_the_exact_tests() -> None:
     assert WITHIN_SHARE + BETWEEN_SHARE <= 1
 
 
+@pytest.mark.parametrize("rescued", [0, 40])
+def test_the_rescued_of_one_group_make_no_harm_to_another(rescued: int) -> None:
+    """One of B newly falls, and two of A: nothing, however many of A no longer fail."""
+    ids = np.repeat([0, 1], [100, 30])
+    first, second = np.full(130, 0.9), np.full(130, 0.9)
+    first[:rescued] = 0.2
+    second[[60, 61, 110]] = 0.2
+    found = rows(first, second, ids)
+    between = found["B", "newly failing", "between"]
+    assert (between.worse, between.better, between.worse_others) == (1, 0, 2)
+    assert between.p_adjusted >= between.p > 0.5
+    assert not any(row.shown for row in found.values())
+    second[111:118] = 0.2  # eight of B, which stand out as they do where nobody is rescued
+    assert rows(first, second, ids)["B", "newly failing", "between"].shown
+
+
 def test_five_of_thirty_are_shown_and_four_are_not() -> None:
     ids = np.repeat([0, 1], [30, 30])
     for count, shown in ((5, True), (4, False)):

@@ -18,7 +18,7 @@ from fairseg.statistics.gain_findings import (
     PairGains,
     sign,
 )
-from fairseg.statistics.gain_verdicts import AGAINST, row_verdict
+from fairseg.statistics.gain_verdicts import AGAINST, largest_gap, row_verdict
 from fairseg.statistics.harm import HarmRow
 from fairseg.statistics.limits import Interval
 from fairseg.statistics.verdicts import Endpoint, Verdict
@@ -105,6 +105,7 @@ def spoken_row(row: GainRow, result: Compared) -> dict[str, Any]:
         "turned": row.gap_before.sign * row.gap_after.sign < 0,
         "after_shown": row.gap_after.shown,
         "narrower": row_verdict(row) is Verdict.FAIRER,
+        "slight": row.inside,
         "at_most": write(max(0.0, row.reverse_bound), apart=[row.margin])
         if row.reverse_bound == row.reverse_bound
         else "",
@@ -253,13 +254,15 @@ def _reasons(
         by = "" if change is None else _abs(change.change, numbers.score, result.options.margin)
         mean = _mean_gain(pair, one) if one.kind is GainReasonKind.MEANS_DIFFER else None
         typical = _typical_gain(pair, one, result) if one.kind is GainReasonKind.TYPICAL_OPPOSES else None
+        largest = _largest_gap(model, one, result) if one.kind is GainReasonKind.LARGEST_GAP else None
         # What is said already, or speaks for what is said.
         if said is not None and (
             (mean and said["endpoint"] != "TYPICAL" and mean["gained"] == said["gained"])
             or (typical and said["endpoint"] == "TYPICAL")
         ):
             continue
-        texts.append(say("gain_reason", one=one, change=change, by=by, mean=mean, typical=typical, **facts))
+        told = {"mean": mean, "typical": typical, "largest": largest}
+        texts.append(say("gain_reason", one=one, change=change, by=by, **told, **facts))
     return list(dict.fromkeys(texts))[:3]
 
 
@@ -280,6 +283,18 @@ def _gap_left(pair: PairGains, result: Compared) -> dict[str, Any] | None:
     """Return the typical case of all structures where a gap is shown with the second model, else None."""
     row = pair.typical
     return spoken_row(row, result) if row is not None and row.gap_after.shown else None
+
+
+def _largest_gap(model: ModelGains, reason: GainReason, result: Compared) -> dict[str, Any]:
+    """Return the row of the largest gap as sentences say it, by who is behind with the model."""
+    pair = largest_gap([pair for pair in model.pairs if pair.attribute == reason.attribute and pair.rows])
+    assert pair is not None
+    row = spoken_row(pair.rows[0], result)
+    return {
+        **row,
+        "behind": row["now_behind"],
+        "ahead": pair.first if row["now_behind"] == pair.second else pair.second,
+    }
 
 
 def _typical_gain(pair: PairGains | None, reason: GainReason, result: Compared) -> dict[str, Any]:
