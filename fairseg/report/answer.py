@@ -137,6 +137,7 @@ def _reasons(result: Audited, comparisons: Sequence[Comparison], attribute: str)
         if one.verdict in (Verdict.OPEN, Verdict.GAP)
         for reason in one.reasons
         if reason.kind is not ReasonKind.MARGIN
+        and (reason.kind is not ReasonKind.MEANS or _tells(reason, one))
     ]
     if floors := [reason for reason in found if reason.kind is ReasonKind.FLOOR]:
         place = found.index(floors[0])  # a group below the floor stands in each of its comparisons
@@ -145,11 +146,25 @@ def _reasons(result: Audited, comparisons: Sequence[Comparison], attribute: str)
     facts = {"title": result.scores.spoken_title, "overall": result.structures[0], "options": result.options}
     adjust = result.held_fixed
     texts = [
-        say("reason", one=one, adjust=adjust, **facts)
+        say("reason", one=one, adjust=adjust, by=_by(one, result), **facts)
         for one in (*result.judgement.reasons[attribute], *found)
         if result.judgement.verdicts[attribute] is Verdict.OPEN or one.kind in _OF_WHO_IS_JUDGED
     ]
     return list(dict.fromkeys(texts))[:3]
+
+
+def _by(reason: Reason, result: Audited) -> str:
+    """Write the difference that a reason rests on, if there is one."""
+    if reason.difference is None:
+        return ""
+    return numbers.with_limits(*reason.difference, numbers.score, apart=(0.0, result.options.margin))
+
+
+def _tells(reason: Reason, comparison: Comparison) -> bool:
+    """Return whether means tell what the rows of a comparison do not: a difference, or all there is."""
+    assert reason.difference is not None
+    alone = all(one.kind is ReasonKind.MEANS for one in comparison.reasons)
+    return alone or (reason.difference.low > 0 and not comparison.shown)
 
 
 def _floors(result: Audited, floors: Sequence[Reason]) -> Reason:

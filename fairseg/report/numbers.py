@@ -13,6 +13,7 @@ NONE = "\N{EN DASH}"  # stands where there is no value
 _MINUS = "\N{MINUS SIGN}"
 _SIGNIFICANT = 0.05
 _MORE = 2  # decimals that tell a figure from what it is compared with; where they do not, a sign does
+_LARGEST = 1e9  # from where a power of ten says more than digits: ratios of errors that are next to nothing
 _ROUNDING = 1e-9  # by which a sum in another order may differ
 
 
@@ -39,6 +40,8 @@ def number(value: float, digits: int = 3, *, sign: bool = False, apart: Iterable
     ('0.01996', '0.020')
     >>> number(0.0199997, 3, apart=[0.02]), number(3e-8, 3, apart=[0.0])
     ('<0.020', '>0.000')
+    >>> number(1.7e299), number(-123456789.0, 0)
+    ('2e+299', '\N{MINUS SIGN}123,456,789')
     >>> number(math.inf), number(math.nan)
     ('\N{INFINITY}', '\N{EN DASH}')
     """
@@ -52,7 +55,7 @@ def number(value: float, digits: int = 3, *, sign: bool = False, apart: Iterable
         limit = min(differ, key=lambda one: abs(value - one))
         return f"{'<' if value < limit else '>'}{number(limit, digits, sign=sign)}"
     digits = enough
-    text = f"{abs(value):,.{digits}f}"
+    text = f"{abs(value):,.{digits}f}" if abs(value) < _LARGEST else f"{abs(value):.0e}"
     if not text.strip("0.,"):
         return text
     return f"{_MINUS if value < 0 else '+' if sign else ''}{text}"

@@ -245,6 +245,7 @@ class ReasonKind(StrEnum):
     MISSING_SCORES = "scores are missing more often in one group"
     LOST_CASES = "cases of more subjects of one group have no score"
     STRATA = "strata too small"
+    MEANS = "the means of those who do not fail may differ by more than the margin"
     SEVERITY = "the hardest cases are worse in one group"
     ONE_STRATUM = "one stratum has a gap that the strata together have not"
     SMALL_GROUP = "a group too small to be judged is served otherwise"
@@ -255,7 +256,8 @@ class ReasonKind(StrEnum):
 class Reason:
     """What stands between a comparison, or an attribute, and NO_GAP, and the figures that it rests on.
 
-    `group` is the one that is worse off, where one is, and `against` the one that it is compared with.
+    `group` is the one that is worse off, where one is, and `against` the one that it is compared with;
+    `difference` by how much, where neither an endpoint nor the facts say.
     """
 
     kind: ReasonKind
@@ -265,6 +267,7 @@ class Reason:
     adjusted: bool = False
     facts: tuple[GroupFacts, ...] = ()
     against: str | None = None
+    difference: Interval | None = None
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,7 @@ from fairseg.statistics.permutation import Row
 from fairseg.statistics.reasons import (
     below_floor,
     lost_cases,
+    means_apart,
     missing_scores,
     not_judged,
     one_stratum,
@@ -218,6 +219,7 @@ def _judge(
     reasons += missing_scores(comparison.attribute, pair, measured, options)
     if not any(one.kind is ReasonKind.MISSING_SCORES for one in reasons):
         reasons += lost_cases(draft.grouping, comparison.first, comparison.second, options)
+    reasons += means_apart(pair, measured, options)
     reasons += severity(pair, measured, options, of=compared)
     reasons += one_stratum(draft.lines, draft.grouping, measured, options)
     if failing:

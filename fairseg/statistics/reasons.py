@@ -14,7 +14,7 @@ from fairseg.statistics.group_facts import StructureScores
 from fairseg.statistics.judge_options import JudgeOptions
 from fairseg.statistics.page_level import Line, Members
 from fairseg.statistics.row_tests import observe
-from fairseg.statistics.two_samples import brunner_munzel, fisher_exact
+from fairseg.statistics.two_samples import brunner_munzel, fisher_exact, welch_limits
 from fairseg.statistics.verdicts import Endpoint, Verdict
 
 _LEAST_IN_TAIL = 5  # subjects of each group
@@ -93,6 +93,28 @@ def lost_cases(grouping: Grouping, first: str, second: str, options: JudgeOption
         for name in ordered
     ]
     return [Reason(ReasonKind.LOST_CASES, "", ordered[0], facts=tuple(facts))]
+
+
+def means_apart(pair: Pair, measured: Sequence[StructureScores], options: JudgeOptions) -> list[Reason]:
+    """Return a reason for each structure whose means are not shown to lie within the margin.
+
+    Of those for whom the model does not fail, whom the failures tell of: two one-sided tests (Welch). Where
+    15 of 100 more in one group are poor, but do not fail, hardly any subject is near the typical difference,
+    and none of them need be among the hardest tenth.
+    """
+    found = []
+    for one in measured:
+        working = [part[part >= options.failure_threshold] for part in (one.scores[who] for _, who in pair)]
+        if min(part.size for part in working) < options.min_size:
+            continue  # other reasons tell of that
+        ahead = welch_limits(working[0], working[1], 1 - 2 * options.alpha)
+        if max(-ahead.low, ahead.high) <= options.margin:
+            continue
+        worse = int(ahead.estimate > 0)
+        names = pair[worse][0], pair[1 - worse][0]
+        difference = ahead if worse else ahead.negated()
+        found.append(Reason(ReasonKind.MEANS, one.name, names[0], against=names[1], difference=difference))
+    return found
 
 
 def severity(

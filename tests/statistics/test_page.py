@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from fairseg.metrics.fairness import Floats
 from fairseg.statistics.common_structures import common_structures
@@ -313,7 +314,36 @@ def test_as_many_hard_cases_but_far_worse_ones(
     parts = [with_worst(good(rng, 400), count, rng.uniform(*low, count)) for low in (first, second)]
     page = judge(*parts)
     assert page.verdict is Verdict.OPEN
-    assert reasons(page.comparisons[0]) == {ReasonKind.SEVERITY}
+    assert reasons(page.comparisons[0]) - {ReasonKind.MEANS} == {ReasonKind.SEVERITY}
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("kind", ["two peaks", "many perfect"])
+def test_means_that_may_differ_by_more_than_the_margin_are_not_green(seed: int, kind: str) -> None:
+    """10 of 100 more are poor, or 17 fewer perfect: few lie near the shift, and none need be a worst case."""
+    rng = np.random.default_rng(seed)
+    parts = []
+    for poor, perfect in ((0.2, 0.62), (0.3, 0.45)):
+        if kind == "two peaks":
+            fine, bad = rng.normal(0.92, 0.025, 400).clip(0, 0.98), rng.uniform(0.52, 0.75, 400)
+            parts.append(np.where(rng.random(400) < poor, bad, fine))
+        else:
+            parts.append(np.where(rng.random(400) < perfect, 1.0, rng.uniform(0.5, 1.0, 400)))
+    (comparison,) = judge(*parts).comparisons
+    assert comparison.verdict in (Verdict.OPEN, Verdict.GAP)
+    (reason,) = (one for one in comparison.reasons if one.kind is ReasonKind.MEANS)
+    assert reason.difference is not None
+    assert (reason.group, reason.against) == ("B", "A")
+    ahead = parts[0].mean() - parts[1].mean()
+    limits = stats.ttest_ind(*parts, equal_var=False).confidence_interval(0.9)
+    assert reason.difference == pytest.approx((ahead, *limits))
+
+
+def test_failures_are_told_of_by_their_own_margin_and_not_by_the_means(rng: np.random.Generator) -> None:
+    """In 3 of 300 of each the model fails, by much more in one group: means of all would differ by .008."""
+    parts = [with_worst(good(rng, 300), 3, low) for low in (0.45, 0.0)]
+    (comparison,) = judge(*parts).comparisons
+    assert ReasonKind.MEANS not in reasons(comparison)
 
 
 def test_failures_left_out_of_one_group(rng: np.random.Generator) -> None:
@@ -506,8 +536,9 @@ def test_small_groups_that_are_served_well_but_otherwise(rng: np.random.Generato
 
 def test_severity_names_the_group_whose_cases_are_worse(rng: np.random.Generator) -> None:
     parts = [with_worst(good(rng, 400), 40, rng.uniform(*low, 40)) for low in ((0.5, 0.55), (0.72, 0.76))]
-    (reason,) = judge(*parts).comparisons[0].reasons
-    assert (reason.kind, reason.group, reason.against) == (ReasonKind.SEVERITY, "A", "B")
+    found = {reason.kind: reason for reason in judge(*parts).comparisons[0].reasons}
+    assert found.keys() == {ReasonKind.SEVERITY, ReasonKind.MEANS}
+    assert {(reason.group, reason.against) for reason in found.values()} == {("A", "B")}
 
 
 def test_severity_allows_for_all_comparisons_of_the_page(rng: np.random.Generator) -> None:
