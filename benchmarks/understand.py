@@ -2,6 +2,7 @@
 
     python benchmarks/understand.py --seeds 5            # the table of docs/understand.md
     python benchmarks/understand.py --null 200 --permutations 199  # how often chance is called readable
+    python benchmarks/understand.py --null-dice 300      # how often made-up Dice is said to go with a view
     python benchmarks/understand.py --null-changes 300   # how often chance is called use
     python benchmarks/understand.py --intervention       # what a network goes by, and what it does without
 
@@ -29,6 +30,7 @@ from fairseg.understanding import read_groups, views
 from fairseg.understanding.changes import change_with_limits, with_holm
 from fairseg.understanding.intervention import _donors
 from fairseg.understanding.readable import PERMUTATIONS, Model
+from fairseg.understanding.used import associations
 from fairseg.understanding.views import CaseFiles, make_frame, subject_views
 
 COHORTS = {
@@ -58,8 +60,12 @@ def cohort_views(shift: Shift, seed: int, number: int) -> tuple[dict[str, np.nda
         frame = make_frame(cases, plain_labels(raw, "this benchmark"), (0.0, 5.0, 10.0, 20.0, 40.0))
         names, found = subject_views(cases, table["subject"].tolist(), frame)
     groups = table.drop_duplicates("subject").set_index("subject").loc[names, "group"]
-    del found[views.MEASURES]
     return found, (groups == "B").to_numpy().astype(np.int64)
+
+
+def read_of(found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the views that are read."""
+    return {name: view for name, view in found.items() if name not in views.NOT_READ}
 
 
 def table(cohorts: list[str], seeds: int, number: int, permutations: int, model: Model) -> None:
@@ -68,6 +74,7 @@ def table(cohorts: list[str], seeds: int, number: int, permutations: int, model:
         aucs, shown, seconds = [], [], []
         for seed in range(seeds):
             found, ids = cohort_views(COHORTS[name], seed, number)
+            found = read_of(found)
             start = time.process_time()
             options = {"model": model, "permutations": permutations, "seed": seed}
             readings = read_groups(found, ids, ["A", "B"], **options)
@@ -87,7 +94,7 @@ def table(cohorts: list[str], seeds: int, number: int, permutations: int, model:
 
 def null(cohorts: int, number: int, permutations: int, people: int) -> None:
     """Print how often any view is called readable where groups are dealt to people at random."""
-    found, _ = cohort_views(Shift(), 1000, people // 2)
+    found = read_of(cohort_views(Shift(), 1000, people // 2)[0])
     rng = np.random.default_rng(0)
     wrong = 0
     for cohort in range(cohorts):
@@ -97,6 +104,39 @@ def null(cohorts: int, number: int, permutations: int, people: int) -> None:
         rows = read_groups(own, ids, ["A", "B"], permutations=permutations, seed=cohort).rows
         wrong += any(row.shown for row in rows)
         print(f"{wrong} of {cohort + 1} cohorts called readable", flush=True)
+
+
+def null_dice(cohorts: int, number: int, permutations: int) -> None:
+    """Print how often Dice that is made up is said to go with what tells the groups, of one cohort's images.
+
+    Noise, and failures, alike in everybody; the Dice that errors of about a pixel leave; and Dice that falls
+    with the first component of the outside, within the groups.
+    """
+    found, ids = cohort_views(SHIFT, 0, number)
+    read, one_pixel = read_of(found), found[views.ONE_PIXEL][:, 0].astype(np.float64)
+    readings = read_groups(read, ids, ["A", "B"], permutations=199)
+    outside = found[views.OUTSIDE].reshape(len(ids), -1).astype(np.float64)
+    for group in (0, 1):
+        outside[ids == group] -= outside[ids == group].mean(axis=0)
+    body = np.linalg.svd(outside, full_matrices=False)[0][:, 0] * np.sqrt(len(ids))
+    kinds = {
+        "noise": lambda rng: rng.normal(0.9, 0.02, len(ids)),
+        "failures": lambda rng: 0.9 - 0.5 * (rng.random(len(ids)) < 0.1) + rng.normal(0, 0.01, len(ids)),
+        "one pixel": lambda rng: 1 - rng.uniform(0.5, 1.5, len(ids)) * (1 - one_pixel),
+        "the outside": lambda rng: 0.9 - 0.02 * body + rng.normal(0, 0.02, len(ids)),
+    }
+    for kind, draw in kinds.items():
+        counts = np.zeros(3, dtype=int)
+        for cohort in range(cohorts):
+            dice = draw(np.random.default_rng(cohort))
+            scores, predictions = associations(
+                readings, read, dice, ids, ["A", "B"],
+                one_pixel=one_pixel, permutations=permutations, seed=cohort,
+            )  # fmt: skip
+            shown = [one for one in (*scores, *predictions) if one.shown]
+            told = any(one.shown for one in scores), bool(shown), any(not one.of_size for one in shown)
+            counts += np.array(told)
+        print(f"{kind}: {counts[0]} by a score, {counts[1]} by either, {counts[2]} beyond size, of {cohorts}")
 
 
 def null_changes(cohorts: int) -> None:
@@ -173,6 +213,7 @@ if __name__ == "__main__":
     parser.add_argument("--permutations", type=int, default=1000)
     parser.add_argument("--null", type=int, default=0, metavar="COHORTS")
     parser.add_argument("--people", type=int, default=600, help="that the cohorts of --null are drawn from")
+    parser.add_argument("--null-dice", type=int, default=0, metavar="COHORTS")
     parser.add_argument("--null-changes", type=int, default=0, metavar="COHORTS")
     parser.add_argument("--intervention", action="store_true")
     given = parser.parse_args()
@@ -180,6 +221,8 @@ if __name__ == "__main__":
         intervention(given.seeds)
     elif given.null_changes:
         null_changes(given.null_changes)
+    elif given.null_dice:
+        null_dice(given.null_dice, given.subjects, given.permutations)
     elif given.null:
         null(given.null, given.subjects, given.permutations, given.people)
     else:

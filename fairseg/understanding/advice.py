@@ -1,29 +1,28 @@
 """What the findings suggest, as findings themselves: the words stand in the template."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from fairseg.understanding.changes import Change
 from fairseg.understanding.confounded import Confounded
 from fairseg.understanding.errors import Atlas, MeasureDifference
-from fairseg.understanding.readable import Reading, Readings
-from fairseg.understanding.used import Association
-from fairseg.understanding.views import (
-    AROUND,
-    BOX,
-    HEADER,
-    LEAK,
-    LEAKING_BOX,
-    MASK,
-    ORGAN,
-    OUTSIDE,
-    POSITION,
-    SHAPE,
-    WHOLE,
+from fairseg.understanding.kinds import (
+    ANATOMY,
+    OF_ORGAN,
+    REFERENCES,
+    best_of,
+    beyond_outline,
+    of_the_image,
+    shown_in,
 )
+from fairseg.understanding.readable import Reading, Readings
+from fairseg.understanding.used import Association, Prediction
+from fairseg.understanding.views import AROUND, BOX, HEADER, LEAKING_BOX, ORGAN, OUTSIDE, POSITION, WHOLE
 
-OF_ORGAN = (ORGAN, MASK, SHAPE)  # views that no change outside the organ changes
+MATTERS = 0.7  # AUC that a crop's view must be shown to be below, for the crop to be called tight enough
+_LEAST_REMOVED = 0.25  # share of an image that a crop must remove to be advised
+_UNEQUAL = 1.25  # times as many subjects of the largest group as of the smallest
 
 
 @dataclass(frozen=True)
@@ -42,34 +41,61 @@ class Advice:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Crop:
+    """A crop that may be used.
+
+    Attributes:
+        margin: mm around the largest organ, or pixels.
+        excluded: whether every group's AUC in it is shown to be below `MATTERS`; if not, this is the tightest
+            that was tried, and the group may be read in it all the same.
+        row: of its view, where a group is told best.
+        organ: the reading of the organ, or of its outline, that tells a group within it; None if none does.
+    """
+
+    margin: float
+    excluded: bool
+    row: Reading
+    organ: Reading | None
+
+
 def margin_curve(readings: Readings) -> list[tuple[float, Reading]]:
     """Return the margins, mm, with the reading of the group that is told best."""
     views = [view for view in readings.views if view.startswith(BOX)]
     return sorted((float(view.removeprefix(BOX).split()[0]), readings.best(view)) for view in views)
 
 
-def crop_margin(readings: Readings) -> float | None:
-    """Return the widest margin up to which no group is shown to be readable, mm; None if there is none."""
-    widest = None
-    for margin, row in margin_curve(readings):
-        if shown_in(readings, row.view):
-            return widest
-        widest = margin
-    return widest
+def choose_crop(readings: Readings, removed: Mapping[float, float]) -> Crop | None:
+    """Return the widest crop in which every group's AUC is shown to be below `MATTERS`, else the tightest.
 
+    None where the tightest tells a group that the organ itself does not, or removes little of the images.
 
-def shown_in(readings: Readings, view: str) -> list[Reading]:
-    """Return the groups that are shown to be readable in a view."""
-    return [row for row in readings.rows if row.view == view and row.shown]
-
-
-def beyond_outline(readings: Readings, row: Reading) -> bool:
-    """Return whether a view tells a group better than the organ's outline, which it may show, does.
-
-    Where the outline is not shown to tell it, any view does.
+    Args:
+        readings: of the crops, and of the organ.
+        removed: margin -> median share of an image that the crop removes, 0 to 1.
     """
-    outlines = [one for view in (MASK, SHAPE) for one in shown_in(readings, view) if one.group == row.group]
-    return all(row.low > one.auc for one in outlines)
+    crop = None
+    for margin, best in margin_curve(readings):
+        rows = [row for row in readings.rows if row.view == best.view]
+        organs = [_of_organ(readings, row) for row in rows if row.shown]
+        if None in organs or removed.get(margin, 1.0) < _LEAST_REMOVED:
+            break
+        excluded = all(row.high < MATTERS for row in rows)
+        if crop is None or excluded:
+            crop = Crop(margin, excluded, best, organs[0] if organs else None)
+    return crop
+
+
+def crop_margin(readings: Readings, removed: Mapping[float, float]) -> float | None:
+    """Return the margin of `choose_crop`; None if there is none, or a group is shown to be readable in it."""
+    crop = choose_crop(readings, removed)
+    return None if crop is None or crop.organ is not None else crop.margin
+
+
+def _of_organ(readings: Readings, row: Reading) -> Reading | None:
+    """Return the reading of the organ, or its outline, that may be all that a view shows of a group."""
+    organs = shown_in(readings, ORGAN, *REFERENCES)
+    return best_of([one for one in organs if one.group == row.group and one.auc >= row.low])
 
 
 def tightest_shown(readings: Readings) -> list[Reading]:
@@ -83,6 +109,31 @@ def pixels_differ(readings: Readings, unit: str) -> bool:
     return unit == "px" and bool(shown_in(readings, HEADER))
 
 
+def told_outside(readings: Readings) -> list[Reading]:
+    """Return what tells a group outside the organ; views that hold it, where it does not tell the group."""
+    holding = WHOLE, *(row.view for _, row in margin_curve(readings))
+    beyond = [row for row in shown_in(readings, *holding) if _of_organ(readings, row) is None]
+    return [*beyond, *shown_in(readings, OUTSIDE, AROUND)]
+
+
+def rough_outlines(measures: Sequence[MeasureDifference]) -> list[MeasureDifference]:
+    """Return the outlines that are shown to be rougher in a group, clearest first, for no other size.
+
+    A small structure is rougher in pixels by itself: that sizes differ need not be shown to be the reason.
+    """
+    sizes = {
+        (one.structure, one.second)
+        for one in measures
+        if one.measure.startswith("reference") and not one.difference[1] <= 0 <= one.difference[2]
+    }
+    rough = [
+        one
+        for one in measures
+        if one.shown and one.measure.startswith("roughness") and (one.structure, one.second) not in sizes
+    ]
+    return sorted(rough, key=lambda one: (one.p_adjusted, -abs(one.difference[0])))
+
+
 def advise(
     readings: Readings,
     confounded: Confounded | None,
@@ -92,88 +143,117 @@ def advise(
     changes: Sequence[Change] = (),
     *,
     unit: str = "mm",
+    predicted: Sequence[Prediction] = (),
+    removed: Mapping[float, float] | None = None,
+    trained: Mapping[str, int] | None = None,
 ) -> tuple[Advice, ...]:
-    """Return what the findings suggest; `unit` is that of lengths, "mm" or "px"."""
+    """Return what the findings suggest.
+
+    Args:
+        readings: as from `read_groups`.
+        confounded: what confounders have to do with them, if any were named.
+        associated: whether scores go with Dice.
+        atlas: where errors differ, that with most evidence first.
+        measures: of the masks.
+        changes: of Dice with the image.
+        unit: of lengths, "mm" or "px".
+        predicted: whether Dice can be predicted from views.
+        removed: margin -> share of an image that a crop removes; None: enough.
+        trained: subjects of each group that a training has; None or empty: not known.
+    """
     found: list[Advice] = []
+    rare = rarest(trained or {})
     shown = [row for row in readings.rows if row.shown]
     explained = [row for row in shown if confounded is not None and confounded.explained(row)]
     if explained and confounded is not None:
-        facts = {"names": confounded.names, "views": list(dict.fromkeys(row.view for row in explained))}
-        found.append(Advice("confounded", "alone: shown; beyond: not shown", facts))
-    margin = crop_margin(readings)
-    wider = [row.view for at, row in margin_curve(readings) if margin is None or at > margin]
-    away = [row for view in (WHOLE, OUTSIDE, AROUND, *wider) for row in shown_in(readings, view)]
-    anatomy = [row for view in (MASK, SHAPE) for row in shown_in(readings, view)]
-    if away and anatomy:
-        pass  # the organ itself differs, which no crop hides, nor should
-    elif away and margin is not None and not shown_in(readings, ORGAN):
-        best = max(away, key=lambda row: row.auc)
-        told = "outside: shown; within: not shown"
-        found.append(Advice("crop", told, {"margin": margin, "row": best}))
-    elif away and tightest_shown(readings):
-        closest = margin_curve(readings)[0]
-        found.append(Advice("no crop", "shown", {"margin": closest[0], "row": closest[1]}))
-    leaks = [
-        row
-        for own, whole in ((ORGAN, LEAK), (_closest(readings), LEAKING_BOX))
-        for row in shown_in(readings, whole)
-        if not shown_in(readings, own) and beyond_outline(readings, row)
-    ]
-    if leaks:
-        found.append(Advice("standardise", "shown", {"row": leaks[0]}))
+        which = {"names": confounded.names, "views": list(dict.fromkeys(row.view for row in explained))}
+        found.append(Advice("confounded", "alone: shown; beyond: not shown", which))
+    crop, away, curve = choose_crop(readings, removed or {}), told_outside(readings), margin_curve(readings)
+    outside = best_of(away)
+    if outside and crop is not None:
+        strength = "outside: shown; within: " + ("too, by the organ" if crop.organ else "not shown")
+        found.append(Advice("crop", strength, {"crop": crop, "margin": crop.margin, "row": outside}))
+    elif outside and curve:
+        margin, row = curve[0]
+        little = (removed or {}).get(margin, 1.0) < _LEAST_REMOVED
+        tight = {"margin": margin, "row": row, "outside": outside, "rare": rare, "little": little}
+        found.append(Advice("no crop", "shown", tight))
+    found += [Advice("standardise", "shown", facts) for facts in _leaks(readings)[:1]]
     if inside := [row for row in shown_in(readings, ORGAN) if beyond_outline(readings, row)]:
-        found.append(Advice("inside", "shown", {"row": inside[0]}))
-    if anatomy:
+        found.append(Advice("inside", "shown", {"row": inside[0], "rare": rare}))
+    if anatomy := best_of(shown_in(readings, *ANATOMY)):
         kind = "pixels" if pixels_differ(readings, unit) else "anatomy"
-        found.append(Advice(kind, "shown", {"row": max(anatomy, key=lambda row: row.auc)}))
+        found.append(Advice(kind, "shown", {"row": anatomy}))
     if header := shown_in(readings, HEADER):
         found.append(Advice("header", "shown", {"row": header[0]}))
     if position := shown_in(readings, POSITION):
         found.append(Advice("position", "shown", {"row": position[0]}))
-    found += _of_the_model(associated, changes)
-    # A small structure is rougher in pixels by itself: that sizes differ need not be shown to be the reason.
-    sizes = {
-        (one.structure, one.second)
-        for one in measures
-        if one.measure.startswith("reference") and not one.difference[1] <= 0 <= one.difference[2]
-    }
-    outlines = [
-        one
-        for one in measures
-        if one.shown and one.measure.startswith("roughness") and (one.structure, one.second) not in sizes
-    ]
-    if outlines:
+    found += _of_the_model(associated, predicted, changes, rare)
+    if outlines := rough_outlines(measures):
         found.append(Advice("references", "shown", {"one": outlines[0]}))
     if places := [one for one in atlas if one.shown]:
         found.append(Advice("errors", "shown", {"one": places[0]}))
-    if not shown:
-        found.append(Advice("nothing", "not shown", {"chance": max(row.chance for row in readings.rows)}))
+    if not of_the_image(readings) and not shown_in(readings, *REFERENCES):
+        chance = max(row.chance for row in readings.rows)
+        found.append(Advice("nothing", "not shown", {"chance": chance}))
     return tuple(found)
 
 
-def _of_the_model(associated: Sequence[Association], changes: Sequence[Change]) -> list[Advice]:
+def rarest(trained: Mapping[str, int]) -> str:
+    """Return the smallest group, if it is much smaller than the largest; else "".
+
+    >>> rarest({"M": 45, "F": 45}), rarest({"M": 60, "F": 12})
+    ('', 'F')
+    """
+    if not trained or max(trained.values()) <= _UNEQUAL * min(trained.values()):
+        return ""
+    return min(trained, key=lambda name: trained[name])
+
+
+def _leaks(readings: Readings) -> list[dict[str, Any]]:
+    """Return where the tightest crop tells a group less if it is standardised by itself."""
+    curve = margin_curve(readings)
+    if not curve:
+        return []
+    margin, best = curve[0]
+    own = {row.group: row for row in readings.rows if row.view == best.view}
+    return [
+        {"row": row, "own": own[row.group], "margin": margin}
+        for row in shown_in(readings, LEAKING_BOX)
+        if own[row.group].high < row.low and beyond_outline(readings, row)
+    ]
+
+
+def _of_the_model(
+    associated: Sequence[Association],
+    predicted: Sequence[Prediction],
+    changes: Sequence[Change],
+    rare: str,
+) -> list[Advice]:
     """Return what the model's Dice suggests, where it was asked."""
     found: list[Advice] = []
     lent = [one for one in changes if one.donors]
     if moved := clearest(lent):
-        found.append(Advice("goes by", "shown", {"one": moved}))
+        found.append(Advice("goes by", "shown", {"one": moved, "rare": rare}))
     elif lent:
         found.append(Advice("stays", "not shown", {"one": lent[0]}))
-    if used := [one for one in associated if one.shown]:
-        one = max(used, key=lambda one: abs(one.correlation))
-        found.append(
-            Advice("used", "shown", {"one": one, "asked": bool(lent), "organ": one.view in OF_ORGAN})
-        )
+    if one := goes_with_dice(associated, predicted):
+        facts = {"one": one, "asked": bool(lent), "organ": one.view in OF_ORGAN}
+        found.append(Advice("used", "shown", facts))
     elif associated:
         found.append(Advice("not used", "not shown", {"one": associated[0]}))
     return found
 
 
+def goes_with_dice(
+    associated: Sequence[Association], predicted: Sequence[Prediction]
+) -> Association | Prediction | None:
+    """Return what is shown to go with Dice, and is of more than size if any is; the clearest of these."""
+    asked: list[Association | Prediction] = [*associated, *predicted]
+    shown = [one for one in asked if one.shown]
+    return min(shown, key=lambda one: (one.of_size, one.p_adjusted, -abs(one.correlation)), default=None)
+
+
 def clearest(changes: Sequence[Change]) -> Change | None:
     """Return the first change that is shown: exchange before brightness, the reference group last."""
     return next((one for one in changes if one.shown), None)
-
-
-def _closest(readings: Readings) -> str:
-    curve = margin_curve(readings)
-    return curve[0][1].view if curve else ""

@@ -1,7 +1,7 @@
 """What `understand` is given, read and checked: images and masks, groups, scores, confounders."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -54,6 +54,8 @@ class Gathered:
         options: how the table was read.
         predictions: the folder of masks that was given; "" without.
         unseen: cases of imagesTs, where imagesTr were looked at.
+        trained: subjects of imagesTr in each group that is judged, on whom a training would be; empty where
+            it is not known.
         spacing: of images whose files state none, as it was given; None without.
     """
 
@@ -76,6 +78,7 @@ class Gathered:
     options: TableOptions
     predictions: str = ""
     unseen: int = 0
+    trained: Mapping[str, int] = field(default_factory=dict)
     spacing: Spacing | None = None
 
     @property
@@ -168,6 +171,7 @@ def gather(
     cases = [files[name] for name in table["case"]]
     subjects, views = subject_views(cases, table["subject"].tolist(), frame)
     group_of = members.own.set_index("subject")["group"]
+    in_training = _table_of_training(file, options, data) if test else everybody
     place = {subject: position for position, subject in enumerate(subjects)}
     places = [place[subject] for subject in table["subject"]]
     return Gathered(
@@ -190,6 +194,7 @@ def gather(
         options=options or TableOptions(),
         predictions="" if predictions is None else str(predictions),
         unseen=unseen,
+        trained=_in_training(in_training, groups, order),
         spacing=spacing,
     )
 
@@ -233,6 +238,25 @@ def _check_run(run: "TrainedRun | None", raw: RawDataset) -> None:
     for name, ours in (("channels", list(raw.channels)), ("labels", raw.labels)):
         if run is not None and run.about[name] != ours:
             raise ValueError(f"run: it was trained with {name} {run.about[name]}, the data has {ours}")
+
+
+def _table_of_training(
+    file: str | Path | pd.DataFrame, options: TableOptions | None, data: str | Path
+) -> pd.DataFrame | None:
+    """Return the rows of imagesTr, or None where the table, or the dataset, has none."""
+    try:
+        return _read_table(file, options, read_raw(data, "Tr"), f"imagesTr of {data}")
+    except ValueError:
+        return None
+
+
+def _in_training(table: pd.DataFrame | None, groups: Groups, judged: Sequence[int]) -> dict[str, int]:
+    """Return how many subjects of each group that is judged a table has; empty if it has none of one."""
+    if table is None:
+        return {}
+    members = read_subjects(table, groups.encode(table), len(groups)).members
+    counts = {groups.names[group]: int((members[:, 1] == group).sum()) for group in judged}
+    return counts if all(counts.values()) else {}
 
 
 def _seen(run: "TrainedRun | None", table: pd.DataFrame) -> set[str]:

@@ -24,10 +24,13 @@ from fairseg.statistics.cohort_table import cohort_table
 from fairseg.statistics.verdicts import Verdict
 from fairseg.understanding import words
 from fairseg.understanding.figures import plot
+from fairseg.understanding.kinds import of_the_image, question_of
 from fairseg.understanding.understood import Understood
 
 if TYPE_CHECKING:
-    from fairseg.understanding.readable import Reading
+    from fairseg.understanding.readable import Readings
+
+_DIFFER = {"references": "References differ", "model": "The model differs"}
 
 PAGE, KIND = "understand.html", "understand"
 FILES = (
@@ -58,7 +61,7 @@ def save_page(result: Understood, folder: Path) -> Path:
         "understanding.html.j2",
         title=f"What images tell of {result.cohort.attribute}",
         card=card_of(result),
-        forest=_forest(result.readings.rows),
+        forest=_forest(result.readings),
         counts=result.cohort.counts,
         left_out=result.left_out.to_dict("records"),
         figures=pictures,
@@ -70,7 +73,7 @@ def save_page(result: Understood, folder: Path) -> Path:
         confounders=words.confounder_tables(result),
         confounder_notes=[] if result.confounded is None else result.confounded.notes,
         people=_people(result),
-        association=words.association_table(result),
+        associations=words.association_tables(result),
         slices=words.slice_table(result),
         changes=words.change_table(result),
         occlusion=[]
@@ -94,11 +97,16 @@ def save_page(result: Understood, folder: Path) -> Path:
 
 def card_of(result: Understood, tables: Sequence[Table] = ()) -> Card:
     """Return the card: whether a group is readable, and the answer."""
-    headline, *details = words.answer_lines(result)
-    shown = any(row.shown for row in result.readings.rows)
-    look, text = (Verdict.GAP, "Readable") if shown else (Verdict.OPEN, "Not shown to be readable")
-    badge = charts.badge(look, (text, look.css_class))
-    return Card(look.css_class, [(badge, headline)], " ".join(details), tables)
+    answers = words.question_lines(result)
+    shown = bool(of_the_image(result.readings))
+    look = Verdict.GAP if shown else Verdict.OPEN
+    badges = {"image": (look, "Readable" if shown else "Not shown to be readable")}
+    badges |= {kind: (Verdict.GAP, text) for kind, text in _DIFFER.items()}
+    rows = [
+        (charts.badge(badges[kind][0], (badges[kind][1], badges[kind][0].css_class)), line)
+        for kind, line in answers
+    ]
+    return Card(look.css_class, rows, " ".join(words.further_lines(result)), tables)
 
 
 def card_html(result: Understood) -> str:
@@ -106,11 +114,13 @@ def card_html(result: Understood) -> str:
     return card_of(result, [words.readings_table(result)]).html()
 
 
-def _forest(rows: "tuple[Reading, ...]") -> Markup:
+def _forest(readings: "Readings") -> Markup:
+    rows = readings.rows
     several = len({row.group for row in rows}) > 1
     lines = []
     for row in sorted(rows, key=lambda row: words.view_rank(row.view)):
-        verdict, text = (Verdict.GAP, "readable") if row.shown else (Verdict.OPEN, "not shown")
+        told = "readable" if question_of(readings, row) == "image" else "differs"
+        verdict, text = (Verdict.GAP, told) if row.shown else (Verdict.OPEN, "not shown")
         lines.append(
             charts.ForestRow(
                 row.view if several else "",
@@ -128,7 +138,7 @@ def _forest(rows: "tuple[Reading, ...]") -> Markup:
         label="AUC of each view",
         axis="AUC; band: chance in every view",
         margin=max(min(row.chance for row in rows) - 0.5, 0.0),
-        heads=("View", "Readable", "AUC [95% limits]", "Could be shown from"),
+        heads=("View", "Tells the group", "AUC [95% limits]", "Could be shown from"),
         write=lambda value: hundredth(value + 0.5),
     )
 

@@ -37,7 +37,7 @@ Reader = Callable[[Integers, npt.NDArray[np.int8]], Floats]
 LEVEL = 0.05
 PERMUTATIONS: dict[Model, int] = {"linear": 1000, "cnn": 39}
 _COMPONENTS = 40
-_FOLDS, _REPEATS = 5, 4
+FOLDS, REPEATS = 5, 4
 _CHUNK = 50  # deals at a time
 
 
@@ -153,11 +153,9 @@ def read_groups(
     [True, False]
     """
     counts = np.bincount(ids, minlength=len(names))
-    if counts.min() < _FOLDS:
+    if counts.min() < FOLDS:
         short = names[int(counts.argmin())]
-        raise ValueError(
-            f"ids must have {_FOLDS} subjects of each group at least, {short} has {counts.min()}"
-        )
+        raise ValueError(f"ids must have {FOLDS} subjects of each group at least, {short} has {counts.min()}")
     deals = _Deals(ids, len(names), strata, permutations, seed)
     told: list[tuple[int, int | None]] = [(1, None)]
     if len(names) > 2:
@@ -167,7 +165,7 @@ def read_groups(
     scores: dict[str, Floats] = {}
     values = []
     for name, view in views.items():
-        read: Reader = partial(deals.linear_scores, _components(view))
+        read: Reader = partial(deals.linear_scores, components_of(view))
         if model == "cnn" and view.ndim > 2:
             from fairseg.understanding.encoder import EncoderReader  # noqa: PLC0415  (torch)
 
@@ -199,7 +197,7 @@ def _judged(
         views: their names.
         about: of each of the K: the group, its subjects, those of the others, and what `against` says.
     """
-    centers, spreads = _of_the_others(every)
+    centers, spreads = of_the_others(every)
     z = (every - centers) / spreads
     largest = z[1:].reshape(len(z) - 1, -1).max(axis=1)
     limit = np.quantile(largest, 1 - LEVEL, method="higher")
@@ -208,26 +206,31 @@ def _judged(
         for column, (group, n, others, against) in enumerate(about):
             auc, own = float(every[0, place, column]), z[:, place, column]
             chance = float(min(centers[0, place, column] + limit * spreads[0, place, column], 1.0))
-            p, adjusted = _share(own[1:], own[0]), _share(largest, own[0])
+            p, adjusted = share_as_large(own[1:], own[0]), share_as_large(largest, own[0])
             limits = auc_limits(auc, n, others)
             rows.append(Reading(view, group, n, others, auc, *limits, chance, p, adjusted, against))
     return tuple(rows)
 
 
-def _of_the_others(every: Floats) -> tuple[Floats, Floats]:
-    """Return the mean, and the standard deviation, of all deals but each by itself, both (deals, ...)."""
-    number, away = len(every) - 1, every - 0.5
+def of_the_others(every: Floats, about: float = 0.5) -> tuple[Floats, Floats]:
+    """Return the mean, and the standard deviation, of all deals but each by itself, both (deals, ...).
+
+    Args:
+        every: the cohort first, then the deals, (deals, ...).
+        about: near which they lie, so that no digits are lost.
+    """
+    number, away = len(every) - 1, every - about
     means = (away.sum(axis=0) - away) / number
     variances = ((away**2).sum(axis=0) - away**2) / number - means**2
-    return means + 0.5, np.sqrt(np.maximum(variances, 1e-18))
+    return means + about, np.sqrt(np.maximum(variances, 1e-18))
 
 
-def _share(chance: Floats, observed: float) -> float:
+def share_as_large(chance: Floats, observed: float) -> float:
     """Return the share of deals that are as large, the cohort itself among them."""
     return float((1 + np.count_nonzero(chance >= observed - 1e-12)) / (1 + chance.size))
 
 
-def _components(view: npt.NDArray[np.floating]) -> Floats:
+def components_of(view: npt.NDArray[np.floating]) -> Floats:
     """Return a view as whitened components with the constant, Z of the module's formula, (N, K)."""
     flat = view.reshape(len(view), -1).astype(np.float64)
     flat = flat - flat.mean(axis=0)
@@ -259,9 +262,9 @@ class _Deals:
             self.ids[1:, stratum] = rng.permuted(self.ids[1:, stratum], axis=1)
         self.number = number
         # Ordered by group and dealt in turn, every fold has its share of each group.
-        order = (self.ids[:, None] + rng.random((permutations + 1, _REPEATS, ids.size))).argsort(axis=-1)
+        order = (self.ids[:, None] + rng.random((permutations + 1, REPEATS, ids.size))).argsort(axis=-1)
         self.folds = np.empty(order.shape, dtype=np.int8)
-        np.put_along_axis(self.folds, order, (np.arange(ids.size) % _FOLDS).astype(np.int8), axis=-1)
+        np.put_along_axis(self.folds, order, (np.arange(ids.size) % FOLDS).astype(np.int8), axis=-1)
 
     def judge(self, read: Reader, told: Sequence[tuple[int, int | None]]) -> tuple[Floats, Floats]:
         """Return the out-of-fold scores of the cohort, (N, G), and the AUC of each deal and what is told.
@@ -281,11 +284,11 @@ class _Deals:
         """Return the mean over repeats of the out-of-fold scores, (deals, N, G)."""
         deals, number = ids.shape
         target = (ids[..., None] == np.arange(self.number)).astype(np.float64)
-        products = parts @ parts.T if number < _FOLDS * parts.shape[1] else None
+        products = parts @ parts.T if number < FOLDS * parts.shape[1] else None
         whole = parts.T @ target if products is None else products @ target
         scores = np.zeros((deals, number, self.number))
-        for repeat in range(_REPEATS):
-            for fold in range(_FOLDS):
+        for repeat in range(REPEATS):
+            for fold in range(FOLDS):
                 held = folds[:, repeat] == fold
                 size = int(held[0].sum())  # the same in every deal
                 where = np.nonzero(held)[1].reshape(deals, size)
@@ -303,7 +306,7 @@ class _Deals:
                 else:  # of fewer subjects in a fold than components the same, by Woodbury's identity
                     system = np.eye(size) - products[where[:, :, None], where[:, None, :]]
                     scores[rows, where] += answer - np.linalg.solve(system, answer - whole[rows, where])
-        return scores / _REPEATS
+        return scores / REPEATS
 
     def _told(self, scores: Floats, ids: Integers, group: int, other: int | None) -> Floats:
         """Return how well the scores (deals, N, G) tell a group from another, or from all others."""

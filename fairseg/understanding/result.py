@@ -29,8 +29,8 @@ from fairseg.understanding.gather import Gathered, gather
 from fairseg.understanding.readable import LEVEL, PERMUTATIONS, Model, read_groups
 from fairseg.understanding.slices import FOUND, Slice, find_slices
 from fairseg.understanding.understood import Understood
-from fairseg.understanding.used import associations
-from fairseg.understanding.views import BOTTLENECK, ERRORS, MEASURES, image_columns
+from fairseg.understanding.used import Association, Prediction, associations
+from fairseg.understanding.views import BOTTLENECK, ERRORS, MEASURES, NOT_READ, ONE_PIXEL, image_columns
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -217,15 +217,18 @@ def understand(
         cases = whole.cases, whole.case_subjects, whole.ids, whole.names, whole.frame
         intervention = intervene(trained, *cases, **tested, progress=progress)
         whole = replace(whole, views={**whole.views, BOTTLENECK: intervention.bottleneck})
-    views = {name: view for name, view in whole.views.items() if name != MEASURES}
+    views = {name: view for name, view in whole.views.items() if name not in NOT_READ}
     readings = read_groups(views, whole.ids, whole.names, **reading)
     confounded = None
     if alike:
         columns = whole.table[alike]
         confounded = confounders_of(views, whole.ids, whole.names, columns, least=min_size, **reading)
-    associated = (
-        associations(readings, whole.dice, whole.ids, whole.names, **tested) if whole.dice is not None else []
-    )
+    associated: list[Association] = []
+    predicted: list[Prediction] = []
+    if whole.dice is not None:
+        one_pixel = whole.views[ONE_PIXEL][:, 0].astype(np.float64)
+        goes = readings, views, whole.dice, whole.ids, whole.names
+        associated, predicted = associations(*goes, one_pixel=one_pixel, **tested)
     structures = list(whole.raw.structures)
     atlas = (
         error_atlas(
@@ -239,6 +242,7 @@ def understand(
         readings,
         confounded,
         tuple(associated),
+        tuple(predicted),
         tuple(atlas),
         tuple(_measures(whole, structures, cheap, seed)),
         tuple(_slices(whole, cheap, seed)),

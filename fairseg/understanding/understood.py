@@ -13,9 +13,10 @@ from fairseg.understanding.changes import Intervention
 from fairseg.understanding.confounded import Confounded
 from fairseg.understanding.errors import Atlas, MeasureDifference
 from fairseg.understanding.gather import Gathered
+from fairseg.understanding.kinds import question_of
 from fairseg.understanding.readable import Model, Readings, Tested
 from fairseg.understanding.slices import Slice
-from fairseg.understanding.used import Association
+from fairseg.understanding.used import Association, Prediction
 from fairseg.understanding.views import WHOLE
 
 
@@ -28,6 +29,7 @@ class Understood:
         readings: how well each view tells the groups apart.
         confounded: what confounders have to do with it; None where none were named.
         associations: whether looking like a group goes with Dice; empty without scores.
+        predictions: whether Dice can be predicted from what tells a group, within the groups.
         atlas: where the groups' errors differ; empty without predictions or a run.
         measures: how volumes, volume errors and outlines differ.
         slices: subgroups that nobody named, as half of the subjects found and the other half tested them.
@@ -42,6 +44,7 @@ class Understood:
     readings: Readings
     confounded: Confounded | None
     associations: tuple[Association, ...]
+    predictions: tuple[Prediction, ...]
     atlas: tuple[Atlas, ...]
     measures: tuple[MeasureDifference, ...]
     slices: tuple[Slice, ...]
@@ -55,11 +58,13 @@ class Understood:
     def findings(self) -> pd.DataFrame:
         """Every test, a row each.
 
-        Columns: question ("readable", "readable in pairs", "readable from confounders", "readable within
-        strata", "score and Dice", "Dice if the image changes", "Dice if a patch is blanked", "place of
-        errors", "measure", "slice"), what (the view, confounder, change, structure, measure or conditions),
-        group, other, n, estimate (AUC, correlation of ranks, or difference: of Dice, of shares, of a
-        measure), low, high, chance (the AUC that would be shown), p_adjusted, shown.
+        Columns: question ("readable", of the references and of a model's errors and features "told by the
+        references" and "told by the model"; "readable in pairs", "readable from confounders", "readable
+        within strata", "score and Dice", "Dice predicted", both also "at one size", "Dice if the image
+        changes", "Dice if a patch is blanked", "place of errors", "measure", "slice"), what (the view,
+        confounder, change, structure, measure or conditions), group, other, n, estimate (AUC, correlation of
+        ranks, or difference: of Dice, of shares, of a measure), low, high, chance (the AUC that would be
+        shown), p_adjusted, shown.
         """
         rows: list[tuple[Any, ...]] = []
 
@@ -81,10 +86,18 @@ class Understood:
         for question, read in readings.items():
             for row in read:
                 n, limits = row.n + row.n_others, (row.auc, row.low, row.high)
-                add(question, row.view, (row.group, row.against or "others"), n, limits, row, row.chance)
+                own = _OF[question_of(self.readings, row)] if question == "readable" else question
+                add(own, row.view, (row.group, row.against or "others"), n, limits, row, row.chance)
         for one in self.associations:
             limits = one.correlation, one.low, one.high
             add("score and Dice", one.view, (one.group, ""), one.n, limits, one)
+        for guess in self.predictions:
+            add("Dice predicted", guess.view, ("", ""), guess.n, (guess.correlation, *_NO_LIMITS), guess)
+        for question, asked in (("score and Dice", self.associations), ("Dice predicted", self.predictions)):
+            for goes in asked:
+                group = goes.group if isinstance(goes, Association) else ""
+                limits = goes.at_size.correlation, *_NO_LIMITS
+                add(f"{question} at one size", goes.view, (group, ""), goes.n, limits, goes.at_size)
         for change in () if given is None else given.changes:
             groups = change.group, change.donors
             add("Dice if the image changes", change.intervention, groups, change.n, change.change, change)
@@ -114,7 +127,14 @@ class Understood:
         """What the findings suggest, the strongest evidence first."""
         changes = () if self.intervention is None else self.intervention.changes
         evidence = self.confounded, self.associations, self.atlas, self.measures, changes
-        return advise(self.readings, *evidence, unit=self.cohort.frame.unit)
+        return advise(
+            self.readings,
+            *evidence,
+            unit=self.cohort.frame.unit,
+            predicted=self.predictions,
+            removed=self.cohort.frame.removed,
+            trained=self.cohort.trained,
+        )
 
     @property
     def pictured(self) -> tuple[str, str]:
@@ -125,8 +145,13 @@ class Understood:
 
     @property
     def crop_margin(self) -> float | None:
-        """The widest crop in which no group is shown to be readable, mm around the box; None if none is."""
-        return crop_margin(self.readings)
+        """The margin of the crop to use, mm around the box; None where no crop would do.
+
+        The widest in which every group's AUC is shown to be below 0.7. Of few subjects nothing is: then it is
+        the tightest that was tried, in which the group may be read all the same. None where that tells a
+        group, or removes less than a quarter of half of the images.
+        """
+        return crop_margin(self.readings, self.cohort.frame.removed)
 
     @property
     def left_out(self) -> pd.DataFrame:
@@ -134,6 +159,8 @@ class Understood:
         return self.cohort.left_out
 
 
+_OF = {"image": "readable", "references": "told by the references", "model": "told by the model"}
+_NO_LIMITS = np.nan, np.nan
 _COLUMNS = (
     *("question", "what", "group", "other", "n", "estimate", "low", "high"),
     *("chance", "p_adjusted", "shown"),

@@ -37,7 +37,10 @@ INTENSITY, ERRORS = "intensity statistics", "map of errors"
 BOTTLENECK = "bottleneck of the run"
 LEAK = "organ only, image standardised"
 LEAKING_BOX = "box, image standardised"
+WITHIN, OUTLINE = "intensity within the reference", "roughness of the outline"
 MEASURES = "measures of the reference"  # size and roughness of each label; compared, not read
+ONE_PIXEL = "Dice of the reference moved by one pixel"  # what size and shape make of an error; not read
+NOT_READ = (MEASURES, ONE_PIXEL)
 
 
 BOX = "box + "
@@ -94,6 +97,7 @@ class Frame:
         useless: margins that were asked for, and are not tried, since a crop with them removes nothing of
             half of the images.
         blank: names of the cases whose reference mask has no label.
+        removed: margin -> share of the image that such a crop removes, the median over cases, 0 to 1.
     """
 
     axis: int | None
@@ -107,6 +111,7 @@ class Frame:
     step: float
     useless: tuple[float, ...]
     blank: tuple[str, ...]
+    removed: Mapping[float, float]
 
     @property
     def size(self) -> str:
@@ -143,6 +148,7 @@ def make_frame(
         ValueError: a mask cannot be read, or no mask has a label.
     """
     organs, farthest, axes, pixels, depths, units, blank = [], [], [], [], [], set(), []
+    lies: list[tuple[Floats, Floats]] = []  # center of the organ, and size of its image
     for case in cases:
         mask = case.labels(case.reference, labels)
         axes.append(axis_of(mask))
@@ -155,6 +161,7 @@ def make_frame(
             organs.append(np.array(organ.shape) * spacing)
             sides = np.array(organ.center), np.array(voxels.shape[1:]) - organ.center
             farthest.append(np.maximum(*sides) * spacing)
+            lies.append((np.array(organ.center) * spacing, np.array(voxels.shape[1:]) * spacing))
         else:
             blank.append(case.name)
     if not organs:
@@ -173,8 +180,23 @@ def make_frame(
     useless = tuple(margin for margin in asked if margin >= reach)
     tried = tuple(margin for margin in asked if margin < reach)
     flat = max(depths) == 1
-    lengths = (whole, box, pixel)
-    return Frame(axes[0], flat, *lengths, dict(labels), tried, unit, step, useless, tuple(blank))
+    removed = {margin: _removed(lies, np.array(box) / 2 + margin) for margin in tried}
+    lengths, without = (whole, box, pixel), (useless, tuple(blank), removed)
+    return Frame(axes[0], flat, *lengths, dict(labels), tried, unit, step, *without)
+
+
+def _removed(lies: Sequence[tuple[Floats, Floats]], half: Floats) -> float:
+    """Return the share of an image that a crop around the organ removes, the median over images.
+
+    Args:
+        lies: center of the organ and size of the image, each (y, x).
+        half: half the size of the crop, (y, x).
+
+    >>> _removed([(np.array([5.0, 1.0]), np.array([10.0, 4.0]))], np.array([2.5, 1.5]))
+    0.6875
+    """
+    kept = [np.minimum(center + half, size) - np.maximum(center - half, 0) for center, size in lies]
+    return float(np.median([1 - (part / size).prod() for part, (_, size) in zip(kept, lies, strict=True)]))
 
 
 def _step(most: float) -> float:
@@ -273,15 +295,18 @@ def _number_views(stacks: Sequence[Floats], mask: Mask, place: Place, frame: Fra
     voxel = float(np.prod(place.spacing if frame.flat else mask.spacing))
     field = np.array(place.labels.shape[1:]) * place.spacing
     shape = [*(np.array(place.organ.shape[1:]) * place.spacing), place.organ.shape[0]]
-    intensity, measures = [], []
+    within, measures, moved = [], [], []
     for value in frame.labels.values():
         where = place.labels == value
         shape.append(np.log(where.sum() * voxel + voxel))
         shape += _moments(where, place.spacing)
         measures += [where.sum() * voxel / (1 if frame.flat else 1000), _roughness(where)]
+        if where.any():
+            moved.append(_moved_by_one(where))
         for stack in stacks:
             pixels = stack[where] if where.any() else np.zeros(1)
-            intensity += [pixels.mean(), pixels.std()]
+            within += [pixels.mean(), pixels.std()]
+    intensity = []
     for stack in stacks:
         intensity += [stack.mean(), stack.std(), *np.percentile(stack, (5, 25, 50, 75, 95))]
     offset = (place.center - (np.array(place.labels.shape[1:]) - 1) / 2) * place.spacing
@@ -297,7 +322,10 @@ def _number_views(stacks: Sequence[Floats], mask: Mask, place: Place, frame: Fra
         HEADER: np.array(header, dtype=np.float64),
         POSITION: np.array(offset, dtype=np.float64),
         INTENSITY: np.array(intensity, dtype=np.float64),
+        WITHIN: np.array(within, dtype=np.float64),
+        OUTLINE: np.nan_to_num(np.array(measures[1::2], dtype=np.float64)),
         MEASURES: np.array(measures, dtype=np.float64),
+        ONE_PIXEL: np.array([np.mean(moved)]),
     }
 
 
@@ -326,6 +354,16 @@ def _roughness(where: npt.NDArray[np.bool_]) -> float:
 def errors_extent(frame: Frame) -> tuple[float, float]:
     """Return the extent of the maps of errors, mm (y, x)."""
     return frame.extent(_RING / 2 * frame.step)
+
+
+def _moved_by_one(where: npt.NDArray[np.bool_]) -> float:
+    """Return the Dice of a label, (slices, y, x), with itself moved by one pixel in plane.
+
+    >>> _moved_by_one(np.ones((1, 4, 2), dtype=bool))
+    0.625
+    """
+    overlaps = (where[:, 1:] & where[:, :-1]).sum() + (where[:, :, 1:] & where[:, :, :-1]).sum()
+    return float(overlaps / (2 * where.sum()))
 
 
 def error_maps(guess: npt.NDArray[Any], place: Place, frame: Frame) -> Floats:

@@ -11,15 +11,25 @@ from fairseg.report.tables import Cell, Table
 from fairseg.report.templates import say_from
 from fairseg.scoring.voxel_sizes import sizes_given
 from fairseg.understanding.advice import (
+    MATTERS,
     Advice,
-    beyond_outline,
+    choose_crop,
     clearest,
-    crop_margin,
+    goes_with_dice,
     pixels_differ,
-    shown_in,
+    rough_outlines,
     tightest_shown,
 )
 from fairseg.understanding.errors import ERROR
+from fairseg.understanding.kinds import (
+    ANATOMY,
+    REFERENCES,
+    Kind,
+    best_of,
+    kind_of,
+    of_the_image,
+    shown_in,
+)
 from fairseg.understanding.readable import Reading
 from fairseg.understanding.understood import Understood
 from fairseg.understanding.views import (
@@ -32,10 +42,12 @@ from fairseg.understanding.views import (
     LEAKING_BOX,
     MASK,
     ORGAN,
+    OUTLINE,
     OUTSIDE,
     POSITION,
     SHAPE,
     WHOLE,
+    WITHIN,
 )
 
 if TYPE_CHECKING:
@@ -48,35 +60,60 @@ _SEEN = (WHOLE, OUTSIDE)  # of which the sentence names the best
 say = partial(say_from, "understanding.txt.j2")
 
 
+def question_lines(result: Understood) -> list[tuple[Kind, str]]:
+    """Return whether the image tells the group; then of references and model, where they are shown to."""
+    by, rows = result.cohort.attribute, result.readings.rows
+    lines: list[tuple[Kind, str]] = [("image", image_line(result))]
+    anatomy = shown_in(result.readings, *ANATOMY)
+    if row := best_of(anatomy or shown_in(result.readings, OUTLINE)):
+        outlines = rough_outlines(result.measures)
+        frame = result.cohort.frame
+        pixels = pixels_differ(result.readings, frame.unit)
+        facts = {"row": row, "outlines": outlines, "size": frame.size, "pixels": pixels}
+        lines.append(("references", say("references", by=by, **facts)))
+    if row := best_of([one for one in rows if one.shown and kind_of(one.view) == "model"]):
+        place = next((one for one in result.atlas if one.shown), None) if row.view == ERRORS else None
+        lines.append(("model", say("model", by=by, row=row, place=place)))
+    return lines
+
+
+def image_line(result: Understood) -> str:
+    """Return whether, and where, the group can be read from the image."""
+    readings = result.readings
+    image = of_the_image(readings)
+    inside = [row for row in image if row.view == ORGAN]
+    of_organ = {row.group for row in shown_in(readings, ORGAN)}
+    return say(
+        "readable",
+        by=result.cohort.attribute,
+        counts=result.cohort.counts,
+        pairs=pairs_told(result),
+        best=best_of([row for row in image if row.view in _SEEN] or image),
+        inside=best_of(inside),
+        organ=readings.best(ORGAN),
+        references=bool(shown_in(readings, *REFERENCES)),
+        others=[
+            view for view in (HEADER, POSITION, INTENSITY, WITHIN) if any(row.view == view for row in image)
+        ],
+        chance=max(row.chance for row in readings.rows),
+        crop=choose_crop(readings, result.cohort.frame.removed),
+        matters=MATTERS,
+        unit=result.cohort.frame.unit,
+        tightest=best_of(tightest_shown(readings)),
+        leak=any(row.view == LEAK and row.group not in of_organ for row in image),
+    )
+
+
 def answer_lines(result: Understood) -> list[str]:
     """Return the answer, its sentences by themselves: where the group is readable, and whether it is used."""
+    return [line for _, line in question_lines(result)] + further_lines(result)
+
+
+def further_lines(result: Understood) -> list[str]:
+    """Return what the answer says of confounders and of a model."""
     readings = result.readings
     shown = [row for row in readings.rows if row.shown]
-    images = [row for row in shown if row.view in _SEEN]
-    inside = [row for row in shown if row.view == ORGAN and beyond_outline(readings, row)]
-    leaks = [row for row in shown if row.view == LEAK and beyond_outline(readings, row)]
-    of_organ = {row.group for row in shown_in(readings, ORGAN)}
-    anatomy = [row for row in shown if row.view in (MASK, SHAPE)]
-    others = [view for view in (HEADER, POSITION, INTENSITY, ERRORS, BOTTLENECK) if shown_in(readings, view)]
-    lines = [
-        say(
-            "readable",
-            by=result.cohort.attribute,
-            counts=result.cohort.counts,
-            pairs=pairs_told(result),
-            best=max(images or shown, key=lambda row: row.auc, default=None),
-            inside=max(inside, key=lambda row: row.auc, default=None),
-            organ=readings.best(ORGAN),
-            anatomy=max(anatomy, key=lambda row: row.auc, default=None),
-            others=others,
-            chance=max(row.chance for row in readings.rows),
-            margin=crop_margin(readings),
-            unit=result.cohort.frame.unit,
-            pixels=pixels_differ(readings, result.cohort.frame.unit),
-            tightest=max(tightest_shown(readings), key=lambda row: row.auc, default=None),
-            leak=any(row.group not in of_organ for row in leaks),
-        )
-    ]
+    lines = []
     if result.confounded is not None:
         one = result.confounded
         explained = [row for row in shown if one.explained(row)]
@@ -89,10 +126,11 @@ def answer_lines(result: Understood) -> list[str]:
     if result.intervention is not None:
         lent = [one for one in result.intervention.changes if one.donors]
         lines.append(say("changed", one=clearest(lent) or lent[0], reference=result.cohort.names[0]))
-    if sizes := [one for one in result.measures if one.shown and one.measure.endswith(ERROR)]:
+    told = [one for one in result.measures if one.shown and one.measure.endswith(ERROR)]
+    if sizes := sorted(told, key=lambda one: (one.p_adjusted, -abs(one.difference[0]))):
         lines.append(say("sizes", told=sizes, size=result.cohort.frame.size))
-    if told := [one for one in result.slices if one.shown]:
-        lines.append(say("slices", told=told))
+    if slices := [one for one in result.slices if one.shown]:
+        lines.append(say("slices", told=slices))
     return lines
 
 
@@ -114,16 +152,17 @@ def about_images(result: Understood) -> str:
 
 def used_line(result: Understood) -> str:
     """Say whether Dice goes with looking like a group; "" where no group is readable."""
-    dice = result.cohort.dice
+    dice, ids = result.cohort.dice, result.cohort.ids
+    known = np.zeros(ids.size, dtype=bool) if dice is None else np.isfinite(dice)
     return say(
         "used",
         associated=result.associations,
-        told=[one for one in result.associations if one.shown],
+        one=goes_with_dice(result.associations, result.predictions),
         given=dice is not None,
-        known=0 if dice is None else int(np.isfinite(dice).sum()),
-        n=len(result.cohort.subjects),
-        readable=any(row.shown for row in result.readings.rows),
-    )
+        known=[(int(known[ids == group].sum()), n, name)
+               for group, (name, n) in enumerate(result.cohort.counts)],
+        readable=any(row.shown for row in result.readings.rows if row.view != ERRORS),
+    )  # fmt: skip
 
 
 def answer(result: Understood) -> str:
@@ -151,7 +190,7 @@ def _reading_table(caption: str, rows: "tuple[Reading, ...]", result: Understood
     return Table.of(caption, _TOLD_HEADS, lines, corner="View", note=note)
 
 
-_TOLD_HEADS = ("AUC", "Could be shown from", "p (all views)", "Readable")
+_TOLD_HEADS = ("AUC", "Could be shown from", "p (all views)", "Tells the group")
 
 
 def _told_cells(row: Reading) -> tuple[Cell, Cell, Cell, str]:
@@ -165,7 +204,7 @@ def _told_cells(row: Reading) -> tuple[Cell, Cell, Cell, str]:
 
 
 def pairs_told(result: Understood) -> dict[str, list[str]]:
-    """Return which groups some view is shown to tell from "each" of the others, and which pairs besides.
+    """Return which groups a view of the image is shown to tell from "each" of the others, and which pairs besides.
 
     Of three groups or more: names of groups in "each"; in "told" and "untold" pairs such as "A from B", those
     with a group of "each" not among the told.
@@ -173,6 +212,8 @@ def pairs_told(result: Understood) -> dict[str, list[str]]:
     names = result.cohort.names
     pairs = {(row.group, row.against): False for row in result.readings.pairs}
     for row in result.readings.pairs:
+        if kind_of(row.view) != "image":
+            continue
         pairs[row.group, row.against] |= row.shown
     each = [name for name in names if pairs and all(shown for pair, shown in pairs.items() if name in pair)]
     said = {pair: f"{pair[0]} from {pair[1]}" for pair in pairs}
@@ -208,22 +249,38 @@ def confounder_tables(result: Understood) -> list[Table]:
     return tables
 
 
-def association_table(result: Understood) -> Table | None:
-    """Return whether looking like a group goes with Dice, and the gap before and after."""
+def association_tables(result: Understood) -> list[Table]:
+    """Return whether looking like a group goes with Dice, with the gap, and what predicts Dice."""
     if not result.associations:
-        return None
-    rows = [
+        return []
+    scores = [
         (
             f"{one.view}: {one.group}",
             Cell(one.correlation, one.low, one.high, kind="hundredth"),
             Cell(one.p_adjusted, kind="p"),
+            Cell(one.at_size.p_adjusted, kind="p"),
             Cell(*one.gap),
             "cannot be told" if one.apart else Cell(*one.adjusted),
         )
         for one in result.associations
     ]
-    heads = ("Correlation with Dice", "p (all rows)", "Gap", "Gap, score held fixed")
-    return Table.of("Does it go with Dice?", heads, rows, corner="View", note=say("about_associations"))
+    predictions = [
+        (
+            one.view,
+            Cell(one.correlation, kind="hundredth"),
+            Cell(one.p_adjusted, kind="p"),
+            Cell(one.at_size.p_adjusted, kind="p"),
+        )
+        for one in result.predictions
+    ]
+    tested = "Correlation with Dice", "p (both tables)", "p, size held fixed"
+    gaps = "Gap", "Gap, score held fixed"
+    about, predicts = say("about_associations"), say("about_predictions")
+    captions = "Does looking like the group go with Dice?", "Does the view predict Dice?"
+    return [
+        Table.of(captions[0], (*tested, *gaps), scores, corner="View", note=about),
+        Table.of(captions[1], tested, predictions, corner="View", note=predicts),
+    ]
 
 
 def change_table(result: Understood) -> Table | None:
@@ -311,6 +368,7 @@ def advice_words(one: Advice, result: Understood) -> tuple[str, str, str]:
         "scanned": shlex.quote(",".join(_scanned(cohort))),
         "adjust": shlex.join([part for name in one.facts.get("names", ()) for part in ("--adjust", name)]),
         "crop": any(other.kind == "crop" for other in result.advice),
+        "matters": MATTERS,
     }
     text = say("advice", kind=one.kind, **asked, **{"facts": one.facts})
     found, suggests, command = (part.strip() for part in text.split("|", 2))
@@ -330,6 +388,6 @@ def view_rank(view: str) -> int:
     """Return where a view stands on the page: images first, then crops, masks, numbers, the model."""
     kinds = (
         *(WHOLE, OUTSIDE, "ring", BOX, ORGAN, LEAKING_BOX, LEAK),
-        *(MASK, SHAPE, INTENSITY, HEADER, POSITION, ERRORS, BOTTLENECK),
+        *(MASK, SHAPE, OUTLINE, WITHIN, INTENSITY, HEADER, POSITION, ERRORS, BOTTLENECK),
     )
     return next((place for place, kind in enumerate(kinds) if view.startswith(kind)), len(kinds))

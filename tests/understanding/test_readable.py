@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import mannwhitneyu
 
 from fairseg.statistics.effects import auc_limits
-from fairseg.understanding.readable import _components, _Deals, read_groups
+from fairseg.understanding.readable import _Deals, components_of, read_groups
 
 RNG = np.random.default_rng(7)
 IDS = np.repeat([0, 1], [22, 18])
@@ -31,7 +31,7 @@ def test_the_closed_form_is_the_model_refitted_without_the_fold(shape: tuple[int
     flat = flat / flat.std(axis=0) if len(shape) == 1 else flat
     left, size, _ = np.linalg.svd(flat, full_matrices=False)
     deals = _Deals(IDS, 2, None, 3, seed=0)
-    found = deals.linear_scores(_components(view), deals.ids, deals.folds)
+    found = deals.linear_scores(components_of(view), deals.ids, deals.folds)
     ridge = (size**2).mean()  # all components are kept
     for deal in range(4):
         slow = [refitted(left * size, ridge, deals.ids[deal], folds) for folds in deals.folds[deal]]

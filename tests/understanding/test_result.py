@@ -22,10 +22,11 @@ from fairseg.cli import main
 from fairseg.cli.command import cli
 from fairseg.datasets import SHIFT, Shift, write_phantom
 from fairseg.understanding import UnderstandResult, views
-from fairseg.understanding.advice import Advice
-from fairseg.understanding.readable import Reading
+from fairseg.understanding.advice import Advice, Crop, advise
+from fairseg.understanding.page import card_of
+from fairseg.understanding.readable import Reading, Readings
 from fairseg.understanding.result import _slices
-from fairseg.understanding.words import advice_words, used_line
+from fairseg.understanding.words import advice_words, question_lines, used_line
 
 
 @pytest.fixture(scope="module")
@@ -69,8 +70,9 @@ def test_the_outside_tells_the_groups_and_the_heart_does_not(
     assert shown[views.OUTSIDE]
     assert not shown[views.ORGAN]
     assert not shown[views.MASK]
-    assert result.crop_margin == 30.0  # with so few subjects; benchmarks/understand.py has more
-    assert result.advice[0].kind == "crop"
+    assert result.crop_margin == 0.0  # so few subjects exclude nothing of a wider one
+    assert (result.advice[0].kind, result.advice[0].facts["crop"].excluded) == ("crop", False)
+    assert "too few subjects to exclude an AUC of 0.70" in result.sentence
     assert result.left_out.to_dict("records") == [
         {"group": "Asian", "subjects": 2, "why": "fewer than 10 subjects with images, so not judged"}
     ]
@@ -283,7 +285,7 @@ def test_a_cnn_reads_images_alone_and_the_page_says_the_smallest_p(
     monkeypatch.setattr("fairseg.understanding.encoder.EncoderReader", Guess)
     found = fairseg.understand(phantom, "group", model="cnn", margins=(0,))
     assert found.permutations == 39
-    numbers = {views.SHAPE, views.HEADER, views.POSITION, views.INTENSITY}
+    numbers = {views.SHAPE, views.OUTLINE, views.HEADER, views.POSITION, views.INTENSITY, views.WITHIN}
     assert set(read) == set(found.readings.views) - numbers
     assert {row.auc for row in found.readings.rows if row.view in read} == {0.5}
     text = found.save(tmp_path).read_text(encoding="utf-8")
@@ -292,7 +294,8 @@ def test_a_cnn_reads_images_alone_and_the_page_says_the_smallest_p(
 
 
 ROW = Reading("outside", "Black", 12, 14, 0.9, 0.8, 0.95, 0.6, 0.001, 0.001)
-FACTS = {"margin": 10.0, "row": ROW, "names": ["age", "body size"], "views": ["outside"]}
+FACTS: dict[str, Any] = {"margin": 10.0, "row": ROW, "names": ["age", "body size"], "views": ["outside"]}
+FACTS |= {"crop": Crop(10.0, True, ROW, None), "own": ROW, "outside": ROW, "little": False, "rare": "Black"}
 
 
 @pytest.mark.parametrize("scanned", [True, False])
@@ -358,12 +361,28 @@ def test_the_command_names_the_age_that_makes_the_fat_by_which_groups_are_told(t
 
 def test_no_crop_is_advised_to_who_needs_none(result: UnderstandResult) -> None:
     moved = SimpleNamespace(group="Black", change=(0.1, 0.05, 0.2), donors="White", intervention="exchanged")
-    went_by = Advice("goes by", "shown", {"one": moved})
-    for others, crops in (((Advice("crop", "shown"),), True), ((Advice("no crop", "shown"),), False)):
-        asked: Any = SimpleNamespace(cohort=result.cohort, advice=(*others, went_by))
-        _, _, printed = advice_words(went_by, asked)
-        assert ("--crop reference" in printed) == crops
-        assert ("--sampler oversampling" in printed) != crops
+    for other, rare, option in (
+        ("crop", "Black", "--crop reference"),
+        ("no crop", "Black", "--sampler oversampling"),
+        ("no crop", "", "--loss group_dro"),
+    ):
+        went_by = Advice("goes by", "shown", {"one": moved, "rare": rare})
+        asked: Any = SimpleNamespace(cohort=result.cohort, advice=(Advice(other, "shown"), went_by))
+        options = {"--crop reference", "--sampler oversampling", "--loss group_dro"}
+        assert {one for one in options if one in advice_words(went_by, asked)[2]} == {option}
+
+
+def test_balanced_batches_are_advised_where_groups_are_unequal_in_training(
+    result: UnderstandResult,
+) -> None:
+    assert result.cohort.trained == {"White": 14, "Black": 12}
+    inside = replace(ROW, view=views.ORGAN)
+    for trained, rare in (({"White": 45, "Black": 45}, ""), ({"White": 60, "Black": 12}, "Black")):
+        found = advise(Readings((inside,), {}), None, [], [], [], trained=trained)
+        (advice,) = [one for one in found if one.kind == "inside"]
+        _, suggests, command = advice_words(advice, result)
+        assert ("more subjects of Black" in suggests) == ("oversampling" in command) == bool(rare)
+        assert advice.facts["rare"] == rare
 
 
 def test_few_subjects_with_dice_are_said(result: UnderstandResult) -> None:
@@ -371,11 +390,11 @@ def test_few_subjects_with_dice_are_said(result: UnderstandResult) -> None:
     assert dice is not None
     assert "Dice is known" not in result.sentence
     few = replace(result.cohort, dice=np.where(np.arange(dice.size) < 3, dice, np.nan))
-    said = used_line(replace(result, cohort=few, associations=()))
-    assert (
-        said
-        == f"Whether a model goes by it cannot be told. Dice is known of 3 of the {dice.size} subjects only."
+    said = used_line(replace(result, cohort=few, associations=(), predictions=()))
+    known = (
+        f"Dice is known of {(few.ids[:3] == 0).sum()} of 14 White and {(few.ids[:3] == 1).sum()} of 12 Black"
     )
+    assert said == f"Whether a model goes by it cannot be told. {known} only."
 
 
 def test_slices_are_of_columns_that_nobody_named() -> None:
@@ -449,7 +468,7 @@ def test_pictures_without_a_pixel_size_are_measured_in_pixels_and_commands_name_
     assert sized.cohort.dice is not None
     assert sized.cohort.dice.tolist() == result.cohort.dice.tolist()
     for kind in ("crop", "no crop", "header", "confounded", "errors"):
-        facts = {**FACTS, "one": SimpleNamespace(more="F", kind="misses", structure="lung")}
+        facts: dict[str, Any] = {**FACTS, "one": SimpleNamespace(more="F", kind="misses", structure="lung")}
         printed = advice_words(Advice(kind, "shown", facts), sized)[2]
         assert "--spacing mm" in printed or printed == "", kind
     for file in predictions.iterdir():
@@ -457,3 +476,32 @@ def test_pictures_without_a_pixel_size_are_measured_in_pixels_and_commands_name_
     Image.fromarray(mask).save(predictions / "c22.png")
     with pytest.raises(ValueError, match=r"no mask of c00, .* --test"):
         fairseg.understand(data, "sex", predictions=predictions, permutations=199)
+
+
+def test_errors_and_outlines_that_differ_have_their_own_words_and_no_badge_of_the_image(
+    result: UnderstandResult,
+) -> None:
+    def row(view: str, p: float) -> Reading:
+        return replace(ROW, view=view, auc=0.95 if p < 0.05 else 0.5, p_adjusted=p)
+
+    quiet = {views.WHOLE: 0.9, views.ORGAN: 0.9, views.box_name(0): 0.9}
+    for told, kinds in (
+        ((), ["image"]),
+        ((views.ERRORS,), ["image", "model"]),
+        ((views.OUTLINE, views.WITHIN), ["image", "references"]),
+        ((views.OUTSIDE, views.MASK, views.ERRORS), ["image", "references", "model"]),
+    ):
+        rows = [row(view, p) for view, p in {**quiet, **dict.fromkeys(told, 0.001)}.items()]
+        seen = replace(result, readings=Readings(tuple(rows), {}), confounded=None)
+        lines = question_lines(seen)
+        assert [kind for kind, _ in lines] == kinds
+        readable = views.OUTSIDE in told
+        assert lines[0][1].startswith("It is not shown that group can be read") != readable
+        card = card_of(seen)
+        assert card.css == ("gap" if readable else "open")
+        badges = [str(badge) for badge, _ in card.answers]
+        assert ("Not shown" in badges[0]) != readable
+        assert ("References differ" in " ".join(badges)) == ("references" in kinds)
+        told_by = set(seen.findings.query("shown and estimate == 0.95")["question"])
+        asked = {"image": "readable", "references": "told by the references", "model": "told by the model"}
+        assert told_by == {asked[kind] for kind in kinds if kind != "image" or readable}

@@ -106,7 +106,7 @@ def test_a_brighter_scanner_changes_no_view_of_pixels(tmp_path: Path, scene: tup
     cases = [case(tmp_path, "a", image, mask), case(tmp_path, "b", 3 * image + 20, mask)]
     frame = make_frame(cases, {"organ": 1}, (0.0,))
     one, two = (views_of(each, frame) for each in cases)
-    for name in set(one) - {views.INTENSITY}:
+    for name in set(one) - {views.INTENSITY, views.WITHIN}:
         np.testing.assert_allclose(one[name], two[name], atol=1e-4)
 
 
@@ -158,7 +158,7 @@ def test_colours_in_one_file_are_read_as_a_file_for_each_channel(tmp_path: Path)
     for name in two:
         np.testing.assert_array_equal(one[name], two[name])
     assert one[views.WHOLE].shape == (3, 1, SIZE, SIZE)
-    means = one[views.INTENSITY][6:].reshape(3, 7)[:, 0]  # after mean and spread of the organ
+    means = one[views.INTENSITY].reshape(3, 7)[:, 0]
     np.testing.assert_allclose(means, colours.mean(axis=(1, 2)))
 
 
@@ -209,3 +209,35 @@ def test_error_maps_say_what_is_too_much_and_what_is_missing(tmp_path: Path, sce
     half = SIZE // 2
     assert too_much[:, :half].sum() < 0.1 * too_much[:, half:].sum()
     assert missing[:, half:].sum() < 0.1 * missing[:, :half].sum()
+
+
+def test_an_outline_alone_changes_no_number_of_the_image_and_a_moved_pixel_costs_a_thin_organ_more(
+    tmp_path: Path, scene: tuple
+) -> None:
+    image, mask = scene
+    image[:, 20:34, 24:40] += 60.0
+    rough = mask.copy()
+    rough[:, 20:34:2, 40:42] = 1
+    thin = mask.copy()
+    thin[..., 27:40] = 0
+    cases = [case(tmp_path, name, image, drawn) for name, drawn in (("a", mask), ("b", rough), ("c", thin))]
+    frame = make_frame(cases, {"organ": 1}, (0.0,))
+    smooth, drawn, narrow = (views_of(each, frame) for each in cases)
+    np.testing.assert_array_equal(smooth[views.INTENSITY], drawn[views.INTENSITY])
+    assert drawn[views.WITHIN][1] > smooth[views.WITHIN][1] + 1  # it holds some of what lies outside
+    assert drawn[views.OUTLINE] > smooth[views.OUTLINE] + 5
+    assert smooth[views.ONE_PIXEL] == pytest.approx((13 / 14 + 15 / 16) / 2)
+    assert narrow[views.ONE_PIXEL] == pytest.approx((13 / 14 + 2 / 3) / 2)
+
+
+def test_the_share_of_images_that_a_crop_removes_is_of_what_lies_in_the_image(
+    tmp_path: Path, scene: tuple
+) -> None:
+    image, mask = scene
+    frame = make_frame([case(tmp_path, "a", image, mask)], {"organ": 1}, (0.0, 20.0))
+    assert frame.removed[0.0] == pytest.approx(1 - 14 * 16 / 3600)
+    assert frame.removed[20.0] == pytest.approx(1 - 34 * 36 / 3600)
+    corner = np.zeros_like(mask)
+    corner[..., :10, :10] = 1
+    frame = make_frame([case(tmp_path, "b", image, corner)], {"organ": 1}, (0.0, 20.0))
+    assert frame.removed[20.0] == pytest.approx(1 - 20 * 20 / 3600)
