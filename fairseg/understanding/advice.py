@@ -110,10 +110,19 @@ def pixels_differ(readings: Readings, unit: str) -> bool:
 
 
 def told_outside(readings: Readings) -> list[Reading]:
-    """Return what tells a group outside the organ; views that hold it, where it does not tell the group."""
+    """Return what tells a group outside the organ, and better than the organ does, if that tells it too.
+
+    A larger organ moves what lies around it. Views that hold the organ must be shown to tell it better.
+    """
     holding = WHOLE, *(row.view for _, row in margin_curve(readings))
     beyond = [row for row in shown_in(readings, *holding) if _of_organ(readings, row) is None]
-    return [*beyond, *shown_in(readings, OUTSIDE, AROUND)]
+    organs = shown_in(readings, ORGAN, *REFERENCES)
+    around = [
+        row
+        for row in shown_in(readings, OUTSIDE, AROUND)
+        if all(row.auc > one.auc for one in organs if one.group == row.group)
+    ]
+    return [*beyond, *around]
 
 
 def rough_outlines(measures: Sequence[MeasureDifference]) -> list[MeasureDifference]:

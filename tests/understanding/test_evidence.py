@@ -221,6 +221,7 @@ def found(**aucs: float) -> Readings:
         ),  # a box is made
         ({"box,_image_standardised": 0.9, "box_+_0_mm": 0.6, "reference_mask": 0.85}, ["anatomy"]),
         ({"outside_the_box": 0.92, "whole_image": 0.9, "reference_mask": 0.86}, ["crop", "anatomy"]),
+        ({"outside_the_box": 0.75, "whole_image": 0.85, "reference_mask": 0.86}, ["anatomy"]),  # it moves it
         ({"outside_the_box": 0.92, "organ_only": 0.86, "box_+_0_mm": 0.87}, ["crop", "inside"]),
     ],
 )
