@@ -133,6 +133,7 @@ def associations(
         A row for each view and group that is shown to be readable, and one for each such view; none of the
         map of errors, of which Dice is made, nor of a group that, or of whose others, fewer than 5 have Dice.
 
+    >>> from fairseg.understanding import read_groups
     >>> rng = np.random.default_rng(0)
     >>> ids = np.repeat([0, 1], 30)
     >>> fat = rng.normal(2.0 * ids)

@@ -204,7 +204,7 @@ def _told_cells(row: Reading) -> tuple[Cell, Cell, Cell, str]:
 
 
 def pairs_told(result: Understood) -> dict[str, list[str]]:
-    """Return which groups a view of the image is shown to tell from "each" of the others, and which pairs besides.
+    """Return which groups a view of the image is shown to tell from "each" of the others, and pairs too.
 
     Of three groups or more: names of groups in "each"; in "told" and "untold" pairs such as "A from B", those
     with a group of "each" not among the told.
