@@ -5,9 +5,9 @@ disadvantage of the pair's second group, and a positive gain is one of the secon
 """
 
 from dataclasses import dataclass
-from enum import Enum
 from typing import NamedTuple
 
+from fairseg.statistics.gain_reasons import GainReason
 from fairseg.statistics.harm import HarmRow
 from fairseg.statistics.judge_options import JudgeOptions
 from fairseg.statistics.limits import Interval
@@ -22,37 +22,6 @@ class Pair(NamedTuple):
     attribute: int
     first: int | None
     second: int
-
-
-class GainReasonKind(Enum):
-    """What stands against a greener verdict."""
-
-    LOSS_BEYOND_MARGIN = "a group is shown to have lost more than the margin"
-    POSSIBLE_HARM = "harm is not shown, but near to it"
-    DROPPED_SUBJECTS = "subjects lack a score with the second model that the baseline has"
-    DROPPED_STRUCTURE = "nobody has scores of a structure with the second model that the baseline has"
-    UNPAIRED = "more subjects of one group than of the others lack scores of both models"
-    LOST_CASES = "cases of more subjects of one group could not be scored with either model"
-    SMALL_GROUP_FAILS = "a group too small to be judged newly fails, or lost much"
-    UNKNOWN_GROUP_FAILS = "subjects of unknown group newly fail, or lost much"
-    MEANS_DIFFER = "the groups' mean gains differ otherwise than their typical ones"
-    UNJUDGED_STRUCTURE = "a structure has too few subjects to be judged"
-    LOSS_ALONE = "a group is shown to have lost, and no group of the pair to have gained"
-    LARGEST_GAP = "the largest gap is another one now, and larger than any was before"
-    STRATA = "strata too small"
-    TYPICAL_OPPOSES = "the other group typically gained more, by more than does not matter"
-    REMAINING_MARGIN = "limits reach beyond the margin"
-
-
-@dataclass(frozen=True)
-class GainReason:
-    """What stands against a greener verdict, and where; None where it is not about one."""
-
-    kind: GainReasonKind
-    attribute: str
-    group: str | None = None
-    structure: str | None = None
-    endpoint: Endpoint | None = None
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,6 @@ from dataclasses import replace
 from fairseg.statistics.findings import ALL_OTHERS, Grouping
 from fairseg.statistics.gain_findings import (
     Evidence,
-    GainReason,
-    GainReasonKind,
     GainRow,
     GroupChange,
     ModelGains,
@@ -20,6 +18,7 @@ from fairseg.statistics.gain_findings import (
     PairGains,
     sign,
 )
+from fairseg.statistics.gain_reasons import GainReason, GainReasonKind
 from fairseg.statistics.judge_options import JudgeOptions
 from fairseg.statistics.reasons import lost_cases
 from fairseg.statistics.two_samples import fisher_exact

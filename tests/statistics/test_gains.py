@@ -10,7 +10,8 @@ import pytest
 from scipy import stats
 
 from fairseg.statistics.findings import Grouping
-from fairseg.statistics.gain_findings import GainReasonKind, ModelGains
+from fairseg.statistics.gain_findings import ModelGains
+from fairseg.statistics.gain_reasons import GainReasonKind
 from fairseg.statistics.gain_verdicts import row_verdict
 from fairseg.statistics.gains import judge_gains
 from fairseg.statistics.judge_options import JudgeOptions

@@ -10,14 +10,13 @@ from fairseg.report import numbers
 from fairseg.report.compare.compared import Compared
 from fairseg.report.templates import say
 from fairseg.statistics.gain_findings import (
-    GainReason,
-    GainReasonKind,
     GainRow,
     GroupChange,
     ModelGains,
     PairGains,
     sign,
 )
+from fairseg.statistics.gain_reasons import GainReason, GainReasonKind
 from fairseg.statistics.gain_verdicts import AGAINST, largest_gap, row_verdict
 from fairseg.statistics.harm import HarmRow
 from fairseg.statistics.limits import Interval

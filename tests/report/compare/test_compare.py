@@ -13,7 +13,7 @@ from fairseg import Verdict
 from fairseg.io.outputs import MANIFEST
 from fairseg.report.compare.card import to_terminal
 from fairseg.report.compare.tables import models_table, paper_tables
-from fairseg.statistics.gain_findings import GainReasonKind
+from fairseg.statistics.gain_reasons import GainReasonKind
 from fairseg.statistics.verdicts import Endpoint
 
 SIZES = {"A": 100, "B": 100}
