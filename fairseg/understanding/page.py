@@ -24,13 +24,12 @@ from fairseg.statistics.cohort_table import cohort_table
 from fairseg.statistics.verdicts import Verdict
 from fairseg.understanding import words
 from fairseg.understanding.figures import plot
-from fairseg.understanding.kinds import of_the_image, question_of
+from fairseg.understanding.kinds import of_the_image, question_of, shown_in
 from fairseg.understanding.understood import Understood
+from fairseg.understanding.views import ERRORS
 
 if TYPE_CHECKING:
     from fairseg.understanding.readable import Readings
-
-_DIFFER = {"references": "References differ", "model": "The model differs"}
 
 PAGE, KIND = "understand.html", "understand"
 FILES = (
@@ -101,7 +100,8 @@ def card_of(result: Understood, tables: Sequence[Table] = ()) -> Card:
     shown = bool(of_the_image(result.readings))
     look = Verdict.GAP if shown else Verdict.OPEN
     badges = {"image": (look, "Readable" if shown else "Not shown to be readable")}
-    badges |= {kind: (Verdict.GAP, text) for kind, text in _DIFFER.items()}
+    of_model = "Errors differ" if shown_in(result.readings, ERRORS) else "Features differ"
+    badges |= {"references": (Verdict.GAP, "References differ"), "model": (Verdict.GAP, of_model)}
     rows = [
         (charts.badge(badges[kind][0], (badges[kind][1], badges[kind][0].css_class)), line)
         for kind, line in answers

@@ -62,7 +62,7 @@ say = partial(say_from, "understanding.txt.j2")
 
 def question_lines(result: Understood) -> list[tuple[Kind, str]]:
     """Return whether the image tells the group; then of references and model, where they are shown to."""
-    by, rows = result.cohort.attribute, result.readings.rows
+    by = result.cohort.attribute
     lines: list[tuple[Kind, str]] = [("image", image_line(result))]
     anatomy = shown_in(result.readings, *ANATOMY)
     if row := best_of(anatomy or shown_in(result.readings, OUTLINE)):
@@ -71,9 +71,11 @@ def question_lines(result: Understood) -> list[tuple[Kind, str]]:
         pixels = pixels_differ(result.readings, frame.unit)
         facts = {"row": row, "outlines": outlines, "size": frame.size, "pixels": pixels}
         lines.append(("references", say("references", by=by, **facts)))
-    if row := best_of([one for one in rows if one.shown and kind_of(one.view) == "model"]):
-        place = next((one for one in result.atlas if one.shown), None) if row.view == ERRORS else None
-        lines.append(("model", say("model", by=by, row=row, place=place)))
+    errors, features = shown_in(result.readings, ERRORS), shown_in(result.readings, BOTTLENECK)
+    if errors or features:
+        told = {"errors": best_of(errors), "features": best_of(features)}
+        place = next((one for one in result.atlas if one.shown), None)
+        lines.append(("model", say("model", by=by, place=place, **told)))
     return lines
 
 

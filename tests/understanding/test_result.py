@@ -26,7 +26,7 @@ from fairseg.understanding.advice import Advice, Crop, advise
 from fairseg.understanding.page import card_of
 from fairseg.understanding.readable import Reading, Readings
 from fairseg.understanding.result import _slices
-from fairseg.understanding.words import advice_words, question_lines, used_line
+from fairseg.understanding.words import advice_words, association_tables, question_lines, used_line
 
 
 @pytest.fixture(scope="module")
@@ -164,6 +164,9 @@ def test_no_model_of_groups_is_written(result: UnderstandResult, tmp_path: Path)
     text = page.read_text(encoding="utf-8")
     assert text.index(result.sentence[:40]) < text.index("Can the group be read, and where?")
     assert "social category" in text
+    captions = [one.caption for one in association_tables(result)]
+    assert [text.count(f"<h3>{caption}</h3>") for caption in captions] == [1, 1]
+    assert text.count("moved by one pixel") == text.count("group means removed") == 1  # the note of each
     assert "None" not in text
 
 
@@ -502,6 +505,7 @@ def test_errors_and_outlines_that_differ_have_their_own_words_and_no_badge_of_th
         badges = [str(badge) for badge, _ in card.answers]
         assert ("Not shown" in badges[0]) != readable
         assert ("References differ" in " ".join(badges)) == ("references" in kinds)
+        assert ("Errors differ" in " ".join(badges)) == ("model" in kinds)
         told_by = set(seen.findings.query("shown and estimate == 0.95")["question"])
         asked = {"image": "readable", "references": "told by the references", "model": "told by the model"}
         assert told_by == {asked[kind] for kind in kinds if kind != "image" or readable}
