@@ -69,7 +69,8 @@ def question_lines(result: Understood) -> list[tuple[Kind, str]]:
         outlines = rough_outlines(result.measures)
         frame = result.cohort.frame
         pixels = pixels_differ(result.readings, frame.unit)
-        facts = {"row": row, "outlines": outlines, "size": frame.size, "pixels": pixels}
+        facts = {"row": row, "anatomy": bool(anatomy), "outlines": outlines, "size": frame.size}
+        facts |= {"pixels": pixels}
         lines.append(("references", say("references", by=by, **facts)))
     errors, features = shown_in(result.readings, ERRORS), shown_in(result.readings, BOTTLENECK)
     if errors or features:

@@ -23,6 +23,7 @@ from fairseg.cli.command import cli
 from fairseg.datasets import SHIFT, Shift, write_phantom
 from fairseg.understanding import UnderstandResult, views
 from fairseg.understanding.advice import Advice, Crop, advise
+from fairseg.understanding.errors import MeasureDifference
 from fairseg.understanding.page import card_of
 from fairseg.understanding.readable import Reading, Readings
 from fairseg.understanding.result import _slices
@@ -509,3 +510,27 @@ def test_errors_and_outlines_that_differ_have_their_own_words_and_no_badge_of_th
         told_by = set(seen.findings.query("shown and estimate == 0.95")["question"])
         asked = {"image": "readable", "references": "told by the references", "model": "told by the model"}
         assert told_by == {asked[kind] for kind in kinds if kind != "image" or readable}
+
+
+@pytest.mark.parametrize(
+    ("view", "rough", "organs", "hands"),
+    [
+        (views.OUTLINE, True, False, "other hands may have drawn them"),
+        (views.MASK, True, True, "other hands may have drawn them"),
+        (views.MASK, False, True, "drawn differently"),
+        (views.OUTLINE, False, False, "as those of smaller organs do"),
+    ],
+)
+def test_outlines_that_differ_come_into_the_sentence_and_hide_no_organ_that_does(
+    result: UnderstandResult, view: str, rough: bool, organs: bool, hands: str
+) -> None:
+    rows = [replace(ROW, view=name, p_adjusted=0.9) for name in (views.WHOLE, views.ORGAN, views.box_name(0))]
+    names = ("LV", "White", "Black", (5.0, 1.0))
+    outline = MeasureDifference("roughness of the reference outline (%)", *names, (-4.0, -5.0, -3.0), 0.01)
+    readings = Readings((*rows, replace(ROW, view=view)), {})
+    seen = replace(result, readings=readings, measures=(outline,) if rough else (), confounded=None)
+    _, (kind, said) = question_lines(seen)
+    assert kind == "references"
+    assert ("outlines of LV are smoother in Black than in White" in said) == rough
+    assert ("organs themselves differ" in said) == organs
+    assert hands in said
