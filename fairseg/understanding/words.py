@@ -86,18 +86,18 @@ def image_line(result: Understood) -> str:
     image = of_the_image(readings)
     inside = [row for row in image if row.view == ORGAN]
     of_organ = {row.group for row in shown_in(readings, ORGAN)}
+    best = best_of([row for row in image if row.view in _SEEN] or image)
+    seen = {row.view for row in image if best is not None and row.view != best.view}
     return say(
         "readable",
         by=result.cohort.attribute,
         counts=result.cohort.counts,
         pairs=pairs_told(result),
-        best=best_of([row for row in image if row.view in _SEEN] or image),
+        best=best,
         inside=best_of(inside),
         organ=readings.best(ORGAN),
         references=bool(shown_in(readings, *REFERENCES)),
-        others=[
-            view for view in (HEADER, POSITION, INTENSITY, WITHIN) if any(row.view == view for row in image)
-        ],
+        others=[view for view in (HEADER, POSITION, INTENSITY, WITHIN) if view in seen],
         chance=max(row.chance for row in readings.rows),
         crop=choose_crop(readings, result.cohort.frame.removed),
         matters=MATTERS,

@@ -119,6 +119,18 @@ def test_of_three_groups_the_sentence_names_the_one_that_differs_and_the_picture
     assert set(found.findings.query("question == 'readable in pairs'")["other"]) == {"B", "C"}
 
 
+def test_a_view_that_the_answer_names_is_not_named_again(result: UnderstandResult) -> None:
+    organ = Reading(views.ORGAN, "White", 9, 9, 0.5, 0.4, 0.6, 0.65, 0.5, 0.5)
+    rows = (organ, replace(organ, view=views.POSITION, auc=0.9, p_adjusted=0.01))
+    readings = replace(result.readings, rows=rows)
+    said = replace(result, readings=readings, confounded=None).sentence
+    assert said.count("position of the organ") == 1
+    rows = (*rows, replace(rows[1], view=views.WHOLE))
+    said = replace(result, readings=replace(readings, rows=rows), confounded=None).sentence
+    assert "whole image" in said
+    assert "Also told by: position of the organ." in said
+
+
 def test_differences_are_drawn_on_a_scale_that_chance_does_not_fill_and_in_their_shape(
     result: UnderstandResult,
 ) -> None:
