@@ -289,7 +289,8 @@ def _rows(
                 for endpoint, column in enumerate(columns):
                     weight = weights[endpoint if structure == 0 else -1]
                     shares = marks and endpoint > 0
-                    row = Row(*pair, column[structure], shares, weight, strata)
+                    changes = not marks and endpoint > 0
+                    row = Row(*pair, column[structure], shares, weight, strata, changes)
                     yield number, (place, structure, endpoint, int(adjusted)), row
 
 

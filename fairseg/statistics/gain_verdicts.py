@@ -167,12 +167,14 @@ def _pair(pair: Pair, evidence: Evidence, grouping: Grouping, options: JudgeOpti
         return PairGains(*about, Verdict.NOT_JUDGED, reasons=reasons)
     reasons += _of_rows(rows, second, stratified := evidence.stratified and not grouping.held)
     outside, possible = _outside(rows, changes), _possible_harm(grouping.name, evidence, options)
-    reasons += _losses_alone(grouping.name, changes, rows[0].structure)
+    alone = _losses_alone(grouping.name, changes, rows[0])
+    reasons += alone
     barred = bool(possible) or any(one.kind not in _UNTESTED for one in reasons)
     # What is shown of a single structure decides nothing where it is also shown to be too small to matter.
     slight = [row.inside and row.structure != rows[0].structure for row in rows]
     shown = [Verdict.SAME if one else row_verdict(row) for row, one in zip(rows, slight, strict=True)]
     gained = any(_gains(one, rows[0].structure, options.margin) for one in changes)
+    moved = [row for row, one in zip(rows, shown, strict=True) if one in (Verdict.FAIRER, Verdict.MOVED)]
     harm = tuple(
         one for one in evidence.harm if one.shown and one.attribute == grouping.name and one.group in groups
     )
@@ -185,7 +187,7 @@ def _pair(pair: Pair, evidence: Evidence, grouping: Grouping, options: JudgeOpti
         *((verdict in shown, verdict) for verdict in AGAINST),
         (_fairer(rows, shown, stratified) and not barred, Verdict.FAIRER),
         (bool(lost) and not gained, Verdict.HARM),
-        (Verdict.FAIRER in shown or Verdict.MOVED in shown, Verdict.MOVED),
+        (bool(moved) and not (alone and all(row.inside for row in moved)), Verdict.MOVED),
         (bool(lost), Verdict.HARM),
     )
     verdict = next((verdict for holds, verdict in rules if holds), Verdict.OPEN)
@@ -228,15 +230,16 @@ def _gains(change: GroupChange, overall: str, margin: float) -> bool:
     return change.judged and change.structure == overall and (typically or change.failures.high < 0)
 
 
-def _losses_alone(attribute: str, changes: Sequence[GroupChange], overall: str) -> tuple[GainReason, ...]:
-    """Return who is shown to have typically lost, where nobody is shown to have gained."""
+def _losses_alone(attribute: str, changes: Sequence[GroupChange], row: GainRow) -> tuple[GainReason, ...]:
+    """Return who is shown to have lost half of what a gap moved by, where nobody is shown to have gained."""
+    overall = row.structure
     own = [one for one in changes if one.judged and one.structure == overall]
     if any(one.change.low > 0 or one.failures.high < 0 for one in own):
         return ()
     return tuple(
         GainReason(GainReasonKind.LOSS_ALONE, attribute, one.group, overall)
         for one in own
-        if one.change.high < 0
+        if one.change.high < 0 and -one.change.estimate >= abs(row.gain.estimate) / 2
     )
 
 

@@ -246,10 +246,23 @@ def _between(
             found.append(_fisher(net, others[:, 1], here[:, 0], others[:, 0]))
     every = np.stack([np.concatenate(found) for found in p], axis=1)
     adjusted = _adjusted(every, np.array([place.weight for place in places]))
-    return [
-        place.row("newly failing", "between", newly, raw, corrected, alpha)
-        for place, raw, corrected in zip(places, every[0], adjusted, strict=True)
+    # A group in which some no longer fail changes both ways, more than others may: by chance, unless McNemar
+    # says otherwise, at the whole level of which this test has a share.
+    both_ways = [
+        BETWEEN_SHARE * _mcnemar(int((falls[place.here, place.column] > 0).sum()), better)
+        for place, better in zip(places, rescued, strict=True)
     ]
+    return [
+        place.row("newly failing", "between", newly, raw, max(corrected, chance), alpha)
+        for place, raw, corrected, chance in zip(places, every[0], adjusted, both_ways, strict=True)
+    ]
+
+
+def _mcnemar(worse: int, better: int) -> float:
+    """Return the one-sided p-value of more worse than better; 0 where nobody is better: it can say little."""
+    from scipy.stats import binom  # noqa: PLC0415  (slow to import)
+
+    return float(binom.sf(worse - 1, worse + better, 0.5)) if better else 0.0
 
 
 def _deals(number: int, size: int, rng: np.random.Generator) -> Iterator[npt.NDArray[np.int64]]:

@@ -222,14 +222,16 @@ def _judge(
     reasons += means_apart(pair, measured, options)
     reasons += severity(pair, measured, options, of=compared)
     reasons += one_stratum(draft.lines, draft.grouping, measured, options)
+    within = all(finding.inside for finding in findings)  # a difference may be shown, and too small to matter
     if failing:
         verdict = Verdict.FAILS
     elif not reasons:
         verdict = Verdict.NO_GAP
     else:
-        verdict = Verdict.GAP if any(finding.shown for finding in findings) else Verdict.OPEN
-    if verdict in (Verdict.FAILS, Verdict.NO_GAP):
-        findings = [replace(row, verdict=verdict) if row.level > 0 else row for row in findings]
+        verdict = Verdict.GAP if any(one.shown for one in findings) and not within else Verdict.OPEN
+    if failing or within:
+        of_rows = Verdict.FAILS if failing else Verdict.NO_GAP
+        findings = [replace(row, verdict=of_rows) if row.level > 0 else row for row in findings]
     return replace(
         comparison, verdict=verdict, findings=tuple(findings), failing=failing, reasons=tuple(reasons)
     )

@@ -46,6 +46,8 @@ class Row:
         marks: whether values are marks.
         weight: of its p-value, at most 1.
         strata: the subjects (indices) of each stratum; one array of all subjects where there are none.
+        changes: whether values are changes of marks, -1, 0 and 1. In a small group often none changes, whose
+            variance is then 0; so permutations take that of both groups.
     """
 
     attribute: int
@@ -55,6 +57,7 @@ class Row:
     marks: bool
     weight: float
     strata: tuple[Integers, ...]
+    changes: bool = False
 
 
 def smallest_p_values(
@@ -223,9 +226,11 @@ class _Test:
     def __init__(self, row: Row, columns: "_Columns") -> None:
         self.row = row
         self._cells = [columns.cell(row.values, stratum) for stratum in row.strata]
-        kinds = ("scored", "marked") if row.marks else ("scored", "ranks", "squares")
+        counted = row.marks or row.changes
+        kinds = ("scored", "marked") if row.marks else ("scored", "marked", "changed")
+        kinds = kinds if counted else ("scored", "ranks", "squares")
         self._places = [
-            [columns.place(row.values, stratum, kind) for kind in kinds] if row.marks or cell.many else []
+            [columns.place(row.values, stratum, kind) for kind in kinds] if counted or cell.many else []
             for cell, stratum in zip(self._cells, row.strata, strict=True)
         ]
 
@@ -244,6 +249,8 @@ class _Test:
         if self.row.marks:
             n, m, count, both = self._counted(dealt)
             return _stratified(count.sum(1), np.stack([n, m, both], axis=2))
+        if self.row.changes:
+            return self._of_changes(dealt)
         first, second = self.row.first, self.row.second
         found = []
         for cell, places in zip(self._cells, self._places, strict=True):
@@ -260,6 +267,22 @@ class _Test:
         scored, marked = np.array(self._places).T
         count = first[:, marked]
         return first[:, scored], second[:, scored], count, count + second[:, marked]
+
+    def _of_changes(self, dealt: Dealt) -> Floats:
+        """Return the p-value of mean changes with the variance of both groups together, (deals,)."""
+        from scipy.special import ndtr  # noqa: PLC0415
+
+        first, second = (dealt.sums(who, self.row.second) for who in (self.row.first, self.row.second))
+        scored, marked, changed = np.array(self._places).T
+        n, m = first[:, scored], second[:, scored]
+        size, total = n + m, (first + second)[:, marked]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            known = (n >= 2) & (m >= 2)
+            weight = np.where(known, n * m / size, 0.0)
+            apart = np.where(known, weight * (first[:, marked] / n - second[:, marked] / m), 0.0).sum(1)
+            variance = ((first + second)[:, changed] - total**2 / size) / (size - 1)
+            spread = np.sqrt(np.where(known, weight * np.maximum(variance, 0.0), 0.0).sum(1))
+            return np.asarray(np.where(spread > 0, 2 * ndtr(-np.abs(apart) / spread), 1.0))
 
 
 def _stratified(count: Floats, margins: Floats) -> Floats:
@@ -303,8 +326,9 @@ class _Columns:
             cell = self.cell(values, stratum)
             if kind == "scored":
                 column = cell.scored()
-            elif kind == "marked":
+            elif kind in ("marked", "changed"):
                 column = np.where(cell.scored() > 0, values, 0.0)
+                column = np.abs(column) if kind == "changed" else column
             else:
                 column = cell.ranks() ** (2 if kind == "squares" else 1)
             self._places[key] = len(self._columns)

@@ -353,6 +353,20 @@ def test_the_loss_of_the_group_ahead_alone_is_no_way_to_be_fairer(sizes: tuple[i
     assert (GainReasonKind.LOSS_ALONE in kinds) or found.verdict is Verdict.LEVELS_DOWN
 
 
+@pytest.mark.parametrize(("small", "large", "repaired"), [(12, 400, 80), (10, 40, 10), (15, 400, 60)])
+def test_failures_that_are_repaired_in_one_group_leave_others_their_level(
+    small: int, large: int, repaired: int
+) -> None:
+    """A deal that leaves none of the repaired in the small group is no extreme one; levels fell to nothing."""
+    rng = np.random.default_rng(1)
+    groups = np.repeat([0, 1], [small, large])
+    after = np.clip(rng.normal(0.88, 0.03, small + large), 0, 1)
+    before = np.clip(after + rng.normal(0, 0.01, small + large), 0, 1)
+    before[small : small + repaired] = rng.uniform(0.1, 0.4, repaired)
+    for first, second in ((before, after), (after, before)):
+        assert judge(first, second, groups).pairs[0].rows[0].level < 0.99
+
+
 def test_no_pair_is_fairer_where_another_gap_is_now_the_largest() -> None:
     """B gains .045, and C, of whom too few are there to show it, loses: the largest gap is that of C now."""
     rng = np.random.default_rng(2)

@@ -339,6 +339,19 @@ def test_means_that_may_differ_by_more_than_the_margin_are_not_green(seed: int, 
     assert reason.difference == pytest.approx((ahead, *limits))
 
 
+def test_rows_within_their_margins_make_no_gap_where_means_stand_in_the_way() -> None:
+    verdicts = set()
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        parts = [good(rng, 400) - shift for shift in (0.0, 0.008)]
+        parts = [np.where(rng.random(400) < 0.08, rng.uniform(0.5, 0.6, 400), part) for part in parts]
+        (comparison,) = judge(*parts).comparisons
+        if reasons(comparison) == {ReasonKind.MEANS}:
+            assert {row.verdict for row in comparison.findings} == {Verdict.NO_GAP}
+            verdicts.add(comparison.verdict)
+    assert verdicts == {Verdict.OPEN}
+
+
 def test_failures_are_told_of_by_their_own_margin_and_not_by_the_means(rng: np.random.Generator) -> None:
     """In 3 of 300 of each the model fails, by much more in one group: means of all would differ by .008."""
     parts = [with_worst(good(rng, 300), 3, low) for low in (0.45, 0.0)]

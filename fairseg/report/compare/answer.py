@@ -286,13 +286,17 @@ def _gap_left(pair: PairGains, result: Compared) -> dict[str, Any] | None:
 
 def _largest_gap(model: ModelGains, reason: GainReason, result: Compared) -> dict[str, Any]:
     """Return the row of the largest gap as sentences say it, by who is behind with the model."""
-    pair = largest_gap([pair for pair in model.pairs if pair.attribute == reason.attribute and pair.rows])
+    pairs = [pair for pair in model.pairs if pair.attribute == reason.attribute and pair.rows]
+    pair = largest_gap(pairs)
     assert pair is not None
     row = spoken_row(pair.rows[0], result)
+    behind = row["now_behind"]
+    before = [abs(one.rows[0].gap_before.interval.estimate) for one in pairs]
     return {
         **row,
-        "behind": row["now_behind"],
-        "ahead": pair.first if row["now_behind"] == pair.second else pair.second,
+        "behind": behind,
+        "ahead": pair.first if behind == pair.second else pair.second,
+        "still": abs(pair.rows[0].gap_before.interval.estimate) >= max(before),
     }
 
 
