@@ -357,7 +357,7 @@ def test_the_loss_of_the_group_ahead_alone_is_no_way_to_be_fairer(sizes: tuple[i
 def test_failures_that_are_repaired_in_one_group_leave_others_their_level(
     small: int, large: int, repaired: int
 ) -> None:
-    """A deal that leaves none of the repaired in the small group is no extreme one; levels fell to nothing."""
+    """A deal that leaves none of the repaired in the small group is no extreme one: levels fell to 0."""
     rng = np.random.default_rng(1)
     groups = np.repeat([0, 1], [small, large])
     after = np.clip(rng.normal(0.88, 0.03, small + large), 0, 1)
