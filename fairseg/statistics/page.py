@@ -230,8 +230,7 @@ def _judge(
     else:
         verdict = Verdict.GAP if any(one.shown for one in findings) and not within else Verdict.OPEN
     if failing or within:
-        of_rows = Verdict.FAILS if failing else Verdict.NO_GAP
-        findings = [replace(row, verdict=of_rows) if row.level > 0 else row for row in findings]
+        findings = [replace(row, verdict=verdict) if row.level > 0 else row for row in findings]
     return replace(
         comparison, verdict=verdict, findings=tuple(findings), failing=failing, reasons=tuple(reasons)
     )
