@@ -1,6 +1,7 @@
 """The evidence in words and tables. What is said is chosen here; the words are in `understanding.txt.j2`."""
 
 import shlex
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +21,7 @@ from fairseg.understanding.advice import (
     rough_outlines,
     tightest_shown,
 )
-from fairseg.understanding.errors import ERROR
+from fairseg.understanding.errors import ERROR, MeasureDifference
 from fairseg.understanding.kinds import (
     ANATOMY,
     REFERENCES,
@@ -66,7 +67,7 @@ def question_lines(result: Understood) -> list[tuple[Kind, str]]:
     lines: list[tuple[Kind, str]] = [("image", image_line(result))]
     anatomy = shown_in(result.readings, *ANATOMY)
     if row := best_of(anatomy or shown_in(result.readings, OUTLINE)):
-        outlines = rough_outlines(result.measures)
+        outlines = _alike(rough_outlines(result.measures))
         frame = result.cohort.frame
         pixels = pixels_differ(result.readings, frame.unit)
         facts = {"row": row, "anatomy": bool(anatomy), "outlines": outlines, "size": frame.size}
@@ -78,6 +79,15 @@ def question_lines(result: Understood) -> list[tuple[Kind, str]]:
         place = next((one for one in result.atlas if one.shown), None)
         lines.append(("model", say("model", by=by, place=place, **told)))
     return lines
+
+
+def _alike(outlines: Sequence[MeasureDifference]) -> list[tuple[str, str, str, list[str]]]:
+    """Return what outlines are, between which groups, and of which structures, alike ones together."""
+    found: dict[tuple[str, str, str], list[str]] = {}
+    for one in outlines:
+        word = "rougher" if one.difference[0] > 0 else "smoother"
+        found.setdefault((word, one.first, one.second), []).append(one.structure)
+    return [(*alike, structures) for alike, structures in found.items()]
 
 
 def image_line(result: Understood) -> str:
