@@ -94,17 +94,18 @@ def check_loader(loader: Any) -> GroupSampler[Any]:
 
 
 def _check_is_taken_whole(sampler: GroupSampler[Any], around: list[Any], dataset: Any) -> None:
-    """Refuse batches that are put into batches, and draws that the data set does not have."""
+    """Refuse batches that are put into batches, and groups of other samples than those of the data set."""
     if isinstance(sampler, GroupBatchSampler) and around and type(around[-1]) is BatchSampler:
         raise ValueError(
             "GroupBatchSampler draws whole batches, and the loader puts those into batches of its own: give"
             " it as DataLoader(dataset, batch_sampler=sampler), without batch_size"
         )
     samples = int(sampler.counts.sum()) + sampler.num_unknown
-    if isinstance(dataset, Sized) and (length := len(dataset)) < samples:
+    if isinstance(dataset, Sized) and (length := len(dataset)) != samples:
         raise ValueError(
             f"{type(sampler).__name__} has the groups of {samples} samples, and the data set has {length}:"
-            " give it the group of each sample of this data set, in its order"
+            " give it the group of each sample of this data set, in its order; -1 of those that are not to be"
+            " drawn"
         )
 
 

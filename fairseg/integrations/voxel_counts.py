@@ -67,6 +67,8 @@ class GroupVoxelCounts:
         given = batch_ids(groups, self._groups, voxels.device)
         ids = check_ids(given, "groups", size, -1, self.num_groups - 1)
         owners = torch.full((size,), ALONE)
+        if subjects is None and self.samples == "slices":
+            raise ValueError('subjects must say whose slice each sample is, as samples="slices", got None')
         if subjects is not None:
             owners = check_ids(subjects, "subjects", size, 0, _LARGEST_SUBJECT)
         parts = (ids.unsqueeze(1), owners.unsqueeze(1), voxels.flatten(1))
@@ -224,13 +226,20 @@ def subject_dice(
     return dice, pairs[:, 1].astype(np.int64)
 
 
+def numbered(name: str) -> str:
+    """Return what to type for ids of names: groups as `Groups` numbers them, subjects over all batches."""
+    if name == "groups":
+        return "fairseg.Groups.from_values(names).encode(names), names of the whole cohort"
+    return "pandas.factorize(names)[0], names of the whole cohort"
+
+
 def check_ids(ids: Tensor, name: str, size: int, low: int, high: int) -> Tensor:
     """Return ids, an integer tensor (size,) with values from `low` to `high`, or raise a ValueError."""
     try:
         given = torch.as_tensor(ids)
     except (TypeError, ValueError):  # names
         raise ValueError(
-            f"{name} must be integers, got {brief(ids)}; of names make them by pandas.factorize(names)[0]"
+            f"{name} must be integers, got {brief(ids)}; of names make them by {numbered(name)}"
         ) from None
     if given.shape != (size,) or given.is_floating_point() or given.dtype == torch.bool:
         raise ValueError(

@@ -1,6 +1,8 @@
 """The base of a group loss: what may be one, its loss of each sample, and which samples have any."""
 
+import logging
 from collections.abc import Callable
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -9,20 +11,29 @@ from fairseg.io.sentences import brief
 from fairseg.losses.grouping import NonAdditiveLossError
 from fairseg.losses.per_sample import check_labels, each_mean
 
+logger = logging.getLogger(__name__)
+
 Base = Callable[[Tensor, Tensor], Tensor]
 
 _WAY_OUT = (
     'Use reduction="none" and no batch Dice, or Dice pooled inside each group:'
     ' fairseg.losses.DiceCELoss(pool="group").'
 )
+_CLASS_WEIGHTED = (
+    "CrossEntropyLoss",
+    "NLLLoss",
+)  # of torch's, which divide by the weights of a batch's pixels
 _TORCHS_DEFAULT = -100  # the ignore_index that torch's losses have if nobody asked for one
 
 
 def _monai_way_out(base: Base) -> str:
     """Name what stands for a loss of MONAI that has no reduction="none"."""
     name = type(base).__name__
-    known = type(base).__module__.startswith("monai.") and name == "DiceCELoss"
-    return " In the place of MONAI's DiceCELoss: fairseg.losses.DiceCELoss()." if known else ""
+    if not type(base).__module__.startswith("monai.") or name != "DiceCELoss":
+        return ""
+    whole = getattr(getattr(base, "dice", None), "include_background", False)
+    options = "include_background=True" if whole else ""
+    return f" In the place of MONAI's DiceCELoss, as it is here: fairseg.losses.DiceCELoss({options})."
 
 
 def is_pooled(base: Base) -> bool:
@@ -105,15 +116,31 @@ def check_declared(base: Base) -> None:
     """Refuse what says of itself that it reduces over the batch; the rest shows in what it returns."""
     name, reduction = type(base).__name__, getattr(base, "reduction", "none")
     # Of torch's losses only: MONAI's DiceFocalLoss says "mean" whatever it does.
-    if type(base).__module__.startswith("torch.nn.") and reduction != "none":
+    torchs = type(base).__module__.startswith("torch.nn.")
+    weighted = torchs and name in _CLASS_WEIGHTED and getattr(base, "weight", None) is not None
+    if torchs and reduction != "none":
+        way_out = "Take fairseg.losses.CrossEntropyLoss(class_weight=...)." if weighted else _WAY_OUT
         raise NonAdditiveLossError(
-            f'{name} has reduction="{reduction}" and can not be split by group. {_WAY_OUT}'
+            f'{name} has reduction="{reduction}" and can not be split by group. {way_out}'
         )
+    if weighted:
+        _warn_of_class_weights(name)
     parts = [base, *(base.modules() if isinstance(base, nn.Module) else ())]
     if any(getattr(part, flag, False) is True for part in parts for flag in ("batch", "batch_dice")):
         raise NonAdditiveLossError(
             f"{name} computes Dice over the batch and can not be split by group. {_WAY_OUT}"
         )
+
+
+@cache
+def _warn_of_class_weights(name: str) -> None:
+    """Say once how a sample's loss is weighted, which is not as in the mean over a batch."""
+    logger.warning(
+        'with class weights and reduction="none" the %s of a sample is its sum over the number of its pixels,'
+        " not over their weights: a group with more of a weighted class has the larger loss;"
+        " fairseg.losses.CrossEntropyLoss(class_weight=...) divides by the weights",
+        name,
+    )
 
 
 @torch.no_grad()

@@ -46,7 +46,10 @@ class DeepSupervision(nn.Module):
             groups: group ids or names, (B,), as in `GroupLoss`.
         """
         if hasattr(outputs, "shape"):
-            raise ValueError("outputs must be a list, one tensor a scale, got a tensor")
+            raise ValueError(
+                "outputs must be a list, one tensor a scale, got a tensor: of outputs that are stacked, as"
+                " MONAI's DynUNet's, torch.unbind(outputs, 1) is the list; in evaluation take the base loss"
+            )
         if isinstance(targets, Tensor):
             targets = [_resize(plain(targets), output) for output in outputs]
         if not len(outputs) == len(targets) == len(self.weights):

@@ -111,11 +111,12 @@ def test_batches_within_batches_are_refused() -> None:
     assert check_loader(DataLoader(data, sampler=one_by_one, batch_size=8)) is one_by_one
 
 
-def test_a_sampler_of_more_samples_than_the_data_set_has_is_refused() -> None:
-    longer = np.append(GROUPS, [-1, 0])
+@pytest.mark.parametrize("other", [np.append(GROUPS, [-1, 0]), GROUPS[:8]])  # of patients, say, not of slices
+def test_a_sampler_of_other_samples_than_those_of_the_data_set_is_refused(other: np.ndarray) -> None:
     for sampler in (
-        {"batch_sampler": GroupBatchSampler(longer, batch_size=6)},
-        {"sampler": GroupWeightedSampler(longer, 30), "batch_size": 8},
+        {"batch_sampler": GroupBatchSampler(other, batch_size=2)},
+        {"sampler": GroupWeightedSampler(other, 30), "batch_size": 8},
     ):
-        with pytest.raises(ValueError, match="has the groups of 62 samples, and the data set has 60"):
+        message = f"has the groups of {len(other)} samples, and the data set has 60"
+        with pytest.raises(ValueError, match=message):
             check_loader(DataLoader(make_data(), **sampler))

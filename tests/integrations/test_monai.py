@@ -450,8 +450,14 @@ def test_losses_take_what_a_plain_loop_has_and_give_a_plain_scalar() -> None:
     assert type(FairErrorBoundLoss(2)(logits, labels, groups)) is torch.Tensor
     deep = DeepSupervision(GroupDROLoss(2), [1.0, 0.5])
     assert type(deep([logits, logits[..., ::2, ::2]], labels, groups)) is torch.Tensor
-    with pytest.raises(NonAdditiveLossError, match=r"fairseg\.losses\.DiceCELoss\(\)"):
-        GroupDROLoss(2, MonaiDiceCELoss(to_onehot_y=True, softmax=True))(logits, labels, groups)
+    for background in (True, False):
+        theirs = MonaiDiceCELoss(to_onehot_y=True, softmax=True, include_background=background)
+        ours = "include_background=True" if background else ""
+        with pytest.raises(NonAdditiveLossError, match=rf"fairseg\.losses\.DiceCELoss\({ours}\)"):
+            GroupDROLoss(2, theirs)(logits, labels, groups)
+        stand_in = fairseg.losses.DiceCELoss(include_background=background)
+        same = GroupDROLoss(1, stand_in)(logits, labels, torch.zeros(4, dtype=torch.long))
+        assert same.item() == pytest.approx(theirs(logits, labels).item(), abs=1e-3)
     for loss in (GroupDROLoss(2), FairErrorBoundLoss(2)):
         with pytest.raises(ValueError, match="DeepSupervision"):
             loss([logits, logits], labels, groups)  # type: ignore[arg-type]

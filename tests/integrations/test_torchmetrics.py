@@ -129,6 +129,14 @@ def test_without_subjects_every_sample_is_one() -> None:
     assert torch.equal(metric.compute(), numbered.compute())
 
 
+def test_slices_need_subjects() -> None:
+    metric, masks = GroupDice(2, [1], samples="slices"), torch.ones(2, 3, 3, dtype=torch.long)
+    with pytest.raises(ValueError, match="subjects must say whose slice each sample is"):
+        metric.update(masks, masks, torch.tensor([0, 1]))
+    with pytest.raises(ValueError, match=r"pandas\.factorize\(names\)\[0\], names of the whole cohort"):
+        metric.update(masks, masks, torch.tensor([0, 1]), ["p1", "p2"])
+
+
 def test_large_numbers_of_subjects_stay_apart() -> None:
     metric, masks = GroupDice(2, [1], samples="slices"), torch.ones(2, 3, 3, dtype=torch.long)
     masks[1, 0] = 0

@@ -449,3 +449,23 @@ def test_elsewhere_than_on_a_cpu_the_first_batch_is_looked_at() -> None:
     assert loss._checks(torch.empty(2))
     assert GroupDROLoss(3, check=True)._checks(elsewhere)
     assert not GroupDROLoss(3, check=False)._checks(elsewhere)
+
+
+def test_class_weights_of_torch_are_told_and_ours_named(caplog: pytest.LogCaptureFixture) -> None:
+    """Two samples whose weighted mean is the same, of which one has more of the class that weighs ten."""
+    weight = torch.tensor([1.0, 10.0])
+    logits = torch.zeros(2, 2, 4, 4)
+    target = torch.zeros(2, 4, 4, dtype=torch.long)
+    target[0, 0, 0], target[1] = 1, 1
+    ids = torch.tensor([0, 1])
+    with pytest.raises(
+        NonAdditiveLossError, match=r"fairseg\.losses\.CrossEntropyLoss\(class_weight=\.\.\.\)"
+    ):
+        GroupDROLoss(2, nn.CrossEntropyLoss(weight))(logits, target, ids)
+    torchs = nn.CrossEntropyLoss(weight, reduction="none")
+    for _ in range(2):
+        GroupDROLoss(2, torchs)(logits, target, ids)
+    assert sum("divides by the weights" in record.message for record in caplog.records) <= 1
+    loss = GroupDROLoss(2, CrossEntropyLoss(class_weight=weight))
+    loss(logits, target, ids)
+    assert loss.group_loss.tolist() == pytest.approx([math.log(2)] * 2)

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fairseg.integrations.voxel_counts import numbered
 from fairseg.io.sentences import brief
 from fairseg.losses.grouping import plain
 
@@ -35,7 +36,8 @@ def ids_of(batch: Any, key: str, size: int, *, what: str) -> Tensor:
         ids = _as_tensor(values)
     except (TypeError, ValueError, RuntimeError):
         raise ValueError(
-            f"{what} under {key!r} must be integers, got {brief(values)}; pandas.factorize makes them"
+            f"{what} under {key!r} must be integers, got {brief(values)}; of names make them by"
+            f" {numbered(what)}"
         ) from None
     if ids.is_floating_point() or ids.dtype == torch.bool or ids.shape != (size,):
         raise ValueError(

@@ -10,6 +10,7 @@ from monai.engines.utils import PrepareBatch, PrepareBatchDefault
 from torch import Tensor, nn
 
 from fairseg.integrations.monai.batches import ids_of
+from fairseg.integrations.voxel_counts import numbered
 from fairseg.losses.grouping import plain
 from fairseg.losses.per_sample import integer_labels
 
@@ -36,7 +37,8 @@ def with_groups(
     ids = np.asarray(groups)
     if ids.shape != (len(data),) or ids.dtype.kind not in "iu":
         raise ValueError(
-            f"groups must be {len(data)} integer ids, one a dictionary, got {ids.dtype} of shape {ids.shape}"
+            f"groups must be {len(data)} integer ids, one a dictionary, got {ids.dtype} of shape {ids.shape};"
+            f" of names make them by {numbered('groups')}"
         )
     for number, entry in enumerate(data):
         if key in entry:
