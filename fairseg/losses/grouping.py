@@ -115,7 +115,10 @@ def keep_for_backward(values: Tensor) -> Tensor:
 
 def plain(tensor: Tensor) -> Tensor:
     """Return a MetaTensor of MONAI as the tensor that it holds, and any other tensor as it is."""
-    held: Tensor = tensor.as_tensor() if hasattr(tensor, "as_tensor") else tensor
+    # The kind first: torch.compile of 2.4 cannot ask a tensor for its attributes.
+    if type(tensor) is Tensor or not hasattr(tensor, "as_tensor"):
+        return tensor
+    held: Tensor = tensor.as_tensor()
     return held
 
 
