@@ -67,10 +67,10 @@ class GroupVoxelCounts:
         given = batch_ids(groups, self._groups, voxels.device)
         ids = check_ids(given, "groups", size, -1, self.num_groups - 1)
         owners = torch.full((size,), ALONE)
-        if subjects is None and self.samples == "slices":
-            raise ValueError('subjects must say whose slice each sample is, as samples="slices", got None')
         if subjects is not None:
             owners = check_ids(subjects, "subjects", size, 0, _LARGEST_SUBJECT)
+        elif self.samples == "slices":
+            raise ValueError('subjects must say whose slice each sample is, as samples="slices", got None')
         parts = (ids.unsqueeze(1), owners.unsqueeze(1), voxels.flatten(1))
         return torch.cat([part.to(voxels.device, torch.int64) for part in parts], dim=1)
 

@@ -19,10 +19,8 @@ _WAY_OUT = (
     'Use reduction="none" and no batch Dice, or Dice pooled inside each group:'
     ' fairseg.losses.DiceCELoss(pool="group").'
 )
-_CLASS_WEIGHTED = (
-    "CrossEntropyLoss",
-    "NLLLoss",
-)  # of torch's, which divide by the weights of a batch's pixels
+# Of torch's, which divide by the weights of a batch's pixels.
+_CLASS_WEIGHTED = ("CrossEntropyLoss", "NLLLoss")
 _TORCHS_DEFAULT = -100  # the ignore_index that torch's losses have if nobody asked for one
 
 

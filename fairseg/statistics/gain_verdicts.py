@@ -100,19 +100,16 @@ def model_verdicts(
 
 def _beside_the_largest(pairs: tuple[PairGains, ...]) -> tuple[PairGains, ...]:
     """Let no pair be fairer where another gap of its attribute is now larger than any was before."""
-    judged = [pair for pair in pairs if pair.rows]
     found = []
     for pair in pairs:
-        own = [one for one in judged if one.attribute == pair.attribute]
-        if pair.verdict is Verdict.FAIRER and (largest := largest_gap(own)) not in (None, pair):
-            assert largest is not None
-            reason = GainReason(GainReasonKind.LARGEST_GAP, pair.attribute, largest.second)
-            rows = tuple(replace(row, verdict=_within(Verdict.MOVED, row.verdict)) for row in pair.rows)
-            decided = tuple(row for row in rows if row.verdict is Verdict.MOVED)
-            moved = replace(pair, verdict=Verdict.MOVED, rows=rows, decided_by=decided)
-            found.append(replace(moved, reasons=(*pair.reasons, reason)))
-        else:
+        largest = largest_gap([one for one in pairs if one.rows and one.attribute == pair.attribute])
+        if pair.verdict is not Verdict.FAIRER or largest is None or largest is pair:
             found.append(pair)
+            continue
+        rows = tuple(replace(row, verdict=_within(Verdict.MOVED, row.verdict)) for row in pair.rows)
+        decided = tuple(row for row in rows if row.verdict is Verdict.MOVED)
+        reasons = (*pair.reasons, GainReason(GainReasonKind.LARGEST_GAP, pair.attribute, largest.second))
+        found.append(replace(pair, verdict=Verdict.MOVED, rows=rows, decided_by=decided, reasons=reasons))
     return tuple(found)
 
 

@@ -227,8 +227,8 @@ class _Test:
         self.row = row
         self._cells = [columns.cell(row.values, stratum) for stratum in row.strata]
         counted = row.marks or row.changes
-        kinds = ("scored", "marked") if row.marks else ("scored", "marked", "changed")
-        kinds = kinds if counted else ("scored", "ranks", "squares")
+        kinds = ["scored", "marked"] if counted else ["scored", "ranks", "squares"]
+        kinds += ["changed"] if row.changes else []
         self._places = [
             [columns.place(row.values, stratum, kind) for kind in kinds] if counted or cell.many else []
             for cell, stratum in zip(self._cells, row.strata, strict=True)

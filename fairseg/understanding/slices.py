@@ -16,7 +16,7 @@ import pandas as pd
 from fairseg.cohort.attributes import read_attribute
 from fairseg.statistics.significance import holm
 from fairseg.statistics.two_samples import welch_limits
-from fairseg.understanding.readable import Floats, Tested
+from fairseg.understanding.readable import Floats, Tested, share_as_large
 
 Members = npt.NDArray[np.bool_]
 
@@ -146,4 +146,4 @@ def _lower(inside: Floats, outside: Floats, permutations: int, rng: np.random.Ge
     """Return the share of deals in which as many subjects have as low a mean, these among them."""
     everybody = np.concatenate([inside, outside])
     deals = rng.permuted(np.tile(everybody, (permutations, 1)), axis=1)[:, : inside.size].mean(axis=1)
-    return float((1 + np.count_nonzero(deals <= inside.mean() + 1e-12)) / (1 + permutations))
+    return share_as_large(-deals, -inside.mean())

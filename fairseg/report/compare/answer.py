@@ -95,6 +95,7 @@ def spoken_row(row: GainRow, result: Compared) -> dict[str, Any]:
         "behind": behind,
         "ahead": row.first if behind == row.second else row.second,
         "now_behind": now_behind,
+        "now_ahead": row.first if now_behind == row.second else row.second,
         "gained": gained,
         "other": row.first if gained == row.second else row.second,
         "gain": _abs(row.gain, write, row.margin),
@@ -289,15 +290,9 @@ def _largest_gap(model: ModelGains, reason: GainReason, result: Compared) -> dic
     pairs = [pair for pair in model.pairs if pair.attribute == reason.attribute and pair.rows]
     pair = largest_gap(pairs)
     assert pair is not None
-    row = spoken_row(pair.rows[0], result)
-    behind = row["now_behind"]
     before = [abs(one.rows[0].gap_before.interval.estimate) for one in pairs]
-    return {
-        **row,
-        "behind": behind,
-        "ahead": pair.first if behind == pair.second else pair.second,
-        "still": abs(pair.rows[0].gap_before.interval.estimate) >= max(before),
-    }
+    still = abs(pair.rows[0].gap_before.interval.estimate) >= max(before)
+    return {**spoken_row(pair.rows[0], result), "still": still}
 
 
 def _typical_gain(pair: PairGains | None, reason: GainReason, result: Compared) -> dict[str, Any]:
