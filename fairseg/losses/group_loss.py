@@ -1,5 +1,6 @@
 """GroupLoss: what every group loss shares. An objective is a few lines on top of it; see docs/extend.md."""
 
+import json
 from collections.abc import Sequence
 from functools import reduce
 from typing import Any, Literal
@@ -331,8 +332,10 @@ class GroupLoss(nn.Module):
         self._keep(name, checked)
 
     def _keep(self, name: str, value: Tensor | None) -> None:
-        """Register state that goes into state_dict and must keep its precision."""
+        """Register what goes into state_dict, with the names of the groups, and must keep its precision."""
         self.register_buffer(name, None if value is None else value.to(torch.float64))
+        if value is not None and self.names is not None:
+            self.register_buffer("group_names", _encode(self.names))
 
     def _log(self, name: str, value: Tensor) -> None:
         """Register what is only looked at."""
@@ -350,6 +353,7 @@ class GroupLoss(nn.Module):
         return self
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        self._check_names(state_dict, prefix)
         weight = state_dict.get(prefix + "group_weight")
         if weight is not None and not bool(weight.isfinite().all()):
             raise ValueError(f"the state has group weights that are not finite: {weight.tolist()}")
@@ -361,6 +365,28 @@ class GroupLoss(nn.Module):
                     f" here they are {mine.tolist()}"
                 )
         super()._load_from_state_dict(state_dict, prefix, *args)
+
+    def _check_names(self, state_dict: dict[str, Any], prefix: str) -> None:
+        """Raise if a state is of other groups, or of these in another order; one without names passes."""
+        mine, theirs = getattr(self, "group_names", None), state_dict.pop(prefix + "group_names", None)
+        if mine is None:
+            return
+        state_dict[prefix + "group_names"] = mine
+        if theirs is not None and _decode(theirs) != _decode(mine):
+            raise ValueError(
+                f"the state is of the groups {', '.join(_decode(theirs))} in this order, here they are"
+                f" {', '.join(_decode(mine))}"
+            )
+
+
+def _encode(names: Sequence[str]) -> Tensor:
+    """Return names as bytes, uint8, since what saves a state may take nothing but tensors."""
+    return torch.tensor(list(json.dumps(list(names)).encode()), dtype=torch.uint8)
+
+
+def _decode(names: Tensor) -> list[str]:
+    decoded: list[str] = json.loads(bytes(names.to(torch.uint8).tolist()))
+    return decoded
 
 
 def _check_within(within_group: str, alpha: float | None, *, pooled: bool) -> float | None:

@@ -333,6 +333,30 @@ def test_ema_is_deprecated() -> None:
         GroupDROLoss(2, absent="ema")
 
 
+def test_a_state_of_other_groups_or_of_another_order_is_refused() -> None:
+    saved = GroupDROLoss(["F", "M"]).state_dict()
+    assert not any(GroupDROLoss(["F", "M"]).load_state_dict(saved))
+    with pytest.raises(ValueError, match="the state is of the groups F, M in this order, here they are M, F"):
+        GroupDROLoss(["M", "F"]).load_state_dict(saved)
+    with pytest.raises(ValueError, match="F, M in this order, here they are Female, Male"):
+        torch.nn.ModuleDict({"loss": GroupDROLoss(["Female", "Male"])}).load_state_dict(
+            {f"loss.{name}": value for name, value in saved.items()}
+        )
+
+
+def test_states_without_names_and_losses_without_names_load_by_number() -> None:
+    named, numbered = GroupDROLoss(["F", "M"]), GroupDROLoss(2)
+    numbered.group_weight.copy_(torch.tensor([0.25, 0.75]))
+    assert not any(named.load_state_dict(numbered.state_dict()))
+    assert named.group_weight.tolist() == [0.25, 0.75]
+    assert not any(numbered.load_state_dict(named.state_dict()))
+    assert "group_names" not in numbered.state_dict()
+    as_floats = {
+        name: value.double() for name, value in named.state_dict().items()
+    }  # as nnU-Net's log has it
+    assert not any(GroupDROLoss(["F", "M"]).load_state_dict(as_floats))
+
+
 def test_a_state_of_another_cohort_is_refused() -> None:
     loss = GroupDROLoss(2, adjustment=1.0, group_counts=[10, 20])
     loss.load_state_dict(GroupDROLoss(2, adjustment=2.0, group_counts=[10, 20]).state_dict())
