@@ -232,17 +232,14 @@ def typed_command() -> str:
         value
         for one in context.command.params
         if isinstance(one.type, type(options.PATH))
-        for value in _several(context.params.get(one.name or ""))
+        for given in [context.params.get(one.name or "")]
+        for value in (given if isinstance(given, tuple) else (given,))
     ]
     words = ["fairseg"]
     for word in map(str, sys.argv[1:]):
         option, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
         words.append(f"{option}{equals}FILE" if value and Path(value) in values else word)
     return " ".join(words)
-
-
-def _several(value: Any) -> tuple[Any, ...]:
-    return value if isinstance(value, tuple) else (value,)
 
 
 def one_each(bins: Sequence[tuple[str, list[float]]]) -> dict[str, list[float]]:

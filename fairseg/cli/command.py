@@ -86,7 +86,8 @@ def _end(error: Exception, written: Sequence[Path]) -> int:
         return 2
     code = 1
     if isinstance(error, _InterruptedError | click.Abort):
-        text = f"interrupted, {_LEFT.get(str(error)) or _left(written)}"
+        left = f"written whole: {listed(written)}; nothing else was" if written else "no result was written"
+        text = f"interrupted, {_LEFT.get(str(error), left)}"
     elif isinstance(error, OSError):
         text = f"error: {error.filename or 'output'}: {error.strerror or error}"
         code = 2 if error.filename else 1
@@ -100,14 +101,9 @@ def _end(error: Exception, written: Sequence[Path]) -> int:
         text = f"error: there is not enough memory for this: {error}"
     else:
         text = f"error: {type(error).__name__}: {error} (a fault of fairseg; --debug shows where)"
-    return _fail(text, code)
-
-
-def _left(written: Sequence[Path]) -> str:
-    """Return what is there of an interrupted command's results."""
-    if not written:
-        return "no result was written"
-    return f"written whole: {listed(written)}; nothing else was"
+    with suppress(OSError):  # a terminal that is full or gone
+        click.echo(f"fairseg: {_one_line(text)}", err=True)
+    return code
 
 
 # What an interrupted command leaves that goes on where it was.
@@ -179,12 +175,6 @@ class _Notes(logging.Handler):
     @staticmethod
     def _say(line: str) -> None:
         click.echo(f"fairseg: note: {line}", err=True)
-
-
-def _fail(message: str, code: int) -> int:
-    with suppress(OSError):  # a terminal that is full or gone
-        click.echo(f"fairseg: {_one_line(message)}", err=True)
-    return code
 
 
 def _one_line(text: str) -> str:

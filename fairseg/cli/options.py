@@ -9,7 +9,6 @@ from typing import Any
 import click
 
 from fairseg.cli import types
-from fairseg.cli.clinical import Phase, Roles
 from fairseg.cli.types import OUT as OUT  # noqa: PLC0414  (the commands say options.OUT)
 from fairseg.cli.types import PATH as PATH  # noqa: PLC0414
 from fairseg.cohort.columns import METRICS
@@ -222,12 +221,11 @@ scoring = group(
         show_default=True,
         help=f"Some of {','.join(METRICS)}.",
     ),
-    click.option(
+    number(
         "--empty",
-        type=click.Choice(["nan", "diagonal"]),
-        default="nan",
-        show_default=True,
-        help="Distance of a structure that only one mask has: left out and counted, or the image's diagonal.",
+        click.Choice(["nan", "diagonal"]),
+        "nan",
+        "Distance of a structure that only one mask has: left out and counted, or the image's diagonal.",
     ),
     spacing,
     click.option(
@@ -240,12 +238,11 @@ scoring = group(
         "Intersection over union from which on a lesion counts as found.",
     ),
     number("--workers", click.IntRange(min=1), 1, "Processes that score cases."),
-    click.option(
+    number(
         "--on-error",
-        type=click.Choice(["stop", "skip"]),
-        default="stop",
-        show_default=True,
-        help="A case that cannot be scored: stop, or finish without it and exit with 1.",
+        click.Choice(["stop", "skip"]),
+        "stop",
+        "A case that cannot be scored: stop, or finish without it and exit with 1.",
     ),
     click.option(
         "--cross-check",
@@ -272,6 +269,8 @@ grouping = group(  # that a file can state instead
     ),
 )
 clinical = group(
-    click.option("--roles", type=Roles(), metavar="ROLE=LABEL,...", help="Labels of lv, myocardium, rv."),
-    click.option("--phase", type=Phase(), metavar="NAME=ED,ES", help="Attribute that tells ED from ES."),
+    click.option(
+        "--roles", type=types.ROLE_LIST, metavar="ROLE=LABEL,...", help="Labels of lv, myocardium, rv."
+    ),
+    click.option("--phase", type=types.PHASE, metavar="NAME=ED,ES", help="Attribute that tells ED from ES."),
 )

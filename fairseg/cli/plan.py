@@ -15,11 +15,6 @@ _INSIDE = types.Number(0.0, 1.0, min_open=True, max_open=True)
 _SHARE = types.Number(0.0, 1.0)
 
 
-def _sizes(text: str) -> tuple[int, int]:
-    first, second = (int(part) for part in text.split(","))
-    return first, second
-
-
 @click.command(cls=OnceCommand)
 @click.argument("scores", type=options.PATH, required=False)
 @options.by(required=False)
@@ -31,7 +26,7 @@ def _sizes(text: str) -> tuple[int, int]:
 @click.option("--failures", is_flag=True, help="Plan for failure rates, not for the typical Dice.")
 @click.option(
     "--sizes",
-    type=types.Parsed(_sizes, "400,12"),
+    type=types.Parsed(lambda text: types.pair(text, int), "400,12"),
     metavar="A,B",
     help="Subjects of the first (reference) group and of the second: what they can show.",
 )

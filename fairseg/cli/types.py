@@ -19,6 +19,9 @@ else:
     _ParamType = click.ParamType  # not generic in older releases
 
 
+ROLES = ("lv", "myocardium", "rv")  # those of `fairseg.clinical`, which a test holds
+
+
 class _Path(_ParamType):
     """A file or folder; an empty name, as of an unset shell variable, is none."""
 
@@ -93,7 +96,7 @@ def setting_type(name: str) -> Any:
         return click.Choice(get_args(kind))
     if get_origin(kind) is tuple:
         number = get_args(kind)[0]
-        return Parsed(lambda text: _pair(text, number), "80,80")
+        return Parsed(lambda text: pair(text, number), "80,80")
     if name in ("seed", "split_seed"):
         return SEED
     return Number() if kind is float else click.types.convert_type(kind)
@@ -191,6 +194,34 @@ def _group_size(text: str) -> tuple[str, int]:
     return name, int(number)
 
 
+def _roles(text: str) -> dict[str, str]:
+    """Return role -> name of its label."""
+    roles: dict[str, str] = {}
+    for part in text.split(","):
+        role, _, label = (piece.strip() for piece in part.partition("="))
+        if not role or not label:
+            raise ValueError
+        if role not in ROLES:
+            raise click.BadParameter(f"{text!r}: {role!r} must be one of {', '.join(ROLES)}")
+        if role in roles:
+            raise click.BadParameter(f"{text!r} repeats the role {role!r}")
+        if label in roles.values():
+            raise click.BadParameter(f"{text!r} gives the label {label!r} to two roles")
+        roles[role] = label
+    return roles
+
+
+def _phase(text: str) -> tuple[str, tuple[str, str]]:
+    """Return the attribute and its levels of end-diastole and end-systole."""
+    name, _, levels = (piece.strip() for piece in text.partition("="))
+    diastole, systole = (level.strip() for level in levels.split(","))
+    if not (name and diastole and systole):
+        raise ValueError
+    if diastole == systole:
+        raise click.BadParameter(f"{text!r} must name two different phases")
+    return name, (diastole, systole)
+
+
 def _metrics(text: str) -> tuple[str, ...]:
     names = tuple(part.strip() for part in text.split(","))
     if not set(names) <= set(METRICS):
@@ -198,7 +229,8 @@ def _metrics(text: str) -> tuple[str, ...]:
     return names
 
 
-def _pair(text: str, number: Callable[[str], Any]) -> tuple[Any, Any]:
+def pair(text: str, number: Callable[[str], Any]) -> tuple[Any, Any]:
+    """Return two numbers."""
     first, second = (number(part) for part in text.split(","))
     return first, second
 
@@ -213,4 +245,6 @@ BINS = Parsed(_bins, "age=50,65")
 ASSIGNMENT = Parsed(_assignment, "steps=100")
 GROUP_SIZE = Parsed(_group_size, "Black=15")
 SPACING = Parsed(_spacing, "0.5,0.5 or the name of a column")
+ROLE_LIST = Parsed(_roles, "lv=LVBP,myocardium=LVM,rv=RVBP")
+PHASE = Parsed(_phase, "frame=ED,ES")
 METRIC_LIST = Parsed(_metrics, "dice,hd95")

@@ -14,10 +14,6 @@ from fairseg.cli.training import need_extra
 from fairseg.io.outputs import check_writable
 
 
-def _numbers(text: str) -> tuple[float, ...]:
-    return tuple(float(part) for part in text.split(","))
-
-
 def _names(text: str) -> tuple[str, ...]:
     names = tuple(part.strip() for part in text.split(","))
     if not all(names):
@@ -49,7 +45,7 @@ def _names(text: str) -> tuple[str, ...]:
 )
 @click.option(
     "--margins",
-    type=types.Parsed(_numbers, "0,5,10,20,40"),
+    type=types.Parsed(lambda text: tuple(map(float, text.split(","))), "0,5,10,20,40"),
     metavar="MM,MM",
     help="Crops to try: mm (or pixels, where files state no size) around the largest organ. Default: "
     "0,5,10,20,40, or smaller steps in small images.",
@@ -57,12 +53,11 @@ def _names(text: str) -> tuple[str, ...]:
 @options.number("--min-size", click.IntRange(min=5), 10, "Subjects that a group needs to be judged.")
 @options.spacing
 @options.tables
-@click.option(
+@options.number(
     "--model",
-    type=click.Choice(("linear", "cnn")),
-    default="linear",
-    show_default=True,
-    help="What reads images. cnn: the reference network's encoder; takes half an hour without a GPU.",
+    click.Choice(("linear", "cnn")),
+    "linear",
+    "What reads images. cnn: the reference network's encoder; takes half an hour without a GPU.",
 )
 @click.option(
     "--permutations",

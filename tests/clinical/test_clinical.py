@@ -18,8 +18,8 @@ from scipy import stats
 from statsmodels.stats.oneway import anova_oneway
 
 from fairseg import Groups, read_cohort
-from fairseg.cli import clinical as cli_clinical
 from fairseg.cli import options as cli_options
+from fairseg.cli import types
 from fairseg.clinical import ClinicalMeasures, agreement, bland_altman_points, clinical_measures
 from fairseg.clinical import measures as clinical
 from fairseg.io.images import itk_messages
@@ -519,32 +519,32 @@ def convert(kind: click.ParamType, text: str) -> Any:
 
 
 def test_roles_and_phase_are_read_from_the_command_line() -> None:
-    roles = convert(cli_clinical.Roles(), "lv=LVBP, myocardium = LVM,rv=RV=BP")
+    roles = convert(types.ROLE_LIST, "lv=LVBP, myocardium = LVM,rv=RV=BP")
     assert roles == {"lv": "LVBP", "myocardium": "LVM", "rv": "RV=BP"}
-    assert convert(cli_clinical.Phase(), "frame=ED,ES") == ("frame", ("ED", "ES"))
-    assert convert(cli_clinical.Phase(), " time point = end diastole , 10 ") == (
+    assert convert(types.PHASE, "frame=ED,ES") == ("frame", ("ED", "ES"))
+    assert convert(types.PHASE, " time point = end diastole , 10 ") == (
         "time point",
         ("end diastole", "10"),
     )
-    assert clinical.ROLES == cli_clinical.ROLES
+    assert clinical.ROLES == types.ROLES
 
 
 @pytest.mark.parametrize(
     ("kind", "text", "said"),
     [
-        (cli_clinical.Roles(), "LVBP", "'LVBP' is not like lv=LVBP,myocardium=LVM,rv=RVBP"),
-        (cli_clinical.Roles(), "lv=", "is not like"),
-        (cli_clinical.Roles(), "lv=LVBP,", "is not like"),
-        (cli_clinical.Roles(), "", "is not like"),
-        (cli_clinical.Roles(), "LV=LVBP", "'LV' must be one of lv, myocardium, rv"),
-        (cli_clinical.Roles(), "lv=a,lv=b", "repeats the role 'lv'"),
-        (cli_clinical.Roles(), "lv=a,rv=a", "gives the label 'a' to two roles"),
-        (cli_clinical.Phase(), "frame", "'frame' is not like frame=ED,ES"),
-        (cli_clinical.Phase(), "frame=ED", "is not like"),
-        (cli_clinical.Phase(), "frame=ED,", "is not like"),
-        (cli_clinical.Phase(), "frame=ED,ES,MID", "is not like"),
-        (cli_clinical.Phase(), "=ED,ES", "is not like"),
-        (cli_clinical.Phase(), "frame=ED,ED", "two different phases"),
+        (types.ROLE_LIST, "LVBP", "'LVBP' is not like lv=LVBP,myocardium=LVM,rv=RVBP"),
+        (types.ROLE_LIST, "lv=", "is not like"),
+        (types.ROLE_LIST, "lv=LVBP,", "is not like"),
+        (types.ROLE_LIST, "", "is not like"),
+        (types.ROLE_LIST, "LV=LVBP", "'LV' must be one of lv, myocardium, rv"),
+        (types.ROLE_LIST, "lv=a,lv=b", "repeats the role 'lv'"),
+        (types.ROLE_LIST, "lv=a,rv=a", "gives the label 'a' to two roles"),
+        (types.PHASE, "frame", "'frame' is not like frame=ED,ES"),
+        (types.PHASE, "frame=ED", "is not like"),
+        (types.PHASE, "frame=ED,", "is not like"),
+        (types.PHASE, "frame=ED,ES,MID", "is not like"),
+        (types.PHASE, "=ED,ES", "is not like"),
+        (types.PHASE, "frame=ED,ED", "two different phases"),
     ],
 )
 def test_a_bad_option_says_what_it_should_be_like(kind: click.ParamType, text: str, said: str) -> None:
