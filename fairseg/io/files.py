@@ -173,7 +173,7 @@ def _finish_interrupted(folder: Path) -> None:
 
 
 @contextmanager
-def new_file(path: Path, kind: str | None = None, *, grows: bool = False) -> Iterator[Path]:
+def new_file(path: Path, kind: str | None = None) -> Iterator[Path]:
     """Give a name beside `path` for what a library writes itself; at the end it takes the place of `path`.
 
     Check inside the block what was written, where the library does not: an error leaves what was there.
@@ -181,7 +181,6 @@ def new_file(path: Path, kind: str | None = None, *, grows: bool = False) -> Ite
     Args:
         path: in a folder that is there.
         kind: as in `write_files`.
-        grows: the file will change under fairseg's own hands, so any content of it is fairseg's.
 
     Raises:
         NotWritableError, NotWrittenError: as in `write_files`.
@@ -192,7 +191,7 @@ def new_file(path: Path, kind: str | None = None, *, grows: bool = False) -> Ite
         yield temporary
         _sync(temporary)
         if kind is not None:
-            record(path.parent, kind, {path.name: None if grows else digest_of(temporary)})
+            record(path.parent, kind, {path.name: digest_of(temporary)})
         temporary.replace(path)
         _record(path)
         _sync_folder(path.parent)

@@ -28,6 +28,12 @@ _BITS = {
     **{128: 24, 2304: 32},  # colours
 }
 _MAGIC = {348: b"n+1\0", 540: b"n+2\0\r\n\x1a\n"}  # of files that hold header and voxels
+# Length of the header -> form and place of: dim, datatype and bitpix, pixdim, vox_offset, slope and
+# intercept, the codes of qform and sform, and these themselves.
+_FIELDS = {
+    348: (("8h", 40), ("2h", 70), ("8f", 76), ("f", 108), ("2f", 112), ("2h", 252), ("18f", 256)),
+    540: (("8q", 16), ("2h", 12), ("8d", 104), ("q", 168), ("2d", 176), ("2i", 344), ("18d", 352)),
+}  # fmt: skip
 _START = 4096  # bytes of a file that are read to find its header
 _TRAILING = 1 << 20  # bytes that some writers leave behind the voxels
 
@@ -118,25 +124,12 @@ def _parse(begin: bytes, packed: bool) -> NiftiHeader:
     """Read the fields that matter; NIfTI-1 has a header of 348 bytes, NIfTI-2 of 540, either order."""
     for order in "<>":
         (length,) = struct.unpack_from(order + "i", begin)
-        if length == 348:
-            dim = struct.unpack_from(order + "8h", begin, 40)
-            kind, bits = struct.unpack_from(order + "2h", begin, 70)
-            pixdim = struct.unpack_from(order + "8f", begin, 76)
-            start, *scale = struct.unpack_from(order + "3f", begin, 108)
-            codes = struct.unpack_from(order + "2h", begin, 252)
-            place = struct.unpack_from(order + "18f", begin, 256)
-            magic = begin[344:348]
-        elif length == 540:
-            dim = struct.unpack_from(order + "8q", begin, 16)
-            kind, bits = struct.unpack_from(order + "2h", begin, 12)
-            pixdim = struct.unpack_from(order + "8d", begin, 104)
-            (start,) = struct.unpack_from(order + "q", begin, 168)
-            scale = list(struct.unpack_from(order + "2d", begin, 176))
-            codes = struct.unpack_from(order + "2i", begin, 344)
-            place = struct.unpack_from(order + "18d", begin, 352)
-            magic = begin[4:12]
-        else:
+        if length not in _FIELDS:
             continue
+        dim, (kind, bits), pixdim, (start,), scale, codes, place = (
+            struct.unpack_from(order + form, begin, at) for form, at in _FIELDS[length]
+        )
+        magic = begin[344:348] if length == 348 else begin[4:12]
         if magic[:3] in (b"ni1", b"ni2"):
             raise ValueError("its voxels lie in another file, .img, which is not read")
         if magic != _MAGIC[length]:
@@ -155,7 +148,7 @@ def _parse(begin: bytes, packed: bool) -> NiftiHeader:
         axes = max(1, *(axis for axis in range(1, dim[0] + 1) if dim[axis] > 1 or axis <= 3), 1)
         spacing = tuple(map(float, pixdim[1 : min(axes, dim[0]) + 1]))
         size = tuple(int(length) or 1 for length in dim[1 : dim[0] + 1])
-        scaled = scale not in ([0.0, 0.0], [1.0, 0.0])  # a slope of 0 is none
+        scaled = scale not in ((0.0, 0.0), (1.0, 0.0))  # a slope of 0 is none
         return NiftiHeader(order, kind, size, bits, spacing, int(start), packed, scaled)
     raise struct.error
 
