@@ -5,6 +5,7 @@ Files for computers (CSV, JSON) hold unrounded numbers instead.
 
 import math
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Protocol
 
 from fairseg.io.sentences import digits_apart, p_number
@@ -82,19 +83,9 @@ def shift(value: float, *, apart: Iterable[float] = ()) -> str:
     return number(value, 3 if abs(value) >= 0.00995 else 4, apart=apart)
 
 
-def count(value: float, *, apart: Iterable[float] = ()) -> str:
-    """Return a whole number."""
-    return number(value, 0, apart=apart)
-
-
-def tenth(value: float, *, apart: Iterable[float] = ()) -> str:
-    """Return a clinical measure, such as a volume in ml: one decimal."""
-    return number(value, 1, apart=apart)
-
-
-def hundredth(value: float, *, apart: Iterable[float] = ()) -> str:
-    """Return a standardised difference or another effect size: two decimals."""
-    return number(value, 2, apart=apart)
+count = partial(number, digits=0)
+tenth = partial(number, digits=1)  # of a clinical measure, such as a volume in ml
+hundredth = partial(number, digits=2)  # of a standardised difference or another effect size
 
 
 def percent(share: float, *, apart: Iterable[float] = ()) -> str:

@@ -155,30 +155,43 @@ def bland_altman(
         subjects.series(f"Prediction minus reference, {quantity}", difference),
     ]
     limits = {group: _limits(difference[known & (ids == group)]) for group in range(len(names))}
-    high = make_scale(
+    flat = make_scale(
         [difference[known]], _LOW, 0, most=5, include=[0.0, *(v for part in limits.values() for v in part)]
     )
-    left = frame.left_for(high)
+    left = frame.left_for(flat)
     wide = make_scale([mean[known]], left + 5, _NARROW - 8, most=4)
-    panels = []
-    for group, title in enumerate(names):
+
+    def panel(group: int, title: str) -> Markup:
+        """Return the picture of one group."""
         who = np.flatnonzero(known & (ids == group))
-        data = mean[who], difference[who], who
-        css = css_class(group, reference)
-        panels.append(
-            _panel(
-                f"{name}-{group}",
-                title,
-                quantity,
-                data,
-                limits[group],
-                (wide, high, left),
-                subjects,
-                series,
-                css,
-            )
-        )
-    return frame.charts(*panels)
+        heading, top = frame.heading(title, _NARROW)
+        digits = decimals(flat.low, flat.high)
+        summary = f"n = {len(who):,}"
+        if limits[group]:
+            low, bias, upper = limits[group]
+            bounds = span(low, upper, partial(number, digits=digits))
+            summary += f", bias {number(bias, digits)}, limits {bounds}"
+        top += 42
+        unit = f" {quantity[quantity.rfind('(') :]}" if quantity.endswith(")") else ""
+        high = Scale(flat.low, flat.high, top + _LOW, top, flat.ticks)
+        radius, opacity = look_for(len(who))
+        parts = [
+            heading,
+            tag("text", summary, x=0, y=px(top - 32), class_="tick"),
+            frame.y_axis(high, left, _NARROW - 2, f"Prediction minus reference{unit}"),
+            frame.x_axis(wide, top, top + _LOW, f"Mean of both, {quantity}"),
+            frame.rule(left, high.at(0), _NARROW - 2, high.at(0), "axis"),
+            dots(
+                wide(mean[who]), high(difference[who]), who, subjects=subjects, group=title, series=series,
+                radius=radius, css=css_class(group, reference), opacity=opacity,
+            ),
+        ]  # fmt: skip
+        for value, kind in zip(limits[group], ("limit", "bias", "limit"), strict=False):
+            parts.append(frame.rule(left, high.at(value), _NARROW - 2, high.at(value), kind))
+        about = f"Prediction minus reference against the mean of both, {quantity}. {summary}."
+        return frame.chart(f"{name}-{group}", f"{title}: agreement", about, parts, top + _LOW + 38, _NARROW)
+
+    return frame.charts(*(panel(group, title) for group, title in enumerate(names)))
 
 
 def _limits(difference: Floats) -> list[float]:
@@ -187,44 +200,3 @@ def _limits(difference: Floats) -> list[float]:
         return []
     bias, reach = float(difference.mean()), 1.96 * float(difference.std(ddof=1))
     return [bias - reach, bias, bias + reach]
-
-
-def _panel(
-    name: str,
-    group: str,
-    quantity: str,
-    data: tuple[Floats, Floats, npt.NDArray[np.int64]],
-    limits: list[float],
-    axes: tuple[Scale, Scale, float],
-    subjects: Roster,
-    series: Sequence[int],
-    css: str,
-) -> Markup:
-    """Return the picture of one group."""
-    mean, difference, who = data
-    wide, flat, left = axes
-    heading, top = frame.heading(group, _NARROW)
-    digits = decimals(flat.low, flat.high)
-    summary = f"n = {len(who):,}"
-    if limits:
-        bounds = span(limits[0], limits[2], partial(number, digits=digits))
-        summary += f", bias {number(limits[1], digits)}, limits {bounds}"
-    top += 42
-    unit = f" {quantity[quantity.rfind('(') :]}" if quantity.endswith(")") else ""
-    high = Scale(flat.low, flat.high, top + _LOW, top, flat.ticks)
-    radius, opacity = look_for(len(who))
-    parts = [
-        heading,
-        tag("text", summary, x=0, y=px(top - 32), class_="tick"),
-        frame.y_axis(high, left, _NARROW - 2, f"Prediction minus reference{unit}"),
-        frame.x_axis(wide, top, top + _LOW, f"Mean of both, {quantity}"),
-        frame.rule(left, high.at(0), _NARROW - 2, high.at(0), "axis"),
-        dots(
-            wide(mean), high(difference), who, subjects=subjects, group=group, series=series, radius=radius,
-            css=css, opacity=opacity,
-        ),
-    ]  # fmt: skip
-    for value, kind in zip(limits, ("limit", "bias", "limit"), strict=False):
-        parts.append(frame.rule(left, high.at(value), _NARROW - 2, high.at(value), kind))
-    about = f"Prediction minus reference against the mean of both, {quantity}. {summary}."
-    return frame.chart(name, f"{group}: agreement", about, parts, top + _LOW + 38, _NARROW)
