@@ -19,9 +19,6 @@ from fairseg.scoring.labels import LabelMap
 from fairseg.scoring.voxel_sizes import VoxelSizes
 
 TOLERANCE = 1e-9
-_Codes = Mapping[Any, tuple[int, ...]]
-_Loaded = tuple[np.ndarray[Any, Any], tuple[float, ...], bool]  # voxels, their size, whether that is in mm
-_Load = Callable[[Path, _Codes], _Loaded]
 
 
 def cross_check_scores(
@@ -61,11 +58,14 @@ def cross_check_scores(
     for _, row in scores.iloc[np.sort(draw)].iterrows():
         given = None if sizes is None else sizes[row["case"]]
         files = predictions[row["case"]], references[row["case"]]
-        load = _by_medpy(io)
-        if given is not None or not all(map(read_by_medpy, files)):  # both alike: medpy's axes are x, y, z
-            load = _by_fairseg(given)
-        prediction, _, _ = load(files[0], labels.prediction)
-        reference, spacing, has_size = load(files[1], labels.reference)
+        if given is None and all(map(read_by_medpy, files)):  # both alike: medpy's axes are x, y, z
+            (prediction, _), (reference, spacing) = (_by_medpy(io, file) for file in files)
+            has_size = True
+        else:
+            sides = zip(files, (labels.prediction, labels.reference), strict=True)
+            both = [with_spacing(read_labels(file, codes), given) for file, codes in sides]
+            prediction, reference = (mask.voxels for mask in both)
+            spacing, has_size = both[1].spacing, both[1].unit == "mm"
         counts = np.ones(reference.shape, dtype=bool) if labels.ignore is None else reference != labels.ignore
         predicted = np.isin(prediction, labels.prediction[row["label"]]) & counts
         true = np.isin(reference, labels.reference[row["label"]]) & counts
@@ -119,20 +119,9 @@ def read_by_medpy(path: Path) -> bool:
     return path.suffix.lower() in READERS and path.suffix.lower() != ".png"
 
 
-def _by_medpy(io: Any) -> _Load:
-    def load(path: Path, _: _Codes) -> _Loaded:
-        with itk_messages():  # heard before, when the file was scored
-            voxels, header = io.load(str(path))
-        if voxels.dtype.kind == "f":  # resampled labels are nearly whole
-            voxels = np.rint(voxels)
-        return voxels, header.get_voxel_spacing(), True
-
-    return load
-
-
-def _by_fairseg(given: tuple[float, ...] | None) -> _Load:
-    def load(path: Path, codes: _Codes) -> _Loaded:
-        mask = with_spacing(read_labels(path, codes), given)
-        return mask.voxels, mask.spacing, mask.unit == "mm"
-
-    return load
+def _by_medpy(io: Any, path: Path) -> tuple[np.ndarray[Any, Any], tuple[float, ...]]:
+    """Return the voxels of a file, and their size."""
+    with itk_messages():  # heard before, when the file was scored
+        voxels, header = io.load(str(path))
+    # Resampled labels are nearly whole.
+    return np.rint(voxels) if voxels.dtype.kind == "f" else voxels, header.get_voxel_spacing()

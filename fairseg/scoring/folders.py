@@ -238,7 +238,11 @@ def _score(
             again += ", of masks as fairseg reads them"
         notes.append(f"cross-check: {again}, largest difference {largest:.2g}")
     scores = _with_skipped(noted(scores, of_case), table, skipped)
-    _log((*notes, *Scores.of(scores).notes), skipped)
+    left_out = [f"skipped case {case}: {error}" for case, error in skipped.items()]
+    for note in (*notes, *Scores.of(scores).notes, *left_out[:_MOST_ERRORS]):
+        logger.warning("%s", note)
+    if len(left_out) > _MOST_ERRORS:
+        logger.warning("skipped %s", counted(len(left_out) - _MOST_ERRORS, "more case"))
     return scores, notes
 
 
@@ -304,7 +308,8 @@ def _match(
     """Return the cases to score, in order, and notes on all others; fill in the incomplete ones."""
     matched = match_cases(table.index, predicted, true)
     for case, kind in matched.incomplete.items():
-        skipped[case] = f"no {kind} in {_folder(predicted if kind == 'prediction' else true)}"
+        files = predicted if kind == "prediction" else true
+        skipped[case] = f"no {kind} in {next(iter(files.values())).parent}"
     neither = matched.neither
     if not matched.complete and not skipped:
         apart = names_apart(table.reset_index(), predicted.keys() | true.keys())
@@ -378,18 +383,6 @@ def _with_skipped(scores: pd.DataFrame, cohort: pd.DataFrame, skipped: Mapping[s
     lost[SKIPPED] = list(skipped.values())
     # Of a column that says nothing pandas would ask which type it has.
     return pd.concat([scores, lost.dropna(axis="columns", how="all")], ignore_index=True)
-
-
-def _log(notes: Sequence[str], skipped: Mapping[str, str]) -> None:
-    left_out = [f"skipped case {case}: {error}" for case, error in skipped.items()]
-    for note in (*notes, *left_out[:_MOST_ERRORS]):
-        logger.warning("%s", note)
-    if len(left_out) > _MOST_ERRORS:
-        logger.warning("skipped %s", counted(len(left_out) - _MOST_ERRORS, "more case"))
-
-
-def _folder(files: Mapping[str, Path]) -> Path:
-    return next(iter(files.values())).parent
 
 
 def _one_line(skipped: Mapping[str, str]) -> str:
