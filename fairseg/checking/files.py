@@ -2,8 +2,9 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -56,7 +57,7 @@ class FileFacts:
     unit: str = "mm"
     labels: tuple[int, ...] = ()
     digest: str = ""
-    messages: tuple[str, ...] = field(default=())
+    messages: tuple[str, ...] = ()
     error: str = ""
     other_grid: str = ""
 
@@ -78,7 +79,7 @@ def look_into(case: CaseFiles, names: LabelMap, spacing: Sequence[float] | None 
             image = with_spacing(mask, spacing)
             seen = _seen(image, own.is_mask)
         except (ValueError, OSError) as error:
-            facts.append(FileFacts(**{**vars(own), "error": str(error)}))
+            facts.append(replace(own, error=str(error)))
             continue
         differs = ""
         if first is None:
@@ -88,14 +89,12 @@ def look_into(case: CaseFiles, names: LabelMap, spacing: Sequence[float] | None 
                 check_same_grid(image, first[0], names=(f"the {role}", f"the {first[1]}"))
             except ValueError as error:
                 differs = str(error)
-        about = {"size": image.voxels.shape, "spacing": image.spacing, "unit": image.unit}
-        facts.append(
-            FileFacts(**{**vars(own), **about, **seen, "messages": image.messages, "other_grid": differs})
-        )
+        own = replace(own, size=image.voxels.shape, spacing=image.spacing, unit=image.unit, **seen)
+        facts.append(replace(own, messages=image.messages, other_grid=differs))
     return facts
 
 
-def _seen(image: Mask, is_mask: bool) -> dict[str, object]:
+def _seen(image: Mask, is_mask: bool) -> dict[str, Any]:
     """Return label values and digest of the voxels."""
     voxels, values = image.voxels, ()
     if is_mask:

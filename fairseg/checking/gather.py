@@ -109,19 +109,13 @@ def from_folders(predictions: Path, references: Path, cohort: Any, asked: Asked)
     if table is not None:
         _about_table(table, matched.unknown, matched.neither, {**predicted, **true}, seen)
     _name_labels(predictions, references, seen, asked)
+    sides = (("reference", true), ("prediction", predicted))
+    there = predicted.keys() | true.keys()
     files = [
-        CaseFiles(
-            case,
-            {
-                side: own[case]
-                for side, own in (("reference", true), ("prediction", predicted))
-                if case in own
-            },
-        )
-        for case in sorted(predicted.keys() | true.keys())
+        CaseFiles(case, {side: own[case] for side, own in sides if case in own}) for case in sorted(there)
     ]
     if table is not None and asked.by and not seen.stops:
-        rows = table[table["case"].isin(predicted.keys() | true.keys())]
+        rows = table[table["case"].isin(there)]
         with seen.refusals("groups"):
             check_cohort(rows, "groups", **asked.grouping)
     _look(files, table, seen, asked)

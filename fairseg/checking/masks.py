@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -19,7 +20,7 @@ def without_smoothed(files: Iterable[FileFacts], names: LabelMap) -> list[FileFa
     for one in files:
         codes = names.prediction if one.role == "prediction" else names.reference
         error = smoothed_values(one.labels, codes) if one.is_mask else ""
-        checked.append(FileFacts(**{**vars(one), "error": f"{one.file} {error}"}) if error else one)
+        checked.append(replace(one, error=f"{one.file} {error}") if error else one)
     return checked
 
 
@@ -38,7 +39,10 @@ def file_findings(
     findings: list[Finding] = []
     for role in dict.fromkeys(one.role for one in files):
         own = [one for one in files if one.role == role]
-        findings += found("unusable", Severity.ERROR, role, [_short(one) for one in own if one.error])
+        wrong = [  # errors of readers begin with the path
+            f"{one.file.name}: {one.error.removeprefix(str(one.file)).strip()}" for one in own if one.error
+        ]
+        findings += found("unusable", Severity.ERROR, role, wrong)
         apart = [f"{one.case}: {one.other_grid}" for one in own if one.other_grid]
         findings += found("other_grid", Severity.ERROR, role, apart)
     findings += _labels(usable, names)
@@ -111,6 +115,11 @@ def _repeated(
     for one in usable:
         if one.digest:
             by_digest[one.role, one.digest].append(one)
+
+    def with_subject(one: FileFacts) -> str:
+        subject = subject_of.get(one.case, one.case)
+        return one.case if subject == one.case else f"{one.case} (of {subject})"
+
     findings: list[Finding] = []
     for role in dict.fromkeys(one.role for one in usable):
         sets = [ones for (own, _), ones in by_digest.items() if own == role and len(ones) > 1]
@@ -120,7 +129,7 @@ def _repeated(
             ("same_files_across", Severity.ERROR, leaks),
             ("same_files", Severity.WARNING, rest),
         ):
-            texts = [" = ".join(_with_subject(one, subject_of) for one in ones) for ones in chosen]
+            texts = [" = ".join(map(with_subject, ones)) for ones in chosen]
             findings += found(kind, severity, role, texts)
     references = {one.case: one.digest for one in usable if one.role == "reference"}
     pairs = [one for one in usable if one.role == "prediction" and one.case in references and one.digest]
@@ -128,13 +137,3 @@ def _repeated(
     if 2 * len(same) > len(pairs):
         findings += found("prediction_is_reference", Severity.WARNING, "prediction", same, number=len(pairs))
     return findings
-
-
-def _with_subject(one: FileFacts, subject_of: Mapping[str, str]) -> str:
-    subject = subject_of.get(one.case, one.case)
-    return one.case if subject == one.case else f"{one.case} (of {subject})"
-
-
-def _short(one: FileFacts) -> str:
-    """Return the file's name and what is wrong with it; errors of readers begin with the path."""
-    return f"{one.file.name}: {one.error.removeprefix(str(one.file)).strip()}"

@@ -71,7 +71,10 @@ def to_text(result: Checked) -> str:
 
 def save_page(result: Checked, folder: Path) -> Path:
     """Write page and tables; see `CheckResult.save`."""
-    findings = [_findings_table(_HEADS[severity], _of(result, severity)) for severity in Severity]
+    findings = [
+        findings_table(_HEADS[severity], (one for one in result.details if one.severity is severity))
+        for severity in Severity
+    ]
     page = render_page(
         "check.html.j2",
         card=card_of(result),
@@ -106,11 +109,6 @@ def card_of(result: Checked, tables: Sequence[Table] = ()) -> Card:
     return Card(look.css_class, [(badge, answer(result))], tables=tables, stacked=bool(tables))
 
 
-def card_html(result: Checked) -> str:
-    """Return the card with what to do, for a notebook."""
-    return card_of(result, [_findings_table("What to do", result.details)]).html()
-
-
 def overview(result: Checked) -> list[Table]:
     """Return what is there: files, labels, groups and numbers."""
     return [
@@ -121,18 +119,16 @@ def overview(result: Checked) -> list[Table]:
     ]
 
 
-def _of(result: Checked, severity: Severity) -> list[Finding]:
-    return [one for one in result.details if one.severity is severity]
-
-
-def _findings_table(caption: str, findings: Iterable[Finding]) -> Table:
+def findings_table(caption: str, findings: Iterable[Finding]) -> Table:
+    """Return findings with what to do about them."""
     rows = [(one.where, one.what, one.to_do) for one in findings]
     return Table.of(caption, ["What was found", "What to do"], rows, corner="Where")
 
 
 def _files_table(files: tuple[FileFacts, ...]) -> Table:
     rows = []
-    for (part, role), own in _grouped(files):
+    for part, role in dict.fromkeys((one.part, one.role) for one in files):
+        own = [one for one in files if (one.part, one.role) == (part, role)]
         usable = [one for one in own if not one.error]
         empty = sum(one.is_mask and not one.labels for one in usable)
         counts = map(_count, (len(own), len(own) - len(usable), empty))
@@ -141,11 +137,6 @@ def _files_table(files: tuple[FileFacts, ...]) -> Table:
     heads = ["Files", "Cannot be used", "Without a label", "Size, voxels", "Spacing, mm"]
     note = "Sizes and spacing along the axes of the array: slices, rows, columns; from the least to the most."
     return Table.of("Files", heads, rows, corner="What", note=note)
-
-
-def _grouped(files: tuple[FileFacts, ...]) -> list[tuple[tuple[str, str], list[FileFacts]]]:
-    keys = dict.fromkeys((one.part, one.role) for one in files)
-    return [(key, [one for one in files if (one.part, one.role) == key]) for key in keys]
 
 
 def _labels_table(result: Checked) -> Table:

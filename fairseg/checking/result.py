@@ -7,7 +7,7 @@ from typing import Any
 
 from fairseg.checking import gather
 from fairseg.checking.checked import SEVERITIES, Checked
-from fairseg.checking.page import answer, card_html, save_page, to_terminal
+from fairseg.checking.page import answer, card_of, findings_table, save_page, to_terminal
 from fairseg.cohort.reading import TableOptions
 from fairseg.cohort.table import Cohort, with_columns
 from fairseg.io.calls import says_what_to_type
@@ -42,7 +42,7 @@ class CheckResult(Checked):
         return to_terminal(self)
 
     def _repr_html_(self) -> str:
-        return card_html(self)
+        return card_of(self, [findings_table("What to do", self.details)]).html()
 
 
 @says_what_to_type(
