@@ -27,8 +27,6 @@ from fairseg.understanding.views import CaseFiles, Frame, make_frame, subject_vi
 if TYPE_CHECKING:
     from fairseg.training.prediction import TrainedRun
 
-FEWEST_GROUPS = 2
-
 
 @dataclass(frozen=True, eq=False)
 class Gathered:
@@ -325,7 +323,7 @@ class _Members:
             self.own["group"].map(counts) < self._min_size,
             f"fewer than {self._min_size} subjects {who}, so not judged",
         )
-        if self.own["group"].nunique() < FEWEST_GROUPS:
+        if self.own["group"].nunique() < 2:
             now = {group: int(counts.get(group, 0)) for group in before}
             sizes = ", ".join(
                 f"{self._groups.names[group]} {n}" + (f" of {before[group]}" if n < before[group] else "")

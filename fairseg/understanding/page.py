@@ -109,11 +109,6 @@ def card_of(result: Understood, tables: Sequence[Table] = ()) -> Card:
     return Card(look.css_class, rows, " ".join(words.further_lines(result)), tables)
 
 
-def card_html(result: Understood) -> str:
-    """Return the card with its table, for a notebook."""
-    return card_of(result, [words.readings_table(result)]).html()
-
-
 def _forest(readings: "Readings") -> Markup:
     rows = readings.rows
     several = len({row.group for row in rows}) > 1

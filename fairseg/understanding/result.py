@@ -88,9 +88,10 @@ class UnderstandResult(Understood):
         return "\n\n".join(filter(None, (self.sentence, grid(readings_table(self)), margin_note(self))))
 
     def _repr_html_(self) -> str:
-        from fairseg.understanding.page import card_html  # noqa: PLC0415
+        from fairseg.understanding.page import card_of  # noqa: PLC0415
+        from fairseg.understanding.words import readings_table  # noqa: PLC0415
 
-        return card_html(self)
+        return card_of(self, [readings_table(self)]).html()
 
 
 _HOLM: dict[Model, int] = {"linear": 2 * FOUND, "cnn": 1}  # rows over which a p is corrected, at most

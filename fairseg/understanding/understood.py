@@ -1,6 +1,5 @@
 """What `fairseg.understand` found, as numbers and names; `result.UnderstandResult` adds how it is read."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -68,16 +67,8 @@ class Understood:
         """
         rows: list[tuple[Any, ...]] = []
 
-        def add(
-            question: str,
-            what: str,
-            groups: Sequence[str],
-            n: int,
-            limits: Sequence[float],
-            one: Tested,
-            chance: float = np.nan,
-        ) -> None:
-            rows.append((question, what, *groups, n, *limits, chance, one.p_adjusted, one.shown))
+        def add(*about: Any, one: Tested, chance: float = np.nan) -> None:
+            rows.append((*about, chance, one.p_adjusted, one.shown))
 
         counts, given, beside = dict(self.cohort.counts), self.intervention, self.confounded
         readings = {"readable": self.readings.rows, "readable in pairs": self.readings.pairs}
@@ -87,39 +78,39 @@ class Understood:
             for row in read:
                 n, limits = row.n + row.n_others, (row.auc, row.low, row.high)
                 own = _OF[question_of(self.readings, row)] if question == "readable" else question
-                add(own, row.view, (row.group, row.against or "others"), n, limits, row, row.chance)
+                add(own, row.view, row.group, row.against or "others", n, *limits, one=row, chance=row.chance)
         for one in self.associations:
-            limits = one.correlation, one.low, one.high
-            add("score and Dice", one.view, (one.group, ""), one.n, limits, one)
+            add("score and Dice", one.view, one.group, "", one.n, one.correlation, one.low, one.high, one=one)
         for guess in self.predictions:
-            add("Dice predicted", guess.view, ("", ""), guess.n, (guess.correlation, *_NO_LIMITS), guess)
+            add("Dice predicted", guess.view, "", "", guess.n, guess.correlation, *_NO_LIMITS, one=guess)
         for question, asked in (("score and Dice", self.associations), ("Dice predicted", self.predictions)):
             for goes in asked:
                 group = goes.group if isinstance(goes, Association) else ""
-                limits = goes.at_size.correlation, *_NO_LIMITS
-                add(f"{question} at one size", goes.view, (group, ""), goes.n, limits, goes.at_size)
+                about = f"{question} at one size", goes.view, group, "", goes.n
+                add(*about, goes.at_size.correlation, *_NO_LIMITS, one=goes.at_size)
         for change in () if given is None else given.changes:
-            groups = change.group, change.donors
-            add("Dice if the image changes", change.intervention, groups, change.n, change.change, change)
+            about = "Dice if the image changes", change.intervention, change.group, change.donors, change.n
+            add(*about, *change.change, one=change)
         for patch in () if given is None else given.occlusion:
             row_number, column = patch.place
             what, n = f"row {row_number + 1}, column {column + 1}", counts[patch.first] + counts[patch.second]
-            away = float(np.subtract(*patch.change[::-1, row_number, column])), np.nan, np.nan
-            add("Dice if a patch is blanked", what, (patch.second, patch.first), n, away, patch)
+            away = float(np.subtract(*patch.change[::-1, row_number, column]))
+            about = "Dice if a patch is blanked", what, patch.second, patch.first, n
+            add(*about, away, *_NO_LIMITS, one=patch)
         for part in self.atlas:
             what, n = f"{part.structure}: {part.kind}", counts[part.first] + counts[part.second]
             share = part.shares[:, part.cluster].mean(axis=1) if part.more else np.zeros(2)
-            away = float(share[1] - share[0]), np.nan, np.nan
-            add("place of errors", what, (part.second, part.first), n, away, part)
+            away = float(share[1] - share[0])
+            add("place of errors", what, part.second, part.first, n, away, *_NO_LIMITS, one=part)
         for measure in self.measures:
             what, n = (
                 f"{measure.structure}: {measure.measure}",
                 counts[measure.first] + counts[measure.second],
             )
-            add("measure", what, (measure.second, measure.first), n, measure.difference, measure)
+            add("measure", what, measure.second, measure.first, n, *measure.difference, one=measure)
         for subgroup in self.slices:
             what, n = " and ".join(subgroup.conditions), subgroup.n + subgroup.n_rest
-            add("slice", what, ("", "others"), n, subgroup.difference, subgroup)
+            add("slice", what, "", "others", n, *subgroup.difference, one=subgroup)
         return pd.DataFrame(rows, columns=list(_COLUMNS))
 
     @cached_property

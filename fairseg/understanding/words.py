@@ -117,11 +117,6 @@ def image_line(result: Understood) -> str:
     )
 
 
-def answer_lines(result: Understood) -> list[str]:
-    """Return the answer, its sentences by themselves: where the group is readable, and whether it is used."""
-    return [line for _, line in question_lines(result)] + further_lines(result)
-
-
 def further_lines(result: Understood) -> list[str]:
     """Return what the answer says of confounders and of a model."""
     readings = result.readings
@@ -180,7 +175,7 @@ def used_line(result: Understood) -> str:
 
 def answer(result: Understood) -> str:
     """Return the answer as plain text on one line."""
-    return " ".join(answer_lines(result))
+    return " ".join([*(line for _, line in question_lines(result)), *further_lines(result)])
 
 
 def readings_table(result: Understood) -> Table:
@@ -192,13 +187,7 @@ def readings_table(result: Understood) -> Table:
 def _reading_table(caption: str, rows: "tuple[Reading, ...]", result: Understood) -> Table:
     """Return readings as a table, with the group that is told if there are several."""
     several = len(result.cohort.names) > 2
-    lines = [
-        (
-            f"{row.view}: {row.group}" if several else row.view,
-            *_told_cells(row),
-        )
-        for row in rows
-    ]
+    lines = [(f"{row.view}: {row.group}" if several else row.view, *_told_cells(row)) for row in rows]
     note = say("about_readings", model=result.model)
     return Table.of(caption, _TOLD_HEADS, lines, corner="View", note=note)
 
@@ -225,9 +214,7 @@ def pairs_told(result: Understood) -> dict[str, list[str]]:
     names = result.cohort.names
     pairs = {(row.group, row.against): False for row in result.readings.pairs}
     for row in result.readings.pairs:
-        if kind_of(row.view) != "image":
-            continue
-        pairs[row.group, row.against] |= row.shown
+        pairs[row.group, row.against] |= row.shown and kind_of(row.view) == "image"
     each = [name for name in names if pairs and all(shown for pair, shown in pairs.items() if name in pair)]
     said = {pair: f"{pair[0]} from {pair[1]}" for pair in pairs}
     told = [said[pair] for pair, shown in pairs.items() if shown and not set(pair) & set(each)]
