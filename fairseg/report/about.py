@@ -6,6 +6,7 @@ from datetime import date
 
 from fairseg import __version__
 from fairseg.io import csv_files
+from fairseg.io.sentences import counted
 from fairseg.report.sections import ReportSections
 from fairseg.scoring.table import Scores
 
@@ -18,24 +19,25 @@ def about(sections: ReportSections, models: Mapping[str, Scores]) -> dict[str, s
         models: name (empty if it has none) -> scores.
     """
     before = sections.preregistered
+    digests = {}
+    for name, scores in models.items():
+        source = scores.file or ("the file of scores" if scores.digest else "the scores as CSV")
+        whole = scores.digest or hashlib.sha256(csv_files.to_csv(scores.to_frame()).encode()).hexdigest()
+        digests[f"SHA-256 of {source}" + (f" ({name})" if name else "")] = whole
     lines = {
         "Model" if len(models) == 1 else "Models": ", ".join(filter(None, models)),
         "Date": date.today().isoformat(),
         "Version": f"fairseg {__version__}",
         "Command": sections.command,
         "Names": "codes, made under a key, stand for cases and subjects" if sections.pseudonyms else "",
-        **{_scores_of(name, scores): scores.digest or _digest(scores) for name, scores in models.items()},
+        **digests,
         "Stated before in": before.name if before and not sections.pseudonyms else "",
         "SHA-256 of that file": before.digest if before else "",
     }
     return {name: value for name, value in lines.items() if value}
 
 
-def _scores_of(name: str, scores: Scores) -> str:
-    source = scores.file or ("the file of scores" if scores.digest else "the scores as CSV")
-    what = f"SHA-256 of {source}"
-    return f"{what} ({name})" if name else what
-
-
-def _digest(scores: Scores) -> str:
-    return hashlib.sha256(csv_files.to_csv(scores.to_frame()).encode()).hexdigest()
+def said_size(scores: Scores) -> str:
+    """Return how many subjects and cases there are, in words."""
+    subjects, cases = (scores.table[name].nunique() for name in ("subject", "case"))
+    return f"{counted(subjects, 'subject')}, {counted(cases, 'case')}"

@@ -13,7 +13,7 @@ from fairseg.report.analyses import Analysis
 from fairseg.report.audited import Audited
 from fairseg.report.findings_table import hardest_name, telling
 from fairseg.report.templates import render_text, say
-from fairseg.statistics.findings import Comparison, Finding, GroupFacts, Reason, ReasonKind
+from fairseg.statistics.findings import Comparison, Finding, Reason, ReasonKind
 from fairseg.statistics.verdicts import Endpoint, Verdict
 
 # What a reader must know whatever is shown: who is not judged, or has no score.
@@ -41,7 +41,10 @@ def answer_lines(result: Audited, analysis: Analysis) -> list[str]:
     # Not those of the comparisons: a group that fails may be the only one that is large enough to be judged.
     failing = [fact for fact in judgement.facts if fact.attribute == analysis.name and fact.fails]
     all_fail = [fact for fact in judgement.everyone if fact.fails]
-    everyone = bool(all_fail) and _fail(failing, facts) and not analysis.members.unknown
+    # For every group the model is shown to fail, those too small to be judged as well.
+    groups = {fact.group for fact in facts if fact.n}
+    shown_of_each = bool(groups) and groups <= {fact.group for fact in failing}
+    everyone = bool(all_fail) and shown_of_each and not analysis.members.unknown
     text = render_text(
         "answer.txt.j2",
         verdict=verdict.name,
@@ -180,12 +183,6 @@ def _floors(result: Audited, floors: Sequence[Reason]) -> Reason:
     of_group = {fact.group: fact for fact in reversed(facts)}
     worst = sorted(of_group.values(), key=lambda fact: (fact.median, -fact.failure_rate))
     return replace(floors[0], facts=tuple(worst))
-
-
-def _fail(failing: Sequence[GroupFacts], facts: Sequence[GroupFacts]) -> bool:
-    """Return whether the model is shown to fail for every group, those too small to be judged as well."""
-    groups = {fact.group for fact in facts if fact.n}
-    return bool(groups) and groups <= {fact.group for fact in failing}
 
 
 def _widest(result: Audited, comparisons: Sequence[Comparison]) -> dict[str, Any] | None:

@@ -79,11 +79,10 @@ def _values(kind: str, line: pd.DataFrame) -> list[str]:
     if kind == "mean":
         decimals = _decimals(line)
         return [_mean(row["mean"], row["sd"], decimals) for row in rows]
-    return [_count(row["count"], row["share"]) for row in rows]
-
-
-def _count(count: int, share: float) -> str:
-    return numbers.NONE if isnan(share) else f"{count} ({numbers.percent(share)})"
+    return [
+        numbers.NONE if isnan(row["share"]) else f"{row['count']} ({numbers.percent(row['share'])})"
+        for row in rows
+    ]
 
 
 def _decimals(line: pd.DataFrame) -> int:

@@ -13,7 +13,7 @@ from fairseg.io.files import write_files
 from fairseg.io.outputs import check_writable
 from fairseg.io.sentences import counted, listed
 from fairseg.report import charts
-from fairseg.report.about import about
+from fairseg.report.about import about, said_size
 from fairseg.report.adjusted import adjust
 from fairseg.report.analyses import Analysis
 from fairseg.report.answer import answer
@@ -77,6 +77,7 @@ def save_report(result: Audited, beside: Beside, folder: Path, *, figures: bool 
     who = _cohort(result, summaries[0])
     subgroups, cohort = subgroup_table(result), cohort_page_table(who)
     tables = [summary_table(one) for one in summaries]
+    facts = pd.DataFrame([vars(fact) for fact in (*result.judgement.facts, *result.judgement.known)])
     files: dict[str, str | bytes] = {
         PAGE: _page(result, beside, analyses, cohort, tables, notes),
         "summary.csv": summaries_to_csv(summaries),
@@ -84,7 +85,7 @@ def save_report(result: Audited, beside: Beside, folder: Path, *, figures: bool 
         "summary.tex": to_latex(tables),
         "subjects.csv": csv_files.to_csv(_subjects(summaries)),
         "findings.csv": csv_files.to_csv(with_sign(result.findings, "sign")),
-        "subgroups.csv": csv_files.to_csv(_facts(result)),
+        "subgroups.csv": csv_files.to_csv(facts.assign(group=facts["group"].replace("", ALL))),
         "subgroups.md": to_markdown([subgroups]),
         "subgroups.tex": to_latex([subgroups]),
         "cohort.csv": csv_files.to_csv(who.table),
@@ -144,11 +145,6 @@ def _subjects(summaries: Sequence[Summary]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def _facts(result: Audited) -> pd.DataFrame:
-    table = pd.DataFrame([vars(fact) for fact in (*result.judgement.facts, *result.judgement.known)])
-    return table.assign(group=table["group"].replace("", ALL))
-
-
 def _page(
     result: Audited,
     beside: Beside,
@@ -160,7 +156,7 @@ def _page(
     """Fill in the page from the summaries of each grouping, tables of the first, and notes on the scores."""
     pictures, summaries = Pictures(analyses), analyses[0]
     overall, sections, scores = summaries[0], result.sections, result.scores
-    dice, tabled = "dice" in scores.metrics, with_tables(summaries)
+    dice, tabled, labels = "dice" in scores.metrics, with_tables(summaries), scores.labels
     counts = dict(enumerate(overall.counts.tolist()))
     worst, not_drawn = (
         ([], {})
@@ -171,7 +167,8 @@ def _page(
         "title": say("title", model=sections.model, by=result.analyses[0].name),
         "about": about(sections, {sections.model: scores}),
         "labels": listed((summary.structure for summary in summaries[1:]), 20),
-        "size": _size(result),
+        "size": said_size(scores)
+        + ("" if labels == [ONE_LABEL] else f"; {counted(len(labels), 'label')}: {listed(labels, 20)}"),
         "counts": list(zip(overall.names, overall.counts.tolist(), strict=True)),
         "reference": None if overall.reference is None else overall.names[overall.reference],
         "card": card_of(result, first_notes(result)),
@@ -205,7 +202,7 @@ def _page(
         "scatters": pictures.scatters(scores) if dice else Markup(""),
         "worst": worst,
         "not_drawn": not_drawn,
-        "keys": overlay_legend(scores.labels),
+        "keys": overlay_legend(labels),
         "others": [_other(result, number, analyses[number], pictures) for number in range(1, len(analyses))],
         "cohort": cohort,
         "adjusted": adjust(scores, overall, sections.adjust, sections.bins, resamples=sections.resamples),
@@ -236,10 +233,3 @@ def _other(result: Audited, number: int, summaries: Sequence[Summary], pictures:
         "boxes": pictures.boxes(number, result.scores.metrics[0]),
         "tables": [(one.structure, summary_table(one).fitted()) for one in with_tables(summaries)],
     }
-
-
-def _size(result: Audited) -> str:
-    table, labels = result.scores.table, result.scores.labels
-    subjects, cases = table["subject"].nunique(), table["case"].nunique()
-    size = f"{counted(subjects, 'subject')}, {counted(cases, 'case')}"
-    return size if labels == [ONE_LABEL] else f"{size}; {counted(len(labels), 'label')}: {listed(labels, 20)}"

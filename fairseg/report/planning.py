@@ -232,7 +232,11 @@ def plan(
     >>> plan(failure_rate=0.02, endpoint="failures", sizes=(400, 12)).table["difference"].round(3).tolist()
     [0.23, 0.325]
     """
-    _check(endpoint, difference=difference, failure_threshold=failure_threshold)
+    if endpoint not in ("typical", "failures"):
+        raise ValueError(f"endpoint must be 'typical' or 'failures', got {endpoint!r}")
+    for name, value in (("difference", difference), ("failure_threshold", failure_threshold)):
+        if not 0 < value < 1:
+            raise ValueError(f"{name} must be above 0 and below 1, got {value}")
     if sizes is not None and (len(sizes) != 2 or any(size != int(size) or size < 2 for size in sizes)):
         raise ValueError(f"sizes must be two whole numbers of at least 2, got {', '.join(map(str, sizes))}")
     _check_assumptions(scores, endpoint, median=median, iqr=iqr, failure_rate=failure_rate)
@@ -312,14 +316,6 @@ def _planned(
         for plan in found
     ]
     return PlannedPair(first, second, *found, limits=(limits[0], limits[1]))
-
-
-def _check(endpoint: str, **shares: float) -> None:
-    if endpoint not in ("typical", "failures"):
-        raise ValueError(f"endpoint must be 'typical' or 'failures', got {endpoint!r}")
-    for name, value in shares.items():
-        if not 0 < value < 1:
-            raise ValueError(f"{name} must be above 0 and below 1, got {value}")
 
 
 def _check_assumptions(scores: Any, endpoint: str, **given: float | None) -> None:

@@ -74,13 +74,11 @@ def sensitivity(result: Audited, secondary: Sequence[Finding] = ()) -> Sensitivi
 def _as_judged(result: Audited) -> list[VariantVerdict]:
     used = " and ".join(result.common.used) if result.common.dropped else "structures"
     name = f"as judged: mean over {used}, a missed one is 0" if len(result.structures) > 1 else "as judged"
-    return [
-        VariantVerdict(
-            name, one.attribute, one.first, one.second, one.verdict, False, _estimate(one.findings)
-        )
-        for one in result.judgement.comparisons
-        if one.attribute == result.analyses[0].name
-    ]
+    found = []
+    for one in (one for one in result.judgement.comparisons if one.attribute == result.analyses[0].name):
+        gap = one.findings[0].estimate if one.findings else np.nan
+        found.append(VariantVerdict(name, one.attribute, one.first, one.second, one.verdict, False, gap))
+    return found
 
 
 def _other_definition(secondary: Sequence[Finding]) -> list[VariantVerdict]:
@@ -103,10 +101,6 @@ def _other_definition(secondary: Sequence[Finding]) -> list[VariantVerdict]:
             VariantVerdict(name, one.attribute, one.first, one.second, other.verdict, flips, -other.estimate)
         )
     return found
-
-
-def _estimate(findings: Sequence[Finding]) -> float:
-    return findings[0].estimate if findings else float("nan")
 
 
 def _rows(

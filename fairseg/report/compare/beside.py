@@ -7,7 +7,6 @@ from fairseg.metrics.fairness import Floats
 from fairseg.report.compare.compared import Compared
 from fairseg.report.secondary import overall_metric
 from fairseg.report.templates import say
-from fairseg.statistics.findings import Finding
 from fairseg.statistics.limits import Interval
 from fairseg.statistics.measures import Measure, judge_measures
 from fairseg.statistics.two_samples import signed_rank_limits
@@ -56,7 +55,11 @@ def other_metrics(result: Compared) -> tuple[str, ...]:
             lost = int(np.isnan(after[member]).sum())
             if lost > options.failure_margin * member.sum():
                 gone[group] = lost, int(member.sum())
-        apart = [_apart(row) for row in rows if row.structure == str(place) and row.shown]
+        apart = [
+            (row.worse, row.first if row.worse == row.second else row.second, row.interval.positive())
+            for row in rows
+            if row.structure == str(place) and row.shown
+        ]
         if worse or apart or gone:
             measure = summary[name].title(metric)
             measure += ", size" if METRICS[metric].higher_is_better is None else ""
@@ -83,9 +86,3 @@ def unknown_group(result: Compared) -> tuple[str, ...]:
     number = len(by.members.unknown)
     about = {"attributes": by.groups.attributes, "title": result.scores.spoken_title}
     return (say("unknown_in_models", number=number, changes=changes, **about),) if number else ()
-
-
-def _apart(row: Finding) -> tuple[str | None, str, Interval]:
-    """Return who fared worse, than whom, and by how much."""
-    other = row.first if row.worse == row.second else row.second
-    return row.worse, other, row.interval.positive()

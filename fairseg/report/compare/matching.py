@@ -44,8 +44,9 @@ def read_models(
             tables without names whose rows differ.
     """
     if not isinstance(models, Mapping) or len(models) < 2:
+        came = counted(len(models), "model") if isinstance(models, Mapping) else type(models).__name__
         raise ValueError(
-            f"models must map two names or more to scores, got {_described(models)}: type "
+            f"models must map two names or more to scores, got {came}: type "
             "fairseg.compare({'baseline': scores, 'fair': others}, by='sex')"
         )
     given = {str(name): source for name, source in models.items()}
@@ -183,7 +184,3 @@ def _lost(scores: dict[str, Scores], common: set[tuple[str, str]]) -> pd.DataFra
             what = "some of its labels" if case in kept else "it"
             rows.append(("case", case, name, f"another model has no score of {what}"))
     return pd.DataFrame(rows, columns=["kind", "name", "model", "reason"])
-
-
-def _described(models: Any) -> str:
-    return counted(len(models), "model") if isinstance(models, Mapping) else type(models).__name__

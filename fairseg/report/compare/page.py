@@ -13,7 +13,7 @@ from fairseg.io import csv_files
 from fairseg.io.files import write_files
 from fairseg.io.outputs import check_writable
 from fairseg.io.sentences import counted, listed
-from fairseg.report.about import about
+from fairseg.report.about import about, said_size
 from fairseg.report.audited import with_sign
 from fairseg.report.charts import (
     ForestRow,
@@ -129,7 +129,7 @@ def _page(result: Compared, notes: Sequence[str]) -> str:
     return render_page(
         "comparison.html.j2",
         title=say("title_of_comparison", by=first.name, baseline=result.baseline),
-        size=_size(result),
+        size=f"{counted(len(result.models), 'model')}, {said_size(baseline)}",
         counts=list(zip(first.groups.names, first.counts.tolist(), strict=True)),
         reference=first.reference_name,
         card=card_of(result, notes),
@@ -140,25 +140,24 @@ def _page(result: Compared, notes: Sequence[str]) -> str:
         papers=[(structure, paper_tables(result, structure)) for structure in structures],
         findings=findings_table(result),
         about=about(result.sections, result.models),
-        method=_method(result),
-        left_out=_left_out(result),
+        method=say(
+            "method_of_comparison",
+            by=first.name,
+            title=baseline.title,
+            options=result.options,
+            drop=result.judgement.drop,
+            held=result.held_fixed,
+            stated=result.sections.stated_in,
+        ),
+        left_out=[
+            f"{model}: {counted(len(rows), 'case')}, {reason}: {listed(rows['name'])}"
+            for (model, reason), rows in result.left_out.groupby(["model", "reason"], sort=False)
+        ],
         thinned="" if drawn.all() else say("thinned", drawn=int(drawn.sum()), number=drawn.size),
         data=subjects.markup(),
         script=script(),
         policy=Markup(script_policy()),
         metrics=[baseline.title, *(title(name) for name in baseline.metrics if name != "dice")],
-    )
-
-
-def _method(result: Compared) -> str:
-    return say(
-        "method_of_comparison",
-        by=result.analyses[0].name,
-        title=result.scores.title,
-        options=result.options,
-        drop=result.judgement.drop,
-        held=result.held_fixed,
-        stated=result.sections.stated_in,
     )
 
 
@@ -217,16 +216,3 @@ def _boxes(result: Compared, structure: str, subjects: Roster) -> Markup:
         reference=first.reference,
         one_axis=True,
     )
-
-
-def _size(result: Compared) -> str:
-    table = result.scores.table
-    subjects, cases = table["subject"].nunique(), table["case"].nunique()
-    return f"{counted(len(result.models), 'model')}, {counted(subjects, 'subject')}, {counted(cases, 'case')}"
-
-
-def _left_out(result: Compared) -> list[str]:
-    lines = []
-    for (model, reason), rows in result.left_out.groupby(["model", "reason"], sort=False):
-        lines.append(f"{model}: {counted(len(rows), 'case')}, {reason}: {listed(rows['name'])}")
-    return lines

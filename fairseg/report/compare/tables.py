@@ -182,16 +182,15 @@ def _paper_cells(name: str, found: dict[str, Summary]) -> list[list[Cell]]:
     cells = []
     for summary, (*values, of_all) in zip(found.values(), rows, strict=True):
         if name in _FAIRNESS:
-            low, high = (_limit(frame, name) for frame in (summary.low, summary.high))
+            low, high = (
+                np.nan if frame is None or name not in frame.index else _row(frame, name)[-1]
+                for frame in (summary.low, summary.high)
+            )
             cells.append([Cell(of_all, low, high, kind, best=of_all == best_of_all)])
         else:
             pairs = zip(values, best, strict=True)
             cells.append([Cell(value, kind=kind, best=value == top) for value, top in pairs])
     return cells
-
-
-def _limit(frame: pd.DataFrame | None, name: str) -> float:
-    return float("nan") if frame is None or name not in frame.index else _row(frame, name)[-1]
 
 
 def _best(name: str, values: Sequence[float]) -> float | None:
