@@ -79,7 +79,9 @@ def as_ids(
     if not isinstance(values, np.ndarray):
         if not hasattr(getattr(groups, "dtype", None), "categories"):
             _check_are_names(values, argument)
-        given = cohort if isinstance(cohort, Groups) else _groups_of(groups, values)
+        given = cohort
+        if not isinstance(given, Groups):  # those that occur, if any
+            given = None if all(map(is_missing, values)) else Groups.from_values(groups)
         if given is not None:
             if number is not None and len(given) != number:
                 raise ValueError(
@@ -167,8 +169,3 @@ def _check_all_known(values: list[object], ids: Integers, known: Groups, argumen
             f"{argument} must be names of {listed(known.names)}, or None, got {listed(sorted(lost))};"
             " Groups.encode(...) makes ids in which other names are unknown (-1)"
         )
-
-
-def _groups_of(groups: Vector, values: list[object]) -> Groups | None:
-    """Return the groups that occur among the values; `None` if all are missing."""
-    return None if all(map(is_missing, values)) else Groups.from_values(groups)

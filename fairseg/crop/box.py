@@ -158,7 +158,7 @@ def crop_size(
     >>> crop_size(masks, margin=1)
     (5, 4)
     """
-    sizes = [Box.around(mask, ndim=ndim).shape for mask in masks if _has_foreground(mask)]
+    sizes = [Box.around(mask, ndim=ndim).shape for mask in masks if (mask != 0).any()]
     if not sizes:
         raise ValueError("masks must have foreground in at least one of them, all are empty")
     if len({len(size) for size in sizes}) > 1:
@@ -277,10 +277,6 @@ def _leading(array: Any, box: Box) -> tuple[int, ...]:
             f"array must have the box's {box.ndim} axes at least, got shape {tuple(array.shape)}"
         )
     return tuple(array.shape[: len(array.shape) - box.ndim])
-
-
-def _has_foreground(mask: Any) -> bool:
-    return bool((mask != 0).any())
 
 
 def _per_axis(value: Any, ndim: int, name: str, *, least: int) -> tuple[int, ...]:

@@ -71,11 +71,12 @@ def _lines(
 ) -> Figure:
     """Draw the median Dice of each group over the levels of a sweep; bars from lowest to highest seed."""
     ax = new_axes(5.6, 3.4)
+    known = next(iter(results.summaries.values())).groups
     for group in groups:
-        color = _line_color(results, group)
+        shade = color(known.index(group), known.index(results.study.reference))
         spreads = [results.spread(f"{sweep}/{level:g}", "Median DSC", group) for level in levels]
         middle = [spread.mean for spread in spreads]
-        ax.plot(levels, middle, "o-", color=color, mec=INK, label=plain(group))
+        ax.plot(levels, middle, "o-", color=shade, mec=INK, label=plain(group))
         pairs = zip(levels, spreads, strict=True)
         if bars := [(level, one.low, one.high) for level, one in pairs if one.number > 1]:
             ax.vlines(*zip(*bars, strict=True), color=INK, lw=1)
@@ -84,12 +85,6 @@ def _lines(
     ax.set_xticks(levels, [f"{level:g}" for level in levels])
     ax.minorticks_off()
     return _finished(ax, label, "median DSC")
-
-
-def _line_color(results: Results, group: str) -> str:
-    """Return the colour that a group has everywhere."""
-    groups = next(iter(results.summaries.values())).groups
-    return color(groups.index(group), groups.index(results.study.reference))
 
 
 @rc_context(STYLE)

@@ -52,7 +52,9 @@ def run_tasks(
                 for name, started in list(running.items()):
                     if started.ended():
                         del running[name]
-                        states[name] = _ending(root / name, started)
+                        if state_of(root / name).status == "open":  # it wrote no result
+                            fail(root / name, started.why())
+                        states[name] = state_of(root / name)
                         overview.end(named[name])
                 for task in list(waiting):
                     needed = {name: states[name] for name in task.needs}
@@ -75,13 +77,6 @@ def run_tasks(
             for started in running.values():  # interrupted
                 started.stop()
     return states
-
-
-def _ending(folder: Path, started: Running) -> State:
-    """Return how a task has ended; one that wrote no result has failed."""
-    if state_of(folder).status == "open":
-        fail(folder, started.why())
-    return state_of(folder)
 
 
 class Overview:

@@ -122,7 +122,7 @@ def make_table(results: Results, judged: Judged) -> Table:
     groups = results.groups(test)
     seeds = [len(results.by_seed(key, "Subjects", ALL, test=test)) for key in keys]
     rows: dict[str, list[list[Cell]]] = {}
-    for measure in _measures(results, test):
+    for measure in (name for name in _index(results, test) if name.startswith(("Median", "IQR"))):
         spreads = [[results.spread(key, measure, group, test=test) for group in groups] for key in keys]
         best = _best(spreads) if measure == "Median DSC" and len(keys) > 1 else set()
         rows[measure] = [
@@ -195,10 +195,6 @@ def _left_out(results: Results, test: str, keys: Sequence[str]) -> dict[str, lis
         if any(map(any, sums)):
             rows[f"{measure}, all seeds"] = [[Cell(f"{value:.0f}") for value in part] for part in sums]
     return rows
-
-
-def _measures(results: Results, test: str) -> list[str]:
-    return [name for name in _index(results, test) if name.startswith(("Median", "IQR"))]
 
 
 def _index(results: Results, test: str) -> list[str]:

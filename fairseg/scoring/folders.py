@@ -190,7 +190,9 @@ def _score(
 ) -> tuple[pd.DataFrame, list[str]]:
     """Return the table of `evaluate`, and the notes that belong to no row of it."""
     measures = Measures.of(metrics, empty, tolerance, min_iou)
-    measures = replace(measures, metrics=_with_both_hd95(measures.metrics))
+    # The other definition of HD95 stands after the one asked for: it costs nothing more.
+    asked = [(name, *(HD95 if name in HD95 else ())) for name in measures.metrics]
+    measures = replace(measures, metrics=tuple(dict.fromkeys(name for pair in asked for name in pair)))
     _check_options(on_error, num_workers, cross_check)
     table, read_notes = _checked(cohort)
     folders = [Path(p) for p in ([predictions] if isinstance(predictions, str | Path) else predictions)]
@@ -256,12 +258,6 @@ def _predicted(folders: Sequence[Path]) -> dict[str, Path]:
             raise ValueError(f"predictions have two of case {case}: {found[case]} and {masks[case]}")
         found |= masks
     return found
-
-
-def _with_both_hd95(metrics: Sequence[str]) -> tuple[str, ...]:
-    """Return the metrics with the other definition of HD95 after the one asked for: it costs nothing more."""
-    pairs = [(name, *(HD95 if name in HD95 else ())) for name in metrics]
-    return tuple(dict.fromkeys(name for pair in pairs for name in pair))
 
 
 def _check_options(on_error: str, num_workers: int, cross_check: int) -> None:

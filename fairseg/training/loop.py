@@ -5,8 +5,7 @@ Everything before the loop is made by functions that say what they make; the loo
 
 import logging
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -119,8 +118,12 @@ def train(
         weights, chosen.names_of(held_out=False), worst_share=settings.worst_share, upweight=settings.upweight
     )
     device = pick_device(settings.device)
-    with _begun(out) if processes.is_first else nullcontext():
-        if processes.is_first:  # a checkpoint of fairseg says that the run is fairseg's too
+    with ExitStack() as begun:
+        if processes.is_first:
+            # Alone in its folder; one that is refused leaves nothing in a folder that was empty.
+            begun.enter_context(alone_in(out))
+            begun.enter_context(undone_if_refused(out))
+            # A checkpoint of fairseg says that the run is fairseg's too.
             read = (dataset, None if isinstance(table, pd.DataFrame) else table, split, init, weights)
             with reading(*read, overwrite=saved is not None):
                 claim(out, (CHECKPOINT, RUN, LOG, CURVES), "run")
@@ -271,13 +274,6 @@ def train(
                 save_checkpoint(out / CHECKPOINT, state)
         training_log.draw(data.groups.names)
     return training_log.lines
-
-
-@contextmanager
-def _begun(out: Path) -> Iterator[None]:
-    """Let a run begin alone in its folder; one that is refused leaves nothing in a folder that was empty."""
-    with alone_in(out), undone_if_refused(out):
-        yield
 
 
 def _validation_dice(scores: npt.NDArray[np.float64], data: TrainingData) -> dict[str, Any]:

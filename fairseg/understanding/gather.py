@@ -119,7 +119,9 @@ def gather(
     part: Literal["Tr", "Ts"] = "Ts" if test else "Tr"
     raw = read_raw(data, part)
     labels = plain_labels(raw, "understand")
-    _check_run(run, raw)
+    for name, ours in (("channels", list(raw.channels)), ("labels", raw.labels)):
+        if run is not None and run.about[name] != ours:
+            raise ValueError(f"run: it was trained with {name} {run.about[name]}, the data has {ours}")
     file = Path(data) / "groups.csv" if cohort is None else cohort
     unseen = 0 if test else len(list((Path(data) / "labelsTs").glob("[!.]*")))
     scored = None if scores is None else _with_dice(Scores.of(scores))
@@ -229,13 +231,6 @@ def _read_table(
 
 def _names(by: str | Sequence[str]) -> tuple[str, ...]:
     return (by,) if isinstance(by, str) else tuple(by)
-
-
-def _check_run(run: "TrainedRun | None", raw: RawDataset) -> None:
-    """Raise a ValueError unless a run, if there is one, can segment the images."""
-    for name, ours in (("channels", list(raw.channels)), ("labels", raw.labels)):
-        if run is not None and run.about[name] != ours:
-            raise ValueError(f"run: it was trained with {name} {run.about[name]}, the data has {ours}")
 
 
 def _table_of_training(

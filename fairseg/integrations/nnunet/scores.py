@@ -159,7 +159,8 @@ def _cases(file: Path, chosen: Mapping[str | int, tuple[int, ...]] | None) -> di
             case = case_of(PureWindowsPath(reference).name, ending)
             rows = cases.setdefault(case, [])
             for key, values in metrics.items():
-                codes = _codes(key)
+                value = ast.literal_eval(key)  # a label, or a region such as "(1, 2)"
+                codes = value if isinstance(value, tuple) else (int(value),)
                 if chosen and codes not in names:
                     continue
                 sizes = [values[name] if name in values else values[old] for name, old in _SIZES]
@@ -227,9 +228,3 @@ def _entries(summary: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
                 entry["reference"],
                 {key: values for key, values in entry.items() if key.isdecimal() and int(key)},
             )
-
-
-def _codes(key: str) -> tuple[int, ...]:
-    """Return the values of a structure: a label, or a region such as "(1, 2)"."""
-    codes = ast.literal_eval(key)
-    return codes if isinstance(codes, tuple) else (int(codes),)
