@@ -68,38 +68,21 @@ def count(pair: Pair) -> Counts:
 
 
 def _count(pair: MaskPair) -> npt.NDArray[np.int64]:
-    counts = np.zeros((3, len(pair.labels)), dtype=np.int64)
-    if pair.reference.size:
-        rows = max(1, _CHUNK * len(pair.reference) // pair.reference.size)
-        tally = _compare if len(pair.labels) <= _FEW else _histogram
-        for start in range(0, len(pair.reference), rows):
-            part = slice(start, start + rows)
-            tally(pair.prediction[part], pair.reference[part], pair.labels, counts)
+    labels, size = pair.labels, len(pair.reference)
+    counts = np.zeros((3, len(labels)), dtype=np.int64)
+    if not pair.reference.size:
+        return counts
+    rows = max(1, _CHUNK * size // pair.reference.size)
+    for start in range(0, size, rows):
+        predicted, true = pair.prediction[start : start + rows], pair.reference[start : start + rows]
+        if len(labels) <= _FEW:
+            for position, value in enumerate(labels):
+                one, other = predicted == value, true == value
+                counts[:, position] += [np.count_nonzero(part) for part in (one, other, one & other)]
+            continue
+        for row, values in enumerate((predicted, true, predicted[predicted == true])):
+            present, times = np.unique(values, return_counts=True)
+            if present.size:
+                nearest = np.minimum(np.searchsorted(present, labels), present.size - 1)
+                counts[row] += np.where(present[nearest] == labels, times[nearest], 0)
     return counts
-
-
-def _compare(
-    prediction: npt.NDArray[Any],
-    reference: npt.NDArray[Any],
-    labels: npt.NDArray[np.int64],
-    counts: npt.NDArray[np.int64],
-) -> None:
-    for position, value in enumerate(labels):
-        predicted, true = prediction == value, reference == value
-        counts[0, position] += np.count_nonzero(predicted)
-        counts[1, position] += np.count_nonzero(true)
-        counts[2, position] += np.count_nonzero(predicted & true)
-
-
-def _histogram(
-    prediction: npt.NDArray[Any],
-    reference: npt.NDArray[Any],
-    labels: npt.NDArray[np.int64],
-    counts: npt.NDArray[np.int64],
-) -> None:
-    same = prediction[prediction == reference]
-    for row, values in enumerate((prediction, reference, same)):
-        present, times = np.unique(values, return_counts=True)
-        if present.size:
-            nearest = np.minimum(np.searchsorted(present, labels), present.size - 1)
-            counts[row] += np.where(present[nearest] == labels, times[nearest], 0)

@@ -176,14 +176,7 @@ def predict(
     Raises:
         ValueError: a run, an image or an argument is not usable; the message says which.
     """
-    load = partial(
-        _load_networks,
-        str(run),
-        None if cascade is None else str(cascade),
-        mirror,
-        device,
-        (network, first_network),
-    )
+    load = partial(_load_networks, run, cascade, mirror, device, (network, first_network))
     if workers > 1 and (network is not None or first_network is not None):
         raise ValueError("workers must be 1 with a network of your own")
     about = load_whole_run(Path(run) / CHECKPOINT)["run"]
@@ -290,8 +283,8 @@ def _fits(crop: list[list[int]], found: list[list[int]]) -> bool:
 
 
 def _load_networks(
-    run: str,
-    cascade: str | None,
+    run: str | Path,
+    cascade: str | Path | None,
     mirror: bool,
     device: str,
     networks: tuple[nn.Module | None, nn.Module | None],
