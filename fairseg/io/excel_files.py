@@ -44,7 +44,9 @@ def read_excel(path: Path) -> Sheet:
         table = pd.read_excel(book, sheet_name=first, keep_default_na=False, dtype=object)
     table = table.infer_objects()
     table.index += 2  # the header is row 1
-    table = table.replace(r"^\s*$", None, regex=True).dropna(how="all")
+    for name in [name for name in table if table[name].dtype == object]:
+        table[name] = pd.Series(map(_none_if_blank, table[name]), index=table.index, dtype=object)
+    table = table.dropna(how="all")
     nameless = [name for name in table if str(name).startswith(_NAMELESS)]
     table = table.drop(columns=[name for name in nameless if table[name].isna().all()])
     place, note = str(path), ""
@@ -53,6 +55,10 @@ def read_excel(path: Path) -> Sheet:
         note = f"{counted(len(others), 'sheet')} of the workbook not read: {listed(others)}"
     check_names(table, place)
     return Sheet(table, place, note)
+
+
+def _none_if_blank(cell: Any) -> Any:
+    return None if isinstance(cell, str) and not cell.strip() else cell
 
 
 def check_names(table: pd.DataFrame, where: str) -> None:

@@ -28,7 +28,7 @@ def test_versions_device_and_packages_are_shown(capsys: pytest.CaptureFixture[st
     )
     assert f"  {'numpy':<22}{np.__version__}\n" in out
     assert ("device    cpu" in out) == (not torch.cuda.is_available())
-    assert "\nExtra train:\n" in out  # all of it is installed where tests run, so nothing is offered
+    assert "\nExtra torchmetrics:\n" in out  # all of it is installed where tests run, so nothing is offered
     assert "Extra test" not in out
     assert out.endswith("No problem found.\n")
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import matplotlib
 import pytest
 
 from fairseg.cli import main
@@ -322,8 +323,9 @@ def test_a_user_without_a_name_and_a_home_has_no_traceback(data: Path) -> None:
         return done.returncode, done.stderr
 
     assert run("-m fairseg report ../scores.csv --by sex --resamples 100 --out out") == (0, "")
-    code, error = run("-c 'import fairseg.training.network'")  # MONAI asks for the user's name
-    assert code == 0, error
+    if matplotlib.__version_info__ >= (3, 11):  # which MONAI may import; older ones do not do without a home
+        code, error = run("-c 'import fairseg.training.network'")  # MONAI asks for the user's name
+        assert code == 0, error
     code, error = run("-m fairseg nnunet install")
     assert code == 2
     assert error == "fairseg: error: FOLDER must be given, as this user has no home folder\n"

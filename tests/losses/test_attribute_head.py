@@ -234,6 +234,9 @@ def test_a_layer_that_gives_no_tensor_is_named() -> None:
             features.take()
 
 
+@pytest.mark.filterwarnings(
+    "ignore:You are using `torch.load`:FutureWarning"
+)  # torch 2.4 on unpickling a tensor
 def test_copies_of_a_hooked_network_are_free_of_it() -> None:
     network, image = make_network(1), torch.randn(2, 1, 8)
     with HookedFeatures(network, "0") as features:
@@ -327,6 +330,7 @@ def test_monais_trainer_takes_it_as_its_loss() -> None:
             device="cpu",
             max_epochs=2,
             train_data_loader=batches,
+            epoch_length=len(batches),
             network=network,
             optimizer=torch.optim.SGD([*network.parameters(), *loss.parameters()], lr=0.1),
             loss_function=loss,

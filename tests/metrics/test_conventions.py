@@ -136,6 +136,8 @@ def test_a_cell(
         assert (library == "medpy") == (metric == "NSD")  # and only medpy pools the directions
         assert library != "fairseg"
         return
+    if (library, metric, cell) == ("medpy", "Dice", "NaN") and np.lib.NumpyVersion(np.__version__) < "2.0.0":
+        cell = "1"  # there its sizes are numbers of Python, which cannot be divided by 0
     monkeypatch.setattr(np, "Inf", np.inf, raising=False)
     monkeypatch.setattr(np, "NaN", np.nan, raising=False)
     arguments = (metric, *masks()[situation])

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pandas as pd
+import pytest
 from dask.distributed import Client, LocalCluster
 from joblib import parallel_config
 
@@ -10,6 +11,7 @@ from fairseg import read_cohort
 from fairseg.scoring import evaluate
 
 
+@pytest.mark.filterwarnings("ignore:`apply_async` is deprecated:DeprecationWarning")  # joblib 1.5 on itself
 def test_scores_from_the_workers_of_a_cluster_are_those_of_one_process(cohort: Path) -> None:
     arguments = cohort / "predictions", cohort / "references", read_cohort(cohort / "groups.csv")
     alone = evaluate(*arguments)

@@ -256,6 +256,7 @@ def nested(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def nnunet_dice(place: Path) -> dict[tuple[str, str], float]:
     """Return (case, structure) -> Dice as nnU-Net's evaluation has it."""
+    pytest.importorskip("nnunetv2", reason="nnU-Net is not installed: make test does it")
     from nnunetv2.evaluation.evaluate_predictions import compute_metrics  # noqa: PLC0415
     from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO  # noqa: PLC0415
 

@@ -109,7 +109,7 @@ def test_both_gaps_are_of_the_same_subjects_and_what_is_left_out_is_counted() ->
         "weight: 5 subjects without a value left out",
         "sex: 4 subjects without a value left out",
     ]
-    assert found[["n_reference", "n_group"]].sum(axis=None) == 71
+    assert found[["n_reference", "n_group"]].to_numpy().sum() == 71
 
 
 # --- what cannot be told ----------------------------------------------------------------------------
