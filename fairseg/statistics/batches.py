@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fairseg.metrics.fairness import Floats
+from fairseg.statistics.location_shift import rounding_step
 from fairseg.statistics.two_samples import EQUAL, log_ways
 
 Integers = npt.NDArray[np.int64]
@@ -18,6 +19,8 @@ Who = int | None  # a group, or all others of known group but this pair's second
 
 _MANY_SUBJECTS, _LARGE_GROUP = 1000, 50  # from where Welch's test of the ranks stands for Brunner-Munzel
 _MANY_GROUPS = 8  # from where groups are sorted rather than sought one by one
+_COMMON = 0.05  # of all scores, from where equal ones are counted in each deal
+_BESIDE = ("below", "below squared", "at most", "at most squared")
 
 
 class SortedScores:
@@ -29,6 +32,9 @@ class SortedScores:
         first: of each place, the first place with an equal score, (V + 1,).
         last: of each place, the place after the last with an equal score, (V + 1,).
         tied: whether any scores are equal.
+        lumpy: whether some are without having been rounded, so that shifts next to 0 are tested as well.
+        common: first place and the place after the last of scores that many subjects have.
+        equal_by_chance: how often two subjects have the same of all other scores.
         many: whether placements take long.
     """
 
@@ -42,6 +48,13 @@ class SortedScores:
         ends = (np.searchsorted(ordered, ordered, side) for side in ("left", "right"))
         self.first, self.last = (np.append(end, self.size).astype(np.int32) for end in ends)
         self.tied = bool((self.last[:-1] - self.first[:-1] > 1).any())
+        self.lumpy = self.tied and not rounding_step(ordered, ordered)
+        starts = np.unique(self.first[:-1])
+        counts = self.last[starts] - starts
+        frequent = counts >= _COMMON * self.size
+        self.common = [(int(start), int(self.last[start])) for start in starts[frequent]]
+        others = counts[~frequent].astype(np.float64)
+        self.equal_by_chance = float((others * (others - 1)).sum() / max(self.size * (self.size - 1), 1))
         self.many = self.size >= _MANY_SUBJECTS
 
     def scored(self) -> Floats:
@@ -50,8 +63,26 @@ class SortedScores:
 
     def ranks(self) -> Floats:
         """Return mid-ranks from -0.5 to 0.5, (N,); 0 for subjects without a score."""
-        middle = (self.first + self.last)[self.place] / (2.0 * max(self.size, 1)) - 0.5
-        return np.where(self.place < self.size, middle, 0.0)
+        return self._ranks(self.first + self.last, 2.0)
+
+    def _ranks(self, ends: npt.NDArray[np.int32], times: float = 1.0) -> Floats:
+        return np.where(self.place < self.size, ends[self.place] / (times * max(self.size, 1)) - 0.5, 0.0)
+
+    def kinds(self) -> list[str | int]:
+        """Return the columns that `rank_placements` needs the sums of."""
+        return ["scored", "ranks", "squares", *([*_BESIDE, *range(len(self.common))] if self.lumpy else [])]
+
+    def column(self, kind: str | int) -> Floats:
+        """Return a column of these, (N,)."""
+        if isinstance(kind, int):
+            start, stop = self.common[kind]
+            return np.asarray((self.place >= start) & (self.place < stop), dtype=np.float64)
+        if kind == "scored":
+            return self.scored()
+        if kind in ("ranks", "squares"):
+            return self.ranks() ** (2 if kind == "squares" else 1)
+        found = self._ranks(self.first if kind.startswith("below") else self.last)
+        return found**2 if kind.endswith("squared") else found
 
 
 class Dealt:
@@ -145,8 +176,12 @@ class Placements(NamedTuple):
     n_second: Floats
 
 
-def placements(dealt: Dealt, cell: SortedScores, first: Who, second: int) -> Placements:
-    """Return the effect of the first group over the second, exactly, from the smaller group's places."""
+def placements(dealt: Dealt, cell: SortedScores, first: Who, second: int) -> list[Placements]:
+    """Return the effect of the first group over the second, exactly, from the smaller group's places.
+
+    Where equal scores do not come from rounding, also with these counted for the second, and for the first,
+    as they are by shifts next to 0.
+    """
     turned = dealt.size(first, second) >= dealt.size(second, second)  # a reference is counted once
     small, large = (second, first) if turned else (first, second)
     place = np.sort(cell.place[dealt.members(small, second)], axis=1)
@@ -165,30 +200,68 @@ def placements(dealt: Dealt, cell: SortedScores, first: Who, second: int) -> Pla
         count = dealt.before(cell, large, second)
         below, at_most = (np.take_along_axis(count, edge, axis=1) for edge in (start, stop))
         m = count[:, -1].astype(np.float64)
-    rank = (below + at_most) * 0.5
-    equal = (at_most - below) * (high - low) * 0.25 if cell.tied else np.zeros(1)
-    if n.min(initial=0) < place.shape[1]:
-        inside = place < cell.size
-        rank, equal = rank * inside, equal * inside
-    total, squares = rank.sum(1), np.einsum("bn,bn->b", rank, rank)
-    others = n * n * m - rank @ (2.0 * index + 1.0) - equal.sum(-1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        effect: Floats = total / (n * m)
-    own = _variance(squares, total, n) / m**2
-    other = _variance(others, n * m - total, m) / n**2
-    return Placements(1 - effect, other, own, m, n) if turned else Placements(effect, own, other, n, m)
+    inside = place < cell.size if n.min(initial=0) < place.shape[1] else None
+
+    def counted(rank: Floats, equal: Floats | None) -> Placements:
+        if inside is not None:
+            rank, equal = rank * inside, None if equal is None else equal * inside
+        total, squares = rank.sum(1), np.einsum("bn,bn->b", rank, rank)
+        others = n * n * m - rank @ (2.0 * index + 1.0) - (0.0 if equal is None else equal.sum(-1))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            effect: Floats = total / (n * m)
+        own = _variance(squares, total, n) / m**2
+        other = _variance(others, n * m - total, m) / n**2
+        return Placements(1 - effect, other, own, m, n) if turned else Placements(effect, own, other, n, m)
+
+    equal = (at_most - below) * (high - low) * 0.25 if cell.tied else None
+    found = [counted((below + at_most) * 0.5, equal)]
+    if cell.lumpy:
+        sides = (at_most, below) if turned else (below, at_most)
+        found += [counted(side.astype(np.float64), None) for side in sides]
+    return found
 
 
-def rank_placements(first: Floats, second: Floats) -> Placements:
-    """Return the same from sums over both groups of scored, ranks and squared ranks, (deals, 3): nearly.
+def rank_placements(cell: SortedScores, first: Floats, second: Floats) -> list[Placements]:
+    """Return the same from sums over both groups of the cell's `kinds`, (deals, kinds): nearly.
 
     Welch's test of the ranks among all is asymptotically that of Brunner and Munzel under a permutation.
     """
     n, m = first[:, 0], second[:, 0]
+
+    def of(one: int, two: int, effect: Floats) -> Placements:
+        own, other = (
+            _variance(sums[:, place + 1], sums[:, place], size)
+            for sums, place, size in ((first, one, n), (second, two, m))
+        )
+        return Placements(effect, own, other, n, m)
+
     with np.errstate(divide="ignore", invalid="ignore"):
         effect = first[:, 1] / n - second[:, 1] / m + 0.5
-    own, other = _variance(first[:, 2], first[:, 1], n), _variance(second[:, 2], second[:, 1], m)
-    return Placements(effect, own, other, n, m)
+        found = [of(1, 1, effect)]
+        if cell.lumpy:
+            common = 3 + len(_BESIDE)
+            equal = (first[:, common:] * second[:, common:]).sum(1) / (n * m) + cell.equal_by_chance
+            found += [of(3, 5, effect - equal / 2), of(5, 3, effect + equal / 2)]
+    return found
+
+
+def decisive_p(strata: Sequence[Sequence[Placements]]) -> Floats:
+    """Return the two-sided p-value that decides what is shown, (deals,), as `LocationShift.p` of one stratum.
+
+    That of the effect, or, if it is larger, of the shifts next to 0 in the direction of the effect. So rows
+    in which most scores are equal cost the page no more than they could ever show.
+    """
+    from scipy.special import stdtr  # noqa: PLC0415  (slow to import)
+
+    t, df = _pooled_test([one[0] for one in strata])
+    p = 2 * stdtr(df, -np.abs(t))
+    if all(len(one) == 1 for one in strata):
+        return np.asarray(p)
+    for side, sign in ((1, 1.0), (-1, -1.0)):
+        here = (t > 0) == (sign > 0)
+        beside, freedom = _pooled_test([one[side if len(one) > 1 else 0] for one in strata])
+        p = np.where(here, np.maximum(p, np.minimum(2 * stdtr(freedom, -sign * beside), 1.0)), p)
+    return np.asarray(p)
 
 
 def pooled_p(strata: Sequence[Placements]) -> Floats:
@@ -198,6 +271,12 @@ def pooled_p(strata: Sequence[Placements]) -> Floats:
     """
     from scipy.special import stdtr  # noqa: PLC0415  (slow to import)
 
+    t, df = _pooled_test(strata)
+    return np.asarray(2 * stdtr(df, -np.abs(t)))
+
+
+def _pooled_test(strata: Sequence[Placements]) -> tuple[Floats, Floats]:
+    """Return t, above 0 where the first group tends to larger values, and degrees of freedom, (deals,)."""
     effect, first, second, n, m = np.array(strata).swapaxes(0, 1)  # (strata, deals) each
     known = (n >= 2) & (m >= 2)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -212,9 +291,9 @@ def pooled_p(strata: Sequence[Placements]) -> Floats:
         chance = np.where(known, weight * allocation_factor(n, m) * apart**2, 0.0)
         total = (variance + chance).sum(0)
         some = known.any(0)
-        t = np.where(some, np.abs(shift) / np.sqrt(total), 0.0)
+        t = np.where(some, shift / np.sqrt(total), 0.0)
         df = np.where(some, total**2 / freedom, 1.0)
-    return np.asarray(2 * stdtr(np.maximum(df, 1.0), -t))
+    return t, np.maximum(df, 1.0)
 
 
 def allocation_factor(n: Floats, m: Floats) -> Floats:

@@ -22,7 +22,7 @@ from fairseg.statistics.judge_options import JudgeOptions
 from fairseg.statistics.page_level import members, pairs_to_compare
 from fairseg.statistics.paired_shares import difference_level
 from fairseg.statistics.permutation import Row, adjusted_p, local_level, smallest_p_values
-from fairseg.statistics.row_tests import observe, stratum_members, usable_strata
+from fairseg.statistics.row_tests import LEAST_LEVEL, observe, stratum_members, usable_strata
 from fairseg.statistics.verdicts import Endpoint
 
 ENDPOINTS = (Endpoint.TYPICAL, Endpoint.FAILURES, Endpoint.HARDEST)
@@ -238,7 +238,7 @@ def _corrected(
     for number, at, row in placed:
         p = _decisive_p(cohort, row, at, None if marks or not at[2] else pairs[number])
         found[number].p[at] = p
-        found[number].local[at] = star * row.weight
+        found[number].local[at] = max(star * row.weight, LEAST_LEVEL)
         over_all = adjusted_p(smallest, p, row.weight)
         # The adjusted p-value and the limits, which are of the local level, say the same.
         shown = p <= star * row.weight

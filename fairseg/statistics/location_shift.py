@@ -79,10 +79,10 @@ class LocationShift:
 
     def __init__(self, first: npt.ArrayLike, second: npt.ArrayLike) -> None:
         self._x, self._y = ordered_values("first", first), ordered_values("second", second)
-        self.test = tested(shares_below(self._x, self._y), shares_below(self._y, self._x))
+        self.test = tested(self._x, self._y)
         self._values = np.unique(self._x), np.unique(self._y)
         self._span = float(max(self._x[-1], self._y[-1]) - min(self._x[0], self._y[0]))
-        self._half = _rounding_step(self._x, self._y) / 2
+        self._half = rounding_step(self._x, self._y) / 2
         self._sums = tuple(np.concatenate([[0.0], np.cumsum(sample)]) for sample in (self._x, self._y))
         sizes = self._x.size, self._y.size
         self._large = int(sizes[1] > sizes[0])
@@ -310,7 +310,7 @@ def one_directional(moments: Moments, sign: int) -> float:
     return min(1.0, float(2 * stdtr(df, -sign * (effect - 0.5) / se)))
 
 
-def _rounding_step(first: Floats, second: Floats) -> float:
+def rounding_step(first: Floats, second: Floats) -> float:
     """Return the step of a grid to which both groups' values were rounded; 0 where they were not.
 
     Ties tell of rounding where all values lie on a grid that is fine beside their spread, and no value is

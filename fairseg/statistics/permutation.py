@@ -19,9 +19,9 @@ from fairseg.statistics.batches import (
     Integers,
     SortedScores,
     Who,
+    decisive_p,
     fisher_many,
     placements,
-    pooled_p,
     rank_placements,
 )
 from fairseg.statistics.row_order import content_order
@@ -226,11 +226,12 @@ class _Test:
     def __init__(self, row: Row, columns: "_Columns") -> None:
         self.row = row
         self._cells = [columns.cell(row.values, stratum) for stratum in row.strata]
-        counted = row.marks or row.changes
-        kinds = ["scored", "marked"] if counted else ["scored", "ranks", "squares"]
-        kinds += ["changed"] if row.changes else []
+        counted = ["scored", "marked", *(["changed"] if row.changes else [])]
         self._places = [
-            [columns.place(row.values, stratum, kind) for kind in kinds] if counted or cell.many else []
+            [
+                columns.place(row.values, stratum, kind)
+                for kind in (counted if row.marks or row.changes else cell.kinds() if cell.many else [])
+            ]
             for cell, stratum in zip(self._cells, row.strata, strict=True)
         ]
 
@@ -256,10 +257,10 @@ class _Test:
         for cell, places in zip(self._cells, self._places, strict=True):
             if cell.many and dealt.large(first, second):
                 sums = [dealt.sums(who, second)[:, places] for who in (first, second)]
-                found.append(rank_placements(*sums))
+                found.append(rank_placements(cell, *sums))
             else:
                 found.append(placements(dealt, cell, first, second))
-        return pooled_p(found)
+        return decisive_p(found)
 
     def _counted(self, dealt: Dealt) -> tuple[Floats, Floats, Floats, Floats]:
         """Return both sizes, the marked of the first group and of both, in each stratum, (deals, strata)."""
@@ -311,7 +312,7 @@ class _Columns:
 
     def __init__(self) -> None:
         self._cells: dict[tuple[int, int], SortedScores] = {}
-        self._places: dict[tuple[int, int, str], int] = {}
+        self._places: dict[tuple[int, int, str | int], int] = {}
         self._columns: list[npt.NDArray[np.float32]] = []
 
     def cell(self, values: Floats, stratum: Integers) -> SortedScores:
@@ -320,17 +321,15 @@ class _Columns:
             self._cells[key] = SortedScores(values, stratum)
         return self._cells[key]
 
-    def place(self, values: Floats, stratum: Integers, kind: str) -> int:
+    def place(self, values: Floats, stratum: Integers, kind: str | int) -> int:
         key = id(values), id(stratum), kind
         if key not in self._places:
             cell = self.cell(values, stratum)
-            if kind == "scored":
-                column = cell.scored()
-            elif kind in ("marked", "changed"):
+            if kind in ("marked", "changed"):
                 column = np.where(cell.scored() > 0, values, 0.0)
                 column = np.abs(column) if kind == "changed" else column
             else:
-                column = cell.ranks() ** (2 if kind == "squares" else 1)
+                column = cell.column(kind)
             self._places[key] = len(self._columns)
             self._columns.append(column.astype(np.float32))
         return self._places[key]

@@ -20,6 +20,7 @@ from fairseg.statistics.two_samples import (
 )
 from fairseg.statistics.within_strata import StratifiedShares, StratifiedShift
 
+LEAST_LEVEL = 1e-15  # of limits: no level of theirs is 1
 _LEAST_IN_STRATUM = 5  # subjects of each group
 _LEAST_IN_STRATA = 0.8  # of the smaller group, in strata with enough of both
 
@@ -50,7 +51,7 @@ class RowTest:
     def limits(self, *alphas: float) -> list[Interval]:
         """Return the estimate with limits of level 1 - alpha, without 0 exactly where decisive_p <= alpha."""
         source = self._source()
-        found = [(alpha, source.limits(1.0 - max(alpha, 1e-15))) for alpha in alphas]
+        found = [(alpha, source.limits(1.0 - max(alpha, LEAST_LEVEL))) for alpha in alphas]
         return [
             Interval(one.estimate, min(one.low, 0.0), max(one.high, 0.0)) if self.decisive_p > alpha else one
             for alpha, one in found

@@ -40,7 +40,8 @@ def brunner_munzel(first: npt.ArrayLike, second: npt.ArrayLike) -> BrunnerMunzel
     Returns:
         The relative effect, 0.5 if neither group tends to larger values, its standard error, Satterthwaite's
         degrees of freedom, and the two-sided p-value. Where the groups do not overlap, the standard error is
-        half a pair of subjects, so that p is small but above 0.
+        half a pair of subjects, so that p is small but above 0. Where one group has a single value, which the
+        other has too, its spread is that of both together: a dozen of whom none differs says little.
 
     Raises:
         ValueError: a group has fewer than 2 values.
@@ -49,8 +50,7 @@ def brunner_munzel(first: npt.ArrayLike, second: npt.ArrayLike) -> BrunnerMunzel
     >>> [round(value, 3) for value in test]
     [0.875, 0.144, 4.8, 0.05]
     """
-    x, y = ordered_values("first", first), ordered_values("second", second)
-    return tested(shares_below(x, y), shares_below(y, x))
+    return tested(ordered_values("first", first), ordered_values("second", second))
 
 
 def welch_limits(
@@ -349,12 +349,23 @@ def pooled_moments(first: Spread, second: Spread) -> tuple[float, float, float]:
     return effect, max(total**0.5, 0.5 / (n * m)), max(df, 1.0)
 
 
-def tested(first: Floats, second: Floats) -> BrunnerMunzel:
-    """Return `brunner_munzel` from each subject's placement within the other group."""
+def tested(x: Floats, y: Floats) -> BrunnerMunzel:
+    """Return `brunner_munzel` of values in rising order."""
     from scipy.special import stdtr  # noqa: PLC0415
 
-    effect, se, df = moments_of(first, second)
+    first, second = Spread.of(shares_below(x, y)), Spread.of(shares_below(y, x))
+    if x[0] == x[-1] and y[0] < y[-1] and x[0] in y:
+        first = first._replace(squares=_squares_of_both(x, y))
+    if y[0] == y[-1] and x[0] < x[-1] and y[0] in x:
+        second = second._replace(squares=_squares_of_both(y, x))
+    effect, se, df = pooled_moments(first, second)
     return BrunnerMunzel(effect, se, df, float(2 * stdtr(df, -abs(effect - 0.5) / se)))
+
+
+def _squares_of_both(own: Floats, other: Floats) -> float:
+    """Return the sum of squares that a group's placements would have if it spread as both do together."""
+    both = np.sort(np.concatenate([own, other]))
+    return float(shares_below(both, both).var(ddof=1)) * (own.size - 1)
 
 
 def ordered_values(name: str, values: npt.ArrayLike) -> Floats:

@@ -10,12 +10,15 @@ from fairseg.statistics.batches import (
     Dealt,
     Placements,
     SortedScores,
+    decisive_p,
     fisher_many,
     placements,
     pooled_p,
     rank_placements,
 )
+from fairseg.statistics.location_shift import LocationShift
 from fairseg.statistics.two_samples import brunner_munzel, fisher_exact
+from fairseg.statistics.within_strata import StratifiedShift
 
 DEALS = 25
 ALL = np.arange(60)
@@ -50,7 +53,7 @@ def test_placements_are_those_of_brunner_munzel(kind: str, first: int | None, se
     rng = np.random.default_rng(len(kind))
     values, ids = cohort(rng, kind)
     label, dealt = dealt_out(rng, ids)
-    found = placements(dealt, SortedScores(values, ALL), first, second)
+    found, *_ = placements(dealt, SortedScores(values, ALL), first, second)
     p = pooled_p([found])
     for deal in range(DEALS):
         other = label[deal] == second
@@ -65,7 +68,7 @@ def test_groups_are_found_alike_however_many() -> None:
     values = rng.random(60).round(2)
     ids = rng.permutation(np.repeat(np.arange(12), 5))
     label, dealt = dealt_out(rng, ids)
-    p = pooled_p([placements(dealt, SortedScores(values, ALL), None, 7)])
+    p = pooled_p([placements(dealt, SortedScores(values, ALL), None, 7)[0]])
     for deal in range(DEALS):
         chosen = label[deal] == 7
         assert p[deal] == pytest.approx(brunner_munzel(values[~chosen], values[chosen]).p)
@@ -76,7 +79,7 @@ def test_strata_pool_their_effects() -> None:
     values, ids = cohort(rng, "missing")
     label, dealt = dealt_out(rng, ids)
     strata = [ALL[:25], ALL[25:]]
-    p = pooled_p([placements(dealt, SortedScores(values, stratum), 0, 1) for stratum in strata])
+    p = pooled_p([placements(dealt, SortedScores(values, stratum), 0, 1)[0] for stratum in strata])
     for deal in range(DEALS):
         variance = spread = 0.0
         parts = []
@@ -108,10 +111,59 @@ def test_ranks_stand_for_placements_of_large_groups() -> None:
     cell = SortedScores(values, np.arange(2000))
     matrix = np.stack([cell.scored(), cell.ranks(), cell.ranks() ** 2], axis=1).astype(np.float32)
     dealt = Dealt(ids.astype(np.int16)[deals], matrix)
-    exact = placements(dealt, cell, 0, 1)
-    ranks = rank_placements(dealt.sums(0, 1), dealt.sums(1, 1))
+    (exact,) = placements(dealt, cell, 0, 1)
+    (ranks,) = rank_placements(cell, dealt.sums(0, 1), dealt.sums(1, 1))
     np.testing.assert_allclose(ranks.effect, exact.effect, atol=1e-5)
     np.testing.assert_allclose(np.log(pooled_p([ranks])), np.log(pooled_p([exact])), rtol=0.12, atol=0.01)
+
+
+def lumpy(rng: np.random.Generator, kind: str, size: int) -> np.ndarray:
+    """Return scores of which many are equal, and not by rounding."""
+    if kind == "three levels":
+        return rng.choice([0, 0.5, 1], size, p=[0.1, 0.3, 0.6])
+    return np.where(rng.random(size) < float(kind), 1.0, rng.beta(8, 2, size))
+
+
+@pytest.mark.parametrize("kind", ["0.3", "0.5", "0.85", "three levels"])
+@pytest.mark.parametrize(("first", "second"), [(0, 1), (1, 0), (2, 1), (None, 2)])
+def test_what_decides_is_the_same_in_a_deal_as_observed(kind: str, first: int | None, second: int) -> None:
+    """With most scores equal the effect alone would show what limits that end at 0 do not."""
+    rng = np.random.default_rng(5)
+    values, ids = lumpy(rng, kind, 60), cohort(rng, "unknown")[1]
+    values[:3] = np.nan
+    label, dealt = dealt_out(rng, ids)
+
+    def groups(deal: int, stratum: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        here = label[deal][stratum]
+        one = (here >= 0) & (here != second) if first is None else here == first
+        return values[stratum][one], values[stratum][here == second]
+
+    strata = [ALL[:30], ALL[30:]]
+    whole, *parts = ([placements(dealt, SortedScores(values, own), first, second)] for own in (ALL, *strata))
+    p, within = decisive_p(whole), decisive_p([part for (part,) in parts])
+    effect = pooled_p([one[0] for one in whole])
+    assert (p >= effect * (1 - 1e-9)).all()
+    for deal in range(DEALS):
+        assert p[deal] == pytest.approx(LocationShift(*groups(deal, ALL)).p, rel=1e-9)
+        if min(part.size for own in strata for part in groups(deal, own)) >= 5:
+            stratified = StratifiedShift([groups(deal, own) for own in strata])
+            assert within[deal] == pytest.approx(stratified.p, rel=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["0.2", "0.5", "three levels"])
+def test_ranks_stand_for_placements_where_many_scores_are_equal(kind: str) -> None:
+    rng = np.random.default_rng(6)
+    values, ids = lumpy(rng, kind, 2000), np.repeat([0, 1], [1900, 100])
+    deals = rng.permuted(np.tile(np.arange(2000), (200, 1)), axis=1)
+    cell = SortedScores(values, np.arange(2000))
+    matrix = np.stack([cell.column(kind) for kind in cell.kinds()], axis=1).astype(np.float32)
+    dealt = Dealt(ids.astype(np.int16)[deals], matrix)
+    exact = placements(dealt, cell, 0, 1)
+    ranks = rank_placements(cell, dealt.sums(0, 1), dealt.sums(1, 1))
+    assert len(exact) == len(ranks) == 3
+    for one, other in zip(exact, ranks, strict=True):
+        np.testing.assert_allclose(other.effect, one.effect, atol=0.004)
+        np.testing.assert_allclose(np.log(pooled_p([other])), np.log(pooled_p([one])), rtol=0.12, atol=0.04)
 
 
 def test_nothing_to_compare_has_p_one() -> None:

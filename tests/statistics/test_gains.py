@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pytest
 from scipy import stats
 
+from fairseg.statistics import gain_tests
 from fairseg.statistics.findings import Grouping
 from fairseg.statistics.gain_findings import ModelGains
 from fairseg.statistics.gain_reasons import GainReasonKind
@@ -365,6 +366,29 @@ def test_failures_that_are_repaired_in_one_group_leave_others_their_level(
     before[small : small + repaired] = rng.uniform(0.1, 0.4, repaired)
     for first, second in ((before, after), (after, before)):
         assert judge(first, second, groups).pairs[0].rows[0].level < 0.99
+
+
+@pytest.mark.parametrize("sizes", [(400, 12), (1000, 100, 20)])
+def test_a_structure_that_is_often_perfect_hides_no_gain_of_another(sizes: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(3)
+    heart, groups = cohort(sizes, [0.91, *[0.86] * (len(sizes) - 1)], 0.03)
+    lesion = np.where(rng.random(groups.size) < 0.9, 1.0, rng.uniform(0.6, 0.9, groups.size))
+    before = np.column_stack([(heart + lesion) / 2, heart, lesion])
+    gain = 0.04 * (groups == 1) + rng.normal(0, 0.01, groups.size)
+    after = np.where(lesion < 1, lesion + rng.normal(0, 0.02, groups.size), 1.0)
+    after = np.column_stack([(heart + gain + after) / 2, heart + gain, after])
+    pair, *_ = judge(before.clip(0, 1), after.clip(0, 1), groups, names="ABC"[: len(sizes)]).pairs
+    row = next(one for one in pair.rows if (one.structure, one.endpoint) == ("LV", Endpoint.TYPICAL))
+    assert row.shown
+    assert 0.02 < row.gain.low < row.gain.high < 0.06
+
+
+def test_limits_have_a_level_below_one_however_small_chance_makes_p(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gain_tests, "local_level", lambda *_: 1e-17)
+    before, groups = cohort((40, 30), (0.90, 0.86))
+    (pair,) = judge(before, before + noise(70, 0.01), groups).pairs
+    assert not any(row.shown for row in pair.rows)
+    assert all(0.99 < row.level < 1 for row in pair.rows)
 
 
 def test_no_pair_is_fairer_where_another_gap_is_now_the_largest() -> None:

@@ -396,6 +396,20 @@ def test_one_group_alone_is_not_judged_but_may_fail(rng: np.random.Generator) ->
     assert judge(np.zeros(50), np.zeros(5)).verdict is Verdict.FAILS
 
 
+@pytest.mark.parametrize("perfect", [0.8, 0.9])
+def test_a_structure_that_is_often_perfect_hides_no_failures_of_another(
+    rng: np.random.Generator, perfect: float
+) -> None:
+    """By chance all 12 of a group are perfect in it, which says nothing and must cost the page nothing."""
+    lesion = np.where(rng.random(412) < perfect, 1.0, rng.uniform(0.6, 0.9, 412))
+    heart = good(rng, 412)
+    heart[400:404] = 0.2
+    page = judge(np.column_stack([heart, lesion])[:400], np.column_stack([heart, lesion])[400:])
+    assert page.verdict is Verdict.GAP
+    assert ("LV", Endpoint.FAILURES) in shown(page.comparisons[0])
+    assert page.alpha_star > 0.01
+
+
 def test_scores_to_one_decimal_are_not_green(rng: np.random.Generator) -> None:
     page = judge(np.repeat([0.9, 0.8], [120, 80]), np.repeat([0.9, 0.8], [80, 120]))
     assert page.verdict is Verdict.GAP

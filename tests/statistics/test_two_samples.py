@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from fairseg.statistics.location_shift import hodges_lehmann_limits
+from fairseg.statistics.location_shift import LocationShift, hodges_lehmann_limits
 from fairseg.statistics.two_samples import (
     brunner_munzel,
     fisher_exact,
@@ -32,6 +32,20 @@ def test_without_overlap_p_is_small_but_not_zero() -> None:
     test = brunner_munzel(np.linspace(0.8, 0.9, 12), np.linspace(0.3, 0.4, 15))
     assert test.effect == 1.0
     assert 0.0 < test.p < 1e-20
+
+
+@pytest.mark.parametrize(("sizes", "perfect"), [((400, 12), 0.8), ((400, 12), 0.95), ((400, 60), 0.95)])
+def test_a_group_of_one_value_that_others_have_too_shows_little(
+    sizes: tuple[int, int], perfect: float
+) -> None:
+    rng = np.random.default_rng(0)
+    p = []
+    for _ in range(200):
+        parts = [np.where(rng.random(n) < perfect, 1.0, rng.uniform(0.6, 0.9, n)) for n in sizes]
+        p.append(brunner_munzel(*parts).p)
+        assert LocationShift(*parts).test.p == p[-1]
+    assert np.mean(np.array(p) <= 0.05) <= 0.08
+    assert min(p) > 1e-4
 
 
 @pytest.mark.parametrize("size", [1, 4, 6, 11, 40, 130])
