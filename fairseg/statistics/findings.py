@@ -96,7 +96,8 @@ class Finding:
         effect: the chance that a subject of the first group scores higher than one of the second; NaN for
             shares.
         worse: name of the group that the estimate says is worse served; None where it is 0 or NaN.
-        times_shift: of scores outside their margin, `times_subjects` by their test; NaN elsewhere.
+        times_subjects: about how many times as many subjects like these bring the limits inside the margin,
+            or beyond it, by the test that the limits are of; infinite where the estimate is the margin.
     """
 
     attribute: str
@@ -123,7 +124,7 @@ class Finding:
     adjusted: bool = False
     effect: float = np.nan
     worse: str | None = None
-    times_shift: float = np.nan
+    times_subjects: float = np.nan
 
     @property
     def interval(self) -> Interval:
@@ -169,27 +170,6 @@ class Finding:
 
     def _as_disadvantage(self, one: Interval) -> Interval:
         return one.negated() if self.endpoint in (Endpoint.FAILURES, Endpoint.HARDEST) else one
-
-    @property
-    def times_subjects(self) -> float:
-        """About how many times as many subjects like these bring the limits inside the margin, or beyond it.
-
-        Of scores by their test (`times_to_settle`). Limits of shares come nearer to the estimate as the root
-        of the number of subjects, and where they are 0 in both groups as the number itself. Infinite where
-        the estimate is the margin.
-        """
-        if self.endpoint is Endpoint.TYPICAL:
-            return 1.0 if self.inside else self.times_shift
-        if not self.margin > 0 or np.isnan(self.estimate):
-            return np.nan
-        up, down = self.equivalence_high - self.estimate, self.estimate - self.equivalence_low
-        to_high, to_low = self.margin - self.estimate, self.margin + self.estimate
-        with np.errstate(divide="ignore"):
-            within = max(np.divide(up, to_high), np.divide(down, to_low))
-            beyond = np.divide(down, -to_high) if self.estimate > 0 else np.divide(up, -to_low)
-        ratio = within if abs(self.estimate) < self.margin else beyond
-        none = self.value_first == self.value_second == 0
-        return float(max(1.0, ratio if none else ratio**2))
 
 
 @dataclass(frozen=True)

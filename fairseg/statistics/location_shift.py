@@ -130,6 +130,10 @@ class LocationShift:
             self.at, self.estimate, self.ends, 1.0 - level, self.differences, apart=apart, exact=self.exact
         )
 
+    def times_to_settle(self, margin: float, alpha: float) -> float:
+        """Return how many times as many subjects like these would settle whether it is within a margin."""
+        return times_to_settle(self.at, self.estimate, margin, alpha)
+
     def differences(self, low: float, high: float) -> Floats:
         """Return the differences of two subjects in a range at which the test changes at once, rising."""
         if self._half:

@@ -109,7 +109,7 @@ class PageLevel:
             inside=inside,
             effect=test.effect,
             worse=worse,
-            times_shift=np.nan if inside else test.times(line.finding.margin, self.alpha),
+            times_subjects=1.0 if inside else test.times(line.finding.margin, self.alpha),
             verdict=Verdict.GAP if shown else Verdict.OPEN,
         )
 

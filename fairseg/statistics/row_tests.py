@@ -11,12 +11,13 @@ import numpy.typing as npt
 from fairseg.metrics.fairness import Floats
 from fairseg.statistics.batches import Integers
 from fairseg.statistics.limits import Interval
-from fairseg.statistics.location_shift import LocationShift, times_to_settle
+from fairseg.statistics.location_shift import LocationShift
 from fairseg.statistics.permutation import Row
 from fairseg.statistics.two_samples import (
     fisher_exact,
     newcombe,
     share_p_values,
+    times_to_settle_shares,
 )
 from fairseg.statistics.within_strata import StratifiedShares, StratifiedShift
 
@@ -30,6 +31,9 @@ class Limits(Protocol):
 
     def limits(self, level: float = 0.95) -> Interval:
         """Return the estimate with its limits."""
+
+    def times_to_settle(self, margin: float, alpha: float) -> float:
+        """Return how many times as many subjects like these would settle whether it is within a margin."""
 
 
 @dataclass(frozen=True)
@@ -58,11 +62,8 @@ class RowTest:
         ]
 
     def times(self, margin: float, alpha: float) -> float:
-        """Return how many times the subjects settle whether a shift is within its margin; NaN of shares."""
-        source = self._source()
-        if not isinstance(source, LocationShift | StratifiedShift) or not margin > 0:
-            return np.nan
-        return times_to_settle(source.at, source.estimate, margin, alpha)
+        """Return how many times the subjects settle whether a difference is within its margin."""
+        return self._source().times_to_settle(margin, alpha) if margin > 0 else np.nan
 
 
 def observe(row: Row, ids: Integers) -> RowTest:
@@ -140,3 +141,6 @@ class _Shares:
 
     def limits(self, level: float = 0.95) -> Interval:
         return newcombe(*self._table, level=level)
+
+    def times_to_settle(self, margin: float, alpha: float) -> float:
+        return times_to_settle_shares(*self._table, margin, alpha)

@@ -18,6 +18,7 @@ from fairseg.statistics.limits import Interval
 
 DECIMALS = 10  # scores that agree so far are equal: sums in another order differ in the last bits
 EQUAL = 1e-7  # relative difference of chances up to which tables are equally likely, as elsewhere
+_MOST_DOUBLINGS = 60.0  # of subjects, that could still settle something
 _EXACT_UP_TO = 100  # values, above which signed ranks are normal to the third decimal
 
 
@@ -220,6 +221,44 @@ def newcombe_level(
         outside = (below > 0) | (above < 0)
         low, high = np.where(outside, middle, low), np.where(outside, high, middle)
     return np.asarray(2 * ndtr(-low))
+
+
+def times_to_settle_shares(
+    first: float, total_first: float, second: float, total_second: float, margin: float, alpha: float
+) -> float:
+    """Return how many times as many subjects would settle whether a difference of shares is within a margin.
+
+    Were the shares to stay: Newcombe's limits of so many times the counts, each one-sided at alpha, come to
+    lie within the margin, or beyond it where the difference is larger. They come nearer as the root of the
+    number of subjects, and those of a share of 0 or 1 as the number itself.
+
+    Returns:
+        At least 1; infinite where the difference is the margin.
+    """
+    from scipy.special import ndtri  # noqa: PLC0415
+
+    counts, z = (
+        np.array([first, second, total_first, total_second], dtype=np.float64),
+        float(ndtri(1 - alpha)),
+    )
+    apart = abs(first / total_first - second / total_second) - margin
+
+    def settled(doublings: float) -> bool:
+        one, two, n, m = counts * 2.0**doublings
+        _, low, high = newcombe_at(one[None], two[None], n, m, z)
+        if apart < 0:
+            return bool(-margin <= low[0] and high[0] <= margin)
+        return bool(low[0] > margin or high[0] < -margin)
+
+    low, high = 0.0, _MOST_DOUBLINGS
+    if settled(low):
+        return 1.0
+    if abs(apart) < EQUAL or not settled(high):
+        return float("inf")
+    while high - low > 1e-6:
+        middle = (low + high) / 2
+        low, high = (low, middle) if settled(middle) else (middle, high)
+    return float(2.0**high)
 
 
 def log_ways(total: npt.ArrayLike, chosen: npt.ArrayLike) -> Floats:

@@ -17,9 +17,16 @@ import numpy.typing as npt
 from fairseg.metrics.fairness import Floats
 from fairseg.statistics.batches import allocation_factor
 from fairseg.statistics.limits import Interval
-from fairseg.statistics.location_shift import LocationShift, Moments, invert, middle_shift, one_directional
+from fairseg.statistics.location_shift import (
+    LocationShift,
+    Moments,
+    invert,
+    middle_shift,
+    one_directional,
+    times_to_settle,
+)
 from fairseg.statistics.permutation import stratified_fisher
-from fairseg.statistics.two_samples import BrunnerMunzel, newcombe_at, newcombe_level
+from fairseg.statistics.two_samples import BrunnerMunzel, newcombe_at, newcombe_level, times_to_settle_shares
 
 
 class StratifiedShift:
@@ -77,6 +84,10 @@ class StratifiedShift:
             self.at, self.estimate, self.ends, 1.0 - level, self.differences, apart=apart, exact=self.exact
         )
 
+    def times_to_settle(self, margin: float, alpha: float) -> float:
+        """Return how many times as many subjects like these would settle whether it is within a margin."""
+        return times_to_settle(self.at, self.estimate, margin, alpha)
+
     def _pooled(self, tests: Sequence[Moments]) -> Moments:
         effects, errors, freedom = np.array(tests).T
         effect = float(self._weights @ effects)
@@ -116,3 +127,8 @@ class StratifiedShares:
 
         found = newcombe_at(*self._table, float(ndtri(0.5 + level / 2)))
         return Interval(self.estimate, float(found[1][0]), float(found[2][0]))
+
+    def times_to_settle(self, margin: float, alpha: float) -> float:
+        """Return how many times as many subjects like these would settle whether it is within a margin."""
+        first, second, *totals = (float(np.squeeze(part)) for part in self._table)
+        return times_to_settle_shares(first, totals[0], second, totals[1], margin, alpha)

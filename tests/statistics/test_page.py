@@ -580,38 +580,6 @@ def test_severity_allows_for_all_comparisons_of_the_page(rng: np.random.Generato
     assert named == [["A"], []]
 
 
-@pytest.mark.parametrize(
-    ("estimate", "low", "high", "times"),
-    [
-        (0.0, -0.04, 0.04, 4.0),
-        (0.0, -0.01, 0.04, 4.0),
-        (0.016, 0.008, 0.024, 4.0),  # half of the width is within the margin, and yet it is not settled
-        (-0.016, -0.024, -0.008, 4.0),
-        (0.05, -0.01, 0.09, 4.0),  # beyond the margin, where limits need not come within
-        (-0.05, -0.09, 0.01, 4.0),
-        (0.02, 0.01, 0.03, np.inf),
-        (0.0, -0.01, 0.01, 1.0),
-    ],
-)
-def test_how_many_times_the_subjects_settle_a_finding(
-    estimate: float, low: float, high: float, times: float
-) -> None:
-    row = Finding(
-        "sex",
-        "Overall",
-        Endpoint.FAILURES,
-        "M",
-        "F",
-        90,
-        30,
-        estimate=estimate,
-        equivalence_low=low,
-        equivalence_high=high,
-        margin=0.02,
-    )
-    assert row.times_subjects == pytest.approx(times)
-
-
 @pytest.mark.parametrize("levels", [False, True])
 def test_so_many_times_the_subjects_settle_a_typical_difference(
     rng: np.random.Generator, levels: bool
@@ -641,3 +609,36 @@ def test_so_many_times_the_subjects_settle_that_nobody_fails(rng: np.random.Gene
     (found,) = judge(scores[:40], scores[40:]).comparisons
     row = next(row for row in found.findings if row.endpoint is Endpoint.FAILURES)
     assert 40 * row.times_subjects == pytest.approx(52, abs=1.5)
+
+
+@pytest.mark.parametrize("strata", [1, 2])
+@pytest.mark.parametrize(
+    ("failing", "sizes"),
+    [
+        ((22, 0), (400, 12)),  # within the margin one way only: 0 of 12 is uncertain, not unequal
+        ((2, 0), (54, 30)),
+        ((2, 2), (60, 40)),
+        ((0, 4), (60, 40)),  # beyond the margin, where limits need not come within
+        ((40, 20), (60, 40)),
+    ],
+)
+def test_so_many_times_the_subjects_settle_a_difference_of_failures(
+    rng: np.random.Generator, failing: tuple[int, int], sizes: tuple[int, int], strata: int
+) -> None:
+    def row(times: int) -> Finding:
+        parts = [
+            with_worst(np.full(n * times, 0.9), k * times, 0.2) for k, n in zip(failing, sizes, strict=True)
+        ]
+        scores, grouping = grouped(*parts)
+        options = JudgeOptions(permutations=99)
+        stratum = np.arange(len(scores)) % 2 if strata == 2 else None
+        (found,) = judge_page(scores, [grouping], strata=stratum, options=options).comparisons
+        return [one for one in found.findings if one.endpoint is Endpoint.FAILURES][-1]
+
+    def settled(one: Finding) -> bool:
+        return one.inside or one.equivalence_low > one.margin or one.equivalence_high < -one.margin
+
+    times = row(1).times_subjects
+    assert not settled(row(1))
+    assert not settled(row(int(times * 0.95)))
+    assert settled(row(int(np.ceil(times * 1.05))))
