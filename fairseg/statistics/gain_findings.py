@@ -77,6 +77,7 @@ class GainRow:
         levels_down: whether the gap is smaller, and shown to have changed for the loss of the group ahead.
         mean_gain: by how much more the second group gained in the mean, with 99% limits (Welch); None but for
             the typical case among all subjects.
+        mean_gap: the gap between the means with the baseline, likewise.
         verdict: of this row, never better than what the pair's verdict allows.
         adjusted: whether within strata; all figures are then of the strata with enough of both groups.
         contrary: typical case: whether the mean gains differ the other way, by more than half of the margin
@@ -109,6 +110,7 @@ class GainRow:
     levelling: Interval | None
     levels_down: bool
     mean_gain: Interval | None = None
+    mean_gap: Interval | None = None
     verdict: Verdict = Verdict.OPEN
     adjusted: bool = False
     contrary: bool = False
@@ -166,6 +168,10 @@ class GroupChange:
         missing_after: subjects with a score of the baseline only, in some case.
         dropped: those of them whom the baseline did segment, with a score above 0.
         partly: subjects with scores of both models, and one more of either in some other case.
+        mean_change: mean of the subjects' changes, with 95% limits (t).
+        lowest: change of the mean of the lowest scores, whosever they are, with the limits of a one-sided
+            test, by the influence of each subject on it.
+        n_lowest: how many these are: a tenth of the group, and at least five.
         harmless: whether losses and new failures are shown to be within the margins.
         loses: whether, by itself, the group is shown to have lost more than the margin; where it is too small
             for `change` to have limits, too.
@@ -193,6 +199,9 @@ class GroupChange:
     missing_after: int
     dropped: int
     partly: int
+    mean_change: Interval
+    lowest: Interval
+    n_lowest: int
     harmless: bool
     loses: bool
 

@@ -82,10 +82,13 @@ def gain_row(
     levelling, levels_down = None, False
     if isinstance(both, _Scores) and direction:
         levelling = both.sum_of_gains(direction, 1 - min(2 * local, 2 * options.alpha))
-        loses = both.gain_ahead(direction, 1 - options.alpha).high < 0
+        loss = both.gain_ahead(direction, 1 - options.alpha)
         smaller = abs(gap_after.interval.estimate) < abs(gap_before.interval.estimate)
         towards = shown and sign(gain.estimate) == direction
-        levels_down = gap_before.shown and towards and smaller and levelling.high <= 0 and loses
+        outweighs = levelling.high <= 0 and loss.high < 0
+        # A minority that gained much is in no median of sums, but in the mean.
+        outweighs = outweighs and both.mean_gain_behind(direction) <= -loss.estimate
+        levels_down = gap_before.shown and towards and smaller and outweighs
     return GainRow(
         attribute=cohort.groupings[pair.attribute].name,
         first=cohort.name(pair.attribute, pair.first),
@@ -109,6 +112,7 @@ def gain_row(
         levelling=levelling,
         levels_down=levels_down,
         mean_gain=both.mean_gain(_MEAN_LEVEL) if isinstance(both, _Scores) and not adjusted else None,
+        mean_gap=both.mean_gap_before(_MEAN_LEVEL) if isinstance(both, _Scores) and not adjusted else None,
         adjusted=adjusted,
         contrary=isinstance(both, _Scores) and both.contrary(gain.estimate, margin),
         passed=endpoint == ENDPOINTS.index(Endpoint.HARDEST)
@@ -144,6 +148,7 @@ class _Scores:
         self._groups = _in_strata(~np.isnan(before), members, strata)
         self.sizes = _sizes(self._groups)
         self._gains = gains = (after - before).round(10)
+        self._before = before
         self.gain = _shift([(gains[two], gains[one]) for one, two in self._groups]).limits
         self.gap_before, self.gap_after, self.mean_gap = (
             _shift([(values[one], values[two]) for one, two in self._groups]).limits
@@ -155,6 +160,11 @@ class _Scores:
         ((first, second),) = self._groups
         one, two = self._gains[first], self._gains[second]
         return welch_limits(two, one, level)
+
+    def mean_gap_before(self, level: float) -> Interval:
+        """Return by how much the mean of the second group was lower, of a single stratum (Welch)."""
+        ((first, second),) = self._groups
+        return welch_limits(self._before[first], self._before[second], level)
 
     def sum_of_gains(self, direction: int, level: float) -> Interval:
         """Return the gain of the group behind plus that of the group ahead."""
@@ -174,6 +184,9 @@ class _Scores:
         variances = [one.var(ddof=1) / one.size + two.var(ddof=1) / two.size for one, two in gains]
         chance = _CHANCE * float(weights**2 @ variances) ** 0.5
         return mean * gain < 0 and abs(mean) > max(margin / 2, chance)
+
+    def mean_gain_behind(self, direction: int) -> float:
+        return float(np.mean(self._gains[np.concatenate([pair[::-direction][0] for pair in self._groups])]))
 
     def loses(self, gain: float, level: float) -> bool:
         """Return whether the group that gained less is shown to have lost."""

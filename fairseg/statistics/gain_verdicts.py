@@ -30,6 +30,7 @@ _GRAVE = (Verdict.FAILS, Verdict.HARM)
 # What may be said of others, or tells of more than is praised.
 _UNTESTED = (GainReasonKind.UNJUDGED_STRUCTURE, GainReasonKind.STRATA, GainReasonKind.MEANS_DIFFER)
 _POSSIBLE = 2  # times the error that harm is allowed, in which it is possible enough to withhold praise
+_MUCH = 2  # margins, by which the lowest scores must have fallen
 _FEW = 2  # subjects more harmed than helped, in a group too small to be judged
 
 
@@ -51,16 +52,18 @@ def row_verdict(row: GainRow) -> Verdict:
     followed = (before.interval.estimate - after.interval.estimate) * towards >= abs(row.gain.estimate) / 2
     narrower = row.narrowing.low > 0 or (before.shown and towards == before.sign and _not_reversed(row))
     slight = sizes[1] <= row.margin and sizes[1] < sizes[0]
-    reversed_gap = before.shown and after.shown and before.sign != after.sign
+    turned = before.shown and after.shown and before.sign != after.sign and not slight
+    # Of a gap that did not matter before there is nothing to correct.
+    corrected = turned and sizes[0] > row.margin
     # A gap that is not shown may lie either way; what is larger by the other sign has not closed it.
     grown = sizes[1] > sizes[0] and not before.shown
     opened = (
         after.shown and after.sign == -towards and (before.sign in (0, -towards) or (grown and row.own_loss))
     )
-    wider = sizes[1] > sizes[0] and (row.narrowing.high < 0 or opened)
+    wider = sizes[1] > sizes[0] and (row.narrowing.high < 0 or opened or turned)
     rules = (
         (blamed and row.levels_down, Verdict.LEVELS_DOWN),
-        (blamed and reversed_gap and not slight, Verdict.OVERCORRECTED),
+        (blamed and corrected, Verdict.OVERCORRECTED),
         (blamed and wider, Verdict.LESS_FAIR),
         (towards != 0 and narrower and followed and not row.inside and sizes[1] < sizes[0], Verdict.FAIRER),
         (towards != 0 and towards == before.sign and not grown, Verdict.MOVED),
@@ -99,28 +102,42 @@ def model_verdicts(
 
 
 def _beside_the_largest(pairs: tuple[PairGains, ...]) -> tuple[PairGains, ...]:
-    """Let no pair be fairer where another gap of its attribute is now larger than any was before."""
+    """Let no pair be fairer where another leaves the attribute's largest gap about as large as it was."""
     found = []
     for pair in pairs:
-        largest = largest_gap([one for one in pairs if one.rows and one.attribute == pair.attribute])
-        if pair.verdict is not Verdict.FAIRER or largest is None or largest is pair:
+        same = [one for one in pairs if one.rows and one.attribute == pair.attribute]
+        left = [_left_behind(row, same) for row in pair.decided_by]
+        largest = left[0] if left and None not in left else None
+        if pair.verdict is not Verdict.FAIRER or largest is None:
             found.append(pair)
             continue
         rows = tuple(replace(row, verdict=_within(Verdict.MOVED, row.verdict)) for row in pair.rows)
         decided = tuple(row for row in rows if row.verdict is Verdict.MOVED)
-        reasons = (*pair.reasons, GainReason(GainReasonKind.LARGEST_GAP, pair.attribute, largest.second))
+        where = (largest.second, largest.structure, largest.endpoint)
+        reasons = (*pair.reasons, GainReason(GainReasonKind.LARGEST_GAP, pair.attribute, *where))
         found.append(replace(pair, verdict=Verdict.MOVED, rows=rows, decided_by=decided, reasons=reasons))
     return tuple(found)
 
 
-def largest_gap(pairs: Sequence[PairGains]) -> PairGains | None:
-    """Return the pair whose typical gap is shown with the second model, and larger than any was before."""
-    before = max((abs(pair.rows[0].gap_before.interval.estimate) for pair in pairs), default=0.0)
-    shown = [pair for pair in pairs if pair.rows[0].gap_after.shown]
-    largest = max(shown, key=lambda pair: abs(pair.rows[0].gap_after.interval.estimate), default=None)
-    if largest is None or abs(largest.rows[0].gap_after.interval.estimate) <= before:
-        return None
-    return largest
+def _left_behind(row: GainRow, pairs: Sequence[PairGains]) -> GainRow | None:
+    """Return the row of another pair whose gap is left, as far as that is nearly the largest that there was.
+
+    The largest gap of an attribute is smaller only where what was the largest, and is now, fell by half as
+    much as the group gained of whom more is said.
+    """
+    rows = same_rows(row, pairs)
+    before = max(abs(one.gap_before.interval.estimate) for one in rows)
+    left = [one for one in rows if one is not row and one.gap_after.shown]
+    largest = max(left, key=lambda one: abs(one.gap_after.interval.estimate), default=row)
+    now = abs(largest.gap_after.interval.estimate)
+    matters = largest is not row and now > max(row.margin, abs(row.gap_after.interval.estimate))
+    return largest if matters and before - now < abs(row.gain.estimate) / 2 else None
+
+
+def same_rows(row: GainRow, pairs: Sequence[PairGains]) -> list[GainRow]:
+    """Return the rows of other pairs of an attribute that are about the same as one is, and that one."""
+    at = (row.structure, row.endpoint, row.adjusted)
+    return [one for pair in pairs for one in pair.rows if (one.structure, one.endpoint, one.adjusted) == at]
 
 
 def _attribute(name: str, pairs: Sequence[PairGains], evidence: Evidence) -> Verdict:
@@ -154,6 +171,7 @@ def _pair(pair: Pair, evidence: Evidence, grouping: Grouping, options: JudgeOpti
     groups = set(grouping.group_names) if pair.first is None else {first, second}
     changes = [one for one in evidence.changes if one.attribute == grouping.name and one.group in groups]
     lost = [one for one in changes if one.judged and one.change.high < -options.margin]
+    worse = [one for one in lost if one.mean_change.low <= 0]  # or some gained more than the others lost
     reasons = _reasons(grouping.name, groups, lost, evidence, options)
     reasons += tuple(
         GainReason(GainReasonKind.LOST_CASES, grouping.name, one.group)
@@ -165,11 +183,12 @@ def _pair(pair: Pair, evidence: Evidence, grouping: Grouping, options: JudgeOpti
     reasons += _of_rows(rows, second, stratified := evidence.stratified and not grouping.held)
     outside, possible = _outside(rows, changes), _possible_harm(grouping.name, evidence, options)
     alone = _losses_alone(grouping.name, changes, rows[0])
-    reasons += alone
-    barred = bool(possible) or any(one.kind not in _UNTESTED for one in reasons)
+    reasons += alone + _lowest_lost(changes, rows[0], options.margin)
     # What is shown of a single structure decides nothing where it is also shown to be too small to matter.
     slight = [row.inside and row.structure != rows[0].structure for row in rows]
     shown = [Verdict.SAME if one else row_verdict(row) for row, one in zip(rows, slight, strict=True)]
+    reasons += _ahead_elsewhere(rows, shown)
+    barred = bool(possible) or any(one.kind not in _UNTESTED for one in reasons)
     gained = any(_gains(one, rows[0].structure, options.margin) for one in changes)
     moved = [row for row, one in zip(rows, shown, strict=True) if one in (Verdict.FAIRER, Verdict.MOVED)]
     harm = tuple(
@@ -180,12 +199,15 @@ def _pair(pair: Pair, evidence: Evidence, grouping: Grouping, options: JudgeOpti
         (bool(harm), Verdict.HARM),
         # A gap of a baseline that fails for all is none to compare with.
         (any(one.baseline and one.group is None for one in evidence.failing), Verdict.NOT_JUDGED),
-        (not outside and not reasons, Verdict.SAME),
+        (not outside and not reasons and not possible, Verdict.SAME),
+        (Verdict.LEVELS_DOWN in shown, Verdict.LEVELS_DOWN),
+        # Who lost is now behind, and nobody is better off for it.
+        (bool(worse) and not gained and Verdict.OVERCORRECTED in shown, Verdict.HARM),
         *((verdict in shown, verdict) for verdict in AGAINST),
         (_fairer(rows, shown, stratified) and not barred, Verdict.FAIRER),
-        (bool(lost) and not gained, Verdict.HARM),
+        (bool(worse) and not gained, Verdict.HARM),
         (bool(moved) and not (alone and all(row.inside for row in moved)), Verdict.MOVED),
-        (bool(lost), Verdict.HARM),
+        (bool(worse), Verdict.HARM),
     )
     verdict = next((verdict for holds, verdict in rules if holds), Verdict.OPEN)
     ranked = tuple(replace(row, verdict=_within(verdict, one)) for row, one in zip(rows, shown, strict=True))
@@ -222,22 +244,60 @@ def _fairer(rows: Sequence[GainRow], shown: Sequence[Verdict], stratified: bool)
 
 
 def _gains(change: GroupChange, overall: str, margin: float) -> bool:
-    """Return whether a group is shown to have gained, and not by little: typically, or as fewer fail."""
-    typically = change.change.low > 0 and change.change.estimate >= margin / 2
-    return change.judged and change.structure == overall and (typically or change.failures.high < 0)
+    """Return whether a group is shown to have gained, and not by little: in scores, or in failures."""
+    gains = change.change, change.mean_change
+    by_score = any(one.low > 0 and one.estimate >= margin / 2 for one in gains)
+    return change.judged and change.structure == overall and (by_score or change.failures.high < 0)
 
 
 def _losses_alone(attribute: str, changes: Sequence[GroupChange], row: GainRow) -> tuple[GainReason, ...]:
     """Return who is shown to have lost half of what a gap moved by, where nobody is shown to have gained."""
     overall = row.structure
     own = [one for one in changes if one.judged and one.structure == overall]
-    if any(one.change.low > 0 or one.failures.high < 0 for one in own):
+    if any(one.change.low > 0 or one.mean_change.low > 0 or one.failures.high < 0 for one in own):
         return ()
     return tuple(
         GainReason(GainReasonKind.LOSS_ALONE, attribute, one.group, overall)
         for one in own
         if one.change.high < 0 and -one.change.estimate >= abs(row.gain.estimate) / 2
     )
+
+
+def _lowest_lost(changes: Sequence[GroupChange], row: GainRow, margin: float) -> tuple[GainReason, ...]:
+    """Return the groups whose lowest scores are shown to be lower, by more than the margin, over all."""
+    kind = GainReasonKind.LOWEST_LOST
+    return tuple(
+        GainReason(kind, one.attribute, one.group, one.structure)
+        for one in changes
+        if one.judged
+        and one.structure == row.structure
+        and not one.change.high < -margin  # that says more
+        and one.lowest.high < 0
+        and one.lowest.estimate < -_MUCH * margin
+    )
+
+
+def _ahead_elsewhere(rows: Sequence[GainRow], shown: Sequence[Verdict]) -> tuple[GainReason, ...]:
+    """Return where a group that a fairer row favours was ahead: in the mean (typical), or in shares.
+
+    It is shown to have been, by more than the margin, so that the gap in it is wider now, or as it was.
+    """
+    own = [
+        (row, verdict)
+        for row, verdict in zip(rows, shown, strict=True)
+        if row.structure == rows[0].structure and not row.adjusted
+    ]
+    found = []
+    for fairer in (row for row, verdict in own if verdict is Verdict.FAIRER):
+        for other in (row for row, _ in own if row.mean_gap is not None or row is not fairer):
+            gap = other.mean_gap or other.gap_before.interval
+            is_shown = other.mean_gap is not None or other.gap_before.shown
+            ahead = gap if fairer.gain.estimate < 0 else gap.negated()
+            if is_shown and ahead.low > 0 and ahead.estimate > other.margin:
+                favoured = fairer.second if fairer.gain.estimate > 0 else fairer.first
+                where = (other.structure, other.endpoint)
+                found.append(GainReason(GainReasonKind.AHEAD_ELSEWHERE, other.attribute, favoured, *where))
+    return tuple(dict.fromkeys(found))
 
 
 def _of_rows(rows: Sequence[GainRow], second: str, stratified: bool) -> tuple[GainReason, ...]:

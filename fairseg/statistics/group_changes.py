@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
+import scipy  # its parts load when they are touched
 
 from fairseg.metrics.fairness import Floats
 from fairseg.statistics.gain_findings import Failing, GroupChange, Unjudged
@@ -18,6 +19,7 @@ from fairseg.statistics.two_samples import median_limits, signed_rank_limits, wi
 _OVERALL_WEIGHT = 4  # of a group overall, against 1 of each of its structures
 _UNCHANGED = Interval(0.0, 0.0, 0.0)
 _ROUNDING = 1e-9
+_TENTH, _LEAST = 0.1, 5  # the lowest of a group: a tenth, and at least so many subjects
 _NEAR = 0.1  # share of the subjects whose gains are near the centre, below which it is not typical
 
 
@@ -99,6 +101,9 @@ def _change(cohort: Cohort, model: int, attribute: int, group: int, structure: i
         missing_after=int((only_before | partly_after).sum()),
         dropped=int((raw_before[only_before | partly_after] > 0).sum()),
         partly=int((partly_before | partly_after).sum()),
+        mean_change=_mean(gains, 1 - options.alpha),
+        lowest=_mean(_of_lowest(after) - _of_lowest(before), one_sided),
+        n_lowest=int(np.ceil(_share_of_lowest(gains.size) * gains.size)),
         harmless=bool(centre.low >= -options.margin and most <= options.failure_margin),
         loses=bool(centre.high < -options.margin),
     )
@@ -119,6 +124,30 @@ def _centre(gains: Floats, level: float, margin: float) -> Interval:
         return found
     middle = median_limits(gains, level)
     return Interval(found.estimate, min(found.low, middle.low), max(found.high, middle.high))
+
+
+def _mean(values: Floats, level: float) -> Interval:
+    """Return the mean with limits by Student's t; of fewer than two values they reach everywhere."""
+    if values.size < 2:
+        return Interval(float("nan"), -float("inf"), float("inf"))
+    half = float(
+        scipy.special.stdtrit(values.size - 1, (1 + level) / 2) * values.std(ddof=1) / values.size**0.5
+    )
+    mean = float(values.mean())
+    return Interval(mean, mean - half, mean + half)
+
+
+def _of_lowest(scores: Floats) -> Floats:
+    """Return one number a subject, whose mean is that of the lowest scores: their influence on it."""
+    if not scores.size:
+        return scores
+    share = _share_of_lowest(scores.size)
+    edge = np.quantile(scores, share)
+    return np.asarray(edge - np.maximum(edge - scores, 0.0) / share)
+
+
+def _share_of_lowest(subjects: int) -> float:
+    return max(_TENTH, min(1.0, _LEAST / max(subjects, 1)))
 
 
 def _in_both(cohort: Cohort, model: int) -> npt.NDArray[np.int64]:

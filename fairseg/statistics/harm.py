@@ -51,6 +51,7 @@ class HarmRow:
         p: one-sided.
         p_adjusted: over all rows of this test.
         allowed: error that all rows of this test share.
+        deeper_than: by how much a score must have fallen, or risen, for a new failure, or a rescue, to count.
     """
 
     attribute: str
@@ -66,6 +67,7 @@ class HarmRow:
     p: float
     p_adjusted: float
     allowed: float
+    deeper_than: float = 0.0
 
     @property
     def shown(self) -> bool:
@@ -118,7 +120,7 @@ def harm_rows(
     # Subjects near the threshold fail now with one model, now with the other, and a group may have more of
     # them: between groups only deep falls count.
     falls = np.where(np.abs(np.nan_to_num(second - first)) > _DEEP * drop, newly, 0).astype(np.int8)
-    between = _between(places, falls, newly, alpha * BETWEEN_SHARE, options.permutations, rng)
+    between = _between(places, falls, _DEEP * drop, alpha * BETWEEN_SHARE, options.permutations, rng)
     return tuple(within + between)
 
 
@@ -158,6 +160,7 @@ class _Place:
         p: float,
         adjusted: float,
         allowed: float,
+        deeper_than: float = 0.0,
     ) -> HarmRow:
         there, others = marks[self.here, self.column], marks[self.elsewhere, self.column]
         return HarmRow(
@@ -172,6 +175,7 @@ class _Place:
             p=float(p),
             p_adjusted=float(adjusted),
             allowed=allowed,
+            deeper_than=deeper_than,
         )
 
 
@@ -219,7 +223,7 @@ def _exchanges(size: int, permutations: int, rng: np.random.Generator) -> npt.ND
 def _between(
     places: Sequence[_Place],
     falls: Marks,
-    newly: Marks,
+    deep: float,
     alpha: float,
     permutations: int,
     rng: np.random.Generator,
@@ -247,13 +251,15 @@ def _between(
     every = np.stack([np.concatenate(found) for found in p], axis=1)
     adjusted = _adjusted(every, np.array([place.weight for place in places]))
     # A group in which some no longer fail changes both ways, more than others may: by chance, unless McNemar
-    # says otherwise, at the whole level of which this test has a share.
+    # says otherwise, at the whole level of which this test has a share. So may one like it in which none
+    # happens to be rescued, where other small groups change both ways.
+    fallen = [int((falls[place.here, place.column] > 0).sum()) for place in places]
     both_ways = [
-        BETWEEN_SHARE * _mcnemar(int((falls[place.here, place.column] > 0).sum()), better)
-        for place, better in zip(places, rescued, strict=True)
+        BETWEEN_SHARE * max(_mcnemar(worse, better), _as_peers_do(worse, place, places, falls))
+        for place, worse, better in zip(places, fallen, rescued, strict=True)
     ]
     return [
-        place.row("newly failing", "between", newly, raw, max(corrected, chance), alpha)
+        place.row("newly failing", "between", falls, raw, max(corrected, chance), alpha, deep)
         for place, raw, corrected, chance in zip(places, every[0], adjusted, both_ways, strict=True)
     ]
 
@@ -263,6 +269,25 @@ def _mcnemar(worse: int, better: int) -> float:
     from scipy.stats import binom  # noqa: PLC0415  (slow to import)
 
     return float(binom.sf(worse - 1, worse + better, 0.5)) if better else 0.0
+
+
+def _as_peers_do(worse: int, place: _Place, places: Sequence[_Place], falls: Marks) -> float:
+    """Return how likely so many fall in a group by chance, at the rate at which its peers change both ways.
+
+    Peers are the other groups of its attribute but the largest: in what is small, and often alike. Their rate
+    is that of the rarer way, since a model that rescues them, or harms them, changes them one way. Corrected
+    for which of them stands out.
+    """
+    from scipy.stats import binom  # noqa: PLC0415  (slow to import)
+
+    groups = [one for one in places if (one.names[0], one.column) == (place.names[0], place.column)]
+    largest = max(groups, key=lambda one: one.here.sum())
+    peers = [one.here for one in groups if one is not place and one is not largest]
+    if not peers or place is largest:
+        return 0.0
+    marks = falls[np.any(peers, axis=0), place.column]
+    rate = min((marks > 0).sum(), (marks < 0).sum()) / len(marks)
+    return float(min(1.0, (1 + len(peers)) * binom.sf(worse - 1, place.here.sum(), rate)))
 
 
 def _deals(number: int, size: int, rng: np.random.Generator) -> Iterator[npt.NDArray[np.int64]]:

@@ -409,6 +409,104 @@ def test_no_pair_is_fairer_where_another_gap_is_now_the_largest() -> None:
     assert alone.verdict is Verdict.FAIRER
 
 
+@pytest.mark.parametrize(("size", "least"), [(100, 0.055), (40, 0.05)])
+def test_no_pair_is_fairer_while_another_gap_is_left_as_large_as_the_largest_was(
+    size: int, least: float
+) -> None:
+    """B gains .05, and C, as far behind or nearly, nothing."""
+    before, groups = cohort((2 * size, size, size), (0.93, 0.87, 0.93 - least))
+    after = before + 0.05 * (groups == 1) + noise(4 * size, 0.005)
+    found = judge(before, after, groups, names=("A", "B", "C"))
+    ours = found.pair("group", "A", "B")
+    assert (ours.verdict, found.verdict) == (Verdict.MOVED, Verdict.MOVED)
+    assert (GainReasonKind.LARGEST_GAP, "C") in [(one.kind, one.group) for one in ours.reasons]
+    both = judge(before, after + 0.04 * (groups == 2), groups, names=("A", "B", "C"))
+    assert both.verdict is Verdict.FAIRER
+
+
+def test_a_gap_that_did_not_matter_is_not_over_corrected() -> None:
+    """Of two groups .006 apart one gains .05: that opens a gap, and corrected none."""
+    before, groups = cohort((300, 300), (0.875, 0.869), 0.01)
+    found = judge(before, before + 0.05 * (groups == 1) + noise(600, 0.005), groups)
+    assert found.pairs[0].rows[0].gap_before.shown
+    assert found.verdict is Verdict.LESS_FAIR
+
+
+@pytest.mark.parametrize("sizes", [(200, 200), (54, 30)])
+@pytest.mark.parametrize("low", [0.4, 0.55])
+def test_a_rescued_minority_of_the_group_behind_is_not_levelled_down(
+    sizes: tuple[int, int], low: float
+) -> None:
+    """Three in ten of B rise to .85, which no median of sums holds, while A loses .03."""
+    good, groups = cohort(sizes, (0.93, 0.86))
+    before, after = good.copy(), good - 0.03 * (groups == 0) + noise(sum(sizes), 0.003)
+    rescued = sizes[0] + np.arange(int(0.3 * sizes[1]))
+    before[rescued], after[rescued] = low, 0.85
+    found = judge(before + noise(sum(sizes), 0.01, 2), after, groups)
+    assert found.verdict is Verdict.MOVED
+    assert GainReasonKind.LOSS_BEYOND_MARGIN in {reason.kind for reason in found.pairs[0].reasons}
+
+
+def test_who_failed_less_and_had_the_higher_mean_is_not_favoured_by_a_fairer_model() -> None:
+    """A is typically behind and never fails, B is ahead and a fifth of it fails: A gains."""
+    before, groups = cohort((200, 200), (0.85, 0.89), 0.03)
+    before[200:240] = np.linspace(0.2, 0.45, 40)
+    found = judge(before, before + 0.035 * (groups == 0) + noise(400, 0.01), groups)
+    assert found.verdict is Verdict.MOVED
+    ahead = {one.endpoint for one in found.pairs[0].reasons if one.kind is GainReasonKind.AHEAD_ELSEWHERE}
+    assert ahead >= {Endpoint.TYPICAL, Endpoint.FAILURES}
+    before[200:240] = before[240:280]
+    assert judge(before, before + 0.035 * (groups == 0) + noise(400, 0.01), groups).verdict is Verdict.FAIRER
+
+
+@pytest.mark.parametrize("share", [0.22, 0.2])
+def test_a_group_whose_mean_rose_is_not_worse_off_for_its_typical_loss(share: float) -> None:
+    good, groups = cohort((400, 400), (0.92, 0.85))
+    before, after = good.copy(), good - 0.027 * (groups == 1) + noise(800, 0.003)
+    risen = 400 + np.arange(int(400 * share))
+    before[risen], after[risen] = good[risen] - 0.3, good[risen]
+    found = judge(before, after, groups)
+    change = found.change("group", "B")
+    assert change.change.high < -0.02
+    assert change.mean_change.low > 0
+    assert found.verdict is Verdict.OPEN
+    assert judge(good, after - 0.001, groups).verdict is Verdict.LESS_FAIR  # without them
+
+
+@pytest.mark.parametrize(("sizes", "share"), [((200, 100), 5), ((200, 200), 4), ((30, 30), 5)])
+def test_the_lowest_of_a_group_that_lost_bar_praise(sizes: tuple[int, int], share: int) -> None:
+    """They were among the hardest tenth before, lose less than .10 and fail with neither model."""
+    before, groups = cohort(sizes, (0.92, 0.82), 0.03)
+    number = sizes[1] // share
+    lowest = sizes[0] + np.argsort(before[groups == 1])[:number]
+    after = before + 0.05 * (groups == 1)
+    after[lowest] = before[lowest] - 0.093
+    found = judge(before, after + noise(sum(sizes), 0.002), groups)
+    change = found.change("group", "B")
+    assert change.n_lowest == max(5, sizes[1] // 10)
+    mean = [np.sort(one[groups == 1])[: change.n_lowest].mean() for one in (before, after)]
+    assert change.lowest.estimate == pytest.approx(mean[1] - mean[0], abs=0.02)
+    assert found.verdict is Verdict.MOVED
+    assert GainReasonKind.LOWEST_LOST in {reason.kind for reason in found.pairs[0].reasons}
+
+
+def test_possible_harm_bars_no_relevant_change() -> None:
+    before, groups = cohort((400, 150), (0.84, 0.84))
+    after = before + noise(550, 0.002)
+    assert judge(before, after, groups).verdict is Verdict.SAME
+    after[400:404] -= 0.33  # .51 or more is left
+    found = judge(before, after, groups)
+    assert found.verdict is Verdict.OPEN
+    assert GainReasonKind.POSSIBLE_HARM in {reason.kind for reason in found.pairs[0].reasons}
+
+
+def test_who_lost_and_is_behind_now_is_worse_off_where_nobody_gained() -> None:
+    before, groups = cohort((60, 60), (0.885, 0.92), 0.01)
+    found = judge(before, before - 0.09 * (groups == 1) + noise(120, 0.005), groups)
+    assert row_verdict(found.pairs[0].rows[0]) is Verdict.OVERCORRECTED
+    assert found.verdict is Verdict.HARM
+
+
 @pytest.mark.parametrize("towards", [-1, 1])
 def test_a_change_of_a_structure_that_is_too_small_to_matter_decides_nothing(towards: int) -> None:
     before, groups = cohort((30, 30), (0.92, 0.89))
@@ -511,10 +609,10 @@ def test_harm_that_is_nearly_shown_bars_praise() -> None:
     found = judge(before, after, groups)
     assert not found.shown_harm
     assert found.verdict is Verdict.MOVED
-    assert (found.pairs[0].reasons[0].kind, found.pairs[0].reasons[0].group) == (
-        GainReasonKind.POSSIBLE_HARM,
-        "B",
-    )
+    assert {(one.kind, one.group) for one in found.pairs[0].reasons} == {
+        (GainReasonKind.POSSIBLE_HARM, "B"),
+        (GainReasonKind.LOWEST_LOST, "B"),
+    }
 
 
 def test_a_group_without_any_second_score_is_not_passed_over() -> None:

@@ -17,7 +17,7 @@ def rows(
     first: npt.ArrayLike, second: npt.ArrayLike, ids: Ids, **more: float
 ) -> dict[tuple[str, str, str], HarmRow]:
     columns = [np.asarray(one, dtype=float)[:, None] for one in (first, second)]
-    names = tuple("ABC"[: int(ids.max()) + 1])
+    names = tuple("ABCDEFG"[: int(ids.max()) + 1])
     found = harm_rows(*columns, [Grouping("group", names, ids)], options=OPTIONS, **more)
     return {(row.group, row.event, row.test): row for row in found}
 
@@ -74,6 +74,30 @@ def test_a_group_that_changes_both_ways_is_not_worse_off_than_one_that_never_fai
         first, second = (np.where((ids == 1) & (rng.random(360) < 0.1), 0.2, 0.9) for _ in range(2))
         shown += any(row.shown for row in rows(first, second, ids).values())
     assert shown <= 3  # 15 of 40 were, where McNemar was not asked
+
+
+def test_small_groups_that_all_change_both_ways_are_not_worse_off() -> None:
+    """Six of a dozen each, one in ten of whom either model fails; 400 never fail: somebody stands out."""
+    shown = 0
+    ids = np.repeat(np.arange(7), [400] + [12] * 6)
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        first, second = (np.where((ids > 0) & (rng.random(472) < 0.1), 0.2, 0.9) for _ in range(2))
+        shown += any(row.shown for row in rows(first, second, ids).values())
+    assert shown <= 5
+    first, second = np.full(472, 0.9), np.full(472, 0.9)
+    second[[400, 401, 402, 412, 413, 414]] = 0.2  # harm to two of them, and none rescued anywhere
+    assert rows(first, second, ids)["B", "newly failing", "between"].shown
+
+
+def test_between_groups_deep_falls_are_counted_and_no_others() -> None:
+    ids = np.repeat([0, 1], [400, 12])
+    first, second = np.full(412, 0.55), np.full(412, 0.55)
+    second[:39] = 0.45  # fail by a hair
+    second[[400, 401, 402]] = 0.2
+    found = rows(first, second, ids)["B", "newly failing", "between"]
+    assert (found.worse, found.worse_others, found.deeper_than) == (3, 0, 0.2)
+    assert found.shown
 
 
 def test_five_of_thirty_are_shown_and_four_are_not() -> None:

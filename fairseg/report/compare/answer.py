@@ -17,7 +17,7 @@ from fairseg.statistics.gain_findings import (
     sign,
 )
 from fairseg.statistics.gain_reasons import GainReason, GainReasonKind
-from fairseg.statistics.gain_verdicts import AGAINST, largest_gap, row_verdict
+from fairseg.statistics.gain_verdicts import AGAINST, row_verdict
 from fairseg.statistics.harm import HarmRow
 from fairseg.statistics.limits import Interval
 from fairseg.statistics.verdicts import Endpoint, Verdict
@@ -35,7 +35,7 @@ def model_answer(result: Compared, model: ModelGains) -> str:
     pair = model.pair_of(model.decisive)
     row = None if pair is None else pair.telling
     said = None if row is None else spoken_row(row, result)
-    levelled = row.structure if row is not None and model.verdict is Verdict.LEVELS_DOWN else None
+    where = row.structure if row is not None and model.verdict in AGAINST else None
     few = {one.group for one in model.unjudged if one.structure is None and one.attribute == model.primary}
     reference = result.analyses[0].grouping().reference_name
     return say(
@@ -56,7 +56,7 @@ def model_answer(result: Compared, model: ModelGains) -> str:
         held_itself=pair is not None and pair.attribute in {one.name for one in result.analyses if one.held},
         held=result.held_fixed,
         within=_within_strata(result, pair, row),
-        changes=[] if pair is None else _changes(model, pair, result, levelled),
+        changes=[] if pair is None else _changes(model, pair, result, where),
         others=_others(model, pair, row, result),
         reasons=_reasons(model, pair, said, result),
         unjudged=_unjudged(model, pair, result.judgement.structures[0]),
@@ -127,6 +127,7 @@ def spoken_harm(row: HarmRow) -> dict[str, Any]:
         "better": row.better,
         "n": row.n,
         "between": row.test == "between",
+        "deeper_than": f"{row.deeper_than:g}" if row.deeper_than else "",
         "worse_others": row.worse_others,
         "n_others": row.n_others,
     }
@@ -200,6 +201,8 @@ def _losses(model: ModelGains, result: Compared) -> list[dict[str, str]]:
             "n": one.n,
             "rescued": one.rescued,
             "newly_failing": one.newly_failing,
+            "gained": one.gained,
+            "lost": one.lost,
             **_median_change(one),
         }
         for one in model.changes
@@ -243,25 +246,37 @@ def _reasons(
     }
     for one in () if pair is None else pair.reasons:
         about_group = one.kind is not GainReasonKind.DROPPED_STRUCTURE
-        if one.kind is GainReasonKind.REMAINING_MARGIN or (one.group is None and about_group):
+        # The limits of a row are told with it, those of a group's own change where the row is within margins.
+        told_with_row = one.kind is GainReasonKind.REMAINING_MARGIN and not (
+            said is not None and said["slight"]
+        )
+        if told_with_row or (one.group is None and about_group):
             continue
         change = changes.get((one.attribute, one.group, one.structure))
         if one.kind is GainReasonKind.DROPPED_SUBJECTS:
             dropped = [changes[one.attribute, one.group, at].dropped for at in result.judgement.structures]
             if _told_elsewhere(dropped, overall=one.structure == overall):
                 continue
-        facts = {"model": model.model, "baseline": result.baseline, "overall": overall}
+        facts = {
+            "model": model.model,
+            "baseline": result.baseline,
+            "overall": overall,
+            "options": result.options,
+        }
         by = "" if change is None else _abs(change.change, numbers.score, result.options.margin)
         mean = _mean_gain(pair, one) if one.kind is GainReasonKind.MEANS_DIFFER else None
         typical = _typical_gain(pair, one, result) if one.kind is GainReasonKind.TYPICAL_OPPOSES else None
         largest = _largest_gap(model, one, result) if one.kind is GainReasonKind.LARGEST_GAP else None
+        ahead = _ahead(pair, one) if one.kind is GainReasonKind.AHEAD_ELSEWHERE else None
+        if one.kind is GainReasonKind.LOWEST_LOST and change is not None:
+            by = _abs(change.lowest, numbers.score)
         # What is said already, or speaks for what is said.
         if said is not None and (
             (mean and said["endpoint"] != "TYPICAL" and mean["gained"] == said["gained"])
             or (typical and said["endpoint"] == "TYPICAL")
         ):
             continue
-        told = {"mean": mean, "typical": typical, "largest": largest}
+        told = {"mean": mean, "typical": typical, "largest": largest, "ahead": ahead}
         texts.append(say("gain_reason", one=one, change=change, by=by, **told, **facts))
     return list(dict.fromkeys(texts))[:3]
 
@@ -287,12 +302,27 @@ def _gap_left(pair: PairGains, result: Compared) -> dict[str, Any] | None:
 
 def _largest_gap(model: ModelGains, reason: GainReason, result: Compared) -> dict[str, Any]:
     """Return the row of the largest gap as sentences say it, by who is behind with the model."""
-    pairs = [pair for pair in model.pairs if pair.attribute == reason.attribute and pair.rows]
-    pair = largest_gap(pairs)
-    assert pair is not None
-    before = [abs(one.rows[0].gap_before.interval.estimate) for one in pairs]
-    still = abs(pair.rows[0].gap_before.interval.estimate) >= max(before)
-    return {**spoken_row(pair.rows[0], result), "still": still}
+    at = (reason.structure, reason.endpoint)
+    pairs = [pair for pair in model.pairs if pair.attribute == reason.attribute]
+    rows = [row for pair in pairs for row in pair.rows if (row.structure, row.endpoint) == at]
+    row = max(
+        (row for row in rows if row.second == reason.group and row.gap_after.shown),
+        key=lambda row: abs(row.gap_after.interval.estimate),
+    )
+    still = abs(row.gap_before.interval.estimate) >= max(
+        abs(one.gap_before.interval.estimate) for one in rows
+    )
+    return {**spoken_row(row, result), "still": still}
+
+
+def _ahead(pair: PairGains | None, reason: GainReason) -> dict[str, Any]:
+    """Return than whom a group was ahead with the baseline, and by how much: in the mean, or in a share."""
+    rows = () if pair is None else pair.rows
+    at = (reason.structure, reason.endpoint, False)
+    row = next(one for one in rows if (one.structure, one.endpoint, one.adjusted) == at)
+    write = numbers.score if row.endpoint is Endpoint.TYPICAL else numbers.points_of
+    other = row.first if reason.group == row.second else row.second
+    return {"other": other, "by": _abs(row.mean_gap or row.gap_before.interval, write)}
 
 
 def _typical_gain(pair: PairGains | None, reason: GainReason, result: Compared) -> dict[str, Any]:
@@ -346,6 +376,7 @@ def _changes(
                     "rescued": change.rescued,
                     "lost": change.lost,
                     "gained": change.gained,
+                    "structure": "" if structure in (None, result.judgement.structures[0]) else structure,
                     **_median_change(change),
                 }
             )

@@ -709,3 +709,52 @@ def test_cases_and_subjects_may_be_called_otherwise() -> None:
     assert set(result.findings["gain"]) == {0.0}
     with pytest.raises(ValueError, match=r"model 'a' must have a column 'scan', it has Bild, sex, Nr"):
         fairseg.compare({"a": first, "b": first}, by="sex", case_column="scan")
+
+
+def test_changes_are_told_of_the_structure_that_is_spoken_of() -> None:
+    base = pd.concat([table(label=label) for label in ("LV", "RV")], ignore_index=True)
+    base = base.assign(case=base["subject"])
+    other = changed(base, B=0.0)
+    other["dice"] += np.where(other["group"] == "B", np.where(other["label"] == "RV", -0.03, 0.06), 0.0)
+    result = judged(base, other)
+    assert result.verdicts == {"other": Verdict.LESS_FAIR}
+    assert re.search(r"less fair than base: on RV, A gained 0\.0(29|30)", result.sentence)
+    assert re.search(
+        r"Typical change of Dice on RV within each group: .*B lost 0\.0(29|30|31)", result.sentence
+    )
+
+
+def test_one_case_of_several_that_lacks_a_score_is_told_as_that() -> None:
+    cases = [table(seed).assign(case=f"c{seed}") for seed in range(4)]
+    base = pd.concat(cases, ignore_index=True)
+    base["case"] = base["subject"] + base["case"]
+    other = changed(base, B=0.04)
+    other.loc[other["case"].str.endswith("c0") & (other["group"] == "B"), "dice"] = np.nan
+    result = judged(base, other)
+    assert "100 of 100 subjects of B lack a score of some case with other" in result.sentence
+
+
+def test_what_bars_praise_is_told_with_its_figures() -> None:
+    base = table()
+    lowest = base.index[base["group"] == "B"][np.argsort(base.loc[base["group"] == "B", "dice"])[:20]]
+    other = changed(base, B=0.04)
+    other.loc[lowest, "dice"] = base.loc[lowest, "dice"] - 0.095
+    sentence = judged(base, other).sentence
+    assert re.search(
+        r"not called fairer: the mean of the lowest 10 of 100 subjects of B fell by 0\.09", sentence
+    )
+    failing = base.assign(dice=base["dice"].where((base["group"] == "A") | (base.index % 5 > 0), 0.3))
+    failing.loc[failing["group"] == "A", "dice"] -= 0.08
+    sentence = judged(failing, changed(failing, A=0.035)).sentence
+    assert "with base fewer of A failed than of B already, by 20.0" in sentence
+
+
+def test_new_failures_between_groups_are_told_as_they_are_tested() -> None:
+    base = table(sizes={"A": 400, "B": 12}).assign(dice=0.55)
+    other = base.copy()
+    other.loc[:38, "dice"] = 0.45
+    other.loc[[400, 401, 402], "dice"] = 0.2
+    told = (
+        "3 of 12 subjects of B newly fail, by more than 0.2 (0 no longer do), against 0 of 400 of the others"
+    )
+    assert told in judged(base, other).sentence
