@@ -190,7 +190,9 @@ class GroupFacts:
             `hardest_high`.
         median_at_least: one-sided limit of the median (95% for an alpha of 5%), compared with the floor.
         failure_at_most: the same of the failure rate.
-        fails: whether the model is shown to fail in this group.
+        p_fails: exact one-sided p, by itself, of a model that does not fail in this group.
+        fails: whether the model is shown to fail in this group, with an error of alpha over all groups and
+            structures of the page.
         passes_floor: whether the model is shown to work in this group.
     """
 
@@ -212,6 +214,7 @@ class GroupFacts:
     hardest_high: float = np.nan
     median_at_least: float = np.nan
     failure_at_most: float = np.nan
+    p_fails: float = np.nan
     fails: bool = False
     passes_floor: bool = False
 

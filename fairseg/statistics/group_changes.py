@@ -9,14 +9,13 @@ import scipy  # its parts load when they are touched
 from fairseg.metrics.fairness import Floats
 from fairseg.statistics.gain_findings import Failing, GroupChange, Unjudged
 from fairseg.statistics.gain_tests import Cohort
+from fairseg.statistics.group_facts import OVERALL_WEIGHT, failing_p, fails_by_limits, hold_together
 from fairseg.statistics.harm import net_events
-from fairseg.statistics.judge_options import JudgeOptions
 from fairseg.statistics.limits import Interval
 from fairseg.statistics.paired_shares import paired_share_limits
 from fairseg.statistics.reasons import UNKNOWN
 from fairseg.statistics.two_samples import median_limits, signed_rank_limits, wilson
 
-_OVERALL_WEIGHT = 4  # of a group overall, against 1 of each of its structures
 _UNCHANGED = Interval(0.0, 0.0, 0.0)
 _ROUNDING = 1e-9
 _TENTH, _LEAST = 0.1, 5  # the lowest of a group: a tenth, and at least so many subjects
@@ -69,8 +68,8 @@ def _change(cohort: Cohort, model: int, attribute: int, group: int, structure: i
     gains = (after - before).round(10)
     newly, lost = net_events(before, after, options.failure_threshold, cohort.drop)
     fails = before < options.failure_threshold, after < options.failure_threshold
-    weight = _OVERALL_WEIGHT if structure == 0 else 1
-    weights = max(len(judged), 1) * (_OVERALL_WEIGHT + len(cohort.structures) - 1)
+    weight = OVERALL_WEIGHT if structure == 0 else 1
+    weights = max(len(judged), 1) * (OVERALL_WEIGHT + len(cohort.structures) - 1)
     level, one_sided = 1 - options.alpha * weight / weights, 1 - 2 * options.alpha
     change, failures = _centre(gains, level, options.margin), paired_share_limits(*fails, level)
     centre = _centre(gains, one_sided, options.margin)
@@ -163,18 +162,31 @@ def _of_other_cases(raw: Floats, both: Floats) -> npt.NDArray[np.bool_]:
 
 
 def failing(cohort: Cohort, model: int) -> tuple[Failing, ...]:
-    """Return where the second model is shown to fail, and where the baseline is."""
-    found = []
+    """Return where the second model is shown to fail, and where the baseline is.
+
+    As on a page of that model alone: over all groups and structures together, and over those of everyone.
+    """
+    options, found = cohort.options, []
     for baseline, scores in ((False, cohort.raw_after[model]), (True, cohort.raw_before)):
-        for structure, structure_name in enumerate(cohort.structures):
-            for attribute, group, values in _parts(cohort, model, scores[:, structure]):
-                if values.size < cohort.options.min_size or not _fails(values, cohort.options):
-                    continue
-                failures = int((values < cohort.options.failure_threshold).sum())
+        parts = [
+            (structure, attribute, group, values)
+            for structure in range(len(cohort.structures))
+            for attribute, group, values in _parts(cohort, model, scores[:, structure])
+            if values.size >= options.min_size
+        ]
+        shown: dict[int, bool] = {}
+        for everyone in (True, False):
+            places = [place for place, (_, _, group, _) in enumerate(parts) if (group is None) == everyone]
+            p = [failing_p(parts[place][-1], options) for place in places]
+            weights = [1 if parts[place][0] else OVERALL_WEIGHT for place in places]
+            shown |= zip(places, hold_together(p, weights, options.alpha), strict=True)
+        for place, (structure, attribute, group, values) in enumerate(parts):
+            failures = int((values < options.failure_threshold).sum())
+            limits = median_limits(values), wilson(failures, values.size)
+            if shown[place] and fails_by_limits(*limits, options):
                 middle = float(np.median(values))
-                found.append(
-                    Failing(baseline, attribute, group, structure_name, values.size, middle, failures)
-                )
+                name = cohort.structures[structure]
+                found.append(Failing(baseline, attribute, group, name, values.size, middle, failures))
     return tuple(found)
 
 
@@ -186,12 +198,6 @@ def _parts(cohort: Cohort, model: int, scores: Floats) -> Iterator[tuple[str | N
         for group in cohort.judged(model, attribute):
             member = known & (cohort.ids[:, attribute] == group)
             yield grouping.name, grouping.group_names[group], scores[member]
-
-
-def _fails(scores: Floats, options: JudgeOptions) -> bool:
-    failures = int((scores < options.failure_threshold).sum())
-    low_median = median_limits(scores).high < options.failing_median
-    return bool(low_median or wilson(failures, scores.size).low > 0.5)
 
 
 def unjudged(cohort: Cohort, model: int) -> tuple[Unjudged, ...]:

@@ -1,5 +1,6 @@
 """How the model serves a group in a structure: its scores, who fails, and who is among the hardest tenth."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 
@@ -9,10 +10,12 @@ import numpy.typing as npt
 from fairseg.metrics.fairness import Floats
 from fairseg.statistics.findings import GroupFacts
 from fairseg.statistics.judge_options import JudgeOptions
+from fairseg.statistics.limits import Interval
 from fairseg.statistics.two_samples import median_limits, wilson
 from fairseg.statistics.verdicts import Endpoint
 
 HARDEST_SHARE = 0.1  # of all subjects
+OVERALL_WEIGHT = 4  # of a group overall, against 1 of each of its structures
 _HARDER_SHARES = (0.05, 0.025)  # that are looked at before a verdict is green
 
 
@@ -34,6 +37,59 @@ def hardest(values: Floats, share: float = HARDEST_SHARE) -> Floats:
     marked = (values <= cut if with_ties else values < cut).astype(np.float64)
     marked[np.isnan(values)] = np.nan
     return marked
+
+
+def fails_by_limits(median: Interval, failure_rate: Interval, options: JudgeOptions) -> bool:
+    """Return whether limits say that the median is too low, or that more than half of the subjects fail."""
+    return median.high < options.failing_median or failure_rate.low > 0.5
+
+
+def failing_p(scores: Floats, options: JudgeOptions) -> float:
+    """Return the one-sided p of a model that does neither, exactly.
+
+    Each subject is then below the larger of both thresholds with a chance of a half at most.
+    """
+    from scipy.special import bdtrc  # noqa: PLC0415  (slow to import)
+
+    low = int((scores < max(options.failing_median, options.failure_threshold)).sum())
+    return float(bdtrc(low - 1, scores.size, 0.5)) if low else 1.0
+
+
+def hold_together(p: Sequence[float], weights: Sequence[float], alpha: float) -> list[bool]:
+    """Return which of several p-values are shown with an error of alpha over all of them: weighted Holm.
+
+    >>> hold_together([0.02, 0.001, 0.03], [1, 1, 1], 0.05)
+    [True, True, True]
+    >>> hold_together([0.02, 0.3, 0.4], [1, 1, 1], 0.05)
+    [False, False, False]
+    """
+    found, left = [False] * len(p), float(sum(weights))
+    for place in sorted(range(len(p)), key=lambda place: p[place] / weights[place]):
+        if not p[place] / weights[place] <= alpha / left * (1 + 1e-9):
+            break
+        found[place] = True
+        left -= weights[place]
+    return found
+
+
+def with_failing(facts: Sequence[GroupFacts], overall: str, options: JudgeOptions) -> list[GroupFacts]:
+    """Return the same facts, and for which of them the model is shown to fail.
+
+    Limits of 95% by themselves say that it does for one in 50 groups of a dozen of whom half fail, so that of
+    many groups and structures one often would. These all together have an error of alpha.
+    """
+    asked = [fact for fact in facts if fact.judged]
+    weights = [OVERALL_WEIGHT if fact.structure == overall else 1 for fact in asked]
+    together = hold_together([fact.p_fails for fact in asked], weights, options.alpha)
+    shown = {id(fact) for fact, holds in zip(asked, together, strict=True) if holds}
+
+    def by_limits(fact: GroupFacts) -> bool:
+        median = Interval(fact.median, fact.median_low, fact.median_high)
+        return fails_by_limits(
+            median, Interval(fact.failure_rate, fact.failure_low, fact.failure_high), options
+        )
+
+    return [replace(fact, fails=id(fact) in shown and by_limits(fact)) for fact in facts]
 
 
 class StructureScores:
@@ -66,7 +122,10 @@ class StructureScores:
     def facts(
         self, attribute: str, group: str, who: npt.NDArray[np.bool_], options: JudgeOptions
     ) -> GroupFacts:
-        """Return how the model serves these subjects, boolean (N,), in this structure."""
+        """Return how the model serves these subjects, boolean (N,), in this structure.
+
+        Whether it fails for them is for `with_failing` to say, which knows of all others.
+        """
         scores = self.scores[who]
         known = scores[~np.isnan(scores)]
         n = known.size
@@ -92,6 +151,6 @@ class StructureScores:
             hardest_high=hard.high,
             median_at_least=at_least,
             failure_at_most=at_most,
-            fails=found.judged and (median.high < options.failing_median or rate.low > 0.5),
+            p_fails=failing_p(known, options),
             passes_floor=at_least >= options.median_floor and at_most <= options.failure_floor,
         )

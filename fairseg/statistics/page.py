@@ -9,6 +9,7 @@ The procedure and its measured error rates: docs/statistics.md.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +26,7 @@ from fairseg.statistics.findings import (
     ReasonKind,
     worst,
 )
-from fairseg.statistics.group_facts import StructureScores
+from fairseg.statistics.group_facts import StructureScores, with_failing
 from fairseg.statistics.judge_options import JudgeOptions
 from fairseg.statistics.page_level import (
     Line,
@@ -96,18 +97,28 @@ def judge_page(
     blocks = None if strata is None else stratum_members(strata, len(values))
     columns = zip(structures, values.T, strict=True)
     measured = [StructureScores(name, column, options) for name, column in columns]
-    facts: _Facts = {
-        grouping.name: [
-            [one.facts(grouping.name, group, grouping.ids == code, options) for one in measured]
+    each = with_failing(
+        [
+            one.facts(grouping.name, group, grouping.ids == code, options)
+            for grouping in groupings
             for code, group in enumerate(grouping.group_names)
-        ]
+            for one in measured
+        ],
+        structures[0],
+        options,
+    )
+    in_turn = iter(each)
+    facts: _Facts = {
+        grouping.name: [list(islice(in_turn, len(measured))) for _ in grouping.group_names]
         for grouping in groupings
     }
-    all_subjects = np.ones(len(values), dtype=bool)
-    everyone = [one.facts("", "", all_subjects, options) for one in measured]
-    known = [
-        one.facts(grouping.name, "", grouping.ids >= 0, options) for grouping in groupings for one in measured
-    ]
+
+    def of_all(attribute: str, who: Members) -> list[GroupFacts]:
+        found = [one.facts(attribute, "", who, options) for one in measured]
+        return with_failing(found, structures[0], options)
+
+    everyone = of_all("", np.ones(len(values), dtype=bool))
+    known = [fact for grouping in groupings for fact in of_all(grouping.name, grouping.ids >= 0)]
     drafts = [
         draft
         for place, grouping in enumerate(groupings)
@@ -134,7 +145,7 @@ def judge_page(
         verdicts,
         reasons,
         tuple(comparisons),
-        tuple(fact for group in flat.values() for fact in group),
+        tuple(each),
         tuple(everyone),
         tuple(known),
         rows_level.alpha_star,

@@ -172,6 +172,26 @@ def test_a_model_that_fails_for_one_group_only() -> None:
     assert mended.pair("group", "A", "C").verdict is Verdict.FAIRER
 
 
+@pytest.mark.parametrize(
+    ("failing", "groups_that_fail"),
+    [
+        ((6, 10), {"B"}),
+        ((6, 10, 6, 6, 6, 6), set()),
+        ((6, 11, 6, 6, 6, 6), {"B"}),
+        ((8, 8, 9, 8, 8, 9), {None}),
+    ],
+)
+def test_a_second_model_is_not_said_to_fail_for_one_of_many_groups_by_chance(
+    failing: Sequence[int], groups_that_fail: set[str | None]
+) -> None:
+    before, groups = cohort([12] * len(failing), [0.9] * len(failing))
+    bad = np.concatenate([np.arange(12) < count for count in failing])
+    after = np.where(bad, 0.3, before)
+    found = judge(before, after, groups, names="ABCDEF"[: len(failing)])
+    assert {one.group for one in found.failing} == groups_that_fail
+    assert (found.verdict is Verdict.FAILS) == bool(groups_that_fail)
+
+
 def test_everybody_losing_is_no_same() -> None:
     before, groups = cohort((100, 100), (0.92, 0.88))
     after = before - 0.08 + noise(200, 0.005)

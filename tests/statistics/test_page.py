@@ -96,6 +96,39 @@ def test_a_model_that_fails_the_reference_group(rng: np.random.Generator) -> Non
     assert [fact.group for fact in page.comparisons[0].failing] == ["A"]
 
 
+def dozens(rng: np.random.Generator, *failing: int) -> list[Floats]:
+    """Return a dozen subjects of each group, so many of whom fail."""
+    return [with_worst(rng.uniform(0.5, 0.9, 12), count, rng.uniform(0.1, 0.45, count)) for count in failing]
+
+
+@pytest.mark.parametrize(
+    ("failing", "fail", "everyone"),
+    [
+        ((6, 10), {"B"}, False),  # by itself in 2 of 100 cohorts in which half fail
+        ((6, 10, 6, 6, 6, 6), set(), False),  # as one of six does by chance in 11
+        ((6, 11, 6, 6, 6, 6), {"B"}, False),
+        ((6, 12, 12, 10, 6), {"B", "C"}, True),
+        ((8, 8, 9, 8, 8, 9), set(), True),
+    ],
+)
+def test_a_model_is_not_said_to_fail_for_one_of_many_groups_by_chance(
+    rng: np.random.Generator, failing: Sequence[int], fail: set[str], everyone: bool
+) -> None:
+    page = judge(*dozens(rng, *failing))
+    assert {fact.group for fact in page.facts if fact.fails} == fail
+    assert page.everyone[0].fails is everyone
+    assert (page.verdict is Verdict.FAILS) == bool(fail or everyone)
+
+
+def test_few_whom_the_model_fails_in_all_structures_are_named_among_many(
+    rng: np.random.Generator,
+) -> None:
+    bad = rng.uniform(0.1, 0.4, (10, 3))
+    page = judge(good(rng, 100, 3), bad, *(good(rng, 12, 3) for _ in range(10)))
+    assert ("B", "Overall") in {(fact.group, fact.structure) for fact in page.facts if fact.fails}
+    assert page.verdict is Verdict.FAILS
+
+
 def test_a_structure_that_is_always_missed_fails(rng: np.random.Generator) -> None:
     first, second = good(rng, 200, 3), good(rng, 200, 3)
     first[:, 2] = second[:, 2] = 0.0
