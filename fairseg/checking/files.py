@@ -82,15 +82,16 @@ def look_into(case: CaseFiles, names: LabelMap, spacing: Sequence[float] | None 
             facts.append(replace(own, error=str(error)))
             continue
         differs = ""
+        apart: tuple[str, ...] = ()
         if first is None:
             first = image, role
         else:
             try:
-                check_same_grid(image, first[0], names=(f"the {role}", f"the {first[1]}"))
+                apart = check_same_grid(image, first[0], names=(f"the {role}", f"the {first[1]}"))
             except ValueError as error:
                 differs = str(error)
         own = replace(own, size=image.voxels.shape, spacing=image.spacing, unit=image.unit, **seen)
-        facts.append(replace(own, messages=image.messages, other_grid=differs))
+        facts.append(replace(own, messages=(*image.messages, *apart), other_grid=differs))
     return facts
 
 

@@ -61,11 +61,16 @@ def read_image_files(files: Sequence[Path]) -> list[Mask]:
     """
     in_one = len(files) > 1 and len(set(files)) == 1
     channels = read_channels(files[0], len(files)) if in_one else [read_image(file) for file in files]
+    apart: dict[str, None] = {}
     for file, channel in zip(files, channels, strict=True):
-        check_same_grid(channel, channels[0], names=(f"channel {file.name}", f"channel {files[0].name}"))
+        names = (f"channel {file.name}", f"channel {files[0].name}")
+        said = check_same_grid(channel, channels[0], names)
+        apart |= dict.fromkeys(
+            note.replace(names[0], "a channel").replace(names[1], "the first") for note in said
+        )
         if not np.isfinite(channel.voxels).all():
             raise ValueError(f"{file} must be finite everywhere, got NaN or infinity")
-    return channels
+    return [replace(channels[0], messages=(*channels[0].messages, *apart)), *channels[1:]]
 
 
 def read_image_grid(path: Path) -> tuple[tuple[int, ...], tuple[float, ...], str]:

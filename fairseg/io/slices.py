@@ -74,7 +74,9 @@ def read_pixels(path: Path, truth: Mask, spacing: Sequence[float] | None = None)
         return None, " The image cannot be read."
     about = ""
     try:
-        check_same_grid(image, truth, names=("the image", "the masks"))
+        about = "".join(
+            f" N.B.: {note}." for note in check_same_grid(image, truth, ("the image", "the masks"))
+        )
     except ValueError as error:
         if "px" not in (placed.unit, truth.unit) or image.grid["size"] != truth.grid["size"]:
             return None, f" The image is not shown: {str(error).replace('the image', 'it', 1)}."

@@ -66,6 +66,7 @@ def read_structures(
             f"name structures as their files, such as --labels {next(iter(files))}=1"
         )
     whole: Mask | None = None
+    apart: dict[str, None] = {}
     owner: dict[int, str] = {}
     for name, file in own.items():
         mask = read(file)
@@ -75,7 +76,7 @@ def read_structures(
         if whole is None:
             kind = np.min_scalar_type(max(wanted.values()))
             whole = replace(mask, voxels=np.zeros(mask.voxels.shape, kind))
-        check_same_grid(mask, whole, names=(file.name, next(iter(own.values())).name))
+        apart |= dict.fromkeys(check_same_grid(mask, whole, names=("a structure", "the others")))
         for code in np.unique(whole.voxels[inside]).tolist():
             if code:
                 number = int((whole.voxels[inside] == code).sum())
@@ -88,4 +89,4 @@ def read_structures(
     assert whole is not None
     absent = [name for name in wanted if name not in files]
     notes = [f"no file of {listed(absent)}: taken as absent"] if absent else []
-    return replace(whole, messages=(*whole.messages, *notes))
+    return replace(whole, messages=(*whole.messages, *apart, *notes))

@@ -52,7 +52,7 @@ def score_files(job: Job) -> Result:
             with_spacing(read_labels(file, codes), job.spacing)
             for file, codes in ((job.prediction, names.prediction), (job.reference, names.reference))
         )
-        check_same_grid(prediction, reference)
+        apart = check_same_grid(prediction, reference)
         ignored = names.ignore is not None and bool((reference.voxels == names.ignore).any())
         pair = check_pair(
             prediction.voxels,
@@ -78,7 +78,7 @@ def score_files(job: Job) -> Result:
         structure: {name: column[position].item() for name, column in columns.items()}
         for position, structure in enumerate(structures)
     }
-    messages = prediction.messages + reference.messages
+    messages = prediction.messages + reference.messages + apart
     has_volume = len(reference.spacing) == 3 and reference.unit == "mm"
     voxel = float(np.prod(reference.spacing)) if has_volume else float("nan")
     return Result(

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -193,7 +193,7 @@ def predict(
     loaded = load()
     checks = run_all(partial(_check_case, plan=loaded[0].plan), given, workers)
     bar = tqdm(checks, desc="checking", total=len(given), unit="case", disable=None if progress else True)
-    deque(bar, maxlen=0)  # all of them before the first is segmented
+    apart = [note for notes in bar for note in notes]  # of all of them before the first is segmented
     share = -(-len(given) // max(workers, 1))
     jobs = [(given[start : start + share],) for start in range(0, len(given), share)]
     alone = len(jobs) == 1
@@ -207,7 +207,7 @@ def predict(
     folder.mkdir(parents=True, exist_ok=True)
     results = list(run_all(predict_part, jobs, workers))
     settle_manifest(folder)
-    log_messages(Counter(message for _, messages in results for message in messages))
+    log_messages(Counter([*apart, *(message for _, messages in results for message in messages)]))
     total: dict[str, Any] = {"cases": len(given)}
     if cropped:
         boxes = {name: box for part, _ in results for name, box in part.items()}
@@ -298,16 +298,20 @@ def _load_networks(
 
 def _check_case(
     name: str, files: Sequence[Path], mask: Path | None, spacing: tuple[float, ...] | None, *, plan: SlicePlan
-) -> None:
-    """Raise a ValueError unless a case can be segmented: no mask is written before all of them can."""
+) -> tuple[str, ...]:
+    """Raise a ValueError unless a case can be segmented: no mask is written before all of them can.
+
+    Returns:
+        What is to be said of the grids of image and mask.
+    """
     try:
         first, *_ = read_image_files(files)
         first = with_spacing(first, spacing)
         plan.size_of(first)
-        if mask is not None:
-            check_same_grid(
-                with_spacing(read_labels(mask), spacing), first, names=("the reference", "the image")
-            )
+        if mask is None:
+            return ()
+        given = with_spacing(read_labels(mask), spacing)
+        return check_same_grid(given, first, names=("the reference", "the image"))
     except ValueError as error:
         raise ValueError(f"case {name}: {error}") from None
 

@@ -274,7 +274,7 @@ def _prepare_case(
     try:
         image, like = read_case(files, plan, spacing)
         mask = with_spacing(read_labels(mask_file), spacing)
-        check_same_grid(mask, with_spacing(like, spacing), names=("the mask", "the image"))
+        apart = check_same_grid(mask, with_spacing(like, spacing), names=("the mask", "the image"))
         _check_labels(mask.voxels, structures, ignore)
     except ValueError as error:
         raise ValueError(f"case {name}: {error}") from None
@@ -283,7 +283,7 @@ def _prepare_case(
         with new_file(folder / f"{name}.{kind}.npy") as temporary:  # another training may prepare the same
             np.save(temporary, array)
     description = _describe(image, target, sorted(values_of(structures)))
-    return description, [*like.messages, *mask.messages]
+    return description, [*like.messages, *mask.messages, *apart]
 
 
 def _describe(image: npt.NDArray[Any], mask: npt.NDArray[Any], values: Sequence[int]) -> dict[str, Any]:

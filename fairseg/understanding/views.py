@@ -6,7 +6,9 @@ everybody, never the organ's silhouette, which would be a view of its shape. Dis
 size of pixels is no sign of a group but in the view of the header.
 """
 
+import logging
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +22,10 @@ from skimage.measure import perimeter
 from fairseg.crop import Box
 from fairseg.io.images import Mask, check_same_grid
 from fairseg.io.label_files import read_image_files, read_labels, with_spacing
+from fairseg.io.sentences import counted
 from fairseg.understanding.place import Place, axis_of, size_in_plane, slices_of
+
+logger = logging.getLogger(__name__)
 
 Floats = npt.NDArray[np.float64]
 
@@ -209,10 +214,10 @@ def _step(most: float) -> float:
     return next(round(one * decade, 12) for one in (5, 2, 1) if one * decade <= most)
 
 
-def views_of(case: CaseFiles, frame: Frame) -> dict[str, Floats]:
+def views_of(case: CaseFiles, frame: Frame, notes: Counter[str] | None = None) -> dict[str, Floats]:
     """Return the views of a case: images (C, levels, y, x), and vectors of numbers.
 
-    Of a case without any label there are none.
+    Of a case without any label there are none. What is to be said of its grids is counted in `notes`.
 
     Raises:
         ValueError: a file cannot be read, or lies on another grid than the reference; it names the case.
@@ -220,12 +225,14 @@ def views_of(case: CaseFiles, frame: Frame) -> dict[str, Floats]:
     try:
         mask = case.labels(case.reference, frame.labels)
         channels = [with_spacing(channel, case.spacing) for channel in read_image_files(case.images)]
-        check_same_grid(channels[0], mask, names=("the image", "the mask"))
+        apart = [*check_same_grid(channels[0], mask, names=("the image", "the mask"))]
         guess = None if case.prediction is None else case.labels(case.prediction, frame.labels)
         if guess is not None:
-            check_same_grid(guess, mask)
+            apart += check_same_grid(guess, mask)
     except ValueError as error:
         raise ValueError(f"case {case.name}: {error}") from None
+    if notes is not None:
+        notes.update(apart)
     if not mask.voxels.any():
         return {}
     stacks = [slices_of(channel.voxels, frame.axis).astype(np.float64) for channel in channels]
@@ -391,13 +398,16 @@ def subject_views(
     """
     sums: dict[str, dict[str, Floats]] = {}
     number: dict[str, int] = {}
-    for subject, found in zip(subjects, (views_of(case, frame) for case in cases), strict=True):
+    notes: Counter[str] = Counter()
+    for subject, found in zip(subjects, (views_of(case, frame, notes) for case in cases), strict=True):
         if not found:
             continue
         number[subject] = number.get(subject, 0) + 1
         own = sums.setdefault(subject, {})
         for name, view in found.items():
             own[name] = own[name] + view if name in own else view
+    for note, times in notes.items():
+        logger.warning("%s (%s)", note, counted(times, "case"))
     names = list(sums)
     if not names:
         raise ValueError("no case has a label to centre a view on")

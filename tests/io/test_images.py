@@ -462,6 +462,42 @@ def test_one_grid_stored_in_float32_and_in_float64_is_the_same(tmp_path: Path, s
             check_same_grid(prediction, reference)
 
 
+def turned(angle: float) -> tuple[float, ...]:
+    return (np.cos(angle), -np.sin(angle), 0.0, np.sin(angle), np.cos(angle), 0.0, 0.0, 0.0, 1.0)
+
+
+@pytest.mark.parametrize("extension", [".nii.gz", ".nrrd", ".mha"])
+@pytest.mark.parametrize(
+    ("change", "outcome"),
+    [
+        ({"direction": turned(5e-5)}, "one"),
+        ({"direction": turned(2e-4)}, "direction"),
+        ({"direction": turned(0.002)}, "direction"),
+        ({"direction": turned(0.0021)}, "refused"),
+        ({"origin": (0.001, 0.0, 0.0)}, "one"),
+        ({"origin": (0.002, 0.0, 0.0)}, "origin"),
+        ({"origin": (0.0, 0.07, 0.0)}, "origin"),
+        ({"origin": (0.0, 0.08, 0.0)}, "refused"),
+        ({"origin": (0.002, 0.0, 0.0), "direction": turned(0.001)}, "origin and the direction"),
+    ],
+)
+def test_grids_that_are_written_a_little_apart_are_one_with_a_note(
+    tmp_path: Path, save_mask: Save, extension: str, change: dict[str, Any], outcome: str
+) -> None:
+    voxels = np.ones((5, 14, 12), np.uint8)
+    reference = read_mask(save_mask(tmp_path / f"a{extension}", voxels, spacing=SPACING))
+    prediction = read_mask(save_mask(tmp_path / f"b{extension}", voxels, spacing=SPACING, **change))
+    if outcome == "refused":
+        with pytest.raises(ValueError, match=f"another grid.*{next(iter(change))}"):
+            check_same_grid(prediction, reference)
+        return
+    notes = (
+        [] if outcome == "one" else [f"the {outcome} of the prediction and of the reference differ a little"]
+    )
+    said = check_same_grid(prediction, reference)
+    assert [note.partition(" (")[0] for note in said] == notes
+
+
 def test_a_png_and_a_nifti_on_the_same_plain_grid_go_together(tmp_path: Path, save_mask: Save) -> None:
     flat = np.eye(5, 7, dtype=np.uint8)
     png = read_mask(save_mask(tmp_path / "a.png", flat, spacing=(1.0, 1.0)))
