@@ -195,8 +195,7 @@ def read_numbers(column: "pd.Series[Any]", where: str = "table") -> "pd.Series[f
         if str(column[row]).count(",") == 1:
             hint = " (a decimal comma? write a point, or separate columns by semicolons)"
         elif str(column[row]).endswith("%"):
-            hint = " (percentages? write the numbers alone and say so: --percent, or "
-            hint += "fairseg.scoring.Scores.of(table, percent=True))"
+            hint = " (percentages? say so: --percent, or fairseg.scoring.Scores.of(table, percent=True))"
         raise ValueError(f"{where}: row {row}, column {column.name}: must be a number, got {got}{hint}")
     return pd.Series(np.array(values, dtype=np.float64), index=column.index, name=column.name)
 

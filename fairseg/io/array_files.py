@@ -5,11 +5,13 @@ or the bytes of one do not fit the file, and what its packing cannot unpack. A .
 only its size.
 """
 
+import logging
 import math
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +96,7 @@ def _read_tiff(path: Path) -> tuple[Voxels, tuple[str, ...]]:
 
     _check_pages(path)
     try:
-        with tifffile.TiffFile(path) as file:
+        with _heard(tifffile.logger()) as heard, tifffile.TiffFile(path) as file:
             if len(file.series) != 1:
                 raise ValueError(f"it holds {len(file.series)} images of different kinds")
             (series,) = file.series
@@ -106,12 +108,33 @@ def _read_tiff(path: Path) -> tuple[Voxels, tuple[str, ...]]:
         raise ValueError(said if said.startswith(str(path)) else f"{path} cannot be read: {said}") from None
     except Exception as error:  # whatever its many decoders raise
         raise ValueError(f"{path} is truncated or damaged: {error}") from None
+    check_size(path, voxels.shape)  # which can be another than was claimed
+    messages = tuple(dict.fromkeys(heard))
     if not axes.endswith("S"):
-        return voxels, ()
+        return voxels, messages
     colours = voxels[..., :3] if voxels.shape[-1] >= 3 else voxels[..., :1]  # without transparency
     if not (colours == colours[..., :1]).all():
         raise ValueError(f"{path} must hold grey values or indices of a palette as labels, got colours")
-    return np.ascontiguousarray(colours[..., 0]), ("its equal channels were read as one",)
+    return np.ascontiguousarray(colours[..., 0]), (*messages, "its equal channels were read as one")
+
+
+@contextmanager
+def _heard(logger: logging.Logger) -> Iterator[list[str]]:
+    """Collect what a library logs meanwhile, in place of letting it onto the terminal."""
+    said: list[str] = []
+
+    class Keep(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            said.append(" ".join(record.getMessage().split()))
+
+    handler, before = Keep(logging.WARNING), logger.propagate
+    logger.addHandler(handler)
+    logger.propagate = False
+    try:
+        yield said
+    finally:
+        logger.propagate = before
+        logger.removeHandler(handler)
 
 
 def _check_pages(path: Path) -> None:

@@ -14,8 +14,9 @@ def read_json(path: str | Path, *, nan: bool = False) -> Any:
         nan: whether NaN is taken, as where nnU-Net writes a Dice of nothing.
 
     Raises:
-        ValueError: the file cannot be read, is no JSON in UTF-8, is nested too deep, or has a number that is
-            not finite (NaN, Infinity, 1e999), which JSON does not know.
+        ValueError: the file cannot be read, is no JSON in UTF-8 (with or without a BOM), is
+            nested too deep, or has a number that is not finite (NaN, Infinity, 1e999), which JSON does not
+            know.
     """
     file = Path(path)
     try:
@@ -33,7 +34,7 @@ def parse_json(content: bytes, where: str, *, nan: bool = False) -> Any:
     """
     try:
         return json.loads(
-            content.decode("utf-8"), parse_constant=_nan if nan else _refuse, parse_float=_finite
+            content.decode("utf-8-sig"), parse_constant=_nan if nan else _refuse, parse_float=_finite
         )
     except RecursionError:
         raise ValueError(f"{where} must be JSON: it is nested too deep") from None

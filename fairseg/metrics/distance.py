@@ -83,9 +83,10 @@ def hd95(
 ) -> Floats:
     """95th percentile of the surface distances of each structure (HD95), in mm.
 
-    With `directed="max"` the larger of the percentiles of the two directions, as MetricsReloaded and MONAI
-    have it; with "pooled" that of both directions together, medpy's `hd95`. Values of one definition must not
-    be set beside those of the other. Arguments, empty masks and errors are those of `hausdorff`.
+    With `directed="max"` the larger of the percentiles of the two directions, equal to MetricsReloaded and
+    MONAI (not to surface-distance, whose percentiles are of area); with "pooled" that of both directions
+    together, medpy's `hd95`. Values of one definition must not be set beside those of the other. Arguments,
+    empty masks and errors are those of `hausdorff`.
 
     >>> hd95([[1, 1, 0, 0]], [[0, 0, 0, 1]], [1], spacing=(5.0, 2.0))
     array([5.9])

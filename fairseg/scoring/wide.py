@@ -1,12 +1,14 @@
 """Score tables of another shape: a column for each label, and shares written as percentages."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from fairseg.cohort.columns import METRICS, metric_of
 from fairseg.cohort.table import check_limits, read_numbers
+from fairseg.io.cells import cells_of, each, texts_of
 from fairseg.io.sentences import did_you_mean, listed
 
 
@@ -41,7 +43,8 @@ def long_table(
     rest = table[[name for name in table if name not in wide]]
     if "case" not in rest and "subject" not in rest:
         rest = rest.assign(case=table.index.astype(str))
-    scores = {name: read_numbers(table[name], where) for name in wide}
+    cells = {name: _without_signs(table[name]) if percent else table[name] for name in wide}
+    scores = {name: read_numbers(cells[name], where) for name in wide}
     for name, (metric, _) in zip(wide, parts, strict=True):
         low, high = METRICS[metric].limits
         limits = (low, 100.0 if percent and high == 1.0 else high)
@@ -74,14 +77,28 @@ def without_percent(table: pd.DataFrame, where: str, metric: str) -> pd.DataFram
         for name in map(str, table)
         if name == metric or ((kind := metric_of(name)) is not None and METRICS[kind].limits[1] == 1.0)
     ]
-    columns = {name: read_numbers(table[name], where) for name in shares}
-    high = {name: values.max() for name, values in columns.items() if values.max() > 1.0}
+    columns = {name: read_numbers(_without_signs(table[name]), where) for name in shares}
+    high = [
+        name
+        for name, values in columns.items()
+        if values.max() > 1.0 or any(text.endswith("%") for text in texts_of(table[name]))
+    ]
     if not high:
         most = np.nanmax([values.max() for values in columns.values()] or [np.nan])
         raise ValueError(
             f"{where} must have percentages, as was said, but no share is above 1: {most:g} at most"
         )
     return table.assign(**{name: columns[name] / 100.0 for name in high})
+
+
+def _without_signs(column: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Return a column of percentages without the signs that text may end in.
+
+    >>> _without_signs(pd.Series(["89.1%", "87 %", None, 90.5], dtype=object)).tolist()
+    ['89.1', '87', None, 90.5]
+    """
+    cells = each(lambda cell: cell.rstrip("% ") if isinstance(cell, str) else cell, cells_of(column))
+    return pd.Series(cells, index=column.index, name=column.name, dtype=object)
 
 
 def _metric_and_label(column: str) -> tuple[str, str] | None:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import tifffile
+from PIL import Image
 
 from fairseg.io.images import read_mask
 from fairseg.io.limits import read_limits
@@ -91,6 +92,36 @@ def test_a_half_of_zeros_is_refused(tmp_path: Path, voxels: Voxels, save_mask: S
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2] + bytes(len(whole) - len(whole) // 2))
     assert read_or_refused(path) is None
+
+
+@pytest.mark.parametrize("writer", ["pillow", "tifffile"])
+def test_of_a_damaged_tiff_only_the_error_is_told(
+    tmp_path: Path, writer: str, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    path, mask = tmp_path / "a.tif", np.zeros((40, 40), np.uint8)
+    mask[8:30, 6:18] = 1
+    if writer == "pillow":
+        Image.fromarray(mask).save(path, compression="tiff_deflate")
+    else:
+        tifffile.imwrite(path, mask)
+    whole, ended = path.read_bytes(), []
+    header = [place for place in range(8, len(whole)) if place < 200 or place >= len(whole) - 180]
+    for place in header:
+        for bit in range(8):
+            content = bytearray(whole)
+            content[place] ^= 1 << bit
+            path.write_bytes(content)
+            try:
+                read = read_mask(path)
+            except ValueError as error:
+                ended.append(str(error))
+            else:
+                assert min(read.voxels.shape) > 0, (place, bit)
+    assert ended
+    assert all(error.startswith(str(path)) for error in ended)
+    assert any("its size is (0, 40, 40)" in error for error in ended)
+    assert capfd.readouterr() == ("", "")
+    assert not caplog.records
 
 
 def test_a_metaimage_that_unpacks_to_fewer_or_more_voxels_is_refused(

@@ -539,6 +539,14 @@ def test_labels_are_read_from_dataset_json_in_the_folder_or_above(
     assert found.ignore is None
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_a_dataset_json_may_begin_with_a_bom(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "dataset.json").write_text(json.dumps({"labels": {"Herz-größe": 1}}), encoding=encoding)
+    found = read_dataset_labels(tmp_path)
+    assert found is not None
+    assert found.structures == {"Herz-größe": (1,)}
+
+
 def test_without_a_dataset_json_there_are_no_labels(tmp_path: Path) -> None:
     (tmp_path / "labelsTr").mkdir()
     assert read_dataset_labels(tmp_path / "labelsTr") is None

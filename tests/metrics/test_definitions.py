@@ -105,6 +105,23 @@ def test_hd95_of_flat_faces_equals_surface_distance() -> None:
         assert hd95(prediction, reference, [1], spacing=(2.0, 1.0))[0] == pytest.approx(theirs) == 2.0 * move
 
 
+@pytest.mark.filterwarnings("ignore:.*from the `scipy.ndimage` namespace:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:monai:FutureWarning")
+def test_hd95_is_not_surface_distances_which_weighs_by_area() -> None:
+    reference, prediction = np.zeros((2, 30, 30), dtype=bool)
+    reference[5:20, 5:20] = prediction[5:20, 5:20] = True
+    prediction[8:10, 20:26] = True  # a spur: more of the surface's voxels than of its area
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = surface_distance.compute_surface_distances(reference, prediction, (1.0, 3.0))
+    theirs = surface_distance.compute_robust_hausdorff(found, 95)
+    masks = [torch.from_numpy(mask)[None, None] for mask in (prediction, reference)]
+    options: dict[str, Any] = {"include_background": True, "spacing": [1.0, 3.0]}
+    monais = compute_hausdorff_distance(*masks, percentile=95, **options).item()
+    assert hd95(prediction, reference, [1], spacing=(1.0, 3.0))[0] == pytest.approx(monais)
+    assert abs(monais - theirs) > 0.5
+
+
 def test_metrics_of_counts_equal_explicit_loops() -> None:
     for prediction, reference, _ in random_pairs(53, 60):
         scores = score_case(prediction, reference, labels=LABELS, metrics=tuple(COUNTED))

@@ -793,3 +793,11 @@ def test_an_ignored_value_that_no_reference_has_is_told(cohort: Path) -> None:
     changed.CopyInformation(image)
     sitk.WriteImage(changed, str(cohort / "references" / "s1_ED.nii.gz"))
     assert not any("count for nothing" in note for note in scored(cohort, ignore=99).notes)
+
+
+def test_a_folder_that_is_predictions_and_references_is_noted(cohort: Path) -> None:
+    (cohort / "again").symlink_to(cohort / "references")
+    for predictions in ("references", "again"):
+        both = score_folders(cohort / predictions, cohort / "references", read_cohort(cohort / "groups.csv"))
+        assert "prediction and reference are one and the same file" in only_note(both)
+    assert not scored(cohort).table_notes

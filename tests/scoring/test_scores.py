@@ -12,6 +12,7 @@ import pytest
 
 import fairseg
 from fairseg import Groups
+from fairseg.cli import main
 from fairseg.cohort.columns import DISTANCES, METRICS
 from fairseg.cohort.levels import MISSING
 from fairseg.scoring.table import Scores, scores_to_files
@@ -413,6 +414,21 @@ def test_row_numbers_of_another_program_are_no_attribute(first: int, tmp_path: P
 def test_percentages_are_refused_with_what_to_do(values: list[Any]) -> None:
     with pytest.raises(ValueError, match=r"row 0, column DSC: must be from 0 to 1, got '?91.*--percent"):
         Scores.of({"DSC": values})
+
+
+def test_percentages_with_their_sign_are_read_where_said(tmp_path: Path) -> None:
+    table = {"DSC": ["89.1%", "87 %", None], "iou": ["80%", "75%", "70%"], "hd": [3.0, 4.0, 5.0]}
+    assert Scores.of(table, percent=True).table["dice"].tolist()[:2] == pytest.approx([0.891, 0.87])
+    wide = {"sex": ["F", "M"], "dice_LV": ["89.1%", "87%"], "dice_RV": ["90%", "88%"]}
+    read = Scores.of(wide, wide=["dice_LV", "dice_RV"], percent=True)
+    assert read.table["dice"].tolist() == pytest.approx([0.891, 0.87, 0.9, 0.88])
+    with pytest.raises(ValueError, match=r"got '89.1%' .percentages. say so: --percent, or fairseg"):
+        Scores.of(table)
+    path = tmp_path / "scores.csv"
+    path.write_text("case,sex,dice\n" + "".join(f"{n},{'FM'[n % 2]},{80 + n}.5%\n" for n in range(12)))
+    given = ["report", str(path), "--by", "sex", "--min-size", "5", "--out", str(tmp_path / "out")]
+    assert main(given) == 2
+    assert main([*given, "--percent"]) == 0
 
 
 @pytest.mark.parametrize(("name", "value"), [("dice", -0.1), ("hd", -1.0), ("dice", np.inf), ("nsd", 1.5)])
