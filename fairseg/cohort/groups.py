@@ -4,10 +4,10 @@ Everything else in fairseg works on the ids; names appear only where people read
 """
 
 import logging
-import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -27,10 +27,10 @@ from fairseg.cohort.levels import (
     level_of,
     level_text,
     no_number,
-    odd_cells,
     perhaps_missing,
-    said_missing,
+    years,
 )
+from fairseg.cohort.measurements import MOST_NUMBERS, check_is_no_measurement, tidied, without_odd
 from fairseg.cohort.vectors import Vector, on_cpu, read_vector
 from fairseg.io.cells import Levels, cells_of, coded, combined, each
 from fairseg.io.sentences import brief, did_you_mean, listed, not_among
@@ -39,8 +39,6 @@ logger = logging.getLogger(__name__)
 
 Table = Any  # a pandas DataFrame or a mapping of columns; pandas is not imported for the type
 UNKNOWN = -1
-MOST_NUMBERS = 10  # numeric levels, above which each must have enough subjects
-FEWEST_EACH = 3
 
 
 @dataclass(frozen=True, init=False)
@@ -118,7 +116,7 @@ class Groups:
         edges = {name: check_edges(name, values) for name, values in (bins or {}).items()}
         if strange := edges.keys() - set(attributes):
             raise ValueError(f"bins must be for attributes in by, got {', '.join(sorted(strange))}")
-        columns = _coded_levels(table, attributes, edges)
+        columns = _coded_levels(table, attributes, edges, {})
         ranks = []
         for name, (codes, own) in zip(attributes, columns, strict=True):
             levels = {level for level in own if level is not None}
@@ -126,8 +124,7 @@ class Groups:
                 raise ValueError(f"attribute {name!r} must have a value in some row, got none")
             if name not in edges:
                 text = [own[code] for code in codes.tolist()]
-                _check_has_no_odd_cells(name, table, text)
-                _check_is_no_measurement(name, levels, table, text)
+                check_is_no_measurement(name, levels, table, text)
             ranks.append(_ranks(name, levels, table[name], edges.get(name)))
         cells = {cell for cell in combined(columns)[1] if None not in cell}
         if not cells:
@@ -255,7 +252,9 @@ class Groups:
 
     def _encode_table(self, table: Table) -> npt.NDArray[np.int64]:
         number = {cell: position for position, cell in enumerate(self.cells)}
-        which, cells = combined(_coded_levels(table, self.attributes, self.bins))
+        levels = zip(self.attributes, zip(*self.cells, strict=True), strict=True)
+        known = {name: frozenset(own) for name, own in levels}
+        which, cells = combined(_coded_levels(table, self.attributes, self.bins, known))
         unseen: Counter[str] = Counter()
         for cell, rows in zip(cells, np.bincount(which, minlength=len(cells)).tolist(), strict=True):
             if None not in cell and cell not in number:
@@ -361,70 +360,48 @@ def _column(table: Table, name: str) -> list[Any]:
 
 
 def _coded_levels(
-    table: Table, attributes: Sequence[str], bins: Mapping[str, tuple[float, ...]]
+    table: Table,
+    attributes: Sequence[str],
+    bins: Mapping[str, tuple[float, ...]],
+    known: Mapping[str, frozenset[str]],
 ) -> list[Levels]:
-    """Return of each attribute which level each row has; levels are text, None where it is missing."""
+    """Return of each attribute which level each row has; levels are text, None where it is missing.
+
+    With `known` levels an age as DICOM writes it is the one in years, where that is known and itself is not;
+    without, a column is read as that of a file.
+    """
     columns = {name: _column(table, name) for name in attributes}
     if len(set(map(len, columns.values()))) > 1:
         lengths = ", ".join(f"{name}: {len(column)}" for name, column in columns.items())
         raise ValueError(f"columns must have one length, got {lengths}")
-    return [
-        _bins_of(table, name, values, bins[name]) if name in bins else coded(level_of, values)
-        for name, values in columns.items()
-    ]
+    found = []
+    for name, values in columns.items():
+        if name in bins:
+            found.append(_bins_of(table, name, values, bins[name]))
+        elif known:
+            found.append(coded(partial(_among, known=known[name]), values))
+        else:
+            ordered = getattr(getattr(table[name], "dtype", None), "ordered", False)
+            found.append(coded(level_of, values if ordered else tidied(name, values, table)))
+    return found
+
+
+def _among(value: object, known: frozenset[str]) -> str | None:
+    """Return a cell as the text of a level, of an age that is no level in years if that is one."""
+    level = level_of(value)
+    return level if level is None or level in known or (age := years(level)) not in known else age
 
 
 def _bins_of(table: Table, name: str, values: list[Any], edges: tuple[float, ...]) -> Levels:
-    wrong = each(lambda value: not is_missing(value) and not isfinite(as_float(value)), values)
+    cells = each(lambda value: years(value) if isinstance(value, str) else value, values)
+    cells = without_odd(name, cells, table)
+    wrong = each(lambda value: not is_missing(value) and not isfinite(as_float(value)), cells)
     if any(wrong):
         row = wrong.index(True)
         got = repr(values[row]) + (f" (case {list(table['case'])[row]})" if "case" in table else "")
         raise ValueError(no_number(name, got, values[row]))
-    codes, numbers = coded(lambda value: None if is_missing(value) else as_float(value), values)
+    codes, numbers = coded(lambda value: None if is_missing(value) else as_float(value), cells)
     return codes, bin_numeric(numbers, edges, name)
-
-
-def _check_has_no_odd_cells(name: str, table: Table, text: Sequence[str | None]) -> None:
-    """Refuse to make groups of an age that has a "?" among its numbers."""
-    if odd := odd_cells(text):
-        column = next((column for column in ("case", "subject") if column in table), None)
-        who = list(range(len(text))) if column is None else list(table[column])
-        options = said_missing(dict.fromkeys(str(text[place]) for place in odd[:3]))
-        cells = ", ".join(f"{text[place]!r} ({column or 'row'} {who[place]})" for place in odd[:10])
-        raise ValueError(
-            f"attribute {name!r} must be numbers in every row, or levels, got {cells}: leave such a cell "
-            f"empty, say {options}, or write codes as text, such as site-7"
-        )
-
-
-def _check_is_no_measurement(name: str, levels: set[str], table: Table, text: Sequence[str | None]) -> None:
-    """Refuse to make a group of every height or age; field strengths of 1.5 and 3 pass."""
-    if not all(map(is_number, levels)):
-        return
-    numbers = sorted(map(float, levels))
-    fractional = [number for number in numbers if number % 1]
-    many = len(levels) > MOST_NUMBERS
-    members = _members(table, text) if many else 0
-    scattered = many and members < FEWEST_EACH * len(levels)
-    if len(fractional) > 2 or scattered:
-        middle, example = f"{float(np.median(numbers)):.4g}", (fractional or numbers)[0]
-        few = f", of {members} subjects in all" if scattered else ""
-        typed = shlex.quote(f"{name}={middle}")
-        raise ValueError(
-            f"attribute {name!r} has {len(levels)} numeric levels (such as {example:g}){few}: if it is a "
-            f"measurement, give its bins, such as bins={{{name!r}: [{middle}]}} or --bins {typed}; "
-            f"if it is a code, write it as text, such as {name}-{example:g}"
-        )
-
-
-def _members(table: Table, text: Sequence[str | None]) -> int:
-    """Count the pairs of level and subject; without a column of subjects the case is one, or the row."""
-    names = next(
-        (cells_of(table[column]) for column in ("subject", "case") if column in table), range(len(text))
-    )
-    missing = each(is_missing, names)
-    who = (row if gone else str(name) for row, (name, gone) in enumerate(zip(names, missing, strict=True)))
-    return len({(level, one) for level, one in zip(text, who, strict=True) if level is not None})
 
 
 def levels_of(column: Any) -> tuple[list[str | None], tuple[str, ...]]:

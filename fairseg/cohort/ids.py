@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fairseg.cohort.groups import FEWEST_EACH, MOST_NUMBERS, UNKNOWN, Groups
+from fairseg.cohort.groups import UNKNOWN, Groups
 from fairseg.cohort.levels import is_missing
+from fairseg.cohort.measurements import FEWEST_EACH, MOST_NUMBERS
 from fairseg.cohort.vectors import Integers, Vector, read_vector
 from fairseg.io.sentences import brief, listed
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fairseg.io.cells import coded, each
+from fairseg.io.cells import coded, each, texts_of
 from fairseg.io.sentences import brief
 
 # What people's tools write for "not known": what pandas reads so, among it R's NA, and N/A of spreadsheets.
@@ -29,6 +29,8 @@ _PERHAPS_NOTHING = {
 }
 # What nobody sees around a text: blanks, and what has no width, which `strip` leaves.
 _UNSEEN = "".join(filter(str.isspace, map(chr, range(0x3001)))) + "\u200b\u200c\u200d\u2060\ufeff"
+_DICOM_AGE = re.compile(r"([0-9]{1,3})([DWMY])")  # value representation AS
+_PER_YEAR = {"D": 365.25, "W": 365.25 / 7, "M": 12.0, "Y": 1.0}
 WHOLE = re.compile(r"-?(0|[1-9][0-9]*)\.0+")  # a whole number as pandas writes it beside a missing value
 
 
@@ -80,13 +82,45 @@ def _number(name: str, value: object) -> float:
     return number
 
 
+def in_years(cells: Sequence[Any]) -> tuple[list[Any], str]:
+    """Return a column of DICOM's ages in years, and the first of them; any other column as it is, and "".
+
+    A few of its cells may be neither ages nor numbers, and more of them if they seem to say "not known".
+
+    >>> in_years(["061Y", "018M", None, 70])
+    (['61', '1.5', None, 70], '061Y')
+    >>> in_years(["061Y", "?", "?"]), in_years(["6M", "baseline", "baseline"])
+    ((['61', '?', '?'], '061Y'), (['6M', 'baseline', 'baseline'], ''))
+    """
+    ages = [text for text in texts_of(cells) if _DICOM_AGE.fullmatch(text)]
+    if not ages:
+        return list(cells), ""
+    numbers = each(lambda cell: years(cell) if isinstance(cell, str) else cell, cells)
+    odd = [text for text in texts_of(numbers) if not is_missing(text) and not isfinite(as_float(text))]
+    if odd and not odd_cells(numbers, distinct=0) and len(perhaps_missing(odd)) < len(odd):
+        return list(cells), ""
+    return numbers, ages[0]
+
+
+def years(text: str) -> str:
+    """Return an age as DICOM writes it in years, any other text as it is.
+
+    >>> years("061Y"), years("018M"), years("61")
+    ('61', '1.5', '61')
+    """
+    found = _DICOM_AGE.fullmatch(text.strip())
+    return text if found is None else f"{int(found[1]) / _PER_YEAR[found[2]]:.6g}"
+
+
 def no_number(name: str, got: str, value: object) -> str:
     """Return the error of a cell that is no number, in an attribute that is cut into bins.
 
-    >>> no_number("age", "'?' (case a)", "?")
-    "attribute 'age' must be a number to be cut into bins, got '?' (case a); if it means not known: --na '?'"
+    >>> no_number("age", "'?' (case a)", "?").partition("; ")[2]
+    "if it means not known: --na '?', in Python None in its place"
     """
-    told = f"; if it means not known: {said_missing([value])}" if isinstance(value, str) else ""
+    told = ""
+    if isinstance(value, str):
+        told = f"; if it means not known: {said_missing([value])}, in Python None in its place"
     return f"attribute {name!r} must be a number to be cut into bins, got {got}{told}"
 
 

@@ -1,7 +1,6 @@
 """The one reader of tables: a file or a DataFrame in, clean cells out, and what there is to say of them."""
 
 import logging
-import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from fairseg.cohort.columns import is_attribute, metric_of, roles_of
-from fairseg.cohort.levels import WHOLE, as_float, cell_text, level_text, odd_cells
+from fairseg.cohort.levels import WHOLE, as_float, cell_text, in_years, level_text, odd_cells, years
 from fairseg.io.cells import cells_of, each, texts_of
 from fairseg.io.csv_files import fused, read_csv
 from fairseg.io.excel_files import NoNamesError, Sheet, read_excel
@@ -23,8 +22,6 @@ logger = logging.getLogger(__name__)
 
 _READERS = {".parquet": "pyarrow", ".xlsx": "openpyxl", ".xls": "xlrd"}  # what pandas needs to read them
 _NOT_READ = (".json", ".gz", ".bz2", ".xz", ".zip", ".zst", ".feather", ".pkl", ".pickle", ".ods", ".h5")
-_DICOM_AGE = re.compile(r"([0-9]{1,3})([DWMY])")  # value representation AS
-_PER_YEAR = {"D": 365.25, "W": 365.25 / 7, "M": 12.0, "Y": 1.0}
 
 
 @dataclass(frozen=True)
@@ -264,21 +261,10 @@ def _whole_names(column: "pd.Series[Any]", changes: list[str]) -> "pd.Series[Any
 
 def _in_years(column: "pd.Series[Any]", changes: list[str]) -> "pd.Series[Any]":
     """Return a column of DICOM's ages in years, any other as it is."""
-    if column.dtype.kind != "O":
+    if column.dtype.kind != "O" or not (first := in_years(cells_of(column))[1]):
         return column
-    ages = [text for text in texts_of(column) if _DICOM_AGE.fullmatch(text)]
-    # A few cells may be neither, as in a column of numbers.
-    numbers = each(lambda cell: _years(cell) if isinstance(cell, str) else cell, cells_of(column))
-    odd = any(isinstance(cell, str) and not isfinite(as_float(cell)) for cell in numbers)
-    if not ages or (odd and not odd_cells(numbers, distinct=0)):
-        return column
-    changes.append(f"{column.name}: ages such as {ages[0]} are read as years")
-    return _mapped(column, _years)
-
-
-def _years(text: str) -> str:
-    found = _DICOM_AGE.fullmatch(text)
-    return text if found is None else f"{int(found[1]) / _PER_YEAR[found[2]]:.6g}"
+    changes.append(f"{column.name}: ages such as {first} are read as years")
+    return _mapped(column, years)
 
 
 def _numbers_alone(column: "pd.Series[Any]", odd: dict[str, tuple[str, ...]]) -> "pd.Series[Any]":

@@ -112,8 +112,10 @@ def test_the_few_cells_that_are_no_numbers_are_named(odd: str, caplog: pytest.Lo
     assert f"{odd!r} (row 8)" in caplog.text
     assert pd.to_numeric(got["age"]).notna().sum() == 8
     assert any(f"{odd!r} (row 8)" in note for note in Scores.of({**table, "dice": [0.9] * 9}).notes)
-    with pytest.raises(ValueError, match=r"got .* \(case i\)"):
-        Groups.from_table(table, by="age")
+    caplog.clear()
+    groups = Groups.from_table(table, by="age", bins={"age": [60]})
+    assert f"age: numbers but for 1 cell, taken as not known: {odd!r} (case i)" in caplog.text
+    assert groups.encode(table).tolist() == groups.encode(got).tolist()
 
 
 def test_codes_of_letters_and_numbers_are_levels() -> None:
@@ -301,12 +303,45 @@ def test_a_few_odd_cells_among_ages_of_dicom_are_not_known() -> None:
     with pytest.raises(ValueError, match=r"got '\?' \(case d\); if it means not known: --na '\?'"):
         Groups.from_table(few.frame, by="PatientAge", bins={"PatientAge": [50]})
     many = {"case": list("abcd"), "PatientAge": ["041Y", "052Y", "?", "?"]}
-    assert read_table(many).frame["PatientAge"].tolist() == many["PatientAge"]
+    assert read_table(many).frame["PatientAge"].tolist() == ["41", "52", "?", "?"]
+    visits = {"case": list("abcd"), "visit": ["6M", "12M", "baseline", "baseline"]}
+    assert read_table(visits).frame["visit"].tolist() == visits["visit"]
 
 
-def test_an_odd_cell_names_the_option_that_makes_it_missing() -> None:
-    with pytest.raises(ValueError, match=r"say --na '\?', or write codes as text"):
-        Groups.from_table({"case": list("abcdefghi"), "age": [*AGES, "?"]}, by="age")
+@every_reader
+def test_groups_of_a_table_in_memory_are_those_of_its_file(read: Read, tmp_path: Path) -> None:
+    ages = [f"{30 + number:03}Y" for number in range(24)]
+    table = pd.DataFrame({"case": [f"c{number}" for number in range(25)], "sex": "F", "age": [*ages, "?"]})
+    in_file = read(table, tmp_path)
+    for bins in ({"age": [40]}, {"age": [35, 45]}):
+        groups = Groups.from_table(table, by="age", bins=bins)
+        assert groups == Groups.from_table(in_file, by="age", bins=bins)
+        assert groups.encode(table).tolist() == groups.encode(in_file).tolist()
+        assert groups.encode(table.iloc[:2]).tolist() == groups.encode(table)[:2].tolist()
+    for source in (table, in_file):
+        with pytest.raises(ValueError, match=r"24 numeric levels .such as 30.*give its bins"):
+            Groups.from_table(source, by="age")
+    few = Groups.from_table({"age": ["030Y", "061Y", "030Y"]}, by="age")
+    assert few.names == ("30", "61")
+    assert few.encode({"age": ["061Y", "?"]}).tolist() == few.encode(["061Y", None]).tolist() == [1, -1]
+
+
+@pytest.mark.parametrize("ages", [[f"{30 + number:03}Y" for number in range(24)], list(range(30, 54))])
+def test_where_many_ages_are_not_known_the_text_that_says_so_is_named(
+    ages: list[Any], tmp_path: Path
+) -> None:
+    rows = [*ages, *["?"] * 12]
+    table = pd.DataFrame({"case": [f"c{number}" for number in range(36)], "age": rows, "dice": 0.9})
+    path = tmp_path / "scores.csv"
+    table.to_csv(path, index=False)
+    for source in (table, read_cohort(path)):
+        with pytest.raises(ValueError, match=r"got '\?' .*--na '\?', in Python None"):
+            Groups.from_table(source, by="age", bins={"age": [40]})
+        with pytest.raises(ValueError, match=r"24 numeric levels .*beside '\?'.*not known: --na '\?'"):
+            Groups.from_table(source, by="age")
+    for bins in ({"age": [40]}, {}):
+        with pytest.raises(ValueError, match=r"--na '\?'"):
+            fairseg.audit(path, by="age", bins=bins)
 
 
 @pytest.mark.parametrize("name", ["t.csv.gz", "t.feather", "t.pkl", "t.json", "t.ods"])
