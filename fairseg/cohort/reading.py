@@ -173,10 +173,18 @@ def as_table(source: Any, argument: str = "table", *, also: str = "") -> pd.Data
     except ValueError as error:
         raise ValueError(f"{argument} must be a table: {error}") from None
     if table.columns.nlevels > 1:
-        raise ValueError(f"{argument} must have one name a column, got {table.columns[0]!r}")
+        raise ValueError(f"{argument} must have one name a column, got {table.columns[0]!r}{_joined(table)}")
     if (twice := table.columns[table.columns.duplicated()]).size:
         raise ValueError(f"{argument} must name each column once, got {twice[0]!r} twice")
     return table
+
+
+def _joined(table: pd.DataFrame) -> str:
+    """Return what to type for a table that `pivot` made, whose columns have several names each."""
+    names = {"_".join(filter(None, map(str, name))): name for name in table.columns}
+    wide = [text for text, name in names.items() if any(metric_of(str(part)) for part in name)]
+    then = f"; then fairseg.scoring.Scores.of(table, wide={wide})" if wide else ""
+    return f": table.columns = ['_'.join(filter(None, map(str, name))) for name in table.columns]{then}"
 
 
 def with_roles(

@@ -90,10 +90,11 @@ def check_judged(scores: Scores, where: str = "scores") -> None:
     """
     if "dice" not in scores.table:
         shares = [name for name in scores.metrics if name in SHARES]
+        hint = hint_of_wide(scores.table.drop(columns="label"))
         to_do = f"say metric={shares[0]!r} (--metric {shares[0]})" if shares else "distances stand beside it"
         raise ValueError(
             f"{where} must have a column to judge by, a share of 1, higher better, such as dice, nsd or iou; "
-            f"got {listed(scores.metrics)}: {to_do}{hint_of_wide(scores.table.drop(columns='label'))}"
+            f"got {listed(scores.metrics)}: {to_do}{hint}"
         )
     if scores.table["dice"].isna().all():
         raise ValueError(f"{where} must have a number of {scores.title} in some row, got none")

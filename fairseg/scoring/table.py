@@ -6,7 +6,6 @@ could not be scored is a row without label and scores, whose `skipped` says why.
 """
 
 import hashlib
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -49,7 +48,7 @@ from fairseg.io.cells import cells_of, each
 from fairseg.io.csv_files import to_csv
 from fairseg.io.sentences import NamingNote, brief, counted, did_you_mean, listed
 from fairseg.metrics.masks import check_label_names
-from fairseg.scoring.wide import hint_of_wide, long_table, without_percent
+from fairseg.scoring.wide import hint_of_scores, long_table, without_percent
 
 Unit = Literal["mm", "px"]
 ONE_LABEL = "all labels"  # what a table without the column label scores
@@ -313,7 +312,7 @@ def _with_metrics(
 ) -> tuple[pd.DataFrame, str, dict[str, str]]:
     """Return the table with metrics under our names, the title of the main one, and our name -> theirs."""
     if not isinstance(metric, str | None):
-        raise ValueError(f"metric must be the name of one column, got {brief(metric)}{_about_wide(table)}")
+        raise ValueError(f"metric must be the name of one column, got {brief(metric)}{hint_of_scores(table)}")
     known = {name: metric_of(name) for name in table.columns}
     names = {name: found for name, found in known.items() if found is not None}
     title = METRICS["dice"].title
@@ -339,20 +338,13 @@ def _with_metrics(
     if not names:
         raise ValueError(
             f"{where} must have a column of scores ({', '.join(METRICS)}), has none: it has "
-            f"{listed(table.columns, 20)}{_about_wide(table)}"
+            f"{listed(table.columns, 20)}{hint_of_scores(table)}"
         )
     units = {unit_of(name) for name, kind in names.items() if kind in DISTANCES}
     table = table.rename(columns=names)
     if UNIT not in table and len(units) == 1 and None not in units:
         table[UNIT] = units.pop()
     return table, title, {kind: name for name, kind in names.items()}
-
-
-def _about_wide(table: pd.DataFrame) -> str:
-    """Say how a table with one column a structure is judged; "" if it is none."""
-    wide = (re.match(r"(.+?)[_ .-].", name) for name in map(str, table))
-    first = next((found.string for found in wide if found and metric_of(found[1])), None)
-    return "" if first is None else f"; judge one of its columns by metric={first!r}{hint_of_wide(table)}"
 
 
 def title_of(metric: str) -> str:

@@ -1,15 +1,22 @@
 """Score tables of another shape: a column for each label, and shares written as percentages."""
 
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from fairseg.cohort.columns import METRICS, metric_of
+from fairseg.cohort.columns import METRICS, SHARES, is_attribute, metric_of
+from fairseg.cohort.levels import as_float, is_missing
 from fairseg.cohort.table import check_limits, read_numbers
 from fairseg.io.cells import cells_of, each, texts_of
 from fairseg.io.sentences import did_you_mean, listed
+
+# What stands in the place of a label where a column is the mean over all, or no score at all.
+_OF_ALL = ("mean", "avg", "average", "overall", "total", "all", "macro", "foreground", "fg")
+_NO_LABELS = (*_OF_ALL, "std", "sd", "sem", "se", "var", "min", "max", "median", "ci", "n", "count")
 
 
 def long_table(
@@ -57,13 +64,61 @@ def long_table(
 
 
 def hint_of_wide(table: pd.DataFrame) -> str:
-    """Return what to type for a table that seems to have a column for each label; "" for any other."""
-    if "label" in table or not (columns := [name for name in map(str, table) if _metric_and_label(name)]):
+    """Return what to type for a table that has a column for each label, or for their mean; "" for any other.
+
+    >>> hint_of_wide(pd.DataFrame({"mean_dice": [0.9], "hd95": [3.0]}))
+    "; judge by one of its columns: --metric mean_dice, in Python metric='mean_dice'"
+    >>> hint_of_wide(pd.DataFrame({"LV_dice": [0.9], "RV_dice": [0.8]})).partition(", in Python ")[0]
+    "; make a row of each case and label: --wide 'LV_dice,RV_dice'"
+    """
+    if "label" in table:
         return ""
-    return (
-        f"; or make a row of each case and label: --wide {','.join(columns)!r}, in Python "
-        f"fairseg.scoring.Scores.of(table, wide={columns})"
+    found = {name: part for name in map(str, table) if (part := _metric_and_label(name))}
+    means = [name for name, (metric, label) in found.items() if _plain(label) in _OF_ALL and metric in SHARES]
+    columns = [name for name, (_, label) in found.items() if _plain(label) not in _NO_LABELS]
+    hint = ""
+    if means:
+        typed = shlex.quote(means[0])
+        hint = f"; judge by one of its columns: --metric {typed}, in Python metric={means[0]!r}"
+    return hint + (_line(columns) if columns else "")
+
+
+def hint_of_scores(table: pd.DataFrame) -> str:
+    """Return what to type for a table in which no column is called after a metric; "" if nothing fits.
+
+    Where no name tells, it is columns of fractions that may be scores of labels.
+
+    >>> table = pd.DataFrame({"case": ["a", "b"], "age": [41, 52], "LV": [0.91, 0.9], "RV": [0.84, 0.8]})
+    >>> hint_of_scores(table).partition(", in Python ")[0]
+    "; if these are scores of labels: --wide 'LV,RV'"
+    """
+    if (hint := hint_of_wide(table)) or "label" in table:
+        return hint
+    numbers = {name: _numbers(table[name]) for name in map(str, table) if is_attribute(name)}
+    known = {name: values for name, values in numbers.items() if values.size and (values % 1 != 0).any()}
+    for percent, (low, high) in ((False, (0.0, 1.0)), (True, (0.0, 100.0))):
+        columns = [name for name, values in known.items() if low <= values.min() and values.max() <= high]
+        if columns:
+            return _line(columns, "if these are scores of labels", percent=percent)
+    return ""
+
+
+def _line(
+    columns: Sequence[str], what: str = "make a row of each case and label", *, percent: bool = False
+) -> str:
+    """Return what to type so that columns are scores of labels."""
+    options = f"--wide {','.join(columns)!r}" + (" --percent" if percent else "")
+    named = f"wide={list(columns)}" + (", percent=True" if percent else "")
+    return f"; {what}: {options}, in Python fairseg.scoring.Scores.of(table, {named})"
+
+
+def _numbers(column: "pd.Series[Any]") -> npt.NDArray[np.float64]:
+    """Return the numbers of a column; none if a cell is something else."""
+    cells = [cell for cell in cells_of(column) if not is_missing(cell)]
+    numbers = np.array(
+        [np.nan if isinstance(cell, bool) else as_float(cell) for cell in cells], dtype=np.float64
     )
+    return numbers if np.isfinite(numbers).all() else numbers[:0]
 
 
 def without_percent(table: pd.DataFrame, where: str, metric: str) -> pd.DataFrame:
@@ -102,14 +157,24 @@ def _without_signs(column: "pd.Series[Any]") -> "pd.Series[Any]":
 
 
 def _metric_and_label(column: str) -> tuple[str, str] | None:
-    """Return metric and label of a column such as "dice_LV", "LV DSC" or "hd95 (RV)"; None of any other."""
-    for mark in ("_", " ", "-", ".", "/", ":"):
-        first, _, rest = column.partition(mark)
-        before, _, last = column.rpartition(mark)
-        for metric, label in ((first, rest), (last, before)):
-            if (kind := metric_of(metric)) is not None and (name := _bare(label)):
-                return kind, name
+    """Return metric and label of a column; None of any other.
+
+    >>> [_metric_and_label(name) for name in ("dice_LV", "left_lung_DSC", "hd95 (RV)", "LV HD95 (mm)")]
+    [('dice', 'LV'), ('dice', 'left_lung'), ('hd95', 'RV'), ('hd95', 'LV')]
+    >>> _metric_and_label("surface_dice_LV"), _metric_and_label("LV")
+    (('nsd', 'LV'), None)
+    """
+    places = [place for place, letter in enumerate(column) if letter in "_ -./:"]
+    parts = [(column[:place], column[place + 1 :]) for place in places]
+    # The longest name of a metric, so that surface_dice is none of a label "surface".
+    for metric, label in (*reversed(parts), *((last, first) for first, last in parts)):
+        if (kind := metric_of(metric)) is not None and (name := _bare(label)):
+            return kind, name
     return None
+
+
+def _plain(label: str) -> str:
+    return label.casefold().strip("_ -./:")
 
 
 def _bare(label: str) -> str:

@@ -540,6 +540,71 @@ def test_wide_columns_beside_a_distance_are_told_of_too() -> None:
             fairseg.audit(table, by="sex", **option)
 
 
+WIDE = {
+    "bare": (("LV", "MYO", "RV"), ("LV", "MYO", "RV")),
+    "suffix": (("LV_dice", "RV_dice"), ("LV_dice", "RV_dice")),
+    "suffix of two": (("LV_dice", "RV_dice", "LV_hd95"), ("LV_dice", "RV_dice", "LV_hd95")),
+    "words": (("left lung DSC", "right lung DSC"), ("left lung DSC", "right lung DSC")),
+    "beside their mean": (("dice_LV", "dice_RV", "dice_mean", "dice_std"), ("dice_LV", "dice_RV")),
+}
+
+
+@pytest.mark.parametrize("name", WIDE)
+def test_what_is_said_to_a_table_of_one_column_a_label_can_be_typed(name: str, tmp_path: Path) -> None:
+    has, wide = WIDE[name]
+    rng = np.random.default_rng(0)
+    people = {"case": [f"c{n}" for n in range(24)], "sex": ["F", "M"] * 12, "age": rng.integers(30, 90, 24)}
+    table = pd.DataFrame({**people, **{column: rng.uniform(0.7, 0.9, 24) for column in has}})
+    path = tmp_path / "scores.csv"
+    table.to_csv(path, index=False)
+    for source in (table, path):
+        with pytest.raises(ValueError, match="--wide") as error:
+            fairseg.audit(source, by="sex")
+        said = str(error.value)
+        (options,) = re.findall(r"--wide '(.+?)', in Python", said)
+        (call,) = re.findall(r"in Python (fairseg\.scoring\.Scores\.of\(.*\))", said)
+        assert options.split(",") == list(wide)
+        scores = eval(call, {"fairseg": fairseg, "table": source})
+        assert fairseg.audit(scores, by="sex").verdict
+        labels = {column.replace("_dice", "").removeprefix("dice_").split("_hd95")[0] for column in wide}
+        assert set(scores.labels) == {label.removesuffix(" DSC") for label in labels}
+    out = tmp_path / "out"
+    assert main(["report", str(path), "--by", "sex", "--out", str(out), "--wide", options]) == 0
+
+
+def test_percentages_of_one_column_a_label_are_told_both_options() -> None:
+    table = {"sex": ["F", "M"], "age": [61, 62], "LV": [90.5, 88.0], "RV": [70.5, 71.0]}
+    with pytest.raises(ValueError, match=r"--wide 'LV,RV' --percent, in Python .*wide=.*, percent=True\)"):
+        Scores.of(table)
+    with pytest.raises(ValueError, match=r"it has sex, age, site$"):
+        Scores.of({"sex": ["F", "M"], "age": [61, 62], "site": ["A", "B"]})
+
+
+@pytest.mark.parametrize("column", ["mean_dice", "Dice mean", "avg_DSC"])
+@pytest.mark.parametrize("beside", [{}, {"hd95": [3.0, 4.0]}])
+def test_a_mean_over_labels_is_told_as_what_to_judge_by(column: str, beside: dict[str, Any]) -> None:
+    table = {"sex": ["F", "M"], column: [0.9, 0.8], **beside}
+    with pytest.raises(ValueError, match=f"--metric .*{column}.*, in Python metric='{column}'") as error:
+        fairseg.audit(table, by="sex")
+    assert "--wide" not in str(error.value)
+    assert Scores.of(table, metric=column).table["dice"].tolist() == [0.9, 0.8]
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_what_pivot_makes_is_told_how_to_name_its_columns(swapped: bool) -> None:
+    long = pd.DataFrame({"case": list("aabb"), "label": ["LV", "RV"] * 2, "dice": 0.9, "hd": 3.0})
+    table = long.pivot_table(index="case", columns="label", values=["dice", "hd"])
+    table = table.swaplevel(axis=1) if swapped else table.reset_index()
+    with pytest.raises(ValueError, match="one name a column") as error:
+        Scores.of(table)
+    name, call = re.findall(r": (table\.columns = .*); then (fairseg.*)$", str(error.value))[0]
+    given = {"fairseg": fairseg, "table": table}
+    exec(name, given)
+    scores = eval(call, given)
+    assert scores.labels == ["LV", "RV"]
+    assert scores.metrics == ["dice", "hd"]
+
+
 def test_a_wide_column_out_of_range_is_named_as_in_its_table_with_its_row() -> None:
     table = {"sex": ["F", "M", "F"], "dice_LV": [0.9, 0.8, 0.7], "dice_RV": [0.9, 0.8, 1.7]}
     with pytest.raises(ValueError, match=r"row 2, column dice_RV: must be from 0 to 1, got 1\.7"):
