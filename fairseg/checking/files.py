@@ -12,6 +12,7 @@ from fairseg.io.images import Mask, check_same_grid
 from fairseg.io.label_files import read_image_files, read_labels, with_spacing
 from fairseg.metrics.masks import as_mask, labels_in
 from fairseg.scoring.labels import LabelMap
+from fairseg.scoring.smoothed import smoothed_values
 
 IMAGE = "image"  # what a file that is no mask is called; its channels are "image 0000" and so on
 
@@ -77,7 +78,7 @@ def look_into(case: CaseFiles, names: LabelMap, spacing: Sequence[float] | None 
             codes = names.prediction if role == "prediction" else names.reference
             mask = read_labels(file, codes) if own.is_mask else read_image_files([file] * case.channels)[0]
             image = with_spacing(mask, spacing)
-            seen = _seen(image, own.is_mask)
+            seen = _seen(image, own.is_mask, codes)
         except (ValueError, OSError) as error:
             facts.append(replace(own, error=str(error)))
             continue
@@ -95,12 +96,14 @@ def look_into(case: CaseFiles, names: LabelMap, spacing: Sequence[float] | None 
     return facts
 
 
-def _seen(image: Mask, is_mask: bool) -> dict[str, Any]:
-    """Return label values and digest of the voxels."""
+def _seen(image: Mask, is_mask: bool, codes: Mapping[Any, tuple[int, ...]]) -> dict[str, Any]:
+    """Return label values and digest of the voxels, or raise a ValueError of a mask that was smoothed."""
     voxels, values = image.voxels, ()
     if is_mask:
         mask = as_mask(voxels, "mask")
         values = tuple(labels_in(mask).tolist())
+        if smoothed := smoothed_values(mask, values, codes):
+            raise ValueError(smoothed)
         voxels = mask.astype(np.min_scalar_type(int(mask.max())))
     if voxels.min() == voxels.max():
         return {"labels": values}

@@ -11,7 +11,7 @@ from tqdm.auto import tqdm
 
 from fairseg.checking.files import IMAGE, CaseFiles, FileFacts, look_into
 from fairseg.checking.findings import Finding, Severity, found, refused
-from fairseg.checking.masks import file_findings, without_smoothed
+from fairseg.checking.masks import file_findings
 from fairseg.checking.scores import score_findings
 from fairseg.checking.tables import cell_findings, leaks, parts_column, table_findings, with_files
 from fairseg.cohort.case_names import (
@@ -328,7 +328,7 @@ def _look(cases: Sequence[CaseFiles], table: pd.DataFrame | None, seen: Seen, as
         for own in stream:
             facts += own
             bar.update()
-    seen.files = without_smoothed(facts, seen.names)
+    seen.files = facts
     subject_of = {} if table is None else dict(zip(table["case"], table["subject"], strict=True))
     seen.findings += file_findings(seen.files, seen.names, subject_of, seen.part_of)
     subjects = (subject_of.get(one.case, one.case) for one in cases)

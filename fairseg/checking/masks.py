@@ -2,26 +2,15 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 
 from fairseg.checking.files import FileFacts
 from fairseg.checking.findings import Finding, Severity, found, refused
 from fairseg.io.sentences import times
-from fairseg.scoring.labels import LabelMap, check_structures_occur, smoothed_values, values_of
+from fairseg.scoring.labels import LabelMap, check_structures_occur, values_of
 
 _SIZES_APART = 5.0  # voxel sizes that differ so much suggest another unit
-
-
-def without_smoothed(files: Iterable[FileFacts], names: LabelMap) -> list[FileFacts]:
-    """Return the files with an error in those whose grey values are no labels."""
-    checked = []
-    for one in files:
-        codes = names.prediction if one.role == "prediction" else names.reference
-        error = smoothed_values(one.labels, codes) if one.is_mask else ""
-        checked.append(replace(one, error=f"{one.file} {error}") if error else one)
-    return checked
 
 
 def file_findings(

@@ -9,7 +9,8 @@ from fairseg.io.images import check_same_grid
 from fairseg.io.label_files import read_labels, with_spacing
 from fairseg.metrics.masks import check_pair, labels_in
 from fairseg.metrics.score import Measures, score_pair
-from fairseg.scoring.labels import LabelMap, smoothed_values
+from fairseg.scoring.labels import LabelMap
+from fairseg.scoring.smoothed import smoothed_values
 
 
 @dataclass(frozen=True)
@@ -65,11 +66,11 @@ def score_files(job: Job) -> Result:
     except (ValueError, OSError) as error:
         return Result(job.case, error=str(error))
     predicted, true = (tuple(labels_in(mask).tolist()) for mask in (pair.prediction, pair.reference))
-    for kind, found, codes in (
-        ("prediction", predicted, names.prediction),
-        ("reference", true, names.reference),
+    for kind, mask, found, codes in (
+        ("prediction", pair.prediction, predicted, names.prediction),
+        ("reference", pair.reference, true, names.reference),
     ):
-        if smoothed := smoothed_values(found, codes):
+        if smoothed := smoothed_values(mask, found, codes):
             return Result(job.case, error=f"the {kind} {smoothed}")
     scores, sizes = score_pair(pair, job.measures)
     columns = {**scores, **sizes}

@@ -1,6 +1,6 @@
 """Which values of the masks are which structure, on each side: as the caller says, or a dataset.json."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,6 @@ from fairseg.metrics.masks import Structures, check_ignore, structure_values
 Name = str | int
 Codes = tuple[int, ...]  # the values of one structure in the masks of one side
 _MOST = 20  # values that an error lists
-_MOST_STRAYS = 16  # values of a mask that are no labels, beside as many as there are labels
-_MOST_LABELS = 128  # that are found in a mask where nobody names them
 
 
 def values_of(structures: Mapping[Any, Codes]) -> set[int]:
@@ -183,25 +181,6 @@ def _check_says_values(predicted: DatasetLabels | None, true: DatasetLabels | No
                 f"{own.file} has a file for each of {listed(own.structures)}; the {side} have one a case: "
                 f"say which of their values is which, such as --labels {name}=1"
             )
-
-
-def smoothed_values(found: Sequence[int], structures: Mapping[Name, Codes]) -> str:
-    """Return what is wrong with a mask of grey values, such as resizing with interpolation makes; else "".
-
-    Args:
-        found: the values of the mask, without background.
-        structures: name -> values; empty if every value is to be one.
-    """
-    known = values_of(structures)
-    strays = [value for value in found if value not in known]
-    most = max(_MOST_STRAYS, len(known)) if structures else _MOST_LABELS
-    if len(strays) <= most:
-        return ""
-    few = f", of which {len(found) - len(strays)} are labels" if structures else ""
-    return (
-        f"holds {len(found)} different values ({listed(found)}){few}: was it resized with interpolation? "
-        "Resize masks by nearest neighbours; name labels that are meant with --labels, or in dataset.json"
-    )
 
 
 def check_structures_occur(
