@@ -58,6 +58,7 @@ SIZES = (*VOXELS, *VOLUMES, *LESIONS)
 UNIT = "distance_unit"  # "mm" or "px", of every row
 SKIPPED = "skipped"  # why a case has no scores
 NOTE = "note"  # what is to be known of a case
+IN_PIXELS = "distances in pixels, not in mm as of the other cases, left out"  # such a note
 NO_ATTRIBUTES = ("case", "subject", "label", *METRICS, *SIZES, UNIT, SKIPPED, NOTE)
 _SPACING = re.compile(r"(pixel|voxel)?spacing(mm)?[xyz]?(mm)?")  # of files, which `--spacing` names
 # What people call a metric; case, blanks and marks between words do not count.

@@ -18,6 +18,7 @@ import pandas as pd
 
 from fairseg.cohort.columns import (
     DISTANCES,
+    IN_PIXELS,
     LARGEST,
     LESIONS,
     MEASURED,
@@ -414,8 +415,7 @@ def _with_unit(rows: pd.DataFrame, where: str) -> tuple[pd.DataFrame, Unit | Non
     if (pixels := units == "px").any():
         rows = rows.copy()
         rows.loc[pixels, measured] = np.nan
-        text = "distances in pixels, not in mm as of the other cases, left out"
-        rows = noted(rows, dict.fromkeys(rows.loc[pixels, "case"], (text,)))
+        rows = noted(rows, dict.fromkeys(rows.loc[pixels, "case"], (IN_PIXELS,)))
     return rows, "mm" if units.notna().any() else None, []
 
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from fairseg.cohort.attributes import Subjects, attribute_names, read_subjects
-from fairseg.cohort.columns import DISTANCES, VOXELS
+from fairseg.cohort.columns import DISTANCES, IN_PIXELS, NOTE, VOXELS
 from fairseg.cohort.reading import as_table
 from fairseg.cohort.table import is_skipped, read_numbers
 from fairseg.cohort.vectors import Vector
@@ -26,11 +26,13 @@ MISSED = "structure missed"
 INVENTED = "structure invented"
 ZERO = "Dice of 0"
 DISTANCE = "distance missing"
+OTHER_UNIT = "distance in pixels left out"
 MEASURE = "measure missing"
 ATTRIBUTE = "attribute unknown"
 GROUP = "group unknown"
 _PLAIN = {MISSED: "Missed structures", INVENTED: "Invented structures"}
 _PLAIN[DISTANCE] = "Missing distances"
+_PLAIN[OTHER_UNIT] = "Distances left out because they are in pixels, and others in mm,"
 _SIGNIFICANT = 0.05
 
 
@@ -42,7 +44,8 @@ def missingness(scores: pd.DataFrame, groups: Vector) -> pd.DataFrame:
     and invented if the prediction has one that the reference lacks. A table without the columns
     prediction_voxels and reference_voxels cannot tell these apart, nor from a prediction beside the
     structure: subjects with a Dice of 0 are counted instead. A distance is missing where a row has none
-    though its Dice is above 0 or the table has no Dice. An attribute is unknown if none of the subject's
+    though its Dice is above 0 or the table has no Dice; apart from these stand those that were left out for
+    their unit, as the column note says. An attribute is unknown if none of the subject's
     cases has a value.
 
     Args:
@@ -52,12 +55,12 @@ def missingness(scores: pd.DataFrame, groups: Vector) -> pd.DataFrame:
 
     Returns:
         One row for each kind (and attribute) and group: kind ("structure missed", "structure invented", "Dice
-        of 0", "distance missing", "attribute unknown"), attribute ("" but for the last), group (its id, or
-        its name where names went in), count, n (subjects of the group), share (count / n, NaN for an absent
-        group), p and test of the kind (`count_test`, as in `cohort_table`; NaN and "" where there is nothing
-        to compare), and p_holm, corrected for all kinds tested (Holm 1979). Last comes one row of kind "group
-        unknown" and group -1, or "unknown" beside names: these subjects, out of all. A subject with cases in
-        several groups counts in each, and then nothing is tested.
+        of 0", "distance missing", "distance in pixels left out", "attribute unknown"), attribute ("" but for
+        the last), group (its id, or its name where names went in), count, n (subjects of the group), share
+        (count / n, NaN for an absent group), p and test of the kind (`count_test`, as in `cohort_table`; NaN
+        and "" where there is nothing to compare), and p_holm, corrected for all kinds tested (Holm 1979).
+        Last comes one row of kind "group unknown" and group -1, or "unknown" beside names: these subjects,
+        out of all. A subject with cases in several groups counts in each, and then nothing is tested.
 
     Raises:
         ValueError: it is no table, names no subjects, or holds a score that is no number; or groups do not
@@ -91,7 +94,11 @@ def missingness(scores: pd.DataFrame, groups: Vector) -> pd.DataFrame:
         concerned.append((ZERO, "", _some_row(subjects, dice == 0)))
     if measured := [read_numbers(scores[name], "scores").to_numpy() for name in DISTANCES if name in scores]:
         lacking = np.any([np.isnan(values) for values in measured if not np.isnan(values).all()], axis=0)
-        concerned.append((DISTANCE, "", _some_row(subjects, lacking & (dice > 0))))
+        notes = scores[NOTE].astype(str) if NOTE in scores else pd.Series("", scores.index)
+        in_pixels = notes.str.contains(IN_PIXELS, regex=False).to_numpy()
+        concerned.append((DISTANCE, "", _some_row(subjects, lacking & (dice > 0) & ~in_pixels)))
+        if in_pixels.any():
+            concerned.append((OTHER_UNIT, "", _some_row(subjects, in_pixels)))
     for name in attribute_names(scores):
         attribute, _ = subjects.attribute(scores, name)
         concerned.append((ATTRIBUTE, str(name), ~attribute.known))
@@ -160,7 +167,7 @@ def missingness_sentences(
             against = f"{parts[0]} against {listed(parts[1:])}"
             sentences.append(f"{what} are not spread evenly: {against}, {p_text(p)}.")
         else:
-            sentences.append(f"{what}: {listed(parts)}.")
+            sentences.append(f"{what.rstrip(',')}: {listed(parts)}.")
     return sentences
 
 

@@ -1,5 +1,6 @@
 """What is missing by group: counts by hand, tests by SciPy, and the sentences that people read."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,10 @@ import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
+import fairseg
 from fairseg import Groups
+from fairseg.cli import main
+from fairseg.scoring.table import Scores
 from fairseg.statistics.missingness import missingness, missingness_sentences
 
 NAN = float("nan")
@@ -221,3 +225,31 @@ def test_distances_that_are_missing_where_the_structure_was_found() -> None:
     assert sentence.startswith("Missing distances are not spread evenly: 15 of 40 subjects of F")
     alone = found_in(table.drop(columns="dice").assign(label="LV"))
     assert alone[alone["kind"] == "distance missing"]["count"].tolist() == [16, 0]
+
+
+def test_distances_left_out_for_their_unit_are_not_called_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(0)
+    sex = np.array(["M", "M", *["F", "M"] * 40])
+    unit = np.where(sex == "F", "px", "mm")
+    table = {"case": [f"c{n}" for n in range(82)], "sex": sex, "dice": rng.uniform(0.8, 0.9, 82)}
+    scores = pd.DataFrame({**table, "label": "LV", "hd95": rng.uniform(1, 9, 82), "distance_unit": unit})
+    path, out = tmp_path / "scores.csv", tmp_path / "out"
+    scores.to_csv(path, index=False)
+    assert main(["report", str(path), "--by", "sex", "--out", str(out)]) == 0
+    result = fairseg.audit(scores, by="sex")
+    shown = [repr(result), capsys.readouterr().out, (out / "report.html").read_text()]
+    for text in (" ".join(one.split()) for one in shown):
+        assert "Missing distances" not in text
+        assert "left out because they are in pixels, and others in mm" in text
+    lost = scores.copy()
+    lost.loc[lost.index[sex == "M"][:20], "hd95"] = NAN  # these are missing
+    read = Scores.of(lost).table
+    found = missingness(read, read["sex"])
+    of_kind = {kind: rows["count"].tolist() for kind, rows in found.groupby("kind")}
+    assert of_kind["distance in pixels left out"] == [40, 0]
+    assert of_kind["distance missing"] == [0, 20]
+    few = missingness_sentences(found.assign(p_holm=1.0), tolerated=0.5)
+    assert few == ["Distances left out because they are in pixels, and others in mm: 40 of 40 subjects of F "
+                   "(100%), 0 of 42 of M (0%)."]  # fmt: skip
