@@ -96,6 +96,9 @@ class Groups:
     ) -> "Groups":
         """Collect the groups that occur in a table.
 
+        As in files, ages of DICOM (`061Y`) are years, and the few cells of a column of numbers that are none
+        are not known, which is logged.
+
         Args:
             table: pandas DataFrame or mapping of columns, one entry a case.
             by: an attribute, or several for their intersection. Only cells that occur become groups.
