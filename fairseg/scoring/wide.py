@@ -73,7 +73,8 @@ def hint_of_wide(table: pd.DataFrame) -> str:
     """
     if "label" in table:
         return ""
-    found = {name: part for name in map(str, table) if (part := _metric_and_label(name))}
+    names = [name for name in map(str, table) if metric_of(name) is None]
+    found = {name: part for name in names if (part := _metric_and_label(name))}
     means = [name for name, (metric, label) in found.items() if _plain(label) in _OF_ALL and metric in SHARES]
     columns = [name for name, (_, label) in found.items() if _plain(label) not in _NO_LABELS]
     hint = ""
@@ -161,11 +162,11 @@ def _metric_and_label(column: str) -> tuple[str, str] | None:
 
     >>> [_metric_and_label(name) for name in ("dice_LV", "left_lung_DSC", "hd95 (RV)", "LV HD95 (mm)")]
     [('dice', 'LV'), ('dice', 'left_lung'), ('hd95', 'RV'), ('hd95', 'LV')]
-    >>> _metric_and_label("surface_dice_LV"), _metric_and_label("LV")
-    (('nsd', 'LV'), None)
+    >>> _metric_and_label("surface_dice_LV"), _metric_and_label("Dice(LV)"), _metric_and_label("LV")
+    (('nsd', 'LV'), ('dice', 'LV'), None)
     """
-    places = [place for place, letter in enumerate(column) if letter in "_ -./:"]
-    parts = [(column[:place], column[place + 1 :]) for place in places]
+    places = [place for place, letter in enumerate(column) if letter in "_ -./:(["]
+    parts = [(column[:place], column[place + (column[place] not in "([") :]) for place in places]
     # The longest name of a metric, so that surface_dice is none of a label "surface".
     for metric, label in (*reversed(parts), *((last, first) for first, last in parts)):
         if (kind := metric_of(metric)) is not None and (name := _bare(label)):

@@ -544,6 +544,7 @@ WIDE = {
     "bare": (("LV", "MYO", "RV"), ("LV", "MYO", "RV")),
     "suffix": (("LV_dice", "RV_dice"), ("LV_dice", "RV_dice")),
     "suffix of two": (("LV_dice", "RV_dice", "LV_hd95"), ("LV_dice", "RV_dice", "LV_hd95")),
+    "brackets": (("Dice(LV)", "Dice[RV]"), ("Dice(LV)", "Dice[RV]")),
     "words": (("left lung DSC", "right lung DSC"), ("left lung DSC", "right lung DSC")),
     "beside their mean": (("dice_LV", "dice_RV", "dice_mean", "dice_std"), ("dice_LV", "dice_RV")),
 }
@@ -566,8 +567,9 @@ def test_what_is_said_to_a_table_of_one_column_a_label_can_be_typed(name: str, t
         assert options.split(",") == list(wide)
         scores = eval(call, {"fairseg": fairseg, "table": source})
         assert fairseg.audit(scores, by="sex").verdict
-        labels = {column.replace("_dice", "").removeprefix("dice_").split("_hd95")[0] for column in wide}
-        assert set(scores.labels) == {label.removesuffix(" DSC") for label in labels}
+        assert set(scores.labels) == {
+            re.sub(r"_?dice_?|_hd95| DSC|[()\[\]]", "", name, flags=re.I) for name in wide
+        }
     out = tmp_path / "out"
     assert main(["report", str(path), "--by", "sex", "--out", str(out), "--wide", options]) == 0
 
@@ -583,7 +585,7 @@ def test_percentages_of_one_column_a_label_are_told_both_options() -> None:
 @pytest.mark.parametrize("column", ["mean_dice", "Dice mean", "avg_DSC"])
 @pytest.mark.parametrize("beside", [{}, {"hd95": [3.0, 4.0]}])
 def test_a_mean_over_labels_is_told_as_what_to_judge_by(column: str, beside: dict[str, Any]) -> None:
-    table = {"sex": ["F", "M"], column: [0.9, 0.8], **beside}
+    table = {"sex": ["F", "M"], column: [0.9, 0.8], "HD (mm)": [9.0, 8.0], **beside}
     with pytest.raises(ValueError, match=f"--metric .*{column}.*, in Python metric='{column}'") as error:
         fairseg.audit(table, by="sex")
     assert "--wide" not in str(error.value)
