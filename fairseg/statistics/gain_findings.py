@@ -77,7 +77,7 @@ class GainRow:
         levels_down: whether the gap is smaller, and shown to have changed for the loss of the group ahead.
         mean_gain: by how much more the second group gained in the mean, with 99% limits (Welch); None but for
             the typical case among all subjects.
-        mean_gap: the gap between the means with the baseline, likewise.
+        mean_gap: the gap between the means with the baseline, likewise, with the limits of a one-sided test.
         verdict: of this row, never better than what the pair's verdict allows.
         adjusted: whether within strata; all figures are then of the strata with enough of both groups.
         contrary: typical case: whether the mean gains differ the other way, by more than half of the margin

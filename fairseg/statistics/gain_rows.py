@@ -88,6 +88,7 @@ def gain_row(
         outweighs = levelling.high <= 0 and loss.high < 0
         # A minority that gained much is in no median of sums, but in the mean.
         outweighs = outweighs and both.mean_gain_behind(direction) <= -loss.estimate
+        outweighs = outweighs and not both.mean_ahead_rose(direction)
         levels_down = gap_before.shown and towards and smaller and outweighs
     return GainRow(
         attribute=cohort.groupings[pair.attribute].name,
@@ -112,7 +113,9 @@ def gain_row(
         levelling=levelling,
         levels_down=levels_down,
         mean_gain=both.mean_gain(_MEAN_LEVEL) if isinstance(both, _Scores) and not adjusted else None,
-        mean_gap=both.mean_gap_before(_MEAN_LEVEL) if isinstance(both, _Scores) and not adjusted else None,
+        mean_gap=both.mean_gap_before(1 - 2 * options.alpha)
+        if isinstance(both, _Scores) and not adjusted
+        else None,
         adjusted=adjusted,
         contrary=isinstance(both, _Scores) and both.contrary(gain.estimate, margin),
         passed=endpoint == ENDPOINTS.index(Endpoint.HARDEST)
@@ -184,6 +187,11 @@ class _Scores:
         variances = [one.var(ddof=1) / one.size + two.var(ddof=1) / two.size for one, two in gains]
         chance = _CHANCE * float(weights**2 @ variances) ** 0.5
         return mean * gain < 0 and abs(mean) > max(margin / 2, chance)
+
+    def mean_ahead_rose(self, direction: int) -> bool:
+        """Return whether the mean of the group ahead is shown to have risen."""
+        gains = self._gains[np.concatenate([pair[::direction][0] for pair in self._groups])]
+        return bool(gains.mean() > _CHANCE * gains.std(ddof=1) / gains.size**0.5)
 
     def mean_gain_behind(self, direction: int) -> float:
         return float(np.mean(self._gains[np.concatenate([pair[::-direction][0] for pair in self._groups])]))

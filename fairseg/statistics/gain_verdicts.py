@@ -106,25 +106,34 @@ def _beside_the_largest(pairs: tuple[PairGains, ...]) -> tuple[PairGains, ...]:
     found = []
     for pair in pairs:
         same = [one for one in pairs if one.rows and one.attribute == pair.attribute]
-        left = [_left_behind(row, same) for row in pair.decided_by]
-        largest = left[0] if left and None not in left else None
-        if pair.verdict is not Verdict.FAIRER or largest is None:
+        left = _largest_left(pair, same) if pair.verdict is Verdict.FAIRER else None
+        if left is None:
             found.append(pair)
             continue
         rows = tuple(replace(row, verdict=_within(Verdict.MOVED, row.verdict)) for row in pair.rows)
         decided = tuple(row for row in rows if row.verdict is Verdict.MOVED)
-        where = (largest.second, largest.structure, largest.endpoint)
+        where = (left.second, left.structure, left.endpoint)
         reasons = (*pair.reasons, GainReason(GainReasonKind.LARGEST_GAP, pair.attribute, *where))
         found.append(replace(pair, verdict=Verdict.MOVED, rows=rows, decided_by=decided, reasons=reasons))
     return tuple(found)
 
 
-def _left_behind(row: GainRow, pairs: Sequence[PairGains]) -> GainRow | None:
-    """Return the row of another pair whose gap is left, as far as that is nearly the largest that there was.
+def _largest_left(pair: PairGains, pairs: Sequence[PairGains]) -> GainRow | None:
+    """Return the row of another pair that has the largest gap, if it had and is not fairer, or nearly had.
 
-    The largest gap of an attribute is smaller only where what was the largest, and is now, fell by half as
-    much as the group gained of whom more is said.
+    The largest gap of an attribute is smaller only where what was the largest, and what is now, fell by half
+    as much as the group gained of whom more is said.
     """
+    shown = [one for one in pairs if one.rows[0].gap_before.shown and one.verdict is not Verdict.NOT_JUDGED]
+    largest = max(shown, key=lambda one: abs(one.rows[0].gap_before.interval.estimate), default=pair)
+    if largest.verdict is not Verdict.FAIRER:
+        return largest.rows[0]
+    decided = (row for row in pair.decided_by if row.structure == pair.rows[0].structure and not row.adjusted)
+    left = (_left_behind(row, pairs) for row in decided if row.endpoint is not Endpoint.HARDEST)
+    return next((row for row in left if row is not None), None)
+
+
+def _left_behind(row: GainRow, pairs: Sequence[PairGains]) -> GainRow | None:
     rows = same_rows(row, pairs)
     before = max(abs(one.gap_before.interval.estimate) for one in rows)
     left = [one for one in rows if one is not row and one.gap_after.shown]
@@ -150,13 +159,8 @@ def _attribute(name: str, pairs: Sequence[PairGains], evidence: Evidence) -> Ver
         return Verdict.HARM
     if any(one.baseline and one.group is None for one in evidence.failing):
         return Verdict.NOT_JUDGED
-    gaps = [pair for pair in judged if pair.rows[0].gap_before.shown]
-    largest = max(gaps, key=lambda pair: abs(pair.rows[0].gap_before.interval.estimate), default=None)
     if not judged:
         return Verdict.NOT_JUDGED
-    if Verdict.FAIRER in verdicts and largest is not None and largest.verdict is not Verdict.FAIRER:
-        verdicts |= {Verdict.MOVED}  # not the gap that matters most
-        verdicts -= {Verdict.FAIRER}
     ranked = (*_GRAVE, *AGAINST, Verdict.FAIRER, Verdict.MOVED, Verdict.OPEN, Verdict.SAME)
     return next(verdict for verdict in ranked if verdict in verdicts)
 
@@ -183,7 +187,8 @@ def _pair(pair: Pair, evidence: Evidence, grouping: Grouping, options: JudgeOpti
     reasons += _of_rows(rows, second, stratified := evidence.stratified and not grouping.held)
     outside, possible = _outside(rows, changes), _possible_harm(grouping.name, evidence, options)
     alone = _losses_alone(grouping.name, changes, rows[0])
-    reasons += alone + _lowest_lost(changes, rows[0], options.margin)
+    own = [one for one in evidence.changes if one.attribute == grouping.name]
+    reasons += alone + _lowest_lost(own, rows[0], options.margin)
     # What is shown of a single structure decides nothing where it is also shown to be too small to matter.
     slight = [row.inside and row.structure != rows[0].structure for row in rows]
     shown = [Verdict.SAME if one else row_verdict(row) for row, one in zip(rows, slight, strict=True)]

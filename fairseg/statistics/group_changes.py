@@ -102,7 +102,7 @@ def _change(cohort: Cohort, model: int, attribute: int, group: int, structure: i
         partly=int((partly_before | partly_after).sum()),
         mean_change=_mean(gains, 1 - options.alpha),
         lowest=_mean(_of_lowest(after) - _of_lowest(before), one_sided),
-        n_lowest=int(np.ceil(_share_of_lowest(gains.size) * gains.size)),
+        n_lowest=round(_share_of_lowest(gains.size) * gains.size),
         harmless=bool(centre.low >= -options.margin and most <= options.failure_margin),
         loses=bool(centre.high < -options.margin),
     )
@@ -146,7 +146,8 @@ def _of_lowest(scores: Floats) -> Floats:
 
 
 def _share_of_lowest(subjects: int) -> float:
-    return max(_TENTH, min(1.0, _LEAST / max(subjects, 1)))
+    number = max(np.ceil(round(_TENTH * subjects, 9)), min(_LEAST, subjects))
+    return float(number / max(subjects, 1))
 
 
 def _in_both(cohort: Cohort, model: int) -> npt.NDArray[np.int64]:

@@ -275,8 +275,8 @@ def _as_peers_do(worse: int, place: _Place, places: Sequence[_Place], falls: Mar
     """Return how likely so many fall in a group by chance, at the rate at which its peers change both ways.
 
     Peers are the other groups of its attribute but the largest: in what is small, and often alike. Their rate
-    is that of the rarer way, since a model that rescues them, or harms them, changes them one way. Corrected
-    for which of them stands out.
+    is that of the rarer way in each, since a model that rescues one, or harms it, changes it one way.
+    Corrected for which of them stands out.
     """
     from scipy.stats import binom  # noqa: PLC0415  (slow to import)
 
@@ -285,8 +285,8 @@ def _as_peers_do(worse: int, place: _Place, places: Sequence[_Place], falls: Mar
     peers = [one.here for one in groups if one is not place and one is not largest]
     if not peers or place is largest:
         return 0.0
-    marks = falls[np.any(peers, axis=0), place.column]
-    rate = min((marks > 0).sum(), (marks < 0).sum()) / len(marks)
+    marks = [falls[peer, place.column] for peer in peers]
+    rate = sum(min((one > 0).sum(), (one < 0).sum()) for one in marks) / sum(len(one) for one in marks)
     return float(min(1.0, (1 + len(peers)) * binom.sf(worse - 1, place.here.sum(), rate)))
 
 

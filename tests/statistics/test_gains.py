@@ -251,7 +251,7 @@ def test_harm_in_a_third_group_turns_praise() -> None:
     found = judge(before, after, groups, names=("A", "B", "C"))
     assert found.verdict is Verdict.HARM
     assert {row.group for row in found.shown_harm} == {"C"}
-    assert found.pair("group", "A", "B").verdict is Verdict.FAIRER
+    assert found.pair("group", "A", "B").verdict is Verdict.MOVED  # the lowest of C fell
 
 
 def test_harm_by_another_attribute_turns_praise() -> None:
@@ -508,6 +508,55 @@ def test_the_lowest_of_a_group_that_lost_bar_praise(sizes: tuple[int, int], shar
     assert change.lowest.estimate == pytest.approx(mean[1] - mean[0], abs=0.02)
     assert found.verdict is Verdict.MOVED
     assert GainReasonKind.LOWEST_LOST in {reason.kind for reason in found.pairs[0].reasons}
+
+
+def test_the_lowest_of_a_third_group_that_lost_bar_praise_for_all() -> None:
+    before, groups = cohort((100, 100, 100), (0.92, 0.86, 0.90), 0.02)
+    after = before + 0.05 * (groups == 1) + noise(300, 0.003)
+    lowest = 200 + np.argsort(before[200:])[:15]
+    before[lowest] -= 0.2
+    after[lowest] = before[lowest] - 0.09
+    found = judge(before, after, groups, names=("A", "B", "C"))
+    assert found.pair("group", "A", "B").verdict is Verdict.MOVED
+    assert found.verdict is not Verdict.FAIRER
+
+
+def test_no_pair_is_fairer_in_failures_alone_where_a_typical_gap_is_left() -> None:
+    """A quarter of B no longer fails, of C none did, and C is as far behind as before."""
+    before, groups = cohort((120, 120, 120), (0.93, 0.86, 0.86))
+    after = before + 0.05 * (groups == 1) + noise(360, 0.005)
+    before[120:150] = 0.3
+    found = judge(before, after, groups, names=("A", "B", "C"))
+    assert Endpoint.FAILURES in {row.endpoint for row in found.pair("group", "A", "B").rows if row.shown}
+    assert found.verdict is Verdict.MOVED
+    reasons = [(one.kind, one.group) for one in found.pair("group", "A", "B").reasons]
+    assert (GainReasonKind.LARGEST_GAP, "C") in reasons
+
+
+def test_where_the_largest_gap_is_open_the_pair_that_gained_is_spoken_of() -> None:
+    """Of B, the furthest behind, too few are there; C gains."""
+    rng = np.random.default_rng(3)
+    before, groups = cohort((150, 12, 100), (0.93, 0.85, 0.88))
+    after = before + 0.045 * (groups == 2) + noise(262, 0.004)
+    after[150:162] = before[150:162] + rng.normal(0, 0.025, 12)
+    found = judge(before, after, groups, names=("A", "B", "C"))
+    assert found.pair("group", "A", "B").verdict is Verdict.OPEN
+    assert found.verdict is Verdict.MOVED
+    spoken = found.pair_of("group")
+    assert spoken is not None
+    assert (spoken.second, spoken.verdict) == ("C", Verdict.MOVED)
+    assert (GainReasonKind.LARGEST_GAP, "B") in [(one.kind, one.group) for one in spoken.reasons]
+
+
+def test_a_group_whose_mean_rose_did_not_level_down() -> None:
+    """Of the group ahead a sixth gains .38 and all others lose .03."""
+    before, groups = cohort((150, 150), (0.93, 0.87), 0.015)
+    after = before - 0.03 * (groups == 0) + noise(300, 0.003)
+    before[:26] -= 0.38
+    after[:26] = 0.93
+    found = judge(before, after, groups)
+    assert found.change("group", "A").mean_change.low > 0
+    assert found.verdict is not Verdict.LEVELS_DOWN
 
 
 def test_possible_harm_bars_no_relevant_change() -> None:

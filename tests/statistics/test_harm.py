@@ -88,6 +88,8 @@ def test_small_groups_that_all_change_both_ways_are_not_worse_off() -> None:
     first, second = np.full(472, 0.9), np.full(472, 0.9)
     second[[400, 401, 402, 412, 413, 414]] = 0.2  # harm to two of them, and none rescued anywhere
     assert rows(first, second, ids)["B", "newly failing", "between"].shown
+    first[[424, 425, 426, 436, 437, 438]] = 0.2  # and two others rescued
+    assert rows(first, second, ids)["B", "newly failing", "between"].shown
 
 
 def test_between_groups_deep_falls_are_counted_and_no_others() -> None:

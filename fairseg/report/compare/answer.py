@@ -191,7 +191,7 @@ def _losses(model: ModelGains, result: Compared) -> list[dict[str, str]]:
         (reason.group, reason.structure)
         for pair in model.pairs
         for reason in pair.reasons
-        if reason.kind is GainReasonKind.LOSS_BEYOND_MARGIN
+        if reason.kind is GainReasonKind.LOSS_BEYOND_MARGIN and pair.verdict is Verdict.HARM
     }
     return [
         {
@@ -206,7 +206,7 @@ def _losses(model: ModelGains, result: Compared) -> list[dict[str, str]]:
             **_median_change(one),
         }
         for one in model.changes
-        if (one.group, one.structure) in lost and one.change.estimate < 0
+        if (one.group, one.structure) in lost and one.change.estimate < 0 and one.mean_change.low <= 0
     ][:3]
 
 
@@ -304,9 +304,11 @@ def _largest_gap(model: ModelGains, reason: GainReason, result: Compared) -> dic
     """Return the row of the largest gap as sentences say it, by who is behind with the model."""
     at = (reason.structure, reason.endpoint)
     pairs = [pair for pair in model.pairs if pair.attribute == reason.attribute]
-    rows = [row for pair in pairs for row in pair.rows if (row.structure, row.endpoint) == at]
+    rows = [
+        row for pair in pairs for row in pair.rows if (row.structure, row.endpoint) == at and not row.adjusted
+    ]
     row = max(
-        (row for row in rows if row.second == reason.group and row.gap_after.shown),
+        (row for row in rows if row.second == reason.group),
         key=lambda row: abs(row.gap_after.interval.estimate),
     )
     still = abs(row.gap_before.interval.estimate) >= max(

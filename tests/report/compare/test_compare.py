@@ -758,3 +758,17 @@ def test_new_failures_between_groups_are_told_as_they_are_tested() -> None:
         "3 of 12 subjects of B newly fail, by more than 0.2 (0 no longer do), against 0 of 400 of the others"
     )
     assert told in judged(base, other).sentence
+
+
+def test_a_group_whose_mean_rose_is_not_named_among_those_that_lost() -> None:
+    """Both typically lose .035; a fifth of A, and of B, was hard, and that of A gains .22."""
+    base = table(sizes={"A": 200, "B": 200}, gap=0.0)
+    hard = {"A": base.index[:44], "B": base.index[200:244]}
+    base.loc[hard["A"], "dice"] -= 0.2
+    base.loc[hard["B"], "dice"] -= 0.3
+    other = changed(base, A=-0.035, B=-0.035)
+    other.loc[hard["A"], "dice"] += 0.255
+    result = judged(base, other)
+    assert result.verdicts == {"other": Verdict.HARM}
+    assert "B typically lost 0.035" in result.sentence
+    assert "A typically lost" not in result.sentence
