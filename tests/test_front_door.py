@@ -79,6 +79,10 @@ list(fairseg.compare("scores.csv", "others.csv", "sex", reference="M").verdicts)
 fairseg.compare(df.dice, other.dice, groups=df.sex).verdict is fairseg.Verdict.FAIRER
 fairseg.evaluate("predictions", "references", groups="groups.csv")
 fairseg.check("predictions", "references", "groups.csv").exit_code == 0
+fairseg.audit(named.dice, groups=named.sex).left_out["name"].tolist() == ["p00"]
+fairseg.audit(named, by="sex").left_out["name"].tolist() == ["p00"]
+fairseg.audit(named.dice.tolist(), groups=named.sex).left_out["name"].tolist() == ["p00"]
+fairseg.audit(named.dice.reset_index(drop=True), groups=named.sex.tolist()).left_out["name"].tolist() == ["0"]
 fairseg.dice(prediction, reference) == fairseg.metrics.dice(prediction, reference)
 fairseg.fairness_gap(df.dice, df.sex, reference="M") > 0
 next(iter(fairseg.GroupBatchSampler(df.sex, 8)))
@@ -126,6 +130,12 @@ def names() -> dict[str, Any]:
         "Path": Path,
         "df": df,
         "long": long,
+        # One row a subject, named by the index; the first has no score.
+        "named": df[["sex", "dice"]]
+        .set_axis(df["subject"].str[:1] + df["subject"].str[2:])
+        .head(90)
+        .rename_axis(None)
+        .assign(dice=df["dice"].mask(df.index == 0).to_numpy()[:90]),
         "other": df.assign(dice=np.clip(dice + np.where(sex == "F", 0.05, 0.0), 0, 1)),
         "reference": reference,
         "prediction": np.roll(reference, 2, axis=2),

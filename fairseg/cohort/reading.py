@@ -187,6 +187,24 @@ def _joined(table: pd.DataFrame) -> str:
     return f": table.columns = ['_'.join(filter(None, map(str, name))) for name in table.columns]{then}"
 
 
+def row_names(source: Any) -> list[str] | None:
+    """Return what a table in memory calls its rows, by which pandas finds them; None for a file.
+
+    Rows of which several have one name, or one none, are numbered from 0 on.
+
+    >>> row_names(pd.DataFrame({"dice": [0.9, 0.8]}, index=["p01", "p02"])), row_names({"dice": [0.9, 0.8]})
+    (['p01', 'p02'], ['0', '1'])
+    """
+    if isinstance(source, str | Path):
+        return None
+    index = as_table(source).index
+    names = [", ".join(map(level_text, row if isinstance(row, tuple) else (row,))) for row in index]
+    unfit = index.hasnans if index.nlevels == 1 else False
+    if unfit or not all(names) or len({*names}) < len(names):
+        return [str(place) for place in range(len(names))]
+    return names
+
+
 def with_roles(
     table: pd.DataFrame, where: str, roles: Sequence[str] = ("case", "subject", "label")
 ) -> pd.DataFrame:

@@ -163,12 +163,14 @@ def with_groups(scores: Any, by: Any, groups: Any, metric: str) -> tuple[Any, st
             "scores and groups must have the same index, got rows in different order or of other names: "
             'align them; in several tables add a column subject: df.reset_index(names="subject")'
         )
-    frame = (
-        pd.DataFrame(scores).reset_index(drop=True) if table else pd.DataFrame({metric: as_values(scores)})
-    )
+    own = indexes_of(scores)
+    values = scores if table else {metric: as_values(scores)}
+    frame = pd.DataFrame(values) if table or not own else pd.DataFrame(values, index=own[0])
     given = as_ids(groups)
     if len(given.ids) != len(frame):
         raise ValueError(f"scores and groups must have one length, got {len(frame)} and {len(given.ids)}")
+    if not own and (rows := indexes_of(groups)):
+        frame = frame.set_axis(rows[0])
     if name in frame or not is_attribute(name):
         name = f"{name} (given)"
     levels = pd.Index(given.names or map(str, range(given.num_groups)))

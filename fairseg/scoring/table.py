@@ -35,7 +35,7 @@ from fairseg.cohort.columns import (
 )
 from fairseg.cohort.levels import cell_text, is_missing
 from fairseg.cohort.pseudonyms import Pseudonyms, naming_columns
-from fairseg.cohort.reading import CleanTable, TableOptions, read_table
+from fairseg.cohort.reading import CleanTable, TableOptions, read_table, row_names
 from fairseg.cohort.table import (
     BETWEEN_NOTES,
     cell_repr,
@@ -99,9 +99,9 @@ class Scores:
         A table has one row a subject, a case, or a case and label. Columns are found by their names: metrics
         (`dice`, `DSC`, `HD95 (mm)` ...), `case`, `subject` (`Subject`, `patient_id` ...) and `label`
         (`structure` ...). Without a column `case` the subject is the case; without both each row is a person,
-        which a note says; without `subject` the case is the subject; without `label` there is one structure.
-        Cells that say "not known" (None, NaN, empty, NA, N/A, nan, NULL ...) are missing, and blanks around
-        names do not count.
+        which a note says, called as the table's index calls it; without `subject` the case is the subject;
+        without `label` there is one structure. Cells that say "not known" (None, NaN, empty, NA, N/A, nan,
+        NULL ...) are missing, and blanks around names do not count.
 
         Args:
             source: the scores.
@@ -128,11 +128,14 @@ class Scores:
             return source
         also = ", a path to one, or one value a subject with groups beside it"
         read = read_table(source, where, options, scores=(metric, *wide), also=also)
+        index = row_names(source)
         if wide:
-            read = replace(read, frame=long_table(read.frame, read.where, wide, percent=percent))
+            named = "case" in read.frame or "subject" in read.frame or index is None
+            frame = read.frame if named else read.frame.assign(case=index)
+            read = replace(read, frame=long_table(frame, read.where, wide, percent=percent))
         if percent:
             read = replace(read, frame=without_percent(read.frame, read.where, metric))
-        checked = _checked(read, metric)
+        checked = _checked(read, metric, index)
         if isinstance(source, str | Path):
             path = Path(source)
             return replace(checked, file=path.name, digest=hashlib.sha256(path.read_bytes()).hexdigest())
@@ -243,8 +246,11 @@ def scores_to_files(scores: Scores | pd.DataFrame, name: str = "scores.csv") -> 
     return {name: to_csv(scores.astype(whole))}
 
 
-def _checked(read: CleanTable, metric: str | None) -> Scores:
-    """Make scores of a table; `metric` is the column to judge by, None if any metric will do."""
+def _checked(read: CleanTable, metric: str | None, index: list[str] | None = None) -> Scores:
+    """Make scores of a table; `metric` is the column to judge by, None if any metric will do.
+
+    `index` names the rows where no column does; without, they are numbered from 1 on.
+    """
     table, where = read.frame, read.where
     if table.empty:
         raise ValueError(f"{where} must have at least one row, got none")
@@ -256,7 +262,7 @@ def _checked(read: CleanTable, metric: str | None) -> Scores:
         name: _numbers(table[name], where, called.get(name, name)) if name in numbers else _texts(table[name])
         for name in table
     }
-    clean = _with_names(pd.DataFrame(columns, index=table.index), where)
+    clean = _with_names(pd.DataFrame(columns, index=table.index), where, index)
     skipped = is_skipped(clean)
     for name in ("case", "label"):
         if (without := clean.index[clean[name].isna() & ~(skipped & (name == "label"))]).size:
@@ -363,14 +369,14 @@ def column_called(title: str) -> str:
     return next((name for name, metric in METRICS.items() if metric.title == title), title)
 
 
-def _with_names(table: pd.DataFrame, where: str) -> pd.DataFrame:
+def _with_names(table: pd.DataFrame, where: str, called: list[str] | None) -> pd.DataFrame:
     """Return the table with case, subject and label, where these were left out."""
     if "label" not in table:
         label = pd.Series(ONE_LABEL, index=table.index, dtype=object)
         table = table.assign(label=label.mask(is_skipped(table), None))
     if "case" not in table:
-        rows = pd.Series(range(1, len(table) + 1), table.index).astype(str)
-        names = table.get("subject", rows)
+        called = list(map(str, range(1, len(table) + 1))) if called is None else called
+        names = table["subject"] if "subject" in table else pd.Series(called, table.index, dtype=object)
         if (without := table.index[names.isna()]).size:
             raise ValueError(f"{where}: row {without[0]} has no subject")
         count = names.groupby([names, table["label"].fillna("")]).cumcount()

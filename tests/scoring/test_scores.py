@@ -272,7 +272,24 @@ def test_one_row_a_subject() -> None:
 
 def test_without_any_name_a_row_is_a_subject() -> None:
     scores = Scores.of({"sex": ["F", "M"], "dice": [0.9, 0.8]})
-    assert scores.table["subject"].tolist() == ["1", "2"]
+    assert scores.table["subject"].tolist() == ["0", "1"]  # as `loc` finds them
+
+
+def test_the_index_of_a_table_names_rows_that_no_column_names(tmp_path: Path) -> None:
+    table = pd.DataFrame({"sex": ["F", "M"], "dice": [0.9, 0.8]}, index=["p07", "p11"])
+    assert Scores.of(table).table["subject"].tolist() == ["p07", "p11"]
+    assert Scores.of(table.set_axis([3, 8])).table["case"].tolist() == ["3", "8"]
+    assert Scores.of(table.set_axis([3, 3])).table["case"].tolist() == ["0", "1"]  # which is no name
+    sites = pd.MultiIndex.from_tuples([("A", 1), ("B", 1)])
+    assert Scores.of(table.set_axis(sites)).table["case"].tolist() == ["A, 1", "B, 1"]
+    wide = table.rename(columns={"dice": "dice_LV"})
+    assert Scores.of(wide, wide=["dice_LV"]).table["subject"].tolist() == ["p07", "p11"]
+    assert Scores.of(table.rename_axis("subject").assign(case=["a", "b"])).table["case"].tolist() == [
+        "a",
+        "b",
+    ]
+    table.to_csv(file := tmp_path / "scores.csv", index=False)
+    assert Scores.of(file).table["subject"].tolist() == ["1", "2"]  # the rows of a file have no index
 
 
 def test_several_rows_of_a_subject_are_its_cases() -> None:

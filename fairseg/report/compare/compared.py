@@ -25,7 +25,8 @@ class Compared:
         options: margins, thresholds and seed.
         analyses: the grouping that was asked about, then those of `also`.
         judgement: every pair of groups, change and harm of every model, as numbers.
-        lost: what some model lacks: kind, name, model, reason.
+        left_out: who is without a score or a known group, cases and structures that a model lacks, and groups
+            too small to be judged: columns kind, name, group, model, reason.
         table_notes: what else a reader must know of the tables, one line each.
         sections: what is held fixed, what was stated before, and how the page was made.
     """
@@ -35,7 +36,7 @@ class Compared:
     options: JudgeOptions
     analyses: tuple[Analysis, ...]
     judgement: GainsJudgement
-    lost: pd.DataFrame
+    left_out: pd.DataFrame
     table_notes: tuple[str, ...] = ()
     sections: ReportSections = field(default_factory=ReportSections)
 
@@ -130,8 +131,3 @@ class Compared:
                 for one in model.changes
             ]
         )
-
-    @property
-    def left_out(self) -> pd.DataFrame:
-        """What some model lacks or nobody's group is known of: columns kind, name, model, reason."""
-        return self.lost

@@ -54,6 +54,10 @@ def read_models(
     if groups is not None:
         grouped = {name: with_groups(source, by, groups, metric) for name, source in given.items()}
         given, by = {name: table for name, (table, _) in grouped.items()}, next(iter(grouped.values()))[1]
+        if indexes:  # which names the rows of models that have none of their own
+            rows = indexes[0][1]
+            alone = {name for name in given if name not in dict(indexes) and len(given[name]) == len(rows)}
+            given |= {name: given[name].set_axis(rows) for name in alone}
     if by is None:
         raise ValueError("by must name the attribute whose levels are the groups, such as by='sex'")
     baseline = next(iter(given)) if baseline is None else str(baseline)
@@ -79,8 +83,8 @@ def hide(scores: dict[str, Scores], pseudonyms: Pseudonyms) -> dict[str, Scores]
     return {name: one.hidden(pseudonyms) for name, one in scores.items()}
 
 
-def match(scores: dict[str, Scores]) -> tuple[dict[str, Scores], pd.DataFrame, list[str]]:
-    """Return the scores of the rows that all models have, in one order; what is lost, and notes."""
+def match(scores: dict[str, Scores]) -> tuple[dict[str, Scores], list[str]]:
+    """Return the scores of the rows that all models have, in one order, and notes."""
     notes = by_model({name: list(map(as_sentence, one.notes)) for name, one in scores.items()})
     baseline = next(iter(scores))
     first = scores[baseline].table.set_index(["case", "label"])
@@ -93,7 +97,6 @@ def match(scores: dict[str, Scores]) -> tuple[dict[str, Scores], pd.DataFrame, l
         common = common[common.isin(pd.MultiIndex.from_frame(one.table[["case", "label"]]))]
     if common.empty:
         raise ValueError(f"models must share cases, got none that {' and '.join(scores)} have")
-    lost = _lost(scores, set(common))
     attributes = [str(name) for name in first if is_attribute(name)]
     who = first.loc[common, ["subject", *attributes]]
     matched = {}
@@ -106,7 +109,7 @@ def match(scores: dict[str, Scores]) -> tuple[dict[str, Scores], pd.DataFrame, l
         table = pd.concat([who, rows[numbers]], axis=1).reset_index()
         table = table[["case", "subject", *attributes, "label", *numbers]]
         matched[name] = replace(one, table=table, table_notes=())
-    return matched, lost, notes
+    return matched, notes
 
 
 def by_model(found: dict[str, list[str]]) -> list[str]:
@@ -171,16 +174,3 @@ def _check_rows_alone(scores: dict[str, Scores], indexes: Sequence[tuple[str, "p
             f"than in {indexes[0][0]}: if it names the subjects, give each table "
             'df.reset_index(names="subject")'
         )
-
-
-def _lost(scores: dict[str, Scores], common: set[tuple[str, str]]) -> pd.DataFrame:
-    rows: list[tuple[str, str, str, str]] = []
-    for name, one in scores.items():
-        rows += [("case", case, name, why) for case, why in one.reasons.items()]
-        pairs = list(zip(one.table["case"], one.table["label"], strict=True))
-        kept = {case for case, _ in common}
-        alone = dict.fromkeys(case for case, label in pairs if (case, label) not in common)
-        for case in alone:
-            what = "some of its labels" if case in kept else "it"
-            rows.append(("case", case, name, f"another model has no score of {what}"))
-    return pd.DataFrame(rows, columns=["kind", "name", "model", "reason"])

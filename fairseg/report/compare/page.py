@@ -28,6 +28,7 @@ from fairseg.report.charts import (
 from fairseg.report.compare.answer import model_answer
 from fairseg.report.compare.card import card_of
 from fairseg.report.compare.compared import Compared
+from fairseg.report.compare.matching import by_model
 from fairseg.report.compare.tables import (
     changes_table,
     counts_of,
@@ -149,16 +150,22 @@ def _page(result: Compared, notes: Sequence[str]) -> str:
             held=result.held_fixed,
             stated=result.sections.stated_in,
         ),
-        left_out=[
-            f"{model}: {counted(len(rows), 'case')}, {reason}: {listed(rows['name'])}"
-            for (model, reason), rows in result.left_out.groupby(["model", "reason"], sort=False)
-        ],
+        left_out=_left_out(result),
         thinned="" if drawn.all() else say("thinned", drawn=int(drawn.sum()), number=drawn.size),
         data=subjects.markup(),
         script=script(),
         policy=Markup(script_policy()),
         metrics=[baseline.title, *(title(name) for name in baseline.metrics if name != "dice")],
     )
+
+
+def _left_out(result: Compared) -> list[str]:
+    """Say who or what is left out and why, a line each; of groups and structures the card tells."""
+    lines: dict[str, list[str]] = {model: [] for model in result.models}
+    named = result.left_out[result.left_out["kind"].isin(["case", "subject"])]
+    for (model, kind, reason), rows in named.groupby(["model", "kind", "reason"], sort=False):
+        lines[str(model)].append(f"{counted(len(rows), str(kind))}, {reason}: {listed(rows['name'])}")
+    return by_model(lines)
 
 
 def _gaps(result: Compared) -> tuple[Markup, int]:

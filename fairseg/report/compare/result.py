@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from fairseg.cohort.columns import OVERALL
 from fairseg.cohort.groups import Groups
@@ -23,6 +24,7 @@ from fairseg.report.compare.answer import answer
 from fairseg.report.compare.beside import other_metrics, unknown_group
 from fairseg.report.compare.card import card_of
 from fairseg.report.compare.compared import Compared
+from fairseg.report.compare.left_out import left_out, unscored_note
 from fairseg.report.compare.matching import (
     by_model,
     hide,
@@ -183,12 +185,12 @@ def compare(
         sections.preregistered.check_metric(next(iter(scores.values())).title)
     if sections.pseudonyms is not None:
         scores = hide(scores, sections.pseudonyms)
-    matched, lost, notes = match(scores)
+    matched, notes = match(scores)
     baseline = next(iter(scores))
     analyses = analyses_of(matched[baseline], **asked)
     notes += by_model({name: skipped_note(one, analyses[0]) for name, one in scores.items()})
     notes += by_model({name: score_checks(one, analyses) for name, one in matched.items()})
-    judgement, lacking = _judged(scores, asked, options)
+    judgement, lost, lacking = _judged(scores, asked, options)
     return ComparisonResult(
         matched,
         baseline,
@@ -203,12 +205,13 @@ def compare(
 
 def _judged(
     scores: Mapping[str, Scores], asked: Mapping[str, Any], options: JudgeOptions
-) -> tuple[GainsJudgement, list[str]]:
-    """Judge the models beside the first, on all rows that some model has; say what is in no overall score."""
+) -> tuple[GainsJudgement, pd.DataFrame, list[str]]:
+    """Judge the models beside the first, on all rows that some model has; say what and who is left out."""
     baseline, *names = scores
     aligned = on_rows_of_all(scores)
     first = aligned[baseline]
-    groupings = [one.grouping() for one in analyses_of(first, **asked)]
+    analyses = analyses_of(first, **asked)
+    groupings = [one.grouping() for one in analyses]
     values = {name: structure_scores(one) for name, one in aligned.items()}
     labels = first.labels
     common = {
@@ -232,16 +235,22 @@ def _judged(
         return np.column_stack([alike.overall, of_labels])
 
     both = {name: of_both(first, aligned[name]) for name in names}
+    of_model = {name: with_overall(one) for name, one in values.items()}
     judgement = judge_gains(
-        with_overall(values[baseline]),
-        {name: with_overall(values[name]) for name in names},
+        of_model[baseline],
+        {name: of_model[name] for name in names},
         groupings,
         structures=(OVERALL, *labels) if several else (OVERALL,),
         paired={name: (with_overall(one), with_overall(two)) for name, (one, two) in both.items()},
         strata=strata_ids(first, asked["adjust"], asked["bins"]),
         options=options,
     )
-    return judgement, lacking
+    overall = {name: one[:, 0] for name, one in of_model.items()}
+    lost = left_out(scores, aligned, overall, common, analyses, judgement)
+    unscored = {
+        name: unscored_note(scores[name], one, overall[name], analyses[0]) for name, one in aligned.items()
+    }
+    return judgement, lost, [*by_model(unscored), *lacking]
 
 
 def _lacking(model: str, labels: Sequence[str], common: CommonStructures) -> list[str]:

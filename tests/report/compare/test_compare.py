@@ -419,6 +419,63 @@ def test_what_one_model_lacks_is_named_and_leaves_the_others_alone() -> None:
     assert len(result.models["base"].table) == len(base) - 3
 
 
+@pytest.mark.parametrize(
+    ("lacking", "told"), [(["other"], "other: 2 subjects"), (["base", "other"], "2 subjects")]
+)
+def test_who_has_no_score_is_named_and_counted_under_any_verdict(
+    lacking: list[str], told: str, tmp_path: Path
+) -> None:
+    models = {"base": table(gap=0.0)}
+    models["other"] = models["base"].copy()
+    for name in lacking:
+        models[name] = models[name].assign(dice=models[name]["dice"].mask(models["base"].index < 2))
+    result = fairseg.compare(models, by="group")
+    assert result.verdict is Verdict.SAME
+    assert result.left_out.to_dict("list") == {
+        "kind": ["subject"] * 2 * len(lacking),
+        "name": ["s000", "s001"] * len(lacking),
+        "group": ["A"] * 2 * len(lacking),
+        "model": [name for name in lacking for _ in range(2)],
+        "reason": ["no structure with a score"] * 2 * len(lacking),
+    }
+    (line,) = [note for note in result.notes if note.startswith(told)]
+    assert "2 of 100 of A" in line
+    assert line in repr(result)
+    assert line in to_terminal(result, result.notes)
+    page = result.save(tmp_path / "out").read_text(encoding="utf-8")
+    assert line in page
+    assert f"{told}, no structure with a score: s000, s001" in page
+
+
+def test_who_is_in_no_group_and_a_score_that_one_model_lacks_are_left_out_by_name() -> None:
+    base = pd.concat([table().assign(label=label) for label in ("LV", "RV")])
+    base["group"] = base["group"].mask(base["subject"] == "s000")
+    lacks = (base["subject"] == "s001") & (base["label"] == "RV")
+    few = base["group"].mask(base["subject"].isin(["s002", "s003"]), "C")
+    base = base.assign(group=few)
+    result = judged(base, base.assign(dice=base["dice"].mask(lacks)))
+    rows = {(kind, name, group, model): why for kind, name, group, model, why in result.left_out.to_numpy()}
+    assert rows["subject", "s000", "unknown", "base"] == rows["subject", "s000", "unknown", "other"]
+    assert "some of its labels" in rows["case", "s001", "A", "other"]
+    assert "fewer than 10" in rows["group", "C", "C", "other"]
+    assert ("case", "s001", "A", "base") not in rows
+
+
+def test_who_is_missing_from_a_table_is_counted_in_the_answer_too() -> None:
+    base = table(gap=0.0)
+    result = fairseg.compare({"base": base, "other": base.iloc[2:]}, by="group")
+    assert "other: 2 subjects without a score take no part: 2 of 100 of A, 0 of 100 of B." in repr(result)
+    assert result.left_out[["name", "model"]].to_numpy().tolist() == [["s000", "base"], ["s001", "base"]]
+
+
+def test_the_index_of_a_series_names_who_is_left_out_of_a_comparison() -> None:
+    base = table(gap=0.0).set_index("subject").rename_axis(None)
+    dice = base["dice"].mask(base.index == "s003")
+    for models in ({"a": dice, "b": base["dice"]}, {"a": base["dice"].to_numpy(), "b": dice}):
+        assert fairseg.compare(models, groups=base["group"]).left_out["name"].tolist() == ["s003"]
+        assert fairseg.compare(models, groups=base["group"].tolist()).left_out["name"].tolist() == ["s003"]
+
+
 def test_tables_without_names_are_matched_by_their_order_and_a_note_says_so() -> None:
     base = table().drop(columns="subject")
     result = judged(base, changed(base, B=0.04))
