@@ -65,6 +65,11 @@ fairseg.losses.GroupDROLoss(groups)(logits, target, ["F", "M", "M", "F"])
 fairseg.losses.BalancedGroupLoss(groups)(logits, target, ids)
 fairseg.losses.ReweightedLoss(groups.counts(groups.encode(df)))(logits, target, ids)
 fairseg.losses.group_weights(df["sex"].value_counts().sort_index())
+dict(fairseg.losses.group_weights(df.sex.value_counts()))["F"] > 0.5
+fairseg.Groups.from_values(df.sex).counts(df.sex).tolist() == [40, 60]
+fairseg.fairness_gap(df.dice, (df.sex == "M").astype(float)) > 0
+fairseg.audit(df.dice, groups=(df.sex == "M").astype(float)).groups["n"].tolist() == [40, 60]
+fairseg.GroupBatchSampler((df.sex == "M").astype(float), 8)
 fairseg.crop.crop(reference, fairseg.crop.Box.around(reference, margin=2)).shape
 fairseg.evaluate("predictions", "references", "groups.csv")
 fairseg.audit(fairseg.evaluate("predictions", "references", fairseg.read_cohort("groups.csv")), by="sex")
@@ -79,6 +84,11 @@ list(fairseg.compare("scores.csv", "others.csv", "sex", reference="M").verdicts)
 fairseg.compare(df.dice, other.dice, groups=df.sex).verdict is fairseg.Verdict.FAIRER
 fairseg.evaluate("predictions", "references", groups="groups.csv")
 fairseg.check("predictions", "references", "groups.csv").exit_code == 0
+fairseg.evaluate([prediction], [reference], {"case": ["p1"], "sex": ["F"]}, labels=1, metrics="dice")
+fairseg.evaluate({"p1": prediction}, {"p1": reference}, {"case": ["p1"]}, labels=1, spacing=(8, 1, 1))
+fairseg.score_case(prediction, reference, labels=1)["dice"].shape == (1,)
+list(fairseg.audit(df, by="age", bins={"age": 50}).groups["group"]) == ["age<50", "age>=50"]
+fairseg.Groups.from_values(df.age, bins=50).names == ("age<50", "age>=50")
 fairseg.audit(named.dice, groups=named.sex).left_out["name"].tolist() == ["p00"]
 fairseg.audit(named, by="sex").left_out["name"].tolist() == ["p00"]
 fairseg.audit(named.dice.tolist(), groups=named.sex).left_out["name"].tolist() == ["p00"]
@@ -193,6 +203,27 @@ def test_a_line_that_a_person_would_type(
         ('fairseg.audit("here", "there", by="sex")', "predictions, references and cohort"),
         ('fairseg.compare(a=df, b=other, by="sex")', "fairseg.compare"),
         ("fairseg.evaluate('here', 'there')", "cohort.*fairseg.evaluate"),
+        ("fairseg.audit(df, by='sex', margin='0.02')", "margin must be above 0 and at most 1, got '0.02'"),
+        (
+            "fairseg.audit(df, by='sex', min_size='10')",
+            "min_size must be a whole number of at least 2, got '10'",
+        ),
+        ("fairseg.audit(df, by='sex', failure_threshold='0.5')", "failure_threshold must be .* got '0.5'"),
+        ("fairseg.plan(df, by='sex', difference='0.02')", "difference must be .* got '0.02'"),
+        ("fairseg.plan(median=0.9, iqr=0.05, sizes=(400, 12), power='0.8')", "power must be .* got '0.8'"),
+        ("fairseg.metrics.hausdorff(prediction, reference, percentile='95')", "percentile must .* got '95'"),
+        (
+            "fairseg.score_case(prediction, reference, metrics=['nsd'], tolerance='2')",
+            "tolerance must .* got '2'",
+        ),
+        (
+            "fairseg.statistics.bootstrap_interval(df.dice, df.sex, 'fairness_gap', level='0.9')",
+            "level .* got '0.9'",
+        ),
+        ("fairseg.losses.GroupDROLoss(2, step_size='0.01')", "step_size must .* got"),
+        ("fairseg.losses.CVaRGroupLoss(2, alpha='0.3')", "alpha must .* got"),
+        ("fairseg.losses.group_weights([1, 2], eps='1')", "eps must .* got '1'"),
+        ("fairseg.losses.CrossEntropyLoss(label_smoothing='0.1')", "label_smoothing must .* got"),
         ("fairseg.audit(df.assign(dice=df.dice * 100), by='sex')", r"fairseg\.scoring\.Scores\.of\("),
     ],
 )

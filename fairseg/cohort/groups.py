@@ -290,15 +290,18 @@ class Groups:
             raise ValueError(not_among("group", name, self.names, between="; "))
         return names.index(sorted(str(name).split(", ")))
 
-    def counts(self, ids: npt.ArrayLike) -> npt.NDArray[np.int64]:
-        """Return how many ids each group has, int64 (G,); unknown ids are not counted.
+    def counts(self, ids: Vector) -> npt.NDArray[np.int64]:
+        """Return how many ids or names each group has, int64 (G,); unknown ones are not counted.
 
-        >>> Groups.from_table({"sex": ["F", "M"]}, by="sex").counts([0, 0, 1, -1])
-        array([2, 1])
+        >>> groups = Groups.from_values(["F", "M"])
+        >>> groups.counts([0, 0, 1, -1]), groups.counts(["M", None, "M"])
+        (array([2, 1]), array([0, 2]))
         """
-        given = np.asarray(ids)
-        if given.size and given.dtype.kind not in "iu":
-            raise ValueError(f"ids must be integers, got dtype {given.dtype}")
+        given = read_vector(ids, "ids")
+        if not isinstance(given, np.ndarray):
+            if any(isinstance(value, float) and not is_missing(value) for value in given):
+                raise ValueError(f"ids must be integers or names of groups, got {brief(ids)}")
+            given = self._encode_vector(given)
         if given.size and not UNKNOWN <= given.min() <= given.max() < len(self):
             raise ValueError(
                 f"ids must lie between -1 and {len(self) - 1}, got {given.min()} to {given.max()}"

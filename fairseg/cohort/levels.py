@@ -55,10 +55,10 @@ def bin_numeric(values: Sequence[Any], edges: Sequence[float], name: str) -> lis
     return [None if number is None else labels[place] for number, place in zip(numbers, places, strict=True)]
 
 
-def check_edges(name: str, values: Sequence[float]) -> tuple[float, ...]:
-    """Return the edges of bins as numbers, or raise a ValueError that names the attribute."""
+def check_edges(name: str, values: float | Sequence[float]) -> tuple[float, ...]:
+    """Return the edges of bins, or the one, as numbers, or raise a ValueError that names the attribute."""
     try:
-        edges = tuple(float(value) for value in values)
+        edges = tuple(map(float, [values] if isinstance(values, Real | float) else values))
     except (TypeError, ValueError):
         edges = ()
     if not edges or not all(map(isfinite, edges)) or list(edges) != sorted(set(edges)):

@@ -1,7 +1,7 @@
 """Vectors of group ids or of attribute values, in whatever people keep them: lists, NumPy, pandas, torch."""
 
 from collections.abc import Mapping
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -18,8 +18,8 @@ def read_vector(values: Vector, argument: str = "values") -> Integers | list[Any
     """Return integers as an array, with -1 where one is missing, and anything else as a list of values.
 
     Integers are NumPy's, torch's and pandas' (also nullable) integers, Python's in a list, and whole numbers
-    beside NaN, which is what pandas makes of integers when one is missing. True and False are values like
-    text, and so is all of a pandas Categorical.
+    as floats, which is what pandas makes of integers beside a missing one and leaves when that row is
+    dropped. True and False are values like text, and so is all of a pandas Categorical.
 
     Args:
         values: one a sample, (N,).
@@ -81,9 +81,6 @@ def _integers(values: list[Any]) -> Integers | list[Any]:
     known = [value for value, nothing in zip(values, missing, strict=True) if not nothing]
     numbers = [isinstance(value, Real) and not isinstance(value, bool) for value in known]
     if not known or not all(numbers) or not all(float(value).is_integer() for value in known):
-        return values
-    # pandas turns integers into floats where one is missing; where none is, floats were meant as floats.
-    if len(known) == len(values) and not all(isinstance(value, Integral) for value in known):
         return values
     return np.array(
         [-1 if gone else int(value) for value, gone in zip(values, missing, strict=True)], dtype=np.int64

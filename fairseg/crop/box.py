@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from operator import index
 from typing import Any, TypeVar
 
@@ -178,7 +179,7 @@ def crop(array: Array, box: Box, fill: float = 0) -> Array:
         fill: value outside the image.
 
     Raises:
-        ValueError: the array has fewer axes than the box.
+        ValueError: the array has fewer axes than the box, or its type has no such number as `fill`.
 
     >>> crop(np.arange(12).reshape(3, 4), Box((1, -1), (4, 2)), fill=9)
     array([[9, 4, 5],
@@ -204,7 +205,8 @@ def uncrop(array: Array, box: Box, shape: Sequence[int], fill: float = 0) -> Arr
         fill: value outside the box.
 
     Raises:
-        ValueError: the last axes of the array are not of the box's shape, or shape has another length.
+        ValueError: the last axes of the array are not of the box's shape, shape has another length, or the
+            type of the array has no such number as `fill`.
 
     >>> uncrop(np.ones((1, 2)), Box((1, 2), (2, 4)), (2, 3))
     array([[0., 0., 0.],
@@ -264,9 +266,26 @@ def _overlap(box: Box, size: tuple[int, ...]) -> tuple[tuple[slice, ...], tuple[
 
 
 def _filled(like: Any, shape: tuple[int, ...], fill: float) -> Any:
-    if hasattr(like, "new_full"):
-        return like.new_full(shape, fill)
-    return np.full(shape, fill, dtype=like.dtype)
+    """Return an array of a value, or raise a ValueError where its type has no such number."""
+    make = like.new_full if hasattr(like, "new_full") else partial(np.full, dtype=like.dtype)
+    if isinstance(fill, int | float) and fill == 0:  # which every type has: no GPU is asked
+        return make(shape, fill)
+    try:
+        with np.errstate(invalid="ignore"):
+            right = bool(make((1,), fill)[0].item() == fill) or not _is_whole(like)
+    except (OverflowError, RuntimeError, TypeError, ValueError):
+        right = False
+    if not right:
+        raise ValueError(
+            f"fill must be a number that an array of {like.dtype} has, got {fill!r}: convert the array first"
+        )
+    return make(shape, fill)
+
+
+def _is_whole(array: Any) -> bool:
+    """Say whether an array holds integers or truth values alone, NumPy's or torch's."""
+    kind = getattr(array.dtype, "kind", None)
+    return kind in "biu" if kind else not (array.dtype.is_floating_point or array.dtype.is_complex)
 
 
 def _leading(array: Any, box: Box) -> tuple[int, ...]:

@@ -10,6 +10,7 @@ from skimage.measure import label
 from torch import Tensor, nn
 
 from fairseg.crop.box import Box, crop, overlap, uncrop
+from fairseg.io.arguments import fits
 from fairseg.io.sentences import brief
 
 Network = Callable[[Tensor], Any]
@@ -79,8 +80,8 @@ class Cascade(nn.Module):
             raise ValueError(f'fallback must be a Box, "center" or "error", got {brief(fallback)}')
         if isinstance(fallback, Box) and fallback.ndim != len(self.size):
             raise ValueError(f"fallback must have the crop's {len(self.size)} axes, got {fallback.ndim}")
-        if margin < 0:
-            raise ValueError(f"margin must be 0 or more, got {margin}")
+        if not fits(margin, lambda voxels: voxels >= 0):
+            raise ValueError(f"margin must be 0 or more, got {margin!r}")
         if standardize not in (None, "crop", "organ"):
             raise ValueError(f'standardize must be None, "crop" or "organ", got {brief(standardize)}')
         self.margin, self.fallback, self.shared = margin, fallback, shared

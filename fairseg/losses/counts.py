@@ -9,6 +9,7 @@ from torch import Tensor
 
 from fairseg.cohort import Groups, as_ids
 from fairseg.cohort.vectors import read_vector
+from fairseg.io.arguments import fits
 from fairseg.io.sentences import brief
 
 # One number a group; name -> number; or the group of each sample of the cohort, to be counted.
@@ -21,13 +22,12 @@ def group_weights(
     eps: float = 1e-6,
     normalize: str = "sum",
     method: Literal["inverse", "kamiran_calders"] = "inverse",
-) -> Tensor:
+) -> Any:
     """Weight groups inversely to their size (Eq. 1-2 of Lee et al. 2025).
 
     `w_g = N / (n_g + eps)`, with N the number of samples in all groups, then divided by their sum. This is
     not the reweighing of Kamiran and Calders (2012), which the paper cites. They make an outcome y
-    independent of
-    the group: `P(g) P(y) / P(g, y)`, for `method="kamiran_calders"`.
+    independent of the group: `P(g) P(y) / P(g, y)`, for `method="kamiran_calders"`.
 
     Args:
         counts: samples of each group in the training cohort, (G,), all positive; or a mapping or pandas
@@ -41,32 +41,49 @@ def group_weights(
         method: "inverse" or "kamiran_calders".
 
     Returns:
-        Weights (G,), of torch's default type, in the order of the ids: that of `counts`, or for names that of
-        `Groups.from_values`. Weights (G, Y) for "kamiran_calders", 0 where there are no samples.
+        Weights (G,), a tensor of torch's default type, in the order of the ids. Where names (or ids as keys)
+        went in, a pandas Series, float64, indexed by them: in the order of the mapping or Series of counts,
+        for names of samples in that of `Groups.from_values`. The losses take it as it is. Weights (G, Y) for
+        "kamiran_calders", 0 where there are no samples: a tensor, or of a DataFrame one like it.
 
     Raises:
         ValueError: a group has no samples (its number is named), or an option is unknown.
 
     >>> group_weights([300, 100])
     tensor([0.2500, 0.7500])
-    >>> group_weights({"M": 300, "F": 100}, normalize="mean")
-    tensor([1.5000, 0.5000])
+    >>> group_weights({"M": 300, "F": 100}).round(2).to_dict()
+    {'M': 0.25, 'F': 0.75}
     >>> group_weights([[10, 30], [30, 10]], method="kamiran_calders")  # P(g) P(y) = 1/4, P(g, y) = 1/8 or 3/8
     tensor([[2.0000, 0.6667],
             [0.6667, 2.0000]])
     """
     if normalize not in ("sum", "mean"):
         raise ValueError(f'normalize must be "sum" or "mean", got {normalize!r}')
-    if not 0 <= eps < float("inf"):
-        raise ValueError(f"eps must be 0 or more, got {eps}")
+    if not fits(eps, lambda number: 0 <= number < float("inf")):
+        raise ValueError(f"eps must be 0 or more, got {eps!r}")
     if method == "kamiran_calders":
         return _kamiran_calders(counts)
     if method != "inverse":
         raise ValueError(f'method must be "inverse" or "kamiran_calders", got {method!r}')
-    _, number = read_counts(counts)
+    groups, number = read_counts(counts)
     weight = number.sum() / (number + eps)
     weight = weight / (weight.sum() if normalize == "sum" else weight.mean())
-    return weight.to(torch.get_default_dtype())
+    keys = list(counts) if isinstance(counts, Mapping) else _keys_of(counts)
+    if keys is None and (groups is None or isinstance(counts, Tensor)):
+        return weight.to(torch.get_default_dtype())
+    import pandas as pd  # noqa: PLC0415  (only where names went in)
+
+    names = list(range(len(weight))) if groups is None else list(groups.names)
+    if keys is None:
+        return pd.Series(weight.numpy(), index=pd.Index(names, name="group"))
+    ids = read_vector(keys, "the keys of counts") if groups is None else groups.encode(keys)
+    return pd.Series(weight.numpy()[np.asarray(ids)], index=pd.Index(keys, name="group"))
+
+
+def _keys_of(counts: Any) -> Any:
+    """Return the index of a Series of numbers of samples; None of anything else."""
+    is_series = hasattr(counts, "index") and hasattr(counts, "to_numpy") and not hasattr(counts, "columns")
+    return counts.index if is_series and all(map(_is_number, counts.tolist())) else None
 
 
 def read_counts(
@@ -90,9 +107,8 @@ def read_counts(
         raise ValueError(f"{argument} must be numbers of samples, got Groups: try groups.counts(ids)")
     if isinstance(counts, Mapping):
         return _by_key(list(counts), list(counts.values()), groups, argument)
-    series: Any = counts if hasattr(counts, "index") and hasattr(counts, "to_numpy") else None
-    if series is not None and all(map(_is_number, values := series.tolist())):
-        return _by_key(series.index, values, groups, argument)
+    if (keys := _keys_of(counts)) is not None:
+        return _by_key(keys, list(counts), groups, argument)
     if isinstance(counts, Tensor) or _is_number_vector(counts):
         return groups, check_counts(counts, argument)
     return _of_samples(counts, groups, argument)
@@ -132,7 +148,7 @@ def _by_key(
     return names, check_counts([values[row] for row in np.argsort(ids)], argument)
 
 
-def _kamiran_calders(counts: Any) -> Tensor:
+def _kamiran_calders(counts: Any) -> Any:
     table = np.asarray(counts, dtype=np.float64)
     if table.ndim != 2 or not table.size or not (np.isfinite(table) & (table >= 0)).all():
         raise ValueError(
@@ -143,6 +159,8 @@ def _kamiran_calders(counts: Any) -> Tensor:
             raise ValueError(f"counts must be positive for an outcome of every group, group {group} has none")
     expected = table.sum(axis=1, keepdims=True) * table.sum(axis=0) / table.sum()
     weight = np.divide(expected, table, out=np.zeros_like(table), where=table > 0)
+    if hasattr(counts, "columns"):  # a DataFrame, with names
+        return type(counts)(weight, index=counts.index, columns=counts.columns)
     return torch.from_numpy(weight).to(torch.get_default_dtype())
 
 

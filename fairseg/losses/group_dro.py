@@ -6,6 +6,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from fairseg.io.arguments import fits
 from fairseg.losses.base import Base
 from fairseg.losses.counts import Counts
 from fairseg.losses.group_loss import GroupLoss
@@ -88,9 +89,9 @@ class GroupDROLoss(GroupLoss):
         **options: Any,
     ) -> None:
         super().__init__(num_groups, base, **options)
-        if not 0 < step_size < float("inf"):
+        if not fits(step_size, lambda size: 0 < size < float("inf")):
             raise ValueError(f"step_size must be above 0, got {step_size}")
-        if not 0 <= adjustment < float("inf"):
+        if not fits(adjustment, lambda number: 0 <= number < float("inf")):
             raise ValueError(f"adjustment must be 0 or more, got {adjustment}")
         if adjustment and group_counts is None:
             raise ValueError("adjustment needs group_counts, the samples of each group in the cohort")

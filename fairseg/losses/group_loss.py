@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from fairseg.cohort import Groups, as_groups
 from fairseg.cohort.vectors import Vector
+from fairseg.io.arguments import fits
 from fairseg.losses.base import (
     Base,
     check_additive,
@@ -397,7 +398,7 @@ def _check_within(within_group: str, alpha: float | None, *, pooled: bool) -> fl
         if alpha is not None:
             raise ValueError(f'alpha is the share of within_group="cvar", got {alpha} with "mean"')
         return None
-    if alpha is None or not 0 < alpha <= 1:
+    if alpha is None or not fits(alpha, lambda share: 0 < share <= 1):
         raise ValueError(f'within_group="cvar" needs alpha above 0 and at most 1, got {alpha}')
     if pooled:
         raise ValueError('within_group="cvar" needs a base with a loss of each sample, got a pooled one')

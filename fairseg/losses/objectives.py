@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from fairseg.cohort import Groups
+from fairseg.io.arguments import fits
 from fairseg.losses.base import Base
 from fairseg.losses.counts import Counts, group_weights, read_counts
 from fairseg.losses.group_loss import GroupLoss
@@ -124,7 +125,7 @@ class CVaRGroupLoss(GroupLoss):
     ) -> None:
         same = alpha if options.get("within_group") == "cvar" else None
         super().__init__(num_groups, base, alpha=within_alpha or same, **options)
-        if not 0 < alpha <= 1:
+        if not fits(alpha, lambda share: 0 < share <= 1):
             raise ValueError(f"alpha must lie above 0 and be at most 1, got {alpha}")
         self.alpha = float(alpha)
         self._keep_positive("group_counts", group_counts, "group_counts")
@@ -207,7 +208,7 @@ class VRExLoss(GroupLoss):
         self, num_groups: NumGroups, base: Base | None = None, *, penalty: float = 1.0, **options: Any
     ) -> None:
         super().__init__(num_groups, base, **options)
-        if not 0 <= penalty < float("inf"):
+        if not fits(penalty, lambda number: 0 <= number < float("inf")):
             raise ValueError(f"penalty must be 0 or more, got {penalty}")
         self.penalty = float(penalty)
 

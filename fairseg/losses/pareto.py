@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fairseg.io.arguments import fits
 from fairseg.losses.base import Base
 from fairseg.losses.group_loss import GroupLoss
 from fairseg.losses.grouping import NumGroups
@@ -52,7 +53,7 @@ class ParetoMinimaxLoss(GroupLoss):
     ) -> None:
         same = alpha if options.get("within_group") == "cvar" else None
         super().__init__(num_groups, base, alpha=within_alpha or same, **options)
-        if not 0 < alpha < 1:
+        if not fits(alpha, lambda share: 0 < share < 1):
             raise ValueError(f"alpha must lie between 0 and 1, got {alpha}")
         if isinstance(k_min, bool) or not isinstance(k_min, int) or k_min < 1:
             raise ValueError(f"k_min must be an integer of at least 1, got {k_min!r}")

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fairseg.io.arguments import fits
 from fairseg.io.sentences import brief
 from fairseg.losses.grouping import is_transformed, plain
 
@@ -56,7 +57,7 @@ class CrossEntropyLoss(nn.Module):
         label_smoothing: float = 0.0,
     ) -> None:
         super().__init__()
-        if not 0.0 <= label_smoothing <= 1.0:
+        if not fits(label_smoothing, lambda share: 0.0 <= share <= 1.0):
             raise ValueError(f"label_smoothing must lie between 0 and 1, got {label_smoothing}")
         self.ignore_index, self.label_smoothing = ignore_index, float(label_smoothing)
         self.register_buffer("class_weight", _class_weight(class_weight))
@@ -151,7 +152,7 @@ class SoftDiceLoss(PooledLoss):
         pool: Pool = "sample",
     ) -> None:
         super().__init__()
-        if not smooth >= 0:
+        if not fits(smooth, lambda number: number >= 0):
             raise ValueError(f"smooth must be 0 or more, got {smooth}")
         self.include_background, self.smooth = include_background, float(smooth)
         self.ignore_index, self.pool = ignore_index, check_pool(pool)

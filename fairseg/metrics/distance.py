@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from fairseg.io.arguments import fits
 from fairseg.metrics.masks import Pair, Structures
 from fairseg.metrics.pairs import pair_of
 from fairseg.metrics.surface import SurfaceDistances, surface_distances
@@ -61,8 +62,8 @@ def hausdorff(
     >>> hausdorff([[1, 1, 0, 0]], [[0, 0, 0, 1]], [1], spacing=(5.0, 2.0))
     array([6.])
     """
-    if not 0.0 <= percentile <= 100.0:
-        raise ValueError(f"percentile must lie between 0 and 100, got {percentile}")
+    if not fits(percentile, lambda share: 0.0 <= share <= 100.0):
+        raise ValueError(f"percentile must lie between 0 and 100, got {percentile!r}")
     if directed not in ("max", "pooled"):
         raise ValueError(f'directed must be "max" or "pooled", got {directed!r}')
     check_empty(empty)
@@ -250,9 +251,9 @@ def check_empty(empty: str) -> None:
 
 def check_tolerance(tolerance: float | None) -> None:
     """Raise a ValueError unless `tolerance` is a finite number of mm >= 0."""
-    if tolerance is None or not (np.isfinite(tolerance) and tolerance >= 0):
+    if tolerance is None or not fits(tolerance, lambda distance: 0 <= distance < np.inf):
         needed = "; nsd needs it, such as tolerance=2 or --tolerance 2" if tolerance is None else ""
-        raise ValueError(f"tolerance must be a number of mm >= 0, got {tolerance}{needed}")
+        raise ValueError(f"tolerance must be a number of mm >= 0, got {tolerance!r}{needed}")
 
 
 def _measured(distances: SurfaceDistances) -> npt.NDArray[np.intp]:

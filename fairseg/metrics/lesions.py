@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import label
 
+from fairseg.io.arguments import fits
 from fairseg.metrics.masks import Mask, MaskPair, Structures, structure_values
 from fairseg.metrics.pairs import pair_of
 
@@ -186,7 +187,7 @@ def match_lesions(pair: MaskPair, min_iou: float) -> list[Lesions]:
 
 def check_min_iou(min_iou: float) -> None:
     """Raise a ValueError unless `min_iou` is a number from 0 to 1."""
-    if not 0.0 <= min_iou <= 1.0:
+    if not fits(min_iou, lambda share: 0.0 <= share <= 1.0):
         raise ValueError(f"min_iou must be a number from 0 to 1, got {min_iou}")
 
 

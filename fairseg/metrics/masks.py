@@ -17,7 +17,7 @@ from fairseg.cohort.columns import OVERALL
 from fairseg.io.sentences import brief
 from fairseg.io.voxel_data import is_one_hot
 
-Labels = Sequence[int] | Mapping[str, int]
+Labels = int | Sequence[int] | Mapping[str, int]
 # A structure is a label, or a union of labels.
 Structures = Labels | Mapping[str, int | tuple[int, ...]] | Mapping[str | int, tuple[int, ...]]
 Unions = tuple[tuple[int, ...], ...]  # of each structure its label values
@@ -330,12 +330,14 @@ def _is_union(value: object) -> bool:
 
 
 def label_values(labels: Labels) -> dict[str | int, int]:
-    """Return the labels as name -> value, in the order given; plain ints are their own names.
+    """Return the labels, or the one, as name -> value, in the order given; plain ints are their own names.
 
     Raises:
         ValueError: no labels, a label that is not an integer or not positive (0 is background),
             or the same value twice.
     """
+    if isinstance(labels, int | np.integer) and not isinstance(labels, bool):
+        labels = (int(labels),)
     if isinstance(labels, str | bytes) or not isinstance(labels, Mapping | Sequence | np.ndarray):
         raise ValueError(f"labels must be a sequence of ints or a mapping name -> int, got {brief(labels)}")
     items = labels.items() if isinstance(labels, Mapping) else [(value, value) for value in labels]

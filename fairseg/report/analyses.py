@@ -1,5 +1,6 @@
 """Which groups are compared: what `audit` and `compare` are asked for, checked against the scores."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from fairseg.io.calls import Call, is_path
 from fairseg.io.sentences import brief, counted, did_you_mean, listed, not_among
 from fairseg.metrics.fairness import Floats
 from fairseg.metrics.grouped import as_values
+from fairseg.scoring.arrays import are_arrays
 from fairseg.scoring.subjects import (
     STRUCTURE_SIZE,
     Membership,
@@ -87,13 +89,20 @@ def audit_as_meant(*given: Any, groups: Any = None, **options: Any) -> Call:
     >>> audit_as_meant({"dice": [0.9], "sex": ["F"]}, groups="sex")[1]
     {'by': 'sex'}
     """
-    if len(given) > 1 and all(map(_is_table, given[:2])):
+    arrays = len(given) > 1 and any(map(are_arrays, given[:2]))
+    if len(given) > 1 and not arrays and all(map(_is_table, given[:2])):
         raise TypeError("audit takes one table; of two type fairseg.compare({'a': a, 'b': b}, by='sex')")
     paths = len(given) > 1 and all(isinstance(one, str | Path) for one in given[:2])
-    if paths and not is_path(given[0]) and ("by" in options or len(given) > 3 or Path(given[0]).is_dir()):
+    named = paths and not is_path(given[0])
+    if arrays or (named and ("by" in options or len(given) > 3 or Path(given[0]).is_dir())):
         names = ("predictions", "references", "cohort", "by", "reference")
         options |= dict(zip(names, given, strict=False))
         given = given[len(names) :]
+    if len(given) == 1 and _is_folder(given[0]):
+        raise ValueError(
+            f"scores must be a table, got the folder {given[0]}: masks are scored beside the references, "
+            f"fairseg.audit({str(given[0])!r}, 'references', 'groups.csv', by='sex')"
+        )
     if options.get("predictions") is not None and (is_path(groups) or isinstance(groups, pd.DataFrame)):
         options.setdefault("cohort", groups)
         groups = None
@@ -105,6 +114,9 @@ def audit_as_meant(*given: Any, groups: Any = None, **options: Any) -> Call:
 def compare_as_meant(*given: Any, **options: Any) -> Call:
     """Take scores one after another, or a list of them, for those of models called after their files.
 
+    Raises:
+        ValueError: a model is a folder of masks, which must be scored first.
+
     >>> compare_as_meant("a.csv", "b.csv", "sex")[0]
     ({'a': 'a.csv', 'b': 'b.csv'}, 'sex')
     >>> compare_as_meant([0.9, 0.8], [0.8, 0.8], groups=["F", "M"])[0]
@@ -115,6 +127,15 @@ def compare_as_meant(*given: Any, **options: Any) -> Call:
         vector = "groups" in options and hasattr(thing, "__len__") and not isinstance(thing, str)
         return vector or _is_table(thing)
 
+    first = given[0] if given else options.get("models", ())
+    parts = (
+        first.values() if isinstance(first, Mapping) else [*given, *first] if type(first) is list else given
+    )
+    if folder := next(filter(_is_folder, parts), None):
+        raise ValueError(
+            f"models must be tables of scores, got the folder {folder}: score each first, fairseg.compare("
+            f"{{'a': fairseg.evaluate({str(folder)!r}, 'references', 'groups.csv'), 'b': ...}}, by='sex')"
+        )
     if given and isinstance(given[0], list | tuple) and all(map(are_scores, given[0])):
         models, rest = list(given[0]), given[1:]
     else:
@@ -129,6 +150,10 @@ def compare_as_meant(*given: Any, **options: Any) -> Call:
 
 def _is_table(thing: Any) -> bool:
     return isinstance(thing, pd.DataFrame | Mapping | Scores) or is_path(thing)
+
+
+def _is_folder(thing: Any) -> bool:
+    return isinstance(thing, str | Path) and os.path.isdir(thing)  # noqa: PTH112  (of names too long for a file)
 
 
 def is_vector(by: Any, scores: Any) -> bool:

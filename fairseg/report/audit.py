@@ -47,6 +47,8 @@ from fairseg.statistics.page import judge_page
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from fairseg.scoring.arrays import Arrays, Folders
+
 
 class AuditResult(Audited):
     """What an audit found. Printed, it is the answer and the table of groups; in a notebook, the card.
@@ -137,8 +139,8 @@ def audit(
     reference: str | None = None,
     *,
     groups: Any = None,
-    predictions: str | Path | None = None,
-    references: str | Path | None = None,
+    predictions: "Folders | Arrays | None" = None,
+    references: "str | Path | Arrays | None" = None,
     cohort: Cohort | None = None,
     labels: Structures | None = None,
     prediction_labels: Structures | None = None,
@@ -174,8 +176,9 @@ def audit(
         reference: the group that the others are compared with; None: all pairs (of more than eight groups,
             each with all others).
         groups: one value a subject or row, (N,), in place of `by`: names of groups (NumPy, pandas, list).
-        predictions: folder of predicted masks, with `references` and `cohort` in place of `scores`.
-        references: folder of reference masks.
+        predictions: folder of predicted masks, with `references` and `cohort` in place of `scores`; or arrays
+            by case, see `fairseg.evaluate`.
+        references: folder of reference masks, or arrays likewise.
         cohort: table of cases with the attributes, or its path; see `fairseg.evaluate`.
         labels: of the masks, as in `fairseg.evaluate`.
         prediction_labels: the same of the predictions, where these have other values.

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from fairseg.cohort.groups import Groups
+from fairseg.io.arguments import fits
 from fairseg.io.calls import says_what_to_type
 from fairseg.io.sentences import listed
 from fairseg.metrics.fairness import Floats
@@ -235,12 +236,12 @@ def plan(
     if endpoint not in ("typical", "failures"):
         raise ValueError(f"endpoint must be 'typical' or 'failures', got {endpoint!r}")
     for name, value in (("difference", difference), ("failure_threshold", failure_threshold)):
-        if not 0 < value < 1:
-            raise ValueError(f"{name} must be above 0 and below 1, got {value}")
-    if sizes is not None and (len(sizes) != 2 or any(size != int(size) or size < 2 for size in sizes)):
+        if not fits(value, lambda share: 0 < share < 1):
+            raise ValueError(f"{name} must be above 0 and below 1, got {value!r}")
+    if sizes is not None and (len(sizes) != 2 or not all(fits(one, _is_size) for one in sizes)):
         raise ValueError(f"sizes must be two whole numbers of at least 2, got {', '.join(map(str, sizes))}")
     _check_assumptions(scores, endpoint, median=median, iqr=iqr, failure_rate=failure_rate)
-    if failure_rate is not None and not 0 <= failure_rate < 1:
+    if failure_rate is not None and not fits(failure_rate, lambda share: 0 <= share < 1):
         raise ValueError(f"failure_rate must be at least 0 and below 1, got {failure_rate}")
     planned = partial(
         _planned,
@@ -364,6 +365,10 @@ def _pools(
         _check_pool(f"group {grouping.group_names[code]}", pool)
         pools.append((grouping.group_names[code], pool))
     return pools
+
+
+def _is_size(number: float) -> bool:
+    return number == int(number) and number >= 2
 
 
 def _check_pool(name: str, pool: Floats) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,9 @@ def as_stated(arguments: Mapping[str, Any]) -> tuple[dict[str, Any], JudgeOption
         ValueError: as `read_preregistration`, or an option differs from its default and from the file.
     """
     given = {name: arguments[name] for name in DEFAULTS}
+    if isinstance(given["bins"], Mapping):
+        one_each = {name: (edges,) for name, edges in given["bins"].items() if isinstance(edges, Real)}
+        given["bins"] = {**given["bins"], **one_each}
     sections = arguments["sections"] or ReportSections()
     if arguments["preregister"] is not None:
         file = read_preregistration(arguments["preregister"])

@@ -40,6 +40,7 @@ from fairseg.io.structure_files import hint_of_layout
 from fairseg.metrics.distance import Empty
 from fairseg.metrics.masks import Structures
 from fairseg.metrics.score import OF_LESIONS, Measures
+from fairseg.scoring.arrays import Arrays, Folders, as_folders
 from fairseg.scoring.case import Job, Result, score_files
 from fairseg.scoring.cross_check import cross_check_scores, import_medpy, read_by_medpy
 from fairseg.scoring.labels import LabelMap, check_structures_occur, label_map, values_of
@@ -51,33 +52,30 @@ logger = logging.getLogger(__name__)
 _MOST_ERRORS = 5  # of skipped cases that are told; all of them stand in the result
 
 
-Folders = str | Path | Sequence[str | Path]
-
-
 def evaluate_as_meant(*given: Any, **options: Any) -> Call:
     """Take the table of cases under the name that the commands have for it, `groups`, too.
 
     Raises:
-        ValueError: masks are given as arrays.
+        ValueError: one array is given in the place of folders.
     """
     if any(hasattr(one, "shape") and not isinstance(one, pd.DataFrame) for one in given[:2]):
         raise ValueError(
-            "predictions and references must be folders of masks, got arrays: "
-            "fairseg.metrics.score_case(prediction, reference, labels={'LV': 1}) scores those of one case"
+            "predictions and references must be folders of masks, or arrays by case, {'p01': mask}, got one "
+            "array: fairseg.score_case(prediction, reference, labels={'LV': 1}) scores one case"
         )
     return given, {"cohort" if name == "groups" else name: value for name, value in options.items()}
 
 
 @says_what_to_type("fairseg.evaluate('predictions', 'references', 'groups.csv')", evaluate_as_meant)
 def evaluate(
-    predictions: Folders,
-    references: str | Path,
+    predictions: Folders | Arrays,
+    references: str | Path | Arrays,
     cohort: Cohort,
     *,
     labels: Structures | None = None,
     prediction_labels: Structures | None = None,
     ignore: int | None = None,
-    metrics: Sequence[str] = ("dice", "hd"),
+    metrics: str | Sequence[str] = ("dice", "hd"),
     empty: Empty = "nan",
     tolerance: float | None = None,
     min_iou: float = 0.5,
@@ -100,8 +98,9 @@ def evaluate(
 
     Args:
         predictions: folder of the model's label masks, in any format that is read (docs/audit.md); or
-            several, as of the folds of a cross-validation, which must have no case in common.
-        references: folder of the ground-truth masks.
+            several, as of the folds of a cross-validation, which must have no case in common. Or arrays
+            (NumPy, torch): case -> mask, or a list of them in the order of the cohort.
+        references: folder of the ground-truth masks, or arrays likewise.
         cohort: table of cases with the columns `case`, `subject` (if absent, the case is the
             subject) and the attributes, as from `read_cohort`; or the path of its file.
         labels: label values, or name -> value or tuple of values, whose union is the structure. `None`:
@@ -153,7 +152,12 @@ def evaluate(
 
 
 def score_folders(
-    predictions: Folders, references: str | Path, cohort: Cohort, *, metric: str = "dice", **options: Any
+    predictions: Folders | Arrays,
+    references: str | Path | Arrays,
+    cohort: Cohort,
+    *,
+    metric: str = "dice",
+    **options: Any,
 ) -> Scores:
     """Score folders as `evaluate` does, with its options; `metric` is the one that groups are judged by.
 
@@ -169,14 +173,34 @@ def score_folders(
 
 
 def _score(
-    predictions: Folders,
-    references: str | Path,
-    cohort: Cohort,
+    predictions: Folders | Arrays, references: str | Path | Arrays, cohort: Cohort, **options: Any
+) -> tuple[pd.DataFrame, list[str]]:
+    """Return the table of `evaluate`, and the notes that belong to no row of it; all are logged."""
+    read = _checked(cohort)
+    with as_folders(predictions, references, read[0].index) as (predicted, true, told):
+        scores, notes = _score_files(predicted, true, read, **options)
+    for name in (NOTE, SKIPPED):
+        if name in scores:
+            scores[name] = [told(text) if isinstance(text, str) else text for text in scores[name]]
+    notes = [note if isinstance(note, NamingNote) else told(note) for note in notes]
+    checked = Scores.of(scores)
+    left_out = [f"skipped case {case}: {error}" for case, error in checked.reasons.items()]
+    for note in (*notes, *checked.notes, *left_out[:_MOST_ERRORS]):
+        logger.warning("%s", note)
+    if len(left_out) > _MOST_ERRORS:
+        logger.warning("skipped %s", counted(len(left_out) - _MOST_ERRORS, "more case"))
+    return scores, notes
+
+
+def _score_files(
+    folders: Sequence[Path],
+    references: Path,
+    read: tuple[pd.DataFrame, tuple[str, ...]],
     *,
     labels: Structures | None = None,
     prediction_labels: Structures | None = None,
     ignore: int | None = None,
-    metrics: Sequence[str] = ("dice", "hd"),
+    metrics: str | Sequence[str] = ("dice", "hd"),
     empty: Empty = "nan",
     tolerance: float | None = None,
     min_iou: float = 0.5,
@@ -188,17 +212,17 @@ def _score(
     progress: bool = False,
     cases: Collection[str] | None = None,
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Return the table of `evaluate`, and the notes that belong to no row of it."""
-    measures = Measures.of(metrics, empty, tolerance, min_iou)
+    """Return the scores of files of masks, and notes; `read` is what `_checked` makes of the cohort."""
+    asked_for = [metrics] if isinstance(metrics, str) else metrics
+    measures = Measures.of(asked_for, empty, tolerance, min_iou)
     # The other definition of HD95 stands after the one asked for: it costs nothing more.
     asked = [(name, *(HD95 if name in HD95 else ())) for name in measures.metrics]
     measures = replace(measures, metrics=tuple(dict.fromkeys(name for pair in asked for name in pair)))
     _check_options(on_error, num_workers, cross_check)
-    table, read_notes = _checked(cohort)
-    folders = [Path(p) for p in ([predictions] if isinstance(predictions, str | Path) else predictions)]
+    table, read_notes = read
     predicted = _predicted(folders)
-    true = find_masks(Path(references), "references")
-    names = label_map(folders[0], Path(references), labels, prediction_labels, ignore)
+    true = find_masks(references, "references")
+    names = label_map(folders[0], references, labels, prediction_labels, ignore)
     if cases is not None:
         predicted, true = (
             {name: files[name] for name in files if name in cases} for files in (predicted, true)
@@ -242,13 +266,7 @@ def _score(
         if spacing is not None or not all(map(read_by_medpy, (*predicted.values(), *true.values()))):
             again += ", of masks as fairseg reads them"
         notes.append(f"cross-check: {again}, largest difference {largest:.2g}")
-    scores = _with_skipped(noted(scores, of_case), table, skipped)
-    left_out = [f"skipped case {case}: {error}" for case, error in skipped.items()]
-    for note in (*notes, *Scores.of(scores).notes, *left_out[:_MOST_ERRORS]):
-        logger.warning("%s", note)
-    if len(left_out) > _MOST_ERRORS:
-        logger.warning("skipped %s", counted(len(left_out) - _MOST_ERRORS, "more case"))
-    return scores, notes
+    return _with_skipped(noted(scores, of_case), table, skipped), notes
 
 
 def _predicted(folders: Sequence[Path]) -> dict[str, Path]:

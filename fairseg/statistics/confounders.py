@@ -15,6 +15,7 @@ import pandas as pd
 from fairseg.cohort.attributes import read_attribute
 from fairseg.cohort.reading import as_table
 from fairseg.cohort.vectors import Vector
+from fairseg.io.arguments import fits
 from fairseg.io.sentences import counted, listed
 from fairseg.metrics.earlier_forms import accepts_num_groups
 from fairseg.metrics.grouped import Floats, GroupedValues
@@ -127,7 +128,7 @@ def with_reference(
     grouped = GroupedValues.of(values, groups, reference=reference)
     if grouped.reference is None:
         raise ValueError("reference must be the name or the id of a group, got None")
-    if not 0 < level < 1:
+    if not fits(level, lambda share: 0 < share < 1):
         raise ValueError(f"level must lie between 0 and 1, got {level!r}")
     return grouped, grouped.reference
 

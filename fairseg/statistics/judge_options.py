@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from fairseg.io.arguments import fits
+
 _SHARES = ("margin", "failure_margin", "tail_margin", "median_floor", "failure_floor")
 _INNER_SHARES = ("failure_threshold", "failing_median")
 
@@ -65,10 +67,6 @@ class JudgeOptions:
 
 
 def _check(name: str, value: Any, expected: str, holds: Any) -> None:
-    try:
-        number = float(value)
-        right = not isinstance(value, bool) and abs(number) < float("inf") and holds(number)
-    except (TypeError, ValueError):
-        right = False
-    if not right:
+    is_finite = fits(value, lambda number: abs(number) < float("inf"))
+    if isinstance(value, bool) or not is_finite or not fits(value, holds):
         raise ValueError(f"{name} must be {expected}, got {value!r}")

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy  # its parts load when they are touched
 
+from fairseg.io.arguments import fits
 from fairseg.io.sentences import not_among
 from fairseg.metrics.grouped import Floats
 from fairseg.statistics.order_statistics import Method, binomial_medians, enclosed, resampled_medians
@@ -59,8 +60,8 @@ class Draws:
     rng: np.random.Generator
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.level < 1.0:
-            raise ValueError(f"level must lie between 0 and 1, got {self.level}")
+        if not fits(self.level, lambda level: 0.0 < level < 1.0):
+            raise ValueError(f"level must lie between 0 and 1, got {self.level!r}")
         number = self.resamples
         whole = isinstance(number, int | np.integer) and not isinstance(number, bool)
         if not whole or not 100 <= number <= 1_000_000:

@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from fairseg.io.arguments import fits
 from fairseg.metrics.fairness import Floats
 from fairseg.statistics.batches import fisher_many
 from fairseg.statistics.pools import DIRECTIONS, Direction, Pools
@@ -427,9 +428,9 @@ def _probit_step(
 
 def _check(ratio: float = 1.0, **numbers: float) -> None:
     for name, value in numbers.items():
-        if name == "difference" and not value >= _SMALLEST_DIFFERENCE:
-            raise ValueError(f"difference must be at least {_SMALLEST_DIFFERENCE:g}, got {value}")
-        if name != "difference" and not 0 < value < 1:
-            raise ValueError(f"{name} must be between 0 and 1, got {value}")
-    if not 1 / _MOST_UNEQUAL <= ratio <= _MOST_UNEQUAL:
+        if name == "difference" and not fits(value, lambda number: number >= _SMALLEST_DIFFERENCE):
+            raise ValueError(f"difference must be at least {_SMALLEST_DIFFERENCE:g}, got {value!r}")
+        if name != "difference" and not fits(value, lambda share: 0 < share < 1):
+            raise ValueError(f"{name} must be between 0 and 1, got {value!r}")
+    if not fits(ratio, lambda share: 1 / _MOST_UNEQUAL <= share <= _MOST_UNEQUAL):
         raise ValueError(f"ratio must be from {1 / _MOST_UNEQUAL:g} to {_MOST_UNEQUAL:g}, got {ratio}")

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from fairseg.cohort.ids import as_ids
 from fairseg.metrics import by_group, dice
-from fairseg.metrics.masks import Structures
+from fairseg.metrics.masks import Structures, structure_values
 from fairseg.training.prepare import Case
 from fairseg.training.ranks import ProcessGroup
 from fairseg.training.regions import shown, with_background
@@ -94,7 +94,7 @@ def validate(
         image = torch.from_numpy(np.array(view.image(cases[position]).swapaxes(0, 1)))
         mask = shown(predictor(image), order).cpu().numpy()
         own[position] = dice(mask, np.asarray(view.mask(cases[position])), structures, ignore=ignored)
-    scores = np.full((len(cases), len(structures)), np.nan)
+    scores = np.full((len(cases), len(structure_values(structures))), np.nan)
     for part in processes.gather(own):
         for position, values in part.items():
             scores[position] = values

@@ -311,9 +311,11 @@ def test_counts_leave_out_the_unknown_and_keep_groups_without_members() -> None:
     np.testing.assert_array_equal(counts, [1, 0, 2])
     np.testing.assert_array_equal(groups.counts([]), [0, 0, 0])
     np.testing.assert_array_equal(groups.counts(np.array([1, 1], dtype=np.uint8)), [0, 2, 0])
+    np.testing.assert_array_equal(groups.counts([1.0, 1.0]), [0, 2, 0])
+    assert groups.counts([*groups.names, None, groups.names[1]]).tolist() == [1, 2, 1]
 
 
-@pytest.mark.parametrize("ids", [[3], [-2], [0.0, 1.0], [True], ["F"]], ids=repr)
+@pytest.mark.parametrize("ids", [[3], [-2], [0.5, 1.0], [[0, 1]]], ids=repr)
 def test_counts_refuses_what_is_no_id(ids: list[Any]) -> None:
     groups = Groups.from_table({"sex": ["F", "M", "X"]}, by="sex")
     with pytest.raises(ValueError, match="ids must"):

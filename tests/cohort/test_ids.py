@@ -151,7 +151,7 @@ def test_nothing_known_is_no_group() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ([0.0, 1.0], "integer ids or names, got dtype float64"),
+        ([0.5, 1.0], "integer ids or names, got dtype float64"),
         ([0.5, None], "integer ids or names, got dtype float64"),
         (torch.tensor([0.5]), "integer ids or names"),
         ("FM", "sex must be a vector"),
@@ -170,6 +170,13 @@ def test_what_is_no_vector_of_groups_is_refused_by_the_name_of_the_argument(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         as_ids(values, argument="sex")
+
+
+@pytest.mark.parametrize("kind", [list, np.array, pd.Series, torch.tensor])
+def test_whole_numbers_as_floats_are_ids_with_and_without_a_missing_one(kind: Any) -> None:
+    """As pandas leaves a column of ids where rows without one were dropped."""
+    assert as_ids(kind([1.0, 0.0, 1.0])).ids.tolist() == [1, 0, 1]
+    assert as_ids(kind([1.0, 0.0, float("nan")])).ids.tolist() == [1, 0, -1]
 
 
 def test_ids_and_names_beyond_the_known_groups_are_refused_or_unknown() -> None:

@@ -61,6 +61,29 @@ def test_types_stay(dtype: str) -> None:
     assert crop(tensor, box).dtype == tensor.dtype
 
 
+@pytest.mark.parametrize("kind", [np.uint8, np.int64, bool, torch.uint8, torch.long])
+@pytest.mark.parametrize("fill", [-1.5, 300.5, float("nan"), "a"])
+def test_a_fill_that_the_type_has_not_is_named(kind: Any, fill: Any) -> None:
+    array = (torch.zeros if isinstance(kind, torch.dtype) else np.zeros)((4, 4), dtype=kind)
+    box = Box((-1, 0), (3, 3))
+    for make in (
+        lambda: crop(array, box, fill=fill),
+        lambda: uncrop(crop(array, box), box, (4, 4), fill=fill),
+    ):
+        with pytest.raises(ValueError, match=r"fill must be a number that an array of .* has, got"):
+            make()
+
+
+def test_a_fill_out_of_the_range_of_whole_numbers_is_named() -> None:
+    box = Box((-1, 0), (3, 3))
+    for array in (np.zeros((4, 4), np.uint8), torch.zeros((4, 4), dtype=torch.uint8)):
+        for fill in (-1, 256):
+            with pytest.raises(ValueError, match=f"uint8 has, got {fill}: convert"):
+                crop(array, box, fill=fill)
+        assert crop(array, box, fill=255)[0, 0] == 255
+    assert crop(np.zeros((4, 4), np.float32), box, fill=-1)[0, 0] == -1
+
+
 def test_a_crop_is_a_copy() -> None:
     image = np.zeros((4, 4))
     crop(image, Box((0, 0), (2, 2)))[:] = 1

@@ -84,7 +84,10 @@ COUNTS = {
 @pytest.mark.parametrize("counts", COUNTS.values(), ids=COUNTS)
 def test_counts_of_every_kind_give_the_weights_of_the_ids(counts: Any) -> None:
     expected = torch.tensor([0.75, 0.25])
-    torch.testing.assert_close(group_weights(counts), expected)
+    weights = group_weights(counts)
+    if isinstance(weights, pd.Series):  # names in, names out
+        weights = torch.tensor([weights[name] for name in sorted(weights.index)], dtype=torch.float32)
+    torch.testing.assert_close(weights, expected)
     torch.testing.assert_close(ReweightedLoss(counts).weight, expected.double())
     named = ReweightedLoss(counts, groups=["M", "F"]) if not isinstance(counts, list | np.ndarray) else None
     if named is not None and not isinstance(counts, torch.Tensor):
@@ -97,6 +100,27 @@ def test_counts_of_every_kind_give_the_weights_of_the_ids(counts: Any) -> None:
     assert other.group_counts is not None
     assert other.group_factor is not None
     assert (other.group_counts.tolist(), other.group_factor.tolist()) == ([1.0, 3.0], [2.0, 4.0])
+
+
+@pytest.mark.parametrize(
+    "kind", ["mapping", "Counter", "mapping of ids", "value_counts", "value_counts of ids"]
+)
+def test_weights_of_named_counts_are_named_in_the_order_of_the_counts(kind: str) -> None:
+    counts = COUNTS[kind]
+    weights = group_weights(counts)
+    keys = list(getattr(counts, "index", counts))
+    assert list(weights.index) == keys
+    expected = {"F": 0.75, "M": 0.25, 0: 0.75, 1: 0.25}
+    np.testing.assert_allclose(weights.to_numpy(), [expected[key] for key in keys], rtol=1e-5)
+    loss = GroupDROLoss(["F", "M"], group_weights=weights)
+    assert loss.group_factor is not None
+    np.testing.assert_allclose(loss.group_factor.numpy(), [0.75, 0.25], rtol=1e-5)
+
+
+def test_weights_of_samples_are_named_in_the_order_of_the_ids() -> None:
+    weights = group_weights(COUNTS["values"])
+    assert weights.round(6).to_dict() == {"F": 0.75, "M": 0.25}
+    assert isinstance(group_weights(COUNTS["tensor"]), torch.Tensor)
 
 
 def test_reweighting_by_names_is_that_by_ids() -> None:
@@ -135,7 +159,10 @@ def test_the_weights_of_kamiran_and_calders_by_hand() -> None:
     table = pd.crosstab(
         pd.Series(list("MMMMMFFFFF")), pd.Series(list("++++-++---"))
     )  # rows F, M; columns +, -
-    weight = group_weights(table, method="kamiran_calders")
+    weight = group_weights(table.to_numpy(), method="kamiran_calders")
+    named = group_weights(table, method="kamiran_calders")
+    assert (named.index.tolist(), named.columns.tolist()) == (["F", "M"], ["+", "-"])
+    np.testing.assert_allclose(named.to_numpy(), weight.numpy(), rtol=1e-6)
     torch.testing.assert_close(
         weight, torch.tensor([[0.5 * 0.6 / 0.2, 0.5 * 0.4 / 0.3], [0.5 * 0.6 / 0.4, 0.5 * 0.4 / 0.1]])
     )

@@ -106,7 +106,7 @@ def test_statistics_by_hand() -> None:
         ([0.1], [0, 1], "one length"),
         ([[0.1, 0.2]], [[0, 1]], "groups must be a vector"),
         ([[0.1, 0.2]], [0, 1], "vectors"),
-        ([0.1, 0.2], [0.0, 1.0], "integer"),
+        ([0.1, 0.2], [0.0, 1.5], "integer"),
         ([0.1, 0.2], [0, 2], r"groups must be ids from -1 \(unknown\) to 1, got 2"),
         ([0.1, 0.2], [0, -2], "groups must be ids from -1 .* got -2"),
         (["high", 0.2], [0, 1], "values must be numbers, got 'high'"),

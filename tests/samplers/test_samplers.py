@@ -405,7 +405,7 @@ def test_a_sampler_survives_pickling_with_its_position() -> None:
 @pytest.mark.parametrize(
     ("groups", "options", "message"),
     [
-        ([0.0, 1.0], {}, "groups must be integer ids.*float64"),
+        ([0.5, 1.0], {}, "groups must be integer ids.*float64"),
         ([[0, 1]], {}, r"groups must be a vector.*\(1, 2\)"),
         ([], {}, "groups must be a vector"),
         ([0, -2], {}, "groups must be ids.*-2"),
