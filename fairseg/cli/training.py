@@ -16,7 +16,7 @@ from fairseg.io.sentences import counted
 
 @click.command(cls=OnceCommand)
 @click.argument("dataset", type=options.PATH)
-@options.by()
+@options.by(required=False, default="Without, all subjects are one group.")
 @options.BINS
 @click.option("--groups", "table", type=options.PATH, help="Table of cases. Default: groups.csv in DATASET.")
 @click.option(
@@ -25,7 +25,12 @@ from fairseg.io.sentences import counted
     help="Table with columns subject, part: train or validation, others are left out.",
 )
 @click.option("--out", type=options.OUT, required=True, help="Folder of the run.")
-@click.option("--resume", is_flag=True, help="Go on with the run in --out, if there is one.")
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on with the run in --out, if there is one, with its settings but for those that are typed: "
+    "--epochs may be more.",
+)
 @click.option("--prepared", type=options.OUT, help="Folder for prepared images, to share among runs.")
 @click.option("--init", type=options.PATH, metavar="RUN", help="Start from the network of this run.")
 @click.option(
@@ -43,8 +48,13 @@ def train(dataset: Path, bins: Sequence[Any], table: Path | None, out: Path, **s
     """Train a 2D U-Net on DATASET, in nnU-Net's raw layout with groups.csv, and validate it by group."""
     need_extra()
     given = {name: settings.pop(name) for name in ("split", "prepared", "init", "weights", "resume")}
-    chosen = fairseg.training.Settings(bins={name: tuple(edges) for name, edges in bins}, **settings)
-    cohort = fairseg.read_cohort(table or dataset / "groups.csv", options.table_options())
+    settings["bins"] = {name: tuple(edges) for name, edges in bins}
+    chosen = _settings_of_run(out, settings) if given["resume"] else None
+    chosen = chosen or fairseg.training.Settings(**settings)
+    file = table or dataset / "groups.csv"
+    cohort = None
+    if table is not None or chosen.by or file.exists():
+        cohort = fairseg.read_cohort(file, options.table_options())
     with fairseg.training.joined_by_torchrun(chosen.device) as processes:
         lines = fairseg.training.train(dataset, out, chosen, table=cohort, **given, progress=True)
     if not processes.is_first:
@@ -101,6 +111,19 @@ def predict(run: Path, images: Path, out: Path, table: Path | None, **arguments:
     done = fairseg.training.predict(run, images, out, table=cohort, progress=True, **arguments)
     click.echo(f"{counted(done['cases'], 'case')} segmented: {out}")
     return 0
+
+
+def _settings_of_run(out: Path, settings: dict[str, Any]) -> Any:
+    """Return the settings of the run in a folder, but for those that were typed and those of the machine."""
+    from fairseg.training.checkpoint import CHECKPOINT, load_checkpoint  # noqa: PLC0415  (brings torch)
+    from fairseg.training.settings import MACHINE  # noqa: PLC0415
+
+    if not (out / CHECKPOINT).exists():
+        return None
+    before = fairseg.training.Settings.from_dict(load_checkpoint(out / CHECKPOINT)["run"]["settings"])
+    source = click.get_current_context().get_parameter_source
+    typed = {name for name in settings if source(name) is not click.core.ParameterSource.DEFAULT}
+    return before.with_(**{name: settings[name] for name in typed | {*MACHINE}})
 
 
 def need_extra() -> None:

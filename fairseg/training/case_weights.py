@@ -3,16 +3,18 @@
 Needs no groups. The scores are of training cases, by a network that was trained on them for a short time.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fairseg.io.sentences import listed
 from fairseg.scoring import Scores
+from fairseg.training.checkpoint import case_code
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,12 @@ class CaseWeights:
 
 
 def read_case_weights(
-    scores: str | Path | None, cases: Sequence[str], *, worst_share: float, upweight: float
+    scores: str | Path | None,
+    cases: Sequence[str],
+    *,
+    worst_share: float,
+    upweight: float,
+    run: Mapping[str, Any] | None = None,
 ) -> CaseWeights | None:
     """Read scores, and give the worst cases a weight.
 
@@ -33,16 +40,18 @@ def read_case_weights(
     a score, since neither mask has any structure, is not among them.
 
     Args:
-        scores: table as `fairseg evaluate` writes it, of all training cases at least; `None` for no weights.
+        scores: table as `fairseg evaluate` writes it, of all training cases at least; `None` for no weights,
+            or for those of `run`.
         cases: names of the training cases, (N,).
         worst_share: above 0 and at most 1.
         upweight: 1 or more.
+        run: that is gone on with, as its checkpoint describes it.
 
     Raises:
         ValueError: the table is none of scores, or it lacks a training case; the message names it.
     """
     if scores is None:
-        return None
+        return _weights_of(run or {}, cases, upweight)
     table = Scores.of(str(scores))
     means = table.table.groupby("case")["dice"].mean()
     if unscored := sorted(set(cases) & set(table.skipped["case"])):
@@ -56,3 +65,12 @@ def read_case_weights(
     worst = values <= known[ceil(worst_share * known.size) - 1]
     names = tuple(case for case, is_worst in zip(cases, worst, strict=True) if is_worst)
     return CaseWeights(np.where(worst, upweight, 1.0), names)
+
+
+def _weights_of(run: Mapping[str, Any], cases: Sequence[str], upweight: float) -> CaseWeights | None:
+    """Return the weights that a run has drawn its training cases by, from what its checkpoint says of it."""
+    often = run.get("upweighted")
+    if often is None:
+        return None
+    names = tuple(case for case in cases if case_code(case) in often)
+    return CaseWeights(np.where(np.isin(cases, names), upweight, 1.0), names)

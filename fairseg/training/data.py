@@ -3,9 +3,10 @@
 import hashlib
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,7 @@ from fairseg.cohort.groups import Groups
 from fairseg.cohort.table import read_cohort, read_split, rows_of, split_subjects
 from fairseg.io.sentences import counted, listed, no_attribute
 from fairseg.scoring.voxel_sizes import VoxelSizes
+from fairseg.training.checkpoint import case_code
 from fairseg.training.network import divisor
 from fairseg.training.prepare import Case, SlicePlan, make_plan, prepare
 from fairseg.training.raw import RawDataset, read_raw
@@ -133,14 +135,14 @@ def choose_cases(
     settings: Settings,
     *,
     table: str | Path | pd.DataFrame | None = None,
-    split: str | Path | None = None,
+    split: str | Path | Mapping[str, str] | None = None,
 ) -> ChosenCases:
     """Read who is in a dataset and split it; nothing is written.
 
     Cases without a row in the table are of unknown group. Groups are those that have a subject
     to train on; rows of other cases, such as those to test on, are left out.
 
-    Arguments are those of `train`.
+    Arguments are those of `train`; `split` may also be the part of each case, by `case_code`.
 
     Raises:
         ValueError: as `read_raw`, `read_cohort` and `make_plan`; an attribute is not in the table; settings
@@ -158,7 +160,7 @@ def choose_cases(
             " does; mirror=y leaves them as they lie",
             listed(f"{left} and {right}" for left, right in pairs),
         )
-    table = raw.folder / "groups.csv" if table is None else table
+    table = _table_of(raw, settings) if table is None else table
     file = "the table of cases" if isinstance(table, pd.DataFrame) else table
     cohort = read_cohort(table)
     if absent := [name for name in settings.by if name not in cohort]:
@@ -174,16 +176,17 @@ def choose_cases(
             "%s not in %s, so of unknown group: %s", counted(len(without), "case"), file, listed(without)
         )
     if split is not None:
-        rows = rows.assign(part=rows["subject"].map(read_split(split)))
+        codes = rows["case"].map(case_code)
+        parts = codes.map(split) if isinstance(split, Mapping) else rows["subject"].map(read_split(split))
+        rows = rows.assign(part=parts)
         rows = rows[rows["part"].isin(("train", "validation"))]
         held_out = (rows["part"] == "validation").to_numpy()
         if held_out.all():
             raise ValueError(f"{split}: no subject of {raw.folder} has the part train")
         raw = raw.only(rows["case"].tolist())
     grouped = rows if split is None else rows[~held_out]
-    groups = Groups.from_table(grouped, by=settings.by, bins=settings.bins)
+    groups, ids = _grouped(grouped, rows, settings)
     groups.warn_of_levels()
-    ids = groups.encode(rows)
     if split is None:
         held_out = split_subjects(
             rows["subject"].tolist(), ids, settings.validation, seed=settings.split_seed
@@ -191,8 +194,7 @@ def choose_cases(
     if lost := [name for group, name in enumerate(groups.names) if not (ids[~held_out] == group).any()]:
         # Of subjects in several groups, the first case says where they are held out.
         logger.warning("%s: all subjects are held out, so the network knows no such group", ", ".join(lost))
-        groups = Groups.from_table(rows[~held_out], by=settings.by, bins=settings.bins)
-        ids = groups.encode(rows)
+        groups, ids = _grouped(rows[~held_out], rows, settings)
     for group, name in enumerate(groups.names):
         if not (ids[held_out] == group).any() and held_out.any():
             logger.warning("group %s has no subject to validate on", name)
@@ -201,6 +203,32 @@ def choose_cases(
     chosen = ChosenCases(raw, plan, names, subjects, groups, ids, np.asarray(held_out, dtype=bool))
     chosen.patch_size(settings)  # raises where it fits no network
     return chosen
+
+
+def _table_of(raw: RawDataset, settings: Settings) -> Path | pd.DataFrame:
+    """Return the table of a dataset's cases; a dataset without one will do where nobody asks for groups."""
+    file = raw.folder / "groups.csv"
+    if settings.by or file.exists():
+        return file
+    logger.warning("%s has no groups.csv: each case is taken for a person", raw.folder)
+    return pd.DataFrame({"case": sorted(raw.images)})
+
+
+def parts_of(run: Mapping[str, Any]) -> dict[str, str] | None:
+    """Return the part of each case, by its code, of a run that was split by a table; None of any other."""
+    if not run.get("split"):
+        return None
+    return {case_code(case): part for part in ("train", "validation") for case in run[part]}
+
+
+def _grouped(
+    known: pd.DataFrame, rows: pd.DataFrame, settings: Settings
+) -> tuple[Groups, npt.NDArray[np.int64]]:
+    """Return the groups of some rows and the ids of all; without attributes all subjects are one group."""
+    if not settings.by:
+        return Groups(["all"]), np.zeros(len(rows), dtype=np.int64)
+    groups = Groups.from_table(known, by=settings.by, bins=settings.bins)
+    return groups, groups.encode(rows)
 
 
 def prepare_cases(

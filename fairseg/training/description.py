@@ -18,7 +18,12 @@ logger = logging.getLogger(__name__)
 
 
 def describe(
-    settings: Settings, data: TrainingData, start: Start | None = None, weights: CaseWeights | None = None
+    settings: Settings,
+    data: TrainingData,
+    start: Start | None = None,
+    weights: CaseWeights | None = None,
+    *,
+    split: bool = False,
 ) -> dict[str, Any]:
     """Return what a run is, in plain values: enough to predict with it, and to tell it from another."""
     return {
@@ -38,6 +43,7 @@ def describe(
         "validation": [case.name for case in data.validation.cases],
         "validation_subjects": data.validation_subjects,
         "data": data.digest,
+        "split": split,  # by a table
         "init": None if start is None else start.digest,
         "upweighted": None if weights is None else list(weights.upweighted),
     }

@@ -33,7 +33,7 @@ from fairseg.training.checkpoint import (
     seed_generators,
     without_names,
 )
-from fairseg.training.data import TrainingData, choose_cases, prepare_cases
+from fairseg.training.data import TrainingData, choose_cases, parts_of, prepare_cases
 from fairseg.training.description import check_same_data, check_same_settings, describe
 from fairseg.training.finite_check import FiniteCheck
 from fairseg.training.group_losses import GroupLosses
@@ -81,14 +81,16 @@ def train(
         settings: what to train and how.
         table: of the cases, or its path; default: groups.csv in the dataset.
         split: table of subjects, with columns subject and part: train or validation, others are left out;
-            default: a share of each group's subjects is held out, as the settings say.
+            default: a share of each group's subjects is held out, as the settings say. Without `settings.by`
+            all subjects are one group, and a dataset needs no table.
         network: any network from (B, C, y, x) to logits (B, K, y, x), or to a list of them from full
             resolution down, in training mode; K are background and the labels, or the structures where these
             are regions; default: the reference U-Net.
         prepared: folder for the prepared arrays, which several runs can share; default: in `out`.
         init: folder of a run whose network this one starts from; `settings.freeze` keeps parts of it.
         weights: scores of the training cases, by which the worst are drawn more often (`read_case_weights`).
-        resume: go on with the run in `out`, if there is one.
+        resume: go on with the run in `out`, if there is one; `split`, `init` and `weights` need not be given
+            again.
         progress: show bars on stderr if it is a terminal.
 
     Returns:
@@ -105,18 +107,19 @@ def train(
         raise ValueError(
             f"batch_size must be at least the {processes.world} processes, got {settings.batch_size}"
         )
-    if settings.freeze != "none" and init is None and network is None:
-        raise ValueError("freeze keeps what a network has learned, so it needs init")
     check_writable(out)
     saved = load_whole_run(out / CHECKPOINT) if (out / CHECKPOINT).exists() else None
     if saved is not None:
         check_same_settings(saved["run"], settings, out, resume=resume)
+    elif settings.freeze != "none" and init is None and network is None:
+        raise ValueError("freeze keeps what a network has learned, so it needs init")
+    before = {} if saved is None else saved["run"]  # of which what is not given again is kept
     # What can be judged before anything is written: who is there, which groups, who is held out.
-    chosen = choose_cases(dataset, settings, table=table, split=split)
+    chosen = choose_cases(dataset, settings, table=table, split=split or parts_of(before))
     start = read_start(init, chosen, settings, network)
-    often = read_case_weights(
-        weights, chosen.names_of(held_out=False), worst_share=settings.worst_share, upweight=settings.upweight
-    )
+    drawn = chosen.names_of(held_out=False)
+    share, upweight = settings.worst_share, settings.upweight
+    often = read_case_weights(weights, drawn, worst_share=share, upweight=upweight, run=before)
     device = pick_device(settings.device)
     with ExitStack() as begun:
         if processes.is_first:
@@ -129,8 +132,9 @@ def train(
                 claim(out, (CHECKPOINT, RUN, LOG, CURVES), "run")
         with processes.first_alone():  # it prepares what the others then find
             data = prepare_cases(chosen, settings, Path(prepared or out / "prepared"), progress=progress)
-        run = describe(settings, data, start, often)
+        run = describe(settings, data, start, often, split=split is not None or bool(before.get("split")))
         if saved is not None:
+            run["init"] = before.get("init") if init is None else run["init"]
             check_same_data(without_names(saved["run"]), without_names(run), out)
         torch.backends.cudnn.benchmark = device.type == "cuda"  # all batches are of one size
         slices = Slices(
@@ -213,9 +217,9 @@ def train(
         for epoch in range(first, settings.epochs):
             began = time.perf_counter()
             set_training(network)
-            before = epoch * settings.steps
-            for step, (*batch, case) in enumerate(loader, start=before):
-                done = (before if settings.schedule == "epoch" else step) / total
+            steps_before = epoch * settings.steps
+            for step, (*batch, case) in enumerate(loader, start=steps_before):
+                done = (steps_before if settings.schedule == "epoch" else step) / total
                 rate = settings.learning_rate * (1.0 - done) ** settings.poly_power
                 for parameters in optimizer.param_groups:
                     parameters["lr"] = rate

@@ -3,7 +3,7 @@
 `fairseg train` has an option for each setting, made from its field here (`fairseg.cli.options`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from math import inf
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -35,7 +35,7 @@ class Settings:
     ValueError: sampler must be natural or oversampling, got 'balanced'
     """
 
-    by: tuple[str, ...]  # attributes whose cells are the groups
+    by: tuple[str, ...]  # attributes whose cells are the groups; without any, all subjects are one
     bins: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  # edges of numeric attributes
 
     # The method.
@@ -120,8 +120,10 @@ class Settings:
     averaging: Literal["mean", "ema"] = _setting(
         "mean", "Whether all steps of that share count alike, or fade with it as their time (ema)."
     )
-    keep: Literal["last", "best-mean", "best-worst-group", "distance-to-optimum"] = _setting(
-        "last", "Epoch whose weights are used, by the Dice of held-out subjects in groups of five or more."
+    keep: Literal["last", "best", "best-mean", "best-worst-group", "distance-to-optimum"] = _setting(
+        "last",
+        "Epoch whose weights are used, by the Dice of held-out subjects in groups of five or more; best is "
+        "best-mean.",
     )
 
     # The machine.
@@ -137,11 +139,20 @@ class Settings:
 
     def __post_init__(self) -> None:
         by: object = self.by  # callers without a type checker name one attribute as text
-        if isinstance(by, str) or not by:
+        if isinstance(by, str) or not isinstance(by, Sequence):
             raise ValueError(f"by must be the names of attributes, such as ('sex',), got {by!r}")
+        if self.keep == "best":  # as nnU-Net calls it
+            object.__setattr__(self, "keep", "best-mean")
         for one in fields(self):
             if one.metadata:
                 _check(one.name, getattr(self, one.name), **one.metadata)
+        if by:
+            return
+        for name, plain in _WITHOUT_GROUPS.items():
+            if (value := getattr(self, name)) != plain:
+                raise ValueError(
+                    f"by must name the attributes whose levels are the groups, for {name} {value}"
+                )
 
     @property
     def sample_loss(self) -> BaseName:
@@ -187,6 +198,8 @@ class Settings:
             raise ValueError(f"settings must be those of this version: {error}") from None
 
 
+# What needs no groups, of the settings that are about them.
+_WITHOUT_GROUPS = {"sampler": "natural", "loss": "erm", "reweight": "none", "attribute_head": "none"}
 MACHINE = ("workers", "device", "compile")  # settings on which no result depends
 
 

@@ -236,8 +236,8 @@ def test_a_column_that_is_there_twice_is_refused() -> None:
         Groups.from_table(table, by="sex")
 
 
-def test_bins_that_would_be_named_alike_or_are_no_list_are_refused() -> None:
-    for bins in ([0.3, 0.1 + 0.2], 50):
+def test_bins_that_would_be_named_alike_or_are_no_numbers_are_refused() -> None:
+    for bins in ([0.3, 0.1 + 0.2], "fifty"):
         with pytest.raises(ValueError, match="bins of 'age'"):
             Groups.from_table({"age": [1.0]}, by="age", bins={"age": bins})  # type: ignore[dict-item]
 

@@ -1,6 +1,7 @@
 """Case weights from a table of scores: who gets them, by hand, and what the sampler makes of them."""
 
 import json
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
+from fairseg.cli import main
 from fairseg.training import Settings, train
 from fairseg.training.case_weights import read_case_weights
 from fairseg.training.checkpoint import load_checkpoint
@@ -82,3 +84,49 @@ def test_a_run_with_case_weights_says_whose_and_is_gone_on_with_by_no_others(
     assert not equal(whole["network"], without["network"])
     with pytest.raises(ValueError, match="drew other cases more often"):
         train(dataset, tmp_path / "whole", tiny, prepared=prepared, weights=other, resume=True)
+    train(dataset, tmp_path / "whole", tiny.with_(epochs=3), prepared=prepared, resume=True)  # by the same
+    assert json.loads((tmp_path / "whole" / "run.json").read_text())["upweighted"] == worst
+
+
+def test_case_weights_need_no_groups_and_a_run_goes_on_with_its_own_settings(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = sorted(path.name.removesuffix(".nii.gz") for path in (dataset / "labelsTr").iterdir())
+    scores = table(tmp_path, {name: (number / 100, 0.5) for number, name in enumerate(names)})
+    bare = tmp_path / "bare"  # without groups.csv too
+    shutil.copytree(dataset, bare, ignore=shutil.ignore_patterns("groups.csv"))
+    out = str(tmp_path / "run")
+    small = "--features 4 --most-features 8 --steps 3 --batch-size 4 --patch-size 32,32 --device cpu".split()
+    line = ["train", str(bare), "--weights", str(scores), "--out", out, "--keep", "best", "--epochs", "1"]
+    assert main([*line, *small]) == 0
+    about = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert about["group_slices"].keys() == {"all"}
+    assert about["upweighted"]
+    assert about["settings"]["keep"] == "best-mean"
+    assert main(["train", str(bare), "--out", out, "--resume", "--epochs", "2"]) == 0
+    again = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert again == {**about, "settings": {**about["settings"], "epochs": 2}}
+    assert main(["train", str(bare), "--out", out, "--resume", "--features", "8"]) == 2
+    assert "has features 4, not 8" in capsys.readouterr().err
+    assert main(["train", str(bare), "--by", "group", "--out", str(tmp_path / "by")]) == 2
+    assert "groups.csv cannot be read" in capsys.readouterr().err
+
+
+def test_a_run_goes_on_with_its_split_and_its_start(
+    dataset: Path, prepared: Path, tiny: Settings, tmp_path: Path
+) -> None:
+    cohort = pd.read_csv(dataset / "groups.csv")
+    subjects = cohort[["subject"]].drop_duplicates().reset_index(drop=True)
+    split = tmp_path / "split.csv"
+    subjects.assign(
+        part=["train", "validation"] * (len(subjects) // 2) + ["train"] * (len(subjects) % 2)
+    ).to_csv(split, index=False)
+    tiny = tiny.with_(epochs=1)
+    train(dataset, tmp_path / "first", tiny, prepared=prepared, split=split)
+    settings, out = tiny.with_(freeze="encoder"), tmp_path / "second"
+    train(dataset, out, settings, prepared=prepared, split=split, init=tmp_path / "first")
+    before = json.loads((out / "run.json").read_text())
+    train(dataset, out, settings.with_(epochs=2), prepared=prepared, resume=True)
+    after = json.loads((out / "run.json").read_text())
+    for name in ("train", "validation", "init", "split"):
+        assert after[name] == before[name]

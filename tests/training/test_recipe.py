@@ -388,6 +388,8 @@ def test_a_group_whose_subjects_are_all_held_out_is_named_and_is_no_group(
     ("changes", "said"),
     [
         ({"by": "group"}, "by must be the names of attributes"),
+        ({"by": (), "sampler": "oversampling"}, "by must name the attributes .* for sampler oversampling"),
+        ({"by": (), "loss": "group_dro"}, "by must name the attributes .* for loss group_dro"),
         ({"patch_size": (32.5, 32)}, "patch_size must be two integers"),
         ({"target_spacing": (float("inf"), 1.0)}, "target_spacing must be two positive numbers"),
         ({"spacing": (0.14, "mm")}, "spacing must be a tuple of positive numbers, or of names"),
