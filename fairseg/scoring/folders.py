@@ -60,7 +60,7 @@ def evaluate_as_meant(*given: Any, **options: Any) -> Call:
     """
     if any(hasattr(one, "shape") and not isinstance(one, pd.DataFrame) for one in given[:2]):
         raise ValueError(
-            "predictions and references must be folders of masks, or arrays by case, {'p01': mask}, got arrays: "
+            "predictions and references must be folders, or arrays by case, {'p01': mask}, got arrays: "
             "fairseg.metrics.score_case(prediction, reference, labels={'LV': 1}) scores those of one case"
         )
     return given, {"cohort" if name == "groups" else name: value for name, value in options.items()}

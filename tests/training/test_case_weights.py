@@ -96,7 +96,8 @@ def test_case_weights_need_no_groups_and_a_run_goes_on_with_its_own_settings(
     bare = tmp_path / "bare"  # without groups.csv too
     shutil.copytree(dataset, bare, ignore=shutil.ignore_patterns("groups.csv"))
     out = str(tmp_path / "run")
-    small = "--features 4 --most-features 8 --steps 3 --batch-size 4 --patch-size 32,32 --device cpu".split()
+    small = ["--features", "4", "--most-features", "8", "--steps", "3", "--batch-size", "4"]
+    small += ["--patch-size", "32,32", "--device", "cpu"]
     line = ["train", str(bare), "--weights", str(scores), "--out", out, "--keep", "best", "--epochs", "1"]
     assert main([*line, *small]) == 0
     about = json.loads((tmp_path / "run" / "run.json").read_text())
