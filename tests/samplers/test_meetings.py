@@ -50,3 +50,22 @@ def test_shares_of_two_one_and_one_forbid_the_small_ones_to_meet_in_batches_of_t
     ids = np.repeat([0, 1, 2], [20, 10, 10])
     sampler = GroupBatchSampler(ids, 2, balance=0.0, num_batches=300)
     assert meetings(np.array([np.bincount(ids[batch], minlength=3) for batch in sampler])) == [150, 150, 0]
+
+
+def test_a_sample_comes_twice_in_a_global_batch_only_where_a_cycle_through_its_group_ends() -> None:
+    """What docs/samplers.md says of processes: they share no draw, and rarely a sample."""
+    groups = [0] * 40 + [1] * 40
+    ranks = [
+        list(GroupBatchSampler(groups, 3, num_batches=40, num_replicas=4, rank=rank)) for rank in range(4)
+    ]
+    drawn = {0: 0, 1: 0}
+    twice = 0
+    for parts in zip(*ranks, strict=True):
+        batch = [index for part in parts for index in part]
+        for group in (0, 1):
+            own = [index for index in batch if groups[index] == group]
+            before, drawn[group] = drawn[group], drawn[group] + len(own)
+            if len({*own}) < len(own):
+                twice += 1
+                assert before // 40 < (drawn[group] - 1) // 40
+    assert 0 < twice < 12
