@@ -114,16 +114,15 @@ def predict(run: Path, images: Path, out: Path, table: Path | None, **arguments:
 
 
 def _settings_of_run(out: Path, settings: dict[str, Any]) -> Any:
-    """Return the settings of the run in a folder, but for those that were typed and those of the machine."""
+    """Return the settings of the run in a folder, but for those that were typed; None of no run."""
     from fairseg.training.checkpoint import CHECKPOINT, load_checkpoint  # noqa: PLC0415  (brings torch)
-    from fairseg.training.settings import MACHINE  # noqa: PLC0415
 
     if not (out / CHECKPOINT).exists():
         return None
     before = fairseg.training.Settings.from_dict(load_checkpoint(out / CHECKPOINT)["run"]["settings"])
     source = click.get_current_context().get_parameter_source
     typed = {name for name in settings if source(name) is not click.core.ParameterSource.DEFAULT}
-    return before.with_(**{name: settings[name] for name in typed | {*MACHINE}})
+    return before.with_(**{name: settings[name] for name in typed})
 
 
 def need_extra() -> None:
