@@ -39,6 +39,7 @@ from fairseg.report.page import save_report
 from fairseg.report.sections import ReportSections, as_stated
 from fairseg.report.tables import grid
 from fairseg.report.templates import as_sentence
+from fairseg.scoring.arrays import Arrays, Folders
 from fairseg.scoring.table import Scores
 from fairseg.scoring.voxel_sizes import Spacing
 from fairseg.statistics.judge_options import JudgeOptions
@@ -46,8 +47,6 @@ from fairseg.statistics.page import judge_page
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-    from fairseg.scoring.arrays import Arrays, Folders
 
 
 class AuditResult(Audited):
@@ -139,8 +138,8 @@ def audit(
     reference: str | None = None,
     *,
     groups: Any = None,
-    predictions: "Folders | Arrays | None" = None,
-    references: "str | Path | Arrays | None" = None,
+    predictions: Folders | Arrays | None = None,
+    references: str | Path | Arrays | None = None,
     cohort: Cohort | None = None,
     labels: Structures | None = None,
     prediction_labels: Structures | None = None,
