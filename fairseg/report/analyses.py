@@ -98,11 +98,6 @@ def audit_as_meant(*given: Any, groups: Any = None, **options: Any) -> Call:
         names = ("predictions", "references", "cohort", "by", "reference")
         options |= dict(zip(names, given, strict=False))
         given = given[len(names) :]
-    if len(given) == 1 and _is_folder(given[0]):
-        raise ValueError(
-            f"scores must be a table, got the folder {given[0]}: masks are scored beside the references, "
-            f"fairseg.audit({str(given[0])!r}, 'references', 'groups.csv', by='sex')"
-        )
     if options.get("predictions") is not None and (is_path(groups) or isinstance(groups, pd.DataFrame)):
         options.setdefault("cohort", groups)
         groups = None
@@ -150,6 +145,15 @@ def compare_as_meant(*given: Any, **options: Any) -> Call:
 
 def _is_table(thing: Any) -> bool:
     return isinstance(thing, pd.DataFrame | Mapping | Scores) or is_path(thing)
+
+
+def check_is_no_folder(scores: Any) -> None:
+    """Raise a ValueError that says how masks are scored, if the folder of them came where scores should."""
+    if _is_folder(scores):
+        raise ValueError(
+            f"scores must be a table, got the folder {scores}: masks are scored beside the references, "
+            f"fairseg.audit({str(scores)!r}, 'references', 'groups.csv', by='sex')"
+        )
 
 
 def _is_folder(thing: Any) -> bool:

@@ -23,6 +23,7 @@ from fairseg.metrics.masks import Structures
 from fairseg.report.analyses import (
     analyses_of,
     audit_as_meant,
+    check_is_no_folder,
     is_vector,
     overall_scores,
     strata_ids,
@@ -215,6 +216,7 @@ def audit(
     >>> result.verdict, result.groups["n"].tolist()
     (<Verdict.GAP: 'gap shown'>, [40, 60])
     """
+    check_is_no_folder(scores)
     if groups is None and is_vector(by, scores):
         by, groups = None, by
     asked, options, sections = as_stated(locals())
