@@ -119,10 +119,10 @@ def _beside_the_largest(pairs: tuple[PairGains, ...]) -> tuple[PairGains, ...]:
 
 
 def _largest_left(pair: PairGains, pairs: Sequence[PairGains]) -> GainRow | None:
-    """Return the row of another pair that has the largest gap, if it had and is not fairer, or nearly had.
+    """Return the row of another pair whose gap was the largest and is not fairer, or is nearly that large.
 
-    The largest gap of an attribute is smaller only where what was the largest, and what is now, fell by half
-    as much as the group gained of whom more is said.
+    The largest gap of an attribute is smaller only where what is largest now falls short of what was by half
+    as much as the pair gained.
     """
     shown = [one for one in pairs if one.rows[0].gap_before.shown and one.verdict is not Verdict.NOT_JUDGED]
     largest = max(shown, key=lambda one: abs(one.rows[0].gap_before.interval.estimate), default=pair)
@@ -134,19 +134,15 @@ def _largest_left(pair: PairGains, pairs: Sequence[PairGains]) -> GainRow | None
 
 
 def _left_behind(row: GainRow, pairs: Sequence[PairGains]) -> GainRow | None:
-    rows = same_rows(row, pairs)
+    at = (row.structure, row.endpoint, row.adjusted)
+    every = (one for pair in pairs for one in pair.rows)
+    rows = [one for one in every if (one.structure, one.endpoint, one.adjusted) == at]
     before = max(abs(one.gap_before.interval.estimate) for one in rows)
     left = [one for one in rows if one is not row and one.gap_after.shown]
     largest = max(left, key=lambda one: abs(one.gap_after.interval.estimate), default=row)
     now = abs(largest.gap_after.interval.estimate)
     matters = largest is not row and now > max(row.margin, abs(row.gap_after.interval.estimate))
     return largest if matters and before - now < abs(row.gain.estimate) / 2 else None
-
-
-def same_rows(row: GainRow, pairs: Sequence[PairGains]) -> list[GainRow]:
-    """Return the rows of other pairs of an attribute that are about the same as one is, and that one."""
-    at = (row.structure, row.endpoint, row.adjusted)
-    return [one for pair in pairs for one in pair.rows if (one.structure, one.endpoint, one.adjusted) == at]
 
 
 def _attribute(name: str, pairs: Sequence[PairGains], evidence: Evidence) -> Verdict:

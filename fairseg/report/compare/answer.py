@@ -311,10 +311,12 @@ def _largest_gap(model: ModelGains, reason: GainReason, result: Compared) -> dic
         (row for row in rows if row.second == reason.group),
         key=lambda row: abs(row.gap_after.interval.estimate),
     )
-    still = abs(row.gap_before.interval.estimate) >= max(
-        abs(one.gap_before.interval.estimate) for one in rows
+    was, is_now = (
+        abs(getattr(row, gap).interval.estimate)
+        >= max(abs(getattr(one, gap).interval.estimate) for one in rows)
+        for gap in ("gap_before", "gap_after")
     )
-    return {**spoken_row(row, result), "still": still}
+    return {**spoken_row(row, result), "was": was, "is_now": is_now}
 
 
 def _ahead(pair: PairGains | None, reason: GainReason) -> dict[str, Any]:

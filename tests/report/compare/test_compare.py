@@ -1,6 +1,7 @@
 """Two models and more: what must never be said of them, by kind; and which rows belong together."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ import pytest
 import fairseg
 from fairseg import Verdict
 from fairseg.io.outputs import MANIFEST
+from fairseg.report.compare.answer import model_answer
 from fairseg.report.compare.card import to_terminal
 from fairseg.report.compare.tables import models_table, paper_tables
+from fairseg.statistics.gain_findings import PairGains
 from fairseg.statistics.gain_reasons import GainReasonKind
 from fairseg.statistics.verdicts import Endpoint
 
@@ -829,3 +832,23 @@ def test_a_group_whose_mean_rose_is_not_named_among_those_that_lost() -> None:
     assert result.verdicts == {"other": Verdict.HARM}
     assert "B typically lost 0.035" in result.sentence
     assert "A typically lost" not in result.sentence
+
+
+def test_a_largest_gap_that_is_not_called_fairer_is_told_as_what_it_was() -> None:
+    """B was furthest behind and fails less than A: it comes level, which is not fairer. C gains too."""
+    base = table(sizes={"A": 100, "B": 100, "C": 100}, gap=0.06)
+    base.loc[base["group"] == "C", "dice"] -= 0.045
+    base.loc[(base["group"] != "B") & (base.index % 5 == 0), "dice"] = 0.3
+    result = judged(base, changed(base, B=0.06, C=0.03))
+    assert result.verdicts == {"other": Verdict.MOVED}
+    texts = [say_reasons(result, pair) for pair in result.judgement.models[0].pairs]
+    assert "fewer of B failed than of A already" in texts[0]
+    assert re.search(
+        r"the largest gap was that between [AB] and [AB], which is not called fairer: ", texts[1]
+    )
+
+
+def say_reasons(result: Any, pair: PairGains) -> str:
+    """Return the answer, were it of this pair alone."""
+    model = replace(result.judgement.models[0], pairs=(pair, *result.judgement.models[0].pairs))
+    return model_answer(result, model)
