@@ -73,7 +73,7 @@ def test_a_bad_reference_is_called_so() -> None:
         ([1, 1], "labels must differ, got 1 twice"),
         ({"a": 1, "b": 1}, "labels must differ, got 1 twice"),
         ("12", "labels must be a sequence of ints or a mapping"),
-        (3, "labels must be a sequence of ints or a mapping"),
+        (3.5, "labels must be a sequence of ints or a mapping"),
     ],
 )
 def test_bad_labels(labels: Any, message: str) -> None:

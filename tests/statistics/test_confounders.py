@@ -242,7 +242,7 @@ def test_an_interval_covers_as_often_as_it_says() -> None:
         ({"covariates": {"a": [1.0, float("inf")]}}, "covariate 'a' must be finite or missing, got infinity"),
         ({"reference": -1}, "reference must be a group id below 2, got -1"),
         ({"level": 1.0}, "level must lie between 0 and 1, got 1.0"),
-        ({"groups": [0.0, 1.0]}, "groups must be integer ids"),
+        ({"groups": [0.5, 1.0]}, "groups must be integer ids"),
         ({"values": [0.1]}, "values and groups must be vectors of one length"),
     ],
 )
