@@ -96,7 +96,7 @@ def _read_tiff(path: Path) -> tuple[Voxels, tuple[str, ...]]:
 
     _check_pages(path)
     try:
-        with _heard(tifffile.logger()) as heard, tifffile.TiffFile(path) as file:
+        with _heard(logging.getLogger("tifffile")) as heard, tifffile.TiffFile(path) as file:
             if len(file.series) != 1:
                 raise ValueError(f"it holds {len(file.series)} images of different kinds")
             (series,) = file.series

@@ -165,11 +165,11 @@ def test_ranks_together_are_one_process_with_all_samples(world: int, tmp_path: P
     alone["attribute head"] = train_with_head(make_model(), make_head(), batches)  # type: ignore[arg-type]
     for name, expected in alone.items():
         for rank in range(world):
-            got = torch.load(tmp_path / f"{rank}.pt")["results"][name]
+            got = torch.load(tmp_path / f"{rank}.pt", weights_only=True)["results"][name]
             for key, value in expected.items():
                 where = f"{name}, {key}, rank {rank}"
                 assert torch.allclose(got[key], value, rtol=1e-6, atol=1e-9), where
-    drawn = [torch.load(tmp_path / f"{rank}.pt")["drawn"] for rank in range(world)]
+    drawn = [torch.load(tmp_path / f"{rank}.pt", weights_only=True)["drawn"] for rank in range(world)]
     first = 16 // (4 * world)  # batches until 16 are drawn
     flat = [index for of_rank in drawn for batch in of_rank[:first] for index in batch]
     assert len(flat) == len(set(flat)) == 16  # the sampler found its rank by itself; no draw is shared
