@@ -82,14 +82,11 @@ def gain_row(
     levelling, levels_down = None, False
     if isinstance(both, _Scores) and direction:
         levelling = both.sum_of_gains(direction, 1 - min(2 * local, 2 * options.alpha))
-        loss = both.gain_ahead(direction, 1 - options.alpha)
         smaller = abs(gap_after.interval.estimate) < abs(gap_before.interval.estimate)
         towards = shown and sign(gain.estimate) == direction
-        outweighs = levelling.high <= 0 and loss.high < 0
-        # A minority that gained much is in no median of sums, but in the mean.
-        outweighs = outweighs and both.mean_gain_behind(direction) <= -loss.estimate
-        outweighs = outweighs and not both.mean_ahead_rose(direction)
+        outweighs = levelling.high <= 0 and both.loss_outweighs(direction, 1 - options.alpha)
         levels_down = gap_before.shown and towards and smaller and outweighs
+    single = both if isinstance(both, _Scores) and not adjusted else None  # stratum, whose means are told
     return GainRow(
         attribute=cohort.groupings[pair.attribute].name,
         first=cohort.name(pair.attribute, pair.first),
@@ -112,10 +109,8 @@ def gain_row(
         inside=-margin <= equivalence.low and equivalence.high <= margin,
         levelling=levelling,
         levels_down=levels_down,
-        mean_gain=both.mean_gain(_MEAN_LEVEL) if isinstance(both, _Scores) and not adjusted else None,
-        mean_gap=both.mean_gap_before(1 - 2 * options.alpha)
-        if isinstance(both, _Scores) and not adjusted
-        else None,
+        mean_gain=None if single is None else single.mean_gain(_MEAN_LEVEL),
+        mean_gap=None if single is None else single.mean_gap_before(1 - 2 * options.alpha),
         adjusted=adjusted,
         contrary=isinstance(both, _Scores) and both.contrary(gain.estimate, margin),
         passed=endpoint == ENDPOINTS.index(Endpoint.HARDEST)
@@ -174,9 +169,19 @@ class _Scores:
         turned = [pair[::-direction] for pair in self._groups]
         return _shift([(self._gains[behind], -self._gains[ahead]) for behind, ahead in turned]).limits(level)
 
-    def gain_ahead(self, direction: int, level: float) -> Interval:
-        ahead = np.concatenate([pair[::direction][0] for pair in self._groups])
-        return signed_rank_limits(self._gains[ahead], level)
+    def loss_outweighs(self, direction: int, level: float) -> bool:
+        """Return whether the group ahead is shown to have lost, and no less than the group behind gained.
+
+        Means count too: a minority that gained much, of either group, is in no median.
+        """
+        ahead, behind = (self._gains_of(step) for step in (direction, -direction))
+        loss = signed_rank_limits(ahead, level)
+        rose = ahead.mean() > _CHANCE * ahead.std(ddof=1) / ahead.size**0.5
+        return bool(loss.high < 0 and behind.mean() <= -loss.estimate and not rose)
+
+    def _gains_of(self, step: int) -> Floats:
+        """Return the gains of the first group, or for -1 of the second."""
+        return np.asarray(self._gains[np.concatenate([pair[::step][0] for pair in self._groups])])
 
     def contrary(self, gain: float, margin: float) -> bool:
         """Return whether the mean gains differ the other way, by more than chance and half of the margin."""
@@ -188,18 +193,9 @@ class _Scores:
         chance = _CHANCE * float(weights**2 @ variances) ** 0.5
         return mean * gain < 0 and abs(mean) > max(margin / 2, chance)
 
-    def mean_ahead_rose(self, direction: int) -> bool:
-        """Return whether the mean of the group ahead is shown to have risen."""
-        gains = self._gains[np.concatenate([pair[::direction][0] for pair in self._groups])]
-        return bool(gains.mean() > _CHANCE * gains.std(ddof=1) / gains.size**0.5)
-
-    def mean_gain_behind(self, direction: int) -> float:
-        return float(np.mean(self._gains[np.concatenate([pair[::-direction][0] for pair in self._groups])]))
-
     def loses(self, gain: float, level: float) -> bool:
         """Return whether the group that gained less is shown to have lost."""
-        less = np.concatenate([pair[_gained_less(gain)] for pair in self._groups])
-        return signed_rank_limits(self._gains[less], level).high < 0
+        return signed_rank_limits(self._gains_of(-1 if _gained_less(gain) else 1), level).high < 0
 
 
 class _Shares:

@@ -169,7 +169,8 @@ def _pair(pair: Pair, evidence: Evidence, grouping: Grouping, options: JudgeOpti
     about = (grouping.name, first, second, *evidence.sizes[pair])
     # In a group against all others the other side is every group of the attribute.
     groups = set(grouping.group_names) if pair.first is None else {first, second}
-    changes = [one for one in evidence.changes if one.attribute == grouping.name and one.group in groups]
+    own = [one for one in evidence.changes if one.attribute == grouping.name]
+    changes = [one for one in own if one.group in groups]
     lost = [one for one in changes if one.judged and one.change.high < -options.margin]
     worse = [one for one in lost if one.mean_change.low <= 0]  # or some gained more than the others lost
     reasons = _reasons(grouping.name, groups, lost, evidence, options)
@@ -183,7 +184,6 @@ def _pair(pair: Pair, evidence: Evidence, grouping: Grouping, options: JudgeOpti
     reasons += _of_rows(rows, second, stratified := evidence.stratified and not grouping.held)
     outside, possible = _outside(rows, changes), _possible_harm(grouping.name, evidence, options)
     alone = _losses_alone(grouping.name, changes, rows[0])
-    own = [one for one in evidence.changes if one.attribute == grouping.name]
     reasons += alone + _lowest_lost(own, rows[0], options.margin)
     # What is shown of a single structure decides nothing where it is also shown to be too small to matter.
     slight = [row.inside and row.structure != rows[0].structure for row in rows]

@@ -182,9 +182,10 @@ def failing(cohort: Cohort, model: int) -> tuple[Failing, ...]:
             weights = [1 if parts[place][0] else OVERALL_WEIGHT for place in places]
             shown |= zip(places, hold_together(p, weights, options.alpha), strict=True)
         for place, (structure, attribute, group, values) in enumerate(parts):
+            if not shown[place]:
+                continue
             failures = int((values < options.failure_threshold).sum())
-            limits = median_limits(values), wilson(failures, values.size)
-            if shown[place] and fails_by_limits(*limits, options):
+            if fails_by_limits(median_limits(values), wilson(failures, values.size), options):
                 middle = float(np.median(values))
                 name = cohort.structures[structure]
                 found.append(Failing(baseline, attribute, group, name, values.size, middle, failures))

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from fairseg.metrics.fairness import Floats
 from fairseg.statistics.findings import Grouping
+from fairseg.statistics.group_facts import OVERALL_WEIGHT
 from fairseg.statistics.judge_options import JudgeOptions
 from fairseg.statistics.row_order import content_order
 
@@ -26,7 +27,6 @@ EVENTS: tuple[Event, Event] = ("newly failing", "lost")
 # Shares of the error: McNemar's smallest p with five discordant subjects is 1 / 32, just within its share.
 WITHIN_SHARE, BETWEEN_SHARE = 0.64, 0.24
 _BATCH = 4_000_000  # numbers held at once
-_OVERALL_WEIGHT = 4.0  # of the first column, against 1 of every structure
 _DEEP = 2.0  # drops, by which a score must fall below the threshold to count between groups
 _ALL_EXCHANGES = 12  # discordant subjects up to which no exchange is left to chance
 
@@ -150,7 +150,7 @@ class _Place:
         self.ids, self.number, self.column, self.known = ids, number, column, known[:, column]
         self.here = (ids == number) & self.known
         self.elsewhere = (ids >= 0) & (ids != number) & self.known
-        self.weight = _OVERALL_WEIGHT if column == 0 else 1.0
+        self.weight = float(OVERALL_WEIGHT if column == 0 else 1)
 
     def row(
         self,

@@ -67,6 +67,6 @@ class JudgeOptions:
 
 
 def _check(name: str, value: Any, expected: str, holds: Any) -> None:
-    is_finite = fits(value, lambda number: abs(number) < float("inf"))
-    if isinstance(value, bool) or not is_finite or not fits(value, holds):
+    right = fits(value, lambda number: abs(number) < float("inf") and holds(number))
+    if isinstance(value, bool) or not right:
         raise ValueError(f"{name} must be {expected}, got {value!r}")

@@ -237,10 +237,8 @@ def times_to_settle_shares(
     """
     from scipy.special import ndtri  # noqa: PLC0415
 
-    counts, z = (
-        np.array([first, second, total_first, total_second], dtype=np.float64),
-        float(ndtri(1 - alpha)),
-    )
+    counts = np.array([first, second, total_first, total_second], dtype=np.float64)
+    z = float(ndtri(1 - alpha))
     apart = abs(first / total_first - second / total_second) - margin
 
     def settled(doublings: float) -> bool:
