@@ -52,6 +52,7 @@ def model_answer(result: Compared, model: ModelGains) -> str:
         losses=_losses(model, result),
         row=said,
         left=None if pair is None or row is pair.typical else _gap_left(pair, result),
+        overall=None if pair is None or row is pair.typical else _moved_overall(pair, result),
         settled=row is not None and not row.shown and pair is not None and row is not pair.typical,
         held_itself=pair is not None and pair.attribute in {one.name for one in result.analyses if one.held},
         held=result.held_fixed,
@@ -298,6 +299,13 @@ def _gap_left(pair: PairGains, result: Compared) -> dict[str, Any] | None:
     """Return the typical case of all structures where a gap is shown with the second model, else None."""
     row = pair.typical
     return spoken_row(row, result) if row is not None and row.gap_after.shown else None
+
+
+def _moved_overall(pair: PairGains, result: Compared) -> dict[str, Any] | None:
+    """Return the typical case of all structures where the group behind is shown to have gained more there."""
+    row = pair.typical
+    moved = row is not None and row.verdict in (Verdict.MOVED, Verdict.FAIRER)
+    return spoken_row(row, result) if row is not None and moved else None
 
 
 def _largest_gap(model: ModelGains, reason: GainReason, result: Compared) -> dict[str, Any]:

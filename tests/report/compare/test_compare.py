@@ -404,6 +404,22 @@ def test_all_structures_that_speak_against_a_model_are_named() -> None:
     assert "Also on RV, less fair" in result.sentence
 
 
+def test_who_gained_over_all_structures_is_said_of_a_gap_that_turned_in_one() -> None:
+    base = pd.concat([table(label=label) for label in ("LV", "RV", "MYO")], ignore_index=True)
+    base = base.assign(case=base["subject"])
+    other = base.copy()
+    for label, gain in (("LV", 0.08), ("RV", 0.03), ("MYO", 0.0)):
+        other.loc[(other["label"] == label) & (other["group"] == "B"), "dice"] += gain
+    result = judged(base, other)
+    (model,) = result.judgement.models
+    overall = model.pairs[0].typical
+    assert overall is not None
+    assert result.verdicts == {"other": Verdict.OVERCORRECTED}
+    assert f"over all structures, B gained {abs(overall.gain.estimate):.3f}" in result.sentence
+    assert overall.gap_after.interval.estimate * overall.gap_before.interval.estimate > 0
+    assert "there B is now behind by" in result.sentence
+
+
 # --- which rows belong together ---
 
 
