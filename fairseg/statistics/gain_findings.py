@@ -77,11 +77,13 @@ class GainRow:
         levels_down: whether the gap is smaller, and shown to have changed for the loss of the group ahead.
         mean_gain: by how much more the second group gained in the mean, with 99% limits (Welch); None but for
             the typical case among all subjects.
-        mean_gap: the gap between the means with the baseline, likewise, with the limits of a one-sided test.
+        mean_gaps: the gaps between the means before and after, likewise, with the limits of a one-sided test.
         verdict: of this row, never better than what the pair's verdict allows.
         adjusted: whether within strata; all figures are then of the strata with enough of both groups.
         contrary: typical case: whether the mean gains differ the other way, by more than half of the margin
             and than 1.645 of their standard errors.
+        still_behind: typical case: whether the mean of the group that gained more is shown to have been
+            behind by more than the margin, and is behind still, by less.
         passed: hardest tenth: whether hardly any of the group that has more of it than before are new in it
             and lost more than the margin, so that others only rose out of it.
         own_loss: whether the group that gained less is shown to have lost; of shares, whether more of it
@@ -110,10 +112,11 @@ class GainRow:
     levelling: Interval | None
     levels_down: bool
     mean_gain: Interval | None = None
-    mean_gap: Interval | None = None
+    mean_gaps: tuple[Interval, Interval] | None = None
     verdict: Verdict = Verdict.OPEN
     adjusted: bool = False
     contrary: bool = False
+    still_behind: bool = False
     passed: bool = False
     own_loss: bool = True
 
@@ -260,6 +263,7 @@ class PairGains:
         decided_by: the rows that carry the verdict; none where harm or failing does.
         harm: what is shown of harm to either group.
         reasons: what stands against a greener verdict.
+        outweighed: whether the pair, less fair, does not decide the attribute, as a larger gap shrank more.
     """
 
     attribute: str
@@ -272,6 +276,7 @@ class PairGains:
     decided_by: tuple[GainRow, ...] = ()
     harm: tuple[HarmRow, ...] = ()
     reasons: tuple[GainReason, ...] = ()
+    outweighed: bool = False
 
     @property
     def typical(self) -> GainRow | None:
@@ -353,7 +358,7 @@ class ModelGains:
         """Return the first pair of an attribute that has the attribute's verdict; None without pairs."""
         pairs = [pair for pair in self.pairs if pair.attribute == attribute]
         verdict = self.attribute_verdicts[attribute]
-        same = [pair for pair in pairs if pair.verdict is verdict] or pairs
+        same = [pair for pair in pairs if pair.verdict is verdict and not pair.outweighed] or pairs
         if verdict is Verdict.OPEN:  # of what is open, that is to be told in which something is shown
             same.sort(key=lambda pair: not any(row.shown for row in pair.rows))
         return next(iter(same), None)

@@ -110,9 +110,10 @@ def gain_row(
         levelling=levelling,
         levels_down=levels_down,
         mean_gain=None if single is None else single.mean_gain(_MEAN_LEVEL),
-        mean_gap=None if single is None else single.mean_gap_before(1 - 2 * options.alpha),
+        mean_gaps=None if single is None else single.mean_gaps(1 - 2 * options.alpha),
         adjusted=adjusted,
         contrary=isinstance(both, _Scores) and both.contrary(gain.estimate, margin),
+        still_behind=isinstance(both, _Scores) and both.still_behind(gain.estimate, margin),
         passed=endpoint == ENDPOINTS.index(Endpoint.HARDEST)
         and isinstance(both, _Shares)
         and both.sunk(gain.estimate, options.margin) <= margin / 2,
@@ -146,7 +147,7 @@ class _Scores:
         self._groups = _in_strata(~np.isnan(before), members, strata)
         self.sizes = _sizes(self._groups)
         self._gains = gains = (after - before).round(10)
-        self._before = before
+        self._before, self._after = before, after
         self.gain = _shift([(gains[two], gains[one]) for one, two in self._groups]).limits
         self.gap_before, self.gap_after, self.mean_gap = (
             _shift([(values[one], values[two]) for one, two in self._groups]).limits
@@ -159,10 +160,13 @@ class _Scores:
         one, two = self._gains[first], self._gains[second]
         return welch_limits(two, one, level)
 
-    def mean_gap_before(self, level: float) -> Interval:
-        """Return by how much the mean of the second group was lower, of a single stratum (Welch)."""
+    def mean_gaps(self, level: float) -> tuple[Interval, Interval]:
+        """Return by how much the mean of the second group was lower, and is, of a single stratum (Welch)."""
         ((first, second),) = self._groups
-        return welch_limits(self._before[first], self._before[second], level)
+        before, after = (
+            welch_limits(scores[first], scores[second], level) for scores in (self._before, self._after)
+        )
+        return before, after
 
     def sum_of_gains(self, direction: int, level: float) -> Interval:
         """Return the gain of the group behind plus that of the group ahead."""
@@ -185,13 +189,24 @@ class _Scores:
 
     def contrary(self, gain: float, margin: float) -> bool:
         """Return whether the mean gains differ the other way, by more than chance and half of the margin."""
-        gains = [(self._gains[one], self._gains[two]) for one, two in self._groups]
-        weights = np.array([one.size * two.size / (one.size + two.size) for one, two in gains])
-        weights /= weights.sum()
-        mean = float(weights @ [two.mean() - one.mean() for one, two in gains])
-        variances = [one.var(ddof=1) / one.size + two.var(ddof=1) / two.size for one, two in gains]
-        chance = _CHANCE * float(weights**2 @ variances) ** 0.5
+        mean, chance = self._second_less_first(self._gains)
         return mean * gain < 0 and abs(mean) > max(margin / 2, chance)
+
+    def still_behind(self, gain: float, margin: float) -> bool:
+        """Return whether who gained more was behind in the mean, by more than the margin, and is, by less."""
+        lead, chance = self._second_less_first(self._before)
+        lead_now = self._second_less_first(self._after)[0]
+        turn = -1 if gain > 0 else 1
+        return max(margin, chance) < turn * lead and 0 < turn * lead_now < turn * lead
+
+    def _second_less_first(self, values: Floats) -> tuple[float, float]:
+        """Return the difference of the groups' means, pooled over strata, and how far chance moves it."""
+        pairs = [(values[one], values[two]) for one, two in self._groups]
+        weights = np.array([one.size * two.size / (one.size + two.size) for one, two in pairs])
+        weights /= weights.sum()
+        mean = float(weights @ [two.mean() - one.mean() for one, two in pairs])
+        variances = [one.var(ddof=1) / one.size + two.var(ddof=1) / two.size for one, two in pairs]
+        return mean, _CHANCE * float(weights**2 @ variances) ** 0.5
 
     def loses(self, gain: float, level: float) -> bool:
         """Return whether the group that gained less is shown to have lost."""

@@ -18,6 +18,7 @@ from fairseg.statistics.gain_findings import (
     PairGains,
     sign,
 )
+from fairseg.statistics.gain_pairs import beside_each_other, within
 from fairseg.statistics.gain_reasons import GainReason, GainReasonKind
 from fairseg.statistics.judge_options import JudgeOptions
 from fairseg.statistics.reasons import lost_cases
@@ -42,7 +43,8 @@ def row_verdict(row: GainRow) -> Verdict:
     gained more, and the other is not behind by more than the margin. Typical gains that the means contradict
     say nothing, a hardest tenth that some only rose out of nothing against a model, and a gap whose estimates
     say the reverse neither fairer nor less fair. What is shown to lie within the margin is no more than a
-    movement, and none that a model is blamed for.
+    movement, and none that a model is blamed for; nor is it for a gap that is within the margin, or for what
+    typically favours the group that is behind in the mean and comes nearer in it.
     """
     before, after = row.gap_before, row.gap_after
     towards = sign(row.gain.estimate) if row.shown and not row.contrary else 0
@@ -60,11 +62,11 @@ def row_verdict(row: GainRow) -> Verdict:
     opened = (
         after.shown and after.sign == -towards and (before.sign in (0, -towards) or (grown and row.own_loss))
     )
-    wider = sizes[1] > sizes[0] and (row.narrowing.high < 0 or opened or turned)
+    wider = sizes[1] > max(sizes[0], row.margin) and (row.narrowing.high < 0 or opened or turned)
     rules = (
         (blamed and row.levels_down, Verdict.LEVELS_DOWN),
-        (blamed and corrected, Verdict.OVERCORRECTED),
-        (blamed and wider, Verdict.LESS_FAIR),
+        (blamed and corrected and not row.still_behind, Verdict.OVERCORRECTED),
+        (blamed and wider and not row.still_behind, Verdict.LESS_FAIR),
         (towards != 0 and narrower and followed and not row.inside and sizes[1] < sizes[0], Verdict.FAIRER),
         (towards != 0 and towards == before.sign and not grown, Verdict.MOVED),
         (row.inside, Verdict.SAME),
@@ -82,7 +84,7 @@ def model_verdicts(
 ) -> ModelGains:
     """Judge every pair, every attribute and the model."""
     pairs = tuple(_pair(pair, evidence, groupings[pair.attribute], options) for pair in evidence.rows)
-    pairs = _beside_the_largest(pairs)
+    pairs = beside_each_other(pairs)
     verdicts = {grouping.name: _attribute(grouping.name, pairs, evidence) for grouping in groupings}
     verdict, *others = verdicts.values()
     grave = [one for one in _GRAVE if one in (verdict, *others)]
@@ -101,54 +103,10 @@ def model_verdicts(
     )
 
 
-def _beside_the_largest(pairs: tuple[PairGains, ...]) -> tuple[PairGains, ...]:
-    """Let no pair be fairer where another leaves the attribute's largest gap about as large as it was."""
-    found = []
-    for pair in pairs:
-        same = [one for one in pairs if one.rows and one.attribute == pair.attribute]
-        left = _largest_left(pair, same) if pair.verdict is Verdict.FAIRER else None
-        if left is None:
-            found.append(pair)
-            continue
-        rows = tuple(replace(row, verdict=_within(Verdict.MOVED, row.verdict)) for row in pair.rows)
-        decided = tuple(row for row in rows if row.verdict is Verdict.MOVED)
-        where = (left.second, left.structure, left.endpoint)
-        reasons = (*pair.reasons, GainReason(GainReasonKind.LARGEST_GAP, pair.attribute, *where))
-        found.append(replace(pair, verdict=Verdict.MOVED, rows=rows, decided_by=decided, reasons=reasons))
-    return tuple(found)
-
-
-def _largest_left(pair: PairGains, pairs: Sequence[PairGains]) -> GainRow | None:
-    """Return the row of another pair whose gap was the largest and is not fairer, or is nearly that large.
-
-    The largest gap of an attribute is smaller only where what is largest now falls short of what was by half
-    as much as the pair gained.
-    """
-    shown = [one for one in pairs if one.rows[0].gap_before.shown and one.verdict is not Verdict.NOT_JUDGED]
-    largest = max(shown, key=lambda one: abs(one.rows[0].gap_before.interval.estimate), default=pair)
-    if largest.verdict is not Verdict.FAIRER:
-        return largest.rows[0]
-    decided = (row for row in pair.decided_by if row.structure == pair.rows[0].structure and not row.adjusted)
-    left = (_left_behind(row, pairs) for row in decided if row.endpoint is not Endpoint.HARDEST)
-    return next((row for row in left if row is not None), None)
-
-
-def _left_behind(row: GainRow, pairs: Sequence[PairGains]) -> GainRow | None:
-    at = (row.structure, row.endpoint, row.adjusted)
-    every = (one for pair in pairs for one in pair.rows)
-    rows = [one for one in every if (one.structure, one.endpoint, one.adjusted) == at]
-    before = max(abs(one.gap_before.interval.estimate) for one in rows)
-    left = [one for one in rows if one is not row and one.gap_after.shown]
-    largest = max(left, key=lambda one: abs(one.gap_after.interval.estimate), default=row)
-    now = abs(largest.gap_after.interval.estimate)
-    matters = largest is not row and now > max(row.margin, abs(row.gap_after.interval.estimate))
-    return largest if matters and before - now < abs(row.gain.estimate) / 2 else None
-
-
 def _attribute(name: str, pairs: Sequence[PairGains], evidence: Evidence) -> Verdict:
     """Return the verdict over all pairs of an attribute, and over groups that stand in no judged pair."""
     judged = [pair for pair in pairs if pair.attribute == name and pair.verdict is not Verdict.NOT_JUDGED]
-    verdicts = {pair.verdict for pair in judged}
+    verdicts = {pair.verdict for pair in judged if not pair.outweighed}
     if any(not one.baseline and one.attribute in (None, name) for one in evidence.failing):
         return Verdict.FAILS
     if any(one.shown and one.attribute == name for one in evidence.harm):
@@ -188,7 +146,7 @@ def _pair(pair: Pair, evidence: Evidence, grouping: Grouping, options: JudgeOpti
     # What is shown of a single structure decides nothing where it is also shown to be too small to matter.
     slight = [row.inside and row.structure != rows[0].structure for row in rows]
     shown = [Verdict.SAME if one else row_verdict(row) for row, one in zip(rows, slight, strict=True)]
-    reasons += _ahead_elsewhere(rows, shown)
+    reasons += _ahead_elsewhere(rows, shown) + _behind_in_mean(rows)
     barred = bool(possible) or any(one.kind not in _UNTESTED for one in reasons)
     gained = any(_gains(one, rows[0].structure, options.margin) for one in changes)
     moved = [row for row, one in zip(rows, shown, strict=True) if one in (Verdict.FAIRER, Verdict.MOVED)]
@@ -211,7 +169,7 @@ def _pair(pair: Pair, evidence: Evidence, grouping: Grouping, options: JudgeOpti
         (bool(worse), Verdict.HARM),
     )
     verdict = next((verdict for holds, verdict in rules if holds), Verdict.OPEN)
-    ranked = tuple(replace(row, verdict=_within(verdict, one)) for row, one in zip(rows, shown, strict=True))
+    ranked = tuple(replace(row, verdict=within(verdict, one)) for row, one in zip(rows, shown, strict=True))
     undecided = verdict in (*_GRAVE, Verdict.NOT_JUDGED, Verdict.OPEN)
     decided = () if undecided else tuple(row for row in ranked if row.verdict is verdict)
     reasons = (*reasons, *possible, *(outside if verdict is Verdict.OPEN else ()))
@@ -279,9 +237,10 @@ def _lowest_lost(changes: Sequence[GroupChange], row: GainRow, margin: float) ->
 
 
 def _ahead_elsewhere(rows: Sequence[GainRow], shown: Sequence[Verdict]) -> tuple[GainReason, ...]:
-    """Return where a group that a fairer row favours was ahead: in the mean (typical), or in shares.
+    """Return where a group that a fairer row favours was ahead, in the mean or in shares, or is now.
 
-    It is shown to have been, by more than the margin, so that the gap in it is wider now, or as it was.
+    It is shown to have been, by more than the margin, so that the gap in it is wider now, or as it was. Or
+    its mean is shown to be ahead so now, by more than it was apart before.
     """
     own = [
         (row, verdict)
@@ -290,15 +249,32 @@ def _ahead_elsewhere(rows: Sequence[GainRow], shown: Sequence[Verdict]) -> tuple
     ]
     found = []
     for fairer in (row for row, verdict in own if verdict is Verdict.FAIRER):
-        for other in (row for row, _ in own if row.mean_gap is not None or row is not fairer):
-            gap = other.mean_gap or other.gap_before.interval
-            is_shown = other.mean_gap is not None or other.gap_before.shown
-            ahead = gap if fairer.gain.estimate < 0 else gap.negated()
-            if is_shown and ahead.low > 0 and ahead.estimate > other.margin:
+        for other in (row for row, _ in own if row.mean_gaps is not None or row is not fairer):
+            gaps = other.mean_gaps or ((other.gap_before.interval,) if other.gap_before.shown else ())
+            ahead = [gap if fairer.gain.estimate < 0 else gap.negated() for gap in gaps]
+            beyond = [gap.low > 0 and gap.estimate > other.margin for gap in ahead]
+            if any(beyond[:1]) or (any(beyond) and ahead[1].estimate > -ahead[0].estimate):
                 favoured = fairer.second if fairer.gain.estimate > 0 else fairer.first
                 where = (other.structure, other.endpoint)
                 found.append(GainReason(GainReasonKind.AHEAD_ELSEWHERE, other.attribute, favoured, *where))
     return tuple(dict.fromkeys(found))
+
+
+def _behind_in_mean(rows: Sequence[GainRow]) -> tuple[GainReason, ...]:
+    """Return where a row would speak against the model, were it not for who is behind in the mean."""
+    return tuple(
+        GainReason(
+            GainReasonKind.BEHIND_IN_MEAN,
+            row.attribute,
+            row.second if row.gain.estimate > 0 else row.first,
+            row.structure,
+            row.endpoint,
+        )
+        for row in rows
+        if row.still_behind
+        and not row.adjusted
+        and row_verdict(replace(row, still_behind=False)) in AGAINST[1:]
+    )
 
 
 def _of_rows(rows: Sequence[GainRow], second: str, stratified: bool) -> tuple[GainReason, ...]:
@@ -327,13 +303,6 @@ def _possible_harm(attribute: str, evidence: Evidence, options: JudgeOptions) ->
     ]
     harmed += _uneven_losses(attribute, evidence, options)
     return [GainReason(GainReasonKind.POSSIBLE_HARM, *where) for where in dict.fromkeys(harmed)]
-
-
-def _within(pair: Verdict, row: Verdict) -> Verdict:
-    """Return a row's verdict as far as the pair's allows: no praise beside harm, no alarm within margins."""
-    if pair in (Verdict.FAILS, Verdict.NOT_JUDGED, Verdict.SAME):
-        return pair
-    return Verdict.MOVED if row is Verdict.FAIRER and pair is not row else row
 
 
 def _outside(rows: Sequence[GainRow], changes: Sequence[GroupChange]) -> list[GainReason]:

@@ -112,14 +112,18 @@ def _centre(gains: Floats, level: float, margin: float) -> Interval:
     """Return the centre of the gains, with limits.
 
     Where hardly any subject is near the centre, as where half gained and half lost, it tells nothing of a
-    typical subject: limits that hold 0 then reach as far as those of the median.
+    typical subject: limits that hold 0 then reach as far as those of the median. So they do where mean and
+    median both have the other sign, since nothing was gained or lost on balance then.
     """
     found = signed_rank_limits(gains, level)
-    if not found.low <= 0 <= found.high:
+    if not gains.size:
+        return found
+    turned = max(found.estimate * gains.mean(), found.estimate * np.median(gains)) < 0
+    if not turned and not found.low <= 0 <= found.high:
         return found
     spread = float(np.subtract(*np.percentile(gains, [75, 25])))
     near = np.abs(gains - found.estimate) <= max(margin, spread / 4) + _ROUNDING
-    if near.mean() >= _NEAR:  # a quarter of those who have one peak, and more
+    if not turned and near.mean() >= _NEAR:  # a quarter of those who have one peak, and more
         return found
     middle = median_limits(gains, level)
     return Interval(found.estimate, min(found.low, middle.low), max(found.high, middle.high))

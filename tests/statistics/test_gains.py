@@ -479,6 +479,76 @@ def test_who_failed_less_and_had_the_higher_mean_is_not_favoured_by_a_fairer_mod
     assert judge(before, before + 0.035 * (groups == 0) + noise(400, 0.01), groups).verdict is Verdict.FAIRER
 
 
+def test_a_typical_gain_of_who_is_behind_in_the_mean_is_not_less_fair() -> None:
+    """B is typically ahead and a fifth of it fails: of them a third is rescued, and B gains."""
+    before, groups = cohort((120, 120), (0.82, 0.845), 0.01)
+    before[120:144] = np.linspace(0.2, 0.45, 24)
+    after = before + np.where(groups == 1, 0.011, -0.012) + noise(240, 0.003)
+    after[120:132] = 0.8
+    found = judge(before, after, groups, reference=None)
+    row = found.pairs[0].rows[0]
+    assert row.still_behind
+    assert row.shown
+    assert abs(row.gap_after.interval.estimate) > 0.04 > abs(row.gap_before.interval.estimate)
+    assert found.verdict not in AGAINST
+    assert GainReasonKind.BEHIND_IN_MEAN in {one.kind for one in found.pairs[0].reasons}
+    before[120:144], after[120:144] = before[144:168], after[144:168]
+    assert judge(before, after, groups, reference=None).verdict is Verdict.LESS_FAIR
+
+
+def test_a_gap_that_does_not_matter_is_less_fair_to_nobody() -> None:
+    before, groups = cohort((150, 150), (0.9, 0.9), 0.01)
+    found = judge(before, before + 0.017 * (groups == 0) + noise(300, 0.02, 6), groups)
+    row = found.pairs[0].rows[0]
+    assert row.shown
+    assert not row.inside
+    assert abs(row.gap_after.interval.estimate) < row.margin
+    assert found.verdict is Verdict.OPEN
+
+
+def test_a_wider_gap_is_no_verdict_where_the_largest_one_shrank_by_more() -> None:
+    """A gains .02, B .08, and C, ahead of A and B, nothing; then A gains as C does."""
+    before, groups = cohort((100, 100, 100), (0.85, 0.80, 0.93), 0.01)
+    more = np.array([0.05, 0.08, 0.0])[groups]
+    names = ("A", "B", "C")
+    found = judge(before, before + more + noise(300, 0.003), groups, names=names, reference=None)
+    assert found.verdict is Verdict.FAIRER
+    more = np.array([0.08, 0.05, 0.0])[groups]
+    found = judge(before, before + more + noise(300, 0.003), groups, names=names, reference=None)
+    pair = found.pair("group", "A", "B")
+    assert (pair.verdict, pair.outweighed) == (Verdict.LESS_FAIR, True)
+    assert found.verdict is Verdict.MOVED
+    spoken = found.pair_of("group")
+    assert spoken is not None
+    assert spoken.verdict is Verdict.MOVED
+    assert GainReasonKind.WIDER_ELSEWHERE in {one.kind for one in spoken.reasons}
+    more = np.array([0.08, -0.01, 0.0])[groups]  # B lost
+    found = judge(before, before + more + noise(300, 0.003), groups, names=names, reference=None)
+    assert found.verdict in AGAINST
+
+
+def test_who_is_ahead_in_the_mean_now_is_not_favoured_by_a_fairer_model() -> None:
+    """B was typically behind, and level in the mean, as some of A fail."""
+    before, groups = cohort((300, 300), (0.90, 0.86), 0.01)
+    before[:20] = np.linspace(0.1, 0.4, 20)
+    found = judge(before, before + 0.033 * (groups == 1) + noise(600, 0.003), groups)
+    row = found.pairs[0].rows[0]
+    assert row_verdict(row) is Verdict.FAIRER
+    assert row.mean_gaps is not None
+    assert row.mean_gaps[0].low < 0.02
+    assert row.mean_gaps[1].high < 0
+    assert found.verdict is Verdict.MOVED
+
+
+def test_nothing_is_lost_on_balance_where_mean_and_median_rose() -> None:
+    before, groups = cohort((400, 400), (0.92, 0.80))
+    risen = np.arange(800) % 5 < 3
+    found = judge(before, before + (groups == 1) * np.where(risen, 0.08, -0.093) + noise(800, 0.002), groups)
+    change = found.change("group", "B", "Overall")
+    assert change.change.estimate < 0 < change.mean_change.estimate
+    assert change.change.low < 0 < change.change.high
+
+
 @pytest.mark.parametrize("share", [0.22, 0.2])
 def test_a_group_whose_mean_rose_is_not_worse_off_for_its_typical_loss(share: float) -> None:
     good, groups = cohort((400, 400), (0.92, 0.85))
@@ -1141,7 +1211,8 @@ def test_fairer_is_not_said_where_the_gap_is_wider_by_its_own_estimate() -> None
     assert row_verdict(row) is Verdict.FAIRER
     wider = replace(row.gap_after, interval=Interval(0.06, 0.05, 0.07))
     assert row_verdict(replace(row, gap_after=wider)) is not Verdict.FAIRER
-    less = replace(row, gain=Interval(-0.02, -0.03, -0.01), narrowing=Interval(-0.02, -0.03, -0.01))
+    narrowing = Interval(-0.02, -0.03, -0.01)
+    less = replace(row, gain=Interval(-0.02, -0.03, -0.01), narrowing=narrowing, still_behind=False)
     assert row_verdict(replace(less, gap_after=wider)) is Verdict.LESS_FAIR
     assert row_verdict(less) is Verdict.OPEN  # whose gap is narrower by its estimate
 

@@ -52,7 +52,8 @@ def model_answer(result: Compared, model: ModelGains) -> str:
         losses=_losses(model, result),
         row=said,
         left=None if pair is None or row is pair.typical else _gap_left(pair, result),
-        overall=None if pair is None or row is pair.typical else _moved_overall(pair, result),
+        favour=(favour := _favour(model, row, result)),
+        rose=[] if favour else _rose(model, pair, row, result),
         settled=row is not None and not row.shown and pair is not None and row is not pair.typical,
         held_itself=pair is not None and pair.attribute in {one.name for one in result.analyses if one.held},
         held=result.held_fixed,
@@ -268,7 +269,9 @@ def _reasons(
         mean = _mean_gain(pair, one) if one.kind is GainReasonKind.MEANS_DIFFER else None
         typical = _typical_gain(pair, one, result) if one.kind is GainReasonKind.TYPICAL_OPPOSES else None
         largest = _largest_gap(model, one, result) if one.kind is GainReasonKind.LARGEST_GAP else None
-        ahead = _ahead(pair, one) if one.kind is GainReasonKind.AHEAD_ELSEWHERE else None
+        wider = _wider_gap(model, one, result) if one.kind is GainReasonKind.WIDER_ELSEWHERE else None
+        apart = (GainReasonKind.AHEAD_ELSEWHERE, GainReasonKind.BEHIND_IN_MEAN)
+        ahead = _ahead(pair, one) if one.kind in apart else None
         if one.kind is GainReasonKind.LOWEST_LOST and change is not None:
             by = _abs(change.lowest, numbers.score)
         # What is said already, or speaks for what is said.
@@ -277,7 +280,7 @@ def _reasons(
             or (typical and said["endpoint"] == "TYPICAL")
         ):
             continue
-        told = {"mean": mean, "typical": typical, "largest": largest, "ahead": ahead}
+        told = {"mean": mean, "typical": typical, "largest": largest, "wider": wider, "ahead": ahead}
         texts.append(say("gain_reason", one=one, change=change, by=by, **told, **facts))
     return list(dict.fromkeys(texts))[:3]
 
@@ -301,11 +304,40 @@ def _gap_left(pair: PairGains, result: Compared) -> dict[str, Any] | None:
     return spoken_row(row, result) if row is not None and row.gap_after.shown else None
 
 
-def _moved_overall(pair: PairGains, result: Compared) -> dict[str, Any] | None:
-    """Return the typical case of all structures where the group behind is shown to have gained more there."""
-    row = pair.typical
-    moved = row is not None and row.verdict in (Verdict.MOVED, Verdict.FAIRER)
-    return spoken_row(row, result) if row is not None and moved else None
+def _favour(model: ModelGains, row: GainRow | None, result: Compared) -> list[dict[str, Any]]:
+    """Return what is shown for a model over all structures, where another row speaks against it."""
+    if row is None or model.verdict not in AGAINST:
+        return []
+    rows = [
+        one
+        for pair in sorted(model.pairs, key=lambda pair: row not in pair.rows)
+        for one in pair.rows
+        if one.attribute == model.decisive and one.structure == result.judgement.structures[0]
+        if one.verdict in (Verdict.MOVED, Verdict.FAIRER) and not (one.inside or one.adjusted or one is row)
+    ]
+    return [spoken_row(one, result) for one in rows if one.endpoint is not Endpoint.HARDEST][:2]
+
+
+def _rose(
+    model: ModelGains, pair: PairGains | None, row: GainRow | None, result: Compared
+) -> list[dict[str, Any]]:
+    """Return the groups that are shown to have gained over all structures, where a row is against a model.
+
+    Those whose changes are told beside the row are left out.
+    """
+    if pair is None or row is None or model.verdict not in AGAINST:
+        return []
+    overall, margin = result.judgement.structures[0], result.options.margin
+    told = {pair.first, pair.second} if row.structure == overall else set()
+    found = []
+    for one in model.changes:
+        if (one.attribute, one.structure) != (model.decisive, overall) or one.group in told or not one.judged:
+            continue
+        for gain, least, mean in ((one.change, margin / 2, False), (one.mean_change, margin, True)):
+            if gain.low > 0 and gain.estimate >= least:
+                found.append({"group": one.group, "by": _abs(gain, numbers.score), "mean": mean})
+                break
+    return found[:2]
 
 
 def _largest_gap(model: ModelGains, reason: GainReason, result: Compared) -> dict[str, Any]:
@@ -327,14 +359,29 @@ def _largest_gap(model: ModelGains, reason: GainReason, result: Compared) -> dic
     return {**spoken_row(row, result), "was": was, "is_now": is_now}
 
 
+def _wider_gap(model: ModelGains, reason: GainReason, result: Compared) -> dict[str, Any]:
+    """Return the row of a wider gap of another pair as sentences say it."""
+    at = (reason.structure, reason.endpoint, reason.group)
+    pairs = (pair for pair in model.pairs if pair.attribute == reason.attribute and pair.outweighed)
+    rows = (row for pair in pairs for row in pair.decided_by)
+    return spoken_row(next(row for row in rows if (row.structure, row.endpoint, row.second) == at), result)
+
+
 def _ahead(pair: PairGains | None, reason: GainReason) -> dict[str, Any]:
-    """Return than whom a group was ahead with the baseline, and by how much: in the mean, or in a share."""
+    """Return than whom a group was ahead or behind, in the mean or a share, by how much, and now."""
     rows = () if pair is None else pair.rows
     at = (reason.structure, reason.endpoint, False)
     row = next(one for one in rows if (one.structure, one.endpoint, one.adjusted) == at)
     write = numbers.score if row.endpoint is Endpoint.TYPICAL else numbers.points_of
-    other = row.first if reason.group == row.second else row.second
-    return {"other": other, "by": _abs(row.mean_gap or row.gap_before.interval, write)}
+    second = reason.group == row.second
+    before, after = row.mean_gaps or (row.gap_before.interval, row.gap_after.interval)
+    ahead = before.negated() if second else before
+    return {
+        "other": row.first if second else row.second,
+        "by": _abs(before, write),
+        "now_by": _abs(after, write),
+        "already": ahead.low > 0 and ahead.estimate > row.margin,
+    }
 
 
 def _typical_gain(pair: PairGains | None, reason: GainReason, result: Compared) -> dict[str, Any]:

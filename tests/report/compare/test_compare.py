@@ -415,9 +415,9 @@ def test_who_gained_over_all_structures_is_said_of_a_gap_that_turned_in_one() ->
     overall = model.pairs[0].typical
     assert overall is not None
     assert result.verdicts == {"other": Verdict.OVERCORRECTED}
-    assert f"over all structures, B gained {abs(overall.gain.estimate):.3f}" in result.sentence
+    assert f"over all structures, typically B gained {abs(overall.gain.estimate):.3f}" in result.sentence
     assert overall.gap_after.interval.estimate * overall.gap_before.interval.estimate > 0
-    assert "there B is now behind by" in result.sentence
+    assert "and B is now behind by" in result.sentence
 
 
 # --- which rows belong together ---

@@ -1,0 +1,106 @@
+"""What the pairs of one attribute say of each other: of several gaps it is the largest that counts."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from fairseg.statistics.gain_findings import GainRow, PairGains
+from fairseg.statistics.gain_reasons import GainReason, GainReasonKind
+from fairseg.statistics.verdicts import Endpoint, Verdict
+
+_PRAISE = (Verdict.FAIRER, Verdict.MOVED)
+
+
+def beside_each_other(pairs: Sequence[PairGains]) -> tuple[PairGains, ...]:
+    """Return all pairs, each judged in the light of the others of its attribute."""
+    return _beside_the_widened(_beside_the_largest(pairs))
+
+
+def within(pair: Verdict, row: Verdict) -> Verdict:
+    """Return a row's verdict as far as the pair's allows: no praise beside harm, no alarm within margins."""
+    if pair in (Verdict.FAILS, Verdict.NOT_JUDGED, Verdict.SAME):
+        return pair
+    return Verdict.MOVED if row is Verdict.FAIRER and pair is not row else row
+
+
+def _beside_the_largest(pairs: Sequence[PairGains]) -> tuple[PairGains, ...]:
+    """Let no pair be fairer where another leaves the attribute's largest gap about as large as it was."""
+    found = []
+    for pair in pairs:
+        same = [one for one in pairs if one.rows and one.attribute == pair.attribute]
+        left = _largest_left(pair, same) if pair.verdict is Verdict.FAIRER else None
+        if left is None:
+            found.append(pair)
+            continue
+        where = (left.second, left.structure, left.endpoint)
+        found.append(
+            _no_more_than_moved(pair, GainReason(GainReasonKind.LARGEST_GAP, pair.attribute, *where))
+        )
+    return tuple(found)
+
+
+def _largest_left(pair: PairGains, pairs: Sequence[PairGains]) -> GainRow | None:
+    """Return the row of another pair whose gap was the largest and is not fairer, or is nearly that large.
+
+    The largest gap of an attribute is smaller only where what is largest now falls short of what was by half
+    as much as the pair gained.
+    """
+    shown = [one for one in pairs if one.rows[0].gap_before.shown and one.verdict is not Verdict.NOT_JUDGED]
+    largest = max(shown, key=lambda one: abs(one.rows[0].gap_before.interval.estimate), default=pair)
+    if largest.verdict is not Verdict.FAIRER:
+        return largest.rows[0]
+    decided = (row for row in pair.decided_by if row.structure == pair.rows[0].structure and not row.adjusted)
+    left = (_left_behind(row, pairs) for row in decided if row.endpoint is not Endpoint.HARDEST)
+    return next((row for row in left if row is not None), None)
+
+
+def _left_behind(row: GainRow, pairs: Sequence[PairGains]) -> GainRow | None:
+    at = (row.structure, row.endpoint, row.adjusted)
+    every = (one for pair in pairs for one in pair.rows)
+    rows = [one for one in every if (one.structure, one.endpoint, one.adjusted) == at]
+    before = max(abs(one.gap_before.interval.estimate) for one in rows)
+    left = [one for one in rows if one is not row and one.gap_after.shown]
+    largest = max(left, key=lambda one: abs(one.gap_after.interval.estimate), default=row)
+    now = abs(largest.gap_after.interval.estimate)
+    matters = largest is not row and now > max(row.margin, abs(row.gap_after.interval.estimate))
+    return largest if matters and before - now < abs(row.gain.estimate) / 2 else None
+
+
+def _beside_the_widened(pairs: Sequence[PairGains]) -> tuple[PairGains, ...]:
+    """Let a pair whose gap is wider, though neither of its groups lost, not be the verdict on an attribute.
+
+    That is so where the attribute's largest gap, which another pair has, is smaller by half as much as this
+    one's groups differ in what they gained. No pair is called fairer beside it, and the others tell of it.
+    """
+    found = list(pairs)
+    for place, pair in enumerate(pairs):
+        rows = [row for row in pair.decided_by if pair.verdict is Verdict.LESS_FAIR]
+        same = [one for one in range(len(pairs)) if pairs[one].attribute == pair.attribute and one != place]
+        others = [row for one in same for row in pairs[one].rows]
+        if not rows or not all(_outweighed(row, others) for row in rows):
+            continue
+        found[place] = replace(found[place], outweighed=True)
+        where = (rows[0].second, rows[0].structure, rows[0].endpoint)
+        reason = GainReason(GainReasonKind.WIDER_ELSEWHERE, pair.attribute, *where)
+        for one in same:
+            if found[one].verdict in _PRAISE:
+                found[one] = _no_more_than_moved(found[one], reason)
+    return tuple(found)
+
+
+def _outweighed(row: GainRow, others: Sequence[GainRow]) -> bool:
+    """Return whether rows of other pairs show the largest gap to be smaller, and by enough."""
+    at = (row.structure, row.endpoint, row.adjusted)
+    rows = [one for one in others if (one.structure, one.endpoint, one.adjusted) == at]
+    if not rows or row.own_loss:
+        return False
+    largest = max(rows, key=lambda one: abs(one.gap_before.interval.estimate))
+    now = max(abs(one.gap_after.interval.estimate) for one in (*rows, row))
+    smaller = abs(largest.gap_before.interval.estimate) - now
+    return largest.gap_before.shown and largest.verdict in _PRAISE and smaller >= abs(row.gain.estimate) / 2
+
+
+def _no_more_than_moved(pair: PairGains, reason: GainReason) -> PairGains:
+    rows = tuple(replace(row, verdict=within(Verdict.MOVED, row.verdict)) for row in pair.rows)
+    decided = tuple(row for row in rows if row.verdict is Verdict.MOVED)
+    reasons = (*pair.reasons, reason)
+    return replace(pair, verdict=Verdict.MOVED, rows=rows, decided_by=decided, reasons=reasons)
