@@ -16,12 +16,22 @@ from fairseg.understanding.kinds import (
     of_the_image,
     shown_in,
 )
-from fairseg.understanding.readable import Reading, Readings
+from fairseg.understanding.readable import Readings
 from fairseg.understanding.used import Association, Prediction
-from fairseg.understanding.views import AROUND, BOX, HEADER, LEAKING_BOX, ORGAN, OUTSIDE, POSITION, WHOLE
+from fairseg.understanding.views import HEADER, INTENSITY, LEAKING_BOX, ORGAN, POSITION, WITHIN
+from fairseg.understanding.where import (
+    Crop,
+    beyond_size,
+    choose_crop,
+    explained_by_organ,
+    margin_curve,
+    removes_little,
+    tightest_shown,
+    told_by_both,
+    told_inside,
+    told_outside,
+)
 
-MATTERS = 0.7  # AUC that a crop's view must be shown to be below, for the crop to be called tight enough
-_LEAST_REMOVED = 0.25  # share of an image that a crop must remove to be advised
 _UNEQUAL = 1.25  # times as many subjects of the largest group as of the smallest
 
 
@@ -30,8 +40,9 @@ class Advice:
     """A finding that something can be done about.
 
     Attributes:
-        kind: "crop", "no crop", "standardise", "inside", "anatomy", "pixels", "header", "position",
-            "confounded", "goes by", "stays", "used", "not used", "references", "errors" or "nothing".
+        kind: "crop", "no crop", "standardise", "inside", "intensity", "anatomy", "pixels", "header",
+            "position", "confounded", "goes by", "stays", "used", "not used", "references", "errors", "no
+            step" or "nothing".
         strength: "shown", "not shown" where only a lack of evidence stands behind it, or which part is which.
         facts: for its sentences.
     """
@@ -41,88 +52,9 @@ class Advice:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Crop:
-    """A crop that may be used.
-
-    Attributes:
-        margin: mm around the largest organ, or pixels.
-        excluded: whether every group's AUC in it is shown to be below `MATTERS`; if not, this is the tightest
-            that was tried, and the group may be read in it all the same.
-        row: of its view, where a group is told best.
-        organ: the reading of the organ, or of its outline, that tells a group within it; None if none does.
-    """
-
-    margin: float
-    excluded: bool
-    row: Reading
-    organ: Reading | None
-
-
-def margin_curve(readings: Readings) -> list[tuple[float, Reading]]:
-    """Return the margins, mm, with the reading of the group that is told best."""
-    views = [view for view in readings.views if view.startswith(BOX)]
-    return sorted((float(view.removeprefix(BOX).split()[0]), readings.best(view)) for view in views)
-
-
-def choose_crop(readings: Readings, removed: Mapping[float, float]) -> Crop | None:
-    """Return the widest crop in which every group's AUC is shown to be below `MATTERS`, else the tightest.
-
-    None where the tightest tells a group that the organ itself does not, or removes little of the images.
-
-    Args:
-        readings: of the crops, and of the organ.
-        removed: margin -> median share of an image that the crop removes, 0 to 1.
-    """
-    crop = None
-    for margin, best in margin_curve(readings):
-        rows = [row for row in readings.rows if row.view == best.view]
-        organs = [_of_organ(readings, row) for row in rows if row.shown]
-        if None in organs or removed.get(margin, 1.0) < _LEAST_REMOVED:
-            break
-        excluded = all(row.high < MATTERS for row in rows)
-        if crop is None or excluded:
-            crop = Crop(margin, excluded, best, organs[0] if organs else None)
-    return crop
-
-
-def crop_margin(readings: Readings, removed: Mapping[float, float]) -> float | None:
-    """Return the margin of `choose_crop`; None if there is none, or a group is shown to be readable in it."""
-    crop = choose_crop(readings, removed)
-    return None if crop is None or crop.organ is not None else crop.margin
-
-
-def _of_organ(readings: Readings, row: Reading) -> Reading | None:
-    """Return the reading of the organ, or its outline, that may be all that a view shows of a group."""
-    organs = shown_in(readings, ORGAN, *REFERENCES)
-    return best_of([one for one in organs if one.group == row.group and one.auc >= row.low])
-
-
-def tightest_shown(readings: Readings) -> list[Reading]:
-    """Return the groups that are shown to be readable in the tightest crop that was tried."""
-    curve = margin_curve(readings)
-    return shown_in(readings, curve[0][1].view) if curve else []
-
-
 def pixels_differ(readings: Readings, unit: str) -> bool:
     """Return whether organs may differ in pixels since images do, in pixels of unknown size."""
     return unit == "px" and bool(shown_in(readings, HEADER))
-
-
-def told_outside(readings: Readings) -> list[Reading]:
-    """Return what tells a group outside the organ, and better than the organ does, if that tells it too.
-
-    A larger organ moves what lies around it. Views that hold the organ must be shown to tell it better.
-    """
-    holding = WHOLE, *(row.view for _, row in margin_curve(readings))
-    beyond = [row for row in shown_in(readings, *holding) if _of_organ(readings, row) is None]
-    organs = shown_in(readings, ORGAN, *REFERENCES)
-    around = [
-        row
-        for row in shown_in(readings, OUTSIDE, AROUND)
-        if all(row.auc > one.auc for one in organs if one.group == row.group)
-    ]
-    return [*beyond, *around]
 
 
 def rough_outlines(measures: Sequence[MeasureDifference]) -> list[MeasureDifference]:
@@ -177,19 +109,9 @@ def advise(
     if explained and confounded is not None:
         which = {"names": confounded.names, "views": list(dict.fromkeys(row.view for row in explained))}
         found.append(Advice("confounded", "alone: shown; beyond: not shown", which))
-    crop, away, curve = choose_crop(readings, removed or {}), told_outside(readings), margin_curve(readings)
-    outside = best_of(away)
-    if outside and crop is not None:
-        strength = "outside: shown; within: " + ("too, by the organ" if crop.organ else "not shown")
-        found.append(Advice("crop", strength, {"crop": crop, "margin": crop.margin, "row": outside}))
-    elif outside and curve:
-        margin, row = curve[0]
-        little = (removed or {}).get(margin, 1.0) < _LEAST_REMOVED
-        tight = {"margin": margin, "row": row, "outside": outside, "rare": rare, "little": little}
-        found.append(Advice("no crop", "shown", tight))
+    found += _of_crops(readings, removed or {}, rare)
     found += [Advice("standardise", "shown", facts) for facts in _leaks(readings)[:1]]
-    if inside := [row for row in shown_in(readings, ORGAN) if beyond_outline(readings, row)]:
-        found.append(Advice("inside", "shown", {"row": inside[0], "rare": rare}))
+    found += _of_pixels(readings, rare)
     if anatomy := best_of(shown_in(readings, *ANATOMY)):
         kind = "pixels" if pixels_differ(readings, unit) else "anatomy"
         found.append(Advice(kind, "shown", {"row": anatomy}))
@@ -197,15 +119,50 @@ def advise(
         found.append(Advice("header", "shown", {"row": header[0]}))
     if position := shown_in(readings, POSITION):
         found.append(Advice("position", "shown", {"row": position[0]}))
-    found += _of_the_model(associated, predicted, changes, rare)
+    image = of_the_image(readings)
+    if image and not found:
+        found.append(Advice("no step", "shown", {"row": best_of(image)}))
+    found += _of_the_model(associated, predicted, changes, rare, choose_crop(readings, removed or {}))
     if outlines := rough_outlines(measures):
         found.append(Advice("references", "shown", {"one": outlines[0]}))
     if places := [one for one in atlas if one.shown]:
         found.append(Advice("errors", "shown", {"one": places[0]}))
-    if not of_the_image(readings) and not shown_in(readings, *REFERENCES):
+    if not image and not shown_in(readings, *REFERENCES):
         chance = max(row.chance for row in readings.rows)
         found.append(Advice("nothing", "not shown", {"chance": chance}))
-    return tuple(found)
+    return tuple(found) or (Advice("no step", "shown", {"row": best_of(shown)}),)
+
+
+def _of_crops(readings: Readings, removed: Mapping[float, float], rare: str) -> list[Advice]:
+    """Return whether a crop leaves out what tells a group, or a part of it, and what remains to be done."""
+    crop, curve, found = choose_crop(readings, removed), margin_curve(readings), []
+    outside = best_of([row for row in told_outside(readings) if beyond_size(readings, row)])
+    told = outside or best_of(told_by_both(readings))
+    if told and crop is not None and (outside or crop.inside is None):
+        within = "not shown" if crop.inside is None else "too, by the organ" if crop.by_organ else "too"
+        strength = f"{'outside: shown' if outside else 'shown; where: not known'}; within: {within}"
+        facts = {"crop": crop, "margin": crop.margin, "row": told, "outside": bool(outside)}
+        found.append(Advice("crop", strength, facts))
+    tight = [row for row in tightest_shown(readings) if not explained_by_organ(readings, row)]
+    little = removes_little(readings, removed)
+    if tight or (told and little):
+        margin, row = curve[0]
+        facts = {"margin": margin, "row": row, "told": told, "outside": bool(outside)}
+        found.append(Advice("no crop", "shown", {**facts, "rare": rare, "little": little}))
+    return found
+
+
+def _of_pixels(readings: Readings, rare: str) -> list[Advice]:
+    """Return what the organ's pixels suggest, or brightness and noise of images that nothing else tells."""
+    found, inside = [], told_inside(readings)
+    if organ := best_of([row for row in inside if row.view == ORGAN]):
+        found.append(Advice("inside", "shown", {"row": organ, "rare": rare}))
+    elsewhere = [*inside, *told_outside(readings), *told_by_both(readings)]
+    of_image = [] if elsewhere else shown_in(readings, INTENSITY)
+    if row := best_of([row for row in inside if row.view == WITHIN] or of_image):
+        facts = {"row": row, "rare": rare, "organ": row.view == WITHIN}
+        found.append(Advice("intensity", "shown", facts))
+    return found
 
 
 def rarest(trained: Mapping[str, int]) -> str:
@@ -238,12 +195,13 @@ def _of_the_model(
     predicted: Sequence[Prediction],
     changes: Sequence[Change],
     rare: str,
+    crop: Crop | None,
 ) -> list[Advice]:
     """Return what the model's Dice suggests, where it was asked."""
     found: list[Advice] = []
     lent = [one for one in changes if one.donors]
     if moved := clearest(lent):
-        found.append(Advice("goes by", "shown", {"one": moved, "rare": rare}))
+        found.append(Advice("goes by", "shown", {"one": moved, "rare": rare, "crop": crop}))
     elif lent:
         found.append(Advice("stays", "not shown", {"one": lent[0]}))
     if one := goes_with_dice(associated, predicted):

@@ -7,16 +7,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fairseg.understanding.advice import Advice, advise, crop_margin
+from fairseg.understanding.advice import Advice, advise
 from fairseg.understanding.changes import Intervention
 from fairseg.understanding.confounded import Confounded
-from fairseg.understanding.errors import Atlas, MeasureDifference
+from fairseg.understanding.errors import Atlas, MeasureDifference, measure_differences
 from fairseg.understanding.gather import Gathered
 from fairseg.understanding.kinds import question_of
-from fairseg.understanding.readable import Model, Readings, Tested
+from fairseg.understanding.readable import PERMUTATIONS, Model, Readings, Tested
 from fairseg.understanding.slices import Slice
 from fairseg.understanding.used import Association, Prediction
 from fairseg.understanding.views import WHOLE
+from fairseg.understanding.where import crop_margin
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +61,7 @@ class Understood:
         Columns: question ("readable", of the references and of a model's errors and features "told by the
         references" and "told by the model"; "readable in pairs", "readable from confounders", "readable
         within strata", "score and Dice", "Dice predicted", both also "at one size", "Dice if the image
-        changes", "Dice if a patch is blanked", "place of errors", "measure", "slice"), what (the view,
+        changes", "Dice if a patch is blanked", "place of errors", "gap", "measure", "slice"), what (the view,
         confounder, change, structure, measure or conditions), group, other, n, estimate (AUC, correlation of
         ranks, or difference: of Dice, of shares, of a measure), low, high, chance (the AUC that would be
         shown), p_adjusted, shown.
@@ -102,12 +103,13 @@ class Understood:
             share = part.shares[:, part.cluster].mean(axis=1) if part.more else np.zeros(2)
             away = float(share[1] - share[0])
             add("place of errors", what, part.second, part.first, n, away, *_NO_LIMITS, one=part)
-        for measure in self.measures:
+        for measure in (*self.gaps, *self.measures):
             what, n = (
                 f"{measure.structure}: {measure.measure}",
                 counts[measure.first] + counts[measure.second],
             )
-            add("measure", what, measure.second, measure.first, n, *measure.difference, one=measure)
+            question = "gap" if measure in self.gaps else "measure"
+            add(question, what, measure.second, measure.first, n, *measure.difference, one=measure)
         for subgroup in self.slices:
             what, n = " and ".join(subgroup.conditions), subgroup.n + subgroup.n_rest
             add("slice", what, "", "others", n, *subgroup.difference, one=subgroup)
@@ -127,6 +129,19 @@ class Understood:
             trained=self.cohort.trained,
         )
 
+    @cached_property
+    def gaps(self) -> tuple[MeasureDifference, ...]:
+        """Dice of each group against the first, the mean over structures; empty without scores.
+
+        The difference of a typical subject is that of Hodges and Lehmann, with limits, second minus first.
+        """
+        if self.cohort.dice is None:
+            return ()
+        number = self.permutations if self.model == "linear" else PERMUTATIONS["linear"]
+        asked = self.cohort.ids, self.cohort.names
+        dice = {("Dice", "mean of structures"): self.cohort.dice}
+        return tuple(measure_differences(dice, *asked, permutations=number, seed=self.seed))
+
     @property
     def pictured(self) -> tuple[str, str]:
         """The two groups whose mean images are compared: whom the whole image tells apart best."""
@@ -138,9 +153,10 @@ class Understood:
     def crop_margin(self) -> float | None:
         """The margin of the crop to use, mm around the box; None where no crop would do.
 
-        The widest in which every group's AUC is shown to be below 0.7. Of few subjects nothing is: then it is
-        the tightest that was tried, in which the group may be read all the same. None where that tells a
-        group, or removes less than a quarter of half of the images.
+        The widest up to which every group's AUC is shown to be below 0.7. Of few subjects nothing is: then it
+        is the tightest that was tried, in which the group may be read all the same. None where that tells a
+        group, or the organ's pixels, size or shape do, or it removes less than a quarter of half of the
+        images.
         """
         return crop_margin(self.readings, self.cohort.frame.removed)
 

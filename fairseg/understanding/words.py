@@ -12,14 +12,11 @@ from fairseg.report.tables import Cell, Table
 from fairseg.report.templates import say_from
 from fairseg.scoring.voxel_sizes import sizes_given
 from fairseg.understanding.advice import (
-    MATTERS,
     Advice,
-    choose_crop,
     clearest,
     goes_with_dice,
     pixels_differ,
     rough_outlines,
-    tightest_shown,
 )
 from fairseg.understanding.errors import ERROR, MeasureDifference
 from fairseg.understanding.kinds import (
@@ -49,6 +46,15 @@ from fairseg.understanding.views import (
     SHAPE,
     WHOLE,
     WITHIN,
+)
+from fairseg.understanding.where import (
+    MATTERS,
+    beyond_size,
+    choose_crop,
+    place_is_known,
+    tightest_shown,
+    told_inside,
+    told_outside,
 )
 
 if TYPE_CHECKING:
@@ -94,17 +100,22 @@ def image_line(result: Understood) -> str:
     """Return whether, and where, the group can be read from the image."""
     readings = result.readings
     image = of_the_image(readings)
-    inside = [row for row in image if row.view == ORGAN]
+    inside, outside = told_inside(readings), best_of(told_outside(readings))
     of_organ = {row.group for row in shown_in(readings, ORGAN)}
     best = best_of([row for row in image if row.view in _SEEN] or image)
     seen = {row.view for row in image if best is not None and row.view != best.view}
+    seen -= {WITHIN} if inside else set()
     return say(
         "readable",
         by=result.cohort.attribute,
         counts=result.cohort.counts,
         pairs=pairs_told(result),
         best=best,
-        inside=best_of(inside),
+        inside=best_of([row for row in inside if row.view == ORGAN]),
+        within=best_of(inside),
+        outside=outside,
+        moved=outside is not None and not beyond_size(readings, outside),
+        known=place_is_known(readings),
         organ=readings.best(ORGAN),
         references=bool(shown_in(readings, *REFERENCES)),
         others=[view for view in (HEADER, POSITION, INTENSITY, WITHIN) if view in seen],
@@ -128,7 +139,7 @@ def further_lines(result: Understood) -> list[str]:
         left = [row for row in one.within if row.shown]
         alone = max(one.alone, key=lambda row: row.auc)
         lines.append(say("confounded", one=one, alone=alone, explained=explained, left=left))
-    lines.append(used_line(result))
+    lines += [say("dice_gaps", gaps=result.gaps), used_line(result)]
     if result.cohort.unseen and result.cohort.dice is not None:
         lines.append(say("of_training", part="imagesTr", cases=result.cohort.unseen))
     if result.intervention is not None:
@@ -139,7 +150,7 @@ def further_lines(result: Understood) -> list[str]:
         lines.append(say("sizes", told=sizes, size=result.cohort.frame.size))
     if slices := [one for one in result.slices if one.shown]:
         lines.append(say("slices", told=slices))
-    return lines
+    return [line for line in lines if line]
 
 
 def margin_note(result: Understood) -> str:
@@ -356,7 +367,9 @@ def advice_words(one: Advice, result: Understood) -> tuple[str, str, str]:
     read = cohort.options.words
     groups = ["--groups", cohort.groups_file or "GROUPS.csv", *read]
     named_otherwise = bool(read) or cohort.groups_file != str(Path(cohort.data) / "groups.csv")
-    pixels = int(one.facts.get("margin", 0.0) // max(cohort.frame.pixel))
+    crop = one.facts.get("crop")
+    margin = one.facts.get("margin", 0.0) if crop is None else crop.margin
+    pixels = int(margin // max(cohort.frame.pixel))
     asked = {
         "data": shlex.join([cohort.data, *options, *(groups if named_otherwise else [])]),
         "masks": shlex.join(
@@ -367,8 +380,9 @@ def advice_words(one: Advice, result: Understood) -> tuple[str, str, str]:
         "pixels": pixels,
         "scanned": shlex.quote(",".join(_scanned(cohort))),
         "adjust": shlex.join([part for name in one.facts.get("names", ()) for part in ("--adjust", name)]),
-        "crop": any(other.kind == "crop" for other in result.advice),
         "matters": MATTERS,
+        "model": result.model,
+        "counts": cohort.counts,
     }
     text = say("advice", kind=one.kind, **asked, **{"facts": one.facts})
     found, suggests, command = (part.strip() for part in text.split("|", 2))

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fairseg.understanding.advice import advise, choose_crop, crop_margin
+from fairseg.understanding.advice import advise
 from fairseg.understanding.confounded import confounders_of
 from fairseg.understanding.errors import (
     MeasureDifference,
@@ -152,38 +152,6 @@ def test_outlines_are_not_called_rough_where_the_structure_may_be_smaller(
     assert [one.kind for one in advice] == kinds
 
 
-def test_the_crop_to_use_is_the_widest_before_any_that_tells() -> None:
-    def reading(margin: int, p: float) -> Reading:
-        return Reading(f"box + {margin} mm", "B", 40, 40, 0.6, 0.5, 0.69, 0.65, p, p)
-
-    def margin(*ps: float) -> float | None:
-        rows = [reading(mm, p) for mm, p in zip((20, 0, 5), ps, strict=True)]
-        return crop_margin(Readings(tuple(rows), {}), {})
-
-    assert margin(0.01, 0.5, 0.5) == 5.0
-    assert margin(0.5, 0.5, 0.5) == 20.0
-    assert margin(0.5, 0.01, 0.5) is None
-
-
-def crops(*highs: float) -> Readings:
-    """Return readings of crops with 0, 5, 10 ... mm, none of which is shown, with these upper limits."""
-    rows = [
-        Reading(f"box + {5 * place} mm", "B", 12, 50, 0.5, 0.4, high, 0.75, 0.5, 0.5)
-        for place, high in enumerate(highs)
-    ]
-    return Readings(tuple(rows), {})
-
-
-def test_a_crop_wider_than_the_tightest_must_exclude_what_would_matter_and_remove_something() -> None:
-    assert crop_margin(crops(0.65, 0.68, 0.66), {}) == 10.0
-    assert crop_margin(crops(0.65, 0.72, 0.75), {}) == 0.0
-    weak = choose_crop(crops(0.72, 0.75, 0.8), {})
-    assert weak is not None
-    assert (weak.margin, weak.excluded) == (0.0, False)
-    assert crop_margin(crops(0.65, 0.68, 0.66), {0.0: 0.5, 5.0: 0.3, 10.0: 0.01}) == 5.0
-    assert crop_margin(crops(0.65, 0.68), {0.0: 0.2, 5.0: 0.1}) is None
-
-
 def test_where_the_tightest_crop_removes_little_none_is_advised() -> None:
     readings = found(whole_image=0.9, organ_only=0.5, **{"box_+_0_mm": 0.5})
     (advice,) = advise(readings, None, [], [], [], removed={0.0: 0.1})
@@ -223,6 +191,15 @@ def found(**aucs: float) -> Readings:
         ({"outside_the_box": 0.92, "whole_image": 0.9, "reference_mask": 0.86}, ["crop", "anatomy"]),
         ({"outside_the_box": 0.75, "whole_image": 0.85, "reference_mask": 0.86}, ["anatomy"]),  # it moves it
         ({"outside_the_box": 0.92, "organ_only": 0.86, "box_+_0_mm": 0.87}, ["crop", "inside"]),
+        ({"outside_the_box": 0.8, "organ_only": 0.9}, ["crop", "inside"]),  # organs are of one size
+        ({"outside_the_box": 1.0, "box_+_0_mm": 0.82}, ["crop", "no crop"]),  # a part of the remedy
+        ({"whole_image": 0.9, "intensity_within_the_reference": 0.97}, ["intensity"]),  # the organ is darker
+        ({"intensity_within_the_reference": 1.0, "intensity_statistics": 1.0}, ["intensity"]),  # noise
+        ({"intensity_statistics": 0.9}, ["intensity"]),
+        ({"intensity_statistics": 0.9, "outside_the_box": 0.9}, ["crop"]),  # bright fat is enough
+        ({"organ_only,_image_standardised": 0.9}, ["no step"]),
+        ({"roughness_of_the_outline": 0.9}, ["no step"]),
+        ({}, ["nothing"]),
     ],
 )
 def test_an_outline_is_not_taken_for_what_is_within_it(aucs: dict[str, float], kinds: list[str]) -> None:

@@ -22,12 +22,19 @@ from fairseg.cli import main
 from fairseg.cli.command import cli
 from fairseg.datasets import SHIFT, Shift, write_phantom
 from fairseg.understanding import UnderstandResult, views
-from fairseg.understanding.advice import Advice, Crop, advise
+from fairseg.understanding.advice import Advice, advise
 from fairseg.understanding.errors import MeasureDifference
 from fairseg.understanding.page import card_of
 from fairseg.understanding.readable import Reading, Readings
 from fairseg.understanding.result import _slices
-from fairseg.understanding.words import advice_words, association_tables, question_lines, used_line
+from fairseg.understanding.where import Crop
+from fairseg.understanding.words import (
+    advice_words,
+    association_tables,
+    image_line,
+    question_lines,
+    used_line,
+)
 
 
 @pytest.fixture(scope="module")
@@ -311,20 +318,24 @@ def test_a_cnn_reads_images_alone_and_the_page_says_the_smallest_p(
 
 ROW = Reading("outside", "Black", 12, 14, 0.9, 0.8, 0.95, 0.6, 0.001, 0.001)
 FACTS: dict[str, Any] = {"margin": 10.0, "row": ROW, "names": ["age", "body size"], "views": ["outside"]}
-FACTS |= {"crop": Crop(10.0, True, ROW, None), "own": ROW, "outside": ROW, "little": False, "rare": "Black"}
+FACTS |= {"crop": Crop(10.0, True, ROW, None), "own": ROW, "told": ROW, "little": False, "rare": "Black"}
+FACTS |= {"outside": True, "organ": True}
 
 
 @pytest.mark.parametrize("scanned", [True, False])
 @pytest.mark.parametrize(
     "kind",
-    ["crop", "no crop", "standardise", "inside", "anatomy", "pixels", "header", "position", "confounded"],
+    [
+        *("crop", "no crop", "standardise", "inside", "intensity", "anatomy", "pixels", "header"),
+        *("position", "confounded"),
+    ],
 )
 def test_the_command_of_an_advice_runs_as_it_is_printed(
     kind: str, scanned: bool, result: UnderstandResult, phantom: Path
 ) -> None:
     table = result.cohort.table.assign(**({"Scanner vendor": "A"} if scanned else {}))
     cohort = replace(result.cohort, table=table, bins={"group": [1.0, 2.5]})
-    asked: Any = SimpleNamespace(cohort=cohort, advice=())
+    asked: Any = SimpleNamespace(cohort=cohort, model="linear")
     _, suggests, printed = advice_words(Advice(kind, "shown", dict(FACTS)), asked)
     if kind == "header" and not scanned:
         assert printed == ""
@@ -375,17 +386,71 @@ def test_the_command_names_the_age_that_makes_the_fat_by_which_groups_are_told(t
         assert any(command.endswith(f"--adjust {confounder} --out DIR") for command in commands) == named
 
 
-def test_no_crop_is_advised_to_who_needs_none(result: UnderstandResult) -> None:
+def test_who_goes_by_the_outside_trains_on_crops_if_these_remove_something(result: UnderstandResult) -> None:
     moved = SimpleNamespace(group="Black", change=(0.1, 0.05, 0.2), donors="White", intervention="exchanged")
-    for other, rare, option in (
-        ("crop", "Black", "--crop reference"),
-        ("no crop", "Black", "--sampler oversampling"),
-        ("no crop", "", "--loss group_dro"),
+    tight = Crop(10.0, False, ROW, ROW)  # it tells the group too, and less than the outside
+    for crop, rare, option in (
+        (tight, "Black", "--crop reference --crop-margin 2"),
+        (None, "Black", "--sampler oversampling"),
+        (None, "", "--loss group_dro"),
     ):
-        went_by = Advice("goes by", "shown", {"one": moved, "rare": rare})
-        asked: Any = SimpleNamespace(cohort=result.cohort, advice=(Advice(other, "shown"), went_by))
-        options = {"--crop reference", "--sampler oversampling", "--loss group_dro"}
-        assert {one for one in options if one in advice_words(went_by, asked)[2]} == {option}
+        went_by = Advice("goes by", "shown", {"one": moved, "rare": rare, "crop": crop})
+        _, suggests, command = advice_words(went_by, result)
+        options = {"--crop reference --crop-margin 2", "--sampler oversampling", "--loss group_dro"}
+        assert {one for one in options if one in command} == {option}
+        assert ("not what tells the group within" in suggests) == (crop is not None)
+
+
+@pytest.mark.parametrize(
+    ("told", "said", "unsaid"),
+    [
+        ({views.WHOLE: 0.9}, "Where in the image it lies is not known", "without the organ"),
+        ({views.WHOLE: 0.9, views.HEADER: 0.9}, "Also told by: header", "is not known"),
+        (
+            {views.WHOLE: 0.9, views.WITHIN: 1.0},
+            "the organ's own intensities (intensity within the reference, AUC 1.00",
+            "From the organ alone it is not",
+        ),
+        (
+            {views.OUTSIDE: 0.8, views.ORGAN: 0.9},
+            "read from the image outside the organ's box (Black",
+            "is not known",
+        ),
+        ({views.AROUND: 0.8, views.WHOLE: 0.9, views.ORGAN: 0.9}, "without the organ (ring", "may be why"),
+        (
+            {views.OUTSIDE: 0.8, views.WHOLE: 0.9, views.MASK: 0.95},
+            "organ, which moves that, may be",
+            "hides it",
+        ),
+        (
+            {views.OUTSIDE: 1.0, views.box_name(0): 0.8},
+            "does not hide it, but takes away what lies outside",
+            "excluded",
+        ),
+    ],
+)
+def test_the_answer_says_outside_of_views_without_the_organ_and_denies_no_organ(
+    result: UnderstandResult, told: dict[str, float], said: str, unsaid: str
+) -> None:
+    quiet = dict.fromkeys((views.WHOLE, views.ORGAN, views.box_name(0)), 0.5)
+    rows = [
+        replace(
+            ROW, view=view, auc=auc, low=auc - 0.1, high=auc + 0.1, p_adjusted=0.001 if auc > 0.6 else 0.5
+        )
+        for view, auc in (quiet | told).items()
+    ]
+    sentence = image_line(replace(result, readings=Readings(tuple(rows), {})))
+    assert said in sentence
+    assert unsaid not in sentence
+
+
+def test_what_is_not_shown_is_not_called_absent(result: UnderstandResult) -> None:
+    rows = [replace(ROW, view=view, p_adjusted=0.5) for view in (views.WHOLE, views.ORGAN, views.box_name(0))]
+    silent = replace(result, readings=Readings(tuple(rows), {}), confounded=None, atlas=(), measures=())
+    advice = next(one for one in silent.advice if one.kind == "nothing")
+    _, suggests, _ = advice_words(advice, silent)
+    assert "Not shown by this model of 14 White and 12 Black is not absent" in suggests
+    assert "--model cnn" in suggests
 
 
 def test_balanced_batches_are_advised_where_groups_are_unequal_in_training(
@@ -546,3 +611,20 @@ def test_outlines_that_differ_come_into_the_sentence_and_hide_no_organ_that_does
     assert ("outlines of LV are smoother in Black than in White" in said) == rough
     assert ("organs themselves differ" in said) == organs
     assert hands in said
+
+
+def test_the_gap_in_dice_is_said_with_its_limits(result: UnderstandResult) -> None:
+    black = result.cohort.ids == 1
+    dice = np.where(black, 0.8, 0.9) + np.linspace(-0.01, 0.01, black.size)
+    seen = replace(result, cohort=replace(result.cohort, dice=dice))
+    (gap,) = seen.gaps
+    away = dice[black][:, None] - dice[~black]
+    assert gap.difference[0] == pytest.approx(np.median(away))
+    said = f"Dice of Black is typically {-gap.difference[0]:.3f} lower than that of White ("
+    medians = f"medians {np.median(dice[black]):.3f} and {np.median(dice[~black]):.3f}). "
+    assert said in seen.sentence
+    assert medians in seen.sentence
+    assert seen.findings.query("question == 'gap'")["shown"].tolist() == [True]
+    alike = np.random.default_rng(0).normal(0.9, 0.01, black.size)
+    assert "; no gap is shown). " in replace(seen, cohort=replace(result.cohort, dice=alike)).sentence
+    assert "typically" not in replace(seen, cohort=replace(result.cohort, dice=None)).sentence
