@@ -108,7 +108,7 @@ def _end(error: Exception, written: Sequence[Path]) -> int:
 
 # What an interrupted command leaves that goes on where it was.
 _LEFT = {
-    "train": "the epochs that were done are kept: --resume goes on",
+    "train": "epochs that were done are kept, and --resume goes on with them",
     "predict": "the masks that were done are kept",
     "demo": "what was done is kept: the same command goes on",
     "experiment": "what was done is kept: the same command goes on",

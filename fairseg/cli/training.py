@@ -28,8 +28,8 @@ from fairseg.io.sentences import counted
 @click.option(
     "--resume",
     is_flag=True,
-    help="Go on with the run in --out, if there is one, with its settings but for those that are typed: "
-    "--epochs may be more.",
+    help="Go on with the run that --out holds, with its settings but for those that are typed: --epochs may "
+    "be more.",
 )
 @click.option("--prepared", type=options.OUT, help="Folder for prepared images, to share among runs.")
 @click.option("--init", type=options.PATH, metavar="RUN", help="Start from the network of this run.")
@@ -49,8 +49,7 @@ def train(dataset: Path, bins: Sequence[Any], table: Path | None, out: Path, **s
     need_extra()
     given = {name: settings.pop(name) for name in ("split", "prepared", "init", "weights", "resume")}
     settings["bins"] = {name: tuple(edges) for name, edges in bins}
-    chosen = _settings_of_run(out, settings) if given["resume"] else None
-    chosen = chosen or fairseg.training.Settings(**settings)
+    chosen = _settings_of_run(out, settings) if given["resume"] else fairseg.training.Settings(**settings)
     file = table or dataset / "groups.csv"
     cohort = None
     if table is not None or chosen.by or file.exists():
@@ -114,11 +113,19 @@ def predict(run: Path, images: Path, out: Path, table: Path | None, **arguments:
 
 
 def _settings_of_run(out: Path, settings: dict[str, Any]) -> Any:
-    """Return the settings of the run in a folder, but for those that were typed; None of no run."""
+    """Return the settings of the run in a folder, but for those that were typed.
+
+    Raises:
+        ValueError: there is no run. To start one would train by the default settings where --out is misspelt,
+            or the run was killed before its first checkpoint, and its options are not typed again.
+    """
     from fairseg.training.checkpoint import CHECKPOINT, load_checkpoint  # noqa: PLC0415  (brings torch)
 
     if not (out / CHECKPOINT).exists():
-        return None
+        raise ValueError(
+            f"{out} holds no run to resume, as there is no {CHECKPOINT} in it: look at --out, or start the"
+            " run with all of its options and without --resume"
+        )
     before = fairseg.training.Settings.from_dict(load_checkpoint(out / CHECKPOINT)["run"]["settings"])
     source = click.get_current_context().get_parameter_source
     typed = {name for name in settings if source(name) is not click.core.ParameterSource.DEFAULT}

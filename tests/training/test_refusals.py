@@ -58,6 +58,21 @@ def not_finite(file: Path) -> None:
     sitk.WriteImage(image, str(file))
 
 
+def test_a_run_that_is_not_there_is_not_resumed_by_starting_one(
+    dataset: Path, run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    misspelt = tmp_path / "misspelt"
+    line = refused(["train", str(dataset), "--resume"], misspelt, capfd)
+    assert f"{misspelt} holds no run to resume" in line
+    assert not misspelt.exists()
+    killed = copied(run, tmp_path / "killed")  # before its first checkpoint
+    (killed / CHECKPOINT).unlink()
+    before = everything(killed)
+    assert "no run to resume" in refused(["train", str(dataset), *RECIPE, "--resume"], killed, capfd)
+    assert everything(killed) == before
+    assert main(["train", str(dataset), *RECIPE, "--out", str(killed)]) == 0  # as the message says
+
+
 @pytest.mark.parametrize(
     ("options", "named"),
     [
