@@ -35,9 +35,10 @@ def group_weights(
             For "kamiran_calders" samples of each group and outcome, (G, Y), such as `pd.crosstab(df.sex,
             df.y)`.
         eps: as in Eq. 1.
-        normalize: "sum" makes the weights sum to 1 (Eq. 2); "mean" makes their mean 1, which keeps the
-            size of the loss, and so the learning rate, what it was. "kamiran_calders" takes neither: its
-            weights have mean 1 over the samples.
+        normalize: "sum" makes the weights sum to 1 (Eq. 2); "mean" makes their mean over the groups 1;
+            "samples" their mean over the cohort's samples, `sum_g n_g w_g / N`. By that mean a loss changes
+            in size, and so the steps: "mean" keeps it in balanced batches, "samples" in natural ones.
+            "kamiran_calders" takes none of them: its weights have mean 1 over the samples.
         method: "inverse" or "kamiran_calders".
 
     Returns:
@@ -53,12 +54,18 @@ def group_weights(
     tensor([0.2500, 0.7500])
     >>> group_weights({"M": 300, "F": 100}).round(2).to_dict()
     {'M': 0.25, 'F': 0.75}
+    >>> for normalize in ("sum", "mean", "samples"):
+    ...     weight = group_weights([95, 5], normalize=normalize)
+    ...     print(weight, "natural batches:", round(float(95 * weight[0] + 5 * weight[1]) / 100, 3))
+    tensor([0.0500, 0.9500]) natural batches: 0.095
+    tensor([0.1000, 1.9000]) natural batches: 0.19
+    tensor([ 0.5263, 10.0000]) natural batches: 1.0
     >>> group_weights([[10, 30], [30, 10]], method="kamiran_calders")  # P(g) P(y) = 1/4, P(g, y) = 1/8 or 3/8
     tensor([[2.0000, 0.6667],
             [0.6667, 2.0000]])
     """
-    if normalize not in ("sum", "mean"):
-        raise ValueError(f'normalize must be "sum" or "mean", got {normalize!r}')
+    if normalize not in ("sum", "mean", "samples"):
+        raise ValueError(f'normalize must be "sum", "mean" or "samples", got {normalize!r}')
     if not fits(eps, lambda number: 0 <= number < float("inf")):
         raise ValueError(f"eps must be 0 or more, got {eps!r}")
     if method == "kamiran_calders":
@@ -67,7 +74,8 @@ def group_weights(
         raise ValueError(f'method must be "inverse" or "kamiran_calders", got {method!r}')
     groups, number = read_counts(counts)
     weight = number.sum() / (number + eps)
-    weight = weight / (weight.sum() if normalize == "sum" else weight.mean())
+    size = {"sum": weight.sum(), "mean": weight.mean(), "samples": (number * weight).sum() / number.sum()}
+    weight = weight / size[normalize]
     keys = list(counts) if isinstance(counts, Mapping) else _keys_of(counts)
     if keys is None and (groups is None or isinstance(counts, Tensor)):
         return weight.to(torch.get_default_dtype())
@@ -110,25 +118,26 @@ def read_counts(
     if (keys := _keys_of(counts)) is not None:
         return _by_key(keys, list(counts), groups, argument)
     if isinstance(counts, Tensor) or _is_number_vector(counts):
-        return groups, check_counts(counts, argument)
+        return groups, check_counts(counts, argument, groups)
     return _of_samples(counts, groups, argument)
 
 
-def check_counts(counts: Any, name: str = "counts") -> Tensor:
+def check_counts(counts: Any, name: str = "counts", groups: Groups | None = None) -> Tensor:
     """Return group counts as float64 (G,) on the CPU, or raise a ValueError that names the group."""
     number = torch.as_tensor(counts, dtype=torch.float64).detach().cpu()
     if number.ndim != 1 or not number.numel():
         raise ValueError(f"{name} must be a vector, one number a group, got {brief(counts)}")
     for group, count in enumerate(number.tolist()):
         if not 0 < count < float("inf"):
-            raise ValueError(f"{name} must be positive, got {count:g} for group {group}")
+            which = group if groups is None or group >= len(groups) else groups.names[group]
+            raise ValueError(f"{name} must be positive, got {count:g} for group {which}")
     return number
 
 
 def _of_samples(values: Any, groups: Groups | None, argument: str) -> tuple[Groups | None, Tensor]:
     of_samples = as_ids(values, groups, argument=argument)
     named = groups if groups is not None or of_samples.names is None else Groups.from_values(values)
-    return named, check_counts(of_samples.counts, argument)
+    return named, check_counts(of_samples.counts, argument, named)
 
 
 def _by_key(
@@ -145,7 +154,7 @@ def _by_key(
     if sorted(ids.tolist()) != list(range(expected)):
         of = "its groups" if names is None else "; ".join(names.names)
         raise ValueError(f"{argument} must have one number for each of {of}, got {', '.join(map(str, keys))}")
-    return names, check_counts([values[row] for row in np.argsort(ids)], argument)
+    return names, check_counts([values[row] for row in np.argsort(ids)], argument, names)
 
 
 def _kamiran_calders(counts: Any) -> Any:
@@ -154,7 +163,9 @@ def _kamiran_calders(counts: Any) -> Any:
         raise ValueError(
             f"counts must be samples of each group and outcome, (G, Y), 0 or more, got {brief(counts)}"
         )
-    for group, row in enumerate(table):
+    for group, row in zip(
+        counts.index if hasattr(counts, "columns") else range(len(table)), table, strict=True
+    ):
         if not row.any():
             raise ValueError(f"counts must be positive for an outcome of every group, group {group} has none")
     expected = table.sum(axis=1, keepdims=True) * table.sum(axis=0) / table.sum()

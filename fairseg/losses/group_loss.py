@@ -29,6 +29,7 @@ from fairseg.losses.grouping import (
     check_group_ids,
     check_range,
     group_sums,
+    is_captured,
     is_distributed,
     is_transformed,
     plain,
@@ -51,11 +52,6 @@ class _Shield(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         (groups,) = ctx.saved_tensors
         return torch.where(_as_rows(groups >= 0, gradient), gradient, 0.0), None
-
-
-def _is_captured(values: Tensor) -> bool:
-    """Whether work on a tensor's device is recorded for a CUDA graph, in which nothing may wait."""
-    return values.device.type == "cuda" and torch.cuda.is_current_stream_capturing()
 
 
 def _as_rows(vector: Tensor, like: Tensor) -> Tensor:
@@ -272,6 +268,10 @@ class GroupLoss(nn.Module):
         joint = sum_over_ranks(torch.cat([sums, count.unsqueeze(1)], dim=1), self.process_group)
         return joint[:, :-1], joint[:, -1].detach()
 
+    def name_of(self, group: int) -> str:
+        """Return what errors call a group: its name, or its number if no names were given."""
+        return str(group) if self.names is None else self.names[group]
+
     def extra_repr(self) -> str:
         """Show the options."""
         shown = {name: value for name, value in vars(self).items() if not name.startswith("_")}
@@ -305,7 +305,8 @@ class GroupLoss(nn.Module):
         if self._checks(loss):
             for group, value in enumerate(loss.tolist()):
                 if not -float("inf") < value < float("inf"):
-                    raise ValueError(f"the loss of group {group} is {value}, which is not finite")
+                    name = self.name_of(group)
+                    raise ValueError(f"the loss of group {name} is {value}, which is not finite")
 
     def _each(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the base's loss of each sample, (B,)."""
@@ -322,7 +323,7 @@ class GroupLoss(nn.Module):
             return False
         if self.check is not None:
             return self.check
-        return on.device.type == "cpu" or (self._is_first and not _is_captured(on))
+        return on.device.type == "cpu" or (self._is_first and not is_captured(on))
 
     def _keep_positive(self, name: str, values: Counts | None, argument: str) -> None:
         """Register an optional argument that is a positive number for each group."""

@@ -104,6 +104,11 @@ def is_transformed(values: Tensor) -> bool:
     return bool(torch._C._functorch.is_functorch_wrapped_tensor(values))
 
 
+def is_captured(values: Tensor) -> bool:
+    """Whether work on a tensor's device is recorded for a CUDA graph, in which nothing may wait."""
+    return values.device.type == "cuda" and torch.cuda.is_current_stream_capturing()
+
+
 def keep_for_backward(values: Tensor) -> Tensor:
     """Return values that torch.compile keeps for the backward pass.
 

@@ -1,11 +1,15 @@
 """DiceBCELoss: the per-sample loss of structures that may overlap, one sigmoid each."""
 
+import logging
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fairseg.losses.grouping import is_transformed
+from fairseg.losses.grouping import is_captured, is_transformed
 from fairseg.losses.per_sample import Pool, PooledLoss, SoftDiceLoss, ratio
+
+logger = logging.getLogger(__name__)
 
 
 class DiceBCELoss(PooledLoss):
@@ -23,7 +27,8 @@ class DiceBCELoss(PooledLoss):
     Shapes:
         logits float (B, L, *S); target of 0 and 1, of any type, (B, L, *S), or (B, L + 1, *S) with an
         `ignore_index`; result float32, (B,), or a scalar with `pool="group"`. A structure that neither has
-        gives Dice 1. A sample without any valid pixel has cross-entropy 0; a group loss leaves it out.
+        gives Dice 1. A sample without any valid pixel has cross-entropy 0; a group loss leaves it out. The
+        background has no channel: one-hot labels, as for a softmax, are noted in the first batch.
 
     Raises:
         ValueError: shapes do not fit, or the target holds something else (on the CPU).
@@ -47,6 +52,7 @@ class DiceBCELoss(PooledLoss):
         self.dice = SoftDiceLoss(True, smooth, None, pool)
         self.dice_weight, self.bce_weight = float(dice_weight), float(bce_weight)
         self.ignore_index, self.pool = ignore_index, pool
+        self._is_first = True  # batch
 
     def statistics(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return what is summed over the samples of a group: Dice's and cross-entropy's, (B, 3 * L + 2)."""
@@ -80,10 +86,27 @@ class DiceBCELoss(PooledLoss):
         if extra and self.ignore_index != structures:
             raise ValueError(f"ignore_index must be the last channel of the target, {structures}")
         self._check_values(target)
+        self._note_one_hot(target)
         if logits.dtype in (torch.float16, torch.bfloat16):
             logits = logits.float()
         target = target.to(logits.dtype)
         return logits, target[:, :structures], 1 - target[:, structures:] if extra else None
+
+    def _note_one_hot(self, target: Tensor) -> None:
+        """Warn if each pixel of the first batch is of exactly one channel, and so one is the background."""
+        if torch.compiler.is_compiling() or is_transformed(target) or is_captured(target):
+            return
+        first, self._is_first = self._is_first, False
+        if not first or self.ignore_index is not None or target.shape[1] < 2 or not target.numel():
+            return
+        if bool((target.sum(dim=1) == 1).all()):
+            logger.warning(
+                "every pixel of the target is of exactly one of its %d channels: is the first the background?"
+                " DiceBCELoss takes each for a structure with a sigmoid. For a softmax take DiceCELoss and"
+                " class numbers, target.argmax(1, keepdim=True); for sigmoids leave the background out,"
+                " target[:, 1:]",
+                target.shape[1],
+            )
 
     @staticmethod
     def _check_values(target: Tensor) -> None:

@@ -28,8 +28,9 @@ class ReweightedLoss(GroupLoss):
         group_counts: samples of each group in the training cohort, (G,); or name -> samples, or the names
             of the samples' groups, such as `df["sex"]`, as in `group_weights`.
         base: per-sample or pooled loss; default `DiceCELoss()`, as in the paper.
-        normalize: "sum" makes the weights sum to 1, as in Eq. 2; "mean" makes their mean 1, which keeps
-            the size of the loss.
+        normalize: "sum" makes the weights sum to 1, as in Eq. 2; "mean" makes their mean over the groups 1,
+            which keeps the size of the loss in balanced batches; "samples" their mean over the cohort's
+            samples, which keeps it in natural ones. See `group_weights`.
         eps: as in Eq. 1.
         groups: the groups of the cohort or their names, if `group_counts` are numbers and calls give names.
         **options: as in `GroupLoss`.
@@ -39,6 +40,14 @@ class ReweightedLoss(GroupLoss):
     tensor([0.2500, 0.7500], dtype=torch.float64)
     >>> ReweightedLoss({"M": 300, "F": 100}).names
     ('F', 'M')
+    >>> from fairseg.losses import CrossEntropyLoss
+    >>> logits, target, natural = torch.zeros(100, 2, 4), torch.zeros(100, 4), [0] * 95 + [1] * 5
+    >>> for normalize in ("sum", "mean", "samples"):  # without weights: 0.693
+    ...     loss = ReweightedLoss([95, 5], CrossEntropyLoss(), normalize=normalize)
+    ...     print(normalize, round(float(loss(logits, target, natural)), 3))
+    sum 0.066
+    mean 0.132
+    samples 0.693
     """
 
     group_counts: Tensor

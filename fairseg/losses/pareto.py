@@ -81,7 +81,7 @@ class ParetoMinimaxLoss(GroupLoss):
             raise ValueError(f"risks must have one entry a group, {self.num_groups}, got {tuple(risk.shape)}")
         for group, value in enumerate(risk.tolist()):
             if not -float("inf") < value < float("inf"):
-                raise ValueError(f"the risk of group {group} is {value}, which is not finite")
+                raise ValueError(f"the risk of group {self.name_of(group)} is {value}, which is not finite")
         worst = risk.max()
         improved = bool(worst < self.best_risk)
         if improved:

@@ -21,6 +21,11 @@ Pool = Literal["sample", "group"]
 _FEW_CLASSES = 8  # on a GPU, up to which a pass over the pixels for each class is the quicker way
 _LEAST = 1e-8  # that a denominator of Dice can be, as in nnU-Net
 _FOR_SIGMOIDS = "; for sigmoids, one channel a structure, take fairseg.losses.DiceBCELoss"
+_ONE_HOT = (
+    ": the target looks one-hot, and a softmax takes class numbers: target.argmax(1, keepdim=True), or leave"
+    " out MONAI's to_onehot. Only if the network ends in sigmoids, one channel a structure, and none of them"
+    " for the background, take fairseg.losses.DiceBCELoss"
+)
 _NEVER = -(2**62)  # an ignore_index that no mask has, so that -100 is an error unless asked for
 
 
@@ -283,7 +288,7 @@ def fit(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         raise ValueError(
             "logits and target must have shapes (B, C, *S) and (B, *S) or (B, 1, *S),"
             f" got {tuple(logits.shape)} and {tuple(target.shape)}"
-            f"{_FOR_SIGMOIDS if logits.shape == target.shape else ''}"
+            f"{_ONE_HOT if logits.shape == target.shape else ''}"
         )
     if logits.shape[1] < 2:
         raise ValueError(

@@ -52,7 +52,7 @@ class GroupSampler(ABC, Generic[Item]):
     ) -> None:
         ids, self.names = _group_ids(groups)
         persons = None if subjects is None else _subject_ids(subjects, ids)
-        sample_weights = None if weights is None else _sample_weights(weights, ids)
+        sample_weights = None if weights is None else _sample_weights(weights, ids, self.names)
         self.balance = _check_balance(balance)
         self.seed = check_count(seed, "seed", least=0)
         self.num_replicas, self.rank = _world(num_replicas, rank)
@@ -289,7 +289,9 @@ def _subject_ids(subjects: Vector, ids: npt.NDArray[np.integer]) -> npt.NDArray[
     return numbers
 
 
-def _sample_weights(weights: Vector, ids: npt.NDArray[np.integer]) -> npt.NDArray[np.float64] | None:
+def _sample_weights(
+    weights: Vector, ids: npt.NDArray[np.integer], names: tuple[str, ...] | None
+) -> npt.NDArray[np.float64] | None:
     """Return the weights, float64 (N,); `None` if they are the same for all samples of each group."""
     given = on_cpu(weights)
     if hasattr(given, "to_numpy"):
@@ -308,8 +310,9 @@ def _sample_weights(weights: Vector, ids: npt.NDArray[np.integer]) -> npt.NDArra
     np.maximum.at(most, ids[ids >= 0], each[ids >= 0])
     for group in np.unique(ids[ids >= 0]).tolist():
         if not most[group]:
+            which = group if names is None else names[group]
             raise ValueError(
-                f"weights must be above 0 for a sample of every group, all of group {group} are 0"
+                f"weights must be above 0 for a sample of every group, all of group {which} are 0"
             )
     return None if (each[ids >= 0] == most[ids[ids >= 0]]).all() else each
 

@@ -43,8 +43,8 @@ class Settings:
     balance: float = _setting(1.0, "With oversampling: 1 for equal shares, 0 for the cohort's.", 0.0, 1.0)
     loss: LossName = _setting("erm", "Objective of the groups.")
     base: BaseName | None = _setting(None, "Loss of a sample. Default: dice_ce for erm, else ce.")
-    reweight: Literal["none", "sum", "mean"] = _setting(
-        "none", "Inverse-frequency weights that sum to 1 (Eq. 2), or have mean 1."
+    reweight: Literal["none", "sum", "mean", "samples"] = _setting(
+        "none", "Inverse-frequency weights that sum to 1 (Eq. 2), or have mean 1 over groups or over samples."
     )
     attribute_head: Literal["none", "multitask", "adversarial"] = _setting(
         "none", "A classifier of the group on the network's features, with or against the network."

@@ -250,6 +250,15 @@ def test_bad_groups_are_named(make: Any, groups: Any, message: str) -> None:
     assert all(torch.equal(state, before[name]) for name, state in loss.state_dict().items())
 
 
+@pytest.mark.parametrize("make", [GroupDROLoss, WorstGroupLoss, FairErrorBoundLoss])
+def test_a_nan_is_an_error_with_the_groups_name_where_it_is_known(make: Any) -> None:
+    logits, target = batch()
+    broken = logits.detach().clone()
+    broken[1] = math.nan  # of group 2
+    with pytest.raises(ValueError, match="the loss of group young is nan"):
+        make(["adult", "old", "young"])(broken, target, GROUPS)
+
+
 @pytest.mark.parametrize("make", LOSSES.values(), ids=LOSSES)
 def test_a_nan_is_an_error_that_names_the_group(make: Any) -> None:
     logits, target = batch()

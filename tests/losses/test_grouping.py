@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 
@@ -21,6 +22,9 @@ def test_weights_by_hand() -> None:
     expected = torch.tensor([1 / 4221, 1 / 1043]) / (1 / 4221 + 1 / 1043)
     torch.testing.assert_close(group_weights([4221, 1043]), expected)
     torch.testing.assert_close(group_weights([4221, 1043], normalize="mean"), expected * 2)
+    # 2 groups and 5264 samples: n_g w_g = 2632 each, so that the samples' weights have mean 1
+    even = torch.tensor([2632 / 4221, 2632 / 1043])
+    torch.testing.assert_close(group_weights([4221, 1043], normalize="samples"), even)
     torch.testing.assert_close(group_weights(torch.tensor([2, 2, 2])), torch.full((3,), 1 / 3))
     torch.testing.assert_close(group_weights([1, 1], eps=1.0), torch.tensor([0.5, 0.5]))
     torch.testing.assert_close(group_weights([1, 3], eps=1.0), torch.tensor([2 / 3, 1 / 3]))
@@ -32,8 +36,15 @@ def test_weights_by_hand() -> None:
         ([3, 0], {}, "counts must be positive, got 0 for group 1"),
         ([-1, 2], {}, "group 0"),
         ([1, float("nan")], {}, "nan for group 1"),
+        ({"M": 3, "F": 0}, {}, "counts must be positive, got 0 for group F"),
+        (pd.Series({"M": 0, "F": 2}), {}, "counts must be positive, got 0 for group M"),
+        (
+            pd.DataFrame({0: [1, 0], 1: [2, 0]}, index=["M", "F"]),
+            {"method": "kamiran_calders"},
+            "group F has",
+        ),
         ([], {}, "counts must be a vector"),
-        ([1, 2], {"normalize": "max"}, "normalize must be"),
+        ([1, 2], {"normalize": "max"}, 'normalize must be "sum", "mean" or "samples"'),
     ],
 )
 def test_bad_counts_are_named(counts: Any, options: dict[str, Any], message: str) -> None:

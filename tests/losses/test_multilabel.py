@@ -104,6 +104,24 @@ def test_under_deep_supervision_and_with_bfloat16() -> None:
     torch.testing.assert_close(half, by_hand(logits, target), rtol=0.02, atol=0.02)
 
 
+def test_a_channel_for_the_background_is_noted_once(caplog: pytest.LogCaptureFixture) -> None:
+    logits, _ = batch()
+    labels = torch.arange(120).reshape(4, 6, 5) % 3
+    one_hot = F.one_hot(labels, 3).movedim(-1, 1)
+    loss = GroupDROLoss(2, DiceBCELoss())
+    for target in (one_hot, one_hot):
+        loss(logits, target.float(), torch.tensor([0, 1, 1, 0]))
+    (record,) = caplog.records
+    assert "exactly one of its 3 channels" in record.message
+    assert "target.argmax(1, keepdim=True)" in record.message
+    caplog.clear()
+    nothing = one_hot.clone()
+    nothing[0, :, 0, 0] = 0  # a pixel of the background
+    DiceBCELoss()(logits, nothing)
+    DiceBCELoss()(logits[:, :1], torch.ones(4, 1, 6, 5))
+    assert not caplog.records
+
+
 def test_it_compiles_to_one_graph() -> None:
     logits, target = batch()
     found = torch.compile(DiceBCELoss(), fullgraph=True, backend="eager")(logits, target)

@@ -137,7 +137,7 @@ def test_reweighting_by_names_is_that_by_ids() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: ReweightedLoss({"F": 1, "M": 0}), "group_counts must be positive, got 0 for group 1"),
+        (lambda: ReweightedLoss({"F": 1, "M": 0}), "group_counts must be positive, got 0 for group M"),
         (lambda: GroupDROLoss(["F", "M"], group_counts={"F": 1}), "one number for each of F; M, got F"),
         (lambda: GroupDROLoss(["F", "M"], group_counts={"F": 1, "X": 2}), "one number for each of F; M"),
         (lambda: ReweightedLoss({0: 1, 2: 2}), "one number for each of its groups, got 0, 2"),

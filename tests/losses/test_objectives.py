@@ -43,6 +43,8 @@ def test_by_hand() -> None:
     # w = (1/4, 3/4): (1/4 * 1 + 1/4 * 3 + 3/4 * 10) / 3 samples
     assert of(ReweightedLoss([300, 100], Given())) == pytest.approx(8.5 / 3)
     assert of(ReweightedLoss([300, 100], Given(), normalize="mean")) == pytest.approx(17 / 3)
+    # w = (2/3, 2), as 300 * 2/3 + 100 * 2 = 400: (2/3 * 1 + 2/3 * 3 + 2 * 10) / 3 samples
+    assert of(ReweightedLoss([300, 100], Given(), normalize="samples")) == pytest.approx(68 / 9)
     # mean 6, variance 16
     assert of(VRExLoss(3, Given(), penalty=0.5)) == pytest.approx(14.0)
 
@@ -228,4 +230,6 @@ def test_bad_risks_are_named_and_change_nothing(risks: list[float], message: str
     before = {name: state.clone() for name, state in loss.state_dict().items()}
     with pytest.raises(ValueError, match=message):
         loss.update(risks)
+    with pytest.raises(ValueError, match="the risk of group M is inf"):
+        ParetoMinimaxLoss(["F", "M"]).update([1.0, math.inf])
     assert all(torch.equal(state, before[name]) for name, state in loss.state_dict().items())

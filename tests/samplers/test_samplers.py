@@ -416,6 +416,7 @@ def test_a_sampler_survives_pickling_with_its_position() -> None:
         ([0, 1], {"weights": [1.0, -1.0]}, r"weights must be finite.*-1\.0 for sample 1"),
         ([0, 1], {"weights": [float("nan"), 1.0]}, "weights must be finite.*nan for sample 0"),
         ([0, 1], {"weights": [1.0, 0.0]}, "all of group 1 are 0"),
+        (["F", "M"], {"weights": [1.0, 0.0]}, "all of group M are 0"),
         ([0, 1], {"weights": ["a", "b"]}, "weights must be numbers"),
         ([-1, -1], {}, "all 2 are -1"),
         ([0, 1], {"batch_size": 0}, "batch_size must be an integer of at least 1, got 0"),
