@@ -1,10 +1,13 @@
 """Group losses, balanced batches and evaluation by group in Hugging Face's Trainer; extra `huggingface`."""
 
-from collections.abc import Callable, Sequence
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -34,7 +37,8 @@ class GroupTrainerMixin:
 
     A checkpoint holds the state of the loss and what the sampler draws from: a training that goes on by
     `train(resume_from_checkpoint=...)`, within an epoch too, is the one that was never interrupted, and one
-    with another cohort, batch size, balance or seed is a ValueError.
+    with another cohort, batch size, balance or seed is a ValueError. So that this holds at the end of an
+    epoch too, an evaluation leaves the global generators as they were (those of the CPU).
 
     Args:
         args: those of the Trainer.
@@ -49,7 +53,8 @@ class GroupTrainerMixin:
     Raises:
         ValueError: the Trainer has another loss too, the loss has parameters, which would not be trained, or
             the sampler's batch size is not `per_device_train_batch_size`; or, in training, a batch has no
-            groups, or what `check_loader` finds.
+            groups, what is evaluated has labels and no groups or no subjects (its first sample is looked at
+            before the first epoch), or what `check_loader` finds.
     """
 
     args: Any
@@ -57,6 +62,7 @@ class GroupTrainerMixin:
     state: Any
     accelerator: Any
     train_dataset: Any
+    eval_dataset: Any
 
     def __init__(
         self,
@@ -87,6 +93,31 @@ class GroupTrainerMixin:
         # As labels they are not removed from the batches, and reach compute_metrics.
         self.label_names = [*trainer.label_names, *self.keys]
         self.model_accepts_loss_kwargs = False  # the loss is a mean over its batch, not over accumulated ones
+
+    def train(self, *args: Any, **kwargs: Any) -> Any:
+        """Train, after a look at the first sample of what will be evaluated."""
+        if self.args.do_eval or self.args.eval_on_start:
+            data = self.eval_dataset if isinstance(self.eval_dataset, dict) else {"": self.eval_dataset}
+            with _random_state_kept():
+                for dataset in data.values():
+                    self._check_first(dataset)
+        return super().train(*args, **kwargs)  # type: ignore[misc]
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> Any:
+        """Evaluate, and leave the global generators alone: a restart after it draws what would follow."""
+        with _random_state_kept():
+            return super().evaluate(*args, **kwargs)  # type: ignore[misc]
+
+    def prediction_step(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """Evaluate or predict a batch.
+
+        Raises:
+            ValueError: it has labels, and no groups or no subjects.
+        """
+        self._check_keys(inputs)
+        if inputs.get("labels") is None:  # the model alone sees it
+            inputs = {name: value for name, value in inputs.items() if name not in self.keys}
+        return super().prediction_step(model, inputs, *args, **kwargs)  # type: ignore[misc]
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         """Return the loader whose batches the sampler draws."""
@@ -130,6 +161,28 @@ class GroupTrainerMixin:
         self.group_loss.train(self.model.training)
         loss = self.group_loss(_upsampled(outputs["logits"], labels), labels, groups)
         return (loss, outputs) if return_outputs else loss
+
+    def _check_first(self, dataset: Any) -> None:
+        """Check that the first sample of what is evaluated, if it has a first, gives groups and subjects."""
+        if not hasattr(dataset, "__getitem__") or not hasattr(dataset, "__len__") or not len(dataset):
+            return
+        trainer: Any = self
+        collate = trainer._get_collator_with_removed_columns(trainer.data_collator, "evaluation")
+        batch = collate([dataset[0]])
+        if isinstance(batch, Mapping):
+            self._check_keys(batch)
+
+    def _check_keys(self, batch: Mapping[str, Any]) -> None:
+        """Raise a ValueError if a batch to evaluate has labels, and no groups or no subjects."""
+        if batch.get("labels") is None:
+            return
+        for argument, key in zip(("group_key", "subject_key"), self.keys, strict=False):
+            if batch.get(key) is None:
+                way_out = "" if argument == "group_key" else ", or leave out subject_key"
+                raise ValueError(
+                    f"the evaluation has no {key!r} ({argument}), it has {sorted(batch)}: let its data set"
+                    f" give it, as a number (names are dropped when batches are made){way_out}"
+                )
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         if model is not None or not self._load_weights(resume_from_checkpoint):
@@ -193,18 +246,21 @@ def label_masks(logits: Any, labels: Any) -> Tensor:
 
     Args:
         logits: float (B, C, *S), or a tuple whose first they are; masks, integer (B, *S), stay as they are.
-        labels: masks, integer (B, *T), or a tuple whose first they are.
+        labels: masks, integer (B, *T), or a tuple whose first they are; None: there are none.
 
     Returns:
-        The largest channel after an interpolation of the logits to *T, integer (B, *T).
+        The largest channel after an interpolation of the logits to *T, integer (B, *T); without labels of the
+        logits as they are.
 
     >>> logits = torch.tensor([[[[2.0, 0.0]], [[0.0, 1.0]]]])
     >>> label_masks(logits, torch.zeros(1, 1, 4, dtype=torch.long)).tolist()
     [[[0, 0, 1, 1]]]
     """
     logits, labels = (part[0] if isinstance(part, tuple | list) else part for part in (logits, labels))
-    logits, labels = torch.as_tensor(logits), torch.as_tensor(labels)
-    return _upsampled(logits, labels).argmax(dim=1) if logits.is_floating_point() else logits
+    given: Tensor = torch.as_tensor(logits)
+    if not given.is_floating_point():
+        return given
+    return (given if labels is None else _upsampled(given, torch.as_tensor(labels))).argmax(dim=1)
 
 
 def group_metrics(
@@ -262,6 +318,18 @@ def group_metrics(
         return {name: float(value) for name, value in report.compute().items()}
 
     return compute
+
+
+@contextmanager
+def _random_state_kept() -> Iterator[None]:
+    """Put the global generators back, those of Python, NumPy and torch on the CPU."""
+    python, of_numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
+    try:
+        with torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(of_numpy)  # noqa: NPY002
 
 
 def _upsampled(logits: Tensor, labels: Tensor) -> Tensor:

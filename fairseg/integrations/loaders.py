@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sized
 from typing import Any
 
 import torch.distributed as dist
-from torch.utils.data import BatchSampler, DistributedSampler
+from torch.utils.data import BatchSampler, Dataset, DistributedSampler
 
 from fairseg.samplers import GroupBatchSampler
 from fairseg.samplers.sampler import GroupSampler
@@ -38,7 +38,7 @@ def check_loader(loader: Any) -> GroupSampler[Any]:
             are not dealt out at all, so that all processes draw the same; some processes get fewer batches
             than others; batches are put into batches, by `DataLoader(sampler=...)`; the data set has fewer
             samples than groups were given; or an index means another image in every epoch, as with MONAI's
-            SmartCacheDataset. The message says what to set.
+            SmartCacheDataset, also within a `Subset` or another data set. The message says what to set.
 
     >>> import torch
     >>> from torch.utils.data import DataLoader, TensorDataset
@@ -54,11 +54,14 @@ def check_loader(loader: Any) -> GroupSampler[Any]:
     """
     around: list[Any] = []
     dataset = getattr(loader, "dataset", None)
-    if moving := _MOVING & {one.__name__ for one in type(dataset).__mro__}:
-        raise ValueError(
-            f"the dataset is a {moving.pop()} of MONAI, which gives an index another image as it goes on:"
-            " groups by index would be those of others. Take a CacheDataset or a PersistentDataset"
-        )
+    for one in _data_sets(dataset, set()):
+        if moving := _MOVING & {kind.__name__ for kind in type(one).__mro__}:
+            is_made_of = "is" if one is dataset else "is made of"
+            raise ValueError(
+                f"the dataset {is_made_of} a {moving.pop()} of MONAI, which gives an index another image as"
+                " it goes on: groups by index would be those of others. Take a CacheDataset or a"
+                " PersistentDataset"
+            )
     sampler = _find(loader, around)
     if sampler is None:
         raise ValueError(
@@ -139,6 +142,19 @@ def go_to(sampler: GroupSampler[Any], epoch: int, step: int = 0) -> None:
         for _ in range(step):
             next(items)
         sampler.load_state_dict(sampler.state_dict())
+
+
+def _data_sets(dataset: Any, seen: set[int]) -> Iterator[Any]:
+    """Return a data set and those that it is made of, as Subset, ConcatDataset and MONAI's Dataset are."""
+    if dataset is None or id(dataset) in seen:
+        return
+    seen.add(id(dataset))
+    yield dataset
+    for name in ("dataset", "datasets", "data"):
+        inner = getattr(dataset, name, None)
+        for one in inner if name == "datasets" and isinstance(inner, list | tuple) else (inner,):
+            if isinstance(one, Dataset):
+                yield from _data_sets(one, seen)
 
 
 def _find(holder: Any, around: list[Any]) -> GroupSampler[Any] | None:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 __all__ = ["log_audit", "log_keys"]
 
 # Signs that hold a name apart from another: age<50 and age>=50 must not both become age_50.
-_WORDS = {"<=": " le ", ">=": " ge ", "<": " lt ", ">": " gt ", "+": " plus "}
+_WORDS = {"<=": " le ", "≤": " le ", ">=": " ge ", "≥": " ge ", "<": " lt ", ">": " gt ", "+": " plus "}
 
 
 def log_keys(names: Sequence[str]) -> tuple[str, ...]:
@@ -19,8 +19,9 @@ def log_keys(names: Sequence[str]) -> tuple[str, ...]:
     MLflow refuses a key with a comma or a sign such as `<` or `=`; on Windows also one with a colon; and a
     slash makes folders of it. Weights & Biases sorts and filters only by keys of letters, digits and
     underscores, and ignores case. So a name of letters (of any alphabet), digits and underscores stays as it
-    is. In any other, `<=`, `>=`, `<`, `>`, `+` and a leading minus become le, ge, lt, gt, plus and minus, and
-    each run of other characters becomes an underscore. Names that would become the same are numbered.
+    is. In any other, `<=` and `≤` become le, `>=` and `≥` ge, `<` lt, `>` gt, `+` plus and a leading minus
+    minus, and each run of other characters becomes an underscore. Names that would become the same are
+    numbered.
 
     Args:
         names: (G,), `Groups.names`.
@@ -86,6 +87,6 @@ def log_audit(result: "AuditResult", run: Any) -> None:
 def _plain(name: str) -> str:
     if re.fullmatch(r"\w+", name):
         return name
-    words = re.sub(r"(?<!\w)-(?=\d)", " minus ", name)
-    words = re.sub("<=|>=|[<>+]", lambda sign: _WORDS[sign[0]], words)
+    words = re.sub(r"(?<!\w)[-\u2212](?=\d)", " minus ", name)
+    words = re.sub("<=|>=|[≤≥<>+]", lambda sign: _WORDS[sign[0]], words)
     return re.sub(r"\W+", "_", words).strip("_") or "group"

@@ -1,5 +1,6 @@
 """Hugging Face's Trainer with a tiny SegFormer: restarts to the last bit, loss and metrics of groups."""
 
+import random
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,60 @@ def test_a_restart_goes_on_to_the_last_bit(tmp_path: Path) -> None:
     (tmp_path / "checkpoint-2" / "fairseg.pt").unlink()
     with pytest.raises(ValueError, match=r"checkpoint-2 has no fairseg\.pt"):
         make_trainer(tmp_path).train(resume_from_checkpoint=str(tmp_path / "checkpoint-2"))
+
+
+def test_a_restart_after_an_evaluation_at_an_epochs_end_goes_on_to_the_last_bit(tmp_path: Path) -> None:
+    """The checkpoint at step 3 is saved before the evaluation of its epoch, which draws random numbers."""
+
+    class Noisy(Cohort):
+        def __getitem__(self, index: int) -> dict[str, Any]:
+            sample = super().__getitem__(index)
+            shift = torch.rand(1) + np.random.rand() + random.random()  # noqa: NPY002
+            return {**sample, "pixel_values": sample["pixel_values"] + shift.float()}
+
+    for evaluated in ("epoch", "steps"):
+        given: Any = {"args": {"eval_strategy": evaluated, "eval_steps": 2}, "eval_dataset": Noisy()}
+        given["train_dataset"] = Noisy()
+        whole = make_trainer(tmp_path / evaluated, **given)
+        whole.train()
+        again = make_trainer(tmp_path / evaluated, **given)
+        again.train(resume_from_checkpoint=str(tmp_path / evaluated / "checkpoint-3"))
+        for name, value in whole.model.state_dict().items():
+            assert torch.equal(again.model.state_dict()[name], value), (evaluated, name)
+
+
+class Lacking(Cohort):
+    def __init__(self, *lacks: str) -> None:
+        super().__init__()
+        self.lacks = lacks
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return {name: value for name, value in super().__getitem__(index).items() if name not in self.lacks}
+
+
+@pytest.mark.parametrize(("lacks", "argument"), [("subject", "subject_key"), ("group", "group_key")])
+def test_data_to_evaluate_without_subjects_or_groups_are_refused_before_an_epoch(
+    lacks: str, argument: str, tmp_path: Path
+) -> None:
+    metrics = {"compute_metrics": group_metrics(NAMES, [1]), "preprocess_logits_for_metrics": label_masks}
+    given: Any = {"subject_key": "subject", "args": {"eval_strategy": "epoch"}, **metrics}
+    message = rf"the evaluation has no '{lacks}' \({argument}\), it has \[.*'labels'"
+    for data in (Lacking(lacks), {"whole": Cohort(), "lacking": Lacking(lacks)}):
+        trainer = make_trainer(tmp_path, eval_dataset=data, **given)
+        with pytest.raises(ValueError, match=message):
+            trainer.train()
+        assert not trainer.train_dataset.drawn
+        with pytest.raises(ValueError, match=message):
+            trainer.evaluate()
+
+
+def test_data_without_labels_are_predicted(tmp_path: Path) -> None:
+    trainer = make_trainer(tmp_path, subject_key="subject", preprocess_logits_for_metrics=label_masks)
+    for data in (Lacking("labels"), Lacking("labels", "subject")):
+        masks = trainer.predict(data).predictions
+        with torch.no_grad():
+            logits = trainer.model.eval()(pixel_values=data.images).logits
+        np.testing.assert_array_equal(masks, logits.argmax(1).numpy())
 
 
 def test_the_best_model_is_that_of_its_checkpoint(tmp_path: Path) -> None:

@@ -368,6 +368,39 @@ def test_a_replaced_sampler_stops_the_training(tmp_path: Path) -> None:
             fit(CombinedLoader(loaders))
 
 
+def test_a_loader_without_groups_may_stand_beside_a_balanced_one(tmp_path: Path) -> None:
+    """Its place is told to the callback; the other is checked, and set after a restart, as if alone."""
+
+    class Both(Segmenter):
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            return super().training_step(batch["a"], batch_idx)
+
+        def train_dataloader(self) -> Any:
+            balanced = DataLoader(make_data(), batch_sampler=GroupBatchSampler(GROUPS, 3))
+            return {"a": balanced, "b": DataLoader(make_data(), batch_size=3, shuffle=True)}
+
+    def fit(model: Segmenter, keep: KeepGroupSampler, *savers: Any, **options: Any) -> Segmenter:
+        make_trainer(tmp_path, keep, *savers).fit(model, **options)
+        return model
+
+    with pytest.raises(ValueError, match=r"\['b'\]: .*\(one that needs no groups .*unchecked=\[\.\.\.\]"):
+        fit(Both(), KeepGroupSampler())
+    alone = fit(Segmenter(), KeepGroupSampler())
+    saver = ModelCheckpoint(tmp_path, "{step}", every_n_train_steps=14)
+    assert fit(Both(), KeepGroupSampler(unchecked=["b"]), saver).seen == alone.seen
+    again = fit(Both(), KeepGroupSampler(unchecked=["b"]), ckpt_path=saver.best_model_path)
+    assert again.seen == alone.seen[28:]
+    for unchecked, message in (
+        (["c"], r"unchecked has 'c', the training loaders are \['a'\], \['b'\]"),
+        (["a", "b"], "unchecked has all training loaders"),
+        (["a"], r"^training loader \['b'\]"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            fit(Both(), KeepGroupSampler(unchecked=unchecked))
+    with pytest.raises(ValueError, match="unchecked must be a list"):
+        KeepGroupSampler(unchecked="b")
+
+
 def test_two_processes(tmp_path: Path) -> None:
     """Two ranks together draw one balanced batch, and every other way of setting it up says what is wrong."""
     ranks = run_ranks("lightning_ranks", tmp_path)

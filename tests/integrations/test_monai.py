@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import torch
-from monai.data import CacheDataset, DataLoader, MetaTensor, SmartCacheDataset, decollate_batch
+from monai.data import CacheDataset, DataLoader, Dataset, MetaTensor, SmartCacheDataset, decollate_batch
 from monai.data.utils import list_data_collate
 from monai.engines import SupervisedEvaluator, SupervisedTrainer
 from monai.handlers import CheckpointLoader, CheckpointSaver, from_engine
@@ -434,6 +434,13 @@ def test_a_dataset_whose_indices_move_is_refused() -> None:
     loader = DataLoader(dataset, batch_sampler=GroupBatchSampler(GROUPS[:8], batch_size=4))
     with pytest.raises(ValueError, match="the dataset is a SmartCacheDataset of MONAI"):
         check_loader(loader)
+    few = torch.utils.data.Subset(dataset, range(4))
+    for wrapped in (few, torch.utils.data.ConcatDataset([few, make_data()]), Dataset(Dataset(dataset), len)):
+        loader = DataLoader(wrapped, batch_sampler=GroupBatchSampler([0, 1] * (len(wrapped) // 2), 2))
+        with pytest.raises(ValueError, match="the dataset is made of a SmartCacheDataset of MONAI"):
+            check_loader(loader)
+    still = torch.utils.data.Subset(CacheDataset(make_data(), progress=False), range(4))
+    check_loader(DataLoader(still, batch_sampler=GroupBatchSampler([0, 1] * 2, 2)))
 
 
 def test_losses_take_what_a_plain_loop_has_and_give_a_plain_scalar() -> None:

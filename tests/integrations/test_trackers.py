@@ -41,6 +41,9 @@ def test_names_stay_where_they_can() -> None:
     assert log_keys(["-10<=x<0", "10<=x<0", "65+", "65"]) == (
         *("minus_10_le_x_lt_0", "10_le_x_lt_0", "65_plus", "65"),
     )
+    assert log_keys(["age≥50", "age≤50", "age 50", "\u22125≤x"]) == (
+        *("age_ge_50", "age_le_50", "age_50", "minus_5_le_x"),
+    )
 
 
 @pytest.fixture

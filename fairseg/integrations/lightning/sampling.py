@@ -1,5 +1,6 @@
 """A group sampler for a Lightning trainer: its ranks, its place after a restart, and a guard over it."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy.typing as npt
@@ -57,13 +58,19 @@ class KeepGroupSampler(Callback):
     sampler draws from is saved with the checkpoint: a restart with another cohort, batch size, balance or
     seed is a ValueError.
 
-    Of several training loaders, each must draw by a group sampler. One that keeps its own state (torchdata's)
-    is checked and left alone.
+    Of several training loaders, each must draw by a group sampler, but for those in `unchecked`, such as one
+    of images without labels or groups. One that keeps its own state (torchdata's) is checked and left alone.
+
+    Args:
+        unchecked: training loaders that are neither checked nor moved: their keys, or places in a list.
 
     >>> trainer = Trainer(callbacks=[KeepGroupSampler()], logger=False, enable_checkpointing=False)
     """
 
-    def __init__(self) -> None:
+    def __init__(self, unchecked: Sequence[str | int] = ()) -> None:
+        if isinstance(unchecked, str):
+            raise ValueError(f"unchecked must be a list of keys or places, got {unchecked!r}")
+        self.unchecked = tuple(unchecked)
         self._identities: list[dict[str, Any]] = []
         self._saved: list[dict[str, Any]] | None = None
 
@@ -94,11 +101,18 @@ class KeepGroupSampler(Callback):
         """Check the loaders, and set their samplers to where the training starts.
 
         Raises:
-            ValueError: see `fairseg.integrations.loaders.check_loader`; or, after a restart, a sampler is
+            ValueError: see `fairseg.integrations.loaders.check_loader`; a loader in `unchecked` is not there,
+                or none is left; or, after a restart, a sampler is
                 not that of the checkpoint, or it can not be set to where the checkpoint was saved.
         """
-        loaders = list(_loaders(trainer).values())
-        samplers = _check(trainer)
+        everything = _loaders(trainer)
+        for name in self.unchecked:
+            if not any(_is_at(place, name) for place in everything):
+                raise ValueError(
+                    f"unchecked has {name!r}, the training loaders are {', '.join(everything) or 'one alone'}"
+                )
+        checked = self._checked(trainer)
+        loaders, samplers = list(checked.values()), _check(checked)
         self._identities = [sampler._identity() for sampler in samplers]
         _compare(self._saved, self._identities)
         position = _position(trainer, trainer.num_training_batches)
@@ -108,7 +122,7 @@ class KeepGroupSampler(Callback):
             if not _keeps_state(loader) and _move(loader, sampler, *position)
         ]
         if any(getattr(loader, "num_workers", 0) for loader in moved):  # they have fetched ahead already
-            if any(map(_keeps_state, loaders)):
+            if any(map(_keeps_state, everything.values())):
                 raise ValueError(
                     "a restart with a loader that keeps its own state beside one with workers that keeps none"
                     " would lose the position of the first: give both the same kind, or the second"
@@ -118,9 +132,22 @@ class KeepGroupSampler(Callback):
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Give the samplers the number of the epoch; Lightning leaves this out within a restarted epoch."""
-        for loader, sampler in zip(_loaders(trainer).values(), _check(trainer), strict=True):
+        loaders = self._checked(trainer)
+        for loader, sampler in zip(loaders.values(), _check(loaders), strict=True):
             if not _keeps_state(loader):
                 sampler.set_epoch(trainer.current_epoch)
+
+    def _checked(self, trainer: Trainer) -> dict[str, Any]:
+        """Return the training loaders that must draw by a group sampler, by their places."""
+        loaders = _loaders(trainer)
+        left = {
+            place: loader
+            for place, loader in loaders.items()
+            if not any(_is_at(place, name) for name in self.unchecked)
+        }
+        if loaders and not left:
+            raise ValueError("unchecked has all training loaders: leave out KeepGroupSampler")
+        return left
 
 
 def _loaders(trainer: Trainer) -> dict[str, Any]:
@@ -132,16 +159,22 @@ def _loaders(trainer: Trainer) -> dict[str, Any]:
     return {keystr(path): loader for path, loader in paths}
 
 
-def _check(trainer: Trainer) -> list[GroupSampler[Any]]:
+def _is_at(place: str, name: str | int) -> bool:
+    """Whether a loader's place, such as `['left'][0]`, is at a key or place of the outermost level."""
+    return place.startswith(f"[{name!r}]")
+
+
+def _check(loaders: dict[str, Any]) -> list[GroupSampler[Any]]:
     """Return the group sampler of each loader, or raise a ValueError that names the loader."""
     samplers = []
-    for place, loader in _loaders(trainer).items():
+    for place, loader in loaders.items():
         try:
             samplers.append(check_loader(loader))
         except ValueError as error:
             if not place:
                 raise
-            raise ValueError(f"training loader {place}: {error}") from None
+            way_out = "(one that needs no groups goes into KeepGroupSampler(unchecked=[...]))"
+            raise ValueError(f"training loader {place}: {error} {way_out}") from None
     return samplers
 
 
