@@ -25,6 +25,7 @@ from fairseg.understanding.where import (
     choose_crop,
     explained_by_organ,
     margin_curve,
+    place_is_known,
     removes_little,
     tightest_shown,
     told_by_both,
@@ -140,9 +141,9 @@ def _of_crops(readings: Readings, removed: Mapping[float, float], rare: str) -> 
     told = outside or best_of(told_by_both(readings))
     if told and crop is not None and (outside or crop.inside is None):
         within = "not shown" if crop.inside is None else "too, by the organ" if crop.by_organ else "too"
-        strength = f"{'outside: shown' if outside else 'shown; where: not known'}; within: {within}"
-        facts = {"crop": crop, "margin": crop.margin, "row": told, "outside": bool(outside)}
-        found.append(Advice("crop", strength, facts))
+        facts = {"crop": crop, "margin": crop.margin, "row": told}
+        facts |= {"outside": bool(outside), "known": place_is_known(readings)}
+        found.append(Advice("crop", f"{'outside' if outside else 'whole'}: shown; within: {within}", facts))
     tight = [row for row in tightest_shown(readings) if not explained_by_organ(readings, row)]
     little = removes_little(readings, removed)
     if tight or (told and little):

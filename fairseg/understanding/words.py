@@ -104,14 +104,15 @@ def image_line(result: Understood) -> str:
     of_organ = {row.group for row in shown_in(readings, ORGAN)}
     best = best_of([row for row in image if row.view in _SEEN] or image)
     seen = {row.view for row in image if best is not None and row.view != best.view}
-    seen -= {WITHIN} if inside else set()
+    organ_only = best_of([row for row in inside if row.view == ORGAN])
+    seen -= set() if organ_only else {row.view for row in inside}  # which are named by themselves
     return say(
         "readable",
         by=result.cohort.attribute,
         counts=result.cohort.counts,
         pairs=pairs_told(result),
         best=best,
-        inside=best_of([row for row in inside if row.view == ORGAN]),
+        inside=organ_only,
         within=best_of(inside),
         outside=outside,
         moved=outside is not None and not beyond_size(readings, outside),

@@ -1,5 +1,8 @@
 """Confounders, associations with Dice, and places of errors, on arrays whose answer is planted."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -205,6 +208,13 @@ def found(**aucs: float) -> Readings:
 def test_an_outline_is_not_taken_for_what_is_within_it(aucs: dict[str, float], kinds: list[str]) -> None:
     known = {"whole_image": 0.5, "organ_only": 0.5, "box_+_0_mm": 0.5}
     assert [one.kind for one in advise(found(**known | aucs), None, [], [], [])] == kinds
+
+
+def test_what_is_readable_has_a_row_beside_what_the_model_does() -> None:
+    standardised = {"organ_only,_image_standardised": 0.9, "box_+_0_mm": 0.5}
+    place: Any = SimpleNamespace(shown=True)
+    found_advice = advise(found(**standardised), None, [], [place], [])
+    assert [(one.kind, one.strength) for one in found_advice] == [("no step", "shown"), ("errors", "shown")]
 
 
 @pytest.mark.parametrize(("header", "kinds"), [(0.9, ["pixels", "header"]), (0.5, ["anatomy"])])

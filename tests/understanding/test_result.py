@@ -411,6 +411,12 @@ def test_who_goes_by_the_outside_trains_on_crops_if_these_remove_something(resul
             "the organ's own intensities (intensity within the reference, AUC 1.00",
             "From the organ alone it is not",
         ),
+        ({views.WITHIN: 1.0}, "These are the organ's own intensities: no crop takes", "excluded"),
+        (
+            {views.WHOLE: 0.9, views.ORGAN: 0.9, views.WITHIN: 1.0},
+            "Also told by: intensity within",
+            "own intensities",
+        ),
         (
             {views.OUTSIDE: 0.8, views.ORGAN: 0.9},
             "read from the image outside the organ's box (Black",

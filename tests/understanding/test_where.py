@@ -86,7 +86,9 @@ def test_the_tightest_crop_is_a_part_of_the_remedy_and_says_what_stays() -> None
 def test_a_view_that_holds_the_organ_does_not_say_that_the_outside_tells() -> None:
     found = readings(whole_image=0.9, organ_only=0.5, **WIDE)
     (advice,) = advise(found, None, [], [], [])
-    assert (advice.kind, advice.facts["outside"]) == ("crop", False)
+    assert (advice.kind, advice.facts["outside"], advice.facts["known"]) == ("crop", False, False)
     assert [row.view for row in told_by_both(found)] == ["whole image"]
+    aside, _ = advise(readings(whole_image=0.9, position_of_the_organ=0.9, **WIDE), None, [], [], [])
+    assert (aside.kind, aside.facts["outside"], aside.facts["known"]) == ("crop", False, True)
     dark = readings(whole_image=0.9, organ_only=0.5, intensity_within_the_reference=0.95, **WIDE)
     assert told_by_both(dark) == []
