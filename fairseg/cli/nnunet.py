@@ -81,7 +81,11 @@ def splits(
     for name, row in counts.iterrows():
         click.echo(f"  {name}: {', '.join(str(count) for count in row)}")
         if name != "unknown" and not row.all():
-            click.echo(f"fairseg: note: group {name} has no subject to validate on in some fold", err=True)
+            folds = row.index[row > 0]
+            untrained = f", and none to train on in fold {folds[0]}" if len(folds) == 1 else ""
+            click.echo(
+                f"fairseg: note: group {name} has no subject to validate on in some fold{untrained}", err=True
+            )
     return 0
 
 

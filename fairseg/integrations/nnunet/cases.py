@@ -26,6 +26,7 @@ class CaseGroups:
     ids: Mapping[str, int]  # group id of each training case; -1 is unknown
     subjects: Mapping[str, str]  # subject of each training case
     validation_ids: Mapping[str, int]  # group id of each case to validate on; -1 is unknown
+    untrained: Mapping[str, int]  # cases to validate on of each group without a training case
 
     @property
     def counts(self) -> tuple[int, ...]:
@@ -43,7 +44,9 @@ class CaseGroups:
             f"{name} {count}" for name, count in zip(self.groups.names, self.counts, strict=True)
         )
         unknown = sum(number < 0 for number in self.ids.values())
-        return f"training cases by {' and '.join(self.groups.attributes)}: {cases}; unknown {unknown}"
+        text = f"training cases by {' and '.join(self.groups.attributes)}: {cases}; unknown {unknown}"
+        untrained = ", ".join(f"{name} {count}" for name, count in self.untrained.items())
+        return text + (f"; to validate on, and none to train on: {untrained}" if untrained else "")
 
 
 def table_of(dataset_name: str) -> Path:
@@ -123,7 +126,7 @@ def group_cases(
     Raises:
         ValueError: as `read_groups`; or the training cases are all of one group.
     """
-    read_rows(file, [*training, *validation])
+    everything = read_rows(file, [*training, *validation])
     rows, groups, ids = read_groups(file, training, by, bins, weight=weight)
     if len(groups) < 2:
         raise ValueError(
@@ -131,12 +134,30 @@ def group_cases(
             f" {' and '.join(groups.attributes)}, all {int((ids >= 0).sum())} that are known are of"
             f" {groups.names[0]}"
         )
+    validated = rows_of(everything, validation)
+    validation_ids = groups.encode(validated)
     return CaseGroups(
         groups,
         dict(zip(rows["case"], ids.tolist(), strict=True)),
         dict(zip(rows["case"], rows["subject"].astype(str), strict=True)),
-        dict(zip(validation, groups.encode(read_rows(file, validation)).tolist(), strict=True)),
+        dict(zip(validation, validation_ids.tolist(), strict=True)),
+        _untrained(everything, validated, groups, bins) if (validation_ids < 0).any() else {},
     )
+
+
+def _untrained(
+    everything: pd.DataFrame,
+    validated: pd.DataFrame,
+    groups: Groups,
+    bins: Mapping[str, Sequence[float]] | None,
+) -> dict[str, int]:
+    """Count the cases to validate on of each group that no training case is of."""
+    try:
+        every = Groups.from_table(everything, by=groups.attributes, bins=bins)
+    except ValueError:  # of numbers that the training cases do not have: it is only told
+        return {}
+    cases = zip(every.names, every.counts(every.encode(validated)).tolist(), strict=True)
+    return {name: count for name, count in cases if count and name not in groups.names}
 
 
 def read_weights(file: Path, cases: Sequence[str], column: str) -> dict[str, float]:

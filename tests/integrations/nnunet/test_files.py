@@ -114,7 +114,15 @@ def test_splits_have_every_group_in_every_fold_and_a_subject_in_one(
     assert main(["nnunet", "splits", "902", "--by", "sex", "--seed", "1", "--replace"]) == 0
     assert json.loads(file.read_text()) != splits
     assert main(["nnunet", "splits", "902", "--by", "sex", "--folds", "6", "--replace"]) == 0
-    assert "group F has no subject to validate on in some fold" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "group F has no subject to validate on in some fold" in said
+    assert "none to train on" not in said
+    table = folders / "raw" / "Dataset902_Split" / "groups.csv"
+    table.write_text(table.read_text().replace("s01,M", "s01,X"))  # a group of one subject
+    assert main(["nnunet", "splits", "902", "--by", "sex", "--replace"]) == 0
+    (fold,) = [n for n, split in enumerate(json.loads(file.read_text())) if "s01_ED" in split["val"]]
+    said = capsys.readouterr().err
+    assert f"group X has no subject to validate on in some fold, and none to train on in fold {fold}" in said
 
 
 def _without_attributes(rows: list[str]) -> list[str]:

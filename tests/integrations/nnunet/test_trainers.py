@@ -318,6 +318,11 @@ def test_groups_csv_is_checked(dataset: Dataset, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("FAIRSEG_BY", "sex")
     trainer = started(dataset, "nnUNetTrainerFairGroupDRO")
     assert str(trainer.case_groups) == "training cases by sex: F 2, M 8; unknown 1"
+    changed = elsewhere.read_text().replace("f1_ED,f1,F", "f1_ED,f1,X")  # both are to validate on
+    elsewhere.write_text(changed.replace("m4_ES,m4,M", "m4_ES,m4,"))
+    trainer = started(dataset, "nnUNetTrainerFairGroupDRO")
+    told = "training cases by sex: F 2, M 8; unknown 1; to validate on, and none to train on: X 1"
+    assert str(trainer.case_groups) == told
     monkeypatch.delenv("FAIRSEG_GROUPS")
     monkeypatch.delenv("nnUNet_raw")
     refused("nnUNet_raw is not set; set it, or name the table by FAIRSEG_GROUPS")
