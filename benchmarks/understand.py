@@ -4,6 +4,7 @@
     python benchmarks/understand.py --null 200 --permutations 199  # how often chance is called readable
     python benchmarks/understand.py --null-dice 300      # how often made-up Dice is said to go with a view
     python benchmarks/understand.py --null-changes 300   # how often chance is called use
+    python benchmarks/understand.py --coverage 200       # how often the limits of an AUC hold the truth
     python benchmarks/understand.py --intervention       # what a network goes by, and what it does without
 
 One cohort takes a minute or two of a core. The null draws cohorts from the people of several phantoms without
@@ -21,9 +22,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.ndimage import gaussian_filter
+from scipy.stats import mannwhitneyu
 
 import fairseg
 from fairseg.datasets import SHIFT, Shift, write_phantom
+from fairseg.statistics.effects import auc_limits
 from fairseg.training import Settings, train
 from fairseg.training.raw import plain_labels, read_raw
 from fairseg.understanding import read_groups, views
@@ -104,6 +108,64 @@ def null(cohorts: int, number: int, permutations: int, people: int) -> None:
         rows = read_groups(own, ids, ["A", "B"], permutations=permutations, seed=cohort).rows
         wrong += any(row.shown for row in rows)
         print(f"{wrong} of {cohort + 1} cohorts called readable", flush=True)
+
+
+def coverage(cohorts: int) -> None:
+    """Print how often limits hold the AUC that the model has which is trained on all, in 4,000 new subjects.
+
+    Views are smooth noise of 20 by 20 pixels, or 12 numbers, whose groups differ in a patch or in two by
+    `shift` standard deviations.
+    """
+    for image in (True, False):
+        for sizes in ((15, 15), (30, 30), (60, 60), (120, 120), (15, 60)):
+            for shift in (0.0, 0.25, 0.5, 0.75):
+                aucs = np.array([read_and_truth(np.random.default_rng([seed, *sizes]), sizes, shift, image)
+                                 for seed in range(cohorts)])  # fmt: skip
+                auc, low, high, true = aucs.T
+                scores = np.array([auc_limits(one, *sizes) for one in auc])
+                wrong = [100 * np.mean(one) for one in (high < true - 1e-9, low > true + 1e-9)]
+                before = 100 * np.mean((scores[:, 0] <= true) & (true <= scores[:, 1]))
+                print(
+                    f"{'image' if image else 'numbers'}, {sizes[0]} + {sizes[1]}, {shift:g}: "
+                    f"true {true.mean():.2f}, out of fold {auc.mean():.2f}; upper too low {wrong[0]:.1f}%, "
+                    f"lower too high {wrong[1]:.1f}%, hold it {100 - sum(wrong):.1f}% (of scores as they are "
+                    f"{before:.1f}%); 0.7 excluded {100 * np.mean(high < 0.7):.0f}%, wrongly "
+                    f"{100 * np.mean((high < 0.7) & (true >= 0.7)):.1f}%",
+                    flush=True,
+                )
+
+
+def read_and_truth(
+    rng: np.random.Generator, sizes: tuple[int, int], shift: float, image: bool
+) -> tuple[float, float, float, float]:
+    """Draw a cohort; return its AUC with limits, and that of the model of all in new subjects."""
+
+    def draw(ids: np.ndarray) -> np.ndarray:
+        away = shift * (ids - 0.5)
+        if not image:
+            view = rng.normal(size=(len(ids), 12))
+            view[:, :2] += away[:, None]
+            return view
+        view = gaussian_filter(rng.normal(size=(len(ids), 20, 20)), (0, 2, 2))
+        view /= view.std()
+        view[:, 6:11, 6:11] += away[:, None, None]
+        return view[:, None]
+
+    ids, fresh = np.repeat([0, 1], sizes), np.repeat([0, 1], 2000)
+    view, new = draw(ids), draw(fresh)
+    row = read_groups({"v": view}, ids, ["A", "B"], permutations=60).rows[0]
+    middle, spread = view.mean(axis=0), 1.0 if image else view.std(axis=0)
+    flat, unseen = (((one - middle) / spread).reshape(len(one), -1) for one in (view, new))
+    left, size, right = np.linalg.svd(flat, full_matrices=False)
+    size = size[:40]
+    weights = right[:40].T @ (size / (size**2 + (size**2).mean()) * (left[:, :40].T @ (ids - ids.mean())))
+    scores = unseen @ weights
+    return (
+        row.auc,
+        row.low,
+        row.high,
+        float(mannwhitneyu(scores[fresh == 1], scores[fresh == 0])[0] / 2000**2),
+    )
 
 
 def null_dice(cohorts: int, number: int, permutations: int) -> None:
@@ -215,10 +277,13 @@ if __name__ == "__main__":
     parser.add_argument("--people", type=int, default=600, help="that the cohorts of --null are drawn from")
     parser.add_argument("--null-dice", type=int, default=0, metavar="COHORTS")
     parser.add_argument("--null-changes", type=int, default=0, metavar="COHORTS")
+    parser.add_argument("--coverage", type=int, default=0, metavar="COHORTS")
     parser.add_argument("--intervention", action="store_true")
     given = parser.parse_args()
     if given.intervention:
         intervention(given.seeds)
+    elif given.coverage:
+        coverage(given.coverage)
     elif given.null_changes:
         null_changes(given.null_changes)
     elif given.null_dice:

@@ -62,7 +62,7 @@ def _names(text: str) -> tuple[str, ...]:
 @click.option(
     "--permutations",
     type=int,
-    help="Permutations of the groups, at least 119, of a cnn 19. Default: 1000, of a cnn 39.",
+    help="Permutations of the groups, at least 120, of a cnn 20. Default: 1000, of a cnn 39.",
 )
 @options.number("--seed", types.SEED, 0, "Seed of the permutations.")
 @click.option("--out", type=options.OUT, required=True, help="Folder to write the page into.")

@@ -38,7 +38,7 @@ def environment(*, html: bool) -> Environment:
         "as_sentence": as_sentence,
         "options_whole": options_whole,
     }
-    for name in ("score", "shift", "percent", "points_of", "tenth", "p_value"):
+    for name in ("score", "shift", "percent", "points_of", "tenth", "hundredth", "p_value"):
         made.filters[name] = getattr(numbers, name)
     made.globals |= {
         "span": numbers.span,

@@ -2,7 +2,8 @@
 
 Three answers: how well the confounders alone tell a group apart; how well each view does with their straight
 lines taken out, among subjects who are alike in them; and how unlike the groups are (the cohort table). None
-of them knows of a confounder that was not recorded.
+of them knows of a confounder that was not recorded. Where the confounders tell a group nearly for certain, or
+fifths of their score still hold unlike subjects of the two sides, nobody is alike, and nothing is said.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,10 +16,11 @@ import pandas as pd
 
 from fairseg.cohort.attributes import read_attribute
 from fairseg.io.sentences import counted
-from fairseg.understanding.readable import Floats, Integers, Reading, read_groups
+from fairseg.understanding.readable import APART, Floats, Integers, Reading, read_groups
 
 ALL = "all confounders"
 STRATA = 5  # of equal size along the score of the confounders, as is usual for propensity scores
+_UNLIKE = 0.25  # difference within strata, in standard deviations of all, above which sides are not alike
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class Confounded:
         within: how well they are told by the views among subjects who are alike in all of them.
         n: subjects whose confounders are all known.
         notes: groups of which too few subjects are alike in them, so that nothing is said within strata.
+        known: name of each group, of how many of its subjects all are known, and how many there are.
     """
 
     names: tuple[str, ...]
@@ -38,6 +41,7 @@ class Confounded:
     within: tuple[Reading, ...]
     n: int
     notes: tuple[str, ...] = ()
+    known: tuple[tuple[str, int, int], ...] = ()
 
     def explained(self, row: Reading) -> bool:
         """Whether confounders tell a group, and a view that tells it too is not shown to beyond them."""
@@ -89,11 +93,16 @@ def confounders_of(
     within: list[Reading] = []
     notes = []
     for group in range(len(names)) if len(names) > 2 else (1,):
-        strata = _strata(alone.scores[last][:, group])
+        score = alone.scores[last][:, group]
+        strata = _strata(score)
         member = (own == group).astype(np.int64)
         mixed = [stratum for stratum in np.unique(strata) if np.ptp(member[strata == stratum]) > 0]
         used = np.isin(strata, mixed)
-        if min(member[used].sum(), (1 - member[used]).sum()) < least:
+        few = min(member[used].sum(), (1 - member[used]).sum()) < least
+        told = next(row for row in alone.rows if (row.view, row.group) == (last, names[group]))
+        # Of confounders that are not shown to tell a group, the score is noise, in which all are alike.
+        apart = told.auc > APART or (told.shown and unlike(score, member, strata) > _UNLIKE)
+        if few or apart:
             notes.append(f"too few subjects of {names[group]} are like the others in {' and '.join(coded)}")
             continue
         found = read_groups(
@@ -104,7 +113,9 @@ def confounders_of(
             **options,
         )
         within += found.rows
-    return Confounded(tuple(coded), alone.rows, tuple(within), int(known.sum()), tuple(notes))
+    everybody = np.bincount(ids, minlength=len(names)).tolist()
+    of_groups = tuple(zip(names, counts.tolist(), everybody, strict=True))
+    return Confounded(tuple(coded), alone.rows, tuple(within), int(known.sum()), tuple(notes), of_groups)
 
 
 def _coded(name: str, column: "pd.Series[Any]") -> Floats:
@@ -131,6 +142,26 @@ def _without(view: npt.NDArray[np.floating], columns: Floats) -> Floats:
     flat = view.reshape(len(view), -1).astype(np.float64)
     fitted = design @ (np.linalg.pinv(design) @ flat)
     return (flat - fitted).reshape(view.shape)
+
+
+def unlike(score: Floats, member: Integers, strata: Integers) -> float:
+    """Return the difference of a score between two sides within strata, in standard deviations of all.
+
+    Strata weigh as their pairs of subjects do; 0 where none has both sides, or all scores are the same.
+
+    >>> score, member = np.array([0.0, 1.0, 5.0, 7.0]), np.array([0, 1, 0, 1])
+    >>> round(unlike(score, member, np.array([0, 0, 1, 1])), 2)  # 1.5, by 2.86
+    0.52
+    """
+    away = total = 0.0
+    for stratum in np.unique(strata):
+        one, two = (score[(strata == stratum) & (member == side)] for side in (1, 0))
+        if one.size and two.size:
+            weight = one.size * two.size / (one.size + two.size)
+            away += weight * float(one.mean() - two.mean())
+            total += weight
+    spread = float(score.std())
+    return abs(away) / (total * spread) if total and spread > 0 else 0.0
 
 
 def _strata(score: Floats) -> Integers:

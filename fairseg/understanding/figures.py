@@ -5,7 +5,7 @@ from textwrap import wrap
 from typing import Any
 
 import numpy as np
-from matplotlib import rc_context
+from matplotlib import colormaps, rc_context
 from matplotlib.axes import Axes
 
 from fairseg.report.escape import plain
@@ -19,6 +19,7 @@ from fairseg.understanding.where import margin_curve
 _A_ROW = 3  # pictures
 _A_LINE = 22  # letters above a picture
 BAR = "bar"
+_NOT_BLANKED = "#aab3ba"
 _SCALE = 8.0  # standard errors at least: of groups that are alike hardly any pixel is beyond half of it
 
 
@@ -126,7 +127,9 @@ def plot_occlusion(result: Understood, ax: Axes | None = None) -> Axes:
     one = min(given.occlusion, key=lambda one: one.p_adjusted)
     first, second = one.change
     most = float(np.nanmax(np.abs(one.change))) or 1.0
-    look: dict[str, Any] = {"cmap": "RdBu", "vmin": -most, "vmax": most, BAR: "Change of Dice"}
+    # White is no change, so what was not blanked is grey.
+    colors = colormaps["RdBu"].with_extremes(bad=_NOT_BLANKED)
+    look: dict[str, Any] = {"cmap": colors, "vmin": -most, "vmax": most, BAR: "Change of Dice"}
     pictures = [
         (first, one.first, look),
         (second, one.second, look),
@@ -201,6 +204,8 @@ def _side_by_side(
             below = corner[0] + 0.03, corner[1] + 0.14 * height
             bar_axes = ax.inset_axes((*below, width - 0.08, 0.03 * height))
             bar = ax.figure.colorbar(shown, cax=bar_axes, orientation="horizontal")
+            ends = sorted({look["vmin"], look["vmax"], max(look["vmin"], 0.0)})  # more would not fit
+            bar.set_ticks(ends, labels=[f"{end:.2g}" for end in ends])
             bar.set_label(look[BAR], fontsize="small")
             bar.ax.tick_params(labelsize="small")
             bar.outline.set_visible(False)

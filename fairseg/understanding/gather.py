@@ -13,6 +13,7 @@ from fairseg.cohort.attributes import read_subjects
 from fairseg.cohort.case_names import cohort_as_files, names_apart
 from fairseg.cohort.groups import Groups
 from fairseg.cohort.reading import TableOptions
+from fairseg.cohort.short_names import short_names
 from fairseg.cohort.table import read_cohort
 from fairseg.io.images import find_masks
 from fairseg.io.sentences import counted, did_you_mean, listed
@@ -26,6 +27,37 @@ from fairseg.understanding.views import CaseFiles, Frame, make_frame, subject_vi
 
 if TYPE_CHECKING:
     from fairseg.training.prediction import TrainedRun
+
+
+@dataclass(frozen=True)
+class Call:
+    """What `understand` was asked besides, which an advised command repeats.
+
+    Attributes:
+        reference: the reference group, as it was given; "" without.
+        run: folder of the training; "" without.
+        crops: whether that was trained on crops.
+        scores: their file; "" without.
+        test: whether imagesTs were looked at.
+        confounders: their names.
+        margins: of the crops, as they were given; empty without.
+        min_size: subjects that a group needs.
+        model: that reads images.
+        permutations: as they were given; None without.
+        seed: of the deals.
+    """
+
+    reference: str = ""
+    run: str = ""
+    crops: bool = False
+    scores: str = ""
+    test: bool = False
+    confounders: tuple[str, ...] = ()
+    margins: tuple[float, ...] = ()
+    min_size: int = 10
+    model: str = "linear"
+    permutations: int | None = None
+    seed: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +87,7 @@ class Gathered:
         trained: subjects of imagesTr in each group that is judged, on whom a training would be; empty where
             it is not known.
         spacing: of images whose files state none, as it was given; None without.
+        call: what was asked besides.
     """
 
     attributes: tuple[str, ...]
@@ -78,6 +111,7 @@ class Gathered:
     unseen: int = 0
     trained: Mapping[str, int] = field(default_factory=dict)
     spacing: Spacing | None = None
+    call: Call = Call()
 
     @property
     def attribute(self) -> str:
@@ -184,7 +218,7 @@ def gather(
         case_subjects=np.array(places, dtype=np.int64),
         subjects=tuple(subjects),
         ids=np.array([order.index(int(group)) for group in group_of.loc[subjects]], dtype=np.int64),
-        names=tuple(groups.names[group] for group in order),
+        names=tuple(short_names(groups)[group] for group in order),
         left_out=pd.DataFrame(members.left_out, columns=["group", "subjects", "why"]),
         table=table.drop_duplicates("subject").set_index("subject").loc[subjects].reset_index(),
         frame=frame,
@@ -248,7 +282,7 @@ def _in_training(table: pd.DataFrame | None, groups: Groups, judged: Sequence[in
     if table is None:
         return {}
     members = read_subjects(table, groups.encode(table), len(groups)).members
-    counts = {groups.names[group]: int((members[:, 1] == group).sum()) for group in judged}
+    counts = {short_names(groups)[group]: int((members[:, 1] == group).sum()) for group in judged}
     return counts if all(counts.values()) else {}
 
 
@@ -302,7 +336,7 @@ class _Members:
         left = self.own[which]
         parts = [left[left["group"] == group] for group in sorted(set(left["group"]))]
         for part in parts if of_groups else [left][: len(left)]:
-            name = self._groups.names[part["group"].iloc[0]] if of_groups else ""
+            name = short_names(self._groups)[part["group"].iloc[0]] if of_groups else ""
             self.left_out.append({"group": name, "subjects": part["subject"].nunique(), "why": why})
         self.own = self.own[~which]
 
@@ -321,7 +355,8 @@ class _Members:
         if self.own["group"].nunique() < 2:
             now = {group: int(counts.get(group, 0)) for group in before}
             sizes = ", ".join(
-                f"{self._groups.names[group]} {n}" + (f" of {before[group]}" if n < before[group] else "")
+                f"{short_names(self._groups)[group]} {n}"
+                + (f" of {before[group]}" if n < before[group] else "")
                 for group, n in now.items()
             )
             if self._trained_on:
@@ -343,7 +378,7 @@ def _order(groups: Groups, reference: str | None, members: _Members) -> list[int
     except ValueError as error:
         raise ValueError(f"reference: {error}") from None
     if first not in kept:
-        left = [one["why"] for one in members.left_out if one["group"] == groups.names[first]]
+        left = [one["why"] for one in members.left_out if one["group"] == short_names(groups)[first]]
         why = left[-1] if left else "it has no subjects"
         raise ValueError(f"reference: group {reference} cannot be judged: {why}")
     return [first, *(group for group in kept if group != first)]

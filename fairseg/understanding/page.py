@@ -1,6 +1,7 @@
 """The page of `fairseg understand`: the sentence, then where the group is readable, then the rest."""
 
 import base64
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +28,7 @@ from fairseg.understanding.figures import plot
 from fairseg.understanding.kinds import of_the_image, question_of, shown_in
 from fairseg.understanding.understood import Understood
 from fairseg.understanding.views import ERRORS
+from fairseg.understanding.where import MATTERS
 
 if TYPE_CHECKING:
     from fairseg.understanding.readable import Readings
@@ -126,15 +128,16 @@ def _forest(readings: "Readings") -> Markup:
                 verdict,
                 hundredth(row.chance),
                 (text, verdict.css_class),
+                band=(-math.inf, row.chance - 0.5),
             )
         )
     return charts.forest(
         lines,
         label="AUC of each view",
-        axis="AUC; band: chance in every view",
-        margin=max(min(row.chance for row in rows) - 0.5, 0.0),
+        axis="AUC; band: could be chance",
+        margin=0.0,
         heads=("View", "Tells the group", "AUC [95% limits]", "Could be shown from"),
-        write=lambda value: hundredth(value + 0.5),
+        write=lambda value: hundredth(value + 0.5, apart=[MATTERS]),
     )
 
 

@@ -13,7 +13,8 @@ they do not know. The other model is in `encoder`.
 Chance is what the same procedure gives where the groups are dealt anew to the subjects, so that nothing rests
 on AUC being about 0.5 by chance; the largest standardised AUC of all views in each deal keeps the error over
 all of them (max-T; Westfall and Young 1993). Each deal is standardised by all others, the cohort itself among
-them, so that few deals are as exact as many.
+them, so that few deals are as exact as many. The deals also say how much an AUC varies as models are trained
+anew, which limits for scores as they are leave out.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -35,6 +36,7 @@ Model = Literal["linear", "cnn"]
 Reader = Callable[[Integers, npt.NDArray[np.int8]], Floats]
 
 LEVEL = 0.05
+APART = 0.95  # AUC above which hardly any two subjects of different groups have like scores
 PERMUTATIONS: dict[Model, int] = {"linear": 1000, "cnn": 39}
 _COMPONENTS = 40
 FOLDS, REPEATS = 5, 4
@@ -48,8 +50,8 @@ class Tested:
 
     @property
     def shown(self) -> bool:
-        """Whether what was looked for is shown."""
-        return self.p_adjusted <= LEVEL
+        """Whether what was looked for is shown: where its p has a star (`report.numbers.p_value`)."""
+        return self.p_adjusted < LEVEL
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class Reading(Tested):
         n: subjects of the group.
         n_others: subjects of the others.
         auc: of out-of-fold scores; 0.5 says nothing.
-        low: 95% limit over subjects, of this model.
+        low: 95% limit over subjects and trainings of this model.
         high: the upper one.
         chance: AUC above which it would be shown, for all views together; the smallest AUC that this cohort
             could show.
@@ -200,16 +202,50 @@ def _judged(
     centers, spreads = of_the_others(every)
     z = (every - centers) / spreads
     largest = z[1:].reshape(len(z) - 1, -1).max(axis=1)
-    limit = np.quantile(largest, 1 - LEVEL, method="higher")
+    limit = critical(largest, LEVEL)
     rows = []
     for place, view in enumerate(views):
         for column, (group, n, others, against) in enumerate(about):
             auc, own = float(every[0, place, column]), z[:, place, column]
             chance = float(min(centers[0, place, column] + limit * spreads[0, place, column], 1.0))
             p, adjusted = share_as_large(own[1:], own[0]), share_as_large(largest, own[0])
-            limits = auc_limits(auc, n, others)
+            limits = limits_of(auc, n, others, float(spreads[0, place, column]))
             rows.append(Reading(view, group, n, others, auc, *limits, chance, p, adjusted, against))
     return tuple(rows)
+
+
+def limits_of(auc: float, n: int, others: int, spread: float) -> tuple[float, float]:
+    """Return 95% limits of an AUC over subjects and trainings.
+
+    Newcombe's limits are of scores as they are. Those of a cohort that trains its own models vary more: by
+    how much more, the deals say, for an AUC that is chance. The upper limit is about no less than 0.5, since
+    the AUC of a fold is low where the others, which trained its model, are high by chance.
+
+    Args:
+        auc: out of fold.
+        n: subjects of the group.
+        others: those of the others.
+        spread: standard deviation of the AUC where groups are dealt anew.
+
+    >>> [round(limit, 2) for limit in limits_of(0.4, 60, 60, 0.053)]  # of scores as they are: 0.3 to 0.5
+    [0.31, 0.6]
+    """
+    of_scores = ((n + others + 1) / (12 * n * others)) ** 0.5
+    wider = max(spread / of_scores, 1.0)
+    least = max(auc, 0.5)
+    low, high = auc_limits(auc, n, others)[0], auc_limits(least, n, others)[1]
+    return max(auc - wider * (auc - low), 0.0), min(least + wider * (high - least), 1.0)
+
+
+def critical(chance: Floats, level: float) -> float:
+    """Return what must be exceeded for `share_as_large` to be below a level; infinity if nothing is.
+
+    >>> deals = np.arange(99.0)
+    >>> critical(deals, 0.05), share_as_large(deals, 95.5), share_as_large(deals, 94.5)
+    (95.0, 0.04, 0.05)
+    """
+    above = int(np.ceil(round(level * (1 + chance.size), 9))) - 2  # deals that may be as large
+    return float(np.sort(chance)[chance.size - 1 - above]) if above >= 0 else np.inf
 
 
 def of_the_others(every: Floats, about: float = 0.5) -> tuple[Floats, Floats]:

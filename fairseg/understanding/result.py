@@ -25,7 +25,7 @@ from fairseg.understanding.errors import (
     measure_differences,
     signed_size_errors,
 )
-from fairseg.understanding.gather import Gathered, gather
+from fairseg.understanding.gather import Call, Gathered, gather
 from fairseg.understanding.readable import LEVEL, PERMUTATIONS, Model, read_groups
 from fairseg.understanding.slices import FOUND, Slice, find_slices
 from fairseg.understanding.understood import Understood
@@ -151,7 +151,7 @@ def understand(
         model: that reads images: "linear", seconds; or "cnn", the encoder of the reference network, trained
             anew on balanced batches in every fold of every permutation, half an hour for 120 subjects on one
             core. Numbers are read by the linear one.
-        permutations: of the groups among subjects, 119 to 100,000, of a cnn at least 19 (fewer could show
+        permutations: of the groups among subjects, 120 to 100,000, of a cnn at least 20 (fewer could show
             nothing at 0.05); None: 1000, of a cnn 39. No p of a view is below 1 / (permutations + 1).
         seed: of the permutations, folds, networks and donors.
         spacing: pixel size in mm of images whose files state none, or the columns of the cohort that have it;
@@ -169,14 +169,15 @@ def understand(
         raise ValueError(f"min_size must be at least 5, one subject for each fold, got {min_size}")
     if model not in PERMUTATIONS:
         raise ValueError(not_among("model", model, PERMUTATIONS))
+    given = permutations
     permutations = PERMUTATIONS[model] if permutations is None else permutations
-    least = round(_HOLM[model] / LEVEL) - 1
+    least = round(_HOLM[model] / LEVEL)
     if not least <= permutations <= _MOST_PERMUTATIONS:
         of = f"{_HOLM[model]} slices together" if _HOLM[model] > 1 else "a view"
         raise ValueError(
             f"permutations must be {least} to {_MOST_PERMUTATIONS} of a {model} model, got {permutations}: "
-            f"of fewer, the smallest p of {of}, {_HOLM[model]} / (permutations + 1), is above {LEVEL:g}, so "
-            "that nothing could be shown"
+            f"of fewer, the smallest p of {of}, {_HOLM[model]} / (permutations + 1), is not below {LEVEL:g}, "
+            "so that nothing could be shown"
         )
     if margins is not None and not (margins and all(0 <= margin <= _WIDEST for margin in margins)):
         raise ValueError(f"margins must be from 0 to {_WIDEST:g}, got {listed(margins) or 'none'}")
@@ -189,6 +190,19 @@ def understand(
         trained = load_run(run, mirror=False, device=device)
         spacing = trained.spacing if spacing is None else spacing
         predict_run = partial(predict, run, spacing=spacing, mirror=False, device=device, progress=progress)
+    call = Call(
+        reference="" if reference is None else str(reference),
+        run="" if run is None else str(run),
+        crops=trained is not None and trained.crop_size is not None,
+        scores=str(scores) if isinstance(scores, str | Path) else "" if scores is None else "SCORES.csv",
+        test=test,
+        confounders=tuple(map(str, alike)),
+        margins=() if margins is None else tuple(map(float, margins)),
+        min_size=min_size,
+        model=model,
+        permutations=given,
+        seed=seed,
+    )
     with tempfile.TemporaryDirectory() as scratch:
         whole = gather(
             data,
@@ -208,6 +222,7 @@ def understand(
             spacing=spacing,
             confounders=alike,
         )
+    whole = replace(whole, call=call)
     # What needs no network has as many deals as by default.
     cheap = permutations if model == "linear" else PERMUTATIONS["linear"]
     tested: dict[str, Any] = {"permutations": cheap, "seed": seed}
@@ -262,9 +277,8 @@ def _slices(whole: Gathered, permutations: int, seed: int) -> list[Slice]:
     asked = ["split", *whole.attributes]  # the groups themselves were named
     named = [name for name in attribute_names(whole.table) if name not in asked]
     columns: dict[str, Any] = {str(name): whole.table[name] for name in named}
-    return find_slices(
-        whole.dice, columns | image_columns(whole.views, whole.frame), permutations=permutations, seed=seed
-    )
+    columns |= image_columns(whole.views, whole.frame)
+    return find_slices(whole.dice, columns, whole.ids, permutations=permutations, seed=seed)
 
 
 def _measures(

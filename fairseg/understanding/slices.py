@@ -1,11 +1,13 @@
 """Subgroups that nobody named: one or two columns of the table within which a model does worse.
 
-Whoever looks at all of them finds one by chance. So half of the subjects search, and what they find is
-tested on the other half alone; then the halves change places. Few columns need no clever search: every pair
-of conditions is looked at, as in Slice Finder (Chung et al. 2019); SliceLine prunes that for wide tables.
+The groups were named. So subjects are compared within them: a clinic of which most are of the group behind
+is no finding of its own. Whoever looks at all subgroups finds one by chance. So half of the subjects search,
+and what they find is tested on the other half alone; then the halves change places. Few columns need no
+clever search: every pair of conditions is looked at, as in Slice Finder (Chung et al. 2019); SliceLine prunes
+that for wide tables.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -15,14 +17,14 @@ import pandas as pd
 
 from fairseg.cohort.attributes import read_attribute
 from fairseg.statistics.significance import holm
-from fairseg.statistics.two_samples import welch_limits
-from fairseg.understanding.readable import Floats, Tested, share_as_large
+from fairseg.understanding.readable import LEVEL, Floats, Integers, Tested, critical, share_as_large
 
 Members = npt.NDArray[np.bool_]
 
 FOUND = 3  # slices of each half that the other tests
 _ALIKE = 0.5  # share of members in common from which on two slices are one
 _FEWEST_TESTED = 5
+_NO_SPREAD = 1e-12
 
 
 @dataclass(frozen=True)
@@ -31,12 +33,14 @@ class Slice(Tested):
 
     Attributes:
         conditions: one or two, such as ("age >= 66", "sex = F").
-        n: subjects of the other half who meet them.
-        n_rest: those who do not, or of whom it is not known.
+        n: subjects of the other half who meet them, in the groups in which some do and some do not.
+        n_rest: those of these groups who do not, or of whom it is not known.
         dice: mean of those who do.
-        rest: mean of the others.
-        difference: `dice` minus `rest`, with 95% limits (Welch).
-        p_adjusted: that it is not below 0, by dealing Dice anew, after Holm over all slices that were tested.
+        rest: mean of the others; in both the groups have the same weights.
+        difference: `dice` minus `rest`, within the groups, with limits that hold for all slices together:
+            they lie below 0 where it is shown.
+        p_adjusted: that there is none, by dealing Dice anew within the groups, after Holm over all slices
+            that were tested; 1 where Dice is not lower.
     """
 
     conditions: tuple[str, ...]
@@ -49,7 +53,13 @@ class Slice(Tested):
 
 
 def find_slices(
-    dice: Floats, columns: Mapping[str, object], *, least: int = 10, permutations: int = 1000, seed: int = 0
+    dice: Floats,
+    columns: Mapping[str, object],
+    ids: Integers,
+    *,
+    least: int = 10,
+    permutations: int = 1000,
+    seed: int = 0,
 ) -> list[Slice]:
     """Search for subgroups with low Dice, and test what is found on subjects who did not take part.
 
@@ -57,12 +67,14 @@ def find_slices(
         dice: of each subject, (N,); NaN takes no part.
         columns: name -> one value a subject, (N,): numbers or levels as `read_attribute` decides. Names of
             persons and the like are left out.
+        ids: group of each subject, within which they are compared, (N,).
         least: subjects of the searching half who must meet the conditions.
-        permutations: deals of Dice among the subjects who test.
+        permutations: deals of Dice among the subjects of a group who test.
         seed: of halves and deals.
 
     Returns:
-        The slices that were tested, those with most evidence first; none where halves are too small.
+        The slices that were tested, those with most evidence first, one that both halves find once; none
+        where halves are too small.
     """
     rng = np.random.default_rng(seed)
     known = np.flatnonzero(np.isfinite(dice))
@@ -72,30 +84,112 @@ def find_slices(
     tested = []
     for search in (half, taking_part & ~half):
         other = taking_part & ~search
-        for conditions, member in _worst(dice, columns, search, least):
-            inside, outside = dice[other & member], dice[other & ~member]
-            if min(inside.size, outside.size) >= _FEWEST_TESTED:
-                tested.append((conditions, inside, outside, _lower(inside, outside, permutations, rng)))
+        for conditions, member in _worst(dice, columns, ids, search, least):
+            within = _Within(ids[other], member[other])
+            if min(within.counts) >= _FEWEST_TESTED:
+                tested.append((conditions, member, within, within.test(dice[other], permutations, rng)))
     if not tested:
         return []
-    adjusted = holm([p for *_, p in tested])
-    found = [
-        Slice(
-            conditions,
-            inside.size,
-            outside.size,
-            float(inside.mean()),
-            float(outside.mean()),
-            welch_limits(inside, outside),
-            float(p),
-        )
-        for (conditions, inside, outside, _), p in zip(tested, adjusted, strict=True)
-    ]
-    return sorted(found, key=lambda one: (one.p_adjusted, one.difference[0]))
+    adjusted = holm([test.p for *_, test in tested])
+    found: list[tuple[Slice, Members]] = []
+    for (conditions, member, within, test), p in zip(tested, adjusted, strict=True):
+        # Holm's step of this slice, so that limits leave out 0 exactly where it is shown.
+        limits = test.limits(LEVEL * test.p / p)
+        found.append((Slice(conditions, *within.counts, *test.means, limits, float(p)), member & taking_part))
+    found.sort(key=lambda one: (one[0].p_adjusted, one[0].difference[0]))
+    return _apart(found)
+
+
+def _apart(found: Sequence[tuple[Slice, Members]]) -> list[Slice]:
+    """Return slices but for those that are hardly another than one before."""
+    kept: list[tuple[Slice, Members]] = []
+    for one, member in found:
+        if not any(_alike(member, before) for _, before in kept):
+            kept.append((one, member))
+    return [one for one, _ in kept]
+
+
+def _alike(one: Members, two: Members) -> bool:
+    return bool((one & two).sum() >= _ALIKE * (one | two).sum())
+
+
+@dataclass(frozen=True, eq=False)
+class _Test:
+    """A difference of means, and what dealing Dice anew makes of it.
+
+    Attributes:
+        means: of those who meet the conditions, and of the others.
+        error: standard error of their difference.
+        chance: size of the difference by its error in each deal.
+        p: two-sided; 1 where the first mean is not lower.
+    """
+
+    means: tuple[float, float]
+    error: float
+    chance: Floats
+    p: float
+
+    def limits(self, level: float) -> tuple[float, float, float]:
+        """Return the difference with limits, which leave out 0 exactly where p is below a level."""
+        away = self.means[0] - self.means[1]
+        own = abs(away) / self.error
+        reach = min(critical(self.chance, level), max(float(self.chance.max()), own))
+        reach = self.error * (max(reach, own) if self.p >= level else reach)
+        return away, away - reach, away + reach
+
+
+class _Within:
+    """Who meets conditions and who does not, within the groups that have both.
+
+    Args:
+        ids: group of each subject, (N,).
+        member: whether they meet the conditions, (N,).
+    """
+
+    def __init__(self, ids: Integers, member: Members) -> None:
+        groups = [ids == group for group in np.unique(ids)]
+        self._groups = groups
+        mixed = [group for group in groups if 0 < (group & member).sum() < group.sum()]
+        self._parts = [(group & member, group & ~member) for group in mixed]
+        sizes = np.array([[part.sum() for part in pair] for pair in self._parts]).reshape(-1, 2)
+        self.counts = int(sizes[:, 0].sum()), int(sizes[:, 1].sum())
+        weights = sizes.prod(axis=1) / np.maximum(sizes.sum(axis=1), 1)
+        self._sizes, self._weights = sizes, weights / max(weights.sum(), _NO_SPREAD)
+
+    def compare(self, dice: Floats) -> tuple[Floats, Floats]:
+        """Return the means of both, (..., 2), and the standard error of their difference, (...,).
+
+        Groups weigh as much as they say of a difference. The variance of each side is pooled over groups.
+
+        Args:
+            dice: (..., N).
+        """
+        means = np.zeros((*dice.shape[:-1], 2))
+        variance = np.zeros(dice.shape[:-1])
+        for side in (0, 1):
+            squares = np.zeros(dice.shape[:-1])
+            for pair, weight in zip(self._parts, self._weights, strict=True):
+                own = dice[..., pair[side]]
+                means[..., side] += weight * own.mean(axis=-1)
+                squares += own.var(axis=-1) * own.shape[-1]
+            free = max(self.counts[side] - len(self._parts), 1)
+            variance += squares / free * (self._weights**2 / self._sizes[:, side]).sum()
+        return means, np.maximum(np.sqrt(variance), _NO_SPREAD)
+
+    def test(self, dice: Floats, permutations: int, rng: np.random.Generator) -> _Test:
+        """Return the difference of Dice, tested by dealing it anew within the groups."""
+        deals = np.tile(dice, (permutations + 1, 1))
+        for group in self._groups:
+            deals[1:, group] = rng.permuted(deals[1:, group], axis=1)
+        means, errors = self.compare(deals)
+        size = np.abs(means[:, 0] - means[:, 1]) / errors
+        lower = means[0, 0] < means[0, 1]
+        p = share_as_large(size[1:], size[0]) if lower else 1.0
+        return _Test((float(means[0, 0]), float(means[0, 1])), float(errors[0]), size[1:], p)
 
 
 def _worst(
-    dice: Floats, columns: Mapping[str, object], search: Members, least: int
+    dice: Floats, columns: Mapping[str, object], ids: Integers, search: Members, least: int
 ) -> list[tuple[tuple[str, ...], Members]]:
     """Return the conditions within which the searching half does worst by the error of the difference."""
     single = [
@@ -109,18 +203,16 @@ def _worst(
     ]
     scored = []
     for conditions, member in candidates:
-        inside, outside = dice[search & member], dice[search & ~member]
-        if inside.size < least or outside.size < least:
+        within = _Within(ids[search], member[search])
+        if min(within.counts) < least:
             continue
-        error = np.sqrt(inside.var(ddof=1) / inside.size + outside.var(ddof=1) / outside.size)
-        scored.append((float((outside.mean() - inside.mean()) / max(error, 1e-12)), conditions, member))
+        (inside, outside), error = within.compare(dice[search])
+        scored.append((float((outside - inside) / error), conditions, member))
     chosen: list[tuple[tuple[str, ...], Members]] = []
     for value, conditions, member in sorted(scored, key=lambda one: (-one[0], len(one[1]), one[1])):
         if value <= 0 or len(chosen) == FOUND:
             break
-        own = member & search
-        alike = ((own & other).sum() / (own | other & search).sum() for _, other in chosen)
-        if all(share < _ALIKE for share in alike):
+        if not any(_alike(member & search, other & search) for _, other in chosen):
             chosen.append((conditions, member))
     return chosen
 
@@ -140,10 +232,3 @@ def _conditions(name: str, column: object, search: Members) -> Iterator[tuple[st
     for edge in np.unique([float(f"{value:.3g}") for value in np.quantile(own, (1 / 3, 1 / 2, 2 / 3))]):
         yield f"{name} < {edge:g}", attribute.known & (attribute.numbers < edge)
         yield f"{name} >= {edge:g}", attribute.known & (attribute.numbers >= edge)
-
-
-def _lower(inside: Floats, outside: Floats, permutations: int, rng: np.random.Generator) -> float:
-    """Return the share of deals in which as many subjects have as low a mean, these among them."""
-    everybody = np.concatenate([inside, outside])
-    deals = rng.permuted(np.tile(everybody, (permutations, 1)), axis=1)[:, : inside.size].mean(axis=1)
-    return share_as_large(-deals, -inside.mean())

@@ -24,6 +24,7 @@ from scipy.stats import rankdata
 
 from fairseg.statistics.confounders import adjusted_gap
 from fairseg.understanding.readable import (
+    APART,
     FOLDS,
     REPEATS,
     Floats,
@@ -37,7 +38,6 @@ from fairseg.understanding.readable import (
 )
 from fairseg.understanding.views import ERRORS
 
-_APART = 0.95  # AUC above which hardly any two subjects of different groups have like scores
 _FEWEST = FOLDS  # subjects with a Dice, of a group and of the others
 
 
@@ -162,7 +162,7 @@ def associations(
         low, high = _limits(correlation, n - groups.shape[1])
         gap, adjusted = _gaps(value, own, names, row.group, score)
         goes = row.view, n, correlation, p, held
-        of_scores.append(Association(*goes, row.group, low, high, gap, adjusted, row.auc > _APART))
+        of_scores.append(Association(*goes, row.group, low, high, gap, adjusted, row.auc > APART))
     rest = zip(told, found[len(rows) :], at_size[len(rows) :], strict=True)
     return of_scores, [Prediction(view, n, *one, held) for view, one, held in rest]
 

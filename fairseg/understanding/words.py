@@ -3,14 +3,12 @@
 import shlex
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fairseg.report.tables import Cell, Table
 from fairseg.report.templates import say_from
-from fairseg.scoring.voxel_sizes import sizes_given
 from fairseg.understanding.advice import (
     Advice,
     clearest,
@@ -18,6 +16,7 @@ from fairseg.understanding.advice import (
     pixels_differ,
     rough_outlines,
 )
+from fairseg.understanding.commands import commands_of, held_out, images_of
 from fairseg.understanding.errors import ERROR, MeasureDifference
 from fairseg.understanding.kinds import (
     ANATOMY,
@@ -61,6 +60,7 @@ if TYPE_CHECKING:
     from fairseg.understanding.gather import Gathered
 
 _SCANNED = ("site", "scanner", "centre", "center", "vendor", "manufacturer", "hospital", "institut")
+_ALIKE = 1e-6
 _SEEN = (WHOLE, OUTSIDE)  # of which the sentence names the best
 
 
@@ -196,12 +196,24 @@ def readings_table(result: Understood) -> Table:
     return _reading_table("Can the group be read?", best, result)
 
 
-def _reading_table(caption: str, rows: "tuple[Reading, ...]", result: Understood) -> Table:
-    """Return readings as a table, with the group that is told if there are several."""
+def _reading_table(
+    caption: str, rows: "tuple[Reading, ...]", result: Understood, *, compared: bool = False
+) -> Table:
+    """Return readings as a table, with the group that is told if there are several.
+
+    With `compared`, it says how many subjects are: those of the group, and the others.
+    """
     several = len(result.cohort.names) > 2
-    lines = [(f"{row.view}: {row.group}" if several else row.view, *_told_cells(row)) for row in rows]
-    note = say("about_readings", model=result.model)
-    return Table.of(caption, _TOLD_HEADS, lines, corner="View", note=note)
+    lines = [
+        (
+            f"{row.view}: {row.group}" if several else row.view,
+            *([f"{row.n} {row.group}, {row.n_others} others"] if compared else []),
+            *_told_cells(row),
+        )
+        for row in rows
+    ]
+    heads = (*(["Subjects"] if compared else []), *_TOLD_HEADS)
+    return Table.of(caption, heads, lines, corner="View", note=say("about_readings", model=result.model))
 
 
 _TOLD_HEADS = ("AUC", "Could be shown from", "p (all views)", "Tells the group")
@@ -209,9 +221,11 @@ _TOLD_HEADS = ("AUC", "Could be shown from", "p (all views)", "Tells the group")
 
 def _told_cells(row: Reading) -> tuple[Cell, Cell, Cell, str]:
     """Return the cells of a reading, under `_TOLD_HEADS`."""
+    # A view that is the same for everybody has no chance to tell from its AUC.
+    apart = (row.chance, row.auc) if abs(row.chance - row.auc) > _ALIKE else ()
     return (
-        Cell(row.auc, row.low, row.high, kind="hundredth"),
-        Cell(row.chance, kind="hundredth"),
+        Cell(row.auc, row.low, row.high, kind="hundredth", apart=(*apart[:1], MATTERS)),
+        Cell(row.chance, kind="hundredth", apart=apart[1:]),
         Cell(row.p_adjusted, kind="p"),
         "shown" if row.shown else "not shown",
     )
@@ -254,10 +268,10 @@ def confounder_tables(result: Understood) -> list[Table]:
     one = result.confounded
     if one is None:
         return []
-    tables = [_reading_table("Confounders alone", one.alone, result)]
+    tables = [_reading_table("Confounders alone", one.alone, result, compared=True)]
     if one.within:
         caption = f"Among subjects alike in {' and '.join(one.names)}"
-        tables.append(_reading_table(caption, one.within, result))
+        tables.append(_reading_table(caption, one.within, result, compared=True))
     return tables
 
 
@@ -360,33 +374,30 @@ def advice_table(result: Understood) -> Table:
 def advice_words(one: Advice, result: Understood) -> tuple[str, str, str]:
     """Return what was found, what it suggests, and the command, if there is one."""
     cohort = result.cohort
-    options = [part for name in cohort.attributes for part in ("--by", name)]
-    for name, edges in cohort.bins.items():
-        options += ["--bins", f"{name}={','.join(f'{edge:g}' for edge in edges)}"]
-    if cohort.spacing is not None:
-        options += ["--spacing", ",".join(map(str, sizes_given(cohort.spacing)))]
-    read = cohort.options.words
-    groups = ["--groups", cohort.groups_file or "GROUPS.csv", *read]
-    named_otherwise = bool(read) or cohort.groups_file != str(Path(cohort.data) / "groups.csv")
+    held = cohort.call.confounders
+    more = [name for name in _scanned(cohort) if name not in held]
     crop = one.facts.get("crop")
     margin = one.facts.get("margin", 0.0) if crop is None else crop.margin
     pixels = int(margin // max(cohort.frame.pixel))
     asked = {
-        "data": shlex.join([cohort.data, *options, *(groups if named_otherwise else [])]),
-        "masks": shlex.join(
-            [cohort.predictions or "PREDICTIONS", str(cohort.raw.mask_folder), *groups, *options]
-        ),
-        "images": shlex.quote(str(next(iter(cohort.cases)).images[0].parent)),
+        **commands_of(cohort),
+        "images": images_of(cohort),
         "unit": cohort.frame.unit,
         "pixels": pixels,
-        "scanned": shlex.quote(",".join(_scanned(cohort))),
+        "scanned": shlex.quote(",".join([*held, *more])) if more else "",
+        "of_scan": bool(_scanned(cohort)),
+        "held": shlex.quote(",".join(held)) if held else "",
         "adjust": shlex.join([part for name in one.facts.get("names", ()) for part in ("--adjust", name)]),
         "matters": MATTERS,
+        "held_out": held_out(cohort),
+        "least": cohort.call.min_size,
         "model": result.model,
         "counts": cohort.counts,
     }
     text = say("advice", kind=one.kind, **asked, **{"facts": one.facts})
     found, suggests, command = (part.strip() for part in text.split("|", 2))
+    if "fairseg predict" in command and not cohort.call.test:
+        suggests = f"{suggests}; {say('masks_of_training')}"
     return found, suggests, command
 
 

@@ -67,7 +67,7 @@ def test_training_notes_it(data: Path, tmp_path: Path, caplog: pytest.LogCapture
 
 
 def test_understand_notes_it_once(data: Path, caplog: pytest.LogCaptureFixture) -> None:
-    fairseg.understand(data, by="group", min_size=5, permutations=119)
+    fairseg.understand(data, by="group", min_size=5, permutations=120)
     assert sum(A_LITTLE in record.getMessage() for record in caplog.records) == 1
 
 

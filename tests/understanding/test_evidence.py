@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from fairseg.understanding.advice import advise
-from fairseg.understanding.confounded import confounders_of
+from fairseg.understanding.confounded import confounders_of, unlike
 from fairseg.understanding.errors import (
     MeasureDifference,
     error_atlas,
@@ -67,6 +67,39 @@ def test_a_confounder_that_separates_the_groups_leaves_nothing_to_say(by_age: tu
     found = confounders_of(views, IDS, NAMES, site, permutations=199)
     assert found.within == ()
     assert "site" in found.notes[0]
+
+
+def ages(younger: float, older: float, spread: float) -> pd.DataFrame:
+    rng = np.random.default_rng(6)
+    return pd.DataFrame({"age": np.where(IDS == 1, older, younger) + rng.normal(0, spread, 80)})
+
+
+def test_nobody_is_alike_where_ages_hardly_overlap(by_age: tuple) -> None:
+    """The middle fifth pairs the oldest of A with the youngest of B."""
+    views, _ = by_age
+    found = confounders_of(views, IDS, NAMES, ages(40, 70, 3), least=5, permutations=199)
+    assert found.within == ()
+    assert "too few subjects of B are like the others in age" in found.notes[0]
+    readings = read_groups(views, IDS, NAMES, permutations=199)
+    assert not any(found.explained(row) for row in readings.rows)
+    assert "confounded" not in [one.kind for one in advise(readings, found, [], [], [])]
+
+
+def test_fifths_that_hold_unlike_sides_are_no_strata_of_alike_ones() -> None:
+    """By hand: differences 1 and 2 of equal weight within strata, where all have a spread of 2.86."""
+    score, member = np.array([0.0, 1.0, 5.0, 7.0]), np.array([0, 1, 0, 1])
+    strata = np.array([0, 0, 1, 1])
+    assert unlike(score, member, strata) == pytest.approx(1.5 / np.std([0, 1, 5, 7]))
+    assert unlike(score, member, np.arange(4)) == 0.0
+    assert unlike(np.ones(4), member, strata) == 0.0
+    assert unlike(score, np.array([0, 0, 0, 1]), strata) == pytest.approx(2 / np.std([0, 1, 5, 7]))
+
+
+def test_of_whom_confounders_are_known_is_counted(by_age: tuple) -> None:
+    views, table = by_age
+    age = table["age"].where((IDS == 0) | (np.arange(80) % 2 == 0))
+    found = confounders_of(views, IDS, NAMES, pd.DataFrame({"age": age}), permutations=199)
+    assert found.known == (("A", 40, 40), ("B", 20, 40))
 
 
 def test_a_confounder_that_names_people_is_an_error(by_age: tuple) -> None:

@@ -23,6 +23,7 @@ from fairseg.cli.command import cli
 from fairseg.datasets import SHIFT, Shift, write_phantom
 from fairseg.understanding import UnderstandResult, views
 from fairseg.understanding.advice import Advice, advise
+from fairseg.understanding.changes import Intervention, Occlusion
 from fairseg.understanding.errors import MeasureDifference
 from fairseg.understanding.page import card_of
 from fairseg.understanding.readable import Reading, Readings
@@ -31,6 +32,7 @@ from fairseg.understanding.where import Crop
 from fairseg.understanding.words import (
     advice_words,
     association_tables,
+    confounder_tables,
     image_line,
     question_lines,
     used_line,
@@ -126,6 +128,60 @@ def test_of_three_groups_the_sentence_names_the_one_that_differs_and_the_picture
     assert set(found.findings.query("question == 'readable in pairs'")["other"]) == {"B", "C"}
 
 
+def test_limits_do_not_contradict_what_they_exclude(result: UnderstandResult) -> None:
+    crop = Reading(views.box_name(0), "Black", 12, 14, 0.6, 0.5, 0.698, 0.75, 0.5, 0.5)
+    rows = (replace(crop, view=views.WHOLE, p_adjusted=0.001), replace(crop, view=views.ORGAN), crop)
+    seen = replace(result, readings=Readings(rows, {}), confounded=None)
+    said = seen.sentence
+    assert "an AUC of 0.70 by this model is excluded (AUC 0.60, 0.50 to 0.698)" in said
+    assert any("is excluded (AUC 0.60, 0.50 to 0.698)" in advice_words(one, seen)[0] for one in seen.advice)
+
+
+def test_who_has_no_confounder_and_who_is_alike_is_said(result: UnderstandResult) -> None:
+    assert result.confounded is not None
+    note = "too few subjects of Black are like the others in age"
+    known = (("White", 14, 14), ("Black", 7, 12))
+    apart = replace(result.confounded, within=(), notes=(note,), known=known)
+    said = replace(result, confounded=apart).sentence
+    assert f"{note}, so what images tell beyond it cannot be said, nor it be held fixed." in said
+    assert "in whom age is known: 14 of 14 White and 7 of 12 Black." in said
+    assert "in whom age is known" not in result.sentence
+    (alone, *_) = confounder_tables(result)
+    assert alone.cells[0][0].text == "12 Black, 14 others"
+
+
+def test_colours_of_occlusion_have_room_for_their_numbers_and_show_what_was_not_blanked(
+    result: UnderstandResult,
+) -> None:
+    change = np.full((2, 6, 6), 0.0001)
+    change[0, 0, 0], change[:, 2:4, 2:4] = -0.0041, np.nan
+    patch = Occlusion("White", "Black", change, (0, 0), 0.5)
+    given = Intervention(np.zeros(26), (), (patch,), np.zeros((26, 3)))
+    insets: Any = replace(result, intervention=given).plot("occlusion").child_axes
+    pictures = [inset for inset in insets if inset.images]
+    assert len(pictures) == 3
+    for inset in pictures:
+        bad = inset.images[0].get_cmap()(np.ma.masked)
+        assert max(bad[:3]) < 0.8  # white is no change
+    bars = [inset for inset in insets if inset.get_xlabel() == "Change of Dice"]
+    assert [[tick.get_text() for tick in bar.get_xticklabels()] for bar in bars] == [
+        ["-0.0041", "0", "0.0041"]
+    ] * 3
+
+
+def test_the_forest_has_a_band_where_a_constant_view_has_none(
+    result: UnderstandResult, tmp_path: Path
+) -> None:
+    flat = replace(ROW, view=views.HEADER, auc=0.5, low=0.4, high=0.6, chance=0.5, p_adjusted=1.0)
+    rows = tuple(row for row in result.readings.rows if row.view != views.HEADER)
+    readings = replace(result.readings, rows=(*rows, flat))
+    page = replace(result, readings=readings).save(tmp_path).read_text(encoding="utf-8")
+    bands = [float(width) for width in re.findall(r'<rect x="[\d.]+%" width="([\d.]+)%"', page)]
+    assert len(bands) == len(rows) + 1
+    assert len(set(bands)) > 1
+    assert min(bands) > 5
+
+
 def test_a_view_that_the_answer_names_is_not_named_again(result: UnderstandResult) -> None:
     organ = Reading(views.ORGAN, "White", 9, 9, 0.5, 0.4, 0.6, 0.65, 0.5, 0.5)
     rows = (organ, replace(organ, view=views.POSITION, auc=0.9, p_adjusted=0.01))
@@ -171,6 +227,7 @@ def test_intersections_have_room_in_figures_and_whoever_is_left_out_is_in_the_co
     legend = found.plot("margins").get_legend()
     assert legend is not None
     assert [text.get_text() for text in legend.get_texts()] == list(found.cohort.names)
+    assert found.cohort.names[0] == "Black / F"  # a pair of groups can be read in a sentence
     assert not any(isinstance(handle, Patch) for handle in legend.legend_handles)
     page = found.save(tmp_path)  # a warning of matplotlib would be an error
     assert "Which groups are told from each other?" in page.read_text(encoding="utf-8")
@@ -213,13 +270,13 @@ def test_the_command_says_what_the_function_says(
         ({"by": "group", "margins": (-1,)}, "margins must be"),
         (
             {"by": "group", "permutations": 10},
-            "must be 119 to 100000 of a linear model, got 10: .* 6 slices",
+            "must be 120 to 100000 of a linear model, got 10: .* 6 slices",
         ),
-        ({"by": "group", "model": "cnn", "permutations": 18}, "must be 19 to 100000 of a cnn model"),
+        ({"by": "group", "model": "cnn", "permutations": 19}, "must be 20 to 100000 of a cnn model"),
         ({"by": "group", "model": "forest"}, "model must be one of linear, cnn"),
         ({"by": "group", "margins": (1e308,)}, "margins must be"),
         ({"by": "group", "margins": (float("nan"),)}, "margins must be"),
-        ({"by": "group", "permutations": 10**10}, "must be 119"),
+        ({"by": "group", "permutations": 10**10}, "must be 120"),
         ({"by": "group", "min_size": 4}, "at least 5"),
     ],
 )
@@ -253,7 +310,7 @@ def test_groups_are_judged_by_those_who_have_an_organ_and_told_why_not(phantom: 
 
     blank("Asian", 1)
     blank("White", 3)
-    asked = {"permutations": 119, "margins": (0,)}
+    asked = {"permutations": 120, "margins": (0,)}
     with_asians = fairseg.understand(tmp_path / "data", "group", **asked)
     assert dict(with_asians.cohort.counts) == {"Black": 12, "White": 11}
     none = "no organ in the reference"
@@ -276,7 +333,7 @@ def test_a_missing_prediction_is_named(phantom: Path, tmp_path: Path) -> None:
 
 
 def test_nothing_is_said_of_crops_that_remove_nothing(phantom: Path, tmp_path: Path) -> None:
-    found = fairseg.understand(phantom, "group", permutations=119, margins=(500,))
+    found = fairseg.understand(phantom, "group", permutations=120, margins=(500,))
     assert found.crop_margin is None
     assert "crop" not in found.sentence
     assert not {"crop", "no crop"} & {one.kind for one in found.advice}
@@ -359,6 +416,19 @@ def test_the_command_of_an_advice_runs_as_it_is_printed(
         assert arguments[arguments.index("--crop-margin") + 1] == "2"
     if kind == "confounded":
         assert arguments[arguments.index("body size") - 1] == "--adjust"
+
+
+@pytest.mark.parametrize(("counts", "runs"), [((40, 40), True), ((18, 40), False)])
+def test_a_network_to_ask_has_not_seen_enough_of_each_group(
+    counts: tuple[int, int], runs: bool, result: UnderstandResult
+) -> None:
+    cohort = replace(result.cohort, ids=np.repeat([0, 1], counts))
+    association = SimpleNamespace(view=views.OUTSIDE, correlation=-0.5, of_size=False)
+    facts = {"one": association, "asked": False, "organ": False}
+    asked: Any = SimpleNamespace(cohort=cohort, advice=(), model="linear")
+    _, suggests, command = advice_words(Advice("used", "shown", facts), asked)
+    assert ("--validation 0.25 --out RUN" in suggests) == runs == command.endswith("--run RUN --out DIR")
+    assert ("so 20 of each to train it and to ask" in suggests) != runs
 
 
 def test_the_command_names_the_age_that_makes_the_fat_by_which_groups_are_told(tmp_path: Path) -> None:
@@ -493,6 +563,7 @@ def test_slices_are_of_columns_that_nobody_named() -> None:
     people: Any = SimpleNamespace(
         dice=np.where(group == "Black", 0.5, 0.9) + rng.normal(0, 0.01, 80),
         table=pd.DataFrame({"subject": np.arange(80), "group": group, "sex": np.repeat(["F", "M"], 40)}),
+        ids=np.repeat([0, 1], 40),
         views=look,
         frame=SimpleNamespace(unit="mm", size="volume", size_unit="ml"),
         attributes=("sex",),
@@ -500,7 +571,7 @@ def test_slices_are_of_columns_that_nobody_named() -> None:
     (found, *_) = _slices(people, 199, 0)
     assert found.shown
     assert found.conditions[0] == "group = Black"
-    people.attributes = ("group",)
+    people.attributes, people.ids = ("group",), np.tile([0, 1], 40)
     assert not any("group" in condition for one in _slices(people, 199, 0) for condition in one.conditions)
 
 

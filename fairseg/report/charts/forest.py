@@ -36,6 +36,8 @@ class ForestRow:
         counts: subjects, as text: "15 / 12", "White 15, Black 12".
         label: text and CSS class of the badge; those of the verdict if not given.
         inner: limits that a margin is judged by, narrower than the interval.
+        band: what does not matter in this row, in place of the margin of all; an end that is infinite is the
+            end of the axis.
     """
 
     block: str
@@ -47,6 +49,7 @@ class ForestRow:
     counts: str
     label: tuple[str, str] | None = None
     inner: tuple[float, float] | None = None
+    band: tuple[float, float] | None = None
 
     @property
     def judged(self) -> bool:
@@ -103,15 +106,18 @@ def forest(
     ends = [value for row in rows if row.judged for value in (row.low, row.high, row.estimate)]
     ends += [row.estimate for row in rows if math.isfinite(row.estimate)]
     # Room for half of a number at both ends, also where the page is 420 pixels wide.
-    scale = make_scale([ends], 9, 91, most=5, include=[0.0, -margin, margin])
+    edges = [end for row in rows for end in row.band or (-margin, margin) if math.isfinite(end)]
+    scale = make_scale([ends], 9, 91, most=5, include=[0.0, *edges])
     digits = decimals(scale.low, scale.high)
     write = write or (lambda value: number(value, digits))
     body = []
-    for block, members in groupby(rows, key=lambda row: row.block):
+    for block, neighbours in groupby(rows, key=lambda row: row.block):
+        members = list(neighbours)
         lines = [_row(row, scale, margin, write) for row in members]
         if block:
             head = tag("th", plain(block), scope="rowgroup", class_="block", colspan=2)
-            lines.insert(0, tag("tr", head, _cell(scale, margin), tag("td"), tag("td"), class_="blocks"))
+            band = None if any(row.band for row in members) else (-margin, margin)
+            lines.insert(0, tag("tr", head, _cell(scale, band), tag("td"), tag("td"), class_="blocks"))
         body.append(tag("tbody", *lines))
     columns = [tag("th", head, scope="col") for head in heads]
     columns.insert(2, tag("th", plain(axis), scope="col", class_="plot"))
@@ -147,17 +153,23 @@ def _row(row: ForestRow, scale: Scale, margin: float, write: Callable[[float], s
         "tr",
         tag("th", plain(row.name), scope="row"),
         tag("td", badge(verdict, row.label if row.judged else None)),
-        _cell(scale, margin, *marks),
+        _cell(scale, row.band or (-margin, margin), *marks),
         tag("td", text),
         tag("td", plain(row.counts)),
     )
 
 
-def _cell(scale: Scale, margin: float, *marks: Markup) -> Markup:
+def _cell(scale: Scale, band: tuple[float, float] | None, *marks: Markup) -> Markup:
     """Return the cell of the plot: band, grid, zero, and what is drawn on them."""
-    left, right = scale([-margin, margin])
-    band = {"x": f"{left:.2f}%", "width": f"{right - left:.2f}%"}
-    parts = [tag("rect", **band, height="100%", class_="band")]
+    parts = []
+    if band is not None:
+        left, right = (
+            at if math.isfinite(end) else edge
+            for at, end, edge in zip(scale(list(band)), band, (0.0, 100.0), strict=True)
+        )
+        parts.append(
+            tag("rect", x=f"{left:.2f}%", width=f"{right - left:.2f}%", height="100%", class_="band")
+        )
     for tick in scale.ticks:
         at = f"{scale.at(tick):.2f}%"
         parts.append(tag("line", x1=at, x2=at, y2="100%", class_="axis" if tick == 0 else "grid"))

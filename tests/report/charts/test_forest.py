@@ -55,6 +55,18 @@ def test_the_marker_stands_between_the_ends_and_the_band_around_zero() -> None:
     assert left + width / 2 == pytest.approx(zero, abs=0.02)
 
 
+def test_a_row_has_a_band_of_its_own_from_the_end_of_the_axis() -> None:
+    rows = [replace(ROW, band=(-float("inf"), end)) for end in (0.02, 0.0, 0.04)]
+    page = forest(rows, label="AUC", axis="AUC", margin=0.0)
+    bands = re.findall(r'<rect x="([\d.]+)%" width="([\d.]+)%"', page)
+    assert len(bands) == 3  # none in the row of the heading
+    assert {float(left) for left, _ in bands} == {0.0}
+    widths = [float(width) for _, width in bands]
+    zero = float(re.findall(r'<line x1="([\d.]+)%"[^>]*class="axis"', page)[0])
+    assert widths[1] == pytest.approx(zero, abs=0.02)
+    assert widths[0] - widths[1] == pytest.approx(widths[2] - widths[0], abs=0.02) != 0
+
+
 def test_blocks_have_one_heading_each() -> None:
     page = show(ROW, replace(ROW, name="RV"), replace(ROW, block="site"))
     assert page.count("<tbody>") == page.count('scope="rowgroup"') == 2

@@ -1,0 +1,114 @@
+"""The commands that advices name, as they are typed: with all options of this call that still apply."""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from fairseg.scoring.voxel_sizes import sizes_given
+from fairseg.understanding.gather import Call, Gathered
+
+_HELD_OUT = 0.2  # share of subjects that `fairseg train` holds out
+_SHARES = (_HELD_OUT, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5)
+
+
+def commands_of(cohort: Gathered) -> dict[str, str]:
+    """Return commands without `--out`: "train", "experiment", "audit", "understand" and "ask_run".
+
+    "ask_run" is `fairseg understand` for another run, without what is of the model that was looked at.
+    """
+    call, data = cohort.call, [cohort.data, *_groups(cohort)]
+    reference = ["--reference", call.reference] if call.reference else []
+    share = held_out(cohort)
+    more = ["--validation", f"{share:g}"] if share is not None and share > _HELD_OUT else []
+    ask = ["fairseg", "understand", *data, *reference, *_asked(call)]
+    given = {"--predictions": cohort.predictions, "--scores": call.scores, "--run": call.run}
+    model = [part for option, value in given.items() if value for part in (option, value)]
+    held = ["--confounders", ",".join(call.confounders)] if call.confounders else []
+    return {
+        "train": shlex.join(["fairseg", "train", *data, *more]),
+        "experiment": shlex.join(["fairseg", "experiment", *data, *reference]),
+        "audit": _audit(cohort, reference),
+        "understand": shlex.join([*ask, *model]),  # a caller may hold other confounders fixed
+        "ask_run": shlex.join([*ask, *held]),
+    }
+
+
+def held_out(cohort: Gathered) -> float | None:
+    """Return the share of subjects that a training must hold out so that it can be asked what it goes by.
+
+    Of the images that it trains on: that is the usual share for those of imagesTs. None where not even half
+    of the subjects are enough.
+    """
+    if cohort.call.test:
+        return _HELD_OUT
+    counts = [n for _, n in cohort.counts]
+    enough = (share for share in _SHARES if all(round(share * n) >= cohort.call.min_size for n in counts))
+    return next(enough, None)
+
+
+def images_of(cohort: Gathered) -> str:
+    """Return the folder of the images, as it is typed."""
+    return shlex.quote(str(_images(cohort)))
+
+
+def _audit(cohort: Gathered, reference: Sequence[str]) -> str:
+    """Return the audit of the model's masks; those of a run are made first."""
+    call, masks = cohort.call, cohort.predictions or "PREDICTIONS"
+    groups = ["--groups", cohort.groups_file or "GROUPS.csv", *cohort.options.words]
+    least = ["--min-size", str(call.min_size)] if call.min_size != Call.min_size else []
+    audit = [
+        "fairseg",
+        "audit",
+        masks,
+        str(cohort.raw.mask_folder),
+        *groups,
+        *_by(cohort),
+        *reference,
+        *least,
+    ]
+    if cohort.predictions or not call.run:
+        return shlex.join(audit)
+    predict = ["fairseg", "predict", call.run, str(_images(cohort)), "--no-mirror"]
+    if call.crops:
+        predict += ["--references", str(cohort.raw.mask_folder)]
+    if cohort.spacing is not None:
+        predict += [*_spacing(cohort), *groups]
+    return f"{shlex.join([*predict, '--out', masks])} && {shlex.join(audit)}"
+
+
+def _images(cohort: Gathered) -> Path:
+    return next(iter(cohort.cases)).images[0].parent
+
+
+def _asked(call: Call) -> list[str]:
+    """Return the options of `fairseg understand` that were given, but for those of groups and of a model."""
+    words = ["--test"] if call.test else []
+    if call.margins:
+        words += ["--margins", ",".join(f"{margin:g}" for margin in call.margins)]
+    for option, value, default in (
+        ("--min-size", call.min_size, Call.min_size),
+        ("--model", call.model, Call.model),
+        ("--permutations", call.permutations, Call.permutations),
+        ("--seed", call.seed, Call.seed),
+    ):
+        words += [option, str(value)] if value != default else []
+    return words
+
+
+def _groups(cohort: Gathered) -> list[str]:
+    """Return the options that make the groups, with the table if it is not the dataset's own."""
+    read = cohort.options.words
+    named_otherwise = bool(read) or cohort.groups_file != str(Path(cohort.data) / "groups.csv")
+    table = ["--groups", cohort.groups_file or "GROUPS.csv", *read] if named_otherwise else []
+    return [*_by(cohort), *table]
+
+
+def _by(cohort: Gathered) -> list[str]:
+    words = [part for name in cohort.attributes for part in ("--by", name)]
+    for name, edges in cohort.bins.items():
+        words += ["--bins", f"{name}={','.join(f'{edge:g}' for edge in edges)}"]
+    return [*words, *_spacing(cohort)]
+
+
+def _spacing(cohort: Gathered) -> list[str]:
+    return [] if cohort.spacing is None else ["--spacing", ",".join(map(str, sizes_given(cohort.spacing)))]
