@@ -209,8 +209,10 @@ def _judged(
             auc, own = float(every[0, place, column]), z[:, place, column]
             chance = float(min(centers[0, place, column] + limit * spreads[0, place, column], 1.0))
             p, adjusted = share_as_large(own[1:], own[0]), share_as_large(largest, own[0])
-            limits = limits_of(auc, n, others, float(spreads[0, place, column]))
-            rows.append(Reading(view, group, n, others, auc, *limits, chance, p, adjusted, against))
+            low, high = limits_of(auc, n, others, float(spreads[0, place, column]))
+            # The test is one-sided, so that what it shows to be above chance may have a limit below it.
+            low = max(low, 0.5) if adjusted < LEVEL else low
+            rows.append(Reading(view, group, n, others, auc, low, high, chance, p, adjusted, against))
     return tuple(rows)
 
 

@@ -157,6 +157,17 @@ def test_limits_hold_the_auc_of_new_subjects() -> None:
     assert of_scores >= 6  # what limits of scores as they are miss
 
 
+def test_what_is_shown_has_no_limit_below_chance() -> None:
+    shown = 0
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        view = rng.normal(size=(40, 1)) + 0.6 * IDS[:, None]
+        (row,) = read_groups({"age": view}, IDS, ["A", "B"], permutations=99, seed=seed).rows
+        shown += row.shown
+        assert not row.shown or row.low >= 0.5
+    assert shown > 5
+
+
 @pytest.mark.parametrize("deals", [19, 20, 99, 119, 199, 1000])
 def test_what_is_critical_is_what_p_says(deals: int) -> None:
     chance = np.random.default_rng(0).normal(size=deals)
