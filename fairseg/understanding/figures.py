@@ -206,6 +206,9 @@ def _side_by_side(
             bar = ax.figure.colorbar(shown, cax=bar_axes, orientation="horizontal")
             ends = sorted({look["vmin"], look["vmax"], max(look["vmin"], 0.0)})  # more would not fit
             bar.set_ticks(ends, labels=[f"{end:.2g}" for end in ends])
+            labels = bar.ax.get_xticklabels()
+            labels[0].set_horizontalalignment("left")  # away from the next bar
+            labels[-1].set_horizontalalignment("right")
             bar.set_label(look[BAR], fontsize="small")
             bar.ax.tick_params(labelsize="small")
             bar.outline.set_visible(False)

@@ -17,6 +17,7 @@ from fairseg.understanding.advice import (
     rough_outlines,
 )
 from fairseg.understanding.commands import commands_of, held_out, images_of
+from fairseg.understanding.confounded import ALL
 from fairseg.understanding.errors import ERROR, MeasureDifference
 from fairseg.understanding.kinds import (
     ANATOMY,
@@ -139,7 +140,9 @@ def further_lines(result: Understood) -> list[str]:
         explained = [row for row in shown if one.explained(row)]
         left = [row for row in one.within if row.shown]
         alone = max(one.alone, key=lambda row: row.auc)
-        lines.append(say("confounded", one=one, alone=alone, explained=explained, left=left))
+        telling = one.names if alone.view == ALL or not alone.shown else (alone.view,)
+        facts = {"telling": telling, "explained": explained, "left": left}
+        lines.append(say("confounded", one=one, alone=alone, **facts))
     lines += [say("dice_gaps", gaps=result.gaps), used_line(result)]
     if result.cohort.unseen and result.cohort.dice is not None:
         lines.append(say("of_training", part="imagesTr", cases=result.cohort.unseen))

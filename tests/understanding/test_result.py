@@ -5,6 +5,7 @@ import re
 import shlex
 import shutil
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -146,6 +147,10 @@ def test_who_has_no_confounder_and_who_is_alike_is_said(result: UnderstandResult
     assert f"{note}, so what images tell beyond it cannot be said, nor it be held fixed." in said
     assert "in whom age is known: 14 of 14 White and 7 of 12 Black." in said
     assert "in whom age is known" not in result.sentence
+    age = replace(result.confounded.alone[0], auc=0.9, p_adjusted=0.01)
+    site = replace(age, view="site", auc=0.6)
+    both = replace(apart, names=("age", "site"), alone=(age, site, replace(site, view="all confounders")))
+    assert "age alone tells the groups apart" in replace(result, confounded=both).sentence
     (alone, *_) = confounder_tables(result)
     assert alone.cells[0][0].text == "12 Black, 14 others"
 
@@ -167,6 +172,9 @@ def test_colours_of_occlusion_have_room_for_their_numbers_and_show_what_was_not_
     assert [[tick.get_text() for tick in bar.get_xticklabels()] for bar in bars] == [
         ["-0.0041", "0", "0.0041"]
     ] * 3
+    insets[0].figure.canvas.draw()
+    labels = [tick.get_window_extent() for bar in bars for tick in bar.get_xticklabels()]
+    assert all(one.x1 + 5 < two.x0 for one, two in pairwise(labels))
 
 
 def test_the_forest_has_a_band_where_a_constant_view_has_none(
