@@ -18,7 +18,7 @@ from fairseg.understanding.kinds import (
 )
 from fairseg.understanding.readable import Readings
 from fairseg.understanding.used import Association, Prediction
-from fairseg.understanding.views import HEADER, INTENSITY, LEAKING_BOX, ORGAN, POSITION, WITHIN
+from fairseg.understanding.views import HEADER, INTENSITY, LEAKING_BOX, ORGAN, POSITION, SCALED, WITHIN
 from fairseg.understanding.where import (
     Crop,
     beyond_size,
@@ -160,8 +160,9 @@ def _of_pixels(readings: Readings, rare: str) -> list[Advice]:
         found.append(Advice("inside", "shown", {"row": organ, "rare": rare}))
     elsewhere = [*inside, *told_outside(readings), *told_by_both(readings)]
     of_image = [] if elsewhere else shown_in(readings, INTENSITY)
-    if row := best_of([row for row in inside if row.view == WITHIN] or of_image):
-        facts = {"row": row, "rare": rare, "organ": row.view == WITHIN}
+    if row := best_of([row for row in inside if row.view in (WITHIN, SCALED)] or of_image):
+        scaled = bool(shown_in(readings, SCALED))
+        facts = {"row": row, "rare": rare, "organ": row.view != INTENSITY, "scaled": scaled}
         found.append(Advice("intensity", "shown", facts))
     return found
 

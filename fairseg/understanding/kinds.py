@@ -8,12 +8,12 @@ counts as the image's where it tells a group better than the outline does.
 from typing import Literal
 
 from fairseg.understanding.readable import Reading, Readings
-from fairseg.understanding.views import BOTTLENECK, ERRORS, LEAK, MASK, ORGAN, OUTLINE, SHAPE, WITHIN
+from fairseg.understanding.views import BOTTLENECK, ERRORS, LEAK, MASK, ORGAN, OUTLINE, SCALED, SHAPE, WITHIN
 
 Kind = Literal["image", "references", "model"]
 ANATOMY = (MASK, SHAPE)  # size and shape of the organs, with the outline
 REFERENCES = (*ANATOMY, OUTLINE)
-CUT_OUT = (ORGAN, LEAK, WITHIN)  # pixels of the image within the reference's outline
+CUT_OUT = (ORGAN, LEAK, WITHIN, SCALED)  # pixels of the image within the reference's outline
 MODEL = (ERRORS, BOTTLENECK)
 OF_ORGAN = (*CUT_OUT, *REFERENCES)  # of what lies outside they show at most the scale
 

@@ -68,6 +68,13 @@ class Place:
         seen = ((rows >= 0) & (rows <= height - 1))[:, None] & ((columns >= 0) & (columns <= width - 1))
         return np.broadcast_to(seen, self.grid)
 
+    def crop(self, stack: Floats, extent: Sequence[float]) -> Floats:
+        """Return the pixels of a stack, (slices, y, x), that lie in a box of some mm around the center."""
+        half = np.array(extent) / 2 / self.spacing
+        start = np.maximum(np.ceil(self.center - half), 0).astype(int)
+        stop = np.floor(self.center + half).astype(int) + 1
+        return stack[:, start[0] : stop[0], start[1] : stop[1]]
+
     def within(self, extent: Sequence[float], box: Sequence[float]) -> npt.NDArray[np.bool_]:
         """Return which pixels of a view lie in a box of some mm around the organ's center."""
         steps = np.abs(np.arange(SIZE) - (SIZE - 1) / 2) / SIZE

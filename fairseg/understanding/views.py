@@ -43,6 +43,7 @@ BOTTLENECK = "bottleneck of the run"
 LEAK = "organ only, image standardised"
 LEAKING_BOX = "box, image standardised"
 WITHIN, OUTLINE = "intensity within the reference", "roughness of the outline"
+SCALED = "intensity within the reference, crop standardised"  # what is left of scale and offset
 MEASURES = "measures of the reference"  # size and roughness of each label; compared, not read
 ONE_PIXEL = "Dice of the reference moved by one pixel"  # what size and shape make of an error; not read
 NOT_READ = (MEASURES, ONE_PIXEL)
@@ -302,7 +303,9 @@ def _number_views(stacks: Sequence[Floats], mask: Mask, place: Place, frame: Fra
     voxel = float(np.prod(place.spacing if frame.flat else mask.spacing))
     field = np.array(place.labels.shape[1:]) * place.spacing
     shape = [*(np.array(place.organ.shape[1:]) * place.spacing), place.organ.shape[0]]
-    within, measures, moved = [], [], []
+    crops = [place.crop(stack, frame.extent(0.0)) for stack in stacks]
+    scales = [(float(crop.mean()), max(float(crop.std()), LEAST)) for crop in crops]
+    within, scaled, measures, moved = [], [], [], []
     for value in frame.labels.values():
         where = place.labels == value
         shape.append(np.log(where.sum() * voxel + voxel))
@@ -310,9 +313,10 @@ def _number_views(stacks: Sequence[Floats], mask: Mask, place: Place, frame: Fra
         measures += [where.sum() * voxel / (1 if frame.flat else 1000), _roughness(where)]
         if where.any():
             moved.append(_moved_by_one(where))
-        for stack in stacks:
+        for stack, (mean, spread) in zip(stacks, scales, strict=True):
             pixels = stack[where] if where.any() else np.zeros(1)
             within += [pixels.mean(), pixels.std()]
+            scaled += [(pixels.mean() - mean) / spread, pixels.std() / spread]
     intensity = []
     for stack in stacks:
         intensity += [stack.mean(), stack.std(), *np.percentile(stack, (5, 25, 50, 75, 95))]
@@ -330,6 +334,7 @@ def _number_views(stacks: Sequence[Floats], mask: Mask, place: Place, frame: Fra
         POSITION: np.array(offset, dtype=np.float64),
         INTENSITY: np.array(intensity, dtype=np.float64),
         WITHIN: np.array(within, dtype=np.float64),
+        SCALED: np.array(scaled, dtype=np.float64),
         OUTLINE: np.nan_to_num(np.array(measures[1::2], dtype=np.float64)),
         MEASURES: np.array(measures, dtype=np.float64),
         ONE_PIXEL: np.array([np.mean(moved)]),

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 
 from fairseg.understanding.kinds import ANATOMY, REFERENCES, best_of, beyond_outline, shown_in
 from fairseg.understanding.readable import Reading, Readings
-from fairseg.understanding.views import AROUND, BOX, HEADER, ORGAN, OUTSIDE, POSITION, WHOLE, WITHIN
+from fairseg.understanding.views import AROUND, BOX, HEADER, ORGAN, OUTSIDE, POSITION, SCALED, WHOLE, WITHIN
 
 MATTERS = 0.7  # AUC that a crop's view must be shown to be below, for the crop to be called tight enough
 LEAST_REMOVED = 0.25  # share of an image that a crop must remove to be advised
-PIXELS_OF_ORGAN = (ORGAN, WITHIN)
+PIXELS_OF_ORGAN = (ORGAN, WITHIN, SCALED)
+LEFT_IN_CROPS = (ORGAN, SCALED)  # a crop standardised by itself has no scale and offset of its own
 WITHOUT_ORGAN = (OUTSIDE, AROUND)
 
 
@@ -66,7 +67,7 @@ def choose_crop(readings: Readings, removed: Mapping[float, float]) -> Crop | No
     curve = margin_curve(readings)
     if not curve or removes_little(readings, removed):
         return None
-    inside = best_of(shown_in(readings, *PIXELS_OF_ORGAN, *ANATOMY)) or best_of(tightest_shown(readings))
+    inside = best_of(shown_in(readings, *LEFT_IN_CROPS, *ANATOMY)) or best_of(tightest_shown(readings))
     crop = Crop(curve[0][0], False, curve[0][1], inside)
     for margin, best in [] if inside else curve:
         rows = [row for row in readings.rows if row.view == best.view]

@@ -43,11 +43,13 @@ from fairseg.understanding.views import (
     OUTLINE,
     OUTSIDE,
     POSITION,
+    SCALED,
     SHAPE,
     WHOLE,
     WITHIN,
 )
 from fairseg.understanding.where import (
+    LEFT_IN_CROPS,
     MATTERS,
     beyond_size,
     choose_crop,
@@ -115,12 +117,13 @@ def image_line(result: Understood) -> str:
         best=best,
         inside=organ_only,
         within=best_of(inside),
+        scaled=bool(shown_in(readings, *LEFT_IN_CROPS)),
         outside=outside,
         moved=outside is not None and not beyond_size(readings, outside),
         known=place_is_known(readings),
         organ=readings.best(ORGAN),
         references=bool(shown_in(readings, *REFERENCES)),
-        others=[view for view in (HEADER, POSITION, INTENSITY, WITHIN) if view in seen],
+        others=[view for view in (HEADER, POSITION, INTENSITY, WITHIN, SCALED) if view in seen],
         chance=max(row.chance for row in readings.rows),
         crop=choose_crop(readings, result.cohort.frame.removed),
         matters=MATTERS,
@@ -417,6 +420,6 @@ def view_rank(view: str) -> int:
     """Return where a view stands on the page: images first, then crops, masks, numbers, the model."""
     kinds = (
         *(WHOLE, OUTSIDE, "ring", BOX, ORGAN, LEAKING_BOX, LEAK),
-        *(MASK, SHAPE, OUTLINE, WITHIN, INTENSITY, HEADER, POSITION, ERRORS, BOTTLENECK),
+        *(MASK, SHAPE, OUTLINE, SCALED, WITHIN, INTENSITY, HEADER, POSITION, ERRORS, BOTTLENECK),
     )
     return next((place for place, kind in enumerate(kinds) if view.startswith(kind)), len(kinds))

@@ -374,6 +374,7 @@ def test_a_cnn_reads_images_alone_and_the_page_says_the_smallest_p(
     found = fairseg.understand(phantom, "group", model="cnn", margins=(0,))
     assert found.permutations == 39
     numbers = {views.SHAPE, views.OUTLINE, views.HEADER, views.POSITION, views.INTENSITY, views.WITHIN}
+    numbers.add(views.SCALED)
     assert set(read) == set(found.readings.views) - numbers
     assert {row.auc for row in found.readings.rows if row.view in read} == {0.5}
     text = found.save(tmp_path).read_text(encoding="utf-8")
@@ -384,7 +385,7 @@ def test_a_cnn_reads_images_alone_and_the_page_says_the_smallest_p(
 ROW = Reading("outside", "Black", 12, 14, 0.9, 0.8, 0.95, 0.6, 0.001, 0.001)
 FACTS: dict[str, Any] = {"margin": 10.0, "row": ROW, "names": ["age", "body size"], "views": ["outside"]}
 FACTS |= {"crop": Crop(10.0, True, ROW, None), "own": ROW, "told": ROW, "little": False, "rare": "Black"}
-FACTS |= {"outside": True, "organ": True}
+FACTS |= {"outside": True, "organ": True, "scaled": True}
 
 
 @pytest.mark.parametrize("scanned", [True, False])
@@ -489,7 +490,12 @@ def test_who_goes_by_the_outside_trains_on_crops_if_these_remove_something(resul
             "the organ's own intensities (intensity within the reference, AUC 1.00",
             "From the organ alone it is not",
         ),
-        ({views.WITHIN: 1.0}, "These are the organ's own intensities: no crop takes", "excluded"),
+        ({views.WITHIN: 1.0}, "and it is not shown that anything of them is left where the crop", "excluded"),
+        (
+            {views.WITHIN: 1.0, views.SCALED: 1.0},
+            "no crop takes these away, and standardising it not",
+            "excluded",
+        ),
         (
             {views.WHOLE: 0.9, views.ORGAN: 0.9, views.WITHIN: 1.0},
             "Also told by: intensity within",

@@ -110,6 +110,19 @@ def test_a_brighter_scanner_changes_no_view_of_pixels(tmp_path: Path, scene: tup
         np.testing.assert_allclose(one[name], two[name], atol=1e-4)
 
 
+def test_noise_in_the_organ_is_left_where_the_crop_is_standardised(tmp_path: Path) -> None:
+    y, x = np.mgrid[:60, :60] - 30.0
+    mask = (np.hypot(y, x) < 10).astype(np.uint8)
+    image = (x + 50.0 * mask).astype(np.float32)
+    noisy = (image + mask * np.random.default_rng(3).normal(0, 20, image.shape)).astype(np.float32)
+    cases = [case(tmp_path, name, one, mask, (1.0, 1.0)) for name, one in (("a", image), ("b", noisy))]
+    frame = make_frame(cases, {"organ": 1}, (0.0,))
+    one, two = (views_of(each, frame)[views.SCALED] for each in cases)
+    box = image[21:40, 21:40]
+    np.testing.assert_allclose(one[1], image[mask > 0].std() / box.std(), rtol=0.05)
+    assert two[1] > 2 * one[1]
+
+
 def test_a_finer_grid_changes_the_header_and_hardly_the_picture(tmp_path: Path) -> None:
     def draw(size: int) -> tuple[np.ndarray, np.ndarray]:
         y, x = (np.mgrid[:size, :size] + 0.5) / size

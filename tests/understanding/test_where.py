@@ -59,7 +59,8 @@ WIDE = {"box_+_0_mm": 0.5, "box_+_5_mm": 0.5, "box_+_10_mm": 0.5}
         ({"box_+_0_mm": 0.8}, None),  # a wide crop dilutes it
         ({"box_+_0_mm": 0.8, "organ_only": 0.8}, None),
         ({"organ_only": 0.8}, None),
-        ({"intensity_within_the_reference": 1.0}, None),
+        ({"intensity_within_the_reference": 1.0}, 10.0),  # by scale and offset, which a crop has none of
+        ({"intensity_within_the_reference,_crop_standardised": 1.0}, None),
         ({"reference_mask": 0.8}, None),
         ({"roughness_of_the_outline": 0.9}, 10.0),  # no crop shows what the hands did
         ({"box_+_5_mm": 0.8}, 0.0),
@@ -75,7 +76,7 @@ def test_no_margin_hides_what_a_tighter_crop_or_the_organ_tells(
 
 def test_the_tightest_crop_is_a_part_of_the_remedy_and_says_what_stays() -> None:
     marker = {"outside_the_box": 0.98, **WIDE, "box_+_0_mm": 0.8}
-    for aucs, by_organ in ((marker, False), (marker | {"intensity_within_the_reference": 1.0}, True)):
+    for aucs, by_organ in ((marker, False), (marker | {"organ_only": 1.0}, True)):
         found = readings(**aucs)
         crop = next(one for one in advise(found, None, [], [], []) if one.kind == "crop")
         assert crop.facts["margin"] == 0.0
