@@ -38,7 +38,9 @@ def first_notes(result: Audited) -> list[str]:
     if subjects := sum(fact.missing for fact in facts):
         few = len(facts) < _FEW_GROUPS
         by_group = [(one.group, one.missing, one.n + one.missing) for one in facts if one.missing or few]
-        lines.append(say("unscored", by_group=by_group, subjects=subjects))
+        lines.append(
+            say("unscored", by_group=by_group, subjects=subjects, several=len(result.structures) > 1)
+        )
     if first.members.unknown:
         lines.append(_of_unknown_group(result))
     lines += (

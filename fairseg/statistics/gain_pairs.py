@@ -27,14 +27,14 @@ def _beside_the_largest(pairs: Sequence[PairGains]) -> tuple[PairGains, ...]:
     found = []
     for pair in pairs:
         same = [one for one in pairs if one.rows and one.attribute == pair.attribute]
-        left = _largest_left(pair, same) if pair.verdict is Verdict.FAIRER else None
-        if left is None:
+        fairer = pair.verdict is Verdict.FAIRER
+        left, grown = (_largest_left(pair, same), _grown(pair, same)) if fairer else (None, None)
+        if left is not None:
+            found.append(_no_more_than_moved(pair, _about(left, GainReasonKind.LARGEST_GAP)))
+        elif grown is not None:
+            found.append(_no_more_than_moved(pair, _about(grown, GainReasonKind.GROWN_ELSEWHERE)))
+        else:
             found.append(pair)
-            continue
-        where = (left.second, left.structure, left.endpoint)
-        found.append(
-            _no_more_than_moved(pair, GainReason(GainReasonKind.LARGEST_GAP, pair.attribute, *where))
-        )
     return tuple(found)
 
 
@@ -46,11 +46,30 @@ def _largest_left(pair: PairGains, pairs: Sequence[PairGains]) -> GainRow | None
     """
     shown = [one for one in pairs if one.rows[0].gap_before.shown and one.verdict is not Verdict.NOT_JUDGED]
     largest = max(shown, key=lambda one: abs(one.rows[0].gap_before.interval.estimate), default=pair)
-    if largest.verdict is not Verdict.FAIRER:
-        return largest.rows[0]
+    typical = largest.rows[0]
+    before, after = (abs(gap.interval.estimate) for gap in (typical.gap_before, typical.gap_after))
+    matters = after > typical.margin or (before > typical.margin and largest.reasons)
+    if largest.verdict is not Verdict.FAIRER and matters:
+        return typical
     decided = (row for row in pair.decided_by if row.structure == pair.rows[0].structure and not row.adjusted)
     left = (_left_behind(row, pairs) for row in decided if row.endpoint is not Endpoint.HARDEST)
     return next((row for row in left if row is not None), None)
+
+
+def _grown(pair: PairGains, pairs: Sequence[PairGains]) -> GainRow | None:
+    """Return the row of another pair whose gap is shown now and grew by more than half the margin.
+
+    Rows that are less fair by themselves are told of by `_beside_the_widened`.
+    """
+    rows = (row for one in pairs if one is not pair for row in one.rows)
+    for row in (row for row in rows if row.structure == pair.rows[0].structure and not row.adjusted):
+        before, after = abs(row.gap_before.interval.estimate), abs(row.gap_after.interval.estimate)
+        grown = (
+            row.gap_after.shown and after - before > row.margin / 2 and row.verdict is not Verdict.LESS_FAIR
+        )
+        if grown and row.endpoint is not Endpoint.HARDEST:
+            return row
+    return None
 
 
 def _left_behind(row: GainRow, pairs: Sequence[PairGains]) -> GainRow | None:
@@ -79,8 +98,7 @@ def _beside_the_widened(pairs: Sequence[PairGains]) -> tuple[PairGains, ...]:
         if not rows or not all(_outweighed(row, others) for row in rows):
             continue
         found[place] = replace(found[place], outweighed=True)
-        where = (rows[0].second, rows[0].structure, rows[0].endpoint)
-        reason = GainReason(GainReasonKind.WIDER_ELSEWHERE, pair.attribute, *where)
+        reason = _about(rows[0], GainReasonKind.WIDER_ELSEWHERE)
         for one in same:
             if found[one].verdict in _PRAISE:
                 found[one] = _no_more_than_moved(found[one], reason)
@@ -93,10 +111,20 @@ def _outweighed(row: GainRow, others: Sequence[GainRow]) -> bool:
     rows = [one for one in others if (one.structure, one.endpoint, one.adjusted) == at]
     if not rows or row.own_loss:
         return False
-    largest = max(rows, key=lambda one: abs(one.gap_before.interval.estimate))
+    least = abs(row.gain.estimate) / 2
+    largest = max(abs(one.gap_before.interval.estimate) for one in rows)
     now = max(abs(one.gap_after.interval.estimate) for one in (*rows, row))
-    smaller = abs(largest.gap_before.interval.estimate) - now
-    return largest.gap_before.shown and largest.verdict in _PRAISE and smaller >= abs(row.gain.estimate) / 2
+    # Of gaps that are about as large as the largest, which it is may be chance.
+    moved = (
+        one.gap_before.shown and one.verdict in _PRAISE
+        for one in rows
+        if abs(one.gap_before.interval.estimate) >= largest - least
+    )
+    return largest - now >= least and any(moved)
+
+
+def _about(row: GainRow, kind: GainReasonKind) -> GainReason:
+    return GainReason(kind, row.attribute, row.second, row.structure, row.endpoint, beside=row.first)
 
 
 def _no_more_than_moved(pair: PairGains, reason: GainReason) -> PairGains:

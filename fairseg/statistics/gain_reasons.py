@@ -22,6 +22,7 @@ class GainReasonKind(Enum):
     LOSS_ALONE = "a group is shown to have lost, and no group of the pair to have gained"
     LARGEST_GAP = "another gap of the attribute is as large as the largest was, or nearly"
     WIDER_ELSEWHERE = "a smaller gap of the attribute is wider, though neither of its groups lost"
+    GROWN_ELSEWHERE = "another gap of the attribute is shown now, and grew"
     AHEAD_ELSEWHERE = "who gained more was ahead in another endpoint, or in the mean"
     BEHIND_IN_MEAN = "who typically gained more was behind in the mean, and is behind still, by less"
     LOWEST_LOST = "the lowest scores of a group are lower than they were"
@@ -32,10 +33,14 @@ class GainReasonKind(Enum):
 
 @dataclass(frozen=True)
 class GainReason:
-    """What stands against a greener verdict, and where; None where it is not about one."""
+    """What stands against a greener verdict, and where; None where it is not about one.
+
+    `beside` is the first group of the pair whose second one is `group`, where another pair is meant.
+    """
 
     kind: GainReasonKind
     attribute: str
     group: str | None = None
     structure: str | None = None
     endpoint: Endpoint | None = None
+    beside: str | None = None

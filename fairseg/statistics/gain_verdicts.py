@@ -57,10 +57,14 @@ def row_verdict(row: GainRow) -> Verdict:
     turned = before.shown and after.shown and before.sign != after.sign and not slight
     # Of a gap that did not matter before there is nothing to correct.
     corrected = turned and sizes[0] > row.margin
-    # A gap that is not shown may lie either way; what is larger by the other sign has not closed it.
+    # A gap that is not shown may lie either way; what is larger by the other sign has not closed it, and is
+    # new where it grew by half of what the groups gained differently.
     grown = sizes[1] > sizes[0] and not before.shown
+    mostly_new = sizes[1] - sizes[0] >= abs(row.gain.estimate) / 2
     opened = (
-        after.shown and after.sign == -towards and (before.sign in (0, -towards) or (grown and row.own_loss))
+        after.shown
+        and after.sign == -towards
+        and (before.sign in (0, -towards) or (grown and (row.own_loss or mostly_new)))
     )
     wider = sizes[1] > max(sizes[0], row.margin) and (row.narrowing.high < 0 or opened or turned)
     rules = (
@@ -88,7 +92,7 @@ def model_verdicts(
     verdicts = {grouping.name: _attribute(grouping.name, pairs, evidence) for grouping in groupings}
     verdict, *others = verdicts.values()
     grave = [one for one in _GRAVE if one in (verdict, *others)]
-    against = [one for one in AGAINST if verdict.green and one in others]
+    against = [one for one in AGAINST if (verdict.green or verdict is Verdict.OPEN) and one in others]
     return ModelGains(
         model,
         (*grave, *against, verdict)[0],

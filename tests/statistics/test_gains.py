@@ -1,5 +1,6 @@
 """Two models: what must never be said, by kind, and what must; numbers against independent oracles."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -525,6 +526,68 @@ def test_a_wider_gap_is_no_verdict_where_the_largest_one_shrank_by_more() -> Non
     more = np.array([0.08, -0.01, 0.0])[groups]  # B lost
     found = judge(before, before + more + noise(300, 0.003), groups, names=names, reference=None)
     assert found.verdict in AGAINST
+
+
+def failing_cohort(before: Sequence[int], after: Sequence[int], n: int) -> tuple[Any, Any, Any]:
+    """Of each group of n, so many fail with either model, those of the second among those of the first."""
+    good, groups = cohort((n,) * len(before), (0.9,) * len(before), 0.01)
+    scores = [good.copy(), good + noise(good.size, 0.003)]
+    for group, counts in enumerate(zip(before, after, strict=True)):
+        for model, count in zip(scores, counts, strict=True):
+            model[group * n : group * n + count] = np.linspace(0.1, 0.4, max(counts))[:count]
+    return *scores, groups
+
+
+@pytest.mark.parametrize("n", [100, 200])
+def test_a_gap_in_failures_that_is_new_is_less_fair_whoever_was_one_subject_ahead(n: int) -> None:
+    """All of A are repaired and none of B, who failed as often, or one less or more."""
+    number = {100: 13, 200: 17}[n]
+    for more in (-1, 0, 1, 2):
+        found = judge(*failing_cohort((number + more, number), (0, number), n), reference=None)
+        assert found.verdict is Verdict.LESS_FAIR, more
+
+
+def test_a_new_gap_of_a_third_group_is_named_whatever_the_groups_are_called() -> None:
+    shares = {"x": (22, 0), "y": (22, 22), "z": (60, 18)}
+    verdicts = set()
+    for order in itertools.permutations(shares):
+        counts = [shares[one] for one in order]
+        made = failing_cohort([one for one, _ in counts], [one for _, one in counts], 150)
+        found = judge(*made, names=("A", "B", "C"), reference=None)
+        verdicts.add(found.verdict)
+        spoken = found.pair_of("group")
+        assert spoken is not None
+        (reason,) = (one for one in spoken.reasons if one.kind is GainReasonKind.WIDER_ELSEWHERE)
+        assert {order["ABC".index(one)] for one in (reason.group, reason.beside)} == {"x", "y"}
+    assert verdicts == {Verdict.MOVED}
+
+
+def test_a_gap_of_a_third_group_that_grew_bars_fairer_though_it_turned_round() -> None:
+    """A is repaired, and was behind B by a few; C gains most."""
+    names = ("A", "B", "C")
+    found = judge(*failing_cohort((20, 14, 50), (0, 14, 10), 120), names=names, reference=None)
+    pair = found.pair("group", "A", "B")
+    assert Verdict.LESS_FAIR not in {row.verdict for row in pair.rows}
+    assert found.verdict is Verdict.MOVED
+    spoken = found.pair_of("group")
+    assert spoken is not None
+    (reason,) = (one for one in spoken.reasons if one.kind is GainReasonKind.GROWN_ELSEWHERE)
+    assert (reason.beside, reason.group) == ("A", "B")
+
+
+def test_another_attribute_that_is_less_fair_is_the_verdict_where_the_first_is_open() -> None:
+    before, groups = cohort((150, 150), (0.9, 0.9), 0.02)
+    sex = np.arange(300) % 2
+    after = before - 0.03 * sex + noise(300, 0.003)
+    attributes = [
+        Grouping("group", ("A", "B"), groups, None),
+        Grouping("sex", ("F", "M"), sex, None),
+    ]
+    found = judge_gains(before[:, None], {"new": after[:, None]}, attributes, structures=("Overall",))
+    (model,) = found.models
+    assert model.attribute_verdicts["group"] is Verdict.OPEN
+    assert model.verdict in (Verdict.LESS_FAIR, Verdict.HARM)
+    assert model.decisive == "sex"
 
 
 def test_who_is_ahead_in_the_mean_now_is_not_favoured_by_a_fairer_model() -> None:

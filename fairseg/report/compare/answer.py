@@ -114,6 +114,7 @@ def spoken_row(row: GainRow, result: Compared) -> dict[str, Any]:
         "not_reversed": row.reverse_bound <= 0,
         "unit": "" if row.endpoint is Endpoint.TYPICAL else " points",
         "contrary": row.contrary,
+        "told_by_group": row.contrary or row.still_behind,
         "held": result.held_fixed if row.adjusted else "",
         "by": "" if row.attribute == result.analyses[0].name else row.attribute,
     }
@@ -268,10 +269,9 @@ def _reasons(
         by = "" if change is None else _abs(change.change, numbers.score, result.options.margin)
         mean = _mean_gain(pair, one) if one.kind is GainReasonKind.MEANS_DIFFER else None
         typical = _typical_gain(pair, one, result) if one.kind is GainReasonKind.TYPICAL_OPPOSES else None
-        largest = _largest_gap(model, one, result) if one.kind is GainReasonKind.LARGEST_GAP else None
-        wider = _wider_gap(model, one, result) if one.kind is GainReasonKind.WIDER_ELSEWHERE else None
+        other = None if one.beside is None else _other_pair(model, one, result)
         apart = (GainReasonKind.AHEAD_ELSEWHERE, GainReasonKind.BEHIND_IN_MEAN)
-        ahead = _ahead(pair, one) if one.kind in apart else None
+        ahead = _ahead(pair, one, result) if one.kind in apart else None
         if one.kind is GainReasonKind.LOWEST_LOST and change is not None:
             by = _abs(change.lowest, numbers.score)
         # What is said already, or speaks for what is said.
@@ -280,7 +280,7 @@ def _reasons(
             or (typical and said["endpoint"] == "TYPICAL")
         ):
             continue
-        told = {"mean": mean, "typical": typical, "largest": largest, "wider": wider, "ahead": ahead}
+        told = {"mean": mean, "typical": typical, "pair": other, "ahead": ahead}
         texts.append(say("gain_reason", one=one, change=change, by=by, **told, **facts))
     return list(dict.fromkeys(texts))[:3]
 
@@ -329,6 +329,8 @@ def _rose(
         return []
     overall, margin = result.judgement.structures[0], result.options.margin
     told = {pair.first, pair.second} if row.structure == overall else set()
+    if model.verdict is Verdict.LESS_FAIR:  # what the better served gained is what speaks against it
+        told.add(row.second if row.gain.estimate > 0 else row.first)
     found = []
     for one in model.changes:
         if (one.attribute, one.structure) != (model.decisive, overall) or one.group in told or not one.judged:
@@ -337,20 +339,17 @@ def _rose(
             if gain.low > 0 and gain.estimate >= least:
                 found.append({"group": one.group, "by": _abs(gain, numbers.score), "mean": mean})
                 break
-    return found[:2]
+    return found[:3]
 
 
-def _largest_gap(model: ModelGains, reason: GainReason, result: Compared) -> dict[str, Any]:
-    """Return the row of the largest gap as sentences say it, by who is behind with the model."""
+def _other_pair(model: ModelGains, reason: GainReason, result: Compared) -> dict[str, Any]:
+    """Return the row of another pair as sentences say it, and whether its gap was the largest, and is."""
     at = (reason.structure, reason.endpoint)
     pairs = [pair for pair in model.pairs if pair.attribute == reason.attribute]
     rows = [
         row for pair in pairs for row in pair.rows if (row.structure, row.endpoint) == at and not row.adjusted
     ]
-    row = max(
-        (row for row in rows if row.second == reason.group),
-        key=lambda row: abs(row.gap_after.interval.estimate),
-    )
+    row = next(row for row in rows if (row.first, row.second) == (reason.beside, reason.group))
     was, is_now = (
         abs(getattr(row, gap).interval.estimate)
         >= max(abs(getattr(one, gap).interval.estimate) for one in rows)
@@ -359,15 +358,7 @@ def _largest_gap(model: ModelGains, reason: GainReason, result: Compared) -> dic
     return {**spoken_row(row, result), "was": was, "is_now": is_now}
 
 
-def _wider_gap(model: ModelGains, reason: GainReason, result: Compared) -> dict[str, Any]:
-    """Return the row of a wider gap of another pair as sentences say it."""
-    at = (reason.structure, reason.endpoint, reason.group)
-    pairs = (pair for pair in model.pairs if pair.attribute == reason.attribute and pair.outweighed)
-    rows = (row for pair in pairs for row in pair.decided_by)
-    return spoken_row(next(row for row in rows if (row.structure, row.endpoint, row.second) == at), result)
-
-
-def _ahead(pair: PairGains | None, reason: GainReason) -> dict[str, Any]:
+def _ahead(pair: PairGains | None, reason: GainReason, result: Compared) -> dict[str, Any]:
     """Return than whom a group was ahead or behind, in the mean or a share, by how much, and now."""
     rows = () if pair is None else pair.rows
     at = (reason.structure, reason.endpoint, False)
@@ -381,6 +372,7 @@ def _ahead(pair: PairGains | None, reason: GainReason) -> dict[str, Any]:
         "by": _abs(before, write),
         "now_by": _abs(after, write),
         "already": ahead.low > 0 and ahead.estimate > row.margin,
+        "row": spoken_row(row, result),
     }
 
 

@@ -86,7 +86,8 @@ def unscored_note(scores: Scores, aligned: Scores, overall: Floats, analysis: An
     few = len(groups) < _FEW_GROUPS
     sizes = analysis.counts.tolist()
     by_group = [row for row in zip(groups, missing, sizes, strict=True) if row[1] or (few and row[2])]
-    return [say("unscored", by_group=by_group, subjects=sum(missing))]
+    several = len(aligned.table["label"].unique()) > 1
+    return [say("unscored", by_group=by_group, subjects=sum(missing), several=several)]
 
 
 def _unscored(scores: Scores, aligned: Scores, overall: Floats) -> list[str]:
