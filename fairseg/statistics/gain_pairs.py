@@ -57,17 +57,15 @@ def _largest_left(pair: PairGains, pairs: Sequence[PairGains]) -> GainRow | None
 
 
 def _grown(pair: PairGains, pairs: Sequence[PairGains]) -> GainRow | None:
-    """Return the row of another pair whose gap is shown now and grew by more than half the margin.
+    """Return the row of another pair whose gap is shown now, matters, and grew by more than half the margin.
 
     Rows that are less fair by themselves are told of by `_beside_the_widened`.
     """
     rows = (row for one in pairs if one is not pair for row in one.rows)
     for row in (row for row in rows if row.structure == pair.rows[0].structure and not row.adjusted):
         before, after = abs(row.gap_before.interval.estimate), abs(row.gap_after.interval.estimate)
-        grown = (
-            row.gap_after.shown and after - before > row.margin / 2 and row.verdict is not Verdict.LESS_FAIR
-        )
-        if grown and row.endpoint is not Endpoint.HARDEST:
+        grown = row.gap_after.shown and after > row.margin and after - before > row.margin / 2
+        if grown and row.verdict is not Verdict.LESS_FAIR and row.endpoint is not Endpoint.HARDEST:
             return row
     return None
 
@@ -95,13 +93,13 @@ def _beside_the_widened(pairs: Sequence[PairGains]) -> tuple[PairGains, ...]:
         rows = [row for row in pair.decided_by if pair.verdict is Verdict.LESS_FAIR]
         same = [one for one in range(len(pairs)) if pairs[one].attribute == pair.attribute and one != place]
         others = [row for one in same for row in pairs[one].rows]
-        if not rows or not all(_outweighed(row, others) for row in rows):
+        praised = [one for one in same if found[one].verdict in _PRAISE]  # which tell of it
+        if not rows or not praised or not all(_outweighed(row, others) for row in rows):
             continue
         found[place] = replace(found[place], outweighed=True)
         reason = _about(rows[0], GainReasonKind.WIDER_ELSEWHERE)
-        for one in same:
-            if found[one].verdict in _PRAISE:
-                found[one] = _no_more_than_moved(found[one], reason)
+        for one in praised:
+            found[one] = _no_more_than_moved(found[one], reason)
     return tuple(found)
 
 
