@@ -121,6 +121,11 @@ class GainRow:
     own_loss: bool = True
 
     @property
+    def favoured(self) -> str:
+        """The group that gained more, by the estimate; the second where neither did."""
+        return self.second if self.gain.estimate >= 0 else self.first
+
+    @property
     def means_differ(self) -> bool:
         """Whether the mean gains differ by more than the margin, though the typical ones by less.
 

@@ -258,9 +258,8 @@ def _ahead_elsewhere(rows: Sequence[GainRow], shown: Sequence[Verdict]) -> tuple
             ahead = [gap if fairer.gain.estimate < 0 else gap.negated() for gap in gaps]
             beyond = [gap.low > 0 and gap.estimate > other.margin for gap in ahead]
             if any(beyond[:1]) or (any(beyond) and ahead[1].estimate > -ahead[0].estimate):
-                favoured = fairer.second if fairer.gain.estimate > 0 else fairer.first
-                where = (other.structure, other.endpoint)
-                found.append(GainReason(GainReasonKind.AHEAD_ELSEWHERE, other.attribute, favoured, *where))
+                where = (fairer.favoured, other.structure, other.endpoint)
+                found.append(GainReason(GainReasonKind.AHEAD_ELSEWHERE, other.attribute, *where))
     return tuple(dict.fromkeys(found))
 
 
@@ -270,7 +269,7 @@ def _behind_in_mean(rows: Sequence[GainRow]) -> tuple[GainReason, ...]:
         GainReason(
             GainReasonKind.BEHIND_IN_MEAN,
             row.attribute,
-            row.second if row.gain.estimate > 0 else row.first,
+            row.favoured,
             row.structure,
             row.endpoint,
         )

@@ -110,7 +110,8 @@ def advise(
     if explained and confounded is not None:
         which = {"names": confounded.names, "views": list(dict.fromkeys(row.view for row in explained))}
         found.append(Advice("confounded", "alone: shown; beyond: not shown", which))
-    found += _of_crops(readings, removed or {}, rare)
+    crop = choose_crop(readings, removed or {})
+    found += _of_crops(readings, crop, removed or {}, rare)
     found += [Advice("standardise", "shown", facts) for facts in _leaks(readings)[:1]]
     found += _of_pixels(readings, rare)
     if anatomy := best_of(shown_in(readings, *ANATOMY)):
@@ -123,7 +124,7 @@ def advise(
     image = of_the_image(readings)
     if image and not found:
         found.append(Advice("no step", "shown", {"row": best_of(image)}))
-    found += _of_the_model(associated, predicted, changes, rare, choose_crop(readings, removed or {}))
+    found += _of_the_model(associated, predicted, changes, rare, crop)
     if outlines := rough_outlines(measures):
         found.append(Advice("references", "shown", {"one": outlines[0]}))
     if places := [one for one in atlas if one.shown]:
@@ -134,9 +135,11 @@ def advise(
     return tuple(found) or (Advice("no step", "shown", {"row": best_of(shown)}),)
 
 
-def _of_crops(readings: Readings, removed: Mapping[float, float], rare: str) -> list[Advice]:
+def _of_crops(
+    readings: Readings, crop: Crop | None, removed: Mapping[float, float], rare: str
+) -> list[Advice]:
     """Return whether a crop leaves out what tells a group, or a part of it, and what remains to be done."""
-    crop, curve, found = choose_crop(readings, removed), margin_curve(readings), []
+    found: list[Advice] = []
     outside = best_of([row for row in told_outside(readings) if beyond_size(readings, row)])
     told = outside or best_of(told_by_both(readings))
     if told and crop is not None and (outside or crop.inside is None):
@@ -147,7 +150,7 @@ def _of_crops(readings: Readings, removed: Mapping[float, float], rare: str) -> 
     tight = [row for row in tightest_shown(readings) if not explained_by_organ(readings, row)]
     little = removes_little(readings, removed)
     if tight or (told and little):
-        margin, row = curve[0]
+        margin, row = margin_curve(readings)[0]
         facts = {"margin": margin, "row": row, "told": told, "outside": bool(outside)}
         found.append(Advice("no crop", "shown", {**facts, "rare": rare, "little": little}))
     return found

@@ -17,6 +17,7 @@ from fairseg.understanding.errors import (
 )
 from fairseg.understanding.readable import Reading, Readings, read_groups
 from fairseg.understanding.used import associations
+from tests.understanding.made_up import readings as found
 
 IDS = np.repeat([0, 1], 40)
 NAMES = ("A", "B")
@@ -192,16 +193,6 @@ def test_where_the_tightest_crop_removes_little_none_is_advised() -> None:
     readings = found(whole_image=0.9, organ_only=0.5, **{"box_+_0_mm": 0.5})
     (advice,) = advise(readings, None, [], [], [], removed={0.0: 0.1})
     assert (advice.kind, advice.facts["little"]) == ("no crop", True)
-
-
-def found(**aucs: float) -> Readings:
-    """Return readings of one group, shown from 0.7 on, with limits of 0.1 on both sides."""
-    rows = [
-        Reading(name.replace("_", " "), "B", 40, 40, auc, auc - 0.1, auc + 0.1, 0.7, p, p)
-        for name, auc in aucs.items()
-        for p in (0.001 if auc >= 0.7 else 0.5,)
-    ]
-    return Readings(tuple(rows), {})
 
 
 @pytest.mark.parametrize(

@@ -3,16 +3,7 @@
 import pytest
 
 from fairseg.understanding.kinds import of_the_image, question_of
-from fairseg.understanding.readable import Reading, Readings
-
-
-def readings(**aucs: float) -> Readings:
-    rows = [
-        Reading(name.replace("_", " "), "B", 40, 40, auc, auc - 0.05, min(auc + 0.05, 1.0), 0.7, p, p)
-        for name, auc in aucs.items()
-        for p in (0.001 if auc >= 0.7 else 0.5,)
-    ]
-    return Readings(tuple(rows), {})
+from tests.understanding.made_up import readings
 
 
 @pytest.mark.parametrize(
@@ -30,9 +21,9 @@ def readings(**aucs: float) -> Readings:
 def test_what_the_image_tells_is_not_what_outlines_and_errors_tell(
     aucs: dict[str, float], image: list[str]
 ) -> None:
-    assert [row.view for row in of_the_image(readings(**aucs))] == image
+    assert [row.view for row in of_the_image(readings(apart=0.05, **aucs))] == image
 
 
 def test_what_is_not_shown_in_the_organ_was_asked_of_the_image() -> None:
-    found = readings(organ_only=0.5, reference_mask=0.9, map_of_errors=0.5)
+    found = readings(apart=0.05, organ_only=0.5, reference_mask=0.9, map_of_errors=0.5)
     assert [question_of(found, row) for row in found.rows] == ["image", "references", "model"]

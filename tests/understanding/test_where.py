@@ -5,6 +5,7 @@ import pytest
 from fairseg.understanding.advice import advise
 from fairseg.understanding.readable import Reading, Readings
 from fairseg.understanding.where import choose_crop, crop_margin, told_by_both
+from tests.understanding.made_up import readings
 
 
 def test_the_crop_to_use_is_the_widest_before_any_that_tells() -> None:
@@ -37,16 +38,6 @@ def test_a_crop_wider_than_the_tightest_must_exclude_what_would_matter_and_remov
     assert (weak.margin, weak.excluded) == (0.0, False)
     assert crop_margin(crops(0.65, 0.68, 0.66), {0.0: 0.5, 5.0: 0.3, 10.0: 0.01}) == 5.0
     assert crop_margin(crops(0.65, 0.68), {0.0: 0.2, 5.0: 0.1}) is None
-
-
-def readings(**aucs: float) -> Readings:
-    """Return readings of one group, shown from 0.7 on, with limits of 0.1 on both sides."""
-    rows = [
-        Reading(name.replace("_", " "), "B", 40, 40, auc, auc - 0.1, auc + 0.1, 0.7, p, p)
-        for name, auc in aucs.items()
-        for p in (0.001 if auc >= 0.7 else 0.5,)
-    ]
-    return Readings(tuple(rows), {})
 
 
 WIDE = {"box_+_0_mm": 0.5, "box_+_5_mm": 0.5, "box_+_10_mm": 0.5}

@@ -90,7 +90,7 @@ def spoken_row(row: GainRow, result: Compared) -> dict[str, Any]:
     write = numbers.score if row.endpoint is Endpoint.TYPICAL else numbers.points_of
     behind = row.second if row.gap_before.sign >= 0 else row.first
     now_behind = row.second if row.gap_after.sign >= 0 else row.first
-    gained = row.second if row.gain.estimate >= 0 else row.first
+    gained = row.favoured
     return {
         "endpoint": row.endpoint.name,
         "structure": "" if row.structure == result.judgement.structures[0] else row.structure,
@@ -330,7 +330,7 @@ def _rose(
     overall, margin = result.judgement.structures[0], result.options.margin
     told = {pair.first, pair.second} if row.structure == overall else set()
     if model.verdict is Verdict.LESS_FAIR:  # what the better served gained is what speaks against it
-        told.add(row.second if row.gain.estimate > 0 else row.first)
+        told.add(row.favoured)
     found = []
     for one in model.changes:
         if (one.attribute, one.structure) != (model.decisive, overall) or one.group in told or not one.judged:
