@@ -1,6 +1,7 @@
 """What is checked of an image file before a reader sees it, and of what the reader made of it."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -23,15 +24,29 @@ READERS = {
 }
 
 
-def check_image(path: Path) -> Callable[[tuple[int, ...], Callable[[], Voxels]], Voxels]:
+@dataclass(frozen=True)
+class CheckedImage:
+    """An image file whose header can be believed.
+
+    Attributes:
+        voxels: gives the checked voxels: call it with the image's shape and a function that has a reader read
+            them, which may not be needed.
+        header: bytes of which equal ones mean equal grids and types; `None` where the format has none.
+    """
+
+    voxels: Callable[[tuple[int, ...], Callable[[], Voxels]], Voxels]
+    header: bytes | None = None
+
+
+def _as_read(_: tuple[int, ...], read: Callable[[], Voxels]) -> Voxels:
+    return read()
+
+
+def check_image(path: Path) -> CheckedImage:
     """Compare an image file's header with the file and with the limits of `fairseg.io.limits`.
 
     What no format tells is a flipped bit in voxels that are not packed (.nii, and .mha and .nrrd that are not
     compressed), or a digit of a header in text that is another digit.
-
-    Returns:
-        What gives the checked voxels: call it with the image's shape and a function that has a reader read
-        them, which may not be needed.
 
     Raises:
         ValueError: the file is damaged, larger than its limits, or its voxels lie elsewhere; it is named.
@@ -41,17 +56,18 @@ def check_image(path: Path) -> Callable[[tuple[int, ...], Callable[[], Voxels]],
     suffix = path.suffix.lower()
     try:
         if suffix in (".nii", ".gz"):
-            return partial(nifti_voxels, path, read_nifti_header(path))
+            header = read_nifti_header(path)
+            return CheckedImage(partial(nifti_voxels, path, header), header.content)
         if suffix in (".mha", ".mhd", ".nrrd"):
             claim = claim_of_nrrd(path) if suffix == ".nrrd" else claim_of_metaimage(path)
             claim.check()
-            return claim.voxels
+            return CheckedImage(claim.voxels)
         if suffix == ".png":
             check_png(path)
-            return lambda _, read: read()
+            return CheckedImage(_as_read)
         if suffix in ARRAY_READERS:
             read_array(path)
-            return lambda _, read: read()
+            return CheckedImage(_as_read)
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror}") from None
     raise ValueError(f"{path} must be an image in one of the formats {', '.join((*READERS, *ARRAY_READERS))}")

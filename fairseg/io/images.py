@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ from fairseg.io.image_checks import READERS, check_image
 from fairseg.io.limits import check_voxel_size
 from fairseg.io.outputs import IMAGE_ENDINGS, extension_of
 from fairseg.io.sentences import counted, listed
+from fairseg.io.voxel_data import Voxels
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +47,7 @@ _BESIDE = (".npy", ".npz")  # what may be probabilities
 _SPACING_RTOL = 1e-4
 _ROUNDING = {"origin": 1e-3, "direction": 1e-4}
 _NOTED = {"origin": 0.05, "direction": 0.002}  # of a voxel along its shortest side; of each number
+_MOST_HEADERS = 64  # that are remembered
 _SLACK = 1e-5  # in which a number that is stored as float32 may stand for the limit
 
 
@@ -217,33 +219,75 @@ def _read(path: Path, *, channels: int | None) -> Mask:
         if channels in (1, None):
             return plain_mask(*read_array(path), path)
         raise ValueError(f"{path} must be a file for each of the {channels} channels, or one PNG in colour")
-    from SimpleITK import GetArrayFromImage  # noqa: PLC0415
-
-    voxels_of = check_image(path)
-    reader = _reader(path)
+    checked = check_image(path)
     voxels, reason = None, ""
-    listen = reader.GetImageIO() != "NiftiImageIO"
-    with itk_messages() as messages, _native_messages(listen=listen) as native:
+    messages: list[str] = []
+
+    def execute() -> Voxels:
+        from SimpleITK import GetArrayFromImage  # noqa: PLC0415
+
+        with itk_messages() as heard:
+            array = GetArrayFromImage(_reader(path).Execute())
+        messages.extend(_tidy(message, path) for message in heard)
+        return array
+
+    with _native_messages(listen=READERS[path.suffix.lower()] != "NiftiImageIO") as native:
         try:
-            reader.ReadImageInformation()
-            _check_channels(path, reader.GetNumberOfComponents(), channels)
-            _check_dimension(path, reader.GetSize())
-            shape = reader.GetSize()[::-1]
-            voxels = voxels_of(shape, lambda: GetArrayFromImage(reader.Execute()))
+            header = _header(path, checked.header)
+            _check_channels(path, header.channels, channels)
+            _check_dimension(path, header.size)
+            voxels = checked.voxels(header.size[::-1], execute)
         except RuntimeError as error:
             reason = _reason(error, path)
     if voxels is None:
         raise ValueError(f"{path} cannot be read as an image: {'; '.join([*native, reason])}")
-    grid = {
-        "size": reader.GetSize(),
-        "spacing": reader.GetSpacing(),
-        "origin": reader.GetOrigin(),
-        "direction": reader.GetDirection(),
-    }
-    heard = dict.fromkeys(_tidy(message, path) for message in (*messages, *native))
-    spacing = reader.GetSpacing()[::-1]
+    spacing = header.spacing[::-1]
     check_voxel_size(spacing, str(path))
-    return Mask(voxels, spacing, grid, tuple(heard), _unit(path, spacing))
+    grid = {name: getattr(header, name) for name in ("size", "spacing", "origin", "direction")}
+    notes = dict.fromkeys([*header.messages, *messages, *(_tidy(line, path) for line in native)])
+    return Mask(voxels, spacing, grid, tuple(notes), _unit(path, spacing))
+
+
+class _Header(NamedTuple):
+    """What ITK says of an image without its voxels, axes in its order (x, y, z)."""
+
+    channels: int
+    size: tuple[int, ...]
+    spacing: tuple[float, ...]
+    origin: tuple[float, ...]
+    direction: tuple[float, ...]
+    messages: tuple[str, ...]
+
+
+_headers: dict[tuple[bytes, str | None], _Header] = {}
+
+
+def _header(path: Path, content: bytes | None) -> _Header:
+    """Return what ITK says of a header; asked once for equal ones, as a case's two masks mostly have.
+
+    Raises:
+        RuntimeError: ITK cannot read it.
+    """
+    # The variable makes ITK accept affines that it refuses otherwise.
+    key = None if content is None else (content, os.environ.get("ITK_NIFTI_SFORM_PERMISSIVE"))
+    if key is not None and key in _headers:
+        return _headers[key]
+    reader = _reader(path)
+    with itk_messages() as messages:
+        reader.ReadImageInformation()
+    header = _Header(
+        reader.GetNumberOfComponents(),
+        reader.GetSize(),
+        reader.GetSpacing(),
+        reader.GetOrigin(),
+        reader.GetDirection(),
+        tuple(dict.fromkeys(_tidy(message, path) for message in messages)),
+    )
+    if key is not None:
+        if len(_headers) >= _MOST_HEADERS:
+            _headers.clear()
+        _headers[key] = header
+    return header
 
 
 def _reader(path: Path) -> Any:
@@ -302,15 +346,13 @@ def read_grid(path: Path) -> tuple[tuple[int, ...], tuple[float, ...], str]:
     if path.suffix.lower() in ARRAY_READERS:
         mask = read_mask(path)
         return mask.voxels.shape, mask.spacing, mask.unit
-    reader = _reader(path)
-    with itk_messages():
-        try:
-            reader.ReadImageInformation()
-        except RuntimeError as error:
-            raise ValueError(f"{path} cannot be read as an image: {_reason(error, path)}") from None
-    spacing = reader.GetSpacing()[::-1]
+    try:
+        header = _header(path, None)
+    except RuntimeError as error:
+        raise ValueError(f"{path} cannot be read as an image: {_reason(error, path)}") from None
+    spacing = header.spacing[::-1]
     check_voxel_size(spacing, str(path))
-    return reader.GetSize()[::-1], spacing, _unit(path, spacing)
+    return header.size[::-1], spacing, _unit(path, spacing)
 
 
 def check_same_grid(

@@ -27,19 +27,22 @@ _BITS = {
     **dict.fromkeys((64, 1024, 1280, 32), 64),
     **{128: 24, 2304: 32},  # colours
 }
-_MAGIC = {348: b"n+1\0", 540: b"n+2\0\r\n\x1a\n"}  # of files that hold header and voxels
-# Length of the header -> form and place of: dim, datatype and bitpix, pixdim, vox_offset, slope and
-# intercept, the codes of qform and sform, and these themselves.
-_FIELDS = {
-    348: (("8h", 40), ("2h", 70), ("8f", 76), ("f", 108), ("2f", 112), ("2h", 252), ("18f", 256)),
-    540: (("8q", 16), ("2h", 12), ("8d", 104), ("q", 168), ("2d", 176), ("2i", 344), ("18d", 352)),
-}  # fmt: skip
+_LENGTH, _LENGTH_2 = 348, 540  # bytes of the header in NIfTI-1 and NIfTI-2
+_MAGIC = b"n+1\0"  # of files that hold header and voxels
+# Form and position of: dim, datatype and bitpix, pixdim, vox_offset, slope and intercept, the codes of qform
+# and sform, and these themselves.
+_FIELDS = (("8h", 40), ("2h", 70), ("8f", 76), ("f", 108), ("2f", 112), ("2h", 252), ("18f", 256))
+_WORDS = (slice(4, 32), slice(148, 252), slice(328, 344))  # what stands there says nothing of the image
 _START = 4096  # bytes of a file that are read to find its header
 _TRAILING = 1 << 20  # bytes that some writers leave behind the voxels
 
 
 class NiftiHeader(NamedTuple):
-    """The fields that matter here; `scaled` voxels are read as other numbers than the file holds."""
+    """The fields that matter here.
+
+    `scaled` voxels are read as other numbers than the file holds. `content` are the header's bytes without
+    its words: where they are equal, images are of one kind and lie on one grid.
+    """
 
     order: str
     kind: int
@@ -49,6 +52,7 @@ class NiftiHeader(NamedTuple):
     start: int
     packed: bool
     scaled: bool
+    content: bytes
 
     @property
     def voxels(self) -> int:
@@ -77,7 +81,7 @@ def read_nifti_header(path: Path) -> NiftiHeader:
     except (zlib.error, struct.error):
         raise ValueError(f"{path} is truncated or damaged: it has no whole header") from None
     except ValueError as error:
-        raise ValueError(f"{path} is truncated or damaged: {error}") from None
+        raise ValueError(f"{path} {error}") from None
     if not all(math.isfinite(size) and size > 0 for size in header.spacing):
         raise ValueError(f"{path} must have a spacing of positive numbers, got pixdim {header.spacing}")
     check_size(path, header.size)
@@ -121,36 +125,47 @@ def nifti_voxels(
 
 
 def _parse(begin: bytes, packed: bool) -> NiftiHeader:
-    """Read the fields that matter; NIfTI-1 has a header of 348 bytes, NIfTI-2 of 540, either order."""
+    """Read the fields that matter, in either order of bytes."""
     for order in "<>":
         (length,) = struct.unpack_from(order + "i", begin)
-        if length not in _FIELDS:
+        if length == _LENGTH_2:
+            raise ValueError(
+                "is NIfTI-2, which is not read: save it as NIfTI-1 (nibabel's Nifti1Image.from_image)"
+            )
+        if length != _LENGTH:
             continue
         dim, (kind, bits), pixdim, (start,), scale, codes, place = (
-            struct.unpack_from(order + form, begin, at) for form, at in _FIELDS[length]
+            struct.unpack_from(order + form, begin, at) for form, at in _FIELDS
         )
-        magic = begin[344:348] if length == 348 else begin[4:12]
-        if magic[:3] in (b"ni1", b"ni2"):
-            raise ValueError("its voxels lie in another file, .img, which is not read")
-        if magic != _MAGIC[length]:
-            raise ValueError(f"its magic is {magic!r} in place of {_MAGIC[length]!r}")
+        magic = begin[_LENGTH - 4 : _LENGTH]
+        if magic[:3] == b"ni1":
+            raise _damaged("its voxels lie in another file, .img, which is not read")
+        if magic != _MAGIC:
+            raise _damaged(f"its magic is {magic!r} in place of {_MAGIC!r}")
         if not math.isfinite(start) or start != int(start) or start < length + 4:
-            raise ValueError(f"its voxels cannot begin at byte {start:g} (vox_offset)")
+            raise _damaged(f"its voxels cannot begin at byte {start:g} (vox_offset)")
         if not 1 <= dim[0] <= 7:
-            raise ValueError(f"it has {dim[0]} axes")
+            raise _damaged(f"it has {dim[0]} axes")
         if _BITS.get(kind) != bits:
-            raise ValueError(f"a voxel of datatype {kind} has {_BITS.get(kind)} bits, not {bits}")
+            raise _damaged(f"a voxel of datatype {kind} has {_BITS.get(kind)} bits, not {bits}")
         # Of the two ways to say where voxels lie, those count that have a code.
         for code, form, numbers in zip(codes, ("qform", "sform"), (place[:6], place[6:]), strict=True):
             if code > 0 and not all(map(math.isfinite, numbers)):
-                raise ValueError(f"its {form}, which says where it lies, holds what is no number")
+                raise _damaged(f"its {form}, which says where it lies, holds what is no number")
         # ITK drops axes of length 1 at the end, and what is said about their size.
         axes = max(1, *(axis for axis in range(1, dim[0] + 1) if dim[axis] > 1 or axis <= 3), 1)
         spacing = tuple(map(float, pixdim[1 : min(axes, dim[0]) + 1]))
         size = tuple(int(length) or 1 for length in dim[1 : dim[0] + 1])
         scaled = scale not in ((0.0, 0.0), (1.0, 0.0))  # a slope of 0 is none
-        return NiftiHeader(order, kind, size, bits, spacing, int(start), packed, scaled)
+        content = bytearray(begin[:length])
+        for words in _WORDS:
+            content[words] = bytes(words.stop - words.start)
+        return NiftiHeader(order, kind, size, bits, spacing, int(start), packed, scaled, bytes(content))
     raise struct.error
+
+
+def _damaged(reason: str) -> ValueError:
+    return ValueError(f"is truncated or damaged: {reason}")
 
 
 def _unpack(path: Path, header: NiftiHeader) -> bytes:
