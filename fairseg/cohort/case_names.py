@@ -79,7 +79,10 @@ def files_as_cases(
     >>> files_as_cases({"a_ED": Path(), "a_ES": Path()}, true, ["a"])[2]
     []
     """
-    known = {spelling for case in map(str, cases) for spelling in (case, *_spellings(case))}
+    cases = list(map(str, cases))
+    if all(any(case in files for case in cases) for files in (predicted, true)):
+        return dict(predicted), dict(true), []
+    known = {spelling for case in cases for spelling in (case, *_spellings(case))}
     ends = [_ending(files, known) for files in (predicted, true)]
     if ends[0] == ends[1] and next(iter(true), "").startswith(_BIDS):
         ends = ["", ""]  # a row stands for all files of a person
@@ -116,8 +119,8 @@ def cases_as_files(table: pd.DataFrame, files: Collection[str]) -> tuple[pd.Data
     names, renamed = [], []
     numbered = _by_number(files)
     for case in map(str, table.index):
-        spellings = (*_spellings(case), *numbered.get(case.lstrip("0"), ()))
-        name = case if case in files else next((one for one in spellings if one in files), case)
+        spellings = () if case in files else (*_spellings(case), *numbered.get(case.lstrip("0"), ()))
+        name = next((one for one in spellings if one in files), case)
         if name != case and name not in table.index:
             renamed.append(f"{case} ({name})")
             names.append(name)

@@ -138,19 +138,20 @@ def find_masks(folder: Path, argument: str) -> dict[str, Path]:
         ValueError: it is no folder, holds no image, or has two files of one case.
     """
     try:
-        paths = sorted(folder.iterdir(), key=lambda path: path.name)
+        with os.scandir(folder) as unsorted:
+            entries = sorted(unsorted, key=lambda entry: entry.name)
     except OSError as error:
         raise ValueError(f"{argument} must be a folder of masks, got {folder}: {error.strerror}") from None
     files: dict[str, list[Path]] = {}
-    for path in paths:
+    for entry in entries:
         try:
-            str(path).encode("utf-8")
+            entry.name.encode("utf-8")
         except UnicodeEncodeError:
-            raise ValueError(f"{argument} has a file whose name is not UTF-8: {str(path)!a}") from None
-        extension = extension_of(path.name)
-        if extension is None or path.name.startswith(".") or not path.is_file():
+            raise ValueError(f"{argument} has a file whose name is not UTF-8: {entry.path!a}") from None
+        extension = extension_of(entry.name)
+        if extension is None or entry.name.startswith(".") or not entry.is_file():
             continue
-        files.setdefault(path.name[: -len(extension)], []).append(path)
+        files.setdefault(entry.name[: -len(extension)], []).append(folder / entry.name)
     found: dict[str, Path] = {}
     beside: list[str] = []
     for case, own in files.items():
@@ -165,8 +166,8 @@ def find_masks(folder: Path, argument: str) -> dict[str, Path]:
             "%s: %s beside an image of the same case left out, as probabilities: %s",
             *(folder, counted(len(beside), "array"), listed(beside)),
         )
-    found = found or {path.name: path for path in paths if is_structure_folder(path)}
-    if not found and any(path.suffix.lower() == ".dcm" for path in paths):
+    found = found or {entry.name: Path(entry) for entry in entries if is_structure_folder(Path(entry))}
+    if not found and any(entry.name.lower().endswith(".dcm") for entry in entries):
         raise ValueError(
             f"{argument} must be converted, got DICOM in {folder}: segimage2itkimage of dcmqi makes a file a "
             "segment, in a folder a case, which is read"

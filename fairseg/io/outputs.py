@@ -41,7 +41,8 @@ def extension_of(name: str) -> str | None:
     >>> extension_of("p01_ED.NII.gz"), extension_of("notes.txt")
     ('.nii.gz', None)
     """
-    return next((end for end in IMAGE_ENDINGS if name.lower().endswith(end)), None)
+    lower = name.lower()
+    return next((end for end in IMAGE_ENDINGS if lower.endswith(end)), None)
 
 
 class NotWritableError(ValueError):

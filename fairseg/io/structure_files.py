@@ -4,6 +4,7 @@ TotalSegmentator writes its results so. The files of a case become one mask of l
 says; structures that overlap do not fit into one, and are refused.
 """
 
+import os
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,9 @@ def structure_names(folder: Path) -> list[str]:
     """Return the structures that a folder of cases has files of; none if it has a file a case."""
     if not folder.is_dir():
         return []
-    cases = [path for path in folder.iterdir() if is_structure_folder(path)]
+    with os.scandir(folder) as entries:
+        folders = [Path(entry) for entry in entries if entry.is_dir()]
+    cases = [path for path in folders if is_structure_folder(path)]
     return sorted({name for case in cases for name in structure_files(case)})
 
 

@@ -233,7 +233,7 @@ def _score_files(
     table, renamed = cases_as_files(table, predicted.keys() | true.keys())
     complete, notes = _match(table, predicted, true, skipped)
     notes += [*read_notes, *endings, *renamed]
-    if same := [case for case in complete if predicted[case].resolve() == true[case].resolve()]:
+    if same := [case for case in complete if predicted[case].samefile(true[case])]:
         one = "prediction and reference are one and the same file, so that nothing was judged, of "
         notes.append(NamingNote(one + counted(len(same), "case"), same))
     if skipped and on_error == "stop":
