@@ -40,7 +40,7 @@ _SHEARED = (
     "ITK_NIFTI_SFORM_PERMISSIVE=1, or save it again with an affine without shear)"
 )
 
-_BESIDE = (".npy", ".npz")  # what may be probabilities
+_PROBABILITIES = (".npy", ".npz")  # what may hold them
 
 # Grids may differ by rounding (NIfTI stores float32) without a word, and by as much as programs differ that
 # write headers with a note: each voxel is still that voxel of the other grid.
@@ -105,26 +105,26 @@ def itk_messages() -> Iterator[list[str]]:
 @contextmanager
 def _native_messages(listen: bool) -> Iterator[list[str]]:
     """Collect what the C libraries below ITK (libpng, MetaIO) write to the terminal themselves."""
-    said: list[str] = []
+    lines: list[str] = []
     if not listen:
-        yield said
+        yield lines
         return
     try:
         terminal = os.dup(2)
     except OSError:  # it was closed, as by 2>&-
-        yield said
+        yield lines
         return
     if sys.stderr is not None:
         sys.stderr.flush()
     with TemporaryFile() as file:
         os.dup2(file.fileno(), 2)
         try:
-            yield said
+            yield lines
         finally:
             os.dup2(terminal, 2)
             os.close(terminal)
             file.seek(0)
-            said += file.read().decode(errors="replace").splitlines()
+            lines += file.read().decode(errors="replace").splitlines()
 
 
 def find_masks(folder: Path, argument: str) -> dict[str, Path]:
@@ -152,29 +152,29 @@ def find_masks(folder: Path, argument: str) -> dict[str, Path]:
         if extension is None or entry.name.startswith(".") or not entry.is_file():
             continue
         files.setdefault(entry.name[: -len(extension)], []).append(folder / entry.name)
-    found: dict[str, Path] = {}
-    beside: list[str] = []
-    for case, own in files.items():
-        images = [path for path in own if path.suffix.lower() not in _BESIDE]
-        used = images or own
+    masks: dict[str, Path] = {}
+    left_out: list[str] = []
+    for case, paths in files.items():
+        images = [path for path in paths if path.suffix.lower() not in _PROBABILITIES]
+        used = images or paths
         if len(used) > 1:
             raise ValueError(f"case {case} has two files: {used[0]} and {used[1]}")
-        beside += [path.name for path in own if path not in used]
-        found[case] = used[0]
-    if beside:
+        left_out += [path.name for path in paths if path not in used]
+        masks[case] = used[0]
+    if left_out:
         logger.warning(
             "%s: %s beside an image of the same case left out, as probabilities: %s",
-            *(folder, counted(len(beside), "array"), listed(beside)),
+            *(folder, counted(len(left_out), "array"), listed(left_out)),
         )
-    found = found or {entry.name: Path(entry) for entry in entries if is_structure_folder(Path(entry))}
-    if not found and any(entry.name.lower().endswith(".dcm") for entry in entries):
+    masks = masks or {entry.name: Path(entry) for entry in entries if is_structure_folder(Path(entry))}
+    if not masks and any(entry.name.lower().endswith(".dcm") for entry in entries):
         raise ValueError(
             f"{argument} must be converted, got DICOM in {folder}: segimage2itkimage of dcmqi makes a file a "
             "segment, in a folder a case, which is read"
         )
-    if not found:
+    if not masks:
         raise ValueError(f"{argument} has no image ({', '.join(EXTENSIONS)}): {folder}")
-    return found
+    return masks
 
 
 def is_structure_folder(path: Path) -> bool:
@@ -227,9 +227,9 @@ def _read(path: Path, *, channels: int | None) -> Mask:
     def execute() -> Voxels:
         from SimpleITK import GetArrayFromImage  # noqa: PLC0415
 
-        with itk_messages() as heard:
+        with itk_messages() as raw:
             array = GetArrayFromImage(_reader(path).Execute())
-        messages.extend(_tidy(message, path) for message in heard)
+        messages.extend(_tidy(message, path) for message in raw)
         return array
 
     with _native_messages(listen=READERS[path.suffix.lower()] != "NiftiImageIO") as native:
@@ -301,13 +301,13 @@ def _reader(path: Path) -> Any:
     return reader
 
 
-def _check_channels(path: Path, found: int, channels: int | None) -> None:
-    if channels == 1 and found != 1:
+def _check_channels(path: Path, number: int, expected: int | None) -> None:
+    if expected == 1 and number != 1:
         raise ValueError(
-            f"{path} must have one channel, got {found} (a colour image? save the labels as grey values)"
+            f"{path} must have one channel, got {number} (a colour image? save the labels as grey values)"
         )
-    if channels not in (found, None):
-        raise ValueError(f"{path} must have the {channels} channels of dataset.json, got {found}")
+    if expected not in (number, None):
+        raise ValueError(f"{path} must have the {expected} channels of dataset.json, got {number}")
 
 
 def _unit(path: Path, spacing: tuple[float, ...]) -> str:
@@ -366,38 +366,40 @@ def check_same_grid(
     Returns:
         A note if origin or direction differ by more than rounding.
     """
-    apart = []
-    for name, true in reference.grid.items():
-        got = prediction.grid[name]
-        if got == true:
+    noted = []
+    for name, expected in reference.grid.items():
+        actual = prediction.grid[name]
+        if actual == expected:
             continue
-        if len(got) == len(true) and name in _NOTED:
-            away = float(np.abs(np.subtract(got, true)).max())
-            away /= min(reference.spacing) if name == "origin" else 1.0
-            if away <= _NOTED[name] + _SLACK:
-                apart += [name] if away > _ROUNDING[name] else []
+        same_length = len(actual) == len(expected)
+        if same_length and name in _NOTED:
+            difference = float(np.abs(np.subtract(actual, expected)).max())
+            difference /= min(reference.spacing) if name == "origin" else 1.0
+            if difference <= _NOTED[name] + _SLACK:
+                noted += [name] if difference > _ROUNDING[name] else []
                 continue
-        if len(got) != len(true) or name != "spacing" or not np.allclose(got, true, _SPACING_RTOL, 0.0):
-            if name == "spacing" and prediction.unit != reference.unit:
-                sizeless = names[0] if prediction.unit == "px" else names[1]
-                way_out = f" (the file of {sizeless} states no pixel size: --spacing, or spacing=, gives it)"
-            else:
-                way_out = _way_out(prediction, reference)
-            raise ValueError(
-                f"{names[0]} lies on another grid than {names[1]}: {name} "
-                f"{_short(got)} instead of {_short(true)}{way_out}"
-            )
-    if not apart:
+        if same_length and name == "spacing" and np.allclose(actual, expected, _SPACING_RTOL, 0.0):
+            continue
+        if name == "spacing" and prediction.unit != reference.unit:
+            sizeless = names[0] if prediction.unit == "px" else names[1]
+            advice = f" (the file of {sizeless} states no pixel size: --spacing, or spacing=, gives it)"
+        else:
+            advice = _advice(prediction, reference)
+        raise ValueError(
+            f"{names[0]} lies on another grid than {names[1]}: {name} "
+            f"{_short(actual)} instead of {_short(expected)}{advice}"
+        )
+    if not noted:
         return ()
-    differ = f"the {' and the '.join(apart)} of {names[0]} and of {names[1]} differ a little"
+    differ = f"the {' and the '.join(noted)} of {names[0]} and of {names[1]} differ a little"
     return (f"{differ} (origins by up to 0.05 of a voxel, directions by up to 0.002): taken as one grid",)
 
 
-def _way_out(mask: Mask, reference: Mask) -> str:
+def _advice(mask: Mask, reference: Mask) -> str:
     """Return what brings a mask onto the grid of another."""
     same_size = mask.grid["size"] == reference.grid["size"]
-    nowhere = plain_mask(mask.voxels, (), Path()).grid
-    if same_size and all(mask.grid[name] == value for name, value in nowhere.items()):
+    plain = plain_mask(mask.voxels, (), Path()).grid
+    if same_size and mask.grid == plain:
         return " (it states no place: was it saved without its header? CopyInformation takes the other's)"
     if mask.unit == reference.unit == "mm" and len(mask.grid["size"]) == len(reference.grid["size"]):
         return " (sitk.Resample of one onto the other, with sitk.sitkNearestNeighbor, brings both onto one)"
@@ -410,22 +412,21 @@ def _short(numbers: tuple[float, ...]) -> str:
 
 def _tidy(message: str, path: Path) -> str:
     """Return what an ITK message says, without the source line, the address and the file's name."""
-    said = _without_addresses(message.replace(str(path), ""))
-    return _MEANING.get(said, said)
+    text = _without_addresses(message.replace(str(path), ""))
+    return _MEANING.get(text, text)
 
 
 @lru_cache(maxsize=256)
 def _without_addresses(message: str) -> str:
-    said = " ".join(line for line in message.splitlines() if not line.startswith("WARNING: In "))
-    said = re.sub(r"\w+ \(0x[0-9a-f]+\):\s*", "", said)
-    return said.strip()
+    text = " ".join(line for line in message.splitlines() if not line.startswith("WARNING: In "))
+    return re.sub(r"\w+ \(0x[0-9a-f]+\):\s*", "", text).strip()
 
 
 def _reason(error: RuntimeError, path: Path) -> str:
-    said = str(error).strip().splitlines()[-1]
-    said = re.sub(r"^(sitk::|ITK )?ERROR: |\w+\(0x[0-9a-f]+\): ", "", said)
-    said = re.sub(r"\w+\(0x[0-9a-f]+\): ", "", said).replace(f'"{path}"', "it").replace(str(path), "it")
-    if "PixelType" in said:
-        way_out = "fairseg.io.label_files.read_labels takes grey with transparency"
-        return f"its pixels are not one number each; {way_out}"
-    return said + (_SHEARED if "orthonormal" in said else "")
+    text = str(error).strip().splitlines()[-1]
+    text = re.sub(r"^(sitk::|ITK )?ERROR: |\w+\(0x[0-9a-f]+\): ", "", text)
+    text = re.sub(r"\w+\(0x[0-9a-f]+\): ", "", text).replace(f'"{path}"', "it").replace(str(path), "it")
+    if "PixelType" in text:
+        advice = "fairseg.io.label_files.read_labels takes grey with transparency"
+        return f"its pixels are not one number each; {advice}"
+    return text + (_SHEARED if "orthonormal" in text else "")

@@ -134,7 +134,7 @@ def _parse(begin: bytes, packed: bool) -> NiftiHeader:
             )
         if length != _LENGTH:
             continue
-        dim, (kind, bits), pixdim, (start,), scale, codes, place = (
+        dim, (kind, bits), pixdim, (start,), scale, codes, transforms = (
             struct.unpack_from(order + form, begin, at) for form, at in _FIELDS
         )
         magic = begin[_LENGTH - 4 : _LENGTH]
@@ -149,7 +149,9 @@ def _parse(begin: bytes, packed: bool) -> NiftiHeader:
         if _BITS.get(kind) != bits:
             raise _damaged(f"a voxel of datatype {kind} has {_BITS.get(kind)} bits, not {bits}")
         # Of the two ways to say where voxels lie, those count that have a code.
-        for code, form, numbers in zip(codes, ("qform", "sform"), (place[:6], place[6:]), strict=True):
+        for code, form, numbers in zip(
+            codes, ("qform", "sform"), (transforms[:6], transforms[6:]), strict=True
+        ):
             if code > 0 and not all(map(math.isfinite, numbers)):
                 raise _damaged(f"its {form}, which says where it lies, holds what is no number")
         # ITK drops axes of length 1 at the end, and what is said about their size.
