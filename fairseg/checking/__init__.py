@@ -1,4 +1,4 @@
-"""What is there, before anything is computed: files, labels, tables and groups, and what to do about them."""
+"""Check files, labels, tables and groups before anything is computed, and say what to do about them."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""What a check found, as numbers and names; `result.CheckResult` adds how it is read."""
+"""The result of a check, as numbers and names; `result.CheckResult` adds how to read it."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -37,13 +37,14 @@ class Checked:
     cases: int
 
     def count(self, severity: Severity) -> int:
-        """Return the number of findings that matter so much."""
-        return sum(one.severity is severity for one in self.details)
+        """Return the number of findings of a severity."""
+        return sum(finding.severity is severity for finding in self.details)
 
     @property
     def severity(self) -> Severity:
         """The worst of the findings; a note if there is none."""
-        return min((one.severity for one in self.details), key=SEVERITIES.index, default=Severity.NOTE)
+        severities = (finding.severity for finding in self.details)
+        return min(severities, key=SEVERITIES.index, default=Severity.NOTE)
 
     @property
     def exit_code(self) -> int:
@@ -54,7 +55,8 @@ class Checked:
     def findings(self) -> pd.DataFrame:
         """One row a finding: severity, kind, where, names (files, cases, subjects, levels), what, to_do."""
         rows = [
-            (one.severity.value, one.kind, one.where, one.names, one.what, one.to_do) for one in self.details
+            (finding.severity.value, finding.kind, finding.where, finding.names, finding.what, finding.to_do)
+            for finding in self.details
         ]
         return pd.DataFrame(rows, columns=["severity", "kind", "where", "names", "what", "to_do"])
 
@@ -62,7 +64,7 @@ class Checked:
     def files(self) -> pd.DataFrame:
         """One row a file: case, role, file, part, size, spacing, unit, labels, error."""
         columns = ["case", "role", "file", "part", "size", "spacing", "unit", "labels", "error"]
-        rows = [[getattr(one, name) for name in columns] for one in self.file_facts]
+        rows = [[getattr(file, name) for name in columns] for file in self.file_facts]
         table = pd.DataFrame(rows, columns=columns)
         return table.assign(file=table["file"].map(str))
 
@@ -72,9 +74,9 @@ class Checked:
         true, predicted = (label_counts(self.file_facts, role) for role in ("reference", "prediction"))
         rows = []
         for value in sorted(true.keys() | predicted.keys()):
-            called = [str(name) for name, codes in self.names.reference.items() if value in codes]
-            theirs = [str(name) for name, codes in self.names.prediction.items() if value in codes]
+            names = [str(name) for name, codes in self.names.reference.items() if value in codes]
             if value == self.names.ignore:
-                called = ["ignored"]
-            rows.append((value, ", ".join(dict.fromkeys(called + theirs)), true[value], predicted[value]))
+                names = ["ignored"]
+            names += [str(name) for name, codes in self.names.prediction.items() if value in codes]
+            rows.append((value, ", ".join(dict.fromkeys(names)), true[value], predicted[value]))
         return pd.DataFrame(rows, columns=["value", "structures", "references", "predictions"])

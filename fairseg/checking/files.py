@@ -14,14 +14,14 @@ from fairseg.metrics.masks import as_mask, labels_in
 from fairseg.scoring.labels import LabelMap
 from fairseg.scoring.smoothed import smoothed_values
 
-IMAGE = "image"  # what a file that is no mask is called; its channels are "image 0000" and so on
+IMAGE = "image"  # role of a file that is no mask; its channels are "image 0000" and so on
 
 
 @dataclass(frozen=True)
 class CaseFiles:
     """The files of one case: role ("reference", "prediction", "image 0000" ...) -> file; masks come first.
 
-    `channels` are those of an image file, of which the first is looked at.
+    `channels` is the number of channels in an image file, of which the first is read.
     """
 
     case: str
@@ -44,7 +44,7 @@ class FileFacts:
         unit: "mm", or "px" where the file states no size.
         labels: of a mask, the values that occur.
         digest: of the voxels; "" where there is nothing to compare: an empty mask, a constant image.
-        messages: what the readers had to say.
+        messages: those of the readers.
         error: why it cannot be used; "" if it can.
         other_grid: how its grid differs from that of the case's first file; "" if it does not.
     """
@@ -69,35 +69,35 @@ class FileFacts:
 
 
 def look_into(case: CaseFiles, names: LabelMap, spacing: Sequence[float] | None = None) -> list[FileFacts]:
-    """Read the files of a case, all of them, whatever is wrong with some."""
-    facts: list[FileFacts] = []
+    """Read all files of a case; those that cannot be used have an `error`."""
+    files: list[FileFacts] = []
     first: tuple[Mask, str] | None = None
     for role, file in case.files.items():
-        own = FileFacts(case.case, case.part, role, file)
+        facts = FileFacts(case.case, case.part, role, file)
         try:
             codes = names.prediction if role == "prediction" else names.reference
-            mask = read_labels(file, codes) if own.is_mask else read_image_files([file] * case.channels)[0]
+            mask = read_labels(file, codes) if facts.is_mask else read_image_files([file] * case.channels)[0]
             image = with_spacing(mask, spacing)
-            seen = _seen(image, own.is_mask, codes)
+            contents = _contents(image, facts.is_mask, codes)
         except (ValueError, OSError) as error:
-            facts.append(replace(own, error=str(error)))
+            files.append(replace(facts, error=str(error)))
             continue
-        differs = ""
-        apart: tuple[str, ...] = ()
+        other_grid = ""
+        messages: tuple[str, ...] = ()
         if first is None:
             first = image, role
         else:
             try:
-                apart = check_same_grid(image, first[0], names=(f"the {role}", f"the {first[1]}"))
+                messages = check_same_grid(image, first[0], names=(f"the {role}", f"the {first[1]}"))
             except ValueError as error:
-                differs = str(error)
-        own = replace(own, size=image.voxels.shape, spacing=image.spacing, unit=image.unit, **seen)
-        facts.append(replace(own, messages=(*image.messages, *apart), other_grid=differs))
-    return facts
+                other_grid = str(error)
+        facts = replace(facts, size=image.voxels.shape, spacing=image.spacing, unit=image.unit, **contents)
+        files.append(replace(facts, messages=(*image.messages, *messages), other_grid=other_grid))
+    return files
 
 
-def _seen(image: Mask, is_mask: bool, codes: Mapping[Any, tuple[int, ...]]) -> dict[str, Any]:
-    """Return label values and digest of the voxels, or raise a ValueError of a mask that was smoothed."""
+def _contents(image: Mask, is_mask: bool, codes: Mapping[Any, tuple[int, ...]]) -> dict[str, Any]:
+    """Return the label values and digest of voxels; a mask that was smoothed raises a ValueError."""
     voxels, values = image.voxels, ()
     if is_mask:
         mask = as_mask(voxels, "mask")

@@ -14,12 +14,12 @@ class Severity(StrEnum):
     """
 
     ERROR = "error"  # a command would stop at it, or its result would be wrong
-    WARNING = "warning"  # a slip as a rule
+    WARNING = "warning"  # most often a slip
     NOTE = "note"
 
     @property
     def exit_code(self) -> int:
-        """What `fairseg check` ends with, if nothing is worse."""
+        """The exit code of `fairseg check`, if nothing is worse."""
         return {Severity.ERROR: 2, Severity.WARNING: 1, Severity.NOTE: 0}[self]
 
 
@@ -28,11 +28,11 @@ class Finding:
     """One thing that was found.
 
     Attributes:
-        kind: the name of its two macros: `damaged` says what it is, `damaged_do` what to do.
+        kind: the name of its two macros: `unusable` says what it is, `unusable_do` what to do.
         severity: how much it matters.
         where: the folder, table or column that it is in.
         names: the files, cases, subjects or levels that it is about, all of them.
-        facts: what the macros need beside.
+        facts: what else the macros need.
     """
 
     kind: str
@@ -59,12 +59,14 @@ class Finding:
         )
 
 
-def found(kind: str, severity: Severity, where: str, names: Iterable[object], **facts: Any) -> list[Finding]:
+def finding(
+    kind: str, severity: Severity, where: str, names: Iterable[object], **facts: Any
+) -> list[Finding]:
     """Return a finding about these names; none if there are no names."""
-    about = tuple(map(str, names))
-    return [Finding(kind, severity, where, about, facts)] if about else []
+    texts = tuple(map(str, names))
+    return [Finding(kind, severity, where, texts, facts)] if texts else []
 
 
-def refused(where: str, reason: object, severity: Severity = Severity.ERROR) -> list[Finding]:
+def refusal(where: str, reason: object, severity: Severity = Severity.ERROR) -> list[Finding]:
     """Return the finding that a reader refuses something, in the reader's own words."""
     return [Finding("refused", severity, where, facts={"reason": str(reason)})]

@@ -10,7 +10,7 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from fairseg.checking.files import IMAGE, CaseFiles, FileFacts, look_into
-from fairseg.checking.findings import Finding, Severity, found, refused
+from fairseg.checking.findings import Finding, Severity, finding, refusal
 from fairseg.checking.masks import file_findings
 from fairseg.checking.scores import score_findings
 from fairseg.checking.tables import cell_findings, leaks, parts_column, table_findings, with_files
@@ -18,8 +18,8 @@ from fairseg.cohort.case_names import (
     cases_as_files,
     files_as_cases,
     hint_of_capitals,
+    hint_of_no_match,
     match_cases,
-    names_apart,
 )
 from fairseg.cohort.columns import is_attribute, metric_of
 from fairseg.cohort.reading import CleanTable, TableOptions, read_table
@@ -38,7 +38,7 @@ from fairseg.training.raw import images_of_cases, read_channel_names, read_raw
 
 
 @dataclass(frozen=True)
-class Asked:
+class CheckOptions:
     """The options of `check`."""
 
     by: tuple[str, ...]
@@ -49,7 +49,7 @@ class Asked:
     spacing: Spacing | None
     split: str | Path | None
     metric: str
-    options: TableOptions | None
+    table_options: TableOptions | None
     wide: Sequence[str]
     percent: bool
     num_workers: int
@@ -57,156 +57,161 @@ class Asked:
 
     @property
     def grouping(self) -> dict[str, Any]:
-        """What an audit by these attributes is asked for."""
+        """The arguments of an audit by these attributes."""
         bins = {name: edges for name, edges in self.bins.items() if name in self.by}
         return {"by": self.by, "reference": None, "also": (), "adjust": (), "bins": bins}
 
 
 @dataclass
-class Seen:
-    """What was found, as it is collected."""
+class CheckState:
+    """What a check collects."""
 
     findings: list[Finding] = field(default_factory=list)
     files: list[FileFacts] = field(default_factory=list)
     names: LabelMap = field(default_factory=LabelMap)
     groups: pd.DataFrame = field(default_factory=pd.DataFrame)
     numbers: pd.DataFrame = field(default_factory=pd.DataFrame)
-    part_of: dict[str, str] = field(default_factory=dict)  # case -> part, as the table says
+    part_of: dict[str, str] = field(default_factory=dict)  # case -> part, from the table
     subjects: int = 0
     cases: int = 0
 
     @property
     def stops(self) -> bool:
-        """Whether a command would stop at what was found."""
-        return any(one.severity is Severity.ERROR for one in self.findings)
+        """Whether a command would stop at some finding."""
+        return any(each.severity is Severity.ERROR for each in self.findings)
 
     @contextmanager
-    def refusals(self, where: str) -> Iterator[None]:
-        """Keep a reader's refusal as a finding."""
+    def collecting_refusals(self, where: str) -> Iterator[None]:
+        """Make a reader's refusal a finding."""
         try:
             yield
         except ValueError as error:
-            self.findings += refused(where, error)
+            self.findings += refusal(where, error)
 
 
-def from_folders(predictions: Path, references: Path, cohort: Any, asked: Asked) -> Seen:
+def from_folders(predictions: Path, references: Path, cohort: Any, options: CheckOptions) -> CheckState:
     """Look at folders of masks and their table, as `audit` takes them."""
-    seen = Seen()
+    state = CheckState()
     predicted, true = (
-        _masks(folder, argument, seen)
+        _masks(folder, argument, state)
         for folder, argument in ((predictions, "predictions"), (references, "references"))
     )
-    predicted, true, endings = files_as_cases(predicted, true, _case_names(cohort, asked))
+    predicted, true, endings = files_as_cases(predicted, true, _case_names(cohort, options))
     for note in endings:
-        seen.findings += found("read_otherwise", Severity.NOTE, "files", [note], reason=note)
-    table = _cohort(cohort, predicted.keys() | true.keys(), seen, asked)
+        state.findings += finding("read_otherwise", Severity.NOTE, "files", [note], reason=note)
+    table = _cohort(cohort, predicted.keys() | true.keys(), state, options)
     cases = [] if table is None else table["case"].tolist()
     matched = match_cases(cases, predicted, true)
     for side in ("prediction", "reference"):
-        own = [case for case, kind in matched.incomplete.items() if kind == side]
-        seen.findings += found(f"no_{side}", Severity.ERROR, side, own)
-        seen.findings += found(f"only_{side}", Severity.WARNING, side, matched.only[side])
+        lacking = [case for case, kind in matched.incomplete.items() if kind == side]
+        state.findings += finding(f"no_{side}", Severity.ERROR, side, lacking)
+        state.findings += finding(f"only_{side}", Severity.WARNING, side, matched.only[side])
     if table is not None:
-        _about_table(table, matched.unknown, matched.neither, {**predicted, **true}, seen)
-    _name_labels(predictions, references, seen, asked)
+        _about_table(table, matched.unknown, matched.neither, {**predicted, **true}, state)
+    _name_labels(predictions, references, state, options)
     sides = (("reference", true), ("prediction", predicted))
-    there = predicted.keys() | true.keys()
+    present = predicted.keys() | true.keys()
     files = [
-        CaseFiles(case, {side: own[case] for side, own in sides if case in own}) for case in sorted(there)
+        CaseFiles(case, {side: masks[case] for side, masks in sides if case in masks})
+        for case in sorted(present)
     ]
-    if table is not None and asked.by and not seen.stops:
-        rows = table[table["case"].isin(there)]
-        with seen.refusals("groups"):
-            check_cohort(rows, "groups", **asked.grouping)
-    _look(files, table, seen, asked)
-    return seen
+    if table is not None and options.by and not state.stops:
+        rows = table[table["case"].isin(present)]
+        with state.collecting_refusals("groups"):
+            check_cohort(rows, "groups", **options.grouping)
+    _look(files, table, state, options)
+    return state
 
 
-def from_dataset(folder: Path, cohort: Any, asked: Asked) -> Seen:
+def from_dataset(folder: Path, cohort: Any, options: CheckOptions) -> CheckState:
     """Look at a dataset in nnU-Net's raw layout, its test part too, as `train` and `understand` take it."""
     if not (folder / "imagesTr").is_dir() and not (folder / "dataset.json").is_file():
         raise ValueError(
             f"{folder} must be a dataset in nnU-Net's raw layout, with dataset.json, imagesTr and labelsTr; "
             "of folders of masks give both: fairseg check PREDICTIONS REFERENCES --groups groups.csv"
         )
-    seen, files = Seen(), []
-    names: set[str] = set()
+    state, files = CheckState(), []
     channels = 1
-    with suppress(ValueError):  # which `read_raw` says below
+    with suppress(ValueError):  # `read_raw` reports it below
         channels = len(read_channel_names(folder))
     for end, part in (("Tr", "training"), ("Ts", "test")):
-        if end == "Ts" and not (folder / "imagesTs").is_dir():
-            continue
-        images = images_of_cases(_masks(folder / f"images{end}", f"images{end}", seen))
-        there = end == "Tr" or (folder / f"labels{end}").is_dir()
-        masks = _masks(folder / f"labels{end}", f"labels{end}", seen) if there else {}
-        seen.findings += found("misnamed", Severity.ERROR, f"images{end}", images.misnamed)
-        if there:
-            seen.findings += found(
-                "no_mask", Severity.ERROR, f"labels{end}", sorted(images.by_case.keys() - masks.keys())
-            )
-            seen.findings += found(
-                "no_image", Severity.ERROR, f"images{end}", sorted(masks.keys() - images.by_case.keys())
-            )
-        several = {len(channels) for channels in images.by_case.values()}
-        if len(several) > 1:
-            few = [case for case, own in images.by_case.items() if len(own) < max(several)]
-            seen.findings += found("no_channel", Severity.ERROR, f"images{end}", few, channels=max(several))
-        for case in sorted(images.by_case.keys() | masks.keys()):
-            own = {"reference": masks[case]} if case in masks else {}
-            own |= {
-                f"{IMAGE} {channel:04d}": file
-                for channel, file in sorted(images.by_case.get(case, {}).items())
-            }
-            in_colour = channels == 3 and list(images.by_case.get(case, {})) == [0]
-            files.append(CaseFiles(case, own, part, 3 if in_colour else 1))
-        names |= images.by_case.keys() | masks.keys()
-    table = _cohort(folder / "groups.csv" if cohort is None else cohort, names, seen, asked)
+        if end == "Tr" or (folder / "imagesTs").is_dir():
+            files += _part_files(folder, end, part, channels, state)
+    names = {case.case for case in files}
+    table = _cohort(folder / "groups.csv" if cohort is None else cohort, names, state, options)
     if table is not None:
         rows = set(table["case"])
         neither = [case for case in table["case"] if case not in names]
-        _about_table(table, sorted(names - rows), neither, names, seen)
-    if not seen.stops:
-        with seen.refusals("training"):
+        _about_table(table, sorted(names - rows), neither, names, state)
+    if not state.stops:
+        with state.collecting_refusals("training"):
             read_raw(folder)
-    _name_labels(folder / "labelsTr", folder / "labelsTr", seen, asked)
-    _look(files, table, seen, asked)
-    return seen
+    _name_labels(folder / "labelsTr", folder / "labelsTr", state, options)
+    _look(files, table, state, options)
+    return state
 
 
-def from_table(source: Any, asked: Asked) -> Seen:
+def _part_files(folder: Path, end: str, part: str, channels: int, state: CheckState) -> list[CaseFiles]:
+    """Return the files of each case of one part of a dataset; what is missing or misnamed is a finding."""
+    images = images_of_cases(_masks(folder / f"images{end}", f"images{end}", state))
+    has_masks = end == "Tr" or (folder / f"labels{end}").is_dir()
+    masks = _masks(folder / f"labels{end}", f"labels{end}", state) if has_masks else {}
+    findings = finding("misnamed", Severity.ERROR, f"images{end}", images.misnamed)
+    if has_masks:
+        no_mask = sorted(images.by_case.keys() - masks.keys())
+        no_image = sorted(masks.keys() - images.by_case.keys())
+        findings += finding("no_mask", Severity.ERROR, f"labels{end}", no_mask)
+        findings += finding("no_image", Severity.ERROR, f"images{end}", no_image)
+    most = max(map(len, images.by_case.values()), default=0)
+    few = [case for case, by_channel in images.by_case.items() if len(by_channel) < most]
+    state.findings += findings + finding("no_channel", Severity.ERROR, f"images{end}", few, channels=most)
+    cases = []
+    for case in sorted(images.by_case.keys() | masks.keys()):
+        by_channel = images.by_case.get(case, {})
+        files = {"reference": masks[case]} if case in masks else {}
+        files |= {f"{IMAGE} {channel:04d}": file for channel, file in sorted(by_channel.items())}
+        in_colour = channels == 3 and list(by_channel) == [0]
+        cases.append(CaseFiles(case, files, part, 3 if in_colour else 1))
+    return cases
+
+
+def from_table(source: Any, options: CheckOptions) -> CheckState:
     """Look at a table of scores, or of cases where it has no column of scores."""
-    seen = Seen()
+    state = CheckState()
     try:
-        read = read_table(source, "table", asked.options, scores=(asked.metric, *asked.wide))
+        read = read_table(source, "table", options.table_options, scores=(options.metric, *options.wide))
     except ValueError as error:
-        seen.findings += refused("table", error)
-        return seen
-    named = (str(name) == asked.metric or metric_of(str(name)) is not None for name in read.frame)
-    is_scores = asked.wide or any(named) or hint_of_wide(read.frame)
+        state.findings += refusal("table", error)
+        return state
+    named = (str(name) == options.metric or metric_of(str(name)) is not None for name in read.frame)
+    is_scores = options.wide or any(named) or hint_of_wide(read.frame)
     scores = None
     try:
         if is_scores:
-            shape: dict[str, Any] = {"options": asked.options, "wide": asked.wide, "percent": asked.percent}
-            scores = Scores.of(source, metric=asked.metric, **shape)
+            shape: dict[str, Any] = {
+                "options": options.table_options,
+                "wide": options.wide,
+                "percent": options.percent,
+            }
+            scores = Scores.of(source, metric=options.metric, **shape)
             table = scores.table
-            seen.findings += score_findings(scores, asked.by or scores.attributes, read.notes)
+            state.findings += score_findings(scores, options.by or scores.attributes, read.notes)
         else:
-            table = clean_cohort(source, asked.options).frame
+            table = clean_cohort(source, options.table_options).frame
     except ValueError as error:
-        seen.findings += refused(read.where, error)
+        state.findings += refusal(read.where, error)
         table = _rows_of_people(read.frame)
-    _describe(table, read, seen, asked)
-    if seen.stops:
-        return seen
-    with seen.refusals(read.where):
+    _describe(table, read, state, options)
+    if state.stops:
+        return state
+    with state.collecting_refusals(read.where):
         if scores is not None:
             check_judged(scores)
-            if asked.by:
-                overall_scores(scores, analyses_of(scores, **asked.grouping)[0].grouping())
-        elif asked.by:
-            check_cohort(table, read.where, **asked.grouping)
-    return seen
+            if options.by:
+                overall_scores(scores, analyses_of(scores, **options.grouping)[0].grouping())
+        elif options.by:
+            check_cohort(table, read.where, **options.grouping)
+    return state
 
 
 def _rows_of_people(table: pd.DataFrame) -> pd.DataFrame:
@@ -218,64 +223,70 @@ def _rows_of_people(table: pd.DataFrame) -> pd.DataFrame:
     return table[attributes].assign(case=case, subject=subject)
 
 
-def _masks(folder: Path, argument: str, seen: Seen) -> dict[str, Path]:
+def _masks(folder: Path, argument: str, state: CheckState) -> dict[str, Path]:
     try:
         return find_masks(folder, argument)
     except ValueError as error:
-        seen.findings += refused(argument, error)
+        state.findings += refusal(argument, error)
         return {}
 
 
-def _case_names(cohort: Any, asked: Asked) -> list[str]:
-    """Return the cases of a table; none of one that cannot be read, which `_cohort` says."""
+def _case_names(cohort: Any, options: CheckOptions) -> list[str]:
+    """Return the cases of a table; none if it cannot be read, which `_cohort` reports."""
     with suppress(ValueError):
         if cohort is not None:
-            return list(map(str, clean_cohort(cohort, asked.options).frame["case"]))
+            return list(map(str, clean_cohort(cohort, options.table_options).frame["case"]))
     return []
 
 
-def _cohort(cohort: Any, files: Collection[str], seen: Seen, asked: Asked) -> pd.DataFrame | None:
-    """Return the table with its cases named as the files, and keep what is to be known of it."""
+def _cohort(
+    cohort: Any, files: Collection[str], state: CheckState, options: CheckOptions
+) -> pd.DataFrame | None:
+    """Return the table with its cases named as the files are, and collect findings on it."""
     if cohort is None:
-        seen.findings += [Finding("no_table", Severity.WARNING, "groups")]
+        state.findings += [Finding("no_table", Severity.WARNING, "groups")]
         return None
     try:
-        read = clean_cohort(cohort, asked.options)
+        read = clean_cohort(cohort, options.table_options)
     except ValueError as error:
-        seen.findings += refused("groups", error)
+        state.findings += refusal("groups", error)
         return None
     table, renamed = cases_as_files(read.frame.set_index("case"), set(files))
     for note in renamed:
-        seen.findings += found("read_otherwise", Severity.NOTE, read.where, [note], reason=note)
+        state.findings += finding("read_otherwise", Severity.NOTE, read.where, [note], reason=note)
     table = table.reset_index()
-    _describe(table, read, seen, asked, files)
+    _describe(table, read, state, options, files)
     return table
 
 
 def _describe(
-    table: pd.DataFrame, read: CleanTable, seen: Seen, asked: Asked, files: Collection[str] | None = None
+    table: pd.DataFrame,
+    read: CleanTable,
+    state: CheckState,
+    options: CheckOptions,
+    files: Collection[str] | None = None,
 ) -> None:
-    """Keep what is to be known of a table by itself; of its groups, among the cases that have files."""
-    parts, seen.part_of = _parts(table, seen, asked)
-    seen.findings += cell_findings(read)
-    findings, seen.groups, seen.numbers = table_findings(
-        table, asked.by, asked.bins, seen.part_of, parts, files
+    """Collect findings on a table by itself, and on its groups among the cases that have files."""
+    parts, state.part_of = _parts(table, state, options)
+    state.findings += cell_findings(read)
+    findings, state.groups, state.numbers = table_findings(
+        table, options.by, options.bins, state.part_of, parts, files
     )
-    seen.findings += findings
+    state.findings += findings
     rows = with_files(table, files)
-    seen.subjects, seen.cases = rows["subject"].nunique(), rows["case"].nunique()
+    state.subjects, state.cases = rows["subject"].nunique(), rows["case"].nunique()
 
 
-def _parts(table: pd.DataFrame, seen: Seen, asked: Asked) -> tuple[str, dict[str, str]]:
-    """Return what says who trains, and case -> part."""
-    if asked.split is not None:
+def _parts(table: pd.DataFrame, state: CheckState, options: CheckOptions) -> tuple[str, dict[str, str]]:
+    """Return the column or file that splits the cases, and case -> part."""
+    if options.split is not None:
         try:
-            of_subject = read_split(asked.split)
+            of_subject = read_split(options.split)
         except ValueError as error:
-            seen.findings += refused("split", error)
+            state.findings += refusal("split", error)
             return "", {}
         pairs = zip(table["case"], table["subject"], strict=True)
-        return str(asked.split), {case: of_subject.get(subject, "") for case, subject in pairs}
+        return str(options.split), {case: of_subject.get(subject, "") for case, subject in pairs}
     if (column := parts_column(table)) is None:
         return "", {}
     pairs = zip(table["case"], table[column], strict=True)
@@ -287,49 +298,46 @@ def _about_table(
     unknown: Sequence[str],
     neither: Sequence[str],
     files: Mapping[str, Path] | Iterable[str],
-    seen: Seen,
+    state: CheckState,
 ) -> None:
-    """Keep which files have no row, and which rows no file."""
-    there = set(files)
-    seen.findings += found("not_in_table", Severity.WARNING, "groups", unknown)
+    """Collect which files have no row, and which rows no file."""
+    present = set(files)
+    state.findings += finding("not_in_table", Severity.WARNING, "groups", unknown)
     if len(neither) == len(table):
-        apart = names_apart(table, there)
+        hint = hint_of_no_match(table, present)
         if isinstance(files, Mapping):
-            apart += hint_of_layout(files, list(table["case"]))
-        seen.findings += found("no_match", Severity.ERROR, "groups", neither, apart=apart)
+            hint += hint_of_layout(files, list(table["case"]))
+        state.findings += finding("no_match", Severity.ERROR, "groups", neither, hint=hint)
     else:
-        seen.findings += found(
-            "no_files", Severity.NOTE, "groups", neither, hint=hint_of_capitals(neither, there)
+        hint = hint_of_capitals(neither, present)
+        state.findings += finding("no_files", Severity.NOTE, "groups", neither, hint=hint)
+
+
+def _name_labels(predictions: Path, references: Path, state: CheckState, options: CheckOptions) -> None:
+    try:
+        state.names = label_map(
+            predictions, references, options.labels, options.prediction_labels, options.ignore
         )
-
-
-def _name_labels(predictions: Path, references: Path, seen: Seen, asked: Asked) -> None:
-    try:
-        seen.names = label_map(predictions, references, asked.labels, asked.prediction_labels, asked.ignore)
     except ValueError as error:
-        seen.findings += refused("labels", error)
+        state.findings += refusal("labels", error)
 
 
-def _look(cases: Sequence[CaseFiles], table: pd.DataFrame | None, seen: Seen, asked: Asked) -> None:
-    """Read all files, and keep what is to be known of them."""
+def _look(
+    cases: Sequence[CaseFiles], table: pd.DataFrame | None, state: CheckState, options: CheckOptions
+) -> None:
+    """Read all files, and collect findings on them."""
     try:
-        sizes = VoxelSizes.of(asked.spacing, None if table is None else table.set_index("case"))
+        sizes = VoxelSizes.of(options.spacing, None if table is None else table.set_index("case"))
     except ValueError as error:
-        seen.findings += refused("spacing", error)
+        state.findings += refusal("spacing", error)
         sizes = VoxelSizes()
-    bar = tqdm(total=len(cases), desc="checking", unit="case", disable=None if asked.progress else True)
-    facts: list[FileFacts] = []
-    with (
-        bar,
-        closing(
-            run_all(look_into, [(case, seen.names, sizes[case.case]) for case in cases], asked.num_workers)
-        ) as stream,
-    ):
-        for own in stream:
-            facts += own
+    bar = tqdm(total=len(cases), desc="checking", unit="case", disable=None if options.progress else True)
+    jobs = [(case, state.names, sizes[case.case]) for case in cases]
+    with bar, closing(run_all(look_into, jobs, options.num_workers)) as stream:
+        for facts in stream:
+            state.files += facts
             bar.update()
-    seen.files = facts
     subject_of = {} if table is None else dict(zip(table["case"], table["subject"], strict=True))
-    seen.findings += file_findings(seen.files, seen.names, subject_of, seen.part_of)
-    subjects = (subject_of.get(one.case, one.case) for one in cases)
-    seen.findings += leaks(subjects, [one.part for one in cases], "folders")
+    state.findings += file_findings(state.files, state.names, subject_of, state.part_of)
+    subjects = (subject_of.get(case.case, case.case) for case in cases)
+    state.findings += leaks(subjects, [case.part for case in cases], "folders")

@@ -1,4 +1,4 @@
-"""What a check found, written: in plain characters, as Markdown, as a page, and as the card of a notebook."""
+"""The result of a check in plain characters, as Markdown, as a page, and as the card of a notebook."""
 
 import textwrap
 from collections.abc import Iterable, Sequence
@@ -23,7 +23,7 @@ from fairseg.statistics.verdicts import Verdict
 
 PAGE, KIND = "check.html", "check"
 FILES = (PAGE, "check.md", "findings.csv", "files.csv")
-_FEW = 5  # names that a sentence lists; of more the page has a list
+_FEW = 5  # names that a sentence lists; the page has a list of more
 _LOOKS = {
     Severity.ERROR: (Verdict.FAILS, "Errors"),
     Severity.WARNING: (Verdict.GAP, "Warnings"),
@@ -50,10 +50,12 @@ def to_terminal(result: Checked) -> str:
     """Return answer, findings with what to do, and what is there, in plain characters."""
     verdict, label = _LOOKS[result.severity]
     blocks = [f"{verdict.character} {label}\n\n{paragraphs([answer(result)])}"]
-    for one in result.details:
-        first, rest = f"{one.severity.value}: ", "    "
-        what = textwrap.fill(plain(one.what), LETTERS, initial_indent=first, subsequent_indent=rest)
-        to_do = textwrap.fill(plain(one.to_do), LETTERS, initial_indent="    > ", subsequent_indent="      ")
+    for finding in result.details:
+        first, rest = f"{finding.severity.value}: ", "    "
+        what = textwrap.fill(plain(finding.what), LETTERS, initial_indent=first, subsequent_indent=rest)
+        to_do = textwrap.fill(
+            plain(finding.to_do), LETTERS, initial_indent="    > ", subsequent_indent="      "
+        )
         blocks.append(f"{what}\n{to_do}")
     blocks += [f"{plain(table.caption)}\n{grid(table)}" for table in overview(result) if table.rows]
     return "\n\n".join(blocks)
@@ -127,13 +129,13 @@ def findings_table(caption: str, findings: Iterable[Finding]) -> Table:
 
 def _files_table(files: tuple[FileFacts, ...]) -> Table:
     rows = []
-    for part, role in dict.fromkeys((one.part, one.role) for one in files):
-        own = [one for one in files if (one.part, one.role) == (part, role)]
-        usable = [one for one in own if not one.error]
-        empty = sum(one.is_mask and not one.labels for one in usable)
-        counts = map(_count, (len(own), len(own) - len(usable), empty))
-        spacing = _range([one.spacing for one in usable if one.unit == "mm"]) or "not stated"
-        rows.append((f"{part} {role}".strip(), *counts, _range([one.size for one in usable]), spacing))
+    for part, role in dict.fromkeys((file.part, file.role) for file in files):
+        of_role = [file for file in files if (file.part, file.role) == (part, role)]
+        usable = [file for file in of_role if not file.error]
+        empty = sum(file.is_mask and not file.labels for file in usable)
+        counts = map(_count, (len(of_role), len(of_role) - len(usable), empty))
+        spacing = _range([file.spacing for file in usable if file.unit == "mm"]) or "not stated"
+        rows.append((f"{part} {role}".strip(), *counts, _range([file.size for file in usable]), spacing))
     heads = ["Files", "Cannot be used", "Without a label", "Size, voxels", "Spacing, mm"]
     note = "Sizes and spacing along the axes of the array: slices, rows, columns; from the least to the most."
     return Table.of("Files", heads, rows, corner="What", note=note)
@@ -155,8 +157,9 @@ def _groups_table(result: Checked) -> Table:
     table = result.groups
     parts = [part for part in dict.fromkeys(table.get("part", [])) if part]
     rows = []
-    for (attribute, group), own in table.groupby(["attribute", "group"], sort=False) if len(table) else ():
-        sizes = own.set_index("part")
+    by_group = table.groupby(["attribute", "group"], sort=False) if len(table) else ()
+    for (attribute, group), rows_of_group in by_group:
+        sizes = rows_of_group.set_index("part")
         subjects = [sizes.loc[part, "subjects"] for part in ("", *parts)]
         counts = subjects[0], sizes.loc["", "cases"], *subjects[1:]
         rows.append((f"{attribute}: {group}", *map(_count, counts)))
@@ -182,7 +185,7 @@ def _range(sizes: list[tuple[float, ...]]) -> str:
     """Return sizes of several files, axis by axis, from the least to the most; 2D and 3D apart."""
     texts = []
     for axes in sorted({len(size) for size in sizes}):
-        own = np.array([size for size in sizes if len(size) == axes])
-        spans = zip(own.min(axis=0), own.max(axis=0), strict=True)
+        same_axes = np.array([size for size in sizes if len(size) == axes])
+        spans = zip(same_axes.min(axis=0), same_axes.max(axis=0), strict=True)
         texts.append(" x ".join(f"{low:g}" if low == high else f"{low:g}-{high:g}" for low, high in spans))
     return listed(texts)

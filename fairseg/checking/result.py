@@ -1,4 +1,4 @@
-"""`fairseg.check`: what is there, before anything is computed, and what to do about it."""
+"""`fairseg.check`: files, tables and groups before anything is computed, and what to do about them."""
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -71,7 +71,7 @@ def check(
     case_column: str | None = None,
     subject_column: str | None = None,
 ) -> CheckResult:
-    """Say what is there before anything is computed, what is wrong with it, and what to do.
+    """Say what is there before anything is computed, what is wrong with it, and what to do about it.
 
     Give one of: a dataset in nnU-Net's raw layout with groups.csv, as `fairseg.training.train` and
     `fairseg.understand` take it; a table of scores or of cases, as `fairseg.audit` and `read_cohort` take it;
@@ -83,7 +83,7 @@ def check(
         predictions: folder of predicted masks.
         references: folder of reference masks.
         cohort: table of cases with the attributes. Of a dataset: groups.csv in it, unless given.
-        by: attributes that groups will be made of: what is wrong with these is no mere note.
+        by: attributes that groups will be made of: their faults are more than notes.
         bins: attribute -> edges that cut a numeric attribute.
         labels: as in `fairseg.evaluate`, like the next three.
         prediction_labels: the same of the predictions, where these have other values.
@@ -92,7 +92,7 @@ def check(
         split: table with the columns subject and part. None: a column of the table whose levels are such as
             "train" and "test", or that is called "fold", says so.
         metric: of a table of scores, the column to judge by.
-        options: how tables differ from what is read without being told.
+        options: how tables differ from what is read by default.
         wide: of a table of scores, its columns of scores, one a label.
         percent: of a table of scores, whether shares are percentages.
         num_workers: processes that read files.
@@ -111,7 +111,7 @@ def check(
     >>> result.exit_code, result.findings["kind"].tolist()
     (1, ['alike', 'small_groups'])
     """
-    asked = gather.Asked(
+    check_options = gather.CheckOptions(
         by=(by,) if isinstance(by, str) else tuple(by),
         bins=dict(bins or {}),
         labels=labels,
@@ -120,7 +120,7 @@ def check(
         spacing=spacing,
         split=split,
         metric=metric,
-        options=with_columns(options, case_column, subject_column),
+        table_options=with_columns(options, case_column, subject_column),
         wide=wide,
         percent=percent,
         num_workers=num_workers,
@@ -130,14 +130,20 @@ def check(
     if (data is None) == (folders == (None, None)) or (None in folders and data is None):
         raise ValueError("check needs data, or predictions and references: one of the two")
     if data is None:
-        seen = gather.from_folders(Path(str(predictions)), Path(str(references)), cohort, asked)
+        state = gather.from_folders(Path(str(predictions)), Path(str(references)), cohort, check_options)
     elif isinstance(data, str | Path) and Path(data).is_dir():
-        seen = gather.from_dataset(Path(data), cohort, asked)
+        state = gather.from_dataset(Path(data), cohort, check_options)
     else:
         if cohort is not None:
             raise ValueError("cohort goes with folders of masks: a table of scores has the attributes itself")
-        seen = gather.from_table(data, asked)
-    details = tuple(sorted(seen.findings, key=lambda one: SEVERITIES.index(one.severity)))
+        state = gather.from_table(data, check_options)
+    details = tuple(sorted(state.findings, key=lambda finding: SEVERITIES.index(finding.severity)))
     return CheckResult(
-        details, tuple(seen.files), seen.names, seen.groups, seen.numbers, seen.subjects, seen.cases
+        details,
+        tuple(state.files),
+        state.names,
+        state.groups,
+        state.numbers,
+        state.subjects,
+        state.cases,
     )

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from fairseg.checking.findings import Finding, Severity, found
+from fairseg.checking.findings import Finding, Severity, finding
 from fairseg.cohort.columns import DISTANCES, VOXELS, title
 from fairseg.cohort.groups import Groups
 from fairseg.metrics.fairness import Floats
@@ -14,7 +14,7 @@ from fairseg.statistics.score_checks import duplicate_rows, scale_ratios
 
 
 def score_findings(scores: Scores, by: Sequence[str], known: Collection[str]) -> list[Finding]:
-    """Return what is to be known of scores.
+    """Return the findings on scores.
 
     Args:
         scores: of one model.
@@ -23,30 +23,30 @@ def score_findings(scores: Scores, by: Sequence[str], known: Collection[str]) ->
     """
     findings: list[Finding] = []
     for note in (note for note in scores.notes if note not in known):
-        findings += found("read_otherwise", Severity.NOTE, scores.file or "scores", [note], reason=note)
+        findings += finding("read_otherwise", Severity.NOTE, scores.file or "scores", [note], reason=note)
     columns = {name: structure_scores(scores, name) for name in scores.metrics}
     names = subject_names(scores)
     sets = duplicate_rows(np.column_stack(list(columns.values())))
-    same = [" = ".join(names[row] for row in rows) for rows in sets]
-    findings += found("same_scores", Severity.WARNING, "subject", same, subjects=sum(map(len, sets)))
-    findings += found(
+    repeated = [" = ".join(names[row] for row in rows) for rows in sets]
+    findings += finding("same_scores", Severity.WARNING, "subject", repeated, subjects=sum(map(len, sets)))
+    findings += finding(
         "skipped", Severity.WARNING, "scores", scores.reasons, reasons=list(scores.reasons.values())
     )
     table, main = scores.table, scores.metrics[0]
-    called = scores.title if main == "dice" else title(main)
+    metric_title = scores.title if main == "dice" else title(main)
     absent = table[list(VOXELS)].eq(0).all(axis=1) if set(VOXELS) <= set(table) else False
-    lacks = table.assign(lacks=table[main].isna() & ~absent).groupby("subject", sort=False)["lacks"]
-    whole, some = lacks.all(), lacks.any()
-    every = {"subjects": len(some)}
-    severity = (
-        Severity.ERROR if whole.all() else Severity.WARNING
-    )  # an audit refuses a column without numbers
-    findings += found("unscored", severity, called, whole.index[whole], **every)
-    findings += found("no_score", Severity.NOTE, called, some.index[some & ~whole], **every)
+    no_value = table.assign(lacks=table[main].isna() & ~absent).groupby("subject", sort=False)["lacks"]
+    whole, partly = no_value.all(), no_value.any()
+    facts = {"subjects": len(partly)}
+    # An audit refuses a column without numbers.
+    severity = Severity.ERROR if whole.all() else Severity.WARNING
+    findings += finding("unscored", severity, metric_title, whole.index[whole], **facts)
+    findings += finding("no_score", Severity.NOTE, metric_title, partly.index[partly & ~whole], **facts)
     labels = set(scores.labels)
-    of_case = table.groupby("case", sort=False)["label"].agg(set)
-    lacking = [f"{case} ({', '.join(sorted(labels - own))})" for case, own in of_case.items() if labels - own]
-    findings += found("no_row_of_label", Severity.WARNING, "label", lacking)
+    by_case = table.groupby("case", sort=False)["label"]
+    absent_of = {str(case): labels - set(present) for case, present in by_case}
+    lacking = [f"{case} ({', '.join(sorted(absent))})" for case, absent in absent_of.items() if absent]
+    findings += finding("no_row_of_label", Severity.WARNING, "label", lacking)
     return findings + list(_scales(scores, columns, by))
 
 
@@ -59,8 +59,8 @@ def _scales(scores: Scores, columns: Mapping[str, Floats], by: Sequence[str]) ->
             continue  # the table's own findings say so
         ids = membership(scores, groups).ids
         for name in (name for name in DISTANCES if name in columns):
-            for one in scale_ratios(columns[name], ids, columns.get("dice")):
-                pair = [groups.names[one.larger], groups.names[one.smaller]]
-                yield from found(
-                    "scale", Severity.WARNING, attribute, pair, title=title(name), ratio=one.ratio
+            for scale in scale_ratios(columns[name], ids, columns.get("dice")):
+                pair = [groups.names[scale.larger], groups.names[scale.smaller]]
+                yield from finding(
+                    "scale", Severity.WARNING, attribute, pair, title=title(name), ratio=scale.ratio
                 )

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fairseg.checking.findings import Finding, Severity, found, refused
+from fairseg.checking.findings import Finding, Severity, finding, refusal
 from fairseg.cohort.attributes import attribute_names, check_attributes, read_attribute, read_subjects
 from fairseg.cohort.groups import Groups
-from fairseg.cohort.levels import alike, perhaps_missing, said_missing
+from fairseg.cohort.levels import alike, na_options, perhaps_missing
 from fairseg.cohort.reading import CleanTable
 from fairseg.cohort.short_names import short_names
 
@@ -21,15 +21,16 @@ _PARTS = (
     frozenset(("test", "testing", "ts", "holdout", "hold-out", "held-out")),
 )
 _FOLDS = ("fold", "folds")
+_Row = tuple[Any, ...]  # of a table of groups or of numbers
 
 
 def cell_findings(read: CleanTable) -> list[Finding]:
-    """Return what the reader of a table took otherwise than it stands there."""
+    """Return the findings on cells that the reader of a table changed."""
     findings: list[Finding] = []
     for column, cells in read.odd.items():
-        findings += found("odd_cells", Severity.WARNING, column, cells)
+        findings += finding("odd_cells", Severity.WARNING, column, cells)
     for change in read.changes:
-        findings += found("read_otherwise", Severity.NOTE, read.where, [change], reason=change)
+        findings += finding("read_otherwise", Severity.NOTE, read.where, [change], reason=change)
     return findings
 
 
@@ -55,15 +56,15 @@ def table_findings(
     parts: str = "",
     files: Collection[str] | None = None,
 ) -> tuple[list[Finding], pd.DataFrame, pd.DataFrame]:
-    """Return what is to be known of a table, the sizes of its groups, and its numbers.
+    """Return the findings on a table, the sizes of its groups, and its numbers.
 
     Args:
         table: as from `read_cohort`: case, subject, attributes.
-        by: attributes that groups will be made of; others are looked at more leniently.
+        by: attributes that groups will be made of; with others the check is more lenient.
         bins: attribute -> edges.
         part_of: case -> part of a split; empty if there is none.
         parts: the column or file that says so.
-        files: cases that there are files of, where files are looked at: groups are of those rows.
+        files: cases that have files, where files are checked: groups are of those rows.
 
     Returns:
         Findings; groups, with the columns attribute, group, part, subjects, cases; numbers, with the columns
@@ -71,29 +72,29 @@ def table_findings(
     """
     findings: list[Finding] = []
     for names in alike(table["subject"].unique(), initials=False):
-        findings += found("alike", Severity.WARNING, "subject", names)
+        findings += finding("alike", Severity.WARNING, "subject", names)
     of_part = [part_of.get(case, "") for case in table["case"]]
     findings += leaks(table["subject"], of_part, parts)
     table = with_files(table, files)
     of_part = [part_of.get(case, "") for case in table["case"]]
-    sizes: list[dict[str, Any]] = []
-    numbers: list[dict[str, Any]] = []
-    asked: tuple[str, ...] = ()
+    sizes: list[_Row] = []
+    numbers: list[_Row] = []
+    chosen: tuple[str, ...] = ()
     for name in dict.fromkeys(by):
         try:
             check_attributes([name], table, "the table")
-            asked += (name,)
+            chosen += (name,)
         except ValueError as error:
-            findings += refused(name, error)
+            findings += refusal(name, error)
     for name in attribute_names(table):
-        own, counted, measured = _attribute(
-            table, str(name), asked=asked == (name,), bins=bins, of_part=of_part
+        more, counted, measured = _attribute(
+            table, str(name), chosen=chosen == (name,), bins=bins, of_part=of_part
         )
         if str(name) != parts:
-            findings, sizes, numbers = findings + own, sizes + counted, numbers + measured
-    if len(asked) > 1:
-        own, counted = _groups(table, asked, asked=True, bins=bins, of_part=of_part)
-        findings, sizes = findings + own, sizes + counted
+            findings, sizes, numbers = findings + more, sizes + counted, numbers + measured
+    if len(chosen) > 1:
+        more, counted = _groups(table, chosen, chosen=True, bins=bins, of_part=of_part)
+        findings, sizes = findings + more, sizes + counted
     return (
         findings,
         pd.DataFrame(sizes, columns=["attribute", "group", "part", "subjects", "cases"]),
@@ -102,7 +103,7 @@ def table_findings(
 
 
 def with_files(table: pd.DataFrame, files: Collection[str] | None) -> pd.DataFrame:
-    """Return the rows that there are files of; all where none is, or where no files are looked at."""
+    """Return the rows that have files; all rows if none has, or if no files are checked."""
     rows = table if files is None else table[table["case"].isin(list(files))]
     return table if rows.empty else rows
 
@@ -114,39 +115,37 @@ def leaks(subjects: Iterable[str], of_part: Sequence[str], where: str) -> list[F
         if part:
             homes.setdefault(subject, {})[part] = None
     both = [f"{subject} ({', '.join(parts)})" for subject, parts in homes.items() if len(parts) > 1]
-    return found("several_parts", Severity.ERROR, where, both)
+    return finding("several_parts", Severity.ERROR, where, both)
 
 
 def _attribute(
     table: pd.DataFrame,
     name: str,
     *,
-    asked: bool,
+    chosen: bool,
     bins: Mapping[str, Sequence[float]],
     of_part: Sequence[str],
-) -> tuple[list[Finding], list[dict[str, Any]], list[dict[str, Any]]]:
+) -> tuple[list[Finding], list[_Row], list[_Row]]:
     """Return findings on one attribute, the sizes of its groups, and its numbers."""
-    one = table.drop_duplicates(["subject", name])[name]
-    read = read_attribute(name, one)
-    measured: list[dict[str, Any]] = []
+    column = table.drop_duplicates(["subject", name])[name]
+    read = read_attribute(name, column)
+    measured: list[_Row] = []
     if read.numbers is not None:
-        known = read.numbers[~np.isnan(read.numbers)]
-        figures = (known.size, known.min(), np.median(known), known.max())
-        measured = [
-            dict(zip(("attribute", "known", "least", "median", "most"), (name, *figures), strict=True))
-        ]
-        if not asked and name not in bins:
+        present = read.numbers[~np.isnan(read.numbers)]
+        figures = (present.size, present.min(), np.median(present), present.max())
+        measured = [(name, *figures)]
+        if not chosen and name not in bins:
             return [], [], measured
     findings: list[Finding] = []
     if read.numbers is None:
         unsaid = perhaps_missing(read.levels)
-        findings += found("perhaps_missing", Severity.WARNING, name, unsaid, option=said_missing(unsaid))
+        findings += finding("perhaps_missing", Severity.WARNING, name, unsaid, option=na_options(unsaid))
         for names in alike(read.levels):
-            findings += found("alike", Severity.WARNING, name, names)
-    if read.kind == "identifier" and not asked:
+            findings += finding("alike", Severity.WARNING, name, names)
+    if read.kind == "identifier" and not chosen:
         note = Finding("identifier", Severity.NOTE, name, facts={"levels": len(read.levels)})
         return [*findings, note], [], measured
-    more, sizes = _groups(table, (name,), asked=asked, bins=bins, of_part=of_part)
+    more, sizes = _groups(table, (name,), chosen=chosen, bins=bins, of_part=of_part)
     return findings + more, sizes, measured
 
 
@@ -154,45 +153,43 @@ def _groups(
     table: pd.DataFrame,
     names: tuple[str, ...],
     *,
-    asked: bool,
+    chosen: bool,
     bins: Mapping[str, Sequence[float]],
     of_part: Sequence[str],
-) -> tuple[list[Finding], list[dict[str, Any]]]:
+) -> tuple[list[Finding], list[_Row]]:
     """Return findings on the groups that attributes make, and the sizes of the groups in each part."""
-    called = " x ".join(names)
+    title = " x ".join(names)
     try:
         groups = Groups.from_table(table, by=names, bins={name: bins[name] for name in names if name in bins})
     except ValueError as error:
-        return refused(called, error, Severity.ERROR if asked else Severity.NOTE), []
+        return refusal(title, error, Severity.ERROR if chosen else Severity.NOTE), []
     ids = groups.encode(table)
     subjects = read_subjects(table, ids, len(groups))
     findings: list[Finding] = []
     several = table.groupby("subject")["case"].nunique().gt(1).sum()
-    if subjects.shared and (
-        asked or 2 * len(subjects.shared) <= several
-    ):  # else it is of images, as a phase is
-        findings += found("several_groups", Severity.WARNING, called, subjects.shared)
-    unknown = [subjects.names[place] for place, group in subjects.members if group < 0]
+    # An attribute that differs within most subjects is of images, as a phase is.
+    if subjects.shared and (chosen or 2 * len(subjects.shared) <= several):
+        findings += finding("several_groups", Severity.WARNING, title, subjects.shared)
+    unknown = [subjects.names[subject] for subject, group in subjects.members if group < 0]
     if unknown:
-        many = asked and len(unknown) > _MANY * len(subjects.names)
+        many = chosen and len(unknown) > _MANY * len(subjects.names)
         severity = Severity.WARNING if many else Severity.NOTE
-        findings += found("unknown_group", severity, called, unknown, subjects=len(subjects.names))
+        findings += finding("unknown_group", severity, title, unknown, subjects=len(subjects.names))
     rows = pd.DataFrame({"group": ids, "part": of_part, "subject": table["subject"], "case": table["case"]})
     parts = [part for part in dict.fromkeys(of_part) if part]
     names_of = short_names(groups)
     sizes, small, absent = [], [], []
     for group, name in enumerate(names_of):
-        mine = rows[rows["group"] == group]
+        in_group = rows[rows["group"] == group]
         for part in ("", *parts):
-            own = mine[mine["part"] == part] if part else mine
-            number = own["subject"].nunique()
-            about = (called, name, part, number, own["case"].nunique())
-            sizes.append(dict(zip(("attribute", "group", "part", "subjects", "cases"), about, strict=True)))
+            in_part = in_group[in_group["part"] == part] if part else in_group
+            number = in_part["subject"].nunique()
+            sizes.append((title, name, part, number, in_part["case"].nunique()))
             if part and not number:
                 absent.append(f"{name} in {part}")
-        if mine["subject"].nunique() < LEAST:
-            small.append(f"{name} ({mine['subject'].nunique()})")
-    findings += found("small_groups", Severity.WARNING if asked else Severity.NOTE, called, small)
+        if in_group["subject"].nunique() < LEAST:
+            small.append(f"{name} ({in_group['subject'].nunique()})")
+    findings += finding("small_groups", Severity.WARNING if chosen else Severity.NOTE, title, small)
     if len(parts) > 1:
-        findings += found("absent_in_part", Severity.WARNING if asked else Severity.NOTE, called, absent)
+        findings += finding("absent_in_part", Severity.WARNING if chosen else Severity.NOTE, title, absent)
     return findings, sizes

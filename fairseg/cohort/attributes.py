@@ -55,8 +55,8 @@ class Attribute:
     @property
     def strays(self) -> list[str]:
         """Levels that are no numbers, where most are: perhaps a slip in a numeric column."""
-        others = [level for level in self.levels if not is_number(level)]
-        return others if 2 * len(others) < len(self.levels) else []
+        not_numbers = [level for level in self.levels if not is_number(level)]
+        return not_numbers if 2 * len(not_numbers) < len(self.levels) else []
 
 
 def read_attribute(name: str, values: "Sequence[Any] | pd.Series[Any]") -> Attribute:
@@ -89,8 +89,8 @@ def read_attribute(name: str, values: "Sequence[Any] | pd.Series[Any]") -> Attri
         codes = np.where(missing, -1, np.searchsorted(distinct, np.where(missing, distinct[0], numbers)))
         return Attribute(name, numbers, codes.astype(np.int64), ())
     text, levels = levels_of(values)
-    place = {level: code for code, level in enumerate(levels)} | {None: -1}
-    return Attribute(name, None, np.array([place[level] for level in text], dtype=np.int64), levels)
+    code_of = {level: code for code, level in enumerate(levels)} | {None: -1}
+    return Attribute(name, None, np.array([code_of[level] for level in text], dtype=np.int64), levels)
 
 
 @dataclass(frozen=True)
@@ -112,8 +112,8 @@ class Subjects:
     @property
     def shared(self) -> list[str]:
         """Subjects in more than one group, which break the independence that tests ask for."""
-        number = np.bincount(self.members[:, 0], minlength=len(self.names))
-        return [self.names[place] for place in np.flatnonzero(number > 1)]
+        num_groups = np.bincount(self.members[:, 0], minlength=len(self.names))
+        return [self.names[index] for index in np.flatnonzero(num_groups > 1)]
 
     def attribute(self, table: pd.DataFrame, name: str) -> tuple[Attribute, list[str]]:
         """Read an attribute of the subjects from that of their cases.
@@ -130,16 +130,16 @@ class Subjects:
         """
         frame = pd.DataFrame({"subject": self.rows, "value": table[name].array}).drop_duplicates()
         column = read_attribute(name, frame["value"])
-        place = frame["subject"].to_numpy()[column.known]
-        code = column.codes[column.known]
-        pairs = np.unique(np.stack([place, code], axis=1), axis=0)
+        subject = frame["subject"].to_numpy()[column.known]
+        codes_of_known = column.codes[column.known]
+        pairs = np.unique(np.stack([subject, codes_of_known], axis=1), axis=0)
         disagree = np.flatnonzero(np.bincount(pairs[:, 0], minlength=len(self.names)) > 1)
         codes = np.full(len(self.names), -1, dtype=np.int64)
-        codes[place] = code
+        codes[subject] = codes_of_known
         numbers = None
         if column.numbers is not None:
             numbers = np.full(len(self.names), np.nan)
-            numbers[place] = column.numbers[column.known]
+            numbers[subject] = column.numbers[column.known]
         attribute = Attribute(name, numbers, codes, column.levels)
         return attribute, [self.names[subject] for subject in disagree]
 
@@ -171,18 +171,18 @@ def read_subjects(table: pd.DataFrame, ids: npt.ArrayLike, num_groups: int) -> S
     if not named:
         has = ", ".join(map(str, table.columns))
         raise ValueError(f"table must have a column 'subject' or 'case', got {has}")
-    who: list[str | None] = each(cell_text, cells_of(table[named[0]]))
-    if not all(who) and len(named) > 1:
-        case = each(cell_text, cells_of(table[named[1]]))
-        who = [subject or own for subject, own in zip(who, case, strict=True)]
-    if None in who:
-        raise ValueError(f"table must name the {named[-1]} of every row, got none in row {who.index(None)}")
-    rows, names = pd.factorize(np.array(who, dtype=object))
+    names: list[str | None] = each(cell_text, cells_of(table[named[0]]))
+    if not all(names) and len(named) > 1:
+        cases = each(cell_text, cells_of(table[named[1]]))
+        names = [subject or case for subject, case in zip(names, cases, strict=True)]
+    if None in names:
+        raise ValueError(f"table must name the {named[-1]} of every row, got none in row {names.index(None)}")
+    rows, unique = pd.factorize(np.array(names, dtype=object))
     members = np.unique(np.stack([rows, groups.astype(np.int64)], axis=1), axis=0)
-    known = np.zeros(len(names), dtype=bool)
-    known[members[members[:, 1] >= 0, 0]] = True
-    members = members[(members[:, 1] >= 0) | ~known[members[:, 0]]]
-    return Subjects(tuple(names), rows.astype(np.int64), members)
+    has_group = np.zeros(len(unique), dtype=bool)
+    has_group[members[members[:, 1] >= 0, 0]] = True
+    members = members[(members[:, 1] >= 0) | ~has_group[members[:, 0]]]
+    return Subjects(tuple(unique), rows.astype(np.int64), members)
 
 
 def check_attributes(names: Iterable[str], table: pd.DataFrame, where: str) -> None:

@@ -48,25 +48,26 @@ def match_cases(cases: Iterable[str], predicted: Collection[str], true: Collecti
     """
     rows = list(cases)
     files = dict(zip(_SIDES, (set(predicted), set(true)), strict=True))
-    both, known = files["prediction"] & files["reference"], set(rows)
-    there = files["prediction"] | files["reference"]
-    half = there - both
+    both, in_table = files["prediction"] & files["reference"], set(rows)
+    either = files["prediction"] | files["reference"]
+    one_side = either - both
     return MatchedCases(
         [case for case in rows if case in both],
-        sorted(both - known),
-        {case: next(side for side in _SIDES if case not in files[side]) for case in rows if case in half},
-        [case for case in rows if case not in there],
-        {side: sorted(files[side] - both - known) for side in _SIDES},
+        sorted(both - in_table),
+        {case: next(side for side in _SIDES if case not in files[side]) for case in rows if case in one_side},
+        [case for case in rows if case not in either],
+        {side: sorted(files[side] - both - in_table) for side in _SIDES},
     )
 
 
 def files_as_cases(
     predicted: Mapping[str, Path], true: Mapping[str, Path], cases: Iterable[str]
 ) -> tuple[dict[str, Path], dict[str, Path], list[str]]:
-    """Return files by their case where all of a folder are named as a case with one ending, and notes.
+    """Return the files by case where all names of a folder are a case and the same ending, and notes.
 
-    As predictions `p01_pred`, references `p01_gt`, `p01_0000`, or Slicer's `p01.seg`. Where a case has a file
-    of its very name, or some file ends otherwise, they stay as they are; and so do those of BIDS.
+    Such names are `p01_pred` of predictions, `p01_gt` or `p01_0000` of references, and Slicer's `p01.seg`.
+    The names stay as they are where a case has a file of its very name, where some file ends otherwise, and
+    in BIDS.
 
     Args:
         predicted: name -> file, of predictions.
@@ -83,23 +84,23 @@ def files_as_cases(
     if all(any(case in files for case in cases) for files in (predicted, true)):
         return dict(predicted), dict(true), []
     known = {spelling for case in cases for spelling in (case, *_spellings(case))}
-    ends = [_ending(files, known) for files in (predicted, true)]
-    if ends[0] == ends[1] and next(iter(true), "").startswith(_BIDS):
-        ends = ["", ""]  # a row stands for all files of a person
+    endings = [_ending(files, known) for files in (predicted, true)]
+    if endings[0] == endings[1] and next(iter(true), "").startswith(_BIDS):
+        endings = ["", ""]  # a row stands for all files of a person
     named = [
         {name.removesuffix(end): path for name, path in files.items()}
-        for files, end in zip((predicted, true), ends, strict=True)
+        for files, end in zip((predicted, true), endings, strict=True)
     ]
-    notes = [f"{side}s are named CASE{end}" for side, end in zip(_SIDES, ends, strict=True) if end]
+    notes = [f"{side}s are named CASE{end}" for side, end in zip(_SIDES, endings, strict=True) if end]
     return named[0], named[1], notes
 
 
 def _ending(files: Collection[str], known: Collection[str]) -> str:
-    """Return what all names of files have after that of a case; "" if they have nothing like it."""
+    """Return the ending that all names of files have after the name of a case; "" if there is none."""
     first = "" if any(case in files for case in known) else next(iter(files), "")
-    for place in range(len(first) - 1, 0, -1):
-        end = first[place:]
-        if first[:place] in known and not end[0].isalnum() and all(name.endswith(end) for name in files):
+    for size in range(len(first) - 1, 0, -1):
+        end = first[size:]
+        if first[:size] in known and not end[0].isalnum() and all(name.endswith(end) for name in files):
             return end if 2 * sum(name.removesuffix(end) in known for name in files) > len(files) else ""
     return ""
 
@@ -107,9 +108,9 @@ def _ending(files: Collection[str], known: Collection[str]) -> str:
 def cases_as_files(table: pd.DataFrame, files: Collection[str]) -> tuple[pd.DataFrame, list[str]]:
     """Return the cohort with its cases named as the files are, and notes on what was renamed.
 
-    A case that has no file is looked for without a file's extension, without nnU-Net's number of a channel,
-    as a whole number (`1` for `1.0`, and the reverse; `1` for the only file of this number, `00001`), without
-    the folders of a path, and with and without `sub-`. A row of a person of BIDS
+    If a case has no file, other spellings are tried: without the extension of a file, without nnU-Net's
+    number of a channel, as a whole number (`1` for `1.0`, and the reverse; `1` for the only file of this
+    number, `00001`), without the folders of a path, and with and without `sub-`. A row for a person of BIDS
     (`sub-01`) stands for all files `sub-01_...`.
 
     Args:
@@ -121,19 +122,19 @@ def cases_as_files(table: pd.DataFrame, files: Collection[str]) -> tuple[pd.Data
     for case in map(str, table.index):
         spellings = () if case in files else (*_spellings(case), *numbered.get(case.lstrip("0"), ()))
         name = next((one for one in spellings if one in files), case)
-        if name != case and name not in table.index:
+        if name in table.index:
+            name = case
+        if name != case:
             renamed.append(f"{case} ({name})")
-            names.append(name)
-        else:
-            names.append(case)
-    # Two rows that come to one name stay as they were: which is meant, nobody can tell.
-    number = Counter(names)
-    plain = [case if number[name] > 1 else name for case, name in zip(table.index, names, strict=True)]
-    table = table.set_axis(pd.Index(plain, name="case"))
+        names.append(name)
+    # Two rows that would get the same name keep their own: nobody can tell which is meant.
+    uses = Counter(names)
+    unique = [case if uses[name] > 1 else name for case, name in zip(table.index, names, strict=True)]
+    table = table.set_axis(pd.Index(unique, name="case"))
     notes: list[str] = []
     if renamed:
         notes.append(NamingNote(f"{counted(len(renamed), 'case')} found by another spelling", renamed))
-    return _of_all_files(table, files, notes)
+    return _expand_persons(table, files, notes)
 
 
 def cohort_as_files(cohort: pd.DataFrame, files: Collection[str]) -> pd.DataFrame:
@@ -150,7 +151,7 @@ def cohort_as_files(cohort: pd.DataFrame, files: Collection[str]) -> pd.DataFram
 
 
 def hint_of_capitals(cases: Iterable[str], files: Collection[str]) -> str:
-    """Return what to say of cases whose files differ in capitals only; "" if there are none."""
+    """Return a hint at cases whose files differ in capitals only; "" if there are none."""
     by_letters = {name.lower(): name for name in files}
     pairs = [
         f"{case} and {by_letters[str(case).lower()]}" for case in cases if str(case).lower() in by_letters
@@ -158,10 +159,10 @@ def hint_of_capitals(cases: Iterable[str], files: Collection[str]) -> str:
     return f"; capitals differ: {listed(pairs)}" if pairs else ""
 
 
-def hint_of_column(cohort: pd.DataFrame, files: Collection[str], way_out: str = "") -> str:
-    """Return what to say of a column of a cohort that names files, where `case` does not; "" of none.
+def hint_of_column(cohort: pd.DataFrame, files: Collection[str], remedy: str = "") -> str:
+    """Return a hint at a column of a cohort that names the files, where `case` does not; "" if none does.
 
-    `way_out` is what to do, by default the option of the commands.
+    `remedy` is what to do about it, by default the option of the commands.
 
     >>> table = pd.DataFrame({"case": ["1", "2"], "Image Index": ["a.png", "b.png"]})
     >>> hint_of_column(table, ["a", "b", "c"])
@@ -169,14 +170,14 @@ def hint_of_column(cohort: pd.DataFrame, files: Collection[str], way_out: str = 
     """
     for name in cohort.columns.drop("case"):
         cells = [cell for cell in cohort[name].unique() if isinstance(cell, str)]
-        if sum(any(one in files for one in _spellings(cell)) for cell in cells) > len(cells) / 2:
-            out = way_out or f"--case-column {shlex.quote(str(name))}"
-            return f"; the column {str(name)!r} names files: {out}"
+        if sum(any(spelling in files for spelling in _spellings(cell)) for cell in cells) > len(cells) / 2:
+            remedy = remedy or f"--case-column {shlex.quote(str(name))}"
+            return f"; the column {str(name)!r} names files: {remedy}"
     return ""
 
 
-def names_apart(cohort: pd.DataFrame, files: Collection[str]) -> str:
-    """Return what to say of a cohort and files that have no case in common."""
+def hint_of_no_match(cohort: pd.DataFrame, files: Collection[str]) -> str:
+    """Return what an error says of a cohort and files that have no case in common."""
     cases = cohort["case"].tolist()
     return (
         f"the table has {listed(cases, 3)}, the files are {listed(sorted(files), 3)}"
@@ -185,7 +186,7 @@ def names_apart(cohort: pd.DataFrame, files: Collection[str]) -> str:
 
 
 def _by_number(files: Collection[str]) -> dict[str, tuple[str, ...]]:
-    """Return number, without leading zeros -> the file that is named so, where it is the only one."""
+    """Return the number without leading zeros -> its file, where only one file has this number."""
     of_number: dict[str, list[str]] = {}
     for name in files:
         if name.isdecimal():
@@ -207,7 +208,7 @@ def _spellings(case: str) -> Iterable[str]:
         yield bare.removeprefix(_BIDS)
 
 
-def _of_all_files(
+def _expand_persons(
     table: pd.DataFrame, files: Collection[str], notes: list[str]
 ) -> tuple[pd.DataFrame, list[str]]:
     """Return the table with a row for each file of a person of BIDS."""

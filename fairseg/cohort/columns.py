@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 OVERALL = "Overall"  # what tables call the mean over the labels of a subject
-LARGEST = 1e12  # of a distance, volume or count; what is beyond is damage, and its square no number
+LARGEST = 1e12  # of a distance, volume or count; a larger one is damaged data, and its square overflows
 
 
 class Metric(NamedTuple):
@@ -49,7 +49,7 @@ HD95 = ("hd95", "hd95_pooled")  # the larger of the two directed percentiles; me
 DISTANCES = tuple(name for name, metric in METRICS.items() if metric.unit)
 TOLERANT = ("nsd", "nsd_area")  # of surface voxels, and of surface area, within a tolerance
 SHARES = tuple(name for name, metric in METRICS.items() if metric.limits == (0.0, 1.0))  # higher is better
-MEASURED = (*DISTANCES, *TOLERANT)  # what hangs on the unit of length
+MEASURED = (*DISTANCES, *TOLERANT)  # depend on the unit of length
 
 VOXELS = ("prediction_voxels", "reference_voxels")
 VOLUMES = ("prediction_ml", "reference_ml")
@@ -57,12 +57,12 @@ LESIONS = ("prediction_lesions", "reference_lesions")
 SIZES = (*VOXELS, *VOLUMES, *LESIONS)
 UNIT = "distance_unit"  # "mm" or "px", of every row
 SKIPPED = "skipped"  # why a case has no scores
-NOTE = "note"  # what is to be known of a case
-IN_PIXELS = "distances in pixels, not in mm as of the other cases, left out"  # such a note
+NOTE = "note"  # what a reader must know of a case
+IN_PIXELS = "distances in pixels, not in mm as of the other cases, left out"  # a note
 NO_ATTRIBUTES = ("case", "subject", "label", *METRICS, *SIZES, UNIT, SKIPPED, NOTE)
 _SPACING = re.compile(r"(pixel|voxel)?spacing(mm)?[xyz]?(mm)?")  # of files, which `--spacing` names
 # What people call a metric; case, blanks and marks between words do not count.
-_CALLED = {
+_METRIC_OF_NAME = {
     **{name.replace("_", ""): name for name in METRICS},
     "dsc": "dice",
     "dicescore": "dice",
@@ -85,7 +85,7 @@ _CALLED = {
     "lesionwisedice": "lesion_dice",
     "lesionsensitivity": "lesion_recall",
 }
-# What people call the columns that say what a row is of.
+# What people call the columns that identify a row.
 _ROLES = {
     "case": ("caseid",),
     "subject": ("subjectid", "patient", "patientid", "participant", "participantid"),
@@ -94,23 +94,22 @@ _ROLES = {
 
 
 def title(metric: str, unit: str = "mm") -> str:
-    """Return what a metric is called, with the unit of its distances.
+    """Return the title of a metric, with the unit of its distances.
 
     >>> title("dice"), title("hd"), title("hd", "px")
     ('DSC', 'HD (mm)', 'HD (px)')
     """
-    about = METRICS[metric]
-    return f"{about.title} ({unit})" if about.unit else about.title
+    name = METRICS[metric].title
+    return f"{name} ({unit})" if METRICS[metric].unit else name
 
 
 def metric_of(column: str) -> str | None:
-    """Return the metric that a column is called after; None if there is none.
+    """Return the metric that a column is named after; None if there is none.
 
     >>> [metric_of(name) for name in ("Dice", "DSC", "HD (mm)", "hd95_px", "Volume error", "age")]
     ['dice', 'dice', 'hd', 'hd95', 'volume_error', None]
     """
-    name, _ = _read(column)
-    return name
+    return _metric_and_unit(column)[0]
 
 
 def unit_of(column: str) -> str | None:
@@ -119,13 +118,13 @@ def unit_of(column: str) -> str | None:
     >>> unit_of("HD (mm)"), unit_of("hd95_px"), unit_of("hd")
     ('mm', 'px', None)
     """
-    return _read(column)[1]
+    return _metric_and_unit(column)[1]
 
 
 def roles_of(columns: Iterable[str], roles: Iterable[str] = tuple(_ROLES)) -> dict[str, str]:
-    """Return column -> "case", "subject" or "label", of those that are called so in other words.
+    """Return column -> "case", "subject" or "label", for columns that have another name for it.
 
-    Where a column has the very name, no other is taken. `ID` is the subject if nothing else names a person.
+    A column of the very name takes precedence. `ID` is the subject if nothing else names a person.
 
     Raises:
         ValueError: two columns could be one of them.
@@ -134,16 +133,16 @@ def roles_of(columns: Iterable[str], roles: Iterable[str] = tuple(_ROLES)) -> di
     ({'patient_id': 'subject', 'Structure': 'label'}, {'ID': 'subject'}, {})
     """
     plain = {column: _plain(column) for column in columns}
-    found: dict[str, str] = {}
+    role_of: dict[str, str] = {}
     for role in roles:
         words = (role, *_ROLES[role])
         called = [] if role in plain else [name for name, word in plain.items() if word in words]
         if len(called) > 1:
             raise ValueError(f"one column must be the {role}, got {' and '.join(called)}: name one {role!r}")
-        found |= dict.fromkeys(called, role)
-    if not {"case", "subject"} & {*plain, *found.values()}:
-        found |= dict.fromkeys([name for name, word in plain.items() if word == "id"][:1], "subject")
-    return found
+        role_of |= dict.fromkeys(called, role)
+    if not {"case", "subject"} & {*plain, *role_of.values()}:
+        role_of |= dict.fromkeys([name for name, word in plain.items() if word == "id"][:1], "subject")
+    return role_of
 
 
 def is_attribute(column: object) -> bool:
@@ -159,10 +158,10 @@ def _plain(column: str) -> str:
     return "".join(letter for letter in column.lower() if letter.isalnum())
 
 
-def _read(column: str) -> tuple[str | None, str | None]:
+def _metric_and_unit(column: str) -> tuple[str | None, str | None]:
     plain = _plain(column)
     for unit in ("", "mm", "px"):
-        name = _CALLED.get(plain.removesuffix(unit))
+        name = _METRIC_OF_NAME.get(plain.removesuffix(unit))
         if plain.endswith(unit) and name is not None and (not unit or METRICS[name].unit):
             return name, unit or None
     return None, None

@@ -96,14 +96,14 @@ class Groups:
     ) -> "Groups":
         """Collect the groups that occur in a table.
 
-        As in files, ages of DICOM (`061Y`) are years, and the few cells of a column of numbers that are none
-        are not known, which is logged.
+        As in files, ages of DICOM (`061Y`) become years, and the few cells of a column of numbers that are no
+        numbers become missing, which is logged.
 
         Args:
             table: pandas DataFrame or mapping of columns, one entry a case.
             by: an attribute, or several for their intersection. Only cells that occur become groups.
             bins: attribute -> increasing edges; `{"age": [50, 65]}` makes `age<50`, `50<=age<65` and
-                `age>=65`. There are no other bins: nothing is cut by quantiles behind your back.
+                `age>=65`. Nothing is cut by quantiles.
 
         Raises:
             ValueError: an attribute is not in the table, has only missing values, or is a measurement
@@ -111,22 +111,22 @@ class Groups:
                 subjects each, on average; bins do not increase or name no attribute.
         """
         if isinstance(table, str | Path):
-            read = f"Groups.from_table(fairseg.read_cohort({str(table)!r}), by={by!r})"
-            raise ValueError(f"table must be a DataFrame or a mapping of columns, got a path: type {read}")
+            call = f"Groups.from_table(fairseg.read_cohort({str(table)!r}), by={by!r})"
+            raise ValueError(f"table must be a DataFrame or a mapping of columns, got a path: type {call}")
         attributes = tuple(sorted({by} if isinstance(by, str) else set(by)))
         if not attributes:
             raise ValueError("by must name at least one attribute, got none")
         edges = {name: check_edges(name, values) for name, values in (bins or {}).items()}
-        if strange := edges.keys() - set(attributes):
-            raise ValueError(f"bins must be for attributes in by, got {', '.join(sorted(strange))}")
+        if extra := edges.keys() - set(attributes):
+            raise ValueError(f"bins must be for attributes in by, got {', '.join(sorted(extra))}")
         columns = _coded_levels(table, attributes, edges, {})
         ranks = []
-        for name, (codes, own) in zip(attributes, columns, strict=True):
-            levels = {level for level in own if level is not None}
+        for name, (codes, labels) in zip(attributes, columns, strict=True):
+            levels = {level for level in labels if level is not None}
             if not levels:
                 raise ValueError(f"attribute {name!r} must have a value in some row, got none")
             if name not in edges:
-                text = [own[code] for code in codes.tolist()]
+                text = [labels[code] for code in codes.tolist()]
                 check_is_no_measurement(name, levels, table, text)
             ranks.append(_ranks(name, levels, table[name], edges.get(name)))
         cells = {cell for cell in combined(columns)[1] if None not in cell}
@@ -181,8 +181,8 @@ class Groups:
         >>> Groups.from_table({"sex": ["F", "unknown", "M"]}, by="sex").perhaps_missing
         [('sex', ('unknown',))]
         """
-        found = [(name, perhaps_missing(levels)) for name, levels in self._levels()]
-        return [(name, names) for name, names in found if names]
+        suspects = [(name, perhaps_missing(levels)) for name, levels in self._levels()]
+        return [(name, names) for name, names in suspects if names]
 
     def _levels(self) -> list[tuple[str, tuple[str, ...]]]:
         """Return each attribute that is not cut into bins, and its levels."""
@@ -193,7 +193,7 @@ class Groups:
         ]
 
     def warn_of_levels(self) -> None:
-        """Log what is in `alike` and in `perhaps_missing`."""
+        """Log a warning for each entry of `alike` and of `perhaps_missing`."""
         for name, names in self.perhaps_missing:
             logger.warning(
                 "levels of %s that may mean 'not known' are groups of their own: %s. If they mean it, leave"
@@ -249,21 +249,20 @@ class Groups:
         if len(self.attributes) == 1 and not all(text is None or text in named for text in texts):
             return self._encode_table({self.attributes[0]: listed})  # levels that are in bins, or in no group
         ids = [UNKNOWN if text is None else named.get(text, UNKNOWN) for text in texts]
-        unseen = Counter(text for text in texts if text is not None and text not in named)
-        self._warn_of(unseen)
+        self._warn_of(Counter(text for text in texts if text is not None and text not in named))
         return np.array(ids, dtype=np.int64)
 
     def _encode_table(self, table: Table) -> npt.NDArray[np.int64]:
         number = {cell: position for position, cell in enumerate(self.cells)}
-        levels = zip(self.attributes, zip(*self.cells, strict=True), strict=True)
-        known = {name: frozenset(own) for name, own in levels}
-        which, cells = combined(_coded_levels(table, self.attributes, self.bins, known))
+        columns = zip(self.attributes, zip(*self.cells, strict=True), strict=True)
+        levels_of_attribute = {name: frozenset(column) for name, column in columns}
+        row_cell, cells = combined(_coded_levels(table, self.attributes, self.bins, levels_of_attribute))
         unseen: Counter[str] = Counter()
-        for cell, rows in zip(cells, np.bincount(which, minlength=len(cells)).tolist(), strict=True):
+        for cell, rows in zip(cells, np.bincount(row_cell, minlength=len(cells)).tolist(), strict=True):
             if None not in cell and cell not in number:
                 unseen[self._name(cell)] += rows
         self._warn_of(unseen)
-        return np.array([number.get(cell, UNKNOWN) for cell in cells], dtype=np.int64)[which]
+        return np.array([number.get(cell, UNKNOWN) for cell in cells], dtype=np.int64)[row_cell]
 
     def name(self, group: int) -> str:
         """Return the name of a group id; "unknown" for -1."""
@@ -285,10 +284,11 @@ class Groups:
         """
         if name in self.names:
             return self.names.index(name)
-        names = [sorted(known.split(", ")) for known in self.names]
-        if sorted(str(name).split(", ")) not in names:
-            raise ValueError(not_among("group", name, self.names, between="; "))
-        return names.index(sorted(str(name).split(", ")))
+        parts = sorted(str(name).split(", "))
+        for group, other in enumerate(self.names):
+            if sorted(other.split(", ")) == parts:
+                return group
+        raise ValueError(not_among("group", name, self.names, between="; "))
 
     def counts(self, ids: Vector) -> npt.NDArray[np.int64]:
         """Return how many ids or names each group has, int64 (G,); unknown ones are not counted.
@@ -297,16 +297,16 @@ class Groups:
         >>> groups.counts([0, 0, 1, -1]), groups.counts(["M", None, "M"])
         (array([2, 1]), array([0, 2]))
         """
-        given = read_vector(ids, "ids")
-        if not isinstance(given, np.ndarray):
-            if any(isinstance(value, float) and not is_missing(value) for value in given):
+        values = read_vector(ids, "ids")
+        if not isinstance(values, np.ndarray):
+            if any(isinstance(value, float) and not is_missing(value) for value in values):
                 raise ValueError(f"ids must be integers or names of groups, got {brief(ids)}")
-            given = self._encode_vector(given)
-        if given.size and not UNKNOWN <= given.min() <= given.max() < len(self):
+            values = self._encode_vector(values)
+        if values.size and not UNKNOWN <= values.min() <= values.max() < len(self):
             raise ValueError(
-                f"ids must lie between -1 and {len(self) - 1}, got {given.min()} to {given.max()}"
+                f"ids must lie between -1 and {len(self) - 1}, got {values.min()} to {values.max()}"
             )
-        return np.bincount(given.astype(np.int64) + 1, minlength=len(self) + 1)[1:].astype(np.int64)
+        return np.bincount(values.astype(np.int64) + 1, minlength=len(self) + 1)[1:].astype(np.int64)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain lists and strings that `from_dict` reads, for checkpoints and JSON."""
@@ -355,9 +355,9 @@ def _group_names(names: Sequence[str]) -> list[str]:
 
 def _column(table: Table, name: str) -> list[Any]:
     if name not in table:
-        near = did_you_mean(name, table)
+        suggestion = did_you_mean(name, table)
         raise ValueError(
-            f"attribute {name!r} is not in the table, which has {', '.join(map(str, table))}{near}"
+            f"attribute {name!r} is not in the table, which has {', '.join(map(str, table))}{suggestion}"
         )
     column = table[name]
     if getattr(column, "ndim", 1) != 1:
@@ -371,41 +371,41 @@ def _coded_levels(
     bins: Mapping[str, tuple[float, ...]],
     known: Mapping[str, frozenset[str]],
 ) -> list[Levels]:
-    """Return of each attribute which level each row has; levels are text, None where it is missing.
+    """Return for each attribute the level of each row, coded; levels are text, None where it is missing.
 
-    With `known` levels an age as DICOM writes it is the one in years, where that is known and itself is not;
-    without, a column is read as that of a file.
+    With `known` levels an age as DICOM writes it is read in years where only the years are a known level;
+    without, a column is read like that of a file.
     """
     columns = {name: _column(table, name) for name in attributes}
     if len(set(map(len, columns.values()))) > 1:
         lengths = ", ".join(f"{name}: {len(column)}" for name, column in columns.items())
         raise ValueError(f"columns must have one length, got {lengths}")
-    found = []
+    coded_columns = []
     for name, values in columns.items():
         if name in bins:
-            found.append(_bins_of(table, name, values, bins[name]))
+            coded_columns.append(_coded_bins(table, name, values, bins[name]))
         elif known:
-            found.append(coded(partial(_among, known=known[name]), values))
+            coded_columns.append(coded(partial(_known_level, known=known[name]), values))
         else:
             ordered = getattr(getattr(table[name], "dtype", None), "ordered", False)
-            found.append(coded(level_of, values if ordered else tidied(name, values, table)))
-    return found
+            coded_columns.append(coded(level_of, values if ordered else tidied(name, values, table)))
+    return coded_columns
 
 
-def _among(value: object, known: frozenset[str]) -> str | None:
-    """Return a cell as the text of a level, of an age that is no level in years if that is one."""
+def _known_level(value: object, known: frozenset[str]) -> str | None:
+    """Return a cell as the text of a level; in years if only so it is one that is known."""
     level = level_of(value)
     return level if level is None or level in known or (age := years(level)) not in known else age
 
 
-def _bins_of(table: Table, name: str, values: list[Any], edges: tuple[float, ...]) -> Levels:
+def _coded_bins(table: Table, name: str, values: list[Any], edges: tuple[float, ...]) -> Levels:
     cells = each(lambda value: years(value) if isinstance(value, str) else value, values)
     cells = without_odd(name, cells, table)
     wrong = each(lambda value: not is_missing(value) and not isfinite(as_float(value)), cells)
     if any(wrong):
         row = wrong.index(True)
-        got = repr(values[row]) + (f" (case {list(table['case'])[row]})" if "case" in table else "")
-        raise ValueError(no_number(name, got, values[row]))
+        case = f" (case {list(table['case'])[row]})" if "case" in table else ""
+        raise ValueError(no_number(name, repr(values[row]) + case, values[row]))
     codes, numbers = coded(lambda value: None if is_missing(value) else as_float(value), cells)
     return codes, bin_numeric(numbers, edges, name)
 

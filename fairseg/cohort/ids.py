@@ -80,18 +80,18 @@ def as_ids(
     if not isinstance(values, np.ndarray):
         if not hasattr(getattr(groups, "dtype", None), "categories"):
             _check_are_names(values, argument)
-        given = cohort
-        if not isinstance(given, Groups):  # those that occur, if any
-            given = None if all(map(is_missing, values)) else Groups.from_values(groups)
-        if given is not None:
-            if number is not None and len(given) != number:
+        named = cohort
+        if not isinstance(named, Groups):  # those that occur, if any
+            named = None if all(map(is_missing, values)) else Groups.from_values(groups)
+        if named is not None:
+            if number is not None and len(named) != number:
                 raise ValueError(
-                    f"{argument} must be of {number} groups, got {len(given)}: {', '.join(given.names)}"
+                    f"{argument} must be of {number} groups, got {len(named)}: {', '.join(named.names)}"
                 )
-            ids = given.encode(groups)
+            ids = named.encode(groups)
             if strict:
-                _check_all_known(values, ids, given, argument)
-            return GroupIds(ids, given.names, len(given))
+                _check_all_known(values, ids, named, argument)
+            return GroupIds(ids, named.names, len(named))
         values = np.full(len(values), UNKNOWN)
     check_ids(values, number, argument)
     if number is None:
@@ -108,17 +108,17 @@ def as_groups(
     >>> as_groups(["F", "M"]).names, as_groups(2)
     (('F', 'M'), 2)
     """
-    given: Any = known  # typed callers give no floats; others do
-    if given is None or isinstance(given, Groups):
-        return given
-    if isinstance(given, int | np.integer) and not isinstance(given, bool) and given >= 1:
-        return int(given)
-    if isinstance(given, Real):
+    value: Any = known  # typed callers give no floats; others do
+    if value is None or isinstance(value, Groups):
+        return value
+    if isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= 1:
+        return int(value)
+    if isinstance(value, Real):
         raise ValueError(
-            f"{argument} must be an integer of at least 1, got {brief(given)} (or names of groups, or a "
+            f"{argument} must be an integer of at least 1, got {brief(value)} (or names of groups, or a "
             "Groups)"
         )
-    return Groups(given)
+    return Groups(value)
 
 
 def check_ids(ids: Integers, num_groups: int | None, argument: str = "groups") -> None:
@@ -138,35 +138,37 @@ def check_no_measurement(values: Integers, argument: str = "groups") -> None:
     samples = int((values >= 0).sum())
     if present.size <= MOST_NUMBERS or present[0] == 0:
         return
-    what = (
+    problem = (
         f"has {present.size} integers from {present[0]} to {present[-1]} among {samples} samples, each a "
-        f"group of its own: a measurement is cut into bins by {_way_to_bins(present)}"
+        f"group of its own: a measurement is cut into bins by {_bins_call(present)}"
     )
     if samples < FEWEST_EACH * present.size:
-        raise ValueError(f"{argument} {what}")
-    logger.warning("%s %s", argument, what)
+        raise ValueError(f"{argument} {problem}")
+    logger.warning("%s %s", argument, problem)
 
 
 def _check_are_names(values: list[object], argument: str) -> None:
     """Refuse numbers that are no ids: a measurement, or a vector of losses in the place of groups."""
-    known = [value for value in values if not is_missing(value)]
-    if known and all(isinstance(value, Real) and not isinstance(value, Integral) for value in known):
+    present = [value for value in values if not is_missing(value)]
+    if present and all(isinstance(value, Real) and not isinstance(value, Integral) for value in present):
         raise ValueError(
-            f"{argument} must be integer ids or names, got dtype float64 (such as {known[0]!r});"
-            f" a measurement is cut into bins by {_way_to_bins(known)}"
+            f"{argument} must be integer ids or names, got dtype float64 (such as {present[0]!r});"
+            f" a measurement is cut into bins by {_bins_call(present)}"
         )
 
 
-def _way_to_bins(values: Any) -> str:
+def _bins_call(values: Any) -> str:
     middle = np.median(np.unique(np.asarray(values, np.float64)))
     return f"Groups.from_values(values, bins=[{middle:.4g}]).encode(values)"
 
 
-def _check_all_known(values: list[object], ids: Integers, known: Groups, argument: str) -> None:
+def _check_all_known(values: list[object], ids: Integers, groups: Groups, argument: str) -> None:
     """Refuse names that are none of the known groups; what is missing is no name."""
-    lost = {str(value) for value, code in zip(values, ids, strict=True) if code < 0 and not is_missing(value)}
-    if lost:
+    strange = {
+        str(value) for value, code in zip(values, ids, strict=True) if code < 0 and not is_missing(value)
+    }
+    if strange:
         raise ValueError(
-            f"{argument} must be names of {listed(known.names)}, or None, got {listed(sorted(lost))};"
+            f"{argument} must be names of {listed(groups.names)}, or None, got {listed(sorted(strange))};"
             " Groups.encode(...) makes ids in which other names are unknown (-1)"
         )

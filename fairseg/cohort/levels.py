@@ -1,4 +1,4 @@
-"""Levels: what a cell of the cohort table says. Missing or known, number or text, and in which bin."""
+"""Levels: the meaning of a cell of the cohort table: missing or known, number or text, and its bin."""
 
 import re
 import shlex
@@ -14,21 +14,21 @@ import numpy as np
 from fairseg.io.cells import coded, each, texts_of
 from fairseg.io.sentences import brief
 
-# What people's tools write for "not known": what pandas reads so, among it R's NA, and N/A of spreadsheets.
+# What tools write for "not known": all that pandas reads so, such as R's NA and the N/A of spreadsheets.
 MISSING = (
     *("", "NA", "N/A", "n/a", "#N/A", "#N/A N/A", "#NA", "<NA>", "NaN", "nan", "-NaN", "-nan"),
     *("NULL", "null", "None", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"),
 )
-FEW_LEVELS = 6  # numbers of at most so many values may be codes; text of at most so many names nobody
-_NOTHING = frozenset((*MISSING, "NaT"))
-# What people write for it besides, which may also be a group of its own: it is told, not decided.
-_PERHAPS_NOTHING = {
+FEW_LEVELS = 6  # numbers of up to so many values may be codes; text of more may name subjects
+_MISSING_TEXTS = frozenset((*MISSING, "NaT"))
+# What people also write for it, though it may be a group of its own: a warning says so, nothing is decided.
+_PERHAPS_MISSING = {
     *("?", "??", "-", "--", ".", "n.a.", "n.k.", "n.d.", "na.", "null", "unk", "unkn", "unknown", "missing"),
     *("no data", "not known", "not available", "not stated", "not reported", "not recorded", "not given"),
     *("unspecified", "not specified", "undisclosed", "not disclosed", "declined", "prefer not to say"),
 }
-# What nobody sees around a text: blanks, and what has no width, which `strip` leaves.
-_UNSEEN = "".join(filter(str.isspace, map(chr, range(0x3001)))) + "\u200b\u200c\u200d\u2060\ufeff"
+# Invisible around a text: blanks, and characters without a width, which `strip` leaves.
+_INVISIBLE = "".join(filter(str.isspace, map(chr, range(0x3001)))) + "\u200b\u200c\u200d\u2060\ufeff"
 _DICOM_AGE = re.compile(r"([0-9]{1,3})([DWMY])")  # value representation AS
 _PER_YEAR = {"D": 365.25, "W": 365.25 / 7, "M": 12.0, "Y": 1.0}
 WHOLE = re.compile(r"-?(0|[1-9][0-9]*)\.0+")  # a whole number as pandas writes it beside a missing value
@@ -51,8 +51,8 @@ def bin_numeric(values: Sequence[Any], edges: Sequence[float], name: str) -> lis
     cuts = check_edges(name, edges)
     labels = bin_names(name, cuts)
     numbers = each(lambda value: None if is_missing(value) else _number(name, value), values)
-    places = np.searchsorted(cuts, [number or 0.0 for number in numbers], side="right")
-    return [None if number is None else labels[place] for number, place in zip(numbers, places, strict=True)]
+    bins = np.searchsorted(cuts, [number or 0.0 for number in numbers], side="right")
+    return [None if number is None else labels[index] for number, index in zip(numbers, bins, strict=True)]
 
 
 def check_edges(name: str, values: float | Sequence[float]) -> tuple[float, ...]:
@@ -83,9 +83,9 @@ def _number(name: str, value: object) -> float:
 
 
 def in_years(cells: Sequence[Any]) -> tuple[list[Any], str]:
-    """Return a column of DICOM's ages in years, and the first of them; any other column as it is, and "".
+    """Return a column of DICOM's ages in years and its first age; any other column as it is and "".
 
-    A few of its cells may be neither ages nor numbers, and more of them if they seem to say "not known".
+    A few cells may be neither ages nor numbers, and more of them if they seem to say "not known".
 
     >>> in_years(["061Y", "018M", None, 70])
     (['61', '1.5', None, 70], '061Y')
@@ -103,25 +103,25 @@ def in_years(cells: Sequence[Any]) -> tuple[list[Any], str]:
 
 
 def years(text: str) -> str:
-    """Return an age as DICOM writes it in years, any other text as it is.
+    """Return an age as DICOM writes it, in years; any other text as it is.
 
     >>> years("061Y"), years("018M"), years("61")
     ('61', '1.5', '61')
     """
-    found = _DICOM_AGE.fullmatch(text.strip())
-    return text if found is None else f"{int(found[1]) / _PER_YEAR[found[2]]:.6g}"
+    age = _DICOM_AGE.fullmatch(text.strip())
+    return text if age is None else f"{int(age[1]) / _PER_YEAR[age[2]]:.6g}"
 
 
-def no_number(name: str, got: str, value: object) -> str:
-    """Return the error of a cell that is no number, in an attribute that is cut into bins.
+def no_number(name: str, shown: str, value: object) -> str:
+    """Return the error about a cell that is no number, in an attribute that is cut into bins.
 
     >>> no_number("age", "'?' (case a)", "?").partition("; ")[2]
     "if it means not known: --na '?', in Python None in its place"
     """
-    told = ""
+    hint = ""
     if isinstance(value, str):
-        told = f"; if it means not known: {said_missing([value])}, in Python None in its place"
-    return f"attribute {name!r} must be a number to be cut into bins, got {got}{told}"
+        hint = f"; if it means not known: {na_options([value])}, in Python None in its place"
+    return f"attribute {name!r} must be a number to be cut into bins, got {shown}{hint}"
 
 
 def as_float(value: object) -> float:
@@ -133,32 +133,32 @@ def as_float(value: object) -> float:
 
 
 def is_missing(value: object) -> bool:
-    """Whether a cell says nothing: None, NaN, NaT, blank, or a text of `MISSING` such as "NA".
+    """Whether a cell is missing: None, NaN, NaT, blank, or a text of `MISSING` such as "NA".
 
     >>> [is_missing(value) for value in (None, float("nan"), " NA ", "None", chr(0x200B), 0)]
     [True, True, True, True, True, False]
     """
     if type(value) is str:  # the most frequent first
-        return value.strip(_UNSEEN) in _NOTHING
+        return value.strip(_INVISIBLE) in _MISSING_TEXTS
     if isinstance(value, Real) and not isinstance(value, Integral):
         return isnan(float(value))
-    return value is None or str(value).strip(_UNSEEN) in _NOTHING
+    return value is None or str(value).strip(_INVISIBLE) in _MISSING_TEXTS
 
 
 def cell_text(value: object) -> str | None:
-    """Return a cell as text without blanks around it, seen or unseen; None where it says nothing.
+    """Return a cell as text without visible or invisible blanks around it; None where it is missing.
 
     >>> cell_text(" p01 "), cell_text(1.0), cell_text("1.0"), cell_text("N/A")
     ('p01', '1', '1.0', None)
     """
     if isinstance(value, str):
-        text = value.strip(_UNSEEN)
-        return None if text in _NOTHING else text
+        text = value.strip(_INVISIBLE)
+        return None if text in _MISSING_TEXTS else text
     return level_of(value)
 
 
 def level_of(value: object) -> str | None:
-    """Return a cell as the text of a level; None where it says nothing."""
+    """Return a cell as the text of a level; None where it is missing."""
     return None if is_missing(value) else level_text(value)
 
 
@@ -174,23 +174,23 @@ def level_text(value: object) -> str:
 
 
 def odd_cells(values: Sequence[Any], distinct: int = FEW_LEVELS) -> list[int]:
-    """Return where the cells of a column of numbers are none: at most 3, or one in twenty; [] of any other.
+    """Return the rows of the few cells in a column of numbers that are no numbers; [] for other columns.
 
-    Fewer than a third may be odd. A column of numbers has more different ones than `distinct`. Cells that say
-    nothing are not counted.
+    Up to 3 cells, or one in twenty, may be odd, and fewer than a third. A column of numbers has more than
+    `distinct` different ones. Missing cells are not counted.
 
     >>> odd_cells(["41", "?", "57", "63", "70", "71", "75", "80", None]), odd_cells(["A", "B"])
     ([1], [])
     """
     codes, numbers = coded(lambda value: None if is_missing(value) else as_float(value), values)
-    count = np.bincount(codes, minlength=len(numbers))
-    known = int(sum(count[code] for code, number in enumerate(numbers) if number is not None))
-    none = [code for code, number in enumerate(numbers) if number is not None and not isfinite(number)]
-    odd = int(count[none].sum())
-    if not 0 < 3 * odd < known or odd > max(3, known // 20):
+    counts = np.bincount(codes, minlength=len(numbers))
+    num_known = int(sum(counts[code] for code, number in enumerate(numbers) if number is not None))
+    odd_codes = [code for code, number in enumerate(numbers) if number is not None and not isfinite(number)]
+    num_odd = int(counts[odd_codes].sum())
+    if not 0 < 3 * num_odd < num_known or num_odd > max(3, num_known // 20):
         return []
     finite = {number for number in numbers if number is not None and isfinite(number)}
-    return np.flatnonzero(np.isin(codes, none)).tolist() if len(finite) > distinct else []
+    return np.flatnonzero(np.isin(codes, odd_codes)).tolist() if len(finite) > distinct else []
 
 
 def alike(names: Iterable[str], *, initials: bool = True) -> list[tuple[str, ...]]:
@@ -214,13 +214,13 @@ def alike(names: Iterable[str], *, initials: bool = True) -> list[tuple[str, ...
     words = [word for word in one_word if len(word) > 2]
     if initials:
         for name, word in plain.items():
-            longer = [one for one in words if one.startswith(word)] if len(word) == 1 else []
+            longer = [full for full in words if full.startswith(word)] if len(word) == 1 else []
             if word.isalpha() and len(longer) == 1:
                 plain[name] = longer[0]
     sets: dict[str, list[str]] = {}
     for name, word in plain.items():
         sets.setdefault(word, []).append(name)
-    return sorted(tuple(sorted(one)) for one in sets.values() if len(one) > 1)
+    return sorted(tuple(sorted(members)) for members in sets.values() if len(members) > 1)
 
 
 def perhaps_missing(names: Iterable[str]) -> tuple[str, ...]:
@@ -230,21 +230,21 @@ def perhaps_missing(names: Iterable[str]) -> tuple[str, ...]:
     ('Unknown', '?', 'not_reported')
     """
     return tuple(
-        name for name in names if " ".join(name.casefold().replace("_", " ").split()) in _PERHAPS_NOTHING
+        name for name in names if " ".join(name.casefold().replace("_", " ").split()) in _PERHAPS_MISSING
     )
 
 
-def said_missing(names: Iterable[str]) -> str:
-    """Return what to type so that texts are missing.
+def na_options(names: Iterable[str]) -> str:
+    """Return the options with which texts are read as missing.
 
-    >>> said_missing(["?", "not known"])
+    >>> na_options(["?", "not known"])
     "--na '?' --na 'not known'"
     """
     return " ".join(f"--na {shlex.quote(name)}" for name in names)
 
 
 def _plain(name: str) -> str:
-    """Return what is left of a name without what people write now so, now so."""
+    """Return a name without case, accents' codes and marks, in which spellings of one name differ."""
     if is_number(name):
         return f"{float(name):.15g}"
     text = unicodedata.normalize("NFKC", name).casefold()

@@ -1,4 +1,4 @@
-"""Columns of numbers, of which each would be a group of its own, and what stands among their numbers."""
+"""Columns of measurements: their odd cells, and why each number must not be a group of its own."""
 
 import logging
 import shlex
@@ -7,19 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from fairseg.cohort.levels import in_years, is_missing, is_number, odd_cells, perhaps_missing, said_missing
+from fairseg.cohort.levels import in_years, is_missing, is_number, na_options, odd_cells, perhaps_missing
 from fairseg.io.cells import cells_of, each, texts_of
 from fairseg.io.sentences import NamingNote, counted, listed
 
 logger = logging.getLogger(__name__)
 
 Table = Any  # as in Groups
-MOST_NUMBERS = 10  # numeric levels, above which each must have enough subjects
+MOST_NUMBERS = 10  # more numeric levels than this must have enough subjects each
 FEWEST_EACH = 3
 
 
 def tidied(name: str, values: Sequence[Any], table: Table) -> list[Any]:
-    """Return a column as tables are read from files: ages of DICOM in years, odd cells among numbers missing.
+    """Return a column read like that of a file: ages of DICOM in years, odd cells among numbers missing.
 
     What was changed is logged.
 
@@ -35,17 +35,17 @@ def tidied(name: str, values: Sequence[Any], table: Table) -> list[Any]:
 
 
 def without_odd(name: str, cells: list[Any], table: Table) -> list[Any]:
-    """Return a column of numbers in which the few cells that are none are missing, which is logged."""
-    places = odd_cells(cells)
-    if not places:
+    """Return a column of numbers without the few cells that are none, which become None and are logged."""
+    odd_rows = odd_cells(cells)
+    if not odd_rows:
         return cells
     column = next((column for column in ("case", "subject") if column in table), None)
-    who = range(len(cells)) if column is None else list(table[column])
-    named = [f"{cells[place]!r} ({column or 'row'} {who[place]})" for place in places]
-    bare = f"{name}: numbers but for {counted(len(places), 'cell')}, taken as not known"
-    logger.warning("%s", NamingNote(bare, named, most=10))
-    gone = set(places)
-    return [None if place in gone else cell for place, cell in enumerate(cells)]
+    names = range(len(cells)) if column is None else list(table[column])
+    shown = [f"{cells[row]!r} ({column or 'row'} {names[row]})" for row in odd_rows]
+    note = f"{name}: numbers but for {counted(len(odd_rows), 'cell')}, taken as not known"
+    logger.warning("%s", NamingNote(note, shown, most=10))
+    odd = set(odd_rows)
+    return [None if row in odd else cell for row, cell in enumerate(cells)]
 
 
 def check_is_no_measurement(name: str, levels: set[str], table: Table, text: Sequence[str | None]) -> None:
@@ -65,13 +65,13 @@ def check_is_no_measurement(name: str, levels: set[str], table: Table, text: Seq
     if len(fractional) > 2 or scattered:
         middle, example = f"{float(np.median(numbers)):.4g}", (fractional or numbers)[0]
         few = f", of {members} subjects in all" if scattered else ""
-        told, hint = "", ""
+        note, hint = "", ""
         if unknown:
-            beside = listed(map(repr, unknown))
-            told, hint = f", beside {beside}", f"; if {beside} means not known: {said_missing(unknown)}"
+            odd = listed(map(repr, unknown))
+            note, hint = f", beside {odd}", f"; if {odd} means not known: {na_options(unknown)}"
         typed = shlex.quote(f"{name}={middle}")
         raise ValueError(
-            f"attribute {name!r} has {len(numbers)} numeric levels (such as {example:g}){few}{told}: if it "
+            f"attribute {name!r} has {len(numbers)} numeric levels (such as {example:g}){few}{note}: if it "
             f"is a measurement, give its bins, such as bins={{{name!r}: [{middle}]}} or --bins {typed}; "
             f"if it is a code, write it as text, such as {name}-{example:g}{hint}"
         )
@@ -83,5 +83,7 @@ def _members(table: Table, text: Sequence[str | None]) -> int:
         (cells_of(table[column]) for column in ("subject", "case") if column in table), range(len(text))
     )
     missing = each(is_missing, names)
-    who = (row if gone else str(name) for row, (name, gone) in enumerate(zip(names, missing, strict=True)))
-    return len({(level, one) for level, one in zip(text, who, strict=True) if level is not None})
+    subjects = (
+        row if gone else str(name) for row, (name, gone) in enumerate(zip(names, missing, strict=True))
+    )
+    return len({(level, subject) for level, subject in zip(text, subjects, strict=True) if level is not None})

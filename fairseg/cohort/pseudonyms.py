@@ -24,7 +24,7 @@ _KIND = "key of fairseg's pseudonyms"
 _KEY = re.compile(r"[0-9a-f]{64}")
 _WORD = re.compile(r"[\w.-]+")
 _FOUR_DIGITS = 1000
-# Folders of files in texts: why a case was skipped is fairseg's own, a note may be anybody's: "left/right".
+# Folders in texts. `skipped` is fairseg's own text; a note may be anybody's, with words such as "left/right".
 _PATH = r"[^\s'\"():]*/"
 _IMAGE = rf"[^\s/]*(?:{'|'.join(map(re.escape, IMAGE_ENDINGS))})"
 _FOLDERS = {
@@ -38,8 +38,7 @@ _LETTERS = 12  # of a code, 60 bits: two of a million names share one with a cha
 class Pseudonyms:
     """The codes of names: the same for a name under one key, and not to be guessed without the key.
 
-    A code is a keyed digest (BLAKE2b) of the name, so who has the key can tell whose code it is by trying
-    names, and nobody else can.
+    A code is a keyed digest (BLAKE2b) of the name: only who has the key can find its name, by trying names.
 
     Attributes:
         key: 32 secret bytes.
@@ -99,21 +98,21 @@ class Pseudonyms:
                       case          subject sex
         0  id-5kq3ppj3smnm  id-ye74kiei7o2f   F
         """
-        names = _own(table)
+        columns = _name_columns(table)
         hidden = table.drop(columns=list(left_out))
         for column in (NOTE, SKIPPED):
             if column in hidden:
-                everybody = {str(one) for name in names for one in table[name].dropna()}
+                everybody = {str(value) for name in columns for value in table[name].dropna()}
                 folders = _FOLDERS[column]
                 texts = [
                     text
                     if is_missing(text)
-                    else self.within(folders.sub("", str(text)), [*own, *named_in(str(text), everybody)])
-                    for text, *own in zip(hidden[column], *(table[name] for name in names), strict=True)
+                    else self.within(folders.sub("", str(text)), [*names, *named_in(str(text), everybody)])
+                    for text, *names in zip(hidden[column], *(table[name] for name in columns), strict=True)
                 ]
                 hidden[column] = pd.Series(texts, index=hidden.index, dtype=object)
-        for name in names:
-            codes = {one: self.code(one) for one in table[name].dropna().unique()}
+        for name in columns:
+            codes = {value: self.code(value) for value in table[name].dropna().unique()}
             hidden[name] = table[name].map(codes).astype(object)
         return hidden
 
@@ -123,7 +122,7 @@ class Pseudonyms:
         >>> Pseudonyms(bytes(32)).within("no file /data/p01.mha", ["p01"])
         'no file /data/id-os56omk22qqu.mha'
         """
-        return _words(names).sub(lambda found: self.code(found[0]), text)
+        return _words(names).sub(lambda match: self.code(match[0]), text)
 
     def check_outside(self, folder: Path) -> None:
         """Raise a ValueError if the key lies in a folder of results, which is to be given away.
@@ -173,26 +172,26 @@ def _counts_people(attribute: Attribute) -> bool:
 
 
 def _holds_names(table: pd.DataFrame, column: str) -> bool:
-    rows = table.loc[table[column].notna(), [column, *_own(table)]].drop_duplicates()
+    rows = table.loc[table[column].notna(), [column, *_name_columns(table)]].drop_duplicates()
     return len(rows) > 0 and all(
-        _words(own).search(text) for text, *own in rows.astype(str).itertuples(index=False, name=None)
+        _words(names).search(text) for text, *names in rows.astype(str).itertuples(index=False, name=None)
     )
 
 
-def _own(table: pd.DataFrame) -> list[str]:
+def _name_columns(table: pd.DataFrame) -> list[str]:
     return [name for name in ("case", "subject") if name in table]
 
 
 def _words(names: Iterable[object]) -> re.Pattern[str]:
-    """Return what finds these names where they stand as words; an underscore ends a word."""
+    """Return a pattern that finds these names where they stand as words; an underscore ends a word."""
     # The longest first: the name of a case often begins with that of its subject.
-    known = sorted({str(name) for name in names if not is_missing(name)}, key=len, reverse=True)
-    return re.compile(rf"(?<![^\W_])(?:{'|'.join(map(re.escape, known))})(?![^\W_])" if known else r"(?!)")
+    texts = sorted({str(name) for name in names if not is_missing(name)}, key=len, reverse=True)
+    return re.compile(rf"(?<![^\W_])(?:{'|'.join(map(re.escape, texts))})(?![^\W_])" if texts else r"(?!)")
 
 
 def _read(file: Path) -> bytes:
-    found: Any = read_json(file)
-    key = found.get("key") if isinstance(found, dict) and found.get("kind") == _KIND else None
+    content: Any = read_json(file)
+    key = content.get("key") if isinstance(content, dict) and content.get("kind") == _KIND else None
     if not isinstance(key, str) or not _KEY.fullmatch(key):
         raise ValueError(
             f"{file} must be a key that fairseg has made, or not be there yet; it holds something else"
@@ -203,18 +202,18 @@ def _read(file: Path) -> bytes:
 def _make(file: Path) -> None:
     """Make a key, whole or not at all; one that another process has made meanwhile stays."""
     text = f'{{"kind": "{_KIND}", "key": "{secrets.token_hex(32)}"}}\n'
-    beside = file.with_name(f".{secrets.token_hex(8)}.part-{file.name}")
+    scratch = file.with_name(f".{secrets.token_hex(8)}.part-{file.name}")
     try:
-        number = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
-            os.write(number, text.encode())
-            os.fsync(number)
+            os.write(descriptor, text.encode())
+            os.fsync(descriptor)
         finally:
-            os.close(number)
+            os.close(descriptor)
         with suppress(FileExistsError):
-            os.link(beside, file)  # unlike a rename, it replaces nothing
+            os.link(scratch, file)  # unlike a rename, it replaces nothing
     except OSError as error:
         raise write_error(file, error) from None
     finally:
         with suppress(OSError):
-            beside.unlink()
+            scratch.unlink()

@@ -1,4 +1,4 @@
-"""The one reader of tables: a file or a DataFrame in, clean cells out, and what there is to say of them."""
+"""The one reader of tables: a file or a DataFrame in, clean cells and notes on them out."""
 
 import logging
 import shlex
@@ -14,7 +14,7 @@ import pandas as pd
 from fairseg.cohort.columns import is_attribute, metric_of, roles_of
 from fairseg.cohort.levels import WHOLE, as_float, cell_text, in_years, level_text, odd_cells, years
 from fairseg.io.cells import cells_of, each, texts_of
-from fairseg.io.csv_files import fused, read_csv
+from fairseg.io.csv_files import read_csv, unescape_formula
 from fairseg.io.excel_files import NoNamesError, Sheet, read_excel
 from fairseg.io.sentences import NamingNote, counted, lacks_column, listed
 
@@ -26,7 +26,7 @@ _NOT_READ = (".json", ".gz", ".bz2", ".xz", ".zip", ".zst", ".feather", ".pkl", 
 
 @dataclass(frozen=True)
 class TableOptions:
-    """How a table differs from what fairseg reads without being told.
+    """How a table differs from what fairseg reads by default.
 
     Attributes:
         na: further texts that mean "not known", such as "?".
@@ -42,7 +42,7 @@ class TableOptions:
 
     @property
     def words(self) -> list[str]:
-        """What the commands are told by, as it is typed.
+        """The options of the commands that say the same, as they are typed.
 
         >>> TableOptions(na=["?"], case_column="Image Index").words
         ['--na', '?', '--case-column', 'Image Index']
@@ -58,11 +58,11 @@ class CleanTable:
     """A table as `read_table` returns it.
 
     Attributes:
-        frame: text without blanks around it, None or NaN where a cell says nothing; the index is the row as a
+        frame: text without blanks around it, None or NaN where a cell is missing; the index is the row as a
             reader of the file sees it (2 is the first below the header), of a DataFrame its number from 0 on.
         where: the file, or what errors call the table.
-        odd: column of numbers -> the cells that are none, with their rows; they were taken as not known.
-        changes: what else was read other than it stands there, one line each.
+        odd: column of numbers -> its cells that are none, with their rows; they were taken as not known.
+        changes: what else was changed in reading, one line each.
     """
 
     frame: pd.DataFrame
@@ -72,7 +72,7 @@ class CleanTable:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """All that was read other than it stands there, one line each."""
+        """All that was changed in reading, one line each."""
         odd = (
             NamingNote(
                 f"{name}: numbers but for {counted(len(cells), 'cell')}, taken as not known", cells, most=10
@@ -99,18 +99,18 @@ def read_table(
 ) -> CleanTable:
     """Read a table, from a file or in memory, and clean its cells; all tables of fairseg come through here.
 
-    Blanks around text go; cases or subjects that are all numbers such as `1.0`, as pandas writes `1` beside a
-    missing cell, become `1`; what says "not known" becomes missing (see `fairseg.cohort.levels.MISSING`); a
-    column of ages as DICOM writes them (`061Y`, `018M`) becomes years; in a column of numbers the few cells
-    that are none become missing, which a note says of each.
+    Blanks around text are removed; cases or subjects that are all numbers such as `1.0`, as pandas writes `1`
+    beside a missing cell, become `1`; texts for "not known" become missing (see
+    `fairseg.cohort.levels.MISSING`); a column of ages as DICOM writes them (`061Y`, `018M`) becomes years; in
+    a column of numbers the few cells that are none become missing, and a note names them.
 
     Args:
         source: path of a CSV, Excel or Parquet file; a DataFrame, or a mapping of columns.
         argument: what errors call a table in memory.
-        options: what the table calls otherwise.
+        options: names and texts of this table that differ from the default.
         roles: columns that are also found by other names, such as `patient_id`.
-        scores: columns of scores beside the metrics that have names: a cell that is no number stays there,
-            for whoever reads them to refuse.
+        scores: columns of scores other than the named metrics: a cell that is no number stays there, for the
+            caller to refuse.
         also: what else the caller takes, for errors.
 
     Raises:
@@ -130,26 +130,26 @@ def read_table(
         table, where = _from_file(Path(source), changes)
     else:
         table = _from_memory(source, argument, also)
-    table = with_roles(_named(table, where, options), where, roles)
+    table = with_roles(_with_named_columns(table, where, options), where, roles)
     odd: dict[str, tuple[str, ...]] = {}
-    if strange := [name for name in options.keep_na if name not in table]:
-        raise ValueError(f"{where} must have the columns of keep_na, has no {listed(strange)}")
+    if absent := [name for name in options.keep_na if name not in table]:
+        raise ValueError(f"{where} must have the columns of keep_na, has no {listed(absent)}")
     if options.case_column is not None and "subject" in roles and "subject" not in table:
         changes.append("no column names the subjects: each case is taken for a person; else --subject-column")
     columns = {}
     for name in map(str, table):
         cells = _without(table[name], options.na)
-        cells = _kept(cells) if name in options.keep_na else clean_cells(cells)
+        cells = _with_na_levels(cells) if name in options.keep_na else clean_cells(cells)
         if name in ("case", "subject"):
             cells = _whole_names(cells, changes)
         if is_attribute(name) and name not in scores and metric_of(name) is None:
-            cells = _numbers_alone(_in_years(cells, changes), odd)
+            cells = _without_odd_cells(_in_years(cells, changes), odd)
         columns[name] = cells
     return CleanTable(pd.DataFrame(columns, index=table.index), where, odd, tuple(changes))
 
 
 def as_table(source: Any, argument: str = "table", *, also: str = "") -> pd.DataFrame:
-    """Return a DataFrame; a mapping of columns, rows as mappings, or an array of named fields as one.
+    """Return a table as a DataFrame: a mapping of columns, rows as mappings, or an array of named fields.
 
     Args:
         source: the table.
@@ -188,9 +188,9 @@ def _joined(table: pd.DataFrame) -> str:
 
 
 def row_names(source: Any) -> list[str] | None:
-    """Return what a table in memory calls its rows, by which pandas finds them; None for a file.
+    """Return the names of the rows of a table in memory, as its index has them; None for a file.
 
-    Rows of which several have one name, or one none, are numbered from 0 on.
+    If two rows share a name, or one has none, the rows are numbered from 0.
 
     >>> row_names(pd.DataFrame({"dice": [0.9, 0.8]}, index=["p01", "p02"])), row_names({"dice": [0.9, 0.8]})
     (['p01', 'p02'], ['0', '1'])
@@ -199,16 +199,16 @@ def row_names(source: Any) -> list[str] | None:
         return None
     index = as_table(source).index
     names = [", ".join(map(level_text, row if isinstance(row, tuple) else (row,))) for row in index]
-    unfit = index.hasnans if index.nlevels == 1 else False
-    if unfit or not all(names) or len({*names}) < len(names):
-        return [str(place) for place in range(len(names))]
+    has_nan = index.hasnans if index.nlevels == 1 else False
+    if has_nan or not all(names) or len({*names}) < len(names):
+        return [str(row) for row in range(len(names))]
     return names
 
 
 def with_roles(
     table: pd.DataFrame, where: str, roles: Sequence[str] = ("case", "subject", "label")
 ) -> pd.DataFrame:
-    """Return a table with `case`, `subject` and `label` under these names, without a column of row numbers.
+    """Return a table whose `case`, `subject` and `label` have these names, without a column of row numbers.
 
     Raises:
         ValueError: two columns would be the same; the message begins with `where`.
@@ -226,7 +226,7 @@ def with_roles(
 
 def _counts_rows(column: "pd.Series[Any]") -> bool:
     rows = [str(value) for value in column]
-    return any(rows == [str(start + place) for place in range(len(rows))] for start in (0, 1))
+    return any(rows == [str(start + row) for row in range(len(rows))] for start in (0, 1))
 
 
 def clean_cells(column: "pd.Series[Any]") -> "pd.Series[Any]":
@@ -245,10 +245,10 @@ def _mapped(column: "pd.Series[Any]", clean: Callable[[str], str | None]) -> "pd
     if isinstance(column.dtype, pd.CategoricalDtype):
         names = [clean(level) if isinstance(level, str) else level for level in column.cat.categories]
         levels = [level for level in dict.fromkeys(names) if level is not None]
-        place = {level: number for number, level in enumerate(levels)} | {None: -1}
-        codes = [place[name] for name in names]
-        taken = np.array([*codes, -1], dtype=np.int64)[column.cat.codes]
-        values = pd.Categorical.from_codes(taken, pd.Index(levels), ordered=column.cat.ordered)
+        code_of = {level: code for code, level in enumerate(levels)} | {None: -1}
+        codes = [code_of[name] for name in names]
+        row_codes = np.array([*codes, -1], dtype=np.int64)[column.cat.codes]
+        values = pd.Categorical.from_codes(row_codes, pd.Index(levels), ordered=column.cat.ordered)
         return pd.Series(values, index=column.index, name=column.name)
     if pd.api.types.is_numeric_dtype(column.dtype):
         return column
@@ -266,7 +266,7 @@ def _without(column: "pd.Series[Any]", na: Sequence[str]) -> "pd.Series[Any]":
     return _mapped(column, lambda text: None if text.strip() in nothing else text)
 
 
-def _kept(column: "pd.Series[Any]") -> "pd.Series[Any]":
+def _with_na_levels(column: "pd.Series[Any]") -> "pd.Series[Any]":
     """Return a column in which "NA" and its like are levels, in quotes, and only a blank is missing."""
 
     def keep(text: str) -> str | None:
@@ -293,14 +293,14 @@ def _in_years(column: "pd.Series[Any]", changes: list[str]) -> "pd.Series[Any]":
     return _mapped(column, years)
 
 
-def _numbers_alone(column: "pd.Series[Any]", odd: dict[str, tuple[str, ...]]) -> "pd.Series[Any]":
-    """Return a column of numbers without the few cells that are none, which `odd` keeps."""
-    places = odd_cells(cells_of(column)) if column.dtype.kind == "O" else []
-    if not places:
+def _without_odd_cells(column: "pd.Series[Any]", odd: dict[str, tuple[str, ...]]) -> "pd.Series[Any]":
+    """Return a column of numbers without the few cells that are none, which are added to `odd`."""
+    odd_rows = odd_cells(cells_of(column)) if column.dtype.kind == "O" else []
+    if not odd_rows:
         return column
-    odd[str(column.name)] = tuple(f"{column.iloc[place]!r} (row {column.index[place]})" for place in places)
+    odd[str(column.name)] = tuple(f"{column.iloc[row]!r} (row {column.index[row]})" for row in odd_rows)
     cells = column.copy()
-    cells.iloc[places] = None
+    cells.iloc[odd_rows] = None
     return cells
 
 
@@ -311,10 +311,10 @@ def _from_file(file: Path, changes: list[str]) -> tuple[pd.DataFrame, str]:
         raise ValueError(f"{file} {_not_read(file)}")
     if kind not in _READERS:
         table = read_csv(file)
-        # What `to_csv` made safe for spreadsheets becomes what it was.
-        cells = {name: each(fused, cells_of(column)) for name, column in table.items()}
+        # Undo what `to_csv` did to make cells safe for spreadsheets.
+        cells = {name: each(unescape_formula, cells_of(column)) for name, column in table.items()}
         table = pd.DataFrame(cells, index=table.index, columns=table.columns)
-        return table.rename(columns=fused), str(file)
+        return table.rename(columns=unescape_formula), str(file)
     try:
         sheet = Sheet(pd.read_parquet(file), str(file), "") if kind == ".parquet" else read_excel(file)
     except ImportError:
@@ -327,7 +327,7 @@ def _from_file(file: Path, changes: list[str]) -> tuple[pd.DataFrame, str]:
     if sheet.note:
         changes.append(sheet.note)
     table = _from_memory(sheet.table, str(file), "")
-    return (table if kind == ".parquet" else table.set_axis(sheet.table.index)), sheet.place
+    return (table if kind == ".parquet" else table.set_axis(sheet.table.index)), sheet.where
 
 
 def _not_read(file: Path) -> str:
@@ -354,13 +354,13 @@ def _from_memory(source: Any, argument: str, also: str) -> pd.DataFrame:
     return as_table(table, argument)  # which blanks may have made differ
 
 
-def _named(table: pd.DataFrame, where: str, options: TableOptions) -> pd.DataFrame:
+def _with_named_columns(table: pd.DataFrame, where: str, options: TableOptions) -> pd.DataFrame:
     """Return the table with its cases in `case` and its subjects in `subject`, whatever they were called."""
     names: dict[str, str] = {}
-    for wanted, asked in (("case", options.case_column), ("subject", options.subject_column)):
-        if asked is not None:
-            if asked not in table:
-                raise ValueError(lacks_column(where, asked, table.columns))
-            names[asked] = wanted
-    taken = [name for name in names.values() if name in table and name not in names]
-    return table.drop(columns=taken).rename(columns=names)
+    for role, column in (("case", options.case_column), ("subject", options.subject_column)):
+        if column is not None:
+            if column not in table:
+                raise ValueError(lacks_column(where, column, table.columns))
+            names[column] = role
+    replaced = [name for name in names.values() if name in table and name not in names]
+    return table.drop(columns=replaced).rename(columns=names)

@@ -1,4 +1,4 @@
-"""The cohort: read the table of cases and check it, with the row in every complaint."""
+"""The cohort: read the table of cases and check it; every error names the row."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -20,6 +20,7 @@ from fairseg.io.sentences import lacks_column, listed
 ALONE = "no subject, so the case is one of its own"
 NOT_IN_COHORT = "not in the cohort, so of unknown group"
 BETWEEN_NOTES = " | "  # of one case
+_PERCENT_HINT = " (percentages? say so: --percent, or fairseg.scoring.Scores.of(table, percent=True))"
 Cohort = pd.DataFrame | Mapping[str, Sequence[Any]] | str | Path  # what `read_cohort` takes
 
 
@@ -33,13 +34,13 @@ def read_cohort(
 ) -> pd.DataFrame:
     r"""Read `groups.csv`: one row a case, with the columns `case`, `subject` and the attributes.
 
-    Every value stays text, so that "01" stays "01"; blanks around it go. A value that says "not known"
-    (empty, NA, N/A, nan, NULL, None and the like) becomes missing. Without a column `subject` the case is the
-    subject, and so it is where that cell is empty: a column `note` then says so of those cases. A CSV file
+    Every value stays text, so that "01" stays "01"; blanks around it are removed. A value that says "not
+    known" (empty, NA, N/A, nan, NULL, None and the like) becomes missing. Without a column `subject` the case
+    is the subject; where only its cell is empty too, and a column `note` then says so. A CSV file
     has comma, semicolon or tab between its columns; Excel and Parquet files are read too, and the
     participants.tsv of BIDS. Without `case` the subject is the case. Both are also found by other names
-    (`Case ID`, `patient_id` ...). A column of row numbers without a name, as R writes it, is left out. What
-    was read other than it stands there is logged.
+    (`Case ID`, `patient_id` ...). A column of row numbers without a name, as R writes it, is left out. All
+    that was changed in reading is logged.
 
     Args:
         source: path of the file, or a table in memory.
@@ -68,7 +69,7 @@ def read_cohort(
 def with_columns(
     options: TableOptions | None, case_column: str | None, subject_column: str | None
 ) -> TableOptions:
-    """Return options of a table with the names of its columns of cases and subjects, where given."""
+    """Return the options with these names of the columns of cases and subjects, where they are given."""
     options = options or TableOptions()
     return replace(
         options,
@@ -78,7 +79,7 @@ def with_columns(
 
 
 def named_otherwise(cohort: Any, names: TableOptions) -> Any:
-    """Return a cohort read by the names of its columns; one that needs none as it is."""
+    """Read a cohort by the names of its columns; return it as it is if no names are given."""
     return cohort if names == TableOptions() else read_cohort(cohort, names)
 
 
@@ -93,19 +94,19 @@ def clean_cohort(source: Any, options: TableOptions | None = None) -> CleanTable
         )
     if table.empty:
         raise ValueError(f"{where} must have at least one row, got none")
-    of_subjects = "case" not in table
-    if of_subjects:
+    no_cases = "case" not in table
+    if no_cases:
         table = table.assign(case=table["subject"])
     for name in ("case", "subject"):
         if name in table:
             cells = each(cell_text, cells_of(table[name]))
             table[name] = pd.Series(cells, index=table.index, dtype=object)
-    if of_subjects:
+    if no_cases:
         table = _one_row_each(table, where)
-    if (without := table.index[table["case"].isna()]).size:
-        raise ValueError(f"{where}: row {without[0]} has no case")
-    if (again := table.index[table["case"].duplicated()]).size:
-        case = table.loc[again[0], "case"]
+    if (nameless := table.index[table["case"].isna()]).size:
+        raise ValueError(f"{where}: row {nameless[0]} has no case")
+    if (repeated := table.index[table["case"].duplicated()]).size:
+        case = table.loc[repeated[0], "case"]
         rows = ", ".join(str(row) for row in table.index[table["case"] == case])
         raise ValueError(f"{where}: case {case} must have one row, got rows {rows}")
     table = with_subjects(table)
@@ -114,19 +115,19 @@ def clean_cohort(source: Any, options: TableOptions | None = None) -> CleanTable
 
 
 def _one_row_each(table: pd.DataFrame, where: str) -> pd.DataFrame:
-    """Return a table without cases with one row a subject; what is empty in one may be filled in another.
+    """Return a table without cases with one row a subject; its rows fill each other's empty cells.
 
     Raises:
         ValueError: rows of a subject differ, as of several cases; it names subject, column, values and rows.
     """
     for name in table.columns.drop(["case", "subject"]):
-        told = table[["subject", name]].dropna().drop_duplicates()
-        if (again := told.index[told["subject"].duplicated()]).size:
-            subject, other = told.loc[again[0]]
-            row = told.index[told["subject"] == subject][0]
+        cells = table[["subject", name]].dropna().drop_duplicates()
+        if (again := cells.index[cells["subject"].duplicated()]).size:
+            subject, value = cells.loc[again[0]]
+            row = cells.index[cells["subject"] == subject][0]
             raise ValueError(
-                f"{where}: subject {subject} must have one {name}, got {told.loc[row, name]!r} in row {row} "
-                f"and {other!r} in row {again[0]}; where rows are cases, name them by --case-column NAME"
+                f"{where}: subject {subject} must have one {name}, got {cells.loc[row, name]!r} in row {row} "
+                f"and {value!r} in row {again[0]}; where rows are cases, name them by --case-column NAME"
             )
     first = ~table["subject"].duplicated() | table["subject"].isna()
     filled = table.groupby("subject", sort=False).bfill()
@@ -134,7 +135,7 @@ def _one_row_each(table: pd.DataFrame, where: str) -> pd.DataFrame:
 
 
 def with_subjects(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table of cases in which an empty subject is the case, which the column `note` then says.
+    """Return a table of cases in which the case replaces an empty subject, and the column `note` says so.
 
     >>> with_subjects(pd.DataFrame({"case": ["a", "b"], "subject": ["A", None]}))[["subject", "note"]]
       subject                                       note
@@ -151,11 +152,11 @@ def with_subjects(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def noted(table: pd.DataFrame, notes: Mapping[str, Sequence[str]]) -> pd.DataFrame:
-    """Return a table of cases in which the column `note` also says what is to be known of a case.
+    """Return a table of cases with these lines added to its column `note`.
 
     Args:
         table: with the column `case`.
-        notes: case -> lines; a line that is there already is not said twice.
+        notes: case -> lines; a line that is already there is not repeated.
 
     >>> noted(pd.DataFrame({"case": ["a", "b"]}), {"b": ["seen", "heard"]})["note"].tolist()
     [None, 'seen | heard']
@@ -172,7 +173,7 @@ def noted(table: pd.DataFrame, notes: Mapping[str, Sequence[str]]) -> pd.DataFra
 
 
 def read_numbers(column: "pd.Series[Any]", where: str = "table") -> "pd.Series[float]":
-    """Return a column as float64, NaN where a cell says nothing.
+    """Return a column as float64, NaN where a cell is missing.
 
     Raises:
         ValueError: a cell is no finite number; the message names `where`, the row (as the index has it) and
@@ -184,20 +185,28 @@ def read_numbers(column: "pd.Series[Any]", where: str = "table") -> "pd.Series[f
     if isinstance(column.dtype, np.dtype) and column.dtype.kind in "fiu" and not np.isinf(column).any():
         return column.astype(np.float64)
     values = each(_number, cells_of(column))
-    wrong = [value is None or value in (np.inf, -np.inf) for value in values]
-    if any(wrong):
-        row = column.index[wrong.index(True)]
-        got = cell_repr(column[row])
-        hint = ""
-        if values[wrong.index(True)] in (np.inf, -np.inf):
-            hint = " (of a structure that one mask lacks? leave the cell empty, which counts as missing, or "
-            hint += "write a distance such as the image's diagonal)"
-        if str(column[row]).count(",") == 1:
-            hint = " (a decimal comma? write a point, or separate columns by semicolons)"
-        elif str(column[row]).endswith("%"):
-            hint = " (percentages? say so: --percent, or fairseg.scoring.Scores.of(table, percent=True))"
-        raise ValueError(f"{where}: row {row}, column {column.name}: must be a number, got {got}{hint}")
+    is_wrong = [value is None or value in (np.inf, -np.inf) for value in values]
+    if any(is_wrong):
+        row = column.index[is_wrong.index(True)]
+        hint = _hint_of_no_number(str(column[row]), infinite=values[is_wrong.index(True)] is not None)
+        raise ValueError(
+            f"{where}: row {row}, column {column.name}: must be a number, got {cell_repr(column[row])}{hint}"
+        )
     return pd.Series(np.array(values, dtype=np.float64), index=column.index, name=column.name)
+
+
+def _hint_of_no_number(text: str, *, infinite: bool) -> str:
+    """Return what may be meant by a cell that is no finite number; "" if nobody knows."""
+    if text.count(",") == 1:
+        return " (a decimal comma? write a point, or separate columns by semicolons)"
+    if text.endswith("%"):
+        return _PERCENT_HINT
+    if infinite:
+        return (
+            " (of a structure that one mask lacks? leave the cell empty, which counts as missing, or "
+            "write a distance such as the image's diagonal)"
+        )
+    return ""
 
 
 def check_limits(
@@ -223,10 +232,9 @@ def check_limits(
     bound = f"{low:g} or more" if numbers[outside[0]] < low else f"{high:g} or less"
     span = f"from {low:g} to {high:g}" if high == 1.0 else bound
     percent = high == 1.0 and numbers.max() > 2.0 and numbers.max() <= 100.0
-    hint = " (percentages? say so: --percent, or fairseg.scoring.Scores.of(table, percent=True))"
     raise ValueError(
         f"{where}: row {outside[0]}, column {called}: must be {span}, "
-        f"got {cell_repr(column[outside[0]])}{hint if percent else ''}"
+        f"got {cell_repr(column[outside[0]])}{_PERCENT_HINT if percent else ''}"
     )
 
 
@@ -245,9 +253,9 @@ def is_skipped(table: pd.DataFrame) -> npt.NDArray[np.bool_]:
     """
     if SKIPPED not in table:
         return np.zeros(len(table), dtype=bool)
-    said = ~np.array(each(is_missing, cells_of(table[SKIPPED])), dtype=bool)
+    has_reason = ~np.array(each(is_missing, cells_of(table[SKIPPED])), dtype=bool)
     values = [name for name in ("label", *METRICS) if name in table]
-    return said & table[values].isna().to_numpy().all(axis=1)
+    return has_reason & table[values].isna().to_numpy().all(axis=1)
 
 
 def rows_of(cohort: pd.DataFrame, cases: Iterable[str]) -> pd.DataFrame:
@@ -272,7 +280,7 @@ def rows_of(cohort: pd.DataFrame, cases: Iterable[str]) -> pd.DataFrame:
 
 
 def read_split(path: str | Path) -> dict[str, str]:
-    """Read who trains and who does not: a table with the columns `subject` and `part`.
+    """Read which part each subject is in, from a table with the columns `subject` and `part`.
 
     Returns:
         Subject -> part, such as "train", "validation" or "test".
@@ -316,12 +324,12 @@ def fold_subjects(
     >>> fold_subjects(["a", "a", "b", "c", "d"], [0, 0, 0, 1, 1], folds=2).tolist()
     [0, 0, 1, 0, 1]
     """
-    home = _homes(subjects, groups)
-    if not 2 <= folds <= len(home):
-        raise ValueError(f"folds must be from 2 to the number of subjects, {len(home)}, got {folds}")
+    group_of = _groups_of_subjects(subjects, groups)
+    if not 2 <= folds <= len(group_of):
+        raise ValueError(f"folds must be from 2 to the number of subjects, {len(group_of)}, got {folds}")
     # Each group goes on where the one before it stopped, so that the folds stay alike in size.
-    everybody = (name for members in _shuffled(home, seed) for name in members)
-    fold = {name: place % folds for place, name in enumerate(everybody)}
+    everybody = (name for members in _shuffled(group_of, seed) for name in members)
+    fold = {name: position % folds for position, name in enumerate(everybody)}
     return np.array([fold[str(subject)] for subject in subjects], dtype=np.int64)
 
 
@@ -349,16 +357,16 @@ def split_subjects(
     """
     if not 0 <= share < 1:
         raise ValueError(f"share must be 0 or more and below 1, got {share}")
-    home = _homes(subjects, groups)
+    group_of = _groups_of_subjects(subjects, groups)
     aside: set[str] = set()
-    for members in _shuffled(home, seed):
-        number = min(max(round(share * len(members)), int(share > 0)), len(members) - 1)
-        aside.update(members[:number])
+    for members in _shuffled(group_of, seed):
+        num_aside = min(max(round(share * len(members)), int(share > 0)), len(members) - 1)
+        aside.update(members[:num_aside])
     return np.array([str(subject) in aside for subject in subjects], dtype=bool)
 
 
 def _number(value: Any) -> float | None:
-    """Return a number, NaN if the cell says nothing, None if it is no number."""
+    """Return a number, NaN if the cell is missing, None if it is no number."""
     if is_missing(value):
         return float("nan")
     try:
@@ -368,21 +376,21 @@ def _number(value: Any) -> float | None:
         return None
 
 
-def _homes(subjects: Sequence[Any], groups: npt.ArrayLike) -> dict[str, int]:
+def _groups_of_subjects(subjects: Sequence[Any], groups: npt.ArrayLike) -> dict[str, int]:
     """Return the group of each subject: that of its first case."""
     names, ids = [str(subject) for subject in subjects], np.asarray(groups)
     if ids.shape != (len(names),):
         raise ValueError(f"groups must have one id a case, {len(names)}, got shape {ids.shape}")
-    home: dict[str, int] = {}
+    group_of: dict[str, int] = {}
     for name, group in zip(names, ids.tolist(), strict=True):
-        home.setdefault(name, group)
-    return home
+        group_of.setdefault(name, group)
+    return group_of
 
 
-def _shuffled(home: Mapping[str, int], seed: int) -> Iterator[list[str]]:
-    """Yield the subjects of each group in random order, as from `_homes`."""
-    for group in sorted(set(home.values())):
-        members = sorted(name for name, where in home.items() if where == group)
+def _shuffled(group_of: Mapping[str, int], seed: int) -> Iterator[list[str]]:
+    """Yield the subjects of each group in random order, as from `_groups_of_subjects`."""
+    for group in sorted(set(group_of.values())):
+        members = sorted(name for name, home in group_of.items() if home == group)
         # One generator a group: a group that grows does not move the order of the others.
         order = np.random.default_rng((seed, group + 1)).permutation(len(members))
-        yield [members[place] for place in order]
+        yield [members[index] for index in order]

@@ -1,4 +1,4 @@
-"""Vectors of group ids or of attribute values, in whatever people keep them: lists, NumPy, pandas, torch."""
+"""Vectors of group ids or of attribute values: lists, NumPy, pandas, torch."""
 
 from collections.abc import Mapping
 from numbers import Real
@@ -78,10 +78,11 @@ def _shape(values: Any) -> tuple[int, ...]:
 def _integers(values: list[Any]) -> Integers | list[Any]:
     """Return the list as integers if its known values are, else as it is."""
     missing = [is_missing(value) for value in values]
-    known = [value for value, nothing in zip(values, missing, strict=True) if not nothing]
-    numbers = [isinstance(value, Real) and not isinstance(value, bool) for value in known]
-    if not known or not all(numbers) or not all(float(value).is_integer() for value in known):
+    present = [value for value, gone in zip(values, missing, strict=True) if not gone]
+    numbers = [isinstance(value, Real) and not isinstance(value, bool) for value in present]
+    if not present or not all(numbers) or not all(float(value).is_integer() for value in present):
         return values
     return np.array(
-        [-1 if gone else int(value) for value, gone in zip(values, missing, strict=True)], dtype=np.int64
+        [-1 if gone else int(value) for value, gone in zip(values, missing, strict=True)],
+        dtype=np.int64,
     )

@@ -1,8 +1,7 @@
-"""Read arrays whose files say nothing of where they lie: NumPy's .npy and .npz, and TIFF.
+"""Read arrays whose files state no position in space: NumPy's .npy and .npz, and TIFF.
 
-No pickle is ever loaded. A TIFF has no checksum: what is told of its damage is that the chain of its pages
-or the bytes of one do not fit the file, and what its packing cannot unpack. A .npz has a checksum, and a .npy
-only its size.
+No pickle is ever loaded. A TIFF has no checksum: its damage is noticed if the chain of its pages or the bytes
+of one do not fit the file, or if its packing cannot be unpacked. A .npz has a checksum, a .npy only its size.
 """
 
 import logging
@@ -30,7 +29,7 @@ _NPY_HEADERS: dict[Any, Callable[..., Any]] = {
 
 
 def read_array(path: Path) -> tuple[Voxels, tuple[str, ...]]:
-    """Return the array of a file, its axes as they lie there, and what is to be said of it.
+    """Return the array of a file, with its axes as they are there, and messages on it.
 
     A TIFF's colours must be equal, and become one channel; its palette is left out, its indices are kept.
 
@@ -46,16 +45,16 @@ def read_array(path: Path) -> tuple[Voxels, tuple[str, ...]]:
 
 def _read_npy(path: Path) -> tuple[Voxels, tuple[str, ...]]:
     try:
-        mapped = np.load(path, mmap_mode="r", allow_pickle=False)  # which takes no memory for what it claims
+        mapped = np.load(path, mmap_mode="r", allow_pickle=False)  # takes no memory for what it claims
     except (ValueError, EOFError) as error:
         raise ValueError(f"{path} is truncated or damaged, or no array of numbers: {error}") from None
     if not isinstance(mapped, np.memmap):
         raise ValueError(f"{path} must be an array as numpy.save writes it: it is another archive")
     check_size(path, mapped.shape)
-    there = path.stat().st_size - mapped.offset
-    if there != mapped.nbytes:
+    size = path.stat().st_size - mapped.offset
+    if size != mapped.nbytes:
         raise ValueError(
-            f"{path} is truncated or damaged: it has {there} bytes of voxels and must have {mapped.nbytes}"
+            f"{path} is truncated or damaged: it has {size} bytes of voxels and must have {mapped.nbytes}"
         )
     return np.array(mapped), ()
 
@@ -73,7 +72,7 @@ def _read_npz(path: Path) -> tuple[Voxels, tuple[str, ...]]:
 
 
 def _read_member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Voxels:
-    """Return the array of an archive; its header is compared with what is there before memory is taken."""
+    """Return the array of an archive; its header must fit the size of the file before memory is taken."""
     with archive.open(member) as file:
         try:
             read = _NPY_HEADERS[np.lib.format.read_magic(file)]
@@ -84,9 +83,9 @@ def _read_member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) 
             raise ValueError(f"{path} must hold numbers, got Python objects")
         check_size(path, shape)
         needed = math.prod(shape) * kind.itemsize
-        there = member.file_size - file.tell()
-        if there != needed or needed > max(member.compress_size, 1) * MOST_PACKED:
-            raise EOFError(f"it has {there} bytes of voxels and must have {needed}")
+        size = member.file_size - file.tell()
+        if size != needed or needed > max(member.compress_size, 1) * MOST_PACKED:
+            raise EOFError(f"it has {size} bytes of voxels and must have {needed}")
         content = file.read()  # to the end, where zip compares the checksum
     return np.frombuffer(content, kind).reshape(shape, order="F" if fortran else "C")
 
@@ -96,7 +95,7 @@ def _read_tiff(path: Path) -> tuple[Voxels, tuple[str, ...]]:
 
     _check_pages(path)
     try:
-        with _heard(logging.getLogger("tifffile")) as heard, tifffile.TiffFile(path) as file:
+        with _collecting_log(logging.getLogger("tifffile")) as logged, tifffile.TiffFile(path) as file:
             if len(file.series) != 1:
                 raise ValueError(f"it holds {len(file.series)} images of different kinds")
             (series,) = file.series
@@ -104,12 +103,12 @@ def _read_tiff(path: Path) -> tuple[Voxels, tuple[str, ...]]:
             _check_strips(series, path.stat().st_size)
             voxels, axes = series.asarray(), series.axes
     except ValueError as error:
-        said = str(error)
-        raise ValueError(said if said.startswith(str(path)) else f"{path} cannot be read: {said}") from None
-    except Exception as error:  # whatever its many decoders raise
+        text = str(error)
+        raise ValueError(text if text.startswith(str(path)) else f"{path} cannot be read: {text}") from None
+    except Exception as error:  # its many decoders raise anything
         raise ValueError(f"{path} is truncated or damaged: {error}") from None
-    check_size(path, voxels.shape)  # which can be another than was claimed
-    messages = tuple(dict.fromkeys(heard))
+    check_size(path, voxels.shape)  # it can differ from the claimed one
+    messages = tuple(dict.fromkeys(logged))
     if not axes.endswith("S"):
         return voxels, messages
     colours = voxels[..., :3] if voxels.shape[-1] >= 3 else voxels[..., :1]  # without transparency
@@ -119,19 +118,19 @@ def _read_tiff(path: Path) -> tuple[Voxels, tuple[str, ...]]:
 
 
 @contextmanager
-def _heard(logger: logging.Logger) -> Iterator[list[str]]:
-    """Collect what a library logs meanwhile, in place of letting it onto the terminal."""
-    said: list[str] = []
+def _collecting_log(logger: logging.Logger) -> Iterator[list[str]]:
+    """Collect what a library logs in the block, instead of showing it in the terminal."""
+    lines: list[str] = []
 
     class Keep(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            said.append(" ".join(record.getMessage().split()))
+            lines.append(" ".join(record.getMessage().split()))
 
     handler, before = Keep(logging.WARNING), logger.propagate
     logger.addHandler(handler)
     logger.propagate = False
     try:
-        yield said
+        yield lines
     finally:
         logger.propagate = before
         logger.removeHandler(handler)
@@ -142,25 +141,35 @@ def _check_pages(path: Path) -> None:
     length = path.stat().st_size
     with path.open("rb") as file:
         start = file.read(16)
-        order = {b"II": "<", b"MM": ">"}.get(start[:2], "")
-        big = {42: False, 43: True}.get(struct.unpack(f"{order or '<'}H", start[2:4].ljust(2, b"\0"))[0])
-        if not order or big is None:
+        byte_order = {b"II": "<", b"MM": ">"}.get(start[:2], "")
+        big = {42: False, 43: True}.get(struct.unpack(f"{byte_order or '<'}H", start[2:4].ljust(2, b"\0"))[0])
+        if not byte_order or big is None:
             raise ValueError(f"{path} is truncated or damaged: it is no TIFF")
-        place, many, entry = (f"{order}Q", f"{order}Q", 20) if big else (f"{order}I", f"{order}H", 12)
+        offset_format, count_format, entry_size = (
+            (f"{byte_order}Q", f"{byte_order}Q", 20) if big else (f"{byte_order}I", f"{byte_order}H", 12)
+        )
         file.seek(8 if big else 4)
-        seen: set[int] = set()
+        visited: set[int] = set()
         while True:
-            content = file.read(struct.calcsize(place))
-            page = struct.unpack(place, content)[0] if len(content) == struct.calcsize(place) else -1
-            if page == 0 and seen:
+            content = file.read(struct.calcsize(offset_format))
+            page = (
+                struct.unpack(offset_format, content)[0]
+                if len(content) == struct.calcsize(offset_format)
+                else -1
+            )
+            if page == 0 and visited:
                 return
-            if not 0 < page < length or page in seen:
+            if not 0 < page < length or page in visited:
                 raise ValueError(f"{path} is truncated or damaged: it ends before its last page")
-            seen.add(page)
+            visited.add(page)
             file.seek(page)
-            number = file.read(struct.calcsize(many))
-            entries = struct.unpack(many, number)[0] if len(number) == struct.calcsize(many) else length
-            file.seek(page + len(number) + min(entries, length) * entry)
+            count = file.read(struct.calcsize(count_format))
+            entries = (
+                struct.unpack(count_format, count)[0]
+                if len(count) == struct.calcsize(count_format)
+                else length
+            )
+            file.seek(page + len(count) + min(entries, length) * entry_size)
 
 
 def _check_strips(series: Any, length: int) -> None:
@@ -168,8 +177,8 @@ def _check_strips(series: Any, length: int) -> None:
     if series.dataoffset is not None and series.dataoffset + series.nbytes > length:
         raise ValueError("it is truncated or damaged: its voxels reach beyond its end")
     for page in series.pages:
-        places = list(zip(page.dataoffsets, page.databytecounts, strict=False)) if page is not None else []
-        if any(not start or not size or start + size > length for start, size in places):
+        strips = zip(page.dataoffsets, page.databytecounts, strict=False) if page is not None else ()
+        if any(not start or not size or start + size > length for start, size in strips):
             raise ValueError("it is truncated or damaged: voxels of a page are not in it")
 
 

@@ -1,4 +1,4 @@
-"""What a person types: calls are taken as they are meant, or end in an error that says what to type."""
+"""Calls that a person types: they are taken as they are meant, or an error says what to type."""
 
 import inspect
 import os
@@ -12,19 +12,19 @@ from fairseg.io.sentences import did_you_mean
 
 P = ParamSpec("P")
 R = TypeVar("R")
-Call = tuple[tuple[Any, ...], dict[str, Any]]  # what is given by position and by name
+Call = tuple[tuple[Any, ...], dict[str, Any]]  # arguments by position and by name
 _TABLES = (".csv", ".tsv", ".txt", ".xlsx", ".xls", ".parquet")
 
 
 def says_what_to_type(
     line: str, as_meant: Callable[..., Call] | None = None, elsewhere: Mapping[str, str] | None = None
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Let a call that Python refuses end in a TypeError with a line that works, not in Python's words alone.
+    """Add a line that works to the TypeError of a call that Python refuses.
 
     Args:
         line: the call that works.
-        as_meant: takes what a person gave, and returns what the function takes.
-        elsewhere: what another function takes -> the call of it that works.
+        as_meant: maps the arguments of a person to those of the function.
+        elsewhere: argument of another function -> a call of that one that works.
 
     >>> @says_what_to_type("cut(8)")
     ... def cut(number, *, parts=2):
@@ -39,31 +39,32 @@ def says_what_to_type(
         signature = inspect.signature(function)
 
         @wraps(function)
-        def call(*given: P.args, **options: P.kwargs) -> R:
-            args, named = as_meant(*given, **options) if as_meant else (given, options)
+        def call(*args: P.args, **options: P.kwargs) -> R:
+            positional, named = as_meant(*args, **options) if as_meant else (args, options)
             try:
-                signature.bind(*args, **named)
+                signature.bind(*positional, **named)
             except TypeError as error:
-                unknown = re.search(r"unexpected keyword argument '(.+)'", str(error))
-                near = did_you_mean(unknown[1], signature.parameters) if unknown else ""
-                works = (elsewhere or {}).get(unknown[1]) if unknown else None
-                told = f". Type for example {works}" if works else f"{near or '.'} Type for example {line}"
-                said = f"{function.__name__}: {error}{told}"
-                raise TypeError(said) from None
-            return function(*args, **named)
+                match = re.search(r"unexpected keyword argument '(.+)'", str(error))
+                unknown = match[1] if match else ""
+                example = (elsewhere or {}).get(unknown)
+                suggestion = "" if example or not match else did_you_mean(unknown, signature.parameters)
+                raise TypeError(
+                    f"{function.__name__}: {error}{suggestion or '.'} Type for example {example or line}"
+                ) from None
+            return function(*positional, **named)
 
         return call
 
     return decorate
 
 
-def is_path(thing: object) -> bool:
-    """Whether it is the path of a table, and no name of a column.
+def is_path(value: object) -> bool:
+    """Whether a value is the path of a table, and no name of a column.
 
     >>> is_path("scores.csv"), is_path("sex"), is_path(["scores.csv"])
     (True, False, False)
     """
-    if not isinstance(thing, str | Path):
+    if not isinstance(value, str | Path):
         return False
     # `Path.is_file` raises an error of a name that is too long for the file system.
-    return Path(thing).suffix.lower() in _TABLES or os.path.isfile(thing)  # noqa: PTH113
+    return Path(value).suffix.lower() in _TABLES or os.path.isfile(value)  # noqa: PTH113

@@ -1,4 +1,4 @@
-"""CSV as people write and open it: read with the row in every complaint, written safe for spreadsheets."""
+"""CSV as people write and open it: errors name the row, and spreadsheets run no cell."""
 
 import codecs
 import csv
@@ -21,17 +21,17 @@ _STATED = re.compile(r"\s*sep=(.)[^\S\n]*\r?\n")  # Excel's own first line
 _THOUSANDS = re.compile(r"[-+]?[1-9][0-9]{0,2},[0-9]{3}")
 _BINARY = re.compile(rb"[\0-\x08\x0e-\x1f]")
 _ZIP = b"PK\x03\x04"
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what makes a spreadsheet run a cell
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet runs a cell that begins so
 
 
 def read_csv(path: str | Path) -> pd.DataFrame:
     """Read a CSV file as text; the index is the row that a spreadsheet shows (2 below the header).
 
-    Comma, semicolon, tab or a bar separate, whichever the header has most of, or what Excel's first line
-    `sep=;` says. Rows without any text are left out, and columns without name and text. The text is UTF-8,
-    UTF-16 as Excel's "Unicode text", or else Windows-1252, which is logged. Where no comma separates, it is
-    the decimal point of a column of numbers (but before three digits each, beside other numbers with points:
-    those are left as they are).
+    The separator is a comma, semicolon, tab or bar, whichever is most frequent in the header, or what Excel's
+    first line `sep=;` states. Rows without any text are left out, and columns without name and text. The text
+    is UTF-8, UTF-16 as Excel's "Unicode text", or else Windows-1252, which is logged. Where no comma
+    separates, commas in a column of numbers are decimal points. Only commas that may mark thousands, because
+    three digits follow each and other numbers have points, are left as they are.
 
     Raises:
         ValueError: the file cannot be read, is no text, has a row with more fields than the header, or
@@ -53,30 +53,29 @@ def read_csv(path: str | Path) -> pd.DataFrame:
         reason = "it is empty" if not text.strip() else str(error)
         raise ValueError(f"{file} cannot be read as a table: {reason}") from None
     header = [name.strip() for name in header]
-    # Spreadsheets write columns without a name, and without any cell, beside the others.
-    places = [
-        place
-        for place, name in enumerate(header)
-        if name or any("".join(row[place : place + 1]).strip() for _, row in rows)
+    # Spreadsheets also write columns without a name and without any cell.
+    columns = [
+        column
+        for column, name in enumerate(header)
+        if name or any("".join(row[column : column + 1]).strip() for _, row in rows)
     ]
-    names = [header[place] for place in places]
+    names = [header[column] for column in columns]
     if twice := sorted(name for name, number in Counter(names).items() if number > 1):
         raise ValueError(f"{file} must name each column once, got {', '.join(map(repr, twice))} twice")
-    kept = {}
+    cells = {}
     for number, row in rows:
         if len(row) > len(header) and any(field.strip() for field in row[len(header) :]):
             raise ValueError(
                 f"{file} cannot be read as a table: "
                 f"row {number} has {len(row)} fields, the header {len(header)}"
             )
-        kept[number] = ["".join(row[place : place + 1]) for place in places]
-    table = pd.DataFrame.from_dict(kept, orient="index", columns=names)
+        cells[number] = ["".join(row[column : column + 1]) for column in columns]
+    table = pd.DataFrame.from_dict(cells, orient="index", columns=names)
     if separator == ",":
         return table
-    points = (
-        re.search(rf'(?:^|["\n{separator}])[-+]?[0-9]*\.[0-9]+(?:["\r\n{separator}]|$)', text) is not None
-    )
-    return table.apply(lambda column: _with_decimal_points(column, beside_points=points))
+    with_point = rf'(?:^|["\n{separator}])[-+]?[0-9]*\.[0-9]+(?:["\r\n{separator}]|$)'
+    has_points = re.search(with_point, text) is not None
+    return table.apply(lambda column: _with_decimal_points(column, beside_points=has_points))
 
 
 def _decoded(file: Path) -> str:
@@ -99,24 +98,24 @@ def _decoded(file: Path) -> str:
 
 
 def _with_decimal_points(column: "pd.Series[str]", *, beside_points: bool) -> "pd.Series[str]":
-    """Return a column of numbers with decimal commas as one with points; any other as it is.
+    """Replace decimal commas by points in a column of numbers; return any other as it is.
 
     Where other numbers of the file have points, commas before every three digits mark thousands.
     """
-    number = column.str.strip().str.fullmatch(r"[-+]?[0-9]*,[0-9]+(e[-+]?[0-9]+)?", case=False)
-    if not number.any() or not all(number | column.map(_is_number) | ~column.str.contains(",")):
+    has_comma = column.str.strip().str.fullmatch(r"[-+]?[0-9]*,[0-9]+(e[-+]?[0-9]+)?", case=False)
+    if not has_comma.any() or not all(has_comma | column.map(_is_number) | ~column.str.contains(",")):
         return column
-    if beside_points and column[number].str.strip().str.fullmatch(_THOUSANDS).all():
+    if beside_points and column[has_comma].str.strip().str.fullmatch(_THOUSANDS).all():
         return column
-    return column.where(~number, column.str.replace(",", "."))
+    return column.where(~has_comma, column.str.replace(",", "."))
 
 
 def to_csv(table: pd.DataFrame) -> str:
     """Return a table as CSV in which no text is a spreadsheet formula: `=cmd()` becomes `'=cmd()`."""
     # Numbers are left alone: pandas 2 turns whole ones with gaps into floats when it maps them.
-    safe = table.apply(lambda column: column if is_numeric_dtype(column) else _safe(column))
-    safe = safe.rename(columns=_defused)
-    # A lone carriage return ends a row unless it is quoted, which pandas does not see to.
+    safe = table.apply(lambda column: column if is_numeric_dtype(column) else _escaped_column(column))
+    safe = safe.rename(columns=_escaped)
+    # A lone carriage return ends a row unless it is quoted, and pandas does not quote it.
     strings = safe.select_dtypes(include=["object", "string"])
     quote_all = any("\r" in str(cell) for _, column in strings.items() for cell in set(cells_of(column)))
     file = StringIO()
@@ -124,22 +123,22 @@ def to_csv(table: pd.DataFrame) -> str:
     return file.getvalue()
 
 
-def fused(value: str) -> str:
-    """Take the apostrophe off again that `to_csv` put in front."""
-    return value[1:] if value.startswith("'") and _is_hazard(value) else value
+def unescape_formula(value: str) -> str:
+    """Remove the apostrophe that `to_csv` put before a formula."""
+    return value[1:] if value.startswith("'") and _is_formula(value) else value
 
 
-def _safe(column: "pd.Series[Any]") -> "pd.Series[Any]":
+def _escaped_column(column: "pd.Series[Any]") -> "pd.Series[Any]":
     if column.dtype.kind != "O":
-        return column.map(_defused)
-    return pd.Series(each(_defused, cells_of(column)), index=column.index, dtype=object)
+        return column.map(_escaped)
+    return pd.Series(each(_escaped, cells_of(column)), index=column.index, dtype=object)
 
 
-def _defused(value: Any) -> Any:
-    return "'" + value if isinstance(value, str) and _is_hazard(value) else value
+def _escaped(value: Any) -> Any:
+    return "'" + value if isinstance(value, str) and _is_formula(value) else value
 
 
-def _is_hazard(value: str) -> bool:
+def _is_formula(value: str) -> bool:
     return value.lstrip("'").startswith(_FORMULA) and not _is_number(value)
 
 

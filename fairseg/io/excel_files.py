@@ -1,4 +1,4 @@
-"""Excel workbooks: the first sheet as it stands there, text as text, and what else the workbook holds."""
+"""Excel workbooks: the first sheet with text as text, and a note on other sheets."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -7,7 +7,7 @@ import pandas as pd
 
 from fairseg.io.sentences import counted, listed
 
-_NAMELESS = "Unnamed: "  # what pandas calls a column without a name
+_NAMELESS = "Unnamed: "  # pandas names a column so that has no name
 
 
 class NoNamesError(ValueError):
@@ -19,12 +19,12 @@ class Sheet(NamedTuple):
 
     Attributes:
         table: its cells; the index is the row that a spreadsheet shows (2 below the header).
-        place: what errors call it: the path, and the sheet where the workbook has others.
-        note: that others were not read; "" where there are none.
+        where: its name in errors: the path, and the sheet if the workbook has others.
+        note: that other sheets were not read; "" if there are none.
     """
 
     table: pd.DataFrame
-    place: str
+    where: str
     note: str
 
 
@@ -40,7 +40,7 @@ def read_excel(path: Path) -> Sheet:
     """
     with pd.ExcelFile(path) as book:
         first, *others = book.sheet_names
-        # Without `dtype` pandas makes numbers of text, and "NA" missing, which is a level where it is kept.
+        # Without `dtype` pandas makes numbers of text, and "NA" missing, which `keep_na` makes a level.
         table = pd.read_excel(book, sheet_name=first, keep_default_na=False, dtype=object)
     table = table.infer_objects()
     table.index += 2  # the header is row 1
@@ -49,12 +49,12 @@ def read_excel(path: Path) -> Sheet:
     table = table.dropna(how="all")
     nameless = [name for name in table if str(name).startswith(_NAMELESS)]
     table = table.drop(columns=[name for name in nameless if table[name].isna().all()])
-    place, note = str(path), ""
+    where, note = str(path), ""
     if others:
-        place += f" (sheet {first!r}, the first of {1 + len(others)})"
+        where += f" (sheet {first!r}, the first of {1 + len(others)})"
         note = f"{counted(len(others), 'sheet')} of the workbook not read: {listed(others)}"
-    check_names(table, place)
-    return Sheet(table, place, note)
+    check_names(table, where)
+    return Sheet(table, where, note)
 
 
 def _none_if_blank(cell: Any) -> Any:
@@ -69,9 +69,9 @@ def check_names(table: pd.DataFrame, where: str) -> None:
     names: list[Any] = list(table)
     named = [name for name in names if not str(name).startswith(_NAMELESS)]
     nameless = len(names) - len(named)
-    # One column without a name, before one of scores, is the index of a DataFrame.
+    # A single column without a name, before one of scores, is the index of a DataFrame.
     if len(named) <= 1 and (nameless > 1 or (nameless == 1 and names[0] in named)):
-        got = f"only {named[0]!r}" if named else "none"
+        first = f"only {named[0]!r}" if named else "none"
         raise NoNamesError(
-            f"{where} must have the names of its columns in row 1, got {got}: delete the rows above them"
+            f"{where} must have the names of its columns in row 1, got {first}: delete the rows above them"
         )

@@ -16,7 +16,7 @@ from shutil import rmtree
 from fairseg.io.json_files import parse_json
 from fairseg.io.outputs import MANIFEST, NotWritableError, check_writable, digest_of, record, remove_own
 
-# What the caller of a command can mend; all else, such as a full disk, is the machine's.
+# Errors that the caller of a command can mend; all others, such as a full disk, are the machine's.
 _CALLERS = {
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR),
     *(errno.ENOENT, errno.ELOOP, errno.EINVAL, errno.EILSEQ),
@@ -26,7 +26,7 @@ _PAGE = ".html"
 _JOURNAL = ".pending.json"
 _TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.part-([^/\0]+)")
 
-_put_in_place: ContextVar[list[Path] | None] = ContextVar("put in place", default=None)
+_written: ContextVar[list[Path] | None] = ContextVar("written", default=None)
 
 
 class NotWrittenError(RuntimeError):
@@ -35,17 +35,17 @@ class NotWrittenError(RuntimeError):
 
 @contextmanager
 def recording() -> Iterator[list[Path]]:
-    """Give a list that fills with the files that are written whole meanwhile, in this order."""
+    """Yield a list of the files that the block writes whole, in this order."""
     written: list[Path] = []
-    before = _put_in_place.set(written)
+    before = _written.set(written)
     try:
         yield written
     finally:
-        _put_in_place.reset(before)
+        _written.reset(before)
 
 
 def _record(file: Path) -> None:
-    written = _put_in_place.get()
+    written = _written.get()
     if written is not None and file not in written:
         written.append(file)
 
@@ -55,17 +55,17 @@ def write_files(
 ) -> None:
     """Write files into a folder, made if needed, and replace those of an earlier call.
 
-    All are first written under other names; if anything fails before that, none is there. Then they are put
-    in place one after the other, which a kill can interrupt: a page (.html) is taken away first and put in
-    place last, so that none stands beside tables of another call, and the next call puts in place what is
-    left. Ctrl-C waits until all are in place.
+    All are first written under other names; if that fails, none is there. Then they are renamed one after the
+    other, which a kill can interrupt: an old page (.html) is removed first and a new one comes last, so that
+    no page is beside the tables of another call, and the next call renames the rest. Ctrl-C waits until all
+    are in place.
 
     Args:
         folder: made if needed.
         files: name -> content.
         kind: of the result, for the manifest: see `check_writable`. None in a folder that holds fairseg's own
             state only.
-        stale: files of an earlier call of this kind that this one has not: they go, unless they were changed.
+        stale: files of an earlier call of this kind to delete, unless they were changed.
 
     Raises:
         NotWritableError: the folder cannot be written, or a file must not be replaced; the message says why.
@@ -82,7 +82,7 @@ def write_files(
         for name, content in files.items():
             path = folder / name
             data = content if isinstance(content, bytes) else content.encode("utf-8")
-            waiting.append((_beside(path), path))
+            waiting.append((_temporary_name(path), path))
             waiting[-1][0].write_bytes(data)
             _sync(waiting[-1][0], len(data))
             digests[name] = digest_of(data)
@@ -91,28 +91,28 @@ def write_files(
             record(folder, kind, digests)
         with _interrupts_wait():
             moves = sorted(waiting, key=lambda move: move[1].suffix == _PAGE)
-            gone = [name for name in stale if name not in files]
-            journal = _journal(folder, kind, moves, gone) if len(moves) + len(gone) > 1 else None
+            outdated = [name for name in stale if name not in files]
+            journal = _journal(folder, kind, moves, outdated) if len(moves) + len(outdated) > 1 else None
             waiting, new = [], []
             path = folder
-            _put(folder, kind, moves, gone, journal)
+            _rename_all(folder, kind, moves, outdated, journal)
     except OSError as error:
         raise write_error(path, error) from None
     finally:
         for temporary, _ in waiting:
             with suppress(OSError):
                 temporary.unlink()
-        for made in new:
+        for created in new:
             with suppress(OSError):
-                made.rmdir()
+                created.rmdir()
 
 
 def _journal(
     folder: Path, kind: str | None, moves: Sequence[tuple[Path, Path]], stale: Sequence[str]
 ) -> Path:
-    """Say in the folder which files are to be put in place or to go, for whoever must go on after a kill."""
+    """Write into the folder which files to rename and to delete, for the call that goes on after a kill."""
     journal = folder / f".{secrets.token_hex(8)}{_JOURNAL}"
-    temporary = _beside(journal)
+    temporary = _temporary_name(journal)
     names = [[temporary.name, path.name] for temporary, path in moves]
     try:
         temporary.write_text(json.dumps({"kind": kind, "moves": names, "stale": stale}), encoding="utf-8")
@@ -124,7 +124,7 @@ def _journal(
     return journal
 
 
-def _put(
+def _rename_all(
     folder: Path,
     kind: str | None,
     moves: Sequence[tuple[Path, Path]],
@@ -140,7 +140,7 @@ def _put(
         remove_own(folder, stale, kind)
     for temporary, path in moves:
         with suppress(FileNotFoundError) if journal is not None else nullcontext():
-            temporary.replace(path)  # unless another process has gone on with it
+            temporary.replace(path)  # unless another process did it
         _record(path)
     _sync_folder(folder)
     if journal is not None:
@@ -148,35 +148,36 @@ def _put(
 
 
 def _finish_interrupted(folder: Path) -> None:
-    """Put in place what a call that was killed had written, but not yet put in place.
+    """Rename the files that a killed call had written, but not yet renamed.
 
     Raises:
-        NotWritableError: one of the files is somebody else's by now.
+        NotWritableError: one of the files is now somebody else's.
     """
     for journal in sorted(folder.glob(f".*{_JOURNAL}")) if folder.is_dir() else ():
         try:
-            about = parse_json(journal.read_bytes(), str(journal))
-            kind, names = about["kind"], [(str(temporary), str(name)) for temporary, name in about["moves"]]
-            stale = [str(name) for name in about["stale"]]
+            content = parse_json(journal.read_bytes(), str(journal))
+            kind = content["kind"]
+            names = [(str(temporary), str(name)) for temporary, name in content["moves"]]
+            stale = [str(name) for name in content["stale"]]
         except (OSError, ValueError, KeyError, TypeError):
             continue  # another process was faster, or it is none of ours
-        # Whoever made the journal, it moves nothing but files that `_beside` names, within the folder.
-        found = [_TEMPORARY.fullmatch(temporary) for temporary, _ in names]
-        plain = all(one and one[1] == name for one, (_, name) in zip(found, names, strict=True))
-        if not plain or any("/" in name for name in stale):
+        # Whoever made the journal, it moves nothing but files that `_temporary_name` names, in the folder.
+        matches = [(_TEMPORARY.fullmatch(temporary), name) for temporary, name in names]
+        is_ours = all(match and match[1] == name for match, name in matches)
+        if not is_ours or any("/" in name for name in stale):
             continue
         moves = [(folder / temporary, folder / name) for temporary, name in names]
         moves = [move for move in moves if move[0].is_file() and not move[0].is_symlink()]
         kind = kind if isinstance(kind, str) else None
         check_writable(folder, [path.name for _, path in moves], kind)
-        _put(folder, kind, moves, stale, journal)
+        _rename_all(folder, kind, moves, stale, journal)
 
 
 @contextmanager
 def new_file(path: Path, kind: str | None = None) -> Iterator[Path]:
-    """Give a name beside `path` for what a library writes itself; at the end it takes the place of `path`.
+    """Yield a name beside `path` for a library to write to; at the end that file replaces `path`.
 
-    Check inside the block what was written, where the library does not: an error leaves what was there.
+    Check the file inside the block if the library does not: an error leaves what was there.
 
     Args:
         path: in a folder that is there.
@@ -186,7 +187,7 @@ def new_file(path: Path, kind: str | None = None) -> Iterator[Path]:
         NotWritableError, NotWrittenError: as in `write_files`.
     """
     check_writable(path.parent, [path.name], kind)
-    temporary = _beside(path)
+    temporary = _temporary_name(path)
     try:
         yield temporary
         _sync(temporary)
@@ -204,10 +205,10 @@ def new_file(path: Path, kind: str | None = None) -> Iterator[Path]:
 
 @contextmanager
 def filled_folder(folder: Path, kind: str) -> Iterator[Path]:
-    """Give an empty folder to fill; at the end it becomes `folder`, and nothing of it if that fails.
+    """Yield an empty folder to fill; at the end it becomes `folder`, and nothing of it if that fails.
 
-    A folder that is not there yet appears whole, in one step. Into one that is there files move one by one,
-    and replace those of an earlier call.
+    A new folder appears whole, in one step. Into an existing one the files move one by one, and replace those
+    of an earlier call.
 
     Raises:
         NotWritableError, NotWrittenError: as in `write_files`.
@@ -215,12 +216,12 @@ def filled_folder(folder: Path, kind: str) -> Iterator[Path]:
     check_writable(folder)
     target = Path(os.path.realpath(folder))
     is_new = not target.exists()
-    made = [path for path in target.parents if not path.exists()] if is_new else []
-    scratch = _beside(target if is_new else target / "content")
+    created = [path for path in target.parents if not path.exists()] if is_new else []
+    scratch = _temporary_name(target if is_new else target / "content")
     try:
         scratch.mkdir(parents=True)
         yield scratch
-        # What lies deepest first: dataset.json makes a data set of folders that are full.
+        # The deepest first: dataset.json makes a dataset of folders that are full.
         names = [path.relative_to(scratch) for path in scratch.rglob("*") if path.is_file()]
         names.sort(key=lambda name: (-len(name.parts), name))
         for name in names:
@@ -239,69 +240,69 @@ def filled_folder(folder: Path, kind: str) -> Iterator[Path]:
             _sync_folder(target.parent)
             for name in names:
                 _record(folder / name)
-            made = []
+            created = []
     except OSError as error:
-        where = str(error.filename or folder).replace(str(scratch), str(folder))
-        raise write_error(Path(where), error) from None
+        path_text = str(error.filename or folder).replace(str(scratch), str(folder))
+        raise write_error(Path(path_text), error) from None
     except NotWrittenError as error:
         raise NotWrittenError(str(error).replace(str(scratch), str(folder))) from None
     finally:
         rmtree(scratch, ignore_errors=True)
-        for path in made:
+        for path in created:
             with suppress(OSError):
                 path.rmdir()
 
 
 def settle_manifest(folder: Path) -> None:
-    """Put the lines of a folder's manifest into order, which is that of several processes before."""
-    with suppress(OSError, NotWritableError, NotWrittenError):  # one that is out of order is as good
+    """Sort the lines of a folder's manifest, which several processes wrote in any order."""
+    with suppress(OSError, NotWritableError, NotWrittenError):  # an unsorted one is as good
         lines = (folder / MANIFEST).read_text(encoding="utf-8").splitlines(keepends=True)
         write_files(folder, {MANIFEST: "".join(sorted(set(lines)))})
 
 
 def write_error(path: Path, error: OSError) -> NotWritableError | NotWrittenError:
-    """Return what to raise where a file could not be written: the caller's fault, or the machine's."""
+    """Return the error of a file that could not be written: the caller's fault, or the machine's."""
     if error.errno in _CALLERS:
         return NotWritableError(f"{path} cannot be written: {error.strerror}")
     return NotWrittenError(f"{path} could not be written: {error.strerror or error}")
 
 
-def _beside(path: Path) -> Path:
-    """Return a name in the folder of a file that no other process and no other machine takes."""
+def _temporary_name(path: Path) -> Path:
+    """Return a name in the folder of a file that no other process or machine uses."""
     return path.with_name(f".{secrets.token_hex(8)}.part-{path.name}")
 
 
 def _sync(file: Path, size: int | None = None) -> None:
-    """Make the disk keep a file, and see that it has all that was written."""
+    """Make the disk keep a file, and check that all of it was written."""
     with file.open("rb+") as stream:
         os.fsync(stream.fileno())
-        got = os.fstat(stream.fileno()).st_size
-    if size is not None and got != size:
-        raise OSError(errno.EIO, f"it has {got} bytes of {size}")
+        actual = os.fstat(stream.fileno()).st_size
+    if size is not None and actual != size:
+        raise OSError(errno.EIO, f"it has {actual} bytes of {size}")
 
 
 def _sync_folder(folder: Path) -> None:
     with suppress(OSError):  # not every file system syncs folders
-        number = os.open(folder, os.O_RDONLY)
+        descriptor = os.open(folder, os.O_RDONLY)
         try:
-            os.fsync(number)
+            os.fsync(descriptor)
         finally:
-            os.close(number)
+            os.close(descriptor)
 
 
 @contextmanager
 def _interrupts_wait() -> Iterator[None]:
-    """Hold Ctrl-C and SIGTERM back meanwhile; only the main thread has a say in signals."""
+    """Delay Ctrl-C and SIGTERM until the block ends; only the main thread can handle signals."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    came: list[int] = []
-    held = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(one, lambda number, _: came.append(number)) for one in held]
+    received: list[int] = []
+    delayed = (signal.SIGINT, signal.SIGTERM)
+    handlers = [signal.signal(number, lambda number, _: received.append(number)) for number in delayed]
     try:
         yield
     finally:
-        for one, handler in zip(held, before, strict=True):
-            signal.signal(one, handler)
-    for number in came:
-        signal.raise_signal(number)
+        for number, handler in zip(delayed, handlers, strict=True):
+            signal.signal(number, handler)
+    for signal_number in received:
+        signal.raise_signal(signal_number)

@@ -1,4 +1,4 @@
-"""Write an image so that it can be trusted: whole, and read back before it takes its place."""
+"""Write an image whole or not at all: it is read back before it replaces an earlier one."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from fairseg.io.images import itk_messages, read_mask
 def write_image(path: Path, image: sitk.Image, kind: str | None = None) -> None:
     """Write an image of one channel, compressed, in the format of its name.
 
-    ITK says nothing of a disk that runs full, so the file is read again, and compared, before it counts.
+    ITK does not report a full disk, so the file is read again and compared before it counts.
 
     Args:
         path: of the file; its folder is there.

@@ -1,4 +1,4 @@
-"""JSON that others may have written: plain finite values, or a complaint that names the file."""
+"""JSON that others may have written: plain finite values, or an error that names the file."""
 
 import json
 import math
@@ -11,7 +11,7 @@ def read_json(path: str | Path, *, nan: bool = False) -> Any:
 
     Args:
         path: the file.
-        nan: whether NaN is taken, as where nnU-Net writes a Dice of nothing.
+        nan: whether NaN is allowed, as nnU-Net writes the Dice of an empty structure.
 
     Raises:
         ValueError: the file cannot be read, is no JSON in UTF-8 (with or without a BOM), is
@@ -26,7 +26,7 @@ def read_json(path: str | Path, *, nan: bool = False) -> Any:
 
 
 def parse_json(content: bytes, where: str, *, nan: bool = False) -> Any:
-    """Return what JSON text holds; errors are those of `read_json`, and call the text `where`.
+    """Return what JSON text holds; errors are those of `read_json`, with the name `where` for the text.
 
     >>> parse_json(b'{"labels": {"heart": NaN}}', "dataset.json")
     Traceback (most recent call last):
@@ -39,9 +39,8 @@ def parse_json(content: bytes, where: str, *, nan: bool = False) -> Any:
     except RecursionError:
         raise ValueError(f"{where} must be JSON: it is nested too deep") from None
     except ValueError as error:
-        raise ValueError(
-            f"{where} must be JSON: {str(error).partition(';')[0]}"
-        ) from None  # not how to allow it
+        reason = str(error).partition(";")[0]  # without the hint how to allow it
+        raise ValueError(f"{where} must be JSON: {reason}") from None
 
 
 def _finite(text: str) -> float:

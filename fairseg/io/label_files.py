@@ -1,4 +1,4 @@
-"""Read a file of labels: what `read_mask` reads, and the other ways in which people keep whole numbers."""
+"""Read a file of labels: what `read_mask` reads, and other formats that hold whole numbers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -23,9 +23,9 @@ def read_labels(path: Path, structures: Mapping[Any, tuple[int, ...]] | None = N
 
     A folder is a case whose structures have a file each, named as in `structures`: name -> values.
 
-    Beside what `read_mask` reads: PNG with a palette (its indices are the labels), of 1 bit, grey with
+    Formats are those of `read_mask`, and PNG with a palette (its indices are the labels), of 1 bit, grey with
     transparency (which is left out), or in colours whose channels are equal. Labels that differ from whole
-    numbers by at most 0.001, as resampling leaves them, are rounded, which a message says.
+    numbers by at most 0.001, as after resampling, are rounded, and a message says so.
 
     Raises:
         ValueError: as `read_mask`; or the colours of a PNG are no grey values.
@@ -61,16 +61,14 @@ def read_image_files(files: Sequence[Path]) -> list[Mask]:
     """
     in_one = len(files) > 1 and len(set(files)) == 1
     channels = read_channels(files[0], len(files)) if in_one else [read_image(file) for file in files]
-    apart: dict[str, None] = {}
+    messages: dict[str, None] = {}
     for file, channel in zip(files, channels, strict=True):
         names = (f"channel {file.name}", f"channel {files[0].name}")
-        said = check_same_grid(channel, channels[0], names)
-        apart |= dict.fromkeys(
-            note.replace(names[0], "a channel").replace(names[1], "the first") for note in said
-        )
+        for message in check_same_grid(channel, channels[0], names):
+            messages[message.replace(names[0], "a channel").replace(names[1], "the first")] = None
         if not np.isfinite(channel.voxels).all():
             raise ValueError(f"{file} must be finite everywhere, got NaN or infinity")
-    return [replace(channels[0], messages=(*channels[0].messages, *apart)), *channels[1:]]
+    return [replace(channels[0], messages=(*channels[0].messages, *messages)), *channels[1:]]
 
 
 def read_image_grid(path: Path) -> tuple[tuple[int, ...], tuple[float, ...], str]:
@@ -83,7 +81,7 @@ def read_image_grid(path: Path) -> tuple[tuple[int, ...], tuple[float, ...], str
 
 
 def with_spacing(mask: Mask, spacing: Sequence[float] | None) -> Mask:
-    """Return a mask whose file states no voxel size with this one; any other as it is.
+    """Give a mask whose file states no voxel size this one; return any other as it is.
 
     Args:
         mask: as it was read.
@@ -99,7 +97,7 @@ def with_spacing(mask: Mask, spacing: Sequence[float] | None) -> Mask:
 
 
 def spacing_of_axes(spacing: Sequence[float], axes: int) -> tuple[float, ...]:
-    """Return a spacing with a number an axis, of one number for all or of one an axis.
+    """Return a spacing with one number an axis, from one for all or one an axis.
 
     Raises:
         ValueError: it has another number of them.
@@ -117,7 +115,7 @@ def _png_mode(path: Path) -> str | None:
         with Image.open(path) as image:
             return image.mode if image.mode in _OTHER_MODES and image.format == "PNG" else None
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError):
-        return None  # for `read_mask` to say what is wrong
+        return None  # `read_mask` says what is wrong
 
 
 def _read_png(path: Path, mode: str, *, shades: bool = False) -> Mask:
@@ -133,10 +131,9 @@ def _read_png(path: Path, mode: str, *, shades: bool = False) -> Mask:
         raise ValueError(f"{path} cannot be read as an image: {error}") from None
     if mode in ("RGB", "RGBA"):
         if not (pixels[..., :1] == pixels[..., :3]).all():
-            if shades:
-                way_out = "colours (dataset.json must name three channels for them)"
-                raise ValueError(f"{path} must hold grey values, got {way_out}")
-            raise ValueError(f"{path} must hold grey values or indices of a palette as labels, got colours")
+            hint = " (dataset.json must name three channels for them)" if shades else ""
+            expected = "grey values" if shades else "grey values or indices of a palette as labels"
+            raise ValueError(f"{path} must hold {expected}, got colours{hint}")
         messages: tuple[str, ...] = ("its three equal channels were read as one",)
     else:
         messages = ("its transparency was left out",) if mode in ("LA", "PA") else ()
@@ -146,7 +143,7 @@ def _read_png(path: Path, mode: str, *, shades: bool = False) -> Mask:
 
 
 def _spacing(path: Path) -> tuple[float, ...]:
-    """Return the pixel size that ITK finds in a PNG, which states one only where ITK wrote it."""
+    """Return the pixel size that ITK finds in a PNG; only a PNG of ITK states one."""
     try:
         return read_grid(path)[1][-2:]
     except ValueError:
@@ -154,12 +151,12 @@ def _spacing(path: Path) -> tuple[float, ...]:
 
 
 def _rounded(mask: Mask) -> Mask:
-    """Return a mask of whole numbers, if it is nearly one; any other as it is."""
+    """Round a mask of nearly whole numbers; return any other as it is."""
     if mask.voxels.dtype.kind != "f":
         return mask
     whole = np.rint(mask.voxels)
-    away = float(np.abs(mask.voxels - whole).max(initial=0.0))
-    if not 0 < away <= NEAR:
+    distance = float(np.abs(mask.voxels - whole).max(initial=0.0))
+    if not 0 < distance <= NEAR:
         return mask
     note = f"labels within {NEAR:g} of whole numbers were rounded"
     return replace(mask, voxels=whole, messages=(*mask.messages, note))

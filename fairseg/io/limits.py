@@ -1,4 +1,4 @@
-"""How much may be read, and from where: bounds for files that nobody has looked at."""
+"""How much may be read, and from where: limits for files from unknown sources."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ _SIZES = (1e-6, 1e4)  # mm; electron microscopes have larger voxels, and no scan
 
 @dataclass(frozen=True)
 class ReadLimits:
-    """What is read of images.
+    """Limits for reading images.
 
     Attributes:
         max_voxels: of one image; a larger one is an error before any memory is taken.
@@ -27,16 +27,16 @@ _LIMITS: ContextVar[ReadLimits] = ContextVar("limits", default=ReadLimits())  # 
 
 
 def limits() -> ReadLimits:
-    """Return the limits that hold here and now."""
+    """Return the current limits."""
     return _LIMITS.get()
 
 
 @contextmanager
-def read_limits(given: ReadLimits | None = None, /, **changed: int | bool) -> Iterator[None]:
-    """Read images within other limits meanwhile.
+def read_limits(base: ReadLimits | None = None, /, **changed: int | bool) -> Iterator[None]:
+    """Read images within other limits in the block.
 
     Args:
-        given: the limits; None: those that hold.
+        base: the limits; None: the current ones.
         changed: attributes of `ReadLimits` to change.
 
     Raises:
@@ -46,7 +46,7 @@ def read_limits(given: ReadLimits | None = None, /, **changed: int | bool) -> It
     ...     limits()
     ReadLimits(max_voxels=134217728, detached=True)
     """
-    new = ReadLimits(**{**vars(given or limits()), **changed})
+    new = ReadLimits(**{**vars(base or limits()), **changed})
     if new.max_voxels < 1:
         raise ValueError(f"max_voxels must be at least 1, got {new.max_voxels}")
     token = _LIMITS.set(new)
@@ -59,7 +59,7 @@ def read_limits(given: ReadLimits | None = None, /, **changed: int | bool) -> It
 def check_voxel_size(size: Sequence[float], where: str) -> None:
     """Raise a ValueError that begins with `where` unless these can be the sizes of a voxel, in mm.
 
-    Volumes and distances of a damaged header would be nonsense, and pixels of 0 of no number.
+    With a damaged header, volumes and distances would be nonsense.
 
     >>> check_voxel_size((1.5, 1e38), "a.nii.gz")
     Traceback (most recent call last):
@@ -67,5 +67,5 @@ def check_voxel_size(size: Sequence[float], where: str) -> None:
     """
     low, high = _SIZES
     if not all(low < length <= high for length in size):
-        got = " x ".join(f"{length:g}" for length in size)
-        raise ValueError(f"{where} must have voxels above {low:g} and up to {high:g} mm, got {got}")
+        shown = " x ".join(f"{length:g}" for length in size)
+        raise ValueError(f"{where} must have voxels above {low:g} and up to {high:g} mm, got {shown}")

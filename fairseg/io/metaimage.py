@@ -21,10 +21,10 @@ def claim_of_metaimage(path: Path) -> Claim:
         ValueError: there is no whole header, or the voxels lie in a list or a series of files.
     """
     with path.open("rb") as file:
-        begin = file.read(MOST_HEADER)
+        head = file.read(MOST_HEADER)
     fields: dict[str, str] = {}
     start = 0
-    for line, end in header_lines(begin if b"ElementDataFile" in begin else b""):
+    for line, end in header_lines(head if b"ElementDataFile" in head else b""):
         start = end
         name, _, value = line.partition("=")
         fields[name.strip()] = value.strip()
@@ -38,17 +38,19 @@ def claim_of_metaimage(path: Path) -> Claim:
     channels = integers(path, "ElementNumberOfChannels", fields.get("ElementNumberOfChannels", "1"))
     if integers(path, "NDims", fields["NDims"]) != (len(size),):
         raise ValueError(f"{path} is truncated or damaged: NDims is {fields['NDims'][:60]}, DimSize {size}")
-    where = fields["ElementDataFile"]
-    if where.upper().startswith("LIST") or "%" in where or not where:
-        raise ValueError(f"{path} must hold its voxels itself, got ElementDataFile = {where[:60]!r}")
-    is_local = where.upper() == "LOCAL"
+    data_file = fields["ElementDataFile"]
+    if data_file.upper().startswith("LIST") or "%" in data_file or not data_file:
+        raise ValueError(f"{path} must hold its voxels itself, got ElementDataFile = {data_file[:60]!r}")
+    is_local = data_file.upper() == "LOCAL"
     skipped = 0 if is_local else integers(path, "HeaderSize", fields.get("HeaderSize", "0"))[0]
     packed = fields.get("CompressedData", "False").lower().startswith("t")
     if packed and is_local and "CompressedDataSize" in fields:
-        there = path.stat().st_size - start
-        if integers(path, "CompressedDataSize", fields["CompressedDataSize"]) != (there,):
-            said = fields["CompressedDataSize"][:60]
-            raise ValueError(f"{path} is truncated or damaged: it has {there} packed bytes and claims {said}")
+        packed_size = path.stat().st_size - start
+        if integers(path, "CompressedDataSize", fields["CompressedDataSize"]) != (packed_size,):
+            claimed = fields["CompressedDataSize"][:60]
+            raise ValueError(
+                f"{path} is truncated or damaged: it has {packed_size} packed bytes and claims {claimed}"
+            )
     order = fields.get("BinaryDataByteOrderMSB", fields.get("ElementByteOrderMSB", "False"))
     binary = fields.get("BinaryData", "True").lower().startswith("t")
     return Claim(
@@ -57,7 +59,7 @@ def claim_of_metaimage(path: Path) -> Claim:
         channels[0],
         _BYTES[fields["ElementType"]],
         "deflate" if packed else "none" if binary else "text",
-        path if is_local else path.parent / where,
+        path if is_local else path.parent / data_file,
         start if is_local else max(0, skipped),
         exact=skipped >= 0,
         swapped=order.lower().startswith("t") == (sys.byteorder == "little"),

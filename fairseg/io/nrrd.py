@@ -29,8 +29,8 @@ def claim_of_nrrd(path: Path) -> Claim:
             a way that cannot be checked.
     """
     with path.open("rb") as file:
-        begin = file.read(MOST_HEADER)
-    fields, start = _fields(path, begin if begin.startswith(b"NRRD000") else b"")
+        head = file.read(MOST_HEADER)
+    fields, start = _fields(path, head if head.startswith(b"NRRD000") else b"")
     if absent := [name for name in ("type", "dimension", "sizes", "encoding") if name not in fields]:
         raise ValueError(f"{path} is truncated or damaged: its header has no {absent[0]}")
     kind, encoding = fields["type"].lower(), fields["encoding"].lower()
@@ -41,14 +41,14 @@ def claim_of_nrrd(path: Path) -> Claim:
     size = integers(path, "sizes", fields["sizes"])
     if integers(path, "dimension", fields["dimension"]) != (len(size),):
         raise ValueError(f"{path} is truncated or damaged: dimension and sizes, {size}, do not fit")
-    where = fields.get("datafile")
-    if where is not None and (where.upper().startswith("LIST") or "%" in where or not where):
-        raise ValueError(f"{path} must hold its voxels itself, got data file: {where[:60]!r}")
+    data_file = fields.get("datafile")
+    if data_file is not None and (data_file.upper().startswith("LIST") or "%" in data_file or not data_file):
+        raise ValueError(f"{path} must hold its voxels itself, got data file: {data_file[:60]!r}")
     skips = [
         integers(path, name, fields.get(f"{name}skip", "0"))[0]  # names are without their blanks
         for name in ("line", "byte")
     ]
-    if any(skips) and where is None:
+    if any(skips) and data_file is None:
         raise ValueError(f"{path} must hold its voxels right behind the header, got skips of {skips}")
     endian = fields.get("endian", sys.byteorder).lower()
     return Claim(
@@ -57,21 +57,21 @@ def claim_of_nrrd(path: Path) -> Claim:
         1,  # what ITK takes for channels is an axis here
         _BYTES[kind],
         _PACKING[encoding],  # type: ignore[arg-type]
-        path if where is None else path.parent / where,
-        start if where is None else 0,
+        path if data_file is None else path.parent / data_file,
+        start if data_file is None else 0,
         exact=not any(skips),
         swapped=endian != sys.byteorder,
     )
 
 
-def _fields(path: Path, begin: bytes) -> tuple[dict[str, str], int]:
-    """Return the fields of a header, and the byte behind it.
+def _fields(path: Path, head: bytes) -> tuple[dict[str, str], int]:
+    """Return the fields of a header, and the byte after it.
 
-    NrrdIO knows fields without a blank behind the colon too, so that every line is looked at.
+    NrrdIO also reads fields without a blank after the colon, so every line is checked.
     """
     fields: dict[str, str] = {}
     start = 0
-    for line, end in header_lines(begin):
+    for line, end in header_lines(head):
         start = end
         if not line:
             return fields, start

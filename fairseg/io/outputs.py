@@ -1,10 +1,9 @@
-"""What may be written where: an output never falls on an input, nor on what something else has written.
+"""What may be written where: an output never replaces an input, nor a file that fairseg did not write.
 
-A folder that fairseg writes into has a manifest, `.fairseg.jsonl`: a line for each file, with what kind of
-result it is and a digest of its content. A file is replaced if the manifest has it, of the same kind and
-unchanged since; all others only if the caller says so. The manifest is only ever added to, by lines so short
-that two processes do not mix them; a line cut short makes its file somebody else's, which errs on the safe
-side.
+A folder that fairseg writes into has a manifest, `.fairseg.jsonl`: a line for each file, with the kind of the
+result and a digest of the content. A file is replaced if the manifest has it, of the same kind and unchanged
+since; any other only if the caller says so. Lines are only ever added to the manifest, and they are so short
+that two processes do not mix them; a file whose line is cut short is treated as somebody else's, to be safe.
 """
 
 import json
@@ -20,19 +19,9 @@ from pathlib import Path
 from shutil import rmtree
 
 MANIFEST = ".fairseg.jsonl"
-IMAGE_ENDINGS = (
-    ".nii.gz",
-    ".nii",
-    ".nrrd",
-    ".mha",
-    ".mhd",
-    ".png",
-    ".tif",
-    ".tiff",
-    ".npy",
-    ".npz",
-)  # what folders of images are searched for
-_RAW = ("imagesTr", "labelsTr", "imagesTs", "labelsTs")  # what nnU-Net's raw layout has below a dataset
+# Folders of images are searched for these.
+IMAGE_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd", ".png", ".tif", ".tiff", ".npy", ".npz")
+_RAW = ("imagesTr", "labelsTr", "imagesTs", "labelsTs")  # folders of a dataset in nnU-Net's raw layout
 
 
 def extension_of(name: str) -> str | None:
@@ -51,7 +40,7 @@ class NotWritableError(ValueError):
 
 @dataclass(frozen=True)
 class Boundaries:
-    """What the work at hand must leave alone.
+    """Files and folders that must not be written to.
 
     Attributes:
         inputs: files and folders that are read.
@@ -66,15 +55,15 @@ _BOUNDARIES: ContextVar[Boundaries] = ContextVar("boundaries", default=Boundarie
 
 
 def boundaries() -> Boundaries:
-    """Return what the work at hand must leave alone, to hand it to another process."""
+    """Return the current boundaries, to hand them to another process."""
     return _BOUNDARIES.get()
 
 
 @contextmanager
-def within(given: Boundaries) -> Iterator[None]:
-    """Leave alone, meanwhile, what is given, besides what already is."""
+def within(added: Boundaries) -> Iterator[None]:
+    """Add boundaries to the current ones in the block."""
     before = _BOUNDARIES.get()
-    both = Boundaries((*before.inputs, *given.inputs), before.overwrite or given.overwrite)
+    both = Boundaries((*before.inputs, *added.inputs), before.overwrite or added.overwrite)
     token = _BOUNDARIES.set(both)
     try:
         yield
@@ -83,8 +72,8 @@ def within(given: Boundaries) -> Iterator[None]:
 
 
 def reading(*inputs: str | Path | None, overwrite: bool = False) -> AbstractContextManager[None]:
-    """Leave these files and folders alone meanwhile; None is none."""
-    paths = tuple(Path(one) for one in inputs if one is not None)
+    """Protect these files and folders in the block; None is left out."""
+    paths = tuple(Path(path) for path in inputs if path is not None)
     return within(Boundaries(paths, overwrite))
 
 
@@ -92,7 +81,7 @@ _OF_FILES = (".html", ".htm", ".pdf", ".md", ".csv", ".tex", ".json", ".png", ".
 
 
 def check_writable(folder: Path, names: Iterable[str] = (), kind: str | None = None) -> None:
-    """Raise a ValueError unless files of these names can and may be put into `folder`.
+    """Raise a ValueError unless files of these names can and may be written into `folder`.
 
     Check it before the work starts, so that nobody waits for a result that cannot be kept.
 
@@ -107,10 +96,10 @@ def check_writable(folder: Path, names: Iterable[str] = (), kind: str | None = N
     """
     _check_folder(folder)
     allowed = boundaries()
-    known: Mapping[str, set[str | None]] | None = None
+    manifest: Mapping[str, set[str | None]] | None = None
     for name in names:
         path = folder / name
-        _check_apart(path, allowed.inputs)
+        _check_no_input(path, allowed.inputs)
         try:
             mode = path.lstat().st_mode
         except FileNotFoundError:
@@ -121,26 +110,26 @@ def check_writable(folder: Path, names: Iterable[str] = (), kind: str | None = N
             raise NotWritableError(f"{path} must be a file or not be there, it is {_kind_of(mode)}")
         if kind is None or allowed.overwrite:
             continue
-        known = _read_manifest(folder, kind) if known is None else known
-        if name not in known:
+        manifest = _read_manifest(folder, kind) if manifest is None else manifest
+        if name not in manifest:
             raise NotWritableError(
                 f"{path} is there, and not from an earlier call: choose another place, or --overwrite it"
             )
-        if None not in known[name] and digest_of(path) not in known[name]:
+        if None not in manifest[name] and digest_of(path) not in manifest[name]:
             raise NotWritableError(
                 f"{path} has changed since fairseg wrote it: choose another place, or --overwrite it"
             )
 
 
 def check_not_read(folder: Path) -> None:
-    """Raise a ValueError if a folder is one whose files the work at hand reads, images or not."""
-    for given in boundaries().inputs:
-        if os.path.realpath(folder) in _read_folders(given):
+    """Raise a ValueError if the files of a folder are inputs, images or not."""
+    for source in boundaries().inputs:
+        if os.path.realpath(folder) in _read_folders(source):
             raise NotWritableError(f"{folder} is read: choose another --out")
 
 
 def claim(folder: Path, names: Iterable[str], kind: str) -> None:
-    """Check that files can and may be put into a folder, made if needed, and make them fairseg's from now on.
+    """Check that files can and may be written into a folder, made if needed, and mark them as fairseg's.
 
     For files that change as the work goes on, such as logs.
 
@@ -158,26 +147,26 @@ def claim(folder: Path, names: Iterable[str], kind: str) -> None:
 
 @contextmanager
 def undone_if_refused(folder: Path, lock: str = ".lock") -> Iterator[None]:
-    """Empty a folder again that held nothing, if what begins in it is refused: ends by a ValueError.
+    """Empty a folder again that was empty, if the block ends in a ValueError.
 
-    The caller has locked it, so that all that is there was made meanwhile.
+    The caller has locked the folder, so that all its files were made in the block.
     """
-    was_empty = {one.name for one in folder.iterdir()} <= {lock}
+    was_empty = {path.name for path in folder.iterdir()} <= {lock}
     try:
         yield
     except ValueError:
-        for one in folder.iterdir() if was_empty else ():
-            if one.is_dir() and not one.is_symlink():
-                rmtree(one, ignore_errors=True)
-            elif one.name != lock:
-                one.unlink(missing_ok=True)
+        for path in folder.iterdir() if was_empty else ():
+            if path.is_dir() and not path.is_symlink():
+                rmtree(path, ignore_errors=True)
+            elif path.name != lock:
+                path.unlink(missing_ok=True)
         raise
 
 
 def record(folder: Path, kind: str, files: Mapping[str, str | None]) -> None:
-    """Add files to the manifest of a folder, before they are put there: name -> digest, or None for any."""
-    known = _read_manifest(folder, kind)
-    new = [(name, digest) for name, digest in files.items() if digest not in known.get(name, set())]
+    """Add files to the manifest of a folder before they are written: name -> digest, or None for any."""
+    recorded = _read_manifest(folder, kind)
+    new = [(name, digest) for name, digest in files.items() if digest not in recorded.get(name, set())]
     if not new:
         return
     lines = [json.dumps({"file": name, "kind": kind, "digest": digest}) + "\n" for name, digest in new]
@@ -191,10 +180,10 @@ def record(folder: Path, kind: str, files: Mapping[str, str | None]) -> None:
 
 
 def remove_own(folder: Path, names: Iterable[str], kind: str) -> None:
-    """Delete files of an earlier result of this kind; what is not, or was changed, stays."""
-    known = _read_manifest(folder, kind)
+    """Delete files of an earlier result of this kind; all others, and changed ones, stay."""
+    manifest = _read_manifest(folder, kind)
     for name in names:
-        if name in known and (folder / name).is_file() and digest_of(folder / name) in known[name]:
+        if name in manifest and (folder / name).is_file() and digest_of(folder / name) in manifest[name]:
             (folder / name).unlink()
 
 
@@ -215,24 +204,23 @@ def _check_folder(folder: Path) -> None:
         raise NotWritableError(f"{folder} cannot be written: no permission in {existing}")
 
 
-def _check_apart(path: Path, inputs: Iterable[Path]) -> None:
-    """Raise where a file to be written is one that is read, or would be taken for one from then on."""
+def _check_no_input(path: Path, inputs: Iterable[Path]) -> None:
+    """Raise if a file to be written is an input, or would become one."""
     real = os.path.realpath(path)
-    for given in inputs:
-        source = os.path.realpath(given)
-        if real == source or _is_same_file(path, given):
+    for source in inputs:
+        if real == os.path.realpath(source) or _is_same_file(path, source):
             raise NotWritableError(f"{path} is read and must not be replaced: choose another --out")
         is_image = path.name.lower().endswith(IMAGE_ENDINGS)
-        if is_image and os.path.dirname(real) in _read_folders(given):  # noqa: PTH120
+        if is_image and os.path.dirname(real) in _read_folders(source):  # noqa: PTH120
             raise NotWritableError(
                 f"{path.parent} is read, and {path.name} in it would be read too: choose another --out"
             )
 
 
-def _read_folders(given: Path) -> tuple[str, ...]:
-    """Return the folders whose files are read if this one is given, which may be a dataset."""
-    source = os.path.realpath(given)
-    return (source, *(os.path.join(source, name) for name in _RAW))  # noqa: PTH118
+def _read_folders(source: Path) -> tuple[str, ...]:
+    """Return the folders whose files are read if this one is an input; it may be a dataset."""
+    real = os.path.realpath(source)
+    return (real, *(os.path.join(real, name) for name in _RAW))  # noqa: PTH118
 
 
 def _is_same_file(path: Path, other: Path) -> bool:
@@ -248,11 +236,11 @@ def _kind_of(mode: int) -> str:
     return "a folder" if stat.S_ISDIR(mode) else "a device, a pipe or a socket"
 
 
-_SEEN = 512  # bytes at both ends of a manifest by which it is known again
+_EDGE = 512  # bytes at both ends of a manifest, by which it is recognised
 
 
 class _Manifest:
-    """What the lines of a manifest say, up to the byte that was read last."""
+    """The content of a manifest, up to the byte that was read last."""
 
     def __init__(self) -> None:
         self.known: dict[str, dict[str, set[str | None]]] = {}  # kind -> name -> digests
@@ -263,15 +251,15 @@ class _Manifest:
         self.head = self.tail = b""
 
     def update(self, file: Path) -> None:
-        """Read what was added; all of it where it is another file than before."""
+        """Read what was added; all of it if the file was replaced."""
         try:
             with file.open("rb") as stream:
-                about = os.fstat(stream.fileno())
+                inode = os.fstat(stream.fileno()).st_ino
                 head = stream.read(len(self.head))
                 stream.seek(self.read - len(self.tail))
                 tail = stream.read(len(self.tail))
-                if (about.st_ino, head, tail) != (self.inode, self.head, self.tail):  # written anew
-                    self._forget(about.st_ino)
+                if (inode, head, tail) != (self.inode, self.head, self.tail):  # another file
+                    self._forget(inode)
                 start = stream.seek(self.read)
                 added = stream.read()
         except OSError:
@@ -279,7 +267,7 @@ class _Manifest:
             return
         added = added[: added.rfind(b"\n") + 1]  # the last line may not be whole yet
         self.read = start + len(added)
-        self.head, self.tail = self.head or added[:_SEEN], (self.tail + added)[-_SEEN:]
+        self.head, self.tail = self.head or added[:_EDGE], (self.tail + added)[-_EDGE:]
         for line in added.decode("utf-8", errors="replace").splitlines():
             try:
                 entry = json.loads(line)
@@ -297,7 +285,7 @@ def _manifest(_: str) -> _Manifest:
 def _read_manifest(folder: Path, kind: str) -> Mapping[str, set[str | None]]:
     """Return name -> digests that the file may have, of one kind of result.
 
-    A folder of many files is written file by file, so a manifest is not read anew for each.
+    A folder of many files is written file by file, so only the new lines of a manifest are read for each.
     """
     manifest = _manifest(os.path.abspath(folder))  # noqa: PTH100
     manifest.update(folder / MANIFEST)

@@ -28,7 +28,7 @@ def cores() -> int:
 
 
 def run_all(function: Callable[..., T], jobs: Sequence[tuple[Any, ...]], workers: int) -> Generator[T]:
-    """Yield the results of a function in the order of the jobs; the error of a job comes in its turn too.
+    """Yield the results of a function in the order of the jobs; the error of a job is raised in its turn.
 
     Close the generator (`contextlib.closing`) to stop the workers when not all results are wanted.
 
@@ -41,16 +41,16 @@ def run_all(function: Callable[..., T], jobs: Sequence[tuple[Any, ...]], workers
         for job in jobs:
             yield function(*job)
         return
-    # A worker that has grown, as by loading torch, is replaced while the others go on. It is no fault, and
-    # where warnings are errors it would end the thread that hands out the jobs, but not the wait for them.
+    # joblib replaces a worker that has grown, as by loading torch, while the others go on. That is no fault,
+    # but where warnings are errors it ends the thread that hands out the jobs, and not the wait for them.
     warnings.filterwarnings("ignore", message="A worker stopped while some jobs", category=UserWarning)
     parallel = joblib.Parallel(
         n_jobs=min(workers, len(jobs)), return_as="generator", initializer=_end_with, initargs=(os.getpid(),)
     )
-    here = (Path.cwd(), boundaries(), limits())
-    # Workers, born now, leave Ctrl-C to this process; loky's tracker of files says nothing of those gone.
+    state = (Path.cwd(), boundaries(), limits())
+    # Workers start here and leave Ctrl-C to this process; loky's tracker does not warn of deleted files.
     with _ignoring_interrupts(), _warnings_of_children("ignore:resource_tracker"), _naming_workers():
-        results = parallel(joblib.delayed(_call)(here, function, job) for job in jobs)
+        results = parallel(joblib.delayed(_call)(state, function, job) for job in jobs)
     try:
         with _naming_workers():
             for result, error in results:
@@ -59,13 +59,13 @@ def run_all(function: Callable[..., T], jobs: Sequence[tuple[Any, ...]], workers
                 yield result
     finally:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # joblib on results that nobody waits for any more
+            warnings.simplefilter("ignore")  # joblib warns of results that nobody waits for
             results.close()
 
 
 @contextmanager
 def _naming_workers() -> Iterator[None]:
-    """Say of a pipe that broke that it was a worker's, and not that of who reads the output."""
+    """Tell the broken pipe of a worker from that of the reader of the output."""
     try:
         yield
     except BrokenPipeError:
@@ -73,12 +73,13 @@ def _naming_workers() -> Iterator[None]:
 
 
 def _call(
-    here: tuple[Path, Boundaries, ReadLimits], function: Callable[..., T], job: tuple[Any, ...]
+    state: tuple[Path, Boundaries, ReadLimits], function: Callable[..., T], job: tuple[Any, ...]
 ) -> tuple[T, None] | tuple[None, Exception]:
     """Return the result of a job, or its error: joblib would let an error overtake earlier results."""
-    os.chdir(here[0])  # workers are used again, and may have been born elsewhere
+    folder, bounds, read = state
+    os.chdir(folder)  # workers are used again, and may have started elsewhere
     try:
-        with within(here[1]), read_limits(here[2]):
+        with within(bounds), read_limits(read):
             return function(*job), None
     except Exception as error:
         error.add_note(traceback.format_exc())  # the worker's own traceback does not travel
@@ -86,7 +87,7 @@ def _call(
 
 
 def _end_with(parent: int) -> None:
-    """Let this worker end soon after the process that it works for, however that ended."""
+    """End this worker soon after the process that it works for, however that ended."""
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -98,7 +99,7 @@ def _end_with(parent: int) -> None:
 
 @contextmanager
 def _warnings_of_children(choice: str) -> Iterator[None]:
-    """Set what processes born meanwhile do with warnings, on top of what is set."""
+    """Add to what processes that start in the block do with warnings."""
     before = os.environ.get("PYTHONWARNINGS")
     os.environ["PYTHONWARNINGS"] = ",".join(filter(None, (before, choice)))
     try:
@@ -113,7 +114,7 @@ def _warnings_of_children(choice: str) -> Iterator[None]:
 @contextmanager
 def _ignoring_interrupts() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread has a say in signals
+        yield  # only the main thread can handle signals
         return
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:

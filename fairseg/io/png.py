@@ -1,4 +1,4 @@
-"""What a PNG claims, and whether its own checksums, one a chunk, hold."""
+"""The size that a PNG claims, and its checksums, one a chunk."""
 
 import struct
 import zlib
@@ -12,29 +12,29 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 def check_png(path: Path) -> None:
     """Raise a ValueError unless all chunks of a PNG are whole, down to its end."""
     content = memoryview(path.read_bytes())
-    place, packed, kind, width, height = len(_SIGNATURE), 0, b"", 0, 0
-    if bytes(content[:place]) != _SIGNATURE:
+    position, packed, kind, width, height = len(_SIGNATURE), 0, b"", 0, 0
+    if bytes(content[:position]) != _SIGNATURE:
         raise ValueError(f"{path} is truncated or damaged: it is no PNG")
     while kind != b"IEND":
-        if place + 12 > len(content):
+        if position + 12 > len(content):
             raise ValueError(f"{path} is truncated or damaged: it ends before its end")
-        (length,) = struct.unpack_from(">I", content, place)
-        kind = bytes(content[place + 4 : place + 8])
-        end = place + 8 + length
+        (length,) = struct.unpack_from(">I", content, position)
+        kind = bytes(content[position + 4 : position + 8])
+        end = position + 8 + length
         if end + 4 > len(content):
             raise ValueError(f"{path} is truncated or damaged: it ends before its end")
-        if zlib.crc32(content[place + 4 : end]) != struct.unpack_from(">I", content, end)[0]:
+        if zlib.crc32(content[position + 4 : end]) != struct.unpack_from(">I", content, end)[0]:
             raise ValueError(
                 f"{path} is truncated or damaged: the checksum of its part {kind!r} does not fit"
             )
         if kind == b"IHDR" and length >= 8:
-            width, height = struct.unpack_from(">2I", content, place + 8)
+            width, height = struct.unpack_from(">2I", content, position + 8)
             check_size(path, (width, height))
         packed += length if kind == b"IDAT" else 0
-        place = end + 4
-    if place != len(content):
+        position = end + 4
+    if position != len(content):
         raise ValueError(
-            f"{path} is truncated or damaged: it has {len(content) - place} bytes behind its end"
+            f"{path} is truncated or damaged: it has {len(content) - position} bytes behind its end"
         )
     if width * height // 8 > packed * MOST_PACKED:
         raise ValueError(f"{path} is truncated or damaged: {packed} bytes cannot hold {width} x {height}")

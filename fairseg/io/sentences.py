@@ -24,7 +24,7 @@ class NamingNote(str):
     bare: str
 
     def __new__(cls, bare: str, names: Iterable[object], more: str = "", most: int = 5) -> "NamingNote":
-        """Return the note with its first names, and more beside them."""
+        """Return the note with its first names, and a text after them."""
         note = super().__new__(cls, f"{bare}: {listed(names, most)}{more}")
         note.bare = bare
         return note
@@ -48,18 +48,20 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'s' if number != 1 else ''}"
 
 
-def digits_apart(value: float, digits: int, limits: Iterable[float]) -> int | None:
-    """Return so many decimals, or more, that the rounded value lies on the same side of every limit.
+def safe_digits(value: float, digits: int, limits: Iterable[float]) -> int | None:
+    """Return the least decimals, from `digits` on, that keep the rounded value on its side of every limit.
 
     None where even five more round it to a limit.
 
-    >>> digits_apart(0.0496, 2, [0.05]), digits_apart(0.031, 2, [0.05]), digits_apart(0.05 - 1e-12, 2, [0.05])
+    >>> safe_digits(0.0496, 2, [0.05]), safe_digits(0.031, 2, [0.05]), safe_digits(0.05 - 1e-12, 2, [0.05])
     (4, 2, None)
     """
 
     def holds(decimals: int) -> bool:
-        shown = round(value, decimals)
-        return all((shown < one) == (value < one) and (shown > one) == (value > one) for one in limits)
+        rounded = round(value, decimals)
+        return all(
+            (rounded < limit) == (value < limit) and (rounded > limit) == (value > limit) for limit in limits
+        )
 
     limits = tuple(limits)
     return next((more for more in range(digits, digits + _MORE_DIGITS + 1) if holds(more)), None)
@@ -68,7 +70,7 @@ def digits_apart(value: float, digits: int, limits: Iterable[float]) -> int | No
 def p_number(p: float, digits: int) -> str:
     """Return a p-value with so many decimals, or more, that it never seems to reach 0.05, 0.01 or 0.001.
 
-    A sign stands in the place of more than four digits.
+    A sign replaces more than four digits.
 
     >>> p_number(0.04996, 2), p_number(0.05 - 1e-12, 2), p_number(0.00042, 3)
     ('0.04996', '<0.05', '<0.001')
@@ -77,15 +79,15 @@ def p_number(p: float, digits: int) -> str:
     """
     if p < _P_LIMITS[-1]:
         return f"<{_P_LIMITS[-1]:g}"
-    enough = digits_apart(p, digits, _P_LIMITS)
+    enough = safe_digits(p, digits, _P_LIMITS)
     if enough is None or (enough > digits and round(p, enough) * 10**enough >= 10**_DIGITS_OF_P):
-        limit = min(_P_LIMITS, key=lambda one: abs(p - one))
+        limit = min(_P_LIMITS, key=lambda limit: abs(p - limit))
         return f"{'<' if p < limit else '>'}{limit:g}"
     return f"{p:.{enough}f}"
 
 
 def p_text(p: float) -> str:
-    """Return a p-value as a sentence tells it.
+    """Return a p-value as in a sentence.
 
     >>> p_text(0.00042), p_text(0.0312)
     ('p < 0.001', 'p = 0.031')
@@ -94,13 +96,13 @@ def p_text(p: float) -> str:
     return f"p {text[0]} {text[1:]}" if text[0] in "<>" else f"p = {text}"
 
 
-def listed(things: Iterable[object], most: int = 5) -> str:
-    """Return things in a row, of many only the first.
+def listed(values: Iterable[object], most: int = 5) -> str:
+    """Return values in a row; if there are many, only the first.
 
     >>> listed("abcdefg")
     'a, b, c, d, e and 2 more'
     """
-    names = [str(thing) for thing in things]
+    names = list(map(str, values))
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
@@ -126,20 +128,20 @@ def lacks_column(where: object, name: object, names: Iterable[object]) -> str:
     >>> lacks_column("groups.csv", "cse", ["case", "sex"])
     "groups.csv must have a column 'cse', it has case, sex; did you mean 'case'?"
     """
-    there = list(names)
-    has = listed(there, 20) or "none"
-    return f"{where} must have a column {name!r}, it has {has}{did_you_mean(name, there)}"
+    columns = list(names)
+    has = listed(columns, 20) or "none"
+    return f"{where} must have a column {name!r}, it has {has}{did_you_mean(name, columns)}"
 
 
 def did_you_mean(name: object, names: Iterable[object]) -> str:
-    """Return the end of an error: which of the names there are is nearly this one; "" if none is.
+    """Return the end of an error: the name that is nearly this one; "" if none is.
 
     >>> did_you_mean("Sexo", ["age", "sex"]), did_you_mean("x", ["sex"])
     ("; did you mean 'sex'?", '')
     """
-    there = {str(one).lower(): str(one) for one in names}
-    near = difflib.get_close_matches(str(name).lower(), there, 1)
-    return f"; did you mean {there[near[0]]!r}?" if near else ""
+    by_lower = {str(known).lower(): str(known) for known in names}
+    closest = difflib.get_close_matches(str(name).lower(), by_lower, 1)
+    return f"; did you mean {by_lower[closest[0]]!r}?" if closest else ""
 
 
 def no_attribute(where: object, name: str, names: Iterable[object]) -> str:
@@ -148,22 +150,22 @@ def no_attribute(where: object, name: str, names: Iterable[object]) -> str:
     >>> no_attribute("groups.csv", "skin_typ", ["sex", "skin_type"])
     "groups.csv has no attribute 'skin_typ', it has sex, skin_type; did you mean 'skin_type'?"
     """
-    there = [str(one) for one in names]
-    has = listed(there, 20) or "none"
+    attributes = list(map(str, names))
+    has = listed(attributes, 20) or "none"
     parts = [part.strip() for part in name.split(",")]
-    if len(parts) > 1 and set(parts) <= set(there):
+    if len(parts) > 1 and set(parts) <= set(attributes):
         each = " ".join(f"--by {shlex.quote(part)}" for part in parts)
-        near = f"; name each by itself, such as {each}, in Python by={parts}"
+        hint = f"; name each by itself, such as {each}, in Python by={parts}"
     else:
-        near = did_you_mean(name, there)
-    return f"{where} has no attribute {name!r}, it has {has}{near}"
+        hint = did_you_mean(name, attributes)
+    return f"{where} has no attribute {name!r}, it has {has}{hint}"
 
 
-def not_among(argument: str, got: object, names: Iterable[object], *, between: str = ", ") -> str:
-    """Return the error of an argument that must be one of the names there are.
+def not_among(argument: str, value: object, names: Iterable[object], *, between: str = ", ") -> str:
+    """Return the error of an argument that must be one of these names.
 
     >>> not_among("kind", "boxs", ["boxes", "gaps"])
     "kind must be one of boxes, gaps, got 'boxs'; did you mean 'boxes'?"
     """
-    there = [str(name) for name in names]
-    return f"{argument} must be one of {between.join(there)}, got {brief(got)}{did_you_mean(got, there)}"
+    known = list(map(str, names))
+    return f"{argument} must be one of {between.join(known)}, got {brief(value)}{did_you_mean(value, known)}"

@@ -23,7 +23,7 @@ _THICK = 1.5  # ratio of spacings from which the coarsest axis is the one across
 
 @dataclass(frozen=True)
 class Plane:
-    """A slice on its way to the page.
+    """A slice of a case, to be drawn.
 
     Attributes:
         index: of the slice in the array.
@@ -58,9 +58,9 @@ def find_image(folder: Path, case: str) -> Path | None:
 
 
 def read_pixels(path: Path, truth: Mask, spacing: Sequence[float] | None = None) -> tuple[Voxels | None, str]:
-    """Return the pixels of an image, colours as a last axis, or None; and what is to be known of it.
+    """Return the pixels of an image, colours as a last axis, or None; and a sentence on what is wrong.
 
-    An image without a pixel size, such as PNG, says nothing of its place: it is drawn on masks of its shape.
+    An image without a pixel size, such as PNG, states no position: it is drawn on masks of its shape.
 
     Args:
         path: of the image.
@@ -72,19 +72,17 @@ def read_pixels(path: Path, truth: Mask, spacing: Sequence[float] | None = None)
         image = with_spacing(placed, spacing)
     except ValueError:
         return None, " The image cannot be read."
-    about = ""
     try:
-        about = "".join(
-            f" N.B.: {note}." for note in check_same_grid(image, truth, ("the image", "the masks"))
-        )
+        notes = check_same_grid(image, truth, ("the image", "the masks"))
+        sentence = "".join(f" N.B.: {note}." for note in notes)
     except ValueError as error:
         if "px" not in (placed.unit, truth.unit) or image.grid["size"] != truth.grid["size"]:
             return None, f" The image is not shown: {str(error).replace('the image', 'it', 1)}."
-        about = " Image or masks state no place: they are drawn pixel on pixel, as their files have them."
+        sentence = " Image or masks state no place: they are drawn pixel on pixel, as their files have them."
     pixels = image.voxels
     if pixels.ndim > len(image.spacing):  # colours, without transparency
         pixels = pixels[..., :3] if pixels.shape[-1] >= 3 else pixels[..., 0]
-    return pixels, about
+    return pixels, sentence
 
 
 def choose_plane(truth: Mask, structures: Iterable[tuple[Voxels, Voxels]]) -> tuple[Plane, str]:
@@ -100,14 +98,17 @@ def choose_plane(truth: Mask, structures: Iterable[tuple[Voxels, Voxels]]) -> tu
         return Plane(0, None, flips[-2:], truth.spacing), ""  # type: ignore[arg-type]
     spacing = np.array(truth.spacing)
     axis = int(np.argmax(spacing)) if spacing.max() > _THICK * spacing.min() else 0
-    flat = tuple(other for other in range(size) if other != axis)
-    wrong, there = np.zeros((2, truth.voxels.shape[axis]), dtype=np.int64)
+    in_plane = tuple(number for number in range(size) if number != axis)
+    wrong, present = np.zeros((2, truth.voxels.shape[axis]), dtype=np.int64)
     for true, guessed in structures:
-        wrong += (true != guessed).sum(axis=flat)
-        there += true.sum(axis=flat)
-    index = int(np.argmax(wrong if wrong.any() else there))
+        wrong += (true != guessed).sum(axis=in_plane)
+        present += true.sum(axis=in_plane)
+    index = int(np.argmax(wrong if wrong.any() else present))
     plane = Plane(
-        index, axis, (flips[flat[0]], flips[flat[1]]), (float(spacing[flat[0]]), float(spacing[flat[1]]))
+        index,
+        axis,
+        (flips[in_plane[0]], flips[in_plane[1]]),
+        (float(spacing[in_plane[0]]), float(spacing[in_plane[1]])),
     )
     return plane, f", slice {index + 1} of {truth.voxels.shape[axis]}"
 
@@ -124,16 +125,16 @@ def _flips(mask: Mask) -> tuple[slice, ...]:
     return tuple(steps[::-1])
 
 
-def window_around(shown: npt.NDArray[np.bool_], spacing: tuple[float, float]) -> tuple[slice, slice]:
-    """Return rows and columns around the structures, with context on each side; all of them without any."""
+def window_around(mask: npt.NDArray[np.bool_], spacing: tuple[float, float]) -> tuple[slice, slice]:
+    """Return the rows and columns around structures, with context on each side; all if there is none."""
     window = []
     for axis in range(2):
-        places = np.flatnonzero(shown.any(axis=1 - axis))
-        length = shown.shape[axis]
-        if not places.size:
+        positions = np.flatnonzero(mask.any(axis=1 - axis))
+        length = mask.shape[axis]
+        if not positions.size:
             window.append(slice(0, length))
             continue
-        first, last = int(places[0]), int(places[-1]) + 1
+        first, last = int(positions[0]), int(positions[-1]) + 1
         middle, half = (first + last) / 2, (last - first) / 2 * (1 + 2 * _CONTEXT)
         half = max(half, _LEAST / 2 / spacing[axis])
         window.append(slice(max(0, int(middle - half)), min(length, int(np.ceil(middle + half)))))

@@ -1,7 +1,7 @@
 """Masks kept as one file a structure, in a folder a case: `CASE/liver.nii.gz`, or `CASE/segmentations/...`.
 
-TotalSegmentator writes its results so. The files of a case become one mask of labels, whose values the caller
-says; structures that overlap do not fit into one, and are refused.
+This is how TotalSegmentator writes its results. The files of a case become one mask of labels, with the
+values that the caller states; structures that overlap do not fit into one mask, and are refused.
 """
 
 import os
@@ -26,7 +26,7 @@ def structure_names(folder: Path) -> list[str]:
 
 
 def hint_of_layout(masks: Mapping[str, Path], cases: Collection[str]) -> str:
-    """Return what to say of folders that are named after structures and have a file a case; "" of none.
+    """Return a hint at folders that are named after structures and have a file a case; "" if there are none.
 
     Args:
         masks: case -> file or folder, as found.
@@ -54,7 +54,7 @@ def read_structures(
         read: reads one of the files.
 
     Returns:
-        The labels. A structure without a file is absent, which a message says.
+        The labels. A structure without a file is absent, and a message says so.
 
     Raises:
         ValueError: none of the structures has a file; a file cannot be read, or holds several values; files
@@ -62,16 +62,16 @@ def read_structures(
     """
     files = structure_files(folder)
     wanted = {str(name): codes[0] for name, codes in structures.items()}
-    own = {name: file for name, file in files.items() if name in wanted}
-    if not own:
+    wanted_files = {name: file for name, file in files.items() if name in wanted}
+    if not wanted_files:
         raise ValueError(
             f"{folder} has a file for each of {listed(files)}, and none for {listed(wanted) or 'a label'}: "
             f"name structures as their files, such as --labels {next(iter(files))}=1"
         )
     whole: Mask | None = None
-    apart: dict[str, None] = {}
+    grid_messages: dict[str, None] = {}
     owner: dict[int, str] = {}
-    for name, file in own.items():
+    for name, file in wanted_files.items():
         mask = read(file)
         inside = mask.voxels != 0
         if (values := np.unique(mask.voxels[inside])).size > 1:
@@ -79,12 +79,12 @@ def read_structures(
         if whole is None:
             kind = np.min_scalar_type(max(wanted.values()))
             whole = replace(mask, voxels=np.zeros(mask.voxels.shape, kind))
-        apart |= dict.fromkeys(check_same_grid(mask, whole, names=("a structure", "the others")))
+        grid_messages |= dict.fromkeys(check_same_grid(mask, whole, names=("a structure", "the others")))
         for code in np.unique(whole.voxels[inside]).tolist():
             if code:
-                number = int((whole.voxels[inside] == code).sum())
+                shared = int((whole.voxels[inside] == code).sum())
                 raise ValueError(
-                    f"{folder}: {name} and {owner[code]} overlap in {counted(number, 'voxel')}: save them "
+                    f"{folder}: {name} and {owner[code]} overlap in {counted(shared, 'voxel')}: save them "
                     "as one file of labels, and name unions such as --labels 'tumour=1+2'"
                 )
         whole.voxels[inside] = wanted[name]
@@ -92,4 +92,4 @@ def read_structures(
     assert whole is not None
     absent = [name for name in wanted if name not in files]
     notes = [f"no file of {listed(absent)}: taken as absent"] if absent else []
-    return replace(whole, messages=(*whole.messages, *apart, *notes))
+    return replace(whole, messages=(*whole.messages, *grid_messages, *notes))

@@ -7,7 +7,7 @@ import pandas as pd
 
 from fairseg import __version__
 from fairseg.cohort.columns import DISTANCES, METRICS
-from fairseg.cohort.levels import said_missing
+from fairseg.cohort.levels import na_options
 from fairseg.cohort.short_names import short_names
 from fairseg.io.sentences import counted, listed
 from fairseg.report.analyses import Analysis
@@ -123,7 +123,7 @@ def score_checks(scores: Scores, analyses: Sequence[Analysis]) -> list[str]:
         lines.append(say("percentages"))
     unsaid = dict.fromkeys(pair for one in analyses for pair in one.groups.perhaps_missing)
     lines += [
-        say("perhaps_missing", attribute=name, names=names, option=said_missing(names))
+        say("perhaps_missing", attribute=name, names=names, option=na_options(names))
         for name, names in unsaid
     ]
     sets_of_levels = dict.fromkeys(pair for one in analyses for pair in one.groups.alike)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Protocol
 
-from fairseg.io.sentences import digits_apart, p_number
+from fairseg.io.sentences import p_number, safe_digits
 
 NONE = "\N{EN DASH}"  # stands where there is no value
 _MINUS = "\N{MINUS SIGN}"
@@ -51,7 +51,7 @@ def number(value: float, digits: int = 3, *, sign: bool = False, apart: Iterable
     if math.isinf(value):
         return f"{_MINUS if value < 0 else ''}\N{INFINITY}"
     differ = [limit for limit in apart if abs(value - limit) > _ROUNDING]
-    enough = digits_apart(value, digits, differ)
+    enough = safe_digits(value, digits, differ)
     if enough is None or enough > digits + _MORE:
         limit = min(differ, key=lambda one: abs(value - one))
         return f"{'<' if value < limit else '>'}{number(limit, digits, sign=sign)}"

@@ -1,4 +1,4 @@
-"""Masks in memory, scored exactly as files are: they become a folder for as long as the scoring takes."""
+"""Masks in memory are scored exactly as files are: they become files while the scoring lasts."""
 
 import os
 import re
@@ -22,7 +22,7 @@ _WAYS = (
 
 
 def are_arrays(masks: object) -> bool:
-    """Say whether masks are arrays by case, or a list of them, and no folder or several.
+    """Whether masks are arrays by case, or a list of arrays, rather than folders.
 
     >>> are_arrays({"p01": np.zeros((2, 2))}), are_arrays([np.zeros((2, 2))]), are_arrays("predictions")
     (True, True, False)
@@ -37,7 +37,7 @@ def are_arrays(masks: object) -> bool:
 def as_folders(
     predictions: Folders | Arrays, references: Folders | Arrays, cases: Iterable[str]
 ) -> Iterator[tuple[list[Path], Path, Callable[[str], str]]]:
-    """Give the folders of masks, those of arrays too, and what makes a text on their files one on arrays.
+    """Yield folders with the masks, and a function that replaces files of arrays in a text by their names.
 
     Args:
         predictions: a folder, several, or arrays.
@@ -62,13 +62,13 @@ def as_folders(
                 raise ValueError(f"{argument} must be {_WAYS}, got {brief(masks)}")
         pattern = re.compile(re.escape(str(top)) + r"/(predictions|references)(?:/(.+?)\.npy)?")
 
-        def told(text: str) -> str:
-            return pattern.sub(lambda found: found[1] + (f"[{found[2]!r}]" if found[2] else ""), text)
+        def name_arrays(text: str) -> str:
+            return pattern.sub(lambda match: match[1] + (f"[{match[2]!r}]" if match[2] else ""), text)
 
         try:
-            yield sides[0], sides[1][0], told
+            yield sides[0], sides[1][0], name_arrays
         except ValueError as error:
-            raise ValueError(told(str(error))) from None
+            raise ValueError(name_arrays(str(error))) from None
 
 
 def _are_paths(masks: object) -> bool:
@@ -76,7 +76,7 @@ def _are_paths(masks: object) -> bool:
 
 
 def _save(masks: Any, argument: str, cases: Sequence[str], top: Path) -> Path:
-    """Write arrays as files that are called after their cases."""
+    """Write arrays as files that are named after their cases."""
     if not isinstance(masks, Mapping):
         if len(masks) != len(cases):
             raise ValueError(

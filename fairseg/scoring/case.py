@@ -27,11 +27,11 @@ class Job:
 
 @dataclass(frozen=True)
 class Result:
-    """What comes back: scores by structure, or the error; and what there is to tell.
+    """The scores of a case by structure, or the error; and messages of the reader.
 
     `predicted` and `true` are the label values that occur in each mask. `voxel` is the volume of a voxel in
-    mm^3: NaN where the mask has not three axes, or no size in mm. `ignored`: some voxel of the reference
-    counts for nothing.
+    mm^3: NaN where the mask has not three axes, or no size in mm. `ignored` says whether some voxel of the
+    reference counts for nothing.
     """
 
     case: str
@@ -46,14 +46,14 @@ class Result:
 
 
 def score_files(job: Job) -> Result:
-    """Read and score one case; what is wrong with its files becomes part of the result."""
+    """Read and score one case; an error of its files becomes part of the result."""
     names = job.labels
     try:
         prediction, reference = (
             with_spacing(read_labels(file, codes), job.spacing)
             for file, codes in ((job.prediction, names.prediction), (job.reference, names.reference))
         )
-        apart = check_same_grid(prediction, reference)
+        differences = check_same_grid(prediction, reference)
         ignored = names.ignore is not None and bool((reference.voxels == names.ignore).any())
         pair = check_pair(
             prediction.voxels,
@@ -66,11 +66,11 @@ def score_files(job: Job) -> Result:
     except (ValueError, OSError) as error:
         return Result(job.case, error=str(error))
     predicted, true = (tuple(labels_in(mask).tolist()) for mask in (pair.prediction, pair.reference))
-    for kind, mask, found, codes in (
+    for kind, mask, values, codes in (
         ("prediction", pair.prediction, predicted, names.prediction),
         ("reference", pair.reference, true, names.reference),
     ):
-        if smoothed := smoothed_values(mask, found, codes):
+        if smoothed := smoothed_values(mask, values, codes):
             return Result(job.case, error=f"the {kind} {smoothed}")
     scores, sizes = score_pair(pair, job.measures)
     columns = {**scores, **sizes}
@@ -79,7 +79,7 @@ def score_files(job: Job) -> Result:
         structure: {name: column[position].item() for name, column in columns.items()}
         for position, structure in enumerate(structures)
     }
-    messages = prediction.messages + reference.messages + apart
+    messages = prediction.messages + reference.messages + differences
     has_volume = len(reference.spacing) == 3 and reference.unit == "mm"
     voxel = float(np.prod(reference.spacing)) if has_volume else float("nan")
     return Result(

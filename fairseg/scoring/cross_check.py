@@ -1,8 +1,8 @@
 """Compute some scores again with medpy, from the files on: a check that users can run on their data.
 
 Nothing is shared with the code that made the scores: medpy reads the files, finds the spacing and the
-axes' order, and measures. What medpy does not read as labels, or has no pixel size of, it is given as fairseg
-reads it: PNG, arrays, a file a structure, and all masks where `spacing` is given.
+axes' order, and measures. Files that medpy does not read as labels, or whose pixel size it does not know, are
+read by fairseg: PNG, arrays, a file a structure, and all masks where `spacing` is given.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from fairseg.io.image_checks import READERS
@@ -32,9 +33,8 @@ def cross_check_scores(
 ) -> tuple[int, float]:
     """Compare `number` rows of the scores, drawn at random, with medpy's `dc`, `hd`, `hd95`, `assd`.
 
-    Its `hd95` is `hd95_pooled` here.
-
-    Where a mask lacks the label medpy raises: those rows are compared with what the documentation says.
+    Its `hd95` is `hd95_pooled` here. Where a mask lacks the label, medpy raises an error: those rows are
+    compared with what the documentation says.
 
     Returns:
         How many scores were compared, and the largest difference; without voxel counts and volumes, which
@@ -56,46 +56,54 @@ def cross_check_scores(
     compared, largest = 0, 0.0
     draw = np.random.default_rng(seed).choice(len(scores), size=min(number, len(scores)), replace=False)
     for _, row in scores.iloc[np.sort(draw)].iterrows():
-        given = None if sizes is None else sizes[row["case"]]
+        size = None if sizes is None else sizes[row["case"]]
         files = predictions[row["case"]], references[row["case"]]
-        if given is None and all(map(read_by_medpy, files)):  # both alike: medpy's axes are x, y, z
+        if size is None and all(map(read_by_medpy, files)):  # both alike: medpy's axes are x, y, z
             (prediction, _), (reference, spacing) = (_by_medpy(io, file) for file in files)
             has_size = True
         else:
             sides = zip(files, (labels.prediction, labels.reference), strict=True)
-            both = [with_spacing(read_labels(file, codes), given) for file, codes in sides]
+            both = [with_spacing(read_labels(file, codes), size) for file, codes in sides]
             prediction, reference = (mask.voxels for mask in both)
             spacing, has_size = both[1].spacing, both[1].unit == "mm"
         counts = np.ones(reference.shape, dtype=bool) if labels.ignore is None else reference != labels.ignore
         predicted = np.isin(prediction, labels.prediction[row["label"]]) & counts
         true = np.isin(reference, labels.reference[row["label"]]) & counts
-        expected = {"prediction_voxels": predicted.sum(), "reference_voxels": true.sum()}
+        expected = _expected(row, predicted, true, spacing, measures)
         if true.ndim == 3 and has_size:
-            expected |= {
-                "prediction_ml": predicted.sum() * np.prod(spacing) / 1000.0,
-                "reference_ml": true.sum() * np.prod(spacing) / 1000.0,
-            }
-        asked = [name for name in measures if name in scores]
-        if predicted.any() and true.any():
-            expected |= {name: measures[name](predicted, true, spacing) for name in asked}
-        else:
-            # medpy has no value here: Dice is 0 with one empty mask, all else is missing or the diagonal.
-            expected |= dict.fromkeys(asked, np.nan)
-            if predicted.any() or true.any():
-                expected["dice"] = 0.0
-                diagonal = np.linalg.norm(np.array(true.shape) * spacing)
-                charged = [name for name in asked if name != "dice" and not np.isnan(row[name])]
-                expected |= dict.fromkeys(charged, diagonal)
-        for name, theirs in expected.items():
-            if name in scores and not np.isclose(row[name], theirs, rtol=0, atol=TOLERANCE, equal_nan=True):
+            expected["prediction_ml"] = predicted.sum() * np.prod(spacing) / 1000.0
+            expected["reference_ml"] = true.sum() * np.prod(spacing) / 1000.0
+        for name, value in expected.items():
+            if name in scores and not np.isclose(row[name], value, rtol=0, atol=TOLERANCE, equal_nan=True):
                 raise RuntimeError(
                     f"cross-check failed: case {row['case']}, label {row['label']}: {name} is "
-                    f"{row[name]!r} here and {float(theirs)!r} by medpy"
+                    f"{row[name]!r} here and {float(value)!r} by medpy"
                 )
-            if name in asked:
+            if name in scores and name in measures:
                 compared += 1
-                largest = max(largest, float(np.nan_to_num(abs(row[name] - theirs))))
+                largest = max(largest, float(np.nan_to_num(abs(row[name] - value))))
     return compared, largest
+
+
+def _expected(
+    row: "pd.Series[Any]",
+    predicted: npt.NDArray[np.bool_],
+    true: npt.NDArray[np.bool_],
+    spacing: tuple[float, ...],
+    measures: Mapping[str, Callable[..., float]],
+) -> dict[str, Any]:
+    """Return the voxel counts and scores that a row must have."""
+    counts = {"prediction_voxels": predicted.sum(), "reference_voxels": true.sum()}
+    names = [name for name in measures if name in row]
+    if predicted.any() and true.any():
+        return counts | {name: measures[name](predicted, true, spacing) for name in names}
+    # medpy has no value here: Dice is 0 with one empty mask, all else is missing or the diagonal.
+    scores = dict.fromkeys(names, np.nan)
+    if predicted.any() or true.any():
+        scores["dice"] = 0.0
+        diagonal = float(np.linalg.norm(np.array(true.shape) * spacing))
+        scores |= {name: diagonal for name in names if name != "dice" and not np.isnan(row[name])}
+    return counts | scores
 
 
 def import_medpy() -> tuple[Any, Any]:
@@ -121,7 +129,7 @@ def read_by_medpy(path: Path) -> bool:
 
 def _by_medpy(io: Any, path: Path) -> tuple[np.ndarray[Any, Any], tuple[float, ...]]:
     """Return the voxels of a file, and their size."""
-    with itk_messages():  # heard before, when the file was scored
+    with itk_messages():  # reported before, when the file was scored
         voxels, header = io.load(str(path))
     # Resampled labels are nearly whole.
     return np.rint(voxels) if voxels.dtype.kind == "f" else voxels, header.get_voxel_spacing()

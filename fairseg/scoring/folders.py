@@ -16,8 +16,8 @@ from fairseg.cohort.case_names import (
     cases_as_files,
     files_as_cases,
     hint_of_capitals,
+    hint_of_no_match,
     match_cases,
-    names_apart,
 )
 from fairseg.cohort.columns import (
     HD95,
@@ -49,21 +49,21 @@ from fairseg.scoring.voxel_sizes import Spacing, VoxelSizes
 
 logger = logging.getLogger(__name__)
 
-_MOST_ERRORS = 5  # of skipped cases that are told; all of them stand in the result
+_MOST_ERRORS = 5  # of skipped cases that are logged; the result has all of them
 
 
-def evaluate_as_meant(*given: Any, **options: Any) -> Call:
-    """Take the table of cases under the name that the commands have for it, `groups`, too.
+def evaluate_as_meant(*args: Any, **options: Any) -> Call:
+    """Also take the table of cases as `groups`, which is its name in the commands.
 
     Raises:
         ValueError: one array is given in the place of folders.
     """
-    if any(hasattr(one, "shape") and not isinstance(one, pd.DataFrame) for one in given[:2]):
+    if any(hasattr(arg, "shape") and not isinstance(arg, pd.DataFrame) for arg in args[:2]):
         raise ValueError(
             "predictions and references must be folders, or arrays by case, {'p01': mask}, got arrays: "
             "fairseg.metrics.score_case(prediction, reference, labels={'LV': 1}) scores those of one case"
         )
-    return given, {"cohort" if name == "groups" else name: value for name, value in options.items()}
+    return args, {"cohort" if name == "groups" else name: value for name, value in options.items()}
 
 
 @says_what_to_type("fairseg.evaluate('predictions', 'references', 'groups.csv')", evaluate_as_meant)
@@ -90,11 +90,10 @@ def evaluate(
 ) -> pd.DataFrame:
     """Score a folder of predicted masks against a folder of reference masks.
 
-    Files belong together if their names without extension are equal, or all of a folder have one ending more
-    than the cases of the cohort (`p01_pred`). A case that both folders have
-    but the cohort lacks is scored with unknown attributes; files of one folder only, and rows of the
-    cohort without files, are left out; each is logged by name. A case of the cohort with only one of
-    its two files is an error.
+    Files belong together if their names without extension are equal, or if all names of a folder have one
+    ending more than the cases of the cohort (`p01_pred`). A case that both folders have but the cohort lacks
+    is scored with unknown attributes; files of one folder only, and rows of the cohort without files, are
+    left out; each is logged by name. A case of the cohort with only one of its two files is an error.
 
     Args:
         predictions: folder of the model's label masks, in any format that is read (docs/audit.md); or
@@ -135,7 +134,7 @@ def evaluate(
         metrics of lesions prediction_lesions and reference_lesions, how many there are); one row per case
         and label, in the order of the cohort. A label that neither mask of a case has is NaN, with 0
         voxels. A case that was skipped is a row without label and scores, whose column `skipped` says why;
-        what is to be known of a case stands in its column `note`.
+        notes on a case stand in its column `note`.
 
     Raises:
         ValueError: an input is not usable; the message names the argument, file, case or row; a structure is
@@ -159,9 +158,9 @@ def score_folders(
     metric: str = "dice",
     **options: Any,
 ) -> Scores:
-    """Score folders as `evaluate` does, with its options; `metric` is the one that groups are judged by.
+    """Score folders like `evaluate`, with its options; `metric` is the one that groups are judged by.
 
-    With `cases`, names of files, all others are left out without a word.
+    With `cases`, names of files, all others are left out without a note.
 
     Returns:
         The scores. Their notes also say which files and rows of the cohort were left out, and what the
@@ -177,12 +176,12 @@ def _score(
 ) -> tuple[pd.DataFrame, list[str]]:
     """Return the table of `evaluate`, and the notes that belong to no row of it; all are logged."""
     read = _checked(cohort)
-    with as_folders(predictions, references, read[0].index) as (predicted, true, told):
+    with as_folders(predictions, references, read[0].index) as (predicted, true, name_arrays):
         scores, notes = _score_files(predicted, true, read, **options)
     for name in (NOTE, SKIPPED):
         if name in scores:
-            scores[name] = [told(text) if isinstance(text, str) else text for text in scores[name]]
-    notes = [note if isinstance(note, NamingNote) else told(note) for note in notes]
+            scores[name] = [name_arrays(text) if isinstance(text, str) else text for text in scores[name]]
+    notes = [note if isinstance(note, NamingNote) else name_arrays(note) for note in notes]
     checked = Scores.of(scores)
     left_out = [f"skipped case {case}: {error}" for case, error in checked.reasons.items()]
     for note in (*notes, *checked.notes, *left_out[:_MOST_ERRORS]):
@@ -213,11 +212,10 @@ def _score_files(
     cases: Collection[str] | None = None,
 ) -> tuple[pd.DataFrame, list[str]]:
     """Return the scores of files of masks, and notes; `read` is what `_checked` makes of the cohort."""
-    asked_for = [metrics] if isinstance(metrics, str) else metrics
-    measures = Measures.of(asked_for, empty, tolerance, min_iou)
+    measures = Measures.of([metrics] if isinstance(metrics, str) else metrics, empty, tolerance, min_iou)
     # The other definition of HD95 stands after the one asked for: it costs nothing more.
-    asked = [(name, *(HD95 if name in HD95 else ())) for name in measures.metrics]
-    measures = replace(measures, metrics=tuple(dict.fromkeys(name for pair in asked for name in pair)))
+    extended = [(name, *(HD95 if name in HD95 else ())) for name in measures.metrics]
+    measures = replace(measures, metrics=tuple(dict.fromkeys(name for pair in extended for name in pair)))
     _check_options(on_error, num_workers, cross_check)
     table, read_notes = read
     predicted = _predicted(folders)
@@ -234,8 +232,8 @@ def _score_files(
     complete, notes = _match(table, predicted, true, skipped)
     notes += [*read_notes, *endings, *renamed]
     if same := [case for case in complete if predicted[case].samefile(true[case])]:
-        one = "prediction and reference are one and the same file, so that nothing was judged, of "
-        notes.append(NamingNote(one + counted(len(same), "case"), same))
+        note = "prediction and reference are one and the same file, so that nothing was judged, of "
+        notes.append(NamingNote(note + counted(len(same), "case"), same))
     if skipped and on_error == "stop":
         raise ValueError(
             f"{_one_line(skipped)}; on_error='skip' (--on-error skip) counts them and leaves them out"
@@ -253,32 +251,33 @@ def _score_files(
         Counter(value for result in results for value in result.true),
         len(results),
     )
-    of_case = _notes(results, names)
-    for case in set(of_case) - set(table.index):
-        of_case[case].insert(0, NOT_IN_COHORT)
+    case_notes = _notes(results, names)
+    for case in set(case_notes) - set(table.index):
+        case_notes[case].insert(0, NOT_IN_COHORT)
     notes += names.notes
     if ignore is not None and not any(result.ignored for result in results):
         notes.append(f"no reference has the value {ignore}, which was to count for nothing (ignore)")
     scores = _assemble(results, table, list(names.reference), measures.metrics)
     if cross_check:
         compared, largest = cross_check_scores(scores, predicted, true, names, cross_check, seed, sizes)
-        again = f"{counted(compared, 'score')} recomputed with medpy"
-        if spacing is not None or not all(map(read_by_medpy, (*predicted.values(), *true.values()))):
-            again += ", of masks as fairseg reads them"
-        notes.append(f"cross-check: {again}, largest difference {largest:.2g}")
-    return _with_skipped(noted(scores, of_case), table, skipped), notes
+        by_medpy = spacing is None and all(map(read_by_medpy, (*predicted.values(), *true.values())))
+        notes.append(
+            f"cross-check: {counted(compared, 'score')} recomputed with medpy"
+            f"{'' if by_medpy else ', of masks as fairseg reads them'}, largest difference {largest:.2g}"
+        )
+    return _with_skipped(noted(scores, case_notes), table, skipped), notes
 
 
 def _predicted(folders: Sequence[Path]) -> dict[str, Path]:
     """Return the masks of all folders of predictions, by case."""
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     for folder in folders:
         masks = find_masks(folder, "predictions")
-        if twice := found.keys() & masks.keys():
+        if twice := files.keys() & masks.keys():
             case = min(twice)
-            raise ValueError(f"predictions have two of case {case}: {found[case]} and {masks[case]}")
-        found |= masks
-    return found
+            raise ValueError(f"predictions have two of case {case}: {files[case]} and {masks[case]}")
+        files |= masks
+    return files
 
 
 def _check_options(on_error: str, num_workers: int, cross_check: int) -> None:
@@ -287,7 +286,7 @@ def _check_options(on_error: str, num_workers: int, cross_check: int) -> None:
     if num_workers < 1:
         raise ValueError(f"num_workers must be at least 1, got {num_workers}")
     if cross_check:
-        import_medpy()  # so that a missing medpy is said before the cases are scored, not after
+        import_medpy()  # raises before the cases are scored if medpy is missing
 
 
 def _run(
@@ -311,11 +310,10 @@ def _run(
 
 
 def _checked(cohort: Cohort) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Return the cohort indexed by case, with the column subject first, and what was read otherwise."""
+    """Return the cohort indexed by case, with the column subject first, and the notes of reading it."""
     read = clean_cohort(cohort)
-    taken = [name for name in NO_ATTRIBUTES[2:] if name in read.frame and name != NOTE]
-    if taken:
-        raise ValueError(f"cohort must not use the names of scores for attributes, got {taken}")
+    if reserved := [name for name in NO_ATTRIBUTES[2:] if name in read.frame and name != NOTE]:
+        raise ValueError(f"cohort must not use the names of scores for attributes, got {reserved}")
     return read.frame.set_index("case"), read.notes
 
 
@@ -327,34 +325,33 @@ def _match(
     for case, kind in matched.incomplete.items():
         files = predicted if kind == "prediction" else true
         skipped[case] = f"no {kind} in {next(iter(files.values())).parent}"
-    neither = matched.neither
     if not matched.complete and not skipped:
-        apart = names_apart(table.reset_index(), predicted.keys() | true.keys())
-        apart += hint_of_layout({**predicted, **true}, table.index)
-        raise ValueError(f"cohort and folders must share cases: {apart}")
+        hint = hint_of_no_match(table.reset_index(), predicted.keys() | true.keys())
+        hint += hint_of_layout({**predicted, **true}, table.index)
+        raise ValueError(f"cohort and folders must share cases: {hint}")
     notes: list[str] = []
-    if neither:
+    if neither := matched.neither:
         capitals = hint_of_capitals(neither, predicted.keys() | true.keys())
-        bare = f"{counted(len(neither), 'case')} of the cohort without files, left out"
-        notes.append(NamingNote(bare, neither, capitals))
+        note = f"{counted(len(neither), 'case')} of the cohort without files, left out"
+        notes.append(NamingNote(note, neither, capitals))
     for kind, names in matched.only.items():
         if names:
-            only_one = f"{counted(len(names), 'case')} not in the cohort and with a {kind} only, left out"
-            notes.append(NamingNote(only_one, names))
+            note = f"{counted(len(names), 'case')} not in the cohort and with a {kind} only, left out"
+            notes.append(NamingNote(note, names))
     return matched.complete + matched.unknown, notes
 
 
 def _notes(results: Iterable[Result], names: LabelMap) -> dict[str, list[str]]:
-    """Return case -> what was seen in its files."""
+    """Return case -> notes on its files."""
     notes: dict[str, list[str]] = {}
     for result in results:
         lines = []
-        for kind, found, codes in (
+        for kind, values, codes in (
             ("prediction", result.predicted, names.prediction),
             ("reference", result.true, names.reference),
         ):
-            known = values_of(codes)
-            if strays := [value for value in found if value not in known]:
+            label_values = values_of(codes)
+            if strays := [value for value in values if value not in label_values]:
                 lines.append(f"values in a {kind} that are no label, not scored: {listed(strays, 10)}")
         notes[result.case] = lines + [f"image reader: {message}" for message in result.messages]
     return notes
@@ -395,11 +392,11 @@ def _with_skipped(scores: pd.DataFrame, cohort: pd.DataFrame, skipped: Mapping[s
     """Return the scores with a row for each case that has none, after the others."""
     if not skipped:
         return scores
-    lost = cohort.reindex(list(skipped)).rename_axis("case").reset_index()
-    lost["subject"] = lost["subject"].fillna(lost["case"])
-    lost[SKIPPED] = list(skipped.values())
-    # Of a column that says nothing pandas would ask which type it has.
-    return pd.concat([scores, lost.dropna(axis="columns", how="all")], ignore_index=True)
+    rows = cohort.reindex(list(skipped)).rename_axis("case").reset_index()
+    rows["subject"] = rows["subject"].fillna(rows["case"])
+    rows[SKIPPED] = list(skipped.values())
+    # pandas warns of the type of a column without any value.
+    return pd.concat([scores, rows.dropna(axis="columns", how="all")], ignore_index=True)
 
 
 def _one_line(skipped: Mapping[str, str]) -> str:

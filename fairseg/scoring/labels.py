@@ -1,4 +1,4 @@
-"""Which values of the masks are which structure, on each side: as the caller says, or a dataset.json."""
+"""Which values of the masks are which structure, on each side: from the caller, or from a dataset.json."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -52,7 +52,7 @@ class LabelMap:
         ignore: voxels of the references with this value count for nothing.
         stated: structures whose values in the predictions somebody typed. A model may never predict them;
             of the others that would rather be a slip.
-        notes: what a reader must know of where this comes from.
+        notes: what a reader must know about where the map comes from.
     """
 
     prediction: Mapping[Name, Codes] = field(default_factory=dict)
@@ -63,13 +63,13 @@ class LabelMap:
 
     def of_values(self, values: Iterable[int]) -> "LabelMap":
         """Return the map in which every one of these values is a structure, the same on both sides."""
-        found: dict[Name, Codes] = {value: (value,) for value in values}
-        return replace(self, prediction=found, reference=found)
+        structures: dict[Name, Codes] = {value: (value,) for value in values}
+        return replace(self, prediction=structures, reference=structures)
 
     def only(self, names: Iterable[str]) -> "LabelMap":
-        """Return the map of these structures, called as tables write them; all of them if none is there."""
-        own = {str(name): name for name in self.reference}
-        chosen = [own[name] for name in names if name in own] or list(self.reference)
+        """Return the map of these structures, named as in tables; of all if none of the names is known."""
+        by_text = {str(name): name for name in self.reference}
+        chosen = [by_text[name] for name in names if name in by_text] or list(self.reference)
         prediction, reference = (
             {name: side[name] for name in chosen} for side in (self.prediction, self.reference)
         )
@@ -102,9 +102,9 @@ def label_map(
     notes = []
     if labels is not None:
         named = structure_values(labels)
-        given = {} if prediction_labels is None else _by_name(prediction_labels, named)
-        pairs = ({**named, **given}, named)
-        stated = frozenset(given)
+        predicted_codes = {} if prediction_labels is None else _by_name(prediction_labels, named)
+        pairs = ({**named, **predicted_codes}, named)
+        stated = frozenset(predicted_codes)
         _check_unions_follow(pairs[1], pairs[0], stated)
     elif prediction_labels is not None:
         raise ValueError("prediction_labels must come with labels, which name the structures")
@@ -123,7 +123,7 @@ def label_map(
 def _check_unions_follow(
     true: Mapping[Name, Codes], predicted: Mapping[Name, Codes], stated: Collection[Name]
 ) -> None:
-    """Raise where a structure has another value in predictions, and a union of it says nothing of that."""
+    """Raise if a structure has another value in predictions, and that of a union with it is not stated."""
     single = [name for name in stated if len(true[name]) == 1 and true[name] != predicted[name]]
     moved = {true[name][0]: predicted[name][0] for name in single}
     unsaid = {name: codes for name, codes in _moved(true, moved).items() if name not in stated}
@@ -135,21 +135,21 @@ def _check_unions_follow(
 
 
 def _moved(structures: Mapping[Name, Codes], moved: Mapping[int, int]) -> dict[Name, Codes]:
-    """Return the structures that are of other values once these have moved, with those values."""
+    """Return the structures whose values change when these values move, with their new values."""
     after = {name: tuple(moved.get(code, code) for code in codes) for name, codes in structures.items()}
     return {name: codes for name, codes in after.items() if set(codes) != set(structures[name])}
 
 
 def _by_name(prediction_labels: Structures, named: Mapping[Name, Codes]) -> dict[Name, Codes]:
     """Return the values of the predictions by the names of the structures."""
-    given = structure_values(prediction_labels)
+    codes = structure_values(prediction_labels)
     if not isinstance(prediction_labels, Mapping):
-        if len(given) != len(named):
-            raise ValueError(f"prediction_labels must be as many as labels, {len(named)}, got {len(given)}")
-        return dict(zip(named, given.values(), strict=True))
-    if strange := [name for name in given if name not in named]:
-        raise ValueError(f"prediction_labels must name structures of labels, got {listed(strange)}")
-    return given
+        if len(codes) != len(named):
+            raise ValueError(f"prediction_labels must be as many as labels, {len(named)}, got {len(codes)}")
+        return dict(zip(named, codes.values(), strict=True))
+    if extra := [name for name in codes if name not in named]:
+        raise ValueError(f"prediction_labels must name structures of labels, got {listed(extra)}")
+    return codes
 
 
 def _from_files(
@@ -161,11 +161,11 @@ def _from_files(
         file = true or predicted
         structures: dict[Name, Codes] = {} if file is None else file.structures
         return structures, structures
-    if without := [name for name in true.structures if name not in predicted.structures]:
-        other = [codes for name, codes in predicted.structures.items() if name not in true.structures]
-        example = _typed(without, true.structures, dict(zip(without, other, strict=False)))
+    if absent := [name for name in true.structures if name not in predicted.structures]:
+        spare = [codes for name, codes in predicted.structures.items() if name not in true.structures]
+        example = _typed(absent, true.structures, dict(zip(absent, spare, strict=False)))
         raise ValueError(
-            f"{predicted.file} must name the structures of {true.file}, got none called {listed(without)}: "
+            f"{predicted.file} must name the structures of {true.file}, got none called {listed(absent)}: "
             f"it has {_texts(predicted.structures)}, the other {_texts(true.structures)}; "
             f"say which is which, such as {example or '--labels NAME=REFERENCE:PREDICTION'}"
         )
@@ -173,13 +173,13 @@ def _from_files(
 
 
 def _check_says_values(predicted: DatasetLabels | None, true: DatasetLabels | None) -> None:
-    """Raise where one side has a file for each structure and nothing says the values of the other side."""
-    for own, other, side in ((predicted, true, "references"), (true, predicted, "predictions")):
-        if own is not None and own.by_files and other is None:
-            name = next(iter(own.structures))
+    """Raise if one side has a file for each structure and the other side states no values."""
+    for labels, other, side in ((predicted, true, "references"), (true, predicted, "predictions")):
+        if labels is not None and labels.by_files and other is None:
+            name = next(iter(labels.structures))
             raise ValueError(
-                f"{own.file} has a file for each of {listed(own.structures)}; the {side} have one a case: "
-                f"say which of their values is which, such as --labels {name}=1"
+                f"{labels.file} has a file for each of {listed(labels.structures)}; the {side} have one a "
+                f"case: say which of their values is which, such as --labels {name}=1"
             )
 
 
@@ -188,8 +188,7 @@ def check_structures_occur(
 ) -> None:
     """Raise unless every structure is in some reference and in some prediction of the cohort.
 
-    The codes of one side may differ from those of the other: Dice would be 0 for everybody, and the groups
-    equal.
+    Otherwise the codes of the two sides may differ: Dice would be 0 for everybody, and the groups equal.
 
     Args:
         names: the structures.
@@ -201,53 +200,51 @@ def check_structures_occur(
         ValueError: one is missing; the message lists the values of both sides and shows a mapping to type.
     """
     lost = {
-        side: [name for name, codes in structures.items() if not any(map(found.get, codes))]
-        for side, structures, found in (
+        side: [name for name, codes in structures.items() if not any(map(counts.get, codes))]
+        for side, structures, counts in (
             ("reference", names.reference, true),
             ("prediction", names.prediction, predicted),
         )
     }
     neither = [name for name in lost["reference"] if name in lost["prediction"]]
     lost["prediction"] = [name for name in lost["prediction"] if name not in names.stated]
-    found = f"the references have {_counts(true)}, the predictions {_counts(predicted)}"
-    there = f"of {counted(cases, 'case')} {found}"
+    values = f"the references have {_counts(true)}, the predictions {_counts(predicted)}"
+    there = f"of {counted(cases, 'case')} {values}"
     if neither:
-        what = _texts({name: names.reference[name] for name in neither})
-        raise ValueError(f"labels must occur in the masks, got {what}, which is in none of them: {there}")
+        texts = _texts({name: names.reference[name] for name in neither})
+        raise ValueError(f"labels must occur in the masks, got {texts}, which is in none of them: {there}")
     if missing := lost["reference"]:
-        what, spare = (
-            _texts({name: names.reference[name] for name in missing}),
-            _unused(true, names.reference),
-        )
+        texts = _texts({name: names.reference[name] for name in missing})
+        spare = _unused(true, names.reference)
         typed = _typed(missing, dict(zip(missing, spare, strict=False)), names.prediction)
-        out = (
+        remedy = (
             f"say which value is which, such as {typed}"
             if typed
             else "leave it out: name the others with --labels"
         )
-        raise ValueError(f"no reference has {what}: {there}; {out}")
+        raise ValueError(f"no reference has {texts}: {there}; {remedy}")
     if missing := lost["prediction"]:
-        what = _texts({name: names.prediction[name] for name in missing})
+        texts = _texts({name: names.prediction[name] for name in missing})
         spare = _unused(predicted, names.prediction)[: len(missing)]
         codes = {name: names.reference[name] for name in missing} | dict(zip(missing, spare, strict=False))
         single = [name for name in missing if len(names.reference[name]) == 1]
         codes |= _moved(names.reference, {names.reference[name][0]: codes[name][0] for name in single})
-        out = f"say which value is which, such as {_typed(codes, names.reference, codes)}"
+        remedy = f"say which value is which, such as {_typed(codes, names.reference, codes)}"
         never = "" if spare else ", which says that the model never predicts it"
         if not spare and len(single) == 1 and names.ignore is None:
             value = names.reference[single[0]][0]
             never += f", or --ignore {value}, that what has this value counts for nothing"
-        raise ValueError(f"no prediction has {what}: {there}; {out}{never}")
+        raise ValueError(f"no prediction has {texts}: {there}; {remedy}{never}")
 
 
-def _unused(found: Mapping[int, int], structures: Mapping[Name, Codes]) -> list[Codes]:
+def _unused(counts: Mapping[int, int], structures: Mapping[Name, Codes]) -> list[Codes]:
     """Return the values of one side that are of no structure."""
     used = values_of(structures)
-    return [(value,) for value in sorted(found) if value not in used]
+    return [(value,) for value in sorted(counts) if value not in used]
 
 
 def _typed(names: Iterable[Name], true: Mapping[Name, Codes], predicted: Mapping[Name, Codes]) -> str:
-    """Return the options that say the values of both sides, of the structures that have both."""
+    """Return the options that state the values of both sides, for the structures that have both."""
     return " ".join(
         f'--labels "{name}={_code_text(true[name])}:{_code_text(predicted[name])}"'
         for name in list(names)[:_MOST]
@@ -267,13 +264,13 @@ def _texts(structures: Mapping[Any, Codes]) -> str:
     return listed((_text(name, codes) for name, codes in structures.items()), _MOST)
 
 
-def _counts(found: Mapping[int, int]) -> str:
-    texts = (f"{value} ({number})" for value, number in sorted(found.items()))
+def _counts(counts: Mapping[int, int]) -> str:
+    texts = (f"{value} ({number})" for value, number in sorted(counts.items()))
     return listed(texts, _MOST) or "background only"
 
 
 def read_dataset_labels(folder: Path) -> DatasetLabels | None:
-    """Return what a dataset.json in or above a folder says of labels, or else what names of files do.
+    """Return the labels of the dataset.json in or above a folder, else those that names of files state.
 
     Raises:
         ValueError: the file is not as nnU-Net writes it.
@@ -288,9 +285,9 @@ def read_dataset_labels(folder: Path) -> DatasetLabels | None:
     content = read_json(path)
     entries = content.get("labels") if isinstance(content, dict) else None
     if not isinstance(entries, dict):
-        got = "no object" if entries is None else brief(entries)
+        shown = "no object" if entries is None else brief(entries)
         raise ValueError(
-            f'{path} must hold "labels" as nnU-Net writes them, name and value of each, got {got}'
+            f'{path} must hold "labels" as nnU-Net writes them, name and value of each, got {shown}'
         )
     labels: dict[Name, Codes] = {}
     for key, value in entries.items():

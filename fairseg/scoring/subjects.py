@@ -1,7 +1,7 @@
-"""From rows of cases and labels to one row a subject: who is in which group, and the score of each label.
+"""From rows of cases and labels to one row a subject: its group, and its score of each label.
 
 Groups are compared by subjects. A subject whose cases are of several groups of one attribute is in none of
-them, and is named; so it is with a subject of unknown group.
+them, and is named; so is a subject of unknown group.
 """
 
 from collections.abc import Mapping, Sequence
@@ -55,12 +55,12 @@ def membership(scores: Scores, groups: Groups) -> Membership:
     number = np.bincount(subject, minlength=len(names))
     ids = np.full(len(names), -1, dtype=np.int64)
     ids[subject] = group
-    several, none = ([names[place] for place in np.flatnonzero(which)] for which in (number > 1, number == 0))
-    return Membership(np.where(number == 1, ids, -1), several, none)
+    shared, unknown = ([names[row] for row in np.flatnonzero(rows)] for rows in (number > 1, number == 0))
+    return Membership(np.where(number == 1, ids, -1), shared, unknown)
 
 
 def lost_cases(scores: Scores, groups: Groups, *, skipped_only: bool = False) -> tuple[tuple[int, int], ...]:
-    """Return of each group the subjects with a case that has no score, and all subjects; last of no group.
+    """Count the subjects with a case without a score, and all, of each group; last of no group.
 
     Such a case was skipped, or, unless `skipped_only`, has no score of any label. Empty if there is none.
 
@@ -114,10 +114,7 @@ def structure_scores(scores: Scores, metric: str = "dice") -> Floats:
 
 
 def covariate(scores: Scores, name: str) -> tuple[list[str | None], list[str]]:
-    """Return an attribute, one value a subject, and the subjects whose cases disagree on it.
-
-    Of those that disagree it is missing.
-    """
+    """Return an attribute, one value a subject, and the subjects whose cases disagree: theirs is missing."""
     rows = scores.table[["subject", name]].dropna().drop_duplicates()
     count = rows.groupby("subject", sort=False).size()
     names = pd.Index(subject_names(scores))
@@ -129,12 +126,12 @@ def covariate(scores: Scores, name: str) -> tuple[list[str | None], list[str]]:
 def structure_sizes(table: pd.DataFrame) -> "tuple[pd.Series[float], str] | None":
     """Return the size of each subject's reference masks, the mean over its cases, and its unit.
 
-    In ml where files state a voxel size, else in voxels; None where the table tells neither.
+    In ml where files state a voxel size, else in voxels; None if the table has neither.
     """
-    known = [(name, unit) for name, unit in ((VOLUMES[1], "ml"), (VOXELS[1], "voxels")) if name in table]
-    if not known:
+    columns = ((VOLUMES[1], "ml"), (VOXELS[1], "voxels"))
+    column, unit = next((pair for pair in columns if pair[0] in table), (None, ""))
+    if column is None:
         return None
-    column, unit = known[0]
     of_case = table.groupby(["subject", "case"], sort=False)[column].sum(min_count=1)
     mean = of_case.groupby(level="subject").mean()
     return mean.where(mean > 0), unit
@@ -145,8 +142,8 @@ def strata(
 ) -> tuple[Groups, Membership]:
     """Return the strata that some attributes make, and the stratum of each subject.
 
-    Numbers without bins, the size of the structures among them, are cut into fifths of the subjects, which
-    take away nine tenths of what a confounder does to a mean (Cochran, Biometrics 1968).
+    Numbers without bins, and the size of the structures, are cut into fifths of the subjects, which take away
+    nine tenths of what a confounder does to a mean (Cochran, Biometrics 1968).
 
     Raises:
         ValueError: no sizes are known.

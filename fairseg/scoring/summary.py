@@ -35,7 +35,7 @@ CORRECTED = "p, corrected (Holm)"
 
 @dataclass(frozen=True)
 class Summary:
-    """How the groups fare on one structure, or on all labels together.
+    """The scores of the groups on one structure, or on all labels together.
 
     Attributes:
         structure: "Overall" or the label's name.
@@ -71,7 +71,7 @@ class Summary:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What the groups are called in tables and charts."""
+        """The names of the groups in tables and charts."""
         return short_names(self.groups)
 
     @property
@@ -88,11 +88,11 @@ class Summary:
     @cached_property
     def shared(self) -> list[str]:
         """Subjects in more than one group."""
-        known = self.subjects.loc[self.subjects["group"] >= 0, "subject"]
-        return [str(subject) for subject in known[known.duplicated()].unique()]
+        members = self.subjects.loc[self.subjects["group"] >= 0, "subject"]
+        return [str(subject) for subject in members[members.duplicated()].unique()]
 
     def title(self, metric: str) -> str:
-        """Return what the column of a metric is called, with its unit."""
+        """Return the title of the column of a metric, with its unit."""
         return self.score if metric == "dice" else title(metric, self.unit)
 
 
@@ -176,10 +176,10 @@ def _summary(
     columns = [*groups.names, ALL]
     table: dict[str, list[float]] = {}
     group = subjects["group"].to_numpy()
-    known, ids = group >= 0, as_ids(group, known=len(groups))
+    in_group, ids = group >= 0, as_ids(group, known=len(groups))
     for metric in metrics:
         values = subjects[metric].to_numpy()
-        everyone = values[known & ~np.isnan(values)]
+        everyone = values[in_group & ~np.isnan(values)]
         median, count = by_group(values, ids)
         spread, _ = by_group(values, ids, "iqr")
         spread[count < 2] = np.nan  # one subject has no spread
@@ -214,20 +214,20 @@ def _fairness(subjects: pd.DataFrame, ids: GroupIds, reference: int | None) -> d
     dice = subjects["dice"].to_numpy()
     median, _ = by_group(dice, ids)
     values = split_by_group(dice, ids)
-    number = len(values)
-    empty = [np.nan] * number
+    num_groups = len(values)
+    empty = [np.nan] * num_groups
     gaps, p_values, p_all = list(empty), list(empty), np.nan
     # The test asks for independent samples; a subject in two groups breaks that.
     independent = not subjects.loc[subjects["group"] >= 0, "subject"].duplicated().any()
     if reference is not None:
-        others = [code for code in range(number) if code != reference]
-        for code in others:
+        compared = [code for code in range(num_groups) if code != reference]
+        for code in compared:
             gaps[code] = median[reference] - median[code]
             if independent:
                 p_values[code] = mann_whitney_u(values[reference], values[code])
-        if number == 2:
-            p_all = p_values[others[0]]
-    elif number == 2 and independent:
+        if num_groups == 2:
+            p_all = p_values[compared[0]]
+    elif num_groups == 2 and independent:
         p_all = mann_whitney_u(*values)
     return {
         SER: [*empty, skewed_error_ratio(median)],
@@ -246,9 +246,8 @@ def _left_out(
         return [*counted.astype(float), float(counted.sum())]
 
     counts = {}
-    distances = [
-        name for name in scores.metrics if name in DISTANCES
-    ]  # all are missing for the same subjects
+    # All distances are missing for the same subjects: the first one stands for them.
+    distances = [name for name in scores.metrics if name in DISTANCES]
     group = subjects["group"].to_numpy()
     for name in [*(name for name in scores.metrics if name == "dice"), *distances[:1]]:
         plain = scores.title if name == "dice" else METRICS[name].title

@@ -1,4 +1,4 @@
-"""How sure the figures of a summary are: intervals beside medians, spread, gap and what is made of them.
+"""Intervals of the figures of a summary: medians, spread, gaps and what is made of them.
 
 These are the paper's own measures. Verdicts rest on `fairseg.statistics.page`, not on these intervals.
 """
@@ -34,7 +34,7 @@ _STATISTICS: tuple[tuple[Literal["median", "iqr"], Method, str], ...] = (
 def with_intervals(
     summary: Summary, *, min_size: int = 10, level: float = 0.95, resamples: int = 10_000, seed: int = 0
 ) -> Summary:
-    """Return a summary with intervals, and the rows that they bring.
+    """Return a summary with intervals, and with the rows that need them.
 
     Medians get the binomial interval, inter-quartile ranges that of the bootstrap; gap, error ratio and
     worst group limits that hold for all groups together, over the groups that are large enough; the
@@ -58,21 +58,21 @@ def with_intervals(
     ids = as_ids(group, known=number)
     everyone = as_ids(np.where(group >= 0, 0, -1), known=1)
     draws: dict[str, Any] = {"level": level, "resamples": resamples, "seed": seed}
-    ends = estimates, low, high = [
+    figures = estimates, low, high = [
         dict(zip(summary.table.index, cells, strict=True))
         for cells in (summary.table.to_numpy().copy(), *np.full((2, *summary.table.shape), np.nan))
     ]
     for metric in (name for name in summary.subjects if name not in ("subject", "group")):
         values = summary.subjects[metric].to_numpy()
         for statistic, method, row in _STATISTICS:
-            found = [
+            intervals = [
                 interval
-                for who in (ids, everyone)
-                for interval in group_intervals(values, who, statistic, method=method, **draws)
+                for members in (ids, everyone)
+                for interval in group_intervals(values, members, statistic, method=method, **draws)
             ]
             name = f"{row} {summary.title(str(metric))}"
-            low[name][:] = [interval.low for interval in found]
-            high[name][:] = [interval.high for interval in found]
+            low[name][:] = [interval.low for interval in intervals]
+            high[name][:] = [interval.high for interval in intervals]
     order, judged, least = list(estimates), summary.judged, summary.min_size
     if "dice" in summary.subjects:
         dice = summary.subjects["dice"].to_numpy()
@@ -83,14 +83,14 @@ def with_intervals(
         after = [name for name in order if name.startswith(("Subjects", "Structures"))]
         order = [*(name for name in order if name not in rows and name not in after), *rows, *after]
         for row, cells in rows.items():
-            for one in ends:
-                one.setdefault(row, np.full(number + 1, np.nan))
+            for rows_of in figures:
+                rows_of.setdefault(row, np.full(number + 1, np.nan))
             for column, interval in cells.items():
-                if row not in (SER, GAP):  # these stand there already
+                if row not in (SER, GAP):  # these are in the table already
                     estimates[row][column] = interval.estimate
                 low[row][column], high[row][column] = interval.low, interval.high
     table, *limits = (
-        pd.DataFrame([one[name] for name in order], order, summary.table.columns) for one in ends
+        pd.DataFrame([rows_of[name] for name in order], order, summary.table.columns) for rows_of in figures
     )
     return replace(
         summary, table=table, low=limits[0], high=limits[1], judged=judged, min_size=least, level=level
@@ -103,20 +103,20 @@ def _fairness_rows(
     """Return row -> column -> figure with limits, in the order of the table; the last column is All."""
     number, reference = len(parts), summary.reference
     large = [part if code in judged else part[:0] for code, part in enumerate(parts)]
-    flat = _flat(large)
+    pooled = _flat(large)
     medians = np.array([np.median(part) if part.size else np.nan for part in parts])
     of_large = np.where(np.isin(np.arange(number), judged), medians, np.nan)
     options = {**draws, "method": "binomial"}
     rng = np.random.default_rng(draws["seed"])
-    found = differences(
+    pairwise = differences(
         large, pairs_of(large, reference), Draws(draws["level"], draws["resamples"], "binomial", rng)
     )
-    gap = Interval(fairness_gap(of_large, reference), *gap_limits(found, signed=reference is not None))
+    gap = Interval(fairness_gap(of_large, reference), *gap_limits(pairwise, signed=reference is not None))
     all_judged = len(judged) == sum(part.size > 0 for part in parts)
     nothing = Interval(np.nan, np.nan, np.nan)
     shares = not any(part.size and (part[0] < 0 or part[-1] > 1) for part in large)
-    ratio = bootstrap_interval(*flat, "skewed_error_ratio", **options) if shares else nothing
-    worst = bootstrap_interval(*flat, "worst_group", **options) if all_judged else None
+    ratio = bootstrap_interval(*pooled, "skewed_error_ratio", **options) if shares else nothing
+    worst = bootstrap_interval(*pooled, "worst_group", **options) if all_judged else None
     dice = summary.subjects["dice"].to_numpy()
     rows: dict[str, dict[int, Interval]] = {
         SER: {number: ratio} if all_judged else {},
@@ -130,15 +130,15 @@ def _fairness_rows(
     }
     if reference is not None:
         for code in range(number):
-            rows[P_VALUE][code] = nothing  # of a group that is too small too
-        pairs, p_values, corrected = pairwise_mann_whitney(*flat, reference=reference)
-        for (first, second), p, together in zip(pairs, p_values, corrected, strict=True):
-            other = second if first == reference else first
-            rows[P_VALUE][other], rows[CORRECTED][other] = _alone(p), _alone(together)
-        for place, (first, second) in enumerate(found.pairs):
-            other = second if first == reference else first
-            limits = float(found.low[place]), float(found.high[place])
-            rows[GAP][other] = Interval(float(found.estimate[place]), *limits)
+            rows[P_VALUE][code] = nothing  # also for a group that is too small
+        pairs, p_values, all_corrected = pairwise_mann_whitney(*pooled, reference=reference)
+        for (first, second), p, corrected_p in zip(pairs, p_values, all_corrected, strict=True):
+            column = second if first == reference else first
+            rows[P_VALUE][column], rows[CORRECTED][column] = _alone(p), _alone(corrected_p)
+        for index, (first, second) in enumerate(pairwise.pairs):
+            column = second if first == reference else first
+            limits = float(pairwise.low[index]), float(pairwise.high[index])
+            rows[GAP][column] = Interval(float(pairwise.estimate[index]), *limits)
         if len(judged) < 2 or reference not in judged:
             rows[P_VALUE] = dict.fromkeys(range(number + 1), nothing)
     if all_judged or len(judged) < 2:

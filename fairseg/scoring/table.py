@@ -1,8 +1,8 @@
 """The scores of a model: the table of one row a case and label, checked once, in memory and as a file.
 
-What belongs to a row stands in it, so that it survives `merge`, `to_csv` and whatever else people do with a
-table: the unit of the distances in `distance_unit`, what is to be known of a case in `note`, and a case that
-could not be scored is a row without label and scores, whose `skipped` says why.
+What belongs to a row is a column of it, so that it survives `merge` and `to_csv`: the unit of the distances
+in `distance_unit`, notes on a case in `note`. A case that could not be scored is a row without label and
+scores, whose `skipped` says why.
 """
 
 import hashlib
@@ -53,7 +53,7 @@ from fairseg.scoring.wide import hint_of_scores, long_table, without_percent
 
 Unit = Literal["mm", "px"]
 ONE_LABEL = "all labels"  # what a table without the column label scores
-_NOT_SKIPPED = {"", "0", "0.0", "false", "no"}  # what a column `skipped` may say of who was not
+_NOT_SKIPPED = {"", "0", "0.0", "false", "no"}  # in the column `skipped` of a case that was scored
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +68,7 @@ class Scores:
         skipped: one row a case that could not be scored: case, subject, the attributes, and `skipped`, why.
         table_notes: what else a reader must know of the table, one line each; `notes` are these and those on
             cases.
-        title: what the main score, the column `dice`, is called where it is not Dice; else "DSC".
+        title: name of the main score, which is in the column `dice`: "DSC" if it is Dice.
         named: whether the table names cases or subjects; else each row is a subject of its own.
         file: name of the file that was read; empty for a table in memory.
         digest: SHA-256 of that file, hexadecimal.
@@ -143,7 +143,7 @@ class Scores:
 
     @property
     def spoken_title(self) -> str:
-        """What sentences call the main score."""
+        """The name of the main score in sentences."""
         return "Dice" if self.title == METRICS["dice"].title else self.title
 
     @property
@@ -153,7 +153,7 @@ class Scores:
 
     @cached_property
     def subjects(self) -> tuple[npt.NDArray[np.int64], list[str]]:
-        """The subjects in the order of the table, and which of them each row is of, int64 (N,)."""
+        """The subject of each row, int64 (N,), and the subjects in the order of the table."""
         codes, names = pd.factorize(self.table["subject"])
         return codes.astype(np.int64), [str(name) for name in names]
 
@@ -202,16 +202,16 @@ class Scores:
         return pd.concat([self.table, self.skipped], ignore_index=True) if len(self.skipped) else self.table
 
     def to_frame(self) -> pd.DataFrame:
-        """Return one table that says all that belongs to rows; `Scores.of` makes the same scores of it.
+        """Return one table with all that belongs to rows; `Scores.of` makes the same scores of it.
 
-        A main score that is not Dice has its own name here, and `Scores.of` must be told it again.
+        A main score that is not Dice has its own name here, which `Scores.of` needs again.
         """
         names = {"dice": column_called(self.title)}
         table = self.table.rename(columns=names)
         measured = [name for name in MEASURED if name in table]
         if self.unit and measured:
-            place = max(list(table).index(name) for name in measured)
-            table.insert(place + 1, UNIT, self.unit)
+            last = max(list(table).index(name) for name in measured)
+            table.insert(last + 1, UNIT, self.unit)
         if len(self.skipped):
             table[SKIPPED] = None
             table = pd.concat([table, self.skipped], ignore_index=True)[list(table.columns)]
@@ -265,39 +265,41 @@ def _checked(read: CleanTable, metric: str | None, index: list[str] | None = Non
     clean = _with_names(pd.DataFrame(columns, index=table.index), where, index)
     skipped = is_skipped(clean)
     for name in ("case", "label"):
-        if (without := clean.index[clean[name].isna() & ~(skipped & (name == "label"))]).size:
-            raise ValueError(f"{where}: row {without[0]} has no {name}")
+        if (unnamed := clean.index[clean[name].isna() & ~(skipped & (name == "label"))]).size:
+            raise ValueError(f"{where}: row {unnamed[0]} has no {name}")
     rows = clean[~skipped].copy()
     if rows.empty:
         raise ValueError(f"{where} must hold scores, got {counted(int(skipped.sum()), 'skipped case')} only")
-    if (again := rows.index[rows.duplicated(["case", "label"])]).size:
-        row = rows.loc[again[0]]
-        raise ValueError(f"{where}: row {again[0]} has case {row['case']}, label {row['label']} again")
+    if (repeated := rows.index[rows.duplicated(["case", "label"])]).size:
+        row = rows.loc[repeated[0]]
+        raise ValueError(f"{where}: row {repeated[0]} has case {row['case']}, label {row['label']} again")
     check_label_names(rows["label"].unique(), where, " (of a report's subjects.csv judge its scores.csv)")
-    rows, unit, about_unit = _with_unit(rows, where)
+    rows, unit, unit_notes = _with_unit(rows, where)
     attributes = [name for name in rows if name not in NO_ATTRIBUTES]
     front = ["case", "subject", *attributes]
-    about = [NOTE] if NOTE in rows else []
-    out = rows[[*front, "label", *numbers, *about]].reset_index(drop=True)
-    lost = clean[skipped] if SKIPPED in clean else clean[skipped].assign(**{SKIPPED: None})
-    lost = lost[[*front, SKIPPED]].drop_duplicates("case", keep="last").reset_index(drop=True)
-    about_rows = [] if named else ["no column names the subjects or cases: each row is taken for a person"]
+    note_column = [NOTE] if NOTE in rows else []
+    scored = rows[[*front, "label", *numbers, *note_column]].reset_index(drop=True)
+    skipped_rows = clean[skipped] if SKIPPED in clean else clean[skipped].assign(**{SKIPPED: None})
+    skipped_rows = skipped_rows[[*front, SKIPPED]].drop_duplicates("case", keep="last").reset_index(drop=True)
+    row_notes = [] if named else ["no column names the subjects or cases: each row is taken for a person"]
     if named and "case" not in table:
         twice = rows["subject"][rows.duplicated(["subject", "label"])].unique()
         several = f"{counted(len(twice), 'subject')} with several rows of a label, taken as cases of theirs"
-        about_rows += [NamingNote(several, twice)] if len(twice) else []
+        row_notes += [NamingNote(several, twice)] if len(twice) else []
     unread = [name for name in read.frame if metric_of(str(name)) == "dice" and called["dice"] != name]
-    about_metric = [f"judged by {title}: the table's column {name!r} is not looked at" for name in unread]
-    notes = (*read.notes, *about_rows, *about_metric, *about_unit, *_scored_though_skipped(rows))
-    return Scores(out, unit, lost, notes, title, named)
+    metric_notes = [f"judged by {title}: the table's column {name!r} is not looked at" for name in unread]
+    notes = (*read.notes, *row_notes, *metric_notes, *unit_notes, *_scored_though_skipped(rows))
+    return Scores(scored, unit, skipped_rows, notes, title, named)
 
 
 def _scored_though_skipped(rows: pd.DataFrame) -> list[str]:
     """Return a note on the cases whose rows have a score though `skipped` says why they have none."""
     if SKIPPED not in rows:
         return []
-    said = [isinstance(cell, str) and cell.strip().lower() not in _NOT_SKIPPED for cell in rows[SKIPPED]]
-    cases = list(dict.fromkeys(rows.loc[said, "case"]))
+    has_reason = [
+        isinstance(cell, str) and cell.strip().lower() not in _NOT_SKIPPED for cell in rows[SKIPPED]
+    ]
+    cases = list(dict.fromkeys(rows.loc[has_reason, "case"]))
     if not cases:
         return []
     have = f"{counted(len(cases), 'case')} {'has' if len(cases) == 1 else 'have'}"
@@ -305,7 +307,7 @@ def _scored_though_skipped(rows: pd.DataFrame) -> list[str]:
 
 
 def _check_merged(table: pd.DataFrame, where: str) -> None:
-    """Refuse what `merge` makes of a column that both tables have: its values would be taken for levels."""
+    """Refuse the columns that `merge` makes of one in both tables: their values would be taken for levels."""
     for name in NO_ATTRIBUTES:
         if name not in table and {f"{name}_x", f"{name}_y"} <= set(table):
             raise ValueError(
@@ -317,11 +319,11 @@ def _check_merged(table: pd.DataFrame, where: str) -> None:
 def _with_metrics(
     table: pd.DataFrame, where: str, metric: str | None
 ) -> tuple[pd.DataFrame, str, dict[str, str]]:
-    """Return the table with metrics under our names, the title of the main one, and our name -> theirs."""
+    """Return the table with our names of metrics, the title of the main one, and our name -> the table's."""
     if not isinstance(metric, str | None):
         raise ValueError(f"metric must be the name of one column, got {brief(metric)}{hint_of_scores(table)}")
-    known = {name: metric_of(name) for name in table.columns}
-    names = {name: found for name, found in known.items() if found is not None}
+    metric_of_column = {name: metric_of(name) for name in table.columns}
+    names = {name: metric_name for name, metric_name in metric_of_column.items() if metric_name is not None}
     title = METRICS["dice"].title
     if metric is not None and (wanted := metric_of(metric)) != "dice":
         if wanted and not METRICS[wanted].higher_is_better:
@@ -329,18 +331,22 @@ def _with_metrics(
                 f"metric must be a share of 1, higher better, such as dice or nsd, got {brief(metric)}: "
                 "distances and errors are reported beside it"
             )
-        called = [name for name in known if name == metric or (wanted and known[name] == wanted)]
+        called = [
+            name
+            for name in metric_of_column
+            if name == metric or (wanted and metric_of_column[name] == wanted)
+        ]
         if not called:
             raise ValueError(
                 f"metric {metric!r} is not in {where}, which has {listed(table.columns, 20)}"
                 f"{did_you_mean(metric, table.columns)}"
             )
-        dice = [name for name, kind in known.items() if kind == "dice" and name not in called]
+        dice = [name for name, kind in metric_of_column.items() if kind == "dice" and name not in called]
         table = table.drop(columns=dice)
         names = {name: kind for name, kind in names.items() if name not in dice} | {called[0]: "dice"}
         title = title_of(metric)
     for kind in set(names.values()):
-        if len(same := [name for name, each in names.items() if each == kind]) > 1:
+        if len(same := [name for name, other in names.items() if other == kind]) > 1:
             raise ValueError(f"{where} must have one column of {kind}, got {' and '.join(same)}")
     if not names:
         raise ValueError(
@@ -355,9 +361,9 @@ def _with_metrics(
 
 
 def title_of(metric: str) -> str:
-    """Return what a column is called that groups are judged by."""
-    found = metric_of(metric)
-    return METRICS[found].title if found else metric
+    """Return the title of a column that groups are judged by."""
+    name = metric_of(metric)
+    return METRICS[name].title if name else metric
 
 
 def column_called(title: str) -> str:
@@ -377,16 +383,16 @@ def _with_names(table: pd.DataFrame, where: str, called: list[str] | None) -> pd
     if "case" not in table:
         called = list(map(str, range(1, len(table) + 1))) if called is None else called
         names = table["subject"] if "subject" in table else pd.Series(called, table.index, dtype=object)
-        if (without := table.index[names.isna()]).size:
-            raise ValueError(f"{where}: row {without[0]} has no subject")
-        count = names.groupby([names, table["label"].fillna("")]).cumcount()
+        if (unnamed := table.index[names.isna()]).size:
+            raise ValueError(f"{where}: row {unnamed[0]} has no subject")
         # Several rows of one subject and label are its cases.
+        count = names.groupby([names, table["label"].fillna("")]).cumcount()
         table = table.assign(case=names.where(count == 0, names + "#" + (count + 1).astype(str)))
     return with_subjects(table)
 
 
 def _texts(column: "pd.Series[Any]") -> "pd.Series[Any]":
-    """Return text, with None where the cell says nothing; an ordered Categorical stays one."""
+    """Return text, with None where the cell is missing; an ordered Categorical stays one."""
     if getattr(column.dtype, "ordered", False) and column.name not in NO_ATTRIBUTES:
         return column.cat.rename_categories([str(cell_text(level)) for level in column.cat.categories])
     return pd.Series(each(cell_text, cells_of(column)), index=column.index, dtype=object)
@@ -401,7 +407,7 @@ def _numbers(column: "pd.Series[Any]", where: str, called: str) -> "pd.Series[fl
 
 
 def _with_unit(rows: pd.DataFrame, where: str) -> tuple[pd.DataFrame, Unit | None, list[str]]:
-    """Return the rows with distances in one unit, this unit, and what is to be said of it."""
+    """Return the rows with distances in one unit, this unit, and notes on it."""
     measured = [name for name in MEASURED if name in rows]
     distances = [name for name in measured if name in DISTANCES]
     if UNIT not in rows:
@@ -416,8 +422,8 @@ def _with_unit(rows: pd.DataFrame, where: str) -> tuple[pd.DataFrame, Unit | Non
             f"{where}: row {stray[0]}, column {UNIT}: must be mm or px, got {cell_repr(units[stray[0]])}"
         )
     if set(units.dropna()) == {"px"}:
-        what = "distances are" if distances else "the tolerance of nsd is"
-        return rows, "px", [f"{what} in pixels: the files state no voxel size"]
+        subject = "distances are" if distances else "the tolerance of nsd is"
+        return rows, "px", [f"{subject} in pixels: the files state no voxel size"]
     if (pixels := units == "px").any():
         rows = rows.copy()
         rows.loc[pixels, measured] = np.nan
@@ -426,7 +432,7 @@ def _with_unit(rows: pd.DataFrame, where: str) -> tuple[pd.DataFrame, Unit | Non
 
 
 def _notes_of_cases(rows: pd.DataFrame) -> list[str]:
-    """Return each note on cases once, with the cases that it is on."""
+    """Return each note on cases once, with its cases."""
     if NOTE not in rows:
         return []
     cases: dict[str, dict[str, None]] = {}

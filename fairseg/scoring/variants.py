@@ -1,4 +1,4 @@
-"""Other ways to score the same masks, and other choices of subjects: what a verdict should not hang on."""
+"""Other ways to score the same masks and other choices of subjects, on which a verdict should not depend."""
 
 from dataclasses import replace
 
@@ -17,16 +17,16 @@ SITES = ("site", "scanner", "centre", "center", "hospital", "vendor", "clinic")
 Rows = npt.NDArray[np.bool_]
 
 _MOST_SITES = 12
-_MOST_LEFT_OUT = 24  # subjects, one at a time; of more groups than that allows, one of each at once
+_MOST_LEFT_OUT = 24  # subjects, one at a time; if there are more, one of each group at once
 _MOST_SUBJECTS = 3000  # above which no single subject can matter
 
 
 def variants(
     scores: Scores, common: CommonStructures, grouping: Grouping, structures: tuple[str, ...], min_size: int
 ) -> list[Variant]:
-    """Return the choices to try, each as the scores that come of it.
+    """Return the choices to try, each with its scores.
 
-    Whatever stands for a subject's overall score is made of the structures that the groups have in common.
+    A subject's overall score is always made of the structures that the groups have in common.
 
     Args:
         scores: that were judged.
@@ -37,8 +37,8 @@ def variants(
     """
     of_structure = structure_scores(scores)
     several = of_structure.shape[1] > 1
-    places = [scores.labels.index(name) for name in common.used]
-    used = of_structure[:, places]
+    columns_used = [scores.labels.index(name) for name in common.used]
+    used = of_structure[:, columns_used]
 
     def variant(name: str, middle: Floats, parts: Floats = of_structure, rows: Rows | None = None) -> Variant:
         columns = np.column_stack([middle, parts]) if several else middle[:, None]
@@ -47,14 +47,16 @@ def variants(
     base = variant("as judged", common.overall)
     whole: Rows = np.asarray(~np.isnan(used).any(axis=1))
     tried = []
-    if len(places) > 2:
+    if len(columns_used) > 2:
         tried.append(variant("median over structures", np.median(used, axis=1), rows=whole))
-    if len(places) > 3:
+    if len(columns_used) > 3:
         inner = np.sort(used, axis=1)[:, 1:-1]
         tried.append(variant("mean without best and worst structure", inner.mean(axis=1), rows=whole))
     if (missed := _without_missed(scores)) is not None:
-        left = common_structures(missed[:, places], [grouping], structures=common.used, min_size=min_size)
-        tried.append(variant("missed structures left out", left.overall, missed))
+        without_missed = common_structures(
+            missed[:, columns_used], [grouping], structures=common.used, min_size=min_size
+        )
+        tried.append(variant("missed structures left out", without_missed.overall, missed))
         without = np.asarray(~(np.isnan(missed) & ~np.isnan(of_structure)).any(axis=1))
         tried.append(replace(base, name="subjects with a missed structure left out", rows=without))
     every = ~np.isnan(of_structure).any(axis=1)
@@ -67,7 +69,7 @@ def variants(
             name = "without the best or worst subject of a group"
             tried += [leave_out(base, [row], name) for row in rows]
         else:
-            names = (f"without the {which} subject of every group" for which in ("worst", "best"))
+            names = (f"without the {end} subject of every group" for end in ("worst", "best"))
             tried += [leave_out(base, end, name) for name, end in zip(names, ends, strict=True)]
     for name in scores.attributes:
         if name.lower() not in SITES or name in grouping.name.split(" and "):
@@ -78,8 +80,8 @@ def variants(
             tried += [
                 leave_out(base, np.flatnonzero(site == level), f"without {name} {level}") for level in levels
             ]
-    # Everybody may lack a structure, or have one missed: then a choice leaves nobody to judge.
-    return [one for one in tried if one.rows is None or one.rows.any()]
+    # If everybody lacks a structure, or has one missed, a choice leaves nobody to judge.
+    return [choice for choice in tried if choice.rows is None or choice.rows.any()]
 
 
 def _without_missed(scores: Scores) -> Floats | None:

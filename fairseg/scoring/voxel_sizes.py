@@ -49,7 +49,7 @@ class VoxelSizes:
         if spacing is None:
             return cls()
         sizes = sizes_given(spacing)
-        names = [one for one in sizes if isinstance(one, str)]
+        names = [size for size in sizes if isinstance(size, str)]
         if not names or len(names) < len(sizes):
             numbers: Any = sizes
             of_all = tuple(check_spacing(numbers, len(sizes)).tolist())
@@ -61,7 +61,7 @@ class VoxelSizes:
                 lacks = lacks_column("the cohort", name, columns.columns)
                 raise ValueError(f"spacing must be numbers or names of columns: {lacks}")
         parts = [[_numbers(cell, str(name), case) for case, cell in columns[name].items()] for name in names]
-        of_case = {str(case): sum(own, ()) for case, *own in zip(columns.index, *parts, strict=True)}
+        of_case = {str(case): sum(sizes, ()) for case, *sizes in zip(columns.index, *parts, strict=True)}
         return cls(of_case=of_case)
 
     def __getitem__(self, case: str) -> tuple[float, ...] | None:
@@ -78,10 +78,10 @@ def _numbers(cell: Any, column: str, case: Any) -> tuple[float, ...]:
     """Return the numbers in a cell; () if it is empty."""
     text = "" if pd.isna(cell) else str(cell).strip(" []()")
     try:
-        found = tuple(float(part) for part in re.split(r"[\\,;x\s]+", text) if part)
+        sizes = tuple(float(part) for part in re.split(r"[\\,;x\s]+", text) if part)
     except ValueError:
-        found = (math.nan,)
-    if not all(0 < size < math.inf for size in found):
+        sizes = (math.nan,)
+    if not all(0 < size < math.inf for size in sizes):
         raise ValueError(f"spacing must be positive numbers, got {text!r} in column {column} of case {case}")
-    check_voxel_size(found, f"spacing in column {column} of case {case}")
-    return found
+    check_voxel_size(sizes, f"spacing in column {column} of case {case}")
+    return sizes

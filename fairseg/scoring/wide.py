@@ -14,7 +14,7 @@ from fairseg.cohort.table import check_limits, read_numbers
 from fairseg.io.cells import cells_of, each, texts_of
 from fairseg.io.sentences import did_you_mean, listed
 
-# What stands in the place of a label where a column is the mean over all, or no score at all.
+# Words in the place of a label if a column is the mean over all labels, or no score at all.
 _OF_ALL = ("mean", "avg", "average", "overall", "total", "all", "macro", "foreground", "fg")
 _NO_LABELS = (*_OF_ALL, "std", "sd", "sem", "se", "var", "min", "max", "median", "ci", "n", "count")
 
@@ -58,13 +58,14 @@ def long_table(
         check_limits(scores[name], table[name], limits, where, name)
     tables = []
     for label in dict.fromkeys(label for _, label in parts):
-        own = {metric: scores[name] for name, (metric, of) in zip(wide, parts, strict=True) if of == label}
-        tables.append(rest.assign(label=label, **own))
+        columns = zip(wide, parts, strict=True)
+        of_label = {metric: scores[name] for name, (metric, other) in columns if other == label}
+        tables.append(rest.assign(label=label, **of_label))
     return pd.concat(tables, ignore_index=True)
 
 
 def hint_of_wide(table: pd.DataFrame) -> str:
-    """Return what to type for a table that has a column for each label, or for their mean; "" for any other.
+    """Return what to type if a table has a column for each label, or for their mean; else "".
 
     >>> hint_of_wide(pd.DataFrame({"mean_dice": [0.9], "hd95": [3.0]}))
     "; judge by one of its columns: --metric mean_dice, in Python metric='mean_dice'"
@@ -74,9 +75,9 @@ def hint_of_wide(table: pd.DataFrame) -> str:
     if "label" in table:
         return ""
     names = [name for name in map(str, table) if metric_of(name) is None]
-    found = {name: part for name in names if (part := _metric_and_label(name))}
-    means = [name for name, (metric, label) in found.items() if _plain(label) in _OF_ALL and metric in SHARES]
-    columns = [name for name, (_, label) in found.items() if _plain(label) not in _NO_LABELS]
+    parts = {name: part for name in names if (part := _metric_and_label(name))}
+    means = [name for name, (metric, label) in parts.items() if _plain(label) in _OF_ALL and metric in SHARES]
+    columns = [name for name, (_, label) in parts.items() if _plain(label) not in _NO_LABELS]
     hint = ""
     if means:
         typed = shlex.quote(means[0])
@@ -85,9 +86,9 @@ def hint_of_wide(table: pd.DataFrame) -> str:
 
 
 def hint_of_scores(table: pd.DataFrame) -> str:
-    """Return what to type for a table in which no column is called after a metric; "" if nothing fits.
+    """Return what to type for a table in which no column is named after a metric; "" if nothing fits.
 
-    Where no name tells, it is columns of fractions that may be scores of labels.
+    If no name helps, columns of fractions may be scores of labels.
 
     >>> table = pd.DataFrame({"case": ["a", "b"], "age": [41, 52], "LV": [0.91, 0.9], "RV": [0.84, 0.8]})
     >>> hint_of_scores(table).partition(", in Python ")[0]
@@ -96,21 +97,21 @@ def hint_of_scores(table: pd.DataFrame) -> str:
     if (hint := hint_of_wide(table)) or "label" in table:
         return hint
     numbers = {name: _numbers(table[name]) for name in map(str, table) if is_attribute(name)}
-    known = {name: values for name, values in numbers.items() if values.size and (values % 1 != 0).any()}
+    fractions = {name: values for name, values in numbers.items() if values.size and (values % 1 != 0).any()}
     for percent, (low, high) in ((False, (0.0, 1.0)), (True, (0.0, 100.0))):
-        columns = [name for name, values in known.items() if low <= values.min() and values.max() <= high]
+        columns = [name for name, values in fractions.items() if low <= values.min() and values.max() <= high]
         if columns:
             return _line(columns, "if these are scores of labels", percent=percent)
     return ""
 
 
 def _line(
-    columns: Sequence[str], what: str = "make a row of each case and label", *, percent: bool = False
+    columns: Sequence[str], purpose: str = "make a row of each case and label", *, percent: bool = False
 ) -> str:
     """Return what to type so that columns are scores of labels."""
     options = f"--wide {','.join(columns)!r}" + (" --percent" if percent else "")
     named = f"wide={list(columns)}" + (", percent=True" if percent else "")
-    return f"; {what}: {options}, in Python fairseg.scoring.Scores.of(table, {named})"
+    return f"; {purpose}: {options}, in Python fairseg.scoring.Scores.of(table, {named})"
 
 
 def _numbers(column: "pd.Series[Any]") -> npt.NDArray[np.float64]:
@@ -165,8 +166,8 @@ def _metric_and_label(column: str) -> tuple[str, str] | None:
     >>> _metric_and_label("surface_dice_LV"), _metric_and_label("Dice(LV)"), _metric_and_label("LV")
     (('nsd', 'LV'), ('dice', 'LV'), None)
     """
-    places = [place for place, letter in enumerate(column) if letter in "_ -./:(["]
-    parts = [(column[:place], column[place + (column[place] not in "([") :]) for place in places]
+    marks = [mark for mark, letter in enumerate(column) if letter in "_ -./:(["]
+    parts = [(column[:mark], column[mark + (column[mark] not in "([") :]) for mark in marks]
     # The longest name of a metric, so that surface_dice is none of a label "surface".
     for metric, label in (*reversed(parts), *((last, first) for first, last in parts)):
         if (kind := metric_of(metric)) is not None and (name := _bare(label)):

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from fairseg.cohort.case_names import cohort_as_files, names_apart
+from fairseg.cohort.case_names import cohort_as_files, hint_of_no_match
 from fairseg.cohort.groups import Groups
 from fairseg.cohort.table import read_cohort, read_split, rows_of, split_subjects
 from fairseg.io.sentences import counted, listed, no_attribute
@@ -170,7 +170,7 @@ def choose_cases(
     rows = rows_of(cohort, sorted(raw.images))
     without = sorted(set(rows["case"]) - set(cohort["case"]))
     if len(without) == len(rows):
-        raise ValueError(f"{file} and {raw.folder} must share cases: {names_apart(cohort, raw.images)}")
+        raise ValueError(f"{file} and {raw.folder} must share cases: {hint_of_no_match(cohort, raw.images)}")
     if without:
         logger.warning(
             "%s not in %s, so of unknown group: %s", counted(len(without), "case"), file, listed(without)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from fairseg.cohort.attributes import read_subjects
-from fairseg.cohort.case_names import cohort_as_files, names_apart
+from fairseg.cohort.case_names import cohort_as_files, hint_of_no_match
 from fairseg.cohort.groups import Groups
 from fairseg.cohort.reading import TableOptions
 from fairseg.cohort.short_names import short_names
@@ -259,7 +259,7 @@ def _read_table(
             raise ValueError(f"{option}: the cohort has no column {absent[0]!r}, it has {has}")
     table = cohort_as_files(table, raw.images)
     if not table["case"].isin(raw.images).any():
-        raise ValueError(f"cohort and {where} must share cases: {names_apart(table, raw.images)}")
+        raise ValueError(f"cohort and {where} must share cases: {hint_of_no_match(table, raw.images)}")
     return table[table["case"].isin(raw.images)].reset_index(drop=True)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from fairseg.cohort.case_names import cohort_as_files, names_apart
+from fairseg.cohort.case_names import cohort_as_files, hint_of_no_match
 from fairseg.cohort.columns import NOTE, VOXELS
 from fairseg.cohort.reading import TableOptions
 from fairseg.cohort.table import NOT_IN_COHORT, noted, read_cohort, rows_of
@@ -81,7 +81,7 @@ def read_summaries(
     known = set(cohort["case"])
     for file, cases in summaries:
         if cases and known.isdisjoint(cases):
-            raise ValueError(f"no case of {file} has a row in {table}: {names_apart(cohort, cases)}")
+            raise ValueError(f"no case of {file} has a row in {table}: {hint_of_no_match(cohort, cases)}")
         for case, case_rows in cases.items():
             if case in file_of:
                 raise ValueError(f"case {case} must be in one {SUMMARY}, is in {file_of[case]} and {file}")
