@@ -325,7 +325,6 @@ def _name_labels(predictions: Path, references: Path, state: CheckState, options
 def _look(
     cases: Sequence[CaseFiles], table: pd.DataFrame | None, state: CheckState, options: CheckOptions
 ) -> None:
-    """Read all files, and collect findings on them."""
     try:
         sizes = VoxelSizes.of(options.spacing, None if table is None else table.set_index("case"))
     except ValueError as error:

@@ -55,13 +55,11 @@ def file_findings(
 
 def label_counts(files: Iterable[FileFacts], role: str) -> Counter[int]:
     """Return value -> number of the masks of one side that have it."""
-    return Counter(
-        value for facts in files if facts.role == role and not facts.error for value in facts.labels
-    )
+    masks = (facts for facts in files if facts.role == role and not facts.error)
+    return Counter(value for facts in masks for value in facts.labels)
 
 
 def _labels(usable: Sequence[FileFacts], names: LabelMap) -> list[Finding]:
-    """Return the findings on the label values of both sides."""
     true, predicted = label_counts(usable, "reference"), label_counts(usable, "prediction")
     del true[names.ignore or 0]
     num_references = sum(facts.role == "reference" for facts in usable)

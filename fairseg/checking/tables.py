@@ -126,7 +126,6 @@ def _attribute(
     bins: Mapping[str, Sequence[float]],
     of_part: Sequence[str],
 ) -> tuple[list[Finding], list[_Row], list[_Row]]:
-    """Return findings on one attribute, the sizes of its groups, and its numbers."""
     column = table.drop_duplicates(["subject", name])[name]
     read = read_attribute(name, column)
     measured: list[_Row] = []

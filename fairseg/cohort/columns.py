@@ -61,29 +61,21 @@ NOTE = "note"  # what a reader must know of a case
 IN_PIXELS = "distances in pixels, not in mm as of the other cases, left out"  # a note
 NO_ATTRIBUTES = ("case", "subject", "label", *METRICS, *SIZES, UNIT, SKIPPED, NOTE)
 _SPACING = re.compile(r"(pixel|voxel)?spacing(mm)?[xyz]?(mm)?")  # of files, which `--spacing` names
-# What people call a metric; case, blanks and marks between words do not count.
+# What people also call a metric; case, blanks and marks between words do not count.
+_OTHER_NAMES = {
+    "dice": ("dsc", "dicescore", "dicecoefficient", "dicecoef", "dicesimilaritycoefficient"),
+    "hd": ("hausdorff", "hausdorffdistance"),
+    "hd95": ("hausdorff95", "hausdorffdistance95"),
+    "nsd": ("surfacedice", "normalizedsurfacedice"),
+    "iou": ("jaccard", "jaccardindex", "intersectionoverunion"),
+    "recall": ("sensitivity",),
+    "volume_error": ("relativevolumeerror",),
+    "nsd_area": ("nsdbyarea",),
+    "lesion_dice": ("lesiondsc", "lesionwisedice"),
+    "lesion_recall": ("lesionsensitivity",),
+}
 _METRIC_OF_NAME = {
-    **{name.replace("_", ""): name for name in METRICS},
-    "dsc": "dice",
-    "dicescore": "dice",
-    "dicecoefficient": "dice",
-    "dicecoef": "dice",
-    "dicesimilaritycoefficient": "dice",
-    "hausdorff": "hd",
-    "hausdorffdistance": "hd",
-    "hausdorff95": "hd95",
-    "hausdorffdistance95": "hd95",
-    "surfacedice": "nsd",
-    "normalizedsurfacedice": "nsd",
-    "jaccard": "iou",
-    "jaccardindex": "iou",
-    "intersectionoverunion": "iou",
-    "sensitivity": "recall",
-    "relativevolumeerror": "volume_error",
-    "nsdbyarea": "nsd_area",
-    "lesiondsc": "lesion_dice",
-    "lesionwisedice": "lesion_dice",
-    "lesionsensitivity": "lesion_recall",
+    name: metric for metric in METRICS for name in (metric.replace("_", ""), *_OTHER_NAMES.get(metric, ()))
 }
 # What people call the columns that identify a row.
 _ROLES = {

@@ -164,11 +164,9 @@ def _bins_call(values: Any) -> str:
 
 def _check_all_known(values: list[object], ids: Integers, groups: Groups, argument: str) -> None:
     """Refuse names that are none of the known groups; what is missing is no name."""
-    strange = {
-        str(value) for value, code in zip(values, ids, strict=True) if code < 0 and not is_missing(value)
-    }
-    if strange:
+    odd = {str(value) for value, code in zip(values, ids, strict=True) if code < 0 and not is_missing(value)}
+    if odd:
         raise ValueError(
-            f"{argument} must be names of {listed(groups.names)}, or None, got {listed(sorted(strange))};"
+            f"{argument} must be names of {listed(groups.names)}, or None, got {listed(sorted(odd))};"
             " Groups.encode(...) makes ids in which other names are unknown (-1)"
         )

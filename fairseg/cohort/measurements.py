@@ -83,7 +83,5 @@ def _members(table: Table, text: Sequence[str | None]) -> int:
         (cells_of(table[column]) for column in ("subject", "case") if column in table), range(len(text))
     )
     missing = each(is_missing, names)
-    subjects = (
-        row if gone else str(name) for row, (name, gone) in enumerate(zip(names, missing, strict=True))
-    )
-    return len({(level, subject) for level, subject in zip(text, subjects, strict=True) if level is not None})
+    people = (row if gone else str(name) for row, (name, gone) in enumerate(zip(names, missing, strict=True)))
+    return len({(level, subject) for level, subject in zip(text, people, strict=True) if level is not None})

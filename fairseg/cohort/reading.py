@@ -257,7 +257,6 @@ def _mapped(column: "pd.Series[Any]", clean: Callable[[str], str | None]) -> "pd
 
 
 def _without(column: "pd.Series[Any]", na: Sequence[str]) -> "pd.Series[Any]":
-    """Return a column in which these texts are missing."""
     if not na:
         return column
     nothing = {text.strip() for text in na}

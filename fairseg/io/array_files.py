@@ -141,35 +141,25 @@ def _check_pages(path: Path) -> None:
     length = path.stat().st_size
     with path.open("rb") as file:
         start = file.read(16)
-        byte_order = {b"II": "<", b"MM": ">"}.get(start[:2], "")
-        big = {42: False, 43: True}.get(struct.unpack(f"{byte_order or '<'}H", start[2:4].ljust(2, b"\0"))[0])
-        if not byte_order or big is None:
+        order = {b"II": "<", b"MM": ">"}.get(start[:2], "")
+        big = {42: False, 43: True}.get(struct.unpack(f"{order or '<'}H", start[2:4].ljust(2, b"\0"))[0])
+        if not order or big is None:
             raise ValueError(f"{path} is truncated or damaged: it is no TIFF")
-        offset_format, count_format, entry_size = (
-            (f"{byte_order}Q", f"{byte_order}Q", 20) if big else (f"{byte_order}I", f"{byte_order}H", 12)
-        )
+        offset, count = (struct.Struct(f"{order}{code}") for code in ("QQ" if big else "IH"))
         file.seek(8 if big else 4)
         visited: set[int] = set()
         while True:
-            content = file.read(struct.calcsize(offset_format))
-            page = (
-                struct.unpack(offset_format, content)[0]
-                if len(content) == struct.calcsize(offset_format)
-                else -1
-            )
+            content = file.read(offset.size)
+            page = offset.unpack(content)[0] if len(content) == offset.size else -1
             if page == 0 and visited:
                 return
             if not 0 < page < length or page in visited:
                 raise ValueError(f"{path} is truncated or damaged: it ends before its last page")
             visited.add(page)
             file.seek(page)
-            count = file.read(struct.calcsize(count_format))
-            entries = (
-                struct.unpack(count_format, count)[0]
-                if len(count) == struct.calcsize(count_format)
-                else length
-            )
-            file.seek(page + len(count) + min(entries, length) * entry_size)
+            content = file.read(count.size)
+            entries = count.unpack(content)[0] if len(content) == count.size else length
+            file.seek(page + len(content) + min(entries, length) * (20 if big else 12))
 
 
 def _check_strips(series: Any, length: int) -> None:

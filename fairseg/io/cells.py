@@ -44,15 +44,13 @@ def coded(
 
 def combined(levels: Sequence[Levels]) -> tuple[npt.NDArray[np.int64], list[tuple[Any, ...]]]:
     """Return the combinations of levels in the order they occur, and the index of each row's combination."""
-    combination, cells = levels[0][0], list(zip(levels[0][1], strict=True))
+    rows, cells = levels[0][0], list(zip(levels[0][1], strict=True))
     for codes, values in levels[1:]:
-        pairs, first, inverse = np.unique(
-            combination * len(values) + codes, return_index=True, return_inverse=True
-        )
+        pairs, first, inverse = np.unique(rows * len(values) + codes, return_index=True, return_inverse=True)
         order = np.argsort(first)
         cells = [(*cells[pair // len(values)], values[pair % len(values)]) for pair in pairs[order].tolist()]
-        combination = np.argsort(order)[inverse.ravel()]
-    return combination, cells
+        rows = np.argsort(order)[inverse.ravel()]
+    return rows, cells
 
 
 def each(function: Callable[[Any], Result], cells: Iterable[Any]) -> list[Result]:

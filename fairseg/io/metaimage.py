@@ -45,11 +45,11 @@ def claim_of_metaimage(path: Path) -> Claim:
     skipped = 0 if is_local else integers(path, "HeaderSize", fields.get("HeaderSize", "0"))[0]
     packed = fields.get("CompressedData", "False").lower().startswith("t")
     if packed and is_local and "CompressedDataSize" in fields:
-        packed_size = path.stat().st_size - start
-        if integers(path, "CompressedDataSize", fields["CompressedDataSize"]) != (packed_size,):
+        actual = path.stat().st_size - start
+        if integers(path, "CompressedDataSize", fields["CompressedDataSize"]) != (actual,):
             claimed = fields["CompressedDataSize"][:60]
             raise ValueError(
-                f"{path} is truncated or damaged: it has {packed_size} packed bytes and claims {claimed}"
+                f"{path} is truncated or damaged: it has {actual} packed bytes and claims {claimed}"
             )
     order = fields.get("BinaryDataByteOrderMSB", fields.get("ElementByteOrderMSB", "False"))
     binary = fields.get("BinaryData", "True").lower().startswith("t")

@@ -98,17 +98,14 @@ def choose_plane(truth: Mask, structures: Iterable[tuple[Voxels, Voxels]]) -> tu
         return Plane(0, None, flips[-2:], truth.spacing), ""  # type: ignore[arg-type]
     spacing = np.array(truth.spacing)
     axis = int(np.argmax(spacing)) if spacing.max() > _THICK * spacing.min() else 0
-    in_plane = tuple(number for number in range(size) if number != axis)
+    rest = tuple(number for number in range(size) if number != axis)
     wrong, present = np.zeros((2, truth.voxels.shape[axis]), dtype=np.int64)
     for true, guessed in structures:
-        wrong += (true != guessed).sum(axis=in_plane)
-        present += true.sum(axis=in_plane)
+        wrong += (true != guessed).sum(axis=rest)
+        present += true.sum(axis=rest)
     index = int(np.argmax(wrong if wrong.any() else present))
     plane = Plane(
-        index,
-        axis,
-        (flips[in_plane[0]], flips[in_plane[1]]),
-        (float(spacing[in_plane[0]]), float(spacing[in_plane[1]])),
+        index, axis, (flips[rest[0]], flips[rest[1]]), (float(spacing[rest[0]]), float(spacing[rest[1]]))
     )
     return plane, f", slice {index + 1} of {truth.voxels.shape[axis]}"
 

@@ -76,7 +76,6 @@ def _are_paths(masks: object) -> bool:
 
 
 def _save(masks: Any, argument: str, cases: Sequence[str], top: Path) -> Path:
-    """Write arrays as files that are named after their cases."""
     if not isinstance(masks, Mapping):
         if len(masks) != len(cases):
             raise ValueError(

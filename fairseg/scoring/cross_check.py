@@ -128,7 +128,6 @@ def read_by_medpy(path: Path) -> bool:
 
 
 def _by_medpy(io: Any, path: Path) -> tuple[np.ndarray[Any, Any], tuple[float, ...]]:
-    """Return the voxels of a file, and their size."""
     with itk_messages():  # reported before, when the file was scored
         voxels, header = io.load(str(path))
     # Resampled labels are nearly whole.

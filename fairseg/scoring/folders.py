@@ -269,7 +269,6 @@ def _score_files(
 
 
 def _predicted(folders: Sequence[Path]) -> dict[str, Path]:
-    """Return the masks of all folders of predictions, by case."""
     files: dict[str, Path] = {}
     for folder in folders:
         masks = find_masks(folder, "predictions")
@@ -342,7 +341,6 @@ def _match(
 
 
 def _notes(results: Iterable[Result], names: LabelMap) -> dict[str, list[str]]:
-    """Return case -> notes on its files."""
     notes: dict[str, list[str]] = {}
     for result in results:
         lines = []

@@ -296,10 +296,8 @@ def _scored_though_skipped(rows: pd.DataFrame) -> list[str]:
     """Return a note on the cases whose rows have a score though `skipped` says why they have none."""
     if SKIPPED not in rows:
         return []
-    has_reason = [
-        isinstance(cell, str) and cell.strip().lower() not in _NOT_SKIPPED for cell in rows[SKIPPED]
-    ]
-    cases = list(dict.fromkeys(rows.loc[has_reason, "case"]))
+    skipped = [isinstance(cell, str) and cell.strip().lower() not in _NOT_SKIPPED for cell in rows[SKIPPED]]
+    cases = list(dict.fromkeys(rows.loc[skipped, "case"]))
     if not cases:
         return []
     have = f"{counted(len(cases), 'case')} {'has' if len(cases) == 1 else 'have'}"
@@ -322,8 +320,8 @@ def _with_metrics(
     """Return the table with our names of metrics, the title of the main one, and our name -> the table's."""
     if not isinstance(metric, str | None):
         raise ValueError(f"metric must be the name of one column, got {brief(metric)}{hint_of_scores(table)}")
-    metric_of_column = {name: metric_of(name) for name in table.columns}
-    names = {name: metric_name for name, metric_name in metric_of_column.items() if metric_name is not None}
+    kinds = {name: metric_of(name) for name in table.columns}
+    names = {name: kind for name, kind in kinds.items() if kind is not None}
     title = METRICS["dice"].title
     if metric is not None and (wanted := metric_of(metric)) != "dice":
         if wanted and not METRICS[wanted].higher_is_better:
@@ -331,22 +329,18 @@ def _with_metrics(
                 f"metric must be a share of 1, higher better, such as dice or nsd, got {brief(metric)}: "
                 "distances and errors are reported beside it"
             )
-        called = [
-            name
-            for name in metric_of_column
-            if name == metric or (wanted and metric_of_column[name] == wanted)
-        ]
+        called = [name for name in kinds if name == metric or (wanted and kinds[name] == wanted)]
         if not called:
             raise ValueError(
                 f"metric {metric!r} is not in {where}, which has {listed(table.columns, 20)}"
                 f"{did_you_mean(metric, table.columns)}"
             )
-        dice = [name for name, kind in metric_of_column.items() if kind == "dice" and name not in called]
+        dice = [name for name, kind in kinds.items() if kind == "dice" and name not in called]
         table = table.drop(columns=dice)
         names = {name: kind for name, kind in names.items() if name not in dice} | {called[0]: "dice"}
         title = title_of(metric)
     for kind in set(names.values()):
-        if len(same := [name for name, other in names.items() if other == kind]) > 1:
+        if len(same := [name for name, each in names.items() if each == kind]) > 1:
             raise ValueError(f"{where} must have one column of {kind}, got {' and '.join(same)}")
     if not names:
         raise ValueError(

@@ -37,8 +37,8 @@ def variants(
     """
     of_structure = structure_scores(scores)
     several = of_structure.shape[1] > 1
-    columns_used = [scores.labels.index(name) for name in common.used]
-    used = of_structure[:, columns_used]
+    indices = [scores.labels.index(name) for name in common.used]
+    used = of_structure[:, indices]
 
     def variant(name: str, middle: Floats, parts: Floats = of_structure, rows: Rows | None = None) -> Variant:
         columns = np.column_stack([middle, parts]) if several else middle[:, None]
@@ -47,16 +47,14 @@ def variants(
     base = variant("as judged", common.overall)
     whole: Rows = np.asarray(~np.isnan(used).any(axis=1))
     tried = []
-    if len(columns_used) > 2:
+    if len(indices) > 2:
         tried.append(variant("median over structures", np.median(used, axis=1), rows=whole))
-    if len(columns_used) > 3:
+    if len(indices) > 3:
         inner = np.sort(used, axis=1)[:, 1:-1]
         tried.append(variant("mean without best and worst structure", inner.mean(axis=1), rows=whole))
     if (missed := _without_missed(scores)) is not None:
-        without_missed = common_structures(
-            missed[:, columns_used], [grouping], structures=common.used, min_size=min_size
-        )
-        tried.append(variant("missed structures left out", without_missed.overall, missed))
+        other = common_structures(missed[:, indices], [grouping], structures=common.used, min_size=min_size)
+        tried.append(variant("missed structures left out", other.overall, missed))
         without = np.asarray(~(np.isnan(missed) & ~np.isnan(of_structure)).any(axis=1))
         tried.append(replace(base, name="subjects with a missed structure left out", rows=without))
     every = ~np.isnan(of_structure).any(axis=1)

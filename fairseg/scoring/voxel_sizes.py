@@ -75,7 +75,6 @@ def sizes_given(spacing: Spacing) -> list[str | float]:
 
 
 def _numbers(cell: Any, column: str, case: Any) -> tuple[float, ...]:
-    """Return the numbers in a cell; () if it is empty."""
     text = "" if pd.isna(cell) else str(cell).strip(" []()")
     try:
         sizes = tuple(float(part) for part in re.split(r"[\\,;x\s]+", text) if part)
