@@ -73,13 +73,13 @@ sections = options.group(
 @options.debug
 @options.writes
 @options.reads_images
-def report(scores: Path, out: Path, **given: Any) -> int:
+def report(scores: Path, out: Path, **arguments: Any) -> int:
     """Judge a table of SCORES by group: the answer, tables, plots, and a page."""
     from fairseg.scoring.table import Scores  # noqa: PLC0415  (keep --help quick)
 
-    wanted = _sections(given, out)
-    table = Scores.of(scores, metric=given.pop("metric"), **options.score_options())
-    _judge(table, out, wanted, given)
+    extras = _sections(arguments, out)
+    table = Scores.of(scores, metric=arguments.pop("metric"), **options.score_options())
+    _judge(table, out, extras, arguments)
     return 0
 
 
@@ -93,7 +93,7 @@ def report(scores: Path, out: Path, **given: Any) -> int:
 @options.debug
 @options.writes
 @options.reads_images
-def audit(table: Path, out: Path, **given: Any) -> int:
+def audit(table: Path, out: Path, **arguments: Any) -> int:
     """Score PREDICTIONS against REFERENCES and judge the scores by group, in one go."""
     from fairseg.cohort.table import read_cohort  # noqa: PLC0415
     from fairseg.io.files import NotWrittenError, write_files  # noqa: PLC0415
@@ -101,34 +101,33 @@ def audit(table: Path, out: Path, **given: Any) -> int:
     from fairseg.scoring.table import Scores, scores_to_files  # noqa: PLC0415
 
     check_writable(out, ["scores.csv"], "scores")
-    wanted = _sections(given, out)
-    scoring = {name: given.pop(name) for name in _SCORING}
-    metric = given.pop("metric")
+    extras = _sections(arguments, out)
+    scoring = {name: arguments.pop(name) for name in _SCORING}
+    metric = arguments.pop("metric")
     cohort = read_cohort(table, options.table_options())
-    _check_before_scoring(cohort, table, scoring["predictions"], scoring["references"], given)
+    _check_before_scoring(cohort, table, scoring["predictions"], scoring["references"], arguments)
     scoring["metrics"] = tuple(dict.fromkeys((*scoring["metrics"], metric)))
     scores = score(cohort, **scoring)
-    shown = scores if wanted.pseudonyms is None else scores.hidden(wanted.pseudonyms)
-    write_files(out, scores_to_files(shown), "scores")
+    public = scores if extras.pseudonyms is None else scores.hidden(extras.pseudonyms)
+    write_files(out, scores_to_files(public), "scores")
     if metric != "dice":
         judged = Scores.of(scores.to_frame(), metric=metric)
         scores = replace(judged, table_notes=tuple(dict.fromkeys((*scores.table_notes, *judged.table_notes))))
     try:
-        _judge(scores, out, wanted, given)
+        _judge(scores, out, extras, arguments)
     except (ValueError, NotWrittenError) as error:
-        # What was skipped can leave nothing to compare, or a disk runs full: the scores are kept.
+        # Skipped cases can leave nothing to compare, or the disk may be full: the scores are kept.
         raise type(error)(f"{error} (the scores are in {out / 'scores.csv'})") from None
     return report_skipped(scores)
 
 
 _SCORING = (
     *("predictions", "references", "labels", "prediction_labels", "ignore", "metrics", "empty", "tolerance"),
-    *("min_iou", "spacing"),
-    *("workers", "on_error", "cross_check"),
+    *("min_iou", "spacing", "workers", "on_error", "cross_check"),
 )
 
 
-def _judge(scores: Any, out: Path, wanted: Any, given: dict[str, Any]) -> None:
+def _judge(scores: Any, out: Path, extras: Any, arguments: dict[str, Any]) -> None:
     from fairseg.io.files import write_files  # noqa: PLC0415
     from fairseg.report.audit import judge_scores  # noqa: PLC0415
     from fairseg.report.card import to_terminal  # noqa: PLC0415
@@ -138,55 +137,56 @@ def _judge(scores: Any, out: Path, wanted: Any, given: dict[str, Any]) -> None:
 
     result = judge_scores(
         scores,
-        **_grouping(given),
-        options=JudgeOptions(**{name: given[name] for name in NUMBERS}),
-        sections=wanted,
+        **_grouping(arguments),
+        options=JudgeOptions(**{name: arguments[name] for name in NUMBERS}),
+        sections=extras,
     )
-    page = result.save(out, figures=given["figures"])
-    card: Path | None = given["model_card"]
+    page = result.save(out, figures=arguments["figures"])
+    card: Path | None = arguments["model_card"]
     if card is not None:
         write_files(card.parent, {card.name: result.model_card()}, MODEL_CARD)
     click.echo(to_terminal(result, result.notes))
-    click.echo(f"Report: {page}" + ("" if given["figures"] else " (--figures draws figures for a paper too)"))
+    hint = "" if arguments["figures"] else " (--figures draws figures for a paper too)"
+    click.echo(f"Report: {page}{hint}")
     if card is not None:
         click.echo(f"Model card: {card}")
 
 
-def _grouping(given: dict[str, Any]) -> dict[str, Any]:
-    return {name: given[name] for name in ("by", "reference", "also", "adjust", "bins")}
+def _grouping(arguments: dict[str, Any]) -> dict[str, Any]:
+    return {name: arguments[name] for name in ("by", "reference", "also", "adjust", "bins")}
 
 
 def _check_before_scoring(
-    cohort: Any, table: Path, predictions: Path, references: Path, given: dict[str, Any]
+    cohort: Any, table: Path, predictions: Path, references: Path, arguments: dict[str, Any]
 ) -> None:
-    """Raise what the table and the names of files can tell to be wrong, not after an hour of scoring."""
+    """Raise errors of the table and of the names of files before an hour of scoring, not after it."""
     from fairseg.io.images import find_masks  # noqa: PLC0415
     from fairseg.report.analyses import check_cohort  # noqa: PLC0415
 
     files = find_masks(predictions, "predictions").keys() | find_masks(references, "references").keys()
-    there = cohort[cohort["case"].isin(files)]
-    rows = cohort if there.empty else there  # the others form no groups
-    check_cohort(rows, str(table), **_grouping(given))
+    with_files = cohort[cohort["case"].isin(files)]
+    rows = cohort if with_files.empty else with_files  # the others form no groups
+    check_cohort(rows, str(table), **_grouping(arguments))
 
 
-def stated_file(given: dict[str, Any]) -> Any:
-    """Put the options of the file `--preregister` among those given; return the file, or None."""
+def stated_file(arguments: dict[str, Any]) -> Any:
+    """Add the options of the file `--preregister` to the arguments; return the file, or None."""
     from fairseg.report.preregistration import read_preregistration  # noqa: PLC0415
 
-    path, context = given.pop("preregister"), click.get_current_context()
-    given["bins"] = one_each(given["bins"])
+    path, context = arguments.pop("preregister"), click.get_current_context()
+    arguments["bins"] = one_each(arguments["bins"])
     if path is None:
-        if not given["by"]:
+        if not arguments["by"]:
             raise click.MissingParameter(param_hint="'--by'", param_type="option")
         return None
-    typed = {name for name in given if context.get_parameter_source(name) is not ParameterSource.DEFAULT}
+    typed = {name for name in arguments if context.get_parameter_source(name) is not ParameterSource.DEFAULT}
     file = read_preregistration(path)
-    given |= file.settle(given, typed, flags=True)
+    arguments |= file.settle(arguments, typed, flags=True)
     return file
 
 
-def _sections(given: dict[str, Any], out: Path) -> Any:
-    """Take the options of `sections` out of those given; return what the report shows beside the gaps.
+def _sections(arguments: dict[str, Any], out: Path) -> Any:
+    """Take the options of `sections` out of the arguments; return what the report shows beside the gaps.
 
     Raises:
         ValueError: options do not fit each other, or the report or the model card cannot be written.
@@ -196,31 +196,35 @@ def _sections(given: dict[str, Any], out: Path) -> Any:
     from fairseg.report.sections import HeartRoles, MaskFolders, ReportSections  # noqa: PLC0415
 
     check_writable(out, page.FILES, page.KIND)
-    if (card := given["model_card"]) is not None:
+    if (card := arguments["model_card"]) is not None:
         check_writable(card.parent, [card.name], model_card.KIND)
-    stated = stated_file(given)
-    images, roles, phase = given.pop("images"), given.pop("roles"), given.pop("phase")
-    predictions, references = given["predictions"], given["references"]
+    stated = stated_file(arguments)
+    images, roles, phase = arguments.pop("images"), arguments.pop("roles"), arguments.pop("phase")
+    predictions, references = arguments["predictions"], arguments["references"]
     if (predictions is None) != (references is None):
         raise ValueError("--predictions and --references must be given together")
     if images is not None and predictions is None:
         raise ValueError("--images needs --predictions and --references, to know what to show")
-    if given.get("spacing") is not None and predictions is None:
+    if arguments.get("spacing") is not None and predictions is None:
         raise ValueError("--spacing needs --predictions and --references, which are drawn")
     if images is not None and not images.is_dir():
         raise ValueError(f"--images must be a folder, got {images}")
     if roles is None and phase is not None:
         raise ValueError("--phase needs --roles, such as --roles lv=LVBP,myocardium=LVM,rv=RVBP")
-    heart = None
-    if roles is not None:
-        heart = HeartRoles(roles) if phase is None else HeartRoles(roles, *phase)
+    heart = None if roles is None else HeartRoles(roles, *(phase or ()))
     masks = None
     if predictions is not None:
-        codes = {name: given.get(name) for name in ("labels", "prediction_labels", "ignore", "spacing")}
+        codes = {name: arguments.get(name) for name in ("labels", "prediction_labels", "ignore", "spacing")}
         masks = MaskFolders(predictions, references, images, **codes)
-    options_ = {"model": given.pop("model"), "resamples": given.pop("resamples"), "preregistered": stated}
-    options_ |= {"pseudonyms": options.key_outside(given.pop("pseudonyms"), out), "command": typed_command()}
-    return ReportSections(masks=masks, heart=heart, **options_)
+    return ReportSections(
+        masks=masks,
+        heart=heart,
+        model=arguments.pop("model"),
+        resamples=arguments.pop("resamples"),
+        preregistered=stated,
+        pseudonyms=options.key_outside(arguments.pop("pseudonyms"), out),
+        command=typed_command(),
+    )
 
 
 def typed_command() -> str:
@@ -228,17 +232,15 @@ def typed_command() -> str:
     context = click.get_current_context()
     if not context.params.get("pseudonyms"):
         return " ".join(["fairseg", *map(str, sys.argv[1:])])
-    values = [
-        value
-        for one in context.command.params
-        if isinstance(one.type, type(options.PATH))
-        for given in [context.params.get(one.name or "")]
-        for value in (given if isinstance(given, tuple) else (given,))
-    ]
+    values: list[Any] = []
+    for parameter in context.command.params:
+        if isinstance(parameter.type, type(options.PATH)):
+            value = context.params.get(parameter.name or "")
+            values += value if isinstance(value, tuple) else [value]
     words = ["fairseg"]
     for word in map(str, sys.argv[1:]):
-        option, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
-        words.append(f"{option}{equals}FILE" if value and Path(value) in values else word)
+        option, equals, text = word.partition("=") if word.startswith("--") else ("", "", word)
+        words.append(f"{option}{equals}FILE" if text and Path(text) in values else word)
     return " ".join(words)
 
 

@@ -36,7 +36,7 @@ def check(
     bins: Sequence[tuple[str, list[float]]],
     out: Path | None,
     workers: int,
-    **given: Any,
+    **arguments: Any,
 ) -> int:
     """Say what is there, and what is wrong with it, before anything is computed.
 
@@ -49,11 +49,11 @@ def check(
 
     if out is not None:
         check_writable(out, FILES, KIND)
-    where: dict[str, Any] = {"data": data}
+    source: dict[str, Any] = {"data": data}
     if references is not None:
-        where = {"predictions": data, "references": references}
-    given |= {"by": by, "bins": one_each(bins), "num_workers": workers, "progress": True}
-    result = fairseg.check(**where, **given, **options.score_options())
+        source = {"predictions": data, "references": references}
+    arguments |= {"by": by, "bins": one_each(bins), "num_workers": workers, "progress": True}
+    result = fairseg.check(**source, **arguments, **options.score_options())
     click.echo(repr(result))
     if out is not None:
         click.echo(f"\nPage: {result.save(out)}")

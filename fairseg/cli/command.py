@@ -41,15 +41,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     notes = _Notes()
     logger.addHandler(notes)
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # what it says of its cache is no news of ours
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # its notes on its cache are not ours
     with _terminated_as_interrupted(), recording() as written:
         code = _run(arguments, notes, written)
-    _let_go_of_what_is_full()
+    _discard_full_streams()
     return code
 
 
-def _let_go_of_what_is_full() -> None:
-    """Turn streams that take nothing more to nowhere: Python flushes them at its end, and ended in 120."""
+def _discard_full_streams() -> None:
+    """Redirect streams that take no more output: Python flushes them at its end, and would exit with 120."""
     for stream in (sys.stdout, sys.stderr):
         try:
             if stream is not None:
@@ -63,9 +63,9 @@ def _run(arguments: Sequence[str] | None, notes: "_Notes", written: list[Path]) 
     try:
         code = int(cli.main(args=arguments, prog_name="fairseg", standalone_mode=False) or 0)
     except Exception as error:
-        if "--debug" in (sys.argv if arguments is None else arguments) and not isinstance(error, _SAID):
+        if "--debug" in (sys.argv if arguments is None else arguments) and not isinstance(error, _EXPECTED):
             raise
-        return _end(error, written)
+        return _report_error(error, written)
     finally:
         logger.removeHandler(notes)
     try:
@@ -77,8 +77,8 @@ def _run(arguments: Sequence[str] | None, notes: "_Notes", written: list[Path]) 
     return code
 
 
-def _end(error: Exception, written: Sequence[Path]) -> int:
-    """Say in one line why a command ended; return the exit code: 2 where the user can mend it, else 1."""
+def _report_error(error: Exception, written: Sequence[Path]) -> int:
+    """Say in one line why a command ended; return the exit code: 2 if the user can mend it, else 1."""
     if isinstance(error, BrokenPipeError):  # whoever read the output has gone
         return 1
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
@@ -86,8 +86,8 @@ def _end(error: Exception, written: Sequence[Path]) -> int:
         return 2
     code = 1
     if isinstance(error, _InterruptedError | click.Abort):
-        left = f"written whole: {listed(written)}; nothing else was" if written else "no result was written"
-        text = f"interrupted, {_LEFT.get(str(error), left)}"
+        kept = f"written whole: {listed(written)}; nothing else was" if written else "no result was written"
+        text = f"interrupted, {_KEPT.get(str(error), kept)}"
     elif isinstance(error, OSError):
         text = f"error: {error.filename or 'output'}: {error.strerror or error}"
         code = 2 if error.filename else 1
@@ -106,8 +106,8 @@ def _end(error: Exception, written: Sequence[Path]) -> int:
     return code
 
 
-# What an interrupted command leaves that goes on where it was.
-_LEFT = {
+# What is kept of interrupted commands that can go on where they stopped.
+_KEPT = {
     "train": "epochs that were done are kept, and --resume goes on with them",
     "predict": "the masks that were done are kept",
     "demo": "what was done is kept: the same command goes on",
@@ -117,14 +117,14 @@ _LEFT = {
 
 @contextmanager
 def _terminated_as_interrupted() -> Iterator[None]:
-    """Take SIGTERM, by which schedulers end a command, as Ctrl-C; processes that are forked end by it."""
+    """Treat SIGTERM, with which schedulers end a command, as Ctrl-C; forked processes end by it."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    own = os.getpid()
+    main_process = os.getpid()
 
     def interrupt(number: int, _: FrameType | None) -> None:
-        if os.getpid() == own:
+        if os.getpid() == main_process:
             raise KeyboardInterrupt
         os._exit(128 + number)
 
@@ -136,10 +136,10 @@ def _terminated_as_interrupted() -> Iterator[None]:
 
 
 class _InterruptedError(Exception):
-    """Ctrl-C, before click makes its own of it; its text is the name of the command."""
+    """Ctrl-C, before click handles it; the text is the name of the command."""
 
 
-_SAID = (click.ClickException, click.Abort, _InterruptedError)  # what no traceback would tell more of
+_EXPECTED = (click.ClickException, click.Abort, _InterruptedError)  # a traceback would not say more
 
 
 class _Commands(click.Group):
@@ -151,9 +151,9 @@ class _Commands(click.Group):
 
 
 class _Notes(logging.Handler):
-    """Keeps what the library has to say until the work is done, then shows it, one line each.
+    """Keeps the notes of the library until the work is done, then shows them, one line each.
 
-    What a training has to say it shows at once: it may be hours to its end, and a reason to stop.
+    Notes of a training are shown at once: it may take hours, and a note may be a reason to stop.
     """
 
     def __init__(self) -> None:
@@ -181,7 +181,7 @@ def _one_line(text: str) -> str:
     return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
-_HELP: dict[str, Any] = {"help_option_names": ["-h", "--help"]}  # click keeps that of a command's first run
+_HELP: dict[str, Any] = {"help_option_names": ["-h", "--help"]}  # click keeps those of a command's first run
 
 
 @click.group(cls=_Commands, context_settings=_HELP)
@@ -191,26 +191,9 @@ def cli() -> None:
 
 
 for command in (
-    *(
-        check.check,
-        evaluate.evaluate,
-        plan.plan,
-        audit.report,
-        audit.audit,
-        compare.compare,
-        demo.phantom,
-        convert.convert,
-        training.train,
-    ),
-    *(
-        understand.understand,
-        training.predict,
-        experiment.experiment,
-        demo.demo,
-        nnunet.nnunet,
-        doctor.doctor,
-        doctor.completion,
-    ),
+    *(check.check, evaluate.evaluate, plan.plan, audit.report, audit.audit, compare.compare),
+    *(demo.phantom, convert.convert, training.train, understand.understand, training.predict),
+    *(experiment.experiment, demo.demo, nnunet.nnunet, doctor.doctor, doctor.completion),
 ):
     cli.add_command(command)
 

@@ -31,7 +31,7 @@ from fairseg.io.outputs import check_writable
 @options.pseudonyms
 @options.debug
 @options.writes
-def compare(scores: Sequence[Path], names: str | None, out: Path, **given: Any) -> int:
+def compare(scores: Sequence[Path], names: str | None, out: Path, **arguments: Any) -> int:
     """Compare models that were scored on the same cases: one table of SCORES each.
 
     Says of each model whether it is fairer than the baseline, which groups gained or lost, and whether a
@@ -43,18 +43,18 @@ def compare(scores: Sequence[Path], names: str | None, out: Path, **given: Any) 
     from fairseg.scoring.table import Scores  # noqa: PLC0415
 
     check_writable(out, FILES, KIND)
-    hidden = options.key_outside(given.pop("pseudonyms"), out) or False
-    sections = ReportSections(preregistered=stated_file(given), command=typed_command())
-    read = [Scores.of(file, metric=given["metric"], **options.score_options()) for file in scores]
-    models = dict(zip(_names(scores, names), read, strict=True))
-    result = fairseg.compare(models, sections=sections, pseudonyms=hidden, **given)
+    hidden = options.key_outside(arguments.pop("pseudonyms"), out) or False
+    sections = ReportSections(preregistered=stated_file(arguments), command=typed_command())
+    tables = [Scores.of(file, metric=arguments["metric"], **options.score_options()) for file in scores]
+    models = dict(zip(_names(scores, names), tables, strict=True))
+    result = fairseg.compare(models, sections=sections, pseudonyms=hidden, **arguments)
     page = result.save(out)
     click.echo(to_terminal(result, result.notes))
     click.echo(f"Comparison: {page}")
     return 0
 
 
-def _names(files: Sequence[Path], given: str | None) -> list[str]:
+def _names(files: Sequence[Path], typed: str | None) -> list[str]:
     """Return the names of the models, as given or from their files.
 
     Raises:
@@ -65,20 +65,20 @@ def _names(files: Sequence[Path], given: str | None) -> list[str]:
     same = Counter(file.resolve() for file in files)
     if twice := [str(file) for file in files if same[file.resolve()] > 1]:
         raise ValueError(f"SCORES must be different tables, got {twice[0]} twice")
-    if given is None:
+    if typed is None:
         return default_names(files)
-    names = [name.strip() for name in given.split(",")]
+    names = [name.strip() for name in typed.split(",")]
     if len(names) != len(files):
-        raise ValueError(f"--names must be {len(files)}, one for each table, got {len(names)}: {given}")
+        raise ValueError(f"--names must be {len(files)}, one for each table, got {len(names)}: {typed}")
     if not all(names) or len(set(names)) < len(names):
-        raise ValueError(f"--names must be different and not empty, got {given}")
+        raise ValueError(f"--names must be different and not empty, got {typed}")
     return names
 
 
 def default_names(files: Sequence[Path]) -> list[str]:
-    """Return a name for each file that no other has.
+    """Return a different name for each file.
 
-    The name without its ending; where files share that, the folder; else the number besides.
+    It is the name without its ending; where files share that, the folder; else with a number.
 
     >>> default_names([Path("base.csv"), Path("fair.csv")])
     ['base', 'fair']
@@ -98,12 +98,12 @@ def default_names(files: Sequence[Path]) -> list[str]:
         lambda file: str(file.with_suffix("")),
     )
     names = [""] * len(files)
-    open_ = list(range(len(files)))
-    for way in ways:
-        for place in open_:
-            names[place] = way(files[place])
+    unnamed = list(range(len(files)))
+    for name_of in ways:
+        for index in unnamed:
+            names[index] = name_of(files[index])
         counts = Counter(names)
-        open_ = [place for place in open_ if counts[names[place]] > 1 or not names[place]]
-    for number, place in enumerate(open_, 1):
-        names[place] = f"{names[place]} ({number})"
+        unnamed = [index for index in unnamed if counts[names[index]] > 1 or not names[index]]
+    for number, index in enumerate(unnamed, 1):
+        names[index] = f"{names[index]} ({number})"
     return names

@@ -8,7 +8,7 @@ from fairseg.cli import options
 from fairseg.cli.once import OnceCommand
 from fairseg.io.sentences import counted
 
-_NAMES = ("kits23", "mnms", "amos", "camus", "totalsegmentator")  # those of `CONVERTERS`, which a test holds
+_NAMES = ("kits23", "mnms", "amos", "camus", "totalsegmentator")  # a test compares them with `CONVERTERS`
 
 
 @click.command(cls=OnceCommand)
@@ -20,12 +20,12 @@ def convert(challenge: str, folder: Path, out: Path) -> int:
     """Copy the FOLDER of a CHALLENGE, as it was downloaded, into nnU-Net's raw layout with groups.csv."""
     import fairseg  # noqa: PLC0415  (keep --help quick)
 
-    done = fairseg.datasets.convert(challenge, folder, out)
-    about = fairseg.datasets.CONVERTERS[challenge]
-    click.echo(f"{counted(done.cases, 'case')} of {counted(done.subjects, 'subject')}, copied: {out}")
-    for name, number in done.missing.items():
+    copied = fairseg.datasets.convert(challenge, folder, out)
+    source = fairseg.datasets.CONVERTERS[challenge]
+    click.echo(f"{counted(copied.cases, 'case')} of {counted(copied.subjects, 'subject')}, copied: {out}")
+    for name, number in copied.missing.items():
         click.echo(f"{name} is not known of {counted(number, 'case')}")
-    for note in done.notes:
+    for note in copied.notes:
         click.echo(note)
-    click.echo(f"Licence of the data: {about.licence}. Cite: {about.citation}.")
+    click.echo(f"Licence of the data: {source.licence}. Cite: {source.citation}.")
     return 0

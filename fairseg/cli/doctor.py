@@ -41,31 +41,29 @@ def completion(context: click.Context, shell: str) -> int:
 
 
 def _lines(about: dict[str, Any]) -> list[str]:
-    own, python, variables, problems = (
-        about[name] for name in ("fairseg", "python", "variables", "problems")
-    )
+    package, python, variables = about["fairseg"], about["python"], about["variables"]
     lines = [
-        f"fairseg   {own['version']}, in {own['place']}",
+        f"fairseg   {package['version']}, in {package['place']}",
         f"python    {python['version']} ({python['implementation']}), {about['platform']}",
         *_device_lines(about["torch"], about["cores"]),
     ]
-    for extra, group in groupby(about["packages"], key=lambda package: package["extra"]):
+    for extra, group in groupby(about["packages"], key=lambda entry: entry["extra"]):
         packages = list(group)
         heading = "Packages:" if extra is None else f"Extra {extra}:"
-        if extra is not None and any(package["installed"] is None for package in packages):
+        if extra is not None and any(entry["installed"] is None for entry in packages):
             heading += f" pip install 'fairseg[{extra}]' brings what is missing"
         lines += ["", heading]
-        for package in packages:
-            outside = package["installed"] is not None and not package["ok"]
-            wrong = f"  outside {package['wanted']}" if outside else ""
-            lines.append(f"  {package['name']:<22}{package['installed'] or 'missing'}{wrong}")
+        for entry in packages:
+            is_outside = entry["installed"] is not None and not entry["ok"]
+            hint = f"  outside {entry['wanted']}" if is_outside else ""
+            lines.append(f"  {entry['name']:<22}{entry['installed'] or 'missing'}{hint}")
     if any(state != "not set" for state in variables.values()):
         lines += ["", "nnU-Net's variables:", *(f"  {name:<22}{state}" for name, state in variables.items())]
     else:
         lines += ["", "nnU-Net's variables: none is set (only nnU-Net itself needs them)"]
     chromium = "found" if shutil.which("chromium") else "not found"
     lines.append(f"Chromium: {chromium} (only fairseg's own tests need it; any browser shows a report)")
-    return [*lines, "", *([f"PROBLEM: {problem}" for problem in problems] or ["No problem found."])]
+    return [*lines, "", *([f"PROBLEM: {problem}" for problem in about["problems"]] or ["No problem found."])]
 
 
 def _device_lines(torch: dict[str, Any], cores: int) -> list[str]:

@@ -114,26 +114,28 @@ def experiment(
             raise ValueError("--spacing and --set spacing= are two ways to say the same: give one of them")
         changes["spacing"] = spacing
     machine = {name: arguments.pop(name) for name in ("jobs", "threads", "workers", "cluster", "parameters")}
-    read = options.table_options()
-    attributes = tuple(by) or fairseg.experiment.default_attribute(table or dataset / "groups.csv", read)
+    table_options = options.table_options()
+    attributes = tuple(by) or fairseg.experiment.default_attribute(
+        table or dataset / "groups.csv", table_options
+    )
     edges = {name: tuple(values) for name, values in bins}
-    if stray := [name for name in edges if name not in (*attributes, *also)]:
-        raise ValueError(f"--bins {stray[0]}: it is neither in --by nor in --also")
-    own = {name: values for name, values in edges.items() if name in attributes}
-    chosen = fairseg.experiment.PRESETS[preset]
+    if unused := [name for name in edges if name not in (*attributes, *also)]:
+        raise ValueError(f"--bins {unused[0]}: it is neither in --by nor in --also")
+    group_bins = {name: values for name, values in edges.items() if name in attributes}
+    defaults = fairseg.experiment.PRESETS[preset]
     plan = fairseg.experiment.Plan(
         dataset,
-        fairseg.experiment.make_recipe(attributes, preset, bins=own, device=device, **changes),
+        fairseg.experiment.make_recipe(attributes, preset, bins=group_bins, device=device, **changes),
         also=tuple(also),
         also_bins={name: values for name, values in edges.items() if name not in attributes},
         only=tuple(arms),
-        seeds=seeds or chosen.seeds,
-        sweep_seeds=min(seeds or chosen.seeds, chosen.sweep_seeds),
+        seeds=seeds or defaults.seeds,
+        sweep_seeds=min(seeds or defaults.seeds, defaults.sweep_seeds),
         train_groups=tuple(train_groups),
-        ce_factor=chosen.ce_factor,
-        mirror=chosen.mirror if mirror is None else mirror,
+        ce_factor=defaults.ce_factor,
+        mirror=defaults.mirror if mirror is None else mirror,
         table=table,
-        options=read,
+        options=table_options,
         **arguments,
     )
     engine = _engine(out, device, **machine)
@@ -154,7 +156,7 @@ def parse_changes(texts: dict[str, str]) -> dict[str, Any]:
     >>> parse_changes({"steps": "20", "augment": "no", "patch_size": "80,64", "learning_rate": "0.05"})
     {'steps': 20, 'augment': False, 'patch_size': (80, 64), 'learning_rate': 0.05}
     """
-    shared = [one.name for one in fields(Settings) if one.name not in fairseg.experiment.NOT_SHARED]
+    shared = [field.name for field in fields(Settings) if field.name not in fairseg.experiment.NOT_SHARED]
     changes = {}
     for name, text in texts.items():
         if name not in shared:

@@ -1,6 +1,6 @@
-"""What fairseg finds on this machine: its packages, the device, and what other frameworks look for.
+"""The packages, the device and the variables of nnU-Net that fairseg finds on this machine.
 
-`fairseg doctor` shows it. Nothing here needs the packages that it looks for, so it also works where one of
+`fairseg doctor` shows them. Nothing here needs the packages that it looks for, so it also works if one of
 them is missing or broken.
 """
 
@@ -15,11 +15,11 @@ import fairseg
 from fairseg.io.parallel import cores
 
 NNUNET_VARIABLES = ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results", "nnUNet_extTrainer")
-_OF_DEVELOPERS = {"test", "lint", "bench", "docs", "notebooks"}  # extras that no user misses
+_OF_DEVELOPERS = {"test", "lint", "bench", "docs", "notebooks"}  # extras that users do not need
 
 
 def describe() -> dict[str, Any]:
-    """Return what is installed and what there is to compute on, as JSON can hold it.
+    """Return what is installed, and the devices to compute on, in values of JSON.
 
     Returns:
         `fairseg`, `python`, `platform`: versions and where they are; `packages`: a list with name,
@@ -80,7 +80,7 @@ def _packages() -> list[dict[str, Any]]:
 def _torch() -> dict[str, Any]:
     try:
         torch = import_module("torch")
-    except Exception as error:  # whatever a broken library raises is what the user must see
+    except Exception as error:  # the user must see what a broken library raises
         return {"error": f"{type(error).__name__}: {error}".splitlines()[0]}
     devices = [
         {
@@ -95,7 +95,7 @@ def _torch() -> dict[str, Any]:
 
 
 def _folder_state(value: str | None) -> str:
-    """Say whether a variable names a folder; not which, since what is shown is pasted in public."""
+    """Say whether a variable names a folder, but not which: people paste this in public."""
     if not value:
         return "not set"
     return "a folder" if os.path.isdir(value) else "no such folder"  # noqa: PTH112  (takes any text)

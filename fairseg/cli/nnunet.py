@@ -38,11 +38,11 @@ def install(folder: Path) -> int:
         raise ValueError("FOLDER must be given, as this user has no home folder")
     from fairseg.integrations.nnunet.install import missing  # noqa: PLC0415  (importlib.metadata slows help)
 
-    lacking = missing()
+    notes = missing()
     variable, written = integration.VARIABLE, str(integration.write_trainers(folder))
-    others = [path for path in os.environ.get(variable, "").split(os.pathsep) if path and path != written]
-    click.echo(f"export {variable}={shlex.quote(os.pathsep.join([*others, written]))}")
-    for line in lacking:
+    paths = [path for path in os.environ.get(variable, "").split(os.pathsep) if path and path != written]
+    click.echo(f"export {variable}={shlex.quote(os.pathsep.join([*paths, written]))}")
+    for line in notes:
         click.echo(f"fairseg: note: {line}", err=True)
     return 0
 
@@ -58,14 +58,14 @@ def install(folder: Path) -> int:
 @click.option("--replace", is_flag=True, help="Replace a split that is there.")
 @options.debug
 def splits(
-    dataset: str, by: Sequence[str], bins: Sequence[Any], table: Path | None, replace: bool, **given: Any
+    dataset: str, by: Sequence[str], bins: Sequence[Any], table: Path | None, replace: bool, **arguments: Any
 ) -> int:
     """Write DATASET's splits_final.json: a subject in one fold, every group in every fold.
 
     DATASET is a name or number, as for nnU-Net; preprocess it first. If the table has no attribute, or with
     --by-subject-only, folds are made by subject alone.
     """
-    if given["by_subject_only"] and by:
+    if arguments["by_subject_only"] and by:
         raise ValueError("--by-subject-only looks at no attribute, so it goes without --by")
     environment = integration.read_environment()
     counts = integration.write_splits(
@@ -75,7 +75,7 @@ def splits(
         table=table or environment.table,
         weight=environment.weight,
         replace_file=replace,
-        **given,
+        **arguments,
     )
     click.echo("Validation subjects of each group, by fold:")
     for name, row in counts.iterrows():
@@ -94,14 +94,7 @@ def splits(
 @click.option("--groups", "table", type=options.PATH, required=True, help="Table of cases: groups.csv.")
 @options.tables
 @options.labels
-@click.option(
-    "--metrics",
-    type=types.METRIC_LIST,
-    multiple=True,
-    callback=types.flat,
-    metavar="METRIC,...",
-    help="To compute from the masks beside each summary, such as dice,hd95.",
-)
+@options.metric_list("To compute from the masks beside each summary, such as dice,hd95.")
 @click.option(
     "--references", type=options.PATH, help="Reference masks for that. Default: as the summary says."
 )
@@ -118,24 +111,23 @@ def scores(
     metrics: Sequence[str] | None,
     tolerance: float | None,
     workers: int,
-    **chosen: Any,
+    **arguments: Any,
 ) -> int:
     """Make a scores table for `fairseg report` of the Dice that nnU-Net's validation found.
 
     RESULTS are folders of trained models (all their validated folds), of folds, or files summary.json.
     """
     check_writable(out.parent, [out.name], "scores")
-    if not metrics and (chosen["references"] or tolerance is not None):
+    if not metrics and (arguments["references"] or tolerance is not None):
         raise ValueError("--references and --tolerance are for what --metrics asks for")
     if metrics:
-        chosen |= {"metrics": metrics, "tolerance": tolerance, "num_workers": workers}
-    read = integration.read_summaries(results, table, options=options.table_options(), **chosen)
+        arguments |= {"metrics": metrics, "tolerance": tolerance, "num_workers": workers}
+    read = integration.read_summaries(results, table, options=options.table_options(), **arguments)
     write_files(out.parent, fairseg.scoring.scores_to_files(read, out.name), "scores")
     click.echo(f"{counted(read['case'].nunique(), 'case')} read: {out}")
-    for note in (
-        fairseg.scoring.Scores.of(read).notes[1:] if not metrics else ()
-    ):  # the first: whose Dice it is
-        click.echo(f"fairseg: note: {note}", err=True)
+    if not metrics:
+        for note in fairseg.scoring.Scores.of(read).notes[1:]:  # the first says whose Dice it is
+            click.echo(f"fairseg: note: {note}", err=True)
     return 0
 
 

@@ -1,7 +1,7 @@
 """The options that several commands share, and those of the settings of a training."""
 
 from collections.abc import Callable
-from dataclasses import Field, fields
+from dataclasses import fields
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -43,26 +43,21 @@ def by(*, required: bool = True, default: str = "") -> Decorator:
 
 def setting(name: str) -> Decorator:
     """Return the option of one setting, with its meaning and default from `fairseg.training.Settings`."""
-    return _setting_option(Settings.__dataclass_fields__[name])
-
-
-def _setting_option(one: "Field[Any]") -> Decorator:
-    flag, default = one.name.replace("_", "-"), one.default
+    field = Settings.__dataclass_fields__[name]
+    flag, default, text = name.replace("_", "-"), field.default, field.metadata["help"]
     if isinstance(default, bool):
-        return click.option(
-            f"--{flag}/--no-{flag}", default=default, show_default=True, help=one.metadata["help"]
-        )
+        return click.option(f"--{flag}/--no-{flag}", default=default, show_default=True, help=text)
     return click.option(
         f"--{flag}",
-        type=types.setting_type(one.name),
+        type=types.setting_type(name),
         default=default,
         show_default=default is not None,
-        metavar=types.metavar_of(one.name),
-        help=one.metadata["help"],
+        metavar=types.metavar_of(name),
+        help=text,
     )
 
 
-settings = group(*(_setting_option(one) for one in fields(Settings) if one.metadata))
+settings = group(*(setting(field.name) for field in fields(Settings) if field.metadata))
 
 BINS = click.option(
     "--bins",
@@ -74,26 +69,26 @@ BINS = click.option(
 
 
 def writes(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --overwrite to a command, and keep it from writing over what it reads: every path but OUT."""
+    """Add --overwrite to a command, and keep it from writing over its inputs: every path but OUT."""
 
     @click.option(
         "--overwrite", is_flag=True, help="Replace files at the place of the output, whoever wrote them."
     )
     @wraps(command)
-    def guarded(*, overwrite: bool, **given: Any) -> Any:
+    def guarded(*, overwrite: bool, **arguments: Any) -> Any:
         inputs: list[Path] = []
-        for one in click.get_current_context().command.params:
-            value = given.get(one.name or "")
-            if getattr(one.type, "reads", False) and value not in (None, True):
+        for parameter in click.get_current_context().command.params:
+            value = arguments.get(parameter.name or "")
+            if getattr(parameter.type, "reads", False) and value not in (None, True):
                 inputs += value if isinstance(value, tuple) else [value]
         with reading(*inputs, overwrite=overwrite):
-            return command(**given)
+            return command(**arguments)
 
     return guarded
 
 
 def reads_images(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add to a command what bounds the images that it reads."""
+    """Add to a command the options that limit the images that it reads."""
 
     @click.option(
         "--max-voxels",
@@ -104,9 +99,9 @@ def reads_images(command: Callable[..., Any]) -> Callable[..., Any]:
     )
     @click.option("--detached", is_flag=True, help="Read .mhd and .nrrd with their voxels in a file beside.")
     @wraps(command)
-    def bounded(*, max_voxels: int, detached: bool, **given: Any) -> Any:
+    def bounded(*, max_voxels: int, detached: bool, **arguments: Any) -> Any:
         with read_limits(max_voxels=max_voxels, detached=detached):
-            return command(**given)
+            return command(**arguments)
 
     return bounded
 
@@ -123,13 +118,13 @@ pseudonyms = click.option(
 )
 
 
-def key_outside(given: Any, out: Path) -> Any:
-    """Return the pseudonyms that --pseudonyms asks for, or None; their key must not lie among the results."""
+def key_outside(value: Any, out: Path) -> Any:
+    """Return the pseudonyms that --pseudonyms asks for, or None; their key must lie outside the results."""
     from fairseg.cohort.pseudonyms import Pseudonyms  # noqa: PLC0415  (keep --help quick)
 
-    if isinstance(given, Path):
-        Pseudonyms(b"", given).check_outside(out)  # before the key is made
-    return Pseudonyms.of(given or False)
+    if isinstance(value, Path):
+        Pseudonyms(b"", value).check_outside(out)  # before the key is made
+    return Pseudonyms.of(value or False)
 
 
 debug = click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
@@ -162,18 +157,31 @@ wide_scores = group(
 
 
 def table_options() -> Any:
-    """Return what the options of `tables` said, for the readers of tables."""
+    """Return the values of the options of `tables`, for the readers of tables."""
     from fairseg.cohort.reading import TableOptions  # noqa: PLC0415  (keep --help quick)
 
-    given = click.get_current_context().meta.get(_TABLES, {})
-    return TableOptions(**{name: value for name, value in given.items() if name not in ("wide", "percent")})
+    values = click.get_current_context().meta.get(_TABLES, {})
+    return TableOptions(**{name: value for name, value in values.items() if name not in ("wide", "percent")})
 
 
 def score_options() -> dict[str, Any]:
-    """Return what the options of `tables` and `wide_scores` said, for `Scores.of`."""
-    given = click.get_current_context().meta.get(_TABLES, {})
-    wide = [name.strip() for one in given.get("wide", ()) for name in one.split(",") if name.strip()]
-    return {"options": table_options(), "wide": wide, "percent": bool(given.get("percent"))}
+    """Return the values of the options of `tables` and `wide_scores`, for `Scores.of`."""
+    values = click.get_current_context().meta.get(_TABLES, {})
+    wide = [name.strip() for part in values.get("wide", ()) for name in part.split(",") if name.strip()]
+    return {"options": table_options(), "wide": wide, "percent": bool(values.get("percent"))}
+
+
+def metric_list(text: str, **more: Any) -> Decorator:
+    """Return the option of a list of metrics."""
+    return click.option(
+        "--metrics",
+        type=types.METRIC_LIST,
+        multiple=True,
+        callback=types.flat,
+        metavar="METRIC,...",
+        help=text,
+        **more,
+    )
 
 
 labels = click.option(
@@ -211,16 +219,7 @@ scoring = group(
     tables,
     labels,
     ignore,
-    click.option(
-        "--metrics",
-        type=types.METRIC_LIST,
-        multiple=True,
-        callback=types.flat,
-        metavar="METRIC,...",
-        default=["dice,hd"],
-        show_default=True,
-        help=f"Some of {','.join(METRICS)}.",
-    ),
+    metric_list(f"Some of {','.join(METRICS)}.", default=["dice,hd"], show_default=True),
     number(
         "--empty",
         click.Choice(["nan", "diagonal"]),

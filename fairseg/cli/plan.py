@@ -40,28 +40,28 @@ _SHARE = types.Number(0.0, 1.0)
 @click.option("--failure-rate", type=_SHARE, help="Failure rate, in place of SCORES.")
 @click.option("--write", type=options.OUT, metavar="FILE", help="Write --by to --seed, for --preregister.")
 @options.debug
-def plan(scores: Path | None, by: Sequence[str], write: Path | None, failures: bool, **given: Any) -> int:
+def plan(scores: Path | None, by: Sequence[str], write: Path | None, failures: bool, **arguments: Any) -> int:
     """Say how many subjects show a gap, or what --sizes can show: from the SCORES of a pilot, or assumptions.
 
     With --write, state what will be judged, and by which margins, before the scores are there.
     """
     from fairseg.report.preregistration import DEFAULTS, write_preregistration  # noqa: PLC0415
 
-    bins = one_each(given.pop("bins"))
-    stated = {"by": by, "bins": bins} | {name: given[name] for name in DEFAULTS if name in given}
+    bins = one_each(arguments.pop("bins"))
+    stated = {"by": by, "bins": bins} | {name: arguments[name] for name in DEFAULTS if name in arguments}
     for name in ("also", "adjust", "margin", "failure_margin", "tail_margin", "min_size"):
-        del given[name]
-    reference = given.pop("reference")
+        del arguments[name]
+    reference = arguments.pop("reference")
     if write is not None and not by:
         raise ValueError("--write needs --by, the attribute that will be judged")
-    assumed = any(given[name] is not None for name in ("median", "iqr", "failure_rate"))
+    assumed = any(arguments[name] is not None for name in ("median", "iqr", "failure_rate"))
     if scores is None and not assumed and write is None:
         needed = "--failure-rate" if failures else "--median and --iqr"
         raise ValueError(f"plan needs the SCORES of a pilot, or {needed}")
     if scores is not None or assumed:
         groups = {} if scores is None else {"by": by or None, "reference": reference, "bins": bins}
         click.echo(
-            repr(fairseg.plan(scores, endpoint="failures" if failures else "typical", **groups, **given))
+            repr(fairseg.plan(scores, endpoint="failures" if failures else "typical", **groups, **arguments))
         )
     if write is not None:
         click.echo(f"Stated: {write_preregistration(write, stated)}")

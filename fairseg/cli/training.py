@@ -47,15 +47,17 @@ from fairseg.io.sentences import counted
 def train(dataset: Path, bins: Sequence[Any], table: Path | None, out: Path, **settings: Any) -> int:
     """Train a 2D U-Net on DATASET, in nnU-Net's raw layout with groups.csv, and validate it by group."""
     need_extra()
-    given = {name: settings.pop(name) for name in ("split", "prepared", "init", "weights", "resume")}
+    arguments = {name: settings.pop(name) for name in ("split", "prepared", "init", "weights", "resume")}
     settings["bins"] = {name: tuple(edges) for name, edges in bins}
-    chosen = _settings_of_run(out, settings) if given["resume"] else fairseg.training.Settings(**settings)
+    run_settings = (
+        _settings_of_run(out, settings) if arguments["resume"] else fairseg.training.Settings(**settings)
+    )
     file = table or dataset / "groups.csv"
     cohort = None
-    if table is not None or chosen.by or file.exists():
+    if table is not None or run_settings.by or file.exists():
         cohort = fairseg.read_cohort(file, options.table_options())
-    with fairseg.training.joined_by_torchrun(chosen.device) as processes:
-        lines = fairseg.training.train(dataset, out, chosen, table=cohort, **given, progress=True)
+    with fairseg.training.joined_by_torchrun(run_settings.device) as processes:
+        lines = fairseg.training.train(dataset, out, run_settings, table=cohort, **arguments, progress=True)
     if not processes.is_first:
         return 0
     last = lines[-1]
@@ -64,10 +66,10 @@ def train(dataset: Path, bins: Sequence[Any], table: Path | None, out: Path, **s
     click.echo(
         f"{last['step']} steps, training loss {last['loss']:.3f}{epoch}. Median validation Dice by group:"
     )
-    number = json.loads((out / "run.json").read_text(encoding="utf-8"))["validation_subjects"]
+    subjects = json.loads((out / "run.json").read_text(encoding="utf-8"))["validation_subjects"]
     for name, value in used["dice"].items():
         click.echo(
-            f"  {name}: {'nobody to validate on' if value is None else f'{value:.3f} (n={number[name]})'}"
+            f"  {name}: {'nobody to validate on' if value is None else f'{value:.3f} (n={subjects[name]})'}"
             + "".join(
                 f", {label} {of_groups[name]:.3f}"
                 for label, of_groups in used["dice_by_label"].items()
@@ -107,17 +109,17 @@ def predict(run: Path, images: Path, out: Path, table: Path | None, **arguments:
     """Segment IMAGES (CASE_0000.nii.gz and so on) with a trained RUN."""
     need_extra()
     cohort = None if table is None else fairseg.read_cohort(table, options.table_options())
-    done = fairseg.training.predict(run, images, out, table=cohort, progress=True, **arguments)
-    click.echo(f"{counted(done['cases'], 'case')} segmented: {out}")
+    result = fairseg.training.predict(run, images, out, table=cohort, progress=True, **arguments)
+    click.echo(f"{counted(result['cases'], 'case')} segmented: {out}")
     return 0
 
 
 def _settings_of_run(out: Path, settings: dict[str, Any]) -> Any:
-    """Return the settings of the run in a folder, but for those that were typed.
+    """Return the settings of the run in a folder, with those that were typed in their place.
 
     Raises:
-        ValueError: there is no run. To start one would train by the default settings where --out is misspelt,
-            or the run was killed before its first checkpoint, and its options are not typed again.
+        ValueError: there is no run. A new one would train by the default settings if --out is misspelt, or if
+            the run was killed before its first checkpoint and its options are not typed again.
     """
     from fairseg.training.checkpoint import CHECKPOINT, load_checkpoint  # noqa: PLC0415  (brings torch)
 

@@ -19,20 +19,20 @@ else:
     _ParamType = click.ParamType  # not generic in older releases
 
 
-ROLES = ("lv", "myocardium", "rv")  # those of `fairseg.clinical`, which a test holds
+ROLES = ("lv", "myocardium", "rv")  # those of `fairseg.clinical`; a test compares them
 
 
 class _Path(_ParamType):
     """A file or folder; an empty name, as of an unset shell variable, is none."""
 
     name = "path"
-    reads = True  # so that no output may fall on it
+    reads = True  # no output may replace it
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Path:
         return Path(value) if str(value) else self.fail("must not be empty", param, ctx)
 
     def shell_complete(self, ctx: Any, param: Any, incomplete: str) -> list[CompletionItem]:
-        """Let the shell complete names of files, as it does everywhere."""
+        """Let the shell complete names of files."""
         return [CompletionItem(incomplete, type="file")]
 
 
@@ -43,14 +43,16 @@ class _Written(_Path):
 
 
 class _MaskFolder(_Path):
-    """A folder of masks; a table in its place is told which command takes it, before others are missed."""
+    """A folder of masks; for a table in its place, the error names the command that takes tables."""
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Path:
         """Return the path."""
         path = super().convert(value, param, ctx)
         if is_path(path):
-            say = f"fairseg report {shlex.quote(str(path))} --by ATTRIBUTE --out DIR judges a table of scores"
-            self.fail(f"must be a folder of masks, got the file {path}; {say}", param, ctx)
+            hint = (
+                f"fairseg report {shlex.quote(str(path))} --by ATTRIBUTE --out DIR judges a table of scores"
+            )
+            self.fail(f"must be a folder of masks, got the file {path}; {hint}", param, ctx)
         return path
 
 
@@ -62,13 +64,13 @@ class _Key(_Path):
 
 
 class Parsed(_ParamType):
-    """What a function reads from the text of an option; where it raises, the error shows an example."""
+    """A value that a function reads from the text of an option; the error shows an example."""
 
     def __init__(self, parse: Callable[[str], Any], example: str) -> None:
         self.name, self.parse, self.example = "text", parse, example
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        """Return the value; one that is no text, such as a default, as it is."""
+        """Return the value; a value that is no text, such as a default, stays as it is."""
         try:
             return self.parse(value) if isinstance(value, str) else value
         except ValueError:
@@ -76,7 +78,7 @@ class Parsed(_ParamType):
 
 
 class Number(click.FloatRange):
-    """A number of a range: never NaN, which lies in every range, nor infinity."""
+    """A number in a range, never infinity nor NaN, which click accepts in every range."""
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
         """Return the number."""
@@ -103,7 +105,7 @@ def setting_type(name: str) -> Any:
 
 
 def metavar_of(name: str) -> str | None:
-    """Return what the help shows in the place of a setting's value; None: the name of its type."""
+    """Return what the help shows for a setting's value; None for the name of its type."""
     if name == "spacing":
         return "Y,X|COLUMN"
     return "Y,X" if get_origin(type_of(name)[0]) is tuple else None
@@ -114,12 +116,12 @@ def _labels(text: str) -> list[tuple[str, tuple[int, ...], tuple[int, ...] | Non
     _check_all_named(text)
     structures = []
     for part in text.split(","):
-        name, named, codes = (piece.strip() for piece in part.rpartition("="))
+        name, equals, codes = (piece.strip() for piece in part.rpartition("="))
         reference, colon, prediction = codes.partition(":")
-        if named and not name:
+        if equals and not name:
             raise ValueError
-        own, theirs = _codes(reference), _codes(prediction) if colon else None
-        structures.append((name or reference.strip(), own, theirs))
+        prediction_codes = _codes(prediction) if colon else None
+        structures.append((name or reference.strip(), _codes(reference), prediction_codes))
     return structures
 
 
@@ -131,10 +133,10 @@ def _check_all_named(text: str) -> None:
         return
     name, _, codes = next(part for part in parts if "=" in part).rpartition("=")
     union = f"{name.strip()}={'+'.join([codes.strip(), *bare])}"
-    apart = ",".join(part if "=" in part else f"NAME{part}={part}" for part in parts)
+    separate = ",".join(part if "=" in part else f"NAME{part}={part}" for part in parts)
     raise click.BadParameter(
         f"{text!r} has values with a name and without: type {union} for one structure of several values, or "
-        f"{apart} with a name for each"
+        f"{separate} with a name for each"
     )
 
 
@@ -143,24 +145,24 @@ def _codes(text: str) -> tuple[int, ...]:
 
 
 def flat(_context: click.Context, _option: Any, value: tuple[tuple[Any, ...], ...]) -> tuple[Any, ...]:
-    """Return the values of all times that an option of a comma list was given, each once."""
-    return tuple(dict.fromkeys(one for part in value for one in part))
+    """Return the values of an option of comma lists that may be repeated, each value once."""
+    return tuple(dict.fromkeys(item for part in value for item in part))
 
 
 def structures(context: click.Context, option: Any, value: Any) -> dict[str | int, tuple[int, ...]] | None:
     """Return the structures of all `--labels` as name -> values in the references.
 
-    Those of the predictions become a parameter of their own. A structure without a name is called as its
+    Those of the predictions become a parameter of their own. A structure without a name is named by its
     value.
     """
-    given = [one for each in value for one in each]
-    names = [name for name, _, _ in given]
+    entries = [entry for part in value for entry in part]
+    names = [name for name, _, _ in entries]
     if repeated := [name for name in names if names.count(name) > 1]:
         raise click.BadParameter(f"repeats the name {repeated[0]!r}", context, option)
     keys = {name: int(name) if name.isdecimal() else name for name in names}
-    predicted = {keys[name]: codes for name, _, codes in given if codes is not None}
+    predicted = {keys[name]: codes for name, _, codes in entries if codes is not None}
     context.params["prediction_labels"] = predicted or None
-    return {keys[name]: codes for name, codes, _ in given} or None
+    return {keys[name]: codes for name, codes, _ in entries} or None
 
 
 def _bins(text: str) -> tuple[str, list[float]]:
@@ -195,7 +197,6 @@ def _group_size(text: str) -> tuple[str, int]:
 
 
 def _roles(text: str) -> dict[str, str]:
-    """Return role -> name of its label."""
     roles: dict[str, str] = {}
     for part in text.split(","):
         role, _, label = (piece.strip() for piece in part.partition("="))
@@ -235,11 +236,11 @@ def pair(text: str, number: Callable[[str], Any]) -> tuple[Any, Any]:
     return first, second
 
 
-PATH = _Path()  # of what a command reads
-MASKS = _MaskFolder()  # likewise
-KEY = _Key()  # likewise, where it is there already
-OUT = _Written()  # of what it writes
-SEED = click.IntRange(0, 2**32 - 1)  # what all generators take
+PATH = _Path()  # an input
+MASKS = _MaskFolder()
+KEY = _Key()
+OUT = _Written()
+SEED = click.IntRange(0, 2**32 - 1)  # all generators take these
 LABELS = Parsed(_labels, "1,2,3 or RVBP=1,LVM=2 or tumour=1+2+3 or lung=150:1")
 BINS = Parsed(_bins, "age=50,65")
 ASSIGNMENT = Parsed(_assignment, "steps=100")

@@ -68,18 +68,18 @@ def _names(text: str) -> tuple[str, ...]:
 @click.option("--out", type=options.OUT, required=True, help="Folder to write the page into.")
 @options.debug
 @options.writes
-def understand(data: Path, bins: Sequence[Any], out: Path, **given: Any) -> int:
+def understand(data: Path, bins: Sequence[Any], out: Path, **arguments: Any) -> int:
     """Say whether groups can be read from the images of DATA, where, and whether errors go with it.
 
     DATA is in nnU-Net's raw layout with groups.csv. No model that tells people's groups is kept.
     """
     from fairseg.understanding.page import FILES, KIND  # noqa: PLC0415  (the charts, which --help does not need)
 
-    if given["run"] is not None or given["model"] == "cnn":
+    if arguments["run"] is not None or arguments["model"] == "cnn":
         need_extra()
     check_writable(out, FILES, KIND)
-    given["options"] = options.table_options()
-    result = fairseg.understand(data, bins=one_each(bins), **given, progress=True)
+    arguments["options"] = options.table_options()
+    result = fairseg.understand(data, bins=one_each(bins), **arguments, progress=True)
     page = result.save(out)
     click.echo(repr(result))
     click.echo(f"Page: {page}")
