@@ -1,4 +1,4 @@
-"""Voxels of every structure in two masks, counted in one pass, and the shares that follow from them."""
+"""Voxels of every structure in two masks, counted in one pass, and the shares computed from them."""
 
 from dataclasses import dataclass
 from functools import singledispatch
@@ -17,7 +17,7 @@ _FEW = 16  # up to here, comparing with each label beats a histogram
 class Counts:
     """Voxels of each structure, int64 (L,) or (..., L): in the prediction, in the reference, and in both.
 
-    What follows from them is float64 of the same shape, NaN where both masks lack the structure.
+    The shares are float64 of the same shape, NaN where both masks lack the structure.
     """
 
     prediction: npt.NDArray[np.int64]
@@ -60,10 +60,10 @@ class Counts:
 @singledispatch
 def count(pair: Pair) -> Counts:
     """Count the voxels of every structure in one pass over the two masks, or a few if unions overlap."""
-    assert isinstance(pair, MaskPair)  # `on_device` has the way of tensors
+    assert isinstance(pair, MaskPair)  # `on_device` counts in tensors
     counts = np.zeros((3, len(pair.labels)), dtype=np.int64)
-    for places, plain in pair.rounds():
-        counts[:, places] = _count(plain)
+    for positions, simple in pair.rounds():
+        counts[:, positions] = _count(simple)
     return Counts(*counts)
 
 
@@ -77,8 +77,8 @@ def _count(pair: MaskPair) -> npt.NDArray[np.int64]:
         predicted, true = pair.prediction[start : start + rows], pair.reference[start : start + rows]
         if len(labels) <= _FEW:
             for position, value in enumerate(labels):
-                one, other = predicted == value, true == value
-                counts[:, position] += [np.count_nonzero(part) for part in (one, other, one & other)]
+                masks = predicted == value, true == value
+                counts[:, position] += [np.count_nonzero(mask) for mask in (*masks, masks[0] & masks[1])]
             continue
         for row, values in enumerate((predicted, true, predicted[predicted == true])):
             present, times = np.unique(values, return_counts=True)

@@ -1,9 +1,9 @@
 """Surface distances of each structure in one line each: Hausdorff, HD95, ASSD, MASD, NSD.
 
 All of them summarise the same `SurfaceDistances`. Distances run in two directions, from each surface to the
-other, and there are two ways to a percentile or a mean of them: HD95 takes the larger of the two directed
-percentiles (as MetricsReloaded and MONAI), or the percentile of both directions pooled (as medpy); ASSD is
-the mean of both directions pooled (medpy), MASD the mean of the two directed means (MetricsReloaded).
+other, so there are two definitions of a percentile or a mean: HD95 is the larger of the two directed
+percentiles (as in MetricsReloaded and MONAI), or the percentile of both directions pooled (as in medpy); ASSD
+is the mean of both directions pooled (medpy), MASD the mean of the two directed means (MetricsReloaded).
 """
 
 from collections.abc import Sequence
@@ -46,9 +46,9 @@ def hausdorff(
         spacing: voxel size along each axis of the arrays, mm, or one number for all; `None` means 1 mm.
         percentile: 0 to 100, of the distances.
         directed: "max", the larger of the percentiles of the two directions, or "pooled", the percentile of
-            both directions together. For the largest distance they are one.
-        empty: what a structure has that only one of the masks holds: "nan", or "diagonal", the diagonal
-            of the image in mm, so that missing a structure costs more than any error could.
+            both directions together. For the largest distance they are the same.
+        empty: the value of a structure that only one mask has: "nan", or "diagonal", the diagonal of the
+            image in mm, so that missing a structure costs more than any error could.
         ignore: voxels where the reference has this value become background in both masks before their
             surfaces are taken: a structure that goes on beneath them has the same surface there in both,
             which adds distances of 0.
@@ -86,8 +86,8 @@ def hd95(
 
     With `directed="max"` the larger of the percentiles of the two directions, equal to MetricsReloaded and
     MONAI (not to surface-distance, whose percentiles are of area); with "pooled" that of both directions
-    together, medpy's `hd95`. Values of one definition must not be set beside those of the other. Arguments,
-    empty masks and errors are those of `hausdorff`.
+    together, medpy's `hd95`. Values of the two definitions must not be compared. Arguments, empty masks and
+    errors are those of `hausdorff`.
 
     >>> hd95([[1, 1, 0, 0]], [[0, 0, 0, 1]], [1], spacing=(5.0, 2.0))
     array([5.9])
@@ -139,8 +139,8 @@ def masd(
 ) -> Floats:
     """Mean average surface distance (MASD) of each structure, in mm: the mean of the two directed means.
 
-    Either surface counts for half, whatever its size, as MetricsReloaded has it. Arguments, empty masks and
-    errors are those of `hausdorff`.
+    Each surface counts for half, whatever its size, as in MetricsReloaded. Arguments, empty masks and errors
+    are those of `hausdorff`.
 
     >>> masd([[1, 1, 0, 0]], [[0, 0, 0, 1]], [1], spacing=(5.0, 2.0))  # (5 + 4) / 2
     array([4.5])
@@ -213,7 +213,7 @@ def distance_percentile(
 
 
 def _percentile(positive: Floats, count: int, percentile: float) -> float:
-    """Return the percentile of `count` distances, of which those that are not given are 0."""
+    """Return the percentile of `count` distances: the positive ones, and zeros."""
     return float(np.percentile(np.concatenate((np.zeros(count - positive.size), positive)), percentile))
 
 
@@ -263,5 +263,5 @@ def _measured(distances: SurfaceDistances) -> npt.NDArray[np.intp]:
 
 def _without_surface(pair: Pair, distances: SurfaceDistances, empty: Empty) -> Floats:
     """Return the values of the labels that at least one mask lacks, NaN elsewhere."""
-    miss = pair.diagonal if empty == "diagonal" else np.nan
-    return np.where(distances.count.any(axis=0), miss, np.nan)
+    value = pair.diagonal if empty == "diagonal" else np.nan
+    return np.where(distances.count.any(axis=0), value, np.nan)

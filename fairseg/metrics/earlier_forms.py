@@ -1,6 +1,6 @@
 """The forms of fairseg 0.1, in which functions of values and groups also took the number of groups.
 
-They keep working, with one decorator; what `help` and the documentation show is the form of today.
+They keep working, with one decorator; `help` and the documentation show today's form.
 """
 
 from collections.abc import Callable
@@ -16,38 +16,38 @@ R = TypeVar("R")
 
 
 def accepts_num_groups(**renamed: str) -> Callable[[Callable[P, R]], Callable[..., R]]:
-    """Let a function of `groups` be called with the number of groups behind them, or as `num_groups=`.
+    """Let a function of `groups` be called with the number of groups after them, or as `num_groups=`.
 
-    The number still tells of groups that none of the ids names: `by_group(values, groups, 3)`. Arguments that
-    stood behind it by position may still do so, and where a function also takes group values alone, their
-    reference may stand second: `fairness_gap(group_values, 0)`.
+    The number still states groups that no id belongs to: `by_group(values, groups, 3)`. Arguments that
+    followed it by position may still do so, and where a function also takes group values alone, their
+    reference may come second: `fairness_gap(group_values, 0)`.
 
     Args:
-        renamed: earlier names of arguments -> those of today.
+        renamed: earlier names of arguments -> today's.
     """
 
     def decorate(function: Callable[P, R]) -> Callable[..., R]:
         names = list(signature(function).parameters)
         position = names.index("groups")
-        behind = names[position + 1 :]
+        after_groups = names[position + 1 :]
 
         @wraps(function)
         def accepting(*args: Any, **kwargs: Any) -> R:
-            given = {renamed.get(name, name): value for name, value in kwargs.items()}
-            number = given.pop("num_groups", None)
-            args, rest = args[: position + 1], args[position + 1 :]
-            if number is None and rest and _is_integer(rest[0]) and len(rest) - 1 <= len(behind):
-                number = rest[0]
-                given |= dict(zip(behind, rest[1:], strict=False))
-                rest = ()
+            options = {renamed.get(name, name): value for name, value in kwargs.items()}
+            number = options.pop("num_groups", None)
+            args, more = args[: position + 1], args[position + 1 :]
+            if number is None and more and _is_integer(more[0]) and len(more) - 1 <= len(after_groups):
+                number = more[0]
+                options |= dict(zip(after_groups, more[1:], strict=False))
+                more = ()
             if "reference" in names and len(args) > position and isinstance(args[position], str | Integral):
-                given["reference"] = args[position]
+                options["reference"] = args[position]
                 args = args[:position]
-            if number is not None and (len(args) > position or "groups" in given):
-                groups = args[position] if len(args) > position else given["groups"]
+            if number is not None and (len(args) > position or "groups" in options):
+                groups = args[position] if len(args) > position else options["groups"]
                 args = args[:position]
-                given["groups"] = as_ids(groups, known=number)
-            return function(*args, *rest, **given)
+                options["groups"] = as_ids(groups, known=number)
+            return function(*args, *more, **options)
 
         return accepting
 

@@ -43,8 +43,8 @@ def by_group(
     Args:
         values: one value a subject, (N,): list, NumPy array, pandas Series or torch tensor; NaN is left out.
         groups: the group of each subject, (N,): integers are ids, from -1 (unknown, left out) on, all else
-            are names, of which missing ones are left out. A `GroupIds` (`as_ids(ids, known=groups)`) tells of
-            groups that no subject is of.
+            are names, of which missing ones are left out. A `GroupIds` (`as_ids(ids, known=groups)`) also has
+            groups without subjects.
         statistic: "median", "mean" or "iqr".
 
     Returns:
@@ -129,8 +129,8 @@ def gap_pair(
         reference: name or id of the reference group, which is then one of the two.
 
     Returns:
-        (better, worse), ids, or names where names went in; of equal values in the order of the groups; `None`
-        without a gap.
+        (better, worse), ids, or names where names went in; equal values are in the order of the groups;
+        `None` without a gap.
 
     Raises:
         ValueError: as `fairness_gap`.
@@ -147,9 +147,9 @@ def gap_pair(
         gap = _gap(of_groups)
         if np.isnan(gap):
             return None
-        others = [group for group in present if group != first]
-        other = min(others, key=lambda group: abs(value[first] - value[group] - gap))
-        present = sorted((first, other))
+        compared = [group for group in present if group != first]
+        farthest = min(compared, key=lambda group: abs(value[first] - value[group] - gap))
+        present = sorted((first, farthest))
     ordered = sorted(present, key=lambda group: -value[group])
     if len(ordered) < 2:
         return None
@@ -217,7 +217,7 @@ def equity_scaled(
 ) -> float:
     """Equity-scaled score: the overall score divided by 1 + how unequal the groups are.
 
-    Three definitions are in print under one name, and their values differ; so say which you mean:
+    Three definitions are published under this name, and their values differ, so state which one you mean:
     `variant="sum"` scales by the sum over groups of |overall - D_g| (Tian et al. 2023, FairSeg);
     `variant="std"` by the standard deviation of the group values, where published code has used both
     `ddof=1` (what `torch.std` gives) and `ddof=0` (what `numpy.std` gives).
@@ -266,9 +266,9 @@ def fairness_score(
 ) -> float:
     """Fairness score of the MAMA-MIA challenge: 1 where groups are alike, less the more their means differ.
 
-    Of one attribute it is 1 - (range of the groups' mean Dice + range of their mean HD95 / 150 mm) / 2, of
-    several the mean over them (arXiv 2603.01250). It looks at means alone: neither at how sure they are nor
-    at who is behind, and a model that fails for everybody alike scores 1.
+    For one attribute it is 1 - (range of the groups' mean Dice + range of their mean HD95 / 150 mm) / 2, for
+    several the mean over them (arXiv 2603.01250). It uses means alone, whatever their uncertainty and
+    whichever group is behind, and a model that fails for everybody alike scores 1.
 
     Args:
         dice: one value a subject, (N,).
@@ -290,11 +290,11 @@ def fairness_score(
     """
     if not hd95_scale > 0:
         raise ValueError(f"hd95_scale must be positive, got {hd95_scale}")
-    each = attributes.values() if isinstance(attributes, Mapping) else [attributes]
-    if not each:
+    columns = attributes.values() if isinstance(attributes, Mapping) else [attributes]
+    if not columns:
         raise ValueError("attributes must name at least one attribute, got none")
     scores = []
-    for groups in each:
+    for groups in columns:
         ranges = [_range(np.asarray(by_group(values, groups, "mean")[0])) for values in (dice, hd95)]
         scores.append(1.0 - (ranges[0] + ranges[1] / hd95_scale) / 2.0)
     return float(np.mean(scores))
@@ -317,7 +317,7 @@ def mann_whitney_u(first: Vector, second: Vector) -> float:
             each value of `first`; of group ids `mann_whitney_u(*split_by_group(values, ids))`.
 
     Returns:
-        The p-value; NaN if a group has fewer than two values, where no evidence is to be had.
+        The p-value; NaN if a group has fewer than two values, which are no evidence.
 
     Raises:
         ValueError: an argument is no vector of numbers, or the names are not of two groups.
@@ -336,10 +336,10 @@ def mann_whitney_u(first: Vector, second: Vector) -> float:
         samples = grouped.parts
     else:
         samples = [as_values(first, "first"), as_values(second, "second")]
-    known = [values[~np.isnan(values)] for values in samples]
-    if min(values.size for values in known) < 2:
+    present = [values[~np.isnan(values)] for values in samples]
+    if min(values.size for values in present) < 2:
         return float("nan")
-    return float(scipy.stats.mannwhitneyu(*known, alternative="two-sided").pvalue)
+    return float(scipy.stats.mannwhitneyu(*present, alternative="two-sided").pvalue)
 
 
 def _gap(of_groups: GroupValues) -> float:
@@ -350,12 +350,12 @@ def _gap(of_groups: GroupValues) -> float:
     gaps = gaps[~np.isnan(gaps)]
     if not gaps.size:
         return float("nan")
-    tie = 1e-12  # which rounding must not decide
+    tie = 1e-12  # rounding must not decide
     return float(gaps.max() if gaps.max() >= -gaps.min() - tie else gaps.min())
 
 
 def _are_names(values: Vector) -> bool:
-    """Say whether a vector holds text or a Categorical: names, not numbers."""
+    """Whether a vector holds text or a Categorical: names, not numbers."""
     dtype = getattr(values, "dtype", None)
     if hasattr(dtype, "categories"):
         return True

@@ -1,4 +1,4 @@
-"""Values and their groups, made and checked once: what every function of `(values, groups)` starts from.
+"""Values and their groups, checked once: every function of `(values, groups)` starts from them.
 
 `GroupedValues` is one value a subject, `GroupValues` one a group, such as the medians of those. Groups go in
 as ids or as names; where names went in, names come out, as the index of a pandas Series.
@@ -60,24 +60,24 @@ class GroupedValues:
         value = as_values(values)
         if np.isinf(value).any():
             raise ValueError("values must be finite or NaN, got infinity")
-        given = group_ids(groups)
-        if value.ndim != 1 or value.shape != given.ids.shape:
+        members = group_ids(groups)
+        if value.ndim != 1 or value.shape != members.ids.shape:
             raise ValueError(
-                f"values and groups must be vectors of one length, got {value.shape} and {given.ids.shape}"
+                f"values and groups must be vectors of one length, got {value.shape} and {members.ids.shape}"
             )
         if _has_rows(values) and _has_rows(groups) and not values.index.equals(groups.index):
             raise ValueError(
                 "values and groups must have the same index, got Series of different rows or order: align "
                 "them, or pass groups.to_numpy() to pair them by position"
             )
-        position = group_id(reference, given.names, given.num_groups)
-        return cls(value, given.ids, given.num_groups, given.names, position)
+        position = group_id(reference, members.names, members.num_groups)
+        return cls(value, members.ids, members.num_groups, members.names, position)
 
     @cached_property
     def parts(self) -> list[Floats]:
         """The values of each group, without NaN, in the order of the subjects; unknown ids fall into none."""
-        known = ~np.isnan(self.values)
-        return [self.values[known & (self.ids == number)] for number in range(self.num_groups)]
+        present = ~np.isnan(self.values)
+        return [self.values[present & (self.ids == group)] for group in range(self.num_groups)]
 
     @cached_property
     def ordered(self) -> list[Floats]:
@@ -191,20 +191,19 @@ def group_id(reference: Reference, names: tuple[str, ...] | None, num_groups: in
     try:
         return Groups(names).index("" if is_id else level_text(reference))
     except ValueError:
-        known = "; ".join(names)
         raise ValueError(
-            f"reference must be one of the groups ({known}) or an id, got {brief(reference)}"
+            f"reference must be one of the groups ({'; '.join(names)}) or an id, got {brief(reference)}"
             f"{did_you_mean(reference, names)}"
         ) from None
 
 
 def _has_rows(values: Vector) -> bool:
-    """Say whether values are a pandas Series, whose rows have labels, without importing pandas."""
+    """Whether values are a pandas Series, whose rows have labels, without importing pandas."""
     return hasattr(values, "index") and hasattr(values.index, "equals")
 
 
 def _names_of_index(values: Vector, reference: Reference) -> tuple[str, ...] | None:
-    """Return what the index of a Series says of its groups; integers are ids."""
+    """Return the names of groups in the index of a Series; None if it has integers, which are ids."""
     if values.index.dtype.kind not in "iu":
         return tuple(
             ", ".join(map(level_text, label)) if isinstance(label, tuple) else level_text(label)

@@ -1,9 +1,9 @@
-"""Structures that are many: each connected component, a lesion, found or missed, with its size.
+"""Structures of many parts: each connected component is a lesion, found or missed, with its size.
 
 A lesion is a connected component of a structure; voxels that share a face, an edge or a corner belong to one.
 A predicted lesion finds a reference lesion if their intersection over union is at least `min_iou`. Each has
-one partner at most: of all ways to pair them the one with the greatest sum of Dice, of equal sums that with
-more pairs. From 0.5 on no lesion has two candidates, so there is nothing to choose.
+one partner at most: the pairs are those with the greatest sum of Dice and, if sums are equal, the most pairs.
+From 0.5 on no lesion has two candidates, so there is nothing to choose.
 """
 
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ from fairseg.metrics.pairs import pair_of
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-_PAIR = 1e-6  # what a pair counts for beside its Dice, so that of equal sums more pairs are taken
+_PAIR = 1e-6  # added to the Dice of a pair, so that more pairs win where sums are equal
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class Lesions:
     Attributes:
         prediction_voxels: size of each predicted lesion, int64 (P,).
         reference_voxels: size of each reference lesion, int64 (R,).
-        partner: of each reference lesion the place of the predicted lesion that finds it, -1 if it is missed,
-            int64 (R,).
+        partner: index of the predicted lesion that finds each reference lesion, -1 if it is missed, int64
+            (R,).
         pair_dice: Dice of each reference lesion with its partner, 0 if it is missed, float64 (R,).
     """
 
@@ -52,7 +52,7 @@ class Lesions:
 
     @property
     def dice(self) -> float:
-        """Mean Dice over all lesions: of each pair its own, 0 of a missed and of a false one; NaN of none."""
+        """Mean Dice over all lesions: that of each pair, 0 of a missed or a false one; NaN without any."""
         lesions = len(self.reference_voxels) + len(self.prediction_voxels) - int(self.found.sum())
         return float(self.pair_dice.sum() / lesions) if lesions else np.nan
 
@@ -128,8 +128,8 @@ def lesion_dice(
     >>> lesion_dice([[1, 1, 0, 0, 0, 0]], [[1, 1, 0, 1, 0, 1]], [1]).round(3)
     array([0.333])
     """
-    found = lesions(prediction, reference, labels, min_iou=min_iou, ignore=ignore)
-    return of_each(found.values(), "dice")
+    matched = lesions(prediction, reference, labels, min_iou=min_iou, ignore=ignore)
+    return of_each(matched.values(), "dice")
 
 
 def lesion_precision(
@@ -150,8 +150,8 @@ def lesion_precision(
     >>> lesion_precision([[1, 1, 0, 0, 0, 1]], [[1, 1, 0, 1, 0, 0]], [1])
     array([0.5])
     """
-    found = lesions(prediction, reference, labels, min_iou=min_iou, ignore=ignore)
-    return of_each(found.values(), "precision")
+    matched = lesions(prediction, reference, labels, min_iou=min_iou, ignore=ignore)
+    return of_each(matched.values(), "precision")
 
 
 def lesion_recall(
@@ -172,17 +172,17 @@ def lesion_recall(
     >>> lesion_recall([[1, 1, 0, 0, 0, 0]], [[1, 1, 0, 1, 0, 1]], [1]).round(3)
     array([0.333])
     """
-    found = lesions(prediction, reference, labels, min_iou=min_iou, ignore=ignore)
-    return of_each(found.values(), "recall")
+    matched = lesions(prediction, reference, labels, min_iou=min_iou, ignore=ignore)
+    return of_each(matched.values(), "recall")
 
 
 def match_lesions(pair: MaskPair, min_iou: float) -> list[Lesions]:
     """Return the lesions of each structure of checked masks, in their order."""
     matched: dict[int, Lesions] = {}
-    for places, plain in pair.rounds():
-        for place, value in zip(places, plain.labels, strict=True):
-            matched[place] = _match(plain.prediction == value, plain.reference == value, min_iou)
-    return [matched[place] for place in range(len(pair.labels))]
+    for positions, simple in pair.rounds():
+        for position, value in zip(positions, simple.labels, strict=True):
+            matched[position] = _match(simple.prediction == value, simple.reference == value, min_iou)
+    return [matched[position] for position in range(len(pair.labels))]
 
 
 def check_min_iou(min_iou: float) -> None:
@@ -191,9 +191,9 @@ def check_min_iou(min_iou: float) -> None:
         raise ValueError(f"min_iou must be a number from 0 to 1, got {min_iou}")
 
 
-def of_each(found: Iterable[Lesions], value: str) -> Floats:
+def of_each(matched: Iterable[Lesions], name: str) -> Floats:
     """Return "dice", "precision" or "recall" of each structure, float64 (L,)."""
-    return np.array([getattr(one, value) for one in found], dtype=np.float64)
+    return np.array([getattr(of_structure, name) for of_structure in matched], dtype=np.float64)
 
 
 def _match(prediction: Mask, reference: Mask, min_iou: float) -> Lesions:
@@ -201,7 +201,7 @@ def _match(prediction: Mask, reference: Mask, min_iou: float) -> Lesions:
     partner = np.full(len(true_voxels), -1)
     pair_dice = np.zeros(len(true_voxels))
     both = (predicted > 0) & (true > 0)
-    # A pair of lesions as one number, of all voxels that both masks have.
+    # One number for each pair of lesions, of all voxels that both masks have.
     codes, common = np.unique(
         (true[both] - 1) * len(predicted_voxels) + predicted[both] - 1, return_counts=True
     )
@@ -221,7 +221,7 @@ def _components(mask: Mask) -> tuple[Ints, Ints]:
 
 
 def _assign(rows: Ints, columns: Ints, values: Floats) -> Ints:
-    """Return the places of the candidates that make the greatest sum, each row and column once."""
+    """Return the indices of the candidates with the greatest sum, each row and column once."""
     from scipy.optimize import linear_sum_assignment  # noqa: PLC0415  (slow to import)
 
     each_row, row = np.unique(rows, return_inverse=True)

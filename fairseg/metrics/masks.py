@@ -1,7 +1,7 @@
-"""Check two label masks once and crop them to their foreground: what every metric starts from.
+"""Check two label masks once and crop them to their foreground, before every metric.
 
 Nothing here knows about a metric. `counts` and `surface` take a `MaskPair` and need no checks of
-their own; a mask that is wrong in any way ends here, with an error that names the argument.
+their own; a wrong mask gets an error here that names the argument.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -23,7 +23,7 @@ Structures = Labels | Mapping[str, int | tuple[int, ...]] | Mapping[str | int, t
 Unions = tuple[tuple[int, ...], ...]  # of each structure its label values
 Mask = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
-# What images of SimpleITK and nibabel are known by, and how their voxels are had.
+# The attribute that identifies images of SimpleITK and nibabel, and how to get their voxels.
 _IMAGES = {
     "GetPixelIDValue": "sitk.GetArrayFromImage(image), with spacing=image.GetSpacing()[::-1] for distances",
     "dataobj": "np.asarray(image.dataobj), with spacing=image.header.get_zooms() for distances",
@@ -31,7 +31,7 @@ _IMAGES = {
 
 
 class Pair:
-    """What checked masks are known by: `MaskPair` has arrays of them, `on_device.DevicePair` tensors.
+    """Two checked masks: a `MaskPair` has arrays, an `on_device.DevicePair` tensors.
 
     Attributes:
         labels: label values to score, int64 (L,); of a union its smallest in the reference.
@@ -81,7 +81,7 @@ class MaskPair(Pair):
     def rounds(self) -> "list[tuple[list[int], MaskPair]]":
         """Return the structures in as few rounds as unions that share a label need, each with plain labels.
 
-        A voxel of a `MaskPair` has one label, so unions that share one are measured apart.
+        A voxel of a `MaskPair` has one label, so unions that share one are measured separately.
 
         Returns:
             Positions of the structures of a round, and the masks in which these are labels of their own.
@@ -138,14 +138,14 @@ def check_pair(
     size = check_spacing(spacing, predicted.ndim)
     shape = predicted.shape
     if truth.flags.f_contiguous and not truth.flags.c_contiguous:
-        # nibabel's arrays lie in memory the other way round: walk them as they lie.
+        # nibabel's arrays have the reverse order in memory: work in that order.
         predicted, truth, size = predicted.T, truth.T, size[::-1]
         shape = shape[::-1]
     box = foreground(predicted, truth)
     predicted, truth = predicted[box], truth[box]
     if unions is None or predicted_unions is None:
-        there = np.union1d(labels_in(predicted), labels_in(truth)).astype(np.int64)
-        return MaskPair(predicted, truth, there[there != ignore], size, shape)
+        present = np.union1d(labels_in(predicted), labels_in(truth)).astype(np.int64)
+        return MaskPair(predicted, truth, present[present != ignore], size, shape)
     values = np.array([min(union) for union in unions], dtype=np.int64)
     plain = predicted_unions == unions and all(len(union) == 1 for union in unions)
     return MaskPair(predicted, truth, values, size, shape, None if plain else (predicted_unions, unions))
@@ -160,9 +160,9 @@ def rounds_of(unions: tuple[Unions, Unions]) -> list[list[int]]:
     """
     rounds: list[list[int]] = []
     for position in range(len(unions[0])):
-        for others in rounds:
-            if not any(set(side[position]) & set(side[other]) for side in unions for other in others):
-                others.append(position)
+        for members in rounds:
+            if not any(set(side[position]) & set(side[member]) for side in unions for member in members):
+                members.append(position)
                 break
         else:
             rounds.append([position])
@@ -271,8 +271,8 @@ def renumber(mask: Mask, values: npt.NDArray[np.int64], numbers: npt.NDArray[np.
     top = int(mask.max(initial=0))
     if top <= np.iinfo(np.uint16).max:
         table = np.zeros(top + 1, dtype=small)
-        known = values <= top
-        table[values[known]] = numbers[known]
+        occurs = values <= top
+        table[values[occurs]] = numbers[occurs]
         return table[mask]
     order = np.argsort(values)
     ordered = values[order]
@@ -314,14 +314,15 @@ def structure_values(structures: Structures) -> dict[str | int, tuple[int, ...]]
 
 
 def check_label_names(names: Collection[object], where: str, hint: str = "") -> None:
-    """Raise a ValueError if one label of several is called as tables call the mean over all labels.
+    """Raise a ValueError if one of several labels has the name that tables use for the mean over all.
 
     >>> check_label_names(["Overall"], "labels")  # alone it is the mean
     """
-    if len(names) > 1 and (found := [one for one in names if str(one).casefold() == OVERALL.casefold()]):
+    overall = [name for name in names if str(name).casefold() == OVERALL.casefold()]
+    if len(names) > 1 and overall:
         raise ValueError(
-            f"{where}: a label beside others may not be called {found[0]!r}, which stands for the mean over "
-            f"the labels: rename it, or leave it out if it is that mean{hint}"
+            f"{where}: a label beside others may not be called {overall[0]!r}, which stands for the mean "
+            f"over the labels: rename it, or leave it out if it is that mean{hint}"
         )
 
 
@@ -383,10 +384,10 @@ def foreground(first: npt.NDArray[Any], second: npt.NDArray[Any]) -> tuple[slice
     while len(box) < ndim:
         rest = tuple(range(1, first.ndim))
         used = np.bitwise_or.reduce(first, axis=rest) | np.bitwise_or.reduce(second, axis=rest)
-        where = np.flatnonzero(used)
-        if not where.size:
+        positions = np.flatnonzero(used)
+        if not positions.size:
             return (slice(0, 0),) * ndim
-        box.append(slice(int(where[0]), int(where[-1]) + 1))
+        box.append(slice(int(positions[0]), int(positions[-1]) + 1))
         if rest:  # the other axes need only the projection along this one
             first = np.bitwise_or.reduce(first, axis=0)
             second = np.bitwise_or.reduce(second, axis=0)

@@ -1,11 +1,11 @@
 """Voxel counts and exact surface distances where the masks are, in torch alone: they never leave a GPU.
 
-The same steps as in `surface`, and the same values: surfaces by comparing neighbours; voxels that both
-surfaces share have distance 0; most others find their partner among the offsets around them, looked up in the
+The steps and the values are those of `surface`: surfaces are found by comparing neighbours; voxels that both
+surfaces share have distance 0; most others find their partner among the offsets around them, tried in the
 order of their length; the few that are farther away are measured against all voxels of the other surface, or,
 where these are too many, by an exact distance transform, axis by axis (Felzenszwalb & Huttenlocher 2012, by
-trying all positions of a line). What goes to the CPU is the box around the foreground, and the distances of
-the voxels that only one surface has.
+trying all positions of a line). Only the box around the foreground, and the distances of the voxels that only
+one surface has, go to the CPU.
 """
 
 from collections.abc import Sequence
@@ -62,7 +62,7 @@ class DevicePair(Pair):
     unions: tuple[Unions, Unions]
 
     def on_host(self) -> MaskPair:
-        """Return the same as arrays, for what has no form in torch."""
+        """Return the masks as arrays, for metrics that are not written in torch."""
         masks = [mask.cpu().numpy() for mask in (self.prediction, self.reference)]
         masks = [mask.astype(np.min_scalar_type(int(mask.max(initial=0)))) for mask in masks]
         plain = self.unions[0] == self.unions[1] and all(len(union) == 1 for union in self.unions[1])
@@ -79,8 +79,8 @@ class DevicePair(Pair):
         return [
             (
                 members,
-                _ids(self.prediction, [predicted[one] for one in members]),
-                _ids(self.reference, [true[one] for one in members]),
+                _ids(self.prediction, [predicted[member] for member in members]),
+                _ids(self.reference, [true[member] for member in members]),
             )
             for members in rounds_of(self.unions)
         ]
@@ -105,26 +105,26 @@ def device_pair(
     first, second = _whole(prediction, "prediction"), _whole(reference, "reference")
     for mask, name in ((second, "reference"), (first, "prediction")):
         corners = [mask[line].sum() for _, line in lines_of_classes(mask.shape)]
-        if corners and 1 in torch.stack(corners).tolist():  # so in next to no mask of labels
+        if corners and 1 in torch.stack(corners).tolist():  # true of hardly any mask of labels
             check_no_channels(mask.cpu().numpy(), name)
     box = _foreground((first > 0) | (second > 0))
     first, second = first[box], second[box]
     if true is None or predicted is None:
-        there = torch.unique(torch.cat([torch.unique(first), torch.unique(second)])).cpu().numpy()
-        true = predicted = tuple((int(value),) for value in there if value > 0 and value != ignore)
+        present = torch.unique(torch.cat([torch.unique(first), torch.unique(second)])).cpu().numpy()
+        true = predicted = tuple((int(value),) for value in present if value > 0 and value != ignore)
     values = np.array([min(union) for union in true], dtype=np.int64)
     return DevicePair(first, second, values, size, tuple(prediction.shape), (predicted, true))
 
 
 @count.register
 def _count(pair: DevicePair) -> Counts:
-    found = np.zeros((3, len(pair.labels)), dtype=np.int64)
+    counts = np.zeros((3, len(pair.labels)), dtype=np.int64)
     for members, predicted, true in pair.numbered:
         number = len(members) + 1
         joint = torch.bincount((predicted * number + true).flatten(), minlength=number**2)
         table = joint.reshape(number, number).cpu().numpy()
-        found[:, members] = np.stack([table.sum(axis=1), table.sum(axis=0), np.diag(table)])[:, 1:]
-    return Counts(*found)
+        counts[:, members] = np.stack([table.sum(axis=1), table.sum(axis=0), np.diag(table)])[:, 1:]
+    return Counts(*counts)
 
 
 @surface_distances.register
@@ -133,18 +133,18 @@ def _surface_distances(pair: DevicePair, *, only_largest: bool = False) -> Surfa
     parts = [(np.zeros(0), np.zeros(0, dtype=np.intp), np.zeros(0, dtype=np.int8))]
     for members, predicted, true in pair.numbered:
         search = _Search(predicted, true, len(members), pair.spacing)
-        places = np.array(members, dtype=np.intp)
+        positions = np.array(members, dtype=np.intp)
         distance, label, second = (part.cpu().numpy() for part in search.measure())
-        parts.append((distance, places[label - 1], second.astype(np.int8)))
+        parts.append((distance, positions[label - 1], second.astype(np.int8)))
         counts[:, members] = search.count.cpu().numpy()
     distances, labels, sides = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     return SurfaceDistances(distances, labels, sides, counts)
 
 
 class _Search:
-    """The surfaces of both masks in one flat tensor, behind each other, and the voxels to be measured.
+    """The surfaces of both masks in one flat tensor, one after the other, and the voxels to be measured.
 
-    As in `surface._Search`; with padding in front too, so that no index is negative.
+    It is `surface._Search` with padding in front too, so that no index is negative.
     """
 
     def __init__(self, first: Tensor, second: Tensor, number: int, spacing: Floats) -> None:
@@ -163,47 +163,49 @@ class _Search:
         ends = [length for n in reach[::-1].tolist() for length in (0, n)]
         surfaces = [F.pad(_surface(mask), ends).flatten() for mask in (first, second)]
         self.surface = F.pad(torch.cat(surfaces), (self.front, self.front))
-        self.count = torch.stack([torch.bincount(one, minlength=number + 1)[1:] for one in surfaces])
+        self.count = torch.stack([torch.bincount(ids, minlength=number + 1)[1:] for ids in surfaces])
         measured = F.pad((self.count > 0).all(dim=0), (1, 0))  # labels that both masks have; 0 is none
-        apart = surfaces[0] != surfaces[1]
-        asks = [(apart & measured[one]).nonzero().squeeze(1) for one in surfaces]
-        self.label = torch.cat([one[index] for one, index in zip(surfaces, asks, strict=True)])
+        differs = surfaces[0] != surfaces[1]
+        asks = [(differs & measured[ids]).nonzero().squeeze(1) for ids in surfaces]
+        self.label = torch.cat([ids[index] for ids, index in zip(surfaces, asks, strict=True)])
         # A voxel of the first mask looks for its partner in the second half, and the reverse.
         self.query = torch.cat([asks[0] + self.size, asks[1]]) + self.front
 
     def measure(self) -> tuple[Tensor, Tensor, Tensor]:
         """Return the distance of each voxel in mm, its label, and whether it is the reference's."""
         distance = torch.full((len(self.query),), torch.inf, dtype=torch.float64, device=self.device)
-        left = torch.arange(len(self.query), device=self.device)
+        unmeasured = torch.arange(len(self.query), device=self.device)
         start, width = 0, _FIRST
-        while start < len(self.offset) and len(left):
+        while start < len(self.offset) and len(unmeasured):
             block = self.offset[start : start + width]
-            for part in torch.split(left, max(1, _PAIRS // len(block))):
+            for part in torch.split(unmeasured, max(1, _PAIRS // len(block))):
                 hit = self.surface[self.query[part, None] + block] == self.label[part, None]
                 nearest = hit.byte().argmax(dim=1)
-                found = hit.any(dim=1)
-                distance[part[found]] = self.length[start + nearest[found]]
-            left = left[distance[left].isinf()]
+                has_hit = hit.any(dim=1)
+                distance[part[has_hit]] = self.length[start + nearest[has_hit]]
+            unmeasured = unmeasured[distance[unmeasured].isinf()]
             start, width = start + width, min(2 * width, _MOST)
-        if len(left):
-            distance[left] = self._far(left)
+        if len(unmeasured):
+            distance[unmeasured] = self._far(unmeasured)
         return distance, self.label, self.query < self.front + self.size
 
-    def _far(self, left: Tensor) -> Tensor:
+    def _far(self, queries: Tensor) -> Tensor:
         """Measure voxels that no offset reaches, those of one mask and label at a time."""
-        found = torch.empty(len(left), dtype=torch.float64, device=self.device)
-        second, label = self.query[left] >= self.front + self.size, self.label[left]
+        distance = torch.empty(len(queries), dtype=torch.float64, device=self.device)
+        second, label = self.query[queries] >= self.front + self.size, self.label[queries]
         for key in torch.unique(2 * label + second).tolist():
-            mine = (2 * label + second == key).nonzero().squeeze(1)
+            members = (2 * label + second == key).nonzero().squeeze(1)
             half = self.surface[self.front + self.size * (key % 2) :][: self.size] == key // 2
-            voxels = self._position(self.query[left[mine]] - self.front)
+            voxels = self._position(self.query[queries[members]] - self.front)
             targets = self._position(half.nonzero().squeeze(1))
             if _far_by_pairs(len(voxels) * len(targets), self.size * sum(self.extent)):
-                found[mine] = self._by_pairs(voxels, targets)
+                distance[members] = self._by_pairs(voxels, targets)
             else:
                 inside = tuple(slice(0, n) for n in self.extent)
-                found[mine] = self._transform(half.reshape(self.shape)[inside])[voxels.long().unbind(dim=1)]
-        return found
+                distance[members] = self._transform(half.reshape(self.shape)[inside])[
+                    voxels.long().unbind(dim=1)
+                ]
+        return distance
 
     def _by_pairs(self, voxels: Tensor, targets: Tensor) -> Tensor:
         """Return the distance of each voxel (K, S) to the nearest target (T, S)."""
@@ -220,27 +222,26 @@ class _Search:
         squared = torch.where(targets, 0.0, torch.inf).double()
         for axis, length in enumerate(self.extent):
             line = torch.arange(length, device=self.device)
-            ways = ((line[:, None] - line[None]) * self.spacing[axis]).square()
+            squares = ((line[:, None] - line[None]) * self.spacing[axis]).square()
             lines = squared.movedim(axis, -1)
             nearest = torch.full_like(lines, torch.inf)
-            for place in range(length):
-                nearest = torch.minimum(nearest, lines[..., place, None] + ways[place])
+            for start in range(length):
+                nearest = torch.minimum(nearest, lines[..., start, None] + squares[start])
             squared = nearest.movedim(-1, axis)
         return squared.sqrt()
 
     def _position(self, index: Tensor) -> Tensor:
         """Return the voxel coordinates (K, S), float64, of flat indices into either half."""
-        places = torch.unravel_index(index % self.size, self.shape)
-        return torch.stack(places, dim=1).double()
+        return torch.stack(torch.unravel_index(index % self.size, self.shape), dim=1).double()
 
 
 def _far_by_pairs(pairs: int, steps_of_transform: int) -> bool:
-    """Say whether measuring all pairs is the cheaper way."""
+    """Whether it is cheaper to measure all pairs."""
     return pairs <= steps_of_transform
 
 
 def _surface(ids: Tensor) -> Tensor:
-    """Return label ids where a face neighbour is another or lies outside, 0 elsewhere."""
+    """Return label ids where a face neighbour has another label or lies outside, 0 elsewhere."""
     around = F.pad(ids, [1] * (2 * ids.ndim))
     inner = torch.ones_like(ids, dtype=torch.bool)
     for axis, length in enumerate(ids.shape):
@@ -255,8 +256,8 @@ def _ids(mask: Tensor, unions: Sequence[tuple[int, ...]]) -> Tensor:
     """Return a mask in which each union is one label, from 1 on, int64, and all else is 0."""
     pairs = sorted((value, number) for number, union in enumerate(unions, start=1) for value in union)
     values, numbers = torch.tensor(list(zip(*pairs, strict=True)), device=mask.device)
-    place = torch.searchsorted(values, mask.contiguous()).clamp(max=len(pairs) - 1)
-    return torch.where(values[place] == mask, numbers[place], 0)
+    nearest = torch.searchsorted(values, mask.contiguous()).clamp(max=len(pairs) - 1)
+    return torch.where(values[nearest] == mask, numbers[nearest], 0)
 
 
 def _whole(mask: Tensor, name: str) -> Tensor:
@@ -284,13 +285,13 @@ def _whole(mask: Tensor, name: str) -> Tensor:
 
 
 def _foreground(used: Tensor) -> tuple[slice, ...]:
-    """Return the smallest box that holds what is used (empty if nothing is)."""
+    """Return the smallest box that holds all used voxels (empty if there are none)."""
     ends = []
     for axis in range(used.ndim):
-        others = [other for other in range(used.ndim) if other != axis]
-        along = used.any(dim=others) if others else used
-        places = torch.arange(len(along), device=used.device)
-        ends += [torch.where(along, places, len(along)).min(), torch.where(along, places, -1).max()]
+        across = [number for number in range(used.ndim) if number != axis]
+        along = used.any(dim=across) if across else used
+        positions = torch.arange(len(along), device=used.device)
+        ends += [torch.where(along, positions, len(along)).min(), torch.where(along, positions, -1).max()]
     edges = torch.stack(ends).tolist()
     if edges[1] < 0:
         return (slice(0, 0),) * used.ndim

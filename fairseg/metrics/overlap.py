@@ -1,4 +1,4 @@
-"""What follows from voxel counts in one line: Dice, IoU, precision, recall, volumes."""
+"""Metrics of voxel counts in one line each: Dice, IoU, precision, recall, volumes."""
 
 from collections.abc import Sequence
 

@@ -13,7 +13,7 @@ def pair_of(
     spacing: float | Sequence[float] | None = None,
     ignore: int | None = None,
 ) -> Pair:
-    """Return what `check_pair` does; of tensors on a GPU, a pair that stays there."""
+    """Check two masks as `check_pair` does; tensors on a GPU stay there."""
     if _on_accelerator(prediction, reference):
         from fairseg.metrics.on_device import device_pair  # noqa: PLC0415  (it imports torch)
 

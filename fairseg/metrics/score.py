@@ -1,6 +1,6 @@
-"""All metrics of one pair of masks from one look at it."""
+"""All metrics of one pair of masks, checked once."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,9 +48,9 @@ class Measures:
     def __post_init__(self) -> None:
         unknown = [metric for metric in self.metrics if metric not in METRICS]
         if unknown or not self.metrics:
-            near = "".join(did_you_mean(name, METRICS) for name in unknown[:1])
+            hint = did_you_mean(unknown[0], METRICS) if unknown else ""
             raise ValueError(
-                f"metrics must be some of {', '.join(METRICS)}, got {list(self.metrics)!r}{near}"
+                f"metrics must be some of {', '.join(METRICS)}, got {list(self.metrics)!r}{hint}"
             )
         if len(set(self.metrics)) < len(self.metrics):
             raise ValueError(f"metrics must differ, got {list(self.metrics)!r}")
@@ -63,9 +63,9 @@ class Measures:
     def of(cls, metrics: Sequence[str], *options: Any) -> "Measures":
         """Return the measures of a sequence of metrics, which a plain string is not."""
         if isinstance(metrics, str):
-            among = ", ".join(METRICS)
             raise ValueError(
-                f"metrics must be some of {among}, as a sequence such as ('dice',), got {brief(metrics)}"
+                f"metrics must be some of {', '.join(METRICS)}, as a sequence such as ('dice',), "
+                f"got {brief(metrics)}"
             )
         return cls(tuple(metrics), *options)
 
@@ -121,31 +121,27 @@ def score_pair(pair: Pair, measures: Measures) -> tuple[dict[str, Floats], dict[
     scores = {name: getattr(counts, name) for name in OF_COUNTS}
     wanted = set(measures.metrics)
     if wanted & OF_LESIONS.keys():
-        found = match_lesions(pair.on_host(), measures.min_iou)
-        scores |= {name: of_each(found, value) for name, value in OF_LESIONS.items()}
-        numbers = [(len(one.prediction_voxels), len(one.reference_voxels)) for one in found]
+        matched = match_lesions(pair.on_host(), measures.min_iou)
+        scores |= {name: of_each(matched, value) for name, value in OF_LESIONS.items()}
+        numbers = [(len(lesion.prediction_voxels), len(lesion.reference_voxels)) for lesion in matched]
         sizes |= dict(zip(LESIONS, np.array(numbers, dtype=np.int64).reshape(-1, 2).T, strict=True))
     if "nsd_area" in wanted and measures.tolerance is not None:
         scores["nsd_area"] = share_of_area_within(pair.on_host(), measures.tolerance)
-    if left := wanted - scores.keys():
-        scores |= _of_distances(pair, left, measures)
+    if of_distances := wanted - scores.keys():
+        scores |= _of_distances(pair, of_distances, measures)
     return {metric: scores[metric] for metric in measures.metrics}, sizes
 
 
 def _of_distances(pair: Pair, wanted: set[str], measures: Measures) -> dict[str, Floats]:
     distances = surface_distances(pair, only_largest=wanted == {"hd"})
-    empty = measures.empty
-    scores = {}
-    if "hd" in wanted:
-        scores["hd"] = distance_percentile(pair, distances, 100.0, empty)
-    if "hd95" in wanted:
-        scores["hd95"] = distance_percentile(pair, distances, 95.0, empty)
-    if "hd95_pooled" in wanted:
-        scores["hd95_pooled"] = distance_percentile(pair, distances, 95.0, empty, "pooled")
-    if "assd" in wanted:
-        scores["assd"] = mean_distance(pair, distances, empty)
-    if "masd" in wanted:
-        scores["masd"] = mean_of_directed_means(pair, distances, empty)
-    if "nsd" in wanted and measures.tolerance is not None:
-        scores["nsd"] = share_within(distances, measures.tolerance)
-    return scores
+    empty, tolerance = measures.empty, measures.tolerance
+    score_of: dict[str, Callable[[], Floats]] = {
+        "hd": lambda: distance_percentile(pair, distances, 100.0, empty),
+        "hd95": lambda: distance_percentile(pair, distances, 95.0, empty),
+        "hd95_pooled": lambda: distance_percentile(pair, distances, 95.0, empty, "pooled"),
+        "assd": lambda: mean_distance(pair, distances, empty),
+        "masd": lambda: mean_of_directed_means(pair, distances, empty),
+    }
+    if tolerance is not None:
+        score_of["nsd"] = lambda: share_within(distances, tolerance)
+    return {name: score_of[name]() for name in score_of if name in wanted}

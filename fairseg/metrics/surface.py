@@ -14,8 +14,8 @@ How it is fast, and still exact:
 4. The few that are farther away go to a k-d tree. If only the largest distance is needed, most of
    them are ruled out first, because the distance of a voxel's neighbour bounds its own.
 
-All distances come out of integer offsets times the spacing, as in SciPy's distance transform, so they
-equal medpy's to rounding. Replacing `_Search.nearest` replaces the kernel.
+All distances are integer offsets times the spacing, as in SciPy's distance transform, so they equal
+medpy's to rounding. Replacing `_Search.nearest` replaces the kernel.
 """
 
 from dataclasses import dataclass
@@ -60,8 +60,7 @@ class SurfaceDistances:
     def of(self, position: int, side: int | None = None) -> Floats:
         """Return the non-zero distances of one label, in mm: of one side, or of both pooled."""
         chosen = self.label == position
-        distances: Floats = self.distance[chosen if side is None else chosen & (self.side == side)]
-        return distances
+        return np.asarray(self.distance[chosen if side is None else chosen & (self.side == side)])
 
 
 @singledispatch
@@ -73,15 +72,15 @@ def surface_distances(pair: Pair, *, only_largest: bool = False) -> SurfaceDista
         only_largest: the caller needs only the largest distance of each label. Distances that can
             not be the largest are then reported as 0, which saves most of the time.
     """
-    assert isinstance(pair, MaskPair)  # `on_device` has the way of tensors
+    assert isinstance(pair, MaskPair)  # `on_device` measures tensors
     if pair.unions is None:
         return _surface_distances(pair, only_largest)
     count = np.zeros((2, len(pair.labels)), dtype=np.int64)
     parts = []
-    for places, plain in pair.rounds():
-        part = _surface_distances(plain, only_largest)
-        parts.append((part.distance, np.array(places, dtype=np.intp)[part.label], part.side))
-        count[:, places] = part.count
+    for positions, simple in pair.rounds():
+        part = _surface_distances(simple, only_largest)
+        parts.append((part.distance, np.array(positions, dtype=np.intp)[part.label], part.side))
+        count[:, positions] = part.count
     distance, label, side = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     return SurfaceDistances(distance, label, side, count)
 
@@ -93,7 +92,7 @@ def _surface_distances(pair: MaskPair, only_largest: bool) -> SurfaceDistances:
         return SurfaceDistances(np.zeros(0), np.zeros(0, dtype=np.intp), np.zeros(0, dtype=np.int8), none)
     search = _Search(pair)
     distance = search.largest() if only_largest else search.nearest(np.arange(search.query.size))
-    # What looks into the first half, where the prediction lies, is a voxel of the reference.
+    # A query into the first half, where the prediction is, is a voxel of the reference.
     side = (search.query < search.size).astype(np.int8)
     return SurfaceDistances(distance, search.label.astype(np.intp) - 1, side, search.count)
 
@@ -101,13 +100,13 @@ def _surface_distances(pair: MaskPair, only_largest: bool) -> SurfaceDistances:
 class _Search:
     """The surfaces of both masks in one flat array, and the voxels whose distances are measured.
 
-    The masks lie behind each other, each padded at the end of every axis by as much as an offset can
-    reach. A flat index plus a flat offset that leaves the image then always lands in padding.
+    One mask follows the other, each padded at the end of every axis by as much as an offset can reach. A flat
+    index plus a flat offset that leaves the image then always lands in padding.
     """
 
     def __init__(self, pair: MaskPair) -> None:
         ids, number = _compact(pair), len(pair.labels)
-        # Along an axis of one voxel every voxel has two outsides: all are surface, and none is a way to go.
+        # Along an axis of one voxel, both neighbours of every voxel lie outside: all voxels are surface.
         long = [axis for axis, n in enumerate(pair.reference.shape) if n > 1] or [0]
         flat = len(long) < pair.reference.ndim
         extent = tuple(pair.reference.shape[axis] for axis in long)
@@ -147,80 +146,81 @@ class _Search:
     def _halves(self) -> tuple[npt.NDArray[np.unsignedinteger], npt.NDArray[np.unsignedinteger]]:
         return self.surface[: self.size], self.surface[self.size :]
 
-    def nearest(self, which: Ints, start: int = 0) -> Floats:
-        """Return the distance in mm of the queries `which`, float64, same shape.
+    def nearest(self, queries: Ints, start: int = 0) -> Floats:
+        """Return the distance in mm of these queries, float64, same shape.
 
-        `start` says how many of the offsets around them are known to hit nothing.
+        The first `start` offsets around them are known to hit nothing.
         """
-        distance = self._look_around(which, start, len(self.offset))
-        far = np.flatnonzero(np.isinf(distance))
-        if far.size:
-            distance[far] = self._look_far(which[far])
+        distance = self._look_around(queries, start, len(self.offset))
+        unreached = np.flatnonzero(np.isinf(distance))
+        if unreached.size:
+            distance[unreached] = self._look_far(queries[unreached])
         return distance
 
     def largest(self) -> Floats:
-        """Return distances as `nearest` does, but 0 for voxels that can not have the largest."""
+        """Return the distances of `nearest`, but 0 for voxels that cannot have the largest."""
         everything = np.arange(self.query.size)
         distance = self._look_around(everything, 0, _FIRST)
-        left = np.flatnonzero(np.isinf(distance))
-        if left.size > _MANY:
-            left = self._rule_out(left, distance)
-        distance[left] = self.nearest(left, _FIRST)
+        unreached = np.flatnonzero(np.isinf(distance))
+        if unreached.size > _MANY:
+            unreached = self._rule_out(unreached, distance)
+        distance[unreached] = self.nearest(unreached, _FIRST)
         return distance
 
-    def _rule_out(self, left: Ints, distance: Floats) -> Ints:
+    def _rule_out(self, queries: Ints, distance: Floats) -> Ints:
         """Set to 0 the distances that are surely not the largest; return the queries still open.
 
-        One voxel in each small cell is measured. A distance changes by no more than the way walked,
-        so the others of the cell have at most its distance plus the way from it.
+        One voxel in each small cell is measured. A distance changes by no more than the length of a step, so
+        the others of the cell have at most its distance plus their distance from it.
         """
-        voxel = self._position(self.query[left])
+        voxel = self._position(self.query[queries])
         edge = np.maximum(1, _CELL * self.spacing.min() / self.spacing).astype(np.int64)
         cells = -(-np.array(self.shape) // edge)
         cell = np.ravel_multi_index(tuple((voxel // edge).T), tuple(cells))
-        cell += int(cells.prod()) * (2 * self.label[left].astype(np.int64) + (self.query[left] >= self.size))
-        _, chosen, member = np.unique(cell, return_index=True, return_inverse=True)
-        known = self.nearest(left[chosen], _FIRST)
-        distance[left[chosen]] = known
+        cell += int(cells.prod()) * (
+            2 * self.label[queries].astype(np.int64) + (self.query[queries] >= self.size)
+        )
+        _, first, member = np.unique(cell, return_index=True, return_inverse=True)
+        measured = self.nearest(queries[first], _FIRST)
+        distance[queries[first]] = measured
         floor = np.zeros(int(self.label.max()) + 1)
-        np.maximum.at(floor, self.label[left[chosen]], known)
-        way = np.linalg.norm((voxel - voxel[chosen][member]) * self.spacing, axis=1)
+        np.maximum.at(floor, self.label[queries[first]], measured)
+        length = np.linalg.norm((voxel - voxel[first][member]) * self.spacing, axis=1)
         # The slack keeps a tie, which rounding could hide, among the open ones.
-        open_ = known[member] + way > floor[self.label[left]] * (1 - 1e-9)
-        distance[left[~open_ & np.isinf(distance[left])]] = 0.0
-        open_[chosen] = False
-        still_open: Ints = left[open_]
-        return still_open
+        is_open = measured[member] + length > floor[self.label[queries]] * (1 - 1e-9)
+        distance[queries[~is_open & np.isinf(distance[queries])]] = 0.0
+        is_open[first] = False
+        return np.asarray(queries[is_open])
 
-    def _look_around(self, which: Ints, start: int, stop: int) -> Floats:
-        """Try the offsets from `start` to `stop`, in the order of their length; inf where none hits."""
-        distance = np.full(which.size, np.inf)
+    def _look_around(self, queries: Ints, start: int, stop: int) -> Floats:
+        """Try the offsets from `start` to `stop` in the order of their length; inf where none hits."""
+        distance = np.full(queries.size, np.inf)
         stop = min(stop, len(self.offset))
-        for begin in range(0, which.size, _CHUNK):
-            open_ = np.arange(begin, min(begin + _CHUNK, which.size))
+        for begin in range(0, queries.size, _CHUNK):
+            pending = np.arange(begin, min(begin + _CHUNK, queries.size))
             first, width = start, max(4, start)
-            while first < stop and open_.size:
-                index, label = self.query[which[open_]], self.label[which[open_]]
+            while first < stop and pending.size:
+                index, label = self.query[queries[pending]], self.label[queries[pending]]
                 block = self.offset[first : min(first + width, stop)]
                 hit = self.surface.take(index[:, None] + block) == label[:, None]
                 nearest = hit.argmax(axis=1)
-                has_hit = hit[np.arange(open_.size), nearest]
-                distance[open_[has_hit]] = self.length[first + nearest[has_hit]]
-                open_ = open_[~has_hit]
+                has_hit = hit[np.arange(pending.size), nearest]
+                distance[pending[has_hit]] = self.length[first + nearest[has_hit]]
+                pending = pending[~has_hit]
                 first, width = first + width, min(2 * width, 128)
         return distance
 
-    def _look_far(self, which: Ints) -> Floats:
-        """Ask a k-d tree of each mask and label among the queries."""
-        distance = np.empty(which.size)
-        second, label = self.query[which] >= self.size, self.label[which]
+    def _look_far(self, queries: Ints) -> Floats:
+        """Return the distances by a k-d tree of each mask and label among the queries."""
+        distance = np.empty(queries.size)
+        second, label = self.query[queries] >= self.size, self.label[queries]
         for half in (False, True):
             for value in np.unique(label[second == half]):
-                mine = np.flatnonzero((second == half) & (label == value))
+                members = np.flatnonzero((second == half) & (label == value))
                 tree, target = self._tree(half, int(value))
-                voxel = self._position(self.query[which[mine]])
+                voxel = self._position(self.query[queries[members]])
                 _, partner = tree.query(voxel * self.spacing)
-                distance[mine] = _length(voxel - target[partner], self.spacing)
+                distance[members] = _length(voxel - target[partner], self.spacing)
         return distance
 
     def _tree(self, second: bool, value: int) -> tuple[cKDTree, npt.NDArray[np.int64]]:

@@ -3,7 +3,7 @@
 The surface runs between voxels. Where 2 x 2 (x 2) neighbours meet, some inside and some outside, lies a
 piece of it: the line of marching squares, or the triangles of marching cubes (Lorensen & Cline 1987), whose
 corners are the midpoints of the edges. Its length or area depends on which neighbours are inside and on the
-voxel size; its place is the point where the neighbours meet. `surface` measures voxels instead.
+voxel size; its position is the point where the neighbours meet. `surface` measures voxels instead.
 """
 
 from itertools import permutations, product
@@ -17,8 +17,9 @@ from fairseg.metrics.masks import Mask, MaskPair, foreground
 Floats = npt.NDArray[np.float64]
 Triangle = tuple[int, int, int]
 
-# Neighbours inside, by their place in the cube -> its triangles, as eighths of a voxel's faces that they
-# cover seen along each axis. All other cubes are one of these turned, mirrored, or turned inside out.
+# The neighbours inside, by their position in the cube -> its triangles, as eighths of a voxel's faces that
+# they cover, seen along each axis. All other cubes are one of these rotated, mirrored, or with inside and
+# outside swapped.
 _TRIANGLES: dict[str, tuple[Triangle, ...]] = {
     "111": ((1, 1, 1),),
     "110 111": ((2, 2, 0), (2, 2, 0)),
@@ -48,10 +49,10 @@ def share_of_area_within(pair: MaskPair, tolerance: float) -> Floats:
         raise ValueError(f"prediction must have 2 or 3 axes to have a surface area, got shape {pair.shape}")
     areas = _areas(pair.spacing)
     result = np.full(len(pair.labels), np.nan)
-    for places, plain in pair.rounds():
-        for place, label in zip(places, plain.labels, strict=True):
-            masks = plain.prediction == label, plain.reference == label
-            result[place] = _share(masks, pair.spacing, areas, tolerance)
+    for positions, simple in pair.rounds():
+        for position, label in zip(positions, simple.labels, strict=True):
+            masks = simple.prediction == label, simple.reference == label
+            result[position] = _share(masks, pair.spacing, areas, tolerance)
     return result
 
 
@@ -62,8 +63,8 @@ def _share(masks: tuple[Mask, Mask], spacing: Floats, areas: Floats, tolerance: 
     if not all(surface.any() for surface in surfaces):
         return 0.0 if any(surface.any() for surface in surfaces) else np.nan
     within = total = 0.0
-    for code, surface, other in zip(codes, surfaces, surfaces[::-1], strict=True):
-        distance = distance_transform_edt(~other, sampling=spacing)
+    for code, surface, opposite in zip(codes, surfaces, surfaces[::-1], strict=True):
+        distance = distance_transform_edt(~opposite, sampling=spacing)
         area = areas[code[surface]]
         within += area[distance[surface] <= tolerance].sum()
         total += area.sum()
@@ -71,7 +72,7 @@ def _share(masks: tuple[Mask, Mask], spacing: Floats, areas: Floats, tolerance: 
 
 
 def _codes(mask: Mask) -> npt.NDArray[np.uint8]:
-    """Return, of each point where 2**S voxels meet, which of them are inside, one bit each."""
+    """Return for each point where 2**S voxels meet which of them are inside, one bit each."""
     code = np.zeros([size - 1 for size in mask.shape], dtype=np.uint8)
     for bit, corner in enumerate(product((0, 1), repeat=mask.ndim)):
         window = tuple(slice(start, start + size - 1) for start, size in zip(corner, mask.shape, strict=True))
@@ -96,13 +97,13 @@ def _lengths(rows: float, columns: float) -> Floats:
 
 def _triangle_areas(spacing: Floats) -> Floats:
     faces = spacing.prod() / spacing
-    bit = {corner: 1 << place for place, corner in enumerate(product((0, 1), repeat=3))}
+    bit = {corner: 1 << position for position, corner in enumerate(product((0, 1), repeat=3))}
     areas = np.zeros(256)
     for inside, triangles in _TRIANGLES.items():
         corners = [tuple(map(int, corner)) for corner in inside.split()]
         for order, flips in product(permutations(range(3)), product((0, 1), repeat=3)):
-            turned = [tuple(corner[axis] ^ flips[axis] for axis in order) for corner in corners]
-            code = sum(bit[corner] for corner in turned)
+            rotated = [tuple(corner[axis] ^ flips[axis] for axis in order) for corner in corners]
+            code = sum(bit[corner] for corner in rotated)
             shares = np.array(triangles)[:, order] / 8
             areas[[code, 255 - code]] = np.linalg.norm(shares * faces, axis=1).sum()
     return areas
