@@ -1,7 +1,7 @@
-"""How far measures from predictions agree with those from references, in each group.
+"""The agreement of measures from predictions with those from references, in each group.
 
 After Bland and Altman, *Lancet* 1986; 327:307-310, and *Statistical Methods in Medical Research* 1999;
-8:135-160. Takes what `clinical_measures` gives, or any table of its form.
+8:135-160. Takes the result of `clinical_measures`, or any table of its form.
 """
 
 from collections.abc import Callable, Mapping
@@ -26,13 +26,13 @@ from fairseg.statistics.association import mean_test
 Measures = ClinicalMeasures | pd.DataFrame
 
 _WITHIN = 1.96  # SD on each side of the mean that hold 95% of normal differences
-_ROUNDING = 1e-12  # of a measure: differences that spread by less do not spread
+_ROUNDING = 1e-12  # of a measure: a smaller spread of differences counts as 0
 _COLUMNS = ("subject", "measure", "unit", "prediction", "reference")
 
 
 @dataclass(frozen=True, eq=False)
 class Agreement:
-    """How far predicted and true measures agree in each group.
+    """The agreement of predicted and true measures in each group.
 
     Attributes:
         table: one row a measure and group. Columns: measure, unit, group (its id, or its name where names
@@ -50,7 +50,7 @@ class Agreement:
 
 
 def _of_subjects(function: Callable[..., Agreement]) -> Callable[..., Agreement]:
-    """Let groups also be a mapping subject -> group."""
+    """Also take groups as a mapping subject -> group."""
 
     @wraps(function)
     def accepting(
@@ -59,12 +59,12 @@ def _of_subjects(function: Callable[..., Agreement]) -> Callable[..., Agreement]
         table = _checked(measures)
         if isinstance(groups, Mapping):
             subjects = table["subject"]
-            if without := [one for one in subjects.unique() if one not in groups]:
+            if absent := [name for name in subjects.unique() if name not in groups]:
                 raise ValueError(
                     f"groups must have a group for every subject (None or -1 is unknown), none for "
-                    f"{listed(without)}"
+                    f"{listed(absent)}"
                 )
-            groups = [groups[one] for one in subjects]
+            groups = [groups[name] for name in subjects]
         elif len(groups) != len(table):
             raise ValueError(f"groups must have one a row of measures, {len(table)}, got {len(groups)}")
         return function(table, groups, *args, **more)
@@ -101,25 +101,25 @@ def agreement(measures: Measures, groups: Mapping[str, str | int] | Vector) -> A
     1     M  1   NaN                  NaN
     """
     table = _checked(measures)
-    given = group_ids(groups)
+    members = group_ids(groups)
     rows = []
     for measure in table["measure"].unique():
         part = (table["measure"] == measure).to_numpy()
         predicted, true = table.loc[part, ["prediction", "reference"]].to_numpy(np.float64).T
-        ids = given.ids[part]
-        samples = GroupedValues(predicted - true, ids, given.num_groups).parts
+        ids = members.ids[part]
+        samples = GroupedValues(predicted - true, ids, members.num_groups).parts
         rounding = _ROUNDING * np.nan_to_num(np.abs([predicted, true])).max()
         p_value, _ = mean_test(samples, rounding=rounding)
         for group, sample in enumerate(samples):
-            about = {
+            row = {
                 "measure": measure,
                 "unit": table.loc[part, "unit"].iloc[0],
-                "group": group if given.names is None else given.names[group],
+                "group": group if members.names is None else members.names[group],
                 "n": sample.size,
                 "missing": int((ids == group).sum()) - sample.size,
             }
-            rows.append({**about, **_limits(sample), "p_bias_differs": p_value})
-    unknown = table["subject"][given.ids == UNKNOWN].unique()
+            rows.append({**row, **_limits(sample), "p_bias_differs": p_value})
+    unknown = table["subject"][members.ids == UNKNOWN].unique()
     left_out = f"{counted(len(unknown), 'subject')} of unknown group, left out: {listed(unknown)}"
     return Agreement(pd.DataFrame(rows), [left_out] if len(unknown) else [])
 
@@ -147,9 +147,9 @@ def bland_altman_points(measures: Measures, measure: str) -> pd.DataFrame:
     0      p1  53.5        -3.0
     """
     table = _checked(measures)
-    known = list(table["measure"].unique())
-    if measure not in known:
-        raise ValueError(not_among("measure", measure, known))
+    names = list(table["measure"].unique())
+    if measure not in names:
+        raise ValueError(not_among("measure", measure, names))
     rows = table[table["measure"] == measure].dropna(subset=["prediction", "reference"])
     return pd.DataFrame(
         {
@@ -165,14 +165,14 @@ def _limits(sample: Floats) -> dict[str, float]:
     from scipy import stats  # noqa: PLC0415  (slow to import)
 
     n = sample.size
-    bias = sd = error = of_bias = of_limit = float("nan")
+    bias = sd = error = bias_width = limit_width = float("nan")
     if n > 1:
         bias, sd, error = sample.mean(), sample.std(ddof=1), np.abs(sample).mean()
         t = stats.t.ppf(0.975, n - 1)
-        of_bias, of_limit = t * sd * sqrt(1 / n), t * sd * sqrt(1 / n + _WITHIN**2 / (2 * (n - 1)))
-    row = {"bias": bias, "bias_low": bias - of_bias, "bias_high": bias + of_bias, "sd": sd}
+        bias_width, limit_width = t * sd * sqrt(1 / n), t * sd * sqrt(1 / n + _WITHIN**2 / (2 * (n - 1)))
+    row = {"bias": bias, "bias_low": bias - bias_width, "bias_high": bias + bias_width, "sd": sd}
     for name, limit in (("lower_limit", bias - _WITHIN * sd), ("upper_limit", bias + _WITHIN * sd)):
-        row |= {name: limit, f"{name}_low": limit - of_limit, f"{name}_high": limit + of_limit}
+        row |= {name: limit, f"{name}_low": limit - limit_width, f"{name}_high": limit + limit_width}
     return {**row, "mean_absolute_error": error}
 
 
@@ -186,9 +186,9 @@ def _checked(measures: Measures) -> pd.DataFrame:
         )
     if table.empty:
         raise ValueError("measures must have at least one row, got none")
-    again = table[table.duplicated(["subject", "measure"])]
-    if len(again):
-        row = again.iloc[0]
+    repeated = table[table.duplicated(["subject", "measure"])]
+    if len(repeated):
+        row = repeated.iloc[0]
         raise ValueError(
             f"measures must have one row a subject and measure, got {row['subject']}, {row['measure']} again"
         )

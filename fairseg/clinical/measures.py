@@ -1,7 +1,7 @@
-"""What clinicians read off masks: volumes, ejection fraction, mass; of each subject, predicted and true.
+"""Clinical measures of masks: volumes, ejection fraction, mass; of each subject, predicted and true.
 
-Starts from the volumes of the scores table and knows neither masks nor files. How far the two agree is
-the business of `fairseg.clinical.agreement`.
+They are computed from the volumes of the scores table, without masks or files. `fairseg.clinical.agreement`
+compares the two.
 """
 
 from collections.abc import Mapping, Sequence
@@ -49,19 +49,19 @@ def clinical_measures(
 ) -> ClinicalMeasures:
     """Return the clinical measures of each subject, from the predictions and from the references.
 
-    With a phase: of each ventricle that has a role its end-diastolic and end-systolic volume, EDV and
-    ESV; stroke volume SV = EDV - ESV; ejection fraction EF = 100 SV / EDV; and the mass of the left
-    myocardium, its end-diastolic volume times 1.05 g/ml. Without: the volume of every label, the mean
-    over the subject's cases.
+    With a phase: for each ventricle that has a role, its end-diastolic and end-systolic volume, EDV and ESV;
+    stroke volume SV = EDV - ESV; ejection fraction EF = 100 SV / EDV; and the mass of the left myocardium,
+    its end-diastolic volume times 1.05 g/ml. Without: the volume of every label, the mean over the subject's
+    cases.
 
-    Nothing is made up: where a case, a row or a volume is missing, so is all that would come of it. A
-    label that a mask lacks has 0 ml, so an EDV of 0 leaves no EF. Both are counted in the notes.
+    If a case, a row or a volume is missing, every measure that needs it is missing. A label that a mask lacks
+    has 0 ml, so with an EDV of 0 there is no EF. Both are counted in the notes.
 
     Args:
         scores: as from `evaluate` or `read_scores`, with the columns prediction_ml and reference_ml. Cases
             that were skipped take no part.
         roles: role -> name of the label that plays it; roles are "lv" (its blood pool), "myocardium"
-            and "rv". Without a phase they are checked, but nothing hangs on them.
+            and "rv". Without a phase they are only checked.
         phase: the attribute that tells end-diastole from end-systole; cases of other phases are left out.
         phases: its two levels, end-diastole first.
 
@@ -89,15 +89,15 @@ def clinical_measures(
         return _long([_means(part, cases["subject"]) for part in volumes], _gaps(volumes, labels))
     if not roles:
         raise ValueError(f"roles must name the label of at least one of {', '.join(ROLES)}, got none")
-    found, notes = _phases(cases, phase, phases)
+    by_phase, notes = _phases(cases, phase, phases)
     subjects = pd.Index(cases["subject"].unique())
     values = []
     for part in volumes:
-        diastole, systole = (part.loc[of.index].set_axis(of).reindex(subjects) for of in found)
+        diastole, systole = (part.loc[names.index].set_axis(names).reindex(subjects) for names in by_phase)
         values.append(_heart(diastole, systole, roles))
-    swapped, doubt = _swapped(values[1], phase, phases)
-    used = [*found[0].index, *found[1].index]
-    notes += [*swapped, *_gaps([part.loc[used] for part in volumes], list(roles.values()))]
+    swap_notes, doubt = _swapped(values[1], phase, phases)
+    used = [*by_phase[0].index, *by_phase[1].index]
+    notes += [*swap_notes, *_gaps([part.loc[used] for part in volumes], list(roles.values()))]
     return replace(_long(values, notes), doubt=doubt)
 
 
@@ -108,7 +108,6 @@ def _by_label(table: pd.DataFrame, kind: str, cases: "pd.Index[str]") -> pd.Data
 
 
 def _heart(diastole: pd.DataFrame, systole: pd.DataFrame, roles: Mapping[str, str]) -> _Columns:
-    """Return the measures of the roles from volumes of each subject and label, ml."""
     columns: _Columns = {}
     for role, name in (("lv", "LV"), ("myocardium", "LV mass"), ("rv", "RV")):
         if role not in roles:
@@ -141,8 +140,8 @@ def _phases(
     if absent := [name for name in phases if not (level == name).any()]:
         there = listed(level.dropna().unique()) or "nothing"
         raise ValueError(f"phases must occur in the column {phase!r}, which has {there}, got {absent[0]!r}")
-    found = [cases["subject"][level == name] for name in phases]
-    for name, part in zip(phases, found, strict=True):
+    subject_of_phase = [cases["subject"][level == name] for name in phases]
+    for name, part in zip(phases, subject_of_phase, strict=True):
         if len(twice := part[part.duplicated(keep=False)]):
             same = part[part == twice.iloc[0]].index
             raise ValueError(
@@ -150,33 +149,33 @@ def _phases(
                 f"in {phase} {name}"
             )
     notes = []
-    if len(others := cases.index[~level.isin(phases)]):
-        neither = f"{counted(len(others), 'case')} of neither {phase} {phases[0]} nor {phases[1]}"
-        notes.append(f"{neither}, left out: {listed(others)}")
-    for name, those in zip(phases, map(set, found), strict=True):
-        if without := [one for one in cases["subject"].unique() if one not in those]:
-            who = f"{counted(len(without), 'subject')} without a case of {phase} {name}"
-            notes.append(f"{who}, so without what needs it: {listed(without)}")
-    return found, notes
+    if len(left_out := cases.index[~level.isin(phases)]):
+        neither = f"{counted(len(left_out), 'case')} of neither {phase} {phases[0]} nor {phases[1]}"
+        notes.append(f"{neither}, left out: {listed(left_out)}")
+    for name, subjects in zip(phases, map(set, subject_of_phase), strict=True):
+        if absent_subjects := [subject for subject in cases["subject"].unique() if subject not in subjects]:
+            note = f"{counted(len(absent_subjects), 'subject')} without a case of {phase} {name}"
+            notes.append(f"{note}, so without what needs it: {listed(absent_subjects)}")
+    return subject_of_phase, notes
 
 
 def _swapped(reference: _Columns, phase: str, phases: tuple[str, str]) -> tuple[list[str], str]:
     """Note subjects whose reference ventricle is larger at end-systole, and doubt the phases if most are."""
     smaller: dict[str, None] = {}
-    known: dict[str, None] = {}
+    measured: dict[str, None] = {}
     for name in ("LV", "RV"):
         if (f"{name}SV", "ml") in reference:
             stroke = reference[f"{name}SV", "ml"]
-            known |= dict.fromkeys(map(str, stroke.index[stroke.notna()]))
+            measured |= dict.fromkeys(map(str, stroke.index[stroke.notna()]))
             smaller |= dict.fromkeys(map(str, stroke.index[stroke < 0]))
     if not smaller:
         return [], ""
-    who = f"{counted(len(smaller), 'subject')} of {len(known)} with a reference larger at end-systole"
-    if 2 * len(smaller) <= len(known):
-        return [f"{who}: {listed(smaller)}"], ""
-    asked = f"are {phases[0]} and {phases[1]} of {phase} swapped?"
-    negative = f"{len(smaller)} of {len(known)} subjects have a negative ejection fraction in the references"
-    return [f"{who}: {asked} {listed(smaller)}"], f"{negative}: {asked}"
+    note = f"{counted(len(smaller), 'subject')} of {len(measured)} with a reference larger at end-systole"
+    if 2 * len(smaller) <= len(measured):
+        return [f"{note}: {listed(smaller)}"], ""
+    question = f"are {phases[0]} and {phases[1]} of {phase} swapped?"
+    doubt = f"{len(smaller)} of {len(measured)} subjects have a negative ejection fraction in the references"
+    return [f"{note}: {question} {listed(smaller)}"], f"{doubt}: {question}"
 
 
 def _gaps(volumes: Sequence[pd.DataFrame], labels: Sequence[str]) -> list[str]:
@@ -193,14 +192,14 @@ def _gaps(volumes: Sequence[pd.DataFrame], labels: Sequence[str]) -> list[str]:
 
 
 def _long(values: Sequence[_Columns], notes: list[str]) -> ClinicalMeasures:
-    """Return predictions and references below each other: one row a subject and measure."""
+    """Return predictions and references side by side: one row a subject and measure."""
     prediction, reference = (pd.DataFrame(columns) for columns in values)
-    about = list(values[0])
+    measures = list(values[0])
     table = pd.DataFrame(
         {
-            "subject": np.repeat(prediction.index.to_numpy(), len(about)),
-            "measure": [name for name, _ in about] * len(prediction),
-            "unit": [unit for _, unit in about] * len(prediction),
+            "subject": np.repeat(prediction.index.to_numpy(), len(measures)),
+            "measure": [name for name, _ in measures] * len(prediction),
+            "unit": [unit for _, unit in measures] * len(prediction),
             "prediction": prediction.to_numpy().ravel(),
             "reference": reference.to_numpy().ravel(),
         }
@@ -208,9 +207,9 @@ def _long(values: Sequence[_Columns], notes: list[str]) -> ClinicalMeasures:
     return ClinicalMeasures(table, [f"clinical measures: {note}" for note in notes])
 
 
-def _checked(given: pd.DataFrame | Mapping[str, Sequence[Any]], phase: str | None) -> pd.DataFrame:
+def _checked(source: pd.DataFrame | Mapping[str, Sequence[Any]], phase: str | None) -> pd.DataFrame:
     """Return the scored rows, with text as case, subject and label and numbers as volumes."""
-    scores = as_table(given, "scores")
+    scores = as_table(source, "scores")
     if absent := [name for name in ("case", "subject", "label") if name not in scores]:
         raise ValueError(f"scores must have the column {absent[0]}, got {', '.join(map(str, scores))}")
     if absent := [name for name in VOLUMES if name not in scores]:

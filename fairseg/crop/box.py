@@ -1,4 +1,4 @@
-"""Boxes around objects; crop to them, and put what was cropped back in its place."""
+"""Boxes around objects; crop to them, and put crops back in their places."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -64,18 +64,18 @@ class Box:
         axes = voxels.ndim if ndim is None else ndim
         if not 1 <= axes <= voxels.ndim:
             raise ValueError(f"ndim must lie between 1 and the mask's {voxels.ndim} axes, got {ndim}")
-        around = _per_axis(margin, axes, "margin", least=0)
+        margins = _per_axis(margin, axes, "margin", least=0)
         start, stop = [], []
         for axis in range(voxels.ndim - axes, voxels.ndim):
-            others = tuple(other for other in range(voxels.ndim) if other != axis)
-            occupied = np.flatnonzero(voxels.any(axis=others))
+            across = tuple(number for number in range(voxels.ndim) if number != axis)
+            occupied = np.flatnonzero(voxels.any(axis=across))
             if not occupied.size:
                 raise ValueError("mask has no foreground to put a box around")
             start.append(int(occupied[0]))
             stop.append(int(occupied[-1]) + 1)
         return cls(
-            tuple(low - width for low, width in zip(start, around, strict=True)),
-            tuple(high + width for high, width in zip(stop, around, strict=True)),
+            tuple(low - width for low, width in zip(start, margins, strict=True)),
+            tuple(high + width for high, width in zip(stop, margins, strict=True)),
         )
 
     @property
@@ -127,8 +127,8 @@ class Box:
         return Box(start, stop)
 
 
-def overlap(one: Box, other: Box) -> Box:
-    """Return what two boxes have in common.
+def overlap(first: Box, second: Box) -> Box:
+    """Return the box that two boxes have in common.
 
     Raises:
         ValueError: they have nothing in common.
@@ -136,7 +136,7 @@ def overlap(one: Box, other: Box) -> Box:
     >>> overlap(Box((0, 0), (4, 4)), Box((2, -3), (9, 3)))
     Box(start=(2, 0), stop=(4, 3))
     """
-    return Box(tuple(map(max, one.start, other.start)), tuple(map(min, one.stop, other.stop)))
+    return Box(tuple(map(max, first.start, second.start)), tuple(map(min, first.stop, second.stop)))
 
 
 def crop_size(
@@ -170,7 +170,7 @@ def crop_size(
 
 
 def crop(array: Array, box: Box, fill: float = 0) -> Array:
-    """Cut out a box; where it leaves the image, fill.
+    """Cut out a box; fill what lies outside the image.
 
     Args:
         array: NumPy array or torch tensor (..., *S); the box covers its last axes, leading ones pass
@@ -199,7 +199,7 @@ def uncrop(array: Array, box: Box, shape: Sequence[int], fill: float = 0) -> Arr
     """Put a crop back in its place; the inverse of `crop` inside the box and the image.
 
     Args:
-        array: NumPy array or torch tensor (..., *box.shape), what was cut out with `box`.
+        array: NumPy array or torch tensor (..., *box.shape), cut out with `box`.
         box: where it was cut out.
         shape: size of the image along the axes of the box.
         fill: value outside the box.
@@ -229,8 +229,8 @@ def uncrop(array: Array, box: Box, shape: Sequence[int], fill: float = 0) -> Arr
 def box_error(predicted: Box | Sequence[Box], reference: Box | Sequence[Box]) -> npt.NDArray[np.float64]:
     """Return the difference in size of two boxes, in percent of the reference, for each axis (Table S4).
 
-    Of two sets of boxes, the sizes of the crops that they call for are compared: the largest extent along
-    each axis, as in `crop_size`. The table's figures are those of crops of 135 x 137 pixels.
+    For two sets of boxes, the sizes of their crops are compared: the largest extent along each axis, as in
+    `crop_size`. The table's figures are those of crops of 135 x 137 pixels.
 
     Args:
         predicted: the box, or boxes, found by the first network of a cascade.
@@ -248,10 +248,12 @@ def box_error(predicted: Box | Sequence[Box], reference: Box | Sequence[Box]) ->
         if not several or len({box.ndim for box in several}) != 1:
             raise ValueError(f"{name} must be boxes of one number of axes, and at least one")
         sizes.append(np.max([box.shape for box in several], axis=0).astype(np.float64))
-    given, true = sizes
-    if given.shape != true.shape:
-        raise ValueError(f"predicted and reference must have as many axes, got {given.size} and {true.size}")
-    return np.asarray(100.0 * np.abs(given - true) / true)
+    first, second = sizes
+    if first.shape != second.shape:
+        raise ValueError(
+            f"predicted and reference must have as many axes, got {first.size} and {second.size}"
+        )
+    return np.asarray(100.0 * np.abs(first - second) / second)
 
 
 def _overlap(box: Box, size: tuple[int, ...]) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
@@ -268,14 +270,14 @@ def _overlap(box: Box, size: tuple[int, ...]) -> tuple[tuple[slice, ...], tuple[
 def _filled(like: Any, shape: tuple[int, ...], fill: float) -> Any:
     """Return an array of a value, or raise a ValueError where its type has no such number."""
     make = like.new_full if hasattr(like, "new_full") else partial(np.full, dtype=like.dtype)
-    if isinstance(fill, int | float) and fill == 0:  # which every type has: no GPU is asked
+    if isinstance(fill, int | float) and fill == 0:  # every type has it: no GPU is asked
         return make(shape, fill)
     try:
         with np.errstate(invalid="ignore"):
-            right = bool(make((1,), fill)[0].item() == fill) or not _is_whole(like)
+            fits_type = bool(make((1,), fill)[0].item() == fill) or not _is_whole(like)
     except (OverflowError, RuntimeError, TypeError, ValueError):
-        right = False
-    if not right:
+        fits_type = False
+    if not fits_type:
         raise ValueError(
             f"fill must be a number that an array of {like.dtype} has, got {fill!r}: convert the array first"
         )
@@ -283,7 +285,7 @@ def _filled(like: Any, shape: tuple[int, ...], fill: float) -> Any:
 
 
 def _is_whole(array: Any) -> bool:
-    """Say whether an array holds integers or truth values alone, NumPy's or torch's."""
+    """Whether an array holds only integers or truth values, of NumPy or torch."""
     kind = getattr(array.dtype, "kind", None)
     return kind in "biu" if kind else not (array.dtype.is_floating_point or array.dtype.is_complex)
 

@@ -24,8 +24,8 @@ class Cascade(nn.Module):
     """Two networks as one: the first says where the object is, the second segments the crop around it.
 
     `segment full image -> box of the largest component -> crop -> segment -> put back`, section 4.7 and
-    Fig. 1 of Lee et al. (2025), where most of the shift between groups lay outside the heart, and a
-    network that does not see the outside can't be misled by it.
+    Fig. 1 of Lee et al. (2025). There most of the shift between groups lay outside the heart, and a network
+    that does not see the outside can't be misled by it.
 
     Args:
         locate: network for whole images, (B, C, *S) -> logits (B, K, *S), or a list whose first they are.
@@ -33,18 +33,18 @@ class Cascade(nn.Module):
         size: size of the crops, as the second network was trained; see `crop_size`.
         margin: if an object plus this many voxels on each side does not fit into the crop, it is counted
             in `num_cut`; the crop stays of its size.
-        fallback: where to look if the first network finds nothing: a box (its center is used), "center"
-            of the image, or "error". It is counted in `num_fallbacks`.
+        fallback: the crop if the first network finds nothing: a box (its center is used), "center" of the
+            image, or "error". It is counted in `num_fallbacks`.
         shared: the images of a batch are slices of one case and share one crop, around what is found in
             any of them.
         standardize: "crop" gives the second network crops of mean 0 and standard deviation 1, of each
-            channel (of all slices of a case, if they share their crop), as it must then be trained on.
-            Standardised over the whole image, a crop still has the outside in its brightness. "organ" does it
-            by the pixels in the box of what was found (where nothing was, of the whole crop).
+            channel (of all slices of a case, if they share their crop); it must be trained on such crops.
+            If the whole image is standardised, the brightness of a crop still depends on the outside. "organ"
+            uses the pixels in the box of the object (of the whole crop, if none was found).
 
     Attributes:
         boxes: the crops of the last batch, one an image.
-        found: what the first network found there, tightly, one an image; `None` where it was nothing.
+        found: the tight box of the object that the first network found, one an image; `None` for no object.
         num_images, num_fallbacks, num_cut: counts since the start; see `reset`.
 
     >>> def bright(image):  # (B, 1, *S) -> logits of background and object
@@ -95,7 +95,7 @@ class Cascade(nn.Module):
         self.num_images = self.num_fallbacks = self.num_cut = 0
 
     def forward(self, image: Tensor) -> Tensor:
-        """Return logits (B, K, *S) of the whole image; outside the crop it is background for sure."""
+        """Return logits (B, K, *S) of the whole image; outside the crop all is background."""
         shape = tuple(image.shape[2:])
         if len(shape) != len(self.size):
             raise ValueError(
@@ -103,8 +103,8 @@ class Cascade(nn.Module):
             )
         self.boxes = self.find(image)
         if not self.boxes:  # an empty batch: only the second network knows how many labels there are
-            nothing = first_output(self.segment(image.new_empty((0, image.shape[1], *self.size))))
-            return nothing.new_empty((0, nothing.shape[1], *shape))
+            logits = first_output(self.segment(image.new_empty((0, image.shape[1], *self.size))))
+            return logits.new_empty((0, logits.shape[1], *shape))
         return segment_crops(self._segment, image, self.boxes)
 
     def _segment(self, crops: Tensor) -> Any:
@@ -119,11 +119,11 @@ class Cascade(nn.Module):
         logits = first_output(self.locate(image))
         masks: npt.NDArray[np.bool_] = logits.argmax(dim=1).cpu().numpy() > 0
         cases = [np.asarray(masks.any(axis=0))] if self.shared and len(masks) else list(masks)
-        found = [Box.around(largest_component(mask)) if mask.any() else None for mask in cases]
-        boxes = [self._crop(box, image.shape[2:]) for box in found]
-        times = len(masks) if self.shared else 1
-        self.found = found * times
-        return boxes * times
+        objects = [Box.around(largest_component(mask)) if mask.any() else None for mask in cases]
+        boxes = [self._crop(box, image.shape[2:]) for box in objects]
+        repeats = len(masks) if self.shared else 1
+        self.found = objects * repeats
+        return boxes * repeats
 
     def _crop(self, box: Box | None, shape: Sequence[int]) -> Box:
         self.num_images += 1
@@ -148,7 +148,7 @@ def segment_crops(segment: Network, image: Tensor, boxes: Sequence[Box]) -> Tens
         boxes: one an image, all of one size.
 
     Returns:
-        Logits (B, K, *S); outside the crop it is background for sure.
+        Logits (B, K, *S); outside the crop all is background.
     """
     shape = tuple(image.shape[2:])
     logits = first_output(segment(torch.cat([crop(image[[n]], box) for n, box in enumerate(boxes)])))
@@ -157,15 +157,15 @@ def segment_crops(segment: Network, image: Tensor, boxes: Sequence[Box]) -> Tens
     return torch.cat([torch.stack(background), torch.stack(objects)], dim=1)
 
 
-def relative(found: Sequence[Box | None], boxes: Sequence[Box]) -> list[Box | None]:
-    """Return where in its crop each object lies, cut where it does not fit; None where nothing was found.
+def relative(objects: Sequence[Box | None], boxes: Sequence[Box]) -> list[Box | None]:
+    """Return the box of each object in its crop, cut where it does not fit; None where nothing was found.
 
     >>> relative([Box((4, 5), (9, 8))], [Box((3, 4), (8, 10))])
     [Box(start=(1, 1), stop=(5, 4))]
     """
     return [
-        None if one is None else overlap(one, box).shifted([-low for low in box.start])
-        for one, box in zip(found, boxes, strict=True)
+        None if organ is None else overlap(organ, box).shifted([-low for low in box.start])
+        for organ, box in zip(objects, boxes, strict=True)
     ]
 
 
@@ -176,22 +176,22 @@ def standardized(
 
     Args:
         crops: (B, C, *S).
-        together: whether they are slices of one case, which keep their brightness among each other.
-        organs: in each crop (the same in all, if they are `together`), the box whose pixels are counted; None
-            for all of the crop.
+        together: whether they are slices of one case, which keep their relative brightness.
+        organs: the box in each crop (the same in all, if they are `together`) whose pixels are used; None for
+            the whole crop.
 
     >>> standardized(torch.tensor([[[1.0, 3.0]], [[5.0, 5.0]]])).tolist()
     [[[-1.0, 1.0]], [[0.0, 0.0]]]
     """
     if organs is not None and not together:
-        each = [standardized(crops[[n]], together=True, organs=[organ]) for n, organ in enumerate(organs)]
-        return torch.cat(each)
+        parts = [standardized(crops[[n]], together=True, organs=[organ]) for n, organ in enumerate(organs)]
+        return torch.cat(parts)
     organ = organs[0] if organs else None
-    where: tuple[Any, ...] = (...,) if organ is None else (..., *organ.slices)
-    seen = crops[where]
+    index: tuple[Any, ...] = (...,) if organ is None else (..., *organ.slices)
+    pixels = crops[index]
     axes = [axis for axis in range(crops.ndim) if axis != 1 and (together or axis)]
-    spread = seen.std(dim=axes, keepdim=True, correction=0).clamp(min=1e-8)
-    return (crops - seen.mean(dim=axes, keepdim=True)) / spread
+    spread = pixels.std(dim=axes, keepdim=True, correction=0).clamp(min=1e-8)
+    return (crops - pixels.mean(dim=axes, keepdim=True)) / spread
 
 
 def first_output(logits: Tensor | Sequence[Tensor]) -> Tensor:

@@ -76,7 +76,7 @@ def check_loader(loader: Any) -> GroupSampler[Any]:
         )
     world = dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
     if world > 1 and _accelerate_deals([loader, *around]):
-        if sampler.num_replicas > 1 or sampler._asked:
+        if sampler.num_replicas > 1 or sampler._follows_torch:
             raise ValueError(
                 f"accelerate deals batches out to {world} processes itself, so {type(sampler).__name__} must"
                 " not: give it num_replicas=1, rank=0"

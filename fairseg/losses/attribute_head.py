@@ -23,16 +23,16 @@ class AttributeHead(nn.Module):
     apart, and the network to give features that do not. That is adversarial debiasing (Zhang et al. 2018;
     Madras et al. 2018) by the reversed gradient of Ganin et al. (2016). (Zhang et al. take the prediction in
     place of features, and subtract a projection; Madras et al. take another loss.) With `strength=0` the
-    network learns nothing of it, and the head measures what can be read.
+    network learns nothing from it, and the head measures what can be read.
 
-    **What an adversary removes may be anatomy.** Hearts differ in size by sex and body size. Features that
-    forget the sex can forget the heart; and what this head can not read, another may. Look at every
-    group's Dice, not at the head's accuracy.
+    **An adversary may remove anatomy.** Hearts differ in size by sex and body size. Features that forget the
+    sex can forget the heart; and another head may read what this one cannot. Look at every group's Dice, not
+    at the head's accuracy.
 
     Args:
         num_groups: groups of the attribute, 2 or more; or a `Groups`, or their names.
         channels: channels of the features.
-        reverse: turn the gradient around on its way into the network.
+        reverse: whether the gradient changes its sign on its way into the network.
         strength: factor of that gradient, 0 or more. (A weight of the term scales the head's own gradient
             too.)
         warm_up: number of training steps in which the factor grows from 0 to `strength`, by tanh(5 p) at
@@ -46,7 +46,7 @@ class AttributeHead(nn.Module):
         names: the names of the groups, if they were given; else `None`.
         group_loss, group_count: cross-entropy and samples of each group in the last batch, (G,).
         group_accuracy: the share of each group's samples in the last batch (of this process) that the head
-            got right, (G,); NaN for absent groups. On even guesses their mean is 1 / G.
+            got right, (G,); NaN for absent groups. With random guesses their mean is 1 / G.
 
     Shapes:
         features float (B, C) or (B, C, *S), averaged over space in any number of axes; groups (B,), ids or
@@ -109,15 +109,14 @@ class AttributeHead(nn.Module):
         ids = self.loss.group_ids(groups, pooled)
         first: Tensor = self.classifier[0].weight  # type: ignore[assignment]
         pooled = torch.where((ids >= 0).unsqueeze(1), pooled, 0.0).to(first.dtype)
-        still = pooled.detach()
-        logits = self.classifier(still + self._factor().to(still.dtype) * (pooled - still))
+        constant = pooled.detach()
+        logits = self.classifier(constant + self._factor().to(constant.dtype) * (pooled - constant))
         value: Tensor = self.loss(logits, ids, ids)
         if self.training and torch.is_grad_enabled() and not is_transformed(value):
             self.steps_taken += 1
         return value
 
     def _factor(self) -> Tensor:
-        """Return what the gradient into the network is multiplied by."""
         full = -self.strength if self.reverse else self.strength
         if not self.warm_up:
             return torch.full_like(self.steps_taken, full, dtype=torch.float32)

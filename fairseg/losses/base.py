@@ -1,4 +1,4 @@
-"""The base of a group loss: what may be one, its loss of each sample, and which samples have any."""
+"""The base of a group loss: its checks, its loss of each sample, and the pixels that count."""
 
 import logging
 from collections.abc import Callable
@@ -15,17 +15,17 @@ logger = logging.getLogger(__name__)
 
 Base = Callable[[Tensor, Tensor], Tensor]
 
-_WAY_OUT = (
+_REMEDY = (
     'Use reduction="none" and no batch Dice, or Dice pooled inside each group:'
     ' fairseg.losses.DiceCELoss(pool="group").'
 )
-# Of torch's, which divide by the weights of a batch's pixels.
+# Losses of torch that divide by the weights of a batch's pixels.
 _CLASS_WEIGHTED = ("CrossEntropyLoss", "NLLLoss")
-_TORCHS_DEFAULT = -100  # the ignore_index that torch's losses have if nobody asked for one
+_TORCHS_DEFAULT = -100  # the default ignore_index of torch's losses
 
 
-def _monai_way_out(base: Base) -> str:
-    """Name what stands for a loss of MONAI that has no reduction="none"."""
+def _monai_remedy(base: Base) -> str:
+    """Name the replacement of a loss of MONAI that has no reduction="none"."""
     name = type(base).__name__
     if not type(base).__module__.startswith("monai.") or name != "DiceCELoss":
         return ""
@@ -40,7 +40,7 @@ def is_pooled(base: Base) -> bool:
 
 
 def ignored_label(base: Base) -> int | None:
-    """Return the label of pixels that a base of ours, torch's or MONAI's leaves out; `None` if all count."""
+    """Return the label of pixels that a base (ours, torch's or MONAI's) leaves out; `None` if all count."""
     parts = [base, *(base.modules() if isinstance(base, nn.Module) else ())]
     labels = [getattr(part, "ignore_index", None) for part in parts]
     chosen = [int(label) for label in labels if isinstance(label, int)]
@@ -68,7 +68,7 @@ def valid_pixels(target: Tensor, logits: Tensor, ignored: int) -> Tensor:
 def sample_losses(base: Base, logits: Tensor, target: Tensor, ignored: int | None) -> Tensor:
     """Return the base's loss of each sample, (B,), in float32 at least.
 
-    What has pixels is averaged over them; over those that count, if the base ignores some.
+    Losses of pixels are averaged over the pixels that count.
 
     Raises:
         NonAdditiveLossError: the base returns no value for each sample.
@@ -84,7 +84,7 @@ def sample_losses(base: Base, logits: Tensor, target: Tensor, ignored: int | Non
         raise NonAdditiveLossError(
             f"the base loss must return one value a sample, shape ({batch_size}, ...), got"
             f" {tuple(value.shape)} of {_name(base)}: a loss that reduces over the batch can not be split by"
-            f" group. {_WAY_OUT}{_monai_way_out(base)}"
+            f" group. {_REMEDY}{_monai_remedy(base)}"
         )
     if value.dtype in (torch.float16, torch.bfloat16):
         value = value.float()
@@ -103,7 +103,7 @@ def _name(base: Base) -> str:
 
 
 def check_base(base: Base) -> None:
-    """Refuse what is no loss of samples at all."""
+    """Raise a ValueError if a base is no loss of samples."""
     if not callable(base) or isinstance(base, type):
         raise ValueError(f"base must be a loss, called with logits and target, got {brief(base)}")
     if hasattr(base, "group_losses"):
@@ -111,28 +111,28 @@ def check_base(base: Base) -> None:
 
 
 def check_declared(base: Base) -> None:
-    """Refuse what says of itself that it reduces over the batch; the rest shows in what it returns."""
+    """Refuse a base whose attributes say that it reduces over the batch; others show it in their values."""
     name, reduction = type(base).__name__, getattr(base, "reduction", "none")
-    # Of torch's losses only: MONAI's DiceFocalLoss says "mean" whatever it does.
-    torchs = type(base).__module__.startswith("torch.nn.")
-    weighted = torchs and name in _CLASS_WEIGHTED and getattr(base, "weight", None) is not None
-    if torchs and reduction != "none":
-        way_out = "Take fairseg.losses.CrossEntropyLoss(class_weight=...)." if weighted else _WAY_OUT
+    # Only for torch's losses: MONAI's DiceFocalLoss says "mean" whatever it does.
+    is_torchs = type(base).__module__.startswith("torch.nn.")
+    weighted = is_torchs and name in _CLASS_WEIGHTED and getattr(base, "weight", None) is not None
+    if is_torchs and reduction != "none":
+        remedy = "Take fairseg.losses.CrossEntropyLoss(class_weight=...)." if weighted else _REMEDY
         raise NonAdditiveLossError(
-            f'{name} has reduction="{reduction}" and can not be split by group. {way_out}'
+            f'{name} has reduction="{reduction}" and can not be split by group. {remedy}'
         )
     if weighted:
         _warn_of_class_weights(name)
     parts = [base, *(base.modules() if isinstance(base, nn.Module) else ())]
     if any(getattr(part, flag, False) is True for part in parts for flag in ("batch", "batch_dice")):
         raise NonAdditiveLossError(
-            f"{name} computes Dice over the batch and can not be split by group. {_WAY_OUT}"
+            f"{name} computes Dice over the batch and can not be split by group. {_REMEDY}"
         )
 
 
 @cache
 def _warn_of_class_weights(name: str) -> None:
-    """Say once how a sample's loss is weighted, which is not as in the mean over a batch."""
+    """Warn once that a sample's loss is not weighted as in the mean over a batch."""
     logger.warning(
         'with class weights and reduction="none" the %s of a sample is its sum over the number of its pixels,'
         " not over their weights: a group with more of a weighted class has the larger loss;"
@@ -150,12 +150,12 @@ def check_additive(base: Base, logits: Tensor, target: Tensor) -> None:
     """
     generator = torch.Generator(logits.device).manual_seed(0)
     noise = torch.randn(logits.shape, generator=generator, device=logits.device)
-    logits = logits + 2.0 * noise.to(logits.dtype)  # samples that are alike would hide it
-    batch, again = (each_mean(base(logits, target).float()) for _ in range(2))
+    logits = logits + 2.0 * noise.to(logits.dtype)  # equal samples would hide a difference
+    batch, repeated = (each_mean(base(logits, target).float()) for _ in range(2))
     alone = base(logits[:1], target[:1]).float().mean()
-    steady = torch.equal(batch, again)  # else the base is random, and nothing can be told
-    if steady and not torch.isclose(alone, batch[0], rtol=1e-2, atol=1e-4, equal_nan=True):
+    is_random = not torch.equal(batch, repeated)  # then a difference says nothing
+    if not is_random and not torch.isclose(alone, batch[0], rtol=1e-2, atol=1e-4, equal_nan=True):
         raise NonAdditiveLossError(
             f"the base loss gives a sample {float(batch[0]):g} in a batch and {float(alone):g}"
-            f" alone: it mixes samples, and can not be split by group. {_WAY_OUT}"
+            f" alone: it mixes samples, and can not be split by group. {_REMEDY}"
         )

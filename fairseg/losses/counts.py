@@ -1,4 +1,4 @@
-"""Counts of the cohort's groups, in whatever they are given, and the weights that follow from them."""
+"""Counts of the cohort's groups, given in any form, and the weights computed from them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -119,7 +119,9 @@ def read_counts(
         return _by_key(keys, list(counts), groups, argument)
     if isinstance(counts, Tensor) or _is_number_vector(counts):
         return groups, check_counts(counts, argument, groups)
-    return _of_samples(counts, groups, argument)
+    ids = as_ids(counts, groups, argument=argument)
+    named = groups if groups is not None or ids.names is None else Groups.from_values(counts)
+    return named, check_counts(ids.counts, argument, named)
 
 
 def check_counts(counts: Any, name: str = "counts", groups: Groups | None = None) -> Tensor:
@@ -129,15 +131,9 @@ def check_counts(counts: Any, name: str = "counts", groups: Groups | None = None
         raise ValueError(f"{name} must be a vector, one number a group, got {brief(counts)}")
     for group, count in enumerate(number.tolist()):
         if not 0 < count < float("inf"):
-            which = group if groups is None or group >= len(groups) else groups.names[group]
-            raise ValueError(f"{name} must be positive, got {count:g} for group {which}")
+            shown = group if groups is None or group >= len(groups) else groups.names[group]
+            raise ValueError(f"{name} must be positive, got {count:g} for group {shown}")
     return number
-
-
-def _of_samples(values: Any, groups: Groups | None, argument: str) -> tuple[Groups | None, Tensor]:
-    of_samples = as_ids(values, groups, argument=argument)
-    named = groups if groups is not None or of_samples.names is None else Groups.from_values(values)
-    return named, check_counts(of_samples.counts, argument, named)
 
 
 def _by_key(
@@ -146,15 +142,15 @@ def _by_key(
     """Order numbers by the ids of their keys, which are ids or names."""
     read = read_vector(keys, f"the keys of {argument}")
     if isinstance(read, np.ndarray):
-        names, ids = groups, read.astype(np.int64)
+        named, ids = groups, read.astype(np.int64)
     else:
-        names = Groups.from_values(keys) if groups is None else groups
-        ids = names.encode(keys)
-    expected = len(values) if names is None else len(names)
+        named = Groups.from_values(keys) if groups is None else groups
+        ids = named.encode(keys)
+    expected = len(values) if named is None else len(named)
     if sorted(ids.tolist()) != list(range(expected)):
-        of = "its groups" if names is None else "; ".join(names.names)
-        raise ValueError(f"{argument} must have one number for each of {of}, got {', '.join(map(str, keys))}")
-    return names, check_counts([values[row] for row in np.argsort(ids)], argument, names)
+        names, shown = "its groups" if named is None else "; ".join(named.names), ", ".join(map(str, keys))
+        raise ValueError(f"{argument} must have one number for each of {names}, got {shown}")
+    return named, check_counts([values[row] for row in np.argsort(ids)], argument, named)
 
 
 def _kamiran_calders(counts: Any) -> Any:
@@ -163,14 +159,13 @@ def _kamiran_calders(counts: Any) -> Any:
         raise ValueError(
             f"counts must be samples of each group and outcome, (G, Y), 0 or more, got {brief(counts)}"
         )
-    for group, row in zip(
-        counts.index if hasattr(counts, "columns") else range(len(table)), table, strict=True
-    ):
+    has_names = hasattr(counts, "columns")  # a DataFrame
+    for group, row in zip(counts.index if has_names else range(len(table)), table, strict=True):
         if not row.any():
             raise ValueError(f"counts must be positive for an outcome of every group, group {group} has none")
     expected = table.sum(axis=1, keepdims=True) * table.sum(axis=0) / table.sum()
     weight = np.divide(expected, table, out=np.zeros_like(table), where=table > 0)
-    if hasattr(counts, "columns"):  # a DataFrame, with names
+    if has_names:
         return type(counts)(weight, index=counts.index, columns=counts.columns)
     return torch.from_numpy(weight).to(torch.get_default_dtype())
 
@@ -181,6 +176,6 @@ def _is_number(value: object) -> bool:
 
 def _is_number_vector(counts: Any) -> bool:
     kind = getattr(getattr(counts, "dtype", None), "kind", None)
-    return (
-        kind in ("i", "u", "f") if kind else not hasattr(counts, "__iter__") or all(map(_is_number, counts))
-    )
+    if kind:
+        return kind in ("i", "u", "f")
+    return not hasattr(counts, "__iter__") or all(map(_is_number, counts))

@@ -13,9 +13,9 @@ from fairseg.losses.grouping import plain, precise
 class DeepSupervision(nn.Module):
     """A group loss of a list of outputs, from full resolution down, as nnU-Net's networks return them.
 
-    A group's loss is the weighted sum of its losses at all scales, and the group objective is formed once
-    of that. So group weights move once a step, and by what is really minimised. (`FairErrorBoundLoss` is no
-    objective of the groups' losses: of it, the weighted sum over the scales is taken.)
+    A group's loss is the weighted sum of its losses at all scales, and the group objective is computed once
+    from that. So group weights move once a step, by the loss that is minimised. (`FairErrorBoundLoss` is no
+    objective of the groups' losses: its value is the weighted sum over the scales.)
 
     Args:
         loss: any group loss of this package.

@@ -26,11 +26,10 @@ class FairErrorBoundLoss(GroupLoss):
                + (1 - dice_weight) * mean over samples of base (of a pooled base: its loss of the batch)
 
     D_g is the same Dice without scales inside group g; scales are not differentiated. Pixels that the base
-    ignores have no part in any of it. All as in the
-    authors' code (background included, squares in the denominator), but for its fault with absent
-    groups: there a group that a batch lacks has D = 0, which makes the minimum 0, every scale 0, and the
-    loss blind to the prediction. Here the minimum is over the groups present, and no D counts as less
-    than `floor`.
+    ignores have no part in any of it. All this is as in the authors' code (background included, squares in
+    the denominator), but for its fault with absent groups: there a group that a batch lacks has D = 0, which
+    makes the minimum 0, every scale 0, and the loss independent of the prediction. Here the minimum is over
+    the groups present, and no D counts as less than `floor`.
 
     Args:
         num_groups, **options: as in `GroupLoss`; without `group_weights`.
@@ -38,8 +37,8 @@ class FairErrorBoundLoss(GroupLoss):
         gamma: how strongly the scales differ, 0 or more; 1 in the paper's experiments.
         dice_weight: share of the Dice, 0 to 1; 0.5 in the authors' code.
         smooth: added to numerator and denominator.
-        floor: what D_g counts as at least, above 0. Without it, a group that is served perfectly in one
-            batch makes all other scales 0, and the loss blind again.
+        floor: smallest D_g, above 0. Without it, a group that is served perfectly in one batch makes all
+            other scales 0, and the loss independent of the prediction.
 
     Attributes:
         group_weight: the scales w of the last batch, (G,); 0 for groups absent.
@@ -86,11 +85,11 @@ class FairErrorBoundLoss(GroupLoss):
         terms = self._terms(log_probability, log_chosen, labels)
         classes = terms.shape[1] // 3
         pooled = is_pooled(self.base)
-        is_there = isinstance(self.base, CrossEntropyLoss) and self.base.is_plain
+        is_plain = isinstance(self.base, CrossEntropyLoss) and self.base.is_plain
         if pooled:
             each: Tensor = self.base.statistics(logits, target)  # type: ignore[attr-defined]
         else:
-            each = -each_mean(log_chosen) if is_there else self._each(logits, target)
+            each = -each_mean(log_chosen) if is_plain else self._each(logits, target)
             each = self.within(each, ids).unsqueeze(1)
         sums, count = self.sum_by_group(torch.cat([terms, each.to(terms.dtype)], dim=1), ids)
         product, squares, mask = sums[:, : 3 * classes].chunk(3, dim=1)
@@ -131,15 +130,15 @@ class FairErrorBoundLoss(GroupLoss):
     def _terms(self, log_probability: Tensor, log_chosen: Tensor, labels: Tensor) -> Tensor:
         """Return the sums over pixels of p y, p^2 and y, for each sample and class, (B, 3 * C)."""
         probability, chosen = log_probability.exp(), log_chosen.exp()
-        inside, one = labels, torch.ones_like(chosen)
+        inside, ones = labels, torch.ones_like(chosen)
         if self._ignored is not None:
             valid = valid_pixels(labels, log_probability, self._ignored)
-            probability, chosen, one = probability * valid.unsqueeze(1), chosen * valid, one * valid
+            probability, chosen, ones = probability * valid.unsqueeze(1), chosen * valid, ones * valid
             inside = torch.where(valid, labels, 0)
         classes = probability.shape[1]
         pixels = probability.unsqueeze(2).flatten(2)  # one pixel where there are no axes of space
         squares = torch.linalg.vector_norm(pixels, dim=2).square()
-        product, mask = class_sums(chosen, inside, classes), class_sums(one, inside, classes)
+        product, mask = class_sums(chosen, inside, classes), class_sums(ones, inside, classes)
         return torch.cat([product, squares, mask], dim=1)
 
     def _dice_loss(self, product: Tensor, squares: Tensor, mask: Tensor) -> Tensor:

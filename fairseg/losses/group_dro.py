@@ -21,19 +21,18 @@ class GroupDROLoss(GroupLoss):
         q_g <- q_g * exp(step_size * (l_g + adjustment / sqrt(n_g))),  rescaled so that they sum to 1;
         loss = sum over groups in the batch of q_g * l_g.
 
-    With every group in the batch this is Algorithm 1 to the letter. A group that the batch lacks has no l_g,
-    and `absent` says what stands for it. By default it is the mean of the groups' last losses, weighted by q
-    and by how recently each group was seen: a group's weight then moves against the others while it is there,
-    and goes with their mean while it is not. So the weights tend to the minimax solution for batches with
-    fewer samples than groups, and for batches of one; and a rare group neither fades, as where its loss is
-    taken for 0, nor is left with the weight that it had. Where only B of G groups are in a batch, the value
-    is about B / G of what it is with all; for a log of the whole take `(group_weight *
-    group_last_loss).sum()`.
+    With every group in the batch this is exactly Algorithm 1. A group that the batch lacks has no l_g, and
+    `absent` says what replaces it. By default it is the mean of the groups' last losses, weighted by q and by
+    how recently each group was seen: a group's weight then moves relative to the others while it is present,
+    and follows their mean while it is absent. So the weights tend to the minimax solution for batches with
+    fewer samples than groups, and for batches of one; a rare group neither fades, as it would with a loss of
+    0, nor keeps the weight that it had. Where only B of G groups are in a batch, the value is about B / G of
+    the value with all; to log the whole, use `(group_weight * group_last_loss).sum()`.
 
-    Weights are updated by a forward pass in training mode with gradients on, and by nothing else: not in
-    eval mode, not under `torch.no_grad`, not if any group's loss is NaN or infinite. With gradient
-    accumulation they are updated by every forward pass, so keep the loss out of regions that activation
-    checkpointing runs twice. They are part of `state_dict`.
+    Only a forward pass in training mode with gradients on updates the weights: not eval mode, not
+    `torch.no_grad`, and not a batch in which a group's loss is NaN or infinite. With gradient accumulation
+    every forward pass updates them, so keep the loss out of regions that activation checkpointing runs twice.
+    They are part of `state_dict`.
 
     Args:
         num_groups: groups of the cohort, G; or a `Groups`, or their names.
@@ -128,9 +127,9 @@ class GroupDROLoss(GroupLoss):
         return (weight * loss).sum()
 
     def _next_weights(self, loss: Tensor, present: Tensor) -> Tensor:
-        """Take one step of the algorithm, and return the weights; none if a loss is not finite."""
-        sound = loss.isfinite().all()
-        loss, updated = self._with_absent(loss, present, sound)
+        """Take one step of the algorithm, unless a loss is not finite, and return the weights."""
+        is_finite = loss.isfinite().all()
+        loss, updated = self._with_absent(loss, present, is_finite)
         loss = torch.where(updated, loss, 0.0)
         if self.normalize_loss:
             total = loss.sum()
@@ -140,40 +139,40 @@ class GroupDROLoss(GroupLoss):
         grown = before * torch.exp(self.step_size * (loss - torch.where(updated, loss, -torch.inf).amax()))
         scale = (before * updated).sum() / (grown * updated).sum()
         least = torch.finfo(before.dtype).tiny  # a weight of 0 could never grow again
-        after = torch.where(sound & updated, (grown * scale).clamp(min=least), before)
+        after = torch.where(is_finite & updated, (grown * scale).clamp(min=least), before)
         self.record("group_weight", after)
         return after
 
-    def _with_absent(self, loss: Tensor, present: Tensor, sound: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the adjusted losses, with what stands for absent groups, and which groups are updated."""
+    def _with_absent(self, loss: Tensor, present: Tensor, is_finite: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the adjusted losses, with those of absent groups replaced, and which groups are updated."""
         added = 0.0 if self.group_counts is None else self.adjustment / self.group_counts.sqrt()
         if self.group_last_loss is not None and self.group_recency is not None:
             last = torch.where(present, loss, self.group_last_loss)
             recency = torch.where(present, 1.0, self.memory * self.group_recency)
-            self.record("group_last_loss", torch.where(sound, last, self.group_last_loss))
-            self.record("group_recency", torch.where(sound, recency, self.group_recency))
+            self.record("group_last_loss", torch.where(is_finite, last, self.group_last_loss))
+            self.record("group_recency", torch.where(is_finite, recency, self.group_recency))
             share = self.group_weight * recency
             mean = (share * (last + added)).sum() / share.sum().clamp(min=torch.finfo(share.dtype).tiny)
             return torch.where(present, loss + added, mean), present.any() | present
         if self.group_loss_ema is not None and self.group_seen is not None:
             mixed = self.ema_decay * self.group_loss_ema + (1.0 - self.ema_decay) * loss
             ema = torch.where(present, torch.where(self.group_seen > 0, mixed, loss), self.group_loss_ema)
-            seen = torch.maximum(self.group_seen, present.to(self.group_seen.dtype))
-            self.record("group_loss_ema", torch.where(sound, ema, self.group_loss_ema))
-            self.record("group_seen", torch.where(sound, seen, self.group_seen))
-            return torch.where(present, loss, ema) + added, seen > 0
+            group_seen = torch.maximum(self.group_seen, present.to(self.group_seen.dtype))
+            self.record("group_loss_ema", torch.where(is_finite, ema, self.group_loss_ema))
+            self.record("group_seen", torch.where(is_finite, group_seen, self.group_seen))
+            return torch.where(present, loss, ema) + added, group_seen > 0
         return loss + added, present
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        """Load a state whatever rule for absent groups saved it; older versions saved only the weights."""
+        """Load a state of any rule for absent groups; older versions saved only the weights."""
         if prefix + "group_weight" in state_dict:
             saved = [state_dict.pop(prefix + name, None) for names in _STATE.values() for name in names]
-            for place, name in enumerate(_STATE.get(self.absent, ())):
-                known = [value for value in saved[place::2] if value is not None]
-                state_dict[prefix + name] = known[0] if known else torch.zeros_like(getattr(self, name))
+            for index, name in enumerate(_STATE.get(self.absent, ())):
+                values = [value for value in saved[index::2] if value is not None]
+                state_dict[prefix + name] = values[0] if values else torch.zeros_like(getattr(self, name))
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 
-# What the rules for absent groups keep: the last (or mean) loss of each group, and whether or when it was
+# The state of the rules for absent groups: the last (or mean) loss of each group, and whether or when it was
 # seen.
 _STATE = {"recent": ("group_last_loss", "group_recency"), "ema": ("group_loss_ema", "group_seen")}

@@ -1,4 +1,4 @@
-"""GroupLoss: what every group loss shares. An objective is a few lines on top of it; see docs/extend.md."""
+"""GroupLoss, the base of every group loss. An objective is a few lines on top of it; see docs/extend.md."""
 
 import json
 from collections.abc import Sequence
@@ -41,7 +41,7 @@ from fairseg.losses.within_group import cvar_weights, cvar_weights_over_ranks
 
 
 class _Shield(torch.autograd.Function):
-    """Passes on its input, and of the gradient what belongs to samples of known group."""
+    """Passes on its input, and the gradient of samples of known group."""
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, groups: Tensor) -> Tensor:
@@ -59,25 +59,19 @@ def _as_rows(vector: Tensor, like: Tensor) -> Tensor:
     return vector.reshape(-1, *[1] * (like.ndim - 1))
 
 
-def _shield(logits: Tensor, groups: Tensor) -> Tensor:
-    shielded: Tensor = _Shield.apply(logits, groups)  # type: ignore[no-untyped-call]
-    return shielded
-
-
 class GroupLoss(nn.Module):
     """A scalar made of the losses of the groups in a batch: `loss(logits, target, groups)`.
 
     Subclasses say how, by one of two methods: `weights` for a weighted sum of the groups' losses, or
     `objective` for anything else. They see one loss a group, and never the samples.
 
-    What holds for all of them: samples of group -1, and samples with nothing but ignored pixels, are left out
-    of values, counts and gradients; absent groups have no part in value or gradient; a batch without any
-    known sample gives 0 with a gradient of 0; reductions are in float32 at least; nothing depends on the data
-    but numbers, so nothing waits for a GPU, and `torch.compile` makes one graph. In a training step under
+    In all of them, samples of group -1, and samples with nothing but ignored pixels, are left out of values,
+    counts and gradients; absent groups have no part in value or gradient; a batch without any known sample
+    gives 0 with a gradient of 0; reductions are in float32 at least; no shape and no branch depends on the
+    data, so nothing waits for a GPU, and `torch.compile` makes one graph. In a training step under
     torch.distributed, sums and counts run over all ranks: with DistributedDataParallel, the gradient is that
-    of one process with all samples. In eval mode, and without gradients, each rank stands alone. Under
-    torch.func (`grad`, `jvp`, `vmap`) a loss is a pure function: it writes nothing, neither weights nor what
-    is for logging.
+    of one process with all samples. In eval mode, and without gradients, each rank works alone. Under
+    torch.func (`grad`, `jvp`, `vmap`) a loss is a pure function: it writes neither weights nor logged values.
 
     Args:
         num_groups: groups of the cohort, G, not of the batch; or the groups: a `Groups`, or their names.
@@ -123,11 +117,11 @@ class GroupLoss(nn.Module):
         process_group: dist.ProcessGroup | None = None,
     ) -> None:
         super().__init__()
-        known = as_groups(num_groups)
-        assert known is not None
-        self._groups = known if isinstance(known, Groups) else None
-        self.names = known.names if isinstance(known, Groups) else None
-        self.num_groups = number = len(known) if isinstance(known, Groups) else known
+        groups = as_groups(num_groups)
+        assert groups is not None
+        self._groups = groups if isinstance(groups, Groups) else None
+        self.names = groups.names if isinstance(groups, Groups) else None
+        self.num_groups = number = len(groups) if isinstance(groups, Groups) else groups
         self.check, self.process_group = check, process_group
         self._is_first = True  # batch
         self.base: Base = CrossEntropyLoss() if base is None else base
@@ -170,8 +164,9 @@ class GroupLoss(nn.Module):
         with torch.no_grad():
             weight = self.weights(loss.detach(), count).to(loss.dtype)
             if weight.shape != loss.shape:
-                shapes = f"{tuple(loss.shape)}, got {tuple(weight.shape)}"
-                raise ValueError(f"weights must return one weight a group, {shapes}")
+                raise ValueError(
+                    f"weights must return one weight a group, {tuple(loss.shape)}, got {tuple(weight.shape)}"
+                )
             self.record("group_weight", weight)
         return (weight * loss).sum()
 
@@ -218,9 +213,9 @@ class GroupLoss(nn.Module):
                 loss = self._each(self.shielded(output, at_scale), target)
                 present.append((at_scale >= 0).to(loss.dtype))
             losses.append(torch.where(present[-1] > 0, loss, 0.0))
-        known = [weight * (there > 0) for weight, there in zip(weights, present, strict=True)]
+        counted = [weight * (count > 0) for weight, count in zip(weights, present, strict=True)]
         total = sum(weight * loss for weight, loss in zip(weights, losses, strict=True))
-        scale = reduce(torch.add, known).clamp(min=min(weights))
+        scale = reduce(torch.add, counted).clamp(min=min(weights))
         joint = total * (reduce(torch.add, [torch.full_like(scale, weight) for weight in weights]) / scale)
         most = reduce(torch.maximum, present)
         if is_pooled(self.base):
@@ -229,11 +224,12 @@ class GroupLoss(nn.Module):
 
     def group_ids(self, groups: Tensor | Vector, logits: Any) -> Tensor:
         """Return the groups of a batch as ids on the device of the logits, (B,), and check them."""
-        given: Any = logits
-        if not isinstance(given, Tensor):
-            kind = type(given).__name__
-            way_out = "fairseg.losses.DeepSupervision takes the outputs of several scales"
-            raise ValueError(f"logits must be a tensor, got {kind}: {way_out}")
+        value: Any = logits
+        if not isinstance(value, Tensor):
+            raise ValueError(
+                f"logits must be a tensor, got {type(value).__name__}: fairseg.losses.DeepSupervision takes "
+                "the outputs of several scales"
+            )
         groups = batch_ids(groups, self._groups, logits.device)
         check_group_ids(groups, logits.shape[0], self.num_groups, logits.device)
         if logits.device.type != "cpu" and self._checks(logits):
@@ -253,7 +249,8 @@ class GroupLoss(nn.Module):
             return torch.where(_as_rows(ids >= 0, logits), logits, 0.0)  # compiled, this copy is fused away
         if logits.device.type == "cpu" and bool((ids >= 0).all()):
             return logits
-        return _shield(logits, ids)
+        shielded: Tensor = _Shield.apply(logits, ids)  # type: ignore[no-untyped-call]
+        return shielded
 
     def record(self, name: str, value: Tensor) -> None:
         """Write into a buffer, detached; under torch.func it stays as it is."""
@@ -269,14 +266,14 @@ class GroupLoss(nn.Module):
         return joint[:, :-1], joint[:, -1].detach()
 
     def name_of(self, group: int) -> str:
-        """Return what errors call a group: its name, or its number if no names were given."""
+        """Return the name of a group in errors: its number if no names were given."""
         return str(group) if self.names is None else self.names[group]
 
     def extra_repr(self) -> str:
         """Show the options."""
-        shown = {name: value for name, value in vars(self).items() if not name.startswith("_")}
-        kinds = (int, float, str)
-        return ", ".join(f"{n}={v}" for n, v in shown.items() if isinstance(v, kinds) and n != "training")
+        options = {name: value for name, value in vars(self).items() if isinstance(value, int | float | str)}
+        shown = (name for name in options if not name.startswith("_") and name != "training")
+        return ", ".join(f"{name}={options[name]}" for name in shown)
 
     def _reduce(self, each: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
         """Return the groups' losses (G,) and counts (G,) from the samples' losses (B,)."""
@@ -309,7 +306,6 @@ class GroupLoss(nn.Module):
                     raise ValueError(f"the loss of group {name} is {value}, which is not finite")
 
     def _each(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Return the base's loss of each sample, (B,)."""
         if not self._trusted:
             check_declared(self.base)
         value = sample_losses(self.base, logits, target, self._ignored)
@@ -329,18 +325,19 @@ class GroupLoss(nn.Module):
         """Register an optional argument that is a positive number for each group."""
         checked = None if values is None else read_counts(values, self._groups, argument)[1]
         if checked is not None and checked.shape != (self.num_groups,):
-            numbers = f"{self.num_groups}, got {checked.numel()}"
-            raise ValueError(f"{argument} must have one entry a group, {numbers}")
+            raise ValueError(
+                f"{argument} must have one entry a group, {self.num_groups}, got {checked.numel()}"
+            )
         self._keep(name, checked)
 
     def _keep(self, name: str, value: Tensor | None) -> None:
-        """Register what goes into state_dict, with the names of the groups, and must keep its precision."""
+        """Register a value of state_dict, which must keep its precision, with the names of the groups."""
         self.register_buffer(name, None if value is None else value.to(torch.float64))
         if value is not None and self.names is not None:
             self.register_buffer("group_names", _encode(self.names))
 
     def _log(self, name: str, value: Tensor) -> None:
-        """Register what is only looked at."""
+        """Register a value that is only for logging."""
         self.register_buffer(name, value, persistent=False)
 
     def _apply(self, fn: Any, recurse: bool = True) -> Any:
@@ -360,29 +357,29 @@ class GroupLoss(nn.Module):
         if weight is not None and not bool(weight.isfinite().all()):
             raise ValueError(f"the state has group weights that are not finite: {weight.tolist()}")
         for name in ("group_counts", "group_factor"):
-            mine, theirs = getattr(self, name, None), state_dict.get(prefix + name)
-            if mine is not None and theirs is not None and not _same(mine, theirs):
+            expected, saved = getattr(self, name, None), state_dict.get(prefix + name)
+            if expected is not None and saved is not None and not _equal(expected, saved):
                 raise ValueError(
-                    f"the state is of another cohort: its {name} are {theirs.tolist()},"
-                    f" here they are {mine.tolist()}"
+                    f"the state is of another cohort: its {name} are {saved.tolist()},"
+                    f" here they are {expected.tolist()}"
                 )
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def _check_names(self, state_dict: dict[str, Any], prefix: str) -> None:
         """Raise if a state is of other groups, or of these in another order; one without names passes."""
-        mine, theirs = getattr(self, "group_names", None), state_dict.pop(prefix + "group_names", None)
-        if mine is None:
+        expected, saved = getattr(self, "group_names", None), state_dict.pop(prefix + "group_names", None)
+        if expected is None:
             return
-        state_dict[prefix + "group_names"] = mine
-        if theirs is not None and _decode(theirs) != _decode(mine):
+        state_dict[prefix + "group_names"] = expected
+        if saved is not None and _decode(saved) != _decode(expected):
             raise ValueError(
-                f"the state is of the groups {', '.join(_decode(theirs))} in this order, here they are"
-                f" {', '.join(_decode(mine))}"
+                f"the state is of the groups {', '.join(_decode(saved))} in this order, here they are"
+                f" {', '.join(_decode(expected))}"
             )
 
 
 def _encode(names: Sequence[str]) -> Tensor:
-    """Return names as bytes, uint8, since what saves a state may take nothing but tensors."""
+    """Return names as bytes, uint8, since code that saves a state may take only tensors."""
     return torch.tensor(list(json.dumps(list(names)).encode()), dtype=torch.uint8)
 
 
@@ -406,5 +403,5 @@ def _check_within(within_group: str, alpha: float | None, *, pooled: bool) -> fl
     return float(alpha)
 
 
-def _same(mine: Tensor, theirs: Tensor) -> bool:
-    return mine.shape == theirs.shape and bool(torch.allclose(mine.cpu().double(), theirs.cpu().double()))
+def _equal(first: Tensor, second: Tensor) -> bool:
+    return first.shape == second.shape and bool(torch.allclose(first.cpu().double(), second.cpu().double()))

@@ -45,10 +45,10 @@ def group_mean(values: Tensor, groups: Tensor | Vector, num_groups: NumGroups) -
     >>> group_mean(torch.tensor([1.0, 3.0, 5.0, 9.0]), torch.tensor([0, 0, 2, -1]), 3)
     (tensor([2., 0., 5.]), tensor([2., 0., 1.]))
     """
-    known = as_groups(num_groups)
-    number = len(known) if isinstance(known, Groups) else num_groups
+    cohort = as_groups(num_groups)
+    number = len(cohort) if isinstance(cohort, Groups) else num_groups
     assert isinstance(number, int)
-    ids = batch_ids(groups, known if isinstance(known, Groups) else None, values.device)
+    ids = batch_ids(groups, cohort if isinstance(cohort, Groups) else None, values.device)
     check_group_ids(ids, values.shape[0] if values.ndim else 0, number, values.device)
     if values.ndim != 1:
         raise ValueError(f"values must be a vector, one a sample, got shape {tuple(values.shape)}")
@@ -71,7 +71,7 @@ def group_sums(values: Tensor, groups: Tensor, num_groups: int) -> tuple[Tensor,
 
 
 def is_distributed() -> bool:
-    """Whether there are other ranks to ask."""
+    """Whether torch.distributed is initialised."""
     return dist.is_available() and dist.is_initialized()
 
 
@@ -112,8 +112,8 @@ def is_captured(values: Tensor) -> bool:
 def keep_for_backward(values: Tensor) -> Tensor:
     """Return values that torch.compile keeps for the backward pass.
 
-    It may otherwise compute them again there, from buffers that the forward pass has moved on by then, and
-    give a wrong gradient without a word (seen with torch 2.13). What it does not know, it keeps.
+    It may otherwise compute them again there, from buffers that the forward pass has changed by then, and
+    silently give a wrong gradient (seen with torch 2.13). It keeps the results of operators it does not know.
     """
     return _keep(values) if torch.compiler.is_compiling() else values
 
@@ -123,40 +123,39 @@ def plain(tensor: Tensor) -> Tensor:
     # The kind first: torch.compile of 2.4 cannot ask a tensor for its attributes.
     if type(tensor) is Tensor or not hasattr(tensor, "as_tensor"):
         return tensor
-    held: Tensor = tensor.as_tensor()
-    return held
+    held_tensor: Tensor = tensor.as_tensor()
+    return held_tensor
 
 
 def to_device(values: Tensor, device: torch.device) -> Tensor:
-    """Return values on a device, float64 as float32 where it has no more (Apple's MPS)."""
-    lowered = values.float() if device.type == "mps" and values.dtype == torch.float64 else values
-    return lowered.to(device)
+    """Return values on a device, float64 as float32 if the device has no float64 (Apple's MPS)."""
+    values = values.float() if device.type == "mps" and values.dtype == torch.float64 else values
+    return values.to(device)
 
 
 def precise(values: Tensor) -> Tensor:
-    """Return float64, or float32 where a device has no more (Apple's MPS)."""
+    """Return float64, or float32 on a device without float64 (Apple's MPS)."""
     return values.float() if values.device.type == "mps" else values.double()
 
 
 def batch_ids(groups: Tensor | Vector, known: Groups | None, device: torch.device) -> Tensor:
-    """Return the groups of a batch as a tensor: one as it is; ids or names in anything else on `device`.
+    """Return the groups of a batch as a tensor: a tensor as it is; other ids, or names, on `device`.
 
     Raises:
-        ValueError: there are none; `groups` are names, and no groups are known (those of the batch may not be
-            all there are), or a name is none of theirs: a sample that is left out by mistake is a mitigation
-            that is off.
+        ValueError: `groups` is None; it has names, and no groups are known (the batch may not have all of
+            them), or a name is none of theirs: leaving a sample out by mistake would turn the mitigation off.
     """
     if isinstance(groups, Tensor):
         return plain(groups)
     if groups is None:
         raise ValueError(_NO_GROUPS)
-    of_samples = as_ids(groups, known, strict=True)
-    if of_samples.names is not None and known is None:
+    ids = as_ids(groups, known, strict=True)
+    if ids.names is not None and known is None:
         raise ValueError(
             "groups are names, which are not known here: give the groups of the cohort, such as"
             " fairseg.Groups.from_values(...), in place of their number"
         )
-    return torch.from_numpy(of_samples.ids).to(device)
+    return torch.from_numpy(ids.ids).to(device)
 
 
 def check_group_ids(groups: Tensor, batch_size: int, num_groups: int, device: torch.device) -> None:

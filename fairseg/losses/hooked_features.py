@@ -8,12 +8,12 @@ from fairseg.io.sentences import brief
 
 
 class HookedFeatures:
-    """What a layer of a network gave in its last forward pass, with its graph.
+    """The output of a layer of a network in its last forward pass, with its graph.
 
-    The layer is hooked at once; the end of a `with` block, or `remove`, takes the hook off again. A copy of
-    the network, or one that was pickled, has no part in it. Works under DistributedDataParallel, and under
-    torch.compile if the network is hooked before it runs for the first time. Of a layer that runs several
-    times in a forward pass, the last counts.
+    The layer is hooked at once; the end of a `with` block, or `remove`, takes the hook off again. A copied or
+    pickled network is not hooked. Works under DistributedDataParallel, and under torch.compile if the network
+    is hooked before it runs for the first time. If a layer runs several times in a forward pass, the last
+    output counts.
 
     Args:
         network: any network; also one in DistributedDataParallel, or compiled.
@@ -32,9 +32,9 @@ class HookedFeatures:
     """
 
     def __init__(self, network: nn.Module, layer: str | nn.Module) -> None:
-        self.name, found = _find(network, layer)
+        self.name, module = _find(network, layer)
         self._features: Any = None
-        self._handle: Any = found.register_forward_hook(self)
+        self._handle: Any = module.register_forward_hook(self)
 
     def take(self) -> Tensor:
         """Return the features of the last forward pass, (B, C, *S) of most layers, and forget them."""
@@ -61,7 +61,7 @@ class HookedFeatures:
         self.remove()
 
     def __call__(self, module: nn.Module, inputs: Any, output: Any) -> None:
-        """Keep what the layer gives; torch calls this."""
+        """Keep the output of the layer; torch calls this."""
         if getattr(module, "_is_replica", False):
             raise ValueError(
                 f"layer {self.name!r} runs in copies on several GPUs, each with a part of the batch:"
@@ -82,17 +82,16 @@ def _unhooked(name: str) -> HookedFeatures:
 
 
 def _find(network: nn.Module, layer: str | nn.Module) -> tuple[str, nn.Module]:
-    """Return a layer with its dotted name."""
     while isinstance(network, nn.DataParallel | nn.parallel.DistributedDataParallel):
         network = network.module
     network = getattr(network, "_orig_mod", network)  # of torch.compile
-    known = dict(network.named_modules(remove_duplicate=False))
-    for name, module in known.items():
+    modules = dict(network.named_modules(remove_duplicate=False))
+    for name, module in modules.items():
         if module is layer or (name and name == layer):
             return name or "(the whole network)", module
     if isinstance(layer, nn.Module):
         raise ValueError(f"layer must be a module of the network, this {type(layer).__name__} is none")
-    names = ", ".join(name for name in known if name and "." not in name)
+    names = ", ".join(name for name in modules if name and "." not in name)
     raise ValueError(
         f"layer must be the name of a module of the network, such as {names}; got {brief(layer)}"
     )

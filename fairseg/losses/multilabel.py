@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 
 
 class DiceBCELoss(PooledLoss):
-    """Soft Dice plus binary cross-entropy of sigmoids: for regions, lesions, and whatever may overlap.
+    """Soft Dice plus binary cross-entropy of sigmoids: for regions, lesions and other overlapping structures.
 
     `dice_weight * (1 - mean over structures of soft Dice) + bce_weight * cross-entropy`, the latter averaged
     over pixels and structures. With `pool="group"` and one group this is nnU-Net's `DC_and_BCE_loss` (plus 1,
@@ -55,7 +55,7 @@ class DiceBCELoss(PooledLoss):
         self._is_first = True  # batch
 
     def statistics(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Return what is summed over the samples of a group: Dice's and cross-entropy's, (B, 3 * L + 2)."""
+        """Return the terms to sum over the samples of a group: Dice's and cross-entropy's, (B, 3 * L + 2)."""
         logits, target, valid = self._fit(logits, target)
         pixels = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
         probability = logits.sigmoid()
@@ -93,7 +93,7 @@ class DiceBCELoss(PooledLoss):
         return logits, target[:, :structures], 1 - target[:, structures:] if extra else None
 
     def _note_one_hot(self, target: Tensor) -> None:
-        """Warn if each pixel of the first batch is of exactly one channel, and so one is the background."""
+        """Warn if each pixel of the first batch is in exactly one channel: one may be the background."""
         if torch.compiler.is_compiling() or is_transformed(target) or is_captured(target):
             return
         first, self._is_first = self._is_first, False
@@ -117,5 +117,5 @@ class DiceBCELoss(PooledLoss):
             return
         odd = (target != 0) & (target != 1)
         if odd.any():
-            got = float(target[odd][0])
-            raise ValueError(f"target must hold 0 and 1, one channel a structure, got {got:g}")
+            wrong = float(target[odd][0])
+            raise ValueError(f"target must hold 0 and 1, one channel a structure, got {wrong:g}")

@@ -1,4 +1,4 @@
-"""Group objectives without memory: each looks at the losses of the groups in the batch, and no further."""
+"""Group objectives without state: each uses only the losses of the groups in the batch."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -63,8 +63,8 @@ class ReweightedLoss(GroupLoss):
         groups: Groups | Sequence[str] | None = None,
         **options: Any,
     ) -> None:
-        known = Groups(groups) if groups is not None and not isinstance(groups, Groups) else groups
-        named, counts = read_counts(group_counts, known, "group_counts")
+        cohort = Groups(groups) if groups is not None and not isinstance(groups, Groups) else groups
+        named, counts = read_counts(group_counts, cohort, "group_counts")
         super().__init__(named or counts.numel(), DiceCELoss() if base is None else base, **options)
         if counts.numel() != self.num_groups:
             raise ValueError(
@@ -132,15 +132,15 @@ class CVaRGroupLoss(GroupLoss):
         group_counts: Counts | None = None,
         **options: Any,
     ) -> None:
-        same = alpha if options.get("within_group") == "cvar" else None
-        super().__init__(num_groups, base, alpha=within_alpha or same, **options)
+        default = alpha if options.get("within_group") == "cvar" else None
+        super().__init__(num_groups, base, alpha=within_alpha or default, **options)
         if not fits(alpha, lambda share: 0 < share <= 1):
             raise ValueError(f"alpha must lie above 0 and be at most 1, got {alpha}")
         self.alpha = float(alpha)
         self._keep_positive("group_counts", group_counts, "group_counts")
 
     def weights(self, loss: Tensor, count: Tensor) -> Tensor:
-        """Fill the worst groups up to what they may weigh until the weights sum to 1."""
+        """Give the worst groups their largest weights until the weights sum to 1."""
         share, order = _worst_first(loss, count, self.group_counts)
         most = share[order] / self.alpha
         before = most.cumsum(0) - most

@@ -51,8 +51,8 @@ class ParetoMinimaxLoss(GroupLoss):
         k_min: int = 20,
         **options: Any,
     ) -> None:
-        same = alpha if options.get("within_group") == "cvar" else None
-        super().__init__(num_groups, base, alpha=within_alpha or same, **options)
+        default = alpha if options.get("within_group") == "cvar" else None
+        super().__init__(num_groups, base, alpha=within_alpha or default, **options)
         if not fits(alpha, lambda share: 0 < share < 1):
             raise ValueError(f"alpha must lie between 0 and 1, got {alpha}")
         if isinstance(k_min, bool) or not isinstance(k_min, int) or k_min < 1:

@@ -18,8 +18,8 @@ from fairseg.losses.grouping import is_transformed, plain
 
 Pool = Literal["sample", "group"]
 
-_FEW_CLASSES = 8  # on a GPU, up to which a pass over the pixels for each class is the quicker way
-_LEAST = 1e-8  # that a denominator of Dice can be, as in nnU-Net
+_FEW_CLASSES = 8  # on a GPU, up to so many classes one pass over the pixels for each is quicker
+_LEAST = 1e-8  # denominator of Dice, as in nnU-Net
 _FOR_SIGMOIDS = "; for sigmoids, one channel a structure, take fairseg.losses.DiceBCELoss"
 _ONE_HOT = (
     ": the target looks one-hot, and a softmax takes class numbers: target.argmax(1, keepdim=True), or leave"
@@ -117,7 +117,7 @@ class PooledLoss(nn.Module):
         return self.from_statistics(statistics if self.pool == "sample" else statistics.sum(dim=0))
 
     def statistics(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Return what is summed over the samples of a group, (B, K)."""
+        """Return the terms to sum over the samples of a group, (B, K)."""
         raise NotImplementedError
 
     def from_statistics(self, statistics: Tensor) -> Tensor:
@@ -163,14 +163,14 @@ class SoftDiceLoss(PooledLoss):
         self.ignore_index, self.pool = ignore_index, check_pool(pool)
 
     def statistics(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Return what is summed over the samples of a group: I, P and R of each class, (B, 3 * L)."""
+        """Return the terms to sum over the samples of a group: I, P and R of each class, (B, 3 * L)."""
         logits, target = fit(logits, target)
         log_probability = F.log_softmax(logits, dim=1)
         chosen = of_target(log_probability, target, self.ignore_index)
         return self.dice_statistics(log_probability, chosen, target)
 
     def dice_statistics(self, log_probability: Tensor, chosen: Tensor, target: Tensor) -> Tensor:
-        """Do the same from log-probabilities (B, C, *S) and those of the target's labels (B, *S)."""
+        """Return these terms from log-probabilities (B, C, *S) and those of the target's labels (B, *S)."""
         classes = log_probability.shape[1]
         probability, hit = log_probability.exp(), chosen.exp()
         inside = _inside(target, self.ignore_index)
@@ -231,7 +231,7 @@ class DiceCELoss(PooledLoss):
         self.dice_weight, self.ce_weight, self.pool = float(dice_weight), float(ce_weight), pool
 
     def statistics(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Return what is summed over the samples of a group: Dice's and cross-entropy's, (B, 3 * L + 2)."""
+        """Return the terms to sum over the samples of a group: Dice's and cross-entropy's, (B, 3 * L + 2)."""
         logits, target = fit(logits, target)
         log_probability = F.log_softmax(logits, dim=1)
         chosen = of_target(log_probability, target, self.ce.ignore_index)
@@ -256,7 +256,7 @@ class DiceCELoss(PooledLoss):
 def integer_labels(labels: Tensor, name: str) -> Tensor:
     """Return labels as integers: MONAI reads them as float32.
 
-    That they are whole is checked on the CPU only, because it would make a GPU wait.
+    Whole numbers are checked on the CPU only, because the check would make a GPU wait.
 
     Raises:
         ValueError: a value is not whole, as after an interpolation that is not "nearest".
@@ -268,8 +268,8 @@ def integer_labels(labels: Tensor, name: str) -> Tensor:
     if not labels.is_floating_point():
         return labels
     whole = labels.long()
-    plainly = not (torch.compiler.is_compiling() or is_transformed(labels))
-    if plainly and labels.device.type == "cpu" and not torch.equal(whole.to(labels.dtype), labels):
+    is_traced = torch.compiler.is_compiling() or is_transformed(labels)
+    if not is_traced and labels.device.type == "cpu" and not torch.equal(whole.to(labels.dtype), labels):
         wrong = labels[whole != labels][0].item()
         raise ValueError(
             f"{name} must hold whole numbers, got {wrong:g}: was it resampled with another mode than nearest?"
@@ -301,7 +301,7 @@ def fit(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def of_target(values: Tensor, target: Tensor, ignore_index: int | None = None) -> Tensor:
-    """Return the values (B, C, *S) of the target's labels (B, *S); of ignored pixels, those of class 0.
+    """Return the values (B, C, *S) of the target's labels (B, *S); ignored pixels have those of class 0.
 
     Raises:
         ValueError: a label is no class. (On a GPU, CUDA says so in its own way.)
@@ -317,9 +317,9 @@ def of_target(values: Tensor, target: Tensor, ignore_index: int | None = None) -
 
 
 def check_labels(target: Tensor, classes: int, ignore_index: int | None = None) -> None:
-    """Raise a ValueError if the target holds a label that is no class; for those whose computation failed.
+    """Raise a ValueError if the target holds a label that is no class; called after a computation failed.
 
-    On a GPU the failure is CUDA's, and nothing can be looked at after it.
+    On a GPU the failure is CUDA's, and no value can be read after it.
     """
     if target.device.type != "cpu" or not target.numel() or classes < 2:
         return
@@ -337,8 +337,7 @@ def ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
 def class_sums(values: Tensor, target: Tensor, classes: int) -> Tensor:
     """Sum values (B, *S) over the pixels of each class, (B, C).
 
-    Rows of pixels are summed first: a float32 that takes in millions of small numbers one by one would
-    lose them.
+    Rows of pixels are summed first: a float32 that adds millions of small numbers one by one would lose them.
     """
     if values.ndim < 2:
         values, target = values.unsqueeze(1), target.unsqueeze(1)
@@ -348,9 +347,9 @@ def class_sums(values: Tensor, target: Tensor, classes: int) -> Tensor:
     if values.device.type != "cpu" and (
         classes <= _FEW_CLASSES or torch.are_deterministic_algorithms_enabled()
     ):
-        # Elsewhere thousands of threads would wait to add to the same few numbers, in any order.
-        each = [(values * (target == label)).sum(dim=(1, 2)) for label in range(classes)]
-        return torch.stack(each, dim=1)
+        # With `scatter_add` thousands of threads would wait to add to the same few numbers, in any order.
+        sums = [(values * (target == label)).sum(dim=(1, 2)) for label in range(classes)]
+        return torch.stack(sums, dim=1)
     rows = values.new_zeros(*values.shape[:2], classes).scatter_add(2, target, values)
     return rows.sum(dim=1)
 

@@ -1,4 +1,4 @@
-"""The test that a group loss must pass; for ours, and for yours."""
+"""The test that every group loss must pass, ours and yours."""
 
 import sys
 from collections.abc import Callable
@@ -36,24 +36,24 @@ def check_group_loss(make: Callable[[int], GroupLoss]) -> None:
 
 def _check_batch(make: Callable[[int], GroupLoss], groups: Tensor) -> None:
     logits, target = _batch(len(groups))
-    which = f"with groups {groups.tolist()}"
+    case = f"with groups {groups.tolist()}"
     loss = make(3)
     value, gradient = _run(loss, logits, target, groups)
-    assert bool(value.isfinite()), f"the value is {value} {which}"
+    assert bool(value.isfinite()), f"the value is {value} {case}"
     assert value.ndim == 0, f"the value has shape {tuple(value.shape)}, it must be a scalar"
-    assert bool(gradient.isfinite().all()), f"the gradient is not finite {which}"
-    assert bool((gradient != 0).any()), f"the gradient is 0 {which}"
-    assert bool((gradient[groups == -1] == 0).all()), f"unknown samples have a gradient {which}"
+    assert bool(gradient.isfinite().all()), f"the gradient is not finite {case}"
+    assert bool((gradient != 0).any()), f"the gradient is 0 {case}"
+    assert bool((gradient[groups == -1] == 0).all()), f"unknown samples have a gradient {case}"
     weight, absent = loss.group_weight, loss.group_count == 0
-    # Weights that are kept for later batches, and those that an objective does not tell, say nothing here.
+    # Weights that are kept for later batches, or that an objective does not record, are not checked.
     if "group_weight" not in loss.state_dict() and type(loss).objective is GroupLoss.objective:
-        assert bool((weight[absent] == 0).all()), f"{which} absent groups have weight: {weight}"
-    known = groups >= 0
-    alone, _ = _run(make(3), logits[known], target[known], groups[known])
-    assert torch.isclose(alone, value), f"unknown samples change the value from {alone} to {value} {which}"
+        assert bool((weight[absent] == 0).all()), f"{case} absent groups have weight: {weight}"
+    has_group = groups >= 0
+    alone, _ = _run(make(3), logits[has_group], target[has_group], groups[has_group])
+    assert torch.isclose(alone, value), f"unknown samples change the value from {alone} to {value} {case}"
     order = torch.randperm(len(groups), generator=torch.Generator().manual_seed(1))
     shuffled, _ = _run(make(3), logits[order], target[order], groups[order])
-    assert torch.isclose(shuffled, value), f"the order of samples changes {value} to {shuffled} {which}"
+    assert torch.isclose(shuffled, value), f"the order of samples changes {value} to {shuffled} {case}"
 
 
 def _check_state(make: Callable[[int], GroupLoss]) -> None:
@@ -76,8 +76,8 @@ def _check_state(make: Callable[[int], GroupLoss]) -> None:
         assert torch.equal(state, before[name]), f"a loss of NaN changes {name}"
     copy = make(3)
     copy.load_state_dict(before)
-    ours, theirs = _run(loss, logits, target, groups)[0], _run(copy, logits, target, groups)[0]
-    assert torch.equal(ours, theirs), f"a loaded state gives {theirs}, the original {ours}"
+    original, loaded = _run(loss, logits, target, groups)[0], _run(copy, logits, target, groups)[0]
+    assert torch.equal(original, loaded), f"a loaded state gives {loaded}, the original {original}"
 
 
 def _check_graph(make: Callable[[int], GroupLoss]) -> None:

@@ -15,11 +15,11 @@ class GroupBatchSampler(GroupSampler[list[int]]):
     of groups and the batch size (this starts again every 32,768 batches, at the end of an epoch). Where not
     all groups fit into a batch, which of them meet is random. In each group all samples are drawn before any
     is drawn again, in a new order each time: in each epoch if it is long enough for that, else over several.
-    A sample's place in the batch says nothing about its group.
+    A sample's position in the batch says nothing about its group.
 
     Each epoch is a function of (seed, epoch): the same on every machine and with any number of workers.
-    With several processes, their batches together are one balanced batch, no two draw the same sample
-    before a group is used up, and each has its part of every group to within one sample.
+    With several processes, their batches together are one balanced batch, no two draw the same sample before
+    all samples of its group are drawn, and each has its part of every group to within one sample.
 
     Source: section 4.3 of Lee et al. (2025), and Fig. S2 for `balance`; Tijdeman (1980) for the quotas;
     Liu et al. (2021), "Just train twice", is a use of `weights`.
@@ -36,7 +36,7 @@ class GroupBatchSampler(GroupSampler[list[int]]):
             shares stay. A cycle is as many draws as the group has samples (or subjects). After 1, 2, 4, 8 ...
             cycles each sample was drawn its share, rounded down or up; after c cycles it is off by less than
             log2(c) + 1 draws (this starts again as above).
-        replacement: draw independently each time, as the paper does, and not every sample before any again.
+        replacement: draw independently each time, as the paper does, in place of cycles of all samples.
         num_batches: batches of an epoch; by default enough to draw as many samples as are known.
         seed: 0 or more.
         num_replicas: number of processes; by default that of torch.distributed, or 1.

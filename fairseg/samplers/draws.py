@@ -1,7 +1,7 @@
-"""Which sample of a group comes next: every sample once before any comes again.
+"""The next sample of a group: every sample is drawn once before any is drawn again.
 
 A group's samples are drawn in cycles; each cycle is a new order. Cycle c of a group is a function of (seed,
-the name of the shuffle, group, c) alone, so any position can be reached without walking there.
+the name of the shuffle, group, c) alone, so any position can be reached directly.
 With subjects, a cycle draws every subject once, and a subject gives its samples in such cycles of its own.
 """
 
@@ -19,7 +19,7 @@ _CHUNK = 1 << 20  # samples sorted at once, to save memory
 
 
 def generator(seed: int, *key: int) -> np.random.Generator:
-    """Return a random generator of its own for each seed and key."""
+    """Return a different random generator for each seed and key."""
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=key)))
 
 
@@ -27,7 +27,7 @@ def generator(seed: int, *key: int) -> np.random.Generator:
 class Members:
     """The samples of each group, and of each subject in it.
 
-    A subject whose samples fall into several groups counts in each of them as one of its own.
+    A subject whose samples are in several groups counts as a different subject in each.
 
     Attributes:
         ids: ids of the groups that have samples, increasing, int64 (G,).
@@ -48,14 +48,14 @@ class Members:
         counts = _count(groups)
         ids = np.flatnonzero(counts)
         start = np.concatenate(([0], np.cumsum(counts[ids])))
-        small = np.int32 if groups.size <= np.iinfo(np.int32).max else np.int64
-        samples, edges = _sort(groups, ids, start, small), [np.zeros(1, dtype=np.int64)]
+        dtype = np.int32 if groups.size <= np.iinfo(np.int32).max else np.int64
+        samples, edges = _sort(groups, ids, start, dtype), [np.zeros(1, dtype=np.int64)]
         if subjects is None:
             return cls(ids, samples, start, None)
         for begin, end in pairwise(start.tolist()):
-            mine = samples[begin:end]
-            mine[:] = mine[np.argsort(subjects[mine], kind="stable")]
-            edges.append(begin + 1 + np.flatnonzero(np.diff(subjects[mine])))
+            members = samples[begin:end]
+            members[:] = members[np.argsort(subjects[members], kind="stable")]
+            edges.append(begin + 1 + np.flatnonzero(np.diff(subjects[members])))
             edges.append(np.array([end]))
         return cls(ids, samples, start, np.concatenate(edges))
 
@@ -90,10 +90,10 @@ def _count(groups: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
 def _sort(
     groups: npt.NDArray[np.integer], ids: npt.NDArray[np.int64], start: npt.NDArray[np.int64], small: type
 ) -> Indices:
-    """Return the samples in the order of their groups, without ever holding more than a chunk beside."""
+    """Return the samples in the order of their groups; besides, no more than a chunk is in memory."""
     samples: Indices = np.empty(int(start[-1]), dtype=small)
     position = np.zeros(int(ids[-1]) + 2, dtype=np.uint16 if ids.size < 2**16 else np.int64)
-    position[ids + 1] = np.arange(1, ids.size + 1)  # the first, for -1, is that of unknown samples: 0
+    position[ids + 1] = np.arange(1, ids.size + 1)  # position 0, for id -1, is that of unknown samples
     free = start[:-1].copy()
     for begin in range(0, groups.size, _CHUNK):
         chunk = position[groups[begin : begin + _CHUNK] + 1]
@@ -107,11 +107,11 @@ def _sort(
 
 
 class Draws:
-    """An endless stream of samples for each group, which can be entered anywhere."""
+    """An endless stream of samples for each group, with access to any position."""
 
     def __init__(self, members: Members, seed: int) -> None:
         self.members, self._seed = members, seed
-        self._kept: dict[int, tuple[tuple[Shuffle, int], Indices]] = {}  # the last cycles of each group
+        self._cached: dict[int, tuple[tuple[Shuffle, int], Indices]] = {}  # the last cycles of each group
 
     def take(self, shuffle: Shuffle, group: int, start: int, number: int) -> Indices:
         """Return `number` samples of a group from position `start` of one of its shuffled streams."""
@@ -119,36 +119,36 @@ class Draws:
         while number > 0:
             units, cycles = self._cycles(group)
             size = units * cycles
-            drawn = self._drawn(shuffle, group, start // size)
-            part = drawn[start % size : start % size + number]
+            cycle = self._draw(shuffle, group, start // size)
+            part = cycle[start % size : start % size + number]
             parts.append(part.copy() if number > part.size else part)
             start, number = start + part.size, number - part.size
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _cycles(self, group: int) -> tuple[int, int]:
-        """Return what a group draws in a cycle, samples or subjects, and how many cycles are made at once."""
+        """Return the samples or subjects in a cycle of a group, and how many cycles are made at once."""
         units, samples = self.members.units(group), int(self.members.counts[group])
         return units, max(-(-_AT_ONCE // units), -(-samples // (2 * units)))
 
-    def _drawn(self, shuffle: Shuffle, group: int, number: int) -> Indices:
-        kept = self._kept.get(group)
-        if kept is not None and kept[0] == (shuffle, number):
-            return kept[1]
-        del kept
-        self._kept.pop(group, None)  # before the next is made: two of them would cost twice the memory
+    def _draw(self, shuffle: Shuffle, group: int, number: int) -> Indices:
+        cached = self._cached.get(group)
+        if cached is not None and cached[0] == (shuffle, number):
+            return cached[1]
+        del cached
+        self._cached.pop(group, None)  # before the next is made: two of them would cost twice the memory
         members = self.members
         _, cycles = self._cycles(group)
         random = generator(self._seed, 0, *shuffle, group, number)
         if members.subject_start is None:
-            drawn = np.tile(members.samples[members.of_group(group)], (cycles, 1))
+            cycles_drawn = np.tile(members.samples[members.of_group(group)], (cycles, 1))
         else:
-            drawn = self._of_subjects(shuffle, group, number * cycles, cycles)
+            cycles_drawn = self._of_subjects(shuffle, group, number * cycles, cycles)
         if cycles == 1:
-            random.shuffle(drawn[0])
+            random.shuffle(cycles_drawn[0])
         else:
-            random.permuted(drawn, axis=1, out=drawn)
-        self._kept[group] = (shuffle, number), drawn.ravel()
-        return self._kept[group][1]
+            random.permuted(cycles_drawn, axis=1, out=cycles_drawn)
+        self._cached[group] = (shuffle, number), cycles_drawn.ravel()
+        return self._cached[group][1]
 
     def _of_subjects(self, shuffle: Shuffle, group: int, cycle: int, cycles: int) -> Indices:
         """Return the sample that each subject gives in each of some cycles, (cycles, subjects).

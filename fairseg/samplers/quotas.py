@@ -1,11 +1,11 @@
 """How many samples of each group go into each batch: exact integers, carried over from batch to batch.
 
-The shares of the groups are rarely whole numbers of samples. The remainder that a batch can't give is carried
-over, and a later batch gives it before it reaches one sample. This is the chairman assignment problem
-(Tijdeman, Discrete Mathematics 32, 1980): after any number of batches every group has its share rounded down
-or up, whatever the shares and the batch size. Largest remainders alone don't keep that promise; the rule
-below, earliest deadline first, does. Deadlines are batches, and groups with the same deadline are served in
-random order, so that different groups meet in each batch.
+The shares of the groups are rarely whole numbers of samples. The remainder of a batch is carried over, and a
+later batch draws it before it reaches one sample. This is the chairman assignment problem (Tijdeman, Discrete
+Mathematics 32, 1980): after any number of batches every group has its share rounded down or up, whatever the
+shares and the batch size. Largest remainders alone don't guarantee that; the rule below, earliest deadline
+first, does. Deadlines are batches, and groups with the same deadline are served in random order, so that
+different groups meet in each batch.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-# Exact integers: of NumPy while they fit, of Python beyond.
+# Exact integers: of NumPy while they fit, else of Python.
 Remainders = npt.NDArray[Any]
 
 
@@ -46,7 +46,7 @@ class Quotas:
     """Divides batches of a fixed size among groups with given weights.
 
     The remainder of a group that has had x of T samples is `weight * T - total * x`. It stays between minus
-    and plus `total`, which stands for one sample. Remainders are the whole state.
+    and plus `total`, which is one sample. Remainders are the whole state.
 
     >>> quotas = Quotas([1, 1, 1], batch_size=4)
     >>> quotas.divide(quotas.no_remainders(), num_batches=3)[0]
@@ -83,12 +83,12 @@ class Quotas:
             remainder += self._due
             whole = np.maximum(remainder // self.total, 0)  # can't wait: the remainder would reach one sample
             remainder -= whole * self.total
-            if left := self.batch_size - int(whole.sum()):
-                # A group that has no more than its share yet may be served early. Its deadline is the batch
+            if slots := self.batch_size - int(whole.sum()):
+                # A group that does not have its share yet may be served early. Its deadline is the batch
                 # after which its remainder would reach one sample; the earliest deadline comes first.
                 early = first_to_last[remainder[first_to_last] > 0]
                 deadline = (self.total - remainder[early] - 1) // self._due[early]
-                served = early[np.argsort(deadline, kind="stable")[:left]]
+                served = early[np.argsort(deadline, kind="stable")[:slots]]
                 whole[served] += 1
                 remainder[served] -= self.total
             quota[:] = whole

@@ -1,4 +1,4 @@
-"""What both samplers are: epochs, a position in them, and how the position is saved and restored."""
+"""The base of both samplers: epochs, a position in them, and how it is saved and restored."""
 
 import logging
 import sys
@@ -21,11 +21,11 @@ logger = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
 _MOST_GROUPS = 1 << 20
-_VERSION = 2  # of the order in which groups meet; a state goes on in the order in which it began
+_VERSION = 2  # of the order in which groups meet; a state continues in the order in which it began
 
 
 class GroupSampler(ABC, Generic[Item]):
-    """Epochs of items from a stream of balanced batches; see the two samplers that are made of it.
+    """Epochs of items from a stream of balanced batches: the base of the two samplers.
 
     Attributes:
         epoch: the epoch that is being iterated, or that comes next if none is.
@@ -56,7 +56,7 @@ class GroupSampler(ABC, Generic[Item]):
         self.balance = _check_balance(balance)
         self.seed = check_count(seed, "seed", least=0)
         self.num_replicas, self.rank = _world(num_replicas, rank)
-        self._asked = num_replicas is None  # for torch.distributed
+        self._follows_torch = num_replicas is None  # takes the processes of torch.distributed
         members = Members.of(ids, persons)
         self.counts = np.zeros(int(members.ids[-1]) + 1, dtype=np.int64)
         self.counts[members.ids] = members.counts
@@ -101,15 +101,15 @@ class GroupSampler(ABC, Generic[Item]):
         return self._now().epoch
 
     def __iter__(self) -> Iterator[Item]:
-        """Begin the next epoch, or go on where a loaded state stood, when the first item is asked for.
+        """Begin the next epoch, or continue from a loaded state, when the first item is requested.
 
-        An epoch that was begun and left is not begun again: its draws, and those that a loader fetched
-        ahead, count as made.
+        An epoch that was begun and abandoned does not begin again: its draws, and those that a loader
+        fetched ahead, count as made.
         """
         return _Items(self)
 
     def set_epoch(self, epoch: int) -> None:
-        """Let the next iteration be of this epoch; from its start, or from a loaded position in it."""
+        """Make the next iteration one of this epoch: from its start, or from a loaded position in it."""
         epoch = check_count(epoch, "epoch", least=0)
         if self._items is None and epoch == self._position.epoch:
             return
@@ -119,9 +119,9 @@ class GroupSampler(ABC, Generic[Item]):
     def state_dict(self) -> dict[str, Any]:
         """Return the position in plain numbers: the same on every rank, and safe to save anywhere.
 
-        It counts what was handed out. A `torch.utils.data.DataLoader` with workers asks ahead, so save
-        through `torchdata`'s StatefulDataLoader there, which knows what has arrived, or at the end of
-        an epoch.
+        It counts the items that were requested. A `torch.utils.data.DataLoader` with workers requests items
+        in advance, so save through `torchdata`'s StatefulDataLoader there, which knows which items have
+        arrived, or at the end of an epoch.
         """
         now = self._now()
         block = now.block or self._stream.begin(now.epoch)
@@ -134,9 +134,9 @@ class GroupSampler(ABC, Generic[Item]):
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on, at the next iteration, where `state` was saved; takes no longer for later positions.
+        """Continue, at the next iteration, where `state` was saved; a later position takes no longer.
 
-        Ranks may have changed in number if their batches together are of the size that they had.
+        The number of ranks may have changed if their batches together have the same size.
 
         Raises:
             ValueError: the state is of another cohort, seed, balance or batch size, of a version whose
@@ -152,10 +152,10 @@ class GroupSampler(ABC, Generic[Item]):
         if not isinstance(state, dict) or (missing := [name for name in needed if name not in state]):
             lacks = f"has no {', '.join(missing)}" if isinstance(state, dict) else f"is {state!r}"
             raise ValueError(f"state must be one of state_dict(), this one {lacks}")
-        for name, here in identity.items():
-            if state[name] != here:
+        for name, expected in identity.items():
+            if state[name] != expected:
                 raise ValueError(
-                    f"state is of another sampler: its {name} is {state[name]}, here it is {here}"
+                    f"state is of another sampler: its {name} is {state[name]}, here it is {expected}"
                 )
         step = check_count(state["step"], "step of the state", least=0)
         epoch = check_count(state["epoch"], "epoch of the state", least=0)
@@ -166,7 +166,7 @@ class GroupSampler(ABC, Generic[Item]):
         self._position = _Position(epoch, step, block)
 
     def _identity(self) -> dict[str, Any]:
-        """Return what must be the same for a state to fit."""
+        """Return the values that must be equal for a state to fit."""
         return {
             "sampler": type(self).__name__,
             "global_batch_size": self._stream.batch_size * self.num_replicas,
@@ -182,8 +182,8 @@ class GroupSampler(ABC, Generic[Item]):
         return self._items.position
 
     def _start(self, items: "_Items[Item]") -> "_Position":
-        """Give the position at which an iteration starts, now that it does."""
-        if self._asked and _world(None, None) != (self.num_replicas, self.rank):
+        """Return the position at which an iteration starts, and move on to the next epoch."""
+        if self._follows_torch and _world(None, None) != (self.num_replicas, self.rank):
             raise ValueError(
                 "the sampler was made before torch.distributed was initialised, so every rank would draw the"
                 " same; make it afterwards, or give num_replicas and rank"
@@ -203,8 +203,8 @@ class _Position:
 class _Items(Iterator[Item]):
     """One epoch's items, from the sampler's position on.
 
-    It takes that position when its first item is asked for: loaders call `iter` more often than they use
-    what they get.
+    It takes that position when its first item is requested: loaders call `iter` more often than they use the
+    iterator.
     """
 
     def __init__(self, sampler: GroupSampler[Item]) -> None:
@@ -247,10 +247,10 @@ def _check_balance(balance: object) -> float:
 def _group_ids(groups: Vector) -> tuple[npt.NDArray[np.integer], tuple[str, ...] | None]:
     values, names = read_vector(groups, "groups"), None
     if not isinstance(values, np.ndarray) and len(values):
-        of_names = as_ids(groups)
-        values, names = of_names.ids, of_names.names
-    if unsaid := perhaps_missing(names or ()):
-        logger.warning("%s may mean not known and is a group all the same: give None for it", listed(unsaid))
+        group_ids = as_ids(groups)
+        values, names = group_ids.ids, group_ids.names
+    if odd := perhaps_missing(names or ()):
+        logger.warning("%s may mean not known and is a group all the same: give None for it", listed(odd))
     ids = np.asarray(values)
     if not ids.size:
         raise ValueError("groups must be a vector of ids or names, one a sample, got none")
@@ -272,18 +272,18 @@ def _subject_ids(subjects: Vector, ids: npt.NDArray[np.integer]) -> npt.NDArray[
         )
     if persons.dtype.kind in "iu" and persons.size and persons.min() >= 0 and persons.max() < 2**31:
         return persons  # numbers as they are: nothing to sort
-    known = ids >= 0
-    persons = persons[known]
+    has_group = ids >= 0
+    persons = persons[has_group]
     if persons.dtype.kind in "OUT":
-        # An array of text holds "nan" or "None" where names were missing; nobody is called that.
-        missing = any(is_missing(who) or str(who).strip() in ("nan", "None") for who in persons.tolist())
+        # An array of text holds "nan" or "None" where names were missing.
+        missing = any(is_missing(name) or str(name).strip() in ("nan", "None") for name in persons.tolist())
     else:
         missing = persons.dtype.kind in "fM" and bool(np.isnan(persons).any())
     if missing:
         raise ValueError("subjects must be known for every sample of a known group, got a missing value")
     numbers = np.zeros(ids.shape, dtype=np.int64)
     try:
-        numbers[known] = np.unique(persons, return_inverse=True)[1]
+        numbers[has_group] = np.unique(persons, return_inverse=True)[1]
     except TypeError:
         raise ValueError("subjects must be ids or names of one kind, got several kinds") from None
     return numbers
@@ -293,39 +293,43 @@ def _sample_weights(
     weights: Vector, ids: npt.NDArray[np.integer], names: tuple[str, ...] | None
 ) -> npt.NDArray[np.float64] | None:
     """Return the weights, float64 (N,); `None` if they are the same for all samples of each group."""
-    given = on_cpu(weights)
-    if hasattr(given, "to_numpy"):
-        given = given.to_numpy(dtype=np.float64, na_value=np.nan)
+    values = on_cpu(weights)
+    if hasattr(values, "to_numpy"):
+        values = values.to_numpy(dtype=np.float64, na_value=np.nan)
     try:
-        each = np.array(given, dtype=np.float64)
+        numbers = np.array(values, dtype=np.float64)
     except (TypeError, ValueError):
         raise ValueError(f"weights must be numbers, one a sample, got {brief(weights)}") from None
-    if each.shape != ids.shape:
-        raise ValueError(f"weights must have one number a sample, shape {ids.shape}, got shape {each.shape}")
-    each[ids < 0] = 0.0
-    if not (np.isfinite(each) & (each >= 0)).all():
-        wrong = int(np.argmin(np.isfinite(each) & (each >= 0)))
-        raise ValueError(f"weights must be finite numbers of 0 or more, got {each[wrong]} for sample {wrong}")
+    if numbers.shape != ids.shape:
+        raise ValueError(
+            f"weights must have one number a sample, shape {ids.shape}, got shape {numbers.shape}"
+        )
+    numbers[ids < 0] = 0.0
+    if not (np.isfinite(numbers) & (numbers >= 0)).all():
+        wrong = int(np.argmin(np.isfinite(numbers) & (numbers >= 0)))
+        raise ValueError(
+            f"weights must be finite numbers of 0 or more, got {numbers[wrong]} for sample {wrong}"
+        )
     most = np.zeros(int(ids.max()) + 1)
-    np.maximum.at(most, ids[ids >= 0], each[ids >= 0])
+    np.maximum.at(most, ids[ids >= 0], numbers[ids >= 0])
     for group in np.unique(ids[ids >= 0]).tolist():
         if not most[group]:
-            which = group if names is None else names[group]
+            name = group if names is None else names[group]
             raise ValueError(
-                f"weights must be above 0 for a sample of every group, all of group {which} are 0"
+                f"weights must be above 0 for a sample of every group, all of group {name} are 0"
             )
-    return None if (each[ids >= 0] == most[ids[ids >= 0]]).all() else each
+    return None if (numbers[ids >= 0] == most[ids[ids >= 0]]).all() else numbers
 
 
 def _world(num_replicas: int | None, rank: int | None) -> tuple[int, int]:
     if (num_replicas is None) != (rank is None):
         raise ValueError("num_replicas and rank must be given together, or neither")
     if num_replicas is None:
-        distributed = sys.modules.get("torch.distributed")  # who uses it has imported it
+        distributed = sys.modules.get("torch.distributed")  # imported wherever it is used
         if distributed is not None and distributed.is_available() and distributed.is_initialized():
             return distributed.get_world_size(), distributed.get_rank()
         return 1, 0
-    number, which = check_count(num_replicas, "num_replicas", least=1), check_count(rank, "rank", least=0)
-    if which >= number:
-        raise ValueError(f"rank must be below num_replicas, {number}, got {which}")
-    return number, which
+    number, own_rank = check_count(num_replicas, "num_replicas", least=1), check_count(rank, "rank", least=0)
+    if own_rank >= number:
+        raise ValueError(f"rank must be below num_replicas, {number}, got {own_rank}")
+    return number, own_rank

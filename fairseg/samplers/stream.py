@@ -1,12 +1,12 @@
 """The stream of indices behind the samplers: balanced global batches, divided among the ranks.
 
-Batches are made some at a time. A block is a function of (seed, epoch, its number) and of two vectors
-of the size of the groups: the remainder of each group's share, and how often it was drawn before. Whoever
-keeps these can enter the stream at the block, however far it is.
+Batches are made in blocks. A block is a function of (seed, epoch, its number) and of two vectors with an
+entry for each group: the remainder of its share, and how often it was drawn before. With these the stream can
+start at any block.
 
 Remainders at the end of an epoch are carried into the next: else a group with less than one sample an epoch
-would never be drawn. So that any epoch can be reached without going through all before it, remainders start
-from 0 again every so many epochs, a period.
+would never be drawn. Every so many epochs, a period, they start from 0 again, so that any epoch can be
+reached without going through all before it.
 """
 
 import hashlib
@@ -24,12 +24,12 @@ from fairseg.samplers.quotas import Quotas, Remainders, share_weights
 from fairseg.samplers.weighted import WeightedDraws
 
 _BLOCK = 2048  # indices made at a time, at least
-_PERIOD = 1 << 15  # batches of a period, at most, but one epoch at least
+_PERIOD = 1 << 15  # batches of a period, at most; a period has one epoch at least
 
 
 @dataclass(frozen=True)
 class StreamState:
-    """Where a block begins: its number, the remainder of each group, how often each was drawn."""
+    """The start of a block: its number, the remainder of each group, how often each was drawn."""
 
     block: int
     remainder: Remainders
@@ -37,7 +37,7 @@ class StreamState:
 
 
 class Stream:
-    """Balanced batches without end, of one epoch after the other, as seen by one rank."""
+    """Endless balanced batches, epoch after epoch, as seen by one rank."""
 
     def __init__(
         self,
@@ -65,15 +65,17 @@ class Stream:
         )
         self._sample_weights, self._replacement = weights, replacement
         self._epochs_a_period = max(1, _PERIOD // num_batches)
-        self._known = (0, self._quotas.no_remainders())  # the remainders at the start of some epoch
-        # An epoch that is long enough for a group draws all of it; else the next goes on where it stopped.
-        drawn = [weight * num_batches * self._quotas.batch_size for weight in self.weights]
-        wanted = [int(count) * self._quotas.total for count in members.counts]
-        self._starts_afresh = [in_cycles and had >= all_ for had, all_ in zip(drawn, wanted, strict=True)]
+        self._cached = (0, self._quotas.no_remainders())  # the remainders at the start of some epoch
+        # An epoch that is long enough for a group draws all of it; else the next continues where it stopped.
+        capacity = [weight * num_batches * self._quotas.batch_size for weight in self.weights]
+        needed = [int(count) * self._quotas.total for count in members.counts]
+        self._starts_afresh = [
+            in_cycles and most >= least for most, least in zip(capacity, needed, strict=True)
+        ]
 
     @cached_property
     def fingerprint(self) -> str:
-        """What the stream is made from, but for the seed and the ranks, as a short text."""
+        """The input of the stream, except for the seed and the ranks, as a short text."""
         digest = hashlib.blake2b(repr(self.weights).encode(), digest_size=8)
         members = self.members
         parts = (members.ids, members.start, members.subject_start, members.samples, self._sample_weights)
@@ -87,18 +89,18 @@ class Stream:
 
     def begin(self, epoch: int) -> StreamState:
         """Return the state in which an epoch begins."""
-        later = epoch % self._epochs_a_period
-        known, remainder = self._known
-        if not epoch - later <= known <= epoch:
-            known, remainder = epoch - later, self._quotas.no_remainders()
-        for earlier in range(known, epoch):
+        in_period = epoch % self._epochs_a_period
+        first, remainder = self._cached
+        if not epoch - in_period <= first <= epoch:
+            first, remainder = epoch - in_period, self._quotas.no_remainders()
+        for earlier in range(first, epoch):
             for order in self._orders_of_epoch(earlier):
                 _, remainder = self._quotas.divide(remainder, len(order), order)
-        self._known = epoch, remainder
-        due = later * self.num_batches * self._quotas.batch_size
+        self._cached = epoch, remainder
+        due = in_period * self.num_batches * self._quotas.batch_size
         drawn = [
-            0 if afresh else (weight * due - int(left)) // self._quotas.total
-            for weight, left, afresh in zip(self.weights, remainder, self._starts_afresh, strict=True)
+            0 if afresh else (weight * due - int(rest)) // self._quotas.total
+            for weight, rest, afresh in zip(self.weights, remainder, self._starts_afresh, strict=True)
         ]
         return StreamState(0, remainder, np.array(drawn, dtype=np.int64))
 
@@ -108,7 +110,7 @@ class Stream:
             yield self._order(epoch, block)[: self.num_batches - first]
 
     def _order(self, epoch: int, block: int) -> npt.NDArray[np.intp]:
-        """Return which group comes first where the quotas don't care, in each batch of a block."""
+        """Return the order of groups with the same deadline in each batch of a block."""
         groups = np.tile(np.arange(len(self.weights)), (self.batches_a_block, 1))
         return np.asarray(generator(self.seed, 2, epoch, block).permuted(groups, axis=1))
 
@@ -129,18 +131,18 @@ class Stream:
         number, width = self.batches_a_block, self.batch_size * self.num_replicas
         period = epoch // self._epochs_a_period
         quotas, remainder = self._quotas.divide(state.remainder, number, self._order(epoch, state.block))
-        taken = quotas.sum(axis=0)
+        num_drawn = quotas.sum(axis=0)
         draws = []
-        for group in np.flatnonzero(taken).tolist():
+        for group in np.flatnonzero(num_drawn).tolist():
             shuffle = (0, epoch) if self._starts_afresh[group] else (1, period)
-            draws.append(self._draws.take(shuffle, group, int(state.drawn[group]), int(taken[group])))
-        # Slots lie batch by batch, in each by group; draws lie group by group, in each by batch.
+            draws.append(self._draws.take(shuffle, group, int(state.drawn[group]), int(num_drawn[group])))
+        # Slots are in the order of batches, then groups; draws in the order of groups, then batches.
         group_of_slot = np.repeat(np.tile(np.arange(len(self.weights)), number), quotas.ravel())
         slots = np.empty(number * width, dtype=self.members.samples.dtype)
         slots[np.argsort(group_of_slot, kind="stable")] = np.concatenate(draws)
-        # Divided in turn, each rank gets its part of every group; which rank begins is random.
+        # Ranks take slots in turn, so each gets its part of every group; which rank begins is random.
         of_ranks = slots.reshape(number, self.batch_size, self.num_replicas)
         begins = generator(self.seed, 3, epoch, state.block).integers(self.num_replicas, size=number)
-        mine = of_ranks[np.arange(number), :, (self.rank + begins) % self.num_replicas]
-        shuffled = generator(self.seed, 4, epoch, state.block, self.rank).permuted(mine, axis=1)
-        return shuffled, StreamState(state.block + 1, remainder, state.drawn + taken)
+        own = of_ranks[np.arange(number), :, (self.rank + begins) % self.num_replicas]
+        shuffled = generator(self.seed, 4, epoch, state.block, self.rank).permuted(own, axis=1)
+        return shuffled, StreamState(state.block + 1, remainder, state.drawn + num_drawn)
