@@ -113,6 +113,28 @@ def test_importing_costs_nothing_that_is_not_needed(statement: str, absent: tupl
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.slow
+def test_an_audit_and_a_comparison_of_scores_need_scipys_special_functions_alone(tmp_path: Path) -> None:
+    absent = "scipy.stats", "scipy.signal", "statsmodels"
+    code = f"""
+import sys
+import numpy as np, pandas as pd
+import fairseg
+rng = np.random.default_rng(0)
+scores = pd.DataFrame({{
+    "subject": [f"s{{i}}" for i in range(80)], "sex": ["F", "M"] * 40, "site": ["A"] * 40 + ["B"] * 40,
+    "age": rng.normal(60, 9, 80), "dice": rng.uniform(0.6, 0.95, 80),
+}})
+scores.loc[:3, "dice"] = 0.0
+fairseg.audit(scores, by="sex", also=["site"], adjust=["site", "age"]).save({str(tmp_path)!r} + "/audit")
+better = scores.assign(dice=scores["dice"] ** 0.8)
+fairseg.compare({{"old": scores, "new": better}}, by="sex").save({str(tmp_path)!r} + "/both")
+print([name for name in {absent!r} if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 def test_nothing_travels_in_the_attrs_of_a_table() -> None:
     """`merge`, `concat` and `to_csv` drop them: what matters stands in columns, or in an object beside."""
     for file in PACKAGE.rglob("*.py"):

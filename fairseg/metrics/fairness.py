@@ -10,13 +10,13 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-import scipy  # its parts load when they are touched
 
 from fairseg.cohort.vectors import Vector
 from fairseg.io.sentences import not_among
 from fairseg.metrics.earlier_forms import accepts_num_groups
 from fairseg.metrics.grouped import Floats as Floats  # noqa: PLC0414  (the rooms above take it from here)
 from fairseg.metrics.grouped import GroupedValues, GroupValues, Reference, as_values
+from fairseg.metrics.ranks import rank_sum_p
 
 Statistic = Literal["median", "mean", "iqr"]
 
@@ -339,7 +339,7 @@ def mann_whitney_u(first: Vector, second: Vector) -> float:
     present = [values[~np.isnan(values)] for values in samples]
     if min(values.size for values in present) < 2:
         return float("nan")
-    return float(scipy.stats.mannwhitneyu(*present, alternative="two-sided").pvalue)
+    return rank_sum_p(*present)
 
 
 def _gap(of_groups: GroupValues) -> float:

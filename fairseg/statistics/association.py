@@ -10,7 +10,9 @@ from math import inf, nan, sqrt
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import scipy  # its parts load when they are touched
+
+from fairseg.statistics.means import welch_anova_p, welch_p
+from fairseg.statistics.two_samples import fisher_exact
 
 WELCH_T = "Welch's t-test"
 WELCH_ANOVA = "Welch's ANOVA"
@@ -57,16 +59,27 @@ def count_test(counts: npt.ArrayLike) -> tuple[float, str]:
         return float("nan"), ""
     expected = np.outer(table.sum(axis=1), table.sum(axis=0)) / table.sum()
     if expected.min() >= _FEWEST_EXPECTED:
-        return float(scipy.stats.chi2_contingency(table, correction=False).pvalue), CHI_SQUARED
+        return _chi_squared(table, expected), CHI_SQUARED
     if table.shape == (2, 2):
-        return float(scipy.stats.fisher_exact(table).pvalue), FISHER
+        (one, two), (total_one, total_two) = table[0].tolist(), table.sum(axis=0).tolist()
+        return fisher_exact(one, total_one, two, total_two), FISHER
     return _monte_carlo(table), MONTE_CARLO
 
 
+def _chi_squared(table: npt.NDArray[np.int64], expected: npt.NDArray[np.float64]) -> float:
+    from scipy.special import chdtrc  # noqa: PLC0415  (slow to import)
+
+    freedom = (table.shape[0] - 1) * (table.shape[1] - 1)
+    return float(chdtrc(freedom, ((table - expected) ** 2 / expected).sum()))
+
+
 def _monte_carlo(table: npt.NDArray[np.int64]) -> float:
+    from scipy.special import gammaln  # noqa: PLC0415  (slow to import)
+    from scipy.stats import random_table  # noqa: PLC0415  (slow to import)
+
     # With its margins fixed, a table's probability is a constant over the product of its counts' factorials.
-    rarity = scipy.special.gammaln(np.arange(table.sum() + 1) + 1.0)
-    draw = scipy.stats.random_table(table.sum(axis=1), table.sum(axis=0))
+    rarity = gammaln(np.arange(table.sum() + 1) + 1.0)
+    draw = random_table(table.sum(axis=1), table.sum(axis=0))
     rng = np.random.default_rng(_SEED)
     observed = rarity[table].sum()
     limit = observed - 1e-9 * max(1.0, observed)  # equally probable tables differ by rounding
@@ -80,7 +93,7 @@ def _monte_carlo(table: npt.NDArray[np.int64]) -> float:
 def mean_test(samples: Sequence[npt.NDArray[np.float64]], *, rounding: float = 0.0) -> tuple[float, str]:
     """Test whether groups have the same mean, without assuming that they have the same spread.
 
-    Two groups: Welch's t-test. More: Welch's ANOVA (statsmodels' `anova_oneway(use_var="unequal")`).
+    Two groups: Welch's t-test. More: Welch's ANOVA.
 
     Args:
         samples: the values of each group, without NaN. Groups of fewer than 2 values take no part: they have
@@ -98,12 +111,9 @@ def mean_test(samples: Sequence[npt.NDArray[np.float64]], *, rounding: float = 0
     tested = [np.asarray(values, dtype=np.float64) for values in samples if len(values) > 1]
     spread = [bool(np.ptp(values) > rounding) for values in tested]
     if len(tested) == 2 and any(spread):
-        moments = [moment for part in tested for moment in (part.mean(), part.std(ddof=1), part.size)]
-        return float(scipy.stats.ttest_ind_from_stats(*moments, equal_var=False).pvalue), WELCH_T
+        return welch_p(*tested), WELCH_T
     if len(tested) > 2 and all(spread):
-        from statsmodels.stats.oneway import anova_oneway  # noqa: PLC0415  (takes seconds to import)
-
-        return float(anova_oneway(tested, use_var="unequal").pvalue), WELCH_ANOVA
+        return welch_anova_p(tested), WELCH_ANOVA
     return float("nan"), ""
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fairseg.metrics.fairness import Floats
+from fairseg.metrics.ranks import run_ends
 from fairseg.statistics.location_shift import rounding_step
 from fairseg.statistics.two_samples import EQUAL, log_ways
 
@@ -189,7 +190,7 @@ def placements(dealt: Dealt, cell: SortedScores, first: Who, second: int) -> lis
     index = np.arange(place.shape[1])
     if cell.tied:
         start, stop = cell.first[place], cell.last[place]
-        low, high = _run_ends(start)
+        low, high = run_ends(start)
     else:
         start, stop = place, np.minimum(place + 1, cell.size)
         low, high = np.broadcast_to(index, place.shape), np.broadcast_to(index + 1, place.shape)
@@ -368,15 +369,3 @@ def _variance(squares: Floats, total: Floats, size: Floats) -> Floats:
     """Return variances from sums of squares and sums of `size` values; at least 0 in spite of rounding."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(np.maximum(squares - total**2 / size, 0.0) / (size - 1))
-
-
-def _run_ends(start: npt.NDArray[np.int32]) -> tuple[Integers, Integers]:
-    """Return for each value of sorted rows how many are smaller, and how many are not larger."""
-    index = np.arange(start.shape[1])
-    new = np.ones(start.shape, dtype=bool)
-    new[:, 1:] = start[:, 1:] != start[:, :-1]
-    low = np.maximum.accumulate(np.where(new, index, 0), axis=1)
-    ends = np.ones(start.shape, dtype=bool)
-    ends[:, :-1] = new[:, 1:]
-    last = np.where(ends, index + 1, start.shape[1])
-    return low, np.minimum.accumulate(last[:, ::-1], axis=1)[:, ::-1]

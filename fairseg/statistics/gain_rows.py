@@ -12,9 +12,10 @@ from fairseg.statistics.gain_findings import GainRow, Gap, sign
 from fairseg.statistics.gain_tests import ENDPOINTS, Cohort, Corrected, GainTests, Members
 from fairseg.statistics.limits import Interval
 from fairseg.statistics.location_shift import LocationShift
+from fairseg.statistics.means import welch_limits
 from fairseg.statistics.paired_shares import difference_of, pooled_share_limits
 from fairseg.statistics.row_tests import Limits
-from fairseg.statistics.two_samples import newcombe, signed_rank_limits, welch_limits
+from fairseg.statistics.two_samples import newcombe, signed_rank_limits
 from fairseg.statistics.verdicts import Endpoint
 from fairseg.statistics.within_strata import StratifiedShares, StratifiedShift
 

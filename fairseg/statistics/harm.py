@@ -20,6 +20,7 @@ from fairseg.statistics.findings import Grouping
 from fairseg.statistics.group_facts import OVERALL_WEIGHT
 from fairseg.statistics.judge_options import JudgeOptions
 from fairseg.statistics.row_order import content_order
+from fairseg.statistics.two_samples import hypergeometric
 
 Event = Literal["newly failing", "lost"]
 EVENTS: tuple[Event, Event] = ("newly failing", "lost")
@@ -187,7 +188,7 @@ def _within(
     permutations: int,
     rng: np.random.Generator,
 ) -> list[HarmRow]:
-    from scipy.stats import binom  # noqa: PLC0415  (slow to import)
+    from scipy.special import bdtrc  # noqa: PLC0415  (slow to import)
 
     tests = [
         (place, event, marks) for place in places for event, marks in zip(EVENTS, (newly, lost), strict=True)
@@ -201,7 +202,7 @@ def _within(
     worse = np.rint((_exchanges(len(table), permutations, rng) @ table + discordant) / 2).astype(np.int64)
     p = np.ones(worse.shape)
     for column in np.flatnonzero(discordant):
-        tails = binom.sf(np.arange(-1, discordant[column]), discordant[column], 0.5)
+        tails = bdtrc(np.arange(-1.0, discordant[column]), discordant[column], 0.5)
         p[:, column] = tails[worse[:, column]]
     adjusted = _adjusted(p, np.array([place.weight for place, *_ in tests]))
     return [
@@ -266,9 +267,9 @@ def _between(
 
 def _mcnemar(worse: int, better: int) -> float:
     """Return the one-sided p-value of more worse than better; 0 where nobody is better: it can say little."""
-    from scipy.stats import binom  # noqa: PLC0415  (slow to import)
+    from scipy.special import bdtrc  # noqa: PLC0415  (slow to import)
 
-    return float(binom.sf(worse - 1, worse + better, 0.5)) if better else 0.0
+    return float(bdtrc(worse - 1, worse + better, 0.5)) if better else 0.0
 
 
 def _as_peers_do(worse: int, place: _Place, places: Sequence[_Place], falls: Marks) -> float:
@@ -278,7 +279,7 @@ def _as_peers_do(worse: int, place: _Place, places: Sequence[_Place], falls: Mar
     is that of the rarer way in each, since a model that rescues one, or harms it, changes it one way.
     Corrected for which of them stands out.
     """
-    from scipy.stats import binom  # noqa: PLC0415  (slow to import)
+    from scipy.special import bdtrc  # noqa: PLC0415  (slow to import)
 
     groups = [one for one in places if (one.names[0], one.column) == (place.names[0], place.column)]
     largest = max(groups, key=lambda one: one.here.sum())
@@ -287,7 +288,7 @@ def _as_peers_do(worse: int, place: _Place, places: Sequence[_Place], falls: Mar
         return 0.0
     marks = [falls[peer, place.column] for peer in peers]
     rate = sum(min((one > 0).sum(), (one < 0).sum()) for one in marks) / sum(len(one) for one in marks)
-    return float(min(1.0, (1 + len(peers)) * binom.sf(worse - 1, place.here.sum(), rate)))
+    return float(min(1.0, (1 + len(peers)) * bdtrc(worse - 1, place.here.sum(), rate)))
 
 
 def _deals(number: int, size: int, rng: np.random.Generator) -> Iterator[npt.NDArray[np.int64]]:
@@ -315,10 +316,10 @@ def _adjusted(p: Floats, weights: Floats) -> Floats:
 
 def _fisher(k: Floats, k_others: Floats, n: Floats, n_others: Floats) -> Floats:
     """Return one-sided p-values that the first share is the higher, each distinct table once."""
-    from scipy.stats import hypergeom  # noqa: PLC0415
-
     counts = np.rint(np.stack([k, k_others, n, n_others], axis=1)).astype(np.int64)
     tables, back = np.unique(counts, axis=0, return_inverse=True)
-    worse, worse_others, size, others = tables.T
-    tails = hypergeom.sf(worse - 1, size + others, worse + worse_others, size)
-    return np.asarray(tails[back.ravel()], dtype=np.float64)
+    tails = []
+    for worse, worse_others, size, others in tables.tolist():
+        least, chances = hypergeometric(size, others, worse + worse_others)
+        tails.append(min(1.0, float(chances[worse - least :].sum())))
+    return np.array(tails)[back.ravel()]

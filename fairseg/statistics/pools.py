@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fairseg.metrics.fairness import Floats
+from fairseg.metrics.ranks import mid_ranks
 from fairseg.statistics.batches import Placements, pooled_p
 from fairseg.statistics.two_samples import shares_below
 
@@ -99,8 +100,7 @@ class Pools:
         self, shift: float, n_first: float, n_second: float, direction: Direction, alpha: float
     ) -> float:
         """Return the power by the noncentral t distribution with the pools' effect and variances."""
-        from scipy.special import ndtr, stdtrit  # noqa: PLC0415
-        from scipy.stats import nct  # noqa: PLC0415
+        from scipy.special import ndtr, stdtrit  # noqa: PLC0415  (slow to import)
 
         excess, terms = self.effect(shift, n_first, n_second, direction)
         n_better, n_worse = (n_first, n_second) if direction == "second worse" else (n_second, n_first)
@@ -110,6 +110,8 @@ class Pools:
         effect, critical = excess / se, float(stdtrit(df, 1 - alpha / 2))
         if df > 200 or effect > 30:  # there the normal distribution is as good, and nct may not converge
             return float(ndtr(effect - critical))
+        from scipy.stats import nct  # noqa: PLC0415  (slow to import)
+
         return float(nct.sf(critical, df, effect))
 
     def power(
@@ -121,7 +123,6 @@ class Pools:
         """
         if min(n_first, n_second) >= _FORMULA:
             return self.formula_power(shift, n_first, n_second, direction, alpha)
-        from scipy.stats import rankdata  # noqa: PLC0415
 
         better, worse = self.shifted(shift, direction)
         n_better, n_worse = (n_first, n_second) if direction == "second worse" else (n_second, n_first)
@@ -131,9 +132,9 @@ class Pools:
             batch = min(left, max(1, 1_000_000 // (n_better + n_worse)))
             x = better[rng.integers(0, better.size, (batch, n_better))]
             y = worse[rng.integers(0, worse.size, (batch, n_worse))]
-            ranks = rankdata(np.concatenate([x, y], axis=1), axis=1)
-            above = (ranks[:, :n_better] - rankdata(x, axis=1)) / n_worse
-            below = (ranks[:, n_better:] - rankdata(y, axis=1)) / n_better
+            ranks = mid_ranks(np.concatenate([x, y], axis=1))
+            above = (ranks[:, :n_better] - mid_ranks(x)) / n_worse
+            below = (ranks[:, n_better:] - mid_ranks(y)) / n_better
             effect, *variances = above.mean(axis=1), above.var(axis=1, ddof=1), below.var(axis=1, ddof=1)
             sizes = (np.full(batch, float(size)) for size in (n_better, n_worse))
             p = pooled_p([Placements(effect, *variances, *sizes)])

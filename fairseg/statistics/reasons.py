@@ -12,9 +12,10 @@ from fairseg.metrics.fairness import mann_whitney_u
 from fairseg.statistics.findings import ALL_OTHERS, Finding, GroupFacts, Grouping, Reason, ReasonKind
 from fairseg.statistics.group_facts import StructureScores
 from fairseg.statistics.judge_options import JudgeOptions
+from fairseg.statistics.means import welch_limits
 from fairseg.statistics.page_level import Line, Members
 from fairseg.statistics.row_tests import observe
-from fairseg.statistics.two_samples import brunner_munzel, fisher_exact, welch_limits
+from fairseg.statistics.two_samples import brunner_munzel, fisher_exact
 from fairseg.statistics.verdicts import Endpoint, Verdict
 
 _LEAST_IN_TAIL = 5  # subjects of each group

@@ -11,9 +11,9 @@ from fairseg.statistics.batches import Integers
 from fairseg.statistics.differences import differences
 from fairseg.statistics.findings import ALL_OTHERS, Comparison, Finding, Grouping, PageJudgement, ReasonKind
 from fairseg.statistics.limits import Draws, Interval
+from fairseg.statistics.means import welch_limits
 from fairseg.statistics.page import judge_page
 from fairseg.statistics.page_level import members
-from fairseg.statistics.two_samples import welch_limits
 from fairseg.statistics.verdicts import Verdict
 
 _TRIMMED = 0.2  # of each end, as Yuen (1974) did

@@ -3,17 +3,19 @@
 from typing import Any
 
 import numpy as np
-import scipy  # its parts load when they are touched
 
 from fairseg.cohort.vectors import Vector
 from fairseg.metrics.earlier_forms import accepts_num_groups
 from fairseg.metrics.fairness import fairness_gap, mann_whitney_u
 from fairseg.metrics.grouped import Floats, GroupedValues, Reference, as_values
+from fairseg.metrics.ranks import mid_ranks, tie_sum
 from fairseg.statistics.differences import pairs_of
+from fairseg.statistics.two_samples import signed_rank_cdf
 
 _LEAST = 2  # values a group, below which no evidence is to be had
 _CHUNK = 2_000_000  # numbers permuted at once
 _MOST_SIGNED = 13  # pairs whose signs are all tried, as SciPy does where values are tied, at length
+_MOST_EXACT = 50  # pairs without ties, up to which SciPy's signed-rank test is exact
 
 
 @accepts_num_groups()
@@ -37,9 +39,16 @@ def kruskal_wallis(values: Vector, groups: Vector) -> float:
     parts = [part for part in GroupedValues.of(values, groups).parts if part.size >= _LEAST]
     if len(parts) < 2:
         return float("nan")
-    if np.ptp(np.concatenate(parts)) == 0:
+    pooled = np.concatenate(parts)
+    if np.ptp(pooled) == 0:
         return 1.0
-    return float(scipy.stats.kruskal(*parts).pvalue)
+    from scipy.special import chdtrc  # noqa: PLC0415  (slow to import)
+
+    total = pooled.size
+    of_groups = np.split(mid_ranks(pooled), np.cumsum([part.size for part in parts])[:-1])
+    squares = sum(float(ranks.sum()) ** 2 / ranks.size for ranks in of_groups)
+    h = 12.0 / (total * (total + 1)) * squares - 3 * (total + 1)
+    return float(chdtrc(len(parts) - 1, h / (1 - tie_sum(pooled) / (total**3 - total))))
 
 
 @accepts_num_groups()
@@ -97,14 +106,30 @@ def wilcoxon_signed_rank(first: Vector, second: Vector) -> float:
         return float("nan")
     if not change.any():
         return 1.0
-    if change.size > _MOST_SIGNED:
-        return float(scipy.stats.wilcoxon(change).pvalue)
-    return _signed_rank_p(change[change != 0])
+    differing = change[change != 0]
+    if change.size <= _MOST_SIGNED:
+        return _signed_rank_p(differing)
+    return _large_signed_rank_p(differing, exact=change.size <= _MOST_EXACT and bool(change.all()))
+
+
+def _large_signed_rank_p(change: Floats, *, exact: bool) -> float:
+    """Return the p-value by the distribution of untied ranks, or by the normal one where some are tied."""
+    from scipy.special import ndtr  # noqa: PLC0415  (slow to import)
+
+    sizes, n = np.abs(change), change.size
+    ranks, ties = mid_ranks(sizes), tie_sum(sizes)
+    total = n * (n + 1) / 2
+    risen = float(ranks[change > 0].sum())
+    smaller = min(risen, total - risen)
+    if exact and not ties:
+        return min(1.0, 2 * float(signed_rank_cdf(n)[round(smaller)]))
+    spread = ((n * (n + 1) * (2 * n + 1) - ties / 2) / 24) ** 0.5
+    return float(2 * ndtr((smaller - total / 2) / spread))
 
 
 def _signed_rank_p(change: Floats) -> float:
     """Return the exact p-value over all signs that the changes could have had, ties or not."""
-    ranks = scipy.stats.rankdata(np.abs(change))
+    ranks = mid_ranks(np.abs(change))
     signs = np.arange(2**change.size)[:, None] >> np.arange(change.size) & 1
     sums = signs @ ranks  # whole or half numbers, so exact
     observed = ranks[change > 0].sum()
@@ -180,12 +205,19 @@ def benjamini_hochberg(p_values: Vector) -> Floats:
     Benjamini and Hochberg (1995): for the many labels and attributes of a report, where a few false alarms
     among many findings can be borne.
 
+    Raises:
+        ValueError: a p-value is not from 0 to 1.
+
     >>> benjamini_hochberg([0.01, 0.04, float("nan"), 0.03])
     array([0.03, 0.04,  nan, 0.04])
     """
     given = as_values(p_values, "p_values")
     known = ~np.isnan(given)
     corrected = np.full(given.shape, np.nan)
-    if known.any():
-        corrected[known] = scipy.stats.false_discovery_control(given[known])
+    p = given[known]
+    if ((p < 0) | (p > 1)).any():
+        raise ValueError(f"p_values must be from 0 to 1, got {p.min():g} to {p.max():g}")
+    order = np.argsort(p)[::-1]
+    raised = p[order] * p.size / np.arange(p.size, 0, -1)
+    corrected[np.flatnonzero(known)[order]] = np.minimum(1.0, np.minimum.accumulate(raised))
     return corrected

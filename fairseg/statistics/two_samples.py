@@ -1,4 +1,4 @@
-"""Tests of two groups, and limits of differences of means and shares, of medians and of centres.
+"""Tests of two groups, and limits of differences of shares, of medians and of centres.
 
 The typical case: Brunner and Munzel (2000) test the relative effect P(X > Y) + P(X = Y) / 2 against a half.
 Unlike Mann-Whitney's, the test keeps its level where the groups spread unequally; `location_shift` has the
@@ -6,7 +6,6 @@ estimate and the limits that belong to it. Shares: Fisher's exact test and Newco
 limits. `fairseg.statistics.page` corrects these tests over a whole page.
 """
 
-import warnings
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -54,36 +53,6 @@ def brunner_munzel(first: npt.ArrayLike, second: npt.ArrayLike) -> BrunnerMunzel
     return tested(ordered_values("first", first), ordered_values("second", second))
 
 
-def welch_limits(
-    first: npt.ArrayLike, second: npt.ArrayLike, level: float = 0.95, trimmed: float = 0.0
-) -> Interval:
-    """Return the difference of two means, first - second, with Welch's limits, or Yuen's of trimmed means.
-
-    Args:
-        first: one value a subject, (N,), at least 2; NaN is left out.
-        second: the same for the other group.
-        level: of the limits, two-sided.
-        trimmed: share of the values that is left out at each end.
-
-    Raises:
-        ValueError: a group has fewer than 2 values, or level is not between 0 and 1.
-
-    >>> [round(value, 3) for value in welch_limits([0.95, 0.93, 0.91, 0.90], [0.92, 0.89, 0.88, 0.87])]
-    [0.033, -0.005, 0.07]
-    """
-    from scipy.stats import trim_mean, ttest_ind  # noqa: PLC0415  (slow to import)
-
-    check_level(level)
-    parts = ordered_values("first", first), ordered_values("second", second)
-    estimate = float(np.subtract(*(trim_mean(part, trimmed) for part in parts)))
-    if not any(np.ptp(part) for part in parts):
-        return Interval(estimate, estimate, estimate)
-    with warnings.catch_warnings():  # of a group whose scores are equal but for rounding
-        warnings.filterwarnings("ignore", "Precision loss", RuntimeWarning)
-        low, high = ttest_ind(*parts, equal_var=False, trim=trimmed).confidence_interval(level)
-    return Interval(estimate, float(low), float(high))
-
-
 def signed_rank_limits(values: npt.ArrayLike, level: float = 0.95) -> Interval:
     """Estimate the centre of one sample, such as of the gains of a group's subjects.
 
@@ -108,7 +77,7 @@ def signed_rank_limits(values: npt.ArrayLike, level: float = 0.95) -> Interval:
         return Interval(np.nan, np.nan, np.nan)
     tail = (1.0 - level) / 2
     if n <= _EXACT_UP_TO:
-        rank = int(np.searchsorted(_signed_rank_cdf(n), tail * (1 + 1e-12), "right")) - 1
+        rank = int(np.searchsorted(signed_rank_cdf(n), tail * (1 + 1e-12), "right")) - 1
     else:
         spread = np.sqrt(n * (n + 1) * (2 * n + 1) / 24.0)
         rank = int(np.floor(means / 2 + float(ndtri(tail)) * spread - 0.5))
@@ -326,7 +295,7 @@ def _wilson(count: npt.NDArray[Any], total: float, z: float | Floats) -> tuple[F
 
 
 @lru_cache(maxsize=128)
-def _signed_rank_cdf(size: int) -> Floats:
+def signed_rank_cdf(size: int) -> Floats:
     """Return the probability of a sum of signed ranks of at most 0, 1, 2, ... among `size` values."""
     chances = np.zeros(size * (size + 1) // 2 + 1)
     chances[0] = 1.0

@@ -62,6 +62,18 @@ def test_the_expected_counts_choose_the_test_not_the_observed_ones() -> None:
     assert count_test([[50, 50], [4, 5]])[1] == FISHER  # expected 4.46
 
 
+@pytest.mark.parametrize("most", [6, 40, 300])
+def test_many_tables_have_scipys_p_values(most: int) -> None:
+    rng = np.random.default_rng(most)
+    for _ in range(500):
+        table = rng.integers(0, most, (2, 2))
+        p, test = count_test(table)
+        if test == FISHER:
+            assert p == pytest.approx(stats.fisher_exact(table).pvalue, rel=1e-12)
+        elif test == CHI_SQUARED:
+            assert p == pytest.approx(stats.chi2_contingency(table, correction=False).pvalue, rel=1e-12)
+
+
 @pytest.mark.parametrize(
     "counts", [[[3, 1], [0, 2], [1, 4]], [[2, 2, 1], [0, 3, 1]], [[4, 0, 0], [0, 4, 0], [1, 1, 2]]]
 )

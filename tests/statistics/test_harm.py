@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from fairseg.statistics.findings import Grouping
-from fairseg.statistics.harm import BETWEEN_SHARE, WITHIN_SHARE, HarmRow, harm_rows, net_events
+from fairseg.statistics.harm import BETWEEN_SHARE, WITHIN_SHARE, HarmRow, _fisher, harm_rows, net_events
 from fairseg.statistics.judge_options import JudgeOptions
 
 OPTIONS = JudgeOptions(permutations=499)
@@ -47,6 +47,13 @@ def test_p_values_are_those_of_the_exact_tests() -> None:
     assert within.allowed == pytest.approx(0.05 * WITHIN_SHARE)
     assert between.allowed == pytest.approx(0.05 * BETWEEN_SHARE)
     assert WITHIN_SHARE + BETWEEN_SHARE <= 1
+
+
+def test_many_tables_have_scipys_one_sided_p() -> None:
+    n, others = np.random.default_rng(0).integers(1, 60, (2, 2000))
+    k, k_others = (np.random.default_rng(1).random((2, 2000)) * [n + 1, others + 1]).astype(int)
+    expected = stats.hypergeom.sf(k - 1, n + others, k + k_others, n)
+    np.testing.assert_allclose(_fisher(k, k_others, n, others), expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("rescued", [0, 40])

@@ -198,3 +198,25 @@ def test_large_groups_need_no_list_of_pairs() -> None:
     shift = hodges_lehmann(one, two)
     assert shift.estimate == pytest.approx(0.3, abs=0.03)
     assert shift.low < 0.3 < shift.high
+
+
+@pytest.mark.parametrize("decimals", [0, 1, 9])
+def test_many_samples_have_scipys_p_values(decimals: int) -> None:
+    rng = np.random.default_rng(decimals)
+    for _ in range(400):
+        sizes = rng.integers(2, 25, rng.integers(2, 6))
+        parts = [rng.normal(rng.normal(), 1, size).round(decimals) for size in sizes]
+        pooled, groups = np.concatenate(parts), np.repeat(np.arange(sizes.size), sizes)
+        if np.ptp(pooled):
+            expected = stats.kruskal(*parts).pvalue
+            assert kruskal_wallis(pooled, groups) == pytest.approx(expected, rel=1e-12)
+        change = rng.normal(0.2, 1, rng.integers(14, 90)).round(decimals)
+        expected = stats.wilcoxon(change).pvalue
+        assert wilcoxon_signed_rank(change, np.zeros(change.size)) == pytest.approx(expected, rel=1e-12)
+        p = rng.random(rng.integers(1, 30)).round(decimals)
+        np.testing.assert_allclose(benjamini_hochberg(p), stats.false_discovery_control(p), rtol=1e-12)
+
+
+def test_a_p_value_above_one_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"p_values must be from 0 to 1, got 0\.5 to 1\.5"):
+        benjamini_hochberg([0.5, NAN, 1.5])
