@@ -115,7 +115,7 @@ def test_importing_costs_nothing_that_is_not_needed(statement: str, absent: tupl
 
 @pytest.mark.slow
 def test_an_audit_and_a_comparison_of_scores_need_scipys_special_functions_alone(tmp_path: Path) -> None:
-    absent = "scipy.stats", "scipy.signal", "statsmodels"
+    absent = "scipy.stats", "scipy.optimize", "scipy.signal", "statsmodels"
     code = f"""
 import sys
 import numpy as np, pandas as pd

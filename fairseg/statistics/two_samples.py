@@ -21,6 +21,9 @@ _MOST_DOUBLINGS = 60.0  # of subjects, that could still settle something
 _EXACT_UP_TO = 100  # values, above which signed ranks are normal to the third decimal
 
 
+Moments = tuple[Any, Any, Any]  # effect, standard error, degrees of freedom: numbers, or arrays of one shape
+
+
 class BrunnerMunzel(NamedTuple):
     """The test of two groups: effect P(first > second) + P(equal) / 2, its standard error, df, and p."""
 
@@ -325,34 +328,37 @@ def shares_below(points: Floats, ordered: Floats) -> Floats:
 class Spread(NamedTuple):
     """Placements within the other group: their mean, the sum of squares around it, and how many."""
 
-    mean: float
-    squares: float
+    mean: Any
+    squares: Any
     size: int
 
     @classmethod
     def of(cls, placements: Floats, subjects: Floats | None = None) -> "Spread":
-        """Sum up placements, each of one subject or of so many."""
+        """Sum up placements, (..., N), each of one subject or, (N,), of so many."""
         if subjects is None:
-            mean = float(placements.sum()) / placements.size
-            apart = placements - mean
-            return cls(mean, float(apart @ apart), placements.size)
+            size = placements.shape[-1]
+            mean = placements.sum(axis=-1) / size
+            away = placements - mean[..., None]
+            squares = away @ away if away.ndim == 1 else (away[..., None, :] @ away[..., None])[..., 0, 0]
+            return cls(mean, squares, size)
         size = int(subjects.sum())
         mean = float(subjects @ placements) / size
         return cls(mean, float(subjects @ (placements - mean) ** 2), size)
 
 
-def moments_of(first: Floats, second: Floats) -> tuple[float, float, float]:
+def moments_of(first: Floats, second: Floats) -> Moments:
     """Return effect, standard error and df from each subject's placement within the other group."""
     return pooled_moments(Spread.of(first), Spread.of(second))
 
 
-def pooled_moments(first: Spread, second: Spread) -> tuple[float, float, float]:
+def pooled_moments(first: Spread, second: Spread) -> Moments:
     """Return effect, standard error and df from how both groups' placements spread."""
     effect, n, m = first.mean, first.size, second.size
     one, two = first.squares / (n * (n - 1)), second.squares / (m * (m - 1))
     total = one + two
-    df = total**2 / max(one**2 / (n - 1) + two**2 / (m - 1), 1e-300) if total > 0 else n + m - 2.0
-    return effect, max(total**0.5, 0.5 / (n * m)), max(df, 1.0)
+    df = total**2 / np.maximum(one**2 / (n - 1) + two**2 / (m - 1), 1e-300)
+    df = np.where(total > 0, np.maximum(df, 1.0), n + m - 2.0)
+    return effect, np.maximum(np.sqrt(total), 0.5 / (n * m)), df
 
 
 def tested(x: Floats, y: Floats) -> BrunnerMunzel:
@@ -364,7 +370,7 @@ def tested(x: Floats, y: Floats) -> BrunnerMunzel:
         first = first._replace(squares=_squares_of_both(x, y))
     if y[0] == y[-1] and x[0] < x[-1] and y[0] in x:
         second = second._replace(squares=_squares_of_both(y, x))
-    effect, se, df = pooled_moments(first, second)
+    effect, se, df = map(float, pooled_moments(first, second))
     return BrunnerMunzel(effect, se, df, float(2 * stdtr(df, -abs(effect - 0.5) / se)))
 
 

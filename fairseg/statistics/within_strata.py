@@ -17,25 +17,24 @@ import numpy.typing as npt
 from fairseg.metrics.fairness import Floats
 from fairseg.statistics.batches import allocation_factor
 from fairseg.statistics.limits import Interval
-from fairseg.statistics.location_shift import (
-    LocationShift,
-    Moments,
-    invert,
-    middle_shift,
-    one_directional,
-    times_to_settle,
-)
+from fairseg.statistics.location_shift import LocationShift
 from fairseg.statistics.permutation import stratified_fisher
-from fairseg.statistics.two_samples import BrunnerMunzel, newcombe_at, newcombe_level, times_to_settle_shares
+from fairseg.statistics.shift_limits import Shift, one_directional
+from fairseg.statistics.two_samples import (
+    BrunnerMunzel,
+    Moments,
+    newcombe_at,
+    newcombe_level,
+    times_to_settle_shares,
+)
 
 
-class StratifiedShift:
+class StratifiedShift(Shift):
     """The shift between two groups that strata have in common.
 
     Attributes:
         test: of Brunner and Munzel, pooled over strata.
         p: of no shift, as `LocationShift.p`.
-        ends: the smallest and the largest shift that could be asked for.
     """
 
     def __init__(self, strata: Sequence[tuple[npt.ArrayLike, npt.ArrayLike]]) -> None:
@@ -49,27 +48,23 @@ class StratifiedShift:
         self._weights = weights / weights.sum()
         self._chance = self._weights * allocation_factor(n, m) / weights.sum()
         self._within = float(0.25 * (self._weights / (n * m)).min())  # less than any change of the effect
+        self.pairs = sum(shift.pairs for shift in self._shifts)
+        self.exact = all(shift.exact for shift in self._shifts)
+        self.smooth = all(shift.smooth for shift in self._shifts)
         ends = np.array([shift.ends for shift in self._shifts])
         self.ends = float(ends[:, 0].min()), float(ends[:, 1].max())
-        effect, se, df = self._pooled([shift.test[:3] for shift in self._shifts])
+        effect, se, df = map(float, self._pooled([shift.test[:3] for shift in self._shifts]))
         self.test = BrunnerMunzel(effect, se, df, float(2 * stdtr(df, -abs(effect - 0.5) / se)))
         sign = 1 if effect > 0.5 else -1
         beside = self._pooled([shift.beside_zero(sign) for shift in self._shifts])
         self.p = max(self.test.p, one_directional(beside, sign))
 
     @cached_property
-    def estimate(self) -> float:
+    def estimate(self) -> float:  # type: ignore[override]
         """The shift first - second at which the pooled effect is a half: Hodges-Lehmann's within strata."""
-        return middle_shift(
-            lambda shift: self.at(shift)[0], self.ends, self._within, self.differences, exact=self.exact
-        )
+        return self._middle(lambda shift: np.asarray(self.at(shift)[0]), self._within)
 
-    @property
-    def exact(self) -> bool:
-        """Whether estimate and limits are differences of subjects, not interpolated between them."""
-        return all(one.exact for one in self._shifts)
-
-    def at(self, shift: float) -> Moments:
+    def at(self, shift: npt.ArrayLike) -> Moments:
         """Return pooled effect, standard error and degrees of freedom of first - shift against second."""
         return self._pooled([one.at(shift) for one in self._shifts])
 
@@ -77,23 +72,12 @@ class StratifiedShift:
         """Return the differences of two subjects of a stratum at which the test changes at once, rising."""
         return np.unique(np.concatenate([one.differences(low, high) for one in self._shifts]))
 
-    def limits(self, level: float = 0.95) -> Interval:
-        """Return the shift with the limits that the pooled test does not reject."""
-        apart = self.p <= 1.0 - level
-        return invert(
-            self.at, self.estimate, self.ends, 1.0 - level, self.differences, apart=apart, exact=self.exact
-        )
-
-    def times_to_settle(self, margin: float, alpha: float) -> float:
-        """Return how many times as many subjects like these would settle whether it is within a margin."""
-        return times_to_settle(self.at, self.estimate, margin, alpha)
-
     def _pooled(self, tests: Sequence[Moments]) -> Moments:
-        effects, errors, freedom = np.array(tests).T
-        effect = float(self._weights @ effects)
-        variances = self._weights**2 * errors**2
-        total = float(variances.sum() + self._chance @ (effects - effect) ** 2)
-        return effect, total**0.5, total**2 / float((variances**2 / freedom).sum())
+        effects, errors, freedom = np.moveaxis(np.array(tests), 1, 0)  # (strata, ...) each
+        effect = np.tensordot(self._weights, effects, 1)
+        variances = (errors.T * self._weights).T ** 2
+        total = variances.sum(axis=0) + np.tensordot(self._chance, (effects - effect) ** 2, 1)
+        return effect, np.sqrt(total), total**2 / (variances**2 / freedom).sum(axis=0)
 
 
 class StratifiedShares:

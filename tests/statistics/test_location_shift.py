@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fairseg.metrics.fairness import Floats
-from fairseg.statistics import location_shift
+from fairseg.statistics import location_shift, shift_limits
 from fairseg.statistics.location_shift import LocationShift, hodges_lehmann_limits
 from fairseg.statistics.two_samples import brunner_munzel
 from fairseg.statistics.within_strata import StratifiedShift
@@ -175,3 +175,21 @@ def test_rounding_takes_no_power(decimals: int) -> None:
         whole.append(LocationShift(first, second).p <= 0.01)
         rounded.append(LocationShift(first.round(decimals), second.round(decimals)).p <= 0.01)
     assert abs(sum(whole) - sum(rounded)) <= 4
+
+
+@pytest.mark.parametrize("decimals", [2, 3, 10])
+def test_limits_sought_by_many_shifts_at_once_are_those_of_one_by_one(
+    decimals: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(11)
+    for number in range(40):
+        first, second = (
+            rng.beta(20, 2, size).round(decimals) - shift
+            for size, shift in zip(rng.integers(10, 60, 2), (0.0, rng.choice([0.0, 0.05])), strict=True)
+        )
+        second[: number % 3] = 0.0
+        found = [LocationShift(first, second).limits(level) for level in (0.8, 0.95, 0.999)]
+        with monkeypatch.context() as patch:
+            patch.setattr(shift_limits, "MOST_LISTED", 0)
+            known = [LocationShift(first, second).limits(level) for level in (0.8, 0.95, 0.999)]
+        np.testing.assert_allclose(found, known, atol=2e-9 if decimals < 10 else 0)
