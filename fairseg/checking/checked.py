@@ -15,12 +15,12 @@ SEVERITIES = list(Severity)  # the worst first
 
 @dataclass(frozen=True, eq=False)
 class Checked:
-    """What is there, and what is wrong with it.
+    """The data that were checked, and the findings on them.
 
     Attributes:
         details: every finding, the worst first.
-        file_facts: what is in each file that was looked into; empty for a table of scores.
-        names: which value is which structure, as the files or the caller say.
+        file_facts: the contents of each file that was read; empty for a table of scores.
+        names: which value is which structure, from the files or the caller.
         groups: attribute, group, part, subjects, cases; one row a group (part ""), and one for each part of a
             split.
         numbers: attribute, known, least, median, most; one row an attribute that is a measurement.

@@ -1,4 +1,4 @@
-"""Look into the files of every case: can they be used, what do they hold, do they lie on one grid?"""
+"""Read the files of every case: can they be used, what do they hold, are they on one grid?"""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -32,11 +32,11 @@ class CaseFiles:
 
 @dataclass(frozen=True)
 class FileFacts:
-    """What is in one file.
+    """The contents of one file.
 
     Attributes:
         case: its case.
-        part: of the dataset that it lies in, such as "train"; "" where folders do not tell.
+        part: of the dataset that it is in, such as "training"; "" where folders do not state it.
         role: "reference", "prediction" or "image" with its channel.
         file: its path.
         size: voxels along the axes of the array (z, y, x).

@@ -1,4 +1,4 @@
-"""What a check finds, as data. The words are the macros of `check.txt.j2`, two for each kind."""
+"""The findings of a check, as data. Their words are the macros of `check.txt.j2`, two for each kind."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -43,7 +43,7 @@ class Finding:
 
     @property
     def what(self) -> str:
-        """What was found, in a sentence."""
+        """The finding in a sentence."""
         return self._say(self.kind)
 
     @property

@@ -1,4 +1,4 @@
-"""Collect what a check looks at: a dataset, folders of masks or a table. A reader's refusal is a finding."""
+"""Collect the data of a check: a dataset, folders of masks or a table. A reader's refusal is a finding."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -64,7 +64,7 @@ class CheckOptions:
 
 @dataclass
 class CheckState:
-    """What a check collects."""
+    """The facts and findings that a check collects."""
 
     findings: list[Finding] = field(default_factory=list)
     files: list[FileFacts] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""What is wrong with the files of a cohort, seen together: labels, grids, sizes, empty and repeated masks."""
+"""Findings on the files of a cohort: labels, grids, sizes, empty and repeated masks."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence

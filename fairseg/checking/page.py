@@ -47,7 +47,7 @@ def answer(result: Checked) -> str:
 
 
 def to_terminal(result: Checked) -> str:
-    """Return answer, findings with what to do, and what is there, in plain characters."""
+    """Return the answer, the findings with what to do, and the overview, in plain characters."""
     verdict, label = _LOOKS[result.severity]
     blocks = [f"{verdict.character} {label}\n\n{paragraphs([answer(result)])}"]
     for finding in result.details:
@@ -112,7 +112,7 @@ def card_of(result: Checked, tables: Sequence[Table] = ()) -> Card:
 
 
 def overview(result: Checked) -> list[Table]:
-    """Return what is there: files, labels, groups and numbers."""
+    """Return the tables of files, labels, groups and numbers."""
     return [
         _files_table(result.file_facts),
         _labels_table(result),

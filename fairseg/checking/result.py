@@ -17,7 +17,7 @@ from fairseg.scoring.voxel_sizes import Spacing
 
 
 class CheckResult(Checked):
-    """What is there, and what is wrong with it. Printed, it is every finding and what to do about it.
+    """The data that were checked, and the findings on them. Printed, it is every finding and what to do.
 
     Its attributes are those of `Checked`.
     """
@@ -89,8 +89,8 @@ def check(
         prediction_labels: the same of the predictions, where these have other values.
         ignore: value of voxels in the reference that count for nothing.
         spacing: of files that state none, as in `fairseg.evaluate`.
-        split: table with the columns subject and part. None: a column of the table whose levels are such as
-            "train" and "test", or that is called "fold", says so.
+        split: table with the columns subject and part. None: a column of the table with levels such as
+            "train" and "test", or with the name "fold", is used.
         metric: of a table of scores, the column to judge by.
         options: how tables differ from what is read by default.
         wide: of a table of scores, its columns of scores, one a label.
@@ -101,7 +101,7 @@ def check(
         subject_column: the column that names the subjects, likewise.
 
     Returns:
-        The findings; what the readers refuse is one of them.
+        The findings; refusals of the readers are among them.
 
     Raises:
         ValueError: nothing was given to look at, or several things, or a folder that is no dataset.

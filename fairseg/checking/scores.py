@@ -1,4 +1,4 @@
-"""What is wrong with a table of scores: repeated subjects, another unit, rows without a score."""
+"""Findings on a table of scores: repeated subjects, another unit, rows without a score."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""What is wrong with a table of cases: names that look alike, odd cells, groups, and who is in which part."""
+"""Findings on a table of cases: names that look alike, odd cells, groups, and parts of a split."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
@@ -14,7 +14,7 @@ from fairseg.cohort.reading import CleanTable
 from fairseg.cohort.short_names import short_names
 
 _MANY = 0.1  # of the subjects, of unknown group
-LEAST = 10  # subjects that an audit judges a group by, unless it is told otherwise
+LEAST = 10  # subjects that a group needs in an audit, by default
 _PARTS = (
     frozenset(("train", "training", "tr")),
     frozenset(("val", "valid", "validation", "dev", "tuning")),
@@ -35,7 +35,7 @@ def cell_findings(read: CleanTable) -> list[Finding]:
 
 
 def parts_column(table: pd.DataFrame) -> str | None:
-    """Return the column that says who trains and who is tested, or in which fold; None if there is none.
+    """Return the column that splits subjects into training and test, or folds; None if there is none.
 
     >>> parts_column(pd.DataFrame({"sex": ["F", "M"], "set": ["train", "Test"]}))
     'set'
@@ -63,7 +63,7 @@ def table_findings(
         by: attributes that groups will be made of; with others the check is more lenient.
         bins: attribute -> edges.
         part_of: case -> part of a split; empty if there is none.
-        parts: the column or file that says so.
+        parts: the column or file with these parts.
         files: cases that have files, where files are checked: groups are of those rows.
 
     Returns:

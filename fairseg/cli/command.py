@@ -79,7 +79,7 @@ def _run(arguments: Sequence[str] | None, notes: "_Notes", written: list[Path]) 
 
 def _report_error(error: Exception, written: Sequence[Path]) -> int:
     """Say in one line why a command ended; return the exit code: 2 if the user can mend it, else 1."""
-    if isinstance(error, BrokenPipeError):  # whoever read the output has gone
+    if isinstance(error, BrokenPipeError):  # the reader of the output has ended
         return 1
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         click.echo(error.format_message(), err=True)

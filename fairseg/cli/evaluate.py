@@ -33,7 +33,7 @@ def evaluate(table: Path, out: Path, **scoring: Any) -> int:
 
 
 def score(cohort: Any, *, workers: int, predictions: Path, references: Path, **scoring: Any) -> Any:
-    """Score folders as the options of `options.scoring` say; return `Scores`."""
+    """Score folders by the options of `options.scoring`; return `Scores`."""
     from fairseg.cohort.table import read_cohort  # noqa: PLC0415
     from fairseg.scoring.folders import score_folders  # noqa: PLC0415
 

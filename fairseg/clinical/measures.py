@@ -31,7 +31,7 @@ class ClinicalMeasures:
     Attributes:
         table: one row a subject and measure, subjects in the order of the scores: columns subject, measure,
             unit ("ml", "%", "g"), prediction and reference (float64).
-        notes: what is missing.
+        notes: on missing values.
         doubt: that the phases seem to be swapped; "" if they do not.
     """
 

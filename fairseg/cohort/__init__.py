@@ -1,6 +1,6 @@
 """The table of cases: the subjects, and attribute values <-> ids <-> names.
 
-`Groups` says who belongs to which group and what it is called; `read_cohort` reads and checks the table;
+`Groups` assigns subjects to named groups; `read_cohort` reads and checks the table;
 `split_subjects` and `fold_subjects` set subjects aside, alike in every group.
 """
 

@@ -1,4 +1,4 @@
-"""Groups: attribute values <-> ids <-> names. Who belongs to which group, and what it is called.
+"""Groups: attribute values <-> ids <-> names.
 
 Everything else in fairseg works on the ids; names appear only where people read.
 """

@@ -1,4 +1,4 @@
-"""as_ids: group ids out of whatever a caller has, ids or names. The door of everything that takes groups."""
+"""as_ids: group ids from ids or names in any form, for every function that takes groups."""
 
 import logging
 from collections.abc import Sequence

@@ -209,7 +209,7 @@ def alike(names: Iterable[str], *, initials: bool = True) -> list[tuple[str, ...
     ([], [])
     """
     plain = {name: _plain(name) for name in dict.fromkeys(map(str, names))}
-    # "all others" is no word, and III none that an I stands for.
+    # "all others" is not one word, and an I does not abbreviate III.
     one_word = {word for name, word in plain.items() if name.isalpha() and not set(word) <= set("ivx")}
     words = [word for word in one_word if len(word) > 2]
     if initials:

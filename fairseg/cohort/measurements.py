@@ -21,7 +21,7 @@ FEWEST_EACH = 3
 def tidied(name: str, values: Sequence[Any], table: Table) -> list[Any]:
     """Return a column read like that of a file: ages of DICOM in years, odd cells among numbers missing.
 
-    What was changed is logged.
+    Changes are logged.
 
     >>> tidied("age", ["030Y", "?", *range(41, 49)], {"case": list("abcdefghij")})
     ['30', None, 41, 42, 43, 44, 45, 46, 47, 48]

@@ -125,10 +125,10 @@ class Pseudonyms:
         return _words(names).sub(lambda match: self.code(match[0]), text)
 
     def check_outside(self, folder: Path) -> None:
-        """Raise a ValueError if the key lies in a folder of results, which is to be given away.
+        """Raise a ValueError if the key is in a folder of results, which will be given away.
 
         Raises:
-            NotWritableError: it does.
+            NotWritableError: it is.
         """
         if (
             self.file is not None
@@ -200,7 +200,7 @@ def _read(file: Path) -> bytes:
 
 
 def _make(file: Path) -> None:
-    """Make a key, whole or not at all; one that another process has made meanwhile stays."""
+    """Make a key, whole or not at all; the key of another process that was faster stays."""
     text = f'{{"kind": "{_KIND}", "key": "{secrets.token_hex(32)}"}}\n'
     scratch = file.with_name(f".{secrets.token_hex(8)}.part-{file.name}")
     try:

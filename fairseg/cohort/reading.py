@@ -42,7 +42,7 @@ class TableOptions:
 
     @property
     def words(self) -> list[str]:
-        """The options of the commands that say the same, as they are typed.
+        """The same options as they are typed in a command.
 
         >>> TableOptions(na=["?"], case_column="Image Index").words
         ['--na', '?', '--case-column', 'Image Index']
@@ -60,7 +60,7 @@ class CleanTable:
     Attributes:
         frame: text without blanks around it, None or NaN where a cell is missing; the index is the row as a
             reader of the file sees it (2 is the first below the header), of a DataFrame its number from 0 on.
-        where: the file, or what errors call the table.
+        where: the file, or the name of the table in errors.
         odd: column of numbers -> its cells that are none, with their rows; they were taken as not known.
         changes: what else was changed in reading, one line each.
     """
@@ -106,7 +106,7 @@ def read_table(
 
     Args:
         source: path of a CSV, Excel or Parquet file; a DataFrame, or a mapping of columns.
-        argument: what errors call a table in memory.
+        argument: name of a table in memory, for errors.
         options: names and texts of this table that differ from the default.
         roles: columns that are also found by other names, such as `patient_id`.
         scores: columns of scores other than the named metrics: a cell that is no number stays there, for the
@@ -304,7 +304,7 @@ def _without_odd_cells(column: "pd.Series[Any]", odd: dict[str, tuple[str, ...]]
 
 
 def _from_file(file: Path, changes: list[str]) -> tuple[pd.DataFrame, str]:
-    """Return the table of a file, its index the rows as a reader sees them, and what errors call it."""
+    """Return the table of a file, indexed by the rows that a reader sees, and its name in errors."""
     kind = file.suffix.lower()
     if kind in _NOT_READ:
         raise ValueError(f"{file} {_not_read(file)}")
@@ -330,7 +330,7 @@ def _from_file(file: Path, changes: list[str]) -> tuple[pd.DataFrame, str]:
 
 
 def _not_read(file: Path) -> str:
-    """Return what an error says of a file in a format that is not read."""
+    """Return the error about a file in a format that is not read."""
     if file.suffix.lower() == ".json" and file.is_file() and b'"metric_per_case"' in file.read_bytes():
         return (
             f"is a summary of nnU-Net's validation: fairseg nnunet scores {shlex.quote(str(file))} --groups "
@@ -354,7 +354,7 @@ def _from_memory(source: Any, argument: str, also: str) -> pd.DataFrame:
 
 
 def _with_named_columns(table: pd.DataFrame, where: str, options: TableOptions) -> pd.DataFrame:
-    """Return the table with its cases in `case` and its subjects in `subject`, whatever they were called."""
+    """Return the table with the named columns of cases and subjects as `case` and `subject`."""
     names: dict[str, str] = {}
     for role, column in (("case", options.case_column), ("subject", options.subject_column)):
         if column is not None:

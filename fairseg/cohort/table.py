@@ -36,7 +36,7 @@ def read_cohort(
 
     Every value stays text, so that "01" stays "01"; blanks around it are removed. A value that says "not
     known" (empty, NA, N/A, nan, NULL, None and the like) becomes missing. Without a column `subject` the case
-    is the subject; where only its cell is empty too, and a column `note` then says so. A CSV file
+    is the subject; so it is where only the cell is empty, and a column `note` then says so. A CSV file
     has comma, semicolon or tab between its columns; Excel and Parquet files are read too, and the
     participants.tsv of BIDS. Without `case` the subject is the case. Both are also found by other names
     (`Case ID`, `patient_id` ...). A column of row numbers without a name, as R writes it, is left out. All
@@ -196,7 +196,7 @@ def read_numbers(column: "pd.Series[Any]", where: str = "table") -> "pd.Series[f
 
 
 def _hint_of_no_number(text: str, *, infinite: bool) -> str:
-    """Return what may be meant by a cell that is no finite number; "" if nobody knows."""
+    """Return a hint at the meaning of a cell that is no finite number; "" if there is none."""
     if text.count(",") == 1:
         return " (a decimal comma? write a point, or separate columns by semicolons)"
     if text.endswith("%"):
@@ -222,8 +222,8 @@ def check_limits(
         numbers: as from `read_numbers`.
         column: the cells that they are of.
         limits: the least and the greatest value.
-        where: what the error calls the table.
-        called: and the column.
+        where: name of the table in the error.
+        called: name of the column in the error.
     """
     low, high = limits
     outside = numbers.index[(numbers < low) | (numbers > high)]
@@ -327,7 +327,7 @@ def fold_subjects(
     group_of = _groups_of_subjects(subjects, groups)
     if not 2 <= folds <= len(group_of):
         raise ValueError(f"folds must be from 2 to the number of subjects, {len(group_of)}, got {folds}")
-    # Each group goes on where the one before it stopped, so that the folds stay alike in size.
+    # Each group continues where the one before it stopped, so that the folds have similar sizes.
     everybody = (name for members in _shuffled(group_of, seed) for name in members)
     fold = {name: position % folds for position, name in enumerate(everybody)}
     return np.array([fold[str(subject)] for subject in subjects], dtype=np.int64)

@@ -18,7 +18,7 @@ def read_vector(values: Vector, argument: str = "values") -> Integers | list[Any
     """Return integers as an array, with -1 where one is missing, and anything else as a list of values.
 
     Integers are NumPy's, torch's and pandas' (also nullable) integers, Python's in a list, and whole numbers
-    as floats, which is what pandas makes of integers beside a missing one and leaves when that row is
+    as floats, which pandas makes of integers beside a missing one and keeps when that row is
     dropped. True and False are values like text, and so is all of a pandas Categorical.
 
     Args:
@@ -49,7 +49,7 @@ def on_cpu(values: Any) -> Any:
 
 
 def check_is_no_table(values: Any, expected: str) -> None:
-    """Raise a ValueError that begins with what is expected, if a table came where a column should."""
+    """Raise a ValueError that begins with the text `expected` if the value is a table and no column."""
     if isinstance(values, Mapping) or hasattr(values, "columns"):
         raise ValueError(
             f"{expected}, got a table of {', '.join(map(str, values)) or 'no columns'}: take a column"

@@ -1,4 +1,4 @@
-"""Write files whole or not at all: beside the target under another name, checked, synced, then renamed."""
+"""Write files whole or not at all: under another name in the same folder, synced, checked, then renamed."""
 
 import errno
 import json
@@ -30,7 +30,7 @@ _written: ContextVar[list[Path] | None] = ContextVar("written", default=None)
 
 
 class NotWrittenError(RuntimeError):
-    """A file could not be written, as on a full disk; what was there before still is."""
+    """A file could not be written, as on a full disk; an earlier file is still there."""
 
 
 @contextmanager
@@ -131,7 +131,7 @@ def _rename_all(
     stale: Sequence[str],
     journal: Path | None,
 ) -> None:
-    """Put files in place, tables before pages; a page of an earlier call goes before its tables do."""
+    """Rename files into place, tables before pages; a page of an earlier call is deleted first."""
     if journal is not None:
         for temporary, path in moves:
             if path.suffix == _PAGE and temporary.exists():

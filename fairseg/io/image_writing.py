@@ -21,7 +21,7 @@ def write_image(path: Path, image: sitk.Image, kind: str | None = None) -> None:
 
     Raises:
         NotWritableError: the file cannot be written there, or must not be replaced.
-        NotWrittenError: it could not be written, as on a full disk; what was there before still is.
+        NotWrittenError: it could not be written, as on a full disk; an earlier file is still there.
     """
     with new_file(path, kind) as temporary:
         try:

@@ -1,4 +1,4 @@
-"""What the header of a MetaImage (.mha, .mhd) claims. MetaIO asks no checksum and believes any data file."""
+"""The claims of the header of a MetaImage (.mha, .mhd). MetaIO checks no checksum and no data file."""
 
 import sys
 from pathlib import Path
@@ -15,7 +15,7 @@ _FIELDS = ("NDims", "DimSize", "ElementType", "ElementDataFile")
 
 
 def claim_of_metaimage(path: Path) -> Claim:
-    """Return what the header claims.
+    """Return the claims of the header.
 
     Raises:
         ValueError: there is no whole header, or the voxels lie in a list or a series of files.

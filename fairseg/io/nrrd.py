@@ -1,4 +1,4 @@
-"""What the header of an NRRD file claims. NrrdIO follows it to any data file on the machine."""
+"""The claims of the header of an NRRD file. NrrdIO follows it to any data file on the machine."""
 
 import re
 import sys
@@ -22,7 +22,7 @@ _ENDLESS = re.compile(r"[^\s,()]{60}")  # NrrdIO writes such a cell beyond its m
 
 
 def claim_of_nrrd(path: Path) -> Claim:
-    """Return what the header claims.
+    """Return the claims of the header.
 
     Raises:
         ValueError: there is no whole header, or voxels lie in a list or a series of files, or are packed in

@@ -14,7 +14,7 @@ class NamingNote(str):
     """A note that ends in names or cells of a table.
 
     Attributes:
-        bare: what it says without them.
+        bare: its text without them.
 
     >>> note = NamingNote("2 cases left out", ["p01", "p02"])
     >>> note, note.bare

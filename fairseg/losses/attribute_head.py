@@ -54,7 +54,7 @@ class AttributeHead(nn.Module):
         as in `GroupLoss`; under DistributedDataParallel wrap network and head, each in its own.
 
     Raises:
-        ValueError: an argument is not as said.
+        ValueError: an argument is not as described.
 
     >>> _ = torch.manual_seed(0)
     >>> head = AttributeHead(["F", "M"], channels=8, reverse=True)

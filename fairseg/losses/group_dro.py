@@ -58,7 +58,7 @@ class GroupDROLoss(GroupLoss):
         group_loss, group_count: as in `GroupLoss`.
 
     Raises:
-        ValueError: an argument is not as said above, or a group's loss is not finite.
+        ValueError: an argument is not as described, or a group's loss is not finite.
 
     >>> logits = torch.tensor([[[2.0], [0.0]], [[0.0], [0.0]]], requires_grad=True)  # (B=2, C=2, 1 pixel)
     >>> loss = GroupDROLoss(num_groups=2, step_size=1.0)

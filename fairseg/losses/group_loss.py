@@ -79,7 +79,7 @@ class GroupLoss(nn.Module):
             sample; or a pooled one such as `DiceCELoss(pool="group")`. Default: `CrossEntropyLoss`.
         group_weights: factors for the groups' losses, (G,), such as `group_weights(counts)`; or name ->
             factor.
-        within_group: what a group's loss is: the "mean" of its samples' losses, or "cvar", the mean of the
+        within_group: the loss of a group: the "mean" of its samples' losses, or "cvar", the mean of the
             worst fraction `alpha` of them in the batch: the loss of FairDRO (Tian et al. 2026). Not of a
             pooled base. On a GPU under torch.distributed, "cvar" needs batches of one size on all ranks.
         alpha: that fraction, above 0 and at most 1.
@@ -97,7 +97,7 @@ class GroupLoss(nn.Module):
 
     Raises:
         NonAdditiveLossError: the base reduces over the batch.
-        ValueError: group ids are not as said, or a group's loss is not finite; the message names it.
+        ValueError: group ids are not as described, or a group's loss is not finite; the message names it.
     """
 
     group_loss: Tensor

@@ -40,7 +40,7 @@ def group_mean(values: Tensor, groups: Tensor | Vector, num_groups: NumGroups) -
         is float32 at least. Mask with `counts > 0`: the 0 of an absent group is no loss of 0.
 
     Raises:
-        ValueError: shapes, types or (on the CPU) ids are not as said.
+        ValueError: shapes, types or (on the CPU) ids are not as described.
 
     >>> group_mean(torch.tensor([1.0, 3.0, 5.0, 9.0]), torch.tensor([0, 0, 2, -1]), 3)
     (tensor([2., 0., 5.]), tensor([2., 0., 1.]))

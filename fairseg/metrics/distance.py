@@ -50,7 +50,7 @@ def hausdorff(
         empty: the value of a structure that only one mask has: "nan", or "diagonal", the diagonal of the
             image in mm, so that missing a structure costs more than any error could.
         ignore: voxels where the reference has this value become background in both masks before their
-            surfaces are taken: a structure that goes on beneath them has the same surface there in both,
+            surfaces are taken: a structure that extends into them has the same surface there in both,
             which adds distances of 0.
 
     Returns:

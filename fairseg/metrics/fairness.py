@@ -91,7 +91,7 @@ def split_by_group(values: Vector, groups: Vector) -> list[Floats] | Any:
 
 @accepts_num_groups(group_values="values")
 def fairness_gap(values: Vector, groups: Vector | None = None, *, reference: Reference = None) -> float:
-    """Fairness gap: how far the groups' values lie apart (section 4.8 of Lee et al. 2025).
+    """Fairness gap: the difference between the groups' values (section 4.8 of Lee et al. 2025).
 
     Args:
         values: one value a subject, such as the Dice, (N,), of whose groups the medians are compared; without

@@ -43,7 +43,7 @@ class GroupBatchSampler(GroupSampler[list[int]]):
         rank: which of them this is.
 
     Raises:
-        ValueError: an argument is not as said above; the message names it.
+        ValueError: an argument is not as described; the message names it.
 
     >>> groups = [0, 0, 0, 0, 0, 0, 1, 1, -1]
     >>> sampler = GroupBatchSampler(groups, batch_size=4)

@@ -73,7 +73,7 @@ class Quotas:
     ) -> tuple[npt.NDArray[np.int64], Remainders]:
         """Return the quotas of the next batches, int64 (num_batches, G), and the remainders after them.
 
-        `order` (num_batches, G) says in which order each batch serves groups with the same deadline.
+        `order` (num_batches, G) is the order in which each batch serves groups with the same deadline.
         """
         groups = np.arange(len(self._due)) if order is None else order
         order = np.broadcast_to(groups, (num_batches, len(self._due)))

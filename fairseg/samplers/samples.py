@@ -27,7 +27,7 @@ class GroupWeightedSampler(GroupSampler[int]):
         rank: which of them this is.
 
     Raises:
-        ValueError: an argument is not as said above; the message names it.
+        ValueError: an argument is not as described; the message names it.
 
     >>> groups = [0, 0, 0, 0, 0, 0, 1, 1]
     >>> sampler = GroupWeightedSampler(groups, num_samples=6)

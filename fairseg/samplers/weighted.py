@@ -60,7 +60,7 @@ class WeightedDraws:
             shift = generator(self._seed, 1, *shuffle, group).random()
             points = np.arange(units) + (van_der_corput(cycles) + shift)[:, None] % 1.0
             points = random.permuted(points, axis=1).ravel()
-        # Points are rounded, so one may lie at the very end of the line.
+        # Points are rounded, so one may be at the very end of the line.
         sample = np.searchsorted(ends, np.minimum(points, np.nextafter(ends[-1], 0.0)), side="right")
         return np.asarray(samples[sample])
 

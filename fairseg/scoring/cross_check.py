@@ -34,7 +34,7 @@ def cross_check_scores(
     """Compare `number` rows of the scores, drawn at random, with medpy's `dc`, `hd`, `hd95`, `assd`.
 
     Its `hd95` is `hd95_pooled` here. Where a mask lacks the label, medpy raises an error: those rows are
-    compared with what the documentation says.
+    compared with the documented values.
 
     Returns:
         How many scores were compared, and the largest difference; without voxel counts and volumes, which

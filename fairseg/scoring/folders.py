@@ -103,14 +103,14 @@ def evaluate(
         cohort: table of cases with the columns `case`, `subject` (if absent, the case is the
             subject) and the attributes, as from `read_cohort`; or the path of its file.
         labels: label values, or name -> value or tuple of values, whose union is the structure. `None`:
-            nnU-Net's dataset.json in or above `references` or `predictions` says; if there is none, every
-            value found in a reference is a label.
+            nnU-Net's dataset.json in or above `references` or `predictions` decides; without one, every value
+            in a reference is a label.
         prediction_labels: of the structures that the predictions code otherwise, name -> value or values; a
             sequence goes by the order of `labels`. Without it a structure that no prediction has is an
             error, because its code may be another one.
         ignore: voxels where the reference has this value count for nothing, in either mask. `None`: the
             value that the dataset.json calls "ignore".
-        metrics: those of `score_case`; of HD95 both definitions are scored where one is asked for.
+        metrics: those of `score_case`; if one definition of HD95 is requested, both are scored.
             Distances in mm, spacing from the files (in pixels where the files are PNG, which states none; a
             note says so).
         empty: distance of a label that only one mask has: "nan" or "diagonal" (see `hausdorff`).
@@ -138,7 +138,7 @@ def evaluate(
 
     Raises:
         ValueError: an input is not usable; the message names the argument, file, case or row; a structure is
-            in no reference, or in no prediction; or medpy is not installed and `cross_check` is asked for.
+            in no reference, or in no prediction; or `cross_check` is requested and medpy is not installed.
         RuntimeError: the cross-check found a difference.
     """
     options: dict[str, Any] = {"labels": labels, "prediction_labels": prediction_labels, "ignore": ignore}
@@ -213,7 +213,7 @@ def _score_files(
 ) -> tuple[pd.DataFrame, list[str]]:
     """Return the scores of files of masks, and notes; `read` is what `_checked` makes of the cohort."""
     measures = Measures.of([metrics] if isinstance(metrics, str) else metrics, empty, tolerance, min_iou)
-    # The other definition of HD95 stands after the one asked for: it costs nothing more.
+    # The other definition of HD95 follows the requested one: it costs no more time.
     extended = [(name, *(HD95 if name in HD95 else ())) for name in measures.metrics]
     measures = replace(measures, metrics=tuple(dict.fromkeys(name for pair in extended for name in pair)))
     _check_options(on_error, num_workers, cross_check)
@@ -241,16 +241,7 @@ def _score_files(
     sizes = VoxelSizes.of(spacing, table)
     jobs = [Job(case, predicted[case], true[case], names, measures, sizes[case]) for case in complete]
     results = _run(jobs, num_workers, skipped, stop=on_error == "stop", progress=progress)
-    if not names.reference:
-        names = names.of_values(sorted({value for result in results for value in result.true}))
-        if not names.reference:
-            raise ValueError("references must hold at least one label, got only background")
-    check_structures_occur(
-        names,
-        Counter(value for result in results for value in result.predicted),
-        Counter(value for result in results for value in result.true),
-        len(results),
-    )
+    names = _structures(names, results)
     case_notes = _notes(results, names)
     for case in set(case_notes) - set(table.index):
         case_notes[case].insert(0, NOT_IN_COHORT)
@@ -353,6 +344,18 @@ def _notes(results: Iterable[Result], names: LabelMap) -> dict[str, list[str]]:
                 lines.append(f"values in a {kind} that are no label, not scored: {listed(strays, 10)}")
         notes[result.case] = lines + [f"image reader: {message}" for message in result.messages]
     return notes
+
+
+def _structures(names: LabelMap, results: Sequence[Result]) -> LabelMap:
+    """Return the structures, which are the values in the references if nobody names them; all must occur."""
+    predicted = Counter(value for result in results for value in result.predicted)
+    true = Counter(value for result in results for value in result.true)
+    if not names.reference:
+        names = names.of_values(sorted(true))
+        if not names.reference:
+            raise ValueError("references must hold at least one label, got only background")
+    check_structures_occur(names, predicted, true, len(results))
+    return names
 
 
 def _assemble(

@@ -26,7 +26,7 @@ def values_of(structures: Mapping[Any, Codes]) -> set[int]:
 
 @dataclass(frozen=True)
 class DatasetLabels:
-    """What a dataset.json says of its masks.
+    """The labels in a dataset.json.
 
     Attributes:
         file: the dataset.json.
@@ -88,8 +88,9 @@ def label_map(
     Args:
         predictions: folder of predicted masks.
         references: folder of reference masks.
-        labels: values, or name -> value or tuple of values. None: the dataset.json of the references says,
-            or that of the predictions. Where both have one, names go together and each says its own values.
+        labels: values, or name -> value or tuple of values. None: those of the dataset.json of the
+            references, else of the predictions. Where both have one, names are matched and each has its own
+            values.
         prediction_labels: of structures that the predictions code otherwise, name -> value or values; a
             sequence goes by the order of `labels`.
         ignore: value of the references that counts for nothing. None: what the dataset.json calls "ignore".

@@ -86,7 +86,7 @@ def check_judged(scores: Scores, where: str = "scores") -> None:
 
     Args:
         scores: of one model.
-        where: what the error calls them.
+        where: their name in the error.
     """
     if "dice" not in scores.table:
         shares = [name for name in scores.metrics if name in SHARES]

@@ -45,10 +45,10 @@ class Summary:
             of all known groups. NaN where a measure has no value: the gap and the p-value of the
             reference group with itself, or what would need more groups or subjects.
         subjects: one row a subject and group, with columns subject, group (id, -1 unknown) and the
-            metrics: the values that the table sums up; the main score stands in `dice`.
+            metrics: the values behind the table; the main score is in `dice`.
         unit: of the distances, "mm" or "px".
-        score: what the main score is called, such as "DSC".
-        low: lower limits of the figures in the table, in its form; None where they were not asked for or
+        score: title of the main score, such as "DSC".
+        low: lower limits of the figures in the table, in its form; None where they were not requested or
             cannot be given. NaN where a figure has none.
         high: upper limits.
         judged: ids of the groups that are large enough for the figures on gaps.
@@ -106,7 +106,7 @@ def summarize(
 ) -> list[Summary]:
     """Summarise a scores table by group: first over all labels, then for each label.
 
-    What is left out is counted in the table, by group. A label in neither mask of a case has no score
+    The table counts by group what is left out. A label in neither mask of a case has no score
     and is left out of that case's mean. A distance that is undefined because one mask lacks the label
     would make the mean look better if it were left out, so the subject then has no overall distance.
 
@@ -239,7 +239,7 @@ def _fairness(subjects: pd.DataFrame, ids: GroupIds, reference: int | None) -> d
 def _left_out(
     rows: pd.DataFrame, subjects: pd.DataFrame, scores: Scores, number: int
 ) -> dict[str, list[float]]:
-    """Count what has no score, by group: subjects, then pairs of case and label by their masks."""
+    """Count missing scores by group: of subjects, then of pairs of case and label by their masks."""
 
     def by_id(ids: npt.NDArray[np.int64]) -> list[float]:
         counted = np.bincount(ids[ids >= 0], minlength=number)

@@ -1,4 +1,4 @@
-"""Intervals of the figures of a summary: medians, spread, gaps and what is made of them.
+"""Intervals of the figures of a summary: medians, spread, gaps and other measures of fairness.
 
 These are the paper's own measures. Verdicts rest on `fairseg.statistics.page`, not on these intervals.
 """
@@ -120,7 +120,7 @@ def _fairness_rows(
     dice = summary.subjects["dice"].to_numpy()
     rows: dict[str, dict[int, Interval]] = {
         SER: {number: ratio} if all_judged else {},
-        # A gap to a group of three says little; then the interval is that of the groups that are large.
+        # A gap to a very small group says little; the interval is then that of the large groups.
         GAP: {number: gap} if all_judged else {},
         GAP_OF_LARGE: {number: gap},
         f"{WORST} {summary.score}": {number: worst or _alone(worst_group(medians))},

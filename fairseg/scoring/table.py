@@ -52,7 +52,7 @@ from fairseg.metrics.masks import check_label_names
 from fairseg.scoring.wide import hint_of_scores, long_table, without_percent
 
 Unit = Literal["mm", "px"]
-ONE_LABEL = "all labels"  # what a table without the column label scores
+ONE_LABEL = "all labels"  # the label of a table without the column label
 _NOT_SKIPPED = {"", "0", "0.0", "false", "no"}  # in the column `skipped` of a case that was scored
 
 
@@ -62,7 +62,7 @@ class Scores:
 
     Attributes:
         table: one row a scored case and label, with the columns case, subject, the attributes, label, the
-            metrics, the sizes of the masks and `note`; text with None for what is missing (an ordered
+            metrics, the sizes of the masks and `note`; text with None for missing values (an ordered
             Categorical stays one), and float64 with NaN.
         unit: of the distances, and of the tolerance of nsd: "mm" or "px"; None if the table does not say.
         skipped: one row a case that could not be scored: case, subject, the attributes, and `skipped`, why.
@@ -99,14 +99,14 @@ class Scores:
         A table has one row a subject, a case, or a case and label. Columns are found by their names: metrics
         (`dice`, `DSC`, `HD95 (mm)` ...), `case`, `subject` (`Subject`, `patient_id` ...) and `label`
         (`structure` ...). Without a column `case` the subject is the case; without both each row is a person,
-        which a note says, called as the table's index calls it; without `subject` the case is the subject;
+        with the name in the table's index, and a note says so; without `subject` the case is the subject;
         without `label` there is one structure. Cells that say "not known" (None, NaN, empty, NA, N/A, nan,
         NULL ...) are missing, and blanks around names do not count.
 
         Args:
             source: the scores.
             metric: the column that the groups are judged by: a share of 1, higher is better.
-            where: what errors call the source, if it is no file.
+            where: name of the source in errors, if it is no file.
             options: further texts for "not known", and other names of columns.
             wide: columns of scores, one a label, such as "dice_LV" (or "LV", which is then a Dice).
             percent: whether shares of 1 are written as percentages.
@@ -240,7 +240,7 @@ def read_scores(path: str | Path, options: TableOptions | None = None) -> pd.Dat
 def scores_to_files(scores: Scores | pd.DataFrame, name: str = "scores.csv") -> dict[str, str]:
     """Return the file of a scores table as name -> text."""
     scores = scores.to_frame() if isinstance(scores, Scores) else scores
-    # Beside a case without scores pandas holds counts as floats.
+    # If a case has no scores, pandas holds counts as floats.
     counts = [size for size in (*VOXELS, *LESIONS) if size in scores]
     whole = {size: "Int64" for size in counts if (scores[size].dropna() % 1 == 0).all()}
     return {name: to_csv(scores.astype(whole))}

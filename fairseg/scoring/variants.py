@@ -78,7 +78,7 @@ def variants(
             tried += [
                 leave_out(base, np.flatnonzero(site == level), f"without {name} {level}") for level in levels
             ]
-    # If everybody lacks a structure, or has one missed, a choice leaves nobody to judge.
+    # If all subjects lack a structure, or have one missed, a choice leaves no subject to judge.
     return [choice for choice in tried if choice.rows is None or choice.rows.any()]
 
 

@@ -26,7 +26,7 @@ def long_table(
 
     Args:
         table: as from `read_table`.
-        where: what errors call it.
+        where: its name in errors.
         wide: the columns of scores: a label, for its Dice, or a metric and a label, such as "dice_LV".
         percent: whether shares are percentages.
 
