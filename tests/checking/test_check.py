@@ -151,9 +151,9 @@ def test_predictions_that_are_the_references_are_doubted(cohort: Path) -> None:
 def test_png_without_a_size_says_which_option_states_it(tmp_path: Path, save_mask: Save) -> None:
     for folder in ("predictions", "references"):
         (tmp_path / folder).mkdir()
-        for place, case in enumerate("ab"):
+        for index, case in enumerate("ab"):
             voxels = np.zeros((6, 6), np.uint8)
-            voxels[1 + place, 1 if folder == "references" else 2] = 1
+            voxels[1 + index, 1 if folder == "references" else 2] = 1
             save_mask(tmp_path / folder / f"{case}.png", voxels, spacing=(1.0, 1.0))
     given = {"cohort": {"case": ["a", "b"], "sex": ["F", "M"]}, "labels": [1]}
     result = check(tmp_path, **given)
@@ -171,13 +171,13 @@ def raw(tmp_path: Path, save_mask: Save) -> Path:
     rng = np.random.default_rng(3)
     for folder in ("imagesTr", "labelsTr", "imagesTs", "labelsTs"):
         (tmp_path / folder).mkdir()
-    for place in range(6):
-        end = "Tr" if place < 4 else "Ts"
+    for index in range(6):
+        end = "Tr" if index < 4 else "Ts"
         save_mask(
-            tmp_path / f"images{end}/c{place}_0000.nii.gz", rng.normal(size=(3, 8, 8)).astype(np.float32)
+            tmp_path / f"images{end}/c{index}_0000.nii.gz", rng.normal(size=(3, 8, 8)).astype(np.float32)
         )
-        save_mask(tmp_path / f"labels{end}/c{place}.nii.gz", rng.integers(0, 2, (3, 8, 8)).astype(np.uint8))
-    rows = [f"c{place},p{place},{'FM'[place % 2]}" for place in range(6)]
+        save_mask(tmp_path / f"labels{end}/c{index}.nii.gz", rng.integers(0, 2, (3, 8, 8)).astype(np.uint8))
+    rows = [f"c{index},p{index},{'FM'[index % 2]}" for index in range(6)]
     (tmp_path / "groups.csv").write_text("\n".join(["case,subject,sex", *rows]))
     about = {"channel_names": {"0": "MR"}, "labels": {"background": 0, "organ": 1}, "file_ending": ".nii.gz"}
     (tmp_path / "dataset.json").write_text(json.dumps(about))
@@ -200,9 +200,9 @@ def test_what_to_do_about_an_image_is_not_what_to_do_about_a_mask(raw: Path) -> 
     small = sitk.GetImageFromArray(np.random.default_rng(1).normal(size=(3, 6, 8)).astype(np.float32))
     sitk.WriteImage(small, str(raw / "imagesTr/c1_0000.nii.gz"))
     result = fairseg.check(raw)
-    told = {one.kind: one.to_do for one in result.details}
-    assert "--on-error" not in told["unusable"]  # no option of what reads images
-    assert "linearly" in told["other_grid"]
+    to_do = {one.kind: one.to_do for one in result.details}
+    assert "--on-error" not in to_do["unusable"]  # no option of what reads images
+    assert "linearly" in to_do["other_grid"]
     for kind, needed in (("unusable", "--on-error skip"), ("other_grid", "nearest neighbours")):
         assert needed in Finding(kind, Severity.ERROR, "prediction", ("c0",)).to_do
 
@@ -235,7 +235,7 @@ def test_what_training_refuses_is_an_error(raw: Path) -> None:
 
 def scores(**columns: Any) -> pd.DataFrame:
     rng = np.random.default_rng(0)
-    table = {"subject": [f"p{place}" for place in range(40)], "sex": ["F", "M"] * 20, "dice": rng.random(40)}
+    table = {"subject": [f"p{index}" for index in range(40)], "sex": ["F", "M"] * 20, "dice": rng.random(40)}
     return pd.DataFrame(table | columns)
 
 
@@ -256,7 +256,7 @@ def test_subjects_without_any_score_are_counted_and_those_that_lack_some_are_not
     few = scores(hd=np.random.default_rng(1).uniform(5, 9, 40))
     few.loc[1:38, "dice"] = np.nan
     result = fairseg.check(few, by="sex")
-    assert kinds(result) == {"unscored": tuple(f"p{place}" for place in range(1, 39))}
+    assert kinds(result) == {"unscored": tuple(f"p{index}" for index in range(1, 39))}
     (found,) = (one for one in result.details if one.kind == "unscored")
     assert (found.severity, found.where, found.facts["subjects"]) == (Severity.WARNING, "DSC", 40)
     (found,) = (one for one in fairseg.check(scores(dice=np.nan)).details if one.kind == "unscored")
@@ -271,7 +271,7 @@ def test_subjects_without_any_score_are_counted_and_those_that_lack_some_are_not
 def test_people_in_two_parts_are_found_by_the_levels_of_a_column_or_by_a_file(tmp_path: Path) -> None:
     table = scores(part=["train", "TEST"] * 20)
     table.loc[1, "subject"] = "p0"
-    table["case"] = [f"c{place}" for place in range(40)]
+    table["case"] = [f"c{index}" for index in range(40)]
     assert kinds(fairseg.check(table))["several_parts"] == ("p0 (train, test)",)
     body_parts = table.assign(part=["left", "right"] * 20)
     assert "several_parts" not in kinds(fairseg.check(body_parts))
@@ -307,8 +307,8 @@ def test_what_an_audit_would_refuse_is_an_error_in_its_words(table: pd.DataFrame
     with pytest.raises(ValueError, match=option) as refusal:
         fairseg.audit(table, by=by)
     assert result.exit_code == 2
-    said = [one.what.removesuffix(".") for one in result.details if one.severity is Severity.ERROR]
-    assert any(option in one and one in str(refusal.value) for one in said), (said, refusal.value)
+    messages = [one.what.removesuffix(".") for one in result.details if one.severity is Severity.ERROR]
+    assert any(option in one and one in str(refusal.value) for one in messages), (messages, refusal.value)
 
 
 @pytest.mark.parametrize("by", ["subject", "case", "dice", "label"])
@@ -389,9 +389,9 @@ def test_a_folder_that_is_no_dataset_says_what_to_type(cohort: Path) -> None:
 
 @pytest.mark.parametrize("level", ["unknown", "?", "-", "Not reported", "n.a."])
 def test_levels_that_may_mean_not_known_are_told_with_what_to_type(level: str) -> None:
-    table = {"case": [f"c{place}" for place in range(60)], "sex": ["F", "M", level] * 20}
+    table = {"case": [f"c{index}" for index in range(60)], "sex": ["F", "M", level] * 20}
     (finding,) = fairseg.check(table, by="sex").findings.itertuples()
     assert (finding.severity, finding.kind) == ("warning", "perhaps_missing")
     assert f"--na {shlex.quote(level)}" in finding.to_do
-    said = fairseg.check(table, by="sex", options=TableOptions(na=[level]))
-    assert not said.findings["kind"].isin(["perhaps_missing"]).any()
+    as_missing = fairseg.check(table, by="sex", options=TableOptions(na=[level]))
+    assert not as_missing.findings["kind"].isin(["perhaps_missing"]).any()

@@ -660,9 +660,9 @@ def test_cases_without_a_subject_are_named_once(cohort: Path, capfd: pytest.Capt
     with (cohort / "groups.csv").open("a") as file:
         file.write("training,,F,A,50\n")
     assert main(audit(cohort)) == 0
-    said = "(2 cases: s1_ED, s3_ED)"
-    assert capfd.readouterr().err.count(said) == 1
-    assert (cohort / "out" / "report.html").read_text().count(said) == 1
+    message = "(2 cases: s1_ED, s3_ED)"
+    assert capfd.readouterr().err.count(message) == 1
+    assert (cohort / "out" / "report.html").read_text().count(message) == 1
 
 
 @pytest.mark.parametrize("missing", ["--groups", "--by", "--out"])
@@ -670,8 +670,8 @@ def test_an_option_that_is_missing_is_named(
     cohort: Path, capfd: pytest.CaptureFixture[str], missing: str
 ) -> None:
     arguments = audit(cohort)
-    place = arguments.index(missing)
-    bad(cohort, arguments[:place] + arguments[place + 2 :], capfd, missing)
+    index = arguments.index(missing)
+    bad(cohort, arguments[:index] + arguments[index + 2 :], capfd, missing)
 
 
 @pytest.mark.parametrize("kind", ["predictions", "references"])
@@ -977,14 +977,14 @@ def slow_cohort(tmp_path: Path, save_mask: Save) -> Path:
 
 def marked(mark: str) -> list[int]:
     """Return the ids of all processes that were started with this mark in their environment."""
-    found = []
+    result = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             if mark.encode() in (folder / "environ").read_bytes():
-                found.append(int(folder.name))
+                result.append(int(folder.name))
         except OSError:  # ended meanwhile, or not ours
             continue
-    return found
+    return result
 
 
 def _heed_interrupts() -> None:
@@ -1099,7 +1099,7 @@ def test_a_table_in_the_place_of_masks_is_told_its_command(
     table = tmp_path / "scores.csv"
     table.write_text("subject,sex,score\na,F,0.9\n")
     assert main([command, str(table), "--out", str(tmp_path / "out")]) == 2
-    said = capsys.readouterr().err
-    assert f"got the file {table}" in said
-    assert "fairseg report" in said
-    assert "REFERENCES" not in said
+    message = capsys.readouterr().err
+    assert f"got the file {table}" in message
+    assert "fairseg report" in message
+    assert "REFERENCES" not in message

@@ -47,10 +47,10 @@ def with_versions(monkeypatch: pytest.MonkeyPatch, **versions: str | None) -> No
     real = installation.version
 
     def version(name: str) -> str:
-        found = versions.get(name.replace("-", "_"), real(name))
-        if found is None:
+        result = versions.get(name.replace("-", "_"), real(name))
+        if result is None:
             raise PackageNotFoundError(name)
-        return found
+        return result
 
     monkeypatch.setattr(installation, "version", version)
 
@@ -98,8 +98,8 @@ def test_a_graphics_card_is_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     card = {"name": "cuda:0", "card": "Card", "memory_gib": 79.6}
-    found = {"version": "2.13.0", "cuda": "12.8", "devices": [card], "threads": 4}
-    monkeypatch.setattr(installation, "_torch", lambda: found)
+    result = {"version": "2.13.0", "cuda": "12.8", "devices": [card], "threads": 4}
+    monkeypatch.setattr(installation, "_torch", lambda: result)
     assert "device    cuda:0 Card, 79.6 GiB (CUDA 12.8)\nthreads   torch uses 4 of " in doctor(capsys)
 
 

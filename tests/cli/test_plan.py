@@ -53,7 +53,7 @@ def test_a_report_is_judged_by_the_file_that_was_written(
 
 
 def test_a_single_name_in_the_file_is_a_list_of_one(scores: Path) -> None:
-    path, found = scores.parent / "plan.json", []
+    path, result = scores.parent / "plan.json", []
     judge = ["report", str(scores), "--resamples", "200", "--preregister", str(path), "--out"]
     table = pd.read_csv(scores).assign(site=["x", "y", "y", "x"] * 25)
     table.to_csv(scores, index=False)
@@ -63,9 +63,9 @@ def test_a_single_name_in_the_file_is_a_list_of_one(scores: Path) -> None:
         path.write_text(json.dumps({**stated, "reference": "M"}))
         out = scores.parent / f"out{several}"
         assert main([*judge, str(out), "--by", "sex", "--also", "age", "--adjust", "site"]) == 0
-        found.append(pd.read_csv(out / "findings.csv"))
-    pd.testing.assert_frame_equal(*found)
-    assert set(found[0]["attribute"]) == {"sex", "age"}
+        result.append(pd.read_csv(out / "findings.csv"))
+    pd.testing.assert_frame_equal(*result)
+    assert set(result[0]["attribute"]) == {"sex", "age"}
     path.write_text(json.dumps({"by": "sex", "also": [["sex", "site"]]}))
     assert main([*judge, str(scores.parent / "parts")]) == 0
 

@@ -45,13 +45,13 @@ def parts(data: bytes) -> Iterator[bytes]:
 def leaks(folder: Path) -> list[str]:
     files = [path for path in folder.rglob("*") if path.is_file()]
     assert files
-    found = [
+    result = [
         f"{path.name}: {name}" for path in files for name in SECRETS if name in str(path.relative_to(folder))
     ]
     for path in files:
         content = [part.decode("latin-1") for part in parts(path.read_bytes())]
-        found += [f"{path.name}: {name}" for name in SECRETS if any(name in text for text in content)]
-    return found
+        result += [f"{path.name}: {name}" for name in SECRETS if any(name in text for text in content)]
+    return result
 
 
 @pytest.fixture
@@ -119,8 +119,8 @@ def test_an_audit_leaves_no_name_in_any_file(hospital: Path, monkeypatch: pytest
 def test_codes_hide_names_and_change_no_figure(hospital: Path) -> None:
     audit(out="plain")
     audit("--pseudonyms=key.json", out="hidden")
-    found = leaks(hospital / "plain")  # the check sees names where there are some
-    assert {one.split(":")[0] for one in found} >= {"report.html", "scores.csv", "subjects.csv"}
+    result = leaks(hospital / "plain")  # the check sees names where there are some
+    assert {one.split(":")[0] for one in result} >= {"report.html", "scores.csv", "subjects.csv"}
     for name in ("findings.csv", "summary.csv", "subgroups.csv", "clinical.csv"):
         assert (hospital / "plain" / name).read_bytes() == (hospital / "hidden" / name).read_bytes()
 

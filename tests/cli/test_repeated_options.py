@@ -20,10 +20,10 @@ def data(cohort: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def commands(group: click.Group) -> list[click.Command]:
-    found: list[click.Command] = []
+    result: list[click.Command] = []
     for one in group.commands.values():
-        found += commands(one) if isinstance(one, click.Group) else [one]
-    return found
+        result += commands(one) if isinstance(one, click.Group) else [one]
+    return result
 
 
 def test_every_command_refuses_what_it_would_forget() -> None:
@@ -78,7 +78,7 @@ def test_labels_with_and_without_a_name_are_refused_with_what_to_type(
     capfd: pytest.CaptureFixture[str], labels: str, lines: tuple[str, ...]
 ) -> None:
     assert main(["evaluate", *SCORED, "--labels", labels]) == 2
-    told = capfd.readouterr().err
+    message = capfd.readouterr().err
     for line in lines:
-        assert f"{line} " in told
+        assert f"{line} " in message
         assert main(["evaluate", *SCORED[:-1], "scores.csv", "--labels", line, "--overwrite"]) == 0

@@ -55,10 +55,10 @@ def test_a_report_of_everything(scores: Path, capfd: pytest.CaptureFixture[str])
         *("--roles", "lv=LVBP", "--phase", "frame=ED,ES"),
     ]
     assert report(scores, *more) == 0
-    said, notes = capfd.readouterr()
+    message, notes = capfd.readouterr()
     assert notes == ""
-    assert "Gap shown" in said
-    assert "B" in said
+    assert "Gap shown" in message
+    assert "B" in message
     out = scores.parent / "out"
     page = (out / "report.html").read_text()
     for text in ("By sex", "By age", "Within age", "age&lt;55", "Clinical measures", "LVEF"):

@@ -65,7 +65,7 @@ def made(differences: list[float], measure: str = "LVEF", unit: str = "%") -> pd
     reference = 50.0 + 3.0 * np.arange(len(differences))
     return pd.DataFrame(
         {
-            "subject": [f"p{place}" for place in range(len(differences))],
+            "subject": [f"p{index}" for index in range(len(differences))],
             "measure": measure,
             "unit": unit,
             "prediction": reference + differences,
@@ -106,38 +106,38 @@ def test_all_measures_of_a_heart_worked_out_by_hand() -> None:
     ],
 )
 def test_only_the_roles_that_are_given_have_measures(roles: dict[str, str], measures: list[str]) -> None:
-    found = clinical_measures(table(HEART), roles, phase="frame").table
-    assert list(found["measure"]) == measures
+    result = clinical_measures(table(HEART), roles, phase="frame").table
+    assert list(result["measure"]) == measures
     if roles == {"lv": "RVBP"}:
-        assert values(found, "p1")["LVEDV"] == (180.0, 160.0)
+        assert values(result, "p1")["LVEDV"] == (180.0, 160.0)
 
 
 def test_phases_may_have_other_names_and_rows_any_order() -> None:
     renamed = table(HEART).replace({"frame": {"ED": "dia", "ES": "sys"}}).iloc[::-1]
-    found = clinical_measures(renamed, ROLES, phase="frame", phases=("dia", "sys")).table
+    result = clinical_measures(renamed, ROLES, phase="frame", phases=("dia", "sys")).table
     expected = clinical_measures(table(HEART), ROLES, phase="frame").table
-    pd.testing.assert_frame_equal(found, expected)
+    pd.testing.assert_frame_equal(result, expected)
 
 
 def test_labels_without_names_are_their_numbers() -> None:
     scores = table(HEART)
     scores["label"] = scores["label"].map({"LVBP": 3, "LVM": 2, "RVBP": 1})
-    found = clinical_measures(scores, {"lv": "3"}, phase="frame").table
-    assert values(found, "p1")["LVESV"] == (80.0, 60.0)
+    result = clinical_measures(scores, {"lv": "3"}, phase="frame").table
+    assert values(result, "p1")["LVESV"] == (80.0, 60.0)
 
 
 def test_without_a_phase_every_label_has_its_mean_volume() -> None:
     cases = {**HEART, "p2_ED": {"LVBP": (1.0, 2.0), "LVM": (3.0, 4.0), "RVBP": (5.0, 6.0)}}
-    found = clinical_measures(table(cases), {}).table
-    assert list(found["subject"]) == ["p1"] * 3 + ["p2"] * 3
-    assert set(found["unit"]) == {"ml"}
-    assert values(found, "p1") == {
+    result = clinical_measures(table(cases), {}).table
+    assert list(result["subject"]) == ["p1"] * 3 + ["p2"] * 3
+    assert set(result["unit"]) == {"ml"}
+    assert values(result, "p1") == {
         "LVBP volume": (120.0, 105.0),
         "LVM volume": (112.5, 102.5),
         "RVBP volume": (135.0, 112.0),
     }
-    assert values(found, "p2")["RVBP volume"] == (5.0, 6.0)
-    pd.testing.assert_frame_equal(found, clinical_measures(table(cases), ROLES).table)
+    assert values(result, "p2")["RVBP volume"] == (5.0, 6.0)
+    pd.testing.assert_frame_equal(result, clinical_measures(table(cases), ROLES).table)
 
 
 # --- what is missing
@@ -213,10 +213,10 @@ def test_a_label_without_row_or_volume_is_missing_and_not_averaged_away(how: str
 
 def test_a_skipped_case_has_no_measures() -> None:
     lost = pd.DataFrame({"case": ["p2_ED"], "subject": ["p2"], "frame": ["ED"], "skipped": ["no prediction"]})
-    found = clinical_measures(pd.concat([table(HEART), lost]), ROLES, phase="frame")
+    result = clinical_measures(pd.concat([table(HEART), lost]), ROLES, phase="frame")
     plain = clinical_measures(table(HEART), ROLES, phase="frame")
-    pd.testing.assert_frame_equal(found.table, plain.table)
-    assert found.notes == plain.notes
+    pd.testing.assert_frame_equal(result.table, plain.table)
+    assert result.notes == plain.notes
 
 
 def test_two_cases_of_a_subject_in_one_phase_are_an_error_that_names_them() -> None:
@@ -311,25 +311,25 @@ def test_the_example_of_bland_and_altman() -> None:
 
 def test_two_groups_worked_out_by_hand() -> None:
     # Differences 1, 3 and -4, 0, 4 (prediction - reference): means 2 and 0, SD sqrt(2) and 4.
-    found = agreement(made([1.0, 3.0, -4.0, 0.0, 4.0]), [0, 0, 1, 1, 1], 2).table
-    assert list(found["n"]) == [2, 3]
-    assert list(found["bias"]) == pytest.approx([2.0, 0.0])
-    assert list(found["sd"]) == pytest.approx([2**0.5, 4.0])
-    assert list(found["lower_limit"]) == pytest.approx([2.0 - 1.96 * 2**0.5, -7.84])
-    assert list(found["upper_limit"]) == pytest.approx([2.0 + 1.96 * 2**0.5, 7.84])
-    assert list(found["mean_absolute_error"]) == pytest.approx([2.0, 8 / 3])
+    result = agreement(made([1.0, 3.0, -4.0, 0.0, 4.0]), [0, 0, 1, 1, 1], 2).table
+    assert list(result["n"]) == [2, 3]
+    assert list(result["bias"]) == pytest.approx([2.0, 0.0])
+    assert list(result["sd"]) == pytest.approx([2**0.5, 4.0])
+    assert list(result["lower_limit"]) == pytest.approx([2.0 - 1.96 * 2**0.5, -7.84])
+    assert list(result["upper_limit"]) == pytest.approx([2.0 + 1.96 * 2**0.5, 7.84])
+    assert list(result["mean_absolute_error"]) == pytest.approx([2.0, 8 / 3])
     # t of 1 degree of freedom is 12.706, of 2 it is 4.3027.
-    assert list(found["bias_high"]) == pytest.approx([2.0 + 12.7062, 4.30265 * 4.0 / 3**0.5], rel=1e-5)
+    assert list(result["bias_high"]) == pytest.approx([2.0 + 12.7062, 4.30265 * 4.0 / 3**0.5], rel=1e-5)
     # Welch: t = 2 / sqrt(2/2 + 16/3), with the degrees of freedom of Satterthwaite.
     freedom = (1 + 16 / 3) ** 2 / (1 / 1 + (16 / 3) ** 2 / 2)
     expected = 2 * stats.t.sf(0.794719, freedom)
-    assert list(found["p_bias_differs"]) == pytest.approx([expected] * 2, rel=1e-5)
+    assert list(result["p_bias_differs"]) == pytest.approx([expected] * 2, rel=1e-5)
 
 
 def test_each_measure_has_a_row_for_each_group_and_groups_follow_the_subject() -> None:
     measures = pd.concat([made([1.0, 3.0, -4.0, 0.0]), made([5.0, 5.5, NAN, 7.0], "LVEDV", "ml")])
-    found = agreement(measures, {"p0": 1, "p1": 1, "p2": 0, "p3": 0}, 3).table
-    assert [tuple(row) for row in found.iloc[:, :5].itertuples(index=False)] == [
+    result = agreement(measures, {"p0": 1, "p1": 1, "p2": 0, "p3": 0}, 3).table
+    assert [tuple(row) for row in result.iloc[:, :5].itertuples(index=False)] == [
         ("LVEF", "%", 0, 2, 0),
         ("LVEF", "%", 1, 2, 0),
         ("LVEF", "%", 2, 0, 0),
@@ -337,20 +337,20 @@ def test_each_measure_has_a_row_for_each_group_and_groups_follow_the_subject() -
         ("LVEDV", "ml", 1, 2, 0),
         ("LVEDV", "ml", 2, 0, 0),
     ]
-    pd.testing.assert_frame_equal(found, agreement(measures, [1, 1, 0, 0, 1, 1, 0, 0], 3).table)
+    pd.testing.assert_frame_equal(result, agreement(measures, [1, 1, 0, 0, 1, 1, 0, 0], 3).table)
 
 
 def test_a_group_of_fewer_than_two_has_its_count_and_nothing_else() -> None:
-    found = agreement(made([1.0, 3.0, 2.0, 9.0, 7.0]), [0, 0, 1, 3, 3], 4).table
-    assert list(found["n"]) == [2, 1, 0, 2]
-    numbers = found.drop(columns=["measure", "unit", "group", "n", "missing", "p_bias_differs"])
+    result = agreement(made([1.0, 3.0, 2.0, 9.0, 7.0]), [0, 0, 1, 3, 3], 4).table
+    assert list(result["n"]) == [2, 1, 0, 2]
+    numbers = result.drop(columns=["measure", "unit", "group", "n", "missing", "p_bias_differs"])
     assert numbers.shape == (4, 11)
     assert numbers.iloc[[1, 2]].isna().all(axis=None)
     assert numbers.iloc[[0, 3]].notna().all(axis=None)
     expected = stats.ttest_ind(
         [1.0, 3.0], [9.0, 7.0], equal_var=False
     ).pvalue  # of the two that can be tested
-    assert list(found["p_bias_differs"]) == pytest.approx([expected] * 4)
+    assert list(result["p_bias_differs"]) == pytest.approx([expected] * 4)
 
 
 def test_unknown_subjects_are_in_no_group_and_counted() -> None:
@@ -370,10 +370,10 @@ def test_unknown_subjects_are_in_no_group_and_counted() -> None:
     ],
 )
 def test_without_spread_there_is_no_test(differences: list[float], groups: list[int]) -> None:
-    found = agreement(made(differences), groups, max(groups) + 1).table
-    assert found["p_bias_differs"].isna().all()
-    assert found["sd"].iloc[0] == pytest.approx(0, abs=1e-12)  # 0.1 is not always 0.1 after 50.1 - 50
-    assert found["bias"].notna().all()
+    result = agreement(made(differences), groups, max(groups) + 1).table
+    assert result["p_bias_differs"].isna().all()
+    assert result["sd"].iloc[0] == pytest.approx(0, abs=1e-12)  # 0.1 is not always 0.1 after 50.1 - 50
+    assert result["bias"].notna().all()
 
 
 # --- agreement: oracles and properties
@@ -384,11 +384,11 @@ def test_intervals_and_tests_are_those_of_scipy_and_statsmodels(num_groups: int)
     rng = np.random.default_rng(num_groups)
     groups = np.concatenate([np.arange(num_groups), np.arange(num_groups), rng.integers(0, num_groups, 60)])
     differences = rng.normal(groups * 0.7, 1.0 + groups)
-    found = agreement(made(list(differences)), groups, num_groups).table.set_index("group")
+    result = agreement(made(list(differences)), groups, num_groups).table.set_index("group")
     samples = [differences[groups == group] for group in range(num_groups)]
     for group, sample in enumerate(samples):
         interval = stats.ttest_1samp(sample, 0.0).confidence_interval(0.95)
-        row = found.loc[group]
+        row = result.loc[group]
         assert (row["bias_low"], row["bias_high"]) == pytest.approx((interval.low, interval.high))
         assert row["sd"] == pytest.approx(stats.tstd(sample))
         error = np.sqrt(1 / sample.size + 1.96**2 / (2 * (sample.size - 1))) * stats.tstd(sample)
@@ -396,7 +396,7 @@ def test_intervals_and_tests_are_those_of_scipy_and_statsmodels(num_groups: int)
         expected = stats.t.interval(0.95, sample.size - 1, loc=middle, scale=error)
         assert (row["upper_limit_low"], row["upper_limit_high"]) == pytest.approx(expected)
     welch = anova_oneway(samples, use_var="unequal", welch_correction=True).pvalue
-    assert found["p_bias_differs"].to_numpy() == pytest.approx(np.full(num_groups, welch))
+    assert result["p_bias_differs"].to_numpy() == pytest.approx(np.full(num_groups, welch))
     if num_groups == 2:
         assert welch == pytest.approx(stats.ttest_ind(*samples, equal_var=False).pvalue)
 
@@ -404,9 +404,9 @@ def test_intervals_and_tests_are_those_of_scipy_and_statsmodels(num_groups: int)
 def test_the_interval_of_a_limit_holds_the_true_limit_as_often_as_it_says() -> None:
     rng = np.random.default_rng(5)
     groups = np.repeat(np.arange(2000), 40)
-    found = agreement(made(list(rng.normal(1.0, 2.0, groups.size))), groups, 2000).table
+    result = agreement(made(list(rng.normal(1.0, 2.0, groups.size))), groups, 2000).table
     for name, true in (("bias", 1.0), ("lower_limit", 1.0 - 3.92), ("upper_limit", 1.0 + 3.92)):
-        held = ((found[f"{name}_low"] < true) & (true < found[f"{name}_high"])).mean()
+        held = ((result[f"{name}_low"] < true) & (true < result[f"{name}_high"])).mean()
         assert held == pytest.approx(0.95, abs=0.015), name
 
 
@@ -445,13 +445,13 @@ def test_relabelling_groups_permutes_the_rows(differences: np.ndarray[Any, Any],
 def test_names_go_in_and_come_out_and_the_measures_may_be_the_object() -> None:
     measures = made([1.0, 3.0, -4.0, 0.0, 9.0])
     names = ["F", "F", "M", "M", None]
-    found = agreement(measures, names)
+    result = agreement(measures, names)
     ids = agreement(measures, [0, 0, 1, 1, -1], 2)
-    assert found.table["group"].tolist() == ["F", "M"]
-    pd.testing.assert_frame_equal(found.table.drop(columns="group"), ids.table.drop(columns="group"))
-    assert found.notes == ids.notes
+    assert result.table["group"].tolist() == ["F", "M"]
+    pd.testing.assert_frame_equal(result.table.drop(columns="group"), ids.table.drop(columns="group"))
+    assert result.notes == ids.notes
     by_subject = agreement(ClinicalMeasures(measures, []), dict(zip(measures["subject"], names, strict=True)))
-    pd.testing.assert_frame_equal(by_subject.table, found.table)
+    pd.testing.assert_frame_equal(by_subject.table, result.table)
 
 
 @pytest.mark.parametrize(
@@ -559,8 +559,8 @@ def test_the_options_stand_on_a_command() -> None:
     def command(roles: Any, phase: Any) -> tuple[Any, Any]:
         return roles, phase
 
-    told = command.main(["--roles", "rv=R", "--phase", "t=1,2"], standalone_mode=False)
-    assert told == ({"rv": "R"}, ("t", ("1", "2")))
+    parsed = command.main(["--roles", "rv=R", "--phase", "t=1,2"], standalone_mode=False)
+    assert parsed == ({"rv": "R"}, ("t", ("1", "2")))
     assert command.main([], standalone_mode=False) == (None, None)
 
 
@@ -612,12 +612,12 @@ def test_agreement_on_real_hearts_by_group(acdc: pd.DataFrame, tmp_path: Path) -
     pd.testing.assert_frame_equal(measures, clinical_measures(acdc, ROLES, phase="frame").table)
     groups = Groups.from_table(scores, by="bmi_group")
     by_subject = dict(zip(scores["subject"], groups.encode(scores).tolist(), strict=True))
-    found = agreement(measures, by_subject, len(groups)).table.set_index(["measure", "group"])
-    assert found["n"].groupby("measure").sum().tolist() == [40] * 9
-    assert (found["lower_limit"] < found["bias"]).all()
-    assert (found["bias"].abs() <= found["mean_absolute_error"] + 1e-12).all()
-    assert found["p_bias_differs"].between(0, 1).all()
-    assert found.loc["LVEF", "mean_absolute_error"].max() < 15  # a small network, but not a useless one
+    result = agreement(measures, by_subject, len(groups)).table.set_index(["measure", "group"])
+    assert result["n"].groupby("measure").sum().tolist() == [40] * 9
+    assert (result["lower_limit"] < result["bias"]).all()
+    assert (result["bias"].abs() <= result["mean_absolute_error"] + 1e-12).all()
+    assert result["p_bias_differs"].between(0, 1).all()
+    assert result.loc["LVEF", "mean_absolute_error"].max() < 15  # a small network, but not a useless one
 
 
 def test_swapped_phases_are_noted() -> None:

@@ -15,14 +15,14 @@ from fairseg.scoring import read_scores
 Save = Callable[..., Path]
 
 
-def folders(place: Path, names: list[str], save_mask: Save) -> list[Path]:
+def folders(folder: Path, names: list[str], save_mask: Save) -> list[Path]:
     voxels = np.zeros((2, 6, 6), np.uint8)
     voxels[:, 1:4, 1:4] = 1
     for kind in ("predictions", "references"):
-        (place / kind).mkdir()
+        (folder / kind).mkdir()
         for name in names:
-            save_mask(place / kind / f"{name}.nii.gz", voxels)
-    return [place / "predictions", place / "references"]
+            save_mask(folder / kind / f"{name}.nii.gz", voxels)
+    return [folder / "predictions", folder / "references"]
 
 
 @pytest.mark.parametrize(
@@ -168,8 +168,8 @@ def test_files_that_may_be_of_others_are_not_guessed(
 def test_numbers_with_zeros_and_paths_are_found(
     cases: list[str], files: list[str], tmp_path: Path, save_mask: Save
 ) -> None:
-    places = folders(tmp_path, files, save_mask)
-    scores = fairseg.evaluate(*places, {"case": cases, "subject": ["P", "Q"], "sex": ["F", "M"]})
+    masks = folders(tmp_path, files, save_mask)
+    scores = fairseg.evaluate(*masks, {"case": cases, "subject": ["P", "Q"], "sex": ["F", "M"]})
     assert scores[["case", "subject"]].to_numpy().tolist() == [[files[0], "P"], [files[1], "Q"]]
 
 
@@ -180,9 +180,9 @@ def test_numbers_with_zeros_and_paths_are_found(
 def test_what_two_files_or_rows_could_mean_is_not_guessed(
     cases: list[str], files: list[str], tmp_path: Path, save_mask: Save
 ) -> None:
-    places = folders(tmp_path, files, save_mask)
+    masks = folders(tmp_path, files, save_mask)
     with pytest.raises(ValueError, match="cohort and folders must share cases"):
-        fairseg.evaluate(*places, {"case": cases, "sex": ["F", "M"]})
+        fairseg.evaluate(*masks, {"case": cases, "sex": ["F", "M"]})
 
 
 def test_a_folder_a_structure_is_told_how_to_lie(tmp_path: Path, save_mask: Save) -> None:
@@ -193,12 +193,12 @@ def test_a_folder_a_structure_is_told_how_to_lie(tmp_path: Path, save_mask: Save
                 mask = np.zeros((2, 6, 6), np.uint8)
                 mask[:, 1:3, 1:3] = 1
                 save_mask(tmp_path / kind / structure / f"{case}.nii.gz", mask)
-    places = tmp_path / "predictions", tmp_path / "references"
+    masks = tmp_path / "predictions", tmp_path / "references"
     table = {"case": ["a", "b"], "sex": ["F", "M"]}
     with pytest.raises(ValueError, match=r"folder a case with a file a structure, such as a/left\.nii\.gz"):
-        fairseg.evaluate(*places, table)
-    found = fairseg.check(predictions=places[0], references=places[1], cohort=table).findings["what"]
-    assert found.str.contains("such as a/left.nii.gz", regex=False).any()
+        fairseg.evaluate(*masks, table)
+    result = fairseg.check(predictions=masks[0], references=masks[1], cohort=table).findings["what"]
+    assert result.str.contains("such as a/left.nii.gz", regex=False).any()
 
 
 def test_columns_of_the_cohort_are_named_in_python(tmp_path: Path, save_mask: Save) -> None:

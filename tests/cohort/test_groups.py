@@ -284,13 +284,13 @@ def test_rows_without_a_subject_count_as_subjects_of_their_own() -> None:
 def test_frames_and_labels_of_one_subject_do_not_make_an_age_a_group() -> None:
     # 28 subjects, each with 2 cases of 3 labels: 6 rows a level, but still one subject.
     ages = [age for age in AGES for _ in range(6)]
-    table = {"age": ages, "case": [f"c{place // 3}" for place in range(168)], "subject": ages}
+    table = {"age": ages, "case": [f"c{index // 3}" for index in range(168)], "subject": ages}
     with pytest.raises(ValueError, match="28 numeric levels"):
         Groups.from_table(table, by="age")
 
 
 def test_an_intersection_may_have_small_cells() -> None:
-    table = {"sex": ["F", "M"] * 11, "site": [place // 2 for place in range(22)], "row": range(22)}
+    table = {"sex": ["F", "M"] * 11, "site": [index // 2 for index in range(22)], "row": range(22)}
     table["site"] = [f"s{site}" for site in table["site"]]
     assert len(Groups.from_table(table, by=("sex", "site"))) == 22
 
@@ -377,7 +377,7 @@ def test_permuting_rows_keeps_the_names_and_permutes_the_ids(
     rows: list[tuple[Any, Any]], data: st.DataObject
 ) -> None:
     order = data.draw(st.permutations(range(len(rows))))
-    permuted = columns([rows[place] for place in order])
+    permuted = columns([rows[index] for index in order])
     groups, again = (Groups.from_table(table, by=("site", "sex")) for table in (columns(rows), permuted))
     assert again == groups
     np.testing.assert_array_equal(again.encode(permuted), groups.encode(columns(rows))[list(order)])

@@ -54,7 +54,7 @@ def test_a_key_made_by_another_process_meanwhile_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "key.json"
-    theirs = Pseudonyms.of(tmp_path / "theirs.json")
+    expected = Pseudonyms.of(tmp_path / "theirs.json")
     link = os.link
 
     def late(source: Path, target: Path) -> None:
@@ -62,10 +62,10 @@ def test_a_key_made_by_another_process_meanwhile_is_read(
         link(source, target)
 
     monkeypatch.setattr(os, "link", late)
-    ours = Pseudonyms.of(file)
-    assert ours is not None
-    assert theirs is not None
-    assert ours.key == theirs.key
+    actual = Pseudonyms.of(file)
+    assert actual is not None
+    assert expected is not None
+    assert actual.key == expected.key
     assert sorted(path.name for path in tmp_path.iterdir()) == ["key.json", "theirs.json"]
 
 

@@ -27,9 +27,9 @@ def scored(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(label="LV", dice=0.9)
 
 
-def written(table: pd.DataFrame, place: Path, **how: Any) -> Path:
-    table.to_csv(place / "table.csv", index=False, **how)
-    return place / "table.csv"
+def written(table: pd.DataFrame, folder: Path, **how: Any) -> Path:
+    table.to_csv(folder / "table.csv", index=False, **how)
+    return folder / "table.csv"
 
 
 READERS: dict[str, Read] = {
@@ -52,17 +52,17 @@ PEOPLE = pd.DataFrame(
 @pytest.mark.parametrize("nothing", [*MISSING, " NA ", "  "])
 def test_what_says_not_known_is_missing_everywhere(read: Read, nothing: str, tmp_path: Path) -> None:
     table = PEOPLE.assign(sex=["F", nothing, "M", "M"], subject=["p1", "p2", nothing, "p3"])
-    got = read(table, tmp_path)
-    assert Groups.from_table(got, by="sex").names == ("F", "M")
-    assert got["sex"].isna().tolist() == [False, True, False, False]
-    assert got["subject"].tolist() == ["p1", "p2", "c", "p3"]  # nobody is called NA
+    result = read(table, tmp_path)
+    assert Groups.from_table(result, by="sex").names == ("F", "M")
+    assert result["sex"].isna().tolist() == [False, True, False, False]
+    assert result["subject"].tolist() == ["p1", "p2", "c", "p3"]  # nobody is called NA
 
 
 @every_reader
 def test_blanks_around_names_make_no_second_person_or_group(read: Read, tmp_path: Path) -> None:
-    got = read(PEOPLE, tmp_path)
-    assert got["subject"].tolist() == ["p1", "p1", "p2", "p3"]
-    assert Groups.from_table(got, by="sex").names == ("F", "M")
+    result = read(PEOPLE, tmp_path)
+    assert result["subject"].tolist() == ["p1", "p1", "p2", "p3"]
+    assert Groups.from_table(result, by="sex").names == ("F", "M")
 
 
 def test_pandas_reads_the_same_as_missing(tmp_path: Path) -> None:
@@ -73,18 +73,18 @@ def test_pandas_reads_the_same_as_missing(tmp_path: Path) -> None:
 @every_reader
 def test_further_texts_for_not_known_and_levels_called_na(read: Read, tmp_path: Path) -> None:
     table = PEOPLE.assign(sex=["F", "?", "M", "M"], region=["NA", "EU", "NA", ""])
-    got = read(table, tmp_path, options=TableOptions(na=["?"], keep_na=["region"]))
-    assert got["sex"].isna().tolist() == [False, True, False, False]
-    assert Groups.from_table(got, by="region").names == ('"NA"', "EU")
-    assert got["region"].isna().tolist() == [False, False, False, True]
+    result = read(table, tmp_path, options=TableOptions(na=["?"], keep_na=["region"]))
+    assert result["sex"].isna().tolist() == [False, True, False, False]
+    assert Groups.from_table(result, by="region").names == ('"NA"', "EU")
+    assert result["region"].isna().tolist() == [False, False, False, True]
 
 
 @every_reader
 def test_columns_may_be_called_otherwise(read: Read, tmp_path: Path) -> None:
     table = PEOPLE.rename(columns={"case": "scan", "subject": "MRN"})
-    got = read(table, tmp_path, options=TableOptions(case_column="scan", subject_column="MRN"))
-    assert got["case"].tolist() == list("abcd")
-    assert got["subject"].nunique() == 3
+    result = read(table, tmp_path, options=TableOptions(case_column="scan", subject_column="MRN"))
+    assert result["case"].tolist() == list("abcd")
+    assert result["subject"].nunique() == 3
     with pytest.raises(ValueError, match="must have a column 'study'"):
         read(table, tmp_path, options=TableOptions(case_column="study"))
     assert (
@@ -96,9 +96,9 @@ def test_columns_may_be_called_otherwise(read: Read, tmp_path: Path) -> None:
 @every_reader
 @pytest.mark.parametrize("ages", [("061Y", "018M", "070Y"), ("61Y", "18M", "70Y"), ("61", "9M", "70Y")])
 def test_ages_of_dicom_are_years(read: Read, ages: tuple[str, ...], tmp_path: Path) -> None:
-    got = read(PEOPLE.assign(age=[*ages, None]), tmp_path)
-    groups = Groups.from_table(got, by="age", bins={"age": [2, 65]})
-    assert [groups.name(one) for one in groups.encode(got)] == ["2<=age<65", "age<2", "age>=65", "unknown"]
+    result = read(PEOPLE.assign(age=[*ages, None]), tmp_path)
+    groups = Groups.from_table(result, by="age", bins={"age": [2, 65]})
+    assert [groups.name(one) for one in groups.encode(result)] == ["2<=age<65", "age<2", "age>=65", "unknown"]
 
 
 AGES = ["41", "57", "63", "70", "71", "75", "80", "82"]
@@ -108,14 +108,14 @@ AGES = ["41", "57", "63", "70", "71", "75", "80", "82"]
 def test_the_few_cells_that_are_no_numbers_are_named(odd: str, caplog: pytest.LogCaptureFixture) -> None:
     table = {"case": list("abcdefghi"), "age": [*AGES, odd]}
     with caplog.at_level(logging.WARNING):
-        got = read_cohort(table)
+        result = read_cohort(table)
     assert f"{odd!r} (row 8)" in caplog.text
-    assert pd.to_numeric(got["age"]).notna().sum() == 8
+    assert pd.to_numeric(result["age"]).notna().sum() == 8
     assert any(f"{odd!r} (row 8)" in note for note in Scores.of({**table, "dice": [0.9] * 9}).notes)
     caplog.clear()
     groups = Groups.from_table(table, by="age", bins={"age": [60]})
     assert f"age: numbers but for 1 cell, taken as not known: {odd!r} (case i)" in caplog.text
-    assert groups.encode(table).tolist() == groups.encode(got).tolist()
+    assert groups.encode(table).tolist() == groups.encode(result).tolist()
 
 
 def test_codes_of_letters_and_numbers_are_levels() -> None:
@@ -159,8 +159,8 @@ def test_codes_of_letters_and_numbers_are_levels() -> None:
 )
 def test_text_of_other_programs(content: bytes, sites: list[str], tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_bytes(content)
-    got = read_cohort(tmp_path / "t.csv")
-    assert [None if pd.isna(site) else site for site in got["site"]] == sites
+    result = read_cohort(tmp_path / "t.csv")
+    assert [None if pd.isna(site) else site for site in result["site"]] == sites
 
 
 def test_the_encoding_that_was_guessed_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -172,9 +172,9 @@ def test_the_encoding_that_was_guessed_is_said(tmp_path: Path, caplog: pytest.Lo
 
 def test_participants_of_bids(tmp_path: Path) -> None:
     (tmp_path / "participants.tsv").write_text("participant_id\tage\tsex\nsub-01\t034Y\tF\nsub-02\tn/a\tM\n")
-    got = read_cohort(tmp_path / "participants.tsv")
-    assert got[["case", "subject"]].to_numpy().tolist() == [["sub-01"] * 2, ["sub-02"] * 2]
-    assert got["age"].isna().tolist() == [False, True]
+    result = read_cohort(tmp_path / "participants.tsv")
+    assert result[["case", "subject"]].to_numpy().tolist() == [["sub-01"] * 2, ["sub-02"] * 2]
+    assert result["age"].isna().tolist() == [False, True]
 
 
 @pytest.mark.parametrize("kind", ["xlsx", "parquet"])
@@ -247,10 +247,10 @@ def test_a_column_for_each_label_is_refused_with_the_option_to_type_and_read_wit
     )
     with pytest.raises(ValueError, match=r"--wide 'dice_LV,dice_RV'"):
         Scores.of(wide)
-    got = Scores.of(wide, wide=["dice_LV", "dice_RV"]).table
+    result = Scores.of(wide, wide=["dice_LV", "dice_RV"]).table
     expected = wide.melt(["case", "sex"], var_name="label", value_name="dice")
-    assert got["label"].tolist() == ["LV", "LV", "RV", "RV"]
-    pd.testing.assert_series_equal(got["dice"], expected["dice"])
+    assert result["label"].tolist() == ["LV", "LV", "RV", "RV"]
+    pd.testing.assert_series_equal(result["dice"], expected["dice"])
     both = wide.assign(hd_LV=[3.0, 4.0])
     table = Scores.of(both, wide=["dice_LV", "dice_RV", "hd_LV"]).table
     assert table["hd"].tolist()[:2] == [3.0, 4.0]
@@ -263,9 +263,9 @@ def test_percentages_are_converted_only_if_asked() -> None:
     table = {"sex": ["F", "M"], "dice": [91.0, 88.0], "hd": [3.0, 2.0]}
     with pytest.raises(ValueError, match="--percent"):
         Scores.of(table)
-    got = Scores.of(table, percent=True).table
-    assert got["dice"].tolist() == [0.91, 0.88]
-    assert got["hd"].tolist() == [3.0, 2.0]
+    result = Scores.of(table, percent=True).table
+    assert result["dice"].tolist() == [0.91, 0.88]
+    assert result["hd"].tolist() == [3.0, 2.0]
     with pytest.raises(ValueError, match="must have percentages"):
         Scores.of({"sex": ["F", "M"], "dice": [0.91, 0.88]}, percent=True)
 

@@ -100,9 +100,9 @@ def test_a_row_with_more_fields_than_the_header_is_refused_not_cut(
 
 
 def test_a_case_in_several_rows_is_named_with_the_rows_of_a_spreadsheet(tmp_path: Path) -> None:
-    said = complaint(tmp_path, "case,sex\n1,F\n\n2,M\n 1 ,F\n3,F\n1,M\n2,M\n")
-    assert "case 1" in said
-    assert re.findall(r"\d+", said.split("rows")[-1]) == ["2", "5", "7"]
+    message = complaint(tmp_path, "case,sex\n1,F\n\n2,M\n 1 ,F\n3,F\n1,M\n2,M\n")
+    assert "case 1" in message
+    assert re.findall(r"\d+", message.split("rows")[-1]) == ["2", "5", "7"]
 
 
 def test_a_row_without_case_is_named(tmp_path: Path) -> None:
@@ -115,8 +115,8 @@ def test_rows_of_a_subject_are_one_unless_they_contradict(tmp_path: Path) -> Non
     (tmp_path / "people.csv").write_text(text)
     table = read_cohort(tmp_path / "people.csv")
     assert table.to_numpy().tolist() == [["b", "b", "M", "50"], ["a", "a", "F", "41"]]
-    said = complaint(tmp_path, text + "a,M,41\n")
-    assert "subject a must have one sex, got 'F' in row 3 and 'M' in row 5" in said
+    message = complaint(tmp_path, text + "a,M,41\n")
+    assert "subject a must have one sex, got 'F' in row 3 and 'M' in row 5" in message
 
 
 def test_a_column_that_is_not_there_is_guessed(tmp_path: Path) -> None:
@@ -128,10 +128,10 @@ def test_a_column_that_is_not_there_is_guessed(tmp_path: Path) -> None:
 
 
 def test_a_table_without_column_case_says_which_it_has(tmp_path: Path) -> None:
-    said = complaint(tmp_path, "name,sex\n1,F\n")
-    assert "'case'" in said
-    assert "name, sex" in said
-    assert "--case-column" in said
+    message = complaint(tmp_path, "name,sex\n1,F\n")
+    assert "'case'" in message
+    assert "name, sex" in message
+    assert "--case-column" in message
 
 
 @pytest.mark.parametrize("header", ["Case,sex", "case_id,sex", "patient_id,sex", "ID,sex"])
@@ -163,8 +163,8 @@ def test_a_header_alone_is_refused(tmp_path: Path, text: str) -> None:
 
 @pytest.mark.parametrize("header", ["case,sex,sex", 'case,"sex",sex', "case, sex,sex ", "case,case"])
 def test_a_column_name_given_twice_is_named(tmp_path: Path, header: str) -> None:
-    said = complaint(tmp_path, f"{header}\n1,F,M\n")
-    assert repr(header.rsplit(",", maxsplit=1)[-1].strip()) in said
+    message = complaint(tmp_path, f"{header}\n1,F,M\n")
+    assert repr(header.rsplit(",", maxsplit=1)[-1].strip()) in message
 
 
 @pytest.mark.parametrize(

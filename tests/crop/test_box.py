@@ -27,10 +27,10 @@ def crop_by_index(image: np.ndarray[Any, Any], box: Box, fill: float) -> np.ndar
     """The plain definition, voxel by voxel."""
     lead = image.shape[: image.ndim - box.ndim]
     result = np.full((*lead, *box.shape), fill)
-    for place in np.ndindex(*box.shape):
-        source = tuple(low + step for low, step in zip(box.start, place, strict=True))
+    for index in np.ndindex(*box.shape):
+        source = tuple(low + step for low, step in zip(box.start, index, strict=True))
         if all(0 <= at < length for at, length in zip(source, image.shape[len(lead) :], strict=True)):
-            result[(..., *place)] = image[(..., *source)]
+            result[(..., *index)] = image[(..., *source)]
     return result
 
 

@@ -118,18 +118,18 @@ def test_of_a_damaged_tiff_only_the_error_is_told(
     else:
         tifffile.imwrite(path, mask)
     whole, ended = path.read_bytes(), []
-    header = [place for place in range(8, len(whole)) if place < 200 or place >= len(whole) - 180]
-    for place in header:
+    header = [index for index in range(8, len(whole)) if index < 200 or index >= len(whole) - 180]
+    for index in header:
         for bit in range(8):
             content = bytearray(whole)
-            content[place] ^= 1 << bit
+            content[index] ^= 1 << bit
             path.write_bytes(content)
             try:
                 read = read_mask(path)
             except ValueError as error:
                 ended.append(str(error))
             else:
-                assert min(read.voxels.shape) > 0, (place, bit)
+                assert min(read.voxels.shape) > 0, (index, bit)
     assert ended
     assert all(error.startswith(str(path)) for error in ended)
     assert any("its size is (0, 40, 40)" in error for error in ended)

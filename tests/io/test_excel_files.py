@@ -59,8 +59,8 @@ def test_a_title_above_the_header_is_named(title: str | None, tmp_path: Path) ->
     with pd.ExcelWriter(tmp_path / "t.xlsx") as writer:
         TABLE.to_excel(writer, sheet_name="a", index=False, startrow=2)
         writer.sheets["a"].cell(1, 1, title)
-    got = "only 'My study'" if title else "none"
-    with pytest.raises(ValueError, match=f"names of its columns in row 1, got {got}: delete"):
+    named = "only 'My study'" if title else "none"
+    with pytest.raises(ValueError, match=f"names of its columns in row 1, got {named}: delete"):
         fairseg.read_cohort(tmp_path / "t.xlsx")
 
 

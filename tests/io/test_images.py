@@ -54,8 +54,8 @@ def test_masks_are_found_by_their_name_without_extension_and_other_files_ignored
     for name in ("b.nii.gz", "a.nii", "c.NII.GZ", "d.1.png", "dataset.json", "plans.txt", ".hidden.nii"):
         (tmp_path / name).write_bytes(b"")
     (tmp_path / "folder.nii").mkdir()
-    found = find_masks(tmp_path, "predictions")
-    assert found == {
+    result = find_masks(tmp_path, "predictions")
+    assert result == {
         "a": tmp_path / "a.nii",
         "b": tmp_path / "b.nii.gz",
         "c": tmp_path / "c.NII.GZ",
@@ -230,11 +230,11 @@ def test_a_damaged_gzip_file_is_an_error_or_has_lost_nothing(
     whole = save_mask(tmp_path / "whole.nii.gz", voxels).read_bytes()
     path = tmp_path / "damaged.nii.gz"
     silently_wrong = []
-    for place in range(10, len(whole) - 8, 5):
-        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
+    for index in range(10, len(whole) - 8, 5):
+        path.write_bytes(whole[:index] + bytes([whole[index] ^ 0x55]) + whole[index + 1 :])
         read = read_or_refused(path)
         if read is not None and not np.array_equal(read, voxels):
-            silently_wrong.append(place)
+            silently_wrong.append(index)
     assert not silently_wrong, f"of {len(whole)} bytes"
 
 
@@ -494,8 +494,8 @@ def test_grids_that_are_written_a_little_apart_are_one_with_a_note(
     notes = (
         [] if outcome == "one" else [f"the {outcome} of the prediction and of the reference differ a little"]
     )
-    said = check_same_grid(prediction, reference)
-    assert [note.partition(" (")[0] for note in said] == notes
+    messages = check_same_grid(prediction, reference)
+    assert [note.partition(" (")[0] for note in messages] == notes
 
 
 def test_a_png_and_a_nifti_on_the_same_plain_grid_go_together(tmp_path: Path, save_mask: Save) -> None:
@@ -533,18 +533,18 @@ def test_labels_are_read_from_dataset_json_in_the_folder_or_above(
     folder = tmp_path / "labelsTr"
     folder.mkdir()
     write_dataset(folder if place == "inside" else tmp_path, labels)
-    found = read_dataset_labels(folder)
-    assert found is not None
-    assert found.structures == {"RVBP": (1,), "LVM": (2,)}
-    assert found.ignore is None
+    result = read_dataset_labels(folder)
+    assert result is not None
+    assert result.structures == {"RVBP": (1,), "LVM": (2,)}
+    assert result.ignore is None
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
 def test_a_dataset_json_may_begin_with_a_bom(tmp_path: Path, encoding: str) -> None:
     (tmp_path / "dataset.json").write_text(json.dumps({"labels": {"Herz-größe": 1}}), encoding=encoding)
-    found = read_dataset_labels(tmp_path)
-    assert found is not None
-    assert found.structures == {"Herz-größe": (1,)}
+    result = read_dataset_labels(tmp_path)
+    assert result is not None
+    assert result.structures == {"Herz-größe": (1,)}
 
 
 def test_without_a_dataset_json_there_are_no_labels(tmp_path: Path) -> None:
@@ -652,9 +652,9 @@ def test_voxels_of_a_nifti_file_are_those_of_itk(tmp_path: Path, kind: str, slop
     turned.write_bytes(gzip.compress(begin + b"\0\0\0\0" + body))
     for path in (file, turned):
         truth = sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
-        found = read_mask(path).voxels
-        np.testing.assert_array_equal(found, truth)
-        np.testing.assert_array_equal(found, voxels * (slope or 1))
-        assert found.dtype == truth.dtype
-        assert found.dtype.isnative
-        assert found.flags.writeable
+        result = read_mask(path).voxels
+        np.testing.assert_array_equal(result, truth)
+        np.testing.assert_array_equal(result, voxels * (slope or 1))
+        assert result.dtype == truth.dtype
+        assert result.dtype.isnative
+        assert result.flags.writeable

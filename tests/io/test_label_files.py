@@ -152,14 +152,14 @@ def test_nearly_whole_numbers_are_rounded_with_a_word(away: float, tmp_path: Pat
     assert "rounded" in " ".join(mask.messages)
 
 
-def masks(place: Path, prediction: Any, reference: Any) -> list[Path]:
+def masks(folder: Path, prediction: Any, reference: Any) -> list[Path]:
     for kind, labels in (("predictions", prediction), ("references", reference)):
-        (place / kind).mkdir(parents=True)
+        (folder / kind).mkdir(parents=True)
         for case in "ab":
             (labels if isinstance(labels, Image.Image) else Image.fromarray(labels)).save(
-                place / kind / f"{case}.png"
+                folder / kind / f"{case}.png"
             )
-    return [place / "predictions", place / "references"]
+    return [folder / "predictions", folder / "references"]
 
 
 COHORT = {"case": ["a", "b"], "sex": ["F", "M"]}

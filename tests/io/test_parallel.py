@@ -32,7 +32,7 @@ def test_workers_that_are_used_again_follow_this_process(
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
         monkeypatch.chdir(tmp_path / name)
-        assert {place.name for _, place, _ in run_all(where, [(1, 1), (2, 2)], 2)} == {name}
+        assert {folder.name for _, folder, _ in run_all(where, [(1, 1), (2, 2)], 2)} == {name}
 
 
 def late(seconds: float, divisor: int) -> float:

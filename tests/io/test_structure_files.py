@@ -27,8 +27,8 @@ def masks(seed: int) -> Any:
 def folders(request: pytest.FixtureRequest, tmp_path: Path, save_mask: Save) -> Path:
     """Return predictions and references of two cases, with one file a structure and, beside, one a case."""
     for side, start in (("predictions", 0), ("references", 10)):
-        for place, case in enumerate("ab"):
-            voxels = masks(start + place)
+        for index, case in enumerate("ab"):
+            voxels = masks(start + index)
             (tmp_path / "whole" / side).mkdir(parents=True, exist_ok=True)
             save_mask(tmp_path / "whole" / side / f"{case}.nii.gz", voxels)
             inner = tmp_path / side / case / request.param
@@ -99,8 +99,8 @@ def test_other_doors_read_them_too(folders: Path, tmp_path: Path) -> None:
     assert not result.files["error"].any()
     codes = dict(zip(NAMES, (1, 2, 3), strict=True))
     cases = [
-        [CaseFiles(case, (), file) for case, file in find_masks(place, "references").items()]
-        for place in (folders / "references", folders / "whole" / "references")
+        [CaseFiles(case, (), file) for case, file in find_masks(folder, "references").items()]
+        for folder in (folders / "references", folders / "whole" / "references")
     ]
     first, second = (make_frame(own, codes, (0.0,)) for own in cases)
     assert first == second

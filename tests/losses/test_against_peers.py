@@ -57,7 +57,7 @@ def test_two_hundred_steps_train_a_network_as_the_mini_batch_code_does(
 ) -> None:
     """Every group in every batch, shares that vary: same values, weights and parameters after 200 steps."""
     options: dict[str, Any] = {"adjustment": adjustment, "group_counts": COUNTS} if adjustment else {}
-    ours = GroupDROLoss(4, step_size=step_size, normalize_loss=normalize, **options)
+    actual = GroupDROLoss(4, step_size=step_size, normalize_loss=normalize, **options)
     theirs = MiniBatchCode(step_size, adjustment, normalize)
     torch.manual_seed(0)
     one = nn.Linear(5, 3, dtype=torch.float64)
@@ -68,7 +68,7 @@ def test_two_hundred_steps_train_a_network_as_the_mini_batch_code_does(
         inputs = torch.randn(10, 5, generator=generator, dtype=torch.float64)
         target = torch.randint(0, 3, (10,), generator=generator)
         groups = torch.cat([torch.arange(4), torch.randint(0, 4, (6,), generator=generator)])
-        value = ours(one(inputs), target, groups)
+        value = actual(one(inputs), target, groups)
         each = nn.functional.cross_entropy(two(inputs), target, reduction="none")
         expected = theirs.robust_loss(each, groups)
         torch.testing.assert_close(value, expected, rtol=1e-11, atol=0)
@@ -77,7 +77,7 @@ def test_two_hundred_steps_train_a_network_as_the_mini_batch_code_does(
                 network.parameters(), torch.autograd.grad(loss, list(network.parameters())), strict=True
             ):
                 parameter.data -= 0.1 * gradient
-    torch.testing.assert_close(ours.group_weight, theirs.adv_probs, rtol=1e-9, atol=0)
+    torch.testing.assert_close(actual.group_weight, theirs.adv_probs, rtol=1e-9, atol=0)
     torch.testing.assert_close(one.weight, two.weight, rtol=1e-9, atol=1e-12)
 
 

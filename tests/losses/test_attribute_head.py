@@ -91,9 +91,9 @@ def test_unknown_samples_have_no_part_not_even_nan() -> None:
     head, alone = make_head(), make_head()
     clean = gradients(alone(features[known], IDS[known]), *alone.parameters())
     features[~known] = math.nan
-    got = gradients(head(features, IDS), *head.parameters())
-    for ours, theirs in zip(got, clean, strict=True):
-        torch.testing.assert_close(ours, theirs)
+    result = gradients(head(features, IDS), *head.parameters())
+    for actual, expected in zip(result, clean, strict=True):
+        torch.testing.assert_close(actual, expected)
     value = head(features, torch.full_like(IDS, -1))
     assert value == 0
     assert all((gradient == 0).all() for gradient in gradients(value, *head.parameters()))
@@ -153,8 +153,8 @@ def test_under_torch_func_it_is_a_pure_function() -> None:
     head, features = make_head(reverse=True, warm_up=2), features_of(5)
     head(features, IDS)
     expected = gradients(copy.deepcopy(head)(features, IDS), features)[0]
-    got = torch.func.grad(lambda given: head(given, IDS))(features.detach())
-    torch.testing.assert_close(got, expected)
+    result = torch.func.grad(lambda given: head(given, IDS))(features.detach())
+    torch.testing.assert_close(result, expected)
     assert head.steps_taken == 1
 
 
@@ -274,8 +274,8 @@ def test_compiled_networks_give_features_with_their_gradient() -> None:
                 (forward(image).mean() + term(features.take(), groups)).backward()
                 results.append([parameter.grad.clone() for parameter in network.parameters()])  # type: ignore[union-attr]
     for plain, compiled in zip(results[:3], results[3:], strict=True):
-        for ours, theirs in zip(plain, compiled, strict=True):
-            torch.testing.assert_close(ours, theirs)
+        for actual, expected in zip(plain, compiled, strict=True):
+            torch.testing.assert_close(actual, expected)
 
 
 @pytest.mark.parametrize("dimensions", [2, 3])

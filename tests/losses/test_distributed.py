@@ -158,17 +158,17 @@ def test_ranks_together_are_one_process_with_all_samples(world: int, tmp_path: P
         for rank in range(world)
     ]
     for process in ranks:
-        _, said = process.communicate(timeout=900)
-        assert process.returncode == 0, said.decode()[-3000:]
+        _, message = process.communicate(timeout=900)
+        assert process.returncode == 0, message.decode()[-3000:]
     batches = [tuple(torch.cat(part) for part in samples(world, step)) for step in range(STEPS)]
     alone = {name: train(make_model(), loss, batches) for name, loss in make_losses().items()}  # type: ignore[arg-type]
     alone["attribute head"] = train_with_head(make_model(), make_head(), batches)  # type: ignore[arg-type]
     for name, expected in alone.items():
         for rank in range(world):
-            got = torch.load(tmp_path / f"{rank}.pt", weights_only=True)["results"][name]
+            result = torch.load(tmp_path / f"{rank}.pt", weights_only=True)["results"][name]
             for key, value in expected.items():
                 where = f"{name}, {key}, rank {rank}"
-                assert torch.allclose(got[key], value, rtol=1e-6, atol=1e-9), where
+                assert torch.allclose(result[key], value, rtol=1e-6, atol=1e-9), where
     drawn = [torch.load(tmp_path / f"{rank}.pt", weights_only=True)["drawn"] for rank in range(world)]
     first = 16 // (4 * world)  # batches until 16 are drawn
     flat = [index for of_rank in drawn for batch in of_rank[:first] for index in batch]

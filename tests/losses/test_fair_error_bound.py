@@ -43,23 +43,23 @@ def batch() -> tuple[Tensor, Tensor]:
 def test_it_is_the_authors_formula_over_the_groups_present(gamma: float, groups: list[int]) -> None:
     logits, target = batch()
     ids = torch.tensor(groups)
-    ours = FairErrorBoundLoss(3, gamma=gamma)(logits, target, ids)
-    theirs = authors_formula(logits, target, ids, gamma, absent_is_zero=False, num_groups=3)
-    torch.testing.assert_close(ours, theirs)
-    torch.testing.assert_close(*(torch.autograd.grad(value, logits)[0] for value in (ours, theirs)))
+    actual = FairErrorBoundLoss(3, gamma=gamma)(logits, target, ids)
+    expected = authors_formula(logits, target, ids, gamma, absent_is_zero=False, num_groups=3)
+    torch.testing.assert_close(actual, expected)
+    torch.testing.assert_close(*(torch.autograd.grad(value, logits)[0] for value in (actual, expected)))
     other_base = FairErrorBoundLoss(3, CrossEntropyLoss(label_smoothing=1e-9), gamma=gamma)
-    torch.testing.assert_close(other_base(logits, target, ids), theirs)
+    torch.testing.assert_close(other_base(logits, target, ids), expected)
 
 
 def test_with_an_absent_group_the_original_can_not_see_the_prediction() -> None:
     logits, target = batch()
     ids = torch.tensor([0, 1] * 4)  # of three groups
-    theirs = authors_formula(logits, target, ids, 1.0, absent_is_zero=True, num_groups=3)
-    dice_part = theirs - 0.5 * F.cross_entropy(logits, target)
+    expected = authors_formula(logits, target, ids, 1.0, absent_is_zero=True, num_groups=3)
+    dice_part = expected - 0.5 * F.cross_entropy(logits, target)
     (gradient,) = torch.autograd.grad(dice_part, logits)
     assert gradient.abs().max() < 1e-6  # every scale is 0
-    ours = FairErrorBoundLoss(3, dice_weight=1.0)(logits, target, ids)
-    (gradient,) = torch.autograd.grad(ours, logits)
+    actual = FairErrorBoundLoss(3, dice_weight=1.0)(logits, target, ids)
+    (gradient,) = torch.autograd.grad(actual, logits)
     assert gradient.abs().max() > 1e-3
 
 
@@ -81,6 +81,6 @@ def test_a_pooled_base_counts_with_its_loss_of_the_batch() -> None:
     logits, target = batch()
     groups = torch.tensor([0] * 4 + [1] * 4)
     for base in (DiceCELoss(pool="group"), SoftDiceLoss(pool="group")):
-        found = FairErrorBoundLoss(2, base, dice_weight=0.25)(logits, target, groups)
+        result = FairErrorBoundLoss(2, base, dice_weight=0.25)(logits, target, groups)
         scaled = FairErrorBoundLoss(2, dice_weight=1.0)(logits, target, groups)
-        torch.testing.assert_close(found, 0.25 * scaled + 0.75 * base(logits, target))
+        torch.testing.assert_close(result, 0.25 * scaled + 0.75 * base(logits, target))

@@ -118,10 +118,10 @@ def test_two_hundred_steps_of_algorithm_1(options: dict, reference: dict, seed: 
     for (losses, groups), value, weight in zip(steps, values, weights, strict=True):
         before = loss.group_weight.clone()
         logits = torch.tensor(losses, dtype=torch.float64, requires_grad=True)
-        got = loss(logits, NOTHING, torch.tensor(groups))
-        assert got.item() == pytest.approx(value, rel=1e-11)
+        result = loss(logits, NOTHING, torch.tensor(groups))
+        assert result.item() == pytest.approx(value, rel=1e-11)
         assert loss.group_weight.tolist() == pytest.approx(weight, rel=1e-10)
-        got.backward()
+        result.backward()
         assert logits.grad is not None
         for gradient, group in zip(logits.grad.tolist(), groups, strict=True):
             expected = weight[group] / groups.count(group) if group >= 0 else 0.0

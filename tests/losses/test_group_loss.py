@@ -141,12 +141,12 @@ def test_any_number_of_spatial_axes(make: Any, shape: tuple[int, ...]) -> None:
 @pytest.mark.parametrize("make", POOLABLE.values(), ids=POOLABLE)
 def test_third_party_bases(make: Any) -> None:
     logits, target = batch()
-    ours, theirs = make(3, CrossEntropyLoss()), make(3, nn.CrossEntropyLoss(reduction="none"))
-    torch.testing.assert_close(ours(logits, target, GROUPS), theirs(logits, target, GROUPS))
+    actual, expected = make(3, CrossEntropyLoss()), make(3, nn.CrossEntropyLoss(reduction="none"))
+    torch.testing.assert_close(actual(logits, target, GROUPS), expected(logits, target, GROUPS))
     options = {"softmax": True, "to_onehot_y": True, "include_background": False, "reduction": "none"}
-    ours, theirs = make(3, SoftDiceLoss()), make(3, DiceLoss(**options))
+    actual, expected = make(3, SoftDiceLoss()), make(3, DiceLoss(**options))
     torch.testing.assert_close(
-        ours(logits, target, GROUPS), theirs(logits, target.unsqueeze(1), GROUPS), rtol=1e-5, atol=1e-6
+        actual(logits, target, GROUPS), expected(logits, target.unsqueeze(1), GROUPS), rtol=1e-5, atol=1e-6
     )
     focal = make(3, DiceFocalLoss(**options))
     assert torch.autograd.grad(focal(logits, target.unsqueeze(1), GROUPS), logits)[0].isfinite().all()
@@ -317,10 +317,10 @@ def test_one_graph_under_compile_whatever_groups_are_there(make: Any, base: str 
     for groups in (GROUPS, GROUPS.flip(0), torch.zeros(8).long(), torch.full((8,), -1), GROUPS.clamp(min=0)):
         value, expected = compiled(logits, target, groups), plain(logits, target, groups)
         torch.testing.assert_close(value, expected)
-        for ours, theirs in zip(
+        for actual, theirs in zip(
             torch.autograd.grad(value, logits), torch.autograd.grad(expected, logits), strict=True
         ):
-            torch.testing.assert_close(ours, theirs)
+            torch.testing.assert_close(actual, theirs)
     assert counter.frame_count == 1
     torch.testing.assert_close(loss.group_weight, plain.group_weight)
 

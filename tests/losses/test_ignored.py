@@ -88,8 +88,8 @@ def test_every_objective_and_base_gives_what_the_batch_without_them_gives(
     torch.testing.assert_close(whole[0], rest[0])
     torch.testing.assert_close(whole[1][annotated], rest[1])
     assert (whole[1][[1, 3, 5]] == 0).all()
-    for ours, theirs in zip(whole[2:], rest[2:], strict=True):
-        torch.testing.assert_close(ours, theirs)
+    for actual, expected in zip(whole[2:], rest[2:], strict=True):
+        torch.testing.assert_close(actual, expected)
 
 
 @pytest.mark.parametrize("name", [name for name in BASES if name != "pooled"])

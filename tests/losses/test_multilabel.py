@@ -60,8 +60,8 @@ def test_over_one_group_value_and_gradient_are_nnunets(pool: str, ignored: bool)
         target[:, -1, :2] = 1
     wanted = stock(logits, target.bool())
     (gradient,) = torch.autograd.grad(wanted, logits)
-    ours = BalancedGroupLoss(1, DiceBCELoss(pool=pool, ignore_index=3 if ignored else None))
-    value = ours(logits, target.bool(), torch.zeros(4, dtype=torch.long))
+    actual = BalancedGroupLoss(1, DiceBCELoss(pool=pool, ignore_index=3 if ignored else None))
+    value = actual(logits, target.bool(), torch.zeros(4, dtype=torch.long))
     torch.testing.assert_close(value, wanted + 1)
     torch.testing.assert_close(torch.autograd.grad(value, logits)[0], gradient)
 
@@ -124,8 +124,8 @@ def test_a_channel_for_the_background_is_noted_once(caplog: pytest.LogCaptureFix
 
 def test_it_compiles_to_one_graph() -> None:
     logits, target = batch()
-    found = torch.compile(DiceBCELoss(), fullgraph=True, backend="eager")(logits, target)
-    torch.testing.assert_close(found, by_hand(logits, target))
+    result = torch.compile(DiceBCELoss(), fullgraph=True, backend="eager")(logits, target)
+    torch.testing.assert_close(result, by_hand(logits, target))
 
 
 def test_what_does_not_fit_is_said() -> None:

@@ -115,8 +115,8 @@ def test_chi_square_is_the_optimum_of_its_problem(seed: int) -> None:
     counts = rng.integers(1, 20, size=number)
     for given, share in ((None, np.full(number, 1 / number)), (counts.tolist(), counts / counts.sum())):
         loss = ChiSquareGroupLoss(number, Given(), radius=radius, group_counts=given)
-        got = value_of(loss, losses.tolist())
-        assert got == pytest.approx(chi_square_by_solver(losses, share, radius), abs=2e-5)
+        result = value_of(loss, losses.tolist())
+        assert result == pytest.approx(chi_square_by_solver(losses, share, radius), abs=2e-5)
         weight = loss.group_weight.numpy()
         assert weight.sum() == pytest.approx(1.0)
         assert weight.min() >= 0

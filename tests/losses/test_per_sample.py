@@ -98,8 +98,8 @@ def test_dice_is_monais(shape: tuple[int, ...], background: bool) -> None:
     logits, target = batch(shape)
     theirs = MonaiDice(softmax=True, to_onehot_y=True, include_background=background, reduction="none")
     expected = theirs(logits, target.unsqueeze(1)).flatten(1).mean(1)
-    ours = SoftDiceLoss(include_background=background)(logits, target)
-    torch.testing.assert_close(ours, expected, rtol=2e-6, atol=1e-6)
+    actual = SoftDiceLoss(include_background=background)(logits, target)
+    torch.testing.assert_close(actual, expected, rtol=2e-6, atol=1e-6)
     both = MonaiDiceCE(softmax=True, to_onehot_y=True, include_background=background)
     torch.testing.assert_close(
         DiceCELoss(include_background=background)(logits, target).mean(),
@@ -144,9 +144,9 @@ def test_ignored_pixels_have_no_part_in_dice(background: bool) -> None:
 def test_gradients_equal_those_of_the_plain_formula() -> None:
     logits, target = batch((6, 7), seed=3)
     logits = logits.double().requires_grad_()
-    ours = torch.autograd.grad(DiceCELoss(pool="group")(logits, target), logits)[0]
+    actual = torch.autograd.grad(DiceCELoss(pool="group")(logits, target), logits)[0]
     plain = nnunet_dice(logits, target, batch_dice=True) + F.cross_entropy(logits, target)
-    torch.testing.assert_close(ours, torch.autograd.grad(plain, logits)[0], rtol=1e-6, atol=1e-9)
+    torch.testing.assert_close(actual, torch.autograd.grad(plain, logits)[0], rtol=1e-6, atol=1e-9)
     assert torch.autograd.gradcheck(lambda x: DiceCELoss(ignore_index=2)(x, target), logits, fast_mode=True)
 
 
@@ -245,15 +245,15 @@ def test_shapes_and_types_that_do_not_fit_are_named(
 @pytest.mark.parametrize("label", [3, -1, -100])
 def test_labels_that_are_no_class_are_one_error_from_every_base(label: int, shape: tuple[int, ...]) -> None:
     logits, target = torch.zeros(2, 3, *shape), torch.full((2, *shape), label)
-    ours = [CrossEntropyLoss(), CrossEntropyLoss(9, [1.0, 2.0, 3.0]), CrossEntropyLoss(label_smoothing=0.1)]
-    ours += [DiceCELoss(), SoftDiceLoss(pool="group"), DiceCELoss(ignore_index=9)]  # type: ignore[list-item]
+    losses = [CrossEntropyLoss(), CrossEntropyLoss(9, [1.0, 2.0, 3.0]), CrossEntropyLoss(label_smoothing=0.1)]
+    losses += [DiceCELoss(), SoftDiceLoss(pool="group"), DiceCELoss(ignore_index=9)]  # type: ignore[list-item]
     message = f"target must hold labels from 0 to 2, got {label}"
-    for loss in ours:
+    for loss in losses:
         with pytest.raises(ValueError, match=message):
             loss(logits, target)
     groups = torch.tensor([0, 1])
-    theirs = torch.nn.CrossEntropyLoss(reduction="none", ignore_index=9)
-    for loss in (BalancedGroupLoss(2, theirs), BalancedGroupLoss(2), FairErrorBoundLoss(2)):
+    torchs = torch.nn.CrossEntropyLoss(reduction="none", ignore_index=9)
+    for loss in (BalancedGroupLoss(2, torchs), BalancedGroupLoss(2), FairErrorBoundLoss(2)):
         with pytest.raises(ValueError, match=message):
             loss(logits, target, groups)
 

@@ -27,21 +27,21 @@ def compare(prediction: Mask, reference: Mask, spacing: Sequence[float]) -> int:
     only_hd = score_case(prediction, reference, labels=LABELS, spacing=spacing)["hd"]
     np.testing.assert_array_equal(only_hd, scores["hd"])
     compared = 0
-    for place, label in enumerate(LABELS):
+    for index, label in enumerate(LABELS):
         p, r = prediction == label, reference == label
-        got = {metric: values[place] for metric, values in scores.items()}
+        result = {metric: values[index] for metric, values in scores.items()}
         if not p.any() and not r.any():
-            assert all(np.isnan(value) for value in got.values())
+            assert all(np.isnan(value) for value in result.values())
             continue
-        for metric, theirs in SHARES.items():
-            assert got[metric] == pytest.approx(theirs(p, r), abs=1e-12)
+        for metric, expected in SHARES.items():
+            assert result[metric] == pytest.approx(expected(p, r), abs=1e-12)
         if not p.any() or not r.any():
-            assert np.isnan([got[metric] for metric in DISTANCES]).all()
+            assert np.isnan([result[metric] for metric in DISTANCES]).all()
             continue
-        for metric, theirs in RATES.items():
-            assert got[metric] == pytest.approx(theirs(p, r), abs=1e-12)
-        for metric, theirs in DISTANCES.items():
-            assert got[metric] == pytest.approx(theirs(p, r, spacing), rel=0, abs=1e-9)
+        for metric, expected in RATES.items():
+            assert result[metric] == pytest.approx(expected(p, r), abs=1e-12)
+        for metric, expected in DISTANCES.items():
+            assert result[metric] == pytest.approx(expected(p, r, spacing), rel=0, abs=1e-9)
         compared += 1
     return compared
 
@@ -117,18 +117,18 @@ def test_labels_in_any_order_with_any_values_and_more_than_a_few() -> None:
         prediction = np.where(small > 0, small.astype(np.int64) + offset, 0).astype(dtype)
         reference = np.where(other > 0, other.astype(np.int64) + offset, 0).astype(dtype)
         scores = score_case(prediction, reference, labels=(values + offset).tolist())
-        for place, value in enumerate(values):
+        for index, value in enumerate(values):
             p, r = small == value, other == value
             if p.any() or r.any():
-                assert scores["dice"][place] == pytest.approx(binary.dc(p, r), abs=1e-12)
+                assert scores["dice"][index] == pytest.approx(binary.dc(p, r), abs=1e-12)
             if p.any() and r.any():
-                assert scores["hd"][place] == pytest.approx(binary.hd(p, r), abs=1e-9)
+                assert scores["hd"][index] == pytest.approx(binary.hd(p, r), abs=1e-9)
 
 
 def test_memory_order_of_the_arrays_does_not_matter() -> None:
     for prediction, reference, spacing in random_pairs(99, 40):
         expected = score_case(prediction, reference, labels=LABELS, spacing=spacing)
         for convert in (np.asfortranarray, lambda mask: np.flip(np.flip(mask, 0).copy(), 0)):
-            got = score_case(convert(prediction), convert(reference), labels=LABELS, spacing=spacing)
+            result = score_case(convert(prediction), convert(reference), labels=LABELS, spacing=spacing)
             for metric, values in expected.items():
-                np.testing.assert_allclose(got[metric], values, rtol=1e-14)  # sums run the other way
+                np.testing.assert_allclose(result[metric], values, rtol=1e-14)  # sums run the other way

@@ -91,12 +91,12 @@ def surface_distances(metric: str, prediction: Mask, reference: Mask, spacing: t
     true, predicted = reference.astype(bool), prediction.astype(bool)  # it takes nothing else
     if metric == "Dice":
         return surface_distance.compute_dice_coefficient(true, predicted)
-    found = surface_distance.compute_surface_distances(true, predicted, spacing)
+    result = surface_distance.compute_surface_distances(true, predicted, spacing)
     functions: dict[str, Callable[[], Any]] = {
-        "HD": lambda: surface_distance.compute_robust_hausdorff(found, 100),
-        "HD95": lambda: surface_distance.compute_robust_hausdorff(found, 95),
-        "ASSD": lambda: surface_distance.compute_average_surface_distance(found),
-        "NSD": lambda: surface_distance.compute_surface_dice_at_tolerance(found, TOLERANCE),
+        "HD": lambda: surface_distance.compute_robust_hausdorff(result, 100),
+        "HD95": lambda: surface_distance.compute_robust_hausdorff(result, 95),
+        "ASSD": lambda: surface_distance.compute_average_surface_distance(result),
+        "NSD": lambda: surface_distance.compute_surface_dice_at_tolerance(result, TOLERANCE),
     }
     return functions[metric]()
 
@@ -108,15 +108,15 @@ ERRORS = (ValueError, RuntimeError, AssertionError, AttributeError)
 def rows() -> list[tuple[str, str, str, str]]:
     """Return situation, metric, library and cell of the table."""
     lines = PAGE.read_text(encoding="utf-8").splitlines()
-    start = next(place for place, line in enumerate(lines) if line.startswith("| situation | metric |"))
+    start = next(index for index, line in enumerate(lines) if line.startswith("| situation | metric |"))
     assert [part.strip() for part in lines[start].strip("|").split("|")][2:] == list(LIBRARIES)
-    found = []
+    result = []
     for line in lines[start + 2 :]:
         if not line.startswith("|"):
             break
         situation, metric, *cells = (part.strip() for part in line.strip("|").split("|"))
-        found += [(situation, metric, name, cell) for name, cell in zip(LIBRARIES, cells, strict=True)]
-    return found
+        result += [(situation, metric, name, cell) for name, cell in zip(LIBRARIES, cells, strict=True)]
+    return result
 
 
 def matches(cell: str, value: Any) -> bool:

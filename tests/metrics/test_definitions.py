@@ -28,7 +28,7 @@ NAN = float("nan")
 def directed(first: Mask, second: Mask, spacing: tuple[float, ...]) -> npt.NDArray[np.float64]:
     """Return the distance of each surface voxel of `first` to the nearest of `second`, by loops."""
     surfaces = [np.argwhere(mask & ~binary_erosion(mask)) * spacing for mask in (first, second)]
-    return np.array([np.sqrt(((surfaces[1] - place) ** 2).sum(axis=1)).min() for place in surfaces[0]])
+    return np.array([np.sqrt(((surfaces[1] - index) ** 2).sum(axis=1)).min() for index in surfaces[0]])
 
 
 def test_distances_equal_explicit_loops() -> None:
@@ -36,10 +36,10 @@ def test_distances_equal_explicit_loops() -> None:
     for prediction, reference, spacing in random_pairs(41, 150):
         names = ("hd95", "hd95_pooled", "masd", "assd")
         scores = score_case(prediction, reference, labels=LABELS, spacing=spacing, metrics=names)
-        for place, label in enumerate(LABELS):
+        for index, label in enumerate(LABELS):
             p, r = prediction == label, reference == label
             if not p.any() or not r.any():
-                assert np.isnan([values[place] for values in scores.values()]).all()
+                assert np.isnan([values[index] for values in scores.values()]).all()
                 continue
             there, back = directed(p, r, spacing), directed(r, p, spacing)
             both = np.concatenate([there, back])
@@ -50,7 +50,7 @@ def test_distances_equal_explicit_loops() -> None:
                 "assd": both.mean(),
             }
             for metric, value in expected.items():
-                assert scores[metric][place] == pytest.approx(value, abs=1e-9)
+                assert scores[metric][index] == pytest.approx(value, abs=1e-9)
             compared += abs(expected["hd95"] - expected["hd95_pooled"]) > 1e-6
     assert compared > 100
 
@@ -64,11 +64,11 @@ def test_single_functions_equal_score_case() -> None:
         np.testing.assert_array_equal(pooled, scores["hd95_pooled"])
         np.testing.assert_array_equal(masd(prediction, reference, **options), scores["masd"])
         half = hausdorff(prediction, reference, percentile=50.0, **options)
-        for place, label in enumerate(LABELS):
+        for index, label in enumerate(LABELS):
             p, r = prediction == label, reference == label
             if p.any() and r.any():
                 medians = [np.median(directed(one, two, spacing)) for one, two in ((p, r), (r, p))]
-                assert half[place] == pytest.approx(max(medians), abs=1e-9)
+                assert half[index] == pytest.approx(max(medians), abs=1e-9)
 
 
 @pytest.mark.filterwarnings("ignore:monai:FutureWarning", "ignore:the (prediction|ground truth) of class")
@@ -79,13 +79,13 @@ def test_hd95_and_directed_means_equal_monais() -> None:
             torch.from_numpy(np.stack([m == i for i in range(4)])[None]) for m in (prediction, reference)
         ]
         options: dict[str, Any] = {"spacing": list(spacing)}
-        theirs = compute_hausdorff_distance(*masks, percentile=95, **options)[0].numpy()
+        expected = compute_hausdorff_distance(*masks, percentile=95, **options)[0].numpy()
         there = compute_average_surface_distance(*masks, **options)[0].numpy()
         back = compute_average_surface_distance(masks[1], masks[0], **options)[0].numpy()
-        ours = score_case(prediction, reference, labels=LABELS, spacing=spacing, metrics=("hd95", "masd"))
-        known = ~np.isnan(ours["hd95"])
-        np.testing.assert_allclose(ours["hd95"][known], theirs[known], rtol=1e-5)
-        np.testing.assert_allclose(ours["masd"][known], (there + back)[known] / 2, rtol=1e-5)
+        actual = score_case(prediction, reference, labels=LABELS, spacing=spacing, metrics=("hd95", "masd"))
+        known = ~np.isnan(actual["hd95"])
+        np.testing.assert_allclose(actual["hd95"][known], expected[known], rtol=1e-5)
+        np.testing.assert_allclose(actual["masd"][known], (there + back)[known] / 2, rtol=1e-5)
         compared += known.sum()
     assert compared > 40
 
@@ -100,9 +100,11 @@ def test_hd95_of_flat_faces_equals_surface_distance() -> None:
         prediction[5 : 20 + move, 5:20] = True
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            found = surface_distance.compute_surface_distances(reference, prediction, (2.0, 1.0))
-        theirs = surface_distance.compute_robust_hausdorff(found, 95)
-        assert hd95(prediction, reference, [1], spacing=(2.0, 1.0))[0] == pytest.approx(theirs) == 2.0 * move
+            result = surface_distance.compute_surface_distances(reference, prediction, (2.0, 1.0))
+        expected = surface_distance.compute_robust_hausdorff(result, 95)
+        assert (
+            hd95(prediction, reference, [1], spacing=(2.0, 1.0))[0] == pytest.approx(expected) == 2.0 * move
+        )
 
 
 @pytest.mark.filterwarnings("ignore:.*from the `scipy.ndimage` namespace:DeprecationWarning")
@@ -113,19 +115,19 @@ def test_hd95_is_not_surface_distances_which_weighs_by_area() -> None:
     prediction[8:10, 20:26] = True  # a spur: more of the surface's voxels than of its area
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = surface_distance.compute_surface_distances(reference, prediction, (1.0, 3.0))
-    theirs = surface_distance.compute_robust_hausdorff(found, 95)
+        result = surface_distance.compute_surface_distances(reference, prediction, (1.0, 3.0))
+    expected = surface_distance.compute_robust_hausdorff(result, 95)
     masks = [torch.from_numpy(mask)[None, None] for mask in (prediction, reference)]
     options: dict[str, Any] = {"include_background": True, "spacing": [1.0, 3.0]}
     monais = compute_hausdorff_distance(*masks, percentile=95, **options).item()
     assert hd95(prediction, reference, [1], spacing=(1.0, 3.0))[0] == pytest.approx(monais)
-    assert abs(monais - theirs) > 0.5
+    assert abs(monais - expected) > 0.5
 
 
 def test_metrics_of_counts_equal_explicit_loops() -> None:
     for prediction, reference, _ in random_pairs(53, 60):
         scores = score_case(prediction, reference, labels=LABELS, metrics=tuple(COUNTED))
-        for place, label in enumerate(LABELS):
+        for index, label in enumerate(LABELS):
             pairs = list(zip(prediction.ravel() == label, reference.ravel() == label, strict=True))
             tp = sum(p and r for p, r in pairs)
             fp = sum(p and not r for p, r in pairs)
@@ -140,7 +142,7 @@ def test_metrics_of_counts_equal_explicit_loops() -> None:
                     "volume_error": (fp - fn) / (tp + fn) if tp + fn else NAN,
                 }
             for metric, value in expected.items():
-                assert scores[metric][place] == pytest.approx(value, abs=1e-12, nan_ok=True)
+                assert scores[metric][index] == pytest.approx(value, abs=1e-12, nan_ok=True)
         for metric, function in COUNTED.items():
             np.testing.assert_array_equal(function(prediction, reference, LABELS), scores[metric])
 

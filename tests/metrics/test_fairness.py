@@ -38,20 +38,20 @@ GROUP_VALUES = st.lists(SCORES | st.just(NAN), min_size=1, max_size=6)
 @given(SAMPLES, st.sampled_from(["median", "mean", "iqr"]))
 def test_by_group_equals_an_explicit_loop(sample: tuple[Any, Any], statistic: Any) -> None:
     values, groups = sample
-    got, counts = by_group(values, groups, NUM_GROUPS, statistic)
-    assert got.shape == counts.shape == (NUM_GROUPS,)
-    assert got.dtype == np.float64
+    result, counts = by_group(values, groups, NUM_GROUPS, statistic)
+    assert result.shape == counts.shape == (NUM_GROUPS,)
+    assert result.dtype == np.float64
     assert counts.dtype == np.int64
     for number in range(NUM_GROUPS):
         members = pd.Series([v for v, g in zip(values, groups, strict=True) if g == number and v == v])
         assert counts[number] == len(members)
         if not len(members):
-            assert np.isnan(got[number])
+            assert np.isnan(result[number])
         elif statistic == "iqr":
             expected = members.quantile(0.75) - members.quantile(0.25)
-            np.testing.assert_allclose(got[number], expected, rtol=1e-12, atol=1e-15)
+            np.testing.assert_allclose(result[number], expected, rtol=1e-12, atol=1e-15)
         else:
-            np.testing.assert_allclose(got[number], getattr(members, statistic)(), rtol=1e-12, atol=1e-15)
+            np.testing.assert_allclose(result[number], getattr(members, statistic)(), rtol=1e-12, atol=1e-15)
 
 
 @given(SAMPLES, st.permutations(range(NUM_GROUPS)))
@@ -159,7 +159,7 @@ def test_the_gap_to_a_reference_is_the_signed_difference_of_the_farthest_group(
 ) -> None:
     reference = data.draw(st.integers(0, len(values) - 1))
     gap = fairness_gap(values, reference)
-    gaps = [values[reference] - v for place, v in enumerate(values) if place != reference and v == v]
+    gaps = [values[reference] - v for index, v in enumerate(values) if index != reference and v == v]
     if not gaps or np.isnan(values[reference]):
         assert np.isnan(gap)
         return
@@ -199,13 +199,13 @@ def test_skewed_error_ratio_by_hand(values: list[float], ratio: float) -> None:
 @given(GROUP_VALUES)
 def test_skewed_error_ratio_is_the_largest_ratio_of_any_two_groups(values: list[float]) -> None:
     errors = [1.0 - v for v in values if v == v]
-    got = skewed_error_ratio(values)
+    result = skewed_error_ratio(values)
     if len(errors) < 2 or max(errors) == 0:
-        assert np.isnan(got)
+        assert np.isnan(result)
     else:
-        assert got >= 1
+        assert result >= 1
         ratios = [a / b if b else float("inf") for a in errors for b in errors if a or b]
-        np.testing.assert_allclose(got, max(ratios), rtol=1e-12)
+        np.testing.assert_allclose(result, max(ratios), rtol=1e-12)
 
 
 @pytest.mark.parametrize("values", [[1.01, 0.5], [-0.01, 0.5], [91.7, 88.8], [float("inf"), 0.5]])
@@ -243,11 +243,11 @@ def test_the_three_variants_of_equity_scaled_by_hand() -> None:
 def test_equity_scaled_is_at_most_the_overall_score(
     overall: float, values: list[float], how: tuple[Any, int | None]
 ) -> None:
-    got = equity_scaled(overall, values, how[0], how[1])
+    result = equity_scaled(overall, values, how[0], how[1])
     if sum(v == v for v in values) < 2:
-        assert np.isnan(got)
+        assert np.isnan(result)
     else:
-        assert 0 <= got <= overall
+        assert 0 <= result <= overall
 
 
 def test_equal_groups_keep_the_overall_score() -> None:

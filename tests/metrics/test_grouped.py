@@ -139,15 +139,15 @@ def test_values_of_groups_may_be_a_series_by_name() -> None:
 
 def test_the_number_of_groups_may_still_stand_behind_them() -> None:
     with_absent = [MEDIANS[0], MEDIANS[1], NAN]
-    for got in (
+    for result in (
         by_group(VALUES, IDS, 3),
         by_group(VALUES, IDS, np.int64(3), "median"),
         by_group(VALUES, IDS, num_groups=3),
         by_group(values=VALUES, groups=IDS, num_groups=3, statistic="median"),
         by_group(VALUES, IDS, 3, statistic="median"),
     ):
-        np.testing.assert_array_equal(got[0], with_absent)
-        np.testing.assert_array_equal(got[1], [4, 6, 0])
+        np.testing.assert_array_equal(result[0], with_absent)
+        np.testing.assert_array_equal(result[1], [4, 6, 0])
     assert by_group(VALUES, IDS, 2, "mean")[0].tolist() == by_group(VALUES, IDS, "mean")[0].tolist()
     assert by_group(VALUES, SEX, 2)[0].to_dict() == dict(zip(NAMES, MEDIANS, strict=True))
     assert len(split_by_group(VALUES, IDS, 5)) == 5

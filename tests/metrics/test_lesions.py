@@ -17,7 +17,7 @@ METRICS = ("lesion_dice", "lesion_precision", "lesion_recall")
 def flood(mask: Mask) -> list[set[tuple[int, ...]]]:
     """Return the connected components as sets of voxels, grown from a seed by all neighbours."""
     left = set(map(tuple, np.argwhere(mask).tolist()))
-    found = []
+    result = []
     while left:
         one = np.zeros(mask.shape, dtype=bool)
         one[min(left)] = True
@@ -26,24 +26,24 @@ def flood(mask: Mask) -> list[set[tuple[int, ...]]]:
             if (more == one).all():
                 break
             one = more
-        found.append(set(map(tuple, np.argwhere(one).tolist())))
-        left -= found[-1]
-    return found
+        result.append(set(map(tuple, np.argwhere(one).tolist())))
+        left -= result[-1]
+    return result
 
 
 def best_pairing(prediction: Mask, reference: Mask, min_iou: float) -> tuple[float, int, int, int]:
     """Return the greatest sum of Dice of all pairings, of equal sums with most pairs, and TP, P and R."""
     predicted, true = flood(prediction), flood(reference)
-    places = [*range(len(predicted)), *[-1] * len(true)]
+    indices = [*range(len(predicted)), *[-1] * len(true)]
     best = (0.0, 0)
-    for order in set(permutations(places, len(true))):
+    for order in set(permutations(indices, len(true))):
         total, pairs = 0.0, 0
-        for lesion, place in zip(true, order, strict=True):
-            if place < 0:
+        for lesion, index in zip(true, order, strict=True):
+            if index < 0:
                 continue
-            common = len(lesion & predicted[place])
-            if common and common / len(lesion | predicted[place]) >= min_iou:
-                total += 2 * common / (len(lesion) + len(predicted[place]))
+            common = len(lesion & predicted[index])
+            if common and common / len(lesion | predicted[index]) >= min_iou:
+                total += 2 * common / (len(lesion) + len(predicted[index]))
                 pairs += 1
         best = max(best, (round(total, 9), pairs))
     return (*best, len(predicted), len(true))
@@ -63,11 +63,11 @@ def test_of_all_pairings_the_best_is_taken(min_iou: float) -> None:
         if not (len(flood(p)) <= 4 and len(flood(r)) <= 4):
             continue
         total, pairs, predicted, true = best_pairing(p, r, min_iou)
-        found = lesions(prediction, reference, [1], min_iou=min_iou)[1]
-        assert (found.found.sum(), found.true.sum()) == (pairs, pairs)
-        assert (len(found.prediction_voxels), len(found.reference_voxels)) == (predicted, true)
-        assert found.pair_dice.sum() == pytest.approx(total)
-        assert sorted(found.reference_voxels) == sorted(map(len, flood(r)))
+        result = lesions(prediction, reference, [1], min_iou=min_iou)[1]
+        assert (result.found.sum(), result.true.sum()) == (pairs, pairs)
+        assert (len(result.prediction_voxels), len(result.reference_voxels)) == (predicted, true)
+        assert result.pair_dice.sum() == pytest.approx(total)
+        assert sorted(result.reference_voxels) == sorted(map(len, flood(r)))
         number = predicted + true - pairs
         assert lesion_dice(prediction, reference, [1], min_iou=min_iou)[0] == pytest.approx(
             total / number if number else NAN, nan_ok=True
@@ -80,15 +80,15 @@ def test_by_hand() -> None:
     """One lesion found exactly, one split, one merged with its neighbour, one missed, one made up."""
     reference = np.array([[1, 1, 0, 1, 1, 1, 1, 1, 0, 1, 1, 0, 1, 0, 1, 0, 0]])
     prediction = np.array([[1, 1, 0, 1, 1, 1, 0, 1, 0, 1, 1, 1, 1, 0, 0, 0, 1]])
-    found = lesions(prediction, reference, {"lesion": 1})["lesion"]
-    assert found.reference_voxels.tolist() == [2, 5, 2, 1, 1]
-    assert found.prediction_voxels.tolist() == [2, 3, 1, 4, 1]
-    assert found.partner.tolist() == [0, 1, 3, -1, -1]
-    np.testing.assert_allclose(found.pair_dice, [1.0, 6 / 8, 4 / 6, 0.0, 0.0])
-    assert found.true.tolist() == [True, True, False, True, False]
-    assert found.recall == 3 / 5
-    assert found.precision == 3 / 5
-    assert found.dice == pytest.approx((1 + 6 / 8 + 4 / 6) / 7)
+    result = lesions(prediction, reference, {"lesion": 1})["lesion"]
+    assert result.reference_voxels.tolist() == [2, 5, 2, 1, 1]
+    assert result.prediction_voxels.tolist() == [2, 3, 1, 4, 1]
+    assert result.partner.tolist() == [0, 1, 3, -1, -1]
+    np.testing.assert_allclose(result.pair_dice, [1.0, 6 / 8, 4 / 6, 0.0, 0.0])
+    assert result.true.tolist() == [True, True, False, True, False]
+    assert result.recall == 3 / 5
+    assert result.precision == 3 / 5
+    assert result.dice == pytest.approx((1 + 6 / 8 + 4 / 6) / 7)
     strict = score_case(prediction, reference, labels=[1], metrics=METRICS, min_iou=0.6)
     assert strict["lesion_recall"].tolist() == [2 / 5]  # the merged one has an IoU of 0.5
 
@@ -130,10 +130,10 @@ def test_unions_and_ignored_voxels() -> None:
     reference = np.array([[1, 2, 9, 2, 0, 1]])
     prediction = np.array([[1, 2, 2, 2, 0, 2]])
     labels = {"all": (1, 2), "core": (2,)}
-    found = lesions(prediction, reference, labels, ignore=9)
-    assert found["all"].reference_voxels.tolist() == [2, 1, 1]  # cut in two by what is ignored
-    assert found["all"].recall == 1.0
-    assert found["core"].true.tolist() == [True, True, False]
+    result = lesions(prediction, reference, labels, ignore=9)
+    assert result["all"].reference_voxels.tolist() == [2, 1, 1]  # cut in two by what is ignored
+    assert result["all"].recall == 1.0
+    assert result["core"].true.tolist() == [True, True, False]
     assert lesion_recall(prediction, reference, labels).tolist() == [2 / 3, 0.0]  # 9 is then no structure
 
 
@@ -165,13 +165,13 @@ def test_counts_and_dice_equal_panopticas(min_iou: float) -> None:
         r = many(rng)
         p = np.where(many(rng) & (rng.random() < 0.5), 1, np.roll(r, 1, axis=rng.integers(3)))
         p, r = p.astype(np.uint8), r.astype(np.uint8)
-        theirs = evaluator.evaluate(p, r, verbose=False)["ungrouped"]
-        found = lesions(p, r, [1], min_iou=min_iou)[1]
-        counts = (len(found.prediction_voxels), len(found.reference_voxels), found.found.sum())
-        assert counts == (theirs.n_pred_instances, theirs.n_ref_instances, theirs.tp)
-        assert (found.true.sum(), (~found.true).sum()) == (theirs.tp, theirs.fp)
-        if theirs.tp:
-            total = theirs.sq_dsc * theirs.tp
-            assert found.dice == pytest.approx(total / (theirs.tp + theirs.fp + theirs.fn))
-        seen.append((theirs.tp, theirs.fp, theirs.fn))
+        expected = evaluator.evaluate(p, r, verbose=False)["ungrouped"]
+        result = lesions(p, r, [1], min_iou=min_iou)[1]
+        counts = (len(result.prediction_voxels), len(result.reference_voxels), result.found.sum())
+        assert counts == (expected.n_pred_instances, expected.n_ref_instances, expected.tp)
+        assert (result.true.sum(), (~result.true).sum()) == (expected.tp, expected.fp)
+        if expected.tp:
+            total = expected.sq_dsc * expected.tp
+            assert result.dice == pytest.approx(total / (expected.tp + expected.fp + expected.fn))
+        seen.append((expected.tp, expected.fp, expected.fn))
     assert (np.sum(seen, axis=0) > 20).all()

@@ -37,9 +37,9 @@ def check(prediction: Any, reference: Any, labels: Any = None, metrics: Any = AL
     for device in DEVICES:
         tensors = [torch.as_tensor(mask, device=device) for mask in (prediction, reference)]
         assert isinstance(pairs.pair_of(*tensors, labels), DevicePair)
-        found = score_case(*tensors, labels=labels, metrics=metrics, tolerance=2.0, **options)
+        result = score_case(*tensors, labels=labels, metrics=metrics, tolerance=2.0, **options)
         for metric, values in expected.items():
-            np.testing.assert_allclose(found[metric], values, rtol=0, atol=1e-9, err_msg=metric)
+            np.testing.assert_allclose(result[metric], values, rtol=0, atol=1e-9, err_msg=metric)
 
 
 def blobs(rng: np.random.Generator, shape: tuple[int, ...], labels: int, apart: float) -> list[np.ndarray]:

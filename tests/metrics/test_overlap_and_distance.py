@@ -89,26 +89,26 @@ def brute_force_nsd(p: np.ndarray, r: np.ndarray, spacing: tuple[float, ...], to
     """Count by loops: surface voxels with a partner in reach, over all surface voxels."""
 
     def surface(mask: np.ndarray) -> list[np.ndarray]:
-        found = []
-        for place in np.argwhere(mask):
+        result = []
+        for index in np.argwhere(mask):
             for axis in range(mask.ndim):
                 for step in (-1, 1):
-                    beside = place.copy()
+                    beside = index.copy()
                     beside[axis] += step
                     outside = not 0 <= beside[axis] < mask.shape[axis]
                     if outside or not mask[tuple(beside)]:
-                        found.append(place)
+                        result.append(index)
                         break
                 else:
                     continue
                 break
-        return found
+        return result
 
     a, b = surface(p), surface(r)
     near = 0
     for these, those in ((a, b), (b, a)):
-        for place in these:
-            nearest = min(np.linalg.norm((place - other) * spacing) for other in those)
+        for index in these:
+            nearest = min(np.linalg.norm((index - other) * spacing) for other in those)
             near += nearest <= tolerance
     return near / (len(a) + len(b))
 
@@ -118,10 +118,12 @@ def test_nsd_equals_explicit_loops() -> None:
     for prediction, reference, spacing in random_pairs(21, 60):
         if prediction.size > 400:
             continue
-        for label, got in enumerate(nsd(prediction, reference, [1, 2, 3], spacing=spacing, tolerance=2.1), 1):
+        for label, result in enumerate(
+            nsd(prediction, reference, [1, 2, 3], spacing=spacing, tolerance=2.1), 1
+        ):
             p, r = prediction == label, reference == label
             if p.any() and r.any():
-                assert got == pytest.approx(brute_force_nsd(p, r, spacing, 2.1), abs=1e-12)
+                assert result == pytest.approx(brute_force_nsd(p, r, spacing, 2.1), abs=1e-12)
                 compared += 1
     assert compared > 30
 
@@ -132,10 +134,10 @@ def test_nsd_equals_monai_where_the_definitions_meet() -> None:
         masks = [
             torch.from_numpy(np.stack([m == i for i in range(4)])[None]) for m in (prediction, reference)
         ]
-        theirs = compute_surface_dice(masks[0], masks[1], class_thresholds=[1.5] * 3)[0].numpy()
-        ours = nsd(prediction, reference, [1, 2, 3], tolerance=1.5)
+        expected = compute_surface_dice(masks[0], masks[1], class_thresholds=[1.5] * 3)[0].numpy()
+        actual = nsd(prediction, reference, [1, 2, 3], tolerance=1.5)
         # Both empty: NaN in both. One empty: ours is 0, MONAI's too.
-        np.testing.assert_allclose(ours, theirs, atol=1e-6)
+        np.testing.assert_allclose(actual, expected, atol=1e-6)
 
 
 def test_volumes_in_millilitres() -> None:

@@ -146,9 +146,9 @@ def figures(table: str, model: str) -> dict[str, Figure]:
     reference = int((table, model) in REFERENCE_IS_RIGHT)
     medians = np.array([float(left), float(right)])
 
-    ours, other = (right, left) if reference else (left, right)
-    error, other_error = 1 - Fraction(ours), 1 - Fraction(other)
-    slack, other_slack = half_unit(ours), half_unit(other)
+    own, opposite = (right, left) if reference else (left, right)
+    error, other_error = 1 - Fraction(own), 1 - Fraction(opposite)
+    slack, other_slack = half_unit(own), half_unit(opposite)
 
     # error / other_error spans [low, high]. SER is that ratio or its inverse, whichever is above 1;
     # where the span holds 1, either group may be the worse one, and the lowest SER is 1 itself.
@@ -175,7 +175,7 @@ def test_printed_figures_follow_from_printed_medians(table: str, model: str) -> 
 
 
 def test_exactly_the_known_figures_are_inconsistent() -> None:
-    found = {
+    result = {
         (table, model, measure): (
             figure.printed,
             *(f"{float(x):.4f}" for x in (figure.value, figure.lowest, figure.highest)),
@@ -184,4 +184,4 @@ def test_exactly_the_known_figures_are_inconsistent() -> None:
         for measure, figure in figures(table, model).items()
         if not figure.follows()
     }
-    assert found == KNOWN_INCONSISTENT
+    assert result == KNOWN_INCONSISTENT

@@ -21,21 +21,23 @@ def test_it_equals_surface_distances() -> None:
     compared = apart = 0
     for prediction, reference, spacing in random_pairs(71, 150):
         for tolerance in (0.7, 2.0):
-            ours = nsd(prediction, reference, [1, 2, 3], tolerance=tolerance, spacing=spacing, surface="area")
+            actual = nsd(
+                prediction, reference, [1, 2, 3], tolerance=tolerance, spacing=spacing, surface="area"
+            )
             voxels = nsd(prediction, reference, [1, 2, 3], tolerance=tolerance, spacing=spacing)
-            for place, label in enumerate((1, 2, 3)):
+            for index, label in enumerate((1, 2, 3)):
                 p, r = prediction == label, reference == label
                 if not p.any() or not r.any():
                     expected = 0.0 if p.any() or r.any() else NAN
-                    assert ours[place] == pytest.approx(expected, nan_ok=True)
+                    assert actual[index] == pytest.approx(expected, nan_ok=True)
                     continue
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")
-                    found = surface_distance.compute_surface_distances(r, p, spacing)
-                theirs = surface_distance.compute_surface_dice_at_tolerance(found, tolerance)
-                assert ours[place] == pytest.approx(theirs, abs=1e-12)
+                    result = surface_distance.compute_surface_distances(r, p, spacing)
+                theirs = surface_distance.compute_surface_dice_at_tolerance(result, tolerance)
+                assert actual[index] == pytest.approx(theirs, abs=1e-12)
                 compared += 1
-                apart += abs(ours[place] - voxels[place]) > 0.01
+                apart += abs(actual[index] - voxels[index]) > 0.01
     assert compared > 200
     assert apart > 50
 
@@ -43,12 +45,12 @@ def test_it_equals_surface_distances() -> None:
 @pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (0.7, 3.0, 1.9)])
 def test_pieces_of_surface_have_the_areas_of_surface_distance(spacing: tuple[float, ...]) -> None:
     table = surface_distance.lookup_tables.create_table_neighbour_code_to_surface_area(np.array(spacing))
-    ours = _areas(np.array(spacing))
+    actual = _areas(np.array(spacing))
     backwards = [
         int(f"{code:08b}"[::-1], 2) for code in range(256)
     ]  # it numbers the corners from the other end
-    np.testing.assert_allclose(ours, table[backwards], atol=1e-12)
-    assert (ours[1:-1] > 0).all()
+    np.testing.assert_allclose(actual, table[backwards], atol=1e-12)
+    assert (actual[1:-1] > 0).all()
 
 
 def test_by_hand() -> None:
@@ -70,12 +72,12 @@ def test_unions_ignored_voxels_and_memory_order() -> None:
     for prediction, reference, spacing in random_pairs(73, 20):
         labels = {"two": (1, 2), "all": (1, 2, 3)}
         options: dict[str, Any] = {"spacing": spacing, "tolerance": 1.0, "surface": "area"}
-        ours = nsd(prediction, reference, labels, **options)
-        for place, union in enumerate(labels.values()):
+        actual = nsd(prediction, reference, labels, **options)
+        for index, union in enumerate(labels.values()):
             one = nsd(np.isin(prediction, union), np.isin(reference, union), [1], **options)
-            np.testing.assert_array_equal(ours[place], one[0])
+            np.testing.assert_array_equal(actual[index], one[0])
         turned = nsd(np.asfortranarray(prediction), np.asfortranarray(reference), labels, **options)
-        np.testing.assert_allclose(turned, ours, atol=1e-12)
+        np.testing.assert_allclose(turned, actual, atol=1e-12)
         hidden = reference == 3
         given, rest = np.where(hidden, 255, reference), np.where(hidden, 0, reference)
         without = nsd(np.where(hidden, 0, prediction), rest, [1], **options)

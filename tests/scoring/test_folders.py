@@ -295,9 +295,9 @@ def test_labels_of_dataset_json_keep_their_names_and_order(cohort: Path) -> None
 def test_without_dataset_json_every_value_in_a_reference_is_a_label(cohort: Path) -> None:
     (cohort / "dataset.json").unlink()
     named = score(cohort, labels=LABELS)
-    found = score(cohort)
-    assert list(found["label"][:3]) == [1, 2, 3]
-    assert list(found["dice"]) == list(named["dice"])
+    result = score(cohort)
+    assert list(result["label"][:3]) == [1, 2, 3]
+    assert list(result["dice"]) == list(named["dice"])
 
 
 def test_a_found_label_that_one_case_lacks_has_a_row_there_all_the_same(
@@ -706,12 +706,12 @@ def test_the_cross_check_finds_a_missed_structure_that_was_given_a_score(with_a_
 def test_the_cross_check_says_what_it_compared(with_a_miss: Path) -> None:
     scores = scored(with_a_miss, metrics=ALL_METRICS, tolerance=2.0, cross_check=1000)
     note = only_note(scores)
-    said = re.fullmatch(
+    message = re.fullmatch(
         r"cross-check: 120 scores recomputed with medpy, largest difference (\d\S*)",  # 30 rows; nsd has none
         note,
     )
-    assert said
-    assert float(said[1]) <= 1e-9
+    assert message
+    assert float(message[1]) <= 1e-9
     scores.table.loc[0, "hd"] += 5e-10
     predictions, references = (find_masks(with_a_miss / kind, kind) for kind in ("predictions", "references"))
     compared, largest = cross_check_scores(scores.table, predictions, references, CODES, 1000)

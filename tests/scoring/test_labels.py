@@ -45,32 +45,33 @@ def save(folder: Path, masks: Mapping[str, npt.NDArray[Any]]) -> Path:
     return folder
 
 
-def cohort(place: Path, true: tuple[int, int], predicted: tuple[int, int]) -> Path:
+def cohort(folder: Path, true: tuple[int, int], predicted: tuple[int, int]) -> Path:
     """Write eight cases whose two structures have these values on each side."""
-    save(place / "references", {name: mask(*true) for name in NAMES})
+    save(folder / "references", {name: mask(*true) for name in NAMES})
     save(
-        place / "predictions", {name: mask(*predicted, moved=number % 2) for number, name in enumerate(NAMES)}
+        folder / "predictions",
+        {name: mask(*predicted, moved=number % 2) for number, name in enumerate(NAMES)},
     )
     rows = "".join(f"{name},{'FM'[number % 2]}\n" for number, name in enumerate(NAMES))
-    (place / "groups.csv").write_text("case,sex\n" + rows)
-    return place
+    (folder / "groups.csv").write_text("case,sex\n" + rows)
+    return folder
 
 
 def say_labels(folder: Path, labels: Mapping[str, Any], **more: Any) -> None:
     (folder / "dataset.json").write_text(json.dumps({"labels": {"background": 0, **labels}, **more}))
 
 
-def by_evaluate(place: Path, **labels: Any) -> pd.DataFrame:
-    return fairseg.evaluate(place / "predictions", place / "references", place / "groups.csv", **labels)
+def by_evaluate(folder: Path, **labels: Any) -> pd.DataFrame:
+    return fairseg.evaluate(folder / "predictions", folder / "references", folder / "groups.csv", **labels)
 
 
-def by_audit(place: Path, **labels: Any) -> pd.DataFrame:
-    folders = {"predictions": place / "predictions", "references": place / "references"}
-    options: dict[str, Any] = {"cohort": place / "groups.csv", "by": "sex", "min_size": 2}
+def by_audit(folder: Path, **labels: Any) -> pd.DataFrame:
+    folders = {"predictions": folder / "predictions", "references": folder / "references"}
+    options: dict[str, Any] = {"cohort": folder / "groups.csv", "by": "sex", "min_size": 2}
     return fairseg.audit(**folders, **options, **labels).scores.table
 
 
-def command(place: Path, *words: str, **labels: Any) -> pd.DataFrame:
+def command(folder: Path, *words: str, **labels: Any) -> pd.DataFrame:
     """Run a command that writes scores with the labels as a person types them."""
     predicted = labels.get("prediction_labels") or {}
     typed = []
@@ -80,19 +81,24 @@ def command(place: Path, *words: str, **labels: Any) -> pd.DataFrame:
         typed += ["--labels", f"{name}={':'.join(texts)}"]
     if labels.get("ignore") is not None:
         typed += ["--ignore", str(labels["ignore"])]
-    folders = [str(place / "predictions"), str(place / "references"), "--groups", str(place / "groups.csv")]
+    folders = [
+        str(folder / "predictions"),
+        str(folder / "references"),
+        "--groups",
+        str(folder / "groups.csv"),
+    ]
     if main([words[0], *folders, *typed, *words[1:]]):
         raise ValueError("exit code 2")
-    return read_scores(place / "out" / "scores.csv")
+    return read_scores(folder / "out" / "scores.csv")
 
 
-def by_evaluate_command(place: Path, **labels: Any) -> pd.DataFrame:
-    (place / "out").mkdir(exist_ok=True)
-    return command(place, "evaluate", "--out", str(place / "out" / "scores.csv"), **labels)
+def by_evaluate_command(folder: Path, **labels: Any) -> pd.DataFrame:
+    (folder / "out").mkdir(exist_ok=True)
+    return command(folder, "evaluate", "--out", str(folder / "out" / "scores.csv"), **labels)
 
 
-def by_audit_command(place: Path, **labels: Any) -> pd.DataFrame:
-    return command(place, "audit", "--by", "sex", "--min-size", "2", "--out", str(place / "out"), **labels)
+def by_audit_command(folder: Path, **labels: Any) -> pd.DataFrame:
+    return command(folder, "audit", "--by", "sex", "--min-size", "2", "--out", str(folder / "out"), **labels)
 
 
 READERS: dict[str, Reader] = {
@@ -115,16 +121,16 @@ def test_codes_that_differ_are_an_error_with_both_sides_and_the_mapping_to_type(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     true, predicted = codes
-    place = cohort(tmp_path, true, predicted)
+    folder = cohort(tmp_path, true, predicted)
     with pytest.raises(ValueError, match=r".") as error:
-        read(place)
-    said = str(error.value) + capsys.readouterr().err
-    assert "no prediction has" in said
+        read(folder)
+    message = str(error.value) + capsys.readouterr().err
+    assert "no prediction has" in message
     missing = sorted(set(true) - set(predicted))
     for value, there in ((value, "references have") for value in true):
-        assert f"{value} (8)" in said
-        assert there in said
-    assert f'--labels "{missing[0]}={missing[0]}:' in said
+        assert f"{value} (8)" in message
+        assert there in message
+    assert f'--labels "{missing[0]}={missing[0]}:' in message
 
 
 @every_reader
@@ -141,15 +147,15 @@ def test_a_union_follows_the_values_of_what_it_is_made_of(
     read: Reader, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Else it would be scored on half of itself: the left is 1 on both sides, the right 2 and 5."""
-    place = cohort(tmp_path / "other", (1, 2), (1, 5))
+    folder = cohort(tmp_path / "other", (1, 2), (1, 5))
     labels = {"both": (1, 2), "right": 2}
     for given in ({"right": 5}, None):
         with pytest.raises(ValueError, match=r".") as error:
-            read(place, labels=labels, prediction_labels=given)
+            read(folder, labels=labels, prediction_labels=given)
         assert '--labels "both=1+2:1+5"' in str(error.value) + capsys.readouterr().err
     codes = {"labels": labels, "prediction_labels": {"both": (1, 5), "right": 5}}
     alike = read(cohort(tmp_path / "alike", (1, 2), (1, 2)), labels=labels)
-    pd.testing.assert_frame_equal(read(place, **codes), alike)
+    pd.testing.assert_frame_equal(read(folder, **codes), alike)
     swapped = {
         "labels": {"both": (1, 2), "left": 1, "right": 2},
         "prediction_labels": {"left": 2, "right": 1},
@@ -162,22 +168,27 @@ def test_a_union_follows_the_values_of_what_it_is_made_of(
 def test_a_value_of_the_references_alone_may_be_ignored_and_that_is_told(
     read: Reader, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    place = cohort(tmp_path, (1, 255), (1, 0))
+    folder = cohort(tmp_path, (1, 255), (1, 0))
     with pytest.raises(ValueError, match=r".") as error:
-        read(place)
+        read(folder)
     assert "or --ignore 255, that what has this value counts" in str(error.value) + capsys.readouterr().err
-    assert read(place, ignore=255)["label"].astype(str).unique().tolist() == ["1"]
+    assert read(folder, ignore=255)["label"].astype(str).unique().tolist() == ["1"]
 
 
 def test_the_mapping_that_an_error_shows_works_as_it_stands(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    place = cohort(tmp_path, (150, 200), (1, 2))
-    folders = [str(place / "predictions"), str(place / "references"), "--groups", str(place / "groups.csv")]
-    assert main(["evaluate", *folders, "--out", str(place / "scores.csv")]) == 2
+    folder = cohort(tmp_path, (150, 200), (1, 2))
+    folders = [
+        str(folder / "predictions"),
+        str(folder / "references"),
+        "--groups",
+        str(folder / "groups.csv"),
+    ]
+    assert main(["evaluate", *folders, "--out", str(folder / "scores.csv")]) == 2
     shown = capsys.readouterr().err.split("such as ")[1].replace('"', "").split()
-    assert main(["evaluate", *folders, "--out", str(place / "scores.csv"), *shown]) == 0
-    scores = read_scores(place / "scores.csv")
+    assert main(["evaluate", *folders, "--out", str(folder / "scores.csv"), *shown]) == 0
+    scores = read_scores(folder / "scores.csv")
     assert scores["label"].unique().tolist() == ["150", "200"]
     assert scores["dice"].max() == 1
 
@@ -190,22 +201,22 @@ def test_the_dataset_json_of_either_side_is_used(read: Reader, tmp_path: Path) -
     say_labels(both / "predictions", {"right": 1, "left": 2, "heart": 3})
     one = cohort(tmp_path / "one", (1, 2), (1, 2))
     say_labels(one / "predictions", {"left": 1, "right": 2})
-    for place in (both, one):
-        pd.testing.assert_frame_equal(read(place), expected)
+    for folder in (both, one):
+        pd.testing.assert_frame_equal(read(folder), expected)
 
 
 @every_reader
 def test_files_that_call_structures_differently_are_an_error(
     read: Reader, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    place = cohort(tmp_path, (1, 2), (1, 2))
-    say_labels(place / "references", {"left": 1, "right": 2})
-    say_labels(place / "predictions", {"left": 1, "lung_right": 2})
+    folder = cohort(tmp_path, (1, 2), (1, 2))
+    say_labels(folder / "references", {"left": 1, "right": 2})
+    say_labels(folder / "predictions", {"left": 1, "lung_right": 2})
     with pytest.raises(ValueError, match=r".") as error:
-        read(place)
-    said = str(error.value) + capsys.readouterr().err
-    assert "none called right" in said
-    assert '--labels "right=2:2"' in said
+        read(folder)
+    message = str(error.value) + capsys.readouterr().err
+    assert "none called right" in message
+    assert '--labels "right=2:2"' in message
 
 
 @every_reader
@@ -222,12 +233,12 @@ def test_a_model_that_never_finds_a_structure_is_scored_if_somebody_says_so(
 def test_a_structure_without_a_reference_is_an_error(
     read: Reader, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    place = cohort(tmp_path, (1, 7), (1, 2))
+    folder = cohort(tmp_path, (1, 7), (1, 2))
     with pytest.raises(ValueError, match=r".") as error:
-        read(place, labels={"left": 1, "right": 2})
-    said = str(error.value) + capsys.readouterr().err
-    assert "no reference has right (2)" in said
-    assert '--labels "right=7:2"' in said
+        read(folder, labels={"left": 1, "right": 2})
+    message = str(error.value) + capsys.readouterr().err
+    assert "no reference has right (2)" in message
+    assert '--labels "right=7:2"' in message
 
 
 REGIONS: dict[str, tuple[int, ...]] = {"whole": (1, 2, 3), "core": (2, 3), "edema": (1,)}
@@ -237,7 +248,7 @@ IGNORED = 4
 @pytest.fixture(scope="module")
 def nested(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write eight cases of three labels inside each other, with voxels that nobody annotated."""
-    place = tmp_path_factory.mktemp("nested")
+    folder = tmp_path_factory.mktemp("nested")
     rng = np.random.default_rng(1)
     for kind in ("references", "predictions"):
         masks = {}
@@ -248,25 +259,25 @@ def nested(tmp_path_factory: pytest.TempPathFactory) -> Path:
             if kind == "references":
                 voxels[:, :, 12:] = IGNORED
             masks[name] = voxels
-        save(place / kind, masks)
+        save(folder / kind, masks)
     rows = "".join(f"{name},{'FM'[number % 2]}\n" for number, name in enumerate(NAMES))
-    (place / "groups.csv").write_text("case,sex\n" + rows)
-    return place
+    (folder / "groups.csv").write_text("case,sex\n" + rows)
+    return folder
 
 
-def nnunet_dice(place: Path) -> dict[tuple[str, str], float]:
+def nnunet_dice(folder: Path) -> dict[tuple[str, str], float]:
     """Return (case, structure) -> Dice as nnU-Net's evaluation has it."""
     pytest.importorskip("nnunetv2", reason="nnU-Net is not installed: make test does it")
     from nnunetv2.evaluation.evaluate_predictions import compute_metrics  # noqa: PLC0415
     from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO  # noqa: PLC0415
 
-    found = {}
+    result = {}
     for name in NAMES:
-        files = (str(place / kind / f"{name}.nii.gz") for kind in ("references", "predictions"))
+        files = (str(folder / kind / f"{name}.nii.gz") for kind in ("references", "predictions"))
         regions = list(REGIONS.values())
         metrics = compute_metrics(*files, SimpleITKIO(), regions, ignore_label=IGNORED)["metrics"]
-        found |= {(name, structure): metrics[region]["Dice"] for structure, region in REGIONS.items()}
-    return found
+        result |= {(name, structure): metrics[region]["Dice"] for structure, region in REGIONS.items()}
+    return result
 
 
 @every_reader
@@ -274,36 +285,36 @@ def nnunet_dice(place: Path) -> dict[tuple[str, str], float]:
 def test_unions_and_ignored_voxels_are_scored_as_nnunet_does(
     read: Reader, how: str, nested: Path, tmp_path: Path
 ) -> None:
-    place = Path(shutil.copytree(nested, tmp_path / "place"))
+    folder = Path(shutil.copytree(nested, tmp_path / "place"))
     options: dict[str, Any] = {"labels": REGIONS, "ignore": IGNORED}
     if how == "dataset.json":
         named = {name: list(codes) if len(codes) > 1 else codes[0] for name, codes in REGIONS.items()}
-        say_labels(place / "references", {**named, "ignore": IGNORED}, regions_class_order=[1, 2, 3])
+        say_labels(folder / "references", {**named, "ignore": IGNORED}, regions_class_order=[1, 2, 3])
         options = {}
-    scores = read(place, **options).set_index(["case", "label"])["dice"]
-    expected = pd.Series(nnunet_dice(place)).reindex(scores.index)
+    scores = read(folder, **options).set_index(["case", "label"])["dice"]
+    expected = pd.Series(nnunet_dice(folder)).reindex(scores.index)
     assert 0.3 < expected.min() < expected.max() < 1
     np.testing.assert_allclose(scores, expected, rtol=0, atol=1e-12)
 
 
 @every_reader
 def test_distances_are_of_what_is_left(read: Reader, nested: Path, tmp_path: Path) -> None:
-    place = Path(shutil.copytree(nested, tmp_path / "place"))
-    scores = read(place, labels=REGIONS, ignore=IGNORED)
+    folder = Path(shutil.copytree(nested, tmp_path / "place"))
+    scores = read(folder, labels=REGIONS, ignore=IGNORED)
     for kind in ("references", "predictions"):
         save(
-            place / kind,
+            folder / kind,
             {
                 name: np.where(load(nested, "references", name) == IGNORED, 0, load(nested, kind, name))
                 for name in NAMES
             },
         )
-    left = read(place, labels=REGIONS)
+    left = read(folder, labels=REGIONS)
     pd.testing.assert_frame_equal(scores, left)
 
 
-def load(place: Path, kind: str, name: str) -> npt.NDArray[Any]:
-    return np.asarray(sitk.GetArrayFromImage(sitk.ReadImage(str(place / kind / f"{name}.nii.gz"))))
+def load(folder: Path, kind: str, name: str) -> npt.NDArray[Any]:
+    return np.asarray(sitk.GetArrayFromImage(sitk.ReadImage(str(folder / kind / f"{name}.nii.gz"))))
 
 
 @pytest.mark.parametrize("make", [GroupDice, GroupDiceMetric])
@@ -317,11 +328,11 @@ def test_group_metrics_of_unions_and_ignored_voxels_are_nnunets(make: Any, neste
     metric = make(2, REGIONS, ignore=IGNORED)
     if make is GroupDice:
         metric.update(predicted, true, groups)
-        got = metric.compute()
+        result = metric.compute()
     else:
         metric(predicted, true, groups=groups)
-        got = metric.aggregate()
-    np.testing.assert_allclose(got, dice.groupby(np.arange(8) % 2).median(), atol=1e-12)
+        result = metric.aggregate()
+    np.testing.assert_allclose(result, dice.groupby(np.arange(8) % 2).median(), atol=1e-12)
 
 
 def test_metrics_of_other_structures_do_not_share_their_counts() -> None:
@@ -335,10 +346,10 @@ def test_metrics_of_other_structures_do_not_share_their_counts() -> None:
     groups = torch.tensor([0, 1])
     for _ in range(2):
         together.update(prediction, reference, groups)
-    got = together.compute()
-    assert got["0"].tolist() == pytest.approx([0.5, 0.0])
-    assert got["1"].tolist() == [1.0, 1.0]
-    assert got["2"].tolist() == pytest.approx([2 / 3, 0.0])
+    result = together.compute()
+    assert result["0"].tolist() == pytest.approx([0.5, 0.0])
+    assert result["1"].tolist() == [1.0, 1.0]
+    assert result["2"].tolist() == pytest.approx([2 / 3, 0.0])
 
 
 # --- nnU-Net's own summaries
@@ -409,10 +420,10 @@ def test_a_summary_whose_codes_differ_is_an_error(tmp_path: Path) -> None:
 def test_ignored_is_what_a_mask_can_hold(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], way: str, ignore: int
 ) -> None:
-    place = cohort(tmp_path, (1, 2), (1, 2))
+    folder = cohort(tmp_path, (1, 2), (1, 2))
     with pytest.raises(ValueError) as error:
-        READERS[way](place, ignore=ignore)
+        READERS[way](folder, ignore=ignore)
     assert "ignore must be what a mask can hold" in str(error.value) + capsys.readouterr().err
-    say_labels(place / "references", {"wall": 1, "ignore": ignore})
+    say_labels(folder / "references", {"wall": 1, "ignore": ignore})
     with pytest.raises(ValueError, match=r"dataset\.json: ignore must be what a mask can hold"):
-        read_dataset_labels(place / "references")
+        read_dataset_labels(folder / "references")

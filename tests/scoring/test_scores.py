@@ -94,8 +94,8 @@ def test_unit_skipped_cases_and_notes_survive(change: Change, tmp_path: Path) ->
     assert scores.skipped["subject"].tolist() == ["p03"]
     assert [note.endswith("(1 case: 02)") for note in scores.notes] == [False, True]
     expected = Scores.of(frame()).table
-    got = scores.table.sort_values(["case", "label"], ignore_index=True)[list(expected)]
-    pd.testing.assert_frame_equal(got, expected)
+    result = scores.table.sort_values(["case", "label"], ignore_index=True)[list(expected)]
+    pd.testing.assert_frame_equal(result, expected)
 
 
 @pytest.mark.parametrize("change", ["merge", "left merge", "join", "join of indexes", "merge, then csv"])
@@ -578,9 +578,9 @@ def test_what_is_said_to_a_table_of_one_column_a_label_can_be_typed(name: str, t
     for source in (table, path):
         with pytest.raises(ValueError, match="--wide") as error:
             fairseg.audit(source, by="sex")
-        said = str(error.value)
-        (options,) = re.findall(r"--wide '(.+?)', in Python", said)
-        (call,) = re.findall(r"in Python (fairseg\.scoring\.Scores\.of\(.*\))", said)
+        message = str(error.value)
+        (options,) = re.findall(r"--wide '(.+?)', in Python", message)
+        (call,) = re.findall(r"in Python (fairseg\.scoring\.Scores\.of\(.*\))", message)
         assert options.split(",") == list(wide)
         scores = eval(call, {"fairseg": fairseg, "table": source})
         assert fairseg.audit(scores, by="sex").verdict

@@ -19,7 +19,7 @@ def scores_of(rows: list[tuple[Any, ...]], *names: str) -> pd.DataFrame:
 
 def one_label(**groups: list[float]) -> pd.DataFrame:
     """Return scores of one label and one case a subject, from the Dice of each group's subjects."""
-    rows = [(f"{sex}{place}", sex, value) for sex, dice in groups.items() for place, value in enumerate(dice)]
+    rows = [(f"{sex}{index}", sex, value) for sex, dice in groups.items() for index, value in enumerate(dice)]
     table = scores_of(rows, "case", "sex", "dice")
     return table.assign(subject=table["case"], label="LV")
 

@@ -24,13 +24,13 @@ def make_scores(
             "subject": f"{group}{number}",
             "group": group,
             "label": label,
-            "dice": float(np.clip(medians[group] + rng.normal(0, 0.02) - 0.02 * place, 0, 1)),
+            "dice": float(np.clip(medians[group] + rng.normal(0, 0.02) - 0.02 * index, 0, 1)),
             "hd": float(rng.uniform(2, 9)),
         }
         for group, size in sizes.items()
         for number in range(size)
         for frame in ("ED", "ES")
-        for place, label in enumerate(("LV", "RV"))
+        for index, label in enumerate(("LV", "RV"))
     ]
     return pd.DataFrame(rows)
 
@@ -58,8 +58,8 @@ def test_limits_are_those_of_the_statistics() -> None:
         ("Median DSC", ALL, group_intervals(dice, np.zeros_like(ids), method="binomial")[0]),
     ):
         assert overall.table.loc[row, column] == pytest.approx(expected.estimate)
-        found = overall.low.loc[row, column], overall.high.loc[row, column]
-        assert found == pytest.approx((expected.low, expected.high)), row
+        result = overall.low.loc[row, column], overall.high.loc[row, column]
+        assert result == pytest.approx((expected.low, expected.high)), row
     assert overall.table.index.tolist() == overall.low.index.tolist() == overall.high.index.tolist()
 
 

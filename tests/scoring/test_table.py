@@ -45,17 +45,17 @@ TEXT = st.text(
 def table(levels: list[str]) -> pd.DataFrame:
     return pd.DataFrame(
         {
-            "case": [f"c{place}" for place in range(len(levels))],
+            "case": [f"c{index}" for index in range(len(levels))],
             "subject": levels,
             "site": levels,
             "label": levels,
-            "dice": [1 / (place + 3) for place in range(len(levels))],
-            "hd": [float("nan") if place % 2 else place + 0.1 for place in range(len(levels))],
+            "dice": [1 / (index + 3) for index in range(len(levels))],
+            "hd": [float("nan") if index % 2 else index + 0.1 for index in range(len(levels))],
             "distance_unit": "mm",
             "prediction_voxels": list(range(len(levels))),
             "reference_voxels": [7] * len(levels),
-            "prediction_ml": [0.1 * place for place in range(len(levels))],
-            "reference_ml": [float("nan") if place % 2 else 7.7 for place in range(len(levels))],
+            "prediction_ml": [0.1 * index for index in range(len(levels))],
+            "reference_ml": [float("nan") if index % 2 else 7.7 for index in range(len(levels))],
         }
     )
 
@@ -67,10 +67,10 @@ def again(scores: pd.DataFrame) -> pd.DataFrame:
         return read_scores(Path(folder, "scores.csv"))
 
 
-def assert_same(got: pd.DataFrame, expected: pd.DataFrame) -> None:
-    assert list(got.columns) == list(expected.columns)
+def assert_same(result: pd.DataFrame, expected: pd.DataFrame) -> None:
+    assert list(result.columns) == list(expected.columns)
     for name in expected:
-        for a, b in zip(got[name], expected[name], strict=True):
+        for a, b in zip(result[name], expected[name], strict=True):
             assert a == b or (pd.isna(a) and pd.isna(b)), f"{name}: {a!r} is not {b!r}"
 
 
@@ -105,7 +105,7 @@ def test_any_text_comes_back_as_it_was(levels: list[str]) -> None:
 
 @given(st.lists(st.floats(0, 1e6) | st.just(float("nan")), min_size=1, max_size=8))
 def test_scores_come_back_to_the_last_bit(values: list[float]) -> None:
-    scores = table([str(place) for place in range(len(values))]).assign(hd=values)
+    scores = table([str(index) for index in range(len(values))]).assign(hd=values)
     assert_same(again(scores), scores)
 
 
@@ -185,9 +185,9 @@ def test_a_bad_table_is_named_with_row_and_column(tmp_path: Path, text: str | by
     [(",1,0.5", "case"), ("b,,0.5", "label"), ("b,\u200b,0.5", "label"), ("\u200b \u200b,1,0.5", "case")],
 )
 def test_a_row_without_case_or_label_is_refused_not_lost(tmp_path: Path, text: str, what: str) -> None:
-    said = complaint(tmp_path, f"case,label,dice\na,1,0.5\n{text}\n")
-    assert "row 3" in said
-    assert what in said
+    message = complaint(tmp_path, f"case,label,dice\na,1,0.5\n{text}\n")
+    assert "row 3" in message
+    assert what in message
 
 
 def test_an_infinite_score_is_refused_with_its_row(tmp_path: Path) -> None:
