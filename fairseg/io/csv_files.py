@@ -112,14 +112,23 @@ def _with_decimal_points(column: "pd.Series[str]", *, beside_points: bool) -> "p
 
 def to_csv(table: pd.DataFrame) -> str:
     """Return a table as CSV in which no text is a spreadsheet formula: `=cmd()` becomes `'=cmd()`."""
-    # Numbers are left alone: pandas 2 turns whole ones with gaps into floats when it maps them.
-    safe = table.apply(lambda column: column if is_numeric_dtype(column) else _escaped_column(column))
-    safe = safe.rename(columns=_escaped)
+    columns = []
+    texts: set[str] = set()
+    for _, column in table.items():
+        # Numbers are left alone: pandas 2 turns whole ones with gaps into floats when it maps them.
+        columns.append(column if is_numeric_dtype(column) else _escaped_column(column))
+        if column.dtype.kind == "O":
+            texts.update(map(str, columns[-1]))
+    safe = pd.DataFrame(dict(enumerate(columns)), index=table.index)
     # A lone carriage return ends a row unless it is quoted, and pandas does not quote it.
-    strings = safe.select_dtypes(include=["object", "string"])
-    quote_all = any("\r" in str(cell) for _, column in strings.items() for cell in set(cells_of(column)))
+    quote_all = any("\r" in text for text in texts)
     file = StringIO()
-    safe.to_csv(file, index=False, quoting=csv.QUOTE_NONNUMERIC if quote_all else csv.QUOTE_MINIMAL)
+    safe.to_csv(
+        file,
+        header=list(map(_escaped, table.columns)),
+        index=False,
+        quoting=csv.QUOTE_NONNUMERIC if quote_all else csv.QUOTE_MINIMAL,
+    )
     return file.getvalue()
 
 

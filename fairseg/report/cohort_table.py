@@ -1,9 +1,10 @@
 """The cohort by group as people read it: Tables 1 to 3 of Lee et al. 2025, with standardised differences."""
 
+from collections.abc import Iterable
+from itertools import groupby
 from math import floor, isinf, isnan, log10, nan
+from operator import itemgetter
 from typing import Any
-
-import pandas as pd
 
 from fairseg.cohort.groups import Groups
 from fairseg.cohort.short_names import short_names
@@ -13,7 +14,8 @@ from fairseg.report.templates import say
 from fairseg.statistics.cohort_table import CohortTable
 
 CAPTION = "Subjects by group"
-_FINEST = 6  # decimals
+_MOST_DECIMALS = 6
+_Row = dict[Any, Any]  # of the table of a `CohortTable`
 
 
 def cohort_page_table(cohort: CohortTable) -> Table:
@@ -42,17 +44,19 @@ def cohort_page_table(cohort: CohortTable) -> Table:
     table = cohort.table
     rows: list[Heading] = []
     cells: list[tuple[Cell, ...]] = []
-    last: str | None = None
-    for (attribute, kind, level), line in table.groupby(["attribute", "kind", "level"], sort=False):
-        new = attribute != last
-        smd, p = line[["smd", "p"]].iloc[0] if new else (nan, nan)
-        css = " ".join(name for name, has in (("count", kind == "missing"), ("rule", new)) if has)
-        rows.append(Heading(_label(str(attribute), str(kind), str(level)), css))
-        texts = [Cell(text) for text in _values(str(kind), line)]
+    last = None
+    # One row of the page has one of the table for each group.
+    about = itemgetter("attribute", "kind", "level")
+    for (attribute, kind, level), of_groups in groupby(table.to_dict("records"), about):
+        line = list(of_groups)
+        is_first = attribute != last
+        smd, p = (line[0]["smd"], line[0]["p"]) if is_first else (nan, nan)
+        css = " ".join(name for name, has in (("count", kind == "missing"), ("rule", is_first)) if has)
+        rows.append(Heading(_label(attribute, kind, level), css))
+        texts = [Cell(text) for text in _values(kind, line)]
         cells.append((*texts, Cell(smd, kind="hundredth"), Cell(p, kind="p")))
-        last = str(attribute)
-    names = [*table.loc[table["kind"] == "subjects", "name"], "SMD", "p"]
-    columns = tuple(Heading(str(name)) for name in names)
+        last = attribute
+    columns = tuple(map(Heading, [*table.loc[table["kind"] == "subjects", "name"], "SMD", "p"]))
     note = say(
         "about_cohort",
         kinds=set(table["kind"]),
@@ -72,24 +76,26 @@ def _label(attribute: str, kind: str, level: str) -> str:
     }[kind]
 
 
-def _values(kind: str, line: pd.DataFrame) -> list[str]:
-    rows: list[dict[Any, Any]] = line.to_dict("records")
+def _values(kind: str, line: list[_Row]) -> list[str]:
     if kind == "subjects":
-        return [str(row["n"]) for row in rows]
+        return [str(row["n"]) for row in line]
     if kind == "mean":
         decimals = _decimals(line)
-        return [_mean(row["mean"], row["sd"], decimals) for row in rows]
+        return [_mean(row["mean"], row["sd"], decimals) for row in line]
     return [
         numbers.NONE if isnan(row["share"]) else f"{row['count']} ({numbers.percent(row['share'])})"
-        for row in rows
+        for row in line
     ]
 
 
-def _decimals(line: pd.DataFrame) -> int:
+def _decimals(line: list[_Row]) -> int:
     """Return how many decimals show two digits of the largest standard deviation, at least one."""
-    spread = line["sd"].max()
-    scale = spread if spread > 0 else line["mean"].abs().max()
-    return min(max(1, 1 - floor(log10(scale))), _FINEST) if scale > 0 else 1
+    scale = _largest(row["sd"] for row in line) or _largest(abs(row["mean"]) for row in line)
+    return min(max(1, 1 - floor(log10(scale))), _MOST_DECIMALS) if scale else 1
+
+
+def _largest(values: Iterable[float]) -> float:
+    return max((value for value in values if not isnan(value)), default=0.0)
 
 
 def _mean(mean: float, spread: float, decimals: int) -> str:

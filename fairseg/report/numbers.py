@@ -51,7 +51,7 @@ def number(value: float, digits: int = 3, *, sign: bool = False, apart: Iterable
     if math.isinf(value):
         return f"{_MINUS if value < 0 else ''}\N{INFINITY}"
     differ = [limit for limit in apart if abs(value - limit) > _ROUNDING]
-    enough = safe_digits(value, digits, differ)
+    enough = safe_digits(value, digits, differ) if differ else digits
     if enough is None or enough > digits + _MORE:
         limit = min(differ, key=lambda one: abs(value - one))
         return f"{'<' if value < limit else '>'}{number(limit, digits, sign=sign)}"

@@ -74,8 +74,8 @@ def save_report(result: Audited, beside: Beside, folder: Path, *, figures: bool 
     analyses = [summaries_of(result, one) for one in result.analyses]
     summaries = analyses[0]
     notes = notes_on(result.scores, summaries[0])
-    who = _cohort(result, summaries[0])
-    subgroups, cohort = subgroup_table(result), cohort_page_table(who)
+    subjects = _cohort(result, summaries[0])
+    subgroups, cohort = subgroup_table(result), cohort_page_table(subjects)
     tables = [summary_table(one) for one in summaries]
     facts = pd.DataFrame([vars(fact) for fact in (*result.judgement.facts, *result.judgement.known)])
     files: dict[str, str | bytes] = {
@@ -88,7 +88,7 @@ def save_report(result: Audited, beside: Beside, folder: Path, *, figures: bool 
         "subgroups.csv": csv_files.to_csv(facts.assign(group=facts["group"].replace("", ALL))),
         "subgroups.md": to_markdown([subgroups]),
         "subgroups.tex": to_latex([subgroups]),
-        "cohort.csv": csv_files.to_csv(who.table),
+        "cohort.csv": csv_files.to_csv(subjects.table),
         "cohort.md": to_markdown([cohort]),
         "cohort.tex": to_latex([cohort]),
     }
@@ -107,20 +107,20 @@ def save_report(result: Audited, beside: Beside, folder: Path, *, figures: bool 
 def _cohort(result: Audited, overall: Summary) -> CohortTable:
     """Return who the subjects are, by the first grouping."""
     scores, groups = result.scores, overall.groups
-    shown = [name for name in scores.attributes if name not in groups.attributes or name in groups.bins]
-    return cohort_table(scores.table, groups, shown)
+    columns = [name for name in scores.attributes if name not in groups.attributes or name in groups.bins]
+    return cohort_table(scores.table, groups, columns)
 
 
 def summaries_of(result: Audited, analysis: Analysis) -> list[Summary]:
     """Return the summaries of a grouping with intervals, from the overall scores that were judged."""
     options = {"min_size": result.options.min_size, "seed": result.options.seed}
-    found = [
+    summaries = [
         with_intervals(one, resamples=result.sections.resamples, **options)
         for one in result.summaries(analysis)
     ]
-    for one in found:
+    for one in summaries:
         _judged_limits(one, result, analysis)
-    return found
+    return summaries
 
 
 def _judged_limits(summary: Summary, result: Audited, analysis: Analysis) -> None:
@@ -135,14 +135,12 @@ def _judged_limits(summary: Summary, result: Audited, analysis: Analysis) -> Non
 
 
 def _subjects(summaries: Sequence[Summary]) -> pd.DataFrame:
-    parts = []
-    for summary in summaries:
-        named = {number: summary.groups.name(number) for number in range(-1, len(summary.groups))}
-        part = summary.subjects.assign(group=summary.subjects["group"].map(named))
-        part = part.rename(columns={"dice": column_called(summary.score)})
-        part.insert(0, "structure", summary.structure)
-        parts.append(part)
-    return pd.concat(parts, ignore_index=True)
+    """Return the values of each subject and structure, below each other."""
+    first = summaries[0]
+    table = pd.concat({one.structure: one.subjects for one in summaries}, names=["structure", None])
+    names = {code: first.groups.name(code) for code in range(-1, len(first.groups))}
+    table["group"] = table["group"].map(names)
+    return table.reset_index("structure").rename(columns={"dice": column_called(first.score)})
 
 
 def _page(
@@ -183,7 +181,7 @@ def _page(
         "tables": [
             (one.structure, table.fitted())
             for one, table in zip(summaries, tables, strict=True)
-            if any(one is other for other in tabled)
+            if any(one is with_table for with_table in tabled)
         ],
         "untabled": len(summaries) - len(tabled),
         "groups": [

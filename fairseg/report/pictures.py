@@ -1,6 +1,8 @@
 """The charts of the page, made of summaries and findings: all show the same subjects in one order."""
 
 from collections.abc import Sequence
+from itertools import chain
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -35,20 +37,21 @@ class Pictures:
 
     def __init__(self, analyses: Sequence[Sequence[Summary]]) -> None:
         # A subject with cases in several groups of a grouping has a dot in each.
-        everyone = [cells_of(summaries[0].subjects["subject"]) for summaries in analyses]
-        self._names = pd.Index(dict.fromkeys(name for some in everyone for name in some), dtype=object)
-        codes = [self._names.get_indexer(some) for some in everyone]
-        times = np.max([np.bincount(some, minlength=self._names.size) for some in codes], axis=0)
-        names = self._names.repeat(times).tolist()
-        first = np.cumsum(times) - times
-        self._place: list[pd.Series[int]] = []
+        subjects = [cells_of(summaries[0].subjects["subject"]) for summaries in analyses]
+        self._names = pd.Index(dict.fromkeys(chain.from_iterable(subjects)), dtype=object)
+        codes = [self._names.get_indexer(of_grouping) for of_grouping in subjects]
+        num_dots = np.max([np.bincount(code, minlength=self._names.size) for code in codes], axis=0)
+        names = self._names.repeat(num_dots).tolist()
+        first = np.cumsum(num_dots) - num_dots
+        self._dot: list[pd.Series[int]] = []  # of each subject and group of a grouping
         self._ids: list[npt.NDArray[np.int64]] = []
         for summaries, code in zip(analyses, codes, strict=True):
-            place = first[code] + pd.Series(code).groupby(code).cumcount().to_numpy()
+            dot = first[code] + pd.Series(code).groupby(code).cumcount().to_numpy()
             ids = np.full(len(names), -1, dtype=np.int64)
-            ids[place] = summaries[0].subjects["group"]
-            self._place.append(pd.Series(place, self._keys(summaries[0])))
+            ids[dot] = summaries[0].subjects["group"]
+            self._dot.append(pd.Series(dot, self._keys(summaries[0])))
             self._ids.append(ids)
+        self._dots_of_rows: dict[tuple[int, str], npt.NDArray[Any]] = {}
         self._analyses = analyses
         overall = analyses[0][0].subjects.drop_duplicates("subject").set_index("subject")
         score = overall["dice"].reindex(names).to_numpy() if "dice" in overall else np.zeros(len(names))
@@ -64,9 +67,9 @@ class Pictures:
         """Draw one metric of every structure by group: boxes, and every subject as a dot."""
         summaries = self._analyses[number]
         overall = summaries[0]
-        shown = with_largest_gaps(summaries if len(summaries) > 2 else summaries[:1])
+        panels = with_largest_gaps(summaries if len(summaries) > 2 else summaries[:1])
         return charts.dot_boxes(
-            {summary.structure: self._values(number, summary, metric) for summary in shown},
+            {summary.structure: self._values(number, summary, metric) for summary in panels},
             self._ids[number],
             overall.names,
             subjects=self.subjects,
@@ -79,18 +82,18 @@ class Pictures:
         """Draw distance against Dice, and Dice against the size of each label, by the first grouping."""
         overall, *labels = self._analyses[0]
         distance = next((name for name in ("hd", "hd95", "assd") if name in overall.subjects), None)
-        drawn = []
+        pictures = []
         if distance is not None:
             x = self._values(0, overall, "dice")
-            drawn.append(self._scatter("distance0", overall, x, overall.title("dice"), distance))
-        for at, summary in enumerate(with_largest_gaps(labels, _MOST_SCATTERS)):
+            pictures.append(self._scatter("distance0", overall, x, overall.title("dice"), distance))
+        for position, summary in enumerate(with_largest_gaps(labels, _MOST_SCATTERS)):
             size = sizes(scores.table, summary)
             if size is None:
                 break
             axis = f"Size of the reference ({size[1]})"
             x = self._aligned(0, summary, size[0])
-            drawn.append(self._scatter(f"size0-{at}", summary, x, axis, "dice", size=True))
-        return charts.charts(*drawn) if drawn else Markup("")
+            pictures.append(self._scatter(f"size0-{position}", summary, x, axis, "dice", size=True))
+        return charts.charts(*pictures) if pictures else Markup("")
 
     def _scatter(
         self, name: str, summary: Summary, x: Floats, x_axis: str, metric: str, *, size: bool = False
@@ -136,9 +139,11 @@ class Pictures:
 
     def _aligned(self, number: int, summary: Summary, values: Floats) -> Floats:
         """Put values of a summary's subjects into the order of the page."""
+        key = (number, summary.structure)
+        if key not in self._dots_of_rows:
+            self._dots_of_rows[key] = self._dot[number].reindex(self._keys(summary)).to_numpy()
         aligned = np.full(len(self.subjects.names), np.nan)
-        places = self._place[number].reindex(self._keys(summary)).to_numpy()
-        aligned[places] = np.where(np.isfinite(values), values, np.nan)
+        aligned[self._dots_of_rows[key]] = np.where(np.isfinite(values), values, np.nan)
         return aligned
 
     def _keys(self, summary: Summary) -> npt.NDArray[np.int64]:
@@ -153,24 +158,23 @@ def gap_charts(result: Audited) -> list[tuple[str, Markup, int]]:
     Returns:
         For each endpoint a title, the chart, and how many rows are left to the table of all findings.
     """
-    drawn = []
+    pictures = []
     for endpoint in Endpoint:
-        found = [row for row in result.judgement.findings if row.endpoint is endpoint]
-        if not found:
+        findings = [row for row in result.judgement.findings if row.endpoint is endpoint]
+        if not findings:
             continue
-        shown = most_telling(found, result)
         scale, write = (1.0, None) if endpoint is Endpoint.TYPICAL else (100.0, numbers.tenth)
-        rows = [_gap_row(result.as_named(row), result, scale) for row in shown]
+        rows = [_gap_row(result.as_named(row), result, scale) for row in most_telling(findings, result)]
         picture = charts.forest(
             rows,
             label=f"Gaps: {endpoint}",
             axis=say("gap_axis", endpoint=endpoint.name, title=result.scores.title),
-            margin=found[0].margin * scale,
+            margin=findings[0].margin * scale,
             heads=("Structure", "Verdict", "Disadvantage [limits]", "Subjects"),
             write=write,
         )
-        drawn.append((str(endpoint).capitalize(), picture, len(found) - len(shown)))
-    return drawn
+        pictures.append((str(endpoint).capitalize(), picture, len(findings) - len(rows)))
+    return pictures
 
 
 def _gap_row(row: Finding, result: Audited, scale: float) -> charts.ForestRow:
@@ -194,8 +198,8 @@ def with_largest_gaps(summaries: Sequence[Summary], most: int = MOST_STRUCTURES)
         gap = abs(float(summary.table.loc[[GAP]].to_numpy()[0, -1])) if GAP in summary.table.index else np.nan
         return np.inf if summary.structure == OVERALL else float(np.nan_to_num(gap, nan=-1.0))
 
-    kept = sorted(summaries, key=size, reverse=True)[:most]
-    return [summary for summary in summaries if any(summary is one for one in kept)]
+    largest = sorted(summaries, key=size, reverse=True)[:most]
+    return [summary for summary in summaries if any(summary is one for one in largest)]
 
 
 def with_tables(summaries: Sequence[Summary]) -> list[Summary]:
@@ -209,13 +213,12 @@ def sizes(table: pd.DataFrame, summary: Summary) -> tuple[Floats, str] | None:
     The mean over cases, in ml where files state a voxel size; None where the table tells neither.
     """
     whole = summary.structure == OVERALL
-    found = structure_sizes(table if whole else table[table["label"].astype(str) == summary.structure])
-    if found is None:
+    sized = structure_sizes(table if whole else table[table["label"].astype(str) == summary.structure])
+    if sized is None:
         return None
-    of_subject, unit = found
+    of_subject, unit = sized
     return _of_subjects(summary, of_subject), "px" if (unit, summary.unit) == ("voxels", "px") else unit
 
 
 def _of_subjects(summary: Summary, of_subject: "pd.Series[float]") -> Floats:
-    found = of_subject.reindex(summary.subjects["subject"])
-    return np.asarray(found.to_numpy(dtype=np.float64))
+    return np.asarray(of_subject.reindex(summary.subjects["subject"]).to_numpy(dtype=np.float64))

@@ -1,6 +1,7 @@
 """A summary as a table: measures below each other, groups side by side, and a note on how to read it."""
 
 from collections.abc import Sequence
+from math import nan
 
 from fairseg.report.numbers import KINDS
 from fairseg.report.tables import Cell, Heading, Table, to_csv
@@ -25,34 +26,35 @@ def write(measure: str, value: float) -> str:
 
 def summary_table(summary: Summary) -> Table:
     """Return the table of a structure, with intervals where there are any."""
-    measures = [str(name) for name in summary.table.index]
-    frames = [summary.table, summary.low, summary.high]
-    values, low, high = (
-        [[float("nan")] * summary.table.shape[1]] * len(measures)
-        if frame is None
-        else frame.to_numpy().tolist()
-        for frame in frames
+    heads = _headings(summary, summary.names)
+    return Table.of(caption(summary), heads, _rows(summary), corner="Measure", note=footnote(summary))
+
+
+def _rows(summary: Summary) -> list[tuple[object, ...]]:
+    """Return the heading of each measure and its cells."""
+    measures, width = summary.table.index, summary.table.shape[1]
+    frames = (
+        [[nan] * width] * len(measures) if frame is None else frame.to_numpy().tolist()
+        for frame in (summary.table, summary.low, summary.high)
     )
     rows = []
-    for at, name in enumerate(measures):
-        css = "count" if kind_of(name) == "count" else "fairness" * name.startswith(FAIRNESS)
-        figures = zip(values[at], low[at], high[at], strict=True)
-        rows.append((Heading(name, css), *(Cell(*figure, kind=kind_of(name)) for figure in figures)))
-    return Table.of(
-        caption(summary), _headings(summary, summary.names), rows, corner="Measure", note=footnote(summary)
-    )
+    for measure, *figures in zip(measures, *frames, strict=True):
+        name, kind = str(measure), kind_of(str(measure))
+        css = "count" if kind == "count" else "fairness" * name.startswith(FAIRNESS)
+        cells = [Cell(value, low, high, kind) for value, low, high in zip(*figures, strict=True)]
+        rows.append((Heading(name, css), *cells))
+    return rows
 
 
 def summaries_to_csv(summaries: Sequence[Summary]) -> str:
     """Return all tables below each other, unrounded, each with the number of subjects first."""
     tables = []
     first = summaries[0]
+    heads = _headings(first, first.groups.names)
     for summary in summaries:
         counts = [*summary.counts.tolist(), int(summary.counts.sum())]
-        table = summary_table(summary)
-        rows = [("Subjects", *(Cell(count, kind="count") for count in counts))]
-        rows += [(heading.name, *row) for heading, row in zip(table.rows, table.cells, strict=True)]
-        tables.append((summary.structure, Table.of("", _headings(first, first.groups.names), rows)))
+        subjects = ("Subjects", *(Cell(count, kind="count") for count in counts))
+        tables.append((summary.structure, Table.of("", heads, [subjects, *_rows(summary)])))
     return to_csv(tables, "structure", "measure")
 
 
@@ -71,5 +73,5 @@ def caption(summary: Summary) -> str:
 def footnote(summary: Summary) -> str:
     """Return what a reader must know to read the table."""
     pairs = zip(summary.names, summary.scored, strict=True)
-    small = [f"{name} (n={count})" for at, (name, count) in enumerate(pairs) if at not in summary.judged]
+    small = [f"{name} (n={count})" for code, (name, count) in enumerate(pairs) if code not in summary.judged]
     return say("footnote", summary=summary, rows=set(summary.table.index), small=small)

@@ -8,7 +8,7 @@ import math
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from itertools import groupby
 from typing import Any
 
@@ -53,7 +53,7 @@ class Cell:
     apart: tuple[float, ...] = ()
     inner: tuple[float, float] | None = None
 
-    @property
+    @cached_property
     def text(self) -> str:
         """The figure, rounded."""
         if isinstance(self.value, str):
@@ -61,7 +61,7 @@ class Cell:
         write = numbers.KINDS[self.kind]
         return write(self.value, apart=self.apart) if self.apart else write(self.value)
 
-    @property
+    @cached_property
     def limits(self) -> str:
         """What stands below it: limits in brackets; empty if there are none."""
         if self.below or isinstance(self.value, str) or math.isnan(self.value + self.low + self.high):
@@ -259,9 +259,9 @@ def to_terminal(tables: Iterable[Table]) -> str:
 def to_markdown(tables: Iterable[Table], level: int = 2) -> str:
     """Return tables in GitHub's Markdown, which has no cells over several columns, below headings."""
     parts = []
-    for table in tables:
-        body = _grid(table.without_zeros(), "github", markdown, " ", bold="**{}**")
-        note = markdown(table.without_zeros().note)
+    for table in (one.without_zeros() for one in tables):
+        body = _grid(table, "github", markdown, " ", bold="**{}**")
+        note = markdown(table.note)
         parts.append(f"{'#' * level} {markdown(table.caption)}\n\n{body}\n" + (f"\n{note}\n" if note else ""))
     return "\n".join(parts)
 

@@ -17,8 +17,8 @@ from fairseg.report.numbers import decimals, number
 from fairseg.report.palette import css_class
 from fairseg.statistics.smoothing import density
 
-_FEWEST = 5  # subjects, below which a box would make much of little: dots only
-_CLOUD = 20  # subjects that a density takes
+_LEAST_FOR_BOX = 5  # subjects of a group; of fewer the quartiles say little
+_LEAST_FOR_DENSITY = 20  # subjects of a group
 _MANY = 6  # groups, above which rows are lower
 _LEFT, _RIGHT = 8.0, frame.WIDTH - 8.0
 _SQUEEZED = 0.2  # of the common axis: a panel that fills less could not be read
@@ -69,8 +69,8 @@ def dot_boxes(
     axis_title = f"{axis}, own axis" if squeezed else axis
     return frame.charts(
         *(
-            _panel(row, array, ids, names, subjects, f"{name}-{at}", axis, reference, scale, axis_title)
-            for at, ((row, array), scale) in enumerate(zip(values.items(), scales, strict=True))
+            _panel(row, array, ids, names, subjects, f"{name}-{number}", axis, reference, scale, axis_title)
+            for number, ((row, array), scale) in enumerate(zip(values.items(), scales, strict=True))
         )
     )
 
@@ -91,45 +91,46 @@ def _panel(
     members = [np.flatnonzero((ids == group) & np.isfinite(values)) for group in range(len(names))]
     series = [subjects.series(f"{axis}, {row}", values)]
     most = max(map(len, members), default=0)
-    cloud = 0.0 if most < _CLOUD else 14.0 if len(names) > _MANY else 20.0
-    rain = 14.0 if len(names) > _MANY else 22.0
+    density_height = 0.0 if most < _LEAST_FOR_DENSITY else 14.0 if len(names) > _MANY else 20.0
+    dots_height = 14.0 if len(names) > _MANY else 22.0
     radius, opacity = look_for(most)
     digits = decimals(scale.low, scale.high)
     title, top = frame.heading(row)
     parts: list[Markup] = []
-    about: list[str] = []
+    summaries: list[str] = []
     bands: list[tuple[float, float]] = []
     y = top
-    for group, who in enumerate(members):
-        part, css = values[who], css_class(group, reference)
-        middle = f", median {number(float(np.median(part)), digits)}" if part.size else ""
-        summary = f"n = {part.size:,}{middle}"
-        about.append(f"{plain(names[group])}: {summary}")
-        room = int((frame.WIDTH - 20) / frame.LETTER - len(summary))
-        lines = wrapped(names[group] + (" (reference)" if group == reference else ""), room)
+    for group, indices in enumerate(members):
+        part, css = values[indices], css_class(group, reference)
+        median = f", median {number(float(np.median(part)), digits)}" if part.size else ""
+        summary = f"n = {part.size:,}{median}"
+        summaries.append(f"{plain(names[group])}: {summary}")
+        letters = int((frame.WIDTH - 20) / frame.LETTER - len(summary))
+        lines = wrapped(names[group] + (" (reference)" if group == reference else ""), letters)
         parts.append(frame.text_lines(lines, _LEFT, y + 14, 14, class_="group"))
         parts.append(tag("text", summary, x=px(_RIGHT), y=px(y + 14), class_="tick end"))
         y += 14 * len(lines) + 6
-        ground = y + cloud
-        bands.append((y - 2, ground + 11 + rain))
-        if part.size >= _CLOUD:
-            parts.append(_cloud(part, scale, ground - 1, cloud, css))
-        if part.size >= _FEWEST:
+        ground = y + density_height
+        bands.append((y - 2, ground + 11 + dots_height))
+        if part.size >= _LEAST_FOR_DENSITY:
+            parts.append(_cloud(part, scale, ground - 1, density_height, css))
+        if part.size >= _LEAST_FOR_BOX:
             parts.append(_box(part, scale, ground + 5, css))
-        down = ground + 11 + rain / 2 + swarm(scale(part), radius, rain - 2 * radius)
+        across = scale(part)
+        down = ground + 11 + dots_height / 2 + swarm(across, radius, dots_height - 2 * radius)
         parts.append(
             dots(
-                scale(part), down, who, subjects=subjects, group=names[group], series=series, radius=radius,
+                across, down, indices, subjects=subjects, group=names[group], series=series, radius=radius,
                 css=css, opacity=opacity,
             )
         )  # fmt: skip
-        y = ground + 11 + rain + 5
+        y = ground + 11 + dots_height + 5
     back = [frame.x_axis(scale, top, y, axis_title)]
     if reference is not None and members[reference].size:
-        at = scale.at(float(np.median(values[members[reference]])))
-        line = "".join(f"M{px(at)} {px(first)}V{px(last)}" for first, last in bands)  # not through the text
+        x = px(scale.at(float(np.median(values[members[reference]]))))
+        line = "".join(f"M{x} {px(first)}V{px(last)}" for first, last in bands)  # not through the text
         back.append(tag("path", d=line, class_="dashed"))
-    text = f"{axis} of the subjects by group. {'; '.join(about)}."
+    text = f"{axis} of the subjects by group. {'; '.join(summaries)}."
     return frame.chart(name, f"{row}: {axis} by group", text, [title, *back, *parts], y + 38)
 
 
@@ -137,8 +138,9 @@ def _cloud(part: Floats, scale: Scale, ground: float, height: float, css: str) -
     """Return the density above a line, from the lowest value to the highest."""
     at = np.linspace(part.min(), part.max(), 60)
     tops = ground - height * density(part, at)
-    line = "L".join(f"{px(x)} {px(y)}" for x, y in zip(scale(at), tops, strict=True))
-    start, stop = px(scale.at(float(at[0]))), px(scale.at(float(at[-1])))
+    across = scale(at).tolist()
+    line = "L".join([f"{px(x)} {px(y)}" for x, y in zip(across, tops.tolist(), strict=True)])
+    start, stop = px(across[0]), px(across[-1])
     return tag("path", d=f"M{start} {px(ground)}L{line}L{stop} {px(ground)}z", class_=f"cloud {css}")
 
 

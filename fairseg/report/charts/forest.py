@@ -110,14 +110,18 @@ def forest(
     scale = make_scale([ends], 9, 91, most=5, include=[0.0, *edges])
     digits = decimals(scale.low, scale.high)
     write = write or (lambda value: number(value, digits))
+    grid = [
+        _line(scale.at(tick), scale.at(tick), y2="100%", class_="axis" if tick == 0 else "grid")
+        for tick in scale.ticks
+    ]
     body = []
     for block, neighbours in groupby(rows, key=lambda row: row.block):
         members = list(neighbours)
-        lines = [_row(row, scale, margin, write) for row in members]
+        lines = [_row(row, scale, grid, margin, write) for row in members]
         if block:
             head = tag("th", plain(block), scope="rowgroup", class_="block", colspan=2)
             band = None if any(row.band for row in members) else (-margin, margin)
-            lines.insert(0, tag("tr", head, _cell(scale, band), tag("td"), tag("td"), class_="blocks"))
+            lines.insert(0, tag("tr", head, _cell(scale, grid, band), tag("td"), tag("td"), class_="blocks"))
         body.append(tag("tbody", *lines))
     columns = [tag("th", head, scope="col") for head in heads]
     columns.insert(2, tag("th", plain(axis), scope="col", class_="plot"))
@@ -131,18 +135,18 @@ def forest(
     return tag("div", table, class_="scroll", tabindex=0, role="region", aria_label=plain(label))
 
 
-def _row(row: ForestRow, scale: Scale, margin: float, write: Callable[[float], str]) -> Markup:
+def _row(
+    row: ForestRow, scale: Scale, grid: Sequence[Markup], margin: float, write: Callable[[float], str]
+) -> Markup:
     verdict = row.verdict if row.judged else Verdict.NOT_JUDGED
     marks = []
     if row.judged:
-        low, high = (f"{value:.2f}%" for value in scale([row.low, row.high]))
-        marks.append(tag("line", x1=low, x2=high, y1="50%", y2="50%", class_="whisker"))
-        marks += [
-            tag("svg", tag("path", d="M0-4V4", class_="whisker"), x=end, y="50%") for end in (low, high)
-        ]
+        ends = scale([row.low, row.high]).tolist()
+        marks.append(_line(*ends, y1="50%", y2="50%", class_="whisker"))
+        cap = tag("path", d="M0-4V4", class_="whisker")
+        marks += [tag("svg", cap, x=f"{end:.2f}%", y="50%") for end in ends]
         if row.inner is not None:
-            low, high = (f"{value:.2f}%" for value in scale(row.inner))
-            marks.append(tag("line", x1=low, x2=high, y1="50%", y2="50%", class_="whisker inner"))
+            marks.append(_line(*scale(row.inner).tolist(), y1="50%", y2="50%", class_="whisker inner"))
     if math.isfinite(row.estimate):
         path = tag("path", d=VERDICTS[verdict.marker][0], class_=f"verdict {verdict.css_class}")
         marks.append(tag("svg", path, x=f"{scale.at(row.estimate):.2f}%", y="50%"))
@@ -153,24 +157,25 @@ def _row(row: ForestRow, scale: Scale, margin: float, write: Callable[[float], s
         "tr",
         tag("th", plain(row.name), scope="row"),
         tag("td", badge(verdict, row.label if row.judged else None)),
-        _cell(scale, row.band or (-margin, margin), *marks),
+        _cell(scale, grid, row.band or (-margin, margin), *marks),
         tag("td", text),
         tag("td", plain(row.counts)),
     )
 
 
-def _cell(scale: Scale, band: tuple[float, float] | None, *marks: Markup) -> Markup:
-    """Return the cell of the plot: band, grid, zero, and what is drawn on them."""
+def _line(x1: float, x2: float, **attributes: object) -> Markup:
+    """Return a line between two positions in per cent of the column."""
+    return tag("line", x1=f"{x1:.2f}%", x2=f"{x2:.2f}%", **attributes)
+
+
+def _cell(scale: Scale, grid: Sequence[Markup], band: tuple[float, float] | None, *marks: Markup) -> Markup:
+    """Return the cell of the plot: the band, the grid, and marks on them."""
     parts = []
     if band is not None:
-        left, right = (
-            at if math.isfinite(end) else edge
-            for at, end, edge in zip(scale(list(band)), band, (0.0, 100.0), strict=True)
+        start, stop = (
+            scale.at(end) if math.isfinite(end) else edge
+            for end, edge in zip(band, (0.0, 100.0), strict=True)
         )
-        parts.append(
-            tag("rect", x=f"{left:.2f}%", width=f"{right - left:.2f}%", height="100%", class_="band")
-        )
-    for tick in scale.ticks:
-        at = f"{scale.at(tick):.2f}%"
-        parts.append(tag("line", x1=at, x2=at, y2="100%", class_="axis" if tick == 0 else "grid"))
-    return tag("td", tag("svg", *parts, *marks, aria_hidden="true"), class_="plot")
+        width = f"{stop - start:.2f}%"
+        parts.append(tag("rect", x=f"{start:.2f}%", width=width, height="100%", class_="band"))
+    return tag("td", tag("svg", *parts, *grid, *marks, aria_hidden="true"), class_="plot")

@@ -51,7 +51,7 @@ def heading(title: str, width: float = WIDTH) -> tuple[Markup, float]:
 def text_lines(lines: Sequence[str], x: float, y: float, step: float, **attributes: object) -> Markup:
     """Return lines of text below each other."""
     return join(
-        *(tag("text", line, x=px(x), y=px(y + step * at), **attributes) for at, line in enumerate(lines))
+        *(tag("text", line, x=px(x), y=px(y + step * row), **attributes) for row, line in enumerate(lines))
     )
 
 
@@ -120,27 +120,27 @@ def legend(
     Args:
         names: of the groups.
         reference: id of the reference group.
-        counts: group id -> subjects.
+        counts: group id -> subjects; a group without any is left out.
     """
     keys = []
     for group, name in enumerate(names):
         if counts is not None and not counts[group]:
-            continue  # nobody of it is in the picture
+            continue
         path = tag("path", d=outline(group), class_=f"fill {css_class(group, reference)}")
         key = tag("svg", path, viewBox="-1.5 -1.5 3 3", width=14, height=14, aria_hidden="true")
-        more = [f"n = {counts[group]:,}"] if counts else []
-        more += ["reference"] if group == reference else []
-        keys.append(tag("li", key, f"{plain(name)}{' (' + ', '.join(more) + ')' if more else ''}"))
+        notes = [f"n = {counts[group]:,}"] if counts else []
+        notes += ["reference"] if group == reference else []
+        keys.append(tag("li", key, f"{plain(name)}{' (' + ', '.join(notes) + ')' if notes else ''}"))
     return tag("ul", *keys, class_="legend")
 
 
 def _sparse(scale: Scale) -> list[str]:
     """Return the tick labels, without those that would touch the one before."""
-    shown: list[str] = []
+    labels: list[str] = []
     free = -1e9
     for tick, label in zip(scale.ticks, scale.labels(), strict=True):
         half = LETTER * len(label) / 2
-        clear = scale.at(tick) - half >= free
-        shown.append(label if clear else "")
-        free = scale.at(tick) + half + 6 if clear else free
-    return shown
+        is_free = scale.at(tick) - half >= free
+        labels.append(label if is_free else "")
+        free = scale.at(tick) + half + 6 if is_free else free
+    return labels

@@ -1,4 +1,6 @@
-"""Where to put dots so that a distribution is seen; without chance, so always the same."""
+"""Where dots lie so that they show a distribution; nothing is random, so they always lie the same."""
+
+import math
 
 import numpy as np
 
@@ -26,34 +28,34 @@ def swarm(along: Floats, radius: float, room: float) -> Floats:
         return np.zeros(0)
     half = room / 2
     if len(along) <= _FEW:
-        moved = _stacked(along, 2.1 * radius)
-        most = float(np.abs(moved).max())
-        return moved * min(1.0, half / most) if most else moved
+        moves = _stacked(along, 2.1 * radius)
+        most = float(np.abs(moves).max())
+        return moves * min(1.0, half / most) if most else moves
     order = np.argsort(along, kind="stable")
-    moved = np.empty(len(along))
+    moves = np.empty(len(along))
     # Golden-ratio steps along the sorted values fill the width evenly, wherever one looks.
-    moved[order] = (np.arange(len(along)) * 0.6180339887498949 + 0.5) % 1 - 0.5
-    return np.asarray(moved * room * np.maximum(density(along, along), 0.06))
+    moves[order] = (np.arange(len(along)) * 0.6180339887498949 + 0.5) % 1 - 0.5
+    return np.asarray(moves * room * np.maximum(density(along, along), 0.06))
 
 
-def _stacked(along: Floats, apart: float) -> Floats:
-    """Return moves so that no two dots are nearer than this: each in turn to the nearest free place."""
-    moved = np.zeros(len(along))
-    done: list[int] = []
-    for dot in np.argsort(along, kind="stable"):
-        near = [other for other in done if along[dot] - along[other] < apart]
-        steps = [0.0] + [
-            moved[other] + side * np.sqrt(max(0.0, apart**2 - (along[dot] - along[other]) ** 2))
-            for other in near
+def _stacked(along: Floats, distance: float) -> Floats:
+    """Return moves so that no two dots are nearer than a distance: each dot takes the nearest free place."""
+    x = along.tolist()
+    moves = [0.0] * len(x)
+    placed: list[int] = []
+    for dot in np.argsort(along, kind="stable").tolist():
+        neighbours = [
+            (moves[other], (x[dot] - x[other]) ** 2) for other in placed if x[dot] - x[other] < distance
+        ]
+        candidates = [0.0] + [
+            move + side * math.sqrt(max(0.0, distance**2 - gap))
+            for move, gap in neighbours
             for side in (1, -1)
         ]
-        moved[dot] = next(
-            step
-            for step in sorted(steps, key=lambda step: (abs(step), -step))
-            if all(
-                (step - moved[other]) ** 2 + (along[dot] - along[other]) ** 2 >= apart**2 - 1e-9
-                for other in near
-            )
+        moves[dot] = next(
+            candidate
+            for candidate in sorted(candidates, key=lambda move: (abs(move), -move))
+            if all((candidate - move) ** 2 + gap >= distance**2 - 1e-9 for move, gap in neighbours)
         )
-        done.append(int(dot))
-    return moved
+        placed.append(dot)
+    return np.array(moves)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +18,8 @@ from fairseg.report.numbers import decimals, number, span
 from fairseg.report.palette import css_class
 from fairseg.statistics.smoothing import smooth_trend
 
-_HEIGHT, _LOW = 260.0, 170.0  # pixels within the axes
-_NARROW = 300.0  # pixels of a panel of agreement
+_HEIGHT, _PANEL_HEIGHT = 260.0, 170.0  # pixels within the axes
+_PANEL_WIDTH = 300.0  # pixels of a panel of agreement
 _LEAST_FOR_TREND = 30  # subjects of a group, below which a trend is noise
 _LEAST_FOR_LIMITS = 3  # subjects that limits of agreement take
 
@@ -65,15 +66,15 @@ def scatter(
     ids = check_groups(subjects, groups, names)
     across, up = subjects.check(x, "x"), subjects.check(y, "y")
     known = (ids >= 0) & np.isfinite(across) & np.isfinite(up)
-    lost = int((known & (across <= 0)).sum()) if log_x else 0
+    not_positive = int((known & (across <= 0)).sum()) if log_x else 0
     known &= (across > 0) | (not log_x)
     series = [subjects.series(x_axis, across), subjects.series(y_axis, up)]
     heading, top = frame.heading(title)
     top += 26
     bottom = top + _HEIGHT
     high = make_scale([up[known]], bottom - 4, top + 4, most=5)
-    left = frame.left_for(high)
-    wide = make_scale([across[known]], left + 6, frame.WIDTH - 10, log=log_x)
+    margin = frame.left_for(high)
+    wide = make_scale([across[known]], margin + 6, frame.WIDTH - 10, log=log_x)
     total = int(known.sum())
     looks = ((40, (4.2, 0.9)), (300, (3.2, 0.7)), (1500, (2.6, 0.5)), (10**9, (2.2, 0.35)))
     radius, opacity = next(look for most, look in looks if total <= most)
@@ -82,23 +83,23 @@ def scatter(
     lines: list[Markup] = []
     members = [np.flatnonzero(known & (ids == group)) for group in range(len(names))]
     for group in sorted(range(len(names)), key=lambda group: -len(members[group])):  # the small ones on top
-        who, css = members[group], css_class(group, reference)
-        places = wide(across[who]), high(up[who])
+        indices, css = members[group], css_class(group, reference)
+        pixels = wide(across[indices]), high(up[indices])
         parts.append(
             dots(
-                *places, who, subjects=subjects, group=names[group], series=series, radius=radius, css=css,
-                opacity=opacity, marker=f"{name}-m{group}",
+                *pixels, indices, subjects=subjects, group=names[group], series=series, radius=radius,
+                css=css, opacity=opacity, marker=f"{name}-m{group}",
             )
         )  # fmt: skip
-        if trend and len(who) >= _LEAST_FOR_TREND:
-            lines.append(_trend(*places, css, group))
+        if trend and len(indices) >= _LEAST_FOR_TREND:
+            lines.append(_trend(*pixels, css, group))
     counts = "; ".join(f"{plain(names[group])}: n = {len(part):,}" for group, part in enumerate(members))
-    left_out = f" {lost:,} without a positive {x_axis} left out." if lost else ""
+    left_out = f" {not_positive:,} without a positive {x_axis} left out." if not_positive else ""
     about = f"{y_axis} against {x_axis}, one dot a subject. {counts}.{left_out}"
     picture = [
         frame.markers(name, len(names), reference, radius, round(opacity, 2)),
         heading,
-        frame.y_axis(high, left, frame.WIDTH - 4, y_axis),
+        frame.y_axis(high, margin, frame.WIDTH - 4, y_axis),
         frame.x_axis(wide, top, bottom, x_axis),
         *parts,
         *lines,
@@ -110,8 +111,8 @@ def _trend(x: Floats, y: Floats, css: str, group: int) -> Markup:
     """Return a smooth line through the dots: dashed in another way for each group, with a rim."""
     line = "M" + "L".join(f"{px(a)} {px(b)}" for a, b in zip(*smooth_trend(x, y), strict=True))
     dash = (None, "7 3", "2 3", "9 3 2 3")[group % 4]
-    drawn = tag("path", d=line, class_=f"trend {css}", stroke_dasharray=dash)
-    return join(tag("path", d=line, class_="rim"), drawn)
+    trend = tag("path", d=line, class_=f"trend {css}", stroke_dasharray=dash)
+    return join(tag("path", d=line, class_="rim"), trend)
 
 
 def bland_altman(
@@ -156,40 +157,41 @@ def bland_altman(
     ]
     limits = {group: _limits(difference[known & (ids == group)]) for group in range(len(names))}
     flat = make_scale(
-        [difference[known]], _LOW, 0, most=5, include=[0.0, *(v for part in limits.values() for v in part)]
+        [difference[known]], _PANEL_HEIGHT, 0, most=5, include=[0.0, *chain.from_iterable(limits.values())]
     )
-    left = frame.left_for(flat)
-    wide = make_scale([mean[known]], left + 5, _NARROW - 8, most=4)
+    margin = frame.left_for(flat)
+    wide = make_scale([mean[known]], margin + 5, _PANEL_WIDTH - 8, most=4)
 
     def panel(group: int, title: str) -> Markup:
         """Return the picture of one group."""
-        who = np.flatnonzero(known & (ids == group))
-        heading, top = frame.heading(title, _NARROW)
+        indices = np.flatnonzero(known & (ids == group))
+        heading, top = frame.heading(title, _PANEL_WIDTH)
         digits = decimals(flat.low, flat.high)
-        summary = f"n = {len(who):,}"
+        summary = f"n = {len(indices):,}"
         if limits[group]:
             low, bias, upper = limits[group]
             bounds = span(low, upper, partial(number, digits=digits))
             summary += f", bias {number(bias, digits)}, limits {bounds}"
         top += 42
         unit = f" {quantity[quantity.rfind('(') :]}" if quantity.endswith(")") else ""
-        high = Scale(flat.low, flat.high, top + _LOW, top, flat.ticks)
-        radius, opacity = look_for(len(who))
+        high = Scale(flat.low, flat.high, top + _PANEL_HEIGHT, top, flat.ticks)
+        radius, opacity = look_for(len(indices))
         parts = [
             heading,
             tag("text", summary, x=0, y=px(top - 32), class_="tick"),
-            frame.y_axis(high, left, _NARROW - 2, f"Prediction minus reference{unit}"),
-            frame.x_axis(wide, top, top + _LOW, f"Mean of both, {quantity}"),
-            frame.rule(left, high.at(0), _NARROW - 2, high.at(0), "axis"),
+            frame.y_axis(high, margin, _PANEL_WIDTH - 2, f"Prediction minus reference{unit}"),
+            frame.x_axis(wide, top, top + _PANEL_HEIGHT, f"Mean of both, {quantity}"),
+            frame.rule(margin, high.at(0), _PANEL_WIDTH - 2, high.at(0), "axis"),
             dots(
-                wide(mean[who]), high(difference[who]), who, subjects=subjects, group=title, series=series,
-                radius=radius, css=css_class(group, reference), opacity=opacity,
+                wide(mean[indices]), high(difference[indices]), indices, subjects=subjects, group=title,
+                series=series, radius=radius, css=css_class(group, reference), opacity=opacity,
             ),
         ]  # fmt: skip
         for value, kind in zip(limits[group], ("limit", "bias", "limit"), strict=False):
-            parts.append(frame.rule(left, high.at(value), _NARROW - 2, high.at(value), kind))
+            parts.append(frame.rule(margin, high.at(value), _PANEL_WIDTH - 2, high.at(value), kind))
         about = f"Prediction minus reference against the mean of both, {quantity}. {summary}."
-        return frame.chart(f"{name}-{group}", f"{title}: agreement", about, parts, top + _LOW + 38, _NARROW)
+        height = top + _PANEL_HEIGHT + 38
+        return frame.chart(f"{name}-{group}", f"{title}: agreement", about, parts, height, _PANEL_WIDTH)
 
     return frame.charts(*(panel(group, title) for group, title in enumerate(names)))
 

@@ -32,10 +32,10 @@ class Scale:
 
     def __call__(self, values: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Return the pixels of values."""
-        at, low, high = np.asarray(values, float), self.low, self.high
+        positions, low, high = np.asarray(values, float), self.low, self.high
         if self.log:
-            at, low, high = np.log(at), np.log(low), np.log(high)
-        share = (at - low) / (high - low)
+            positions, low, high = np.log(positions), np.log(low), np.log(high)
+        share = (positions - low) / (high - low)
         return np.asarray(self.start + share * (self.stop - self.start))
 
     def at(self, value: float) -> float:
@@ -81,9 +81,9 @@ def make_scale(
     >>> make_scale([[300, 70_000]], 0, 100, log=True).labels()
     ['500', '1,000', '2,000', '5,000', '10,000', '20,000', '50,000']
     """
-    every = np.concatenate([np.ravel(np.asarray(part, float)) for part in [*values, list(include)]])
-    every = every[np.isfinite(every) & ((every > 0) | (not log))]
-    low, high = (float(every.min()), float(every.max())) if every.size else (1.0, 10.0) if log else (0.0, 1.0)
+    flat = np.concatenate([np.ravel(np.asarray(part, float)) for part in [*values, list(include)]])
+    flat = flat[np.isfinite(flat) & ((flat > 0) | (not log))]
+    low, high = (float(flat.min()), float(flat.max())) if flat.size else (1.0, 10.0) if log else (0.0, 1.0)
     if log:
         low, high = low / 1.15, high * 1.15
         return Scale(low, high, start, stop, _log_ticks(low, high), log=True)
@@ -93,8 +93,8 @@ def make_scale(
     # Up to the next tick, but no further than a little room: empty ends only make the rest small.
     room = 0.05 * (high - low)
     low, high = max(low - room, ticks[0]), min(high + room, ticks[-1])
-    shown = tuple(float(f"{tick:.10g}") + 0.0 for tick in ticks if low <= tick <= high)
-    return Scale(low, high, start, stop, shown)
+    ticks_within = tuple(float(f"{tick:.10g}") + 0.0 for tick in ticks if low <= tick <= high)
+    return Scale(low, high, start, stop, ticks_within)
 
 
 def _even_ticks(low: float, high: float, most: int) -> list[float]:
@@ -105,10 +105,10 @@ def _even_ticks(low: float, high: float, most: int) -> list[float]:
     """
     decade = 10.0 ** math.floor(math.log10((high - low) / most))
     rising = [step * decade for step in (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)]
-    fitting = next(place for place, step in enumerate(rising) if step >= (high - low) / most)
+    fitting = next(index for index, step in enumerate(rising) if step >= (high - low) / most)
     for step in reversed(rising[: fitting + 1]):
         first, last = math.floor(low / step + 1e-10), math.ceil(high / step - 1e-10)
-        ticks = [number * step for number in range(first, last + 1)]
+        ticks = [multiple * step for multiple in range(first, last + 1)]
         if sum(low <= tick <= high for tick in ticks) >= 2:
             break
     return ticks
@@ -119,10 +119,10 @@ def _log_ticks(low: float, high: float) -> tuple[float, ...]:
     decades = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
     for steps in ((1, 2, 5), (1, 3), (1,)):
         ticks = [step * 10.0**decade for decade in decades for step in steps]
-        shown = tuple(tick for tick in ticks if low <= tick <= high)
-        if len(shown) <= 8:
+        ticks_within = tuple(tick for tick in ticks if low <= tick <= high)
+        if len(ticks_within) <= 8:
             break
-    if len(shown) < 2:  # less than a decade
+    if len(ticks_within) < 2:  # less than a decade
         even = [float(f"{tick:.10g}") for tick in _even_ticks(low, high, 5)]
-        shown = tuple(tick for tick in even if low <= tick <= high)
-    return shown
+        ticks_within = tuple(tick for tick in even if low <= tick <= high)
+    return ticks_within

@@ -61,9 +61,9 @@ class Roster:
             finite = array[np.isfinite(array)]
             low, high = (finite.min(), finite.max()) if finite.size else (0.0, 1.0)
             digits = decimals(float(low), float(high))
-            told = [round(value * 10**digits) if np.isfinite(value) else None for value in array.tolist()]
+            whole = [round(value * 10**digits) if np.isfinite(value) else None for value in array.tolist()]
             self._series[key] = len(self._data)
-            self._data.append((plain(title), digits, told))
+            self._data.append((plain(title), digits, whole))
         return self._series[key]
 
     def check(self, values: npt.ArrayLike, name: str) -> npt.NDArray[np.float64]:
@@ -95,20 +95,20 @@ def spread_evenly(
 
     Args:
         groupings: of each attribute the group ids, (N,); -1 unknown.
-        values: (N,); each group's lowest and highest are drawn, and in between every so manyth by rank.
+        values: (N,); of each group the lowest and the highest are drawn, and others at even steps of rank.
     """
     if values.size <= MOST_DOTS:
         return np.ones(values.size, dtype=bool)
-    number = sum(np.unique(ids[ids >= 0]).size for ids in groupings)
-    most = max(_LEAST_DOTS, MOST_DOTS // max(number, 1))
+    num_groups = sum(np.unique(ids[ids >= 0]).size for ids in groupings)
+    most = max(_LEAST_DOTS, MOST_DOTS // max(num_groups, 1))
     order = np.argsort(values, kind="stable")
     drawn = np.zeros(values.size, dtype=bool)
     for ids in groupings:
         ranked = order[np.argsort(ids[order], kind="stable")]  # by group, then by value
         ends = np.searchsorted(ids[ranked], np.arange(int(ids.max()) + 2))
         for start, stop in pairwise(ends):
-            places = np.linspace(start, stop - 1, min(most, int(stop - start))).round().astype(np.int64)
-            drawn[ranked[places]] = True
+            ranks = np.linspace(start, stop - 1, min(most, int(stop - start))).round().astype(np.int64)
+            drawn[ranked[ranks]] = True
     return drawn
 
 
@@ -168,7 +168,7 @@ def dots(
         look: dict[str, object] = {"stroke_width": round(2 * radius / UNIT), "stroke_opacity": opacity}
     else:
         line = "M" + " ".join([f"{a} {b}" for a, b in pairs])
-        look = {f"marker_{place}": f"url(#{marker})" for place in ("start", "mid", "end")}
+        look = {f"marker_{position}": f"url(#{marker})" for position in ("start", "mid", "end")}
     return tag(
         "path",
         d=line,

@@ -20,12 +20,12 @@ def tag(name: str, *children: object, **attributes: object) -> Markup:
     >>> tag("text", "a < b", class_="soft", x=1.5, y=None)
     Markup('<text class="soft" x="1.5">a &lt; b</text>')
     """
-    given = "".join(
+    texts = [
         f' {key.strip("_").replace("_", "-")}="{escape(value)}"'
         for key, value in attributes.items()
         if value is not None
-    )
-    return Markup("<{0}{1}>{2}</{0}>").format(name, Markup(given), join(*children))
+    ]
+    return Markup(f"<{name}{''.join(texts)}>{join(*children)}</{name}>")
 
 
 def join(*parts: object) -> Markup:
@@ -34,16 +34,16 @@ def join(*parts: object) -> Markup:
     >>> join(Markup("<b>"), "&")
     Markup('<b>&amp;')
     """
-    return Markup("").join(map(escape, parts))
+    return Markup("".join(map(escape, parts)))
 
 
 def px(value: float) -> str:
-    """Return a length with one decimal, without those that say nothing.
+    """Return a length with one decimal, which is left out where it is zero.
 
     >>> px(12.34), px(12.0), px(-0.01)
     ('12.3', '12', '0')
     """
-    return f"{round(float(value), 1) + 0.0:.1f}".removesuffix(".0")
+    return f"{float(value):z.1f}".removesuffix(".0")  # z: never minus zero
 
 
 def wrapped(text: str, letters: int, most: int = 3) -> list[str]:
